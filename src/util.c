@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Errors, log, 16-bit floats, files. The only file with operating system differences outside gpu.c.
+ */
+#define _GNU_SOURCE
+#include "util.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#ifdef _WIN32
+#include <direct.h>
+#include <io.h>
+#include <process.h>
+#include <windows.h>
+#define getpid _getpid
+#else
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+static _Thread_local char last_error[2048];
+static vkclip_log_fn *log_function;
+static void *log_user;
+
+const char *vkclip_version(void)
+{
+#define TEXT(x) #x
+#define VERSION(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
+    return VERSION(VKCLIP_VERSION_MAJOR, VKCLIP_VERSION_MINOR, VKCLIP_VERSION_PATCH);
+}
+
+const char *vkclip_error_text(int error)
+{
+    switch (error) {
+#define X(name, value, text)                                                                       \
+    case value:                                                                                    \
+        return text;
+        VKCLIP_ERRORS(X)
+#undef X
+    }
+    return "unknown error";
+}
+
+const char *vkclip_last_error(void)
+{
+    return last_error;
+}
+
+void vkclip_set_log(vkclip_log_fn *log, void *user)
+{
+    log_function = log;
+    log_user = user;
+}
+
+int util_fail(int error, const char *format, ...)
+{
+    char message[sizeof(last_error)]; /* the arguments may point into last_error */
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    memcpy(last_error, message, sizeof(message));
+    util_log(VKCLIP_LOG_ERROR, "%s", message);
+    return error;
+}
+
+void util_log(enum vkclip_log_level level, const char *format, ...)
+{
+    if (!log_function)
+        return;
+    char message[sizeof(last_error)];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    log_function(log_user, level, message);
+}
+
+char *util_format(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *text = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (text) {
+        va_start(args, format);
+        vsnprintf(text, (size_t)length + 1, format, args);
+        va_end(args);
+    }
+    return text;
+}
+
+uint64_t util_hash(uint64_t hash, const void *data, size_t size)
+{
+    const uint8_t *bytes = data;
+    hash = hash ? hash : 0xcbf29ce484222325u;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    return hash;
+}
+
+static float bits_to_float(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+float util_f16_to_f32(uint16_t value)
+{
+    uint32_t sign = (uint32_t)(value & 0x8000) << 16;
+    uint32_t exponent = (value >> 10) & 31, mantissa = value & 1023;
+    if (exponent == 0) /* zero and subnormals: mantissa * 2^-24 is exact in fp32 */
+        return bits_to_float(sign) + (sign ? -1.0f : 1.0f) * (float)mantissa * 0x1p-24f;
+    if (exponent == 31)
+        return bits_to_float(sign | 0x7f800000 | mantissa << 13);
+    return bits_to_float(sign | (exponent + 112) << 23 | mantissa << 13);
+}
+
+uint16_t util_f32_to_f16(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    bits &= 0x7fffffff;
+    if (bits > 0x7f800000)
+        return sign | 0x7e00;
+    if (bits >= 0x477ff000) /* 65520 and above round to infinity */
+        return sign | 0x7c00;
+    if (bits < 0x38800000) { /* subnormal: adding 0.5 lets the FPU round at 2^-24 */
+        float magnitude = bits_to_float(bits) + 0.5f;
+        memcpy(&bits, &magnitude, sizeof(bits));
+        return sign | (uint16_t)(bits - 0x3f000000);
+    }
+    return sign | (uint16_t)((bits + 0xfff + (bits >> 13 & 1) - 0x38000000) >> 13);
+}
+
+float util_bf16_to_f32(uint16_t value)
+{
+    return bits_to_float((uint32_t)value << 16);
+}
+
+#ifdef _WIN32
+int util_map_file(const char *path, struct util_map *map)
+{
+    *map = (struct util_map){0};
+    HANDLE file = CreateFileA(path, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, 0, NULL);
+    LARGE_INTEGER size = {0};
+    if (file == INVALID_HANDLE_VALUE || !GetFileSizeEx(file, &size)) {
+        if (file != INVALID_HANDLE_VALUE)
+            CloseHandle(file);
+        return util_fail(VKCLIP_EIO, "%s: cannot be opened", path);
+    }
+    if (size.QuadPart) {
+        HANDLE mapping = CreateFileMappingA(file, NULL, PAGE_READONLY, 0, 0, NULL);
+        map->data = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : NULL;
+        map->size = map->data ? (size_t)size.QuadPart : 0;
+        if (mapping)
+            CloseHandle(mapping);
+    }
+    CloseHandle(file);
+    return map->data || !size.QuadPart ? VKCLIP_OK
+                                       : util_fail(VKCLIP_EIO, "%s: cannot be mapped", path);
+}
+
+void util_unmap_file(struct util_map *map)
+{
+    if (map->data)
+        UnmapViewOfFile(map->data);
+    *map = (struct util_map){0};
+}
+
+void util_map_forget(const void *data, size_t size)
+{
+    (void)data;
+    (void)size;
+}
+#else
+int util_map_file(const char *path, struct util_map *map)
+{
+    int error = VKCLIP_OK;
+    *map = (struct util_map){0};
+    /* O_NONBLOCK: a FIFO given as a file must fail below instead of waiting for a writer */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return util_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+    struct stat status;
+    if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
+        error = util_fail(VKCLIP_EIO, "%s: not a regular file", path);
+    } else if (status.st_size > 0) {
+        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED)
+            error = util_fail(VKCLIP_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
+        else
+            *map = (struct util_map){data, (size_t)status.st_size};
+    }
+    close(fd);
+    return error;
+}
+
+void util_unmap_file(struct util_map *map)
+{
+    if (map->data)
+        munmap((void *)map->data, map->size);
+    *map = (struct util_map){0};
+}
+
+void util_map_forget(const void *data, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)data + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)data + size) & ~(page - 1);
+    if (end > first)
+        madvise((void *)first, end - first, MADV_DONTNEED);
+}
+#endif
+
+int util_read_file(const char *path, size_t limit, char **data, size_t *size)
+{
+    struct util_map map;
+    *data = NULL;
+    *size = 0;
+    int error = util_map_file(path, &map);
+    if (error)
+        return error;
+    if (map.size > limit) {
+        error = util_fail(VKCLIP_EFORMAT, "%s: %zu bytes, expected at most %zu", path, map.size,
+                          limit);
+    } else if (!(*data = malloc(map.size + 1))) {
+        error = util_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path, map.size);
+    } else {
+        if (map.size)
+            memcpy(*data, map.data, map.size);
+        (*data)[map.size] = 0;
+        *size = map.size;
+    }
+    util_unmap_file(&map);
+    return error;
+}
+
+int util_write_file(const char *path, const struct util_part *parts, size_t count)
+{
+    int error = VKCLIP_OK;
+    char *beside = util_format("%s.%d.tmp", path, (int)getpid());
+    if (!beside)
+        return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    errno = 0;
+    FILE *file = fopen(beside, "wb");
+    bool good = file != NULL;
+    for (size_t i = 0; good && i < count; i++)
+        good = fwrite(parts[i].data, 1, parts[i].size, file) == parts[i].size;
+    if (file) {
+        good = !fflush(file) && good;
+#ifndef _WIN32
+        good = good && !fsync(fileno(file));
+#endif
+        good = !fclose(file) && good;
+    }
+#ifdef _WIN32
+    good = good && MoveFileExA(beside, path, MOVEFILE_REPLACE_EXISTING);
+#else
+    good = good && !rename(beside, path);
+#endif
+    if (!good) {
+        error = util_fail(VKCLIP_EIO, "%s: cannot be written: %s", path, strerror(errno));
+        if (file)
+            remove(beside);
+    }
+    free(beside);
+    return error;
+}
+
+bool util_is_folder(const char *path)
+{
+    struct stat status;
+    return !stat(path, &status) && (status.st_mode & S_IFMT) == S_IFDIR;
+}
+
+bool util_is_file(const char *path)
+{
+    struct stat status;
+    return !stat(path, &status) && (status.st_mode & S_IFMT) == S_IFREG;
+}
+
+static int make_folder(const char *path)
+{
+#ifdef _WIN32
+    return _mkdir(path);
+#else
+    return mkdir(path, 0700);
+#endif
+}
+
+char *util_cache_dir(void)
+{
+    const char *named = getenv("VKCLIP_CACHE_DIR"), *home = NULL;
+    char *folder = NULL;
+    if (named) {
+        folder = *named ? util_format("%s", named) : NULL;
+#ifdef _WIN32
+    } else if ((home = getenv("LOCALAPPDATA"))) {
+        folder = util_format("%s/vkclip", home);
+#elif defined(__APPLE__)
+    } else if ((home = getenv("HOME"))) {
+        folder = util_format("%s/Library/Caches/vkclip", home);
+#else
+    } else if ((home = getenv("XDG_CACHE_HOME")) && *home) {
+        folder = util_format("%s/vkclip", home);
+    } else if ((home = getenv("HOME")) && *home) {
+        folder = util_format("%s/.cache/vkclip", home);
+#endif
+    }
+    for (char *at = folder; at && *at; at++) /* mkdir -p */
+        if (*at == '/' && at != folder) {
+            *at = 0;
+            make_folder(folder);
+            *at = '/';
+        }
+    if (folder && make_folder(folder) && !util_is_folder(folder)) {
+        free(folder);
+        folder = NULL;
+    }
+    return folder;
+}

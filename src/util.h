@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What every module needs: errors, log, 16-bit floats, files. Knows nothing of CLIP or Vulkan.
+ */
+#ifndef VKCLIP_UTIL_H
+#define VKCLIP_UTIL_H
+
+#include "vkclip.h"
+
+#if defined(__GNUC__)
+#define UTIL_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#define UTIL_PRINTF(text, first)
+#endif
+
+#define UTIL_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Keeps the message as this thread's last error, logs it, and returns `error`:
+ *     return util_fail(VKCLIP_EFORMAT, "%s: expected ..., found ...", path, ...);  */
+int util_fail(int error, const char *format, ...) UTIL_PRINTF(2, 3);
+void util_log(enum vkclip_log_level level, const char *format, ...) UTIL_PRINTF(2, 3);
+
+/* A new string from a format; NULL when out of memory. */
+char *util_format(const char *format, ...) UTIL_PRINTF(1, 2);
+
+/* FNV-1a, to be continued from an earlier `hash` (0 to begin). */
+uint64_t util_hash(uint64_t hash, const void *data, size_t size);
+
+float util_f16_to_f32(uint16_t value);
+uint16_t util_f32_to_f16(float value); /* to nearest, ties to even; overflow to infinity */
+float util_bf16_to_f32(uint16_t value);
+
+/* A read-only mapping of a whole file. An empty file maps to size 0 and data NULL. */
+struct util_map {
+    const uint8_t *data;
+    size_t size;
+};
+int util_map_file(const char *path, struct util_map *map);
+void util_unmap_file(struct util_map *map);
+/* The pages of [data, data + size) are not needed again soon: keeps a reader of a large file small. */
+void util_map_forget(const void *data, size_t size);
+
+/* Reads a whole file of at most `limit` bytes into new memory, with a NUL behind the last byte. */
+int util_read_file(const char *path, size_t limit, char **data, size_t *size);
+
+/* Writes beside and renames, so that `path` holds the old or the new content, never a part:
+ * parts are written one after the other. */
+struct util_part {
+    const void *data;
+    size_t size;
+};
+int util_write_file(const char *path, const struct util_part *parts, size_t count);
+
+bool util_is_folder(const char *path);
+bool util_is_file(const char *path);
+
+/* The user's cache folder for vkclip (created when absent), a new string; NULL where there is none. */
+char *util_cache_dir(void);
+
+#endif

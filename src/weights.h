@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A checkpoint's tensors by canonical name and orientation, whatever file they come from.
+ * Canonical are OpenAI's names and shapes (clip/model.py's state_dict):
+ *     visual.conv1.weight [width,3,p,p], visual.class_embedding, visual.positional_embedding,
+ *     visual.ln_pre.{weight,bias}, visual.transformer.resblocks.I.{ln_1,ln_2}.{weight,bias},
+ *     ....attn.{in_proj_weight [3C,C],in_proj_bias}, ....attn.out_proj.{weight,bias},
+ *     ....mlp.{c_fc,c_proj}.{weight,bias}, visual.ln_post.{weight,bias}, visual.proj [width,D],
+ *     token_embedding.weight, positional_embedding, transformer.resblocks.I..., ln_final.{weight,bias},
+ *     text_projection [width,D], logit_scale.
+ * Hugging Face names come through one rename table: q, k and v are stacked to in_proj, projections
+ * transposed. Host side only: files stay mapped, values are converted when they are read.
+ */
+#ifndef VKCLIP_WEIGHTS_H
+#define VKCLIP_WEIGHTS_H
+
+#include "safetensors.h"
+
+struct weights;
+
+/* Opens a .safetensors file in any of the three layouts. */
+int weights_open(const char *path, struct weights **weights);
+void weights_close(struct weights **weights);
+
+/* VKCLIP_FAMILY_HF or VKCLIP_FAMILY_OPENAI (which OpenCLIP shares), by the names found. */
+enum vkclip_family weights_layout(const struct weights *weights);
+enum dtype weights_dtype(const struct weights *weights); /* of the largest tensor */
+const char *weights_path(const struct weights *weights);
+uint64_t weights_parameters(const struct weights *weights);
+
+/* Shape by canonical name and orientation; false if the checkpoint has no such tensor. */
+bool weights_shape(const struct weights *weights, const char *name, uint64_t shape[TENSOR_MAX_RANK],
+                   unsigned *rank);
+
+/* Rows [first, first + rows) of the first dimension, converted to fp32, to `out` (rows * the product
+ * of the other dimensions). Tensors of rank 0 have one row. The file's pages are released behind the
+ * read. Errors: EABSENT. */
+int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
+                 float *out);
+
+#endif
