@@ -29,6 +29,9 @@ struct tensor_view {
 
 /* Element `index` (row-major) as float: F32, F16, BF16 and F64 only. */
 float tensor_float(const struct tensor_view *tensor, uint64_t index);
+/* The same for `count` elements from `first` on. */
+void tensor_floats(const struct tensor_view *tensor, uint64_t first, uint64_t count, float *out);
+bool dtype_is_float(enum dtype dtype); /* one of those four */
 
 struct safetensors {
     char *path;
@@ -44,7 +47,8 @@ int safetensors_parse(const uint8_t *data, size_t size, const char *name, struct
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name);
 void safetensors_close(struct safetensors **file);
 
-/* Writes tensors in the order given, aligned to 8 bytes, beside and renamed. `metadata` is
+/* Writes tensors in the order given, beside and renamed. The data begins at a multiple of 8 bytes and
+ * has no gaps, as the format wants: give wide types first to keep all of them aligned. `metadata` is
  * NULL-terminated key, value, key, value ...; may be NULL. */
 int safetensors_write(const char *path, const struct tensor_view *tensors, size_t count,
                       const char *const *metadata);

@@ -59,12 +59,21 @@ void vkclip_set_log(vkclip_log_fn *log, void *user)
     log_user = user;
 }
 
+/* Messages quote names and texts out of files: whatever those hold, one line of plain text comes out. */
+static void format_line(char *line, size_t size, const char *format, va_list args)
+{
+    vsnprintf(line, size, format, args);
+    for (; *line; line++)
+        if ((unsigned char)*line < 32 || *line == 127)
+            *line = '?';
+}
+
 int util_fail(int error, const char *format, ...)
 {
     char message[sizeof(last_error)]; /* the arguments may point into last_error */
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
+    format_line(message, sizeof(message), format, args);
     va_end(args);
     memcpy(last_error, message, sizeof(message));
     util_log(VKCLIP_LOG_ERROR, "%s", message);
@@ -78,7 +87,7 @@ void util_log(enum vkclip_log_level level, const char *format, ...)
     char message[sizeof(last_error)];
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
+    format_line(message, sizeof(message), format, args);
     va_end(args);
     log_function(log_user, level, message);
 }
