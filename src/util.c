@@ -20,6 +20,7 @@
 #include <windows.h>
 #define getpid _getpid
 #else
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -297,6 +298,63 @@ bool util_is_file(const char *path)
 {
     struct stat status;
     return !stat(path, &status) && (status.st_mode & S_IFMT) == S_IFREG;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool add_name(char ***names, size_t *count, const char *name)
+{
+    if (!strcmp(name, ".") || !strcmp(name, ".."))
+        return true;
+    char **larger = realloc(*names, (*count + 1) * sizeof(*larger));
+    if (larger)
+        *names = larger;
+    return larger && (larger[*count] = util_format("%s", name)) && ++*count;
+}
+
+int util_list_folder(const char *path, char ***names, size_t *count)
+{
+    bool good = true;
+    *names = NULL;
+    *count = 0;
+#ifdef _WIN32
+    struct _finddata_t entry;
+    char *pattern = util_format("%s/*", path);
+    intptr_t folder = pattern ? _findfirst(pattern, &entry) : -1;
+    free(pattern);
+    if (folder == -1)
+        return util_fail(VKCLIP_EIO, "%s: folder cannot be read", path);
+    do
+        good = add_name(names, count, entry.name);
+    while (good && !_findnext(folder, &entry));
+    _findclose(folder);
+#else
+    DIR *folder = opendir(path);
+    if (!folder)
+        return util_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+    for (struct dirent *entry; good && (entry = readdir(folder));)
+        good = add_name(names, count, entry->d_name);
+    closedir(folder);
+#endif
+    if (!good) {
+        util_free_names(names, *count);
+        *count = 0;
+        return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    }
+    if (*count)
+        qsort(*names, *count, sizeof(**names), by_name);
+    return VKCLIP_OK;
+}
+
+void util_free_names(char ***names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free((*names)[i]);
+    free(*names);
+    *names = NULL;
 }
 
 static int make_folder(const char *path)

@@ -54,6 +54,10 @@ int util_write_file(const char *path, const struct util_part *parts, size_t coun
 bool util_is_folder(const char *path);
 bool util_is_file(const char *path);
 
+/* Names of what is in a folder, sorted, without "." and ".."; free with util_free_names. */
+int util_list_folder(const char *path, char ***names, size_t *count);
+void util_free_names(char ***names, size_t count);
+
 /* The user's cache folder for vkclip (created when absent), a new string; NULL where there is none. */
 char *util_cache_dir(void);
 

@@ -28,6 +28,9 @@ enum dtype weights_dtype(const struct weights *weights); /* of the largest tenso
 const char *weights_path(const struct weights *weights);
 uint64_t weights_parameters(const struct weights *weights);
 
+/* Canonical name of tensor `index`, in order of names; NULL behind the last. */
+const char *weights_name(const struct weights *weights, size_t index);
+
 /* Shape by canonical name and orientation; false if the checkpoint has no such tensor. */
 bool weights_shape(const struct weights *weights, const char *name, uint64_t shape[TENSOR_MAX_RANK],
                    unsigned *rank);

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A checkpoint's tensors under OpenAI's names. A reader of a file format gives a list of
+ * tensor_views; everything here works on that list. Nothing is guessed: a name that no row of the
+ * table knows keeps its name, and a tensor that does not hold floating-point numbers is refused.
+ */
+#include "weights.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Pages are released every so many elements, which bounds what a long read keeps in memory. */
+#define CHUNK (1u << 20)
+
+struct weight {
+    char *name; /* canonical */
+    unsigned rank;
+    uint64_t shape[TENSOR_MAX_RANK];
+    const struct tensor_view
+        *parts[3];   /* stacked along the first dimension; one where not stacked */
+    unsigned count;  /* of parts */
+    unsigned part;   /* before stacking: this one's place */
+    bool transposed; /* stored [D,width], canonical [width,D] */
+};
+
+struct weights {
+    struct safetensors *file;
+    enum vkclip_family layout;
+    enum dtype dtype;
+    uint64_t parameters;
+    struct weight *tensors; /* sorted by name */
+    size_t count;
+};
+
+/* ---- Names --------------------------------------------------------------------------------- */
+
+/* Hugging Face to canonical: '#' stands for a block's number, '*' for the rest of the name. */
+enum rename_how { AS_IS, TRANSPOSED, PART_0, PART_1, PART_2 };
+/* clang-format off */
+#define BLOCK(from, to)                                                              \
+    {from ".encoder.layers.#.self_attn.q_proj.*", to ".#.attn.in_proj_*", PART_0},   \
+    {from ".encoder.layers.#.self_attn.k_proj.*", to ".#.attn.in_proj_*", PART_1},   \
+    {from ".encoder.layers.#.self_attn.v_proj.*", to ".#.attn.in_proj_*", PART_2},   \
+    {from ".encoder.layers.#.self_attn.out_proj.*", to ".#.attn.out_proj.*", AS_IS}, \
+    {from ".encoder.layers.#.layer_norm1.*", to ".#.ln_1.*", AS_IS},                 \
+    {from ".encoder.layers.#.layer_norm2.*", to ".#.ln_2.*", AS_IS},                 \
+    {from ".encoder.layers.#.mlp.fc1.*", to ".#.mlp.c_fc.*", AS_IS},                 \
+    {from ".encoder.layers.#.mlp.fc2.*", to ".#.mlp.c_proj.*", AS_IS},
+static const struct rename {
+    const char *from, *to;
+    enum rename_how how;
+} renames[] = {
+    BLOCK("text_model", "transformer.resblocks")
+    BLOCK("vision_model", "visual.transformer.resblocks")
+    {"text_model.embeddings.token_embedding.weight", "token_embedding.weight", AS_IS},
+    {"text_model.embeddings.position_embedding.weight", "positional_embedding", AS_IS},
+    {"text_model.final_layer_norm.*", "ln_final.*", AS_IS},
+    {"text_projection.weight", "text_projection", TRANSPOSED},
+    {"vision_model.embeddings.class_embedding", "visual.class_embedding", AS_IS},
+    {"vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight", AS_IS},
+    {"vision_model.embeddings.position_embedding.weight", "visual.positional_embedding", AS_IS},
+    {"vision_model.pre_layrnorm.*", "visual.ln_pre.*", AS_IS}, /* transformers' own spelling */
+    {"vision_model.post_layernorm.*", "visual.ln_post.*", AS_IS},
+    {"visual_projection.weight", "visual.proj", TRANSPOSED},
+};
+/* clang-format on */
+
+static bool begins_with(const char *text, const char *start)
+{
+    return !strncmp(text, start, strlen(start));
+}
+
+/* Whether `name` fits the pattern; what '#' and '*' stood for begins at *number and *rest. */
+static bool matches(const char *name, const char *pattern, const char **number, const char **rest)
+{
+    for (; *pattern; pattern++) {
+        if (*pattern == '*') {
+            *rest = name;
+            return *name != 0;
+        }
+        if (*pattern == '#') {
+            *number = name;
+            name += strspn(name, "0123456789");
+        } else if (*pattern != *name++) {
+            return false;
+        }
+    }
+    return !*name;
+}
+
+/* The canonical name, a new string; *how is what its row says. */
+static char *canonical_name(const char *name, enum vkclip_family layout, enum rename_how *how)
+{
+    *how = AS_IS;
+    for (size_t i = 0; layout == VKCLIP_FAMILY_HF && i < UTIL_COUNT(renames); i++) {
+        const char *number = "", *rest = "", *to = renames[i].to;
+        if (!matches(name, renames[i].from, &number, &rest))
+            continue;
+        *how = renames[i].how;
+        int head = (int)strcspn(to, "#*"), digits = (int)strspn(number, "0123456789");
+        const char *tail = to[head] == '#' ? to + head + 1 : to + head;
+        return util_format("%.*s%.*s%.*s%s", head, to, digits, number, (int)strcspn(tail, "*"),
+                           tail, rest);
+    }
+    return util_format("%s", name);
+}
+
+/* What a module keeps besides its parameters. */
+static bool is_buffer(const char *name)
+{
+    static const char *const buffers[] = {"position_ids",     "num_batches_tracked", "attn_mask",
+                                          "input_resolution", "context_length",      "vocab_size"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; i < UTIL_COUNT(buffers); i++)
+        if (!strcmp(dot ? dot + 1 : name, buffers[i]))
+            return true;
+    return false;
+}
+
+static enum vkclip_family find_layout(const struct tensor_view *views, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *name = views[i].name;
+        if (begins_with(name, "text_model.") || begins_with(name, "vision_model."))
+            return VKCLIP_FAMILY_HF;
+        if (begins_with(name, "visual.") || begins_with(name, "transformer.resblocks."))
+            return VKCLIP_FAMILY_OPENAI;
+    }
+    return VKCLIP_FAMILY_NONE;
+}
+
+/* ---- Opening ------------------------------------------------------------------------------- */
+
+static int by_name(const void *a, const void *b)
+{
+    const struct weight *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    return order ? order : (x->part > y->part) - (x->part < y->part);
+}
+
+static int add_tensor(struct weights *weights, const struct tensor_view *view)
+{
+    const char *path = weights->file->path;
+    enum rename_how how;
+    struct weight *weight = &weights->tensors[weights->count];
+    if (!dtype_is_float(view->dtype))
+        return util_fail(VKCLIP_EUNSUPPORTED, "%s: %s: expected F32, F16, BF16 or F64, found %s",
+                         path, view->name, dtype_name(view->dtype));
+    if (!(weight->name = canonical_name(view->name, weights->layout, &how)))
+        return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    weights->count++;
+    weight->rank = view->rank;
+    memcpy(weight->shape, view->shape, sizeof(weight->shape));
+    weight->parts[0] = view;
+    weight->count = 1;
+    if (how == TRANSPOSED) {
+        if (view->rank != 2)
+            return util_fail(VKCLIP_EFORMAT, "%s: %s: expected 2 dimensions, found %u", path,
+                             view->name, view->rank);
+        weight->transposed = true;
+        weight->shape[0] = view->shape[1];
+        weight->shape[1] = view->shape[0];
+    } else if (how >= PART_0) {
+        weight->part = 1 + how - PART_0; /* 0 is a tensor that is whole by itself */
+    }
+    return VKCLIP_OK;
+}
+
+/* The `found` neighbours at `group` share a name: they must be q, k and v of one shape. */
+static int stack(const struct weights *weights, struct weight *group, size_t found)
+{
+    const struct tensor_view *q = group->parts[0];
+    bool good = found == 3 && q->rank >= 1;
+    for (unsigned i = 0; good && i < 3; i++) {
+        const struct tensor_view *view = group[i].parts[0];
+        good = group[i].part == i + 1 && view->rank == q->rank && view->dtype == q->dtype &&
+               !memcmp(view->shape, q->shape, sizeof(q->shape));
+        group->parts[i] = view;
+    }
+    if (!good)
+        return util_fail(
+            VKCLIP_EFORMAT,
+            "%s: %s: expected q_proj, k_proj and v_proj of one shape and type beside it",
+            weights->file->path, q->name);
+    group->count = 3;
+    group->shape[0] *= 3;
+    return VKCLIP_OK;
+}
+
+/* Sorts, and makes one tensor of those that have one name. */
+static int merge(struct weights *weights)
+{
+    size_t kept = 0;
+    int error = VKCLIP_OK;
+    qsort(weights->tensors, weights->count, sizeof(*weights->tensors), by_name);
+    for (size_t i = 0, next; i < weights->count; i = next) {
+        struct weight *group = &weights->tensors[i];
+        for (next = i + 1; next < weights->count; next++)
+            if (strcmp(group->name, weights->tensors[next].name))
+                break;
+        if (!error && group->part == 0 && next > i + 1)
+            error = util_fail(VKCLIP_EFORMAT, "%s: %s is there twice, under two layouts' names",
+                              weights->file->path, group->name);
+        if (!error && group->part)
+            error = stack(weights, group, next - i);
+        for (size_t j = i + 1; j < next; j++)
+            free(weights->tensors[j].name);
+        weights->tensors[kept++] = *group;
+    }
+    weights->count = kept;
+    return error;
+}
+
+int weights_open(const char *path, struct weights **result)
+{
+    uint64_t largest = 0;
+    *result = NULL;
+    struct weights *weights = calloc(1, sizeof(*weights));
+    if (!weights)
+        return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    int error = safetensors_open(path, &weights->file);
+    if (error)
+        goto fail;
+    const struct tensor_view *views = weights->file->tensors;
+    size_t count = weights->file->count;
+    weights->layout = find_layout(views, count);
+    if (!weights->layout) {
+        error = util_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: not a CLIP checkpoint: expected tensors named text_model... or "
+                          "vision_model... (Hugging Face), visual... or transformer.resblocks... "
+                          "(OpenAI, OpenCLIP), found %s",
+                          path, count ? views[0].name : "none");
+        goto fail;
+    }
+    if (!(weights->tensors = calloc(count, sizeof(*weights->tensors)))) {
+        error = util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+        goto fail;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (is_buffer(views[i].name))
+            continue;
+        if ((error = add_tensor(weights, &views[i])))
+            goto fail;
+        weights->parameters += views[i].size / dtype_size(views[i].dtype);
+        if (views[i].size > largest) {
+            largest = views[i].size;
+            weights->dtype = views[i].dtype;
+        }
+    }
+    if ((error = merge(weights)))
+        goto fail;
+    *result = weights;
+    return VKCLIP_OK;
+fail:
+    weights_close(&weights);
+    return error;
+}
+
+void weights_close(struct weights **weights)
+{
+    if (!weights || !*weights)
+        return;
+    for (size_t i = 0; i < (*weights)->count; i++)
+        free((*weights)->tensors[i].name);
+    free((*weights)->tensors);
+    safetensors_close(&(*weights)->file);
+    free(*weights);
+    *weights = NULL;
+}
+
+/* ---- Asking -------------------------------------------------------------------------------- */
+
+enum vkclip_family weights_layout(const struct weights *weights)
+{
+    return weights->layout;
+}
+
+enum dtype weights_dtype(const struct weights *weights)
+{
+    return weights->dtype;
+}
+
+const char *weights_path(const struct weights *weights)
+{
+    return weights->file->path;
+}
+
+uint64_t weights_parameters(const struct weights *weights)
+{
+    return weights->parameters;
+}
+
+static int key_name(const void *key, const void *weight)
+{
+    return strcmp(key, ((const struct weight *)weight)->name);
+}
+
+static const struct weight *find(const struct weights *weights, const char *name)
+{
+    return weights->count
+               ? bsearch(name, weights->tensors, weights->count, sizeof(struct weight), key_name)
+               : NULL;
+}
+
+const char *weights_name(const struct weights *weights, size_t index)
+{
+    return index < weights->count ? weights->tensors[index].name : NULL;
+}
+
+bool weights_shape(const struct weights *weights, const char *name, uint64_t shape[TENSOR_MAX_RANK],
+                   unsigned *rank)
+{
+    const struct weight *weight = find(weights, name);
+    if (!weight)
+        return false;
+    memcpy(shape, weight->shape, sizeof(weight->shape));
+    *rank = weight->rank;
+    return true;
+}
+
+/* ---- Reading ------------------------------------------------------------------------------- */
+
+/* `count` elements from `first` on, the file's pages released behind. */
+static void read_elements(const struct tensor_view *view, uint64_t first, uint64_t count,
+                          float *out)
+{
+    size_t size = dtype_size(view->dtype);
+    while (count) {
+        uint64_t now = count < CHUNK ? count : CHUNK;
+        tensor_floats(view, first, now, out);
+        util_map_forget((const uint8_t *)view->data + first * size, (size_t)now * size);
+        first += now;
+        out += now;
+        count -= now;
+    }
+}
+
+/* Rows of the canonical [width,D] are columns of the stored [D,width]. */
+static void read_transposed(const struct tensor_view *view, uint64_t first, uint64_t rows,
+                            float *out)
+{
+    uint64_t stored = view->shape[0], width = view->shape[1];
+    for (uint64_t d = 0; d < stored; d++)
+        for (uint64_t r = 0; r < rows; r++)
+            out[r * stored + d] = tensor_float(view, d * width + first + r);
+    util_map_forget(view->data, (size_t)view->size);
+}
+
+int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
+                 float *out)
+{
+    const struct weight *weight = find(weights, name);
+    if (!weight)
+        return util_fail(VKCLIP_EABSENT, "%s: tensor %s is missing", weights_path(weights), name);
+    uint64_t all = weight->rank ? weight->shape[0] : 1;
+    if (first > all || rows > all - first)
+        return util_fail(VKCLIP_EINVALID, "%s: %s: has %llu rows, asked for %llu from %llu on",
+                         weights_path(weights), name, (unsigned long long)all,
+                         (unsigned long long)rows, (unsigned long long)first);
+    const struct tensor_view *view = weight->parts[0];
+    if (!rows || !view->size)
+        return VKCLIP_OK;
+    if (weight->transposed) {
+        read_transposed(view, first, rows, out);
+        return VKCLIP_OK;
+    }
+    uint64_t part_rows = all / weight->count;
+    uint64_t row = view->size / dtype_size(view->dtype) / part_rows;
+    while (rows) {
+        uint64_t at = first % part_rows, now = part_rows - at < rows ? part_rows - at : rows;
+        read_elements(weight->parts[first / part_rows], at * row, now * row, out);
+        out += now * row;
+        first += now;
+        rows -= now;
+    }
+    return VKCLIP_OK;
+}
