@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Finds a checkpoint's files, has its configuration read, and holds the weights against it: every
+ * tensor of a tower must be there in the expected shape, and none that the towers do not use. What
+ * cannot be decided from the files (activation and head width of an unknown state dict) is refused.
+ */
+#include "config.h"
+#include "config_json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPECTED                                                                     \
+    "config.json with model.safetensors (Hugging Face), open_clip_config.json with " \
+    "open_clip_model.safetensors (OpenCLIP), or one .safetensors file (OpenAI's state dict)"
+
+/* ---- Files --------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), size = strlen(end);
+    return length >= size && !strcmp(text + length - size, end);
+}
+
+static bool begins_with(const char *text, const char *start)
+{
+    return !strncmp(text, start, strlen(start));
+}
+
+static const char *file_name(const char *path)
+{
+    const char *name = path;
+    for (; *path; path++)
+        if (*path == '/' || *path == '\\')
+            name = path + 1;
+    return name;
+}
+
+/* The folder that `path` lies in, "." where it has none. */
+static void folder_of(const char *path, char folder[CONFIG_PATH_SIZE])
+{
+    int length = (int)(file_name(path) - path);
+    snprintf(folder, CONFIG_PATH_SIZE, "%.*s", length ? length : 2, length ? path : "./");
+    while (--length > 0 && (folder[length] == '/' || folder[length] == '\\'))
+        folder[length] = 0;
+}
+
+bool config_find(const char *folder, const char *name, char path[CONFIG_PATH_SIZE])
+{
+    int length = snprintf(path, CONFIG_PATH_SIZE, "%s/%s", folder, name);
+    return length > 0 && length < CONFIG_PATH_SIZE && util_is_file(path);
+}
+
+/* What a file is that cannot be read as a checkpoint yet; NULL where the name says nothing. */
+static const char *other_format(const char *name)
+{
+    static const struct {
+        const char *end, *what;
+    } others[] = {
+        {".safetensors.index.json", "a checkpoint in several files"},
+        {".bin", "PyTorch"},
+        {".pt", "PyTorch"},
+        {".pth", "PyTorch"},
+        {".ckpt", "PyTorch"},
+        {".gguf", "GGUF"},
+        {".onnx", "ONNX"},
+        {".msgpack", "Flax"},
+        {".h5", "TensorFlow"},
+    };
+    for (size_t i = 0; i < UTIL_COUNT(others); i++)
+        if (ends_with(name, others[i].end))
+            return others[i].what;
+    return NULL;
+}
+
+/* The only .safetensors file of a folder, or an error that says what is there instead. */
+static int find_single(const char *folder, char file[CONFIG_PATH_SIZE])
+{
+    char **names = NULL;
+    size_t count = 0, found = 0;
+    const char *single = NULL, *other = NULL, *config = NULL;
+    int error = util_list_folder(folder, &names, &count);
+    if (error)
+        return error;
+    for (size_t i = 0; i < count; i++) {
+        if (names[i][0] == '.')
+            continue;
+        if (ends_with(names[i], ".safetensors") && ++found)
+            single = names[i];
+        if (other_format(names[i]) && (!other || ends_with(names[i], ".index.json")))
+            other = names[i];
+        if (ends_with(names[i], "config.json"))
+            config = names[i];
+    }
+    if (other && found != 1)
+        error = util_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: found %s (%s), which is not supported yet, expected " EXPECTED,
+                          folder, other, other_format(other));
+    else if (found > 1)
+        error = util_fail(VKCLIP_EINVALID,
+                          "%s: found %zu .safetensors files: name one of them, or have " EXPECTED,
+                          folder, found);
+    else if (!found)
+        error = util_fail(VKCLIP_EIO, "%s: found %s, expected " EXPECTED, folder,
+                          config ? config : "no checkpoint");
+    else if (!config_find(folder, single, file))
+        error = util_fail(VKCLIP_EIO, "%s/%s: cannot be read", folder, single);
+    util_free_names(&names, count);
+    return error;
+}
+
+static int find_weights(const char *path, char file[CONFIG_PATH_SIZE])
+{
+    static const char *const pairs[][2] = {
+        {"config.json", "model.safetensors"},
+        {"open_clip_config.json", "open_clip_model.safetensors"},
+        {"open_clip_config.json", "model.safetensors"},
+    };
+    if (strlen(path) > CONFIG_PATH_SIZE - 512)
+        return util_fail(VKCLIP_EINVALID, "%.64s...: path longer than %d bytes", path,
+                         CONFIG_PATH_SIZE - 512);
+    if (!util_is_folder(path)) {
+        snprintf(file, CONFIG_PATH_SIZE, "%s", path);
+        if (!util_is_file(path))
+            return util_fail(VKCLIP_EIO, "%s: no such file or folder", path);
+        if (other_format(path) || ends_with(path, ".json"))
+            return util_fail(VKCLIP_EUNSUPPORTED,
+                             "%s: %s is not supported, expected a folder or a .safetensors file",
+                             path,
+                             other_format(path) ? other_format(path) : "a configuration alone");
+        return VKCLIP_OK;
+    }
+    for (size_t i = 0; i < UTIL_COUNT(pairs); i++)
+        if (config_find(path, pairs[i][0], file) && config_find(path, pairs[i][1], file))
+            return VKCLIP_OK;
+    return find_single(path, file);
+}
+
+static bool find_vocab(const char *folder, enum vkclip_family family, char path[CONFIG_PATH_SIZE])
+{
+    static const char *const names[] = {"bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt",
+                                        "tokenizer.json", "vocab.json"};
+    for (size_t i = family == VKCLIP_FAMILY_HF ? 2 : 0; i < UTIL_COUNT(names); i++)
+        if (config_find(folder, names[i], path))
+            return true;
+    return false;
+}
+
+static int find_tokenizer(const char *folder, const char *vocab, struct config *config)
+{
+    static const char encoder[] = "text_encoder"; /* diffusers: text_encoder_2 beside tokenizer_2 */
+    char path[CONFIG_PATH_SIZE], beside[CONFIG_PATH_SIZE];
+    const char *name = file_name(folder);
+    if (vocab && !util_is_file(vocab))
+        return util_fail(VKCLIP_EIO, "%s: no such vocabulary file", vocab);
+    if (!vocab && find_vocab(folder, config->family, path))
+        vocab = path;
+    if (!vocab && begins_with(name, encoder)) {
+        int length = snprintf(beside, sizeof(beside), "%.*stokenizer%s", (int)(name - folder),
+                              folder, name + strlen(encoder));
+        if (length < CONFIG_PATH_SIZE && find_vocab(beside, config->family, path))
+            vocab = path;
+    }
+    if (vocab && !(config->tokenizer_path = util_format("%s", vocab)))
+        return util_fail(VKCLIP_EMEMORY, "%s: out of memory", vocab);
+    return VKCLIP_OK;
+}
+
+/* ---- A state dict without configuration: OpenAI's rule ----------------------------------------
+ */
+
+/* Size `index` of a tensor; 0 where it is missing or has fewer. Larger than any limit: UINT32_MAX.
+ */
+static uint32_t dimension(const struct weights *weights, const char *name, unsigned index)
+{
+    uint64_t shape[TENSOR_MAX_RANK];
+    unsigned rank;
+    if (!weights_shape(weights, name, shape, &rank) || index >= rank)
+        return 0;
+    return shape[index] < UINT32_MAX ? (uint32_t)shape[index] : UINT32_MAX;
+}
+
+static bool has(const struct weights *weights, const char *name)
+{
+    uint64_t shape[TENSOR_MAX_RANK];
+    unsigned rank;
+    return weights_shape(weights, name, shape, &rank);
+}
+
+static bool has_prefix(const struct weights *weights, const char *prefix)
+{
+    const char *name;
+    for (size_t i = 0; (name = weights_name(weights, i)); i++)
+        if (begins_with(name, prefix))
+            return true;
+    return false;
+}
+
+static bool has_text(const struct weights *weights)
+{
+    return has_prefix(weights, "transformer.") || has_prefix(weights, "token_embedding.");
+}
+
+static void tower_from_shapes(const struct weights *weights, const char *blocks,
+                              struct config_tower *tower)
+{
+    char name[128];
+    tower->present = true;
+    tower->projection = true;
+    tower->epsilon = 1e-5f;
+    snprintf(name, sizeof(name), "%s0.mlp.c_fc.weight", blocks);
+    tower->mlp = dimension(weights, name, 0);
+    do
+        snprintf(name, sizeof(name), "%s%u.ln_1.weight", blocks, tower->layers);
+    while (has(weights, name) && ++tower->layers);
+}
+
+/* Head width of an image tower without configuration; 0: cannot be told. LAION's widths count only
+ * once the caller has said that the state dict is not OpenAI's. */
+static uint32_t head_width(uint32_t width, bool openai)
+{
+    static const struct {
+        uint32_t width, head;
+    } laion[] = {{1280, 80}, {1408, 88}, {1664, 104}}; /* H/14, g/14, bigG/14 */
+    for (size_t i = 0; i < UTIL_COUNT(laion); i++)
+        if (laion[i].width == width)
+            return openai ? 0 : laion[i].head;
+    return width % 64 ? 0 : 64;
+}
+
+static int read_openai(const struct weights *weights, enum vkclip_activation activation,
+                       struct config *config)
+{
+    const char *path = weights_path(weights), *name = file_name(path);
+    struct config_tower *image = &config->image, *text = &config->text;
+    bool openai = activation == VKCLIP_ACTIVATION_AUTO;
+    config->family = VKCLIP_FAMILY_OPENAI;
+    config->eos_token_id = -1;
+    if (has_text(weights)) {
+        tower_from_shapes(weights, "transformer.resblocks.", text);
+        text->width = dimension(weights, "ln_final.weight", 0);
+        text->heads = text->width / 64;
+        config->context = dimension(weights, "positional_embedding", 0);
+        config->vocabulary = dimension(weights, "token_embedding.weight", 0);
+        config->text_embed_dim = dimension(weights, "text_projection", 1);
+    }
+    if (has_prefix(weights, "visual.layer1.")) {
+        util_log(VKCLIP_LOG_WARNING,
+                 "%s: the image tower is a ModifiedResNet, which is not supported yet: only texts "
+                 "can be encoded",
+                 path);
+    } else if (has_prefix(weights, "visual.")) {
+        uint32_t positions = dimension(weights, "visual.positional_embedding", 0);
+        tower_from_shapes(weights, "visual.transformer.resblocks.", image);
+        image->width = dimension(weights, "visual.conv1.weight", 0);
+        config->patch_size = dimension(weights, "visual.conv1.weight", 3);
+        config->image_embed_dim = dimension(weights, "visual.proj", 1);
+        uint64_t size = config->patch_size * (uint64_t)sqrt(positions ? positions - 1 : 0);
+        config->image_size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+        uint32_t head = head_width(image->width, openai);
+        image->heads = head ? image->width / head : 0;
+    }
+    if ((openai && begins_with(name, "open_clip_")) || (image->present && !image->heads) ||
+        (text->present && text->width % 64))
+        return util_fail(
+            VKCLIP_EUNSUPPORTED,
+            "%s: a state dict that is not OpenAI's (widths: image %u, text %u) does not "
+            "tell its head width and activation: put the open_clip_config.json beside "
+            "it%s",
+            path, image->width, text->width, openai ? ", or name the activation" : "");
+    image->activation = text->activation = openai ? VKCLIP_ACTIVATION_QUICK_GELU : activation;
+    util_log(VKCLIP_LOG_INFO, "%s: no configuration beside it: OpenAI's rule, heads of %u and %s",
+             path, image->present ? image->width / image->heads : 64,
+             openai ? "QuickGELU" : "the activation asked for");
+    return VKCLIP_OK;
+}
+
+/* ---- Sizes and tensors ------------------------------------------------------------------------
+ */
+
+static int check_size(const char *path, const char *tower, const char *what, uint32_t size,
+                      uint32_t limit)
+{
+    return size && size <= limit
+               ? VKCLIP_OK
+               : util_fail(VKCLIP_EFORMAT, "%s: %s tower: %s: expected 1 to %u, found %u", path,
+                           tower, what, limit, size);
+}
+
+static int check_tower(const char *path, const char *name, const struct config_tower *tower,
+                       uint32_t embed_dim)
+{
+    int error = check_size(path, name, "width", tower->width, 16384);
+    error = error ? error : check_size(path, name, "layers", tower->layers, 256);
+    error = error ? error : check_size(path, name, "MLP width", tower->mlp, 65536);
+    error = error ? error : check_size(path, name, "heads", tower->heads, tower->width);
+    error = error ? error : check_size(path, name, "embedding", embed_dim, 16384);
+    if (!error && tower->width % tower->heads)
+        error =
+            util_fail(VKCLIP_EFORMAT, "%s: %s tower: width %u is not a multiple of its %u heads",
+                      path, name, tower->width, tower->heads);
+    return error;
+}
+
+static int check_sizes(const char *path, const struct config *config)
+{
+    int error = VKCLIP_OK;
+    if (config->text.present) {
+        error = check_tower(path, "text", &config->text, config->text_embed_dim);
+        error = error ? error : check_size(path, "text", "context", config->context, 4096);
+        error = error ? error : check_size(path, "text", "vocabulary", config->vocabulary, 1 << 24);
+    }
+    if (config->image.present && !error) {
+        error = check_tower(path, "image", &config->image, config->image_embed_dim);
+        error = error ? error : check_size(path, "image", "image size", config->image_size, 4096);
+        error = error ? error : check_size(path, "image", "patch size", config->patch_size, 4096);
+        if (!error && config->image_size % config->patch_size)
+            error = util_fail(VKCLIP_EUNSUPPORTED,
+                              "%s: image size %u is not a multiple of the patch size %u", path,
+                              config->image_size, config->patch_size);
+    }
+    return error;
+}
+
+/* A tensor and its shape, a letter a dimension: see `letter`. */
+struct expected {
+    const char *name, *shape;
+};
+static const struct expected text_tensors[] = {
+    {"token_embedding.weight", "vw"}, {"positional_embedding", "tw"}, {"ln_final.weight", "w"},
+    {"ln_final.bias", "w"},           {"text_projection", "wd"},
+};
+static const struct expected image_tensors[] = {
+    {"visual.class_embedding", "w"},       {"visual.conv1.weight", "wcpp"},
+    {"visual.positional_embedding", "nw"}, {"visual.ln_pre.weight", "w"},
+    {"visual.ln_pre.bias", "w"},           {"visual.ln_post.weight", "w"},
+    {"visual.ln_post.bias", "w"},          {"visual.proj", "wd"},
+};
+static const struct expected block_tensors[] = {
+    {"ln_1.weight", "w"},           {"ln_1.bias", "w"},
+    {"attn.in_proj_weight", "qw"},  {"attn.in_proj_bias", "q"},
+    {"attn.out_proj.weight", "ww"}, {"attn.out_proj.bias", "w"},
+    {"ln_2.weight", "w"},           {"ln_2.bias", "w"},
+    {"mlp.c_fc.weight", "mw"},      {"mlp.c_fc.bias", "m"},
+    {"mlp.c_proj.weight", "wm"},    {"mlp.c_proj.bias", "w"},
+};
+
+/* One tower as the tables describe it. */
+struct layout {
+    const struct config *config;
+    const struct config_tower *tower;
+    const struct expected *tensors;
+    size_t count;
+    const char *blocks, *prefix; /* of its blocks; of everything that must be known */
+    uint32_t embed_dim;
+};
+
+static uint64_t letter(const struct layout *layout, char symbol)
+{
+    const struct config *config = layout->config;
+    uint64_t grid = config->patch_size ? config->image_size / config->patch_size : 0;
+    switch (symbol) {
+    case 'w':
+        return layout->tower->width;
+    case 'q': /* query, key and value */
+        return 3 * (uint64_t)layout->tower->width;
+    case 'm':
+        return layout->tower->mlp;
+    case 'd':
+        return layout->embed_dim;
+    case 'c':
+        return 3;
+    case 'p':
+        return config->patch_size;
+    case 'n':
+        return grid * grid + 1;
+    case 't':
+        return config->context;
+    default:
+        return config->vocabulary;
+    }
+}
+
+static void show_shape(const uint64_t *shape, unsigned rank, char *text, size_t size)
+{
+    size_t at = (size_t)snprintf(text, size, "[");
+    for (unsigned i = 0; i < rank && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%llu", i ? "," : "",
+                               (unsigned long long)shape[i]);
+    if (at < size)
+        snprintf(text + at, size - at, "]");
+}
+
+static int check_tensor(const struct weights *weights, const struct layout *layout,
+                        const char *name, const char *shape)
+{
+    uint64_t expected[TENSOR_MAX_RANK] = {0}, found[TENSOR_MAX_RANK];
+    unsigned rank = (unsigned)strlen(shape), found_rank;
+    char expected_text[192], found_text[192] = "none: it is missing";
+    for (unsigned i = 0; i < rank; i++)
+        expected[i] = letter(layout, shape[i]);
+    bool there = weights_shape(weights, name, found, &found_rank);
+    if (there && found_rank == rank && !memcmp(found, expected, rank * sizeof(*found)))
+        return VKCLIP_OK;
+    show_shape(expected, rank, expected_text, sizeof(expected_text));
+    if (there)
+        show_shape(found, found_rank, found_text, sizeof(found_text));
+    return util_fail(VKCLIP_EFORMAT, "%s: tensor %s: expected shape %s, found %s",
+                     weights_path(weights), name, expected_text, found_text);
+}
+
+static bool is_projection(const char *name)
+{
+    return !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
+}
+
+/* Whether the layout has a tensor of this name. */
+static bool is_known(const struct layout *layout, const char *name)
+{
+    const struct expected *tensors = layout->tensors;
+    size_t count = layout->count;
+    if (begins_with(name, layout->blocks)) {
+        char *rest, canonical[16];
+        const char *number = name + strlen(layout->blocks);
+        unsigned long block = strtoul(number, &rest, 10);
+        int length = snprintf(canonical, sizeof(canonical), "%lu.", block);
+        if (block >= layout->tower->layers || strncmp(number, canonical, (size_t)length))
+            return false;
+        name = rest + 1;
+        tensors = block_tensors;
+        count = UTIL_COUNT(block_tensors);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(tensors[i].name, name))
+            return layout->tower->projection || !is_projection(name);
+    return false;
+}
+
+static int check_tensors(const struct weights *weights, const struct layout *layout)
+{
+    char name[128];
+    const char *found;
+    int error = VKCLIP_OK;
+    for (size_t i = 0; !error && i < layout->count; i++)
+        if (layout->tower->projection || !is_projection(layout->tensors[i].name))
+            error =
+                check_tensor(weights, layout, layout->tensors[i].name, layout->tensors[i].shape);
+    for (uint32_t block = 0; !error && block < layout->tower->layers; block++)
+        for (size_t i = 0; !error && i < UTIL_COUNT(block_tensors); i++) {
+            snprintf(name, sizeof(name), "%s%u.%s", layout->blocks, block, block_tensors[i].name);
+            error = check_tensor(weights, layout, name, block_tensors[i].shape);
+        }
+    for (size_t i = 0; !error && (found = weights_name(weights, i)); i++)
+        if (begins_with(found, layout->prefix) && !is_known(layout, found))
+            error = util_fail(VKCLIP_EUNSUPPORTED,
+                              "%s: tensor %s: not part of a CLIP tower of %u layers, as the "
+                              "configuration says it is",
+                              weights_path(weights), found, layout->tower->layers);
+    return error;
+}
+
+static int read_logit_scale(const struct weights *weights, struct config *config)
+{
+    uint64_t shape[TENSOR_MAX_RANK];
+    unsigned rank;
+    float value = 0;
+    config->logit_scale = 1;
+    if (has(weights, "logit_bias"))
+        return util_fail(VKCLIP_EUNSUPPORTED, "%s: tensor logit_bias: not part of CLIP",
+                         weights_path(weights));
+    if (!weights_shape(weights, "logit_scale", shape, &rank))
+        return VKCLIP_OK;
+    if (rank > 1 || (rank == 1 && shape[0] != 1))
+        return util_fail(VKCLIP_EFORMAT, "%s: tensor logit_scale: expected one value",
+                         weights_path(weights));
+    int error = weights_read(weights, "logit_scale", 0, 1, &value);
+    config->logit_scale = expf(value);
+    if (!error && !(config->logit_scale > 0 && config->logit_scale < INFINITY))
+        error = util_fail(VKCLIP_EFORMAT,
+                          "%s: tensor logit_scale: expected a number below 88, found %g",
+                          weights_path(weights), (double)value);
+    return error;
+}
+
+/* ---- All together ------------------------------------------------------------------------------
+ */
+
+/* Which towers there are, and whether they are projected: what the weights have decides where the
+ * configuration leaves it open (text and image encoders of Hugging Face by themselves). */
+static int settle_towers(const struct weights *weights, struct config *config)
+{
+    struct config_tower *image = &config->image, *text = &config->text;
+    if (!text->present || !has_text(weights))
+        *text = (struct config_tower){0};
+    if (!image->present || !has_prefix(weights, "visual."))
+        *image = (struct config_tower){0};
+    if (!image->present && !text->present)
+        return util_fail(VKCLIP_EUNSUPPORTED, "%s: has no tower that can be computed",
+                         weights_path(weights));
+    if (config->family == VKCLIP_FAMILY_HF) {
+        image->projection |= image->present && has(weights, "visual.proj");
+        text->projection |= text->present && has(weights, "text_projection");
+    }
+    if (!image->present)
+        config->image_size = config->patch_size = config->image_embed_dim = 0;
+    else if (!image->projection)
+        config->image_embed_dim = image->width;
+    if (!text->present)
+        config->context = config->vocabulary = config->text_embed_dim = 0;
+    else if (!text->projection)
+        config->text_embed_dim = text->width;
+    return VKCLIP_OK;
+}
+
+static int read_config(const struct weights *weights, const char *folder,
+                       enum vkclip_activation activation, struct config *config)
+{
+    char path[CONFIG_PATH_SIZE];
+    bool hf = weights_layout(weights) == VKCLIP_FAMILY_HF;
+    bool found = config_find(folder, hf ? "config.json" : "open_clip_config.json", path);
+    if (hf && !found)
+        return util_fail(VKCLIP_EIO,
+                         "%s: its tensors have Hugging Face names, expected config.json beside it",
+                         weights_path(weights));
+    if (found && activation != VKCLIP_ACTIVATION_AUTO)
+        util_log(VKCLIP_LOG_WARNING, "%s says what the activation is: the one asked for is ignored",
+                 path);
+    int error = hf      ? config_read_hf(path, config)
+                : found ? config_read_openclip(path, config)
+                        : read_openai(weights, activation, config);
+    error = error ? error : settle_towers(weights, config);
+    error = error ? error : check_sizes(found ? path : weights_path(weights), config);
+    if (hf && config->image.present && !error)
+        error = config_read_preprocessor(folder, config);
+    return error;
+}
+
+static int check_weights(const struct weights *weights, const struct config *config)
+{
+    const struct layout text = {config,
+                                &config->text,
+                                text_tensors,
+                                UTIL_COUNT(text_tensors),
+                                "transformer.resblocks.",
+                                "transformer.",
+                                config->text_embed_dim};
+    const struct layout image = {config,
+                                 &config->image,
+                                 image_tensors,
+                                 UTIL_COUNT(image_tensors),
+                                 "visual.transformer.resblocks.",
+                                 "visual.",
+                                 config->image_embed_dim};
+    int error = config->text.present ? check_tensors(weights, &text) : VKCLIP_OK;
+    return error || !config->image.present ? error : check_tensors(weights, &image);
+}
+
+int config_open(const char *path, const struct vkclip_model_params *params, struct config *config,
+                struct weights **weights)
+{
+    static const struct config defaults = {
+        .image_mean = {0.48145466f, 0.4578275f, 0.40821073f}, /* clip/clip.py, _transform */
+        .image_std = {0.26862954f, 0.26130258f, 0.27577711f},
+        .eos_token_id = -1,
+    };
+    static const struct vkclip_model_params none = {0};
+    char file[CONFIG_PATH_SIZE], folder[CONFIG_PATH_SIZE];
+    *config = defaults;
+    *weights = NULL;
+    params = params ? params : &none;
+    int error = find_weights(path, file);
+    if (error)
+        goto fail;
+    folder_of(file, folder);
+    error = weights_open(file, weights);
+    error = error ? error : read_config(*weights, folder, params->activation, config);
+    error = error ? error : check_weights(*weights, config);
+    error = error ? error : read_logit_scale(*weights, config);
+    error = error ? error : find_tokenizer(folder, params->vocab, config);
+    if (!error)
+        return VKCLIP_OK;
+fail:
+    config_close(config);
+    weights_close(weights);
+    return error;
+}
+
+void config_close(struct config *config)
+{
+    free(config->tokenizer_path);
+    *config = (struct config){0};
+}
