@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+
+/* erf by Abramowitz and Stegun 7.1.26: absolute error at most 1.5e-7, that of fp32 itself. */
+float erf_of(float x)
+{
+    float a = abs(x);
+    float t = 1.0 / (1.0 + 0.3275911 * a);
+    float p = t * (0.254829592 +
+                   t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+    float e = 1.0 - p * exp(-a * a);
+    return x < 0.0 ? -e : e;
+}
+
+float activate(uint activation, float x)
+{
+    if (activation == ACTIVATION_QUICK_GELU) /* clip/model.py, QuickGELU */
+        return x / (1.0 + exp(-1.702 * x));
+    if (activation == ACTIVATION_GELU)
+        return 0.5 * x * (1.0 + erf_of(x * 0.70710678118654752));
+    return x;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Push constants of every op, included by C and by GLSL. All members are 32 bits.
+ *
+ * Weights of MATMUL lie in panels of PANEL columns: element (k, n) of the [K,N] matrix is at
+ * ((n / PANEL) * K + k) * PANEL + n % PANEL, columns past N are zero. Neighbouring invocations then
+ * read neighbouring columns, and a workgroup walks its panel from front to back.
+ */
+#ifndef VKCLIP_ARGS_H
+#define VKCLIP_ARGS_H
+
+#ifdef __STDC__
+#include <stdint.h>
+#define uint uint32_t
+#endif
+
+#define PANEL 32
+
+/* Values of the activation's specialization constant: enum vkclip_activation. */
+#define ACTIVATION_QUICK_GELU 1
+#define ACTIVATION_GELU 2
+
+struct matmul_args {
+    uint m, n, k;
+};
+
+struct attention_args {
+    uint t, c; /* tokens, channels of all heads */
+    float scale;
+};
+
+struct layernorm_args {
+    uint rows, c;
+    float epsilon;
+};
+
+struct embedding_args {
+    uint tokens, t, c;
+    uint first, count; /* rows of the table that this dispatch sees */
+};
+
+struct classtoken_args {
+    uint b, p, c;
+};
+
+struct select_args {
+    uint b, t, c;
+    uint by_rows; /* 0: always row 0 */
+};
+
+struct normalize_args {
+    uint rows, c;
+};
+
+#ifdef __STDC__
+#undef uint
+#endif
+
+#endif

@@ -1,0 +1,14 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * ATTENTION on storage buffers alone: for any shape and any device.
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer Qkv { XTYPE qkv[]; };
+layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
+
+LOADER(load_qkv, qkv)
+
+#include "attention.glsl"

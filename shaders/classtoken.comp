@@ -1,0 +1,27 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * CLASSTOKEN: the class token before the patches, positions added (ViT, clip/model.py).
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
+layout(set = 0, binding = 1) readonly buffer Token { WTYPE token[]; };
+layout(set = 0, binding = 2) readonly buffer Positions { WTYPE positions[]; };
+layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
+
+layout(push_constant) uniform Args { classtoken_args args; };
+
+void main()
+{
+    uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
+    uint t = args.p + 1;
+    for (uint i = gl_GlobalInvocationID.x; i < args.b * t * args.c; i += all) {
+        uint channel = i % args.c, position = i / args.c % t, item = i / args.c / t;
+        float value = position == 0
+                          ? float(token[channel])
+                          : float(x[(item * args.p + position - 1) * args.c + channel]);
+        y[i] = XTYPE(value + float(positions[position * args.c + channel]));
+    }
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Begins every kernel: storage types from the row's -D, the arguments, the workgroup size from
+ * specialization constants 0 to 2. Arithmetic is fp32 whatever the storage is.
+ */
+#extension GL_GOOGLE_include_directive : require
+#ifdef X_f16
+#extension GL_EXT_shader_16bit_storage : require
+#define XTYPE float16_t
+#else
+#define XTYPE float
+#endif
+#ifdef W_f16
+#extension GL_EXT_shader_16bit_storage : require
+#define WTYPE float16_t
+#else
+#define WTYPE float
+#endif
+
+#include "args.h"
+
+layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
+
+/* Defines vec4 NAME(at, left): four values of a buffer, zero from `left` on. */
+#define LOADER(name, values)                                                                       \
+    vec4 name(uint at, uint left)                                                                  \
+    {                                                                                              \
+        return vec4(float(values[at]), left > 1 ? float(values[at + 1]) : 0.0,                     \
+                    left > 2 ? float(values[at + 2]) : 0.0,                                        \
+                    left > 3 ? float(values[at + 3]) : 0.0);                                       \
+    }

@@ -1,0 +1,1037 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * All of Vulkan: the only file that sees its headers. Any device of Vulkan 1.1 or later with a
+ * compute queue will do; everything beyond is probed and becomes a CAP_ bit or a limit.
+ */
+#define VOLK_IMPLEMENTATION
+#include <volk.h>
+
+#include "gpu.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct gpu_buffer {
+    VkBuffer buffer;
+    VkDeviceMemory memory;
+    void *map;
+};
+
+struct gpu_pipeline {
+    VkPipeline pipeline;
+    const uint32_t *code; /* identity of the shader: its array */
+    uint32_t constants[GPU_CONSTANTS], count;
+    struct gpu_pipeline *next;
+};
+
+struct gpu {
+    VkInstance instance;
+    VkPhysicalDevice physical;
+    VkDevice device;
+    VkQueue queue;
+    uint32_t family;
+    VkCommandPool pool;
+    VkDescriptorSetLayout set_layouts[2];
+    VkPipelineLayout layout;
+    VkPipelineCache cache;
+    VkPhysicalDeviceMemoryProperties memory;
+    struct gpu_pipeline *pipelines;
+    bool cache_changed;
+    char *cache_path; /* NULL: no cache on disk */
+    uint32_t caps;
+    struct gpu_limits limits;
+    struct vkclip_device_info info;
+};
+
+#define SETS_PER_POOL 256
+
+struct gpu_commands {
+    struct gpu *gpu;
+    VkCommandBuffer *buffers; /* one a submit; the last one is being recorded */
+    size_t buffer_count;
+    VkDescriptorPool *pools;
+    size_t pool_count, sets_left;
+    VkBufferView *views;
+    size_t view_count;
+    VkFence fence;
+    double work; /* of the buffer being recorded */
+};
+
+static const char *result_text(VkResult result)
+{
+    switch (result) {
+    case VK_ERROR_OUT_OF_HOST_MEMORY:
+        return "out of host memory";
+    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+        return "out of device memory";
+    case VK_ERROR_INITIALIZATION_FAILED:
+        return "initialization failed";
+    case VK_ERROR_DEVICE_LOST:
+        return "device lost (a crash or time-out in the driver)";
+    case VK_ERROR_LAYER_NOT_PRESENT:
+        return "layer not present";
+    case VK_ERROR_EXTENSION_NOT_PRESENT:
+        return "extension not present";
+    case VK_ERROR_FEATURE_NOT_PRESENT:
+        return "feature not present";
+    case VK_ERROR_INCOMPATIBLE_DRIVER:
+        return "incompatible driver";
+    case VK_ERROR_TOO_MANY_OBJECTS:
+        return "too many objects";
+    case VK_ERROR_OUT_OF_POOL_MEMORY:
+        return "out of pool memory";
+    default:
+        return "failed";
+    }
+}
+
+static int vulkan_error(VkResult result, const char *call)
+{
+    int error = result == VK_ERROR_OUT_OF_HOST_MEMORY     ? VKCLIP_EMEMORY
+                : result == VK_ERROR_OUT_OF_DEVICE_MEMORY ? VKCLIP_EDEVICEMEMORY
+                                                          : VKCLIP_EDEVICE;
+    return util_fail(error, "%s: %s (VkResult %d)", call, result_text(result), (int)result);
+}
+
+/* Runs a Vulkan call and goes to `done` with `error` set when it fails. */
+#define TRY(call, ...)                            \
+    do {                                          \
+        VkResult result_ = call(__VA_ARGS__);     \
+        if (result_ != VK_SUCCESS) {              \
+            error = vulkan_error(result_, #call); \
+            goto done;                            \
+        }                                         \
+    } while (0)
+
+/* ---- Instance and devices ------------------------------------------------------------------ */
+
+static bool has_extension(const VkExtensionProperties *extensions, uint32_t count, const char *name)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (!strcmp(extensions[i].extensionName, name))
+            return true;
+    return false;
+}
+
+static int create_instance(VkInstance *instance)
+{
+    int error = VKCLIP_OK;
+    VkExtensionProperties *extensions = NULL;
+    uint32_t count = 0;
+    if (volkInitialize() != VK_SUCCESS)
+        return util_fail(VKCLIP_ENODEVICE, "no Vulkan loader on this machine (libvulkan): install "
+                                           "the GPU's driver, or mesa-vulkan-drivers for any CPU");
+    if (volkGetInstanceVersion() < VK_API_VERSION_1_1)
+        return util_fail(VKCLIP_ENODEVICE, "the Vulkan loader is older than Vulkan 1.1");
+
+    TRY(vkEnumerateInstanceExtensionProperties, NULL, &count, NULL);
+    extensions = calloc(count + 1, sizeof(*extensions));
+    if (!extensions) {
+        error = util_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
+        goto done;
+    }
+    TRY(vkEnumerateInstanceExtensionProperties, NULL, &count, extensions);
+
+    VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+                                     .pApplicationName = "vkclip",
+                                     .pEngineName = "vkclip",
+                                     .apiVersion = VK_API_VERSION_1_1};
+    VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+                                 .pApplicationInfo = &application};
+#ifdef VK_KHR_portability_enumeration /* MoltenVK is listed only to those who ask */
+    const char *portability = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
+    if (has_extension(extensions, count, portability)) {
+        info.flags = VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
+        info.enabledExtensionCount = 1;
+        info.ppEnabledExtensionNames = &portability;
+    }
+#endif
+    VkResult result = vkCreateInstance(&info, NULL, instance);
+    if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
+        error = util_fail(VKCLIP_ENODEVICE, "no Vulkan driver on this machine: install the GPU's "
+                                            "driver, or mesa-vulkan-drivers for any CPU");
+    else if (result != VK_SUCCESS)
+        error = vulkan_error(result, "vkCreateInstance");
+    else
+        volkLoadInstance(*instance);
+done:
+    free(extensions);
+    return error;
+}
+
+static int list_physical(VkInstance instance, VkPhysicalDevice **devices, uint32_t *count)
+{
+    int error = VKCLIP_OK;
+    *devices = NULL;
+    *count = 0;
+    TRY(vkEnumeratePhysicalDevices, instance, count, NULL);
+    *devices = calloc(*count + 1, sizeof(**devices));
+    if (!*devices) {
+        error = util_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
+        goto done;
+    }
+    TRY(vkEnumeratePhysicalDevices, instance, count, *devices);
+done:
+    if (error) {
+        free(*devices);
+        *devices = NULL;
+    }
+    return error;
+}
+
+static enum vkclip_device_type device_type(VkPhysicalDeviceType type)
+{
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+        return VKCLIP_DEVICE_DISCRETE;
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+        return VKCLIP_DEVICE_INTEGRATED;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+        return VKCLIP_DEVICE_VIRTUAL;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+        return VKCLIP_DEVICE_CPU;
+    default:
+        return VKCLIP_DEVICE_OTHER;
+    }
+}
+
+/* Masked bits exercise every fallback on one machine: VKCLIP_DISABLE_CAPS=f16,texel */
+static uint32_t disabled_caps(void)
+{
+    const char *list = getenv("VKCLIP_DISABLE_CAPS");
+    uint32_t mask = 0;
+#define X(name, text)               \
+    if (list && strstr(list, text)) \
+        mask |= CAP_##name;
+    CAPS(X)
+#undef X
+    return mask;
+}
+
+static bool is_texel_format(VkPhysicalDevice physical, VkFormat format)
+{
+    VkFormatProperties properties;
+    vkGetPhysicalDeviceFormatProperties(physical, format, &properties);
+    return properties.bufferFeatures & VK_FORMAT_FEATURE_UNIFORM_TEXEL_BUFFER_BIT;
+}
+
+static uint32_t probe_caps(VkPhysicalDevice physical)
+{
+    VkPhysicalDevice16BitStorageFeatures storage16 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                          .pNext = &storage16};
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    uint32_t caps = 0;
+    if (storage16.storageBuffer16BitAccess)
+        caps |= CAP_F16;
+    if (is_texel_format(physical, VK_FORMAT_R32G32B32A32_SFLOAT) &&
+        is_texel_format(physical, VK_FORMAT_R16G16B16A16_SFLOAT))
+        caps |= CAP_TEXEL;
+    return caps & ~disabled_caps();
+}
+
+/* The first queue family that computes, or UINT32_MAX. */
+static uint32_t compute_family(VkPhysicalDevice physical)
+{
+    VkQueueFamilyProperties families[32];
+    uint32_t count = UTIL_COUNT(families);
+    vkGetPhysicalDeviceQueueFamilyProperties(physical, &count, families);
+    for (uint32_t i = 0; i < count; i++)
+        if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT)
+            return i;
+    return UINT32_MAX;
+}
+
+static void describe(VkPhysicalDevice physical, uint32_t index, struct vkclip_device_info *info)
+{
+    VkPhysicalDeviceDriverProperties driver = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
+    VkPhysicalDeviceProperties2 properties = {.sType =
+                                                  VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+    VkPhysicalDeviceProperties *p = &properties.properties;
+    *info = (struct vkclip_device_info){.index = index};
+    vkGetPhysicalDeviceProperties(physical, p);
+    info->type = device_type(p->deviceType);
+    info->api_version[0] = VK_API_VERSION_MAJOR(p->apiVersion);
+    info->api_version[1] = VK_API_VERSION_MINOR(p->apiVersion);
+    info->api_version[2] = VK_API_VERSION_PATCH(p->apiVersion);
+    info->max_buffer_range = p->limits.maxStorageBufferRange;
+    snprintf(info->name, sizeof(info->name), "%s", p->deviceName);
+    if (p->apiVersion < VK_API_VERSION_1_1) {
+        snprintf(info->why, sizeof(info->why), "Vulkan %u.%u, needs 1.1", info->api_version[0],
+                 info->api_version[1]);
+        return;
+    }
+    if (p->apiVersion >= VK_API_VERSION_1_2) {
+        properties.pNext = &driver;
+        vkGetPhysicalDeviceProperties2(physical, &properties);
+        snprintf(info->driver, sizeof(info->driver), "%s %s", driver.driverName, driver.driverInfo);
+    } else {
+        snprintf(info->driver, sizeof(info->driver), "version %u", p->driverVersion);
+    }
+    VkPhysicalDeviceMemoryProperties memory;
+    vkGetPhysicalDeviceMemoryProperties(physical, &memory);
+    for (uint32_t i = 0; i < memory.memoryHeapCount; i++)
+        if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT &&
+            memory.memoryHeaps[i].size > info->memory)
+            info->memory = memory.memoryHeaps[i].size;
+    uint32_t caps = probe_caps(physical);
+#define X(name, text)                                                                              \
+    if (caps & CAP_##name)                                                                         \
+        snprintf(info->caps + strlen(info->caps), sizeof(info->caps) - strlen(info->caps), "%s%s", \
+                 info->caps[0] ? " " : "", text);
+    CAPS(X)
+#undef X
+    if (compute_family(physical) == UINT32_MAX)
+        snprintf(info->why, sizeof(info->why), "no compute queue");
+    info->usable = !info->why[0];
+}
+
+int gpu_list(struct vkclip_device_info *infos, size_t capacity, size_t *count)
+{
+    VkInstance instance = VK_NULL_HANDLE;
+    VkPhysicalDevice *devices = NULL;
+    uint32_t found = 0;
+    *count = 0;
+    int error = create_instance(&instance);
+    if (!error)
+        error = list_physical(instance, &devices, &found);
+    for (uint32_t i = 0; i < found && i < capacity; i++)
+        describe(devices[i], i, &infos[i]);
+    *count = found;
+    free(devices);
+    if (instance)
+        vkDestroyInstance(instance, NULL);
+    return error;
+}
+
+static bool contains(const char *text, const char *part)
+{
+    for (; *text; text++) {
+        size_t i = 0;
+        while (part[i] && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i]))
+            i++;
+        if (!part[i])
+            return true;
+    }
+    return false;
+}
+
+/* What the caller or VKCLIP_DEVICE names, else the best. */
+static int choose_device(struct gpu *gpu, const char *wanted)
+{
+    VkPhysicalDevice *devices = NULL;
+    uint32_t count = 0, best = UINT32_MAX, matches = 0;
+    struct vkclip_device_info info;
+    int error = list_physical(gpu->instance, &devices, &count);
+    if (error)
+        return error;
+    if (!wanted || !*wanted)
+        wanted = getenv("VKCLIP_DEVICE");
+    if (wanted && !*wanted)
+        wanted = NULL;
+    char *end = NULL;
+    unsigned long number = wanted ? strtoul(wanted, &end, 10) : 0;
+    bool is_number = wanted && !*end && isdigit((unsigned char)*wanted);
+
+    for (uint32_t i = 0; i < count; i++) {
+        describe(devices[i], i, &info);
+        if (wanted && !(is_number ? number == i : contains(info.name, wanted)))
+            continue;
+        if (!info.usable) {
+            util_log(VKCLIP_LOG_INFO, "device %u, %s: passed over: %s", i, info.name, info.why);
+            continue;
+        }
+        matches++;
+        if (best == UINT32_MAX || info.type > gpu->info.type) {
+            best = i;
+            gpu->info = info;
+        }
+    }
+    if (best == UINT32_MAX)
+        error = wanted
+                    ? util_fail(VKCLIP_ENODEVICE,
+                                "no usable Vulkan device matches \"%s\" among %u found: "
+                                "`vkclip devices` lists them",
+                                wanted, count)
+                    : util_fail(VKCLIP_ENODEVICE, "no usable Vulkan device among %u found", count);
+    else if (wanted && matches > 1)
+        error = util_fail(VKCLIP_ENODEVICE,
+                          "\"%s\" is part of %u devices' names: name one, or give its number",
+                          wanted, matches);
+    else
+        gpu->physical = devices[best];
+    free(devices);
+    return error;
+}
+
+static void read_limits(struct gpu *gpu)
+{
+    VkPhysicalDeviceMaintenance3Properties maintenance3 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &maintenance3};
+    vkGetPhysicalDeviceProperties2(gpu->physical, &properties);
+    const VkPhysicalDeviceLimits *l = &properties.properties.limits;
+    uint64_t alignment = 16; /* of vec4 loads; the limits are powers of two */
+    if (alignment < l->minStorageBufferOffsetAlignment)
+        alignment = l->minStorageBufferOffsetAlignment;
+    if (alignment < l->minTexelBufferOffsetAlignment)
+        alignment = l->minTexelBufferOffsetAlignment;
+    /* What a slow device of the kind does in about half a second: Windows stops a submit after two.
+     */
+    double work = gpu->info.type == VKCLIP_DEVICE_DISCRETE     ? 2e11
+                  : gpu->info.type == VKCLIP_DEVICE_INTEGRATED ? 2e10
+                                                               : 5e9;
+    gpu->limits = (struct gpu_limits){.buffer_range = l->maxStorageBufferRange,
+                                      .allocation = maintenance3.maxMemoryAllocationSize,
+                                      .texel_elements = l->maxTexelBufferElements,
+                                      .alignment = (uint32_t)alignment,
+                                      .invocations = l->maxComputeWorkGroupInvocations,
+                                      .shared_bytes = l->maxComputeSharedMemorySize,
+                                      .work = work};
+    memcpy(gpu->limits.groups, l->maxComputeWorkGroupCount, sizeof(gpu->limits.groups));
+}
+
+static int create_device(struct gpu *gpu)
+{
+    int error = VKCLIP_OK;
+    VkExtensionProperties *extensions = NULL;
+    uint32_t count = 0;
+    gpu->family = compute_family(gpu->physical);
+    gpu->caps = probe_caps(gpu->physical);
+    read_limits(gpu);
+    vkGetPhysicalDeviceMemoryProperties(gpu->physical, &gpu->memory);
+
+    TRY(vkEnumerateDeviceExtensionProperties, gpu->physical, NULL, &count, NULL);
+    extensions = calloc(count + 1, sizeof(*extensions));
+    if (!extensions) {
+        error = util_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
+        goto done;
+    }
+    TRY(vkEnumerateDeviceExtensionProperties, gpu->physical, NULL, &count, extensions);
+
+    float priority = 1;
+    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                     .queueFamilyIndex = gpu->family,
+                                     .queueCount = 1,
+                                     .pQueuePriorities = &priority};
+    VkPhysicalDevice16BitStorageFeatures storage16 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+        .storageBuffer16BitAccess = gpu->caps & CAP_F16 ? VK_TRUE : VK_FALSE};
+    VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                               .pNext = &storage16,
+                               .queueCreateInfoCount = 1,
+                               .pQueueCreateInfos = &queue};
+    const char *subset = "VK_KHR_portability_subset"; /* must be enabled where it is listed */
+    if (has_extension(extensions, count, subset)) {
+        info.enabledExtensionCount = 1;
+        info.ppEnabledExtensionNames = &subset;
+    }
+    TRY(vkCreateDevice, gpu->physical, &info, NULL, &gpu->device);
+    vkGetDeviceQueue(gpu->device, gpu->family, 0, &gpu->queue);
+    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                    .queueFamilyIndex = gpu->family};
+    TRY(vkCreateCommandPool, gpu->device, &pool, NULL, &gpu->pool);
+done:
+    free(extensions);
+    return error;
+}
+
+static int create_layout(struct gpu *gpu)
+{
+    int error = VKCLIP_OK;
+    const VkDescriptorType types[] = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                      VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER};
+    for (int set = 0; set < 2; set++) {
+        VkDescriptorSetLayoutBinding bindings[GPU_BINDINGS];
+        for (uint32_t i = 0; i < GPU_BINDINGS; i++)
+            bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
+                                                         .descriptorType = types[set],
+                                                         .descriptorCount = 1,
+                                                         .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+        VkDescriptorSetLayoutCreateInfo info = {
+            .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+            .bindingCount = GPU_BINDINGS,
+            .pBindings = bindings};
+        TRY(vkCreateDescriptorSetLayout, gpu->device, &info, NULL, &gpu->set_layouts[set]);
+    }
+    VkPushConstantRange push = {VK_SHADER_STAGE_COMPUTE_BIT, 0, GPU_PUSH_BYTES};
+    VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                       .setLayoutCount = 2,
+                                       .pSetLayouts = gpu->set_layouts,
+                                       .pushConstantRangeCount = 1,
+                                       .pPushConstantRanges = &push};
+    TRY(vkCreatePipelineLayout, gpu->device, &info, NULL, &gpu->layout);
+done:
+    return error;
+}
+
+/* ---- Pipeline cache on disk ------------------------------------------------------------------ */
+
+/* Drivers have crashed on damaged cache data, so it goes behind a header of our own with a
+ * checksum. */
+struct cache_header {
+    char magic[8];
+    uint64_t size, hash;
+};
+static const char cache_magic[8] = "VKCLIPC1";
+
+/* One file a device and driver: the name says both. */
+static char *cache_file(struct gpu *gpu, const char *folder)
+{
+    VkPhysicalDeviceProperties p;
+    vkGetPhysicalDeviceProperties(gpu->physical, &p);
+    char *own = folder ? util_format("%s", folder) : util_cache_dir();
+    uint64_t hash = util_hash(0, p.pipelineCacheUUID, sizeof(p.pipelineCacheUUID));
+    hash = util_hash(hash, gpu->info.driver, strlen(gpu->info.driver));
+    char *path = own && *own
+                     ? util_format("%s/pipelines-%08x-%08x-%08x-%016llx.bin", own, p.vendorID,
+                                   p.deviceID, p.driverVersion, (unsigned long long)hash)
+                     : NULL;
+    free(own);
+    return path;
+}
+
+static int open_cache(struct gpu *gpu, const char *folder)
+{
+    int error = VKCLIP_OK;
+    struct util_map map = {0};
+    VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+    gpu->cache_path = cache_file(gpu, folder);
+    if (gpu->cache_path && util_is_file(gpu->cache_path) && !util_map_file(gpu->cache_path, &map) &&
+        map.size > sizeof(struct cache_header)) {
+        struct cache_header header;
+        memcpy(&header, map.data, sizeof(header));
+        const uint8_t *data = map.data + sizeof(header);
+        size_t size = map.size - sizeof(header);
+        if (!memcmp(header.magic, cache_magic, sizeof(cache_magic)) && header.size == size &&
+            header.hash == util_hash(0, data, size)) {
+            info.initialDataSize = size;
+            info.pInitialData = data;
+        } else {
+            util_log(VKCLIP_LOG_INFO, "%s: damaged, ignored", gpu->cache_path);
+        }
+    }
+    VkResult result = vkCreatePipelineCache(gpu->device, &info, NULL, &gpu->cache);
+    if (result != VK_SUCCESS && info.initialDataSize) {
+        info.initialDataSize = 0;
+        result = vkCreatePipelineCache(gpu->device, &info, NULL, &gpu->cache);
+    }
+    if (result != VK_SUCCESS)
+        error = vulkan_error(result, "vkCreatePipelineCache");
+    util_unmap_file(&map);
+    return error;
+}
+
+static void save_cache(struct gpu *gpu)
+{
+    size_t size = 0;
+    uint8_t *data = NULL;
+    if (!gpu->cache_path || !gpu->cache_changed ||
+        vkGetPipelineCacheData(gpu->device, gpu->cache, &size, NULL) != VK_SUCCESS ||
+        !(data = malloc(size)) ||
+        vkGetPipelineCacheData(gpu->device, gpu->cache, &size, data) != VK_SUCCESS)
+        goto done;
+    struct cache_header header = {.size = size, .hash = util_hash(0, data, size)};
+    memcpy(header.magic, cache_magic, sizeof(cache_magic));
+    struct util_part parts[] = {{&header, sizeof(header)}, {data, size}};
+    util_write_file(gpu->cache_path, parts, 2); /* a cache that cannot be kept is no failure */
+done:
+    free(data);
+}
+
+/* ---- Open and close ----------------------------------------------------------------------------
+ */
+
+int gpu_open(const struct vkclip_device_params *params, struct gpu **result)
+{
+    struct vkclip_device_params none = {0};
+    params = params ? params : &none;
+    *result = NULL;
+    struct gpu *gpu = calloc(1, sizeof(*gpu));
+    if (!gpu)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for a device");
+    int error = create_instance(&gpu->instance);
+    if (!error)
+        error = choose_device(gpu, params->device);
+    if (!error)
+        error = create_device(gpu);
+    if (!error)
+        error = create_layout(gpu);
+    if (!error)
+        error = open_cache(gpu, params->cache_dir);
+    if (error)
+        gpu_close(&gpu);
+    else
+        util_log(VKCLIP_LOG_INFO, "device %u: %s (%s)", gpu->info.index, gpu->info.name,
+                 gpu->info.driver);
+    *result = gpu;
+    return error;
+}
+
+void gpu_close(struct gpu **handle)
+{
+    struct gpu *gpu = *handle;
+    if (!gpu)
+        return;
+    if (gpu->device) {
+        vkDeviceWaitIdle(gpu->device);
+        if (gpu->cache)
+            save_cache(gpu);
+        for (struct gpu_pipeline *next; gpu->pipelines; gpu->pipelines = next) {
+            next = gpu->pipelines->next;
+            vkDestroyPipeline(gpu->device, gpu->pipelines->pipeline, NULL);
+            free(gpu->pipelines);
+        }
+        vkDestroyPipelineCache(gpu->device, gpu->cache, NULL);
+        vkDestroyPipelineLayout(gpu->device, gpu->layout, NULL);
+        for (int i = 0; i < 2; i++)
+            vkDestroyDescriptorSetLayout(gpu->device, gpu->set_layouts[i], NULL);
+        vkDestroyCommandPool(gpu->device, gpu->pool, NULL);
+        vkDestroyDevice(gpu->device, NULL);
+    }
+    if (gpu->instance)
+        vkDestroyInstance(gpu->instance, NULL);
+    free(gpu->cache_path);
+    free(gpu);
+    *handle = NULL;
+}
+
+const struct vkclip_device_info *gpu_info(const struct gpu *gpu)
+{
+    return &gpu->info;
+}
+
+const struct gpu_limits *gpu_limits(const struct gpu *gpu)
+{
+    return &gpu->limits;
+}
+
+uint32_t gpu_caps(const struct gpu *gpu)
+{
+    return gpu->caps;
+}
+
+/* ---- Memory
+ * -------------------------------------------------------------------------------------- */
+
+/* The first allowed type that has all of the wanted properties, or UINT32_MAX. */
+static uint32_t find_memory(const struct gpu *gpu, uint32_t allowed, VkMemoryPropertyFlags wanted)
+{
+    for (uint32_t i = 0; i < gpu->memory.memoryTypeCount; i++)
+        if (allowed & 1u << i && (gpu->memory.memoryTypes[i].propertyFlags & wanted) == wanted)
+            return i;
+    return UINT32_MAX;
+}
+
+static uint32_t choose_memory(const struct gpu *gpu, uint32_t allowed, enum gpu_memory memory)
+{
+    const VkMemoryPropertyFlags host =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const VkMemoryPropertyFlags preferred[] = {
+        [GPU_DEVICE] = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
+        [GPU_UPLOAD] = host,
+        [GPU_DOWNLOAD] = host | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, /* absent on some Mali */
+    };
+    uint32_t type = find_memory(gpu, allowed, preferred[memory]);
+    return type == UINT32_MAX ? find_memory(gpu, allowed, memory == GPU_DEVICE ? 0 : host) : type;
+}
+
+int gpu_buffer_create(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
+                      struct gpu_buffer **result)
+{
+    int error = VKCLIP_OK;
+    *result = NULL;
+    struct gpu_buffer *buffer = calloc(1, sizeof(*buffer));
+    if (!buffer)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for a buffer");
+    if (size > gpu->limits.allocation) {
+        error = util_fail(VKCLIP_EDEVICEMEMORY,
+                          "%s: a buffer of %llu bytes, at most %llu can be allocated at once",
+                          gpu->info.name, (unsigned long long)size,
+                          (unsigned long long)gpu->limits.allocation);
+        goto done;
+    }
+    VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                               .size = size ? size : 4,
+                               .usage = memory == GPU_UPLOAD ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT
+                                        : memory == GPU_DOWNLOAD
+                                            ? VK_BUFFER_USAGE_TRANSFER_DST_BIT
+                                            : VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+                                                  VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
+                                                  VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                                  VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+    TRY(vkCreateBuffer, gpu->device, &info, NULL, &buffer->buffer);
+    VkMemoryRequirements needs;
+    vkGetBufferMemoryRequirements(gpu->device, buffer->buffer, &needs);
+    VkMemoryAllocateInfo allocation = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                       .allocationSize = needs.size,
+                                       .memoryTypeIndex =
+                                           choose_memory(gpu, needs.memoryTypeBits, memory)};
+    if (vkAllocateMemory(gpu->device, &allocation, NULL, &buffer->memory) != VK_SUCCESS) {
+        error = util_fail(VKCLIP_EDEVICEMEMORY,
+                          "%s: no memory for %llu bytes: choose a smaller batch or --precision f16",
+                          gpu->info.name, (unsigned long long)size);
+        goto done;
+    }
+    TRY(vkBindBufferMemory, gpu->device, buffer->buffer, buffer->memory, 0);
+    if (memory != GPU_DEVICE)
+        TRY(vkMapMemory, gpu->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &buffer->map);
+done:
+    if (error)
+        gpu_buffer_destroy(gpu, &buffer);
+    *result = buffer;
+    return error;
+}
+
+void gpu_buffer_destroy(struct gpu *gpu, struct gpu_buffer **buffer)
+{
+    if (!*buffer)
+        return;
+    vkDestroyBuffer(gpu->device, (*buffer)->buffer, NULL);
+    vkFreeMemory(gpu->device, (*buffer)->memory, NULL);
+    free(*buffer);
+    *buffer = NULL;
+}
+
+void *gpu_buffer_map(const struct gpu_buffer *buffer)
+{
+    return buffer->map;
+}
+
+/* ---- Pipelines
+ * ------------------------------------------------------------------------------------- */
+
+static int create_pipeline(struct gpu *gpu, const char *name, size_t bytes,
+                           struct gpu_pipeline *pipeline)
+{
+    int error = VKCLIP_OK;
+    VkShaderModule module = VK_NULL_HANDLE;
+    VkShaderModuleCreateInfo module_info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                            .codeSize = bytes,
+                                            .pCode = pipeline->code};
+    TRY(vkCreateShaderModule, gpu->device, &module_info, NULL, &module);
+    VkSpecializationMapEntry entries[GPU_CONSTANTS];
+    for (uint32_t i = 0; i < pipeline->count; i++)
+        entries[i] = (VkSpecializationMapEntry){i, 4 * i, 4};
+    VkSpecializationInfo constants = {pipeline->count, entries, 4 * (size_t)pipeline->count,
+                                      pipeline->constants};
+    VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = module,
+                  .pName = "main",
+                  .pSpecializationInfo = &constants},
+        .layout = gpu->layout};
+    VkResult result =
+        vkCreateComputePipelines(gpu->device, gpu->cache, 1, &info, NULL, &pipeline->pipeline);
+    if (result != VK_SUCCESS || !pipeline->pipeline) /* some drivers give success and no pipeline */
+        error = util_fail(VKCLIP_EDEVICE, "%s: the driver cannot build kernel %s: %s",
+                          gpu->info.name, name, result_text(result));
+    gpu->cache_changed = true;
+done:
+    vkDestroyShaderModule(gpu->device, module, NULL);
+    return error;
+}
+
+int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+                     const uint32_t *constants, uint32_t count, struct gpu_pipeline **result)
+{
+    for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
+        if (p->code == code && p->count == count && !memcmp(p->constants, constants, 4 * count)) {
+            *result = p;
+            return VKCLIP_OK;
+        }
+    *result = NULL;
+    struct gpu_pipeline *pipeline = calloc(1, sizeof(*pipeline));
+    if (!pipeline)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for a pipeline");
+    pipeline->code = code;
+    pipeline->count = count;
+    memcpy(pipeline->constants, constants, 4 * count);
+    int error = create_pipeline(gpu, name, bytes, pipeline);
+    if (error) {
+        free(pipeline);
+        return error;
+    }
+    pipeline->next = gpu->pipelines;
+    gpu->pipelines = *result = pipeline;
+    return VKCLIP_OK;
+}
+
+/* ---- Commands
+ * -------------------------------------------------------------------------------------- */
+
+/* Room for one more in an array that doubles at powers of two. */
+static int grow(void **array, size_t count, size_t size)
+{
+    if (count & (count - 1))
+        return VKCLIP_OK;
+    void *grown = realloc(*array, (count ? 2 * count : 1) * size);
+    if (!grown)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for commands");
+    *array = grown;
+    return VKCLIP_OK;
+}
+
+static int begin_buffer(struct gpu_commands *commands)
+{
+    struct gpu *gpu = commands->gpu;
+    int error = grow((void **)&commands->buffers, commands->buffer_count, sizeof(VkCommandBuffer));
+    if (error)
+        return error;
+    VkCommandBuffer *buffer = &commands->buffers[commands->buffer_count];
+    VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                        .commandPool = gpu->pool,
+                                        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                        .commandBufferCount = 1};
+    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    TRY(vkAllocateCommandBuffers, gpu->device, &info, buffer);
+    commands->buffer_count++;
+    commands->work = 0;
+    TRY(vkBeginCommandBuffer, *buffer, &begin);
+done:
+    return error;
+}
+
+static int end_buffer(struct gpu_commands *commands)
+{
+    int error = VKCLIP_OK;
+    VkCommandBuffer buffer = commands->buffers[commands->buffer_count - 1];
+    TRY(vkEndCommandBuffer, buffer);
+done:
+    return error;
+}
+
+int gpu_commands_create(struct gpu *gpu, struct gpu_commands **result)
+{
+    int error = VKCLIP_OK;
+    *result = NULL;
+    struct gpu_commands *commands = calloc(1, sizeof(*commands));
+    if (!commands)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for commands");
+    commands->gpu = gpu;
+    VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    TRY(vkCreateFence, gpu->device, &info, NULL, &commands->fence);
+    error = begin_buffer(commands);
+done:
+    if (error)
+        gpu_commands_destroy(&commands);
+    *result = commands;
+    return error;
+}
+
+void gpu_commands_destroy(struct gpu_commands **handle)
+{
+    struct gpu_commands *commands = *handle;
+    if (!commands)
+        return;
+    VkDevice device = commands->gpu->device;
+    if (commands->buffer_count)
+        vkFreeCommandBuffers(device, commands->gpu->pool, (uint32_t)commands->buffer_count,
+                             commands->buffers);
+    for (size_t i = 0; i < commands->pool_count; i++)
+        vkDestroyDescriptorPool(device, commands->pools[i], NULL);
+    for (size_t i = 0; i < commands->view_count; i++)
+        vkDestroyBufferView(device, commands->views[i], NULL);
+    vkDestroyFence(device, commands->fence, NULL);
+    free(commands->buffers);
+    free(commands->pools);
+    free(commands->views);
+    free(commands);
+    *handle = NULL;
+}
+
+static int allocate_set(struct gpu_commands *commands, int which, VkDescriptorSet *set)
+{
+    struct gpu *gpu = commands->gpu;
+    int error = VKCLIP_OK;
+    if (!commands->sets_left) {
+        error = grow((void **)&commands->pools, commands->pool_count, sizeof(VkDescriptorPool));
+        if (error)
+            return error;
+        VkDescriptorPoolSize sizes[] = {
+            {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, SETS_PER_POOL * GPU_BINDINGS},
+            {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, SETS_PER_POOL * GPU_BINDINGS}};
+        VkDescriptorPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                           .maxSets = SETS_PER_POOL,
+                                           .poolSizeCount = 2,
+                                           .pPoolSizes = sizes};
+        TRY(vkCreateDescriptorPool, gpu->device, &info, NULL,
+            &commands->pools[commands->pool_count]);
+        commands->pool_count++;
+        commands->sets_left = SETS_PER_POOL;
+    }
+    VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                        .descriptorPool = commands->pools[commands->pool_count - 1],
+                                        .descriptorSetCount = 1,
+                                        .pSetLayouts = &gpu->set_layouts[which]};
+    TRY(vkAllocateDescriptorSets, gpu->device, &info, set);
+    commands->sets_left--;
+done:
+    return error;
+}
+
+static int bind_storage(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
+                        VkCommandBuffer buffer)
+{
+    VkDescriptorSet set;
+    VkDescriptorBufferInfo infos[GPU_BINDINGS];
+    VkWriteDescriptorSet writes[GPU_BINDINGS];
+    int error = allocate_set(commands, 0, &set);
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < GPU_BINDINGS; i++) {
+        const struct gpu_range *range = &dispatch->ranges[i];
+        infos[i] = (VkDescriptorBufferInfo){range->buffer->buffer, range->offset, range->size};
+        writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                           .dstSet = set,
+                                           .dstBinding = i,
+                                           .descriptorCount = 1,
+                                           .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                           .pBufferInfo = &infos[i]};
+    }
+    vkUpdateDescriptorSets(commands->gpu->device, GPU_BINDINGS, writes, 0, NULL);
+    vkCmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, commands->gpu->layout, 0, 1,
+                            &set, 0, NULL);
+    return VKCLIP_OK;
+}
+
+static int bind_texels(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
+                       VkCommandBuffer buffer)
+{
+    static const VkFormat formats[] = {VK_FORMAT_UNDEFINED, VK_FORMAT_R32G32B32A32_SFLOAT,
+                                       VK_FORMAT_R16G16B16A16_SFLOAT};
+    VkDevice device = commands->gpu->device;
+    VkDescriptorSet set = VK_NULL_HANDLE;
+    int error = VKCLIP_OK;
+    for (uint32_t i = 0; i < GPU_BINDINGS; i++) {
+        const struct gpu_range *range = &dispatch->ranges[i];
+        if (!dispatch->texel[i])
+            continue;
+        if (!set && (error = allocate_set(commands, 1, &set)))
+            return error;
+        error = grow((void **)&commands->views, commands->view_count, sizeof(VkBufferView));
+        if (error)
+            return error;
+        VkBufferView *view = &commands->views[commands->view_count];
+        uint64_t texel_bytes = dispatch->texel[i] == GPU_TEXEL_RGBA32F ? 16 : 8;
+        VkBufferViewCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
+                                       .buffer = range->buffer->buffer,
+                                       .format = formats[dispatch->texel[i]],
+                                       .offset = range->offset,
+                                       .range = range->size / texel_bytes * texel_bytes};
+        TRY(vkCreateBufferView, device, &info, NULL, view);
+        commands->view_count++;
+        VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                      .dstSet = set,
+                                      .dstBinding = i,
+                                      .descriptorCount = 1,
+                                      .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER,
+                                      .pTexelBufferView = view};
+        vkUpdateDescriptorSets(device, 1, &write, 0, NULL);
+    }
+    if (set)
+        vkCmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, commands->gpu->layout, 1, 1,
+                                &set, 0, NULL);
+done:
+    return error;
+}
+
+/* Everything recorded so far, in this submit or an earlier one, is finished and seen by what
+ * follows. */
+static void barrier(VkCommandBuffer buffer, VkPipelineStageFlags to, VkAccessFlags access)
+{
+    VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                              .srcAccessMask =
+                                  VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                              .dstAccessMask = access};
+    vkCmdPipelineBarrier(buffer,
+                         VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, to,
+                         0, 1, &memory, 0, NULL, 0, NULL);
+}
+
+static void device_barrier(VkCommandBuffer buffer)
+{
+    barrier(buffer, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+            VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
+                VK_ACCESS_TRANSFER_WRITE_BIT);
+}
+
+int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch)
+{
+    int error = VKCLIP_OK;
+    struct gpu *gpu = commands->gpu;
+    if (commands->work > 0 && commands->work + dispatch->work > gpu->limits.work) {
+        error = end_buffer(commands);
+        if (!error)
+            error = begin_buffer(commands);
+        if (error)
+            return error;
+    }
+    commands->work += dispatch->work;
+    VkCommandBuffer buffer = commands->buffers[commands->buffer_count - 1];
+    device_barrier(buffer);
+    vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch->pipeline->pipeline);
+    error = bind_storage(commands, dispatch, buffer);
+    if (!error)
+        error = bind_texels(commands, dispatch, buffer);
+    if (error)
+        return error;
+    vkCmdPushConstants(buffer, gpu->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, dispatch->push_bytes,
+                       dispatch->push);
+    vkCmdDispatch(buffer, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+    return VKCLIP_OK;
+}
+
+int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range from, struct gpu_range to)
+{
+    VkCommandBuffer buffer = commands->buffers[commands->buffer_count - 1];
+    VkBufferCopy region = {from.offset, to.offset, from.size};
+    device_barrier(buffer);
+    vkCmdCopyBuffer(buffer, from.buffer->buffer, to.buffer->buffer, 1, &region);
+    return VKCLIP_OK;
+}
+
+int gpu_commands_end(struct gpu_commands *commands)
+{
+    barrier(commands->buffers[commands->buffer_count - 1], VK_PIPELINE_STAGE_HOST_BIT,
+            VK_ACCESS_HOST_READ_BIT);
+    return end_buffer(commands);
+}
+
+int gpu_commands_run(struct gpu_commands *commands)
+{
+    struct gpu *gpu = commands->gpu;
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < commands->buffer_count; i++) {
+        VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                               .commandBufferCount = 1,
+                               .pCommandBuffers = &commands->buffers[i]};
+        bool last = i + 1 == commands->buffer_count;
+        TRY(vkQueueSubmit, gpu->queue, 1, &submit, last ? commands->fence : VK_NULL_HANDLE);
+    }
+    TRY(vkWaitForFences, gpu->device, 1, &commands->fence, VK_TRUE, UINT64_MAX);
+    TRY(vkResetFences, gpu->device, 1, &commands->fence);
+done:
+    return error;
+}
+
+int gpu_copy(struct gpu *gpu, struct gpu_range from, struct gpu_range to)
+{
+    struct gpu_commands *commands;
+    int error = gpu_commands_create(gpu, &commands);
+    if (!error)
+        error = gpu_commands_copy(commands, from, to);
+    if (!error)
+        error = gpu_commands_end(commands);
+    if (!error)
+        error = gpu_commands_run(commands);
+    gpu_commands_destroy(&commands);
+    return error;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * All of Vulkan behind plain structs: devices, memory, pipelines and their cache, recorded commands.
+ * Knows nothing of tensors or kernels: it runs SPIR-V over ranges of buffers.
+ *
+ * Every pipeline has the same layout: GPU_BINDINGS storage buffers in set 0, the same ranges as
+ * uniform texel buffers in set 1, GPU_PUSH_BYTES bytes of push constants.
+ */
+#ifndef VKCLIP_GPU_H
+#define VKCLIP_GPU_H
+
+#include "util.h"
+
+#define GPU_BINDINGS 4
+#define GPU_PUSH_BYTES 128
+#define GPU_CONSTANTS 8
+
+/* What a device may have beyond the required: name, text in `caps` and in VKCLIP_DISABLE_CAPS. */
+#define CAPS(X)                                                                                    \
+    X(F16, "f16")    /* 16-bit values in storage buffers */                                        \
+    X(TEXEL, "texel") /* storage ranges readable as texel buffers of four components */
+
+enum cap_index {
+#define X(name, text) CAP_INDEX_##name,
+    CAPS(X)
+#undef X
+        CAP_COUNT
+};
+enum cap {
+#define X(name, text) CAP_##name = 1 << CAP_INDEX_##name,
+    CAPS(X)
+#undef X
+};
+
+struct gpu;
+struct gpu_buffer;
+struct gpu_pipeline;
+struct gpu_commands;
+
+struct gpu_limits {
+    uint64_t buffer_range;    /* bytes that one binding may span */
+    uint64_t allocation;      /* bytes of one buffer */
+    uint64_t texel_elements;  /* elements that one texel binding may span */
+    uint32_t alignment;       /* bytes, of every binding's offset */
+    uint32_t invocations;     /* of a workgroup */
+    uint32_t shared_bytes;    /* of a workgroup */
+    uint32_t groups[3];       /* of a dispatch */
+    double work;              /* operations that one submit should not exceed */
+};
+
+int gpu_list(struct vkclip_device_info *infos, size_t capacity, size_t *count);
+int gpu_open(const struct vkclip_device_params *params, struct gpu **gpu);
+void gpu_close(struct gpu **gpu);
+const struct vkclip_device_info *gpu_info(const struct gpu *gpu);
+const struct gpu_limits *gpu_limits(const struct gpu *gpu);
+uint32_t gpu_caps(const struct gpu *gpu);
+
+enum gpu_memory {
+    GPU_DEVICE,   /* the device's own */
+    GPU_UPLOAD,   /* written by the host */
+    GPU_DOWNLOAD  /* read by the host */
+};
+
+int gpu_buffer_create(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
+                      struct gpu_buffer **buffer);
+void gpu_buffer_destroy(struct gpu *gpu, struct gpu_buffer **buffer);
+/* Address for the host; NULL for GPU_DEVICE. Coherent: no flush is needed. */
+void *gpu_buffer_map(const struct gpu_buffer *buffer);
+
+struct gpu_range {
+    struct gpu_buffer *buffer;
+    uint64_t offset, size; /* bytes */
+};
+
+enum gpu_texel { GPU_TEXEL_NONE, GPU_TEXEL_RGBA32F, GPU_TEXEL_RGBA16F };
+
+struct gpu_dispatch {
+    struct gpu_pipeline *pipeline;
+    struct gpu_range ranges[GPU_BINDINGS]; /* all filled: a shader's every binding must be valid */
+    enum gpu_texel texel[GPU_BINDINGS];
+    uint32_t push[GPU_PUSH_BYTES / 4], push_bytes;
+    uint32_t groups[3];
+    double work; /* operations */
+};
+
+/* A pipeline for SPIR-V of `bytes` bytes with specialization constants 0 .. count - 1. Owned by the
+ * gpu; the same arguments give the same pipeline. Fails with EDEVICE where the driver cannot build it. */
+int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+                     const uint32_t *constants, uint32_t count, struct gpu_pipeline **pipeline);
+
+/* Commands are recorded once and run any number of times. Each waits for the one before it. */
+int gpu_commands_create(struct gpu *gpu, struct gpu_commands **commands);
+void gpu_commands_destroy(struct gpu_commands **commands);
+int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch);
+int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range from, struct gpu_range to);
+/* Ends the recording. */
+int gpu_commands_end(struct gpu_commands *commands);
+/* Submits, in parts of at most gpu_limits()->work operations, and waits. */
+int gpu_commands_run(struct gpu_commands *commands);
+
+/* One copy, at once. */
+int gpu_copy(struct gpu *gpu, struct gpu_range from, struct gpu_range to);
+
+#endif

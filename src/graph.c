@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The node list and its builders: each checks its shapes and appends one node.
+ */
+#include "graph.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *op_name(enum op op)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        OPS(X)
+#undef X
+    };
+    return names[op];
+}
+
+size_t type_size(enum type type)
+{
+    return type == TYPE_F16 ? 2 : 4;
+}
+
+const char *type_name(enum type type)
+{
+    return type == TYPE_F32 ? "f32" : type == TYPE_F16 ? "f16" : "i32";
+}
+
+uint64_t tensor_elements(const struct tensor *tensor)
+{
+    uint64_t count = 1;
+    for (unsigned i = 0; i < tensor->rank; i++)
+        count *= tensor->shape[i];
+    return count;
+}
+
+uint32_t tensor_columns(const struct tensor *tensor)
+{
+    return tensor->rank ? tensor->shape[tensor->rank - 1] : 1;
+}
+
+uint32_t tensor_rows(const struct tensor *tensor)
+{
+    uint32_t rows = 1;
+    for (unsigned i = 0; i + 1 < tensor->rank; i++)
+        rows *= tensor->shape[i];
+    return rows;
+}
+
+void graph_init(struct graph *graph, enum type type)
+{
+    *graph = (struct graph){.type = type};
+}
+
+void graph_free(struct graph *graph)
+{
+    free(graph->tensors);
+    free(graph->nodes);
+    *graph = (struct graph){0};
+}
+
+int graph_find(const struct graph *graph, const char *name)
+{
+    for (size_t i = 0; i < graph->tensor_count; i++)
+        if (!strcmp(graph->tensors[i].name, name))
+            return (int)i;
+    return -1;
+}
+
+/* Room for one more element; false, with graph->error set, when there is no memory. */
+static bool reserve(struct graph *graph, void **array, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity ? 2 * *capacity : 64;
+    void *grown = realloc(*array, wanted * size);
+    if (!grown) {
+        graph->error = util_fail(VKCLIP_EMEMORY, "out of memory for a graph");
+        return false;
+    }
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static int add_tensor(struct graph *graph, const char *name, enum role role, enum type type,
+                      enum layout layout, unsigned rank, const uint32_t *shape)
+{
+    if (graph->error || !reserve(graph, (void **)&graph->tensors, graph->tensor_count,
+                                 &graph->tensor_capacity, sizeof(*graph->tensors)))
+        return -1;
+    int index = (int)graph->tensor_count;
+    struct tensor *tensor = &graph->tensors[index];
+    *tensor = (struct tensor){
+        .role = role, .type = type, .layout = layout, .rank = rank, .storage = index};
+    uint64_t elements = 1;
+    for (unsigned i = 0; i < rank && i < GRAPH_MAX_RANK; i++) {
+        tensor->shape[i] = shape[i];
+        /* kernels index with 32 bits */
+        elements = elements <= INT32_MAX ? elements * shape[i] : elements;
+    }
+    snprintf(tensor->name, sizeof(tensor->name), "%s", name);
+    if (rank > GRAPH_MAX_RANK || !elements || elements > INT32_MAX) {
+        graph->error = util_fail(VKCLIP_EINVALID,
+                                 "tensor %s: expected 1 to %d elements in at most %d dimensions",
+                                 name, INT32_MAX, GRAPH_MAX_RANK);
+        return -1;
+    }
+    graph->tensor_count++;
+    return index;
+}
+
+int graph_input(struct graph *graph, const char *name, enum type type, unsigned rank,
+                const uint32_t *shape)
+{
+    return add_tensor(graph, name, ROLE_INPUT, type, LAYOUT_ROWS, rank, shape);
+}
+
+int graph_weight(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                 const uint32_t *shape)
+{
+    return add_tensor(graph, name, ROLE_WEIGHT, graph->type, layout, rank, shape);
+}
+
+/* A residual's memory holds its sum from the node on that added to it. */
+static bool is_overwritten(const struct graph *graph, int tensor)
+{
+    for (size_t i = (size_t)tensor + 1; i < graph->tensor_count; i++)
+        if (graph->tensors[i].storage == graph->tensors[tensor].storage)
+            return true;
+    return false;
+}
+
+/* Appends a node whose result has the shape given. */
+static int add_node(struct graph *graph, const char *name, struct node node, unsigned rank,
+                    const uint32_t *shape)
+{
+    char numbered[64];
+    if (!name) {
+        snprintf(numbered, sizeof(numbered), "%s.%zu", op_name(node.op), graph->node_count);
+        name = numbered;
+    }
+    if (graph->error || !reserve(graph, (void **)&graph->nodes, graph->node_count,
+                                 &graph->node_capacity, sizeof(*graph->nodes)))
+        return -1;
+    for (int i = 0; i < NODE_INPUTS; i++)
+        if (node.in[i] >= 0 && is_overwritten(graph, node.in[i])) {
+            graph->error = util_fail(VKCLIP_EINVALID, "%s %s: reads %s, which was added to before",
+                                     op_name(node.op), name, graph->tensors[node.in[i]].name);
+            return -1;
+        }
+    node.out = add_tensor(graph, name, ROLE_ACTIVATION, graph->type, LAYOUT_ROWS, rank, shape);
+    if (node.out >= 0)
+        graph->nodes[graph->node_count++] = node;
+    return node.out;
+}
+
+static int shape_error(struct graph *graph, enum op op, const char *name, const char *expected)
+{
+    if (!graph->error)
+        graph->error = util_fail(VKCLIP_EINVALID, "%s %s: expected %s", op_name(op),
+                                 name ? name : "", expected);
+    return -1;
+}
+
+static bool has_rank(const struct graph *graph, int tensor, unsigned rank)
+{
+    return tensor >= 0 && graph->tensors[tensor].rank == rank;
+}
+
+/* A vector of `length`, or none where that is allowed. */
+static bool is_vector(const struct graph *graph, int tensor, uint32_t length)
+{
+    return has_rank(graph, tensor, 1) && graph->tensors[tensor].shape[0] == length;
+}
+
+int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
+                 enum vkclip_activation activation, int residual)
+{
+    if (graph->error || x < 0 || !has_rank(graph, w, 2) || graph->tensors[x].rank < 2)
+        return shape_error(graph, OP_MATMUL, name, "x [..,K] and w [N,K]");
+    struct tensor out = graph->tensors[x];
+    bool transposed = graph->tensors[w].layout == LAYOUT_PANELS_KN;
+    uint32_t n = graph->tensors[w].shape[transposed ? 1 : 0];
+    uint32_t k = graph->tensors[w].shape[transposed ? 0 : 1];
+    if (tensor_columns(&out) != k || graph->tensors[w].layout == LAYOUT_ROWS)
+        return shape_error(graph, OP_MATMUL, name, "x [..,K] and w [N,K] in panels");
+    if (bias >= 0 && !is_vector(graph, bias, n))
+        return shape_error(graph, OP_MATMUL, name, "bias [N]");
+    out.shape[out.rank - 1] = n;
+    if (residual >= 0) {
+        const struct tensor *r = &graph->tensors[residual];
+        if (r->role != ROLE_ACTIVATION || r->rank != out.rank ||
+            memcmp(r->shape, out.shape, r->rank * sizeof(*r->shape)))
+            return shape_error(graph, OP_MATMUL, name, "a residual of the result's shape");
+        if (is_overwritten(graph, residual) || r->storage == graph->tensors[x].storage)
+            return shape_error(graph, OP_MATMUL, name, "a residual that is still there and not x");
+    }
+    struct node node = {
+        .op = OP_MATMUL, .in = {x, w, bias}, .activation = activation, .residual = residual >= 0};
+    int result = add_node(graph, name, node, out.rank, out.shape);
+    if (result >= 0 && residual >= 0)
+        graph->tensors[result].storage = graph->tensors[residual].storage;
+    return result;
+}
+
+int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal)
+{
+    if (graph->error || !has_rank(graph, qkv, 3) || !heads ||
+        graph->tensors[qkv].shape[2] % (3 * heads))
+        return shape_error(graph, OP_ATTENTION, name, "qkv [B,T,3C] with C a multiple of heads");
+    const uint32_t *s = graph->tensors[qkv].shape;
+    uint32_t shape[] = {s[0], s[1], s[2] / 3};
+    struct node node = {.op = OP_ATTENTION, .in = {qkv, -1, -1}, .heads = heads, .causal = causal};
+    return add_node(graph, name, node, 3, shape);
+}
+
+int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon)
+{
+    uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
+    if (!c || !is_vector(graph, gain, c) || !is_vector(graph, bias, c))
+        return shape_error(graph, OP_LAYERNORM, name, "x [..,C], gain [C], bias [C]");
+    struct node node = {.op = OP_LAYERNORM, .in = {x, gain, bias}, .epsilon = epsilon};
+    struct tensor out = graph->tensors[x];
+    return add_node(graph, name, node, out.rank, out.shape);
+}
+
+int graph_embedding(struct graph *graph, const char *name, int ids, int table, int positions)
+{
+    if (graph->error || !has_rank(graph, ids, 2) || !has_rank(graph, table, 2) ||
+        !has_rank(graph, positions, 2) || graph->tensors[ids].type != TYPE_I32 ||
+        graph->tensors[positions].shape[0] != graph->tensors[ids].shape[1] ||
+        graph->tensors[positions].shape[1] != graph->tensors[table].shape[1])
+        return shape_error(graph, OP_EMBEDDING, name, "ids [B,T], table [V,C], positions [T,C]");
+    uint32_t shape[] = {graph->tensors[ids].shape[0], graph->tensors[ids].shape[1],
+                        graph->tensors[table].shape[1]};
+    struct node node = {.op = OP_EMBEDDING, .in = {ids, table, positions}};
+    return add_node(graph, name, node, 3, shape);
+}
+
+int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions)
+{
+    if (graph->error || !has_rank(graph, x, 3) || !has_rank(graph, positions, 2) ||
+        !is_vector(graph, token, graph->tensors[x].shape[2]) ||
+        graph->tensors[positions].shape[0] != graph->tensors[x].shape[1] + 1 ||
+        graph->tensors[positions].shape[1] != graph->tensors[x].shape[2])
+        return shape_error(graph, OP_CLASSTOKEN, name, "x [B,P,C], token [C], positions [P+1,C]");
+    const uint32_t *s = graph->tensors[x].shape;
+    uint32_t shape[] = {s[0], s[1] + 1, s[2]};
+    struct node node = {.op = OP_CLASSTOKEN, .in = {x, token, positions}};
+    return add_node(graph, name, node, 3, shape);
+}
+
+int graph_select(struct graph *graph, const char *name, int x, int rows)
+{
+    if (graph->error || !has_rank(graph, x, 3) ||
+        (rows >= 0 && (!is_vector(graph, rows, graph->tensors[x].shape[0]) ||
+                       graph->tensors[rows].type != TYPE_I32)))
+        return shape_error(graph, OP_SELECT, name, "x [B,T,C] and rows [B] or none");
+    uint32_t shape[] = {graph->tensors[x].shape[0], graph->tensors[x].shape[2]};
+    struct node node = {.op = OP_SELECT, .in = {x, rows, -1}};
+    return add_node(graph, name, node, 2, shape);
+}
+
+int graph_normalize(struct graph *graph, const char *name, int x)
+{
+    if (graph->error || !has_rank(graph, x, 2))
+        return shape_error(graph, OP_NORMALIZE, name, "x [B,C]");
+    uint32_t shape[] = {graph->tensors[x].shape[0], graph->tensors[x].shape[1]};
+    struct node node = {.op = OP_NORMALIZE, .in = {x, -1, -1}};
+    return add_node(graph, name, node, 2, shape);
+}
+
+double node_work(const struct graph *graph, const struct node *node)
+{
+    const struct tensor *out = &graph->tensors[node->out];
+    double elements = (double)tensor_elements(out);
+    if (node->op == OP_MATMUL)
+        return 2 * elements * tensor_columns(&graph->tensors[node->in[0]]);
+    if (node->op == OP_ATTENTION)
+        return 4 * elements * out->shape[1];
+    return 8 * elements;
+}
+
+static void dump_tensor(FILE *file, const struct graph *graph, int index)
+{
+    const struct tensor *tensor = &graph->tensors[index];
+    fprintf(file, "%s[", tensor->name);
+    for (unsigned i = 0; i < tensor->rank; i++)
+        fprintf(file, "%s%u", i ? "," : "", tensor->shape[i]);
+    fprintf(file, "]");
+}
+
+void graph_dump(const struct graph *graph, FILE *file)
+{
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const struct node *node = &graph->nodes[i];
+        dump_tensor(file, graph, node->out);
+        fprintf(file, " = %s", op_name(node->op));
+        for (int j = 0; j < NODE_INPUTS; j++)
+            if (node->in[j] >= 0) {
+                fprintf(file, " ");
+                dump_tensor(file, graph, node->in[j]);
+            }
+        if (node->activation)
+            fprintf(file, " %s",
+                    node->activation == VKCLIP_ACTIVATION_GELU ? "gelu" : "quick_gelu");
+        if (node->heads)
+            fprintf(file, " heads=%u%s", node->heads, node->causal ? " causal" : "");
+        if (node->residual)
+            fprintf(file, " += %s", graph->tensors[graph->tensors[node->out].storage].name);
+        fprintf(file, "\n");
+    }
+}

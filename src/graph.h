@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A model as a list of nodes over tensors, in execution order. One builder an op, which checks the
+ * shapes and appends a node. Knows nothing of Vulkan, files or CLIP.
+ *
+ * Tensors are dense and never views. A MATMUL with a residual writes over that residual's memory:
+ * its result has the same `storage`. Weights of MATMUL are [N,K] as torch.nn.Linear has them, on the
+ * device in panels of columns (see shaders/args.h).
+ */
+#ifndef VKCLIP_GRAPH_H
+#define VKCLIP_GRAPH_H
+
+#include "util.h"
+
+#include <stdio.h>
+
+/* Every op, with what it computes. The tables of launch rules, references and tests are built from it. */
+#define OPS(X)                                                                                     \
+    X(MATMUL)     /* x [M,K], w [N,K], bias [N] or none -> activation(x wT + bias) (+ residual) */ \
+    X(ATTENTION)  /* qkv [B,T,3C] -> softmax(q kT / sqrt(d)) v [B,T,C], d = C / heads */           \
+    X(LAYERNORM)  /* x [..,C], gain [C], bias [C] -> [..,C] */                                     \
+    X(EMBEDDING)  /* ids [B,T], table [V,C], positions [T,C] -> table[ids] + positions [B,T,C] */  \
+    X(CLASSTOKEN) /* x [B,P,C], token [C], positions [P+1,C] -> token, then x; + positions */      \
+    X(SELECT)     /* x [B,T,C], rows [B] or none (row 0) -> [B,C] */                               \
+    X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */
+
+enum op {
+#define X(name) OP_##name,
+    OPS(X)
+#undef X
+        OP_COUNT
+};
+const char *op_name(enum op op);
+
+enum type { TYPE_F32, TYPE_F16, TYPE_I32 };
+size_t type_size(enum type type);
+const char *type_name(enum type type);
+
+enum role { ROLE_ACTIVATION, ROLE_INPUT, ROLE_WEIGHT };
+
+/* How a weight lies in the checkpoint and on the device. */
+enum layout {
+    LAYOUT_ROWS,       /* as it is */
+    LAYOUT_PANELS,     /* [N,K] in the checkpoint, packed in panels for MATMUL */
+    LAYOUT_PANELS_KN   /* [K,N] in the checkpoint, packed in the same panels */
+};
+
+#define GRAPH_MAX_RANK 4
+
+struct tensor {
+    char name[64]; /* the checkpoint's for weights, the reference's for activations */
+    enum role role;
+    enum type type;
+    enum layout layout;
+    unsigned rank;
+    uint32_t shape[GRAPH_MAX_RANK];
+    int storage; /* the tensor whose memory this is: itself, or the residual it was added to */
+};
+
+#define NODE_INPUTS 3
+
+struct node {
+    enum op op;
+    int in[NODE_INPUTS]; /* in the order of OPS; -1: none */
+    int out;
+    enum vkclip_activation activation; /* MATMUL; AUTO: none */
+    bool residual;                     /* MATMUL: `out` holds it and is added to */
+    bool causal;                       /* ATTENTION */
+    uint32_t heads;                    /* ATTENTION */
+    float epsilon;                     /* LAYERNORM */
+};
+
+struct graph {
+    struct tensor *tensors;
+    struct node *nodes;
+    size_t tensor_count, node_count, tensor_capacity, node_capacity;
+    enum type type; /* of activations and weights */
+    int error;      /* of the first builder that failed; the later ones do nothing */
+};
+
+void graph_init(struct graph *graph, enum type type);
+void graph_free(struct graph *graph);
+
+/* Builders return the index of the result, or -1 with graph->error set (-1 as an argument that must
+ * not be absent gives the same, so that only the last call needs a check). `name` of a result may be
+ * NULL: it is then called after its op and number. */
+int graph_input(struct graph *graph, const char *name, enum type type, unsigned rank,
+                const uint32_t *shape);
+int graph_weight(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                 const uint32_t *shape);
+int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
+                 enum vkclip_activation activation, int residual);
+int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal);
+int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon);
+int graph_embedding(struct graph *graph, const char *name, int ids, int table, int positions);
+int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions);
+int graph_select(struct graph *graph, const char *name, int x, int rows);
+int graph_normalize(struct graph *graph, const char *name, int x);
+
+/* Index of a tensor by name, -1 if there is none. */
+int graph_find(const struct graph *graph, const char *name);
+uint64_t tensor_elements(const struct tensor *tensor);
+/* Rows when all dimensions but the last are taken together, and the length of a row. */
+uint32_t tensor_rows(const struct tensor *tensor);
+uint32_t tensor_columns(const struct tensor *tensor);
+/* Floating-point operations of a node, to split work by. */
+double node_work(const struct graph *graph, const struct node *node);
+
+/* The list as text, a line a node. */
+void graph_dump(const struct graph *graph, FILE *file);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of kernels and a launch rule an op.
+ */
+#include "kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels_spirv.h"
+#include "../shaders/args.h"
+
+#define TYPE_f32 TYPE_F32
+#define TYPE_f16 TYPE_F16
+const struct kernel kernels[] = {
+#define KERNEL(op, shader, x, w, needs) \
+    {OP_##op,                           \
+     #shader,                           \
+     TYPE_##x,                          \
+     TYPE_##w,                          \
+     (needs),                           \
+     spirv_##shader##_##x##_##w,        \
+     sizeof(spirv_##shader##_##x##_##w)},
+#include "../shaders/kernels.def"
+#undef KERNEL
+};
+const size_t kernel_count = UTIL_COUNT(kernels);
+
+struct launch {
+    struct gpu *gpu;
+    struct gpu_commands *commands;
+    const struct kernel *kernel;
+    const struct node *node;
+    const struct tensor *in[NODE_INPUTS], *out; /* NULL: absent */
+    struct gpu_dispatch dispatch;
+    uint32_t constants[GPU_CONSTANTS],
+        constant_count; /* the first three are the workgroup's size */
+};
+
+static uint32_t divide_up(uint64_t a, uint32_t b)
+{
+    return (uint32_t)((a + b - 1) / b);
+}
+
+uint64_t kernels_tensor_bytes(const struct tensor *tensor)
+{
+    uint64_t elements = tensor_elements(tensor);
+    if (tensor->layout != LAYOUT_ROWS) {
+        uint32_t n = tensor->shape[tensor->layout == LAYOUT_PANELS_KN ? 1 : 0];
+        elements = elements / n * divide_up(n, PANEL) * PANEL;
+    }
+    return elements * type_size(tensor->type);
+}
+
+static bool is_texel(const struct kernel *kernel)
+{
+    return kernel->needs & CAP_TEXEL;
+}
+
+static enum gpu_texel texel_format(enum type type)
+{
+    return type == TYPE_F16 ? GPU_TEXEL_RGBA16F : GPU_TEXEL_RGBA32F;
+}
+
+static bool fits_texels(const struct gpu *gpu, const struct tensor *tensor)
+{
+    uint64_t texels = kernels_tensor_bytes(tensor) / type_size(tensor->type) / 4;
+    return texels <= gpu_limits(gpu)->texel_elements;
+}
+
+bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struct graph *graph,
+                 const struct node *node)
+{
+    const struct tensor *tensors = graph->tensors, *x = &tensors[node->in[0]];
+    if (kernel->op != node->op || kernel->x != tensors[node->out].type ||
+        (kernel->needs & gpu_caps(gpu)) != kernel->needs)
+        return false;
+    for (int i = 1; i < NODE_INPUTS; i++)
+        if (node->in[i] >= 0 && tensors[node->in[i]].role == ROLE_WEIGHT &&
+            tensors[node->in[i]].type != kernel->w)
+            return false;
+    if (!is_texel(kernel))
+        return true;
+    if (node->op == OP_MATMUL)
+        return tensor_columns(x) % 4 == 0 && fits_texels(gpu, x) &&
+               fits_texels(gpu, &tensors[node->in[1]]);
+    return tensor_columns(x) / 3 / node->heads % 4 == 0 && fits_texels(gpu, x); /* ATTENTION */
+}
+
+/* ---- Launch rules ---------------------------------------------------------------------------- */
+
+static void set_workgroup(struct launch *l, uint32_t x, uint32_t y)
+{
+    l->constants[0] = x;
+    l->constants[1] = y;
+    l->constants[2] = 1;
+    l->constant_count = 3;
+}
+
+static void add_constant(struct launch *l, uint32_t value)
+{
+    l->constants[l->constant_count++] = value;
+}
+
+static void set_args(struct launch *l, const void *args, uint32_t bytes)
+{
+    memcpy(l->dispatch.push, args, bytes);
+    l->dispatch.push_bytes = bytes;
+}
+
+static int emit(struct launch *l, uint32_t x, uint32_t y, uint32_t z)
+{
+    const struct gpu_limits *limits = gpu_limits(l->gpu);
+    const uint32_t groups[] = {x, y, z};
+    for (int i = 0; i < 3; i++)
+        if (groups[i] > limits->groups[i])
+            return util_fail(VKCLIP_EUNSUPPORTED,
+                             "%s: %u workgroups, the device takes %u: choose "
+                             "a smaller batch",
+                             l->out->name, groups[i], limits->groups[i]);
+    for (int i = 0; i < KERNEL_SLOTS; i++)
+        if (l->dispatch.ranges[i].size > limits->buffer_range)
+            return util_fail(VKCLIP_EUNSUPPORTED,
+                             "%s: a tensor of %llu bytes, the device binds %llu"
+                             ": choose a smaller batch or --precision f16",
+                             l->out->name, (unsigned long long)l->dispatch.ranges[i].size,
+                             (unsigned long long)limits->buffer_range);
+    memcpy(l->dispatch.groups, groups, sizeof(groups));
+    int error = gpu_pipeline_get(l->gpu, l->kernel->shader, l->kernel->code, l->kernel->bytes,
+                                 l->constants, l->constant_count, &l->dispatch.pipeline);
+    return error ? error : gpu_commands_dispatch(l->commands, &l->dispatch);
+}
+
+/* One invocation an element, looping where there are more than a grid holds. */
+static int emit_elements(struct launch *l, uint64_t elements)
+{
+    uint32_t groups = divide_up(elements, 64), limit = gpu_limits(l->gpu)->groups[0];
+    set_workgroup(l, 64, 1);
+    return emit(l, groups < limit ? groups : limit, 1, 1);
+}
+
+/* One workgroup a row, likewise. */
+static int emit_rows(struct launch *l, uint32_t rows)
+{
+    uint32_t limit = gpu_limits(l->gpu)->groups[0];
+    set_workgroup(l, 64, 1);
+    return emit(l, rows < limit ? rows : limit, 1, 1);
+}
+
+static int launch_MATMUL(struct launch *l)
+{
+    struct matmul_args args = {tensor_rows(l->out), tensor_columns(l->out),
+                               tensor_columns(l->in[0])};
+    bool texel = is_texel(l->kernel);
+    /* Rows an invocation computes: many share each load of w, as long as there are that many. */
+    uint32_t rows = texel ? 16 : 4, height = 8;
+    while (rows > 1 && rows / 2 >= args.m)
+        rows /= 2;
+    if (args.m <= rows)
+        height = 1;
+    set_args(l, &args, sizeof(args));
+    set_workgroup(l, PANEL / 4, height);
+    add_constant(l, rows);
+    add_constant(l, l->node->activation);
+    add_constant(l, l->in[2] != NULL);
+    add_constant(l, l->node->residual);
+    if (texel)
+        l->dispatch.texel[0] = l->dispatch.texel[1] = texel_format(l->kernel->x);
+    return emit(l, divide_up(args.n, PANEL), divide_up(args.m, rows * height), 1);
+}
+
+static int launch_ATTENTION(struct launch *l)
+{
+    const uint32_t *shape = l->out->shape; /* [B,T,C] */
+    uint32_t d = shape[2] / l->node->heads;
+    struct attention_args args = {shape[1], shape[2], 1.0f / sqrtf((float)d)};
+    set_args(l, &args, sizeof(args));
+    set_workgroup(l, 32, 1);
+    add_constant(l, d);
+    add_constant(l, l->node->causal);
+    if (is_texel(l->kernel))
+        l->dispatch.texel[0] = texel_format(l->kernel->x);
+    return emit(l, divide_up(shape[1], 32), l->node->heads, shape[0]);
+}
+
+static int launch_LAYERNORM(struct launch *l)
+{
+    struct layernorm_args args = {tensor_rows(l->out), tensor_columns(l->out), l->node->epsilon};
+    set_args(l, &args, sizeof(args));
+    return emit_rows(l, args.rows);
+}
+
+static int launch_EMBEDDING(struct launch *l)
+{
+    const uint32_t *shape = l->out->shape; /* [B,T,C] */
+    struct embedding_args args = {shape[0] * shape[1], shape[1], shape[2], 0, 0};
+    uint32_t vocabulary = l->in[1]->shape[0];
+    struct gpu_range table = l->dispatch.ranges[1];
+    uint64_t row_bytes = (uint64_t)args.c * type_size(l->in[1]->type);
+    uint64_t slice = gpu_limits(l->gpu)->buffer_range / row_bytes;
+    if (slice > gpu_limits(l->gpu)->alignment) /* so that every slice's offset is aligned */
+        slice -= slice % gpu_limits(l->gpu)->alignment;
+    int error = VKCLIP_OK;
+    for (uint64_t first = 0; first < vocabulary && !error; first += slice) {
+        args.first = (uint32_t)first;
+        args.count = (uint32_t)(vocabulary - first < slice ? vocabulary - first : slice);
+        l->dispatch.ranges[1].offset = table.offset + first * row_bytes;
+        l->dispatch.ranges[1].size = args.count * row_bytes;
+        set_args(l, &args, sizeof(args));
+        error = emit_elements(l, (uint64_t)args.tokens * args.c);
+    }
+    return error;
+}
+
+static int launch_CLASSTOKEN(struct launch *l)
+{
+    const uint32_t *shape = l->in[0]->shape; /* [B,P,C] */
+    struct classtoken_args args = {shape[0], shape[1], shape[2]};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, tensor_elements(l->out));
+}
+
+static int launch_SELECT(struct launch *l)
+{
+    const uint32_t *shape = l->in[0]->shape; /* [B,T,C] */
+    struct select_args args = {shape[0], shape[1], shape[2], l->in[1] != NULL};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, tensor_elements(l->out));
+}
+
+static int launch_NORMALIZE(struct launch *l)
+{
+    struct normalize_args args = {tensor_rows(l->out), tensor_columns(l->out)};
+    set_args(l, &args, sizeof(args));
+    return emit_rows(l, args.rows);
+}
+
+static int record_row(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
+                      const struct node *node, const struct gpu_range *ranges,
+                      const struct kernel *kernel)
+{
+    static int (*const rules[])(struct launch *) = {
+#define X(op) launch_##op,
+        OPS(X)
+#undef X
+    };
+    struct launch l = {.gpu = gpu,
+                       .commands = commands,
+                       .kernel = kernel,
+                       .node = node,
+                       .out = &graph->tensors[node->out]};
+    l.dispatch.work = node_work(graph, node);
+    for (int i = 0; i < NODE_INPUTS; i++) {
+        if (node->in[i] >= 0)
+            l.in[i] = &graph->tensors[node->in[i]];
+        /* a binding must be valid even where the shader is specialized not to read it */
+        l.dispatch.ranges[i] = ranges[l.in[i] ? i : KERNEL_OUT];
+    }
+    l.dispatch.ranges[KERNEL_OUT] = ranges[KERNEL_OUT];
+    return rules[node->op](&l);
+}
+
+int kernels_record(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
+                   const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
+                   const struct kernel *only)
+{
+    int error = VKCLIP_EUNSUPPORTED;
+    for (size_t i = 0; i < kernel_count; i++) {
+        if ((only && only != &kernels[i]) || !kernels_fit(gpu, &kernels[i], graph, node))
+            continue;
+        error = record_row(gpu, commands, graph, node, ranges, &kernels[i]);
+        if (error != VKCLIP_EDEVICE) /* else: this driver fails on that row, the next may do */
+            return error;
+    }
+    if (error == VKCLIP_EUNSUPPORTED)
+        util_fail(error, "%s: no kernel for %s in %s on %s", graph->tensors[node->out].name,
+                  op_name(node->op), type_name(graph->tensors[node->out].type),
+                  gpu_info(gpu)->name);
+    return error;
+}

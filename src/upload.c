@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Weights to the device: placed one behind the other in few buffers, converted and packed into a
+ * staging window that slides over them.
+ */
+#include "upload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "../shaders/args.h"
+
+#define STAGING_BYTES ((uint64_t)16 << 20)
+#define BUFFER_BYTES ((uint64_t)1 << 30)
+
+struct placed {
+    struct tensor tensor;
+    uint32_t buffer;
+    uint64_t offset, bytes;
+};
+
+struct upload {
+    struct gpu *gpu;
+    struct gpu_buffer **buffers;
+    uint64_t *sizes;
+    size_t buffer_count;
+    struct placed *placed;
+    size_t count;
+};
+
+/* The part of a device buffer that the staging buffer stands for. */
+struct window {
+    struct gpu *gpu;
+    struct gpu_buffer *staging;
+    struct gpu_buffer *target;
+    uint64_t first, used;
+};
+
+static int flush(struct window *window)
+{
+    int error = VKCLIP_OK;
+    if (window->used) {
+        struct gpu_range from = {window->staging, 0, window->used};
+        struct gpu_range to = {window->target, window->first, window->used};
+        error = gpu_copy(window->gpu, from, to);
+    }
+    window->first += window->used;
+    window->used = 0;
+    return error;
+}
+
+/* Address for `bytes` bytes of `target` at `offset`; NULL when the device failed. Offsets rise. */
+static void *window_at(struct window *window, struct gpu_buffer *target, uint64_t offset,
+                       uint64_t bytes, int *error)
+{
+    if (window->target != target || offset + bytes > window->first + STAGING_BYTES) {
+        *error = flush(window);
+        window->target = target;
+        window->first = offset;
+    }
+    if (*error)
+        return NULL;
+    window->used = offset + bytes - window->first;
+    return (char *)gpu_buffer_map(window->staging) + (offset - window->first);
+}
+
+static bool store_values(void *to, size_t at, const float *from, size_t count, enum type type)
+{
+    bool finite = true;
+    if (type == TYPE_F32) {
+        memcpy((float *)to + at, from, count * sizeof(float));
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint16_t half = util_f32_to_f16(from[i]);
+        finite = finite && (half & 0x7c00) != 0x7c00;
+        ((uint16_t *)to)[at + i] = half;
+    }
+    return finite;
+}
+
+/* Rows of the checkpoint as they are. */
+static int upload_rows(const struct weights *weights, const struct placed *placed,
+                       struct gpu_buffer *target, struct window *window, float *values,
+                       bool *finite)
+{
+    uint64_t rows = placed->tensor.rank ? placed->tensor.shape[0] : 1;
+    uint64_t length = tensor_elements(&placed->tensor) / rows;
+    uint64_t size = type_size(placed->tensor.type);
+    uint64_t step = STAGING_BYTES / 4 / (length * sizeof(float));
+    step = step ? step : 1;
+    int error = VKCLIP_OK;
+    for (uint64_t row = 0; row < rows && !error; row += step) {
+        uint64_t count = rows - row < step ? rows - row : step;
+        error = weights_read(weights, placed->tensor.name, row, count, values);
+        void *to = error ? NULL
+                         : window_at(window, target, placed->offset + row * length * size,
+                                     count * length * size, &error);
+        if (!error)
+            *finite &= store_values(to, 0, values, count * length, placed->tensor.type);
+    }
+    return error;
+}
+
+/* A matrix into panels of columns: [N,K] panel by panel, [K,N] as a whole. */
+static int upload_panels(const struct weights *weights, const struct placed *placed,
+                         struct gpu_buffer *target, struct window *window, float *values,
+                         bool *finite)
+{
+    bool kn = placed->tensor.layout == LAYOUT_PANELS_KN;
+    uint32_t n = placed->tensor.shape[kn ? 1 : 0], k = placed->tensor.shape[kn ? 0 : 1];
+    uint64_t size = type_size(placed->tensor.type);
+    int error = kn ? weights_read(weights, placed->tensor.name, 0, k, values) : VKCLIP_OK;
+    for (uint32_t first = 0; first < n && !error; first += PANEL) {
+        uint32_t columns = n - first < PANEL ? n - first : PANEL;
+        if (!kn)
+            error = weights_read(weights, placed->tensor.name, first, columns, values);
+        void *to = error ? NULL
+                         : window_at(window, target, placed->offset + (uint64_t)first * k * size,
+                                     (uint64_t)PANEL * k * size, &error);
+        for (uint32_t i = 0; i < k && !error; i++) {
+            float row[PANEL] = {0};
+            for (uint32_t j = 0; j < columns; j++)
+                row[j] = kn ? values[(size_t)i * n + first + j] : values[(size_t)j * k + i];
+            *finite &= store_values(to, (size_t)i * PANEL, row, PANEL, placed->tensor.type);
+        }
+    }
+    return error;
+}
+
+/* Floats of scratch that one step of the above needs. */
+static uint64_t scratch_floats(const struct tensor *tensor)
+{
+    uint64_t elements = tensor_elements(tensor), rows = tensor->rank ? tensor->shape[0] : 1;
+    if (tensor->layout == LAYOUT_PANELS_KN)
+        return elements;
+    if (tensor->layout == LAYOUT_PANELS)
+        return elements / rows * PANEL;
+    uint64_t least = elements / rows, most = STAGING_BYTES / 4 / sizeof(float);
+    return least > most ? least : elements < most ? elements : most;
+}
+
+static int upload_all(struct upload *upload, const struct weights *weights)
+{
+    struct window window = {.gpu = upload->gpu};
+    uint64_t scratch = 1;
+    for (size_t i = 0; i < upload->count; i++)
+        if (scratch < scratch_floats(&upload->placed[i].tensor))
+            scratch = scratch_floats(&upload->placed[i].tensor);
+    float *values = malloc(scratch * sizeof(*values));
+    int error = values ? gpu_buffer_create(upload->gpu, GPU_UPLOAD, STAGING_BYTES, &window.staging)
+                       : util_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
+    for (size_t i = 0; i < upload->count && !error; i++) {
+        const struct placed *placed = &upload->placed[i];
+        struct gpu_buffer *target = upload->buffers[placed->buffer];
+        bool finite = true;
+        error = placed->tensor.layout == LAYOUT_ROWS
+                    ? upload_rows(weights, placed, target, &window, values, &finite)
+                    : upload_panels(weights, placed, target, &window, values, &finite);
+        if (!finite)
+            util_log(VKCLIP_LOG_WARNING, "%s: tensor %s has values beyond fp16: use fp32",
+                     weights_path(weights), placed->tensor.name);
+    }
+    if (!error)
+        error = flush(&window);
+    gpu_buffer_destroy(upload->gpu, &window.staging);
+    free(values);
+    return error;
+}
+
+/* Gives every weight its buffer and offset; a weight that both graphs name is placed once. */
+static int place(struct upload *upload, const struct graph *const *graphs, size_t graph_count)
+{
+    const struct gpu_limits *limits = gpu_limits(upload->gpu);
+    uint64_t most = BUFFER_BYTES < limits->allocation ? BUFFER_BYTES : limits->allocation;
+    size_t total = 0;
+    for (size_t g = 0; g < graph_count; g++)
+        total += graphs[g]->tensor_count;
+    upload->placed = calloc(total + 1, sizeof(*upload->placed));
+    upload->buffers = calloc(total + 1, sizeof(struct gpu_buffer *));
+    upload->sizes = calloc(total + 1, sizeof(*upload->sizes));
+    if (!upload->placed || !upload->buffers || !upload->sizes)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for the list of weights");
+    for (size_t g = 0; g < graph_count; g++)
+        for (size_t t = 0; t < graphs[g]->tensor_count; t++) {
+            const struct tensor *tensor = &graphs[g]->tensors[t];
+            struct gpu_range known;
+            if (tensor->role != ROLE_WEIGHT || upload_find(upload, tensor->name, &known))
+                continue;
+            uint64_t bytes = kernels_tensor_bytes(tensor);
+            uint64_t aligned = (bytes + limits->alignment - 1) & ~((uint64_t)limits->alignment - 1);
+            uint64_t *size = &upload->sizes[upload->buffer_count ? upload->buffer_count - 1 : 0];
+            if (!upload->buffer_count || *size + aligned > most)
+                size = &upload->sizes[upload->buffer_count++];
+            upload->placed[upload->count++] =
+                (struct placed){*tensor, (uint32_t)(upload->buffer_count - 1), *size, bytes};
+            *size += aligned;
+        }
+    return VKCLIP_OK;
+}
+
+int upload_create(struct gpu *gpu, const struct weights *weights, const struct graph *const *graphs,
+                  size_t graph_count, struct upload **result)
+{
+    *result = NULL;
+    struct upload *upload = calloc(1, sizeof(*upload));
+    if (!upload)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for weights");
+    upload->gpu = gpu;
+    int error = place(upload, graphs, graph_count);
+    for (size_t i = 0; i < upload->buffer_count && !error; i++)
+        error = gpu_buffer_create(gpu, GPU_DEVICE, upload->sizes[i], &upload->buffers[i]);
+    if (!error)
+        error = upload_all(upload, weights);
+    if (error)
+        upload_destroy(&upload);
+    *result = upload;
+    return error;
+}
+
+void upload_destroy(struct upload **handle)
+{
+    struct upload *upload = *handle;
+    if (!upload)
+        return;
+    for (size_t i = 0; upload->buffers && i < upload->buffer_count; i++)
+        gpu_buffer_destroy(upload->gpu, &upload->buffers[i]);
+    free(upload->buffers);
+    free(upload->sizes);
+    free(upload->placed);
+    free(upload);
+    *handle = NULL;
+}
+
+bool upload_find(const struct upload *upload, const char *name, struct gpu_range *range)
+{
+    for (size_t i = 0; i < upload->count; i++)
+        if (!strcmp(upload->placed[i].tensor.name, name)) {
+            const struct placed *placed = &upload->placed[i];
+            *range =
+                (struct gpu_range){upload->buffers[placed->buffer], placed->offset, placed->bytes};
+            return true;
+        }
+    return false;
+}
+
+uint64_t upload_bytes(const struct upload *upload)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < upload->buffer_count; i++)
+        bytes += upload->sizes[i];
+    return bytes;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A checkpoint's weights in device memory, in the type and layout that the graphs ask for. They pass
+ * through one staging buffer of fixed size: no second copy of the weights is ever made on the host.
+ */
+#ifndef VKCLIP_UPLOAD_H
+#define VKCLIP_UPLOAD_H
+
+#include "gpu.h"
+#include "graph.h"
+#include "weights.h"
+
+struct upload;
+
+/* Uploads every weight that one of the graphs names. `weights` is not needed afterwards. */
+int upload_create(struct gpu *gpu, const struct weights *weights, const struct graph *const *graphs,
+                  size_t graph_count, struct upload **upload);
+void upload_destroy(struct upload **upload);
+/* Where a weight lies. */
+bool upload_find(const struct upload *upload, const char *name, struct gpu_range *range);
+uint64_t upload_bytes(const struct upload *upload);
+
+#endif
