@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the parts of the command share: one struct with everything a run knows, the tables of
+ * commands and options, and the few services below. The command uses the library through vkclip.h
+ * alone, and safetensors.h to exchange tensors.
+ */
+#ifndef VKCLIP_CLI_H
+#define VKCLIP_CLI_H
+
+#include <stdio.h>
+#include <jansson.h>
+
+#include "safetensors.h"
+#include "vkclip.h"
+
+enum cli_exit {
+    CLI_DONE,
+    CLI_FAILED,    /* some inputs failed, the others are done; or the result could not be written */
+    CLI_USAGE,     /* the command line is wrong */
+    CLI_NO_DEVICE, /* no usable device */
+    CLI_NO_MODEL   /* the model cannot be loaded, or lacks what was asked of it */
+};
+
+/* A path, a text, or a row of a tensor; or, until cli_read_lists, the name of a file of such. */
+struct cli_input {
+    char *text;
+    size_t length;
+    bool list;
+    const struct tensor_view *tensor; /* not NULL: row number `row` of it, `text` names it */
+    uint64_t row;
+};
+
+struct cli_inputs {
+    struct cli_input *items;
+    size_t count, capacity;
+};
+
+struct cli {
+    const struct cli_command *command;
+    struct vkclip_device *device;
+    struct vkclip_model *model;
+    struct vkclip_model_info info;
+    size_t failures; /* inputs that were reported and left out */
+
+    /* Options. 0 or NULL: not given. */
+    const char *model_path, *device_name, *vocab, *output, *raw;
+    unsigned precision, activation; /* position in the option's choices, from 1 */
+    uint32_t batch, context, top, max_pixels;
+    uint32_t json, strict, verbose, quiet, recursive, no_normalize, hidden, full, lines, records,
+        help;
+    struct cli_inputs images, texts, labels, templates, arguments;
+};
+
+/* ---- Options and commands: main.c, cli_options.c ------------------------------------------------
+ */
+
+enum cli_kind {
+    CLI_FLAG,   /* uint32_t: how often it was given */
+    CLI_TEXT,   /* const char * */
+    CLI_NUMBER, /* uint32_t from 1 up */
+    CLI_CHOICE, /* unsigned: which word of `argument`, which has a | between the words */
+    CLI_ITEM,   /* struct cli_inputs: one input more */
+    CLI_LIST    /* struct cli_inputs: a file that has one input a line */
+};
+
+/* The row that parses an option and describes it. */
+struct cli_option {
+    char letter; /* 0: none */
+    const char *name, *argument, *help;
+    enum cli_kind kind;
+    size_t field; /* offset in struct cli */
+};
+
+struct cli_command {
+    const char *name, *summary;
+    const char *usage;                /* what follows the command's name, a form a line */
+    const char *text;                 /* for --help, in lines */
+    const struct cli_option *options; /* ends with a row without name */
+    int (*run)(struct cli *cli);      /* returns an enum cli_exit */
+    bool arguments;                   /* takes some beside options */
+};
+
+#define CLI_OPTION(letter, name, argument, kind, field, help)           \
+    {                                                                   \
+        letter, name, argument, help, kind, offsetof(struct cli, field) \
+    }
+#define CLI_COMMON_OPTIONS                                                                      \
+    CLI_OPTION(0, "json", NULL, CLI_FLAG, json, "print JSON, one object a line"),               \
+        CLI_OPTION('v', "verbose", NULL, CLI_FLAG, verbose, "tell what is done; twice: debug"), \
+        CLI_OPTION('q', "quiet", NULL, CLI_FLAG, quiet, "no warnings and no progress bar"),     \
+        CLI_OPTION('h', "help", NULL, CLI_FLAG, help, "show this text")
+#define CLI_MODEL_OPTION                                   \
+    CLI_OPTION('m', "model", "PATH", CLI_TEXT, model_path, \
+               "checkpoint: a folder or a .safetensors file")
+#define CLI_VOCAB_OPTION                            \
+    CLI_OPTION(0, "vocab", "FILE", CLI_TEXT, vocab, \
+               "vocabulary, if not the one beside the checkpoint")
+#define CLI_STRICT_OPTION \
+    CLI_OPTION(0, "strict", NULL, CLI_FLAG, strict, "a text longer than the context is an error")
+#define CLI_ACTIVATION_OPTION                                              \
+    CLI_OPTION(0, "activation", "quick_gelu|gelu", CLI_CHOICE, activation, \
+               "of a checkpoint that does not say it")
+#define CLI_ENCODE_OPTIONS                                                              \
+    CLI_MODEL_OPTION,                                                                   \
+        CLI_OPTION(0, "device", "N|NAME", CLI_TEXT, device_name,                        \
+                   "device by number or part of its name"),                             \
+        CLI_OPTION(0, "precision", "f32|f16", CLI_CHOICE, precision,                    \
+                   "of weights and activations (f32)"),                                 \
+        CLI_OPTION(0, "batch", "N", CLI_NUMBER, batch, "most inputs that run at once"), \
+        CLI_ACTIVATION_OPTION, CLI_VOCAB_OPTION
+#define CLI_PICTURE_OPTIONS                                                                 \
+    CLI_OPTION('r', "recursive", NULL, CLI_FLAG, recursive, "also the folders in folders"), \
+        CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, max_pixels,                            \
+                   "refuse larger pictures (89478485)")
+
+extern const struct cli_command *const cli_commands[]; /* ends with NULL */
+extern const struct cli_command cli_devices, cli_info, cli_tokenize, cli_embed, cli_preprocess,
+    cli_classify, cli_similarity;
+
+/* Fills `cli` from the command's arguments; argv[0] is the command's name. */
+int cli_parse_options(struct cli *cli, int argc, char **argv);
+void cli_print_help(const struct cli_command *command);
+
+/* ---- Lines: cli_print.c ------------------------------------------------------------------------
+ */
+
+/* "vkclip: message" on stderr; returns `status`. */
+int cli_fail(int status, const char *format, ...) UTIL_PRINTF(2, 3);
+/* The same with "vkclip COMMAND --help" named; returns CLI_USAGE. */
+int cli_fail_usage(const struct cli *cli, const char *format, ...) UTIL_PRINTF(2, 3);
+/* The same for one input, which is counted. */
+void cli_fail_input(struct cli *cli, const char *format, ...) UTIL_PRINTF(2, 3);
+/* Sends the library's warnings, and what -v asks for, to stderr. */
+void cli_start_log(struct cli *cli);
+
+/* A bar on stderr once `total` items have taken a second; only on a terminal. `done` counts up. */
+void cli_start_progress(const struct cli *cli, size_t total);
+void cli_show_progress(size_t done);
+void cli_clear_progress(void);
+
+/* Any bytes to a JSON string; those that are not UTF-8 become U+FFFD. */
+json_t *cli_json_text(const char *text, size_t length);
+json_t *cli_json_floats(const float *values, size_t count);
+/* Prints one line and releases `json`. False: it could not be built or written. */
+bool cli_print_json(json_t *json, FILE *file);
+/* Text for a person: no control characters, filled up to `columns` of a terminal. */
+void cli_print_text(const char *text, int columns);
+int cli_text_columns(const char *text);
+
+/* ---- Inputs: cli_inputs.c ----------------------------------------------------------------------
+ */
+
+bool cli_add_input(struct cli_inputs *inputs, const char *text, size_t length);
+void cli_free_inputs(struct cli_inputs *inputs);
+
+/* Reads a file's (or with "-" standard input's) texts one after the other. */
+struct cli_reader {
+    FILE *file;
+    const char *name;
+    int delimiter; /* '\n' (then a '\r' before it belongs to it) or 0 */
+    size_t number; /* of the text just read, from 1 */
+    char *text;
+    size_t length, capacity;
+};
+bool cli_open_reader(struct cli *cli, struct cli_reader *reader, const char *path, int delimiter);
+bool cli_read_text(struct cli *cli, struct cli_reader *reader); /* false: no more */
+void cli_close_reader(struct cli_reader *reader);
+
+/* Puts the texts of every list in the list's place; empty lines are inputs only on demand. */
+bool cli_read_lists(struct cli *cli, struct cli_inputs *inputs, bool keep_empty);
+/* Puts the pictures in every folder, sorted by name, in the folder's place. */
+bool cli_find_pictures(struct cli *cli, struct cli_inputs *inputs);
+
+/* ---- Encoding: cli_encode.c --------------------------------------------------------------------
+ */
+
+/* Opens the device (unless `without_device`) and the model that the options name. */
+int cli_open_model(struct cli *cli, bool without_device);
+/* Fails with a clear line when the model cannot encode the kinds asked for. */
+int cli_need(const struct cli *cli, bool images, bool texts, bool vocabulary);
+
+/* A picture file to [S,S,3] and [3,S,S], either may be NULL; a failure is reported and counted. */
+bool cli_load_picture(struct cli *cli, const char *path, uint8_t *u8, float *pixel_values);
+
+/* Receives the embeddings [count, width] of some inputs, in order. False stops the run. */
+typedef bool cli_group_fn(void *user, const struct cli_input *const *inputs, size_t count,
+                          const float *embeds, size_t width);
+
+struct cli_run {
+    const struct cli_input *inputs;
+    size_t count;
+    bool images;   /* pictures, else texts */
+    size_t length; /* token ids a row, for texts */
+    bool no_normalize;
+    vkclip_hidden_fn *hidden;
+    cli_group_fn *group;
+    void *user; /* given to both */
+};
+/* Loads and encodes the inputs in groups, so that memory does not grow with their number. A bad one
+ * is reported, counted and left out; the rest is done. */
+int cli_encode(struct cli *cli, const struct cli_run *run);
+/* True if all are finite numbers; else the input is reported and counted. */
+bool cli_check_finite(struct cli *cli, const struct cli_input *input, const float *values,
+                      size_t count);
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * vkclip devices and vkclip info: what is on this machine, what is in a checkpoint.
+ */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- devices -----------------------------------------------------------------------------------
+ */
+
+static const char *type_name(enum vkclip_device_type type)
+{
+    switch (type) {
+    case VKCLIP_DEVICE_CPU:
+        return "cpu";
+    case VKCLIP_DEVICE_VIRTUAL:
+        return "virtual";
+    case VKCLIP_DEVICE_INTEGRATED:
+        return "integrated";
+    case VKCLIP_DEVICE_DISCRETE:
+        return "discrete";
+    case VKCLIP_DEVICE_OTHER:
+        break;
+    }
+    return "other";
+}
+
+static json_t *words(const char *text)
+{
+    json_t *array = json_array();
+    while (array && *text) {
+        size_t length = strcspn(text, " ");
+        if (length)
+            json_array_append_new(array, cli_json_text(text, length));
+        text += length + (text[length] == ' ');
+    }
+    return array;
+}
+
+static bool print_device_json(const struct vkclip_device_info *info)
+{
+    char api[40];
+    snprintf(api, sizeof(api), "%u.%u.%u", info->api_version[0], info->api_version[1],
+             info->api_version[2]);
+    json_t *json =
+        json_pack("{si so ss so ss sI so sb}", "index", (int)info->index, "name",
+                  cli_json_text(info->name, strlen(info->name)), "type", type_name(info->type),
+                  "driver", cli_json_text(info->driver, strlen(info->driver)), "api", api, "memory",
+                  (json_int_t)info->memory, "caps", words(info->caps), "usable", info->usable);
+    if (json && !info->usable)
+        json_object_set_new(json, "why", cli_json_text(info->why, strlen(info->why)));
+    return cli_print_json(json, stdout);
+}
+
+static void print_device(const struct vkclip_device_info *info)
+{
+    printf("%2u  ", info->index);
+    cli_print_text(info->name, 0);
+    printf("\n    %s, Vulkan %u.%u.%u, %.1f GiB, driver ", type_name(info->type),
+           info->api_version[0], info->api_version[1], info->api_version[2],
+           (double)info->memory / (1 << 30));
+    cli_print_text(info->driver, 0);
+    printf("\n    %s%s\n", info->usable ? "can use: " : "not usable: ",
+           !info->usable ? info->why
+           : *info->caps ? info->caps
+                         : "nothing optional");
+}
+
+static int run_devices(struct cli *cli)
+{
+    struct vkclip_device_info *infos = NULL;
+    size_t count = 0, usable = 0;
+    int status = CLI_DONE;
+    if (vkclip_list_devices(NULL, 0, &count))
+        return cli_fail(CLI_NO_DEVICE, "%s", vkclip_last_error());
+    infos = calloc(count + 1, sizeof(*infos));
+    size_t present = count;
+    if (!infos)
+        status = cli_fail(CLI_FAILED, "out of memory");
+    else if (vkclip_list_devices(infos, count, &present))
+        status = cli_fail(CLI_NO_DEVICE, "%s", vkclip_last_error());
+    for (size_t i = 0; !status && i < count && i < present; i++) {
+        usable += infos[i].usable;
+        if (!cli->json)
+            print_device(&infos[i]);
+        else if (!print_device_json(&infos[i]))
+            status = CLI_FAILED;
+    }
+    if (!status && !usable)
+        status = cli_fail(CLI_NO_DEVICE, "no usable Vulkan device among %zu", count);
+    free(infos);
+    return status;
+}
+
+static const struct cli_option devices_options[] = {CLI_COMMON_OPTIONS, {0}};
+
+const struct cli_command cli_devices = {
+    .name = "devices",
+    .summary = "list the Vulkan devices of this machine",
+    .usage = "[OPTION...]",
+    .text =
+        "Lists every Vulkan device with its number, type, driver, memory and the optional "
+        "features\n"
+        "that vkclip can use. --device and the environment variable VKCLIP_DEVICE choose one by\n"
+        "number or by part of its name; otherwise a discrete device goes before an integrated, a\n"
+        "virtual and a CPU one.",
+    .options = devices_options,
+    .run = run_devices,
+};
+
+/* ---- info --------------------------------------------------------------------------------------
+ */
+
+static const char *family_name(enum vkclip_family family)
+{
+    switch (family) {
+    case VKCLIP_FAMILY_OPENAI:
+        return "OpenAI";
+    case VKCLIP_FAMILY_OPENCLIP:
+        return "OpenCLIP";
+    case VKCLIP_FAMILY_HF:
+        return "Hugging Face";
+    case VKCLIP_FAMILY_NONE:
+        break;
+    }
+    return "none";
+}
+
+static const char *activation_name(enum vkclip_activation activation)
+{
+    return activation == VKCLIP_ACTIVATION_GELU ? "gelu" : "quick_gelu";
+}
+
+static const char *precision_name(enum vkclip_precision precision)
+{
+    return precision == VKCLIP_PRECISION_F16 ? "f16" : "f32";
+}
+
+/* null for a tower that is absent */
+static json_t *tower_json(const struct vkclip_tower_info *tower)
+{
+    if (!tower->width)
+        return json_null();
+    return json_pack("{si si si si si ss sb}", "width", (int)tower->width, "layers",
+                     (int)tower->layers, "heads", (int)tower->heads, "mlp", (int)tower->mlp,
+                     "positions", (int)tower->positions, "activation",
+                     activation_name(tower->activation), "projection", tower->projection);
+}
+
+static bool print_info_json(const struct cli *cli)
+{
+    const struct vkclip_model_info *info = &cli->info;
+    json_t *json = json_object(), *tokenizer = json_null();
+    if (info->tokenizer)
+        tokenizer = cli_json_text(info->tokenizer_path, strlen(info->tokenizer_path));
+    int bad = !json;
+#define SET(name, value) bad = bad || json_object_set_new(json, name, value)
+#define SET_NUMBER(name) SET(#name, json_integer((json_int_t)info->name))
+    SET("path", cli_json_text(cli->model_path, strlen(cli->model_path)));
+    SET("family", json_string(family_name(info->family)));
+    SET("image", tower_json(&info->image));
+    SET("text", tower_json(&info->text));
+    SET_NUMBER(image_size);
+    SET_NUMBER(patch_size);
+    SET_NUMBER(context);
+    SET_NUMBER(vocabulary);
+    SET_NUMBER(embed_dim);
+    SET_NUMBER(text_embed_dim);
+    SET("logit_scale", json_real((double)info->logit_scale));
+    SET("image_mean", cli_json_floats(info->image_mean, 3));
+    SET("image_std", cli_json_floats(info->image_std, 3));
+    SET_NUMBER(parameters);
+    SET("weights", cli_json_text(info->weights_path, strlen(info->weights_path)));
+    SET("weights_type", json_string(info->weights_type));
+    SET_NUMBER(weights_bytes);
+    SET("precision", json_string(precision_name(info->precision)));
+    SET("tokenizer", tokenizer);
+#undef SET_NUMBER
+#undef SET
+    if (bad) {
+        json_decref(json);
+        json = NULL;
+    }
+    return cli_print_json(json, stdout);
+}
+
+static void print_tower(const char *name, const struct vkclip_tower_info *tower)
+{
+    if (tower->width)
+        printf("%-12s %u layers of width %u, %u heads, MLP %u, %u positions, %s%s\n", name,
+               tower->layers, tower->width, tower->heads, tower->mlp, tower->positions,
+               activation_name(tower->activation), tower->projection ? "" : ", no projection");
+    else
+        printf("%-12s none\n", name);
+}
+
+static void print_info(const struct cli *cli)
+{
+    const struct vkclip_model_info *info = &cli->info;
+    printf("%-12s %s\n", "family", family_name(info->family));
+    print_tower("image tower", &info->image);
+    if (info->image.width)
+        printf("%-12s %ux%u pixels in patches of %ux%u\n", "", info->image_size, info->image_size,
+               info->patch_size, info->patch_size);
+    print_tower("text tower", &info->text);
+    if (info->text.width)
+        printf("%-12s %u token ids, %u at a time\n", "", info->vocabulary, info->context);
+    printf("%-12s %u", "embeddings", info->embed_dim);
+    if (info->image.width && info->text.width)
+        printf(", compared at logit scale %.4g", (double)info->logit_scale);
+    printf("\n%-12s %llu, stored as %s in ", "parameters", (unsigned long long)info->parameters,
+           info->weights_type);
+    cli_print_text(info->weights_path, 0);
+    printf("\n%-12s ", "tokenizer");
+    cli_print_text(info->tokenizer ? info->tokenizer_path : "none found", 0);
+    printf("\n%-12s %s", "precision", precision_name(info->precision));
+    if (info->weights_bytes)
+        printf(", %.1f MiB on the device", (double)info->weights_bytes / (1 << 20));
+    putchar('\n');
+}
+
+static int run_info(struct cli *cli)
+{
+    if (!cli->model_path)
+        return cli_fail_usage(cli, "name a model with -m");
+    int status = cli_open_model(cli, !cli->device_name);
+    if (status)
+        return status;
+    if (!cli->json)
+        print_info(cli);
+    return !cli->json || print_info_json(cli) ? CLI_DONE : CLI_FAILED;
+}
+
+static const struct cli_option info_options[] = {CLI_ENCODE_OPTIONS, CLI_COMMON_OPTIONS, {0}};
+
+const struct cli_command cli_info = {
+    .name = "info",
+    .summary = "tell what is in a checkpoint",
+    .usage = "-m PATH [OPTION...]",
+    .text = "Tells the family of a checkpoint, the sizes of its towers, its weights and its "
+            "vocabulary.\n"
+            "Needs no device. With --device the weights are also loaded there.",
+    .options = info_options,
+    .run = run_info,
+};

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens the device and the model, loads inputs and runs them through the encoders in groups.
+ */
+#include "cli.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GROUP = 64 }; /* two of the largest batches that the library chooses by itself */
+
+int cli_open_model(struct cli *cli, bool without_device)
+{
+    struct vkclip_device_params where = {.device = cli->device_name};
+    struct vkclip_model_params how = {
+        .precision = cli->precision == 2 ? VKCLIP_PRECISION_F16 : VKCLIP_PRECISION_F32,
+        .vocab = cli->vocab,
+        .activation =
+            (enum vkclip_activation)cli->activation, /* choices in the order of the enum */
+        .max_batch = cli->batch,
+    };
+    if (!cli->model_path && !cli->vocab)
+        return cli_fail_usage(cli, "name a model with -m");
+    if (!without_device && vkclip_open_device(&where, &cli->device))
+        return cli_fail(CLI_NO_DEVICE, "%s", vkclip_last_error());
+    if (vkclip_open_model(cli->device, cli->model_path, &how, &cli->model) ||
+        vkclip_get_model_info(cli->model, &cli->info))
+        return cli_fail(CLI_NO_MODEL, "%s", vkclip_last_error());
+    return CLI_DONE;
+}
+
+int cli_need(const struct cli *cli, bool images, bool texts, bool vocabulary)
+{
+    const char *lacks = images && !cli->info.image.width ? "no image tower"
+                        : texts && !cli->info.text.width ? "no text tower"
+                        : vocabulary && !cli->info.tokenizer
+                            ? "no vocabulary beside it; name one with --vocab"
+                            : NULL;
+    return lacks ? cli_fail(CLI_NO_MODEL, "%s: the checkpoint has %s", cli->model_path, lacks)
+                 : CLI_DONE;
+}
+
+bool cli_load_picture(struct cli *cli, const char *path, uint8_t *u8, float *pixel_values)
+{
+    struct vkclip_image image = {0};
+    int error = vkclip_load_image(path, cli->max_pixels, &image);
+    if (error) {
+        cli_fail_input(cli, "%s", vkclip_last_error());
+    } else {
+        error = vkclip_preprocess(cli->model, &image, u8, pixel_values);
+        if (error)
+            cli_fail_input(cli, "%s: %s", path, vkclip_last_error());
+    }
+    vkclip_free_image(&image);
+    return !error;
+}
+
+static bool load_text(struct cli *cli, const struct cli_input *input, int32_t *ids, size_t length)
+{
+    unsigned flags = VKCLIP_TOKENIZE_PAD | (cli->strict ? VKCLIP_TOKENIZE_STRICT : 0);
+    size_t count;
+    int error = vkclip_tokenize(cli->model, input->text, input->length, flags, ids, length, &count);
+    if (error)
+        cli_fail_input(cli, "text '%.40s%s': %s", input->text, input->length > 40 ? "..." : "",
+                       vkclip_last_error());
+    return !error;
+}
+
+/* Ids as they are in the file; those that the model has not are left to the library to refuse. */
+static void load_ids(const struct cli_input *input, int32_t *ids, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        size_t at = (size_t)input->row * length + i;
+        int64_t id = 0;
+        if (input->tensor->dtype == DTYPE_I64)
+            memcpy(&id, (const char *)input->tensor->data + at * sizeof(id), sizeof(id));
+        else
+            memcpy(&ids[i], (const char *)input->tensor->data + at * sizeof(*ids), sizeof(*ids));
+        if (input->tensor->dtype == DTYPE_I64)
+            ids[i] = id < 0 || id > INT32_MAX ? -1 : (int32_t)id;
+    }
+}
+
+/* One row of the group: pixel values or ids, four bytes an element. */
+static bool load_row(struct cli *cli, const struct cli_run *run, const struct cli_input *input,
+                     void *row, size_t length)
+{
+    if (run->images && !input->tensor)
+        return cli_load_picture(cli, input->text, NULL, row);
+    if (!input->tensor)
+        return load_text(cli, input, row, length);
+    if (run->images)
+        tensor_floats(input->tensor, input->row * length, length, row);
+    else
+        load_ids(input, row, length);
+    return true;
+}
+
+bool cli_check_finite(struct cli *cli, const struct cli_input *input, const float *values,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i])) {
+            cli_fail_input(cli, "%s: the model's answer is not a finite number; %s", input->text,
+                           cli->precision == 2 ? "try --precision f32"
+                                               : "are the weights damaged?");
+            return false;
+        }
+    return true;
+}
+
+/* The state of one run. */
+struct group {
+    struct cli *cli;
+    const struct cli_run *run;
+    size_t row, width; /* elements of an input's row and of its embedding */
+    char *rows;
+    float *embeds;
+    const struct cli_input *inputs[GROUP]; /* those whose row was loaded */
+    size_t done;                           /* inputs of earlier groups, for the progress bar */
+};
+
+static void show_progress(void *user, size_t done, size_t total)
+{
+    (void)total;
+    cli_show_progress(((struct group *)user)->done + done);
+}
+
+static int hand_over_hidden(void *user, const char *name, const float *data, const size_t *shape,
+                            size_t rank, size_t first, size_t items)
+{
+    const struct cli_run *run = ((struct group *)user)->run;
+    return run->hidden(run->user, name, data, shape, rank, first, items);
+}
+
+/* Rows [first, first + count) through the model and on to the command. */
+static int encode_rows(struct group *group, size_t first, size_t count)
+{
+    const struct cli_run *run = group->run;
+    struct vkclip_encode_params params = {.no_normalize = run->no_normalize,
+                                          .hidden = run->hidden ? hand_over_hidden : NULL,
+                                          .progress = show_progress,
+                                          .user = group};
+    const char *rows = group->rows + first * group->row * 4;
+    struct vkclip_model *model = group->cli->model;
+    int error = run->images
+                    ? vkclip_encode_pixels(model, (const void *)rows, count, &params, group->embeds)
+                    : vkclip_encode_tokens(model, (const void *)rows, count, group->row, &params,
+                                           group->embeds);
+    if (!error)
+        return run->group(run->user, group->inputs + first, count, group->embeds, group->width)
+                   ? CLI_DONE
+                   : CLI_FAILED;
+    if (error != VKCLIP_EINVALID)
+        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    if (count == 1) {
+        cli_fail_input(group->cli, "%s: %s", group->inputs[first]->text, vkclip_last_error());
+        return CLI_DONE;
+    }
+    int status = CLI_DONE; /* one of them is not acceptable: find out which */
+    for (size_t i = 0; i < count && !status; i++)
+        status = encode_rows(group, first + i, 1);
+    return status;
+}
+
+int cli_encode(struct cli *cli, const struct cli_run *run)
+{
+    const struct vkclip_model_info *info = &cli->info;
+    size_t pixels = 3 * (size_t)info->image_size * info->image_size;
+    struct group group = {.cli = cli, .run = run, .row = run->images ? pixels : run->length};
+    group.width = run->images ? info->embed_dim : info->text_embed_dim;
+    group.rows = calloc(GROUP * group.row, 4);
+    group.embeds = calloc(GROUP * group.width, sizeof(*group.embeds));
+    int status = group.rows && group.embeds ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    cli_start_progress(cli, run->count);
+    while (!status && group.done < run->count) {
+        size_t loaded = 0,
+               taken = run->count - group.done < GROUP ? run->count - group.done : GROUP;
+        for (size_t i = 0; i < taken; i++) {
+            const struct cli_input *input = &run->inputs[group.done + i];
+            if (load_row(cli, run, input, group.rows + loaded * group.row * 4, group.row))
+                group.inputs[loaded++] = input;
+        }
+        if (loaded)
+            status = encode_rows(&group, 0, loaded);
+        group.done += taken;
+        cli_show_progress(group.done);
+    }
+    cli_clear_progress();
+    free(group.rows);
+    free(group.embeds);
+    return status;
+}
