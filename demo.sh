@@ -1,0 +1,11 @@
+#!/bin/sh
+# Sets up, builds, and names the example pictures on the best Vulkan device of this machine.
+# Arguments go to `vkclip classify`: ./demo.sh --device 1
+set -eu
+cd "$(dirname "$0")"
+third_party/install.sh
+export CMAKE_GENERATOR="${CMAKE_GENERATOR-Ninja}"
+cmake -S . -B build -DCMAKE_BUILD_TYPE=Release
+cmake --build build --target vkclip_command
+build/vkclip classify -m models/emoji-clip --labels models/emoji-clip/labels.txt \
+    --template "a picture of {}" "$@" models/emoji-clip/samples

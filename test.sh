@@ -1,0 +1,15 @@
+#!/bin/sh
+# Sets up, builds and runs all tests; with --quick without the long ones. Other arguments go to ctest:
+# ./test.sh -R safetensors
+set -eu
+cd "$(dirname "$0")"
+if [ "${1-}" = --quick ]; then
+    shift
+    set -- -LE long "$@"
+fi
+third_party/install.sh --tests
+third_party/swiftshader.sh
+export CMAKE_GENERATOR="${CMAKE_GENERATOR-Ninja}"
+cmake -S . -B build -DCMAKE_BUILD_TYPE=Release
+cmake --build build
+ctest --test-dir build --output-on-failure --no-tests=error --parallel "$(getconf _NPROCESSORS_ONLN)" "$@"
