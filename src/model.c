@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ViT and the text transformer (paper, section 2.4; clip/model.py) as lists of nodes.
+ */
+#include "model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int vector(struct graph *graph, uint32_t length, const char *name)
+{
+    return graph_weight(graph, name, LAYOUT_ROWS, 1, &length);
+}
+
+/* "PREFIX" + "NAME" + ".weight" and ".bias" */
+static int layernorm(struct graph *graph, const char *result, const char *prefix, const char *name,
+                     int x, const struct config_tower *tower)
+{
+    char gain[64], bias[64];
+    snprintf(gain, sizeof(gain), "%s%s.weight", prefix, name);
+    snprintf(bias, sizeof(bias), "%s%s.bias", prefix, name);
+    int g = vector(graph, tower->width, gain);
+    return graph_layernorm(graph, result, x, g, vector(graph, tower->width, bias), tower->epsilon);
+}
+
+static int linear(struct graph *graph, const char *result, const char *prefix, const char *name,
+                  int x, const uint32_t shape[2], enum vkclip_activation activation, int residual)
+{
+    /* in_proj is a parameter of attention itself: in_proj_weight, not in_proj.weight */
+    const char *separator = strstr(name, "in_proj") ? "_" : ".";
+    char weight[64], bias[64];
+    snprintf(weight, sizeof(weight), "%s%s%sweight", prefix, name, separator);
+    snprintf(bias, sizeof(bias), "%s%s%sbias", prefix, name, separator);
+    int w = graph_weight(graph, weight, LAYOUT_PANELS, 2, shape);
+    return graph_matmul(graph, result, x, w, vector(graph, shape[0], bias), activation, residual);
+}
+
+/* clip/model.py, ResidualAttentionBlock: x += attention(ln_1(x)); x += mlp(ln_2(x)) */
+static int block(struct graph *graph, const char *result, const char *prefix, int x, bool causal,
+                 const struct config_tower *tower)
+{
+    const uint32_t width = tower->width, qkv[] = {3 * width, width}, out[] = {width, width},
+                   fc[] = {tower->mlp, width}, proj[] = {width, tower->mlp};
+    const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
+    int y = layernorm(graph, NULL, prefix, "ln_1", x, tower);
+    y = linear(graph, NULL, prefix, "attn.in_proj", y, qkv, none, -1);
+    y = graph_attention(graph, NULL, y, tower->heads, causal);
+    x = linear(graph, NULL, prefix, "attn.out_proj", y, out, none, x);
+    y = layernorm(graph, NULL, prefix, "ln_2", x, tower);
+    y = linear(graph, NULL, prefix, "mlp.c_fc", y, fc, tower->activation, -1);
+    return linear(graph, result, prefix, "mlp.c_proj", y, proj, none, x);
+}
+
+/* All blocks; their results are called STEM.hidden.1 and so on. */
+static int transformer(struct graph *graph, const char *stem, const char *prefix, int x,
+                       bool causal, const struct config_tower *tower)
+{
+    for (uint32_t i = 0; i < tower->layers; i++) {
+        char result[64], block_prefix[64];
+        snprintf(result, sizeof(result), "%s.hidden.%u", stem, i + 1);
+        snprintf(block_prefix, sizeof(block_prefix), "%stransformer.resblocks.%u.", prefix, i);
+        x = block(graph, result, block_prefix, x, causal, tower);
+    }
+    return x;
+}
+
+/* Pooled tokens to the shared space, where the checkpoint has it, and to length one. */
+static void embed(struct graph *graph, const char *stem, const char *projection, int pooled,
+                  const struct config_tower *tower, uint32_t embed_dim)
+{
+    char projected[64], normalized[64];
+    snprintf(projected, sizeof(projected), "%s.projected", stem);
+    snprintf(normalized, sizeof(normalized), "%s.normalized", stem);
+    if (tower->projection) {
+        const uint32_t shape[] = {tower->width, embed_dim};
+        int w = graph_weight(graph, projection, LAYOUT_PANELS_KN, 2, shape);
+        pooled = graph_matmul(graph, projected, pooled, w, -1, VKCLIP_ACTIVATION_AUTO, -1);
+    }
+    graph_normalize(graph, normalized, pooled);
+}
+
+static int finish(struct graph *graph)
+{
+    int error = graph->error;
+    if (error)
+        graph_free(graph);
+    return error;
+}
+
+int model_image_graph(const struct config *config, enum type type, uint32_t batch,
+                      struct graph *graph)
+{
+    const struct config_tower *tower = &config->image;
+    const uint32_t side = config->image_size / config->patch_size, width = tower->width;
+    const uint32_t pixels = 3 * config->patch_size * config->patch_size;
+    const uint32_t input[] = {batch, side * side, pixels}, conv[] = {width, pixels};
+    const uint32_t positions[] = {side * side + 1, width};
+    graph_init(graph, type);
+    int x = graph_input(graph, "image.patches", type, 3, input);
+    int w = graph_weight(graph, "visual.conv1.weight", LAYOUT_PANELS, 2, conv);
+    /* patches do not overlap, so their convolution is a matmul */
+    x = graph_matmul(graph, "vision.patch_embed", x, w, -1, VKCLIP_ACTIVATION_AUTO, -1);
+    int token = vector(graph, width, "visual.class_embedding");
+    int position = graph_weight(graph, "visual.positional_embedding", LAYOUT_ROWS, 2, positions);
+    x = graph_classtoken(graph, "vision.embeddings", x, token, position);
+    x = layernorm(graph, "vision.hidden.0", "visual.", "ln_pre", x, tower);
+    x = transformer(graph, "vision", "visual.", x, false, tower);
+    x = graph_select(graph, NULL, x, -1);
+    x = layernorm(graph, "vision.pooled", "visual.", "ln_post", x, tower);
+    embed(graph, "vision", "visual.proj", x, tower, config->image_embed_dim);
+    return finish(graph);
+}
+
+int model_text_graph(const struct config *config, enum type type, uint32_t batch,
+                     struct graph *graph)
+{
+    const struct config_tower *tower = &config->text;
+    const uint32_t ids[] = {batch, config->context};
+    const uint32_t table[] = {config->vocabulary, tower->width};
+    const uint32_t positions[] = {config->context, tower->width};
+    graph_init(graph, type);
+    int x = graph_input(graph, "text.ids", TYPE_I32, 2, ids);
+    int rows = graph_input(graph, "text.rows", TYPE_I32, 1, &batch);
+    int w = graph_weight(graph, "token_embedding.weight", LAYOUT_ROWS, 2, table);
+    int position = graph_weight(graph, "positional_embedding", LAYOUT_ROWS, 2, positions);
+    x = graph_embedding(graph, "text.hidden.0", x, w, position);
+    x = transformer(graph, "text", "", x, true, tower);
+    x = layernorm(graph, "text.final_norm", "", "ln_final", x, tower);
+    x = graph_select(graph, "text.pooled", x, rows);
+    embed(graph, "text", "text_projection", x, tower, config->text_embed_dim);
+    return finish(graph);
+}
+
+void model_patches(const struct config *config, const float *pixels, float *patches)
+{
+    const uint32_t size = config->image_size, patch = config->patch_size;
+    for (uint32_t top = 0; top < size; top += patch)
+        for (uint32_t left = 0; left < size; left += patch)
+            for (uint32_t channel = 0; channel < 3; channel++)
+                for (uint32_t y = 0; y < patch; y++) {
+                    size_t row = (size_t)channel * size + top + y;
+                    memcpy(patches, &pixels[row * size + left], patch * sizeof(*patches));
+                    patches += patch;
+                }
+}
+
+int32_t model_end_of_text(const struct config *config, const int32_t *ids)
+{
+    int32_t best = 0;
+    for (uint32_t i = 0; i < config->context; i++) {
+        if (config->eos_token_id < 0 ? ids[i] > ids[best] : ids[i] == config->eos_token_id) {
+            best = (int32_t)i;
+            if (config->eos_token_id >= 0)
+                break;
+        }
+    }
+    return best;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * choose -> place -> record -> run.
+ */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct plan {
+    struct gpu *gpu;
+    struct graph graph;
+    struct gpu_buffer *arena, *upload, *download;
+    struct gpu_range *ranges; /* of each tensor on the device */
+    uint64_t *host;           /* offset of each input in `upload`, of each output in `download` */
+    struct gpu_commands *commands;
+};
+
+/* ---- Placement
+ * ----------------------------------------------------------------------------------- */
+
+/* Memory that one or more tensors share, alive from the node `first` to the node `last`. */
+struct block {
+    int tensor; /* the storage they name */
+    int first, last;
+    uint64_t bytes, offset;
+};
+
+static int compare_blocks(const void *a, const void *b)
+{
+    const struct block *x = a, *y = b;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? 1 : -1;
+    return x->tensor - y->tensor;
+}
+
+/* Lifetimes by storage: blocks[i] belongs to tensor i, bytes 0 where that has no memory of its own.
+ */
+static void find_lifetimes(const struct graph *graph, uint32_t alignment, struct block *blocks)
+{
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        const struct tensor *tensor = &graph->tensors[t];
+        blocks[t] = (struct block){.tensor = (int)t, .first = -1, .last = -1};
+        if (tensor->role != ROLE_WEIGHT && tensor->storage == (int)t)
+            blocks[t].bytes =
+                (kernels_tensor_bytes(tensor) + alignment - 1) / alignment * alignment;
+    }
+    for (int n = 0; n < (int)graph->node_count; n++) {
+        const struct node *node = &graph->nodes[n];
+        struct block *out = &blocks[graph->tensors[node->out].storage];
+        if (out->first < 0)
+            out->first = n;
+        out->last = n;
+        for (int i = 0; i < NODE_INPUTS; i++)
+            if (node->in[i] >= 0)
+                blocks[graph->tensors[node->in[i]].storage].last = n;
+    }
+    for (size_t t = 0; t < graph->tensor_count; t++)
+        if (graph->tensors[t].role == ROLE_INPUT)
+            blocks[t].first = -1; /* written before the first node */
+}
+
+static uint64_t least_bytes(const struct graph *graph, const struct block *blocks)
+{
+    uint64_t least = 0;
+    for (int n = -1; n < (int)graph->node_count; n++) {
+        uint64_t alive = 0;
+        for (size_t t = 0; t < graph->tensor_count; t++)
+            if (blocks[t].first <= n && n <= blocks[t].last)
+                alive += blocks[t].bytes;
+        least = alive > least ? alive : least;
+    }
+    return least;
+}
+
+/* Largest first, each at the lowest offset where nothing that lives at the same time lies. `blocks`
+ * comes back sorted by size. */
+static uint64_t place(struct block *blocks, size_t count)
+{
+    uint64_t arena = 0;
+    qsort(blocks, count, sizeof(*blocks), compare_blocks);
+    for (size_t i = 0; i < count && blocks[i].bytes; i++) {
+        struct block *block = &blocks[i];
+        for (bool moved = true; moved;) {
+            moved = false;
+            for (size_t j = 0; j < i; j++) {
+                const struct block *other = &blocks[j];
+                if (other->first <= block->last && block->first <= other->last &&
+                    other->offset < block->offset + block->bytes &&
+                    block->offset < other->offset + other->bytes) {
+                    block->offset = other->offset + other->bytes;
+                    moved = true;
+                }
+            }
+        }
+        if (arena < block->offset + block->bytes)
+            arena = block->offset + block->bytes;
+    }
+    return arena;
+}
+
+int plan_measure(const struct graph *graph, uint32_t alignment, uint64_t *arena, uint64_t *least)
+{
+    struct block *blocks = calloc(graph->tensor_count + 1, sizeof(*blocks));
+    if (!blocks)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+    find_lifetimes(graph, alignment, blocks);
+    *least = least_bytes(graph, blocks);
+    *arena = place(blocks, graph->tensor_count);
+    free(blocks);
+    return VKCLIP_OK;
+}
+
+static int place_tensors(struct plan *plan, const struct upload *weights)
+{
+    const struct graph *graph = &plan->graph;
+    struct block *blocks = calloc(graph->tensor_count + 1, sizeof(*blocks));
+    if (!blocks)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+    find_lifetimes(graph, gpu_limits(plan->gpu)->alignment, blocks);
+    uint64_t arena = place(blocks, graph->tensor_count);
+    int error = gpu_buffer_create(plan->gpu, GPU_DEVICE, arena, &plan->arena);
+    for (size_t i = 0; i < graph->tensor_count && !error; i++)
+        plan->ranges[blocks[i].tensor] = (struct gpu_range){plan->arena, blocks[i].offset, 0};
+    free(blocks);
+    for (size_t t = 0; t < graph->tensor_count && !error; t++) {
+        const struct tensor *tensor = &graph->tensors[t];
+        if (tensor->role != ROLE_WEIGHT) {
+            plan->ranges[t].offset = plan->ranges[tensor->storage].offset;
+            plan->ranges[t].size = kernels_tensor_bytes(tensor);
+        } else if (!upload_find(weights, tensor->name, &plan->ranges[t])) {
+            error = util_fail(VKCLIP_EABSENT, "tensor %s was not loaded", tensor->name);
+        }
+    }
+    return error;
+}
+
+/* ---- Recording
+ * ----------------------------------------------------------------------------------- */
+
+/* Host memory for a list of tensors, one behind the other. */
+static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const bool *wanted,
+                              struct gpu_buffer **buffer)
+{
+    uint64_t size = 0;
+    for (size_t t = 0; t < plan->graph.tensor_count; t++)
+        if (wanted[t]) {
+            plan->host[t] = size;
+            size += (plan->ranges[t].size + 15) / 16 * 16;
+        }
+    return gpu_buffer_create(plan->gpu, memory, size, buffer);
+}
+
+static int record(struct plan *plan, const bool *is_input, const bool *is_output)
+{
+    const struct graph *graph = &plan->graph;
+    int error = gpu_commands_create(plan->gpu, &plan->commands);
+    for (size_t t = 0; t < graph->tensor_count && !error; t++)
+        if (is_input[t]) {
+            struct gpu_range from = {plan->upload, plan->host[t], plan->ranges[t].size};
+            error = gpu_commands_copy(plan->commands, from, plan->ranges[t]);
+        }
+    for (size_t n = 0; n < graph->node_count && !error; n++) {
+        const struct node *node = &graph->nodes[n];
+        struct gpu_range ranges[KERNEL_SLOTS] = {{0}};
+        for (int i = 0; i < NODE_INPUTS; i++)
+            if (node->in[i] >= 0)
+                ranges[i] = plan->ranges[node->in[i]];
+        ranges[KERNEL_OUT] = plan->ranges[node->out];
+        error = kernels_record(plan->gpu, plan->commands, graph, node, ranges, NULL);
+        if (!error && is_output[node->out]) {
+            struct gpu_range from = plan->ranges[node->out];
+            struct gpu_range to = {plan->download, plan->host[node->out], from.size};
+            error = gpu_commands_copy(plan->commands, from, to);
+        }
+    }
+    return error ? error : gpu_commands_end(plan->commands);
+}
+
+int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weights,
+                const int *outputs, size_t output_count, struct plan **result)
+{
+    bool *is_input = NULL, *is_output = NULL;
+    struct plan *plan = calloc(1, sizeof(*plan));
+    int error = VKCLIP_EMEMORY;
+    *result = NULL;
+    if (!plan) {
+        graph_free(graph);
+        return util_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+    }
+    plan->gpu = gpu;
+    plan->graph = *graph;
+    *graph = (struct graph){0};
+    size_t count = plan->graph.tensor_count;
+    plan->ranges = calloc(count + 1, sizeof(*plan->ranges));
+    plan->host = calloc(count + 1, sizeof(*plan->host));
+    is_input = calloc(count + 1, sizeof(*is_input));
+    is_output = calloc(count + 1, sizeof(*is_output));
+    if (!plan->ranges || !plan->host || !is_input || !is_output) {
+        util_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+        goto done;
+    }
+    for (size_t t = 0; t < count; t++)
+        is_input[t] = plan->graph.tensors[t].role == ROLE_INPUT;
+    for (size_t i = 0; i < output_count; i++)
+        is_output[outputs[i]] = true;
+
+    error = place_tensors(plan, weights);
+    if (!error)
+        error = create_host_buffer(plan, GPU_UPLOAD, is_input, &plan->upload);
+    if (!error)
+        error = create_host_buffer(plan, GPU_DOWNLOAD, is_output, &plan->download);
+    if (error)
+        goto done;
+    for (size_t t = 0; t < count; t++)
+        if (is_input[t])
+            memset((char *)gpu_buffer_map(plan->upload) + plan->host[t], 0, plan->ranges[t].size);
+    error = record(plan, is_input, is_output);
+done:
+    free(is_input);
+    free(is_output);
+    if (error)
+        plan_destroy(&plan);
+    *result = plan;
+    return error;
+}
+
+void plan_destroy(struct plan **handle)
+{
+    struct plan *plan = *handle;
+    if (!plan)
+        return;
+    gpu_commands_destroy(&plan->commands);
+    gpu_buffer_destroy(plan->gpu, &plan->arena);
+    gpu_buffer_destroy(plan->gpu, &plan->upload);
+    gpu_buffer_destroy(plan->gpu, &plan->download);
+    graph_free(&plan->graph);
+    free(plan->ranges);
+    free(plan->host);
+    free(plan);
+    *handle = NULL;
+}
+
+/* ---- Running
+ * --------------------------------------------------------------------------------------- */
+
+const struct graph *plan_graph(const struct plan *plan)
+{
+    return &plan->graph;
+}
+
+void plan_write(struct plan *plan, int tensor, uint64_t first, const float *values, uint64_t count)
+{
+    char *at = (char *)gpu_buffer_map(plan->upload) + plan->host[tensor];
+    if (plan->graph.tensors[tensor].type == TYPE_F32)
+        memcpy((float *)(void *)at + first, values, count * sizeof(*values));
+    else
+        for (uint64_t i = 0; i < count; i++)
+            ((uint16_t *)(void *)at)[first + i] = util_f32_to_f16(values[i]);
+}
+
+void plan_write_ids(struct plan *plan, int tensor, uint64_t first, const int32_t *ids,
+                    uint64_t count)
+{
+    char *at = (char *)gpu_buffer_map(plan->upload) + plan->host[tensor];
+    memcpy((int32_t *)(void *)at + first, ids, count * sizeof(*ids));
+}
+
+int plan_run(struct plan *plan)
+{
+    return gpu_commands_run(plan->commands);
+}
+
+void plan_read(const struct plan *plan, int tensor, uint64_t first, float *values, uint64_t count)
+{
+    const char *at = (const char *)gpu_buffer_map(plan->download) + plan->host[tensor];
+    if (plan->graph.tensors[tensor].type == TYPE_F32)
+        memcpy(values, (const float *)(const void *)at + first, count * sizeof(*values));
+    else
+        for (uint64_t i = 0; i < count; i++)
+            values[i] = util_f16_to_f32(((const uint16_t *)(const void *)at)[first + i]);
+}
