@@ -383,7 +383,8 @@ int safetensors_write(const char *path, const struct tensor_view *tensors, size_
         parts[0] = (struct util_part){length, sizeof(length)};
         parts[1] = (struct util_part){header, strlen(header)};
         for (size_t i = 0; i < count; i++)
-            parts[i + 2] = (struct util_part){tensors[i].data, (size_t)tensors[i].size};
+            parts[i + 2] =
+                (struct util_part){tensors[i].size ? tensors[i].data : "", (size_t)tensors[i].size};
         error = util_write_file(path, parts, count + 2);
     }
     free(parts);
