@@ -167,9 +167,10 @@ bool cli_read_text(struct cli *cli, struct cli_reader *reader); /* false: no mor
 void cli_close_reader(struct cli_reader *reader);
 
 /* Puts the texts of every list in the list's place; empty lines are inputs only on demand. */
-bool cli_read_lists(struct cli *cli, struct cli_inputs *inputs, bool keep_empty);
-/* Puts the pictures in every folder, sorted by name, in the folder's place. */
-bool cli_find_pictures(struct cli *cli, struct cli_inputs *inputs);
+int cli_read_lists(struct cli *cli, struct cli_inputs *inputs, bool keep_empty);
+/* Completes cli->images: the arguments come behind them, the paths of every list in the list's
+ * place, the pictures in every folder, sorted by name, in the folder's place. */
+int cli_read_pictures(struct cli *cli);
 
 /* ---- Encoding: cli_encode.c --------------------------------------------------------------------
  */

@@ -178,8 +178,8 @@ static int check_labels(struct cli *cli)
             size_t count;
             if (!text)
                 status = cli_fail(CLI_FAILED, "out of memory");
-            else if (vkclip_tokenize(cli->model, text, strlen(text), VKCLIP_TOKENIZE_STRICT, NULL,
-                                     0, &count))
+            else if (vkclip_tokenize(cli->model, text, strlen(text), VKCLIP_TOKENIZE_STRICT, ids,
+                                     cli->info.context, &count))
                 status = cli_fail(CLI_FAILED, "label '%s': %s", cli->labels.items[i].text,
                                   vkclip_last_error());
             free(text);
@@ -223,32 +223,34 @@ static int check_classify(struct cli *cli)
     return CLI_DONE;
 }
 
-static int run_classify(struct cli *cli)
+/* Everything that must be right before the first picture is looked at. */
+static int prepare_classify(struct cli *cli, struct comparison *comparison)
 {
-    struct comparison comparison = {.cli = cli, .texts = &cli->labels};
     int status = check_classify(cli);
-    for (size_t i = 0; !status && i < cli->arguments.count; i++)
-        if (!cli_add_input(&cli->images, cli->arguments.items[i].text,
-                           cli->arguments.items[i].length))
-            status = cli_fail(CLI_FAILED, "out of memory");
     if (!status)
         status = cli_open_model(cli, false);
     if (!status)
         status = cli_need(cli, true, true, true);
-    if (!status &&
-        (!cli_read_lists(cli, &cli->labels, false) || !cli_read_lists(cli, &cli->images, false) ||
-         !cli_find_pictures(cli, &cli->images)))
-        status = CLI_FAILED;
+    if (!status)
+        status = cli_read_lists(cli, &cli->labels, false);
+    if (!status)
+        status = cli_read_pictures(cli);
     if (!status && !cli->labels.count)
         status = cli_fail(CLI_FAILED, "there are no labels");
     if (!status && cli->strict)
         status = check_labels(cli);
-    size_t top = cli->top ? cli->top : DEFAULT_TOP;
-    comparison.top = top < cli->labels.count ? top : cli->labels.count;
-    if (!status && !allocate(&comparison, cli, cli->labels.count))
+    if (!status && !allocate(comparison, cli, cli->labels.count))
         status = cli_fail(CLI_FAILED, "out of memory");
-    if (!status)
-        status = encode_labels(cli, comparison.embeds);
+    return status ? status : encode_labels(cli, comparison->embeds);
+}
+
+static int run_classify(struct cli *cli)
+{
+    struct comparison comparison = {.cli = cli, .texts = &cli->labels};
+    int status = prepare_classify(cli, &comparison);
+    comparison.top = cli->top ? cli->top : DEFAULT_TOP;
+    if (comparison.top > cli->labels.count)
+        comparison.top = cli->labels.count;
     if (!status) {
         print_header(cli);
         status = compare_pictures(&comparison, classify_group);
@@ -360,6 +362,19 @@ static void print_columns(const struct comparison *comparison)
     putchar('\n');
 }
 
+static int encode_texts(struct cli *cli, struct text_embeds *taken)
+{
+    struct cli_run run = {.inputs = cli->texts.items,
+                          .count = cli->texts.count,
+                          .length = cli->info.context,
+                          .group = take_texts,
+                          .user = taken};
+    int status = cli_encode(cli, &run);
+    return status || taken->texts.count
+               ? status
+               : cli_fail(CLI_FAILED, "there are no texts to compare with");
+}
+
 static int run_similarity(struct cli *cli)
 {
     struct text_embeds taken = {.cli = cli};
@@ -371,22 +386,15 @@ static int run_similarity(struct cli *cli)
     int status = cli_open_model(cli, false);
     if (!status)
         status = cli_need(cli, true, true, true);
-    if (!status &&
-        (!cli_read_lists(cli, &cli->texts, true) || !cli_read_lists(cli, &cli->images, false) ||
-         !cli_find_pictures(cli, &cli->images)))
-        status = CLI_FAILED;
+    if (!status)
+        status = cli_read_lists(cli, &cli->texts, true);
+    if (!status)
+        status = cli_read_pictures(cli);
     if (!status && !allocate(&comparison, cli, cli->texts.count))
         status = cli_fail(CLI_FAILED, "out of memory");
     taken.embeds = comparison.embeds;
-    struct cli_run run = {.inputs = cli->texts.items,
-                          .count = cli->texts.count,
-                          .length = cli->info.context,
-                          .group = take_texts,
-                          .user = &taken};
     if (!status)
-        status = cli_encode(cli, &run);
-    if (!status && !taken.texts.count)
-        status = cli_fail(CLI_FAILED, "there are no texts to compare with");
+        status = encode_texts(cli, &taken);
     if (!status) {
         print_columns(&comparison);
         status = compare_pictures(&comparison, compare_group);

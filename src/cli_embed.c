@@ -5,6 +5,7 @@
  */
 #include "cli.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,6 @@ struct results {
     struct rows *tensors; /* the first one is the embeddings */
     size_t count;
     struct cli_inputs inputs; /* those that the rows belong to */
-    bool failed;
 };
 
 static bool reserve_rows(struct rows *rows, size_t count)
@@ -113,7 +113,7 @@ static bool take_embeds(void *user, const struct cli_input *const *inputs, size_
         }
         if (!reserve_rows(rows, row + 1) ||
             !cli_add_input(&results->inputs, inputs[i]->text, inputs[i]->length)) {
-            cli_fail_input(results->cli, "out of memory");
+            cli_fail(0, "out of memory");
             return false;
         }
         memcpy(rows->data + row * rows->size, embed, rows->size);
@@ -228,15 +228,16 @@ static int write_jsonl(const char *path, const struct results *images, const str
             remove(beside);
     }
     free(beside);
-    return good || standard ? CLI_DONE /* main looks after stdout */
-                            : cli_fail(CLI_FAILED, "%s: cannot be written", path);
+    return good || standard
+               ? CLI_DONE /* main looks after stdout */
+               : cli_fail(CLI_FAILED, "%s: cannot be written: %s", path, strerror(errno));
 }
 
 static int write_results(const struct cli *cli, const struct results *images,
                          const struct results *texts)
 {
     if (!images->inputs.count && !texts->inputs.count)
-        return cli_fail(CLI_FAILED, "%s: not written, nothing was encoded", cli->output);
+        return cli_fail(CLI_FAILED, "%s: not written, no input is left", cli->output);
     if (ends_with(cli->output, ".npy"))
         return write_npy(cli->output, images->inputs.count ? images : texts);
     if (ends_with(cli->output, ".safetensors"))
@@ -369,10 +370,10 @@ static int run_embed(struct cli *cli)
     if (!status)
         status =
             check_output(cli, cli->images.count || pixels.count, cli->texts.count || ids.count);
-    if (!status &&
-        (!cli_read_lists(cli, &cli->images, false) || !cli_read_lists(cli, &cli->texts, true) ||
-         !cli_find_pictures(cli, &cli->images)))
-        status = CLI_FAILED;
+    if (!status)
+        status = cli_read_pictures(cli);
+    if (!status)
+        status = cli_read_lists(cli, &cli->texts, true);
     if (!status)
         status = encode_kind(cli, &images, "image_embeds", true, &cli->images, &pixels, 0);
     if (!status)
@@ -426,10 +427,8 @@ static bool take_pixels(struct cli *cli, const struct cli_input *input, struct r
 {
     struct rows *values = &results->tensors[0], *bytes = &results->tensors[1];
     size_t row = values->count;
-    if (!reserve_rows(values, row + 1) || !reserve_rows(bytes, row + 1)) {
-        cli_fail_input(cli, "%s: out of memory", input->text);
+    if (!reserve_rows(values, row + 1) || !reserve_rows(bytes, row + 1))
         return false;
-    }
     if (!cli_load_picture(cli, input->text, (uint8_t *)bytes->data + row * bytes->size,
                           (float *)(void *)(values->data + row * values->size)))
         return true;
@@ -437,40 +436,38 @@ static bool take_pixels(struct cli *cli, const struct cli_input *input, struct r
     return cli_add_input(&results->inputs, input->text, input->length);
 }
 
+static int preprocess_pictures(struct cli *cli, struct results *results)
+{
+    size_t size = cli->info.image_size, values[] = {0, 3, size, size}, bytes[] = {0, size, size, 3};
+    bool good = add_rows(results, "pixel_values", DTYPE_F32, values, 4) &&
+                add_rows(results, "u8", DTYPE_U8, bytes, 4);
+    cli_start_progress(cli, cli->images.count);
+    for (size_t i = 0; good && i < cli->images.count; i++) {
+        good = take_pixels(cli, &cli->images.items[i], results);
+        cli_show_progress(i + 1);
+    }
+    cli_clear_progress();
+    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+}
+
 static int run_preprocess(struct cli *cli)
 {
     struct results results = {.cli = cli}, none = {0};
     if (!cli->model_path)
         return cli_fail_usage(cli, "name a model with -m");
-    for (size_t i = 0; i < cli->arguments.count; i++)
-        if (!cli_add_input(&cli->images, cli->arguments.items[i].text,
-                           cli->arguments.items[i].length))
-            return cli_fail(CLI_FAILED, "out of memory");
-    if (!cli->images.count)
+    if (!cli->images.count && !cli->arguments.count)
         return cli_fail_usage(cli, "expected pictures");
     if (!cli->output || !ends_with(cli->output, ".safetensors"))
         return cli_fail_usage(cli, "name the result with -o FILE.safetensors");
     int status = cli_open_model(cli, true);
     if (!status)
         status = cli_need(cli, true, false, false);
-    if (status)
-        return status;
-    size_t size = cli->info.image_size, values[] = {0, 3, size, size}, bytes[] = {0, size, size, 3};
-    bool good = add_rows(&results, "pixel_values", DTYPE_F32, values, 4) &&
-                add_rows(&results, "u8", DTYPE_U8, bytes, 4) &&
-                cli_read_lists(cli, &cli->images, false) && cli_find_pictures(cli, &cli->images);
-    cli_start_progress(cli, cli->images.count);
-    for (size_t i = 0; good && i < cli->images.count; i++) {
-        good = take_pixels(cli, &cli->images.items[i], &results);
-        cli_show_progress(i + 1);
-    }
-    cli_clear_progress();
-    if (!good)
-        status = CLI_FAILED;
-    else if (results.inputs.count)
-        status = write_safetensors(cli->output, &results, &none);
-    else
-        status = cli_fail(CLI_FAILED, "%s: not written, no picture could be read", cli->output);
+    if (!status)
+        status = cli_read_pictures(cli);
+    if (!status)
+        status = preprocess_pictures(cli, &results);
+    if (!status)
+        status = write_results(cli, &results, &none);
     free_results(&results);
     return status;
 }

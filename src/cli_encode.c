@@ -67,19 +67,23 @@ static bool load_text(struct cli *cli, const struct cli_input *input, int32_t *i
     return !error;
 }
 
-/* Ids as they are in the file; those that the model has not are left to the library to refuse. */
-static void load_ids(const struct cli_input *input, int32_t *ids, size_t length)
+/* Whether the model has these ids is left to the library. */
+static bool load_ids(struct cli *cli, const struct cli_input *input, int32_t *ids, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        size_t at = (size_t)input->row * length + i;
-        int64_t id = 0;
-        if (input->tensor->dtype == DTYPE_I64)
-            memcpy(&id, (const char *)input->tensor->data + at * sizeof(id), sizeof(id));
-        else
-            memcpy(&ids[i], (const char *)input->tensor->data + at * sizeof(*ids), sizeof(*ids));
-        if (input->tensor->dtype == DTYPE_I64)
-            ids[i] = id < 0 || id > INT32_MAX ? -1 : (int32_t)id;
+    const char *data = input->tensor->data;
+    size_t first = (size_t)input->row * length;
+    if (input->tensor->dtype == DTYPE_I32)
+        memcpy(ids, data + first * sizeof(*ids), length * sizeof(*ids));
+    for (size_t i = 0; i < length && input->tensor->dtype == DTYPE_I64; i++) {
+        int64_t id;
+        memcpy(&id, data + (first + i) * sizeof(id), sizeof(id));
+        if (id < 0 || id > INT32_MAX) {
+            cli_fail_input(cli, "%s: %lld is not a token id", input->text, (long long)id);
+            return false;
+        }
+        ids[i] = (int32_t)id;
     }
+    return true;
 }
 
 /* One row of the group: pixel values or ids, four bytes an element. */
@@ -90,10 +94,9 @@ static bool load_row(struct cli *cli, const struct cli_run *run, const struct cl
         return cli_load_picture(cli, input->text, NULL, row);
     if (!input->tensor)
         return load_text(cli, input, row, length);
-    if (run->images)
-        tensor_floats(input->tensor, input->row * length, length, row);
-    else
-        load_ids(input, row, length);
+    if (!run->images)
+        return load_ids(cli, input, row, length);
+    tensor_floats(input->tensor, input->row * length, length, row);
     return true;
 }
 

@@ -126,19 +126,17 @@ static bool read_list(struct cli *cli, const char *path, bool keep_empty, struct
 }
 
 /* Replaces some inputs by others: `expand` appends to a new list what stands for one input. */
-static bool replace_inputs(struct cli *cli, struct cli_inputs *inputs, bool option,
-                           bool expand(struct cli *, const struct cli_input *, bool,
-                                       struct cli_inputs *))
+static int replace_inputs(struct cli *cli, struct cli_inputs *inputs, bool option,
+                          bool expand(struct cli *, const struct cli_input *, bool,
+                                      struct cli_inputs *))
 {
     struct cli_inputs result = {0};
     bool good = true;
     for (size_t i = 0; good && i < inputs->count; i++)
         good = expand(cli, &inputs->items[i], option, &result);
-    if (!good)
-        cli_fail_input(cli, "out of memory");
     cli_free_inputs(inputs);
     *inputs = result;
-    return good;
+    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
 }
 
 static bool expand_list(struct cli *cli, const struct cli_input *input, bool keep_empty,
@@ -148,7 +146,7 @@ static bool expand_list(struct cli *cli, const struct cli_input *input, bool kee
                        : cli_add_input(result, input->text, input->length);
 }
 
-bool cli_read_lists(struct cli *cli, struct cli_inputs *inputs, bool keep_empty)
+int cli_read_lists(struct cli *cli, struct cli_inputs *inputs, bool keep_empty)
 {
     return replace_inputs(cli, inputs, keep_empty, expand_list);
 }
@@ -238,7 +236,12 @@ static bool expand_folder(struct cli *cli, const struct cli_input *input, bool u
     return good;
 }
 
-bool cli_find_pictures(struct cli *cli, struct cli_inputs *inputs)
+int cli_read_pictures(struct cli *cli)
 {
-    return replace_inputs(cli, inputs, false, expand_folder);
+    for (size_t i = 0; i < cli->arguments.count; i++)
+        if (!cli_add_input(&cli->images, cli->arguments.items[i].text,
+                           cli->arguments.items[i].length))
+            return cli_fail(CLI_FAILED, "out of memory");
+    int status = cli_read_lists(cli, &cli->images, false);
+    return status ? status : replace_inputs(cli, &cli->images, false, expand_folder);
 }
