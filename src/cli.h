@@ -40,7 +40,8 @@ struct cli {
     struct vkclip_device *device;
     struct vkclip_model *model;
     struct vkclip_model_info info;
-    size_t failures; /* inputs that were reported and left out */
+    size_t failures;  /* inputs that were reported and left out */
+    char subject[64]; /* the text that the library is working on, for its warnings; else "" */
 
     /* Options. 0 or NULL: not given. */
     const char *model_path, *device_name, *vocab, *output, *raw;
@@ -180,6 +181,10 @@ int cli_open_model(struct cli *cli, bool without_device);
 /* Fails with a clear line when the model cannot encode the kinds asked for. */
 int cli_need(const struct cli *cli, bool images, bool texts, bool vocabulary);
 
+/* Ids of a text; what the library says about it is printed with the text's beginning. A failure is
+ * reported and counted. */
+bool cli_tokenize_text(struct cli *cli, const char *text, size_t length, unsigned flags,
+                       int32_t *ids, size_t capacity, size_t *count);
 /* A picture file to [S,S,3] and [3,S,S], either may be NULL; a failure is reported and counted. */
 bool cli_load_picture(struct cli *cli, const char *path, uint8_t *u8, float *pixel_values);
 

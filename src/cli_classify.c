@@ -165,27 +165,25 @@ static char *fill_template(const char *template, const char *label)
     return util_format("%.*s%s%s", (int)(hole - template), template, label, hole + 2);
 }
 
-/* With --strict: no label may be cut. */
+/* With --strict no label may be cut: without one of them the others' probabilities mean nothing. */
 static int check_labels(struct cli *cli)
 {
     struct cli_inputs plain = {.items = &(struct cli_input){.text = "{}"}, .count = 1};
     const struct cli_inputs *templates = cli->templates.count ? &cli->templates : &plain;
     int32_t *ids = calloc(cli->info.context, sizeof(*ids));
-    int status = ids ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
-    for (size_t i = 0; i < cli->labels.count && !status; i++)
-        for (size_t t = 0; t < templates->count && !status; t++) {
+    bool good = ids != NULL;
+    for (size_t i = 0; i < cli->labels.count && good; i++)
+        for (size_t t = 0; t < templates->count && good; t++) {
             char *text = fill_template(templates->items[t].text, cli->labels.items[i].text);
             size_t count;
             if (!text)
-                status = cli_fail(CLI_FAILED, "out of memory");
-            else if (vkclip_tokenize(cli->model, text, strlen(text), VKCLIP_TOKENIZE_STRICT, ids,
-                                     cli->info.context, &count))
-                status = cli_fail(CLI_FAILED, "label '%s': %s", cli->labels.items[i].text,
-                                  vkclip_last_error());
+                cli_fail(0, "out of memory");
+            good = text && cli_tokenize_text(cli, text, strlen(text), VKCLIP_TOKENIZE_STRICT, ids,
+                                             cli->info.context, &count);
             free(text);
         }
     free(ids);
-    return status;
+    return good ? CLI_DONE : CLI_FAILED;
 }
 
 static const char **texts_of(const struct cli_inputs *inputs)

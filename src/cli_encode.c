@@ -56,14 +56,18 @@ bool cli_load_picture(struct cli *cli, const char *path, uint8_t *u8, float *pix
     return !error;
 }
 
-static bool load_text(struct cli *cli, const struct cli_input *input, int32_t *ids, size_t length)
+bool cli_tokenize_text(struct cli *cli, const char *text, size_t length, unsigned flags,
+                       int32_t *ids, size_t capacity, size_t *count)
 {
-    unsigned flags = VKCLIP_TOKENIZE_PAD | (cli->strict ? VKCLIP_TOKENIZE_STRICT : 0);
-    size_t count;
-    int error = vkclip_tokenize(cli->model, input->text, input->length, flags, ids, length, &count);
+    size_t shown = length < 40 ? length : 40;
+    while (shown && shown < length && (text[shown] & 0xc0) == 0x80)
+        shown--; /* not within a character */
+    snprintf(cli->subject, sizeof(cli->subject), "text '%.*s%s': ", (int)shown, text,
+             shown < length ? "..." : "");
+    int error = vkclip_tokenize(cli->model, text, length, flags, ids, capacity, count);
     if (error)
-        cli_fail_input(cli, "text '%.40s%s': %s", input->text, input->length > 40 ? "..." : "",
-                       vkclip_last_error());
+        cli_fail_input(cli, "%s%s", cli->subject, vkclip_last_error());
+    cli->subject[0] = 0;
     return !error;
 }
 
@@ -92,8 +96,11 @@ static bool load_row(struct cli *cli, const struct cli_run *run, const struct cl
 {
     if (run->images && !input->tensor)
         return cli_load_picture(cli, input->text, NULL, row);
-    if (!input->tensor)
-        return load_text(cli, input, row, length);
+    if (!input->tensor) {
+        unsigned flags = VKCLIP_TOKENIZE_PAD | (cli->strict ? VKCLIP_TOKENIZE_STRICT : 0);
+        size_t count;
+        return cli_tokenize_text(cli, input->text, input->length, flags, row, length, &count);
+    }
     if (!run->images)
         return load_ids(cli, input, row, length);
     tensor_floats(input->tensor, input->row * length, length, row);

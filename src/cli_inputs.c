@@ -156,8 +156,8 @@ int cli_read_lists(struct cli *cli, struct cli_inputs *inputs, bool keep_empty)
 
 static bool is_picture_name(const char *name)
 {
-    static const char *const extensions[] = {"png", "jpg", "jpeg", "bmp", "gif",
-                                             "tga", "psd", "pnm",  "ppm", "pgm"};
+    static const char *const extensions[] = {"png", "jpg", "jpeg", "bmp", "gif", "tga",
+                                             "psd", "pnm", "ppm",  "pgm", "pbm"};
     char lower[8] = {0};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && dot[1 + i] && i + 1 < sizeof(lower); i++)

@@ -108,12 +108,14 @@ static char *clean_line(const char *text)
     return clean;
 }
 
-static void print_line(const char *prefix, const char *message)
+static void print_line(const char *prefix, const char *subject, const char *message)
 {
-    char *clean = clean_line(message);
+    char *line = util_format("%s%s%s", prefix, subject, message),
+         *clean = line ? clean_line(line) : NULL;
     cli_clear_progress();
-    fprintf(stderr, "vkclip: %s%s\n", prefix, clean ? clean : "out of memory");
+    fprintf(stderr, "vkclip: %s\n", clean ? clean : "out of memory");
     free(clean);
+    free(line);
 }
 
 static void print_error(const char *suffix, const char *format, va_list args)
@@ -122,9 +124,8 @@ static void print_error(const char *suffix, const char *format, va_list args)
     int length = vsnprintf(message, sizeof(message), format, args);
     if (length >= 0 && (size_t)length < sizeof(message))
         snprintf(message + length, sizeof(message) - (size_t)length, "%s", suffix);
-    print_line("", message);
+    print_line("", "", message);
 }
-
 int cli_fail(int status, const char *format, ...)
 {
     va_list args;
@@ -159,10 +160,10 @@ static void log_line(void *user, enum vkclip_log_level level, const char *messag
 {
     const struct cli *cli = user;
     if (level == VKCLIP_LOG_WARNING && !cli->quiet)
-        print_line("warning: ", message);
+        print_line("warning: ", cli->subject, message);
     else if ((level == VKCLIP_LOG_INFO && cli->verbose > 0) ||
              (level == VKCLIP_LOG_DEBUG && cli->verbose > 1))
-        print_line("", message);
+        print_line("", cli->subject, message);
 }
 
 void cli_start_log(struct cli *cli)

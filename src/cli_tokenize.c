@@ -13,22 +13,6 @@ struct ids {
     size_t count, capacity;
 };
 
-static int tokenize(const struct cli *cli, const char *text, size_t length, struct ids *ids)
-{
-    unsigned flags = cli->full ? VKCLIP_TOKENIZE_FULL : cli->strict ? VKCLIP_TOKENIZE_STRICT : 0;
-    int error =
-        vkclip_tokenize(cli->model, text, length, flags, ids->data, ids->capacity, &ids->count);
-    if (!error && ids->count > ids->capacity) { /* only with --full: make room and repeat */
-        int32_t *data = realloc(ids->data, ids->count * sizeof(*data));
-        if (!data)
-            return VKCLIP_EMEMORY;
-        ids->data = data;
-        ids->capacity = ids->count;
-        error = vkclip_tokenize(cli->model, text, length, flags, data, ids->capacity, &ids->count);
-    }
-    return error;
-}
-
 static bool print_ids(const struct cli *cli, const char *text, size_t length, const struct ids *ids)
 {
     if (!cli->json) {
@@ -48,13 +32,21 @@ static bool print_ids(const struct cli *cli, const char *text, size_t length, co
 
 static bool tokenize_text(struct cli *cli, const char *text, size_t length, struct ids *ids)
 {
-    int error = tokenize(cli, text, length, ids);
-    if (!error)
-        return print_ids(cli, text, length, ids);
-    cli_fail_input(cli, "text '%.*s%s': %s", (int)(length < 40 ? length : 40), text,
-                   length > 40 ? "..." : "",
-                   error == VKCLIP_EMEMORY ? vkclip_error_text(error) : vkclip_last_error());
-    return true;
+    unsigned flags = cli->full ? VKCLIP_TOKENIZE_FULL : cli->strict ? VKCLIP_TOKENIZE_STRICT : 0;
+    if (!cli_tokenize_text(cli, text, length, flags, ids->data, ids->capacity, &ids->count))
+        return true;                  /* reported; the others are done */
+    if (ids->count > ids->capacity) { /* only with --full: make room and repeat */
+        int32_t *data = realloc(ids->data, ids->count * sizeof(*data));
+        if (!data) {
+            cli_fail(0, "out of memory");
+            return false;
+        }
+        ids->data = data;
+        ids->capacity = ids->count;
+        if (!cli_tokenize_text(cli, text, length, flags, data, ids->capacity, &ids->count))
+            return true;
+    }
+    return print_ids(cli, text, length, ids);
 }
 
 static bool tokenize_stream(struct cli *cli, struct ids *ids)
