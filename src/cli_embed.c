@@ -142,16 +142,14 @@ static char *names_json(const struct cli_inputs *inputs)
 }
 
 /* Both kinds into one file; the metadata names the inputs row by row. */
-static int write_safetensors(const char *path, const struct results *images,
-                             const struct results *texts)
+static int write_safetensors(const char *path, const struct results *const *kinds)
 {
-    const struct results *kinds[] = {images, texts};
     static const char *const keys[] = {"images", "texts"};
     const char *metadata[5] = {NULL};
     char *names[2] = {NULL};
     size_t count = 0, entries = 0;
     int status = CLI_DONE;
-    struct tensor_view *views = calloc(images->count + texts->count + 1, sizeof(*views));
+    struct tensor_view *views = calloc(kinds[0]->count + kinds[1]->count + 1, sizeof(*views));
     if (!views)
         status = cli_fail(CLI_FAILED, "out of memory");
     for (size_t k = 0; !status && k < 2; k++) {
@@ -233,16 +231,37 @@ static int write_jsonl(const char *path, const struct results *images, const str
                : cli_fail(CLI_FAILED, "%s: cannot be written: %s", path, strerror(errno));
 }
 
+/* With --json: what was written. */
+static bool print_tensors(const struct cli *cli, const struct results *const *kinds)
+{
+    json_t *tensors = json_object();
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; i < kinds[k]->count && kinds[k]->inputs.count; i++) {
+            const struct rows *rows = &kinds[k]->tensors[i];
+            json_t *shape = json_pack("[I]", (json_int_t)rows->count);
+            for (size_t d = 1; d < rows->rank; d++)
+                json_array_append_new(shape, json_integer((json_int_t)rows->shape[d]));
+            json_object_set_new(tensors, rows->name, shape);
+        }
+    return cli_print_json(json_pack("{so so}", "output",
+                                    cli_json_text(cli->output, strlen(cli->output)), "tensors",
+                                    tensors),
+                          stdout);
+}
+
 static int write_results(const struct cli *cli, const struct results *images,
                          const struct results *texts)
 {
+    const struct results *kinds[] = {images, texts};
     if (!images->inputs.count && !texts->inputs.count)
         return cli_fail(CLI_FAILED, "%s: not written, no input is left", cli->output);
-    if (ends_with(cli->output, ".npy"))
-        return write_npy(cli->output, images->inputs.count ? images : texts);
-    if (ends_with(cli->output, ".safetensors"))
-        return write_safetensors(cli->output, images, texts);
-    return write_jsonl(cli->output, images, texts);
+    int status = ends_with(cli->output, ".safetensors") ? write_safetensors(cli->output, kinds)
+                 : ends_with(cli->output, ".npy")
+                     ? write_npy(cli->output, images->inputs.count ? images : texts)
+                     : write_jsonl(cli->output, images, texts);
+    if (!status && cli->json && strcmp(cli->output, "-") && !print_tensors(cli, kinds))
+        status = CLI_FAILED;
+    return status;
 }
 
 /* ---- embed -------------------------------------------------------------------------------------
