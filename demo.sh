@@ -4,8 +4,8 @@
 set -eu
 cd "$(dirname "$0")"
 third_party/install.sh
-export CMAKE_GENERATOR="${CMAKE_GENERATOR-Ninja}"
-cmake -S . -B build -DCMAKE_BUILD_TYPE=Release
-cmake --build build --target vkclip_command
+if command -v ninja >/dev/null; then export CMAKE_GENERATOR="${CMAKE_GENERATOR-Ninja}"; fi
+cmake --log-level=NOTICE -S . -B build -DCMAKE_BUILD_TYPE=Release
+cmake --build build --parallel --target vkclip_command
 build/vkclip classify -m models/emoji-clip --labels models/emoji-clip/labels.txt \
     --template "a picture of {}" "$@" models/emoji-clip/samples

@@ -9,7 +9,7 @@ if [ "${1-}" = --quick ]; then
 fi
 third_party/install.sh --tests
 third_party/swiftshader.sh
-export CMAKE_GENERATOR="${CMAKE_GENERATOR-Ninja}"
+if command -v ninja >/dev/null; then export CMAKE_GENERATOR="${CMAKE_GENERATOR-Ninja}"; fi
 cmake -S . -B build -DCMAKE_BUILD_TYPE=Release
-cmake --build build
+cmake --build build --parallel
 ctest --test-dir build --output-on-failure --no-tests=error --parallel "$(getconf _NPROCESSORS_ONLN)" "$@"
