@@ -11,7 +11,7 @@
 struct tokenizer;
 
 enum tokenizer_rules {
-    TOKENIZER_BY_FILE, /* a .gz follows OpenAI's rules, anything else Hugging Face's */
+    TOKENIZER_BY_FILE, /* OpenAI's list of merges follows OpenAI's rules, other files Hugging Face's */
     TOKENIZER_OPENAI,  /* ftfy's plain steps, HTML unescaping, full lower case; padded with 0 */
     TOKENIZER_HF       /* as tokenizer.json says; padded as tokenizer_config.json says */
 };
@@ -22,7 +22,8 @@ int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenize
 void tokenizer_close(struct tokenizer **tokenizer);
 
 /* Ids with start and end of text. *count is the number of all of them; the first `capacity` are
- * written. Only errors: out of memory. May be called from several threads. */
+ * written. Only errors: out of memory, and EINVALID for a text of 256 MiB. May be called from several
+ * threads. */
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length, int32_t *ids,
                      size_t capacity, size_t *count);
 
