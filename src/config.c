@@ -127,7 +127,7 @@ static int find_weights(const char *path, char file[CONFIG_PATH_SIZE])
             return util_fail(VKCLIP_EIO, "%s: no such file or folder", path);
         if (other_format(path) || ends_with(path, ".json"))
             return util_fail(VKCLIP_EUNSUPPORTED,
-                             "%s: %s is not supported, expected a folder or a .safetensors file",
+                             "%s: %s cannot be opened, expected a folder or a .safetensors file",
                              path,
                              other_format(path) ? other_format(path) : "a configuration alone");
         return VKCLIP_OK;
