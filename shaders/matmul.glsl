@@ -3,7 +3,8 @@
  * The tiled loop of every MATMUL row: an invocation computes ROWS rows by four columns. A row of the
  * table says how operands are read:
  *     vec4 load_w(uint at)              four columns of w at element 4 * at
- *     vec4 load_x(uint row, uint k4)    x[row][4 * k4 ..], zero past K
+ *     vec4 load_x(uint row, uint k4)    x[row][4 * k4 ..]
+ *     float load_x1(uint row, uint k)   x[row][k], for K that is no multiple of four
  * and includes this file. The epilogue adds bias, activates, and adds to the residual in `y`.
  */
 layout(constant_id = 3) const uint ROWS = 4;
@@ -21,31 +22,44 @@ void main()
     uint first = gl_GlobalInvocationID.y * ROWS;
     if (column >= args.n || first >= args.m)
         return;
-    uint last = args.m - 1;
     /* in units of four columns */
     uint w_at = (column / PANEL) * args.k * (PANEL / 4) + (column % PANEL) / 4;
 
+    uint row[ROWS]; /* rows past M repeat the last one */
     vec4 sum[ROWS];
-    for (uint i = 0; i < ROWS; i++)
+    for (uint i = 0; i < ROWS; i++) {
+        row[i] = min(first + i, args.m - 1);
         sum[i] = vec4(0.0);
-    for (uint k = 0; k < args.k; k += 4) {
+    }
+    uint k4 = 0;
+    for (; k4 < args.k / 4; k4++) {
         vec4 w0 = load_w(w_at);
-        vec4 w1 = k + 1 < args.k ? load_w(w_at + PANEL / 4) : vec4(0.0);
-        vec4 w2 = k + 2 < args.k ? load_w(w_at + 2 * (PANEL / 4)) : vec4(0.0);
-        vec4 w3 = k + 3 < args.k ? load_w(w_at + 3 * (PANEL / 4)) : vec4(0.0);
+        vec4 w1 = load_w(w_at + PANEL / 4);
+        vec4 w2 = load_w(w_at + 2 * (PANEL / 4));
+        vec4 w3 = load_w(w_at + 3 * (PANEL / 4));
         w_at += PANEL;
         for (uint i = 0; i < ROWS; i++) {
-            vec4 x = load_x(min(first + i, last), k / 4); /* rows past M repeat the last one */
-            sum[i] = fma(vec4(x.x), w0, sum[i]);
-            sum[i] = fma(vec4(x.y), w1, sum[i]);
-            sum[i] = fma(vec4(x.z), w2, sum[i]);
-            sum[i] = fma(vec4(x.w), w3, sum[i]);
+            vec4 x = load_x(row[i], k4);
+            sum[i] += x.x * w0;
+            sum[i] += x.y * w1;
+            sum[i] += x.z * w2;
+            sum[i] += x.w * w3;
         }
     }
+    for (uint k = 4 * k4; k < args.k; k++) {
+        vec4 w = load_w(w_at);
+        w_at += PANEL / 4;
+        for (uint i = 0; i < ROWS; i++)
+            sum[i] += load_x1(row[i], k) * w;
+    }
 
-    for (uint j = 0; j < 4 && column + j < args.n; j++) {
+    for (uint j = 0; j < 4; j++) {
+        if (column + j >= args.n)
+            break;
         float add = BIAS ? float(bias[column + j]) : 0.0;
-        for (uint i = 0; i < ROWS && first + i < args.m; i++) {
+        for (uint i = 0; i < ROWS; i++) {
+            if (first + i >= args.m)
+                break;
             uint at = (first + i) * args.n + column + j;
             float value = activate(ACTIVATION, sum[i][j] + add);
             if (RESIDUAL)

@@ -14,5 +14,6 @@ layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
 #define load_w(at) texelFetch(w_texels, int(at))
 #define load_x(row, k4) texelFetch(x_texels, int((row) * (args.k / 4) + (k4)))
+#define load_x1(row, k) 0.0
 
 #include "matmul.glsl"

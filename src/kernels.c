@@ -153,7 +153,7 @@ static int launch_MATMUL(struct launch *l)
                                tensor_columns(l->in[0])};
     bool texel = is_texel(l->kernel);
     /* Rows an invocation computes: many share each load of w, as long as there are that many. */
-    uint32_t rows = texel ? 16 : 4, height = 8;
+    uint32_t rows = texel ? 16 : 8, height = 8;
     while (rows > 1 && rows / 2 >= args.m)
         rows /= 2;
     if (args.m <= rows)

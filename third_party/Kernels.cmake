@@ -18,7 +18,7 @@ foreach(row IN LISTS kernel_rows)
     continue()
   endif()
   add_custom_command(OUTPUT ${output}
-    COMMAND ${GLSLANG} --quiet --target-env vulkan1.1 -g0
+    COMMAND ${GLSLANG} --quiet --target-env vulkan1.1 -g0 -DX_${x} -DW_${w}
             -I${CMAKE_CURRENT_SOURCE_DIR}/shaders --vn ${symbol} -o ${output}
             ${CMAKE_CURRENT_SOURCE_DIR}/shaders/${shader}.comp
     DEPENDS shaders/${shader}.comp ${shader_pieces}
