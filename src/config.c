@@ -143,7 +143,8 @@ static bool find_vocab(const char *folder, enum vkclip_family family, char path[
     static const char *const names[] = {"bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt",
                                         "tokenizer.json", "vocab.json"};
     for (size_t i = family == VKCLIP_FAMILY_HF ? 2 : 0; i < UTIL_COUNT(names); i++)
-        if (config_find(folder, names[i], path))
+        if ((strcmp(names[i], "vocab.json") || config_find(folder, "merges.txt", path)) &&
+            config_find(folder, names[i], path))
             return true;
     return false;
 }
@@ -168,11 +169,9 @@ static int find_tokenizer(const char *folder, const char *vocab, struct config *
     return VKCLIP_OK;
 }
 
-/* ---- A state dict without configuration: OpenAI's rule ----------------------------------------
- */
+/* ---- A state dict without configuration: OpenAI's rule ------------------------------------- */
 
-/* Size `index` of a tensor; 0 where it is missing or has fewer. Larger than any limit: UINT32_MAX.
- */
+/* Size `index` of a tensor; 0 where it is missing or has fewer; at most UINT32_MAX. */
 static uint32_t dimension(const struct weights *weights, const char *name, unsigned index)
 {
     uint64_t shape[TENSOR_MAX_RANK];
@@ -277,8 +276,7 @@ static int read_openai(const struct weights *weights, enum vkclip_activation act
     return VKCLIP_OK;
 }
 
-/* ---- Sizes and tensors ------------------------------------------------------------------------
- */
+/* ---- Sizes and tensors --------------------------------------------------------------------- */
 
 static int check_size(const char *path, const char *tower, const char *what, uint32_t size,
                       uint32_t limit)
@@ -484,8 +482,7 @@ static int read_logit_scale(const struct weights *weights, struct config *config
     return error;
 }
 
-/* ---- All together ------------------------------------------------------------------------------
- */
+/* ---- All together -------------------------------------------------------------------------- */
 
 /* Which towers there are, and whether they are projected: what the weights have decides where the
  * configuration leaves it open (text and image encoders of Hugging Face by themselves). */

@@ -242,8 +242,7 @@ int config_read_hf(const char *path, struct config *config)
     return root.error;
 }
 
-/* ---- Hugging Face: preprocessor_config.json ---------------------------------------------------
- */
+/* ---- Hugging Face: preprocessor_config.json ------------------------------------------------ */
 
 /* `key` must describe a square of the model's size: an integer, or an object of integers. */
 static void check_square(struct source *source, const char *key, const char *side,
@@ -310,7 +309,7 @@ int config_read_preprocessor(const char *folder, struct config *config)
     return error;
 }
 
-/* ---- OpenCLIP: open_clip_config.json --------------------------------------------------------- */
+/* ---- OpenCLIP: open_clip_config.json ------------------------------------------------------- */
 
 /* A key that is known. `only`: the one string it may hold; NULL: read elsewhere, or without effect
  * on the computation. */

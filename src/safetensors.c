@@ -314,8 +314,7 @@ void safetensors_close(struct safetensors **file)
 
 /* ---- Writing ------------------------------------------------------------------------------- */
 
-/* The header's entry of a tensor whose data begins at `begin`; NULL when it is not a whole tensor.
- */
+/* The header's entry of a tensor whose data begins at `begin`; NULL if it is not whole. */
 static json_t *tensor_entry(const struct tensor_view *tensor, uint64_t begin)
 {
     uint64_t size = dtype_size(tensor->dtype);
@@ -332,8 +331,7 @@ static json_t *tensor_entry(const struct tensor_view *tensor, uint64_t begin)
                      "data_offsets", (json_int_t)begin, (json_int_t)(begin + size));
 }
 
-/* The header as text, padded so that length field and header together fill a multiple of 8 bytes.
- */
+/* The header as text, padded so that the data behind it begins at a multiple of 8 bytes. */
 static int build_header(const char *path, const struct tensor_view *tensors, size_t count,
                         const char *const *metadata, char **text)
 {

@@ -16,7 +16,7 @@ static void keep_log(void *user, enum vkclip_log_level level, const char *messag
         snprintf(last_log, sizeof(last_log), "%s", message);
 }
 
-/* ---- Reference models ------------------------------------------------------------------------ */
+/* ---- Reference models ---------------------------------------------------------------------- */
 
 static const struct reference {
     const char *path;
@@ -99,7 +99,7 @@ static void opens_reference_models(void **state)
     }
 }
 
-/* ---- Tensors --------------------------------------------------------------------------------- */
+/* ---- Tensors ------------------------------------------------------------------------------- */
 
 enum damage { DROP, RENAME, FLATTEN, RETYPE };
 
@@ -185,8 +185,7 @@ static void refuses_a_truncated_model(void **state)
     scratch_remove(folder);
 }
 
-/* ---- Finding files -----------------------------------------------------------------------------
- */
+/* ---- Finding files ------------------------------------------------------------------------- */
 
 static void refuses_folders_without_a_checkpoint(void **state)
 {
@@ -301,26 +300,30 @@ static void finds_the_vocabulary(void **state)
         const char *found;
     } cases[] = {
         {HF, "m", {NULL}, NULL},
-        {HF, "m", {"m/tokenizer.json", "m/vocab.json"}, "m/tokenizer.json"},
+        {HF, "m", {"m/tokenizer.json", "m/vocab.json", "m/merges.txt"}, "m/tokenizer.json"},
         {HF, "m", {"m/vocab.json", "m/merges.txt"}, "m/vocab.json"},
+        {HF, "m", {"m/vocab.json"}, NULL}, /* useless by itself */
         {HF, "m", {"m/bpe_simple_vocab_16e6.txt.gz"}, NULL},
         {HF, "m", {"tokenizer/tokenizer.json"}, NULL},
         {OPENCLIP,
          "m",
          {"m/bpe_simple_vocab_16e6.txt.gz", "m/tokenizer.json"},
          "m/bpe_simple_vocab_16e6.txt.gz"},
-        {OPENCLIP, "m", {"m/tokenizer.json", "m/vocab.json"}, "m/tokenizer.json"},
+        {OPENCLIP, "m", {"m/tokenizer.json", "m/vocab.json", "m/merges.txt"}, "m/tokenizer.json"},
         {TEXT_ONLY,
          "text_encoder",
-         {"tokenizer/vocab.json", "tokenizer_2/vocab.json"},
+         {"tokenizer/vocab.json", "tokenizer/merges.txt", "tokenizer_2/vocab.json",
+          "tokenizer_2/merges.txt"},
          "tokenizer/vocab.json"},
         {TEXT_ONLY,
          "text_encoder_2",
-         {"tokenizer/vocab.json", "tokenizer_2/vocab.json"},
+         {"tokenizer/vocab.json", "tokenizer/merges.txt", "tokenizer_2/vocab.json",
+          "tokenizer_2/merges.txt"},
          "tokenizer_2/vocab.json"},
         {TEXT_ONLY,
          "text_encoder",
-         {"text_encoder/vocab.json", "tokenizer/vocab.json"},
+         {"text_encoder/vocab.json", "text_encoder/merges.txt", "tokenizer/vocab.json",
+          "tokenizer/merges.txt"},
          "text_encoder/vocab.json"},
     };
     for (size_t i = 0; i < UTIL_COUNT(cases); i++) {
@@ -376,8 +379,7 @@ static void finds_the_vocabulary(void **state)
     scratch_remove(folder);
 }
 
-/* ---- Values that are read ----------------------------------------------------------------------
- */
+/* ---- Values that are read ------------------------------------------------------------------ */
 
 static void reads_the_values(void **state)
 {
@@ -436,8 +438,7 @@ static void an_absent_image_tower_leaves_the_texts(void **state)
     scratch_remove(folder);
 }
 
-/* ---- State dicts without configuration
- * ----------------------------------------------------------- */
+/* ---- State dicts without configuration ----------------------------------------------------- */
 
 /* The tensors of a two-tower state dict, one block each, all of zeros. */
 static void write_state_dict(const char *path, uint64_t width, uint64_t text_width)

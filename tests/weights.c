@@ -41,7 +41,7 @@ static float *read_all(const struct weights *weights, const char *name, uint64_t
     return data;
 }
 
-/* ---- Names ----------------------------------------------------------------------------------- */
+/* ---- Names --------------------------------------------------------------------------------- */
 
 /* Every kind of tensor of the Hugging Face layout, as transformers' conversion from OpenAI's maps
  * it. */
@@ -243,8 +243,7 @@ static void buffers_are_no_weights(void **state)
     weights_close(&weights);
 }
 
-/* ---- Rows and types
- * ------------------------------------------------------------------------------ */
+/* ---- Rows and types ------------------------------------------------------------------------ */
 
 static void reads_any_rows(void **state)
 {
@@ -349,8 +348,7 @@ static void bf16_is_f32_rounded(void **state)
     weights_close(&half);
 }
 
-/* ---- What is refused
- * ------------------------------------------------------------------------------ */
+/* ---- What is refused ----------------------------------------------------------------------- */
 
 #define Q "text_model.encoder.layers.0.self_attn.q_proj.weight"
 #define K "text_model.encoder.layers.0.self_attn.k_proj.weight"
@@ -418,8 +416,7 @@ static void refuses_what_it_cannot_name(void **state)
     scratch_remove(folder);
 }
 
-/* ---- Memory ------------------------------------------------------------------------------------
- */
+/* ---- Memory -------------------------------------------------------------------------------- */
 
 /* Bytes of this process in memory; 0 where the system does not tell. */
 static size_t resident(void)
