@@ -8,4 +8,4 @@ if command -v ninja >/dev/null; then export CMAKE_GENERATOR="${CMAKE_GENERATOR-N
 cmake --log-level=NOTICE -S . -B build -DCMAKE_BUILD_TYPE=Release
 cmake --build build --parallel --target vkclip_command
 build/vkclip classify -m models/emoji-clip --labels models/emoji-clip/labels.txt \
-    --template "a picture of {}" "$@" models/emoji-clip/samples
+    --template "a picture of {}" --top 3 "$@" models/emoji-clip/samples

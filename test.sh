@@ -10,6 +10,6 @@ fi
 third_party/install.sh --tests
 third_party/swiftshader.sh
 if command -v ninja >/dev/null; then export CMAKE_GENERATOR="${CMAKE_GENERATOR-Ninja}"; fi
-cmake -S . -B build -DCMAKE_BUILD_TYPE=Release
+cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DVKCLIP_WERROR=ON
 cmake --build build --parallel
 ctest --test-dir build --output-on-failure --no-tests=error --parallel "$(getconf _NPROCESSORS_ONLN)" "$@"
