@@ -414,7 +414,7 @@ static const struct cli_option embed_options[] = {
     CLI_OPTION(0, "text", "TEXT", CLI_ITEM, texts, "a text"),
     CLI_OPTION(0, "texts-from", "FILE", CLI_LIST, texts, "a file of texts, one a line; -: stdin"),
     CLI_OPTION(0, "raw", "FILE", CLI_TEXT, raw, "pixel_values, input_ids from a .safetensors"),
-    CLI_OPTION('o', "output", "FILE", CLI_TEXT, output, "result: .safetensors, .npy, .jsonl or -"),
+    CLI_OPTION('o', "output", "FILE", CLI_TEXT, output, "the result's file"),
     CLI_OPTION(0, "no-normalize", NULL, CLI_FLAG, no_normalize, "do not divide by the L2 norm"),
     CLI_OPTION(0, "hidden", NULL, CLI_FLAG, hidden, "add the hidden states of all blocks"),
     CLI_ENCODE_OPTIONS,
@@ -493,7 +493,7 @@ static int run_preprocess(struct cli *cli)
 
 static const struct cli_option preprocess_options[] = {
     CLI_MODEL_OPTION,
-    CLI_OPTION('o', "output", "FILE", CLI_TEXT, output, "result, a .safetensors file"),
+    CLI_OPTION('o', "output", "FILE", CLI_TEXT, output, "the result's file"),
     CLI_OPTION(0, "images-from", "FILE", CLI_LIST, images,
                "a list of pictures, one a line; -: stdin"),
     CLI_ACTIVATION_OPTION,
