@@ -478,7 +478,7 @@ struct cache_header {
     char magic[8];
     uint64_t size, hash;
 };
-static const char cache_magic[8] = "VKCLIPC1";
+static const char cache_magic[8] = {'V', 'K', 'C', 'L', 'I', 'P', 'C', '1'};
 
 /* One file a device and driver: the name says both. */
 static char *cache_file(struct gpu *gpu, const char *folder)
