@@ -484,15 +484,28 @@ static int read_logit_scale(const struct weights *weights, struct config *config
 
 /* ---- All together -------------------------------------------------------------------------- */
 
+static void settle_tower(const struct weights *weights, const char *what, bool there,
+                         struct config_tower *tower)
+{
+    if (tower->present && !there)
+        util_log(VKCLIP_LOG_WARNING, "%s: has no %s tower, although its configuration has one",
+                 weights_path(weights), what);
+    if (!tower->present || !there)
+        *tower = (struct config_tower){0};
+}
+
 /* Which towers there are, and whether they are projected: what the weights have decides where the
  * configuration leaves it open (text and image encoders of Hugging Face by themselves). */
 static int settle_towers(const struct weights *weights, struct config *config)
 {
     struct config_tower *image = &config->image, *text = &config->text;
-    if (!text->present || !has_text(weights))
-        *text = (struct config_tower){0};
-    if (!image->present || !has_prefix(weights, "visual."))
-        *image = (struct config_tower){0};
+    const char *name;
+    for (size_t i = 0; (name = weights_name(weights, i)); i++)
+        if (begins_with(name, "text."))
+            return util_fail(VKCLIP_EUNSUPPORTED, "%s: tensor %s: not part of CLIP's text tower",
+                             weights_path(weights), name);
+    settle_tower(weights, "text", has_text(weights), text);
+    settle_tower(weights, "image", has_prefix(weights, "visual."), image);
     if (!image->present && !text->present)
         return util_fail(VKCLIP_EUNSUPPORTED, "%s: has no tower that can be computed",
                          weights_path(weights));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * From the path a user gives to everything that is known about the checkpoint before its weights are
- * used: which files, which family, all sizes. Reads config.json, open_clip_config.json and
+ * From the path a user gives to everything that is known about the checkpoint before its weights
+ * are used: which files, which family, all sizes. Reads config.json, open_clip_config.json and
  * preprocessor_config.json; for a bare state dict OpenAI's rule (clip/model.py, build_model).
  * Refuses what the towers here do not compute rather than computing something else.
  */
@@ -24,16 +24,17 @@ struct config {
     uint32_t image_size, patch_size;
     uint32_t context, vocabulary;
     uint32_t image_embed_dim, text_embed_dim; /* D; the width where there is no projection */
-    int32_t eos_token_id;   /* end of text is the first of these; -1: argmax of the ids */
-    int32_t pad_token_id;   /* as the configuration says; the tokenizer's own, where found, goes first */
-    float logit_scale;      /* exp of the stored value; 1 where absent */
+    int32_t eos_token_id; /* end of text is the first of these; -1: argmax of the ids */
+    int32_t
+        pad_token_id;  /* as the configuration says; the tokenizer's own, where found, goes first */
+    float logit_scale; /* exp of the stored value; 1 where absent */
     float image_mean[3], image_std[3];
-    bool rgb_first;         /* Hugging Face's image processor: convert to RGB, then resize */
-    char *tokenizer_path;   /* NULL: none beside the checkpoint */
+    bool rgb_first;       /* Hugging Face's image processor: convert to RGB, then resize */
+    char *tokenizer_path; /* NULL: none beside the checkpoint */
 };
 
-/* Finds the files at `path`, opens the weights, fills `config` and checks that every tensor that the
- * towers need is there with the expected shape. On error nothing is left open. */
+/* Finds the files at `path`, opens the weights, fills `config` and checks that every tensor that
+ * the towers need is there with the expected shape. On error nothing is left open. */
 int config_open(const char *path, const struct vkclip_model_params *params, struct config *config,
                 struct weights **weights);
 void config_close(struct config *config);

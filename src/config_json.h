@@ -12,12 +12,13 @@
 #define CONFIG_PATH_SIZE 4096
 bool config_find(const char *folder, const char *name, char path[CONFIG_PATH_SIZE]);
 
-/* Each fills `config` with what the file says and the reference's defaults for what it does not say;
- * `path` is config.json or open_clip_config.json. */
+/* Each fills `config` with what the file says and the reference's defaults for what it does not
+ * say; `path` is config.json or open_clip_config.json. */
 int config_read_hf(const char *path, struct config *config);
 int config_read_openclip(const char *path, struct config *config);
 
-/* The picture preparation that a Hugging Face `folder` asks for; call it once image_size is known. */
+/* The picture preparation that a Hugging Face `folder` asks for; call it once image_size is known.
+ */
 int config_read_preprocessor(const char *folder, struct config *config);
 
 #endif

@@ -1,16 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
  * The safetensors file format: eight bytes of header length, a JSON header, the tensors' bytes.
- * Reads by mapping (nothing is copied) and refuses every claim that the file's size does not bear out.
- * The only module besides vkclip.h that the command may use: it exchanges tensors in this format.
+ * Reads by mapping (nothing is copied) and refuses every claim that the file's size does not bear
+ * out. The only module besides vkclip.h that the command may use: it exchanges tensors in this
+ * format.
  */
 #ifndef VKCLIP_SAFETENSORS_H
 #define VKCLIP_SAFETENSORS_H
 
 #include "util.h"
 
-enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F64, DTYPE_U8, DTYPE_I8, DTYPE_BOOL,
-             DTYPE_I16, DTYPE_U16, DTYPE_I32, DTYPE_U32, DTYPE_I64, DTYPE_U64, DTYPE_COUNT };
+enum dtype {
+    DTYPE_F32,
+    DTYPE_F16,
+    DTYPE_BF16,
+    DTYPE_F64,
+    DTYPE_U8,
+    DTYPE_I8,
+    DTYPE_BOOL,
+    DTYPE_I16,
+    DTYPE_U16,
+    DTYPE_I32,
+    DTYPE_U32,
+    DTYPE_I64,
+    DTYPE_U64,
+    DTYPE_COUNT
+};
 
 const char *dtype_name(enum dtype dtype); /* "F32" ... as in the files */
 size_t dtype_size(enum dtype dtype);
@@ -38,18 +53,19 @@ struct safetensors {
     struct util_map map;
     struct tensor_view *tensors; /* sorted by name */
     size_t count;
-    char *names;                 /* storage of the names */
+    char *names; /* storage of the names */
 };
 
 int safetensors_open(const char *path, struct safetensors **file);
 /* The same on memory that outlives the result; `name` is used in messages. */
-int safetensors_parse(const uint8_t *data, size_t size, const char *name, struct safetensors **file);
+int safetensors_parse(const uint8_t *data, size_t size, const char *name,
+                      struct safetensors **file);
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name);
 void safetensors_close(struct safetensors **file);
 
-/* Writes tensors in the order given, beside and renamed. The data begins at a multiple of 8 bytes and
- * has no gaps, as the format wants: give wide types first to keep all of them aligned. `metadata` is
- * NULL-terminated key, value, key, value ...; may be NULL. */
+/* Writes tensors in the order given, beside and renamed. The data begins at a multiple of 8 bytes
+ * and has no gaps, as the format wants: give wide types first to keep all of them aligned.
+ * `metadata` is NULL-terminated key, value, key, value ...; may be NULL. */
 int safetensors_write(const char *path, const struct tensor_view *tensors, size_t count,
                       const char *const *metadata);
 

@@ -6,10 +6,10 @@
  *     visual.ln_pre.{weight,bias}, visual.transformer.resblocks.I.{ln_1,ln_2}.{weight,bias},
  *     ....attn.{in_proj_weight [3C,C],in_proj_bias}, ....attn.out_proj.{weight,bias},
  *     ....mlp.{c_fc,c_proj}.{weight,bias}, visual.ln_post.{weight,bias}, visual.proj [width,D],
- *     token_embedding.weight, positional_embedding, transformer.resblocks.I..., ln_final.{weight,bias},
- *     text_projection [width,D], logit_scale.
- * Hugging Face names come through one rename table: q, k and v are stacked to in_proj, projections
- * transposed. Host side only: files stay mapped, values are converted when they are read.
+ *     token_embedding.weight, positional_embedding, transformer.resblocks.I...,
+ * ln_final.{weight,bias}, text_projection [width,D], logit_scale. Hugging Face names come through
+ * one rename table: q, k and v are stacked to in_proj, projections transposed. Host side only:
+ * files stay mapped, values are converted when they are read.
  */
 #ifndef VKCLIP_WEIGHTS_H
 #define VKCLIP_WEIGHTS_H
@@ -35,9 +35,9 @@ const char *weights_name(const struct weights *weights, size_t index);
 bool weights_shape(const struct weights *weights, const char *name, uint64_t shape[TENSOR_MAX_RANK],
                    unsigned *rank);
 
-/* Rows [first, first + rows) of the first dimension, converted to fp32, to `out` (rows * the product
- * of the other dimensions). Tensors of rank 0 have one row. The file's pages are released behind the
- * read. Errors: EABSENT. */
+/* Rows [first, first + rows) of the first dimension, converted to fp32, to `out` (rows * the
+ * product of the other dimensions). Tensors of rank 0 have one row. The file's pages are released
+ * behind the read. Errors: EABSENT. */
 int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
                  float *out);
 
