@@ -4,11 +4,8 @@
  */
 #include "cases.h"
 
-enum {
-    NONE = VKCLIP_ACTIVATION_AUTO,
-    QUICK = VKCLIP_ACTIVATION_QUICK_GELU,
-    GELU = VKCLIP_ACTIVATION_GELU
-};
+#define QUICK VKCLIP_ACTIVATION_QUICK_GELU
+#define GELU VKCLIP_ACTIVATION_GELU
 
 const struct op_case op_cases[] = {
     {OP_MATMUL, {1, 1, 1}},
