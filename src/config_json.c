@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_MAX (16u << 20)
+#define FILE_MAX (1u << 20)
 
 /* An object of a configuration file. The first error sticks: getters then return their fallback, so
  * that a reader asks for everything and looks at `error` once. A NULL object has no keys. */

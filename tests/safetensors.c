@@ -146,6 +146,10 @@ static void refuses_deep_and_long_headers(void **state)
                   "maximum parsing depth");
     free(data);
     snprintf(text, 2 * DEPTH, "{\"%0600d\":" T("U8", "[0]", 0, 0) "}", 1);
+    data = build(text, (8 << 20) + 1, 9 << 20, &size);
+    assert_failed(safetensors_parse(data, size, "large", &file), VKCLIP_EFORMAT,
+                  "header of 2 to 8388608 bytes");
+    free(data);
     data = build(text, 0, 0, &size);
     assert_failed(safetensors_parse(data, size, "long", &file), VKCLIP_EFORMAT, "found one of 600");
     free(data);
