@@ -93,9 +93,8 @@ static void enqueue_merge(struct job *job, uint32_t left, uint32_t end)
         enqueue(job, (uint64_t)merge->rank << 32 | left);
 }
 
-/* Always the merge that was learnt first, leftmost first. In the vocabularies taken here a merge's
- * parts are made by earlier merges, so this is also the reference's order, one kind of pair after
- * the other. */
+/* Always the merge that was learnt first, leftmost first. OpenAI's lists make a merge's parts
+ * before it, so this is also their reference's order: all pairs of one kind, then the next kind. */
 static void merge_pieces(struct job *job, uint32_t count)
 {
     struct piece *pieces = job->pieces;
@@ -179,9 +178,11 @@ static size_t literal_length(const char *literal, const int32_t *at, size_t leng
 
 enum kind { LETTER, NUMBER, OTHER, SPACE };
 
-static enum kind kind_of(int32_t code)
+/* U+0345: ignoring case it is the letter iota to OpenAI's "neither letter nor digit", but a mark to
+ * its "letter". So no word takes it. */
+static enum kind kind_of(int32_t code, bool openai)
 {
-    if (text_is_space(code))
+    if (text_is_space(code) || (openai && code == 0x345))
         return SPACE;
     switch (utf8proc_category(code)) {
     case UTF8PROC_CATEGORY_LU:
@@ -211,9 +212,9 @@ static size_t match_length(const struct tokenizer *tokenizer, const int32_t *at,
         if (matched)
             return matched;
     }
-    enum kind kind = kind_of(at[0]);
+    enum kind kind = kind_of(at[0], openai);
     size_t end = 1;
-    while (kind != NUMBER && end < length && kind_of(at[end]) == kind)
+    while (kind != NUMBER && end < length && kind_of(at[end], openai) == kind)
         end++;
     return end;
 }
@@ -222,7 +223,7 @@ static void encode_words(struct job *job, const int32_t *at, size_t length)
 {
     const struct tokenizer *tokenizer = job->tokenizer;
     for (size_t i = 0, end, literal; i < length && !job->failed; i = end) {
-        if (text_is_space(at[i])) {
+        if (kind_of(at[i], tokenizer->rules == TOKENIZER_OPENAI) == SPACE) {
             end = i + 1;
             continue;
         }

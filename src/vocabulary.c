@@ -16,8 +16,8 @@ static const char START[] = "<|startoftext|>", END[] = "<|endoftext|>", WORD_END
 
 enum {
     OPENAI_MERGES = 49152 - 256 - 2, /* what the reference reads of its longer file */
-    TEXT_LIMIT = 64 << 20,           /* bytes of a list of merges, unpacked */
-    JSON_LIMIT = 16 << 20,           /* bytes; parsed it takes up to fifty times as much */
+    TEXT_LIMIT = 64 << 20,           /* bytes of OpenAI's list of merges, unpacked */
+    JSON_LIMIT = 16 << 20,           /* bytes; parsed they take up to fifty times as much */
     TOKENS_LIMIT = 4 << 20,
     ADDED_LIMIT = 256, /* bytes of an added token: each is compared at every place of a text */
     PROBES = 1024      /* an honest table needs a few; one made to collide must not take forever */
@@ -582,41 +582,40 @@ static int read_merges(const char *path, json_t **merges)
     char *data;
     const char *line;
     size_t size, length;
-    int error = read_file(path, TEXT_LIMIT, &data, &size);
+    int error = read_file(path, JSON_LIMIT, &data, &size);
     if (error)
         return error;
     const char *at = data;
     *merges = json_array();
-    while (!error && next_line(&at, &line, &length))
-        if ((line != data || strncmp(line, "#version", 8)) && (length || *at) &&
-            json_array_append_new(*merges, json_stringn(line, length)))
-            error = util_fail(VKCLIP_EFORMAT, "%s: line %zu is not UTF-8", path,
-                              json_array_size(*merges) + 1);
+    if (memchr(data, 0, size))
+        error = util_fail(VKCLIP_EFORMAT, "%s: NUL bytes, expected a list of merges", path);
+    while (!error && next_line(&at, &line, &length)) {
+        bool skipped = (line == data && !strncmp(line, "#version", 8)) || (!length && !*at);
+        if (!skipped && json_array_append_new(*merges, json_stringn(line, length)))
+            error = bad_merge(path, (uint32_t)json_array_size(*merges), "is not UTF-8");
+    }
     free(data);
     return error;
 }
 
-static int load_pair(struct vocabulary *v, const char *vocab_path, const char *merges_path)
+static int load_pair(struct vocabulary *v, const char *vocab_path, json_t *vocab,
+                     const char *merges_path)
 {
-    json_t *vocab = NULL, *merges = NULL;
-    int error = read_json(vocab_path, &vocab);
+    json_t *merges = NULL;
+    int error = read_merges(merges_path, &merges);
     if (!error)
-        error = read_merges(merges_path, &merges);
+        error = load_tokens(v, vocab_path, vocab, NULL, json_array_size(merges));
+    if (!error)
+        error = load_merges(v, merges_path, merges);
+    if (!error)
+        error = find_ends(v, vocab_path, START, END);
+    json_decref(merges);
     if (error)
-        goto done;
-    if ((error = load_tokens(v, vocab_path, vocab, NULL, json_array_size(merges))))
-        goto done;
-    if ((error = load_merges(v, merges_path, merges)))
-        goto done;
-    if ((error = find_ends(v, vocab_path, START, END)))
-        goto done;
+        return error;
     find_symbols(v, v->end);
     add_added(v, v->start, true); /* as openai/clip-vit-* have them in their tokenizer.json */
     add_added(v, v->end, false);
-done:
-    json_decref(vocab);
-    json_decref(merges);
-    return error;
+    return VKCLIP_OK;
 }
 
 /* ---- Padding ----------------------------------------------------------------------------------
@@ -661,24 +660,19 @@ int vocabulary_read_pad(struct vocabulary *v, const char *path)
 
 static int load(struct vocabulary *v, const char *path, const char *data, size_t size)
 {
-    bool merges = !strcmp(path + folder_length(path), "merges.txt");
-    if (data[strspn(data, " \t\r\n")] == '{') {
-        json_t *root = NULL;
-        int error = parse_json(path, data, size, &root);
-        bool whole = json_is_object(json_object_get(root, "model"));
-        if (whole)
-            error = load_tokenizer_json(v, path, root);
-        json_decref(root);
-        if (error || whole)
-            return error;
-        merges = false;
-    } else if (!merges) {
+    bool json = data[strspn(data, " \t\r\n")] == '{';
+    if (!json && strcmp(path + folder_length(path), "merges.txt"))
         return load_openai(v, path, data, size);
-    }
-    char *other = beside(path, merges ? "vocab.json" : "merges.txt");
-    if (!other)
-        return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    int error = load_pair(v, merges ? other : path, merges ? path : other);
+    json_t *root = NULL;
+    char *other = beside(path, json ? "merges.txt" : "vocab.json");
+    int error = !other ? util_fail(VKCLIP_EMEMORY, "%s: out of memory", path)
+                : json ? parse_json(path, data, size, &root)
+                       : read_json(other, &root);
+    if (!error && json && json_is_object(json_object_get(root, "model")))
+        error = load_tokenizer_json(v, path, root);
+    else if (!error)
+        error = load_pair(v, json ? path : other, root, json ? other : path);
+    json_decref(root);
     free(other);
     return error;
 }
