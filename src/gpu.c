@@ -59,40 +59,15 @@ struct gpu_commands {
     double work; /* of the buffer being recorded */
 };
 
-static const char *result_text(VkResult result)
-{
-    switch (result) {
-    case VK_ERROR_OUT_OF_HOST_MEMORY:
-        return "out of host memory";
-    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
-        return "out of device memory";
-    case VK_ERROR_INITIALIZATION_FAILED:
-        return "initialization failed";
-    case VK_ERROR_DEVICE_LOST:
-        return "device lost (a crash or time-out in the driver)";
-    case VK_ERROR_LAYER_NOT_PRESENT:
-        return "layer not present";
-    case VK_ERROR_EXTENSION_NOT_PRESENT:
-        return "extension not present";
-    case VK_ERROR_FEATURE_NOT_PRESENT:
-        return "feature not present";
-    case VK_ERROR_INCOMPATIBLE_DRIVER:
-        return "incompatible driver";
-    case VK_ERROR_TOO_MANY_OBJECTS:
-        return "too many objects";
-    case VK_ERROR_OUT_OF_POOL_MEMORY:
-        return "out of pool memory";
-    default:
-        return "failed";
-    }
-}
-
 static int vulkan_error(VkResult result, const char *call)
 {
-    int error = result == VK_ERROR_OUT_OF_HOST_MEMORY     ? VKCLIP_EMEMORY
-                : result == VK_ERROR_OUT_OF_DEVICE_MEMORY ? VKCLIP_EDEVICEMEMORY
-                                                          : VKCLIP_EDEVICE;
-    return util_fail(error, "%s: %s (VkResult %d)", call, result_text(result), (int)result);
+    if (result == VK_ERROR_OUT_OF_HOST_MEMORY)
+        return util_fail(VKCLIP_EMEMORY, "%s: out of host memory", call);
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY)
+        return util_fail(VKCLIP_EDEVICEMEMORY, "%s: out of device memory", call);
+    if (result == VK_ERROR_DEVICE_LOST)
+        return util_fail(VKCLIP_EDEVICE, "%s: device lost (the driver crashed or timed out)", call);
+    return util_fail(VKCLIP_EDEVICE, "%s: failed with VkResult %d", call, (int)result);
 }
 
 /* Runs a Vulkan call and goes to `done` with `error` set when it fails. */
@@ -485,11 +460,10 @@ static char *cache_file(struct gpu *gpu, const char *folder)
 {
     VkPhysicalDeviceProperties p;
     vkGetPhysicalDeviceProperties(gpu->physical, &p);
-    char *own = folder ? util_format("%s", folder) : util_cache_dir();
+    char *own = util_cache_dir(folder);
     uint64_t hash = util_hash(0, p.pipelineCacheUUID, sizeof(p.pipelineCacheUUID));
     hash = util_hash(hash, gpu->info.driver, strlen(gpu->info.driver));
-    char *path = own && *own
-                     ? util_format("%s/pipelines-%08x-%08x-%08x-%016llx.bin", own, p.vendorID,
+    char *path = own ? util_format("%s/pipelines-%08x-%08x-%08x-%016llx.bin", own, p.vendorID,
                                    p.deviceID, p.driverVersion, (unsigned long long)hash)
                      : NULL;
     free(own);
@@ -731,8 +705,8 @@ static int create_pipeline(struct gpu *gpu, const char *name, size_t bytes,
     VkResult result =
         vkCreateComputePipelines(gpu->device, gpu->cache, 1, &info, NULL, &pipeline->pipeline);
     if (result != VK_SUCCESS || !pipeline->pipeline) /* some drivers give success and no pipeline */
-        error = util_fail(VKCLIP_EDEVICE, "%s: the driver cannot build kernel %s: %s",
-                          gpu->info.name, name, result_text(result));
+        error = util_fail(VKCLIP_EDEVICE, "%s: the driver cannot build kernel %s (VkResult %d)",
+                          gpu->info.name, name, (int)result);
     gpu->cache_changed = true;
 done:
     vkDestroyShaderModule(gpu->device, module, NULL);

@@ -19,6 +19,8 @@
 #include <process.h>
 #include <windows.h>
 #define getpid _getpid
+#define access _access
+#define W_OK 2
 #else
 #include <dirent.h>
 #include <fcntl.h>
@@ -40,8 +42,8 @@ const char *vkclip_version(void)
 const char *vkclip_error_text(int error)
 {
     switch (error) {
-#define X(name, value, text)                                                                       \
-    case value:                                                                                    \
+#define X(name, value, text) \
+    case value:              \
         return text;
         VKCLIP_ERRORS(X)
 #undef X
@@ -60,7 +62,8 @@ void vkclip_set_log(vkclip_log_fn *log, void *user)
     log_user = user;
 }
 
-/* Messages quote names and texts out of files: whatever those hold, one line of plain text comes out. */
+/* Messages quote names and texts out of files: whatever those hold, one line of plain text comes
+ * out. */
 static void format_line(char *line, size_t size, const char *format, va_list args)
 {
     vsnprintf(line, size, format, args);
@@ -242,8 +245,8 @@ int util_read_file(const char *path, size_t limit, char **data, size_t *size)
     if (error)
         return error;
     if (map.size > limit) {
-        error = util_fail(VKCLIP_EFORMAT, "%s: %zu bytes, expected at most %zu", path, map.size,
-                          limit);
+        error =
+            util_fail(VKCLIP_EFORMAT, "%s: %zu bytes, expected at most %zu", path, map.size, limit);
     } else if (!(*data = malloc(map.size + 1))) {
         error = util_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path, map.size);
     } else {
@@ -366,10 +369,11 @@ static int make_folder(const char *path)
 #endif
 }
 
-char *util_cache_dir(void)
+char *util_cache_dir(const char *named)
 {
-    const char *named = getenv("VKCLIP_CACHE_DIR"), *home = NULL;
+    const char *home = NULL;
     char *folder = NULL;
+    named = named ? named : getenv("VKCLIP_CACHE_DIR");
     if (named) {
         folder = *named ? util_format("%s", named) : NULL;
 #ifdef _WIN32
@@ -391,7 +395,7 @@ char *util_cache_dir(void)
             make_folder(folder);
             *at = '/';
         }
-    if (folder && make_folder(folder) && !util_is_folder(folder)) {
+    if (folder && ((make_folder(folder) && !util_is_folder(folder)) || access(folder, W_OK))) {
         free(folder);
         folder = NULL;
     }

@@ -58,7 +58,8 @@ bool util_is_file(const char *path);
 int util_list_folder(const char *path, char ***names, size_t *count);
 void util_free_names(char ***names, size_t count);
 
-/* The user's cache folder for vkclip (created when absent), a new string; NULL where there is none. */
-char *util_cache_dir(void);
+/* Where caches go: `named`, else the environment's VKCLIP_CACHE_DIR, else vkclip's own in the user's
+ * cache folder. Created when absent; a new string; NULL where there is none to write to, or it is "". */
+char *util_cache_dir(const char *named);
 
 #endif
