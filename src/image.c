@@ -177,9 +177,10 @@ static const uint8_t *row_of(const struct vkclip_image *image, uint32_t y)
 static int pick(const struct vkclip_image *image, struct axis x, struct axis y, uint32_t size,
                 uint8_t *rgb)
 {
-    uint32_t *columns = calloc(size, 2 * sizeof(*columns)), *rows = columns + size;
+    uint32_t *columns = calloc(size, 2 * sizeof(*columns)), *rows;
     if (!columns)
         return util_fail(VKCLIP_EMEMORY, "out of memory for a picture of %u x %u", size, size);
+    rows = columns + size;
     make_nearest(x, size, columns);
     make_nearest(y, size, rows);
     for (uint32_t i = 0; i < size; i++)
@@ -196,7 +197,7 @@ static int resize(const struct vkclip_image *image, struct axis x, struct axis y
 {
     int error = VKCLIP_OK;
     struct taps across = {0}, down = {0};
-    uint8_t *narrow = NULL, *converted = NULL;
+    uint8_t *narrow = NULL, *converted = NULL, *blended = NULL;
     int32_t *sums = NULL;
     bool has_alpha = image->channels % 2 == 0;
     unsigned channels = image->channels - (has_alpha && rgb_first);
@@ -204,7 +205,7 @@ static int resize(const struct vkclip_image *image, struct axis x, struct axis y
 
     if (!make_taps(x, size, &across) || !make_taps(y, size, &down) ||
         !(narrow = calloc(down.high - down.low, row_size)) ||
-        !(sums = calloc(row_size, sizeof(*sums))) ||
+        !(sums = calloc(row_size, sizeof(*sums))) || !(blended = malloc(row_size)) ||
         !(converted = calloc(across.high - across.low, channels))) {
         error = util_fail(VKCLIP_EMEMORY, "out of memory to resize a picture of %u x %u to %u x %u",
                           image->width, image->height, x.out, y.out);
@@ -227,13 +228,13 @@ static int resize(const struct vkclip_image *image, struct axis x, struct axis y
             for (size_t j = 0; j < row_size; j++)
                 sums[j] += rows[j] * weight;
         }
-        uint8_t *row = (uint8_t *)sums; /* byte j is read from sum j or a later one */
         for (size_t j = 0; j < row_size; j++)
-            row[j] = clip8(sums[j] >> WEIGHT_BITS);
-        to_rgb(row, size, channels, has_alpha && !rgb_first, rgb);
+            blended[j] = clip8(sums[j] >> WEIGHT_BITS);
+        to_rgb(blended, size, channels, has_alpha && !rgb_first, rgb);
     }
 done:
     free(converted);
+    free(blended);
     free(sums);
     free(narrow);
     free_taps(&down);

@@ -55,6 +55,12 @@ int image_file_unsupported(const struct image_file *file, const char *what)
                      file->format, what);
 }
 
+int image_file_no_memory(const struct image_file *file)
+{
+    return util_fail(VKCLIP_EMEMORY, "%s: out of memory for %u x %u pixels", file->name,
+                     file->width, file->height);
+}
+
 /* Compressed data that could not hold the claimed pixels even at the format's best rate. */
 static int check_starved(const struct image_file *file, uint64_t bytes, uint64_t most_pixels)
 {
@@ -65,8 +71,7 @@ static int check_starved(const struct image_file *file, uint64_t bytes, uint64_t
                      file->format, (unsigned long long)bytes, file->width, file->height);
 }
 
-/* ---- PNG (ISO/IEC 15948)
- * --------------------------------------------------------------------------- */
+/* ---- PNG (ISO/IEC 15948) --------------------------------------------------------------------- */
 
 static int check_png_header(struct image_file *file, const uint8_t *body)
 {
@@ -140,8 +145,7 @@ static uint8_t *fill_palette(const struct image_file *file, size_t *size)
     return data;
 }
 
-/* ---- JPEG (ITU-T T.81)
- * ------------------------------------------------------------------------------ */
+/* ---- JPEG (ITU-T T.81) ----------------------------------------------------------------------- */
 
 struct jpeg {
     unsigned components, ids[4], scans;
@@ -249,8 +253,7 @@ static int check_jpeg(struct image_file *file)
     return check_starved(file, file->size, (uint64_t)file->size * 64 * 8 * 4);
 }
 
-/* ---- BMP
- * -------------------------------------------------------------------------------------------- */
+/* ---- BMP ------------------------------------------------------------------------------------- */
 
 /* Every index within the palette: stb_image shows stack memory for others. */
 static bool check_indices(const struct image_file *file, const uint8_t *row, size_t stride,
@@ -312,8 +315,7 @@ static int check_bmp(struct image_file *file)
     return VKCLIP_OK;
 }
 
-/* ---- TGA
- * -------------------------------------------------------------------------------------------- */
+/* ---- TGA ------------------------------------------------------------------------------------- */
 
 /* TGA has no magic number: a header in which everything fits together is one. */
 static bool is_tga(const struct image_file *file)
@@ -359,51 +361,7 @@ static int check_tga(struct image_file *file)
     return at > file->size ? image_file_truncated(file, at) : VKCLIP_OK;
 }
 
-/* ---- PSD
- * -------------------------------------------------------------------------------------------- */
-
-static int check_psd(struct image_file *file)
-{
-    const uint8_t *data = file->data;
-    uint64_t at = 26;
-    if (file->size < at)
-        return image_file_truncated(file, at);
-    unsigned channels = be16(data + 12), depth = be16(data + 22), mode = be16(data + 24);
-    if (be16(data + 4) != 1 || mode != 3 || (depth != 8 && depth != 16))
-        return image_file_unsupported(file, "expected version 1, RGB, 8 or 16 bits");
-    if (channels < 3 || channels > 16)
-        return image_file_corrupt(file, "an RGB picture without 3 to 16 channels");
-    int error = image_file_claim(file, be32(data + 18), be32(data + 14));
-    if (error)
-        return error;
-    file->channels = channels == 4 ? 4 : 3;
-    for (int section = 0; section < 3; section++) { /* palette, resources, layers */
-        if (at + 4 > file->size)
-            return image_file_truncated(file, at + 4);
-        at += 4 + (uint64_t)be32(data + at);
-    }
-    if (at + 2 > file->size)
-        return image_file_truncated(file, at + 2);
-    unsigned method = be16(data + at);
-    at += 2;
-    unsigned used = channels < 4 ? channels : 4;
-    if (method > 1)
-        return image_file_unsupported(file, "ZIP compression, expected none or PackBits");
-    if (method == 0) {
-        at += (uint64_t)file->width * file->height * used * (depth / 8);
-    } else {
-        if (depth != 8)
-            return image_file_unsupported(file, "packed samples of 16 bits");
-        uint64_t rows = (uint64_t)file->height * channels, counts = at;
-        at += rows * 2;
-        for (uint64_t i = 0; at <= file->size && i < (uint64_t)file->height * used; i++)
-            at += be16(data + counts + i * 2);
-    }
-    return at > file->size ? image_file_truncated(file, at) : VKCLIP_OK;
-}
-
-/* ---- What a file is
- * --------------------------------------------------------------------------------- */
+/* ---- What a file is -------------------------------------------------------------------------- */
 
 static const struct {
     const char *format;
@@ -416,16 +374,16 @@ static const struct {
     {"JPEG", 0, 3, "\xff\xd8\xff", check_jpeg, NULL},
     {"GIF", 0, 6, "GIF89a", NULL, image_gif_decode},
     {"GIF", 0, 6, "GIF87a", NULL, image_gif_decode},
-    {"PSD", 0, 4, "8BPS", check_psd, NULL},
-    {"PNM", 0, 2, "P1", NULL, image_pnm_decode},
-    {"PNM", 0, 2, "P2", NULL, image_pnm_decode},
-    {"PNM", 0, 2, "P3", NULL, image_pnm_decode},
+    {"PSD", 0, 4, "8BPS", NULL, image_psd_decode},
     {"PNM", 0, 2, "P4", NULL, image_pnm_decode},
     {"PNM", 0, 2, "P5", NULL, image_pnm_decode},
     {"PNM", 0, 2, "P6", NULL, image_pnm_decode},
-    {"PNM", 0, 2, "P7", NULL, image_pnm_decode},
     {"BMP", 0, 2, "BM", check_bmp, NULL},
     /* with neither function: recognised, not supported */
+    {"plain-text PNM picture", 0, 2, "P1", NULL, NULL},
+    {"plain-text PNM picture", 0, 2, "P2", NULL, NULL},
+    {"plain-text PNM picture", 0, 2, "P3", NULL, NULL},
+    {"PAM picture", 0, 2, "P7", NULL, NULL},
     {"WebP picture", 8, 4, "WEBP", NULL, NULL},
     {"TIFF picture", 0, 4, "II*\0", NULL, NULL},
     {"TIFF picture", 0, 4, "MM\0*", NULL, NULL},
@@ -496,8 +454,7 @@ static int decode_stb(struct image_file *file, int (*check)(struct image_file *)
                                    file->channels, &width, &height, &reason);
     free(filled);
     if (!data || (!*pixels && !strcmp(reason, "outofmem")))
-        return util_fail(VKCLIP_EMEMORY, "%s: out of memory for %u x %u pixels", file->name,
-                         file->width, file->height);
+        return image_file_no_memory(file);
     if (!*pixels)
         return image_file_corrupt(file, reason);
     if (width != file->width || height != file->height)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Between the readers of picture formats: image_file.c recognises a file and checks what stb_image
- * is to decode, image_gif.c and image_pnm.c decode what it does not read well.
+ * is to decode; image_gif.c, image_pnm.c and image_psd.c decode what it does not read well.
  */
 #ifndef VKCLIP_IMAGE_FILE_H
 #define VKCLIP_IMAGE_FILE_H
@@ -28,9 +28,11 @@ int image_file_claim(struct image_file *file, uint64_t width, uint64_t height);
 int image_file_truncated(const struct image_file *file, uint64_t expected);
 int image_file_corrupt(const struct image_file *file, const char *what);
 int image_file_unsupported(const struct image_file *file, const char *what);
+int image_file_no_memory(const struct image_file *file);
 
 int image_gif_decode(struct image_file *file, uint8_t **pixels);
 int image_pnm_decode(struct image_file *file, uint8_t **pixels);
+int image_psd_decode(struct image_file *file, uint8_t **pixels);
 
 static inline uint32_t le16(const uint8_t *at)
 {

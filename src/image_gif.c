@@ -196,8 +196,7 @@ int image_gif_decode(struct image_file *file, uint8_t **pixels)
     uint8_t *indices = malloc(wanted);
     *pixels = malloc((size_t)file->width * file->height * 3);
     if (!indices || !*pixels) {
-        error = util_fail(VKCLIP_EMEMORY, "%s: out of memory for %u x %u pixels", file->name,
-                          file->width, file->height);
+        error = image_file_no_memory(file);
     } else {
         size_t found = unpack(&reader, start_width, indices, wanted);
         if (found == wanted)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Binary PBM, PGM and PPM (P4, P5, P6), as Pillow reads them. stb_image is not used here because it
- * does not scale to the header's maximum and takes 16-bit samples in the wrong byte order. Refuses
- * the plain-text forms (P1 to P3) and PAM (P7).
+ * does not scale to the header's maximum and takes 16-bit samples in the wrong byte order. Leaves
+ * the plain-text forms (P1 to P3) and PAM (P7) to be refused.
  */
 #include "image_file.h"
 
@@ -47,8 +47,6 @@ static void convert_row(const struct image_file *file, const uint8_t *in, unsign
 int image_pnm_decode(struct image_file *file, uint8_t **pixels)
 {
     char kind = (char)file->data[1];
-    if (kind < '4' || kind > '6')
-        return image_file_unsupported(file, "plain text or PAM, expected P4, P5 or P6");
     size_t at = 2;
     int64_t width = read_number(file, &at), height = read_number(file, &at);
     int64_t maximum = kind == '4' ? 1 : read_number(file, &at);
@@ -68,8 +66,7 @@ int image_pnm_decode(struct image_file *file, uint8_t **pixels)
         return image_file_truncated(file, at + row * file->height);
     size_t out_row = (size_t)file->width * file->channels;
     if (!(*pixels = malloc(out_row * file->height)))
-        return util_fail(VKCLIP_EMEMORY, "%s: out of memory for %u x %u pixels", file->name,
-                         file->width, file->height);
+        return image_file_no_memory(file);
     for (uint32_t y = 0; y < file->height; y++)
         convert_row(file, file->data + at + (size_t)row * y, (unsigned)maximum,
                     *pixels + out_row * y);

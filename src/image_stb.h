@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Decodes PNG, JPEG, BMP, TGA or PSD to `channels` bytes a pixel; release with free(). The file's
+/* Decodes PNG, JPEG, BMP or TGA to `channels` bytes a pixel; release with free(). The file's
  * structure must have been checked (image_file.c): stb_image itself trusts several fields. No
  * single allocation passes `limit` bytes. NULL: *reason is static text, "outofmem" included. */
 uint8_t *image_stb_decode(const uint8_t *data, size_t size, size_t limit, unsigned channels,
