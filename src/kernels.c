@@ -197,9 +197,10 @@ static int launch_EMBEDDING(struct launch *l)
     uint32_t vocabulary = l->in[1]->shape[0];
     struct gpu_range table = l->dispatch.ranges[1];
     uint64_t row_bytes = (uint64_t)args.c * type_size(l->in[1]->type);
-    uint64_t slice = gpu_limits(l->gpu)->buffer_range / row_bytes;
-    if (slice > gpu_limits(l->gpu)->alignment) /* so that every slice's offset is aligned */
-        slice -= slice % gpu_limits(l->gpu)->alignment;
+    uint64_t step = 1; /* rows whose bytes are aligned, so that every slice's offset is */
+    while (step * row_bytes % gpu_limits(l->gpu)->alignment)
+        step *= 2;
+    uint64_t slice = gpu_limits(l->gpu)->buffer_range / row_bytes / step * step;
     int error = VKCLIP_OK;
     for (uint64_t first = 0; first < vocabulary && !error; first += slice) {
         args.first = (uint32_t)first;
