@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 folder=$PWD/build/swiftshader
 [ ! -f "$folder/vk_swiftshader_icd.json" ] || exit 0
 
+root=
+[ "$(id -u)" = 0 ] || root=sudo
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
@@ -15,8 +17,12 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
     exit 0
 fi
 echo "Fetching SwiftShader out of the package chromium-common (31 MB, once)"
-# apt's own unprivileged user cannot write to a private folder; as root it has to stay root.
-if ! (cd "$temp" && apt-get -q -o APT::Sandbox::User=root download chromium-common); then
+# apt's own unprivileged user cannot write to a private folder: as root it has to stay root. The lists
+# of packages may be missing or old.
+download() {
+    (cd "$temp" && apt-get -q -o APT::Sandbox::User=root download chromium-common)
+}
+if ! download && ! { $root apt-get update -q && download; }; then
     echo "SwiftShader is left out of the tests: chromium-common could not be downloaded." >&2
     exit 0
 fi
