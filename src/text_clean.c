@@ -326,8 +326,7 @@ static void unescape(struct text *text, struct text *spare)
     replace(text, spare);
 }
 
-/* ---- ftfy -------------------------------------------------------------------------------------
- */
+/* ---- ftfy ----------------------------------------------------------------------------------- */
 
 /* An "&" that comes out is read again with what follows it: ftfy would do so in its next round, and
  * "&amp;amp;amp;..." would take a round for each. */

@@ -23,10 +23,10 @@ enum {
     PROBES = 1024      /* an honest table needs a few; one made to collide must not take forever */
 };
 
-/* ---- Tables -----------------------------------------------------------------------------------
- */
+/* ---- Tables --------------------------------------------------------------------------------- */
 
-int32_t vocabulary_symbol(uint8_t byte)
+/* The character that stands for a byte in a token's text. */
+static int32_t symbol_of(uint8_t byte)
 {
     if ((byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte != 0xAD))
         return byte;
@@ -37,8 +37,7 @@ int vocabulary_byte(int32_t symbol)
 {
     if (symbol >= 256 && symbol <= 323)
         return symbol < 289 ? symbol - 256 : symbol == 323 ? 0xAD : symbol - 289 + 127;
-    return symbol >= 0 && symbol < 256 && vocabulary_symbol((uint8_t)symbol) == symbol ? symbol
-                                                                                       : -1;
+    return symbol >= 0 && symbol < 256 && symbol_of((uint8_t)symbol) == symbol ? symbol : -1;
 }
 
 static uint32_t table_size(size_t entries)
@@ -74,7 +73,7 @@ static int32_t find_joined(const struct vocabulary *v, const char *left, size_t 
     return slot && *slot ? (int32_t)*slot - 1 : -1;
 }
 
-int32_t vocabulary_find(const struct vocabulary *v, const char *token, size_t length)
+static int32_t find_token(const struct vocabulary *v, const char *token, size_t length)
 {
     return find_joined(v, token, length, "", 0);
 }
@@ -145,7 +144,7 @@ static bool add_merge(struct vocabulary *v, uint32_t rank, int32_t left, int32_t
 /* A byte's symbol as text, with "</w>" behind it or not. */
 static size_t symbol_text(uint8_t byte, bool last, char text[8])
 {
-    int32_t code = vocabulary_symbol(byte);
+    int32_t code = symbol_of(byte);
     size_t length = 0;
     if (code >= 0x80)
         text[length++] = (char)(0xC0 | code >> 6);
@@ -160,23 +159,22 @@ static void find_symbols(struct vocabulary *v, int32_t unknown)
 {
     for (int i = 0; i < 512; i++) {
         char text[8];
-        int32_t id = vocabulary_find(v, text, symbol_text((uint8_t)i, i >= 256, text));
+        int32_t id = find_token(v, text, symbol_text((uint8_t)i, i >= 256, text));
         v->symbols[i >= 256][i & 255] = id < 0 ? unknown : id;
     }
 }
 
 static int find_ends(struct vocabulary *v, const char *path, const char *start, const char *end)
 {
-    v->start = vocabulary_find(v, start, strlen(start));
-    v->end = vocabulary_find(v, end, strlen(end));
+    v->start = find_token(v, start, strlen(start));
+    v->end = find_token(v, end, strlen(end));
     if (v->start < 0 || v->end < 0)
         return util_fail(VKCLIP_EFORMAT, "%s: no token \"%.40s\", which every text %s with", path,
                          v->start < 0 ? start : end, v->start < 0 ? "starts" : "ends");
     return VKCLIP_OK;
 }
 
-/* ---- Files ------------------------------------------------------------------------------------
- */
+/* ---- Files ---------------------------------------------------------------------------------- */
 
 /* A whole file, unpacked where it is packed, with a NUL behind it. */
 static int read_file(const char *path, size_t limit, char **data, size_t *size)
@@ -268,8 +266,7 @@ static char *beside(const char *path, const char *name)
     return util_format("%.*s%s", (int)folder_length(path), path, name);
 }
 
-/* ---- OpenAI's list of merges ------------------------------------------------------------------
- */
+/* ---- OpenAI's list of merges ---------------------------------------------------------------- */
 
 /* One line without its end; false at the end of the text. */
 static bool next_line(const char **at, const char **line, size_t *length)
@@ -330,8 +327,8 @@ static int load_openai(struct vocabulary *v, const char *path, const char *data,
             return bad_merge(path, rank, "is not two tokens with a space between");
         const char *right = line + left + 1;
         size_t right_length = length - left - 1;
-        int32_t left_id = vocabulary_find(v, line, left);
-        int32_t right_id = vocabulary_find(v, right, right_length);
+        int32_t left_id = find_token(v, line, left);
+        int32_t right_id = find_token(v, right, right_length);
         if (left_id < 0 || right_id < 0)
             return bad_merge(path, rank, "names a token that no line before it makes");
         if (!add_token(v, &end, v->count, line, left, right, right_length) ||
@@ -347,8 +344,7 @@ static int load_openai(struct vocabulary *v, const char *path, const char *data,
     return find_ends(v, path, START, END);
 }
 
-/* ---- Hugging Face -----------------------------------------------------------------------------
- */
+/* ---- Hugging Face --------------------------------------------------------------------------- */
 
 static int load_token(struct vocabulary *v, const char *path, char **end, const char *text,
                       const json_t *id)
@@ -384,7 +380,7 @@ static int load_added(struct vocabulary *v, const char *path, const json_t *adde
         const json_t *id = json_object_get(item, "id");
         if (text && !*text)
             continue;
-        int32_t known = text ? vocabulary_find(v, text, strlen(text)) : -1;
+        int32_t known = text ? find_token(v, text, strlen(text)) : -1;
         if (known < 0 || !json_is_integer(id) || json_integer_value(id) != known)
             return util_fail(VKCLIP_EFORMAT, "%s: added token %zu has another id than its text",
                              path, i);
@@ -436,8 +432,8 @@ static int load_tokens(struct vocabulary *v, const char *path, json_t *vocab, co
 static int load_merge(struct vocabulary *v, const char *path, uint32_t rank, const char *left,
                       size_t left_length, const char *right, size_t right_length)
 {
-    int32_t left_id = vocabulary_find(v, left, left_length);
-    int32_t right_id = vocabulary_find(v, right, right_length);
+    int32_t left_id = find_token(v, left, left_length);
+    int32_t right_id = find_token(v, right, right_length);
     int32_t joined = find_joined(v, left, left_length, right, right_length);
     if (left_id < 0 || right_id < 0 || joined < 0)
         return bad_merge(path, rank, "names or makes a token that the vocabulary lacks");
@@ -572,7 +568,7 @@ static int load_tokenizer_json(struct vocabulary *v, const char *path, const jso
         error = load_merges(v, path, merges);
     if (error)
         return error;
-    find_symbols(v, unknown ? vocabulary_find(v, unknown, strlen(unknown)) : -1);
+    find_symbols(v, unknown ? find_token(v, unknown, strlen(unknown)) : -1);
     return load_ends(v, path, root);
 }
 
@@ -618,8 +614,7 @@ static int load_pair(struct vocabulary *v, const char *vocab_path, json_t *vocab
     return VKCLIP_OK;
 }
 
-/* ---- Padding ----------------------------------------------------------------------------------
- */
+/* ---- Padding -------------------------------------------------------------------------------- */
 
 /* Goes on to the next file where `name` beside the vocabulary gives none. */
 static int read_pad(struct vocabulary *v, const char *path, const char *name, bool *found)
@@ -633,7 +628,7 @@ static int read_pad(struct vocabulary *v, const char *path, const char *name, bo
     const char *text =
         json_string_value(json_is_object(pad) ? json_object_get(pad, "content") : pad);
     if (text) {
-        v->pad = vocabulary_find(v, text, strlen(text));
+        v->pad = find_token(v, text, strlen(text));
         *found = true;
         if (v->pad < 0)
             error = util_fail(VKCLIP_EFORMAT, "%s: pad_token \"%.40s\" is not in the vocabulary %s",
@@ -655,8 +650,7 @@ int vocabulary_read_pad(struct vocabulary *v, const char *path)
     return error;
 }
 
-/* ---- Opening ----------------------------------------------------------------------------------
- */
+/* ---- Opening -------------------------------------------------------------------------------- */
 
 static int load(struct vocabulary *v, const char *path, const char *data, size_t size)
 {

@@ -42,12 +42,10 @@ int vocabulary_open(const char *path, struct vocabulary *vocabulary);
 int vocabulary_read_pad(struct vocabulary *vocabulary, const char *path);
 void vocabulary_close(struct vocabulary *vocabulary);
 
-int32_t vocabulary_find(const struct vocabulary *vocabulary, const char *token, size_t length);
 const struct merge *vocabulary_merge(const struct vocabulary *vocabulary, int32_t left,
                                      int32_t right);
 
-/* The character that stands for a byte in a token's text, and back (-1: none). */
-int32_t vocabulary_symbol(uint8_t byte);
+/* The byte that a character of a token's text stands for; -1: none. */
 int vocabulary_byte(int32_t symbol);
 
 #endif

@@ -91,8 +91,7 @@ static void check_file(const struct tokenizer *tokenizer, const char *file, cons
     json_decref(lines);
 }
 
-/* ---- OpenAI's vocabulary ----------------------------------------------------------------------
- */
+/* ---- OpenAI's vocabulary -------------------------------------------------------------------- */
 
 static const char OPENAI_FILE[] = "tokenizer/bpe_simple_vocab_16e6.txt.gz";
 
@@ -281,8 +280,7 @@ static void small_vocabulary(void **state)
     }
 }
 
-/* ---- The project's own vocabulary -------------------------------------------------------------
- */
+/* ---- The project's own vocabulary ----------------------------------------------------------- */
 
 static const char EMOJI_CASES[] = "tokenizer-emoji/cases.jsonl";
 
@@ -506,7 +504,7 @@ static void decoding(void **state)
     tokenizer_close(&tokenizer);
 }
 
-/* ---- Time, threads --------------------------------------------------------------------------- */
+/* ---- Time, threads -------------------------------------------------------------------------- */
 
 /* What takes quadratic time takes hours here. */
 static void long_texts(void **state)
