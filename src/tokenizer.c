@@ -314,7 +314,8 @@ static void encode_added(struct job *job, const int32_t *at, size_t length, bool
         }
         matched += !matched;
     }
-    encode_part(job, at + from, length - from, normalized);
+    if (from < length) /* an empty text may have no memory at all */
+        encode_part(job, at + from, length - from, normalized);
 }
 
 static bool make_patterns(struct tokenizer *tokenizer)
