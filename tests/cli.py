@@ -1,0 +1,755 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""cli.py COMMAND [unittest's arguments]: the command from outside, as users and scripts meet it.
+
+Runs in the project's root, on the Vulkan driver that the environment names. Needs Python's own
+library only.
+"""
+import array
+import contextlib
+import json
+import math
+import os
+import pty
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+COMMAND = ''
+MODEL = 'models/emoji-clip'
+EXPECTED = 'tests/golden/emoji-clip'
+NO_DEVICE = {'VK_ICD_FILENAMES': '/nonexistent', 'VK_DRIVER_FILES': '/nonexistent'}
+TYPES = {'F32': 'f', 'F16': 'H', 'U8': 'B', 'I32': 'i', 'I64': 'q'}
+
+
+def golden(name):
+    """A file of the reference data; None where it is not there."""
+    for root in (os.environ.get('VKCLIP_GOLDEN'), 'tests/golden', '../shared/golden'):
+        if root and os.path.exists(os.path.join(root, name)):
+            return os.path.join(root, name)
+    return None
+
+
+class Tensor:
+    def __init__(self, shape, values):
+        self.shape, self.values = list(shape), values
+
+    def row(self, index):
+        size = len(self.values) // self.shape[0]
+        return self.values[index * size:(index + 1) * size]
+
+    def rows(self):
+        return [self.row(i) for i in range(self.shape[0])]
+
+
+def read_safetensors(path):
+    with open(path, 'rb') as file:
+        header = json.loads(file.read(struct.unpack('<Q', file.read(8))[0]))
+        data = file.read()
+    metadata = header.pop('__metadata__', {})
+    tensors = {}
+    for name, entry in header.items():
+        start, end = entry['data_offsets']
+        values = array.array(TYPES[entry['dtype']], data[start:end])
+        tensors[name] = Tensor(entry['shape'], values)
+    return tensors, metadata
+
+
+def write_safetensors(path, tensors):
+    """tensors: name -> (dtype, shape, values)"""
+    header, data = {}, b''
+    for name, (dtype, shape, values) in tensors.items():
+        piece = array.array(TYPES[dtype], values).tobytes()
+        header[name] = {'dtype': dtype, 'shape': shape,
+                        'data_offsets': [len(data), len(data) + len(piece)]}
+        data += piece
+    text = json.dumps(header).encode()
+    with open(path, 'wb') as file:
+        file.write(struct.pack('<Q', len(text)) + text + data)
+
+
+def read_labels():
+    with open(EXPECTED + '/labels.tsv', encoding='utf-8') as file:
+        lines = [line.rstrip('\n').split('\t') for line in file]
+    return [dict(zip(lines[0], line)) for line in lines[1:]]
+
+
+class CommandTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def path(self, name, content=None):
+        path = os.path.join(self.folder, name)
+        if content is not None:
+            with open(path, 'wb') as file:
+                file.write(content)
+        return path
+
+    def run_command(self, *arguments, status=0, stdin=b'', environment=None, **others):
+        """Standard output of the command, which has to exit so; self.errors holds stderr's lines."""
+        done = subprocess.run([COMMAND, *arguments], input=stdin, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=240, check=False,
+                              env={**os.environ, **(environment or {})}, **others)
+        errors = done.stderr.decode('utf-8', 'replace')
+        self.errors = errors.splitlines()
+        self.assertEqual(done.returncode, status, f'{arguments}: {errors}')
+        self.assertNotRegex(done.stdout + done.stderr, b'VUID-|SYNC-HAZARD')
+        for line in self.errors:
+            self.assertRegex(line, r'^vkclip: \S')
+        if status:
+            self.assertTrue(self.errors, f'{arguments}: failed without a message')
+        return done.stdout.decode('utf-8')
+
+    def run_json(self, *arguments, **others):
+        output = self.run_command(*arguments, '--json', **others)
+        self.assertNotRegex(output, r', "|": ', 'not compact')
+        return [json.loads(line) for line in output.splitlines()]
+
+    def assert_error(self, *words):
+        self.assertEqual(len(self.errors), 1, self.errors)
+        for word in words:
+            self.assertIn(word, self.errors[0])
+
+    def assert_close(self, found, expected, tolerance, name=''):
+        self.assertEqual(len(found), len(expected), name)
+        worst = max((abs(a - b) if math.isfinite(a) else math.inf
+                     for a, b in zip(found, expected)), default=0)
+        self.assertLessEqual(worst, tolerance, name)
+
+
+class Usage(CommandTest):
+    commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices']
+
+    def test_overview(self):
+        overview = self.run_command('--help')
+        for command in self.commands:
+            self.assertRegex(overview, rf'(?m)^  {command} +\S')
+        self.assertEqual(overview, self.run_command('help'))
+        self.assertRegex(self.run_command('--version'), r'^vkclip \d+\.\d+\.\d+\n$')
+
+    def test_help_and_manual_agree(self):
+        with open('man/vkclip.1', encoding='utf-8') as file:
+            manual = file.read().replace('\\-', '-')
+        entries = {}
+        for head, text in re.findall(r'\n\.TP\n\.B[R]? (.*)\n(.*)', manual):
+            head = re.sub(r'"|\\f[IR]| (?=,)', '', head).replace(' ,', ',').replace(' , ', ', ')
+            name = re.search(r'--[a-z0-9-]+', head)
+            if name:
+                entries[name.group()] = (re.sub(r'\s+', ' ', head).strip(), text)
+        seen = set()
+        for command in self.commands:
+            text = self.run_command(command, '--help')
+            self.assertEqual(text, self.run_command('help', command))
+            self.assertTrue(text.startswith(f'vkclip {command}: '))
+            for head, name, rest in re.findall(
+                    r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_]+)?) +(.*)$', text):
+                seen.add(name)
+                self.assertIn(name, entries, 'not in the manual')
+                self.assertEqual(entries[name], (head.strip(), rest))
+        self.assertEqual(seen, set(entries), 'in the manual only')
+
+    def test_wrong_usage(self):
+        for arguments, word in [
+                (['nonsense'], 'nonsense'),
+                (['help', 'nonsense'], 'nonsense'),
+                (['classify', '--bogus'], '--bogus'),
+                (['classify', '-Z'], '-Z'),
+                (['classify', '-m'], '-m'),
+                (['classify', '--json=1'], '--json'),
+                (['classify', '-l', 'a', 'x.png'], '-m'),
+                (['classify', '-m', MODEL, 'x.png'], '--label'),
+                (['classify', '-m', MODEL, '-l', 'a'], 'pictures'),
+                (['classify', '-m', MODEL, '-l', 'a', '-t', 'no hole', 'x.png'], 'no hole'),
+                (['classify', '-m', MODEL, '-l', 'a', '-k', '0', 'x.png'], "'0'"),
+                (['classify', '-m', MODEL, '-l', 'a', '-k', '3x', 'x.png'], "'3x'"),
+                (['similarity', '-m', MODEL, '--text', 'a'], '--image'),
+                (['embed', '-m', MODEL, '--text', 'a'], '-o'),
+                (['embed', '-m', MODEL, '-o', 'x.npy'], '--image'),
+                (['embed', '-m', MODEL, '--text', 'a', '-o', 'x.txt'], 'x.txt'),
+                (['embed', '-m', MODEL, '--text', 'a', '-o', 'x.npy', '--hidden'], '--hidden'),
+                (['embed', '-m', MODEL, '--text', 'a', '--image', 'b', '-o', 'x.npy'], 'x.npy'),
+                (['embed', '--precision', 'f64'], 'f64'),
+                (['embed', '--batch', '5000000000'], '5000000000'),
+                (['preprocess', '-m', MODEL, 'x.png', '-o', 'x.npy'], '-o'),
+                (['tokenize', 'a'], '--vocab'),
+                (['tokenize', '-m', MODEL], '--stdin'),
+                (['tokenize', '-m', MODEL, '--stdin', 'a'], '--stdin'),
+                (['info', '-m', MODEL, 'extra'], 'extra'),
+                (['devices', 'extra'], 'extra')]:
+            with self.subTest(arguments):
+                self.run_command(*arguments, status=2)
+                self.assert_error(word, 'see \'vkclip ')
+        self.assertIn('Usage', self.run_no_arguments())
+
+    def run_no_arguments(self):
+        done = subprocess.run([COMMAND], stdout=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, 2)
+        return done.stdout.decode()
+
+    def test_output_that_is_not_taken(self):
+        for arguments in [['--help'], ['info', '-m', MODEL], ['tokenize', '-m', MODEL, 'a', '--json']]:
+            with self.subTest(arguments), open('/dev/full', 'wb') as full:
+                done = subprocess.run([COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE,
+                                      check=False)
+                self.assertEqual((done.returncode, done.stderr),
+                                 (1, b'vkclip: standard output cannot be written\n'))
+        closed = subprocess.run(['sh', '-c', '"$0" info -m "$1" >&-', COMMAND, MODEL],
+                                stderr=subprocess.PIPE, check=False)
+        self.assertEqual((closed.returncode, closed.stderr),
+                         (1, b'vkclip: standard output cannot be written\n'))
+
+    def test_reader_goes_away(self):
+        texts = b'a picture of a penguin\n' * 100000
+        done = subprocess.run(['sh', '-c', '{ "$0" tokenize -m "$1" --stdin; echo $? >&2; } | head -n 1',
+                               COMMAND, MODEL], input=texts, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.stdout.count(b'\n'), 1)
+        self.assertEqual(done.stderr, b'vkclip: standard output cannot be written\n1\n')
+
+
+class Devices(CommandTest):
+    def test_json(self):
+        devices = self.run_json('devices')
+        for index, device in enumerate(devices):
+            self.assertEqual(device['index'], index)
+            self.assertIn(device['type'], ['cpu', 'integrated', 'discrete', 'virtual', 'other'])
+            self.assertRegex(device['api'], r'^1\.\d+\.\d+$')
+            self.assertGreater(device['memory'], 0)
+            self.assertIsInstance(device['caps'], list)
+            self.assertTrue(device['name'] and device['driver'])
+            self.assertEqual('why' in device, not device['usable'])
+            self.assertIn(device['name'], self.run_command('devices'))
+        self.assertTrue(any(device['usable'] for device in devices))
+
+    def test_none(self):
+        self.run_command('devices', status=3, environment=NO_DEVICE)
+        self.assertEqual(len(self.errors), 1)
+        self.run_command('classify', '-m', MODEL, '-l', 'a', MODEL + '/samples', status=3,
+                         environment=NO_DEVICE)
+        self.assertEqual(len(self.errors), 1)
+
+    def test_choice(self):
+        name = next(d['name'] for d in self.run_json('devices') if d['usable'])
+        arguments = ['embed', '-m', MODEL, '--text', 'a', '-o', '-']
+        by_name = self.run_command(*arguments, '--device', name.upper())
+        self.assertEqual(by_name, self.run_command(*arguments, '--device', '0'))
+        for wrong in ['99', 'no such device']:
+            self.run_command(*arguments, '--device', wrong, status=3)
+            self.assert_error(wrong)
+            self.run_command(*arguments, status=3, environment={'VKCLIP_DEVICE': wrong})
+            self.assert_error(wrong)
+
+
+class Info(CommandTest):
+    def test_json(self):
+        info, = self.run_json('info', '-m', MODEL, environment=NO_DEVICE)
+        self.assertEqual(info['family'], 'Hugging Face')
+        self.assertEqual(info['parameters'], 4984705)
+        self.assertEqual((info['image']['width'], info['image']['layers'], info['image']['heads'],
+                          info['image']['mlp'], info['image']['positions']), (192, 6, 3, 768, 65))
+        self.assertEqual((info['text']['width'], info['text']['layers'], info['text']['activation']),
+                         (192, 4, 'quick_gelu'))
+        self.assertEqual((info['image_size'], info['patch_size'], info['context'],
+                          info['vocabulary'], info['embed_dim']), (64, 8, 32, 2240, 128))
+        self.assertAlmostEqual(info['logit_scale'], 30.03, places=2)
+        self.assertEqual((info['weights_type'], info['weights_bytes']), ('F16', 0))
+        self.assertTrue(os.path.samefile(info['tokenizer'], MODEL + '/tokenizer.json'))
+        for word in ['Hugging Face', '4984705', 'F16', 'tokenizer.json']:
+            self.assertIn(word, self.run_command('info', '-m', MODEL, environment=NO_DEVICE))
+
+    def test_on_device(self):
+        info, = self.run_json('info', '-m', MODEL, '--device', '0')
+        self.assertGreater(info['weights_bytes'], 4 * 4984000)
+
+    def test_one_tower(self):
+        info, = self.run_json('info', '-m', golden('models/sd-text/text_encoder'))
+        self.assertIsNone(info['image'])
+        self.assertEqual(info['text']['width'], 48)
+
+    def test_missing_model(self):
+        self.run_command('info', '-m', self.path('none'), status=4)
+        self.assert_error(self.path('none'))
+        self.run_command('info', '-m', self.folder, status=4)
+        self.assert_error(self.folder)
+        for content in [b'', b'junk', b'\xff' * 100]:
+            self.run_command('info', '-m', self.path('a.safetensors', content), status=4)
+            self.assert_error('a.safetensors')
+        self.run_command('classify', '-m', self.path('none'), '-l', 'a', 'b.png', status=4)
+        self.assert_error(self.path('none'))
+
+
+class Tokenize(CommandTest):
+    def expected(self):
+        ids = read_safetensors(EXPECTED + '/expected.safetensors')[0]['input_ids']
+        lines = []
+        for prompt, row in zip((label['prompt'] for label in read_labels()), ids.rows()):
+            row = list(row)
+            lines.append({'text': prompt, 'ids': row[:row.index(2239) + 1]})
+        return lines
+
+    def test_forms(self):
+        expected = self.expected()
+        texts = [line['text'] for line in expected]
+        for vocabulary in [['-m', MODEL], ['--vocab', MODEL + '/tokenizer.json'],
+                           ['--vocab', MODEL + '/vocab.json']]:
+            forms = [(texts, b''),
+                     (['--stdin'], '\n'.join(texts).encode()),
+                     (['--stdin'], '\r\n'.join(texts).encode() + b'\r\n'),
+                     (['--stdin0'], '\0'.join(texts).encode())]
+            for arguments, stdin in forms:
+                with self.subTest(vocabulary=vocabulary, form=arguments[0]):
+                    self.assertEqual(self.run_json('tokenize', *vocabulary, *arguments, stdin=stdin,
+                                                   environment=NO_DEVICE), expected)
+        plain = self.run_command('tokenize', '-m', MODEL, *texts)
+        self.assertEqual(plain, ''.join(' '.join(map(str, line['ids'])) + '\n' for line in expected))
+
+    def test_empty_texts(self):
+        for arguments, stdin, texts in [(['--stdin'], b'\n\na\n', ['', '', 'a']),
+                                        (['--stdin0'], b'a\nb\0\0', ['a\nb', '']),
+                                        (['--stdin'], b'', []), ([''], b'', [''])]:
+            lines = self.run_json('tokenize', '-m', MODEL, *arguments, stdin=stdin)
+            self.assertEqual([line['text'] for line in lines], texts)
+            self.assertEqual([line['ids'] for line in lines if not line['text']],
+                             [[2238, 2239]] * texts.count(''))
+
+    def test_long_texts(self):
+        long = 'penguin ' * 100
+        first, second = self.run_json('tokenize', '-m', MODEL, long, 'owl')
+        self.assert_error('warning', 'penguin')
+        self.assertEqual((len(first['ids']), first['ids'][0], first['ids'][-1]), (32, 2238, 2239))
+        self.assertEqual(self.run_json('tokenize', '-m', MODEL, '--quiet', long, 'owl'), [first, second])
+        self.assertEqual(self.errors, [])
+        only, = self.run_json('tokenize', '-m', MODEL, '--strict', long, 'owl', status=1)
+        self.assert_error('penguin')
+        self.assertEqual(only, second)
+        vocabulary = ['--vocab', MODEL + '/tokenizer.json']
+        self.assertEqual(len(self.run_json('tokenize', *vocabulary, long)[0]['ids']), 77)
+        cut, = self.run_json('tokenize', *vocabulary, '--context', '5', long)
+        self.assertEqual(cut['ids'], first['ids'][:4] + [2239])
+        full, = self.run_json('tokenize', '-m', MODEL, '--full', long)
+        self.assertEqual(self.errors, [])
+        self.assertEqual(full['ids'][:31], first['ids'][:31])
+        self.assertGreater(len(full['ids']), 101)
+
+    def test_bytes_that_are_not_text(self):
+        line, = self.run_json('tokenize', '-m', MODEL, b'owl\xff "\x01')
+        self.assertEqual(line['text'], 'owl\ufffd "\x01')
+        line, = self.run_json('tokenize', '-m', MODEL, '--stdin', stdin=b'owl\xc3\0owl')
+        self.assertEqual(line['text'], 'owl\ufffd\0owl')
+        lines = self.run_json('tokenize', '-m', MODEL, '--stdin', status=1,
+                              stdin=b'a' * 3000000 + b'\nowl\n')
+        self.assertEqual([line['text'] for line in lines], ['owl'])
+        self.assert_error('standard input', 'text 1')
+
+    def test_openai_vocabulary(self):
+        vocabulary = golden('tokenizer/bpe_simple_vocab_16e6.txt.gz')
+        if not vocabulary:
+            self.skipTest('no reference data outside the tree')
+        for name in ['cases.jsonl', 'cases_html.jsonl', 'cases_long.jsonl']:
+            with open(golden('tokenizer/' + name), encoding='utf-8') as file:
+                cases = [json.loads(line) for line in file]
+            lines = self.run_json('tokenize', '--vocab', vocabulary, '--stdin0', '-q',
+                                  stdin=''.join(case['text'] + '\0' for case in cases).encode())
+            self.assertEqual(lines, [{'text': c['text'], 'ids': c['ids']} for c in cases])
+
+    def test_missing_vocabulary(self):
+        self.run_command('tokenize', '--vocab', self.path('none'), 'a', status=4)
+        self.assert_error(self.path('none'))
+        self.run_command('tokenize', '-m', golden('models/openclip-vit'), 'a', status=4)
+        self.assert_error('--vocab')
+
+
+class Embed(CommandTest):
+    def embed(self, *arguments, name='out.safetensors', model=MODEL, **others):
+        self.run_command('embed', '-m', model, '-o', self.path(name), *arguments, **others)
+        return read_safetensors(self.path(name))
+
+    def test_expected(self):
+        labels = read_labels()[::6]
+        pictures = [f'{EXPECTED}/{label["file"]}' for label in labels]
+        prompts = [label['prompt'] for label in labels]
+        tensors, metadata = self.embed(
+            '--images-from', self.path('pictures', '\r\n'.join([*pictures, '']).encode()),
+            '--texts-from', '-', stdin='\n'.join(prompts).encode())
+        expected = read_safetensors(EXPECTED + '/expected.safetensors')[0]
+        self.assertEqual(sorted(tensors), ['image_embeds', 'text_embeds'])
+        for name, tensor in tensors.items():
+            self.assertEqual(tensor.shape, [10, 128])
+            for found, row in zip(tensor.rows(), expected[name].rows()[::6]):
+                self.assert_close(found, row, 1e-5, name)
+        self.assertEqual(json.loads(metadata['images']), pictures)
+        self.assertEqual(json.loads(metadata['texts']), prompts)
+
+    def test_order(self):
+        a, b, c = (f'{MODEL}/samples/{name}.png' for name in ['pizza', 'owl', 'robot'])
+        tensors, metadata = self.embed('--image', a, '--text', 'x', '--images-from',
+                                       self.path('list', f'{b}\n\n'.encode()), '--text', 'y',
+                                       '--image', c, '--texts-from', self.path('texts', b'z\n\n'))
+        self.assertEqual(json.loads(metadata['images']), [a, b, c])
+        self.assertEqual(json.loads(metadata['texts']), ['x', 'y', 'z', ''])
+        for i, path in enumerate([a, b, c]):
+            one = self.embed('--image', path)[0]['image_embeds']
+            self.assertEqual(one.shape, [1, 128])
+            self.assert_close(tensors['image_embeds'].row(i), one.values, 1e-5)
+
+    def test_not_normalised(self):
+        arguments = ['--image', MODEL + '/samples/owl.png', '--text', 'owl']
+        plain = self.embed(*arguments, '--no-normalize')[0]
+        for name, tensor in self.embed(*arguments)[0].items():
+            norm = math.sqrt(sum(x * x for x in plain[name].values))
+            self.assertGreater(abs(norm - 1), 0.01)
+            self.assert_close([x / norm for x in plain[name].values], tensor.values, 1e-5)
+
+    def test_formats(self):
+        arguments = ['--text', 'owl', '--text', 'caf\u00e9 "1"']
+        expected = self.embed(*arguments)[0]['text_embeds']
+        self.run_command('embed', '-m', MODEL, *arguments, '-o', self.path('out.npy'))
+        with open(self.path('out.npy'), 'rb') as file:
+            self.assertEqual(file.read(8), b'\x93NUMPY\1\0')
+            header = file.read(struct.unpack('<H', file.read(2))[0]).decode()
+            self.assertEqual(file.tell() % 64, 0)
+            values = array.array('f', file.read())
+        self.assertRegex(header, r"^\{'descr': '<f4', 'fortran_order': False, 'shape': \(2, 128\), \} *\n$")
+        self.assertEqual(values, expected.values)
+        self.run_command('embed', '-m', MODEL, *arguments, '-o', self.path('out.jsonl'))
+        printed = self.run_command('embed', '-m', MODEL, *arguments, '-o', '-')
+        with open(self.path('out.jsonl'), encoding='utf-8') as file:
+            self.assertEqual(file.read(), printed)
+        lines = [json.loads(line) for line in printed.splitlines()]
+        self.assertEqual([line['text'] for line in lines], ['owl', 'caf\u00e9 "1"'])
+        single = array.array('f', lines[0]['embedding'] + lines[1]['embedding'])
+        self.assertEqual(single, expected.values, 'digits are lost')
+        line, = self.run_json('embed', '-m', MODEL, *arguments, '-o', self.path('b.safetensors'))
+        self.assertEqual(line['tensors'], {'text_embeds': [2, 128]})
+        self.assertEqual(sorted(os.listdir(self.folder)),
+                         ['b.safetensors', 'out.jsonl', 'out.npy', 'out.safetensors'])
+
+    def test_goldens(self):
+        for model, case in [('hf-vit', 'openai-vit'), ('hf-vit-bf16', 'hf-vit-bf16'),
+                            ('hf-vit-gelu-f16', 'hf-vit-gelu-f16'), ('openclip-vit', 'openclip-vit'),
+                            ('sd-text/text_encoder', 'sd-text'),
+                            ('sdxl-text2/text_encoder', 'sdxl-text2')]:
+            with self.subTest(model):
+                raw = golden(f'models/{case}/case.safetensors')
+                expected = read_safetensors(raw)[0]
+                if 'input_ids' not in expected: # this case shares another one's inputs
+                    raw = golden('models/openai-vit/case.safetensors')
+                self.check_golden(golden('models/' + model), raw, expected)
+
+    def check_golden(self, model, raw, expected):
+        found = self.embed('--raw', raw, '--hidden', model=model)[0]
+        names = [name for name in expected if name.startswith(('vision.', 'text.'))]
+        self.assertGreater(len(names), 5)
+        for name in names:
+            values = expected[name].values
+            self.assertEqual(found[name].shape, expected[name].shape, name)
+            self.assert_close(found[name].values, values, 1e-4 * max(map(abs, values)), name)
+        for name, embeds in [('vision.normalized', 'image_embeds'), ('text.normalized', 'text_embeds')]:
+            if name in expected:
+                self.assertEqual(found[embeds].values, found[name].values)
+        plain = self.embed('--raw', raw, '--no-normalize', model=model)[0]
+        for name, embeds in [('vision.projected', 'image_embeds'), ('text.projected', 'text_embeds')]:
+            if name in expected:
+                self.assert_close(plain[embeds].values, expected[name].values,
+                                  1e-4 * max(map(abs, expected[name].values)), name)
+
+    def test_raw(self):
+        case = read_safetensors(golden('models/openai-vit/case.safetensors'))[0]
+        pixels, ids = case['pixel_values'], case['input_ids']
+        raw = self.path('raw.safetensors')
+        model = golden('models/hf-vit')
+        write_safetensors(raw, {'input_ids': ('I64', ids.shape, ids.values),
+                                'pixel_values': ('F32', pixels.shape, pixels.values)})
+        tensors, metadata = self.embed('--raw', raw, '--batch', '2', model=model)
+        self.assertEqual(json.loads(metadata['texts'])[0], raw + ':input_ids[0]')
+        for name, expected in [('image_embeds', 'vision.normalized'),
+                               ('text_embeds', 'text.normalized')]:
+            self.assert_close(tensors[name].values, case[expected].values, 1e-4)
+        half = [struct.unpack('<H', struct.pack('<e', value))[0] for value in pixels.values]
+        write_safetensors(raw, {'pixel_values': ('F16', pixels.shape, half)})
+        found = self.embed('--raw', raw, model=model)[0]
+        self.assertEqual(list(found), ['image_embeds'])
+        self.assert_close(found['image_embeds'].values, case['vision.normalized'].values, 5e-3)
+
+    def test_bad_raw(self):
+        model, raw = golden('models/hf-vit'), self.path('raw.safetensors')
+        row = [1024] + [1] * 75 + [1025]
+        for tensors, message in [
+                ({'other': ('F32', [1], [0])}, 'pixel_values'),
+                ({'input_ids': ('F32', [1, 2], [0, 0])}, 'I32'),
+                ({'input_ids': ('I32', [1, 78], [0] * 78)}, '77'),
+                ({'input_ids': ('I32', [77], row)}, '[M,T]'),
+                ({'input_ids': ('I64', [1, 77], [1 << 40] + row[1:])}, str(1 << 40)),
+                ({'input_ids': ('I32', [1, 77], [1026] + row[1:])}, '1026'),
+                ({'pixel_values': ('F32', [1, 3, 4, 4], [0] * 48)}, '[N,3,48,48]')]:
+            with self.subTest(message):
+                write_safetensors(raw, tensors)
+                self.run_command('embed', '-m', model, '--raw', raw, '-o', self.path('o.npy'), status=1)
+                self.assertEqual(len(self.errors), 2)
+                self.assertIn(message, self.errors[0])
+                self.assertIn('not written', self.errors[1])
+                self.assertFalse(os.path.exists(self.path('o.npy')))
+        write_safetensors(raw, {'input_ids': ('I32', [3, 77], row + [-1] * 77 + row)})
+        tensors, metadata = self.embed('--raw', raw, '--hidden', model=model, status=1)
+        self.assert_error('input_ids[1]')
+        self.assertEqual([tensor.shape[0] for tensor in tensors.values()], [2] * len(tensors))
+        self.assertEqual(len(json.loads(metadata['texts'])), 2)
+        for tensor in tensors.values():
+            self.assertEqual(tensor.row(0), tensor.row(1))
+
+    def test_bad_inputs_among_good_ones(self):
+        good = [f'{MODEL}/samples/{name}.png' for name in ['pizza', 'owl']]
+        with open(good[0], 'rb') as file:
+            content = file.read()
+        bad = [self.path('none.png'), self.path('empty.png', b''), self.path('junk.png', b'junk' * 99),
+               self.path('cut.png', content[:len(content) // 2])]
+        tensors, metadata = self.embed(*(word for pair in zip(bad, good + good)
+                                         for path in pair for word in ['--image', path]), status=1)
+        self.assertEqual(len(self.errors), len(bad))
+        for path in bad:
+            self.assertEqual(len([line for line in self.errors if path in line]), 1, path)
+        self.assertEqual(json.loads(metadata['images']), good + good)
+        self.assertEqual(tensors['image_embeds'].shape[0], len(bad))
+
+    def test_strict(self):
+        long = 'penguin ' * 100
+        tensors, metadata = self.embed('--text', 'owl', '--text', long, '--text', 'owl')
+        self.assert_error('warning', 'penguin')
+        self.assertEqual(tensors['text_embeds'].shape[0], 3)
+        tensors, metadata = self.embed('--text', 'owl', '--text', long, '--text', 'owl', '--strict',
+                                       status=1)
+        self.assertEqual(json.loads(metadata['texts']), ['owl', 'owl'])
+        self.assertEqual(tensors['text_embeds'].row(0), tensors['text_embeds'].row(1))
+
+    def test_result_that_cannot_be_written(self):
+        for name in ['a.safetensors', 'a.npy', 'a.jsonl']:
+            path = self.path('no folder') + '/' + name
+            self.run_command('embed', '-m', MODEL, '--text', 'a', '-o', path, status=1)
+            self.assert_error(path)
+
+    def test_missing_tower_or_vocabulary(self):
+        output = ['-o', self.path('a.npy')]
+        self.run_command('embed', '-m', golden('models/sd-text/text_encoder'), '--image', 'a.png',
+                         *output, status=4)
+        self.assert_error('image tower')
+        self.run_command('embed', '-m', golden('models/openclip-vit'), '--text', 'a', *output, status=4)
+        self.assert_error('--vocab')
+
+    def test_half_precision(self):
+        usable = next(d for d in self.run_json('devices') if d['usable'])
+        arguments = ['--image', MODEL + '/samples/owl.png', '--text', 'owl']
+        if 'f16' not in usable['caps']:
+            self.run_command('embed', '-m', MODEL, *arguments, '-o', self.path('a.safetensors'),
+                             '--precision', 'f16', status=4)
+            self.assert_error('16-bit')
+            return
+        exact = self.embed(*arguments)[0]
+        for name, tensor in self.embed(*arguments, '--precision', 'f16')[0].items():
+            cosine = sum(a * b for a, b in zip(tensor.values, exact[name].values))
+            self.assertGreater(cosine, 0.999)
+            self.assertNotEqual(tensor.values, exact[name].values)
+
+    def test_many(self):
+        """More inputs than are held at once: a picture gives the same row wherever it is."""
+        good, bad = MODEL + '/samples/owl.png\n', self.path('none.png') + '\n'
+        lines = (good + bad * 61 + good * 3 + bad * 70 + good).encode()
+        tensors, _ = self.embed('--images-from', '-', stdin=lines, status=1)
+        self.assertEqual(len(self.errors), 131)
+        self.assertEqual(tensors['image_embeds'].shape, [5, 128])
+        for row in tensors['image_embeds'].rows():
+            self.assert_close(row, tensors['image_embeds'].row(0), 1e-6)
+
+
+class Preprocess(CommandTest):
+    def test_expected(self):
+        pictures = [f'{EXPECTED}/{label["file"]}' for label in read_labels()]
+        output = self.path('out.safetensors')
+        line, = self.run_json('preprocess', '-m', MODEL, *pictures, '-o', output,
+                              environment=NO_DEVICE)
+        self.assertEqual(line, {'output': output, 'tensors': {'pixel_values': [60, 3, 64, 64],
+                                                              'u8': [60, 64, 64, 3]}})
+        tensors, metadata = read_safetensors(output)
+        expected = read_safetensors(EXPECTED + '/expected.safetensors')[0]['pixels_u8']
+        self.assertEqual(tensors['u8'].values, expected.values)
+        self.assertEqual(json.loads(metadata['images']), pictures)
+        mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+        values, bytes_ = tensors['pixel_values'].row(7), tensors['u8'].row(7)
+        for channel in range(3):
+            plane = values[channel * 4096:(channel + 1) * 4096]
+            self.assert_close(plane, [(b / 255 - mean[channel]) / std[channel]
+                                      for b in bytes_[channel::3]], 1e-5)
+
+    def test_failures(self):
+        owl, none, output = MODEL + '/samples/owl.png', self.path('none'), self.path('o.safetensors')
+        self.run_command('preprocess', '-m', MODEL, none, owl, '-o', output, status=1)
+        self.assert_error(none)
+        self.assertEqual(read_safetensors(output)[0]['u8'].shape, [1, 64, 64, 3])
+        self.run_command('preprocess', '-m', MODEL, owl, '-o', output, '--max-pixels', '100', status=1)
+        self.assertIn(owl, self.errors[0])
+
+
+class Classify(CommandTest):
+    arguments = ['classify', '-m', MODEL, '-l', 'owl', '-l', 'red apple', '-l', 'pizza']
+
+    def test_top_labels(self):
+        labels = read_labels()
+        lines = self.run_json('classify', '-m', MODEL, '--labels', MODEL + '/labels.txt', '--template',
+                              'a picture of {}', '-k', '60', EXPECTED + '/samples')
+        found = {os.path.basename(line['path']): line['results'] for line in lines}
+        self.assertEqual([line['path'] for line in lines],
+                         [f'{EXPECTED}/samples/{name}' for name in sorted(found)])
+        expected = read_safetensors(EXPECTED + '/expected.safetensors')[0]['logits_per_image']
+        for number, label in enumerate(labels):
+            results = found[os.path.basename(label['file'])]
+            self.assertEqual(results[0]['label'], label['top1'])
+            logits = {result['label']: result['logit'] for result in results}
+            self.assert_close([logits[other['name']] for other in labels], expected.row(number), 1e-3)
+            self.assertAlmostEqual(sum(result['prob'] for result in results), 1, places=5)
+            best = results[0]
+            for result in results:
+                self.assertAlmostEqual(result['prob'], best['prob'] *
+                                       math.exp(result['logit'] - best['logit']), places=5)
+            self.assertEqual(results, sorted(results, key=lambda result: -result['logit']))
+
+    def test_table(self):
+        table = self.run_command(*self.arguments, '--top', '2', MODEL + '/samples/owl.png',
+                                 MODEL + '/samples/pizza.png')
+        head, *rows = table.split('\n')
+        device = next(d for d in self.run_json('devices') if d['usable'])
+        self.assertIn(MODEL, head)
+        self.assertIn(device['name'], head)
+        self.assertRegex(rows[1], r'^models/emoji-clip/samples/owl\.png    owl        +\d+\.\d\d %$')
+        self.assertRegex(rows[2], r'^ {37}\w.* +\d+\.\d\d %$')
+        self.assertRegex(rows[3], r'^models/emoji-clip/samples/pizza\.png  pizza +\d+\.\d\d %$')
+        self.assertEqual(len({len(row) for row in rows[1:5]}), 1, 'not aligned')
+
+    def test_templates(self):
+        """The embedding of a label is the mean over the templates, made length one."""
+        texts = ['a picture of owl', 'an icon of owl', 'owl']
+        picture = MODEL + '/samples/owl.png'
+        self.run_command('embed', '-m', MODEL, '--image', picture, '-o', self.path('o.safetensors'),
+                         *(word for text in texts for word in ['--text', text]))
+        tensors = read_safetensors(self.path('o.safetensors'))[0]
+        mean = [sum(column) / 3 for column in zip(*tensors['text_embeds'].rows())]
+        norm = math.sqrt(sum(x * x for x in mean))
+        cosine = sum(a * b for a, b in zip(mean, tensors['image_embeds'].values)) / norm
+        line, = self.run_json('classify', '-m', MODEL, '-l', 'owl', '-t', 'a picture of {}', '-t',
+                              'an icon of {}', '-t', '{}', picture)
+        scale = self.run_json('info', '-m', MODEL)[0]['logit_scale']
+        self.assertEqual((len(line['results']), line['results'][0]['prob']), (1, 1))
+        self.assertAlmostEqual(line['results'][0]['logit'], scale * cosine, places=4)
+
+    def test_folders(self):
+        owl = MODEL + '/samples/owl.png'
+        for folder in ['', 'b', 'b/c', '.hidden', 'empty']:
+            os.makedirs(self.path(folder), exist_ok=True)
+        for name in ['z.PNG', 'a.png', 'b/x.jpeg', 'b/c/y.png', '.h.png', '.hidden/x.png']:
+            shutil.copy(owl, self.path(name))
+        self.path('notes.txt', b'not a picture')
+        os.symlink('..', self.path('b/up'))
+
+        def names(*arguments, **others):
+            lines = self.run_json('classify', '-m', MODEL, '-l', 'owl', *arguments, **others)
+            return [os.path.relpath(line['path'], self.folder) for line in lines]
+        self.assertEqual(names(self.folder), ['a.png', 'z.PNG'])
+        self.assertEqual(names('-r', self.folder + '/'), ['a.png', 'b/c/y.png', 'b/x.jpeg', 'z.PNG'])
+        self.assertEqual(names(self.path('empty'), self.path('.h.png'), self.path('b'), status=1),
+                         ['.h.png', 'b/x.jpeg'])
+        self.assert_error(self.path('empty'))
+
+    def test_failures(self):
+        owl, none = MODEL + '/samples/owl.png', self.path('no\nne\x1b.png')
+        lines = self.run_json(*self.arguments, owl, none, owl, status=1)
+        self.assertEqual([line['path'] for line in lines], [owl, owl])
+        self.assert_error('no?ne?.png')
+        self.run_command('classify', '-m', MODEL, '--labels', self.path('none'), owl, status=1)
+        self.assertIn(self.path('none'), self.errors[0])
+        self.run_command('classify', '-m', MODEL, '--strict', '-l', 'owl', '-l', 'penguin ' * 100, owl,
+                         status=1)
+        self.assert_error('penguin')
+
+    def test_names_that_are_not_text(self):
+        path = os.fsencode(self.folder) + b'/\xff\xfe.png'
+        shutil.copy(MODEL + '/samples/owl.png', path)
+        line, = self.run_json('classify', '-m', MODEL, '-l', b'o\xffwl', path)
+        self.assertEqual(line['path'], self.folder + '/\ufffd\ufffd.png')
+        self.assertEqual(line['results'][0]['label'], 'o\ufffdwl')
+
+    def test_damaged_weights(self):
+        """Weights that are not numbers give an error, not a ranking."""
+        shutil.copytree(MODEL, self.path('model'), ignore=lambda *_: ['samples'])
+        os.chmod(self.path('model/model.safetensors'), 0o644)
+        with open(self.path('model/model.safetensors'), 'r+b') as file:
+            size = struct.unpack('<Q', file.read(8))[0]
+            offsets = json.loads(file.read(size))['visual_projection.weight']['data_offsets']
+            file.seek(8 + size + offsets[0])
+            file.write(b'\xff\x7f' * ((offsets[1] - offsets[0]) // 2))
+        self.assertEqual(self.run_json('classify', '-m', self.path('model'), '-l', 'a', '-l', 'b',
+                                       MODEL + '/samples/owl.png', status=1), [])
+        self.assert_error('owl.png', 'not a finite number')
+
+
+class Similarity(CommandTest):
+    def test_expected(self):
+        labels = read_labels()[::12]
+        self.path('texts', '\n'.join(label['prompt'] for label in labels).encode())
+        pictures = '\n'.join(f'{EXPECTED}/{label["file"]}' for label in labels).encode()
+        lines = self.run_json('similarity', '-m', MODEL, '--images-from', '-', '--texts-from',
+                              self.path('texts'), stdin=pictures)
+        expected = read_safetensors(EXPECTED + '/expected.safetensors')[0]['logits_per_image']
+        self.assertEqual(len(lines), 5)
+        for number, (line, label) in enumerate(zip(lines, labels)):
+            self.assertEqual(line['path'], f'{EXPECTED}/{label["file"]}')
+            self.assertEqual(line['texts'], [other['prompt'] for other in labels])
+            self.assert_close(line['logits'], expected.row(12 * number)[::12], 1e-3)
+
+    def test_table(self):
+        arguments = ['similarity', '-m', MODEL, '--image', MODEL + '/samples/owl.png', '--text',
+                     'a picture of owl', '--text', 'a picture of pizza']
+        table = self.run_command(*arguments)
+        line, = self.run_json(*arguments)
+        self.assertRegex(table, r'(?m)^ +1  a picture of owl$')
+        row = table.splitlines()[-1].split()
+        self.assertEqual(row, [MODEL + '/samples/owl.png',
+                               *(f'{logit:.3f}' for logit in line['logits'])])
+        self.assertGreater(line['logits'][0], line['logits'][1])
+
+    def test_failures(self):
+        owl, none = MODEL + '/samples/owl.png', self.path('none')
+        line, = self.run_json('similarity', '-m', MODEL, '--image', none, '--image', owl, '--text',
+                              'penguin ' * 100, '--text', 'owl', '--strict', status=1)
+        self.assertEqual((line['path'], line['texts'], len(line['logits'])), (owl, ['owl'], 1))
+        self.assertEqual(len(self.errors), 2)
+
+
+class Terminal(CommandTest):
+    def test_progress_bar(self):
+        """On a terminal long work shows a bar, which is wiped away; elsewhere there is none."""
+        arguments = [COMMAND, 'preprocess', '-m', MODEL, '--images-from', '-', '-o',
+                     self.path('out.safetensors')]
+        large = self.path('large.ppm', b'P6 4000 3000 255\n' + bytes(36000000))
+        pictures = (large + '\n').encode() * 40 # must take more than a second
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=theirs) as process:
+            os.close(theirs)
+            process.stdin.write(pictures)
+            process.stdin.close()
+            seen = b''
+            with contextlib.suppress(OSError), open(ours, 'rb', buffering=0) as terminal:
+                while piece := terminal.read(4096):
+                    seen += piece
+        self.assertEqual(process.returncode, 0, seen)
+        self.assertRegex(seen, rb'\[#*-*\] \d+/40')
+        self.assertTrue(seen.endswith(b'\r\x1b[K'), seen[-40:])
+        self.run_command(*arguments[1:], stdin=pictures)
+        self.assertEqual(self.errors, [])
+
+
+if __name__ == '__main__':
+    COMMAND = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
