@@ -38,7 +38,7 @@ static int columns_of(const struct cli_inputs *inputs)
 static void print_header(const struct cli *cli)
 {
     struct vkclip_device_info device = {0};
-    if (cli->json || vkclip_get_device_info(cli->device, &device))
+    if (cli->json || !cli->images.count || vkclip_get_device_info(cli->device, &device))
         return;
     printf("Model ");
     cli_print_text(cli->model_path, 0);
