@@ -269,7 +269,7 @@ int util_write_file(const char *path, const struct util_part *parts, size_t coun
     FILE *file = fopen(beside, "wb");
     bool good = file != NULL;
     for (size_t i = 0; good && i < count; i++)
-        good = fwrite(parts[i].data, 1, parts[i].size, file) == parts[i].size;
+        good = !parts[i].size || fwrite(parts[i].data, parts[i].size, 1, file) == 1;
     if (file) {
         good = !fflush(file) && good;
 #ifndef _WIN32

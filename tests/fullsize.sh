@@ -1,0 +1,24 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Full-size models: fullsize.sh TEST_PROGRAM SCRATCH ITEMS ARCH... makes the weights of each by the
+# reference data's own script, checks them against the reference's embeddings, and removes them.
+set -eu
+program=$1 scratch=$2 items=$3
+shift 3
+golden=${VKCLIP_GOLDEN:-../shared/golden}
+python=
+for candidate in python3 /usr/bin/python3; do
+    if "$candidate" -c 'import numpy' 2>/dev/null; then python=$candidate; fi
+done
+if [ ! -f "$golden/fullsize/make_weights.py" ] || [ -z "$python" ]; then
+    echo "skipped: no reference data at $golden, or no python3 with numpy"
+    exit 77
+fi
+mkdir -p "$scratch"
+trap 'rm -rf "$scratch"' EXIT
+for arch; do
+    echo "== $arch"
+    "$python" "$golden/fullsize/make_weights.py" "$arch" "$scratch" --seed 1
+    "$program" "$scratch/$arch.safetensors" "$golden/fullsize/$arch.safetensors" "$items"
+    rm -f "$scratch/$arch.safetensors"
+done
