@@ -192,9 +192,10 @@ static void classification(void **state)
 {
     (void)state;
     const char *templates[] = {"a picture of {}", "{}", "an emoji of {} on white"};
-    float labels[N * D], by_hand[D] = {0}, each[3 * D], logits[3 * N], probs[3 * N];
+    enum { L = 9 };
+    float labels[L * D], by_hand[D] = {0}, each[3 * D], logits[3 * L], probs[3 * L];
     assert_int_equal(
-        vkclip_encode_labels(model, (const char *const *)names, N, templates, 3, NULL, labels), 0);
+        vkclip_encode_labels(model, (const char *const *)names, L, templates, 3, NULL, labels), 0);
     char *texts[] = {util_format("a picture of %s", names[7]), util_format("%s", names[7]),
                      util_format("an emoji of %s on white", names[7])};
     assert_int_equal(vkclip_encode_texts(model, (const char *const *)texts, 3, NULL, each), 0);
