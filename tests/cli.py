@@ -598,13 +598,13 @@ class Classify(CommandTest):
 
     def test_top_labels(self):
         labels = read_labels()
+        some = [f'{EXPECTED}/{label["file"]}' for label in labels[:12]]
         lines = self.run_json('classify', '-m', MODEL, '--labels', MODEL + '/labels.txt', '--template',
-                              'a picture of {}', '-k', '60', EXPECTED + '/samples')
+                              'a picture of {}', '-k', '60', *some)
         found = {os.path.basename(line['path']): line['results'] for line in lines}
-        self.assertEqual([line['path'] for line in lines],
-                         [f'{EXPECTED}/samples/{name}' for name in sorted(found)])
+        self.assertEqual([line['path'] for line in lines], some)
         expected = read_safetensors(EXPECTED + '/expected.safetensors')[0]['logits_per_image']
-        for number, label in enumerate(labels):
+        for number, label in enumerate(labels[:12]):
             results = found[os.path.basename(label['file'])]
             self.assertEqual(results[0]['label'], label['top1'])
             logits = {result['label']: result['logit'] for result in results}
