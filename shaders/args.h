@@ -22,11 +22,13 @@
 
 struct matmul_args {
     uint m, n, k;
+    uint first; /* row that this dispatch begins with */
 };
 
 struct attention_args {
     uint t, c; /* tokens, channels of all heads */
     float scale;
+    uint first; /* item that this dispatch begins with */
 };
 
 struct layernorm_args {

@@ -12,7 +12,7 @@ layout(push_constant) uniform Args { attention_args args; };
 
 void main()
 {
-    uint query = gl_GlobalInvocationID.x, head = gl_WorkGroupID.y, item = gl_WorkGroupID.z;
+    uint query = gl_GlobalInvocationID.x, head = gl_WorkGroupID.y, item = args.first + gl_WorkGroupID.z;
     if (query >= args.t)
         return;
     uint stride = 3 * args.c;

@@ -19,7 +19,7 @@ layout(push_constant) uniform Args { matmul_args args; };
 void main()
 {
     uint column = gl_GlobalInvocationID.x * 4;
-    uint first = gl_GlobalInvocationID.y * ROWS;
+    uint first = args.first + gl_GlobalInvocationID.y * ROWS;
     if (column >= args.n || first >= args.m)
         return;
     /* in units of four columns */

@@ -356,11 +356,11 @@ static void read_limits(struct gpu *gpu)
         alignment = l->minStorageBufferOffsetAlignment;
     if (alignment < l->minTexelBufferOffsetAlignment)
         alignment = l->minTexelBufferOffsetAlignment;
-    /* What a slow device of the kind does in about half a second: Windows stops a submit after two.
+    /* What a slow device of the kind does well within a second: Windows stops a submit after two.
      */
-    double work = gpu->info.type == VKCLIP_DEVICE_DISCRETE     ? 2e11
-                  : gpu->info.type == VKCLIP_DEVICE_INTEGRATED ? 2e10
-                                                               : 5e9;
+    double work = gpu->info.type == VKCLIP_DEVICE_DISCRETE     ? 1e11
+                  : gpu->info.type == VKCLIP_DEVICE_INTEGRATED ? 1e10
+                                                               : 1e9;
     gpu->limits = (struct gpu_limits){.buffer_range = l->maxStorageBufferRange,
                                       .allocation = maintenance3.maxMemoryAllocationSize,
                                       .texel_elements = l->maxTexelBufferElements,

@@ -147,10 +147,18 @@ static int emit_rows(struct launch *l, uint32_t rows)
     return emit(l, rows < limit ? rows : limit, 1, 1);
 }
 
+/* How many of `count` equal steps of a node one dispatch may take, so that no submit runs for long.
+ */
+static uint32_t steps_at_once(const struct launch *l, uint32_t count)
+{
+    double steps = gpu_limits(l->gpu)->work / (l->dispatch.work / count);
+    return steps < 1 ? 1 : steps > count ? count : (uint32_t)steps;
+}
+
 static int launch_MATMUL(struct launch *l)
 {
     struct matmul_args args = {tensor_rows(l->out), tensor_columns(l->out),
-                               tensor_columns(l->in[0])};
+                               tensor_columns(l->in[0]), 0};
     bool texel = is_texel(l->kernel);
     /* Rows an invocation computes: many share each load of w, as long as there are that many. */
     uint32_t rows = texel ? 16 : 8, height = 8;
@@ -158,7 +166,6 @@ static int launch_MATMUL(struct launch *l)
         rows /= 2;
     if (args.m <= rows)
         height = 1;
-    set_args(l, &args, sizeof(args));
     set_workgroup(l, PANEL / 4, height);
     add_constant(l, rows);
     add_constant(l, l->node->activation);
@@ -166,21 +173,35 @@ static int launch_MATMUL(struct launch *l)
     add_constant(l, l->node->residual);
     if (texel)
         l->dispatch.texel[0] = l->dispatch.texel[1] = texel_format(l->kernel->x);
-    return emit(l, divide_up(args.n, PANEL), divide_up(args.m, rows * height), 1);
+    uint32_t groups = divide_up(args.m, rows * height), step = steps_at_once(l, groups);
+    l->dispatch.work *= (double)step / groups;
+    int error = VKCLIP_OK;
+    for (uint32_t first = 0; first < groups && !error; first += step) {
+        args.first = first * rows * height;
+        set_args(l, &args, sizeof(args));
+        error = emit(l, divide_up(args.n, PANEL), step < groups - first ? step : groups - first, 1);
+    }
+    return error;
 }
 
 static int launch_ATTENTION(struct launch *l)
 {
     const uint32_t *shape = l->out->shape; /* [B,T,C] */
-    uint32_t d = shape[2] / l->node->heads;
-    struct attention_args args = {shape[1], shape[2], 1.0f / sqrtf((float)d)};
-    set_args(l, &args, sizeof(args));
+    uint32_t d = shape[2] / l->node->heads, step = steps_at_once(l, shape[0]);
+    struct attention_args args = {shape[1], shape[2], 1.0f / sqrtf((float)d), 0};
     set_workgroup(l, 32, 1);
     add_constant(l, d);
     add_constant(l, l->node->causal);
     if (is_texel(l->kernel))
         l->dispatch.texel[0] = texel_format(l->kernel->x);
-    return emit(l, divide_up(shape[1], 32), l->node->heads, shape[0]);
+    l->dispatch.work *= (double)step / shape[0];
+    int error = VKCLIP_OK;
+    for (; args.first < shape[0] && !error; args.first += step) {
+        uint32_t items = shape[0] - args.first;
+        set_args(l, &args, sizeof(args));
+        error = emit(l, divide_up(shape[1], 32), l->node->heads, step < items ? step : items);
+    }
+    return error;
 }
 
 static int launch_LAYERNORM(struct launch *l)

@@ -295,6 +295,25 @@ static void sliced_table(void **state)
     gpu_close(&gpu);
 }
 
+/* Work beyond one submit is split into dispatches, without a row or an item lost between them. */
+static void split_work(void **state)
+{
+    (void)state;
+    struct gpu *gpu = open_gpu();
+    struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
+    const struct op_case cases[] = {{OP_MATMUL, {1000, 33, 20}, .bias = true, .residual = true},
+                                    {OP_MATMUL, {257, 40, 588}},
+                                    {OP_ATTENTION, {7, 33, 24, 2}, .causal = true}};
+    for (limits->work = 1; limits->work < 1e7; limits->work *= 300)
+        for (size_t i = 0; i < UTIL_COUNT(cases); i++) {
+            struct graph graph;
+            case_build(&cases[i], TYPE_F32, &graph);
+            run_case(gpu, &cases[i], NULL, &graph);
+            graph_free(&graph);
+        }
+    gpu_close(&gpu);
+}
+
 /* Every op has cases, and its last row of each type needs nothing beyond that type's storage. */
 static void table_is_complete(void **state)
 {
@@ -316,10 +335,9 @@ static void table_is_complete(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table_is_complete),
-        cmocka_unit_test(every_row),
-        cmocka_unit_test(every_cap_masked),
-        cmocka_unit_test(sliced_table),
+        cmocka_unit_test(table_is_complete), cmocka_unit_test(every_row),
+        cmocka_unit_test(every_cap_masked),  cmocka_unit_test(sliced_table),
+        cmocka_unit_test(split_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
