@@ -46,17 +46,17 @@ extern "C" {
 #endif
 
 /* Every error code with its text. */
-#define VKCLIP_ERRORS(X)                                                       \
-    X(OK, 0, "success")                                                        \
-    X(EINVALID, -1, "invalid argument")                                        \
-    X(EMEMORY, -2, "out of host memory")                                       \
-    X(EIO, -3, "file cannot be read or written")                               \
-    X(EFORMAT, -4, "malformed file")                                           \
-    X(EUNSUPPORTED, -5, "well-formed, but not supported")                      \
-    X(ENODEVICE, -6, "no usable Vulkan device")                                \
-    X(EDEVICE, -7, "Vulkan device failed")                                     \
-    X(EDEVICEMEMORY, -8, "out of device memory")                               \
-    X(ETOOLONG, -9, "text longer than the model's context")                    \
+#define VKCLIP_ERRORS(X)                                    \
+    X(OK, 0, "success")                                     \
+    X(EINVALID, -1, "invalid argument")                     \
+    X(EMEMORY, -2, "out of host memory")                    \
+    X(EIO, -3, "file cannot be read or written")            \
+    X(EFORMAT, -4, "malformed file")                        \
+    X(EUNSUPPORTED, -5, "well-formed, but not supported")   \
+    X(ENODEVICE, -6, "no usable Vulkan device")             \
+    X(EDEVICE, -7, "Vulkan device failed")                  \
+    X(EDEVICEMEMORY, -8, "out of device memory")            \
+    X(ETOOLONG, -9, "text longer than the model's context") \
     X(EABSENT, -10, "the checkpoint does not have what was asked for")
 
 enum vkclip_error {
@@ -73,7 +73,8 @@ VKCLIP_API const char *vkclip_version(void);
 /* Static text of an error code. */
 VKCLIP_API const char *vkclip_error_text(int error);
 
-/* Message of the last error on this thread; "" if none. Valid until this thread's next failing call. */
+/* Message of the last error on this thread; "" if none. Valid until this thread's next failing
+ * call. */
 VKCLIP_API const char *vkclip_last_error(void);
 
 enum vkclip_log_level { VKCLIP_LOG_ERROR, VKCLIP_LOG_WARNING, VKCLIP_LOG_INFO, VKCLIP_LOG_DEBUG };
@@ -96,28 +97,31 @@ enum vkclip_device_type {
 };
 
 struct vkclip_device_info {
-    uint32_t index;           /* position in Vulkan's enumeration */
-    char name[256];           /* Vulkan deviceName */
+    uint32_t index; /* position in Vulkan's enumeration */
+    char name[256]; /* Vulkan deviceName */
     enum vkclip_device_type type;
-    char driver[512];         /* driver name and version, as the driver gives them */
-    uint32_t api_version[3];  /* Vulkan major, minor, patch */
-    uint64_t memory;          /* bytes of the largest device-local heap */
+    char driver[512];          /* driver name and version, as the driver gives them */
+    uint32_t api_version[3];   /* Vulkan major, minor, patch */
+    uint64_t memory;           /* bytes of the largest device-local heap */
     uint64_t max_buffer_range; /* bytes, maxStorageBufferRange */
-    char caps[256];           /* optional features found and usable, separated by spaces; "" if none */
-    bool usable;              /* false: seen, but lacks something required; `why` says what */
+    char caps[256]; /* optional features found and usable, separated by spaces; "" if none */
+    bool usable;    /* false: seen, but lacks something required; `why` says what */
     char why[256];
 };
 
 /* Lists the Vulkan devices of this machine in index order: writes at most `capacity` entries and
  * the number present to *count. `infos` may be NULL when capacity is 0. A machine without a Vulkan
  * loader or driver gives VKCLIP_ENODEVICE. */
-VKCLIP_API int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity, size_t *count);
+VKCLIP_API int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity,
+                                   size_t *count);
 
 struct vkclip_device_params {
     /* Index, or part of a name (case does not count). NULL or "": the environment variable
-     * VKCLIP_DEVICE in the same form, else the best device: discrete, then integrated, virtual, CPU. */
+     * VKCLIP_DEVICE in the same form, else the best device: discrete, then integrated, virtual,
+     * CPU. */
     const char *device;
-    /* Folder of the pipeline cache. NULL: VKCLIP_CACHE_DIR, else the user's cache folder; "": none. */
+    /* Folder of the pipeline cache. NULL: VKCLIP_CACHE_DIR, else the user's cache folder; "": none.
+     */
     const char *cache_dir;
 };
 
@@ -138,12 +142,16 @@ enum vkclip_precision {
     VKCLIP_PRECISION_F16  /* both stored in fp16, accumulated in fp32; needs 16-bit storage */
 };
 
-enum vkclip_activation { VKCLIP_ACTIVATION_AUTO, VKCLIP_ACTIVATION_QUICK_GELU, VKCLIP_ACTIVATION_GELU };
+enum vkclip_activation {
+    VKCLIP_ACTIVATION_AUTO,
+    VKCLIP_ACTIVATION_QUICK_GELU,
+    VKCLIP_ACTIVATION_GELU
+};
 
 struct vkclip_model_params {
     enum vkclip_precision precision;
-    /* Vocabulary: tokenizer.json, vocab.json (merges.txt beside it), or bpe_simple_vocab_16e6.txt.gz.
-     * NULL: the one found beside the checkpoint. */
+    /* Vocabulary: tokenizer.json, vocab.json (merges.txt beside it), or
+     * bpe_simple_vocab_16e6.txt.gz. NULL: the one found beside the checkpoint. */
     const char *vocab;
     /* Only for a state dict without configuration: its activation, if not OpenAI's QuickGELU. */
     enum vkclip_activation activation;
@@ -151,14 +159,19 @@ struct vkclip_model_params {
     uint32_t max_batch;
 };
 
-enum vkclip_family { VKCLIP_FAMILY_NONE, VKCLIP_FAMILY_OPENAI, VKCLIP_FAMILY_OPENCLIP, VKCLIP_FAMILY_HF };
+enum vkclip_family {
+    VKCLIP_FAMILY_NONE,
+    VKCLIP_FAMILY_OPENAI,
+    VKCLIP_FAMILY_OPENCLIP,
+    VKCLIP_FAMILY_HF
+};
 
 /* Sizes of one tower; all zero where the checkpoint has none. */
 struct vkclip_tower_info {
     uint32_t width, layers, heads, mlp;
     enum vkclip_activation activation;
-    uint32_t positions;  /* tokens of the sequence: T for text, patches + 1 for a ViT */
-    bool projection;     /* false: embeddings are the pooled hidden state, D = width */
+    uint32_t positions; /* tokens of the sequence: T for text, patches + 1 for a ViT */
+    bool projection;    /* false: embeddings are the pooled hidden state, D = width */
 };
 
 struct vkclip_model_info {
@@ -167,27 +180,29 @@ struct vkclip_model_info {
     uint32_t image_size, patch_size; /* pixels, square */
     uint32_t context;                /* T */
     uint32_t vocabulary;             /* rows of the token table */
-    uint32_t embed_dim;              /* D of image embeddings (text embeddings where there is no image tower) */
-    uint32_t text_embed_dim;         /* D of text embeddings; equals embed_dim in two-tower checkpoints */
-    float logit_scale;               /* exp(logit_scale): what similarities are multiplied with; 1 where absent */
+    uint32_t embed_dim; /* D of image embeddings (text embeddings where there is no image tower) */
+    uint32_t text_embed_dim; /* D of text embeddings; equals embed_dim in two-tower checkpoints */
+    float logit_scale; /* exp(logit_scale): what similarities are multiplied with; 1 where absent */
     float image_mean[3], image_std[3];
     uint64_t parameters;
-    uint64_t weights_bytes;          /* device memory of the weights; 0 when opened without a device */
+    uint64_t weights_bytes; /* device memory of the weights; 0 when opened without a device */
     enum vkclip_precision precision;
-    bool tokenizer;                  /* a vocabulary was found */
-    char weights_path[1024], weights_type[16]; /* the file, and its main type: "F32", "F16", "BF16" */
+    bool tokenizer; /* a vocabulary was found */
+    char weights_path[1024],
+        weights_type[16]; /* the file, and its main type: "F32", "F16", "BF16" */
     char tokenizer_path[1024];
 };
 
 /* Opens a checkpoint: a folder (Hugging Face: config.json and model.safetensors; OpenCLIP:
- * open_clip_config.json and open_clip_model.safetensors; or one OpenAI state dict in safetensors), or
- * the .safetensors file itself. `device` NULL: configuration and tokenizer only; encoding then fails
- * with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer only.
- * Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
+ * open_clip_config.json and open_clip_model.safetensors; or one OpenAI state dict in safetensors),
+ * or the .safetensors file itself. `device` NULL: configuration and tokenizer only; encoding then
+ * fails with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer only. Errors: EIO,
+ * EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,
                                  const struct vkclip_model_params *params,
                                  struct vkclip_model **model);
-VKCLIP_API int vkclip_get_model_info(const struct vkclip_model *model, struct vkclip_model_info *info);
+VKCLIP_API int vkclip_get_model_info(const struct vkclip_model *model,
+                                     struct vkclip_model_info *info);
 VKCLIP_API void vkclip_close_model(struct vkclip_model **model);
 
 /* ---- Texts --------------------------------------------------------------------------------- */
@@ -202,9 +217,10 @@ enum vkclip_tokenize_flags {
  * OpenAI's simple_tokenizer.py with ftfy's plain steps, or the Hugging Face tokenizer.json, as the
  * checkpoint's family says). Writes at most `capacity` ids and their number, without padding, to
  * *count. A text longer than the limit (the smaller of the model's context and capacity; without a
- * context or with VKCLIP_TOKENIZE_FULL: capacity) is truncated with its end-of-text kept and a warning
- * logged; with VKCLIP_TOKENIZE_FULL *count is the number needed, which may exceed capacity. Bytes that
- * are not UTF-8 are read as U+FFFD. Errors: EABSENT (no vocabulary), ETOOLONG, EINVALID. */
+ * context or with VKCLIP_TOKENIZE_FULL: capacity) is truncated with its end-of-text kept and a
+ * warning logged; with VKCLIP_TOKENIZE_FULL *count is the number needed, which may exceed capacity.
+ * Bytes that are not UTF-8 are read as U+FFFD. Errors: EABSENT (no vocabulary), ETOOLONG, EINVALID.
+ */
 VKCLIP_API int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t length,
                                unsigned flags, int32_t *ids, size_t capacity, size_t *count);
 
@@ -222,9 +238,9 @@ struct vkclip_image {
 };
 
 /* Decodes PNG, JPEG, BMP, GIF (first frame), TGA, PSD or PNM. 16-bit samples are read as their high
- * bytes; CMYK JPEGs are converted; EXIF orientation is ignored, as the reference ignores it. Pictures
- * of more than `max_pixels` (0: 89,478,485, where Pillow warns) are refused before they are decoded. Release with
- * vkclip_free_image. Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY. */
+ * bytes; CMYK JPEGs are converted; EXIF orientation is ignored, as the reference ignores it.
+ * Pictures of more than `max_pixels` (0: 89,478,485, where Pillow warns) are refused before they
+ * are decoded. Release with vkclip_free_image. Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY. */
 VKCLIP_API int vkclip_load_image(const char *path, uint64_t max_pixels, struct vkclip_image *image);
 /* The same from memory; `name` is used in messages and may be NULL. */
 VKCLIP_API int vkclip_decode_image(const void *data, size_t size, const char *name,
@@ -252,10 +268,10 @@ typedef int vkclip_hidden_fn(void *user, const char *name, const float *data, co
 typedef void vkclip_progress_fn(void *user, size_t done, size_t total);
 
 struct vkclip_encode_params {
-    bool no_normalize;         /* embeddings before division by their L2 norm */
-    vkclip_hidden_fn *hidden;  /* NULL: intermediate tensors stay on the device */
+    bool no_normalize;        /* embeddings before division by their L2 norm */
+    vkclip_hidden_fn *hidden; /* NULL: intermediate tensors stay on the device */
     vkclip_progress_fn *progress;
-    void *user;                /* given to both */
+    void *user; /* given to both */
 };
 
 /* Pictures to embeddings [N,D], L2-normalised by default. Errors: EABSENT (no image tower),
@@ -264,13 +280,15 @@ VKCLIP_API int vkclip_encode_images(struct vkclip_model *model, const struct vkc
                                     size_t count, const struct vkclip_encode_params *params,
                                     float *embeds);
 /* Already preprocessed pictures [N,3,S,S]. */
-VKCLIP_API int vkclip_encode_pixels(struct vkclip_model *model, const float *pixel_values, size_t count,
-                                    const struct vkclip_encode_params *params, float *embeds);
+VKCLIP_API int vkclip_encode_pixels(struct vkclip_model *model, const float *pixel_values,
+                                    size_t count, const struct vkclip_encode_params *params,
+                                    float *embeds);
 /* NUL-terminated UTF-8 texts to embeddings [M,D]. Truncates as vkclip_tokenize does. */
-VKCLIP_API int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts, size_t count,
-                                   const struct vkclip_encode_params *params, float *embeds);
-/* Token ids [M,length], start and end of text included, length at most T; shorter rows are continued
- * with the pad id. Ids outside the vocabulary are an error. */
+VKCLIP_API int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts,
+                                   size_t count, const struct vkclip_encode_params *params,
+                                   float *embeds);
+/* Token ids [M,length], start and end of text included, length at most T; shorter rows are
+ * continued with the pad id. Ids outside the vocabulary are an error. */
 VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *ids, size_t count,
                                     size_t length, const struct vkclip_encode_params *params,
                                     float *embeds);
@@ -278,22 +296,23 @@ VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *i
 /* ---- Zero-shot use (paper, section 3.1) ------------------------------------------------------ */
 
 /* logits [N,M] = exp(logit_scale) * image . text, of normalised embeddings. */
-VKCLIP_API int vkclip_similarity(const struct vkclip_model *model, const float *image_embeds, size_t n,
-                                 const float *text_embeds, size_t m, float *logits);
+VKCLIP_API int vkclip_similarity(const struct vkclip_model *model, const float *image_embeds,
+                                 size_t n, const float *text_embeds, size_t m, float *logits);
 
 /* Class embeddings [L,D]: each label is set into every template in place of "{}", the normalised
- * embeddings are averaged and normalised again (paper, section 3.1.4). No templates: the labels as they
- * are. A template without "{}" is EINVALID. */
+ * embeddings are averaged and normalised again (paper, section 3.1.4). No templates: the labels as
+ * they are. A template without "{}" is EINVALID. */
 VKCLIP_API int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels,
                                     size_t label_count, const char *const *templates,
-                                    size_t template_count, const struct vkclip_encode_params *params,
-                                    float *embeds);
+                                    size_t template_count,
+                                    const struct vkclip_encode_params *params, float *embeds);
 
 /* Pictures against class embeddings [L,D] from vkclip_encode_labels: logits [N,L] and their softmax
  * over the labels, probs [N,L]. Either may be NULL. */
 VKCLIP_API int vkclip_classify(struct vkclip_model *model, const struct vkclip_image *images,
                                size_t count, const float *label_embeds, size_t label_count,
-                               const struct vkclip_encode_params *params, float *logits, float *probs);
+                               const struct vkclip_encode_params *params, float *logits,
+                               float *probs);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * All of Vulkan behind plain structs: devices, memory, pipelines and their cache, recorded commands.
- * Knows nothing of tensors or kernels: it runs SPIR-V over ranges of buffers.
+ * All of Vulkan behind plain structs: devices, memory, pipelines and their cache, recorded
+ * commands. Knows nothing of tensors or kernels: it runs SPIR-V over ranges of buffers.
  *
  * Every pipeline has the same layout: GPU_BINDINGS storage buffers in set 0, the same ranges as
  * uniform texel buffers in set 1, GPU_PUSH_BYTES bytes of push constants.
@@ -16,8 +16,8 @@
 #define GPU_CONSTANTS 8
 
 /* What a device may have beyond the required: name, text in `caps` and in VKCLIP_DISABLE_CAPS. */
-#define CAPS(X)                                                                                    \
-    X(F16, "f16")    /* 16-bit values in storage buffers */                                        \
+#define CAPS(X)                                              \
+    X(F16, "f16")     /* 16-bit values in storage buffers */ \
     X(TEXEL, "texel") /* storage ranges readable as texel buffers of four components */
 
 enum cap_index {
@@ -38,14 +38,14 @@ struct gpu_pipeline;
 struct gpu_commands;
 
 struct gpu_limits {
-    uint64_t buffer_range;    /* bytes that one binding may span */
-    uint64_t allocation;      /* bytes of one buffer */
-    uint64_t texel_elements;  /* elements that one texel binding may span */
-    uint32_t alignment;       /* bytes, of every binding's offset */
-    uint32_t invocations;     /* of a workgroup */
-    uint32_t shared_bytes;    /* of a workgroup */
-    uint32_t groups[3];       /* of a dispatch */
-    double work;              /* operations that one submit should not exceed */
+    uint64_t buffer_range;   /* bytes that one binding may span */
+    uint64_t allocation;     /* bytes of one buffer */
+    uint64_t texel_elements; /* elements that one texel binding may span */
+    uint32_t alignment;      /* bytes, of every binding's offset */
+    uint32_t invocations;    /* of a workgroup */
+    uint32_t shared_bytes;   /* of a workgroup */
+    uint32_t groups[3];      /* of a dispatch */
+    double work;             /* operations that one submit should not exceed */
 };
 
 int gpu_list(struct vkclip_device_info *infos, size_t capacity, size_t *count);
@@ -56,9 +56,9 @@ const struct gpu_limits *gpu_limits(const struct gpu *gpu);
 uint32_t gpu_caps(const struct gpu *gpu);
 
 enum gpu_memory {
-    GPU_DEVICE,   /* the device's own */
-    GPU_UPLOAD,   /* written by the host */
-    GPU_DOWNLOAD  /* read by the host */
+    GPU_DEVICE,  /* the device's own */
+    GPU_UPLOAD,  /* written by the host */
+    GPU_DOWNLOAD /* read by the host */
 };
 
 int gpu_buffer_create(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
@@ -84,7 +84,8 @@ struct gpu_dispatch {
 };
 
 /* A pipeline for SPIR-V of `bytes` bytes with specialization constants 0 .. count - 1. Owned by the
- * gpu; the same arguments give the same pipeline. Fails with EDEVICE where the driver cannot build it. */
+ * gpu; the same arguments give the same pipeline. Fails with EDEVICE where the driver cannot build
+ * it. */
 int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
                      const uint32_t *constants, uint32_t count, struct gpu_pipeline **pipeline);
 

@@ -4,8 +4,8 @@
  * shapes and appends a node. Knows nothing of Vulkan, files or CLIP.
  *
  * Tensors are dense and never views. A MATMUL with a residual writes over that residual's memory:
- * its result has the same `storage`. Weights of MATMUL are [N,K] as torch.nn.Linear has them, on the
- * device in panels of columns (see shaders/args.h).
+ * its result has the same `storage`. Weights of MATMUL are [N,K] as torch.nn.Linear has them, on
+ * the device in panels of columns (see shaders/args.h).
  */
 #ifndef VKCLIP_GRAPH_H
 #define VKCLIP_GRAPH_H
@@ -14,7 +14,8 @@
 
 #include <stdio.h>
 
-/* Every op, with what it computes. The tables of launch rules, references and tests are built from it. */
+/* Every op, with what it computes. The tables of launch rules, references and tests are built from
+ * it. */
 #define OPS(X)                                                                                     \
     X(MATMUL)     /* x [M,K], w [N,K], bias [N] or none -> activation(x wT + bias) (+ residual) */ \
     X(ATTENTION)  /* qkv [B,T,3C] -> softmax(q kT / sqrt(d)) v [B,T,C], d = C / heads */           \
@@ -40,9 +41,9 @@ enum role { ROLE_ACTIVATION, ROLE_INPUT, ROLE_WEIGHT };
 
 /* How a weight lies in the checkpoint and on the device. */
 enum layout {
-    LAYOUT_ROWS,       /* as it is */
-    LAYOUT_PANELS,     /* [N,K] in the checkpoint, packed in panels for MATMUL */
-    LAYOUT_PANELS_KN   /* [K,N] in the checkpoint, packed in the same panels */
+    LAYOUT_ROWS,     /* as it is */
+    LAYOUT_PANELS,   /* [N,K] in the checkpoint, packed in panels for MATMUL */
+    LAYOUT_PANELS_KN /* [K,N] in the checkpoint, packed in the same panels */
 };
 
 #define GRAPH_MAX_RANK 4
@@ -82,8 +83,8 @@ void graph_init(struct graph *graph, enum type type);
 void graph_free(struct graph *graph);
 
 /* Builders return the index of the result, or -1 with graph->error set (-1 as an argument that must
- * not be absent gives the same, so that only the last call needs a check). `name` of a result may be
- * NULL: it is then called after its op and number. */
+ * not be absent gives the same, so that only the last call needs a check). `name` of a result may
+ * be NULL: it is then called after its op and number. */
 int graph_input(struct graph *graph, const char *name, enum type type, unsigned rank,
                 const uint32_t *shape);
 int graph_weight(struct graph *graph, const char *name, enum layout layout, unsigned rank,
@@ -91,7 +92,8 @@ int graph_weight(struct graph *graph, const char *name, enum layout layout, unsi
 int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
                  enum vkclip_activation activation, int residual);
 int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal);
-int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon);
+int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias,
+                    float epsilon);
 int graph_embedding(struct graph *graph, const char *name, int ids, int table, int positions);
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions);
 int graph_select(struct graph *graph, const char *name, int x, int rows);

@@ -29,8 +29,9 @@ extern const size_t kernel_count;
 bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struct graph *graph,
                  const struct node *node);
 
-/* Records a node by the first row that fits and that the driver can build; `only` (NULL: any) is the
- * row to use. `ranges` are the memory of the node's in[0..2] and out; absent ones are ignored. */
+/* Records a node by the first row that fits and that the driver can build; `only` (NULL: any) is
+ * the row to use. `ranges` are the memory of the node's in[0..2] and out; absent ones are ignored.
+ */
 int kernels_record(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
                    const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
                    const struct kernel *only);

@@ -4,8 +4,8 @@
  *
  * Inputs are called "image.patches" [B,P,3pp] (rows of pixels c, y, x of each patch, patches in
  * reading order), "text.ids" [B,T] and "text.rows" [B] (where each text ends). Results have the
- * names that vkclip_hidden_fn gives; a tower without projection has no "....projected": its embedding
- * is "....pooled".
+ * names that vkclip_hidden_fn gives; a tower without projection has no "....projected": its
+ * embedding is "....pooled".
  */
 #ifndef VKCLIP_MODEL_H
 #define VKCLIP_MODEL_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a list of nodes to something that runs: every tensor gets its place in one arena, every node its
- * kernel, and the whole is recorded once and replayed. Does not know what the nodes mean.
+ * From a list of nodes to something that runs: every tensor gets its place in one arena, every node
+ * its kernel, and the whole is recorded once and replayed. Does not know what the nodes mean.
  */
 #ifndef VKCLIP_PLAN_H
 #define VKCLIP_PLAN_H
@@ -17,16 +17,17 @@ struct plan;
  * placement can get (the most that is alive at one node). */
 int plan_measure(const struct graph *graph, uint32_t alignment, uint64_t *arena, uint64_t *least);
 
-/* Plans and records `graph`, which the plan takes over (also on error; it is left empty). Weights are
- * found by name in `weights`, which must outlive the plan. `outputs`: the tensors to be read after a
- * run; they are copied when they are computed, so that their memory is free for later ones. */
+/* Plans and records `graph`, which the plan takes over (also on error; it is left empty). Weights
+ * are found by name in `weights`, which must outlive the plan. `outputs`: the tensors to be read
+ * after a run; they are copied when they are computed, so that their memory is free for later ones.
+ */
 int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weights,
                 const int *outputs, size_t output_count, struct plan **plan);
 void plan_destroy(struct plan **plan);
 
 const struct graph *plan_graph(const struct plan *plan);
-/* Input values for the next run, from element `first` on, converted to the tensor's type. Inputs are
- * zero at first and keep their values from run to run. */
+/* Input values for the next run, from element `first` on, converted to the tensor's type. Inputs
+ * are zero at first and keep their values from run to run. */
 void plan_write(struct plan *plan, int tensor, uint64_t first, const float *values, uint64_t count);
 void plan_write_ids(struct plan *plan, int tensor, uint64_t first, const int32_t *ids,
                     uint64_t count);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * CLIP's byte-pair encoding: text to ids and back. Source: OpenAI's clip/simple_tokenizer.py, and the
- * `tokenizers` library for Hugging Face's tokenizer.json of that form. Other tokenizer types are refused.
+ * CLIP's byte-pair encoding: text to ids and back. Source: OpenAI's clip/simple_tokenizer.py, and
+ * the `tokenizers` library for Hugging Face's tokenizer.json of that form. Other tokenizer types
+ * are refused.
  */
 #ifndef VKCLIP_TOKENIZER_H
 #define VKCLIP_TOKENIZER_H
@@ -11,7 +12,8 @@
 struct tokenizer;
 
 enum tokenizer_rules {
-    TOKENIZER_BY_FILE, /* OpenAI's list of merges follows OpenAI's rules, other files Hugging Face's */
+    TOKENIZER_BY_FILE, /* OpenAI's list of merges follows OpenAI's rules, other files Hugging Face's
+                        */
     TOKENIZER_OPENAI,  /* ftfy's plain steps, HTML unescaping, full lower case; padded with 0 */
     TOKENIZER_HF       /* as tokenizer.json says; padded as tokenizer_config.json says */
 };
@@ -22,14 +24,15 @@ int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenize
 void tokenizer_close(struct tokenizer **tokenizer);
 
 /* Ids with start and end of text. *count is the number of all of them; the first `capacity` are
- * written. Only errors: out of memory, and EINVALID for a text of 256 MiB. May be called from several
- * threads. */
-int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length, int32_t *ids,
-                     size_t capacity, size_t *count);
+ * written. Only errors: out of memory, and EINVALID for a text of 256 MiB. May be called from
+ * several threads. */
+int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
+                     int32_t *ids, size_t capacity, size_t *count);
 
-/* UTF-8 of ids, a new string (the reference's decode: bytes joined, invalid UTF-8 to U+FFFD, "</w>" to
- * a space). Ids outside the vocabulary: EINVALID. */
-int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count, char **text);
+/* UTF-8 of ids, a new string (the reference's decode: bytes joined, invalid UTF-8 to U+FFFD, "</w>"
+ * to a space). Ids outside the vocabulary: EINVALID. */
+int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
+                     char **text);
 
 int32_t tokenizer_start(const struct tokenizer *tokenizer);
 int32_t tokenizer_end(const struct tokenizer *tokenizer);

@@ -37,7 +37,8 @@ struct util_map {
 };
 int util_map_file(const char *path, struct util_map *map);
 void util_unmap_file(struct util_map *map);
-/* The pages of [data, data + size) are not needed again soon: keeps a reader of a large file small. */
+/* The pages of [data, data + size) are not needed again soon: keeps a reader of a large file small.
+ */
 void util_map_forget(const void *data, size_t size);
 
 /* Reads a whole file of at most `limit` bytes into new memory, with a NUL behind the last byte. */
@@ -58,8 +59,9 @@ bool util_is_file(const char *path);
 int util_list_folder(const char *path, char ***names, size_t *count);
 void util_free_names(char ***names, size_t count);
 
-/* Where caches go: `named`, else the environment's VKCLIP_CACHE_DIR, else vkclip's own in the user's
- * cache folder. Created when absent; a new string; NULL where there is none to write to, or it is "". */
+/* Where caches go: `named`, else the environment's VKCLIP_CACHE_DIR, else vkclip's own in the
+ * user's cache folder. Created when absent; a new string; NULL where there is none to write to, or
+ * it is "". */
 char *util_cache_dir(const char *named);
 
 #endif
