@@ -177,6 +177,9 @@ struct vkclip_tower_info {
 struct vkclip_model_info {
     enum vkclip_family family;
     struct vkclip_tower_info image, text;
+    /* Bottlenecks of a ModifiedResNet's four stages, its width being the stem's and its heads those
+     * of the attention pool; all 0 for a ViT. */
+    uint32_t stages[4];
     uint32_t image_size, patch_size; /* pixels, square */
     uint32_t context;                /* T */
     uint32_t vocabulary;             /* rows of the token table */
@@ -259,7 +262,8 @@ VKCLIP_API int vkclip_preprocess(const struct vkclip_model *model, const struct 
 /* Receives one intermediate tensor of `items` consecutive items, the first of which is number
  * `first`: fp32, shape [items, shape[1], ...], shape[0] = items. Names: vision.patch_embed,
  * vision.embeddings, vision.hidden.I (0: input of the first block; I: output of block I),
- * vision.pooled, vision.projected, vision.normalized; text.hidden.I, text.final_norm, text.pooled,
+ * vision.pooled, vision.projected, vision.normalized; of a ModifiedResNet vision.stem,
+ * vision.layerL.I [items,C,H,W], vision.projected, vision.normalized; text.hidden.I, text.final_norm, text.pooled,
  * text.projected, text.normalized. Return nonzero to stop; the call then fails with EINVALID. */
 typedef int vkclip_hidden_fn(void *user, const char *name, const float *data, const size_t *shape,
                              size_t rank, size_t first, size_t items);

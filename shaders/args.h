@@ -25,6 +25,23 @@ struct matmul_args {
     uint first; /* row that this dispatch begins with */
 };
 
+struct conv_args { /* begins as matmul_args: k = 9 c */
+    uint m, n, k;
+    uint first;
+    uint h, w, out_h, out_w;
+    uint stride;
+};
+
+struct avgpool_args {
+    uint out_h, out_w, c;
+    uint h, w;
+    uint size, count; /* count: of elements of the result */
+};
+
+struct meantoken_args {
+    uint b, p, c;
+};
+
 struct attention_args {
     uint t, c; /* tokens, channels of all heads */
     float scale;

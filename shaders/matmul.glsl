@@ -5,14 +5,18 @@
  *     vec4 load_w(uint at)              four columns of w at element 4 * at
  *     vec4 load_x(uint row, uint k4)    x[row][4 * k4 ..]
  *     float load_x1(uint row, uint k)   x[row][k], for K that is no multiple of four
- * and includes this file. The epilogue adds bias, activates, and adds to the residual in `y`.
+ * and includes this file. CONV gives a ROW and row_of(uint) in place of the row's number.
+ * The epilogue adds bias, activates, adds to the residual in `y`, and applies ReLU.
  */
+#ifndef ROW
+#define ROW uint
+#define row_of(row) (row)
+#endif
 layout(constant_id = 3) const uint ROWS = 4;
 layout(constant_id = 4) const uint ACTIVATION = 0;
 layout(constant_id = 5) const bool BIAS = false;
 layout(constant_id = 6) const bool RESIDUAL = false;
-
-layout(push_constant) uniform Args { matmul_args args; };
+layout(constant_id = 7) const bool RELU = false;
 
 #include "activation.glsl"
 
@@ -25,10 +29,10 @@ void main()
     /* in units of four columns */
     uint w_at = (column / PANEL) * args.k * (PANEL / 4) + (column % PANEL) / 4;
 
-    uint row[ROWS]; /* rows past M repeat the last one */
+    ROW row[ROWS]; /* rows past M repeat the last one */
     vec4 sum[ROWS];
     for (uint i = 0; i < ROWS; i++) {
-        row[i] = min(first + i, args.m - 1);
+        row[i] = row_of(min(first + i, args.m - 1));
         sum[i] = vec4(0.0);
     }
     uint k4 = 0;
@@ -64,7 +68,7 @@ void main()
             float value = activate(ACTIVATION, sum[i][j] + add);
             if (RESIDUAL)
                 value += float(y[at]);
-            y[at] = XTYPE(value);
+            y[at] = XTYPE(RELU ? max(value, 0.0) : value);
         }
     }
 }

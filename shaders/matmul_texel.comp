@@ -12,6 +12,8 @@ layout(set = 1, binding = 1) uniform textureBuffer w_texels;
 layout(set = 0, binding = 2) readonly buffer Bias { WTYPE bias[]; };
 layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
+layout(push_constant) uniform Args { matmul_args args; };
+
 #define load_w(at) texelFetch(w_texels, int(at))
 #define load_x(row, k4) texelFetch(x_texels, int((row) * (args.k / 4) + (k4)))
 #define load_x1(row, k) 0.0

@@ -130,7 +130,9 @@ static const char *family_name(enum vkclip_family family)
 
 static const char *activation_name(enum vkclip_activation activation)
 {
-    return activation == VKCLIP_ACTIVATION_GELU ? "gelu" : "quick_gelu";
+    return activation == VKCLIP_ACTIVATION_GELU         ? "gelu"
+           : activation == VKCLIP_ACTIVATION_QUICK_GELU ? "quick_gelu"
+                                                        : "relu";
 }
 
 static const char *precision_name(enum vkclip_precision precision)
@@ -162,6 +164,9 @@ static bool print_info_json(const struct cli *cli)
     SET("family", json_string(family_name(info->family)));
     SET("image", tower_json(&info->image));
     SET("text", tower_json(&info->text));
+    if (info->stages[0])
+        SET("stages", json_pack("[iiii]", (int)info->stages[0], (int)info->stages[1],
+                                (int)info->stages[2], (int)info->stages[3]));
     SET_NUMBER(image_size);
     SET_NUMBER(patch_size);
     SET_NUMBER(context);
@@ -200,8 +205,15 @@ static void print_info(const struct cli *cli)
 {
     const struct vkclip_model_info *info = &cli->info;
     printf("%-12s %s\n", "family", family_name(info->family));
-    print_tower("image tower", &info->image);
-    if (info->image.width)
+    if (info->stages[0])
+        printf("%-12s ModifiedResNet of width %u, %u+%u+%u+%u bottlenecks, %u heads over %u "
+               "positions\n%-12s %ux%u pixels\n",
+               "image tower", info->image.width, info->stages[0], info->stages[1], info->stages[2],
+               info->stages[3], info->image.heads, info->image.positions, "", info->image_size,
+               info->image_size);
+    else
+        print_tower("image tower", &info->image);
+    if (info->image.width && !info->stages[0])
         printf("%-12s %ux%u pixels in patches of %ux%u\n", "", info->image_size, info->image_size,
                info->patch_size, info->patch_size);
     print_tower("text tower", &info->text);

@@ -246,10 +246,7 @@ static int read_openai(const struct weights *weights, enum vkclip_activation act
         config->text_embed_dim = dimension(weights, "text_projection", 1);
     }
     if (has_prefix(weights, "visual.layer1.")) {
-        util_log(VKCLIP_LOG_WARNING,
-                 "%s: the image tower is a ModifiedResNet, which is not supported yet: only texts "
-                 "can be encoded",
-                 path);
+        config_resnet_read(weights, config);
     } else if (has_prefix(weights, "visual.")) {
         uint32_t positions = dimension(weights, "visual.positional_embedding", 0);
         tower_from_shapes(weights, "visual.transformer.resblocks.", image);
@@ -271,7 +268,7 @@ static int read_openai(const struct weights *weights, enum vkclip_activation act
             path, image->width, text->width, openai ? ", or name the activation" : "");
     image->activation = text->activation = openai ? VKCLIP_ACTIVATION_QUICK_GELU : activation;
     util_log(VKCLIP_LOG_INFO, "%s: no configuration beside it: OpenAI's rule, heads of %u and %s",
-             path, image->present ? image->width / image->heads : 64,
+             path, image->present && !config->stages[0] ? image->width / image->heads : 64,
              openai ? "QuickGELU" : "the activation asked for");
     return VKCLIP_OK;
 }
@@ -311,7 +308,10 @@ static int check_sizes(const char *path, const struct config *config)
         error = error ? error : check_size(path, "text", "vocabulary", config->vocabulary, 1 << 24);
     }
     if (config->image.present && !error) {
-        error = check_tower(path, "image", &config->image, config->image_embed_dim);
+        struct config_tower tower = config->image;
+        if (config->stages[0]) /* its heads are those of the attention pool */
+            tower.width = config_resnet_channels(config);
+        error = check_tower(path, "image", &tower, config->image_embed_dim);
         error = error ? error : check_size(path, "image", "image size", config->image_size, 4096);
         error = error ? error : check_size(path, "image", "patch size", config->patch_size, 4096);
         if (!error && config->image_size % config->patch_size)
@@ -564,7 +564,10 @@ static int check_weights(const struct weights *weights, const struct config *con
                                  "visual.",
                                  config->image_embed_dim};
     int error = config->text.present ? check_tensors(weights, &text) : VKCLIP_OK;
-    return error || !config->image.present ? error : check_tensors(weights, &image);
+    if (error || !config->image.present)
+        return error;
+    return config->stages[0] ? config_resnet_check(weights, config)
+                             : check_tensors(weights, &image);
 }
 
 int config_open(const char *path, const struct vkclip_model_params *params, struct config *config,

@@ -21,7 +21,8 @@ struct config_tower {
 struct config {
     enum vkclip_family family;
     struct config_tower image, text;
-    uint32_t image_size, patch_size;
+    uint32_t image_size, patch_size; /* a ModifiedResNet makes one pixel of 32 */
+    uint32_t stages[4]; /* ModifiedResNet: bottlenecks of each stage; all 0: the tower is a ViT */
     uint32_t context, vocabulary;
     uint32_t image_embed_dim, text_embed_dim; /* D; the width where there is no projection */
     int32_t eos_token_id; /* end of text is the first of these; -1: argmax of the ids */
@@ -38,5 +39,11 @@ struct config {
 int config_open(const char *path, const struct vkclip_model_params *params, struct config *config,
                 struct weights **weights);
 void config_close(struct config *config);
+
+/* ModifiedResNet (config_resnet.c): channels of its last stage; sizes by the shapes of its tensors;
+ * every tensor's shape checked. `image.width` is that of the stem. */
+uint32_t config_resnet_channels(const struct config *config);
+void config_resnet_read(const struct weights *weights, struct config *config);
+int config_resnet_check(const struct weights *weights, const struct config *config);
 
 #endif

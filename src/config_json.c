@@ -400,6 +400,31 @@ static uint32_t get_image_size(struct source *source, const char *key, uint32_t 
     return source->error ? fallback : (uint32_t)height;
 }
 
+static void read_resnet(struct source *source, json_t *layers, uint32_t head_width,
+                        struct config *config)
+{
+    struct config_tower *tower = &config->image;
+    for (size_t i = 0; i < UTIL_COUNT(config->stages); i++) {
+        json_int_t blocks = json_integer_value(json_array_get(layers, i));
+        if (json_array_size(layers) != UTIL_COUNT(config->stages) || blocks < 1 || blocks > 256) {
+            wrong(source, "layers", layers, "four numbers of blocks");
+            return;
+        }
+        config->stages[i] = (uint32_t)blocks;
+        tower->layers += (uint32_t)blocks;
+    }
+    tower->epsilon = 1e-5f;
+    tower->mlp = config_resnet_channels(config);
+    tower->heads = tower->mlp / head_width;
+    config->patch_size = 32;
+    config->image_size = get_image_size(source, "image_size", 224);
+    if (!source->error && tower->mlp % head_width)
+        source->error = util_fail(VKCLIP_EFORMAT,
+                                  "%s: model_cfg.vision_cfg: %u channels are not a "
+                                  "multiple of head_width %u",
+                                  source->path, tower->mlp, head_width);
+}
+
 static void read_openclip_image(struct source *source, struct config *config)
 {
     static const struct known keys[] = {
@@ -411,19 +436,16 @@ static void read_openclip_image(struct source *source, struct config *config)
         {"attn_pooler_heads", NULL},
     };
     struct config_tower *tower = &config->image;
-    if (json_is_array(get(source, "layers"))) {
-        util_log(
-            VKCLIP_LOG_WARNING,
-            "%s: the image tower is a ModifiedResNet (vision_cfg.layers is a list), which is not "
-            "supported yet: only texts can be encoded",
-            source->path);
-        return;
-    }
+    json_t *layers = get(source, "layers");
     check_known(source, keys, UTIL_COUNT(keys));
     uint32_t head_width = get_size(source, "head_width", 64);
     tower->present = true;
     tower->projection = true;
-    tower->width = get_size(source, "width", 768);
+    tower->width = get_size(source, "width", json_is_array(layers) ? 64 : 768);
+    if (json_is_array(layers)) { /* the blocks of a ModifiedResNet's stages */
+        read_resnet(source, layers, head_width, config);
+        return;
+    }
     tower->layers = get_size(source, "layers", 12);
     tower->heads = tower->width / head_width;
     tower->mlp = get_mlp(source, tower->width);

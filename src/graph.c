@@ -206,6 +206,62 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
     return result;
 }
 
+void graph_fold(struct graph *graph, int weight, const char *norm)
+{
+    if (weight >= 0)
+        snprintf(graph->tensors[weight].norm, sizeof(graph->tensors[weight].norm), "%s", norm);
+}
+
+void graph_rename(struct graph *graph, int result, const char *name)
+{
+    if (result >= 0)
+        snprintf(graph->tensors[result].name, sizeof(graph->tensors[result].name), "%s", name);
+}
+
+void graph_relu(struct graph *graph, int result)
+{
+    if (result >= 0 && graph->nodes[graph->node_count - 1].out == result)
+        graph->nodes[graph->node_count - 1].relu = true;
+}
+
+int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, uint32_t stride)
+{
+    if (graph->error || !has_rank(graph, x, 4) || !has_rank(graph, w, 3) || stride < 1 ||
+        graph->tensors[w].layout != LAYOUT_CONV || graph->tensors[w].shape[1] != 9 ||
+        graph->tensors[w].shape[2] != graph->tensors[x].shape[3] ||
+        !is_vector(graph, bias, graph->tensors[w].shape[0]))
+        return shape_error(graph, OP_CONV, name, "x [B,H,W,C], w [N,9,C], bias [N]");
+    const uint32_t *s = graph->tensors[x].shape;
+    uint32_t shape[] = {s[0], (s[1] - 1) / stride + 1, (s[2] - 1) / stride + 1,
+                        graph->tensors[w].shape[0]};
+    struct node node = {.op = OP_CONV, .in = {x, w, bias}, .stride = stride};
+    return add_node(graph, name, node, 4, shape);
+}
+
+int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size)
+{
+    if (graph->error || !has_rank(graph, x, 4) || size < 1 || graph->tensors[x].shape[1] < size ||
+        graph->tensors[x].shape[2] < size)
+        return shape_error(graph, OP_AVGPOOL, name, "x [B,H,W,C] of at least s x s pixels");
+    const uint32_t *s = graph->tensors[x].shape;
+    uint32_t shape[] = {s[0], s[1] / size, s[2] / size, s[3]};
+    struct node node = {.op = OP_AVGPOOL, .in = {x, -1, -1}, .stride = size};
+    return add_node(graph, name, node, 4, shape);
+}
+
+int graph_meantoken(struct graph *graph, const char *name, int x, int positions)
+{
+    const struct tensor *tensor = &graph->tensors[graph->error || x < 0 ? 0 : x];
+    uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(tensor);
+    uint32_t p = c ? tensor_rows(tensor) / tensor->shape[0] : 0;
+    if (!c || tensor->rank < 3 || !has_rank(graph, positions, 2) ||
+        graph->tensors[positions].shape[0] != p + 1 || graph->tensors[positions].shape[1] != c)
+        return shape_error(graph, OP_MEANTOKEN, name, "x [B,..,C] of P rows, positions [P+1,C]");
+    uint32_t shape[] = {tensor->shape[0], p + 1, c};
+    struct node node = {.op = OP_MEANTOKEN, .in = {x, positions, -1}};
+    return add_node(graph, name, node, 3, shape);
+}
+
 int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal)
 {
     if (graph->error || !has_rank(graph, qkv, 3) || !heads ||
@@ -279,6 +335,8 @@ double node_work(const struct graph *graph, const struct node *node)
     double elements = (double)tensor_elements(out);
     if (node->op == OP_MATMUL)
         return 2 * elements * tensor_columns(&graph->tensors[node->in[0]]);
+    if (node->op == OP_CONV)
+        return 2 * elements * 9 * tensor_columns(&graph->tensors[node->in[0]]);
     if (node->op == OP_ATTENTION)
         return 4 * elements * out->shape[1];
     return 8 * elements;
@@ -309,6 +367,10 @@ void graph_dump(const struct graph *graph, FILE *file)
                     node->activation == VKCLIP_ACTIVATION_GELU ? "gelu" : "quick_gelu");
         if (node->heads)
             fprintf(file, " heads=%u%s", node->heads, node->causal ? " causal" : "");
+        if (node->stride)
+            fprintf(file, " stride=%u", node->stride);
+        if (node->relu)
+            fprintf(file, " relu");
         if (node->residual)
             fprintf(file, " += %s", graph->tensors[graph->tensors[node->out].storage].name);
         fprintf(file, "\n");

@@ -18,10 +18,13 @@
  * it. */
 #define OPS(X)                                                                                     \
     X(MATMUL)     /* x [M,K], w [N,K], bias [N] or none -> activation(x wT + bias) (+ residual) */ \
+    X(CONV)       /* x [B,H,W,C], w [N,3,3,C], bias [N] -> 3x3, padded by 1, [B,H/s,W/s,N] */      \
+    X(AVGPOOL)    /* x [B,H,W,C] -> means of s x s pixels [B,H/s,W/s,C] */                         \
     X(ATTENTION)  /* qkv [B,T,3C] -> softmax(q kT / sqrt(d)) v [B,T,C], d = C / heads */           \
     X(LAYERNORM)  /* x [..,C], gain [C], bias [C] -> [..,C] */                                     \
     X(EMBEDDING)  /* ids [B,T], table [V,C], positions [T,C] -> table[ids] + positions [B,T,C] */  \
     X(CLASSTOKEN) /* x [B,P,C], token [C], positions [P+1,C] -> token, then x; + positions */      \
+    X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> their mean, then x; + positions */ \
     X(SELECT)     /* x [B,T,C], rows [B] or none (row 0) -> [B,C] */                               \
     X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */
 
@@ -41,9 +44,10 @@ enum role { ROLE_ACTIVATION, ROLE_INPUT, ROLE_WEIGHT };
 
 /* How a weight lies in the checkpoint and on the device. */
 enum layout {
-    LAYOUT_ROWS,     /* as it is */
-    LAYOUT_PANELS,   /* [N,K] in the checkpoint, packed in panels for MATMUL */
-    LAYOUT_PANELS_KN /* [K,N] in the checkpoint, packed in the same panels */
+    LAYOUT_ROWS,      /* as it is */
+    LAYOUT_PANELS,    /* [N,K] in the checkpoint, packed in panels for MATMUL */
+    LAYOUT_PANELS_KN, /* [K,N] in the checkpoint, packed in the same panels */
+    LAYOUT_CONV       /* [N,C,3,3] in the checkpoint, packed as [N,K] with K = (y, x, c) */
 };
 
 #define GRAPH_MAX_RANK 4
@@ -55,7 +59,8 @@ struct tensor {
     enum layout layout;
     unsigned rank;
     uint32_t shape[GRAPH_MAX_RANK];
-    int storage; /* the tensor whose memory this is: itself, or the residual it was added to */
+    int storage;   /* the tensor whose memory this is: itself, or the residual it was added to */
+    char norm[64]; /* weights: the batch norm folded into them, "" for none */
 };
 
 #define NODE_INPUTS 3
@@ -66,6 +71,8 @@ struct node {
     int out;
     enum vkclip_activation activation; /* MATMUL; AUTO: none */
     bool residual;                     /* MATMUL: `out` holds it and is added to */
+    bool relu;                         /* MATMUL, CONV: after the residual */
+    uint32_t stride;                   /* CONV, AVGPOOL */
     bool causal;                       /* ATTENTION */
     uint32_t heads;                    /* ATTENTION */
     float epsilon;                     /* LAYERNORM */
@@ -91,6 +98,16 @@ int graph_weight(struct graph *graph, const char *name, enum layout layout, unsi
                  const uint32_t *shape);
 int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
                  enum vkclip_activation activation, int residual);
+/* Batch norm `norm` folded into a weight: w * gain / deviation, and its bias into a vector of the
+ * norm's own name + ".bias". */
+void graph_fold(struct graph *graph, int weight, const char *norm);
+/* Another name for a result. */
+void graph_rename(struct graph *graph, int result, const char *name);
+/* The last result with everything below zero made zero. */
+void graph_relu(struct graph *graph, int result);
+int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, uint32_t stride);
+int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size);
+int graph_meantoken(struct graph *graph, const char *name, int x, int positions);
 int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal);
 int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias,
                     float epsilon);

@@ -45,7 +45,7 @@ static uint32_t divide_up(uint64_t a, uint32_t b)
 uint64_t kernels_tensor_bytes(const struct tensor *tensor)
 {
     uint64_t elements = tensor_elements(tensor);
-    if (tensor->layout != LAYOUT_ROWS) {
+    if (tensor->layout != LAYOUT_ROWS) { /* N is the first dimension but for [K,N] */
         uint32_t n = tensor->shape[tensor->layout == LAYOUT_PANELS_KN ? 1 : 0];
         elements = elements / n * divide_up(n, PANEL) * PANEL;
     }
@@ -81,7 +81,7 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
             return false;
     if (!is_texel(kernel))
         return true;
-    if (node->op == OP_MATMUL)
+    if (node->op == OP_MATMUL || node->op == OP_CONV)
         return tensor_columns(x) % 4 == 0 && fits_texels(gpu, x) &&
                fits_texels(gpu, &tensors[node->in[1]]);
     return tensor_columns(x) / 3 / node->heads % 4 == 0 && fits_texels(gpu, x); /* ATTENTION */
@@ -155,33 +155,72 @@ static uint32_t steps_at_once(const struct launch *l, uint32_t count)
     return steps < 1 ? 1 : steps > count ? count : (uint32_t)steps;
 }
 
-static int launch_MATMUL(struct launch *l)
+/* The tiled loop of MATMUL and CONV over [M,K] and [K,N]. */
+static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_bytes)
 {
-    struct matmul_args args = {tensor_rows(l->out), tensor_columns(l->out),
-                               tensor_columns(l->in[0]), 0};
     bool texel = is_texel(l->kernel);
     /* Rows an invocation computes: many share each load of w, as long as there are that many. */
     uint32_t rows = texel ? 16 : 8, height = 8;
-    while (rows > 1 && rows / 2 >= args.m)
+    while (rows > 1 && rows / 2 >= args->m)
         rows /= 2;
-    if (args.m <= rows)
+    if (args->m <= rows)
         height = 1;
     set_workgroup(l, PANEL / 4, height);
     add_constant(l, rows);
     add_constant(l, l->node->activation);
     add_constant(l, l->in[2] != NULL);
     add_constant(l, l->node->residual);
+    add_constant(l, l->node->relu);
     if (texel)
         l->dispatch.texel[0] = l->dispatch.texel[1] = texel_format(l->kernel->x);
-    uint32_t groups = divide_up(args.m, rows * height), step = steps_at_once(l, groups);
+    uint32_t groups = divide_up(args->m, rows * height), step = steps_at_once(l, groups);
     l->dispatch.work *= (double)step / groups;
     int error = VKCLIP_OK;
     for (uint32_t first = 0; first < groups && !error; first += step) {
-        args.first = first * rows * height;
-        set_args(l, &args, sizeof(args));
-        error = emit(l, divide_up(args.n, PANEL), step < groups - first ? step : groups - first, 1);
+        args->first = first * rows * height;
+        set_args(l, args, arg_bytes);
+        error =
+            emit(l, divide_up(args->n, PANEL), step < groups - first ? step : groups - first, 1);
     }
     return error;
+}
+
+static int launch_MATMUL(struct launch *l)
+{
+    struct conv_args args = {
+        .m = tensor_rows(l->out), .n = tensor_columns(l->out), .k = tensor_columns(l->in[0])};
+    return launch_tiles(l, &args, sizeof(struct matmul_args));
+}
+
+static int launch_CONV(struct launch *l)
+{
+    const uint32_t *x = l->in[0]->shape, *y = l->out->shape; /* [B,H,W,C] */
+    struct conv_args args = {.m = tensor_rows(l->out),
+                             .n = y[3],
+                             .k = 9 * x[3],
+                             .h = x[1],
+                             .w = x[2],
+                             .out_h = y[1],
+                             .out_w = y[2],
+                             .stride = l->node->stride};
+    return launch_tiles(l, &args, sizeof(args));
+}
+
+static int launch_AVGPOOL(struct launch *l)
+{
+    const uint32_t *x = l->in[0]->shape, *y = l->out->shape; /* [B,H,W,C] */
+    uint32_t count = (uint32_t)tensor_elements(l->out);
+    struct avgpool_args args = {y[1], y[2], y[3], x[1], x[2], l->node->stride, count};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, count);
+}
+
+static int launch_MEANTOKEN(struct launch *l)
+{
+    const uint32_t *y = l->out->shape; /* [B,P+1,C] */
+    struct meantoken_args args = {y[0], y[1] - 1, y[2]};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, (uint64_t)args.b * args.c);
 }
 
 static int launch_ATTENTION(struct launch *l)

@@ -87,16 +87,14 @@ static int finish(struct graph *graph)
     return error;
 }
 
-int model_image_graph(const struct config *config, enum type type, uint32_t batch,
-                      struct graph *graph)
+static void vit(const struct config *config, uint32_t batch, struct graph *graph)
 {
     const struct config_tower *tower = &config->image;
     const uint32_t side = config->image_size / config->patch_size, width = tower->width;
     const uint32_t pixels = 3 * config->patch_size * config->patch_size;
     const uint32_t input[] = {batch, side * side, pixels}, conv[] = {width, pixels};
     const uint32_t positions[] = {side * side + 1, width};
-    graph_init(graph, type);
-    int x = graph_input(graph, "image.patches", type, 3, input);
+    int x = graph_input(graph, "image", graph->type, 3, input);
     int w = graph_weight(graph, "visual.conv1.weight", LAYOUT_PANELS, 2, conv);
     /* patches do not overlap, so their convolution is a matmul */
     x = graph_matmul(graph, "vision.patch_embed", x, w, -1, VKCLIP_ACTIVATION_AUTO, -1);
@@ -108,6 +106,100 @@ int model_image_graph(const struct config *config, enum type type, uint32_t batc
     x = graph_select(graph, NULL, x, -1);
     x = layernorm(graph, "vision.pooled", "visual.", "ln_post", x, tower);
     embed(graph, "vision", "visual.proj", x, tower, config->image_embed_dim);
+}
+
+/* ---- ModifiedResNet ----------------------------------------------------------------------------
+ */
+
+/* "PREFIXconvN" with "PREFIXbnN" folded in; downsample is numbered 0 and 1. `size` 1 or 3. */
+static int conv(struct graph *graph, const char *prefix, const char *name, const char *norm, int x,
+                const uint32_t shape[2], uint32_t size, uint32_t stride, int residual)
+{
+    char weight[64], folded[64], bias_name[80];
+    snprintf(weight, sizeof(weight), "%s%s.weight", prefix, name);
+    snprintf(folded, sizeof(folded), "%s%s", prefix, norm);
+    snprintf(bias_name, sizeof(bias_name), "%s.bias", folded);
+    const uint32_t taps[] = {shape[0], 9, shape[1]};
+    int w = size == 1 ? graph_weight(graph, weight, LAYOUT_PANELS, 2, shape)
+                      : graph_weight(graph, weight, LAYOUT_CONV, 3, taps);
+    int bias = vector(graph, shape[0], bias_name);
+    graph_fold(graph, w, folded);
+    graph_fold(graph, bias, folded);
+    return size == 1 ? graph_matmul(graph, NULL, x, w, bias, VKCLIP_ACTIVATION_AUTO, residual)
+                     : graph_conv(graph, NULL, x, w, bias, stride);
+}
+
+static int relu(struct graph *graph, int x)
+{
+    graph_relu(graph, x);
+    return x;
+}
+
+/* clip/model.py, Bottleneck: the stride is an average pool behind the second convolution. */
+static int bottleneck(struct graph *graph, const char *prefix, int x, uint32_t in, uint32_t planes,
+                      uint32_t stride, bool downsample)
+{
+    const uint32_t first[] = {planes, in}, second[] = {planes, planes},
+                   last[] = {4 * planes, planes}, down[] = {4 * planes, in};
+    int identity = x;
+    int y = relu(graph, conv(graph, prefix, "conv1", "bn1", x, first, 1, 1, -1));
+    y = relu(graph, conv(graph, prefix, "conv2", "bn2", y, second, 3, 1, -1));
+    if (stride > 1)
+        y = graph_avgpool(graph, NULL, y, stride);
+    if (downsample) {
+        if (stride > 1)
+            identity = graph_avgpool(graph, NULL, identity, stride);
+        identity = conv(graph, prefix, "downsample.0", "downsample.1", identity, down, 1, 1, -1);
+    }
+    return relu(graph, conv(graph, prefix, "conv3", "bn3", y, last, 1, 1, identity));
+}
+
+/* clip/model.py, AttentionPool2d: attention of the mean over all pixels; only its row is kept. */
+static void attention_pool(const struct config *config, struct graph *graph, int x)
+{
+    const uint32_t side = config->image_size / 32, channels = config_resnet_channels(config);
+    const uint32_t positions[] = {side * side + 1, channels}, qkv[] = {3 * channels, channels},
+                   out[] = {config->image_embed_dim, channels};
+    int position =
+        graph_weight(graph, "visual.attnpool.positional_embedding", LAYOUT_ROWS, 2, positions);
+    x = graph_meantoken(graph, NULL, x, position);
+    x = linear(graph, NULL, "visual.attnpool.", "in_proj", x, qkv, VKCLIP_ACTIVATION_AUTO, -1);
+    x = graph_attention(graph, NULL, x, config->image.heads, false);
+    x = graph_select(graph, NULL, x, -1);
+    x = linear(graph, "vision.projected", "visual.attnpool.", "c_proj", x, out,
+               VKCLIP_ACTIVATION_AUTO, -1);
+    graph_normalize(graph, "vision.normalized", x);
+}
+
+static void resnet(const struct config *config, uint32_t batch, struct graph *graph)
+{
+    const uint32_t size = config->image_size, width = config->image.width, half = width / 2;
+    const uint32_t input[] = {batch, size, size, 4}, stem1[] = {half, 4}, stem2[] = {half, half},
+                   stem3[] = {width, half};
+    int x = graph_input(graph, "image", graph->type, 4, input);
+    x = relu(graph, conv(graph, "visual.", "conv1", "bn1", x, stem1, 3, 2, -1));
+    x = relu(graph, conv(graph, "visual.", "conv2", "bn2", x, stem2, 3, 1, -1));
+    x = relu(graph, conv(graph, "visual.", "conv3", "bn3", x, stem3, 3, 1, -1));
+    x = graph_avgpool(graph, "vision.stem", x, 2);
+    uint32_t in = width;
+    for (uint32_t stage = 0; stage < 4; stage++)
+        for (uint32_t i = 0; i < config->stages[stage]; i++) {
+            const uint32_t planes = width << stage;
+            char prefix[64], result[64];
+            snprintf(prefix, sizeof(prefix), "visual.layer%u.%u.", stage + 1, i);
+            snprintf(result, sizeof(result), "vision.layer%u.%u", stage + 1, i);
+            x = bottleneck(graph, prefix, x, in, planes, stage && !i ? 2 : 1, !i);
+            graph_rename(graph, x, result);
+            in = 4 * planes;
+        }
+    attention_pool(config, graph, x);
+}
+
+int model_image_graph(const struct config *config, enum type type, uint32_t batch,
+                      struct graph *graph)
+{
+    graph_init(graph, type);
+    (config->stages[0] ? resnet : vit)(config, batch, graph);
     return finish(graph);
 }
 
@@ -131,7 +223,12 @@ int model_text_graph(const struct config *config, enum type type, uint32_t batch
     return finish(graph);
 }
 
-void model_patches(const struct config *config, const float *pixels, float *patches)
+size_t model_image_floats(const struct config *config)
+{
+    return (size_t)(config->stages[0] ? 4 : 3) * config->image_size * config->image_size;
+}
+
+static void write_patches(const struct config *config, const float *pixels, float *patches)
 {
     const uint32_t size = config->image_size, patch = config->patch_size;
     for (uint32_t top = 0; top < size; top += patch)
@@ -142,6 +239,18 @@ void model_patches(const struct config *config, const float *pixels, float *patc
                     memcpy(patches, &pixels[row * size + left], patch * sizeof(*patches));
                     patches += patch;
                 }
+}
+
+void model_image_input(const struct config *config, const float *pixels, float *input)
+{
+    const size_t plane = (size_t)config->image_size * config->image_size;
+    if (!config->stages[0]) {
+        write_patches(config, pixels, input);
+        return;
+    }
+    for (size_t i = 0; i < plane; i++)
+        for (size_t channel = 0; channel < 4; channel++)
+            input[4 * i + channel] = channel < 3 ? pixels[channel * plane + i] : 0;
 }
 
 int32_t model_end_of_text(const struct config *config, const int32_t *ids)

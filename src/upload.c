@@ -93,7 +93,8 @@ static int upload_rows(const struct weights *weights, const struct placed *place
     int error = VKCLIP_OK;
     for (uint64_t row = 0; row < rows && !error; row += step) {
         uint64_t count = rows - row < step ? rows - row : step;
-        error = weights_read(weights, placed->tensor.name, row, count, values);
+        error = weights_read_folded(weights, placed->tensor.name, placed->tensor.norm, row, count,
+                                    values);
         void *to = error ? NULL
                          : window_at(window, target, placed->offset + row * length * size,
                                      count * length * size, &error);
@@ -103,26 +104,41 @@ static int upload_rows(const struct weights *weights, const struct placed *place
     return error;
 }
 
+/* Input channels of a convolution in the checkpoint; on the device there may be more, of zeros. */
+static uint32_t conv_channels(const struct weights *weights, const struct tensor *tensor)
+{
+    uint64_t shape[TENSOR_MAX_RANK] = {0};
+    unsigned rank = 0;
+    weights_shape(weights, tensor->name, shape, &rank);
+    return (uint32_t)shape[1];
+}
+
 /* A matrix into panels of columns: [N,K] panel by panel, [K,N] as a whole. */
 static int upload_panels(const struct weights *weights, const struct placed *placed,
                          struct gpu_buffer *target, struct window *window, float *values,
                          bool *finite)
 {
-    bool kn = placed->tensor.layout == LAYOUT_PANELS_KN;
-    uint32_t n = placed->tensor.shape[kn ? 1 : 0], k = placed->tensor.shape[kn ? 0 : 1];
+    const struct tensor *tensor = &placed->tensor;
+    bool kn = tensor->layout == LAYOUT_PANELS_KN, conv = tensor->layout == LAYOUT_CONV;
+    uint32_t n = tensor->shape[kn ? 1 : 0], k = (uint32_t)(tensor_elements(tensor) / n);
+    uint32_t channels = conv ? conv_channels(weights, tensor) : 0, padded = conv ? k / 9 : 0;
+    uint32_t length = conv ? 9 * channels : k; /* of a row in the checkpoint */
     uint64_t size = type_size(placed->tensor.type);
     int error = kn ? weights_read(weights, placed->tensor.name, 0, k, values) : VKCLIP_OK;
     for (uint32_t first = 0; first < n && !error; first += PANEL) {
         uint32_t columns = n - first < PANEL ? n - first : PANEL;
         if (!kn)
-            error = weights_read(weights, placed->tensor.name, first, columns, values);
+            error =
+                weights_read_folded(weights, tensor->name, tensor->norm, first, columns, values);
         void *to = error ? NULL
                          : window_at(window, target, placed->offset + (uint64_t)first * k * size,
                                      (uint64_t)PANEL * k * size, &error);
         for (uint32_t i = 0; i < k && !error; i++) {
             float row[PANEL] = {0};
-            for (uint32_t j = 0; j < columns; j++)
-                row[j] = kn ? values[(size_t)i * n + first + j] : values[(size_t)j * k + i];
+            /* row i of [K,N] is tap i / C of channel i % C of a convolution */
+            uint32_t channel = conv ? i % padded : 0, at = conv ? channel * 9 + i / padded : i;
+            for (uint32_t j = 0; j < columns && (!conv || channel < channels); j++)
+                row[j] = kn ? values[(size_t)i * n + first + j] : values[(size_t)j * length + at];
             *finite &= store_values(to, (size_t)i * PANEL, row, PANEL, placed->tensor.type);
         }
     }

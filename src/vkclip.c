@@ -176,8 +176,13 @@ static void fill_info(struct vkclip_model *model, const struct weights *weights)
     info->family = config->family;
     info->image = tower_info(&config->image, side * side + 1);
     info->text = tower_info(&config->text, config->context);
+    memcpy(info->stages, config->stages, sizeof(info->stages));
+    if (config->stages[0]) {
+        info->image.mlp = 0;
+        info->image.activation = VKCLIP_ACTIVATION_AUTO; /* ReLU everywhere */
+    }
     info->image_size = config->image_size;
-    info->patch_size = config->patch_size;
+    info->patch_size = config->stages[0] ? 0 : config->patch_size;
     info->context = config->context;
     info->vocabulary = config->vocabulary;
     info->embed_dim = config->image.present ? config->image_embed_dim : config->text_embed_dim;
@@ -399,9 +404,10 @@ static int write_image(struct vkclip_model *model, struct plan *plan, const stru
         items->pixels ? VKCLIP_OK : vkclip_preprocess(model, &items->images[item], NULL, scratch);
     if (error)
         return error;
-    int input = graph_find(plan_graph(plan), "image.patches");
-    model_patches(&model->config, pixels, scratch + size);
-    plan_write(plan, input, slot * size, scratch + size, size);
+    const size_t floats = model_image_floats(&model->config);
+    int input = graph_find(plan_graph(plan), "image");
+    model_image_input(&model->config, pixels, scratch + size);
+    plan_write(plan, input, slot * floats, scratch + size, floats);
     return VKCLIP_OK;
 }
 
@@ -433,6 +439,25 @@ static int write_text(struct vkclip_model *model, struct plan *plan, const struc
     return VKCLIP_OK;
 }
 
+/* Pictures [N,H,W,C], as they are on the device, to [N,C,H,W], as the reference has them. */
+static bool channels_first(float *values, size_t shape[4], size_t count)
+{
+    const size_t pixels = shape[1] * shape[2], channels = shape[3];
+    float *copy = malloc(count * sizeof(*copy));
+    if (!copy)
+        return false;
+    memcpy(copy, values, count * sizeof(*copy));
+    for (size_t i = 0; i < count; i++) {
+        size_t item = i / (channels * pixels), channel = i / pixels % channels, pixel = i % pixels;
+        values[i] = copy[(item * pixels + pixel) * channels + channel];
+    }
+    free(copy);
+    shape[3] = shape[2];
+    shape[2] = shape[1];
+    shape[1] = channels;
+    return true;
+}
+
 /* Hands every named result to the caller. */
 static int give_hidden(const struct plan *plan, const struct vkclip_encode_params *params,
                        size_t first, size_t items)
@@ -451,6 +476,10 @@ static int give_hidden(const struct plan *plan, const struct vkclip_encode_param
         if (!values)
             return util_fail(VKCLIP_EMEMORY, "out of memory for hidden states");
         plan_read(plan, (int)t, 0, values, count);
+        if (tensor->rank == 4 && !channels_first(values, shape, count)) {
+            free(values);
+            return util_fail(VKCLIP_EMEMORY, "out of memory for hidden states");
+        }
         int stop =
             params->hidden(params->user, tensor->name, values, shape, tensor->rank, first, items);
         free(values);
@@ -489,9 +518,9 @@ static int encode(struct vkclip_model *model, enum tower tower, const struct ite
     params = params ? params : &none;
     const struct config *config = &model->config;
     const size_t dim = tower == TOWER_IMAGE ? config->image_embed_dim : config->text_embed_dim;
-    /* a picture and its patches, or a row of ids */
+    /* a picture and the tower's input, or a row of ids */
     size_t scratch_bytes = tower == TOWER_IMAGE
-                               ? sizeof(float) * 6 * config->image_size * config->image_size
+                               ? sizeof(float) * 7 * config->image_size * config->image_size
                                : sizeof(int32_t) * config->context;
     void *scratch = malloc(scratch_bytes);
     int error = scratch ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "out of memory for a batch");

@@ -6,6 +6,8 @@
  */
 #include "weights.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +64,9 @@ static const struct rename {
     {"vision_model.pre_layrnorm.*", "visual.ln_pre.*", AS_IS}, /* transformers' own spelling */
     {"vision_model.post_layernorm.*", "visual.ln_post.*", AS_IS},
     {"visual_projection.weight", "visual.proj", TRANSPOSED},
+    {"visual.attnpool.q_proj.*", "visual.attnpool.in_proj_*", PART_0}, /* OpenAI's own, stacked */
+    {"visual.attnpool.k_proj.*", "visual.attnpool.in_proj_*", PART_1},
+    {"visual.attnpool.v_proj.*", "visual.attnpool.in_proj_*", PART_2},
 };
 /* clang-format on */
 
@@ -89,10 +94,10 @@ static bool matches(const char *name, const char *pattern, const char **number, 
 }
 
 /* The canonical name, a new string; *how is what its row says. */
-static char *canonical_name(const char *name, enum vkclip_family layout, enum rename_how *how)
+static char *canonical_name(const char *name, enum rename_how *how)
 {
     *how = AS_IS;
-    for (size_t i = 0; layout == VKCLIP_FAMILY_HF && i < UTIL_COUNT(renames); i++) {
+    for (size_t i = 0; i < UTIL_COUNT(renames); i++) {
         const char *number = "", *rest = "", *to = renames[i].to;
         if (!matches(name, renames[i].from, &number, &rest))
             continue;
@@ -146,7 +151,7 @@ static int add_tensor(struct weights *weights, const struct tensor_view *view)
     if (!dtype_is_float(view->dtype))
         return util_fail(VKCLIP_EUNSUPPORTED, "%s: %s: expected F32, F16, BF16 or F64, found %s",
                          path, view->name, dtype_name(view->dtype));
-    if (!(weight->name = canonical_name(view->name, weights->layout, &how)))
+    if (!(weight->name = canonical_name(view->name, &how)))
         return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     weights->count++;
     weight->rank = view->rank;
@@ -374,4 +379,38 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
         rows -= now;
     }
     return VKCLIP_OK;
+}
+
+int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
+                        uint64_t first, uint64_t rows, float *out)
+{
+    int error = weights_read(weights, name, first, rows, out);
+    if (error || !*norm)
+        return error;
+    static const char *const parts[] = {"weight", "running_var", "running_mean"};
+    float *values[UTIL_COUNT(parts)] = {0};
+    char full[128];
+    uint64_t shape[TENSOR_MAX_RANK] = {0}, length = 1;
+    unsigned rank = 0;
+    weights_shape(weights, name, shape, &rank);
+    for (unsigned i = 1; i < rank; i++)
+        length *= shape[i];
+    snprintf(full, sizeof(full), "%s.bias", norm);
+    bool is_bias = !strcmp(name, full);
+    for (size_t i = 0; i < UTIL_COUNT(parts) && !error; i++) {
+        snprintf(full, sizeof(full), "%s.%s", norm, parts[i]);
+        values[i] = malloc(rows * sizeof(float));
+        error = values[i] ? weights_read(weights, full, first, rows, values[i])
+                          : util_fail(VKCLIP_EMEMORY, "out of memory for %s", full);
+    }
+    for (uint64_t row = 0; row < rows && !error; row++) {
+        double scale = values[0][row] / sqrt((double)values[1][row] + 1e-5);
+        for (uint64_t i = 0; i < length; i++) {
+            float *value = &out[row * length + i];
+            *value = (float)(is_bias ? *value - values[2][row] * scale : *value * scale);
+        }
+    }
+    for (size_t i = 0; i < UTIL_COUNT(parts); i++)
+        free(values[i]);
+    return error;
 }

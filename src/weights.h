@@ -41,4 +41,10 @@ bool weights_shape(const struct weights *weights, const char *name, uint64_t sha
 int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
                  float *out);
 
+/* The same with a batch norm folded in (eval mode, epsilon 1e-5): rows of a convolution's weight
+ * times gain / sqrt(running variance + epsilon); of the norm's own bias: bias - mean * that. `norm`
+ * is the name of the norm; "": none. */
+int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
+                        uint64_t first, uint64_t rows, float *out);
+
 #endif

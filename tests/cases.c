@@ -23,6 +23,20 @@ const struct op_case op_cases[] = {
     {OP_MATMUL, {257, 40, 588}},
     {OP_MATMUL, {5, 2, 3072}, .bias = true},
     {OP_MATMUL, {1, 1000, 3}, .residual = true},
+    {OP_MATMUL, {35, 17, 8}, .bias = true, .residual = true, .relu = true},
+    {OP_CONV, {1, 1, 1, 1}, .stride = 1},
+    {OP_CONV, {2, 2, 4, 3}, .stride = 2, .relu = true},
+    {OP_CONV, {1, 3, 2, 33}, .stride = 1},
+    {OP_CONV, {2, 7, 6, 5}, .stride = 2},
+    {OP_CONV, {3, 8, 4, 32}, .stride = 2, .relu = true},
+    {OP_CONV, {1, 14, 36, 40}, .stride = 1, .relu = true},
+    {OP_CONV, {2, 9, 20, 31}, .stride = 1},
+    {OP_AVGPOOL, {1, 2, 1}, .stride = 2},
+    {OP_AVGPOOL, {3, 7, 5}, .stride = 2},
+    {OP_AVGPOOL, {2, 12, 33}, .stride = 3},
+    {OP_MEANTOKEN, {1, 1, 1}},
+    {OP_MEANTOKEN, {2, 49, 130}},
+    {OP_MEANTOKEN, {5, 4, 7}},
     {OP_ATTENTION, {1, 1, 1, 1}},
     {OP_ATTENTION, {1, 1, 4, 1}, .causal = true},
     {OP_ATTENTION, {2, 3, 6, 2}},
@@ -78,7 +92,28 @@ void case_build(const struct op_case *c, enum type type, struct graph *graph)
         if (c->residual) /* a residual is another node's result */
             residual =
                 graph_normalize(graph, "residual", graph_input(graph, "r", type, 2, y_shape));
-        graph_matmul(graph, "y", x, w, bias, c->activation, residual);
+        int y = graph_matmul(graph, "y", x, w, bias, c->activation, residual);
+        if (c->relu)
+            graph_relu(graph, y);
+        break;
+    }
+    case OP_CONV: {
+        const uint32_t x_shape[] = {s[0], s[1], s[1] + 1, s[2]}, w_shape[] = {s[3], 9, s[2]};
+        int x = graph_input(graph, "x", type, 4, x_shape);
+        int w = graph_weight(graph, "w", LAYOUT_CONV, 3, w_shape);
+        int y = graph_conv(graph, "y", x, w, weight(graph, "bias", s[3], 0), c->stride);
+        if (c->relu)
+            graph_relu(graph, y);
+        break;
+    }
+    case OP_AVGPOOL: {
+        const uint32_t shape[] = {s[0], s[1], s[1] + 1, s[2]};
+        graph_avgpool(graph, "y", graph_input(graph, "x", type, 4, shape), c->stride);
+        break;
+    }
+    case OP_MEANTOKEN: {
+        int x = graph_input(graph, "x", type, 3, s);
+        graph_meantoken(graph, "y", x, weight(graph, "positions", s[1] + 1, s[2]));
         break;
     }
     case OP_ATTENTION: {

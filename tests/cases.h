@@ -10,11 +10,14 @@
 /* One node to build; what the numbers mean depends on the op. */
 struct op_case {
     enum op op;
-    uint32_t shape[4]; /* MATMUL M,N,K; ATTENTION B,T,C,heads; LAYERNORM rows,C; EMBEDDING B,T,V,C;
-                        * CLASSTOKEN B,P,C; SELECT B,T,C; NORMALIZE B,C */
+    uint32_t shape[4]; /* MATMUL M,N,K; CONV B,side,C,N; AVGPOOL B,side,C; MEANTOKEN B,P,C;
+                        * ATTENTION B,T,C,heads; LAYERNORM rows,C; EMBEDDING B,T,V,C; CLASSTOKEN
+                        * B,P,C; SELECT B,T,C; NORMALIZE B,C */
     bool bias;         /* MATMUL; SELECT: by rows */
     bool residual;     /* MATMUL */
     bool causal;       /* ATTENTION */
+    bool relu;         /* MATMUL, CONV */
+    uint32_t stride;   /* CONV, AVGPOOL */
     enum vkclip_activation activation; /* MATMUL */
 };
 

@@ -49,8 +49,9 @@ static const struct reference {
      0, 0, 77, 1026, 0, 48, -1, 1, 1, false},
     {"models/hf-fullvocab-f16", VKCLIP_FAMILY_HF, {1, 1, 32, 2, 2, 128, QUICK, 1e-5f},
      {1, 1, 32, 2, 2, 128, QUICK, 1e-5f}, 32, 8, 77, 49408, 32, 32, 49407, 1, 25.5397, true},
-    {"models/openai-rn/model.safetensors", VKCLIP_FAMILY_OPENAI, {0},
-     {1, 1, 64, 2, 1, 256, QUICK, 1e-5f}, 0, 0, 16, 1026, 0, 48, -1, 0, 28.1653, false},
+    {"models/openai-rn/model.safetensors", VKCLIP_FAMILY_OPENAI,
+     {1, 1, 4, 5, 2, 128, QUICK, 1e-5f}, {1, 1, 64, 2, 1, 256, QUICK, 1e-5f},
+     64, 32, 16, 1026, 48, 48, -1, 0, 28.1653, false},
     /* clang-format on */
 };
 
@@ -427,22 +428,31 @@ static void reads_the_values(void **state)
     scratch_remove(folder);
 }
 
-static void an_absent_image_tower_leaves_the_texts(void **state)
+static void modified_resnets(void **state)
 {
     (void)state;
     struct config config;
     struct weights *weights;
-    char *folder = good_folder(OPENCLIP);
+    char *folder = good_folder(OPENCLIP); /* that of a ViT */
     edit_json(folder, "open_clip_config.json", "model_cfg.vision_cfg.layers", "[3,4,6,3]");
-    assert_int_equal(config_open(folder, NULL, &config, &weights), 0);
-    assert_non_null(strstr(last_log, "ModifiedResNet"));
-    assert_false(config.image.present);
-    assert_int_equal(config.image.activation, 0);
-    assert_int_equal(config.image_embed_dim, 0);
-    assert_int_equal(config.text_embed_dim, 56);
-    config_close(&config);
-    weights_close(&weights);
+    assert_failed(open_close(folder, NULL), FORMAT,
+                  "visual.conv1.weight: expected shape [40,3,3,3], found [80,3,8,8]");
+    edit_json(folder, "open_clip_config.json", "model_cfg.vision_cfg.layers", "[3,4,6]");
+    assert_failed(open_close(folder, NULL), FORMAT, "expected four numbers of blocks");
     scratch_remove(folder);
+
+    char *path = golden_path("training/rn/init.safetensors"); /* OpenCLIP's configuration beside */
+    if (path) {
+        const uint32_t stages[] = {1, 1, 2, 1};
+        assert_int_equal(config_open(path, NULL, &config, &weights), 0);
+        assert_int_equal(config.family, VKCLIP_FAMILY_OPENCLIP);
+        assert_memory_equal(config.stages, stages, sizeof(stages));
+        assert_int_equal(config.image.width, 4);
+        assert_int_equal(config.image_size, 32);
+        config_close(&config);
+        weights_close(&weights);
+        free(path);
+    }
 }
 
 /* ---- State dicts without configuration ----------------------------------------------------- */
@@ -586,7 +596,7 @@ int main(void)
         cmocka_unit_test(chooses_between_families),
         cmocka_unit_test(finds_the_vocabulary),
         cmocka_unit_test(reads_the_values),
-        cmocka_unit_test(an_absent_image_tower_leaves_the_texts),
+        cmocka_unit_test(modified_resnets),
         cmocka_unit_test(follows_openais_rule),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

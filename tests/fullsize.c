@@ -42,9 +42,11 @@ static void compare(const char *name, const float *found, const struct tensor_vi
     assert_true(worst <= relative * largest && least >= cosine);
 }
 
-/* The pictures named in the .json beside the expected values, from the preprocessing data. */
-static float *read_pixels(uint32_t size, size_t items)
+/* The pictures named in the .json beside the expected values, from the preprocessing data: at most
+ * *count, fewer where the data has fewer of this size. */
+static float *read_pixels(uint32_t size, size_t *count)
 {
+    const size_t items = *count;
     static const char *const names[] = {"astronaut_png", "rocket_jpg", "chelsea_png",
                                         "diagram_png"};
     const float mean[] = {0.48145466f, 0.4578275f, 0.40821073f};
@@ -60,8 +62,8 @@ static float *read_pixels(uint32_t size, size_t items)
         if (safetensors_open(path, &file))
             fail_msg("%s", vkclip_last_error());
         const struct tensor_view *u8 = safetensors_find(file, tensor);
-        assert_non_null(u8);
-        for (size_t channel = 0; channel < 3; channel++)
+        *count = u8 || *count < i ? *count : i;
+        for (size_t channel = 0; u8 && channel < 3; channel++)
             for (size_t p = 0; p < (size_t)size * size; p++)
                 pixels[(i * 3 + channel) * size * size + p] =
                     (((const uint8_t *)u8->data)[p * 3 + channel] / 255.0f - mean[channel]) /
@@ -99,7 +101,8 @@ static void embeddings(void **state)
         if (vkclip_open_model(device, model_path, &model_params, &model))
             fail_msg("%s", vkclip_last_error());
         vkclip_get_model_info(model, &info);
-        float *pixels = read_pixels(info.image_size, n);
+        float *pixels = read_pixels(info.image_size, &n);
+        assert_true(n > 0);
         float *found = malloc((n + m) * info.embed_dim * sizeof(*found));
         if (vkclip_encode_pixels(model, pixels, half ? 1 : n, &encode, found))
             fail_msg("%s", vkclip_last_error());

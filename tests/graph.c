@@ -146,7 +146,7 @@ static void towers_as_text(void **state)
     char *text = dump(&graph);
     assert_string_equal(
         text,
-        "vision.patch_embed[2,4,32] = MATMUL image.patches[2,4,48] visual.conv1.weight[32,48]\n"
+        "vision.patch_embed[2,4,32] = MATMUL image[2,4,48] visual.conv1.weight[32,48]\n"
         "vision.embeddings[2,5,32] = CLASSTOKEN vision.patch_embed[2,4,32] "
         "visual.class_embedding[32] visual.positional_embedding[5,32]\n"
         "vision.hidden.0[2,5,32] = LAYERNORM vision.embeddings[2,5,32] visual.ln_pre.weight[32] "
@@ -212,7 +212,7 @@ static void patches(void **state)
     float pixels[3 * 4 * 4], found[3 * 4 * 4];
     for (int i = 0; i < 48; i++)
         pixels[i] = (float)i;
-    model_patches(&config, pixels, found);
+    model_image_input(&config, pixels, found);
     /* second patch (top right): red 2 3 6 7, green 18 19 22 23, blue 34 35 38 39 */
     const float expected[] = {2, 3, 6, 7, 18, 19, 22, 23, 34, 35, 38, 39};
     assert_memory_equal(found + 12, expected, sizeof(expected));

@@ -66,7 +66,7 @@ static uint64_t device_index(const struct tensor *tensor, uint64_t i)
 {
     if (tensor->layout == LAYOUT_ROWS)
         return i;
-    uint64_t k_count = tensor->shape[1], n = i / k_count, k = i % k_count;
+    uint64_t k_count = tensor_elements(tensor) / tensor->shape[0], n = i / k_count, k = i % k_count;
     return (n / PANEL * k_count + k) * PANEL + n % PANEL;
 }
 
@@ -303,6 +303,7 @@ static void split_work(void **state)
     struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
     const struct op_case cases[] = {{OP_MATMUL, {1000, 33, 20}, .bias = true, .residual = true},
                                     {OP_MATMUL, {257, 40, 588}},
+                                    {OP_CONV, {2, 33, 8, 5}, .stride = 2},
                                     {OP_ATTENTION, {7, 33, 24, 2}, .causal = true}};
     for (limits->work = 1; limits->work < 1e7; limits->work *= 300)
         for (size_t i = 0; i < UTIL_COUNT(cases); i++) {

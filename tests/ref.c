@@ -33,7 +33,58 @@ static void ref_MATMUL(const struct ref *r)
             for (size_t l = 0; l < k; l++)
                 sum += r->in[0][i * k + l] * r->in[1][j * k + l];
             double value = activate(r->node->activation, sum);
-            r->out[i * n + j] = r->node->residual ? r->out[i * n + j] + value : value;
+            value += r->node->residual ? r->out[i * n + j] : 0;
+            r->out[i * n + j] = r->node->relu ? fmax(value, 0) : value;
+        }
+}
+
+static void ref_CONV(const struct ref *r)
+{
+    const uint32_t *x = r->x->shape, *y = r->y->shape; /* [B,H,W,C] */
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        size_t n = i % y[3], column = i / y[3] % y[2], row = i / y[3] / y[2] % y[1];
+        size_t item = i / y[3] / y[2] / y[1];
+        double sum = r->in[2] ? r->in[2][n] : 0;
+        for (size_t tap = 0; tap < 9; tap++) {
+            long iy = (long)(row * r->node->stride + tap / 3) - 1;
+            long ix = (long)(column * r->node->stride + tap % 3) - 1;
+            for (size_t c = 0; c < x[3] && iy >= 0 && ix >= 0 && iy < x[1] && ix < x[2]; c++)
+                sum += r->in[0][((item * x[1] + (size_t)iy) * x[2] + (size_t)ix) * x[3] + c] *
+                       r->in[1][(n * 9 + tap) * x[3] + c];
+        }
+        r->out[i] = r->node->relu ? fmax(sum, 0) : sum;
+    }
+}
+
+static void ref_AVGPOOL(const struct ref *r)
+{
+    const uint32_t *x = r->x->shape, *y = r->y->shape, size = r->node->stride;
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        size_t c = i % y[3], column = i / y[3] % y[2], row = i / y[3] / y[2] % y[1];
+        size_t item = i / y[3] / y[2] / y[1];
+        double sum = 0;
+        for (size_t dy = 0; dy < size; dy++)
+            for (size_t dx = 0; dx < size; dx++)
+                sum +=
+                    r->in[0]
+                         [((item * x[1] + row * size + dy) * x[2] + column * size + dx) * x[3] + c];
+        r->out[i] = sum / (size * size);
+    }
+}
+
+static void ref_MEANTOKEN(const struct ref *r)
+{
+    const uint32_t *y = r->y->shape; /* [B,P+1,C] */
+    size_t p = y[1] - 1, c = y[2];
+    for (size_t b = 0; b < y[0]; b++)
+        for (size_t i = 0; i < c; i++) {
+            const double *x = r->in[0] + b * p * c + i;
+            double *out = r->out + b * (p + 1) * c + i, sum = 0;
+            for (size_t position = 0; position < p; position++) {
+                sum += x[position * c];
+                out[(position + 1) * c] = x[position * c] + r->in[1][(position + 1) * c + i];
+            }
+            out[0] = sum / (double)p + r->in[1][i];
         }
 }
 

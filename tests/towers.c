@@ -180,6 +180,8 @@ static const struct {
      "models/hf-fullvocab-f16/case.safetensors"},
     {"models/openclip-vit", "models/openclip-vit/case.safetensors",
      "models/openclip-vit/case.safetensors"},
+    {"models/openai-rn/model.safetensors", "models/openai-rn/case.safetensors",
+     "models/openai-rn/case.safetensors"},
     {"models/sd-text/text_encoder", "models/sd-text/case.safetensors",
      "models/sd-text/case.safetensors"},
     {"models/sdxl-text2/text_encoder", "models/sdxl-text2/case.safetensors",

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * CONV as an implicit matmul on the loop of MATMUL: row r is a pixel of the result, column k of it the
+ * value (y, x, c) of the 3x3 pixels around it, zero past the edges. A row of the table gives
+ *     vec4 load_pixels(uint at)    four channels from element `at`, where C is a multiple of four
+ *     float load_pixel(uint at)    one
+ */
+layout(push_constant) uniform Args { conv_args args; };
+
+#define ROW ivec3 /* first pixel of the item; y and x of the top left corner */
+ROW row_of(uint row)
+{
+    uint item = row / (args.out_h * args.out_w), pixel = row % (args.out_h * args.out_w);
+    return ROW(item * args.h * args.w, ivec2(pixel / args.out_w, pixel % args.out_w) *
+                                           int(args.stride) - 1);
+}
+
+bool pixel_at(ROW row, uint tap, out uint pixel)
+{
+    ivec2 at = row.yz + ivec2(tap / 3, tap % 3);
+    bool inside = all(greaterThanEqual(at, ivec2(0))) && at.x < int(args.h) && at.y < int(args.w);
+    pixel = inside ? uint(row.x + at.x * int(args.w) + at.y) : 0;
+    return inside;
+}
+
+float load_x1(ROW row, uint k)
+{
+    uint channels = args.k / 9, pixel;
+    return pixel_at(row, k / channels, pixel) ? load_pixel(pixel * channels + k % channels) : 0.0;
+}
+
+vec4 load_x(ROW row, uint k4)
+{
+    uint channels = args.k / 9, k = 4 * k4, pixel;
+    if (channels % 4 != 0)
+        return vec4(load_x1(row, k), load_x1(row, k + 1), load_x1(row, k + 2), load_x1(row, k + 3));
+    bool inside = pixel_at(row, k / channels, pixel);
+    vec4 values = load_pixels(pixel * channels + k % channels);
+    return inside ? values : vec4(0.0);
+}
+
+#include "matmul.glsl"
