@@ -6,6 +6,7 @@
  */
 #include "config.h"
 #include "config_json.h"
+#include "gguf.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -59,15 +60,8 @@ static const char *other_format(const char *name)
     static const struct {
         const char *end, *what;
     } others[] = {
-        {".safetensors.index.json", "a checkpoint in several files"},
-        {".bin", "PyTorch"},
-        {".pt", "PyTorch"},
-        {".pth", "PyTorch"},
-        {".ckpt", "PyTorch"},
-        {".gguf", "GGUF"},
-        {".onnx", "ONNX"},
-        {".msgpack", "Flax"},
-        {".h5", "TensorFlow"},
+        {".bin", "PyTorch"}, {".pt", "PyTorch"},   {".pth", "PyTorch"},   {".ckpt", "PyTorch"},
+        {".onnx", "ONNX"},   {".msgpack", "Flax"}, {".h5", "TensorFlow"},
     };
     for (size_t i = 0; i < UTIL_COUNT(others); i++)
         if (ends_with(name, others[i].end))
@@ -75,7 +69,7 @@ static const char *other_format(const char *name)
     return NULL;
 }
 
-/* The only .safetensors file of a folder, or an error that says what is there instead. */
+/* The only .safetensors or .gguf file of a folder, or an error that says what is there instead. */
 static int find_single(const char *folder, char file[CONFIG_PATH_SIZE])
 {
     char **names = NULL;
@@ -87,9 +81,9 @@ static int find_single(const char *folder, char file[CONFIG_PATH_SIZE])
     for (size_t i = 0; i < count; i++) {
         if (names[i][0] == '.')
             continue;
-        if (ends_with(names[i], ".safetensors") && ++found)
+        if ((ends_with(names[i], ".safetensors") || ends_with(names[i], ".gguf")) && ++found)
             single = names[i];
-        if (other_format(names[i]) && (!other || ends_with(names[i], ".index.json")))
+        if (other_format(names[i]) && !other)
             other = names[i];
         if (ends_with(names[i], "config.json"))
             config = names[i];
@@ -100,8 +94,8 @@ static int find_single(const char *folder, char file[CONFIG_PATH_SIZE])
                           folder, other, other_format(other));
     else if (found > 1)
         error = util_fail(VKCLIP_EINVALID,
-                          "%s: found %zu .safetensors files: name one of them, or have " EXPECTED,
-                          folder, found);
+                          "%s: found %zu weight files: name one of them, or have " EXPECTED, folder,
+                          found);
     else if (!found)
         error = util_fail(VKCLIP_EIO, "%s: found %s, expected " EXPECTED, folder,
                           config ? config : "no checkpoint");
@@ -115,6 +109,7 @@ static int find_weights(const char *path, char file[CONFIG_PATH_SIZE])
 {
     static const char *const pairs[][2] = {
         {"config.json", "model.safetensors"},
+        {"config.json", "model.safetensors.index.json"},
         {"open_clip_config.json", "open_clip_model.safetensors"},
         {"open_clip_config.json", "model.safetensors"},
     };
@@ -125,11 +120,12 @@ static int find_weights(const char *path, char file[CONFIG_PATH_SIZE])
         snprintf(file, CONFIG_PATH_SIZE, "%s", path);
         if (!util_is_file(path))
             return util_fail(VKCLIP_EIO, "%s: no such file or folder", path);
-        if (other_format(path) || ends_with(path, ".json"))
-            return util_fail(VKCLIP_EUNSUPPORTED,
-                             "%s: %s cannot be opened, expected a folder or a .safetensors file",
-                             path,
-                             other_format(path) ? other_format(path) : "a configuration alone");
+        if (other_format(path) ||
+            (ends_with(path, ".json") && !ends_with(path, ".safetensors.index.json")))
+            return util_fail(
+                VKCLIP_EUNSUPPORTED,
+                "%s: %s cannot be opened, expected a folder or a .safetensors or .gguf file", path,
+                other_format(path) ? other_format(path) : "a configuration alone");
         return VKCLIP_OK;
     }
     for (size_t i = 0; i < UTIL_COUNT(pairs); i++)
@@ -149,13 +145,18 @@ static bool find_vocab(const char *folder, enum vkclip_family family, char path[
     return false;
 }
 
-static int find_tokenizer(const char *folder, const char *vocab, struct config *config)
+/* The vocabulary that is named, else the file's own, else the one beside it. */
+static int find_tokenizer(const struct weights *weights, const char *folder, const char *vocab,
+                          struct config *config)
 {
     static const char encoder[] = "text_encoder"; /* diffusers: text_encoder_2 beside tokenizer_2 */
     char path[CONFIG_PATH_SIZE], beside[CONFIG_PATH_SIZE];
     const char *name = file_name(folder);
     if (vocab && !util_is_file(vocab))
         return util_fail(VKCLIP_EIO, "%s: no such vocabulary file", vocab);
+    if (!vocab && weights_gguf(weights) &&
+        gguf_find(weights_gguf(weights), "tokenizer.ggml.tokens"))
+        vocab = weights_path(weights);
     if (!vocab && find_vocab(folder, config->family, path))
         vocab = path;
     if (!vocab && begins_with(name, encoder)) {
@@ -468,8 +469,13 @@ static int read_logit_scale(const struct weights *weights, struct config *config
     if (has(weights, "logit_bias"))
         return util_fail(VKCLIP_EUNSUPPORTED, "%s: tensor logit_bias: not part of CLIP",
                          weights_path(weights));
-    if (!weights_shape(weights, "logit_scale", shape, &rank))
+    if (!weights_shape(weights, "logit_scale", shape, &rank)) {
+        if (weights_gguf(weights) && config->text.present && config->image.present)
+            util_log(VKCLIP_LOG_WARNING,
+                     "%s: clip.cpp left out logit_scale: similarities are not scaled",
+                     weights_path(weights));
         return VKCLIP_OK;
+    }
     if (rank > 1 || (rank == 1 && shape[0] != 1))
         return util_fail(VKCLIP_EFORMAT, "%s: tensor logit_scale: expected one value",
                          weights_path(weights));
@@ -529,15 +535,17 @@ static int read_config(const struct weights *weights, const char *folder,
 {
     char path[CONFIG_PATH_SIZE];
     bool hf = weights_layout(weights) == VKCLIP_FAMILY_HF;
-    bool found = config_find(folder, hf ? "config.json" : "open_clip_config.json", path);
+    bool gguf = weights_gguf(weights) != NULL;
+    bool found = !gguf && config_find(folder, hf ? "config.json" : "open_clip_config.json", path);
     if (hf && !found)
         return util_fail(VKCLIP_EIO,
                          "%s: its tensors have Hugging Face names, expected config.json beside it",
                          weights_path(weights));
-    if (found && activation != VKCLIP_ACTIVATION_AUTO)
+    if ((found || gguf) && activation != VKCLIP_ACTIVATION_AUTO)
         util_log(VKCLIP_LOG_WARNING, "%s says what the activation is: the one asked for is ignored",
-                 path);
-    int error = hf      ? config_read_hf(path, config)
+                 found ? path : weights_path(weights));
+    int error = gguf    ? config_read_gguf(weights, config)
+                : hf    ? config_read_hf(path, config)
                 : found ? config_read_openclip(path, config)
                         : read_openai(weights, activation, config);
     error = error ? error : settle_towers(weights, config);
@@ -591,7 +599,7 @@ int config_open(const char *path, const struct vkclip_model_params *params, stru
     error = error ? error : read_config(*weights, folder, params->activation, config);
     error = error ? error : check_weights(*weights, config);
     error = error ? error : read_logit_scale(*weights, config);
-    error = error ? error : find_tokenizer(folder, params->vocab, config);
+    error = error ? error : find_tokenizer(*weights, folder, params->vocab, config);
     if (!error)
         return VKCLIP_OK;
 fail:

@@ -19,11 +19,12 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[DTYPE_COUNT] = {
-    [DTYPE_F32] = {"F32", 4},   [DTYPE_F16] = {"F16", 2}, [DTYPE_BF16] = {"BF16", 2},
-    [DTYPE_F64] = {"F64", 8},   [DTYPE_U8] = {"U8", 1},   [DTYPE_I8] = {"I8", 1},
-    [DTYPE_BOOL] = {"BOOL", 1}, [DTYPE_I16] = {"I16", 2}, [DTYPE_U16] = {"U16", 2},
-    [DTYPE_I32] = {"I32", 4},   [DTYPE_U32] = {"U32", 4}, [DTYPE_I64] = {"I64", 8},
-    [DTYPE_U64] = {"U64", 8},
+    [DTYPE_F32] = {"F32", 4},   [DTYPE_F16] = {"F16", 2},   [DTYPE_BF16] = {"BF16", 2},
+    [DTYPE_F64] = {"F64", 8},   [DTYPE_U8] = {"U8", 1},     [DTYPE_I8] = {"I8", 1},
+    [DTYPE_BOOL] = {"BOOL", 1}, [DTYPE_I16] = {"I16", 2},   [DTYPE_U16] = {"U16", 2},
+    [DTYPE_I32] = {"I32", 4},   [DTYPE_U32] = {"U32", 4},   [DTYPE_I64] = {"I64", 8},
+    [DTYPE_U64] = {"U64", 8},   [DTYPE_Q4_0] = {"Q4_0", 0}, [DTYPE_Q4_1] = {"Q4_1", 0},
+    [DTYPE_Q5_0] = {"Q5_0", 0}, [DTYPE_Q5_1] = {"Q5_1", 0}, [DTYPE_Q8_0] = {"Q8_0", 0},
 };
 
 const char *dtype_name(enum dtype dtype)
@@ -128,7 +129,8 @@ static int parse_tensor(const char *path, const json_t *entry, const uint8_t *da
         return util_fail(VKCLIP_EFORMAT,
                          "%s: %s: expected an object with dtype, shape and data_offsets", path,
                          tensor->name);
-    while (tensor->dtype < DTYPE_COUNT && strcmp(dtypes[tensor->dtype].name, dtype))
+    while (tensor->dtype < DTYPE_COUNT &&
+           (!dtypes[tensor->dtype].size || strcmp(dtypes[tensor->dtype].name, dtype)))
         tensor->dtype++;
     if (tensor->dtype == DTYPE_COUNT)
         return util_fail(VKCLIP_EUNSUPPORTED, "%s: %s: dtype %.32s is not supported", path,

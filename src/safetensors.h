@@ -24,6 +24,11 @@ enum dtype {
     DTYPE_U32,
     DTYPE_I64,
     DTYPE_U64,
+    DTYPE_Q4_0, /* these in GGUF only: in blocks, of no size by themselves */
+    DTYPE_Q4_1,
+    DTYPE_Q5_0,
+    DTYPE_Q5_1,
+    DTYPE_Q8_0,
     DTYPE_COUNT
 };
 
@@ -40,6 +45,7 @@ struct tensor_view {
     uint64_t shape[TENSOR_MAX_RANK];
     const void *data;
     uint64_t size; /* bytes */
+    bool resident; /* in memory of its own, not in a mapped file: its pages must not be forgotten */
 };
 
 /* Element `index` (row-major) as float: F32, F16, BF16 and F64 only. */

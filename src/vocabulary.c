@@ -176,52 +176,72 @@ static int find_ends(struct vocabulary *v, const char *path, const char *start, 
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
-/* A whole file, unpacked where it is packed, with a NUL behind it. */
-static int read_file(const char *path, size_t limit, char **data, size_t *size)
+/* Unpacks the one member of a gzip file, with a NUL behind it. Not by gzread, which from zlib 1.3.2
+ * on takes a file that was cut short for a whole one. */
+static int unpack(const char *path, char *packed, size_t packed_size, size_t limit, char **data,
+                  size_t *size)
 {
-    int error = VKCLIP_OK, gz_error = Z_OK, got = 1;
+    z_stream stream = {.next_in = (Bytef *)packed, .avail_in = (uInt)packed_size};
+    int error = VKCLIP_OK, status = inflateInit2(&stream, 16 + MAX_WBITS); /* 16: gzip's header */
     size_t capacity = 0;
-    char *larger;
-    gzFile file = util_is_file(path) ? gzopen(path, "rb") : NULL;
     *data = NULL;
     *size = 0;
-    if (!file)
-        return util_fail(VKCLIP_EIO, "%s: %s", path,
-                         util_is_folder(path) ? "a folder, expected a vocabulary file"
-                                              : "no such file, or it cannot be read");
-    gzbuffer(file, 1 << 16);
-    while (got > 0) {
+    while (status == Z_OK) {
         if (capacity - *size < 2) {
             capacity = capacity ? 2 * capacity : 1 << 18;
-            if (!(larger = realloc(*data, capacity))) {
+            char *larger = realloc(*data, capacity);
+            if (!larger) {
                 error =
                     util_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path, capacity);
                 goto done;
             }
             *data = larger;
         }
-        got = gzread(file, *data + *size, (unsigned)(capacity - *size - 1));
-        *size += got > 0 ? (size_t)got : 0;
+        stream.next_out = (Bytef *)*data + *size;
+        stream.avail_out = (uInt)(capacity - *size - 1);
+        status = inflate(&stream, Z_NO_FLUSH);
+        *size = stream.total_out;
         if (*size > limit) {
-            error = util_fail(VKCLIP_EFORMAT, "%s: more than %zu bytes%s", path, limit,
-                              gzdirect(file) ? "" : " when unpacked");
+            error = util_fail(VKCLIP_EFORMAT, "%s: more than %zu bytes when unpacked", path, limit);
             goto done;
         }
     }
-    const char *text = gzerror(file, &gz_error);
-    if (gz_error != Z_OK && gz_error != Z_STREAM_END)
-        error = util_fail(gz_error == Z_ERRNO ? VKCLIP_EIO : VKCLIP_EFORMAT,
+    if (status != Z_STREAM_END)
+        error = util_fail(status == Z_MEM_ERROR ? VKCLIP_EMEMORY : VKCLIP_EFORMAT,
                           "%s: cannot be unpacked: %s", path,
-                          gz_error == Z_BUF_ERROR ? "it ends too early" : text);
-    else if (!*size)
-        error = util_fail(VKCLIP_EFORMAT, "%s: empty, expected a vocabulary", path);
+                          status == Z_BUF_ERROR ? "it ends too early"
+                          : stream.msg          ? stream.msg
+                                                : zError(status));
 done:
-    gzclose(file);
+    inflateEnd(&stream);
     if (error) {
         free(*data);
         *data = NULL;
     } else {
         (*data)[*size] = 0;
+    }
+    return error;
+}
+
+/* A whole file, unpacked where it is packed, with a NUL behind it. */
+static int read_file(const char *path, size_t limit, char **data, size_t *size)
+{
+    *data = NULL;
+    *size = 0;
+    if (!util_is_file(path))
+        return util_fail(VKCLIP_EIO, "%s: %s", path,
+                         util_is_folder(path) ? "a folder, expected a vocabulary file"
+                                              : "no such file, or it cannot be read");
+    int error = util_read_file(path, limit, data, size);
+    if (!error && *size >= 2 && !memcmp(*data, "\x1f\x8b", 2)) {
+        char *packed = *data;
+        error = unpack(path, packed, *size, limit, data, size);
+        free(packed);
+    }
+    if (!error && !*size) {
+        error = util_fail(VKCLIP_EFORMAT, "%s: empty, expected a vocabulary", path);
+        free(*data);
+        *data = NULL;
     }
     return error;
 }

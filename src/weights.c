@@ -6,12 +6,16 @@
  */
 #include "weights.h"
 
+#include "gguf.h"
+#include "weights_index.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Pages are released every so many elements, which bounds what a long read keeps in memory. */
+/* Pages are released every so many elements, which bounds what a long read keeps in memory. A
+ * multiple of every type's block. */
 #define CHUNK (1u << 20)
 
 struct weight {
@@ -26,7 +30,12 @@ struct weight {
 };
 
 struct weights {
-    struct safetensors *file;
+    char *path;
+    struct safetensors *file; /* of these, what the format needs */
+    struct weights_index index;
+    struct gguf *gguf;
+    struct tensor_view *views; /* what was found, by name; names and data are the format's */
+    size_t view_count;
     enum vkclip_family layout;
     enum dtype dtype;
     uint64_t parameters;
@@ -38,6 +47,10 @@ struct weights {
 
 /* Hugging Face to canonical: '#' stands for a block's number, '*' for the rest of the name. */
 enum rename_how { AS_IS, TRANSPOSED, PART_0, PART_1, PART_2 };
+struct rename {
+    const char *from, *to;
+    enum rename_how how;
+};
 /* clang-format off */
 #define BLOCK(from, to)                                                              \
     {from ".encoder.layers.#.self_attn.q_proj.*", to ".#.attn.in_proj_*", PART_0},   \
@@ -48,10 +61,7 @@ enum rename_how { AS_IS, TRANSPOSED, PART_0, PART_1, PART_2 };
     {from ".encoder.layers.#.layer_norm2.*", to ".#.ln_2.*", AS_IS},                 \
     {from ".encoder.layers.#.mlp.fc1.*", to ".#.mlp.c_fc.*", AS_IS},                 \
     {from ".encoder.layers.#.mlp.fc2.*", to ".#.mlp.c_proj.*", AS_IS},
-static const struct rename {
-    const char *from, *to;
-    enum rename_how how;
-} renames[] = {
+static const struct rename hf_renames[] = {
     BLOCK("text_model", "transformer.resblocks")
     BLOCK("vision_model", "visual.transformer.resblocks")
     {"text_model.embeddings.token_embedding.weight", "token_embedding.weight", AS_IS},
@@ -64,9 +74,35 @@ static const struct rename {
     {"vision_model.pre_layrnorm.*", "visual.ln_pre.*", AS_IS}, /* transformers' own spelling */
     {"vision_model.post_layernorm.*", "visual.ln_post.*", AS_IS},
     {"visual_projection.weight", "visual.proj", TRANSPOSED},
-    {"visual.attnpool.q_proj.*", "visual.attnpool.in_proj_*", PART_0}, /* OpenAI's own, stacked */
+};
+static const struct rename openai_renames[] = { /* but for these, OpenAI's names are canonical */
+    {"visual.attnpool.q_proj.*", "visual.attnpool.in_proj_*", PART_0},
     {"visual.attnpool.k_proj.*", "visual.attnpool.in_proj_*", PART_1},
     {"visual.attnpool.v_proj.*", "visual.attnpool.in_proj_*", PART_2},
+};
+/* clip.cpp's, which calls the first matrix of an MLP "down" and the second "up". */
+#define GGUF_BLOCK(from, to)                                    \
+    {from ".blk.#.attn_q.*", to ".#.attn.in_proj_*", PART_0},   \
+    {from ".blk.#.attn_k.*", to ".#.attn.in_proj_*", PART_1},   \
+    {from ".blk.#.attn_v.*", to ".#.attn.in_proj_*", PART_2},   \
+    {from ".blk.#.attn_out.*", to ".#.attn.out_proj.*", AS_IS}, \
+    {from ".blk.#.ln1.*", to ".#.ln_1.*", AS_IS},               \
+    {from ".blk.#.ln2.*", to ".#.ln_2.*", AS_IS},               \
+    {from ".blk.#.ffn_down.*", to ".#.mlp.c_fc.*", AS_IS},      \
+    {from ".blk.#.ffn_up.*", to ".#.mlp.c_proj.*", AS_IS},
+static const struct rename gguf_renames[] = {
+    GGUF_BLOCK("t", "transformer.resblocks")
+    GGUF_BLOCK("v", "visual.transformer.resblocks")
+    {"t.token_embd.weight", "token_embedding.weight", AS_IS},
+    {"t.position_embd.weight", "positional_embedding", AS_IS},
+    {"t.post_ln.*", "ln_final.*", AS_IS},
+    {"text_projection.weight", "text_projection", TRANSPOSED},
+    {"v.class_embd", "visual.class_embedding", AS_IS},
+    {"v.patch_embd.weight", "visual.conv1.weight", AS_IS},
+    {"v.position_embd.weight", "visual.positional_embedding", AS_IS},
+    {"v.pre_ln.*", "visual.ln_pre.*", AS_IS},
+    {"v.post_ln.*", "visual.ln_post.*", AS_IS},
+    {"visual_projection.weight", "visual.proj", TRANSPOSED},
 };
 /* clang-format on */
 
@@ -94,10 +130,16 @@ static bool matches(const char *name, const char *pattern, const char **number, 
 }
 
 /* The canonical name, a new string; *how is what its row says. */
-static char *canonical_name(const char *name, enum rename_how *how)
+static char *canonical_name(const struct weights *weights, const char *name, enum rename_how *how)
 {
+    const struct rename *renames = weights->gguf                         ? gguf_renames
+                                   : weights->layout == VKCLIP_FAMILY_HF ? hf_renames
+                                                                         : openai_renames;
+    size_t count = weights->gguf                         ? UTIL_COUNT(gguf_renames)
+                   : weights->layout == VKCLIP_FAMILY_HF ? UTIL_COUNT(hf_renames)
+                                                         : UTIL_COUNT(openai_renames);
     *how = AS_IS;
-    for (size_t i = 0; i < UTIL_COUNT(renames); i++) {
+    for (size_t i = 0; i < count; i++) {
         const char *number = "", *rest = "", *to = renames[i].to;
         if (!matches(name, renames[i].from, &number, &rest))
             continue;
@@ -122,10 +164,12 @@ static bool is_buffer(const char *name)
     return false;
 }
 
-static enum vkclip_family find_layout(const struct tensor_view *views, size_t count)
+static enum vkclip_family find_layout(const struct weights *weights)
 {
-    for (size_t i = 0; i < count; i++) {
-        const char *name = views[i].name;
+    for (size_t i = 0; i < weights->view_count; i++) {
+        const char *name = weights->views[i].name;
+        if (weights->gguf && (begins_with(name, "t.") || begins_with(name, "v.")))
+            return VKCLIP_FAMILY_OPENAI;
         if (begins_with(name, "text_model.") || begins_with(name, "vision_model."))
             return VKCLIP_FAMILY_HF;
         if (begins_with(name, "visual.") || begins_with(name, "transformer.resblocks."))
@@ -145,13 +189,13 @@ static int by_name(const void *a, const void *b)
 
 static int add_tensor(struct weights *weights, const struct tensor_view *view)
 {
-    const char *path = weights->file->path;
+    const char *path = weights->path;
     enum rename_how how;
     struct weight *weight = &weights->tensors[weights->count];
-    if (!dtype_is_float(view->dtype))
+    if (!dtype_is_float(view->dtype) && gguf_block(view->dtype).elements == 1)
         return util_fail(VKCLIP_EUNSUPPORTED, "%s: %s: expected F32, F16, BF16 or F64, found %s",
                          path, view->name, dtype_name(view->dtype));
-    if (!(weight->name = canonical_name(view->name, &how)))
+    if (!(weight->name = canonical_name(weights, view->name, &how)))
         return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     weights->count++;
     weight->rank = view->rank;
@@ -186,7 +230,7 @@ static int stack(const struct weights *weights, struct weight *group, size_t fou
         return util_fail(
             VKCLIP_EFORMAT,
             "%s: %s: expected q_proj, k_proj and v_proj of one shape and type beside it",
-            weights->file->path, q->name);
+            weights->path, q->name);
     group->count = 3;
     group->shape[0] *= 3;
     return VKCLIP_OK;
@@ -205,7 +249,7 @@ static int merge(struct weights *weights)
                 break;
         if (!error && group->part == 0 && next > i + 1)
             error = util_fail(VKCLIP_EFORMAT, "%s: %s is there twice, under two layouts' names",
-                              weights->file->path, group->name);
+                              weights->path, group->name);
         if (!error && group->part)
             error = stack(weights, group, next - i);
         for (size_t j = i + 1; j < next; j++)
@@ -216,48 +260,80 @@ static int merge(struct weights *weights)
     return error;
 }
 
-int weights_open(const char *path, struct weights **result)
+/* Opens the file and lists what it has, whatever its format: told by its content, an index by its
+ * name. */
+static int open_file(struct weights *weights)
+{
+    const struct tensor_view *views = NULL;
+    int error = VKCLIP_OK;
+    if (weights_index_is(weights->path)) {
+        error = weights_index_open(weights->path, &weights->index);
+        views = weights->index.views;
+        weights->view_count = weights->index.count;
+    } else if (gguf_is(weights->path)) {
+        if (!(error = gguf_open(weights->path, &weights->gguf))) {
+            views = weights->gguf->tensors;
+            weights->view_count = weights->gguf->count;
+        }
+    } else if (!(error = safetensors_open(weights->path, &weights->file))) {
+        views = weights->file->tensors;
+        weights->view_count = weights->file->count;
+    }
+    if (error)
+        return error;
+    weights->views = calloc(weights->view_count + 1, sizeof(*views));
+    weights->tensors = calloc(weights->view_count + 1, sizeof(*weights->tensors));
+    if (!weights->views || !weights->tensors)
+        return util_fail(VKCLIP_EMEMORY, "%s: out of memory", weights->path);
+    if (weights->view_count)
+        memcpy(weights->views, views, weights->view_count * sizeof(*views));
+    return VKCLIP_OK;
+}
+
+static uint64_t elements_of(const struct tensor_view *view)
+{
+    struct gguf_block block = gguf_block(view->dtype);
+    return view->size / block.bytes * block.elements;
+}
+
+static int add_tensors(struct weights *weights)
 {
     uint64_t largest = 0;
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < weights->view_count && !error; i++) {
+        const struct tensor_view *view = &weights->views[i];
+        if (is_buffer(view->name))
+            continue;
+        error = add_tensor(weights, view);
+        weights->parameters += elements_of(view);
+        if (view->size > largest) {
+            largest = view->size;
+            weights->dtype = view->dtype;
+        }
+    }
+    return error ? error : merge(weights);
+}
+
+int weights_open(const char *path, struct weights **result)
+{
     *result = NULL;
     struct weights *weights = calloc(1, sizeof(*weights));
-    if (!weights)
+    if (!weights || !(weights->path = util_format("%s", path))) {
+        free(weights);
         return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    int error = safetensors_open(path, &weights->file);
-    if (error)
-        goto fail;
-    const struct tensor_view *views = weights->file->tensors;
-    size_t count = weights->file->count;
-    weights->layout = find_layout(views, count);
-    if (!weights->layout) {
+    }
+    int error = open_file(weights);
+    if (!error && !(weights->layout = find_layout(weights)))
         error = util_fail(VKCLIP_EUNSUPPORTED,
                           "%s: not a CLIP checkpoint: expected tensors named text_model... or "
                           "vision_model... (Hugging Face), visual... or transformer.resblocks... "
-                          "(OpenAI, OpenCLIP), found %s",
-                          path, count ? views[0].name : "none");
-        goto fail;
-    }
-    if (!(weights->tensors = calloc(count, sizeof(*weights->tensors)))) {
-        error = util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-        goto fail;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (is_buffer(views[i].name))
-            continue;
-        if ((error = add_tensor(weights, &views[i])))
-            goto fail;
-        weights->parameters += views[i].size / dtype_size(views[i].dtype);
-        if (views[i].size > largest) {
-            largest = views[i].size;
-            weights->dtype = views[i].dtype;
-        }
-    }
-    if ((error = merge(weights)))
-        goto fail;
+                          "(OpenAI, OpenCLIP)%s, found %s",
+                          path, weights->gguf ? ", t... or v... (clip.cpp)" : "",
+                          weights->view_count ? weights->views[0].name : "none");
+    error = error ? error : add_tensors(weights);
+    if (error)
+        weights_close(&weights);
     *result = weights;
-    return VKCLIP_OK;
-fail:
-    weights_close(&weights);
     return error;
 }
 
@@ -269,6 +345,10 @@ void weights_close(struct weights **weights)
         free((*weights)->tensors[i].name);
     free((*weights)->tensors);
     safetensors_close(&(*weights)->file);
+    weights_index_close(&(*weights)->index);
+    gguf_close(&(*weights)->gguf);
+    free((*weights)->views);
+    free((*weights)->path);
     free(*weights);
     *weights = NULL;
 }
@@ -280,6 +360,11 @@ enum vkclip_family weights_layout(const struct weights *weights)
     return weights->layout;
 }
 
+const struct gguf *weights_gguf(const struct weights *weights)
+{
+    return weights->gguf;
+}
+
 enum dtype weights_dtype(const struct weights *weights)
 {
     return weights->dtype;
@@ -287,7 +372,7 @@ enum dtype weights_dtype(const struct weights *weights)
 
 const char *weights_path(const struct weights *weights)
 {
-    return weights->file->path;
+    return weights->path;
 }
 
 uint64_t weights_parameters(const struct weights *weights)
@@ -329,11 +414,12 @@ bool weights_shape(const struct weights *weights, const char *name, uint64_t sha
 static void read_elements(const struct tensor_view *view, uint64_t first, uint64_t count,
                           float *out)
 {
-    size_t size = dtype_size(view->dtype);
+    struct gguf_block block = gguf_block(view->dtype);
     while (count) {
         uint64_t now = count < CHUNK ? count : CHUNK;
-        tensor_floats(view, first, now, out);
-        util_map_forget((const uint8_t *)view->data + first * size, (size_t)now * size);
+        gguf_floats(view, first, now, out);
+        util_map_forget((const uint8_t *)view->data + first / block.elements * block.bytes,
+                        (size_t)(now / block.elements * block.bytes));
         first += now;
         out += now;
         count -= now;
@@ -345,9 +431,14 @@ static void read_transposed(const struct tensor_view *view, uint64_t first, uint
                             float *out)
 {
     uint64_t stored = view->shape[0], width = view->shape[1];
+    float values[256];
     for (uint64_t d = 0; d < stored; d++)
-        for (uint64_t r = 0; r < rows; r++)
-            out[r * stored + d] = tensor_float(view, d * width + first + r);
+        for (uint64_t r = 0; r < rows; r += UTIL_COUNT(values)) {
+            uint64_t now = rows - r < UTIL_COUNT(values) ? rows - r : UTIL_COUNT(values);
+            gguf_floats(view, d * width + first + r, now, values);
+            for (uint64_t i = 0; i < now; i++)
+                out[(r + i) * stored + d] = values[i];
+        }
     util_map_forget(view->data, (size_t)view->size);
 }
 
@@ -370,7 +461,7 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
         return VKCLIP_OK;
     }
     uint64_t part_rows = all / weight->count;
-    uint64_t row = view->size / dtype_size(view->dtype) / part_rows;
+    uint64_t row = elements_of(view) / part_rows;
     while (rows) {
         uint64_t at = first % part_rows, now = part_rows - at < rows ? part_rows - at : rows;
         read_elements(weight->parts[first / part_rows], at * row, now * row, out);

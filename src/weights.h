@@ -18,13 +18,17 @@
 
 struct weights;
 
-/* Opens a .safetensors file in any of the three layouts. */
+/* Opens a .safetensors file in any of the three layouts, the model.safetensors.index.json of
+ * several such files, or clip.cpp's .gguf file. */
 int weights_open(const char *path, struct weights **weights);
 void weights_close(struct weights **weights);
 
 /* VKCLIP_FAMILY_HF or VKCLIP_FAMILY_OPENAI (which OpenCLIP shares), by the names found. */
 enum vkclip_family weights_layout(const struct weights *weights);
 enum dtype weights_dtype(const struct weights *weights); /* of the largest tensor */
+struct gguf;
+/* The GGUF file that the weights come from, which has the configuration too; else NULL. */
+const struct gguf *weights_gguf(const struct weights *weights);
 const char *weights_path(const struct weights *weights);
 uint64_t weights_parameters(const struct weights *weights);
 

@@ -13,12 +13,13 @@ fail() {
 rules='
 util
 safetensors
-vocabulary
+vocabulary    gguf
 text
 tokenizer     text vocabulary
 image
-weights       safetensors
-config        weights
+gguf          safetensors
+weights       safetensors gguf
+config        weights gguf
 graph
 model         graph config
 gpu           volk

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads model.safetensors.index.json and opens what it names. Refuses files outside the index's
+ * folder, and an index that its files do not bear out.
+ */
+#include "weights_index.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INDEX_MAX = 8 << 20, FILES_MAX = 1024 };
+
+bool weights_index_is(const char *path)
+{
+    static const char end[] = ".safetensors.index.json";
+    size_t length = strlen(path);
+    return length >= strlen(end) && !strcmp(path + length - strlen(end), end);
+}
+
+static int read_json(const char *path, json_t **root)
+{
+    char *text = NULL;
+    size_t size;
+    json_error_t where;
+    int error = util_read_file(path, INDEX_MAX, &text, &size);
+    if (error)
+        return error;
+    *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    free(text);
+    if (!*root)
+        return util_fail(VKCLIP_EFORMAT, "%s: line %d: %s", path, where.line, where.text);
+    if (!json_object_size(json_object_get(*root, "weight_map")))
+        return util_fail(VKCLIP_EFORMAT,
+                         "%s: expected an object \"weight_map\" from tensors to files", path);
+    return VKCLIP_OK;
+}
+
+/* A file's plain name: it lies beside the index. */
+static bool is_plain(const char *name)
+{
+    const char *end = strrchr(name, '.');
+    return name[0] != '.' && !strpbrk(name, "/\\:") && end && !strcmp(end, ".safetensors");
+}
+
+static int open_file(const char *path, const char *tensor, const char *name,
+                     struct weights_index *index, struct safetensors **file)
+{
+    if (!name || !is_plain(name))
+        return util_fail(VKCLIP_EFORMAT,
+                         "%s: %.200s: expected the name of a .safetensors file beside the index, "
+                         "found %.200s",
+                         path, tensor, name ? name : "something else");
+    const char *slash = strrchr(path, '/'), *back = strrchr(path, '\\');
+    slash = back && (!slash || back > slash) ? back : slash;
+    char *full = util_format("%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, name);
+    int error = full ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    *file = NULL;
+    for (size_t i = 0; !error && !*file && i < index->file_count; i++)
+        if (!strcmp(index->files[i]->path, full))
+            *file = index->files[i];
+    if (error || *file)
+        goto done;
+    if (index->file_count == FILES_MAX)
+        error = util_fail(VKCLIP_EFORMAT, "%s: names more than %d files", path, FILES_MAX);
+    else if (!util_is_file(full))
+        error = util_fail(VKCLIP_EIO, "%s: no such file, but %s has tensor %.200s in it", full,
+                          path, tensor);
+    else if (!(error = safetensors_open(full, file)))
+        index->files[index->file_count++] = *file;
+done:
+    free(full);
+    return error;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct tensor_view *)a)->name, ((const struct tensor_view *)b)->name);
+}
+
+static int find_views(const char *path, json_t *map, struct weights_index *index)
+{
+    const char *tensor;
+    json_t *name;
+    index->files = calloc(FILES_MAX, sizeof(struct safetensors *));
+    index->views = calloc(json_object_size(map), sizeof(*index->views));
+    if (!index->files || !index->views)
+        return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    json_object_foreach(map, tensor, name)
+    {
+        struct safetensors *file;
+        int error = open_file(path, tensor, json_string_value(name), index, &file);
+        if (error)
+            return error;
+        const struct tensor_view *view = safetensors_find(file, tensor);
+        if (!view)
+            return util_fail(VKCLIP_EFORMAT, "%s: has no tensor %.200s, which %s has in it",
+                             file->path, tensor, path);
+        index->views[index->count++] = *view;
+    }
+    qsort(index->views, index->count, sizeof(*index->views), by_name);
+    return VKCLIP_OK;
+}
+
+int weights_index_open(const char *path, struct weights_index *index)
+{
+    json_t *root = NULL;
+    *index = (struct weights_index){0};
+    int error = read_json(path, &root);
+    if (!error)
+        error = find_views(path, json_object_get(root, "weight_map"), index);
+    json_decref(root);
+    if (error)
+        weights_index_close(index);
+    return error;
+}
+
+void weights_index_close(struct weights_index *index)
+{
+    for (size_t i = 0; i < index->file_count; i++)
+        safetensors_close(&index->files[i]);
+    free(index->files);
+    free(index->views);
+    *index = (struct weights_index){0};
+}
