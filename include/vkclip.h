@@ -157,6 +157,10 @@ struct vkclip_model_params {
     enum vkclip_activation activation;
     /* Largest batch that runs at once; 0: chosen from the device's limits, at most 32. */
     uint32_t max_batch;
+    /* Pixels a side of the pictures, if not the checkpoint's: its table of positions is
+     * interpolated (bicubic, antialiased, as OpenCLIP does). A multiple of the patch size, of 32
+     * for a ModifiedResNet; 0: the checkpoint's. */
+    uint32_t image_size;
 };
 
 enum vkclip_family {
@@ -263,8 +267,9 @@ VKCLIP_API int vkclip_preprocess(const struct vkclip_model *model, const struct 
  * `first`: fp32, shape [items, shape[1], ...], shape[0] = items. Names: vision.patch_embed,
  * vision.embeddings, vision.hidden.I (0: input of the first block; I: output of block I),
  * vision.pooled, vision.projected, vision.normalized; of a ModifiedResNet vision.stem,
- * vision.layerL.I [items,C,H,W], vision.projected, vision.normalized; text.hidden.I, text.final_norm, text.pooled,
- * text.projected, text.normalized. Return nonzero to stop; the call then fails with EINVALID. */
+ * vision.layerL.I [items,C,H,W], vision.projected, vision.normalized; text.hidden.I,
+ * text.final_norm, text.pooled, text.projected, text.normalized. Return nonzero to stop; the call
+ * then fails with EINVALID. */
 typedef int vkclip_hidden_fn(void *user, const char *name, const float *data, const size_t *shape,
                              size_t rank, size_t first, size_t items);
 

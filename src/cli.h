@@ -46,7 +46,7 @@ struct cli {
     /* Options. 0 or NULL: not given. */
     const char *model_path, *device_name, *vocab, *output, *raw;
     unsigned precision, activation; /* position in the option's choices, from 1 */
-    uint32_t batch, context, top, max_pixels;
+    uint32_t batch, image_size, context, top, max_pixels;
     uint32_t json, strict, verbose, quiet, recursive, no_normalize, hidden, full, lines, records,
         help;
     struct cli_inputs images, texts, labels, templates, arguments;
@@ -101,6 +101,9 @@ struct cli_command {
 #define CLI_ACTIVATION_OPTION                                              \
     CLI_OPTION(0, "activation", "quick_gelu|gelu", CLI_CHOICE, activation, \
                "of a checkpoint that does not say it")
+#define CLI_IMAGE_SIZE_OPTION                                \
+    CLI_OPTION(0, "image-size", "N", CLI_NUMBER, image_size, \
+               "pixels a side, if not the checkpoint's: positions are interpolated")
 #define CLI_ENCODE_OPTIONS                                                              \
     CLI_MODEL_OPTION,                                                                   \
         CLI_OPTION(0, "device", "N|NAME", CLI_TEXT, device_name,                        \
@@ -108,7 +111,7 @@ struct cli_command {
         CLI_OPTION(0, "precision", "f32|f16", CLI_CHOICE, precision,                    \
                    "of weights and activations (f32)"),                                 \
         CLI_OPTION(0, "batch", "N", CLI_NUMBER, batch, "most inputs that run at once"), \
-        CLI_ACTIVATION_OPTION, CLI_VOCAB_OPTION
+        CLI_IMAGE_SIZE_OPTION, CLI_ACTIVATION_OPTION, CLI_VOCAB_OPTION
 #define CLI_PICTURE_OPTIONS                                                                 \
     CLI_OPTION('r', "recursive", NULL, CLI_FLAG, recursive, "also the folders in folders"), \
         CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, max_pixels,                            \

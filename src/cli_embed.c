@@ -496,6 +496,7 @@ static const struct cli_option preprocess_options[] = {
     CLI_OPTION('o', "output", "FILE", CLI_TEXT, output, "the result's file"),
     CLI_OPTION(0, "images-from", "FILE", CLI_LIST, images,
                "a list of pictures, one a line; -: stdin"),
+    CLI_IMAGE_SIZE_OPTION,
     CLI_ACTIVATION_OPTION,
     CLI_PICTURE_OPTIONS,
     CLI_COMMON_OPTIONS,

@@ -6,6 +6,8 @@
  */
 #include "config.h"
 #include "config_json.h"
+#include "positions.h"
+#include "positions.h"
 #include "gguf.h"
 
 #include <math.h>
@@ -578,6 +580,37 @@ static int check_weights(const struct weights *weights, const struct config *con
                              : check_tensors(weights, &image);
 }
 
+/* Positions for pictures of `size` pixels a side instead of the checkpoint's. */
+static int resize_image(struct weights *weights, uint32_t size, struct config *config)
+{
+    const char *name =
+        config->stages[0] ? "visual.attnpool.positional_embedding" : "visual.positional_embedding";
+    const uint32_t from = config->image_size / config->patch_size;
+    const uint32_t to = size / config->patch_size;
+    if (size > 4096 || !to || size % config->patch_size)
+        return util_fail(VKCLIP_EINVALID,
+                         "image size %u: expected a multiple of %u of at most 4096 for this model",
+                         size, config->patch_size);
+    uint64_t shape[TENSOR_MAX_RANK];
+    unsigned rank;
+    weights_shape(weights, name, shape, &rank);
+    const uint32_t width = (uint32_t)shape[1];
+    float *old = malloc(shape[0] * width * sizeof(*old));
+    shape[0] = 1 + (uint64_t)to * to;
+    float *resized = malloc(shape[0] * width * sizeof(*resized));
+    int error = old && resized ? weights_read(weights, name, 0, 1 + (uint64_t)from * from, old)
+                               : VKCLIP_EMEMORY;
+    if (!error && !positions_resize(old, from, to, width, resized))
+        error = VKCLIP_EMEMORY;
+    free(old);
+    if (error) {
+        free(resized);
+        return error == VKCLIP_EMEMORY ? util_fail(error, "out of memory for positions") : error;
+    }
+    config->image_size = size;
+    return weights_replace(weights, name, shape, resized);
+}
+
 int config_open(const char *path, const struct vkclip_model_params *params, struct config *config,
                 struct weights **weights)
 {
@@ -598,6 +631,9 @@ int config_open(const char *path, const struct vkclip_model_params *params, stru
     error = weights_open(file, weights);
     error = error ? error : read_config(*weights, folder, params->activation, config);
     error = error ? error : check_weights(*weights, config);
+    if (!error && params->image_size && config->image.present &&
+        params->image_size != config->image_size)
+        error = resize_image(*weights, params->image_size, config);
     error = error ? error : read_logit_scale(*weights, config);
     error = error ? error : find_tokenizer(*weights, folder, params->vocab, config);
     if (!error)

@@ -23,10 +23,11 @@ struct weight {
     unsigned rank;
     uint64_t shape[TENSOR_MAX_RANK];
     const struct tensor_view
-        *parts[3];   /* stacked along the first dimension; one where not stacked */
-    unsigned count;  /* of parts */
-    unsigned part;   /* before stacking: this one's place */
-    bool transposed; /* stored [D,width], canonical [width,D] */
+        *parts[3];                   /* stacked along the first dimension; one where not stacked */
+    unsigned count;                  /* of parts */
+    unsigned part;                   /* before stacking: this one's place */
+    bool transposed;                 /* stored [D,width], canonical [width,D] */
+    struct tensor_view *replacement; /* NULL, or parts[0] with memory of its own */
 };
 
 struct weights {
@@ -341,8 +342,13 @@ void weights_close(struct weights **weights)
 {
     if (!weights || !*weights)
         return;
-    for (size_t i = 0; i < (*weights)->count; i++)
-        free((*weights)->tensors[i].name);
+    for (size_t i = 0; i < (*weights)->count; i++) {
+        struct weight *weight = &(*weights)->tensors[i];
+        free(weight->name);
+        if (weight->replacement)
+            free((void *)weight->replacement->data);
+        free(weight->replacement);
+    }
     free((*weights)->tensors);
     safetensors_close(&(*weights)->file);
     weights_index_close(&(*weights)->index);
@@ -469,6 +475,28 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
         first += now;
         rows -= now;
     }
+    return VKCLIP_OK;
+}
+
+int weights_replace(struct weights *weights, const char *name, const uint64_t *shape, float *values)
+{
+    struct weight *weight = (struct weight *)find(weights, name);
+    struct tensor_view *view = weight ? calloc(1, sizeof(*view)) : NULL;
+    if (!view || weight->replacement) {
+        free(view);
+        free(values);
+        return weight ? util_fail(VKCLIP_EMEMORY, "%s: out of memory", name)
+                      : util_fail(VKCLIP_EABSENT, "%s: has no tensor %s", weights->path, name);
+    }
+    *view = (struct tensor_view){
+        .name = weight->name, .dtype = DTYPE_F32, .rank = weight->rank, .data = values, .size = 4};
+    for (unsigned i = 0; i < weight->rank; i++) {
+        weight->shape[i] = view->shape[i] = shape[i];
+        view->size *= shape[i];
+    }
+    weight->parts[0] = weight->replacement = view;
+    weight->count = 1;
+    weight->transposed = false;
     return VKCLIP_OK;
 }
 

@@ -51,4 +51,9 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
 int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
                         uint64_t first, uint64_t rows, float *out);
 
+/* Puts fp32 values in a tensor's place, which keeps its rank. `values` is taken over, also on
+ * error. */
+int weights_replace(struct weights *weights, const char *name, const uint64_t *shape,
+                    float *values);
+
 #endif

@@ -19,7 +19,8 @@ tokenizer     text vocabulary
 image
 gguf          safetensors
 weights       safetensors gguf
-config        weights gguf
+positions
+config        weights gguf positions
 graph
 model         graph config
 gpu           volk
@@ -54,7 +55,7 @@ for file in src/*.[ch]; do
 done
 
 # What describes a model knows no Vulkan, directly or through another header.
-for module in graph grad model weights config; do
+for module in graph grad model weights positions config; do
     [ -f "src/$module.c" ] || continue
     seen=$($cc -std=c11 -M -Iinclude -Isrc "src/$module.c" |
         grep -oE '[^ ]*(volk|vulkan|gpu|kernels|plan)[^ ]*\.h') || continue

@@ -362,6 +362,40 @@ static void without_a_device(void **state)
     vkclip_close_model(&plain);
 }
 
+/* Pictures of another size: more positions, the same model. */
+static void another_image_size(void **state)
+{
+    (void)state;
+    struct vkclip_model *large = NULL;
+    struct vkclip_model_info info;
+    struct vkclip_model_params params = {.image_size = 72};
+    float embeds[3 * D], plain[3 * D];
+    uint8_t *u8 = malloc(72 * 72 * 3);
+    assert_int_equal(vkclip_open_model(device, MODEL, &params, &large), 0);
+    assert_int_equal(vkclip_get_model_info(large, &info), 0);
+    assert_int_equal(info.image_size, 72);
+    assert_int_equal(info.image.positions, 82);
+    assert_int_equal(vkclip_preprocess(large, &images[0], u8, NULL), 0);
+    assert_memory_equal(u8, images[0].pixels, 72 * 72 * 3); /* a sample's own size */
+    assert_int_equal(vkclip_encode_images(large, images, 3, NULL, embeds), 0);
+    assert_int_equal(vkclip_encode_images(model, images, 3, NULL, plain), 0);
+    for (int i = 0; i < 3; i++) { /* near what the trained size gives, but not the same */
+        double dot = 0;
+        for (int d = 0; d < D; d++)
+            dot += (double)embeds[i * D + d] * plain[i * D + d];
+        printf("cosine of sizes 64 and 72: %.3f\n", dot);
+        assert_true(dot > 0.5 && dot < 0.9999);
+    }
+    vkclip_close_model(&large);
+    params.image_size = 70;
+    assert_int_equal(vkclip_open_model(device, MODEL, &params, &large), VKCLIP_EINVALID);
+    assert_non_null(strstr(vkclip_last_error(), "expected a multiple of 8"));
+    params.image_size = 64;
+    assert_int_equal(vkclip_open_model(NULL, MODEL, &params, &large), 0);
+    vkclip_close_model(&large);
+    free(u8);
+}
+
 static void absent_tower(void **state)
 {
     (void)state;
@@ -419,12 +453,12 @@ static void all_devices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inputs_are_exact), cmocka_unit_test(embeddings_and_top1),
-        cmocka_unit_test(half_precision),   cmocka_unit_test(batches_agree),
-        cmocka_unit_test(classification),   cmocka_unit_test(long_texts),
-        cmocka_unit_test(callbacks),        cmocka_unit_test(bad_arguments),
-        cmocka_unit_test(without_a_device), cmocka_unit_test(absent_tower),
-        cmocka_unit_test(all_devices),
+        cmocka_unit_test(inputs_are_exact),   cmocka_unit_test(embeddings_and_top1),
+        cmocka_unit_test(half_precision),     cmocka_unit_test(batches_agree),
+        cmocka_unit_test(classification),     cmocka_unit_test(long_texts),
+        cmocka_unit_test(callbacks),          cmocka_unit_test(bad_arguments),
+        cmocka_unit_test(without_a_device),   cmocka_unit_test(absent_tower),
+        cmocka_unit_test(another_image_size), cmocka_unit_test(all_devices),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
