@@ -12,14 +12,16 @@
 struct tokenizer;
 
 enum tokenizer_rules {
-    TOKENIZER_BY_FILE, /* OpenAI's list of merges follows OpenAI's rules, other files Hugging Face's
+    TOKENIZER_BY_FILE, /* OpenAI's list of merges and GGUF follow OpenAI's rules, other files
+                        * Hugging Face's
                         */
     TOKENIZER_OPENAI,  /* ftfy's plain steps, HTML unescaping, full lower case; padded with 0 */
     TOKENIZER_HF       /* as tokenizer.json says; padded as tokenizer_config.json says */
 };
 
 /* Vocabulary file: tokenizer.json; vocab.json or merges.txt (each needs the other beside it); or
- * bpe_simple_vocab_16e6.txt.gz (also unpacked; any number of merges). */
+ * bpe_simple_vocab_16e6.txt.gz (also unpacked; any number of merges); or a GGUF file with tokens.
+ */
 int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **tokenizer);
 void tokenizer_close(struct tokenizer **tokenizer);
 

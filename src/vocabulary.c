@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the three forms of CLIP's byte-pair vocabulary: Hugging Face's tokenizer.json, its
- * vocab.json with merges.txt, and OpenAI's list of merges, packed or not. Refuses tokenizers of
- * another kind, and files that contradict themselves, rather than giving other ids than the model
- * was trained with.
+ * Reads the forms of CLIP's byte-pair vocabulary: Hugging Face's tokenizer.json, its vocab.json
+ * with merges.txt, OpenAI's list of merges, packed or not, and the tokens in a GGUF file. Refuses
+ * tokenizers of another kind, and files that contradict themselves, rather than giving other ids
+ * than the model was trained with.
  */
 #include "vocabulary.h"
+
+#include "gguf.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -19,8 +21,10 @@ enum {
     TEXT_LIMIT = 64 << 20,           /* bytes of OpenAI's list of merges, unpacked */
     JSON_LIMIT = 16 << 20,           /* bytes; parsed they take up to fifty times as much */
     TOKENS_LIMIT = 4 << 20,
-    ADDED_LIMIT = 256, /* bytes of an added token: each is compared at every place of a text */
-    PROBES = 1024      /* an honest table needs a few; one made to collide must not take forever */
+    GGUF_LIMIT = 1 << 18, /* tokens; CLIP has 49408 */
+    PIECES_LIMIT = 64,    /* characters of a token; CLIP's have 32 */
+    ADDED_LIMIT = 256,    /* bytes of an added token: each is compared at every place of a text */
+    PROBES = 1024 /* an honest table needs a few; one made to collide must not take forever */
 };
 
 /* ---- Tables --------------------------------------------------------------------------------- */
@@ -634,6 +638,119 @@ static int load_pair(struct vocabulary *v, const char *vocab_path, json_t *vocab
     return VKCLIP_OK;
 }
 
+/* ---- GGUF ------------------------------------------------------------------------------------ */
+
+/* The symbols of a token's text, "</w>" being part of the last one; 0 where there are none such. */
+static size_t split_symbols(const struct vocabulary *v, const char *text,
+                            int32_t pieces[PIECES_LIMIT])
+{
+    size_t count = 0, size = strlen(text), suffix = strlen(WORD_END);
+    bool last = size > suffix && !strcmp(text + size - suffix, WORD_END);
+    size -= last ? suffix : 0;
+    for (size_t at = 0, length; at < size; at += length) {
+        for (length = 1; at + length < size && (text[at + length] & 0xC0) == 0x80;)
+            length++;
+        const char *end = last && at + length == size ? WORD_END : "";
+        int32_t id = find_joined(v, text + at, length, end, strlen(end));
+        if (id < 0 || count == PIECES_LIMIT)
+            return 0;
+        pieces[count++] = id;
+    }
+    return count;
+}
+
+/* Joins the pair whose merge was learnt first; false where none is known. */
+static bool join_pieces(const struct vocabulary *v, int32_t *pieces, size_t count)
+{
+    const struct merge *best = NULL;
+    size_t place = 0;
+    for (size_t i = 0; i + 1 < count; i++) {
+        const struct merge *merge = vocabulary_merge(v, pieces[i], pieces[i + 1]);
+        if (merge && (!best || merge->rank < best->rank)) {
+            best = merge;
+            place = i;
+        }
+    }
+    if (!best)
+        return false;
+    pieces[place] = best->joined;
+    memmove(pieces + place + 1, pieces + place + 2, (count - place - 2) * sizeof(*pieces));
+    return true;
+}
+
+/* The file has the tokens without the merges, but in the order in which these were learnt: a
+ * token's merge joins the two pieces that the merges before it make of its text. For OpenAI's
+ * vocabulary this gives back every merge. */
+static int derive_merges(struct vocabulary *v, const char *path)
+{
+    uint32_t rank = 0;
+    for (uint32_t id = 0; id < v->count; id++) {
+        int32_t pieces[PIECES_LIMIT];
+        if ((int32_t)id == v->start || (int32_t)id == v->end)
+            continue;
+        size_t count = split_symbols(v, v->tokens[id], pieces);
+        bool symbol = count == 1;
+        while (count > 2 && join_pieces(v, pieces, count))
+            count--;
+        if (!symbol && (count != 2 || !add_merge(v, rank++, pieces[0], pieces[1], (int32_t)id)))
+            return util_fail(VKCLIP_EUNSUPPORTED,
+                             "%s: token %u is not two earlier ones joined, as CLIP's are: name a "
+                             "vocabulary (--vocab)",
+                             path, id);
+    }
+    return VKCLIP_OK;
+}
+
+static int load_texts(struct vocabulary *v, const char *path, const struct gguf_value *value)
+{
+    const uint8_t *at = value->data;
+    size_t bytes = 0, length;
+    for (uint64_t i = 0; i < value->count; i++, bytes += length + 1)
+        gguf_text(&at, &length);
+    if (bytes > 16 * GGUF_LIMIT)
+        return util_fail(VKCLIP_EUNSUPPORTED, "%s: tokens of %zu bytes, expected at most %d", path,
+                         bytes, 16 * GGUF_LIMIT);
+    int error = make_tables(v, path, (size_t)value->count, bytes, (size_t)value->count);
+    if (error)
+        return error;
+    char *end = v->arena;
+    for (at = value->data; v->count < value->count; v->count++) {
+        const char *text = gguf_text(&at, &length);
+        if (!length || memchr(text, 0, length) ||
+            !add_token(v, &end, v->count, text, length, "", 0))
+            return util_fail(VKCLIP_EFORMAT, "%s: token %u is empty, twice there or no text", path,
+                             v->count);
+    }
+    return VKCLIP_OK;
+}
+
+static int load_gguf(struct vocabulary *v, const char *path)
+{
+    struct gguf *file = NULL;
+    int error = gguf_open(path, &file);
+    if (error)
+        return error;
+    const struct gguf_value *value = gguf_find(file, "tokenizer.ggml.tokens");
+    if (!value || value->type != GGUF_ARRAY || value->element != GGUF_STRING ||
+        value->count > GGUF_LIMIT)
+        error = util_fail(VKCLIP_EFORMAT,
+                          "%s: tokenizer.ggml.tokens: expected a list of at most %d tokens", path,
+                          GGUF_LIMIT);
+    error = error ? error : load_texts(v, path, value);
+    error = error ? error : find_ends(v, path, START, END);
+    error = error ? error : derive_merges(v, path);
+    if (!error && !(v->added = calloc(2, sizeof(*v->added))))
+        error = util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    if (!error) {
+        find_symbols(v, -1);
+        add_added(v, v->start, true); /* as load_pair */
+        add_added(v, v->end, false);
+        v->openai = true;
+    }
+    gguf_close(&file);
+    return error;
+}
+
 /* ---- Padding -------------------------------------------------------------------------------- */
 
 /* Goes on to the next file where `name` beside the vocabulary gives none. */
@@ -693,11 +810,12 @@ static int load(struct vocabulary *v, const char *path, const char *data, size_t
 
 int vocabulary_open(const char *path, struct vocabulary *v)
 {
-    char *data;
+    char *data = NULL;
     size_t size;
     *v = (struct vocabulary){0};
-    int error = read_file(path, TEXT_LIMIT, &data, &size);
-    if (!error)
+    bool gguf = gguf_is(path);
+    int error = gguf ? load_gguf(v, path) : read_file(path, TEXT_LIMIT, &data, &size);
+    if (!error && !gguf)
         error = load(v, path, data, size);
     free(data);
     if (error)

@@ -174,6 +174,8 @@ static const struct {
     {"models/hf-vit", "models/openai-vit/case.safetensors", "models/openai-vit/case.safetensors"},
     {"models/hf-vit-bf16", "models/hf-vit-bf16/case.safetensors",
      "models/openai-vit/case.safetensors"},
+    {"models/hf-vit-sharded", "models/hf-vit-sharded/case.safetensors",
+     "models/openai-vit/case.safetensors"},
     {"models/hf-vit-gelu-f16", "models/hf-vit-gelu-f16/case.safetensors",
      "models/hf-vit-gelu-f16/case.safetensors"},
     {"models/hf-fullvocab-f16", "models/hf-fullvocab-f16/case.safetensors",
