@@ -17,7 +17,7 @@
 
 #define EXPECTED                                                                     \
     "config.json with model.safetensors (Hugging Face), open_clip_config.json with " \
-    "open_clip_model.safetensors (OpenCLIP), or one .safetensors file (OpenAI's state dict)"
+    "open_clip_model.safetensors (OpenCLIP), or one .safetensors, .gguf or .pt file"
 
 /* ---- Files --------------------------------------------------------------------------------- */
 
@@ -62,8 +62,9 @@ static const char *other_format(const char *name)
     static const struct {
         const char *end, *what;
     } others[] = {
-        {".bin", "PyTorch"}, {".pt", "PyTorch"},   {".pth", "PyTorch"},   {".ckpt", "PyTorch"},
-        {".onnx", "ONNX"},   {".msgpack", "Flax"}, {".h5", "TensorFlow"},
+        {".onnx", "ONNX"},
+        {".msgpack", "Flax"},
+        {".h5", "TensorFlow"},
     };
     for (size_t i = 0; i < UTIL_COUNT(others); i++)
         if (ends_with(name, others[i].end))
@@ -71,12 +72,13 @@ static const char *other_format(const char *name)
     return NULL;
 }
 
-/* The only .safetensors or .gguf file of a folder, or an error that says what is there instead. */
+/* The only .safetensors or .gguf file of a folder, without one the only .pt file, or an error that
+ * says what is there instead. */
 static int find_single(const char *folder, char file[CONFIG_PATH_SIZE])
 {
     char **names = NULL;
-    size_t count = 0, found = 0;
-    const char *single = NULL, *other = NULL, *config = NULL;
+    size_t count = 0, found = 0, torch_found = 0;
+    const char *single = NULL, *torch = NULL, *other = NULL, *config = NULL;
     int error = util_list_folder(folder, &names, &count);
     if (error)
         return error;
@@ -85,10 +87,16 @@ static int find_single(const char *folder, char file[CONFIG_PATH_SIZE])
             continue;
         if ((ends_with(names[i], ".safetensors") || ends_with(names[i], ".gguf")) && ++found)
             single = names[i];
+        if (ends_with(names[i], ".pt") && ++torch_found)
+            torch = names[i];
         if (other_format(names[i]) && !other)
             other = names[i];
         if (ends_with(names[i], "config.json"))
             config = names[i];
+    }
+    if (!found) {
+        found = torch_found;
+        single = torch;
     }
     if (other && found != 1)
         error = util_fail(VKCLIP_EUNSUPPORTED,
@@ -112,8 +120,10 @@ static int find_weights(const char *path, char file[CONFIG_PATH_SIZE])
     static const char *const pairs[][2] = {
         {"config.json", "model.safetensors"},
         {"config.json", "model.safetensors.index.json"},
+        {"config.json", "pytorch_model.bin"},
         {"open_clip_config.json", "open_clip_model.safetensors"},
         {"open_clip_config.json", "model.safetensors"},
+        {"open_clip_config.json", "open_clip_pytorch_model.bin"},
     };
     if (strlen(path) > CONFIG_PATH_SIZE - 512)
         return util_fail(VKCLIP_EINVALID, "%.64s...: path longer than %d bytes", path,
@@ -126,8 +136,8 @@ static int find_weights(const char *path, char file[CONFIG_PATH_SIZE])
             (ends_with(path, ".json") && !ends_with(path, ".safetensors.index.json")))
             return util_fail(
                 VKCLIP_EUNSUPPORTED,
-                "%s: %s cannot be opened, expected a folder or a .safetensors or .gguf file", path,
-                other_format(path) ? other_format(path) : "a configuration alone");
+                "%s: %s cannot be opened, expected a folder or a .safetensors, .gguf or .pt file",
+                path, other_format(path) ? other_format(path) : "a configuration alone");
         return VKCLIP_OK;
     }
     for (size_t i = 0; i < UTIL_COUNT(pairs); i++)

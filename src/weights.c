@@ -7,6 +7,7 @@
 #include "weights.h"
 
 #include "gguf.h"
+#include "torch_pt.h"
 #include "weights_index.h"
 
 #include <math.h>
@@ -35,6 +36,7 @@ struct weights {
     struct safetensors *file; /* of these, what the format needs */
     struct weights_index index;
     struct gguf *gguf;
+    struct torch_pt *torch_pt;
     struct tensor_view *views; /* what was found, by name; names and data are the format's */
     size_t view_count;
     enum vkclip_family layout;
@@ -276,6 +278,11 @@ static int open_file(struct weights *weights)
             views = weights->gguf->tensors;
             weights->view_count = weights->gguf->count;
         }
+    } else if (torch_pt_is(weights->path)) {
+        if (!(error = torch_pt_open(weights->path, &weights->torch_pt))) {
+            views = weights->torch_pt->tensors;
+            weights->view_count = weights->torch_pt->count;
+        }
     } else if (!(error = safetensors_open(weights->path, &weights->file))) {
         views = weights->file->tensors;
         weights->view_count = weights->file->count;
@@ -353,6 +360,7 @@ void weights_close(struct weights **weights)
     safetensors_close(&(*weights)->file);
     weights_index_close(&(*weights)->index);
     gguf_close(&(*weights)->gguf);
+    torch_pt_close(&(*weights)->torch_pt);
     free((*weights)->views);
     free((*weights)->path);
     free(*weights);
@@ -424,8 +432,9 @@ static void read_elements(const struct tensor_view *view, uint64_t first, uint64
     while (count) {
         uint64_t now = count < CHUNK ? count : CHUNK;
         gguf_floats(view, first, now, out);
-        util_map_forget((const uint8_t *)view->data + first / block.elements * block.bytes,
-                        (size_t)(now / block.elements * block.bytes));
+        if (!view->resident)
+            util_map_forget((const uint8_t *)view->data + first / block.elements * block.bytes,
+                            (size_t)(now / block.elements * block.bytes));
         first += now;
         out += now;
         count -= now;
@@ -445,7 +454,8 @@ static void read_transposed(const struct tensor_view *view, uint64_t first, uint
             for (uint64_t i = 0; i < now; i++)
                 out[(r + i) * stored + d] = values[i];
         }
-    util_map_forget(view->data, (size_t)view->size);
+    if (!view->resident)
+        util_map_forget(view->data, (size_t)view->size);
 }
 
 int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,

@@ -19,7 +19,7 @@
 struct weights;
 
 /* Opens a .safetensors file in any of the three layouts, the model.safetensors.index.json of
- * several such files, or clip.cpp's .gguf file. */
+ * several such files, clip.cpp's .gguf file, or one of PyTorch's. */
 int weights_open(const char *path, struct weights **weights);
 void weights_close(struct weights **weights);
 

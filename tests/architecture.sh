@@ -18,7 +18,8 @@ text
 tokenizer     text vocabulary
 image
 gguf          safetensors
-weights       safetensors gguf
+torch         safetensors
+weights       safetensors gguf torch
 positions
 config        weights gguf positions
 graph

@@ -208,17 +208,20 @@ static void refuses_folders_without_a_checkpoint(void **state)
          VKCLIP_EIO,
          "found config.json, expected config.json with model.safetensors"},
         {{"config.json", "pytorch_model.bin"},
-         UNSUPPORTED,
-         "found pytorch_model.bin (PyTorch), which is not"},
-        {{"ViT-B-32.pt"}, UNSUPPORTED, "found ViT-B-32.pt (PyTorch)"},
+         FORMAT,
+         "pytorch_model.bin: expected a PyTorch checkpoint"},
+        {{"open_clip_config.json", "open_clip_pytorch_model.bin"},
+         FORMAT,
+         "open_clip_pytorch_model.bin: expected a PyTorch checkpoint"},
+        {{"ViT-B-32.pt"}, FORMAT, "ViT-B-32.pt: expected a PyTorch checkpoint"},
+        {{"a.pt", "b.pt"}, VKCLIP_EINVALID, "found 2 weight files: name one"},
+        {{"model.onnx"}, UNSUPPORTED, "found model.onnx (ONNX), which is not supported yet"},
         {{"a.gguf", "b.gguf"}, VKCLIP_EINVALID, "found 2 weight files: name one"},
         {{"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors",
           "model-00002-of-00002.safetensors"},
          FORMAT,
          "model.safetensors.index.json: expected an object \"weight_map\""},
-        {{"a.safetensors", "b.safetensors"},
-         VKCLIP_EINVALID,
-         "found 2 weight files: name one"},
+        {{"a.safetensors", "b.safetensors"}, VKCLIP_EINVALID, "found 2 weight files: name one"},
         {{".a.safetensors"}, VKCLIP_EIO, "found no checkpoint"},
         {{"a.safetensors"}, FORMAT, "a.safetensors: expected a safetensors header"},
         {{"config.json", "model.safetensors"},
@@ -250,7 +253,7 @@ static void refuses_paths_that_are_no_checkpoint(void **state)
     free(path);
     path = scratch_path(folder, "model.pt");
     scratch_text(folder, "model.pt", "PK");
-    assert_failed(open_close(path, NULL), UNSUPPORTED, "model.pt: PyTorch cannot be opened");
+    assert_failed(open_close(path, NULL), FORMAT, "model.pt: zip archive: ");
     free(path);
     assert_int_equal(open_close(folder, NULL), 0); /* what stands beside does not disturb */
     path = scratch_path(folder, "config.json");
@@ -259,7 +262,7 @@ static void refuses_paths_that_are_no_checkpoint(void **state)
     free(path);
     path = scratch_path(folder, "model.safetensors");
     remove(path);
-    assert_failed(open_close(folder, NULL), UNSUPPORTED, "found model.pt (PyTorch)");
+    assert_failed(open_close(folder, NULL), FORMAT, "model.pt: zip archive: ");
     free(path);
     free(lengthy);
     scratch_remove(folder);

@@ -16,15 +16,16 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
 This system has no apt. vkclip goes on with what is installed; it needs, under these names:
   Fedora    cmake ninja-build gcc pkgconf glslang vulkan-headers vulkan-loader-devel vulkan-volk-devel
             mesa-vulkan-drivers jansson-devel utf8proc-devel gumbo-parser-devel stb_image-devel zlib-devel
+            libzip-devel
             tests: libcmocka-devel gcc-c++ clang compiler-rt vulkan-validation-layers python3-numpy
   Arch      cmake ninja gcc pkgconf glslang vulkan-headers vulkan-icd-loader volk vulkan-swrast
-            jansson libutf8proc gumbo-parser stb zlib
+            jansson libutf8proc gumbo-parser stb zlib libzip
             tests: cmocka clang compiler-rt vulkan-validation-layers python-numpy
   Homebrew  cmake ninja pkgconf glslang vulkan-headers vulkan-loader vulkan-volk molten-vk
-            jansson utf8proc gumbo-parser stb zlib
+            jansson utf8proc gumbo-parser stb zlib libzip
             tests: cmocka llvm vulkan-validationlayers numpy
   Windows   the Vulkan SDK (headers, volk, glslang, validation layer), CMake, and from vcpkg:
-            volk jansson utf8proc gumbo stb zlib pkgconf; tests: cmocka
+            volk jansson utf8proc gumbo stb zlib libzip pkgconf; tests: cmocka
 NAMES
     exit 0
 fi

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Any bytes as a PyTorch checkpoint: after a byte 'P' as the pickle of an archive that is right,
+ * else as the whole archive. Refused with a message, or every tensor can be read to its last byte.
+ */
+#include "../torch_files.h"
+#include "torch_pt.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+volatile float fuzz_sum; /* keeps the reads */
+
+static void use(const struct torch_pt *file)
+{
+    for (size_t i = 0; i < file->count; i++) {
+        const struct tensor_view *view = &file->tensors[i];
+        if (i && strcmp(file->tensors[i - 1].name, view->name) >= 0)
+            abort();
+        for (uint64_t j = 0; j < view->size; j++)
+            fuzz_sum += ((const uint8_t *)view->data)[j];
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const float values[16];
+    struct torch_pt *file = NULL;
+    uint8_t *archive = NULL;
+    if (size && data[0] == 'P' && (size < 2 || data[1] != 'K')) {
+        const struct archive_record records[] = {
+            {"x/data.pkl", data + 1, size - 1},
+            {"x/data/0", values, sizeof(values)},
+            {"x/data/1", values, 8},
+        };
+        data = archive = archive_build(records, 3, &size);
+    }
+    if (!torch_pt_parse(data, size, "fuzz", &file))
+        use(file);
+    else if (file || !strstr(vkclip_last_error(), "fuzz: "))
+        abort();
+    torch_pt_close(&file);
+    free(archive);
+    return 0;
+}
