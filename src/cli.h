@@ -44,7 +44,7 @@ struct cli {
     char subject[64]; /* the text that the library is working on, for its warnings; else "" */
 
     /* Options. 0 or NULL: not given. */
-    const char *model_path, *device_name, *vocab, *output, *raw;
+    const char *model_path, *device_name, *vocab, *text_encoder, *output, *raw;
     unsigned precision, activation; /* position in the option's choices, from 1 */
     uint32_t batch, image_size, context, top, max_pixels;
     uint32_t json, strict, verbose, quiet, recursive, no_normalize, hidden, full, lines, records,
@@ -92,10 +92,13 @@ struct cli_command {
         CLI_OPTION('h', "help", NULL, CLI_FLAG, help, "show this text")
 #define CLI_MODEL_OPTION                                   \
     CLI_OPTION('m', "model", "PATH", CLI_TEXT, model_path, \
-               "checkpoint: a folder or a .safetensors file")
+               "checkpoint: a folder, or a .safetensors or .pt file")
 #define CLI_VOCAB_OPTION                            \
     CLI_OPTION(0, "vocab", "FILE", CLI_TEXT, vocab, \
                "vocabulary, if not the one beside the checkpoint")
+#define CLI_ENCODER_OPTION                                        \
+    CLI_OPTION(0, "text-encoder", "NAME", CLI_TEXT, text_encoder, \
+               "of a Stable Diffusion file: clip_l, clip_h, clip_g")
 #define CLI_STRICT_OPTION \
     CLI_OPTION(0, "strict", NULL, CLI_FLAG, strict, "a text longer than the context is an error")
 #define CLI_ACTIVATION_OPTION                                              \
@@ -111,7 +114,7 @@ struct cli_command {
         CLI_OPTION(0, "precision", "f32|f16", CLI_CHOICE, precision,                    \
                    "of weights and activations (f32)"),                                 \
         CLI_OPTION(0, "batch", "N", CLI_NUMBER, batch, "most inputs that run at once"), \
-        CLI_IMAGE_SIZE_OPTION, CLI_ACTIVATION_OPTION, CLI_VOCAB_OPTION
+        CLI_IMAGE_SIZE_OPTION, CLI_ACTIVATION_OPTION, CLI_ENCODER_OPTION, CLI_VOCAB_OPTION
 #define CLI_PICTURE_OPTIONS                                                                 \
     CLI_OPTION('r', "recursive", NULL, CLI_FLAG, recursive, "also the folders in folders"), \
         CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, max_pixels,                            \

@@ -6,7 +6,10 @@
 #ifndef VKCLIP_TORCH_FILES_H
 #define VKCLIP_TORCH_FILES_H
 
+#include "safetensors.h"
+
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -88,6 +91,66 @@ static inline uint8_t *archive_build(const struct archive_record *records, size_
     *size = (size_t)(at - data);
     if (!(data = realloc(data, *size)))
         abort();
+    return data;
+}
+
+/* A string and a number in a pickle. */
+static inline uint8_t *archive_text(uint8_t *at, const char *text, size_t length)
+{
+    *at++ = 'X';
+    at = archive_put(at, length, 4);
+    memcpy(at, text, length);
+    return at + length;
+}
+
+static inline uint8_t *archive_number(uint8_t *at, uint64_t number)
+{
+    *at++ = 'J';
+    return archive_put(at, number, 4);
+}
+
+/* What torch.save writes of these tensors: a state dict. F32, F16 and BF16 only. */
+static inline uint8_t *archive_save(const struct tensor_view *views, size_t count, size_t *size)
+{
+    static const char *const storages[] = {"Float", "Half", "BFloat16"};
+    struct archive_record *records = calloc(count + 1, sizeof(*records));
+    char(*names)[32] = calloc(count + 1, sizeof(*names));
+    uint8_t *pickle = malloc(4 + count * 1024), *at = pickle;
+    if (!records || !names || !pickle)
+        abort();
+    memcpy(at, "\x80\x02}(", 4);
+    at += 4;
+    for (size_t i = 0; i < count; i++) {
+        const struct tensor_view *view = &views[i];
+        uint64_t strides[TENSOR_MAX_RANK], elements = 1;
+        for (unsigned d = view->rank; d--; elements *= view->shape[d])
+            strides[d] = elements;
+        int length = snprintf(names[i], sizeof(names[i]), "archive/data/%zu", i);
+        const char *key = strrchr(names[i], '/') + 1;
+        records[i + 1] = (struct archive_record){names[i], view->data, (size_t)view->size};
+        at = archive_text(at, view->name, strlen(view->name));
+        at += sprintf((char *)at, "ctorch._utils\n_rebuild_tensor_v2\n((");
+        at = archive_text(at, "storage", 7);
+        at += sprintf((char *)at, "ctorch\n%sStorage\n", storages[view->dtype]);
+        at = archive_text(at, key, (size_t)(names[i] + length - key));
+        at = archive_text(at, "cpu", 3);
+        at = archive_number(at, elements);
+        at += sprintf((char *)at, "tQ");
+        at = archive_number(at, 0);
+        for (int list = 0; list < 2; list++) {
+            *at++ = '(';
+            for (unsigned d = 0; d < view->rank; d++)
+                at = archive_number(at, list ? strides[d] : view->shape[d]);
+            *at++ = 't';
+        }
+        at += sprintf((char *)at, "\x89)tR");
+    }
+    at += sprintf((char *)at, "u.");
+    records[0] = (struct archive_record){"archive/data.pkl", pickle, (size_t)(at - pickle)};
+    uint8_t *data = archive_build(records, count + 1, size);
+    free(records);
+    free(names);
+    free(pickle);
     return data;
 }
 
