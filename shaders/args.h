@@ -22,12 +22,13 @@
 
 struct matmul_args {
     uint m, n, k;
-    uint first; /* row that this dispatch begins with */
+    uint first;        /* row that this dispatch begins with */
+    uint first_column; /* of this dispatch, which sees w from there on */
 };
 
 struct conv_args { /* begins as matmul_args: k = 9 c */
     uint m, n, k;
-    uint first;
+    uint first, first_column;
     uint h, w, out_h, out_w;
     uint stride;
 };

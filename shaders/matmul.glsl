@@ -22,12 +22,12 @@ layout(constant_id = 7) const bool RELU = false;
 
 void main()
 {
-    uint column = gl_GlobalInvocationID.x * 4;
+    uint seen = gl_GlobalInvocationID.x * 4, column = args.first_column + seen;
     uint first = args.first + gl_GlobalInvocationID.y * ROWS;
     if (column >= args.n || first >= args.m)
         return;
     /* in units of four columns */
-    uint w_at = (column / PANEL) * args.k * (PANEL / 4) + (column % PANEL) / 4;
+    uint w_at = (seen / PANEL) * args.k * (PANEL / 4) + (seen % PANEL) / 4;
 
     ROW row[ROWS]; /* rows past M repeat the last one */
     vec4 sum[ROWS];

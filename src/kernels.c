@@ -175,12 +175,24 @@ static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_b
         l->dispatch.texel[0] = l->dispatch.texel[1] = texel_format(l->kernel->x);
     uint32_t groups = divide_up(args->m, rows * height), step = steps_at_once(l, groups);
     l->dispatch.work *= (double)step / groups;
-    int error = VKCLIP_OK;
-    for (uint32_t first = 0; first < groups && !error; first += step) {
-        args->first = first * rows * height;
-        set_args(l, args, arg_bytes);
-        error =
-            emit(l, divide_up(args->n, PANEL), step < groups - first ? step : groups - first, 1);
+
+    /* w may be larger than one binding: a dispatch sees an even number of panels, whose bytes are
+     * then a multiple of any alignment */
+    struct gpu_range w = l->dispatch.ranges[1];
+    uint32_t panels = divide_up(args->n, PANEL);
+    uint64_t panel_bytes = w.size / panels, seen = gpu_limits(l->gpu)->buffer_range / panel_bytes;
+    seen = seen >= panels ? panels : seen & ~(uint64_t)1;
+    int error = seen ? VKCLIP_OK : emit(l, 0, 0, 0); /* which says that it is too large */
+    for (uint32_t panel = 0; panel < panels && !error; panel += (uint32_t)seen) {
+        uint32_t width = panels - panel < seen ? panels - panel : (uint32_t)seen;
+        args->first_column = panel * PANEL;
+        l->dispatch.ranges[1].offset = w.offset + panel * panel_bytes;
+        l->dispatch.ranges[1].size = width * panel_bytes;
+        for (uint32_t first = 0; first < groups && !error; first += step) {
+            args->first = first * rows * height;
+            set_args(l, args, arg_bytes);
+            error = emit(l, width, step < groups - first ? step : groups - first, 1);
+        }
     }
     return error;
 }

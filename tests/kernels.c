@@ -295,6 +295,24 @@ static void sliced_table(void **state)
     gpu_close(&gpu);
 }
 
+/* So is the weight of a matmul, in panels of columns. */
+static void sliced_weight(void **state)
+{
+    (void)state;
+    struct gpu *gpu = open_gpu();
+    struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
+    const struct op_case cases[] = {{OP_MATMUL, {9, 333, 36}, .bias = true, .residual = true},
+                                    {OP_CONV, {1, 2, 4, 200}, .stride = 1}};
+    for (size_t i = 0; i < UTIL_COUNT(cases); i++) {
+        struct graph graph;
+        case_build(&cases[i], TYPE_F32, &graph);
+        limits->buffer_range = 13000; /* two panels of 36 x 32 values; more than x and the result */
+        run_case(gpu, &cases[i], NULL, &graph);
+        graph_free(&graph);
+    }
+    gpu_close(&gpu);
+}
+
 /* Work beyond one submit is split into dispatches, without a row or an item lost between them. */
 static void split_work(void **state)
 {
@@ -338,7 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_is_complete), cmocka_unit_test(every_row),
         cmocka_unit_test(every_cap_masked),  cmocka_unit_test(sliced_table),
-        cmocka_unit_test(split_work),
+        cmocka_unit_test(sliced_weight),     cmocka_unit_test(split_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
