@@ -150,8 +150,8 @@ enum vkclip_activation {
 
 struct vkclip_model_params {
     enum vkclip_precision precision;
-    /* Vocabulary: tokenizer.json, vocab.json (merges.txt beside it), or
-     * bpe_simple_vocab_16e6.txt.gz. NULL: the one found beside the checkpoint. */
+    /* Vocabulary: tokenizer.json, vocab.json (merges.txt beside it), bpe_simple_vocab_16e6.txt.gz,
+     * or a GGUF file. NULL: the one in the checkpoint, or found beside it. */
     const char *vocab;
     /* Only for a state dict without configuration: its activation, if not OpenAI's QuickGELU. */
     enum vkclip_activation activation;
@@ -161,6 +161,9 @@ struct vkclip_model_params {
      * interpolated (bicubic, antialiased, as OpenCLIP does). A multiple of the patch size, of 32
      * for a ModifiedResNet; 0: the checkpoint's. */
     uint32_t image_size;
+    /* Which text encoder of a single-file Stable Diffusion checkpoint: "clip_l", "clip_h" or
+     * "clip_g". NULL: the first that it has. */
+    const char *text_encoder;
 };
 
 enum vkclip_family {
@@ -202,7 +205,8 @@ struct vkclip_model_info {
 
 /* Opens a checkpoint: a folder (Hugging Face: config.json and model.safetensors; OpenCLIP:
  * open_clip_config.json and open_clip_model.safetensors; or one OpenAI state dict in safetensors),
- * or the .safetensors file itself. `device` NULL: configuration and tokenizer only; encoding then
+ * or the .safetensors, .safetensors.index.json or .gguf file itself, which may be a Stable Diffusion
+ * checkpoint: then a text encoder of it. `device` NULL: configuration and tokenizer only; encoding then
  * fails with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer only. Errors: EIO,
  * EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,

@@ -19,6 +19,7 @@ int cli_open_model(struct cli *cli, bool without_device)
         .activation =
             (enum vkclip_activation)cli->activation, /* choices in the order of the enum */
         .max_batch = cli->batch,
+        .text_encoder = cli->text_encoder,
         .image_size = cli->image_size,
     };
     if (!cli->model_path && !cli->vocab)

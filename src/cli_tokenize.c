@@ -91,6 +91,7 @@ static int run_tokenize(struct cli *cli)
 static const struct cli_option options[] = {
     CLI_MODEL_OPTION,
     CLI_VOCAB_OPTION,
+    CLI_ENCODER_OPTION,
     CLI_OPTION(0, "stdin", NULL, CLI_FLAG, lines, "read a text a line from standard input"),
     CLI_OPTION(0, "stdin0", NULL, CLI_FLAG, records, "the same, with a NUL byte behind each text"),
     CLI_OPTION(0, "context", "N", CLI_NUMBER, context, "cut to N ids (the model's context, or 77)"),

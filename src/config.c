@@ -286,6 +286,41 @@ static int read_openai(const struct weights *weights, enum vkclip_activation act
     return VKCLIP_OK;
 }
 
+/* A text encoder of Stable Diffusion: three are in use, told apart by their widths. */
+static int read_encoder(const struct weights *weights, struct config *config)
+{
+    static const struct {
+        uint32_t width, heads;
+        enum vkclip_activation activation;
+        enum vkclip_family family; /* whose rules prepare its texts */
+    } encoders[] = {
+        {768, 12, VKCLIP_ACTIVATION_QUICK_GELU, VKCLIP_FAMILY_HF},  /* OpenAI's ViT-L/14 */
+        {1024, 16, VKCLIP_ACTIVATION_GELU, VKCLIP_FAMILY_OPENCLIP}, /* ViT-H/14 */
+        {1280, 20, VKCLIP_ACTIVATION_GELU, VKCLIP_FAMILY_OPENCLIP}, /* ViT-bigG/14 */
+    };
+    struct config_tower *text = &config->text;
+    uint32_t width = dimension(weights, "ln_final.weight", 0);
+    size_t i = 0;
+    while (i < UTIL_COUNT(encoders) && encoders[i].width != width)
+        i++;
+    if (i == UTIL_COUNT(encoders))
+        return util_fail(VKCLIP_EUNSUPPORTED,
+                         "%s: text encoder %s: expected a width of 768, 1024 or 1280, found %u",
+                         weights_path(weights), weights_encoder(weights), width);
+    tower_from_shapes(weights, "transformer.resblocks.", text);
+    text->width = width;
+    text->heads = encoders[i].heads;
+    text->activation = encoders[i].activation;
+    text->projection = has(weights, "text_projection");
+    config->family = encoders[i].family;
+    config->context = dimension(weights, "positional_embedding", 0);
+    config->vocabulary = dimension(weights, "token_embedding.weight", 0);
+    config->text_embed_dim = dimension(weights, "text_projection", 1);
+    if (config->family == VKCLIP_FAMILY_HF) /* padded with end of text, the others with 0 */
+        config->pad_token_id = (int32_t)config->vocabulary - 1;
+    return VKCLIP_OK;
+}
+
 /* ---- Sizes and tensors --------------------------------------------------------------------- */
 
 static int check_size(const char *path, const char *tower, const char *what, uint32_t size,
@@ -546,20 +581,22 @@ static int read_config(const struct weights *weights, const char *folder,
                        enum vkclip_activation activation, struct config *config)
 {
     char path[CONFIG_PATH_SIZE];
-    bool hf = weights_layout(weights) == VKCLIP_FAMILY_HF;
-    bool gguf = weights_gguf(weights) != NULL;
-    bool found = !gguf && config_find(folder, hf ? "config.json" : "open_clip_config.json", path);
+    bool encoder = weights_encoder(weights) != NULL, gguf = weights_gguf(weights) != NULL;
+    bool hf = !encoder && weights_layout(weights) == VKCLIP_FAMILY_HF;
+    bool found = !gguf && !encoder &&
+                 config_find(folder, hf ? "config.json" : "open_clip_config.json", path);
     if (hf && !found)
         return util_fail(VKCLIP_EIO,
                          "%s: its tensors have Hugging Face names, expected config.json beside it",
                          weights_path(weights));
-    if ((found || gguf) && activation != VKCLIP_ACTIVATION_AUTO)
+    if ((found || gguf || encoder) && activation != VKCLIP_ACTIVATION_AUTO)
         util_log(VKCLIP_LOG_WARNING, "%s says what the activation is: the one asked for is ignored",
                  found ? path : weights_path(weights));
-    int error = gguf    ? config_read_gguf(weights, config)
-                : hf    ? config_read_hf(path, config)
-                : found ? config_read_openclip(path, config)
-                        : read_openai(weights, activation, config);
+    int error = gguf      ? config_read_gguf(weights, config)
+                : encoder ? read_encoder(weights, config)
+                : hf      ? config_read_hf(path, config)
+                : found   ? config_read_openclip(path, config)
+                          : read_openai(weights, activation, config);
     error = error ? error : settle_towers(weights, config);
     error = error ? error : check_sizes(found ? path : weights_path(weights), config);
     if (hf && config->image.present && !error)
@@ -638,7 +675,7 @@ int config_open(const char *path, const struct vkclip_model_params *params, stru
     if (error)
         goto fail;
     folder_of(file, folder);
-    error = weights_open(file, weights);
+    error = weights_open_encoder(file, params->text_encoder, weights);
     error = error ? error : read_config(*weights, folder, params->activation, config);
     error = error ? error : check_weights(*weights, config);
     if (!error && params->image_size && config->image.present &&

@@ -24,6 +24,8 @@ enum dtype {
     DTYPE_U32,
     DTYPE_I64,
     DTYPE_U64,
+    DTYPE_F8_E4M3, /* known, so that a file may have them; not converted */
+    DTYPE_F8_E5M2,
     DTYPE_Q4_0, /* these in GGUF only: in blocks, of no size by themselves */
     DTYPE_Q4_1,
     DTYPE_Q5_0,

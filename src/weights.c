@@ -8,6 +8,7 @@
 
 #include "gguf.h"
 #include "torch_pt.h"
+#include "weights_encoder.h"
 #include "weights_index.h"
 
 #include <math.h>
@@ -37,6 +38,7 @@ struct weights {
     struct weights_index index;
     struct gguf *gguf;
     struct torch_pt *torch_pt;
+    const char *encoder;       /* of several: its name */
     struct tensor_view *views; /* what was found, by name; names and data are the format's */
     size_t view_count;
     enum vkclip_family layout;
@@ -324,6 +326,11 @@ static int add_tensors(struct weights *weights)
 
 int weights_open(const char *path, struct weights **result)
 {
+    return weights_open_encoder(path, NULL, result);
+}
+
+int weights_open_encoder(const char *path, const char *encoder, struct weights **result)
+{
     *result = NULL;
     struct weights *weights = calloc(1, sizeof(*weights));
     if (!weights || !(weights->path = util_format("%s", path))) {
@@ -331,6 +338,9 @@ int weights_open(const char *path, struct weights **result)
         return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     }
     int error = open_file(weights);
+    if (!error && (encoder || !find_layout(weights)))
+        error = weights_pick_encoder(path, encoder, weights->views, &weights->view_count,
+                                     &weights->encoder);
     if (!error && !(weights->layout = find_layout(weights)))
         error = util_fail(VKCLIP_EUNSUPPORTED,
                           "%s: not a CLIP checkpoint: expected tensors named text_model... or "
@@ -377,6 +387,11 @@ enum vkclip_family weights_layout(const struct weights *weights)
 const struct gguf *weights_gguf(const struct weights *weights)
 {
     return weights->gguf;
+}
+
+const char *weights_encoder(const struct weights *weights)
+{
+    return weights->encoder;
 }
 
 enum dtype weights_dtype(const struct weights *weights)

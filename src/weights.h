@@ -21,11 +21,16 @@ struct weights;
 /* Opens a .safetensors file in any of the three layouts, the model.safetensors.index.json of
  * several such files, clip.cpp's .gguf file, or one of PyTorch's. */
 int weights_open(const char *path, struct weights **weights);
+/* The same; of a single-file Stable Diffusion checkpoint only the text encoder called "clip_l",
+ * "clip_h" or "clip_g" (NULL: the first). Errors: EABSENT. */
+int weights_open_encoder(const char *path, const char *encoder, struct weights **weights);
 void weights_close(struct weights **weights);
 
 /* VKCLIP_FAMILY_HF or VKCLIP_FAMILY_OPENAI (which OpenCLIP shares), by the names found. */
 enum vkclip_family weights_layout(const struct weights *weights);
 enum dtype weights_dtype(const struct weights *weights); /* of the largest tensor */
+/* The name of the text encoder where the file is such a checkpoint; else NULL. */
+const char *weights_encoder(const struct weights *weights);
 struct gguf;
 /* The GGUF file that the weights come from, which has the configuration too; else NULL. */
 const struct gguf *weights_gguf(const struct weights *weights);

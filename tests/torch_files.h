@@ -127,7 +127,8 @@ static inline uint8_t *archive_save(const struct tensor_view *views, size_t coun
             strides[d] = elements;
         int length = snprintf(names[i], sizeof(names[i]), "archive/data/%zu", i);
         const char *key = strrchr(names[i], '/') + 1;
-        records[i + 1] = (struct archive_record){names[i], view->data, (size_t)view->size};
+        records[i + 1] = (struct archive_record){
+            .name = names[i], .data = view->data, .size = (size_t)view->size};
         at = archive_text(at, view->name, strlen(view->name));
         at += sprintf((char *)at, "ctorch._utils\n_rebuild_tensor_v2\n((");
         at = archive_text(at, "storage", 7);
@@ -146,7 +147,8 @@ static inline uint8_t *archive_save(const struct tensor_view *views, size_t coun
         at += sprintf((char *)at, "\x89)tR");
     }
     at += sprintf((char *)at, "u.");
-    records[0] = (struct archive_record){"archive/data.pkl", pickle, (size_t)(at - pickle)};
+    records[0] = (struct archive_record){
+        .name = "archive/data.pkl", .data = pickle, .size = (size_t)(at - pickle)};
     uint8_t *data = archive_build(records, count + 1, size);
     free(records);
     free(names);

@@ -30,9 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *archive = NULL;
     if (size && data[0] == 'P' && (size < 2 || data[1] != 'K')) {
         const struct archive_record records[] = {
-            {"x/data.pkl", data + 1, size - 1},
-            {"x/data/0", values, sizeof(values)},
-            {"x/data/1", values, 8},
+            {.name = "x/data.pkl", .data = data + 1, .size = size - 1},
+            {.name = "x/data/0", .data = values, .size = sizeof(values)},
+            {.name = "x/data/1", .data = values, .size = 8},
         };
         data = archive = archive_build(records, 3, &size);
     }
