@@ -195,7 +195,8 @@ struct vkclip_model_info {
     float logit_scale; /* exp(logit_scale): what similarities are multiplied with; 1 where absent */
     float image_mean[3], image_std[3];
     uint64_t parameters;
-    uint64_t weights_bytes; /* device memory of the weights; 0 when opened without a device */
+    uint64_t weights_bytes; /* device memory that the weights take, in this precision */
+    uint64_t memory_bytes; /* the same and the activations of one item: the least that it runs in */
     enum vkclip_precision precision;
     bool tokenizer; /* a vocabulary was found */
     char weights_path[1024],
@@ -205,10 +206,10 @@ struct vkclip_model_info {
 
 /* Opens a checkpoint: a folder (Hugging Face: config.json and model.safetensors; OpenCLIP:
  * open_clip_config.json and open_clip_model.safetensors; or one OpenAI state dict in safetensors),
- * or the .safetensors, .safetensors.index.json or .gguf file itself, which may be a Stable Diffusion
- * checkpoint: then a text encoder of it. `device` NULL: configuration and tokenizer only; encoding then
- * fails with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer only. Errors: EIO,
- * EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
+ * or the .safetensors, .safetensors.index.json or .gguf file itself, which may be a Stable
+ * Diffusion checkpoint: then a text encoder of it. `device` NULL: configuration and tokenizer only;
+ * encoding then fails with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer
+ * only. Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,
                                  const struct vkclip_model_params *params,
                                  struct vkclip_model **model);

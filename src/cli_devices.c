@@ -180,6 +180,7 @@ static bool print_info_json(const struct cli *cli)
     SET("weights", cli_json_text(info->weights_path, strlen(info->weights_path)));
     SET("weights_type", json_string(info->weights_type));
     SET_NUMBER(weights_bytes);
+    SET_NUMBER(memory_bytes);
     SET("precision", json_string(precision_name(info->precision)));
     SET("tokenizer", tokenizer);
 #undef SET_NUMBER
@@ -227,10 +228,9 @@ static void print_info(const struct cli *cli)
     cli_print_text(info->weights_path, 0);
     printf("\n%-12s ", "tokenizer");
     cli_print_text(info->tokenizer ? info->tokenizer_path : "none found", 0);
-    printf("\n%-12s %s", "precision", precision_name(info->precision));
-    if (info->weights_bytes)
-        printf(", %.1f MiB on the device", (double)info->weights_bytes / (1 << 20));
-    putchar('\n');
+    printf("\n%-12s %s\n%-12s %.1f MiB on the device at least, %.1f of it for the weights\n",
+           "precision", precision_name(info->precision), "memory",
+           (double)info->memory_bytes / (1 << 20), (double)info->weights_bytes / (1 << 20));
 }
 
 static int run_info(struct cli *cli)

@@ -168,6 +168,27 @@ static struct vkclip_tower_info tower_info(const struct config_tower *tower, uin
                                       .projection = tower->projection};
 }
 
+/* Device memory of the weights, and with it that of the activations of one item. */
+static int measure_memory(struct vkclip_model *model)
+{
+    uint64_t activations = 0;
+    int error = VKCLIP_OK;
+    for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++) {
+        struct graph graph;
+        uint64_t arena = 0, least;
+        if (!has_tower(model, tower) || (error = tower_graph(model, tower, 1, &graph)))
+            continue;
+        error = plan_measure(&graph, 1, &arena, &least);
+        activations = arena > activations ? arena : activations;
+        for (size_t t = 0; t < graph.tensor_count; t++)
+            if (graph.tensors[t].role == ROLE_WEIGHT)
+                model->info.weights_bytes += kernels_tensor_bytes(&graph.tensors[t]);
+        graph_free(&graph);
+    }
+    model->info.memory_bytes = model->info.weights_bytes + activations;
+    return error;
+}
+
 static void fill_info(struct vkclip_model *model, const struct weights *weights)
 {
     const struct config *config = &model->config;
@@ -196,7 +217,6 @@ static void fill_info(struct vkclip_model *model, const struct weights *weights)
         snprintf(info->weights_type, sizeof(info->weights_type), "%s",
                  dtype_name(weights_dtype(weights)));
     }
-    info->weights_bytes = model->upload ? upload_bytes(model->upload) : 0;
     info->precision = model->type == TYPE_F16 ? VKCLIP_PRECISION_F16 : VKCLIP_PRECISION_F32;
     info->tokenizer = model->tokenizer != NULL;
 }
@@ -243,6 +263,8 @@ int vkclip_open_model(struct vkclip_device *device, const char *path,
         error = open_tokenizer(model, vocab);
     if (!error && weights && model->gpu)
         error = load_weights(model, weights, params->max_batch);
+    if (!error)
+        error = measure_memory(model);
     if (!error)
         fill_info(model, weights);
     weights_close(&weights);
