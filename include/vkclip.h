@@ -206,10 +206,11 @@ struct vkclip_model_info {
 
 /* Opens a checkpoint: a folder (Hugging Face: config.json and model.safetensors; OpenCLIP:
  * open_clip_config.json and open_clip_model.safetensors; or one OpenAI state dict in safetensors),
- * or the .safetensors, .safetensors.index.json or .gguf file itself, which may be a Stable
- * Diffusion checkpoint: then a text encoder of it. `device` NULL: configuration and tokenizer only;
- * encoding then fails with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer
- * only. Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
+ * or the .safetensors, .safetensors.index.json, .gguf or PyTorch file itself, which may be a Stable
+ * Diffusion checkpoint: then a text encoder of it. For model.safetensors there may be PyTorch's
+ * pytorch_model.bin. `device` NULL: configuration and tokenizer only; encoding then
+ * fails with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer only. Errors: EIO,
+ * EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,
                                  const struct vkclip_model_params *params,
                                  struct vkclip_model **model);
