@@ -229,7 +229,9 @@ void util_unmap_file(struct util_map *map)
 void util_map_forget(const void *data, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t first = ((uintptr_t)data + page - 1) & ~(page - 1);
+    /* The first page is shared with what was read before: it goes as well, or one would stay of each
+     * read. What is still needed of it comes back from the file. */
+    uintptr_t first = (uintptr_t)data & ~(page - 1);
     uintptr_t end = ((uintptr_t)data + size) & ~(page - 1);
     if (end > first)
         madvise((void *)first, end - first, MADV_DONTNEED);
