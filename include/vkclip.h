@@ -209,8 +209,10 @@ struct vkclip_model_info {
  * or the .safetensors, .safetensors.index.json, .gguf or PyTorch file itself, which may be a Stable
  * Diffusion checkpoint: then a text encoder of it. For model.safetensors there may be PyTorch's
  * pytorch_model.bin. `device` NULL: configuration and tokenizer only; encoding then
- * fails with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer only. Errors: EIO,
- * EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
+ * fails with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer only. A
+ * `path` that is none but a name (openai/clip-vit-base-patch32, ViT-B/32) is looked for in the
+ * Hugging Face hub's cache, where `vkclip pull` puts it. Errors: EIO, EFORMAT, EUNSUPPORTED,
+ * EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,
                                  const struct vkclip_model_params *params,
                                  struct vkclip_model **model);

@@ -122,7 +122,7 @@ struct cli_command {
 
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 extern const struct cli_command cli_devices, cli_info, cli_tokenize, cli_embed, cli_preprocess,
-    cli_classify, cli_similarity;
+    cli_classify, cli_similarity, cli_pull;
 
 /* Fills `cli` from the command's arguments; argv[0] is the command's name. */
 int cli_parse_options(struct cli *cli, int argc, char **argv);
@@ -137,11 +137,15 @@ int cli_fail(int status, const char *format, ...) UTIL_PRINTF(2, 3);
 int cli_fail_usage(const struct cli *cli, const char *format, ...) UTIL_PRINTF(2, 3);
 /* The same for one input, which is counted. */
 void cli_fail_input(struct cli *cli, const char *format, ...) UTIL_PRINTF(2, 3);
+/* "vkclip: message" on stderr, of what is no failure. */
+void cli_say(const char *format, ...) UTIL_PRINTF(1, 2);
 /* Sends the library's warnings, and what -v asks for, to stderr. */
 void cli_start_log(struct cli *cli);
 
 /* A bar on stderr once `total` items have taken a second; only on a terminal. `done` counts up. */
 void cli_start_progress(const struct cli *cli, size_t total);
+/* The same for a file of `total` MiB, of which `done` are there already. */
+void cli_start_download(const struct cli *cli, const char *name, size_t done, size_t total);
 void cli_show_progress(size_t done);
 void cli_clear_progress(void);
 

@@ -26,7 +26,8 @@
 /* There is one terminal, so one bar. */
 static struct {
     bool enabled, visible;
-    size_t total;
+    size_t first, total; /* done at the start, and at the end */
+    const char *name, *unit;
     double started, drawn;
 } progress;
 
@@ -41,8 +42,18 @@ void cli_start_progress(const struct cli *cli, size_t total)
 {
     cli_clear_progress();
     progress.enabled = !cli->quiet && isatty(fileno(stderr));
+    progress.first = 0;
     progress.total = total;
+    progress.name = progress.unit = "";
     progress.started = progress.drawn = seconds();
+}
+
+void cli_start_download(const struct cli *cli, const char *name, size_t done, size_t total)
+{
+    cli_start_progress(cli, total);
+    progress.first = done;
+    progress.name = name;
+    progress.unit = " MiB";
 }
 
 void cli_show_progress(size_t done)
@@ -50,14 +61,16 @@ void cli_show_progress(size_t done)
     enum { CELLS = 30 };
     char bar[CELLS + 1] = {0};
     double now = progress.enabled ? seconds() : 0;
-    if (!progress.enabled || now - progress.started < 1 || now - progress.drawn < 0.1 || !done ||
-        done > progress.total)
+    if (!progress.enabled || now - progress.started < 1 || now - progress.drawn < 0.1 ||
+        done <= progress.first || done > progress.total)
         return;
     int filled = (int)(CELLS * done / progress.total);
     memset(bar, '-', CELLS);
     memset(bar, '#', (size_t)filled);
-    double left = (now - progress.started) * (double)(progress.total - done) / (double)done;
-    fprintf(stderr, "\r[%s] %zu/%zu, %.0f s left\033[K", bar, done, progress.total, left);
+    double left = (now - progress.started) * (double)(progress.total - done) /
+                  (double)(done - progress.first);
+    fprintf(stderr, "\r%s%s[%s] %zu/%zu%s, %.0f s left\033[K", progress.name,
+            *progress.name ? " " : "", bar, done, progress.total, progress.unit, left);
     fflush(stderr);
     progress.visible = true;
     progress.drawn = now;
@@ -126,6 +139,15 @@ static void print_error(const char *suffix, const char *format, va_list args)
         snprintf(message + length, sizeof(message) - (size_t)length, "%s", suffix);
     print_line("", "", message);
 }
+
+void cli_say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    print_error("", format, args);
+    va_end(args);
+}
+
 int cli_fail(int status, const char *format, ...)
 {
     va_list args;

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 #include "config_json.h"
+#include "hub.h"
 #include "positions.h"
 #include "positions.h"
 #include "gguf.h"
@@ -671,7 +672,10 @@ int config_open(const char *path, const struct vkclip_model_params *params, stru
     *config = defaults;
     *weights = NULL;
     params = params ? params : &none;
-    int error = find_weights(path, file);
+    char *found = NULL;
+    int error = hub_find(path, &found);
+    error = error ? error : find_weights(found, file);
+    free(found);
     if (error)
         goto fail;
     folder_of(file, folder);

@@ -12,6 +12,7 @@ fail() {
 
 rules='
 util
+hub
 safetensors
 vocabulary    gguf
 text
@@ -21,7 +22,7 @@ gguf          safetensors
 torch         safetensors
 weights       safetensors gguf torch
 positions
-config        weights gguf positions
+config        weights gguf positions hub
 graph
 model         graph config
 gpu           volk
@@ -30,7 +31,7 @@ upload        graph gpu kernels weights
 plan          graph gpu kernels upload
 vkclip        model plan upload gpu weights config tokenizer image
 main          cli
-cli           safetensors
+cli           safetensors hub
 '
 
 for file in src/*.[ch]; do
@@ -43,7 +44,8 @@ for file in src/*.[ch]; do
     for include in $(sed -nE 's/^ *# *include *["<]([a-z0-9_]+)\.h[">].*/\1/p' "$file"); do
         # Of the system's headers only Vulkan's are a question of architecture.
         case $include in volk | vulkan*) ;; *) [ -f "src/$include.h" ] || continue ;; esac
-        # The command knows the public interface alone.
+        # The command knows the public interface, and by its line above safetensors, in which it
+        # exchanges tensors, and hub: what vkclip pull fills is the cache that the library reads.
         case $module:$include in
         main:util | cli:util) ;;
         *:util | *:vkclip) continue ;;

@@ -123,7 +123,8 @@ class CommandTest(unittest.TestCase):
 
 
 class Usage(CommandTest):
-    commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices']
+    commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices',
+                'pull']
 
     def test_overview(self):
         overview = self.run_command('--help')
