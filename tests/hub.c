@@ -123,14 +123,14 @@ static void finding(void **state)
     assert_int_equal(hub_find("/no/such/path", &found), 0);
     assert_place(found, "/no/such/path");
     static const char *const parts[] = {"models--a--b", "models--a--b/snapshots",
-                                        "models--a--b/snapshots/" COMMIT, "models--a--b/refs"};
+                                        ("models--a--b/snapshots/" COMMIT), "models--a--b/refs"};
     for (size_t i = 0; i < UTIL_COUNT(parts); i++) {
         char *path = scratch_path(folder, parts[i]);
         assert_int_equal(mkdir(path, 0700), 0);
         free(path);
     }
     char *expected = scratch_path(folder, parts[2]);
-    static const char *const opened[] = {"a/b", "a/b@" COMMIT, "a/b@v1"};
+    static const char *const opened[] = {"a/b", ("a/b@" COMMIT), "a/b@v1"};
     scratch_text(folder, "models--a--b/refs/v1", COMMIT);
     for (size_t i = 0; i < UTIL_COUNT(opened); i++) {
         assert_int_equal(hub_find(opened[i], &found), 0);
