@@ -513,8 +513,12 @@ int weights_replace(struct weights *weights, const char *name, const uint64_t *s
         return weight ? util_fail(VKCLIP_EMEMORY, "%s: out of memory", name)
                       : util_fail(VKCLIP_EABSENT, "%s: has no tensor %s", weights->path, name);
     }
-    *view = (struct tensor_view){
-        .name = weight->name, .dtype = DTYPE_F32, .rank = weight->rank, .data = values, .size = 4, .resident = true};
+    *view = (struct tensor_view){.name = weight->name,
+                                 .dtype = DTYPE_F32,
+                                 .rank = weight->rank,
+                                 .data = values,
+                                 .size = 4,
+                                 .resident = true};
     for (unsigned i = 0; i < weight->rank; i++) {
         weight->shape[i] = view->shape[i] = shape[i];
         view->size *= shape[i];
