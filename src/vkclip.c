@@ -364,6 +364,20 @@ struct items {
     size_t length;
 };
 
+/* The result that is the embedding: the last node's, or what that normalises. */
+static int embedding_tensor(const struct graph *graph, bool normalized)
+{
+    int last = (int)graph->node_count - 1;
+    return normalized ? graph->nodes[last].out : graph->nodes[last].in[0];
+}
+
+/* A result with a name that vkclip_hidden_fn is given. */
+static bool is_hidden(const struct tensor *tensor)
+{
+    return tensor->role == ROLE_ACTIVATION &&
+           (!strncmp(tensor->name, "vision.", 7) || !strncmp(tensor->name, "text.", 5));
+}
+
 static int get_plan(struct vkclip_model *model, enum tower tower, uint32_t batch, bool hidden,
                     struct plan **result)
 {
@@ -384,17 +398,12 @@ static int get_plan(struct vkclip_model *model, enum tower tower, uint32_t batch
     int error = tower_graph(model, tower, batch, &graph);
     if (error)
         return error;
-    /* every named result where they are asked for, else the embeddings: the last two at most */
     int *outputs = calloc(graph.tensor_count, sizeof(*outputs));
     size_t count = 0;
-    for (size_t t = 0; outputs && t < graph.tensor_count; t++) {
-        const char *name = graph.tensors[t].name;
-        bool embeds =
-            strstr(name, ".pooled") || strstr(name, ".projected") || strstr(name, ".normalized");
-        bool named = !strncmp(name, "vision.", 7) || !strncmp(name, "text.", 5);
-        if (graph.tensors[t].role == ROLE_ACTIVATION && (embeds || (hidden && named)))
-            outputs[count++] = (int)t;
-    }
+    for (int t = 0; outputs && t < (int)graph.tensor_count; t++)
+        if (t == embedding_tensor(&graph, true) || t == embedding_tensor(&graph, false) ||
+            (hidden && is_hidden(&graph.tensors[t])))
+            outputs[count++] = t;
     error = outputs ? plan_create(model->gpu, &graph, model->upload, outputs, count, &oldest->plan)
                     : util_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     graph_free(&graph);
@@ -487,8 +496,7 @@ static int give_hidden(const struct plan *plan, const struct vkclip_encode_param
     const struct graph *graph = plan_graph(plan);
     for (size_t t = 0; t < graph->tensor_count; t++) {
         const struct tensor *tensor = &graph->tensors[t];
-        if (tensor->role != ROLE_ACTIVATION ||
-            (strncmp(tensor->name, "vision.", 7) && strncmp(tensor->name, "text.", 5)))
+        if (!is_hidden(tensor))
             continue;
         size_t shape[GRAPH_MAX_RANK] = {items};
         size_t count = (size_t)(tensor_elements(tensor) / tensor->shape[0] * items);
@@ -509,13 +517,6 @@ static int give_hidden(const struct plan *plan, const struct vkclip_encode_param
             return util_fail(VKCLIP_EINVALID, "stopped by the caller at %s", tensor->name);
     }
     return VKCLIP_OK;
-}
-
-/* The result that is the embedding: the last but one before normalisation. */
-static int embedding_tensor(const struct graph *graph, bool normalized)
-{
-    int last = (int)graph->node_count - 1;
-    return normalized ? graph->nodes[last].out : graph->nodes[last].in[0];
 }
 
 static int check_encode(const struct vkclip_model *model, enum tower tower, const void *items,
