@@ -273,6 +273,17 @@ static void every_cap_masked(void **state)
     unsetenv("VKCLIP_DISABLE_CAPS");
 }
 
+/* Cases in fp32, each by the row that is chosen. */
+static void run_cases(struct gpu *gpu, const struct op_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct graph graph;
+        case_build(&cases[i], TYPE_F32, &graph);
+        run_case(gpu, &cases[i], NULL, &graph);
+        graph_free(&graph);
+    }
+}
+
 /* A table beyond what one binding spans is seen slice by slice. */
 static void sliced_table(void **state)
 {
@@ -285,12 +296,7 @@ static void sliced_table(void **state)
             limits->alignment = 64;
         const struct op_case cases[] = {{.op = OP_EMBEDDING, .shape = {1, 8, 5000, 64}},
                                         {.op = OP_EMBEDDING, .shape = {4, 5, 1026, 48}}};
-        for (size_t i = 0; i < UTIL_COUNT(cases); i++) {
-            struct graph graph;
-            case_build(&cases[i], TYPE_F32, &graph);
-            run_case(gpu, &cases[i], NULL, &graph);
-            graph_free(&graph);
-        }
+        run_cases(gpu, cases, UTIL_COUNT(cases));
     }
     gpu_close(&gpu);
 }
@@ -303,13 +309,8 @@ static void sliced_weight(void **state)
     struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
     const struct op_case cases[] = {{OP_MATMUL, {9, 333, 36}, .bias = true, .residual = true},
                                     {OP_CONV, {1, 2, 4, 200}, .stride = 1}};
-    for (size_t i = 0; i < UTIL_COUNT(cases); i++) {
-        struct graph graph;
-        case_build(&cases[i], TYPE_F32, &graph);
-        limits->buffer_range = 13000; /* two panels of 36 x 32 values; more than x and the result */
-        run_case(gpu, &cases[i], NULL, &graph);
-        graph_free(&graph);
-    }
+    limits->buffer_range = 13000; /* two panels of 36 x 32 values; more than x and the result */
+    run_cases(gpu, cases, UTIL_COUNT(cases));
     gpu_close(&gpu);
 }
 
@@ -324,12 +325,7 @@ static void split_work(void **state)
                                     {OP_CONV, {2, 33, 8, 5}, .stride = 2},
                                     {OP_ATTENTION, {7, 33, 24, 2}, .causal = true}};
     for (limits->work = 1; limits->work < 1e7; limits->work *= 300)
-        for (size_t i = 0; i < UTIL_COUNT(cases); i++) {
-            struct graph graph;
-            case_build(&cases[i], TYPE_F32, &graph);
-            run_case(gpu, &cases[i], NULL, &graph);
-            graph_free(&graph);
-        }
+        run_cases(gpu, cases, UTIL_COUNT(cases));
     gpu_close(&gpu);
 }
 
