@@ -142,6 +142,15 @@ enum vkclip_precision {
     VKCLIP_PRECISION_F16  /* both stored in fp16, accumulated in fp32; needs 16-bit storage */
 };
 
+/* How the matrices and the token table, which are nearly all of the weights, lie on the device. The
+ * activations and the small vectors are stored as the precision says; all arithmetic is fp32. */
+enum vkclip_weights {
+    VKCLIP_WEIGHTS_AUTO, /* as the precision says */
+    VKCLIP_WEIGHTS_F16,  /* on any device, also in precision F32 */
+    VKCLIP_WEIGHTS_Q8,   /* 8.5 bits: blocks of 32 values with a scale, those of GGUF's Q8_0 */
+    VKCLIP_WEIGHTS_Q4    /* 4.5 bits: those of GGUF's Q4_0 */
+};
+
 enum vkclip_activation {
     VKCLIP_ACTIVATION_AUTO,
     VKCLIP_ACTIVATION_QUICK_GELU,
@@ -164,6 +173,7 @@ struct vkclip_model_params {
     /* Which text encoder of a single-file Stable Diffusion checkpoint: "clip_l", "clip_h" or
      * "clip_g". NULL: the first that it has. */
     const char *text_encoder;
+    enum vkclip_weights weights;
 };
 
 enum vkclip_family {
@@ -198,7 +208,8 @@ struct vkclip_model_info {
     uint64_t weights_bytes; /* device memory that the weights take, in this precision */
     uint64_t memory_bytes; /* the same and the activations of one item: the least that it runs in */
     enum vkclip_precision precision;
-    bool tokenizer; /* a vocabulary was found */
+    enum vkclip_weights weights; /* AUTO: as the precision */
+    bool tokenizer;              /* a vocabulary was found */
     char weights_path[1024],
         weights_type[16]; /* the file, and its main type: "F32", "F16", "BF16" */
     char tokenizer_path[1024];

@@ -5,6 +5,13 @@
  * Weights of MATMUL lie in panels of PANEL columns: element (k, n) of the [K,N] matrix is at
  * ((n / PANEL) * K + k) * PANEL + n % PANEL, columns past N are zero. Neighbouring invocations then
  * read neighbouring columns, and a workgroup walks its panel from front to back.
+ *
+ * Quantised weights have blocks of BLOCK values along K with one fp16 scale: value = scale * q, q of 8
+ * bits (q8), or scale * (q - 8), q of 4 bits (q4): those of GGUF's Q8_0 and Q4_0. A panel is then, for
+ * each BLOCK of k (K filled up with zero values), PANEL scales, two in a word of 32 bits; for q8 the
+ * panel's rows, four columns in a word; for q4 pairs of rows, in a word four columns of the first row
+ * and the same four of the second; lowest bits first. A row of a quantised table is its blocks' scales,
+ * two in a word, and then its values, four (q8) or eight (q4) in a word.
  */
 #ifndef VKCLIP_ARGS_H
 #define VKCLIP_ARGS_H
@@ -15,6 +22,10 @@
 #endif
 
 #define PANEL 32
+
+#define BLOCK 32
+#define Q8_BLOCK_WORDS (PANEL / 2 + BLOCK * PANEL / 4)
+#define Q4_BLOCK_WORDS (PANEL / 2 + BLOCK * PANEL / 8)
 
 /* Values of the activation's specialization constant: enum vkclip_activation. */
 #define ACTIVATION_QUICK_GELU 1

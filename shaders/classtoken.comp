@@ -7,8 +7,8 @@
 #include "common.glsl"
 
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
-layout(set = 0, binding = 1) readonly buffer Token { WTYPE token[]; };
-layout(set = 0, binding = 2) readonly buffer Positions { WTYPE positions[]; };
+layout(set = 0, binding = 1) readonly buffer Token { XTYPE token[]; };
+layout(set = 0, binding = 2) readonly buffer Positions { XTYPE positions[]; };
 layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { classtoken_args args; };

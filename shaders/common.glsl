@@ -10,11 +10,16 @@
 #else
 #define XTYPE float
 #endif
-#ifdef W_f16
-#extension GL_EXT_shader_16bit_storage : require
+
+/* Weights of MATMUL and CONV and the table of EMBEDDING have a type of their own; the other, small ones are of
+ * XTYPE. What no scalar of the storage holds is read as words (see words.glsl). */
+#if defined(W_f32)
+#define WTYPE float
+#elif defined(W_f16) && defined(X_f16)
 #define WTYPE float16_t
 #else
-#define WTYPE float
+#define WTYPE uint
+#define W_WORDS
 #endif
 
 #include "args.h"

@@ -7,14 +7,12 @@
 #include "common.glsl"
 
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x_values[]; };
-layout(set = 0, binding = 1) readonly buffer W { WTYPE w_values[]; };
-layout(set = 0, binding = 2) readonly buffer Bias { WTYPE bias[]; };
+layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
 layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
-LOADER(load_w_at, w_values)
 LOADER(load_x_at, x_values)
-#define load_w(at) load_w_at(4 * (at), 4)
 #define load_pixels(at) load_x_at(at, 4)
 #define load_pixel(at) float(x_values[at])
 
+#include "panels.glsl"
 #include "conv.glsl"

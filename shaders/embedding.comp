@@ -9,10 +9,36 @@
 
 layout(set = 0, binding = 0) readonly buffer Ids { int ids[]; };
 layout(set = 0, binding = 1) readonly buffer Table { WTYPE table[]; };
-layout(set = 0, binding = 2) readonly buffer Positions { WTYPE positions[]; };
+layout(set = 0, binding = 2) readonly buffer Positions { XTYPE positions[]; };
 layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { embedding_args args; };
+
+#ifdef W_WORDS
+float load_half(uint at, uint i)
+{
+    return unpackHalf2x16(table[at + i / 2])[i % 2];
+}
+#endif
+
+float load_table(uint row, uint channel)
+{
+#ifndef W_WORDS
+    return float(table[row * args.c + channel]);
+#elif defined(W_f16)
+    return load_half(0, row * args.c + channel);
+#else
+    uint blocks = (args.c + BLOCK - 1) / BLOCK, scales = (blocks + 1) / 2;
+#ifdef W_q8
+    uint at = row * (scales + blocks * (BLOCK / 4));
+    int q = bitfieldExtract(int(table[at + scales + channel / 4]), int(channel % 4) * 8, 8);
+#else
+    uint at = row * (scales + blocks * (BLOCK / 8));
+    int q = int(table[at + scales + channel / 8] >> channel % 8 * 4 & 15u) - 8;
+#endif
+    return load_half(at, channel / BLOCK) * float(q);
+#endif
+}
 
 void main()
 {
@@ -21,7 +47,7 @@ void main()
         uint token = i / args.c, channel = i % args.c;
         uint row = uint(ids[token]) - args.first; /* wraps below the slice */
         if (row < args.count)
-            y[i] = XTYPE(float(table[row * args.c + channel]) +
+            y[i] = XTYPE(load_table(row, channel) +
                          float(positions[token % args.t * args.c + channel]));
     }
 }

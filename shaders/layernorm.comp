@@ -7,8 +7,8 @@
 #include "common.glsl"
 
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
-layout(set = 0, binding = 1) readonly buffer Gain { WTYPE gain[]; };
-layout(set = 0, binding = 2) readonly buffer Bias { WTYPE bias[]; };
+layout(set = 0, binding = 1) readonly buffer Gain { XTYPE gain[]; };
+layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
 layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { layernorm_args args; };

@@ -7,16 +7,14 @@
 #include "common.glsl"
 
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x_values[]; };
-layout(set = 0, binding = 1) readonly buffer W { WTYPE w_values[]; };
-layout(set = 0, binding = 2) readonly buffer Bias { WTYPE bias[]; };
+layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
 layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { matmul_args args; };
 
-#define load_w(at) load_w_at(4 * (at), 4)
 #define load_x(row, k4) load_x_at((row) * args.k + 4 * (k4), 4)
 #define load_x1(row, k) float(x_values[(row) * args.k + (k)])
-LOADER(load_w_at, w_values)
 LOADER(load_x_at, x_values)
 
+#include "panels.glsl"
 #include "matmul.glsl"

@@ -3,6 +3,7 @@
  * The tiled loop of every MATMUL row: an invocation computes ROWS rows by four columns. A row of the
  * table says how operands are read:
  *     vec4 load_w(uint at)              four columns of w at element 4 * at
+ *     void load_scale(uint at)          before the first load of a block, where w has W_BLOCKS
  *     vec4 load_x(uint row, uint k4)    x[row][4 * k4 ..]
  *     float load_x1(uint row, uint k)   x[row][k], for K that is no multiple of four
  * and includes this file. CONV gives a ROW and row_of(uint) in place of the row's number.
@@ -26,8 +27,14 @@ void main()
     uint first = args.first + gl_GlobalInvocationID.y * ROWS;
     if (column >= args.n || first >= args.m)
         return;
+#ifdef W_BLOCKS
+    uint panel_k = (args.k + BLOCK - 1) / BLOCK * BLOCK;
+#else
+    uint panel_k = args.k;
+#define load_scale(at)
+#endif
     /* in units of four columns */
-    uint w_at = (seen / PANEL) * args.k * (PANEL / 4) + (seen % PANEL) / 4;
+    uint w_at = (seen / PANEL) * panel_k * (PANEL / 4) + (seen % PANEL) / 4;
 
     ROW row[ROWS]; /* rows past M repeat the last one */
     vec4 sum[ROWS];
@@ -37,6 +44,8 @@ void main()
     }
     uint k4 = 0;
     for (; k4 < args.k / 4; k4++) {
+        if (k4 % (BLOCK / 4) == 0)
+            load_scale(w_at);
         vec4 w0 = load_w(w_at);
         vec4 w1 = load_w(w_at + PANEL / 4);
         vec4 w2 = load_w(w_at + 2 * (PANEL / 4));
@@ -51,6 +60,8 @@ void main()
         }
     }
     for (uint k = 4 * k4; k < args.k; k++) {
+        if (k % BLOCK == 0)
+            load_scale(w_at);
         vec4 w = load_w(w_at);
         w_at += PANEL / 4;
         for (uint i = 0; i < ROWS; i++)

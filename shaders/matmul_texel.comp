@@ -2,20 +2,20 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL with both operands read as texels of four values: drivers that run storage loads lane by lane
+ * MATMUL with both operands read as texels: drivers that run storage loads lane by lane
  * vectorise these, and texture caches serve them elsewhere. For K a multiple of four.
  */
 #include "common.glsl"
 
 layout(set = 1, binding = 0) uniform textureBuffer x_texels;
-layout(set = 1, binding = 1) uniform textureBuffer w_texels;
-layout(set = 0, binding = 2) readonly buffer Bias { WTYPE bias[]; };
+layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
 layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { matmul_args args; };
 
-#define load_w(at) texelFetch(w_texels, int(at))
 #define load_x(row, k4) texelFetch(x_texels, int((row) * (args.k / 4) + (k4)))
 #define load_x1(row, k) 0.0
 
+#define TEXELS
+#include "panels.glsl"
 #include "matmul.glsl"

@@ -45,7 +45,7 @@ struct cli {
 
     /* Options. 0 or NULL: not given. */
     const char *model_path, *device_name, *vocab, *text_encoder, *output, *raw;
-    unsigned precision, activation; /* position in the option's choices, from 1 */
+    unsigned precision, weights, activation; /* position in the option's choices, from 1 */
     uint32_t batch, image_size, context, top, max_pixels;
     uint32_t json, strict, verbose, quiet, recursive, no_normalize, hidden, full, lines, records,
         help;
@@ -113,6 +113,8 @@ struct cli_command {
                    "device by number or part of its name"),                             \
         CLI_OPTION(0, "precision", "f32|f16", CLI_CHOICE, precision,                    \
                    "of weights and activations (f32)"),                                 \
+        CLI_OPTION(0, "weights", "f16|q8|q4", CLI_CHOICE, weights,                      \
+                   "smaller matrices on the device, 16, 8.5 or 4.5 bits a value"),      \
         CLI_OPTION(0, "batch", "N", CLI_NUMBER, batch, "most inputs that run at once"), \
         CLI_IMAGE_SIZE_OPTION, CLI_ACTIVATION_OPTION, CLI_ENCODER_OPTION, CLI_VOCAB_OPTION
 #define CLI_PICTURE_OPTIONS                                                                 \

@@ -140,6 +140,12 @@ static const char *precision_name(enum vkclip_precision precision)
     return precision == VKCLIP_PRECISION_F16 ? "f16" : "f32";
 }
 
+static const char *weights_name(const struct vkclip_model_info *info)
+{
+    static const char *const names[] = {"", "f16", "q8", "q4"};
+    return info->weights ? names[info->weights] : precision_name(info->precision);
+}
+
 /* null for a tower that is absent */
 static json_t *tower_json(const struct vkclip_tower_info *tower)
 {
@@ -182,6 +188,7 @@ static bool print_info_json(const struct cli *cli)
     SET_NUMBER(weights_bytes);
     SET_NUMBER(memory_bytes);
     SET("precision", json_string(precision_name(info->precision)));
+    SET("device_weights", json_string(weights_name(info)));
     SET("tokenizer", tokenizer);
 #undef SET_NUMBER
 #undef SET
@@ -228,8 +235,9 @@ static void print_info(const struct cli *cli)
     cli_print_text(info->weights_path, 0);
     printf("\n%-12s ", "tokenizer");
     cli_print_text(info->tokenizer ? info->tokenizer_path : "none found", 0);
-    printf("\n%-12s %s\n%-12s %.1f MiB on the device at least, %.1f of it for the weights\n",
-           "precision", precision_name(info->precision), "memory",
+    printf("\n%-12s %s, weights in %s\n%-12s %.1f MiB on the device at least, %.1f of it for the "
+           "weights\n",
+           "precision", precision_name(info->precision), weights_name(info), "memory",
            (double)info->memory_bytes / (1 << 20), (double)info->weights_bytes / (1 << 20));
 }
 

@@ -21,6 +21,7 @@ int cli_open_model(struct cli *cli, bool without_device)
         .max_batch = cli->batch,
         .text_encoder = cli->text_encoder,
         .image_size = cli->image_size,
+        .weights = (enum vkclip_weights)cli->weights, /* choices in the order of the enum */
     };
     if (!cli->model_path && !cli->vocab)
         return cli_fail_usage(cli, "name a model with -m");

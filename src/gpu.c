@@ -203,7 +203,8 @@ static uint32_t probe_caps(VkPhysicalDevice physical)
     if (storage16.storageBuffer16BitAccess)
         caps |= CAP_F16;
     if (is_texel_format(physical, VK_FORMAT_R32G32B32A32_SFLOAT) &&
-        is_texel_format(physical, VK_FORMAT_R16G16B16A16_SFLOAT))
+        is_texel_format(physical, VK_FORMAT_R16G16B16A16_SFLOAT) &&
+        is_texel_format(physical, VK_FORMAT_R32_UINT))
         caps |= CAP_TEXEL;
     return caps & ~disabled_caps();
 }
@@ -880,7 +881,8 @@ static int bind_texels(struct gpu_commands *commands, const struct gpu_dispatch 
                        VkCommandBuffer buffer)
 {
     static const VkFormat formats[] = {VK_FORMAT_UNDEFINED, VK_FORMAT_R32G32B32A32_SFLOAT,
-                                       VK_FORMAT_R16G16B16A16_SFLOAT};
+                                       VK_FORMAT_R16G16B16A16_SFLOAT, VK_FORMAT_R32_UINT};
+    static const uint64_t sizes[] = {0, 16, 8, 4};
     VkDevice device = commands->gpu->device;
     VkDescriptorSet set = VK_NULL_HANDLE;
     int error = VKCLIP_OK;
@@ -894,7 +896,7 @@ static int bind_texels(struct gpu_commands *commands, const struct gpu_dispatch 
         if (error)
             return error;
         VkBufferView *view = &commands->views[commands->view_count];
-        uint64_t texel_bytes = dispatch->texel[i] == GPU_TEXEL_RGBA32F ? 16 : 8;
+        uint64_t texel_bytes = sizes[dispatch->texel[i]];
         VkBufferViewCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
                                        .buffer = range->buffer->buffer,
                                        .format = formats[dispatch->texel[i]],

@@ -72,7 +72,7 @@ struct gpu_range {
     uint64_t offset, size; /* bytes */
 };
 
-enum gpu_texel { GPU_TEXEL_NONE, GPU_TEXEL_RGBA32F, GPU_TEXEL_RGBA16F };
+enum gpu_texel { GPU_TEXEL_NONE, GPU_TEXEL_RGBA32F, GPU_TEXEL_RGBA16F, GPU_TEXEL_R32UI };
 
 struct gpu_dispatch {
     struct gpu_pipeline *pipeline;

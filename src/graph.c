@@ -20,12 +20,13 @@ const char *op_name(enum op op)
 
 size_t type_size(enum type type)
 {
-    return type == TYPE_F16 ? 2 : 4;
+    return type == TYPE_Q8 || type == TYPE_Q4 ? 0 : type == TYPE_F16 ? 2 : 4;
 }
 
 const char *type_name(enum type type)
 {
-    return type == TYPE_F32 ? "f32" : type == TYPE_F16 ? "f16" : "i32";
+    static const char *const names[] = {"f32", "f16", "i32", "q8", "q4"};
+    return names[type];
 }
 
 uint64_t tensor_elements(const struct tensor *tensor)
@@ -327,6 +328,23 @@ int graph_normalize(struct graph *graph, const char *name, int x)
     uint32_t shape[] = {graph->tensors[x].shape[0], graph->tensors[x].shape[1]};
     struct node node = {.op = OP_NORMALIZE, .in = {x, -1, -1}};
     return add_node(graph, name, node, 2, shape);
+}
+
+bool graph_packs(enum op op)
+{
+    return op == OP_MATMUL || op == OP_CONV || op == OP_EMBEDDING;
+}
+
+void graph_pack(struct graph *graph, enum type type)
+{
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const struct node *node = &graph->nodes[i];
+        if (!graph_packs(node->op))
+            continue;
+        struct tensor *w = &graph->tensors[node->in[1]];
+        /* nothing behind the last projection evens its errors out, and it is small */
+        w->type = type == TYPE_Q4 && w->layout == LAYOUT_PANELS_KN ? TYPE_Q8 : type;
+    }
 }
 
 double node_work(const struct graph *graph, const struct node *node)

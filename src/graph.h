@@ -36,7 +36,8 @@ enum op {
 };
 const char *op_name(enum op op);
 
-enum type { TYPE_F32, TYPE_F16, TYPE_I32 };
+enum type { TYPE_F32, TYPE_F16, TYPE_I32, TYPE_Q8, TYPE_Q4 };
+/* Bytes of an element; 0 for Q8 and Q4, which have blocks of elements (quant.h). */
 size_t type_size(enum type type);
 const char *type_name(enum type type);
 
@@ -82,7 +83,7 @@ struct graph {
     struct tensor *tensors;
     struct node *nodes;
     size_t tensor_count, node_count, tensor_capacity, node_capacity;
-    enum type type; /* of activations and weights */
+    enum type type; /* of activations and, until graph_pack, of weights */
     int error;      /* of the first builder that failed; the later ones do nothing */
 };
 
@@ -115,6 +116,12 @@ int graph_embedding(struct graph *graph, const char *name, int ids, int table, i
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions);
 int graph_select(struct graph *graph, const char *name, int x, int rows);
 int graph_normalize(struct graph *graph, const char *name, int x);
+
+/* Stores the second inputs of the ops that pack theirs as `type`: matrices of MATMUL and CONV, the
+ * table of EMBEDDING; [K,N] projections at least as Q8. Biases, gains, positions and all others
+ * keep the type of the activations. */
+bool graph_packs(enum op op);
+void graph_pack(struct graph *graph, enum type type);
 
 /* Index of a tensor by name, -1 if there is none. */
 int graph_find(const struct graph *graph, const char *name);

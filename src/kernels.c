@@ -7,11 +7,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "quant.h"
+
 #include "kernels_spirv.h"
 #include "../shaders/args.h"
 
 #define TYPE_f32 TYPE_F32
 #define TYPE_f16 TYPE_F16
+#define TYPE_q8 TYPE_Q8
+#define TYPE_q4 TYPE_Q4
 const struct kernel kernels[] = {
 #define KERNEL(op, shader, x, w, needs) \
     {OP_##op,                           \
@@ -47,9 +51,12 @@ uint64_t kernels_tensor_bytes(const struct tensor *tensor)
     uint64_t elements = tensor_elements(tensor);
     if (tensor->layout != LAYOUT_ROWS) { /* N is the first dimension but for [K,N] */
         uint32_t n = tensor->shape[tensor->layout == LAYOUT_PANELS_KN ? 1 : 0];
-        elements = elements / n * divide_up(n, PANEL) * PANEL;
+        return quant_panel_bytes(tensor->type, elements / n) * divide_up(n, PANEL);
     }
-    return elements * type_size(tensor->type);
+    uint32_t c = tensor_columns(tensor);
+    uint64_t bytes = elements / c * quant_row_bytes(tensor->type, c);
+    /* some kernels read weights by words */
+    return tensor->role == ROLE_WEIGHT ? (bytes + 3) / 4 * 4 : bytes;
 }
 
 static bool is_texel(const struct kernel *kernel)
@@ -59,12 +66,15 @@ static bool is_texel(const struct kernel *kernel)
 
 static enum gpu_texel texel_format(enum type type)
 {
-    return type == TYPE_F16 ? GPU_TEXEL_RGBA16F : GPU_TEXEL_RGBA32F;
+    return type == TYPE_F32   ? GPU_TEXEL_RGBA32F
+           : type == TYPE_F16 ? GPU_TEXEL_RGBA16F
+                              : GPU_TEXEL_R32UI; /* blocks */
 }
 
 static bool fits_texels(const struct gpu *gpu, const struct tensor *tensor)
 {
-    uint64_t texels = kernels_tensor_bytes(tensor) / type_size(tensor->type) / 4;
+    uint64_t size = type_size(tensor->type); /* 0: blocks, read by words */
+    uint64_t texels = kernels_tensor_bytes(tensor) / (size ? 4 * size : 4);
     return texels <= gpu_limits(gpu)->texel_elements;
 }
 
@@ -75,10 +85,12 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
     if (kernel->op != node->op || kernel->x != tensors[node->out].type ||
         (kernel->needs & gpu_caps(gpu)) != kernel->needs)
         return false;
-    for (int i = 1; i < NODE_INPUTS; i++)
+    for (int i = 1; i < NODE_INPUTS; i++) {
+        bool packed = i == 1 && graph_packs(node->op);
         if (node->in[i] >= 0 && tensors[node->in[i]].role == ROLE_WEIGHT &&
-            tensors[node->in[i]].type != kernel->w)
+            tensors[node->in[i]].type != (packed ? kernel->w : kernel->x))
             return false;
+    }
     if (!is_texel(kernel))
         return true;
     if (node->op == OP_MATMUL || node->op == OP_CONV)
@@ -155,6 +167,22 @@ static uint32_t steps_at_once(const struct launch *l, uint32_t count)
     return steps < 1 ? 1 : steps > count ? count : (uint32_t)steps;
 }
 
+/* How many of in[1]'s `count` units of `bytes` bytes one binding spans, such that the offset behind
+ * them is aligned. */
+static int units_at_once(const struct launch *l, uint64_t bytes, uint32_t count, uint32_t *seen)
+{
+    const struct gpu_limits *limits = gpu_limits(l->gpu);
+    uint64_t units = limits->buffer_range / bytes, multiple = 1;
+    while (multiple * bytes % limits->alignment)
+        multiple *= 2;
+    *seen = units >= count ? count : (uint32_t)(units / multiple * multiple);
+    return *seen ? VKCLIP_OK
+                 : util_fail(VKCLIP_EUNSUPPORTED,
+                             "%s: %llu bytes of it must be bound at once, the device binds %llu",
+                             l->in[1]->name, (unsigned long long)(multiple * bytes),
+                             (unsigned long long)limits->buffer_range);
+}
+
 /* The tiled loop of MATMUL and CONV over [M,K] and [K,N]. */
 static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_bytes)
 {
@@ -171,20 +199,19 @@ static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_b
     add_constant(l, l->in[2] != NULL);
     add_constant(l, l->node->residual);
     add_constant(l, l->node->relu);
-    if (texel)
-        l->dispatch.texel[0] = l->dispatch.texel[1] = texel_format(l->kernel->x);
+    if (texel) {
+        l->dispatch.texel[0] = texel_format(l->kernel->x);
+        l->dispatch.texel[1] = texel_format(l->kernel->w);
+    }
     uint32_t groups = divide_up(args->m, rows * height), step = steps_at_once(l, groups);
     l->dispatch.work *= (double)step / groups;
 
-    /* w may be larger than one binding: a dispatch sees an even number of panels, whose bytes are
-     * then a multiple of any alignment */
     struct gpu_range w = l->dispatch.ranges[1];
-    uint32_t panels = divide_up(args->n, PANEL);
-    uint64_t panel_bytes = w.size / panels, seen = gpu_limits(l->gpu)->buffer_range / panel_bytes;
-    seen = seen >= panels ? panels : seen & ~(uint64_t)1;
-    int error = seen ? VKCLIP_OK : emit(l, 0, 0, 0); /* which says that it is too large */
-    for (uint32_t panel = 0; panel < panels && !error; panel += (uint32_t)seen) {
-        uint32_t width = panels - panel < seen ? panels - panel : (uint32_t)seen;
+    uint32_t panels = divide_up(args->n, PANEL), seen = 0;
+    uint64_t panel_bytes = w.size / panels;
+    int error = units_at_once(l, panel_bytes, panels, &seen);
+    for (uint32_t panel = 0; panel < panels && !error; panel += seen) {
+        uint32_t width = panels - panel < seen ? panels - panel : seen;
         args->first_column = panel * PANEL;
         l->dispatch.ranges[1].offset = w.offset + panel * panel_bytes;
         l->dispatch.ranges[1].size = width * panel_bytes;
@@ -268,17 +295,14 @@ static int launch_EMBEDDING(struct launch *l)
     struct embedding_args args = {shape[0] * shape[1], shape[1], shape[2], 0, 0};
     uint32_t vocabulary = l->in[1]->shape[0];
     struct gpu_range table = l->dispatch.ranges[1];
-    uint64_t row_bytes = (uint64_t)args.c * type_size(l->in[1]->type);
-    uint64_t step = 1; /* rows whose bytes are aligned, so that every slice's offset is */
-    while (step * row_bytes % gpu_limits(l->gpu)->alignment)
-        step *= 2;
-    uint64_t slice = gpu_limits(l->gpu)->buffer_range / row_bytes / step * step;
-    int error = VKCLIP_OK;
-    for (uint64_t first = 0; first < vocabulary && !error; first += slice) {
+    uint64_t row_bytes = quant_row_bytes(l->in[1]->type, args.c);
+    uint32_t seen = 0;
+    int error = units_at_once(l, row_bytes, vocabulary, &seen);
+    for (uint64_t first = 0; first < vocabulary && !error; first += seen) {
         args.first = (uint32_t)first;
-        args.count = (uint32_t)(vocabulary - first < slice ? vocabulary - first : slice);
+        args.count = (uint32_t)(vocabulary - first < seen ? vocabulary - first : seen);
         l->dispatch.ranges[1].offset = table.offset + first * row_bytes;
-        l->dispatch.ranges[1].size = args.count * row_bytes;
+        l->dispatch.ranges[1].size = (args.count * row_bytes + 3) / 4 * 4;
         set_args(l, &args, sizeof(args));
         error = emit_elements(l, (uint64_t)args.tokens * args.c);
     }

@@ -12,7 +12,7 @@
 struct kernel {
     enum op op;
     const char *shader;
-    enum type x, w; /* storage of activations and of weights */
+    enum type x, w; /* storage of activations, and of what graph_pack packs */
     uint32_t needs; /* CAP_ bits */
     const uint32_t *code;
     size_t bytes;

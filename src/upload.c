@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kernels.h"
+#include "quant.h"
 #include "../shaders/args.h"
 
 #define STAGING_BYTES ((uint64_t)16 << 20)
@@ -65,29 +66,14 @@ static void *window_at(struct window *window, struct gpu_buffer *target, uint64_
     return (char *)gpu_buffer_map(window->staging) + (offset - window->first);
 }
 
-static bool store_values(void *to, size_t at, const float *from, size_t count, enum type type)
-{
-    bool finite = true;
-    if (type == TYPE_F32) {
-        memcpy((float *)to + at, from, count * sizeof(float));
-        return true;
-    }
-    for (size_t i = 0; i < count; i++) {
-        uint16_t half = util_f32_to_f16(from[i]);
-        finite = finite && (half & 0x7c00) != 0x7c00;
-        ((uint16_t *)to)[at + i] = half;
-    }
-    return finite;
-}
-
-/* Rows of the checkpoint as they are. */
+/* Rows of the checkpoint in their order. */
 static int upload_rows(const struct weights *weights, const struct placed *placed,
                        struct gpu_buffer *target, struct window *window, float *values,
                        bool *finite)
 {
     uint64_t rows = placed->tensor.rank ? placed->tensor.shape[0] : 1;
     uint64_t length = tensor_elements(&placed->tensor) / rows;
-    uint64_t size = type_size(placed->tensor.type);
+    uint64_t bytes = quant_row_bytes(placed->tensor.type, length);
     uint64_t step = STAGING_BYTES / 4 / (length * sizeof(float));
     step = step ? step : 1;
     int error = VKCLIP_OK;
@@ -95,11 +81,12 @@ static int upload_rows(const struct weights *weights, const struct placed *place
         uint64_t count = rows - row < step ? rows - row : step;
         error = weights_read_folded(weights, placed->tensor.name, placed->tensor.norm, row, count,
                                     values);
-        void *to = error ? NULL
-                         : window_at(window, target, placed->offset + row * length * size,
-                                     count * length * size, &error);
-        if (!error)
-            *finite &= store_values(to, 0, values, count * length, placed->tensor.type);
+        void *to =
+            error ? NULL
+                  : window_at(window, target, placed->offset + row * bytes, count * bytes, &error);
+        for (uint64_t i = 0; i < count && !error; i++)
+            *finite &= quant_store_row(placed->tensor.type, &values[i * length], length,
+                                       (char *)to + i * bytes);
     }
     return error;
 }
@@ -113,6 +100,27 @@ static uint32_t conv_channels(const struct weights *weights, const struct tensor
     return (uint32_t)shape[1];
 }
 
+/* Floats that one read from the checkpoint takes. */
+static uint64_t read_floats(const struct tensor *tensor)
+{
+    uint64_t elements = tensor_elements(tensor), rows = tensor->rank ? tensor->shape[0] : 1;
+    if (tensor->layout == LAYOUT_PANELS_KN)
+        return elements;
+    if (tensor->layout != LAYOUT_ROWS)
+        return elements / rows * PANEL;
+    uint64_t least = elements / rows, most = STAGING_BYTES / 4 / sizeof(float);
+    return least > most ? least : elements < most ? elements : most;
+}
+
+/* The same and a panel. */
+static uint64_t scratch_floats(const struct tensor *tensor)
+{
+    if (tensor->layout == LAYOUT_ROWS)
+        return read_floats(tensor);
+    uint32_t n = tensor->shape[tensor->layout == LAYOUT_PANELS_KN ? 1 : 0];
+    return read_floats(tensor) + tensor_elements(tensor) / n * PANEL;
+}
+
 /* A matrix into panels of columns: [N,K] panel by panel, [K,N] as a whole. */
 static int upload_panels(const struct weights *weights, const struct placed *placed,
                          struct gpu_buffer *target, struct window *window, float *values,
@@ -123,7 +131,8 @@ static int upload_panels(const struct weights *weights, const struct placed *pla
     uint32_t n = tensor->shape[kn ? 1 : 0], k = (uint32_t)(tensor_elements(tensor) / n);
     uint32_t channels = conv ? conv_channels(weights, tensor) : 0, padded = conv ? k / 9 : 0;
     uint32_t length = conv ? 9 * channels : k; /* of a row in the checkpoint */
-    uint64_t size = type_size(placed->tensor.type);
+    uint64_t bytes = quant_panel_bytes(tensor->type, k);
+    float *panel = values + read_floats(tensor); /* [K,PANEL] */
     int error = kn ? weights_read(weights, placed->tensor.name, 0, k, values) : VKCLIP_OK;
     for (uint32_t first = 0; first < n && !error; first += PANEL) {
         uint32_t columns = n - first < PANEL ? n - first : PANEL;
@@ -131,30 +140,21 @@ static int upload_panels(const struct weights *weights, const struct placed *pla
             error =
                 weights_read_folded(weights, tensor->name, tensor->norm, first, columns, values);
         void *to = error ? NULL
-                         : window_at(window, target, placed->offset + (uint64_t)first * k * size,
-                                     (uint64_t)PANEL * k * size, &error);
-        for (uint32_t i = 0; i < k && !error; i++) {
-            float row[PANEL] = {0};
+                         : window_at(window, target, placed->offset + first / PANEL * bytes, bytes,
+                                     &error);
+        if (error)
+            return error;
+        memset(panel, 0, (size_t)k * PANEL * sizeof(*panel));
+        for (uint32_t i = 0; i < k; i++) {
             /* row i of [K,N] is tap i / C of channel i % C of a convolution */
             uint32_t channel = conv ? i % padded : 0, at = conv ? channel * 9 + i / padded : i;
             for (uint32_t j = 0; j < columns && (!conv || channel < channels); j++)
-                row[j] = kn ? values[(size_t)i * n + first + j] : values[(size_t)j * length + at];
-            *finite &= store_values(to, (size_t)i * PANEL, row, PANEL, placed->tensor.type);
+                panel[(size_t)i * PANEL + j] =
+                    kn ? values[(size_t)i * n + first + j] : values[(size_t)j * length + at];
         }
+        *finite &= quant_store_panel(tensor->type, panel, k, to);
     }
     return error;
-}
-
-/* Floats of scratch that one step of the above needs. */
-static uint64_t scratch_floats(const struct tensor *tensor)
-{
-    uint64_t elements = tensor_elements(tensor), rows = tensor->rank ? tensor->shape[0] : 1;
-    if (tensor->layout == LAYOUT_PANELS_KN)
-        return elements;
-    if (tensor->layout == LAYOUT_PANELS)
-        return elements / rows * PANEL;
-    uint64_t least = elements / rows, most = STAGING_BYTES / 4 / sizeof(float);
-    return least > most ? least : elements < most ? elements : most;
 }
 
 static int upload_all(struct upload *upload, const struct weights *weights)
@@ -175,8 +175,8 @@ static int upload_all(struct upload *upload, const struct weights *weights)
                     ? upload_rows(weights, placed, target, &window, values, &finite)
                     : upload_panels(weights, placed, target, &window, values, &finite);
         if (!finite)
-            util_log(VKCLIP_LOG_WARNING, "%s: tensor %s has values beyond fp16: use fp32",
-                     weights_path(weights), placed->tensor.name);
+            util_log(VKCLIP_LOG_WARNING, "%s: tensor %s has values beyond %s: use fp32",
+                     weights_path(weights), placed->tensor.name, type_name(placed->tensor.type));
     }
     if (!error)
         error = flush(&window);

@@ -44,7 +44,7 @@ struct vkclip_model {
     struct tokenizer *tokenizer;
     struct upload *upload;
     struct vkclip_model_info info;
-    enum type type;
+    enum type type, weights; /* of activations; of matrices and the token table */
     uint32_t most_batch[TOWER_COUNT];
     struct kept_plan plans[PLANS];
     uint64_t clock;
@@ -95,8 +95,11 @@ void vkclip_close_device(struct vkclip_device **device)
 static int tower_graph(const struct vkclip_model *model, enum tower tower, uint32_t batch,
                        struct graph *graph)
 {
-    return tower == TOWER_IMAGE ? model_image_graph(&model->config, model->type, batch, graph)
-                                : model_text_graph(&model->config, model->type, batch, graph);
+    int error = (tower == TOWER_IMAGE ? model_image_graph : model_text_graph)(
+        &model->config, model->type, batch, graph);
+    if (!error)
+        graph_pack(graph, model->weights);
+    return error;
 }
 
 static bool has_tower(const struct vkclip_model *model, enum tower tower)
@@ -217,6 +220,10 @@ static void fill_info(struct vkclip_model *model, const struct weights *weights)
         snprintf(info->weights_type, sizeof(info->weights_type), "%s",
                  dtype_name(weights_dtype(weights)));
     }
+    info->weights = model->weights == model->type ? VKCLIP_WEIGHTS_AUTO
+                    : model->weights == TYPE_F16  ? VKCLIP_WEIGHTS_F16
+                    : model->weights == TYPE_Q8   ? VKCLIP_WEIGHTS_Q8
+                                                  : VKCLIP_WEIGHTS_Q4;
     info->precision = model->type == TYPE_F16 ? VKCLIP_PRECISION_F16 : VKCLIP_PRECISION_F32;
     info->tokenizer = model->tokenizer != NULL;
 }
@@ -251,6 +258,10 @@ int vkclip_open_model(struct vkclip_device *device, const char *path,
         return util_fail(VKCLIP_EMEMORY, "out of memory for a model");
     model->gpu = device ? device->gpu : NULL;
     model->type = params->precision == VKCLIP_PRECISION_F16 ? TYPE_F16 : TYPE_F32;
+    model->weights = params->weights == VKCLIP_WEIGHTS_F16  ? TYPE_F16
+                     : params->weights == VKCLIP_WEIGHTS_Q8 ? TYPE_Q8
+                     : params->weights == VKCLIP_WEIGHTS_Q4 ? TYPE_Q4
+                                                            : model->type;
     int error = VKCLIP_OK;
     if (model->gpu && model->type == TYPE_F16 && !(gpu_caps(model->gpu) & CAP_F16))
         error = util_fail(VKCLIP_EUNSUPPORTED,

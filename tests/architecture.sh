@@ -24,10 +24,11 @@ weights       safetensors gguf torch
 positions
 config        weights gguf positions hub
 graph
+quant         graph
 model         graph config
 gpu           volk
-kernels       graph gpu
-upload        graph gpu kernels weights
+kernels       graph gpu quant
+upload        graph gpu kernels quant weights
 plan          graph gpu kernels upload
 vkclip        model plan upload gpu weights config tokenizer image
 main          cli

@@ -37,6 +37,8 @@ const struct op_case op_cases[] = {
     {OP_MEANTOKEN, {1, 1, 1}},
     {OP_MEANTOKEN, {2, 49, 130}},
     {OP_MEANTOKEN, {5, 4, 7}},
+    {OP_MATMUL, {9, 45, 33}, .bias = true, .residual = true},
+    {OP_MATMUL, {70, 100, 100}, .bias = true},
     {OP_ATTENTION, {1, 1, 1, 1}},
     {OP_ATTENTION, {1, 1, 4, 1}, .causal = true},
     {OP_ATTENTION, {2, 3, 6, 2}},

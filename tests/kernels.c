@@ -12,6 +12,7 @@
 #include "cases.h"
 #include "gpu.h"
 #include "kernels.h"
+#include "quant.h"
 #include "ref.h"
 #include "../shaders/args.h"
 
@@ -36,6 +37,36 @@ static double next_value(uint32_t *state)
     return (double)*state / 2147483648.0 - 1;
 }
 
+/* Length of what blocks are cut from: K of a matrix, C of a table. */
+static uint32_t block_row(const struct tensor *tensor)
+{
+    return (uint32_t)(tensor_elements(tensor) / tensor->shape[0]);
+}
+
+static bool is_blocks(const struct tensor *tensor)
+{
+    return tensor->type == TYPE_Q8 || tensor->type == TYPE_Q4;
+}
+
+static struct quant_block block_of(enum type type, const double *values, uint32_t left)
+{
+    float block_values[QUANT_BLOCK];
+    struct quant_block block;
+    uint32_t count = left < QUANT_BLOCK ? left : QUANT_BLOCK;
+    for (uint32_t i = 0; i < count; i++)
+        block_values[i] = (float)values[i];
+    assert_true(quant_pack(type, block_values, count, &block));
+    return block;
+}
+
+/* To the values that the block which begins here can hold. */
+static void quantise(enum type type, double *values, uint32_t left)
+{
+    struct quant_block block = block_of(type, values, left);
+    for (uint32_t i = 0; i < QUANT_BLOCK && i < left; i++)
+        values[i] = quant_value(&block, i);
+}
+
 /* Values of a tensor as its storage type can hold them. */
 static double *make_values(const struct graph *graph, const struct node *node, int slot,
                            uint32_t *state)
@@ -54,6 +85,10 @@ static double *make_values(const struct graph *graph, const struct node *node, i
             value = util_f16_to_f32(util_f32_to_f16((float)value));
         values[i] = (float)value;
     }
+    uint32_t c = block_row(tensor);
+    for (uint64_t row = 0; is_blocks(tensor) && row < count / c; row++)
+        for (uint32_t first = 0; first < c; first += QUANT_BLOCK)
+            quantise(tensor->type, values + row * c + first, c - first);
     if (tensor->type == TYPE_I32) { /* both ends of the table */
         values[0] = 0;
         values[count - 1] = rows - 1;
@@ -70,8 +105,54 @@ static uint64_t device_index(const struct tensor *tensor, uint64_t i)
     return (n / PANEL * k_count + k) * PANEL + n % PANEL;
 }
 
+/* Bits of a field that begins `bit` bits behind `word`. */
+static void set_bits(uint32_t *words, uint64_t word, uint32_t bit, uint32_t bits, int32_t value)
+{
+    words[word + bit / 32] &= ~(((1u << bits) - 1) << bit % 32);
+    words[word + bit / 32] |= ((uint32_t)value & ((1u << bits) - 1)) << bit % 32;
+}
+
+/* One block of row n of [N,K] as shaders/args.h has it. */
+static void encode_block(const struct tensor *tensor, const struct quant_block *block, uint64_t n,
+                         uint64_t number, uint32_t *words)
+{
+    uint64_t blocks = (block_row(tensor) + BLOCK - 1) / BLOCK;
+    bool q8 = tensor->type == TYPE_Q8;
+    uint32_t bits = q8 ? 8 : 4, column = n % PANEL;
+    if (tensor->layout == LAYOUT_ROWS) {
+        uint64_t scales = (blocks + 1) / 2, at = n * (scales + blocks * bits);
+        set_bits(words, at, (uint32_t)number * 16, 16, block->scale);
+        for (uint32_t i = 0; i < BLOCK; i++)
+            set_bits(words, at + scales + number * bits, i * bits, bits,
+                     block->q[i] + (q8 ? 0 : 8));
+        return;
+    }
+    uint64_t at = (n / PANEL * blocks + number) * (q8 ? Q8_BLOCK_WORDS : Q4_BLOCK_WORDS);
+    set_bits(words, at, column * 16, 16, block->scale);
+    for (uint32_t k = 0; k < BLOCK; k++)
+        if (q8)
+            set_bits(words, at + 16 + k * 8, column * 8, 8, block->q[k]);
+        else /* pairs of k, the second in the upper halves */
+            set_bits(words, at + 16 + k / 2 * 8 + column / 4, k % 2 * 16 + column % 4 * 4, 4,
+                     block->q[k] + 8);
+}
+
+static void encode_blocks(const struct tensor *tensor, const double *values, void *to)
+{
+    uint32_t c = block_row(tensor);
+    for (uint64_t n = 0; n < tensor_elements(tensor) / c; n++)
+        for (uint32_t first = 0; first < c; first += BLOCK) {
+            struct quant_block block = block_of(tensor->type, values + n * c + first, c - first);
+            encode_block(tensor, &block, n, first / BLOCK, to);
+        }
+}
+
 static void encode_values(const struct tensor *tensor, const double *values, void *to)
 {
+    if (is_blocks(tensor)) {
+        encode_blocks(tensor, values, to);
+        return;
+    }
     for (uint64_t i = 0; i < tensor_elements(tensor); i++) {
         uint64_t at = device_index(tensor, i);
         if (tensor->type == TYPE_F32)
@@ -173,9 +254,10 @@ static void run_case(struct gpu *gpu, const struct op_case *test_case, const str
     struct gpu_commands *commands = NULL;
     uint32_t state = 2463534242u;
     char what[160];
-    snprintf(what, sizeof(what), "%s %s %s [%u,%u,%u,%u]%s%s%s", op_name(node->op),
-             row ? row->shader : "chosen", type_name(out->type), s[0], s[1], s[2], s[3],
-             test_case->bias ? " bias" : "", test_case->residual ? " residual" : "",
+    snprintf(what, sizeof(what), "%s %s %s w=%s [%u,%u,%u,%u]%s%s%s", op_name(node->op),
+             row ? row->shader : "chosen", type_name(out->type),
+             node->in[1] < 0 ? "none" : type_name(graph->tensors[node->in[1]].type), s[0], s[1],
+             s[2], s[3], test_case->bias ? " bias" : "", test_case->residual ? " residual" : "",
              test_case->causal ? " causal" : "");
 
     for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
@@ -214,6 +296,9 @@ static void run_case(struct gpu *gpu, const struct op_case *test_case, const str
     }
 }
 
+/* Any of these works on any device. */
+static const enum type weight_types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
+
 /* ---- Tests
  * -----------------------------------------------------------------------------------------------
  */
@@ -230,6 +315,7 @@ static void every_row(void **state)
         for (size_t i = 0; i < op_case_count; i++) {
             struct graph graph;
             case_build(&op_cases[i], row->x, &graph);
+            graph_pack(&graph, row->w);
             assert_int_equal(graph.error, 0);
             if (kernels_fit(gpu, row, &graph, &graph.nodes[graph.node_count - 1])) {
                 run_case(gpu, &op_cases[i], row, &graph);
@@ -258,9 +344,17 @@ static void every_cap_masked(void **state)
         setenv("VKCLIP_DISABLE_CAPS", texts[cap], 1);
         struct gpu *gpu = open_gpu();
         assert_int_equal(gpu_caps(gpu) & 1u << cap, 0);
-        for (size_t i = 0; i < op_case_count; i++) {
+        for (size_t j = 0; j < op_case_count * UTIL_COUNT(weight_types); j++) {
+            size_t i = j / UTIL_COUNT(weight_types);
+            enum type w = weight_types[j % UTIL_COUNT(weight_types)];
             struct graph graph;
             case_build(&op_cases[i], TYPE_F32, &graph);
+            if (w != TYPE_F32 &&
+                (!graph_packs(op_cases[i].op) || i % 3)) { /* every_row has every shape of them */
+                graph_free(&graph);
+                continue;
+            }
+            graph_pack(&graph, w);
             for (size_t k = 0; k < kernel_count; k++)
                 if (kernels[k].needs & 1u << cap)
                     assert_false(
@@ -273,13 +367,15 @@ static void every_cap_masked(void **state)
     unsetenv("VKCLIP_DISABLE_CAPS");
 }
 
-/* Cases in fp32, each by the row that is chosen. */
-static void run_cases(struct gpu *gpu, const struct op_case *cases, size_t count)
+/* Cases in fp32 with weights of each type, by the row that is chosen. */
+static void run_cases(struct gpu *gpu, const struct op_case *cases, size_t count,
+                      const enum type *types, size_t type_count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count * type_count; i++) {
         struct graph graph;
-        case_build(&cases[i], TYPE_F32, &graph);
-        run_case(gpu, &cases[i], NULL, &graph);
+        case_build(&cases[i / type_count], TYPE_F32, &graph);
+        graph_pack(&graph, types[i % type_count]);
+        run_case(gpu, &cases[i / type_count], NULL, &graph);
         graph_free(&graph);
     }
 }
@@ -290,13 +386,14 @@ static void sliced_table(void **state)
     (void)state;
     struct gpu *gpu = open_gpu();
     struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
-    for (uint64_t range = 4096; range < 400000; range *= 9) {
+    for (uint64_t range = 16384; range < 400000; range *= 9) {
         limits->buffer_range = range;
         if (limits->alignment < 64)
             limits->alignment = 64;
         const struct op_case cases[] = {{.op = OP_EMBEDDING, .shape = {1, 8, 5000, 64}},
-                                        {.op = OP_EMBEDDING, .shape = {4, 5, 1026, 48}}};
-        run_cases(gpu, cases, UTIL_COUNT(cases));
+                                        {.op = OP_EMBEDDING, .shape = {4, 5, 1026, 48}},
+                                        {.op = OP_EMBEDDING, .shape = {2, 5, 255, 47}}};
+        run_cases(gpu, cases, UTIL_COUNT(cases), weight_types, UTIL_COUNT(weight_types));
     }
     gpu_close(&gpu);
 }
@@ -310,7 +407,7 @@ static void sliced_weight(void **state)
     const struct op_case cases[] = {{OP_MATMUL, {9, 333, 36}, .bias = true, .residual = true},
                                     {OP_CONV, {1, 2, 4, 200}, .stride = 1}};
     limits->buffer_range = 13000; /* two panels of 36 x 32 values; more than x and the result */
-    run_cases(gpu, cases, UTIL_COUNT(cases));
+    run_cases(gpu, cases, UTIL_COUNT(cases), weight_types, UTIL_COUNT(weight_types));
     gpu_close(&gpu);
 }
 
@@ -325,24 +422,31 @@ static void split_work(void **state)
                                     {OP_CONV, {2, 33, 8, 5}, .stride = 2},
                                     {OP_ATTENTION, {7, 33, 24, 2}, .causal = true}};
     for (limits->work = 1; limits->work < 1e7; limits->work *= 300)
-        run_cases(gpu, cases, UTIL_COUNT(cases));
+        run_cases(gpu, cases, UTIL_COUNT(cases), weight_types, 1);
     gpu_close(&gpu);
 }
 
-/* Every op has cases, and its last row of each type needs nothing beyond that type's storage. */
+/* Every op has cases, and its last row of each pair of types needs nothing beyond the storage of
+ * activations. */
 static void table_is_complete(void **state)
 {
     (void)state;
     for (int op = 0; op < OP_COUNT; op++) {
-        uint32_t last_f32 = UINT32_MAX, last_f16 = UINT32_MAX;
+        uint32_t last[TYPE_Q4 + 1][TYPE_Q4 + 1]; /* by x and w */
+        memset(last, 0xff, sizeof(last));
         size_t cases = 0;
         for (size_t k = 0; k < kernel_count; k++)
             if ((int)kernels[k].op == op)
-                *(kernels[k].x == TYPE_F32 ? &last_f32 : &last_f16) = kernels[k].needs;
+                last[kernels[k].x][kernels[k].w] = kernels[k].needs;
         for (size_t i = 0; i < op_case_count; i++)
             cases += (int)op_cases[i].op == op;
-        assert_int_equal(last_f32, 0);
-        assert_int_equal(last_f16, CAP_F16);
+        assert_int_equal(last[TYPE_F32][TYPE_F32], 0);
+        assert_int_equal(last[TYPE_F16][TYPE_F16], CAP_F16);
+        for (int w = TYPE_F16; w <= TYPE_Q4 && graph_packs(op); w++)
+            if (w != TYPE_I32) {
+                assert_int_equal(last[TYPE_F32][w], 0);
+                assert_int_equal(last[TYPE_F16][w], CAP_F16);
+            }
         assert_true(cases > 0);
     }
 }
