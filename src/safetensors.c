@@ -371,26 +371,39 @@ static int build_header(const char *path, const struct tensor_view *tensors, siz
     return error;
 }
 
+int safetensors_write_by(const char *path, const struct tensor_view *tensors, size_t count,
+                         const char *const *metadata, safetensors_give_fn *give, void *user)
+{
+    struct util_output output;
+    char *header = NULL;
+    uint8_t length[8];
+    int error = build_header(path, tensors, count, metadata, &header);
+    if (error)
+        return error;
+    for (int i = 0; i < 8; i++)
+        length[i] = (uint8_t)((uint64_t)strlen(header) >> 8 * i);
+    error = util_output_open(path, &output);
+    error = error ? error : util_output_write(&output, length, sizeof(length));
+    error = error ? error : util_output_write(&output, header, strlen(header));
+    for (size_t i = 0; i < count && !error; i++) {
+        const uint64_t end = output.size + tensors[i].size;
+        error = give(user, &tensors[i], &output);
+        if (!error && output.size != end)
+            error = util_fail(VKCLIP_EINVALID, "%s: tensor %s: not as many bytes as it has", path,
+                              tensors[i].name);
+    }
+    free(header);
+    return util_output_close(&output, error);
+}
+
+static int give_data(void *user, const struct tensor_view *tensor, struct util_output *output)
+{
+    (void)user;
+    return util_output_write(output, tensor->data, (size_t)tensor->size);
+}
+
 int safetensors_write(const char *path, const struct tensor_view *tensors, size_t count,
                       const char *const *metadata)
 {
-    char *header = NULL;
-    int error = build_header(path, tensors, count, metadata, &header);
-    struct util_part *parts = error ? NULL : calloc(count + 2, sizeof(*parts));
-    if (!error && !parts)
-        error = util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    if (!error) {
-        uint8_t length[8];
-        for (int i = 0; i < 8; i++)
-            length[i] = (uint8_t)((uint64_t)strlen(header) >> 8 * i);
-        parts[0] = (struct util_part){length, sizeof(length)};
-        parts[1] = (struct util_part){header, strlen(header)};
-        for (size_t i = 0; i < count; i++)
-            parts[i + 2] =
-                (struct util_part){tensors[i].size ? tensors[i].data : "", (size_t)tensors[i].size};
-        error = util_write_file(path, parts, count + 2);
-    }
-    free(parts);
-    free(header);
-    return error;
+    return safetensors_write_by(path, tensors, count, metadata, give_data, NULL);
 }

@@ -76,5 +76,11 @@ void safetensors_close(struct safetensors **file);
  * `metadata` is NULL-terminated key, value, key, value ...; may be NULL. */
 int safetensors_write(const char *path, const struct tensor_view *tensors, size_t count,
                       const char *const *metadata);
+/* The same with data that never lies in memory as a whole: `give` is called for each tensor in turn
+ * and writes its bytes by util_output_write. */
+typedef int safetensors_give_fn(void *user, const struct tensor_view *tensor,
+                                struct util_output *output);
+int safetensors_write_by(const char *path, const struct tensor_view *tensors, size_t count,
+                         const char *const *metadata, safetensors_give_fn *give, void *user);
 
 #endif

@@ -229,8 +229,8 @@ void util_unmap_file(struct util_map *map)
 void util_map_forget(const void *data, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    /* The first page is shared with what was read before: it goes as well, or one would stay of each
-     * read. What is still needed of it comes back from the file. */
+    /* The first page is shared with what was read before: it goes as well, or one would stay of
+     * each read. What is still needed of it comes back from the file. */
     uintptr_t first = (uintptr_t)data & ~(page - 1);
     uintptr_t end = ((uintptr_t)data + size) & ~(page - 1);
     if (end > first)
@@ -261,36 +261,64 @@ int util_read_file(const char *path, size_t limit, char **data, size_t *size)
     return error;
 }
 
-int util_write_file(const char *path, const struct util_part *parts, size_t count)
+int util_output_open(const char *path, struct util_output *output)
 {
-    int error = VKCLIP_OK;
-    char *beside = util_format("%s.%d.tmp", path, (int)getpid());
-    if (!beside)
-        return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    *output = (struct util_output){.path = util_format("%s", path),
+                                   .beside = util_format("%s.%d.tmp", path, (int)getpid())};
+    if (!output->path || !output->beside)
+        return output->error = util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     errno = 0;
-    FILE *file = fopen(beside, "wb");
-    bool good = file != NULL;
-    for (size_t i = 0; good && i < count; i++)
-        good = !parts[i].size || fwrite(parts[i].data, parts[i].size, 1, file) == 1;
-    if (file) {
-        good = !fflush(file) && good;
+    output->file = fopen(output->beside, "wb");
+    if (!output->file)
+        output->error = util_fail(VKCLIP_EIO, "%s: cannot be written: %s", path, strerror(errno));
+    return output->error;
+}
+
+int util_output_write(struct util_output *output, const void *data, size_t size)
+{
+    errno = 0;
+    if (!output->error && size && fwrite(data, size, 1, output->file) != 1)
+        output->error =
+            util_fail(VKCLIP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
+    output->size += size;
+    return output->error;
+}
+
+int util_output_close(struct util_output *output, int error)
+{
+    bool good = !error && !output->error;
+    bool opened = output->file != NULL;
+    errno = 0;
+    if (opened) {
+        good = !fflush(output->file) && good;
 #ifndef _WIN32
-        good = good && !fsync(fileno(file));
+        good = good && !fsync(fileno(output->file));
 #endif
-        good = !fclose(file) && good;
+        good = !fclose(output->file) && good;
     }
 #ifdef _WIN32
-    good = good && MoveFileExA(beside, path, MOVEFILE_REPLACE_EXISTING);
+    good = good && MoveFileExA(output->beside, output->path, MOVEFILE_REPLACE_EXISTING);
 #else
-    good = good && !rename(beside, path);
+    good = good && !rename(output->beside, output->path);
 #endif
-    if (!good) {
-        error = util_fail(VKCLIP_EIO, "%s: cannot be written: %s", path, strerror(errno));
-        if (file)
-            remove(beside);
-    }
-    free(beside);
+    error = error ? error : output->error;
+    if (!good && !error)
+        error = util_fail(VKCLIP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
+    if (!good && opened)
+        remove(output->beside);
+    free(output->path);
+    free(output->beside);
+    *output = (struct util_output){0};
     return error;
+}
+
+int util_write_file(const char *path, const struct util_part *parts, size_t count)
+{
+    struct util_output output;
+    int error = util_output_open(path, &output);
+    for (size_t i = 0; i < count && !error; i++)
+        error = util_output_write(&output, parts[i].data, parts[i].size);
+    return util_output_close(&output, error);
 }
 
 bool util_is_folder(const char *path)

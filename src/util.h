@@ -7,6 +7,8 @@
 
 #include "vkclip.h"
 
+#include <stdio.h>
+
 #if defined(__GNUC__)
 #define UTIL_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
@@ -44,8 +46,20 @@ void util_map_forget(const void *data, size_t size);
 /* Reads a whole file of at most `limit` bytes into new memory, with a NUL behind the last byte. */
 int util_read_file(const char *path, size_t limit, char **data, size_t *size);
 
-/* Writes beside and renames, so that `path` holds the old or the new content, never a part:
- * parts are written one after the other. */
+/* A file written beside `path` and renamed when it is whole, so that `path` holds the old or the
+ * new content, never a part. The first error sticks: writing may go on without looking. */
+struct util_output {
+    char *path, *beside;
+    FILE *file;
+    uint64_t size; /* bytes written so far */
+    int error;
+};
+int util_output_open(const char *path, struct util_output *output);
+int util_output_write(struct util_output *output, const void *data, size_t size);
+/* Renames; removes what was written where there was an error, here or (`error`) at the caller's. */
+int util_output_close(struct util_output *output, int error);
+
+/* Writes a file so: parts are written one after the other. */
 struct util_part {
     const void *data;
     size_t size;

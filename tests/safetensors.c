@@ -258,6 +258,12 @@ static void writes_what_it_reads(void **state)
     scratch_remove(folder);
 }
 
+static int give_too_little(void *user, const struct tensor_view *tensor, struct util_output *output)
+{
+    (void)user;
+    return util_output_write(output, tensor->data, (size_t)tensor->size / 2);
+}
+
 static void refuses_to_write_nonsense(void **state)
 {
     (void)state;
@@ -266,7 +272,8 @@ static void refuses_to_write_nonsense(void **state)
     const struct tensor_view good = {"a", DTYPE_F32, 1, {4}, f32, sizeof(f32)};
     const struct tensor_view twice[] = {good, good};
     struct tensor_view bad = good;
-    char *folder = scratch_folder();
+    char **names, *folder = scratch_folder();
+    size_t count;
     char *path = scratch_path(folder, "a.safetensors");
     bad.size = 12;
     assert_failed(safetensors_write(path, &bad, 1, NULL), VKCLIP_EINVALID, "tensor 0 (a)");
@@ -280,7 +287,11 @@ static void refuses_to_write_nonsense(void **state)
     assert_failed(safetensors_write(path, &bad, 1, NULL), VKCLIP_EINVALID, "no name");
     assert_failed(safetensors_write(path, twice, 2, NULL), VKCLIP_EINVALID, "tensor 1 (a)");
     assert_failed(safetensors_write(path, &good, 1, bad_metadata), VKCLIP_EINVALID, "metadata");
-    assert_false(util_is_file(path));
+    assert_failed(safetensors_write_by(path, &good, 1, NULL, give_too_little, NULL),
+                  VKCLIP_EINVALID, "tensor a: not as many bytes");
+    assert_int_equal(util_list_folder(folder, &names, &count), 0);
+    assert_int_equal(count, 0); /* nothing is left of what was begun */
+    util_free_names(&names, count);
     free(path);
     path = scratch_path(folder, "none/a.safetensors");
     assert_failed(safetensors_write(path, &good, 1, NULL), VKCLIP_EIO, "none/a.safetensors");
