@@ -217,11 +217,11 @@ struct vkclip_model_info {
 
 /* Opens a checkpoint: a folder (Hugging Face: config.json and model.safetensors; OpenCLIP:
  * open_clip_config.json and open_clip_model.safetensors; or one OpenAI state dict in safetensors),
- * or the .safetensors, .safetensors.index.json, .gguf or PyTorch file itself, which may be a Stable
- * Diffusion checkpoint: then a text encoder of it. For model.safetensors there may be PyTorch's
- * pytorch_model.bin. `device` NULL: configuration and tokenizer only; encoding then
- * fails with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer only. A
- * `path` that is none but a name (openai/clip-vit-base-patch32, ViT-B/32) is looked for in the
+ * or the .safetensors, .gguf or PyTorch file itself, or the .index.json of several; it may be a
+ * Stable Diffusion checkpoint: then a text encoder of it. For model.safetensors there may be
+ * PyTorch's pytorch_model.bin. `device` NULL: configuration and tokenizer only; encoding then fails
+ * with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer only. A `path` that is
+ * none but a name (openai/clip-vit-base-patch32, ViT-B/32) is looked for in the
  * Hugging Face hub's cache, where `vkclip pull` puts it. Errors: EIO, EFORMAT, EUNSUPPORTED,
  * EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,

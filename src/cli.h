@@ -92,7 +92,7 @@ struct cli_command {
         CLI_OPTION('h', "help", NULL, CLI_FLAG, help, "show this text")
 #define CLI_MODEL_OPTION                                   \
     CLI_OPTION('m', "model", "PATH", CLI_TEXT, model_path, \
-               "checkpoint: a folder, or a .safetensors or .pt file")
+               "checkpoint: a file, a folder or a hub name")
 #define CLI_VOCAB_OPTION                            \
     CLI_OPTION(0, "vocab", "FILE", CLI_TEXT, vocab, \
                "vocabulary, if not the one beside the checkpoint")

@@ -286,6 +286,7 @@ static int fetch_weights(struct fetch *fetch)
         {true, "model.safetensors.index.json"},
         {false, "open_clip_model.safetensors"},
         {true, "pytorch_model.bin"},
+        {true, "pytorch_model.bin.index.json"},
         {false, "open_clip_pytorch_model.bin"},
         {false, "model.safetensors"},
     };

@@ -8,7 +8,6 @@
 #include "config_json.h"
 #include "hub.h"
 #include "positions.h"
-#include "positions.h"
 #include "gguf.h"
 
 #include <math.h>
@@ -122,9 +121,10 @@ static int find_weights(const char *path, char file[CONFIG_PATH_SIZE])
         {"config.json", "model.safetensors"},
         {"config.json", "model.safetensors.index.json"},
         {"config.json", "pytorch_model.bin"},
+        {"config.json", "pytorch_model.bin.index.json"},
         {"open_clip_config.json", "open_clip_model.safetensors"},
-        {"open_clip_config.json", "model.safetensors"},
         {"open_clip_config.json", "open_clip_pytorch_model.bin"},
+        {"open_clip_config.json", "model.safetensors"},
     };
     if (strlen(path) > CONFIG_PATH_SIZE - 512)
         return util_fail(VKCLIP_EINVALID, "%.64s...: path longer than %d bytes", path,
@@ -133,16 +133,19 @@ static int find_weights(const char *path, char file[CONFIG_PATH_SIZE])
         snprintf(file, CONFIG_PATH_SIZE, "%s", path);
         if (!util_is_file(path))
             return util_fail(VKCLIP_EIO, "%s: no such file or folder", path);
-        if (other_format(path) ||
-            (ends_with(path, ".json") && !ends_with(path, ".safetensors.index.json")))
+        if (other_format(path) || (ends_with(path, ".json") && !ends_with(path, ".index.json")))
             return util_fail(
                 VKCLIP_EUNSUPPORTED,
                 "%s: %s cannot be opened, expected a folder or a .safetensors, .gguf or .pt file",
                 path, other_format(path) ? other_format(path) : "a configuration alone");
         return VKCLIP_OK;
     }
+    /* timm's repositories have a config.json and a model.safetensors of their own kind beside
+     * OpenCLIP's files */
+    bool openclip = config_find(path, "open_clip_config.json", file);
+    bool hf = config_find(path, "config.json", file) && (!openclip || config_is_hf(file));
     for (size_t i = 0; i < UTIL_COUNT(pairs); i++)
-        if (config_find(path, pairs[i][0], file) && config_find(path, pairs[i][1], file))
+        if ((*pairs[i][0] == 'c' ? hf : openclip) && config_find(path, pairs[i][1], file))
             return VKCLIP_OK;
     return find_single(path, file);
 }

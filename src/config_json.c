@@ -213,6 +213,16 @@ static struct source get_hf_tower(struct source *root, bool text)
                : get_object(root, "vision_config", "vision_config.");
 }
 
+bool config_is_hf(const char *path)
+{
+    json_t *root = NULL;
+    bool is = !load(path, &root);
+    const char *type = is ? json_string_value(json_object_get(root, "model_type")) : NULL;
+    is = type && !strncmp(type, "clip", 4);
+    json_decref(root);
+    return is;
+}
+
 int config_read_hf(const char *path, struct config *config)
 {
     struct source root = {path, "", NULL, 0};

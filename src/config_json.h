@@ -17,6 +17,9 @@ bool config_find(const char *folder, const char *name, char path[CONFIG_PATH_SIZ
 int config_read_hf(const char *path, struct config *config);
 int config_read_openclip(const char *path, struct config *config);
 
+/* Whether a config.json is that of a CLIP model of Hugging Face's, by its model_type. */
+bool config_is_hf(const char *path);
+
 /* The same from the metadata of clip.cpp's GGUF file: config_gguf.c. */
 int config_read_gguf(const struct weights *weights, struct config *config);
 

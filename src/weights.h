@@ -18,8 +18,8 @@
 
 struct weights;
 
-/* Opens a .safetensors file in any of the three layouts, the model.safetensors.index.json of
- * several such files, clip.cpp's .gguf file, or one of PyTorch's. */
+/* Opens a .safetensors file in any of the three layouts, clip.cpp's .gguf file, one of PyTorch's,
+ * or the index of several (model.safetensors.index.json, pytorch_model.bin.index.json). */
 int weights_open(const char *path, struct weights **weights);
 /* The same; of a single-file Stable Diffusion checkpoint only the text encoder called "clip_l",
  * "clip_h" or "clip_g" (NULL: the first). Errors: EABSENT. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads model.safetensors.index.json and opens what it names. Refuses files outside the index's
- * folder, and an index that its files do not bear out.
+ * Reads model.safetensors.index.json or pytorch_model.bin.index.json and opens what it names.
+ * Refuses files outside the index's folder, and an index that its files do not bear out.
  */
 #include "weights_index.h"
 
@@ -11,11 +11,23 @@
 
 enum { INDEX_MAX = 8 << 20, FILES_MAX = 1024 };
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), size = strlen(end);
+    return length >= size && !strcmp(text + length - size, end);
+}
+
+/* What the files of an index are called at the end; NULL: the path is none of an index. */
+static const char *file_end(const char *path)
+{
+    return ends_with(path, ".safetensors.index.json") ? ".safetensors"
+           : ends_with(path, ".bin.index.json")       ? ".bin"
+                                                      : NULL;
+}
+
 bool weights_index_is(const char *path)
 {
-    static const char end[] = ".safetensors.index.json";
-    size_t length = strlen(path);
-    return length >= strlen(end) && !strcmp(path + length - strlen(end), end);
+    return file_end(path) != NULL;
 }
 
 static int read_json(const char *path, json_t **root)
@@ -37,37 +49,46 @@ static int read_json(const char *path, json_t **root)
 }
 
 /* A file's plain name: it lies beside the index. */
-static bool is_plain(const char *name)
+static bool is_plain(const char *name, const char *end)
 {
-    const char *end = strrchr(name, '.');
-    return name[0] != '.' && !strpbrk(name, "/\\:") && end && !strcmp(end, ".safetensors");
+    return name[0] != '.' && !strpbrk(name, "/\\:") && ends_with(name, end);
+}
+
+static const char *shard_path(const struct weights_shard *file)
+{
+    return file->safetensors ? file->safetensors->path : file->torch_pt->path;
 }
 
 static int open_file(const char *path, const char *tensor, const char *name,
-                     struct weights_index *index, struct safetensors **file)
+                     struct weights_index *index, struct weights_shard **file)
 {
-    if (!name || !is_plain(name))
+    const char *end = file_end(path);
+    if (!name || !is_plain(name, end))
         return util_fail(VKCLIP_EFORMAT,
-                         "%s: %.200s: expected the name of a .safetensors file beside the index, "
-                         "found %.200s",
-                         path, tensor, name ? name : "something else");
+                         "%s: %.200s: expected the name of a %s file beside the index, found "
+                         "%.200s",
+                         path, tensor, end, name ? name : "something else");
     const char *slash = strrchr(path, '/'), *back = strrchr(path, '\\');
     slash = back && (!slash || back > slash) ? back : slash;
     char *full = util_format("%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, name);
     int error = full ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     *file = NULL;
     for (size_t i = 0; !error && !*file && i < index->file_count; i++)
-        if (!strcmp(index->files[i]->path, full))
-            *file = index->files[i];
+        if (!strcmp(shard_path(&index->files[i]), full))
+            *file = &index->files[i];
     if (error || *file)
         goto done;
-    if (index->file_count == FILES_MAX)
+    struct weights_shard *next = &index->files[index->file_count];
+    if (index->file_count == FILES_MAX) {
         error = util_fail(VKCLIP_EFORMAT, "%s: names more than %d files", path, FILES_MAX);
-    else if (!util_is_file(full))
+    } else if (!util_is_file(full)) {
         error = util_fail(VKCLIP_EIO, "%s: no such file, but %s has tensor %.200s in it", full,
                           path, tensor);
-    else if (!(error = safetensors_open(full, file)))
-        index->files[index->file_count++] = *file;
+    } else if (!(error = strcmp(end, ".bin") ? safetensors_open(full, &next->safetensors)
+                                             : torch_pt_open(full, &next->torch_pt))) {
+        index->file_count++;
+        *file = next;
+    }
 done:
     free(full);
     return error;
@@ -78,24 +99,34 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct tensor_view *)a)->name, ((const struct tensor_view *)b)->name);
 }
 
+static const struct tensor_view *find_view(const struct weights_shard *file, const char *name)
+{
+    struct tensor_view key = {.name = name};
+    if (file->safetensors)
+        return safetensors_find(file->safetensors, name);
+    return file->torch_pt->count
+               ? bsearch(&key, file->torch_pt->tensors, file->torch_pt->count, sizeof(key), by_name)
+               : NULL;
+}
+
 static int find_views(const char *path, json_t *map, struct weights_index *index)
 {
     const char *tensor;
     json_t *name;
-    index->files = calloc(FILES_MAX, sizeof(struct safetensors *));
+    index->files = calloc(FILES_MAX, sizeof(*index->files));
     index->views = calloc(json_object_size(map), sizeof(*index->views));
     if (!index->files || !index->views)
         return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     json_object_foreach(map, tensor, name)
     {
-        struct safetensors *file;
+        struct weights_shard *file;
         int error = open_file(path, tensor, json_string_value(name), index, &file);
         if (error)
             return error;
-        const struct tensor_view *view = safetensors_find(file, tensor);
+        const struct tensor_view *view = find_view(file, tensor);
         if (!view)
             return util_fail(VKCLIP_EFORMAT, "%s: has no tensor %.200s, which %s has in it",
-                             file->path, tensor, path);
+                             shard_path(file), tensor, path);
         index->views[index->count++] = *view;
     }
     qsort(index->views, index->count, sizeof(*index->views), by_name);
@@ -117,8 +148,10 @@ int weights_index_open(const char *path, struct weights_index *index)
 
 void weights_index_close(struct weights_index *index)
 {
-    for (size_t i = 0; i < index->file_count; i++)
-        safetensors_close(&index->files[i]);
+    for (size_t i = 0; i < index->file_count; i++) {
+        safetensors_close(&index->files[i].safetensors);
+        torch_pt_close(&index->files[i].torch_pt);
+    }
     free(index->files);
     free(index->views);
     *index = (struct weights_index){0};

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * A checkpoint in several safetensors files with an index that says which tensor is in which. Only
- * weights.c calls this.
+ * A checkpoint in several files, safetensors or PyTorch's, with an index that says which tensor is
+ * in which. Only weights.c calls this.
  */
 #ifndef VKCLIP_WEIGHTS_INDEX_H
 #define VKCLIP_WEIGHTS_INDEX_H
 
 #include "safetensors.h"
+#include "torch_pt.h"
+
+/* One of the files; of these, what its format needs. */
+struct weights_shard {
+    struct safetensors *safetensors;
+    struct torch_pt *torch_pt;
+};
 
 struct weights_index {
-    struct safetensors **files;
+    struct weights_shard *files;
     size_t file_count;
     struct tensor_view *views; /* those that the index names, by name; owned by the files */
     size_t count;
@@ -18,7 +25,8 @@ struct weights_index {
 /* Whether the path is that of an index, by its name. */
 bool weights_index_is(const char *path);
 
-/* Opens all files of a model.safetensors.index.json. On error nothing is left open. */
+/* Opens all files of a model.safetensors.index.json or a pytorch_model.bin.index.json. On error
+ * nothing is left open. */
 int weights_index_open(const char *path, struct weights_index *index);
 void weights_index_close(struct weights_index *index);
 

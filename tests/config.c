@@ -238,6 +238,25 @@ static void refuses_folders_without_a_checkpoint(void **state)
     }
 }
 
+/* What timm puts on the hub: OpenCLIP's files, and its own under Hugging Face's names. */
+static void leaves_timm_files_alone(void **state)
+{
+    (void)state;
+    char *folder = good_folder(OPENCLIP);
+    struct config config;
+    struct weights *weights;
+    scratch_text(folder, "config.json", "{\"architecture\":\"vit_base_patch32_clip_224\"}");
+    scratch_text(folder, "model.safetensors", "{}");
+    assert_int_equal(config_open(folder, NULL, &config, &weights), 0);
+    assert_non_null(strstr(weights_path(weights), "/open_clip_model.safetensors"));
+    weights_close(&weights);
+    config_close(&config);
+    scratch_text(folder, "config.json",
+                 "{\"model_type\":\"clip\"}"); /* but CLIP's own goes first */
+    assert_failed(open_close(folder, NULL), FORMAT, "/model.safetensors: ");
+    scratch_remove(folder);
+}
+
 static void refuses_paths_that_are_no_checkpoint(void **state)
 {
     (void)state;
@@ -595,6 +614,7 @@ int main(void)
         cmocka_unit_test(refuses_wrong_tensors),
         cmocka_unit_test(refuses_a_truncated_model),
         cmocka_unit_test(refuses_folders_without_a_checkpoint),
+        cmocka_unit_test(leaves_timm_files_alone),
         cmocka_unit_test(refuses_paths_that_are_no_checkpoint),
         cmocka_unit_test(chooses_between_families),
         cmocka_unit_test(finds_the_vocabulary),

@@ -335,6 +335,9 @@ class Pulls(PullTest):
                  ['config.json', 'open_clip_config.json', 'open_clip_pytorch_model.bin']),
                 ({'config.json': clip, 'pytorch_model.bin': b'b'},
                  ['config.json', 'pytorch_model.bin']),
+                ({'config.json': clip, 'pytorch_model.bin.index.json':
+                  json.dumps({'weight_map': {'a': 'p-1.bin'}}).encode(), 'p-1.bin': b'1'},
+                 ['config.json', 'p-1.bin', 'pytorch_model.bin.index.json']),
                 ({'config.json': clip, 'model.safetensors.index.json': index,
                   'm-1.safetensors': b'1', 'm-2.safetensors': b'2', 'm-3.safetensors': b'3'},
                  ['config.json', 'm-1.safetensors', 'm-2.safetensors',

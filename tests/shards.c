@@ -4,9 +4,12 @@
  * files is refused with what is wrong.
  */
 #define _GNU_SOURCE
+#include <jansson.h>
+
 #include "scratch.h"
 
 #include "config.h"
+#include "torch_files.h"
 
 static char *copy_golden(const char *name)
 {
@@ -26,13 +29,41 @@ static char *copy_golden(const char *name)
     return folder;
 }
 
+/* The shards as PyTorch's files. */
+static void make_torch(const char *folder)
+{
+    char *path = scratch_path(folder, "model.safetensors.index.json"), *text;
+    size_t size;
+    json_t *map = json_object();
+    remove(path);
+    free(path);
+    for (int shard = 1; shard <= 3; shard++) {
+        char name[64];
+        struct safetensors *file;
+        snprintf(name, sizeof(name), "model-%05d-of-00003.safetensors", shard);
+        path = scratch_path(folder, name);
+        assert_int_equal(safetensors_open(path, &file), 0);
+        uint8_t *data = archive_save(file->tensors, file->count, &size);
+        snprintf(name, sizeof(name), "pytorch_model-%05d-of-00003.bin", shard);
+        scratch_write(folder, name, data, size);
+        for (size_t i = 0; i < file->count; i++)
+            json_object_set_new(map, file->tensors[i].name, json_string(name));
+        safetensors_close(&file);
+        remove(path);
+        free(path), free(data);
+    }
+    json_t *root = json_pack("{so}", "weight_map", map);
+    text = json_dumps(root, 0);
+    scratch_text(folder, "pytorch_model.bin.index.json", text);
+    json_decref(root);
+    free(text);
+}
+
 /* Every tensor is there once; the values are those of the same weights in one file, in half
  * precision. */
-static void as_one(void **state)
+static void check_as_one(const char *folder, const char *name_of_index)
 {
-    (void)state;
-    char *folder = copy_golden("hf-vit-sharded");
-    char *index = scratch_path(folder, "model.safetensors.index.json");
+    char *index = scratch_path(folder, name_of_index);
     char *one = golden_path("models/hf-vit");
     const char *const paths[] = {folder, index};
     for (size_t p = 0; p < UTIL_COUNT(paths); p++) {
@@ -64,6 +95,40 @@ static void as_one(void **state)
         config_close(&config), config_close(&other);
     }
     free(index), free(one);
+}
+
+static void as_one(void **state)
+{
+    (void)state;
+    char *folder = copy_golden("hf-vit-sharded");
+    check_as_one(folder, "model.safetensors.index.json");
+    make_torch(folder);
+    check_as_one(folder, "pytorch_model.bin.index.json");
+    scratch_remove(folder);
+}
+
+/* The index of PyTorch's files names no others. */
+static void bad_torch_index(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *index, *message;
+    } cases[] = {
+        {"{\"weight_map\":{\"a\":\"x.safetensors\"}}", "expected the name of a .bin file"},
+        {"{\"weight_map\":{\"a\":\"../x.bin\"}}", "found ../x.bin"},
+        {"{\"weight_map\":{\"a\":\"x.bin\"}}", "x.bin: "},
+        {"{\"weight_map\":{\"a\":\"pytorch_model-00001-of-00003.bin\"}}", "has no tensor a, "},
+    };
+    char *folder = copy_golden("hf-vit-sharded");
+    make_torch(folder);
+    scratch_text(folder, "x.bin", "PK, and no more");
+    for (size_t i = 0; i < UTIL_COUNT(cases); i++) {
+        struct weights *weights;
+        struct config config;
+        scratch_text(folder, "pytorch_model.bin.index.json", cases[i].index);
+        assert_failed(config_open(folder, NULL, &config, &weights), VKCLIP_EFORMAT,
+                      cases[i].message);
+    }
     scratch_remove(folder);
 }
 
@@ -117,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_one),
         cmocka_unit_test(bad_index),
+        cmocka_unit_test(bad_torch_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
