@@ -28,7 +28,8 @@
 #include <unistd.h>
 #endif
 
-static _Thread_local char last_error[2048];
+static _Thread_local char last_error[UTIL_MESSAGE];
+static _Thread_local struct util_redirect redirected;
 static vkclip_log_fn *log_function;
 static void *log_user;
 
@@ -84,6 +85,18 @@ int util_fail(int error, const char *format, ...)
     return error;
 }
 
+void util_keep_error(const char *message)
+{
+    snprintf(last_error, sizeof(last_error), "%s", message);
+}
+
+struct util_redirect util_redirect_log(struct util_redirect redirect)
+{
+    struct util_redirect before = redirected;
+    redirected = redirect;
+    return before;
+}
+
 void util_log(enum vkclip_log_level level, const char *format, ...)
 {
     if (!log_function)
@@ -93,7 +106,10 @@ void util_log(enum vkclip_log_level level, const char *format, ...)
     va_start(args, format);
     format_line(message, sizeof(message), format, args);
     va_end(args);
-    log_function(log_user, level, message);
+    if (redirected.log)
+        redirected.log(redirected.user, level, message);
+    else
+        log_function(log_user, level, message);
 }
 
 char *util_format(const char *format, ...)

@@ -21,6 +21,17 @@
  *     return util_fail(VKCLIP_EFORMAT, "%s: expected ..., found ...", path, ...);  */
 int util_fail(int error, const char *format, ...) UTIL_PRINTF(2, 3);
 void util_log(enum vkclip_log_level level, const char *format, ...) UTIL_PRINTF(2, 3);
+/* The message as this thread's last error, without logging it: it was, on another thread. */
+void util_keep_error(const char *message);
+#define UTIL_MESSAGE 2048 /* bytes of the longest message */
+
+/* Where this thread's log goes in place of the program's function (NULL: there). Returns the one
+ * before. */
+struct util_redirect {
+    vkclip_log_fn *log;
+    void *user;
+};
+struct util_redirect util_redirect_log(struct util_redirect redirect);
 
 /* A new string from a format; NULL when out of memory. */
 char *util_format(const char *format, ...) UTIL_PRINTF(1, 2);

@@ -12,6 +12,7 @@ fail() {
 
 rules='
 util
+workers
 hub
 safetensors
 vocabulary    gguf
