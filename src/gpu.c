@@ -56,7 +56,8 @@ struct gpu_commands {
     VkBufferView *views;
     size_t view_count;
     VkFence fence;
-    double work; /* of the buffer being recorded */
+    bool submitted; /* and not waited for */
+    double work;    /* of the buffer being recorded */
 };
 
 static int vulkan_error(VkResult result, const char *call)
@@ -807,6 +808,8 @@ void gpu_commands_destroy(struct gpu_commands **handle)
     if (!commands)
         return;
     VkDevice device = commands->gpu->device;
+    if (commands->submitted)
+        vkWaitForFences(device, 1, &commands->fence, VK_TRUE, UINT64_MAX);
     if (commands->buffer_count)
         vkFreeCommandBuffers(device, commands->gpu->pool, (uint32_t)commands->buffer_count,
                              commands->buffers);
@@ -981,7 +984,7 @@ int gpu_commands_end(struct gpu_commands *commands)
     return end_buffer(commands);
 }
 
-int gpu_commands_run(struct gpu_commands *commands)
+int gpu_commands_submit(struct gpu_commands *commands)
 {
     struct gpu *gpu = commands->gpu;
     int error = VKCLIP_OK;
@@ -992,10 +995,30 @@ int gpu_commands_run(struct gpu_commands *commands)
         bool last = i + 1 == commands->buffer_count;
         TRY(vkQueueSubmit, gpu->queue, 1, &submit, last ? commands->fence : VK_NULL_HANDLE);
     }
+    commands->submitted = true;
+done:
+    if (error) /* a part of them may run, and their memory be freed next */
+        vkQueueWaitIdle(gpu->queue);
+    return error;
+}
+
+int gpu_commands_wait(struct gpu_commands *commands)
+{
+    struct gpu *gpu = commands->gpu;
+    int error = VKCLIP_OK;
+    if (!commands->submitted)
+        return VKCLIP_OK;
+    commands->submitted = false;
     TRY(vkWaitForFences, gpu->device, 1, &commands->fence, VK_TRUE, UINT64_MAX);
     TRY(vkResetFences, gpu->device, 1, &commands->fence);
 done:
     return error;
+}
+
+int gpu_commands_run(struct gpu_commands *commands)
+{
+    int error = gpu_commands_submit(commands);
+    return error ? error : gpu_commands_wait(commands);
 }
 
 int gpu_copy(struct gpu *gpu, struct gpu_range from, struct gpu_range to)

@@ -96,7 +96,11 @@ int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispat
 int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range from, struct gpu_range to);
 /* Ends the recording. */
 int gpu_commands_end(struct gpu_commands *commands);
-/* Submits, in parts of at most gpu_limits()->work operations, and waits. */
+/* Submits, in parts of at most gpu_limits()->work operations, behind what was submitted before. */
+int gpu_commands_submit(struct gpu_commands *commands);
+/* Until they are done, if they are under way. */
+int gpu_commands_wait(struct gpu_commands *commands);
+/* Both. */
 int gpu_commands_run(struct gpu_commands *commands);
 
 /* One copy, at once. */

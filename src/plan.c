@@ -7,13 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What one run has for itself: the host writes and reads here while the device is at the other. */
+struct run {
+    struct gpu_buffer *upload, *download;
+    struct gpu_commands *commands;
+};
+
 struct plan {
     struct gpu *gpu;
     struct graph graph;
-    struct gpu_buffer *arena, *upload, *download;
-    struct gpu_range *ranges; /* of each tensor on the device */
-    uint64_t *host;           /* offset of each input in `upload`, of each output in `download` */
-    struct gpu_commands *commands;
+    struct gpu_buffer *arena;
+    struct gpu_range *ranges;   /* of each tensor on the device */
+    uint64_t *host;             /* offset of each input in `upload`, of each output in `download` */
+    bool *is_input, *is_output; /* those have such an offset */
+    struct run runs[PLAN_RUNS];
+    unsigned next, under_way; /* the run that is written next; how many before it are under way */
+    const struct run *done;   /* the one waited for last */
 };
 
 /* ---- Placement
@@ -151,14 +160,14 @@ static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const b
     return gpu_buffer_create(plan->gpu, memory, size, buffer);
 }
 
-static int record(struct plan *plan, const bool *is_input, const bool *is_output)
+static int record(struct plan *plan, struct run *run)
 {
     const struct graph *graph = &plan->graph;
-    int error = gpu_commands_create(plan->gpu, &plan->commands);
+    int error = gpu_commands_create(plan->gpu, &run->commands);
     for (size_t t = 0; t < graph->tensor_count && !error; t++)
-        if (is_input[t]) {
-            struct gpu_range from = {plan->upload, plan->host[t], plan->ranges[t].size};
-            error = gpu_commands_copy(plan->commands, from, plan->ranges[t]);
+        if (plan->is_input[t]) {
+            struct gpu_range from = {run->upload, plan->host[t], plan->ranges[t].size};
+            error = gpu_commands_copy(run->commands, from, plan->ranges[t]);
         }
     for (size_t n = 0; n < graph->node_count && !error; n++) {
         const struct node *node = &graph->nodes[n];
@@ -167,20 +176,41 @@ static int record(struct plan *plan, const bool *is_input, const bool *is_output
             if (node->in[i] >= 0)
                 ranges[i] = plan->ranges[node->in[i]];
         ranges[KERNEL_OUT] = plan->ranges[node->out];
-        error = kernels_record(plan->gpu, plan->commands, graph, node, ranges, NULL);
-        if (!error && is_output[node->out]) {
+        error = kernels_record(plan->gpu, run->commands, graph, node, ranges, NULL);
+        if (!error && plan->is_output[node->out]) {
             struct gpu_range from = plan->ranges[node->out];
-            struct gpu_range to = {plan->download, plan->host[node->out], from.size};
-            error = gpu_commands_copy(plan->commands, from, to);
+            struct gpu_range to = {run->download, plan->host[node->out], from.size};
+            error = gpu_commands_copy(run->commands, from, to);
         }
     }
-    return error ? error : gpu_commands_end(plan->commands);
+    return error ? error : gpu_commands_end(run->commands);
+}
+
+static void destroy_run(struct gpu *gpu, struct run *run)
+{
+    gpu_commands_destroy(&run->commands);
+    gpu_buffer_destroy(gpu, &run->upload);
+    gpu_buffer_destroy(gpu, &run->download);
+}
+
+static int create_run(struct plan *plan, struct run *run)
+{
+    int error = create_host_buffer(plan, GPU_UPLOAD, plan->is_input, &run->upload);
+    if (!error)
+        error = create_host_buffer(plan, GPU_DOWNLOAD, plan->is_output, &run->download);
+    for (size_t t = 0; t < plan->graph.tensor_count && !error; t++)
+        if (plan->is_input[t])
+            memset((char *)gpu_buffer_map(run->upload) + plan->host[t], 0, plan->ranges[t].size);
+    if (!error)
+        error = record(plan, run);
+    if (error)
+        destroy_run(plan->gpu, run);
+    return error;
 }
 
 int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weights,
                 const int *outputs, size_t output_count, struct plan **result)
 {
-    bool *is_input = NULL, *is_output = NULL;
     struct plan *plan = calloc(1, sizeof(*plan));
     int error = VKCLIP_EMEMORY;
     *result = NULL;
@@ -194,31 +224,21 @@ int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weigh
     size_t count = plan->graph.tensor_count;
     plan->ranges = calloc(count + 1, sizeof(*plan->ranges));
     plan->host = calloc(count + 1, sizeof(*plan->host));
-    is_input = calloc(count + 1, sizeof(*is_input));
-    is_output = calloc(count + 1, sizeof(*is_output));
-    if (!plan->ranges || !plan->host || !is_input || !is_output) {
+    plan->is_input = calloc(count + 1, sizeof(*plan->is_input));
+    plan->is_output = calloc(count + 1, sizeof(*plan->is_output));
+    if (!plan->ranges || !plan->host || !plan->is_input || !plan->is_output) {
         util_fail(VKCLIP_EMEMORY, "out of memory for a plan");
         goto done;
     }
     for (size_t t = 0; t < count; t++)
-        is_input[t] = plan->graph.tensors[t].role == ROLE_INPUT;
+        plan->is_input[t] = plan->graph.tensors[t].role == ROLE_INPUT;
     for (size_t i = 0; i < output_count; i++)
-        is_output[outputs[i]] = true;
-
+        plan->is_output[outputs[i]] = true;
+    plan->done = plan->runs;
     error = place_tensors(plan, weights);
     if (!error)
-        error = create_host_buffer(plan, GPU_UPLOAD, is_input, &plan->upload);
-    if (!error)
-        error = create_host_buffer(plan, GPU_DOWNLOAD, is_output, &plan->download);
-    if (error)
-        goto done;
-    for (size_t t = 0; t < count; t++)
-        if (is_input[t])
-            memset((char *)gpu_buffer_map(plan->upload) + plan->host[t], 0, plan->ranges[t].size);
-    error = record(plan, is_input, is_output);
+        error = create_run(plan, plan->runs);
 done:
-    free(is_input);
-    free(is_output);
     if (error)
         plan_destroy(&plan);
     *result = plan;
@@ -230,13 +250,14 @@ void plan_destroy(struct plan **handle)
     struct plan *plan = *handle;
     if (!plan)
         return;
-    gpu_commands_destroy(&plan->commands);
+    for (int i = 0; i < PLAN_RUNS; i++) /* waits for those under way */
+        destroy_run(plan->gpu, &plan->runs[i]);
     gpu_buffer_destroy(plan->gpu, &plan->arena);
-    gpu_buffer_destroy(plan->gpu, &plan->upload);
-    gpu_buffer_destroy(plan->gpu, &plan->download);
     graph_free(&plan->graph);
     free(plan->ranges);
     free(plan->host);
+    free(plan->is_input);
+    free(plan->is_output);
     free(plan);
     *handle = NULL;
 }
@@ -251,7 +272,7 @@ const struct graph *plan_graph(const struct plan *plan)
 
 void plan_write(struct plan *plan, int tensor, uint64_t first, const float *values, uint64_t count)
 {
-    char *at = (char *)gpu_buffer_map(plan->upload) + plan->host[tensor];
+    char *at = (char *)gpu_buffer_map(plan->runs[plan->next].upload) + plan->host[tensor];
     if (plan->graph.tensors[tensor].type == TYPE_F32)
         memcpy((float *)(void *)at + first, values, count * sizeof(*values));
     else
@@ -262,18 +283,51 @@ void plan_write(struct plan *plan, int tensor, uint64_t first, const float *valu
 void plan_write_ids(struct plan *plan, int tensor, uint64_t first, const int32_t *ids,
                     uint64_t count)
 {
-    char *at = (char *)gpu_buffer_map(plan->upload) + plan->host[tensor];
+    char *at = (char *)gpu_buffer_map(plan->runs[plan->next].upload) + plan->host[tensor];
     memcpy((int32_t *)(void *)at + first, ids, count * sizeof(*ids));
+}
+
+int plan_begin(struct plan *plan)
+{
+    if (plan->under_way == PLAN_RUNS)
+        return util_fail(VKCLIP_EINVALID, "a plan has %d runs at most", PLAN_RUNS);
+    if (!plan->under_way)
+        plan->next = 0; /* the second one is made when it is needed */
+    struct run *run = &plan->runs[plan->next];
+    return run->commands ? VKCLIP_OK : create_run(plan, run);
+}
+
+int plan_submit(struct plan *plan)
+{
+    int error = gpu_commands_submit(plan->runs[plan->next].commands);
+    if (error)
+        return error;
+    plan->next = (plan->next + 1) % PLAN_RUNS;
+    plan->under_way++;
+    return VKCLIP_OK;
+}
+
+int plan_wait(struct plan *plan)
+{
+    unsigned oldest = (plan->next + PLAN_RUNS - plan->under_way) % PLAN_RUNS;
+    plan->done = &plan->runs[oldest];
+    plan->under_way--;
+    return gpu_commands_wait(plan->done->commands);
 }
 
 int plan_run(struct plan *plan)
 {
-    return gpu_commands_run(plan->commands);
+    unsigned same = plan->next; /* inputs keep their values */
+    int error = plan_submit(plan);
+    if (!error)
+        error = plan_wait(plan);
+    plan->next = same;
+    return error;
 }
 
 void plan_read(const struct plan *plan, int tensor, uint64_t first, float *values, uint64_t count)
 {
-    const char *at = (const char *)gpu_buffer_map(plan->download) + plan->host[tensor];
+    const char *at = (const char *)gpu_buffer_map(plan->done->download) + plan->host[tensor];
     if (plan->graph.tensors[tensor].type == TYPE_F32)
         memcpy(values, (const float *)(const void *)at + first, count * sizeof(*values));
     else

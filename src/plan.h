@@ -26,14 +26,24 @@ int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weigh
 void plan_destroy(struct plan **plan);
 
 const struct graph *plan_graph(const struct plan *plan);
-/* Input values for the next run, from element `first` on, converted to the tensor's type. Inputs
+/* Two runs may be under way, so that the host writes the next one's inputs while the device
+ * computes: plan_begin, plan_write, plan_submit; plan_wait, plan_read. */
+#define PLAN_RUNS 2
+/* Makes place for the inputs of one run more. Where no run is under way it is optional, the inputs
  * are zero at first and keep their values from run to run. */
+int plan_begin(struct plan *plan);
+/* Input values for the next run, from element `first` on, converted to the tensor's type. Different
+ * elements may be written by several threads at once. */
 void plan_write(struct plan *plan, int tensor, uint64_t first, const float *values, uint64_t count);
 void plan_write_ids(struct plan *plan, int tensor, uint64_t first, const int32_t *ids,
                     uint64_t count);
-/* Runs and waits. */
+/* Runs with the inputs written, behind the runs under way. */
+int plan_submit(struct plan *plan);
+/* Waits for the oldest run under way. */
+int plan_wait(struct plan *plan);
+/* Runs and waits, with none under way. */
 int plan_run(struct plan *plan);
-/* Values of an output of the last run, as fp32. */
+/* Values of an output of the last run waited for, as fp32. */
 void plan_read(const struct plan *plan, int tensor, uint64_t first, float *values, uint64_t count);
 
 #endif

@@ -111,6 +111,45 @@ static void replays(void **state)
     gpu_close(&gpu);
 }
 
+/* The next run's inputs are written while the one before is under way: each has its own. */
+static void runs_overlap(void **state)
+{
+    (void)state;
+    enum { B = 5, T = 33, C = 64, RUNS = 9 };
+    struct gpu *gpu;
+    struct plan *plan;
+    int result[3];
+    open_gpu("", &gpu);
+    assert_int_equal(make_plan(gpu, &plan, result), 0);
+    int input = graph_find(plan_graph(plan), "x"), rows = graph_find(plan_graph(plan), "rows");
+    float *x = malloc(B * T * C * sizeof(*x)), found[B * C];
+    int32_t row[B] = {1, 2, 3, 4, 5};
+    for (int run = 0; run < RUNS + PLAN_RUNS; run++) {
+        if (run >= PLAN_RUNS) { /* row r of item b of a run has its number, b and r in it */
+            assert_int_equal(plan_wait(plan), 0);
+            plan_read(plan, result[2], 0, found, B * C);
+            for (int i = 0; i < B * C; i++)
+                assert_int_equal((int)found[i], 10000 * (run - PLAN_RUNS) + 1000 * (i / C) +
+                                                    row[i / C] * 10 + i % C % 10);
+        }
+        if (run >= RUNS)
+            continue;
+        assert_int_equal(plan_begin(plan), 0);
+        for (int i = 0; i < B * T * C; i++)
+            x[i] = (float)(10000 * run + i / (T * C) * 1000 + i / C % T * 10 + i % C % 10);
+        plan_write(plan, input, 0, x, B * T * C);
+        plan_write_ids(plan, rows, 0, row, B);
+        assert_int_equal(plan_submit(plan), 0);
+        if (run)
+            assert_int_equal(plan_begin(plan), VKCLIP_EINVALID); /* no place for a third */
+    }
+    assert_int_equal(plan_begin(plan), 0);
+    assert_int_equal(plan_submit(plan), 0);
+    free(x);
+    plan_destroy(&plan); /* waits for what is under way */
+    gpu_close(&gpu);
+}
+
 /* A model whose work is far beyond one submit's gives the same bits as in one. */
 static void splits_submits(void **state)
 {
@@ -291,9 +330,10 @@ static void devices_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arena_is_small),        cmocka_unit_test(replays),
-        cmocka_unit_test(splits_submits),        cmocka_unit_test(absent_weight),
-        cmocka_unit_test(cache_survives_damage), cmocka_unit_test(devices_by_name),
+        cmocka_unit_test(arena_is_small),  cmocka_unit_test(replays),
+        cmocka_unit_test(runs_overlap),    cmocka_unit_test(splits_submits),
+        cmocka_unit_test(absent_weight),   cmocka_unit_test(cache_survives_damage),
+        cmocka_unit_test(devices_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
