@@ -18,13 +18,16 @@ layout(constant_id = 4) const uint ACTIVATION = 0;
 layout(constant_id = 5) const bool BIAS = false;
 layout(constant_id = 6) const bool RESIDUAL = false;
 layout(constant_id = 7) const bool RELU = false;
+layout(constant_id = 8) const bool WALK_ROWS = false; /* workgroups walk the rows first */
 
 #include "activation.glsl"
 
 void main()
 {
-    uint seen = gl_GlobalInvocationID.x * 4, column = args.first_column + seen;
-    uint first = args.first + gl_GlobalInvocationID.y * ROWS;
+    uvec2 group = WALK_ROWS ? gl_WorkGroupID.yx : gl_WorkGroupID.xy;
+    uvec2 at = group * gl_WorkGroupSize.xy + gl_LocalInvocationID.xy;
+    uint seen = at.x * 4, column = args.first_column + seen;
+    uint first = args.first + at.y * ROWS;
     if (column >= args.n || first >= args.m)
         return;
 #ifdef W_BLOCKS

@@ -13,7 +13,7 @@
 
 #define GPU_BINDINGS 4
 #define GPU_PUSH_BYTES 128
-#define GPU_CONSTANTS 8
+#define GPU_CONSTANTS 12
 
 /* What a device may have beyond the required: name, text in `caps` and in VKCLIP_DISABLE_CAPS. */
 #define CAPS(X)                                              \

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of kernels and a launch rule an op.
+ * The tables of kernels and tiles, and a launch rule an op.
  */
 #include "kernels.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "quant.h"
@@ -30,10 +31,20 @@ const struct kernel kernels[] = {
 };
 const size_t kernel_count = UTIL_COUNT(kernels);
 
+static const struct {
+    const char *shader;
+    struct tile tile;
+} tiles[] = {
+#define TILE(shader, rows, height, walk) {#shader, {rows, height, WALK_##walk}},
+#include "../shaders/tiles.def"
+#undef TILE
+};
+
 struct launch {
     struct gpu *gpu;
     struct gpu_commands *commands;
     const struct kernel *kernel;
+    struct tile tile;
     const struct node *node;
     const struct tensor *in[NODE_INPUTS], *out; /* NULL: absent */
     struct gpu_dispatch dispatch;
@@ -97,6 +108,71 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
         return tensor_columns(x) % 4 == 0 && fits_texels(gpu, x) &&
                fits_texels(gpu, &tensors[node->in[1]]);
     return tensor_columns(x) / 3 / node->heads % 4 == 0 && fits_texels(gpu, x); /* ATTENTION */
+}
+
+/* ---- Choices --------------------------------------------------------------------------------- */
+
+/* No larger than a result of m rows needs. */
+static struct tile cut_tile(struct tile tile, uint32_t m)
+{
+    while (tile.rows > 1 && tile.rows / 2 >= m)
+        tile.rows /= 2;
+    while (tile.height > 1 && tile.height / 2 * tile.rows >= m)
+        tile.height /= 2;
+    return tile;
+}
+
+static bool is_choice(const struct kernel_choice *choices, size_t count,
+                      const struct kernel_choice *choice)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct kernel_choice *c = &choices[i];
+        if (c->kernel == choice->kernel && c->tile.rows == choice->tile.rows &&
+            c->tile.height == choice->tile.height && c->tile.walk == choice->tile.walk)
+            return true;
+    }
+    return false;
+}
+
+size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
+                           const struct graph *graph, const struct node *node,
+                           struct kernel_choice choices[KERNEL_CHOICES], size_t count)
+{
+    if (!kernels_fit(gpu, kernel, graph, node))
+        return count;
+    bool tiled = false;
+    for (size_t i = 0; i < UTIL_COUNT(tiles); i++) {
+        if (strcmp(tiles[i].shader, kernel->shader))
+            continue;
+        tiled = true;
+        uint32_t m = tensor_rows(&graph->tensors[node->out]);
+        struct kernel_choice choice = {kernel, cut_tile(tiles[i].tile, m)};
+        if (PANEL / 4 * choice.tile.height <= gpu_limits(gpu)->invocations &&
+            count < KERNEL_CHOICES && !is_choice(choices, count, &choice))
+            choices[count++] = choice;
+    }
+    if (!tiled && count < KERNEL_CHOICES)
+        choices[count++] = (struct kernel_choice){.kernel = kernel};
+    return count;
+}
+
+size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const struct node *node,
+                       struct kernel_choice choices[KERNEL_CHOICES])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < kernel_count; i++)
+        count = kernels_add_choices(gpu, &kernels[i], graph, node, choices, count);
+    return count;
+}
+
+void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CHOICE_NAME])
+{
+    const struct tile *tile = &choice->tile;
+    if (tile->rows)
+        snprintf(name, KERNEL_CHOICE_NAME, "%s %ux%u %s", choice->kernel->shader, tile->rows,
+                 tile->height, tile->walk == WALK_ROWS ? "rows" : "columns");
+    else
+        snprintf(name, KERNEL_CHOICE_NAME, "%s", choice->kernel->shader);
 }
 
 /* ---- Launch rules ---------------------------------------------------------------------------- */
@@ -186,24 +262,20 @@ static int units_at_once(const struct launch *l, uint64_t bytes, uint32_t count,
 /* The tiled loop of MATMUL and CONV over [M,K] and [K,N]. */
 static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_bytes)
 {
-    bool texel = is_texel(l->kernel);
-    /* Rows an invocation computes: many share each load of w, as long as there are that many. */
-    uint32_t rows = texel ? 16 : 8, height = 8;
-    while (rows > 1 && rows / 2 >= args->m)
-        rows /= 2;
-    if (args->m <= rows)
-        height = 1;
-    set_workgroup(l, PANEL / 4, height);
-    add_constant(l, rows);
+    const struct tile *tile = &l->tile;
+    set_workgroup(l, PANEL / 4, tile->height);
+    add_constant(l, tile->rows);
     add_constant(l, l->node->activation);
     add_constant(l, l->in[2] != NULL);
     add_constant(l, l->node->residual);
     add_constant(l, l->node->relu);
-    if (texel) {
+    add_constant(l, tile->walk);
+    if (is_texel(l->kernel)) {
         l->dispatch.texel[0] = texel_format(l->kernel->x);
         l->dispatch.texel[1] = texel_format(l->kernel->w);
     }
-    uint32_t groups = divide_up(args->m, rows * height), step = steps_at_once(l, groups);
+    uint32_t height = tile->rows * tile->height, groups = divide_up(args->m, height),
+             step = steps_at_once(l, groups);
     l->dispatch.work *= (double)step / groups;
 
     struct gpu_range w = l->dispatch.ranges[1];
@@ -216,9 +288,10 @@ static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_b
         l->dispatch.ranges[1].offset = w.offset + panel * panel_bytes;
         l->dispatch.ranges[1].size = width * panel_bytes;
         for (uint32_t first = 0; first < groups && !error; first += step) {
-            args->first = first * rows * height;
+            uint32_t count = step < groups - first ? step : groups - first;
+            args->first = first * height;
             set_args(l, args, arg_bytes);
-            error = emit(l, width, step < groups - first ? step : groups - first, 1);
+            error = tile->walk == WALK_ROWS ? emit(l, count, width, 1) : emit(l, width, count, 1);
         }
     }
     return error;
@@ -332,9 +405,9 @@ static int launch_NORMALIZE(struct launch *l)
     return emit_rows(l, args.rows);
 }
 
-static int record_row(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
-                      const struct node *node, const struct gpu_range *ranges,
-                      const struct kernel *kernel)
+int kernels_record_choice(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
+                          const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
+                          const struct kernel_choice *choice)
 {
     static int (*const rules[])(struct launch *) = {
 #define X(op) launch_##op,
@@ -343,7 +416,8 @@ static int record_row(struct gpu *gpu, struct gpu_commands *commands, const stru
     };
     struct launch l = {.gpu = gpu,
                        .commands = commands,
-                       .kernel = kernel,
+                       .kernel = choice->kernel,
+                       .tile = choice->tile,
                        .node = node,
                        .out = &graph->tensors[node->out]};
     l.dispatch.work = node_work(graph, node);
@@ -359,19 +433,18 @@ static int record_row(struct gpu *gpu, struct gpu_commands *commands, const stru
 
 int kernels_record(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
                    const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
-                   const struct kernel *only)
+                   const struct kernel_choice *first)
 {
-    int error = VKCLIP_EUNSUPPORTED;
-    for (size_t i = 0; i < kernel_count; i++) {
-        if ((only && only != &kernels[i]) || !kernels_fit(gpu, &kernels[i], graph, node))
-            continue;
-        error = record_row(gpu, commands, graph, node, ranges, &kernels[i]);
-        if (error != VKCLIP_EDEVICE) /* else: this driver fails on that row, the next may do */
-            return error;
-    }
-    if (error == VKCLIP_EUNSUPPORTED)
-        util_fail(error, "%s: no kernel for %s in %s on %s", graph->tensors[node->out].name,
-                  op_name(node->op), type_name(graph->tensors[node->out].type),
-                  gpu_info(gpu)->name);
+    struct kernel_choice choices[KERNEL_CHOICES];
+    size_t count = kernels_choices(gpu, graph, node, choices);
+    int error =
+        first ? kernels_record_choice(gpu, commands, graph, node, ranges, first) : VKCLIP_EDEVICE;
+    /* EDEVICE: this driver fails on that choice, the next may do */
+    for (size_t i = 0; i < count && error == VKCLIP_EDEVICE; i++)
+        error = kernels_record_choice(gpu, commands, graph, node, ranges, &choices[i]);
+    if (!count)
+        error = util_fail(VKCLIP_EUNSUPPORTED, "%s: no kernel for %s in %s on %s",
+                          graph->tensors[node->out].name, op_name(node->op),
+                          type_name(graph->tensors[node->out].type), gpu_info(gpu)->name);
     return error;
 }

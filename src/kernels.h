@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of kernels (shaders/kernels.def) and how each op is launched: grid, specialization
- * constants, arguments. Chooses the row for a node; records its dispatches.
+ * The table of kernels (shaders/kernels.def), their tiles (shaders/tiles.def), and how each op is
+ * launched: grid, specialization constants, arguments. Lists the choices that a node has; records
+ * the dispatches of one. Which one is the fastest is not known here: see tune.h.
  */
 #ifndef VKCLIP_KERNELS_H
 #define VKCLIP_KERNELS_H
@@ -21,6 +22,20 @@ struct kernel {
 extern const struct kernel kernels[];
 extern const size_t kernel_count;
 
+/* How a workgroup covers a result: shaders/tiles.def. */
+enum walk { WALK_COLUMNS, WALK_ROWS };
+struct tile {
+    uint32_t rows, height; /* 0: the shader has no tiles */
+    enum walk walk;
+};
+
+/* One way to compute a node. */
+struct kernel_choice {
+    const struct kernel *kernel;
+    struct tile tile;
+};
+#define KERNEL_CHOICES 64
+
 /* Slots of a node's tensors, which are also the bindings of its kernel. */
 #define KERNEL_OUT NODE_INPUTS
 #define KERNEL_SLOTS (NODE_INPUTS + 1)
@@ -29,12 +44,28 @@ extern const size_t kernel_count;
 bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struct graph *graph,
                  const struct node *node);
 
-/* Records a node by the first row that fits and that the driver can build; `only` (NULL: any) is
- * the row to use. `ranges` are the memory of the node's in[0..2] and out; absent ones are ignored.
+/* The ways that a device has to compute a node, in the fixed order: rows as in kernels.def, for
+ * each the tiles of its shader as in tiles.def, cut down to the node's rows. Returns their number.
  */
+size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const struct node *node,
+                       struct kernel_choice choices[KERNEL_CHOICES]);
+/* The choices of one row, which may be none of the table, appended to `count` others. */
+size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
+                           const struct graph *graph, const struct node *node,
+                           struct kernel_choice choices[KERNEL_CHOICES], size_t count);
+/* "matmul_texel 16x8 columns" */
+#define KERNEL_CHOICE_NAME 80
+void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CHOICE_NAME]);
+
+/* Records a node by one choice, or not at all: EDEVICE where the driver cannot build it. `ranges`
+ * are the memory of the node's in[0..2] and out; absent ones are ignored. */
+int kernels_record_choice(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
+                          const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
+                          const struct kernel_choice *choice);
+/* Records a node by `first` (NULL: none), else by the first choice that the driver can build. */
 int kernels_record(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
                    const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
-                   const struct kernel *only);
+                   const struct kernel_choice *first);
 
 /* Bytes of a tensor on the device, panels' padding included. */
 uint64_t kernels_tensor_bytes(const struct tensor *tensor);

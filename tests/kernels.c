@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every row of the kernel table against the double-precision reference, on the device that the
- * environment names: outputs filled with NaN before, guard words around every tensor, each run
- * twice to the bit, each capability masked in turn.
+ * Every row of the kernel table with every tile against the double-precision reference, on the
+ * device that the environment names: outputs filled with NaN before, guard words around every
+ * tensor, each run twice to the bit, each capability masked in turn.
  */
 #define _GNU_SOURCE
 #include "testing.h"
@@ -242,8 +242,9 @@ static void compare(enum op op, const struct tensor *tensor, const char *found,
     }
 }
 
-static void run_case(struct gpu *gpu, const struct op_case *test_case, const struct kernel *row,
-                     struct graph *graph)
+/* By one choice, or by the first that works (NULL). */
+static void run_case(struct gpu *gpu, const struct op_case *test_case,
+                     const struct kernel_choice *choice, struct graph *graph)
 {
     const struct node *node = &graph->nodes[graph->node_count - 1];
     const struct tensor *out = &graph->tensors[node->out];
@@ -253,9 +254,11 @@ static void run_case(struct gpu *gpu, const struct op_case *test_case, const str
     double *values[KERNEL_SLOTS] = {0};
     struct gpu_commands *commands = NULL;
     uint32_t state = 2463534242u;
-    char what[160];
-    snprintf(what, sizeof(what), "%s %s %s w=%s [%u,%u,%u,%u]%s%s%s", op_name(node->op),
-             row ? row->shader : "chosen", type_name(out->type),
+    char what[240], name[KERNEL_CHOICE_NAME] = "chosen";
+    if (choice)
+        kernels_choice_name(choice, name);
+    snprintf(what, sizeof(what), "%s %s %s w=%s [%u,%u,%u,%u]%s%s%s", op_name(node->op), name,
+             type_name(out->type),
              node->in[1] < 0 ? "none" : type_name(graph->tensors[node->in[1]].type), s[0], s[1],
              s[2], s[3], test_case->bias ? " bias" : "", test_case->residual ? " residual" : "",
              test_case->causal ? " causal" : "");
@@ -273,7 +276,8 @@ static void run_case(struct gpu *gpu, const struct op_case *test_case, const str
     ref_node(graph, node, (const double *const *)values, values[KERNEL_OUT]);
 
     assert_int_equal(gpu_commands_create(gpu, &commands), 0);
-    if (kernels_record(gpu, commands, graph, node, ranges, row))
+    if (choice ? kernels_record_choice(gpu, commands, graph, node, ranges, choice)
+               : kernels_record(gpu, commands, graph, node, ranges, NULL))
         fail_msg("%s: %s", what, vkclip_last_error());
     assert_int_equal(gpu_commands_end(commands), 0);
     char *first = malloc(guarded[KERNEL_OUT].bytes);
@@ -317,10 +321,15 @@ static void every_row(void **state)
             case_build(&op_cases[i], row->x, &graph);
             graph_pack(&graph, row->w);
             assert_int_equal(graph.error, 0);
-            if (kernels_fit(gpu, row, &graph, &graph.nodes[graph.node_count - 1])) {
-                run_case(gpu, &op_cases[i], row, &graph);
-                cases++;
-            }
+            struct kernel_choice choices[KERNEL_CHOICES];
+            size_t count = kernels_add_choices(gpu, row, &graph, &graph.nodes[graph.node_count - 1],
+                                               choices, 0);
+            /* the first tile on every shape, the others on a third of them, each on another */
+            for (size_t c = 0; c < count; c++)
+                if (c == 0 || (i + c) % 3 == 0) {
+                    run_case(gpu, &op_cases[i], &choices[c], &graph);
+                    cases++;
+                }
             graph_free(&graph);
         }
         printf("%-16s x=%s w=%s: %zu cases\n", row->shader, type_name(row->x), type_name(row->w),
