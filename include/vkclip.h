@@ -231,6 +231,14 @@ VKCLIP_API int vkclip_get_model_info(const struct vkclip_model *model,
                                      struct vkclip_model_info *info);
 VKCLIP_API void vkclip_close_model(struct vkclip_model **model);
 
+/* Names of the architectures that vkclip_init_model knows, as OpenCLIP writes them (ViT-B-32,
+ * RN50), from index 0 on; NULL behind the last. Static strings. */
+VKCLIP_API const char *vkclip_arch_name(size_t index);
+/* Writes a checkpoint with the random weights that training begins with (the paper's scales) to the
+ * new or empty folder `path`, in OpenCLIP's layout and without a vocabulary; the same seed gives
+ * the same bytes everywhere. Errors: EINVALID, EIO, EMEMORY. */
+VKCLIP_API int vkclip_init_model(const char *arch, uint64_t seed, const char *path);
+
 /* ---- Texts --------------------------------------------------------------------------------- */
 
 enum vkclip_tokenize_flags {

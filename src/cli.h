@@ -46,7 +46,7 @@ struct cli {
     /* Options. 0 or NULL: not given. */
     const char *model_path, *device_name, *vocab, *text_encoder, *output, *raw;
     unsigned precision, weights, activation; /* position in the option's choices, from 1 */
-    uint32_t batch, image_size, context, top, max_pixels;
+    uint32_t batch, image_size, context, top, max_pixels, seed;
     uint32_t json, strict, verbose, quiet, recursive, no_normalize, hidden, full, lines, records,
         help;
     struct cli_inputs images, texts, labels, templates, arguments;
@@ -124,7 +124,7 @@ struct cli_command {
 
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 extern const struct cli_command cli_devices, cli_info, cli_tokenize, cli_embed, cli_preprocess,
-    cli_classify, cli_similarity, cli_pull;
+    cli_classify, cli_similarity, cli_pull, cli_init;
 
 /* Fills `cli` from the command's arguments; argv[0] is the command's name. */
 int cli_parse_options(struct cli *cli, int argc, char **argv);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Finds a checkpoint's files, has its configuration read, and holds the weights against it: every
- * tensor of a tower must be there in the expected shape, and none that the towers do not use. What
+ * Finds a checkpoint's files, has its configuration read, and holds the weights against it. What
  * cannot be decided from the files (activation and head width of an unknown state dict) is refused.
  */
 #include "config.h"
@@ -18,6 +17,12 @@
 #define EXPECTED                                                                     \
     "config.json with model.safetensors (Hugging Face), open_clip_config.json with " \
     "open_clip_model.safetensors (OpenCLIP), or one .safetensors, .gguf or .pt file"
+
+const struct config config_defaults = {
+    .image_mean = {0.48145466f, 0.4578275f, 0.40821073f}, /* clip/clip.py, _transform */
+    .image_std = {0.26862954f, 0.26130258f, 0.27577711f},
+    .eos_token_id = -1,
+};
 
 /* ---- Files --------------------------------------------------------------------------------- */
 
@@ -363,7 +368,9 @@ static int check_sizes(const char *path, const struct config *config)
         struct config_tower tower = config->image;
         if (config->stages[0]) /* its heads are those of the attention pool */
             tower.width = config_resnet_channels(config);
-        error = check_tower(path, "image", &tower, config->image_embed_dim);
+        for (size_t i = 0; i < UTIL_COUNT(config->stages) && config->stages[0] && !error; i++)
+            error = check_size(path, "image", "bottlenecks of a stage", config->stages[i], 256);
+        error = error ? error : check_tower(path, "image", &tower, config->image_embed_dim);
         error = error ? error : check_size(path, "image", "image size", config->image_size, 4096);
         error = error ? error : check_size(path, "image", "patch size", config->patch_size, 4096);
         if (!error && config->image_size % config->patch_size)
@@ -371,143 +378,6 @@ static int check_sizes(const char *path, const struct config *config)
                               "%s: image size %u is not a multiple of the patch size %u", path,
                               config->image_size, config->patch_size);
     }
-    return error;
-}
-
-/* A tensor and its shape, a letter a dimension: see `letter`. */
-struct expected {
-    const char *name, *shape;
-};
-static const struct expected text_tensors[] = {
-    {"token_embedding.weight", "vw"}, {"positional_embedding", "tw"}, {"ln_final.weight", "w"},
-    {"ln_final.bias", "w"},           {"text_projection", "wd"},
-};
-static const struct expected image_tensors[] = {
-    {"visual.class_embedding", "w"},       {"visual.conv1.weight", "wcpp"},
-    {"visual.positional_embedding", "nw"}, {"visual.ln_pre.weight", "w"},
-    {"visual.ln_pre.bias", "w"},           {"visual.ln_post.weight", "w"},
-    {"visual.ln_post.bias", "w"},          {"visual.proj", "wd"},
-};
-static const struct expected block_tensors[] = {
-    {"ln_1.weight", "w"},           {"ln_1.bias", "w"},
-    {"attn.in_proj_weight", "qw"},  {"attn.in_proj_bias", "q"},
-    {"attn.out_proj.weight", "ww"}, {"attn.out_proj.bias", "w"},
-    {"ln_2.weight", "w"},           {"ln_2.bias", "w"},
-    {"mlp.c_fc.weight", "mw"},      {"mlp.c_fc.bias", "m"},
-    {"mlp.c_proj.weight", "wm"},    {"mlp.c_proj.bias", "w"},
-};
-
-/* One tower as the tables describe it. */
-struct layout {
-    const struct config *config;
-    const struct config_tower *tower;
-    const struct expected *tensors;
-    size_t count;
-    const char *blocks, *prefix; /* of its blocks; of everything that must be known */
-    uint32_t embed_dim;
-};
-
-static uint64_t letter(const struct layout *layout, char symbol)
-{
-    const struct config *config = layout->config;
-    uint64_t grid = config->patch_size ? config->image_size / config->patch_size : 0;
-    switch (symbol) {
-    case 'w':
-        return layout->tower->width;
-    case 'q': /* query, key and value */
-        return 3 * (uint64_t)layout->tower->width;
-    case 'm':
-        return layout->tower->mlp;
-    case 'd':
-        return layout->embed_dim;
-    case 'c':
-        return 3;
-    case 'p':
-        return config->patch_size;
-    case 'n':
-        return grid * grid + 1;
-    case 't':
-        return config->context;
-    default:
-        return config->vocabulary;
-    }
-}
-
-static void show_shape(const uint64_t *shape, unsigned rank, char *text, size_t size)
-{
-    size_t at = (size_t)snprintf(text, size, "[");
-    for (unsigned i = 0; i < rank && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%llu", i ? "," : "",
-                               (unsigned long long)shape[i]);
-    if (at < size)
-        snprintf(text + at, size - at, "]");
-}
-
-static int check_tensor(const struct weights *weights, const struct layout *layout,
-                        const char *name, const char *shape)
-{
-    uint64_t expected[TENSOR_MAX_RANK] = {0}, found[TENSOR_MAX_RANK];
-    unsigned rank = (unsigned)strlen(shape), found_rank;
-    char expected_text[192], found_text[192] = "none: it is missing";
-    for (unsigned i = 0; i < rank; i++)
-        expected[i] = letter(layout, shape[i]);
-    bool there = weights_shape(weights, name, found, &found_rank);
-    if (there && found_rank == rank && !memcmp(found, expected, rank * sizeof(*found)))
-        return VKCLIP_OK;
-    show_shape(expected, rank, expected_text, sizeof(expected_text));
-    if (there)
-        show_shape(found, found_rank, found_text, sizeof(found_text));
-    return util_fail(VKCLIP_EFORMAT, "%s: tensor %s: expected shape %s, found %s",
-                     weights_path(weights), name, expected_text, found_text);
-}
-
-static bool is_projection(const char *name)
-{
-    return !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
-}
-
-/* Whether the layout has a tensor of this name. */
-static bool is_known(const struct layout *layout, const char *name)
-{
-    const struct expected *tensors = layout->tensors;
-    size_t count = layout->count;
-    if (begins_with(name, layout->blocks)) {
-        char *rest, canonical[16];
-        const char *number = name + strlen(layout->blocks);
-        unsigned long block = strtoul(number, &rest, 10);
-        int length = snprintf(canonical, sizeof(canonical), "%lu.", block);
-        if (block >= layout->tower->layers || strncmp(number, canonical, (size_t)length))
-            return false;
-        name = rest + 1;
-        tensors = block_tensors;
-        count = UTIL_COUNT(block_tensors);
-    }
-    for (size_t i = 0; i < count; i++)
-        if (!strcmp(tensors[i].name, name))
-            return layout->tower->projection || !is_projection(name);
-    return false;
-}
-
-static int check_tensors(const struct weights *weights, const struct layout *layout)
-{
-    char name[128];
-    const char *found;
-    int error = VKCLIP_OK;
-    for (size_t i = 0; !error && i < layout->count; i++)
-        if (layout->tower->projection || !is_projection(layout->tensors[i].name))
-            error =
-                check_tensor(weights, layout, layout->tensors[i].name, layout->tensors[i].shape);
-    for (uint32_t block = 0; !error && block < layout->tower->layers; block++)
-        for (size_t i = 0; !error && i < UTIL_COUNT(block_tensors); i++) {
-            snprintf(name, sizeof(name), "%s%u.%s", layout->blocks, block, block_tensors[i].name);
-            error = check_tensor(weights, layout, name, block_tensors[i].shape);
-        }
-    for (size_t i = 0; !error && (found = weights_name(weights, i)); i++)
-        if (begins_with(found, layout->prefix) && !is_known(layout, found))
-            error = util_fail(VKCLIP_EUNSUPPORTED,
-                              "%s: tensor %s: not part of a CLIP tower of %u layers, as the "
-                              "configuration says it is",
-                              weights_path(weights), found, layout->tower->layers);
     return error;
 }
 
@@ -608,29 +478,6 @@ static int read_config(const struct weights *weights, const char *folder,
     return error;
 }
 
-static int check_weights(const struct weights *weights, const struct config *config)
-{
-    const struct layout text = {config,
-                                &config->text,
-                                text_tensors,
-                                UTIL_COUNT(text_tensors),
-                                "transformer.resblocks.",
-                                "transformer.",
-                                config->text_embed_dim};
-    const struct layout image = {config,
-                                 &config->image,
-                                 image_tensors,
-                                 UTIL_COUNT(image_tensors),
-                                 "visual.transformer.resblocks.",
-                                 "visual.",
-                                 config->image_embed_dim};
-    int error = config->text.present ? check_tensors(weights, &text) : VKCLIP_OK;
-    if (error || !config->image.present)
-        return error;
-    return config->stages[0] ? config_resnet_check(weights, config)
-                             : check_tensors(weights, &image);
-}
-
 /* Positions for pictures of `size` pixels a side instead of the checkpoint's. */
 static int resize_image(struct weights *weights, uint32_t size, struct config *config)
 {
@@ -665,14 +512,9 @@ static int resize_image(struct weights *weights, uint32_t size, struct config *c
 int config_open(const char *path, const struct vkclip_model_params *params, struct config *config,
                 struct weights **weights)
 {
-    static const struct config defaults = {
-        .image_mean = {0.48145466f, 0.4578275f, 0.40821073f}, /* clip/clip.py, _transform */
-        .image_std = {0.26862954f, 0.26130258f, 0.27577711f},
-        .eos_token_id = -1,
-    };
     static const struct vkclip_model_params none = {0};
     char file[CONFIG_PATH_SIZE], folder[CONFIG_PATH_SIZE];
-    *config = defaults;
+    *config = config_defaults;
     *weights = NULL;
     params = params ? params : &none;
     char *found = NULL;
@@ -684,7 +526,7 @@ int config_open(const char *path, const struct vkclip_model_params *params, stru
     folder_of(file, folder);
     error = weights_open_encoder(file, params->text_encoder, weights);
     error = error ? error : read_config(*weights, folder, params->activation, config);
-    error = error ? error : check_weights(*weights, config);
+    error = error ? error : config_check_tensors(*weights, config);
     if (!error && params->image_size && config->image.present &&
         params->image_size != config->image_size)
         error = resize_image(*weights, params->image_size, config);

@@ -34,16 +34,24 @@ struct config {
     char *tokenizer_path; /* NULL: none beside the checkpoint */
 };
 
+extern const struct config config_defaults; /* what OpenAI's preprocessing says; no tower */
+
 /* Finds the files at `path`, opens the weights, fills `config` and checks that every tensor that
  * the towers need is there with the expected shape. On error nothing is left open. */
 int config_open(const char *path, const struct vkclip_model_params *params, struct config *config,
                 struct weights **weights);
 void config_close(struct config *config);
 
+/* Every tensor that the towers need, by its canonical name; stops at the first error of `each`. */
+typedef int config_tensor_fn(void *user, const char *name, unsigned rank, const uint64_t *shape);
+int config_each_tensor(const struct config *config, config_tensor_fn *each, void *user);
+/* All of them are in `weights` in that shape, and no other of a tower. */
+int config_check_tensors(struct weights *weights, const struct config *config);
+
 /* ModifiedResNet (config_resnet.c): channels of its last stage; sizes by the shapes of its tensors;
- * every tensor's shape checked. `image.width` is that of the stem. */
+ * its tensors. `image.width` is that of the stem. */
 uint32_t config_resnet_channels(const struct config *config);
 void config_resnet_read(const struct weights *weights, struct config *config);
-int config_resnet_check(const struct weights *weights, const struct config *config);
+int config_resnet_each(const struct config *config, config_tensor_fn *each, void *user);
 
 #endif

@@ -24,6 +24,7 @@ torch         safetensors
 weights       safetensors gguf torch
 positions
 config        weights gguf positions hub
+arch          config safetensors
 graph
 quant         graph
 model         graph config
@@ -60,7 +61,7 @@ for file in src/*.[ch]; do
 done
 
 # What describes a model knows no Vulkan, directly or through another header.
-for module in graph grad model weights positions config; do
+for module in arch graph grad model weights positions config; do
     [ -f "src/$module.c" ] || continue
     seen=$($cc -std=c11 -M -Iinclude -Isrc "src/$module.c" |
         grep -oE '[^ ]*(volk|vulkan|gpu|kernels|plan)[^ ]*\.h') || continue

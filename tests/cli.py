@@ -124,7 +124,7 @@ class CommandTest(unittest.TestCase):
 
 class Usage(CommandTest):
     commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices',
-                'pull']
+                'pull', 'init']
 
     def test_overview(self):
         overview = self.run_command('--help')
@@ -181,6 +181,7 @@ class Usage(CommandTest):
                 (['tokenize', '-m', MODEL], '--stdin'),
                 (['tokenize', '-m', MODEL, '--stdin', 'a'], '--stdin'),
                 (['info', '-m', MODEL, 'extra'], 'extra'),
+                (['init', 'ViT-B-32'], 'folder'),
                 (['devices', 'extra'], 'extra')]:
             with self.subTest(arguments):
                 self.run_command(*arguments, status=2)
@@ -283,6 +284,19 @@ class Info(CommandTest):
             self.assert_error('a.safetensors')
         self.run_command('classify', '-m', self.path('none'), '-l', 'a', 'b.png', status=4)
         self.assert_error(self.path('none'))
+
+
+class Init(CommandTest):
+    def test_a_new_model_encodes(self):
+        line, = self.run_json('init', 'emoji-clip', self.path('new'), '--seed', '3')
+        self.assertEqual(line, {'arch': 'emoji-clip', 'seed': 3, 'path': self.path('new')})
+        line, = self.run_json('similarity', '-m', self.path('new'), '--vocab', MODEL + '/tokenizer.json',
+                              '--image', MODEL + '/samples/owl.png', '--text', 'owl')
+        self.assertLessEqual(abs(line['logits'][0]), 1 / 0.07 + 1e-3)
+        self.run_command('init', 'emoji-clip', self.path('new'), status=1)
+        self.assert_error(self.path('new'), 'empty')
+        self.run_command('init', 'ViT-Z', self.path('other'), status=1)
+        self.assert_error('ViT-Z', 'ViT-bigG-14')
 
 
 class Tokenize(CommandTest):

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Random weights of the scales that the paper's code begins training with (clip/model.py,
+ * initialize_parameters; for what it leaves alone the scale of torch's own), in OpenCLIP's layout.
+ * Integers and square roots only, so that a seed gives the same bytes on every machine.
+ */
+#include "arch.h"
+#include "safetensors.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#ifdef _WIN32
+#include <direct.h>
+#define mkdir(path, mode) _mkdir(path)
+#endif
+
+/* ---- The table ----------------------------------------------------------------------------- */
+
+struct arch {
+    const char *name;
+    uint32_t embed_dim;
+    uint32_t image_size, patch, stages[4];
+    uint32_t width, layers, heads, mlp; /* image; of a ModifiedResNet only the width */
+    uint32_t text_width, text_layers, context, vocabulary;
+    enum vkclip_activation activation;
+};
+
+#define QUICK VKCLIP_ACTIVATION_QUICK_GELU
+#define GELU VKCLIP_ACTIVATION_GELU
+#define VIT(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, activation) \
+    {                                                                                         \
+        name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, 77, 49408, \
+            activation                                                                        \
+    }
+#define RESNET(name, dim, size, width, text, ...)                                      \
+    {                                                                                  \
+        name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, 12, 77, 49408, QUICK \
+    }
+static const struct arch archs[] = {
+    VIT("ViT-B-32", 512, 224, 32, 768, 12, 12, 3072, 512, 12, QUICK), /* OpenAI's, as published */
+    VIT("ViT-B-16", 512, 224, 16, 768, 12, 12, 3072, 512, 12, QUICK),
+    VIT("ViT-L-14", 768, 224, 14, 1024, 24, 16, 4096, 768, 12, QUICK),
+    VIT("ViT-L-14-336", 768, 336, 14, 1024, 24, 16, 4096, 768, 12, QUICK),
+    VIT("ViT-H-14", 1024, 224, 14, 1280, 32, 16, 5120, 1024, 24, GELU), /* LAION's */
+    VIT("ViT-g-14", 1024, 224, 14, 1408, 40, 16, 6144, 1024, 24, GELU),
+    VIT("ViT-bigG-14", 1280, 224, 14, 1664, 48, 16, 8192, 1280, 32, GELU),
+    RESNET("RN50", 1024, 224, 64, 512, 3, 4, 6, 3),
+    RESNET("RN101", 512, 224, 64, 512, 3, 4, 23, 3),
+    RESNET("RN50x4", 640, 288, 80, 640, 4, 6, 10, 6),
+    RESNET("RN50x16", 768, 384, 96, 768, 6, 8, 18, 8),
+    RESNET("RN50x64", 1024, 448, 128, 1024, 3, 15, 36, 10),
+    /* small: what models/emoji-clip is */
+    {"emoji-clip", 128, 64, 8, {0}, 192, 6, 3, 768, 192, 4, 32, 2240, QUICK},
+};
+
+const char *vkclip_arch_name(size_t index)
+{
+    return index < UTIL_COUNT(archs) ? archs[index].name : NULL;
+}
+
+static void fill(const struct arch *arch, struct config *config)
+{
+    const struct config_tower tower = {
+        .present = true, .projection = true, .activation = arch->activation, .epsilon = 1e-5f};
+    struct config_tower *image = &config->image, *text = &config->text;
+    *config = config_defaults;
+    config->family = VKCLIP_FAMILY_OPENCLIP;
+    *image = *text = tower;
+    image->width = arch->width;
+    image->layers = arch->layers;
+    image->heads = arch->heads;
+    image->mlp = arch->mlp;
+    memcpy(config->stages, arch->stages, sizeof(config->stages));
+    if (config->stages[0]) {
+        for (size_t i = 0; i < UTIL_COUNT(config->stages); i++)
+            image->layers += config->stages[i];
+        image->mlp = config_resnet_channels(config);
+        image->heads = image->mlp / 64;
+    }
+    text->width = arch->text_width;
+    text->layers = arch->text_layers;
+    text->heads = arch->text_width / 64;
+    text->mlp = 4 * arch->text_width;
+    config->image_size = arch->image_size;
+    config->patch_size = arch->patch;
+    config->context = arch->context;
+    config->vocabulary = arch->vocabulary;
+    config->image_embed_dim = config->text_embed_dim = arch->embed_dim;
+    config->logit_scale = 1 / 0.07f; /* paper, section 2.5 */
+}
+
+int arch_find(const char *name, struct config *config)
+{
+    char known[256] = "";
+    for (size_t i = 0; i < UTIL_COUNT(archs); i++) {
+        if (!strcmp(archs[i].name, name)) {
+            fill(&archs[i], config);
+            return VKCLIP_OK;
+        }
+        snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s", i ? ", " : "",
+                 archs[i].name);
+    }
+    return util_fail(VKCLIP_EINVALID, "%s: no known architecture, expected one of %s", name, known);
+}
+
+/* ---- The configuration file ---------------------------------------------------------------- */
+
+static json_t *colours(const float values[3])
+{
+    return json_pack("[fff]", (double)values[0], (double)values[1], (double)values[2]);
+}
+
+static json_t *image_json(const struct config *config)
+{
+    const struct config_tower *image = &config->image;
+    const uint32_t *stages = config->stages;
+    json_t *json =
+        json_pack("{si si}", "image_size", (int)config->image_size, "width", (int)image->width);
+    if (stages[0]) {
+        json_object_set_new(
+            json, "layers",
+            json_pack("[iiii]", (int)stages[0], (int)stages[1], (int)stages[2], (int)stages[3]));
+        return json;
+    }
+    json_object_set_new(json, "layers", json_integer(image->layers));
+    json_object_set_new(json, "head_width", json_integer(image->width / image->heads));
+    json_object_set_new(json, "patch_size", json_integer(config->patch_size));
+    if (image->mlp != 4 * image->width) /* read back, the product is cut off: so rounded up */
+        json_object_set_new(json, "mlp_ratio",
+                            json_real(ceil(1e4 * image->mlp / image->width) / 1e4));
+    return json;
+}
+
+static json_t *config_json(const struct config *config)
+{
+    const struct config_tower *text = &config->text;
+    json_t *model = json_pack(
+        "{si sb so s{si si si si si}}", "embed_dim", (int)config->image_embed_dim, "quick_gelu",
+        text->activation == VKCLIP_ACTIVATION_QUICK_GELU, "vision_cfg", image_json(config),
+        "text_cfg", "context_length", (int)config->context, "vocab_size", (int)config->vocabulary,
+        "width", (int)text->width, "heads", (int)text->heads, "layers", (int)text->layers);
+    return json_pack("{so s{so so}}", "model_cfg", model, "preprocess_cfg", "mean",
+                     colours(config->image_mean), "std", colours(config->image_std));
+}
+
+int arch_write_config(const struct config *config, const char *folder)
+{
+    json_t *json = config_json(config);
+    char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(8));
+    char *path = util_format("%s/open_clip_config.json", folder);
+    struct util_part parts[] = {{text, text ? strlen(text) : 0}, {"\n", 1}};
+    int error = text && path ? util_write_file(path, parts, 2)
+                             : util_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
+    json_decref(json);
+    free(path);
+    free(text);
+    return error;
+}
+
+/* ---- The weights --------------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), size = strlen(end);
+    return length >= size && !strcmp(text + length - size, end);
+}
+
+/* Values of a tensor: mean + deviation times a number of normal distribution. */
+struct scale {
+    double mean, deviation;
+};
+
+static struct scale vector_scale(const struct config *config, const char *name)
+{
+    if (!strcmp(name, "logit_scale"))
+        return (struct scale){.mean = 2.6592600369327779}; /* ln(1 / 0.07) */
+    if (!strcmp(name, "visual.class_embedding"))
+        return (struct scale){.deviation = 1 / sqrt(config->image.width)};
+    if (ends_with(name, "bias") || ends_with(name, ".running_mean") ||
+        ends_with(name, ".bn3.weight")) /* a bottleneck begins as the identity */
+        return (struct scale){0};
+    return (struct scale){.mean = 1}; /* of a norm */
+}
+
+static struct scale tensor_scale(const struct config *config, const struct tensor_view *tensor)
+{
+    const char *name = tensor->name;
+    const bool image = !strncmp(name, "visual.", 7);
+    const struct config_tower *tower = image ? &config->image : &config->text;
+    double fan_in = 1;
+    if (tensor->rank < 2)
+        return vector_scale(config, name);
+    for (unsigned i = 1; i < tensor->rank; i++)
+        fan_in *= (double)tensor->shape[i];
+    if (!strcmp(name, "token_embedding.weight"))
+        return (struct scale){.deviation = 0.02};
+    if (!strcmp(name, "positional_embedding"))
+        return (struct scale){.deviation = 0.01};
+    if (!strcmp(name, "visual.proj") || !strcmp(name, "text_projection"))
+        return (struct scale){.deviation = 1 / sqrt(tower->width)};
+    if (ends_with(name, "attn.out_proj.weight") || ends_with(name, "mlp.c_proj.weight"))
+        return (struct scale){.deviation = 1 / sqrt(2.0 * tower->width * tower->layers)};
+    if (ends_with(name, "mlp.c_fc.weight"))
+        return (struct scale){.deviation = 1 / sqrt(2.0 * tower->width)};
+    if (tensor->rank == 4) /* torch.nn.Conv2d */
+        return (struct scale){.deviation = 1 / sqrt(3 * fan_in)};
+    return (struct scale){.deviation = 1 / sqrt(fan_in)};
+}
+
+/* splitmix64's output function: number `counter` of the sequence `key`. */
+static uint64_t random_word(uint64_t key, uint64_t counter)
+{
+    uint64_t x = key + (counter + 1) * 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+/* Near enough to the normal distribution, deviation 1: the sum of twelve uniform numbers of 16
+ * bits. No logarithm or cosine, which differ from one C library to the next. */
+static double random_normal(uint64_t key, uint64_t index)
+{
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < 3; i++) {
+        uint64_t word = random_word(key, 3 * index + i);
+        sum += (word & 0xffff) + (word >> 16 & 0xffff) + (word >> 32 & 0xffff) + (word >> 48);
+    }
+    return ((double)sum - 6.0 * 0xffff) / 0x10000;
+}
+
+#define NAME_SIZE 80
+
+struct checkpoint {
+    const struct config *config;
+    uint64_t seed;
+    struct tensor_view *tensors;
+    char (*names)[NAME_SIZE];
+    size_t count, capacity;
+};
+
+static int give_random(void *user, const struct tensor_view *tensor, struct util_output *output)
+{
+    const struct checkpoint *checkpoint = user;
+    const struct scale scale = tensor_scale(checkpoint->config, tensor);
+    const uint64_t count = tensor->size / sizeof(float);
+    const uint64_t key =
+        random_word(util_hash(0, tensor->name, strlen(tensor->name)), checkpoint->seed);
+    float values[4096];
+    int error = VKCLIP_OK;
+    for (uint64_t first = 0; first < count && !error; first += UTIL_COUNT(values)) {
+        uint64_t number = count - first < UTIL_COUNT(values) ? count - first : UTIL_COUNT(values);
+        for (uint64_t i = 0; i < number; i++)
+            values[i] = (float)(scale.mean + (scale.deviation > 0
+                                                  ? scale.deviation * random_normal(key, first + i)
+                                                  : 0));
+        error = util_output_write(output, values, number * sizeof(*values));
+    }
+    return error;
+}
+
+static int add(struct checkpoint *checkpoint, const char *name, unsigned rank,
+               const uint64_t *shape)
+{
+    if (checkpoint->count == checkpoint->capacity) {
+        size_t capacity = checkpoint->capacity ? 2 * checkpoint->capacity : 256;
+        void *tensors = realloc(checkpoint->tensors, capacity * sizeof(*checkpoint->tensors));
+        checkpoint->tensors = tensors ? tensors : checkpoint->tensors;
+        void *names = realloc(checkpoint->names, capacity * sizeof(*checkpoint->names));
+        checkpoint->names = names ? names : checkpoint->names;
+        if (!tensors || !names)
+            return util_fail(VKCLIP_EMEMORY, "out of memory for tensors");
+        checkpoint->capacity = capacity;
+    }
+    struct tensor_view *tensor = &checkpoint->tensors[checkpoint->count];
+    *tensor = (struct tensor_view){.dtype = DTYPE_F32, .rank = rank, .size = sizeof(float)};
+    for (unsigned i = 0; i < rank; i++) {
+        tensor->shape[i] = shape[i];
+        tensor->size *= shape[i];
+    }
+    snprintf(checkpoint->names[checkpoint->count++], NAME_SIZE, "%s", name);
+    return VKCLIP_OK;
+}
+
+/* Under the names of the file: a ModifiedResNet's has q, k and v by themselves. */
+static int add_tensor(void *user, const char *name, unsigned rank, const uint64_t *shape)
+{
+    static const char packed[] = "visual.attnpool.in_proj_";
+    struct checkpoint *checkpoint = user;
+    if (strncmp(name, packed, strlen(packed)))
+        return add(checkpoint, name, rank, shape);
+    const uint64_t third[2] = {shape[0] / 3, rank > 1 ? shape[1] : 0};
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < 3 && !error; i++) {
+        char part[NAME_SIZE];
+        snprintf(part, sizeof(part), "visual.attnpool.%c_proj.%s", "qkv"[i], name + strlen(packed));
+        error = add(checkpoint, part, rank, third);
+    }
+    return error;
+}
+
+static int write_weights(const char *folder, const struct config *config, uint64_t seed)
+{
+    struct checkpoint checkpoint = {.config = config, .seed = seed};
+    char *path = util_format("%s/open_clip_model.safetensors", folder);
+    int error = path ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
+    error = error ? error : add(&checkpoint, "logit_scale", 0, NULL);
+    error = error ? error : config_each_tensor(config, add_tensor, &checkpoint);
+    for (size_t i = 0; i < checkpoint.count; i++)
+        checkpoint.tensors[i].name = checkpoint.names[i];
+    if (!error)
+        error = safetensors_write_by(path, checkpoint.tensors, checkpoint.count, NULL, give_random,
+                                     &checkpoint);
+    free(checkpoint.tensors);
+    free(checkpoint.names);
+    free(path);
+    return error;
+}
+
+/* An absent or empty folder becomes an empty one: no checkpoint is overwritten, none half hidden.
+ */
+static int make_folder(const char *path)
+{
+    char **names = NULL;
+    size_t count = 0;
+    if (util_is_folder(path)) {
+        int error = util_list_folder(path, &names, &count);
+        util_free_names(&names, count);
+        if (!error && count)
+            error = util_fail(VKCLIP_EINVALID,
+                              "%s: expected a new or empty folder, found %zu files", path, count);
+        return error;
+    }
+    if (mkdir(path, 0777))
+        return util_fail(VKCLIP_EIO, "%s: folder cannot be made", path);
+    return VKCLIP_OK;
+}
+
+int vkclip_init_model(const char *arch, uint64_t seed, const char *path)
+{
+    struct config config;
+    if (!arch || !path)
+        return util_fail(VKCLIP_EINVALID, "vkclip_init_model: arch and path expected");
+    int error = arch_find(arch, &config);
+    error = error ? error : make_folder(path);
+    error = error ? error : write_weights(path, &config, seed);
+    return error ? error : arch_write_config(&config, path);
+}

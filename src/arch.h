@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The named architectures, and checkpoints of them with random weights: where training begins and
+ * what is timed where no weights are at hand. Knows no Vulkan.
+ */
+#ifndef VKCLIP_ARCH_H
+#define VKCLIP_ARCH_H
+
+#include "config.h"
+
+/* Fills `config` with a named architecture. */
+int arch_find(const char *name, struct config *config);
+/* Writes open_clip_config.json to a folder. */
+int arch_write_config(const struct config *config, const char *folder);
+
+#endif
