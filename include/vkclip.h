@@ -13,7 +13,9 @@
  *              accepts NULL and half-built handles and sets the handle to NULL.
  *   Threads    Handles of one device (the device and the models opened on it) are used by one
  *              thread at a time, with two exceptions that may run at any time on any thread:
- *              vkclip_tokenize and vkclip_preprocess. Different devices are independent.
+ *              vkclip_tokenize and vkclip_preprocess. Different devices are independent. The
+ *              library has threads of its own, which end with their device; of the caller's
+ *              functions they call vkclip_source_fn only.
  *   Params     A params struct that is all zero, or a NULL in its place, means the defaults.
  *   Layout     Arrays are dense and row-major. N pictures, M texts, T token positions (the model's
  *              context), D the width of the shared space, L labels.
@@ -116,20 +118,31 @@ VKCLIP_API int vkclip_list_devices(struct vkclip_device_info *infos, size_t capa
                                    size_t *count);
 
 struct vkclip_device_params {
-    /* Index, or part of a name (case does not count). NULL or "": the environment variable
-     * VKCLIP_DEVICE in the same form, else the best device: discrete, then integrated, virtual,
-     * CPU. */
+    /* Index, or part of a name (case does not count); several of them with commas between, or
+     * "all" for every usable device: then the handle stands for all of them. NULL or "": the
+     * environment variable VKCLIP_DEVICE in the same form, else the best device: discrete, then
+     * integrated, virtual, CPU. */
     const char *device;
     /* Folder of the pipeline cache. NULL: VKCLIP_CACHE_DIR, else the user's cache folder; "": none.
      */
     const char *cache_dir;
 };
 
-/* Opens a device. Errors: ENODEVICE (none, none matches, several match a name), EDEVICE. */
+/* Opens a device. Several in one handle share every call's items out among them: a batch goes to
+ * the one that will have it done first by its measured speed. Each has the model's weights, and
+ * results are in the order of the items, as from one device within rounding. Where one of them
+ * fails in a call, the call fails and says which. Errors: ENODEVICE (none, none matches, several
+ * match a name), EINVALID (one is named twice, more than 16), EDEVICE. */
 VKCLIP_API int vkclip_open_device(const struct vkclip_device_params *params,
                                   struct vkclip_device **device);
+/* The device, the first of several. */
 VKCLIP_API int vkclip_get_device_info(const struct vkclip_device *device,
                                       struct vkclip_device_info *info);
+/* All of them in the order named: at most `capacity` entries, and their number to *count. `infos`
+ * may be NULL when capacity is 0. */
+VKCLIP_API int vkclip_get_device_infos(const struct vkclip_device *device,
+                                       struct vkclip_device_info *infos, size_t capacity,
+                                       size_t *count);
 /* Close the models of a device before the device. */
 VKCLIP_API void vkclip_close_device(struct vkclip_device **device);
 
@@ -300,14 +313,15 @@ VKCLIP_API int vkclip_preprocess(const struct vkclip_model *model, const struct 
 typedef int vkclip_hidden_fn(void *user, const char *name, const float *data, const size_t *shape,
                              size_t rank, size_t first, size_t items);
 
-/* Called after each batch with the items done so far. */
+/* Called now and then with the items done so far, a rising number, at the end the total. */
 typedef void vkclip_progress_fn(void *user, size_t done, size_t total);
 
 struct vkclip_encode_params {
     bool no_normalize;        /* embeddings before division by their L2 norm */
-    vkclip_hidden_fn *hidden; /* NULL: intermediate tensors stay on the device */
+    vkclip_hidden_fn *hidden; /* NULL: intermediate tensors stay on the device; else the first of
+                               * several devices does it all */
     vkclip_progress_fn *progress;
-    void *user; /* given to both */
+    void *user; /* given to all of the caller's functions */
 };
 
 /* Pictures to embeddings [N,D], L2-normalised by default. Errors: EABSENT (no image tower),
@@ -317,6 +331,14 @@ VKCLIP_API int vkclip_encode_images(struct vkclip_model *model, const struct vkc
                                     float *embeds);
 /* Already preprocessed pictures [N,3,S,S]. */
 VKCLIP_API int vkclip_encode_pixels(struct vkclip_model *model, const float *pixel_values,
+                                    size_t count, const struct vkclip_encode_params *params,
+                                    float *embeds);
+/* Gives picture number `index` as pixel values [3,S,S]; each once, about in order, several at once
+ * on different threads. Nonzero leaves it out: its row of the embeddings then means nothing. */
+typedef int vkclip_source_fn(void *user, size_t index, float *pixel_values);
+/* Pictures that are fetched while the device computes, so that loading, decoding and
+ * vkclip_preprocess take place on all processors ahead of it, and few are in memory at once. */
+VKCLIP_API int vkclip_encode_source(struct vkclip_model *model, vkclip_source_fn *source,
                                     size_t count, const struct vkclip_encode_params *params,
                                     float *embeds);
 /* NUL-terminated UTF-8 texts to embeddings [M,D]. Truncates as vkclip_tokenize does. */

@@ -285,7 +285,7 @@ int gpu_list(struct vkclip_device_info *infos, size_t capacity, size_t *count)
     return error;
 }
 
-static bool contains(const char *text, const char *part)
+bool gpu_name_has(const char *text, const char *part)
 {
     for (; *text; text++) {
         size_t i = 0;
@@ -316,7 +316,7 @@ static int choose_device(struct gpu *gpu, const char *wanted)
 
     for (uint32_t i = 0; i < count; i++) {
         describe(devices[i], i, &info);
-        if (wanted && !(is_number ? number == i : contains(info.name, wanted)))
+        if (wanted && !(is_number ? number == i : gpu_name_has(info.name, wanted)))
             continue;
         if (!info.usable) {
             util_log(VKCLIP_LOG_INFO, "device %u, %s: passed over: %s", i, info.name, info.why);

@@ -49,6 +49,8 @@ struct gpu_limits {
 };
 
 int gpu_list(struct vkclip_device_info *infos, size_t capacity, size_t *count);
+/* Whether `part` is in a device's name; case does not count. */
+bool gpu_name_has(const char *name, const char *part);
 int gpu_open(const struct vkclip_device_params *params, struct gpu **gpu);
 void gpu_close(struct gpu **gpu);
 const struct vkclip_device_info *gpu_info(const struct gpu *gpu);

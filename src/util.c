@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 #ifdef _WIN32
 #include <direct.h>
@@ -125,6 +126,17 @@ char *util_format(const char *format, ...)
         va_end(args);
     }
     return text;
+}
+
+double util_seconds(void)
+{
+    struct timespec now;
+#ifdef CLOCK_MONOTONIC
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#else
+    timespec_get(&now, TIME_UTC);
+#endif
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 uint64_t util_hash(uint64_t hash, const void *data, size_t size)

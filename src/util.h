@@ -36,6 +36,9 @@ struct util_redirect util_redirect_log(struct util_redirect redirect);
 /* A new string from a format; NULL when out of memory. */
 char *util_format(const char *format, ...) UTIL_PRINTF(1, 2);
 
+/* Seconds of a clock that only goes forward. */
+double util_seconds(void);
+
 /* FNV-1a, to be continued from an earlier `hash` (0 to begin). */
 uint64_t util_hash(uint64_t hash, const void *data, size_t size);
 

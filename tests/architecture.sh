@@ -32,7 +32,10 @@ gpu           volk
 kernels       graph gpu quant
 upload        graph gpu kernels quant weights
 plan          graph gpu kernels upload
-vkclip        model plan upload gpu weights config tokenizer image
+lane          graph gpu kernels model plan upload weights
+encode        lane gpu plan workers
+device        gpu workers
+vkclip        device encode lane model plan gpu weights config tokenizer image workers
 main          cli
 cli           safetensors hub
 '
