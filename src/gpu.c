@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache.h"
+#include "workers.h"
+
 struct gpu_buffer {
     VkBuffer buffer;
     VkDeviceMemory memory;
@@ -20,8 +23,11 @@ struct gpu_buffer {
 };
 
 struct gpu_pipeline {
-    VkPipeline pipeline;
+    VkPipeline pipeline; /* NULL: not built yet, or failed */
+    VkResult result;     /* of building it; VK_NOT_READY before */
+    const char *name;
     const uint32_t *code; /* identity of the shader: its array */
+    size_t bytes;
     uint32_t constants[GPU_CONSTANTS], count;
     struct gpu_pipeline *next;
 };
@@ -38,11 +44,15 @@ struct gpu {
     VkPipelineCache cache;
     VkPhysicalDeviceMemoryProperties memory;
     struct gpu_pipeline *pipelines;
+    struct workers *builders; /* of pipelines */
     bool cache_changed;
     char *cache_path; /* NULL: no cache on disk */
     uint32_t caps;
     struct gpu_limits limits;
     struct vkclip_device_info info;
+    char *cache_folder; /* as the caller named it; NULL: the usual one */
+    void *attached;     /* see gpu_attach */
+    void (*release)(void *data);
 };
 
 #define SETS_PER_POOL 256
@@ -449,49 +459,28 @@ done:
 
 /* ---- Pipeline cache on disk ------------------------------------------------------------------ */
 
-/* Drivers have crashed on damaged cache data, so it goes behind a header of our own with a
- * checksum. */
-struct cache_header {
-    char magic[8];
-    uint64_t size, hash;
-};
-static const char cache_magic[8] = {'V', 'K', 'C', 'L', 'I', 'P', 'C', '1'};
-
-/* One file a device and driver: the name says both. */
-static char *cache_file(struct gpu *gpu, const char *folder)
+char *gpu_cache_path(const struct gpu *gpu, const char *kind)
 {
     VkPhysicalDeviceProperties p;
     vkGetPhysicalDeviceProperties(gpu->physical, &p);
-    char *own = util_cache_dir(folder);
     uint64_t hash = util_hash(0, p.pipelineCacheUUID, sizeof(p.pipelineCacheUUID));
     hash = util_hash(hash, gpu->info.driver, strlen(gpu->info.driver));
-    char *path = own ? util_format("%s/pipelines-%08x-%08x-%08x-%016llx.bin", own, p.vendorID,
-                                   p.deviceID, p.driverVersion, (unsigned long long)hash)
-                     : NULL;
-    free(own);
+    char *name = util_format("%s-%08x-%08x-%08x-%016llx", kind, p.vendorID, p.deviceID,
+                             p.driverVersion, (unsigned long long)hash);
+    char *path = name ? cache_path(gpu->cache_folder, name) : NULL;
+    free(name);
     return path;
 }
 
-static int open_cache(struct gpu *gpu, const char *folder)
+static int open_cache(struct gpu *gpu)
 {
     int error = VKCLIP_OK;
-    struct util_map map = {0};
-    VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-    gpu->cache_path = cache_file(gpu, folder);
-    if (gpu->cache_path && util_is_file(gpu->cache_path) && !util_map_file(gpu->cache_path, &map) &&
-        map.size > sizeof(struct cache_header)) {
-        struct cache_header header;
-        memcpy(&header, map.data, sizeof(header));
-        const uint8_t *data = map.data + sizeof(header);
-        size_t size = map.size - sizeof(header);
-        if (!memcmp(header.magic, cache_magic, sizeof(cache_magic)) && header.size == size &&
-            header.hash == util_hash(0, data, size)) {
-            info.initialDataSize = size;
-            info.pInitialData = data;
-        } else {
-            util_log(VKCLIP_LOG_INFO, "%s: damaged, ignored", gpu->cache_path);
-        }
-    }
+    struct cache_content content;
+    gpu->cache_path = gpu_cache_path(gpu, "pipelines");
+    cache_read(gpu->cache_path, &content);
+    VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
+                                      .initialDataSize = content.size,
+                                      .pInitialData = content.data};
     VkResult result = vkCreatePipelineCache(gpu->device, &info, NULL, &gpu->cache);
     if (result != VK_SUCCESS && info.initialDataSize) {
         info.initialDataSize = 0;
@@ -499,7 +488,7 @@ static int open_cache(struct gpu *gpu, const char *folder)
     }
     if (result != VK_SUCCESS)
         error = vulkan_error(result, "vkCreatePipelineCache");
-    util_unmap_file(&map);
+    cache_release(&content);
     return error;
 }
 
@@ -507,16 +496,11 @@ static void save_cache(struct gpu *gpu)
 {
     size_t size = 0;
     uint8_t *data = NULL;
-    if (!gpu->cache_path || !gpu->cache_changed ||
-        vkGetPipelineCacheData(gpu->device, gpu->cache, &size, NULL) != VK_SUCCESS ||
-        !(data = malloc(size)) ||
-        vkGetPipelineCacheData(gpu->device, gpu->cache, &size, data) != VK_SUCCESS)
-        goto done;
-    struct cache_header header = {.size = size, .hash = util_hash(0, data, size)};
-    memcpy(header.magic, cache_magic, sizeof(cache_magic));
-    struct util_part parts[] = {{&header, sizeof(header)}, {data, size}};
-    util_write_file(gpu->cache_path, parts, 2); /* a cache that cannot be kept is no failure */
-done:
+    if (gpu->cache_path && gpu->cache_changed &&
+        vkGetPipelineCacheData(gpu->device, gpu->cache, &size, NULL) == VK_SUCCESS &&
+        (data = malloc(size + 1)) &&
+        vkGetPipelineCacheData(gpu->device, gpu->cache, &size, data) == VK_SUCCESS)
+        cache_write(gpu->cache_path, data, size);
     free(data);
 }
 
@@ -531,7 +515,13 @@ int gpu_open(const struct vkclip_device_params *params, struct gpu **result)
     struct gpu *gpu = calloc(1, sizeof(*gpu));
     if (!gpu)
         return util_fail(VKCLIP_EMEMORY, "out of memory for a device");
-    int error = create_instance(&gpu->instance);
+    int error = VKCLIP_OK;
+    if (params->cache_dir && !(gpu->cache_folder = util_format("%s", params->cache_dir)))
+        error = util_fail(VKCLIP_EMEMORY, "out of memory for a device");
+    if (!error)
+        error = workers_open(0, &gpu->builders);
+    if (!error)
+        error = create_instance(&gpu->instance);
     if (!error)
         error = choose_device(gpu, params->device);
     if (!error)
@@ -539,7 +529,7 @@ int gpu_open(const struct vkclip_device_params *params, struct gpu **result)
     if (!error)
         error = create_layout(gpu);
     if (!error)
-        error = open_cache(gpu, params->cache_dir);
+        error = open_cache(gpu);
     if (error)
         gpu_close(&gpu);
     else
@@ -554,6 +544,9 @@ void gpu_close(struct gpu **handle)
     struct gpu *gpu = *handle;
     if (!gpu)
         return;
+    if (gpu->attached)
+        gpu->release(gpu->attached);
+    workers_close(&gpu->builders);
     if (gpu->device) {
         vkDeviceWaitIdle(gpu->device);
         if (gpu->cache)
@@ -572,6 +565,7 @@ void gpu_close(struct gpu **handle)
     }
     if (gpu->instance)
         vkDestroyInstance(gpu->instance, NULL);
+    free(gpu->cache_folder);
     free(gpu->cache_path);
     free(gpu);
     *handle = NULL;
@@ -590,6 +584,17 @@ const struct gpu_limits *gpu_limits(const struct gpu *gpu)
 uint32_t gpu_caps(const struct gpu *gpu)
 {
     return gpu->caps;
+}
+
+void gpu_attach(struct gpu *gpu, void *data, void (*release)(void *data))
+{
+    gpu->attached = data;
+    gpu->release = release;
+}
+
+void *gpu_attached(const struct gpu *gpu)
+{
+    return gpu->attached;
 }
 
 /* ---- Memory
@@ -682,15 +687,31 @@ void *gpu_buffer_map(const struct gpu_buffer *buffer)
 /* ---- Pipelines
  * ------------------------------------------------------------------------------------- */
 
-static int create_pipeline(struct gpu *gpu, const char *name, size_t bytes,
-                           struct gpu_pipeline *pipeline)
+/* Kernels that are treated as if the driver failed on them: VKCLIP_DISABLE_KERNELS=conv_texel,...
+ */
+static bool is_disabled(const char *name)
 {
-    int error = VKCLIP_OK;
+    const char *list = getenv("VKCLIP_DISABLE_KERNELS");
+    for (size_t length; list && *list; list += length + (list[length] == ',')) {
+        length = strcspn(list, ",");
+        if (length == strlen(name) && !strncmp(list, name, length))
+            return true;
+    }
+    return false;
+}
+
+/* On any thread: touches nothing but the pipeline. */
+static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipeline)
+{
     VkShaderModule module = VK_NULL_HANDLE;
     VkShaderModuleCreateInfo module_info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                            .codeSize = bytes,
+                                            .codeSize = pipeline->bytes,
                                             .pCode = pipeline->code};
-    TRY(vkCreateShaderModule, gpu->device, &module_info, NULL, &module);
+    if (is_disabled(pipeline->name))
+        return VK_ERROR_FEATURE_NOT_PRESENT;
+    VkResult result = vkCreateShaderModule(gpu->device, &module_info, NULL, &module);
+    if (result != VK_SUCCESS)
+        return result;
     VkSpecializationMapEntry entries[GPU_CONSTANTS];
     for (uint32_t i = 0; i < pipeline->count; i++)
         entries[i] = (VkSpecializationMapEntry){i, 4 * i, 4};
@@ -704,40 +725,84 @@ static int create_pipeline(struct gpu *gpu, const char *name, size_t bytes,
                   .pName = "main",
                   .pSpecializationInfo = &constants},
         .layout = gpu->layout};
-    VkResult result =
-        vkCreateComputePipelines(gpu->device, gpu->cache, 1, &info, NULL, &pipeline->pipeline);
-    if (result != VK_SUCCESS || !pipeline->pipeline) /* some drivers give success and no pipeline */
-        error = util_fail(VKCLIP_EDEVICE, "%s: the driver cannot build kernel %s (VkResult %d)",
-                          gpu->info.name, name, (int)result);
-    gpu->cache_changed = true;
-done:
+    result = vkCreateComputePipelines(gpu->device, gpu->cache, 1, &info, NULL, &pipeline->pipeline);
     vkDestroyShaderModule(gpu->device, module, NULL);
+    if (result == VK_SUCCESS && !pipeline->pipeline) /* of some drivers */
+        result = VK_ERROR_UNKNOWN;
+    return result;
+}
+
+struct building {
+    const struct gpu *gpu;
+    struct gpu_pipeline **pipelines;
+};
+
+static int build_job(void *user, size_t index, unsigned thread)
+{
+    const struct building *building = user;
+    struct gpu_pipeline *pipeline = building->pipelines[index];
+    (void)thread;
+    pipeline->result = build_pipeline(building->gpu, pipeline);
+    if (pipeline->result != VK_SUCCESS)
+        util_log(VKCLIP_LOG_WARNING, "%s: the driver cannot build kernel %s (VkResult %d)",
+                 building->gpu->info.name, pipeline->name, (int)pipeline->result);
+    return VKCLIP_OK; /* the others may do: gpu_pipeline_get fails */
+}
+
+int gpu_pipelines_build(struct gpu *gpu)
+{
+    size_t count = 0;
+    for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
+        count += p->result == VK_NOT_READY;
+    struct building building = {gpu, malloc((count + 1) * sizeof(struct gpu_pipeline *))};
+    if (!building.pipelines)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for pipelines");
+    count = 0;
+    for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
+        if (p->result == VK_NOT_READY)
+            building.pipelines[count++] = p;
+    if (count)
+        gpu->cache_changed = true;
+    int error = workers_run(gpu->builders, build_job, &building, count);
+    free(building.pipelines);
     return error;
 }
 
-int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
-                     const uint32_t *constants, uint32_t count, struct gpu_pipeline **result)
+int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+                          const uint32_t *constants, uint32_t count, struct gpu_pipeline **result)
 {
     for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
         if (p->code == code && p->count == count && !memcmp(p->constants, constants, 4 * count)) {
             *result = p;
             return VKCLIP_OK;
         }
-    *result = NULL;
-    struct gpu_pipeline *pipeline = calloc(1, sizeof(*pipeline));
+    struct gpu_pipeline *pipeline = *result = calloc(1, sizeof(*pipeline));
     if (!pipeline)
         return util_fail(VKCLIP_EMEMORY, "out of memory for a pipeline");
-    pipeline->code = code;
-    pipeline->count = count;
+    *pipeline = (struct gpu_pipeline){.result = VK_NOT_READY,
+                                      .name = name,
+                                      .code = code,
+                                      .bytes = bytes,
+                                      .count = count,
+                                      .next = gpu->pipelines};
     memcpy(pipeline->constants, constants, 4 * count);
-    int error = create_pipeline(gpu, name, bytes, pipeline);
-    if (error) {
-        free(pipeline);
-        return error;
-    }
-    pipeline->next = gpu->pipelines;
-    gpu->pipelines = *result = pipeline;
+    gpu->pipelines = pipeline;
     return VKCLIP_OK;
+}
+
+int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+                     const uint32_t *constants, uint32_t count, struct gpu_pipeline **result)
+{
+    int error = gpu_pipeline_announce(gpu, name, code, bytes, constants, count, result);
+    if (!error && (*result)->result == VK_NOT_READY)
+        error = gpu_pipelines_build(gpu);
+    if (error || (*result)->result == VK_SUCCESS)
+        return error;
+    char message[512];
+    snprintf(message, sizeof(message), "%s: the driver cannot build kernel %s (VkResult %d)",
+             gpu->info.name, name, (int)(*result)->result);
+    util_keep_error(message); /* not for the log: another kernel may do, and it was told before */
+    return VKCLIP_EDEVICE;
 }
 
 /* ---- Commands

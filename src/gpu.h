@@ -56,6 +56,11 @@ void gpu_close(struct gpu **gpu);
 const struct vkclip_device_info *gpu_info(const struct gpu *gpu);
 const struct gpu_limits *gpu_limits(const struct gpu *gpu);
 uint32_t gpu_caps(const struct gpu *gpu);
+/* Path of a cache file for this device with this driver; NULL where there is no cache. */
+char *gpu_cache_path(const struct gpu *gpu, const char *kind);
+/* What another module knows of a device, until that is closed. NULL at first. */
+void gpu_attach(struct gpu *gpu, void *data, void (*release)(void *data));
+void *gpu_attached(const struct gpu *gpu);
 
 enum gpu_memory {
     GPU_DEVICE,  /* the device's own */
@@ -86,10 +91,15 @@ struct gpu_dispatch {
 };
 
 /* A pipeline for SPIR-V of `bytes` bytes with specialization constants 0 .. count - 1. Owned by the
- * gpu; the same arguments give the same pipeline. Fails with EDEVICE where the driver cannot build
- * it. */
+ * gpu, as `name` and `code` must stay; the same code and constants give the same pipeline. Fails
+ * with EDEVICE where the driver cannot build it; the log was told once. */
 int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
                      const uint32_t *constants, uint32_t count, struct gpu_pipeline **pipeline);
+/* The same without building it: gpu_pipelines_build builds all of these, on several threads. */
+int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+                          const uint32_t *constants, uint32_t count,
+                          struct gpu_pipeline **pipeline);
+int gpu_pipelines_build(struct gpu *gpu);
 
 /* Commands are recorded once and run any number of times. Each waits for the one before it. */
 int gpu_commands_create(struct gpu *gpu, struct gpu_commands **commands);

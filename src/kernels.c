@@ -214,9 +214,10 @@ static int emit(struct launch *l, uint32_t x, uint32_t y, uint32_t z)
                              l->out->name, (unsigned long long)l->dispatch.ranges[i].size,
                              (unsigned long long)limits->buffer_range);
     memcpy(l->dispatch.groups, groups, sizeof(groups));
-    int error = gpu_pipeline_get(l->gpu, l->kernel->shader, l->kernel->code, l->kernel->bytes,
-                                 l->constants, l->constant_count, &l->dispatch.pipeline);
-    return error ? error : gpu_commands_dispatch(l->commands, &l->dispatch);
+    int error = (l->commands ? gpu_pipeline_get : gpu_pipeline_announce)(
+        l->gpu, l->kernel->shader, l->kernel->code, l->kernel->bytes, l->constants,
+        l->constant_count, &l->dispatch.pipeline);
+    return error || !l->commands ? error : gpu_commands_dispatch(l->commands, &l->dispatch);
 }
 
 /* One invocation an element, looping where there are more than a grid holds. */

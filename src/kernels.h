@@ -58,7 +58,8 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
 void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CHOICE_NAME]);
 
 /* Records a node by one choice, or not at all: EDEVICE where the driver cannot build it. `ranges`
- * are the memory of the node's in[0..2] and out; absent ones are ignored. */
+ * are the memory of the node's in[0..2] and out; absent ones are ignored. `commands` NULL: only
+ * announces the pipelines that recording will need (gpu_pipeline_announce). */
 int kernels_record_choice(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
                           const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
                           const struct kernel_choice *choice);

@@ -160,6 +160,27 @@ static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const b
     return gpu_buffer_create(plan->gpu, memory, size, buffer);
 }
 
+/* By their choice of kernel; `commands` NULL: see kernels_record_choice. */
+static int record_node(struct plan *plan, struct gpu_commands *commands, size_t n)
+{
+    const struct node *node = &plan->graph.nodes[n];
+    struct gpu_range ranges[KERNEL_SLOTS] = {{0}};
+    for (int i = 0; i < NODE_INPUTS; i++)
+        if (node->in[i] >= 0)
+            ranges[i] = plan->ranges[node->in[i]];
+    ranges[KERNEL_OUT] = plan->ranges[node->out];
+    return kernels_record(plan->gpu, commands, &plan->graph, node, ranges, NULL);
+}
+
+/* All at once, which is faster than each when it is recorded. */
+static int build_pipelines(struct plan *plan)
+{
+    int error = VKCLIP_OK;
+    for (size_t n = 0; n < plan->graph.node_count && !error; n++)
+        error = record_node(plan, NULL, n);
+    return error ? error : gpu_pipelines_build(plan->gpu);
+}
+
 static int record(struct plan *plan, struct run *run)
 {
     const struct graph *graph = &plan->graph;
@@ -170,16 +191,11 @@ static int record(struct plan *plan, struct run *run)
             error = gpu_commands_copy(run->commands, from, plan->ranges[t]);
         }
     for (size_t n = 0; n < graph->node_count && !error; n++) {
-        const struct node *node = &graph->nodes[n];
-        struct gpu_range ranges[KERNEL_SLOTS] = {{0}};
-        for (int i = 0; i < NODE_INPUTS; i++)
-            if (node->in[i] >= 0)
-                ranges[i] = plan->ranges[node->in[i]];
-        ranges[KERNEL_OUT] = plan->ranges[node->out];
-        error = kernels_record(plan->gpu, run->commands, graph, node, ranges, NULL);
-        if (!error && plan->is_output[node->out]) {
-            struct gpu_range from = plan->ranges[node->out];
-            struct gpu_range to = {run->download, plan->host[node->out], from.size};
+        int out = graph->nodes[n].out;
+        error = record_node(plan, run->commands, n);
+        if (!error && plan->is_output[out]) {
+            struct gpu_range from = plan->ranges[out];
+            struct gpu_range to = {run->download, plan->host[out], from.size};
             error = gpu_commands_copy(run->commands, from, to);
         }
     }
@@ -236,6 +252,8 @@ int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weigh
         plan->is_output[outputs[i]] = true;
     plan->done = plan->runs;
     error = place_tensors(plan, weights);
+    if (!error)
+        error = build_pipelines(plan);
     if (!error)
         error = create_run(plan, plan->runs);
 done:

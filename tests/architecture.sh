@@ -28,7 +28,8 @@ arch          config safetensors
 graph
 quant         graph
 model         graph config
-gpu           volk
+cache
+gpu           volk cache workers
 kernels       graph gpu quant
 upload        graph gpu kernels quant weights
 plan          graph gpu kernels upload

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files in the user's cache folder: what was once compiled or measured, and can be again. A file
+ * that is damaged, of another kind or cannot be read is as good as none; one that cannot be written
+ * is no failure. Several processes may use the same files at once: each sees a whole one. Knows
+ * nothing of what is in them.
+ */
+#ifndef VKCLIP_CACHE_H
+#define VKCLIP_CACHE_H
+
+#include "util.h"
+
+/* Path of a file in the folder that util_cache_dir finds. A new string; NULL where there is none.
+ */
+char *cache_path(const char *folder, const char *name);
+
+struct cache_content {
+    const void *data; /* NULL: no such file, or no good one */
+    size_t size;
+    struct util_map map;
+};
+/* `path` NULL: no file. */
+void cache_read(const char *path, struct cache_content *content);
+void cache_release(struct cache_content *content);
+/* The file becomes this, or stays what it was. */
+void cache_write(const char *path, const void *data, size_t size);
+
+#endif
