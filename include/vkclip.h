@@ -252,6 +252,65 @@ VKCLIP_API const char *vkclip_arch_name(size_t index);
  * the same bytes everywhere. Errors: EINVALID, EIO, EMEMORY. */
 VKCLIP_API int vkclip_init_model(const char *arch, uint64_t seed, const char *path);
 
+/* ---- Conversion ---------------------------------------------------------------------------- */
+
+/* How a file holds the matrices and the token table, which are nearly all of the weights. The
+ * others stay in fp32. */
+enum vkclip_type {
+    VKCLIP_TYPE_F16,
+    VKCLIP_TYPE_F32,
+    VKCLIP_TYPE_BF16, /* safetensors only */
+    VKCLIP_TYPE_Q8,   /* these two GGUF only: Q8_0 */
+    VKCLIP_TYPE_Q4    /* Q4_0; the last projections Q8_0 */
+};
+
+/* Called now and then with the bytes written so far. Return nonzero to stop; the call then fails
+ * with EINVALID and leaves nothing. */
+typedef int vkclip_convert_fn(void *user, uint64_t done, uint64_t total);
+
+struct vkclip_convert_params {
+    enum vkclip_type type;
+    vkclip_convert_fn *progress;
+    void *user; /* given to it */
+};
+
+struct vkclip_conversion {
+    char path[1024];       /* the file with the weights */
+    uint64_t bytes_before; /* of all tensors of the checkpoint */
+    uint64_t bytes_after;  /* of the file */
+};
+
+/* Writes the checkpoint that vkclip_open_model(NULL, path, model, ...) opens, with its vocabulary,
+ * to a file of another kind or type. `output` is
+ *   NAME.gguf         one file, with clip.cpp's names of keys and tensors. Texts and pictures are
+ *                     from then on prepared by OpenAI's rules. No ModifiedResNet, and no tower
+ *                     without a projection.
+ *   NAME.safetensors  configuration and vocabulary go beside it; files that are there with other
+ *                     content are an error
+ *   NAME              a folder, created if needed: model.safetensors with config.json for
+ *                     checkpoints with Hugging Face's names, else open_clip_model.safetensors with
+ *                     open_clip_config.json, and the vocabulary.
+ * Every file is written beside and renamed; one tensor's rows at a time are in memory. An output
+ * that the checkpoint is read from is EINVALID, values beyond the type are EUNSUPPORTED. `params`
+ * and `conversion` may be NULL. Errors otherwise: those of vkclip_open_model, and EIO. */
+VKCLIP_API int vkclip_convert_model(const char *path, const struct vkclip_model_params *model,
+                                    const char *output, const struct vkclip_convert_params *params,
+                                    struct vkclip_conversion *conversion);
+
+/* Cosines of the embeddings of two models. */
+struct vkclip_comparison {
+    size_t images, texts; /* compared; 0 where one of the models has no such tower */
+    double image_min, image_mean, text_min, text_mean;
+};
+
+/* Encodes fixed inputs, generated pictures and texts, by two checkpoints, one open after the other,
+ * and compares the embeddings. Errors: those of opening and encoding; EINVALID: the widths of the
+ * embeddings differ. */
+VKCLIP_API int vkclip_compare_models(struct vkclip_device *device, const char *path,
+                                     const struct vkclip_model_params *params, const char *other,
+                                     const struct vkclip_model_params *other_params,
+                                     struct vkclip_comparison *comparison);
+
 /* ---- Texts --------------------------------------------------------------------------------- */
 
 enum vkclip_tokenize_flags {

@@ -45,10 +45,10 @@ struct cli {
 
     /* Options. 0 or NULL: not given. */
     const char *model_path, *device_name, *vocab, *text_encoder, *output, *raw;
-    unsigned precision, weights, activation; /* position in the option's choices, from 1 */
+    unsigned precision, weights, activation, type; /* position in the option's choices, from 1 */
     uint32_t batch, image_size, context, top, max_pixels, seed;
     uint32_t json, strict, verbose, quiet, recursive, no_normalize, hidden, full, lines, records,
-        help;
+        no_check, help;
     struct cli_inputs images, texts, labels, templates, arguments;
 };
 
@@ -107,10 +107,10 @@ struct cli_command {
 #define CLI_IMAGE_SIZE_OPTION                                \
     CLI_OPTION(0, "image-size", "N", CLI_NUMBER, image_size, \
                "pixels a side, if not the checkpoint's: positions are interpolated")
+#define CLI_DEVICE_OPTION \
+    CLI_OPTION(0, "device", "N|NAME", CLI_TEXT, device_name, "device by number or part of its name")
 #define CLI_ENCODE_OPTIONS                                                              \
-    CLI_MODEL_OPTION,                                                                   \
-        CLI_OPTION(0, "device", "N|NAME", CLI_TEXT, device_name,                        \
-                   "device by number or part of its name"),                             \
+    CLI_MODEL_OPTION, CLI_DEVICE_OPTION,                                                \
         CLI_OPTION(0, "precision", "f32|f16", CLI_CHOICE, precision,                    \
                    "of weights and activations (f32)"),                                 \
         CLI_OPTION(0, "weights", "f16|q8|q4", CLI_CHOICE, weights,                      \
@@ -124,7 +124,7 @@ struct cli_command {
 
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 extern const struct cli_command cli_devices, cli_info, cli_tokenize, cli_embed, cli_preprocess,
-    cli_classify, cli_similarity, cli_pull, cli_init;
+    cli_classify, cli_similarity, cli_pull, cli_convert, cli_init;
 
 /* Fills `cli` from the command's arguments; argv[0] is the command's name. */
 int cli_parse_options(struct cli *cli, int argc, char **argv);
@@ -190,6 +190,8 @@ int cli_read_pictures(struct cli *cli);
 
 /* Opens the device (unless `without_device`) and the model that the options name. */
 int cli_open_model(struct cli *cli, bool without_device);
+/* What the options say of how to open it. */
+struct vkclip_model_params cli_model_params(const struct cli *cli);
 /* Fails with a clear line when the model cannot encode the kinds asked for. */
 int cli_need(const struct cli *cli, bool images, bool texts, bool vocabulary);
 

@@ -10,10 +10,9 @@
 
 enum { GROUP = 64 }; /* two of the largest batches that the library chooses by itself */
 
-int cli_open_model(struct cli *cli, bool without_device)
+struct vkclip_model_params cli_model_params(const struct cli *cli)
 {
-    struct vkclip_device_params where = {.device = cli->device_name};
-    struct vkclip_model_params how = {
+    return (struct vkclip_model_params){
         .precision = cli->precision == 2 ? VKCLIP_PRECISION_F16 : VKCLIP_PRECISION_F32,
         .vocab = cli->vocab,
         .activation =
@@ -23,6 +22,12 @@ int cli_open_model(struct cli *cli, bool without_device)
         .image_size = cli->image_size,
         .weights = (enum vkclip_weights)cli->weights, /* choices in the order of the enum */
     };
+}
+
+int cli_open_model(struct cli *cli, bool without_device)
+{
+    struct vkclip_device_params where = {.device = cli->device_name};
+    struct vkclip_model_params how = cli_model_params(cli);
     if (!cli->model_path && !cli->vocab)
         return cli_fail_usage(cli, "name a model with -m");
     if (!without_device && vkclip_open_device(&where, &cli->device))

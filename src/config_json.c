@@ -503,10 +503,12 @@ static void read_openclip_model(struct source *source, struct config *config)
                                                              ? VKCLIP_ACTIVATION_QUICK_GELU
                                                              : VKCLIP_ACTIVATION_GELU;
     struct source image = get_object(source, "vision_cfg", "model_cfg.vision_cfg.");
-    read_openclip_image(&image, config);
+    if (image.object) /* OpenCLIP has always both; without one is what `vkclip convert` writes */
+        read_openclip_image(&image, config);
     source->error = image.error;
     struct source text = get_object(source, "text_cfg", "model_cfg.text_cfg.");
-    read_openclip_text(&text, config);
+    if (text.object)
+        read_openclip_text(&text, config);
     source->error = text.error;
 }
 

@@ -445,6 +445,14 @@ struct gguf_block gguf_block(enum dtype dtype)
     }
 }
 
+uint32_t gguf_type_number(enum dtype dtype)
+{
+    size_t i = 0;
+    while (i + 1 < UTIL_COUNT(tensor_types) && tensor_types[i].dtype != dtype)
+        i++;
+    return tensor_types[i].number;
+}
+
 static float take_half(const uint8_t **data)
 {
     uint16_t half;

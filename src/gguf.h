@@ -66,6 +66,8 @@ struct gguf_block {
     unsigned elements, bytes;
 };
 struct gguf_block gguf_block(enum dtype dtype);
+/* What files call a type that they may have. */
+uint32_t gguf_type_number(enum dtype dtype);
 /* tensor_floats for the types with blocks too: each value as the format defines it. */
 void gguf_floats(const struct tensor_view *tensor, uint64_t first, uint64_t count, float *out);
 

@@ -189,6 +189,15 @@ float util_bf16_to_f32(uint16_t value)
     return bits_to_float((uint32_t)value << 16);
 }
 
+uint16_t util_f32_to_bf16(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    if ((bits & 0x7fffffff) > 0x7f800000)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 #ifdef _WIN32
 int util_map_file(const char *path, struct util_map *map)
 {
@@ -361,6 +370,19 @@ bool util_is_file(const char *path)
     return !stat(path, &status) && (status.st_mode & S_IFMT) == S_IFREG;
 }
 
+bool util_is_same(const char *a, const char *b)
+{
+#ifdef _WIN32
+    char full_a[_MAX_PATH], full_b[_MAX_PATH];
+    return util_is_file(a) && _fullpath(full_a, a, _MAX_PATH) && _fullpath(full_b, b, _MAX_PATH) &&
+           !_stricmp(full_a, full_b);
+#else
+    struct stat status_a, status_b;
+    return !stat(a, &status_a) && !stat(b, &status_b) && status_a.st_dev == status_b.st_dev &&
+           status_a.st_ino == status_b.st_ino;
+#endif
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -425,6 +447,16 @@ static int make_folder(const char *path)
 #else
     return mkdir(path, 0700);
 #endif
+}
+
+int util_make_folder(const char *path)
+{
+#ifdef _WIN32
+    bool made = !_mkdir(path);
+#else
+    bool made = !mkdir(path, 0777);
+#endif
+    return made ? VKCLIP_OK : util_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
 }
 
 char *util_cache_dir(const char *named)

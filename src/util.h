@@ -45,6 +45,7 @@ uint64_t util_hash(uint64_t hash, const void *data, size_t size);
 float util_f16_to_f32(uint16_t value);
 uint16_t util_f32_to_f16(float value); /* to nearest, ties to even; overflow to infinity */
 float util_bf16_to_f32(uint16_t value);
+uint16_t util_f32_to_bf16(float value); /* the same */
 
 /* A read-only mapping of a whole file. An empty file maps to size 0 and data NULL. */
 struct util_map {
@@ -82,6 +83,10 @@ int util_write_file(const char *path, const struct util_part *parts, size_t coun
 
 bool util_is_folder(const char *path);
 bool util_is_file(const char *path);
+/* Whether two paths lead to one file that is there. */
+bool util_is_same(const char *a, const char *b);
+/* Makes a folder in one that is there. */
+int util_make_folder(const char *path);
 
 /* Names of what is in a folder, sorted, without "." and ".."; free with util_free_names. */
 int util_list_folder(const char *path, char ***names, size_t *count);

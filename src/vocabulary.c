@@ -724,13 +724,12 @@ static int load_texts(struct vocabulary *v, const char *path, const struct gguf_
     return VKCLIP_OK;
 }
 
-static int load_gguf(struct vocabulary *v, const char *path)
+int vocabulary_from_gguf(const struct gguf *file, struct vocabulary *v)
 {
-    struct gguf *file = NULL;
-    int error = gguf_open(path, &file);
-    if (error)
-        return error;
+    const char *path = file->path;
     const struct gguf_value *value = gguf_find(file, "tokenizer.ggml.tokens");
+    int error = VKCLIP_OK;
+    *v = (struct vocabulary){0};
     if (!value || value->type != GGUF_ARRAY || value->element != GGUF_STRING ||
         value->count > GGUF_LIMIT)
         error = util_fail(VKCLIP_EFORMAT,
@@ -746,7 +745,17 @@ static int load_gguf(struct vocabulary *v, const char *path)
         add_added(v, v->start, true); /* as load_pair */
         add_added(v, v->end, false);
         v->openai = true;
+    } else {
+        vocabulary_close(v);
     }
+    return error;
+}
+
+static int load_gguf(struct vocabulary *v, const char *path)
+{
+    struct gguf *file = NULL;
+    int error = gguf_open(path, &file);
+    error = error ? error : vocabulary_from_gguf(file, v);
     gguf_close(&file);
     return error;
 }

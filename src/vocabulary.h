@@ -42,6 +42,12 @@ int vocabulary_open(const char *path, struct vocabulary *vocabulary);
 int vocabulary_read_pad(struct vocabulary *vocabulary, const char *path);
 void vocabulary_close(struct vocabulary *vocabulary);
 
+struct gguf;
+/* The same from the tokens in a GGUF file, which is not needed afterwards. */
+int vocabulary_from_gguf(const struct gguf *file, struct vocabulary *vocabulary);
+/* The vocabulary as the texts of vocab.json and merges.txt, new strings. */
+int vocabulary_write(const struct vocabulary *vocabulary, char **vocab, char **merges);
+
 const struct merge *vocabulary_merge(const struct vocabulary *vocabulary, int32_t left,
                                      int32_t right);
 

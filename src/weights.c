@@ -43,7 +43,7 @@ struct weights {
     size_t view_count;
     enum vkclip_family layout;
     enum dtype dtype;
-    uint64_t parameters;
+    uint64_t parameters, bytes;
     struct weight *tensors; /* sorted by name */
     size_t count;
 };
@@ -111,6 +111,17 @@ static const struct rename gguf_renames[] = {
 };
 /* clang-format on */
 
+#define TABLE(rows)            \
+    {                          \
+        rows, UTIL_COUNT(rows) \
+    }
+static const struct {
+    const struct rename *rows;
+    size_t count;
+} renames[] = {[WEIGHTS_OPENAI] = TABLE(openai_renames),
+               [WEIGHTS_HF] = TABLE(hf_renames),
+               [WEIGHTS_GGUF] = TABLE(gguf_renames)};
+
 static bool begins_with(const char *text, const char *start)
 {
     return !strncmp(text, start, strlen(start));
@@ -134,25 +145,29 @@ static bool matches(const char *name, const char *pattern, const char **number, 
     return !*name;
 }
 
+/* The name that `pattern` stands for with this number and rest, a new string. */
+static char *fill_pattern(const char *pattern, const char *number, const char *rest)
+{
+    int head = (int)strcspn(pattern, "#*"), digits = (int)strspn(number, "0123456789");
+    const char *tail = pattern[head] == '#' ? pattern + head + 1 : pattern + head;
+    return util_format("%.*s%.*s%.*s%s", head, pattern, digits, number, (int)strcspn(tail, "*"),
+                       tail, rest);
+}
+
 /* The canonical name, a new string; *how is what its row says. */
 static char *canonical_name(const struct weights *weights, const char *name, enum rename_how *how)
 {
-    const struct rename *renames = weights->gguf                         ? gguf_renames
-                                   : weights->layout == VKCLIP_FAMILY_HF ? hf_renames
-                                                                         : openai_renames;
-    size_t count = weights->gguf                         ? UTIL_COUNT(gguf_renames)
-                   : weights->layout == VKCLIP_FAMILY_HF ? UTIL_COUNT(hf_renames)
-                                                         : UTIL_COUNT(openai_renames);
+    enum weights_form form = weights->gguf                         ? WEIGHTS_GGUF
+                             : weights->layout == VKCLIP_FAMILY_HF ? WEIGHTS_HF
+                                                                   : WEIGHTS_OPENAI;
     *how = AS_IS;
-    for (size_t i = 0; i < count; i++) {
-        const char *number = "", *rest = "", *to = renames[i].to;
-        if (!matches(name, renames[i].from, &number, &rest))
-            continue;
-        *how = renames[i].how;
-        int head = (int)strcspn(to, "#*"), digits = (int)strspn(number, "0123456789");
-        const char *tail = to[head] == '#' ? to + head + 1 : to + head;
-        return util_format("%.*s%.*s%.*s%s", head, to, digits, number, (int)strcspn(tail, "*"),
-                           tail, rest);
+    for (size_t i = 0; i < renames[form].count; i++) {
+        const struct rename *row = &renames[form].rows[i];
+        const char *number = "", *rest = "";
+        if (matches(name, row->from, &number, &rest)) {
+            *how = row->how;
+            return fill_pattern(row->to, number, rest);
+        }
     }
     return util_format("%s", name);
 }
@@ -265,6 +280,19 @@ static int merge(struct weights *weights)
     return error;
 }
 
+/* In the files that `vkclip convert` writes it is a value: clip.cpp knows no such tensor. */
+static int add_logit_scale(struct weights *weights)
+{
+    const struct gguf_value *value = gguf_find(weights->gguf, "clip.logit_scale");
+    if (value && value->type != GGUF_F32)
+        return util_fail(VKCLIP_EFORMAT, "%s: clip.logit_scale: expected a number of type F32",
+                         weights->path);
+    if (value)
+        weights->views[weights->view_count++] = (struct tensor_view){
+            .name = "logit_scale", .dtype = DTYPE_F32, .data = value->data, .size = sizeof(float)};
+    return VKCLIP_OK;
+}
+
 /* Opens the file and lists what it has, whatever its format: told by its content, an index by its
  * name. */
 static int open_file(struct weights *weights)
@@ -291,13 +319,13 @@ static int open_file(struct weights *weights)
     }
     if (error)
         return error;
-    weights->views = calloc(weights->view_count + 1, sizeof(*views));
-    weights->tensors = calloc(weights->view_count + 1, sizeof(*weights->tensors));
+    weights->views = calloc(weights->view_count + 2, sizeof(*views));
+    weights->tensors = calloc(weights->view_count + 2, sizeof(*weights->tensors));
     if (!weights->views || !weights->tensors)
         return util_fail(VKCLIP_EMEMORY, "%s: out of memory", weights->path);
     if (weights->view_count)
         memcpy(weights->views, views, weights->view_count * sizeof(*views));
-    return VKCLIP_OK;
+    return weights->gguf ? add_logit_scale(weights) : VKCLIP_OK;
 }
 
 static uint64_t elements_of(const struct tensor_view *view)
@@ -316,6 +344,7 @@ static int add_tensors(struct weights *weights)
             continue;
         error = add_tensor(weights, view);
         weights->parameters += elements_of(view);
+        weights->bytes += view->size;
         if (view->size > largest) {
             largest = view->size;
             weights->dtype = view->dtype;
@@ -421,6 +450,19 @@ static const struct weight *find(const struct weights *weights, const char *name
                : NULL;
 }
 
+uint64_t weights_bytes(const struct weights *weights)
+{
+    return weights->bytes;
+}
+
+bool weights_reads(const struct weights *weights, const char *path)
+{
+    bool reads = util_is_same(weights->path, path);
+    for (size_t i = 0; i < weights->index.file_count && !reads; i++)
+        reads = util_is_same(weights_index_path(&weights->index, i), path);
+    return reads;
+}
+
 const char *weights_name(const struct weights *weights, size_t index)
 {
     return index < weights->count ? weights->tensors[index].name : NULL;
@@ -499,6 +541,42 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
         out += now * row;
         first += now;
         rows -= now;
+    }
+    return VKCLIP_OK;
+}
+
+int weights_store_as(const struct weights *weights, const char *name, enum weights_form form,
+                     unsigned part, struct weights_stored *stored)
+{
+    unsigned left = part;
+    bool known = false;
+    *stored = (struct weights_stored){0};
+    if (!weights_shape(weights, name, stored->shape, &stored->rank))
+        return VKCLIP_EABSENT;
+    for (size_t i = 0; i < renames[form].count && !stored->name; i++) {
+        const struct rename *row = &renames[form].rows[i];
+        const char *number = "", *rest = "";
+        if (!matches(name, row->to, &number, &rest))
+            continue;
+        known = true;
+        if (left--)
+            continue;
+        if (!(stored->name = fill_pattern(row->from, number, rest)))
+            return util_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
+        stored->transposed = row->how == TRANSPOSED;
+        if (row->how >= PART_0) {
+            stored->shape[0] /= 3;
+            stored->first = part * stored->shape[0];
+        }
+    }
+    if (!stored->name && (known || part))
+        return VKCLIP_EABSENT;
+    if (!stored->name && !(stored->name = util_format("%s", name)))
+        return util_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
+    if (stored->transposed) {
+        uint64_t width = stored->shape[0];
+        stored->shape[0] = stored->shape[1];
+        stored->shape[1] = width;
     }
     return VKCLIP_OK;
 }

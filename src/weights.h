@@ -36,6 +36,9 @@ struct gguf;
 const struct gguf *weights_gguf(const struct weights *weights);
 const char *weights_path(const struct weights *weights);
 uint64_t weights_parameters(const struct weights *weights);
+uint64_t weights_bytes(const struct weights *weights); /* of all tensors, as stored */
+/* Whether this is a file that the weights are read from. */
+bool weights_reads(const struct weights *weights, const char *path);
 
 /* Canonical name of tensor `index`, in order of names; NULL behind the last. */
 const char *weights_name(const struct weights *weights, size_t index);
@@ -55,6 +58,20 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
  * is the name of the norm; "": none. */
 int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
                         uint64_t first, uint64_t rows, float *out);
+
+/* How files of a layout have a tensor: a part of a canonical one under a name of its own. */
+enum weights_form { WEIGHTS_OPENAI, WEIGHTS_HF, WEIGHTS_GGUF };
+struct weights_stored {
+    char *name; /* a new string */
+    unsigned rank;
+    uint64_t shape[TENSOR_MAX_RANK];
+    uint64_t first;  /* its first row of the canonical tensor */
+    bool transposed; /* it is the canonical tensor's columns */
+};
+/* Part `part`, from 0 up, of the tensor called `name`; EABSENT behind the last, without a message.
+ */
+int weights_store_as(const struct weights *weights, const char *name, enum weights_form form,
+                     unsigned part, struct weights_stored *stored);
 
 /* Puts fp32 values in a tensor's place, which keeps its rank. `values` is taken over, also on
  * error. */

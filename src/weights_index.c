@@ -146,6 +146,11 @@ int weights_index_open(const char *path, struct weights_index *index)
     return error;
 }
 
+const char *weights_index_path(const struct weights_index *index, size_t file)
+{
+    return shard_path(&index->files[file]);
+}
+
 void weights_index_close(struct weights_index *index)
 {
     for (size_t i = 0; i < index->file_count; i++) {

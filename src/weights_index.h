@@ -29,5 +29,7 @@ bool weights_index_is(const char *path);
  * nothing is left open. */
 int weights_index_open(const char *path, struct weights_index *index);
 void weights_index_close(struct weights_index *index);
+/* Path of one of its files. */
+const char *weights_index_path(const struct weights_index *index, size_t file);
 
 #endif

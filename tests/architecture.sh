@@ -36,6 +36,7 @@ plan          graph gpu kernels upload
 lane          graph gpu kernels model plan upload weights
 encode        lane gpu plan workers
 device        gpu workers
+convert       config weights vocabulary quant gguf safetensors
 vkclip        device encode lane model plan gpu weights config tokenizer image workers
 main          cli
 cli           safetensors hub

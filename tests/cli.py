@@ -124,7 +124,7 @@ class CommandTest(unittest.TestCase):
 
 class Usage(CommandTest):
     commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices',
-                'pull', 'init']
+                'pull', 'convert', 'init']
 
     def test_overview(self):
         overview = self.run_command('--help')
