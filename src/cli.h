@@ -107,8 +107,9 @@ struct cli_command {
 #define CLI_IMAGE_SIZE_OPTION                                \
     CLI_OPTION(0, "image-size", "N", CLI_NUMBER, image_size, \
                "pixels a side, if not the checkpoint's: positions are interpolated")
-#define CLI_DEVICE_OPTION \
-    CLI_OPTION(0, "device", "N|NAME", CLI_TEXT, device_name, "device by number or part of its name")
+#define CLI_DEVICE_OPTION                                    \
+    CLI_OPTION(0, "device", "N|NAME", CLI_TEXT, device_name, \
+               "device by number or part of its name; several: 0,1 or all")
 #define CLI_ENCODE_OPTIONS                                                              \
     CLI_MODEL_OPTION, CLI_DEVICE_OPTION,                                                \
         CLI_OPTION(0, "precision", "f32|f16", CLI_CHOICE, precision,                    \

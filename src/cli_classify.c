@@ -37,13 +37,18 @@ static int columns_of(const struct cli_inputs *inputs)
 
 static void print_header(const struct cli *cli)
 {
-    struct vkclip_device_info device = {0};
-    if (cli->json || !cli->images.count || vkclip_get_device_info(cli->device, &device))
+    struct vkclip_device_info devices[16];
+    size_t count = 0;
+    if (cli->json || !cli->images.count ||
+        vkclip_get_device_infos(cli->device, devices, UTIL_COUNT(devices), &count))
         return;
     printf("Model ");
     cli_print_text(cli->model_path, 0);
-    printf(" in %s on ", cli->info.precision == VKCLIP_PRECISION_F16 ? "f16" : "f32");
-    cli_print_text(device.name, 0);
+    printf(" in %s", cli->info.precision == VKCLIP_PRECISION_F16 ? "f16" : "f32");
+    for (size_t i = 0; i < count; i++) {
+        printf(i ? " and " : " on ");
+        cli_print_text(devices[i].name, 0);
+    }
     printf("\n\n");
 }
 

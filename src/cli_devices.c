@@ -104,8 +104,8 @@ const struct cli_command cli_devices = {
         "Lists every Vulkan device with its number, type, driver, memory and the optional "
         "features\n"
         "that vkclip can use. --device and the environment variable VKCLIP_DEVICE choose one by\n"
-        "number or by part of its name; otherwise a discrete device goes before an integrated, a\n"
-        "virtual and a CPU one.",
+        "number or by part of its name, or several, as 0,1 or all, which then share the work;\n"
+        "otherwise a discrete device goes before an integrated, a virtual and a CPU one.",
     .options = devices_options,
     .run = run_devices,
 };

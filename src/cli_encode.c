@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUP = 64 }; /* two of the largest batches that the library chooses by itself */
+enum {
+    GROUP = 64,      /* two of the largest batches that the library chooses by itself */
+    PICTURES = 1024, /* in a group, of which few are in memory at once */
+};
 
 struct vkclip_model_params cli_model_params(const struct cli *cli)
 {
@@ -49,19 +52,38 @@ int cli_need(const struct cli *cli, bool images, bool texts, bool vocabulary)
                  : CLI_DONE;
 }
 
-bool cli_load_picture(struct cli *cli, const char *path, uint8_t *u8, float *pixel_values)
+/* A picture file to [S,S,3] and [3,S,S]. A failure is told in a new string, or in `none` where
+ * there is no memory for one; else NULL. May run on several threads at once. */
+static char *load_picture(const struct cli *cli, const char *path, uint8_t *u8, float *pixel_values,
+                          char *none)
 {
     struct vkclip_image image = {0};
-    int error = vkclip_load_image(path, cli->max_pixels, &image);
-    if (error) {
-        cli_fail_input(cli, "%s", vkclip_last_error());
-    } else {
-        error = vkclip_preprocess(cli->model, &image, u8, pixel_values);
-        if (error)
-            cli_fail_input(cli, "%s: %s", path, vkclip_last_error());
-    }
+    char *told = NULL;
+    if (vkclip_load_image(path, cli->max_pixels, &image))
+        told = util_format("%s", vkclip_last_error());
+    else if (vkclip_preprocess(cli->model, &image, u8, pixel_values))
+        told = util_format("%s: %s", path, vkclip_last_error());
+    else
+        none = NULL;
     vkclip_free_image(&image);
-    return !error;
+    return told ? told : none;
+}
+
+static char no_memory[] = "out of memory";
+
+/* Reports what load_picture told, if anything. */
+static bool is_loaded(struct cli *cli, char *told)
+{
+    if (told)
+        cli_fail_input(cli, "%s", told);
+    if (told != no_memory)
+        free(told);
+    return !told;
+}
+
+bool cli_load_picture(struct cli *cli, const char *path, uint8_t *u8, float *pixel_values)
+{
+    return is_loaded(cli, load_picture(cli, path, u8, pixel_values, no_memory));
 }
 
 bool cli_tokenize_text(struct cli *cli, const char *text, size_t length, unsigned flags,
@@ -133,10 +155,11 @@ struct group {
     struct cli *cli;
     const struct cli_run *run;
     size_t row, width; /* elements of an input's row and of its embedding */
-    char *rows;
+    char *rows;        /* [GROUP,row] */
     float *embeds;
-    const struct cli_input *inputs[GROUP]; /* those whose row was loaded */
-    size_t done;                           /* inputs of earlier groups, for the progress bar */
+    const struct cli_input *inputs[PICTURES]; /* those that were loaded */
+    char *told[PICTURES];                     /* what is wrong with the others */
+    size_t done;                              /* inputs of earlier groups */
 };
 
 static void show_progress(void *user, size_t done, size_t total)
@@ -182,31 +205,85 @@ static int encode_rows(struct group *group, size_t first, size_t count)
     return status;
 }
 
+/* Inputs of a group to rows, and these through the model. */
+static int encode_group(struct group *group, size_t count)
+{
+    const struct cli_run *run = group->run;
+    size_t loaded = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct cli_input *input = &run->inputs[group->done + i];
+        if (load_row(group->cli, run, input, group->rows + loaded * group->row * 4, group->row))
+            group->inputs[loaded++] = input;
+    }
+    return loaded ? encode_rows(group, 0, loaded) : CLI_DONE;
+}
+
+/* On threads of the library. */
+static int give_picture(void *user, size_t index, float *pixel_values)
+{
+    struct group *group = user;
+    const struct cli_input *input = &group->run->inputs[group->done + index];
+    if (input->tensor)
+        tensor_floats(input->tensor, input->row * group->row, group->row, pixel_values);
+    else
+        group->told[index] = load_picture(group->cli, input->text, NULL, pixel_values, no_memory);
+    return group->told[index] != NULL;
+}
+
+/* Pictures of a group through the model while the next ones are loaded. */
+static int encode_pictures(struct group *group, size_t count)
+{
+    const struct cli_run *run = group->run;
+    struct cli *cli = group->cli;
+    struct vkclip_encode_params params = {
+        .no_normalize = run->no_normalize, .progress = show_progress, .user = group};
+    size_t loaded = 0;
+    memset(group->told, 0, sizeof(group->told));
+    int error = vkclip_encode_source(cli->model, give_picture, count, &params, group->embeds);
+    for (size_t i = 0; i < count; i++) {
+        if (!is_loaded(cli, group->told[i]) || error)
+            continue;
+        group->inputs[loaded] = &run->inputs[group->done + i];
+        memmove(&group->embeds[loaded++ * group->width], &group->embeds[i * group->width],
+                group->width * sizeof(*group->embeds));
+    }
+    if (error)
+        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    return !loaded || run->group(run->user, group->inputs, loaded, group->embeds, group->width)
+               ? CLI_DONE
+               : CLI_FAILED;
+}
+
 int cli_encode(struct cli *cli, const struct cli_run *run)
 {
     const struct vkclip_model_info *info = &cli->info;
     size_t pixels = 3 * (size_t)info->image_size * info->image_size;
-    struct group group = {.cli = cli, .run = run, .row = run->images ? pixels : run->length};
-    group.width = run->images ? info->embed_dim : info->text_embed_dim;
-    group.rows = calloc(GROUP * group.row, 4);
-    group.embeds = calloc(GROUP * group.width, sizeof(*group.embeds));
-    int status = group.rows && group.embeds ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    bool stream = run->images && !run->hidden; /* hidden states are of loaded rows only */
+    size_t most = stream ? PICTURES : GROUP, size = GROUP;
+    struct group *group = calloc(1, sizeof(*group));
+    if (!group)
+        return cli_fail(CLI_FAILED, "out of memory");
+    group->cli = cli;
+    group->run = run;
+    group->row = run->images ? pixels : run->length;
+    group->width = run->images ? info->embed_dim : info->text_embed_dim;
+    group->rows = stream ? NULL : calloc(GROUP * group->row, 4);
+    group->embeds = calloc(most * group->width, sizeof(*group->embeds));
+    int status =
+        (stream || group->rows) && group->embeds ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
     cli_start_progress(cli, run->count);
-    while (!status && group.done < run->count) {
-        size_t loaded = 0,
-               taken = run->count - group.done < GROUP ? run->count - group.done : GROUP;
-        for (size_t i = 0; i < taken; i++) {
-            const struct cli_input *input = &run->inputs[group.done + i];
-            if (load_row(cli, run, input, group.rows + loaded * group.row * 4, group.row))
-                group.inputs[loaded++] = input;
-        }
-        if (loaded)
-            status = encode_rows(&group, 0, loaded);
-        group.done += taken;
-        cli_show_progress(group.done);
+    while (!status && group->done < run->count) {
+        size_t count = run->count - group->done < size ? run->count - group->done : size;
+        double start = util_seconds();
+        status = (stream ? encode_pictures : encode_group)(group, count);
+        if (size < most && util_seconds() - start < 1) /* a fast device is kept from waiting, */
+            size *= 2;                                 /* from a slow one results come soon */
+        group->done += count;
+        cli_show_progress(group->done);
     }
     cli_clear_progress();
-    free(group.rows);
-    free(group.embeds);
+    free(group->rows);
+    free(group->embeds);
+    free(group);
     return status;
 }

@@ -5,23 +5,25 @@
 #include "encode.h"
 
 #include <pthread.h>
-
-/* One lane's side of a run. */
-struct share {
-    struct lane *lane;
-    double speed;     /* items a second as measured; 0: not yet */
-    size_t under_way; /* items */
-    bool active;      /* may take more */
-};
+#include <string.h>
 
 struct state {
     const struct encode *encode;
+    struct lane *const *lanes;
     struct workers *workers;
-    size_t lane_count, active;
+    size_t lane_count;
     pthread_mutex_t lock; /* of all below */
-    struct share shares[ENCODE_LANES];
+    struct encode_load loads[ENCODE_LANES];
     size_t next, done; /* items */
     bool failed;
+};
+
+/* A lane's side of it. */
+struct driver {
+    struct state *state;
+    size_t number;
+    struct lane *lane;
+    double idle; /* when the device was done with the batch before */
 };
 
 struct batch {
@@ -41,50 +43,53 @@ static uint32_t bucket(uint32_t most, size_t left)
     return batch < most && left > batch && left * 4 >= (size_t)batch * 2 * 3 ? batch * 2 : batch;
 }
 
-/* Items that this lane should take of `left` so that all end at the same time; 0: another one has
- * even the next one done sooner. A lane whose speed is not known tries one item. */
-static size_t fair_share(const struct state *state, const struct share *mine, size_t left)
+size_t encode_share(const struct encode_load *loads, size_t count, size_t number, size_t left)
 {
+    const struct encode_load *mine = &loads[number];
     double speed = 0, items = (double)left, soonest = 0;
-    if (state->active == 1)
+    size_t active = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct encode_load *load = &loads[i];
+        active += load->active;
+        if (!load->active || load->speed <= 0)
+            continue;
+        double one_more = (double)(load->under_way + 1) / load->speed;
+        soonest = speed > 0 && soonest < one_more ? soonest : one_more;
+        speed += load->speed;
+        items += (double)load->under_way;
+    }
+    if (active <= 1)
         return left;
     if (mine->speed <= 0)
         return mine->under_way ? 0 : 1;
-    double me = (double)(mine->under_way + 1) / mine->speed;
-    for (size_t i = 0; i < state->lane_count; i++) {
-        const struct share *share = &state->shares[i];
-        if (!share->active || share->speed <= 0)
-            continue;
-        double one_more = (double)(share->under_way + 1) / share->speed;
-        soonest = speed > 0 && soonest < one_more ? soonest : one_more;
-        speed += share->speed;
-        items += (double)share->under_way;
-    }
     double share = items / speed * mine->speed - (double)mine->under_way;
-    return share >= 1 ? (size_t)share : share >= 0.5 || me <= soonest ? 1 : 0;
+    bool first = (double)(mine->under_way + 1) / mine->speed <= soonest;
+    /* half of it, as speeds are estimates: what was wrong is made up for with the rest */
+    return share >= 2 ? (size_t)(share / 2) : share >= 1 || first ? 1 : 0;
 }
 
 /* False: nothing (more) for this lane, at least until what it has under way is done. */
-static bool take(struct state *state, struct share *mine, struct batch *batch)
+static bool take(const struct driver *driver, struct batch *batch)
 {
+    struct state *state = driver->state;
+    struct encode_load *mine = &state->loads[driver->number];
     const struct encode_group *group = state->encode->groups;
     pthread_mutex_lock(&state->lock);
     while (group->end <= state->next && group->end < state->encode->count)
         group++;
     size_t left = state->failed ? 0 : state->encode->count - state->next;
-    size_t number = left ? fair_share(state, mine, left) : 0;
+    size_t number = left ? encode_share(state->loads, state->lane_count, driver->number, left) : 0;
     if (number) {
         left = group->end - state->next;
         number = number < left ? number : left;
         batch->length = group->length;
-        batch->size = bucket(lane_most_batch(mine->lane, state->encode->tower), number);
+        batch->size = bucket(lane_most_batch(driver->lane, state->encode->tower), number);
         batch->first = state->next;
         batch->number = batch->size < left ? batch->size : left;
         state->next += batch->number;
         mine->under_way += batch->number;
-    } else if (!mine->under_way && mine->active) {
+    } else if (!mine->under_way) {
         mine->active = false;
-        state->active--;
     }
     pthread_mutex_unlock(&state->lock);
     return number > 0;
@@ -107,16 +112,16 @@ static int write_item(void *user, size_t index, unsigned thread)
                                   batch->first + index, (uint32_t)index, thread);
 }
 
-static int submit(const struct state *state, struct share *mine, struct batch *batch)
+static int submit(const struct driver *driver, struct batch *batch)
 {
-    const struct encode *encode = state->encode;
-    struct writing writing = {encode, mine->lane, batch};
-    int error = lane_get_plan(mine->lane, encode->tower, batch->size, batch->length, encode->hidden,
-                              &batch->plan);
+    const struct encode *encode = driver->state->encode;
+    struct writing writing = {encode, driver->lane, batch};
+    int error = lane_get_plan(driver->lane, encode->tower, batch->size, batch->length,
+                              encode->hidden, &batch->plan);
     if (!error)
         error = plan_begin(batch->plan->plan);
     if (!error && encode->parallel)
-        error = workers_run(state->workers, write_item, &writing, batch->number);
+        error = workers_run(driver->state->workers, write_item, &writing, batch->number);
     for (size_t i = 0; i < batch->number && !error && !encode->parallel; i++)
         error = write_item(&writing, i, 0);
     if (!error)
@@ -125,22 +130,21 @@ static int submit(const struct state *state, struct share *mine, struct batch *b
     return error;
 }
 
-/* `before`: when the device was done with the batch before. */
-static int finish(struct state *state, struct share *mine, const struct batch *batch,
-                  double *before)
+static int finish(struct driver *driver, const struct batch *batch)
 {
+    struct state *state = driver->state;
     const struct encode *encode = state->encode;
     int error = plan_wait(batch->plan->plan);
-    double now = util_seconds();
+    double now = util_seconds(), from = batch->submitted;
     if (!error) {
-        lane_count_run(mine->lane, encode->tower, batch->number,
-                       now - (batch->submitted > *before ? batch->submitted : *before));
+        lane_count_run(driver->lane, encode->tower, batch->number,
+                       now - (from > driver->idle ? from : driver->idle));
         error = encode->read(encode->user, batch->plan, batch->first, batch->number);
     }
-    *before = now;
+    driver->idle = now;
     pthread_mutex_lock(&state->lock);
-    mine->speed = lane_speed(mine->lane, encode->tower);
-    mine->under_way -= batch->number;
+    state->loads[driver->number].speed = lane_speed(driver->lane, encode->tower);
+    state->loads[driver->number].under_way -= batch->number;
     state->done += batch->number;
     pthread_mutex_unlock(&state->lock);
     return error;
@@ -167,33 +171,34 @@ static void stop(struct state *state)
 }
 
 /* Says which device it was where there are several. */
-static int name_device(const struct state *state, const struct share *mine, int error)
+static int name_device(const struct driver *driver, int error)
 {
-    const struct vkclip_device_info *info = gpu_info(lane_gpu(mine->lane));
-    if (state->lane_count == 1 || (error != VKCLIP_EDEVICE && error != VKCLIP_EDEVICEMEMORY))
+    const struct vkclip_device_info *info = gpu_info(lane_gpu(driver->lane));
+    if (driver->state->lane_count == 1 ||
+        (error != VKCLIP_EDEVICE && error != VKCLIP_EDEVICEMEMORY))
         return error;
-    return util_fail(error, "device %u, %s, failed: %s", info->index, info->name,
-                     vkclip_last_error());
+    bool named = strstr(vkclip_last_error(), info->name);
+    return util_fail(error, "device %u%s%s failed: %s", info->index, named ? "" : ", ",
+                     named ? "" : info->name, vkclip_last_error());
 }
 
 static int drive_lane(void *user, size_t index, unsigned thread)
 {
     struct state *state = user;
-    struct share *mine = &state->shares[index];
+    struct driver driver = {.state = state, .number = index, .lane = state->lanes[index]};
     struct batch batches[PLAN_RUNS]; /* under way, the oldest first */
     size_t count = 0;
-    double before = 0;
     int error = VKCLIP_OK;
     for (;;) {
-        while (!error && count < PLAN_RUNS && take(state, mine, &batches[count])) {
-            error = submit(state, mine, &batches[count]);
+        while (!error && count < PLAN_RUNS && take(&driver, &batches[count])) {
+            error = submit(&driver, &batches[count]);
             count += !error;
         }
+        if (error)
+            stop(state);
         if (!count)
             break;
-        if (error)
-            stop(state); /* and first end what is under way */
-        int failed = finish(state, mine, &batches[0], &before);
+        int failed = finish(&driver, &batches[0]); /* also after an error */
         error = error ? error : failed;
         for (size_t i = 1; i < count; i++)
             batches[i - 1] = batches[i];
@@ -201,20 +206,18 @@ static int drive_lane(void *user, size_t index, unsigned thread)
         if (!error && thread == 0) /* the caller's */
             report(state);
     }
-    if (error)
-        stop(state);
-    return error ? name_device(state, mine, error) : VKCLIP_OK;
+    return error ? name_device(&driver, error) : VKCLIP_OK;
 }
 
 int encode_run(const struct encode *encode, struct lane *const *lanes, size_t lane_count,
                struct workers *drivers, struct workers *workers)
 {
     struct state state = {
-        .encode = encode, .workers = workers, .lane_count = lane_count, .active = lane_count};
+        .encode = encode, .lanes = lanes, .workers = workers, .lane_count = lane_count};
     pthread_mutex_init(&state.lock, NULL);
     for (size_t i = 0; i < lane_count; i++)
-        state.shares[i] = (struct share){
-            .lane = lanes[i], .speed = lane_speed(lanes[i], encode->tower), .active = true};
+        state.loads[i] =
+            (struct encode_load){.speed = lane_speed(lanes[i], encode->tower), .active = true};
     int error = lane_count == 1 ? drive_lane(&state, 0, 0)
                                 : workers_run(drivers, drive_lane, &state, lane_count);
     if (!error && lane_count > 1)

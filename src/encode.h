@@ -35,6 +35,17 @@ struct encode {
     void (*progress)(void *user, size_t done);
 };
 
+/* What one of several lanes is at. */
+struct encode_load {
+    double speed;     /* items a second as measured; 0: not yet */
+    size_t under_way; /* items */
+    bool active;      /* may take more */
+};
+/* How many of `left` items lane `mine` should take next so that all end at the same time; 0: another
+ * one has even one more done sooner. A lane whose speed is not known tries one item; the last active
+ * lane takes all. */
+size_t encode_share(const struct encode_load *loads, size_t count, size_t mine, size_t left);
+
 /* `drivers`: a pool with a thread for every lane but one; `workers`: the one for the host's work.
  * Where a lane fails the others end what they are at. */
 int encode_run(const struct encode *encode, struct lane *const *lanes, size_t lane_count,

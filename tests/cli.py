@@ -240,7 +240,8 @@ class Devices(CommandTest):
         arguments = ['embed', '-m', MODEL, '--text', 'a', '-o', '-']
         by_name = self.run_command(*arguments, '--device', name.upper())
         self.assertEqual(by_name, self.run_command(*arguments, '--device', '0'))
-        for wrong in ['99', 'no such device']:
+        self.assertEqual(by_name, self.run_command(*arguments, '--device', 'all'))
+        for wrong in ['99', 'no such device', '0,0', '0,']:
             self.run_command(*arguments, '--device', wrong, status=3)
             self.assert_error(wrong)
             self.run_command(*arguments, status=3, environment={'VKCLIP_DEVICE': wrong})
