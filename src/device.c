@@ -15,13 +15,13 @@ int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity, size_
     return gpu_list(infos, capacity, count);
 }
 
-/* A GPU more, which must not be among those already open. */
+/* One of `names` more, which must not be among those already open. */
 static int add_gpu(struct vkclip_device *device, const struct vkclip_device_params *params,
-                   const char *name)
+                   const char *names, const char *name)
 {
     struct vkclip_device_params one = {.device = name, .cache_dir = params->cache_dir};
     if (device->count == DEVICE_GPUS)
-        return util_fail(VKCLIP_EINVALID, "\"%s\": expected at most %d devices", params->device,
+        return util_fail(VKCLIP_EINVALID, "\"%s\": expected at most %d devices", names,
                          DEVICE_GPUS);
     int error = gpu_open(&one, &device->gpus[device->count]);
     if (error)
@@ -29,8 +29,8 @@ static int add_gpu(struct vkclip_device *device, const struct vkclip_device_para
     const struct vkclip_device_info *info = gpu_info(device->gpus[device->count++]);
     for (size_t i = 0; i + 1 < device->count; i++)
         if (gpu_info(device->gpus[i])->index == info->index)
-            return util_fail(VKCLIP_EINVALID, "device %u, %s, is named twice", info->index,
-                             info->name);
+            return util_fail(VKCLIP_EINVALID, "\"%s\": device %u, %s, is named twice", names,
+                             info->index, info->name);
     return VKCLIP_OK;
 }
 
@@ -43,7 +43,7 @@ static int add_all(struct vkclip_device *device, const struct vkclip_device_para
         char number[16];
         snprintf(number, sizeof(number), "%u", infos[i].index);
         if (infos[i].usable)
-            error = add_gpu(device, params, number);
+            error = add_gpu(device, params, "all", number);
     }
     return error || device->count
                ? error
@@ -68,12 +68,12 @@ static int add_named(struct vkclip_device *device, const struct vkclip_device_pa
 {
     char part[256];
     if (!names || !strchr(names, ',') || is_name(names))
-        return add_gpu(device, params, names);
+        return add_gpu(device, params, names, names);
     int error = VKCLIP_OK;
     for (const char *at = names; at && !error; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
         snprintf(part, sizeof(part), "%.*s", (int)strcspn(at, ","), at);
         error = *part
-                    ? add_gpu(device, params, part)
+                    ? add_gpu(device, params, names, part)
                     : util_fail(VKCLIP_EINVALID, "\"%s\": expected a device between commas", names);
     }
     return error;
