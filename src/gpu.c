@@ -38,6 +38,8 @@ struct gpu {
     VkDevice device;
     VkQueue queue;
     uint32_t family;
+    uint32_t timestamp_bits;  /* that count, of a timestamp; 0: the queue has none */
+    double timestamp_seconds; /* of one step */
     VkCommandPool pool;
     VkDescriptorSetLayout set_layouts[2];
     VkPipelineLayout layout;
@@ -56,6 +58,7 @@ struct gpu {
 };
 
 #define SETS_PER_POOL 256
+#define DISPATCHES_PER_POOL 256
 
 struct gpu_commands {
     struct gpu *gpu;
@@ -68,6 +71,9 @@ struct gpu_commands {
     VkFence fence;
     bool submitted; /* and not waited for */
     double work;    /* of the buffer being recorded */
+    bool timed;
+    VkQueryPool *queries; /* timed: DISPATCHES_PER_POOL dispatches each, of two timestamps */
+    size_t query_count, dispatches;
 };
 
 static int vulkan_error(VkResult result, const char *call)
@@ -381,6 +387,11 @@ static void read_limits(struct gpu *gpu)
                                       .shared_bytes = l->maxComputeSharedMemorySize,
                                       .work = work};
     memcpy(gpu->limits.groups, l->maxComputeWorkGroupCount, sizeof(gpu->limits.groups));
+    VkQueueFamilyProperties families[32];
+    uint32_t count = UTIL_COUNT(families);
+    vkGetPhysicalDeviceQueueFamilyProperties(gpu->physical, &count, families);
+    gpu->timestamp_bits = families[gpu->family].timestampValidBits;
+    gpu->timestamp_seconds = (double)l->timestampPeriod * 1e-9;
 }
 
 static int create_device(struct gpu *gpu)
@@ -883,6 +894,9 @@ void gpu_commands_destroy(struct gpu_commands **handle)
     for (size_t i = 0; i < commands->view_count; i++)
         vkDestroyBufferView(device, commands->views[i], NULL);
     vkDestroyFence(device, commands->fence, NULL);
+    for (size_t i = 0; i < commands->query_count; i++)
+        vkDestroyQueryPool(device, commands->queries[i], NULL);
+    free(commands->queries);
     free(commands->buffers);
     free(commands->pools);
     free(commands->views);
@@ -1007,6 +1021,44 @@ static void device_barrier(VkCommandBuffer buffer)
                 VK_ACCESS_TRANSFER_WRITE_BIT);
 }
 
+int gpu_commands_time(struct gpu_commands *commands)
+{
+    const struct gpu *gpu = commands->gpu;
+    if (!gpu->timestamp_bits)
+        return util_fail(VKCLIP_EUNSUPPORTED, "%s has no timestamps", gpu->info.name);
+    commands->timed = true;
+    return VKCLIP_OK;
+}
+
+/* A timestamp once everything recorded so far is done: number 0 before a dispatch, 1 behind it. */
+static void write_timestamp(struct gpu_commands *commands, VkCommandBuffer buffer, uint32_t number)
+{
+    const size_t dispatch = commands->dispatches;
+    if (commands->timed)
+        vkCmdWriteTimestamp(buffer, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
+                            commands->queries[dispatch / DISPATCHES_PER_POOL],
+                            2 * (uint32_t)(dispatch % DISPATCHES_PER_POOL) + number);
+}
+
+/* Place for the next dispatch's timestamps; every run resets it. */
+static int add_queries(struct gpu_commands *commands, VkCommandBuffer buffer)
+{
+    if (!commands->timed || commands->dispatches % DISPATCHES_PER_POOL)
+        return VKCLIP_OK;
+    int error = grow((void **)&commands->queries, commands->query_count, sizeof(VkQueryPool));
+    if (error)
+        return error;
+    VkQueryPool *queries = &commands->queries[commands->query_count];
+    VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                  .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                  .queryCount = 2 * DISPATCHES_PER_POOL};
+    TRY(vkCreateQueryPool, commands->gpu->device, &info, NULL, queries);
+    commands->query_count++;
+    vkCmdResetQueryPool(buffer, *queries, 0, info.queryCount);
+done:
+    return error;
+}
+
 int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch)
 {
     int error = VKCLIP_OK;
@@ -1020,6 +1072,9 @@ int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispat
     }
     commands->work += dispatch->work;
     VkCommandBuffer buffer = commands->buffers[commands->buffer_count - 1];
+    error = add_queries(commands, buffer);
+    if (error)
+        return error;
     device_barrier(buffer);
     vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch->pipeline->pipeline);
     error = bind_storage(commands, dispatch, buffer);
@@ -1029,7 +1084,10 @@ int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispat
         return error;
     vkCmdPushConstants(buffer, gpu->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, dispatch->push_bytes,
                        dispatch->push);
+    write_timestamp(commands, buffer, 0);
     vkCmdDispatch(buffer, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+    write_timestamp(commands, buffer, 1);
+    commands->dispatches++;
     return VKCLIP_OK;
 }
 
@@ -1084,6 +1142,28 @@ int gpu_commands_run(struct gpu_commands *commands)
 {
     int error = gpu_commands_submit(commands);
     return error ? error : gpu_commands_wait(commands);
+}
+
+size_t gpu_commands_dispatches(const struct gpu_commands *commands)
+{
+    return commands->dispatches;
+}
+
+int gpu_commands_read_times(struct gpu_commands *commands, double *seconds)
+{
+    const struct gpu *gpu = commands->gpu;
+    const uint64_t mask =
+        gpu->timestamp_bits < 64 ? ((uint64_t)1 << gpu->timestamp_bits) - 1 : UINT64_MAX;
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < commands->dispatches; i++) {
+        uint64_t stamps[2] = {0};
+        TRY(vkGetQueryPoolResults, gpu->device, commands->queries[i / DISPATCHES_PER_POOL],
+            2 * (uint32_t)(i % DISPATCHES_PER_POOL), 2, sizeof(stamps), stamps, sizeof(*stamps),
+            VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT);
+        seconds[i] = (double)((stamps[1] - stamps[0]) & mask) * gpu->timestamp_seconds;
+    }
+done:
+    return error;
 }
 
 int gpu_copy(struct gpu *gpu, struct gpu_range from, struct gpu_range to)

@@ -104,6 +104,9 @@ int gpu_pipelines_build(struct gpu *gpu);
 /* Commands are recorded once and run any number of times. Each waits for the one before it. */
 int gpu_commands_create(struct gpu *gpu, struct gpu_commands **commands);
 void gpu_commands_destroy(struct gpu_commands **commands);
+/* Before anything is recorded: every run then times its dispatches. EUNSUPPORTED on a device that
+ * has no timestamps. */
+int gpu_commands_time(struct gpu_commands *commands);
 int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch);
 int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range from, struct gpu_range to);
 /* Ends the recording. */
@@ -114,6 +117,9 @@ int gpu_commands_submit(struct gpu_commands *commands);
 int gpu_commands_wait(struct gpu_commands *commands);
 /* Both. */
 int gpu_commands_run(struct gpu_commands *commands);
+/* Dispatches recorded so far, and the device's seconds for each in the last run. */
+size_t gpu_commands_dispatches(const struct gpu_commands *commands);
+int gpu_commands_read_times(struct gpu_commands *commands, double *seconds);
 
 /* One copy, at once. */
 int gpu_copy(struct gpu *gpu, struct gpu_range from, struct gpu_range to);

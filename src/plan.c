@@ -23,6 +23,7 @@ struct plan {
     struct run runs[PLAN_RUNS];
     unsigned next, under_way; /* the run that is written next; how many before it are under way */
     const struct run *done;   /* the one waited for last */
+    uint64_t memory;          /* bytes of all buffers */
 };
 
 /* ---- Placement
@@ -129,6 +130,7 @@ static int place_tensors(struct plan *plan, const struct upload *weights)
     find_lifetimes(graph, gpu_limits(plan->gpu)->alignment, blocks);
     uint64_t arena = place(blocks, graph->tensor_count);
     int error = gpu_buffer_create(plan->gpu, GPU_DEVICE, arena, &plan->arena);
+    plan->memory += arena;
     for (size_t i = 0; i < graph->tensor_count && !error; i++)
         plan->ranges[blocks[i].tensor] = (struct gpu_range){plan->arena, blocks[i].offset, 0};
     free(blocks);
@@ -157,6 +159,7 @@ static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const b
             plan->host[t] = size;
             size += (plan->ranges[t].size + 15) / 16 * 16;
         }
+    plan->memory += size;
     return gpu_buffer_create(plan->gpu, memory, size, buffer);
 }
 
@@ -181,10 +184,13 @@ static int build_pipelines(struct plan *plan)
     return error ? error : gpu_pipelines_build(plan->gpu);
 }
 
-static int record(struct plan *plan, struct run *run)
+/* `ends`, unless NULL: the run is timed; gets the number of dispatches up to each node's end. */
+static int record(struct plan *plan, struct run *run, size_t *ends)
 {
     const struct graph *graph = &plan->graph;
     int error = gpu_commands_create(plan->gpu, &run->commands);
+    if (ends && !error)
+        error = gpu_commands_time(run->commands);
     for (size_t t = 0; t < graph->tensor_count && !error; t++)
         if (plan->is_input[t]) {
             struct gpu_range from = {run->upload, plan->host[t], plan->ranges[t].size};
@@ -198,6 +204,8 @@ static int record(struct plan *plan, struct run *run)
             struct gpu_range to = {run->download, plan->host[out], from.size};
             error = gpu_commands_copy(run->commands, from, to);
         }
+        if (ends)
+            ends[n] = gpu_commands_dispatches(run->commands);
     }
     return error ? error : gpu_commands_end(run->commands);
 }
@@ -218,7 +226,7 @@ static int create_run(struct plan *plan, struct run *run)
         if (plan->is_input[t])
             memset((char *)gpu_buffer_map(run->upload) + plan->host[t], 0, plan->ranges[t].size);
     if (!error)
-        error = record(plan, run);
+        error = record(plan, run, NULL);
     if (error)
         destroy_run(plan->gpu, run);
     return error;
@@ -340,6 +348,36 @@ int plan_run(struct plan *plan)
     if (!error)
         error = plan_wait(plan);
     plan->next = same;
+    return error;
+}
+
+uint64_t plan_memory(const struct plan *plan)
+{
+    return plan->memory;
+}
+
+int plan_profile(struct plan *plan, double *seconds)
+{
+    /* the buffers are those of the run that the inputs were written to */
+    struct run run = plan->runs[plan->next];
+    double *times = NULL;
+    size_t *ends = calloc(plan->graph.node_count + 1, sizeof(*ends));
+    run.commands = NULL;
+    int error = ends ? record(plan, &run, ends) : VKCLIP_EMEMORY;
+    if (!error && !(times = calloc(gpu_commands_dispatches(run.commands) + 1, sizeof(*times))))
+        error = VKCLIP_EMEMORY;
+    if (error == VKCLIP_EMEMORY)
+        util_fail(error, "out of memory for a profile");
+    if (!error)
+        error = gpu_commands_run(run.commands);
+    if (!error)
+        error = gpu_commands_read_times(run.commands, times);
+    for (size_t n = 0, i = 0; n < plan->graph.node_count && !error; n++)
+        for (seconds[n] = 0; i < ends[n]; i++)
+            seconds[n] += times[i];
+    gpu_commands_destroy(&run.commands);
+    free(times);
+    free(ends);
     return error;
 }
 

@@ -43,6 +43,11 @@ int plan_submit(struct plan *plan);
 int plan_wait(struct plan *plan);
 /* Runs and waits, with none under way. */
 int plan_run(struct plan *plan);
+/* Runs once with the inputs as they are, none under way, and gives the device's seconds for each
+ * node. EUNSUPPORTED on a device that has no timestamps. */
+int plan_profile(struct plan *plan, double *seconds);
+/* Bytes on the device and shared with it, without the weights. */
+uint64_t plan_memory(const struct plan *plan);
 /* Values of an output of the last run waited for, as fp32. */
 void plan_read(const struct plan *plan, int tensor, uint64_t first, float *values, uint64_t count);
 

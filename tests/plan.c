@@ -6,38 +6,19 @@
 #define _GNU_SOURCE
 #include "testing.h"
 
+#include <time.h>
 #include <unistd.h>
 
+#include "arch.h"
 #include "model.h"
 #include "plan.h"
 #include "scratch.h"
 
-static const struct config b32 = {.image = {.present = true,
-                                            .projection = true,
-                                            .width = 768,
-                                            .layers = 12,
-                                            .heads = 12,
-                                            .mlp = 3072,
-                                            .activation = VKCLIP_ACTIVATION_QUICK_GELU,
-                                            .epsilon = 1e-5f},
-                                  .text = {.present = true,
-                                           .projection = true,
-                                           .width = 512,
-                                           .layers = 12,
-                                           .heads = 8,
-                                           .mlp = 2048,
-                                           .activation = VKCLIP_ACTIVATION_QUICK_GELU,
-                                           .epsilon = 1e-5f},
-                                  .image_size = 224,
-                                  .patch_size = 32,
-                                  .context = 77,
-                                  .vocabulary = 49408,
-                                  .image_embed_dim = 512,
-                                  .text_embed_dim = 512};
-
 static void arena_is_small(void **state)
 {
     (void)state;
+    struct config b32;
+    assert_int_equal(arch_find("ViT-B-32", &b32), 0);
     for (uint32_t batch = 1; batch <= 32; batch *= 2)
         for (int tower = 0; tower < 2; tower++) {
             struct graph graph;
@@ -327,13 +308,54 @@ static void devices_by_name(void **state)
     }
 }
 
+static double now(void)
+{
+    struct timespec time;
+    timespec_get(&time, TIME_UTC);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Every node of a long list has its device time, and together they are not more than passed. */
+static void profiles(void **state)
+{
+    (void)state;
+    enum { NODES = 300 };
+    const uint32_t shape[] = {64, 512};
+    struct gpu *gpu;
+    struct plan *plan;
+    struct graph g;
+    double seconds[NODES], sum = 0;
+    open_gpu("", &gpu);
+    graph_init(&g, TYPE_F32);
+    int x = graph_input(&g, "x", TYPE_F32, 2, shape);
+    for (int i = 0; i < NODES; i++)
+        x = graph_normalize(&g, NULL, x);
+    assert_int_equal(plan_create(gpu, &g, NULL, &x, 1, &plan), 0);
+    assert_true(plan_memory(plan) >= 2 * 64 * 512 * sizeof(float));
+    const double start = now();
+    int error = plan_profile(plan, seconds);
+    const double passed = now() - start;
+    if (error) {
+        assert_failed(error, VKCLIP_EUNSUPPORTED, "has no timestamps");
+    } else {
+        for (int i = 0; i < NODES; i++) {
+            assert_true(seconds[i] >= 0);
+            sum += seconds[i];
+        }
+        printf("%d nodes: %.4f s of %.4f s\n", NODES, sum, passed);
+        assert_true(sum > passed / 50 && sum <= passed);
+    }
+    plan_destroy(&plan);
+    gpu_close(&gpu);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arena_is_small),  cmocka_unit_test(replays),
-        cmocka_unit_test(runs_overlap),    cmocka_unit_test(splits_submits),
-        cmocka_unit_test(absent_weight),   cmocka_unit_test(cache_survives_damage),
-        cmocka_unit_test(devices_by_name),
+        cmocka_unit_test(arena_is_small),        cmocka_unit_test(replays),
+        cmocka_unit_test(runs_overlap),          cmocka_unit_test(profiles),
+        cmocka_unit_test(splits_submits),        cmocka_unit_test(absent_weight),
+        cmocka_unit_test(cache_survives_damage), cmocka_unit_test(devices_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
