@@ -92,8 +92,6 @@ int vkclip_open_device(const struct vkclip_device_params *params, struct vkclip_
         params->device && *params->device ? params->device : getenv("VKCLIP_DEVICE");
     int error =
         names && !strcmp(names, "all") ? add_all(device, params) : add_named(device, params, names);
-    if (!error)
-        error = workers_open(0, &device->workers);
     if (!error && device->count > 1)
         error = workers_open((unsigned)device->count - 1, &device->drivers);
     if (error)
@@ -127,7 +125,6 @@ void vkclip_close_device(struct vkclip_device **handle)
     if (!device)
         return;
     workers_close(&device->drivers);
-    workers_close(&device->workers);
     for (size_t i = 0; i < device->count; i++)
         gpu_close(&device->gpus[i]);
     free(device);

@@ -14,7 +14,6 @@
 struct vkclip_device {
     struct gpu *gpus[DEVICE_GPUS]; /* in the order named */
     size_t count;
-    struct workers *workers; /* for the host's work */
     struct workers *drivers; /* a thread for every GPU but one; NULL for one GPU */
 };
 

@@ -46,7 +46,7 @@ struct gpu {
     VkPipelineCache cache;
     VkPhysicalDeviceMemoryProperties memory;
     struct gpu_pipeline *pipelines;
-    struct workers *builders; /* of pipelines */
+    struct workers *workers; /* they build pipelines, among others */
     bool cache_changed;
     char *cache_path; /* NULL: no cache on disk */
     uint32_t caps;
@@ -530,7 +530,7 @@ int gpu_open(const struct vkclip_device_params *params, struct gpu **result)
     if (params->cache_dir && !(gpu->cache_folder = util_format("%s", params->cache_dir)))
         error = util_fail(VKCLIP_EMEMORY, "out of memory for a device");
     if (!error)
-        error = workers_open(0, &gpu->builders);
+        error = workers_open(0, &gpu->workers);
     if (!error)
         error = create_instance(&gpu->instance);
     if (!error)
@@ -557,7 +557,7 @@ void gpu_close(struct gpu **handle)
         return;
     if (gpu->attached)
         gpu->release(gpu->attached);
-    workers_close(&gpu->builders);
+    workers_close(&gpu->workers);
     if (gpu->device) {
         vkDeviceWaitIdle(gpu->device);
         if (gpu->cache)
@@ -595,6 +595,11 @@ const struct gpu_limits *gpu_limits(const struct gpu *gpu)
 uint32_t gpu_caps(const struct gpu *gpu)
 {
     return gpu->caps;
+}
+
+struct workers *gpu_workers(const struct gpu *gpu)
+{
+    return gpu->workers;
 }
 
 void gpu_attach(struct gpu *gpu, void *data, void (*release)(void *data))
@@ -774,7 +779,7 @@ int gpu_pipelines_build(struct gpu *gpu)
             building.pipelines[count++] = p;
     if (count)
         gpu->cache_changed = true;
-    int error = workers_run(gpu->builders, build_job, &building, count);
+    int error = workers_run(gpu->workers, build_job, &building, count);
     free(building.pipelines);
     return error;
 }

@@ -33,6 +33,7 @@ enum cap {
 };
 
 struct gpu;
+struct workers;
 struct gpu_buffer;
 struct gpu_pipeline;
 struct gpu_commands;
@@ -56,6 +57,8 @@ void gpu_close(struct gpu **gpu);
 const struct vkclip_device_info *gpu_info(const struct gpu *gpu);
 const struct gpu_limits *gpu_limits(const struct gpu *gpu);
 uint32_t gpu_caps(const struct gpu *gpu);
+/* Threads for the host's work. */
+struct workers *gpu_workers(const struct gpu *gpu);
 /* Path of a cache file for this device with this driver; NULL where there is no cache. */
 char *gpu_cache_path(const struct gpu *gpu, const char *kind);
 /* What another module knows of a device, until that is closed. NULL at first. */

@@ -70,7 +70,7 @@ static int run(struct call *call, struct encode *encode)
     encode->user = call;
     encode->progress = report;
     return encode_run(encode, model->lanes, encode->hidden ? 1 : model->lane_count,
-                      model->device->drivers, model->device->workers);
+                      model->device->drivers, gpu_workers(model->device->gpus[0]));
 }
 
 /* ---- Results -----------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ static int encode_window(struct call *call, size_t number)
 {
     struct texts *texts = call->model->texts;
     const uint32_t context = call->model->of.config.context;
-    int error = workers_run(call->model->device->workers, prepare_text, call, number);
+    int error = workers_run(gpu_workers(call->model->device->gpus[0]), prepare_text, call, number);
     if (error)
         return error;
     if (!call->params->hidden)
