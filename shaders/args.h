@@ -2,16 +2,16 @@
  *
  * Push constants of every op, included by C and by GLSL. All members are 32 bits.
  *
- * Weights of MATMUL lie in panels of PANEL columns: element (k, n) of the [K,N] matrix is at
- * ((n / PANEL) * K + k) * PANEL + n % PANEL, columns past N are zero. Neighbouring invocations then
- * read neighbouring columns, and a workgroup walks its panel from front to back.
+ * Weights of MATMUL and CONV lie in panels of PANEL columns. A panel is [K/4][PANEL] quads, each the
+ * four values of one column that follow each other along K; columns past N and values past K are zero.
+ * Neighbouring invocations read neighbouring quads, a workgroup walks its panel from front to back, and
+ * a quad is one load in every type.
  *
  * Quantised weights have blocks of BLOCK values along K with one fp16 scale: value = scale * q, q of 8
  * bits (q8), or scale * (q - 8), q of 4 bits (q4): those of GGUF's Q8_0 and Q4_0. A panel is then, for
- * each BLOCK of k (K filled up with zero values), PANEL scales, two in a word of 32 bits; for q8 the
- * panel's rows, four columns in a word; for q4 pairs of rows, in a word four columns of the first row
- * and the same four of the second; lowest bits first. A row of a quantised table is its blocks' scales,
- * two in a word, and then its values, four (q8) or eight (q4) in a word.
+ * each BLOCK of k, PANEL scales, two in a word of 32 bits, and the quads: for q8 a word each, for q4 two
+ * that follow each other along K in a word; lowest bits first. A row of a quantised table is its blocks'
+ * scales, two in a word, and then its values, four (q8) or eight (q4) in a word.
  */
 #ifndef VKCLIP_ARGS_H
 #define VKCLIP_ARGS_H

@@ -11,12 +11,14 @@
 #define XTYPE float
 #endif
 
-/* Weights of MATMUL and CONV and the table of EMBEDDING have a type of their own; the other, small ones are of
- * XTYPE. What no scalar of the storage holds is read as words (see words.glsl). */
+/* Weights of MATMUL and CONV and the table of EMBEDDING have a type of their own; the other, small ones are
+ * of XTYPE. What no scalar of the storage holds is read as words. */
 #if defined(W_f32)
 #define WTYPE float
+#define WVEC4 vec4
 #elif defined(W_f16) && defined(X_f16)
 #define WTYPE float16_t
+#define WVEC4 f16vec4
 #else
 #define WTYPE uint
 #define W_WORDS

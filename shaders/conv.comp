@@ -16,3 +16,4 @@ LOADER(load_x_at, x_values)
 
 #include "panels.glsl"
 #include "conv.glsl"
+#include "matmul.glsl"

@@ -4,6 +4,7 @@
  * value (y, x, c) of the 3x3 pixels around it, zero past the edges. A row of the table gives
  *     vec4 load_pixels(uint at)    four channels from element `at`, where C is a multiple of four
  *     float load_pixel(uint at)    one
+ * and includes one of the loops, for the SUBGROUP's without load_pixels.
  */
 layout(push_constant) uniform Args { conv_args args; };
 
@@ -23,6 +24,7 @@ bool pixel_at(ROW row, uint tap, out uint pixel)
     return inside;
 }
 
+#ifdef load_pixels
 float load_x1(ROW row, uint k)
 {
     uint channels = args.k / 9, pixel;
@@ -39,4 +41,18 @@ vec4 load_x(ROW row, uint k4)
     return inside ? values : vec4(0.0);
 }
 
-#include "matmul.glsl"
+vec4 load_x_end(ROW row, uint k4)
+{
+    uint k = 4 * k4;
+    return vec4(load_x1(row, k), k + 1 < args.k ? load_x1(row, k + 1) : 0.0,
+                k + 2 < args.k ? load_x1(row, k + 2) : 0.0, 0.0);
+}
+#else
+float load_x_lane(ROW row, uint k)
+{
+    uint channels = args.k / 9, pixel;
+    bool inside = pixel_at(row, k / channels, pixel);
+    float value = load_pixel(pixel * channels + k % channels + gl_LocalInvocationID.x);
+    return inside ? value : 0.0;
+}
+#endif

@@ -16,3 +16,4 @@ layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 #define TEXELS
 #include "panels.glsl"
 #include "conv.glsl"
+#include "matmul.glsl"

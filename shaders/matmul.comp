@@ -13,7 +13,7 @@ layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 layout(push_constant) uniform Args { matmul_args args; };
 
 #define load_x(row, k4) load_x_at((row) * args.k + 4 * (k4), 4)
-#define load_x1(row, k) float(x_values[(row) * args.k + (k)])
+#define load_x_end(row, k4) load_x_at((row) * args.k + 4 * (k4), args.k - 4 * (k4))
 LOADER(load_x_at, x_values)
 
 #include "panels.glsl"

@@ -86,7 +86,7 @@ uint64_t quant_panel_bytes(enum type type, uint64_t k)
         return blocks_of(k) * Q8_BLOCK_WORDS * 4;
     if (type == TYPE_Q4)
         return blocks_of(k) * Q4_BLOCK_WORDS * 4;
-    return k * PANEL * type_size(type);
+    return (k + 3) / 4 * 4 * PANEL * type_size(type);
 }
 
 /* Words of a row's scales. */
@@ -104,38 +104,45 @@ uint64_t quant_row_bytes(enum type type, uint64_t c)
     return c * type_size(type);
 }
 
-/* 32 values of one column of a panel, the column's place in the block that begins at `words`. */
-static void store_block(enum type type, const struct quant_block *block, size_t column,
-                        uint32_t *words)
-{
-    words[column / 2] |= (uint32_t)block->scale << column % 2 * 16;
-    for (size_t k = 0; k < BLOCK; k++)
-        if (type == TYPE_Q8)
-            words[PANEL / 2 + k * (PANEL / 4) + column / 4] |= (uint32_t)(uint8_t)block->q[k]
-                                                               << column % 4 * 8;
-        else
-            words[PANEL / 2 + k / 2 * (PANEL / 4) + column / 4] |= (uint32_t)(block->q[k] + 8)
-                                                                   << (k % 2 * 16 + column % 4 * 4);
-}
-
-bool quant_store_panel(enum type type, const float *rows, size_t k, void *to)
+/* One column's quads of f32 or f16, which lie `stride` values apart. */
+static bool store_quads(enum type type, const float *column, size_t k, size_t stride, void *to)
 {
     bool finite = true;
-    uint32_t *words = to;
-    if (type == TYPE_F32 || type == TYPE_F16)
-        return quant_store_row(type, rows, k * PANEL, to);
-    memset(words, 0, quant_panel_bytes(type, k));
-    for (size_t first = 0; first < k; first += BLOCK) {
-        size_t count = k - first < BLOCK ? k - first : BLOCK;
-        for (size_t column = 0; column < PANEL; column++) {
-            float values[BLOCK];
-            struct quant_block block;
-            for (size_t i = 0; i < count; i++)
-                values[i] = rows[(first + i) * PANEL + column];
-            finite &= quant_pack(type, values, count, &block);
-            store_block(type, &block, column, words);
+    for (size_t first = 0; first < k; first += 4)
+        finite &= quant_store_row(type, column + first, k - first < 4 ? k - first : 4,
+                                  (char *)to + first / 4 * stride * type_size(type));
+    return finite;
+}
+
+/* The block of column `n` in the panel's block that begins at `words`. */
+static void store_block(enum type type, const struct quant_block *block, size_t n, uint32_t *words)
+{
+    words[n / 2] |= (uint32_t)block->scale << n % 2 * 16;
+    for (size_t k = 0; k < BLOCK; k++)
+        if (type == TYPE_Q8)
+            words[PANEL / 2 + k / 4 * PANEL + n] |= (uint32_t)(uint8_t)block->q[k] << k % 4 * 8;
+        else
+            words[PANEL / 2 + k / 8 * PANEL + n] |= (uint32_t)(block->q[k] + 8) << k % 8 * 4;
+}
+
+bool quant_store_panel(enum type type, const float *columns, size_t k, void *to)
+{
+    bool finite = true;
+    memset(to, 0, quant_panel_bytes(type, k));
+    for (size_t n = 0; n < PANEL; n++) {
+        const float *column = columns + n * k;
+        if (type == TYPE_F32 || type == TYPE_F16) {
+            finite &= store_quads(type, column, k, 4 * PANEL, (char *)to + 4 * n * type_size(type));
+            continue;
         }
-        words += quant_panel_bytes(type, BLOCK) / 4;
+        uint32_t *words = to;
+        for (size_t first = 0; first < k; first += BLOCK) {
+            struct quant_block block;
+            finite &=
+                quant_pack(type, column + first, k - first < BLOCK ? k - first : BLOCK, &block);
+            store_block(type, &block, n, words);
+            words += quant_panel_bytes(type, BLOCK) / 4;
+        }
     }
     return finite;
 }

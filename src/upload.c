@@ -132,7 +132,7 @@ static int upload_panels(const struct weights *weights, const struct placed *pla
     uint32_t channels = conv ? conv_channels(weights, tensor) : 0, padded = conv ? k / 9 : 0;
     uint32_t length = conv ? 9 * channels : k; /* of a row in the checkpoint */
     uint64_t bytes = quant_panel_bytes(tensor->type, k);
-    float *panel = values + read_floats(tensor); /* [K,PANEL] */
+    float *panel = values + read_floats(tensor); /* [PANEL,K] */
     int error = kn ? weights_read(weights, placed->tensor.name, 0, k, values) : VKCLIP_OK;
     for (uint32_t first = 0; first < n && !error; first += PANEL) {
         uint32_t columns = n - first < PANEL ? n - first : PANEL;
@@ -145,13 +145,14 @@ static int upload_panels(const struct weights *weights, const struct placed *pla
         if (error)
             return error;
         memset(panel, 0, (size_t)k * PANEL * sizeof(*panel));
-        for (uint32_t i = 0; i < k; i++) {
-            /* row i of [K,N] is tap i / C of channel i % C of a convolution */
-            uint32_t channel = conv ? i % padded : 0, at = conv ? channel * 9 + i / padded : i;
-            for (uint32_t j = 0; j < columns && (!conv || channel < channels); j++)
-                panel[(size_t)i * PANEL + j] =
-                    kn ? values[(size_t)i * n + first + j] : values[(size_t)j * length + at];
-        }
+        for (uint32_t j = 0; j < columns; j++)
+            for (uint32_t i = 0; i < k; i++) {
+                /* value i of a convolution is tap i / C of channel i % C */
+                uint32_t channel = conv ? i % padded : 0, at = conv ? channel * 9 + i / padded : i;
+                if (!conv || channel < channels)
+                    panel[(size_t)j * k + i] =
+                        kn ? values[(size_t)i * n + first + j] : values[(size_t)j * length + at];
+            }
         *finite &= quant_store_panel(tensor->type, panel, k, to);
     }
     return error;

@@ -102,7 +102,7 @@ static uint64_t device_index(const struct tensor *tensor, uint64_t i)
     if (tensor->layout == LAYOUT_ROWS)
         return i;
     uint64_t k_count = tensor_elements(tensor) / tensor->shape[0], n = i / k_count, k = i % k_count;
-    return (n / PANEL * k_count + k) * PANEL + n % PANEL;
+    return ((n / PANEL * ((k_count + 3) / 4) + k / 4) * PANEL + n % PANEL) * 4 + k % 4;
 }
 
 /* Bits of a field that begins `bit` bits behind `word`. */
@@ -130,11 +130,8 @@ static void encode_block(const struct tensor *tensor, const struct quant_block *
     uint64_t at = (n / PANEL * blocks + number) * (q8 ? Q8_BLOCK_WORDS : Q4_BLOCK_WORDS);
     set_bits(words, at, column * 16, 16, block->scale);
     for (uint32_t k = 0; k < BLOCK; k++)
-        if (q8)
-            set_bits(words, at + 16 + k * 8, column * 8, 8, block->q[k]);
-        else /* pairs of k, the second in the upper halves */
-            set_bits(words, at + 16 + k / 2 * 8 + column / 4, k % 2 * 16 + column % 4 * 4, 4,
-                     block->q[k] + 8);
+        set_bits(words, at + PANEL / 2 + k * bits / 32 * PANEL + column, k * bits % 32, bits,
+                 block->q[k] + (q8 ? 0 : 8));
 }
 
 static void encode_blocks(const struct tensor *tensor, const double *values, void *to)

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What every MATMUL and CONV row has around its loop: which rows and columns of the result an invocation
+ * computes, and the epilogue, which adds bias, activates, adds to the residual in `y`, and applies ReLU.
+ * A workgroup's LANES invocations take neighbouring columns, COLS times.
+ */
+#ifndef ROW
+#define ROW uint
+#define row_of(row) (row)
+#endif
+layout(constant_id = 3) const uint ROWS = 4;
+layout(constant_id = 4) const uint COLS = 4;
+layout(constant_id = 5) const uint ACTIVATION = 0;
+layout(constant_id = 6) const bool BIAS = false;
+layout(constant_id = 7) const bool RESIDUAL = false;
+layout(constant_id = 8) const bool RELU = false;
+layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
+
+#include "activation.glsl"
+
+float sum[ROWS][COLS];
+ROW row[ROWS];         /* rows past M repeat the last one */
+uint quad[COLS];       /* of w, at k = 0; columns past N repeat the last one */
+uint first_row, first_column;
+bool has_rows;
+
+void begin_tile(uint tile)
+{
+#ifdef W_BLOCKS
+    uint quads = (args.k + BLOCK - 1) / BLOCK * (BLOCK / 4);
+#else
+    uint quads = (args.k + 3) / 4;
+#endif
+    first_row = args.first + tile * ROWS;
+    first_column = args.first_column + gl_WorkGroupID.x * COLS * LANES + gl_LocalInvocationID.x;
+    has_rows = first_row < args.m;
+    for (uint j = 0; j < COLS; j++) {
+        uint column = min(first_column + j * LANES, args.n - 1) - args.first_column;
+        quad[j] = column / PANEL * quads * PANEL + column % PANEL;
+    }
+    for (uint i = 0; i < ROWS; i++) {
+        row[i] = row_of(min(first_row + i, args.m - 1));
+        for (uint j = 0; j < COLS; j++)
+            sum[i][j] = 0.0;
+    }
+}
+
+void end_tile()
+{
+    for (uint j = 0; j < COLS; j++) {
+        uint column = first_column + j * LANES;
+        if (column >= args.n)
+            break;
+        float add = BIAS ? float(bias[column]) : 0.0;
+        for (uint i = 0; i < ROWS; i++) {
+            if (first_row + i >= args.m)
+                break;
+            uint at = (first_row + i) * args.n + column;
+            float value = activate(ACTIVATION, sum[i][j] + add);
+            if (RESIDUAL)
+                value += float(y[at]);
+            y[at] = XTYPE(RELU ? max(value, 0.0) : value);
+        }
+    }
+}
