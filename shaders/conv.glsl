@@ -52,7 +52,7 @@ float load_x_lane(ROW row, uint k)
 {
     uint channels = args.k / 9, pixel;
     bool inside = pixel_at(row, k / channels, pixel);
-    float value = load_pixel(pixel * channels + k % channels + gl_LocalInvocationID.x);
+    float value = load_pixel(pixel * channels + k % channels + gl_SubgroupInvocationID);
     return inside ? value : 0.0;
 }
 #endif

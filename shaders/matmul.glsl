@@ -27,7 +27,7 @@
 
 void main()
 {
-    begin_tile(gl_GlobalInvocationID.y);
+    begin_tile(tile_group().y * gl_WorkGroupSize.y + gl_LocalInvocationID.y);
     if (!has_rows)
         return;
     float scale[COLS];

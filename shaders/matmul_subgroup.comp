@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
  * MATMUL where a subgroup shares what it reads of x. For K a multiple of the subgroup's width.
@@ -12,7 +13,7 @@ layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { matmul_args args; };
 
-#define load_x_lane(row, from) float(x_values[(row) * args.k + (from) + gl_LocalInvocationID.x])
+#define load_x_lane(row, from) float(x_values[(row) * args.k + (from) + gl_SubgroupInvocationID])
 
 #include "panels.glsl"
 #include "subgroup.glsl"

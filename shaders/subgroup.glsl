@@ -5,7 +5,7 @@
  * row where the tiled loop has LANES. For K a multiple of LANES. A row of the table gives
  *     float load_x_lane(uint row, uint k)    x[row][k + lane]
  */
-#extension GL_KHR_shader_subgroup_ballot : require
+
 #include "tile.glsl"
 
 float x_lane[ROWS];
@@ -27,16 +27,22 @@ float x_lane[ROWS];
 #define ADD_QUADS_8(k) ADD_QUAD(k) ADD_QUAD((k) + 4)
 #define ADD_QUADS_16(k) ADD_QUADS_8(k) ADD_QUADS_8((k) + 8)
 
+float scale[COLS];
+
+void load_scales(uint k4)
+{
+    for (uint j = 0; j < COLS; j++)
+        scale[j] = load_scale(quad[j] + k4 * PANEL);
+}
+
 void main()
 {
-    begin_tile(gl_WorkGroupID.y);
-    float scale[COLS];
+    begin_tile(tile_group().y);
     for (uint k4 = 0; k4 < args.k / 4; k4 += LANES / 4) {
 #ifdef W_BLOCKS
-        if (LANES > BLOCK || k4 % (BLOCK / 4) == 0)
+        if (k4 % (BLOCK / 4) == 0)
+            load_scales(k4);
 #endif
-            for (uint j = 0; j < COLS; j++)
-                scale[j] = load_scale(quad[j] + k4 * PANEL);
         for (uint i = 0; i < ROWS; i++)
             x_lane[i] = load_x_lane(row[i], 4 * k4);
         ADD_QUAD(0)
@@ -48,6 +54,10 @@ void main()
         }
         if (LANES >= 32) {
             ADD_QUADS_16(16)
+        }
+        if (LANES >= 64) {
+            load_scales(k4 + BLOCK / 4);
+            ADD_QUADS_16(32) ADD_QUADS_16(48)
         }
     }
     end_tile();

@@ -14,6 +14,7 @@ layout(constant_id = 5) const uint ACTIVATION = 0;
 layout(constant_id = 6) const bool BIAS = false;
 layout(constant_id = 7) const bool RESIDUAL = false;
 layout(constant_id = 8) const bool RELU = false;
+layout(constant_id = 9) const bool WALK_ROWS = false; /* neighbouring workgroups walk the rows first */
 layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 
 #include "activation.glsl"
@@ -24,6 +25,11 @@ uint quad[COLS];       /* of w, at k = 0; columns past N repeat the last one */
 uint first_row, first_column;
 bool has_rows;
 
+uvec2 tile_group()
+{
+    return WALK_ROWS ? gl_WorkGroupID.yx : gl_WorkGroupID.xy;
+}
+
 void begin_tile(uint tile)
 {
 #ifdef W_BLOCKS
@@ -32,7 +38,7 @@ void begin_tile(uint tile)
     uint quads = (args.k + 3) / 4;
 #endif
     first_row = args.first + tile * ROWS;
-    first_column = args.first_column + gl_WorkGroupID.x * COLS * LANES + gl_LocalInvocationID.x;
+    first_column = args.first_column + tile_group().x * COLS * LANES + gl_LocalInvocationID.x;
     has_rows = first_row < args.m;
     for (uint j = 0; j < COLS; j++) {
         uint column = min(first_column + j * LANES, args.n - 1) - args.first_column;

@@ -28,6 +28,7 @@ struct gpu_pipeline {
     const char *name;
     const uint32_t *code; /* identity of the shader: its array */
     size_t bytes;
+    uint32_t caps; /* that it needs */
     uint32_t constants[GPU_CONSTANTS], count;
     struct gpu_pipeline *next;
 };
@@ -209,21 +210,87 @@ static bool is_texel_format(VkPhysicalDevice physical, VkFormat format)
     return properties.bufferFeatures & VK_FORMAT_FEATURE_UNIFORM_TEXEL_BUFFER_BIT;
 }
 
-static uint32_t probe_caps(VkPhysicalDevice physical)
+/* What the device can do beyond Vulkan 1.1: filled by probe(), handed to vkCreateDevice as it is.
+ */
+struct features {
+    VkPhysicalDeviceFeatures2 core;
+    VkPhysicalDevice16BitStorageFeatures storage16;
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup;
+    const char *extensions[8]; /* to be enabled */
+    uint32_t extension_count;
+    uint32_t subgroup_width; /* what the rows with CAP_SUBGROUP are built for */
+    uint32_t caps;
+};
+
+static void probe_subgroup(VkPhysicalDevice physical, struct features *f)
 {
-    VkPhysicalDevice16BitStorageFeatures storage16 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES};
-    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-                                          .pNext = &storage16};
-    vkGetPhysicalDeviceFeatures2(physical, &features);
-    uint32_t caps = 0;
-    if (storage16.storageBuffer16BitAccess)
-        caps |= CAP_F16;
+    VkPhysicalDeviceSubgroupSizeControlPropertiesEXT control = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
+    VkPhysicalDeviceSubgroupProperties subgroup = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &control};
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    uint32_t width = 16; /* or the nearest: wider ones leave too few registers to a lane */
+    width = width < control.minSubgroupSize ? control.minSubgroupSize : width;
+    width = width > control.maxSubgroupSize ? control.maxSubgroupSize : width;
+    if (f->subgroup.subgroupSizeControl && f->subgroup.computeFullSubgroups && width >= 4 &&
+        width <= 64 && control.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT &&
+        subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
+        subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT) {
+        f->caps |= CAP_SUBGROUP;
+        f->subgroup_width = width;
+    }
+}
+
+static int probe(VkPhysicalDevice physical, struct features *f)
+{
+    int error = VKCLIP_OK;
+    uint32_t count = 0;
+    VkExtensionProperties *listed = NULL;
+    *f = (struct features){.core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
+    TRY(vkEnumerateDeviceExtensionProperties, physical, NULL, &count, NULL);
+    listed = calloc(count + 1, sizeof(*listed));
+    if (!listed) {
+        error = util_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
+        goto done;
+    }
+    TRY(vkEnumerateDeviceExtensionProperties, physical, NULL, &count, listed);
+    const struct {
+        const char *extension; /* NULL: of Vulkan 1.1 itself */
+        VkBaseOutStructure *chain;
+        VkStructureType type;
+    } optional[] = {
+        {NULL, (VkBaseOutStructure *)&f->storage16,
+         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES},
+        {"VK_EXT_subgroup_size_control", (VkBaseOutStructure *)&f->subgroup,
+         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT},
+        {"VK_KHR_portability_subset", NULL, 0}, /* must be enabled where it is listed */
+    };
+    for (size_t i = 0; i < UTIL_COUNT(optional); i++) {
+        if (optional[i].extension && !has_extension(listed, count, optional[i].extension))
+            continue;
+        if (optional[i].extension)
+            f->extensions[f->extension_count++] = optional[i].extension;
+        if (optional[i].chain) {
+            optional[i].chain->sType = optional[i].type;
+            optional[i].chain->pNext = f->core.pNext;
+            f->core.pNext = optional[i].chain;
+        }
+    }
+    vkGetPhysicalDeviceFeatures2(physical, &f->core);
+    f->core.features = (VkPhysicalDeviceFeatures){0}; /* none of these is used */
+    if (f->storage16.storageBuffer16BitAccess)
+        f->caps |= CAP_F16;
     if (is_texel_format(physical, VK_FORMAT_R32G32B32A32_SFLOAT) &&
         is_texel_format(physical, VK_FORMAT_R16G16B16A16_SFLOAT) &&
         is_texel_format(physical, VK_FORMAT_R32_UINT))
-        caps |= CAP_TEXEL;
-    return caps & ~disabled_caps();
+        f->caps |= CAP_TEXEL;
+    probe_subgroup(physical, f);
+    f->caps &= ~disabled_caps();
+done:
+    free(listed);
+    return error;
 }
 
 /* The first queue family that computes, or UINT32_MAX. */
@@ -271,9 +338,13 @@ static void describe(VkPhysicalDevice physical, uint32_t index, struct vkclip_de
         if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT &&
             memory.memoryHeaps[i].size > info->memory)
             info->memory = memory.memoryHeaps[i].size;
-    uint32_t caps = probe_caps(physical);
+    struct features features;
+    if (probe(physical, &features)) {
+        snprintf(info->why, sizeof(info->why), "%s", vkclip_last_error());
+        return;
+    }
 #define X(name, text)                                                                              \
-    if (caps & CAP_##name)                                                                         \
+    if (features.caps & CAP_##name)                                                                \
         snprintf(info->caps + strlen(info->caps), sizeof(info->caps) - strlen(info->caps), "%s%s", \
                  info->caps[0] ? " " : "", text);
     CAPS(X)
@@ -397,45 +468,33 @@ static void read_limits(struct gpu *gpu)
 static int create_device(struct gpu *gpu)
 {
     int error = VKCLIP_OK;
-    VkExtensionProperties *extensions = NULL;
-    uint32_t count = 0;
+    struct features features;
     gpu->family = compute_family(gpu->physical);
-    gpu->caps = probe_caps(gpu->physical);
+    error = probe(gpu->physical, &features);
+    if (error)
+        return error;
+    gpu->caps = features.caps;
     read_limits(gpu);
+    gpu->limits.subgroup = features.subgroup_width;
     vkGetPhysicalDeviceMemoryProperties(gpu->physical, &gpu->memory);
-
-    TRY(vkEnumerateDeviceExtensionProperties, gpu->physical, NULL, &count, NULL);
-    extensions = calloc(count + 1, sizeof(*extensions));
-    if (!extensions) {
-        error = util_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
-        goto done;
-    }
-    TRY(vkEnumerateDeviceExtensionProperties, gpu->physical, NULL, &count, extensions);
 
     float priority = 1;
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                      .queueFamilyIndex = gpu->family,
                                      .queueCount = 1,
                                      .pQueuePriorities = &priority};
-    VkPhysicalDevice16BitStorageFeatures storage16 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
-        .storageBuffer16BitAccess = gpu->caps & CAP_F16 ? VK_TRUE : VK_FALSE};
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                               .pNext = &storage16,
+                               .pNext = &features.core,
                                .queueCreateInfoCount = 1,
-                               .pQueueCreateInfos = &queue};
-    const char *subset = "VK_KHR_portability_subset"; /* must be enabled where it is listed */
-    if (has_extension(extensions, count, subset)) {
-        info.enabledExtensionCount = 1;
-        info.ppEnabledExtensionNames = &subset;
-    }
+                               .pQueueCreateInfos = &queue,
+                               .enabledExtensionCount = features.extension_count,
+                               .ppEnabledExtensionNames = features.extensions};
     TRY(vkCreateDevice, gpu->physical, &info, NULL, &gpu->device);
     vkGetDeviceQueue(gpu->device, gpu->family, 0, &gpu->queue);
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                     .queueFamilyIndex = gpu->family};
     TRY(vkCreateCommandPool, gpu->device, &pool, NULL, &gpu->pool);
 done:
-    free(extensions);
     return error;
 }
 
@@ -741,6 +800,13 @@ static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipel
                   .pName = "main",
                   .pSpecializationInfo = &constants},
         .layout = gpu->layout};
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT width = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
+        .requiredSubgroupSize = gpu->limits.subgroup};
+    if (pipeline->caps & CAP_SUBGROUP) {
+        info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+        info.stage.pNext = &width;
+    }
     result = vkCreateComputePipelines(gpu->device, gpu->cache, 1, &info, NULL, &pipeline->pipeline);
     vkDestroyShaderModule(gpu->device, module, NULL);
     if (result == VK_SUCCESS && !pipeline->pipeline) /* of some drivers */
@@ -785,7 +851,8 @@ int gpu_pipelines_build(struct gpu *gpu)
 }
 
 int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
-                          const uint32_t *constants, uint32_t count, struct gpu_pipeline **result)
+                          uint32_t caps, const uint32_t *constants, uint32_t count,
+                          struct gpu_pipeline **result)
 {
     for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
         if (p->code == code && p->count == count && !memcmp(p->constants, constants, 4 * count)) {
@@ -799,6 +866,7 @@ int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *cod
                                       .name = name,
                                       .code = code,
                                       .bytes = bytes,
+                                      .caps = caps,
                                       .count = count,
                                       .next = gpu->pipelines};
     memcpy(pipeline->constants, constants, 4 * count);
@@ -807,9 +875,10 @@ int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *cod
 }
 
 int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
-                     const uint32_t *constants, uint32_t count, struct gpu_pipeline **result)
+                     uint32_t caps, const uint32_t *constants, uint32_t count,
+                     struct gpu_pipeline **result)
 {
-    int error = gpu_pipeline_announce(gpu, name, code, bytes, constants, count, result);
+    int error = gpu_pipeline_announce(gpu, name, code, bytes, caps, constants, count, result);
     if (!error && (*result)->result == VK_NOT_READY)
         error = gpu_pipelines_build(gpu);
     if (error || (*result)->result == VK_SUCCESS)

@@ -16,9 +16,10 @@
 #define GPU_CONSTANTS 12
 
 /* What a device may have beyond the required: name, text in `caps` and in VKCLIP_DISABLE_CAPS. */
-#define CAPS(X)                                              \
-    X(F16, "f16")     /* 16-bit values in storage buffers */ \
-    X(TEXEL, "texel") /* storage ranges readable as texel buffers of four components */
+#define CAPS(X)                                                                               \
+    X(F16, "f16")           /* 16-bit values in storage buffers */                            \
+    X(TEXEL, "texel")       /* storage ranges readable as texel buffers of four components */ \
+    X(SUBGROUP, "subgroup") /* subgroups of a known width, whose lanes broadcast */
 
 enum cap_index {
 #define X(name, text) CAP_INDEX_##name,
@@ -46,6 +47,7 @@ struct gpu_limits {
     uint32_t invocations;    /* of a workgroup */
     uint32_t shared_bytes;   /* of a workgroup */
     uint32_t groups[3];      /* of a dispatch */
+    uint32_t subgroup;       /* lanes of a subgroup where CAP_SUBGROUP is needed */
     double work;             /* operations that one submit should not exceed */
 };
 
@@ -93,14 +95,15 @@ struct gpu_dispatch {
     double work; /* operations */
 };
 
-/* A pipeline for SPIR-V of `bytes` bytes with specialization constants 0 .. count - 1. Owned by the
- * gpu, as `name` and `code` must stay; the same code and constants give the same pipeline. Fails
- * with EDEVICE where the driver cannot build it; the log was told once. */
+/* A pipeline for SPIR-V of `bytes` bytes, which needs `caps`, with specialization constants 0 ..
+ * count - 1. Owned by the gpu, as `name` and `code` must stay; the same code and constants give the
+ * same pipeline. Fails with EDEVICE where the driver cannot build it; the log was told once. */
 int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
-                     const uint32_t *constants, uint32_t count, struct gpu_pipeline **pipeline);
+                     uint32_t caps, const uint32_t *constants, uint32_t count,
+                     struct gpu_pipeline **pipeline);
 /* The same without building it: gpu_pipelines_build builds all of these, on several threads. */
 int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
-                          const uint32_t *constants, uint32_t count,
+                          uint32_t caps, const uint32_t *constants, uint32_t count,
                           struct gpu_pipeline **pipeline);
 int gpu_pipelines_build(struct gpu *gpu);
 

@@ -35,7 +35,7 @@ static const struct {
     const char *shader;
     struct tile tile;
 } tiles[] = {
-#define TILE(shader, rows, height, walk) {#shader, {rows, height, WALK_##walk}},
+#define TILE(shader, rows, columns, height, walk) {#shader, {rows, columns, height, WALK_##walk}},
 #include "../shaders/tiles.def"
 #undef TILE
 };
@@ -102,6 +102,8 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
             tensors[node->in[i]].type != (packed ? kernel->w : kernel->x))
             return false;
     }
+    if (kernel->needs & CAP_SUBGROUP)
+        return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
     if (!is_texel(kernel))
         return true;
     if (node->op == OP_MATMUL || node->op == OP_CONV)
@@ -112,14 +114,21 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
 
 /* ---- Choices --------------------------------------------------------------------------------- */
 
-/* No larger than a result of m rows needs. */
+/* No larger than a result of m rows needs; where the last workgroup would idle, with fewer rows. */
 static struct tile cut_tile(struct tile tile, uint32_t m)
 {
-    while (tile.rows > 1 && tile.rows / 2 >= m)
-        tile.rows /= 2;
     while (tile.height > 1 && tile.height / 2 * tile.rows >= m)
         tile.height /= 2;
+    uint32_t height = tile.rows * tile.height, groups = divide_up(m, height);
+    if (groups * height - m > m / 8)
+        tile.rows = divide_up(m, groups * tile.height);
     return tile;
+}
+
+/* Invocations that a workgroup has along the columns. */
+static uint32_t lanes_of(const struct gpu *gpu, const struct kernel *kernel)
+{
+    return kernel->needs & CAP_SUBGROUP ? gpu_limits(gpu)->subgroup : PANEL / 4;
 }
 
 static bool is_choice(const struct kernel_choice *choices, size_t count,
@@ -128,7 +137,8 @@ static bool is_choice(const struct kernel_choice *choices, size_t count,
     for (size_t i = 0; i < count; i++) {
         const struct kernel_choice *c = &choices[i];
         if (c->kernel == choice->kernel && c->tile.rows == choice->tile.rows &&
-            c->tile.height == choice->tile.height && c->tile.walk == choice->tile.walk)
+            c->tile.columns == choice->tile.columns && c->tile.height == choice->tile.height &&
+            c->tile.walk == choice->tile.walk)
             return true;
     }
     return false;
@@ -147,7 +157,7 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
         tiled = true;
         uint32_t m = tensor_rows(&graph->tensors[node->out]);
         struct kernel_choice choice = {kernel, cut_tile(tiles[i].tile, m)};
-        if (PANEL / 4 * choice.tile.height <= gpu_limits(gpu)->invocations &&
+        if (lanes_of(gpu, kernel) * choice.tile.height <= gpu_limits(gpu)->invocations &&
             count < KERNEL_CHOICES && !is_choice(choices, count, &choice))
             choices[count++] = choice;
     }
@@ -169,8 +179,8 @@ void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CH
 {
     const struct tile *tile = &choice->tile;
     if (tile->rows)
-        snprintf(name, KERNEL_CHOICE_NAME, "%s %ux%u %s", choice->kernel->shader, tile->rows,
-                 tile->height, tile->walk == WALK_ROWS ? "rows" : "columns");
+        snprintf(name, KERNEL_CHOICE_NAME, "%s %ux%ux%u %s", choice->kernel->shader, tile->rows,
+                 tile->columns, tile->height, tile->walk == WALK_ROWS ? "rows" : "columns");
     else
         snprintf(name, KERNEL_CHOICE_NAME, "%s", choice->kernel->shader);
 }
@@ -215,8 +225,8 @@ static int emit(struct launch *l, uint32_t x, uint32_t y, uint32_t z)
                              (unsigned long long)limits->buffer_range);
     memcpy(l->dispatch.groups, groups, sizeof(groups));
     int error = (l->commands ? gpu_pipeline_get : gpu_pipeline_announce)(
-        l->gpu, l->kernel->shader, l->kernel->code, l->kernel->bytes, l->constants,
-        l->constant_count, &l->dispatch.pipeline);
+        l->gpu, l->kernel->shader, l->kernel->code, l->kernel->bytes, l->kernel->needs,
+        l->constants, l->constant_count, &l->dispatch.pipeline);
     return error || !l->commands ? error : gpu_commands_dispatch(l->commands, &l->dispatch);
 }
 
@@ -264,8 +274,10 @@ static int units_at_once(const struct launch *l, uint64_t bytes, uint32_t count,
 static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_bytes)
 {
     const struct tile *tile = &l->tile;
-    set_workgroup(l, PANEL / 4, tile->height);
+    uint32_t lanes = lanes_of(l->gpu, l->kernel), columns = lanes * tile->columns;
+    set_workgroup(l, lanes, tile->height);
     add_constant(l, tile->rows);
+    add_constant(l, tile->columns);
     add_constant(l, l->node->activation);
     add_constant(l, l->in[2] != NULL);
     add_constant(l, l->node->residual);
@@ -280,19 +292,20 @@ static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_b
     l->dispatch.work *= (double)step / groups;
 
     struct gpu_range w = l->dispatch.ranges[1];
-    uint32_t panels = divide_up(args->n, PANEL), seen = 0;
+    uint32_t panels = divide_up(args->n, PANEL), unit = divide_up(columns, PANEL), seen = 0;
     uint64_t panel_bytes = w.size / panels;
-    int error = units_at_once(l, panel_bytes, panels, &seen);
-    for (uint32_t panel = 0; panel < panels && !error; panel += seen) {
-        uint32_t width = panels - panel < seen ? panels - panel : seen;
+    int error = units_at_once(l, panel_bytes * unit, divide_up(panels, unit), &seen);
+    for (uint32_t panel = 0; panel < panels && !error; panel += seen * unit) {
+        uint32_t width = panels - panel < seen * unit ? panels - panel : seen * unit;
+        uint32_t across = divide_up(width * PANEL, columns);
         args->first_column = panel * PANEL;
         l->dispatch.ranges[1].offset = w.offset + panel * panel_bytes;
         l->dispatch.ranges[1].size = width * panel_bytes;
         for (uint32_t first = 0; first < groups && !error; first += step) {
-            uint32_t count = step < groups - first ? step : groups - first;
+            uint32_t down = step < groups - first ? step : groups - first;
             args->first = first * height;
             set_args(l, args, arg_bytes);
-            error = tile->walk == WALK_ROWS ? emit(l, count, width, 1) : emit(l, width, count, 1);
+            error = tile->walk == WALK_ROWS ? emit(l, down, across, 1) : emit(l, across, down, 1);
         }
     }
     return error;

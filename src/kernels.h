@@ -25,7 +25,7 @@ extern const size_t kernel_count;
 /* How a workgroup covers a result: shaders/tiles.def. */
 enum walk { WALK_COLUMNS, WALK_ROWS };
 struct tile {
-    uint32_t rows, height; /* 0: the shader has no tiles */
+    uint32_t rows, columns, height; /* 0: the shader has no tiles */
     enum walk walk;
 };
 
@@ -53,7 +53,7 @@ size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const s
 size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
                            const struct graph *graph, const struct node *node,
                            struct kernel_choice choices[KERNEL_CHOICES], size_t count);
-/* "matmul_texel 16x8 columns" */
+/* "matmul_texel 16x4x8 columns" */
 #define KERNEL_CHOICE_NAME 80
 void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CHOICE_NAME]);
 

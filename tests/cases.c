@@ -31,6 +31,8 @@ const struct op_case op_cases[] = {
     {OP_CONV, {3, 8, 4, 32}, .stride = 2, .relu = true},
     {OP_CONV, {1, 14, 36, 40}, .stride = 1, .relu = true},
     {OP_CONV, {2, 9, 20, 31}, .stride = 1},
+    {OP_CONV, {1, 5, 64, 33}, .stride = 1, .relu = true},
+    {OP_CONV, {2, 7, 64, 20}, .stride = 2},
     {OP_AVGPOOL, {1, 2, 1}, .stride = 2},
     {OP_AVGPOOL, {3, 7, 5}, .stride = 2},
     {OP_AVGPOOL, {2, 12, 33}, .stride = 3},
