@@ -110,7 +110,7 @@ static int run_convert(struct cli *cli)
     struct vkclip_conversion conversion;
     struct vkclip_comparison comparison;
     if (cli->arguments.count != 2)
-        return cli_fail_usage(cli, "name what to convert and what to write, found %zu arguments",
+        return cli_fail_usage(cli, "expected IN and OUT, found %zu arguments",
                               cli->arguments.count);
     const char *output = shown.name = cli->arguments.items[1].text;
     cli->model_path = cli->arguments.items[0].text;

@@ -12,7 +12,9 @@ import math
 import os
 import pty
 import re
+import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -742,6 +744,99 @@ class Similarity(CommandTest):
                               'penguin ' * 100, '--text', 'owl', '--strict', status=1)
         self.assertEqual((line['path'], line['texts'], len(line['logits'])), (owl, ['owl'], 1))
         self.assertEqual(len(self.errors), 2)
+
+
+class Convert(CommandTest):
+    def convert(self, name, *arguments, **others):
+        return self.run_json('convert', MODEL, self.path(name), *arguments, **others)
+
+    def left(self):
+        return sorted(os.listdir(self.folder))
+
+    def test_report(self):
+        result, = self.convert('small.gguf', '--type', 'q8')
+        self.assertEqual((result['output'], result['type']), (self.path('small.gguf'), 'q8'))
+        self.assertEqual(result['bytes_after'], os.path.getsize(self.path('small.gguf')))
+        self.assertLess(result['bytes_after'], 0.6 * result['bytes_before'])
+        for tower in ('image', 'text'):
+            found = result['check'][tower]
+            self.assertGreaterEqual(found['inputs'], 8)
+            self.assertTrue(0.999 <= found['cosine_min'] <= found['cosine_mean'] <= 1, found)
+        info, = self.run_json('info', '-m', self.path('small.gguf'))
+        self.assertEqual((info['weights_type'], info['tokenizer']),
+                         ('Q8_0', self.path('small.gguf')))
+        text = self.run_command('convert', self.path('small.gguf'), self.path('folder'))
+        self.assertRegex(text, r'(?m)^.*/open_clip_model\.safetensors: f16, \d+\.\d MiB, before Q8_0')
+        self.assertRegex(text, r'(?m)^images: cosine to the original at least 0\.99999\d|1\.000000')
+        self.assertEqual(self.left(), ['folder', 'small.gguf'])
+        label, = self.run_json('classify', '-m', self.path('folder'), '-l', 'owl', '-l', 'robot',
+                               MODEL + '/samples/owl.png')
+        self.assertEqual(label['results'][0]['label'], 'owl')
+
+    def test_without_a_check(self):
+        for arguments, environment, said in [(['--no-check'], {}, False), ([], NO_DEVICE, True)]:
+            result, = self.convert('m', *arguments, environment=environment)
+            self.assertIsNone(result['check'])
+            self.assertEqual(['will not be checked: ' in line for line in self.errors],
+                             [True] if said else [])
+        self.convert('n', '--device', 'none such', status=3)
+        self.assertEqual(self.left(), ['m'])
+
+    def test_failures(self):
+        self.run_command('convert', MODEL, status=2)
+        self.assert_error('expected IN and OUT', 'see \'vkclip convert --help\'')
+        self.convert('m', '--type', 'q8', status=2)
+        self.assert_error('q8 and q4 are types of .gguf files')
+        self.run_command('convert', self.path('none'), self.path('m'), status=4)
+        self.assert_error('none: no such file or folder')
+        self.convert('m', '--no-check')
+        self.run_command('convert', self.path('m'), self.path('m'), status=2)
+        self.assert_error('is what the checkpoint is read from')
+        self.path('m/config.json', b'{}')
+        self.convert('m/other.safetensors', status=1)
+        self.assert_error('config.json: is there already with other content')
+
+    def test_full_disk(self):
+        """A limit of the file's size stands for it: the old output stays, nothing else is left."""
+        limit = {'preexec_fn': lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
+                 'restore_signals': False}  # SIGXFSZ stays ignored
+        self.path('old.gguf', b'old')
+        for name in ('old.gguf', 'm', 'm.safetensors'):
+            self.convert(name, '--no-check', status=1, **limit)
+            self.assert_error('cannot be written: ')
+            self.assertEqual(self.left(), ['old.gguf'])
+        with open(self.path('old.gguf'), 'rb') as file:
+            self.assertEqual(file.read(), b'old')
+
+    def test_killed(self):
+        """While the file is written it has another name; a signal that can be caught takes it back."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+            for name in ('m.gguf', 'm'):
+                with self.subTest(number, output=name):
+                    self.kill_while_writing(number, name)
+
+    def kill_while_writing(self, number, name):
+        for _ in range(50):
+            folder = tempfile.mkdtemp(dir=self.folder)
+            with subprocess.Popen([COMMAND, 'convert', MODEL, f'{folder}/{name}', '--no-check'],
+                                  stdout=subprocess.DEVNULL) as process:
+                while process.poll() is None and not any(
+                        re.search(r'\.(gguf|safetensors)\.\d+\.tmp$', file)
+                        for _, _, files in os.walk(folder) for file in files):
+                    pass
+                process.send_signal(number)
+            left = [file for _, _, files in os.walk(folder) for file in files]
+            if process.returncode == 0:  # it was faster
+                self.run_command('info', '-m', f'{folder}/{name}')
+                continue
+            self.assertEqual(process.returncode, -number)
+            if number == signal.SIGKILL:
+                self.assertNotIn('m.gguf', left)
+                self.assertNotIn('model.safetensors', left)
+            else:
+                self.assertEqual(os.listdir(folder), [])
+            return
+        self.fail('never stopped in time')
 
 
 class Terminal(CommandTest):
