@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A checkpoint's weights in device memory, in the type and layout that the graphs ask for. They
- * pass through one staging buffer of fixed size: no second copy of the weights is ever made on the
+ * pass through two staging buffers of fixed size: no second copy of the weights is ever made on the
  * host.
  */
 #ifndef VKCLIP_UPLOAD_H

@@ -31,7 +31,7 @@ model         graph config
 cache
 gpu           volk cache workers
 kernels       graph gpu quant
-upload        graph gpu kernels quant weights
+upload        graph gpu kernels quant weights workers
 plan          graph gpu kernels upload
 lane          graph gpu kernels model plan upload weights
 encode        lane gpu plan workers
