@@ -39,8 +39,8 @@ struct embeds {
 static uint8_t sample(int item, int x, int y, int channel)
 {
     const int size = 5 + item * 3 % 11 + channel, dx = x - WIDTH / 2, dy = y - HEIGHT / 2;
-    const uint32_t noise =
-        (uint32_t)(x / 4 * 73856093 ^ y / 4 * 19349663 ^ (item * 3 + channel) * 83492791);
+    const uint32_t noise = (uint32_t)x / 4 * 73856093u ^ (uint32_t)y / 4 * 19349663u ^
+                           (uint32_t)(item * 3 + channel) * 83492791u;
     switch (item % 6) {
     case 0: /* a slope */
         return (uint8_t)((x * (channel + 1) + y * (3 - channel)) % 256);
