@@ -143,6 +143,16 @@ VKCLIP_API int vkclip_get_device_info(const struct vkclip_device *device,
 VKCLIP_API int vkclip_get_device_infos(const struct vkclip_device *device,
                                        struct vkclip_device_info *infos, size_t capacity,
                                        size_t *count);
+
+/* What a device can do at most, measured. */
+struct vkclip_peaks {
+    double flops; /* fp32 operations a second: multiply-adds in registers, two operations each */
+    double bytes; /* a second, read and written, of a large copy */
+    char how[64]; /* which of the multiply-add kernels was the fastest */
+};
+/* Measures the device (the first of several): a few seconds. */
+VKCLIP_API int vkclip_measure_peaks(struct vkclip_device *device, struct vkclip_peaks *peaks);
+
 /* Close the models of a device before the device. */
 VKCLIP_API void vkclip_close_device(struct vkclip_device **device);
 

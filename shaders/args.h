@@ -83,6 +83,11 @@ struct normalize_args {
     uint rows, c;
 };
 
+struct peak_args {
+    uint steps;
+    float a, b;
+};
+
 #ifdef __STDC__
 #undef uint
 #endif

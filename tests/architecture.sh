@@ -31,13 +31,14 @@ model         graph config
 cache
 gpu           volk cache workers
 kernels       graph gpu quant
+peak          gpu
 upload        graph gpu kernels quant weights workers
 plan          graph gpu kernels upload
 lane          graph gpu kernels model plan upload weights
 encode        lane gpu plan workers
 device        gpu workers
 convert       config weights vocabulary quant gguf safetensors
-vkclip        device encode lane model plan gpu weights config tokenizer image workers
+vkclip        peak device encode lane model plan gpu weights config tokenizer image workers
 main          cli
 cli           safetensors hub
 '
