@@ -420,6 +420,32 @@ VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *i
                                     size_t length, const struct vkclip_encode_params *params,
                                     float *embeds);
 
+/* ---- Measuring ----------------------------------------------------------------------------- */
+
+enum vkclip_tower { VKCLIP_TOWER_IMAGE, VKCLIP_TOWER_TEXT };
+
+/* A node of a tower's graph, as it runs for a batch. */
+struct vkclip_node {
+    const char *op, *name; /* "MATMUL"; the result's name, see vkclip_hidden_fn */
+    char shape[64];        /* "50x768x3072": rows, columns and depth of a matrix product, else the
+                              result's dimensions */
+    char kernel[80];       /* the one of several that computes it, with its tile */
+    double operations, bytes; /* arithmetic; memory read and written at least */
+    double seconds;           /* of the device in the last run; below 0: it has no timestamps */
+};
+typedef void vkclip_node_fn(void *user, const struct vkclip_node *node);
+
+struct vkclip_cost {
+    double operations, bytes; /* of all nodes; weights are counted once */
+    uint64_t device_bytes;    /* the weights of both towers, activations, inputs and outputs */
+};
+
+/* Tells the cost of a tower for a batch of `batch` items, texts of the whole context. With `node`
+ * the batch is run once, and it is called for every node in order. On the first of several devices.
+ */
+VKCLIP_API int vkclip_profile(struct vkclip_model *model, enum vkclip_tower tower, uint32_t batch,
+                              vkclip_node_fn *node, void *user, struct vkclip_cost *cost);
+
 /* ---- Zero-shot use (paper, section 3.1) ------------------------------------------------------ */
 
 /* logits [N,M] = exp(logit_scale) * image . text, of normalised embeddings. */

@@ -44,11 +44,12 @@ struct cli {
     char subject[64]; /* the text that the library is working on, for its warnings; else "" */
 
     /* Options. 0 or NULL: not given. */
-    const char *model_path, *device_name, *vocab, *text_encoder, *output, *raw;
-    unsigned precision, weights, activation, type; /* position in the option's choices, from 1 */
-    uint32_t batch, image_size, context, top, max_pixels, seed;
+    const char *model_path, *device_name, *vocab, *text_encoder, *output, *raw, *batches, *svg;
+    unsigned precision, weights, activation, type,
+        tower; /* position in the option's choices, from 1 */
+    uint32_t batch, image_size, context, top, max_pixels, seed, seconds;
     uint32_t json, strict, verbose, quiet, recursive, no_normalize, hidden, full, lines, records,
-        no_check, help;
+        no_check, csv, profile, help;
     struct cli_inputs images, texts, labels, templates, arguments;
 };
 
@@ -110,14 +111,16 @@ struct cli_command {
 #define CLI_DEVICE_OPTION                                    \
     CLI_OPTION(0, "device", "N|NAME", CLI_TEXT, device_name, \
                "device by number or part of its name; several: 0,1 or all")
-#define CLI_ENCODE_OPTIONS                                                              \
-    CLI_MODEL_OPTION, CLI_DEVICE_OPTION,                                                \
-        CLI_OPTION(0, "precision", "f32|f16", CLI_CHOICE, precision,                    \
-                   "of weights and activations (f32)"),                                 \
-        CLI_OPTION(0, "weights", "f16|q8|q4", CLI_CHOICE, weights,                      \
-                   "smaller matrices on the device, 16, 8.5 or 4.5 bits a value"),      \
-        CLI_OPTION(0, "batch", "N", CLI_NUMBER, batch, "most inputs that run at once"), \
+#define CLI_MODEL_OPTIONS                                                          \
+    CLI_MODEL_OPTION, CLI_DEVICE_OPTION,                                           \
+        CLI_OPTION(0, "precision", "f32|f16", CLI_CHOICE, precision,               \
+                   "of weights and activations (f32)"),                            \
+        CLI_OPTION(0, "weights", "f16|q8|q4", CLI_CHOICE, weights,                 \
+                   "smaller matrices on the device, 16, 8.5 or 4.5 bits a value"), \
         CLI_IMAGE_SIZE_OPTION, CLI_ACTIVATION_OPTION, CLI_ENCODER_OPTION, CLI_VOCAB_OPTION
+#define CLI_ENCODE_OPTIONS \
+    CLI_MODEL_OPTIONS,     \
+        CLI_OPTION(0, "batch", "N", CLI_NUMBER, batch, "most inputs that run at once")
 #define CLI_PICTURE_OPTIONS                                                                 \
     CLI_OPTION('r', "recursive", NULL, CLI_FLAG, recursive, "also the folders in folders"), \
         CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, max_pixels,                            \
@@ -125,7 +128,7 @@ struct cli_command {
 
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 extern const struct cli_command cli_devices, cli_info, cli_tokenize, cli_embed, cli_preprocess,
-    cli_classify, cli_similarity, cli_pull, cli_convert, cli_init;
+    cli_classify, cli_similarity, cli_pull, cli_convert, cli_init, cli_bench;
 
 /* Fills `cli` from the command's arguments; argv[0] is the command's name. */
 int cli_parse_options(struct cli *cli, int argc, char **argv);

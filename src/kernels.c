@@ -70,6 +70,37 @@ uint64_t kernels_tensor_bytes(const struct tensor *tensor)
     return tensor->role == ROLE_WEIGHT ? (bytes + 3) / 4 * 4 : bytes;
 }
 
+uint64_t kernels_node_bytes(const struct graph *graph, const struct node *node)
+{
+    const struct tensor *out = &graph->tensors[node->out];
+    uint64_t bytes = kernels_tensor_bytes(out) * (node->residual ? 2 : 1);
+    for (int i = 0; i < NODE_INPUTS; i++) {
+        const struct tensor *in = node->in[i] < 0 ? NULL : &graph->tensors[node->in[i]];
+        if (in && node->op == OP_EMBEDDING && i == 1) /* the rows of the ids */
+            bytes += kernels_tensor_bytes(in) / in->shape[0] * tensor_rows(out);
+        else if (in && node->op == OP_SELECT && !i) /* one row of an item */
+            bytes += kernels_tensor_bytes(out);
+        else if (in)
+            bytes += kernels_tensor_bytes(in);
+    }
+    return bytes;
+}
+
+void kernels_node_shape(const struct graph *graph, const struct node *node,
+                        char shape[KERNEL_SHAPE])
+{
+    const struct tensor *out = &graph->tensors[node->out];
+    if (node->op == OP_MATMUL || node->op == OP_CONV) {
+        uint32_t depth = tensor_columns(&graph->tensors[node->in[0]]);
+        snprintf(shape, KERNEL_SHAPE, "%ux%ux%u", tensor_rows(out), tensor_columns(out),
+                 node->op == OP_CONV ? 9 * depth : depth);
+        return;
+    }
+    size_t at = 0;
+    for (unsigned i = 0; i < out->rank; i++)
+        at += (size_t)snprintf(shape + at, KERNEL_SHAPE - at, "%s%u", i ? "x" : "", out->shape[i]);
+}
+
 static bool is_texel(const struct kernel *kernel)
 {
     return kernel->needs & CAP_TEXEL;

@@ -70,5 +70,11 @@ int kernels_record(struct gpu *gpu, struct gpu_commands *commands, const struct 
 
 /* Bytes of a tensor on the device, panels' padding included. */
 uint64_t kernels_tensor_bytes(const struct tensor *tensor);
+/* Bytes that a node reads and writes at least, each once. */
+uint64_t kernels_node_bytes(const struct graph *graph, const struct node *node);
+/* "50x768x3072": rows, columns and depth of a matrix product, else the result's dimensions. */
+#define KERNEL_SHAPE 64
+void kernels_node_shape(const struct graph *graph, const struct node *node,
+                        char shape[KERNEL_SHAPE]);
 
 #endif

@@ -15,7 +15,7 @@
 
 const struct cli_command *const cli_commands[] = {
     &cli_classify, &cli_similarity, &cli_embed,   &cli_preprocess, &cli_tokenize, &cli_info,
-    &cli_devices,  &cli_pull,       &cli_convert, &cli_init,       NULL};
+    &cli_devices,  &cli_pull,       &cli_convert, &cli_init, &cli_bench, NULL};
 
 static const struct cli_command *find_command(const char *name)
 {

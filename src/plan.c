@@ -358,8 +358,7 @@ uint64_t plan_memory(const struct plan *plan)
 
 int plan_profile(struct plan *plan, double *seconds)
 {
-    /* the buffers are those of the run that the inputs were written to */
-    struct run run = plan->runs[plan->next];
+    struct run run = plan->runs[0]; /* its buffers; the second one may not have been needed yet */
     double *times = NULL;
     size_t *ends = calloc(plan->graph.node_count + 1, sizeof(*ends));
     run.commands = NULL;

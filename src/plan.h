@@ -43,7 +43,7 @@ int plan_submit(struct plan *plan);
 int plan_wait(struct plan *plan);
 /* Runs and waits, with none under way. */
 int plan_run(struct plan *plan);
-/* Runs once with the inputs as they are, none under way, and gives the device's seconds for each
+/* Runs once with inputs of an earlier run, or zeros, none under way, and gives the device's seconds for each
  * node. EUNSUPPORTED on a device that has no timestamps. */
 int plan_profile(struct plan *plan, double *seconds);
 /* Bytes on the device and shared with it, without the weights. */

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 COMMAND = ''
 MODEL = 'models/emoji-clip'
@@ -126,7 +127,7 @@ class CommandTest(unittest.TestCase):
 
 class Usage(CommandTest):
     commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices',
-                'pull', 'convert', 'init']
+                'pull', 'convert', 'init', 'bench']
 
     def test_overview(self):
         overview = self.run_command('--help')
@@ -184,6 +185,9 @@ class Usage(CommandTest):
                 (['tokenize', '-m', MODEL, '--stdin', 'a'], '--stdin'),
                 (['info', '-m', MODEL, 'extra'], 'extra'),
                 (['init', 'ViT-B-32'], 'folder'),
+                (['bench'], '-m'),
+                (['bench', '-m', MODEL, '--batches', '1,,2'], '1,,2'),
+                (['bench', '-m', MODEL, '--batches', '0'], "'0'"),
                 (['devices', 'extra'], 'extra')]:
             with self.subTest(arguments):
                 self.run_command(*arguments, status=2)
@@ -300,6 +304,44 @@ class Init(CommandTest):
         self.assert_error(self.path('new'), 'empty')
         self.run_command('init', 'ViT-Z', self.path('other'), status=1)
         self.assert_error('ViT-Z', 'ViT-bigG-14')
+
+
+class Bench(CommandTest):
+    def test_figures(self):
+        lines = self.run_json('bench', '-m', MODEL, '--seconds', '1', '--batches', '2,1', '--tower', 'text',
+                              '--profile', '--svg', self.path('plot.svg'))
+        self.assertEqual([line['batch'] for line in lines], [2, 1])
+        for line in lines:
+            self.assertGreaterEqual(line['runs'], 5)
+            self.assertAlmostEqual(line['items_per_s'] * line['seconds'], line['batch'], places=4)
+            self.assertLessEqual(line['seconds_low'], line['seconds'])
+            self.assertGreaterEqual(line['seconds_high'], line['seconds'])
+            self.assertGreater(line['peak_gbytes'], 0)
+            self.assertAlmostEqual(line['share_of_peak'], line['gflops'] / line['peak_gflops'], places=4)
+            self.assertGreater(line['host_bytes'], 10 << 20)
+            self.assertGreater(line['startup_cold'], 0)
+            self.assertGreater(line['startup_warm'], 0)
+            self.assertEqual(sum(op['calls'] for op in line['profile'] if op['op'] == 'ATTENTION'), 4)
+            self.assertAlmostEqual(sum(op['operations'] for op in line['profile']), line['operations'],
+                                   delta=line['operations'] / 1e6)
+            # 4 layers of width 192 over 32 tokens, 12 C^2 a token and the attention
+            exact = line['batch'] * 4 * (32 * 24 * 192 ** 2 + 4 * 32 * 32 * 192)
+            self.assertLess(abs(line['operations'] / exact - 1), 0.05)
+            if line['profile'][0]['seconds'] is not None:
+                self.assertLess(sum(op['seconds'] for op in line['profile']), 5 * line['seconds'])
+        self.assertGreater(lines[0]['device_bytes'], lines[1]['device_bytes'])
+        with open(self.path('plot.svg'), encoding='utf-8') as file:
+            root = xml.etree.ElementTree.parse(file).getroot()
+        self.assertEqual(len(root.findall('.//{*}circle')), 2)
+        self.assertEqual(os.listdir(self.folder), ['plot.svg'])
+
+    def test_csv(self):
+        text = self.run_command('bench', '-m', MODEL, '--seconds', '1', '--batch', '1', '--csv')
+        head, *rows = [line.split(',') for line in text.splitlines()]
+        self.assertEqual([row[0] for row in rows], ['image', 'text'])
+        for row in rows:
+            figures = dict(zip(head, row, strict=True))
+            self.assertGreater(float(figures['items_per_s']), 0)
 
 
 class Tokenize(CommandTest):
