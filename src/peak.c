@@ -68,7 +68,7 @@ static int measure_fma(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t byte
     dispatch.groups[0] = groups < 1 ? 1 : (uint32_t)groups;
     for (int i = 0; i < GPU_BINDINGS; i++)
         dispatch.ranges[i] = (struct gpu_range){buffer, 0, bytes};
-    int error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, constants,
+    int error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, 0, constants,
                                  UTIL_COUNT(constants), &dispatch.pipeline);
     for (bool warm = false; !error; warm = true, args.steps *= 2) {
         memcpy(dispatch.push, &args, sizeof(args));
@@ -103,6 +103,7 @@ static int measure_copy(struct gpu *gpu, struct gpu_range from, struct gpu_range
 {
     const uint32_t constants[] = {WORKGROUP, 1, 1};
     struct gpu_dispatch dispatch = {.ranges = {from, to, to, to},
+                                    .push_bytes = 4, /* none is not valid */
                                     .groups = {(uint32_t)(from.size / 16 / WORKGROUP), 1, 1}};
     double seconds;
     int error = VKCLIP_OK;
@@ -118,7 +119,7 @@ static int measure_copy(struct gpu *gpu, struct gpu_range from, struct gpu_range
         }
         return error;
     }
-    error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, constants,
+    error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, 0, constants,
                              UTIL_COUNT(constants), &dispatch.pipeline);
     if (!error)
         error = time_dispatch(gpu, &dispatch, RUNS, &seconds);
