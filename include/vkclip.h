@@ -156,6 +156,25 @@ VKCLIP_API int vkclip_measure_peaks(struct vkclip_device *device, struct vkclip_
 /* Close the models of a device before the device. */
 VKCLIP_API void vkclip_close_device(struct vkclip_device **device);
 
+/* Which kernel a class of shapes gets on a device, from measurements. They are made once, when a
+ * model whose work is worth it first runs in a form that is not known, take at most about two
+ * seconds each time, and are kept in the cache folder; without one nothing is measured. The
+ * environment variable VKCLIP_TUNE says `on` (the default), `off` (a fixed order that depends on
+ * the device's features alone) or `force` (measured again). */
+struct vkclip_tuning_time {
+    const char *kernel; /* shader and tile */
+    double ms;          /* of one run; negative: failed, or its result was wrong */
+};
+struct vkclip_tuning {
+    const char *device, *shape, *kernel;    /* names; `kernel` is the one that is used */
+    const struct vkclip_tuning_time *times; /* `count` of them; 0: the device was too slow for it */
+    size_t count;
+};
+/* Valid during the call. Return nonzero to stop; the list then fails with EINVALID. */
+typedef int vkclip_tuning_fn(void *user, const struct vkclip_tuning *tuning);
+VKCLIP_API int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning,
+                                  void *user);
+
 /* ---- Models -------------------------------------------------------------------------------- */
 
 struct vkclip_model;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tune.h"
+
 int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity, size_t *count)
 {
     if (!count || (!infos && capacity))
@@ -117,6 +119,16 @@ int vkclip_get_device_infos(const struct vkclip_device *device, struct vkclip_de
     for (size_t i = 0; i < device->count && i < capacity; i++)
         infos[i] = *gpu_info(device->gpus[i]);
     return VKCLIP_OK;
+}
+
+int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning, void *user)
+{
+    int error = VKCLIP_OK;
+    if (!device || !tuning)
+        return util_fail(VKCLIP_EINVALID, "vkclip_list_tuning: device and tuning expected");
+    for (size_t i = 0; i < device->count && !error; i++)
+        error = tune_list(device->gpus[i], tuning, user);
+    return error;
 }
 
 void vkclip_close_device(struct vkclip_device **handle)

@@ -162,16 +162,23 @@ static uint32_t lanes_of(const struct gpu *gpu, const struct kernel *kernel)
     return kernel->needs & CAP_SUBGROUP ? gpu_limits(gpu)->subgroup : PANEL / 4;
 }
 
+static bool same_tile(const struct tile *a, const struct tile *b)
+{
+    return a->rows == b->rows && a->columns == b->columns && a->height == b->height &&
+           a->walk == b->walk;
+}
+
+bool kernels_same_choice(const struct kernel_choice *a, const struct kernel_choice *b)
+{
+    return a->kernel == b->kernel && same_tile(&a->whole, &b->whole);
+}
+
 static bool is_choice(const struct kernel_choice *choices, size_t count,
                       const struct kernel_choice *choice)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct kernel_choice *c = &choices[i];
-        if (c->kernel == choice->kernel && c->tile.rows == choice->tile.rows &&
-            c->tile.columns == choice->tile.columns && c->tile.height == choice->tile.height &&
-            c->tile.walk == choice->tile.walk)
+    for (size_t i = 0; i < count; i++)
+        if (choices[i].kernel == choice->kernel && same_tile(&choices[i].tile, &choice->tile))
             return true;
-    }
     return false;
 }
 
@@ -187,7 +194,7 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
             continue;
         tiled = true;
         uint32_t m = tensor_rows(&graph->tensors[node->out]);
-        struct kernel_choice choice = {kernel, cut_tile(tiles[i].tile, m)};
+        struct kernel_choice choice = {kernel, cut_tile(tiles[i].tile, m), tiles[i].tile};
         if (lanes_of(gpu, kernel) * choice.tile.height <= gpu_limits(gpu)->invocations &&
             count < KERNEL_CHOICES && !is_choice(choices, count, &choice))
             choices[count++] = choice;
@@ -208,7 +215,7 @@ size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const s
 
 void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CHOICE_NAME])
 {
-    const struct tile *tile = &choice->tile;
+    const struct tile *tile = &choice->whole;
     if (tile->rows)
         snprintf(name, KERNEL_CHOICE_NAME, "%s %ux%ux%u %s", choice->kernel->shader, tile->rows,
                  tile->columns, tile->height, tile->walk == WALK_ROWS ? "rows" : "columns");
@@ -304,7 +311,7 @@ static int units_at_once(const struct launch *l, uint64_t bytes, uint32_t count,
 /* The tiled loop of MATMUL and CONV over [M,K] and [K,N]. */
 static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_bytes)
 {
-    const struct tile *tile = &l->tile;
+    const struct tile none = {1, 4, 1, WALK_COLUMNS}, *tile = l->tile.rows ? &l->tile : &none;
     uint32_t lanes = lanes_of(l->gpu, l->kernel), columns = lanes * tile->columns;
     set_workgroup(l, lanes, tile->height);
     add_constant(l, tile->rows);

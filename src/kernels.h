@@ -32,7 +32,7 @@ struct tile {
 /* One way to compute a node. */
 struct kernel_choice {
     const struct kernel *kernel;
-    struct tile tile;
+    struct tile tile, whole; /* whole: before it was cut down to the node */
 };
 #define KERNEL_CHOICES 64
 
@@ -53,7 +53,9 @@ size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const s
 size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
                            const struct graph *graph, const struct node *node,
                            struct kernel_choice choices[KERNEL_CHOICES], size_t count);
-/* "matmul_texel 16x4x8 columns" */
+/* Whether two are the same row and tile, however cut down. */
+bool kernels_same_choice(const struct kernel_choice *a, const struct kernel_choice *b);
+/* "matmul_texel 16x4x8 columns": the tile as in tiles.def */
 #define KERNEL_CHOICE_NAME 80
 void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CHOICE_NAME]);
 

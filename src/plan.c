@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tune.h"
+
 /* What one run has for itself: the host writes and reads here while the device is at the other. */
 struct run {
     struct gpu_buffer *upload, *download;
@@ -17,7 +19,8 @@ struct plan {
     struct gpu *gpu;
     struct graph graph;
     struct gpu_buffer *arena;
-    struct gpu_range *ranges;   /* of each tensor on the device */
+    struct gpu_range *ranges;      /* of each tensor on the device */
+    struct kernel_choice *choices; /* of each node */
     uint64_t *host;             /* offset of each input in `upload`, of each output in `download` */
     bool *is_input, *is_output; /* those have such an offset */
     struct run runs[PLAN_RUNS];
@@ -172,7 +175,7 @@ static int record_node(struct plan *plan, struct gpu_commands *commands, size_t 
         if (node->in[i] >= 0)
             ranges[i] = plan->ranges[node->in[i]];
     ranges[KERNEL_OUT] = plan->ranges[node->out];
-    return kernels_record(plan->gpu, commands, &plan->graph, node, ranges, NULL);
+    return kernels_record(plan->gpu, commands, &plan->graph, node, ranges, &plan->choices[n]);
 }
 
 /* All at once, which is faster than each when it is recorded. */
@@ -248,9 +251,10 @@ int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weigh
     size_t count = plan->graph.tensor_count;
     plan->ranges = calloc(count + 1, sizeof(*plan->ranges));
     plan->host = calloc(count + 1, sizeof(*plan->host));
+    plan->choices = calloc(plan->graph.node_count + 1, sizeof(*plan->choices));
     plan->is_input = calloc(count + 1, sizeof(*plan->is_input));
     plan->is_output = calloc(count + 1, sizeof(*plan->is_output));
-    if (!plan->ranges || !plan->host || !plan->is_input || !plan->is_output) {
+    if (!plan->ranges || !plan->host || !plan->choices || !plan->is_input || !plan->is_output) {
         util_fail(VKCLIP_EMEMORY, "out of memory for a plan");
         goto done;
     }
@@ -260,6 +264,8 @@ int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weigh
         plan->is_output[outputs[i]] = true;
     plan->done = plan->runs;
     error = place_tensors(plan, weights);
+    if (!error)
+        error = tune_choose(gpu, &plan->graph, plan->choices);
     if (!error)
         error = build_pipelines(plan);
     if (!error)
@@ -282,6 +288,7 @@ void plan_destroy(struct plan **handle)
     graph_free(&plan->graph);
     free(plan->ranges);
     free(plan->host);
+    free(plan->choices);
     free(plan->is_input);
     free(plan->is_output);
     free(plan);

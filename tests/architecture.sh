@@ -33,10 +33,11 @@ gpu           volk cache workers
 kernels       graph gpu quant
 peak          gpu
 upload        graph gpu kernels quant weights workers
-plan          graph gpu kernels upload
+tune          graph gpu kernels quant cache
+plan          graph gpu kernels upload tune
 lane          graph gpu kernels model plan upload weights
 encode        lane gpu plan workers
-device        gpu workers
+device        gpu tune workers
 convert       config weights vocabulary quant gguf safetensors
 vkclip        peak device encode lane model plan gpu weights config tokenizer image workers
 main          cli

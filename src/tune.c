@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Classes, the file of choices, and the loop that fills it; one class is measured by tune_trial.c.
+ */
+#include "tune.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache.h"
+#include "tune_trial.h"
+
+/* Graphs of less work, in operations, run in less time than it takes to measure anything; so do
+ * classes that are a small part of theirs. */
+#define WORTHY_WORK 2e9
+#define WORTHY_PART 0.02
+#define BUDGET 2.0 /* seconds */
+
+struct tune {
+    bool measures, forced;
+    char *path;      /* NULL: no cache */
+    json_t *classes; /* key -> {"kernel": name, "ms": {name: number, or null: failed or wrong}} */
+    double budget;
+    const struct kernel *extra;
+    size_t runs;
+};
+
+/* ---- The file ----------------------------------------------------------------------------------
+ */
+
+/* Of the kernels that the names in the file stand for. */
+static uint64_t hash_table(void)
+{
+    uint64_t hash = util_hash(0, vkclip_version(), strlen(vkclip_version()));
+    for (size_t i = 0; i < kernel_count; i++)
+        hash = util_hash(hash, kernels[i].code, kernels[i].bytes);
+    return hash;
+}
+
+static bool is_class(json_t *value)
+{
+    json_t *ms = json_object_get(value, "ms"), *time;
+    const char *name;
+    bool good = json_is_string(json_object_get(value, "kernel")) && json_is_object(ms);
+    json_object_foreach(ms, name, time) good =
+        good && (json_is_null(time) || (json_is_number(time) && json_number_value(time) >= 0));
+    return good;
+}
+
+/* The classes in the file that another process or an earlier one wrote; none where it is no good.
+ */
+static json_t *read_classes(const char *path, const char *table)
+{
+    struct cache_content content;
+    const char *key;
+    json_t *classes = json_object(), *value;
+    cache_read(path, &content);
+    json_t *file = content.data ? json_loadb(content.data, content.size, 0, NULL) : NULL;
+    const char *of = json_string_value(json_object_get(file, "table"));
+    if (of && !strcmp(of, table))
+        json_object_foreach(json_object_get(file, "classes"), key, value) if (is_class(value))
+            json_object_set(classes, key, value);
+    json_decref(file);
+    cache_release(&content);
+    return classes;
+}
+
+static void write_classes(const struct gpu *gpu, const struct tune *tune)
+{
+    char table[20];
+    if (!tune->path)
+        return;
+    snprintf(table, sizeof(table), "%016llx", (unsigned long long)hash_table());
+    json_t *classes = read_classes(tune->path, table); /* another process may have added some */
+    json_object_update(classes, tune->classes);
+    json_t *file = json_pack("{ss so}", "table", table, "classes", classes);
+    /* names that are no UTF-8 are left out: they are for a person who looks into the file */
+    json_object_set_new(file, "device", json_string(gpu_info(gpu)->name));
+    json_object_set_new(file, "driver", json_string(gpu_info(gpu)->driver));
+    char *text = file ? json_dumps(file, JSON_INDENT(1) | JSON_REAL_PRECISION(5)) : NULL;
+    if (text)
+        cache_write(tune->path, text, strlen(text));
+    free(text);
+    json_decref(file);
+}
+
+/* ---- The state of a device ----------------------------------------------------------------------
+ */
+
+static void release(void *data)
+{
+    struct tune *tune = data;
+    json_decref(tune->classes);
+    free(tune->path);
+    free(tune);
+}
+
+static int get_tune(struct gpu *gpu, struct tune **result)
+{
+    char table[20];
+    struct tune *tune = *result = gpu_attached(gpu);
+    if (tune)
+        return VKCLIP_OK;
+    if (!(tune = *result = calloc(1, sizeof(*tune))))
+        return util_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");
+    const char *mode = getenv("VKCLIP_TUNE");
+    if (mode && *mode && strcmp(mode, "on") && strcmp(mode, "off") && strcmp(mode, "force"))
+        util_log(VKCLIP_LOG_WARNING,
+                 "VKCLIP_TUNE is \"%s\", expected on, off or force: taken as on", mode);
+    bool off = mode && !strcmp(mode, "off");
+    tune->forced = mode && !strcmp(mode, "force");
+    tune->budget = BUDGET;
+    tune->path = off ? NULL : gpu_cache_path(gpu, "tuning");
+    tune->measures = tune->forced || tune->path;
+    snprintf(table, sizeof(table), "%016llx", (unsigned long long)hash_table());
+    tune->classes = tune->forced ? json_object() : read_classes(tune->path, table);
+    gpu_attach(gpu, tune, release);
+    return tune->classes ? VKCLIP_OK
+                         : util_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");
+}
+
+static size_t list_choices(const struct gpu *gpu, const struct tune *tune,
+                           const struct graph *graph, const struct node *node,
+                           struct kernel_choice choices[KERNEL_CHOICES], size_t *trusted)
+{
+    size_t count = kernels_choices(gpu, graph, node, choices);
+    *trusted = 0; /* the first of the table's last row, which needs nothing */
+    while (*trusted < count && choices[*trusted].kernel != choices[count - 1].kernel)
+        ++*trusted;
+    return tune->extra ? kernels_add_choices(gpu, tune->extra, graph, node, choices, count) : count;
+}
+
+/* ---- Choosing ----------------------------------------------------------------------------------
+ */
+
+struct class
+{
+    char key[TUNE_KEY];
+    const struct node *node; /* the first of them */
+    double work;             /* of all, and of one as it is measured */
+    double one;
+    struct class *next;
+};
+
+/* The classes of a graph of which nothing is known, the one with the most work first. */
+static struct class *find_unknown(const struct gpu *gpu, const struct tune *tune,
+                                  const struct graph *graph)
+{
+    struct kernel_choice choices[KERNEL_CHOICES];
+    struct class *first = NULL, *class;
+    size_t trusted;
+    double all = 0;
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const struct node *node = &graph->nodes[n];
+        char key[TUNE_KEY];
+        all += node_work(graph, node);
+        if (!tune_key(graph, node, key) || json_object_get(tune->classes, key) ||
+            list_choices(gpu, tune, graph, node, choices, &trusted) < 2)
+            continue;
+        for (class = first; class && strcmp(class->key, key); class = class->next)
+            ;
+        if (!class && (class = calloc(1, sizeof(*class)))) {
+            memcpy(class->key, key, sizeof(key));
+            class->node = node;
+            class->one = tune_work(graph, node);
+            class->next = first;
+            first = class;
+        }
+        if (class)
+            class->work += node_work(graph, node);
+    }
+    struct class *sorted = NULL;
+    while ((class = first)) {
+        first = class->next;
+        if (!tune->forced && (all < WORTHY_WORK || class->work < all * WORTHY_PART)) {
+            free(class);
+            continue;
+        }
+        struct class **at = &sorted;
+        while (*at && (*at)->work > class->work)
+            at = &(*at)->next;
+        class->next = *at;
+        *at = class;
+    }
+    return sorted;
+}
+
+/* What was found of a class becomes an entry. */
+static void keep_result(struct tune *tune, const char *key, const struct kernel_choice *choices,
+                        const double *ms, size_t count, size_t best)
+{
+    char name[KERNEL_CHOICE_NAME];
+    json_t *times = json_object();
+    for (size_t i = 0; i < count; i++) {
+        kernels_choice_name(&choices[i], name);
+        if (ms[i])
+            json_object_set_new(times, name, ms[i] < 0 ? json_null() : json_real(ms[i]));
+    }
+    kernels_choice_name(&choices[best], name);
+    util_log(VKCLIP_LOG_INFO, "%s: %s", key, name);
+    json_object_set_new(tune->classes, key, json_pack("{ss so}", "kernel", name, "ms", times));
+}
+
+/* While measuring, errors are no failures: what cannot be measured keeps the fixed order. */
+static void soften(void *user, enum vkclip_log_level level, const char *message)
+{
+    const struct util_redirect *before = user;
+    struct util_redirect here = util_redirect_log(*before);
+    util_log(level == VKCLIP_LOG_ERROR ? VKCLIP_LOG_INFO : level, "%s", message);
+    util_redirect_log(here);
+}
+
+/* Choices that were far slower than another in an earlier class: they are not tried again. */
+#define HOPELESS 2.0
+struct hopeless {
+    struct kernel_choice choices[KERNEL_CHOICES];
+    size_t count;
+};
+
+static bool is_hopeless(const struct hopeless *hopeless, const struct kernel_choice *choice)
+{
+    for (size_t i = 0; i < hopeless->count; i++)
+        if (kernels_same_choice(&hopeless->choices[i], choice))
+            return true;
+    return false;
+}
+
+static void add_hopeless(struct hopeless *hopeless, const struct tune_trial *trial, size_t best)
+{
+    for (size_t i = 1; i < trial->count && hopeless->count < KERNEL_CHOICES; i++)
+        if (trial->ms[i] > HOPELESS * trial->ms[best] && trial->ms[best] > 0)
+            hopeless->choices[hopeless->count++] = trial->choices[i];
+}
+
+static void measure(struct gpu *gpu, struct tune *tune, const struct graph *graph,
+                    struct class *classes)
+{
+    struct hopeless hopeless = {.count = 0};
+    double start = util_seconds(), left = 0;
+    size_t number = 0, total = 0;
+    for (struct class *class = classes; class; class = class->next, total++)
+        left += class->one;
+    for (struct class *class = classes; class; left -= class->one, class = class->next) {
+        struct kernel_choice choices[KERNEL_CHOICES];
+        bool skip[KERNEL_CHOICES];
+        double ms[KERNEL_CHOICES], seconds = tune->budget - (util_seconds() - start);
+        size_t best, trusted;
+        size_t count = list_choices(gpu, tune, graph, class->node, choices, &trusted);
+        for (size_t i = 0; i < count; i++)
+            skip[i] = is_hopeless(&hopeless, &choices[i]);
+        if (seconds <= 0)
+            break; /* the rest another time */
+        util_log(VKCLIP_LOG_INFO, "measuring kernels for this device, once: %zu of %zu", ++number,
+                 total);
+        struct tune_trial trial = {.gpu = gpu,
+                                   .graph = graph,
+                                   .node = class->node,
+                                   .choices = choices,
+                                   .skip = skip,
+                                   .count = count,
+                                   .trusted = trusted,
+                                   .seconds = seconds * class->one / left,
+                                   .deadline = start + tune->budget,
+                                   .ms = ms};
+        int error = tune_measure(&trial, &best);
+        tune->runs += trial.runs;
+        /* what takes all the time there is, and that alone, is not tried again */
+        if (error && (number > 1 || util_seconds() < trial.deadline))
+            continue;
+        keep_result(tune, class->key, choices, ms, count, best);
+        add_hopeless(&hopeless, &trial, best);
+    }
+    util_log(VKCLIP_LOG_INFO, "measured kernels for %.1f s", util_seconds() - start);
+    write_classes(gpu, tune);
+}
+
+static void measure_softly(struct gpu *gpu, struct tune *tune, const struct graph *graph)
+{
+    struct class *classes = find_unknown(gpu, tune, graph);
+    if (classes) {
+        struct util_redirect before = util_redirect_log((struct util_redirect){0});
+        util_redirect_log((struct util_redirect){soften, &before});
+        measure(gpu, tune, graph, classes);
+        util_redirect_log(before);
+    }
+    for (struct class *next; classes; classes = next) {
+        next = classes->next;
+        free(classes);
+    }
+}
+
+int tune_choose(struct gpu *gpu, const struct graph *graph, struct kernel_choice *result)
+{
+    struct tune *tune;
+    int error = get_tune(gpu, &tune);
+    if (error)
+        return error;
+    if (tune->measures)
+        measure_softly(gpu, tune, graph);
+    for (size_t n = 0; n < graph->node_count; n++) {
+        struct kernel_choice choices[KERNEL_CHOICES];
+        char key[TUNE_KEY], name[KERNEL_CHOICE_NAME];
+        size_t trusted, count = list_choices(gpu, tune, graph, &graph->nodes[n], choices, &trusted);
+        const char *known = NULL;
+        result[n] = count ? choices[0] : (struct kernel_choice){0};
+        if (tune_key(graph, &graph->nodes[n], key))
+            known =
+                json_string_value(json_object_get(json_object_get(tune->classes, key), "kernel"));
+        for (size_t i = 0; known && i < count; i++) {
+            kernels_choice_name(&choices[i], name);
+            if (!strcmp(name, known))
+                result[n] = choices[i];
+        }
+    }
+    return VKCLIP_OK;
+}
+
+/* ---- Listing ------------------------------------------------------------------------------------
+ */
+
+int tune_list(struct gpu *gpu, vkclip_tuning_fn *entry, void *user)
+{
+    struct tune *tune;
+    const char *key, *name;
+    json_t *class, *time;
+    int error = get_tune(gpu, &tune), stopped = 0;
+    if (error)
+        return error;
+    json_object_foreach(tune->classes, key, class)
+    {
+        json_t *ms = json_object_get(class, "ms");
+        struct vkclip_tuning_time times[KERNEL_CHOICES];
+        struct vkclip_tuning tuning = {.device = gpu_info(gpu)->name,
+                                       .shape = key,
+                                       .kernel =
+                                           json_string_value(json_object_get(class, "kernel")),
+                                       .times = times};
+        json_object_foreach(ms, name,
+                            time) if (tuning.count < KERNEL_CHOICES) times[tuning.count++] =
+            (struct vkclip_tuning_time){name, json_is_null(time) ? -1 : json_number_value(time)};
+        if (!stopped)
+            stopped = entry(user, &tuning);
+    }
+    return stopped ? util_fail(VKCLIP_EINVALID, "the list of kernels was stopped by its caller")
+                   : VKCLIP_OK;
+}
+
+int tune_add_kernel(struct gpu *gpu, const struct kernel *kernel)
+{
+    struct tune *tune;
+    int error = get_tune(gpu, &tune);
+    if (!error)
+        tune->extra = kernel;
+    return error;
+}
+
+int tune_set_budget(struct gpu *gpu, double seconds)
+{
+    struct tune *tune;
+    int error = get_tune(gpu, &tune);
+    if (!error)
+        tune->budget = seconds;
+    return error;
+}
+
+size_t tune_runs(const struct gpu *gpu)
+{
+    const struct tune *tune = gpu_attached(gpu);
+    return tune ? tune->runs : 0;
+}
