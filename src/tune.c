@@ -242,6 +242,7 @@ static void measure(struct gpu *gpu, struct tune *tune, const struct graph *grap
     size_t number = 0, total = 0;
     for (struct class *class = classes; class; class = class->next, total++)
         left += class->one;
+    double whole = left;
     for (struct class *class = classes; class; left -= class->one, class = class->next) {
         struct kernel_choice choices[KERNEL_CHOICES];
         bool skip[KERNEL_CHOICES];
@@ -262,6 +263,7 @@ static void measure(struct gpu *gpu, struct tune *tune, const struct graph *grap
                                    .count = count,
                                    .trusted = trusted,
                                    .seconds = seconds * class->one / left,
+                                   .fair = tune->budget * class->one / whole,
                                    .deadline = start + tune->budget,
                                    .ms = ms};
         int error = tune_measure(&trial, &best);

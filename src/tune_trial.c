@@ -13,12 +13,13 @@
 #include "../shaders/args.h"
 
 #define MOST_ROWS 2048        /* measured of a matrix: from there on more of them change nothing */
-#define LEAST_ROWS 64         /* worth measuring of more than that */
+#define LEAST_ROWS 128         /* worth measuring of more than that */
 #define MOST_BYTES (64 << 20) /* of a scratch tensor, likewise */
-#define CHECK_ROWS 67         /* compared with the reference: no multiple of a tile */
+#define CHECK_ROWS 19         /* compared with the reference: no multiple of a tile */
 #define PROBE_ROWS 16         /* run to know how many there is time for */
 #define FIXED_WINS 0.95       /* of its time must another choice need less */
 #define DROPPED 1.3           /* times the best, after its first run */
+#define HOPELESS 2.0          /* times the best, already on few rows */
 #define ROUNDS 4
 #define LEAST_SECONDS 1e-3 /* of what is timed: shorter nodes run several times in one submit */
 #define POOL 65521 /* random values, repeated: a prime, so that no row has those of another */
@@ -292,12 +293,13 @@ static bool is_same(const struct tensor *tensor, const void *found, const void *
     return worst <= (tensor->type == TYPE_F16 ? 4e-3 : 1e-4) * fmax(largest, 1e-3);
 }
 
-/* Runs a choice once, on few items; this is also when some drivers compile. */
+/* Runs a choice on few items; this is also when some drivers compile, so that only the second run
+ * is timed. */
 static int run_check(struct tune_trial *trial, const struct one_node *m,
                      const struct scratch *scratch, size_t choice, void *result)
 {
     struct gpu_commands *commands = NULL;
-    double seconds;
+    double seconds = 0;
     struct gpu_range out = scratch->ranges[KERNEL_OUT];
     out.size = kernels_tensor_bytes(&m->tensors[KERNEL_OUT]);
     int error = record(trial, m, scratch, choice, 1, &commands);
@@ -309,6 +311,9 @@ static int run_check(struct tune_trial *trial, const struct one_node *m,
         error = gpu_copy(trial->gpu, out, (struct gpu_range){scratch->download, 0, out.size});
     if (!error)
         memcpy(result, gpu_buffer_map(scratch->download), out.size);
+    if (!error)
+        error = run(trial, commands, &seconds);
+    trial->ms[choice] = error ? -1 : seconds * 1e3;
     gpu_commands_destroy(&commands);
     return error;
 }
@@ -327,9 +332,7 @@ static int check(struct tune_trial *trial, const struct one_node *m, const struc
             error = VKCLIP_EUNSUPPORTED; /* the time is over */
         if (error || i == trusted || trial->skip[i])
             continue;
-        if (run_check(trial, m, scratch, i, found)) {
-            trial->ms[i] = -1;
-        } else if (!is_same(out, found, expected)) {
+        if (!run_check(trial, m, scratch, i, found) && !is_same(out, found, expected)) {
             trial->ms[i] = -1;
             kernels_choice_name(&trial->choices[i], name);
             util_log(VKCLIP_LOG_WARNING, "%s: kernel %s gives a wrong %s, it is not used",
@@ -364,7 +367,7 @@ static int race(struct tune_trial *trial, const struct one_node *m, const struct
             if (error)
                 break;
             seconds = seconds * 1e3 / times;
-            *ms = *ms > 0 && *ms < seconds ? *ms : seconds;
+            *ms = round && *ms < seconds ? *ms : seconds;
             best = fmin(best, *ms);
         }
     for (size_t i = 0; i < trial->count; i++)
@@ -395,7 +398,7 @@ static int probe(struct tune_trial *trial, const struct scratch *scratch, double
     uint32_t all = trial_items(trial), items = by_rows(trial->node->op) ? PROBE_ROWS : 1;
     items = items < all ? items : all;
     int error = probe_items(trial, scratch, items, seconds);
-    if (!error && items < all && *seconds < trial->seconds / 40) {
+    if (!error && items < all && *seconds < trial->fair / 40) {
         items = 4 * items < all ? 4 * items : all;
         error = probe_items(trial, scratch, items, seconds);
     }
@@ -426,13 +429,44 @@ static size_t choose(const struct tune_trial *trial)
     return trial->ms[best] < FIXED_WINS * trial->ms[first] ? best : first;
 }
 
+/* Items that `raced` choices can run twice in that time; 0: too few to say anything. */
+static uint32_t count_items(const struct tune_trial *trial, double seconds, size_t raced,
+                            double item_seconds)
+{
+    uint32_t all = trial_items(trial);
+    double fit = seconds / (2.2 * (double)raced * item_seconds);
+    return fit >= all                 ? all
+           : by_rows(trial->node->op) ? (uint32_t)fit / LEAST_ROWS * LEAST_ROWS
+                                      : (uint32_t)fit;
+}
+
+/* Those that are far slower on few items are out. Returns how many are left. */
+static size_t drop_hopeless(struct tune_trial *trial)
+{
+    double least = INFINITY;
+    size_t left = 0, first = trial->count;
+    for (size_t i = 0; i < trial->count; i++)
+        if (trial->ms[i] > 0) {
+            least = fmin(least, trial->ms[i]);
+            first = first < i ? first : i;
+        }
+    for (size_t i = 0; i < trial->count; i++) {
+        if (i != first && trial->ms[i] > HOPELESS * least)
+            trial->skip[i] = true;
+        left += trial->ms[i] > 0 && !trial->skip[i];
+    }
+    return left;
+}
+
 int tune_measure(struct tune_trial *trial, size_t *best)
 {
     struct scratch scratch = {.gpu = trial->gpu};
     struct one_node m;
     double end = util_seconds() + trial->seconds, item_seconds = 0;
-    uint32_t items = trial_items(trial);
+    uint32_t all = trial_items(trial), items = all;
     bool rows = by_rows(trial->node->op);
+    uint32_t few = rows ? CHECK_ROWS : 1;
+    few = few < items ? few : items;
     memset(trial->ms, 0, trial->count * sizeof(*trial->ms));
     resize(&m, trial->graph, trial->node, items);
     int error = create_scratch(&scratch, &m);
@@ -440,26 +474,23 @@ int tune_measure(struct tune_trial *trial, size_t *best)
         error = build_pipelines(trial, &m, &scratch);
     if (!error)
         error = probe(trial, &scratch, &item_seconds);
+    if (error || !count_items(trial, trial->fair, 2, item_seconds))
+        goto done; /* too slow to tell */
+    resize(&m, trial->graph, trial->node, few);
+    error = check(trial, &m, &scratch);
     if (error)
         goto done;
 
-    /* every choice is checked and timed once, the best of them more often */
-    size_t raced = 0;
-    for (size_t i = 0; i < trial->count; i++)
-        raced += !trial->skip[i];
-    double fit = trial->seconds / (2 * (double)raced * item_seconds);
-    if (fit < items) {
-        items = rows ? (uint32_t)fit / LEAST_ROWS * LEAST_ROWS : (uint32_t)fit;
-        if (!items)
-            goto done; /* too slow to tell */
-    }
-    uint32_t few = rows ? CHECK_ROWS : 1;
-    resize(&m, trial->graph, trial->node, few < items ? few : items);
-    error = check(trial, &m, &scratch);
+    size_t raced = drop_hopeless(trial);
+    double left = fmax(end - util_seconds(), trial->fair / 2);
+    items = count_items(trial, left, raced, item_seconds);
+    if (!items)
+        goto done;
+    for (size_t i = 0; i < trial->count; i++) /* of few items; race replaces those of the others */
+        trial->ms[i] *= trial->ms[i] > 0 ? (double)items / few : 1;
     resize(&m, trial->graph, trial->node, items);
     double times = LEAST_SECONDS / (item_seconds * items);
-    if (!error)
-        error = race(trial, &m, &scratch, times < 1 ? 1 : times < 64 ? (uint32_t)times : 64, end);
+    error = race(trial, &m, &scratch, times < 1 ? 1 : times < 64 ? (uint32_t)times : 64, end);
 done:
     *best = choose(trial);
     destroy_scratch(&scratch);

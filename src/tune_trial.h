@@ -20,12 +20,13 @@ struct tune_trial {
     const struct graph *graph;
     const struct node *node;
     const struct kernel_choice *choices; /* in the fixed order */
-    const bool *skip;                    /* those known to be far slower than others */
+    bool *skip;                          /* those known to be far slower than others */
     size_t count, trusted;               /* trusted: the one whose result is right */
-    double seconds;                      /* to spend */
-    double deadline;                     /* of util_seconds, where it is given up */
-    double *ms;  /* result: of each choice; negative: failed or wrong; 0: not measured */
-    size_t runs; /* result: of the device */
+    double seconds; /* to spend, with others behind; and if it had its part of all the time */
+    double fair;
+    double deadline; /* of util_seconds, where it is given up */
+    double *ms;      /* result: of each choice; negative: failed or wrong; 0: not measured */
+    size_t runs;     /* result: of the device */
 };
 
 /* The fastest choice; the first one that works where none is much faster, or where the device is
