@@ -13,7 +13,7 @@
 #include "../shaders/args.h"
 
 #define MOST_ROWS 2048        /* measured of a matrix: from there on more of them change nothing */
-#define LEAST_ROWS 128         /* worth measuring of more than that */
+#define LEAST_ROWS 128        /* worth measuring of more than that */
 #define MOST_BYTES (64 << 20) /* of a scratch tensor, likewise */
 #define CHECK_ROWS 19         /* compared with the reference: no multiple of a tile */
 #define PROBE_ROWS 16         /* run to know how many there is time for */
@@ -169,16 +169,16 @@ static int fill_panels(const struct tensor *tensor, uint64_t bytes, char *to)
     uint32_t n = tensor->shape[tensor->layout == LAYOUT_PANELS_KN], state = 88172645;
     size_t k = tensor_elements(tensor) / n;
     uint64_t panel_bytes = quant_panel_bytes(tensor->type, k), known = 0;
-    float *rows = malloc(k * PANEL * sizeof(*rows));
-    if (!rows)
+    float *columns = malloc(k * PANEL * sizeof(*columns));
+    if (!columns)
         return util_fail(VKCLIP_EMEMORY, "out of memory for measuring kernels");
     for (int panel = 0; panel < 3 && known < bytes; panel++, known += panel_bytes) {
         for (size_t i = 0; i < k * PANEL; i++)
-            rows[i] = next_value(&state);
-        quant_store_panel(tensor->type, rows, k, to + known);
+            columns[i] = next_value(&state);
+        quant_store_panel(tensor->type, columns, k, to + known);
     }
     repeat(to, bytes, known);
-    free(rows);
+    free(columns);
     return VKCLIP_OK;
 }
 
@@ -417,13 +417,14 @@ static int build_pipelines(struct tune_trial *trial, const struct one_node *m,
     return gpu_pipelines_build(trial->gpu);
 }
 
-static size_t choose(const struct tune_trial *trial)
+/* The first that works, unless another is faster by more than noise. */
+static size_t choose(const struct tune_trial *trial, bool measured)
 {
-    size_t first = 0, best = 0;
+    size_t first = 0;
     while (first + 1 < trial->count && trial->ms[first] < 0)
         first++;
-    best = first;
-    for (size_t i = first; i < trial->count; i++)
+    size_t best = first;
+    for (size_t i = first; measured && i < trial->count; i++)
         if (trial->ms[i] > 0 && trial->ms[i] < trial->ms[best])
             best = i;
     return trial->ms[best] < FIXED_WINS * trial->ms[first] ? best : first;
@@ -492,7 +493,7 @@ int tune_measure(struct tune_trial *trial, size_t *best)
     double times = LEAST_SECONDS / (item_seconds * items);
     error = race(trial, &m, &scratch, times < 1 ? 1 : times < 64 ? (uint32_t)times : 64, end);
 done:
-    *best = choose(trial);
+    *best = choose(trial, !error);
     destroy_scratch(&scratch);
     return error;
 }
