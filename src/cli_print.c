@@ -177,6 +177,17 @@ void cli_fail_input(struct cli *cli, const char *format, ...)
     cli->failures++;
 }
 
+/* In place of a progress bar, which has not begun: this takes a second or two. */
+static void show_measuring(const struct cli *cli, const char *message)
+{
+    cli_clear_progress();
+    if (cli->quiet || !isatty(fileno(stderr)) || strncmp(message, "measuring kernels", 17))
+        return;
+    fprintf(stderr, "\r%s\033[K", message);
+    fflush(stderr);
+    progress.visible = true;
+}
+
 /* Errors are printed where the command meets them, with what it does about them. */
 static void log_line(void *user, enum vkclip_log_level level, const char *message)
 {
@@ -186,6 +197,8 @@ static void log_line(void *user, enum vkclip_log_level level, const char *messag
     else if ((level == VKCLIP_LOG_INFO && cli->verbose > 0) ||
              (level == VKCLIP_LOG_DEBUG && cli->verbose > 1))
         print_line("", cli->subject, message);
+    else if (level == VKCLIP_LOG_INFO && strstr(message, "kernels for "))
+        show_measuring(cli, message);
 }
 
 void cli_start_log(struct cli *cli)

@@ -234,6 +234,19 @@ class Devices(CommandTest):
             self.assertIn(device['name'], self.run_command('devices'))
         self.assertTrue(any(device['usable'] for device in devices))
 
+    def test_tuning(self):
+        environment = {'VKCLIP_TUNE': 'force', 'VKCLIP_CACHE_DIR': self.folder}
+        self.run_command('embed', '-m', MODEL, '--text', 'owl', '-o', self.path('o.npy'),
+                         environment=environment)
+        environment['VKCLIP_TUNE'] = 'on'
+        lines = self.run_command('devices', '--tuning', '--json', environment=environment)
+        shapes = [json.loads(line) for line in lines.splitlines()]
+        self.assertTrue(shapes)
+        text = self.run_command('devices', '--tuning', environment=environment)
+        for shape in shapes:
+            self.assertTrue(not shape['ms'] or shape['kernel'] in shape['ms'])
+            self.assertIn(shape['shape'] + ': ' + shape['kernel'], text)
+
     def test_none(self):
         self.run_command('devices', status=3, environment=NO_DEVICE)
         self.assertEqual(len(self.errors), 1)
