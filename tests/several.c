@@ -269,6 +269,56 @@ static void equal_texts_once(void **state)
     free(embeds);
 }
 
+/* ---- Long runs ---------------------------------------------------------------------------------
+ */
+
+/* VmRSS of this process in KiB; 0 where there is no /proc. */
+static size_t memory(void)
+{
+    char line[256];
+    size_t kilobytes = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof(line), file))
+        if (!strncmp(line, "VmRSS:", 6))
+            kilobytes = (size_t)strtoull(line + 6, NULL, 10);
+    if (file)
+        fclose(file);
+    return kilobytes;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Neither memory nor the time of a picture rises with their number. */
+static void long_runs_stay_flat(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 40, HALF = ROUNDS / 2, ROWS = 8, S = 64 };
+    float *pixels = calloc(ROWS * 3 * S * S, sizeof(*pixels));
+    float *embeds = malloc(ROWS * D * sizeof(*embeds));
+    double seconds[ROUNDS];
+    size_t before = 0;
+    for (int i = -4; i < ROUNDS; i++) {
+        before = i ? before : memory();
+        double start = util_seconds();
+        assert_int_equal(vkclip_encode_pixels(single, pixels, ROWS, NULL, embeds), 0);
+        if (i >= 0)
+            seconds[i] = util_seconds() - start;
+    }
+    size_t after = memory();
+    qsort(seconds, HALF, sizeof(*seconds), compare_doubles);
+    qsort(seconds + HALF, HALF, sizeof(*seconds), compare_doubles);
+    printf("%d pictures: %zu KiB, then %zu; medians of both halves %.4f and %.4f s\n",
+           ROUNDS * ROWS, before, after, seconds[HALF / 2], seconds[HALF + HALF / 2]);
+    assert_true(after <= before + 1024);
+    assert_true(seconds[HALF + HALF / 2] < 2 * seconds[HALF / 2]);
+    free(pixels);
+    free(embeds);
+}
+
 /* ---- What goes wrong ---------------------------------------------------------------------------
  */
 
@@ -331,7 +381,7 @@ int main(void)
         cmocka_unit_test(shares_end_together),    cmocka_unit_test(same_as_one),
         cmocka_unit_test(pictures_from_a_source), cmocka_unit_test(texts_of_all_lengths),
         cmocka_unit_test(equal_texts_once),       cmocka_unit_test(failing_device_is_named),
-        cmocka_unit_test(lists_of_devices),
+        cmocka_unit_test(lists_of_devices),       cmocka_unit_test(long_runs_stay_flat),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
