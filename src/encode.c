@@ -4,8 +4,11 @@
  */
 #include "encode.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
+
+#define TRIAL 0.5 /* seconds of work that one takes while another one's speed is not known */
 
 struct state {
     const struct encode *encode;
@@ -48,9 +51,11 @@ size_t encode_share(const struct encode_load *loads, size_t count, size_t number
     const struct encode_load *mine = &loads[number];
     double speed = 0, items = (double)left, soonest = 0;
     size_t active = 0;
+    bool unknown = false;
     for (size_t i = 0; i < count; i++) {
         const struct encode_load *load = &loads[i];
         active += load->active;
+        unknown |= load->active && load->speed <= 0;
         if (!load->active || load->speed <= 0)
             continue;
         double one_more = (double)(load->under_way + 1) / load->speed;
@@ -63,6 +68,8 @@ size_t encode_share(const struct encode_load *loads, size_t count, size_t number
     if (mine->speed <= 0)
         return mine->under_way ? 0 : 1;
     double share = items / speed * mine->speed - (double)mine->under_way;
+    if (unknown && share > TRIAL * mine->speed) /* the other may turn out to be much faster */
+        share = fmax(TRIAL * mine->speed, 1);
     bool first = (double)(mine->under_way + 1) / mine->speed <= soonest;
     /* half of it, as speeds are estimates: what was wrong is made up for with the rest */
     return share >= 2 ? (size_t)(share / 2) : share >= 1 || first ? 1 : 0;

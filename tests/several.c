@@ -133,6 +133,9 @@ static void shares_end_together(void **state)
     assert_int_equal(encode_share(unknown, 2, 0, 100), 1); /* tries one */
     unknown[0].under_way = 1;
     assert_int_equal(encode_share(unknown, 2, 0, 100), 0);
+    assert_int_equal(encode_share(unknown, 2, 1, 100), 1); /* and the other one waits and sees */
+    unknown[1].speed = 5000;
+    assert_true(encode_share(unknown, 2, 1, 10000) > 1000);
 }
 
 /* ---- Encoding ----------------------------------------------------------------------------------
@@ -296,7 +299,7 @@ static int compare_doubles(const void *a, const void *b)
 static void long_runs_stay_flat(void **state)
 {
     (void)state;
-    enum { ROUNDS = 40, HALF = ROUNDS / 2, ROWS = 8, S = 64 };
+    enum { ROUNDS = 20, HALF = ROUNDS / 2, ROWS = 8, S = 64 };
     float *pixels = calloc(ROWS * 3 * S * S, sizeof(*pixels));
     float *embeds = malloc(ROWS * D * sizeof(*embeds));
     double seconds[ROUNDS];
