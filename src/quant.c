@@ -104,13 +104,21 @@ uint64_t quant_row_bytes(enum type type, uint64_t c)
     return c * type_size(type);
 }
 
-/* One column's quads of f32 or f16, which lie `stride` values apart. */
-static bool store_quads(enum type type, const float *column, size_t k, size_t stride, void *to)
+/* Quads of f32 or f16 in the order that they lie in. */
+static bool store_quads(enum type type, const float *columns, size_t k, void *to)
 {
     bool finite = true;
+    char *at = to;
+    const size_t bytes = 4 * type_size(type);
     for (size_t first = 0; first < k; first += 4)
-        finite &= quant_store_row(type, column + first, k - first < 4 ? k - first : 4,
-                                  (char *)to + first / 4 * stride * type_size(type));
+        for (size_t n = 0; n < PANEL; n++, at += bytes) {
+            float quad[4] = {0};
+            memcpy(quad, &columns[n * k + first], (k - first < 4 ? k - first : 4) * sizeof(*quad));
+            if (type == TYPE_F32)
+                memcpy(at, quad, sizeof(quad));
+            else
+                finite &= quant_store_row(type, quad, 4, at);
+        }
     return finite;
 }
 
@@ -128,13 +136,11 @@ static void store_block(enum type type, const struct quant_block *block, size_t 
 bool quant_store_panel(enum type type, const float *columns, size_t k, void *to)
 {
     bool finite = true;
+    if (type == TYPE_F32 || type == TYPE_F16)
+        return store_quads(type, columns, k, to);
     memset(to, 0, quant_panel_bytes(type, k));
     for (size_t n = 0; n < PANEL; n++) {
         const float *column = columns + n * k;
-        if (type == TYPE_F32 || type == TYPE_F16) {
-            finite &= store_quads(type, column, k, 4 * PANEL, (char *)to + 4 * n * type_size(type));
-            continue;
-        }
         uint32_t *words = to;
         for (size_t first = 0; first < k; first += BLOCK) {
             struct quant_block block;

@@ -118,6 +118,12 @@ static int convert_panel(const struct weights *weights, struct piece *piece, flo
                                          piece->count, values);
     if (error)
         return error;
+    if (!kn && !conv) { /* the rows read are the columns */
+        memset(&values[(size_t)k * piece->count], 0,
+               (size_t)k * (PANEL - piece->count) * sizeof(*values));
+        piece->finite &= quant_store_panel(tensor->type, values, k, piece->to);
+        return VKCLIP_OK;
+    }
     memset(panel, 0, (size_t)k * PANEL * sizeof(*panel));
     for (uint32_t j = 0; j < piece->count; j++)
         for (uint32_t i = 0; i < k; i++) {
