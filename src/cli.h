@@ -49,7 +49,7 @@ struct cli {
         tower; /* position in the option's choices, from 1 */
     uint32_t batch, image_size, context, top, max_pixels, seed, seconds;
     uint32_t json, strict, verbose, quiet, recursive, no_normalize, hidden, full, lines, records,
-        no_check, csv, profile, tuning, help;
+        no_check, csv, profile, tuning, only_speed, help;
     struct cli_inputs images, texts, labels, templates, arguments;
 };
 

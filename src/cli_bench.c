@@ -282,12 +282,12 @@ static int run_bench(struct cli *cli)
     if (status)
         return status;
     for (enum vkclip_tower tower = 0; tower <= VKCLIP_TOWER_TEXT; tower++)
-        if (is_wanted(cli, tower))
+        if (is_wanted(cli, tower) && !cli->only_speed)
             measure_start(cli, tower, &bench);
     vkclip_close_model(&cli->model);
     status = cli_open_model(cli, false);
     if (!status && (vkclip_get_device_info(cli->device, &bench.device) ||
-                    vkclip_measure_peaks(cli->device, &bench.peaks)))
+                    (!cli->only_speed && vkclip_measure_peaks(cli->device, &bench.peaks))))
         status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     if (!status)
         status = run_rows(cli, batches, count, &bench);
@@ -301,6 +301,7 @@ static const struct cli_option options[] = {
     CLI_OPTION(0, "batches", "LIST", CLI_TEXT, batches, "batch sizes, as 1,8,32 (1,8)"),
     CLI_OPTION(0, "seconds", "N", CLI_NUMBER, seconds, "for each batch size, at least 5 runs (2)"),
     CLI_OPTION(0, "profile", NULL, CLI_FLAG, profile, "add the device's time by op and shape"),
+    CLI_OPTION(0, "only-speed", NULL, CLI_FLAG, only_speed, "leave out the peak and the start-up"),
     CLI_OPTION(0, "csv", NULL, CLI_FLAG, csv, "print CSV"),
     CLI_OPTION(0, "svg", "FILE", CLI_TEXT, svg, "plot items a second over batch size"),
     CLI_MODEL_OPTIONS,

@@ -28,9 +28,9 @@ struct bench_row {
 
 struct bench {
     struct vkclip_device_info device;
-    struct vkclip_peaks peaks;
-    double cold[2], warm[2]; /* start-up of each tower, seconds; below 0: not measured */
-    uint64_t host_bytes;     /* the most that the process had; 0: the system does not tell */
+    struct vkclip_peaks peaks; /* 0: not measured */
+    double cold[2], warm[2];   /* start-up of each tower, seconds; below 0: not measured */
+    uint64_t host_bytes;       /* the most that the process had; 0: the system does not tell */
     struct bench_row *rows;
     size_t count;
 };

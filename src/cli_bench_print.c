@@ -24,7 +24,32 @@ static const char *precision(const struct cli *cli)
                                                          : "f32";
 }
 
+/* Of the device's peak; below 0 where that was not measured. */
+static double share(const struct bench *bench, double flops)
+{
+    return bench->peaks.flops > 0 ? flops / bench->peaks.flops : -1;
+}
+
+/* A figure as text, `none` where it was not measured, below 0. */
+struct figure {
+    char text[32];
+};
+static struct figure show(double value, int digits, const char *none)
+{
+    struct figure figure;
+    if (value < 0)
+        snprintf(figure.text, sizeof(figure.text), "%s", none);
+    else
+        snprintf(figure.text, sizeof(figure.text), "%.*f", digits, value);
+    return figure;
+}
+
 /* ---- JSON ---------------------------------------------------------------------------------- */
+
+static void set(json_t *json, const char *key, double value)
+{
+    json_object_set_new(json, key, value < 0 ? json_null() : json_real(value));
+}
 
 static json_t *profile_json(const struct bench_row *row)
 {
@@ -34,16 +59,10 @@ static json_t *profile_json(const struct bench_row *row)
         json_t *json = json_pack("{ss ss ss si sf sf}", "op", op->op, "shape", op->node.shape,
                                  "kernel", op->node.kernel, "calls", (int)op->calls, "operations",
                                  op->node.operations, "bytes", op->node.bytes);
-        json_object_set_new(json, "seconds",
-                            op->node.seconds < 0 ? json_null() : json_real(op->node.seconds));
+        set(json, "seconds", op->node.seconds);
         json_array_append_new(list, json);
     }
     return list;
-}
-
-static void set_seconds(json_t *json, const char *key, double seconds)
-{
-    json_object_set_new(json, key, seconds < 0 ? json_null() : json_real(seconds));
 }
 
 static bool print_json(const struct cli *cli, const struct bench *bench,
@@ -51,19 +70,21 @@ static bool print_json(const struct cli *cli, const struct bench *bench,
 {
     const double flops = row->cost.operations / row->seconds;
     json_t *json = json_pack(
-        "{so so so ss ss si si sf sf sf sf sf sf sf sf sf sI sI}", "model",
+        "{so so so ss ss si si sf sf sf sf sf sf sf sI sI}", "model",
         cli_json_text(cli->model_path, strlen(cli->model_path)), "device",
         cli_json_text(bench->device.name, strlen(bench->device.name)), "driver",
         cli_json_text(bench->device.driver, strlen(bench->device.driver)), "precision",
         precision(cli), "tower", bench_tower_name(row->tower), "batch", (int)row->batch, "runs",
         (int)row->runs, "items_per_s", items_per_s(row), "seconds", row->seconds, "seconds_low",
         row->low, "seconds_high", row->high, "operations", row->cost.operations, "bytes",
-        row->cost.bytes, "gflops", flops / 1e9, "peak_gflops", bench->peaks.flops / 1e9,
-        "peak_gbytes", bench->peaks.bytes / 1e9, "device_bytes", (json_int_t)row->cost.device_bytes,
+        row->cost.bytes, "gflops", flops / 1e9, "device_bytes", (json_int_t)row->cost.device_bytes,
         "host_bytes", (json_int_t)bench->host_bytes);
-    json_object_set_new(json, "share_of_peak", json_real(flops / bench->peaks.flops));
-    set_seconds(json, "startup_cold", bench->cold[row->tower]);
-    set_seconds(json, "startup_warm", bench->warm[row->tower]);
+    const bool measured = bench->peaks.flops > 0;
+    set(json, "peak_gflops", measured ? bench->peaks.flops / 1e9 : -1);
+    set(json, "peak_gbytes", measured ? bench->peaks.bytes / 1e9 : -1);
+    set(json, "share_of_peak", share(bench, flops));
+    set(json, "startup_cold", bench->cold[row->tower]);
+    set(json, "startup_warm", bench->warm[row->tower]);
     if (cli->profile)
         json_object_set_new(json, "profile", profile_json(row));
     return cli_print_json(json, stdout);
@@ -83,17 +104,18 @@ static void print_csv(const struct cli *cli, const struct bench *bench)
         for (size_t j = 0; j < row->op_count; j++) {
             const struct bench_op *op = &row->ops[j];
             const double seconds = op->node.seconds;
-            printf("%s,%u,%s,%s,%s,%u,%.4f,%.3f,%.3f\n", tower, row->batch, op->op, op->node.shape,
-                   op->node.kernel, op->calls, seconds * 1e3, op->node.operations / seconds / 1e9,
-                   op->node.bytes / seconds / 1e9);
+            printf("%s,%u,%s,%s,%s,%u,%s,%s,%s\n", tower, row->batch, op->op, op->node.shape,
+                   op->node.kernel, op->calls, show(seconds * 1e3, 4, "").text,
+                   show(op->node.operations / seconds / 1e9, 3, "").text,
+                   show(op->node.bytes / seconds / 1e9, 3, "").text);
         }
         if (!cli->profile)
-            printf("%s,%u,%u,%.4f,%.4f,%.4f,%.4f,%.3f,%.4f,%.1f,%.1f,%.4f,%.4f\n", tower,
-                   row->batch, row->runs, items_per_s(row), row->seconds * 1e3, row->low * 1e3,
-                   row->high * 1e3, flops / 1e9, flops / bench->peaks.flops,
+            printf("%s,%u,%u,%.4f,%.4f,%.4f,%.4f,%.3f,%s,%.1f,%.1f,%s,%s\n", tower, row->batch,
+                   row->runs, items_per_s(row), row->seconds * 1e3, row->low * 1e3, row->high * 1e3,
+                   flops / 1e9, show(share(bench, flops), 4, "").text,
                    (double)row->cost.device_bytes / (1 << 20),
-                   (double)bench->host_bytes / (1 << 20), bench->cold[row->tower],
-                   bench->warm[row->tower]);
+                   (double)bench->host_bytes / (1 << 20), show(bench->cold[row->tower], 4, "").text,
+                   show(bench->warm[row->tower], 4, "").text);
     }
 }
 
@@ -117,17 +139,21 @@ static void print_profile(const struct bench *bench, const struct bench_row *row
     for (size_t i = 0; i < row->op_count; i++) {
         const struct bench_op *op = &row->ops[i];
         const double seconds = op->node.seconds, flops = op->node.operations / seconds;
-        printf("  %-10s %-16s %5u %9.3f %6.2f %8.1f %7.2f %6.1f  %s\n", op->op, op->node.shape,
+        printf("  %-10s %-16s %5u %9.3f %6.2f %8.1f %7.2f %6s  %s\n", op->op, op->node.shape,
                op->calls, seconds * 1e3, 100 * seconds / total, flops / 1e9,
-               op->node.bytes / seconds / 1e9, 100 * flops / bench->peaks.flops, op->node.kernel);
+               op->node.bytes / seconds / 1e9, show(100 * share(bench, flops), 1, "-").text,
+               op->node.kernel);
     }
 }
 
 static void print_text(const struct cli *cli, const struct bench *bench)
 {
-    printf("%s in %s on %s, %s\npeak: %.1f GFLOP/s (%s), copy %.1f GB/s\n\n", cli->model_path,
-           precision(cli), bench->device.name, bench->device.driver, bench->peaks.flops / 1e9,
-           bench->peaks.how, bench->peaks.bytes / 1e9);
+    printf("%s in %s on %s, %s\n", cli->model_path, precision(cli), bench->device.name,
+           bench->device.driver);
+    if (bench->peaks.flops > 0)
+        printf("peak: %.1f GFLOP/s (%s), copy %.1f GB/s\n", bench->peaks.flops / 1e9,
+               bench->peaks.how, bench->peaks.bytes / 1e9);
+    putchar('\n');
     printf("%-5s %5s %10s %10s %13s %9s %7s %11s\n", "tower", "batch", "items/s", "ms",
            "middle half", "GFLOP/s", "% peak", "device MiB");
     for (size_t i = 0; i < bench->count; i++) {
@@ -135,9 +161,10 @@ static void print_text(const struct cli *cli, const struct bench *bench)
         const double flops = row->cost.operations / row->seconds;
         char half[32];
         snprintf(half, sizeof(half), "%.1f-%.1f", row->low * 1e3, row->high * 1e3);
-        printf("%-5s %5u %10.3f %10.2f %13s %9.2f %7.1f %11.1f\n", bench_tower_name(row->tower),
+        printf("%-5s %5u %10.3f %10.2f %13s %9.2f %7s %11.1f\n", bench_tower_name(row->tower),
                row->batch, items_per_s(row), row->seconds * 1e3, half, flops / 1e9,
-               100 * flops / bench->peaks.flops, (double)row->cost.device_bytes / (1 << 20));
+               show(100 * share(bench, flops), 1, "-").text,
+               (double)row->cost.device_bytes / (1 << 20));
     }
     putchar('\n');
     for (enum vkclip_tower tower = 0; tower <= VKCLIP_TOWER_TEXT; tower++)

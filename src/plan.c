@@ -303,6 +303,11 @@ const struct graph *plan_graph(const struct plan *plan)
     return &plan->graph;
 }
 
+const struct kernel_choice *plan_choices(const struct plan *plan)
+{
+    return plan->choices;
+}
+
 void plan_write(struct plan *plan, int tensor, uint64_t first, const float *values, uint64_t count)
 {
     char *at = (char *)gpu_buffer_map(plan->runs[plan->next].upload) + plan->host[tensor];

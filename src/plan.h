@@ -26,6 +26,8 @@ int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weigh
 void plan_destroy(struct plan **plan);
 
 const struct graph *plan_graph(const struct plan *plan);
+/* How each node is computed. */
+const struct kernel_choice *plan_choices(const struct plan *plan);
 /* Two runs may be under way, so that the host writes the next one's inputs while the device
  * computes: plan_begin, plan_write, plan_submit; plan_wait, plan_read. */
 #define PLAN_RUNS 2

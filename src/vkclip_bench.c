@@ -16,17 +16,16 @@ int vkclip_measure_peaks(struct vkclip_device *device, struct vkclip_peaks *peak
     return peak_measure(device->gpus[0], peaks);
 }
 
-static void describe(const struct gpu *gpu, const struct graph *graph, const struct node *node,
-                     struct vkclip_node *info)
+static void describe(const struct plan *plan, size_t index, struct vkclip_node *info)
 {
-    struct kernel_choice choices[KERNEL_CHOICES];
+    const struct graph *graph = plan_graph(plan);
+    const struct node *node = &graph->nodes[index];
     *info = (struct vkclip_node){.op = op_name(node->op),
                                  .name = graph->tensors[node->out].name,
                                  .operations = node_work(graph, node),
                                  .bytes = (double)kernels_node_bytes(graph, node)};
     kernels_node_shape(graph, node, info->shape);
-    if (kernels_choices(gpu, graph, node, choices))
-        kernels_choice_name(&choices[0], info->kernel);
+    kernels_choice_name(&plan_choices(plan)[index], info->kernel);
 }
 
 /* Weights that several nodes read are counted at each: no graph here has such. */
@@ -44,7 +43,7 @@ static int profile(const struct vkclip_model *model, struct plan *plan, vkclip_n
     *cost = (struct vkclip_cost){.device_bytes = model->info.weights_bytes + plan_memory(plan)};
     for (size_t i = 0; i < graph->node_count && !error; i++) {
         struct vkclip_node info;
-        describe(lane_gpu(model->lanes[0]), graph, &graph->nodes[i], &info);
+        describe(plan, i, &info);
         info.seconds = timed ? seconds[i] : -1;
         cost->operations += info.operations;
         cost->bytes += info.bytes;

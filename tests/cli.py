@@ -349,12 +349,13 @@ class Bench(CommandTest):
         self.assertEqual(os.listdir(self.folder), ['plot.svg'])
 
     def test_csv(self):
-        text = self.run_command('bench', '-m', MODEL, '--seconds', '1', '--batch', '1', '--csv')
+        text = self.run_command('bench', '-m', MODEL, '--seconds', '1', '--batch', '1', '--only-speed', '--csv')
         head, *rows = [line.split(',') for line in text.splitlines()]
         self.assertEqual([row[0] for row in rows], ['image', 'text'])
         for row in rows:
             figures = dict(zip(head, row, strict=True))
             self.assertGreater(float(figures['items_per_s']), 0)
+            self.assertEqual((figures['share_of_peak'], figures['startup_warm_s']), ('', ''))
 
 
 class Tokenize(CommandTest):
