@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * vkclip-bench: times rows of shaders/kernels.def over the shapes of the models' own graphs, and
+ * tells what a graph costs. Sees the library's internals; the shapes are in no list of their own.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch.h"
+#include "kernels.h"
+#include "model.h"
+#include "peak.h"
+
+#define RUNS 5
+#define LONG_ENOUGH 0.1 /* seconds for one row and shape */
+#define MOST_SEEN 4096
+
+struct options {
+    const char *device, *row, *shape, *archs, *batches, *type, *weights;
+    bool csv, tiles;
+};
+
+/* ---- Graphs -------------------------------------------------------------------------------- */
+
+static int make_graph(const struct config *config, bool text, uint32_t batch, enum type type,
+                      enum type weights, struct graph *graph)
+{
+    int error = (text ? model_text_graph : model_image_graph)(config, type, batch, graph);
+    if (!error)
+        graph_pack(graph, weights);
+    return error;
+}
+
+/* The next word of a list with commas between; false behind the last. */
+static bool next_word(const char **list, char word[64])
+{
+    size_t length = strcspn(*list, ",");
+    snprintf(word, 64, "%.*s", (int)length, *list);
+    *list += length + ((*list)[length] == ',');
+    return length > 0;
+}
+
+static bool parse_type(const char *text, enum type *type)
+{
+    static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
+    for (size_t i = 0; i < UTIL_COUNT(types); i++)
+        if (!strcmp(type_name(types[i]), text)) {
+            *type = types[i];
+            return true;
+        }
+    return false;
+}
+
+/* ---- One row and shape --------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Seconds of the device for all dispatches, of the host where it has no timestamps. */
+static int run_once(struct gpu_commands *commands, bool timed, double *seconds)
+{
+    const double start = util_seconds();
+    int error = gpu_commands_run(commands);
+    *seconds = util_seconds() - start;
+    if (error || !timed)
+        return error;
+    double *times = calloc(gpu_commands_dispatches(commands) + 1, sizeof(*times));
+    if (!times)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for times");
+    error = gpu_commands_read_times(commands, times);
+    *seconds = 0;
+    for (size_t i = 0; i < gpu_commands_dispatches(commands); i++)
+        *seconds += times[i];
+    free(times);
+    return error;
+}
+
+static int time_choice(struct gpu *gpu, const struct graph *graph, const struct node *node,
+                       const struct gpu_range ranges[KERNEL_SLOTS],
+                       const struct kernel_choice *choice, double *seconds)
+{
+    struct gpu_commands *commands;
+    double times[256];
+    size_t count = 0;
+    int error = gpu_commands_create(gpu, &commands);
+    bool timed = !error && !gpu_commands_time(commands);
+    if (!error)
+        error = kernels_record_choice(gpu, commands, graph, node, ranges, choice);
+    if (!error)
+        error = gpu_commands_end(commands);
+    if (!error)
+        error = run_once(commands, timed, seconds);
+    const double start = util_seconds();
+    while (!error && count < UTIL_COUNT(times) &&
+           (count < RUNS || util_seconds() - start < LONG_ENOUGH))
+        error = run_once(commands, timed, &times[count++]);
+    if (!error) {
+        qsort(times, count, sizeof(*times), by_value);
+        *seconds = times[count / 2];
+    }
+    gpu_commands_destroy(&commands);
+    return error;
+}
+
+/* Memory for a tensor: numbers that are small in every type that they may be read as, ids zero. */
+static int make_range(struct gpu *gpu, const struct tensor *tensor, struct gpu_range *range)
+{
+    const uint64_t bytes = (kernels_tensor_bytes(tensor) + 15) / 16 * 16;
+    struct gpu_buffer *host = NULL;
+    int error = gpu_buffer_create(gpu, GPU_UPLOAD, bytes, &host);
+    *range = (struct gpu_range){NULL, 0, bytes};
+    if (!error)
+        error = gpu_buffer_create(gpu, GPU_DEVICE, bytes, &range->buffer);
+    if (!error) {
+        uint32_t *words = gpu_buffer_map(host);
+        for (uint64_t i = 0; i < bytes / 4; i++)
+            words[i] = tensor->type == TYPE_I32 ? 0 : 0x3c003c00;
+        error = gpu_copy(gpu, (struct gpu_range){host, 0, bytes}, *range);
+    }
+    gpu_buffer_destroy(gpu, &host);
+    return error;
+}
+
+struct bench {
+    struct gpu *gpu;
+    struct vkclip_peaks peaks;
+    const struct options *options;
+    uint64_t seen[MOST_SEEN]; /* hashes of what was timed */
+    size_t seen_count;
+};
+
+static void print_choice(const struct bench *bench, const struct graph *graph,
+                         const struct node *node, const char *shape,
+                         const struct kernel_choice *choice, double seconds)
+{
+    char name[KERNEL_CHOICE_NAME];
+    const double operations = node_work(graph, node) / seconds;
+    const double bytes = (double)kernels_node_bytes(graph, node) / seconds;
+    const char *x = type_name(choice->kernel->x), *w = type_name(choice->kernel->w);
+    kernels_choice_name(choice, name);
+    printf(bench->options->csv ? "%s,%s,%s,%s,%s,%.4f,%.2f,%.2f,%.4f,%.4f\n"
+                               : "%-10s %-18s %-4s %-4s %-30s %10.4f %9.2f %8.2f %7.4f %7.4f\n",
+           op_name(node->op), shape, x, w, name, seconds * 1e3, operations / 1e9, bytes / 1e9,
+           operations / bench->peaks.flops, bytes / bench->peaks.bytes);
+    fflush(stdout);
+}
+
+static bool is_wanted(const struct options *options, const struct kernel *kernel)
+{
+    char row[96];
+    snprintf(row, sizeof(row), "%s %s %s", kernel->shader, type_name(kernel->x),
+             type_name(kernel->w));
+    return !options->row || strstr(row, options->row);
+}
+
+/* Every row that fits a node, each with its first tile or all of them. */
+static int time_node(struct bench *bench, const struct graph *graph, const struct node *node,
+                     const char *shape)
+{
+    struct kernel_choice choices[KERNEL_CHOICES];
+    struct gpu_range ranges[KERNEL_SLOTS] = {{0}};
+    const size_t count = kernels_choices(bench->gpu, graph, node, choices);
+    size_t wanted = 0;
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < count; i++)
+        if (is_wanted(bench->options, choices[i].kernel) &&
+            (bench->options->tiles || !i || choices[i].kernel != choices[i - 1].kernel))
+            choices[wanted++] = choices[i];
+    for (int i = 0; i < KERNEL_SLOTS && wanted && !error; i++) {
+        int tensor = i == KERNEL_OUT ? node->out : node->in[i];
+        if (tensor >= 0)
+            error = make_range(bench->gpu, &graph->tensors[tensor], &ranges[i]);
+    }
+    for (size_t i = 0; i < wanted && !error; i++) {
+        double seconds;
+        error = time_choice(bench->gpu, graph, node, ranges, &choices[i], &seconds);
+        if (!error)
+            print_choice(bench, graph, node, shape, &choices[i], seconds);
+        else if (error == VKCLIP_EDEVICE) /* this driver cannot build it */
+            error = VKCLIP_OK;
+    }
+    for (int i = 0; i < KERNEL_SLOTS; i++)
+        gpu_buffer_destroy(bench->gpu, &ranges[i].buffer);
+    return error;
+}
+
+/* Nodes that have been timed in the same form, in this graph or another, are left out. */
+static bool is_new(struct bench *bench, const struct graph *graph, const struct node *node,
+                   const char *shape)
+{
+    const struct tensor *x = &graph->tensors[node->in[0]], *out = &graph->tensors[node->out];
+    const uint32_t form[] = {
+        node->op,     (uint32_t)out->type,
+        node->heads,  node->causal,
+        node->stride, node->in[1] < 0 ? 0 : (uint32_t)graph->tensors[node->in[1]].type};
+    uint64_t hash = util_hash(0, form, sizeof(form));
+    hash = util_hash(hash, shape, strlen(shape));
+    hash = util_hash(hash, x->shape, x->rank * sizeof(*x->shape));
+    for (size_t i = 0; i < bench->seen_count; i++)
+        if (bench->seen[i] == hash)
+            return false;
+    if (bench->seen_count < MOST_SEEN)
+        bench->seen[bench->seen_count++] = hash;
+    return true;
+}
+
+static int time_graph(struct bench *bench, const struct graph *graph)
+{
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < graph->node_count && !error; i++) {
+        const struct node *node = &graph->nodes[i];
+        char shape[KERNEL_SHAPE];
+        kernels_node_shape(graph, node, shape);
+        if ((!bench->options->shape || strstr(shape, bench->options->shape)) &&
+            is_new(bench, graph, node, shape))
+            error = time_node(bench, graph, node, shape);
+    }
+    return error;
+}
+
+/* ---- The two commands ---------------------------------------------------------------------- */
+
+/* Calls `each` for both towers of every architecture and batch size in every storage asked for. */
+typedef int graph_fn(void *user, const char *arch, bool text, uint32_t batch,
+                     const struct graph *graph);
+
+static int each_graph(const struct options *options, graph_fn *each, void *user)
+{
+    const char *archs = options->archs;
+    char arch[64], word[64];
+    int error = VKCLIP_OK;
+    while (!error && next_word(&archs, arch)) {
+        struct config config;
+        const char *batches = options->batches;
+        error = arch_find(arch, &config);
+        while (!error && next_word(&batches, word))
+            for (int text = 0; text < 2 && !error; text++) {
+                const char *types = options->type;
+                char type_word[64], weights_word[64];
+                while (!error && next_word(&types, type_word)) {
+                    const char *weights = options->weights ? options->weights : type_word;
+                    while (!error && next_word(&weights, weights_word)) {
+                        enum type type, weight;
+                        struct graph graph = {0};
+                        int batch = atoi(word);
+                        if (batch < 1 || !parse_type(type_word, &type) ||
+                            !parse_type(weights_word, &weight))
+                            return util_fail(VKCLIP_EINVALID, "batch %s, type %s, weights %s", word,
+                                             type_word, weights_word);
+                        error = make_graph(&config, text, (uint32_t)batch, type, weight, &graph);
+                        if (!error)
+                            error = each(user, arch, text, (uint32_t)batch, &graph);
+                        graph_free(&graph);
+                    }
+                }
+            }
+    }
+    return error;
+}
+
+static int time_one(void *user, const char *arch, bool text, uint32_t batch,
+                    const struct graph *graph)
+{
+    (void)arch, (void)text, (void)batch;
+    return time_graph(user, graph);
+}
+
+static int run_kernels(const struct options *options)
+{
+    struct bench *bench = calloc(1, sizeof(*bench));
+    struct vkclip_device_params where = {.device = options->device};
+    int error = bench ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "out of memory");
+    if (!error)
+        error = gpu_open(&where, &bench->gpu);
+    if (!error)
+        error = peak_measure(bench->gpu, &bench->peaks);
+    if (!error) {
+        bench->options = options;
+        fprintf(stderr, "%s: %.1f GFLOP/s (%s), copy %.1f GB/s\n", gpu_info(bench->gpu)->name,
+                bench->peaks.flops / 1e9, bench->peaks.how, bench->peaks.bytes / 1e9);
+        if (options->csv)
+            puts("op,shape,x,w,kernel,ms,gflops,gbytes_per_s,share_of_flops,share_of_bytes");
+        else
+            printf("%-10s %-18s %-4s %-4s %-30s %10s %9s %8s %7s %7s\n", "op", "shape", "x", "w",
+                   "kernel", "ms", "GFLOP/s", "GB/s", "/ peak", "/ copy");
+        error = each_graph(options, time_one, bench);
+    }
+    if (bench)
+        gpu_close(&bench->gpu);
+    free(bench);
+    return error;
+}
+
+static int print_one(void *user, const char *arch, bool text, uint32_t batch,
+                     const struct graph *graph)
+{
+    (void)user;
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const struct node *node = &graph->nodes[i];
+        char shape[KERNEL_SHAPE];
+        kernels_node_shape(graph, node, shape);
+        printf("%s,%s,%u,%s,%s,%.0f,%llu\n", arch, text ? "text" : "image", batch,
+               op_name(node->op), shape, node_work(graph, node),
+               (unsigned long long)kernels_node_bytes(graph, node));
+    }
+    return VKCLIP_OK;
+}
+
+static int run_graph(const struct options *options)
+{
+    puts("arch,tower,batch,op,shape,operations,bytes");
+    return each_graph(options, print_one, NULL);
+}
+
+static int usage(void)
+{
+    fputs("Usage: vkclip-bench kernels [OPTION...]   time every row of the table that fits\n"
+          "       vkclip-bench graph [OPTION...]     print every node's work and bytes, as CSV\n"
+          "  --arch LIST     architectures (ViT-B-32,ViT-L-14,RN50)\n"
+          "  --batches LIST  batch sizes (1,8)\n"
+          "  --type LIST     of activations: f32,f16 (f32)\n"
+          "  --weights LIST  of matrices: f32,f16,q8,q4 (as the activations)\n"
+          "  --row TEXT      only rows with this in \"SHADER X W\"\n"
+          "  --shape TEXT    only shapes with this in them, as 50x768x3072\n"
+          "  --tiles         every tile of a row, not the first one only\n"
+          "  --device NAME   as of vkclip\n"
+          "  --csv           print CSV\n",
+          stderr);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {.archs = "ViT-B-32,ViT-L-14,RN50", .batches = "1,8", .type = "f32"};
+    static const struct option longs[] = {{"arch", 1, NULL, 'a'},  {"batches", 1, NULL, 'b'},
+                                          {"type", 1, NULL, 't'},  {"weights", 1, NULL, 'w'},
+                                          {"row", 1, NULL, 'r'},   {"shape", 1, NULL, 's'},
+                                          {"tiles", 0, NULL, 'l'}, {"device", 1, NULL, 'd'},
+                                          {"csv", 0, NULL, 'c'},   {NULL, 0, NULL, 0}};
+    const char **const texts[] = {
+        ['a'] = &options.archs,   ['b'] = &options.batches, ['t'] = &options.type,
+        ['w'] = &options.weights, ['r'] = &options.row,     ['s'] = &options.shape,
+        ['d'] = &options.device};
+    for (int letter; (letter = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+        if (letter == 'l')
+            options.tiles = true;
+        else if (letter == 'c')
+            options.csv = true;
+        else if (letter == '?')
+            return usage();
+        else
+            *texts[letter] = optarg;
+    }
+    const char *command = optind + 1 == argc ? argv[optind] : "";
+    bool kernels_wanted = !strcmp(command, "kernels");
+    if (!kernels_wanted && strcmp(command, "graph"))
+        return usage();
+    int error = kernels_wanted ? run_kernels(&options) : run_graph(&options);
+    if (error)
+        fprintf(stderr, "vkclip-bench: %s\n", vkclip_last_error());
+    return error ? 1 : 0;
+}

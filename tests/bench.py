@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""vkclip-bench: its tables have the rows and figures they should. bench.py VKCLIP_BENCH"""
+import csv
+import subprocess
+import sys
+import unittest
+
+PROGRAM = ''
+
+
+def table(*arguments, status=0):
+    done = subprocess.run([PROGRAM, *arguments], stdout=subprocess.PIPE, timeout=300, check=False, text=True)
+    if done.returncode != status:
+        raise AssertionError(f'{arguments}: exit {done.returncode}')
+    return list(csv.DictReader(done.stdout.splitlines()))
+
+
+class Bench(unittest.TestCase):
+    def test_kernels(self):
+        rows = table('kernels', '--csv', '--arch', 'emoji-clip', '--batches', '1,2', '--row', 'normalize')
+        self.assertEqual([(row['op'], row['shape'], row['kernel']) for row in rows],
+                         [('NORMALIZE', '1x128', 'normalize'), ('NORMALIZE', '2x128', 'normalize')])
+        for row in rows:
+            self.assertGreater(float(row['ms']), 0)
+            self.assertLess(float(row['share_of_flops']), 1)
+
+    def test_tiles(self):
+        arguments = ['kernels', '--csv', '--arch', 'emoji-clip', '--batches', '1', '--shape', '32x192x192']
+        first, every = table(*arguments), table(*arguments, '--tiles')
+        self.assertGreater(len(every), len(first))
+        self.assertEqual({row['x'] + row['w'] for row in every}, {'f32f32'})
+        last = table(*arguments, '--weights', 'q8', '--row', 'matmul f32 q8')
+        self.assertEqual([(row['op'], row['w']) for row in last], [('MATMUL', 'q8')])
+
+    def test_graph(self):
+        rows = table('graph', '--arch', 'ViT-B-32', '--batches', '3')
+        products = sum(float(row['operations']) for row in rows
+                       if row['op'] == 'MATMUL' and row['tower'] == 'image')
+        # 12 layers of 12 C^2 parameters over 50 tokens, 49 patches, one projection
+        exact = 3 * 2 * (12 * 12 * 768 ** 2 * 50 + 49 * 3072 * 768 + 768 * 512)
+        self.assertEqual(products, exact)
+        self.assertTrue(all(int(row['bytes']) > 0 for row in rows))
+
+    def test_wrong_usage(self):
+        table('nonsense', status=2)
+        table('graph', '--arch', 'ViT-Z', status=1)
+
+
+PROGRAM = sys.argv.pop(1)
+unittest.main()
