@@ -41,6 +41,12 @@ class Bench(unittest.TestCase):
         self.assertEqual(products, exact)
         self.assertTrue(all(int(row['bytes']) > 0 for row in rows))
 
+    def test_roofline(self):
+        done = subprocess.run([sys.executable, 'bench/roofline.py', PROGRAM], stdout=subprocess.PIPE, timeout=60,
+                              check=True, text=True)
+        for part in ('RTX 4090', 'Immortalis-G715', '| ViT-H/14 | 32 |', '| 1600x3072x768 | 32 |'):
+            self.assertIn(part, done.stdout)
+
     def test_wrong_usage(self):
         table('nonsense', status=2)
         table('graph', '--arch', 'ViT-Z', status=1)
