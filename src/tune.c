@@ -213,7 +213,7 @@ static void soften(void *user, enum vkclip_log_level level, const char *message)
 }
 
 /* Choices that were far slower than another in an earlier class: they are not tried again. */
-#define HOPELESS 2.0
+#define HOPELESS 2.5
 struct hopeless {
     struct kernel_choice choices[KERNEL_CHOICES];
     size_t count;
@@ -264,7 +264,7 @@ static void measure(struct gpu *gpu, struct tune *tune, const struct graph *grap
                                    .trusted = trusted,
                                    .seconds = seconds * class->one / left,
                                    .fair = tune->budget * class->one / whole,
-                                   .deadline = start + tune->budget,
+                                   .deadline = start + tune->budget * (number == 1 ? 2 : 1),
                                    .ms = ms};
         int error = tune_measure(&trial, &best);
         tune->runs += trial.runs;
