@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 720, HEIGHT = 420, LEFT = 72, RIGHT = 96, TOP = 64, BOTTOM = 56 };
+enum { WIDTH = 720, HEIGHT = 420, LEFT = 72, RIGHT = 104, TOP = 64, BOTTOM = 56 };
 
 struct chart {
     FILE *file;
@@ -109,7 +109,7 @@ static void draw_tower(const struct chart *chart, const struct bench_row *rows, 
                 colour, x, y, colour, row->batch, row->batch / row->seconds);
     }
     const struct bench_row *last = &rows[count - 1];
-    fprintf(file, "<text x='%.1f' y='%.1f' fill='%s' font-weight='bold'>%s %.4g</text>\n",
+    fprintf(file, "<text x='%.1f' y='%.1f' fill='%s' font-weight='bold'>%s %.3g</text>\n",
             x_of(chart, last->batch) + 10, y_of(chart, last->batch / last->seconds) + 4, colour,
             bench_tower_name(last->tower), last->batch / last->seconds);
 }
