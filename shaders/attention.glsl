@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * The loop of every ATTENTION row: an invocation computes one query of one head, with the running
- * softmax of Milakov and Gimelshein 2018, so that no T x T matrix is kept. A row of the table gives
+ * softmax of Milakov and Gimelshein 2018, so that no T x T matrix is kept. It takes KEYS keys at a time:
+ * q and the sums are then read and written once for all of them, and scaled once. A row of the table gives
  *     vec4 load_qkv(uint at, uint left)   four values of qkv from element `at`, zero from `left` on
  */
 layout(constant_id = 3) const uint D = 64; /* width of a head */
 layout(constant_id = 4) const bool CAUSAL = false;
 const uint D4 = (D + 3) / 4;
+const uint KEYS = 2;
+const float LEAST = -3.4e38;
 
 layout(push_constant) uniform Args { attention_args args; };
 
@@ -24,21 +27,43 @@ void main()
         q[d] = load_qkv(q_at + 4 * d, D - 4 * d) * args.scale;
         sum[d] = vec4(0.0);
     }
-    float top = -3.4e38, total = 0.0;
-    uint end = CAUSAL ? query + 1 : args.t;
-    for (uint key = 0; key < end; key++) {
-        vec4 products = vec4(0.0);
+    float top = LEAST, total = 0.0;
+    /* the same for all of a workgroup, whose loads then stay uniform */
+    uint end = CAUSAL ? min(args.t, (gl_WorkGroupID.x + 1) * gl_WorkGroupSize.x) : args.t;
+    uint last = CAUSAL ? query : args.t - 1;
+    for (uint key = 0; key < end; key += KEYS) {
+        uint at[KEYS];
+        float score[KEYS];
+        for (uint j = 0; j < KEYS; j++) { /* keys past the end repeat the last one and weigh nothing */
+            at[j] = k_at + min(key + j, end - 1) * stride;
+            score[j] = 0.0;
+        }
         for (uint d = 0; d < D4; d++)
-            products = fma(q[d], load_qkv(k_at + 4 * d, D - 4 * d), products);
-        float score = products.x + products.y + products.z + products.w;
-        float next = max(top, score);
-        float keep = exp(top - next), weight = exp(score - next);
-        total = total * keep + weight;
-        for (uint d = 0; d < D4; d++)
-            sum[d] = fma(sum[d], vec4(keep),
-                         weight * load_qkv(k_at + args.c + 4 * d, D - 4 * d));
+            for (uint j = 0; j < KEYS; j++) {
+                vec4 k = load_qkv(at[j] + 4 * d, D - 4 * d);
+                score[j] = fma(q[d].x, k.x, score[j]);
+                score[j] = fma(q[d].y, k.y, score[j]);
+                score[j] = fma(q[d].z, k.z, score[j]);
+                score[j] = fma(q[d].w, k.w, score[j]);
+            }
+        float next = top;
+        for (uint j = 0; j < KEYS; j++) {
+            score[j] = key + j <= last ? score[j] : LEAST;
+            next = max(next, score[j]);
+        }
+        float keep = exp(top - next);
+        total *= keep;
+        for (uint j = 0; j < KEYS; j++) {
+            score[j] = key + j <= last ? exp(score[j] - next) : 0.0;
+            total += score[j];
+        }
+        for (uint d = 0; d < D4; d++) {
+            vec4 part = sum[d] * keep;
+            for (uint j = 0; j < KEYS; j++)
+                part = fma(vec4(score[j]), load_qkv(at[j] + args.c + 4 * d, D - 4 * d), part);
+            sum[d] = part;
+        }
         top = next;
-        k_at += stride;
     }
 
     uint y_at = (item * args.t + query) * args.c + head * D;

@@ -7,8 +7,10 @@
 #ifdef X_f16
 #extension GL_EXT_shader_16bit_storage : require
 #define XTYPE float16_t
+#define XVEC4 f16vec4
 #else
 #define XTYPE float
+#define XVEC4 vec4
 #endif
 
 /* Weights of MATMUL and CONV and the table of EMBEDDING have a type of their own; the other, small ones are
