@@ -16,19 +16,15 @@
             w[j] = load_w(quad[j] + (k4) * PANEL, scale[j]);                                       \
         for (uint i = 0; i < ROWS; i++) {                                                          \
             vec4 x = load(row[i], k4);                                                             \
-            for (uint j = 0; j < COLS; j++) {                                                      \
-                sum[i][j] = fma(x.x, w[j].x, sum[i][j]);                                           \
-                sum[i][j] = fma(x.y, w[j].y, sum[i][j]);                                           \
-                sum[i][j] = fma(x.z, w[j].z, sum[i][j]);                                           \
-                sum[i][j] = fma(x.w, w[j].w, sum[i][j]);                                           \
-            }                                                                                      \
+            for (uint j = 0; j < COLS; j++)                                                        \
+                sum[i][j] = add_quad(x, w[j], sum[i][j]);                                          \
         }                                                                                          \
     }
 
 void main()
 {
     begin_tile(tile_group().y * gl_WorkGroupSize.y + gl_LocalInvocationID.y);
-    if (!has_rows)
+    if (first_row >= args.m)
         return;
     float scale[COLS];
     uint k4 = 0;

@@ -20,35 +20,53 @@ layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 #include "activation.glsl"
 
 float sum[ROWS][COLS];
-ROW row[ROWS];         /* rows past M repeat the last one */
-uint quad[COLS];       /* of w, at k = 0; columns past N repeat the last one */
+ROW row[ROWS];   /* rows past M repeat the last one */
+uint quad[COLS]; /* of w, at k = 0 */
 uint first_row, first_column;
-bool has_rows;
+
+float add_quad(vec4 x, vec4 w, float to)
+{
+    return fma(x.w, w.w, fma(x.z, w.z, fma(x.y, w.y, fma(x.x, w.x, to))));
+}
 
 uvec2 tile_group()
 {
     return WALK_ROWS ? gl_WorkGroupID.yx : gl_WorkGroupID.xy;
 }
 
-void begin_tile(uint tile)
+/* A column's quad at k = 0; columns past N repeat the last one. */
+uint w_quad(uint column)
 {
 #ifdef W_BLOCKS
     uint quads = (args.k + BLOCK - 1) / BLOCK * (BLOCK / 4);
 #else
     uint quads = (args.k + 3) / 4;
 #endif
+    uint seen = min(column, args.n - 1) - args.first_column;
+    return seen / PANEL * quads * PANEL + seen % PANEL;
+}
+
+void begin_tile(uint tile)
+{
     first_row = args.first + tile * ROWS;
     first_column = args.first_column + tile_group().x * COLS * LANES + gl_LocalInvocationID.x;
-    has_rows = first_row < args.m;
-    for (uint j = 0; j < COLS; j++) {
-        uint column = min(first_column + j * LANES, args.n - 1) - args.first_column;
-        quad[j] = column / PANEL * quads * PANEL + column % PANEL;
-    }
+    for (uint j = 0; j < COLS; j++)
+        quad[j] = w_quad(first_column + j * LANES);
     for (uint i = 0; i < ROWS; i++) {
         row[i] = row_of(min(first_row + i, args.m - 1));
         for (uint j = 0; j < COLS; j++)
             sum[i][j] = 0.0;
     }
+}
+
+/* The epilogue of one value; `add` is the column's bias. */
+void end_value(uint to_row, uint column, float value, float add)
+{
+    uint at = to_row * args.n + column;
+    value = activate(ACTIVATION, value + add);
+    if (RESIDUAL)
+        value += float(y[at]);
+    y[at] = XTYPE(RELU ? max(value, 0.0) : value);
 }
 
 void end_tile()
@@ -61,11 +79,7 @@ void end_tile()
         for (uint i = 0; i < ROWS; i++) {
             if (first_row + i >= args.m)
                 break;
-            uint at = (first_row + i) * args.n + column;
-            float value = activate(ACTIVATION, sum[i][j] + add);
-            if (RESIDUAL)
-                value += float(y[at]);
-            y[at] = XTYPE(RELU ? max(value, 0.0) : value);
+            end_value(first_row + i, column, sum[i][j], add);
         }
     }
 }

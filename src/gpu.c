@@ -215,7 +215,13 @@ static bool is_texel_format(VkPhysicalDevice physical, VkFormat format)
 struct features {
     VkPhysicalDeviceFeatures2 core;
     VkPhysicalDevice16BitStorageFeatures storage16;
+    VkPhysicalDeviceShaderFloat16Int8Features float16;
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup;
+#ifdef VK_KHR_cooperative_matrix
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
+#endif
+    uint32_t matrices[2][3];   /* M, N, K of the cooperative matrices of fp32 and of fp16 */
     const char *extensions[8]; /* to be enabled */
     uint32_t extension_count;
     uint32_t subgroup_width; /* what the rows with CAP_SUBGROUP are built for */
@@ -243,6 +249,39 @@ static void probe_subgroup(VkPhysicalDevice physical, struct features *f)
     }
 }
 
+/* The first shape that the device lists for fp32 and for fp16, both summed in fp32. */
+static void probe_coopmat(VkPhysicalDevice physical, struct features *f)
+{
+#ifdef VK_KHR_cooperative_matrix
+    VkCooperativeMatrixPropertiesKHR listed[64];
+    uint32_t count = UTIL_COUNT(listed);
+    if (!(f->caps & CAP_SUBGROUP) || !f->coopmat.cooperativeMatrix ||
+        !f->memory_model.vulkanMemoryModel)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        listed[i] = (VkCooperativeMatrixPropertiesKHR){
+            .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+    VkResult result = vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical, &count, listed);
+    if (result != VK_SUCCESS && result != VK_INCOMPLETE)
+        return;
+    for (uint32_t i = count; i-- > 0;) {
+        const VkCooperativeMatrixPropertiesKHR *p = &listed[i];
+        bool half = p->AType == VK_COMPONENT_TYPE_FLOAT16_KHR;
+        if ((!half && p->AType != VK_COMPONENT_TYPE_FLOAT32_KHR) || p->BType != p->AType ||
+            p->CType != VK_COMPONENT_TYPE_FLOAT32_KHR ||
+            p->ResultType != VK_COMPONENT_TYPE_FLOAT32_KHR || p->scope != VK_SCOPE_SUBGROUP_KHR ||
+            p->MSize > 16 || p->NSize > 16 || p->KSize > 16 || p->KSize % 4 ||
+            (half && !f->float16.shaderFloat16))
+            continue;
+        f->caps |= half ? CAP_COOPMAT16 : CAP_COOPMAT32;
+        memcpy(f->matrices[half], (uint32_t[]){p->MSize, p->NSize, p->KSize},
+               sizeof(f->matrices[half]));
+    }
+#else
+    (void)physical, (void)f;
+#endif
+}
+
 static int probe(VkPhysicalDevice physical, struct features *f)
 {
     int error = VKCLIP_OK;
@@ -265,6 +304,14 @@ static int probe(VkPhysicalDevice physical, struct features *f)
          VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES},
         {"VK_EXT_subgroup_size_control", (VkBaseOutStructure *)&f->subgroup,
          VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT},
+        {"VK_KHR_shader_float16_int8", (VkBaseOutStructure *)&f->float16,
+         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES},
+        {"VK_KHR_vulkan_memory_model", (VkBaseOutStructure *)&f->memory_model,
+         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES},
+#ifdef VK_KHR_cooperative_matrix
+        {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, (VkBaseOutStructure *)&f->coopmat,
+         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR},
+#endif
         {"VK_KHR_portability_subset", NULL, 0}, /* must be enabled where it is listed */
     };
     for (size_t i = 0; i < UTIL_COUNT(optional); i++) {
@@ -287,6 +334,7 @@ static int probe(VkPhysicalDevice physical, struct features *f)
         is_texel_format(physical, VK_FORMAT_R32_UINT))
         f->caps |= CAP_TEXEL;
     probe_subgroup(physical, f);
+    probe_coopmat(physical, f);
     f->caps &= ~disabled_caps();
 done:
     free(listed);
@@ -476,6 +524,7 @@ static int create_device(struct gpu *gpu)
     gpu->caps = features.caps;
     read_limits(gpu);
     gpu->limits.subgroup = features.subgroup_width;
+    memcpy(gpu->limits.matrices, features.matrices, sizeof(features.matrices));
     vkGetPhysicalDeviceMemoryProperties(gpu->physical, &gpu->memory);
 
     float priority = 1;
@@ -803,7 +852,7 @@ static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipel
     VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT width = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
         .requiredSubgroupSize = gpu->limits.subgroup};
-    if (pipeline->caps & CAP_SUBGROUP) {
+    if (pipeline->caps & (CAP_SUBGROUP | CAPS_COOPMAT)) {
         info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
         info.stage.pNext = &width;
     }

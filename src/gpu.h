@@ -13,13 +13,15 @@
 
 #define GPU_BINDINGS 4
 #define GPU_PUSH_BYTES 128
-#define GPU_CONSTANTS 12
+#define GPU_CONSTANTS 16
 
 /* What a device may have beyond the required: name, text in `caps` and in VKCLIP_DISABLE_CAPS. */
-#define CAPS(X)                                                                               \
-    X(F16, "f16")           /* 16-bit values in storage buffers */                            \
-    X(TEXEL, "texel")       /* storage ranges readable as texel buffers of four components */ \
-    X(SUBGROUP, "subgroup") /* subgroups of a known width, whose lanes broadcast */
+#define CAPS(X)                                                                                 \
+    X(F16, "f16")             /* 16-bit values in storage buffers */                            \
+    X(TEXEL, "texel")         /* storage ranges readable as texel buffers of four components */ \
+    X(SUBGROUP, "subgroup")   /* subgroups of a known width, whose lanes broadcast */           \
+    X(COOPMAT16, "coopmat16") /* cooperative matrices of fp16, summed in fp32 */                \
+    X(COOPMAT32, "coopmat32") /* of fp32 */
 
 enum cap_index {
 #define X(name, text) CAP_INDEX_##name,
@@ -48,6 +50,7 @@ struct gpu_limits {
     uint32_t shared_bytes;   /* of a workgroup */
     uint32_t groups[3];      /* of a dispatch */
     uint32_t subgroup;       /* lanes of a subgroup where CAP_SUBGROUP is needed */
+    uint32_t matrices[2][3]; /* M, N, K of CAP_COOPMAT32 and of CAP_COOPMAT16 */
     double work;             /* operations that one submit should not exceed */
 };
 

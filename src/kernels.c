@@ -145,6 +145,24 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
 
 /* ---- Choices --------------------------------------------------------------------------------- */
 
+/* What one workgroup of a row of the table covers. */
+struct span {
+    uint32_t lanes;           /* invocations along the columns */
+    uint32_t rows, columns;   /* of the result for each of the tile's; 1 and `lanes`, or a matrix */
+    const uint32_t *matrices; /* M, N and K of those it computes with; NULL: none */
+};
+
+static struct span span_of(const struct gpu *gpu, const struct kernel *kernel)
+{
+    const struct gpu_limits *limits = gpu_limits(gpu);
+    if (kernel->needs & CAPS_COOPMAT) {
+        const uint32_t *matrices = limits->matrices[(kernel->needs & CAP_COOPMAT16) != 0];
+        return (struct span){limits->subgroup, matrices[0], matrices[1], matrices};
+    }
+    uint32_t lanes = kernel->needs & CAP_SUBGROUP ? limits->subgroup : PANEL / 4;
+    return (struct span){lanes, 1, lanes, NULL};
+}
+
 /* No larger than a result of m rows needs; where the last workgroup would idle, with fewer rows. */
 static struct tile cut_tile(struct tile tile, uint32_t m)
 {
@@ -156,10 +174,18 @@ static struct tile cut_tile(struct tile tile, uint32_t m)
     return tile;
 }
 
-/* Invocations that a workgroup has along the columns. */
-static uint32_t lanes_of(const struct gpu *gpu, const struct kernel *kernel)
+static bool fits_workgroup(const struct gpu *gpu, const struct kernel *kernel,
+                           const struct span *span, const struct tile *tile)
 {
-    return kernel->needs & CAP_SUBGROUP ? gpu_limits(gpu)->subgroup : PANEL / 4;
+    uint32_t shared = 0;
+    if (span->matrices) { /* x, w and sums of matmul_coopmat.comp */
+        const uint32_t *matrix = span->matrices;
+        uint32_t values =
+            2 * matrix[2] * (tile->rows * tile->height * matrix[0] + tile->columns * matrix[1]);
+        shared = values * (uint32_t)type_size(kernel->x) + tile->height * matrix[0] * matrix[1] * 4;
+    }
+    return span->lanes * tile->height <= gpu_limits(gpu)->invocations &&
+           shared <= gpu_limits(gpu)->shared_bytes;
 }
 
 static bool same_tile(const struct tile *a, const struct tile *b)
@@ -194,9 +220,11 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
             continue;
         tiled = true;
         uint32_t m = tensor_rows(&graph->tensors[node->out]);
-        struct kernel_choice choice = {kernel, cut_tile(tiles[i].tile, m), tiles[i].tile};
-        if (lanes_of(gpu, kernel) * choice.tile.height <= gpu_limits(gpu)->invocations &&
-            count < KERNEL_CHOICES && !is_choice(choices, count, &choice))
+        struct span span = span_of(gpu, kernel);
+        struct kernel_choice choice = {kernel, cut_tile(tiles[i].tile, divide_up(m, span.rows)),
+                                       tiles[i].tile};
+        if (fits_workgroup(gpu, kernel, &span, &choice.tile) && count < KERNEL_CHOICES &&
+            !is_choice(choices, count, &choice))
             choices[count++] = choice;
     }
     if (!tiled && count < KERNEL_CHOICES)
@@ -312,8 +340,9 @@ static int units_at_once(const struct launch *l, uint64_t bytes, uint32_t count,
 static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_bytes)
 {
     const struct tile none = {1, 4, 1, WALK_COLUMNS}, *tile = l->tile.rows ? &l->tile : &none;
-    uint32_t lanes = lanes_of(l->gpu, l->kernel), columns = lanes * tile->columns;
-    set_workgroup(l, lanes, tile->height);
+    struct span span = span_of(l->gpu, l->kernel);
+    uint32_t columns = span.columns * tile->columns;
+    set_workgroup(l, span.lanes, tile->height);
     add_constant(l, tile->rows);
     add_constant(l, tile->columns);
     add_constant(l, l->node->activation);
@@ -321,11 +350,13 @@ static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_b
     add_constant(l, l->node->residual);
     add_constant(l, l->node->relu);
     add_constant(l, tile->walk);
+    for (int i = 0; i < 3 && span.matrices; i++)
+        add_constant(l, span.matrices[i]);
     if (is_texel(l->kernel)) {
         l->dispatch.texel[0] = texel_format(l->kernel->x);
         l->dispatch.texel[1] = texel_format(l->kernel->w);
     }
-    uint32_t height = tile->rows * tile->height, groups = divide_up(args->m, height),
+    uint32_t height = tile->rows * span.rows * tile->height, groups = divide_up(args->m, height),
              step = steps_at_once(l, groups);
     l->dispatch.work *= (double)step / groups;
 

@@ -1,14 +1,34 @@
 # Compiles every KERNEL(op, shader, x, w, needs) row of shaders/kernels.def and PEAK(shader, x, w) row of
 # shaders/peaks.def: the types become -D, the result an array `spirv_SHADER_X_W`. kernels_spirv.h and
-# peaks_spirv.h declare them.
+# peaks_spirv.h declare them. Rows written KERNEL_NAME(...) need a GLSL extension that not every compiler
+# knows: with one that does not, the headers define them away.
+set(optional_kernels DOT=GL_EXT_integer_dot_product COOPMAT=GL_KHR_cooperative_matrix)
+set(row_macros "KERNEL|PEAK")
+set(optional_macros)
+foreach(optional IN LISTS optional_kernels)
+  string(REGEX MATCH "^(.*)=(.*)$" _ ${optional})
+  set(macro KERNEL_${CMAKE_MATCH_1})
+  set(extension ${CMAKE_MATCH_2})
+  set(probe ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${extension}.comp)
+  file(WRITE ${probe} "#version 450\n#extension ${extension} : require\nvoid main() {}\n")
+  execute_process(COMMAND ${GLSLANG} --quiet --target-env vulkan1.1 -o ${probe}.spv ${probe}
+                  RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+  if(failed)
+    message(STATUS "Kernels with ${extension} are left out: ${GLSLANG} does not know it")
+    string(APPEND optional_macros "#define ${macro}(...)\n")
+  else()
+    string(APPEND row_macros "|${macro}")
+    string(APPEND optional_macros "#define ${macro} KERNEL\n")
+  endif()
+endforeach()
 set(kernel_include_dir ${CMAKE_CURRENT_BINARY_DIR}/shaders)
 file(MAKE_DIRECTORY ${kernel_include_dir})
 file(GLOB shader_pieces CONFIGURE_DEPENDS shaders/*.glsl shaders/args.h)
 set(kernel_sources)
 foreach(table kernels peaks)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS shaders/${table}.def)
-  file(STRINGS shaders/${table}.def rows REGEX "^[A-Z]+\\(")
-  set(header "/* Generated from shaders/${table}.def. */\n")
+  file(STRINGS shaders/${table}.def rows REGEX "^(${row_macros})\\(")
+  set(header "/* Generated from shaders/${table}.def. */\n${optional_macros}")
   foreach(row IN LISTS rows)
     string(REGEX MATCH "([a-z0-9_]+) *, *([a-z0-9_]+) *, *([a-z0-9_]+) *[,)]" _ "${row}")
     set(shader ${CMAKE_MATCH_1})
