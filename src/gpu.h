@@ -35,6 +35,8 @@ enum cap {
 #undef X
 };
 
+#define CAPS_COOPMAT (CAP_COOPMAT16 | CAP_COOPMAT32)
+
 struct gpu;
 struct workers;
 struct gpu_buffer;
