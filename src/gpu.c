@@ -243,7 +243,8 @@ static void probe_subgroup(VkPhysicalDevice physical, struct features *f)
     if (f->subgroup.subgroupSizeControl && f->subgroup.computeFullSubgroups && width >= 4 &&
         width <= 64 && control.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT &&
         subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
-        subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT) {
+        subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT &&
+        subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT) {
         f->caps |= CAP_SUBGROUP;
         f->subgroup_width = width;
     }

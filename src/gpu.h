@@ -19,7 +19,7 @@
 #define CAPS(X)                                                                                 \
     X(F16, "f16")             /* 16-bit values in storage buffers */                            \
     X(TEXEL, "texel")         /* storage ranges readable as texel buffers of four components */ \
-    X(SUBGROUP, "subgroup")   /* subgroups of a known width, whose lanes broadcast */           \
+    X(SUBGROUP, "subgroup")   /* subgroups of a known width, whose lanes broadcast and add */   \
     X(COOPMAT16, "coopmat16") /* cooperative matrices of fp16, summed in fp32 */                \
     X(COOPMAT32, "coopmat32") /* of fp32 */
 

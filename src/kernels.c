@@ -133,7 +133,7 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
             tensors[node->in[i]].type != (packed ? kernel->w : kernel->x))
             return false;
     }
-    if (kernel->needs & CAP_SUBGROUP)
+    if (kernel->needs & CAP_SUBGROUP && node->op != OP_LAYERNORM)
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
     if (!is_texel(kernel))
         return true;
@@ -308,7 +308,7 @@ static int emit_elements(struct launch *l, uint64_t elements)
 static int emit_rows(struct launch *l, uint32_t rows)
 {
     uint32_t limit = gpu_limits(l->gpu)->groups[0];
-    set_workgroup(l, 64, 1);
+    set_workgroup(l, l->kernel->needs & CAP_SUBGROUP ? gpu_limits(l->gpu)->subgroup : 64, 1);
     return emit(l, rows < limit ? rows : limit, 1, 1);
 }
 

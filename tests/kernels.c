@@ -346,7 +346,12 @@ static void every_cap_masked(void **state)
         CAPS(X)
 #undef X
     };
+    struct gpu *whole = open_gpu();
+    uint32_t caps = gpu_caps(whole);
+    gpu_close(&whole);
     for (uint32_t cap = 0; cap < CAP_COUNT; cap++) {
+        if (!(caps & 1u << cap))
+            continue; /* every_row has seen it so */
         setenv("VKCLIP_DISABLE_CAPS", texts[cap], 1);
         struct gpu *gpu = open_gpu();
         assert_int_equal(gpu_caps(gpu) & 1u << cap, 0);
