@@ -293,6 +293,26 @@ static void measure_softly(struct gpu *gpu, struct tune *tune, const struct grap
     }
 }
 
+/* Whether two classes are of one op and of the same types: a key is "OP x[..] w -> ..". */
+static bool is_akin(const char *key, const char *other)
+{
+    size_t length = strcspn(key, "[");
+    const char *w = strchr(key, ']'), *other_w = strchr(other, ']');
+    return !strncmp(key, other, length + 1) && w && other_w &&
+           !strncmp(w, other_w, strcspn(w, "[>"));
+}
+
+/* The kernel that was found for a class, or, where nothing is known of it yet, for one akin to it;
+ * NULL: none. */
+static const char *known_kernel(const struct tune *tune, const char *key)
+{
+    const char *other;
+    json_t *class = json_object_get(tune->classes, key), *akin;
+    if (!class)
+        json_object_foreach(tune->classes, other, akin) if (is_akin(key, other)) class = akin;
+    return json_string_value(json_object_get(class, "kernel"));
+}
+
 int tune_choose(struct gpu *gpu, const struct graph *graph, struct kernel_choice *result)
 {
     struct tune *tune;
@@ -305,11 +325,8 @@ int tune_choose(struct gpu *gpu, const struct graph *graph, struct kernel_choice
         struct kernel_choice choices[KERNEL_CHOICES];
         char key[TUNE_KEY], name[KERNEL_CHOICE_NAME];
         size_t trusted, count = list_choices(gpu, tune, graph, &graph->nodes[n], choices, &trusted);
-        const char *known = NULL;
+        const char *known = tune_key(graph, &graph->nodes[n], key) ? known_kernel(tune, key) : NULL;
         result[n] = count ? choices[0] : (struct kernel_choice){0};
-        if (tune_key(graph, &graph->nodes[n], key))
-            known =
-                json_string_value(json_object_get(json_object_get(tune->classes, key), "kernel"));
         for (size_t i = 0; known && i < count; i++) {
             kernels_choice_name(&choices[i], name);
             if (!strcmp(name, known))

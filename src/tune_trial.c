@@ -19,6 +19,7 @@
 #define CHECK_RUNS 3          /* timed: what is dropped after them is not seen again */
 #define PROBE_ROWS 16         /* run to know how many there is time for */
 #define FIXED_WINS 0.95       /* of its time must another choice need less */
+#define ROUGH_WINS 0.75       /* likewise, where there was time for few rows alone */
 #define DROPPED 1.3           /* times the best, after its first run */
 #define HOPELESS 2.5          /* times the best, already on few rows */
 #define ROUNDS 4
@@ -449,16 +450,16 @@ static int build_pipelines(struct tune_trial *trial, const struct one_node *m,
 }
 
 /* The first that works, unless another is faster by more than noise. */
-static size_t choose(const struct tune_trial *trial, bool measured)
+static size_t choose(const struct tune_trial *trial, bool raced)
 {
     size_t first = 0;
     while (first + 1 < trial->count && trial->ms[first] < 0)
         first++;
     size_t best = first;
-    for (size_t i = first; measured && i < trial->count; i++)
+    for (size_t i = first; i < trial->count; i++)
         if (trial->ms[i] > 0 && trial->ms[i] < trial->ms[best])
             best = i;
-    return trial->ms[best] < FIXED_WINS * trial->ms[first] ? best : first;
+    return trial->ms[best] < (raced ? FIXED_WINS : ROUGH_WINS) * trial->ms[first] ? best : first;
 }
 
 /* Items that `raced` choices can run twice in that time; 0: too few to say anything. */
@@ -492,13 +493,13 @@ static size_t drop_hopeless(struct tune_trial *trial)
 
 /* The best one that is also right in the node's own form. */
 static int confirm(struct tune_trial *trial, const struct scratch *scratch, uint32_t few,
-                   size_t *best)
+                   bool raced, size_t *best)
 {
     struct one_node m;
     int error = VKCLIP_OK;
     resize(&m, trial->graph, trial->node, few);
     for (bool good = false; !good && !error;) {
-        *best = choose(trial, true);
+        *best = choose(trial, raced);
         double ms = trial->ms[*best], trusted = trial->ms[trial->trusted];
         if (*best == trial->trusted)
             break;
@@ -518,7 +519,7 @@ int tune_measure(struct tune_trial *trial, size_t *best)
     double end = util_seconds() + trial->seconds, item_seconds = 0;
     uint32_t all = trial_items(trial), items = all;
     uint32_t few = by_rows(trial->node->op) ? CHECK_ROWS : 1;
-    bool told = false;
+    bool checked = false, raced = false;
     few = few < items ? few : items;
     memset(trial->ms, 0, trial->count * sizeof(*trial->ms));
     resize(&m, trial->graph, trial->node, items);
@@ -535,10 +536,11 @@ int tune_measure(struct tune_trial *trial, size_t *best)
     error = check(trial, &m, &scratch, NULL);
     if (error)
         goto done;
+    checked = true;
 
-    size_t raced = drop_hopeless(trial);
+    size_t choices = drop_hopeless(trial);
     double left = fmax(end - util_seconds(), trial->fair / 2);
-    items = count_items(trial, left, raced, item_seconds);
+    items = count_items(trial, left, choices, item_seconds);
     if (!items)
         goto done;
     for (size_t i = 0; i < trial->count; i++) /* of few items; race replaces those of the others */
@@ -546,12 +548,11 @@ int tune_measure(struct tune_trial *trial, size_t *best)
     resize(&m, trial->graph, trial->node, items);
     make_plain(&m);
     double times = LEAST_SECONDS / (item_seconds * items);
-    error = race(trial, &m, &scratch, times < 1 ? 1 : times < 64 ? (uint32_t)times : 64, end);
-    if (!error)
-        error = confirm(trial, &scratch, few, best);
-    told = !error;
+    raced = !race(trial, &m, &scratch, times < 1 ? 1 : times < 64 ? (uint32_t)times : 64, end);
 done:
-    if (!told)
+    if (checked)
+        error = confirm(trial, &scratch, few, raced, best);
+    if (error || !checked)
         *best = choose(trial, false);
     destroy_scratch(&scratch);
     return error;
