@@ -190,7 +190,7 @@ enum vkclip_weights {
     VKCLIP_WEIGHTS_AUTO, /* as the precision says */
     VKCLIP_WEIGHTS_F16,  /* on any device, also in precision F32 */
     VKCLIP_WEIGHTS_Q8,   /* 8.5 bits: blocks of 32 values with a scale, those of GGUF's Q8_0 */
-    VKCLIP_WEIGHTS_Q4    /* 4.5 bits: those of GGUF's Q4_0 */
+    VKCLIP_WEIGHTS_Q4    /* 4.5 bits: those of GGUF's Q4_0; first text block, last projections Q8 */
 };
 
 enum vkclip_activation {
@@ -290,7 +290,7 @@ enum vkclip_type {
     VKCLIP_TYPE_F32,
     VKCLIP_TYPE_BF16, /* safetensors only */
     VKCLIP_TYPE_Q8,   /* these two GGUF only: Q8_0 */
-    VKCLIP_TYPE_Q4    /* Q4_0; the last projections Q8_0 */
+    VKCLIP_TYPE_Q4    /* Q4_0; first text block and last projections Q8_0 */
 };
 
 /* Called now and then with the bytes written so far. Return nonzero to stop; the call then fails

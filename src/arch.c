@@ -5,9 +5,9 @@
  * Integers and square roots only, so that a seed gives the same bytes on every machine.
  */
 #include "arch.h"
+#include "config_write.h"
 #include "safetensors.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,55 +106,13 @@ int arch_find(const char *name, struct config *config)
     return util_fail(VKCLIP_EINVALID, "%s: no known architecture, expected one of %s", name, known);
 }
 
-/* ---- The configuration file ---------------------------------------------------------------- */
-
-static json_t *colours(const float values[3])
-{
-    return json_pack("[fff]", (double)values[0], (double)values[1], (double)values[2]);
-}
-
-static json_t *image_json(const struct config *config)
-{
-    const struct config_tower *image = &config->image;
-    const uint32_t *stages = config->stages;
-    json_t *json =
-        json_pack("{si si}", "image_size", (int)config->image_size, "width", (int)image->width);
-    if (stages[0]) {
-        json_object_set_new(
-            json, "layers",
-            json_pack("[iiii]", (int)stages[0], (int)stages[1], (int)stages[2], (int)stages[3]));
-        return json;
-    }
-    json_object_set_new(json, "layers", json_integer(image->layers));
-    json_object_set_new(json, "head_width", json_integer(image->width / image->heads));
-    json_object_set_new(json, "patch_size", json_integer(config->patch_size));
-    if (image->mlp != 4 * image->width) /* read back, the product is cut off: so rounded up */
-        json_object_set_new(json, "mlp_ratio",
-                            json_real(ceil(1e4 * image->mlp / image->width) / 1e4));
-    return json;
-}
-
-static json_t *config_json(const struct config *config)
-{
-    const struct config_tower *text = &config->text;
-    json_t *model = json_pack(
-        "{si sb so s{si si si si si}}", "embed_dim", (int)config->image_embed_dim, "quick_gelu",
-        text->activation == VKCLIP_ACTIVATION_QUICK_GELU, "vision_cfg", image_json(config),
-        "text_cfg", "context_length", (int)config->context, "vocab_size", (int)config->vocabulary,
-        "width", (int)text->width, "heads", (int)text->heads, "layers", (int)text->layers);
-    return json_pack("{so s{so so}}", "model_cfg", model, "preprocess_cfg", "mean",
-                     colours(config->image_mean), "std", colours(config->image_std));
-}
-
 int arch_write_config(const struct config *config, const char *folder)
 {
-    json_t *json = config_json(config);
-    char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(8));
-    char *path = util_format("%s/open_clip_config.json", folder);
+    char *text = NULL, *path = util_format("%s/open_clip_config.json", folder);
+    int error = path ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
+    error = error ? error : config_write_openclip(config, &text);
     struct util_part parts[] = {{text, text ? strlen(text) : 0}, {"\n", 1}};
-    int error = text && path ? util_write_file(path, parts, 2)
-                             : util_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
-    json_decref(json);
+    error = error ? error : util_write_file(path, parts, 2);
     free(path);
     free(text);
     return error;

@@ -13,6 +13,7 @@
 
 #include "config_write.h"
 #include "gguf_write.h"
+#include "graph.h"
 #include "quant.h"
 #include "vocabulary.h"
 
@@ -140,7 +141,7 @@ static enum dtype choose_type(const struct conversion *c, const char *name,
         return DTYPE_F32;
     if (block > 1 && (stored->rank > 2 || stored->shape[1] % block))
         return DTYPE_F16;
-    return dtype == DTYPE_Q4_0 && stored->transposed ? DTYPE_Q8_0 : dtype;
+    return dtype == DTYPE_Q4_0 && graph_packed_type(TYPE_Q4, name) == TYPE_Q8 ? DTYPE_Q8_0 : dtype;
 }
 
 static void describe(const struct conversion *c, struct piece *piece)

@@ -117,9 +117,11 @@ int graph_classtoken(struct graph *graph, const char *name, int x, int token, in
 int graph_select(struct graph *graph, const char *name, int x, int rows);
 int graph_normalize(struct graph *graph, const char *name, int x);
 
-/* Stores the second inputs of the ops that pack theirs as `type`: matrices of MATMUL and CONV, the
- * table of EMBEDDING; [K,N] projections at least as Q8. Biases, gains, positions and all others
- * keep the type of the activations. */
+/* What a weight of that name is stored as where `type` is asked for: Q8 for Q4 where Q4 costs too
+ * much, in the first block of the text tower and in the projections to the shared space. */
+enum type graph_packed_type(enum type type, const char *name);
+/* Stores the second inputs of the ops that pack theirs so: matrices of MATMUL and CONV, the table
+ * of EMBEDDING. Biases, gains, positions and all others keep the type of the activations. */
 bool graph_packs(enum op op);
 void graph_pack(struct graph *graph, enum type type);
 

@@ -38,7 +38,7 @@ plan          graph gpu kernels upload tune
 lane          graph gpu kernels model plan upload weights
 encode        lane gpu plan workers
 device        gpu tune workers
-convert       config weights vocabulary quant gguf safetensors
+convert       config weights vocabulary graph quant gguf safetensors
 vkclip        peak device encode lane model plan gpu weights config tokenizer image workers
 main          cli
 cli           safetensors hub

@@ -99,7 +99,8 @@ static float *read_tensor(const struct weights *weights, const char *name, uint6
 static void define(enum vkclip_type type, const char *name, unsigned rank, uint64_t count,
                    uint64_t length, float *values)
 {
-    bool last = !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
+    bool delicate = !strncmp(name, "transformer.resblocks.0.", 24) ||
+                    !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
     bool packed = type == VKCLIP_TYPE_Q8 || type == VKCLIP_TYPE_Q4;
     if (rank < 2 || strstr(name, "positional_embedding") || type == VKCLIP_TYPE_F32)
         return;
@@ -107,7 +108,7 @@ static void define(enum vkclip_type type, const char *name, unsigned rank, uint6
         float block[QUANT_BLOCK];
         for (uint64_t i = 0; i < count; i += QUANT_BLOCK) {
             memcpy(block, &values[i], sizeof(block));
-            (type == VKCLIP_TYPE_Q8 || last ? as_q8 : as_q4)(block, &values[i]);
+            (type == VKCLIP_TYPE_Q8 || delicate ? as_q8 : as_q4)(block, &values[i]);
         }
         return;
     }

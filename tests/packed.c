@@ -80,7 +80,8 @@ static double least_cosine(const float *a, const float *b, size_t dim)
     return least;
 }
 
-/* Bytes of all weights when matrices and the token table have `bits` a value, the others fp32. */
+/* Bytes of all weights when matrices and the token table have `bits` a value, but 8.5 at least
+ * where q4 costs too much, and the others fp32. */
 static double packed_bytes(double bits)
 {
     struct weights *weights = NULL;
@@ -95,7 +96,9 @@ static double packed_bytes(double bits)
         for (unsigned j = 0; j < rank; j++)
             elements *= (double)shape[j];
         bool matrix = rank >= 2 && !strstr(name, "positional_embedding");
-        bytes += elements * (matrix ? bits : 32) / 8;
+        bool delicate = !strncmp(name, "transformer.resblocks.0.", 24) ||
+                        !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
+        bytes += elements * (!matrix ? 32 : delicate ? fmax(bits, 8.5) : bits) / 8;
     }
     weights_close(&weights);
     return bytes;
