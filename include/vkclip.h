@@ -181,16 +181,22 @@ struct vkclip_model;
 
 enum vkclip_precision {
     VKCLIP_PRECISION_F32, /* weights and activations in fp32 */
-    VKCLIP_PRECISION_F16  /* both stored in fp16, accumulated in fp32; needs 16-bit storage */
+    /* Both stored in fp16, accumulated in fp32, where the device is faster so with sums of eight
+     * products in fp16; needs 16-bit storage. */
+    VKCLIP_PRECISION_F16
 };
 
 /* How the matrices and the token table, which are nearly all of the weights, lie on the device. The
- * activations and the small vectors are stored as the precision says; all arithmetic is fp32. */
+ * activations and the small vectors are stored as the precision says; arithmetic is fp32, or
+ * in precision F16 what that says, but see Q8. */
 enum vkclip_weights {
     VKCLIP_WEIGHTS_AUTO, /* as the precision says */
     VKCLIP_WEIGHTS_F16,  /* on any device, also in precision F32 */
-    VKCLIP_WEIGHTS_Q8,   /* 8.5 bits: blocks of 32 values with a scale, those of GGUF's Q8_0 */
-    VKCLIP_WEIGHTS_Q4    /* 4.5 bits: those of GGUF's Q4_0; first text block, last projections Q8 */
+    /* 8.5 bits: blocks of 32 values with a scale, those of GGUF's Q8_0. Where the device
+     * multiplies such integers faster, what is multiplied with a matrix of this type may be rounded
+     * to 8 bits a block too. */
+    VKCLIP_WEIGHTS_Q8,
+    VKCLIP_WEIGHTS_Q4 /* 4.5 bits: those of GGUF's Q4_0; first text block, last projections Q8 */
 };
 
 enum vkclip_activation {

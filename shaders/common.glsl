@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Begins every kernel: storage types from the row's -D, the arguments, the workgroup size from
- * specialization constants 0 to 2. Arithmetic is fp32 whatever the storage is.
+ * specialization constants 0 to 2. Arithmetic is fp32 whatever the storage is, but in PACKED and DOT rows.
  */
 #extension GL_GOOGLE_include_directive : require
 #ifdef X_f16

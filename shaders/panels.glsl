@@ -4,6 +4,7 @@
  * TEXELS as texels; what no scalar of the storage holds by words of 32 bits. Gives
  *     vec4 load_w(uint quad, float scale)    scale is for W_BLOCKS alone
  *     float load_scale(uint quad)            of the quad's block
+ *     int load_w_word(uint quad)             its four values as they are, of q8 alone
  */
 #if defined(W_q8) || defined(W_q4)
 #define W_BLOCKS
@@ -25,15 +26,27 @@ float load_scale(uint quad)
     return unpackHalf2x16(load_word(words + quad % PANEL / 2))[quad % 2];
 }
 
+/* Words of scales up to this block. */
+uint scale_words(uint quad)
+{
+    return (quad / (BLOCK / 4 * PANEL) + 1) * (PANEL / 2);
+}
+
+#ifdef W_q8
+int load_w_word(uint quad)
+{
+    return int(load_word(scale_words(quad) + quad));
+}
+#endif
+
 vec4 load_w(uint quad, float scale)
 {
-    uint scales = (quad / (BLOCK / 4 * PANEL) + 1) * (PANEL / 2); /* words of them up to this block */
 #ifdef W_q8
-    int word = int(load_word(scales + quad));
+    int word = load_w_word(quad);
     return scale * vec4(bitfieldExtract(word, 0, 8), bitfieldExtract(word, 8, 8),
                         bitfieldExtract(word, 16, 8), bitfieldExtract(word, 24, 8));
 #else
-    uint word = load_word(scales + quad / (2 * PANEL) * PANEL + quad % PANEL);
+    uint word = load_word(scale_words(quad) + quad / (2 * PANEL) * PANEL + quad % PANEL);
     word >>= quad / PANEL % 2 * 16;
     return scale * (vec4(word & 15u, word >> 4 & 15u, word >> 8 & 15u, word >> 12 & 15u) - 8.0);
 #endif

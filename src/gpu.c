@@ -190,13 +190,24 @@ static enum vkclip_device_type device_type(VkPhysicalDeviceType type)
     }
 }
 
+/* Whether an environment variable, a list with commas, has a word. */
+static bool environment_lists(const char *variable, const char *word)
+{
+    const char *list = getenv(variable);
+    for (size_t length; list && *list; list += length + (list[length] == ',')) {
+        length = strcspn(list, ",");
+        if (length == strlen(word) && !strncmp(list, word, length))
+            return true;
+    }
+    return false;
+}
+
 /* Masked bits exercise every fallback on one machine: VKCLIP_DISABLE_CAPS=f16,texel */
 static uint32_t disabled_caps(void)
 {
-    const char *list = getenv("VKCLIP_DISABLE_CAPS");
     uint32_t mask = 0;
-#define X(name, text)               \
-    if (list && strstr(list, text)) \
+#define X(name, text)                                   \
+    if (environment_lists("VKCLIP_DISABLE_CAPS", text)) \
         mask |= CAP_##name;
     CAPS(X)
 #undef X
@@ -218,6 +229,7 @@ struct features {
     VkPhysicalDeviceShaderFloat16Int8Features float16;
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup;
+    VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot;
 #ifdef VK_KHR_cooperative_matrix
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
 #endif
@@ -283,6 +295,22 @@ static void probe_coopmat(VkPhysicalDevice physical, struct features *f)
 #endif
 }
 
+/* Rounding activations to 8 bits only pays where such products are faster than those of floats;
+ * tests of a device that has them without say VKCLIP_ENABLE_CAPS=dot. */
+static void probe_dot(VkPhysicalDevice physical, struct features *f)
+{
+    VkPhysicalDeviceShaderIntegerDotProductPropertiesKHR dot = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES_KHR};
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &dot};
+    if (!f->dot.shaderIntegerDotProduct)
+        return;
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    if (dot.integerDotProduct4x8BitPackedSignedAccelerated ||
+        environment_lists("VKCLIP_ENABLE_CAPS", "dot"))
+        f->caps |= CAP_DOT;
+}
+
 static int probe(VkPhysicalDevice physical, struct features *f)
 {
     int error = VKCLIP_OK;
@@ -313,6 +341,8 @@ static int probe(VkPhysicalDevice physical, struct features *f)
         {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, (VkBaseOutStructure *)&f->coopmat,
          VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR},
 #endif
+        {"VK_KHR_shader_integer_dot_product", (VkBaseOutStructure *)&f->dot,
+         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR},
         {"VK_KHR_portability_subset", NULL, 0}, /* must be enabled where it is listed */
     };
     for (size_t i = 0; i < UTIL_COUNT(optional); i++) {
@@ -334,8 +364,11 @@ static int probe(VkPhysicalDevice physical, struct features *f)
         is_texel_format(physical, VK_FORMAT_R16G16B16A16_SFLOAT) &&
         is_texel_format(physical, VK_FORMAT_R32_UINT))
         f->caps |= CAP_TEXEL;
+    if (f->float16.shaderFloat16)
+        f->caps |= CAP_F16MATH;
     probe_subgroup(physical, f);
     probe_coopmat(physical, f);
+    probe_dot(physical, f);
     f->caps &= ~disabled_caps();
 done:
     free(listed);
@@ -816,13 +849,7 @@ void *gpu_buffer_map(const struct gpu_buffer *buffer)
  */
 static bool is_disabled(const char *name)
 {
-    const char *list = getenv("VKCLIP_DISABLE_KERNELS");
-    for (size_t length; list && *list; list += length + (list[length] == ',')) {
-        length = strcspn(list, ",");
-        if (length == strlen(name) && !strncmp(list, name, length))
-            return true;
-    }
-    return false;
+    return environment_lists("VKCLIP_DISABLE_KERNELS", name);
 }
 
 /* On any thread: touches nothing but the pipeline. */

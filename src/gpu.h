@@ -15,13 +15,16 @@
 #define GPU_PUSH_BYTES 128
 #define GPU_CONSTANTS 16
 
-/* What a device may have beyond the required: name, text in `caps` and in VKCLIP_DISABLE_CAPS. */
+/* What a device may have beyond the required: name, text in `caps`, in VKCLIP_DISABLE_CAPS and in
+ * VKCLIP_ENABLE_CAPS. */
 #define CAPS(X)                                                                                 \
     X(F16, "f16")             /* 16-bit values in storage buffers */                            \
     X(TEXEL, "texel")         /* storage ranges readable as texel buffers of four components */ \
     X(SUBGROUP, "subgroup")   /* subgroups of a known width, whose lanes broadcast and add */   \
     X(COOPMAT16, "coopmat16") /* cooperative matrices of fp16, summed in fp32 */                \
-    X(COOPMAT32, "coopmat32") /* of fp32 */
+    X(COOPMAT32, "coopmat32") /* of fp32 */                                                     \
+    X(F16MATH, "f16math")     /* arithmetic of fp16 */                                          \
+    X(DOT, "dot")             /* dot products of four 8-bit integers, faster than of floats */
 
 enum cap_index {
 #define X(name, text) CAP_INDEX_##name,

@@ -135,12 +135,26 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
     }
     if (kernel->needs & CAP_SUBGROUP && node->op != OP_LAYERNORM)
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
+    if (kernel->needs & CAP_F16MATH)
+        return tensor_columns(x) % 4 == 0;
     if (!is_texel(kernel))
         return true;
     if (node->op == OP_MATMUL || node->op == OP_CONV)
         return tensor_columns(x) % 4 == 0 && fits_texels(gpu, x) &&
                fits_texels(gpu, &tensors[node->in[1]]);
     return tensor_columns(x) / 3 / node->heads % 4 == 0 && fits_texels(gpu, x); /* ATTENTION */
+}
+
+double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
+                        const struct node *node)
+{
+    if (!(kernel->needs & CAP_DOT))
+        return 0;
+    /* Each of K products is off by up to half a step, 1/254, times a weight: on the average by
+     * 1/254/3, and they add up like a random walk. Six deviations of that. */
+    const struct tensor *w = &graph->tensors[node->in[1]];
+    uint32_t n = w->shape[w->layout == LAYOUT_PANELS_KN ? 1 : 0];
+    return 2.0 / 254 * sqrt((double)(tensor_elements(w) / n));
 }
 
 /* ---- Choices --------------------------------------------------------------------------------- */
@@ -159,7 +173,9 @@ static struct span span_of(const struct gpu *gpu, const struct kernel *kernel)
         const uint32_t *matrices = limits->matrices[(kernel->needs & CAP_COOPMAT16) != 0];
         return (struct span){limits->subgroup, matrices[0], matrices[1], matrices};
     }
-    uint32_t lanes = kernel->needs & CAP_SUBGROUP ? limits->subgroup : PANEL / 4;
+    uint32_t lanes = kernel->needs & CAP_SUBGROUP ? limits->subgroup
+                     : kernel->needs & CAP_DOT    ? PANEL /* x is rounded once for so many */
+                                                  : PANEL / 4;
     return (struct span){lanes, 1, lanes, NULL};
 }
 

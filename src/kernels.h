@@ -70,6 +70,11 @@ int kernels_record(struct gpu *gpu, struct gpu_commands *commands, const struct 
                    const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
                    const struct kernel_choice *first);
 
+/* Largest difference that a row's rounding of activations makes where they and the weights are
+ * random in [-1, 1): 0 but for CAP_DOT. */
+double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
+                        const struct node *node);
+
 /* Bytes of a tensor on the device, panels' padding included. */
 uint64_t kernels_tensor_bytes(const struct tensor *tensor);
 /* Bytes that a node reads and writes at least, each once. */

@@ -292,8 +292,9 @@ static double result_value(const struct tensor *tensor, const void *data, uint64
                                     : (double)util_f16_to_f32(((const uint16_t *)data)[i]);
 }
 
-/* Whether two results differ by no more than the order of their sums explains. */
-static bool is_same(const struct tensor *tensor, const void *found, const void *expected)
+/* Whether two results differ by no more than the order of their sums explains, and `rounding`. */
+static bool is_same(const struct tensor *tensor, const void *found, const void *expected,
+                    double rounding)
 {
     double largest = 0, worst = 0;
     for (uint64_t i = 0; i < tensor_elements(tensor); i++) {
@@ -304,7 +305,7 @@ static bool is_same(const struct tensor *tensor, const void *found, const void *
         largest = fmax(largest, fabs(e));
         worst = fmax(worst, difference);
     }
-    return worst <= (tensor->type == TYPE_F16 ? 4e-3 : 1e-4) * fmax(largest, 1e-3);
+    return worst <= (tensor->type == TYPE_F16 ? 4e-3 : 1e-4) * fmax(largest, 1e-3) + rounding;
 }
 
 /* Runs a choice on few items; this is also when some drivers compile, so that only the runs after
@@ -341,9 +342,10 @@ static bool check_choice(struct tune_trial *trial, const struct one_node *m,
                          void *found)
 {
     char name[KERNEL_CHOICE_NAME];
+    double rounding = kernels_rounding(trial->choices[choice].kernel, &m->graph, &m->node);
     if (run_check(trial, m, scratch, choice, found))
         return false;
-    if (is_same(&m->tensors[KERNEL_OUT], found, expected))
+    if (is_same(&m->tensors[KERNEL_OUT], found, expected, rounding))
         return true;
     trial->ms[choice] = -1;
     kernels_choice_name(&trial->choices[choice], name);

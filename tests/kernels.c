@@ -223,25 +223,28 @@ static void guarded_destroy(struct gpu *gpu, struct guarded *g)
 /* ---- One case on one row
  * ------------------------------------------------------------------------------ */
 
-static void compare(enum op op, const struct tensor *tensor, const char *found,
-                    const double *expected, const char *what)
+/* `rounding`: see kernels_rounding. Returns the largest error, as a share of what is allowed. */
+static double compare(enum op op, const struct tensor *tensor, const char *found,
+                      const double *expected, double rounding, const char *what)
 {
     /* LAYERNORM divides by a deviation down to sqrt(epsilon), and rounding grows with it */
-    double fp32 = op == OP_LAYERNORM ? 5e-5 : 5e-6, largest = 0;
+    double fp32 = op == OP_LAYERNORM ? 5e-5 : 5e-6, largest = 0, worst = 0;
     for (uint64_t i = 0; i < tensor_elements(tensor); i++)
         largest = fmax(largest, fabs(expected[i]));
-    double bound = (tensor->type == TYPE_F16 ? 1.5e-3 : fp32) * fmax(largest, 0.1);
+    double bound = (tensor->type == TYPE_F16 ? 1.5e-3 : fp32) * fmax(largest, 0.1) + rounding;
     for (uint64_t i = 0; i < tensor_elements(tensor); i++) {
         double value = decode_value(tensor, found, i);
         if (!(fabs(value - expected[i]) <= bound))
             fail_msg("%s: element %llu is %.9g, expected %.9g within %.2g", what,
                      (unsigned long long)i, value, expected[i], bound);
+        worst = fmax(worst, fabs(value - expected[i]) / bound);
     }
+    return worst;
 }
 
-/* By one choice, or by the first that works (NULL). */
-static void run_case(struct gpu *gpu, const struct op_case *test_case,
-                     const struct kernel_choice *choice, struct graph *graph)
+/* By one choice, or by the first that works (NULL). Returns as compare. */
+static double run_case(struct gpu *gpu, const struct op_case *test_case,
+                       const struct kernel_choice *choice, struct graph *graph)
 {
     const struct node *node = &graph->nodes[graph->node_count - 1];
     const struct tensor *out = &graph->tensors[node->out];
@@ -252,6 +255,9 @@ static void run_case(struct gpu *gpu, const struct op_case *test_case,
     struct gpu_commands *commands = NULL;
     uint32_t state = 2463534242u;
     char what[240], name[KERNEL_CHOICE_NAME] = "chosen";
+    struct kernel_choice choices[KERNEL_CHOICES];
+    assert_true(choice || kernels_choices(gpu, graph, node, choices) > 0);
+    double rounding = kernels_rounding(choice ? choice->kernel : choices[0].kernel, graph, node);
     if (choice)
         kernels_choice_name(choice, name);
     snprintf(what, sizeof(what), "%s %s %s w=%s [%u,%u,%u,%u]%s%s%s", op_name(node->op), name,
@@ -287,7 +293,7 @@ static void run_case(struct gpu *gpu, const struct op_case *test_case,
         else if (memcmp(first, found, guarded[KERNEL_OUT].bytes))
             fail_msg("%s: a second run gave other bits", what);
     }
-    compare(node->op, out, first, values[KERNEL_OUT], what);
+    double worst = compare(node->op, out, first, values[KERNEL_OUT], rounding, what);
 
     free(first);
     gpu_commands_destroy(&commands);
@@ -295,6 +301,7 @@ static void run_case(struct gpu *gpu, const struct op_case *test_case,
         guarded_destroy(gpu, &guarded[slot]);
         free(values[slot]);
     }
+    return worst;
 }
 
 /* Any of these works on any device. */
@@ -313,6 +320,7 @@ static void every_row(void **state)
     for (size_t k = 0; k < kernel_count; k++) {
         const struct kernel *row = &kernels[k];
         size_t cases = 0;
+        double worst = 0;
         for (size_t i = 0; i < op_case_count; i++) {
             struct graph graph;
             case_build(&op_cases[i], row->x, &graph);
@@ -324,13 +332,13 @@ static void every_row(void **state)
             /* the first tile on every shape, the others on a third of them, each on another */
             for (size_t c = 0; c < count; c++)
                 if (c == 0 || (i + c) % 3 == 0) {
-                    run_case(gpu, &op_cases[i], &choices[c], &graph);
+                    worst = fmax(worst, run_case(gpu, &op_cases[i], &choices[c], &graph));
                     cases++;
                 }
             graph_free(&graph);
         }
-        printf("%-16s x=%s w=%s: %zu cases\n", row->shader, type_name(row->x), type_name(row->w),
-               cases);
+        printf("%-16s x=%s w=%s: %zu cases, largest error %.2f of what is allowed\n", row->shader,
+               type_name(row->x), type_name(row->w), cases, worst);
         bool capable = (row->needs & gpu_caps(gpu)) == row->needs;
         assert_true(capable ? cases > 0 : cases == 0);
     }
@@ -469,5 +477,6 @@ int main(void)
         cmocka_unit_test(every_cap_masked),  cmocka_unit_test(sliced_table),
         cmocka_unit_test(sliced_weight),     cmocka_unit_test(split_work),
     };
+    setenv("VKCLIP_ENABLE_CAPS", "dot", 1); /* where a device has it at all */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
