@@ -120,12 +120,6 @@ int arch_write_config(const struct config *config, const char *folder)
 
 /* ---- The weights --------------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), size = strlen(end);
-    return length >= size && !strcmp(text + length - size, end);
-}
-
 /* Values of a tensor: mean + deviation times a number of normal distribution. */
 struct scale {
     double mean, deviation;
@@ -137,8 +131,8 @@ static struct scale vector_scale(const struct config *config, const char *name)
         return (struct scale){.mean = 2.6592600369327779}; /* ln(1 / 0.07) */
     if (!strcmp(name, "visual.class_embedding"))
         return (struct scale){.deviation = 1 / sqrt(config->image.width)};
-    if (ends_with(name, "bias") || ends_with(name, ".running_mean") ||
-        ends_with(name, ".bn3.weight")) /* a bottleneck begins as the identity */
+    if (util_ends_with(name, "bias") || util_ends_with(name, ".running_mean") ||
+        util_ends_with(name, ".bn3.weight")) /* a bottleneck begins as the identity */
         return (struct scale){0};
     return (struct scale){.mean = 1}; /* of a norm */
 }
@@ -159,9 +153,9 @@ static struct scale tensor_scale(const struct config *config, const struct tenso
         return (struct scale){.deviation = 0.01};
     if (!strcmp(name, "visual.proj") || !strcmp(name, "text_projection"))
         return (struct scale){.deviation = 1 / sqrt(tower->width)};
-    if (ends_with(name, "attn.out_proj.weight") || ends_with(name, "mlp.c_proj.weight"))
+    if (util_ends_with(name, "attn.out_proj.weight") || util_ends_with(name, "mlp.c_proj.weight"))
         return (struct scale){.deviation = 1 / sqrt(2.0 * tower->width * tower->layers)};
-    if (ends_with(name, "mlp.c_fc.weight"))
+    if (util_ends_with(name, "mlp.c_fc.weight"))
         return (struct scale){.deviation = 1 / sqrt(2.0 * tower->width)};
     if (tensor->rank == 4) /* torch.nn.Conv2d */
         return (struct scale){.deviation = 1 / sqrt(3 * fan_in)};

@@ -26,30 +26,10 @@ const struct config config_defaults = {
 
 /* ---- Files --------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), size = strlen(end);
-    return length >= size && !strcmp(text + length - size, end);
-}
-
-static bool begins_with(const char *text, const char *start)
-{
-    return !strncmp(text, start, strlen(start));
-}
-
-static const char *file_name(const char *path)
-{
-    const char *name = path;
-    for (; *path; path++)
-        if (*path == '/' || *path == '\\')
-            name = path + 1;
-    return name;
-}
-
 /* The folder that `path` lies in, "." where it has none. */
 static void folder_of(const char *path, char folder[CONFIG_PATH_SIZE])
 {
-    int length = (int)(file_name(path) - path);
+    int length = (int)(util_file_name(path) - path);
     snprintf(folder, CONFIG_PATH_SIZE, "%.*s", length ? length : 2, length ? path : "./");
     while (--length > 0 && (folder[length] == '/' || folder[length] == '\\'))
         folder[length] = 0;
@@ -72,7 +52,7 @@ static const char *other_format(const char *name)
         {".h5", "TensorFlow"},
     };
     for (size_t i = 0; i < UTIL_COUNT(others); i++)
-        if (ends_with(name, others[i].end))
+        if (util_ends_with(name, others[i].end))
             return others[i].what;
     return NULL;
 }
@@ -90,13 +70,14 @@ static int find_single(const char *folder, char file[CONFIG_PATH_SIZE])
     for (size_t i = 0; i < count; i++) {
         if (names[i][0] == '.')
             continue;
-        if ((ends_with(names[i], ".safetensors") || ends_with(names[i], ".gguf")) && ++found)
+        if ((util_ends_with(names[i], ".safetensors") || util_ends_with(names[i], ".gguf")) &&
+            ++found)
             single = names[i];
-        if (ends_with(names[i], ".pt") && ++torch_found)
+        if (util_ends_with(names[i], ".pt") && ++torch_found)
             torch = names[i];
         if (other_format(names[i]) && !other)
             other = names[i];
-        if (ends_with(names[i], "config.json"))
+        if (util_ends_with(names[i], "config.json"))
             config = names[i];
     }
     if (!found) {
@@ -138,7 +119,8 @@ static int find_weights(const char *path, char file[CONFIG_PATH_SIZE])
         snprintf(file, CONFIG_PATH_SIZE, "%s", path);
         if (!util_is_file(path))
             return util_fail(VKCLIP_EIO, "%s: no such file or folder", path);
-        if (other_format(path) || (ends_with(path, ".json") && !ends_with(path, ".index.json")))
+        if (other_format(path) ||
+            (util_ends_with(path, ".json") && !util_ends_with(path, ".index.json")))
             return util_fail(
                 VKCLIP_EUNSUPPORTED,
                 "%s: %s cannot be opened, expected a folder or a .safetensors, .gguf or .pt file",
@@ -172,7 +154,7 @@ static int find_tokenizer(const struct weights *weights, const char *folder, con
 {
     static const char encoder[] = "text_encoder"; /* diffusers: text_encoder_2 beside tokenizer_2 */
     char path[CONFIG_PATH_SIZE], beside[CONFIG_PATH_SIZE];
-    const char *name = file_name(folder);
+    const char *name = util_file_name(folder);
     if (vocab && !util_is_file(vocab))
         return util_fail(VKCLIP_EIO, "%s: no such vocabulary file", vocab);
     if (!vocab && weights_gguf(weights) &&
@@ -180,7 +162,7 @@ static int find_tokenizer(const struct weights *weights, const char *folder, con
         vocab = weights_path(weights);
     if (!vocab && find_vocab(folder, config->family, path))
         vocab = path;
-    if (!vocab && begins_with(name, encoder)) {
+    if (!vocab && util_begins_with(name, encoder)) {
         int length = snprintf(beside, sizeof(beside), "%.*stokenizer%s", (int)(name - folder),
                               folder, name + strlen(encoder));
         if (length < CONFIG_PATH_SIZE && find_vocab(beside, config->family, path))
@@ -214,7 +196,7 @@ static bool has_prefix(const struct weights *weights, const char *prefix)
 {
     const char *name;
     for (size_t i = 0; (name = weights_name(weights, i)); i++)
-        if (begins_with(name, prefix))
+        if (util_begins_with(name, prefix))
             return true;
     return false;
 }
@@ -254,7 +236,7 @@ static uint32_t head_width(uint32_t width, bool openai)
 static int read_openai(const struct weights *weights, enum vkclip_activation activation,
                        struct config *config)
 {
-    const char *path = weights_path(weights), *name = file_name(path);
+    const char *path = weights_path(weights), *name = util_file_name(path);
     struct config_tower *image = &config->image, *text = &config->text;
     bool openai = activation == VKCLIP_ACTIVATION_AUTO;
     config->family = VKCLIP_FAMILY_OPENAI;
@@ -280,7 +262,7 @@ static int read_openai(const struct weights *weights, enum vkclip_activation act
         uint32_t head = head_width(image->width, openai);
         image->heads = head ? image->width / head : 0;
     }
-    if ((openai && begins_with(name, "open_clip_")) || (image->present && !image->heads) ||
+    if ((openai && util_begins_with(name, "open_clip_")) || (image->present && !image->heads) ||
         (text->present && text->width % 64))
         return util_fail(
             VKCLIP_EUNSUPPORTED,
@@ -428,7 +410,7 @@ static int settle_towers(const struct weights *weights, struct config *config)
     struct config_tower *image = &config->image, *text = &config->text;
     const char *name;
     for (size_t i = 0; (name = weights_name(weights, i)); i++)
-        if (begins_with(name, "text."))
+        if (util_begins_with(name, "text."))
             return util_fail(VKCLIP_EUNSUPPORTED, "%s: tensor %s: not part of CLIP's text tower",
                              weights_path(weights), name);
     settle_tower(weights, "text", has_text(weights), text);

@@ -158,17 +158,12 @@ static int check_tensor(void *user, const char *name, unsigned rank, const uint6
                      weights_path(weights), name, expected_text, found_text);
 }
 
-static bool begins_with(const char *text, const char *start)
-{
-    return !strncmp(text, start, strlen(start));
-}
-
 /* Whether the layout has a tensor of this name. */
 static bool is_known(const struct layout *layout, const char *name)
 {
     const struct expected *tensors = layout->tensors;
     size_t count = layout->count;
-    if (begins_with(name, layout->blocks)) {
+    if (util_begins_with(name, layout->blocks)) {
         char *rest, canonical[16];
         const char *number = name + strlen(layout->blocks);
         unsigned long block = strtoul(number, &rest, 10);
@@ -189,7 +184,7 @@ static int check_known(const struct weights *weights, const struct layout *layou
 {
     const char *found;
     for (size_t i = 0; (found = weights_name(weights, i)); i++)
-        if (begins_with(found, layout->prefix) && !is_known(layout, found))
+        if (util_begins_with(found, layout->prefix) && !is_known(layout, found))
             return util_fail(VKCLIP_EUNSUPPORTED,
                              "%s: tensor %s: not part of a CLIP tower of %u layers, as the "
                              "configuration says it is",

@@ -41,17 +41,11 @@ struct conversion {
 
 /* ---- What the output is -------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), size = strlen(end);
-    return length >= size && !strcmp(text + length - size, end);
-}
-
 static int check_type(const char *output, enum vkclip_type type, bool gguf)
 {
     static const char *const others[] = {".pt", ".pth", ".bin", ".onnx", ".json", ".ckpt"};
     for (size_t i = 0; i < UTIL_COUNT(others); i++)
-        if (ends_with(output, others[i]))
+        if (util_ends_with(output, others[i]))
             return util_fail(VKCLIP_EINVALID,
                              "%s: cannot be written, expected a .safetensors or .gguf file or a "
                              "folder",
@@ -74,7 +68,8 @@ static char *folder_of(const char *path)
 
 static int name_output(struct conversion *c, const char *output)
 {
-    const bool gguf = ends_with(output, ".gguf"), file = gguf || ends_with(output, ".safetensors");
+    const bool gguf = util_ends_with(output, ".gguf"),
+               file = gguf || util_ends_with(output, ".safetensors");
     int error = check_type(output, c->params->type, gguf);
     if (error)
         return error;
@@ -105,21 +100,16 @@ static int name_output(struct conversion *c, const char *output)
 
 /* ---- What is in it ------------------------------------------------------------------------- */
 
-static bool begins_with(const char *text, const char *start)
-{
-    return !strncmp(text, start, strlen(start));
-}
-
 /* Whether a tower that is there uses the tensor. */
 static bool is_wanted(const struct config *config, enum weights_form form, const char *name)
 {
-    if (begins_with(name, "visual."))
+    if (util_begins_with(name, "visual."))
         return config->image.present &&
                (config->image.projection || strcmp(name, "visual.proj") != 0);
     if (!strcmp(name, "text_projection"))
         return config->text.present && config->text.projection;
-    if (begins_with(name, "transformer.") || begins_with(name, "token_embedding.") ||
-        begins_with(name, "ln_final.") || !strcmp(name, "positional_embedding"))
+    if (util_begins_with(name, "transformer.") || util_begins_with(name, "token_embedding.") ||
+        util_begins_with(name, "ln_final.") || !strcmp(name, "positional_embedding"))
         return config->text.present;
     return !strcmp(name, "logit_scale") && form != WEIGHTS_GGUF;
 }
@@ -137,7 +127,7 @@ static enum dtype choose_type(const struct conversion *c, const char *name,
 {
     enum dtype dtype = dtypes[c->params->type];
     unsigned block = gguf_block(dtype).elements;
-    if (stored->rank < 2 || ends_with(name, "positional_embedding"))
+    if (stored->rank < 2 || util_ends_with(name, "positional_embedding"))
         return DTYPE_F32;
     if (block > 1 && (stored->rank > 2 || stored->shape[1] % block))
         return DTYPE_F16;

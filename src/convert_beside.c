@@ -15,15 +15,6 @@
 
 #define FILE_MAX (64u << 20)
 
-static const char *file_name(const char *path)
-{
-    const char *name = path;
-    for (; *path; path++)
-        if (*path == '/' || *path == '\\')
-            name = path + 1;
-    return name;
-}
-
 /* Writes one file, unless it is there with this content. Takes over `data`. */
 static int write_file(struct convert_beside *beside, const char *name, char *data, size_t size)
 {
@@ -60,7 +51,8 @@ static int write_text(struct convert_beside *beside, const char *name, char *tex
 static int copy_beside(struct convert_beside *beside, const char *path, const char *name,
                        const char *as)
 {
-    char *data = NULL, *from = util_format("%.*s%s", (int)(file_name(path) - path), path, name);
+    char *data = NULL,
+         *from = util_format("%.*s%s", (int)(util_file_name(path) - path), path, name);
     size_t size = 0;
     int error = from ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     bool there = !error && util_is_file(from);
@@ -87,17 +79,11 @@ static int write_pair(struct convert_beside *beside, const char *path)
     return error ? error : write_text(beside, "merges.txt", merges);
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), size = strlen(end);
-    return length >= size && !strcmp(text + length - size, end);
-}
-
 static int write_vocabulary(struct convert_beside *beside, const char *path, enum weights_form form)
 {
-    const char *name = file_name(path);
+    const char *name = util_file_name(path);
     bool pair = !strcmp(name, "vocab.json") || !strcmp(name, "merges.txt");
-    bool json = !pair && ends_with(name, ".json"),
+    bool json = !pair && util_ends_with(name, ".json"),
          list = !strncmp(name, "bpe_simple_vocab_16e6.", 22);
     int error;
     if (list && form != WEIGHTS_HF)

@@ -339,8 +339,7 @@ enum type graph_packed_type(enum type type, const char *name)
 {
     /* What q4 changes in the texts' first block goes through every block behind it, and nothing
      * behind a last projection evens its errors out. All of them are small. */
-    static const char first_block[] = "transformer.resblocks.0.";
-    bool delicate = !strncmp(name, first_block, strlen(first_block)) ||
+    bool delicate = util_begins_with(name, "transformer.resblocks.0.") ||
                     !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
     return type == TYPE_Q4 && delicate ? TYPE_Q8 : type;
 }

@@ -36,6 +36,11 @@ struct util_redirect util_redirect_log(struct util_redirect redirect);
 /* A new string from a format; NULL when out of memory. */
 char *util_format(const char *format, ...) UTIL_PRINTF(1, 2);
 
+bool util_begins_with(const char *text, const char *start);
+bool util_ends_with(const char *text, const char *end);
+/* What is behind the last separator of a path. */
+const char *util_file_name(const char *path);
+
 /* Seconds of a clock that only goes forward. */
 double util_seconds(void);
 

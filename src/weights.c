@@ -122,11 +122,6 @@ static const struct {
                [WEIGHTS_HF] = TABLE(hf_renames),
                [WEIGHTS_GGUF] = TABLE(gguf_renames)};
 
-static bool begins_with(const char *text, const char *start)
-{
-    return !strncmp(text, start, strlen(start));
-}
-
 /* Whether `name` fits the pattern; what '#' and '*' stood for begins at *number and *rest. */
 static bool matches(const char *name, const char *pattern, const char **number, const char **rest)
 {
@@ -188,11 +183,11 @@ static enum vkclip_family find_layout(const struct weights *weights)
 {
     for (size_t i = 0; i < weights->view_count; i++) {
         const char *name = weights->views[i].name;
-        if (weights->gguf && (begins_with(name, "t.") || begins_with(name, "v.")))
+        if (weights->gguf && (util_begins_with(name, "t.") || util_begins_with(name, "v.")))
             return VKCLIP_FAMILY_OPENAI;
-        if (begins_with(name, "text_model.") || begins_with(name, "vision_model."))
+        if (util_begins_with(name, "text_model.") || util_begins_with(name, "vision_model."))
             return VKCLIP_FAMILY_HF;
-        if (begins_with(name, "visual.") || begins_with(name, "transformer.resblocks."))
+        if (util_begins_with(name, "visual.") || util_begins_with(name, "transformer.resblocks."))
             return VKCLIP_FAMILY_OPENAI;
     }
     return VKCLIP_FAMILY_NONE;

@@ -21,19 +21,14 @@ static const struct encoder {
     {"text_encoders.clip_g.transformer.", "clip_g"},    /* 3 */
 };
 
-static bool begins_with(const char *text, const char *start)
-{
-    return !strncmp(text, start, strlen(start));
-}
-
 static bool has_encoder(const struct encoder *encoder, const struct tensor_view *views,
                         size_t count)
 {
     size_t length = strlen(encoder->prefix);
     for (size_t i = 0; i < count; i++)
-        if (begins_with(views[i].name, encoder->prefix) &&
-            (begins_with(views[i].name + length, "text_model.") ||
-             begins_with(views[i].name + length, "transformer.resblocks.")))
+        if (util_begins_with(views[i].name, encoder->prefix) &&
+            (util_begins_with(views[i].name + length, "text_model.") ||
+             util_begins_with(views[i].name + length, "transformer.resblocks.")))
             return true;
     return false;
 }
@@ -62,7 +57,7 @@ int weights_pick_encoder(const char *path, const char *wanted, struct tensor_vie
     if (strchr(found, ','))
         util_log(VKCLIP_LOG_INFO, "%s: has the text encoders %s: %s is used", path, found, *name);
     for (size_t i = 0; i < *count; i++)
-        if (begins_with(views[i].name, picked->prefix)) {
+        if (util_begins_with(views[i].name, picked->prefix)) {
             views[kept] = views[i];
             views[kept++].name += strlen(picked->prefix);
         }

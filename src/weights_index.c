@@ -11,18 +11,12 @@
 
 enum { INDEX_MAX = 8 << 20, FILES_MAX = 1024 };
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), size = strlen(end);
-    return length >= size && !strcmp(text + length - size, end);
-}
-
 /* What the files of an index are called at the end; NULL: the path is none of an index. */
 static const char *file_end(const char *path)
 {
-    return ends_with(path, ".safetensors.index.json") ? ".safetensors"
-           : ends_with(path, ".bin.index.json")       ? ".bin"
-                                                      : NULL;
+    return util_ends_with(path, ".safetensors.index.json") ? ".safetensors"
+           : util_ends_with(path, ".bin.index.json")       ? ".bin"
+                                                           : NULL;
 }
 
 bool weights_index_is(const char *path)
@@ -51,7 +45,7 @@ static int read_json(const char *path, json_t **root)
 /* A file's plain name: it lies beside the index. */
 static bool is_plain(const char *name, const char *end)
 {
-    return name[0] != '.' && !strpbrk(name, "/\\:") && ends_with(name, end);
+    return name[0] != '.' && !strpbrk(name, "/\\:") && util_ends_with(name, end);
 }
 
 static const char *shard_path(const struct weights_shard *file)
