@@ -50,6 +50,11 @@ uint32_t tensor_rows(const struct tensor *tensor)
     return rows;
 }
 
+uint32_t tensor_n(const struct tensor *tensor)
+{
+    return tensor->shape[tensor->layout == LAYOUT_PANELS_KN ? 1 : 0];
+}
+
 void graph_init(struct graph *graph, enum type type)
 {
     *graph = (struct graph){.type = type};
@@ -183,9 +188,8 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
     if (graph->error || x < 0 || !has_rank(graph, w, 2) || graph->tensors[x].rank < 2)
         return shape_error(graph, OP_MATMUL, name, "x [..,K] and w [N,K]");
     struct tensor out = graph->tensors[x];
-    bool transposed = graph->tensors[w].layout == LAYOUT_PANELS_KN;
-    uint32_t n = graph->tensors[w].shape[transposed ? 1 : 0];
-    uint32_t k = graph->tensors[w].shape[transposed ? 0 : 1];
+    uint32_t n = tensor_n(&graph->tensors[w]);
+    uint64_t k = tensor_elements(&graph->tensors[w]) / n;
     if (tensor_columns(&out) != k || graph->tensors[w].layout == LAYOUT_ROWS)
         return shape_error(graph, OP_MATMUL, name, "x [..,K] and w [N,K] in panels");
     if (bias >= 0 && !is_vector(graph, bias, n))

@@ -131,6 +131,8 @@ uint64_t tensor_elements(const struct tensor *tensor);
 /* Rows when all dimensions but the last are taken together, and the length of a row. */
 uint32_t tensor_rows(const struct tensor *tensor);
 uint32_t tensor_columns(const struct tensor *tensor);
+/* N of a weight in panels; its K is what the elements divided by that are. */
+uint32_t tensor_n(const struct tensor *tensor);
 /* Floating-point operations of a node, to split work by. */
 double node_work(const struct graph *graph, const struct node *node);
 

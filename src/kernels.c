@@ -60,8 +60,8 @@ static uint32_t divide_up(uint64_t a, uint32_t b)
 uint64_t kernels_tensor_bytes(const struct tensor *tensor)
 {
     uint64_t elements = tensor_elements(tensor);
-    if (tensor->layout != LAYOUT_ROWS) { /* N is the first dimension but for [K,N] */
-        uint32_t n = tensor->shape[tensor->layout == LAYOUT_PANELS_KN ? 1 : 0];
+    if (tensor->layout != LAYOUT_ROWS) {
+        uint32_t n = tensor_n(tensor);
         return quant_panel_bytes(tensor->type, elements / n) * divide_up(n, PANEL);
     }
     uint32_t c = tensor_columns(tensor);
@@ -153,8 +153,7 @@ double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
     /* Each of K products is off by up to half a step, 1/254, times a weight: on the average by
      * 1/254/3, and they add up like a random walk. Six deviations of that. */
     const struct tensor *w = &graph->tensors[node->in[1]];
-    uint32_t n = w->shape[w->layout == LAYOUT_PANELS_KN ? 1 : 0];
-    return 2.0 / 254 * sqrt((double)(tensor_elements(w) / n));
+    return 2.0 / 254 * sqrt((double)(tensor_elements(w) / tensor_n(w)));
 }
 
 /* ---- Choices --------------------------------------------------------------------------------- */

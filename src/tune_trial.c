@@ -180,7 +180,7 @@ static void repeat(char *to, uint64_t bytes, uint64_t known)
 /* Three panels of random values, and again: neighbours differ. */
 static int fill_panels(const struct tensor *tensor, uint64_t bytes, char *to)
 {
-    uint32_t n = tensor->shape[tensor->layout == LAYOUT_PANELS_KN], state = 88172645;
+    uint32_t n = tensor_n(tensor), state = 88172645;
     size_t k = tensor_elements(tensor) / n;
     uint64_t panel_bytes = quant_panel_bytes(tensor->type, k), known = 0;
     float *columns = malloc(k * PANEL * sizeof(*columns));

@@ -87,8 +87,7 @@ static uint64_t scratch_floats(const struct tensor *tensor)
 {
     if (tensor->layout == LAYOUT_ROWS)
         return read_floats(tensor);
-    uint32_t n = tensor->shape[tensor->layout == LAYOUT_PANELS_KN ? 1 : 0];
-    return read_floats(tensor) + tensor_elements(tensor) / n * PANEL;
+    return read_floats(tensor) + tensor_elements(tensor) / tensor_n(tensor) * PANEL;
 }
 
 static int convert_rows(const struct weights *weights, struct piece *piece, float *values)
@@ -109,7 +108,7 @@ static int convert_panel(const struct weights *weights, struct piece *piece, flo
 {
     const struct tensor *tensor = &piece->placed->tensor;
     bool kn = tensor->layout == LAYOUT_PANELS_KN, conv = tensor->layout == LAYOUT_CONV;
-    uint32_t n = tensor->shape[kn ? 1 : 0], k = (uint32_t)(tensor_elements(tensor) / n);
+    uint32_t n = tensor_n(tensor), k = (uint32_t)(tensor_elements(tensor) / n);
     uint32_t channels = conv ? conv_channels(weights, tensor) : 0, padded = conv ? k / 9 : 0;
     uint32_t length = conv ? 9 * channels : k;   /* of a row in the checkpoint */
     float *panel = values + read_floats(tensor); /* [PANEL,K] */
@@ -239,7 +238,7 @@ static int upload_panels(struct window *window, const struct upload *upload, str
 {
     const struct tensor *tensor = &placed->tensor;
     bool kn = tensor->layout == LAYOUT_PANELS_KN;
-    uint64_t n = tensor->shape[kn ? 1 : 0], k = tensor_elements(tensor) / n;
+    uint64_t n = tensor_n(tensor), k = tensor_elements(tensor) / n;
     uint64_t bytes = quant_panel_bytes(tensor->type, k);
     float *matrix = kn ? malloc(n * k * sizeof(*matrix)) : NULL;
     int error = kn && !matrix ? util_fail(VKCLIP_EMEMORY, "out of memory for loading weights")
