@@ -534,10 +534,12 @@ int kernels_record(struct gpu *gpu, struct gpu_commands *commands, const struct 
                    const struct kernel_choice *first)
 {
     struct kernel_choice choices[KERNEL_CHOICES];
+    int error = first && first->kernel
+                    ? kernels_record_choice(gpu, commands, graph, node, ranges, first)
+                    : VKCLIP_EDEVICE;
+    if (error != VKCLIP_EDEVICE) /* else: this driver fails on that choice, the next may do */
+        return error;
     size_t count = kernels_choices(gpu, graph, node, choices);
-    int error =
-        first ? kernels_record_choice(gpu, commands, graph, node, ranges, first) : VKCLIP_EDEVICE;
-    /* EDEVICE: this driver fails on that choice, the next may do */
     for (size_t i = 0; i < count && error == VKCLIP_EDEVICE; i++)
         error = kernels_record_choice(gpu, commands, graph, node, ranges, &choices[i]);
     if (!count)

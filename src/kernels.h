@@ -65,7 +65,8 @@ void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CH
 int kernels_record_choice(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
                           const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
                           const struct kernel_choice *choice);
-/* Records a node by `first` (NULL: none), else by the first choice that the driver can build. */
+/* Records a node by `first` (NULL, or without a kernel: none), else by the first choice that the
+ * driver can build. */
 int kernels_record(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
                    const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
                    const struct kernel_choice *first);

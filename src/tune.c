@@ -30,13 +30,15 @@ struct tune {
 /* ---- The file ----------------------------------------------------------------------------------
  */
 
-/* Of the kernels that the names in the file stand for. */
-static uint64_t hash_table(void)
+/* Of the kernels that the names in the file stand for. Of megabytes: only where there is a file. */
+#define TABLE_HASH 17
+static const char *hash_table(char text[TABLE_HASH])
 {
     uint64_t hash = util_hash(0, vkclip_version(), strlen(vkclip_version()));
     for (size_t i = 0; i < kernel_count; i++)
         hash = util_hash(hash, kernels[i].code, kernels[i].bytes);
-    return hash;
+    snprintf(text, TABLE_HASH, "%016llx", (unsigned long long)hash);
+    return text;
 }
 
 static bool is_class(json_t *value)
@@ -51,15 +53,16 @@ static bool is_class(json_t *value)
 
 /* The classes in the file that another process or an earlier one wrote; none where it is no good.
  */
-static json_t *read_classes(const char *path, const char *table)
+static json_t *read_classes(const char *path)
 {
     struct cache_content content;
+    char table[TABLE_HASH];
     const char *key;
     json_t *classes = json_object(), *value;
     cache_read(path, &content);
     json_t *file = content.data ? json_loadb(content.data, content.size, 0, NULL) : NULL;
     const char *of = json_string_value(json_object_get(file, "table"));
-    if (of && !strcmp(of, table))
+    if (of && !strcmp(of, hash_table(table)))
         json_object_foreach(json_object_get(file, "classes"), key, value) if (is_class(value))
             json_object_set(classes, key, value);
     json_decref(file);
@@ -69,13 +72,12 @@ static json_t *read_classes(const char *path, const char *table)
 
 static void write_classes(const struct gpu *gpu, const struct tune *tune)
 {
-    char table[20];
+    char table[TABLE_HASH];
     if (!tune->path)
         return;
-    snprintf(table, sizeof(table), "%016llx", (unsigned long long)hash_table());
-    json_t *classes = read_classes(tune->path, table); /* another process may have added some */
+    json_t *classes = read_classes(tune->path); /* another process may have added some */
     json_object_update(classes, tune->classes);
-    json_t *file = json_pack("{ss so}", "table", table, "classes", classes);
+    json_t *file = json_pack("{ss so}", "table", hash_table(table), "classes", classes);
     /* names that are no UTF-8 are left out: they are for a person who looks into the file */
     json_object_set_new(file, "device", json_string(gpu_info(gpu)->name));
     json_object_set_new(file, "driver", json_string(gpu_info(gpu)->driver));
@@ -99,7 +101,6 @@ static void release(void *data)
 
 static int get_tune(struct gpu *gpu, struct tune **result)
 {
-    char table[20];
     struct tune *tune = *result = gpu_attached(gpu);
     if (tune)
         return VKCLIP_OK;
@@ -114,8 +115,7 @@ static int get_tune(struct gpu *gpu, struct tune **result)
     tune->budget = BUDGET;
     tune->path = off ? NULL : gpu_cache_path(gpu, "tuning");
     tune->measures = tune->forced || tune->path;
-    snprintf(table, sizeof(table), "%016llx", (unsigned long long)hash_table());
-    tune->classes = tune->forced ? json_object() : read_classes(tune->path, table);
+    tune->classes = tune->forced ? json_object() : read_classes(tune->path);
     gpu_attach(gpu, tune, release);
     return tune->classes ? VKCLIP_OK
                          : util_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");

@@ -38,6 +38,8 @@ struct call {
     size_t reported; /* items, to the caller's progress */
 };
 
+static const struct vkclip_encode_params no_params; /* where the caller gives none */
+
 static int check_call(const struct vkclip_model *model, enum tower tower, bool items, size_t count,
                       const float *embeds)
 {
@@ -182,11 +184,10 @@ static int encode_pictures(struct call *call)
 int vkclip_encode_images(struct vkclip_model *model, const struct vkclip_image *images,
                          size_t count, const struct vkclip_encode_params *params, float *embeds)
 {
-    const struct vkclip_encode_params none = {0};
     int error = check_call(model, TOWER_IMAGE, images, count, embeds);
     struct call call = {.model = model,
                         .images = images,
-                        .params = params ? params : &none,
+                        .params = params ? params : &no_params,
                         .embeds = embeds,
                         .count = count};
     return error ? error : encode_pictures(&call);
@@ -195,11 +196,10 @@ int vkclip_encode_images(struct vkclip_model *model, const struct vkclip_image *
 int vkclip_encode_pixels(struct vkclip_model *model, const float *pixel_values, size_t count,
                          const struct vkclip_encode_params *params, float *embeds)
 {
-    const struct vkclip_encode_params none = {0};
     int error = check_call(model, TOWER_IMAGE, pixel_values, count, embeds);
     struct call call = {.model = model,
                         .pixels = pixel_values,
-                        .params = params ? params : &none,
+                        .params = params ? params : &no_params,
                         .embeds = embeds,
                         .count = count};
     return error ? error : encode_pictures(&call);
@@ -208,11 +208,10 @@ int vkclip_encode_pixels(struct vkclip_model *model, const float *pixel_values, 
 int vkclip_encode_source(struct vkclip_model *model, vkclip_source_fn *source, size_t count,
                          const struct vkclip_encode_params *params, float *embeds)
 {
-    const struct vkclip_encode_params none = {0};
     int error = check_call(model, TOWER_IMAGE, source, count, embeds);
     struct call call = {.model = model,
                         .source = source,
-                        .params = params ? params : &none,
+                        .params = params ? params : &no_params,
                         .embeds = embeds,
                         .count = count};
     return error ? error : encode_pictures(&call);
@@ -355,11 +354,10 @@ static int encode_strings(struct call *call)
 int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts, size_t count,
                         const struct vkclip_encode_params *params, float *embeds)
 {
-    const struct vkclip_encode_params none = {0};
     int error = check_call(model, TOWER_TEXT, texts, count, embeds);
     struct call call = {.model = model,
                         .strings = texts,
-                        .params = params ? params : &none,
+                        .params = params ? params : &no_params,
                         .embeds = embeds,
                         .count = count};
     return error ? error : encode_strings(&call);
@@ -368,12 +366,11 @@ int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts, si
 int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *ids, size_t count,
                          size_t length, const struct vkclip_encode_params *params, float *embeds)
 {
-    const struct vkclip_encode_params none = {0};
     int error = check_call(model, TOWER_TEXT, ids, count, embeds);
     struct call call = {.model = model,
                         .ids = ids,
                         .width = length,
-                        .params = params ? params : &none,
+                        .params = params ? params : &no_params,
                         .embeds = embeds,
                         .count = count};
     if (!error && (!length || length > model->of.config.context))
