@@ -37,12 +37,10 @@ void add_block(uint block, uint from)
 {
     uint first = gl_LocalInvocationID.y * ROWS;
     int part[ROWS][COLS];
-    float scale[COLS];
-    for (uint j = 0; j < COLS; j++) {
-        scale[j] = load_scale(quad[j] + (from + block) * WORDS * PANEL);
-        for (uint i = 0; i < ROWS; i++)
+    load_scales((from + block) * WORDS);
+    for (uint i = 0; i < ROWS; i++)
+        for (uint j = 0; j < COLS; j++)
             part[i][j] = 0;
-    }
     for (uint k4 = 0; k4 < WORDS; k4++) {
         int w[COLS];
         for (uint j = 0; j < COLS; j++)

@@ -26,19 +26,16 @@ void main()
     begin_tile(tile_group().y * gl_WorkGroupSize.y + gl_LocalInvocationID.y);
     if (first_row >= args.m)
         return;
-    float scale[COLS];
     uint k4 = 0;
     for (; k4 < args.k / 4; k4++) {
 #ifdef W_BLOCKS
         if (k4 % (BLOCK / 4) == 0)
+            load_scales(k4);
 #endif
-            for (uint j = 0; j < COLS; j++)
-                scale[j] = load_scale(quad[j] + k4 * PANEL);
         ADD_QUAD(load_x, k4)
     }
     if (args.k % 4 != 0) {
-        for (uint j = 0; j < COLS; j++)
-            scale[j] = load_scale(quad[j] + k4 * PANEL);
+        load_scales(k4);
         ADD_QUAD(load_x_end, k4)
     }
     end_tile();

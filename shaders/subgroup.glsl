@@ -27,14 +27,6 @@ float x_lane[ROWS];
 #define ADD_QUADS_8(k) ADD_QUAD(k) ADD_QUAD((k) + 4)
 #define ADD_QUADS_16(k) ADD_QUADS_8(k) ADD_QUADS_8((k) + 8)
 
-float scale[COLS];
-
-void load_scales(uint k4)
-{
-    for (uint j = 0; j < COLS; j++)
-        scale[j] = load_scale(quad[j] + k4 * PANEL);
-}
-
 void main()
 {
     begin_tile(tile_group().y);

@@ -20,8 +20,9 @@ layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 #include "activation.glsl"
 
 float sum[ROWS][COLS];
-ROW row[ROWS];   /* rows past M repeat the last one */
-uint quad[COLS]; /* of w, at k = 0 */
+ROW row[ROWS];     /* rows past M repeat the last one */
+uint quad[COLS];   /* of w, at k = 0 */
+float scale[COLS]; /* of the quads' block: load_scales */
 uint first_row, first_column;
 
 float add_quad(vec4 x, vec4 w, float to)
@@ -57,6 +58,12 @@ void begin_tile(uint tile)
         for (uint j = 0; j < COLS; j++)
             sum[i][j] = 0.0;
     }
+}
+
+void load_scales(uint k4)
+{
+    for (uint j = 0; j < COLS; j++)
+        scale[j] = load_scale(quad[j] + k4 * PANEL);
 }
 
 /* The epilogue of one value; `add` is the column's bias. */
