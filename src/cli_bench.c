@@ -213,7 +213,8 @@ static int measure(struct cli *cli, struct bench_row *row)
         row->high = times[row->runs - 1 - row->runs / 4];
         error = vkclip_profile(cli->model, row->tower, row->batch, cli->profile ? add_node : NULL,
                                row, &row->cost);
-        qsort(row->ops, row->op_count, sizeof(*row->ops), by_seconds);
+        if (row->op_count) /* an array of none may be no address */
+            qsort(row->ops, row->op_count, sizeof(*row->ops), by_seconds);
     }
     free(inputs);
     free(embeds);
