@@ -4,7 +4,7 @@
  * gives the same bytes everywhere.
  */
 #define _GNU_SOURCE
-#include "scratch.h"
+#include "checkpoints.h"
 
 #include <math.h>
 
@@ -54,12 +54,7 @@ static void sizes_are_published(void **state)
 static void assert_same_tower(const struct config_tower *found, const struct config_tower *expected)
 {
     assert_true(found->present && found->projection);
-    assert_int_equal(found->width, expected->width);
-    assert_int_equal(found->layers, expected->layers);
-    assert_int_equal(found->heads, expected->heads);
-    assert_int_equal(found->mlp, expected->mlp);
-    assert_int_equal(found->activation, expected->activation);
-    assert_true(found->epsilon == expected->epsilon);
+    assert_tower(found, expected);
 }
 
 static void configurations_are_read_back(void **state)

@@ -27,6 +27,19 @@ static inline int open_close(const char *path, const struct vkclip_model_params 
     return error;
 }
 
+static inline void assert_tower(const struct config_tower *found,
+                                const struct config_tower *expected)
+{
+    assert_int_equal(found->present, expected->present);
+    assert_int_equal(found->projection, expected->projection);
+    assert_int_equal(found->width, expected->width);
+    assert_int_equal(found->layers, expected->layers);
+    assert_int_equal(found->heads, expected->heads);
+    assert_int_equal(found->mlp, expected->mlp);
+    assert_int_equal(found->activation, expected->activation);
+    assert_true(found->epsilon == expected->epsilon);
+}
+
 static inline char *golden_file(const char *folder, const char *name)
 {
     char *relative = util_format("%s/%s", folder, name), *path = golden_path(relative);

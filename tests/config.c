@@ -55,18 +55,6 @@ static const struct reference {
     /* clang-format on */
 };
 
-static void assert_tower(const struct config_tower *found, const struct config_tower *expected)
-{
-    assert_int_equal(found->present, expected->present);
-    assert_int_equal(found->projection, expected->projection);
-    assert_int_equal(found->width, expected->width);
-    assert_int_equal(found->layers, expected->layers);
-    assert_int_equal(found->heads, expected->heads);
-    assert_int_equal(found->mlp, expected->mlp);
-    assert_int_equal(found->activation, expected->activation);
-    assert_true(found->epsilon == expected->epsilon);
-}
-
 static void opens_reference_models(void **state)
 {
     (void)state;

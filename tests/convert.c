@@ -11,26 +11,10 @@
 #include <math.h>
 
 #include "gguf.h"
+#include "open_device.h"
 #include "quant.h"
 
 #define EMOJI "models/emoji-clip"
-
-static struct vkclip_device *device;
-
-static int open_device(void **state)
-{
-    (void)state;
-    struct vkclip_device_params params = {.cache_dir = ""};
-    assert_int_equal(vkclip_open_device(&params, &device), VKCLIP_OK);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    vkclip_close_device(&device);
-    return 0;
-}
 
 static void convert(const char *path, const struct vkclip_model_params *model, const char *output,
                     enum vkclip_type type, struct vkclip_conversion *conversion)

@@ -8,25 +8,9 @@
 #include "scratch.h"
 
 #include "config.h"
+#include "open_device.h"
 
 enum { CONTEXT = 8, VOCABULARY = 32 };
-
-static struct vkclip_device *device;
-
-static int open_device(void **state)
-{
-    (void)state;
-    struct vkclip_device_params params = {.cache_dir = ""};
-    assert_int_equal(vkclip_open_device(&params, &device), VKCLIP_OK);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    vkclip_close_device(&device);
-    return 0;
-}
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 

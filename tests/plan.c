@@ -191,20 +191,6 @@ static void absent_weight(void **state)
 /* ---- The pipeline cache
  * ------------------------------------------------------------------------------ */
 
-static char *only_file(const char *folder)
-{
-    char **names = NULL, *path = NULL;
-    size_t count = 0;
-    assert_int_equal(util_list_folder(folder, &names, &count), 0);
-    for (size_t i = 0; i < count; i++)
-        if (strstr(names[i], "pipelines-")) {
-            assert_null(path);
-            path = util_format("%s/%s", folder, names[i]);
-        }
-    util_free_names(&names, count);
-    return path;
-}
-
 static void run_once(const char *cache)
 {
     struct gpu *gpu;
@@ -223,7 +209,7 @@ static void cache_survives_damage(void **state)
     char *scratch = scratch_folder();
     char *folder = util_format("%s/a/b", scratch); /* created on the way */
     run_once(folder);
-    char *path = only_file(folder);
+    char *path = scratch_find(folder, "pipelines-");
     assert_non_null(path);
     run_once(folder);
 

@@ -27,6 +27,21 @@ static inline char *scratch_path(const char *folder, const char *name)
     return path;
 }
 
+/* The one file of a folder whose name begins so; NULL: there is none. */
+static inline char *scratch_find(const char *folder, const char *start)
+{
+    char **names = NULL, *path = NULL;
+    size_t count = 0;
+    assert_int_equal(util_list_folder(folder, &names, &count), 0);
+    for (size_t i = 0; i < count; i++)
+        if (util_begins_with(names[i], start)) {
+            assert_null(path);
+            path = util_format("%s/%s", folder, names[i]);
+        }
+    util_free_names(&names, count);
+    return path;
+}
+
 static inline void scratch_write(const char *folder, const char *name, const void *data,
                                  size_t size)
 {

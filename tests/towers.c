@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "open_device.h"
 #include "safetensors.h"
 
 /* What one run is held to: error / largest absolute value of the tensor, cosine of each item. */
@@ -15,25 +16,15 @@ struct bounds {
 };
 static const struct bounds fp32 = {1e-4, 0.99999}, fp16 = {INFINITY, 0.999};
 
-static struct vkclip_device *device;
 static bool has_f16;
 
-static int open_device(void **state)
+static int open_and_tell(void **state)
 {
-    (void)state;
     struct vkclip_device_info info;
-    struct vkclip_device_params params = {.cache_dir = ""};
-    assert_int_equal(vkclip_open_device(&params, &device), VKCLIP_OK);
+    open_device(state);
     assert_int_equal(vkclip_get_device_info(device, &info), VKCLIP_OK);
     has_f16 = strstr(info.caps, "f16") != NULL;
     printf("device: %s, %s, caps: %s\n", info.name, info.driver, info.caps);
-    return 0;
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    vkclip_close_device(&device);
     return 0;
 }
 
@@ -231,5 +222,5 @@ int main(void)
         cmocka_unit_test(golden_fp32),
         cmocka_unit_test(golden_fp16),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, open_and_tell, close_device);
 }

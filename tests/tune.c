@@ -202,20 +202,6 @@ static void time_is_kept(void **state)
 /* ---- The file -----------------------------------------------------------------------------------
  */
 
-static char *tuning_file(const char *folder)
-{
-    char **names = NULL, *path = NULL;
-    size_t count = 0;
-    assert_int_equal(util_list_folder(folder, &names, &count), 0);
-    for (size_t i = 0; i < count; i++)
-        if (!strncmp(names[i], "tuning-", 7)) {
-            assert_null(path);
-            path = util_format("%s/%s", folder, names[i]);
-        }
-    util_free_names(&names, count);
-    return path;
-}
-
 /* What is chosen with that file in that mode, and whether something was measured. */
 static void expect(const char *mode, const char *folder, const char *kernel, bool measured)
 {
@@ -246,7 +232,7 @@ static void is_kept(void **state)
     assert_int_equal(tune_list(gpu, list_one, &listed), 0);
     assert_string_not_equal(listed.last, fixed);
     gpu_close(&gpu);
-    char *path = tuning_file(folder);
+    char *path = scratch_find(folder, "tuning-");
     assert_non_null(path);
     expect("on", folder, name, false);
 
