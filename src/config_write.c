@@ -49,6 +49,16 @@ static json_t *hf_tower(const struct config_tower *tower, const char *type, uint
                      "projection_dim", (int)embed_dim);
 }
 
+/* A tower with what it alone has; takes over both. */
+static json_t *with(json_t *tower, json_t *more)
+{
+    bool good = tower && more && !json_object_update(tower, more);
+    json_decref(more);
+    if (!good)
+        json_decref(tower);
+    return good ? tower : NULL;
+}
+
 static json_t *hf_text(const struct config *config)
 {
     json_t *tower = hf_tower(&config->text, "clip_text_model", config->text_embed_dim);
@@ -57,11 +67,7 @@ static json_t *hf_text(const struct config *config)
     json_t *more = json_pack("{si si si si}", "max_position_embeddings", (int)config->context,
                              "vocab_size", (int)config->vocabulary, "eos_token_id", end,
                              "pad_token_id", (int)config->pad_token_id);
-    bool good = tower && more && !json_object_update(tower, more);
-    json_decref(more);
-    if (!good)
-        json_decref(tower);
-    return good ? tower : NULL;
+    return with(tower, more);
 }
 
 static json_t *hf_image(const struct config *config)
@@ -69,11 +75,7 @@ static json_t *hf_image(const struct config *config)
     json_t *tower = hf_tower(&config->image, "clip_vision_model", config->image_embed_dim);
     json_t *more = json_pack("{si si}", "image_size", (int)config->image_size, "patch_size",
                              (int)config->patch_size);
-    bool good = tower && more && !json_object_update(tower, more);
-    json_decref(more);
-    if (!good)
-        json_decref(tower);
-    return good ? tower : NULL;
+    return with(tower, more);
 }
 
 static json_t *hf_processor(const struct config *config)

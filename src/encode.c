@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define TRIAL 0.5 /* seconds of work that one takes while another one's speed is not known */
@@ -33,6 +34,7 @@ struct batch {
     const struct lane_plan *plan;
     size_t first, number;
     uint32_t size, length;
+    bool runs; /* unless all of it was left out */
     double submitted;
 };
 
@@ -109,20 +111,25 @@ struct writing {
     const struct encode *encode;
     struct lane *lane;
     const struct batch *batch;
+    atomic_size_t written; /* items */
 };
 
 static int write_item(void *user, size_t index, unsigned thread)
 {
-    const struct writing *writing = user;
+    struct writing *writing = user;
     const struct batch *batch = writing->batch;
-    return writing->encode->write(writing->encode->user, writing->lane, batch->plan,
-                                  batch->first + index, (uint32_t)index, thread);
+    int result = writing->encode->write(writing->encode->user, writing->lane, batch->plan,
+                                        batch->first + index, (uint32_t)index, thread);
+    if (result == ENCODE_LEFT_OUT)
+        return VKCLIP_OK;
+    atomic_fetch_add(&writing->written, 1);
+    return result;
 }
 
 static int submit(const struct driver *driver, struct batch *batch)
 {
     const struct encode *encode = driver->state->encode;
-    struct writing writing = {encode, driver->lane, batch};
+    struct writing writing = {.encode = encode, .lane = driver->lane, .batch = batch};
     int error = lane_get_plan(driver->lane, encode->tower, batch->size, batch->length,
                               encode->hidden, &batch->plan);
     if (!error)
@@ -131,7 +138,8 @@ static int submit(const struct driver *driver, struct batch *batch)
         error = workers_run(driver->state->workers, write_item, &writing, batch->number);
     for (size_t i = 0; i < batch->number && !error && !encode->parallel; i++)
         error = write_item(&writing, i, 0);
-    if (!error)
+    batch->runs = writing.written || encode->hidden;
+    if (!error && batch->runs)
         error = plan_submit(batch->plan->plan);
     batch->submitted = util_seconds();
     return error;
@@ -141,9 +149,9 @@ static int finish(struct driver *driver, const struct batch *batch)
 {
     struct state *state = driver->state;
     const struct encode *encode = state->encode;
-    int error = plan_wait(batch->plan->plan);
+    int error = batch->runs ? plan_wait(batch->plan->plan) : VKCLIP_OK;
     double now = util_seconds(), from = batch->submitted;
-    if (!error) {
+    if (!error && batch->runs) {
         lane_count_run(driver->lane, encode->tower, batch->number,
                        now - (from > driver->idle ? from : driver->idle));
         error = encode->read(encode->user, batch->plan, batch->first, batch->number);

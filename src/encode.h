@@ -18,14 +18,17 @@ struct encode_group {
     size_t end;
 };
 
+#define ENCODE_LEFT_OUT 1
+
 struct encode {
     enum tower tower;
     size_t count;
     const struct encode_group *groups; /* the last one ends with item count - 1 */
     bool hidden;
     void *user; /* given to all below */
-    /* Writes an item's input to its place in a batch. On several threads at once where `parallel`
-     * is set; `thread` is for lane_scratch. */
+    /* Writes an item's input to its place in a batch, or returns ENCODE_LEFT_OUT: its results will
+     * mean nothing. On several threads at once where `parallel` is set; `thread` is for
+     * lane_scratch. */
     int (*write)(void *user, struct lane *lane, const struct lane_plan *plan, size_t item,
                  uint32_t place, unsigned thread);
     bool parallel;
@@ -41,9 +44,9 @@ struct encode_load {
     size_t under_way; /* items */
     bool active;      /* may take more */
 };
-/* How many of `left` items lane `mine` should take next so that all end at the same time; 0: another
- * one has even one more done sooner. A lane whose speed is not known tries one item; the last active
- * lane takes all. */
+/* How many of `left` items lane `mine` should take next so that all end at the same time; 0:
+ * another one has even one more done sooner. A lane whose speed is not known tries one item; the
+ * last active lane takes all. */
 size_t encode_share(const struct encode_load *loads, size_t count, size_t mine, size_t left);
 
 /* `drivers`: a pool with a thread for every lane but one; `workers`: the one for the host's work.

@@ -158,8 +158,8 @@ static int write_picture(void *user, struct lane *lane, const struct lane_plan *
     const float *pixels = call->pixels ? &call->pixels[item * size] : scratch;
     int error = VKCLIP_OK;
     if (call->source && call->source(call->params->user, item, scratch))
-        memset(scratch, 0, size * sizeof(*scratch)); /* the caller knows that it failed */
-    else if (call->images)
+        return ENCODE_LEFT_OUT; /* the caller knows that it failed */
+    if (call->images)
         error = vkclip_preprocess(call->model, &call->images[item], NULL, scratch);
     if (error)
         return error;
