@@ -16,7 +16,9 @@
  * classes that are a small part of theirs. */
 #define WORTHY_WORK 2e9
 #define WORTHY_PART 0.02
-#define BUDGET 2.0 /* seconds */
+/* An operation of ATTENTION, which loads for each, takes about as long as so many of a tile. */
+#define ATTENTION_COST 8
+#define BUDGET 2.0 /* seconds; twice that for the first classes of their kind */
 
 struct tune {
     bool measures, forced;
@@ -139,23 +141,63 @@ struct class
 {
     char key[TUNE_KEY];
     const struct node *node; /* the first of them */
-    double work;             /* of all, and of one as it is measured */
+    double cost;             /* of all, and of one as it is measured: operations of a tile */
     double one;
+    bool leads; /* nothing akin is known, and of its kind this has the most work */
     struct class *next;
 };
 
-/* The classes of a graph of which nothing is known, the one with the most work first. */
+static double weigh(const struct node *node, double work)
+{
+    return node->op == OP_ATTENTION ? ATTENTION_COST * work : work;
+}
+
+/* Whether two classes are of one op and of the same types: a key is "OP x[..] w -> ..". */
+static bool is_akin(const char *key, const char *other)
+{
+    size_t length = strcspn(key, "[");
+    const char *w = strchr(key, ']'), *other_w = strchr(other, ']');
+    return !strncmp(key, other, length + 1) && w && other_w &&
+           !strncmp(w, other_w, strcspn(w, "[>"));
+}
+
+/* The kernel that was found for a class, or, where nothing is known of it yet, for one akin to it;
+ * NULL: none. */
+static const char *known_kernel(const struct tune *tune, const char *key)
+{
+    const char *other;
+    json_t *class = json_object_get(tune->classes, key), *akin;
+    if (!class)
+        json_object_foreach(tune->classes, other, akin) if (is_akin(key, other)) class = akin;
+    return json_string_value(json_object_get(class, "kernel"));
+}
+
+/* First one class of each kind, whose kernel the others have until they are measured. */
+static bool is_before(const struct class *a, const struct class *b)
+{
+    return a->leads != b->leads ? a->leads : a->cost > b->cost;
+}
+
+static void insert_class(struct class **at, struct class *class)
+{
+    while (*at && is_before(*at, class))
+        at = &(*at)->next;
+    class->next = *at;
+    *at = class;
+}
+
+/* The classes of a graph that are worth measuring and are not yet known, in the order to do so. */
 static struct class *find_unknown(const struct gpu *gpu, const struct tune *tune,
                                   const struct graph *graph)
 {
     struct kernel_choice choices[KERNEL_CHOICES];
-    struct class *first = NULL, *class;
+    struct class *first = NULL, *class, *other;
     size_t trusted;
     double all = 0;
     for (size_t n = 0; n < graph->node_count; n++) {
         const struct node *node = &graph->nodes[n];
         char key[TUNE_KEY];
-        all += node_work(graph, node);
+        all += weigh(node, node_work(graph, node));
         if (!tune_key(graph, node, key) || json_object_get(tune->classes, key) ||
             list_choices(gpu, tune, graph, node, choices, &trusted) < 2)
             continue;
@@ -164,25 +206,26 @@ static struct class *find_unknown(const struct gpu *gpu, const struct tune *tune
         if (!class && (class = calloc(1, sizeof(*class)))) {
             memcpy(class->key, key, sizeof(key));
             class->node = node;
-            class->one = tune_work(graph, node);
+            class->one = weigh(node, tune_work(graph, node));
             class->next = first;
             first = class;
         }
         if (class)
-            class->work += node_work(graph, node);
+            class->cost += weigh(node, node_work(graph, node));
+    }
+    for (class = first; class; class = class->next) {
+        class->leads = !known_kernel(tune, class->key);
+        for (other = first; other; other = other->next)
+            class->leads =
+                class->leads && (class->cost >= other->cost || !is_akin(class->key, other->key));
     }
     struct class *sorted = NULL;
     while ((class = first)) {
         first = class->next;
-        if (!tune->forced && (all < WORTHY_WORK || class->work < all * WORTHY_PART)) {
+        if (tune->forced || (all >= WORTHY_WORK && class->cost >= all * WORTHY_PART))
+            insert_class(&sorted, class);
+        else
             free(class);
-            continue;
-        }
-        struct class **at = &sorted;
-        while (*at && (*at)->work > class->work)
-            at = &(*at)->next;
-        class->next = *at;
-        *at = class;
     }
     return sorted;
 }
@@ -246,7 +289,8 @@ static void measure(struct gpu *gpu, struct tune *tune, const struct graph *grap
     for (struct class *class = classes; class; left -= class->one, class = class->next) {
         struct kernel_choice choices[KERNEL_CHOICES];
         bool skip[KERNEL_CHOICES];
-        double ms[KERNEL_CHOICES], seconds = tune->budget - (util_seconds() - start);
+        double ms[KERNEL_CHOICES], end = start + tune->budget * (class->leads ? 2 : 1);
+        double seconds = end - util_seconds();
         size_t best, trusted;
         size_t count = list_choices(gpu, tune, graph, class->node, choices, &trusted);
         for (size_t i = 0; i < count; i++)
@@ -264,7 +308,7 @@ static void measure(struct gpu *gpu, struct tune *tune, const struct graph *grap
                                    .trusted = trusted,
                                    .seconds = seconds * class->one / left,
                                    .fair = tune->budget * class->one / whole,
-                                   .deadline = start + tune->budget * (number == 1 ? 2 : 1),
+                                   .deadline = end,
                                    .ms = ms};
         int error = tune_measure(&trial, &best);
         tune->runs += trial.runs;
@@ -291,26 +335,6 @@ static void measure_softly(struct gpu *gpu, struct tune *tune, const struct grap
         next = classes->next;
         free(classes);
     }
-}
-
-/* Whether two classes are of one op and of the same types: a key is "OP x[..] w -> ..". */
-static bool is_akin(const char *key, const char *other)
-{
-    size_t length = strcspn(key, "[");
-    const char *w = strchr(key, ']'), *other_w = strchr(other, ']');
-    return !strncmp(key, other, length + 1) && w && other_w &&
-           !strncmp(w, other_w, strcspn(w, "[>"));
-}
-
-/* The kernel that was found for a class, or, where nothing is known of it yet, for one akin to it;
- * NULL: none. */
-static const char *known_kernel(const struct tune *tune, const char *key)
-{
-    const char *other;
-    json_t *class = json_object_get(tune->classes, key), *akin;
-    if (!class)
-        json_object_foreach(tune->classes, other, akin) if (is_akin(key, other)) class = akin;
-    return json_string_value(json_object_get(class, "kernel"));
 }
 
 int tune_choose(struct gpu *gpu, const struct graph *graph, struct kernel_choice *result)
