@@ -6,6 +6,7 @@
  */
 #include "arch.h"
 #include "config_write.h"
+#include "rng.h"
 #include "safetensors.h"
 
 #include <math.h>
@@ -162,22 +163,13 @@ static struct scale tensor_scale(const struct config *config, const struct tenso
     return (struct scale){.deviation = 1 / sqrt(fan_in)};
 }
 
-/* splitmix64's output function: number `counter` of the sequence `key`. */
-static uint64_t random_word(uint64_t key, uint64_t counter)
-{
-    uint64_t x = key + (counter + 1) * 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 /* Near enough to the normal distribution, deviation 1: the sum of twelve uniform numbers of 16
  * bits. No logarithm or cosine, which differ from one C library to the next. */
 static double random_normal(uint64_t key, uint64_t index)
 {
     uint64_t sum = 0;
     for (uint64_t i = 0; i < 3; i++) {
-        uint64_t word = random_word(key, 3 * index + i);
+        uint64_t word = rng_word(key, 3 * index + i);
         sum += (word & 0xffff) + (word >> 16 & 0xffff) + (word >> 32 & 0xffff) + (word >> 48);
     }
     return ((double)sum - 6.0 * 0xffff) / 0x10000;
@@ -199,7 +191,7 @@ static int give_random(void *user, const struct tensor_view *tensor, struct util
     const struct scale scale = tensor_scale(checkpoint->config, tensor);
     const uint64_t count = tensor->size / sizeof(float);
     const uint64_t key =
-        random_word(util_hash(0, tensor->name, strlen(tensor->name)), checkpoint->seed);
+        rng_word(util_hash(0, tensor->name, strlen(tensor->name)), checkpoint->seed);
     float values[4096];
     int error = VKCLIP_OK;
     for (uint64_t first = 0; first < count && !error; first += UTIL_COUNT(values)) {

@@ -12,6 +12,7 @@ fail() {
 
 rules='
 util
+rng
 workers
 hub
 safetensors
@@ -24,7 +25,7 @@ torch         safetensors
 weights       safetensors gguf torch
 positions
 config        weights gguf positions hub
-arch          config safetensors
+arch          config safetensors rng
 graph
 quant         graph
 model         graph config
@@ -38,6 +39,10 @@ plan          graph gpu kernels upload tune
 lane          graph gpu kernels model plan upload weights
 encode        lane gpu plan workers
 device        gpu tune workers
+dataset       safetensors
+sampler       dataset rng
+augment       image rng
+loader        augment dataset image rng sampler tokenizer workers
 convert       config weights vocabulary graph quant gguf safetensors
 vkclip        peak device encode lane model plan gpu weights config tokenizer image workers
 main          cli
