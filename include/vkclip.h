@@ -365,6 +365,30 @@ enum vkclip_tokenize_flags {
 VKCLIP_API int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t length,
                                unsigned flags, int32_t *ids, size_t capacity, size_t *count);
 
+struct vkclip_tokenizer_params {
+    uint32_t vocabulary;    /* tokens, those of start and end included; 0: 49408, CLIP's */
+    uint32_t min_frequency; /* of a pair to be merged; 0: 2 */
+    uint32_t context;       /* written for programs that cut texts; 0: 77 */
+    const char *column;     /* of .csv and .tsv files; NULL: "title" */
+};
+
+struct vkclip_tokenizer_result {
+    uint32_t vocabulary;    /* tokens: fewer than asked for where the texts have no more pairs */
+    uint64_t texts, words;  /* read; different words in them */
+    uint64_t skipped_words; /* longer than 1024 characters */
+};
+
+/* Learns a byte-pair vocabulary of CLIP's form from texts: files with a text a line, or of names
+ * that end in .csv or .tsv (in any case with tabs where the first row has one), whose column it is
+ * that holds them. Texts are cleaned and split as vkclip_tokenize does it. Writes vocab.json,
+ * merges.txt, tokenizer_config.json and special_tokens_map.json, as Hugging Face has them, to the
+ * new or empty folder `folder`. The same texts in any order give the same bytes: of equally
+ * frequent pairs the one that comes last by code points is merged first. `params` and `result` may
+ * be NULL. Errors: EINVALID, EIO, EFORMAT, EMEMORY. */
+VKCLIP_API int vkclip_train_tokenizer(const char *const *paths, size_t count,
+                                      const struct vkclip_tokenizer_params *params,
+                                      const char *folder, struct vkclip_tokenizer_result *result);
+
 /* ---- Pictures ------------------------------------------------------------------------------ */
 
 /* 8-bit pixels, rows from the top. */

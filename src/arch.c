@@ -12,11 +12,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#ifdef _WIN32
-#include <direct.h>
-#define mkdir(path, mode) _mkdir(path)
-#endif
 
 /* ---- The table ----------------------------------------------------------------------------- */
 
@@ -263,32 +258,13 @@ static int write_weights(const char *folder, const struct config *config, uint64
     return error;
 }
 
-/* An absent or empty folder becomes an empty one: no checkpoint is overwritten, none half hidden.
- */
-static int make_folder(const char *path)
-{
-    char **names = NULL;
-    size_t count = 0;
-    if (util_is_folder(path)) {
-        int error = util_list_folder(path, &names, &count);
-        util_free_names(&names, count);
-        if (!error && count)
-            error = util_fail(VKCLIP_EINVALID,
-                              "%s: expected a new or empty folder, found %zu files", path, count);
-        return error;
-    }
-    if (mkdir(path, 0777))
-        return util_fail(VKCLIP_EIO, "%s: folder cannot be made", path);
-    return VKCLIP_OK;
-}
-
 int vkclip_init_model(const char *arch, uint64_t seed, const char *path)
 {
     struct config config;
     if (!arch || !path)
         return util_fail(VKCLIP_EINVALID, "vkclip_init_model: arch and path expected");
     int error = arch_find(arch, &config);
-    error = error ? error : make_folder(path);
+    error = error ? error : util_make_new_folder(path);
     error = error ? error : write_weights(path, &config, seed);
     return error ? error : arch_write_config(&config, path);
 }

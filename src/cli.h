@@ -44,10 +44,12 @@ struct cli {
     char subject[64]; /* the text that the library is working on, for its warnings; else "" */
 
     /* Options. 0 or NULL: not given. */
-    const char *model_path, *device_name, *vocab, *text_encoder, *output, *raw, *batches, *svg;
+    const char *model_path, *device_name, *vocab, *text_encoder, *output, *raw, *batches, *svg,
+        *caption_column;
     unsigned precision, weights, activation, type,
         tower; /* position in the option's choices, from 1 */
     uint32_t batch, image_size, context, top, max_pixels, seed, seconds;
+    uint32_t vocab_size, min_frequency;
     uint32_t json, strict, verbose, quiet, recursive, no_normalize, hidden, full, lines, records,
         no_check, csv, profile, tuning, only_speed, help;
     struct cli_inputs images, texts, labels, templates, arguments;
@@ -128,7 +130,7 @@ struct cli_command {
 
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 extern const struct cli_command cli_devices, cli_info, cli_tokenize, cli_embed, cli_preprocess,
-    cli_classify, cli_similarity, cli_pull, cli_convert, cli_init, cli_bench;
+    cli_classify, cli_similarity, cli_pull, cli_convert, cli_init, cli_bench, cli_tokenizer_train;
 
 /* Fills `cli` from the command's arguments; argv[0] is the command's name. */
 int cli_parse_options(struct cli *cli, int argc, char **argv);

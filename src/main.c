@@ -14,8 +14,9 @@
 #endif
 
 const struct cli_command *const cli_commands[] = {
-    &cli_classify, &cli_similarity, &cli_embed,   &cli_preprocess, &cli_tokenize, &cli_info,
-    &cli_devices,  &cli_pull,       &cli_convert, &cli_init, &cli_bench, NULL};
+    &cli_classify, &cli_similarity, &cli_embed,   &cli_preprocess, &cli_tokenize,        &cli_info,
+    &cli_devices,  &cli_pull,       &cli_convert, &cli_init,       &cli_tokenizer_train, &cli_bench,
+    NULL};
 
 static const struct cli_command *find_command(const char *name)
 {
@@ -30,7 +31,7 @@ static int print_overview(void)
     puts("vkclip: CLIP models on any Vulkan device\n\n"
          "Usage: vkclip COMMAND [OPTION...] [ARGUMENT...]\n");
     for (const struct cli_command *const *at = cli_commands; *at; at++)
-        printf("  %-11s %s\n", (*at)->name, (*at)->summary);
+        printf("  %-15s %s\n", (*at)->name, (*at)->summary);
     puts("\n'vkclip COMMAND --help' describes a command, 'vkclip --version' names the version.\n"
          "Exit status: 0 all done; 1 some inputs failed, the others are done; 2 wrong usage;\n"
          "3 no usable device; 4 the model cannot be loaded.");

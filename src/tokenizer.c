@@ -43,6 +43,8 @@ struct job {
     struct piece *pieces;
     uint64_t *queue; /* heap of rank << 32 | place of the left part; smallest first */
     size_t queued, room;
+    tokenizer_word_fn *word; /* NULL: words are merged */
+    void *user;
     bool failed;
 };
 
@@ -139,6 +141,10 @@ static void encode_word(struct job *job, const int32_t *word, size_t length)
 {
     const struct vocabulary *vocabulary = &job->tokenizer->vocabulary;
     uint32_t count = 0;
+    if (job->word) {
+        job->word(job->user, word, length);
+        return;
+    }
     if (!make_room(job, 4 * length))
         return;
     for (size_t i = 0; i < length; i++) {
@@ -384,32 +390,43 @@ void tokenizer_close(struct tokenizer **tokenizer)
     *tokenizer = NULL;
 }
 
-int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
-                     int32_t *ids, size_t capacity, size_t *count)
+static int encode_text(struct job *job, const char *text, size_t length)
 {
-    struct job job = {.tokenizer = tokenizer, .ids = ids, .capacity = capacity};
     struct text codes = {0};
-    *count = 0;
     if (length >= TEXT_LIMIT)
         return util_fail(VKCLIP_EINVALID, "text of %zu bytes, expected less than %d", length,
                          TEXT_LIMIT);
     text_push_utf8(&codes, text, length);
-    if (tokenizer->rules == TOKENIZER_OPENAI)
+    if (job->tokenizer->rules == TOKENIZER_OPENAI)
         text_clean_openai(&codes);
-    push_id(&job, tokenizer->vocabulary.start);
-    if (!codes.failed && tokenizer->rules == TOKENIZER_OPENAI)
-        encode_words(&job, codes.at, codes.length);
+    if (!codes.failed && job->tokenizer->rules == TOKENIZER_OPENAI)
+        encode_words(job, codes.at, codes.length);
     else if (!codes.failed)
-        encode_added(&job, codes.at, codes.length, false);
-    push_id(&job, tokenizer->vocabulary.end);
-    bool failed = codes.failed || job.failed;
+        encode_added(job, codes.at, codes.length, false);
+    bool failed = codes.failed || job->failed;
     text_free(&codes);
-    free(job.pieces);
-    free(job.queue);
-    if (failed)
-        return util_fail(VKCLIP_EMEMORY, "out of memory for a text of %zu bytes", length);
-    *count = job.count;
-    return VKCLIP_OK;
+    free(job->pieces);
+    free(job->queue);
+    return failed ? util_fail(VKCLIP_EMEMORY, "out of memory for a text of %zu bytes", length)
+                  : VKCLIP_OK;
+}
+
+int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
+                     int32_t *ids, size_t capacity, size_t *count)
+{
+    struct job job = {.tokenizer = tokenizer, .ids = ids, .capacity = capacity};
+    push_id(&job, tokenizer->vocabulary.start);
+    int error = encode_text(&job, text, length);
+    push_id(&job, tokenizer->vocabulary.end);
+    *count = error ? 0 : job.count;
+    return error;
+}
+
+int tokenizer_split(const char *text, size_t length, tokenizer_word_fn *word, void *user)
+{
+    static const struct tokenizer plain = {.rules = TOKENIZER_HF};
+    struct job job = {.tokenizer = &plain, .word = word, .user = user};
+    return encode_text(&job, text, length);
 }
 
 /* A token's bytes: each of its characters stands for one. Returns their number; `bytes` may be

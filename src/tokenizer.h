@@ -36,6 +36,12 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
 int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
                      char **text);
 
+/* The words that a text is merged in, as code points: cleaned and split by Hugging Face's rules,
+ * for learning a vocabulary. Nothing in the text is taken for a start or end of text. Errors as
+ * tokenizer_encode. */
+typedef void tokenizer_word_fn(void *user, const int32_t *word, size_t length);
+int tokenizer_split(const char *text, size_t length, tokenizer_word_fn *word, void *user);
+
 int32_t tokenizer_start(const struct tokenizer *tokenizer);
 int32_t tokenizer_end(const struct tokenizer *tokenizer);
 int32_t tokenizer_pad(const struct tokenizer *tokenizer);

@@ -479,6 +479,20 @@ int util_make_folder(const char *path)
     return made ? VKCLIP_OK : util_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
 }
 
+int util_make_new_folder(const char *path)
+{
+    char **names = NULL;
+    size_t count = 0;
+    if (!util_is_folder(path))
+        return util_make_folder(path);
+    int error = util_list_folder(path, &names, &count);
+    util_free_names(&names, count);
+    if (!error && count)
+        error = util_fail(VKCLIP_EINVALID, "%s: expected a new or empty folder, found %zu files",
+                          path, count);
+    return error;
+}
+
 char *util_cache_dir(const char *named)
 {
     const char *home = NULL;

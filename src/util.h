@@ -92,6 +92,8 @@ bool util_is_file(const char *path);
 bool util_is_same(const char *a, const char *b);
 /* Makes a folder in one that is there. */
 int util_make_folder(const char *path);
+/* The same, where an empty one may be there: no checkpoint is overwritten, none half hidden. */
+int util_make_new_folder(const char *path);
 
 /* Names of what is in a folder, sorted, without "." and ".."; free with util_free_names. */
 int util_list_folder(const char *path, char ***names, size_t *count);

@@ -317,9 +317,10 @@ static int bad_merge(const char *path, uint32_t number, const char *what)
     return util_fail(VKCLIP_EFORMAT, "%s: merge %u %s", path, number + 1, what);
 }
 
-/* The vocabulary that OpenAI's rule makes of a list of merges: the bytes, the bytes at a word's
- * end, one token a merge, start and end of text. */
-static int load_openai(struct vocabulary *v, const char *path, const char *data, size_t size)
+/* The vocabulary that OpenAI's rule makes of the first `limit` of a list of merges: the bytes, the
+ * bytes at a word's end, one token a merge, start and end of text. */
+static int load_openai(struct vocabulary *v, const char *path, const char *data, size_t size,
+                       uint32_t limit)
 {
     const char *at = data, *line;
     const char *mark = strstr(data, "#version");
@@ -329,7 +330,7 @@ static int load_openai(struct vocabulary *v, const char *path, const char *data,
         return util_fail(VKCLIP_EFORMAT,
                          "%s: neither JSON nor a list of merges whose first line has \"#version\"",
                          path);
-    for (const char *i = at; *i && lines < OPENAI_MERGES; i++)
+    for (const char *i = at; *i && lines < limit; i++)
         lines += *i == '\n';
     /* a token's text is its line without the space, so the file's size is enough for all of them */
     int error =
@@ -344,7 +345,7 @@ static int load_openai(struct vocabulary *v, const char *path, const char *data,
         size_t text_length = symbol_text((uint8_t)vocabulary_byte(code), i >= 256, text);
         add_token(v, &end, v->count++, text, text_length, "", 0);
     }
-    while (rank < OPENAI_MERGES && next_line(&at, &line, &length)) {
+    while (rank < limit && next_line(&at, &line, &length)) {
         if (!length && !*at)
             break;
         if (!split_merge(line, length, &left))
@@ -802,7 +803,7 @@ static int load(struct vocabulary *v, const char *path, const char *data, size_t
 {
     bool json = data[strspn(data, " \t\r\n")] == '{';
     if (!json && strcmp(path + folder_length(path), "merges.txt"))
-        return load_openai(v, path, data, size);
+        return load_openai(v, path, data, size, OPENAI_MERGES);
     json_t *root = NULL;
     char *other = beside(path, json ? "merges.txt" : "vocab.json");
     int error = !other ? util_fail(VKCLIP_EMEMORY, "%s: out of memory", path)
@@ -827,6 +828,15 @@ int vocabulary_open(const char *path, struct vocabulary *v)
     if (!error && !gguf)
         error = load(v, path, data, size);
     free(data);
+    if (error)
+        vocabulary_close(v);
+    return error;
+}
+
+int vocabulary_from_merges(const char *merges, size_t size, struct vocabulary *v)
+{
+    *v = (struct vocabulary){0};
+    int error = load_openai(v, "list of merges", merges, size, TOKENS_LIMIT);
     if (error)
         vocabulary_close(v);
     return error;

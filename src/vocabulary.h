@@ -45,6 +45,8 @@ void vocabulary_close(struct vocabulary *vocabulary);
 struct gguf;
 /* The same from the tokens in a GGUF file, which is not needed afterwards. */
 int vocabulary_from_gguf(const struct gguf *file, struct vocabulary *vocabulary);
+/* The same from a list of merges that is in memory, of any number of them. */
+int vocabulary_from_merges(const char *merges, size_t size, struct vocabulary *vocabulary);
 /* The vocabulary as the texts of vocab.json and merges.txt, new strings. */
 int vocabulary_write(const struct vocabulary *vocabulary, char **vocab, char **merges);
 

@@ -19,6 +19,8 @@ safetensors
 vocabulary    gguf
 text
 tokenizer     text vocabulary
+bpe           tokenizer vocabulary
+csv
 image
 gguf          safetensors
 torch         safetensors
@@ -44,7 +46,7 @@ sampler       dataset rng
 augment       image rng
 loader        augment dataset image rng sampler tokenizer workers
 convert       config weights vocabulary graph quant gguf safetensors
-vkclip        peak device encode lane model plan gpu weights config tokenizer image workers
+vkclip        peak device encode lane model plan gpu weights config tokenizer image workers bpe csv
 main          cli
 cli           safetensors hub
 '

@@ -127,7 +127,7 @@ class CommandTest(unittest.TestCase):
 
 class Usage(CommandTest):
     commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices',
-                'pull', 'convert', 'init', 'bench']
+                'pull', 'convert', 'init', 'tokenizer-train', 'bench']
 
     def test_overview(self):
         overview = self.run_command('--help')
@@ -185,6 +185,7 @@ class Usage(CommandTest):
                 (['tokenize', '-m', MODEL, '--stdin', 'a'], '--stdin'),
                 (['info', '-m', MODEL, 'extra'], 'extra'),
                 (['init', 'ViT-B-32'], 'folder'),
+                (['tokenizer-train', 'a.txt'], 'folder'),
                 (['bench'], '-m'),
                 (['bench', '-m', MODEL, '--batches', '1,,2'], '1,,2'),
                 (['bench', '-m', MODEL, '--batches', '0'], "'0'"),
@@ -317,6 +318,19 @@ class Init(CommandTest):
         self.assert_error(self.path('new'), 'empty')
         self.run_command('init', 'ViT-Z', self.path('other'), status=1)
         self.assert_error('ViT-Z', 'ViT-bigG-14')
+
+
+class TokenizerTrain(CommandTest):
+    def test_a_new_vocabulary_tokenizes(self):
+        captions = self.path('captions.tsv', b'filepath\ttitle\n1.png\tan owl\n2.png\tthe owls\n')
+        line, = self.run_json('tokenizer-train', captions, self.path('new'), '--vocab-size', '515')
+        self.assertEqual(line, {'path': self.path('new'), 'vocab_size': 515, 'texts': 2, 'words': 4})
+        line, = self.run_json('tokenize', '--vocab', self.path('new') + '/vocab.json', 'Owl')
+        self.assertEqual(line['ids'], [513, 512, 256 + ord('l') - ord('!'), 514])
+        self.run_command('tokenizer-train', captions, self.path('new'), status=1)
+        self.assert_error(self.path('new'), 'empty')
+        self.run_command('tokenizer-train', captions, self.path('other'), '--csv-caption-key', 'x', status=1)
+        self.assert_error('captions.tsv', '"x"', 'title')
 
 
 class Bench(CommandTest):
