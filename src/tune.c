@@ -172,6 +172,18 @@ static const char *known_kernel(const struct tune *tune, const char *key)
     return json_string_value(json_object_get(class, "kernel"));
 }
 
+/* The choice of that name; the first where there is none. */
+static size_t find_choice(const struct kernel_choice *choices, size_t count, const char *wanted)
+{
+    char name[KERNEL_CHOICE_NAME];
+    for (size_t i = 0; wanted && i < count; i++) {
+        kernels_choice_name(&choices[i], name);
+        if (!strcmp(name, wanted))
+            return i;
+    }
+    return 0;
+}
+
 /* First one class of each kind, whose kernel the others have until they are measured. */
 static bool is_before(const struct class *a, const struct class *b)
 {
@@ -216,8 +228,9 @@ static struct class *find_unknown(const struct gpu *gpu, const struct tune *tune
     for (class = first; class; class = class->next) {
         class->leads = !known_kernel(tune, class->key);
         for (other = first; other; other = other->next)
-            class->leads =
-                class->leads && (class->cost >= other->cost || !is_akin(class->key, other->key));
+            if (is_akin(class->key, other->key)) /* those that follow do not lead yet */
+                class->leads &= class->cost > other->cost ||
+                                (class->cost == other->cost && (other == class || !other->leads));
     }
     struct class *sorted = NULL;
     while ((class = first)) {
@@ -293,8 +306,9 @@ static void measure(struct gpu *gpu, struct tune *tune, const struct graph *grap
         double seconds = end - util_seconds();
         size_t best, trusted;
         size_t count = list_choices(gpu, tune, graph, class->node, choices, &trusted);
+        size_t favourite = find_choice(choices, count, known_kernel(tune, class->key));
         for (size_t i = 0; i < count; i++)
-            skip[i] = is_hopeless(&hopeless, &choices[i]);
+            skip[i] = i != favourite && is_hopeless(&hopeless, &choices[i]);
         if (seconds <= 0)
             break; /* the rest another time */
         util_log(VKCLIP_LOG_INFO, "measuring kernels for this device, once: %zu of %zu", ++number,
@@ -306,6 +320,7 @@ static void measure(struct gpu *gpu, struct tune *tune, const struct graph *grap
                                    .skip = skip,
                                    .count = count,
                                    .trusted = trusted,
+                                   .favourite = favourite,
                                    .seconds = seconds * class->one / left,
                                    .fair = tune->budget * class->one / whole,
                                    .deadline = end,
@@ -347,15 +362,10 @@ int tune_choose(struct gpu *gpu, const struct graph *graph, struct kernel_choice
         measure_softly(gpu, tune, graph);
     for (size_t n = 0; n < graph->node_count; n++) {
         struct kernel_choice choices[KERNEL_CHOICES];
-        char key[TUNE_KEY], name[KERNEL_CHOICE_NAME];
+        char key[TUNE_KEY];
         size_t trusted, count = list_choices(gpu, tune, graph, &graph->nodes[n], choices, &trusted);
         const char *known = tune_key(graph, &graph->nodes[n], key) ? known_kernel(tune, key) : NULL;
-        result[n] = count ? choices[0] : (struct kernel_choice){0};
-        for (size_t i = 0; known && i < count; i++) {
-            kernels_choice_name(&choices[i], name);
-            if (!strcmp(name, known))
-                result[n] = choices[i];
-        }
+        result[n] = count ? choices[find_choice(choices, count, known)] : (struct kernel_choice){0};
     }
     return VKCLIP_OK;
 }

@@ -22,6 +22,7 @@
 #define ROUGH_WINS 0.75       /* likewise, where there was time for few rows alone */
 #define DROPPED 1.3           /* times the best, after its first run */
 #define HOPELESS 2.5          /* times the best, already on few rows */
+#define SLOW_ROW 2            /* likewise, of a row's first tile: its other ones are left out */
 #define ROUNDS 4
 #define LEAST_SECONDS 1e-3 /* of what is timed: shorter nodes run several times in one submit */
 #define POOL 65521 /* random values, repeated: a prime, so that no row has those of another */
@@ -354,8 +355,29 @@ static bool check_choice(struct tune_trial *trial, const struct one_node *m,
     return false;
 }
 
-/* All, or only the one that is `wanted` (NULL: all), which must be right with everything that the
- * node has. */
+static size_t first_tile(const struct tune_trial *trial, size_t choice)
+{
+    while (choice && trial->choices[choice - 1].kernel == trial->choices[choice].kernel)
+        choice--;
+    return choice;
+}
+
+/* Most of the time goes into compiling: what loads too slowly does so with every tile. */
+static void skip_slow_rows(struct tune_trial *trial)
+{
+    double least = INFINITY;
+    for (size_t i = 0; i < trial->count; i++)
+        least = trial->ms[i] > 0 ? fmin(least, trial->ms[i]) : least;
+    for (size_t i = 0; i < trial->count; i++) {
+        size_t first = first_tile(trial, i);
+        if (i != first && i != trial->favourite &&
+            (trial->skip[first] || trial->ms[first] > SLOW_ROW * least))
+            trial->skip[i] = true;
+    }
+}
+
+/* All, the first tile of each row before the others, or only the one that is `wanted` (NULL: all),
+ * which must be right with everything that the node has. */
 static int check(struct tune_trial *trial, const struct one_node *m, const struct scratch *scratch,
                  const size_t *wanted)
 {
@@ -364,8 +386,12 @@ static int check(struct tune_trial *trial, const struct one_node *m, const struc
     int error = expected && found
                     ? run_check(trial, m, scratch, trusted, expected)
                     : util_fail(VKCLIP_EMEMORY, "out of memory for measuring kernels");
-    for (size_t i = 0; i < trial->count && !error; i++) {
-        if (i == trusted || (wanted ? i != *wanted : trial->skip[i]))
+    for (size_t step = 0; step < 2 * trial->count && !error; step++) {
+        size_t i = step % trial->count;
+        if (step == trial->count && !wanted)
+            skip_slow_rows(trial);
+        if (i == trusted || (i == first_tile(trial, i)) != (step == i) ||
+            (wanted ? i != *wanted : trial->skip[i]))
             continue;
         if (!wanted && util_seconds() > trial->deadline)
             error = VKCLIP_EUNSUPPORTED; /* the time is over */
@@ -451,14 +477,14 @@ static int build_pipelines(struct tune_trial *trial, const struct one_node *m,
     return gpu_pipelines_build(trial->gpu);
 }
 
-/* The first that works, unless another is faster by more than noise. */
+/* The favourite, or else the first that works, unless another is faster by more than noise. */
 static size_t choose(const struct tune_trial *trial, bool raced)
 {
-    size_t first = 0;
+    size_t first = trial->ms[trial->favourite] < 0 ? 0 : trial->favourite;
     while (first + 1 < trial->count && trial->ms[first] < 0)
         first++;
     size_t best = first;
-    for (size_t i = first; i < trial->count; i++)
+    for (size_t i = 0; i < trial->count; i++)
         if (trial->ms[i] > 0 && trial->ms[i] < trial->ms[best])
             best = i;
     return trial->ms[best] < (raced ? FIXED_WINS : ROUGH_WINS) * trial->ms[first] ? best : first;
@@ -479,14 +505,11 @@ static uint32_t count_items(const struct tune_trial *trial, double seconds, size
 static size_t drop_hopeless(struct tune_trial *trial)
 {
     double least = INFINITY;
-    size_t left = 0, first = trial->count;
+    size_t left = 0;
     for (size_t i = 0; i < trial->count; i++)
-        if (trial->ms[i] > 0) {
-            least = fmin(least, trial->ms[i]);
-            first = first < i ? first : i;
-        }
+        least = trial->ms[i] > 0 ? fmin(least, trial->ms[i]) : least;
     for (size_t i = 0; i < trial->count; i++) {
-        if (i != first && trial->ms[i] > HOPELESS * least)
+        if (i != trial->favourite && trial->ms[i] > HOPELESS * least)
             trial->skip[i] = true;
         left += trial->ms[i] > 0 && !trial->skip[i];
     }

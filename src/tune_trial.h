@@ -22,7 +22,8 @@ struct tune_trial {
     const struct kernel_choice *choices; /* in the fixed order */
     bool *skip;                          /* those known to be far slower than others */
     size_t count, trusted;               /* trusted: the one whose result is right */
-    double seconds; /* to spend, with others behind; and if it had its part of all the time */
+    size_t favourite; /* it stays unless another is clearly faster: the first, or a kin's */
+    double seconds;   /* to spend, with others behind; and if it had its part of all the time */
     double fair;
     double deadline; /* of util_seconds, where it is given up */
     double *ms;      /* result: of each choice; negative: failed or wrong; 0: not measured */
