@@ -83,6 +83,66 @@ struct normalize_args {
     uint rows, c;
 };
 
+/* Training. Values that SUMSQ adds up to one. */
+#define SUMSQ_PART 65536
+
+struct elements_args { /* ADD, AFFINE, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD, CLAMP, ADAMW, ... */
+    uint n;
+    uint t, c;
+    uint by_rows; /* SELECT_GRAD: 0: always row 0 */
+    float values[4];
+};
+
+struct activate_args {
+    uint n, activation, relu;
+};
+
+struct batchnorm_args {
+    uint n, c, add, relu;
+};
+
+struct rows_args {
+    uint rows, c;
+    float epsilon;
+    uint add; /* to what the result holds */
+};
+
+struct panels_args { /* n, k: of the result */
+    uint n, k;
+    uint rows, transposed, conv; /* rows: w is not in panels */
+};
+
+struct outer_args {
+    uint m, n, k;
+    uint first, rows; /* of m, that this dispatch adds up */
+    uint add, panels; /* to what the result holds; which lies in panels */
+    uint h, w, out_h, out_w, stride; /* of a CONV; stride 0: none */
+};
+
+struct colsum_args {
+    uint rows, columns, pitch, offset, group;
+    uint scaled, add;
+};
+
+struct attention_grad_args {
+    uint t, c, heads;
+    float scale;
+    uint first;
+};
+
+struct contrast_args {
+    uint n;
+};
+
+struct running_args {
+    uint c, variance;
+    float momentum, unbias, epsilon;
+};
+
+struct sumsq_args {
+    uint n, first;
+};
+
 struct peak_args {
     uint steps;
     float a, b;

@@ -139,9 +139,8 @@ static bool is_overwritten(const struct graph *graph, int tensor)
     return false;
 }
 
-/* Appends a node whose result has the shape given. */
-static int add_node(struct graph *graph, const char *name, struct node node, unsigned rank,
-                    const uint32_t *shape)
+int graph_append(struct graph *graph, const char *name, struct node node, unsigned rank,
+                 const uint32_t *shape)
 {
     char numbered[64];
     if (!name) {
@@ -163,12 +162,37 @@ static int add_node(struct graph *graph, const char *name, struct node node, uns
     return node.out;
 }
 
+int graph_append_into(struct graph *graph, struct node node, int tensor)
+{
+    if (graph->error || tensor < 0 ||
+        !reserve(graph, (void **)&graph->nodes, graph->node_count, &graph->node_capacity,
+                 sizeof(*graph->nodes)))
+        return -1;
+    node.out = tensor;
+    graph->nodes[graph->node_count++] = node;
+    return tensor;
+}
+
 static int shape_error(struct graph *graph, enum op op, const char *name, const char *expected)
 {
     if (!graph->error)
         graph->error = util_fail(VKCLIP_EINVALID, "%s %s: expected %s", op_name(op),
                                  name ? name : "", expected);
     return -1;
+}
+
+int graph_append_over(struct graph *graph, const char *name, struct node node, int tensor)
+{
+    if (graph->error || tensor < 0)
+        return -1;
+    struct tensor over = graph->tensors[tensor];
+    node.residual = true;
+    int result = is_overwritten(graph, tensor)
+                     ? shape_error(graph, node.op, name, "a tensor that is still there")
+                     : graph_append(graph, name, node, over.rank, over.shape);
+    if (result >= 0)
+        graph->tensors[result].storage = over.storage;
+    return result;
 }
 
 static bool has_rank(const struct graph *graph, int tensor, unsigned rank)
@@ -195,6 +219,12 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
     if (bias >= 0 && !is_vector(graph, bias, n))
         return shape_error(graph, OP_MATMUL, name, "bias [N]");
     out.shape[out.rank - 1] = n;
+    if (graph->training && (activation || residual >= 0)) {
+        int y = graph_matmul(graph, NULL, x, w, bias, VKCLIP_ACTIVATION_AUTO, -1);
+        y = activation ? graph_activate(graph, residual < 0 ? name : NULL, y, activation, false)
+                       : y;
+        return residual < 0 ? y : graph_sum(graph, name, y, residual);
+    }
     if (residual >= 0) {
         const struct tensor *r = &graph->tensors[residual];
         if (r->role != ROLE_ACTIVATION || r->rank != out.rank ||
@@ -205,7 +235,7 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
     }
     struct node node = {
         .op = OP_MATMUL, .in = {x, w, bias}, .activation = activation, .residual = residual >= 0};
-    int result = add_node(graph, name, node, out.rank, out.shape);
+    int result = graph_append(graph, name, node, out.rank, out.shape);
     if (result >= 0 && residual >= 0)
         graph->tensors[result].storage = graph->tensors[residual].storage;
     return result;
@@ -234,13 +264,13 @@ int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, ui
     if (graph->error || !has_rank(graph, x, 4) || !has_rank(graph, w, 3) || stride < 1 ||
         graph->tensors[w].layout != LAYOUT_CONV || graph->tensors[w].shape[1] != 9 ||
         graph->tensors[w].shape[2] != graph->tensors[x].shape[3] ||
-        !is_vector(graph, bias, graph->tensors[w].shape[0]))
-        return shape_error(graph, OP_CONV, name, "x [B,H,W,C], w [N,9,C], bias [N]");
+        (bias >= 0 && !is_vector(graph, bias, graph->tensors[w].shape[0])))
+        return shape_error(graph, OP_CONV, name, "x [B,H,W,C], w [N,9,C], bias [N] or none");
     const uint32_t *s = graph->tensors[x].shape;
     uint32_t shape[] = {s[0], (s[1] - 1) / stride + 1, (s[2] - 1) / stride + 1,
                         graph->tensors[w].shape[0]};
     struct node node = {.op = OP_CONV, .in = {x, w, bias}, .stride = stride};
-    return add_node(graph, name, node, 4, shape);
+    return graph_append(graph, name, node, 4, shape);
 }
 
 int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size)
@@ -251,7 +281,7 @@ int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size)
     const uint32_t *s = graph->tensors[x].shape;
     uint32_t shape[] = {s[0], s[1] / size, s[2] / size, s[3]};
     struct node node = {.op = OP_AVGPOOL, .in = {x, -1, -1}, .stride = size};
-    return add_node(graph, name, node, 4, shape);
+    return graph_append(graph, name, node, 4, shape);
 }
 
 int graph_meantoken(struct graph *graph, const char *name, int x, int positions)
@@ -264,7 +294,7 @@ int graph_meantoken(struct graph *graph, const char *name, int x, int positions)
         return shape_error(graph, OP_MEANTOKEN, name, "x [B,..,C] of P rows, positions [P+1,C]");
     uint32_t shape[] = {tensor->shape[0], p + 1, c};
     struct node node = {.op = OP_MEANTOKEN, .in = {x, positions, -1}};
-    return add_node(graph, name, node, 3, shape);
+    return graph_append(graph, name, node, 3, shape);
 }
 
 int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal)
@@ -275,7 +305,7 @@ int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t hea
     const uint32_t *s = graph->tensors[qkv].shape;
     uint32_t shape[] = {s[0], s[1], s[2] / 3};
     struct node node = {.op = OP_ATTENTION, .in = {qkv, -1, -1}, .heads = heads, .causal = causal};
-    return add_node(graph, name, node, 3, shape);
+    return graph_append(graph, name, node, 3, shape);
 }
 
 int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon)
@@ -285,7 +315,7 @@ int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int 
         return shape_error(graph, OP_LAYERNORM, name, "x [..,C], gain [C], bias [C]");
     struct node node = {.op = OP_LAYERNORM, .in = {x, gain, bias}, .epsilon = epsilon};
     struct tensor out = graph->tensors[x];
-    return add_node(graph, name, node, out.rank, out.shape);
+    return graph_append(graph, name, node, out.rank, out.shape);
 }
 
 int graph_embedding(struct graph *graph, const char *name, int ids, int table, int positions)
@@ -298,7 +328,7 @@ int graph_embedding(struct graph *graph, const char *name, int ids, int table, i
     uint32_t shape[] = {graph->tensors[ids].shape[0], graph->tensors[ids].shape[1],
                         graph->tensors[table].shape[1]};
     struct node node = {.op = OP_EMBEDDING, .in = {ids, table, positions}};
-    return add_node(graph, name, node, 3, shape);
+    return graph_append(graph, name, node, 3, shape);
 }
 
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions)
@@ -311,7 +341,7 @@ int graph_classtoken(struct graph *graph, const char *name, int x, int token, in
     const uint32_t *s = graph->tensors[x].shape;
     uint32_t shape[] = {s[0], s[1] + 1, s[2]};
     struct node node = {.op = OP_CLASSTOKEN, .in = {x, token, positions}};
-    return add_node(graph, name, node, 3, shape);
+    return graph_append(graph, name, node, 3, shape);
 }
 
 int graph_select(struct graph *graph, const char *name, int x, int rows)
@@ -322,7 +352,7 @@ int graph_select(struct graph *graph, const char *name, int x, int rows)
         return shape_error(graph, OP_SELECT, name, "x [B,T,C] and rows [B] or none");
     uint32_t shape[] = {graph->tensors[x].shape[0], graph->tensors[x].shape[2]};
     struct node node = {.op = OP_SELECT, .in = {x, rows, -1}};
-    return add_node(graph, name, node, 2, shape);
+    return graph_append(graph, name, node, 2, shape);
 }
 
 int graph_normalize(struct graph *graph, const char *name, int x)
@@ -331,7 +361,79 @@ int graph_normalize(struct graph *graph, const char *name, int x)
         return shape_error(graph, OP_NORMALIZE, name, "x [B,C]");
     uint32_t shape[] = {graph->tensors[x].shape[0], graph->tensors[x].shape[1]};
     struct node node = {.op = OP_NORMALIZE, .in = {x, -1, -1}};
-    return add_node(graph, name, node, 2, shape);
+    return graph_append(graph, name, node, 2, shape);
+}
+
+/* ---- What training keeps apart ----------------------------------------------------------------
+ */
+
+static bool same_shape(const struct graph *graph, int a, int b)
+{
+    return a >= 0 && b >= 0 && graph->tensors[a].rank == graph->tensors[b].rank &&
+           !memcmp(graph->tensors[a].shape, graph->tensors[b].shape,
+                   graph->tensors[a].rank * sizeof(*graph->tensors[a].shape));
+}
+
+int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
+                   bool relu)
+{
+    if (graph->error || x < 0)
+        return shape_error(graph, OP_ACTIVATE, name, "x");
+    struct node node = {
+        .op = OP_ACTIVATE, .in = {x, -1, -1}, .activation = activation, .relu = relu};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_sum(struct graph *graph, const char *name, int x, int y)
+{
+    if (graph->error || !same_shape(graph, x, y))
+        return shape_error(graph, OP_ADD, name, "x and y of one shape");
+    struct node node = {.op = OP_ADD, .in = {x, y, -1}};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_batchnorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon,
+                    int residual, bool relu, int *stats)
+{
+    uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
+    if (!c || !is_vector(graph, gain, c) || !is_vector(graph, bias, c) ||
+        (residual >= 0 && !same_shape(graph, x, residual)))
+        return shape_error(graph, OP_BATCHNORM, name,
+                           "x [..,C], gain [C], bias [C], a residual of x's shape or none");
+    const uint32_t shape[] = {4, c};
+    struct node statistics = {.op = OP_BATCHSTATS, .in = {x, gain, bias}, .epsilon = epsilon};
+    *stats = graph_append(graph, NULL, statistics, 2, shape);
+    struct node node = {.op = OP_BATCHNORM, .in = {x, *stats, residual}, .relu = relu};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_panels(struct graph *graph, int w, bool transposed)
+{
+    if (graph->error || w < 0)
+        return shape_error(graph, OP_PANELS, NULL, "w [N,K]");
+    const struct tensor *from = &graph->tensors[w];
+    bool conv = from->layout == LAYOUT_CONV;
+    uint32_t n = tensor_n(from), k = (uint32_t)(tensor_elements(from) / n);
+    uint32_t shape[] = {transposed ? k : n, transposed ? n : k, 0};
+    if (conv) { /* the taps stay, turned round */
+        shape[0] = k / 9;
+        shape[1] = 9;
+        shape[2] = n;
+    }
+    struct node node = {.op = OP_PANELS, .in = {w, -1, -1}, .transposed = transposed};
+    int out = graph_append(graph, NULL, node, conv ? 3 : 2, shape);
+    if (out >= 0)
+        graph->tensors[out].layout = conv ? LAYOUT_CONV : LAYOUT_PANELS;
+    return out;
+}
+
+int graph_state(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                const uint32_t *shape)
+{
+    return add_tensor(graph, name, ROLE_WEIGHT, TYPE_F32, layout, rank, shape);
 }
 
 bool graph_packs(enum op op)
@@ -369,6 +471,12 @@ double node_work(const struct graph *graph, const struct node *node)
         return 2 * elements * 9 * tensor_columns(&graph->tensors[node->in[0]]);
     if (node->op == OP_ATTENTION)
         return 4 * elements * out->shape[1];
+    if (node->op == OP_OUTER)
+        return 2 * elements * tensor_rows(&graph->tensors[node->in[0]]);
+    if (node->op == OP_COLSUM || node->op == OP_SUMSQ)
+        return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]);
+    if (node->op == OP_ATTENTION_STATS || node->op == OP_ATTENTION_GRAD)
+        return 6 * (double)tensor_elements(&graph->tensors[node->in[0]]) * out->shape[1];
     return 8 * elements;
 }
 

@@ -26,7 +26,42 @@
     X(CLASSTOKEN) /* x [B,P,C], token [C], positions [P+1,C] -> token, then x; + positions */      \
     X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> their mean, then x; + positions */ \
     X(SELECT)     /* x [B,T,C], rows [B] or none (row 0) -> [B,C] */                               \
-    X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */
+    X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */                                               \
+    TRAINING_OPS(X)
+
+/* What only training has: ops that inference fuses or folds away, gradients (grad.c) with dy that
+ * of the result and `->>` where they add to what is there, the objective and the optimiser
+ * (train.c). */
+#define TRAINING_OPS(X)                                                                            \
+    X(ACTIVATE)   /* x -> activation(x) or ReLU */                                                 \
+    X(ADD)        /* x, y -> x + y */                                                              \
+    X(BATCHSTATS) /* x [R,C], gain, bias -> scale, shift, mean, 1/deviation [4,C] */               \
+    X(BATCHNORM)  /* x [..,C], stats [4,C], residual or none -> x scale + shift (+) [..,C] */      \
+    X(PANELS)     /* w [N,K] in panels or rows -> it, or its transpose, in panels */               \
+    X(OUTER)      /* dy [M,N], x [M,K] -> dyT x [N,K], ->> a weight's; or of a CONV's [N,9,C] */   \
+    X(COLSUM)     /* dy, or dy (x - mean) rstd with x, stats [R,2], summed over rows ->> */        \
+    X(ROWSTATS)   /* x [..,C] -> mean, 1/deviation [R,2] */                                        \
+    X(LAYERNORM_GRAD)  /* x [..,C], gain, dy -> dx, ->> */                                         \
+    X(ATTENTION_STATS) /* qkv [B,T,3C], y, dy [B,T,C] -> logsumexp, y.dy [B,T,heads,2] */          \
+    X(ATTENTION_GRAD)  /* qkv, dy, stats -> dqkv [B,T,3C] */                                       \
+    X(EMBEDDING_GRAD)  /* dy [B,T,C], order [BT], runs [BT+1,2] of it: begin, id ->> dtable [V,C]  \
+                        */                                                                         \
+    X(CLASSTOKEN_GRAD) /* dy [B,P+1,C] -> dx [B,P,C] */                                            \
+    X(MEANTOKEN_GRAD)  /* dy [B,P+1,C] -> dx [B,..,C] */                                           \
+    X(SELECT_GRAD)     /* dy [B,C], rows [B] or none -> dx [B,T,C] */                              \
+    X(NORMALIZE_GRAD)  /* x, dy [B,C] -> dx [B,C] */                                               \
+    X(AVGPOOL_GRAD)    /* dy [B,H/s,W/s,C] -> dx [B,H,W,C] */                                      \
+    X(ACTIVATE_GRAD)   /* x, dy -> dx; of ReLU x may be its result */                              \
+    X(BATCHNORM_GRAD)  /* x, dy [..,C], stats -> a, b, c, dgain, dbias [5,C] */                    \
+    X(AFFINE)          /* dy, x [..,C], a, b, c [5,C] -> a dy + b x + c */                         \
+    X(CONTRAST_STATS)  /* cos [N,N], logit_scale -> logsumexp of its rows, of its columns [2,N] */ \
+    X(CONTRAST_LOSS)   /* cos, logit_scale, stats -> share of loss, of its logit_scale's [N,2] */  \
+    X(CONTRAST_GRAD)   /* stats, logit_scale; cos -> dcos in its place [N,N] */                    \
+    X(RUNNING)         /* stats [4,C] ->> running mean or variance [C] */                          \
+    X(SUMSQ)           /* x [n] -> its squares' sums by SUMSQ_PART, into [parts] from `offset` */  \
+    X(CLIP)            /* parts [P], step [8] -> step [8] with norm and factor for gradients */    \
+    X(ADAMW)           /* dw [n], m and v [n,2], step [8] ->> w [n]; dw becomes 0 */               \
+    X(CLAMP)           /* w [1] ->> w within bounds */
 
 enum op {
 #define X(name) OP_##name,
@@ -62,6 +97,7 @@ struct tensor {
     uint32_t shape[GRAPH_MAX_RANK];
     int storage;   /* the tensor whose memory this is: itself, or the residual it was added to */
     char norm[64]; /* weights: the batch norm folded into them, "" for none */
+    bool locked;   /* weights: no gradient is wanted */
 };
 
 #define NODE_INPUTS 3
@@ -71,12 +107,17 @@ struct node {
     int in[NODE_INPUTS]; /* in the order of OPS; -1: none */
     int out;
     enum vkclip_activation activation; /* MATMUL; AUTO: none */
-    bool residual;                     /* MATMUL: `out` holds it and is added to */
-    bool relu;                         /* MATMUL, CONV: after the residual */
-    uint32_t stride;                   /* CONV, AVGPOOL */
+    bool residual;                     /* `out` holds values and is added to */
+    bool relu;                         /* MATMUL, CONV, BATCHNORM: last; ACTIVATE: this one */
+    uint32_t stride;                   /* CONV, AVGPOOL; OUTER of a CONV */
     bool causal;                       /* ATTENTION */
     uint32_t heads;                    /* ATTENTION */
-    float epsilon;                     /* LAYERNORM */
+    float epsilon;                     /* LAYERNORM, BATCHSTATS, ROWSTATS */
+    bool transposed;                   /* PANELS */
+    uint32_t pitch, offset, group;     /* COLSUM: elements from row to row, before the first, rows
+                                        * summed to one of the result (0: all); SUMSQ: offset */
+    float values[4];                   /* RUNNING: momentum, n / (n - 1); ADAMW: beta1, beta2,
+                                        * epsilon, decay; CLAMP: least, most */
 };
 
 struct graph {
@@ -84,6 +125,7 @@ struct graph {
     struct node *nodes;
     size_t tensor_count, node_count, tensor_capacity, node_capacity;
     enum type type; /* of activations and, until graph_pack, of weights */
+    bool training;  /* builders keep apart what a gradient needs apart */
     int error;      /* of the first builder that failed; the later ones do nothing */
 };
 
@@ -124,6 +166,26 @@ enum type graph_packed_type(enum type type, const char *name);
  * of EMBEDDING. Biases, gains, positions and all others keep the type of the activations. */
 bool graph_packs(enum op op);
 void graph_pack(struct graph *graph, enum type type);
+
+/* What the builders above and grad.c append: a node with a result of its own, or into a tensor that
+ * is there, whose `residual` it adds to. The caller answers for the shapes. */
+int graph_append(struct graph *graph, const char *name, struct node node, unsigned rank,
+                 const uint32_t *shape);
+int graph_append_into(struct graph *graph, struct node node, int tensor);
+/* A result in the place of an activation of its shape, which is added to or changed. */
+int graph_append_over(struct graph *graph, const char *name, struct node node, int tensor);
+
+int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
+                   bool relu);
+int graph_sum(struct graph *graph, const char *name, int x, int y);
+/* Batch norm with the batch's own statistics; *stats gets them [4,C]. */
+int graph_batchnorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon,
+                    int residual, bool relu, int *stats);
+/* The matrix w [N,K], or its transpose, packed in panels. */
+int graph_panels(struct graph *graph, int w, bool transposed);
+/* fp32 that stays from run to run under a name, whatever the type of activations is. */
+int graph_state(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                const uint32_t *shape);
 
 /* Index of a tensor by name, -1 if there is none. */
 int graph_find(const struct graph *graph, const char *name);

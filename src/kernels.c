@@ -133,7 +133,8 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
             tensors[node->in[i]].type != (packed ? kernel->w : kernel->x))
             return false;
     }
-    if (kernel->needs & CAP_SUBGROUP && node->op != OP_LAYERNORM)
+    if (kernel->needs & CAP_SUBGROUP && node->op != OP_LAYERNORM && node->op != OP_ROWSTATS &&
+        node->op != OP_LAYERNORM_GRAD)
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
     if (kernel->needs & CAP_F16MATH)
         return tensor_columns(x) % 4 == 0;
@@ -142,7 +143,10 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
     if (node->op == OP_MATMUL || node->op == OP_CONV)
         return tensor_columns(x) % 4 == 0 && fits_texels(gpu, x) &&
                fits_texels(gpu, &tensors[node->in[1]]);
-    return tensor_columns(x) / 3 / node->heads % 4 == 0 && fits_texels(gpu, x); /* ATTENTION */
+    if (node->op == OP_OUTER)
+        return tensor_columns(x) % 4 == 0 && tensor_columns(&tensors[node->in[1]]) % 4 == 0 &&
+               fits_texels(gpu, x) && fits_texels(gpu, &tensors[node->in[1]]);
+    return tensor_columns(x) / 3 / node->heads % 4 == 0 && fits_texels(gpu, x); /* ATTENTION_* */
 }
 
 double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
@@ -501,6 +505,260 @@ static int launch_NORMALIZE(struct launch *l)
     struct normalize_args args = {tensor_rows(l->out), tensor_columns(l->out)};
     set_args(l, &args, sizeof(args));
     return emit_rows(l, args.rows);
+}
+
+/* ---- Training ----------------------------------------------------------------------------------
+ */
+
+/* One invocation an element of a tensor of [items,t,c], with what the op needs beside. */
+static int launch_elements(struct launch *l, const struct tensor *shape)
+{
+    struct elements_args args = {.n = (uint32_t)tensor_elements(shape),
+                                 .t = tensor_rows(shape) / shape->shape[0],
+                                 .c = tensor_columns(shape),
+                                 .by_rows = l->node->op == OP_SELECT_GRAD && l->in[1]};
+    memcpy(args.values, l->node->values, sizeof(args.values));
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, args.n);
+}
+
+#define ELEMENTS(op)                         \
+    static int launch_##op(struct launch *l) \
+    {                                        \
+        return launch_elements(l, l->out);   \
+    }
+ELEMENTS(ADD)
+ELEMENTS(AFFINE)
+ELEMENTS(CLASSTOKEN_GRAD)
+ELEMENTS(MEANTOKEN_GRAD)
+ELEMENTS(SELECT_GRAD)
+ELEMENTS(CLAMP)
+ELEMENTS(ADAMW)
+#undef ELEMENTS
+
+static int launch_ACTIVATE(struct launch *l)
+{
+    struct activate_args args = {(uint32_t)tensor_elements(l->out), l->node->activation,
+                                 l->node->relu};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, args.n);
+}
+
+static int launch_ACTIVATE_GRAD(struct launch *l)
+{
+    return launch_ACTIVATE(l);
+}
+
+static int launch_BATCHNORM(struct launch *l)
+{
+    struct batchnorm_args args = {(uint32_t)tensor_elements(l->out), tensor_columns(l->out),
+                                  l->in[2] != NULL, l->node->relu};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, args.n);
+}
+
+static int launch_AVGPOOL_GRAD(struct launch *l)
+{
+    const uint32_t *y = l->in[0]->shape, *x = l->out->shape; /* [B,H,W,C] */
+    uint32_t count = (uint32_t)tensor_elements(l->out);
+    struct avgpool_args args = {y[1], y[2], y[3], x[1], x[2], l->node->stride, count};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, count);
+}
+
+static int launch_PANELS(struct launch *l)
+{
+    const struct tensor *y = l->out;
+    uint32_t n = tensor_n(y), k = (uint32_t)(tensor_elements(y) / n);
+    struct panels_args args = {n, k, l->in[0]->layout == LAYOUT_ROWS, l->node->transposed,
+                               y->layout == LAYOUT_CONV};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, kernels_tensor_bytes(y) / type_size(y->type) / 4);
+}
+
+static int launch_OUTER(struct launch *l)
+{
+    const struct tensor *dy = l->in[0], *x = l->in[1];
+    bool conv = l->node->stride != 0;
+    struct outer_args args = {.m = tensor_rows(dy),
+                              .n = tensor_columns(dy),
+                              .k = tensor_columns(x) * (conv ? 9 : 1),
+                              .add = l->node->residual,
+                              .panels = l->out->layout != LAYOUT_ROWS};
+    if (conv) {
+        const uint32_t pixels[] = {x->shape[1], x->shape[2], dy->shape[1], dy->shape[2],
+                                   l->node->stride};
+        memcpy(&args.h, pixels, sizeof(pixels));
+    }
+    set_workgroup(l, PANEL / 4, l->tile.height);
+    add_constant(l, (l->tile.rows + 3) / 4 * 4);
+    add_constant(l, l->tile.columns);
+    add_constant(l, conv);
+    add_constant(l, args.n % 4 == 0 && tensor_columns(x) % 4 == 0);
+    if (is_texel(l->kernel))
+        l->dispatch.texel[0] = l->dispatch.texel[1] = texel_format(l->kernel->x);
+    uint32_t step = steps_at_once(l, args.m);
+    uint32_t across = divide_up(args.k, 4 * l->tile.columns * (PANEL / 4)),
+             down = divide_up(args.n, l->constants[3] * l->tile.height);
+    l->dispatch.work *= (double)step / args.m;
+    int error = VKCLIP_OK;
+    for (; args.first < args.m && !error; args.first += step) {
+        args.rows = args.m - args.first < step ? args.m - args.first : step;
+        set_args(l, &args, sizeof(args));
+        error = emit(l, across, down, 1);
+        args.add = true;
+    }
+    return error;
+}
+
+/* A workgroup for neighbouring columns: columns.glsl. */
+static int emit_columns(struct launch *l, uint32_t columns, uint32_t groups)
+{
+    set_workgroup(l, 32, 4);
+    return emit(l, divide_up(columns, 32), groups, 1);
+}
+
+static int launch_COLSUM(struct launch *l)
+{
+    const struct node *node = l->node;
+    uint32_t elements = (uint32_t)tensor_elements(l->in[0]) - node->offset;
+    uint32_t rows = divide_up(elements, node->pitch), group = node->group ? node->group : rows;
+    uint32_t groups = divide_up(rows, group);
+    struct colsum_args args = {.rows = rows,
+                               .columns = (uint32_t)(tensor_elements(l->out) / groups),
+                               .pitch = node->pitch,
+                               .offset = node->offset,
+                               .group = group,
+                               .scaled = l->in[1] != NULL,
+                               .add = node->residual};
+    set_args(l, &args, sizeof(args));
+    return emit_columns(l, args.columns, groups);
+}
+
+static struct rows_args rows_args(const struct launch *l)
+{
+    return (struct rows_args){tensor_rows(l->in[0]), tensor_columns(l->in[0]), l->node->epsilon,
+                              l->node->residual};
+}
+
+static int launch_BATCHSTATS(struct launch *l)
+{
+    struct rows_args args = rows_args(l);
+    set_args(l, &args, sizeof(args));
+    return emit_columns(l, args.c, 1);
+}
+
+static int launch_BATCHNORM_GRAD(struct launch *l)
+{
+    return launch_BATCHSTATS(l);
+}
+
+static int launch_ROWSTATS(struct launch *l)
+{
+    struct rows_args args = rows_args(l);
+    set_args(l, &args, sizeof(args));
+    return emit_rows(l, args.rows);
+}
+
+static int launch_LAYERNORM_GRAD(struct launch *l)
+{
+    return launch_ROWSTATS(l);
+}
+
+static int launch_NORMALIZE_GRAD(struct launch *l)
+{
+    return launch_ROWSTATS(l);
+}
+
+static int launch_ATTENTION_STATS(struct launch *l)
+{
+    const uint32_t *shape = l->in[0]->shape; /* [B,T,3C] */
+    uint32_t c = shape[2] / 3, d = c / l->node->heads, step = steps_at_once(l, shape[0]);
+    struct attention_grad_args args = {shape[1], c, l->node->heads, 1.0f / sqrtf((float)d), 0};
+    set_workgroup(l, 32, 1);
+    add_constant(l, d);
+    add_constant(l, l->node->causal);
+    if (is_texel(l->kernel)) {
+        l->dispatch.texel[0] = texel_format(l->kernel->x);
+        l->dispatch.texel[1] = l->node->op == OP_ATTENTION_GRAD ? l->dispatch.texel[0] : 0;
+    }
+    l->dispatch.work *= (double)step / shape[0];
+    int error = VKCLIP_OK;
+    for (; args.first < shape[0] && !error; args.first += step) {
+        uint32_t items = shape[0] - args.first;
+        set_args(l, &args, sizeof(args));
+        error = emit(l, divide_up(shape[1], 32), l->node->heads, step < items ? step : items);
+    }
+    return error;
+}
+
+static int launch_ATTENTION_GRAD(struct launch *l)
+{
+    return launch_ATTENTION_STATS(l);
+}
+
+static int launch_EMBEDDING_GRAD(struct launch *l)
+{
+    const uint32_t *shape = l->in[0]->shape; /* [B,T,C] */
+    struct embedding_args args = {shape[0] * shape[1], shape[1], shape[2], 0, 0};
+    uint32_t vocabulary = l->out->shape[0];
+    struct gpu_range table = l->dispatch.ranges[KERNEL_OUT];
+    uint64_t row_bytes = (uint64_t)args.c * sizeof(float);
+    uint32_t seen = 0;
+    int error = units_at_once(l, row_bytes, vocabulary, &seen);
+    for (uint64_t first = 0; first < vocabulary && !error; first += seen) {
+        args.first = (uint32_t)first;
+        args.count = (uint32_t)(vocabulary - first < seen ? vocabulary - first : seen);
+        l->dispatch.ranges[KERNEL_OUT].offset = table.offset + first * row_bytes;
+        l->dispatch.ranges[KERNEL_OUT].size = args.count * row_bytes;
+        set_args(l, &args, sizeof(args));
+        error = emit_elements(l, (uint64_t)args.tokens * args.c);
+    }
+    return error;
+}
+
+static int launch_CONTRAST_STATS(struct launch *l)
+{
+    struct contrast_args args = {l->in[0]->shape[0]};
+    set_args(l, &args, sizeof(args));
+    return emit_rows(l, 2 * args.n);
+}
+
+static int launch_CONTRAST_LOSS(struct launch *l)
+{
+    struct contrast_args args = {l->in[0]->shape[0]};
+    set_args(l, &args, sizeof(args));
+    return emit_rows(l, args.n);
+}
+
+static int launch_CONTRAST_GRAD(struct launch *l)
+{
+    struct contrast_args args = {l->out->shape[0]};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, (uint64_t)args.n * args.n);
+}
+
+static int launch_RUNNING(struct launch *l)
+{
+    const float *values = l->node->values;
+    struct running_args args = {tensor_columns(l->in[0]), l->node->offset, values[0], values[1],
+                                l->node->epsilon};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, args.c);
+}
+
+static int launch_SUMSQ(struct launch *l)
+{
+    struct sumsq_args args = {(uint32_t)tensor_elements(l->in[0]), l->node->offset};
+    set_args(l, &args, sizeof(args));
+    return emit_rows(l, divide_up(args.n, SUMSQ_PART));
+}
+
+static int launch_CLIP(struct launch *l)
+{
+    struct sumsq_args args = {(uint32_t)tensor_elements(l->in[0]), 0};
+    set_args(l, &args, sizeof(args));
+    return emit_rows(l, 1);
 }
 
 int kernels_record_choice(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,

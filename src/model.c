@@ -65,8 +65,8 @@ static int transformer(struct graph *graph, const char *stem, const char *prefix
 }
 
 /* Pooled tokens to the shared space, where the checkpoint has it, and to length one. */
-static void embed(struct graph *graph, const char *stem, const char *projection, int pooled,
-                  const struct config_tower *tower, uint32_t embed_dim)
+static int embed(struct graph *graph, const char *stem, const char *projection, int pooled,
+                 const struct config_tower *tower, uint32_t embed_dim)
 {
     char projected[64], normalized[64];
     snprintf(projected, sizeof(projected), "%s.projected", stem);
@@ -76,7 +76,7 @@ static void embed(struct graph *graph, const char *stem, const char *projection,
         int w = graph_weight(graph, projection, LAYOUT_PANELS_KN, 2, shape);
         pooled = graph_matmul(graph, projected, pooled, w, -1, VKCLIP_ACTIVATION_AUTO, -1);
     }
-    graph_normalize(graph, normalized, pooled);
+    return graph_normalize(graph, normalized, pooled);
 }
 
 static int finish(struct graph *graph)
@@ -87,7 +87,7 @@ static int finish(struct graph *graph)
     return error;
 }
 
-static void vit(const struct config *config, uint32_t batch, struct graph *graph)
+static int vit(const struct config *config, uint32_t batch, struct graph *graph)
 {
     const struct config_tower *tower = &config->image;
     const uint32_t side = config->image_size / config->patch_size, width = tower->width;
@@ -105,15 +105,48 @@ static void vit(const struct config *config, uint32_t batch, struct graph *graph
     x = transformer(graph, "vision", "visual.", x, false, tower);
     x = graph_select(graph, NULL, x, -1);
     x = layernorm(graph, "vision.pooled", "visual.", "ln_post", x, tower);
-    embed(graph, "vision", "visual.proj", x, tower, config->image_embed_dim);
+    return embed(graph, "vision", "visual.proj", x, tower, config->image_embed_dim);
 }
 
 /* ---- ModifiedResNet ----------------------------------------------------------------------------
  */
 
-/* "PREFIXconvN" with "PREFIXbnN" folded in; downsample is numbered 0 and 1. `size` 1 or 3. */
+#define NORM_EPSILON 1e-5f
+
+/* Batch norm in training: with the statistics of the batch, which it is trained with, and its own
+ * running ones, which inference has in their place. */
+static int batchnorm(struct graph *graph, const char *name, int x, int residual, bool relu)
+{
+    char gain[80], bias[80], running[2][80];
+    snprintf(gain, sizeof(gain), "%s.weight", name);
+    snprintf(bias, sizeof(bias), "%s.bias", name);
+    snprintf(running[0], sizeof(running[0]), "%s.running_mean", name);
+    snprintf(running[1], sizeof(running[1]), "%s.running_var", name);
+    if (graph->error)
+        return -1;
+    uint32_t c = tensor_columns(&graph->tensors[x]), stats = 0, n = tensor_rows(&graph->tensors[x]);
+    int g = vector(graph, c, gain), of = -1;
+    x = graph_batchnorm(graph, NULL, x, g, vector(graph, c, bias), NORM_EPSILON, residual, relu,
+                        &of);
+    for (; stats < 2; stats++) {
+        struct node node = {.op = OP_RUNNING,
+                            .in = {of, -1, -1},
+                            .residual = true,
+                            .offset = stats,
+                            .epsilon = NORM_EPSILON,
+                            .values = {0.1f, n > 1 ? (float)n / (float)(n - 1) : 1}};
+        int state = graph_state(graph, running[stats], LAYOUT_ROWS, 1, &c);
+        if (state >= 0)
+            graph->tensors[state].locked = true;
+        graph_append_into(graph, node, state);
+    }
+    return x;
+}
+
+/* "PREFIXconvN", then "PREFIXbnN", which is folded in but in training; downsample is numbered 0 and
+ * 1. `size` 1 or 3. */
 static int conv(struct graph *graph, const char *prefix, const char *name, const char *norm, int x,
-                const uint32_t shape[2], uint32_t size, uint32_t stride, int residual)
+                const uint32_t shape[2], uint32_t size, uint32_t stride, int residual, bool relu)
 {
     char weight[64], folded[64], bias_name[80];
     snprintf(weight, sizeof(weight), "%s%s.weight", prefix, name);
@@ -122,16 +155,16 @@ static int conv(struct graph *graph, const char *prefix, const char *name, const
     const uint32_t taps[] = {shape[0], 9, shape[1]};
     int w = size == 1 ? graph_weight(graph, weight, LAYOUT_PANELS, 2, shape)
                       : graph_weight(graph, weight, LAYOUT_CONV, 3, taps);
-    int bias = vector(graph, shape[0], bias_name);
+    int bias = graph->training ? -1 : vector(graph, shape[0], bias_name);
+    int before = graph->training ? -1 : residual;
+    x = size == 1 ? graph_matmul(graph, NULL, x, w, bias, VKCLIP_ACTIVATION_AUTO, before)
+                  : graph_conv(graph, NULL, x, w, bias, stride);
+    if (graph->training)
+        return batchnorm(graph, folded, x, residual, relu);
     graph_fold(graph, w, folded);
     graph_fold(graph, bias, folded);
-    return size == 1 ? graph_matmul(graph, NULL, x, w, bias, VKCLIP_ACTIVATION_AUTO, residual)
-                     : graph_conv(graph, NULL, x, w, bias, stride);
-}
-
-static int relu(struct graph *graph, int x)
-{
-    graph_relu(graph, x);
+    if (relu)
+        graph_relu(graph, x);
     return x;
 }
 
@@ -142,20 +175,21 @@ static int bottleneck(struct graph *graph, const char *prefix, int x, uint32_t i
     const uint32_t first[] = {planes, in}, second[] = {planes, planes},
                    last[] = {4 * planes, planes}, down[] = {4 * planes, in};
     int identity = x;
-    int y = relu(graph, conv(graph, prefix, "conv1", "bn1", x, first, 1, 1, -1));
-    y = relu(graph, conv(graph, prefix, "conv2", "bn2", y, second, 3, 1, -1));
+    int y = conv(graph, prefix, "conv1", "bn1", x, first, 1, 1, -1, true);
+    y = conv(graph, prefix, "conv2", "bn2", y, second, 3, 1, -1, true);
     if (stride > 1)
         y = graph_avgpool(graph, NULL, y, stride);
     if (downsample) {
         if (stride > 1)
             identity = graph_avgpool(graph, NULL, identity, stride);
-        identity = conv(graph, prefix, "downsample.0", "downsample.1", identity, down, 1, 1, -1);
+        identity =
+            conv(graph, prefix, "downsample.0", "downsample.1", identity, down, 1, 1, -1, false);
     }
-    return relu(graph, conv(graph, prefix, "conv3", "bn3", y, last, 1, 1, identity));
+    return conv(graph, prefix, "conv3", "bn3", y, last, 1, 1, identity, true);
 }
 
 /* clip/model.py, AttentionPool2d: attention of the mean over all pixels; only its row is kept. */
-static void attention_pool(const struct config *config, struct graph *graph, int x)
+static int attention_pool(const struct config *config, struct graph *graph, int x)
 {
     const uint32_t side = config->image_size / 32, channels = config_resnet_channels(config);
     const uint32_t positions[] = {side * side + 1, channels}, qkv[] = {3 * channels, channels},
@@ -168,18 +202,18 @@ static void attention_pool(const struct config *config, struct graph *graph, int
     x = graph_select(graph, NULL, x, -1);
     x = linear(graph, "vision.projected", "visual.attnpool.", "c_proj", x, out,
                VKCLIP_ACTIVATION_AUTO, -1);
-    graph_normalize(graph, "vision.normalized", x);
+    return graph_normalize(graph, "vision.normalized", x);
 }
 
-static void resnet(const struct config *config, uint32_t batch, struct graph *graph)
+static int resnet(const struct config *config, uint32_t batch, struct graph *graph)
 {
     const uint32_t size = config->image_size, width = config->image.width, half = width / 2;
     const uint32_t input[] = {batch, size, size, 4}, stem1[] = {half, 4}, stem2[] = {half, half},
                    stem3[] = {width, half};
     int x = graph_input(graph, "image", graph->type, 4, input);
-    x = relu(graph, conv(graph, "visual.", "conv1", "bn1", x, stem1, 3, 2, -1));
-    x = relu(graph, conv(graph, "visual.", "conv2", "bn2", x, stem2, 3, 1, -1));
-    x = relu(graph, conv(graph, "visual.", "conv3", "bn3", x, stem3, 3, 1, -1));
+    x = conv(graph, "visual.", "conv1", "bn1", x, stem1, 3, 2, -1, true);
+    x = conv(graph, "visual.", "conv2", "bn2", x, stem2, 3, 1, -1, true);
+    x = conv(graph, "visual.", "conv3", "bn3", x, stem3, 3, 1, -1, true);
     x = graph_avgpool(graph, "vision.stem", x, 2);
     uint32_t in = width;
     for (uint32_t stage = 0; stage < 4; stage++)
@@ -192,25 +226,28 @@ static void resnet(const struct config *config, uint32_t batch, struct graph *gr
             graph_rename(graph, x, result);
             in = 4 * planes;
         }
-    attention_pool(config, graph, x);
+    return attention_pool(config, graph, x);
+}
+
+int model_add_image(const struct config *config, uint32_t batch, struct graph *graph)
+{
+    return (config->stages[0] ? resnet : vit)(config, batch, graph);
 }
 
 int model_image_graph(const struct config *config, enum type type, uint32_t batch,
                       struct graph *graph)
 {
     graph_init(graph, type);
-    (config->stages[0] ? resnet : vit)(config, batch, graph);
+    model_add_image(config, batch, graph);
     return finish(graph);
 }
 
-int model_text_graph(const struct config *config, enum type type, uint32_t batch,
-                     struct graph *graph)
+int model_add_text(const struct config *config, uint32_t batch, struct graph *graph)
 {
     const struct config_tower *tower = &config->text;
     const uint32_t ids[] = {batch, config->context};
     const uint32_t table[] = {config->vocabulary, tower->width};
     const uint32_t positions[] = {config->context, tower->width};
-    graph_init(graph, type);
     int x = graph_input(graph, "text.ids", TYPE_I32, 2, ids);
     int rows = graph_input(graph, "text.rows", TYPE_I32, 1, &batch);
     int w = graph_weight(graph, "token_embedding.weight", LAYOUT_ROWS, 2, table);
@@ -219,7 +256,14 @@ int model_text_graph(const struct config *config, enum type type, uint32_t batch
     x = transformer(graph, "text", "", x, true, tower);
     x = layernorm(graph, "text.final_norm", "", "ln_final", x, tower);
     x = graph_select(graph, "text.pooled", x, rows);
-    embed(graph, "text", "text_projection", x, tower, config->text_embed_dim);
+    return embed(graph, "text", "text_projection", x, tower, config->text_embed_dim);
+}
+
+int model_text_graph(const struct config *config, enum type type, uint32_t batch,
+                     struct graph *graph)
+{
+    graph_init(graph, type);
+    model_add_text(config, batch, graph);
     return finish(graph);
 }
 

@@ -19,6 +19,11 @@ int model_image_graph(const struct config *config, enum type type, uint32_t batc
 int model_text_graph(const struct config *config, enum type type, uint32_t batch,
                      struct graph *graph);
 
+/* A tower appended to a graph; returns its embeddings of length one [B,D], or -1. In a training
+ * graph batch norm takes the batch's statistics and moves the running ones. */
+int model_add_image(const struct config *config, uint32_t batch, struct graph *graph);
+int model_add_text(const struct config *config, uint32_t batch, struct graph *graph);
+
 /* Floats of one picture's input, and the picture [3,S,S] in that form. */
 size_t model_image_floats(const struct config *config);
 void model_image_input(const struct config *config, const float *pixels, float *input);

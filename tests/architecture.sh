@@ -30,6 +30,7 @@ config        weights gguf positions hub
 arch          config safetensors rng
 graph
 quant         graph
+grad          graph
 model         graph config
 cache
 gpu           volk cache workers

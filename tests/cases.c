@@ -4,6 +4,8 @@
  */
 #include "cases.h"
 
+#include "../shaders/args.h"
+
 #define QUICK VKCLIP_ACTIVATION_QUICK_GELU
 #define GELU VKCLIP_ACTIVATION_GELU
 
@@ -74,8 +76,296 @@ const struct op_case op_cases[] = {
     {OP_NORMALIZE, {1, 1}},
     {OP_NORMALIZE, {5, 63}},
     {OP_NORMALIZE, {3, 1280}},
+    {OP_ACTIVATE, {1, 1}, .activation = QUICK},
+    {OP_ACTIVATE, {7, 33}, .activation = GELU},
+    {OP_ACTIVATE, {70, 65}, .relu = true},
+    {OP_ACTIVATE_GRAD, {1, 1}, .activation = QUICK},
+    {OP_ACTIVATE_GRAD, {7, 33}, .activation = GELU},
+    {OP_ACTIVATE_GRAD, {7, 33}, .activation = QUICK},
+    {OP_ACTIVATE_GRAD, {70, 65}, .relu = true},
+    {OP_ADD, {3, 31}},
+    {OP_ADD, {128, 192}},
+    {OP_BATCHSTATS, {2, 1}},
+    {OP_BATCHSTATS, {333, 33}},
+    {OP_BATCHSTATS, {64, 128}},
+    {OP_BATCHNORM, {3, 5}},
+    {OP_BATCHNORM, {77, 33}, .residual = true, .relu = true},
+    {OP_BATCHNORM, {64, 64}, .relu = true},
+    {OP_BATCHNORM_GRAD, {2, 1}},
+    {OP_BATCHNORM_GRAD, {333, 33}},
+    {OP_AFFINE, {77, 33}},
+    {OP_PANELS, {1, 1}},
+    {OP_PANELS, {33, 31}, .bias = true},
+    {OP_PANELS, {33, 31}, .bias = true, .causal = true},
+    {OP_PANELS, {64, 20}, .causal = true},
+    {OP_PANELS, {65, 7}},
+    {OP_PANELS, {33, 5}, .stride = 1, .causal = true},
+    {OP_PANELS, {3, 64}, .stride = 1, .causal = true},
+    {OP_OUTER, {1, 1, 1}, .residual = true},
+    {OP_OUTER, {7, 3, 5}, .residual = true},
+    {OP_OUTER, {7, 3, 5}},
+    {OP_OUTER, {65, 33, 129}, .residual = true},
+    {OP_OUTER, {100, 64, 48}, .residual = true},
+    {OP_OUTER, {100, 132, 36}},
+    {OP_OUTER, {333, 20, 64}, .residual = true},
+    {OP_OUTER, {2, 3, 1, 5}, .residual = true, .stride = 1},
+    {OP_OUTER, {2, 7, 4, 8}, .residual = true, .stride = 2},
+    {OP_OUTER, {1, 9, 12, 33}, .residual = true, .stride = 1},
+    {OP_OUTER, {3, 6, 8, 36}, .residual = true, .stride = 1},
+    {OP_COLSUM, {1, 1, 1}},
+    {OP_COLSUM, {333, 33, 33}, .residual = true},
+    {OP_COLSUM, {333, 33, 33}, .bias = true, .residual = true},
+    {OP_COLSUM, {300, 40, 40, 64}, .bias = true},
+    {OP_COLSUM, {9, 20, 60}, .residual = true},
+    {OP_COLSUM, {5, 1, 2}, .stride = 1, .residual = true},
+    {OP_ROWSTATS, {3, 1}},
+    {OP_ROWSTATS, {70, 65}},
+    {OP_LAYERNORM_GRAD, {3, 2}},
+    {OP_LAYERNORM_GRAD, {70, 65}, .residual = true},
+    {OP_LAYERNORM_GRAD, {5, 768}},
+    {OP_ATTENTION_STATS, {1, 1, 1, 1}},
+    {OP_ATTENTION_STATS, {2, 33, 10, 2}, .causal = true},
+    {OP_ATTENTION_STATS, {2, 65, 48, 3}},
+    {OP_ATTENTION_STATS, {1, 77, 64, 1}, .causal = true},
+    {OP_ATTENTION_GRAD, {1, 1, 1, 1}},
+    {OP_ATTENTION_GRAD, {2, 33, 10, 2}, .causal = true},
+    {OP_ATTENTION_GRAD, {2, 65, 48, 3}},
+    {OP_ATTENTION_GRAD, {1, 77, 64, 1}, .causal = true},
+    {OP_EMBEDDING_GRAD, {1, 1, 1, 1}},
+    {OP_EMBEDDING_GRAD, {2, 7, 19, 5}},
+    {OP_EMBEDDING_GRAD, {3, 77, 26, 48}},
+    {OP_CLASSTOKEN_GRAD, {3, 36, 5}},
+    {OP_MEANTOKEN_GRAD, {2, 49, 13}},
+    {OP_SELECT_GRAD, {3, 7, 5}, .bias = true},
+    {OP_SELECT_GRAD, {4, 50, 96}},
+    {OP_NORMALIZE_GRAD, {1, 2}},
+    {OP_NORMALIZE_GRAD, {5, 63}},
+    {OP_AVGPOOL_GRAD, {3, 7, 5}, .stride = 2},
+    {OP_AVGPOOL_GRAD, {2, 12, 33}, .stride = 3},
+    {OP_CONTRAST_STATS, {1}},
+    {OP_CONTRAST_STATS, {67}},
+    {OP_CONTRAST_LOSS, {67}},
+    {OP_CONTRAST_GRAD, {67}},
+    {OP_RUNNING, {4, 33}},
+    {OP_RUNNING, {4, 33}, .stride = 1},
+    {OP_SUMSQ, {5}},
+    {OP_SUMSQ, {70001}},
+    {OP_CLIP, {1}},
+    {OP_CLIP, {333}},
+    {OP_ADAMW, {333}},
+    {OP_CLAMP, {1}},
 };
 const size_t op_case_count = UTIL_COUNT(op_cases);
+
+/* ---- Training ---- */
+
+static int input(struct graph *graph, const char *name, unsigned rank, uint32_t a, uint32_t b,
+                 uint32_t c, uint32_t d)
+{
+    const uint32_t shape[] = {a, b, c, d};
+    return graph_input(graph, name, graph->type, rank, shape);
+}
+
+static int ids(struct graph *graph, const char *name, unsigned rank, uint32_t a, uint32_t b)
+{
+    const uint32_t shape[] = {a, b};
+    return graph_input(graph, name, TYPE_I32, rank, shape);
+}
+
+static void append(struct graph *graph, struct node node, unsigned rank, uint32_t a, uint32_t b,
+                   uint32_t c, uint32_t d)
+{
+    const uint32_t shape[] = {a, b, c, d};
+    graph_append(graph, "y", node, rank, shape);
+}
+
+/* Into what stays, as gradients of weights are. */
+static void append_into(struct graph *graph, struct node node, enum layout layout, unsigned rank,
+                        uint32_t a, uint32_t b, uint32_t c)
+{
+    const uint32_t shape[] = {a, b, c};
+    node.residual = true;
+    graph_append_into(graph, node, graph_state(graph, "y", layout, rank, shape));
+}
+
+static void build_contrast(const struct op_case *c, struct node node, struct graph *graph)
+{
+    uint32_t n = c->shape[0];
+    bool first = c->op != OP_CONTRAST_GRAD;
+    node.in[0] = input(graph, "a", 2, first ? n : 2, n, 0, 0);
+    node.in[1] = input(graph, "logit_scale", 1, 1, 0, 0, 0);
+    if (c->op == OP_CONTRAST_STATS)
+        append(graph, node, 2, 2, n, 0, 0);
+    if (c->op == OP_CONTRAST_GRAD)
+        graph_append_over(graph, "y", node,
+                          graph_normalize(graph, "cosines", input(graph, "c", 2, n, n, 0, 0)));
+    if (c->op == OP_CONTRAST_LOSS) {
+        node.in[2] = input(graph, "stats", 2, 2, n, 0, 0);
+        append(graph, node, 2, n, 2, 0, 0);
+    }
+}
+
+static void build_outer(const struct op_case *c, struct node node, struct graph *graph)
+{
+    const uint32_t *s = c->shape;
+    node.stride = c->stride;
+    if (c->stride) {
+        uint32_t h = (s[1] - 1) / c->stride + 1, w = s[1] / c->stride + 1;
+        node.in[0] = input(graph, "dy", 4, s[0], h, w, s[3]);
+        node.in[1] = input(graph, "x", 4, s[0], s[1], s[1] + 1, s[2]);
+        append_into(graph, node, LAYOUT_CONV, 3, s[3], 9, s[2]);
+        return;
+    }
+    node.in[0] = input(graph, "dy", 2, s[0], s[1], 0, 0);
+    node.in[1] = input(graph, "x", 2, s[0], s[2], 0, 0);
+    if (c->residual)
+        append_into(graph, node, LAYOUT_PANELS, 2, s[1], s[2], 0);
+    else
+        append(graph, node, 2, s[1], s[2], 0, 0);
+}
+
+static void build_training(const struct op_case *c, struct graph *graph)
+{
+    const uint32_t *s = c->shape;
+    struct node n = {.op = c->op,
+                     .in = {-1, -1, -1},
+                     .activation = c->activation,
+                     .relu = c->relu,
+                     .heads = s[3],
+                     .causal = c->causal,
+                     .epsilon = 1e-5f,
+                     .values = {0.1f, 0.7f, 1e-3f, 0.2f}};
+    switch (c->op) {
+    case OP_ACTIVATE:
+        n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
+        append(graph, n, 2, s[0], s[1], 0, 0);
+        break;
+    case OP_ADD:
+    case OP_ACTIVATE_GRAD:
+    case OP_NORMALIZE_GRAD:
+        n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
+        n.in[1] = input(graph, "dy", 2, s[0], s[1], 0, 0);
+        append(graph, n, 2, s[0], s[1], 0, 0);
+        break;
+    case OP_BATCHSTATS:
+        n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
+        n.in[1] = input(graph, "gain", 1, s[1], 0, 0, 0);
+        n.in[2] = input(graph, "bias", 1, s[1], 0, 0, 0);
+        append(graph, n, 2, 4, s[1], 0, 0);
+        break;
+    case OP_BATCHNORM:
+        n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
+        n.in[1] = input(graph, "stats", 2, 4, s[1], 0, 0);
+        n.in[2] = c->residual ? input(graph, "residual", 2, s[0], s[1], 0, 0) : -1;
+        append(graph, n, 2, s[0], s[1], 0, 0);
+        break;
+    case OP_BATCHNORM_GRAD:
+    case OP_AFFINE:
+        n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
+        n.in[1] = input(graph, "dy", 2, s[0], s[1], 0, 0);
+        n.in[2] = input(graph, "stats", 2, c->op == OP_AFFINE ? 5 : 4, s[1], 0, 0);
+        append(graph, n, 2, c->op == OP_AFFINE ? s[0] : 5, s[1], 0, 0);
+        break;
+    case OP_PANELS: {
+        const uint32_t shape[] = {s[0], c->stride ? 9 : s[1], s[1]};
+        int w = c->bias ? input(graph, "w", 2, s[0], s[1], 0, 0)
+                        : graph_weight(graph, "w", c->stride ? LAYOUT_CONV : LAYOUT_PANELS,
+                                       c->stride ? 3 : 2, shape);
+        graph_panels(graph, w, c->causal);
+        break;
+    }
+    case OP_OUTER:
+        build_outer(c, n, graph);
+        break;
+    case OP_COLSUM:
+        n.pitch = s[2];
+        n.group = s[3];
+        n.offset = c->stride;
+        n.in[0] = input(graph, "dy", 2, s[0], s[2], 0, 0);
+        n.in[1] = c->bias ? input(graph, "x", 2, s[0], s[2], 0, 0) : -1;
+        n.in[2] = c->bias ? input(graph, "stats", 2, s[0], 2, 0, 0) : -1;
+        if (c->residual)
+            append_into(graph, n, LAYOUT_ROWS, 1, s[1], 0, 0);
+        else
+            append(graph, n, 2, s[3] ? (s[0] + s[3] - 1) / s[3] : 1, s[1], 0, 0);
+        break;
+    case OP_ROWSTATS:
+        n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
+        append(graph, n, 2, s[0], 2, 0, 0);
+        break;
+    case OP_LAYERNORM_GRAD:
+        n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
+        n.in[1] = input(graph, "gain", 1, s[1], 0, 0, 0);
+        n.in[2] = input(graph, "dy", 2, s[0], s[1], 0, 0);
+        if (c->residual)
+            graph_append_over(
+                graph, "y", n,
+                graph_normalize(graph, "before", input(graph, "b", 2, s[0], s[1], 0, 0)));
+        else
+            append(graph, n, 2, s[0], s[1], 0, 0);
+        break;
+    case OP_ATTENTION_STATS:
+        n.in[0] = input(graph, "qkv", 3, s[0], s[1], 3 * s[2], 0);
+        n.in[1] = input(graph, "y", 3, s[0], s[1], s[2], 0);
+        n.in[2] = input(graph, "dy", 3, s[0], s[1], s[2], 0);
+        append(graph, n, 4, s[0], s[1], s[3], 2);
+        break;
+    case OP_ATTENTION_GRAD:
+        n.in[0] = input(graph, "qkv", 3, s[0], s[1], 3 * s[2], 0);
+        n.in[1] = input(graph, "dy", 3, s[0], s[1], s[2], 0);
+        n.in[2] = input(graph, "stats", 4, s[0], s[1], s[3], 2);
+        append(graph, n, 3, s[0], s[1], 3 * s[2], 0);
+        break;
+    case OP_EMBEDDING_GRAD:
+        n.in[0] = input(graph, "dy", 3, s[0], s[1], s[3], 0);
+        n.in[1] = ids(graph, "order", 1, s[0] * s[1], 0);
+        n.in[2] = ids(graph, "runs", 2, s[0] * s[1] + 1, 2);
+        append_into(graph, n, LAYOUT_ROWS, 2, s[2], s[3], 0);
+        break;
+    case OP_CLASSTOKEN_GRAD:
+    case OP_MEANTOKEN_GRAD:
+        n.in[0] = input(graph, "dy", 3, s[0], s[1] + 1, s[2], 0);
+        append(graph, n, 3, s[0], s[1], s[2], 0);
+        break;
+    case OP_SELECT_GRAD:
+        n.in[0] = input(graph, "dy", 2, s[0], s[2], 0, 0);
+        n.in[1] = c->bias ? ids(graph, "rows", 1, s[0], 0) : -1;
+        append(graph, n, 3, s[0], s[1], s[2], 0);
+        break;
+    case OP_AVGPOOL_GRAD:
+        n.stride = c->stride;
+        n.in[0] = input(graph, "dy", 4, s[0], s[1] / c->stride, (s[1] + 1) / c->stride, s[2]);
+        append(graph, n, 4, s[0], s[1], s[1] + 1, s[2]);
+        break;
+    case OP_RUNNING:
+        n.offset = c->stride;
+        n.in[0] = input(graph, "stats", 2, 4, s[1], 0, 0);
+        append_into(graph, n, LAYOUT_ROWS, 1, s[1], 0, 0);
+        break;
+    case OP_SUMSQ:
+        n.in[0] = input(graph, "x", 1, s[0], 0, 0, 0);
+        append(graph, n, 1, (s[0] + SUMSQ_PART - 1) / SUMSQ_PART, 0, 0, 0);
+        break;
+    case OP_CLIP:
+        n.in[0] = input(graph, "parts", 1, s[0], 0, 0, 0);
+        n.in[1] = input(graph, "step", 1, 8, 0, 0, 0);
+        append(graph, n, 1, 8, 0, 0, 0);
+        break;
+    case OP_ADAMW:
+        n.in[0] = input(graph, "dw", 1, s[0], 0, 0, 0);
+        n.in[1] = input(graph, "moments", 2, s[0], 2, 0, 0);
+        n.in[2] = input(graph, "step", 1, 8, 0, 0, 0);
+        append_into(graph, n, LAYOUT_ROWS, 1, s[0], 0, 0);
+        break;
+    case OP_CLAMP:
+        n.in[0] = input(graph, "w", 1, s[0], 0, 0, 0);
+        append(graph, n, 1, s[0], 0, 0, 0);
+        break;
+    default:
+        build_contrast(c, n, graph);
+        break;
+    }
+}
 
 static int weight(struct graph *graph, const char *name, uint32_t a, uint32_t b)
 {
@@ -151,7 +441,8 @@ void case_build(const struct op_case *c, enum type type, struct graph *graph)
     case OP_NORMALIZE:
         graph_normalize(graph, "y", graph_input(graph, "x", type, 2, s));
         break;
-    case OP_COUNT:
+    default:
+        build_training(c, graph);
         break;
     }
 }

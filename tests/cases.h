@@ -12,13 +12,16 @@ struct op_case {
     enum op op;
     uint32_t shape[4]; /* MATMUL M,N,K; CONV B,side,C,N; AVGPOOL B,side,C; MEANTOKEN B,P,C;
                         * ATTENTION B,T,C,heads; LAYERNORM rows,C; EMBEDDING B,T,V,C; CLASSTOKEN
-                        * B,P,C; SELECT B,T,C; NORMALIZE B,C */
-    bool bias;         /* MATMUL; SELECT: by rows */
-    bool residual;     /* MATMUL */
-    bool causal;       /* ATTENTION */
-    bool relu;         /* MATMUL, CONV */
-    uint32_t stride;   /* CONV, AVGPOOL */
-    enum vkclip_activation activation; /* MATMUL */
+                        * B,P,C; SELECT B,T,C; NORMALIZE B,C. Of training: OUTER M,N,K, with a
+                        * stride B,side,C,N; PANELS N,K, with a stride N,C; COLSUM rows,columns,
+                        * pitch,group; EMBEDDING_GRAD B,T,V,C; ..TOKEN_GRAD B,P,C; CONTRAST_.. N;
+                        * SUMSQ, CLIP, ADAMW, CLAMP n; others as the op they belong to, or rows,C */
+    bool bias;         /* MATMUL; SELECT: by rows; PANELS: from rows; COLSUM: with x and stats */
+    bool residual;     /* where the op adds to its result */
+    bool causal;       /* ATTENTION; PANELS: transposed */
+    bool relu;         /* MATMUL, CONV, BATCHNORM, ACTIVATE */
+    uint32_t stride;   /* CONV, AVGPOOL, OUTER, PANELS; COLSUM: offset */
+    enum vkclip_activation activation; /* MATMUL, ACTIVATE */
 };
 
 extern const struct op_case op_cases[];

@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every op in double precision.
+ * Every op of inference in double precision.
  */
 #include "ref.h"
 
+#include "ref_ops.h"
+
 #include <math.h>
 #include <stdlib.h>
-
-/* One node with its tensors. */
-struct ref {
-    const struct node *node;
-    const struct tensor *x, *y; /* first input, result */
-    const double *in[NODE_INPUTS];
-    double *out;
-};
 
 static double activate(enum vkclip_activation activation, double x)
 {
@@ -24,7 +18,7 @@ static double activate(enum vkclip_activation activation, double x)
     return x;
 }
 
-static void ref_MATMUL(const struct ref *r)
+void ref_MATMUL(const struct ref *r)
 {
     size_t m = tensor_rows(r->y), n = tensor_columns(r->y), k = tensor_columns(r->x);
     for (size_t i = 0; i < m; i++)
@@ -38,7 +32,7 @@ static void ref_MATMUL(const struct ref *r)
         }
 }
 
-static void ref_CONV(const struct ref *r)
+void ref_CONV(const struct ref *r)
 {
     const uint32_t *x = r->x->shape, *y = r->y->shape; /* [B,H,W,C] */
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
@@ -56,7 +50,7 @@ static void ref_CONV(const struct ref *r)
     }
 }
 
-static void ref_AVGPOOL(const struct ref *r)
+void ref_AVGPOOL(const struct ref *r)
 {
     const uint32_t *x = r->x->shape, *y = r->y->shape, size = r->node->stride;
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
@@ -72,7 +66,7 @@ static void ref_AVGPOOL(const struct ref *r)
     }
 }
 
-static void ref_MEANTOKEN(const struct ref *r)
+void ref_MEANTOKEN(const struct ref *r)
 {
     const uint32_t *y = r->y->shape; /* [B,P+1,C] */
     size_t p = y[1] - 1, c = y[2];
@@ -88,7 +82,7 @@ static void ref_MEANTOKEN(const struct ref *r)
         }
 }
 
-static void ref_ATTENTION(const struct ref *r)
+void ref_ATTENTION(const struct ref *r)
 {
     const uint32_t *shape = r->y->shape;
     size_t t = shape[1], c = shape[2], d = c / r->node->heads;
@@ -118,7 +112,7 @@ static void ref_ATTENTION(const struct ref *r)
     free(p);
 }
 
-static void ref_LAYERNORM(const struct ref *r)
+void ref_LAYERNORM(const struct ref *r)
 {
     size_t rows = tensor_rows(r->y), c = tensor_columns(r->y);
     for (size_t row = 0; row < rows; row++) {
@@ -135,7 +129,7 @@ static void ref_LAYERNORM(const struct ref *r)
     }
 }
 
-static void ref_EMBEDDING(const struct ref *r)
+void ref_EMBEDDING(const struct ref *r)
 {
     const uint32_t *shape = r->y->shape;
     size_t t = shape[1], c = shape[2];
@@ -145,7 +139,7 @@ static void ref_EMBEDDING(const struct ref *r)
                 r->in[1][(size_t)r->in[0][token] * c + i] + r->in[2][token % t * c + i];
 }
 
-static void ref_CLASSTOKEN(const struct ref *r)
+void ref_CLASSTOKEN(const struct ref *r)
 {
     const uint32_t *shape = r->y->shape;
     size_t t = shape[1], c = shape[2];
@@ -157,7 +151,7 @@ static void ref_CLASSTOKEN(const struct ref *r)
                     (position ? r->in[0][(b * (t - 1) + position - 1) * c + i] : r->in[1][i]);
 }
 
-static void ref_SELECT(const struct ref *r)
+void ref_SELECT(const struct ref *r)
 {
     size_t t = r->x->shape[1], c = r->x->shape[2];
     for (size_t b = 0; b < r->x->shape[0]; b++)
@@ -165,7 +159,7 @@ static void ref_SELECT(const struct ref *r)
             r->out[b * c + i] = r->in[0][(b * t + (r->in[1] ? (size_t)r->in[1][b] : 0)) * c + i];
 }
 
-static void ref_NORMALIZE(const struct ref *r)
+void ref_NORMALIZE(const struct ref *r)
 {
     size_t rows = tensor_rows(r->y), c = tensor_columns(r->y);
     for (size_t row = 0; row < rows; row++) {
@@ -187,6 +181,7 @@ void ref_node(const struct graph *graph, const struct node *node, const double *
     };
     struct ref ref = {.node = node,
                       .x = &graph->tensors[node->in[0]],
+                      .second = node->in[1] < 0 ? NULL : &graph->tensors[node->in[1]],
                       .y = &graph->tensors[node->out],
                       .out = out};
     for (int i = 0; i < NODE_INPUTS; i++)

@@ -1,0 +1,29 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * CONTRAST_STATS: log of the sum of exponentials of a row or a column of the logits, a workgroup each.
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer Cosines { float cosines[]; };
+layout(set = 0, binding = 1) readonly buffer LogitScale { float logit_scale[]; };
+layout(set = 0, binding = 3) writeonly buffer Stats { float stats[]; };
+
+layout(push_constant) uniform Args { contrast_args args; };
+
+#include "reduce.glsl"
+
+void main()
+{
+    float scale = exp(logit_scale[0]);
+    for (uint line = gl_WorkGroupID.x; line < 2 * args.n; line += gl_NumWorkGroups.x) {
+        uint at = line < args.n ? line * args.n : line - args.n, stride = line < args.n ? 1 : args.n;
+        float sum = 0.0; /* cosines are at most 1: no exponential overflows */
+        for (uint i = gl_LocalInvocationID.x; i < args.n; i += gl_WorkGroupSize.x)
+            sum += exp(scale * (cosines[at + i * stride] - 1.0));
+        sum = workgroup_sum(sum);
+        if (gl_LocalInvocationID.x == 0)
+            stats[line] = scale + log(sum);
+    }
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loop of every OUTER row: an invocation adds up ROWS rows of the result by COLS quads of it, over rows of
+ * dy and x, whose values lie side by side along the result's rows and columns. A row of the table gives
+ *     vec4 load_dy(uint at, uint left), load_x(uint at, uint left)    four values from element `at`, zero
+ *                                                                      from `left` on
+ */
+layout(constant_id = 3) const uint ROWS = 4; /* a multiple of four */
+layout(constant_id = 4) const uint COLS = 1;
+layout(constant_id = 5) const bool CONV = false;
+layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
+
+layout(push_constant) uniform Args { outer_args args; };
+
+vec4 sum[ROWS][COLS];
+
+/* x of a pixel of the result: a row of the implicit matrix of a 3x3 convolution. */
+vec4 load_conv(uint m, uint k)
+{
+    uint channels = args.k / 9;
+    uint pixel = m % (args.out_h * args.out_w), item = m / (args.out_h * args.out_w);
+    ivec2 corner = ivec2(pixel / args.out_w, pixel % args.out_w) * int(args.stride) - 1;
+    vec4 values = vec4(0.0);
+    if (channels % 4 == 0) {
+        uint tap = k / channels;
+        ivec2 at = corner + ivec2(tap / 3, tap % 3);
+        bool inside = at.x >= 0 && at.y >= 0 && at.x < int(args.h) && at.y < int(args.w);
+        uint from = inside ? (item * args.h + uint(at.x)) * args.w + uint(at.y) : 0;
+        vec4 found = load_x(from * channels + k % channels, 4);
+        return inside ? found : values;
+    }
+    for (uint i = 0; i < 4 && k + i < args.k; i++) {
+        uint tap = (k + i) / channels;
+        ivec2 at = corner + ivec2(tap / 3, tap % 3);
+        if (at.x >= 0 && at.y >= 0 && at.x < int(args.h) && at.y < int(args.w))
+            values[i] = load_x(((item * args.h + uint(at.x)) * args.w + uint(at.y)) * channels +
+                                   (k + i) % channels, 1).x;
+    }
+    return values;
+}
+
+void main()
+{
+    uint first_n = (gl_WorkGroupID.y * gl_WorkGroupSize.y + gl_LocalInvocationID.y) * ROWS;
+    uint quads = (args.k + 3) / 4, first_quad = gl_WorkGroupID.x * LANES * COLS + gl_LocalInvocationID.x;
+    if (first_n >= args.n)
+        return;
+    uint quad[COLS], last = (args.n + 3) / 4 - 1; /* what lies past the end repeats the last quad */
+    for (uint j = 0; j < COLS; j++) {
+        quad[j] = min(first_quad + j * LANES, quads - 1);
+        for (uint i = 0; i < ROWS; i++)
+            sum[i][j] = vec4(0.0);
+    }
+    for (uint m = args.first; m < args.first + args.rows; m++) {
+        vec4 x[COLS];
+        for (uint j = 0; j < COLS; j++)
+            x[j] = CONV ? load_conv(m, 4 * quad[j])
+                        : load_x(m * args.k + 4 * quad[j], args.k - 4 * quad[j]);
+        for (uint i = 0; i < ROWS / 4; i++) {
+            uint n = 4 * min(first_n / 4 + i, last);
+            vec4 dy = load_dy(m * args.n + n, args.n - n);
+            for (uint j = 0; j < COLS; j++) {
+                sum[4 * i][j] = fma(vec4(dy.x), x[j], sum[4 * i][j]);
+                sum[4 * i + 1][j] = fma(vec4(dy.y), x[j], sum[4 * i + 1][j]);
+                sum[4 * i + 2][j] = fma(vec4(dy.z), x[j], sum[4 * i + 2][j]);
+                sum[4 * i + 3][j] = fma(vec4(dy.w), x[j], sum[4 * i + 3][j]);
+            }
+        }
+    }
+    for (uint i = 0; i < ROWS && first_n + i < args.n; i++)
+        for (uint j = 0; j < COLS; j++) {
+            uint n = first_n + i, k4 = first_quad + j * LANES;
+            uint at = args.panels != 0 ? ((n / PANEL * quads + k4) * PANEL + n % PANEL) * 4
+                                       : n * args.k + 4 * k4;
+            uint left = k4 >= quads ? 0 : args.panels != 0 ? 4 : min(4, args.k - 4 * k4);
+            for (uint l = 0; l < left; l++)
+                y[at + l] = (args.add != 0 ? y[at + l] : 0.0) + sum[i][j][l];
+        }
+}

@@ -1,0 +1,42 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * PANELS: a matrix, or its transpose, as MATMUL and CONV read their w (args.h).
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer W { XTYPE w[]; };
+layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
+
+layout(push_constant) uniform Args { panels_args args; };
+
+/* Value k of column n of the result. */
+XTYPE value_of(uint n, uint k)
+{
+    uint from_n = n, from_k = k, k_count = args.k;
+    if (args.conv != 0) { /* taps turned round, channels in and out swapped */
+        uint channels = args.k / 9;
+        from_n = k % channels;
+        from_k = (8 - k / channels) * args.n + n;
+        k_count = 9 * args.n;
+    } else if (args.transposed != 0) {
+        from_n = k;
+        from_k = n;
+        k_count = args.n;
+    }
+    if (args.rows != 0)
+        return w[from_n * k_count + from_k];
+    return w[((from_n / PANEL * ((k_count + 3) / 4) + from_k / 4) * PANEL + from_n % PANEL) * 4 +
+             from_k % 4];
+}
+
+void main()
+{
+    uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x, quads = (args.k + 3) / 4;
+    for (uint i = gl_GlobalInvocationID.x; i < (args.n + PANEL - 1) / PANEL * PANEL * quads; i += all) {
+        uint n = i / PANEL / quads * PANEL + i % PANEL, k = i / PANEL % quads * 4;
+        for (uint j = 0; j < 4; j++)
+            y[4 * i + j] = n < args.n && k + j < args.k ? value_of(n, k + j) : XTYPE(0.0);
+    }
+}

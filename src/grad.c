@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A gradient rule an op, in reverse order of the nodes; the objective; the optimiser.
+ */
+#include "grad.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../shaders/args.h"
+
+/* Rows that one group of a column's sum has where there are many. */
+#define GROUP 256
+
+struct pass {
+    struct graph *graph;
+    int *of;      /* gradient of each tensor that is older than the pass; -1: none yet */
+    bool *needed; /* it leads to a weight */
+    size_t count;
+    size_t first, last; /* the nodes */
+};
+
+static const struct tensor *tensor_of(const struct pass *p, int tensor)
+{
+    return &p->graph->tensors[tensor];
+}
+
+/* ---- Pieces -----------------------------------------------------------------------------------
+ */
+
+/* A node whose result has the shape of `like`. */
+static int like(struct graph *graph, struct node node, int shape_of)
+{
+    if (graph->error || shape_of < 0)
+        return -1;
+    struct tensor tensor = graph->tensors[shape_of];
+    return graph_append(graph, NULL, node, tensor.rank, tensor.shape);
+}
+
+/* One gradient more of a tensor: alone, or added to those there are. */
+static void give(struct pass *p, int tensor, int gradient)
+{
+    int *of = &p->of[tensor];
+    *of = *of < 0 ? gradient : graph_sum(p->graph, NULL, *of, gradient);
+}
+
+/* The same by a node that can add to what is there. */
+static void give_node(struct pass *p, int tensor, struct node node)
+{
+    int *of = &p->of[tensor];
+    *of = *of < 0 ? like(p->graph, node, tensor) : graph_append_over(p->graph, NULL, node, *of);
+}
+
+static int weight_gradient(struct graph *graph, int weight)
+{
+    struct tensor tensor = graph->tensors[weight];
+    char name[sizeof(tensor.name) + sizeof(GRAD_PREFIX)];
+    snprintf(name, sizeof(name), GRAD_PREFIX "%s", tensor.name);
+    if (strlen(name) >= sizeof(tensor.name)) {
+        graph->error = util_fail(VKCLIP_EINVALID, "tensor %s: its name is too long", tensor.name);
+        return -1;
+    }
+    int found = graph_find(graph, name);
+    return found >= 0 ? found : graph_state(graph, name, tensor.layout, tensor.rank, tensor.shape);
+}
+
+static bool is_trained(const struct graph *graph, int weight)
+{
+    return weight >= 0 && graph->tensors[weight].role == ROLE_WEIGHT &&
+           !graph->tensors[weight].locked;
+}
+
+/* Sums of rows of `node.in` to the gradient of a weight: `rows` rows of `columns` elements each. */
+static void sum_to_weight(struct graph *graph, struct node node, uint32_t rows, uint32_t columns,
+                          int weight)
+{
+    if (graph->error || !is_trained(graph, weight))
+        return;
+    node.op = OP_COLSUM;
+    node.pitch = node.pitch ? node.pitch : columns;
+    if (rows > 2 * GROUP && columns < 16 * GROUP) { /* two steps, or few invocations would work */
+        const uint32_t shape[] = {(rows + GROUP - 1) / GROUP, columns};
+        node.group = GROUP;
+        int parts = graph_append(graph, NULL, node, 2, shape);
+        node = (struct node){.op = OP_COLSUM, .in = {parts, -1, -1}, .pitch = columns};
+    }
+    node.residual = true;
+    graph_append_into(graph, node, weight_gradient(graph, weight));
+}
+
+static void sum_rows(struct pass *p, int dy, int weight)
+{
+    sum_to_weight(p->graph, (struct node){.in = {dy, -1, -1}}, tensor_rows(tensor_of(p, dy)),
+                  tensor_columns(tensor_of(p, dy)), weight);
+}
+
+/* The same of items: a table of positions. */
+static void sum_items(struct pass *p, int dy, int weight)
+{
+    uint32_t items = tensor_of(p, dy)->shape[0];
+    sum_to_weight(p->graph, (struct node){.in = {dy, -1, -1}}, items,
+                  (uint32_t)(tensor_elements(tensor_of(p, dy)) / items), weight);
+}
+
+/* ---- A rule an op ------------------------------------------------------------------------------
+ */
+
+static void grad_MATMUL(struct pass *p, struct node n, int dy)
+{
+    struct graph *graph = p->graph;
+    if (is_trained(graph, n.in[1]))
+        graph_append_into(graph,
+                          (struct node){.op = OP_OUTER, .in = {dy, n.in[0], -1}, .residual = true},
+                          weight_gradient(graph, n.in[1]));
+    sum_rows(p, dy, n.in[2]);
+    if (p->needed[n.in[0]]) {
+        int transposed = graph_panels(graph, n.in[1], true);
+        give_node(p, n.in[0], (struct node){.op = OP_MATMUL, .in = {dy, transposed, -1}});
+    }
+}
+
+static void grad_CONV(struct pass *p, struct node n, int dy)
+{
+    struct graph *graph = p->graph;
+    struct node outer = {
+        .op = OP_OUTER, .in = {dy, n.in[0], -1}, .stride = n.stride, .residual = true};
+    if (is_trained(graph, n.in[1]))
+        graph_append_into(graph, outer, weight_gradient(graph, n.in[1]));
+    sum_rows(p, dy, n.in[2]);
+    if (p->needed[n.in[0]] && n.stride != 1)
+        graph->error = util_fail(VKCLIP_EUNSUPPORTED,
+                                 "%s: the gradient of a convolution with stride %u is not there",
+                                 tensor_of(p, n.out)->name, n.stride);
+    else if (p->needed[n.in[0]])
+        give_node(p, n.in[0],
+                  (struct node){.op = OP_CONV,
+                                .in = {dy, graph_panels(graph, n.in[1], true), -1},
+                                .stride = 1});
+}
+
+static void grad_AVGPOOL(struct pass *p, struct node n, int dy)
+{
+    struct node node = {.op = OP_AVGPOOL_GRAD, .in = {dy, -1, -1}, .stride = n.stride};
+    give(p, n.in[0], like(p->graph, node, n.in[0]));
+}
+
+static void grad_ATTENTION(struct pass *p, struct node n, int dy)
+{
+    const struct tensor *y = tensor_of(p, n.out);
+    const uint32_t shape[] = {y->shape[0], y->shape[1], n.heads, 2};
+    struct node stats = {
+        .op = OP_ATTENTION_STATS, .in = {n.in[0], n.out, dy}, .heads = n.heads, .causal = n.causal};
+    struct node node = {.op = OP_ATTENTION_GRAD,
+                        .in = {n.in[0], dy, graph_append(p->graph, NULL, stats, 4, shape)},
+                        .heads = n.heads,
+                        .causal = n.causal};
+    give(p, n.in[0], like(p->graph, node, n.in[0]));
+}
+
+static void grad_LAYERNORM(struct pass *p, struct node n, int dy)
+{
+    struct graph *graph = p->graph;
+    uint32_t rows = tensor_rows(tensor_of(p, dy)), columns = tensor_columns(tensor_of(p, dy));
+    if (is_trained(graph, n.in[1])) {
+        const uint32_t shape[] = {rows, 2};
+        struct node row = {.op = OP_ROWSTATS, .in = {n.in[0], -1, -1}, .epsilon = n.epsilon};
+        int stats = graph_append(graph, NULL, row, 2, shape);
+        sum_to_weight(graph, (struct node){.in = {dy, n.in[0], stats}}, rows, columns, n.in[1]);
+    }
+    sum_rows(p, dy, n.in[2]);
+    if (p->needed[n.in[0]])
+        give_node(p, n.in[0],
+                  (struct node){
+                      .op = OP_LAYERNORM_GRAD, .in = {n.in[0], n.in[1], dy}, .epsilon = n.epsilon});
+}
+
+static void grad_EMBEDDING(struct pass *p, struct node n, int dy)
+{
+    struct graph *graph = p->graph;
+    uint32_t tokens = tensor_rows(tensor_of(p, dy));
+    const uint32_t runs[] = {tokens + 1, 2};
+    if (is_trained(graph, n.in[1])) {
+        int order = graph_input(graph, "text.order", TYPE_I32, 1, &tokens);
+        struct node node = {.op = OP_EMBEDDING_GRAD,
+                            .in = {dy, order, graph_input(graph, "text.runs", TYPE_I32, 2, runs)},
+                            .residual = true};
+        graph_append_into(graph, node, weight_gradient(graph, n.in[1]));
+    }
+    sum_items(p, dy, n.in[2]);
+}
+
+static void grad_CLASSTOKEN(struct pass *p, struct node n, int dy)
+{
+    const struct tensor *y = tensor_of(p, dy);
+    uint32_t items = y->shape[0], c = tensor_columns(y);
+    struct node first = {.in = {dy, -1, -1}, .pitch = y->shape[1] * c};
+    sum_to_weight(p->graph, first, items, c, n.in[1]);
+    sum_items(p, dy, n.in[2]);
+    if (p->needed[n.in[0]])
+        give(p, n.in[0],
+             like(p->graph, (struct node){.op = OP_CLASSTOKEN_GRAD, .in = {dy, -1, -1}}, n.in[0]));
+}
+
+static void grad_MEANTOKEN(struct pass *p, struct node n, int dy)
+{
+    sum_items(p, dy, n.in[1]);
+    give(p, n.in[0],
+         like(p->graph, (struct node){.op = OP_MEANTOKEN_GRAD, .in = {dy, -1, -1}}, n.in[0]));
+}
+
+static void grad_SELECT(struct pass *p, struct node n, int dy)
+{
+    struct node node = {.op = OP_SELECT_GRAD, .in = {dy, n.in[1], -1}};
+    give(p, n.in[0], like(p->graph, node, n.in[0]));
+}
+
+static void grad_NORMALIZE(struct pass *p, struct node n, int dy)
+{
+    struct node node = {.op = OP_NORMALIZE_GRAD, .in = {n.in[0], dy, -1}};
+    give(p, n.in[0], like(p->graph, node, n.in[0]));
+}
+
+static void grad_ACTIVATE(struct pass *p, struct node n, int dy)
+{
+    struct node node = {.op = OP_ACTIVATE_GRAD,
+                        .in = {n.in[0], dy, -1},
+                        .activation = n.activation,
+                        .relu = n.relu};
+    give(p, n.in[0], like(p->graph, node, n.in[0]));
+}
+
+static void grad_ADD(struct pass *p, struct node n, int dy)
+{
+    for (int i = 0; i < 2; i++)
+        if (p->needed[n.in[i]])
+            give(p, n.in[i], dy);
+}
+
+/* The statistics' node, whose gain and bias these are. */
+static struct node find_stats(const struct pass *p, int stats)
+{
+    for (size_t i = p->first; i < p->last; i++)
+        if (p->graph->nodes[i].out == stats)
+            return p->graph->nodes[i];
+    return (struct node){.op = OP_COUNT};
+}
+
+static void grad_BATCHNORM(struct pass *p, struct node n, int dy)
+{
+    struct graph *graph = p->graph;
+    struct node stats = find_stats(p, n.in[1]);
+    uint32_t c = tensor_columns(tensor_of(p, dy));
+    const uint32_t shape[] = {5, c};
+    if (n.relu)
+        dy = like(graph, (struct node){.op = OP_ACTIVATE_GRAD, .in = {n.out, dy, -1}, .relu = true},
+                  dy);
+    if (n.in[2] >= 0 && p->needed[n.in[2]])
+        give(p, n.in[2], dy);
+    struct node sums = {.op = OP_BATCHNORM_GRAD, .in = {n.in[0], dy, n.in[1]}};
+    int of = graph_append(graph, NULL, sums, 2, shape);
+    for (uint32_t i = 1; i < 3; i++)
+        sum_to_weight(graph,
+                      (struct node){.in = {of, -1, -1}, .pitch = 5 * c, .offset = (2 + i) * c}, 1,
+                      c, stats.in[i]);
+    if (p->needed[n.in[0]])
+        give(p, n.in[0],
+             like(graph, (struct node){.op = OP_AFFINE, .in = {dy, n.in[0], of}}, n.in[0]));
+}
+
+static const struct {
+    enum op op;
+    void (*rule)(struct pass *p, struct node n, int dy);
+} rules[] = {
+#define RULE(op)           \
+    {                      \
+        OP_##op, grad_##op \
+    }
+    RULE(MATMUL),    RULE(CONV),      RULE(AVGPOOL),    RULE(MEANTOKEN), RULE(ATTENTION),
+    RULE(LAYERNORM), RULE(EMBEDDING), RULE(CLASSTOKEN), RULE(SELECT),    RULE(NORMALIZE),
+    RULE(ACTIVATE),  RULE(ADD),       RULE(BATCHNORM),
+#undef RULE
+};
+
+static void add_rule(struct pass *p, const struct node *node)
+{
+    int dy = p->of[node->out];
+    if (dy < 0 || !p->needed[node->out])
+        return;
+    for (size_t i = 0; i < UTIL_COUNT(rules); i++)
+        if (rules[i].op == node->op) {
+            rules[i].rule(p, *node, dy);
+            return;
+        }
+    if (!p->graph->error)
+        p->graph->error = util_fail(VKCLIP_EUNSUPPORTED, "%s: %s has no gradient",
+                                    p->graph->tensors[node->out].name, op_name(node->op));
+}
+
+int grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds, size_t count)
+{
+    struct pass p = {.graph = graph, .first = first, .last = graph->node_count};
+    if (graph->error)
+        return graph->error;
+    p.count = graph->tensor_count;
+    p.of = malloc((p.count + 1) * sizeof(*p.of));
+    p.needed = calloc(p.count + 1, sizeof(*p.needed));
+    if (!p.of || !p.needed) {
+        graph->error = util_fail(VKCLIP_EMEMORY, "out of memory for gradients");
+        goto done;
+    }
+    for (size_t t = 0; t < p.count; t++) {
+        p.of[t] = -1;
+        p.needed[t] = is_trained(graph, (int)t);
+    }
+    for (size_t i = first; i < p.last; i++)
+        for (int j = 0; j < NODE_INPUTS; j++)
+            if (graph->nodes[i].in[j] >= 0)
+                p.needed[graph->nodes[i].out] |= p.needed[graph->nodes[i].in[j]];
+    for (size_t i = 0; i < count; i++)
+        p.of[seeds[i].tensor] = seeds[i].gradient;
+    for (size_t i = p.last; i > first && !graph->error; i--) {
+        struct node node = graph->nodes[i - 1]; /* the list moves while it grows */
+        add_rule(&p, &node);
+    }
+done:
+    free(p.of);
+    free(p.needed);
+    return graph->error;
+}
+
+void grad_sort_ids(const int32_t *ids, const int32_t *ends, uint32_t rows, uint32_t length,
+                   int32_t *order, int32_t *runs)
+{
+    int32_t tokens = (int32_t)(rows * length), count = 0, run = 0;
+    for (int32_t i = 0; i < tokens; i++)
+        if (!ends || i % (int32_t)length <= ends[i / (int32_t)length])
+            order[count++] = i;
+            /* a heap sort by id, then by place: of a stable order, and without memory of its own */
+#define LESS(a, b) (ids[a] != ids[b] ? ids[a] < ids[b] : (a) < (b))
+    for (int32_t begin = count / 2, end = count; end > 1;) {
+        if (begin > 0) {
+            begin--;
+        } else {
+            int32_t top = order[--end];
+            order[end] = order[0];
+            order[0] = top;
+        }
+        for (int32_t parent = begin, child; (child = 2 * parent + 1) < end; parent = child) {
+            if (child + 1 < end && LESS(order[child], order[child + 1]))
+                child++;
+            if (!LESS(order[parent], order[child]))
+                break;
+            int32_t swapped = order[parent];
+            order[parent] = order[child];
+            order[child] = swapped;
+        }
+    }
+#undef LESS
+    for (int32_t i = 0; i < count; i++)
+        if (!i || ids[order[i]] != ids[order[i - 1]]) {
+            runs[2 * run] = i;
+            runs[2 * run++ + 1] = ids[order[i]];
+        }
+    for (; run <= tokens; run++) {
+        runs[2 * run] = count;
+        runs[2 * run + 1] = -1;
+    }
+    for (int32_t i = count; i < tokens; i++)
+        order[i] = 0;
+}
+
+/* ---- The objective -----------------------------------------------------------------------------
+ */
+
+int grad_objective(struct graph *graph, int image, int text, int logit_scale,
+                   struct grad_objective *objective)
+{
+    if (graph->error || image < 0 || text < 0)
+        return graph->error;
+    uint32_t n = graph->tensors[image].shape[0];
+    const uint32_t square[] = {n, n}, lines[] = {2, n}, shares[] = {n, 2}, two = 2;
+    int cosines = graph_append(
+        graph, "cosines",
+        (struct node){.op = OP_MATMUL, .in = {image, graph_panels(graph, text, false), -1}}, 2,
+        square);
+    struct node stats = {.op = OP_CONTRAST_STATS, .in = {cosines, logit_scale, -1}};
+    int of = graph_append(graph, NULL, stats, 2, lines);
+    struct node loss = {.op = OP_CONTRAST_LOSS, .in = {cosines, logit_scale, of}};
+    int parts = graph_append(graph, NULL, loss, 2, shares);
+    struct node sum = {.op = OP_COLSUM, .in = {parts, -1, -1}, .pitch = 2};
+    objective->loss = graph_append(graph, "loss", sum, 1, &two);
+    sum.offset = 1;
+    sum_to_weight(graph, sum, n, 1, logit_scale);
+    struct node grad = {.op = OP_CONTRAST_GRAD, .in = {of, logit_scale, -1}};
+    int dcosines = graph_append_over(graph, "dcosines", grad, cosines);
+    struct node dimage = {.op = OP_MATMUL, .in = {dcosines, graph_panels(graph, text, true), -1}};
+    objective->image = like(graph, dimage, image);
+    struct node dtext = {.op = OP_OUTER, .in = {dcosines, image, -1}};
+    objective->text = like(graph, dtext, text);
+    return graph->error;
+}
+
+/* ---- The optimiser -----------------------------------------------------------------------------
+ */
+
+static int part(struct graph *graph, const char *what, size_t i, uint32_t elements, bool pairs)
+{
+    char name[32];
+    const uint32_t shape[] = {elements, 2};
+    snprintf(name, sizeof(name), "%s.%zu", what, i);
+    return graph_state(graph, name, LAYOUT_ROWS, pairs ? 2 : 1, shape);
+}
+
+int grad_optimise(struct graph *graph, const uint32_t *elements, const bool *decayed, size_t parts,
+                  struct grad_adamw adamw, bool logit_scale)
+{
+    uint32_t sums = 0, at = 0;
+    const uint32_t eight = GRAD_STEP_VALUES, one = 1;
+    for (size_t i = 0; i < parts; i++)
+        sums += (elements[i] + SUMSQ_PART - 1) / SUMSQ_PART;
+    int step = graph_input(graph, "step", TYPE_F32, 1, &eight), norms = -1;
+    for (size_t i = 0; i < parts; i++) {
+        struct node node = {.op = OP_SUMSQ,
+                            .in = {part(graph, "gradients", i, elements[i], false), -1, -1},
+                            .offset = at};
+        norms = i ? graph_append_into(graph, node, norms)
+                  : graph_append(graph, "norms", node, 1, &sums);
+        at += (elements[i] + SUMSQ_PART - 1) / SUMSQ_PART;
+    }
+    int clip = graph_append(graph, "clip", (struct node){.op = OP_CLIP, .in = {norms, step, -1}}, 1,
+                            &eight);
+    for (size_t i = 0; i < parts && !graph->error; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "gradients.%zu", i);
+        int gradient = graph_find(graph, name);
+        struct node node = {
+            .op = OP_ADAMW,
+            .in = {gradient, part(graph, "moments", i, elements[i], true), clip},
+            .residual = true,
+            .values = {adamw.beta1, adamw.beta2, adamw.epsilon, decayed[i] ? adamw.decay : 0}};
+        graph_append_into(graph, node, part(graph, "weights", i, elements[i], false));
+    }
+    if (logit_scale) {
+        int w = graph_state(graph, "logit_scale", LAYOUT_ROWS, 1, &one);
+        graph_append_into(
+            graph,
+            (struct node){
+                .op = OP_CLAMP, .in = {w, -1, -1}, .residual = true, .values = {0, logf(100)}},
+            w);
+    }
+    return graph->error;
+}
