@@ -16,10 +16,9 @@
 
 struct pass {
     struct graph *graph;
-    int *of;      /* gradient of each tensor that is older than the pass; -1: none yet */
-    bool *needed; /* it leads to a weight */
-    size_t count;
-    size_t first, last; /* the nodes */
+    int *of;         /* gradient of each tensor of the nodes; -1: none yet */
+    bool *needed;    /* it leads to a weight */
+    size_t capacity; /* of both */
 };
 
 static const struct tensor *tensor_of(const struct pass *p, int tensor)
@@ -241,7 +240,7 @@ static void grad_ADD(struct pass *p, struct node n, int dy)
 /* The statistics' node, whose gain and bias these are. */
 static struct node find_stats(const struct pass *p, int stats)
 {
-    for (size_t i = p->first; i < p->last; i++)
+    for (size_t i = p->graph->node_count; i-- > 0;)
         if (p->graph->nodes[i].out == stats)
             return p->graph->nodes[i];
     return (struct node){.op = OP_COUNT};
@@ -298,31 +297,91 @@ static void add_rule(struct pass *p, const struct node *node)
                                     p->graph->tensors[node->out].name, op_name(node->op));
 }
 
-int grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds, size_t count)
+/* Room for the tensors there are. */
+static bool grow(struct pass *p)
 {
-    struct pass p = {.graph = graph, .first = first, .last = graph->node_count};
-    if (graph->error)
-        return graph->error;
-    p.count = graph->tensor_count;
-    p.of = malloc((p.count + 1) * sizeof(*p.of));
-    p.needed = calloc(p.count + 1, sizeof(*p.needed));
-    if (!p.of || !p.needed) {
-        graph->error = util_fail(VKCLIP_EMEMORY, "out of memory for gradients");
+    size_t count = p->graph->tensor_count;
+    if (count <= p->capacity)
+        return true;
+    int *of = realloc(p->of, 2 * count * sizeof(*of));
+    if (of)
+        p->of = of;
+    bool *needed = realloc(p->needed, 2 * count * sizeof(*needed));
+    if (needed)
+        p->needed = needed;
+    if (!of || !needed) {
+        p->graph->error = util_fail(VKCLIP_EMEMORY, "out of memory for gradients");
+        return false;
+    }
+    for (; p->capacity < 2 * count; p->capacity++) {
+        p->of[p->capacity] = -1;
+        p->needed[p->capacity] = false;
+    }
+    return true;
+}
+
+/* The nodes [first, last) of a segment once more, but for its last one, whose result is kept; the
+ * list of them goes to `again`. */
+static void append_again(struct pass *p, size_t first, size_t last, struct node *again)
+{
+    struct graph *graph = p->graph;
+    for (size_t i = first; i < last && !graph->error; i++) {
+        struct node node = graph->nodes[i];
+        int out = node.out;
+        for (size_t j = first; j < i; j++) /* results of the segment are those computed again */
+            for (int k = 0; k < NODE_INPUTS; k++)
+                if (node.in[k] >= 0 && node.in[k] == graph->nodes[j].out)
+                    node.in[k] = again[j - first].out;
+        if (i + 1 < last && node.op != OP_RUNNING) {
+            node.out = like(graph, node, out);
+            if (graph->error || !grow(p))
+                return;
+            p->needed[node.out] = p->needed[out];
+        }
+        again[i - first] = node;
+    }
+}
+
+static void add_segment(struct pass *p, size_t first, size_t last)
+{
+    struct node *again = calloc(last - first, sizeof(*again));
+    if (!again) {
+        p->graph->error = util_fail(VKCLIP_EMEMORY, "out of memory for gradients");
+        return;
+    }
+    append_again(p, first, last, again);
+    for (size_t i = last; i > first && !p->graph->error; i--)
+        add_rule(p, &again[i - 1 - first]);
+    free(again);
+}
+
+int grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds, size_t count,
+                  bool recompute)
+{
+    struct pass p = {.graph = graph};
+    size_t last = graph->node_count;
+    if (graph->error || !grow(&p))
         goto done;
-    }
-    for (size_t t = 0; t < p.count; t++) {
-        p.of[t] = -1;
+    for (size_t t = 0; t < graph->tensor_count; t++)
         p.needed[t] = is_trained(graph, (int)t);
-    }
-    for (size_t i = first; i < p.last; i++)
+    for (size_t i = first; i < last; i++)
         for (int j = 0; j < NODE_INPUTS; j++)
-            if (graph->nodes[i].in[j] >= 0)
+            if (graph->nodes[i].in[j] >= 0 &&
+                graph->tensors[graph->nodes[i].out].role == ROLE_ACTIVATION)
                 p.needed[graph->nodes[i].out] |= p.needed[graph->nodes[i].in[j]];
     for (size_t i = 0; i < count; i++)
         p.of[seeds[i].tensor] = seeds[i].gradient;
-    for (size_t i = p.last; i > first && !graph->error; i--) {
-        struct node node = graph->nodes[i - 1]; /* the list moves while it grows */
-        add_rule(&p, &node);
+    while (last > first && !graph->error) {
+        struct node node = graph->nodes[last - 1]; /* the list moves while it grows */
+        size_t begin = last - 1;
+        while (recompute && node.segment && begin > first &&
+               graph->nodes[begin - 1].segment == node.segment)
+            begin--;
+        if (last - begin > 1 && p.needed[node.out])
+            add_segment(&p, begin, last);
+        else
+            add_rule(&p, &node);
+        last = last - begin > 1 && p.needed[node.out] ? begin : last - 1;
     }
 done:
     free(p.of);

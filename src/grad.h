@@ -27,12 +27,15 @@ int grad_objective(struct graph *graph, int image, int text, int logit_scale,
 struct grad_seed {
     int tensor, gradient;
 };
-/* Appends the gradients of the nodes from `first` up to the last there is, given those of their
+/* With `recompute` what is inside of a segment (graph_begin_segment) is computed again before its
+ * gradients, so that only what goes into it is kept.
+ * Appends the gradients of the nodes from `first` up to the last there is, given those of their
  * results that the objective reads. Only weights that are not locked, and what lies between them
  * and the seeds, have gradients. With an EMBEDDING comes an input: see grad_sort_ids. Returns
  * graph->error; EUNSUPPORTED for a node that has no gradient (a 3x3 convolution with a stride below
  * another one). */
-int grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds, size_t count);
+int grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds, size_t count,
+                  bool recompute);
 
 /* The inputs "text.order" [n] and "text.runs" [n+1,2] of a batch of n token ids: numbers of the
  * tokens by rising id, and for each id that occurs where its tokens begin in that order, then the

@@ -156,6 +156,7 @@ int graph_append(struct graph *graph, const char *name, struct node node, unsign
                                      op_name(node.op), name, graph->tensors[node.in[i]].name);
             return -1;
         }
+    node.segment = graph->segment;
     node.out = add_tensor(graph, name, ROLE_ACTIVATION, graph->type, LAYOUT_ROWS, rank, shape);
     if (node.out >= 0)
         graph->nodes[graph->node_count++] = node;
@@ -169,6 +170,7 @@ int graph_append_into(struct graph *graph, struct node node, int tensor)
                  sizeof(*graph->nodes)))
         return -1;
     node.out = tensor;
+    node.segment = graph->segment;
     graph->nodes[graph->node_count++] = node;
     return tensor;
 }
@@ -245,6 +247,16 @@ void graph_fold(struct graph *graph, int weight, const char *norm)
 {
     if (weight >= 0)
         snprintf(graph->tensors[weight].norm, sizeof(graph->tensors[weight].norm), "%s", norm);
+}
+
+void graph_begin_segment(struct graph *graph)
+{
+    graph->segment = ++graph->segments;
+}
+
+void graph_end_segment(struct graph *graph)
+{
+    graph->segment = 0;
 }
 
 void graph_rename(struct graph *graph, int result, const char *name)

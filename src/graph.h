@@ -116,6 +116,7 @@ struct node {
     bool transposed;                   /* PANELS */
     uint32_t pitch, offset, group;     /* COLSUM: elements from row to row, before the first, rows
                                         * summed to one of the result (0: all); SUMSQ: offset */
+    uint32_t segment;                  /* 0: none */
     float values[4];                   /* RUNNING: momentum, n / (n - 1); ADAMW: beta1, beta2,
                                         * epsilon, decay; CLAMP: least, most */
 };
@@ -124,9 +125,10 @@ struct graph {
     struct tensor *tensors;
     struct node *nodes;
     size_t tensor_count, node_count, tensor_capacity, node_capacity;
-    enum type type; /* of activations and, until graph_pack, of weights */
-    bool training;  /* builders keep apart what a gradient needs apart */
-    int error;      /* of the first builder that failed; the later ones do nothing */
+    enum type type;             /* of activations and, until graph_pack, of weights */
+    bool training;              /* builders keep apart what a gradient needs apart */
+    uint32_t segment, segments; /* of the nodes appended next, and how many began */
+    int error;                  /* of the first builder that failed; the later ones do nothing */
 };
 
 void graph_init(struct graph *graph, enum type type);
@@ -146,6 +148,10 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
 void graph_fold(struct graph *graph, int weight, const char *norm);
 /* Another name for a result. */
 void graph_rename(struct graph *graph, int result, const char *name);
+/* The nodes from here on are a segment, a block of the model, or none any more: what is inside of
+ * it can be computed again from what goes into it, instead of being kept for its gradient. */
+void graph_begin_segment(struct graph *graph);
+void graph_end_segment(struct graph *graph);
 /* The last result with everything below zero made zero. */
 void graph_relu(struct graph *graph, int result);
 int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, uint32_t stride);

@@ -59,8 +59,10 @@ static int transformer(struct graph *graph, const char *stem, const char *prefix
         char result[64], block_prefix[64];
         snprintf(result, sizeof(result), "%s.hidden.%u", stem, i + 1);
         snprintf(block_prefix, sizeof(block_prefix), "%stransformer.resblocks.%u.", prefix, i);
+        graph_begin_segment(graph);
         x = block(graph, result, block_prefix, x, causal, tower);
     }
+    graph_end_segment(graph);
     return x;
 }
 
@@ -222,10 +224,12 @@ static int resnet(const struct config *config, uint32_t batch, struct graph *gra
             char prefix[64], result[64];
             snprintf(prefix, sizeof(prefix), "visual.layer%u.%u.", stage + 1, i);
             snprintf(result, sizeof(result), "vision.layer%u.%u", stage + 1, i);
+            graph_begin_segment(graph);
             x = bottleneck(graph, prefix, x, in, planes, stage && !i ? 2 : 1, !i);
             graph_rename(graph, x, result);
             in = 4 * planes;
         }
+    graph_end_segment(graph);
     return attention_pool(config, graph, x);
 }
 

@@ -6,6 +6,7 @@
 #include "upload.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,11 @@ struct placed {
     bool overflows; /* the type that it is stored as */
 };
 
+struct named {
+    char name[64];
+    struct gpu_range range;
+};
+
 struct upload {
     struct gpu *gpu;
     struct gpu_buffer **buffers;
@@ -34,6 +40,8 @@ struct upload {
     size_t buffer_count;
     struct placed *placed;
     size_t count;
+    struct named *named;
+    size_t named_count;
 };
 
 /* What one job converts: some rows, or a panel of columns. */
@@ -354,6 +362,7 @@ void upload_destroy(struct upload **handle)
     free(upload->buffers);
     free(upload->sizes);
     free(upload->placed);
+    free(upload->named);
     free(upload);
     *handle = NULL;
 }
@@ -367,7 +376,31 @@ bool upload_find(const struct upload *upload, const char *name, struct gpu_range
                 (struct gpu_range){upload->buffers[placed->buffer], placed->offset, placed->bytes};
             return true;
         }
+    for (size_t i = 0; i < upload->named_count; i++)
+        if (!strcmp(upload->named[i].name, name)) {
+            *range = upload->named[i].range;
+            return true;
+        }
     return false;
+}
+
+struct gpu_buffer *upload_buffer(const struct upload *upload, size_t index, uint64_t *size)
+{
+    *size = index < upload->buffer_count ? upload->sizes[index] : 0;
+    return index < upload->buffer_count ? upload->buffers[index] : NULL;
+}
+
+int upload_name(struct upload *upload, const char *name, struct gpu_range range)
+{
+    struct named *named =
+        realloc(upload->named, (upload->named_count + 1) * sizeof(*upload->named));
+    if (!named)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for the list of weights");
+    upload->named = named;
+    named += upload->named_count++;
+    snprintf(named->name, sizeof(named->name), "%s", name);
+    named->range = range;
+    return VKCLIP_OK;
 }
 
 uint64_t upload_bytes(const struct upload *upload)

@@ -19,6 +19,11 @@ int upload_create(struct gpu *gpu, const struct weights *weights, const struct g
 void upload_destroy(struct upload **upload);
 /* Where a weight lies. */
 bool upload_find(const struct upload *upload, const char *name, struct gpu_range *range);
+/* The buffers that the weights lie in, in the order of the graphs and of their tensors; NULL behind
+ * the last. */
+struct gpu_buffer *upload_buffer(const struct upload *upload, size_t index, uint64_t *size);
+/* Memory of the caller's that upload_find then finds too. */
+int upload_name(struct upload *upload, const char *name, struct gpu_range range);
 uint64_t upload_bytes(const struct upload *upload);
 
 #endif

@@ -1,0 +1,820 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Parameters by group, the plans of a step, and what the host does between them.
+ */
+#include "train.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+#include "plan.h"
+#include "../shaders/args.h"
+
+/* Groups of weights, each in memory of its own order: the optimiser takes a group in few parts. */
+enum group { GROUP_DECAYED, GROUP_PLAIN, GROUP_FIXED, GROUP_COUNT };
+
+/* Bytes of a part: what one binding of its moments spans on any device. */
+#define PART_BYTES ((uint64_t)32 << 20)
+#define ZERO_BYTES ((uint64_t)1 << 20)
+
+struct parameter {
+    struct train_parameter of;
+    struct tensor tensor;
+    enum group group;
+};
+
+/* A part of a group: a range of the weights' buffer number `buffer`. */
+struct part {
+    size_t buffer;
+    uint64_t offset, bytes;
+    bool decayed;
+};
+
+enum {
+    PLAN_STEP,
+    PLAN_IMAGE,
+    PLAN_TEXT,
+    PLAN_LOSS,
+    PLAN_IMAGE_GRAD,
+    PLAN_TEXT_GRAD,
+    PLAN_UPDATE,
+    PLAN_GRADIENTS,
+    PLAN_COUNT
+};
+
+struct train {
+    struct gpu *gpu;
+    struct config config;
+    struct train_params params;
+    struct upload *weights;
+    struct gpu_buffer **gradients, **moments; /* beside each of the weights' buffers */
+    size_t buffers;
+    struct parameter *parameters;
+    size_t count;
+    struct part *parts;
+    size_t part_count;
+    struct plan *plans[PLAN_COUNT];
+    float *features[4]; /* image, text and their gradients [B,D], of micro-batches */
+    float *input;       /* one picture as the tower takes it */
+    int32_t *ends, *order, *runs;
+};
+
+static uint32_t micro_batch(const struct train_params *params)
+{
+    return params->micro_batch ? params->micro_batch : params->batch;
+}
+
+static uint32_t embed_dim(const struct config *config)
+{
+    return config->image_embed_dim;
+}
+
+/* ---- Graphs ------------------------------------------------------------------------------------
+ */
+
+static void lock(struct graph *graph, size_t first, bool locked)
+{
+    for (size_t t = first; t < graph->tensor_count && locked; t++)
+        graph->tensors[t].locked = true;
+}
+
+static int add_tower(const struct config *config, const struct train_params *params, bool image,
+                     uint32_t batch, struct graph *graph)
+{
+    size_t first = graph->tensor_count;
+    int features = (image ? model_add_image : model_add_text)(config, batch, graph);
+    lock(graph, first, image ? params->lock_image : params->lock_text);
+    return features;
+}
+
+static int add_logit_scale(struct graph *graph)
+{
+    const uint32_t one = 1;
+    return graph_state(graph, "logit_scale", LAYOUT_ROWS, 1, &one);
+}
+
+/* A locked tower is computed as at inference, with batch norm's running statistics. */
+static bool is_locked(const struct train_params *params, bool image)
+{
+    return image ? params->lock_image : params->lock_text;
+}
+
+static int add_features(const struct config *config, const struct train_params *params, bool image,
+                        uint32_t batch, struct graph *graph)
+{
+    graph->training = !is_locked(params, image);
+    int features = add_tower(config, params, image, batch, graph);
+    graph->training = true;
+    return features;
+}
+
+/* Towers, objective and gradients of a batch at once; the objective's tensor goes to *loss. */
+static int whole_graph(const struct config *config, const struct train_params *params,
+                       struct graph *graph, int *loss)
+{
+    struct grad_objective objective = {-1, -1, -1};
+    graph_init(graph, TYPE_F32);
+    int scale = add_logit_scale(graph);
+    int image = add_features(config, params, true, params->batch, graph);
+    int text = add_features(config, params, false, params->batch, graph);
+    grad_objective(graph, image, text, scale, &objective);
+    const struct grad_seed seeds[] = {{image, objective.image}, {text, objective.text}};
+    *loss = objective.loss;
+    return grad_backward(graph, 0, seeds, 2, params->checkpoint_activations);
+}
+
+/* A tower's micro-batch: its features, or with their gradient given those of its weights. */
+static int tower_graph(const struct config *config, const struct train_params *params, bool image,
+                       bool gradient, struct graph *graph, int *features)
+{
+    const uint32_t shape[] = {micro_batch(params), embed_dim(config)};
+    graph_init(graph, TYPE_F32);
+    *features = add_features(config, params, image, shape[0], graph);
+    if (!gradient)
+        for (size_t n = 0; n < graph->node_count; n++) /* moved once, with the gradients */
+            if (graph->nodes[n].op == OP_RUNNING)
+                graph->nodes[n].values[0] = 0;
+    if (!gradient || graph->error)
+        return graph->error;
+    struct grad_seed seed = {*features, graph_input(graph, "seed", TYPE_F32, 2, shape)};
+    return grad_backward(graph, 0, &seed, 1, params->checkpoint_activations);
+}
+
+static int loss_graph(const struct config *config, const struct train_params *params,
+                      struct graph *graph, struct grad_objective *objective)
+{
+    const uint32_t shape[] = {params->batch, embed_dim(config)};
+    graph_init(graph, TYPE_F32);
+    graph->training = true;
+    int scale = add_logit_scale(graph);
+    int image = graph_input(graph, "image.features", TYPE_F32, 2, shape);
+    int text = graph_input(graph, "text.features", TYPE_F32, 2, shape);
+    return grad_objective(graph, image, text, scale, objective);
+}
+
+static int add_update(const struct train *train, struct graph *graph)
+{
+    uint32_t *elements = calloc(train->part_count + 1, sizeof(*elements));
+    bool *decayed = calloc(train->part_count + 1, sizeof(*decayed));
+    if (!elements || !decayed) {
+        graph->error = util_fail(VKCLIP_EMEMORY, "out of memory for an optimiser");
+    } else {
+        for (size_t i = 0; i < train->part_count; i++) {
+            elements[i] = (uint32_t)(train->parts[i].bytes / sizeof(float));
+            decayed[i] = train->parts[i].decayed;
+        }
+        grad_optimise(graph, elements, decayed, train->part_count, train->params.adamw, true);
+    }
+    free(elements);
+    free(decayed);
+    return graph->error;
+}
+
+/* ---- Parameters --------------------------------------------------------------------------------
+ */
+
+static bool is_gradient(const struct tensor *tensor)
+{
+    return util_begins_with(tensor->name, GRAD_PREFIX);
+}
+
+/* Every weight that the towers name, with its group. Without `weights` shapes are the device's. */
+static int list_parameters(const struct graph *graph, const struct weights *weights,
+                           struct parameter **list, size_t *count)
+{
+    *list = calloc(graph->tensor_count + 1, sizeof(**list));
+    *count = 0;
+    if (!*list)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        const struct tensor *tensor = &graph->tensors[t];
+        if (tensor->role != ROLE_WEIGHT || is_gradient(tensor))
+            continue;
+        struct parameter *parameter = &(*list)[*count];
+        struct train_parameter *of = &parameter->of;
+        bool known = false;
+        for (size_t i = 0; i < *count; i++)
+            known |= !strcmp((*list)[i].of.name, tensor->name);
+        if (known)
+            continue;
+        parameter->tensor = *tensor;
+        snprintf(of->name, sizeof(of->name), "%s", tensor->name);
+        of->rank = tensor->rank;
+        for (unsigned i = 0; i < tensor->rank; i++)
+            of->shape[i] = tensor->shape[i];
+        uint64_t shape[TENSOR_MAX_RANK] = {0};
+        if (weights && !tensor->norm[0] && weights_shape(weights, tensor->name, shape, &of->rank) &&
+            of->rank <= 4)
+            memcpy(of->shape, shape, of->rank * sizeof(*shape));
+        of->elements = 1;
+        for (unsigned i = 0; i < of->rank; i++)
+            of->elements *= of->shape[i];
+        of->trained = !tensor->locked;
+        of->decayed = of->trained && of->rank > 1;
+        parameter->group = of->decayed ? GROUP_DECAYED : of->trained ? GROUP_PLAIN : GROUP_FIXED;
+        (*count)++;
+    }
+    return VKCLIP_OK;
+}
+
+/* Graphs of no nodes that name the weights group by group. */
+static int upload_groups(struct train *train, const struct weights *weights)
+{
+    struct graph graphs[GROUP_COUNT];
+    const struct graph *all[GROUP_COUNT];
+    int error = VKCLIP_OK;
+    for (int g = 0; g < GROUP_COUNT; g++) {
+        graph_init(&graphs[g], TYPE_F32);
+        all[g] = &graphs[g];
+        for (size_t i = 0; i < train->count && !error; i++) {
+            const struct tensor *tensor = &train->parameters[i].tensor;
+            if ((int)train->parameters[i].group != g)
+                continue;
+            int at =
+                graph_weight(&graphs[g], tensor->name, tensor->layout, tensor->rank, tensor->shape);
+            graph_fold(&graphs[g], at, tensor->norm);
+            error = graphs[g].error;
+        }
+    }
+    if (!error)
+        error = upload_create(train->gpu, weights, all, GROUP_COUNT, &train->weights);
+    for (int g = 0; g < GROUP_COUNT; g++)
+        graph_free(&graphs[g]);
+    return error;
+}
+
+/* Number of the weights' buffer. */
+static size_t buffer_index(const struct train *train, const struct gpu_buffer *buffer)
+{
+    uint64_t size;
+    size_t i = 0;
+    while (i < train->buffers && upload_buffer(train->weights, i, &size) != buffer)
+        i++;
+    return i;
+}
+
+static struct gpu_range weight_range(const struct train *train, const struct parameter *parameter)
+{
+    struct gpu_range range = {0};
+    upload_find(train->weights, parameter->of.name, &range);
+    return range;
+}
+
+/* A buffer of zeros beside each of the weights', `width` times as large. */
+static int create_zeros(struct train *train, unsigned width, struct gpu_buffer ***buffers)
+{
+    struct gpu_buffer *zeros = NULL;
+    *buffers = calloc(train->buffers + 1, sizeof(struct gpu_buffer *));
+    int error = *buffers ? gpu_buffer_create(train->gpu, GPU_UPLOAD, ZERO_BYTES, &zeros)
+                         : util_fail(VKCLIP_EMEMORY, "out of memory for gradients");
+    if (!error)
+        memset(gpu_buffer_map(zeros), 0, ZERO_BYTES);
+    for (size_t i = 0; i < train->buffers && !error; i++) {
+        uint64_t size;
+        upload_buffer(train->weights, i, &size);
+        error = gpu_buffer_create(train->gpu, GPU_DEVICE, size * width, &(*buffers)[i]);
+        for (uint64_t at = 0; at < size * width && !error; at += ZERO_BYTES) {
+            uint64_t bytes = size * width - at < ZERO_BYTES ? size * width - at : ZERO_BYTES;
+            error = gpu_copy(train->gpu, (struct gpu_range){zeros, 0, bytes},
+                             (struct gpu_range){(*buffers)[i], at, bytes});
+        }
+    }
+    gpu_buffer_destroy(train->gpu, &zeros);
+    return error;
+}
+
+/* Cuts the trained groups into parts, in the order that they lie in, and names all of it. */
+static int name_parts(struct train *train)
+{
+    const uint64_t range = gpu_limits(train->gpu)->buffer_range;
+    const uint64_t most = PART_BYTES < range / 4 ? PART_BYTES : range / 4;
+    int error = VKCLIP_OK;
+    size_t capacity = 0;
+    for (size_t i = 0; i < train->count; i++)
+        capacity += kernels_tensor_bytes(&train->parameters[i].tensor) / most + 2;
+    train->parts = calloc(capacity, sizeof(*train->parts));
+    if (!train->parts)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
+    for (int g = 0; g < GROUP_FIXED; g++) {
+        struct part *last = NULL;
+        for (size_t i = 0; i < train->count && !error; i++) {
+            if ((int)train->parameters[i].group != g)
+                continue;
+            struct gpu_range at = weight_range(train, &train->parameters[i]);
+            size_t buffer = buffer_index(train, at.buffer);
+            char name[sizeof(GRAD_PREFIX) + 64];
+            snprintf(name, sizeof(name), GRAD_PREFIX "%s", train->parameters[i].of.name);
+            error = upload_name(train->weights, name,
+                                (struct gpu_range){train->gradients[buffer], at.offset, at.size});
+            uint64_t end = at.offset + at.size;
+            if (!last || last->buffer != buffer) {
+                last = &train->parts[train->part_count++];
+                *last = (struct part){buffer, at.offset, 0, g == GROUP_DECAYED};
+            }
+            last->bytes = end - last->offset;
+            while (last->bytes > most) {
+                struct part rest = *last;
+                last->bytes = most;
+                rest.offset += most;
+                rest.bytes = end - rest.offset;
+                last = &train->parts[train->part_count++];
+                *last = rest;
+            }
+        }
+    }
+    for (size_t i = 0; i < train->part_count && !error; i++) {
+        const struct part *part = &train->parts[i];
+        uint64_t size;
+        const struct {
+            const char *name;
+            struct gpu_range range;
+        } ranges[] = {
+            {"weights",
+             {upload_buffer(train->weights, part->buffer, &size), part->offset, part->bytes}},
+            {"gradients", {train->gradients[part->buffer], part->offset, part->bytes}},
+            {"moments", {train->moments[part->buffer], 2 * part->offset, 2 * part->bytes}}};
+        for (size_t j = 0; j < UTIL_COUNT(ranges) && !error; j++) {
+            char name[32];
+            snprintf(name, sizeof(name), "%s.%zu", ranges[j].name, i);
+            error = upload_name(train->weights, name, ranges[j].range);
+        }
+    }
+    return error;
+}
+
+/* ---- Reading and writing parameters ------------------------------------------------------------
+ */
+
+/* Where element i of a parameter, in its shape's order, lies on the device. */
+static uint64_t device_index(const struct parameter *parameter, uint64_t i)
+{
+    const struct tensor *tensor = &parameter->tensor;
+    if (tensor->layout == LAYOUT_ROWS)
+        return i;
+    uint64_t rows = tensor_n(tensor), length = tensor_elements(tensor) / rows;
+    uint64_t n = i / length, k = i % length;
+    if (tensor->layout == LAYOUT_PANELS_KN) {
+        n = i % rows;
+        k = i / rows;
+    } else if (tensor->layout == LAYOUT_CONV) { /* [N,C,3,3]; the device may have more channels */
+        uint64_t channels = parameter->of.shape[1];
+        n = i / 9 / channels;
+        k = i % 9 * tensor->shape[2] + i / 9 % channels;
+    }
+    return ((n / PANEL * ((length + 3) / 4) + k / 4) * PANEL + n % PANEL) * 4 + k % 4;
+}
+
+/* The memory of a parameter, through a staging buffer; `write` NULL: reads. */
+static int move_values(struct train *train, size_t index, enum train_value what, float *read,
+                       const float *write)
+{
+    const struct parameter *parameter = &train->parameters[index];
+    struct gpu_range at = weight_range(train, parameter);
+    struct gpu_buffer *staging[2] = {NULL, NULL};
+    unsigned width = what == TRAIN_MOMENT1 || what == TRAIN_MOMENT2 ? 2 : 1;
+    if (what != TRAIN_VALUE && !parameter->of.trained)
+        return util_fail(VKCLIP_EINVALID, "parameter %s is not trained", parameter->of.name);
+    if (what != TRAIN_VALUE) {
+        size_t buffer = buffer_index(train, at.buffer);
+        at.buffer = (width == 2 ? train->moments : train->gradients)[buffer];
+        at.offset *= width;
+        at.size *= width;
+    }
+    int error = gpu_buffer_create(train->gpu, GPU_DOWNLOAD, at.size, &staging[0]);
+    if (!error && write)
+        error = gpu_buffer_create(train->gpu, GPU_UPLOAD, at.size, &staging[1]);
+    if (!error)
+        error = gpu_copy(train->gpu, at, (struct gpu_range){staging[0], 0, at.size});
+    if (!error) {
+        float *values = gpu_buffer_map(staging[0]);
+        if (write) {
+            memcpy(gpu_buffer_map(staging[1]), values, at.size);
+            values = gpu_buffer_map(staging[1]);
+        }
+        for (uint64_t i = 0; i < parameter->of.elements; i++) {
+            float *value =
+                &values[width * device_index(parameter, i) + (what == TRAIN_MOMENT2 ? 1 : 0)];
+            if (write)
+                *value = write[i];
+            else
+                read[i] = *value;
+        }
+    }
+    if (!error && write)
+        error = gpu_copy(train->gpu, (struct gpu_range){staging[1], 0, at.size}, at);
+    gpu_buffer_destroy(train->gpu, &staging[0]);
+    gpu_buffer_destroy(train->gpu, &staging[1]);
+    return error;
+}
+
+int train_read(struct train *train, size_t index, enum train_value what, float *values)
+{
+    return move_values(train, index, what, values, NULL);
+}
+
+int train_write(struct train *train, size_t index, enum train_value what, const float *values)
+{
+    return move_values(train, index, what, NULL, values);
+}
+
+size_t train_count(const struct train *train)
+{
+    return train->count;
+}
+
+const struct train_parameter *train_parameter(const struct train *train, size_t index)
+{
+    return index < train->count ? &train->parameters[index].of : NULL;
+}
+
+/* ---- Open and close ----------------------------------------------------------------------------
+ */
+
+static int check_params(const struct config *config, const struct train_params *params)
+{
+    if (!config->image.present || !config->text.present)
+        return util_fail(VKCLIP_EUNSUPPORTED, "training needs an image and a text tower");
+    if (config->image_embed_dim != config->text_embed_dim)
+        return util_fail(VKCLIP_EUNSUPPORTED,
+                         "training needs both towers in one space: pictures have %u dimensions, "
+                         "texts %u",
+                         config->image_embed_dim, config->text_embed_dim);
+    if (params->batch < 1 || micro_batch(params) > params->batch ||
+        params->batch % micro_batch(params))
+        return util_fail(VKCLIP_EINVALID,
+                         "batch %u, micro-batch %u: expected a divisor of the batch", params->batch,
+                         params->micro_batch);
+    return VKCLIP_OK;
+}
+
+int train_measure(const struct config *config, const struct train_params *params,
+                  struct train_memory *memory)
+{
+    struct graph graphs[4] = {{0}};
+    struct parameter *list = NULL;
+    size_t count = 0, graph_count = 1;
+    struct grad_objective objective;
+    int loss, error = check_params(config, params);
+    *memory = (struct train_memory){0};
+    if (error)
+        return error;
+    if (micro_batch(params) == params->batch) {
+        error = whole_graph(config, params, &graphs[0], &loss);
+    } else {
+        error = tower_graph(config, params, true, true, &graphs[0], &loss);
+        if (!error)
+            error = tower_graph(config, params, false, true, &graphs[1], &loss);
+        if (!error)
+            error = loss_graph(config, params, &graphs[2], &objective);
+        graph_count = 3;
+    }
+    for (size_t g = 0; g < graph_count && !error; g++) {
+        uint64_t arena, least;
+        error = plan_measure(&graphs[g], 256, &arena, &least);
+        if (!error && arena > memory->activations) {
+            memory->activations = arena;
+            memory->least = least;
+        }
+        if (!error)
+            error = list_parameters(&graphs[g], NULL, &list, &count);
+        for (size_t i = 0; i < count && !error; i++) {
+            uint64_t bytes = kernels_tensor_bytes(&list[i].tensor);
+            if (g && !strcmp(list[i].of.name, "logit_scale"))
+                continue;
+            memory->weights += bytes;
+            memory->gradients += list[i].of.trained ? bytes : 0;
+            memory->moments += list[i].of.trained ? 2 * bytes : 0;
+        }
+        free(list);
+        list = NULL;
+    }
+    for (int g = 0; g < 4; g++)
+        graph_free(&graphs[g]);
+    return error;
+}
+
+/* Takes the graph over. */
+static int create_plan(struct train *train, int which, struct graph *graph, const int *outputs,
+                       size_t count)
+{
+    int error = graph->error;
+    if (error) {
+        graph_free(graph);
+        return error;
+    }
+    return plan_create(train->gpu, graph, train->weights, outputs, count, &train->plans[which]);
+}
+
+static int create_whole(struct train *train, int which)
+{
+    struct graph graph;
+    int outputs[2] = {-1, -1}, error = whole_graph(&train->config, &train->params, &graph, outputs);
+    if (!error && which == PLAN_STEP)
+        error = add_update(train, &graph);
+    outputs[1] = graph_find(&graph, "clip");
+    return create_plan(train, which, &graph, outputs, which == PLAN_STEP ? 2 : 1);
+}
+
+static int create_update(struct train *train)
+{
+    struct graph graph;
+    graph_init(&graph, TYPE_F32);
+    add_update(train, &graph);
+    int clip = graph_find(&graph, "clip");
+    return create_plan(train, PLAN_UPDATE, &graph, &clip, 1);
+}
+
+static int create_tower(struct train *train, bool image, bool gradient)
+{
+    struct graph graph;
+    int features = -1;
+    int which = gradient ? image ? PLAN_IMAGE_GRAD : PLAN_TEXT_GRAD
+                : image  ? PLAN_IMAGE
+                         : PLAN_TEXT;
+    if (gradient && is_locked(&train->params, image))
+        return VKCLIP_OK;
+    tower_graph(&train->config, &train->params, image, gradient, &graph, &features);
+    return create_plan(train, which, &graph, &features, 1);
+}
+
+static int create_loss(struct train *train)
+{
+    struct graph graph;
+    struct grad_objective objective = {-1, -1, -1};
+    loss_graph(&train->config, &train->params, &graph, &objective);
+    const int outputs[] = {objective.loss, objective.image, objective.text};
+    graph_rename(&graph, objective.image, "image.gradient");
+    graph_rename(&graph, objective.text, "text.gradient");
+    return create_plan(train, PLAN_LOSS, &graph, outputs, 3);
+}
+
+static bool is_whole(const struct train *train)
+{
+    return micro_batch(&train->params) == train->params.batch;
+}
+
+static int create_plans(struct train *train)
+{
+    if (is_whole(train))
+        return create_whole(train, PLAN_STEP);
+    int error = create_loss(train);
+    for (int i = 0; i < 4 && !error; i++)
+        error = create_tower(train, i & 1, i & 2);
+    return error ? error : create_update(train);
+}
+
+static int create_host_memory(struct train *train)
+{
+    size_t batch = train->params.batch, tokens = batch * train->config.context;
+    bool missing = false;
+    for (int i = 0; i < 4; i++)
+        missing |= !(train->features[i] = calloc(batch * embed_dim(&train->config), sizeof(float)));
+    train->input = calloc(model_image_floats(&train->config), sizeof(float));
+    train->ends = calloc(batch, sizeof(*train->ends));
+    train->order = calloc(tokens, sizeof(*train->order));
+    train->runs = calloc(2 * tokens + 2, sizeof(*train->runs));
+    return missing || !train->input || !train->ends || !train->order || !train->runs
+               ? util_fail(VKCLIP_EMEMORY, "out of memory for a batch")
+               : VKCLIP_OK;
+}
+
+int train_open(struct gpu *gpu, const struct config *config, const struct weights *weights,
+               const struct train_params *params, struct train **result)
+{
+    struct graph graph = {0};
+    int loss, error = check_params(config, params);
+    *result = NULL;
+    if (error)
+        return error;
+    struct train *train = *result = calloc(1, sizeof(*train));
+    if (!train)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for a training run");
+    train->gpu = gpu;
+    train->config = *config;
+    train->params = *params;
+    error = whole_graph(config, params, &graph, &loss);
+    if (!error)
+        error = list_parameters(&graph, weights, &train->parameters, &train->count);
+    graph_free(&graph);
+    if (!error)
+        error = upload_groups(train, weights);
+    for (uint64_t size; !error && upload_buffer(train->weights, train->buffers, &size);)
+        train->buffers++;
+    if (!error)
+        error = create_zeros(train, 1, &train->gradients);
+    if (!error)
+        error = create_zeros(train, 2, &train->moments);
+    if (!error)
+        error = name_parts(train);
+    if (!error)
+        error = create_host_memory(train);
+    if (!error)
+        error = create_plans(train);
+    if (error)
+        train_close(result);
+    return error;
+}
+
+void train_close(struct train **handle)
+{
+    struct train *train = *handle;
+    if (!train)
+        return;
+    for (int i = 0; i < PLAN_COUNT; i++)
+        plan_destroy(&train->plans[i]);
+    for (size_t i = 0; i < train->buffers; i++) {
+        if (train->gradients)
+            gpu_buffer_destroy(train->gpu, &train->gradients[i]);
+        if (train->moments)
+            gpu_buffer_destroy(train->gpu, &train->moments[i]);
+    }
+    upload_destroy(&train->weights);
+    for (int i = 0; i < 4; i++)
+        free(train->features[i]);
+    free(train->gradients);
+    free(train->moments);
+    free(train->parameters);
+    free(train->parts);
+    free(train->input);
+    free(train->ends);
+    free(train->order);
+    free(train->runs);
+    free(train);
+    *handle = NULL;
+}
+
+/* ---- A step ------------------------------------------------------------------------------------
+ */
+
+static void write_pixels(struct train *train, struct plan *plan, const float *pixels,
+                         uint32_t items)
+{
+    const struct config *config = &train->config;
+    const size_t floats = model_image_floats(config);
+    const size_t values = (size_t)3 * config->image_size * config->image_size;
+    int input = graph_find(plan_graph(plan), "image");
+    for (uint32_t i = 0; i < items; i++) {
+        model_image_input(config, pixels + i * values, train->input);
+        plan_write(plan, input, i * floats, train->input, floats);
+    }
+}
+
+static void write_texts(struct train *train, struct plan *plan, const int32_t *ids, uint32_t items)
+{
+    const struct config *config = &train->config;
+    const struct graph *graph = plan_graph(plan);
+    const uint32_t tokens = items * config->context;
+    int order = graph_find(graph, "text.order");
+    for (uint32_t i = 0; i < items; i++)
+        train->ends[i] = model_end_of_text(config, ids + (size_t)i * config->context);
+    plan_write_ids(plan, graph_find(graph, "text.ids"), 0, ids, tokens);
+    plan_write_ids(plan, graph_find(graph, "text.rows"), 0, train->ends, items);
+    if (order < 0)
+        return;
+    grad_sort_ids(ids, train->ends, items, config->context, train->order, train->runs);
+    plan_write_ids(plan, order, 0, train->order, tokens);
+    plan_write_ids(plan, graph_find(graph, "text.runs"), 0, train->runs, 2 * tokens + 2);
+}
+
+/* A tower over all micro-batches: features out, or gradients of features in. */
+static int run_tower(struct train *train, bool image, bool gradient, const float *pixels,
+                     const int32_t *ids)
+{
+    struct plan *plan = train->plans[gradient ? image ? PLAN_IMAGE_GRAD : PLAN_TEXT_GRAD
+                                     : image  ? PLAN_IMAGE
+                                              : PLAN_TEXT];
+    const uint32_t micro = micro_batch(&train->params), d = embed_dim(&train->config);
+    const size_t picture = (size_t)3 * train->config.image_size * train->config.image_size;
+    int error = VKCLIP_OK;
+    for (uint32_t first = 0; first < train->params.batch && plan && !error; first += micro) {
+        size_t at = (size_t)first * d, count = (size_t)micro * d;
+        if (image)
+            write_pixels(train, plan, pixels + first * picture, micro);
+        else
+            write_texts(train, plan, ids + (size_t)first * train->config.context, micro);
+        if (gradient)
+            plan_write(plan, graph_find(plan_graph(plan), "seed"), 0,
+                       train->features[image ? 2 : 3] + at, count);
+        error = plan_run(plan);
+        int features =
+            graph_find(plan_graph(plan), image ? "vision.normalized" : "text.normalized");
+        if (!error && !gradient)
+            plan_read(plan, features, 0, train->features[image ? 0 : 1] + at, count);
+    }
+    return error;
+}
+
+static void read_loss(struct plan *plan, struct train_result *result)
+{
+    plan_read(plan, graph_find(plan_graph(plan), "loss"), 0, &result->loss, 1);
+}
+
+static int run_micro_batches(struct train *train, const float *pixels, const int32_t *ids,
+                             struct train_result *result)
+{
+    struct plan *plan = train->plans[PLAN_LOSS];
+    const struct graph *graph = plan_graph(plan);
+    const size_t count = (size_t)train->params.batch * embed_dim(&train->config);
+    static const char *const names[] = {"image.features", "text.features", "image.gradient",
+                                        "text.gradient"};
+    int error = run_tower(train, true, false, pixels, ids);
+    if (!error)
+        error = run_tower(train, false, false, pixels, ids);
+    for (int i = 0; i < 2 && !error; i++)
+        plan_write(plan, graph_find(graph, names[i]), 0, train->features[i], count);
+    if (!error)
+        error = plan_run(plan);
+    for (int i = 2; i < 4 && !error; i++)
+        plan_read(plan, graph_find(graph, names[i]), 0, train->features[i], count);
+    if (!error)
+        read_loss(plan, result);
+    if (!error)
+        error = run_tower(train, true, true, pixels, ids);
+    return error ? error : run_tower(train, false, true, pixels, ids);
+}
+
+static void write_step(struct train *train, struct plan *plan, uint64_t step, double rate)
+{
+    const struct grad_adamw *adamw = &train->params.adamw;
+    const double k = (double)step + 1;
+    const float values[GRAD_STEP_VALUES] = {
+        [GRAD_RATE] = (float)rate,
+        [GRAD_CORRECTION1] = (float)(1 / (1 - pow((double)adamw->beta1, k))),
+        [GRAD_CORRECTION2] = (float)(1 / (1 - pow((double)adamw->beta2, k))),
+        [GRAD_MOST_NORM] = train->params.grad_clip_norm,
+        [GRAD_UNSCALE] = 1};
+    plan_write(plan, graph_find(plan_graph(plan), "step"), 0, values, GRAD_STEP_VALUES);
+}
+
+static void read_step(struct plan *plan, struct train_result *result)
+{
+    float values[GRAD_STEP_VALUES];
+    plan_read(plan, graph_find(plan_graph(plan), "clip"), 0, values, GRAD_STEP_VALUES);
+    result->norm = values[GRAD_NORM];
+    result->skipped = values[GRAD_FACTOR] == 0;
+}
+
+static int read_logit_scale(struct train *train, struct train_result *result)
+{
+    for (size_t i = 0; i < train->count; i++)
+        if (!strcmp(train->parameters[i].of.name, "logit_scale"))
+            return train_read(train, i, TRAIN_VALUE, &result->logit_scale);
+    return VKCLIP_OK;
+}
+
+static int run_whole(struct train *train, struct plan *plan, const float *pixels,
+                     const int32_t *ids, struct train_result *result)
+{
+    write_pixels(train, plan, pixels, train->params.batch);
+    write_texts(train, plan, ids, train->params.batch);
+    int error = plan_run(plan);
+    if (!error)
+        read_loss(plan, result);
+    return error;
+}
+
+int train_step(struct train *train, const float *pixels, const int32_t *ids, uint64_t step,
+               double rate, struct train_result *result)
+{
+    struct plan *plan = train->plans[is_whole(train) ? PLAN_STEP : PLAN_UPDATE];
+    *result = (struct train_result){0};
+    int error = read_logit_scale(train, result);
+    write_step(train, plan, step, rate);
+    if (!error)
+        error = is_whole(train) ? run_whole(train, plan, pixels, ids, result)
+                                : run_micro_batches(train, pixels, ids, result);
+    if (!error && !is_whole(train))
+        error = plan_run(plan);
+    if (!error)
+        read_step(plan, result);
+    return error;
+}
+
+int train_gradients(struct train *train, const float *pixels, const int32_t *ids,
+                    struct train_result *result)
+{
+    *result = (struct train_result){0};
+    int error = read_logit_scale(train, result);
+    if (error || !is_whole(train))
+        return error ? error : run_micro_batches(train, pixels, ids, result);
+    if (!train->plans[PLAN_GRADIENTS])
+        error = create_whole(train, PLAN_GRADIENTS);
+    return error ? error : run_whole(train, train->plans[PLAN_GRADIENTS], pixels, ids, result);
+}
+
+int train_profile(struct train *train, double seconds[OP_COUNT])
+{
+    struct plan *plan = train->plans[is_whole(train) ? PLAN_STEP : PLAN_IMAGE_GRAD];
+    const struct graph *graph = plan_graph(plan);
+    double *nodes = calloc(graph->node_count + 1, sizeof(*nodes));
+    int error = nodes ? plan_profile(plan, nodes)
+                      : util_fail(VKCLIP_EMEMORY, "out of memory for a profile");
+    memset(seconds, 0, OP_COUNT * sizeof(*seconds));
+    for (size_t i = 0; i < graph->node_count && !error; i++)
+        seconds[graph->nodes[i].op] += nodes[i];
+    free(nodes);
+    return error;
+}
