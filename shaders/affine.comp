@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * AFFINE: what BATCHNORM_GRAD found, applied: a dy + b x + c a channel.
+ * AFFINE: what BATCHNORM_GRAD found, applied: a dy + b (x - mean) + c a channel.
  */
 #include "common.glsl"
 
@@ -18,7 +18,7 @@ void main()
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
         uint channel = i % args.c;
-        dx[i] = XTYPE(of[channel] * float(dy[i]) + of[args.c + channel] * float(x[i]) +
+        dx[i] = XTYPE(of[channel] * float(dy[i]) + of[args.c + channel] * (float(x[i]) - of[3 * args.c + channel]) +
                       of[2 * args.c + channel]);
     }
 }

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * BATCHNORM: scale and shift a channel, then the residual and ReLU.
+ * BATCHNORM: scale and shift a channel about its mean, then the residual and ReLU.
  */
 #include "common.glsl"
 
@@ -18,7 +18,7 @@ void main()
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
         uint channel = i % args.c;
-        float value = fma(float(x[i]), stats[channel], stats[args.c + channel]);
+        float value = (float(x[i]) - stats[2 * args.c + channel]) * stats[channel] + stats[args.c + channel];
         value += args.add != 0 ? float(residual[i]) : 0.0;
         y[i] = XTYPE(args.relu != 0 ? max(value, 0.0) : value);
     }

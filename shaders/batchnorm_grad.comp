@@ -28,11 +28,11 @@ void main()
     sum = column_sum(sum);
     product = column_sum(product);
     if (channel < args.c && gl_LocalInvocationID.y == 0) {
-        float b = -scale * rstd * product / float(args.rows);
         of[channel] = scale;
-        of[args.c + channel] = b;
-        of[2 * args.c + channel] = -scale * sum / float(args.rows) - b * mean;
-        of[3 * args.c + channel] = product;
-        of[4 * args.c + channel] = sum;
+        of[args.c + channel] = -scale * rstd * product / float(args.rows);
+        of[2 * args.c + channel] = -scale * sum / float(args.rows);
+        of[3 * args.c + channel] = mean;
+        of[4 * args.c + channel] = product;
+        of[5 * args.c + channel] = sum;
     }
 }

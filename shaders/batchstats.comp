@@ -28,9 +28,9 @@ void main()
     }
     float variance = column_sum(squares) / float(args.rows);
     if (channel < args.c && gl_LocalInvocationID.y == 0) {
-        float rstd = 1.0 / sqrt(variance + args.epsilon), scale = float(gain[channel]) * rstd;
-        stats[channel] = scale;
-        stats[args.c + channel] = float(bias[channel]) - mean * scale;
+        float rstd = 1.0 / sqrt(variance + args.epsilon);
+        stats[channel] = float(gain[channel]) * rstd;
+        stats[args.c + channel] = float(bias[channel]);
         stats[2 * args.c + channel] = mean;
         stats[3 * args.c + channel] = rstd;
     }

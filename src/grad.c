@@ -251,7 +251,7 @@ static void grad_BATCHNORM(struct pass *p, struct node n, int dy)
     struct graph *graph = p->graph;
     struct node stats = find_stats(p, n.in[1]);
     uint32_t c = tensor_columns(tensor_of(p, dy));
-    const uint32_t shape[] = {5, c};
+    const uint32_t shape[] = {6, c};
     if (n.relu)
         dy = like(graph, (struct node){.op = OP_ACTIVATE_GRAD, .in = {n.out, dy, -1}, .relu = true},
                   dy);
@@ -261,7 +261,7 @@ static void grad_BATCHNORM(struct pass *p, struct node n, int dy)
     int of = graph_append(graph, NULL, sums, 2, shape);
     for (uint32_t i = 1; i < 3; i++)
         sum_to_weight(graph,
-                      (struct node){.in = {of, -1, -1}, .pitch = 5 * c, .offset = (2 + i) * c}, 1,
+                      (struct node){.in = {of, -1, -1}, .pitch = 6 * c, .offset = (3 + i) * c}, 1,
                       c, stats.in[i]);
     if (p->needed[n.in[0]])
         give(p, n.in[0],

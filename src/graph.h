@@ -35,8 +35,8 @@
 #define TRAINING_OPS(X)                                                                            \
     X(ACTIVATE)   /* x -> activation(x) or ReLU */                                                 \
     X(ADD)        /* x, y -> x + y */                                                              \
-    X(BATCHSTATS) /* x [R,C], gain, bias -> scale, shift, mean, 1/deviation [4,C] */               \
-    X(BATCHNORM)  /* x [..,C], stats [4,C], residual or none -> x scale + shift (+) [..,C] */      \
+    X(BATCHSTATS) /* x [R,C], gain, bias -> scale, bias, mean, 1/deviation [4,C] */                \
+    X(BATCHNORM)  /* x [..,C], stats [4,C], residual or none -> (x - mean) scale + bias (+) */     \
     X(PANELS)     /* w [N,K] in panels or rows -> it, or its transpose, in panels */               \
     X(OUTER)      /* dy [M,N], x [M,K] -> dyT x [N,K], ->> a weight's; or of a CONV's [N,9,C] */   \
     X(COLSUM)     /* dy, or dy (x - mean) rstd with x, stats [R,2], summed over rows ->> */        \
@@ -52,8 +52,8 @@
     X(NORMALIZE_GRAD)  /* x, dy [B,C] -> dx [B,C] */                                               \
     X(AVGPOOL_GRAD)    /* dy [B,H/s,W/s,C] -> dx [B,H,W,C] */                                      \
     X(ACTIVATE_GRAD)   /* x, dy -> dx; of ReLU x may be its result */                              \
-    X(BATCHNORM_GRAD)  /* x, dy [..,C], stats -> a, b, c, dgain, dbias [5,C] */                    \
-    X(AFFINE)          /* dy, x [..,C], a, b, c [5,C] -> a dy + b x + c */                         \
+    X(BATCHNORM_GRAD)  /* x, dy [..,C], stats -> a, b, c, mean, dgain, dbias [6,C] */              \
+    X(AFFINE)          /* dy, x [..,C], a, b, c, mean [6,C] -> a dy + b (x - mean) + c */          \
     X(CONTRAST_STATS)  /* cos [N,N], logit_scale -> logsumexp of its rows, of its columns [2,N] */ \
     X(CONTRAST_LOSS)   /* cos, logit_scale, stats -> share of loss, of its logit_scale's [N,2] */  \
     X(CONTRAST_GRAD)   /* stats, logit_scale; cos -> dcos in its place [N,N] */                    \

@@ -263,8 +263,8 @@ static void build_training(const struct op_case *c, struct graph *graph)
     case OP_AFFINE:
         n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
         n.in[1] = input(graph, "dy", 2, s[0], s[1], 0, 0);
-        n.in[2] = input(graph, "stats", 2, c->op == OP_AFFINE ? 5 : 4, s[1], 0, 0);
-        append(graph, n, 2, c->op == OP_AFFINE ? s[0] : 5, s[1], 0, 0);
+        n.in[2] = input(graph, "stats", 2, c->op == OP_AFFINE ? 6 : 4, s[1], 0, 0);
+        append(graph, n, 2, c->op == OP_AFFINE ? s[0] : 6, s[1], 0, 0);
         break;
     case OP_PANELS: {
         const uint32_t shape[] = {s[0], c->stride ? 9 : s[1], s[1]};

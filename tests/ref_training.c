@@ -61,7 +61,7 @@ void ref_BATCHSTATS(const struct ref *r)
         moments(r->in[0] + i, rows, c, &mean, &variance);
         double rstd = 1 / sqrt(variance + (double)r->node->epsilon);
         r->out[i] = r->in[1][i] * rstd;
-        r->out[c + i] = r->in[2][i] - mean * r->in[1][i] * rstd;
+        r->out[c + i] = r->in[2][i];
         r->out[2 * c + i] = mean;
         r->out[3 * c + i] = rstd;
     }
@@ -71,7 +71,8 @@ void ref_BATCHNORM(const struct ref *r)
 {
     size_t c = tensor_columns(r->y);
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
-        double value = r->in[0][i] * r->in[1][i % c] + r->in[1][c + i % c];
+        double value =
+            (r->in[0][i] - r->in[1][2 * c + i % c]) * r->in[1][i % c] + r->in[1][c + i % c];
         value += r->in[2] ? r->in[2][i] : 0;
         r->out[i] = r->node->relu ? fmax(value, 0) : value;
     }
@@ -90,10 +91,10 @@ void ref_BATCHNORM_GRAD(const struct ref *r)
         /* dx = scale (dy - mean(dy) - normalised x mean(dy normalised x)) */
         r->out[i] = scale;
         r->out[c + i] = -scale * product / (double)rows * rstd;
-        r->out[2 * c + i] =
-            -scale * sum / (double)rows + scale * product / (double)rows * rstd * mean;
-        r->out[3 * c + i] = product;
-        r->out[4 * c + i] = sum;
+        r->out[2 * c + i] = -scale * sum / (double)rows;
+        r->out[3 * c + i] = mean;
+        r->out[4 * c + i] = product;
+        r->out[5 * c + i] = sum;
     }
 }
 
@@ -101,7 +102,8 @@ void ref_AFFINE(const struct ref *r)
 {
     size_t c = tensor_columns(r->y);
     for (size_t i = 0; i < tensor_elements(r->y); i++)
-        r->out[i] = r->in[2][i % c] * r->in[0][i] + r->in[2][c + i % c] * r->in[1][i] +
+        r->out[i] = r->in[2][i % c] * r->in[0][i] +
+                    r->in[2][c + i % c] * (r->in[1][i] - r->in[2][3 * c + i % c]) +
                     r->in[2][2 * c + i % c];
 }
 
