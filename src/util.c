@@ -493,6 +493,61 @@ int util_make_new_folder(const char *path)
     return error;
 }
 
+void util_remove_folder(const char *path)
+{
+    char **names = NULL;
+    size_t count = 0;
+    if (!util_is_folder(path) || util_list_folder(path, &names, &count))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        char *file = util_format("%s/%s", path, names[i]);
+        if (file)
+            remove(file);
+        free(file);
+    }
+    util_free_names(&names, count);
+#ifdef _WIN32
+    _rmdir(path);
+#else
+    rmdir(path);
+#endif
+}
+
+/* A name is on the disk when its folder is. */
+static void sync_folder(const char *path)
+{
+#ifdef _WIN32
+    (void)path;
+#else
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+#endif
+}
+
+int util_replace_folder(const char *from, const char *to)
+{
+    char *old = util_format("%s.old.tmp", to),
+         *parent = util_format("%.*s.", (int)(util_file_name(to) - to), to);
+    int error = old && parent ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "%s: out of memory", to);
+    if (!error) {
+        sync_folder(from);
+        util_remove_folder(old);
+        rename(to, old); /* where there is one */
+        errno = 0;
+        if (rename(from, to))
+            error =
+                util_fail(VKCLIP_EIO, "%s: cannot be renamed to %s: %s", from, to, strerror(errno));
+        util_remove_folder(old);
+        sync_folder(parent);
+    }
+    free(old);
+    free(parent);
+    return error;
+}
+
 char *util_cache_dir(const char *named)
 {
     const char *home = NULL;

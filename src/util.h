@@ -95,6 +95,11 @@ int util_make_folder(const char *path);
 /* The same, where an empty one may be there: no checkpoint is overwritten, none half hidden. */
 int util_make_new_folder(const char *path);
 
+/* Gives a folder, whose files are whole, the name `to`, in the place of one of that name. */
+int util_replace_folder(const char *from, const char *to);
+/* Removes a folder and the files in it; what cannot be removed stays. */
+void util_remove_folder(const char *path);
+
 /* Names of what is in a folder, sorted, without "." and ".."; free with util_free_names. */
 int util_list_folder(const char *path, char ***names, size_t *count);
 void util_free_names(char ***names, size_t count);

@@ -540,14 +540,13 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
     return VKCLIP_OK;
 }
 
-int weights_store_as(const struct weights *weights, const char *name, enum weights_form form,
-                     unsigned part, struct weights_stored *stored)
+int weights_store_shape(const char *name, unsigned rank, const uint64_t *shape,
+                        enum weights_form form, unsigned part, struct weights_stored *stored)
 {
     unsigned left = part;
     bool known = false;
-    *stored = (struct weights_stored){0};
-    if (!weights_shape(weights, name, stored->shape, &stored->rank))
-        return VKCLIP_EABSENT;
+    *stored = (struct weights_stored){.rank = rank};
+    memcpy(stored->shape, shape, rank * sizeof(*shape));
     for (size_t i = 0; i < renames[form].count && !stored->name; i++) {
         const struct rename *row = &renames[form].rows[i];
         const char *number = "", *rest = "";
@@ -574,6 +573,17 @@ int weights_store_as(const struct weights *weights, const char *name, enum weigh
         stored->shape[1] = width;
     }
     return VKCLIP_OK;
+}
+
+int weights_store_as(const struct weights *weights, const char *name, enum weights_form form,
+                     unsigned part, struct weights_stored *stored)
+{
+    uint64_t shape[TENSOR_MAX_RANK];
+    unsigned rank;
+    *stored = (struct weights_stored){0};
+    return weights_shape(weights, name, shape, &rank)
+               ? weights_store_shape(name, rank, shape, form, part, stored)
+               : VKCLIP_EABSENT;
 }
 
 int weights_replace(struct weights *weights, const char *name, const uint64_t *shape, float *values)

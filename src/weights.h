@@ -73,6 +73,10 @@ struct weights_stored {
 int weights_store_as(const struct weights *weights, const char *name, enum weights_form form,
                      unsigned part, struct weights_stored *stored);
 
+/* The same of a tensor that is in no file yet. */
+int weights_store_shape(const char *name, unsigned rank, const uint64_t *shape,
+                        enum weights_form form, unsigned part, struct weights_stored *stored);
+
 /* Puts fp32 values in a tensor's place, which keeps its rank. `values` is taken over, also on
  * error. */
 int weights_replace(struct weights *weights, const char *name, const uint64_t *shape,

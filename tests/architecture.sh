@@ -48,6 +48,8 @@ sampler       dataset rng
 augment       image rng
 loader        augment dataset image rng sampler tokenizer workers
 convert       config weights vocabulary graph quant gguf safetensors
+checkpoint    config weights safetensors convert
+schedule
 vkclip        peak device encode lane model plan gpu weights config tokenizer image workers bpe csv
 main          cli
 cli           safetensors hub
