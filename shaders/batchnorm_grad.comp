@@ -15,24 +15,30 @@ layout(push_constant) uniform Args { rows_args args; };
 
 #include "columns.glsl"
 
+LOADER(load_x, x)
+LOADER(load_dy, dy)
+LOADER(load_stats, stats)
+
 void main()
 {
-    uint channel = gl_GlobalInvocationID.x, own = min(channel, args.c - 1);
-    float scale = stats[own], mean = stats[2 * args.c + own], rstd = stats[3 * args.c + own];
-    float sum = 0.0, product = 0.0;
-    for (uint row = gl_LocalInvocationID.y; row < args.rows; row += HEIGHT) {
-        float value = float(dy[row * args.c + own]);
-        sum += value;
-        product += value * (float(x[row * args.c + own]) - mean) * rstd;
+    uint channel = 4 * gl_GlobalInvocationID.x, left = channel < args.c ? args.c - channel : 0;
+    uint own = left > 0 ? channel : 0;
+    vec4 mean = load_stats(2 * args.c + own, left), rstd = load_stats(3 * args.c + own, left);
+    vec4 sum = vec4(0.0), product = vec4(0.0);
+    for (uint row = gl_LocalInvocationID.y; row < args.rows && left > 0; row += HEIGHT) {
+        vec4 values = load_dy(row * args.c + channel, left);
+        sum += values;
+        product += values * (load_x(row * args.c + channel, left) - mean) * rstd;
     }
     sum = column_sum(sum);
     product = column_sum(product);
-    if (channel < args.c && gl_LocalInvocationID.y == 0) {
-        of[channel] = scale;
-        of[args.c + channel] = -scale * rstd * product / float(args.rows);
-        of[2 * args.c + channel] = -scale * sum / float(args.rows);
-        of[3 * args.c + channel] = mean;
-        of[4 * args.c + channel] = product;
-        of[5 * args.c + channel] = sum;
+    for (uint i = 0; i < min(left, 4) && gl_LocalInvocationID.y == 0; i++) {
+        float scale = stats[channel + i];
+        of[channel + i] = scale;
+        of[args.c + channel + i] = -scale * rstd[i] * product[i] / float(args.rows);
+        of[2 * args.c + channel + i] = -scale * sum[i] / float(args.rows);
+        of[3 * args.c + channel + i] = mean[i];
+        of[4 * args.c + channel + i] = product[i];
+        of[5 * args.c + channel + i] = sum[i];
     }
 }

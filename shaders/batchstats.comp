@@ -15,23 +15,25 @@ layout(push_constant) uniform Args { rows_args args; };
 
 #include "columns.glsl"
 
+LOADER(load_x, x)
+
 void main()
 {
-    uint channel = gl_GlobalInvocationID.x, own = min(channel, args.c - 1);
-    float sum = 0.0, squares = 0.0;
-    for (uint row = gl_LocalInvocationID.y; row < args.rows; row += HEIGHT)
-        sum += float(x[row * args.c + own]);
-    float mean = column_sum(sum) / float(args.rows);
-    for (uint row = gl_LocalInvocationID.y; row < args.rows; row += HEIGHT) {
-        float distance = float(x[row * args.c + own]) - mean;
+    uint channel = 4 * gl_GlobalInvocationID.x, left = channel < args.c ? args.c - channel : 0;
+    vec4 sum = vec4(0.0), squares = vec4(0.0);
+    for (uint row = gl_LocalInvocationID.y; row < args.rows && left > 0; row += HEIGHT)
+        sum += load_x(row * args.c + channel, left);
+    vec4 mean = column_sum(sum) / float(args.rows);
+    for (uint row = gl_LocalInvocationID.y; row < args.rows && left > 0; row += HEIGHT) {
+        vec4 distance = load_x(row * args.c + channel, left) - mean;
         squares += distance * distance;
     }
-    float variance = column_sum(squares) / float(args.rows);
-    if (channel < args.c && gl_LocalInvocationID.y == 0) {
-        float rstd = 1.0 / sqrt(variance + args.epsilon);
-        stats[channel] = float(gain[channel]) * rstd;
-        stats[args.c + channel] = float(bias[channel]);
-        stats[2 * args.c + channel] = mean;
-        stats[3 * args.c + channel] = rstd;
+    vec4 variance = column_sum(squares) / float(args.rows);
+    for (uint i = 0; i < min(left, 4) && gl_LocalInvocationID.y == 0; i++) {
+        float rstd = 1.0 / sqrt(variance[i] + args.epsilon);
+        stats[channel + i] = float(gain[channel + i]) * rstd;
+        stats[args.c + channel + i] = float(bias[channel + i]);
+        stats[2 * args.c + channel + i] = mean[i];
+        stats[3 * args.c + channel + i] = rstd;
     }
 }

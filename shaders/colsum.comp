@@ -15,22 +15,24 @@ layout(push_constant) uniform Args { colsum_args args; };
 
 #include "columns.glsl"
 
+LOADER(load_dy, dy)
+LOADER(load_x, x)
+
 void main()
 {
-    uint column = gl_GlobalInvocationID.x, group = gl_WorkGroupID.y;
+    uint column = 4 * gl_GlobalInvocationID.x, group = gl_WorkGroupID.y;
     uint end = min((group + 1) * args.group, args.rows);
-    float sum = 0.0;
-    for (uint row = group * args.group + gl_LocalInvocationID.y; row < end && column < args.columns;
-         row += HEIGHT) {
+    uint left = column < args.columns ? args.columns - column : 0;
+    vec4 sum = vec4(0.0);
+    for (uint row = group * args.group + gl_LocalInvocationID.y; row < end && left > 0; row += HEIGHT) {
         uint at = args.offset + row * args.pitch + column;
-        float value = float(dy[at]);
+        vec4 values = load_dy(at, left);
         if (args.scaled != 0)
-            value *= (float(x[at]) - stats[2 * row]) * stats[2 * row + 1];
-        sum += value;
+            values *= (load_x(at, left) - stats[2 * row]) * stats[2 * row + 1];
+        sum += values;
     }
     sum = column_sum(sum);
-    if (gl_LocalInvocationID.y == 0 && column < args.columns) {
-        uint at = group * args.columns + column;
-        y[at] = args.add != 0 ? y[at] + sum : sum;
-    }
+    uint at = group * args.columns + column;
+    for (uint i = 0; i < min(left, 4) && gl_LocalInvocationID.y == 0; i++)
+        y[at + i] = (args.add != 0 ? y[at + i] : 0.0) + sum[i];
 }

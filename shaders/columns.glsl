@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sums over columns: a workgroup has neighbouring columns, and its rows of invocations take the rows of the
- * matrix in turn. The order is fixed, so that a run repeats to the bit.
+ * Sums over columns: an invocation has four neighbouring columns, and a workgroup's rows of invocations take
+ * the rows of the matrix in turn. The order is fixed, so that a run repeats to the bit.
  */
-const uint LANES = 32, HEIGHT = 4; /* launch_columns in kernels.c */
-shared float parts[HEIGHT][LANES];
+const uint LANES = 8, HEIGHT = 4; /* emit_columns in kernels.c */
+shared vec4 parts[HEIGHT][LANES];
 
-/* Of one value an invocation, for all invocations of its column. */
-float column_sum(float value)
+/* Of four values an invocation, for all invocations of its columns. */
+vec4 column_sum(vec4 values)
 {
     uvec2 self = gl_LocalInvocationID.xy;
     barrier(); /* the sum before this one has been read */
-    parts[self.y][self.x] = value;
+    parts[self.y][self.x] = values;
     barrier();
     return (parts[0][self.x] + parts[1][self.x]) + (parts[2][self.x] + parts[3][self.x]);
 }

@@ -4,6 +4,10 @@
  * dy and x, whose values lie side by side along the result's rows and columns. A row of the table gives
  *     vec4 load_dy(uint at, uint left), load_x(uint at, uint left)    four values from element `at`, zero
  *                                                                      from `left` on
+ * With SUBGROUP a workgroup is one subgroup, ROWS a multiple of its lanes: they read a value of dy each and
+ * hand them out one by one, so that
+ *     float load_dy1(uint at)
+ * takes load_dy's place.
  */
 layout(constant_id = 3) const uint ROWS = 4; /* a multiple of four */
 layout(constant_id = 4) const uint COLS = 1;
@@ -39,6 +43,47 @@ vec4 load_conv(uint m, uint k)
     return values;
 }
 
+#ifdef SUBGROUP
+float dy[(ROWS + LANES - 1) / LANES];
+/* The lane that is broadcast must be a constant: hence no loop. */
+#define ADD(c)                                                                                     \
+    for (uint i = 0; i < ROWS / LANES; i++) {                                                      \
+        float value = subgroupBroadcast(dy[i], c);                                                 \
+        for (uint j = 0; j < COLS; j++)                                                            \
+            sum[i * LANES + c][j] = fma(vec4(value), x[j], sum[i * LANES + c][j]);                 \
+    }
+#define ADD_4(c) ADD(c) ADD(c + 1) ADD(c + 2) ADD(c + 3)
+#define ADD_16(c) ADD_4(c) ADD_4(c + 4) ADD_4(c + 8) ADD_4(c + 12)
+#define ADD_ROW(m)                                                                                 \
+    for (uint i = 0; i < ROWS / LANES; i++)                                                        \
+        dy[i] = load_dy1(m * args.n + min(first_n + i * LANES + gl_LocalInvocationID.x, args.n - 1)); \
+    ADD_4(0)                                                                                       \
+    if (LANES >= 8) {                                                                              \
+        ADD_4(4)                                                                                   \
+    }                                                                                              \
+    if (LANES >= 16) {                                                                             \
+        ADD_4(8) ADD_4(12)                                                                         \
+    }                                                                                              \
+    if (LANES >= 32) {                                                                             \
+        ADD_16(16)                                                                                 \
+    }                                                                                              \
+    if (LANES >= 64) {                                                                             \
+        ADD_16(32) ADD_16(48)                                                                      \
+    }
+#else
+#define ADD_ROW(m)                                                                                 \
+    for (uint i = 0; i < ROWS / 4; i++) {                                                          \
+        uint n = 4 * min(first_n / 4 + i, last);                                                   \
+        vec4 dy = load_dy(m * args.n + n, args.n - n);                                             \
+        for (uint j = 0; j < COLS; j++) {                                                          \
+            sum[4 * i][j] = fma(vec4(dy.x), x[j], sum[4 * i][j]);                                  \
+            sum[4 * i + 1][j] = fma(vec4(dy.y), x[j], sum[4 * i + 1][j]);                          \
+            sum[4 * i + 2][j] = fma(vec4(dy.z), x[j], sum[4 * i + 2][j]);                          \
+            sum[4 * i + 3][j] = fma(vec4(dy.w), x[j], sum[4 * i + 3][j]);                          \
+        }                                                                                          \
+    }
+#endif
+
 void main()
 {
     uint first_n = (gl_WorkGroupID.y * gl_WorkGroupSize.y + gl_LocalInvocationID.y) * ROWS;
@@ -56,16 +101,7 @@ void main()
         for (uint j = 0; j < COLS; j++)
             x[j] = CONV ? load_conv(m, 4 * quad[j])
                         : load_x(m * args.k + 4 * quad[j], args.k - 4 * quad[j]);
-        for (uint i = 0; i < ROWS / 4; i++) {
-            uint n = 4 * min(first_n / 4 + i, last);
-            vec4 dy = load_dy(m * args.n + n, args.n - n);
-            for (uint j = 0; j < COLS; j++) {
-                sum[4 * i][j] = fma(vec4(dy.x), x[j], sum[4 * i][j]);
-                sum[4 * i + 1][j] = fma(vec4(dy.y), x[j], sum[4 * i + 1][j]);
-                sum[4 * i + 2][j] = fma(vec4(dy.z), x[j], sum[4 * i + 2][j]);
-                sum[4 * i + 3][j] = fma(vec4(dy.w), x[j], sum[4 * i + 3][j]);
-            }
-        }
+        ADD_ROW(m)
     }
     for (uint i = 0; i < ROWS && first_n + i < args.n; i++)
         for (uint j = 0; j < COLS; j++) {

@@ -133,8 +133,9 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
             tensors[node->in[i]].type != (packed ? kernel->w : kernel->x))
             return false;
     }
-    if (kernel->needs & CAP_SUBGROUP && node->op != OP_LAYERNORM && node->op != OP_ROWSTATS &&
-        node->op != OP_LAYERNORM_GRAD)
+    if (kernel->needs & CAP_SUBGROUP && node->op == OP_OUTER)
+        return tensor_columns(&tensors[node->in[1]]) % 4 == 0;
+    if (kernel->needs & CAP_SUBGROUP && graph_packs(node->op))
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
     if (kernel->needs & CAP_F16MATH)
         return tensor_columns(x) % 4 == 0;
@@ -590,15 +591,17 @@ static int launch_OUTER(struct launch *l)
                                    l->node->stride};
         memcpy(&args.h, pixels, sizeof(pixels));
     }
-    set_workgroup(l, PANEL / 4, l->tile.height);
-    add_constant(l, (l->tile.rows + 3) / 4 * 4);
+    uint32_t lanes = span_of(l->gpu, l->kernel).lanes,
+             unit = l->kernel->needs & CAP_SUBGROUP ? lanes : 4;
+    set_workgroup(l, lanes, l->tile.height);
+    add_constant(l, divide_up(l->tile.rows, unit) * unit);
     add_constant(l, l->tile.columns);
     add_constant(l, conv);
     add_constant(l, args.n % 4 == 0 && tensor_columns(x) % 4 == 0);
     if (is_texel(l->kernel))
         l->dispatch.texel[0] = l->dispatch.texel[1] = texel_format(l->kernel->x);
     uint32_t step = steps_at_once(l, args.m);
-    uint32_t across = divide_up(args.k, 4 * l->tile.columns * (PANEL / 4)),
+    uint32_t across = divide_up(args.k, 4 * l->tile.columns * lanes),
              down = divide_up(args.n, l->constants[3] * l->tile.height);
     l->dispatch.work *= (double)step / args.m;
     int error = VKCLIP_OK;
@@ -614,7 +617,7 @@ static int launch_OUTER(struct launch *l)
 /* A workgroup for neighbouring columns: columns.glsl. */
 static int emit_columns(struct launch *l, uint32_t columns, uint32_t groups)
 {
-    set_workgroup(l, 32, 4);
+    set_workgroup(l, 8, 4);
     return emit(l, divide_up(columns, 32), groups, 1);
 }
 
