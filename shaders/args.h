@@ -54,8 +54,8 @@ struct meantoken_args {
     uint b, p, c;
 };
 
-struct attention_args {
-    uint t, c; /* tokens, channels of all heads */
+struct attention_args { /* ATTENTION, ATTENTION_STATS, ATTENTION_GRAD */
+    uint t, c, heads; /* tokens, channels of all heads */
     float scale;
     uint first; /* item that this dispatch begins with */
 };
@@ -122,12 +122,6 @@ struct outer_args {
 struct colsum_args {
     uint rows, columns, pitch, offset, group;
     uint scaled, add;
-};
-
-struct attention_grad_args {
-    uint t, c, heads;
-    float scale;
-    uint first;
 };
 
 struct contrast_args {

@@ -10,7 +10,7 @@ layout(constant_id = 3) const uint D = 64; /* width of a head */
 layout(constant_id = 4) const bool CAUSAL = false;
 const uint D4 = (D + 3) / 4;
 
-layout(push_constant) uniform Args { attention_grad_args args; };
+layout(push_constant) uniform Args { attention_args args; };
 
 void main()
 {

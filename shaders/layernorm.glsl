@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * LAYERNORM, a workgroup a row: mean first, then the variance about it, as fp32 wants it. A row of the table
+ * LAYERNORM, a workgroup a row. A row of the table
  * gives
  *     float workgroup_sum(float value)
  */
@@ -11,21 +11,14 @@ layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { layernorm_args args; };
 
+#include "moments.glsl"
+
 void main()
 {
     for (uint row = gl_WorkGroupID.x; row < args.rows; row += gl_NumWorkGroups.x) {
         uint at = row * args.c;
-        float sum = 0.0, squares = 0.0;
+        vec2 moments = row_moments(at);
         for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x)
-            sum += float(x[at + i]);
-        float mean = workgroup_sum(sum) / float(args.c);
-        for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x) {
-            float distance = float(x[at + i]) - mean;
-            squares += distance * distance;
-        }
-        float variance = workgroup_sum(squares) / float(args.c);
-        float scale = 1.0 / sqrt(variance + args.epsilon);
-        for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x)
-            y[at + i] = XTYPE((float(x[at + i]) - mean) * scale * float(gain[i]) + float(bias[i]));
+            y[at + i] = XTYPE((float(x[at + i]) - moments.x) * moments.y * float(gain[i]) + float(bias[i]));
     }
 }

@@ -438,16 +438,17 @@ static int launch_MEANTOKEN(struct launch *l)
     return emit_elements(l, (uint64_t)args.b * args.c);
 }
 
+/* An invocation a token of a head of an item. */
 static int launch_ATTENTION(struct launch *l)
 {
-    const uint32_t *shape = l->out->shape; /* [B,T,C] */
-    uint32_t d = shape[2] / l->node->heads, step = steps_at_once(l, shape[0]);
-    struct attention_args args = {shape[1], shape[2], 1.0f / sqrtf((float)d), 0};
+    const uint32_t *shape = l->in[0]->shape; /* [B,T,3C] */
+    uint32_t c = shape[2] / 3, d = c / l->node->heads, step = steps_at_once(l, shape[0]);
+    struct attention_args args = {shape[1], c, l->node->heads, 1.0f / sqrtf((float)d), 0};
     set_workgroup(l, 32, 1);
     add_constant(l, d);
     add_constant(l, l->node->causal);
-    if (is_texel(l->kernel))
-        l->dispatch.texel[0] = texel_format(l->kernel->x);
+    for (int i = 0; i < (l->node->op == OP_ATTENTION_GRAD ? 2 : 1) && is_texel(l->kernel); i++)
+        l->dispatch.texel[i] = texel_format(l->kernel->x);
     l->dispatch.work *= (double)step / shape[0];
     int error = VKCLIP_OK;
     for (; args.first < shape[0] && !error; args.first += step) {
@@ -675,29 +676,12 @@ static int launch_NORMALIZE_GRAD(struct launch *l)
 
 static int launch_ATTENTION_STATS(struct launch *l)
 {
-    const uint32_t *shape = l->in[0]->shape; /* [B,T,3C] */
-    uint32_t c = shape[2] / 3, d = c / l->node->heads, step = steps_at_once(l, shape[0]);
-    struct attention_grad_args args = {shape[1], c, l->node->heads, 1.0f / sqrtf((float)d), 0};
-    set_workgroup(l, 32, 1);
-    add_constant(l, d);
-    add_constant(l, l->node->causal);
-    if (is_texel(l->kernel)) {
-        l->dispatch.texel[0] = texel_format(l->kernel->x);
-        l->dispatch.texel[1] = l->node->op == OP_ATTENTION_GRAD ? l->dispatch.texel[0] : 0;
-    }
-    l->dispatch.work *= (double)step / shape[0];
-    int error = VKCLIP_OK;
-    for (; args.first < shape[0] && !error; args.first += step) {
-        uint32_t items = shape[0] - args.first;
-        set_args(l, &args, sizeof(args));
-        error = emit(l, divide_up(shape[1], 32), l->node->heads, step < items ? step : items);
-    }
-    return error;
+    return launch_ATTENTION(l);
 }
 
 static int launch_ATTENTION_GRAD(struct launch *l)
 {
-    return launch_ATTENTION_STATS(l);
+    return launch_ATTENTION(l);
 }
 
 static int launch_EMBEDDING_GRAD(struct launch *l)
