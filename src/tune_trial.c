@@ -39,19 +39,25 @@ struct one_node { /* a graph of it, its tensors by slot */
 /* Ops whose kernels see rows only; the others' items are their first dimension. */
 static bool by_rows(enum op op)
 {
-    return op == OP_MATMUL || op == OP_LAYERNORM || op == OP_NORMALIZE;
+    return op == OP_MATMUL || op == OP_LAYERNORM || op == OP_NORMALIZE || op == OP_OUTER;
 }
 
 /* MATMUL and CONV race without bias, activation and residual, which hardly count: so all classes
  * share the pipelines of a tile, and where drivers take long to compile that is most of the time.
- */
+ * OUTER likewise, which would add to its result from run to run. */
 static void make_plain(struct one_node *m)
 {
-    if (m->node.op != OP_MATMUL && m->node.op != OP_CONV)
+    if (m->node.op != OP_MATMUL && m->node.op != OP_CONV && m->node.op != OP_OUTER)
         return;
     m->node.in[2] = -1;
     m->node.activation = VKCLIP_ACTIVATION_AUTO;
     m->node.residual = m->node.relu = false;
+}
+
+/* What has rows or items: no weight, and no matrix that another node packed in panels. */
+static bool has_items(const struct tensor *tensor)
+{
+    return tensor->role != ROLE_WEIGHT && tensor->layout == LAYOUT_ROWS;
 }
 
 static void resize(struct one_node *m, const struct graph *graph, const struct node *node,
@@ -64,11 +70,16 @@ static void resize(struct one_node *m, const struct graph *graph, const struct n
             continue;
         struct tensor *tensor = &m->tensors[slot];
         *tensor = graph->tensors[from];
-        if (tensor->role != ROLE_WEIGHT && by_rows(node->op)) {
+        if (node->op == OP_OUTER && slot == KERNEL_OUT) { /* whose rows are x's columns */
+            uint32_t n = tensor_n(tensor), k = (uint32_t)(tensor_elements(tensor) / n);
+            *tensor = (struct tensor){.type = tensor->type, .rank = 2, .shape = {n, k}};
+            continue;
+        }
+        if (has_items(tensor) && by_rows(node->op)) {
             tensor->shape[1] = tensor_columns(&graph->tensors[from]);
             tensor->rank = 2;
         }
-        if (tensor->role != ROLE_WEIGHT)
+        if (has_items(tensor))
             tensor->shape[0] = items;
         if (slot < NODE_INPUTS)
             m->node.in[slot] = slot;
@@ -83,8 +94,8 @@ static void resize(struct one_node *m, const struct graph *graph, const struct n
 
 static uint32_t node_items(const struct graph *graph, const struct node *node)
 {
-    const struct tensor *out = &graph->tensors[node->out];
-    return by_rows(node->op) ? tensor_rows(out) : out->shape[0];
+    const struct tensor *of = &graph->tensors[node->op == OP_OUTER ? node->in[0] : node->out];
+    return by_rows(node->op) ? tensor_rows(of) : of->shape[0];
 }
 
 static uint32_t class_items(const struct graph *graph, const struct node *node)
@@ -130,6 +141,8 @@ bool tune_key(const struct graph *graph, const struct node *node, char key[TUNE_
 {
     struct one_node m;
     char x[48], y[48];
+    if (node->op > OP_NORMALIZE && (node->op != OP_OUTER || node->stride))
+        return false; /* other gradients have the fixed order */
     for (int i = 0; i < NODE_INPUTS; i++)
         if (node->in[i] >= 0 && graph->tensors[node->in[i]].type == TYPE_I32)
             return false; /* random ids would lead anywhere */
