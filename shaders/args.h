@@ -60,9 +60,10 @@ struct attention_args { /* ATTENTION, ATTENTION_STATS, ATTENTION_GRAD */
     uint first; /* item that this dispatch begins with */
 };
 
-struct layernorm_args {
+struct rows_args { /* LAYERNORM, NORMALIZE, BATCHSTATS and their gradients, ROWSTATS */
     uint rows, c;
     float epsilon;
+    uint add; /* to what the result holds */
 };
 
 struct embedding_args {
@@ -77,10 +78,6 @@ struct classtoken_args {
 struct select_args {
     uint b, t, c;
     uint by_rows; /* 0: always row 0 */
-};
-
-struct normalize_args {
-    uint rows, c;
 };
 
 /* Training. Values that SUMSQ adds up to one. */
@@ -99,12 +96,6 @@ struct activate_args {
 
 struct batchnorm_args {
     uint n, c, add, relu;
-};
-
-struct rows_args {
-    uint rows, c;
-    float epsilon;
-    uint add; /* to what the result holds */
 };
 
 struct panels_args { /* n, k: of the result */

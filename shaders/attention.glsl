@@ -5,13 +5,10 @@
  * q and the sums are then read and written once for all of them, and scaled once. A row of the table gives
  *     vec4 load_qkv(uint at, uint left)   four values of qkv from element `at`, zero from `left` on
  */
-layout(constant_id = 3) const uint D = 64; /* width of a head */
-layout(constant_id = 4) const bool CAUSAL = false;
-const uint D4 = (D + 3) / 4;
+#include "heads.glsl"
+
 const uint KEYS = 2;
 const float LEAST = -3.4e38;
-
-layout(push_constant) uniform Args { attention_args args; };
 
 void main()
 {

@@ -6,11 +6,7 @@
  *     vec4 load_qkv(uint at, uint left)    four values of qkv from element `at`, zero from `left` on
  *     vec4 load_dy(uint at, uint left)
  */
-layout(constant_id = 3) const uint D = 64; /* width of a head */
-layout(constant_id = 4) const bool CAUSAL = false;
-const uint D4 = (D + 3) / 4;
-
-layout(push_constant) uniform Args { attention_args args; };
+#include "heads.glsl"
 
 void main()
 {

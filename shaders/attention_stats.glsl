@@ -4,11 +4,7 @@
  * of its sum of exponentials, and y.dy (Dao et al. 2022, algorithm 4). A row of the table gives
  *     vec4 load_qkv(uint at, uint left)    four values from element `at`, zero from `left` on
  */
-layout(constant_id = 3) const uint D = 64; /* width of a head */
-layout(constant_id = 4) const bool CAUSAL = false;
-const uint D4 = (D + 3) / 4;
-
-layout(push_constant) uniform Args { attention_args args; };
+#include "heads.glsl"
 
 void main()
 {

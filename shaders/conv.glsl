@@ -1,28 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * CONV as an implicit matmul on the loop of MATMUL: row r is a pixel of the result, column k of it the
- * value (y, x, c) of the 3x3 pixels around it, zero past the edges. A row of the table gives
+ * CONV as an implicit matmul (pixels.glsl) on the loop of MATMUL. A row of the table gives
  *     vec4 load_pixels(uint at)    four channels from element `at`, where C is a multiple of four
  *     float load_pixel(uint at)    one
  * and includes one of the loops, for the SUBGROUP's without load_pixels.
  */
 layout(push_constant) uniform Args { conv_args args; };
 
-#define ROW ivec3 /* first pixel of the item; y and x of the top left corner */
-ROW row_of(uint row)
-{
-    uint item = row / (args.out_h * args.out_w), pixel = row % (args.out_h * args.out_w);
-    return ROW(item * args.h * args.w, ivec2(pixel / args.out_w, pixel % args.out_w) *
-                                           int(args.stride) - 1);
-}
-
-bool pixel_at(ROW row, uint tap, out uint pixel)
-{
-    ivec2 at = row.yz + ivec2(tap / 3, tap % 3);
-    bool inside = all(greaterThanEqual(at, ivec2(0))) && at.x < int(args.h) && at.y < int(args.w);
-    pixel = inside ? uint(row.x + at.x * int(args.w) + at.y) : 0;
-    return inside;
-}
+#include "pixels.glsl"
 
 #ifdef load_pixels
 float load_x1(ROW row, uint k)

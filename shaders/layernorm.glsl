@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * LAYERNORM, a workgroup a row. A row of the table
- * gives
+ * LAYERNORM, a workgroup a row. A row of the table gives
  *     float workgroup_sum(float value)
  */
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
@@ -9,7 +8,7 @@ layout(set = 0, binding = 1) readonly buffer Gain { XTYPE gain[]; };
 layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
 layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
 
-layout(push_constant) uniform Args { layernorm_args args; };
+layout(push_constant) uniform Args { rows_args args; };
 
 #include "moments.glsl"
 

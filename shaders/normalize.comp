@@ -9,7 +9,7 @@
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
 layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
 
-layout(push_constant) uniform Args { normalize_args args; };
+layout(push_constant) uniform Args { rows_args args; };
 
 #include "reduce.glsl"
 

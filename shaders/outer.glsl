@@ -18,28 +18,22 @@ layout(push_constant) uniform Args { outer_args args; };
 
 vec4 sum[ROWS][COLS];
 
-/* x of a pixel of the result: a row of the implicit matrix of a 3x3 convolution. */
+#include "pixels.glsl"
+
+/* Four values of a row of a CONV's implicit matrix. */
 vec4 load_conv(uint m, uint k)
 {
-    uint channels = args.k / 9;
-    uint pixel = m % (args.out_h * args.out_w), item = m / (args.out_h * args.out_w);
-    ivec2 corner = ivec2(pixel / args.out_w, pixel % args.out_w) * int(args.stride) - 1;
-    vec4 values = vec4(0.0);
+    uint channels = args.k / 9, pixel;
+    ROW row = row_of(m);
     if (channels % 4 == 0) {
-        uint tap = k / channels;
-        ivec2 at = corner + ivec2(tap / 3, tap % 3);
-        bool inside = at.x >= 0 && at.y >= 0 && at.x < int(args.h) && at.y < int(args.w);
-        uint from = inside ? (item * args.h + uint(at.x)) * args.w + uint(at.y) : 0;
-        vec4 found = load_x(from * channels + k % channels, 4);
-        return inside ? found : values;
+        bool inside = pixel_at(row, k / channels, pixel);
+        vec4 values = load_x(pixel * channels + k % channels, 4);
+        return inside ? values : vec4(0.0);
     }
-    for (uint i = 0; i < 4 && k + i < args.k; i++) {
-        uint tap = (k + i) / channels;
-        ivec2 at = corner + ivec2(tap / 3, tap % 3);
-        if (at.x >= 0 && at.y >= 0 && at.x < int(args.h) && at.y < int(args.w))
-            values[i] = load_x(((item * args.h + uint(at.x)) * args.w + uint(at.y)) * channels +
-                                   (k + i) % channels, 1).x;
-    }
+    vec4 values = vec4(0.0);
+    for (uint i = 0; i < 4 && k + i < args.k; i++)
+        if (pixel_at(row, (k + i) / channels, pixel))
+            values[i] = load_x(pixel * channels + (k + i) % channels, 1).x;
     return values;
 }
 

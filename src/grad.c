@@ -389,45 +389,35 @@ done:
     return graph->error;
 }
 
+/* By id, then by place. */
+static int compare_tokens(const void *a, const void *b)
+{
+    const int32_t *x = a, *y = b; /* place, id */
+    return x[1] != y[1] ? (x[1] > y[1]) - (x[1] < y[1]) : (x[0] > y[0]) - (x[0] < y[0]);
+}
+
 void grad_sort_ids(const int32_t *ids, const int32_t *ends, uint32_t rows, uint32_t length,
                    int32_t *order, int32_t *runs)
 {
-    int32_t tokens = (int32_t)(rows * length), count = 0, run = 0;
-    for (int32_t i = 0; i < tokens; i++)
-        if (!ends || i % (int32_t)length <= ends[i / (int32_t)length])
-            order[count++] = i;
-            /* a heap sort by id, then by place: of a stable order, and without memory of its own */
-#define LESS(a, b) (ids[a] != ids[b] ? ids[a] < ids[b] : (a) < (b))
-    for (int32_t begin = count / 2, end = count; end > 1;) {
-        if (begin > 0) {
-            begin--;
-        } else {
-            int32_t top = order[--end];
-            order[end] = order[0];
-            order[0] = top;
+    uint32_t tokens = rows * length, count = 0, run = 0;
+    int32_t(*pairs)[2] = (int32_t(*)[2])runs; /* sorted there, then cut down to the runs */
+    for (uint32_t i = 0; i < tokens; i++)
+        if (!ends || (int32_t)(i % length) <= ends[i / length]) {
+            pairs[count][0] = (int32_t)i;
+            pairs[count++][1] = ids[i];
         }
-        for (int32_t parent = begin, child; (child = 2 * parent + 1) < end; parent = child) {
-            if (child + 1 < end && LESS(order[child], order[child + 1]))
-                child++;
-            if (!LESS(order[parent], order[child]))
-                break;
-            int32_t swapped = order[parent];
-            order[parent] = order[child];
-            order[child] = swapped;
-        }
-    }
-#undef LESS
-    for (int32_t i = 0; i < count; i++)
-        if (!i || ids[order[i]] != ids[order[i - 1]]) {
-            runs[2 * run] = i;
-            runs[2 * run++ + 1] = ids[order[i]];
+    qsort(pairs, count, sizeof(*pairs), compare_tokens);
+    for (uint32_t i = 0; i < tokens; i++)
+        order[i] = i < count ? pairs[i][0] : 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (!i || pairs[i][1] != pairs[run - 1][1]) {
+            pairs[run][1] = pairs[i][1];
+            pairs[run++][0] = (int32_t)i;
         }
     for (; run <= tokens; run++) {
-        runs[2 * run] = count;
-        runs[2 * run + 1] = -1;
+        pairs[run][0] = (int32_t)count;
+        pairs[run][1] = -1;
     }
-    for (int32_t i = count; i < tokens; i++)
-        order[i] = 0;
 }
 
 /* ---- The objective -----------------------------------------------------------------------------
@@ -439,11 +429,9 @@ int grad_objective(struct graph *graph, int image, int text, int logit_scale,
     if (graph->error || image < 0 || text < 0)
         return graph->error;
     uint32_t n = graph->tensors[image].shape[0];
-    const uint32_t square[] = {n, n}, lines[] = {2, n}, shares[] = {n, 2}, two = 2;
-    int cosines = graph_append(
-        graph, "cosines",
-        (struct node){.op = OP_MATMUL, .in = {image, graph_panels(graph, text, false), -1}}, 2,
-        square);
+    const uint32_t lines[] = {2, n}, shares[] = {n, 2}, two = 2;
+    int cosines = graph_matmul(graph, "cosines", image, graph_panels(graph, text, false), -1,
+                               VKCLIP_ACTIVATION_AUTO, -1);
     struct node stats = {.op = OP_CONTRAST_STATS, .in = {cosines, logit_scale, -1}};
     int of = graph_append(graph, NULL, stats, 2, lines);
     struct node loss = {.op = OP_CONTRAST_LOSS, .in = {cosines, logit_scale, of}};
@@ -454,8 +442,8 @@ int grad_objective(struct graph *graph, int image, int text, int logit_scale,
     sum_to_weight(graph, sum, n, 1, logit_scale);
     struct node grad = {.op = OP_CONTRAST_GRAD, .in = {of, logit_scale, -1}};
     int dcosines = graph_append_over(graph, "dcosines", grad, cosines);
-    struct node dimage = {.op = OP_MATMUL, .in = {dcosines, graph_panels(graph, text, true), -1}};
-    objective->image = like(graph, dimage, image);
+    objective->image = graph_matmul(graph, NULL, dcosines, graph_panels(graph, text, true), -1,
+                                    VKCLIP_ACTIVATION_AUTO, -1);
     struct node dtext = {.op = OP_OUTER, .in = {dcosines, image, -1}};
     objective->text = like(graph, dtext, text);
     return graph->error;

@@ -202,6 +202,11 @@ static bool has_rank(const struct graph *graph, int tensor, unsigned rank)
     return tensor >= 0 && graph->tensors[tensor].rank == rank;
 }
 
+static bool same_shape(const struct tensor *a, const struct tensor *b)
+{
+    return a->rank == b->rank && !memcmp(a->shape, b->shape, a->rank * sizeof(*a->shape));
+}
+
 /* A vector of `length`, or none where that is allowed. */
 static bool is_vector(const struct graph *graph, int tensor, uint32_t length)
 {
@@ -229,18 +234,14 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
     }
     if (residual >= 0) {
         const struct tensor *r = &graph->tensors[residual];
-        if (r->role != ROLE_ACTIVATION || r->rank != out.rank ||
-            memcmp(r->shape, out.shape, r->rank * sizeof(*r->shape)))
+        if (r->role != ROLE_ACTIVATION || !same_shape(r, &out))
             return shape_error(graph, OP_MATMUL, name, "a residual of the result's shape");
         if (is_overwritten(graph, residual) || r->storage == graph->tensors[x].storage)
             return shape_error(graph, OP_MATMUL, name, "a residual that is still there and not x");
     }
-    struct node node = {
-        .op = OP_MATMUL, .in = {x, w, bias}, .activation = activation, .residual = residual >= 0};
-    int result = graph_append(graph, name, node, out.rank, out.shape);
-    if (result >= 0 && residual >= 0)
-        graph->tensors[result].storage = graph->tensors[residual].storage;
-    return result;
+    struct node node = {.op = OP_MATMUL, .in = {x, w, bias}, .activation = activation};
+    return residual >= 0 ? graph_append_over(graph, name, node, residual)
+                         : graph_append(graph, name, node, out.rank, out.shape);
 }
 
 void graph_fold(struct graph *graph, int weight, const char *norm)
@@ -379,13 +380,6 @@ int graph_normalize(struct graph *graph, const char *name, int x)
 /* ---- What training keeps apart ----------------------------------------------------------------
  */
 
-static bool same_shape(const struct graph *graph, int a, int b)
-{
-    return a >= 0 && b >= 0 && graph->tensors[a].rank == graph->tensors[b].rank &&
-           !memcmp(graph->tensors[a].shape, graph->tensors[b].shape,
-                   graph->tensors[a].rank * sizeof(*graph->tensors[a].shape));
-}
-
 int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
                    bool relu)
 {
@@ -399,7 +393,7 @@ int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_act
 
 int graph_sum(struct graph *graph, const char *name, int x, int y)
 {
-    if (graph->error || !same_shape(graph, x, y))
+    if (graph->error || x < 0 || y < 0 || !same_shape(&graph->tensors[x], &graph->tensors[y]))
         return shape_error(graph, OP_ADD, name, "x and y of one shape");
     struct node node = {.op = OP_ADD, .in = {x, y, -1}};
     struct tensor out = graph->tensors[x];
@@ -411,7 +405,7 @@ int graph_batchnorm(struct graph *graph, const char *name, int x, int gain, int 
 {
     uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
     if (!c || !is_vector(graph, gain, c) || !is_vector(graph, bias, c) ||
-        (residual >= 0 && !same_shape(graph, x, residual)))
+        (residual >= 0 && !same_shape(&graph->tensors[x], &graph->tensors[residual])))
         return shape_error(graph, OP_BATCHNORM, name,
                            "x [..,C], gain [C], bias [C], a residual of x's shape or none");
     const uint32_t shape[] = {4, c};

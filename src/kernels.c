@@ -340,9 +340,10 @@ static uint32_t steps_at_once(const struct launch *l, uint32_t count)
     return steps < 1 ? 1 : steps > count ? count : (uint32_t)steps;
 }
 
-/* How many of in[1]'s `count` units of `bytes` bytes one binding spans, such that the offset behind
- * them is aligned. */
-static int units_at_once(const struct launch *l, uint64_t bytes, uint32_t count, uint32_t *seen)
+/* How many of a tensor's `count` units of `bytes` bytes one binding spans, such that the offset
+ * behind them is aligned. */
+static int units_at_once(const struct launch *l, const struct tensor *of, uint64_t bytes,
+                         uint32_t count, uint32_t *seen)
 {
     const struct gpu_limits *limits = gpu_limits(l->gpu);
     uint64_t units = limits->buffer_range / bytes, multiple = 1;
@@ -352,7 +353,7 @@ static int units_at_once(const struct launch *l, uint64_t bytes, uint32_t count,
     return *seen ? VKCLIP_OK
                  : util_fail(VKCLIP_EUNSUPPORTED,
                              "%s: %llu bytes of it must be bound at once, the device binds %llu",
-                             l->in[1]->name, (unsigned long long)(multiple * bytes),
+                             of->name, (unsigned long long)(multiple * bytes),
                              (unsigned long long)limits->buffer_range);
 }
 
@@ -383,7 +384,7 @@ static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_b
     struct gpu_range w = l->dispatch.ranges[1];
     uint32_t panels = divide_up(args->n, PANEL), unit = divide_up(columns, PANEL), seen = 0;
     uint64_t panel_bytes = w.size / panels;
-    int error = units_at_once(l, panel_bytes * unit, divide_up(panels, unit), &seen);
+    int error = units_at_once(l, l->in[1], panel_bytes * unit, divide_up(panels, unit), &seen);
     for (uint32_t panel = 0; panel < panels && !error; panel += seen * unit) {
         uint32_t width = panels - panel < seen * unit ? panels - panel : seen * unit;
         uint32_t across = divide_up(width * PANEL, columns);
@@ -421,9 +422,12 @@ static int launch_CONV(struct launch *l)
     return launch_tiles(l, &args, sizeof(args));
 }
 
+/* AVGPOOL, or its gradient, which goes the other way. */
 static int launch_AVGPOOL(struct launch *l)
 {
-    const uint32_t *x = l->in[0]->shape, *y = l->out->shape; /* [B,H,W,C] */
+    bool gradient = l->node->op == OP_AVGPOOL_GRAD;
+    const uint32_t *x = (gradient ? l->out : l->in[0])->shape, /* [B,H,W,C] */
+        *y = (gradient ? l->in[0] : l->out)->shape;
     uint32_t count = (uint32_t)tensor_elements(l->out);
     struct avgpool_args args = {y[1], y[2], y[3], x[1], x[2], l->node->stride, count};
     set_args(l, &args, sizeof(args));
@@ -459,27 +463,36 @@ static int launch_ATTENTION(struct launch *l)
     return error;
 }
 
-static int launch_LAYERNORM(struct launch *l)
+static struct rows_args set_rows_args(struct launch *l)
 {
-    struct layernorm_args args = {tensor_rows(l->out), tensor_columns(l->out), l->node->epsilon};
+    struct rows_args args = {tensor_rows(l->in[0]), tensor_columns(l->in[0]), l->node->epsilon,
+                             l->node->residual};
     set_args(l, &args, sizeof(args));
-    return emit_rows(l, args.rows);
+    return args;
 }
 
+/* A workgroup a row of x. */
+static int launch_LAYERNORM(struct launch *l)
+{
+    return emit_rows(l, set_rows_args(l).rows);
+}
+
+/* EMBEDDING, or its gradient, which has the table as its result. */
 static int launch_EMBEDDING(struct launch *l)
 {
-    const uint32_t *shape = l->out->shape; /* [B,T,C] */
+    bool gradient = l->node->op == OP_EMBEDDING_GRAD;
+    const uint32_t *shape = (gradient ? l->in[0] : l->out)->shape; /* [B,T,C] */
+    const struct tensor *table = gradient ? l->out : l->in[1];
+    struct gpu_range *range = &l->dispatch.ranges[gradient ? KERNEL_OUT : 1];
     struct embedding_args args = {shape[0] * shape[1], shape[1], shape[2], 0, 0};
-    uint32_t vocabulary = l->in[1]->shape[0];
-    struct gpu_range table = l->dispatch.ranges[1];
-    uint64_t row_bytes = quant_row_bytes(l->in[1]->type, args.c);
-    uint32_t seen = 0;
-    int error = units_at_once(l, row_bytes, vocabulary, &seen);
+    uint32_t vocabulary = table->shape[0], seen = 0;
+    uint64_t begin = range->offset, row_bytes = quant_row_bytes(table->type, args.c);
+    int error = units_at_once(l, table, row_bytes, vocabulary, &seen);
     for (uint64_t first = 0; first < vocabulary && !error; first += seen) {
         args.first = (uint32_t)first;
         args.count = (uint32_t)(vocabulary - first < seen ? vocabulary - first : seen);
-        l->dispatch.ranges[1].offset = table.offset + first * row_bytes;
-        l->dispatch.ranges[1].size = (args.count * row_bytes + 3) / 4 * 4;
+        range->offset = begin + first * row_bytes;
+        range->size = (args.count * row_bytes + 3) / 4 * 4;
         set_args(l, &args, sizeof(args));
         error = emit_elements(l, (uint64_t)args.tokens * args.c);
     }
@@ -502,41 +515,20 @@ static int launch_SELECT(struct launch *l)
     return emit_elements(l, tensor_elements(l->out));
 }
 
-static int launch_NORMALIZE(struct launch *l)
-{
-    struct normalize_args args = {tensor_rows(l->out), tensor_columns(l->out)};
-    set_args(l, &args, sizeof(args));
-    return emit_rows(l, args.rows);
-}
-
 /* ---- Training ----------------------------------------------------------------------------------
  */
 
-/* One invocation an element of a tensor of [items,t,c], with what the op needs beside. */
-static int launch_elements(struct launch *l, const struct tensor *shape)
+/* One invocation an element of a result [items,t,c], with what the op needs beside. */
+static int launch_ADD(struct launch *l)
 {
-    struct elements_args args = {.n = (uint32_t)tensor_elements(shape),
-                                 .t = tensor_rows(shape) / shape->shape[0],
-                                 .c = tensor_columns(shape),
+    struct elements_args args = {.n = (uint32_t)tensor_elements(l->out),
+                                 .t = tensor_rows(l->out) / l->out->shape[0],
+                                 .c = tensor_columns(l->out),
                                  .by_rows = l->node->op == OP_SELECT_GRAD && l->in[1]};
     memcpy(args.values, l->node->values, sizeof(args.values));
     set_args(l, &args, sizeof(args));
     return emit_elements(l, args.n);
 }
-
-#define ELEMENTS(op)                         \
-    static int launch_##op(struct launch *l) \
-    {                                        \
-        return launch_elements(l, l->out);   \
-    }
-ELEMENTS(ADD)
-ELEMENTS(AFFINE)
-ELEMENTS(CLASSTOKEN_GRAD)
-ELEMENTS(MEANTOKEN_GRAD)
-ELEMENTS(SELECT_GRAD)
-ELEMENTS(CLAMP)
-ELEMENTS(ADAMW)
-#undef ELEMENTS
 
 static int launch_ACTIVATE(struct launch *l)
 {
@@ -546,26 +538,12 @@ static int launch_ACTIVATE(struct launch *l)
     return emit_elements(l, args.n);
 }
 
-static int launch_ACTIVATE_GRAD(struct launch *l)
-{
-    return launch_ACTIVATE(l);
-}
-
 static int launch_BATCHNORM(struct launch *l)
 {
     struct batchnorm_args args = {(uint32_t)tensor_elements(l->out), tensor_columns(l->out),
                                   l->in[2] != NULL, l->node->relu};
     set_args(l, &args, sizeof(args));
     return emit_elements(l, args.n);
-}
-
-static int launch_AVGPOOL_GRAD(struct launch *l)
-{
-    const uint32_t *y = l->in[0]->shape, *x = l->out->shape; /* [B,H,W,C] */
-    uint32_t count = (uint32_t)tensor_elements(l->out);
-    struct avgpool_args args = {y[1], y[2], y[3], x[1], x[2], l->node->stride, count};
-    set_args(l, &args, sizeof(args));
-    return emit_elements(l, count);
 }
 
 static int launch_PANELS(struct launch *l)
@@ -639,69 +617,9 @@ static int launch_COLSUM(struct launch *l)
     return emit_columns(l, args.columns, groups);
 }
 
-static struct rows_args rows_args(const struct launch *l)
-{
-    return (struct rows_args){tensor_rows(l->in[0]), tensor_columns(l->in[0]), l->node->epsilon,
-                              l->node->residual};
-}
-
 static int launch_BATCHSTATS(struct launch *l)
 {
-    struct rows_args args = rows_args(l);
-    set_args(l, &args, sizeof(args));
-    return emit_columns(l, args.c, 1);
-}
-
-static int launch_BATCHNORM_GRAD(struct launch *l)
-{
-    return launch_BATCHSTATS(l);
-}
-
-static int launch_ROWSTATS(struct launch *l)
-{
-    struct rows_args args = rows_args(l);
-    set_args(l, &args, sizeof(args));
-    return emit_rows(l, args.rows);
-}
-
-static int launch_LAYERNORM_GRAD(struct launch *l)
-{
-    return launch_ROWSTATS(l);
-}
-
-static int launch_NORMALIZE_GRAD(struct launch *l)
-{
-    return launch_ROWSTATS(l);
-}
-
-static int launch_ATTENTION_STATS(struct launch *l)
-{
-    return launch_ATTENTION(l);
-}
-
-static int launch_ATTENTION_GRAD(struct launch *l)
-{
-    return launch_ATTENTION(l);
-}
-
-static int launch_EMBEDDING_GRAD(struct launch *l)
-{
-    const uint32_t *shape = l->in[0]->shape; /* [B,T,C] */
-    struct embedding_args args = {shape[0] * shape[1], shape[1], shape[2], 0, 0};
-    uint32_t vocabulary = l->out->shape[0];
-    struct gpu_range table = l->dispatch.ranges[KERNEL_OUT];
-    uint64_t row_bytes = (uint64_t)args.c * sizeof(float);
-    uint32_t seen = 0;
-    int error = units_at_once(l, row_bytes, vocabulary, &seen);
-    for (uint64_t first = 0; first < vocabulary && !error; first += seen) {
-        args.first = (uint32_t)first;
-        args.count = (uint32_t)(vocabulary - first < seen ? vocabulary - first : seen);
-        l->dispatch.ranges[KERNEL_OUT].offset = table.offset + first * row_bytes;
-        l->dispatch.ranges[KERNEL_OUT].size = args.count * row_bytes;
-        set_args(l, &args, sizeof(args));
-        error = emit_elements(l, (uint64_t)args.tokens * args.c);
-    }
-    return error;
+    return emit_columns(l, set_rows_args(l).c, 1);
 }
 
 static int launch_CONTRAST_STATS(struct launch *l)
@@ -747,6 +665,30 @@ static int launch_CLIP(struct launch *l)
     set_args(l, &args, sizeof(args));
     return emit_rows(l, 1);
 }
+
+/* Ops that are launched as another is. */
+#define ALIKE(op, other)                     \
+    static int launch_##op(struct launch *l) \
+    {                                        \
+        return launch_##other(l);            \
+    }
+ALIKE(NORMALIZE, LAYERNORM)
+ALIKE(NORMALIZE_GRAD, LAYERNORM)
+ALIKE(LAYERNORM_GRAD, LAYERNORM)
+ALIKE(ROWSTATS, LAYERNORM)
+ALIKE(ATTENTION_STATS, ATTENTION)
+ALIKE(ATTENTION_GRAD, ATTENTION)
+ALIKE(EMBEDDING_GRAD, EMBEDDING)
+ALIKE(AVGPOOL_GRAD, AVGPOOL)
+ALIKE(BATCHNORM_GRAD, BATCHSTATS)
+ALIKE(ACTIVATE_GRAD, ACTIVATE)
+ALIKE(AFFINE, ADD)
+ALIKE(CLASSTOKEN_GRAD, ADD)
+ALIKE(MEANTOKEN_GRAD, ADD)
+ALIKE(SELECT_GRAD, ADD)
+ALIKE(CLAMP, ADD)
+ALIKE(ADAMW, ADD)
+#undef ALIKE
 
 int kernels_record_choice(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
                           const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],

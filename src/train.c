@@ -67,6 +67,12 @@ static uint32_t micro_batch(const struct train_params *params)
     return params->micro_batch ? params->micro_batch : params->batch;
 }
 
+/* A step is one plan. */
+static bool is_whole(const struct train_params *params)
+{
+    return micro_batch(params) == params->batch;
+}
+
 static uint32_t embed_dim(const struct config *config)
 {
     return config->image_embed_dim;
@@ -75,39 +81,28 @@ static uint32_t embed_dim(const struct config *config)
 /* ---- Graphs ------------------------------------------------------------------------------------
  */
 
-static void lock(struct graph *graph, size_t first, bool locked)
-{
-    for (size_t t = first; t < graph->tensor_count && locked; t++)
-        graph->tensors[t].locked = true;
-}
-
-static int add_tower(const struct config *config, const struct train_params *params, bool image,
-                     uint32_t batch, struct graph *graph)
-{
-    size_t first = graph->tensor_count;
-    int features = (image ? model_add_image : model_add_text)(config, batch, graph);
-    lock(graph, first, image ? params->lock_image : params->lock_text);
-    return features;
-}
-
 static int add_logit_scale(struct graph *graph)
 {
     const uint32_t one = 1;
     return graph_state(graph, "logit_scale", LAYOUT_ROWS, 1, &one);
 }
 
-/* A locked tower is computed as at inference, with batch norm's running statistics. */
 static bool is_locked(const struct train_params *params, bool image)
 {
     return image ? params->lock_image : params->lock_text;
 }
 
-static int add_features(const struct config *config, const struct train_params *params, bool image,
-                        uint32_t batch, struct graph *graph)
+/* A locked tower is computed as at inference, with batch norm's running statistics. */
+static int add_tower(const struct config *config, const struct train_params *params, bool image,
+                     uint32_t batch, struct graph *graph)
 {
-    graph->training = !is_locked(params, image);
-    int features = add_tower(config, params, image, batch, graph);
+    const bool locked = is_locked(params, image);
+    size_t first = graph->tensor_count;
+    graph->training = !locked;
+    int features = (image ? model_add_image : model_add_text)(config, batch, graph);
     graph->training = true;
+    for (size_t t = first; t < graph->tensor_count && locked; t++)
+        graph->tensors[t].locked = true;
     return features;
 }
 
@@ -118,8 +113,8 @@ static int whole_graph(const struct config *config, const struct train_params *p
     struct grad_objective objective = {-1, -1, -1};
     graph_init(graph, TYPE_F32);
     int scale = add_logit_scale(graph);
-    int image = add_features(config, params, true, params->batch, graph);
-    int text = add_features(config, params, false, params->batch, graph);
+    int image = add_tower(config, params, true, params->batch, graph);
+    int text = add_tower(config, params, false, params->batch, graph);
     grad_objective(graph, image, text, scale, &objective);
     const struct grad_seed seeds[] = {{image, objective.image}, {text, objective.text}};
     *loss = objective.loss;
@@ -132,7 +127,7 @@ static int tower_graph(const struct config *config, const struct train_params *p
 {
     const uint32_t shape[] = {micro_batch(params), embed_dim(config)};
     graph_init(graph, TYPE_F32);
-    *features = add_features(config, params, image, shape[0], graph);
+    *features = add_tower(config, params, image, shape[0], graph);
     if (!gradient)
         for (size_t n = 0; n < graph->node_count; n++) /* moved once, with the gradients */
             if (graph->nodes[n].op == OP_RUNNING)
@@ -450,49 +445,51 @@ static int check_params(const struct config *config, const struct train_params *
     return VKCLIP_OK;
 }
 
+/* Takes the graph over. */
+static int measure_plan(struct graph *graph, struct train_memory *memory)
+{
+    uint64_t arena, least;
+    int error = graph->error ? graph->error : plan_measure(graph, 256, &arena, &least);
+    if (!error && arena > memory->activations) {
+        memory->activations = arena;
+        memory->least = least;
+    }
+    graph_free(graph);
+    return error;
+}
+
 int train_measure(const struct config *config, const struct train_params *params,
                   struct train_memory *memory)
 {
-    struct graph graphs[4] = {{0}};
+    struct graph graph;
     struct parameter *list = NULL;
-    size_t count = 0, graph_count = 1;
     struct grad_objective objective;
-    int loss, error = check_params(config, params);
+    size_t count = 0;
+    int tensor, error = check_params(config, params);
     *memory = (struct train_memory){0};
     if (error)
         return error;
-    if (micro_batch(params) == params->batch) {
-        error = whole_graph(config, params, &graphs[0], &loss);
-    } else {
-        error = tower_graph(config, params, true, true, &graphs[0], &loss);
-        if (!error)
-            error = tower_graph(config, params, false, true, &graphs[1], &loss);
-        if (!error)
-            error = loss_graph(config, params, &graphs[2], &objective);
-        graph_count = 3;
+    error = whole_graph(config, params, &graph, &tensor);
+    if (!error)
+        error = list_parameters(&graph, NULL, &list, &count);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bytes = kernels_tensor_bytes(&list[i].tensor);
+        memory->weights += bytes;
+        memory->gradients += list[i].of.trained ? bytes : 0;
+        memory->moments += list[i].of.trained ? 2 * bytes : 0;
     }
-    for (size_t g = 0; g < graph_count && !error; g++) {
-        uint64_t arena, least;
-        error = plan_measure(&graphs[g], 256, &arena, &least);
-        if (!error && arena > memory->activations) {
-            memory->activations = arena;
-            memory->least = least;
-        }
-        if (!error)
-            error = list_parameters(&graphs[g], NULL, &list, &count);
-        for (size_t i = 0; i < count && !error; i++) {
-            uint64_t bytes = kernels_tensor_bytes(&list[i].tensor);
-            if (g && !strcmp(list[i].of.name, "logit_scale"))
-                continue;
-            memory->weights += bytes;
-            memory->gradients += list[i].of.trained ? bytes : 0;
-            memory->moments += list[i].of.trained ? 2 * bytes : 0;
-        }
-        free(list);
-        list = NULL;
+    free(list);
+    if (!error && is_whole(params))
+        return measure_plan(&graph, memory);
+    graph_free(&graph);
+    for (int image = 0; image < 2 && !error; image++) {
+        tower_graph(config, params, image, true, &graph, &tensor);
+        error = measure_plan(&graph, memory);
     }
-    for (int g = 0; g < 4; g++)
-        graph_free(&graphs[g]);
+    if (!error) {
+        loss_graph(config, params, &graph, &objective);
+        error = measure_plan(&graph, memory);
+    }
     return error;
 }
 
@@ -527,17 +524,19 @@ static int create_update(struct train *train)
     return create_plan(train, PLAN_UPDATE, &graph, &clip, 1);
 }
 
+static int tower_plan(bool image, bool gradient)
+{
+    return gradient ? image ? PLAN_IMAGE_GRAD : PLAN_TEXT_GRAD : image ? PLAN_IMAGE : PLAN_TEXT;
+}
+
 static int create_tower(struct train *train, bool image, bool gradient)
 {
     struct graph graph;
     int features = -1;
-    int which = gradient ? image ? PLAN_IMAGE_GRAD : PLAN_TEXT_GRAD
-                : image  ? PLAN_IMAGE
-                         : PLAN_TEXT;
     if (gradient && is_locked(&train->params, image))
         return VKCLIP_OK;
     tower_graph(&train->config, &train->params, image, gradient, &graph, &features);
-    return create_plan(train, which, &graph, &features, 1);
+    return create_plan(train, tower_plan(image, gradient), &graph, &features, 1);
 }
 
 static int create_loss(struct train *train)
@@ -551,14 +550,9 @@ static int create_loss(struct train *train)
     return create_plan(train, PLAN_LOSS, &graph, outputs, 3);
 }
 
-static bool is_whole(const struct train *train)
-{
-    return micro_batch(&train->params) == train->params.batch;
-}
-
 static int create_plans(struct train *train)
 {
-    if (is_whole(train))
+    if (is_whole(&train->params))
         return create_whole(train, PLAN_STEP);
     int error = create_loss(train);
     for (int i = 0; i < 4 && !error; i++)
@@ -683,9 +677,7 @@ static void write_texts(struct train *train, struct plan *plan, const int32_t *i
 static int run_tower(struct train *train, bool image, bool gradient, const float *pixels,
                      const int32_t *ids)
 {
-    struct plan *plan = train->plans[gradient ? image ? PLAN_IMAGE_GRAD : PLAN_TEXT_GRAD
-                                     : image  ? PLAN_IMAGE
-                                              : PLAN_TEXT];
+    struct plan *plan = train->plans[tower_plan(image, gradient)];
     const uint32_t micro = micro_batch(&train->params), d = embed_dim(&train->config);
     const size_t picture = (size_t)3 * train->config.image_size * train->config.image_size;
     int error = VKCLIP_OK;
@@ -779,14 +771,14 @@ static int run_whole(struct train *train, struct plan *plan, const float *pixels
 int train_step(struct train *train, const float *pixels, const int32_t *ids, uint64_t step,
                double rate, struct train_result *result)
 {
-    struct plan *plan = train->plans[is_whole(train) ? PLAN_STEP : PLAN_UPDATE];
+    struct plan *plan = train->plans[is_whole(&train->params) ? PLAN_STEP : PLAN_UPDATE];
     *result = (struct train_result){0};
     int error = read_logit_scale(train, result);
     write_step(train, plan, step, rate);
     if (!error)
-        error = is_whole(train) ? run_whole(train, plan, pixels, ids, result)
-                                : run_micro_batches(train, pixels, ids, result);
-    if (!error && !is_whole(train))
+        error = is_whole(&train->params) ? run_whole(train, plan, pixels, ids, result)
+                                         : run_micro_batches(train, pixels, ids, result);
+    if (!error && !is_whole(&train->params))
         error = plan_run(plan);
     if (!error)
         read_step(plan, result);
@@ -798,7 +790,7 @@ int train_gradients(struct train *train, const float *pixels, const int32_t *ids
 {
     *result = (struct train_result){0};
     int error = read_logit_scale(train, result);
-    if (error || !is_whole(train))
+    if (error || !is_whole(&train->params))
         return error ? error : run_micro_batches(train, pixels, ids, result);
     if (!train->plans[PLAN_GRADIENTS])
         error = create_whole(train, PLAN_GRADIENTS);
@@ -807,7 +799,7 @@ int train_gradients(struct train *train, const float *pixels, const int32_t *ids
 
 int train_profile(struct train *train, double seconds[OP_COUNT])
 {
-    struct plan *plan = train->plans[is_whole(train) ? PLAN_STEP : PLAN_IMAGE_GRAD];
+    struct plan *plan = train->plans[is_whole(&train->params) ? PLAN_STEP : PLAN_IMAGE_GRAD];
     const struct graph *graph = plan_graph(plan);
     double *nodes = calloc(graph->node_count + 1, sizeof(*nodes));
     int error = nodes ? plan_profile(plan, nodes)

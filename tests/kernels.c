@@ -298,14 +298,14 @@ static double run_case(struct gpu *gpu, const struct op_case *test_case,
         if (tensor < 0)
             continue;
         values[slot] = make_values(graph, node, slot, &state);
+    }
+    if (node->op == OP_EMBEDDING_GRAD)
+        sort_tokens(graph, node, &state, values[1], values[2]);
+    for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
+        int tensor = slot < NODE_INPUTS ? node->in[slot] : node->out;
+        if (tensor < 0)
+            continue;
         bool filled = slot < NODE_INPUTS || node->residual;
-        if (slot == 2 && node->op == OP_EMBEDDING_GRAD) {
-            sort_tokens(graph, node, &state, values[1], values[2]);
-            guarded_destroy(gpu, &guarded[1]);
-            guarded_create(gpu, &graph->tensors[node->in[1]], values[1], &guarded[1]);
-            guarded_fill(gpu, &guarded[1]);
-            ranges[1] = (struct gpu_range){guarded[1].device, GUARD, guarded[1].bytes};
-        }
         guarded_create(gpu, &graph->tensors[tensor], filled ? values[slot] : NULL, &guarded[slot]);
         guarded_fill(gpu, &guarded[slot]);
         ranges[slot] = (struct gpu_range){guarded[slot].device, GUARD, guarded[slot].bytes};

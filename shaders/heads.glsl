@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What ATTENTION and its gradients are specialized for, and told.
+ */
+layout(constant_id = 3) const uint D = 64; /* width of a head */
+layout(constant_id = 4) const bool CAUSAL = false;
+const uint D4 = (D + 3) / 4;
+
+layout(push_constant) uniform Args { attention_args args; };
