@@ -96,8 +96,13 @@ int csv_open(const char *path, char separator, struct csv *csv)
     static const char mark[] = "\xef\xbb\xbf"; /* that some programs begin UTF-8 with */
     bool more = false;
     *csv = (struct csv){.path = util_format("%s", path), .end_line = 1, .separator = separator};
-    int error = csv->path ? util_map_file(path, &csv->map)
-                          : util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    int error = !csv->path ? util_fail(VKCLIP_EMEMORY, "%s: out of memory", path)
+                : separator && strchr("\"\r\n", separator)
+                    ? util_fail(VKCLIP_EINVALID,
+                                "%s: columns separated by a quote or a line's end, expected a "
+                                "comma, a tab or another character",
+                                path)
+                    : util_map_file(path, &csv->map);
     if (!error && csv->map.size > 3 && !memcmp(csv->map.data, mark, 3))
         csv->at = 3;
     if (!error && !separator) {

@@ -298,3 +298,17 @@ int image_preprocess(const struct vkclip_image *image, const struct image_transf
         free(rgb);
     return error;
 }
+
+int image_resize(const struct vkclip_image *image, const struct image_transform *transform,
+                 uint8_t *u8)
+{
+    int error = check_arguments(image, transform);
+    if (error)
+        return error;
+    uint32_t size = transform->size;
+    struct axis x = {.in = image->width, .out = size}, y = {.in = image->height, .out = size};
+    bool as_it_is = image->width == size && image->height == size;
+    if (as_it_is || (image->indexed && !transform->rgb_first))
+        return pick(image, x, y, size, u8);
+    return resize(image, x, y, size, transform->rgb_first, u8);
+}

@@ -19,5 +19,8 @@ struct image_transform {
 /* Picture to RGB bytes [S,S,3] and normalised values [3,S,S]; either may be NULL. */
 int image_preprocess(const struct vkclip_image *image, const struct image_transform *transform,
                      uint8_t *u8, float *pixel_values);
+/* The whole picture to RGB bytes [S,S,3], width and height each by its own factor. */
+int image_resize(const struct vkclip_image *image, const struct image_transform *transform,
+                 uint8_t *u8);
 
 #endif

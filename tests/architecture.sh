@@ -43,6 +43,10 @@ train         grad graph gpu kernels model plan upload weights config
 lane          graph gpu kernels model plan upload weights
 encode        lane gpu plan workers
 device        gpu tune workers
+dataset       safetensors csv
+sampler       dataset rng
+augment       image rng
+loader        augment dataset image rng sampler tokenizer workers
 convert       config weights vocabulary graph quant gguf safetensors
 checkpoint    config weights safetensors convert
 schedule

@@ -16,19 +16,19 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
 This system has no apt. vkclip goes on with what is installed; it needs, under these names:
   Fedora    cmake ninja-build gcc pkgconf glslang vulkan-headers vulkan-loader-devel vulkan-volk-devel
             mesa-vulkan-drivers jansson-devel utf8proc-devel gumbo-parser-devel stb_image-devel zlib-devel
-            libzip-devel
+            libzip-devel; tar shards of training data: libarchive-devel
             vkclip pull: libcurl-devel openssl-devel
             tests: libcmocka-devel gcc-c++ clang compiler-rt vulkan-validation-layers python3-numpy
   Arch      cmake ninja gcc pkgconf glslang vulkan-headers vulkan-icd-loader volk vulkan-swrast
-            jansson libutf8proc gumbo-parser stb zlib libzip
+            jansson libutf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
             vkclip pull: curl openssl
             tests: cmocka clang compiler-rt vulkan-validation-layers python-numpy
   Homebrew  cmake ninja pkgconf glslang vulkan-headers vulkan-loader vulkan-volk molten-vk
-            jansson utf8proc gumbo-parser stb zlib libzip
+            jansson utf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
             vkclip pull: curl openssl
             tests: cmocka llvm vulkan-validationlayers numpy
   Windows   the Vulkan SDK (headers, volk, glslang, validation layer), CMake, and from vcpkg:
-            volk jansson utf8proc gumbo stb zlib libzip pkgconf; vkclip pull: curl openssl; tests: cmocka
+            volk jansson utf8proc gumbo stb zlib libzip pkgconf; libarchive; vkclip pull: curl openssl; tests: cmocka
 NAMES
     exit 0
 fi
