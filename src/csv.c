@@ -8,9 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The field at `csv->at`, unquoted to *to. Returns what ended it: the separator, '\n', or -1 at the
- * end of the file, -2 where a quote is not closed. */
-static int read_field(struct csv *csv, char **to)
+/* Other ends of a field than the separator and '\n'. */
+enum { END_OF_FILE = -1, NOT_CLOSED = -2, NO_MEMORY = -3 };
+
+static bool put(struct csv *csv, char c)
+{
+    if (csv->row_size == csv->row_capacity) {
+        size_t capacity = 2 * csv->row_capacity + 256;
+        char *row = realloc(csv->row, capacity);
+        if (!row)
+            return false;
+        csv->row = row;
+        csv->row_capacity = capacity;
+    }
+    csv->row[csv->row_size++] = c;
+    return true;
+}
+
+/* The field at `csv->at`, unquoted, behind the row's others. Returns what ended it. */
+static int read_field(struct csv *csv)
 {
     const char *data = (const char *)csv->map.data;
     const size_t size = csv->map.size;
@@ -25,16 +41,17 @@ static int read_field(struct csv *csv, char **to)
             if (!quoted)
                 continue;
         } else if (!quoted && (c == csv->separator || c == '\n')) {
-            return c;
+            return (unsigned char)c;
         } else if (!quoted && c == '\r' && (csv->at == size || data[csv->at] == '\n')) {
             continue;
         }
-        *(*to)++ = c;
+        if (!put(csv, c))
+            return NO_MEMORY;
     }
-    return quoted ? -2 : -1;
+    return quoted ? NOT_CLOSED : END_OF_FILE;
 }
 
-static bool add_field(struct csv *csv, const char *text, size_t length)
+static bool add_field(struct csv *csv, size_t length)
 {
     if (csv->count == csv->capacity) {
         size_t capacity = 2 * csv->capacity + 8;
@@ -44,51 +61,40 @@ static bool add_field(struct csv *csv, const char *text, size_t length)
         csv->fields = fields;
         csv->capacity = capacity;
     }
-    csv->fields[csv->count++] = (struct csv_field){text, length};
+    csv->fields[csv->count++] = (struct csv_field){.length = length};
     return true;
 }
 
-/* Room for the row's texts: no longer than the row in the file, whose end quotes may hide. */
-static bool make_room(struct csv *csv)
+static int read_row(struct csv *csv)
 {
-    const char *data = (const char *)csv->map.data + csv->at;
-    const size_t size = csv->map.size - csv->at;
-    size_t quotes = 0, length = 0;
-    for (; length < size && (data[length] != '\n' || quotes % 2); length++)
-        quotes += data[length] == '"';
-    if (2 * length + 2 <= csv->row_capacity)
-        return true;
-    free(csv->row);
-    csv->row_capacity = 4 * length + 64; /* a NUL behind each field */
-    csv->row = malloc(csv->row_capacity);
-    return csv->row;
+    int end;
+    csv->line = csv->end_line;
+    csv->count = csv->row_size = 0;
+    do {
+        const size_t from = csv->row_size;
+        end = read_field(csv);
+        if (end == NOT_CLOSED)
+            return util_fail(VKCLIP_EFORMAT, "%s: line %llu: a quote that is not closed", csv->path,
+                             (unsigned long long)csv->line);
+        if (end == NO_MEMORY || !add_field(csv, csv->row_size - from) || !put(csv, 0))
+            return util_fail(VKCLIP_EMEMORY, "%s: out of memory for a row", csv->path);
+    } while (end == (unsigned char)csv->separator);
+    const char *text = csv->row; /* now that it stays where it is */
+    for (size_t i = 0; i < csv->count; i++) {
+        csv->fields[i].text = text;
+        text += csv->fields[i].length + 1;
+    }
+    return VKCLIP_OK;
 }
 
 int csv_next(struct csv *csv, bool *more)
 {
-    int end;
+    int error;
     do {
         *more = csv->at < csv->map.size;
-        csv->line = csv->end_line;
-        csv->count = 0;
-        if (!*more)
-            return VKCLIP_OK;
-        if (!make_room(csv))
-            return util_fail(VKCLIP_EMEMORY, "%s: out of memory for a row", csv->path);
-        char *to = csv->row;
-        do {
-            char *from = to;
-            end = read_field(csv, &to);
-            size_t length = (size_t)(to - from);
-            *to++ = 0;
-            if (end == -2)
-                return util_fail(VKCLIP_EFORMAT, "%s: line %llu: a quote that is not closed",
-                                 csv->path, (unsigned long long)csv->line);
-            if (!add_field(csv, from, length))
-                return util_fail(VKCLIP_EMEMORY, "%s: out of memory for a row", csv->path);
-        } while (end == csv->separator);
-    } while (csv->count == 1 && !csv->fields[0].length);
-    return VKCLIP_OK;
+        error = *more ? read_row(csv) : VKCLIP_OK;
+    } while (!error && *more && csv->count == 1 && !csv->fields[0].length);
+    return error;
 }
 
 int csv_open(const char *path, char separator, struct csv *csv)

@@ -21,7 +21,7 @@ struct csv {
     uint64_t end_line; /* behind it */
     char separator;
     char *row; /* texts of the fields */
-    size_t row_capacity;
+    size_t row_size, row_capacity;
     struct csv_field *fields; /* [count] of the row just read: at first the columns' names */
     size_t count, capacity;
 };

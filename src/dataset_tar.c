@@ -185,7 +185,7 @@ static int read_entry(struct dataset_builder *builder, struct archive *archive,
     const char *name = archive_entry_pathname(entry);
     name = name ? name : archive_entry_pathname_utf8(entry);
     const char *dot = name ? strchr(util_file_name(name), '.') : NULL;
-    if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) || !dot)
+    if (archive_entry_filetype(entry) != AE_IFREG || !dot)
         return VKCLIP_OK;
     if (archive_entry_size(entry) < 0 || (uint64_t)archive_entry_size(entry) > shard->map.size)
         return util_fail(VKCLIP_EFORMAT, "%s: %s: %lld bytes, more than the shard has (truncated?)",

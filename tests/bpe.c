@@ -254,12 +254,16 @@ static void test_rows(void **state)
     static const char text[] = "\xef\xbb\xbfname,b,\"c \"\"d\"\"\"\r\n"
                                "1,,3\n\n"
                                "\"two\nlines\",x\"y,\n"
+                               "x\"y,\"\nsome\nmore\nlines\",\n"
                                "last";
     static const struct {
         uint64_t line;
         size_t count;
         const char *fields[3];
-    } rows[] = {{2, 3, {"1", "", "3"}}, {4, 3, {"two\nlines", "x\"y", ""}}, {6, 1, {"last"}}};
+    } rows[] = {{2, 3, {"1", "", "3"}},
+                {4, 3, {"two\nlines", "x\"y", ""}},
+                {6, 3, {"x\"y", "\nsome\nmore\nlines", ""}},
+                {10, 1, {"last"}}};
     char *folder = scratch_folder(), *path = scratch_path(folder, "a.csv");
     struct csv csv;
     size_t column;

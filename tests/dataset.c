@@ -112,6 +112,11 @@ static void finds_columns(void **state)
     assert_captions(dataset, 0, "a, b\tc", NULL);
     assert_string_equal(dataset->samples[0].name, "p,1.png");
     dataset_close(&dataset);
+    const struct dataset_params byte = {.separator = '\xff'};
+    scratch_text(folder, "byte.csv", "filepath\xfftitle\np\xffone");
+    assert_int_equal(open_file(folder, "byte.csv", &byte, &dataset), 0);
+    assert_captions(dataset, 0, "one", NULL);
+    dataset_close(&dataset);
     scratch_remove(folder);
 }
 
