@@ -48,18 +48,19 @@ extern "C" {
 #endif
 
 /* Every error code with its text. */
-#define VKCLIP_ERRORS(X)                                    \
-    X(OK, 0, "success")                                     \
-    X(EINVALID, -1, "invalid argument")                     \
-    X(EMEMORY, -2, "out of host memory")                    \
-    X(EIO, -3, "file cannot be read or written")            \
-    X(EFORMAT, -4, "malformed file")                        \
-    X(EUNSUPPORTED, -5, "well-formed, but not supported")   \
-    X(ENODEVICE, -6, "no usable Vulkan device")             \
-    X(EDEVICE, -7, "Vulkan device failed")                  \
-    X(EDEVICEMEMORY, -8, "out of device memory")            \
-    X(ETOOLONG, -9, "text longer than the model's context") \
-    X(EABSENT, -10, "the checkpoint does not have what was asked for")
+#define VKCLIP_ERRORS(X)                                               \
+    X(OK, 0, "success")                                                \
+    X(EINVALID, -1, "invalid argument")                                \
+    X(EMEMORY, -2, "out of host memory")                               \
+    X(EIO, -3, "file cannot be read or written")                       \
+    X(EFORMAT, -4, "malformed file")                                   \
+    X(EUNSUPPORTED, -5, "well-formed, but not supported")              \
+    X(ENODEVICE, -6, "no usable Vulkan device")                        \
+    X(EDEVICE, -7, "Vulkan device failed")                             \
+    X(EDEVICEMEMORY, -8, "out of device memory")                       \
+    X(ETOOLONG, -9, "text longer than the model's context")            \
+    X(EABSENT, -10, "the checkpoint does not have what was asked for") \
+    X(EDIVERGED, -11, "training came to a number that is not finite")
 
 enum vkclip_error {
 #define X(name, value, text) VKCLIP_##name = value,
@@ -283,8 +284,10 @@ VKCLIP_API void vkclip_close_model(struct vkclip_model **model);
  * RN50), from index 0 on; NULL behind the last. Static strings. */
 VKCLIP_API const char *vkclip_arch_name(size_t index);
 /* Writes a checkpoint with the random weights that training begins with (the paper's scales) to the
- * new or empty folder `path`, in OpenCLIP's layout and without a vocabulary; the same seed gives
- * the same bytes everywhere. Errors: EINVALID, EIO, EMEMORY. */
+ * new or empty folder `path`, without a vocabulary: in Hugging Face's layout, a ModifiedResNet in
+ * OpenCLIP's. `arch` is one of these names or a configuration file (config.json or
+ * open_clip_config.json). The same seed gives the same bytes everywhere. Errors: EINVALID, EIO,
+ * EFORMAT, EMEMORY. */
 VKCLIP_API int vkclip_init_model(const char *arch, uint64_t seed, const char *path);
 
 /* ---- Conversion ---------------------------------------------------------------------------- */
@@ -515,6 +518,120 @@ VKCLIP_API int vkclip_classify(struct vkclip_model *model, const struct vkclip_i
                                size_t count, const float *label_embeds, size_t label_count,
                                const struct vkclip_encode_params *params, float *logits,
                                float *probs);
+
+/* ---- Training ------------------------------------------------------------------------------ */
+
+struct vkclip_trainer;
+
+/* How pictures are changed each time they are shown (OpenCLIP's image_transform for training). */
+struct vkclip_augmentation {
+    bool off;        /* prepared as at inference */
+    double scale[2]; /* the crop's area as part of the picture's; both 0: 0.9 to 1. Where the
+                      * second is above 1, crops may reach over the picture's edges */
+    double ratio[2]; /* the crop's width by its height; both 0: 3/4 to 4/3 */
+    double rotate;   /* the crop is turned by up to so many degrees either way */
+    bool fill_mean;  /* outside the picture is the mean colour, not white */
+    /* Brightness, contrast, saturation, hue (0 to 0.5): factors 1 - x to 1 + x, in random order;
+     * hue is turned by up to x of the circle. */
+    double color_jitter[4];
+    double color_jitter_prob; /* of the four together; 0: always */
+    double gray_scale_prob;
+    double channel_gain; /* red, green, blue by factors 1 - x to 1 + x each */
+};
+
+/* Where the default is not 0, a negative number means 0. Names are OpenCLIP's options. */
+struct vkclip_trainer_params {
+    /* The model: one of these two; a run that is resumed has its own. */
+    const char *model; /* a checkpoint to go on from, as vkclip_open_model's */
+    const char *init;  /* an architecture of vkclip_arch_name or a configuration file (config.json,
+                        * open_clip_config.json): random weights, by the seed */
+    const char *vocab; /* vocabulary file; NULL: the one beside the checkpoint */
+
+    /* Pairs: one of these two. */
+    const char *data;     /* CSV or TSV, or WebDataset's shards: train-{0000..0099}.tar */
+    const char *data_raw; /* safetensors with images [S,B,3,H,W] and input_ids [S,B,T]: S batches,
+                           * prepared, taken in order and again from the first */
+    char csv_separator;   /* 0: a tab where the first row has one, else a comma */
+    const char *csv_img_key, *csv_caption_key; /* columns; NULL: filepath, title */
+    const char *label_key; /* column, or member of the shards' .json: no two pictures of one label
+                            * are in a batch; NULL: every picture is its own */
+    const char *const *templates; /* one at random is set around each caption, at its "{}" */
+    size_t template_count;
+    struct vkclip_augmentation augmentation;
+    unsigned workers; /* threads that prepare pictures; 0: one less than there are processors */
+
+    /* The optimiser: AdamW, decay on tensors of two and more dimensions. */
+    uint32_t batch_size; /* pairs computed at once; 0: 64, or what data_raw has */
+    uint32_t accum_freq; /* such batches a step, whose pairs are each other's negatives all the same
+                          * (cached embeddings, Gao et al. 2021); 0: 1 */
+    double lr, beta1, beta2, eps, wd; /* 0: 5e-4, 0.9, 0.98, 1e-6, 0.2 */
+    double grad_clip_norm;            /* 0: none */
+    int64_t warmup;  /* steps in which lr rises; 0: a tenth of all, 10000 at most */
+    bool lr_const;   /* then it stays; else it falls by half a cosine to 0 */
+    uint64_t steps;  /* in all; 0: `epochs` passes over the data */
+    uint32_t epochs; /* 0: 32 */
+    uint64_t seed;
+    bool lock_image, lock_text;  /* a tower whose weights stay (LiT, Zhai et al. 2022) */
+    bool checkpoint_activations; /* blocks are computed again in place of keeping their activations:
+                                  * less memory, more time, the same result */
+    /* The run's folder, made if needed. */
+    const char *output;
+    bool resume;   /* go on from its last checkpoint, or begin where there is none */
+    uint32_t keep; /* checkpoints; 0: 3 */
+};
+
+struct vkclip_trainer_info {
+    uint64_t step, steps;       /* done, of */
+    uint64_t epoch_steps;       /* a pass over the data */
+    uint32_t batch, batch_size; /* pairs of a step, and at once */
+    uint64_t parameters, trained_parameters;
+    uint64_t samples, captions, labels; /* 0: prepared batches, which have none */
+    uint64_t incomplete;                /* rows left out, without a picture or a caption */
+};
+
+/* Bytes on the device, but for the driver's own. */
+struct vkclip_trainer_memory {
+    uint64_t weights, gradients, moments;
+    uint64_t activations; /* of the largest part of a step */
+    uint64_t least;       /* no placement of those can be below */
+};
+
+struct vkclip_train_result {
+    uint64_t step; /* done with this one */
+    float loss;    /* mean of both directions' cross-entropy */
+    float lr;
+    float logit_scale;       /* that logits were multiplied with */
+    float grad_norm;         /* of all gradients together, before clipping */
+    double seconds, waiting; /* the step took, and of that waited for pictures */
+    uint64_t broken;         /* samples so far that could not be read; others came in their place */
+    uint64_t cut;            /* captions so far that were longer than the context */
+};
+
+/* Opens a training run (source: the paper's figure 3; OpenCLIP's train.py). The device is its first
+ * GPU; NULL: everything is read and checked, but nothing can be trained. With `init`, the folder
+ * "initial" in the run's has the random weights. Errors: EINVALID (a folder with checkpoints
+ * without `resume`, a batch larger than the data), and those of vkclip_open_model. */
+VKCLIP_API int vkclip_open_trainer(struct vkclip_device *device,
+                                   const struct vkclip_trainer_params *params,
+                                   struct vkclip_trainer **trainer);
+VKCLIP_API int vkclip_get_trainer_info(const struct vkclip_trainer *trainer,
+                                       struct vkclip_trainer_info *info);
+/* What this run needs, were its activations computed again or not. */
+VKCLIP_API int vkclip_measure_trainer(const struct vkclip_trainer *trainer,
+                                      bool checkpoint_activations,
+                                      struct vkclip_trainer_memory *memory);
+/* One step of the optimiser. Errors: EDIVERGED (the loss or a gradient is not finite: the step has
+ * changed nothing), EINVALID (all steps are done), EDEVICE, EFORMAT (no sample can be read). */
+VKCLIP_API int vkclip_train_step(struct vkclip_trainer *trainer,
+                                 struct vkclip_train_result *result);
+/* Writes the folder checkpoint-STEP in the run's, an ordinary checkpoint with what is needed to go
+ * on, and removes the oldest beyond `keep`. It gets its name when all of it is written. A run that
+ * goes on from it on the same device computes the same bits. `path` may be NULL. */
+VKCLIP_API int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capacity);
+/* Writes the model as it is now into the run's folder itself: a Hugging Face folder, or OpenCLIP's
+ * where the model came so or has a ModifiedResNet. */
+VKCLIP_API int vkclip_save_trained_model(struct vkclip_trainer *trainer);
+VKCLIP_API void vkclip_close_trainer(struct vkclip_trainer **trainer);
 
 #ifdef __cplusplus
 }

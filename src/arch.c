@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Random weights of the scales that the paper's code begins training with (clip/model.py,
- * initialize_parameters; for what it leaves alone the scale of torch's own), in OpenCLIP's layout.
+ * initialize_parameters; for what it leaves alone the scale of torch's own).
  * Integers and square roots only, so that a seed gives the same bytes on every machine.
  */
 #include "arch.h"
-#include "config_write.h"
+#include "checkpoint.h"
 #include "rng.h"
-#include "safetensors.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -63,7 +62,8 @@ static void fill(const struct arch *arch, struct config *config)
         .present = true, .projection = true, .activation = arch->activation, .epsilon = 1e-5f};
     struct config_tower *image = &config->image, *text = &config->text;
     *config = config_defaults;
-    config->family = VKCLIP_FAMILY_OPENCLIP;
+    /* Hugging Face has no ModifiedResNet */
+    config->family = arch->stages[0] ? VKCLIP_FAMILY_OPENCLIP : VKCLIP_FAMILY_HF;
     *image = *text = tower;
     image->width = arch->width;
     image->layers = arch->layers;
@@ -86,6 +86,10 @@ static void fill(const struct arch *arch, struct config *config)
     config->vocabulary = arch->vocabulary;
     config->image_embed_dim = config->text_embed_dim = arch->embed_dim;
     config->logit_scale = 1 / 0.07f; /* paper, section 2.5 */
+    if (config->family == VKCLIP_FAMILY_HF) {
+        config->rgb_first = true;
+        config->pad_token_id = (int32_t)arch->vocabulary - 1; /* end of text */
+    }
 }
 
 int arch_find(const char *name, struct config *config)
@@ -99,19 +103,15 @@ int arch_find(const char *name, struct config *config)
         snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s", i ? ", " : "",
                  archs[i].name);
     }
-    return util_fail(VKCLIP_EINVALID, "%s: no known architecture, expected one of %s", name, known);
+    return util_fail(VKCLIP_EINVALID,
+                     "%s: no known architecture, expected one of %s, or a "
+                     "configuration file (.json)",
+                     name, known);
 }
 
-int arch_write_config(const struct config *config, const char *folder)
+int arch_read(const char *arch, struct config *config)
 {
-    char *text = NULL, *path = util_format("%s/open_clip_config.json", folder);
-    int error = path ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
-    error = error ? error : config_write_openclip(config, &text);
-    struct util_part parts[] = {{text, text ? strlen(text) : 0}, {"\n", 1}};
-    error = error ? error : util_write_file(path, parts, 2);
-    free(path);
-    free(text);
-    return error;
+    return util_ends_with(arch, ".json") ? config_read(arch, config) : arch_find(arch, config);
 }
 
 /* ---- The weights --------------------------------------------------------------------------- */
@@ -133,7 +133,8 @@ static struct scale vector_scale(const struct config *config, const char *name)
     return (struct scale){.mean = 1}; /* of a norm */
 }
 
-static struct scale tensor_scale(const struct config *config, const struct tensor_view *tensor)
+static struct scale tensor_scale(const struct config *config,
+                                 const struct checkpoint_tensor *tensor)
 {
     const char *name = tensor->name;
     const bool image = !strncmp(name, "visual.", 7);
@@ -172,90 +173,49 @@ static double random_normal(uint64_t key, uint64_t index)
 
 #define NAME_SIZE 80
 
-struct checkpoint {
+struct initial {
     const struct config *config;
     uint64_t seed;
-    struct tensor_view *tensors;
+    struct checkpoint_tensor *tensors;
     char (*names)[NAME_SIZE];
     size_t count, capacity;
 };
 
-static int give_random(void *user, const struct tensor_view *tensor, struct util_output *output)
+static int give_random(void *user, size_t index, enum checkpoint_value which, float *values)
 {
-    const struct checkpoint *checkpoint = user;
-    const struct scale scale = tensor_scale(checkpoint->config, tensor);
-    const uint64_t count = tensor->size / sizeof(float);
-    const uint64_t key =
-        rng_word(util_hash(0, tensor->name, strlen(tensor->name)), checkpoint->seed);
-    float values[4096];
-    int error = VKCLIP_OK;
-    for (uint64_t first = 0; first < count && !error; first += UTIL_COUNT(values)) {
-        uint64_t number = count - first < UTIL_COUNT(values) ? count - first : UTIL_COUNT(values);
-        for (uint64_t i = 0; i < number; i++)
-            values[i] = (float)(scale.mean + (scale.deviation > 0
-                                                  ? scale.deviation * random_normal(key, first + i)
-                                                  : 0));
-        error = util_output_write(output, values, number * sizeof(*values));
-    }
-    return error;
-}
-
-static int add(struct checkpoint *checkpoint, const char *name, unsigned rank,
-               const uint64_t *shape)
-{
-    if (checkpoint->count == checkpoint->capacity) {
-        size_t capacity = checkpoint->capacity ? 2 * checkpoint->capacity : 256;
-        void *tensors = realloc(checkpoint->tensors, capacity * sizeof(*checkpoint->tensors));
-        checkpoint->tensors = tensors ? tensors : checkpoint->tensors;
-        void *names = realloc(checkpoint->names, capacity * sizeof(*checkpoint->names));
-        checkpoint->names = names ? names : checkpoint->names;
-        if (!tensors || !names)
-            return util_fail(VKCLIP_EMEMORY, "out of memory for tensors");
-        checkpoint->capacity = capacity;
-    }
-    struct tensor_view *tensor = &checkpoint->tensors[checkpoint->count];
-    *tensor = (struct tensor_view){.dtype = DTYPE_F32, .rank = rank, .size = sizeof(float)};
-    for (unsigned i = 0; i < rank; i++) {
-        tensor->shape[i] = shape[i];
-        tensor->size *= shape[i];
-    }
-    snprintf(checkpoint->names[checkpoint->count++], NAME_SIZE, "%s", name);
+    const struct initial *initial = user;
+    const struct checkpoint_tensor *tensor = &initial->tensors[index];
+    const struct scale scale = tensor_scale(initial->config, tensor);
+    const uint64_t key = rng_word(util_hash(0, tensor->name, strlen(tensor->name)), initial->seed);
+    uint64_t count = 1;
+    (void)which;
+    for (unsigned i = 0; i < tensor->rank; i++)
+        count *= tensor->shape[i];
+    for (uint64_t i = 0; i < count; i++)
+        values[i] = (float)(scale.mean +
+                            (scale.deviation > 0 ? scale.deviation * random_normal(key, i) : 0));
     return VKCLIP_OK;
 }
 
-/* Under the names of the file: a ModifiedResNet's has q, k and v by themselves. */
-static int add_tensor(void *user, const char *name, unsigned rank, const uint64_t *shape)
+static int add(void *user, const char *name, unsigned rank, const uint64_t *shape)
 {
-    static const char packed[] = "visual.attnpool.in_proj_";
-    struct checkpoint *checkpoint = user;
-    if (strncmp(name, packed, strlen(packed)))
-        return add(checkpoint, name, rank, shape);
-    const uint64_t third[2] = {shape[0] / 3, rank > 1 ? shape[1] : 0};
-    int error = VKCLIP_OK;
-    for (size_t i = 0; i < 3 && !error; i++) {
-        char part[NAME_SIZE];
-        snprintf(part, sizeof(part), "visual.attnpool.%c_proj.%s", "qkv"[i], name + strlen(packed));
-        error = add(checkpoint, part, rank, third);
+    struct initial *initial = user;
+    if (initial->count == initial->capacity) {
+        size_t capacity = initial->capacity ? 2 * initial->capacity : 256;
+        void *tensors = realloc(initial->tensors, capacity * sizeof(*initial->tensors));
+        initial->tensors = tensors ? tensors : initial->tensors;
+        void *names = realloc(initial->names, capacity * sizeof(*initial->names));
+        initial->names = names ? names : initial->names;
+        if (!tensors || !names)
+            return util_fail(VKCLIP_EMEMORY, "out of memory for tensors");
+        initial->capacity = capacity;
     }
-    return error;
-}
-
-static int write_weights(const char *folder, const struct config *config, uint64_t seed)
-{
-    struct checkpoint checkpoint = {.config = config, .seed = seed};
-    char *path = util_format("%s/open_clip_model.safetensors", folder);
-    int error = path ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
-    error = error ? error : add(&checkpoint, "logit_scale", 0, NULL);
-    error = error ? error : config_each_tensor(config, add_tensor, &checkpoint);
-    for (size_t i = 0; i < checkpoint.count; i++)
-        checkpoint.tensors[i].name = checkpoint.names[i];
-    if (!error)
-        error = safetensors_write_by(path, checkpoint.tensors, checkpoint.count, NULL, give_random,
-                                     &checkpoint);
-    free(checkpoint.tensors);
-    free(checkpoint.names);
-    free(path);
-    return error;
+    struct checkpoint_tensor *tensor = &initial->tensors[initial->count];
+    *tensor = (struct checkpoint_tensor){.rank = rank};
+    for (unsigned i = 0; i < rank; i++)
+        tensor->shape[i] = shape[i];
+    snprintf(initial->names[initial->count++], NAME_SIZE, "%s", name);
+    return VKCLIP_OK;
 }
 
 int vkclip_init_model(const char *arch, uint64_t seed, const char *path)
@@ -263,8 +223,20 @@ int vkclip_init_model(const char *arch, uint64_t seed, const char *path)
     struct config config;
     if (!arch || !path)
         return util_fail(VKCLIP_EINVALID, "vkclip_init_model: arch and path expected");
-    int error = arch_find(arch, &config);
+    struct initial initial = {.config = &config, .seed = seed};
+    int error = arch_read(arch, &config);
     error = error ? error : util_make_new_folder(path);
-    error = error ? error : write_weights(path, &config, seed);
-    return error ? error : arch_write_config(&config, path);
+    error = error ? error : add(&initial, "logit_scale", 0, NULL);
+    error = error ? error : config_each_tensor(&config, add, &initial);
+    for (size_t i = 0; i < initial.count; i++)
+        initial.tensors[i].name = initial.names[i];
+    const struct checkpoint checkpoint = {.config = &config,
+                                          .tensors = initial.tensors,
+                                          .count = initial.count,
+                                          .read = give_random,
+                                          .user = &initial};
+    error = error ? error : checkpoint_write_model(&checkpoint, path);
+    free(initial.tensors);
+    free(initial.names);
+    return error;
 }

@@ -10,7 +10,7 @@
 
 /* Fills `config` with a named architecture. */
 int arch_find(const char *name, struct config *config);
-/* Writes open_clip_config.json to a folder. */
-int arch_write_config(const struct config *config, const char *folder);
+/* The same, or what a configuration file says where the name ends in .json. */
+int arch_read(const char *arch, struct config *config);
 
 #endif

@@ -17,7 +17,7 @@ static bool is_range(const double range[2], double least, double most)
     return range[0] >= least && range[0] <= range[1] && range[1] <= most;
 }
 
-int augment_check(const struct augment_params *params)
+int augment_check(const struct vkclip_augmentation *params)
 {
     static const char *const names[] = {"brightness", "contrast", "saturation", "hue"};
     bool scale = params->scale[0] || params->scale[1], ratio = params->ratio[0] || params->ratio[1];
@@ -67,7 +67,7 @@ static int64_t place(struct rng *rng, int64_t whole, int64_t part)
 
 /* As torchvision's RandomResizedCrop.get_params: ten tries, else the largest of a possible ratio
  * from the middle. */
-static struct crop choose_crop(const struct augment_params *params,
+static struct crop choose_crop(const struct vkclip_augmentation *params,
                                const struct vkclip_image *image, struct rng *rng)
 {
     static const double usual_scale[2] = {0.9, 1}, usual_ratio[2] = {3.0 / 4, 4.0 / 3};
@@ -145,7 +145,7 @@ static int draw(const struct vkclip_image *image, const struct crop *crop, const
     return VKCLIP_OK;
 }
 
-static int crop_and_resize(const struct augment_params *params,
+static int crop_and_resize(const struct vkclip_augmentation *params,
                            const struct image_transform *transform,
                            const struct vkclip_image *image, struct rng *rng, uint8_t *rgb)
 {
@@ -245,7 +245,7 @@ static void change_hue(const struct planes *planes, float turn)
     }
 }
 
-static void jitter_colors(const struct augment_params *params, const struct planes *planes,
+static void jitter_colors(const struct vkclip_augmentation *params, const struct planes *planes,
                           struct rng *rng)
 {
     static void (*const changes[])(const struct planes *, float) = {
@@ -266,7 +266,7 @@ static void jitter_colors(const struct augment_params *params, const struct plan
     }
 }
 
-static void change_colors(const struct augment_params *params, const struct planes *planes,
+static void change_colors(const struct vkclip_augmentation *params, const struct planes *planes,
                           struct rng *rng)
 {
     for (unsigned c = 0; params->channel_gain > 0 && c < 3; c++) {
@@ -280,7 +280,7 @@ static void change_colors(const struct augment_params *params, const struct plan
         change_saturation(planes, 0);
 }
 
-int augment_image(const struct augment_params *params, const struct image_transform *transform,
+int augment_image(const struct vkclip_augmentation *params, const struct image_transform *transform,
                   const struct vkclip_image *image, struct rng *rng, float *pixel_values)
 {
     if (params->off)

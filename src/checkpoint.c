@@ -181,10 +181,9 @@ static int write_state(const struct checkpoint_state *state, const char *path)
     snprintf(options, sizeof(options), "%016" PRIx64, state->options);
     snprintf(data, sizeof(data), "%016" PRIx64, state->data);
     json_t *json = json_pack(
-        "{sI sI ss ss sf sI sf sI sf}", "step", (json_int_t)state->step, "seed",
-        (json_int_t)state->seed, "options", options, "data", data, "loss_scale", state->loss_scale,
-        "loss_scale_steps", (json_int_t)state->loss_scale_steps, "score", state->score, "best_step",
-        (json_int_t)state->best_step, "best_score", state->best_score);
+        "{sI sI ss ss sf sI}", "step", (json_int_t)state->step, "seed", (json_int_t)state->seed,
+        "options", options, "data", data, "loss_scale", state->loss_scale, "loss_scale_steps",
+        (json_int_t)state->loss_scale_steps);
     text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(json);
     struct util_part parts[] = {{text, text ? strlen(text) : 0}, {"\n", 1}};
@@ -197,7 +196,7 @@ int checkpoint_read_state(const char *path, struct checkpoint_state *state)
 {
     char *file = path_of(path, "training.json"), *text = NULL;
     const char *options, *data;
-    json_int_t step, seed, loss_scale_steps, best_step;
+    json_int_t step, seed, loss_scale_steps;
     size_t size = 0;
     json_t *json = NULL;
     *state = (struct checkpoint_state){0};
@@ -205,11 +204,10 @@ int checkpoint_read_state(const char *path, struct checkpoint_state *state)
     if (error)
         goto done;
     json = json_loadb(text, size, 0, NULL);
-    if (json_unpack(json, "{sI sI ss ss sF sI sF sI sF}", "step", &step, "seed", &seed, "options",
+    if (json_unpack(json, "{sI sI ss ss sF sI}", "step", &step, "seed", &seed, "options",
                     &options, "data", &data, "loss_scale", &state->loss_scale, "loss_scale_steps",
-                    &loss_scale_steps, "score", &state->score, "best_step", &best_step,
-                    "best_score", &state->best_score) ||
-        step < 0 || best_step < 0) {
+                    &loss_scale_steps) ||
+        step < 0) {
         error = util_fail(VKCLIP_EFORMAT, "%s: not the state of a training run", file);
         goto done;
     }
@@ -218,7 +216,6 @@ int checkpoint_read_state(const char *path, struct checkpoint_state *state)
     state->options = strtoull(options, NULL, 16);
     state->data = strtoull(data, NULL, 16);
     state->loss_scale_steps = (uint64_t)loss_scale_steps;
-    state->best_step = (uint64_t)best_step;
 done:
     json_decref(json);
     free(text);
@@ -315,7 +312,7 @@ int checkpoint_latest(const char *run, char **path)
     return error;
 }
 
-void checkpoint_prune(const char *run, size_t keep, uint64_t best)
+void checkpoint_prune(const char *run, size_t keep)
 {
     char **names = NULL;
     size_t count = 0;
@@ -329,7 +326,7 @@ void checkpoint_prune(const char *run, size_t keep, uint64_t best)
             continue;
         for (size_t j = 0; j < count && !left; j++)
             newer += step_of(names[j], &other) && other > step;
-        char *path = left || (newer >= keep && step != best) ? path_of(run, names[i]) : NULL;
+        char *path = left || newer >= keep ? path_of(run, names[i]) : NULL;
         if (path)
             util_remove_folder(path);
         free(path);

@@ -32,9 +32,6 @@ struct checkpoint_state {
     uint64_t options, data; /* fingerprints: what must be the same for a run to go on */
     double loss_scale;
     uint64_t loss_scale_steps; /* without overflow */
-    double score;              /* by evaluation; below 0: none */
-    uint64_t best_step;        /* and where it was the best so far */
-    double best_score;
 };
 
 struct checkpoint {
@@ -59,8 +56,7 @@ int checkpoint_read_state(const char *path, struct checkpoint_state *state);
 int checkpoint_read_moments(const char *path, const struct checkpoint_tensor *tensors, size_t count,
                             checkpoint_write_fn *write, void *user);
 
-/* Removes what interrupted writing has left, and all but the newest `keep` and the one of step
- * `best` (0: none). */
-void checkpoint_prune(const char *run, size_t keep, uint64_t best);
+/* Removes what interrupted writing has left, and all but the newest `keep`. */
+void checkpoint_prune(const char *run, size_t keep);
 
 #endif

@@ -53,6 +53,14 @@ struct cli {
     uint32_t json, strict, verbose, quiet, recursive, no_normalize, hidden, full, lines, records,
         no_check, csv, profile, tuning, only_speed, help;
     struct cli_inputs images, texts, labels, templates, arguments;
+
+    /* Of vkclip train, beside those above. */
+    struct vkclip_trainer_params train;
+    const char *separator, *log, *eval;
+    double warmup;
+    uint32_t steps, save_every, eval_every, workers, scheduler;
+    uint32_t lock_image, lock_text, checkpoint_activations, no_augmentation, resume, dry_run;
+    struct cli_inputs eval_templates;
 };
 
 /* ---- Options and commands: main.c, cli_options.c ------------------------------------------------
@@ -62,6 +70,8 @@ enum cli_kind {
     CLI_FLAG,   /* uint32_t: how often it was given */
     CLI_TEXT,   /* const char * */
     CLI_NUMBER, /* uint32_t from 1 up */
+    CLI_REAL,   /* double, or as many with commas between as `argument` has: from 0 up; -1 where 0
+                 * was given, for 0 is what nobody gave */
     CLI_CHOICE, /* unsigned: which word of `argument`, which has a | between the words */
     CLI_ITEM,   /* struct cli_inputs: one input more */
     CLI_LIST    /* struct cli_inputs: a file that has one input a line */
@@ -130,7 +140,8 @@ struct cli_command {
 
 extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 extern const struct cli_command cli_devices, cli_info, cli_tokenize, cli_embed, cli_preprocess,
-    cli_classify, cli_similarity, cli_pull, cli_convert, cli_init, cli_bench, cli_tokenizer_train;
+    cli_classify, cli_similarity, cli_pull, cli_convert, cli_init, cli_bench, cli_train,
+    cli_tokenizer_train;
 
 /* Fills `cli` from the command's arguments; argv[0] is the command's name. */
 int cli_parse_options(struct cli *cli, int argc, char **argv);
@@ -150,11 +161,12 @@ void cli_say(const char *format, ...) UTIL_PRINTF(1, 2);
 /* Sends the library's warnings, and what -v asks for, to stderr. */
 void cli_start_log(struct cli *cli);
 
-/* A bar on stderr once `total` items have taken a second; only on a terminal. `done` counts up. */
-void cli_start_progress(const struct cli *cli, size_t total);
+/* A bar on stderr once items have taken a second, of which `done` counts up to `total`; a `note`
+ * follows the numbers. Where stderr is no terminal, a line a minute if there is a note. */
+void cli_start_progress(const struct cli *cli, size_t done, size_t total);
 /* The same for a file of `total` MiB, of which `done` are there already. */
 void cli_start_download(const struct cli *cli, const char *name, size_t done, size_t total);
-void cli_show_progress(size_t done);
+void cli_show_progress(size_t done, const char *note);
 void cli_clear_progress(void);
 
 /* Any bytes to a JSON string; those that are not UTF-8 become U+FFFD. */
@@ -190,6 +202,8 @@ int cli_read_lists(struct cli *cli, struct cli_inputs *inputs, bool keep_empty);
 /* Completes cli->images: the arguments come behind them, the paths of every list in the list's
  * place, the pictures in every folder, sorted by name, in the folder's place. */
 int cli_read_pictures(struct cli *cli);
+/* Puts the pictures in every folder in the folder's place. */
+int cli_read_folders(struct cli *cli, struct cli_inputs *inputs);
 
 /* ---- Encoding: cli_encode.c --------------------------------------------------------------------
  */
@@ -207,6 +221,13 @@ bool cli_tokenize_text(struct cli *cli, const char *text, size_t length, unsigne
                        int32_t *ids, size_t capacity, size_t *count);
 /* A picture file to [S,S,3] and [3,S,S], either may be NULL; a failure is reported and counted. */
 bool cli_load_picture(struct cli *cli, const char *path, uint8_t *u8, float *pixel_values);
+
+/* Every template has its {}. */
+int cli_check_templates(const struct cli *cli, const struct cli_inputs *templates);
+/* Embeddings [L,D] of cli->labels, each averaged over the templates. */
+int cli_encode_labels(struct cli *cli, const struct cli_inputs *templates, float *embeds);
+/* The texts by themselves, to be freed; NULL: out of memory. */
+const char **cli_texts_of(const struct cli_inputs *inputs);
 
 /* Receives the embeddings [count, width] of some inputs, in order. False stops the run. */
 typedef bool cli_group_fn(void *user, const struct cli_input *const *inputs, size_t count,
@@ -228,5 +249,20 @@ int cli_encode(struct cli *cli, const struct cli_run *run);
 /* True if all are finite numbers; else the input is reported and counted. */
 bool cli_check_finite(struct cli *cli, const struct cli_input *input, const float *values,
                       size_t count);
+
+/* ---- Training: cli_evaluate.c, cli_train_loop.c ------------------------------------------------
+ */
+
+/* Zero-shot accuracy of a checkpoint on pictures whose folders' names are their labels. */
+struct cli_evaluation {
+    size_t images;
+    double top1, top5; /* per cent */
+};
+/* Finds the pictures of --eval, and the labels if there are none yet. */
+int cli_prepare_evaluation(struct cli *cli);
+int cli_evaluate(struct cli *cli, const char *model, struct cli_evaluation *evaluation);
+
+/* Runs all steps of an open trainer, with log, evaluations and checkpoints. */
+int cli_run_training(struct cli *cli, struct vkclip_trainer *trainer);
 
 #endif

@@ -191,26 +191,6 @@ static int check_labels(struct cli *cli)
     return good ? CLI_DONE : CLI_FAILED;
 }
 
-static const char **texts_of(const struct cli_inputs *inputs)
-{
-    const char **texts = calloc(inputs->count + 1, sizeof(*texts));
-    for (size_t i = 0; texts && i < inputs->count; i++)
-        texts[i] = inputs->items[i].text;
-    return texts;
-}
-
-static int encode_labels(struct cli *cli, float *embeds)
-{
-    const char **labels = texts_of(&cli->labels), **templates = texts_of(&cli->templates);
-    int status = labels && templates ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
-    if (!status && vkclip_encode_labels(cli->model, labels, cli->labels.count, templates,
-                                        cli->templates.count, NULL, embeds))
-        status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    free(labels);
-    free(templates);
-    return status;
-}
-
 static int check_classify(struct cli *cli)
 {
     if (!cli->model_path)
@@ -219,11 +199,7 @@ static int check_classify(struct cli *cli)
         return cli_fail_usage(cli, "expected --label or --labels");
     if (!cli->arguments.count && !cli->images.count)
         return cli_fail_usage(cli, "expected pictures or folders");
-    for (size_t i = 0; i < cli->templates.count; i++)
-        if (!strstr(cli->templates.items[i].text, "{}"))
-            return cli_fail_usage(cli, "template '%s' has no {} for the label",
-                                  cli->templates.items[i].text);
-    return CLI_DONE;
+    return cli_check_templates(cli, &cli->templates);
 }
 
 /* Everything that must be right before the first picture is looked at. */
@@ -244,7 +220,7 @@ static int prepare_classify(struct cli *cli, struct comparison *comparison)
         status = check_labels(cli);
     if (!status && !allocate(comparison, cli, cli->labels.count))
         status = cli_fail(CLI_FAILED, "out of memory");
-    return status ? status : encode_labels(cli, comparison->embeds);
+    return status ? status : cli_encode_labels(cli, &cli->templates, comparison->embeds);
 }
 
 static int run_classify(struct cli *cli)

@@ -37,7 +37,7 @@ static int show_bytes(void *user, uint64_t done, uint64_t total)
     if (!shown->started)
         cli_start_download(shown->cli, shown->name, 0, (size_t)(total >> 20));
     shown->started = true;
-    cli_show_progress((size_t)(done >> 20));
+    cli_show_progress((size_t)(done >> 20), "");
     return caught;
 }
 

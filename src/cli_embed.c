@@ -460,10 +460,10 @@ static int preprocess_pictures(struct cli *cli, struct results *results)
     size_t size = cli->info.image_size, values[] = {0, 3, size, size}, bytes[] = {0, size, size, 3};
     bool good = add_rows(results, "pixel_values", DTYPE_F32, values, 4) &&
                 add_rows(results, "u8", DTYPE_U8, bytes, 4);
-    cli_start_progress(cli, cli->images.count);
+    cli_start_progress(cli, 0, cli->images.count);
     for (size_t i = 0; good && i < cli->images.count; i++) {
         good = take_pixels(cli, &cli->images.items[i], results);
-        cli_show_progress(i + 1);
+        cli_show_progress(i + 1, "");
     }
     cli_clear_progress();
     return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");

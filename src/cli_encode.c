@@ -165,7 +165,7 @@ struct group {
 static void show_progress(void *user, size_t done, size_t total)
 {
     (void)total;
-    cli_show_progress(((struct group *)user)->done + done);
+    cli_show_progress(((struct group *)user)->done + done, "");
 }
 
 static int hand_over_hidden(void *user, const char *name, const float *data, const size_t *shape,
@@ -271,7 +271,7 @@ int cli_encode(struct cli *cli, const struct cli_run *run)
     group->embeds = calloc(most * group->width, sizeof(*group->embeds));
     int status =
         (stream || group->rows) && group->embeds ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
-    cli_start_progress(cli, run->count);
+    cli_start_progress(cli, 0, run->count);
     while (!status && group->done < run->count) {
         size_t count = run->count - group->done < size ? run->count - group->done : size;
         double start = util_seconds();
@@ -279,11 +279,40 @@ int cli_encode(struct cli *cli, const struct cli_run *run)
         if (size < most && util_seconds() - start < 1) /* a fast device is kept from waiting, */
             size *= 2;                                 /* from a slow one results come soon */
         group->done += count;
-        cli_show_progress(group->done);
+        cli_show_progress(group->done, "");
     }
     cli_clear_progress();
     free(group->rows);
     free(group->embeds);
     free(group);
+    return status;
+}
+
+int cli_check_templates(const struct cli *cli, const struct cli_inputs *templates)
+{
+    for (size_t i = 0; i < templates->count; i++)
+        if (!strstr(templates->items[i].text, "{}"))
+            return cli_fail_usage(cli, "template '%s' has no {} for the label",
+                                  templates->items[i].text);
+    return CLI_DONE;
+}
+
+const char **cli_texts_of(const struct cli_inputs *inputs)
+{
+    const char **texts = calloc(inputs->count + 1, sizeof(*texts));
+    for (size_t i = 0; texts && i < inputs->count; i++)
+        texts[i] = inputs->items[i].text;
+    return texts;
+}
+
+int cli_encode_labels(struct cli *cli, const struct cli_inputs *templates, float *embeds)
+{
+    const char **labels = cli_texts_of(&cli->labels), **around = cli_texts_of(templates);
+    int status = labels && around ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    if (!status && vkclip_encode_labels(cli->model, labels, cli->labels.count, around,
+                                        templates->count, NULL, embeds))
+        status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    free(labels);
+    free(around);
     return status;
 }

@@ -141,7 +141,7 @@ static size_t take(char *data, size_t one, size_t size, void *user)
     body->have += (int64_t)size;
     body->received += size;
     if (body->file)
-        cli_show_progress((size_t)(body->have / MIB));
+        cli_show_progress((size_t)(body->have / MIB), "");
     return size;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * vkclip init: a checkpoint of a named architecture with random weights.
+ * vkclip init: a checkpoint of an architecture with random weights.
  */
 #include "cli.h"
 
@@ -35,12 +35,14 @@ const struct cli_command cli_init = {
     .summary = "write a checkpoint of random weights",
     .usage = "ARCH FOLDER [OPTION...]",
     .text =
-        "Writes a named architecture with the random weights that training begins with to a new\n"
-        "folder, in OpenCLIP's layout, which -m then opens. The same seed gives the same bytes on\n"
-        "every machine. There is no vocabulary in it: name one with --vocab, or put it there.\n"
+        "Writes an architecture with the random weights that training begins with to a new "
+        "folder,\n"
+        "which -m then opens: in Hugging Face's layout, a ModifiedResNet in OpenCLIP's. The same\n"
+        "seed gives the same bytes on every machine. There is no vocabulary in it: name one with\n"
+        "--vocab, or put it there.\n"
         "ARCH is ViT-B-32, ViT-B-16, ViT-L-14, ViT-L-14-336 (as OpenAI's, with QuickGELU),\n"
         "ViT-H-14, ViT-g-14, ViT-bigG-14 (as LAION's), RN50, RN101, RN50x4, RN50x16, RN50x64,\n"
-        "or the small emoji-clip.",
+        "the small emoji-clip, or a file: config.json or open_clip_config.json.",
     .options = options,
     .run = run_init,
     .arguments = true,

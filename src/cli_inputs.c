@@ -243,5 +243,10 @@ int cli_read_pictures(struct cli *cli)
                            cli->arguments.items[i].length))
             return cli_fail(CLI_FAILED, "out of memory");
     int status = cli_read_lists(cli, &cli->images, false);
-    return status ? status : replace_inputs(cli, &cli->images, false, expand_folder);
+    return status ? status : cli_read_folders(cli, &cli->images);
+}
+
+int cli_read_folders(struct cli *cli, struct cli_inputs *inputs)
+{
+    return replace_inputs(cli, inputs, false, expand_folder);
 }

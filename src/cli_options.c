@@ -5,11 +5,12 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <float.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_OPTIONS = 40, FIRST_LONG = 256 /* values above those of letters */ };
+enum { MAX_OPTIONS = 64, FIRST_LONG = 256 /* values above those of letters */ };
 
 static int parse_number(const struct cli *cli, const char *name, const char *text, uint32_t *number)
 {
@@ -20,6 +21,21 @@ static int parse_number(const struct cli *cli, const char *name, const char *tex
         return cli_fail_usage(cli, "--%s: expected a number from 1 to %u, found '%s'", name,
                               UINT32_MAX, text);
     *number = (uint32_t)value;
+    return CLI_DONE;
+}
+
+static int parse_reals(const struct cli *cli, const struct cli_option *option, const char *text,
+                       double *values)
+{
+    const char *name = option->argument, *at = text;
+    for (char *end; name; name = strchr(name, ','), at = end + (name != NULL)) {
+        name++; /* behind the comma, or into a name of one letter */
+        double value = strtod(at, &end);
+        if (end == at || !(value >= 0 && value <= DBL_MAX) || *end != (strchr(name, ',') ? ',' : 0))
+            return cli_fail_usage(cli, "--%s: expected %s, numbers from 0 up, found '%s'",
+                                  option->name, option->argument, text);
+        *values++ = value > 0 ? value : -1;
+    }
     return CLI_DONE;
 }
 
@@ -51,6 +67,8 @@ static int parse_value(struct cli *cli, const struct cli_option *option, const c
         return CLI_DONE;
     case CLI_NUMBER:
         return parse_number(cli, option->name, text, field);
+    case CLI_REAL:
+        return parse_reals(cli, option, text, field);
     case CLI_CHOICE:
         return parse_choice(cli, option, text, field);
     case CLI_ITEM:

@@ -25,8 +25,8 @@
 
 /* There is one terminal, so one bar. */
 static struct {
-    bool enabled, visible;
-    size_t first, total; /* done at the start, and at the end */
+    bool enabled, visible, lines; /* `lines`: no terminal, a line a minute instead of a bar */
+    size_t first, total;          /* done at the start, and at the end */
     const char *name, *unit;
     double started, drawn;
 } progress;
@@ -38,11 +38,12 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-void cli_start_progress(const struct cli *cli, size_t total)
+void cli_start_progress(const struct cli *cli, size_t done, size_t total)
 {
     cli_clear_progress();
-    progress.enabled = !cli->quiet && isatty(fileno(stderr));
-    progress.first = 0;
+    progress.lines = !cli->quiet && !isatty(fileno(stderr));
+    progress.enabled = !cli->quiet && !progress.lines;
+    progress.first = done;
     progress.total = total;
     progress.name = progress.unit = "";
     progress.started = progress.drawn = seconds();
@@ -50,30 +51,47 @@ void cli_start_progress(const struct cli *cli, size_t total)
 
 void cli_start_download(const struct cli *cli, const char *name, size_t done, size_t total)
 {
-    cli_start_progress(cli, total);
-    progress.first = done;
+    cli_start_progress(cli, done, total);
     progress.name = name;
     progress.unit = " MiB";
 }
 
-void cli_show_progress(size_t done)
+/* "50 s", "1 h 05 min" */
+static void format_time(double time, char text[32])
+{
+    const unsigned long minutes = (unsigned long)(time / 60 + 0.5);
+    if (time < 120)
+        snprintf(text, 32, "%.0f s", time);
+    else if (minutes < 60)
+        snprintf(text, 32, "%lu min", minutes);
+    else
+        snprintf(text, 32, "%lu h %02lu min", minutes / 60, minutes % 60);
+}
+
+void cli_show_progress(size_t done, const char *note)
 {
     enum { CELLS = 30 };
-    char bar[CELLS + 1] = {0};
-    double now = progress.enabled ? seconds() : 0;
-    if (!progress.enabled || now - progress.started < 1 || now - progress.drawn < 0.1 ||
+    char bar[CELLS + 1] = {0}, left[32];
+    const bool lines = progress.lines && *note;
+    double now = progress.enabled || lines ? seconds() : 0;
+    if (now - progress.started < 1 || now - progress.drawn < (lines ? 60 : 0.1) ||
         done <= progress.first || done > progress.total)
         return;
+    format_time((now - progress.started) * (double)(progress.total - done) /
+                    (double)(done - progress.first),
+                left);
+    progress.drawn = now;
+    if (lines) {
+        cli_say("%zu/%zu%s, %s left", done, progress.total, note, left);
+        return;
+    }
     int filled = (int)(CELLS * done / progress.total);
     memset(bar, '-', CELLS);
     memset(bar, '#', (size_t)filled);
-    double left = (now - progress.started) * (double)(progress.total - done) /
-                  (double)(done - progress.first);
-    fprintf(stderr, "\r%s%s[%s] %zu/%zu%s, %.0f s left\033[K", progress.name,
-            *progress.name ? " " : "", bar, done, progress.total, progress.unit, left);
+    fprintf(stderr, "\r%s%s[%s] %zu/%zu%s%s, %s left\033[K", progress.name,
+            *progress.name ? " " : "", bar, done, progress.total, progress.unit, note, left);
     fflush(stderr);
     progress.visible = true;
-    progress.drawn = now;
 }
 
 void cli_clear_progress(void)

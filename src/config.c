@@ -522,6 +522,21 @@ fail:
     return error;
 }
 
+int config_read(const char *path, struct config *config)
+{
+    char folder[CONFIG_PATH_SIZE];
+    *config = config_defaults;
+    folder_of(path, folder);
+    int error = !strcmp(util_file_name(path), "open_clip_config.json")
+                    ? config_read_openclip(path, config)
+                    : config_read_hf(path, config);
+    config->logit_scale = 1 / 0.07f; /* paper, section 2.5 */
+    error = error ? error : check_sizes(path, config);
+    if (!error && config->family == VKCLIP_FAMILY_HF && config->image.present)
+        error = config_read_preprocessor(folder, config);
+    return error;
+}
+
 void config_close(struct config *config)
 {
     free(config->tokenizer_path);

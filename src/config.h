@@ -41,6 +41,9 @@ extern const struct config config_defaults; /* what OpenAI's preprocessing says;
 int config_open(const char *path, const struct vkclip_model_params *params, struct config *config,
                 struct weights **weights);
 void config_close(struct config *config);
+/* The same of a model without weights, from a config.json (with preprocessor_config.json beside it,
+ * if it is there) or an open_clip_config.json. */
+int config_read(const char *path, struct config *config);
 
 /* Every tensor that the towers need, by its canonical name; stops at the first error of `each`. */
 typedef int config_tensor_fn(void *user, const char *name, unsigned rank, const uint64_t *shape);

@@ -129,7 +129,7 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
         return false;
     for (int i = 1; i < NODE_INPUTS; i++) {
         bool packed = i == 1 && graph_packs(node->op);
-        if (node->in[i] >= 0 && tensors[node->in[i]].role == ROLE_WEIGHT &&
+        if (node->in[i] >= 0 && (packed || tensors[node->in[i]].role == ROLE_WEIGHT) &&
             tensors[node->in[i]].type != (packed ? kernel->w : kernel->x))
             return false;
     }

@@ -17,7 +17,7 @@ struct loader_params {
     uint32_t context; /* T; for preprocessed batches theirs, or 0 */
     uint64_t seed;
     struct image_transform transform; /* for preprocessed batches only the size, or 0 */
-    struct augment_params augment;
+    struct vkclip_augmentation augment;
     const char *const *templates; /* one at random is set around each caption, at its "{}" */
     size_t template_count;
     unsigned threads; /* 0: one less than this process may run on */

@@ -13,10 +13,13 @@
 #include <unistd.h>
 #endif
 
-const struct cli_command *const cli_commands[] = {
-    &cli_classify, &cli_similarity, &cli_embed,   &cli_preprocess, &cli_tokenize,        &cli_info,
-    &cli_devices,  &cli_pull,       &cli_convert, &cli_init,       &cli_tokenizer_train, &cli_bench,
-    NULL};
+const struct cli_command *const cli_commands[] = {&cli_classify, &cli_similarity,
+                                                  &cli_embed,    &cli_preprocess,
+                                                  &cli_tokenize, &cli_info,
+                                                  &cli_devices,  &cli_pull,
+                                                  &cli_convert,  &cli_init,
+                                                  &cli_train,    &cli_tokenizer_train,
+                                                  &cli_bench,    NULL};
 
 static const struct cli_command *find_command(const char *name)
 {
@@ -46,6 +49,7 @@ static void close_cli(struct cli *cli)
     cli_free_inputs(&cli->texts);
     cli_free_inputs(&cli->labels);
     cli_free_inputs(&cli->templates);
+    cli_free_inputs(&cli->eval_templates);
     cli_free_inputs(&cli->arguments);
 }
 

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image.h"
 #include "vkclip_model.h"
 #include "weights.h"
 
@@ -86,21 +85,18 @@ static void fill_info(struct vkclip_model *model, const struct weights *weights)
     info->tokenizer = model->tokenizer != NULL;
 }
 
-static int open_tokenizer(struct vkclip_model *model, const char *path)
+int vkclip_open_vocabulary(const struct config *config, const char *path,
+                           struct tokenizer **tokenizer)
 {
-    enum tokenizer_rules rules = model->of.config.family == VKCLIP_FAMILY_NONE ? TOKENIZER_BY_FILE
-                                 : model->of.config.family == VKCLIP_FAMILY_HF ? TOKENIZER_HF
-                                                                               : TOKENIZER_OPENAI;
-    int error = tokenizer_open(path, rules, &model->tokenizer);
-    if (error)
-        return error;
-    snprintf(model->info.tokenizer_path, sizeof(model->info.tokenizer_path), "%s", path);
-    if (model->of.config.text.present &&
-        tokenizer_size(model->tokenizer) > model->of.config.vocabulary)
-        return util_fail(VKCLIP_EFORMAT,
-                         "%s: %u entries, but the model's token table has %u: not its vocabulary",
-                         path, tokenizer_size(model->tokenizer), model->of.config.vocabulary);
-    return VKCLIP_OK;
+    enum tokenizer_rules rules = config->family == VKCLIP_FAMILY_NONE ? TOKENIZER_BY_FILE
+                                 : config->family == VKCLIP_FAMILY_HF ? TOKENIZER_HF
+                                                                      : TOKENIZER_OPENAI;
+    int error = tokenizer_open(path, rules, tokenizer);
+    if (!error && config->text.present && tokenizer_size(*tokenizer) > config->vocabulary)
+        error = util_fail(VKCLIP_EFORMAT,
+                          "%s: %u entries, but the model's token table has %u: not its vocabulary",
+                          path, tokenizer_size(*tokenizer), config->vocabulary);
+    return error;
 }
 
 int vkclip_open_model(struct vkclip_device *device, const char *path,
@@ -130,8 +126,10 @@ int vkclip_open_model(struct vkclip_device *device, const char *path,
     if (!error && path)
         error = config_open(path, params, &model->of.config, &weights);
     const char *vocab = params->vocab ? params->vocab : model->of.config.tokenizer_path;
-    if (!error && vocab)
-        error = open_tokenizer(model, vocab);
+    if (!error && vocab) {
+        error = vkclip_open_vocabulary(&model->of.config, vocab, &model->tokenizer);
+        snprintf(model->info.tokenizer_path, sizeof(model->info.tokenizer_path), "%s", vocab);
+    }
     for (; device && weights && model->lane_count < device->count && !error; model->lane_count++)
         error = lane_open(device->gpus[model->lane_count], &model->of, weights, params->max_batch,
                           &model->lanes[model->lane_count]);
@@ -209,6 +207,14 @@ int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t l
     return error;
 }
 
+struct image_transform vkclip_image_transform(const struct config *config)
+{
+    struct image_transform transform = {.size = config->image_size, .rgb_first = config->rgb_first};
+    memcpy(transform.mean, config->image_mean, sizeof(transform.mean));
+    memcpy(transform.std, config->image_std, sizeof(transform.std));
+    return transform;
+}
+
 int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_image *image,
                       uint8_t *u8, float *pixel_values)
 {
@@ -218,9 +224,7 @@ int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_imag
     if (!config->image.present)
         return util_fail(VKCLIP_EABSENT, "%s has no image tower",
                          model->info.weights_path[0] ? model->info.weights_path : "the model");
-    struct image_transform transform = {.size = config->image_size, .rgb_first = config->rgb_first};
-    memcpy(transform.mean, config->image_mean, sizeof(transform.mean));
-    memcpy(transform.std, config->image_std, sizeof(transform.std));
+    const struct image_transform transform = vkclip_image_transform(config);
     return image_preprocess(image, &transform, u8, pixel_values);
 }
 

@@ -6,6 +6,7 @@
 #define VKCLIP_VKCLIP_MODEL_H
 
 #include "device.h"
+#include "image.h"
 #include "lane.h"
 #include "tokenizer.h"
 
@@ -18,5 +19,11 @@ struct vkclip_model {
     struct texts *texts; /* of vkclip_encode.c: kept for the next call */
     struct vkclip_model_info info;
 };
+
+/* How a model's pictures are prepared. */
+struct image_transform vkclip_image_transform(const struct config *config);
+/* A vocabulary by the rules of the model's family, and not larger than its table. */
+int vkclip_open_vocabulary(const struct config *config, const char *path,
+                           struct tokenizer **tokenizer);
 
 #endif

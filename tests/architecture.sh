@@ -27,7 +27,7 @@ torch         safetensors
 weights       safetensors gguf torch
 positions
 config        weights gguf positions hub
-arch          config safetensors rng
+arch          config rng checkpoint
 graph
 quant         graph
 grad          graph
@@ -50,7 +50,7 @@ loader        augment dataset image rng sampler tokenizer workers
 convert       config weights vocabulary graph quant gguf safetensors
 checkpoint    config weights safetensors convert
 schedule
-vkclip        peak device encode lane model plan gpu weights config tokenizer image workers bpe csv
+vkclip        peak device encode lane model plan gpu weights config tokenizer image workers bpe csv arch train checkpoint schedule dataset loader
 main          cli
 cli           safetensors hub
 '

@@ -43,7 +43,7 @@ static double value_at(const float *values, unsigned channel, size_t i)
     return (double)values[channel * COUNT + i] * transform.std[channel] + transform.mean[channel];
 }
 
-static void augment(const struct augment_params *params, const struct vkclip_image *image,
+static void augment(const struct vkclip_augmentation *params, const struct vkclip_image *image,
                     uint64_t key, float *values)
 {
     struct rng rng = {.key = key};
@@ -53,12 +53,12 @@ static void augment(const struct augment_params *params, const struct vkclip_ima
 
 /* ---- The crop -------------------------------------------------------------------------------- */
 
-static const struct augment_params whole = {.scale = {1, 1}, .ratio = {1, 1}};
+static const struct vkclip_augmentation whole = {.scale = {1, 1}, .ratio = {1, 1}};
 
 static void crops_the_whole_as_inference_does(void **state)
 {
     (void)state;
-    static const struct augment_params off = {.off = true, .rotate = 9};
+    static const struct vkclip_augmentation off = {.off = true, .rotate = 9};
     static const uint32_t sizes[] = {5, SIZE, 17, 40, 131};
     float expected[3 * COUNT], found[3 * COUNT];
     for (size_t i = 0; i < UTIL_COUNT(sizes); i++)
@@ -122,7 +122,7 @@ static void crops_as_the_reference(void **state)
     (void)state;
     static const struct {
         uint32_t width, height;
-        struct augment_params params;
+        struct vkclip_augmentation params;
         double scale[2], ratio[2];
     } cases[] = {
         {50, 37, {0}, {0.9, 1}, {3.0 / 4, 4.0 / 3}},
@@ -265,7 +265,7 @@ static void turns_about_the_middle(void **state)
     float values[3 * COUNT];
     double least = 1, most = -1;
     for (uint64_t key = 0; key < 40; key++) {
-        struct augment_params params = {.scale = {1, 1}, .ratio = {1, 1}, .rotate = 40};
+        struct vkclip_augmentation params = {.scale = {1, 1}, .ratio = {1, 1}, .rotate = 40};
         augment(&params, &image, key, values);
         struct rng rng = {.key = key, .counter = 4}; /* behind area, ratio, place */
         double angle = rng_between(&rng, -40, 40) / 180 * 3.14159265358979;
@@ -295,7 +295,7 @@ static void fills_what_is_outside(void **state)
     for (int fill_mean = 0; fill_mean < 2; fill_mean++)
         for (uint64_t key = 0; key < 20; key++) {
             /* twice the picture each way, which lies somewhere in it, all of it */
-            struct augment_params params = {
+            struct vkclip_augmentation params = {
                 .scale = {4, 4}, .ratio = {1, 1}, .fill_mean = fill_mean};
             float values[3 * COUNT];
             augment(&params, &image, key, values);
@@ -368,7 +368,7 @@ static void changes_colors_as_the_reference(void **state)
     float values[3 * COUNT];
     for (size_t k = 0; k < UTIL_COUNT(jitters); k++)
         for (uint64_t key = 0; key < 10; key++) {
-            struct augment_params params = whole;
+            struct vkclip_augmentation params = whole;
             memcpy(params.color_jitter, jitters[k], sizeof(params.color_jitter));
             augment(&params, &image, key, values);
             for (size_t i = 0; i < 3 * COUNT; i++)
@@ -396,7 +396,7 @@ static void colors_come_by_chance(void **state)
     (void)state;
     enum { TIMES = 400 };
     struct vkclip_image image = make_image(SIZE, SIZE, 3);
-    struct augment_params params = whole;
+    struct vkclip_augmentation params = whole;
     float plain[3 * COUNT], values[3 * COUNT];
     unsigned changed = 0, grey = 0;
     augment(&whole, &image, 0, plain);
@@ -426,7 +426,7 @@ static void gains_differ_by_channel(void **state)
 {
     (void)state;
     struct vkclip_image image = make_image(SIZE, SIZE, 3);
-    struct augment_params params = whole;
+    struct vkclip_augmentation params = whole;
     float values[3 * COUNT];
     params.channel_gain = 0.3;
     for (uint64_t key = 0; key < 20; key++) {
@@ -450,7 +450,7 @@ static void stays_in_bounds(void **state)
 {
     (void)state;
     static const uint32_t sizes[][2] = {{1, 1}, {1, 200}, {200, 1}, {2, 3}, {33, 31}};
-    static const struct augment_params all[] = {
+    static const struct vkclip_augmentation all[] = {
         {.scale = {1e-4, 4}, .ratio = {0.01, 100}, .rotate = 180, .channel_gain = 1},
         {.scale = {1e-4, 1e-4}, .ratio = {100, 100}},
         {.scale = {1, 1}, .ratio = {0.01, 0.01}},
@@ -477,7 +477,7 @@ static void refuses_senseless_parameters(void **state)
 {
     (void)state;
     static const struct {
-        struct augment_params params;
+        struct vkclip_augmentation params;
         const char *message;
     } cases[] = {
         {{.scale = {0.5, 0.2}}, "scale 0.5 to 0.2, expected"},

@@ -127,7 +127,7 @@ class CommandTest(unittest.TestCase):
 
 class Usage(CommandTest):
     commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices',
-                'pull', 'convert', 'init', 'tokenizer-train', 'bench']
+                'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench']
 
     def test_overview(self):
         overview = self.run_command('--help')
@@ -151,7 +151,7 @@ class Usage(CommandTest):
             self.assertEqual(text, self.run_command('help', command))
             self.assertTrue(text.startswith(f'vkclip {command}: '))
             for head, name, rest in re.findall(
-                    r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_]+)?) +(.*)$', text):
+                    r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,]+)?) +(.*)$', text):
                 seen.add(name)
                 self.assertIn(name, entries, 'not in the manual')
                 self.assertEqual(entries[name], (head.strip(), rest))
@@ -186,6 +186,12 @@ class Usage(CommandTest):
                 (['info', '-m', MODEL, 'extra'], 'extra'),
                 (['init', 'ViT-B-32'], 'folder'),
                 (['tokenizer-train', 'a.txt'], 'folder'),
+                (['train'], 'folder'),
+                (['train', 'x'], '--data'),
+                (['train', 'x', '--data', 'y'], '--init'),
+                (['train', 'x', '--data', 'y', '-m', 'z', '--steps', '1', '--epochs', '1'], '--epochs'),
+                (['train', '--lr', 'x'], 'numbers from 0 up'),
+                (['train', '--aug-scale', '1'], 'MIN,MAX'),
                 (['bench'], '-m'),
                 (['bench', '-m', MODEL, '--batches', '1,,2'], '1,,2'),
                 (['bench', '-m', MODEL, '--batches', '0'], "'0'"),
@@ -318,6 +324,161 @@ class Init(CommandTest):
         self.assert_error(self.path('new'), 'empty')
         self.run_command('init', 'ViT-Z', self.path('other'), status=1)
         self.assert_error('ViT-Z', 'ViT-bigG-14')
+
+
+class Train(CommandTest):
+    """A few steps of the small model; kernels by the fixed order, which measures nothing."""
+    BATCH = 4
+
+    def train(self, *args, status=0, wait=True):
+        process = subprocess.Popen([COMMAND, 'train', *map(str, args)], text=True,
+                                   env=dict(os.environ, VKCLIP_TUNE='off'),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if not wait:
+            return process
+        out, err = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, status, err)
+        return out, err
+
+    def raw(self, value=1.0):
+        """Two prepared batches."""
+        path = self.path('raw.safetensors')
+        pixels = [value * ((i * 7919) % 1000 / 500 - 1) for i in range(2 * self.BATCH * 3 * 64 * 64)]
+        ids = []
+        for row in range(2 * self.BATCH):
+            ids += [2238, 10 + row, 20 + 3 * row] + [2239] * 29
+        write_safetensors(path, {'images': ('F32', [2, self.BATCH, 3, 64, 64], pixels),
+                                 'input_ids': ('I32', [2, self.BATCH, 32], ids)})
+        return path
+
+    def table(self, rows=8):
+        """The samples as a table, one picture of it broken, and as labelled folders."""
+        path, folder = self.path('train.tsv'), self.path('eval')
+        samples = os.path.abspath(MODEL + '/samples')
+        self.path('broken.png', b'\x89PNG nothing more')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write('filepath\ttitle\n')
+            for name in sorted(os.listdir(samples))[:rows]:
+                label = name[:-4].replace('-', ' ')
+                file.write(f'{samples}/{name}\ta picture of {label}\n')
+                os.makedirs(os.path.join(folder, label))
+                shutil.copy(os.path.join(samples, name), os.path.join(folder, label))
+            file.write('broken.png\tnothing\n')
+        return path, folder
+
+    def lines(self, path):
+        with open(path, encoding='utf-8') as file:
+            return [json.loads(line) for line in file]
+
+    def bytes_of(self, *parts):
+        with open(os.path.join(*parts), 'rb') as file:
+            return file.read()
+
+    def test_killed_and_resumed_it_is_the_same_run(self):
+        common = ['-m', MODEL, '--data-raw', self.raw(), '--steps', '7', '--lr', '1e-4']
+        one, two = self.path('one'), self.path('two')
+        log, other = self.path('one.jsonl'), self.path('two.jsonl')
+        self.train(*common, one, '--log', log, '--save-every', '5')
+        process = self.train(*common, two, '--log', other, '--save-every', '2', wait=False)
+        while not os.path.exists(other) or self.bytes_of(other).count(b'\n') < 4:
+            self.assertIsNone(process.poll(), 'it ended before it was killed')
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        self.train(*common, two, status=1)  # not by accident
+        with open(other, 'a', encoding='utf-8') as file:
+            file.write('{"step":')
+        self.train(*common, two, '--log', other, '--resume')
+        for name in ('model.safetensors', 'checkpoint-7/training.safetensors'):
+            self.assertEqual(self.bytes_of(one, name), self.bytes_of(two, name), name)
+        values = [[(line['step'], line['loss'], line['lr'], line['logit_scale'])
+                   for line in self.lines(path)] for path in (log, other)]
+        self.assertEqual([line[0] for line in values[0]], list(range(1, 8)))
+        self.assertEqual(values[0], values[1])
+        self.assertEqual(sorted(name for name in os.listdir(one) if 'checkpoint' in name),
+                         ['checkpoint-5', 'checkpoint-7'])
+        xml.etree.ElementTree.parse(self.path('one.svg'))
+
+    def test_an_interrupt_saves(self):
+        run, log = self.path('run'), self.path('log.jsonl')
+        process = self.train('-m', MODEL, '--data-raw', self.raw(), '--steps', '100000', run,
+                             '--log', log, wait=False)
+        while not os.path.exists(log) or not self.bytes_of(log):
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=100)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn('--resume', err)
+        step = len(self.lines(log))
+        self.assertTrue(os.path.exists(f'{run}/checkpoint-{step}/training.json'), err)
+
+    def test_from_random_weights_with_pictures_and_an_evaluation(self):
+        path, folder = self.table()
+        run, log = self.path('run'), self.path('log.jsonl')
+        args = ['--init', MODEL + '/config.json', '--vocab', MODEL + '/tokenizer.json', '--data', path,
+                '--batch-size', '4', '--steps', '4', '--seed', '3', '--aug-color-jitter', '0.2,0.2,0.2,0']
+        out, err = self.train(*args, run, '--log', log, '--eval', folder, '--eval-every', '2',
+                              '--template', 'a picture of {}', '--accum-freq', '2', '--json')
+        result = json.loads(out)
+        self.assertEqual((result['step'], result['broken']), (4, 1))
+        self.assertIn('broken.png', err)
+        scores = [line for line in self.lines(log) if 'top1' in line]
+        self.assertEqual([line['step'] for line in scores], [2, 4])
+        self.assertTrue(all(line['images'] == 8 and 0 <= line['top1'] <= line['top5'] <= 100 for line in scores))
+        xml.etree.ElementTree.parse(self.path('log.svg'))
+        for name in ('model.safetensors', 'config.json', 'tokenizer.json', 'preprocessor_config.json'):
+            self.assertTrue(os.path.exists(f'{run}/{name}'), name)
+        label = os.listdir(folder)[0]
+        line, = self.run_json('classify', '-m', run, '--label', label, '--label', 'other',
+                              os.path.join(folder, label, os.listdir(os.path.join(folder, label))[0]))
+        self.assertEqual(len(line['results']), 2)
+        # its last evaluation is what classify finds
+        tensors, _ = read_safetensors(run + '/model.safetensors')
+        first, _ = read_safetensors(run + '/initial/model.safetensors')
+        self.assertNotEqual(tensors['logit_scale'].values, first['logit_scale'].values)
+
+    def test_a_locked_tower_stays(self):
+        run = self.path('run')
+        self.train('-m', MODEL, '--data-raw', self.raw(), '--steps', '2', run, '--lock-image')
+        before, _ = read_safetensors(MODEL + '/model.safetensors')
+        after, _ = read_safetensors(run + '/model.safetensors')
+        same = struct.unpack(f'<{len(before["visual_projection.weight"].values)}e',
+                             before['visual_projection.weight'].values.tobytes())
+        self.assertEqual(list(same), list(after['visual_projection.weight'].values))
+        self.assertNotEqual(struct.unpack(f'<{len(before["text_projection.weight"].values)}e',
+                                          before['text_projection.weight'].values.tobytes()),
+                            tuple(after['text_projection.weight'].values))
+
+    def test_divergence_stops_and_keeps_the_last_checkpoint(self):
+        run = self.path('run')
+        out, err = self.train('-m', MODEL, '--data-raw', self.raw(), '--steps', '50', run, '--lr', '1e5',
+                              '--warmup', '0', '--save-every', '1', status=1)
+        self.assertRegex(err, r'diverged.*checkpoint-\d+')
+        self.assertFalse(os.path.exists(run + '/model.safetensors'))
+
+    def test_what_a_run_would_need(self):
+        args = ['--init', 'emoji-clip', '--vocab', MODEL + '/tokenizer.json', '--data', self.table()[0],
+                '--batch-size', '4', '--accum-freq', '2', '--steps', '3', self.path('run'), '--dry-run']
+        plan = json.loads(self.train(*args, '--json')[0])
+        self.assertEqual((plan['parameters'], plan['pictures'], plan['batch']), (4984705, 9, 8))
+        kept, again = plan['memory'], plan['memory_checkpoint_activations']
+        self.assertLess(again['activations'], kept['activations'])
+        self.assertEqual(kept['moments'], 2 * kept['gradients'])
+        self.assertFalse(os.path.exists(self.path('run')))
+        self.assertIn('--checkpoint-activations', self.train(*args)[0])
+
+    def test_wrong_input(self):
+        path = self.table()[0]
+        base = ['-m', MODEL, self.path('run'), '--steps', '1']
+        for args, part in ((['--data', path, '--batch-size', '64'], 'train.tsv'),
+                           (['--data', path, '--csv-img-key', 'picture'], 'picture'),
+                           (['--data', self.path('none.tsv')], 'none.tsv'),
+                           (['--data-raw', path], 'train.tsv'),
+                           (['--data-raw', self.raw(), '--batch-size', '3'], 'samples a batch'),
+                           (['--data-raw', self.raw(), '--accum-freq', '3'], '--accum-freq'),
+                           (['--data-raw', self.raw(), '--beta1', '1'], '--beta1')):
+            out, err = self.train(*base, *args, status=1)
+            self.assertIn(part, err)
+            self.assertEqual(len(err.splitlines()), 1, err)
 
 
 class TokenizerTrain(CommandTest):
