@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs vkclip and other engines in turn, several rounds, and prints medians and ratios as a table.
 
-What runs is bench/peers.txt. Every command prints "N items/s", "N img/s" or vkclip's JSON; all run behind
+What runs is bench/peers.txt. Every command prints "N items/s", "N img/s", "N pairs/s" or vkclip's JSON; all run behind
 --run (a chroot, a container, taskset ...). Ratios of interleaved runs are what to trust: a machine's speed
 drifts.
 """
@@ -34,7 +34,7 @@ def read_speed(output):
     for line in output.splitlines():
         if line.startswith('{'):
             return json.loads(line)['items_per_s']
-    found = re.findall(r'([0-9.]+) (?:items|img)/s', output)
+    found = re.findall(r'([0-9.]+) (?:items|img|pairs)/s', output)
     return float(found[-1]) if found else None
 
 
@@ -67,6 +67,7 @@ def main():
     parser.add_argument('--models', required=True, help='folder of models by vkclip init, as --run sees it')
     parser.add_argument('--ggml', help='the ggml program')
     parser.add_argument('--torch', help='the PyTorch and ONNX Runtime program')
+    parser.add_argument('--train', help='folder with batch.safetensors by torch_train.py --write, for runs')
     parser.add_argument('--rounds', type=int, default=5, help='5')
     parser.add_argument('--case', default='', help='only cases with this in their name')
     parser.add_argument('--engine', default='', help='only vkclip and engines with this in their name')
