@@ -334,7 +334,7 @@ class Train(CommandTest):
         super().setUp()
         with open(MODEL + '/config.json', encoding='utf-8') as file:
             config = json.load(file)
-        size = {'hidden_size': 32, 'num_hidden_layers': 1, 'num_attention_heads': 2, 'intermediate_size': 64}
+        size = {'hidden_size': 32, 'num_hidden_layers': 3, 'num_attention_heads': 2, 'intermediate_size': 64}
         config['projection_dim'] = 16
         config['text_config'].update(size, max_position_embeddings=16)
         config['vision_config'].update(size, image_size=16)
