@@ -54,34 +54,42 @@ static bool add(struct points *points, double step, double first, double second)
 /* ---- Reading -----------------------------------------------------------------------------------
  */
 
-/* Takes a line in; false: it is of a later step, or no line of a log. */
-static bool take_line(struct cli_train_log *log, const char *text, size_t length, uint64_t step)
+/* Takes a line in and says whether it stays: it does unless it is of a later step. */
+static int take_line(struct cli_train_log *log, const char *text, size_t length, uint64_t step,
+                     bool *stays)
 {
     json_t *json = json_loadb(text, length, 0, NULL);
     const json_t *number = json_object_get(json, "step"), *loss = json_object_get(json, "loss"),
                  *top1 = json_object_get(json, "top1"), *top5 = json_object_get(json, "top5");
     const double at = json_number_value(number);
-    bool good = json_is_integer(number) && at <= (double)step &&
-                (json_is_number(loss) || (json_is_number(top1) && json_is_number(top5)));
-    if (good)
-        good = json_is_number(loss)
-                   ? add(&log->losses, at, json_number_value(loss), 0)
-                   : add(&log->scores, at, json_number_value(top1), json_number_value(top5));
+    const bool good = json_is_integer(number) &&
+                      (json_is_number(loss) || (json_is_number(top1) && json_is_number(top5)));
+    bool added = true;
+    *stays = good && at <= (double)step;
+    if (*stays)
+        added = json_is_number(loss)
+                    ? add(&log->losses, at, json_number_value(loss), 0)
+                    : add(&log->scores, at, json_number_value(top1), json_number_value(top5));
     json_decref(json);
-    return good;
+    return !good ? util_fail(VKCLIP_EFORMAT, "%s: not the log of a training run: name another file",
+                             log->path)
+           : added ? VKCLIP_OK
+                   : util_fail(VKCLIP_EMEMORY, "%s: out of memory", log->path);
 }
 
-/* The file becomes its lines up to `step`. */
+/* The file becomes its lines up to `step`; one that was not finished goes. */
 static int cut(struct cli_train_log *log, uint64_t step)
 {
     char *text = NULL;
     size_t size = 0, kept = 0;
-    int error = step && util_is_file(log->path) ? util_read_file(log->path, SIZE_MAX, &text, &size)
-                                                : VKCLIP_OK;
+    int error = util_read_file(log->path, SIZE_MAX, &text, &size);
     for (size_t at = 0; at < size && !error;) {
         const char *end = memchr(text + at, '\n', size - at);
         const size_t length = end ? (size_t)(end - text) - at : size - at;
-        if (end && take_line(log, text + at, length, step)) {
+        bool stays = false;
+        if (end)
+            error = take_line(log, text + at, length, step, &stays);
+        if (stays) {
             memmove(text + kept, text + at, length + 1);
             kept += length + 1;
         }
@@ -102,8 +110,15 @@ int cli_train_log_open(const char *path, uint64_t step, struct cli_train_log **r
         cli_train_log_close(result);
         return cli_fail(CLI_FAILED, "out of memory");
     }
-    int error = cut(log, step);
-    if (!error && !(log->file = fopen(path, "ab")))
+    const bool goes_on = step && util_is_file(path);
+    int error = util_ends_with(path, ".svg")
+                    ? util_fail(VKCLIP_EINVALID,
+                                "%s: the curves would be where the log is: name it "
+                                "otherwise, as run.jsonl",
+                                path)
+                : goes_on ? cut(log, step)
+                          : VKCLIP_OK;
+    if (!error && !(log->file = fopen(path, goes_on ? "ab" : "wb")))
         error = util_fail(VKCLIP_EIO, "%s: cannot be written", path);
     if (!error)
         return CLI_DONE;

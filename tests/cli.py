@@ -404,6 +404,10 @@ class Train(CommandTest):
         self.train(*common, two, status=1)  # not by accident
         with open(other, 'a', encoding='utf-8') as file:
             file.write('{"step":')
+        mine = self.path('mine.txt', b'not a log\n')
+        self.assertIn('not the log', self.train(*common, two, '--log', mine, '--resume', status=1)[1])
+        self.assertEqual(self.bytes_of(mine), b'not a log\n')
+        self.train(*common, two, '--log', self.path('a.svg'), '--resume', status=1)
         self.train(*common, two, '--log', other, '--resume')
         for name in ('model.safetensors', 'checkpoint-7/training.safetensors'):
             self.assertEqual(self.bytes_of(one, name), self.bytes_of(two, name), name)
