@@ -171,14 +171,11 @@ static double random_normal(uint64_t key, uint64_t index)
     return ((double)sum - 6.0 * 0xffff) / 0x10000;
 }
 
-#define NAME_SIZE 80
-
 struct initial {
     const struct config *config;
     uint64_t seed;
     struct checkpoint_tensor *tensors;
-    char (*names)[NAME_SIZE];
-    size_t count, capacity;
+    size_t count;
 };
 
 static int give_random(void *user, size_t index, enum checkpoint_value which, float *values)
@@ -187,34 +184,11 @@ static int give_random(void *user, size_t index, enum checkpoint_value which, fl
     const struct checkpoint_tensor *tensor = &initial->tensors[index];
     const struct scale scale = tensor_scale(initial->config, tensor);
     const uint64_t key = rng_word(util_hash(0, tensor->name, strlen(tensor->name)), initial->seed);
-    uint64_t count = 1;
+    const uint64_t count = checkpoint_elements(tensor);
     (void)which;
-    for (unsigned i = 0; i < tensor->rank; i++)
-        count *= tensor->shape[i];
     for (uint64_t i = 0; i < count; i++)
         values[i] = (float)(scale.mean +
                             (scale.deviation > 0 ? scale.deviation * random_normal(key, i) : 0));
-    return VKCLIP_OK;
-}
-
-static int add(void *user, const char *name, unsigned rank, const uint64_t *shape)
-{
-    struct initial *initial = user;
-    if (initial->count == initial->capacity) {
-        size_t capacity = initial->capacity ? 2 * initial->capacity : 256;
-        void *tensors = realloc(initial->tensors, capacity * sizeof(*initial->tensors));
-        initial->tensors = tensors ? tensors : initial->tensors;
-        void *names = realloc(initial->names, capacity * sizeof(*initial->names));
-        initial->names = names ? names : initial->names;
-        if (!tensors || !names)
-            return util_fail(VKCLIP_EMEMORY, "out of memory for tensors");
-        initial->capacity = capacity;
-    }
-    struct checkpoint_tensor *tensor = &initial->tensors[initial->count];
-    *tensor = (struct checkpoint_tensor){.rank = rank};
-    for (unsigned i = 0; i < rank; i++)
-        tensor->shape[i] = shape[i];
-    snprintf(initial->names[initial->count++], NAME_SIZE, "%s", name);
     return VKCLIP_OK;
 }
 
@@ -226,10 +200,7 @@ int vkclip_init_model(const char *arch, uint64_t seed, const char *path)
     struct initial initial = {.config = &config, .seed = seed};
     int error = arch_read(arch, &config);
     error = error ? error : util_make_new_folder(path);
-    error = error ? error : add(&initial, "logit_scale", 0, NULL);
-    error = error ? error : config_each_tensor(&config, add, &initial);
-    for (size_t i = 0; i < initial.count; i++)
-        initial.tensors[i].name = initial.names[i];
+    error = error ? error : checkpoint_list(&config, &initial.tensors, &initial.count);
     const struct checkpoint checkpoint = {.config = &config,
                                           .tensors = initial.tensors,
                                           .count = initial.count,
@@ -237,6 +208,5 @@ int vkclip_init_model(const char *arch, uint64_t seed, const char *path)
                                           .user = &initial};
     error = error ? error : checkpoint_write_model(&checkpoint, path);
     free(initial.tensors);
-    free(initial.names);
     return error;
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,54 @@ static char *path_of(const char *folder, const char *name)
 static int no_memory(const char *path)
 {
     return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+}
+
+/* ---- Tensors ------------------------------------------------------------------------------- */
+
+uint64_t checkpoint_elements(const struct checkpoint_tensor *tensor)
+{
+    uint64_t count = 1;
+    for (unsigned i = 0; i < tensor->rank; i++)
+        count *= tensor->shape[i];
+    return count;
+}
+
+struct list {
+    struct checkpoint_tensor *tensors;
+    size_t count, capacity;
+};
+
+static int add_tensor(void *user, const char *name, unsigned rank, const uint64_t *shape)
+{
+    struct list *list = user;
+    if (list->count == list->capacity) {
+        const size_t capacity = list->capacity ? 2 * list->capacity : 256;
+        void *tensors = realloc(list->tensors, capacity * sizeof(*list->tensors));
+        if (!tensors)
+            return util_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");
+        list->tensors = tensors;
+        list->capacity = capacity;
+    }
+    struct checkpoint_tensor *tensor = &list->tensors[list->count++];
+    *tensor = (struct checkpoint_tensor){.rank = rank};
+    snprintf(tensor->name, sizeof(tensor->name), "%s", name);
+    for (unsigned i = 0; i < rank; i++)
+        tensor->shape[i] = shape[i];
+    return VKCLIP_OK;
+}
+
+int checkpoint_list(const struct config *config, struct checkpoint_tensor **tensors, size_t *count)
+{
+    struct list list = {0};
+    int error = add_tensor(&list, "logit_scale", 0, NULL);
+    error = error ? error : config_each_tensor(config, add_tensor, &list);
+    if (error) {
+        free(list.tensors);
+        list = (struct list){0};
+    }
+    *tensors = list.tensors;
+    *count = list.count;
+    return error;
 }
 
 /* ---- Tensors of a file --------------------------------------------------------------------- */
@@ -45,14 +94,6 @@ struct writer {
     size_t read;
     enum checkpoint_value read_which;
 };
-
-static uint64_t element_count(const struct checkpoint_tensor *tensor)
-{
-    uint64_t count = 1;
-    for (unsigned i = 0; i < tensor->rank; i++)
-        count *= tensor->shape[i];
-    return count;
-}
 
 static int write_transposed(struct writer *writer, const struct weights_stored *stored,
                             struct util_output *output)
@@ -82,7 +123,7 @@ static int give_piece(void *user, const struct tensor_view *view, struct util_ou
         return error;
     if (piece->stored.transposed)
         return write_transposed(writer, &piece->stored, output);
-    const uint64_t row = tensor->rank ? element_count(tensor) / tensor->shape[0] : 1;
+    const uint64_t row = tensor->rank ? checkpoint_elements(tensor) / tensor->shape[0] : 1;
     return util_output_write(output, writer->values + piece->stored.first * row,
                              (size_t)view->size);
 }
@@ -92,7 +133,7 @@ static int open_writer(struct writer *writer, const struct checkpoint *checkpoin
     uint64_t most = 1;
     *writer = (struct writer){.checkpoint = checkpoint, .read = SIZE_MAX};
     for (size_t i = 0; i < checkpoint->count; i++) {
-        uint64_t count = element_count(&checkpoint->tensors[i]);
+        uint64_t count = checkpoint_elements(&checkpoint->tensors[i]);
         most = count > most ? count : most;
     }
     writer->pieces = calloc(3 * checkpoint->count + 1, sizeof(*writer->pieces));
@@ -180,10 +221,10 @@ static int write_state(const struct checkpoint_state *state, const char *path)
     char options[17], data[17], *text = NULL;
     snprintf(options, sizeof(options), "%016" PRIx64, state->options);
     snprintf(data, sizeof(data), "%016" PRIx64, state->data);
-    json_t *json = json_pack(
-        "{sI sI ss ss sf sI}", "step", (json_int_t)state->step, "seed", (json_int_t)state->seed,
-        "options", options, "data", data, "loss_scale", state->loss_scale, "loss_scale_steps",
-        (json_int_t)state->loss_scale_steps);
+    json_t *json =
+        json_pack("{sI sI ss ss sf sI}", "step", (json_int_t)state->step, "seed",
+                  (json_int_t)state->seed, "options", options, "data", data, "loss_scale",
+                  state->loss_scale, "loss_scale_steps", (json_int_t)state->loss_scale_steps);
     text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(json);
     struct util_part parts[] = {{text, text ? strlen(text) : 0}, {"\n", 1}};
@@ -204,8 +245,8 @@ int checkpoint_read_state(const char *path, struct checkpoint_state *state)
     if (error)
         goto done;
     json = json_loadb(text, size, 0, NULL);
-    if (json_unpack(json, "{sI sI ss ss sF sI}", "step", &step, "seed", &seed, "options",
-                    &options, "data", &data, "loss_scale", &state->loss_scale, "loss_scale_steps",
+    if (json_unpack(json, "{sI sI ss ss sF sI}", "step", &step, "seed", &seed, "options", &options,
+                    "data", &data, "loss_scale", &state->loss_scale, "loss_scale_steps",
                     &loss_scale_steps) ||
         step < 0) {
         error = util_fail(VKCLIP_EFORMAT, "%s: not the state of a training run", file);
@@ -346,7 +387,7 @@ int checkpoint_read_moments(const char *path, const struct checkpoint_tensor *te
         for (int k = 0; tensors[i].moments && k < 2 && !error; k++) {
             char *full = util_format("%c.%s", "mv"[k], tensors[i].name);
             const struct tensor_view *view = full ? safetensors_find(file, full) : NULL;
-            const uint64_t elements = element_count(&tensors[i]);
+            const uint64_t elements = checkpoint_elements(&tensors[i]);
             float *values = malloc(elements * sizeof(*values) + 1);
             if (!full || !values) {
                 error = no_memory(path);

@@ -10,13 +10,18 @@
 
 #include "config.h"
 
-/* A value that training changes, by its canonical name. */
+/* A value of the model, by its canonical name. */
 struct checkpoint_tensor {
-    const char *name;
+    char name[64];
     unsigned rank;
     uint64_t shape[TENSOR_MAX_RANK];
     bool moments; /* false: no parameter but a running statistic, or one that is locked */
 };
+
+uint64_t checkpoint_elements(const struct checkpoint_tensor *tensor);
+
+/* Every tensor of a model, logit_scale first, without moments: *tensors is to be freed. */
+int checkpoint_list(const struct config *config, struct checkpoint_tensor **tensors, size_t *count);
 
 enum checkpoint_value { CHECKPOINT_VALUE, CHECKPOINT_MOMENT1, CHECKPOINT_MOMENT2 };
 /* Fetches, or sets, the values of a tensor. */

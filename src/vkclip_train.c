@@ -28,9 +28,8 @@ struct vkclip_trainer {
     struct train_params params;
     struct schedule schedule;
     struct checkpoint_tensor *tensors;
-    char (*names)[64];
     size_t *parameters; /* of each tensor */
-    size_t count, capacity;
+    size_t count;
     struct checkpoint_state state;
     char *output;
     uint32_t keep;
@@ -119,41 +118,20 @@ static int open_source(struct vkclip_trainer *trainer, const struct vkclip_train
 
 /* ---- Its tensors --------------------------------------------------------------------------- */
 
-static int add_tensor(void *user, const char *name, unsigned rank, const uint64_t *shape)
-{
-    struct vkclip_trainer *trainer = user;
-    if (trainer->count == trainer->capacity) {
-        const size_t capacity = trainer->capacity ? 2 * trainer->capacity : 256;
-        void *tensors = realloc(trainer->tensors, capacity * sizeof(*trainer->tensors));
-        trainer->tensors = tensors ? tensors : trainer->tensors;
-        void *names = realloc(trainer->names, capacity * sizeof(*trainer->names));
-        trainer->names = names ? names : trainer->names;
-        if (!tensors || !names)
-            return util_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
-        trainer->capacity = capacity;
-    }
-    uint64_t elements = 1;
-    struct checkpoint_tensor *tensor = &trainer->tensors[trainer->count];
-    *tensor = (struct checkpoint_tensor){.rank = rank};
-    for (unsigned i = 0; i < rank; i++)
-        elements *= tensor->shape[i] = shape[i];
-    snprintf(trainer->names[trainer->count++], sizeof(*trainer->names), "%s", name);
-    if (!strstr(name, ".running_"))
-        trainer->info.parameters += elements;
-    const bool locked = !strcmp(name, "logit_scale")        ? false
-                        : util_begins_with(name, "visual.") ? trainer->params.lock_image
-                                                            : trainer->params.lock_text;
-    if (!strstr(name, ".running_") && !locked)
-        trainer->info.trained_parameters += elements;
-    return VKCLIP_OK;
-}
-
 static int list_tensors(struct vkclip_trainer *trainer)
 {
-    int error = add_tensor(trainer, "logit_scale", 0, NULL);
-    error = error ? error : config_each_tensor(&trainer->config, add_tensor, trainer);
-    for (size_t i = 0; i < trainer->count; i++)
-        trainer->tensors[i].name = trainer->names[i];
+    const struct train_params *params = &trainer->params;
+    int error = checkpoint_list(&trainer->config, &trainer->tensors, &trainer->count);
+    for (size_t i = 0; i < trainer->count; i++) {
+        const struct checkpoint_tensor *tensor = &trainer->tensors[i];
+        const uint64_t elements = checkpoint_elements(tensor);
+        const bool image = util_begins_with(tensor->name, "visual."),
+                   locked = i > 0 && (image ? params->lock_image : params->lock_text);
+        if (strstr(tensor->name, ".running_"))
+            continue;
+        trainer->info.parameters += elements;
+        trainer->info.trained_parameters += locked ? 0 : elements;
+    }
     return error;
 }
 
@@ -405,7 +383,6 @@ void vkclip_close_trainer(struct vkclip_trainer **handle)
     weights_close(&trainer->source);
     config_close(&trainer->config);
     free(trainer->tensors);
-    free(trainer->names);
     free(trainer->parameters);
     free(trainer->output);
     free(trainer);

@@ -71,7 +71,7 @@ static void open_run(const char *path, struct run *run)
     for (size_t i = 0; (name = weights_name(run->weights, i)); i++) {
         struct checkpoint_tensor *tensor = &run->tensors[run->checkpoint.count++];
         assert_true(i < TENSORS);
-        tensor->name = name;
+        snprintf(tensor->name, sizeof(tensor->name), "%s", name);
         weights_shape(run->weights, name, tensor->shape, &tensor->rank);
         tensor->moments = !strstr(name, "running_");
     }
