@@ -163,13 +163,6 @@ static bool classify_group(void *user, const struct cli_input *const *inputs, si
     return !fflush(stdout) && good;
 }
 
-/* `label` set into `template`, as vkclip_encode_labels does it. */
-static char *fill_template(const char *template, const char *label)
-{
-    const char *hole = strstr(template, "{}");
-    return util_format("%.*s%s%s", (int)(hole - template), template, label, hole + 2);
-}
-
 /* With --strict no label may be cut: without one of them the others' probabilities mean nothing. */
 static int check_labels(struct cli *cli)
 {
@@ -179,7 +172,7 @@ static int check_labels(struct cli *cli)
     bool good = ids != NULL;
     for (size_t i = 0; i < cli->labels.count && good; i++)
         for (size_t t = 0; t < templates->count && good; t++) {
-            char *text = fill_template(templates->items[t].text, cli->labels.items[i].text);
+            char *text = util_fill(templates->items[t].text, cli->labels.items[i].text);
             size_t count;
             if (!text)
                 cli_fail(0, "out of memory");

@@ -104,8 +104,7 @@ static int make_ids(struct loader *loader, const char *caption, struct rng *rng,
     char *text = NULL;
     if (params->template_count) {
         const char *around = params->templates[rng_below(rng, params->template_count)];
-        const char *hole = strstr(around, "{}");
-        text = util_format("%.*s%s%s", (int)(hole - around), around, caption, hole + 2);
+        text = util_fill(around, caption);
         if (!text)
             return util_fail(VKCLIP_EMEMORY, "out of memory for a caption");
         caption = text;

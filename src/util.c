@@ -128,6 +128,12 @@ char *util_format(const char *format, ...)
     return text;
 }
 
+char *util_fill(const char *template, const char *text)
+{
+    const char *hole = strstr(template, "{}");
+    return hole ? util_format("%.*s%s%s", (int)(hole - template), template, text, hole + 2) : NULL;
+}
+
 bool util_begins_with(const char *text, const char *start)
 {
     return !strncmp(text, start, strlen(start));

@@ -36,6 +36,9 @@ struct util_redirect util_redirect_log(struct util_redirect redirect);
 /* A new string from a format; NULL when out of memory. */
 char *util_format(const char *format, ...) UTIL_PRINTF(1, 2);
 
+/* `text` in place of the first "{}" of `template`, a new string; NULL: there is none, or no memory.
+ */
+char *util_fill(const char *template, const char *text);
 bool util_begins_with(const char *text, const char *start);
 bool util_ends_with(const char *text, const char *end);
 /* What is behind the last separator of a path. */

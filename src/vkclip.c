@@ -251,13 +251,6 @@ int vkclip_similarity(const struct vkclip_model *model, const float *image_embed
     return VKCLIP_OK;
 }
 
-/* `label` in place of the first "{}" of `text`; a new string. */
-static char *fill_template(const char *text, const char *label)
-{
-    const char *hole = strstr(text, "{}");
-    return hole ? util_format("%.*s%s%s", (int)(hole - text), text, label, hole + 2) : NULL;
-}
-
 /* The mean of the rows [count,dim], made length one. */
 static void average(const float *rows, size_t count, size_t dim, float *mean)
 {
@@ -291,7 +284,7 @@ int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels, 
     float *each = malloc((total * dim + 1) * sizeof(*each));
     bool complete = texts && each;
     for (size_t i = 0; i < total && complete; i++) {
-        texts[i] = fill_template(templates[i % template_count], labels[i / template_count]);
+        texts[i] = util_fill(templates[i % template_count], labels[i / template_count]);
         complete = texts[i] != NULL;
     }
     int error = complete
