@@ -54,7 +54,9 @@ static int evaluate(struct run *run)
 {
     struct cli *cli = run->cli;
     int status = save(run);
+    const double before = util_seconds();
     status = status ? status : cli_evaluate(cli, run->path, &run->evaluation);
+    run->started += util_seconds() - before; /* it is the steps that are timed */
     if (status || !run->evaluation.images)
         return status;
     if (!cli->quiet)
@@ -103,9 +105,7 @@ static int step(struct run *run)
     if (status || run->last.step == run->info.steps || stopped)
         return status;
     if (cli->eval && cli->eval_every && run->last.step % cli->eval_every == 0) {
-        const double before = util_seconds();
         status = evaluate(run);
-        run->started += util_seconds() - before; /* it is the steps that are timed */
         cli_start_progress(cli, (size_t)run->last.step, (size_t)run->info.steps);
     } else if (cli->save_every ? run->last.step % cli->save_every == 0
                                : util_seconds() - run->saved_at > SAVE_SECONDS) {

@@ -48,29 +48,30 @@ static int make_output(const char *path)
     return util_is_folder(path) ? VKCLIP_OK : util_make_folder(path);
 }
 
-/* The folder that the run begins with; *path: a new string. */
-static int find_start(const struct vkclip_trainer_params *params, bool dry, char **path)
+/* Where the run begins: its last checkpoint, the model named, or random weights, which are written
+ * first. *path: a new string; NULL where random weights are only planned. */
+static int find_start(const struct vkclip_trainer_params *params, bool dry, char **path,
+                      bool *resumed)
 {
-    *path = NULL;
     int error = checkpoint_latest(params->output, path);
-    if (!error && !params->resume) {
-        error = util_fail(VKCLIP_EINVALID,
-                          "%s: a run has left checkpoints here: go on with it "
-                          "(--resume), or name another folder",
-                          params->output);
-        free(*path);
-        *path = NULL;
-    }
+    *resumed = !error;
+    if (!error && !params->resume)
+        return util_fail(VKCLIP_EINVALID,
+                         "%s: a run has left checkpoints here: go on with it "
+                         "(--resume), or name another folder",
+                         params->output);
     if (error != VKCLIP_EABSENT && error != VKCLIP_EIO)
         return error;
     if (!params->model == !params->init)
         return util_fail(VKCLIP_EINVALID, "expected either a checkpoint to go on from (--model) or "
                                           "an architecture (--init)");
+    if (!params->model && dry)
+        return VKCLIP_OK;
     *path = params->model ? util_format("%s", params->model)
                           : util_format("%s/initial", params->output);
     if (!*path)
         return util_fail(VKCLIP_EMEMORY, "out of memory");
-    if (params->model || dry)
+    if (params->model)
         return VKCLIP_OK;
     error = make_output(params->output);
     if (!error && util_is_folder(*path)) /* of a run that was cut off early */
@@ -95,23 +96,18 @@ static int open_source(struct vkclip_trainer *trainer, const struct vkclip_train
                        bool dry)
 {
     const struct vkclip_model_params model = {.vocab = params->vocab};
-    char *path, *state = NULL;
-    int error = find_start(params, dry, &path);
-    if (error)
-        return error;
-    if (dry && params->init && !util_is_folder(path)) {
-        error = arch_read(params->init, &trainer->config);
-    } else {
-        error = config_open(path, &model, &trainer->config, &trainer->source);
-        state = util_format("%s/training.json", path);
-        if (!error && state && util_is_file(state))
-            error = checkpoint_read_state(path, &trainer->state);
-    }
+    char *path = NULL;
+    bool resumed;
+    int error = find_start(params, dry, &path, &resumed);
+    if (!error)
+        error = path ? config_open(path, &model, &trainer->config, &trainer->source)
+                     : arch_read(params->init, &trainer->config);
+    if (!error && resumed)
+        error = checkpoint_read_state(path, &trainer->state);
     error = error ? error : take_vocabulary(trainer, params->vocab);
-    if (!error && trainer->state.step)
+    if (!error && resumed)
         util_log(VKCLIP_LOG_INFO, "%s: goes on after step %llu", path,
                  (unsigned long long)trainer->state.step);
-    free(state);
     free(path);
     return error;
 }

@@ -411,6 +411,9 @@ class Train(CommandTest):
         self.train(*common, two, '--log', other, '--resume')
         for name in ('model.safetensors', 'checkpoint-7/training.safetensors'):
             self.assertEqual(self.bytes_of(one, name), self.bytes_of(two, name), name)
+        # another run that begins with a checkpoint of this one begins at its own first step
+        self.train('-m', one + '/checkpoint-5', '--data-raw', self.raw(), '--steps', '1', self.path('three'))
+        self.assertTrue(os.path.exists(self.path('three') + '/checkpoint-1'))
         values = [[(line['step'], line['loss'], line['lr'], line['logit_scale'])
                    for line in self.lines(path)] for path in (log, other)]
         self.assertEqual([line[0] for line in values[0]], list(range(1, 8)))
