@@ -103,6 +103,27 @@ static int list_one(void *user, const struct vkclip_tuning *tuning)
 /* ---- Measuring ----------------------------------------------------------------------------------
  */
 
+/* Its type decides as a weight's does. */
+static void a_matrix_packed_by_a_node_fits_rows_of_its_type(void **state)
+{
+    (void)state;
+    const uint32_t shape[] = {96, 96};
+    struct gpu *gpu = open_gpu("off", "");
+    struct kernel_choice choices[KERNEL_CHOICES];
+    struct graph graph;
+    graph_init(&graph, TYPE_F32);
+    int w = graph_weight(&graph, "w", LAYOUT_PANELS, 2, shape);
+    int packed = graph_panels(&graph, w, true), x = graph_input(&graph, "x", TYPE_F32, 2, shape);
+    graph_matmul(&graph, NULL, x, packed, -1, VKCLIP_ACTIVATION_AUTO, -1);
+    assert_int_equal(graph.error, 0);
+    size_t count = kernels_choices(gpu, &graph, &graph.nodes[1], choices);
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(choices[i].kernel->w, TYPE_F32);
+    graph_free(&graph);
+    gpu_close(&gpu);
+}
+
 static void wrong_never_wins(void **state)
 {
     (void)state;
@@ -324,6 +345,7 @@ static void only_what_is_worth_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_matrix_packed_by_a_node_fits_rows_of_its_type),
         cmocka_unit_test(wrong_never_wins),
         cmocka_unit_test(failing_is_passed_over),
         cmocka_unit_test(next_row_is_used),
