@@ -571,7 +571,10 @@ struct vkclip_trainer_params {
     uint64_t steps;  /* in all; 0: `epochs` passes over the data */
     uint32_t epochs; /* 0: 32 */
     uint64_t seed;
-    bool lock_image, lock_text;  /* a tower whose weights stay (LiT, Zhai et al. 2022) */
+    bool lock_image, lock_text;      /* a tower whose weights stay (LiT, Zhai et al. 2022) */
+    enum vkclip_precision precision; /* F16: activations and their gradients take half the memory
+                                      * and the loss is scaled so that these stay in range; weights
+                                      * and the optimiser are fp32 (Micikevicius et al. 2018) */
     bool checkpoint_activations; /* blocks are computed again in place of keeping their activations:
                                   * less memory, more time, the same result */
     /* The run's folder, made if needed. */
@@ -602,6 +605,8 @@ struct vkclip_train_result {
     float lr;
     float logit_scale;       /* that logits were multiplied with */
     float grad_norm;         /* of all gradients together, before clipping */
+    float loss_scale;        /* precision F16: halved and the step computed again where gradients
+                              * overflow, doubled after 2000 steps in which none did; F32: 1 */
     double seconds, waiting; /* the step took, and of that waited for pictures */
     uint64_t broken;         /* samples so far that could not be read; others came in their place */
     uint64_t cut;            /* captions so far that were longer than the context */
@@ -610,7 +615,8 @@ struct vkclip_train_result {
 /* Opens a training run (source: the paper's figure 3; OpenCLIP's train.py). The device is its first
  * GPU; NULL: everything is read and checked, but nothing can be trained. With `init`, the folder
  * "initial" in the run's has the random weights. Errors: EINVALID (a folder with checkpoints
- * without `resume`, a batch larger than the data), and those of vkclip_open_model. */
+ * without `resume`, a batch larger than the data), EUNSUPPORTED (precision F16 on a device without
+ * 16-bit storage), and those of vkclip_open_model. */
 VKCLIP_API int vkclip_open_trainer(struct vkclip_device *device,
                                    const struct vkclip_trainer_params *params,
                                    struct vkclip_trainer **trainer);

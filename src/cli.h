@@ -123,10 +123,11 @@ struct cli_command {
 #define CLI_DEVICE_OPTION                                    \
     CLI_OPTION(0, "device", "N|NAME", CLI_TEXT, device_name, \
                "device by number or part of its name; several: 0,1 or all")
+#define CLI_PRECISION_OPTION                                     \
+    CLI_OPTION(0, "precision", "f32|f16", CLI_CHOICE, precision, \
+               "of activations and, but in training, of weights (f32)")
 #define CLI_MODEL_OPTIONS                                                          \
-    CLI_MODEL_OPTION, CLI_DEVICE_OPTION,                                           \
-        CLI_OPTION(0, "precision", "f32|f16", CLI_CHOICE, precision,               \
-                   "of weights and activations (f32)"),                            \
+    CLI_MODEL_OPTION, CLI_DEVICE_OPTION, CLI_PRECISION_OPTION,                     \
         CLI_OPTION(0, "weights", "f16|q8|q4", CLI_CHOICE, weights,                 \
                    "smaller matrices on the device, 16, 8.5 or 4.5 bits a value"), \
         CLI_IMAGE_SIZE_OPTION, CLI_ACTIVATION_OPTION, CLI_ENCODER_OPTION, CLI_VOCAB_OPTION

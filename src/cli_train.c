@@ -43,6 +43,11 @@ static int check_train(struct cli *cli)
     return status ? status : cli_check_templates(cli, &cli->eval_templates);
 }
 
+static bool is_mixed(const struct cli *cli)
+{
+    return cli->precision == 2;
+}
+
 static int open_trainer(struct cli *cli, const char **templates, struct vkclip_trainer **trainer)
 {
     struct vkclip_trainer_params *train = &cli->train;
@@ -59,6 +64,7 @@ static int open_trainer(struct cli *cli, const char **templates, struct vkclip_t
     train->lock_image = cli->lock_image;
     train->lock_text = cli->lock_text;
     train->checkpoint_activations = cli->checkpoint_activations;
+    train->precision = is_mixed(cli) ? VKCLIP_PRECISION_F16 : VKCLIP_PRECISION_F32;
     train->resume = cli->resume;
     if (!vkclip_open_trainer(cli->device, train, trainer))
         return CLI_DONE;
@@ -83,17 +89,17 @@ static json_t *pack_memory(const struct vkclip_trainer_memory *memory)
                      (json_int_t)memory->least, "total", (json_int_t)total);
 }
 
-static int print_plan_json(const struct vkclip_trainer_info *info,
+static int print_plan_json(const struct cli *cli, const struct vkclip_trainer_info *info,
                            const struct vkclip_trainer_memory memory[2])
 {
-    json_t *json =
-        json_pack("{sI sI sI sI sI sI sI sI sI so so}", "parameters", (json_int_t)info->parameters,
-                  "trained_parameters", (json_int_t)info->trained_parameters, "pictures",
-                  (json_int_t)info->samples, "captions", (json_int_t)info->captions, "labels",
-                  (json_int_t)info->labels, "batch", (json_int_t)info->batch, "batch_size",
-                  (json_int_t)info->batch_size, "epoch_steps", (json_int_t)info->epoch_steps,
-                  "steps", (json_int_t)info->steps, "memory", pack_memory(&memory[0]),
-                  "memory_checkpoint_activations", pack_memory(&memory[1]));
+    json_t *json = json_pack(
+        "{sI sI sI sI sI sI sI sI sI ss so so}", "parameters", (json_int_t)info->parameters,
+        "trained_parameters", (json_int_t)info->trained_parameters, "pictures",
+        (json_int_t)info->samples, "captions", (json_int_t)info->captions, "labels",
+        (json_int_t)info->labels, "batch", (json_int_t)info->batch, "batch_size",
+        (json_int_t)info->batch_size, "epoch_steps", (json_int_t)info->epoch_steps, "steps",
+        (json_int_t)info->steps, "precision", is_mixed(cli) ? "f16" : "f32", "memory",
+        pack_memory(&memory[0]), "memory_checkpoint_activations", pack_memory(&memory[1]));
     return cli_print_json(json, stdout) ? CLI_DONE : CLI_FAILED;
 }
 
@@ -114,7 +120,7 @@ static int print_plan(const struct cli *cli, const struct vkclip_trainer *traine
         if (vkclip_measure_trainer(trainer, i == 1, &memory[i]))
             return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     if (cli->json)
-        return print_plan_json(&info, memory);
+        return print_plan_json(cli, &info, memory);
     printf("%llu parameters, %llu of them trained\n", (unsigned long long)info.parameters,
            (unsigned long long)info.trained_parameters);
     if (info.samples)
@@ -127,7 +133,8 @@ static int print_plan(const struct cli *cli, const struct vkclip_trainer *traine
     printf("\n%llu steps of %u pairs, %u at once; %llu steps a pass over the data\n\n",
            (unsigned long long)info.steps, info.batch, info.batch_size,
            (unsigned long long)info.epoch_steps);
-    printf("%-26s %10s %10s %10s %12s %10s %10s\n", "MiB on the device", "weights", "gradients",
+    printf("%-26s %10s %10s %10s %12s %10s %10s\n",
+           is_mixed(cli) ? "MiB, precision f16" : "MiB, precision f32", "weights", "gradients",
            "moments", "activations", "at least", "total");
     print_memory("activations kept", &memory[0]);
     print_memory("--checkpoint-activations", &memory[1]);
@@ -219,6 +226,7 @@ static const struct cli_option options[] = {
     CLI_OPTION(0, "seed", "N", CLI_NUMBER, seed, "of the random numbers (1)"),
     CLI_OPTION(0, "lock-image", NULL, CLI_FLAG, lock_image, "the image tower stays as it is"),
     CLI_OPTION(0, "lock-text", NULL, CLI_FLAG, lock_text, "the text tower stays as it is"),
+    CLI_PRECISION_OPTION,
     CLI_OPTION(0, "checkpoint-activations", NULL, CLI_FLAG, checkpoint_activations,
                "compute blocks again instead of keeping them"),
     CLI_OPTION(0, "resume", NULL, CLI_FLAG, resume, "go on from the run's last checkpoint"),

@@ -254,11 +254,12 @@ int cli_train_log_step(struct cli_train_log *log, const struct vkclip_train_resu
 {
     if (!add(&log->losses, (double)result->step, (double)result->loss, 0))
         return cli_fail(CLI_FAILED, "out of memory");
-    return put(log, json_pack("{sI sf sf sf sf sf sf sf}", "step", (json_int_t)result->step, "loss",
-                              (double)result->loss, "lr", (double)result->lr, "logit_scale",
-                              (double)result->logit_scale, "grad_norm", (double)result->grad_norm,
-                              "seconds", result->seconds, "waiting", result->waiting,
-                              "pairs_per_second", pairs / result->seconds));
+    return put(log,
+               json_pack("{sI sf sf sf sf sf sf sf sf}", "step", (json_int_t)result->step, "loss",
+                         (double)result->loss, "lr", (double)result->lr, "logit_scale",
+                         (double)result->logit_scale, "grad_norm", (double)result->grad_norm,
+                         "loss_scale", (double)result->loss_scale, "seconds", result->seconds,
+                         "waiting", result->waiting, "pairs_per_second", pairs / result->seconds));
 }
 
 int cli_train_log_evaluation(struct cli_train_log *log, uint64_t step,

@@ -35,7 +35,13 @@ static int like(struct graph *graph, struct node node, int shape_of)
     if (graph->error || shape_of < 0)
         return -1;
     struct tensor tensor = graph->tensors[shape_of];
-    return graph_append(graph, NULL, node, tensor.rank, tensor.shape);
+    int out = graph_append(graph, NULL, node, tensor.rank, tensor.shape);
+    if (out >= 0) { /* a weight that is cast again keeps these */
+        graph->tensors[out].type = tensor.type;
+        graph->tensors[out].layout = tensor.layout;
+        graph->tensors[out].weight = tensor.weight;
+    }
+    return out;
 }
 
 /* One gradient more of a tensor: alone, or added to those there are. */
@@ -54,7 +60,7 @@ static void give_node(struct pass *p, int tensor, struct node node)
 
 static int weight_gradient(struct graph *graph, int weight)
 {
-    struct tensor tensor = graph->tensors[weight];
+    struct tensor tensor = graph->tensors[graph->tensors[weight].weight];
     char name[sizeof(tensor.name) + sizeof(GRAD_PREFIX)];
     snprintf(name, sizeof(name), GRAD_PREFIX "%s", tensor.name);
     if (strlen(name) >= sizeof(tensor.name)) {
@@ -65,10 +71,11 @@ static int weight_gradient(struct graph *graph, int weight)
     return found >= 0 ? found : graph_state(graph, name, tensor.layout, tensor.rank, tensor.shape);
 }
 
-static bool is_trained(const struct graph *graph, int weight)
+/* A weight, or what one was cast to. */
+static bool is_trained(const struct graph *graph, int tensor)
 {
-    return weight >= 0 && graph->tensors[weight].role == ROLE_WEIGHT &&
-           !graph->tensors[weight].locked;
+    int weight = tensor < 0 ? -1 : graph->tensors[tensor].weight;
+    return weight >= 0 && !graph->tensors[weight].locked;
 }
 
 /* Sums of rows of `node.in` to the gradient of a weight: `rows` rows of `columns` elements each. */
@@ -221,6 +228,11 @@ static void grad_NORMALIZE(struct pass *p, struct node n, int dy)
     give(p, n.in[0], like(p->graph, node, n.in[0]));
 }
 
+static void grad_CAST(struct pass *p, struct node n, int dy)
+{
+    give(p, n.in[0], graph_cast(p->graph, dy, tensor_of(p, n.in[0])->type));
+}
+
 static void grad_ACTIVATE(struct pass *p, struct node n, int dy)
 {
     struct node node = {.op = OP_ACTIVATE_GRAD,
@@ -278,7 +290,7 @@ static const struct {
     }
     RULE(MATMUL),    RULE(CONV),      RULE(AVGPOOL),    RULE(MEANTOKEN), RULE(ATTENTION),
     RULE(LAYERNORM), RULE(EMBEDDING), RULE(CLASSTOKEN), RULE(SELECT),    RULE(NORMALIZE),
-    RULE(ACTIVATE),  RULE(ADD),       RULE(BATCHNORM),
+    RULE(ACTIVATE),  RULE(ADD),       RULE(BATCHNORM),  RULE(CAST),
 #undef RULE
 };
 
@@ -423,13 +435,22 @@ void grad_sort_ids(const int32_t *ids, const int32_t *ends, uint32_t rows, uint3
 /* ---- The objective -----------------------------------------------------------------------------
  */
 
+/* The same but in a mixed graph, whose gradients fp16 could not hold otherwise. */
+static int scaled(struct graph *graph, int x, int loss_scale)
+{
+    return loss_scale < 0
+               ? x
+               : like(graph, (struct node){.op = OP_SCALE, .in = {x, loss_scale, -1}}, x);
+}
+
 int grad_objective(struct graph *graph, int image, int text, int logit_scale,
                    struct grad_objective *objective)
 {
     if (graph->error || image < 0 || text < 0)
         return graph->error;
     uint32_t n = graph->tensors[image].shape[0];
-    const uint32_t lines[] = {2, n}, shares[] = {n, 2}, two = 2;
+    const uint32_t lines[] = {2, n}, shares[] = {n, 2}, one = 1, two = 2;
+    int by = graph->mixed ? graph_input(graph, "loss_scale", TYPE_F32, 1, &one) : -1;
     int cosines = graph_matmul(graph, "cosines", image, graph_panels(graph, text, false), -1,
                                VKCLIP_ACTIVATION_AUTO, -1);
     struct node stats = {.op = OP_CONTRAST_STATS, .in = {cosines, logit_scale, -1}};
@@ -438,14 +459,16 @@ int grad_objective(struct graph *graph, int image, int text, int logit_scale,
     int parts = graph_append(graph, NULL, loss, 2, shares);
     struct node sum = {.op = OP_COLSUM, .in = {parts, -1, -1}, .pitch = 2};
     objective->loss = graph_append(graph, "loss", sum, 1, &two);
+    sum.in[0] = scaled(graph, parts, by);
     sum.offset = 1;
     sum_to_weight(graph, sum, n, 1, logit_scale);
     struct node grad = {.op = OP_CONTRAST_GRAD, .in = {of, logit_scale, -1}};
     int dcosines = graph_append_over(graph, "dcosines", grad, cosines);
-    objective->image = graph_matmul(graph, NULL, dcosines, graph_panels(graph, text, true), -1,
-                                    VKCLIP_ACTIVATION_AUTO, -1);
+    int dimage = graph_matmul(graph, NULL, dcosines, graph_panels(graph, text, true), -1,
+                              VKCLIP_ACTIVATION_AUTO, -1);
     struct node dtext = {.op = OP_OUTER, .in = {dcosines, image, -1}};
-    objective->text = like(graph, dtext, text);
+    objective->image = scaled(graph, dimage, by);
+    objective->text = scaled(graph, like(graph, dtext, text), by);
     return graph->error;
 }
 

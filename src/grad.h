@@ -16,7 +16,8 @@
 /* The symmetric cross-entropy of the paper (figure 3; OpenCLIP's ClipLoss) over all pairs of
  * `image` and `text` [N,D], rows of length one, with `logit_scale` [1], a logarithm. Appends its
  * loss, a tensor [2] whose first value is it, and the gradients of both [N,D]; adds to that of
- * logit_scale unless it is locked. Returns graph->error. */
+ * logit_scale unless it is locked. In a mixed graph comes an input "loss_scale" [1], which all
+ * gradients are multiplied with. Returns graph->error. */
 struct grad_objective {
     int loss, image, text;
 };

@@ -101,6 +101,7 @@ static int add_tensor(struct graph *graph, const char *name, enum role role, enu
     struct tensor *tensor = &graph->tensors[index];
     *tensor = (struct tensor){
         .role = role, .type = type, .layout = layout, .rank = rank, .storage = index};
+    tensor->weight = role == ROLE_WEIGHT ? index : -1;
     uint64_t elements = 1;
     for (unsigned i = 0; i < rank && i < GRAPH_MAX_RANK; i++) {
         tensor->shape[i] = shape[i];
@@ -127,6 +128,8 @@ int graph_input(struct graph *graph, const char *name, enum type type, unsigned 
 int graph_weight(struct graph *graph, const char *name, enum layout layout, unsigned rank,
                  const uint32_t *shape)
 {
+    if (graph->mixed)
+        return graph_cast(graph, graph_state(graph, name, layout, rank, shape), graph->type);
     return add_tensor(graph, name, ROLE_WEIGHT, graph->type, layout, rank, shape);
 }
 
@@ -137,6 +140,19 @@ static bool is_overwritten(const struct graph *graph, int tensor)
         if (graph->tensors[i].storage == graph->tensors[tensor].storage)
             return true;
     return false;
+}
+
+bool graph_sums(enum op op)
+{
+    return op == OP_BATCHSTATS || op == OP_OUTER || op == OP_COLSUM || op == OP_ROWSTATS ||
+           op == OP_ATTENTION_STATS || op == OP_EMBEDDING_GRAD || op == OP_BATCHNORM_GRAD;
+}
+
+/* Results have the type of what they are computed from. */
+static enum type result_type(const struct graph *graph, const struct node *node)
+{
+    enum type type = node->in[0] < 0 ? TYPE_I32 : graph->tensors[node->in[0]].type;
+    return graph_sums(node->op) ? TYPE_F32 : type == TYPE_I32 ? graph->type : type;
 }
 
 int graph_append(struct graph *graph, const char *name, struct node node, unsigned rank,
@@ -157,7 +173,8 @@ int graph_append(struct graph *graph, const char *name, struct node node, unsign
             return -1;
         }
     node.segment = graph->segment;
-    node.out = add_tensor(graph, name, ROLE_ACTIVATION, graph->type, LAYOUT_ROWS, rank, shape);
+    node.out = add_tensor(graph, name, ROLE_ACTIVATION, result_type(graph, &node), LAYOUT_ROWS,
+                          rank, shape);
     if (node.out >= 0)
         graph->nodes[graph->node_count++] = node;
     return node.out;
@@ -246,8 +263,9 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
 
 void graph_fold(struct graph *graph, int weight, const char *norm)
 {
-    if (weight >= 0)
-        snprintf(graph->tensors[weight].norm, sizeof(graph->tensors[weight].norm), "%s", norm);
+    struct tensor *tensor = weight < 0 ? NULL : &graph->tensors[graph->tensors[weight].weight];
+    if (tensor)
+        snprintf(tensor->norm, sizeof(tensor->norm), "%s", norm);
 }
 
 void graph_begin_segment(struct graph *graph)
@@ -373,12 +391,29 @@ int graph_normalize(struct graph *graph, const char *name, int x)
     if (graph->error || !has_rank(graph, x, 2))
         return shape_error(graph, OP_NORMALIZE, name, "x [B,C]");
     uint32_t shape[] = {graph->tensors[x].shape[0], graph->tensors[x].shape[1]};
+    if (graph->mixed)
+        x = graph_cast(graph, x, TYPE_F32);
     struct node node = {.op = OP_NORMALIZE, .in = {x, -1, -1}};
     return graph_append(graph, name, node, 2, shape);
 }
 
 /* ---- What training keeps apart ----------------------------------------------------------------
  */
+
+int graph_cast(struct graph *graph, int x, enum type type)
+{
+    if (graph->error || x < 0)
+        return shape_error(graph, OP_CAST, NULL, "x");
+    struct tensor of = graph->tensors[x];
+    struct node node = {.op = OP_CAST, .in = {x, -1, -1}};
+    int out = graph_append(graph, NULL, node, of.rank, of.shape);
+    if (out >= 0) {
+        graph->tensors[out].type = type;
+        graph->tensors[out].layout = of.layout;
+        graph->tensors[out].weight = of.weight;
+    }
+    return out;
+}
 
 int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
                    bool relu)

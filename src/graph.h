@@ -33,6 +33,7 @@
  * of the result and `->>` where they add to what is there, the objective and the optimiser
  * (train.c). */
 #define TRAINING_OPS(X)                                                                            \
+    X(CAST)       /* x of another type -> the same in the result's */                              \
     X(ACTIVATE)   /* x -> activation(x) or ReLU */                                                 \
     X(ADD)        /* x, y -> x + y */                                                              \
     X(BATCHSTATS) /* x [R,C], gain, bias -> scale, bias, mean, 1/deviation [4,C] */                \
@@ -57,6 +58,7 @@
     X(CONTRAST_STATS)  /* cos [N,N], logit_scale -> logsumexp of its rows, of its columns [2,N] */ \
     X(CONTRAST_LOSS)   /* cos, logit_scale, stats -> share of loss, of its logit_scale's [N,2] */  \
     X(CONTRAST_GRAD)   /* stats, logit_scale; cos -> dcos in its place [N,N] */                    \
+    X(SCALE)           /* x, factor [1] -> x factor */                                             \
     X(RUNNING)         /* stats [4,C] ->> running mean or variance [C] */                          \
     X(SUMSQ)           /* x [n] -> its squares' sums by SUMSQ_PART, into [parts] from `offset` */  \
     X(CLIP)            /* parts [P], step [8] -> step [8] with norm and factor for gradients */    \
@@ -97,6 +99,7 @@ struct tensor {
     uint32_t shape[GRAPH_MAX_RANK];
     int storage;   /* the tensor whose memory this is: itself, or the residual it was added to */
     char norm[64]; /* weights: the batch norm folded into them, "" for none */
+    int weight;    /* the weight that this is, or was cast from; -1: none */
     bool locked;   /* weights: no gradient is wanted */
 };
 
@@ -127,6 +130,7 @@ struct graph {
     size_t tensor_count, node_count, tensor_capacity, node_capacity;
     enum type type;             /* of activations and, until graph_pack, of weights */
     bool training;              /* builders keep apart what a gradient needs apart */
+    bool mixed;                 /* weights are kept in fp32 and cast; features leave in fp32 */
     uint32_t segment, segments; /* of the nodes appended next, and how many began */
     int error;                  /* of the first builder that failed; the later ones do nothing */
 };
@@ -189,6 +193,10 @@ int graph_batchnorm(struct graph *graph, const char *name, int x, int gain, int 
                     int residual, bool relu, int *stats);
 /* The matrix w [N,K], or its transpose, packed in panels. */
 int graph_panels(struct graph *graph, int w, bool transposed);
+/* The same values, in the same layout, of another type. */
+int graph_cast(struct graph *graph, int x, enum type type);
+/* Ops that sum up activations of any type in fp32, and leave it so. */
+bool graph_sums(enum op op);
 /* fp32 that stays from run to run under a name, whatever the type of activations is. */
 int graph_state(struct graph *graph, const char *name, enum layout layout, unsigned rank,
                 const uint32_t *shape);

@@ -66,8 +66,7 @@ uint64_t kernels_tensor_bytes(const struct tensor *tensor)
     }
     uint32_t c = tensor_columns(tensor);
     uint64_t bytes = elements / c * quant_row_bytes(tensor->type, c);
-    /* some kernels read weights by words */
-    return tensor->role == ROLE_WEIGHT ? (bytes + 3) / 4 * 4 : bytes;
+    return (bytes + 3) / 4 * 4; /* some kernels read 16 bits by words */
 }
 
 uint64_t kernels_node_bytes(const struct graph *graph, const struct node *node)
@@ -124,8 +123,10 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
                  const struct node *node)
 {
     const struct tensor *tensors = graph->tensors, *x = &tensors[node->in[0]];
-    if (kernel->op != node->op || kernel->x != tensors[node->out].type ||
-        (kernel->needs & gpu_caps(gpu)) != kernel->needs)
+    enum type type = graph_sums(node->op) ? x->type : tensors[node->out].type;
+    if (kernel->op != node->op || kernel->x != type ||
+        (kernel->needs & gpu_caps(gpu)) != kernel->needs ||
+        (node->op == OP_CAST && kernel->w != x->type))
         return false;
     for (int i = 1; i < NODE_INPUTS; i++) {
         bool packed = i == 1 && graph_packs(node->op);
@@ -137,8 +138,8 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
         return tensor_columns(&tensors[node->in[1]]) % 4 == 0;
     if (kernel->needs & CAP_SUBGROUP && graph_packs(node->op))
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
-    if (kernel->needs & CAP_F16MATH)
-        return tensor_columns(x) % 4 == 0;
+    if (kernel->needs & CAP_F16MATH) /* whose sums scaled gradients would leave */
+        return tensor_columns(x) % 4 == 0 && !graph->mixed;
     if (!is_texel(kernel))
         return true;
     if (node->op == OP_MATMUL || node->op == OP_CONV)
@@ -530,6 +531,19 @@ static int launch_ADD(struct launch *l)
     return emit_elements(l, args.n);
 }
 
+static uint64_t stored_elements(const struct tensor *tensor)
+{
+    return kernels_tensor_bytes(tensor) / type_size(tensor->type);
+}
+
+static int launch_CAST(struct launch *l)
+{
+    uint64_t x = stored_elements(l->in[0]), y = stored_elements(l->out);
+    struct elements_args args = {.n = (uint32_t)(x < y ? x : y)}; /* the padding of panels too */
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, args.n);
+}
+
 static int launch_ACTIVATE(struct launch *l)
 {
     struct activate_args args = {(uint32_t)tensor_elements(l->out), l->node->activation,
@@ -553,7 +567,7 @@ static int launch_PANELS(struct launch *l)
     struct panels_args args = {n, k, l->in[0]->layout == LAYOUT_ROWS, l->node->transposed,
                                y->layout == LAYOUT_CONV};
     set_args(l, &args, sizeof(args));
-    return emit_elements(l, kernels_tensor_bytes(y) / type_size(y->type) / 4);
+    return emit_elements(l, stored_elements(y) / 4);
 }
 
 static int launch_OUTER(struct launch *l)
@@ -687,6 +701,7 @@ ALIKE(CLASSTOKEN_GRAD, ADD)
 ALIKE(MEANTOKEN_GRAD, ADD)
 ALIKE(SELECT_GRAD, ADD)
 ALIKE(CLAMP, ADD)
+ALIKE(SCALE, ADD)
 ALIKE(ADAMW, ADD)
 #undef ALIKE
 

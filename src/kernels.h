@@ -13,7 +13,7 @@
 struct kernel {
     enum op op;
     const char *shader;
-    enum type x, w; /* storage of activations, and of what graph_pack packs */
+    enum type x, w; /* storage of activations, and of what graph_pack packs or CAST reads */
     uint32_t needs; /* CAP_ bits */
     const uint32_t *code;
     size_t bytes;

@@ -60,6 +60,7 @@ struct train {
     float *features[4]; /* image, text and their gradients [B,D], of micro-batches */
     float *input;       /* one picture as the tower takes it */
     int32_t *ends, *order, *runs;
+    float loss_scale;
 };
 
 static uint32_t micro_batch(const struct train_params *params)
@@ -80,6 +81,12 @@ static uint32_t embed_dim(const struct config *config)
 
 /* ---- Graphs ------------------------------------------------------------------------------------
  */
+
+static void begin_graph(const struct train_params *params, struct graph *graph)
+{
+    graph_init(graph, params->mixed ? TYPE_F16 : TYPE_F32);
+    graph->mixed = params->mixed;
+}
 
 static int add_logit_scale(struct graph *graph)
 {
@@ -111,7 +118,7 @@ static int whole_graph(const struct config *config, const struct train_params *p
                        struct graph *graph, int *loss)
 {
     struct grad_objective objective = {-1, -1, -1};
-    graph_init(graph, TYPE_F32);
+    begin_graph(params, graph);
     int scale = add_logit_scale(graph);
     int image = add_tower(config, params, true, params->batch, graph);
     int text = add_tower(config, params, false, params->batch, graph);
@@ -126,7 +133,7 @@ static int tower_graph(const struct config *config, const struct train_params *p
                        bool gradient, struct graph *graph, int *features)
 {
     const uint32_t shape[] = {micro_batch(params), embed_dim(config)};
-    graph_init(graph, TYPE_F32);
+    begin_graph(params, graph);
     *features = add_tower(config, params, image, shape[0], graph);
     if (!gradient)
         for (size_t n = 0; n < graph->node_count; n++) /* moved once, with the gradients */
@@ -142,7 +149,7 @@ static int loss_graph(const struct config *config, const struct train_params *pa
                       struct graph *graph, struct grad_objective *objective)
 {
     const uint32_t shape[] = {params->batch, embed_dim(config)};
-    graph_init(graph, TYPE_F32);
+    begin_graph(params, graph);
     graph->training = true;
     int scale = add_logit_scale(graph);
     int image = graph_input(graph, "image.features", TYPE_F32, 2, shape);
@@ -581,6 +588,10 @@ int train_open(struct gpu *gpu, const struct config *config, const struct weight
     struct graph graph = {0};
     int loss, error = check_params(config, params);
     *result = NULL;
+    if (!error && params->mixed && !(gpu_caps(gpu) & CAP_F16))
+        error = util_fail(VKCLIP_EUNSUPPORTED,
+                          "%s has no 16-bit storage, which --precision f16 needs: train with f32",
+                          gpu_info(gpu)->name);
     if (error)
         return error;
     struct train *train = *result = calloc(1, sizeof(*train));
@@ -589,6 +600,7 @@ int train_open(struct gpu *gpu, const struct config *config, const struct weight
     train->gpu = gpu;
     train->config = *config;
     train->params = *params;
+    train->loss_scale = 1;
     error = whole_graph(config, params, &graph, &loss);
     if (!error)
         error = list_parameters(&graph, weights, &train->parameters, &train->count);
@@ -699,6 +711,18 @@ static int run_tower(struct train *train, bool image, bool gradient, const float
     return error;
 }
 
+void train_scale_loss(struct train *train, float scale)
+{
+    train->loss_scale = train->params.mixed ? scale : 1;
+}
+
+static void write_loss_scale(struct train *train, struct plan *plan)
+{
+    int input = graph_find(plan_graph(plan), "loss_scale");
+    if (input >= 0)
+        plan_write(plan, input, 0, &train->loss_scale, 1);
+}
+
 static void read_loss(struct plan *plan, struct train_result *result)
 {
     plan_read(plan, graph_find(plan_graph(plan), "loss"), 0, &result->loss, 1);
@@ -717,6 +741,7 @@ static int run_micro_batches(struct train *train, const float *pixels, const int
         error = run_tower(train, false, false, pixels, ids);
     for (int i = 0; i < 2 && !error; i++)
         plan_write(plan, graph_find(graph, names[i]), 0, train->features[i], count);
+    write_loss_scale(train, plan);
     if (!error)
         error = plan_run(plan);
     for (int i = 2; i < 4 && !error; i++)
@@ -737,7 +762,7 @@ static void write_step(struct train *train, struct plan *plan, uint64_t step, do
         [GRAD_CORRECTION1] = (float)(1 / (1 - pow((double)adamw->beta1, k))),
         [GRAD_CORRECTION2] = (float)(1 / (1 - pow((double)adamw->beta2, k))),
         [GRAD_MOST_NORM] = train->params.grad_clip_norm,
-        [GRAD_UNSCALE] = 1};
+        [GRAD_UNSCALE] = 1 / train->loss_scale};
     plan_write(plan, graph_find(plan_graph(plan), "step"), 0, values, GRAD_STEP_VALUES);
 }
 
@@ -762,6 +787,7 @@ static int run_whole(struct train *train, struct plan *plan, const float *pixels
 {
     write_pixels(train, plan, pixels, train->params.batch);
     write_texts(train, plan, ids, train->params.batch);
+    write_loss_scale(train, plan);
     int error = plan_run(plan);
     if (!error)
         read_loss(plan, result);
@@ -772,7 +798,7 @@ int train_step(struct train *train, const float *pixels, const int32_t *ids, uin
                double rate, struct train_result *result)
 {
     struct plan *plan = train->plans[is_whole(&train->params) ? PLAN_STEP : PLAN_UPDATE];
-    *result = (struct train_result){0};
+    *result = (struct train_result){.loss_scale = train->loss_scale};
     int error = read_logit_scale(train, result);
     write_step(train, plan, step, rate);
     if (!error)
@@ -788,7 +814,7 @@ int train_step(struct train *train, const float *pixels, const int32_t *ids, uin
 int train_gradients(struct train *train, const float *pixels, const int32_t *ids,
                     struct train_result *result)
 {
-    *result = (struct train_result){0};
+    *result = (struct train_result){.loss_scale = train->loss_scale};
     int error = read_logit_scale(train, result);
     if (error || !is_whole(&train->params))
         return error ? error : run_micro_batches(train, pixels, ids, result);

@@ -22,6 +22,8 @@ struct train_params {
     float grad_clip_norm;        /* 0: none */
     bool lock_image, lock_text;  /* a tower whose weights stay (LiT, Zhai et al. 2022) */
     bool checkpoint_activations; /* compute blocks again in place of keeping their activations */
+    bool mixed; /* activations and their gradients in fp16; weights, their gradients and moments,
+                 * and the objective in fp32 (Micikevicius et al. 2018) */
 };
 
 /* Bytes on the device. */
@@ -44,14 +46,17 @@ struct train_result {
     float loss;
     float logit_scale; /* the logarithm, before the step */
     float norm;        /* of all gradients together, before clipping */
-    bool skipped;      /* a gradient was not finite: nothing was changed */
+    float loss_scale;
+    bool skipped; /* a gradient was not finite: nothing was changed */
 };
+/* What the loss is multiplied with before its gradients where these are `mixed`; 1 at first. */
+void train_scale_loss(struct train *train, float scale);
 /* One step of the optimiser, number `step` from 0 up, at a learning rate. `pixels` [B,3,S,S], `ids`
  * [B,T]: rows of the context's length with their end of text. */
 int train_step(struct train *train, const float *pixels, const int32_t *ids, uint64_t step,
                double rate, struct train_result *result);
-/* Loss and gradients of a batch, added to those there are; nothing else is changed but batch norm's
- * running statistics. */
+/* Loss and gradients of a batch, by the loss's scale, added to those there are; nothing else is
+ * changed but batch norm's running statistics. */
 int train_gradients(struct train *train, const float *pixels, const int32_t *ids,
                     struct train_result *result);
 

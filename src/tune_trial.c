@@ -89,7 +89,8 @@ static void resize(struct one_node *m, const struct graph *graph, const struct n
                               .nodes = &m->node,
                               .tensor_count = KERNEL_SLOTS,
                               .node_count = 1,
-                              .type = graph->type};
+                              .type = graph->type,
+                              .mixed = graph->mixed};
 }
 
 static uint32_t node_items(const struct graph *graph, const struct node *node)

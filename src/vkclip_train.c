@@ -15,6 +15,10 @@
 #include "train.h"
 #include "vkclip_model.h"
 
+/* The loss's scale in mixed precision, as torch.amp.GradScaler has it. */
+#define LOSS_SCALE_FIRST 65536
+#define LOSS_SCALE_STEPS 2000 /* without overflow, after which it is doubled */
+
 /* A tensor of the model: which of the run's parameters it is. */
 #define FROM_SOURCE SIZE_MAX /* none: it is of a locked tower and as in the file */
 
@@ -260,7 +264,8 @@ static void take_params(struct vkclip_trainer *trainer, const struct vkclip_trai
         .grad_clip_norm = (float)or_default(params->grad_clip_norm, 0),
         .lock_image = params->lock_image,
         .lock_text = params->lock_text,
-        .checkpoint_activations = params->checkpoint_activations};
+        .checkpoint_activations = params->checkpoint_activations,
+        .mixed = params->precision == VKCLIP_PRECISION_F16};
     trainer->keep = params->keep ? params->keep : 3;
 }
 
@@ -299,7 +304,8 @@ static uint64_t fingerprint(const struct vkclip_trainer *trainer)
                              schedule->constant,
                              schedule->rate,
                              (double)schedule->warmup,
-                             (double)schedule->steps};
+                             (double)schedule->steps,
+                             params->mixed};
     return util_hash(0, values, sizeof(values));
 }
 
@@ -321,6 +327,8 @@ static void compare_state(struct vkclip_trainer *trainer, uint64_t seed)
         util_log(VKCLIP_LOG_WARNING,
                  "%s not what the run began with: it goes on, but not as it would have", what);
     *state = now;
+    if (trainer->params.mixed && state->loss_scale <= 0)
+        state->loss_scale = LOSS_SCALE_FIRST;
 }
 
 static int start(struct vkclip_trainer *trainer, struct gpu *gpu)
@@ -425,6 +433,29 @@ static int diverged(const struct vkclip_trainer *trainer, const struct train_res
     return error;
 }
 
+/* A step whose gradients left the range of fp16 is computed again with a smaller scale. */
+static int scaled_step(struct vkclip_trainer *trainer, const struct loader_batch *batch,
+                       double rate, struct train_result *result)
+{
+    struct checkpoint_state *state = &trainer->state;
+    bool again = true;
+    int error = VKCLIP_OK;
+    while (again && !error) {
+        train_scale_loss(trainer->train, (float)state->loss_scale);
+        error =
+            train_step(trainer->train, batch->pixels, batch->ids, trainer->info.step, rate, result);
+        again = !error && result->skipped && isfinite(result->loss) && state->loss_scale > 1 &&
+                trainer->params.mixed;
+        state->loss_scale /= again ? 2 : 1;
+        state->loss_scale_steps = again ? 0 : state->loss_scale_steps + 1;
+    }
+    if (state->loss_scale_steps == LOSS_SCALE_STEPS) {
+        state->loss_scale *= 2;
+        state->loss_scale_steps = 0;
+    }
+    return error;
+}
+
 int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result *result)
 {
     struct loader_batch batch;
@@ -438,8 +469,7 @@ int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result
     const double rate = schedule_rate(&trainer->schedule, trainer->info.step);
     int error = loader_next(trainer->loader, trainer->info.step, &batch);
     if (!error)
-        error =
-            train_step(trainer->train, batch.pixels, batch.ids, trainer->info.step, rate, &step);
+        error = scaled_step(trainer, &batch, rate, &step);
     if (error)
         return error;
     if (step.skipped || !isfinite(step.loss))
@@ -451,6 +481,7 @@ int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result
                                            .lr = (float)rate,
                                            .logit_scale = expf(step.logit_scale),
                                            .grad_norm = step.norm,
+                                           .loss_scale = step.loss_scale,
                                            .seconds = util_seconds() - before,
                                            .waiting = statistics.waited - waited,
                                            .broken = statistics.broken,

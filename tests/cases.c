@@ -76,6 +76,9 @@ const struct op_case op_cases[] = {
     {OP_NORMALIZE, {1, 1}},
     {OP_NORMALIZE, {5, 63}},
     {OP_NORMALIZE, {3, 1280}},
+    {OP_CAST, {1, 1}},
+    {OP_CAST, {7, 33}},
+    {OP_CAST, {70, 64}},
     {OP_ACTIVATE, {1, 1}, .activation = QUICK},
     {OP_ACTIVATE, {7, 33}, .activation = GELU},
     {OP_ACTIVATE, {70, 65}, .relu = true},
@@ -146,6 +149,8 @@ const struct op_case op_cases[] = {
     {OP_CONTRAST_STATS, {67}},
     {OP_CONTRAST_LOSS, {67}},
     {OP_CONTRAST_GRAD, {67}},
+    {OP_SCALE, {1, 1}},
+    {OP_SCALE, {7, 33}},
     {OP_RUNNING, {4, 33}},
     {OP_RUNNING, {4, 33}, .stride = 1},
     {OP_SUMSQ, {5}},
@@ -164,6 +169,14 @@ static int input(struct graph *graph, const char *name, unsigned rank, uint32_t 
 {
     const uint32_t shape[] = {a, b, c, d};
     return graph_input(graph, name, graph->type, rank, shape);
+}
+
+/* What is fp32 whatever the activations are. */
+static int sums(struct graph *graph, const char *name, unsigned rank, uint32_t a, uint32_t b,
+                uint32_t c, uint32_t d)
+{
+    const uint32_t shape[] = {a, b, c, d};
+    return graph_input(graph, name, TYPE_F32, rank, shape);
 }
 
 static int ids(struct graph *graph, const char *name, unsigned rank, uint32_t a, uint32_t b)
@@ -236,6 +249,17 @@ static void build_training(const struct op_case *c, struct graph *graph)
                      .epsilon = 1e-5f,
                      .values = {0.1f, 0.7f, 1e-3f, 0.2f}};
     switch (c->op) {
+    case OP_CAST: { /* from the other type */
+        const uint32_t shape[] = {s[0], s[1]};
+        enum type from = graph->type == TYPE_F16 ? TYPE_F32 : TYPE_F16;
+        graph_cast(graph, graph_input(graph, "x", from, 2, shape), graph->type);
+        break;
+    }
+    case OP_SCALE:
+        n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
+        n.in[1] = input(graph, "factor", 1, 1, 0, 0, 0);
+        append(graph, n, 2, s[0], s[1], 0, 0);
+        break;
     case OP_ACTIVATE:
         n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
         append(graph, n, 2, s[0], s[1], 0, 0);
@@ -255,7 +279,7 @@ static void build_training(const struct op_case *c, struct graph *graph)
         break;
     case OP_BATCHNORM:
         n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
-        n.in[1] = input(graph, "stats", 2, 4, s[1], 0, 0);
+        n.in[1] = sums(graph, "stats", 2, 4, s[1], 0, 0);
         n.in[2] = c->residual ? input(graph, "residual", 2, s[0], s[1], 0, 0) : -1;
         append(graph, n, 2, s[0], s[1], 0, 0);
         break;
@@ -263,7 +287,7 @@ static void build_training(const struct op_case *c, struct graph *graph)
     case OP_AFFINE:
         n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
         n.in[1] = input(graph, "dy", 2, s[0], s[1], 0, 0);
-        n.in[2] = input(graph, "stats", 2, c->op == OP_AFFINE ? 6 : 4, s[1], 0, 0);
+        n.in[2] = sums(graph, "stats", 2, c->op == OP_AFFINE ? 6 : 4, s[1], 0, 0);
         append(graph, n, 2, c->op == OP_AFFINE ? s[0] : 6, s[1], 0, 0);
         break;
     case OP_PANELS: {
@@ -283,7 +307,7 @@ static void build_training(const struct op_case *c, struct graph *graph)
         n.offset = c->stride;
         n.in[0] = input(graph, "dy", 2, s[0], s[2], 0, 0);
         n.in[1] = c->bias ? input(graph, "x", 2, s[0], s[2], 0, 0) : -1;
-        n.in[2] = c->bias ? input(graph, "stats", 2, s[0], 2, 0, 0) : -1;
+        n.in[2] = c->bias ? sums(graph, "stats", 2, s[0], 2, 0, 0) : -1;
         if (c->residual)
             append_into(graph, n, LAYOUT_ROWS, 1, s[1], 0, 0);
         else
@@ -313,7 +337,7 @@ static void build_training(const struct op_case *c, struct graph *graph)
     case OP_ATTENTION_GRAD:
         n.in[0] = input(graph, "qkv", 3, s[0], s[1], 3 * s[2], 0);
         n.in[1] = input(graph, "dy", 3, s[0], s[1], s[2], 0);
-        n.in[2] = input(graph, "stats", 4, s[0], s[1], s[3], 2);
+        n.in[2] = sums(graph, "stats", 4, s[0], s[1], s[3], 2);
         append(graph, n, 3, s[0], s[1], 3 * s[2], 0);
         break;
     case OP_EMBEDDING_GRAD:

@@ -470,6 +470,27 @@ class Train(CommandTest):
                 self.assertEqual(before[name].values, after[name].values, name)
         self.assertNotEqual(before['text_projection.weight'].values, after['text_projection.weight'].values)
 
+    def test_mixed_precision_keeps_its_scale(self):
+        """The scale goes down until gradients fit, is kept, and memory is smaller."""
+        common = ['-m', self.model, '--data-raw', self.raw(), '--steps', '5', '--precision', 'f16']
+        one, two, log = self.path('one'), self.path('two'), self.path('one.jsonl')
+        self.train(*common, one, '--log', log, '--save-every', '2')
+        shutil.copytree(one + '/checkpoint-2', two + '/checkpoint-2')
+        with open(one + '/checkpoint-4/training.json', encoding='utf-8') as file:
+            scale = json.load(file)['loss_scale']
+        self.assertEqual([line['loss_scale'] for line in self.lines(log)][3], scale)
+        self.train(*common, two, '--resume')
+        self.assertEqual(self.bytes_of(one, 'model.safetensors'), self.bytes_of(two, 'model.safetensors'))
+        plain = self.path('plain.jsonl')
+        self.train(*common[:-1], 'f32', self.path('three'), '--log', plain)
+        for a, b in zip(self.lines(log), self.lines(plain)):
+            self.assertAlmostEqual(a['loss'], b['loss'], delta=1e-2)
+            self.assertGreater(a['loss_scale'], b['loss_scale'])
+        dry = [json.loads(self.train(*common[:-1], precision, one + 'x', '--dry-run', '--json')[0])
+               for precision in ('f16', 'f32')]
+        self.assertEqual([plan['precision'] for plan in dry], ['f16', 'f32'])
+        self.assertLess(dry[0]['memory']['activations'], 0.75 * dry[1]['memory']['activations'])
+
     def test_divergence_stops_and_keeps_the_last_checkpoint(self):
         run = self.path('run')
         out, err = self.train('-m', self.model, '--data-raw', self.raw(), '--steps', '50', run, '--lr', '1e5',

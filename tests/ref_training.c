@@ -15,6 +15,17 @@ static double gelu(double x)
     return x * 0.5 * erfc(-x / sqrt(2));
 }
 
+void ref_CAST(const struct ref *r)
+{
+    memcpy(r->out, r->in[0], tensor_elements(r->y) * sizeof(*r->out));
+}
+
+void ref_SCALE(const struct ref *r)
+{
+    for (size_t i = 0; i < tensor_elements(r->y); i++)
+        r->out[i] = r->in[0][i] * r->in[1][0];
+}
+
 void ref_ACTIVATE(const struct ref *r)
 {
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
