@@ -571,6 +571,8 @@ struct vkclip_trainer_params {
     uint64_t steps;  /* in all; 0: `epochs` passes over the data */
     uint32_t epochs; /* 0: 32 */
     uint64_t seed;
+    bool freeze_bn_stats; /* ModifiedResNet: batch norm by its running statistics, which stay, in
+                           * place of the batch's, which they follow */
     bool lock_image, lock_text;      /* a tower whose weights stay (LiT, Zhai et al. 2022) */
     enum vkclip_precision precision; /* F16: activations and their gradients take half the memory
                                       * and the loss is scaled so that these stay in range; weights

@@ -35,8 +35,9 @@ void main()
     for (uint i = 0; i < min(left, 4) && gl_LocalInvocationID.y == 0; i++) {
         float scale = stats[channel + i];
         of[channel + i] = scale;
-        of[args.c + channel + i] = -scale * rstd[i] * product[i] / float(args.rows);
-        of[2 * args.c + channel + i] = -scale * sum[i] / float(args.rows);
+        float through = args.frozen != 0 ? 0.0 : -scale / float(args.rows); /* mean and deviation */
+        of[args.c + channel + i] = through * rstd[i] * product[i];
+        of[2 * args.c + channel + i] = through * sum[i];
         of[3 * args.c + channel + i] = mean[i];
         of[4 * args.c + channel + i] = product[i];
         of[5 * args.c + channel + i] = sum[i];

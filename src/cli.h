@@ -59,7 +59,8 @@ struct cli {
     const char *separator, *log, *eval;
     double warmup;
     uint32_t steps, save_every, eval_every, workers, scheduler;
-    uint32_t lock_image, lock_text, checkpoint_activations, no_augmentation, resume, dry_run;
+    uint32_t lock_image, lock_text, freeze_bn_stats, checkpoint_activations, no_augmentation,
+        resume, dry_run;
     struct cli_inputs eval_templates;
 };
 

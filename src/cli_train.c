@@ -61,6 +61,7 @@ static int open_trainer(struct cli *cli, const char **templates, struct vkclip_t
     train->lr_const = cli->scheduler == 2;
     train->steps = cli->steps;
     train->seed = cli->seed ? cli->seed : 1;
+    train->freeze_bn_stats = cli->freeze_bn_stats;
     train->lock_image = cli->lock_image;
     train->lock_text = cli->lock_text;
     train->checkpoint_activations = cli->checkpoint_activations;
@@ -224,6 +225,8 @@ static const struct cli_option options[] = {
     CLI_OPTION(0, "steps", "N", CLI_NUMBER, steps, "in all"),
     CLI_OPTION(0, "epochs", "N", CLI_NUMBER, train.epochs, "or passes over the data (32)"),
     CLI_OPTION(0, "seed", "N", CLI_NUMBER, seed, "of the random numbers (1)"),
+    CLI_OPTION(0, "freeze-bn-stats", NULL, CLI_FLAG, freeze_bn_stats,
+               "ResNet: by running statistics, which stay, not the batch's"),
     CLI_OPTION(0, "lock-image", NULL, CLI_FLAG, lock_image, "the image tower stays as it is"),
     CLI_OPTION(0, "lock-text", NULL, CLI_FLAG, lock_text, "the text tower stays as it is"),
     CLI_PRECISION_OPTION,

@@ -269,7 +269,9 @@ static void grad_BATCHNORM(struct pass *p, struct node n, int dy)
                   dy);
     if (n.in[2] >= 0 && p->needed[n.in[2]])
         give(p, n.in[2], dy);
-    struct node sums = {.op = OP_BATCHNORM_GRAD, .in = {n.in[0], dy, n.in[1]}};
+    struct node sums = {.op = OP_BATCHNORM_GRAD,
+                        .in = {n.in[0], dy, n.in[1]},
+                        .frozen = stats.op == OP_RUNNINGSTATS};
     int of = graph_append(graph, NULL, sums, 2, shape);
     for (uint32_t i = 1; i < 3; i++)
         sum_to_weight(graph,
@@ -339,13 +341,15 @@ static void append_again(struct pass *p, size_t first, size_t last, struct node 
     struct graph *graph = p->graph;
     for (size_t i = first; i < last && !graph->error; i++) {
         struct node node = graph->nodes[i];
-        int out = node.out;
+        int out = node.out, into = -1;
         for (size_t j = first; j < i; j++) /* results of the segment are those computed again */
             for (int k = 0; k < NODE_INPUTS; k++)
                 if (node.in[k] >= 0 && node.in[k] == graph->nodes[j].out)
                     node.in[k] = again[j - first].out;
+        for (size_t j = first; j < i; j++)
+            into = graph->nodes[j].out == out ? again[j - first].out : into;
         if (i + 1 < last && node.op != OP_RUNNING) {
-            node.out = like(graph, node, out);
+            node.out = into < 0 ? like(graph, node, out) : graph_append_into(graph, node, into);
             if (graph->error || !grow(p))
                 return;
             p->needed[node.out] = p->needed[out];

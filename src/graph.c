@@ -435,18 +435,43 @@ int graph_sum(struct graph *graph, const char *name, int x, int y)
     return graph_append(graph, name, node, out.rank, out.shape);
 }
 
-int graph_batchnorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon,
-                    int residual, bool relu, int *stats)
+int graph_batchstats(struct graph *graph, int x, int gain, int bias, float epsilon)
 {
     uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
-    if (!c || !is_vector(graph, gain, c) || !is_vector(graph, bias, c) ||
+    if (!c || !is_vector(graph, gain, c) || !is_vector(graph, bias, c))
+        return shape_error(graph, OP_BATCHSTATS, NULL, "x [..,C], gain [C], bias [C]");
+    const uint32_t shape[] = {4, c};
+    struct node node = {.op = OP_BATCHSTATS, .in = {x, gain, bias}, .epsilon = epsilon};
+    return graph_append(graph, NULL, node, 2, shape);
+}
+
+int graph_runningstats(struct graph *graph, int mean, int variance, int gain, int bias,
+                       float epsilon)
+{
+    uint32_t c = graph->error || mean < 0 ? 0 : tensor_columns(&graph->tensors[mean]);
+    if (!c || !is_vector(graph, variance, c) || !is_vector(graph, gain, c) ||
+        !is_vector(graph, bias, c))
+        return shape_error(graph, OP_RUNNINGSTATS, NULL, "mean, variance, gain, bias [C]");
+    const uint32_t shape[] = {4, c};
+    struct node node = {.op = OP_RUNNINGSTATS, .in = {mean, -1, -1}};
+    int stats = graph_append(graph, NULL, node, 2, shape);
+    node = (struct node){.op = OP_RUNNINGSTATS, /* in fp32, as they are kept */
+                         .in = {variance, graph->tensors[gain].weight, graph->tensors[bias].weight},
+                         .epsilon = epsilon,
+                         .offset = 1,
+                         .residual = true};
+    return graph_append_into(graph, node, stats);
+}
+
+int graph_batchnorm(struct graph *graph, const char *name, int x, int stats, int residual,
+                    bool relu)
+{
+    uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
+    if (!c || !has_rank(graph, stats, 2) || graph->tensors[stats].shape[1] != c ||
         (residual >= 0 && !same_shape(&graph->tensors[x], &graph->tensors[residual])))
         return shape_error(graph, OP_BATCHNORM, name,
-                           "x [..,C], gain [C], bias [C], a residual of x's shape or none");
-    const uint32_t shape[] = {4, c};
-    struct node statistics = {.op = OP_BATCHSTATS, .in = {x, gain, bias}, .epsilon = epsilon};
-    *stats = graph_append(graph, NULL, statistics, 2, shape);
-    struct node node = {.op = OP_BATCHNORM, .in = {x, *stats, residual}, .relu = relu};
+                           "x [..,C], stats [4,C], a residual of x's shape or none");
+    struct node node = {.op = OP_BATCHNORM, .in = {x, stats, residual}, .relu = relu};
     struct tensor out = graph->tensors[x];
     return graph_append(graph, name, node, out.rank, out.shape);
 }

@@ -60,6 +60,7 @@
     X(CONTRAST_GRAD)   /* stats, logit_scale; cos -> dcos in its place [N,N] */                    \
     X(SCALE)           /* x, factor [1] -> x factor */                                             \
     X(RUNNING)         /* stats [4,C] ->> running mean or variance [C] */                          \
+    X(RUNNINGSTATS)    /* mean [C] -> stats [4,C]; variance, gain, bias ->> the rest of them */    \
     X(SUMSQ)           /* x [n] -> its squares' sums by SUMSQ_PART, into [parts] from `offset` */  \
     X(CLIP)            /* parts [P], step [8] -> step [8] with norm and factor for gradients */    \
     X(ADAMW)           /* dw [n], m and v [n,2], step [8] ->> w [n]; dw becomes 0 */               \
@@ -117,6 +118,7 @@ struct node {
     uint32_t heads;                    /* ATTENTION */
     float epsilon;                     /* LAYERNORM, BATCHSTATS, ROWSTATS */
     bool transposed;                   /* PANELS */
+    bool frozen;                       /* BATCHNORM_GRAD: stats do not depend on x */
     uint32_t pitch, offset, group;     /* COLSUM: elements from row to row, before the first, rows
                                         * summed to one of the result (0: all); SUMSQ: offset */
     uint32_t segment;                  /* 0: none */
@@ -130,6 +132,7 @@ struct graph {
     size_t tensor_count, node_count, tensor_capacity, node_capacity;
     enum type type;             /* of activations and, until graph_pack, of weights */
     bool training;              /* builders keep apart what a gradient needs apart */
+    bool frozen;                /* batch norm in training has its running statistics, which stay */
     bool mixed;                 /* weights are kept in fp32 and cast; features leave in fp32 */
     uint32_t segment, segments; /* of the nodes appended next, and how many began */
     int error;                  /* of the first builder that failed; the later ones do nothing */
@@ -188,9 +191,12 @@ int graph_append_over(struct graph *graph, const char *name, struct node node, i
 int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
                    bool relu);
 int graph_sum(struct graph *graph, const char *name, int x, int y);
-/* Batch norm with the batch's own statistics; *stats gets them [4,C]. */
-int graph_batchnorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon,
-                    int residual, bool relu, int *stats);
+/* Batch norm's statistics [4,C], the batch's own or running ones, and it by them. */
+int graph_batchstats(struct graph *graph, int x, int gain, int bias, float epsilon);
+int graph_runningstats(struct graph *graph, int mean, int variance, int gain, int bias,
+                       float epsilon);
+int graph_batchnorm(struct graph *graph, const char *name, int x, int stats, int residual,
+                    bool relu);
 /* The matrix w [N,K], or its transpose, packed in panels. */
 int graph_panels(struct graph *graph, int w, bool transposed);
 /* The same values, in the same layout, of another type. */

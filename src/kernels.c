@@ -467,7 +467,7 @@ static int launch_ATTENTION(struct launch *l)
 static struct rows_args set_rows_args(struct launch *l)
 {
     struct rows_args args = {tensor_rows(l->in[0]), tensor_columns(l->in[0]), l->node->epsilon,
-                             l->node->residual};
+                             l->node->residual, l->node->frozen};
     set_args(l, &args, sizeof(args));
     return args;
 }
@@ -702,6 +702,7 @@ ALIKE(MEANTOKEN_GRAD, ADD)
 ALIKE(SELECT_GRAD, ADD)
 ALIKE(CLAMP, ADD)
 ALIKE(SCALE, ADD)
+ALIKE(RUNNINGSTATS, RUNNING)
 ALIKE(ADAMW, ADD)
 #undef ALIKE
 

@@ -115,32 +115,33 @@ static int vit(const struct config *config, uint32_t batch, struct graph *graph)
 
 #define NORM_EPSILON 1e-5f
 
-/* Batch norm in training: with the statistics of the batch, which it is trained with, and its own
- * running ones, which inference has in their place. */
+/* Batch norm in training: by the batch's statistics, which the running ones then follow, or by
+ * these. */
 static int batchnorm(struct graph *graph, const char *name, int x, int residual, bool relu)
 {
-    char gain[80], bias[80], running[2][80];
-    snprintf(gain, sizeof(gain), "%s.weight", name);
-    snprintf(bias, sizeof(bias), "%s.bias", name);
-    snprintf(running[0], sizeof(running[0]), "%s.running_mean", name);
-    snprintf(running[1], sizeof(running[1]), "%s.running_var", name);
+    static const char *const parts[] = {"running_mean", "running_var", "weight", "bias"};
     if (graph->error)
         return -1;
-    uint32_t c = tensor_columns(&graph->tensors[x]), stats = 0, n = tensor_rows(&graph->tensors[x]);
-    int g = vector(graph, c, gain), of = -1;
-    x = graph_batchnorm(graph, NULL, x, g, vector(graph, c, bias), NORM_EPSILON, residual, relu,
-                        &of);
-    for (; stats < 2; stats++) {
+    uint32_t c = tensor_columns(&graph->tensors[x]), n = tensor_rows(&graph->tensors[x]);
+    int of[UTIL_COUNT(parts)];
+    for (size_t i = 0; i < UTIL_COUNT(parts); i++) {
+        char part[96];
+        snprintf(part, sizeof(part), "%s.%s", name, parts[i]);
+        of[i] = i < 2 ? graph_state(graph, part, LAYOUT_ROWS, 1, &c) : vector(graph, c, part);
+        if (i < 2 && of[i] >= 0)
+            graph->tensors[of[i]].locked = true;
+    }
+    int stats = graph->frozen ? graph_runningstats(graph, of[0], of[1], of[2], of[3], NORM_EPSILON)
+                              : graph_batchstats(graph, x, of[2], of[3], NORM_EPSILON);
+    x = graph_batchnorm(graph, NULL, x, stats, residual, relu);
+    for (uint32_t i = 0; i < 2 && !graph->frozen; i++) {
         struct node node = {.op = OP_RUNNING,
-                            .in = {of, -1, -1},
+                            .in = {stats, -1, -1},
                             .residual = true,
-                            .offset = stats,
+                            .offset = i,
                             .epsilon = NORM_EPSILON,
                             .values = {0.1f, n > 1 ? (float)n / (float)(n - 1) : 1}};
-        int state = graph_state(graph, running[stats], LAYOUT_ROWS, 1, &c);
-        if (state >= 0)
-            graph->tensors[state].locked = true;
-        graph_append_into(graph, node, state);
+        graph_append_into(graph, node, of[i]);
     }
     return x;
 }

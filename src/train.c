@@ -86,6 +86,7 @@ static void begin_graph(const struct train_params *params, struct graph *graph)
 {
     graph_init(graph, params->mixed ? TYPE_F16 : TYPE_F32);
     graph->mixed = params->mixed;
+    graph->frozen = params->freeze_bn_stats;
 }
 
 static int add_logit_scale(struct graph *graph)
@@ -444,6 +445,8 @@ static int check_params(const struct config *config, const struct train_params *
                          "training needs both towers in one space: pictures have %u dimensions, "
                          "texts %u",
                          config->image_embed_dim, config->text_embed_dim);
+    if (params->freeze_bn_stats && !config->stages[0])
+        return util_fail(VKCLIP_EINVALID, "--freeze-bn-stats: this image tower has no batch norm");
     if (params->batch < 1 || micro_batch(params) > params->batch ||
         params->batch % micro_batch(params))
         return util_fail(VKCLIP_EINVALID,

@@ -20,6 +20,7 @@ struct train_params {
     uint32_t micro_batch;        /* pairs at once, a divisor of `batch`; 0: all */
     struct grad_adamw adamw;     /* OpenCLIP's: 0.9, 0.98, 1e-6, 0.2 */
     float grad_clip_norm;        /* 0: none */
+    bool freeze_bn_stats;        /* batch norm with its running statistics, which stay */
     bool lock_image, lock_text;  /* a tower whose weights stay (LiT, Zhai et al. 2022) */
     bool checkpoint_activations; /* compute blocks again in place of keeping their activations */
     bool mixed; /* activations and their gradients in fp16; weights, their gradients and moments,

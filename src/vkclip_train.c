@@ -262,6 +262,7 @@ static void take_params(struct vkclip_trainer *trainer, const struct vkclip_trai
         .adamw = {(float)or_default(params->beta1, 0.9), (float)or_default(params->beta2, 0.98),
                   (float)or_default(params->eps, 1e-6), (float)or_default(params->wd, 0.2)},
         .grad_clip_norm = (float)or_default(params->grad_clip_norm, 0),
+        .freeze_bn_stats = params->freeze_bn_stats,
         .lock_image = params->lock_image,
         .lock_text = params->lock_text,
         .checkpoint_activations = params->checkpoint_activations,
@@ -305,7 +306,8 @@ static uint64_t fingerprint(const struct vkclip_trainer *trainer)
                              schedule->rate,
                              (double)schedule->warmup,
                              (double)schedule->steps,
-                             params->mixed};
+                             params->mixed,
+                             params->freeze_bn_stats};
     return util_hash(0, values, sizeof(values));
 }
 

@@ -96,6 +96,7 @@ const struct op_case op_cases[] = {
     {OP_BATCHNORM, {64, 64}, .relu = true},
     {OP_BATCHNORM_GRAD, {2, 1}},
     {OP_BATCHNORM_GRAD, {333, 33}},
+    {OP_BATCHNORM_GRAD, {333, 33}, .stride = 1},
     {OP_AFFINE, {77, 33}},
     {OP_PANELS, {1, 1}},
     {OP_PANELS, {33, 31}, .bias = true},
@@ -153,6 +154,8 @@ const struct op_case op_cases[] = {
     {OP_SCALE, {7, 33}},
     {OP_RUNNING, {4, 33}},
     {OP_RUNNING, {4, 33}, .stride = 1},
+    {OP_RUNNINGSTATS, {4, 33}},
+    {OP_RUNNINGSTATS, {4, 33}, .stride = 1},
     {OP_SUMSQ, {5}},
     {OP_SUMSQ, {70001}},
     {OP_CLIP, {1}},
@@ -285,6 +288,7 @@ static void build_training(const struct op_case *c, struct graph *graph)
         break;
     case OP_BATCHNORM_GRAD:
     case OP_AFFINE:
+        n.frozen = c->stride;
         n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
         n.in[1] = input(graph, "dy", 2, s[0], s[1], 0, 0);
         n.in[2] = sums(graph, "stats", 2, c->op == OP_AFFINE ? 6 : 4, s[1], 0, 0);
@@ -365,6 +369,16 @@ static void build_training(const struct op_case *c, struct graph *graph)
         n.offset = c->stride;
         n.in[0] = input(graph, "stats", 2, 4, s[1], 0, 0);
         append_into(graph, n, LAYOUT_ROWS, 1, s[1], 0, 0);
+        break;
+    case OP_RUNNINGSTATS:
+        n.offset = c->stride;
+        n.in[0] = input(graph, "running", 1, s[1], 0, 0, 0);
+        n.in[1] = c->stride ? input(graph, "gain", 1, s[1], 0, 0, 0) : -1;
+        n.in[2] = c->stride ? input(graph, "bias", 1, s[1], 0, 0, 0) : -1;
+        if (c->stride)
+            append_into(graph, n, LAYOUT_ROWS, 2, 4, s[1], 0);
+        else
+            append(graph, n, 2, 4, s[1], 0, 0);
         break;
     case OP_SUMSQ:
         n.in[0] = input(graph, "x", 1, s[0], 0, 0, 0);

@@ -20,7 +20,8 @@ struct op_case {
     bool residual;     /* where the op adds to its result */
     bool causal;       /* ATTENTION; PANELS: transposed */
     bool relu;         /* MATMUL, CONV, BATCHNORM, ACTIVATE */
-    uint32_t stride;   /* CONV, AVGPOOL, OUTER, PANELS; COLSUM: offset */
+    uint32_t stride;   /* CONV, AVGPOOL, OUTER, PANELS; COLSUM: offset;
+                        * BATCHNORM_GRAD: frozen; RUNNING..: of the variance */
     enum vkclip_activation activation; /* MATMUL, ACTIVATE */
 };
 

@@ -78,8 +78,8 @@ static double *make_values(const struct graph *graph, const struct node *node, i
     uint32_t rows = node->op == OP_EMBEDDING     ? graph->tensors[node->in[1]].shape[0]
                     : node->op == OP_SELECT_GRAD ? graph->tensors[node->out].shape[1]
                                                  : graph->tensors[node->in[0]].shape[1];
-    /* sums of squares, second moments */
-    bool positive = node->op == OP_CLIP || node->op == OP_ADAMW;
+    /* sums of squares, second moments, variances */
+    bool positive = node->op == OP_CLIP || node->op == OP_ADAMW || node->op == OP_RUNNINGSTATS;
     double spread = node->op == OP_ATTENTION ? 3 : 1; /* so that some weights of softmax dominate */
     for (uint64_t i = 0; i < count; i++) {
         double value = next_value(state) * spread;

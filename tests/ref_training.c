@@ -101,8 +101,8 @@ void ref_BATCHNORM_GRAD(const struct ref *r)
         }
         /* dx = scale (dy - mean(dy) - normalised x mean(dy normalised x)) */
         r->out[i] = scale;
-        r->out[c + i] = -scale * product / (double)rows * rstd;
-        r->out[2 * c + i] = -scale * sum / (double)rows;
+        r->out[c + i] = r->node->frozen ? 0 : -scale * product / (double)rows * rstd;
+        r->out[2 * c + i] = r->node->frozen ? 0 : -scale * sum / (double)rows;
         r->out[3 * c + i] = mean;
         r->out[4 * c + i] = product;
         r->out[5 * c + i] = sum;
@@ -357,6 +357,18 @@ void ref_CONTRAST_GRAD(const struct ref *r)
     for (size_t i = 0; i < n * n; i++)
         r->out[i] = scale / (double)n *
                     (contrast(r, r->in[0], scale * r->out[i], i / n, i % n) / 2 - (i / n == i % n));
+}
+
+void ref_RUNNINGSTATS(const struct ref *r)
+{
+    size_t c = tensor_columns(r->x);
+    for (size_t i = 0; i < c; i++) {
+        double rstd = r->node->offset ? 1 / sqrt(r->in[0][i] + (double)r->node->epsilon) : 0;
+        r->out[i] = r->node->offset ? r->in[1][i] * rstd : 0;
+        r->out[c + i] = r->node->offset ? r->in[2][i] : 0;
+        r->out[2 * c + i] = r->node->offset ? r->out[2 * c + i] : r->in[0][i];
+        r->out[3 * c + i] = rstd;
+    }
 }
 
 void ref_RUNNING(const struct ref *r)

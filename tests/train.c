@@ -483,6 +483,48 @@ static void mixed_steps(void **state)
     follow("rn", 0.2);
 }
 
+/* Frozen batch norm computes what inference does, which folds it, and leaves its statistics. */
+static void frozen_norms(void **state)
+{
+    (void)state;
+    struct run inference, frozen, again;
+    struct train_params params = {.lock_image = true};
+    if (!open_run("rn", "batches.safetensors", params, &inference))
+        return;
+    params = (struct train_params){.freeze_bn_stats = true};
+    assert_true(open_run("rn", "batches.safetensors", params, &frozen));
+    params.checkpoint_activations = true;
+    assert_true(open_run("rn", "batches.safetensors", params, &again));
+    for (uint64_t i = 0; i < 2; i++) {
+        struct train_result a = step(&inference, i, 0), b = step(&frozen, i, i ? 1e-4 : 0),
+                            c = step(&again, i, i ? 1e-4 : 0);
+        printf("frozen: loss %.7g, inference %.7g\n", (double)b.loss, (double)a.loss);
+        assert_true(fabs((double)(a.loss - b.loss)) < 1e-5);
+        assert_true(fabs((double)(b.loss - c.loss)) < 1e-5);
+        assert_true(fabs((double)(b.norm / c.norm - 1)) < 1e-5);
+    }
+    size_t left = 0, moved = 0;
+    for (size_t i = 0; i < train_count(frozen.train); i++) {
+        const struct train_parameter *parameter = train_parameter(frozen.train, i);
+        bool running = strstr(parameter->name, ".running_");
+        if (!running && !strstr(parameter->name, "bn1."))
+            continue;
+        float *x = malloc(2 * parameter->elements * sizeof(*x)), *y = x + parameter->elements;
+        assert_int_equal(train_read(frozen.train, i, TRAIN_VALUE, x), 0);
+        if (weights_read(frozen.weights, parameter->name, 0, parameter->elements, y))
+            fail_msg("%s", vkclip_last_error());
+        bool same = !memcmp(x, y, parameter->elements * sizeof(*x));
+        assert_true(same == running);
+        left += same;
+        moved += !same;
+        free(x);
+    }
+    assert_true(left > 20 && moved > 10);
+    close_run(&inference);
+    close_run(&frozen);
+    close_run(&again);
+}
+
 static void locked_towers(void **state)
 {
     (void)state;
@@ -531,10 +573,15 @@ static void clips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vit),         cmocka_unit_test(modified_resnet),
-        cmocka_unit_test(clamp),       cmocka_unit_test(micro_batches),
-        cmocka_unit_test(recomputed),  cmocka_unit_test(locked_towers),
-        cmocka_unit_test(clips),       cmocka_unit_test(mixed_gradients),
+        cmocka_unit_test(vit),
+        cmocka_unit_test(modified_resnet),
+        cmocka_unit_test(clamp),
+        cmocka_unit_test(micro_batches),
+        cmocka_unit_test(recomputed),
+        cmocka_unit_test(locked_towers),
+        cmocka_unit_test(frozen_norms),
+        cmocka_unit_test(clips),
+        cmocka_unit_test(mixed_gradients),
         cmocka_unit_test(mixed_steps),
     };
     return cmocka_run_group_tests(tests, open_gpu, close_gpu);
