@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * vkclip-bench: times rows of shaders/kernels.def over the shapes of the models' own graphs, and
- * tells what a graph costs. Sees the library's internals; the shapes are in no list of their own.
+ * vkclip-bench: times rows of shaders/kernels.def over the shapes of the models' own graphs, tells
+ * what a graph costs, and times training (training.c). Sees the library's internals; the shapes
+ * are in no list of their own.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -12,13 +13,14 @@
 #include "kernels.h"
 #include "model.h"
 #include "peak.h"
+#include "training.h"
 
 #define RUNS 5
 #define LONG_ENOUGH 0.1 /* seconds for one row and shape */
 #define MOST_SEEN 4096
 
 struct options {
-    const char *device, *row, *shape, *archs, *batches, *type, *weights;
+    const char *device, *model, *row, *shape, *archs, *batches, *type, *weights;
     bool csv, tiles;
 };
 
@@ -223,7 +225,7 @@ static int time_graph(struct bench *bench, const struct graph *graph)
     return error;
 }
 
-/* ---- The two commands ---------------------------------------------------------------------- */
+/* ---- The commands -------------------------------------------------------------------------- */
 
 /* Calls `each` for both towers of every architecture and batch size in every storage asked for. */
 typedef int graph_fn(void *user, const char *arch, bool text, uint32_t batch,
@@ -317,10 +319,32 @@ static int run_graph(const struct options *options)
     return each_graph(options, print_one, NULL);
 }
 
+static int run_train(const struct options *options)
+{
+    struct vkclip_device_params where = {.device = options->device};
+    const char *batches = options->batches;
+    char word[64];
+    struct gpu *gpu = NULL;
+    enum type type;
+    if (!options->model || !parse_type(options->type, &type) || type > TYPE_F16)
+        return util_fail(VKCLIP_EINVALID, "train: expected --model PATH and --type f32 or f16");
+    int error = gpu_open(&where, &gpu);
+    if (!error && options->csv)
+        puts("batch,part,ms,share");
+    while (!error && next_word(&batches, word))
+        error = atoi(word) > 0 ? bench_train(gpu, options->model, (uint32_t)atoi(word),
+                                             type == TYPE_F16, options->csv)
+                               : util_fail(VKCLIP_EINVALID, "batch %s", word);
+    gpu_close(&gpu);
+    return error;
+}
+
 static int usage(void)
 {
     fputs("Usage: vkclip-bench kernels [OPTION...]   time every row of the table that fits\n"
           "       vkclip-bench graph [OPTION...]     print every node's work and bytes, as CSV\n"
+          "       vkclip-bench train [OPTION...]     time training: step, forward pass, ops\n"
+          "  --model PATH    for train: any that vkclip opens\n"
           "  --arch LIST     architectures (ViT-B-32,ViT-L-14,RN50)\n"
           "  --batches LIST  batch sizes (1,8)\n"
           "  --type LIST     of activations: f32,f16 (f32)\n"
@@ -337,15 +361,15 @@ static int usage(void)
 int main(int argc, char **argv)
 {
     struct options options = {.archs = "ViT-B-32,ViT-L-14,RN50", .batches = "1,8", .type = "f32"};
-    static const struct option longs[] = {{"arch", 1, NULL, 'a'},  {"batches", 1, NULL, 'b'},
-                                          {"type", 1, NULL, 't'},  {"weights", 1, NULL, 'w'},
-                                          {"row", 1, NULL, 'r'},   {"shape", 1, NULL, 's'},
-                                          {"tiles", 0, NULL, 'l'}, {"device", 1, NULL, 'd'},
-                                          {"csv", 0, NULL, 'c'},   {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"arch", 1, NULL, 'a'},    {"batches", 1, NULL, 'b'}, {"type", 1, NULL, 't'},
+        {"weights", 1, NULL, 'w'}, {"row", 1, NULL, 'r'},     {"shape", 1, NULL, 's'},
+        {"tiles", 0, NULL, 'l'},   {"device", 1, NULL, 'd'},  {"csv", 0, NULL, 'c'},
+        {"model", 1, NULL, 'm'},   {NULL, 0, NULL, 0}};
     const char **const texts[] = {
         ['a'] = &options.archs,   ['b'] = &options.batches, ['t'] = &options.type,
         ['w'] = &options.weights, ['r'] = &options.row,     ['s'] = &options.shape,
-        ['d'] = &options.device};
+        ['d'] = &options.device,  ['m'] = &options.model};
     for (int letter; (letter = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (letter == 'l')
             options.tiles = true;
@@ -357,10 +381,16 @@ int main(int argc, char **argv)
             *texts[letter] = optarg;
     }
     const char *command = optind + 1 == argc ? argv[optind] : "";
-    bool kernels_wanted = !strcmp(command, "kernels");
-    if (!kernels_wanted && strcmp(command, "graph"))
+    static const struct {
+        const char *name;
+        int (*run)(const struct options *options);
+    } commands[] = {{"kernels", run_kernels}, {"graph", run_graph}, {"train", run_train}};
+    size_t i = 0;
+    while (i < UTIL_COUNT(commands) && strcmp(command, commands[i].name))
+        i++;
+    if (i == UTIL_COUNT(commands))
         return usage();
-    int error = kernels_wanted ? run_kernels(&options) : run_graph(&options);
+    int error = commands[i].run(&options);
     if (error)
         fprintf(stderr, "vkclip-bench: %s\n", vkclip_last_error());
     return error ? 1 : 0;

@@ -41,6 +41,14 @@ class Bench(unittest.TestCase):
         self.assertEqual(products, exact)
         self.assertTrue(all(int(row['bytes']) > 0 for row in rows))
 
+    def test_train(self):
+        rows = table('train', '--csv', '--model', 'models/emoji-clip', '--batches', '2')
+        parts = {row['part']: float(row['share']) for row in rows}
+        self.assertGreater(parts['step / forward'], 1)
+        self.assertAlmostEqual(sum(share for part, share in parts.items() if 'forward' not in part), 1, delta=0.01)
+        self.assertGreater(parts['MATMUL'], 0)
+        table('train', '--csv', status=1)
+
     def test_roofline(self):
         done = subprocess.run([sys.executable, 'bench/roofline.py', PROGRAM], stdout=subprocess.PIPE, timeout=60,
                               check=True, text=True)

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A step of training on random pairs, the forward pass alone as training computes it, and where a
+ * step's time goes.
+ */
+#include "training.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "model.h"
+#include "plan.h"
+#include "train.h"
+
+#define RUNS 5 /* behind the first, in which some drivers compile */
+
+struct bench {
+    struct config config;
+    struct weights *weights;
+    struct train *train;
+    struct upload *upload;
+    struct plan *forward;
+    float *pixels;
+    int32_t *ids;
+    double step[RUNS + 1], pass[RUNS + 1];
+};
+
+static int open_forward(struct gpu *gpu, struct bench *bench, uint32_t batch, bool mixed)
+{
+    struct graph graph;
+    const struct graph *graphs[] = {&graph};
+    graph_init(&graph, mixed ? TYPE_F16 : TYPE_F32);
+    graph.training = true;
+    graph.mixed = mixed;
+    const int outputs[] = {model_add_image(&bench->config, batch, &graph),
+                           model_add_text(&bench->config, batch, &graph)};
+    int error = graph.error;
+    if (!error)
+        error = upload_create(gpu, bench->weights, graphs, 1, &bench->upload);
+    if (!error)
+        return plan_create(gpu, &graph, bench->upload, outputs, 2, &bench->forward);
+    graph_free(&graph);
+    return error;
+}
+
+static int make_batch(struct bench *bench, uint32_t batch)
+{
+    const struct config *config = &bench->config;
+    size_t pixels = (size_t)batch * 3 * config->image_size * config->image_size;
+    size_t tokens = (size_t)batch * config->context;
+    uint32_t state = 2463534242u;
+    bench->pixels = calloc(pixels, sizeof(*bench->pixels));
+    bench->ids = calloc(tokens, sizeof(*bench->ids));
+    if (!bench->pixels || !bench->ids)
+        return util_fail(VKCLIP_EMEMORY, "out of memory for a batch");
+    for (size_t i = 0; i < pixels + tokens; i++) {
+        state ^= state << 13, state ^= state >> 17, state ^= state << 5;
+        if (i < pixels)
+            bench->pixels[i] = (float)state / 2147483648.0f - 1;
+        else /* the end of text is the last id, and last */
+            bench->ids[i - pixels] =
+                (int32_t)((i - pixels + 1) % config->context ? state % (config->vocabulary - 2)
+                                                             : config->vocabulary - 1);
+    }
+    return VKCLIP_OK;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *seconds)
+{
+    qsort(seconds + 1, RUNS, sizeof(*seconds), by_value);
+    return seconds[1 + RUNS / 2];
+}
+
+static void print_row(uint32_t batch, const char *part, double seconds, double share, bool csv)
+{
+    printf(csv ? "%u,%s,%.3f,%.4f\n" : "%6u %-18s %10.1f ms %8.3f\n", batch, part, seconds * 1e3,
+           share);
+}
+
+/* Shares are of the step; its own is the number of forward passes. */
+static void print(struct bench *bench, uint32_t batch, const double seconds[OP_COUNT], bool csv)
+{
+    double step = median(bench->step), pass = median(bench->pass), all = 0;
+    for (int op = 0; op < OP_COUNT; op++)
+        all += seconds[op];
+    print_row(batch, "step / forward", step, step / pass, csv);
+    print_row(batch, "forward", pass, pass / step, csv);
+    for (int op = 0; op < OP_COUNT; op++)
+        if (seconds[op] > 0)
+            print_row(batch, op_name((enum op)op), seconds[op], seconds[op] / all, csv);
+    if (!csv)
+        printf("%6u %.1f pairs/s\n", batch, batch / step);
+}
+
+static int run(struct bench *bench, uint32_t batch, bool csv)
+{
+    double seconds[OP_COUNT];
+    struct train_result result;
+    int error = VKCLIP_OK;
+    train_scale_loss(bench->train, 1024);
+    for (int i = 0; i <= RUNS && !error; i++) {
+        double start = util_seconds();
+        error = plan_run(bench->forward);
+        bench->pass[i] = util_seconds() - start;
+        if (!error)
+            error = train_step(bench->train, bench->pixels, bench->ids, (uint64_t)i, 1e-4, &result);
+        bench->step[i] = util_seconds() - start - bench->pass[i];
+    }
+    if (!error)
+        error = train_profile(bench->train, seconds);
+    if (!error)
+        print(bench, batch, seconds, csv);
+    return error;
+}
+
+int bench_train(struct gpu *gpu, const char *model, uint32_t batch, bool mixed, bool csv)
+{
+    const struct vkclip_model_params params = {0};
+    const struct train_params train = {
+        .batch = batch, .mixed = mixed, .adamw = {0.9f, 0.98f, 1e-6f, 0.2f}};
+    struct bench bench = {.weights = NULL};
+    int error = config_open(model, &params, &bench.config, &bench.weights);
+    if (error)
+        return error;
+    error = train_open(gpu, &bench.config, bench.weights, &train, &bench.train);
+    if (!error)
+        error = open_forward(gpu, &bench, batch, mixed);
+    if (!error)
+        error = make_batch(&bench, batch);
+    if (!error)
+        error = run(&bench, batch, csv);
+    plan_destroy(&bench.forward);
+    upload_destroy(&bench.upload);
+    train_close(&bench.train);
+    weights_close(&bench.weights);
+    config_close(&bench.config);
+    free(bench.pixels);
+    free(bench.ids);
+    return error;
+}
