@@ -37,20 +37,27 @@ vec4 load_conv(uint m, uint k)
     return values;
 }
 
+/* Rows of dy and x at once: each of the sums, more than there are registers, is read and written once for them. */
+const uint DEPTH = 4;
+vec4 x[DEPTH][COLS];
+
 #ifdef SUBGROUP
-float dy[(ROWS + LANES - 1) / LANES];
+float dy[DEPTH][(ROWS + LANES - 1) / LANES];
 /* The lane that is broadcast must be a constant: hence no loop. */
 #define ADD(c)                                                                                     \
-    for (uint i = 0; i < ROWS / LANES; i++) {                                                      \
-        float value = subgroupBroadcast(dy[i], c);                                                 \
-        for (uint j = 0; j < COLS; j++)                                                            \
-            sum[i * LANES + c][j] = fma(vec4(value), x[j], sum[i * LANES + c][j]);                 \
-    }
+    for (uint i = 0; i < ROWS / LANES; i++)                                                        \
+        for (uint d = 0; d < DEPTH; d++) {                                                         \
+            float value = subgroupBroadcast(dy[d][i], c);                                          \
+            for (uint j = 0; j < COLS; j++)                                                        \
+                sum[i * LANES + c][j] = fma(vec4(value), x[d][j], sum[i * LANES + c][j]);          \
+        }
 #define ADD_4(c) ADD(c) ADD(c + 1) ADD(c + 2) ADD(c + 3)
 #define ADD_16(c) ADD_4(c) ADD_4(c + 4) ADD_4(c + 8) ADD_4(c + 12)
-#define ADD_ROW(m)                                                                                 \
-    for (uint i = 0; i < ROWS / LANES; i++)                                                        \
-        dy[i] = load_dy1(m * args.n + min(first_n + i * LANES + gl_LocalInvocationID.x, args.n - 1)); \
+#define ADD_ROWS(first_m, last_m)                                                                  \
+    for (uint d = 0; d < DEPTH; d++)                                                               \
+        for (uint i = 0; i < ROWS / LANES; i++)                                                    \
+            dy[d][i] = load_dy1(min(first_m + d, last_m) * args.n +                                \
+                                min(first_n + i * LANES + gl_LocalInvocationID.x, args.n - 1));    \
     ADD_4(0)                                                                                       \
     if (LANES >= 8) {                                                                              \
         ADD_4(4)                                                                                   \
@@ -65,15 +72,17 @@ float dy[(ROWS + LANES - 1) / LANES];
         ADD_16(32) ADD_16(48)                                                                      \
     }
 #else
-#define ADD_ROW(m)                                                                                 \
+#define ADD_ROWS(first_m, last_m)                                                                  \
     for (uint i = 0; i < ROWS / 4; i++) {                                                          \
         uint n = 4 * min(first_n / 4 + i, last);                                                   \
-        vec4 dy = load_dy(m * args.n + n, args.n - n);                                             \
-        for (uint j = 0; j < COLS; j++) {                                                          \
-            sum[4 * i][j] = fma(vec4(dy.x), x[j], sum[4 * i][j]);                                  \
-            sum[4 * i + 1][j] = fma(vec4(dy.y), x[j], sum[4 * i + 1][j]);                          \
-            sum[4 * i + 2][j] = fma(vec4(dy.z), x[j], sum[4 * i + 2][j]);                          \
-            sum[4 * i + 3][j] = fma(vec4(dy.w), x[j], sum[4 * i + 3][j]);                          \
+        for (uint d = 0; d < DEPTH; d++) {                                                         \
+            vec4 dy = load_dy(min(first_m + d, last_m) * args.n + n, args.n - n);                  \
+            for (uint j = 0; j < COLS; j++) {                                                      \
+                sum[4 * i][j] = fma(vec4(dy.x), x[d][j], sum[4 * i][j]);                           \
+                sum[4 * i + 1][j] = fma(vec4(dy.y), x[d][j], sum[4 * i + 1][j]);                   \
+                sum[4 * i + 2][j] = fma(vec4(dy.z), x[d][j], sum[4 * i + 2][j]);                   \
+                sum[4 * i + 3][j] = fma(vec4(dy.w), x[d][j], sum[4 * i + 3][j]);                   \
+            }                                                                                      \
         }                                                                                          \
     }
 #endif
@@ -90,12 +99,16 @@ void main()
         for (uint i = 0; i < ROWS; i++)
             sum[i][j] = vec4(0.0);
     }
-    for (uint m = args.first; m < args.first + args.rows; m++) {
-        vec4 x[COLS];
-        for (uint j = 0; j < COLS; j++)
-            x[j] = CONV ? load_conv(m, 4 * quad[j])
-                        : load_x(m * args.k + 4 * quad[j], args.k - 4 * quad[j]);
-        ADD_ROW(m)
+    uint end = args.first + args.rows;
+    for (uint m = args.first; m < end; m += DEPTH) {
+        for (uint d = 0; d < DEPTH; d++)
+            for (uint j = 0; j < COLS; j++) {
+                uint row = min(m + d, end - 1);
+                vec4 values = CONV ? load_conv(row, 4 * quad[j])
+                                   : load_x(row * args.k + 4 * quad[j], args.k - 4 * quad[j]);
+                x[d][j] = m + d < end ? values : vec4(0.0);
+            }
+        ADD_ROWS(m, end - 1)
     }
     for (uint i = 0; i < ROWS && first_n + i < args.n; i++)
         for (uint j = 0; j < COLS; j++) {
