@@ -57,12 +57,6 @@ static bool parse_type(const char *text, enum type *type)
 
 /* ---- One row and shape --------------------------------------------------------------------- */
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Seconds of the device for all dispatches, of the host where it has no timestamps. */
 static int run_once(struct gpu_commands *commands, bool timed, double *seconds)
 {
@@ -102,7 +96,7 @@ static int time_choice(struct gpu *gpu, const struct graph *graph, const struct 
            (count < RUNS || util_seconds() - start < LONG_ENOUGH))
         error = run_once(commands, timed, &times[count++]);
     if (!error) {
-        qsort(times, count, sizeof(*times), by_value);
+        qsort(times, count, sizeof(*times), util_by_value);
         *seconds = times[count / 2];
     }
     gpu_commands_destroy(&commands);

@@ -65,15 +65,9 @@ static int make_batch(struct bench *bench, uint32_t batch)
     return VKCLIP_OK;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *seconds)
 {
-    qsort(seconds + 1, RUNS, sizeof(*seconds), by_value);
+    qsort(seconds + 1, RUNS, sizeof(*seconds), util_by_value);
     return seconds[1 + RUNS / 2];
 }
 

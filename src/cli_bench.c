@@ -149,16 +149,10 @@ static uint64_t host_bytes(void)
 
 /* ---- Speed --------------------------------------------------------------------------------- */
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static int by_seconds(const void *a, const void *b)
 {
-    return -by_value(&((const struct bench_op *)a)->node.seconds,
-                     &((const struct bench_op *)b)->node.seconds);
+    return -util_by_value(&((const struct bench_op *)a)->node.seconds,
+                          &((const struct bench_op *)b)->node.seconds);
 }
 
 /* vkclip_node_fn: counts a node to those of its op, shape and kernel. */
@@ -207,7 +201,7 @@ static int measure(struct cli *cli, struct bench_row *row)
         times[row->runs++] = now - before;
     }
     if (!error) {
-        qsort(times, row->runs, sizeof(*times), by_value);
+        qsort(times, row->runs, sizeof(*times), util_by_value);
         row->seconds = (times[(row->runs - 1) / 2] + times[row->runs / 2]) / 2;
         row->low = times[row->runs / 4];
         row->high = times[row->runs - 1 - row->runs / 4];

@@ -165,6 +165,12 @@ double util_seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+int util_by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 uint64_t util_hash(uint64_t hash, const void *data, size_t size)
 {
     const uint8_t *bytes = data;

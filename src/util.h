@@ -46,6 +46,8 @@ const char *util_file_name(const char *path);
 
 /* Seconds of a clock that only goes forward. */
 double util_seconds(void);
+/* Two doubles, for qsort. */
+int util_by_value(const void *a, const void *b);
 
 /* FNV-1a, to be continued from an earlier `hash` (0 to begin). */
 uint64_t util_hash(uint64_t hash, const void *data, size_t size);
