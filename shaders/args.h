@@ -2,17 +2,16 @@
  *
  * Push constants of every op, included by C and by GLSL. All members are 32 bits.
  *
- * Weights of MATMUL and CONV lie in panels of PANEL columns. A panel is [K/4][PANEL] quads, each
- * the four values of one column that follow each other along K; columns past N and values past K
- * are zero. Neighbouring invocations read neighbouring quads, a workgroup walks its panel from
- * front to back, and a quad is one load in every type.
+ * Weights of MATMUL and CONV lie in panels of PANEL columns. A panel is [K/4][PANEL] quads, each the
+ * four values of one column that follow each other along K; columns past N and values past K are zero.
+ * Neighbouring invocations read neighbouring quads, a workgroup walks its panel from front to back, and
+ * a quad is one load in every type.
  *
- * Quantised weights have blocks of BLOCK values along K with one fp16 scale: value = scale * q, q
- * of 8 bits (q8), or scale * (q - 8), q of 4 bits (q4): those of GGUF's Q8_0 and Q4_0. A panel is
- * then, for each BLOCK of k, PANEL scales, two in a word of 32 bits, and the quads: for q8 a word
- * each, for q4 two that follow each other along K in a word; lowest bits first. A row of a
- * quantised table is its blocks' scales, two in a word, and then its values, four (q8) or eight
- * (q4) in a word.
+ * Quantised weights have blocks of BLOCK values along K with one fp16 scale: value = scale * q, q of 8
+ * bits (q8), or scale * (q - 8), q of 4 bits (q4): those of GGUF's Q8_0 and Q4_0. A panel is then, for
+ * each BLOCK of k, PANEL scales, two in a word of 32 bits, and the quads: for q8 a word each, for q4 two
+ * that follow each other along K in a word; lowest bits first. A row of a quantised table is its blocks'
+ * scales, two in a word, and then its values, four (q8) or eight (q4) in a word.
  */
 #ifndef VKCLIP_ARGS_H
 #define VKCLIP_ARGS_H
@@ -56,7 +55,7 @@ struct meantoken_args {
 };
 
 struct attention_args { /* ATTENTION, ATTENTION_STATS, ATTENTION_GRAD */
-    uint t, c, heads;   /* tokens, channels of all heads */
+    uint t, c, heads; /* tokens, channels of all heads */
     float scale;
     uint first; /* item that this dispatch begins with */
 };
@@ -85,8 +84,7 @@ struct select_args {
 /* Training. Values that SUMSQ adds up to one. */
 #define SUMSQ_PART 65536
 
-struct elements_args { /* ADD, AFFINE, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD, CLAMP, ADAMW,
-                          ... */
+struct elements_args { /* ADD, AFFINE, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD, CLAMP, ADAMW, ... */
     uint n;
     uint t, c;
     uint by_rows; /* SELECT_GRAD: 0: always row 0 */
@@ -108,8 +106,8 @@ struct panels_args { /* n, k: of the result */
 
 struct outer_args {
     uint m, n, k;
-    uint first, rows;                /* of m, that this dispatch adds up */
-    uint add, panels;                /* to what the result holds; which lies in panels */
+    uint first, rows; /* of m, that this dispatch adds up */
+    uint add, panels; /* to what the result holds; which lies in panels */
     uint h, w, out_h, out_w, stride; /* of a CONV; stride 0: none */
 };
 

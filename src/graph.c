@@ -455,8 +455,8 @@ int graph_runningstats(struct graph *graph, int mean, int variance, int gain, in
     const uint32_t shape[] = {4, c};
     struct node node = {.op = OP_RUNNINGSTATS, .in = {mean, -1, -1}};
     int stats = graph_append(graph, NULL, node, 2, shape);
-    node = (struct node){.op = OP_RUNNINGSTATS, /* in fp32, as they are kept */
-                         .in = {variance, graph->tensors[gain].weight, graph->tensors[bias].weight},
+    node = (struct node){.op = OP_RUNNINGSTATS,
+                         .in = {variance, gain, bias},
                          .epsilon = epsilon,
                          .offset = 1,
                          .residual = true};

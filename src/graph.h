@@ -191,7 +191,7 @@ int graph_append_over(struct graph *graph, const char *name, struct node node, i
 int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
                    bool relu);
 int graph_sum(struct graph *graph, const char *name, int x, int y);
-/* Batch norm's statistics [4,C], the batch's own or running ones, and it by them. */
+/* Batch norm's statistics [4,C], the batch's own or from four states of a graph, and it by them. */
 int graph_batchstats(struct graph *graph, int x, int gain, int bias, float epsilon);
 int graph_runningstats(struct graph *graph, int mean, int variance, int gain, int bias,
                        float epsilon);

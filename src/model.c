@@ -127,7 +127,8 @@ static int batchnorm(struct graph *graph, const char *name, int x, int residual,
     for (size_t i = 0; i < UTIL_COUNT(parts); i++) {
         char part[96];
         snprintf(part, sizeof(part), "%s.%s", name, parts[i]);
-        of[i] = i < 2 ? graph_state(graph, part, LAYOUT_ROWS, 1, &c) : vector(graph, c, part);
+        of[i] = i < 2 || graph->frozen ? graph_state(graph, part, LAYOUT_ROWS, 1, &c)
+                                       : vector(graph, c, part);
         if (i < 2 && of[i] >= 0)
             graph->tensors[of[i]].locked = true;
     }
