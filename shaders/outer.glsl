@@ -12,6 +12,7 @@
 layout(constant_id = 3) const uint ROWS = 4; /* a multiple of four */
 layout(constant_id = 4) const uint COLS = 1;
 layout(constant_id = 5) const bool CONV = false;
+layout(constant_id = 6) const bool QUADS = false; /* N, where load_dy is used, and K, of a CONV C, go by fours */
 layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 
 layout(push_constant) uniform Args { outer_args args; };
@@ -116,7 +117,10 @@ void main()
             uint at = args.panels != 0 ? ((n / PANEL * quads + k4) * PANEL + n % PANEL) * 4
                                        : n * args.k + 4 * k4;
             uint left = k4 >= quads ? 0 : args.panels != 0 ? 4 : min(4, args.k - 4 * k4);
-            for (uint l = 0; l < left; l++)
-                y[at + l] = (args.add != 0 ? y[at + l] : 0.0) + sum[i][j][l];
+            if (QUADS && left != 0)
+                y4[at / 4] = args.add != 0 ? y4[at / 4] + sum[i][j] : sum[i][j];
+            for (uint l = 0; l < 4 && !QUADS; l++)
+                if (l < left)
+                    y[at + l] = args.add != 0 ? y[at + l] + sum[i][j][l] : sum[i][j][l];
         }
 }

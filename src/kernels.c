@@ -570,6 +570,9 @@ static int launch_PANELS(struct launch *l)
     return emit_elements(l, stored_elements(y) / 4);
 }
 
+/* Rows of dy and x at once: caches keep them while all of the result goes over them. */
+#define OUTER_ROWS 1024
+
 static int launch_OUTER(struct launch *l)
 {
     const struct tensor *dy = l->in[0], *x = l->in[1];
@@ -584,16 +587,16 @@ static int launch_OUTER(struct launch *l)
                                    l->node->stride};
         memcpy(&args.h, pixels, sizeof(pixels));
     }
-    uint32_t lanes = span_of(l->gpu, l->kernel).lanes,
-             unit = l->kernel->needs & CAP_SUBGROUP ? lanes : 4;
+    bool subgroup = l->kernel->needs & CAP_SUBGROUP;
+    uint32_t lanes = span_of(l->gpu, l->kernel).lanes, unit = subgroup ? lanes : 4;
     set_workgroup(l, lanes, l->tile.height);
     add_constant(l, divide_up(l->tile.rows, unit) * unit);
     add_constant(l, l->tile.columns);
     add_constant(l, conv);
-    add_constant(l, args.n % 4 == 0 && tensor_columns(x) % 4 == 0);
+    add_constant(l, (subgroup || args.n % 4 == 0) && tensor_columns(x) % 4 == 0);
     if (is_texel(l->kernel))
         l->dispatch.texel[0] = l->dispatch.texel[1] = texel_format(l->kernel->x);
-    uint32_t step = steps_at_once(l, args.m);
+    uint32_t most = steps_at_once(l, args.m), step = most < OUTER_ROWS ? most : OUTER_ROWS;
     uint32_t across = divide_up(args.k, 4 * l->tile.columns * lanes),
              down = divide_up(args.n, l->constants[3] * l->tile.height);
     l->dispatch.work *= (double)step / args.m;

@@ -16,7 +16,7 @@
  * classes that are a small part of theirs. */
 #define WORTHY_WORK 2e9
 #define WORTHY_PART 0.02
-/* An operation of ATTENTION, which loads for each, takes about as long as so many of a tile. */
+/* An operation of attention, which loads for each, takes about as long as so many of a tile. */
 #define ATTENTION_COST 8
 #define BUDGET 2.0 /* seconds; twice that for the first classes of their kind */
 
@@ -149,7 +149,7 @@ struct class
 
 static double weigh(const struct node *node, double work)
 {
-    return node->op == OP_ATTENTION ? ATTENTION_COST * work : work;
+    return node->heads ? ATTENTION_COST * work : work;
 }
 
 /* Whether two classes are of one op and of the same types: a key is "OP x[..] w -> ..". */

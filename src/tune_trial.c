@@ -142,14 +142,14 @@ bool tune_key(const struct graph *graph, const struct node *node, char key[TUNE_
 {
     struct one_node m;
     char x[48], y[48];
-    if (node->op > OP_NORMALIZE && (node->op != OP_OUTER || node->stride))
+    if (node->op > OP_NORMALIZE && !node->heads && (node->op != OP_OUTER || node->stride))
         return false; /* other gradients have the fixed order */
     for (int i = 0; i < NODE_INPUTS; i++)
         if (node->in[i] >= 0 && graph->tensors[node->in[i]].type == TYPE_I32)
             return false; /* random ids would lead anywhere */
     resize(&m, graph, node, class_items(graph, node));
-    print_shape(&m.tensors[0], node->op == OP_ATTENTION, x);
-    print_shape(&m.tensors[KERNEL_OUT], node->op == OP_ATTENTION, y);
+    print_shape(&m.tensors[0], node->heads, x);
+    print_shape(&m.tensors[KERNEL_OUT], node->heads, y);
     snprintf(key, TUNE_KEY, "%s %s %s -> %s%s%s%s%s%s", op_name(node->op), x,
              node->in[1] < 0 ? "-" : type_name(m.tensors[1].type), y,
              node->in[2] < 0 ? "" : " bias",
