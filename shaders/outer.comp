@@ -10,8 +10,6 @@ layout(set = 0, binding = 0) readonly buffer Dy { XTYPE dy_values[]; };
 layout(set = 0, binding = 0) readonly buffer Dy4 { XVEC4 dy4[]; };
 layout(set = 0, binding = 1) readonly buffer X { XTYPE x_values[]; };
 layout(set = 0, binding = 1) readonly buffer X4 { XVEC4 x4[]; };
-layout(set = 0, binding = 3) buffer Y { float y[]; };
-layout(set = 0, binding = 3) buffer Y4 { vec4 y4[]; };
 
 LOADER(load_dy_any, dy_values)
 LOADER(load_x_any, x_values)

@@ -15,6 +15,9 @@ layout(constant_id = 5) const bool CONV = false;
 layout(constant_id = 6) const bool QUADS = false; /* N, where load_dy is used, and K, of a CONV C, go by fours */
 layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 
+layout(set = 0, binding = 3) buffer Y { float y[]; };
+layout(set = 0, binding = 3) buffer Y4 { vec4 y4[]; };
+
 layout(push_constant) uniform Args { outer_args args; };
 
 vec4 sum[ROWS][COLS];

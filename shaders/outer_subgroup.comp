@@ -9,8 +9,6 @@
 
 layout(set = 0, binding = 0) readonly buffer Dy { XTYPE dy_values[]; };
 layout(set = 0, binding = 1) readonly buffer X4 { XVEC4 x4[]; };
-layout(set = 0, binding = 3) buffer Y { float y[]; };
-layout(set = 0, binding = 3) buffer Y4 { vec4 y4[]; };
 
 #define load_dy1(at) float(dy_values[at])
 #define load_x(at, left) vec4(x4[(at) / 4])

@@ -8,8 +8,6 @@
 
 layout(set = 1, binding = 0) uniform textureBuffer dy_texels;
 layout(set = 1, binding = 1) uniform textureBuffer x_texels;
-layout(set = 0, binding = 3) buffer Y { float y[]; };
-layout(set = 0, binding = 3) buffer Y4 { vec4 y4[]; };
 
 #define load_dy(at, left) texelFetch(dy_texels, int((at) / 4))
 #define load_x(at, left) texelFetch(x_texels, int((at) / 4))
