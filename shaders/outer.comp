@@ -14,6 +14,7 @@ layout(set = 0, binding = 1) readonly buffer X4 { XVEC4 x4[]; };
 LOADER(load_dy_any, dy_values)
 LOADER(load_x_any, x_values)
 #define load_dy(at, left) (QUADS ? vec4(dy4[(at) / 4]) : load_dy_any(at, left))
+#define load_dy1(at) float(dy_values[at])
 #define load_x(at, left) (QUADS ? vec4(x4[(at) / 4]) : load_x_any(at, left))
 
 #include "outer.glsl"

@@ -13,8 +13,10 @@ layout(constant_id = 3) const uint ROWS = 4; /* a multiple of four */
 layout(constant_id = 4) const uint COLS = 1;
 layout(constant_id = 5) const bool CONV = false;
 layout(constant_id = 6) const bool QUADS = false; /* N, where load_dy is used, and K, of a CONV C, go by fours */
+layout(constant_id = 7) const bool BIAS = false;  /* its gradient, the sums of dy's columns, is added to too */
 layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 
+layout(set = 0, binding = 2) buffer Dbias { float dbias[]; };
 layout(set = 0, binding = 3) buffer Y { float y[]; };
 layout(set = 0, binding = 3) buffer Y4 { vec4 y4[]; };
 
@@ -45,8 +47,13 @@ vec4 load_conv(uint m, uint k)
 const uint DEPTH = 4;
 vec4 x[DEPTH][COLS];
 
+/* Columns of dy that an invocation of the first workgroup along the columns adds up. */
+const uint OWN = (ROWS + LANES - 1) / LANES;
+float column_sum[OWN];
+
 #ifdef SUBGROUP
-float dy[DEPTH][(ROWS + LANES - 1) / LANES];
+float dy[DEPTH][OWN];
+#define OWN_DY(d, i, at) dy[d][i]
 /* The lane that is broadcast must be a constant: hence no loop. */
 #define ADD(c)                                                                                     \
     for (uint i = 0; i < ROWS / LANES; i++)                                                        \
@@ -76,6 +83,7 @@ float dy[DEPTH][(ROWS + LANES - 1) / LANES];
         ADD_16(32) ADD_16(48)                                                                      \
     }
 #else
+#define OWN_DY(d, i, at) load_dy1(at)
 #define ADD_ROWS(first_m, last_m)                                                                  \
     for (uint i = 0; i < ROWS / 4; i++) {                                                          \
         uint n = 4 * min(first_n / 4 + i, last);                                                   \
@@ -103,6 +111,9 @@ void main()
         for (uint i = 0; i < ROWS; i++)
             sum[i][j] = vec4(0.0);
     }
+    uint own_n = first_n + gl_LocalInvocationID.x;
+    for (uint i = 0; i < OWN; i++)
+        column_sum[i] = 0.0;
     uint end = args.first + args.rows;
     for (uint m = args.first; m < end; m += DEPTH) {
         for (uint d = 0; d < DEPTH; d++)
@@ -113,7 +124,17 @@ void main()
                 x[d][j] = m + d < end ? values : vec4(0.0);
             }
         ADD_ROWS(m, end - 1)
+        if (BIAS && gl_WorkGroupID.x == 0)
+            for (uint d = 0; d < DEPTH; d++)
+                for (uint i = 0; i < OWN; i++) {
+                    float value = OWN_DY(d, i, min(m + d, end - 1) * args.n + min(own_n + i * LANES, args.n - 1));
+                    column_sum[i] += m + d < end ? value : 0.0;
+                }
     }
+    if (BIAS && gl_WorkGroupID.x == 0)
+        for (uint i = 0; i < OWN; i++)
+            if (i * LANES + gl_LocalInvocationID.x < ROWS && own_n + i * LANES < args.n)
+                dbias[own_n + i * LANES] += column_sum[i];
     for (uint i = 0; i < ROWS && first_n + i < args.n; i++)
         for (uint j = 0; j < COLS; j++) {
             uint n = first_n + i, k4 = first_quad + j * LANES;

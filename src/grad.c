@@ -113,14 +113,25 @@ static void sum_items(struct pass *p, int dy, int weight)
 /* ---- A rule an op ------------------------------------------------------------------------------
  */
 
+/* Of a matrix and its bias. */
+static void products(struct pass *p, struct node n, int dy)
+{
+    struct graph *graph = p->graph;
+    struct node outer = {
+        .op = OP_OUTER, .in = {dy, n.in[0], -1}, .stride = n.stride, .residual = true};
+    if (!is_trained(graph, n.in[1])) {
+        sum_rows(p, dy, n.in[2]);
+        return;
+    }
+    if (is_trained(graph, n.in[2]))
+        outer.in[2] = weight_gradient(graph, n.in[2]);
+    graph_append_into(graph, outer, weight_gradient(graph, n.in[1]));
+}
+
 static void grad_MATMUL(struct pass *p, struct node n, int dy)
 {
     struct graph *graph = p->graph;
-    if (is_trained(graph, n.in[1]))
-        graph_append_into(graph,
-                          (struct node){.op = OP_OUTER, .in = {dy, n.in[0], -1}, .residual = true},
-                          weight_gradient(graph, n.in[1]));
-    sum_rows(p, dy, n.in[2]);
+    products(p, n, dy);
     if (p->needed[n.in[0]]) {
         int transposed = graph_panels(graph, n.in[1], true);
         give_node(p, n.in[0], (struct node){.op = OP_MATMUL, .in = {dy, transposed, -1}});
@@ -130,11 +141,7 @@ static void grad_MATMUL(struct pass *p, struct node n, int dy)
 static void grad_CONV(struct pass *p, struct node n, int dy)
 {
     struct graph *graph = p->graph;
-    struct node outer = {
-        .op = OP_OUTER, .in = {dy, n.in[0], -1}, .stride = n.stride, .residual = true};
-    if (is_trained(graph, n.in[1]))
-        graph_append_into(graph, outer, weight_gradient(graph, n.in[1]));
-    sum_rows(p, dy, n.in[2]);
+    products(p, n, dy);
     if (p->needed[n.in[0]] && n.stride != 1)
         graph->error = util_fail(VKCLIP_EUNSUPPORTED,
                                  "%s: the gradient of a convolution with stride %u is not there",

@@ -39,7 +39,8 @@
     X(BATCHSTATS) /* x [R,C], gain, bias -> scale, bias, mean, 1/deviation [4,C] */                \
     X(BATCHNORM)  /* x [..,C], stats [4,C], residual or none -> (x - mean) scale + bias (+) */     \
     X(PANELS)     /* w [N,K] in panels or rows -> it, or its transpose, in panels */               \
-    X(OUTER)      /* dy [M,N], x [M,K] -> dyT x [N,K], ->> a weight's; or of a CONV's [N,9,C] */   \
+    X(OUTER)      /* dy [M,N], x [M,K] -> dyT x [N,K], ->> a weight's; or of a CONV's [N,9,C]; dy  \
+                   * summed over rows ->> dbias [N] or none */                                     \
     X(COLSUM)     /* dy, or dy (x - mean) rstd with x, stats [R,2], summed over rows ->> */        \
     X(ROWSTATS)   /* x [..,C] -> mean, 1/deviation [R,2] */                                        \
     X(LAYERNORM_GRAD)  /* x [..,C], gain, dy -> dx, ->> */                                         \

@@ -131,7 +131,7 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
     for (int i = 1; i < NODE_INPUTS; i++) {
         bool packed = i == 1 && graph_packs(node->op);
         if (node->in[i] >= 0 && (packed || tensors[node->in[i]].role == ROLE_WEIGHT) &&
-            tensors[node->in[i]].type != (packed ? kernel->w : kernel->x))
+            tensors[node->in[i]].type != (packed ? kernel->w : kernel->x) && node->op != OP_OUTER)
             return false;
     }
     if (kernel->needs & CAP_SUBGROUP && node->op == OP_OUTER)
@@ -594,6 +594,7 @@ static int launch_OUTER(struct launch *l)
     add_constant(l, l->tile.columns);
     add_constant(l, conv);
     add_constant(l, (subgroup || args.n % 4 == 0) && tensor_columns(x) % 4 == 0);
+    add_constant(l, l->in[2] != NULL);
     if (is_texel(l->kernel))
         l->dispatch.texel[0] = l->dispatch.texel[1] = texel_format(l->kernel->x);
     uint32_t most = steps_at_once(l, args.m), step = most < OUTER_ROWS ? most : OUTER_ROWS;

@@ -106,15 +106,15 @@ const struct op_case op_cases[] = {
     {OP_PANELS, {33, 5}, .stride = 1, .causal = true},
     {OP_PANELS, {3, 64}, .stride = 1, .causal = true},
     {OP_OUTER, {1, 1, 1}, .residual = true},
-    {OP_OUTER, {7, 3, 5}, .residual = true},
+    {OP_OUTER, {7, 3, 5}, .bias = true, .residual = true},
     {OP_OUTER, {7, 3, 5}},
-    {OP_OUTER, {65, 33, 129}, .residual = true},
+    {OP_OUTER, {65, 33, 129}, .bias = true, .residual = true},
     {OP_OUTER, {100, 64, 48}, .residual = true},
     {OP_OUTER, {100, 132, 36}},
-    {OP_OUTER, {333, 20, 64}, .residual = true},
+    {OP_OUTER, {333, 20, 64}, .bias = true, .residual = true},
     {OP_OUTER, {2, 3, 1, 5}, .residual = true, .stride = 1},
     {OP_OUTER, {2, 7, 4, 8}, .residual = true, .stride = 2},
-    {OP_OUTER, {1, 9, 12, 33}, .residual = true, .stride = 1},
+    {OP_OUTER, {1, 9, 12, 33}, .bias = true, .residual = true, .stride = 1},
     {OP_OUTER, {3, 6, 8, 36}, .residual = true, .stride = 1},
     {OP_COLSUM, {1, 1, 1}},
     {OP_COLSUM, {333, 33, 33}, .residual = true},
@@ -225,6 +225,8 @@ static void build_outer(const struct op_case *c, struct node node, struct graph 
 {
     const uint32_t *s = c->shape;
     node.stride = c->stride;
+    if (c->bias)
+        node.in[2] = graph_state(graph, "dbias", LAYOUT_ROWS, 1, &s[c->stride ? 3 : 1]);
     if (c->stride) {
         uint32_t h = (s[1] - 1) / c->stride + 1, w = s[1] / c->stride + 1;
         node.in[0] = input(graph, "dy", 4, s[0], h, w, s[3]);

@@ -330,6 +330,12 @@ static double run_case(struct gpu *gpu, const struct op_case *test_case,
             fail_msg("%s: a second run gave other bits", what);
     }
     double worst = compare(node->op, out, first, values[KERNEL_OUT], rounding, what);
+    for (int slot = 0; slot < NODE_INPUTS;
+         slot++) { /* what the reference did to them, mostly nothing */
+        const struct tensor *in = node->in[slot] < 0 ? NULL : &graph->tensors[node->in[slot]];
+        if (in && (in->type == TYPE_F32 || in->type == TYPE_F16))
+            compare(node->op, in, guarded_read(gpu, &guarded[slot], what), values[slot], 0, what);
+    }
 
     free(first);
     gpu_commands_destroy(&commands);

@@ -133,6 +133,9 @@ void ref_OUTER(const struct ref *r)
 {
     size_t m = tensor_rows(r->x), n = tensor_columns(r->x), k = tensor_elements(r->y) / n;
     const uint32_t *x = r->second->shape, *dy = r->x->shape;
+    double *bias = (double *)r->in[2];
+    for (size_t i = 0; i < m * n && bias; i++)
+        bias[i % n] += r->in[0][i];
     for (size_t i = 0; i < n && !r->node->residual; i++)
         memset(r->out + i * k, 0, k * sizeof(*r->out));
     for (size_t row = 0; row < m; row++)
