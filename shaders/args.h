@@ -54,18 +54,21 @@ struct meantoken_args {
     uint b, p, c;
 };
 
-struct attention_args { /* ATTENTION, ATTENTION_STATS, ATTENTION_GRAD */
+struct attention_args { /* ATTENTION, ATTENTION_GRAD */
     uint t, c, heads; /* tokens, channels of all heads */
     float scale;
     uint first; /* item that this dispatch begins with */
 };
 
-struct rows_args { /* LAYERNORM, NORMALIZE, BATCHSTATS and their gradients, ROWSTATS */
+struct rows_args { /* LAYERNORM, NORMALIZE, BATCHSTATS and their gradients */
     uint rows, c;
     float epsilon;
     uint add;    /* to what the result holds */
     uint frozen; /* BATCHNORM_GRAD: stats do not depend on x */
 };
+
+/* Rows whose shares of the gradients of gain and bias LAYERNORM_SUMS adds up. */
+#define LAYERNORM_ROWS 32
 
 struct embedding_args {
     uint tokens, t, c;
@@ -84,7 +87,7 @@ struct select_args {
 /* Training. Values that SUMSQ adds up to one. */
 #define SUMSQ_PART 65536
 
-struct elements_args { /* ADD, AFFINE, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD, CLAMP, ADAMW, ... */
+struct elements_args { /* ADD, ATTENTION_DELTA, AFFINE, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD, CLAMP, ADAMW, ... */
     uint n;
     uint t, c;
     uint by_rows; /* SELECT_GRAD: 0: always row 0 */
@@ -113,7 +116,7 @@ struct outer_args {
 
 struct colsum_args {
     uint rows, columns, pitch, offset, group;
-    uint scaled, add;
+    uint add; /* to what the result holds */
 };
 
 struct contrast_args {

@@ -6,6 +6,9 @@
  *     vec4 load_qkv(uint at, uint left)   four values of qkv from element `at`, zero from `left` on
  */
 #include "heads.glsl"
+layout(constant_id = 5) const bool STATS = false;
+
+layout(set = 0, binding = 1) buffer Stats { float stats[]; };
 
 const uint KEYS = 2;
 const float LEAST = -3.4e38;
@@ -66,4 +69,6 @@ void main()
     uint y_at = (item * args.t + query) * args.c + head * D;
     for (uint d = 0; d < D; d++)
         y[y_at + d] = XTYPE(sum[d / 4][d % 4] / total);
+    if (STATS) /* the logarithm of the sum of exponentials; its neighbour is its gradient's */
+        stats[2 * ((item * args.t + query) * args.heads + head)] = top + log(total);
 }

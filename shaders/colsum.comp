@@ -2,20 +2,17 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * COLSUM: rows of dy added up by groups, for gradients of biases, gains and positions.
+ * COLSUM: rows of x added up by groups, for gradients of what is added to rows.
  */
 #include "common.glsl"
 
-layout(set = 0, binding = 0) readonly buffer Dy { XTYPE dy[]; };
-layout(set = 0, binding = 1) readonly buffer X { XTYPE x[]; };
-layout(set = 0, binding = 2) readonly buffer Stats { float stats[]; };
+layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
 layout(set = 0, binding = 3) buffer Y { float y[]; };
 
 layout(push_constant) uniform Args { colsum_args args; };
 
 #include "columns.glsl"
 
-LOADER(load_dy, dy)
 LOADER(load_x, x)
 
 void main()
@@ -24,13 +21,8 @@ void main()
     uint end = min((group + 1) * args.group, args.rows);
     uint left = column < args.columns ? args.columns - column : 0;
     vec4 sum = vec4(0.0);
-    for (uint row = group * args.group + gl_LocalInvocationID.y; row < end && left > 0; row += HEIGHT) {
-        uint at = args.offset + row * args.pitch + column;
-        vec4 values = load_dy(at, left);
-        if (args.scaled != 0)
-            values *= (load_x(at, left) - stats[2 * row]) * stats[2 * row + 1];
-        sum += values;
-    }
+    for (uint row = group * args.group + gl_LocalInvocationID.y; row < end && left > 0; row += HEIGHT)
+        sum += load_x(args.offset + row * args.pitch + column, left);
     sum = column_sum(sum);
     uint at = group * args.columns + column;
     for (uint i = 0; i < min(left, 4) && gl_LocalInvocationID.y == 0; i++)

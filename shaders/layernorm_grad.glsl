@@ -10,25 +10,25 @@ layout(set = 0, binding = 3) buffer Dx { XTYPE dx[]; };
 
 layout(push_constant) uniform Args { rows_args args; };
 
-#include "moments.glsl"
+#include "normalized.glsl"
+
+float value[OWN];
 
 void main()
 {
     for (uint row = gl_WorkGroupID.x; row < args.rows; row += gl_NumWorkGroups.x) {
-        uint at = row * args.c;
-        vec2 moments = row_moments(at);
-        float of_mean = 0.0, of_deviation = 0.0;
-        for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x) {
-            float value = float(dy[at + i]) * float(gain[i]);
-            of_mean += value;
-            of_deviation += value * (float(x[at + i]) - moments.x) * moments.y;
+        uint at = row * C;
+        float rstd = normalize_row(at), of_mean = 0.0, of_deviation = 0.0;
+        EACH_OWN(j, i) {
+            value[j] = float(dy[at + i]) * float(gain[i]);
+            of_mean += value[j];
+            of_deviation += value[j] * normalized[j];
         }
-        of_mean = workgroup_sum(of_mean) / float(args.c);
-        of_deviation = workgroup_sum(of_deviation) / float(args.c);
-        for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x) {
-            float value = float(dy[at + i]) * float(gain[i]) - of_mean -
-                          (float(x[at + i]) - moments.x) * moments.y * of_deviation;
-            dx[at + i] = XTYPE(value * moments.y + (args.add != 0 ? float(dx[at + i]) : 0.0));
+        of_mean = workgroup_sum(of_mean) / float(C);
+        of_deviation = workgroup_sum(of_deviation) / float(C);
+        EACH_OWN(j, i) {
+            float of_x = (value[j] - of_mean - normalized[j] * of_deviation) * rstd;
+            dx[at + i] = XTYPE(of_x + (args.add != 0 ? float(dx[at + i]) : 0.0));
         }
     }
 }

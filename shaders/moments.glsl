@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Mean and 1 / deviation of a row of x, for LAYERNORM and its gradients: mean first, then the variance about
+ * Mean and 1 / deviation of a row of x, for LAYERNORM: mean first, then the variance about
  * it, as fp32 wants it. A row of the table gives
  *     float workgroup_sum(float value)
  */

@@ -16,8 +16,8 @@ void main()
 {
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
-        uint item = i / (args.t * args.c), token = i / args.c % args.t;
+        uint token = i / args.c, item = token / args.t;
         uint row = args.by_rows != 0 ? min(uint(rows[item]), args.t - 1) : 0;
-        dx[i] = token == row ? dy[item * args.c + i % args.c] : XTYPE(0.0);
+        dx[i] = token == item * args.t + row ? dy[(item - token) * args.c + i] : XTYPE(0.0);
     }
 }

@@ -161,12 +161,10 @@ static void grad_AVGPOOL(struct pass *p, struct node n, int dy)
 
 static void grad_ATTENTION(struct pass *p, struct node n, int dy)
 {
-    const struct tensor *y = tensor_of(p, n.out);
-    const uint32_t shape[] = {y->shape[0], y->shape[1], n.heads, 2};
-    struct node stats = {
-        .op = OP_ATTENTION_STATS, .in = {n.in[0], n.out, dy}, .heads = n.heads, .causal = n.causal};
+    graph_append_into(p->graph, (struct node){.op = OP_ATTENTION_DELTA, .in = {n.out, dy, -1}},
+                      n.in[1]);
     struct node node = {.op = OP_ATTENTION_GRAD,
-                        .in = {n.in[0], dy, graph_append(p->graph, NULL, stats, 4, shape)},
+                        .in = {n.in[0], dy, n.in[1]},
                         .heads = n.heads,
                         .causal = n.causal};
     give(p, n.in[0], like(p->graph, node, n.in[0]));
@@ -176,13 +174,17 @@ static void grad_LAYERNORM(struct pass *p, struct node n, int dy)
 {
     struct graph *graph = p->graph;
     uint32_t rows = tensor_rows(tensor_of(p, dy)), columns = tensor_columns(tensor_of(p, dy));
-    if (is_trained(graph, n.in[1])) {
-        const uint32_t shape[] = {rows, 2};
-        struct node row = {.op = OP_ROWSTATS, .in = {n.in[0], -1, -1}, .epsilon = n.epsilon};
-        int stats = graph_append(graph, NULL, row, 2, shape);
-        sum_to_weight(graph, (struct node){.in = {dy, n.in[0], stats}}, rows, columns, n.in[1]);
+    if (is_trained(graph, n.in[1]) || is_trained(graph, n.in[2])) {
+        const uint32_t shape[] = {(rows + LAYERNORM_ROWS - 1) / LAYERNORM_ROWS, 2, columns};
+        struct node shares = {
+            .op = OP_LAYERNORM_SUMS, .in = {n.in[0], dy, -1}, .epsilon = n.epsilon};
+        int sums = graph_append(graph, NULL, shares, 3, shape);
+        for (uint32_t i = 0; i < 2; i++)
+            sum_to_weight(
+                graph,
+                (struct node){.in = {sums, -1, -1}, .pitch = 2 * columns, .offset = i * columns},
+                shape[0], columns, n.in[1 + i]);
     }
-    sum_rows(p, dy, n.in[2]);
     if (p->needed[n.in[0]])
         give_node(p, n.in[0],
                   (struct node){

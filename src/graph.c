@@ -144,8 +144,8 @@ static bool is_overwritten(const struct graph *graph, int tensor)
 
 bool graph_sums(enum op op)
 {
-    return op == OP_BATCHSTATS || op == OP_OUTER || op == OP_COLSUM || op == OP_ROWSTATS ||
-           op == OP_ATTENTION_STATS || op == OP_EMBEDDING_GRAD || op == OP_BATCHNORM_GRAD;
+    return op == OP_BATCHSTATS || op == OP_OUTER || op == OP_COLSUM || op == OP_LAYERNORM_SUMS ||
+           op == OP_ATTENTION_DELTA || op == OP_EMBEDDING_GRAD || op == OP_BATCHNORM_GRAD;
 }
 
 /* Results have the type of what they are computed from. */
@@ -333,9 +333,15 @@ int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t hea
     if (graph->error || !has_rank(graph, qkv, 3) || !heads ||
         graph->tensors[qkv].shape[2] % (3 * heads))
         return shape_error(graph, OP_ATTENTION, name, "qkv [B,T,3C] with C a multiple of heads");
-    const uint32_t *s = graph->tensors[qkv].shape;
-    uint32_t shape[] = {s[0], s[1], s[2] / 3};
+    struct tensor x = graph->tensors[qkv]; /* the list moves while it grows */
+    const uint32_t *s = x.shape, shape[] = {s[0], s[1], s[2] / 3};
     struct node node = {.op = OP_ATTENTION, .in = {qkv, -1, -1}, .heads = heads, .causal = causal};
+    if (graph->training) {
+        const uint32_t stats[] = {s[0], s[1], heads, 2};
+        char numbered[64];
+        snprintf(numbered, sizeof(numbered), "stats.%zu", graph->node_count);
+        node.in[1] = add_tensor(graph, numbered, ROLE_ACTIVATION, TYPE_F32, LAYOUT_ROWS, 4, stats);
+    }
     return graph_append(graph, name, node, 3, shape);
 }
 
@@ -541,7 +547,9 @@ double node_work(const struct graph *graph, const struct node *node)
         return 2 * elements * tensor_rows(&graph->tensors[node->in[0]]);
     if (node->op == OP_COLSUM || node->op == OP_SUMSQ)
         return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]);
-    if (node->op == OP_ATTENTION_STATS || node->op == OP_ATTENTION_GRAD)
+    if (node->op == OP_ATTENTION_DELTA)
+        return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]);
+    if (node->op == OP_ATTENTION_GRAD)
         return 6 * (double)tensor_elements(&graph->tensors[node->in[0]]) * out->shape[1];
     return 8 * elements;
 }

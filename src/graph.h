@@ -20,7 +20,8 @@
     X(MATMUL)     /* x [M,K], w [N,K], bias [N] or none -> activation(x wT + bias) (+ residual) */ \
     X(CONV)       /* x [B,H,W,C], w [N,3,3,C], bias [N] -> 3x3, padded by 1, [B,H/s,W/s,N] */      \
     X(AVGPOOL)    /* x [B,H,W,C] -> means of s x s pixels [B,H/s,W/s,C] */                         \
-    X(ATTENTION)  /* qkv [B,T,3C] -> softmax(q kT / sqrt(d)) v [B,T,C], d = C / heads */           \
+    X(ATTENTION)  /* qkv [B,T,3C] -> softmax(q kT / sqrt(d)) v [B,T,C], d = C / heads; and, in     \
+                   * training, logsumexp -> the first of each of stats [B,T,heads,2] */            \
     X(LAYERNORM)  /* x [..,C], gain [C], bias [C] -> [..,C] */                                     \
     X(EMBEDDING)  /* ids [B,T], table [V,C], positions [T,C] -> table[ids] + positions [B,T,C] */  \
     X(CLASSTOKEN) /* x [B,P,C], token [C], positions [P+1,C] -> token, then x; + positions */      \
@@ -41,10 +42,10 @@
     X(PANELS)     /* w [N,K] in panels or rows -> it, or its transpose, in panels */               \
     X(OUTER)      /* dy [M,N], x [M,K] -> dyT x [N,K], ->> a weight's; or of a CONV's [N,9,C]; dy  \
                    * summed over rows ->> dbias [N] or none */                                     \
-    X(COLSUM)     /* dy, or dy (x - mean) rstd with x, stats [R,2], summed over rows ->> */        \
-    X(ROWSTATS)   /* x [..,C] -> mean, 1/deviation [R,2] */                                        \
+    X(COLSUM)     /* x summed over rows, ->> */                                                    \
+    X(LAYERNORM_SUMS)  /* x, dy [..,C] -> shares of dgain, of dbias [R/LAYERNORM_ROWS,2,C] */      \
     X(LAYERNORM_GRAD)  /* x [..,C], gain, dy -> dx, ->> */                                         \
-    X(ATTENTION_STATS) /* qkv [B,T,3C], y, dy [B,T,C] -> logsumexp, y.dy [B,T,heads,2] */          \
+    X(ATTENTION_DELTA) /* y, dy [B,T,C] -> y.dy in ATTENTION's stats [B,T,heads,2] */              \
     X(ATTENTION_GRAD)  /* qkv, dy, stats -> dqkv [B,T,3C] */                                       \
     X(EMBEDDING_GRAD)  /* dy [B,T,C], order [BT], runs [BT+1,2] of it: begin, id ->> dtable [V,C]  \
                         */                                                                         \
@@ -117,7 +118,7 @@ struct node {
     uint32_t stride;                   /* CONV, AVGPOOL; OUTER of a CONV */
     bool causal;                       /* ATTENTION */
     uint32_t heads;                    /* ATTENTION */
-    float epsilon;                     /* LAYERNORM, BATCHSTATS, ROWSTATS */
+    float epsilon;                     /* LAYERNORM, BATCHSTATS */
     bool transposed;                   /* PANELS */
     bool frozen;                       /* BATCHNORM_GRAD: stats do not depend on x */
     uint32_t pitch, offset, group;     /* COLSUM: elements from row to row, before the first, rows

@@ -148,7 +148,8 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
     if (node->op == OP_OUTER)
         return tensor_columns(x) % 4 == 0 && tensor_columns(&tensors[node->in[1]]) % 4 == 0 &&
                fits_texels(gpu, x) && fits_texels(gpu, &tensors[node->in[1]]);
-    return tensor_columns(x) / 3 / node->heads % 4 == 0 && fits_texels(gpu, x); /* ATTENTION_* */
+    return tensor_columns(x) / 3 / node->heads % 4 == 0 &&
+           fits_texels(gpu, x); /* ATTENTION, ATTENTION_GRAD */
 }
 
 double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
@@ -325,12 +326,22 @@ static int emit_elements(struct launch *l, uint64_t elements)
     return emit(l, groups < limit ? groups : limit, 1, 1);
 }
 
+static void set_row_workgroup(struct launch *l)
+{
+    set_workgroup(l, l->kernel->needs & CAP_SUBGROUP ? gpu_limits(l->gpu)->subgroup : 64, 1);
+}
+
 /* One workgroup a row, likewise. */
-static int emit_rows(struct launch *l, uint32_t rows)
+static int emit_row_workgroups(struct launch *l, uint32_t rows)
 {
     uint32_t limit = gpu_limits(l->gpu)->groups[0];
-    set_workgroup(l, l->kernel->needs & CAP_SUBGROUP ? gpu_limits(l->gpu)->subgroup : 64, 1);
     return emit(l, rows < limit ? rows : limit, 1, 1);
+}
+
+static int emit_rows(struct launch *l, uint32_t rows)
+{
+    set_row_workgroup(l);
+    return emit_row_workgroups(l, rows);
 }
 
 /* How many of `count` equal steps of a node one dispatch may take, so that no submit runs for long.
@@ -452,6 +463,7 @@ static int launch_ATTENTION(struct launch *l)
     set_workgroup(l, 32, 1);
     add_constant(l, d);
     add_constant(l, l->node->causal);
+    add_constant(l, l->in[1] != NULL);
     for (int i = 0; i < (l->node->op == OP_ATTENTION_GRAD ? 2 : 1) && is_texel(l->kernel); i++)
         l->dispatch.texel[i] = texel_format(l->kernel->x);
     l->dispatch.work *= (double)step / shape[0];
@@ -529,6 +541,24 @@ static int launch_ADD(struct launch *l)
     memcpy(args.values, l->node->values, sizeof(args.values));
     set_args(l, &args, sizeof(args));
     return emit_elements(l, args.n);
+}
+
+static int launch_ATTENTION_DELTA(struct launch *l)
+{
+    struct elements_args args = {.n = (uint32_t)tensor_elements(l->out) / 2,
+                                 .c = tensor_columns(l->in[0]) / l->out->shape[2]};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, args.n);
+}
+
+/* A workgroup a row of x, or LAYERNORM_ROWS of them. */
+static int launch_LAYERNORM_GRAD(struct launch *l)
+{
+    struct rows_args args = set_rows_args(l);
+    set_row_workgroup(l);
+    add_constant(l, args.c);
+    return emit_row_workgroups(
+        l, l->node->op == OP_LAYERNORM_SUMS ? divide_up(args.rows, LAYERNORM_ROWS) : args.rows);
 }
 
 static uint64_t stored_elements(const struct tensor *tensor)
@@ -629,7 +659,6 @@ static int launch_COLSUM(struct launch *l)
                                .pitch = node->pitch,
                                .offset = node->offset,
                                .group = group,
-                               .scaled = l->in[1] != NULL,
                                .add = node->residual};
     set_args(l, &args, sizeof(args));
     return emit_columns(l, args.columns, groups);
@@ -692,9 +721,7 @@ static int launch_CLIP(struct launch *l)
     }
 ALIKE(NORMALIZE, LAYERNORM)
 ALIKE(NORMALIZE_GRAD, LAYERNORM)
-ALIKE(LAYERNORM_GRAD, LAYERNORM)
-ALIKE(ROWSTATS, LAYERNORM)
-ALIKE(ATTENTION_STATS, ATTENTION)
+ALIKE(LAYERNORM_SUMS, LAYERNORM_GRAD)
 ALIKE(ATTENTION_GRAD, ATTENTION)
 ALIKE(EMBEDDING_GRAD, EMBEDDING)
 ALIKE(AVGPOOL_GRAD, AVGPOOL)

@@ -65,8 +65,12 @@ static void find_lifetimes(const struct graph *graph, uint32_t alignment, struct
             out->first = n;
         out->last = n;
         for (int i = 0; i < NODE_INPUTS; i++)
-            if (node->in[i] >= 0)
-                blocks[graph->tensors[node->in[i]].storage].last = n;
+            if (node->in[i] >= 0) {
+                struct block *in = &blocks[graph->tensors[node->in[i]].storage];
+                if (in->first < 0) /* no node's own result: this one writes it too */
+                    in->first = n;
+                in->last = n;
+            }
     }
     for (size_t t = 0; t < graph->tensor_count; t++)
         if (graph->tensors[t].role == ROLE_INPUT)

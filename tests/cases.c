@@ -46,11 +46,11 @@ const struct op_case op_cases[] = {
     {OP_ATTENTION, {1, 1, 1, 1}},
     {OP_ATTENTION, {1, 1, 4, 1}, .causal = true},
     {OP_ATTENTION, {2, 3, 6, 2}},
-    {OP_ATTENTION, {2, 3, 6, 2}, .causal = true},
+    {OP_ATTENTION, {2, 3, 6, 2}, .bias = true, .causal = true},
     {OP_ATTENTION, {1, 31, 10, 2}},
-    {OP_ATTENTION, {3, 50, 48, 2}},
+    {OP_ATTENTION, {3, 50, 48, 2}, .bias = true},
     {OP_ATTENTION, {1, 33, 192, 3}, .causal = true},
-    {OP_ATTENTION, {2, 77, 64, 1}, .causal = true},
+    {OP_ATTENTION, {2, 77, 64, 1}, .bias = true, .causal = true},
     {OP_ATTENTION, {2, 32, 80, 1}},
     {OP_ATTENTION, {1, 65, 104, 1}},
     {OP_ATTENTION, {1, 257, 88, 1}},
@@ -105,32 +105,31 @@ const struct op_case op_cases[] = {
     {OP_PANELS, {65, 7}},
     {OP_PANELS, {33, 5}, .stride = 1, .causal = true},
     {OP_PANELS, {3, 64}, .stride = 1, .causal = true},
-    {OP_OUTER, {1, 1, 1}, .residual = true},
+    {OP_OUTER, {1, 1, 1}, .bias = true, .residual = true},
     {OP_OUTER, {7, 3, 5}, .bias = true, .residual = true},
-    {OP_OUTER, {7, 3, 5}},
+    {OP_OUTER, {7, 3, 5}, .bias = true},
     {OP_OUTER, {65, 33, 129}, .bias = true, .residual = true},
-    {OP_OUTER, {100, 64, 48}, .residual = true},
+    {OP_OUTER, {100, 64, 48}, .bias = true, .residual = true},
     {OP_OUTER, {100, 132, 36}},
     {OP_OUTER, {333, 20, 64}, .bias = true, .residual = true},
-    {OP_OUTER, {2, 3, 1, 5}, .residual = true, .stride = 1},
-    {OP_OUTER, {2, 7, 4, 8}, .residual = true, .stride = 2},
+    {OP_OUTER, {2, 3, 1, 5}, .bias = true, .residual = true, .stride = 1},
+    {OP_OUTER, {2, 7, 4, 8}, .bias = true, .residual = true, .stride = 2},
     {OP_OUTER, {1, 9, 12, 33}, .bias = true, .residual = true, .stride = 1},
-    {OP_OUTER, {3, 6, 8, 36}, .residual = true, .stride = 1},
+    {OP_OUTER, {3, 6, 8, 36}, .bias = true, .residual = true, .stride = 1},
     {OP_COLSUM, {1, 1, 1}},
     {OP_COLSUM, {333, 33, 33}, .residual = true},
-    {OP_COLSUM, {333, 33, 33}, .bias = true, .residual = true},
-    {OP_COLSUM, {300, 40, 40, 64}, .bias = true},
+    {OP_COLSUM, {300, 40, 40, 64}},
     {OP_COLSUM, {9, 20, 60}, .residual = true},
     {OP_COLSUM, {5, 1, 2}, .stride = 1, .residual = true},
-    {OP_ROWSTATS, {3, 1}},
-    {OP_ROWSTATS, {70, 65}},
+    {OP_LAYERNORM_SUMS, {3, 1}},
+    {OP_LAYERNORM_SUMS, {70, 65}},
+    {OP_LAYERNORM_SUMS, {32, 768}},
     {OP_LAYERNORM_GRAD, {3, 2}},
     {OP_LAYERNORM_GRAD, {70, 65}, .residual = true},
     {OP_LAYERNORM_GRAD, {5, 768}},
-    {OP_ATTENTION_STATS, {1, 1, 1, 1}},
-    {OP_ATTENTION_STATS, {2, 33, 10, 2}, .causal = true},
-    {OP_ATTENTION_STATS, {2, 65, 48, 3}},
-    {OP_ATTENTION_STATS, {1, 77, 64, 1}, .causal = true},
+    {OP_ATTENTION_DELTA, {1, 1, 1, 1}},
+    {OP_ATTENTION_DELTA, {2, 33, 10, 2}},
+    {OP_ATTENTION_DELTA, {2, 65, 48, 3}},
     {OP_ATTENTION_GRAD, {1, 1, 1, 1}},
     {OP_ATTENTION_GRAD, {2, 33, 10, 2}, .causal = true},
     {OP_ATTENTION_GRAD, {2, 65, 48, 3}},
@@ -199,7 +198,7 @@ static void append(struct graph *graph, struct node node, unsigned rank, uint32_
 static void append_into(struct graph *graph, struct node node, enum layout layout, unsigned rank,
                         uint32_t a, uint32_t b, uint32_t c)
 {
-    const uint32_t shape[] = {a, b, c};
+    const uint32_t shape[] = {a, b, c, 2};
     node.residual = true;
     graph_append_into(graph, node, graph_state(graph, "y", layout, rank, shape));
 }
@@ -312,16 +311,15 @@ static void build_training(const struct op_case *c, struct graph *graph)
         n.group = s[3];
         n.offset = c->stride;
         n.in[0] = input(graph, "dy", 2, s[0], s[2], 0, 0);
-        n.in[1] = c->bias ? input(graph, "x", 2, s[0], s[2], 0, 0) : -1;
-        n.in[2] = c->bias ? sums(graph, "stats", 2, s[0], 2, 0, 0) : -1;
         if (c->residual)
             append_into(graph, n, LAYOUT_ROWS, 1, s[1], 0, 0);
         else
             append(graph, n, 2, s[3] ? (s[0] + s[3] - 1) / s[3] : 1, s[1], 0, 0);
         break;
-    case OP_ROWSTATS:
+    case OP_LAYERNORM_SUMS:
         n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
-        append(graph, n, 2, s[0], 2, 0, 0);
+        n.in[1] = input(graph, "dy", 2, s[0], s[1], 0, 0);
+        append(graph, n, 3, (s[0] + LAYERNORM_ROWS - 1) / LAYERNORM_ROWS, 2, s[1], 0);
         break;
     case OP_LAYERNORM_GRAD:
         n.in[0] = input(graph, "x", 2, s[0], s[1], 0, 0);
@@ -334,11 +332,11 @@ static void build_training(const struct op_case *c, struct graph *graph)
         else
             append(graph, n, 2, s[0], s[1], 0, 0);
         break;
-    case OP_ATTENTION_STATS:
-        n.in[0] = input(graph, "qkv", 3, s[0], s[1], 3 * s[2], 0);
-        n.in[1] = input(graph, "y", 3, s[0], s[1], s[2], 0);
-        n.in[2] = input(graph, "dy", 3, s[0], s[1], s[2], 0);
-        append(graph, n, 4, s[0], s[1], s[3], 2);
+    case OP_ATTENTION_DELTA:
+        n.heads = 0;
+        n.in[0] = input(graph, "y", 3, s[0], s[1], s[2], 0);
+        n.in[1] = input(graph, "dy", 3, s[0], s[1], s[2], 0);
+        append_into(graph, n, LAYOUT_ROWS, 4, s[0], s[1], s[3]);
         break;
     case OP_ATTENTION_GRAD:
         n.in[0] = input(graph, "qkv", 3, s[0], s[1], 3 * s[2], 0);
@@ -452,6 +450,7 @@ void case_build(const struct op_case *c, enum type type, struct graph *graph)
     }
     case OP_ATTENTION: {
         const uint32_t shape[] = {s[0], s[1], 3 * s[2]};
+        graph->training = c->bias; /* which has statistics too */
         graph_attention(graph, "y", graph_input(graph, "x", type, 3, shape), s[3], c->causal);
         break;
     }

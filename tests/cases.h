@@ -16,7 +16,8 @@ struct op_case {
                         * stride B,side,C,N; PANELS N,K, with a stride N,C; COLSUM rows,columns,
                         * pitch,group; EMBEDDING_GRAD B,T,V,C; ..TOKEN_GRAD B,P,C; CONTRAST_.. N;
                         * SUMSQ, CLIP, ADAMW, CLAMP n; others as the op they belong to, or rows,C */
-    bool bias;         /* MATMUL; SELECT: by rows; PANELS: from rows; COLSUM: with x and stats */
+    bool bias;         /* MATMUL; SELECT: by rows; PANELS: from rows; OUTER: its
+                        * gradient too; ATTENTION: as in training, with statistics */
     bool residual;     /* where the op adds to its result */
     bool causal;       /* ATTENTION; PANELS: transposed */
     bool relu;         /* MATMUL, CONV, BATCHNORM, ACTIVATE */

@@ -86,7 +86,7 @@ void ref_ATTENTION(const struct ref *r)
 {
     const uint32_t *shape = r->y->shape;
     size_t t = shape[1], c = shape[2], d = c / r->node->heads;
-    double *p = malloc(t * sizeof(*p));
+    double *p = malloc(t * sizeof(*p)), *stats = (double *)r->in[1];
     for (size_t b = 0; b < shape[0]; b++)
         for (size_t head = 0; head < r->node->heads; head++)
             for (size_t query = 0; query < t; query++) {
@@ -102,6 +102,8 @@ void ref_ATTENTION(const struct ref *r)
                 }
                 for (size_t key = 0; key < end; key++)
                     total += p[key] = exp(p[key] - top);
+                if (stats)
+                    stats[2 * ((b * t + query) * r->node->heads + head)] = top + log(total);
                 for (size_t i = 0; i < d; i++) {
                     double sum = 0;
                     for (size_t key = 0; key < end; key++)

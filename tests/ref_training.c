@@ -166,22 +166,24 @@ void ref_COLSUM(const struct ref *r)
         double sum = node->residual ? r->out[i] : 0;
         for (size_t row = i / columns * group; row < rows && row < (i / columns + 1) * group;
              row++) {
-            size_t at = node->offset + row * node->pitch + i % columns;
-            double scale =
-                r->in[1] ? (r->in[1][at] - r->in[2][2 * row]) * r->in[2][2 * row + 1] : 1;
-            sum += r->in[0][at] * scale;
+            sum += r->in[0][node->offset + row * node->pitch + i % columns];
         }
         r->out[i] = sum;
     }
 }
 
-void ref_ROWSTATS(const struct ref *r)
+void ref_LAYERNORM_SUMS(const struct ref *r)
 {
     size_t c = tensor_columns(r->x);
+    memset(r->out, 0, tensor_elements(r->y) * sizeof(*r->out));
     for (size_t row = 0; row < tensor_rows(r->x); row++) {
-        double variance;
-        moments(r->in[0] + row * c, c, 1, &r->out[2 * row], &variance);
-        r->out[2 * row + 1] = 1 / sqrt(variance + (double)r->node->epsilon);
+        const double *x = r->in[0] + row * c, *dy = r->in[1] + row * c;
+        double mean, variance, *sums = r->out + row / LAYERNORM_ROWS * 2 * c;
+        moments(x, c, 1, &mean, &variance);
+        for (size_t i = 0; i < c; i++) {
+            sums[i] += dy[i] * (x[i] - mean) / sqrt(variance + (double)r->node->epsilon);
+            sums[c + i] += dy[i];
+        }
     }
 }
 
@@ -216,20 +218,13 @@ static double score(const struct ref *r, size_t item, size_t head, size_t query,
     return r->node->causal && key > query ? -INFINITY : sum / sqrt((double)d);
 }
 
-void ref_ATTENTION_STATS(const struct ref *r)
+void ref_ATTENTION_DELTA(const struct ref *r)
 {
-    size_t t = r->x->shape[1], c = r->x->shape[2] / 3, heads = r->node->heads, d = c / heads;
-    for (size_t i = 0; i < r->x->shape[0] * t * heads; i++) {
-        size_t head = i % heads, query = i / heads % t, item = i / heads / t;
-        double total = 0, along = 0;
-        for (size_t key = 0; key < t; key++)
-            total += exp(score(r, item, head, query, key));
-        for (size_t j = 0; j < d; j++) {
-            size_t at = (item * t + query) * c + head * d + j;
-            along += r->in[1][at] * r->in[2][at];
-        }
-        r->out[2 * i] = log(total);
-        r->out[2 * i + 1] = along;
+    size_t d = tensor_columns(r->x) / r->y->shape[2];
+    for (size_t i = 0; i < tensor_elements(r->y) / 2; i++) {
+        r->out[2 * i + 1] = 0;
+        for (size_t j = i * d; j < (i + 1) * d; j++)
+            r->out[2 * i + 1] += r->in[0][j] * r->in[1][j];
     }
 }
 

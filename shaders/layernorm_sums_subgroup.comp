@@ -3,10 +3,10 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 /* SPDX-License-Identifier: MIT
  *
- * ROWSTATS where a workgroup is one subgroup, and needs no barrier for its sums: these are dear where a
+ * LAYERNORM_SUMS where a workgroup is one subgroup, and needs no barrier for its sums: these are dear where a
  * driver runs a workgroup's subgroups in turn.
  */
 #include "common.glsl"
 
 #define workgroup_sum(value) subgroupAdd(value)
-#include "rowstats.glsl"
+#include "layernorm_sums.glsl"

@@ -2,8 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * ROWSTATS on any device.
+ * LAYERNORM_SUMS on any device.
  */
 #include "common.glsl"
 #include "reduce.glsl"
-#include "rowstats.glsl"
+#include "layernorm_sums.glsl"

@@ -1,0 +1,25 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * ATTENTION_DELTA: y.dy of each head of a token, put beside its logarithm of the sum of exponentials (Dao et al.
+ * 2022, algorithm 4).
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer Y { XTYPE y[]; };
+layout(set = 0, binding = 1) readonly buffer Dy { XTYPE dy[]; };
+layout(set = 0, binding = 3) buffer Stats { float stats[]; };
+
+layout(push_constant) uniform Args { elements_args args; };
+
+void main()
+{
+    uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
+    for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
+        float sum = 0.0;
+        for (uint at = i * args.c; at < (i + 1) * args.c; at++)
+            sum += float(y[at]) * float(dy[at]);
+        stats[2 * i + 1] = sum;
+    }
+}
