@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Mean and 1 / deviation of a row of x, for LAYERNORM: mean first, then the variance about
- * it, as fp32 wants it. A row of the table gives
+ * Mean and 1 / deviation of a row of x, for LAYERNORM: mean first, then the variance about it, as fp32 wants
+ * it. A row of the table gives
  *     float workgroup_sum(float value)
  */
 vec2 row_moments(uint at)

@@ -545,9 +545,7 @@ double node_work(const struct graph *graph, const struct node *node)
         return 4 * elements * out->shape[1];
     if (node->op == OP_OUTER)
         return 2 * elements * tensor_rows(&graph->tensors[node->in[0]]);
-    if (node->op == OP_COLSUM || node->op == OP_SUMSQ)
-        return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]);
-    if (node->op == OP_ATTENTION_DELTA)
+    if (node->op == OP_COLSUM || node->op == OP_SUMSQ || node->op == OP_ATTENTION_DELTA)
         return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]);
     if (node->op == OP_ATTENTION_GRAD)
         return 6 * (double)tensor_elements(&graph->tensors[node->in[0]]) * out->shape[1];

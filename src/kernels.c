@@ -600,7 +600,7 @@ static int launch_PANELS(struct launch *l)
     return emit_elements(l, stored_elements(y) / 4);
 }
 
-/* Rows of dy and x at once: caches keep them while all of the result goes over them. */
+/* Rows of dy and x at once, about: caches keep them while all of the result goes over them. */
 #define OUTER_ROWS 1024
 
 static int launch_OUTER(struct launch *l)
@@ -627,7 +627,8 @@ static int launch_OUTER(struct launch *l)
     add_constant(l, l->in[2] != NULL);
     if (is_texel(l->kernel))
         l->dispatch.texel[0] = l->dispatch.texel[1] = texel_format(l->kernel->x);
-    uint32_t most = steps_at_once(l, args.m), step = most < OUTER_ROWS ? most : OUTER_ROWS;
+    uint32_t parts = (args.m + OUTER_ROWS / 2) / OUTER_ROWS, most = steps_at_once(l, args.m);
+    uint32_t even = divide_up(args.m, parts ? parts : 1), step = most < even ? most : even;
     uint32_t across = divide_up(args.k, 4 * l->tile.columns * lanes),
              down = divide_up(args.n, l->constants[3] * l->tile.height);
     l->dispatch.work *= (double)step / args.m;
