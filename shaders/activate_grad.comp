@@ -14,21 +14,11 @@ layout(push_constant) uniform Args { activate_args args; };
 
 #include "activation.glsl"
 
-float slope(float x)
-{
-    if (args.relu != 0)
-        return x > 0.0 ? 1.0 : 0.0;
-    if (args.activation == ACTIVATION_QUICK_GELU) {
-        float s = 1.0 / (1.0 + exp(-1.702 * x));
-        return s * (1.0 + 1.702 * x * (1.0 - s));
-    }
-    return 0.5 * (1.0 + erf_of(x * 0.70710678118654752)) + x * 0.3989422804014327 * exp(-0.5 * x * x);
-}
-
 void main()
 {
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
-        dx[i] = XTYPE(float(dy[i]) * slope(float(x[i])));
+        float value = float(x[i]), of_relu = value > 0.0 ? 1.0 : 0.0;
+        dx[i] = XTYPE(float(dy[i]) * (args.relu != 0 ? of_relu : slope(args.activation, value)));
     }
 }

@@ -19,3 +19,13 @@ float activate(uint activation, float x)
         return 0.5 * x * (1.0 + erf_of(x * 0.70710678118654752));
     return x;
 }
+
+/* What activate()'s result changes by, for a small change of x. */
+float slope(uint activation, float x)
+{
+    if (activation == ACTIVATION_QUICK_GELU) {
+        float s = 1.0 / (1.0 + exp(-1.702 * x));
+        return s * (1.0 + 1.702 * x * (1.0 - s));
+    }
+    return 0.5 * (1.0 + erf_of(x * 0.70710678118654752)) + x * 0.3989422804014327 * exp(-0.5 * x * x);
+}

@@ -26,9 +26,9 @@ LOADER(load_x_at, x_values)
 #include "tile.glsl"
 
 layout(constant_id = 1) const uint HEIGHT = 1; /* subgroups */
-layout(constant_id = 10) const uint MATRIX_M = 16;
-layout(constant_id = 11) const uint MATRIX_N = 16;
-layout(constant_id = 12) const uint MATRIX_K = 16;
+layout(constant_id = 11) const uint MATRIX_M = 16;
+layout(constant_id = 12) const uint MATRIX_N = 16;
+layout(constant_id = 13) const uint MATRIX_K = 16;
 const uint TILE_K = 2 * MATRIX_K, TILE_QUADS = TILE_K / 4; /* brought at once */
 const uint TILE_ROWS = ROWS * MATRIX_M * HEIGHT, TILE_COLS = COLS * MATRIX_N;
 

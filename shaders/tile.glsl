@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What every MATMUL and CONV row has around its loop: which rows and columns of the result an invocation
- * computes, and the epilogue, which adds bias, activates, adds to the residual in `y`, and applies ReLU.
+ * computes, and the epilogue, which adds bias, activates, adds to the residual in `y`, and applies ReLU; or which multiplies
+ * by the activation's slope.
  * A workgroup's LANES invocations take neighbouring columns, COLS times.
  */
 #ifndef ROW
@@ -15,6 +16,7 @@ layout(constant_id = 6) const bool BIAS = false;
 layout(constant_id = 7) const bool RESIDUAL = false;
 layout(constant_id = 8) const bool RELU = false;
 layout(constant_id = 9) const bool WALK_ROWS = false; /* neighbouring workgroups walk the rows first */
+layout(constant_id = 10) const bool SLOPE = false; /* of the activation: `bias` has its x */
 layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 
 #include "activation.glsl"
@@ -70,7 +72,7 @@ void load_scales(uint k4)
 void end_value(uint to_row, uint column, float value, float add)
 {
     uint at = to_row * args.n + column;
-    value = activate(ACTIVATION, value + add);
+    value = SLOPE ? value * slope(ACTIVATION, float(bias[at])) : activate(ACTIVATION, value + add);
     if (RESIDUAL)
         value += float(y[at]);
     y[at] = XTYPE(RELU ? max(value, 0.0) : value);

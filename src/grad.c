@@ -244,6 +244,15 @@ static void grad_CAST(struct pass *p, struct node n, int dy)
 
 static void grad_ACTIVATE(struct pass *p, struct node n, int dy)
 {
+    struct graph *graph = p->graph;
+    struct node *last = &graph->nodes[graph->node_count - 1];
+    if (!graph->error && last->op == OP_MATMUL && last->out == dy && !last->residual && !n.relu) {
+        last->in[2] = n.in[0]; /* dy is not read again: its node gives dx */
+        last->activation = n.activation;
+        last->slope = true;
+        give(p, n.in[0], dy);
+        return;
+    }
     struct node node = {.op = OP_ACTIVATE_GRAD,
                         .in = {n.in[0], dy, -1},
                         .activation = n.activation,

@@ -575,6 +575,8 @@ void graph_dump(const struct graph *graph, FILE *file)
         if (node->activation)
             fprintf(file, " %s",
                     node->activation == VKCLIP_ACTIVATION_GELU ? "gelu" : "quick_gelu");
+        if (node->slope)
+            fprintf(file, " slope");
         if (node->heads)
             fprintf(file, " heads=%u%s", node->heads, node->causal ? " causal" : "");
         if (node->stride)

@@ -113,19 +113,21 @@ struct node {
     int in[NODE_INPUTS]; /* in the order of OPS; -1: none */
     int out;
     enum vkclip_activation activation; /* MATMUL; AUTO: none */
-    bool residual;                     /* `out` holds values and is added to */
-    bool relu;                         /* MATMUL, CONV, BATCHNORM: last; ACTIVATE: this one */
-    uint32_t stride;                   /* CONV, AVGPOOL; OUTER of a CONV */
-    bool causal;                       /* ATTENTION */
-    uint32_t heads;                    /* ATTENTION */
-    float epsilon;                     /* LAYERNORM, BATCHSTATS */
-    bool transposed;                   /* PANELS */
-    bool frozen;                       /* BATCHNORM_GRAD: stats do not depend on x */
-    uint32_t pitch, offset, group;     /* COLSUM: elements from row to row, before the first, rows
-                                        * summed to one of the result (0: all); SUMSQ: offset */
-    uint32_t segment;                  /* 0: none */
-    float values[4];                   /* RUNNING: momentum, n / (n - 1); ADAMW: beta1, beta2,
-                                        * epsilon, decay; CLAMP: least, most */
+    bool slope;                    /* MATMUL: multiplied by the activation's slope at in[2], which
+                                    * is no bias then */
+    bool residual;                 /* `out` holds values and is added to */
+    bool relu;                     /* MATMUL, CONV, BATCHNORM: last; ACTIVATE: this one */
+    uint32_t stride;               /* CONV, AVGPOOL; OUTER of a CONV */
+    bool causal;                   /* ATTENTION */
+    uint32_t heads;                /* ATTENTION */
+    float epsilon;                 /* LAYERNORM, BATCHSTATS */
+    bool transposed;               /* PANELS */
+    bool frozen;                   /* BATCHNORM_GRAD: stats do not depend on x */
+    uint32_t pitch, offset, group; /* COLSUM: elements from row to row, before the first, rows
+                                    * summed to one of the result (0: all); SUMSQ: offset */
+    uint32_t segment;              /* 0: none */
+    float values[4];               /* RUNNING: momentum, n / (n - 1); ADAMW: beta1, beta2,
+                                    * epsilon, decay; CLAMP: least, most */
 };
 
 struct graph {

@@ -383,10 +383,11 @@ static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_b
     add_constant(l, tile->rows);
     add_constant(l, tile->columns);
     add_constant(l, l->node->activation);
-    add_constant(l, l->in[2] != NULL);
+    add_constant(l, l->in[2] && !l->node->slope);
     add_constant(l, l->node->residual);
     add_constant(l, l->node->relu);
     add_constant(l, tile->walk);
+    add_constant(l, l->node->slope);
     for (int i = 0; i < 3 && span.matrices; i++)
         add_constant(l, span.matrices[i]);
     if (is_texel(l->kernel)) {

@@ -51,7 +51,7 @@ static void make_plain(struct one_node *m)
         return;
     m->node.in[2] = -1;
     m->node.activation = VKCLIP_ACTIVATION_AUTO;
-    m->node.residual = m->node.relu = false;
+    m->node.residual = m->node.relu = m->node.slope = false;
 }
 
 /* What has rows or items: no weight, and no matrix that another node packed in panels. */
@@ -152,7 +152,9 @@ bool tune_key(const struct graph *graph, const struct node *node, char key[TUNE_
     print_shape(&m.tensors[KERNEL_OUT], node->heads, y);
     snprintf(key, TUNE_KEY, "%s %s %s -> %s%s%s%s%s%s", op_name(node->op), x,
              node->in[1] < 0 ? "-" : type_name(m.tensors[1].type), y,
-             node->in[2] < 0 ? "" : " bias",
+             node->in[2] < 0 ? ""
+             : node->slope   ? " slope"
+                             : " bias",
              node->activation == VKCLIP_ACTIVATION_GELU         ? " gelu"
              : node->activation == VKCLIP_ACTIVATION_QUICK_GELU ? " quick_gelu"
                                                                 : "",

@@ -25,6 +25,7 @@ const struct op_case op_cases[] = {
     {OP_MATMUL, {257, 40, 588}},
     {OP_MATMUL, {5, 2, 3072}, .bias = true},
     {OP_MATMUL, {1, 1000, 3}, .residual = true},
+    {OP_MATMUL, {33, 42, 40}, .slope = true, .activation = QUICK},
     {OP_MATMUL, {35, 17, 8}, .bias = true, .residual = true, .relu = true},
     {OP_CONV, {1, 1, 1, 1}, .stride = 1},
     {OP_CONV, {2, 2, 4, 3}, .stride = 2, .relu = true},
@@ -427,6 +428,10 @@ void case_build(const struct op_case *c, enum type type, struct graph *graph)
         int y = graph_matmul(graph, "y", x, w, bias, c->activation, residual);
         if (c->relu)
             graph_relu(graph, y);
+        if (c->slope && y >= 0) {
+            graph->nodes[graph->node_count - 1].slope = true;
+            graph->nodes[graph->node_count - 1].in[2] = graph_input(graph, "a", type, 2, y_shape);
+        }
         break;
     }
     case OP_CONV: {

@@ -19,6 +19,7 @@ struct op_case {
     bool bias;         /* MATMUL; SELECT: by rows; PANELS: from rows; OUTER: its
                         * gradient too; ATTENTION: as in training, with statistics */
     bool residual;     /* where the op adds to its result */
+    bool slope;        /* MATMUL: times the activation's at another matrix */
     bool causal;       /* ATTENTION; PANELS: transposed */
     bool relu;         /* MATMUL, CONV, BATCHNORM, ACTIVATE */
     uint32_t stride;   /* CONV, AVGPOOL, OUTER, PANELS; COLSUM: offset;

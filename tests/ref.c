@@ -18,15 +18,25 @@ static double activate(enum vkclip_activation activation, double x)
     return x;
 }
 
+double ref_slope(enum vkclip_activation activation, double x)
+{
+    double s = 1 / (1 + exp(-1.702 * x));
+    return activation == VKCLIP_ACTIVATION_GELU
+               ? 0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * acos(-1))
+               : s + x * 1.702 * s * (1 - s);
+}
+
 void ref_MATMUL(const struct ref *r)
 {
     size_t m = tensor_rows(r->y), n = tensor_columns(r->y), k = tensor_columns(r->x);
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
-            double sum = r->in[2] ? r->in[2][j] : 0;
+            bool slope = r->node->slope;
+            double sum = r->in[2] && !slope ? r->in[2][j] : 0;
             for (size_t l = 0; l < k; l++)
                 sum += r->in[0][i * k + l] * r->in[1][j * k + l];
-            double value = activate(r->node->activation, sum);
+            double value = slope ? sum * ref_slope(r->node->activation, r->in[2][i * n + j])
+                                 : activate(r->node->activation, sum);
             value += r->node->residual ? r->out[i * n + j] : 0;
             r->out[i * n + j] = r->node->relu ? fmax(value, 0) : value;
         }

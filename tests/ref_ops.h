@@ -15,6 +15,8 @@ struct ref {
     double *out;
 };
 
+double ref_slope(enum vkclip_activation activation, double x);
+
 #define X(op) void ref_##op(const struct ref *r);
 OPS(X)
 #undef X

@@ -39,13 +39,8 @@ void ref_ACTIVATE(const struct ref *r)
 void ref_ACTIVATE_GRAD(const struct ref *r)
 {
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
-        double x = r->in[0][i], s = 1 / (1 + exp(-1.702 * x));
-        double slope = s + x * 1.702 * s * (1 - s);
-        if (r->node->relu)
-            slope = x > 0;
-        else if (r->node->activation == VKCLIP_ACTIVATION_GELU)
-            slope = 0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * acos(-1));
-        r->out[i] = r->in[1][i] * slope;
+        double x = r->in[0][i];
+        r->out[i] = r->in[1][i] * (r->node->relu ? x > 0 : ref_slope(r->node->activation, x));
     }
 }
 
