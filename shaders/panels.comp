@@ -35,8 +35,7 @@ void main()
 {
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x, quads = (args.k + 3) / 4;
     for (uint i = gl_GlobalInvocationID.x; i < (args.n + PANEL - 1) / PANEL * PANEL * quads; i += all) {
-        uint row = i / PANEL, panel = row / quads; /* few divisions, which are dear */
-        uint n = panel * PANEL + i % PANEL, k = (row - panel * quads) * 4;
+        uint n = i / PANEL / quads * PANEL + i % PANEL, k = i / PANEL % quads * 4;
         for (uint j = 0; j < 4; j++)
             y[4 * i + j] = n < args.n && k + j < args.k ? value_of(n, k + j) : XTYPE(0.0);
     }

@@ -556,14 +556,14 @@ static int launch_ATTENTION_DELTA(struct launch *l)
     return emit_elements(l, args.n);
 }
 
-/* A workgroup a row of x, or LAYERNORM_ROWS of them. */
+/* A workgroup a few rows of x, as its start takes as long as one. */
 static int launch_LAYERNORM_GRAD(struct launch *l)
 {
     struct rows_args args = set_rows_args(l);
     set_row_workgroup(l);
     add_constant(l, args.c);
     return emit_row_workgroups(
-        l, l->node->op == OP_LAYERNORM_SUMS ? divide_up(args.rows, LAYERNORM_ROWS) : args.rows);
+        l, divide_up(args.rows, l->node->op == OP_LAYERNORM_SUMS ? LAYERNORM_ROWS : 4));
 }
 
 static uint64_t stored_elements(const struct tensor *tensor)
