@@ -69,6 +69,6 @@ void main()
     uint y_at = (item * args.t + query) * args.c + head * D;
     for (uint d = 0; d < D; d++)
         y[y_at + d] = XTYPE(sum[d / 4][d % 4] / total);
-    if (STATS) /* the logarithm of the sum of exponentials; its neighbour is its gradient's */
+    if (STATS) /* the logarithm of the sum of exponentials; ATTENTION_DELTA's value comes beside it */
         stats[2 * ((item * args.t + query) * args.heads + head)] = top + log(total);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A row of x, normalized: an invocation keeps its values of it, every gl_WorkGroupSize.x-th, as it has them in
- * registers when they are needed again. A row of the table gives
+ * A row of x, normalized: an invocation keeps its values of it, every gl_WorkGroupSize.x-th, so that
+ * it has them in registers when they are needed again. A row of the table gives
  *     float workgroup_sum(float value)
  */
 layout(constant_id = 3) const uint C = 64; /* columns */

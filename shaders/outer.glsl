@@ -4,10 +4,9 @@
  * dy and x, whose values lie side by side along the result's rows and columns. A row of the table gives
  *     vec4 load_dy(uint at, uint left), load_x(uint at, uint left)    four values from element `at`, zero
  *                                                                      from `left` on
+ *     float load_dy1(uint at)                                          one value
  * With SUBGROUP a workgroup is one subgroup, ROWS a multiple of its lanes: they read a value of dy each and
- * hand them out one by one, so that
- *     float load_dy1(uint at)
- * takes load_dy's place.
+ * hand them out one by one, and load_dy is not needed.
  */
 layout(constant_id = 3) const uint ROWS = 4; /* a multiple of four */
 layout(constant_id = 4) const uint COLS = 1;

@@ -113,8 +113,8 @@ static void sum_items(struct pass *p, int dy, int weight)
 /* ---- A rule an op ------------------------------------------------------------------------------
  */
 
-/* Of a matrix and its bias. */
-static void products(struct pass *p, struct node n, int dy)
+/* Gradients of a matrix and its bias. */
+static void sum_products(struct pass *p, struct node n, int dy)
 {
     struct graph *graph = p->graph;
     struct node outer = {
@@ -131,7 +131,7 @@ static void products(struct pass *p, struct node n, int dy)
 static void grad_MATMUL(struct pass *p, struct node n, int dy)
 {
     struct graph *graph = p->graph;
-    products(p, n, dy);
+    sum_products(p, n, dy);
     if (p->needed[n.in[0]]) {
         int transposed = graph_panels(graph, n.in[1], true);
         give_node(p, n.in[0], (struct node){.op = OP_MATMUL, .in = {dy, transposed, -1}});
@@ -141,7 +141,7 @@ static void grad_MATMUL(struct pass *p, struct node n, int dy)
 static void grad_CONV(struct pass *p, struct node n, int dy)
 {
     struct graph *graph = p->graph;
-    products(p, n, dy);
+    sum_products(p, n, dy);
     if (p->needed[n.in[0]] && n.stride != 1)
         graph->error = util_fail(VKCLIP_EUNSUPPORTED,
                                  "%s: the gradient of a convolution with stride %u is not there",
