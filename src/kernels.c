@@ -318,14 +318,17 @@ static int emit(struct launch *l, uint32_t x, uint32_t y, uint32_t z)
     return error || !l->commands ? error : gpu_commands_dispatch(l->commands, &l->dispatch);
 }
 
-/* As many as keep any device busy; more would only cost their start. */
-#define MOST_GROUPS 4096
+/* Workgroups that keep any device busy. More would only cost their start, but for tensors so large
+ * that an invocation's loop would leap from page to page too often. */
+#define BUSY_GROUPS 4096
+#define MOST_LEAPS 16
 
-/* One invocation an element, looping where there are more than a grid holds. */
+/* One invocation an element, looping where there are more than enough or than a grid holds. */
 static int emit_elements(struct launch *l, uint64_t elements)
 {
     uint32_t groups = divide_up(elements, 64), limit = gpu_limits(l->gpu)->groups[0];
-    limit = limit < MOST_GROUPS ? limit : MOST_GROUPS;
+    if (groups > BUSY_GROUPS)
+        groups = groups / MOST_LEAPS > BUSY_GROUPS ? groups / MOST_LEAPS : BUSY_GROUPS;
     set_workgroup(l, 64, 1);
     return emit(l, groups < limit ? groups : limit, 1, 1);
 }
