@@ -81,6 +81,29 @@ float dy[DEPTH][OWN];
     if (LANES >= 64) {                                                                             \
         ADD_16(32) ADD_16(48)                                                                      \
     }
+#elif defined(BROADCAST)
+#define OWN_DY(d, i, at) load_dy1(at)
+const uint DY_QUADS = DEPTH * ROWS / 4, READS = (DY_QUADS + LANES - 1) / LANES;
+vec4 dy[READS];
+#define ADD(lane)                                                                                  \
+    if (lane < LANES && i * LANES + lane < DY_QUADS) {                                             \
+        uint n = (i * LANES + lane) / DEPTH * 4, d = (i * LANES + lane) % DEPTH;                   \
+        vec4 value = subgroupBroadcast(dy[i], lane);                                               \
+        for (uint c = 0; c < 4; c++)                                                               \
+            for (uint j = 0; j < COLS; j++)                                                        \
+                sum[n + c][j] = fma(vec4(value[c]), x[d][j], sum[n + c][j]);                       \
+    }
+#define ADD_4(c) ADD(c) ADD(c + 1) ADD(c + 2) ADD(c + 3)
+#define ADD_16(c) ADD_4(c) ADD_4(c + 4) ADD_4(c + 8) ADD_4(c + 12)
+#define ADD_ROWS(first_m, last_m)                                                                  \
+    for (uint i = 0; i < READS; i++) {                                                             \
+        uint at = i * LANES + gl_LocalInvocationID.x;                                              \
+        uint n = 4 * min(first_n / 4 + at / DEPTH, last);                                          \
+        dy[i] = load_dy(min(first_m + at % DEPTH, last_m) * args.n + n, args.n - n);               \
+    }                                                                                              \
+    for (uint i = 0; i < READS; i++) {                                                             \
+        ADD_16(0u) ADD_16(16u)                                                                \
+    }
 #else
 #define OWN_DY(d, i, at) load_dy1(at)
 #define ADD_ROWS(first_m, last_m)                                                                  \

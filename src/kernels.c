@@ -134,9 +134,10 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
             tensors[node->in[i]].type != (packed ? kernel->w : kernel->x) && node->op != OP_OUTER)
             return false;
     }
-    if (kernel->needs & CAP_SUBGROUP && node->op == OP_OUTER)
+    bool subgroup = kernel->needs & CAP_SUBGROUP && !is_texel(kernel);
+    if (subgroup && node->op == OP_OUTER)
         return tensor_columns(&tensors[node->in[1]]) % 4 == 0;
-    if (kernel->needs & CAP_SUBGROUP && graph_packs(node->op))
+    if (subgroup && graph_packs(node->op))
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
     if (kernel->needs & CAP_F16MATH) /* whose sums scaled gradients would leave */
         return tensor_columns(x) % 4 == 0 && !graph->mixed;
@@ -625,7 +626,7 @@ static int launch_OUTER(struct launch *l)
                                    l->node->stride};
         memcpy(&args.h, pixels, sizeof(pixels));
     }
-    bool subgroup = l->kernel->needs & CAP_SUBGROUP;
+    bool subgroup = l->kernel->needs & CAP_SUBGROUP && !is_texel(l->kernel);
     uint32_t lanes = span_of(l->gpu, l->kernel).lanes, unit = subgroup ? lanes : 4;
     set_workgroup(l, lanes, l->tile.height);
     add_constant(l, divide_up(l->tile.rows, unit) * unit);

@@ -11,6 +11,7 @@
 
 #include "model.h"
 #include "plan.h"
+#include "tune.h"
 #include "../shaders/args.h"
 
 /* Groups of weights, each in memory of its own order: the optimiser takes a group in few parts. */
@@ -19,6 +20,9 @@ enum group { GROUP_DECAYED, GROUP_PLAIN, GROUP_FIXED, GROUP_COUNT };
 /* Bytes of a part: what one binding of its moments spans on any device. */
 #define PART_BYTES ((uint64_t)32 << 20)
 #define ZERO_BYTES ((uint64_t)1 << 20)
+/* For measuring kernels: a run lasts long enough to measure all that it needs before its first
+ * step. */
+#define TUNE_SECONDS 20
 
 struct parameter {
     struct train_parameter of;
@@ -620,6 +624,8 @@ int train_open(struct gpu *gpu, const struct config *config, const struct weight
         error = name_parts(train);
     if (!error)
         error = create_host_memory(train);
+    if (!error)
+        error = tune_set_budget(gpu, TUNE_SECONDS);
     if (!error)
         error = create_plans(train);
     if (error)

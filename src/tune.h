@@ -14,7 +14,7 @@
 #include "kernels.h"
 
 /* Chooses for every node of a graph, into choices[node]. Measures what is not known, for two
- * seconds at most. */
+ * seconds at most unless it was given another budget. */
 int tune_choose(struct gpu *gpu, const struct graph *graph, struct kernel_choice *choices);
 
 /* What is known of a device, one call a class, until one returns nonzero. */
@@ -22,8 +22,9 @@ int tune_list(struct gpu *gpu, vkclip_tuning_fn *entry, void *user);
 
 /* For tests: a row beside those of the table, last in the fixed order. */
 int tune_add_kernel(struct gpu *gpu, const struct kernel *kernel);
-/* For tests: seconds that one call of tune_choose may measure; and runs of a device so far. */
+/* Seconds that one call of tune_choose may measure. */
 int tune_set_budget(struct gpu *gpu, double seconds);
+/* For tests: runs of a device so far. */
 size_t tune_runs(const struct gpu *gpu);
 
 #endif

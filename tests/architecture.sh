@@ -39,7 +39,7 @@ peak          gpu
 upload        graph gpu kernels quant weights workers
 tune          graph gpu kernels quant cache
 plan          graph gpu kernels upload tune
-train         grad graph gpu kernels model plan upload weights config
+train         grad graph gpu kernels model plan tune upload weights config
 lane          graph gpu kernels model plan upload weights
 encode        lane gpu plan workers
 device        gpu tune workers
