@@ -2,7 +2,7 @@
  *
  * The loop of the BROADCAST rows of MATMUL and CONV: a workgroup is one subgroup, whose lanes read a quad of
  * x each, lane i that of row i, and hand it out to all. So a quad of x is one load of the subgroup where the
- * tiled loop has one a row. A row of the table gives
+ * tiled loop has one a row. ROWS are 32 at most. A row of the table gives
  *     vec4 load_x(ROW row, uint k4)          x[row][4 * k4 ..]
  */
 #include "tile.glsl"

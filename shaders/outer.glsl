@@ -6,7 +6,8 @@
  *                                                                      from `left` on
  *     float load_dy1(uint at)                                          one value
  * With SUBGROUP a workgroup is one subgroup, ROWS a multiple of its lanes: they read a value of dy each and
- * hand them out one by one, and load_dy is not needed.
+ * hand them out one by one, and load_dy is not needed. With BROADCAST it is one too, ROWS 32 at most, and its
+ * lanes hand out quads of dy.
  */
 layout(constant_id = 3) const uint ROWS = 4; /* a multiple of four */
 layout(constant_id = 4) const uint COLS = 1;
@@ -50,10 +51,13 @@ vec4 x[DEPTH][COLS];
 const uint OWN = (ROWS + LANES - 1) / LANES;
 float column_sum[OWN];
 
+/* The lane that is broadcast must be a constant: hence no loop. */
+#define ADD_4(c) ADD(c) ADD(c + 1) ADD(c + 2) ADD(c + 3)
+#define ADD_16(c) ADD_4(c) ADD_4(c + 4) ADD_4(c + 8) ADD_4(c + 12)
+
 #ifdef SUBGROUP
 float dy[DEPTH][OWN];
 #define OWN_DY(d, i, at) dy[d][i]
-/* The lane that is broadcast must be a constant: hence no loop. */
 #define ADD(c)                                                                                     \
     for (uint i = 0; i < ROWS / LANES; i++)                                                        \
         for (uint d = 0; d < DEPTH; d++) {                                                         \
@@ -61,8 +65,6 @@ float dy[DEPTH][OWN];
             for (uint j = 0; j < COLS; j++)                                                        \
                 sum[i * LANES + c][j] = fma(vec4(value), x[d][j], sum[i * LANES + c][j]);          \
         }
-#define ADD_4(c) ADD(c) ADD(c + 1) ADD(c + 2) ADD(c + 3)
-#define ADD_16(c) ADD_4(c) ADD_4(c + 4) ADD_4(c + 8) ADD_4(c + 12)
 #define ADD_ROWS(first_m, last_m)                                                                  \
     for (uint d = 0; d < DEPTH; d++)                                                               \
         for (uint i = 0; i < ROWS / LANES; i++)                                                    \
@@ -93,16 +95,14 @@ vec4 dy[READS];
             for (uint j = 0; j < COLS; j++)                                                        \
                 sum[n + c][j] = fma(vec4(value[c]), x[d][j], sum[n + c][j]);                       \
     }
-#define ADD_4(c) ADD(c) ADD(c + 1) ADD(c + 2) ADD(c + 3)
-#define ADD_16(c) ADD_4(c) ADD_4(c + 4) ADD_4(c + 8) ADD_4(c + 12)
 #define ADD_ROWS(first_m, last_m)                                                                  \
     for (uint i = 0; i < READS; i++) {                                                             \
-        uint at = i * LANES + gl_LocalInvocationID.x;                                              \
+        uint at = i * LANES + gl_SubgroupInvocationID;                                             \
         uint n = 4 * min(first_n / 4 + at / DEPTH, last);                                          \
         dy[i] = load_dy(min(first_m + at % DEPTH, last_m) * args.n + n, args.n - n);               \
     }                                                                                              \
     for (uint i = 0; i < READS; i++) {                                                             \
-        ADD_16(0u) ADD_16(16u)                                                                \
+        ADD_16(0u) ADD_16(16u)                                                                     \
     }
 #else
 #define OWN_DY(d, i, at) load_dy1(at)

@@ -3,7 +3,8 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * OUTER by one subgroup a workgroup, which shares the quads of dy that its lanes read; dy and x are texels. For N and K, of a CONV C, multiples of four.
+ * OUTER by one subgroup a workgroup, which shares the quads of dy that its lanes read; dy and x are texels.
+ * For N and K, of a CONV C, multiples of four.
  */
 #include "common.glsl"
 

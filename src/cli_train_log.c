@@ -200,7 +200,9 @@ static void draw_scores(FILE *file, const struct points *scores, double high)
             fprintf(file, "<circle cx='%.1f' cy='%.1f' r='3.5' fill='%s'/>\n",
                     cli_svg_x(&panel, scores->items[i].step),
                     cli_svg_y(&panel, scores->items[i].values[k]), kinds[k].colour);
-        fprintf(file, "<text x='%d' y='%d' fill='%s' font-weight='bold'>%s %.2f %%</text>\n",
+        fprintf(file,
+                "<text x='%d' y='%d' fill='%s' font-weight='bold' stroke='white' stroke-width='4' "
+                "paint-order='stroke'>%s %.2f %%</text>\n",
                 LEFT + 10, SCORE_TOP + 2 + 18 * (1 - k), kinds[k].colour, kinds[k].name,
                 scores->items[scores->count - 1].values[k]);
     }
@@ -265,6 +267,9 @@ int cli_train_log_step(struct cli_train_log *log, const struct vkclip_train_resu
 int cli_train_log_evaluation(struct cli_train_log *log, uint64_t step,
                              const struct cli_evaluation *evaluation)
 {
+    const struct points *scores = &log->scores;
+    if (scores->count && scores->items[scores->count - 1].step >= (double)step)
+        return CLI_DONE; /* made again by a run that went on: the log has it */
     if (!add(&log->scores, (double)step, evaluation->top1, evaluation->top5))
         return cli_fail(CLI_FAILED, "out of memory");
     int status =

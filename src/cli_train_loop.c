@@ -124,12 +124,20 @@ static int print_result(const struct run *run)
                       (json_int_t)last->step, "loss", (double)last->loss, "logit_scale",
                       (double)last->logit_scale, "pairs_per_second", pairs_per_second(run),
                       "broken", (json_int_t)last->broken);
+        if (json && last->step == run->first) { /* nothing was left to do */
+            json_object_set_new(json, "loss", json_null());
+            json_object_set_new(json, "logit_scale", json_null());
+        }
         if (json && run->evaluation.images)
             json_object_update_new(json, json_pack("{sf sf}", "top1", run->evaluation.top1, "top5",
                                                    run->evaluation.top5));
         return cli_print_json(json, stdout) ? CLI_DONE : CLI_FAILED;
     }
     cli_print_text(output, 0);
+    if (last->step == run->first) {
+        printf(": all %llu steps were done\n", (unsigned long long)last->step);
+        return CLI_DONE;
+    }
     printf(": %llu steps of %u pairs, loss %.4f, %.3g pairs/s, %.1f %% of the time waiting for "
            "pictures",
            (unsigned long long)last->step, run->info.batch, (double)last->loss,

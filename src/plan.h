@@ -45,8 +45,8 @@ int plan_submit(struct plan *plan);
 int plan_wait(struct plan *plan);
 /* Runs and waits, with none under way. */
 int plan_run(struct plan *plan);
-/* Runs once with inputs of an earlier run, or zeros, none under way, and gives the device's seconds for each
- * node. EUNSUPPORTED on a device that has no timestamps. */
+/* Runs once with inputs of an earlier run, or zeros, none under way, and gives the device's seconds
+ * for each node. EUNSUPPORTED on a device that has no timestamps. */
 int plan_profile(struct plan *plan, double *seconds);
 /* Bytes on the device and shared with it, without the weights. */
 uint64_t plan_memory(const struct plan *plan);

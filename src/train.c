@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Parameters by group, the plans of a step, and what the host does between them.
+ * The plans of a step, and what the host does between them.
  */
 #include "train.h"
 
@@ -11,31 +11,12 @@
 
 #include "model.h"
 #include "plan.h"
+#include "train_parameters.h"
 #include "tune.h"
-#include "../shaders/args.h"
 
-/* Groups of weights, each in memory of its own order: the optimiser takes a group in few parts. */
-enum group { GROUP_DECAYED, GROUP_PLAIN, GROUP_FIXED, GROUP_COUNT };
-
-/* Bytes of a part: what one binding of its moments spans on any device. */
-#define PART_BYTES ((uint64_t)32 << 20)
-#define ZERO_BYTES ((uint64_t)1 << 20)
 /* For measuring kernels: a run lasts long enough to measure all that it needs before its first
  * step. */
 #define TUNE_SECONDS 20
-
-struct parameter {
-    struct train_parameter of;
-    struct tensor tensor;
-    enum group group;
-};
-
-/* A part of a group: a range of the weights' buffer number `buffer`. */
-struct part {
-    size_t buffer;
-    uint64_t offset, bytes;
-    bool decayed;
-};
 
 enum {
     PLAN_STEP,
@@ -53,13 +34,7 @@ struct train {
     struct gpu *gpu;
     struct config config;
     struct train_params params;
-    struct upload *weights;
-    struct gpu_buffer **gradients, **moments; /* beside each of the weights' buffers */
-    size_t buffers;
-    struct parameter *parameters;
-    size_t count;
-    struct part *parts;
-    size_t part_count;
+    struct train_parameters parameters;
     struct plan *plans[PLAN_COUNT];
     float *features[4]; /* image, text and their gradients [B,D], of micro-batches */
     float *input;       /* one picture as the tower takes it */
@@ -162,281 +137,6 @@ static int loss_graph(const struct config *config, const struct train_params *pa
     return grad_objective(graph, image, text, scale, objective);
 }
 
-static int add_update(const struct train *train, struct graph *graph)
-{
-    uint32_t *elements = calloc(train->part_count + 1, sizeof(*elements));
-    bool *decayed = calloc(train->part_count + 1, sizeof(*decayed));
-    if (!elements || !decayed) {
-        graph->error = util_fail(VKCLIP_EMEMORY, "out of memory for an optimiser");
-    } else {
-        for (size_t i = 0; i < train->part_count; i++) {
-            elements[i] = (uint32_t)(train->parts[i].bytes / sizeof(float));
-            decayed[i] = train->parts[i].decayed;
-        }
-        grad_optimise(graph, elements, decayed, train->part_count, train->params.adamw, true);
-    }
-    free(elements);
-    free(decayed);
-    return graph->error;
-}
-
-/* ---- Parameters --------------------------------------------------------------------------------
- */
-
-static bool is_gradient(const struct tensor *tensor)
-{
-    return util_begins_with(tensor->name, GRAD_PREFIX);
-}
-
-/* Every weight that the towers name, with its group. Without `weights` shapes are the device's. */
-static int list_parameters(const struct graph *graph, const struct weights *weights,
-                           struct parameter **list, size_t *count)
-{
-    *list = calloc(graph->tensor_count + 1, sizeof(**list));
-    *count = 0;
-    if (!*list)
-        return util_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
-    for (size_t t = 0; t < graph->tensor_count; t++) {
-        const struct tensor *tensor = &graph->tensors[t];
-        if (tensor->role != ROLE_WEIGHT || is_gradient(tensor))
-            continue;
-        struct parameter *parameter = &(*list)[*count];
-        struct train_parameter *of = &parameter->of;
-        bool known = false;
-        for (size_t i = 0; i < *count; i++)
-            known |= !strcmp((*list)[i].of.name, tensor->name);
-        if (known)
-            continue;
-        parameter->tensor = *tensor;
-        snprintf(of->name, sizeof(of->name), "%s", tensor->name);
-        of->rank = tensor->rank;
-        for (unsigned i = 0; i < tensor->rank; i++)
-            of->shape[i] = tensor->shape[i];
-        uint64_t shape[TENSOR_MAX_RANK] = {0};
-        if (weights && !tensor->norm[0] && weights_shape(weights, tensor->name, shape, &of->rank) &&
-            of->rank <= 4)
-            memcpy(of->shape, shape, of->rank * sizeof(*shape));
-        of->elements = 1;
-        for (unsigned i = 0; i < of->rank; i++)
-            of->elements *= of->shape[i];
-        of->trained = !tensor->locked;
-        of->decayed = of->trained && of->rank > 1;
-        parameter->group = of->decayed ? GROUP_DECAYED : of->trained ? GROUP_PLAIN : GROUP_FIXED;
-        (*count)++;
-    }
-    return VKCLIP_OK;
-}
-
-/* Graphs of no nodes that name the weights group by group. */
-static int upload_groups(struct train *train, const struct weights *weights)
-{
-    struct graph graphs[GROUP_COUNT];
-    const struct graph *all[GROUP_COUNT];
-    int error = VKCLIP_OK;
-    for (int g = 0; g < GROUP_COUNT; g++) {
-        graph_init(&graphs[g], TYPE_F32);
-        all[g] = &graphs[g];
-        for (size_t i = 0; i < train->count && !error; i++) {
-            const struct tensor *tensor = &train->parameters[i].tensor;
-            if ((int)train->parameters[i].group != g)
-                continue;
-            int at =
-                graph_weight(&graphs[g], tensor->name, tensor->layout, tensor->rank, tensor->shape);
-            graph_fold(&graphs[g], at, tensor->norm);
-            error = graphs[g].error;
-        }
-    }
-    if (!error)
-        error = upload_create(train->gpu, weights, all, GROUP_COUNT, &train->weights);
-    for (int g = 0; g < GROUP_COUNT; g++)
-        graph_free(&graphs[g]);
-    return error;
-}
-
-/* Number of the weights' buffer. */
-static size_t buffer_index(const struct train *train, const struct gpu_buffer *buffer)
-{
-    uint64_t size;
-    size_t i = 0;
-    while (i < train->buffers && upload_buffer(train->weights, i, &size) != buffer)
-        i++;
-    return i;
-}
-
-static struct gpu_range weight_range(const struct train *train, const struct parameter *parameter)
-{
-    struct gpu_range range = {0};
-    upload_find(train->weights, parameter->of.name, &range);
-    return range;
-}
-
-/* A buffer of zeros beside each of the weights', `width` times as large. */
-static int create_zeros(struct train *train, unsigned width, struct gpu_buffer ***buffers)
-{
-    struct gpu_buffer *zeros = NULL;
-    *buffers = calloc(train->buffers + 1, sizeof(struct gpu_buffer *));
-    int error = *buffers ? gpu_buffer_create(train->gpu, GPU_UPLOAD, ZERO_BYTES, &zeros)
-                         : util_fail(VKCLIP_EMEMORY, "out of memory for gradients");
-    if (!error)
-        memset(gpu_buffer_map(zeros), 0, ZERO_BYTES);
-    for (size_t i = 0; i < train->buffers && !error; i++) {
-        uint64_t size;
-        upload_buffer(train->weights, i, &size);
-        error = gpu_buffer_create(train->gpu, GPU_DEVICE, size * width, &(*buffers)[i]);
-        for (uint64_t at = 0; at < size * width && !error; at += ZERO_BYTES) {
-            uint64_t bytes = size * width - at < ZERO_BYTES ? size * width - at : ZERO_BYTES;
-            error = gpu_copy(train->gpu, (struct gpu_range){zeros, 0, bytes},
-                             (struct gpu_range){(*buffers)[i], at, bytes});
-        }
-    }
-    gpu_buffer_destroy(train->gpu, &zeros);
-    return error;
-}
-
-/* Cuts the trained groups into parts, in the order that they lie in, and names all of it. */
-static int name_parts(struct train *train)
-{
-    const uint64_t range = gpu_limits(train->gpu)->buffer_range;
-    const uint64_t most = PART_BYTES < range / 4 ? PART_BYTES : range / 4;
-    int error = VKCLIP_OK;
-    size_t capacity = 0;
-    for (size_t i = 0; i < train->count; i++)
-        capacity += kernels_tensor_bytes(&train->parameters[i].tensor) / most + 2;
-    train->parts = calloc(capacity, sizeof(*train->parts));
-    if (!train->parts)
-        return util_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
-    for (int g = 0; g < GROUP_FIXED; g++) {
-        struct part *last = NULL;
-        for (size_t i = 0; i < train->count && !error; i++) {
-            if ((int)train->parameters[i].group != g)
-                continue;
-            struct gpu_range at = weight_range(train, &train->parameters[i]);
-            size_t buffer = buffer_index(train, at.buffer);
-            char name[sizeof(GRAD_PREFIX) + 64];
-            snprintf(name, sizeof(name), GRAD_PREFIX "%s", train->parameters[i].of.name);
-            error = upload_name(train->weights, name,
-                                (struct gpu_range){train->gradients[buffer], at.offset, at.size});
-            uint64_t end = at.offset + at.size;
-            if (!last || last->buffer != buffer) {
-                last = &train->parts[train->part_count++];
-                *last = (struct part){buffer, at.offset, 0, g == GROUP_DECAYED};
-            }
-            last->bytes = end - last->offset;
-            while (last->bytes > most) {
-                struct part rest = *last;
-                last->bytes = most;
-                rest.offset += most;
-                rest.bytes = end - rest.offset;
-                last = &train->parts[train->part_count++];
-                *last = rest;
-            }
-        }
-    }
-    for (size_t i = 0; i < train->part_count && !error; i++) {
-        const struct part *part = &train->parts[i];
-        uint64_t size;
-        const struct {
-            const char *name;
-            struct gpu_range range;
-        } ranges[] = {
-            {"weights",
-             {upload_buffer(train->weights, part->buffer, &size), part->offset, part->bytes}},
-            {"gradients", {train->gradients[part->buffer], part->offset, part->bytes}},
-            {"moments", {train->moments[part->buffer], 2 * part->offset, 2 * part->bytes}}};
-        for (size_t j = 0; j < UTIL_COUNT(ranges) && !error; j++) {
-            char name[32];
-            snprintf(name, sizeof(name), "%s.%zu", ranges[j].name, i);
-            error = upload_name(train->weights, name, ranges[j].range);
-        }
-    }
-    return error;
-}
-
-/* ---- Reading and writing parameters ------------------------------------------------------------
- */
-
-/* Where element i of a parameter, in its shape's order, lies on the device. */
-static uint64_t device_index(const struct parameter *parameter, uint64_t i)
-{
-    const struct tensor *tensor = &parameter->tensor;
-    if (tensor->layout == LAYOUT_ROWS)
-        return i;
-    uint64_t rows = tensor_n(tensor), length = tensor_elements(tensor) / rows;
-    uint64_t n = i / length, k = i % length;
-    if (tensor->layout == LAYOUT_PANELS_KN) {
-        n = i % rows;
-        k = i / rows;
-    } else if (tensor->layout == LAYOUT_CONV) { /* [N,C,3,3]; the device may have more channels */
-        uint64_t channels = parameter->of.shape[1];
-        n = i / 9 / channels;
-        k = i % 9 * tensor->shape[2] + i / 9 % channels;
-    }
-    return ((n / PANEL * ((length + 3) / 4) + k / 4) * PANEL + n % PANEL) * 4 + k % 4;
-}
-
-/* The memory of a parameter, through a staging buffer; `write` NULL: reads. */
-static int move_values(struct train *train, size_t index, enum train_value what, float *read,
-                       const float *write)
-{
-    const struct parameter *parameter = &train->parameters[index];
-    struct gpu_range at = weight_range(train, parameter);
-    struct gpu_buffer *staging[2] = {NULL, NULL};
-    unsigned width = what == TRAIN_MOMENT1 || what == TRAIN_MOMENT2 ? 2 : 1;
-    if (what != TRAIN_VALUE && !parameter->of.trained)
-        return util_fail(VKCLIP_EINVALID, "parameter %s is not trained", parameter->of.name);
-    if (what != TRAIN_VALUE) {
-        size_t buffer = buffer_index(train, at.buffer);
-        at.buffer = (width == 2 ? train->moments : train->gradients)[buffer];
-        at.offset *= width;
-        at.size *= width;
-    }
-    int error = gpu_buffer_create(train->gpu, GPU_DOWNLOAD, at.size, &staging[0]);
-    if (!error && write)
-        error = gpu_buffer_create(train->gpu, GPU_UPLOAD, at.size, &staging[1]);
-    if (!error)
-        error = gpu_copy(train->gpu, at, (struct gpu_range){staging[0], 0, at.size});
-    if (!error) {
-        float *values = gpu_buffer_map(staging[0]);
-        if (write) {
-            memcpy(gpu_buffer_map(staging[1]), values, at.size);
-            values = gpu_buffer_map(staging[1]);
-        }
-        for (uint64_t i = 0; i < parameter->of.elements; i++) {
-            float *value =
-                &values[width * device_index(parameter, i) + (what == TRAIN_MOMENT2 ? 1 : 0)];
-            if (write)
-                *value = write[i];
-            else
-                read[i] = *value;
-        }
-    }
-    if (!error && write)
-        error = gpu_copy(train->gpu, (struct gpu_range){staging[1], 0, at.size}, at);
-    gpu_buffer_destroy(train->gpu, &staging[0]);
-    gpu_buffer_destroy(train->gpu, &staging[1]);
-    return error;
-}
-
-int train_read(struct train *train, size_t index, enum train_value what, float *values)
-{
-    return move_values(train, index, what, values, NULL);
-}
-
-int train_write(struct train *train, size_t index, enum train_value what, const float *values)
-{
-    return move_values(train, index, what, NULL, values);
-}
-
-size_t train_count(const struct train *train)
-{
-    return train->count;
-}
-
-const struct train_parameter *train_parameter(const struct train *train, size_t index)
-{
-    return index < train->count ? &train->parameters[index].of : NULL;
-}
-
 /* ---- Open and close ----------------------------------------------------------------------------
  */
 
@@ -476,23 +176,14 @@ int train_measure(const struct config *config, const struct train_params *params
                   struct train_memory *memory)
 {
     struct graph graph;
-    struct parameter *list = NULL;
     struct grad_objective objective;
-    size_t count = 0;
     int tensor, error = check_params(config, params);
     *memory = (struct train_memory){0};
     if (error)
         return error;
     error = whole_graph(config, params, &graph, &tensor);
     if (!error)
-        error = list_parameters(&graph, NULL, &list, &count);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t bytes = kernels_tensor_bytes(&list[i].tensor);
-        memory->weights += bytes;
-        memory->gradients += list[i].of.trained ? bytes : 0;
-        memory->moments += list[i].of.trained ? 2 * bytes : 0;
-    }
-    free(list);
+        error = train_parameters_measure(&graph, memory);
     if (!error && is_whole(params))
         return measure_plan(&graph, memory);
     graph_free(&graph);
@@ -516,7 +207,8 @@ static int create_plan(struct train *train, int which, struct graph *graph, cons
         graph_free(graph);
         return error;
     }
-    return plan_create(train->gpu, graph, train->weights, outputs, count, &train->plans[which]);
+    return plan_create(train->gpu, graph, train->parameters.weights, outputs, count,
+                       &train->plans[which]);
 }
 
 static int create_whole(struct train *train, int which)
@@ -524,7 +216,7 @@ static int create_whole(struct train *train, int which)
     struct graph graph;
     int outputs[2] = {-1, -1}, error = whole_graph(&train->config, &train->params, &graph, outputs);
     if (!error && which == PLAN_STEP)
-        error = add_update(train, &graph);
+        error = train_parameters_update(&train->parameters, train->params.adamw, &graph);
     outputs[1] = graph_find(&graph, "clip");
     return create_plan(train, which, &graph, outputs, which == PLAN_STEP ? 2 : 1);
 }
@@ -533,7 +225,7 @@ static int create_update(struct train *train)
 {
     struct graph graph;
     graph_init(&graph, TYPE_F32);
-    add_update(train, &graph);
+    train_parameters_update(&train->parameters, train->params.adamw, &graph);
     int clip = graph_find(&graph, "clip");
     return create_plan(train, PLAN_UPDATE, &graph, &clip, 1);
 }
@@ -610,18 +302,8 @@ int train_open(struct gpu *gpu, const struct config *config, const struct weight
     train->loss_scale = 1;
     error = whole_graph(config, params, &graph, &loss);
     if (!error)
-        error = list_parameters(&graph, weights, &train->parameters, &train->count);
+        error = train_parameters_open(gpu, &graph, weights, &train->parameters);
     graph_free(&graph);
-    if (!error)
-        error = upload_groups(train, weights);
-    for (uint64_t size; !error && upload_buffer(train->weights, train->buffers, &size);)
-        train->buffers++;
-    if (!error)
-        error = create_zeros(train, 1, &train->gradients);
-    if (!error)
-        error = create_zeros(train, 2, &train->moments);
-    if (!error)
-        error = name_parts(train);
     if (!error)
         error = create_host_memory(train);
     if (!error)
@@ -640,25 +322,38 @@ void train_close(struct train **handle)
         return;
     for (int i = 0; i < PLAN_COUNT; i++)
         plan_destroy(&train->plans[i]);
-    for (size_t i = 0; i < train->buffers; i++) {
-        if (train->gradients)
-            gpu_buffer_destroy(train->gpu, &train->gradients[i]);
-        if (train->moments)
-            gpu_buffer_destroy(train->gpu, &train->moments[i]);
-    }
-    upload_destroy(&train->weights);
+    train_parameters_close(&train->parameters);
     for (int i = 0; i < 4; i++)
         free(train->features[i]);
-    free(train->gradients);
-    free(train->moments);
-    free(train->parameters);
-    free(train->parts);
     free(train->input);
     free(train->ends);
     free(train->order);
     free(train->runs);
     free(train);
     *handle = NULL;
+}
+
+/* ---- Parameters --------------------------------------------------------------------------------
+ */
+
+size_t train_count(const struct train *train)
+{
+    return train->parameters.count;
+}
+
+const struct train_parameter *train_parameter(const struct train *train, size_t index)
+{
+    return train_parameters_get(&train->parameters, index);
+}
+
+int train_read(struct train *train, size_t index, enum train_value what, float *values)
+{
+    return train_parameters_read(&train->parameters, index, what, values);
+}
+
+int train_write(struct train *train, size_t index, enum train_value what, const float *values)
+{
+    return train_parameters_write(&train->parameters, index, what, values);
 }
 
 /* ---- A step ------------------------------------------------------------------------------------
@@ -785,8 +480,9 @@ static void read_step(struct plan *plan, struct train_result *result)
 
 static int read_logit_scale(struct train *train, struct train_result *result)
 {
-    for (size_t i = 0; i < train->count; i++)
-        if (!strcmp(train->parameters[i].of.name, "logit_scale"))
+    const struct train_parameter *parameter;
+    for (size_t i = 0; (parameter = train_parameter(train, i)); i++)
+        if (!strcmp(parameter->name, "logit_scale"))
             return train_read(train, i, TRAIN_VALUE, &result->logit_scale);
     return VKCLIP_OK;
 }

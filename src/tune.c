@@ -327,10 +327,10 @@ static void measure(struct gpu *gpu, struct tune *tune, const struct graph *grap
                                    .ms = ms};
         int error = tune_measure(&trial, &best);
         tune->runs += trial.runs;
-        /* what takes all the time there is, and that alone, is not tried again */
+        /* what takes all the time there is, and that alone, is not tried again: without numbers */
         if (error && (number > 1 || util_seconds() < trial.deadline))
             continue;
-        keep_result(tune, class->key, choices, ms, count, best);
+        keep_result(tune, class->key, choices, ms, error ? 0 : count, best);
         add_hopeless(&hopeless, &trial, best);
     }
     util_log(VKCLIP_LOG_INFO, "measured kernels for %.1f s", util_seconds() - start);

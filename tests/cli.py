@@ -440,14 +440,19 @@ class Train(CommandTest):
         run, log = self.path('run'), self.path('log.jsonl')
         args = ['--init', self.path('config.json'), '--vocab', MODEL + '/tokenizer.json', '--data', path,
                 '--batch-size', '4', '--steps', '4', '--seed', '3', '--aug-color-jitter', '0.2,0.2,0.2,0']
-        out, err = self.train(*args, run, '--log', log, '--eval', folder, '--eval-every', '2',
-                              '--template', 'a picture of {}', '--accum-freq', '2', '--json')
+        args += [run, '--log', log, '--eval', folder, '--eval-every', '2', '--template', 'a picture of {}',
+                 '--accum-freq', '2', '--json']
+        out, err = self.train(*args)
         result = json.loads(out)
         self.assertEqual((result['step'], result['broken']), (4, 1))
         self.assertIn('broken.png', err)
         scores = [line for line in self.lines(log) if 'top1' in line]
         self.assertEqual([line['step'] for line in scores], [2, 4])
         self.assertTrue(all(line['images'] == 8 and 0 <= line['top1'] <= line['top5'] <= 100 for line in scores))
+        before = self.bytes_of(log)  # all is done: evaluated again, and not logged twice
+        again = json.loads(self.train(*args, '--resume')[0])
+        self.assertEqual((again['step'], again['loss'], again['top1']), (4, None, result['top1']))
+        self.assertEqual(self.bytes_of(log), before)
         xml.etree.ElementTree.parse(self.path('log.svg'))
         for name in ('model.safetensors', 'config.json', 'tokenizer.json', 'preprocessor_config.json'):
             self.assertTrue(os.path.exists(f'{run}/{name}'), name)
