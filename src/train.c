@@ -16,7 +16,7 @@
 
 /* For measuring kernels: a run lasts long enough to measure all that it needs before its first
  * step. */
-#define TUNE_SECONDS 20
+#define TUNE_SECONDS 10
 
 enum {
     PLAN_STEP,
