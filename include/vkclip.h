@@ -616,9 +616,9 @@ struct vkclip_train_result {
 
 /* Opens a training run (source: the paper's figure 3; OpenCLIP's train.py). The device is its first
  * GPU; NULL: everything is read and checked, but nothing can be trained. With `init`, the folder
- * "initial" in the run's has the random weights. Errors: EINVALID (a folder with checkpoints
- * without `resume`, a batch larger than the data), EUNSUPPORTED (precision F16 on a device without
- * 16-bit storage), and those of vkclip_open_model. */
+ * "initial" in the run's has the random weights. A folder made for nothing is removed. Errors:
+ * EINVALID (a folder with checkpoints without `resume`, a batch larger than the data), EUNSUPPORTED
+ * (precision F16 on a device without 16-bit storage), and those of vkclip_open_model. */
 VKCLIP_API int vkclip_open_trainer(struct vkclip_device *device,
                                    const struct vkclip_trainer_params *params,
                                    struct vkclip_trainer **trainer);

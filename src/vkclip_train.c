@@ -349,6 +349,16 @@ static int start(struct vkclip_trainer *trainer, struct gpu *gpu)
     return error;
 }
 
+/* What a start that failed has made. */
+static void remove_output(const char *output)
+{
+    char *initial = util_format("%s/initial", output);
+    if (initial)
+        util_remove_folder(initial);
+    free(initial);
+    util_remove_folder(output);
+}
+
 int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_trainer_params *params,
                         struct vkclip_trainer **result)
 {
@@ -359,6 +369,7 @@ int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_traine
         vkclip_close_trainer(result);
         return util_fail(VKCLIP_EMEMORY, "out of memory for a training run");
     }
+    const bool is_new = !util_is_folder(params->output);
     int error = check_numbers(params);
     take_params(trainer, params);
     error = error ? error : open_source(trainer, params, !device);
@@ -374,6 +385,8 @@ int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_traine
         error = start(trainer, device->gpus[0]);
     if (error)
         vkclip_close_trainer(result);
+    if (error && is_new)
+        remove_output(params->output);
     return error;
 }
 

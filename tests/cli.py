@@ -531,6 +531,8 @@ class Train(CommandTest):
             out, err = self.train(*base, *args, status=1)
             self.assertIn(part, err)
             self.assertEqual(len(err.splitlines()), 1, err)
+        self.train('--init', self.path('config.json'), *base[2:], '--data', self.path('none.tsv'), status=1)
+        self.assertFalse(os.path.exists(self.path('run')))  # nor are its random weights left behind
 
 
 class TokenizerTrain(CommandTest):
