@@ -28,10 +28,7 @@ void main()
         return;
     uint k4 = 0;
     for (; k4 < args.k / 4; k4++) {
-#ifdef W_BLOCKS
-        if (k4 % (BLOCK / 4) == 0)
-            load_scales(k4);
-#endif
+        begin_block(k4)
         ADD_QUAD(load_x, k4)
     }
     if (args.k % 4 != 0) {

@@ -24,6 +24,7 @@ layout(push_constant) uniform Args { outer_args args; };
 
 vec4 sum[ROWS][COLS];
 
+#include "lanes.glsl"
 #include "pixels.glsl"
 
 /* Four values of a row of a CONV's implicit matrix. */
@@ -50,10 +51,6 @@ vec4 x[DEPTH][COLS];
 /* Columns of dy that an invocation of the first workgroup along the columns adds up. */
 const uint OWN = (ROWS + LANES - 1) / LANES;
 float column_sum[OWN];
-
-/* The lane that is broadcast must be a constant: hence no loop. */
-#define ADD_4(c) ADD(c) ADD(c + 1) ADD(c + 2) ADD(c + 3)
-#define ADD_16(c) ADD_4(c) ADD_4(c + 4) ADD_4(c + 8) ADD_4(c + 12)
 
 #ifdef SUBGROUP
 float dy[DEPTH][OWN];

@@ -31,10 +31,7 @@ void main()
 {
     begin_tile(tile_group().y);
     for (uint k4 = 0; k4 < args.k / 4; k4 += LANES / 4) {
-#ifdef W_BLOCKS
-        if (k4 % (BLOCK / 4) == 0)
-            load_scales(k4);
-#endif
+        begin_block(k4)
         for (uint i = 0; i < ROWS; i++)
             x_lane[i] = load_x_lane(row[i], 4 * k4);
         ADD_QUAD(0)

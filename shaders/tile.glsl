@@ -68,6 +68,14 @@ void load_scales(uint k4)
         scale[j] = load_scale(quad[j] + k4 * PANEL);
 }
 
+#ifdef W_BLOCKS
+#define begin_block(k4)                                                                            \
+    if ((k4) % (BLOCK / 4) == 0)                                                                   \
+        load_scales(k4);
+#else
+#define begin_block(k4)
+#endif
+
 /* The epilogue of one value; `add` is the column's bias. */
 void end_value(uint to_row, uint column, float value, float add)
 {

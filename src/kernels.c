@@ -119,6 +119,12 @@ static bool fits_texels(const struct gpu *gpu, const struct tensor *tensor)
     return texels <= gpu_limits(gpu)->texel_elements;
 }
 
+/* The lanes of a subgroup read single values and hand them out. */
+static bool shares_values(const struct kernel *kernel)
+{
+    return kernel->needs & CAP_SUBGROUP && !is_texel(kernel);
+}
+
 bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struct graph *graph,
                  const struct node *node)
 {
@@ -134,10 +140,9 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
             tensors[node->in[i]].type != (packed ? kernel->w : kernel->x) && node->op != OP_OUTER)
             return false;
     }
-    bool subgroup = kernel->needs & CAP_SUBGROUP && !is_texel(kernel);
-    if (subgroup && node->op == OP_OUTER)
+    if (shares_values(kernel) && node->op == OP_OUTER)
         return tensor_columns(&tensors[node->in[1]]) % 4 == 0;
-    if (subgroup && graph_packs(node->op))
+    if (shares_values(kernel) && graph_packs(node->op))
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
     if (kernel->needs & CAP_F16MATH) /* whose sums scaled gradients would leave */
         return tensor_columns(x) % 4 == 0 && !graph->mixed;
@@ -626,7 +631,7 @@ static int launch_OUTER(struct launch *l)
                                    l->node->stride};
         memcpy(&args.h, pixels, sizeof(pixels));
     }
-    bool subgroup = l->kernel->needs & CAP_SUBGROUP && !is_texel(l->kernel);
+    bool subgroup = shares_values(l->kernel);
     uint32_t lanes = span_of(l->gpu, l->kernel).lanes, unit = subgroup ? lanes : 4;
     set_workgroup(l, lanes, l->tile.height);
     add_constant(l, divide_up(l->tile.rows, unit) * unit);

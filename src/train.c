@@ -16,7 +16,7 @@
 
 /* For measuring kernels: a run lasts long enough to measure all that it needs before its first
  * step. */
-#define TUNE_SECONDS 10
+#define MEASURING_SECONDS 10
 
 enum {
     PLAN_STEP,
@@ -307,9 +307,11 @@ int train_open(struct gpu *gpu, const struct config *config, const struct weight
     if (!error)
         error = create_host_memory(train);
     if (!error)
-        error = tune_set_budget(gpu, TUNE_SECONDS);
-    if (!error)
+        error = tune_set_budget(gpu, MEASURING_SECONDS);
+    if (!error) {
         error = create_plans(train);
+        tune_set_budget(gpu, TUNE_SECONDS); /* what else runs on the device does not wait so long */
+    }
     if (error)
         train_close(result);
     return error;

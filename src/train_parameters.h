@@ -11,9 +11,9 @@
 
 struct train_parameters {
     struct gpu *gpu;
-    struct upload
-        *weights; /* by name; their gradients by GRAD_PREFIX NAME; and of part N, a range
-                   * that the optimiser takes at once, weights.N, gradients.N, moments.N */
+    /* By name; their gradients by GRAD_PREFIX NAME; and of part N, a range that the optimiser takes
+     * at once, weights.N, gradients.N, moments.N. */
+    struct upload *weights;
     struct gpu_buffer **gradients, **moments; /* beside each of the weights' buffers */
     size_t buffers;
     struct parameter *list; /* every weight of both towers, and logit_scale */

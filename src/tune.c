@@ -18,7 +18,6 @@
 #define WORTHY_PART 0.02
 /* An operation of attention, which loads for each, takes about as long as so many of a tile. */
 #define ATTENTION_COST 8
-#define BUDGET 2.0 /* seconds; twice that for the first classes of their kind */
 
 struct tune {
     bool measures, forced;
@@ -114,7 +113,7 @@ static int get_tune(struct gpu *gpu, struct tune **result)
                  "VKCLIP_TUNE is \"%s\", expected on, off or force: taken as on", mode);
     bool off = mode && !strcmp(mode, "off");
     tune->forced = mode && !strcmp(mode, "force");
-    tune->budget = BUDGET;
+    tune->budget = TUNE_SECONDS;
     tune->path = off ? NULL : gpu_cache_path(gpu, "tuning");
     tune->measures = tune->forced || tune->path;
     tune->classes = tune->forced ? json_object() : read_classes(tune->path);

@@ -13,8 +13,10 @@
 
 #include "kernels.h"
 
-/* Chooses for every node of a graph, into choices[node]. Measures what is not known, for two
- * seconds at most unless it was given another budget. */
+#define TUNE_SECONDS 2.0 /* the budget; twice that for the first classes of their kind */
+
+/* Chooses for every node of a graph, into choices[node]. Measures what is not known, within the
+ * budget. */
 int tune_choose(struct gpu *gpu, const struct graph *graph, struct kernel_choice *choices);
 
 /* What is known of a device, one call a class, until one returns nonzero. */
@@ -22,7 +24,7 @@ int tune_list(struct gpu *gpu, vkclip_tuning_fn *entry, void *user);
 
 /* For tests: a row beside those of the table, last in the fixed order. */
 int tune_add_kernel(struct gpu *gpu, const struct kernel *kernel);
-/* Seconds that one call of tune_choose may measure. */
+/* Seconds that one call of tune_choose may measure, from now on. */
 int tune_set_budget(struct gpu *gpu, double seconds);
 /* For tests: runs of a device so far. */
 size_t tune_runs(const struct gpu *gpu);
