@@ -10,17 +10,20 @@
 
 enum { DEFAULT_TOP = 5, MAX_COLUMNS = 60 };
 
+/* How a text compares with one picture. */
+struct rank {
+    float logit;
+    double prob;
+    size_t text;
+};
+
 /* What both commands keep while the pictures come by in groups. */
 struct comparison {
     struct cli *cli;
     const struct cli_inputs *texts; /* labels, or the texts that could be encoded */
     float *embeds;                  /* [M,D] */
     float *logits;                  /* [M] of one picture */
-    struct rank {
-        float logit;
-        double prob;
-        size_t text;
-    } * ranks; /* [M] */
+    struct rank *ranks;             /* [M] */
     size_t top;
     int picture_columns, text_columns;
 };
@@ -94,8 +97,7 @@ static void release(struct comparison *comparison)
     free(comparison->ranks);
 }
 
-/* ---- classify ----------------------------------------------------------------------------------
- */
+/* ---- classify -------------------------------------------------------------------------------- */
 
 static int compare_ranks(const void *a, const void *b)
 {
@@ -259,8 +261,7 @@ const struct cli_command cli_classify = {
     .arguments = true,
 };
 
-/* ---- similarity --------------------------------------------------------------------------------
- */
+/* ---- similarity ------------------------------------------------------------------------------ */
 
 struct text_embeds {
     struct cli *cli;

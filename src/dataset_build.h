@@ -19,14 +19,16 @@ struct dataset_names {
     size_t *slots, slot_count; /* number of a name + 1 */
 };
 
+struct dataset_caption {
+    const char *text;
+    size_t sample;
+};
+
 struct dataset_builder {
     struct dataset *dataset;
     const struct dataset_params *params;
     size_t capacity;
-    struct {
-        const char *text;
-        size_t sample;
-    } * captions;
+    struct dataset_caption *captions;
     size_t caption_count, caption_capacity;
     struct dataset_names pictures, labels;
     char *incomplete; /* the first that is, and why */
