@@ -24,7 +24,7 @@ struct options {
     bool csv, tiles;
 };
 
-/* ---- Graphs -------------------------------------------------------------------------------- */
+/* ---- Graphs ---------------------------------------------------------------------------------- */
 
 static int make_graph(const struct config *config, bool text, uint32_t batch, enum type type,
                       enum type weights, struct graph *graph)
@@ -55,7 +55,7 @@ static bool parse_type(const char *text, enum type *type)
     return false;
 }
 
-/* ---- One row and shape --------------------------------------------------------------------- */
+/* ---- One row and shape ----------------------------------------------------------------------- */
 
 /* Seconds of the device for all dispatches, of the host where it has no timestamps. */
 static int run_once(struct gpu_commands *commands, bool timed, double *seconds)
@@ -219,7 +219,7 @@ static int time_graph(struct bench *bench, const struct graph *graph)
     return error;
 }
 
-/* ---- The commands -------------------------------------------------------------------------- */
+/* ---- The commands ---------------------------------------------------------------------------- */
 
 /* Calls `each` for both towers of every architecture and batch size in every storage asked for. */
 typedef int graph_fn(void *user, const char *arch, bool text, uint32_t batch,

@@ -68,7 +68,7 @@ enum vkclip_error {
 #undef X
 };
 
-/* ---- Library ------------------------------------------------------------------------------- */
+/* ---- Library --------------------------------------------------------------------------------- */
 
 /* "major.minor.patch" of the library in use; static string. */
 VKCLIP_API const char *vkclip_version(void);
@@ -87,7 +87,7 @@ enum vkclip_log_level { VKCLIP_LOG_ERROR, VKCLIP_LOG_WARNING, VKCLIP_LOG_INFO, V
 typedef void vkclip_log_fn(void *user, enum vkclip_log_level level, const char *message);
 VKCLIP_API void vkclip_set_log(vkclip_log_fn *log, void *user);
 
-/* ---- Devices ------------------------------------------------------------------------------- */
+/* ---- Devices --------------------------------------------------------------------------------- */
 
 struct vkclip_device;
 
@@ -176,7 +176,7 @@ typedef int vkclip_tuning_fn(void *user, const struct vkclip_tuning *tuning);
 VKCLIP_API int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning,
                                   void *user);
 
-/* ---- Models -------------------------------------------------------------------------------- */
+/* ---- Models ---------------------------------------------------------------------------------- */
 
 struct vkclip_model;
 
@@ -290,7 +290,7 @@ VKCLIP_API const char *vkclip_arch_name(size_t index);
  * EFORMAT, EMEMORY. */
 VKCLIP_API int vkclip_init_model(const char *arch, uint64_t seed, const char *path);
 
-/* ---- Conversion ---------------------------------------------------------------------------- */
+/* ---- Conversion ------------------------------------------------------------------------------ */
 
 /* How a file holds the matrices and the token table, which are nearly all of the weights. The
  * others stay in fp32. */
@@ -349,7 +349,7 @@ VKCLIP_API int vkclip_compare_models(struct vkclip_device *device, const char *p
                                      const struct vkclip_model_params *other_params,
                                      struct vkclip_comparison *comparison);
 
-/* ---- Texts --------------------------------------------------------------------------------- */
+/* ---- Texts ----------------------------------------------------------------------------------- */
 
 enum vkclip_tokenize_flags {
     VKCLIP_TOKENIZE_STRICT = 1, /* longer than the context: VKCLIP_ETOOLONG instead of truncation */
@@ -392,7 +392,7 @@ VKCLIP_API int vkclip_train_tokenizer(const char *const *paths, size_t count,
                                       const struct vkclip_tokenizer_params *params,
                                       const char *folder, struct vkclip_tokenizer_result *result);
 
-/* ---- Pictures ------------------------------------------------------------------------------ */
+/* ---- Pictures -------------------------------------------------------------------------------- */
 
 /* 8-bit pixels, rows from the top. */
 struct vkclip_image {
@@ -422,7 +422,7 @@ VKCLIP_API void vkclip_free_image(struct vkclip_image *image);
 VKCLIP_API int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_image *image,
                                  uint8_t *u8, float *pixel_values);
 
-/* ---- Encoding ------------------------------------------------------------------------------ */
+/* ---- Encoding -------------------------------------------------------------------------------- */
 
 /* Receives one intermediate tensor of `items` consecutive items, the first of which is number
  * `first`: fp32, shape [items, shape[1], ...], shape[0] = items. Names: vision.patch_embed,
@@ -472,7 +472,7 @@ VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *i
                                     size_t length, const struct vkclip_encode_params *params,
                                     float *embeds);
 
-/* ---- Measuring ----------------------------------------------------------------------------- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 enum vkclip_tower { VKCLIP_TOWER_IMAGE, VKCLIP_TOWER_TEXT };
 
@@ -519,7 +519,7 @@ VKCLIP_API int vkclip_classify(struct vkclip_model *model, const struct vkclip_i
                                const struct vkclip_encode_params *params, float *logits,
                                float *probs);
 
-/* ---- Training ------------------------------------------------------------------------------ */
+/* ---- Training -------------------------------------------------------------------------------- */
 
 struct vkclip_trainer;
 

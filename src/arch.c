@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- The table ----------------------------------------------------------------------------- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 struct arch {
     const char *name;
@@ -114,7 +114,7 @@ int arch_read(const char *arch, struct config *config)
     return util_ends_with(arch, ".json") ? config_read(arch, config) : arch_find(arch, config);
 }
 
-/* ---- The weights --------------------------------------------------------------------------- */
+/* ---- The weights ----------------------------------------------------------------------------- */
 
 /* Values of a tensor: mean + deviation times a number of normal distribution. */
 struct scale {

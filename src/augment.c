@@ -48,8 +48,7 @@ int augment_check(const struct vkclip_augmentation *params)
     return VKCLIP_OK;
 }
 
-/* ---- The crop ----------------------------------------------------------------------------------
- */
+/* ---- The crop -------------------------------------------------------------------------------- */
 
 /* In pixels of the picture, which it may reach over; turned about its centre. */
 struct crop {
@@ -175,8 +174,7 @@ static int crop_and_resize(const struct vkclip_augmentation *params,
     return error;
 }
 
-/* ---- Colours -----------------------------------------------------------------------------------
- */
+/* ---- Colours --------------------------------------------------------------------------------- */
 
 /* Values [3,count], 0 to 1. */
 struct planes {

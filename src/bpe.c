@@ -100,7 +100,7 @@ static bool grow_slots(struct bpe *bpe, uint32_t **slots, size_t *mask, size_t c
     return true;
 }
 
-/* ---- Words --------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t x)
 {
@@ -179,7 +179,7 @@ static bool spell_words(struct bpe *bpe)
     return true;
 }
 
-/* ---- Pairs --------------------------------------------------------------------------------- */
+/* ---- Pairs ----------------------------------------------------------------------------------- */
 
 static uint64_t hash_of(int32_t left, int32_t right)
 {
@@ -235,7 +235,7 @@ static bool count_pairs(struct bpe *bpe, uint32_t index, bool away, size_t fresh
     return true;
 }
 
-/* ---- The heap ------------------------------------------------------------------------------ */
+/* ---- The heap -------------------------------------------------------------------------------- */
 
 static bool is_before(const struct bpe *bpe, const struct candidate *a, const struct candidate *b)
 {
@@ -273,7 +273,7 @@ static struct candidate pop(struct bpe *bpe)
     return top;
 }
 
-/* ---- Merges -------------------------------------------------------------------------------- */
+/* ---- Merges ---------------------------------------------------------------------------------- */
 
 static bool write_merge(struct bpe *bpe, const char *left, const char *right)
 {
@@ -366,7 +366,7 @@ int bpe_learn(struct bpe *bpe, uint32_t size, uint64_t least, struct vocabulary 
     return vocabulary_from_merges(bpe->merges, bpe->merges_size, vocabulary);
 }
 
-/* ---- The object ---------------------------------------------------------------------------- */
+/* ---- The object ------------------------------------------------------------------------------ */
 
 int bpe_open(struct bpe **result)
 {

@@ -27,7 +27,7 @@ static int no_memory(const char *path)
     return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
 }
 
-/* ---- Tensors ------------------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------------------- */
 
 uint64_t checkpoint_elements(const struct checkpoint_tensor *tensor)
 {
@@ -75,7 +75,7 @@ int checkpoint_list(const struct config *config, struct checkpoint_tensor **tens
     return error;
 }
 
-/* ---- Tensors of a file --------------------------------------------------------------------- */
+/* ---- Tensors of a file ----------------------------------------------------------------------- */
 
 /* A tensor of a file and the one that it is a part of. */
 struct piece {
@@ -214,7 +214,7 @@ static int write_moments(const struct checkpoint *checkpoint, const char *path)
     return error;
 }
 
-/* ---- State --------------------------------------------------------------------------------- */
+/* ---- State ----------------------------------------------------------------------------------- */
 
 static int write_state(const struct checkpoint_state *state, const char *path)
 {
@@ -264,7 +264,7 @@ done:
     return error;
 }
 
-/* ---- Folders ------------------------------------------------------------------------------- */
+/* ---- Folders --------------------------------------------------------------------------------- */
 
 static int write_model(const struct checkpoint *checkpoint, const char *folder)
 {
@@ -375,7 +375,7 @@ void checkpoint_prune(const char *run, size_t keep)
     util_free_names(&names, count);
 }
 
-/* ---- Moments ------------------------------------------------------------------------------- */
+/* ---- Moments --------------------------------------------------------------------------------- */
 
 int checkpoint_read_moments(const char *path, const struct checkpoint_tensor *tensors, size_t count,
                             checkpoint_write_fn *write, void *user)

@@ -64,8 +64,7 @@ struct cli {
     struct cli_inputs eval_templates;
 };
 
-/* ---- Options and commands: main.c, cli_options.c ------------------------------------------------
- */
+/* ---- Options and commands: main.c, cli_options.c --------------------------------------------- */
 
 enum cli_kind {
     CLI_FLAG,   /* uint32_t: how often it was given */
@@ -149,8 +148,7 @@ extern const struct cli_command cli_devices, cli_info, cli_tokenize, cli_embed, 
 int cli_parse_options(struct cli *cli, int argc, char **argv);
 void cli_print_help(const struct cli_command *command);
 
-/* ---- Lines: cli_print.c ------------------------------------------------------------------------
- */
+/* ---- Lines: cli_print.c ---------------------------------------------------------------------- */
 
 /* "vkclip: message" on stderr; returns `status`. */
 int cli_fail(int status, const char *format, ...) UTIL_PRINTF(2, 3);
@@ -180,8 +178,7 @@ bool cli_print_json(json_t *json, FILE *file);
 void cli_print_text(const char *text, int columns);
 int cli_text_columns(const char *text);
 
-/* ---- Inputs: cli_inputs.c ----------------------------------------------------------------------
- */
+/* ---- Inputs: cli_inputs.c -------------------------------------------------------------------- */
 
 bool cli_add_input(struct cli_inputs *inputs, const char *text, size_t length);
 void cli_free_inputs(struct cli_inputs *inputs);
@@ -207,8 +204,7 @@ int cli_read_pictures(struct cli *cli);
 /* Puts the pictures in every folder in the folder's place. */
 int cli_read_folders(struct cli *cli, struct cli_inputs *inputs);
 
-/* ---- Encoding: cli_encode.c --------------------------------------------------------------------
- */
+/* ---- Encoding: cli_encode.c ------------------------------------------------------------------ */
 
 /* Opens the device (unless `without_device`) and the model that the options name. */
 int cli_open_model(struct cli *cli, bool without_device);
@@ -252,8 +248,7 @@ int cli_encode(struct cli *cli, const struct cli_run *run);
 bool cli_check_finite(struct cli *cli, const struct cli_input *input, const float *values,
                       size_t count);
 
-/* ---- Training: cli_evaluate.c, cli_train_loop.c ------------------------------------------------
- */
+/* ---- Training: cli_evaluate.c, cli_train_loop.c ---------------------------------------------- */
 
 /* Zero-shot accuracy of a checkpoint on pictures whose folders' names are their labels. */
 struct cli_evaluation {

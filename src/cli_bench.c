@@ -18,7 +18,7 @@
 
 enum { LEAST_RUNS = 5, MOST_RUNS = 1000 };
 
-/* ---- Inputs -------------------------------------------------------------------------------- */
+/* ---- Inputs ---------------------------------------------------------------------------------- */
 
 /* Pictures of no meaning and texts that fill the context; NULL when out of memory. */
 static void *make_inputs(const struct vkclip_model_info *info, enum vkclip_tower tower,
@@ -50,7 +50,7 @@ static int encode(struct vkclip_model *model, const struct vkclip_model_info *in
                : vkclip_encode_pixels(model, inputs, batch, NULL, embeds);
 }
 
-/* ---- Start-up ------------------------------------------------------------------------------ */
+/* ---- Start-up -------------------------------------------------------------------------------- */
 
 #ifndef _WIN32
 /* Seconds from opening the device to the first embedding; below 0 where it fails. */
@@ -147,7 +147,7 @@ static uint64_t host_bytes(void)
 }
 #endif
 
-/* ---- Speed --------------------------------------------------------------------------------- */
+/* ---- Speed ----------------------------------------------------------------------------------- */
 
 static int by_seconds(const void *a, const void *b)
 {
@@ -216,7 +216,7 @@ static int measure(struct cli *cli, struct bench_row *row)
     return error;
 }
 
-/* ---- The command --------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 /* "1,8,32" */
 static int parse_batches(struct cli *cli, uint32_t batches[BENCH_BATCHES], size_t *count)

@@ -44,7 +44,7 @@ static struct figure show(double value, int digits, const char *none)
     return figure;
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void set(json_t *json, const char *key, double value)
 {
@@ -90,7 +90,7 @@ static bool print_json(const struct cli *cli, const struct bench *bench,
     return cli_print_json(json, stdout);
 }
 
-/* ---- CSV ----------------------------------------------------------------------------------- */
+/* ---- CSV ------------------------------------------------------------------------------------- */
 
 static void print_csv(const struct cli *cli, const struct bench *bench)
 {
@@ -119,7 +119,7 @@ static void print_csv(const struct cli *cli, const struct bench *bench)
     }
 }
 
-/* ---- Text ---------------------------------------------------------------------------------- */
+/* ---- Text ------------------------------------------------------------------------------------ */
 
 static void print_profile(const struct bench *bench, const struct bench_row *row)
 {

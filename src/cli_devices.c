@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- devices -----------------------------------------------------------------------------------
- */
+/* ---- devices --------------------------------------------------------------------------------- */
 
 static const char *type_name(enum vkclip_device_type type)
 {
@@ -157,8 +156,7 @@ const struct cli_command cli_devices = {
     .run = run_devices,
 };
 
-/* ---- info --------------------------------------------------------------------------------------
- */
+/* ---- info ------------------------------------------------------------------------------------ */
 
 static const char *family_name(enum vkclip_family family)
 {

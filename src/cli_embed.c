@@ -122,8 +122,7 @@ static bool take_embeds(void *user, const struct cli_input *const *inputs, size_
     return true;
 }
 
-/* ---- Output ------------------------------------------------------------------------------------
- */
+/* ---- Output ---------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -264,8 +263,7 @@ static int write_results(const struct cli *cli, const struct results *images,
     return status;
 }
 
-/* ---- embed -------------------------------------------------------------------------------------
- */
+/* ---- embed ----------------------------------------------------------------------------------- */
 
 /* The rows of a tensor of the --raw file as inputs. */
 static bool add_tensor(struct cli *cli, const struct tensor_view *tensor, struct cli_inputs *inputs)
@@ -439,8 +437,7 @@ const struct cli_command cli_embed = {
     .run = run_embed,
 };
 
-/* ---- preprocess --------------------------------------------------------------------------------
- */
+/* ---- preprocess ------------------------------------------------------------------------------ */
 
 static bool take_pixels(struct cli *cli, const struct cli_input *input, struct results *results)
 {

@@ -43,8 +43,7 @@ static int out_of_memory(void)
     return cli_fail(CLI_FAILED, "out of memory");
 }
 
-/* ---- Folders -----------------------------------------------------------------------------------
- */
+/* ---- Folders --------------------------------------------------------------------------------- */
 
 /* Makes the folders that `path` lies in. */
 static int make_folders(const char *path)
@@ -117,8 +116,7 @@ static int place_file(const struct fetch *fetch, const char *blob, const char *e
     return status;
 }
 
-/* ---- Files -------------------------------------------------------------------------------------
- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* Brings the blob that `url` leads to; another program may have done so meanwhile. */
 static int fetch_blob(struct fetch *fetch, const char *url, const char *blob,
@@ -197,8 +195,7 @@ done:
     return status;
 }
 
-/* ---- What is needed ----------------------------------------------------------------------------
- */
+/* ---- What is needed -------------------------------------------------------------------------- */
 
 static const char *listed(const struct fetch *fetch, size_t index)
 {
@@ -265,8 +262,7 @@ static int fetch_shards(struct fetch *fetch, const char *index)
     const char *tensor;
     int status = fetch_file(fetch, index);
     status = status ? status : read_json(fetch, index, &json);
-    json_object_foreach(json_object_get(json, "weight_map"), tensor, value)
-    {
+    json_object_foreach (json_object_get(json, "weight_map"), tensor, value) {
         const char *shard = json_string_value(value);
         if (!status)
             status = fetch_file(fetch, shard ? shard : "");
@@ -335,8 +331,7 @@ static int fetch_files(struct fetch *fetch)
     return status;
 }
 
-/* ---- The hub -----------------------------------------------------------------------------------
- */
+/* ---- The hub --------------------------------------------------------------------------------- */
 
 /* HF_TOKEN, else the file that the hub's client writes at login; *token NULL where there is none.
  */

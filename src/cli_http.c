@@ -40,8 +40,7 @@ struct body {
     int error;  /* errno of writing, or EOVERFLOW: more than `limit` */
 };
 
-/* ---- Connection --------------------------------------------------------------------------------
- */
+/* ---- Connection ------------------------------------------------------------------------------ */
 
 int cli_open_http(struct cli *cli, const char *token, struct cli_http **result)
 {
@@ -93,8 +92,7 @@ static const char *header(CURL *easy, const char *name)
     return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &found) ? NULL : found->value;
 }
 
-/* ---- Answers -----------------------------------------------------------------------------------
- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 /* The whole file comes, though a part was asked for, or nothing of what is there fits. */
 static bool begin_again(struct body *body)
@@ -258,8 +256,7 @@ static int transfer(struct cli_http *http, const char *url, struct body *body, i
     return CLI_DONE;
 }
 
-/* ---- Documents and metadata --------------------------------------------------------------------
- */
+/* ---- Documents and metadata ------------------------------------------------------------------ */
 
 int cli_get_json(struct cli_http *http, const char *url, json_t **json)
 {
@@ -334,8 +331,7 @@ int cli_get_metadata(struct cli_http *http, const char *url, struct cli_metadata
     return status;
 }
 
-/* ---- Files -------------------------------------------------------------------------------------
- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 int cli_get_file(struct cli_http *http, const char *url, const char *path, int64_t size,
                  uint64_t *fetched)

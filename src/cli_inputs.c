@@ -45,8 +45,7 @@ void cli_free_inputs(struct cli_inputs *inputs)
     *inputs = (struct cli_inputs){0};
 }
 
-/* ---- Lists -------------------------------------------------------------------------------------
- */
+/* ---- Lists ----------------------------------------------------------------------------------- */
 
 bool cli_open_reader(struct cli *cli, struct cli_reader *reader, const char *path, int delimiter)
 {
@@ -151,8 +150,7 @@ int cli_read_lists(struct cli *cli, struct cli_inputs *inputs, bool keep_empty)
     return replace_inputs(cli, inputs, keep_empty, expand_list);
 }
 
-/* ---- Folders -----------------------------------------------------------------------------------
- */
+/* ---- Folders --------------------------------------------------------------------------------- */
 
 static bool is_picture_name(const char *name)
 {

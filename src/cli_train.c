@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Options to params -------------------------------------------------------------------------
- */
+/* ---- Options to params ----------------------------------------------------------------------- */
 
 static int take_separator(struct cli *cli)
 {
@@ -72,8 +71,7 @@ static int open_trainer(struct cli *cli, const char **templates, struct vkclip_t
     return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
 }
 
-/* ---- --dry-run ---------------------------------------------------------------------------------
- */
+/* ---- --dry-run ------------------------------------------------------------------------------- */
 
 static double mib(uint64_t bytes)
 {
@@ -142,8 +140,7 @@ static int print_plan(const struct cli *cli, const struct vkclip_trainer *traine
     return CLI_DONE;
 }
 
-/* ---- The command -------------------------------------------------------------------------------
- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static int open_device(struct cli *cli)
 {

@@ -51,8 +51,7 @@ static bool add(struct points *points, double step, double first, double second)
     return true;
 }
 
-/* ---- Reading -----------------------------------------------------------------------------------
- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* Takes a line in and says whether it stays: it does unless it is of a later step. */
 static int take_line(struct cli_train_log *log, const char *text, size_t length, uint64_t step,
@@ -128,8 +127,7 @@ int cli_train_log_open(const char *path, uint64_t step, struct cli_train_log **r
     return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
 }
 
-/* ---- Drawing -----------------------------------------------------------------------------------
- */
+/* ---- Drawing --------------------------------------------------------------------------------- */
 
 /* The mean of items [first, end). */
 static struct point mean(const struct point *items, size_t first, size_t end)
@@ -241,8 +239,7 @@ static int write_svg(const struct cli_train_log *log)
     return error ? cli_fail(CLI_FAILED, "%s", vkclip_last_error()) : CLI_DONE;
 }
 
-/* ---- Writing -----------------------------------------------------------------------------------
- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static int put(struct cli_train_log *log, json_t *json)
 {

@@ -34,8 +34,7 @@ static void stop(int number)
     signal(number, SIG_DFL);
 }
 
-/* ---- Checkpoints and evaluations ---------------------------------------------------------------
- */
+/* ---- Checkpoints and evaluations ------------------------------------------------------------- */
 
 static int save(struct run *run)
 {
@@ -75,8 +74,7 @@ static int finish(struct run *run)
     return status;
 }
 
-/* ---- Steps -------------------------------------------------------------------------------------
- */
+/* ---- Steps ----------------------------------------------------------------------------------- */
 
 static double pairs_per_second(const struct run *run)
 {

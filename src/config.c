@@ -24,7 +24,7 @@ const struct config config_defaults = {
     .eos_token_id = -1,
 };
 
-/* ---- Files --------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* The folder that `path` lies in, "." where it has none. */
 static void folder_of(const char *path, char folder[CONFIG_PATH_SIZE])
@@ -173,7 +173,7 @@ static int find_tokenizer(const struct weights *weights, const char *folder, con
     return VKCLIP_OK;
 }
 
-/* ---- A state dict without configuration: OpenAI's rule ------------------------------------- */
+/* ---- A state dict without configuration: OpenAI's rule --------------------------------------- */
 
 /* Size `index` of a tensor; 0 where it is missing or has fewer; at most UINT32_MAX. */
 static uint32_t dimension(const struct weights *weights, const char *name, unsigned index)
@@ -312,7 +312,7 @@ static int read_encoder(const struct weights *weights, struct config *config)
     return VKCLIP_OK;
 }
 
-/* ---- Sizes and tensors --------------------------------------------------------------------- */
+/* ---- Sizes and tensors ----------------------------------------------------------------------- */
 
 static int check_size(const char *path, const char *tower, const char *what, uint32_t size,
                       uint32_t limit)
@@ -391,7 +391,7 @@ static int read_logit_scale(const struct weights *weights, struct config *config
     return error;
 }
 
-/* ---- All together -------------------------------------------------------------------------- */
+/* ---- All together ---------------------------------------------------------------------------- */
 
 static void settle_tower(const struct weights *weights, const char *what, bool there,
                          struct config_tower *tower)

@@ -161,7 +161,7 @@ static struct source get_object(struct source *source, const char *key, const ch
     return (struct source){source->path, prefix, value, source->error};
 }
 
-/* ---- Hugging Face: config.json ------------------------------------------------------------- */
+/* ---- Hugging Face: config.json --------------------------------------------------------------- */
 
 static void read_hf_tower(struct source *source, struct config_tower *tower, uint32_t width,
                           uint32_t mlp, uint32_t heads)
@@ -252,7 +252,7 @@ int config_read_hf(const char *path, struct config *config)
     return root.error;
 }
 
-/* ---- Hugging Face: preprocessor_config.json ------------------------------------------------ */
+/* ---- Hugging Face: preprocessor_config.json -------------------------------------------------- */
 
 /* `key` must describe a square of the model's size: an integer, or an object of integers. */
 static void check_square(struct source *source, const char *key, const char *side,
@@ -319,7 +319,7 @@ int config_read_preprocessor(const char *folder, struct config *config)
     return error;
 }
 
-/* ---- OpenCLIP: open_clip_config.json ------------------------------------------------------- */
+/* ---- OpenCLIP: open_clip_config.json --------------------------------------------------------- */
 
 /* A key that is known. `only`: the one string it may hold; NULL: read elsewhere, or without effect
  * on the computation. */
@@ -341,8 +341,7 @@ static void check_known(struct source *source, const struct known *table, size_t
 {
     const char *key;
     json_t *value;
-    json_object_foreach(source->object, key, value)
-    {
+    json_object_foreach (source->object, key, value) {
         size_t i = 0;
         while (i < count && strcmp(table[i].key, key))
             i++;

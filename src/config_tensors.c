@@ -130,7 +130,7 @@ int config_each_tensor(const struct config *config, config_tensor_fn *each, void
                              : each_of_tower(&image, each, user);
 }
 
-/* ---- Checking ------------------------------------------------------------------------------ */
+/* ---- Checking -------------------------------------------------------------------------------- */
 
 static void show_shape(const uint64_t *shape, unsigned rank, char *text, size_t size)
 {

@@ -38,7 +38,7 @@ static bool is_gelu(const struct config_tower *tower)
     return tower->activation == VKCLIP_ACTIVATION_GELU;
 }
 
-/* ---- Hugging Face -------------------------------------------------------------------------- */
+/* ---- Hugging Face ---------------------------------------------------------------------------- */
 
 static json_t *hf_tower(const struct config_tower *tower, const char *type, uint32_t embed_dim)
 {
@@ -112,7 +112,7 @@ int config_write_hf(const struct config *config, char **model, char **processor)
     return error;
 }
 
-/* ---- OpenCLIP ------------------------------------------------------------------------------ */
+/* ---- OpenCLIP -------------------------------------------------------------------------------- */
 
 /* A number that gives `mlp` when `width` times it is cut off, as it is read. */
 static json_t *mlp_ratio(uint32_t width, uint32_t mlp)
@@ -180,7 +180,7 @@ int config_write_openclip(const struct config *config, char **model)
     return dump(json_pack("{so so}", "model_cfg", towers, "preprocess_cfg", preprocess), model);
 }
 
-/* ---- GGUF ---------------------------------------------------------------------------------- */
+/* ---- GGUF ------------------------------------------------------------------------------------ */
 
 static void put_tower(struct gguf_head *head, const char *name, const struct config_tower *tower,
                       uint32_t embed_dim)

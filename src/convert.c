@@ -39,7 +39,7 @@ struct conversion {
     uint64_t done, total;
 };
 
-/* ---- What the output is -------------------------------------------------------------------- */
+/* ---- What the output is ---------------------------------------------------------------------- */
 
 static int check_type(const char *output, enum vkclip_type type, bool gguf)
 {
@@ -98,7 +98,7 @@ static int name_output(struct conversion *c, const char *output)
     return error;
 }
 
-/* ---- What is in it ------------------------------------------------------------------------- */
+/* ---- What is in it --------------------------------------------------------------------------- */
 
 /* Whether a tower that is there uses the tensor. */
 static bool is_wanted(const struct config *config, enum weights_form form, const char *name)
@@ -188,7 +188,7 @@ static int list_pieces(struct conversion *c)
     return VKCLIP_OK;
 }
 
-/* ---- Values -------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 /* `count` values as the file has them. False where one is too large for the type. */
 static bool store(enum dtype dtype, const float *values, uint64_t count, uint8_t *to)
@@ -279,7 +279,7 @@ static int give_piece(void *user, const struct tensor_view *tensor, struct util_
     return write_piece(c, &c->pieces[tensor - c->views], output);
 }
 
-/* ---- GGUF ---------------------------------------------------------------------------------- */
+/* ---- GGUF ------------------------------------------------------------------------------------ */
 
 static bool same_vocabulary(const struct vocabulary *a, const struct vocabulary *b)
 {
@@ -377,7 +377,7 @@ static int write_gguf(struct conversion *c)
     return util_output_close(&output, error);
 }
 
-/* ---- All together -------------------------------------------------------------------------- */
+/* ---- All together ---------------------------------------------------------------------------- */
 
 static int write_safetensors(struct conversion *c)
 {

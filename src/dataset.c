@@ -151,8 +151,7 @@ int dataset_leave_out(struct dataset_builder *builder, const char *where, const 
     return VKCLIP_OK;
 }
 
-/* ---- Opening -----------------------------------------------------------------------------------
- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 /* The captions of each sample side by side, in the order they came in. */
 static int sort_captions(struct dataset_builder *builder)
@@ -301,8 +300,7 @@ int dataset_open_raw(const char *path, struct dataset **result)
     return error;
 }
 
-/* ---- Use ---------------------------------------------------------------------------------------
- */
+/* ---- Use ------------------------------------------------------------------------------------- */
 
 void dataset_close(struct dataset **handle)
 {

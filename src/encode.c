@@ -104,8 +104,7 @@ static bool take(const struct driver *driver, struct batch *batch)
     return number > 0;
 }
 
-/* ---- One batch ---------------------------------------------------------------------------------
- */
+/* ---- One batch ------------------------------------------------------------------------------- */
 
 struct writing {
     const struct encode *encode;
@@ -165,8 +164,7 @@ static int finish(struct driver *driver, const struct batch *batch)
     return error;
 }
 
-/* ---- All of them -------------------------------------------------------------------------------
- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static void report(struct state *state)
 {

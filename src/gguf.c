@@ -26,7 +26,7 @@ static const struct tensor_type {
     {7, DTYPE_Q5_1}, {8, DTYPE_Q8_0}, {28, DTYPE_F64}, {30, DTYPE_BF16},
 };
 
-/* ---- Parsing ------------------------------------------------------------------------------- */
+/* ---- Parsing --------------------------------------------------------------------------------- */
 
 /* What is left of the file. The first error sticks, reads then give zeros. */
 struct reader {
@@ -305,7 +305,7 @@ static int parse(struct gguf *file, const uint8_t *data, size_t size)
     return error ? error : read_tensors(file, &reader, tensors);
 }
 
-/* ---- Opening ------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 bool gguf_is(const char *path)
 {
@@ -363,7 +363,7 @@ void gguf_close(struct gguf **file)
     *file = NULL;
 }
 
-/* ---- Values -------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 static int key_of(const void *key, const void *value)
 {
@@ -425,7 +425,7 @@ const char *gguf_text(const uint8_t **at, size_t *length)
     return (const char *)text;
 }
 
-/* ---- Blocks -------------------------------------------------------------------------------- */
+/* ---- Blocks ---------------------------------------------------------------------------------- */
 
 struct gguf_block gguf_block(enum dtype dtype)
 {

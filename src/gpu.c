@@ -98,7 +98,7 @@ static int vulkan_error(VkResult result, const char *call)
         }                                         \
     } while (0)
 
-/* ---- Instance and devices ------------------------------------------------------------------ */
+/* ---- Instance and devices -------------------------------------------------------------------- */
 
 static bool has_extension(const VkExtensionProperties *extensions, uint32_t count, const char *name)
 {
@@ -657,8 +657,7 @@ static void save_cache(struct gpu *gpu)
     free(data);
 }
 
-/* ---- Open and close ----------------------------------------------------------------------------
- */
+/* ---- Open and close -------------------------------------------------------------------------- */
 
 int gpu_open(const struct vkclip_device_params *params, struct gpu **result)
 {

@@ -26,8 +26,7 @@ static const struct tensor *tensor_of(const struct pass *p, int tensor)
     return &p->graph->tensors[tensor];
 }
 
-/* ---- Pieces -----------------------------------------------------------------------------------
- */
+/* ---- Pieces ---------------------------------------------------------------------------------- */
 
 /* A node whose result has the shape of `like`. */
 static int like(struct graph *graph, struct node node, int shape_of)
@@ -110,8 +109,7 @@ static void sum_items(struct pass *p, int dy, int weight)
                   (uint32_t)(tensor_elements(tensor_of(p, dy)) / items), weight);
 }
 
-/* ---- A rule an op ------------------------------------------------------------------------------
- */
+/* ---- A rule an op ---------------------------------------------------------------------------- */
 
 /* Gradients of a matrix and its bias. */
 static void sum_products(struct pass *p, struct node n, int dy)
@@ -454,8 +452,7 @@ void grad_sort_ids(const int32_t *ids, const int32_t *ends, uint32_t rows, uint3
     }
 }
 
-/* ---- The objective -----------------------------------------------------------------------------
- */
+/* ---- The objective --------------------------------------------------------------------------- */
 
 /* The same but in a mixed graph, whose gradients fp16 could not hold otherwise. */
 static int scaled(struct graph *graph, int x, int loss_scale)
@@ -494,8 +491,7 @@ int grad_objective(struct graph *graph, int image, int text, int logit_scale,
     return graph->error;
 }
 
-/* ---- The optimiser -----------------------------------------------------------------------------
- */
+/* ---- The optimiser --------------------------------------------------------------------------- */
 
 static int part(struct graph *graph, const char *what, size_t i, uint32_t elements, bool pairs)
 {

@@ -403,8 +403,7 @@ int graph_normalize(struct graph *graph, const char *name, int x)
     return graph_append(graph, name, node, 2, shape);
 }
 
-/* ---- What training keeps apart ----------------------------------------------------------------
- */
+/* ---- What training keeps apart --------------------------------------------------------------- */
 
 int graph_cast(struct graph *graph, int x, enum type type)
 {

@@ -150,8 +150,7 @@ bool hub_parse_name(const char *text, struct hub_name *name)
     return true;
 }
 
-/* ---- The cache --------------------------------------------------------------------------------
- */
+/* ---- The cache ------------------------------------------------------------------------------- */
 
 static const char *variable(const char *name)
 {

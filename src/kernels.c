@@ -542,8 +542,7 @@ static int launch_SELECT(struct launch *l)
     return emit_elements(l, tensor_elements(l->out));
 }
 
-/* ---- Training ----------------------------------------------------------------------------------
- */
+/* ---- Training -------------------------------------------------------------------------------- */
 
 /* One invocation an element of a result [items,t,c], with what the op needs beside. */
 static int launch_ADD(struct launch *l)

@@ -50,8 +50,7 @@ int lane_graph(const struct lane_model *model, enum tower tower, uint32_t batch,
     return error;
 }
 
-/* ---- Open and close ----------------------------------------------------------------------------
- */
+/* ---- Open and close -------------------------------------------------------------------------- */
 
 /* Whether every tensor can be bound, no dispatch runs for long and a quarter of the memory is
  * enough. */
@@ -135,8 +134,7 @@ uint32_t lane_most_batch(const struct lane *lane, enum tower tower)
     return lane->most_batch[tower];
 }
 
-/* ---- Plans -------------------------------------------------------------------------------------
- */
+/* ---- Plans ----------------------------------------------------------------------------------- */
 
 bool lane_is_hidden(const struct tensor *tensor)
 {
@@ -192,8 +190,7 @@ int lane_get_plan(struct lane *lane, enum tower tower, uint32_t batch, uint32_t 
     return make_plan(lane, oldest);
 }
 
-/* ---- What is kept beside -----------------------------------------------------------------------
- */
+/* ---- What is kept beside --------------------------------------------------------------------- */
 
 void *lane_scratch(struct lane *lane, unsigned thread, size_t bytes)
 {

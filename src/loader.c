@@ -191,8 +191,7 @@ static int copy_row(void *user, size_t index, unsigned thread)
     return VKCLIP_OK;
 }
 
-/* ---- Opening -----------------------------------------------------------------------------------
- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 /* Sizes that the file of preprocessed batches has, and the caller may have named. */
 static int take_raw_sizes(struct loader *loader)
@@ -286,8 +285,7 @@ int loader_open(const struct loader_params *params, const struct dataset *datase
     return error;
 }
 
-/* ---- Batches -----------------------------------------------------------------------------------
- */
+/* ---- Batches --------------------------------------------------------------------------------- */
 
 static void forget_broken(struct slot *slot)
 {

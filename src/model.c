@@ -110,8 +110,7 @@ static int vit(const struct config *config, uint32_t batch, struct graph *graph)
     return embed(graph, "vision", "visual.proj", x, tower, config->image_embed_dim);
 }
 
-/* ---- ModifiedResNet ----------------------------------------------------------------------------
- */
+/* ---- ModifiedResNet -------------------------------------------------------------------------- */
 
 #define NORM_EPSILON 1e-5f
 

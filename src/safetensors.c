@@ -85,7 +85,7 @@ float tensor_float(const struct tensor_view *tensor, uint64_t index)
     return value;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* A JSON integer that is not negative. */
 static bool get_size(const json_t *value, uint64_t *size)
@@ -163,7 +163,8 @@ static int check_metadata(const char *path, json_t *metadata)
     const char *key;
     json_t *value;
     bool good = json_is_object(metadata);
-    json_object_foreach(metadata, key, value) good = good && json_is_string(value);
+    json_object_foreach (metadata, key, value)
+        good = good && json_is_string(value);
     return good ? VKCLIP_OK
                 : util_fail(VKCLIP_EFORMAT, "%s: __metadata__ is not a map of strings", path);
 }
@@ -207,8 +208,7 @@ static int parse_header(struct safetensors *file, json_t *header, const uint8_t 
     const char *key;
     json_t *entry;
     size_t names = 0;
-    json_object_foreach(header, key, entry)
-    {
+    json_object_foreach (header, key, entry) {
         size_t length = strlen(key);
         if (!length || length > NAME_MAX_LENGTH)
             return util_fail(VKCLIP_EFORMAT,
@@ -221,8 +221,7 @@ static int parse_header(struct safetensors *file, json_t *header, const uint8_t 
     if (!file->tensors || !file->names)
         return util_fail(VKCLIP_EMEMORY, "%s: out of memory for its header", file->path);
     char *name = file->names;
-    json_object_foreach(header, key, entry)
-    {
+    json_object_foreach (header, key, entry) {
         int error;
         if (!strcmp(key, "__metadata__")) {
             error = check_metadata(file->path, entry);
@@ -317,7 +316,7 @@ void safetensors_close(struct safetensors **file)
     *file = NULL;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* The header's entry of a tensor whose data begins at `begin`; NULL if it is not whole. */
 static json_t *tensor_entry(const struct tensor_view *tensor, uint64_t begin)

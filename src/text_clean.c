@@ -95,7 +95,7 @@ bool text_is_space(int32_t code)
             (utf8proc_category(code) == UTF8PROC_CATEGORY_ZS || code == 0x2028 || code == 0x2029));
 }
 
-/* ---- Normal form C -------------------------------------------------------------------------- */
+/* ---- Normal form C --------------------------------------------------------------------------- */
 
 static uint8_t combining_class(int32_t code)
 {
@@ -151,7 +151,7 @@ static void normalize(struct text *text, struct text *spare)
     replace(text, spare);
 }
 
-/* ---- HTML character references -------------------------------------------------------------- */
+/* ---- HTML character references --------------------------------------------------------------- */
 
 /* What windows-1252 has at 0x80..0x9F, as HTML and ftfy read these; itself where it has nothing. */
 static int32_t windows_1252(int32_t code)
@@ -326,7 +326,7 @@ static void unescape(struct text *text, struct text *spare)
     replace(text, spare);
 }
 
-/* ---- ftfy ----------------------------------------------------------------------------------- */
+/* ---- ftfy ------------------------------------------------------------------------------------ */
 
 /* An "&" that comes out is read again with what follows it: ftfy would do so in its next round, and
  * "&amp;amp;amp;..." would take a round for each. */
@@ -458,7 +458,7 @@ static void fix(struct text *text)
     text_free(&before);
 }
 
-/* ---- White space and lower case ------------------------------------------------------------- */
+/* ---- White space and lower case -------------------------------------------------------------- */
 
 static void collapse_spaces(struct text *text, bool trim)
 {

@@ -48,7 +48,7 @@ struct job {
     bool failed;
 };
 
-/* ---- Byte-pair merging ---------------------------------------------------------------------- */
+/* ---- Byte-pair merging ----------------------------------------------------------------------- */
 
 static void push_id(struct job *job, int32_t id)
 {
@@ -162,7 +162,7 @@ static void encode_word(struct job *job, const int32_t *word, size_t length)
     merge_pieces(job, count);
 }
 
-/* ---- Splitting into words ------------------------------------------------------------------- */
+/* ---- Splitting into words -------------------------------------------------------------------- */
 
 static const char *const LITERALS[] = {
     "<|startoftext|>", "<|endoftext|>", "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
@@ -247,7 +247,7 @@ static void encode_words(struct job *job, const int32_t *at, size_t length)
     }
 }
 
-/* ---- Added tokens (Hugging Face) ------------------------------------------------------------ */
+/* ---- Added tokens (Hugging Face) ------------------------------------------------------------- */
 
 static int by_code_points(const void *a, const void *b)
 {
@@ -349,7 +349,7 @@ static bool make_patterns(struct tokenizer *tokenizer)
     return true;
 }
 
-/* ---- The interface -------------------------------------------------------------------------- */
+/* ---- The interface --------------------------------------------------------------------------- */
 
 int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **result)
 {

@@ -115,7 +115,7 @@ static int out_of_memory(const struct machine *machine)
     return util_fail(VKCLIP_EMEMORY, "%s: out of memory for its pickle", machine->name);
 }
 
-/* ---- Values -------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 bool pickle_is_string(const struct pickle_value *value, const char *text)
 {
@@ -209,7 +209,7 @@ static int extend(struct machine *machine, enum pickle_kind kind, size_t count)
     return add_items(machine, top(machine)->object, machine->stack + machine->depth, count);
 }
 
-/* ---- Bytes --------------------------------------------------------------------------------- */
+/* ---- Bytes ----------------------------------------------------------------------------------- */
 
 static int take(struct machine *machine, uint64_t count, const uint8_t **bytes)
 {
@@ -275,7 +275,7 @@ static int take_line(struct machine *machine, struct pickle_value *line)
     return VKCLIP_OK;
 }
 
-/* ---- What a pickle may ask for ------------------------------------------------------------- */
+/* ---- What a pickle may ask for --------------------------------------------------------------- */
 
 static int push_global(struct machine *machine, const struct pickle_value *module,
                        const struct pickle_value *name)
@@ -396,7 +396,7 @@ static int persistent_id(struct machine *machine)
     return VKCLIP_OK;
 }
 
-/* ---- Running ------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 static int remember(struct machine *machine, uint64_t index)
 {

@@ -47,7 +47,7 @@ struct reader {
     uint64_t copied;
 };
 
-/* ---- The archive --------------------------------------------------------------------------- */
+/* ---- The archive ----------------------------------------------------------------------------- */
 
 static zip_int64_t read_source(void *user, void *data, zip_uint64_t length,
                                zip_source_cmd_t command)
@@ -266,7 +266,7 @@ static int check_byteorder(struct reader *reader)
     return error;
 }
 
-/* ---- Tensors ------------------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------------------- */
 
 static bool get_size(const struct pickle_value *value, uint64_t *size)
 {
@@ -426,7 +426,7 @@ static int add_tensor(struct reader *reader, char *name, const struct pickle_obj
     return read_tensor(reader, object, view);
 }
 
-/* ---- State dicts --------------------------------------------------------------------------- */
+/* ---- State dicts ----------------------------------------------------------------------------- */
 
 static const struct pickle_value *lookup(const struct pickle_object *dict, const char *key)
 {
@@ -532,7 +532,7 @@ static int read_checkpoint(struct reader *reader)
     return error;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static const uint8_t zip_magic[] = {'P', 'K'};
 /* protocol 2, then the number that torch.save began its files with before 1.6 */

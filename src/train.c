@@ -58,8 +58,7 @@ static uint32_t embed_dim(const struct config *config)
     return config->image_embed_dim;
 }
 
-/* ---- Graphs ------------------------------------------------------------------------------------
- */
+/* ---- Graphs ---------------------------------------------------------------------------------- */
 
 static void begin_graph(const struct train_params *params, struct graph *graph)
 {
@@ -137,8 +136,7 @@ static int loss_graph(const struct config *config, const struct train_params *pa
     return grad_objective(graph, image, text, scale, objective);
 }
 
-/* ---- Open and close ----------------------------------------------------------------------------
- */
+/* ---- Open and close -------------------------------------------------------------------------- */
 
 static int check_params(const struct config *config, const struct train_params *params)
 {
@@ -335,8 +333,7 @@ void train_close(struct train **handle)
     *handle = NULL;
 }
 
-/* ---- Parameters --------------------------------------------------------------------------------
- */
+/* ---- Parameters ------------------------------------------------------------------------------ */
 
 size_t train_count(const struct train *train)
 {
@@ -358,8 +355,7 @@ int train_write(struct train *train, size_t index, enum train_value what, const 
     return train_parameters_write(&train->parameters, index, what, values);
 }
 
-/* ---- A step ------------------------------------------------------------------------------------
- */
+/* ---- A step ---------------------------------------------------------------------------------- */
 
 static void write_pixels(struct train *train, struct plan *plan, const float *pixels,
                          uint32_t items)

@@ -32,8 +32,7 @@ struct part {
     bool decayed;
 };
 
-/* ---- Parameters --------------------------------------------------------------------------------
- */
+/* ---- Parameters ------------------------------------------------------------------------------ */
 
 static bool is_gradient(const struct tensor *tensor)
 {
@@ -204,8 +203,7 @@ static int name_parts(struct train_parameters *p)
     return error;
 }
 
-/* ---- Reading and writing parameters ------------------------------------------------------------
- */
+/* ---- Reading and writing parameters ---------------------------------------------------------- */
 
 /* Where element i of a parameter, in its shape's order, lies on the device. */
 static uint64_t device_index(const struct parameter *parameter, uint64_t i)
@@ -286,8 +284,7 @@ const struct train_parameter *train_parameters_get(const struct train_parameters
     return index < p->count ? &p->list[index].of : NULL;
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------
- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 int train_parameters_measure(const struct graph *graph, struct train_memory *memory)
 {

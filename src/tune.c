@@ -28,8 +28,7 @@ struct tune {
     size_t runs;
 };
 
-/* ---- The file ----------------------------------------------------------------------------------
- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 /* Of the kernels that the names in the file stand for. Of megabytes: only where there is a file. */
 #define TABLE_HASH 17
@@ -47,8 +46,9 @@ static bool is_class(json_t *value)
     json_t *ms = json_object_get(value, "ms"), *time;
     const char *name;
     bool good = json_is_string(json_object_get(value, "kernel")) && json_is_object(ms);
-    json_object_foreach(ms, name, time) good =
-        good && (json_is_null(time) || (json_is_number(time) && json_number_value(time) >= 0));
+    json_object_foreach (ms, name, time)
+        good =
+            good && (json_is_null(time) || (json_is_number(time) && json_number_value(time) >= 0));
     return good;
 }
 
@@ -64,8 +64,9 @@ static json_t *read_classes(const char *path)
     json_t *file = content.data ? json_loadb(content.data, content.size, 0, NULL) : NULL;
     const char *of = json_string_value(json_object_get(file, "table"));
     if (of && !strcmp(of, hash_table(table)))
-        json_object_foreach(json_object_get(file, "classes"), key, value) if (is_class(value))
-            json_object_set(classes, key, value);
+        json_object_foreach (json_object_get(file, "classes"), key, value)
+            if (is_class(value))
+                json_object_set(classes, key, value);
     json_decref(file);
     cache_release(&content);
     return classes;
@@ -89,8 +90,7 @@ static void write_classes(const struct gpu *gpu, const struct tune *tune)
     json_decref(file);
 }
 
-/* ---- The state of a device ----------------------------------------------------------------------
- */
+/* ---- The state of a device ------------------------------------------------------------------- */
 
 static void release(void *data)
 {
@@ -133,8 +133,7 @@ static size_t list_choices(const struct gpu *gpu, const struct tune *tune,
     return tune->extra ? kernels_add_choices(gpu, tune->extra, graph, node, choices, count) : count;
 }
 
-/* ---- Choosing ----------------------------------------------------------------------------------
- */
+/* ---- Choosing -------------------------------------------------------------------------------- */
 
 struct class
 {
@@ -167,7 +166,9 @@ static const char *known_kernel(const struct tune *tune, const char *key)
     const char *other;
     json_t *class = json_object_get(tune->classes, key), *akin;
     if (!class)
-        json_object_foreach(tune->classes, other, akin) if (is_akin(key, other)) class = akin;
+        json_object_foreach (tune->classes, other, akin)
+            if (is_akin(key, other))
+                class = akin;
     return json_string_value(json_object_get(class, "kernel"));
 }
 
@@ -369,8 +370,7 @@ int tune_choose(struct gpu *gpu, const struct graph *graph, struct kernel_choice
     return VKCLIP_OK;
 }
 
-/* ---- Listing ------------------------------------------------------------------------------------
- */
+/* ---- Listing --------------------------------------------------------------------------------- */
 
 int tune_list(struct gpu *gpu, vkclip_tuning_fn *entry, void *user)
 {
@@ -380,8 +380,7 @@ int tune_list(struct gpu *gpu, vkclip_tuning_fn *entry, void *user)
     int error = get_tune(gpu, &tune), stopped = 0;
     if (error)
         return error;
-    json_object_foreach(tune->classes, key, class)
-    {
+    json_object_foreach (tune->classes, key, class) {
         json_t *ms = json_object_get(class, "ms");
         struct vkclip_tuning_time times[KERNEL_CHOICES];
         struct vkclip_tuning tuning = {.device = gpu_info(gpu)->name,
@@ -389,9 +388,10 @@ int tune_list(struct gpu *gpu, vkclip_tuning_fn *entry, void *user)
                                        .kernel =
                                            json_string_value(json_object_get(class, "kernel")),
                                        .times = times};
-        json_object_foreach(ms, name,
-                            time) if (tuning.count < KERNEL_CHOICES) times[tuning.count++] =
-            (struct vkclip_tuning_time){name, json_is_null(time) ? -1 : json_number_value(time)};
+        json_object_foreach (ms, name, time)
+            if (tuning.count < KERNEL_CHOICES)
+                times[tuning.count++] = (struct vkclip_tuning_time){
+                    name, json_is_null(time) ? -1 : json_number_value(time)};
         if (!stopped)
             stopped = entry(user, &tuning);
     }

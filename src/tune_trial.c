@@ -27,8 +27,7 @@
 #define LEAST_SECONDS 1e-3 /* of what is timed: shorter nodes run several times in one submit */
 #define POOL 65521 /* random values, repeated: a prime, so that no row has those of another */
 
-/* ---- The class ----------------------------------------------------------------------------------
- */
+/* ---- The class ------------------------------------------------------------------------------- */
 
 struct one_node { /* a graph of it, its tensors by slot */
     struct tensor tensors[KERNEL_SLOTS];
@@ -172,8 +171,7 @@ double tune_work(const struct graph *graph, const struct node *node)
     return node_work(&m.graph, &m.node);
 }
 
-/* ---- Scratch memory ----------------------------------------------------------------------------
- */
+/* ---- Scratch memory -------------------------------------------------------------------------- */
 
 struct scratch {
     struct gpu *gpu;
@@ -272,8 +270,7 @@ static void destroy_scratch(struct scratch *scratch)
     gpu_buffer_destroy(scratch->gpu, &scratch->download);
 }
 
-/* ---- Runs ---------------------------------------------------------------------------------------
- */
+/* ---- Runs ------------------------------------------------------------------------------------ */
 
 static int record(struct tune_trial *trial, const struct one_node *m, const struct scratch *scratch,
                   size_t choice, uint32_t times, struct gpu_commands **commands)

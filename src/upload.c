@@ -144,8 +144,7 @@ static int convert_panel(const struct weights *weights, struct piece *piece, flo
     return VKCLIP_OK;
 }
 
-/* ---- Sending -----------------------------------------------------------------------------------
- */
+/* ---- Sending --------------------------------------------------------------------------------- */
 
 /* Takes pieces until none is left. So many of these jobs, and no more, need scratch memory. */
 static int convert_pieces(void *user, size_t index, unsigned thread)

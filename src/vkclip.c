@@ -11,8 +11,7 @@
 #include "vkclip_model.h"
 #include "weights.h"
 
-/* ---- Models ------------------------------------------------------------------------------------
- */
+/* ---- Models ---------------------------------------------------------------------------------- */
 
 static struct vkclip_tower_info tower_info(const struct config_tower *tower, uint32_t positions)
 {

@@ -75,8 +75,7 @@ static int run(struct call *call, struct encode *encode)
                       model->device->drivers, gpu_workers(model->device->gpus[0]));
 }
 
-/* ---- Results -----------------------------------------------------------------------------------
- */
+/* ---- Results --------------------------------------------------------------------------------- */
 
 /* Pictures [N,H,W,C], as they are on the device, to [N,C,H,W], as the reference has them. */
 static bool channels_first(float *values, size_t shape[4], size_t count)
@@ -142,8 +141,7 @@ static int read_items(void *user, const struct lane_plan *plan, size_t first, si
                                 : VKCLIP_OK;
 }
 
-/* ---- Pictures ----------------------------------------------------------------------------------
- */
+/* ---- Pictures -------------------------------------------------------------------------------- */
 
 static int write_picture(void *user, struct lane *lane, const struct lane_plan *plan, size_t item,
                          uint32_t place, unsigned thread)
@@ -217,8 +215,7 @@ int vkclip_encode_source(struct vkclip_model *model, vkclip_source_fn *source, s
     return error ? error : encode_pictures(&call);
 }
 
-/* ---- Texts -------------------------------------------------------------------------------------
- */
+/* ---- Texts ----------------------------------------------------------------------------------- */
 
 /* Ids of one text of the window, its end, and the length that it runs in. */
 static int prepare_text(void *user, size_t index, unsigned thread)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Reading ------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 static int add_column(struct bpe *bpe, const char *path, const char *name, uint64_t *texts)
 {
@@ -50,7 +50,7 @@ static int add_lines(struct bpe *bpe, const char *path, uint64_t *texts)
     return error;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /* Takes over `text`. */
 static int write_text(const char *folder, const char *name, char *text)

@@ -45,7 +45,7 @@ static double or_default(double value, double otherwise)
     return value == 0 ? otherwise : value < 0 ? 0 : value;
 }
 
-/* ---- The model ----------------------------------------------------------------------------- */
+/* ---- The model ------------------------------------------------------------------------------- */
 
 static int make_output(const char *path)
 {
@@ -116,7 +116,7 @@ static int open_source(struct vkclip_trainer *trainer, const struct vkclip_train
     return error;
 }
 
-/* ---- Its tensors --------------------------------------------------------------------------- */
+/* ---- Its tensors ----------------------------------------------------------------------------- */
 
 static int list_tensors(struct vkclip_trainer *trainer)
 {
@@ -178,7 +178,7 @@ static int write_tensor(void *user, size_t index, enum checkpoint_value which, c
     return train_write(trainer->train, trainer->parameters[index], value_of(which), values);
 }
 
-/* ---- Data ---------------------------------------------------------------------------------- */
+/* ---- Data ------------------------------------------------------------------------------------ */
 
 /* Negative numbers are zeros that were meant. */
 static struct vkclip_augmentation take_augmentation(const struct vkclip_augmentation *from)
@@ -238,7 +238,7 @@ static int open_data(struct vkclip_trainer *trainer, const struct vkclip_trainer
     return VKCLIP_OK;
 }
 
-/* ---- Open and close ------------------------------------------------------------------------ */
+/* ---- Open and close -------------------------------------------------------------------------- */
 
 static int check_numbers(const struct vkclip_trainer_params *params)
 {
@@ -408,7 +408,7 @@ void vkclip_close_trainer(struct vkclip_trainer **handle)
     *handle = NULL;
 }
 
-/* ---- Use ----------------------------------------------------------------------------------- */
+/* ---- Use ------------------------------------------------------------------------------------- */
 
 int vkclip_get_trainer_info(const struct vkclip_trainer *trainer, struct vkclip_trainer_info *info)
 {

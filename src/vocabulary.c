@@ -27,7 +27,7 @@ enum {
     PROBES = 1024 /* an honest table needs a few; one made to collide must not take forever */
 };
 
-/* ---- Tables --------------------------------------------------------------------------------- */
+/* ---- Tables ---------------------------------------------------------------------------------- */
 
 /* The character that stands for a byte in a token's text. */
 static int32_t symbol_of(uint8_t byte)
@@ -178,7 +178,7 @@ static int find_ends(struct vocabulary *v, const char *path, const char *start, 
     return VKCLIP_OK;
 }
 
-/* ---- Files ---------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* Unpacks the one member of a gzip file, with a NUL behind it. Not by gzread, which from zlib 1.3.2
  * on takes a file that was cut short for a whole one. */
@@ -290,7 +290,7 @@ static char *beside(const char *path, const char *name)
     return util_format("%.*s%s", (int)folder_length(path), path, name);
 }
 
-/* ---- OpenAI's list of merges ---------------------------------------------------------------- */
+/* ---- OpenAI's list of merges ----------------------------------------------------------------- */
 
 /* One line without its end; false at the end of the text. */
 static bool next_line(const char **at, const char **line, size_t *length)
@@ -369,7 +369,7 @@ static int load_openai(struct vocabulary *v, const char *path, const char *data,
     return find_ends(v, path, START, END);
 }
 
-/* ---- Hugging Face --------------------------------------------------------------------------- */
+/* ---- Hugging Face ---------------------------------------------------------------------------- */
 
 static int load_token(struct vocabulary *v, const char *path, char **end, const char *text,
                       const json_t *id)
@@ -399,8 +399,7 @@ static int load_added(struct vocabulary *v, const char *path, const json_t *adde
 {
     size_t i;
     json_t *item;
-    json_array_foreach(added, i, item)
-    {
+    json_array_foreach (added, i, item) {
         const char *text = json_string_value(json_object_get(item, "content"));
         const json_t *id = json_object_get(item, "id");
         if (text && !*text)
@@ -425,9 +424,9 @@ static int load_tokens(struct vocabulary *v, const char *path, json_t *vocab, co
     size_t count = json_object_size(vocab), bytes = 0, i;
     const char *text;
     json_t *id, *item;
-    json_object_foreach(vocab, text, id) bytes += strlen(text) + 1;
-    json_array_foreach(added, i, item)
-    {
+    json_object_foreach (vocab, text, id)
+        bytes += strlen(text) + 1;
+    json_array_foreach (added, i, item) {
         text = json_string_value(json_object_get(item, "content"));
         if (text && *text && !json_object_get(vocab, text)) {
             bytes += strlen(text) + 1;
@@ -442,10 +441,10 @@ static int load_tokens(struct vocabulary *v, const char *path, json_t *vocab, co
     v->added = calloc(json_array_size(added) + 2, sizeof(*v->added)); /* 2: see load_pair */
     if (!v->added)
         return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    json_object_foreach(vocab, text,
-                        id) if ((error = load_token(v, path, &end, text, id))) return error;
-    json_array_foreach(added, i, item)
-    {
+    json_object_foreach (vocab, text, id)
+        if ((error = load_token(v, path, &end, text, id)))
+            return error;
+    json_array_foreach (added, i, item) {
         text = json_string_value(json_object_get(item, "content"));
         if (text && *text && !json_object_get(vocab, text) &&
             (error = load_token(v, path, &end, text, json_object_get(item, "id"))))
@@ -473,8 +472,7 @@ static int load_merges(struct vocabulary *v, const char *path, const json_t *mer
     size_t i, left = 0;
     json_t *item;
     int error = VKCLIP_OK;
-    json_array_foreach(merges, i, item)
-    {
+    json_array_foreach (merges, i, item) {
         const char *line = json_string_value(item), *first, *second;
         if (line && split_merge(line, strlen(line), &left))
             error = load_merge(v, path, (uint32_t)i, line, left, line + left + 1,
@@ -761,7 +759,7 @@ static int load_gguf(struct vocabulary *v, const char *path)
     return error;
 }
 
-/* ---- Padding -------------------------------------------------------------------------------- */
+/* ---- Padding --------------------------------------------------------------------------------- */
 
 /* Goes on to the next file where `name` beside the vocabulary gives none. */
 static int read_pad(struct vocabulary *v, const char *path, const char *name, bool *found)
@@ -797,7 +795,7 @@ int vocabulary_read_pad(struct vocabulary *v, const char *path)
     return error;
 }
 
-/* ---- Opening -------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static int load(struct vocabulary *v, const char *path, const char *data, size_t size)
 {

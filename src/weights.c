@@ -48,7 +48,7 @@ struct weights {
     size_t count;
 };
 
-/* ---- Names --------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 /* Hugging Face to canonical: '#' stands for a block's number, '*' for the rest of the name. */
 enum rename_how { AS_IS, TRANSPOSED, PART_0, PART_1, PART_2 };
@@ -193,7 +193,7 @@ static enum vkclip_family find_layout(const struct weights *weights)
     return VKCLIP_FAMILY_NONE;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -401,7 +401,7 @@ void weights_close(struct weights **weights)
     *weights = NULL;
 }
 
-/* ---- Asking -------------------------------------------------------------------------------- */
+/* ---- Asking ---------------------------------------------------------------------------------- */
 
 enum vkclip_family weights_layout(const struct weights *weights)
 {
@@ -474,7 +474,7 @@ bool weights_shape(const struct weights *weights, const char *name, uint64_t sha
     return true;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* `count` elements from `first` on, the file's pages released behind. */
 static void read_elements(const struct tensor_view *view, uint64_t first, uint64_t count,

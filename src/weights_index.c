@@ -111,8 +111,7 @@ static int find_views(const char *path, json_t *map, struct weights_index *index
     index->views = calloc(json_object_size(map), sizeof(*index->views));
     if (!index->files || !index->views)
         return util_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    json_object_foreach(map, tensor, name)
-    {
+    json_object_foreach (map, tensor, name) {
         struct weights_shard *file;
         int error = open_file(path, tensor, json_string_value(name), index, &file);
         if (error)

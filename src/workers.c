@@ -85,8 +85,7 @@ unsigned workers_threads(const struct workers *workers)
     return workers ? workers->wanted + 1 : 1;
 }
 
-/* ---- Jobs --------------------------------------------------------------------------------------
- */
+/* ---- Jobs ------------------------------------------------------------------------------------ */
 
 /* What a job logs is kept, so that the caller's log function is called on the caller's thread. */
 struct keeper {

@@ -244,8 +244,7 @@ static void resizes_as_pillow(void **state)
     assert_memory_equal(found, expected, sizeof(found));
 }
 
-/* ---- Turned, and over the edges ---------------------------------------------------------------
- */
+/* ---- Turned, and over the edges -------------------------------------------------------------- */
 
 /* Of one colour on the left, another on the right. */
 static struct vkclip_image make_halves(uint32_t size)
@@ -309,8 +308,7 @@ static void fills_what_is_outside(void **state)
     free_image(&image);
 }
 
-/* ---- Colours ----------------------------------------------------------------------------------
- */
+/* ---- Colours --------------------------------------------------------------------------------- */
 
 static double clamp(double value)
 {
@@ -442,8 +440,7 @@ static void gains_differ_by_channel(void **state)
     free_image(&image);
 }
 
-/* ---- In any case ------------------------------------------------------------------------------
- */
+/* ---- In any case ----------------------------------------------------------------------------- */
 
 /* Extreme parameters on extreme pictures: values stay those of colours, the same each time. */
 static void stays_in_bounds(void **state)

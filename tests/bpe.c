@@ -10,7 +10,7 @@
 #include "csv.h"
 #include "tokenizer.h"
 
-/* ---- The plain way ------------------------------------------------------------------------- */
+/* ---- The plain way --------------------------------------------------------------------------- */
 
 enum { WORDS = 300, LENGTH = 12, MERGES = 60, TOKEN = 80 };
 
@@ -136,7 +136,7 @@ static void test_words_are_the_tokenizers(void **state)
     bpe_close(&bpe);
 }
 
-/* ---- Files --------------------------------------------------------------------------------- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static void train(const char *const *paths, size_t count, const char *folder, uint32_t size,
                   const char *column, struct vkclip_tokenizer_result *result)

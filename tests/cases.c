@@ -165,7 +165,7 @@ const struct op_case op_cases[] = {
 };
 const size_t op_case_count = UTIL_COUNT(op_cases);
 
-/* ---- Training ---- */
+/* ---- Training -------------------------------------------------------------------------------- */
 
 static int input(struct graph *graph, const char *name, unsigned rank, uint32_t a, uint32_t b,
                  uint32_t c, uint32_t d)

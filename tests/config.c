@@ -16,7 +16,7 @@ static void keep_log(void *user, enum vkclip_log_level level, const char *messag
         snprintf(last_log, sizeof(last_log), "%s", message);
 }
 
-/* ---- Reference models ---------------------------------------------------------------------- */
+/* ---- Reference models ------------------------------------------------------------------------ */
 
 static const struct reference {
     const char *path;
@@ -88,7 +88,7 @@ static void opens_reference_models(void **state)
     }
 }
 
-/* ---- Tensors ------------------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------------------- */
 
 enum damage { DROP, RENAME, FLATTEN, RETYPE, DROP_ALL };
 
@@ -181,7 +181,7 @@ static void refuses_a_truncated_model(void **state)
     scratch_remove(folder);
 }
 
-/* ---- Finding files ------------------------------------------------------------------------- */
+/* ---- Finding files --------------------------------------------------------------------------- */
 
 static void refuses_folders_without_a_checkpoint(void **state)
 {
@@ -397,7 +397,7 @@ static void finds_the_vocabulary(void **state)
     scratch_remove(folder);
 }
 
-/* ---- Values that are read ------------------------------------------------------------------ */
+/* ---- Values that are read -------------------------------------------------------------------- */
 
 static void reads_the_values(void **state)
 {
@@ -465,7 +465,7 @@ static void modified_resnets(void **state)
     }
 }
 
-/* ---- State dicts without configuration ----------------------------------------------------- */
+/* ---- State dicts without configuration ------------------------------------------------------- */
 
 /* The tensors of a two-tower state dict, one block each, all of zeros. */
 static void write_state_dict(const char *path, uint64_t width, uint64_t text_width)

@@ -24,7 +24,7 @@ static void convert(const char *path, const struct vkclip_model_params *model, c
         fail_msg("%s", vkclip_last_error());
 }
 
-/* ---- Values -------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 static float as_bf16(float value)
 {
@@ -123,7 +123,7 @@ static void check_values(const struct weights *before, const struct weights *aft
     assert_null(weights_name(after, at));
 }
 
-/* ---- Configuration and vocabulary ---------------------------------------------------------- */
+/* ---- Configuration and vocabulary ------------------------------------------------------------ */
 
 static void check_tower(const struct config_tower *a, const struct config_tower *b)
 {

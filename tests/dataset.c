@@ -203,7 +203,7 @@ static void loads_pictures(void **state)
     scratch_remove(folder);
 }
 
-/* ---- Preprocessed batches ------------------------------------------------------------------- */
+/* ---- Preprocessed batches -------------------------------------------------------------------- */
 
 static void refuses_raw(void **state)
 {

@@ -12,8 +12,7 @@
 #include "model.h"
 #include "ref.h"
 
-/* ---- A graph in double precision ---------------------------------------------------------------
- */
+/* ---- A graph in double precision ------------------------------------------------------------- */
 
 struct values {
     struct graph *graph;
@@ -73,8 +72,7 @@ static void release(struct values *v)
     graph_free(v->graph);
 }
 
-/* ---- The towers --------------------------------------------------------------------------------
- */
+/* ---- The towers ------------------------------------------------------------------------------ */
 
 static struct config tiny(bool resnet, enum vkclip_activation activation)
 {

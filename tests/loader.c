@@ -118,8 +118,7 @@ static void assert_same(const struct copy *a, const struct copy *b)
     assert_int_equal(a->longest, b->longest);
 }
 
-/* ---- What a batch holds -----------------------------------------------------------------------
- */
+/* ---- What a batch holds ---------------------------------------------------------------------- */
 
 static void rows_are_of_their_samples(void **state)
 {
@@ -252,8 +251,7 @@ static void differs_by_seed_and_step(void **state)
     dataset_close(&dataset);
 }
 
-/* ---- Broken pictures ----------------------------------------------------------------------------
- */
+/* ---- Broken pictures ------------------------------------------------------------------------- */
 
 static void replaces_broken(void **state)
 {
@@ -312,8 +310,7 @@ static void gives_up_where_all_are_broken(void **state)
         write_picture(i, false);
 }
 
-/* ---- Preprocessed batches -----------------------------------------------------------------------
- */
+/* ---- Preprocessed batches -------------------------------------------------------------------- */
 
 static void cycles_raw_batches(void **state)
 {

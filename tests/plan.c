@@ -40,8 +40,7 @@ static void arena_is_small(void **state)
         }
 }
 
-/* ---- Running ------------------------------------------------------------------------------------
- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 /* x -> three normalisations and sums of it, in an order that makes memory worth sharing. */
 static int make_plan(struct gpu *gpu, struct plan **plan, int *result)

@@ -85,8 +85,7 @@ static void count_up(void *user, size_t done, size_t total)
     *last = done;
 }
 
-/* ---- Sharing out -------------------------------------------------------------------------------
- */
+/* ---- Sharing out ----------------------------------------------------------------------------- */
 
 /* Lanes of such speeds, whose runs take up to 30 % more or less, over so many items: all end within
  * the time that two items more take, or a tenth of the whole. */
@@ -138,8 +137,7 @@ static void shares_end_together(void **state)
     assert_true(encode_share(unknown, 2, 1, 10000) > 1000);
 }
 
-/* ---- Encoding ----------------------------------------------------------------------------------
- */
+/* ---- Encoding -------------------------------------------------------------------------------- */
 
 static void same_as_one(void **state)
 {
@@ -272,8 +270,7 @@ static void equal_texts_once(void **state)
     free(embeds);
 }
 
-/* ---- Long runs ---------------------------------------------------------------------------------
- */
+/* ---- Long runs ------------------------------------------------------------------------------- */
 
 /* VmRSS of this process in KiB; 0 where there is no /proc. */
 static size_t memory(void)
@@ -322,8 +319,7 @@ static void long_runs_stay_flat(void **state)
     free(embeds);
 }
 
-/* ---- What goes wrong ---------------------------------------------------------------------------
- */
+/* ---- What goes wrong ------------------------------------------------------------------------- */
 
 static void failing_device_is_named(void **state)
 {

@@ -86,12 +86,12 @@ static void check_file(const struct tokenizer *tokenizer, const char *file, cons
 {
     json_t *lines = read_lines(file), *line;
     size_t i;
-    json_array_foreach(lines, i, line)
+    json_array_foreach (lines, i, line)
         assert_ids(tokenizer, json_object_get(line, "text"), json_object_get(line, ids));
     json_decref(lines);
 }
 
-/* ---- OpenAI's vocabulary -------------------------------------------------------------------- */
+/* ---- OpenAI's vocabulary --------------------------------------------------------------------- */
 
 static const char OPENAI_FILE[] = "tokenizer/bpe_simple_vocab_16e6.txt.gz";
 
@@ -119,8 +119,7 @@ static void openai_long(void **state)
         skip();
     json_t *lines = read_lines("tokenizer/cases_long.jsonl"), *line;
     size_t i;
-    json_array_foreach(lines, i, line)
-    {
+    json_array_foreach (lines, i, line) {
         const json_t *text = json_object_get(line, "text"), *ids = json_object_get(line, "ids");
         int32_t found[77];
         size_t count;
@@ -157,8 +156,7 @@ static void openai_ftfy(void **state)
         skip();
     json_t *lines = read_lines("tokenizer/cases_ftfy.jsonl"), *line;
     size_t i, repaired = 0;
-    json_array_foreach(lines, i, line)
-    {
+    json_array_foreach (lines, i, line) {
         const json_t *text = json_object_get(line, "text"), *ids = json_object_get(line, "ids");
         size_t known = 0;
         while (known < UTIL_COUNT(mojibake) && strcmp(mojibake[known][0], json_string_value(text)))
@@ -195,14 +193,13 @@ static void hf_cases(void **state)
         assert_int_equal(tokenizer_pad(tokenizer), 49407);
         json_t *differing = read_lines("tokenizer/hf_differs.jsonl"), *other = json_object(), *line;
         size_t i;
-        json_array_foreach(differing, i, line)
+        json_array_foreach (differing, i, line)
             json_object_set(other, json_string_value(json_object_get(line, "text")),
                             json_object_get(line, "ids_hf"));
         check_file(tokenizer, "tokenizer/hf_differs.jsonl", "ids_hf");
         for (size_t f = 0; f < UTIL_COUNT(files); f++) {
             json_t *lines = read_lines(files[f]);
-            json_array_foreach(lines, i, line)
-            {
+            json_array_foreach (lines, i, line) {
                 const json_t *text = json_object_get(line, "text");
                 bool nul = strlen(json_string_value(text)) < json_string_length(text);
                 if (!nul && !json_object_get(other, json_string_value(text)))
@@ -226,8 +223,7 @@ static void openai_decode(void **state)
             skip();
         json_t *lines = read_lines("tokenizer/decode.jsonl"), *line;
         size_t i;
-        json_array_foreach(lines, i, line)
-        {
+        json_array_foreach (lines, i, line) {
             const json_t *ids = json_object_get(line, "ids");
             int32_t numbers[256];
             char *text;
@@ -263,8 +259,7 @@ static void small_vocabulary(void **state)
         json_t *root = json_load_file(json, 0, NULL), *text;
         size_t i;
         assert_int_equal(tokenizer_size(tokenizer), 1026);
-        json_array_foreach(json_object_get(root, "texts"), i, text)
-        {
+        json_array_foreach (json_object_get(root, "texts"), i, text) {
             json_t *found = encode_json(tokenizer, text);
             for (size_t k = 0; k < json_array_size(found); k++)
                 assert_int_equal(((const int32_t *)ids->data)[i * ids->shape[1] + k],
@@ -280,7 +275,7 @@ static void small_vocabulary(void **state)
     }
 }
 
-/* ---- The project's own vocabulary ----------------------------------------------------------- */
+/* ---- The project's own vocabulary ------------------------------------------------------------ */
 
 static const char EMOJI_CASES[] = "tokenizer-emoji/cases.jsonl";
 
@@ -404,15 +399,14 @@ static void added_tokens(void **state)
     scratch_remove(folder);
 }
 
-/* ---- Cleaning, decoding --------------------------------------------------------------------- */
+/* ---- Cleaning, decoding ---------------------------------------------------------------------- */
 
 static void cleaning(void **state)
 {
     (void)state;
     json_t *lines = read_lines(EMOJI_CASES), *line;
     size_t i;
-    json_array_foreach(lines, i, line)
-    {
+    json_array_foreach (lines, i, line) {
         const json_t *text = json_object_get(line, "text");
         struct text codes = {0}, clean = {0};
         text_push_utf8(&codes, json_string_value(text), json_string_length(text));
@@ -504,7 +498,7 @@ static void decoding(void **state)
     tokenizer_close(&tokenizer);
 }
 
-/* ---- Time, threads -------------------------------------------------------------------------- */
+/* ---- Time, threads --------------------------------------------------------------------------- */
 
 /* What takes quadratic time takes hours here. */
 static void long_texts(void **state)
@@ -569,8 +563,7 @@ static void *encode_all(void *user)
     const struct tokenizer *tokenizer = user;
     json_t *lines = read_lines(EMOJI_CASES), *line;
     size_t i, wrong = 0;
-    json_array_foreach(lines, i, line)
-    {
+    json_array_foreach (lines, i, line) {
         json_t *found = encode_json(tokenizer, json_object_get(line, "text"));
         wrong += !json_equal(found, json_object_get(line, "ids_openai"));
         json_decref(found);

@@ -24,7 +24,7 @@ static void refused(const char *folder, const char *name, int error, const char 
     free(path);
 }
 
-/* ---- tokenizer.json ------------------------------------------------------------------------- */
+/* ---- tokenizer.json -------------------------------------------------------------------------- */
 
 /* The value at "a.b.0" becomes `value` (JSON; NULL: removed). */
 static void change(json_t *root, const char *place, const char *value)
@@ -203,7 +203,7 @@ static void other_tokenizer_json(void **state)
     scratch_remove(folder);
 }
 
-/* ---- vocab.json with merges.txt ------------------------------------------------------------- */
+/* ---- vocab.json with merges.txt -------------------------------------------------------------- */
 
 #define ENDS "\"<|startoftext|>\":3,\"<|endoftext|>\":4"
 #define TINY "{\"a\":0,\"b</w>\":1,\"ab</w>\":2," ENDS "}"
@@ -296,7 +296,7 @@ static void smallest(void **state)
     }
 }
 
-/* ---- OpenAI's list of merges ---------------------------------------------------------------- */
+/* ---- OpenAI's list of merges ----------------------------------------------------------------- */
 
 static const struct {
     const char *text;
@@ -405,7 +405,7 @@ static void hostile_names(void **state)
     scratch_remove(folder);
 }
 
-/* ---- Padding -------------------------------------------------------------------------------- */
+/* ---- Padding --------------------------------------------------------------------------------- */
 
 static void pad_tokens(void **state)
 {

@@ -40,7 +40,7 @@ static const struct tensor_view *find(const struct torch_pt *file, const char *n
     return NULL;
 }
 
-/* ---- The reference's files ----------------------------------------------------------------- */
+/* ---- The reference's files ------------------------------------------------------------------- */
 
 static void reads_as_safetensors(void **state)
 {
@@ -169,7 +169,7 @@ static void opens_folders(void **state)
     }
 }
 
-/* ---- Forms of a state dict ----------------------------------------------------------------- */
+/* ---- Forms of a state dict ------------------------------------------------------------------- */
 
 #define MATRIX "K\x03K\x02\x86" /* sizes (3, 2) */
 #define FOUR "K\x04\x85"
@@ -291,7 +291,7 @@ static void keeps_copies(void **state)
     free(path), free(data), free(values), free(found);
 }
 
-/* ---- Hostile pickles ----------------------------------------------------------------------- */
+/* ---- Hostile pickles ------------------------------------------------------------------------- */
 
 static const struct bad {
     const char *pickle;
@@ -489,7 +489,7 @@ static void refuses_bombs(void **state)
     free(data);
 }
 
-/* ---- Hostile archives ---------------------------------------------------------------------- */
+/* ---- Hostile archives ------------------------------------------------------------------------ */
 
 static const char good[] = PICKLE(DICT(W GOOD_W));
 #define PKL                                  \

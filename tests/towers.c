@@ -28,8 +28,7 @@ static int open_and_tell(void **state)
     return 0;
 }
 
-/* ---- Comparing ----------------------------------------------------------------------------------
- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 static void compare(const char *name, const float *found, const struct tensor_view *expected,
                     size_t first, size_t items, struct bounds bounds)

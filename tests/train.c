@@ -34,8 +34,7 @@ static int close_gpu(void **state)
     return 0;
 }
 
-/* ---- A run --------------------------------------------------------------------------------------
- */
+/* ---- A run ----------------------------------------------------------------------------------- */
 
 struct run {
     struct config config;
@@ -137,8 +136,7 @@ static size_t find(const struct run *run, const char *name)
     return 0;
 }
 
-/* ---- Comparing ----------------------------------------------------------------------------------
- */
+/* ---- Comparing ------------------------------------------------------------------------------- */
 
 /* A part of a parameter, in the reference under a name of its own: q, k and v are one here. */
 struct place {
@@ -224,8 +222,7 @@ static json_t *open_expected(const char *model)
     return expected;
 }
 
-/* ---- Tests --------------------------------------------------------------------------------------
- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 static void first_step(const char *model, double gradients)
 {

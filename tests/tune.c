@@ -100,8 +100,7 @@ static int list_one(void *user, const struct vkclip_tuning *tuning)
     return 0;
 }
 
-/* ---- Measuring ----------------------------------------------------------------------------------
- */
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
 /* Its type decides as a weight's does. */
 static void a_matrix_packed_by_a_node_fits_rows_of_its_type(void **state)
@@ -220,8 +219,7 @@ static void time_is_kept(void **state)
     gpu_close(&gpu);
 }
 
-/* ---- The file -----------------------------------------------------------------------------------
- */
+/* ---- The file -------------------------------------------------------------------------------- */
 
 /* What is chosen with that file in that mode, and whether something was measured. */
 static void expect(const char *mode, const char *folder, const char *kernel, bool measured)
