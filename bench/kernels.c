@@ -9,10 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch.h"
-#include "kernels.h"
-#include "model.h"
-#include "peak.h"
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "model/arch.h"
+#include "runtime/kernels.h"
+#include "model/tower.h"
+#include "runtime/peak.h"
 #include "training.h"
 
 #define RUNS 5
@@ -47,7 +51,7 @@ static bool next_word(const char **list, char word[64])
 static bool parse_type(const char *text, enum type *type)
 {
     static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
-    for (size_t i = 0; i < UTIL_COUNT(types); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(types); i++)
         if (!strcmp(type_name(types[i]), text)) {
             *type = types[i];
             return true;
@@ -60,14 +64,14 @@ static bool parse_type(const char *text, enum type *type)
 /* Seconds of the device for all dispatches, of the host where it has no timestamps. */
 static int run_once(struct gpu_commands *commands, bool timed, double *seconds)
 {
-    const double start = util_seconds();
+    const double start = clock_seconds();
     int error = gpu_commands_run(commands);
-    *seconds = util_seconds() - start;
+    *seconds = clock_seconds() - start;
     if (error || !timed)
         return error;
     double *times = calloc(gpu_commands_dispatches(commands) + 1, sizeof(*times));
     if (!times)
-        return util_fail(VKCLIP_EMEMORY, "out of memory for times");
+        return error_fail(VKCLIP_EMEMORY, "out of memory for times");
     error = gpu_commands_read_times(commands, times);
     *seconds = 0;
     for (size_t i = 0; i < gpu_commands_dispatches(commands); i++)
@@ -91,12 +95,12 @@ static int time_choice(struct gpu *gpu, const struct graph *graph, const struct 
         error = gpu_commands_end(commands);
     if (!error)
         error = run_once(commands, timed, seconds);
-    const double start = util_seconds();
-    while (!error && count < UTIL_COUNT(times) &&
-           (count < RUNS || util_seconds() - start < LONG_ENOUGH))
+    const double start = clock_seconds();
+    while (!error && count < ARRAY_COUNT(times) &&
+           (count < RUNS || clock_seconds() - start < LONG_ENOUGH))
         error = run_once(commands, timed, &times[count++]);
     if (!error) {
-        qsort(times, count, sizeof(*times), util_by_value);
+        qsort(times, count, sizeof(*times), array_compare_doubles);
         *seconds = times[count / 2];
     }
     gpu_commands_destroy(&commands);
@@ -194,9 +198,9 @@ static bool is_new(struct bench *bench, const struct graph *graph, const struct 
         node->op,     (uint32_t)out->type,
         node->heads,  node->causal,
         node->stride, node->in[1] < 0 ? 0 : (uint32_t)graph->tensors[node->in[1]].type};
-    uint64_t hash = util_hash(0, form, sizeof(form));
-    hash = util_hash(hash, shape, strlen(shape));
-    hash = util_hash(hash, x->shape, x->rank * sizeof(*x->shape));
+    uint64_t hash = hash_bytes(0, form, sizeof(form));
+    hash = hash_bytes(hash, shape, strlen(shape));
+    hash = hash_bytes(hash, x->shape, x->rank * sizeof(*x->shape));
     for (size_t i = 0; i < bench->seen_count; i++)
         if (bench->seen[i] == hash)
             return false;
@@ -246,8 +250,8 @@ static int each_graph(const struct options *options, graph_fn *each, void *user)
                         int batch = atoi(word);
                         if (batch < 1 || !parse_type(type_word, &type) ||
                             !parse_type(weights_word, &weight))
-                            return util_fail(VKCLIP_EINVALID, "batch %s, type %s, weights %s", word,
-                                             type_word, weights_word);
+                            return error_fail(VKCLIP_EINVALID, "batch %s, type %s, weights %s",
+                                              word, type_word, weights_word);
                         error = make_graph(&config, text, (uint32_t)batch, type, weight, &graph);
                         if (!error)
                             error = each(user, arch, text, (uint32_t)batch, &graph);
@@ -270,7 +274,7 @@ static int run_kernels(const struct options *options)
 {
     struct bench *bench = calloc(1, sizeof(*bench));
     struct vkclip_device_params where = {.device = options->device};
-    int error = bench ? VKCLIP_OK : util_fail(VKCLIP_EMEMORY, "out of memory");
+    int error = bench ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
     if (!error)
         error = gpu_open(&where, &bench->gpu);
     if (!error)
@@ -321,14 +325,14 @@ static int run_train(const struct options *options)
     struct gpu *gpu = NULL;
     enum type type;
     if (!options->model || !parse_type(options->type, &type) || type > TYPE_F16)
-        return util_fail(VKCLIP_EINVALID, "train: expected --model PATH and --type f32 or f16");
+        return error_fail(VKCLIP_EINVALID, "train: expected --model PATH and --type f32 or f16");
     int error = gpu_open(&where, &gpu);
     if (!error && options->csv)
         puts("batch,part,ms,share");
     while (!error && next_word(&batches, word))
         error = atoi(word) > 0 ? bench_train(gpu, options->model, (uint32_t)atoi(word),
                                              type == TYPE_F16, options->csv)
-                               : util_fail(VKCLIP_EINVALID, "batch %s", word);
+                               : error_fail(VKCLIP_EINVALID, "batch %s", word);
     gpu_close(&gpu);
     return error;
 }
@@ -380,9 +384,9 @@ int main(int argc, char **argv)
         int (*run)(const struct options *options);
     } commands[] = {{"kernels", run_kernels}, {"graph", run_graph}, {"train", run_train}};
     size_t i = 0;
-    while (i < UTIL_COUNT(commands) && strcmp(command, commands[i].name))
+    while (i < ARRAY_COUNT(commands) && strcmp(command, commands[i].name))
         i++;
-    if (i == UTIL_COUNT(commands))
+    if (i == ARRAY_COUNT(commands))
         return usage();
     int error = commands[i].run(&options);
     if (error)

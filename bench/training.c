@@ -3,14 +3,17 @@
  * A step of training on random pairs, the forward pass alone as training computes it, and where a
  * step's time goes.
  */
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/error.h"
 #include "training.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "model.h"
-#include "plan.h"
-#include "train.h"
+#include "model/tower.h"
+#include "runtime/plan.h"
+#include "train/step.h"
 
 #define RUNS 5 /* behind the first, in which some drivers compile */
 
@@ -52,7 +55,7 @@ static int make_batch(struct bench *bench, uint32_t batch)
     bench->pixels = calloc(pixels, sizeof(*bench->pixels));
     bench->ids = calloc(tokens, sizeof(*bench->ids));
     if (!bench->pixels || !bench->ids)
-        return util_fail(VKCLIP_EMEMORY, "out of memory for a batch");
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a batch");
     for (size_t i = 0; i < pixels + tokens; i++) {
         state ^= state << 13, state ^= state >> 17, state ^= state << 5;
         if (i < pixels)
@@ -67,7 +70,7 @@ static int make_batch(struct bench *bench, uint32_t batch)
 
 static double median(double *seconds)
 {
-    qsort(seconds + 1, RUNS, sizeof(*seconds), util_by_value);
+    qsort(seconds + 1, RUNS, sizeof(*seconds), array_compare_doubles);
     return seconds[1 + RUNS / 2];
 }
 
@@ -99,12 +102,12 @@ static int run(struct bench *bench, uint32_t batch, bool csv)
     int error = VKCLIP_OK;
     train_scale_loss(bench->train, 1024);
     for (int i = 0; i <= RUNS && !error; i++) {
-        double start = util_seconds();
+        double start = clock_seconds();
         error = plan_run(bench->forward);
-        bench->pass[i] = util_seconds() - start;
+        bench->pass[i] = clock_seconds() - start;
         if (!error)
             error = train_step(bench->train, bench->pixels, bench->ids, (uint64_t)i, 1e-4, &result);
-        bench->step[i] = util_seconds() - start - bench->pass[i];
+        bench->step[i] = clock_seconds() - start - bench->pass[i];
     }
     if (!error)
         error = train_profile(bench->train, seconds);

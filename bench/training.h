@@ -5,7 +5,7 @@
 #ifndef VKCLIP_TRAINING_H
 #define VKCLIP_TRAINING_H
 
-#include "gpu.h"
+#include "vulkan/gpu.h"
 
 /* Prints the median step and forward pass of a model's both towers, in turn, and the device's time
  * by op. `mixed`: see train.h. */

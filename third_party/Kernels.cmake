@@ -23,7 +23,7 @@ foreach(optional IN LISTS optional_kernels)
 endforeach()
 set(kernel_include_dir ${CMAKE_CURRENT_BINARY_DIR}/shaders)
 file(MAKE_DIRECTORY ${kernel_include_dir})
-file(GLOB shader_pieces CONFIGURE_DEPENDS shaders/*.glsl shaders/args.h)
+file(GLOB_RECURSE shader_pieces CONFIGURE_DEPENDS shaders/*.glsl shaders/args.h)
 set(kernel_sources)
 foreach(table kernels peaks)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS shaders/${table}.def)
@@ -39,11 +39,17 @@ foreach(table kernels peaks)
     if(output IN_LIST kernel_sources)
       continue()
     endif()
+    file(GLOB source CONFIGURE_DEPENDS shaders/*/${shader}.comp)
+    list(LENGTH source found)
+    if(NOT found EQUAL 1)
+      message(FATAL_ERROR "shaders/${table}.def names ${shader}: expected one ${shader}.comp in the "
+                          "folders of shaders/, found ${found}")
+    endif()
     add_custom_command(OUTPUT ${output}
       COMMAND ${GLSLANG} --quiet --target-env vulkan1.1 -g0 -DX_${x} -DW_${w}
               -I${CMAKE_CURRENT_SOURCE_DIR}/shaders --vn ${symbol} -o ${output}
-              ${CMAKE_CURRENT_SOURCE_DIR}/shaders/${shader}.comp
-      DEPENDS shaders/${shader}.comp ${shader_pieces}
+              ${source}
+      DEPENDS ${source} ${shader_pieces}
       COMMENT "Shader ${shader} x=${x} w=${w}" VERBATIM)
     list(APPEND kernel_sources ${output})
     string(APPEND header "#include \"${symbol}.h\"\n")

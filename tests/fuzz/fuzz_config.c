@@ -4,7 +4,11 @@
  * refused, or every tensor can be read. Run it in the project's root, where tests/golden is.
  */
 #define _GNU_SOURCE
-#include "config.h"
+#include "base/array.h"
+#include "base/file.h"
+#include "base/folder.h"
+#include "base/string.h"
+#include "checkpoint/open.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,20 +31,20 @@ static const struct {
     {"open_clip_model.safetensors", {"models/openclip-vit", "open_clip_config.json"}},
     {"state_dict.safetensors", {NULL}},
 };
-static char *folders[UTIL_COUNT(kinds)];
+static char *folders[ARRAY_COUNT(kinds)];
 
 static void clean(void)
 {
-    for (size_t i = 0; i < UTIL_COUNT(kinds); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         char **names = NULL;
         size_t count = 0;
-        util_list_folder(folders[i], &names, &count);
+        folder_list(folders[i], &names, &count);
         for (size_t j = 0; j < count; j++) {
-            char *path = util_format("%s/%s", folders[i], names[j]);
+            char *path = string_format("%s/%s", folders[i], names[j]);
             remove(path);
             free(path);
         }
-        util_free_names(&names, count);
+        folder_free_names(&names, count);
         rmdir(folders[i]);
         free(folders[i]);
     }
@@ -52,14 +56,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argv;
     const char *base = getenv("TMPDIR");
     char *here = realpath("tests/golden", NULL);
-    for (size_t i = 0; i < UTIL_COUNT(kinds); i++) {
-        folders[i] = util_format("%s/vkclip-fuzz-XXXXXX", base ? base : P_tmpdir);
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        folders[i] = string_format("%s/vkclip-fuzz-XXXXXX", base ? base : P_tmpdir);
         if (!here || !folders[i] || !mkdtemp(folders[i]))
             abort();
         for (size_t j = 1; j < 4 && kinds[i].beside[j]; j++) {
-            char *from = util_format("%s/%s/%s", here, kinds[i].beside[0], kinds[i].beside[j]);
-            char *to = util_format("%s/%s", folders[i], kinds[i].beside[j]);
-            if (!from || !to || !util_is_file(from) || symlink(from, to))
+            char *from = string_format("%s/%s/%s", here, kinds[i].beside[0], kinds[i].beside[j]);
+            char *to = string_format("%s/%s", folders[i], kinds[i].beside[j]);
+            if (!from || !to || !file_exists(from) || symlink(from, to))
                 abort();
             free(from);
             free(to);
@@ -95,8 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct weights *weights;
     if (!size)
         return 0;
-    size_t kind = data[0] % UTIL_COUNT(kinds);
-    char *path = util_format("%s/%s", folders[kind], kinds[kind].file);
+    size_t kind = data[0] % ARRAY_COUNT(kinds);
+    char *path = string_format("%s/%s", folders[kind], kinds[kind].file);
     FILE *file = path ? fopen(path, "wb") : NULL;
     if (!file || fwrite(data + 1, 1, size - 1, file) != size - 1 || fclose(file))
         abort();

@@ -5,7 +5,10 @@
  * mutation, since nothing behind them would be reached otherwise. Decodes no picture.
  */
 #define _GNU_SOURCE
-#include "dataset_build.h"
+#include "base/array.h"
+#include "base/file.h"
+#include "base/string.h"
+#include "data/build.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,9 +38,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     const char *base = getenv("TMPDIR");
-    folder = util_format("%s/vkclip-fuzz-XXXXXX", base ? base : P_tmpdir);
-    if (!folder || !mkdtemp(folder) || !(tar = util_format("%s/data.tar", folder)) ||
-        !(csv = util_format("%s/data.csv", folder)))
+    folder = string_format("%s/vkclip-fuzz-XXXXXX", base ? base : P_tmpdir);
+    if (!folder || !mkdtemp(folder) || !(tar = string_format("%s/data.tar", folder)) ||
+        !(csv = string_format("%s/data.csv", folder)))
         abort();
     atexit(clean);
     return 0;
@@ -78,7 +81,7 @@ static void read_samples(const struct dataset *dataset)
             fuzz_sum += strlen(dataset->captions[sample->caption + k]);
         if (sample->shard == DATASET_FILE)
             continue;
-        const struct util_map *map = &dataset->shards[sample->shard].map;
+        const struct file_map *map = &dataset->shards[sample->shard].map;
         if (sample->offset > map->size || sample->size > map->size - sample->offset)
             abort();
         for (uint64_t k = 0; k < sample->size; k++)
@@ -92,9 +95,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct dataset_params labels = {.label_key = "name"};
     const char *const paths[] = {tar, csv};
-    for (size_t i = 0; i < UTIL_COUNT(paths); i++) {
-        struct util_part part = {data, size};
-        if (util_write_file(paths[i], &part, 1))
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        struct file_part part = {data, size};
+        if (file_write(paths[i], &part, 1))
             abort();
         for (int with_labels = 0; with_labels < 2; with_labels++) {
             struct dataset *dataset;

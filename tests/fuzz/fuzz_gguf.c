@@ -4,9 +4,10 @@
  * as a checkpoint and as a vocabulary. Refuses nothing itself.
  */
 #define _GNU_SOURCE
-#include "config.h"
-#include "gguf.h"
-#include "vocabulary.h"
+#include "base/string.h"
+#include "checkpoint/open.h"
+#include "format/gguf.h"
+#include "text/vocabulary.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,8 +33,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     const char *base = getenv("TMPDIR");
-    folder = util_format("%s/vkclip-fuzz-XXXXXX", base ? base : P_tmpdir);
-    if (!folder || !mkdtemp(folder) || !(path = util_format("%s/model.gguf", folder)))
+    folder = string_format("%s/vkclip-fuzz-XXXXXX", base ? base : P_tmpdir);
+    if (!folder || !mkdtemp(folder) || !(path = string_format("%s/model.gguf", folder)))
         abort();
     atexit(clean);
     return 0;

@@ -3,7 +3,7 @@
  * Picture files from a hostile source: decoded, then preprocessed both ways. Checksums of PNG
  * chunks are made right after each mutation, since nothing behind them would be reached otherwise.
  */
-#include "image.h"
+#include "image/prepare.h"
 
 #include <stdlib.h>
 #include <string.h>

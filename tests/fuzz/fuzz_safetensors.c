@@ -3,7 +3,7 @@
  * Any bytes as a safetensors file: refused, or every tensor can be found and read to its last byte.
  * Refuses nothing itself.
  */
-#include "safetensors.h"
+#include "format/safetensors.h"
 
 #include <stdlib.h>
 #include <string.h>

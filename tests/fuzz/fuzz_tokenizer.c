@@ -5,7 +5,9 @@
  * such ids. Run it in the project's root, where models/emoji-clip is.
  */
 #define _GNU_SOURCE
-#include "tokenizer.h"
+#include "base/array.h"
+#include "base/string.h"
+#include "text/tokenizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +35,7 @@ static void must(bool condition, const char *what)
 
 static char *path_of(const char *name)
 {
-    char *path = util_format("%s/%s", folder, name);
+    char *path = string_format("%s/%s", folder, name);
     must(path, "path");
     return path;
 }
@@ -49,7 +51,7 @@ static void write_file(const char *name, const void *data, size_t size)
 
 static void clean(void)
 {
-    for (size_t i = 0; i < UTIL_COUNT(kinds); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         char *path = path_of(kinds[i][0]);
         remove(path);
         free(path);
@@ -98,11 +100,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         "A photo of it's 12 dogs!\xf0\x9f\x90\xb6 &eacute; <|endoftext|> \xff";
     if (!size)
         return 0;
-    size_t kind = data[0] % (UTIL_COUNT(kinds) + 2);
+    size_t kind = data[0] % (ARRAY_COUNT(kinds) + 2);
     data++;
     size--;
-    if (kind >= UTIL_COUNT(kinds)) {
-        use(good[kind - UTIL_COUNT(kinds)], (const char *)data, size);
+    if (kind >= ARRAY_COUNT(kinds)) {
+        use(good[kind - ARRAY_COUNT(kinds)], (const char *)data, size);
         return 0;
     }
     static const char vocab[] = "{\"a\":0,\"b</w>\":1,\"ab</w>\":2,\"<|startoftext|>\":3,"

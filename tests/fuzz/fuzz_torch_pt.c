@@ -3,8 +3,8 @@
  * Any bytes as a PyTorch checkpoint: after a byte 'P' as the pickle of an archive that is right,
  * else as the whole archive. Refused with a message, or every tensor can be read to its last byte.
  */
-#include "../torch_files.h"
-#include "torch_pt.h"
+#include "support/torch_files.h"
+#include "format/torch_pt.h"
 
 #include <string.h>
 

@@ -1,0 +1,16 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * ATTENTION on storage buffers alone: for any shape and any device.
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer Qkv { XTYPE qkv[]; };
+layout(set = 0, binding = 0) readonly buffer Qkv4 { XVEC4 qkv4[]; };
+layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
+
+LOADER(load_qkv_any, qkv)
+#define load_qkv(at, left) (D % 4 == 0 ? vec4(qkv4[(at) / 4]) : load_qkv_any(at, left))
+
+#include "attention/attention.glsl"

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The loop of every ATTENTION row: an invocation computes one query of one head, with the running
+ * softmax of Milakov and Gimelshein 2018, so that no T x T matrix is kept. It takes KEYS keys at a time:
+ * q and the sums are then read and written once for all of them, and scaled once. A row of the table gives
+ *     vec4 load_qkv(uint at, uint left)   four values of qkv from element `at`, zero from `left` on
+ */
+#include "attention/heads.glsl"
+layout(constant_id = 5) const bool STATS = false;
+
+layout(set = 0, binding = 1) buffer Stats { float stats[]; };
+
+const uint KEYS = 2;
+const float LEAST = -3.4e38;
+
+void main()
+{
+    uint query = gl_GlobalInvocationID.x, head = gl_WorkGroupID.y, item = args.first + gl_WorkGroupID.z;
+    if (query >= args.t)
+        return;
+    uint stride = 3 * args.c;
+    uint q_at = (item * args.t + query) * stride + head * D;
+    uint k_at = item * args.t * stride + args.c + head * D;
+
+    vec4 q[D4], sum[D4];
+    for (uint d = 0; d < D4; d++) {
+        q[d] = load_qkv(q_at + 4 * d, D - 4 * d) * args.scale;
+        sum[d] = vec4(0.0);
+    }
+    float top = LEAST, total = 0.0;
+    /* the same for all of a workgroup, whose loads then stay uniform */
+    uint end = CAUSAL ? min(args.t, (gl_WorkGroupID.x + 1) * gl_WorkGroupSize.x) : args.t;
+    uint last = CAUSAL ? query : args.t - 1;
+    for (uint key = 0; key < end; key += KEYS) {
+        uint at[KEYS];
+        float score[KEYS];
+        for (uint j = 0; j < KEYS; j++) { /* keys past the end repeat the last one and weigh nothing */
+            at[j] = k_at + min(key + j, end - 1) * stride;
+            score[j] = 0.0;
+        }
+        for (uint d = 0; d < D4; d++)
+            for (uint j = 0; j < KEYS; j++) {
+                vec4 k = load_qkv(at[j] + 4 * d, D - 4 * d);
+                score[j] = fma(q[d].x, k.x, score[j]);
+                score[j] = fma(q[d].y, k.y, score[j]);
+                score[j] = fma(q[d].z, k.z, score[j]);
+                score[j] = fma(q[d].w, k.w, score[j]);
+            }
+        float next = top;
+        for (uint j = 0; j < KEYS; j++) {
+            score[j] = key + j <= last ? score[j] : LEAST;
+            next = max(next, score[j]);
+        }
+        float keep = exp(top - next);
+        total *= keep;
+        for (uint j = 0; j < KEYS; j++) {
+            score[j] = key + j <= last ? exp(score[j] - next) : 0.0;
+            total += score[j];
+        }
+        for (uint d = 0; d < D4; d++) {
+            vec4 part = sum[d] * keep;
+            for (uint j = 0; j < KEYS; j++)
+                part = fma(vec4(score[j]), load_qkv(at[j] + args.c + 4 * d, D - 4 * d), part);
+            sum[d] = part;
+        }
+        top = next;
+    }
+
+    uint y_at = (item * args.t + query) * args.c + head * D;
+    for (uint d = 0; d < D; d++)
+        y[y_at + d] = XTYPE(sum[d / 4][d % 4] / total);
+    if (STATS) /* the logarithm of the sum of exponentials; ATTENTION_DELTA's value comes beside it */
+        stats[2 * ((item * args.t + query) * args.heads + head)] = top + log(total);
+}

@@ -1,0 +1,17 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * ATTENTION_GRAD with qkv and dy read as texels of four values.
+ */
+#include "common.glsl"
+
+layout(set = 1, binding = 0) uniform textureBuffer qkv_texels;
+layout(set = 1, binding = 1) uniform textureBuffer dy_texels;
+layout(set = 0, binding = 2) readonly buffer Stats { float stats[]; };
+layout(set = 0, binding = 3) writeonly buffer Dx { XTYPE dx[]; };
+
+#define load_qkv(at, left) texelFetch(qkv_texels, int((at) / 4))
+#define load_dy(at, left) texelFetch(dy_texels, int((at) / 4))
+
+#include "attention/attention_grad.glsl"

@@ -1,0 +1,23 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * ACTIVATE: the activation alone, where training keeps its argument.
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
+layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
+
+layout(push_constant) uniform Args { activate_args args; };
+
+#include "elementwise/activation.glsl"
+
+void main()
+{
+    uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
+    for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
+        float value = float(x[i]);
+        y[i] = XTYPE(args.relu != 0 ? max(value, 0.0) : activate(args.activation, value));
+    }
+}

@@ -1,9 +1,0 @@
-#version 450
-#extension GL_GOOGLE_include_directive : require
-/* SPDX-License-Identifier: MIT
- *
- * LAYERNORM on any device.
- */
-#include "common.glsl"
-#include "reduce.glsl"
-#include "layernorm.glsl"

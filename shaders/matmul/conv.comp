@@ -1,0 +1,19 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * CONV on storage buffers alone: for any shape and any device.
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer X { XTYPE x_values[]; };
+layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
+layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
+
+LOADER(load_x_at, x_values)
+#define load_pixels(at) load_x_at(at, 4)
+#define load_pixel(at) float(x_values[at])
+
+#include "matmul/panels.glsl"
+#include "matmul/conv.glsl"
+#include "matmul/matmul.glsl"

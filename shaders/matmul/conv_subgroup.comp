@@ -1,0 +1,18 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_ballot : require
+/* SPDX-License-Identifier: MIT
+ *
+ * CONV where a subgroup shares what it reads of x. For C a multiple of the subgroup's width.
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer X { XTYPE x_values[]; };
+layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
+layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
+
+#define load_pixel(at) float(x_values[at])
+
+#include "matmul/panels.glsl"
+#include "matmul/conv.glsl"
+#include "matmul/subgroup.glsl"

@@ -1,0 +1,19 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * CONV with both operands read as texels. For C a multiple of four.
+ */
+#include "common.glsl"
+
+layout(set = 1, binding = 0) uniform textureBuffer x_texels;
+layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
+layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
+
+#define load_pixels(at) texelFetch(x_texels, int((at) / 4))
+#define load_pixel(at) 0.0
+
+#define TEXELS
+#include "matmul/panels.glsl"
+#include "matmul/conv.glsl"
+#include "matmul/matmul.glsl"

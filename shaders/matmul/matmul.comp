@@ -1,0 +1,20 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * MATMUL on storage buffers alone: for any shape and any device.
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer X { XTYPE x_values[]; };
+layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
+layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
+
+layout(push_constant) uniform Args { matmul_args args; };
+
+#define load_x(row, k4) load_x_at((row) * args.k + 4 * (k4), 4)
+#define load_x_end(row, k4) load_x_at((row) * args.k + 4 * (k4), args.k - 4 * (k4))
+LOADER(load_x_at, x_values)
+
+#include "matmul/panels.glsl"
+#include "matmul/matmul.glsl"

@@ -1,0 +1,19 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_ballot : require
+/* SPDX-License-Identifier: MIT
+ *
+ * MATMUL where a subgroup shares what it reads of x. For K a multiple of the subgroup's width.
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer X { XTYPE x_values[]; };
+layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
+layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
+
+layout(push_constant) uniform Args { matmul_args args; };
+
+#define load_x_lane(row, from) float(x_values[(row) * args.k + (from) + gl_SubgroupInvocationID])
+
+#include "matmul/panels.glsl"
+#include "matmul/subgroup.glsl"

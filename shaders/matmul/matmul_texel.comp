@@ -1,0 +1,21 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * MATMUL with both operands read as texels: drivers that run storage loads lane by lane
+ * vectorise these, and texture caches serve them elsewhere. For K a multiple of four.
+ */
+#include "common.glsl"
+
+layout(set = 1, binding = 0) uniform textureBuffer x_texels;
+layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
+layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
+
+layout(push_constant) uniform Args { matmul_args args; };
+
+#define load_x(row, k4) texelFetch(x_texels, int((row) * (args.k / 4) + (k4)))
+#define load_x_end(row, k4) vec4(0.0)
+
+#define TEXELS
+#include "matmul/panels.glsl"
+#include "matmul/matmul.glsl"

@@ -1,0 +1,20 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * OUTER on storage buffers alone: for any shape and any device.
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer Dy { XTYPE dy_values[]; };
+layout(set = 0, binding = 0) readonly buffer Dy4 { XVEC4 dy4[]; };
+layout(set = 0, binding = 1) readonly buffer X { XTYPE x_values[]; };
+layout(set = 0, binding = 1) readonly buffer X4 { XVEC4 x4[]; };
+
+LOADER(load_dy_any, dy_values)
+LOADER(load_x_any, x_values)
+#define load_dy(at, left) (QUADS ? vec4(dy4[(at) / 4]) : load_dy_any(at, left))
+#define load_dy1(at) float(dy_values[at])
+#define load_x(at, left) (QUADS ? vec4(x4[(at) / 4]) : load_x_any(at, left))
+
+#include "train/outer.glsl"

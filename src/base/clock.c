@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The monotonic clock where the system has one.
+ */
+#define _GNU_SOURCE
+#include "base/clock.h"
+
+#include <time.h>
+
+double clock_seconds(void)
+{
+    struct timespec now;
+#ifdef CLOCK_MONOTONIC
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#else
+    timespec_get(&now, TIME_UTC);
+#endif
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How a function fails: it returns a negative VKCLIP_E*, and this thread keeps a message of one
+ * line that says what failed, where, what was expected and what was found.
+ */
+#ifndef VKCLIP_BASE_ERROR_H
+#define VKCLIP_BASE_ERROR_H
+
+#include "base/log.h"
+
+#define ERROR_MESSAGE LOG_LINE /* bytes of the longest message, its NUL included */
+
+/* Keeps the message as this thread's last error, logs it, and returns `error`:
+ *     return error_fail(VKCLIP_EFORMAT, "%s: expected ..., found ...", path, ...);  */
+int error_fail(int error, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Keeps a message that another thread has logged already as the last error of this thread. */
+void error_keep(const char *message);
+/* The last error's message on this thread, "" if there is none. */
+const char *error_last(void);
+
+#endif

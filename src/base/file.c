@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files, with the differences between operating systems.
+ */
+#define _GNU_SOURCE
+#include "base/file.h"
+#include "base/string.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#ifdef _WIN32
+#include <process.h>
+#include <windows.h>
+#define getpid _getpid
+#else
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+const char *file_name(const char *path)
+{
+    const char *name = path;
+    for (; *path; path++)
+        if (*path == '/' || *path == '\\')
+            name = path + 1;
+    return name;
+}
+
+bool file_exists(const char *path)
+{
+    struct stat status;
+    return !stat(path, &status) && (status.st_mode & S_IFMT) == S_IFREG;
+}
+
+bool file_is_same(const char *a, const char *b)
+{
+#ifdef _WIN32
+    char full_a[_MAX_PATH], full_b[_MAX_PATH];
+    return file_exists(a) && _fullpath(full_a, a, _MAX_PATH) && _fullpath(full_b, b, _MAX_PATH) &&
+           !_stricmp(full_a, full_b);
+#else
+    struct stat status_a, status_b;
+    return !stat(a, &status_a) && !stat(b, &status_b) && status_a.st_dev == status_b.st_dev &&
+           status_a.st_ino == status_b.st_ino;
+#endif
+}
+
+#ifdef _WIN32
+int file_map_open(const char *path, struct file_map *map)
+{
+    *map = (struct file_map){0};
+    HANDLE file = CreateFileA(path, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, 0, NULL);
+    LARGE_INTEGER size = {0};
+    if (file == INVALID_HANDLE_VALUE || !GetFileSizeEx(file, &size)) {
+        if (file != INVALID_HANDLE_VALUE)
+            CloseHandle(file);
+        return error_fail(VKCLIP_EIO, "%s: cannot be opened", path);
+    }
+    if (size.QuadPart) {
+        HANDLE mapping = CreateFileMappingA(file, NULL, PAGE_READONLY, 0, 0, NULL);
+        map->data = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : NULL;
+        map->size = map->data ? (size_t)size.QuadPart : 0;
+        if (mapping)
+            CloseHandle(mapping);
+    }
+    CloseHandle(file);
+    return map->data || !size.QuadPart ? VKCLIP_OK
+                                       : error_fail(VKCLIP_EIO, "%s: cannot be mapped", path);
+}
+
+void file_map_close(struct file_map *map)
+{
+    if (map->data)
+        UnmapViewOfFile(map->data);
+    *map = (struct file_map){0};
+}
+
+void file_map_forget(const void *data, size_t size)
+{
+    (void)data;
+    (void)size;
+}
+#else
+int file_map_open(const char *path, struct file_map *map)
+{
+    int error = VKCLIP_OK;
+    *map = (struct file_map){0};
+    /* O_NONBLOCK: a FIFO given as a file must fail below instead of waiting for a writer */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+    struct stat status;
+    if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
+        error = error_fail(VKCLIP_EIO, "%s: not a regular file", path);
+    } else if (status.st_size > 0) {
+        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED)
+            error = error_fail(VKCLIP_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
+        else
+            *map = (struct file_map){data, (size_t)status.st_size};
+    }
+    close(fd);
+    return error;
+}
+
+void file_map_close(struct file_map *map)
+{
+    if (map->data)
+        munmap((void *)map->data, map->size);
+    *map = (struct file_map){0};
+}
+
+void file_map_forget(const void *data, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    /* The first page is shared with what was read before: it goes as well, or one would stay of
+     * each read. What is still needed of it comes back from the file. */
+    uintptr_t first = (uintptr_t)data & ~(page - 1);
+    uintptr_t end = ((uintptr_t)data + size) & ~(page - 1);
+    if (end > first)
+        madvise((void *)first, end - first, MADV_DONTNEED);
+}
+#endif
+
+int file_read(const char *path, size_t limit, char **data, size_t *size)
+{
+    struct file_map map;
+    *data = NULL;
+    *size = 0;
+    int error = file_map_open(path, &map);
+    if (error)
+        return error;
+    if (map.size > limit) {
+        error = error_fail(VKCLIP_EFORMAT, "%s: %zu bytes, expected at most %zu", path, map.size,
+                           limit);
+    } else if (!(*data = malloc(map.size + 1))) {
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path, map.size);
+    } else {
+        if (map.size)
+            memcpy(*data, map.data, map.size);
+        (*data)[map.size] = 0;
+        *size = map.size;
+    }
+    file_map_close(&map);
+    return error;
+}
+
+int file_output_open(const char *path, struct file_output *output)
+{
+    *output = (struct file_output){.path = string_format("%s", path),
+                                   .beside = string_format("%s.%d.tmp", path, (int)getpid())};
+    if (!output->path || !output->beside)
+        return output->error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    errno = 0;
+    output->file = fopen(output->beside, "wb");
+    if (!output->file)
+        output->error = error_fail(VKCLIP_EIO, "%s: cannot be written: %s", path, strerror(errno));
+    return output->error;
+}
+
+int file_output_write(struct file_output *output, const void *data, size_t size)
+{
+    errno = 0;
+    if (!output->error && size && fwrite(data, size, 1, output->file) != 1)
+        output->error =
+            error_fail(VKCLIP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
+    output->size += size;
+    return output->error;
+}
+
+int file_output_close(struct file_output *output, int error)
+{
+    bool good = !error && !output->error;
+    bool opened = output->file != NULL;
+    errno = 0;
+    if (opened) {
+        good = !fflush(output->file) && good;
+#ifndef _WIN32
+        good = good && !fsync(fileno(output->file));
+#endif
+        good = !fclose(output->file) && good;
+    }
+#ifdef _WIN32
+    good = good && MoveFileExA(output->beside, output->path, MOVEFILE_REPLACE_EXISTING);
+#else
+    good = good && !rename(output->beside, output->path);
+#endif
+    error = error ? error : output->error;
+    if (!good && !error)
+        error = error_fail(VKCLIP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
+    if (!good && opened)
+        remove(output->beside);
+    free(output->path);
+    free(output->beside);
+    *output = (struct file_output){0};
+    return error;
+}
+
+int file_write(const char *path, const struct file_part *parts, size_t count)
+{
+    struct file_output output;
+    int error = file_output_open(path, &output);
+    for (size_t i = 0; i < count && !error; i++)
+        error = file_output_write(&output, parts[i].data, parts[i].size);
+    return file_output_close(&output, error);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files: mapped, read as a whole, and written so that a reader sees the old or the new content.
+ */
+#ifndef VKCLIP_BASE_FILE_H
+#define VKCLIP_BASE_FILE_H
+
+#include "base/error.h"
+
+#include <stdio.h>
+
+/* What stands after the last separator of a path. */
+const char *file_name(const char *path);
+bool file_exists(const char *path);
+/* Whether two paths lead to the same existing file. */
+bool file_is_same(const char *a, const char *b);
+
+/* A read-only mapping of a whole file. An empty file has size 0 and data NULL. */
+struct file_map {
+    const uint8_t *data;
+    size_t size;
+};
+int file_map_open(const char *path, struct file_map *map);
+void file_map_close(struct file_map *map);
+/* Lets the system drop the pages of [data, data + size), which come back from the file when they
+ * are touched: keeps a reader of a large file small. */
+void file_map_forget(const void *data, size_t size);
+
+/* Reads a file of at most `limit` bytes into new memory, with a NUL after the last byte. */
+int file_read(const char *path, size_t limit, char **data, size_t *size);
+
+/* A file written under another name in the same folder and renamed when it is whole, so that `path`
+ * holds the old or the new content, never a part. The first error is kept, and later writes do
+ * nothing, so that only the close needs a check. */
+struct file_output {
+    char *path, *beside;
+    FILE *file;
+    uint64_t size; /* bytes written so far */
+    int error;
+};
+int file_output_open(const char *path, struct file_output *output);
+int file_output_write(struct file_output *output, const void *data, size_t size);
+/* Renames the file, or removes what was written if writing failed or the caller passes an `error`,
+ * which is then returned. */
+int file_output_close(struct file_output *output, int error);
+
+/* Writes a whole file in this way from parts that follow one another. */
+struct file_part {
+    const void *data;
+    size_t size;
+};
+int file_write(const char *path, const struct file_part *parts, size_t count);
+
+#endif

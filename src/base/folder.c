@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Folders, with the differences between operating systems.
+ */
+#define _GNU_SOURCE
+#include "base/folder.h"
+#include "base/file.h"
+#include "base/string.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#ifdef _WIN32
+#include <direct.h>
+#include <io.h>
+#define access _access
+#define W_OK 2
+#else
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+#endif
+
+bool folder_exists(const char *path)
+{
+    struct stat status;
+    return !stat(path, &status) && (status.st_mode & S_IFMT) == S_IFDIR;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool add_name(char ***names, size_t *count, const char *name)
+{
+    if (!strcmp(name, ".") || !strcmp(name, ".."))
+        return true;
+    char **larger = realloc(*names, (*count + 1) * sizeof(*larger));
+    if (larger)
+        *names = larger;
+    return larger && (larger[*count] = string_format("%s", name)) && ++*count;
+}
+
+int folder_list(const char *path, char ***names, size_t *count)
+{
+    bool good = true;
+    *names = NULL;
+    *count = 0;
+#ifdef _WIN32
+    struct _finddata_t entry;
+    char *pattern = string_format("%s/*", path);
+    intptr_t folder = pattern ? _findfirst(pattern, &entry) : -1;
+    free(pattern);
+    if (folder == -1)
+        return error_fail(VKCLIP_EIO, "%s: folder cannot be read", path);
+    do
+        good = add_name(names, count, entry.name);
+    while (good && !_findnext(folder, &entry));
+    _findclose(folder);
+#else
+    DIR *folder = opendir(path);
+    if (!folder)
+        return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+    for (struct dirent *entry; good && (entry = readdir(folder));)
+        good = add_name(names, count, entry->d_name);
+    closedir(folder);
+#endif
+    if (!good) {
+        folder_free_names(names, *count);
+        *count = 0;
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    }
+    if (*count)
+        qsort(*names, *count, sizeof(**names), by_name);
+    return VKCLIP_OK;
+}
+
+void folder_free_names(char ***names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free((*names)[i]);
+    free(*names);
+    *names = NULL;
+}
+
+static int make_folder(const char *path)
+{
+#ifdef _WIN32
+    return _mkdir(path);
+#else
+    return mkdir(path, 0700);
+#endif
+}
+
+int folder_make(const char *path)
+{
+#ifdef _WIN32
+    bool made = !_mkdir(path);
+#else
+    bool made = !mkdir(path, 0777);
+#endif
+    return made ? VKCLIP_OK : error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+}
+
+int folder_make_new(const char *path)
+{
+    char **names = NULL;
+    size_t count = 0;
+    if (!folder_exists(path))
+        return folder_make(path);
+    int error = folder_list(path, &names, &count);
+    folder_free_names(&names, count);
+    if (!error && count)
+        error = error_fail(VKCLIP_EINVALID, "%s: expected a new or empty folder, found %zu files",
+                           path, count);
+    return error;
+}
+
+void folder_remove(const char *path)
+{
+    char **names = NULL;
+    size_t count = 0;
+    if (!folder_exists(path) || folder_list(path, &names, &count))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        char *file = string_format("%s/%s", path, names[i]);
+        if (file)
+            remove(file);
+        free(file);
+    }
+    folder_free_names(&names, count);
+#ifdef _WIN32
+    _rmdir(path);
+#else
+    rmdir(path);
+#endif
+}
+
+/* A name is on the disk when its folder is. */
+static void sync_folder(const char *path)
+{
+#ifdef _WIN32
+    (void)path;
+#else
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+#endif
+}
+
+int folder_replace(const char *source, const char *target)
+{
+    char *old = string_format("%s.old.tmp", target),
+         *parent = string_format("%.*s.", (int)(file_name(target) - target), target);
+    int error = old && parent ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", target);
+    if (!error) {
+        sync_folder(source);
+        folder_remove(old);
+        rename(target, old); /* where there is one */
+        errno = 0;
+        if (rename(source, target))
+            error = error_fail(VKCLIP_EIO, "%s: cannot be renamed to %s: %s", source, target,
+                               strerror(errno));
+        folder_remove(old);
+        sync_folder(parent);
+    }
+    free(old);
+    free(parent);
+    return error;
+}
+
+bool folder_make_all(const char *path)
+{
+    char *copy = string_format("%s", path);
+    for (char *separator = copy; separator && *separator; separator++)
+        if (*separator == '/' && separator != copy) {
+            *separator = 0;
+            make_folder(copy);
+            *separator = '/';
+        }
+    bool made = copy && (!make_folder(copy) || folder_exists(copy)) && !access(copy, W_OK);
+    free(copy);
+    return made;
+}

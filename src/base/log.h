@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The log: lines for the program's callback, or for another receiver while a thread works for one.
+ */
+#ifndef VKCLIP_BASE_LOG_H
+#define VKCLIP_BASE_LOG_H
+
+#include "vkclip.h"
+
+#include <stdarg.h>
+
+#if defined(__GNUC__)
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
+#else
+#define PRINTF_LIKE(text, first)
+#endif
+
+#define LOG_LINE 2048 /* bytes of the longest message, its NUL included */
+
+/* Where the program wants its messages; NULL drops them. */
+void log_set(vkclip_log_fn *log, void *user);
+void log_message(enum vkclip_log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* A receiver in place of the program's function for one thread; `log` NULL means the program's. */
+struct log_target {
+    vkclip_log_fn *log;
+    void *user;
+};
+/* Sets this thread's receiver and returns the one before, to be set back. */
+struct log_target log_redirect(struct log_target target);
+
+/* Formats one line of plain text: messages quote names and texts out of files, whose control
+ * characters become question marks. */
+void log_format_line(char *line, size_t size, const char *format, va_list args);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Strings of characters.
+ */
+#include "base/string.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *string_format(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *text = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (text) {
+        va_start(args, format);
+        vsnprintf(text, (size_t)length + 1, format, args);
+        va_end(args);
+    }
+    return text;
+}
+
+char *string_fill(const char *template, const char *text)
+{
+    const char *hole = strstr(template, "{}");
+    return hole ? string_format("%.*s%s%s", (int)(hole - template), template, text, hole + 2)
+                : NULL;
+}
+
+bool string_begins_with(const char *text, const char *start)
+{
+    return !strncmp(text, start, strlen(start));
+}
+
+bool string_ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), size = strlen(end);
+    return length >= size && !strcmp(text + length - size, end);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes configurations. What a form has no word for is refused, not left out.
+ */
+#include "checkpoint/write_config.h"
+#include "base/array.h"
+#include "base/error.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Releases `root`. */
+static int dump(json_t *root, char **text)
+{
+    *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(root);
+    return *text ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a configuration");
+}
+
+/* The shortest number that is read back as this one; nine digits tell all fp32 values apart. */
+static json_t *real(float value)
+{
+    char text[32];
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, (double)value);
+        if ((float)strtod(text, NULL) == value)
+            break;
+    }
+    return json_real(strtod(text, NULL));
+}
+
+static json_t *colours(const float values[3])
+{
+    return json_pack("[ooo]", real(values[0]), real(values[1]), real(values[2]));
+}
+
+static bool is_gelu(const struct config_tower *tower)
+{
+    return tower->activation == VKCLIP_ACTIVATION_GELU;
+}
+
+/* ---- Hugging Face ---------------------------------------------------------------------------- */
+
+static json_t *hf_tower(const struct config_tower *tower, const char *type, uint32_t embed_dim)
+{
+    return json_pack("{ss si si si si so ss si}", "model_type", type, "hidden_size",
+                     (int)tower->width, "intermediate_size", (int)tower->mlp, "num_hidden_layers",
+                     (int)tower->layers, "num_attention_heads", (int)tower->heads, "layer_norm_eps",
+                     real(tower->epsilon), "hidden_act", is_gelu(tower) ? "gelu" : "quick_gelu",
+                     "projection_dim", (int)embed_dim);
+}
+
+/* A tower with what it alone has; takes over both. */
+static json_t *with(json_t *tower, json_t *more)
+{
+    bool good = tower && more && !json_object_update(tower, more);
+    json_decref(more);
+    if (!good)
+        json_decref(tower);
+    return good ? tower : NULL;
+}
+
+static json_t *hf_text(const struct config *config)
+{
+    json_t *tower = hf_tower(&config->text, "clip_text_model", config->text_embed_dim);
+    /* 2 stands for the largest id, in transformers as in config_json.c */
+    int end = config->eos_token_id < 0 ? 2 : config->eos_token_id;
+    json_t *more = json_pack("{si si si si}", "max_position_embeddings", (int)config->context,
+                             "vocab_size", (int)config->vocabulary, "eos_token_id", end,
+                             "pad_token_id", (int)config->pad_token_id);
+    return with(tower, more);
+}
+
+static json_t *hf_image(const struct config *config)
+{
+    json_t *tower = hf_tower(&config->image, "clip_vision_model", config->image_embed_dim);
+    json_t *more = json_pack("{si si}", "image_size", (int)config->image_size, "patch_size",
+                             (int)config->patch_size);
+    return with(tower, more);
+}
+
+static json_t *hf_processor(const struct config *config)
+{
+    int size = (int)config->image_size;
+    return json_pack("{ss sb s{si} si sb s{si si} sb sf sb so so sb}", "image_processor_type",
+                     "CLIPImageProcessor", "do_resize", 1, "size", "shortest_edge", size,
+                     "resample", 3, "do_center_crop", 1, "crop_size", "height", size, "width", size,
+                     "do_rescale", 1, "rescale_factor", 1 / 255.0, "do_normalize", 1, "image_mean",
+                     colours(config->image_mean), "image_std", colours(config->image_std),
+                     "do_convert_rgb", (int)config->rgb_first);
+}
+
+int config_write_hf(const struct config *config, char **model, char **processor)
+{
+    const bool text = config->text.present, image = config->image.present;
+    *model = *processor = NULL;
+    if (text && image && config->text_embed_dim != config->image_embed_dim)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "config.json has one width of embeddings, these towers %u and %u",
+                          config->text_embed_dim, config->image_embed_dim);
+    json_t *root = !image  ? hf_text(config)
+                   : !text ? hf_image(config)
+                           : json_pack("{ss si so so}", "model_type", "clip", "projection_dim",
+                                       (int)config->text_embed_dim, "text_config", hf_text(config),
+                                       "vision_config", hf_image(config));
+    int error = dump(root, model);
+    if (!error && image)
+        error = dump(hf_processor(config), processor);
+    if (error) {
+        free(*model);
+        *model = NULL;
+    }
+    return error;
+}
+
+/* ---- OpenCLIP -------------------------------------------------------------------------------- */
+
+/* A number that gives `mlp` when `width` times it is cut off, as it is read. */
+static json_t *mlp_ratio(uint32_t width, uint32_t mlp)
+{
+    uint64_t millionths = ((uint64_t)mlp * 1000000 + width - 1) / width;
+    while ((uint32_t)(width * ((double)millionths / 1e6)) < mlp)
+        millionths++;
+    return json_real((double)millionths / 1e6);
+}
+
+static json_t *openclip_text(const struct config *config)
+{
+    const struct config_tower *text = &config->text;
+    return json_pack("{si si si si si so s{so} ss}", "context_length", (int)config->context,
+                     "vocab_size", (int)config->vocabulary, "width", (int)text->width, "heads",
+                     (int)text->heads, "layers", (int)text->layers, "mlp_ratio",
+                     mlp_ratio(text->width, text->mlp), "norm_kwargs", "eps", real(text->epsilon),
+                     "proj_type", text->projection ? "linear" : "none");
+}
+
+static json_t *openclip_image(const struct config *config)
+{
+    const struct config_tower *image = &config->image;
+    const uint32_t *stages = config->stages;
+    if (stages[0])
+        return json_pack("{si s[iiii] si si}", "image_size", (int)config->image_size, "layers",
+                         (int)stages[0], (int)stages[1], (int)stages[2], (int)stages[3], "width",
+                         (int)image->width, "head_width",
+                         (int)(config_resnet_channels(config) / image->heads));
+    return json_pack("{si si si si si so s{so}}", "image_size", (int)config->image_size, "layers",
+                     (int)image->layers, "width", (int)image->width, "head_width",
+                     (int)(image->width / image->heads), "patch_size", (int)config->patch_size,
+                     "mlp_ratio", mlp_ratio(image->width, image->mlp), "norm_kwargs", "eps",
+                     real(image->epsilon));
+}
+
+int config_write_openclip(const struct config *config, char **model)
+{
+    const bool text = config->text.present, image = config->image.present;
+    /* of a ModifiedResNet the text tower alone has an activation to choose */
+    const struct config_tower *first = text ? &config->text : &config->image;
+    *model = NULL;
+    if (text && image && config->text_embed_dim != config->image_embed_dim)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "open_clip_config.json has one width of embeddings, these towers %u and "
+                          "%u",
+                          config->text_embed_dim, config->image_embed_dim);
+    if (text && image && !config->stages[0] && is_gelu(&config->text) != is_gelu(&config->image))
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "open_clip_config.json has one activation, these towers have two");
+    json_t *towers = json_pack("{si sb}", "embed_dim",
+                               (int)(image ? config->image_embed_dim : config->text_embed_dim),
+                               "quick_gelu", (int)!is_gelu(first));
+    bool good = !image || !json_object_set_new(towers, "vision_cfg", openclip_image(config));
+    good = good && (!text || !json_object_set_new(towers, "text_cfg", openclip_text(config)));
+    if (!good) {
+        json_decref(towers);
+        towers = NULL;
+    }
+    json_t *preprocess =
+        !image ? json_object()
+               : json_pack("{si ss ss ss so so}", "size", (int)config->image_size, "mode", "RGB",
+                           "interpolation", "bicubic", "resize_mode", "shortest", "mean",
+                           colours(config->image_mean), "std", colours(config->image_std));
+    return dump(json_pack("{so so}", "model_cfg", towers, "preprocess_cfg", preprocess), model);
+}
+
+/* ---- GGUF ------------------------------------------------------------------------------------ */
+
+static void put_tower(struct gguf_head *head, const char *name, const struct config_tower *tower,
+                      uint32_t embed_dim)
+{
+    const struct {
+        const char *key;
+        uint32_t value;
+    } sizes[] = {{"embedding_length", tower->width},
+                 {"feed_forward_length", tower->mlp},
+                 {"projection_dim", embed_dim},
+                 {"attention.head_count", tower->heads},
+                 {"block_count", tower->layers}};
+    char key[96];
+    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+        snprintf(key, sizeof(key), "clip.%s.%s", name, sizes[i].key);
+        gguf_put_size(head, key, sizes[i].value);
+    }
+    snprintf(key, sizeof(key), "clip.%s.attention.layer_norm_epsilon", name);
+    gguf_put_number(head, key, tower->epsilon);
+}
+
+/* What clip.cpp's files have no word for; NULL: nothing. */
+static const char *not_gguf(const struct config *config)
+{
+    const struct config_tower *text = &config->text, *image = &config->image;
+    if (config->stages[0])
+        return "no ModifiedResNet";
+    if ((text->present && !text->projection) || (image->present && !image->projection))
+        return "no tower without a projection";
+    if (text->present && image->present && is_gelu(text) != is_gelu(image))
+        return "one activation for both towers";
+    return NULL;
+}
+
+int config_write_gguf(const struct config *config, enum dtype dtype, struct gguf_head *head)
+{
+    const struct config_tower *text = &config->text, *image = &config->image;
+    const char *lacks = not_gguf(config);
+    if (lacks)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "clip.cpp's GGUF files have %s: write safetensors (--type f16)", lacks);
+    gguf_put_text(head, "general.architecture", "clip");
+    gguf_put_text(head, "general.description",
+                  !image->present  ? "text-only CLIP model"
+                  : !text->present ? "vision-only CLIP model"
+                                   : "two-tower CLIP model");
+    gguf_put_size(head, "general.file_type", gguf_type_number(dtype));
+    gguf_put_flag(head, "clip.has_text_encoder", text->present);
+    gguf_put_flag(head, "clip.has_vision_encoder", image->present);
+    gguf_put_flag(head, "clip.has_llava_projector", false);
+    gguf_put_flag(head, "clip.use_gelu", is_gelu(text->present ? text : image));
+    if (text->present) {
+        put_tower(head, "text", text, config->text_embed_dim);
+        gguf_put_size(head, "clip.text.context_length", config->context);
+    }
+    if (image->present) {
+        put_tower(head, "vision", image, config->image_embed_dim);
+        gguf_put_size(head, "clip.vision.image_size", config->image_size);
+        gguf_put_size(head, "clip.vision.patch_size", config->patch_size);
+        gguf_put_numbers(head, "clip.vision.image_mean", config->image_mean, 3);
+        gguf_put_numbers(head, "clip.vision.image_std", config->image_std, 3);
+    }
+    return VKCLIP_OK;
+}

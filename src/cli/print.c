@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything the command writes: error lines, the library's log, the progress bar, JSON, and text
+ * for terminals. Whatever names and texts hold, what a person reads has no control characters in
+ * it.
+ */
+#ifndef _WIN32
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include "base/string.h"
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <utf8proc.h>
+
+#ifdef _WIN32
+#include <io.h>
+#define isatty _isatty
+#define fileno _fileno
+#else
+#include <unistd.h>
+#endif
+
+/* There is one terminal, so one bar. */
+static struct {
+    bool enabled, visible, lines; /* `lines`: no terminal, a line a minute instead of a bar */
+    size_t first, total;          /* done at the start, and at the end */
+    const char *name, *unit;
+    double started, drawn;
+} progress;
+
+static double seconds(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+void cli_start_progress(const struct cli *cli, size_t done, size_t total)
+{
+    cli_clear_progress();
+    progress.lines = !cli->quiet && !isatty(fileno(stderr));
+    progress.enabled = !cli->quiet && !progress.lines;
+    progress.first = done;
+    progress.total = total;
+    progress.name = progress.unit = "";
+    progress.started = progress.drawn = seconds();
+}
+
+void cli_start_download(const struct cli *cli, const char *name, size_t done, size_t total)
+{
+    cli_start_progress(cli, done, total);
+    progress.name = name;
+    progress.unit = " MiB";
+}
+
+/* "50 s", "1 h 05 min" */
+static void format_time(double time, char text[32])
+{
+    const unsigned long minutes = (unsigned long)(time / 60 + 0.5);
+    if (time < 120)
+        snprintf(text, 32, "%.0f s", time);
+    else if (minutes < 60)
+        snprintf(text, 32, "%lu min", minutes);
+    else
+        snprintf(text, 32, "%lu h %02lu min", minutes / 60, minutes % 60);
+}
+
+void cli_show_progress(size_t done, const char *note)
+{
+    enum { CELLS = 30 };
+    char bar[CELLS + 1] = {0}, left[32];
+    const bool lines = progress.lines && *note;
+    double now = progress.enabled || lines ? seconds() : 0;
+    if (now - progress.started < 1 || now - progress.drawn < (lines ? 60 : 0.1) ||
+        done <= progress.first || done > progress.total)
+        return;
+    format_time((now - progress.started) * (double)(progress.total - done) /
+                    (double)(done - progress.first),
+                left);
+    progress.drawn = now;
+    if (lines) {
+        cli_say("%zu/%zu%s, %s left", done, progress.total, note, left);
+        return;
+    }
+    int filled = (int)(CELLS * done / progress.total);
+    memset(bar, '-', CELLS);
+    memset(bar, '#', (size_t)filled);
+    fprintf(stderr, "\r%s%s[%s] %zu/%zu%s%s, %s left\033[K", progress.name,
+            *progress.name ? " " : "", bar, done, progress.total, progress.unit, note, left);
+    fflush(stderr);
+    progress.visible = true;
+}
+
+void cli_clear_progress(void)
+{
+    if (progress.visible)
+        fputs("\r\033[K", stderr);
+    progress.visible = false;
+}
+
+/* One code point of text for a person, at least a byte; what cannot be shown as it is becomes
+ * another. */
+static size_t next_code_point(const char *text, size_t length, utf8proc_int32_t *code)
+{
+    utf8proc_ssize_t size =
+        utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, code);
+    if (size <= 0) {
+        *code = 0xfffd;
+        size = 1;
+    }
+    return (size_t)size;
+}
+
+/* Room for `length` bytes, each replaced by three. */
+static size_t clean_text(const char *text, size_t length, bool controls, char *clean)
+{
+    size_t size = 0;
+    while (length) {
+        utf8proc_int32_t code;
+        size_t step = next_code_point(text, length, &code);
+        if (!controls && (code < 32 || (code >= 127 && code < 160)))
+            code = '?';
+        size += (size_t)utf8proc_encode_char(code, (utf8proc_uint8_t *)clean + size);
+        text += step;
+        length -= step;
+    }
+    return size;
+}
+
+static char *clean_line(const char *text)
+{
+    size_t length = strlen(text);
+    char *clean = length < SIZE_MAX / 3 ? malloc(3 * length + 1) : NULL;
+    if (clean)
+        clean[clean_text(text, length, false, clean)] = 0;
+    return clean;
+}
+
+static void print_line(const char *prefix, const char *subject, const char *message)
+{
+    char *line = string_format("%s%s%s", prefix, subject, message),
+         *clean = line ? clean_line(line) : NULL;
+    cli_clear_progress();
+    fprintf(stderr, "vkclip: %s\n", clean ? clean : "out of memory");
+    free(clean);
+    free(line);
+}
+
+static void print_error(const char *suffix, const char *format, va_list args)
+{
+    char message[4096];
+    int length = vsnprintf(message, sizeof(message), format, args);
+    if (length >= 0 && (size_t)length < sizeof(message))
+        snprintf(message + length, sizeof(message) - (size_t)length, "%s", suffix);
+    print_line("", "", message);
+}
+
+void cli_say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    print_error("", format, args);
+    va_end(args);
+}
+
+int cli_fail(int status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    print_error("", format, args);
+    va_end(args);
+    return status;
+}
+
+int cli_fail_usage(const struct cli *cli, const char *format, ...)
+{
+    char suffix[64];
+    snprintf(suffix, sizeof(suffix), "; see 'vkclip %s --help'", cli->command->name);
+    va_list args;
+    va_start(args, format);
+    print_error(suffix, format, args);
+    va_end(args);
+    return CLI_USAGE;
+}
+
+void cli_fail_input(struct cli *cli, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    print_error("", format, args);
+    va_end(args);
+    cli->failures++;
+}
+
+/* In place of a progress bar, which has not begun: this takes a second or two. */
+static void show_measuring(const struct cli *cli, const char *message)
+{
+    cli_clear_progress();
+    if (cli->quiet || !isatty(fileno(stderr)) || strncmp(message, "measuring kernels", 17))
+        return;
+    fprintf(stderr, "\r%s\033[K", message);
+    fflush(stderr);
+    progress.visible = true;
+}
+
+/* Errors are printed where the command meets them, with what it does about them. */
+static void log_line(void *user, enum vkclip_log_level level, const char *message)
+{
+    const struct cli *cli = user;
+    if (level == VKCLIP_LOG_WARNING && !cli->quiet)
+        print_line("warning: ", cli->subject, message);
+    else if ((level == VKCLIP_LOG_INFO && cli->verbose > 0) ||
+             (level == VKCLIP_LOG_DEBUG && cli->verbose > 1))
+        print_line("", cli->subject, message);
+    else if (level == VKCLIP_LOG_INFO && strstr(message, "kernels for "))
+        show_measuring(cli, message);
+}
+
+void cli_start_log(struct cli *cli)
+{
+    vkclip_set_log(log_line, cli);
+}
+
+json_t *cli_json_text(const char *text, size_t length)
+{
+    json_t *json = json_stringn(text, length);
+    char *clean = json || length >= SIZE_MAX / 3 ? NULL : malloc(3 * length + 1);
+    if (clean)
+        json = json_stringn(clean, clean_text(text, length, true, clean));
+    free(clean);
+    return json;
+}
+
+json_t *cli_json_floats(const float *values, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < count; i++)
+        if (json_array_append_new(array, json_real((double)values[i]))) {
+            json_decref(array);
+            array = NULL;
+        }
+    return array;
+}
+
+bool cli_print_json(json_t *json, FILE *file)
+{
+    /* nine digits tell all fp32 values apart */
+    bool good = json && !json_dumpf(json, file, JSON_COMPACT | JSON_REAL_PRECISION(9)) &&
+                putc('\n', file) != EOF;
+    json_decref(json);
+    return good;
+}
+
+int cli_text_columns(const char *text)
+{
+    int columns = 0;
+    for (size_t length = strlen(text); length;) {
+        utf8proc_int32_t code;
+        size_t step = next_code_point(text, length, &code);
+        columns += code < 32 || (code >= 127 && code < 160) ? 1 : utf8proc_charwidth(code);
+        text += step;
+        length -= step;
+    }
+    return columns;
+}
+
+void cli_print_text(const char *text, int columns)
+{
+    char *clean = clean_line(text);
+    int missing = columns - cli_text_columns(text);
+    printf("%s%*s", clean ? clean : "", missing > 0 ? missing : 0, "");
+    free(clean);
+}

@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The node list and its builders: each checks its shapes and appends one node.
+ */
+#include "graph/graph.h"
+#include "base/error.h"
+#include "base/string.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *op_name(enum op op)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        OPS(X)
+#undef X
+    };
+    return names[op];
+}
+
+size_t type_size(enum type type)
+{
+    return type == TYPE_Q8 || type == TYPE_Q4 ? 0 : type == TYPE_F16 ? 2 : 4;
+}
+
+const char *type_name(enum type type)
+{
+    static const char *const names[] = {"f32", "f16", "i32", "q8", "q4"};
+    return names[type];
+}
+
+uint64_t tensor_elements(const struct tensor *tensor)
+{
+    uint64_t count = 1;
+    for (unsigned i = 0; i < tensor->rank; i++)
+        count *= tensor->shape[i];
+    return count;
+}
+
+uint32_t tensor_columns(const struct tensor *tensor)
+{
+    return tensor->rank ? tensor->shape[tensor->rank - 1] : 1;
+}
+
+uint32_t tensor_rows(const struct tensor *tensor)
+{
+    uint32_t rows = 1;
+    for (unsigned i = 0; i + 1 < tensor->rank; i++)
+        rows *= tensor->shape[i];
+    return rows;
+}
+
+uint32_t tensor_n(const struct tensor *tensor)
+{
+    return tensor->shape[tensor->layout == LAYOUT_PANELS_KN ? 1 : 0];
+}
+
+void graph_init(struct graph *graph, enum type type)
+{
+    *graph = (struct graph){.type = type};
+}
+
+void graph_free(struct graph *graph)
+{
+    free(graph->tensors);
+    free(graph->nodes);
+    *graph = (struct graph){0};
+}
+
+int graph_find(const struct graph *graph, const char *name)
+{
+    for (size_t i = 0; i < graph->tensor_count; i++)
+        if (!strcmp(graph->tensors[i].name, name))
+            return (int)i;
+    return -1;
+}
+
+/* Room for one more element; false, with graph->error set, when there is no memory. */
+static bool reserve(struct graph *graph, void **array, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity ? 2 * *capacity : 64;
+    void *grown = realloc(*array, wanted * size);
+    if (!grown) {
+        graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for a graph");
+        return false;
+    }
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static int add_tensor(struct graph *graph, const char *name, enum role role, enum type type,
+                      enum layout layout, unsigned rank, const uint32_t *shape)
+{
+    if (graph->error || !reserve(graph, (void **)&graph->tensors, graph->tensor_count,
+                                 &graph->tensor_capacity, sizeof(*graph->tensors)))
+        return -1;
+    int index = (int)graph->tensor_count;
+    struct tensor *tensor = &graph->tensors[index];
+    *tensor = (struct tensor){
+        .role = role, .type = type, .layout = layout, .rank = rank, .storage = index};
+    tensor->weight = role == ROLE_WEIGHT ? index : -1;
+    uint64_t elements = 1;
+    for (unsigned i = 0; i < rank && i < GRAPH_MAX_RANK; i++) {
+        tensor->shape[i] = shape[i];
+        /* kernels index with 32 bits */
+        elements = elements <= INT32_MAX ? elements * shape[i] : elements;
+    }
+    snprintf(tensor->name, sizeof(tensor->name), "%s", name);
+    if (rank > GRAPH_MAX_RANK || !elements || elements > INT32_MAX) {
+        graph->error = error_fail(VKCLIP_EINVALID,
+                                  "tensor %s: expected 1 to %d elements in at most %d dimensions",
+                                  name, INT32_MAX, GRAPH_MAX_RANK);
+        return -1;
+    }
+    graph->tensor_count++;
+    return index;
+}
+
+int graph_input(struct graph *graph, const char *name, enum type type, unsigned rank,
+                const uint32_t *shape)
+{
+    return add_tensor(graph, name, ROLE_INPUT, type, LAYOUT_ROWS, rank, shape);
+}
+
+int graph_weight(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                 const uint32_t *shape)
+{
+    if (graph->mixed)
+        return graph_cast(graph, graph_state(graph, name, layout, rank, shape), graph->type);
+    return add_tensor(graph, name, ROLE_WEIGHT, graph->type, layout, rank, shape);
+}
+
+/* A residual's memory holds its sum from the node on that added to it. */
+static bool is_overwritten(const struct graph *graph, int tensor)
+{
+    for (size_t i = (size_t)tensor + 1; i < graph->tensor_count; i++)
+        if (graph->tensors[i].storage == graph->tensors[tensor].storage)
+            return true;
+    return false;
+}
+
+bool graph_sums(enum op op)
+{
+    return op == OP_BATCHSTATS || op == OP_OUTER || op == OP_COLSUM || op == OP_LAYERNORM_SUMS ||
+           op == OP_ATTENTION_DELTA || op == OP_EMBEDDING_GRAD || op == OP_BATCHNORM_GRAD;
+}
+
+/* Results have the type of what they are computed from. */
+static enum type result_type(const struct graph *graph, const struct node *node)
+{
+    enum type type = node->in[0] < 0 ? TYPE_I32 : graph->tensors[node->in[0]].type;
+    return graph_sums(node->op) ? TYPE_F32 : type == TYPE_I32 ? graph->type : type;
+}
+
+int graph_append(struct graph *graph, const char *name, struct node node, unsigned rank,
+                 const uint32_t *shape)
+{
+    char numbered[64];
+    if (!name) {
+        snprintf(numbered, sizeof(numbered), "%s.%zu", op_name(node.op), graph->node_count);
+        name = numbered;
+    }
+    if (graph->error || !reserve(graph, (void **)&graph->nodes, graph->node_count,
+                                 &graph->node_capacity, sizeof(*graph->nodes)))
+        return -1;
+    for (int i = 0; i < NODE_INPUTS; i++)
+        if (node.in[i] >= 0 && is_overwritten(graph, node.in[i])) {
+            graph->error = error_fail(VKCLIP_EINVALID, "%s %s: reads %s, which was added to before",
+                                      op_name(node.op), name, graph->tensors[node.in[i]].name);
+            return -1;
+        }
+    node.segment = graph->segment;
+    node.out = add_tensor(graph, name, ROLE_ACTIVATION, result_type(graph, &node), LAYOUT_ROWS,
+                          rank, shape);
+    if (node.out >= 0)
+        graph->nodes[graph->node_count++] = node;
+    return node.out;
+}
+
+int graph_append_into(struct graph *graph, struct node node, int tensor)
+{
+    if (graph->error || tensor < 0 ||
+        !reserve(graph, (void **)&graph->nodes, graph->node_count, &graph->node_capacity,
+                 sizeof(*graph->nodes)))
+        return -1;
+    node.out = tensor;
+    node.segment = graph->segment;
+    graph->nodes[graph->node_count++] = node;
+    return tensor;
+}
+
+static int shape_error(struct graph *graph, enum op op, const char *name, const char *expected)
+{
+    if (!graph->error)
+        graph->error = error_fail(VKCLIP_EINVALID, "%s %s: expected %s", op_name(op),
+                                  name ? name : "", expected);
+    return -1;
+}
+
+int graph_append_over(struct graph *graph, const char *name, struct node node, int tensor)
+{
+    if (graph->error || tensor < 0)
+        return -1;
+    struct tensor over = graph->tensors[tensor];
+    node.residual = true;
+    int result = is_overwritten(graph, tensor)
+                     ? shape_error(graph, node.op, name, "a tensor that is still there")
+                     : graph_append(graph, name, node, over.rank, over.shape);
+    if (result >= 0)
+        graph->tensors[result].storage = over.storage;
+    return result;
+}
+
+static bool has_rank(const struct graph *graph, int tensor, unsigned rank)
+{
+    return tensor >= 0 && graph->tensors[tensor].rank == rank;
+}
+
+static bool same_shape(const struct tensor *a, const struct tensor *b)
+{
+    return a->rank == b->rank && !memcmp(a->shape, b->shape, a->rank * sizeof(*a->shape));
+}
+
+/* A vector of `length`, or none where that is allowed. */
+static bool is_vector(const struct graph *graph, int tensor, uint32_t length)
+{
+    return has_rank(graph, tensor, 1) && graph->tensors[tensor].shape[0] == length;
+}
+
+int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
+                 enum vkclip_activation activation, int residual)
+{
+    if (graph->error || x < 0 || !has_rank(graph, w, 2) || graph->tensors[x].rank < 2)
+        return shape_error(graph, OP_MATMUL, name, "x [..,K] and w [N,K]");
+    struct tensor out = graph->tensors[x];
+    uint32_t n = tensor_n(&graph->tensors[w]);
+    uint64_t k = tensor_elements(&graph->tensors[w]) / n;
+    if (tensor_columns(&out) != k || graph->tensors[w].layout == LAYOUT_ROWS)
+        return shape_error(graph, OP_MATMUL, name, "x [..,K] and w [N,K] in panels");
+    if (bias >= 0 && !is_vector(graph, bias, n))
+        return shape_error(graph, OP_MATMUL, name, "bias [N]");
+    out.shape[out.rank - 1] = n;
+    if (graph->training && (activation || residual >= 0)) {
+        int y = graph_matmul(graph, NULL, x, w, bias, VKCLIP_ACTIVATION_AUTO, -1);
+        y = activation ? graph_activate(graph, residual < 0 ? name : NULL, y, activation, false)
+                       : y;
+        return residual < 0 ? y : graph_sum(graph, name, y, residual);
+    }
+    if (residual >= 0) {
+        const struct tensor *r = &graph->tensors[residual];
+        if (r->role != ROLE_ACTIVATION || !same_shape(r, &out))
+            return shape_error(graph, OP_MATMUL, name, "a residual of the result's shape");
+        if (is_overwritten(graph, residual) || r->storage == graph->tensors[x].storage)
+            return shape_error(graph, OP_MATMUL, name, "a residual that is still there and not x");
+    }
+    struct node node = {.op = OP_MATMUL, .in = {x, w, bias}, .activation = activation};
+    return residual >= 0 ? graph_append_over(graph, name, node, residual)
+                         : graph_append(graph, name, node, out.rank, out.shape);
+}
+
+void graph_fold(struct graph *graph, int weight, const char *norm)
+{
+    struct tensor *tensor = weight < 0 ? NULL : &graph->tensors[graph->tensors[weight].weight];
+    if (tensor)
+        snprintf(tensor->norm, sizeof(tensor->norm), "%s", norm);
+}
+
+void graph_begin_segment(struct graph *graph)
+{
+    graph->segment = ++graph->segments;
+}
+
+void graph_end_segment(struct graph *graph)
+{
+    graph->segment = 0;
+}
+
+void graph_rename(struct graph *graph, int result, const char *name)
+{
+    if (result >= 0)
+        snprintf(graph->tensors[result].name, sizeof(graph->tensors[result].name), "%s", name);
+}
+
+void graph_relu(struct graph *graph, int result)
+{
+    if (result >= 0 && graph->nodes[graph->node_count - 1].out == result)
+        graph->nodes[graph->node_count - 1].relu = true;
+}
+
+int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, uint32_t stride)
+{
+    if (graph->error || !has_rank(graph, x, 4) || !has_rank(graph, w, 3) || stride < 1 ||
+        graph->tensors[w].layout != LAYOUT_CONV || graph->tensors[w].shape[1] != 9 ||
+        graph->tensors[w].shape[2] != graph->tensors[x].shape[3] ||
+        (bias >= 0 && !is_vector(graph, bias, graph->tensors[w].shape[0])))
+        return shape_error(graph, OP_CONV, name, "x [B,H,W,C], w [N,9,C], bias [N] or none");
+    const uint32_t *s = graph->tensors[x].shape;
+    uint32_t shape[] = {s[0], (s[1] - 1) / stride + 1, (s[2] - 1) / stride + 1,
+                        graph->tensors[w].shape[0]};
+    struct node node = {.op = OP_CONV, .in = {x, w, bias}, .stride = stride};
+    return graph_append(graph, name, node, 4, shape);
+}
+
+int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size)
+{
+    if (graph->error || !has_rank(graph, x, 4) || size < 1 || graph->tensors[x].shape[1] < size ||
+        graph->tensors[x].shape[2] < size)
+        return shape_error(graph, OP_AVGPOOL, name, "x [B,H,W,C] of at least s x s pixels");
+    const uint32_t *s = graph->tensors[x].shape;
+    uint32_t shape[] = {s[0], s[1] / size, s[2] / size, s[3]};
+    struct node node = {.op = OP_AVGPOOL, .in = {x, -1, -1}, .stride = size};
+    return graph_append(graph, name, node, 4, shape);
+}
+
+int graph_meantoken(struct graph *graph, const char *name, int x, int positions)
+{
+    const struct tensor *tensor = &graph->tensors[graph->error || x < 0 ? 0 : x];
+    uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(tensor);
+    uint32_t p = c ? tensor_rows(tensor) / tensor->shape[0] : 0;
+    if (!c || tensor->rank < 3 || !has_rank(graph, positions, 2) ||
+        graph->tensors[positions].shape[0] != p + 1 || graph->tensors[positions].shape[1] != c)
+        return shape_error(graph, OP_MEANTOKEN, name, "x [B,..,C] of P rows, positions [P+1,C]");
+    uint32_t shape[] = {tensor->shape[0], p + 1, c};
+    struct node node = {.op = OP_MEANTOKEN, .in = {x, positions, -1}};
+    return graph_append(graph, name, node, 3, shape);
+}
+
+int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal)
+{
+    if (graph->error || !has_rank(graph, qkv, 3) || !heads ||
+        graph->tensors[qkv].shape[2] % (3 * heads))
+        return shape_error(graph, OP_ATTENTION, name, "qkv [B,T,3C] with C a multiple of heads");
+    struct tensor x = graph->tensors[qkv]; /* the list moves while it grows */
+    const uint32_t *s = x.shape, shape[] = {s[0], s[1], s[2] / 3};
+    struct node node = {.op = OP_ATTENTION, .in = {qkv, -1, -1}, .heads = heads, .causal = causal};
+    if (graph->training) {
+        const uint32_t stats[] = {s[0], s[1], heads, 2};
+        char numbered[64];
+        snprintf(numbered, sizeof(numbered), "stats.%zu", graph->node_count);
+        node.in[1] = add_tensor(graph, numbered, ROLE_ACTIVATION, TYPE_F32, LAYOUT_ROWS, 4, stats);
+    }
+    return graph_append(graph, name, node, 3, shape);
+}
+
+int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon)
+{
+    uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
+    if (!c || !is_vector(graph, gain, c) || !is_vector(graph, bias, c))
+        return shape_error(graph, OP_LAYERNORM, name, "x [..,C], gain [C], bias [C]");
+    struct node node = {.op = OP_LAYERNORM, .in = {x, gain, bias}, .epsilon = epsilon};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_embedding(struct graph *graph, const char *name, int ids, int table, int positions)
+{
+    if (graph->error || !has_rank(graph, ids, 2) || !has_rank(graph, table, 2) ||
+        !has_rank(graph, positions, 2) || graph->tensors[ids].type != TYPE_I32 ||
+        graph->tensors[positions].shape[0] != graph->tensors[ids].shape[1] ||
+        graph->tensors[positions].shape[1] != graph->tensors[table].shape[1])
+        return shape_error(graph, OP_EMBEDDING, name, "ids [B,T], table [V,C], positions [T,C]");
+    uint32_t shape[] = {graph->tensors[ids].shape[0], graph->tensors[ids].shape[1],
+                        graph->tensors[table].shape[1]};
+    struct node node = {.op = OP_EMBEDDING, .in = {ids, table, positions}};
+    return graph_append(graph, name, node, 3, shape);
+}
+
+int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions)
+{
+    if (graph->error || !has_rank(graph, x, 3) || !has_rank(graph, positions, 2) ||
+        !is_vector(graph, token, graph->tensors[x].shape[2]) ||
+        graph->tensors[positions].shape[0] != graph->tensors[x].shape[1] + 1 ||
+        graph->tensors[positions].shape[1] != graph->tensors[x].shape[2])
+        return shape_error(graph, OP_CLASSTOKEN, name, "x [B,P,C], token [C], positions [P+1,C]");
+    const uint32_t *s = graph->tensors[x].shape;
+    uint32_t shape[] = {s[0], s[1] + 1, s[2]};
+    struct node node = {.op = OP_CLASSTOKEN, .in = {x, token, positions}};
+    return graph_append(graph, name, node, 3, shape);
+}
+
+int graph_select(struct graph *graph, const char *name, int x, int rows)
+{
+    if (graph->error || !has_rank(graph, x, 3) ||
+        (rows >= 0 && (!is_vector(graph, rows, graph->tensors[x].shape[0]) ||
+                       graph->tensors[rows].type != TYPE_I32)))
+        return shape_error(graph, OP_SELECT, name, "x [B,T,C] and rows [B] or none");
+    uint32_t shape[] = {graph->tensors[x].shape[0], graph->tensors[x].shape[2]};
+    struct node node = {.op = OP_SELECT, .in = {x, rows, -1}};
+    return graph_append(graph, name, node, 2, shape);
+}
+
+int graph_normalize(struct graph *graph, const char *name, int x)
+{
+    if (graph->error || !has_rank(graph, x, 2))
+        return shape_error(graph, OP_NORMALIZE, name, "x [B,C]");
+    uint32_t shape[] = {graph->tensors[x].shape[0], graph->tensors[x].shape[1]};
+    if (graph->mixed)
+        x = graph_cast(graph, x, TYPE_F32);
+    struct node node = {.op = OP_NORMALIZE, .in = {x, -1, -1}};
+    return graph_append(graph, name, node, 2, shape);
+}
+
+/* ---- What training keeps apart --------------------------------------------------------------- */
+
+int graph_cast(struct graph *graph, int x, enum type type)
+{
+    if (graph->error || x < 0)
+        return shape_error(graph, OP_CAST, NULL, "x");
+    struct tensor of = graph->tensors[x];
+    struct node node = {.op = OP_CAST, .in = {x, -1, -1}};
+    int out = graph_append(graph, NULL, node, of.rank, of.shape);
+    if (out >= 0) {
+        graph->tensors[out].type = type;
+        graph->tensors[out].layout = of.layout;
+        graph->tensors[out].weight = of.weight;
+    }
+    return out;
+}
+
+int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
+                   bool relu)
+{
+    if (graph->error || x < 0)
+        return shape_error(graph, OP_ACTIVATE, name, "x");
+    struct node node = {
+        .op = OP_ACTIVATE, .in = {x, -1, -1}, .activation = activation, .relu = relu};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_sum(struct graph *graph, const char *name, int x, int y)
+{
+    if (graph->error || x < 0 || y < 0 || !same_shape(&graph->tensors[x], &graph->tensors[y]))
+        return shape_error(graph, OP_ADD, name, "x and y of one shape");
+    struct node node = {.op = OP_ADD, .in = {x, y, -1}};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_batchstats(struct graph *graph, int x, int gain, int bias, float epsilon)
+{
+    uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
+    if (!c || !is_vector(graph, gain, c) || !is_vector(graph, bias, c))
+        return shape_error(graph, OP_BATCHSTATS, NULL, "x [..,C], gain [C], bias [C]");
+    const uint32_t shape[] = {4, c};
+    struct node node = {.op = OP_BATCHSTATS, .in = {x, gain, bias}, .epsilon = epsilon};
+    return graph_append(graph, NULL, node, 2, shape);
+}
+
+int graph_runningstats(struct graph *graph, int mean, int variance, int gain, int bias,
+                       float epsilon)
+{
+    uint32_t c = graph->error || mean < 0 ? 0 : tensor_columns(&graph->tensors[mean]);
+    if (!c || !is_vector(graph, variance, c) || !is_vector(graph, gain, c) ||
+        !is_vector(graph, bias, c))
+        return shape_error(graph, OP_RUNNINGSTATS, NULL, "mean, variance, gain, bias [C]");
+    const uint32_t shape[] = {4, c};
+    struct node node = {.op = OP_RUNNINGSTATS, .in = {mean, -1, -1}};
+    int stats = graph_append(graph, NULL, node, 2, shape);
+    node = (struct node){.op = OP_RUNNINGSTATS,
+                         .in = {variance, gain, bias},
+                         .epsilon = epsilon,
+                         .offset = 1,
+                         .residual = true};
+    return graph_append_into(graph, node, stats);
+}
+
+int graph_batchnorm(struct graph *graph, const char *name, int x, int stats, int residual,
+                    bool relu)
+{
+    uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
+    if (!c || !has_rank(graph, stats, 2) || graph->tensors[stats].shape[1] != c ||
+        (residual >= 0 && !same_shape(&graph->tensors[x], &graph->tensors[residual])))
+        return shape_error(graph, OP_BATCHNORM, name,
+                           "x [..,C], stats [4,C], a residual of x's shape or none");
+    struct node node = {.op = OP_BATCHNORM, .in = {x, stats, residual}, .relu = relu};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_panels(struct graph *graph, int w, bool transposed)
+{
+    if (graph->error || w < 0)
+        return shape_error(graph, OP_PANELS, NULL, "w [N,K]");
+    const struct tensor *from = &graph->tensors[w];
+    bool conv = from->layout == LAYOUT_CONV;
+    uint32_t n = tensor_n(from), k = (uint32_t)(tensor_elements(from) / n);
+    uint32_t shape[] = {transposed ? k : n, transposed ? n : k, 0};
+    if (conv) { /* the taps stay, turned round */
+        shape[0] = k / 9;
+        shape[1] = 9;
+        shape[2] = n;
+    }
+    struct node node = {.op = OP_PANELS, .in = {w, -1, -1}, .transposed = transposed};
+    int out = graph_append(graph, NULL, node, conv ? 3 : 2, shape);
+    if (out >= 0)
+        graph->tensors[out].layout = conv ? LAYOUT_CONV : LAYOUT_PANELS;
+    return out;
+}
+
+int graph_state(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                const uint32_t *shape)
+{
+    return add_tensor(graph, name, ROLE_WEIGHT, TYPE_F32, layout, rank, shape);
+}
+
+bool graph_packs(enum op op)
+{
+    return op == OP_MATMUL || op == OP_CONV || op == OP_EMBEDDING;
+}
+
+enum type graph_packed_type(enum type type, const char *name)
+{
+    /* What q4 changes in the texts' first block goes through every block behind it, and nothing
+     * behind a last projection evens its errors out. All of them are small. */
+    bool delicate = string_begins_with(name, "transformer.resblocks.0.") ||
+                    !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
+    return type == TYPE_Q4 && delicate ? TYPE_Q8 : type;
+}
+
+void graph_pack(struct graph *graph, enum type type)
+{
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const struct node *node = &graph->nodes[i];
+        if (!graph_packs(node->op))
+            continue;
+        struct tensor *w = &graph->tensors[node->in[1]];
+        w->type = graph_packed_type(type, w->name);
+    }
+}
+
+double node_work(const struct graph *graph, const struct node *node)
+{
+    const struct tensor *out = &graph->tensors[node->out];
+    double elements = (double)tensor_elements(out);
+    if (node->op == OP_MATMUL)
+        return 2 * elements * tensor_columns(&graph->tensors[node->in[0]]);
+    if (node->op == OP_CONV)
+        return 2 * elements * 9 * tensor_columns(&graph->tensors[node->in[0]]);
+    if (node->op == OP_ATTENTION)
+        return 4 * elements * out->shape[1];
+    if (node->op == OP_OUTER)
+        return 2 * elements * tensor_rows(&graph->tensors[node->in[0]]);
+    if (node->op == OP_COLSUM || node->op == OP_SUMSQ || node->op == OP_ATTENTION_DELTA)
+        return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]);
+    if (node->op == OP_ATTENTION_GRAD)
+        return 6 * (double)tensor_elements(&graph->tensors[node->in[0]]) * out->shape[1];
+    return 8 * elements;
+}
+
+static void dump_tensor(FILE *file, const struct graph *graph, int index)
+{
+    const struct tensor *tensor = &graph->tensors[index];
+    fprintf(file, "%s[", tensor->name);
+    for (unsigned i = 0; i < tensor->rank; i++)
+        fprintf(file, "%s%u", i ? "," : "", tensor->shape[i]);
+    fprintf(file, "]");
+}
+
+void graph_dump(const struct graph *graph, FILE *file)
+{
+    for (size_t i = 0; i < graph->node_count; i++) {
+        const struct node *node = &graph->nodes[i];
+        dump_tensor(file, graph, node->out);
+        fprintf(file, " = %s", op_name(node->op));
+        for (int j = 0; j < NODE_INPUTS; j++)
+            if (node->in[j] >= 0) {
+                fprintf(file, " ");
+                dump_tensor(file, graph, node->in[j]);
+            }
+        if (node->activation)
+            fprintf(file, " %s",
+                    node->activation == VKCLIP_ACTIVATION_GELU ? "gelu" : "quick_gelu");
+        if (node->slope)
+            fprintf(file, " slope");
+        if (node->heads)
+            fprintf(file, " heads=%u%s", node->heads, node->causal ? " causal" : "");
+        if (node->stride)
+            fprintf(file, " stride=%u", node->stride);
+        if (node->relu)
+            fprintf(file, " relu");
+        if (node->residual)
+            fprintf(file, " += %s", graph->tensors[graph->tensors[node->out].storage].name);
+        fprintf(file, "\n");
+    }
+}

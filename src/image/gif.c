@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The first frame of a GIF, as Pillow shows it: palette colours everywhere, transparency ignored.
+ * stb_image is not used here because it loses the colour of transparent pixels, refuses files whose
+ * encoder lets a full code table stand (gifsicle's do), takes seconds a megabyte on hostile codes
+ * and three times the memory. Reads no later frame.
+ */
+#include "base/error.h"
+#include "image/decode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_CODES 4096
+
+struct reader {
+    const uint8_t *at, *end;
+    unsigned left; /* bytes of this sub-block still to come */
+    uint32_t bits;
+    unsigned bit_count;
+};
+
+struct frame {
+    uint32_t left, top, width, height;
+    bool interlaced;
+    uint8_t palette[256][3];
+    unsigned colors;
+    uint8_t background; /* index of pixels outside the frame */
+    const uint8_t *codes;
+};
+
+/* The next code of `width` bits; -1 where the sub-blocks or the file end. */
+static int next_code(struct reader *reader, unsigned width)
+{
+    while (reader->bit_count < width) {
+        if (!reader->left && reader->at < reader->end)
+            reader->left = *reader->at++;
+        if (!reader->left || reader->at == reader->end)
+            return -1;
+        reader->bits |= (uint32_t)*reader->at++ << reader->bit_count;
+        reader->bit_count += 8;
+        reader->left--;
+    }
+    int code = (int)(reader->bits & ((1u << width) - 1));
+    reader->bits >>= width;
+    reader->bit_count -= width;
+    return code;
+}
+
+/* Variable-width LZW (GIF89a, appendix F). Returns how many of the `wanted` indices there are. */
+static size_t unpack(struct reader *reader, unsigned start_width, uint8_t *out, size_t wanted)
+{
+    uint16_t prefix[MAX_CODES], length[MAX_CODES];
+    uint8_t first[MAX_CODES], last[MAX_CODES];
+    const int clear = 1 << start_width;
+    int next = clear + 2, previous = -1;
+    unsigned width = start_width + 1;
+    size_t done = 0;
+    for (int i = 0; i < clear; i++) {
+        first[i] = last[i] = (uint8_t)i;
+        length[i] = 1;
+        prefix[i] = 0;
+    }
+    while (done < wanted) {
+        int code = next_code(reader, width);
+        if (code == clear) {
+            next = clear + 2;
+            width = start_width + 1;
+            previous = -1;
+            continue;
+        }
+        if (code < 0 || code == clear + 1 || code > next || (code >= clear && previous < 0))
+            break;
+        if (previous >= 0 && next < MAX_CODES) {
+            prefix[next] = (uint16_t)previous;
+            length[next] = length[previous] + 1;
+            first[next] = first[previous];
+            last[next] = first[code == next ? previous : code];
+            if (++next == 1 << width && width < 12)
+                width++;
+        }
+        size_t at = done += length[code];
+        for (int c = code, n = length[code]; n; n--, c = prefix[c])
+            if (--at < wanted)
+                out[at] = last[c];
+        previous = code;
+    }
+    return done < wanted ? done : wanted;
+}
+
+/* Behind the sub-blocks at `at`; size + 1 where they run over the end. */
+static size_t skip_blocks(const struct image_file *file, size_t at)
+{
+    while (at < file->size && file->data[at])
+        at += file->data[at] + (size_t)1;
+    return at + 1;
+}
+
+/* A palette of 2^(1 + low bits of flags) colours; 0 where the file ends within. */
+static size_t read_palette(const struct image_file *file, size_t at, unsigned flags,
+                           struct frame *frame)
+{
+    frame->colors = 2u << (flags & 7);
+    if (file->size - at < frame->colors * 3)
+        return 0;
+    memset(frame->palette, 0, sizeof(frame->palette));
+    memcpy(frame->palette, file->data + at, frame->colors * 3);
+    return at + frame->colors * 3;
+}
+
+/* From the header to the codes of the first frame. */
+static int find_frame(const struct image_file *file, struct frame *frame)
+{
+    const uint8_t *data = file->data;
+    size_t at = 13, size = file->size;
+    if (size < at)
+        return image_file_truncated(file, at);
+    if (data[10] & 0x80 && !(at = read_palette(file, at, data[10], frame)))
+        return image_file_truncated(file, 13 + (size_t)frame->colors * 3);
+    while (at < size && data[at] != 0x2c) { /* image descriptor */
+        if (data[at] == 0x3b)
+            return image_file_corrupt(file, "it holds no picture");
+        if (data[at] != 0x21) { /* not an extension: Pillow passes over it */
+            at++;
+            continue;
+        }
+        if (size - at > 6 && data[at + 1] == 0xf9 && data[at + 2] >= 4) /* graphic control */
+            frame->background = data[at + 3] & 1 ? data[at + 6] : 0;
+        at = skip_blocks(file, at + 2);
+    }
+    if (at > size || size - at < 12)
+        return image_file_truncated(file, (uint64_t)at + 12);
+    frame->left = le16(data + at + 1);
+    frame->top = le16(data + at + 3);
+    frame->width = le16(data + at + 5);
+    frame->height = le16(data + at + 7);
+    unsigned flags = data[at + 9];
+    frame->interlaced = flags & 0x40;
+    at += 10;
+    if (flags & 0x80 && !(at = read_palette(file, at, flags, frame)))
+        return image_file_truncated(file, (uint64_t)size + 1);
+    frame->codes = data + at;
+    return VKCLIP_OK;
+}
+
+/* As Pillow: a palette that only repeats its indices makes a grey picture, as does none. */
+static bool is_grey(struct frame *frame)
+{
+    bool grey = true;
+    for (unsigned i = 0; i < 256 && !frame->colors; i++)
+        memset(frame->palette[i], (int)i, 3);
+    for (unsigned i = 0; grey && i < frame->colors; i++)
+        grey = frame->palette[i][0] == i && frame->palette[i][1] == i && frame->palette[i][2] == i;
+    return grey;
+}
+
+/* Lays the frame's rows into the picture, all of which holds the background. */
+static void paint(const struct image_file *file, const struct frame *frame, const uint8_t *indices,
+                  uint8_t *pixels)
+{
+    static const struct {
+        uint32_t start, step;
+    } passes[] = {{0, 8}, {4, 8}, {2, 4}, {1, 2}, {0, 1}};
+    size_t count = (size_t)file->width * file->height;
+    for (size_t i = 0; i < count; i++)
+        memcpy(pixels + i * 3, frame->palette[frame->background], 3);
+    for (unsigned pass = frame->interlaced ? 0 : 4; pass < (frame->interlaced ? 4 : 5); pass++)
+        for (uint32_t y = passes[pass].start; y < frame->height; y += passes[pass].step) {
+            uint8_t *out = pixels + ((size_t)(frame->top + y) * file->width + frame->left) * 3;
+            for (uint32_t x = 0; x < frame->width; x++, out += 3)
+                memcpy(out, frame->palette[*indices++], 3);
+        }
+}
+
+int image_gif_decode(struct image_file *file, uint8_t **pixels)
+{
+    struct frame frame = {0};
+    int error = find_frame(file, &frame);
+    if (error)
+        return error;
+    uint64_t width = le16(file->data + 6), height = le16(file->data + 8);
+    uint64_t right = frame.left + frame.width, bottom = frame.top + frame.height;
+    error =
+        image_file_claim(file, right > width ? right : width, bottom > height ? bottom : height);
+    if (error)
+        return error;
+    file->channels = 3;
+    file->indexed = !is_grey(&frame);
+    if (frame.codes == file->data + file->size)
+        return image_file_truncated(file, (uint64_t)file->size + 1);
+    unsigned start_width = *frame.codes;
+    if (!frame.width || !frame.height || start_width < 2 || start_width > 8)
+        return image_file_corrupt(file, "its first frame has no pixels or a wrong code size");
+
+    struct reader reader = {frame.codes + 1, file->data + file->size, 0, 0, 0};
+    size_t wanted = (size_t)frame.width * frame.height;
+    uint8_t *indices = malloc(wanted);
+    *pixels = malloc((size_t)file->width * file->height * 3);
+    if (!indices || !*pixels) {
+        error = image_file_no_memory(file);
+    } else {
+        size_t found = unpack(&reader, start_width, indices, wanted);
+        if (found == wanted)
+            paint(file, &frame, indices, *pixels);
+        else if (reader.at == reader.end)
+            error = image_file_truncated(file, (uint64_t)file->size + 1);
+        else
+            error =
+                error_fail(VKCLIP_EFORMAT, "%s: corrupt GIF: its data ends after %zu of %zu pixels",
+                           file->name, found, wanted);
+    }
+    free(indices);
+    return error;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The merged picture of a Photoshop file, grey or RGB, plain or PackBits, as Pillow reads it.
+ * stb_image is not used here because it "removes the white matte" of pictures with alpha, which the
+ * reference does not, and which leaves the range of a byte. Reads no layers.
+ */
+#include "image/decode.h"
+
+#include <stdlib.h>
+
+struct planes {
+    const uint8_t *data;    /* one plane a channel, row by row */
+    const uint8_t *lengths; /* of each packed row, 16 bits; NULL: plain rows */
+    unsigned bytes;         /* of a sample */
+};
+
+static uint64_t row_length(const struct image_file *file, const struct planes *planes, uint64_t row)
+{
+    return planes->lengths ? be16(planes->lengths + row * 2)
+                           : (uint64_t)file->width * planes->bytes;
+}
+
+/* Past the palette, the resources and the layers to the planes, all of which the file must have. */
+static int find_planes(const struct image_file *file, unsigned channels, struct planes *planes)
+{
+    const uint8_t *data = file->data;
+    uint64_t at = 26, rows = (uint64_t)file->height * file->channels;
+    for (int section = 0; section < 3; section++) {
+        if (at + 4 > file->size)
+            return image_file_truncated(file, at + 4);
+        at += 4 + (uint64_t)be32(data + at);
+    }
+    if (at + 2 > file->size)
+        return image_file_truncated(file, at + 2);
+    unsigned method = be16(data + at);
+    at += 2;
+    if (method > 1)
+        return image_file_unsupported(file, "ZIP compression, expected none or PackBits");
+    if (method == 1) {
+        planes->lengths = data + at;
+        at += (uint64_t)file->height * channels * 2;
+        if (at > file->size)
+            return image_file_truncated(file, at);
+    }
+    planes->data = data + at;
+    for (uint64_t row = 0; row < rows; row++)
+        at += row_length(file, planes, row);
+    return at > file->size ? image_file_truncated(file, at) : VKCLIP_OK;
+}
+
+/* One PackBits row, which has to give `wanted` bytes. */
+static bool unpack_row(const uint8_t *in, size_t size, uint8_t *out, size_t wanted)
+{
+    const uint8_t *end = in + size;
+    while (wanted && in < end) {
+        unsigned head = *in++, run = head < 128 ? head + 1 : 257 - head;
+        size_t bytes = head < 128 ? run : 1;
+        if (head == 128)
+            continue;
+        if (run > wanted || bytes > (size_t)(end - in))
+            return false;
+        for (unsigned i = 0; i < run; i++)
+            *out++ = in[head < 128 ? i : 0];
+        in += bytes;
+        wanted -= run;
+    }
+    return !wanted;
+}
+
+/* Of samples of 16 bits the high byte, which is the first. */
+static int read_planes(const struct image_file *file, const struct planes *planes,
+                       uint8_t *unpacked, uint8_t *pixels)
+{
+    const uint8_t *in = planes->data;
+    uint64_t rows = (uint64_t)file->height * file->channels;
+    for (uint64_t row = 0; row < rows; row++) {
+        size_t length = (size_t)row_length(file, planes, row), y = row % file->height;
+        const uint8_t *samples = planes->lengths ? unpacked : in;
+        uint8_t *out = pixels + y * file->width * file->channels + row / file->height;
+        if (planes->lengths &&
+            !unpack_row(in, length, unpacked, (size_t)file->width * planes->bytes))
+            return image_file_corrupt(file, "a PackBits row of a wrong length");
+        for (size_t x = 0; x < file->width; x++)
+            out[x * file->channels] = samples[x * planes->bytes];
+        in += length;
+    }
+    return VKCLIP_OK;
+}
+
+int image_psd_decode(struct image_file *file, uint8_t **pixels)
+{
+    const uint8_t *data = file->data;
+    if (file->size < 26)
+        return image_file_truncated(file, 26);
+    unsigned channels = be16(data + 12), depth = be16(data + 22), mode = be16(data + 24);
+    if (be16(data + 4) != 1 || (mode != 1 && mode != 3) || (depth != 8 && depth != 16))
+        return image_file_unsupported(file, "expected version 1, grey or RGB, 8 or 16 bits");
+    file->channels = mode == 1 ? 1 : channels == 4 ? 4 : 3;
+    if (channels < file->channels)
+        return image_file_corrupt(file, "fewer channels than its colours");
+    struct planes planes = {.bytes = depth / 8};
+    int error = image_file_claim(file, be32(data + 18), be32(data + 14));
+    if (!error)
+        error = find_planes(file, channels, &planes);
+    if (error)
+        return error;
+    uint8_t *unpacked = malloc((size_t)file->width * planes.bytes);
+    *pixels = malloc((size_t)file->width * file->height * file->channels);
+    if (unpacked && *pixels)
+        error = read_planes(file, &planes, unpacked, *pixels);
+    else
+        error = image_file_no_memory(file);
+    free(unpacked);
+    return error;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The only file that includes stb_image.h. It is compiled apart so that its arithmetic on corrupt
+ * JPEG and deflate data, which overflows harmlessly but is not defined C, can be built with -fwrapv
+ * and without the shift checks of UBSan, while our own code keeps them.
+ */
+#include "image/stb.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+static _Thread_local size_t allocation_limit;
+
+/* A first passing of the limit leaves it at 0, which tells it from lack of memory. */
+static bool within_limit(size_t size)
+{
+    if (size > allocation_limit)
+        allocation_limit = 0;
+    return allocation_limit > 0;
+}
+
+/* Zeroed, because stb_image shows memory it never wrote for pixels that a corrupt JPEG leaves out.
+ */
+static void *limited_malloc(size_t size)
+{
+    return within_limit(size) ? calloc(1, size) : NULL;
+}
+
+static void *limited_realloc(void *memory, size_t size)
+{
+    return within_limit(size) ? realloc(memory, size) : NULL;
+}
+
+#define STBI_MALLOC(size) limited_malloc(size)
+#define STBI_REALLOC(memory, size) limited_realloc(memory, size)
+#define STBI_FREE(memory) free(memory)
+#define STBI_ASSERT(condition) ((void)0) /* hostile data must not end the process */
+#define STBI_NO_STDIO
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_BMP
+#define STBI_ONLY_TGA
+#define STBI_NO_LINEAR
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#ifdef __GNUC__
+#pragma GCC diagnostic ignored \
+    "-Wunused-function" /* judged at the end of the file: no push and pop */
+#endif
+#include <stb_image.h>
+
+uint8_t *image_stb_decode(const uint8_t *data, size_t size, size_t limit, unsigned channels,
+                          uint32_t *width, uint32_t *height, const char **reason)
+{
+    int w = 0, h = 0, found = 0;
+    if (size > INT_MAX) {
+        *reason = "larger than 2 GiB";
+        return NULL;
+    }
+    allocation_limit = limit;
+    stbi__g_failure_reason = "damaged data"; /* some failures set none */
+    uint8_t *pixels = stbi_load_from_memory(data, (int)size, &w, &h, &found, (int)channels);
+    *reason =
+        allocation_limit ? stbi__g_failure_reason : "data that unpacks to more than its pixels";
+    *width = (uint32_t)w;
+    *height = (uint32_t)h;
+    return pixels;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Text encoders inside single-file Stable Diffusion checkpoints: found by prefix, and every hidden
+ * state and embedding is that of the same weights in a Hugging Face folder, to the bit, on the
+ * device that the environment names.
+ */
+#define _GNU_SOURCE
+#include "base/array.h"
+#include "base/hash.h"
+#include "base/string.h"
+#include "support/scratch.h"
+
+#include "checkpoint/open.h"
+#include "support/open_device.h"
+
+enum { CONTEXT = 8, VOCABULARY = 32 };
+
+/* ---- Files ----------------------------------------------------------------------------------- */
+
+/* The three encoders, with one block. */
+struct kind {
+    const char *name, *activation;
+    uint32_t width, heads;
+    bool projection;
+};
+static const struct kind clip_l = {"clip_l", "quick_gelu", 768, 12, false},
+                         clip_l3 = {"clip_l", "quick_gelu", 768, 12, true}, /* as in SD 3 */
+    clip_h = {"clip_h", "gelu", 1024, 16, true}, clip_g = {"clip_g", "gelu", 1280, 20, true};
+
+struct tensors {
+    struct tensor_view views[80];
+    size_t count;
+};
+
+static void add_tensor(struct tensors *tensors, char *name, enum dtype dtype, unsigned rank,
+                       const uint64_t *shape, void *data)
+{
+    struct tensor_view *view = &tensors->views[tensors->count++];
+    assert_true(tensors->count <= ARRAY_COUNT(tensors->views));
+    *view = (struct tensor_view){.name = name, .dtype = dtype, .rank = rank, .data = data};
+    view->size = dtype_size(dtype);
+    for (unsigned i = 0; i < rank; i++) {
+        view->shape[i] = shape[i];
+        view->size *= shape[i];
+    }
+}
+
+static void free_tensors(struct tensors *tensors)
+{
+    for (size_t i = 0; i < tensors->count; i++) {
+        free((void *)tensors->views[i].name);
+        free((void *)tensors->views[i].data);
+    }
+    tensors->count = 0;
+}
+
+/* Random values of an encoder under Hugging Face's names. */
+static void make_hf(const struct kind *kind, struct tensors *tensors)
+{
+    const uint64_t w = kind->width, m = 4 * w;
+    const struct {
+        const char *name;
+        uint64_t rows, columns;
+    } shapes[] = {
+        {"embeddings.token_embedding.weight", VOCABULARY, w},
+        {"embeddings.position_embedding.weight", CONTEXT, w},
+        {"final_layer_norm.weight", w, 0},
+        {"final_layer_norm.bias", w, 0},
+        {"encoder.layers.0.layer_norm1.weight", w, 0},
+        {"encoder.layers.0.layer_norm1.bias", w, 0},
+        {"encoder.layers.0.layer_norm2.weight", w, 0},
+        {"encoder.layers.0.layer_norm2.bias", w, 0},
+        {"encoder.layers.0.self_attn.q_proj.weight", w, w},
+        {"encoder.layers.0.self_attn.k_proj.weight", w, w},
+        {"encoder.layers.0.self_attn.v_proj.weight", w, w},
+        {"encoder.layers.0.self_attn.out_proj.weight", w, w},
+        {"encoder.layers.0.self_attn.q_proj.bias", w, 0},
+        {"encoder.layers.0.self_attn.k_proj.bias", w, 0},
+        {"encoder.layers.0.self_attn.v_proj.bias", w, 0},
+        {"encoder.layers.0.self_attn.out_proj.bias", w, 0},
+        {"encoder.layers.0.mlp.fc1.weight", m, w},
+        {"encoder.layers.0.mlp.fc1.bias", m, 0},
+        {"encoder.layers.0.mlp.fc2.weight", w, m},
+        {"encoder.layers.0.mlp.fc2.bias", w, 0},
+        {"text_projection.weight", w, w},
+    };
+    uint32_t random = kind->width;
+    for (size_t i = 0; i + !kind->projection < ARRAY_COUNT(shapes); i++) {
+        uint64_t count = shapes[i].rows * (shapes[i].columns ? shapes[i].columns : 1);
+        float *values = malloc(count * sizeof(*values));
+        for (uint64_t j = 0; j < count; j++) {
+            random = random * 1664525 + 1013904223;
+            values[j] = (float)(int32_t)random / 2147483648.0f * 0.1f;
+        }
+        bool projection = !strcmp(shapes[i].name, "text_projection.weight");
+        add_tensor(tensors, string_format("%s%s", projection ? "" : "text_model.", shapes[i].name),
+                   DTYPE_F32, shapes[i].columns ? 2 : 1, &shapes[i].rows, values);
+    }
+}
+
+/* The Hugging Face folder of an encoder. */
+static char *write_folder(const struct kind *kind, const struct tensors *tensors)
+{
+    char *folder = scratch_folder(), *path = scratch_path(folder, "model.safetensors");
+    char *config = string_format(
+        "{\"model_type\":\"clip_text_model\",\"hidden_size\":%u,\"intermediate_size\":%u,"
+        "\"num_hidden_layers\":1,\"num_attention_heads\":%u,\"max_position_embeddings\":%d,"
+        "\"vocab_size\":%d,\"projection_dim\":%u,\"hidden_act\":\"%s\",\"eos_token_id\":2}",
+        kind->width, 4 * kind->width, kind->heads, CONTEXT, VOCABULARY, kind->width,
+        kind->activation);
+    assert_int_equal(safetensors_write(path, tensors->views, tensors->count, NULL), 0);
+    scratch_text(folder, "config.json", config);
+    free(config), free(path);
+    return folder;
+}
+
+/* An encoder's tensors to a checkpoint's under a prefix, with these names or OpenCLIP's, which are
+ * the canonical ones. */
+static void add_encoder(struct tensors *all, const char *folder, const char *prefix, bool openclip)
+{
+    char *path = scratch_path(folder, "model.safetensors");
+    struct safetensors *file;
+    struct weights *weights;
+    const char *name;
+    assert_int_equal(safetensors_open(path, &file), 0);
+    assert_int_equal(weights_open(path, &weights), 0);
+    for (size_t i = 0; !openclip && i < file->count; i++) {
+        const struct tensor_view *view = &file->tensors[i];
+        void *copy = malloc(view->size);
+        memcpy(copy, view->data, view->size);
+        add_tensor(all, string_format("%s%s", prefix, view->name), view->dtype, view->rank,
+                   view->shape, copy);
+    }
+    for (size_t i = 0; openclip && (name = weights_name(weights, i)); i++) {
+        uint64_t shape[TENSOR_MAX_RANK];
+        unsigned rank;
+        assert_true(weights_shape(weights, name, shape, &rank));
+        float *values = malloc(shape[0] * (rank > 1 ? shape[1] : 1) * sizeof(*values));
+        assert_int_equal(weights_read(weights, name, 0, shape[0], values), 0);
+        add_tensor(all, string_format("%s%s", prefix, name), DTYPE_F32, rank, shape, values);
+    }
+    safetensors_close(&file);
+    weights_close(&weights);
+    free(path);
+}
+
+/* What else such files have: types that no encoder may have, shapes that no tower has. */
+static void add_others(struct tensors *all)
+{
+    static const uint64_t shape[] = {2, 2};
+    static const struct {
+        const char *name;
+        enum dtype dtype;
+    } others[] = {{"model.diffusion_model.input_blocks.0.0.weight", DTYPE_F8_E4M3},
+                  {"first_stage_model.encoder.conv_in.weight", DTYPE_F32},
+                  {"text_encoders.t5xxl.transformer.shared.weight", DTYPE_F8_E5M2},
+                  {"cond_stage_model.logit_scale", DTYPE_F32},
+                  {"model_ema.num_updates", DTYPE_I32}};
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++)
+        add_tensor(all, string_format("%s", others[i].name), others[i].dtype, 2, shape,
+                   calloc(4, 4));
+}
+
+/* ---- The towers ------------------------------------------------------------------------------ */
+
+struct states {
+    uint64_t hash;
+    size_t count;
+};
+
+static int add_state(void *user, const char *name, const float *data, const size_t *shape,
+                     size_t rank, size_t first, size_t items)
+{
+    struct states *states = user;
+    size_t size = items;
+    (void)first;
+    for (size_t i = 1; i < rank; i++)
+        size *= shape[i];
+    states->hash = hash_bytes(states->hash, name, strlen(name));
+    states->hash = hash_bytes(states->hash, data, size * sizeof(*data));
+    states->count++;
+    return 0;
+}
+
+/* Without a device only what is known of the model. */
+static struct states run(struct vkclip_device *on, const char *path, const char *encoder,
+                         struct vkclip_model_info *info)
+{
+    static const int32_t ids[2][CONTEXT] = {{30, 1, 2, 3, 31, 31, 31, 31},
+                                            {30, 9, 8, 7, 6, 5, 4, 31}};
+    struct vkclip_model_params params = {.text_encoder = encoder};
+    struct states states = {0};
+    struct vkclip_encode_params encode = {.hidden = add_state, .user = &states};
+    struct vkclip_model *model = NULL;
+    float embeds[2 * 1280];
+    if (vkclip_open_model(on, path, &params, &model))
+        fail_msg("%s", vkclip_last_error());
+    assert_int_equal(vkclip_get_model_info(model, info), 0);
+    if (on) {
+        assert_int_equal(vkclip_encode_tokens(model, ids[0], 2, CONTEXT, &encode, embeds), 0);
+        states.hash = hash_bytes(states.hash, embeds, 2 * info->text_embed_dim * sizeof(*embeds));
+    }
+    vkclip_close_model(&model);
+    return states;
+}
+
+/* All weights, as they are read. */
+static uint64_t hash_weights(const char *path, const char *encoder)
+{
+    struct weights *weights;
+    const char *name;
+    uint64_t hash = 0;
+    if (weights_open_encoder(path, encoder, &weights))
+        fail_msg("%s", vkclip_last_error());
+    for (size_t i = 0; (name = weights_name(weights, i)); i++) {
+        uint64_t shape[TENSOR_MAX_RANK], size = 1;
+        unsigned rank;
+        assert_true(weights_shape(weights, name, shape, &rank));
+        for (unsigned d = 0; d < rank; d++)
+            size *= shape[d];
+        float *values = malloc(size * sizeof(*values));
+        assert_int_equal(weights_read(weights, name, 0, shape[0], values), 0);
+        hash = hash_bytes(hash_bytes(hash, name, strlen(name)), values, size * sizeof(*values));
+        free(values);
+    }
+    weights_close(&weights);
+    return hash;
+}
+
+/* A file's encoders, the first being the one taken without a name. */
+static const struct file {
+    const char *what;
+    struct {
+        const struct kind *kind;
+        const char *prefix;
+        bool openclip;
+    } encoders[2];
+    bool hidden; /* states are compared too: each encoder once, as slow drivers run this */
+} files[] = {
+    {"SD 1", {{&clip_l, "cond_stage_model.transformer."}}},
+    {"SD 2", {{&clip_h, "cond_stage_model.model.", true}}, true},
+    {"SDXL",
+     {{&clip_l, "conditioner.embedders.0.transformer."},
+      {&clip_g, "conditioner.embedders.1.model.", true}},
+     true},
+    {"SDXL refiner", {{&clip_g, "conditioner.embedders.0.model.", true}}},
+    {"SD 3",
+     {{&clip_l3, "text_encoders.clip_l.transformer."},
+      {&clip_g, "text_encoders.clip_g.transformer."}}},
+};
+
+static void same_states(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+        struct tensors all = {0}, own = {0};
+        struct states expected[2] = {{0}}, found;
+        uint64_t hashes[2];
+        struct vkclip_model_info info;
+        char *folder = scratch_folder(), *path = scratch_path(folder, "sd.safetensors");
+        size_t count = files[i].encoders[1].kind ? 2 : 1;
+        for (size_t e = 0; e < count; e++) {
+            make_hf(files[i].encoders[e].kind, &own);
+            char *hf = write_folder(files[i].encoders[e].kind, &own);
+            free_tensors(&own);
+            char *weights = scratch_path(hf, "model.safetensors");
+            hashes[e] = hash_weights(weights, NULL);
+            free(weights);
+            if (files[i].hidden) {
+                expected[e] = run(device, hf, NULL, &info);
+                assert_true(expected[e].count > 4);
+            }
+            add_encoder(&all, hf, files[i].encoders[e].prefix, files[i].encoders[e].openclip);
+            scratch_remove(hf);
+        }
+        add_others(&all);
+        assert_int_equal(safetensors_write(path, all.views, all.count, NULL), 0);
+        free_tensors(&all);
+        printf("%s\n", files[i].what);
+        for (size_t e = 0; e < count; e++)
+            for (int named = e > 0; named < 2; named++) {
+                const struct kind *kind = files[i].encoders[e].kind;
+                assert_int_equal(hash_weights(path, named ? kind->name : NULL), hashes[e]);
+                found =
+                    run(files[i].hidden ? device : NULL, path, named ? kind->name : NULL, &info);
+                assert_int_equal(found.count, expected[e].count);
+                assert_int_equal(found.hash, expected[e].hash);
+                assert_int_equal(info.text.heads, kind->heads);
+                assert_int_equal(info.text.projection, kind->projection);
+                assert_int_equal(info.image.width, 0);
+                assert_int_equal(info.family,
+                                 kind->width == 768 ? VKCLIP_FAMILY_HF : VKCLIP_FAMILY_OPENCLIP);
+            }
+        free(path);
+        scratch_remove(folder);
+    }
+}
+
+static void refused(void **state)
+{
+    (void)state;
+    static const struct kind odd = {"odd", "gelu", 64, 1, false};
+    struct tensors all = {0}, own = {0};
+    struct vkclip_model *model = NULL;
+    struct vkclip_model_params params = {.text_encoder = "clip_g"};
+    char *folder = scratch_folder(), *path = scratch_path(folder, "sd.safetensors");
+    char *golden = golden_path("models/hf-vit");
+    make_hf(&odd, &own);
+    char *hf = write_folder(&odd, &own);
+    free_tensors(&own);
+    add_encoder(&all, hf, "cond_stage_model.transformer.", false);
+    assert_int_equal(safetensors_write(path, all.views, all.count, NULL), 0);
+    assert_failed(vkclip_open_model(NULL, path, NULL, &model), VKCLIP_EUNSUPPORTED,
+                  "text encoder clip_l: expected a width of 768, 1024 or 1280, found 64");
+    assert_failed(vkclip_open_model(NULL, path, &params, &model), VKCLIP_EABSENT,
+                  "has no text encoder called clip_g, found clip_l");
+    assert_failed(vkclip_open_model(NULL, golden, &params, &model), VKCLIP_EABSENT,
+                  "has no text encoder called clip_g, found none by name");
+    free_tensors(&all);
+    add_others(&all);
+    assert_int_equal(safetensors_write(path, all.views, all.count, NULL), 0);
+    assert_failed(vkclip_open_model(NULL, path, NULL, &model), VKCLIP_EUNSUPPORTED,
+                  "not a CLIP checkpoint");
+    free_tensors(&all);
+    free(path), free(golden);
+    scratch_remove(folder), scratch_remove(hf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_states),
+        cmocka_unit_test(refused),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Whole towers against the reference data: every hidden state and the embeddings, on the device
+ * that the environment names, in fp32 and, where the device has it, in fp16.
+ */
+#include "base/array.h"
+#include "support/testing.h"
+
+#include <math.h>
+
+#include "support/open_device.h"
+#include "format/safetensors.h"
+
+/* What one run is held to: error / largest absolute value of the tensor, cosine of each item. */
+struct bounds {
+    double relative, cosine;
+};
+static const struct bounds fp32 = {1e-4, 0.99999}, fp16 = {INFINITY, 0.999};
+
+static bool has_f16;
+
+static int open_and_tell(void **state)
+{
+    struct vkclip_device_info info;
+    open_device(state);
+    assert_int_equal(vkclip_get_device_info(device, &info), VKCLIP_OK);
+    has_f16 = strstr(info.caps, "f16") != NULL;
+    printf("device: %s, %s, caps: %s\n", info.name, info.driver, info.caps);
+    return 0;
+}
+
+/* ---- Comparing ------------------------------------------------------------------------------- */
+
+static void compare(const char *name, const float *found, const struct tensor_view *expected,
+                    size_t first, size_t items, struct bounds bounds)
+{
+    uint64_t length = 1;
+    for (unsigned i = 1; i < expected->rank; i++)
+        length *= expected->shape[i];
+    assert_true(first + items <= expected->shape[0]);
+    double worst = 0, largest = 0;
+    for (uint64_t i = 0; i < expected->shape[0] * length; i++)
+        largest = fmax(largest, fabs(tensor_float(expected, i)));
+    for (size_t item = 0; item < items; item++) {
+        double dot = 0, a = 0, b = 0;
+        for (uint64_t i = 0; i < length; i++) {
+            double x = found[item * length + i];
+            double y = tensor_float(expected, (first + item) * length + i);
+            worst = fmax(worst, isfinite(x) ? fabs(x - y) : INFINITY);
+            dot += x * y, a += x * x, b += y * y;
+        }
+        if (!(dot / sqrt(a * b) >= bounds.cosine))
+            fail_msg("%s, item %zu: cosine %.7f, expected at least %g", name, first + item,
+                     dot / sqrt(a * b), bounds.cosine);
+    }
+    if (!(worst <= bounds.relative * largest))
+        fail_msg("%s: relative error %.3g, expected at most %g", name, worst / largest,
+                 bounds.relative);
+}
+
+struct comparison {
+    const struct safetensors *expected;
+    struct bounds bounds;
+    size_t compared; /* tensors */
+};
+
+static int compare_hidden(void *user, const char *name, const float *data, const size_t *shape,
+                          size_t rank, size_t first, size_t items)
+{
+    struct comparison *comparison = user;
+    const struct tensor_view *expected = safetensors_find(comparison->expected, name);
+    if (!expected)
+        return 0;
+    assert_int_equal(rank, expected->rank);
+    for (size_t i = 1; i < rank; i++)
+        assert_int_equal(shape[i], expected->shape[i]);
+    compare(name, data, expected, first, items, comparison->bounds);
+    comparison->compared += first == 0;
+    return 0;
+}
+
+/* The tensors of a case file that a run of both towers must have given: all but inputs and logits.
+ */
+static size_t count_states(const struct safetensors *file)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < file->count; i++)
+        count += !strncmp(file->tensors[i].name, "vision.", 7) ||
+                 !strncmp(file->tensors[i].name, "text.", 5);
+    return count;
+}
+
+static float *floats(const struct safetensors *file, const char *name, size_t *items)
+{
+    const struct tensor_view *view = safetensors_find(file, name);
+    if (!view)
+        return NULL;
+    *items = view->shape[0];
+    uint64_t count = 1;
+    for (unsigned i = 0; i < view->rank; i++)
+        count *= view->shape[i];
+    float *values = malloc(count * sizeof(*values));
+    assert_non_null(values);
+    for (uint64_t i = 0; i < count; i++)
+        values[i] = tensor_float(view, i);
+    return values;
+}
+
+static void check_case(const char *model_path, const char *case_path, const char *inputs_path,
+                       enum vkclip_precision precision, uint32_t max_batch)
+{
+    struct bounds bounds = precision == VKCLIP_PRECISION_F32 ? fp32 : fp16;
+    char *path = golden_path(model_path), *expected = golden_path(case_path),
+         *inputs = golden_path(inputs_path);
+    if (!path || !expected || !inputs) {
+        printf("skipped: reference data %s is not here\n", model_path);
+        free(path), free(expected), free(inputs);
+        return;
+    }
+    printf("%s, %s, batches of %u\n", path, precision ? "f16" : "f32", max_batch);
+    struct safetensors *file = NULL, *input = NULL;
+    struct vkclip_model *model = NULL;
+    struct vkclip_model_params params = {.precision = precision, .max_batch = max_batch};
+    struct vkclip_model_info info;
+    assert_int_equal(safetensors_open(expected, &file), VKCLIP_OK);
+    assert_int_equal(safetensors_open(inputs, &input), VKCLIP_OK);
+    if (vkclip_open_model(device, path, &params, &model))
+        fail_msg("%s", vkclip_last_error());
+    assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
+
+    struct comparison comparison = {.expected = file, .bounds = bounds};
+    struct vkclip_encode_params encode = {.hidden = compare_hidden, .user = &comparison};
+    size_t n = 0, m = 0;
+    float *image_embeds = NULL, *text_embeds = NULL, *pixels = floats(input, "pixel_values", &n);
+    const struct tensor_view *ids = safetensors_find(input, "input_ids");
+    if (info.image.width && pixels) {
+        image_embeds = malloc(n * info.embed_dim * sizeof(float));
+        if (vkclip_encode_pixels(model, pixels, n, &encode, image_embeds))
+            fail_msg("%s", vkclip_last_error());
+    }
+    if (info.text.width && ids) {
+        m = ids->shape[0];
+        text_embeds = malloc(m * info.text_embed_dim * sizeof(float));
+        if (vkclip_encode_tokens(model, ids->data, m, ids->shape[1], &encode, text_embeds))
+            fail_msg("%s", vkclip_last_error());
+    }
+    assert_int_equal(comparison.compared, count_states(file));
+    const struct tensor_view *logits = safetensors_find(file, "logits_per_image");
+    if (logits && image_embeds && text_embeds) {
+        float *found = malloc(n * m * sizeof(*found));
+        assert_int_equal(vkclip_similarity(model, image_embeds, n, text_embeds, m, found), 0);
+        compare("logits_per_image", found, logits, 0, n, bounds);
+        free(found);
+    }
+    vkclip_close_model(&model);
+    safetensors_close(&file);
+    safetensors_close(&input);
+    free(image_embeds), free(text_embeds), free(pixels);
+    free(path), free(expected), free(inputs);
+}
+
+static const struct {
+    const char *model, *expected, *inputs;
+} cases[] = {
+    {"models/hf-vit", "models/openai-vit/case.safetensors", "models/openai-vit/case.safetensors"},
+    {"models/hf-vit-bf16", "models/hf-vit-bf16/case.safetensors",
+     "models/openai-vit/case.safetensors"},
+    {"models/hf-vit-sharded", "models/hf-vit-sharded/case.safetensors",
+     "models/openai-vit/case.safetensors"},
+    {"models/hf-vit-gelu-f16", "models/hf-vit-gelu-f16/case.safetensors",
+     "models/hf-vit-gelu-f16/case.safetensors"},
+    {"models/hf-fullvocab-f16", "models/hf-fullvocab-f16/case.safetensors",
+     "models/hf-fullvocab-f16/case.safetensors"},
+    {"models/openai-vit/model.pt", "models/openai-vit/case.safetensors",
+     "models/openai-vit/case.safetensors"},
+    {"models/openai-vit/model_jit.pt", "models/openai-vit/case.safetensors",
+     "models/openai-vit/case.safetensors"},
+    {"models/openai-vit2-fp16/model_jit_fp16.pt", "models/openai-vit2-fp16/case.safetensors",
+     "models/openai-vit2-fp16/case.safetensors"},
+    {"models/openclip-vit", "models/openclip-vit/case.safetensors",
+     "models/openclip-vit/case.safetensors"},
+    {"models/openai-rn/model.safetensors", "models/openai-rn/case.safetensors",
+     "models/openai-rn/case.safetensors"},
+    {"models/openai-rn/model_fp16.pt", "models/openai-rn/case_fp16.safetensors",
+     "models/openai-rn/case.safetensors"},
+    {"models/openai-rn/model_jit_fp16.pt", "models/openai-rn/case_fp16.safetensors",
+     "models/openai-rn/case.safetensors"},
+    {"models/sd-text/text_encoder", "models/sd-text/case.safetensors",
+     "models/sd-text/case.safetensors"},
+    {"models/sdxl-text2/text_encoder", "models/sdxl-text2/case.safetensors",
+     "models/sdxl-text2/case.safetensors"},
+};
+
+static void golden_fp32(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        for (uint32_t batch = 1; batch <= 4; batch *= 4) /* one by one, and with a padded tail */
+            check_case(cases[i].model, cases[i].expected, cases[i].inputs, VKCLIP_PRECISION_F32,
+                       batch);
+}
+
+static void golden_fp16(void **state)
+{
+    (void)state;
+    if (!has_f16) {
+        struct vkclip_model *model = NULL;
+        struct vkclip_model_params params = {.precision = VKCLIP_PRECISION_F16};
+        assert_int_equal(vkclip_open_model(device, "models/emoji-clip", &params, &model),
+                         VKCLIP_EUNSUPPORTED);
+        assert_non_null(strstr(vkclip_last_error(), "16-bit storage"));
+        assert_null(model);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        check_case(cases[i].model, cases[i].expected, cases[i].inputs, VKCLIP_PRECISION_F16, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden_fp32),
+        cmocka_unit_test(golden_fp16),
+    };
+    return cmocka_run_group_tests(tests, open_and_tell, close_device);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The pool of threads: every job runs once, on one thread number at a time; the first error by
+ * number is the one reported, whichever thread it happened on; what jobs log comes in the order of
+ * the jobs, on the caller's thread.
+ */
+#define _GNU_SOURCE
+#include "base/error.h"
+#include "base/log.h"
+#include "support/testing.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/workers.h"
+
+enum { JOBS = 500, MOST = 8 };
+
+struct counted {
+    atomic_int runs[JOBS], busy[MOST], both;
+    struct workers *workers;
+    size_t fail; /* jobs from this number on fail */
+};
+
+static int count_job(void *user, size_t index, unsigned thread)
+{
+    struct counted *counted = user;
+    assert_true(thread < MOST && thread < workers_threads(counted->workers));
+    assert_int_equal(atomic_fetch_add(&counted->busy[thread], 1), 0);
+    atomic_fetch_add(&counted->runs[index], 1);
+    log_message(VKCLIP_LOG_INFO, "%zu first", index);
+    log_message(VKCLIP_LOG_INFO, "%zu second", index);
+    if (index % 50 == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    atomic_fetch_sub(&counted->busy[thread], 1);
+    return index >= counted->fail ? error_fail(VKCLIP_EIO, "job %zu", index) : VKCLIP_OK;
+}
+
+static struct {
+    pthread_t thread;
+    size_t lines, errors;
+} logged;
+
+static void log_in_order(void *user, enum vkclip_log_level level, const char *message)
+{
+    (void)user;
+    assert_true(pthread_equal(pthread_self(), logged.thread));
+    if (level == VKCLIP_LOG_ERROR) {
+        logged.errors++;
+        return;
+    }
+    char expected[64];
+    snprintf(expected, sizeof(expected), "%zu %s", logged.lines / 2,
+             logged.lines % 2 ? "second" : "first");
+    assert_string_equal(message, expected);
+    logged.lines++;
+}
+
+static void every_job_once(void **state)
+{
+    (void)state;
+    for (unsigned threads = 0; threads < MOST; threads++) { /* 0: no pool */
+        struct counted counted = {.fail = JOBS};
+        if (threads)
+            assert_int_equal(workers_open(threads, &counted.workers), 0);
+        assert_int_equal(workers_threads(counted.workers), threads + 1);
+        logged.thread = pthread_self();
+        logged.lines = 0;
+        vkclip_set_log(log_in_order, NULL);
+        for (int again = 1; again <= 3; again++) {
+            logged.lines = 0;
+            assert_int_equal(workers_run(counted.workers, count_job, &counted, JOBS), 0);
+            assert_int_equal(logged.lines, 2 * JOBS);
+            for (int i = 0; i < JOBS; i++)
+                assert_int_equal(counted.runs[i], again);
+        }
+        assert_int_equal(workers_run(counted.workers, count_job, &counted, 0), 0);
+        vkclip_set_log(NULL, NULL);
+        workers_close(&counted.workers);
+    }
+}
+
+static void first_error_counts(void **state)
+{
+    (void)state;
+    for (size_t fail = 0; fail < JOBS; fail += 61) {
+        struct counted counted = {.fail = fail};
+        assert_int_equal(workers_open(3, &counted.workers), 0);
+        logged.thread = pthread_self();
+        logged.lines = logged.errors = 0;
+        vkclip_set_log(log_in_order, NULL);
+        assert_int_equal(workers_run(counted.workers, count_job, &counted, JOBS), VKCLIP_EIO);
+        vkclip_set_log(NULL, NULL);
+        char expected[32];
+        snprintf(expected, sizeof(expected), "job %zu", fail);
+        assert_string_equal(vkclip_last_error(), expected);
+        assert_true(logged.errors >= 1 && logged.errors <= 4);
+        for (size_t i = 0; i < JOBS; i++) /* those before it are done, few others */
+            assert_true(i <= fail ? counted.runs[i] == 1 : i < fail + 4 || !counted.runs[i]);
+        workers_close(&counted.workers);
+    }
+}
+
+/* Jobs that run jobs of the same pool, from two callers at once. */
+static int nested_job(void *user, size_t index, unsigned thread)
+{
+    struct counted *counted = user;
+    (void)thread;
+    struct counted inner = {.workers = counted->workers, .fail = JOBS};
+    atomic_fetch_add(&counted->runs[index], 1);
+    return workers_run(counted->workers, count_job, &inner, 20);
+}
+
+static void *call_nested(void *user)
+{
+    struct counted *counted = user, mine = {.workers = counted->workers};
+    assert_int_equal(workers_run(counted->workers, nested_job, &mine, 40), 0);
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(mine.runs[i], 1);
+    atomic_fetch_add(&counted->both, 1);
+    return NULL;
+}
+
+static void nested_and_shared(void **state)
+{
+    (void)state;
+    struct counted counted = {0};
+    pthread_t other;
+    assert_int_equal(workers_open(3, &counted.workers), 0);
+    assert_int_equal(pthread_create(&other, NULL, call_nested, &counted), 0);
+    call_nested(&counted);
+    pthread_join(other, NULL);
+    assert_int_equal(counted.both, 2);
+    workers_close(&counted.workers);
+    workers_close(&counted.workers);
+    assert_int_equal(workers_open(0, &counted.workers), 0); /* by processors */
+    assert_true(workers_threads(counted.workers) >= 1);
+    workers_close(&counted.workers);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_job_once),
+        cmocka_unit_test(first_error_counts),
+        cmocka_unit_test(nested_and_shared),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every value of the configuration files: what is of the wrong type or size, or asks for something
+ * that is not computed here, is refused by its name.
+ */
+#define _GNU_SOURCE
+#include "base/array.h"
+#include "support/checkpoints.h"
+
+/* One value of a configuration changed; error 0: it still opens. */
+struct edit {
+    const char *path, *value;
+    int error;
+    const char *message;
+};
+
+static void check_edits(const char *golden, const char *name, const struct edit *edits,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *folder = good_folder(golden);
+        edit_json(folder, name, edits[i].path, edits[i].value);
+        if (edits[i].error) {
+            assert_failed(open_close(folder, NULL), edits[i].error, edits[i].message);
+            assert_non_null(strstr(vkclip_last_error(), folder)); /* the message says which file */
+        } else if (open_close(folder, NULL)) {
+            fail_msg("%s = %s: %s", edits[i].path, edits[i].value, vkclip_last_error());
+        }
+        scratch_remove(folder);
+    }
+}
+
+static void checks_hugging_face_values(void **state)
+{
+    (void)state;
+    static const struct edit edits[] = {
+        {"model_type", "\"siglip\"", UNSUPPORTED, "found siglip"},
+        {"model_type", "\"chinese_clip\"", UNSUPPORTED, "found chinese_clip"},
+        {"model_type", "\"blip\"", UNSUPPORTED, "model_type: expected clip, clip_text_model or"},
+        {"model_type", NULL, UNSUPPORTED, "found none"},
+        {"model_type", "7", FORMAT, "model_type: expected a string, found 7"},
+        {"quantization_config", "{\"bits\":4}", UNSUPPORTED,
+         "quantization_config: {\"bits\":4} is not"},
+        {"projection_dim", "65", FORMAT, "text_projection: expected shape [64,65], found [64,64]"},
+        {"projection_dim", "null", FORMAT, "text_projection: expected shape [64,512]"},
+        {"projection_dim", "99999", FORMAT, "embedding: expected 1 to 16384, found 99999"},
+        {"text_config", "[]", FORMAT, "text_config: expected an object, found []"},
+        {"text_config", "null", FORMAT,
+         "token_embedding.weight: expected shape [49408,512], found [1026,64]"},
+        {"text_config", "{\"hidden_size\":64}", FORMAT,
+         "token_embedding.weight: expected shape [49408,64]"},
+        {"text_config_dict", "null", 0, NULL},
+        {"text_config_dict", "{\"hidden_size\":64}", FORMAT, "token_embedding.weight"},
+        {"vision_config_dict", "7", FORMAT, "vision_config_dict: expected an object"},
+        {"text_config.hidden_size", "\"64\"", FORMAT,
+         "text_config.hidden_size: expected an integer from 1"},
+        {"text_config.hidden_size", "-64", FORMAT, "found -64"},
+        {"text_config.hidden_size", "0", FORMAT, "text_config.hidden_size: expected"},
+        {"text_config.hidden_size", "64.0", FORMAT, "found 64.0"},
+        {"text_config.hidden_size", "1e300", FORMAT, "text_config.hidden_size"},
+        {"text_config.hidden_size", "4294967360", FORMAT, "found 4294967360"},
+        {"text_config.hidden_size", "2147483647", FORMAT, "text tower: width: expected 1 to 16384"},
+        {"text_config.hidden_size", "128", FORMAT,
+         "token_embedding.weight: expected shape [1026,128]"},
+        {"text_config.num_hidden_layers", "3", FORMAT,
+         "transformer.resblocks.2.ln_1.weight: expected shape [64], found none: it is missing"},
+        {"text_config.num_hidden_layers", "1", UNSUPPORTED,
+         "transformer.resblocks.1.attn.in_proj_bias: not part of a CLIP tower of 1 layers"},
+        {"text_config.num_hidden_layers", "1000000", FORMAT, "layers: expected 1 to 256"},
+        {"text_config.num_attention_heads", "3", FORMAT,
+         "width 64 is not a multiple of its 3 heads"},
+        {"text_config.num_attention_heads", "128", FORMAT, "heads: expected 1 to 64, found 128"},
+        {"text_config.num_attention_heads", "2", 0, NULL},
+        {"text_config.intermediate_size", "255", FORMAT,
+         "mlp.c_fc.weight: expected shape [255,64]"},
+        {"text_config.intermediate_size", "1000000", FORMAT, "MLP width: expected 1 to 65536"},
+        {"text_config.max_position_embeddings", "76", FORMAT,
+         "positional_embedding: expected shape [76,64]"},
+        {"text_config.max_position_embeddings", "1000000", FORMAT, "context: expected 1 to 4096"},
+        {"text_config.max_position_embeddings", NULL, 0, NULL},
+        {"text_config.vocab_size", "49408", FORMAT,
+         "token_embedding.weight: expected shape [49408,64]"},
+        {"text_config.vocab_size", "2147483647", FORMAT, "vocabulary: expected 1 to 16777216"},
+        {"text_config.hidden_act", "\"gelu_new\"", UNSUPPORTED,
+         "\"gelu_new\" is not supported, expected quick_gelu"},
+        {"text_config.hidden_act", "\"gelu_pytorch_tanh\"", UNSUPPORTED, "text_config.hidden_act"},
+        {"text_config.hidden_act", "{}", FORMAT, "hidden_act: expected a string, found {}"},
+        {"text_config.hidden_act", NULL, 0, NULL},
+        {"text_config.layer_norm_eps", "-1", FORMAT,
+         "layer_norm_eps: expected a number from 0 to 1"},
+        {"text_config.layer_norm_eps", "\"1e-5\"", FORMAT, "layer_norm_eps: expected a number"},
+        {"text_config.eos_token_id", "[1025]", FORMAT,
+         "eos_token_id: expected a token id, found [1025]"},
+        {"text_config.eos_token_id", "-2", FORMAT, "eos_token_id: expected a token id"},
+        {"text_config.pad_token_id", "null", 0, NULL},
+        {"vision_config.num_channels", "4", UNSUPPORTED,
+         "num_channels: 4 is not supported, expected 3"},
+        {"vision_config.patch_size", "7", UNSUPPORTED,
+         "image size 48 is not a multiple of the patch size 7"},
+        {"vision_config.patch_size", "16", FORMAT,
+         "visual.conv1.weight: expected shape [64,3,16,16], found [64,3,8,8]"},
+        {"vision_config.image_size", "56", FORMAT, "preprocessor_config.json: size: expected 56"},
+        {"vision_config.image_size", "100000", FORMAT, "image size: expected 1 to 4096"},
+        {"vision_config.image_size", "[48,48]", FORMAT, "image_size: expected an integer"},
+        {"architectures", "[]", 0, NULL},
+        {"unknown", "{\"deep\":[1,2]}", 0, NULL},
+    };
+    check_edits(HF, "config.json", edits, ARRAY_COUNT(edits));
+}
+
+static void checks_preprocessor_values(void **state)
+{
+    (void)state;
+    static const struct edit edits[] = {
+        {"resample", "2", UNSUPPORTED, "resample: 2 is not supported, expected 3 (bicubic)"},
+        {"resample", NULL, 0, NULL},
+        {"do_resize", "false", UNSUPPORTED, "do_resize: false is not supported"},
+        {"do_center_crop", "false", UNSUPPORTED, "do_center_crop"},
+        {"do_normalize", "\"yes\"", FORMAT, "do_normalize: expected true or false"},
+        {"rescale_factor", "1", UNSUPPORTED, "rescale_factor: 1 is not supported, expected 1/255"},
+        {"size", "48", 0, NULL},
+        {"size", "224", FORMAT,
+         "size: expected 48, the model's image_size, as shortest_edge, found 224"},
+        {"size", "{\"shortest_edge\":224}", FORMAT, "found {\"shortest_edge\":224}"},
+        {"size", "{\"height\":48,\"width\":48}", FORMAT, "as shortest_edge"},
+        {"size", NULL, FORMAT, "size: expected 48"},
+        {"crop_size", "48", 0, NULL},
+        {"crop_size", "{\"height\":48,\"width\":49}", FORMAT, "crop_size: expected 48"},
+        {"crop_size", "\"48\"", FORMAT, "crop_size: expected 48"},
+        {"image_mean", "[0.5,0.5]", FORMAT, "image_mean: expected three numbers, found [0.5,0.5]"},
+        {"image_mean", "[0.5,0.5,null]", FORMAT, "image_mean"},
+        {"image_mean", "[0,0,0]", 0, NULL},
+        {"image_std", "[0.5,0,0.5]", FORMAT, "image_std: expected three numbers above 0"},
+        {"image_std", "0.5", FORMAT, "image_std: expected three numbers above 0, found 0.5"},
+        {"image_processor_type", "\"SiglipImageProcessor\"", UNSUPPORTED, "SiglipImageProcessor"},
+        {"image_processor_type", "\"CLIPImageProcessorFast\"", 0, NULL},
+        {"image_processor_type", NULL, 0, NULL},
+    };
+    check_edits(HF, "preprocessor_config.json", edits, ARRAY_COUNT(edits));
+}
+
+static void checks_openclip_values(void **state)
+{
+    (void)state;
+    static const struct edit edits[] = {
+        {"model_cfg", NULL, FORMAT, "model_cfg: expected an object, found null"},
+        {"model_cfg.embed_dim", NULL, FORMAT, "embed_dim: expected an integer, found null"},
+        {"model_cfg.embed_dim", "57", FORMAT,
+         "text_projection: expected shape [48,57], found [48,56]"},
+        {"model_cfg.quick_gelu", "1", FORMAT, "quick_gelu: expected true or false"},
+        {"model_cfg.custom_text", "true", UNSUPPORTED,
+         "model_cfg.custom_text: true is not supported"},
+        {"model_cfg.custom_text", "false", 0, NULL},
+        {"model_cfg.multimodal_cfg", "{\"width\":64}", UNSUPPORTED, "multimodal_cfg"},
+        {"model_cfg.init_logit_bias", "-10", UNSUPPORTED, "init_logit_bias"},
+        {"model_cfg.init_logit_scale", "2.6", 0, NULL},
+        {"model_cfg.vision_cfg", "\"ViT\"", FORMAT, "vision_cfg: expected an object"},
+        {"model_cfg.vision_cfg.timm_model_name", "\"vit_base\"", UNSUPPORTED,
+         "model_cfg.vision_cfg.timm_model_name: \"vit_base\" is not supported"},
+        {"model_cfg.vision_cfg.attentional_pool", "true", UNSUPPORTED, "attentional_pool"},
+        {"model_cfg.vision_cfg.attentional_pool", "false", 0, NULL},
+        {"model_cfg.vision_cfg.pool_type", "\"avg\"", UNSUPPORTED,
+         "pool_type: \"avg\" is not supported, expected tok"},
+        {"model_cfg.vision_cfg.pool_type", "\"tok\"", 0, NULL},
+        {"model_cfg.vision_cfg.ls_init_value", "0.1", UNSUPPORTED, "ls_init_value"},
+        {"model_cfg.vision_cfg.ls_init_value", "null", 0, NULL},
+        {"model_cfg.vision_cfg.no_ln_pre", "true", UNSUPPORTED, "no_ln_pre"},
+        {"model_cfg.vision_cfg.input_patchnorm", "true", UNSUPPORTED, "input_patchnorm"},
+        {"model_cfg.vision_cfg.pos_embed_type", "\"sin_cos_2d\"", UNSUPPORTED, "pos_embed_type"},
+        {"model_cfg.vision_cfg.final_ln_after_pool", "true", UNSUPPORTED, "final_ln_after_pool"},
+        {"model_cfg.vision_cfg.output_tokens", "true", UNSUPPORTED, "output_tokens"},
+        {"model_cfg.vision_cfg.patch_dropout", "0.5", 0, NULL},
+        {"model_cfg.vision_cfg.act_kwargs", "{\"approximate\":\"tanh\"}", UNSUPPORTED,
+         "act_kwargs"},
+        {"model_cfg.vision_cfg.norm_kwargs", "{\"eps\":1e-6}", 0, NULL},
+        {"model_cfg.vision_cfg.norm_kwargs", "{\"bias\":true}", UNSUPPORTED,
+         "vision_cfg.norm_kwargs.bias"},
+        {"model_cfg.vision_cfg.qk_norm", "true", UNSUPPORTED, "qk_norm"},
+        {"model_cfg.vision_cfg.some_future_key", "1", UNSUPPORTED,
+         "some_future_key: 1 is not supported"},
+        {"model_cfg.vision_cfg.image_size", "[32,32]", 0, NULL},
+        {"model_cfg.vision_cfg.image_size", "[32,64]", UNSUPPORTED,
+         "[32,64] is not supported, expected a square"},
+        {"model_cfg.vision_cfg.image_size", "[32]", FORMAT,
+         "image_size: expected an integer, or two"},
+        {"model_cfg.vision_cfg.head_width", "33", FORMAT,
+         "width 80 is not a multiple of head_width 33"},
+        {"model_cfg.vision_cfg.mlp_ratio", "4", FORMAT,
+         "mlp.c_fc.weight: expected shape [320,80], found [188,80]"},
+        {"model_cfg.vision_cfg.mlp_ratio", "-1", FORMAT, "mlp_ratio: expected a number"},
+        {"model_cfg.vision_cfg.mlp_ratio", "1000", FORMAT, "MLP width: expected 1 to 65536"},
+        {"model_cfg.vision_cfg.width", "2147483647", FORMAT, "vision_cfg: width 2147483647 is not"},
+        {"model_cfg.vision_cfg.layers", "4", FORMAT, "visual.transformer.resblocks.3.ln_1.weight"},
+        {"model_cfg.vision_cfg.layers", "2", UNSUPPORTED,
+         "visual.transformer.resblocks.2.attn.in_proj_bias"},
+        {"model_cfg.text_cfg.hf_model_name", "\"roberta-base\"", UNSUPPORTED,
+         "text_cfg.hf_model_name"},
+        {"model_cfg.text_cfg.hf_tokenizer_name", "\"bert\"", UNSUPPORTED, "hf_tokenizer_name"},
+        {"model_cfg.text_cfg.pool_type", "\"last\"", UNSUPPORTED, "expected argmax"},
+        {"model_cfg.text_cfg.proj_type", "\"mlp\"", UNSUPPORTED,
+         "proj_type: \"mlp\" is not supported"},
+        {"model_cfg.text_cfg.proj_type", "\"linear\"", 0, NULL},
+        {"model_cfg.text_cfg.embed_cls", "true", UNSUPPORTED, "embed_cls"},
+        {"model_cfg.text_cfg.no_causal_mask", "true", UNSUPPORTED, "no_causal_mask"},
+        {"model_cfg.text_cfg.heads", "5", FORMAT, "width 48 is not a multiple of its 5 heads"},
+        {"model_cfg.text_cfg.context_length", NULL, FORMAT,
+         "positional_embedding: expected shape [77,48]"},
+        {"preprocess_cfg", "null", 0, NULL},
+        {"preprocess_cfg.interpolation", "\"bilinear\"", UNSUPPORTED,
+         "interpolation: \"bilinear\""},
+        {"preprocess_cfg.resize_mode", "\"squash\"", UNSUPPORTED, "preprocess_cfg.resize_mode"},
+        {"preprocess_cfg.size", "224", FORMAT, "size: expected vision_cfg.image_size, found 224"},
+        {"preprocess_cfg.size", "[32,32]", 0, NULL},
+        {"preprocess_cfg.std", "[1,1]", FORMAT, "preprocess_cfg.std"},
+    };
+    check_edits(OPENCLIP, "open_clip_config.json", edits, ARRAY_COUNT(edits));
+}
+
+static void refuses_files_that_are_not_json(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } bad[] = {
+        {"", "line 1"},
+        {"{", "line 1"},
+        {"{\"a\":1,}\n", "line 1"},
+        {"{\n\"projection_dim\": NaN}", "line 2"},
+        {"{\"projection_dim\": 1e999}", "real number overflow"},
+        {"{\"projection_dim\": 99999999999999999999}", "too big integer"},
+        {"{\"a\":1,\"a\":2}", "duplicate object key"},
+        {"{\"\xff\":1}", "unable to decode byte"},
+        {"[1,2]", "expected a JSON object"},
+        {"7", "line 1"},
+        {"{} x", "end of file expected"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        char *folder = good_folder(HF);
+        replace(folder, "config.json", bad[i].text);
+        assert_failed(open_close(folder, NULL), VKCLIP_EFORMAT, bad[i].message);
+        assert_non_null(strstr(vkclip_last_error(), "config.json: "));
+        scratch_remove(folder);
+    }
+    char *folder = good_folder(HF), *deep = malloc(200001);
+    assert_non_null(deep);
+    memset(deep, '[', 200000);
+    deep[200000] = 0;
+    replace(folder, "preprocessor_config.json", deep);
+    assert_failed(open_close(folder, NULL), VKCLIP_EFORMAT, "maximum parsing depth");
+    free(deep);
+    deep = calloc(1, (1 << 20) + 2);
+    memset(deep, ' ', (1 << 20) + 1);
+    replace(folder, "preprocessor_config.json", deep);
+    assert_failed(open_close(folder, NULL), VKCLIP_EFORMAT, "expected at most 1048576");
+    free(deep);
+    scratch_remove(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(checks_hugging_face_values),
+        cmocka_unit_test(checks_preprocessor_values),
+        cmocka_unit_test(checks_openclip_values),
+        cmocka_unit_test(refuses_files_that_are_not_json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Data sets as files have them: CSV and TSV, tar shards with their ways of long names and large
+ * sizes, preprocessed batches; and what is wrong with broken ones.
+ */
+#define _GNU_SOURCE
+#include "base/array.h"
+#include "base/file.h"
+#include "base/string.h"
+#include "support/scratch.h"
+
+#include "data/dataset.h"
+
+static const char *const tsv = "filepath\ttitle\tname\n"
+                               "a.ppm\tone\tx\n"
+                               "sub/b.ppm\t\"two\twith \"\"tab\"\"\nand line\"\ty\n"
+                               "\n"
+                               "a.ppm\tthree\tx\r\n"
+                               "/c.ppm\t\"\"\ty\n"
+                               "\tnothing\ty\n"
+                               "d.ppm\tshort\n"
+                               "/e.ppm\tfive\ty";
+
+static char *last_warning;
+
+static void keep_warning(void *user, enum vkclip_log_level level, const char *text)
+{
+    (void)user;
+    if (level != VKCLIP_LOG_WARNING)
+        return;
+    free(last_warning);
+    last_warning = strdup(text);
+}
+
+static int open_file(const char *folder, const char *name, const struct dataset_params *params,
+                     struct dataset **dataset)
+{
+    char *path = scratch_path(folder, name);
+    int error = dataset_open(path, params, dataset);
+    if (error)
+        assert_null(*dataset);
+    free(path);
+    return error;
+}
+
+static void assert_name(const struct dataset *dataset, size_t sample, const char *folder,
+                        const char *name)
+{
+    char *path = dataset_name(dataset, sample), *expected = string_format("%s%s", folder, name);
+    assert_string_equal(path, expected);
+    free(path);
+    free(expected);
+}
+
+static void assert_captions(const struct dataset *dataset, size_t sample, const char *first,
+                            const char *second)
+{
+    const struct dataset_sample *is = &dataset->samples[sample];
+    assert_int_equal(is->count, second ? 2 : 1);
+    assert_string_equal(dataset->captions[is->caption], first);
+    if (second)
+        assert_string_equal(dataset->captions[is->caption + 1], second);
+}
+
+static void reads_rows(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *inside = string_format("%s/", folder);
+    struct dataset *dataset;
+    scratch_text(folder, "a.tsv", tsv);
+    const struct dataset_params labels = {.label_key = "name"};
+    assert_int_equal(open_file(folder, "a.tsv", &labels, &dataset), 0);
+    assert_int_equal(dataset->count, 3);
+    assert_int_equal(dataset->caption_count, 4);
+    assert_int_equal(dataset->labels, 2);
+    assert_int_equal(dataset->incomplete, 3);
+    assert_non_null(strstr(last_warning, "3 samples left out, the first: line 7: no caption"));
+    assert_name(dataset, 0, inside, "a.ppm");
+    assert_name(dataset, 1, inside, "sub/b.ppm");
+    assert_name(dataset, 2, "", "/e.ppm");
+    assert_captions(dataset, 0, "one", "three");
+    assert_captions(dataset, 1, "two\twith \"tab\"\nand line", NULL);
+    assert_captions(dataset, 2, "five", NULL);
+    assert_int_equal(dataset->samples[0].label, 0);
+    assert_int_equal(dataset->samples[1].label, 1);
+    assert_int_equal(dataset->samples[2].label, 1);
+    dataset_close(&dataset);
+    dataset_close(&dataset);
+
+    /* without labels each picture is one; d.ppm has all that is asked for then */
+    assert_int_equal(open_file(folder, "a.tsv", NULL, &dataset), 0);
+    assert_int_equal(dataset->count, 4);
+    assert_int_equal(dataset->labels, 4);
+    for (size_t i = 0; i < dataset->count; i++)
+        assert_int_equal(dataset->samples[i].label, i);
+    dataset_close(&dataset);
+    free(inside);
+    scratch_remove(folder);
+}
+
+static void finds_columns(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder();
+    const struct dataset_params own = {.image_key = "file", .caption_key = "text"},
+                                semicolon = {.separator = ';'};
+    struct dataset *dataset;
+    scratch_text(folder, "own.csv", "\xef\xbb\xbftext,other,file\nhello,,p.png\n");
+    assert_int_equal(open_file(folder, "own.csv", &own, &dataset), 0);
+    assert_captions(dataset, 0, "hello", NULL);
+    assert_string_equal(dataset->samples[0].name, "p.png");
+    dataset_close(&dataset);
+    scratch_text(folder, "semicolon.csv", "filepath;title\np,1.png;a, b\tc\n");
+    assert_int_equal(open_file(folder, "semicolon.csv", &semicolon, &dataset), 0);
+    assert_captions(dataset, 0, "a, b\tc", NULL);
+    assert_string_equal(dataset->samples[0].name, "p,1.png");
+    dataset_close(&dataset);
+    const struct dataset_params byte = {.separator = '\xff'};
+    scratch_text(folder, "byte.csv", "filepath\xfftitle\np\xffone");
+    assert_int_equal(open_file(folder, "byte.csv", &byte, &dataset), 0);
+    assert_captions(dataset, 0, "one", NULL);
+    dataset_close(&dataset);
+    scratch_remove(folder);
+}
+
+static void refuses_files(void **state)
+{
+    (void)state;
+    const struct dataset_params labels = {.label_key = "name"}, quote = {.separator = '"'};
+    const struct {
+        const char *text, *message;
+        const struct dataset_params *params;
+        int error;
+    } files[] = {
+        {"", "expected a row with the columns' names", NULL, VKCLIP_EFORMAT},
+        {"filepath\ttitle\n", "no samples in it", NULL, VKCLIP_EFORMAT},
+        {"filepath\tcaption\na\tb\n", "no column \"title\"", NULL, VKCLIP_EFORMAT},
+        {"file\ttitle\na\tb\n", "no column \"filepath\" in its first row, which has: file, title",
+         NULL, VKCLIP_EFORMAT},
+        {"filepath\ttitle\na\tb\n", "no column \"name\"", &labels, VKCLIP_EFORMAT},
+        {"filepath\ttitle\na\t \n\tb\n",
+         "none of 2 samples has a picture and a caption (line 2: "
+         "no caption)",
+         NULL, VKCLIP_EFORMAT},
+        {"filepath\ttitle\tname\na\tb\t\n", "line 2: no label", &labels, VKCLIP_EFORMAT},
+        {"filepath\ttitle\tname\na\tb\tc\na\tb\td\n", "a has the labels c and d", &labels,
+         VKCLIP_EFORMAT},
+        {"filepath\ttitle\na\t\"b\nc\td\n", "line 2: a quote that is not closed", NULL,
+         VKCLIP_EFORMAT},
+        {"filepath\ttitle\na\tb\n", "separated by a quote", &quote, VKCLIP_EINVALID},
+    };
+    char *folder = scratch_folder();
+    struct dataset *dataset;
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+        scratch_text(folder, "a.tsv", files[i].text);
+        assert_failed(open_file(folder, "a.tsv", files[i].params, &dataset), files[i].error,
+                      files[i].message);
+    }
+    scratch_write(folder, "nul.tsv", "filepath\ttitle\na\0b\tc\n", 21);
+    assert_failed(open_file(folder, "nul.tsv", NULL, &dataset), VKCLIP_EFORMAT,
+                  "line 2: a NUL byte");
+    assert_failed(open_file(folder, "none.tsv", NULL, &dataset), VKCLIP_EIO, "none.tsv");
+    scratch_remove(folder);
+}
+
+static uint64_t identity_of(const char *folder, const char *text)
+{
+    struct dataset *dataset;
+    scratch_text(folder, "a.tsv", text);
+    assert_int_equal(open_file(folder, "a.tsv", NULL, &dataset), 0);
+    uint64_t identity = dataset->identity;
+    dataset_close(&dataset);
+    return identity;
+}
+
+/* A run is resumed on the data that it was begun on, wherever that is now. */
+static void tells_data_sets_apart(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *other = scratch_folder();
+    uint64_t one = identity_of(folder, "filepath\ttitle\na\tb\nc\td\n");
+    assert_true(one == identity_of(other, "title,filepath\nb,a\nd,c\n"));
+    assert_true(one != identity_of(folder, "filepath\ttitle\nc\td\na\tb\n"));
+    assert_true(one != identity_of(folder, "filepath\ttitle\na\tb\nc\te\n"));
+    assert_true(one != identity_of(folder, "filepath\ttitle\na\tb\nc\td\nc\td\n"));
+    scratch_remove(folder);
+    scratch_remove(other);
+}
+
+static void loads_pictures(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder();
+    struct dataset *dataset;
+    struct vkclip_image image;
+    scratch_write(folder, "a.ppm", "P6 2 1 255\nabcdef", 17);
+    scratch_text(folder, "a.tsv", "filepath\ttitle\na.ppm\tone\nnone.ppm\ttwo\n");
+    assert_int_equal(open_file(folder, "a.tsv", NULL, &dataset), 0);
+    assert_int_equal(dataset_load(dataset, 0, &image), 0);
+    assert_int_equal(image.width, 2);
+    assert_memory_equal(image.pixels, "abcdef", 6);
+    vkclip_free_image(&image);
+    assert_failed(dataset_load(dataset, 1, &image), VKCLIP_EIO, "none.ppm");
+    assert_null(image.pixels);
+    dataset_close(&dataset);
+    scratch_remove(folder);
+}
+
+/* ---- Preprocessed batches -------------------------------------------------------------------- */
+
+static void refuses_raw(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t images[5], ids[3];
+        unsigned rank;
+        enum dtype image_type, id_type;
+        const char *message;
+    } files[] = {
+        {{2, 2, 3, 1, 1}, {2, 2, 4}, 5, DTYPE_F32, DTYPE_I32, NULL},
+        {{2, 2, 3, 1, 2}, {2, 2, 4}, 5, DTYPE_F16, DTYPE_I64, NULL},
+        {{2, 2, 3, 1}, {2, 2, 4}, 4, DTYPE_F32, DTYPE_I32, "images has rank 4 and dtype F32"},
+        {{2, 2, 4, 1, 1}, {2, 2, 4}, 5, DTYPE_F32, DTYPE_I32, "expected [S,B,3,H,W]"},
+        {{2, 2, 3, 1, 1}, {2, 2, 4}, 5, DTYPE_U8, DTYPE_I32, "dtype U8, expected [S,B,3,H,W]"},
+        {{2, 2, 3, 1, 1}, {2, 2, 4}, 5, DTYPE_F32, DTYPE_F32, "input_ids has rank 3 and dtype F32"},
+        {{2, 2, 3, 1, 1},
+         {1, 4, 4},
+         5,
+         DTYPE_F32,
+         DTYPE_I32,
+         "images has 2 batches of 2, "
+         "input_ids 1 of 4"},
+        {{2, 2, 3, 0, 1}, {2, 2, 4}, 5, DTYPE_F32, DTYPE_I32, "batches of no pictures"},
+    };
+    char *folder = scratch_folder(), *path = scratch_path(folder, "raw.safetensors");
+    static const uint8_t zeros[256];
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+        struct dataset *dataset;
+        struct tensor_view tensors[] = {
+            {.name = "images", .dtype = files[i].image_type, .rank = files[i].rank, .data = zeros},
+            {.name = "input_ids", .dtype = files[i].id_type, .rank = 3, .data = zeros}};
+        memcpy(tensors[0].shape, files[i].images, sizeof(files[i].images));
+        memcpy(tensors[1].shape, files[i].ids, sizeof(files[i].ids));
+        for (size_t t = 0; t < 2; t++) {
+            tensors[t].size = dtype_size(tensors[t].dtype);
+            for (unsigned k = 0; k < tensors[t].rank; k++)
+                tensors[t].size *= tensors[t].shape[k];
+        }
+        assert_int_equal(safetensors_write(path, tensors, 2, NULL), 0);
+        if (files[i].message) {
+            assert_failed(dataset_open_raw(path, &dataset), VKCLIP_EFORMAT, files[i].message);
+            assert_null(dataset);
+            continue;
+        }
+        assert_int_equal(dataset_open_raw(path, &dataset), 0);
+        assert_int_equal(dataset->images->shape[0], 2);
+        dataset_close(&dataset);
+        assert_int_equal(safetensors_write(path, tensors, 1, NULL), 0);
+        assert_failed(dataset_open_raw(path, &dataset), VKCLIP_EFORMAT, "no tensor input_ids");
+    }
+    free(path);
+    scratch_remove(folder);
+}
+
+#ifdef VKCLIP_WITH_LIBARCHIVE
+/* ---- Tar shards ------------------------------------------------------------------------------ */
+
+struct tar {
+    char data[1 << 18];
+    size_t size;
+};
+
+enum { BLOCK = 512 };
+
+/* A header of the old ustar form with the given size field, in any form. */
+static void put_header(struct tar *tar, const char *name, char type, const char *size_field,
+                       size_t field_length)
+{
+    char *at = tar->data + tar->size;
+    unsigned sum = 0;
+    memset(at, 0, BLOCK);
+    memcpy(at, name, strnlen(name, 100));
+    strcpy(at + 100, "0000644");
+    strcpy(at + 108, "0000000");
+    strcpy(at + 116, "0000000");
+    memcpy(at + 124, size_field, field_length);
+    strcpy(at + 136, "00000000000");
+    memset(at + 148, ' ', 8);
+    at[156] = type;
+    memcpy(at + 257, "ustar\00000", 8);
+    for (int i = 0; i < BLOCK; i++)
+        sum += (unsigned char)at[i];
+    snprintf(at + 148, 8, "%06o", sum & 0777777);
+    tar->size += BLOCK;
+}
+
+static void put_data(struct tar *tar, const void *data, size_t size)
+{
+    assert_true(tar->size + size + 3 * BLOCK < sizeof(tar->data));
+    memset(tar->data + tar->size, 0, size + BLOCK);
+    memcpy(tar->data + tar->size, data, size);
+    tar->size += (size + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+static void put_entry(struct tar *tar, const char *name, char type, const void *data, size_t size)
+{
+    char field[24];
+    snprintf(field, sizeof(field), "%011zo", size);
+    put_header(tar, name, type, field, 11);
+    put_data(tar, data, size);
+}
+
+static void put_text(struct tar *tar, const char *name, const char *text)
+{
+    put_entry(tar, name, '0', text, strlen(text));
+}
+
+static void put_file(struct tar *tar, const char *name, const char *path)
+{
+    char *data;
+    size_t size;
+    assert_int_equal(file_read(path, 1 << 16, &data, &size), 0);
+    put_entry(tar, name, '0', data, size);
+    free(data);
+}
+
+static void write_tar(struct tar *tar, const char *folder, const char *name)
+{
+    memset(tar->data + tar->size, 0, 2 * BLOCK);
+    scratch_write(folder, name, tar->data, tar->size + 2 * BLOCK);
+    tar->size = 0;
+}
+
+static const char picture[] = "P6 1 1 255\nabc";
+#define put_picture(tar, name) put_entry(tar, name, '0', picture, sizeof(picture) - 1)
+
+static void reads_shards(void **state)
+{
+    (void)state;
+    static struct tar tar;
+    char *folder = scratch_folder(), *shard = string_format("%s/s-09.tar: ", folder);
+    const struct dataset_params labels = {.label_key = "name"};
+    struct dataset *dataset;
+    struct vkclip_image image;
+    put_entry(&tar, "./", '5', "", 0);
+    put_picture(&tar, "k.ppm");
+    put_text(&tar, "k.txt", "a caption\n");
+    put_text(&tar, "k.json", "{\"caption\": \"not this\", \"name\": \"n\"}");
+    put_text(&tar, "k.cls", "7");
+    put_text(&tar, "lonely.txt", "no picture");
+    put_file(&tar, "dir.x/000.png", "tests/fuzz/corpus/image/checker_97.png");
+    put_text(&tar, "dir.x/000.json", "{\"name\": 12, \"text\": [\"one\", \"\", \"two\"]}");
+    put_text(&tar, "README", "no key");
+    write_tar(&tar, folder, "s-09.tar");
+    put_text(&tar, "000.json", "{\"name\": \"n\", \"caption\": \"c\"}");
+    put_file(&tar, "000.JPG", "tests/fuzz/corpus/image/jpeg_420_restart.jpg");
+    put_picture(&tar, "bare.ppm");
+    put_picture(&tar, "unlabelled.ppm");
+    put_text(&tar, "unlabelled.json", "{\"caption\": \"c\"}");
+    put_picture(&tar, "broken.ppm");
+    put_text(&tar, "broken.json", "{\"caption\": ");
+    write_tar(&tar, folder, "s-10.tar");
+    assert_int_equal(open_file(folder, "s-{09..10}.tar", &labels, &dataset), 0);
+    assert_int_equal(dataset->shard_count, 2);
+    assert_int_equal(dataset->count, 3);
+    assert_int_equal(dataset->labels, 2);
+    assert_int_equal(dataset->incomplete, 4);
+    assert_non_null(strstr(last_warning, "s-09.tar: lonely: no picture"));
+    assert_captions(dataset, 0, "a caption\n", NULL);
+    assert_captions(dataset, 1, "one", "two");
+    assert_captions(dataset, 2, "c", NULL);
+    assert_int_equal(dataset->samples[2].label, dataset->samples[0].label);
+    assert_name(dataset, 1, shard, "dir.x/000.png");
+    assert_int_equal(dataset_load(dataset, 0, &image), 0);
+    assert_memory_equal(image.pixels, "abc", 3);
+    vkclip_free_image(&image);
+    assert_int_equal(dataset_load(dataset, 1, &image), 0);
+    assert_int_equal(image.width, 97);
+    vkclip_free_image(&image);
+    assert_int_equal(dataset_load(dataset, 2, &image), 0);
+    vkclip_free_image(&image);
+    dataset_close(&dataset);
+    free(shard);
+    scratch_remove(folder);
+}
+
+static void expands_braces(void **state)
+{
+    (void)state;
+    static struct tar tar;
+    static const struct {
+        const char *path, *files[5];
+    } cases[] = {
+        {"{8..10}.tar", {"8.tar", "9.tar", "10.tar"}},
+        {"{008..010}.tar", {"008.tar", "009.tar", "010.tar"}},
+        {"{a,bb}-{0..1}.tar", {"a-0.tar", "a-1.tar", "bb-0.tar", "bb-1.tar"}},
+        {"x{}.tar", {"x.tar"}},
+    };
+    char *folder = scratch_folder();
+    struct dataset *dataset;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        size_t count = 0;
+        for (; count < 5 && cases[i].files[count]; count++) {
+            put_picture(&tar, "k.ppm");
+            put_text(&tar, "k.txt", cases[i].files[count]);
+            write_tar(&tar, folder, cases[i].files[count]);
+        }
+        assert_int_equal(open_file(folder, cases[i].path, NULL, &dataset), 0);
+        assert_int_equal(dataset->count, count);
+        for (size_t k = 0; k < count; k++)
+            assert_captions(dataset, k, cases[i].files[k], NULL);
+        dataset_close(&dataset);
+    }
+    assert_failed(open_file(folder, "{9..8}.tar", NULL, &dataset), VKCLIP_EINVALID,
+                  "shards 9 to 8, expected the lower number first");
+    assert_failed(open_file(folder, "{0..1}{0..999999999}.tar", NULL, &dataset), VKCLIP_EINVALID,
+                  "more than 1048576 shards");
+    assert_failed(open_file(folder, "{8..11}.tar", NULL, &dataset), VKCLIP_EIO, "11.tar");
+    scratch_remove(folder);
+}
+
+/* A pax record: its length, which counts itself, a space, key=value and a line's end. */
+static void put_pax(struct tar *tar, const char *key, const char *value)
+{
+    size_t rest = strlen(key) + strlen(value) + 3, size = rest + 1;
+    while (true) {
+        char *record = string_format("%zu %s=%s\n", size, key, value);
+        if (strlen(record) == size) {
+            put_entry(tar, "PaxHeaders/x", 'x', record, size);
+            free(record);
+            return;
+        }
+        free(record);
+        size++;
+    }
+}
+
+static void reads_long_names(void **state)
+{
+    (void)state;
+    static struct tar tar;
+    char *folder = scratch_folder(), *long_name, *path;
+    char key[301] = "";
+    struct dataset *dataset;
+    memset(key, 'k', sizeof(key) - 1);
+    for (int gnu = 0; gnu < 2; gnu++) {
+        static const char *const ends[] = {"ppm", "txt"};
+        for (int i = 0; i < 2; i++) {
+            long_name = string_format("deep/%s.%s", key, ends[i]);
+            if (gnu)
+                put_entry(&tar, "././@LongLink", 'L', long_name, strlen(long_name) + 1);
+            else
+                put_pax(&tar, "path", long_name);
+            if (i)
+                put_text(&tar, "cut", "caption");
+            else
+                put_picture(&tar, "cut");
+            free(long_name);
+        }
+        write_tar(&tar, folder, "long.tar");
+        assert_int_equal(open_file(folder, "long.tar", NULL, &dataset), 0);
+        assert_int_equal(dataset->count, 1);
+        path = string_format("deep/%s.ppm", key);
+        assert_string_equal(dataset->samples[0].name, path);
+        free(path);
+        dataset_close(&dataset);
+    }
+    scratch_remove(folder);
+}
+
+static void bears_hostile_names(void **state)
+{
+    (void)state;
+    static struct tar tar;
+    static const char *const names[] = {"../../etc/passwd.ppm",
+                                        "/absolute.ppm",
+                                        "new\nline.ppm",
+                                        "\xff\xfe.ppm",
+                                        "%s%n.ppm",
+                                        "{0,9}.ppm",
+                                        ".ppm",
+                                        "a/.ppm"};
+    char *folder = scratch_folder();
+    struct dataset *dataset;
+    struct vkclip_image image;
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        char *text = string_format("%.*s.txt", (int)strlen(names[i]) - 4, names[i]);
+        put_picture(&tar, names[i]);
+        put_text(&tar, text, "caption");
+        free(text);
+    }
+    put_entry(&tar, "link.ppm", '1', "", 0); /* links are no files */
+    put_text(&tar, "link.txt", "caption");
+    put_entry(&tar, "empty.ppm", '0', "", 0);
+    put_text(&tar, "empty.txt", "caption");
+    write_tar(&tar, folder, "hostile.tar");
+    assert_int_equal(open_file(folder, "hostile.tar", NULL, &dataset), 0);
+    assert_int_equal(dataset->count, ARRAY_COUNT(names) + 1);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        assert_string_equal(dataset->samples[i].name, names[i]);
+        assert_int_equal(dataset_load(dataset, i, &image), 0); /* from the shard, always */
+        vkclip_free_image(&image);
+    }
+    assert_failed(dataset_load(dataset, ARRAY_COUNT(names), &image), VKCLIP_EFORMAT,
+                  "hostile.tar: empty.ppm");
+    dataset_close(&dataset);
+    scratch_remove(folder);
+}
+
+static void refuses_shards(void **state)
+{
+    (void)state;
+    static struct tar tar;
+    char *folder = scratch_folder();
+    struct dataset *dataset;
+
+    /* claims of more bytes than there are: octal, base 256, pax */
+    put_header(&tar, "k.ppm", '0', "77777777777", 11);
+    write_tar(&tar, folder, "a.tar");
+    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT,
+                  "k.ppm: 8589934591 bytes, more than the shard has (truncated?)");
+    put_header(&tar, "k.ppm", '0', "\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", 12);
+    write_tar(&tar, folder, "a.tar");
+    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "a.tar");
+    put_header(&tar, "k.ppm", '0', "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12);
+    write_tar(&tar, folder, "a.tar");
+    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "a.tar");
+    put_pax(&tar, "size", "9223372036854775807");
+    put_picture(&tar, "k.ppm");
+    write_tar(&tar, folder, "a.tar");
+    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "a.tar");
+
+    /* cut off in a file, in a header; a header whose sum is wrong */
+    put_entry(&tar, "k.txt", '0', "caption", 7);
+    put_entry(&tar, "k.ppm", '0', picture, sizeof(picture) - 1);
+    for (size_t size = 2 * BLOCK + 1; size < 3 * BLOCK + sizeof(picture) - 1; size += 100) {
+        scratch_write(folder, "a.tar", tar.data, size);
+        assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "truncated");
+    }
+    tar.data[2 * BLOCK + 10] = 'x';
+    write_tar(&tar, folder, "a.tar");
+    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "a.tar: tar archive");
+
+    scratch_text(folder, "a.tar", "no tar, but a text that is long enough to be looked at");
+    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "a.tar");
+    scratch_text(folder, "a.tar", "");
+    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "no samples in it");
+    scratch_text(folder, "a.tar.gz", "\x1f\x8b\x08");
+    assert_failed(open_file(folder, "a.tar.gz", NULL, &dataset), VKCLIP_EUNSUPPORTED,
+                  "compressed by gzip");
+    put_picture(&tar, "k.ppm");
+    write_tar(&tar, folder, "a.tar");
+    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT,
+                  "none of 1 samples has a picture and a caption");
+    scratch_remove(folder);
+}
+#else
+static void refuses_all_shards(void **state)
+{
+    (void)state;
+    struct dataset *dataset;
+    assert_failed(dataset_open("a.tar", NULL, &dataset), VKCLIP_EUNSUPPORTED, "no libarchive");
+    assert_null(dataset);
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_rows),       cmocka_unit_test(finds_columns),
+        cmocka_unit_test(refuses_files),    cmocka_unit_test(tells_data_sets_apart),
+        cmocka_unit_test(loads_pictures),   cmocka_unit_test(refuses_raw),
+#ifdef VKCLIP_WITH_LIBARCHIVE
+        cmocka_unit_test(reads_shards),     cmocka_unit_test(expands_braces),
+        cmocka_unit_test(reads_long_names), cmocka_unit_test(bears_hostile_names),
+        cmocka_unit_test(refuses_shards),
+#else
+        cmocka_unit_test(refuses_all_shards),
+#endif
+    };
+    vkclip_set_log(keep_warning, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    free(last_warning);
+    return failed;
+}

@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * PyTorch checkpoints: every form gives the numbers of the same weights in safetensors, as views
+ * into the file; every kind of hostile pickle and archive is refused with the message that says
+ * what is wrong with it.
+ */
+#define _GNU_SOURCE
+#include "base/array.h"
+#include "base/half.h"
+#include "support/checkpoints.h"
+#include "support/torch_files.h"
+#include "format/torch_pt.h"
+#include "checkpoint/weights.h"
+
+static float sixteen[16];
+
+static int fill(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 16; i++)
+        sixteen[i] = (float)i + 0.5f;
+    return 0;
+}
+
+/* An archive of this pickle and of data/0. */
+static uint8_t *wrap(const void *pickle, size_t pickle_size, size_t *size)
+{
+    const struct archive_record records[] = {
+        {"x/data.pkl", pickle, pickle_size},
+        {"x/data/0", sixteen, sizeof(sixteen)},
+        {"x/version", "3\n", 2},
+    };
+    return archive_build(records, ARRAY_COUNT(records), size);
+}
+
+static const struct tensor_view *find(const struct torch_pt *file, const char *name)
+{
+    for (size_t i = 0; i < file->count; i++)
+        if (!strcmp(file->tensors[i].name, name))
+            return &file->tensors[i];
+    fail_msg("%s is missing", name);
+    return NULL;
+}
+
+/* ---- The reference's files ------------------------------------------------------------------- */
+
+static void reads_as_safetensors(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"models/openai-vit/model.pt",
+                                        "models/openai-vit/model_jit.pt"};
+    char *path = golden_path("models/hf-vit/model.safetensors");
+    struct weights *expected, *found;
+    assert_int_equal(weights_open(path, &expected), 0);
+    free(path);
+    for (size_t f = 0; f < ARRAY_COUNT(files); f++) {
+        const char *name;
+        size_t count = 0;
+        path = golden_path(files[f]);
+        if (weights_open(path, &found))
+            fail_msg("%s", vkclip_last_error());
+        free(path);
+        assert_int_equal(weights_layout(found), VKCLIP_FAMILY_OPENAI);
+        assert_int_equal(weights_parameters(found), weights_parameters(expected));
+        for (; (name = weights_name(expected, count)); count++) {
+            uint64_t shape[2][TENSOR_MAX_RANK], size = 1;
+            unsigned rank[2];
+            assert_string_equal(weights_name(found, count), name);
+            assert_true(weights_shape(expected, name, shape[0], &rank[0]));
+            assert_true(weights_shape(found, name, shape[1], &rank[1]));
+            assert_int_equal(rank[0], rank[1]);
+            assert_memory_equal(shape[0], shape[1], rank[0] * sizeof(**shape));
+            for (unsigned i = 0; i < rank[0]; i++)
+                size *= shape[0][i];
+            uint64_t rows = rank[0] ? shape[0][0] : 1;
+            float *a = malloc(size * sizeof(*a)), *b = malloc(size * sizeof(*b));
+            assert_int_equal(weights_read(expected, name, 0, rows, a), 0);
+            assert_int_equal(weights_read(found, name, 0, rows, b), 0);
+            assert_memory_equal(a, b, size * sizeof(*a));
+            free(a);
+            free(b);
+        }
+        assert_null(weights_name(found, count));
+        assert_true(count > 50);
+        weights_close(&found);
+    }
+    weights_close(&expected);
+}
+
+/* A ResNet checkpoint in half precision holds the values of the full one, rounded. */
+static void reads_halves(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"models/openai-rn/model_fp16.pt",
+                                        "models/openai-rn/model_jit_fp16.pt"};
+    char *path = golden_path("models/openai-rn/model.safetensors");
+    struct safetensors *expected;
+    struct torch_pt *file;
+    assert_int_equal(safetensors_open(path, &expected), 0);
+    free(path);
+    for (size_t f = 0; f < ARRAY_COUNT(files); f++) {
+        size_t halves = 0, compared = 0;
+        if (!(path = golden_path(files[f]))) {
+            printf("skipped: reference data %s is not here\n", files[f]);
+            continue;
+        }
+        if (torch_pt_open(path, &file))
+            fail_msg("%s", vkclip_last_error());
+        for (size_t i = 0; i < expected->count; i++) {
+            const struct tensor_view *a = &expected->tensors[i], *b = find(file, a->name);
+            assert_int_equal(a->rank, b->rank);
+            assert_memory_equal(a->shape, b->shape, a->rank * sizeof(*a->shape));
+            for (uint64_t j = 0; dtype_is_float(a->dtype) && j < a->size / 4; j++) {
+                float value = tensor_float(a, j);
+                if (b->dtype == DTYPE_F16)
+                    value = half_to_float(half_from_float(value));
+                assert_true(value == tensor_float(b, j));
+            }
+            halves += b->dtype == DTYPE_F16;
+            compared++;
+        }
+        assert_true(halves > 20 && compared > 100);
+        /* nothing is copied */
+        for (size_t i = 0; i < file->count; i++) {
+            const uint8_t *data = file->tensors[i].data;
+            assert_false(file->tensors[i].resident);
+            assert_true(data >= file->map.data &&
+                        data + file->tensors[i].size <= file->map.data + file->map.size);
+        }
+        torch_pt_close(&file);
+        assert_null(file);
+        torch_pt_close(&file);
+        free(path);
+    }
+    safetensors_close(&expected);
+}
+
+/* The folders of Hugging Face and OpenCLIP with PyTorch's file in them. */
+static void opens_folders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *golden, *from, *config, *to;
+    } folders[] = {
+        {HF, "model.safetensors", "config.json", "pytorch_model.bin"},
+        {OPENCLIP, "open_clip_model.safetensors", "open_clip_config.json",
+         "open_clip_pytorch_model.bin"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(folders); i++) {
+        char *folder = scratch_folder(), *golden = golden_file(folders[i].golden, folders[i].from);
+        char *path = scratch_path(folder, folders[i].to);
+        struct safetensors *file;
+        struct config config;
+        struct weights *weights;
+        size_t size;
+        link_golden(folder, folders[i].golden, folders[i].config, NULL);
+        if (i == 0)
+            link_golden(folder, folders[i].golden, "preprocessor_config.json", NULL);
+        assert_int_equal(safetensors_open(golden, &file), 0);
+        uint8_t *data = archive_save(file->tensors, file->count, &size);
+        scratch_write(folder, folders[i].to, data, size);
+        if (config_open(folder, NULL, &config, &weights))
+            fail_msg("%s", vkclip_last_error());
+        assert_string_equal(weights_path(weights), path);
+        assert_true(config.image.present && config.text.present);
+        config_close(&config);
+        weights_close(&weights);
+        safetensors_close(&file);
+        free(data), free(path), free(golden);
+        scratch_remove(folder);
+    }
+}
+
+/* ---- Forms of a state dict ------------------------------------------------------------------- */
+
+#define MATRIX "K\x03K\x02\x86" /* sizes (3, 2) */
+#define FOUR "K\x04\x85"
+#define ONE "K\x01\x85"
+#define GOOD_W TENSOR(SIXTEEN, INT("\x02"), FOUR, ONE)
+
+/* What is expected of tensor "w": its first values, in fp32. */
+static const struct good {
+    const char *what, *pickle;
+    size_t size;
+    unsigned rank;
+    float values[6];
+    bool resident;
+} good_pickles[] = {
+#define G(what, pickle) what, pickle, sizeof(pickle) - 1
+    {G("a dict", PICKLE(DICT(W GOOD_W))), 1, {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("an item set by itself", PICKLE("}" W GOOD_W "s")), 1, {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("an OrderedDict with its state",
+       PICKLE("ccollections\nOrderedDict\n)R(" W GOOD_W "u}" STR("\x09", "_metadata") "}sb")),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("a training checkpoint, in a wrapper",
+       PICKLE(DICT(STR("\x05", "epoch") INT("\x05") STR("\x0a", "state_dict")
+                       DICT(STR("\x08", "module.w") GOOD_W) STR("\x09", "optimizer")
+                           DICT(STR("\x02", "lr") "G\x3f\x50\x62\x4d\xd2\xf1\xa9\xfc" STR(
+                               "\x06", "groups") "](K\x01NK\x02"
+                                                 "e" STR("\x01", "b") "]Na")))),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("modules of TorchScript",
+       PICKLE("c__torch__\nNet\n)\x81}(" W GOOD_W STR("\x08", "training") "\x88"
+                                                                          "ub")),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("a parameter", PICKLE(DICT(W "ctorch._utils\n_rebuild_parameter\n(" GOOD_W "\x88"
+                                    "ccollections\nOrderedDict\n)RtR"))),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("a transposed matrix",
+       PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x01"), MATRIX, "K\x01K\x03\x86")))),
+     2,
+     {1.5f, 4.5f, 2.5f, 5.5f, 3.5f, 6.5f},
+     true},
+    {G("a part of a matrix",
+       PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x00"), MATRIX, "K\x04K\x01\x86")))),
+     2,
+     {0.5f, 1.5f, 4.5f, 5.5f, 8.5f, 9.5f},
+     true},
+    {G("any stride of a dimension of one",
+       PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x03"), "K\x01K\x02\x86", "K\x63K\x01\x86")))),
+     2,
+     {3.5f, 4.5f}},
+    {G("a scalar", PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x0f"), ")", ")")))), 0, {15.5f}},
+    {G("a storage without a type",
+       PICKLE(DICT(W "ctorch._utils\n_rebuild_tensor_v3\n(" STORAGE(
+           "ctorch.storage\nUntypedStorage\n", "0", INT("\x40")) INT("\x02") FOUR ONE
+                   "\x89}ctorch\nfloat32\ntR"))),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("protocol 4: frames, memo, global from the stack, long integers",
+       "\x80\x04\x95\x10\0\0\0\0\0\0\0}" W "\x94" STR("\x0c", "torch._utils")
+           STR("\x12", "_rebuild_tensor_v2") "\x93\x94(" SIXTEEN "\x8a\x01\x02"
+                                             "J\x04\0\0\0\x85"
+                                             "\x8b\x01\0\0\0\x01\x85\x89)tRs."),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f}},
+#undef G
+};
+
+static void reads_every_form(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(good_pickles); i++) {
+        const struct good *good = &good_pickles[i];
+        struct torch_pt *file;
+        size_t size;
+        uint8_t *data = wrap(good->pickle, good->size, &size);
+        if (torch_pt_parse(data, size, good->what, &file))
+            fail_msg("%s", vkclip_last_error());
+        assert_int_equal(file->count, 1);
+        const struct tensor_view *view = find(file, "w");
+        assert_int_equal(view->rank, good->rank);
+        assert_int_equal(view->resident, good->resident);
+        for (uint64_t j = 0; j < view->size / 4; j++)
+            assert_true(tensor_float(view, j) == good->values[j]);
+        torch_pt_close(&file);
+        free(data);
+    }
+}
+
+/* Copied tensors stay whole where the pages of mapped ones are given back after a read. */
+static void keeps_copies(void **state)
+{
+    (void)state;
+    enum { SIDE = 128 };
+    static const char pickle[] = PICKLE(DICT(STR("\x0b", "visual.proj") TENSOR(
+        STORAGE(FLOATS, "0", "J\0\x40\0\0"), INT("\x00"), "K\x80K\x80\x86", "K\x01K\x80\x86")));
+    float *values = malloc(SIDE * SIDE * sizeof(*values)), *found = malloc(SIDE * SIDE * 4);
+    for (int i = 0; i < SIDE * SIDE; i++)
+        values[i] = (float)(i + 1);
+    const struct archive_record records[] = {
+        {"archive/data.pkl", pickle, sizeof(pickle) - 1},
+        {"archive/data/0", values, SIDE * SIDE * sizeof(*values)},
+    };
+    size_t size;
+    uint8_t *data = archive_build(records, 2, &size);
+    char *folder = scratch_folder(), *path = scratch_path(folder, "model.pt");
+    struct weights *weights;
+    scratch_write(folder, "model.pt", data, size);
+    if (weights_open(path, &weights))
+        fail_msg("%s", vkclip_last_error());
+    for (int read = 0; read < 2; read++) {
+        assert_int_equal(weights_read(weights, "visual.proj", 0, SIDE, found), 0);
+        for (int i = 0; i < SIDE * SIDE; i++)
+            assert_true(found[i] == values[i % SIDE * SIDE + i / SIDE]);
+    }
+    weights_close(&weights);
+    scratch_remove(folder);
+    free(path), free(data), free(values), free(found);
+}
+
+/* ---- Hostile pickles ------------------------------------------------------------------------- */
+
+static const struct bad {
+    const char *pickle;
+    size_t size;
+    int error;
+    const char *message;
+} bad_pickles[] = {
+#define B(pickle) pickle, sizeof(pickle) - 1, VKCLIP_EFORMAT
+    {B(PICKLE("cos\nsystem\n(X\x02\0\0\0idtR")), "x.pt: pickle asks for os.system: refused"},
+    {B(PICKLE("c__builtin__\neval\n(X\x01\0\0\0"
+              "1tR")),
+     "asks for __builtin__.eval: refused"},
+    {B(PICKLE("cbuiltins\nexec\n)R")), "asks for builtins.exec: refused, a checkpoint holds only"},
+    {B("\x80\x04" STR("\x05", "posix") STR("\x06", "system") "\x93" STR("\x02", "id") "\x85R."),
+     "asks for posix.system: refused"},
+    {B(PICKLE("csubprocess\nPopen\n)R")), "asks for subprocess.Popen: refused"},
+    {B(PICKLE("ctorch.storage\n_load_from_bytes\n)R")), "torch.storage._load_from_bytes: refused"},
+    {B(PICKLE("ctorch.hub\nload\n)R")), "asks for torch.hub.load: refused"},
+    {B(PICKLE("ctorch\nComplexFloatStorage\n")), "asks for torch.ComplexFloatStorage: refused"},
+    {B(PICKLE("c__torch__evil\nsystem\n)\x81")), "asks for __torch__evil.system: refused"},
+    {B(PICKLE("ccollections\nOrderedDict.fromkeys\n")),
+     "collections.OrderedDict.fromkeys: refused"},
+    {B(PICKLE("ccollections.OrderedDict\n\n)R")), "asks for collections.OrderedDict.: refused"},
+    {B("\x80\x02\x63two\x1b[2Jlines\nx\n."), "asks for two?[2Jlines.x: refused"},
+    {B(PICKLE("c__torch__.Net\nNet\n(K\x01tR")), "calls __torch__ with 1 arguments"},
+    {B(PICKLE("c__torch__.Net\nNet\n(K\x01t\x81")), "NEWOBJ of something other"},
+    {B(PICKLE("ccollections\nOrderedDict\n)\x81")), "NEWOBJ of something other"},
+    {B(PICKLE("ctorch\nFloatStorage\n)R")), "calls torch.FloatStorage with 0 arguments"},
+    {B(PICKLE("ccollections\nOrderedDict\n(]tR")), "calls collections.OrderedDict with 1"},
+    {B(PICKLE("ctorch\nSize\n)R")), "calls torch.Size with 0 arguments"},
+    {B(PICKLE(REBUILD ")R")), "calls torch._utils._rebuild_tensor_v2 with 0 arguments"},
+    {B(PICKLE(REBUILD "(K\x01K\x00))tR")), "_rebuild_tensor_v2 with 4 arguments"},
+    {B(PICKLE("K\x01)R")), "REDUCE without a global"},
+    {B(PICKLE("R")), "REDUCE without a global"},
+    {B(PICKLE("}}b}b]}b")), "BUILD of something other than a new TorchScript object"},
+    {B(PICKLE("b")), "BUILD without an object"},
+    {B(PICKLE("(STOP\nios\nsystem\n")), "opcode STRING (0x53): refused"},
+    {B("\x80\x02(ios\nsystem\n."), "opcode INST (0x69): refused"},
+    {B("\x80\x02(os\nsystem\no."), "opcode OBJ (0x6f): refused"},
+    {B("\x80\x02\x82\x01."), "opcode EXT1 (0x82): refused"},
+    {B("\x80\x02P1\n."), "opcode PERSID (0x50): refused"},
+    {B("\x80\x04\x8f."), "opcode EMPTY_SET (0x8f): refused"},
+    {B("\x80\x02}\x32."), "opcode DUP (0x32): refused"},
+    {B("\x80\x02}0."), "opcode POP (0x30): refused"},
+    {B("\x80\x02\xff."), "opcode unknown (0xff): refused"},
+    {"\x80\x05}.", 4, VKCLIP_EUNSUPPORTED, "pickle protocol 5, expected 2 to 4"},
+    {"\x80\x01}.", 4, VKCLIP_EUNSUPPORTED, "pickle protocol 1"},
+    {B(PICKLE("\x8b\xff\xff\xff\x7f")), "an integer of 2147483647 bytes, expected at most 8"},
+    {B(PICKLE("\x8a\x09"
+              "123456789")),
+     "an integer of 9 bytes"},
+    {B(PICKLE("X\xff\xff\xff\xff")), "expected 4294967295 bytes more, found 1 (truncated?)"},
+    {B("\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xff."), "expected 18446744073709551615 bytes"},
+    {B(PICKLE("B\xff\xff\xff\x7f")), "expected 2147483647 bytes more"},
+    {B(PICKLE("\x8c\x05"
+              "a")),
+     "expected 5 bytes more, found 2"},
+    {B("\x80\x02"
+       "cos"),
+     "a global's name without its end"},
+    {B("\x80"), "expected 1 bytes more, found 0"},
+    {B("\x80\x02}"), "expected 1 bytes more, found 0 (truncated?)"},
+    {B(""), "expected 1 bytes more, found 0"},
+    {B("\x80\x02."), "STOP without exactly one value"},
+    {B("\x80\x02}}."), "STOP without exactly one value"},
+    {B("\x80\x02(}."), "STOP without exactly one value"},
+    {B(PICKLE("u")), "no mark"},
+    {B(PICKLE("(K\x01u")), "items without a list or dict"},
+    {B(PICKLE("}(K\x01u")), "expected a dict and pairs"},
+    {B(PICKLE("K\x01(K\x01K\x02u")), "expected a dict and pairs"},
+    {B(PICKLE(")(K\x01"
+              "e")),
+     "expected a list"},
+    {B(PICKLE("}(a")), "items without a list"},
+    {B(PICKLE("K\x01(\x85t")), "a tuple of more values than there are"},
+    {B(PICKLE("q\x00")), "nothing to remember"},
+    {B(PICKLE("}h\x00")), "a memo entry that is not there"},
+    {B(PICKLE("}r\xff\xff\xff\xff")), "memo entry 4294967295, expected 0"},
+    {B(PICKLE("}q\x00q\x02")), "memo entry 2, expected 1"},
+    {B(PICKLE("Q")), "a persistent id that is not a storage"},
+    {B(PICKLE("K\x01Q")), "a persistent id that is not a storage"},
+    {B(PICKLE("(" STR("\x06", "module") FLOATS W W "K\x01tQ")), "that is not a storage"},
+    {B(PICKLE("(" STR("\x07", "storage") "ctorch\nSize\n" W W "K\x01tQ")), "not a storage"},
+    /* tensors */
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x0d"), FOUR, ONE)))),
+     "x.pt: w: elements 13 to 17 of a storage of 16: out of range"},
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", FOUR, ONE)))),
+     "out of range"},
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x00"), "K\x11\x85", ONE)))), "elements 0 to 17"},
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, "J\xff\xff\xff\xff", FOUR, ONE)))), "none of them negative"},
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x00"), "J\xff\xff\xff\xff\x85", ONE)))), "negative"},
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x0f"), FOUR, "J\xff\xff\xff\xff\x85")))), "negative"},
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x00"), FOUR, ")")))), "as many strides"},
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x00"), "(K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01t",
+                            "(K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01t")))),
+     "up to 8 sizes"},
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x00"), "NN\x86", "K\x01K\x01\x86")))), "that the file"},
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x00"), "J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86",
+                            "K\x00K\x00\x86")))),
+     "that the file can hold"},
+    {B(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x00"), "K\x02K\x02\x86",
+                            "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\x01\x86")))),
+     "that the file can hold"},
+    {PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x00"), "K\xf0\x85", "K\x00\x85"))),
+     sizeof(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x00"), "K\xf0\x85", "K\x00\x85")))) - 1,
+     VKCLIP_EUNSUPPORTED, "w: strided tensors that repeat more than the file holds"},
+    {B(PICKLE(DICT(W TENSOR(STORAGE(FLOATS, "0", INT("\x11")), INT("\x00"), FOUR, ONE)))),
+     "w: a storage of 17 elements of 4 bytes, found 64 bytes in its record x/data/0"},
+    {B(PICKLE(DICT(W TENSOR(STORAGE(FLOATS, "0", "J\xff\xff\xff\xff"), INT("\x00"), FOUR, ONE)))),
+     "a storage of -1 elements"},
+    {B(PICKLE(DICT(W TENSOR(STORAGE(FLOATS, "0", "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f"),
+                            INT("\x00"), FOUR, ONE)))),
+     "a storage of 9223372036854775807 elements"},
+    {B(PICKLE(DICT(W TENSOR(STORAGE(FLOATS, "1", INT("\x04")), INT("\x00"), FOUR, ONE)))),
+     "w: its record x/data/1 is missing"},
+    {B(PICKLE(DICT(
+         W TENSOR(STORAGE("ctorch\nDoubleStorage\n", "0", INT("\x10")), INT("\x00"), FOUR, ONE)))),
+     "16 elements of 8 bytes"},
+    {B(PICKLE(DICT(W GOOD_W W GOOD_W))), "x.pt: w is there twice"},
+    {B(PICKLE(DICT(W GOOD_W STR("\x08", "module.w") GOOD_W))), "w is there twice"},
+    {B(PICKLE(DICT(STR("\x00", "") GOOD_W))), "names of 1 to 512 bytes"},
+    {B(PICKLE(DICT(STR("\x02", "w\0") GOOD_W))), "without NUL"},
+    /* a module that holds itself */
+    {B(PICKLE("c__torch__\nNet\n)\x81q\x00}" W "h\x00sb")), "modules nested deeper than 64"},
+#undef B
+#define U(pickle) pickle, sizeof(pickle) - 1, VKCLIP_EUNSUPPORTED
+    {U(PICKLE("}")), "x.pt: holds no named tensors, expected a state dict"},
+    {U(PICKLE("N")), "holds no named tensors"},
+    {U(PICKLE(GOOD_W)), "holds no named tensors"},
+    {U(PICKLE("]" GOOD_W "a")), "holds no named tensors"},
+    {U(PICKLE(DICT(INT("\x01") GOOD_W))), "holds no named tensors"},
+    {U(PICKLE("c__torch__\nNet\n)\x81")), "holds no named tensors"},
+#undef U
+};
+
+static void refuses_pickles(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(bad_pickles); i++) {
+        const struct bad *bad = &bad_pickles[i];
+        struct torch_pt *file;
+        size_t size;
+        uint8_t *data = wrap(bad->pickle, bad->size, &size);
+        assert_failed(torch_pt_parse(data, size, "x.pt", &file), bad->error, bad->message);
+        assert_null(file);
+        free(data);
+    }
+}
+
+/* So many times `word`, between a beginning and an end. */
+static void refuse_repeated(const char *begin, size_t begin_size, const char *word, size_t count,
+                            const char *end, const char *message)
+{
+    size_t length = strlen(word), all = begin_size + count * length + strlen(end), size;
+    char *pickle = malloc(all + 1), *at = pickle + begin_size;
+    struct torch_pt *file;
+    memcpy(pickle, begin, begin_size);
+    for (size_t i = 0; i < count; i++, at += length)
+        memcpy(at, word, length);
+    memcpy(at, end, strlen(end));
+    uint8_t *data = wrap(pickle, all, &size);
+    assert_failed(torch_pt_parse(data, size, "x.pt", &file), VKCLIP_EFORMAT, message);
+    free(data);
+    free(pickle);
+}
+
+static void refuses_bombs(void **state)
+{
+    (void)state;
+    refuse_repeated("\x80\x02", 2, "]", 100000, ".", "needs a stack above 65536");
+    refuse_repeated("\x80\x02", 2, "(", 100000, ".", "more marks than values");
+    refuse_repeated("\x80\x02]q\x00", 5, "(", 40000, ".", "STOP without exactly one value");
+    refuse_repeated("\x80\x02]", 3, "]a", 3000000, ".", "pickle of more than 1048576 values");
+    refuse_repeated("\x80\x04}", 3, "\x94", 2000000, ".", "memo entry 1048576, expected");
+    refuse_repeated("\x80\x02}", 3, "N", 9u << 20, ".", "expected at most 8388608");
+    /* modules that hold the one before twice: 2^25 ways to the first */
+    static const char leaf[] = STR("\x01", "k") "c__torch__\nNet\n)\x81}"
+                                                "b";
+    static const char level[] =
+        STR("\x01", "k") "c__torch__\nNet\n)\x81}(" STR("\x01", "a") "h?" STR("\x01", "b") "h?"
+                                                                                           "ub";
+    char pickle[2048] = "\x80\x02}(", *at = pickle + 4;
+    for (char i = 0; i <= 25; i++) {
+        const char *word = i ? level : leaf;
+        for (; *word; word++)
+            *at++ = *word == '?' ? (char)(i - 1) : *word;
+        *at++ = 'q', *at++ = i;
+    }
+    *at++ = 'u', *at++ = '.';
+    struct torch_pt *file;
+    size_t size;
+    uint8_t *data = wrap(pickle, (size_t)(at - pickle), &size);
+    assert_failed(torch_pt_parse(data, size, "x.pt", &file), VKCLIP_EFORMAT,
+                  "more than 1048576 values in its modules");
+    free(data);
+}
+
+/* ---- Hostile archives ------------------------------------------------------------------------ */
+
+static const char good[] = PICKLE(DICT(W GOOD_W));
+#define PKL                                  \
+    {                                        \
+        "x/data.pkl", good, sizeof(good) - 1 \
+    }
+#define DATA "x/data/0", sixteen, sizeof(sixteen)
+
+static const struct bad_archive {
+    struct archive_record records[4];
+    int error;
+    const char *message;
+} bad_archives[] = {
+    {{PKL, {DATA}, {"../../etc/passwd", "x", 1}}, VKCLIP_EFORMAT, "../../etc/passwd: refused by"},
+    {{PKL, {DATA}, {"x/../y", "x", 1}}, VKCLIP_EFORMAT, "record x/../y: refused by its name"},
+    {{PKL, {DATA}, {"x/..", "x", 1}}, VKCLIP_EFORMAT, "record x/..: refused by its name"},
+    {{PKL, {DATA}, {"/x", "x", 1}}, VKCLIP_EFORMAT, "record /x: refused by its name"},
+    {{PKL, {DATA}, {"x\\y", "x", 1}}, VKCLIP_EFORMAT, "record x\\y: refused by its name"},
+    {{PKL, {DATA}, {DATA}}, VKCLIP_EFORMAT, "record x/data/0 is there twice"},
+    {{PKL, {DATA}, PKL}, VKCLIP_EFORMAT, "record x/data.pkl is there twice"},
+    {{PKL, {DATA}, {"y/data.pkl", "}.", 2}}, VKCLIP_EFORMAT, "expected one data.pkl"},
+    {{{DATA}}, VKCLIP_EUNSUPPORTED, "a zip archive without data.pkl: not a PyTorch checkpoint"},
+    {{{"x/model.json", "{}", 2}}, VKCLIP_EUNSUPPORTED, "TorchScript of PyTorch before 1.4"},
+    {{PKL, {DATA}, {"x/byteorder", "big", 3}}, VKCLIP_EUNSUPPORTED, "byteorder: expected little"},
+    {{PKL}, VKCLIP_EFORMAT, "w: its record x/data/0 is missing"},
+    {{PKL, {"x/data/0", "", 0}}, VKCLIP_EFORMAT, "16 elements of 4 bytes, found 0 bytes"},
+    /* bombs: four gigabytes out of nothing; nothing is inflated */
+    {{{"x/data.pkl", "xxxx", 4, 0xfffffff0, 8}, {DATA}},
+     VKCLIP_EUNSUPPORTED,
+     "record x/data.pkl is compressed or encrypted: refused"},
+    {{PKL, {"x/data/0", "xxxx", 4, 0xfffffff0, 8}},
+     VKCLIP_EUNSUPPORTED,
+     "record x/data/0 is compressed or encrypted"},
+    {{PKL, {DATA, 0, 0, 1}}, VKCLIP_EUNSUPPORTED, "record x/data/0 is compressed or encrypted"},
+    {{PKL, {DATA, 0xfffffff0}}, VKCLIP_EFORMAT, "its 4294967280 bytes are not in the file"},
+    {{PKL, {DATA, 0x400}}, VKCLIP_EFORMAT, "its 1024 bytes are not in the file"},
+    /* the storage lies on the pickle */
+    {{{"x/data.pkl", good, sizeof(good) - 1}, {"x/data/0", good, 64, 0, 0, 0, 1}},
+     VKCLIP_EFORMAT,
+     "records x/data.pkl and x/data/0 overlap"},
+};
+
+static void refuses_archives(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(bad_archives); i++) {
+        const struct bad_archive *bad = &bad_archives[i];
+        struct torch_pt *file;
+        size_t size, count = 0;
+        while (count < ARRAY_COUNT(bad->records) && bad->records[count].name)
+            count++;
+        uint8_t *data = archive_build(bad->records, count, &size);
+        assert_failed(torch_pt_parse(data, size, "x.pt", &file), bad->error, bad->message);
+        assert_null(file);
+        free(data);
+    }
+}
+
+static void refuses_truncated_archives(void **state)
+{
+    (void)state;
+    struct torch_pt *file;
+    size_t size;
+    uint8_t *data = wrap(good, sizeof(good) - 1, &size);
+    assert_int_equal(torch_pt_parse(data, size, "whole", &file), 0);
+    torch_pt_close(&file);
+    for (size_t cut = 0; cut < size; cut++) {
+        uint8_t *copy = malloc(cut ? cut : 1);
+        memcpy(copy, data, cut);
+        assert_failed(torch_pt_parse(copy, cut, "cut", &file), VKCLIP_EFORMAT, "cut: ");
+        free(copy);
+    }
+    /* and every byte damaged: refused or read, never beyond the file */
+    for (size_t at = 0; at < size; at++) {
+        data[at] ^= 0xff;
+        if (!torch_pt_parse(data, size, "damaged", &file))
+            torch_pt_close(&file);
+        data[at] ^= 0xff;
+    }
+    free(data);
+}
+
+static void refuses_other_forms(void **state)
+{
+    (void)state;
+    static const uint8_t legacy[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
+                                     0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
+    static uint8_t tar[512] = "storages";
+    char *folder = scratch_folder(), *path = scratch_path(folder, "model.pt");
+    char *other = scratch_path(folder, "model.data");
+    struct weights *weights;
+    memcpy(tar + 257, "ustar", 5);
+    scratch_write(folder, "model.pt", legacy, sizeof(legacy));
+    assert_failed(weights_open(path, &weights), VKCLIP_EUNSUPPORTED, "format from before 1.6");
+    scratch_write(folder, "model.data", legacy, sizeof(legacy));
+    assert_failed(weights_open(other, &weights), VKCLIP_EUNSUPPORTED, "format from before 1.6");
+    scratch_write(folder, "model.pt", tar, sizeof(tar));
+    assert_failed(weights_open(path, &weights), VKCLIP_EUNSUPPORTED, "format from before 1.6");
+    scratch_write(folder, "model.pt", "\x80\x02}.", 4);
+    assert_failed(weights_open(path, &weights), VKCLIP_EUNSUPPORTED, "a pickle without an archive");
+    scratch_text(folder, "model.pt", "version https://git-lfs.github.com/spec/v1");
+    assert_failed(weights_open(path, &weights), VKCLIP_EFORMAT, "found 42 bytes that begin with");
+    scratch_text(folder, "model.pt", "");
+    assert_failed(weights_open(path, &weights), VKCLIP_EFORMAT, "found 0 bytes");
+    /* what the file is, and not its name, decides */
+    char *golden = golden_path("models/hf-vit/model.safetensors");
+    char *safetensors = realpath(golden, NULL);
+    remove(path);
+    assert_int_equal(symlink(safetensors, path), 0);
+    assert_int_equal(weights_open(path, &weights), 0);
+    weights_close(&weights);
+    free(golden), free(safetensors), free(path), free(other);
+    scratch_remove(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_as_safetensors),
+        cmocka_unit_test(reads_halves),
+        cmocka_unit_test(opens_folders),
+        cmocka_unit_test(reads_every_form),
+        cmocka_unit_test(keeps_copies),
+        cmocka_unit_test(refuses_pickles),
+        cmocka_unit_test(refuses_bombs),
+        cmocka_unit_test(refuses_archives),
+        cmocka_unit_test(refuses_truncated_archives),
+        cmocka_unit_test(refuses_other_forms),
+    };
+    return cmocka_run_group_tests(tests, fill, NULL);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Blocks of quantised weights against GGUF's definition of them, and their bytes on the device.
+ */
+#include "base/array.h"
+#include "base/half.h"
+#include "support/testing.h"
+
+#include <math.h>
+
+#include "graph/quant.h"
+
+static float next_value(uint32_t *state)
+{
+    *state ^= *state << 13, *state ^= *state >> 17, *state ^= *state << 5;
+    return (float)((double)*state / 2147483648.0 - 1);
+}
+
+static double half_of(double value)
+{
+    return half_to_float(half_from_float((float)value));
+}
+
+/* Q8_0: d = fp16(max |x| / 127), q = round(x * 127 / max |x|). */
+static void q8_is_q8_0(void **state)
+{
+    (void)state;
+    uint32_t random = 88172645;
+    for (int round_ = 0; round_ < 1000; round_++) {
+        float x[QUANT_BLOCK], most = 0, spread = ldexpf(1, round_ % 20 - 12);
+        struct quant_block block;
+        for (int i = 0; i < QUANT_BLOCK; i++) {
+            x[i] = next_value(&random) * spread;
+            most = fmaxf(most, fabsf(x[i]));
+        }
+        assert_true(quant_pack(TYPE_Q8, x, QUANT_BLOCK, &block));
+        double scale = half_of((double)most / 127);
+        for (int i = 0; i < QUANT_BLOCK; i++) {
+            double exact = (double)x[i] * 127 / (double)most;
+            assert_true(fabs(block.q[i] - exact) <= 0.5001 && abs(block.q[i]) <= 127);
+            assert_true((double)quant_value(&block, (size_t)i) == scale * block.q[i]);
+        }
+    }
+}
+
+static double squared_error(const float *x, const struct quant_block *block)
+{
+    double sum = 0;
+    for (size_t i = 0; i < QUANT_BLOCK; i++)
+        sum += pow((double)x[i] - (double)quant_value(block, i), 2);
+    return sum;
+}
+
+/* Values of Q4_0, never further from x than by its own rule, d = fp16(x of largest magnitude / -8),
+ * q = min(15, trunc(x / d + 8.5)), and on the whole clearly nearer. */
+static void q4_is_better_q4_0(void **state)
+{
+    (void)state;
+    uint32_t random = 88172645;
+    double all = 0, all_plain = 0;
+    for (int round_ = 0; round_ < 1000; round_++) {
+        float x[QUANT_BLOCK], most = 0;
+        struct quant_block block, plain;
+        for (int i = 0; i < QUANT_BLOCK; i++) {
+            x[i] = next_value(&random) + next_value(&random) + next_value(&random);
+            most = fabsf(x[i]) > fabsf(most) ? x[i] : most;
+        }
+        plain.scale = half_from_float(most / -8);
+        for (int i = 0; i < QUANT_BLOCK; i++)
+            plain.q[i] = (int8_t)(fminf(15, truncf(x[i] / (most / -8) + 8.5f)) - 8);
+        assert_true(quant_pack(TYPE_Q4, x, QUANT_BLOCK, &block));
+        for (int i = 0; i < QUANT_BLOCK; i++)
+            assert_true(block.q[i] >= -8 && block.q[i] <= 7);
+        double error = squared_error(x, &block), plain_error = squared_error(x, &plain);
+        assert_true(error <= plain_error * 1.001);
+        all += error, all_plain += plain_error;
+    }
+    printf("squared error of Q4_0's own rule times %.3f\n", all / all_plain);
+    assert_true(all < 0.9 * all_plain);
+}
+
+/* What a file has in blocks comes back to the same values. */
+static void again_is_the_same(void **state)
+{
+    (void)state;
+    uint32_t random = 2463534242u;
+    for (int round_ = 0; round_ < 2000; round_++) {
+        enum type type = round_ % 2 ? TYPE_Q8 : TYPE_Q4;
+        float x[QUANT_BLOCK];
+        struct quant_block first, second;
+        size_t count = (size_t)round_ / 2 % QUANT_BLOCK + 1;
+        for (size_t i = 0; i < count; i++)
+            x[i] = next_value(&random) * ldexpf(1, round_ % 13 - 9);
+        assert_true(quant_pack(type, x, count, &first));
+        for (size_t i = 0; i < count; i++)
+            x[i] = quant_value(&first, i);
+        assert_true(quant_pack(type, x, count, &second));
+        for (size_t i = 0; i < count; i++)
+            assert_true(quant_value(&second, i) == x[i]);
+        if (type == TYPE_Q8)
+            assert_memory_equal(&first, &second, sizeof(first));
+    }
+}
+
+static void edges(void **state)
+{
+    (void)state;
+    struct quant_block block;
+    const float zeros[QUANT_BLOCK] = {0}, bad[] = {1, NAN}, large[] = {1e30f, -1e30f},
+                endless[] = {-INFINITY}, tiny[] = {1e-44f, -1e-44f, 1e-45f}, one[] = {-3};
+    for (enum type type = TYPE_Q8; type <= TYPE_Q4; type++) {
+        assert_true(quant_pack(type, zeros, QUANT_BLOCK, &block));
+        for (size_t i = 0; i < QUANT_BLOCK; i++)
+            assert_true(quant_value(&block, i) == 0);
+        assert_true(quant_pack(type, tiny, 3, &block)); /* below fp16: zeros, not garbage */
+        assert_true(quant_value(&block, 0) == 0 && quant_value(&block, 1) == 0);
+        assert_false(quant_pack(type, bad, 2, &block));
+        assert_true(isnan(quant_value(&block, 0)));
+        assert_false(quant_pack(type, large, 2, &block));
+        assert_true(isnan(quant_value(&block, 1)));
+        assert_false(quant_pack(type, endless, 1, &block));
+        assert_true(isnan(quant_value(&block, 0)));
+        assert_true(quant_pack(type, one, 1, &block)); /* fewer than a block */
+        assert_true(fabsf(quant_value(&block, 0) + 3) < 2e-3f && quant_value(&block, 1) == 0);
+    }
+}
+
+/* Panels and rows are packed without waste: 34 and 18 bytes a block, as in the files. */
+static void sizes(void **state)
+{
+    (void)state;
+    assert_int_equal(quant_panel_bytes(TYPE_Q8, 768), 32 * 768 / 32 * 34);
+    assert_int_equal(quant_panel_bytes(TYPE_Q4, 768), 32 * 768 / 32 * 18);
+    assert_int_equal(quant_panel_bytes(TYPE_Q4, 33), 2 * 32 * 18);
+    assert_int_equal(quant_panel_bytes(TYPE_F16, 33), 2 * 32 * 36);
+    assert_int_equal(quant_row_bytes(TYPE_Q8, 512), 512 / 32 * 34);
+    assert_int_equal(quant_row_bytes(TYPE_Q4, 512), 512 / 32 * 18);
+    assert_int_equal(quant_row_bytes(TYPE_Q8, 33), 4 + 64);
+    assert_int_equal(quant_row_bytes(TYPE_Q4, 96), 8 + 48);
+    assert_int_equal(quant_row_bytes(TYPE_F32, 5), 20);
+}
+
+/* A small panel whose bits are known: K = 2, column 5. */
+static void panel_bits(void **state)
+{
+    (void)state;
+    uint32_t words[32 * 34 / 4 + 1];
+    float columns[32][2] = {0};
+    columns[5][0] = 127, columns[5][1] = -3;
+    words[272] = 0xabcdef01;
+    assert_true(quant_store_panel(TYPE_Q8, columns[0], 2, words));
+    for (size_t i = 0; i < 272; i++)
+        assert_int_equal(words[i], i == 2        ? 0x3c000000 /* scale 1.0 of column 5 */
+                                   : i == 16 + 5 ? 0xfd7f     /* 127 and -3 */
+                                                 : 0);
+    columns[5][0] = -8, columns[5][1] = 7;
+    words[144] = 0xabcdef01;
+    assert_true(quant_store_panel(TYPE_Q4, columns[0], 2, words));
+    for (size_t i = 0; i < 144; i++)
+        assert_int_equal(words[i], i == 2        ? 0x3c000000
+                                   : i < 16      ? 0
+                                   : i == 16 + 5 ? 0x888888f0 /* -8 + 8 and 7 + 8 */
+                                                 : 0x88888888);
+    assert_int_equal(words[144], 0xabcdef01);
+    assert_int_equal(words[272], 0xabcdef01);
+    float quads[2 * 32 * 4];
+    float three[32][5] = {0};
+    for (int k = 0; k < 5; k++)
+        three[5][k] = (float)k + 1;
+    assert_true(quant_store_panel(TYPE_F32, three[0], 5, quads));
+    for (size_t i = 0; i < ARRAY_COUNT(quads); i++)
+        assert_true(quads[i] == (i / 4 == 5 ? (float)(i % 4) + 1 : i == 4 * (32 + 5) ? 5 : 0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(q8_is_q8_0),
+        cmocka_unit_test(q4_is_better_q4_0),
+        cmocka_unit_test(again_is_the_same),
+        cmocka_unit_test(edges),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(panel_bits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every op of inference in double precision.
+ */
+#include "reference/ref.h"
+
+#include "reference/ref_ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static double activate(enum vkclip_activation activation, double x)
+{
+    if (activation == VKCLIP_ACTIVATION_QUICK_GELU)
+        return x / (1 + exp(-1.702 * x));
+    if (activation == VKCLIP_ACTIVATION_GELU)
+        return x * 0.5 * erfc(-x / sqrt(2));
+    return x;
+}
+
+double ref_slope(enum vkclip_activation activation, double x)
+{
+    double s = 1 / (1 + exp(-1.702 * x));
+    return activation == VKCLIP_ACTIVATION_GELU
+               ? 0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * acos(-1))
+               : s + x * 1.702 * s * (1 - s);
+}
+
+void ref_MATMUL(const struct ref *r)
+{
+    size_t m = tensor_rows(r->y), n = tensor_columns(r->y), k = tensor_columns(r->x);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            bool slope = r->node->slope;
+            double sum = r->in[2] && !slope ? r->in[2][j] : 0;
+            for (size_t l = 0; l < k; l++)
+                sum += r->in[0][i * k + l] * r->in[1][j * k + l];
+            double value = slope ? sum * ref_slope(r->node->activation, r->in[2][i * n + j])
+                                 : activate(r->node->activation, sum);
+            value += r->node->residual ? r->out[i * n + j] : 0;
+            r->out[i * n + j] = r->node->relu ? fmax(value, 0) : value;
+        }
+}
+
+void ref_CONV(const struct ref *r)
+{
+    const uint32_t *x = r->x->shape, *y = r->y->shape; /* [B,H,W,C] */
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        size_t n = i % y[3], column = i / y[3] % y[2], row = i / y[3] / y[2] % y[1];
+        size_t item = i / y[3] / y[2] / y[1];
+        double sum = r->in[2] ? r->in[2][n] : 0;
+        for (size_t tap = 0; tap < 9; tap++) {
+            long iy = (long)(row * r->node->stride + tap / 3) - 1;
+            long ix = (long)(column * r->node->stride + tap % 3) - 1;
+            for (size_t c = 0; c < x[3] && iy >= 0 && ix >= 0 && iy < x[1] && ix < x[2]; c++)
+                sum += r->in[0][((item * x[1] + (size_t)iy) * x[2] + (size_t)ix) * x[3] + c] *
+                       r->in[1][(n * 9 + tap) * x[3] + c];
+        }
+        r->out[i] = r->node->relu ? fmax(sum, 0) : sum;
+    }
+}
+
+void ref_AVGPOOL(const struct ref *r)
+{
+    const uint32_t *x = r->x->shape, *y = r->y->shape, size = r->node->stride;
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        size_t c = i % y[3], column = i / y[3] % y[2], row = i / y[3] / y[2] % y[1];
+        size_t item = i / y[3] / y[2] / y[1];
+        double sum = 0;
+        for (size_t dy = 0; dy < size; dy++)
+            for (size_t dx = 0; dx < size; dx++)
+                sum +=
+                    r->in[0]
+                         [((item * x[1] + row * size + dy) * x[2] + column * size + dx) * x[3] + c];
+        r->out[i] = sum / (size * size);
+    }
+}
+
+void ref_MEANTOKEN(const struct ref *r)
+{
+    const uint32_t *y = r->y->shape; /* [B,P+1,C] */
+    size_t p = y[1] - 1, c = y[2];
+    for (size_t b = 0; b < y[0]; b++)
+        for (size_t i = 0; i < c; i++) {
+            const double *x = r->in[0] + b * p * c + i;
+            double *out = r->out + b * (p + 1) * c + i, sum = 0;
+            for (size_t position = 0; position < p; position++) {
+                sum += x[position * c];
+                out[(position + 1) * c] = x[position * c] + r->in[1][(position + 1) * c + i];
+            }
+            out[0] = sum / (double)p + r->in[1][i];
+        }
+}
+
+void ref_ATTENTION(const struct ref *r)
+{
+    const uint32_t *shape = r->y->shape;
+    size_t t = shape[1], c = shape[2], d = c / r->node->heads;
+    double *p = malloc(t * sizeof(*p)), *stats = (double *)r->in[1];
+    for (size_t b = 0; b < shape[0]; b++)
+        for (size_t head = 0; head < r->node->heads; head++)
+            for (size_t query = 0; query < t; query++) {
+                const double *rows = r->in[0] + b * t * 3 * c + head * d;
+                size_t end = r->node->causal ? query + 1 : t;
+                double total = 0, top = -INFINITY;
+                for (size_t key = 0; key < end; key++) {
+                    p[key] = 0;
+                    for (size_t i = 0; i < d; i++)
+                        p[key] += rows[query * 3 * c + i] * rows[key * 3 * c + c + i];
+                    p[key] /= sqrt((double)d);
+                    top = fmax(top, p[key]);
+                }
+                for (size_t key = 0; key < end; key++)
+                    total += p[key] = exp(p[key] - top);
+                if (stats)
+                    stats[2 * ((b * t + query) * r->node->heads + head)] = top + log(total);
+                for (size_t i = 0; i < d; i++) {
+                    double sum = 0;
+                    for (size_t key = 0; key < end; key++)
+                        sum += p[key] * rows[key * 3 * c + 2 * c + i];
+                    r->out[(b * t + query) * c + head * d + i] = sum / total;
+                }
+            }
+    free(p);
+}
+
+void ref_LAYERNORM(const struct ref *r)
+{
+    size_t rows = tensor_rows(r->y), c = tensor_columns(r->y);
+    for (size_t row = 0; row < rows; row++) {
+        const double *x = r->in[0] + row * c;
+        double mean = 0, variance = 0;
+        for (size_t i = 0; i < c; i++)
+            mean += x[i] / (double)c;
+        for (size_t i = 0; i < c; i++)
+            variance += (x[i] - mean) * (x[i] - mean) / (double)c;
+        for (size_t i = 0; i < c; i++)
+            r->out[row * c + i] =
+                (x[i] - mean) / sqrt(variance + (double)r->node->epsilon) * r->in[1][i] +
+                r->in[2][i];
+    }
+}
+
+void ref_EMBEDDING(const struct ref *r)
+{
+    const uint32_t *shape = r->y->shape;
+    size_t t = shape[1], c = shape[2];
+    for (size_t token = 0; token < shape[0] * t; token++)
+        for (size_t i = 0; i < c; i++)
+            r->out[token * c + i] =
+                r->in[1][(size_t)r->in[0][token] * c + i] + r->in[2][token % t * c + i];
+}
+
+void ref_CLASSTOKEN(const struct ref *r)
+{
+    const uint32_t *shape = r->y->shape;
+    size_t t = shape[1], c = shape[2];
+    for (size_t b = 0; b < shape[0]; b++)
+        for (size_t position = 0; position < t; position++)
+            for (size_t i = 0; i < c; i++)
+                r->out[(b * t + position) * c + i] =
+                    r->in[2][position * c + i] +
+                    (position ? r->in[0][(b * (t - 1) + position - 1) * c + i] : r->in[1][i]);
+}
+
+void ref_SELECT(const struct ref *r)
+{
+    size_t t = r->x->shape[1], c = r->x->shape[2];
+    for (size_t b = 0; b < r->x->shape[0]; b++)
+        for (size_t i = 0; i < c; i++)
+            r->out[b * c + i] = r->in[0][(b * t + (r->in[1] ? (size_t)r->in[1][b] : 0)) * c + i];
+}
+
+void ref_NORMALIZE(const struct ref *r)
+{
+    size_t rows = tensor_rows(r->y), c = tensor_columns(r->y);
+    for (size_t row = 0; row < rows; row++) {
+        double squares = 0;
+        for (size_t i = 0; i < c; i++)
+            squares += r->in[0][row * c + i] * r->in[0][row * c + i];
+        for (size_t i = 0; i < c; i++)
+            r->out[row * c + i] = r->in[0][row * c + i] / fmax(sqrt(squares), 1e-12);
+    }
+}
+
+void ref_node(const struct graph *graph, const struct node *node, const double *const *in,
+              double *out)
+{
+    static void (*const refs[])(const struct ref *) = {
+#define X(op) ref_##op,
+        OPS(X)
+#undef X
+    };
+    struct ref ref = {.node = node,
+                      .x = &graph->tensors[node->in[0]],
+                      .second = node->in[1] < 0 ? NULL : &graph->tensors[node->in[1]],
+                      .y = &graph->tensors[node->out],
+                      .out = out};
+    for (int i = 0; i < NODE_INPUTS; i++)
+        ref.in[i] = in[i];
+    refs[node->op](&ref);
+}

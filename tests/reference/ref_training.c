@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The ops of training in double precision.
+ */
+#include "reference/ref_ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shaders/args.h"
+
+static double gelu(double x)
+{
+    return x * 0.5 * erfc(-x / sqrt(2));
+}
+
+void ref_CAST(const struct ref *r)
+{
+    memcpy(r->out, r->in[0], tensor_elements(r->y) * sizeof(*r->out));
+}
+
+void ref_SCALE(const struct ref *r)
+{
+    for (size_t i = 0; i < tensor_elements(r->y); i++)
+        r->out[i] = r->in[0][i] * r->in[1][0];
+}
+
+void ref_ACTIVATE(const struct ref *r)
+{
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        double x = r->in[0][i];
+        r->out[i] = r->node->relu                                   ? fmax(x, 0)
+                    : r->node->activation == VKCLIP_ACTIVATION_GELU ? gelu(x)
+                                                                    : x / (1 + exp(-1.702 * x));
+    }
+}
+
+void ref_ACTIVATE_GRAD(const struct ref *r)
+{
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        double x = r->in[0][i];
+        r->out[i] = r->in[1][i] * (r->node->relu ? x > 0 : ref_slope(r->node->activation, x));
+    }
+}
+
+void ref_ADD(const struct ref *r)
+{
+    for (size_t i = 0; i < tensor_elements(r->y); i++)
+        r->out[i] = r->in[0][i] + r->in[1][i];
+}
+
+static void moments(const double *x, size_t count, size_t stride, double *mean, double *variance)
+{
+    *mean = *variance = 0;
+    for (size_t i = 0; i < count; i++)
+        *mean += x[i * stride] / (double)count;
+    for (size_t i = 0; i < count; i++)
+        *variance += (x[i * stride] - *mean) * (x[i * stride] - *mean) / (double)count;
+}
+
+void ref_BATCHSTATS(const struct ref *r)
+{
+    size_t rows = tensor_rows(r->x), c = tensor_columns(r->x);
+    for (size_t i = 0; i < c; i++) {
+        double mean, variance;
+        moments(r->in[0] + i, rows, c, &mean, &variance);
+        double rstd = 1 / sqrt(variance + (double)r->node->epsilon);
+        r->out[i] = r->in[1][i] * rstd;
+        r->out[c + i] = r->in[2][i];
+        r->out[2 * c + i] = mean;
+        r->out[3 * c + i] = rstd;
+    }
+}
+
+void ref_BATCHNORM(const struct ref *r)
+{
+    size_t c = tensor_columns(r->y);
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        double value =
+            (r->in[0][i] - r->in[1][2 * c + i % c]) * r->in[1][i % c] + r->in[1][c + i % c];
+        value += r->in[2] ? r->in[2][i] : 0;
+        r->out[i] = r->node->relu ? fmax(value, 0) : value;
+    }
+}
+
+void ref_BATCHNORM_GRAD(const struct ref *r)
+{
+    size_t rows = tensor_rows(r->x), c = tensor_columns(r->x);
+    for (size_t i = 0; i < c; i++) {
+        double scale = r->in[2][i], mean = r->in[2][2 * c + i], rstd = r->in[2][3 * c + i];
+        double sum = 0, product = 0;
+        for (size_t row = 0; row < rows; row++) {
+            sum += r->in[1][row * c + i];
+            product += r->in[1][row * c + i] * (r->in[0][row * c + i] - mean) * rstd;
+        }
+        /* dx = scale (dy - mean(dy) - normalised x mean(dy normalised x)) */
+        r->out[i] = scale;
+        r->out[c + i] = r->node->frozen ? 0 : -scale * product / (double)rows * rstd;
+        r->out[2 * c + i] = r->node->frozen ? 0 : -scale * sum / (double)rows;
+        r->out[3 * c + i] = mean;
+        r->out[4 * c + i] = product;
+        r->out[5 * c + i] = sum;
+    }
+}
+
+void ref_AFFINE(const struct ref *r)
+{
+    size_t c = tensor_columns(r->y);
+    for (size_t i = 0; i < tensor_elements(r->y); i++)
+        r->out[i] = r->in[2][i % c] * r->in[0][i] +
+                    r->in[2][c + i % c] * (r->in[1][i] - r->in[2][3 * c + i % c]) +
+                    r->in[2][2 * c + i % c];
+}
+
+void ref_PANELS(const struct ref *r)
+{
+    size_t n = tensor_n(r->y), k = tensor_elements(r->y) / n;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < k; j++)
+            r->out[i * k + j] = r->y->layout == LAYOUT_CONV
+                                    ? r->in[0][j % (k / 9) * 9 * n + (8 - j / (k / 9)) * n + i]
+                                : r->node->transposed ? r->in[0][j * n + i]
+                                                      : r->in[0][i * k + j];
+}
+
+void ref_OUTER(const struct ref *r)
+{
+    size_t m = tensor_rows(r->x), n = tensor_columns(r->x), k = tensor_elements(r->y) / n;
+    const uint32_t *x = r->second->shape, *dy = r->x->shape;
+    double *bias = (double *)r->in[2];
+    for (size_t i = 0; i < m * n && bias; i++)
+        bias[i % n] += r->in[0][i];
+    for (size_t i = 0; i < n && !r->node->residual; i++)
+        memset(r->out + i * k, 0, k * sizeof(*r->out));
+    for (size_t row = 0; row < m; row++)
+        for (size_t j = 0; j < k; j++) {
+            double value = 0;
+            if (!r->node->stride) {
+                value = r->in[1][row * k + j];
+            } else {
+                size_t c = k / 9, stride = r->node->stride;
+                long iy = (long)(row / dy[2] % dy[1] * stride + j / c / 3) - 1;
+                long ix = (long)(row % dy[2] * stride + j / c % 3) - 1;
+                size_t item = row / dy[2] / dy[1];
+                if (iy >= 0 && ix >= 0 && iy < x[1] && ix < x[2])
+                    value = r->in[1][((item * x[1] + (size_t)iy) * x[2] + (size_t)ix) * c + j % c];
+            }
+            for (size_t i = 0; i < n; i++)
+                r->out[i * k + j] += r->in[0][row * n + i] * value;
+        }
+}
+
+void ref_COLSUM(const struct ref *r)
+{
+    const struct node *node = r->node;
+    size_t rows = (tensor_elements(r->x) - node->offset + node->pitch - 1) / node->pitch;
+    size_t group = node->group ? node->group : rows, groups = (rows + group - 1) / group;
+    size_t columns = tensor_elements(r->y) / groups;
+    for (size_t i = 0; i < groups * columns; i++) {
+        double sum = node->residual ? r->out[i] : 0;
+        for (size_t row = i / columns * group; row < rows && row < (i / columns + 1) * group;
+             row++) {
+            sum += r->in[0][node->offset + row * node->pitch + i % columns];
+        }
+        r->out[i] = sum;
+    }
+}
+
+void ref_LAYERNORM_SUMS(const struct ref *r)
+{
+    size_t c = tensor_columns(r->x);
+    memset(r->out, 0, tensor_elements(r->y) * sizeof(*r->out));
+    for (size_t row = 0; row < tensor_rows(r->x); row++) {
+        const double *x = r->in[0] + row * c, *dy = r->in[1] + row * c;
+        double mean, variance, *sums = r->out + row / LAYERNORM_ROWS * 2 * c;
+        moments(x, c, 1, &mean, &variance);
+        for (size_t i = 0; i < c; i++) {
+            sums[i] += dy[i] * (x[i] - mean) / sqrt(variance + (double)r->node->epsilon);
+            sums[c + i] += dy[i];
+        }
+    }
+}
+
+void ref_LAYERNORM_GRAD(const struct ref *r)
+{
+    size_t c = tensor_columns(r->x);
+    for (size_t row = 0; row < tensor_rows(r->x); row++) {
+        const double *x = r->in[0] + row * c, *dy = r->in[2] + row * c;
+        double mean, variance, of_mean = 0, of_deviation = 0;
+        moments(x, c, 1, &mean, &variance);
+        double rstd = 1 / sqrt(variance + (double)r->node->epsilon);
+        for (size_t i = 0; i < c; i++) {
+            of_mean += dy[i] * r->in[1][i] / (double)c;
+            of_deviation += dy[i] * r->in[1][i] * (x[i] - mean) * rstd / (double)c;
+        }
+        for (size_t i = 0; i < c; i++)
+            r->out[row * c + i] =
+                (r->node->residual ? r->out[row * c + i] : 0) +
+                rstd * (dy[i] * r->in[1][i] - of_mean - (x[i] - mean) * rstd * of_deviation);
+    }
+}
+
+/* q.k / sqrt(d) of a head; -inf where it is not seen. */
+static double score(const struct ref *r, size_t item, size_t head, size_t query, size_t key)
+{
+    size_t t = r->x->shape[1], c = r->x->shape[2] / 3, d = c / r->node->heads;
+    const double *q = r->in[0] + (item * t + query) * 3 * c + head * d;
+    const double *k = r->in[0] + (item * t + key) * 3 * c + c + head * d;
+    double sum = 0;
+    for (size_t i = 0; i < d; i++)
+        sum += q[i] * k[i];
+    return r->node->causal && key > query ? -INFINITY : sum / sqrt((double)d);
+}
+
+void ref_ATTENTION_DELTA(const struct ref *r)
+{
+    size_t d = tensor_columns(r->x) / r->y->shape[2];
+    for (size_t i = 0; i < tensor_elements(r->y) / 2; i++) {
+        r->out[2 * i + 1] = 0;
+        for (size_t j = i * d; j < (i + 1) * d; j++)
+            r->out[2 * i + 1] += r->in[0][j] * r->in[1][j];
+    }
+}
+
+void ref_ATTENTION_GRAD(const struct ref *r)
+{
+    size_t t = r->x->shape[1], c = r->x->shape[2] / 3, heads = r->node->heads, d = c / heads;
+    memset(r->out, 0, tensor_elements(r->y) * sizeof(*r->out));
+    for (size_t i = 0; i < r->x->shape[0] * t * heads; i++) {
+        size_t head = i % heads, query = i / heads % t, item = i / heads / t;
+        const double *dy = r->in[1] + (item * t + query) * c + head * d;
+        for (size_t key = 0; key < t; key++) {
+            double p = exp(score(r, item, head, query, key) - r->in[2][2 * i]), dp = 0;
+            size_t q_at = (item * t + query) * 3 * c + head * d;
+            size_t k_at = (item * t + key) * 3 * c + c + head * d;
+            for (size_t j = 0; j < d; j++)
+                dp += dy[j] * r->in[0][k_at + c + j];
+            double ds = p * (dp - r->in[2][2 * i + 1]) / sqrt((double)d);
+            for (size_t j = 0; j < d; j++) {
+                r->out[q_at + j] += ds * r->in[0][k_at + j];
+                r->out[k_at + j] += ds * r->in[0][q_at + j];
+                r->out[k_at + c + j] += p * dy[j];
+            }
+        }
+    }
+}
+
+void ref_EMBEDDING_GRAD(const struct ref *r)
+{
+    size_t c = tensor_columns(r->x), tokens = tensor_rows(r->x);
+    for (size_t run = 0; run < tokens; run++)
+        for (size_t j = (size_t)r->in[2][2 * run]; j < (size_t)r->in[2][2 * run + 2]; j++)
+            for (size_t i = 0; i < c; i++)
+                r->out[(size_t)r->in[2][2 * run + 1] * c + i] +=
+                    r->in[0][(size_t)r->in[1][j] * c + i];
+}
+
+void ref_CLASSTOKEN_GRAD(const struct ref *r)
+{
+    size_t c = tensor_columns(r->x), t = r->x->shape[1];
+    for (size_t b = 0; b < r->x->shape[0]; b++)
+        memcpy(r->out + b * (t - 1) * c, r->in[0] + (b * t + 1) * c, (t - 1) * c * sizeof(*r->out));
+}
+
+void ref_MEANTOKEN_GRAD(const struct ref *r)
+{
+    size_t c = tensor_columns(r->x), p = r->x->shape[1] - 1;
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        const double *item = r->in[0] + i / c / p * (p + 1) * c;
+        r->out[i] = item[(i / c % p + 1) * c + i % c] + item[i % c] / (double)p;
+    }
+}
+
+void ref_SELECT_GRAD(const struct ref *r)
+{
+    size_t t = r->y->shape[1], c = r->y->shape[2];
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        size_t item = i / c / t, row = r->in[1] ? (size_t)r->in[1][item] : 0;
+        r->out[i] = i / c % t == row ? r->in[0][item * c + i % c] : 0;
+    }
+}
+
+void ref_NORMALIZE_GRAD(const struct ref *r)
+{
+    size_t c = tensor_columns(r->x);
+    for (size_t row = 0; row < tensor_rows(r->x); row++) {
+        const double *x = r->in[0] + row * c, *dy = r->in[1] + row * c;
+        double squares = 0, along = 0;
+        for (size_t i = 0; i < c; i++) {
+            squares += x[i] * x[i];
+            along += x[i] * dy[i];
+        }
+        for (size_t i = 0; i < c; i++)
+            r->out[row * c + i] = (dy[i] - x[i] * along / squares) / sqrt(squares);
+    }
+}
+
+void ref_AVGPOOL_GRAD(const struct ref *r)
+{
+    const uint32_t *dx = r->y->shape, *dy = r->x->shape, size = r->node->stride;
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        size_t c = i % dx[3], column = i / dx[3] % dx[2] / size;
+        size_t row = i / dx[3] / dx[2] % dx[1] / size, item = i / dx[3] / dx[2] / dx[1];
+        r->out[i] =
+            row < dy[1] && column < dy[2]
+                ? r->in[0][((item * dy[1] + row) * dy[2] + column) * dx[3] + c] / (size * size)
+                : 0;
+    }
+}
+
+void ref_CONTRAST_STATS(const struct ref *r)
+{
+    size_t n = r->x->shape[0];
+    double scale = exp(r->in[1][0]);
+    for (size_t line = 0; line < 2 * n; line++) {
+        double total = 0;
+        for (size_t i = 0; i < n; i++)
+            total += exp(scale * r->in[0][line < n ? line * n + i : i * n + line - n]);
+        r->out[line] = log(total);
+    }
+}
+
+/* Both softmaxes at a pair. */
+static double contrast(const struct ref *r, const double *stats, double logit, size_t i, size_t j)
+{
+    size_t n = tensor_rows(r->y);
+    return exp(logit - stats[i]) + exp(logit - stats[n + j]);
+}
+
+void ref_CONTRAST_LOSS(const struct ref *r)
+{
+    size_t n = r->x->shape[0];
+    double scale = exp(r->in[1][0]);
+    for (size_t i = 0; i < n; i++) {
+        double own = scale * r->in[0][i * n + i], sum = 0;
+        for (size_t j = 0; j < n; j++) {
+            double logit = scale * r->in[0][i * n + j];
+            sum += contrast(r, r->in[2], logit, i, j) * logit;
+        }
+        r->out[2 * i] = ((r->in[2][i] + r->in[2][n + i]) / 2 - own) / (double)n;
+        r->out[2 * i + 1] = (sum / 2 - own) / (double)n;
+    }
+}
+
+void ref_CONTRAST_GRAD(const struct ref *r)
+{
+    size_t n = r->y->shape[0];
+    double scale = exp(r->in[1][0]);
+    for (size_t i = 0; i < n * n; i++)
+        r->out[i] = scale / (double)n *
+                    (contrast(r, r->in[0], scale * r->out[i], i / n, i % n) / 2 - (i / n == i % n));
+}
+
+void ref_RUNNINGSTATS(const struct ref *r)
+{
+    size_t c = tensor_columns(r->x);
+    for (size_t i = 0; i < c; i++) {
+        double rstd = r->node->offset ? 1 / sqrt(r->in[0][i] + (double)r->node->epsilon) : 0;
+        r->out[i] = r->node->offset ? r->in[1][i] * rstd : 0;
+        r->out[c + i] = r->node->offset ? r->in[2][i] : 0;
+        r->out[2 * c + i] = r->node->offset ? r->out[2 * c + i] : r->in[0][i];
+        r->out[3 * c + i] = rstd;
+    }
+}
+
+void ref_RUNNING(const struct ref *r)
+{
+    size_t c = tensor_columns(r->x);
+    for (size_t i = 0; i < c; i++) {
+        double rstd = r->in[0][3 * c + i];
+        double value = r->node->offset ? (1 / (rstd * rstd) - (double)r->node->epsilon) *
+                                             (double)r->node->values[1]
+                                       : r->in[0][2 * c + i];
+        r->out[i] += (double)r->node->values[0] * (value - r->out[i]);
+    }
+}
+
+void ref_SUMSQ(const struct ref *r)
+{
+    size_t n = tensor_elements(r->x);
+    for (size_t first = 0; first < n; first += SUMSQ_PART) {
+        double sum = 0;
+        for (size_t i = first; i < n && i < first + SUMSQ_PART; i++)
+            sum += r->in[0][i] * r->in[0][i];
+        r->out[r->node->offset + first / SUMSQ_PART] = sum;
+    }
+}
+
+void ref_CLIP(const struct ref *r)
+{
+    const double *step = r->in[1];
+    double sum = 0;
+    for (size_t i = 0; i < tensor_elements(r->x); i++)
+        sum += r->in[0][i];
+    double norm = sqrt(sum) * step[4];
+    memcpy(r->out, step, 5 * sizeof(*step));
+    r->out[5] = step[4] * (step[3] > 0 ? fmin(step[3] / (norm + 1e-6), 1) : 1);
+    r->out[6] = norm;
+    r->out[7] = 0;
+}
+
+void ref_ADAMW(const struct ref *r)
+{
+    const float *beta = r->node->values;
+    double *gradient = (double *)r->in[0], *moment = (double *)r->in[1];
+    const double *step = r->in[2];
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        double g = gradient[i] * step[5], *m = &moment[2 * i], *v = &moment[2 * i + 1];
+        *m = (double)beta[0] * *m + (1 - (double)beta[0]) * g;
+        *v = (double)beta[1] * *v + (1 - (double)beta[1]) * g * g;
+        r->out[i] *= 1 - step[0] * (double)beta[3];
+        r->out[i] -= step[0] * *m * step[1] / (sqrt(*v * step[2]) + (double)beta[2]);
+        gradient[i] = 0;
+    }
+}
+
+void ref_CLAMP(const struct ref *r)
+{
+    for (size_t i = 0; i < tensor_elements(r->y); i++)
+        r->out[i] = fmin(fmax(r->in[0][i], (double)r->node->values[0]), (double)r->node->values[1]);
+}

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every row of the kernel table with every tile against the double-precision reference, on the
+ * device that the environment names: outputs filled with NaN before, guard words around every
+ * tensor, each run twice to the bit, each capability masked in turn.
+ */
+#define _GNU_SOURCE
+#include "base/array.h"
+#include "base/half.h"
+#include "support/testing.h"
+
+#include <math.h>
+
+#include "reference/cases.h"
+#include "vulkan/gpu.h"
+#include "graph/grad.h"
+#include "runtime/kernels.h"
+#include "graph/quant.h"
+#include "reference/ref.h"
+#include "shaders/args.h"
+
+#define GUARD 256
+
+static struct gpu *open_gpu(void)
+{
+    struct gpu *gpu = NULL;
+    struct vkclip_device_params params = {.cache_dir = ""};
+    if (gpu_open(&params, &gpu))
+        fail_msg("%s", vkclip_last_error());
+    return gpu;
+}
+
+/* ---- Values
+ * -------------------------------------------------------------------------------------- */
+
+/* The same numbers everywhere: xorshift, in [-1, 1). */
+static double next_value(uint32_t *state)
+{
+    *state ^= *state << 13, *state ^= *state >> 17, *state ^= *state << 5;
+    return (double)*state / 2147483648.0 - 1;
+}
+
+/* Length of what blocks are cut from: K of a matrix, C of a table. */
+static uint32_t block_row(const struct tensor *tensor)
+{
+    return (uint32_t)(tensor_elements(tensor) / tensor->shape[0]);
+}
+
+static bool is_blocks(const struct tensor *tensor)
+{
+    return tensor->type == TYPE_Q8 || tensor->type == TYPE_Q4;
+}
+
+static struct quant_block block_of(enum type type, const double *values, uint32_t left)
+{
+    float block_values[QUANT_BLOCK];
+    struct quant_block block;
+    uint32_t count = left < QUANT_BLOCK ? left : QUANT_BLOCK;
+    for (uint32_t i = 0; i < count; i++)
+        block_values[i] = (float)values[i];
+    assert_true(quant_pack(type, block_values, count, &block));
+    return block;
+}
+
+/* To the values that the block which begins here can hold. */
+static void quantise(enum type type, double *values, uint32_t left)
+{
+    struct quant_block block = block_of(type, values, left);
+    for (uint32_t i = 0; i < QUANT_BLOCK && i < left; i++)
+        values[i] = quant_value(&block, i);
+}
+
+/* Values of a tensor as its storage type can hold them. */
+static double *make_values(const struct graph *graph, const struct node *node, int slot,
+                           uint32_t *state)
+{
+    const struct tensor *tensor = &graph->tensors[slot < NODE_INPUTS ? node->in[slot] : node->out];
+    uint64_t count = tensor_elements(tensor);
+    double *values = malloc(count * sizeof(*values));
+    uint32_t rows = node->op == OP_EMBEDDING     ? graph->tensors[node->in[1]].shape[0]
+                    : node->op == OP_SELECT_GRAD ? graph->tensors[node->out].shape[1]
+                                                 : graph->tensors[node->in[0]].shape[1];
+    /* sums of squares, second moments, variances */
+    bool positive = node->op == OP_CLIP || node->op == OP_ADAMW || node->op == OP_RUNNINGSTATS;
+    double spread = node->op == OP_ATTENTION ? 3 : 1; /* so that some weights of softmax dominate */
+    for (uint64_t i = 0; i < count; i++) {
+        double value = next_value(state) * spread;
+        value = positive ? fabs(value) : value;
+        if (tensor->type == TYPE_I32)
+            value = floor((value + 1) / 2 * rows);
+        else if (tensor->type == TYPE_F16)
+            value = half_to_float(half_from_float((float)value));
+        values[i] = (float)value;
+    }
+    uint32_t c = block_row(tensor);
+    for (uint64_t row = 0; is_blocks(tensor) && row < count / c; row++)
+        for (uint32_t first = 0; first < c; first += QUANT_BLOCK)
+            quantise(tensor->type, values + row * c + first, c - first);
+    if (tensor->type == TYPE_I32) { /* both ends of the table */
+        values[0] = 0;
+        values[count - 1] = rows - 1;
+    }
+    return values;
+}
+
+/* Tokens by their ids, some of which have none behind the text's end. */
+static void sort_tokens(const struct graph *graph, const struct node *node, uint32_t *state,
+                        double *order, double *runs)
+{
+    const uint32_t *shape = graph->tensors[node->in[0]].shape;
+    uint32_t tokens = shape[0] * shape[1], vocabulary = graph->tensors[node->out].shape[0];
+    int32_t *ids = calloc(4 * tokens + 2, sizeof(*ids)), *ends = calloc(shape[0], sizeof(*ends));
+    int32_t *sorted = ids + tokens, *begins = sorted + tokens;
+    for (uint32_t i = 0; i < tokens; i++)
+        ids[i] = (int32_t)((next_value(state) + 1) / 2 * vocabulary);
+    for (uint32_t i = 0; i < shape[0]; i++)
+        ends[i] = (int32_t)(shape[1] - 1 - i % 2 * (shape[1] / 2));
+    grad_sort_ids(ids, ends, shape[0], shape[1], sorted, begins);
+    for (uint32_t i = 0; i < tokens; i++)
+        order[i] = sorted[i];
+    for (uint32_t i = 0; i < 2 * tokens + 2; i++)
+        runs[i] = begins[i];
+    free(ids);
+    free(ends);
+}
+
+/* Element i of a tensor's logical shape on the device. */
+static uint64_t device_index(const struct tensor *tensor, uint64_t i)
+{
+    if (tensor->layout == LAYOUT_ROWS)
+        return i;
+    uint64_t k_count = tensor_elements(tensor) / tensor->shape[0], n = i / k_count, k = i % k_count;
+    return ((n / PANEL * ((k_count + 3) / 4) + k / 4) * PANEL + n % PANEL) * 4 + k % 4;
+}
+
+/* Bits of a field that begins `bit` bits behind `word`. */
+static void set_bits(uint32_t *words, uint64_t word, uint32_t bit, uint32_t bits, int32_t value)
+{
+    words[word + bit / 32] &= ~(((1u << bits) - 1) << bit % 32);
+    words[word + bit / 32] |= ((uint32_t)value & ((1u << bits) - 1)) << bit % 32;
+}
+
+/* One block of row n of [N,K] as shaders/args.h has it. */
+static void encode_block(const struct tensor *tensor, const struct quant_block *block, uint64_t n,
+                         uint64_t number, uint32_t *words)
+{
+    uint64_t blocks = (block_row(tensor) + BLOCK - 1) / BLOCK;
+    bool q8 = tensor->type == TYPE_Q8;
+    uint32_t bits = q8 ? 8 : 4, column = n % PANEL;
+    if (tensor->layout == LAYOUT_ROWS) {
+        uint64_t scales = (blocks + 1) / 2, at = n * (scales + blocks * bits);
+        set_bits(words, at, (uint32_t)number * 16, 16, block->scale);
+        for (uint32_t i = 0; i < BLOCK; i++)
+            set_bits(words, at + scales + number * bits, i * bits, bits,
+                     block->q[i] + (q8 ? 0 : 8));
+        return;
+    }
+    uint64_t at = (n / PANEL * blocks + number) * (q8 ? Q8_BLOCK_WORDS : Q4_BLOCK_WORDS);
+    set_bits(words, at, column * 16, 16, block->scale);
+    for (uint32_t k = 0; k < BLOCK; k++)
+        set_bits(words, at + PANEL / 2 + k * bits / 32 * PANEL + column, k * bits % 32, bits,
+                 block->q[k] + (q8 ? 0 : 8));
+}
+
+static void encode_blocks(const struct tensor *tensor, const double *values, void *to)
+{
+    uint32_t c = block_row(tensor);
+    for (uint64_t n = 0; n < tensor_elements(tensor) / c; n++)
+        for (uint32_t first = 0; first < c; first += BLOCK) {
+            struct quant_block block = block_of(tensor->type, values + n * c + first, c - first);
+            encode_block(tensor, &block, n, first / BLOCK, to);
+        }
+}
+
+static void encode_values(const struct tensor *tensor, const double *values, void *to)
+{
+    if (is_blocks(tensor)) {
+        encode_blocks(tensor, values, to);
+        return;
+    }
+    for (uint64_t i = 0; i < tensor_elements(tensor); i++) {
+        uint64_t at = device_index(tensor, i);
+        if (tensor->type == TYPE_F32)
+            ((float *)to)[at] = (float)values[i];
+        else if (tensor->type == TYPE_F16)
+            ((uint16_t *)to)[at] = half_from_float((float)values[i]);
+        else
+            ((int32_t *)to)[at] = (int32_t)values[i];
+    }
+}
+
+static double decode_value(const struct tensor *tensor, const void *from, uint64_t i)
+{
+    uint64_t at = device_index(tensor, i);
+    return tensor->type == TYPE_F32 ? ((const float *)from)[at]
+                                    : half_to_float(((const uint16_t *)from)[at]);
+}
+
+/* ---- Memory with guards
+ * ---------------------------------------------------------------------------- */
+
+/* A tensor on the device between guards of all ones, which are NaN in every type. */
+struct guarded {
+    struct gpu_buffer *device, *upload, *download;
+    uint64_t bytes;
+};
+
+static void guarded_create(struct gpu *gpu, const struct tensor *tensor, const double *values,
+                           struct guarded *g)
+{
+    g->bytes = kernels_tensor_bytes(tensor);
+    uint64_t all = g->bytes + 2 * GUARD;
+    all = (all + 3) / 4 * 4;
+    assert_int_equal(gpu_buffer_create(gpu, GPU_DEVICE, all, &g->device), 0);
+    assert_int_equal(gpu_buffer_create(gpu, GPU_UPLOAD, all, &g->upload), 0);
+    assert_int_equal(gpu_buffer_create(gpu, GPU_DOWNLOAD, all, &g->download), 0);
+    char *map = gpu_buffer_map(g->upload);
+    memset(map, 0xff, all);
+    if (values && tensor->layout != LAYOUT_ROWS)
+        memset(map + GUARD, 0, g->bytes); /* the padding of panels */
+    if (values)
+        encode_values(tensor, values, map + GUARD);
+}
+
+static void guarded_fill(struct gpu *gpu, struct guarded *g)
+{
+    uint64_t all = g->bytes + 2 * GUARD;
+    struct gpu_range from = {g->upload, 0, all}, to = {g->device, 0, all};
+    assert_int_equal(gpu_copy(gpu, from, to), 0);
+}
+
+/* The tensor's bytes after a run; fails where something outside of them was written. */
+static const char *guarded_read(struct gpu *gpu, struct guarded *g, const char *what)
+{
+    uint64_t all = g->bytes + 2 * GUARD;
+    struct gpu_range from = {g->device, 0, all}, to = {g->download, 0, all};
+    assert_int_equal(gpu_copy(gpu, from, to), 0);
+    const unsigned char *map = gpu_buffer_map(g->download);
+    for (uint64_t i = 0; i < GUARD; i++)
+        if (map[i] != 0xff || map[GUARD + g->bytes + i] != 0xff)
+            fail_msg("%s: wrote outside its result", what);
+    return (const char *)map + GUARD;
+}
+
+static void guarded_destroy(struct gpu *gpu, struct guarded *g)
+{
+    gpu_buffer_destroy(gpu, &g->device);
+    gpu_buffer_destroy(gpu, &g->upload);
+    gpu_buffer_destroy(gpu, &g->download);
+}
+
+/* ---- One case on one row
+ * ------------------------------------------------------------------------------ */
+
+/* `rounding`: see kernels_rounding. Returns the largest error, as a share of what is allowed. */
+static double compare(enum op op, const struct tensor *tensor, const char *found,
+                      const double *expected, double rounding, const char *what)
+{
+    /* LAYERNORM divides by a deviation down to sqrt(epsilon), and rounding grows with it */
+    double fp32 = op == OP_LAYERNORM ? 5e-5 : 5e-6, largest = 0, worst = 0;
+    for (uint64_t i = 0; i < tensor_elements(tensor); i++)
+        largest = fmax(largest, fabs(expected[i]));
+    double bound = (tensor->type == TYPE_F16 ? 1.5e-3 : fp32) * fmax(largest, 0.1) + rounding;
+    for (uint64_t i = 0; i < tensor_elements(tensor); i++) {
+        double value = decode_value(tensor, found, i);
+        if (!(fabs(value - expected[i]) <= bound))
+            fail_msg("%s: element %llu is %.9g, expected %.9g within %.2g", what,
+                     (unsigned long long)i, value, expected[i], bound);
+        worst = fmax(worst, fabs(value - expected[i]) / bound);
+    }
+    return worst;
+}
+
+/* By one choice, or by the first that works (NULL). Returns as compare. */
+static double run_case(struct gpu *gpu, const struct op_case *test_case,
+                       const struct kernel_choice *choice, struct graph *graph)
+{
+    const struct node *node = &graph->nodes[graph->node_count - 1];
+    const struct tensor *out = &graph->tensors[node->out];
+    const uint32_t *s = test_case->shape;
+    struct guarded guarded[KERNEL_SLOTS] = {{0}};
+    struct gpu_range ranges[KERNEL_SLOTS] = {{0}};
+    double *values[KERNEL_SLOTS] = {0};
+    struct gpu_commands *commands = NULL;
+    uint32_t state = 2463534242u;
+    char what[240], name[KERNEL_CHOICE_NAME] = "chosen";
+    struct kernel_choice choices[KERNEL_CHOICES];
+    assert_true(choice || kernels_choices(gpu, graph, node, choices) > 0);
+    double rounding = kernels_rounding(choice ? choice->kernel : choices[0].kernel, graph, node);
+    if (choice)
+        kernels_choice_name(choice, name);
+    snprintf(what, sizeof(what), "%s %s %s w=%s [%u,%u,%u,%u]%s%s%s", op_name(node->op), name,
+             type_name(out->type),
+             node->in[1] < 0 ? "none" : type_name(graph->tensors[node->in[1]].type), s[0], s[1],
+             s[2], s[3], test_case->bias ? " bias" : "", test_case->residual ? " residual" : "",
+             test_case->causal ? " causal" : "");
+
+    for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
+        int tensor = slot < NODE_INPUTS ? node->in[slot] : node->out;
+        if (tensor < 0)
+            continue;
+        values[slot] = make_values(graph, node, slot, &state);
+    }
+    if (node->op == OP_EMBEDDING_GRAD)
+        sort_tokens(graph, node, &state, values[1], values[2]);
+    for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
+        int tensor = slot < NODE_INPUTS ? node->in[slot] : node->out;
+        if (tensor < 0)
+            continue;
+        bool filled = slot < NODE_INPUTS || node->residual;
+        guarded_create(gpu, &graph->tensors[tensor], filled ? values[slot] : NULL, &guarded[slot]);
+        guarded_fill(gpu, &guarded[slot]);
+        ranges[slot] = (struct gpu_range){guarded[slot].device, GUARD, guarded[slot].bytes};
+    }
+    ref_node(graph, node, (const double *const *)values, values[KERNEL_OUT]);
+
+    assert_int_equal(gpu_commands_create(gpu, &commands), 0);
+    if (choice ? kernels_record_choice(gpu, commands, graph, node, ranges, choice)
+               : kernels_record(gpu, commands, graph, node, ranges, NULL))
+        fail_msg("%s: %s", what, vkclip_last_error());
+    assert_int_equal(gpu_commands_end(commands), 0);
+    char *first = malloc(guarded[KERNEL_OUT].bytes);
+    for (int run = 0; run < 2; run++) {
+        for (int slot = 0; slot < KERNEL_SLOTS; slot++) /* an optimiser changes its inputs */
+            if (guarded[slot].device)
+                guarded_fill(gpu, &guarded[slot]);
+        assert_int_equal(gpu_commands_run(commands), 0);
+        const char *found = guarded_read(gpu, &guarded[KERNEL_OUT], what);
+        if (run == 0)
+            memcpy(first, found, guarded[KERNEL_OUT].bytes);
+        else if (memcmp(first, found, guarded[KERNEL_OUT].bytes))
+            fail_msg("%s: a second run gave other bits", what);
+    }
+    double worst = compare(node->op, out, first, values[KERNEL_OUT], rounding, what);
+    for (int slot = 0; slot < NODE_INPUTS;
+         slot++) { /* what the reference did to them, mostly nothing */
+        const struct tensor *in = node->in[slot] < 0 ? NULL : &graph->tensors[node->in[slot]];
+        if (in && (in->type == TYPE_F32 || in->type == TYPE_F16))
+            compare(node->op, in, guarded_read(gpu, &guarded[slot], what), values[slot], 0, what);
+    }
+
+    free(first);
+    gpu_commands_destroy(&commands);
+    for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
+        guarded_destroy(gpu, &guarded[slot]);
+        free(values[slot]);
+    }
+    return worst;
+}
+
+/* Any of these works on any device. */
+static const enum type weight_types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
+
+/* ---- Tests
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void every_row(void **state)
+{
+    (void)state;
+    struct gpu *gpu = open_gpu();
+    printf("device: %s, %s, caps: %s\n", gpu_info(gpu)->name, gpu_info(gpu)->driver,
+           gpu_info(gpu)->caps);
+    for (size_t k = 0; k < kernel_count; k++) {
+        const struct kernel *row = &kernels[k];
+        size_t cases = 0;
+        double worst = 0;
+        for (size_t i = 0; i < op_case_count; i++) {
+            struct graph graph;
+            case_build(&op_cases[i], row->x, &graph);
+            graph_pack(&graph, row->w);
+            assert_int_equal(graph.error, 0);
+            struct kernel_choice choices[KERNEL_CHOICES];
+            size_t count = kernels_add_choices(gpu, row, &graph, &graph.nodes[graph.node_count - 1],
+                                               choices, 0);
+            /* the first tile on every shape, the others on a third of them, each on another */
+            for (size_t c = 0; c < count; c++)
+                if (c == 0 || (i + c) % 3 == 0) {
+                    worst = fmax(worst, run_case(gpu, &op_cases[i], &choices[c], &graph));
+                    cases++;
+                }
+            graph_free(&graph);
+        }
+        printf("%-16s x=%s w=%s: %zu cases, largest error %.2f of what is allowed\n", row->shader,
+               type_name(row->x), type_name(row->w), cases, worst);
+        bool capable = (row->needs & gpu_caps(gpu)) == row->needs;
+        assert_true(capable ? cases > 0 : cases == 0);
+    }
+    gpu_close(&gpu);
+}
+
+/* Without any one capability every op is still computed in fp32, and rows that need it are not. */
+static void every_cap_masked(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+#define X(name, text) text,
+        CAPS(X)
+#undef X
+    };
+    struct gpu *whole = open_gpu();
+    uint32_t caps = gpu_caps(whole);
+    gpu_close(&whole);
+    for (uint32_t cap = 0; cap < CAP_COUNT; cap++) {
+        if (!(caps & 1u << cap))
+            continue; /* every_row has seen it so */
+        setenv("VKCLIP_DISABLE_CAPS", texts[cap], 1);
+        struct gpu *gpu = open_gpu();
+        assert_int_equal(gpu_caps(gpu) & 1u << cap, 0);
+        for (size_t j = 0; j < op_case_count * ARRAY_COUNT(weight_types); j++) {
+            size_t i = j / ARRAY_COUNT(weight_types);
+            enum type w = weight_types[j % ARRAY_COUNT(weight_types)];
+            struct graph graph;
+            case_build(&op_cases[i], TYPE_F32, &graph);
+            if (w != TYPE_F32 &&
+                (!graph_packs(op_cases[i].op) || i % 3)) { /* every_row has every shape of them */
+                graph_free(&graph);
+                continue;
+            }
+            graph_pack(&graph, w);
+            for (size_t k = 0; k < kernel_count; k++)
+                if (kernels[k].needs & 1u << cap)
+                    assert_false(
+                        kernels_fit(gpu, &kernels[k], &graph, &graph.nodes[graph.node_count - 1]));
+            run_case(gpu, &op_cases[i], NULL, &graph);
+            graph_free(&graph);
+        }
+        gpu_close(&gpu);
+    }
+    unsetenv("VKCLIP_DISABLE_CAPS");
+}
+
+/* Cases in fp32 with weights of each type, by the row that is chosen. */
+static void run_cases(struct gpu *gpu, const struct op_case *cases, size_t count,
+                      const enum type *types, size_t type_count)
+{
+    for (size_t i = 0; i < count * type_count; i++) {
+        struct graph graph;
+        case_build(&cases[i / type_count], TYPE_F32, &graph);
+        graph_pack(&graph, types[i % type_count]);
+        run_case(gpu, &cases[i / type_count], NULL, &graph);
+        graph_free(&graph);
+    }
+}
+
+/* A table beyond what one binding spans is seen slice by slice. */
+static void sliced_table(void **state)
+{
+    (void)state;
+    struct gpu *gpu = open_gpu();
+    struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
+    for (uint64_t range = 16384; range < 400000; range *= 9) {
+        limits->buffer_range = range;
+        if (limits->alignment < 64)
+            limits->alignment = 64;
+        const struct op_case cases[] = {{.op = OP_EMBEDDING, .shape = {1, 8, 5000, 64}},
+                                        {.op = OP_EMBEDDING, .shape = {4, 5, 1026, 48}},
+                                        {.op = OP_EMBEDDING, .shape = {2, 5, 255, 47}}};
+        run_cases(gpu, cases, ARRAY_COUNT(cases), weight_types, ARRAY_COUNT(weight_types));
+    }
+    gpu_close(&gpu);
+}
+
+/* So is the weight of a matmul, in panels of columns. */
+static void sliced_weight(void **state)
+{
+    (void)state;
+    struct gpu *gpu = open_gpu();
+    struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
+    const struct op_case cases[] = {{OP_MATMUL, {9, 333, 36}, .bias = true, .residual = true},
+                                    {OP_CONV, {1, 2, 4, 200}, .stride = 1}};
+    limits->buffer_range = 13000; /* two panels of 36 x 32 values; more than x and the result */
+    run_cases(gpu, cases, ARRAY_COUNT(cases), weight_types, ARRAY_COUNT(weight_types));
+    gpu_close(&gpu);
+}
+
+/* Work beyond one submit is split into dispatches, without a row or an item lost between them. */
+static void split_work(void **state)
+{
+    (void)state;
+    struct gpu *gpu = open_gpu();
+    struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
+    const struct op_case cases[] = {{OP_MATMUL, {1000, 33, 20}, .bias = true, .residual = true},
+                                    {OP_MATMUL, {257, 40, 588}},
+                                    {OP_CONV, {2, 33, 8, 5}, .stride = 2},
+                                    {OP_ATTENTION, {7, 33, 24, 2}, .causal = true}};
+    for (limits->work = 1; limits->work < 1e7; limits->work *= 300)
+        run_cases(gpu, cases, ARRAY_COUNT(cases), weight_types, 1);
+    gpu_close(&gpu);
+}
+
+/* Every op has cases, and its last row of each pair of types needs nothing beyond the storage of
+ * activations. */
+static void table_is_complete(void **state)
+{
+    (void)state;
+    for (int op = 0; op < OP_COUNT; op++) {
+        uint32_t last[TYPE_Q4 + 1][TYPE_Q4 + 1]; /* by x and w */
+        memset(last, 0xff, sizeof(last));
+        size_t cases = 0;
+        for (size_t k = 0; k < kernel_count; k++)
+            if ((int)kernels[k].op == op)
+                last[kernels[k].x][kernels[k].w] = kernels[k].needs;
+        for (size_t i = 0; i < op_case_count; i++)
+            cases += (int)op_cases[i].op == op;
+        /* from type to type; and what no activation goes through is fp32 */
+        bool cast = op == OP_CAST, plain = op >= OP_CONTRAST_STATS;
+        assert_int_equal(last[TYPE_F32][cast ? TYPE_F16 : TYPE_F32], 0);
+        assert_int_equal(last[TYPE_F16][cast ? TYPE_F32 : TYPE_F16], plain ? UINT32_MAX : CAP_F16);
+        for (int w = TYPE_F16; w <= TYPE_Q4 && graph_packs(op); w++)
+            if (w != TYPE_I32) {
+                assert_int_equal(last[TYPE_F32][w], 0);
+                assert_int_equal(last[TYPE_F16][w], CAP_F16);
+            }
+        assert_true(cases > 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(table_is_complete), cmocka_unit_test(every_row),
+        cmocka_unit_test(every_cap_masked),  cmocka_unit_test(sliced_table),
+        cmocka_unit_test(sliced_weight),     cmocka_unit_test(split_work),
+    };
+    setenv("VKCLIP_ENABLE_CAPS", "dot", 1); /* where a device has it at all */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Plans: memory is shared but never by two tensors alive at once, close to the least possible; a
+ * run repeats to the bit; submits are split by work; the pipeline cache survives damage.
+ */
+#define _GNU_SOURCE
+#include "base/array.h"
+#include "base/file.h"
+#include "base/string.h"
+#include "support/testing.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "model/arch.h"
+#include "model/tower.h"
+#include "runtime/plan.h"
+#include "support/scratch.h"
+
+/* Over every model that has a name, by the node list alone: nothing is allocated. */
+static void arena_is_small(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336",
+                                        "ViT-H-14", "ViT-g-14", "RN50",     "ViT-bigG-14",
+                                        "RN101",    "RN50x4",   "RN50x16",  "RN50x64"};
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(names); i++)
+        for (uint32_t batch = 1; batch <= 8; batch *= 8) {
+            const char *tower = i % 2 ? "text" : "image";
+            struct config config;
+            struct graph graph;
+            uint64_t arena, least;
+            assert_int_equal(arch_find(names[i / 2], &config), 0);
+            assert_int_equal(
+                (i % 2 ? model_text_graph : model_image_graph)(&config, TYPE_F32, batch, &graph),
+                0);
+            assert_int_equal(plan_measure(&graph, 256, &arena, &least), 0);
+            printf("%s %s, batch %u: %.1f MiB, at least %.1f\n", names[i / 2], tower, batch,
+                   (double)arena / 0x100000, (double)least / 0x100000);
+            assert_true(arena >= least && arena <= least + least / 20);
+            graph_free(&graph);
+            config_close(&config);
+        }
+}
+
+/* ---- Running --------------------------------------------------------------------------------- */
+
+/* x -> three normalisations and sums of it, in an order that makes memory worth sharing. */
+static int make_plan(struct gpu *gpu, struct plan **plan, int *result)
+{
+    const uint32_t shape[] = {5, 33, 64};
+    struct graph g;
+    graph_init(&g, TYPE_F32);
+    int x = graph_input(&g, "x", TYPE_F32, 3, shape);
+    int first = graph_select(&g, "first", x, -1);
+    for (int i = 0; i < 4; i++)
+        first = graph_normalize(&g, NULL, first);
+    int other = graph_select(&g, "other", x, graph_input(&g, "rows", TYPE_I32, 1, shape));
+    int outputs[] = {first, graph_normalize(&g, "last", other), other};
+    memcpy(result, outputs, sizeof(outputs));
+    assert_int_equal(g.error, 0);
+    return plan_create(gpu, &g, NULL, outputs, 3, plan);
+}
+
+static void open_gpu(const char *cache, struct gpu **gpu)
+{
+    struct vkclip_device_params params = {.cache_dir = cache};
+    if (gpu_open(&params, gpu))
+        fail_msg("%s", vkclip_last_error());
+}
+
+static void replays(void **state)
+{
+    (void)state;
+    enum { B = 5, T = 33, C = 64 };
+    struct gpu *gpu;
+    struct plan *plan;
+    int result[3];
+    open_gpu("", &gpu);
+    assert_int_equal(make_plan(gpu, &plan, result), 0);
+    const struct graph *graph = plan_graph(plan);
+    float *x = malloc(B * T * C * sizeof(*x)), found[3][B * C], again[3][B * C];
+    for (int run = 0; run < 4; run++) {
+        int32_t rows[B];
+        for (int i = 0; i < B * T * C; i++)
+            x[i] = (float)((i * 7919 + run / 2 * 31) % 1009) / 1009;
+        for (int b = 0; b < B; b++)
+            rows[b] = (b * 11 + run / 2 * 5) % T;
+        plan_write(plan, graph_find(graph, "x"), 0, x, B * T * C);
+        plan_write_ids(plan, graph_find(graph, "rows"), 0, rows, B);
+        assert_int_equal(plan_run(plan), 0);
+        for (int i = 0; i < 3; i++)
+            plan_read(plan, result[i], 0, run % 2 ? again[i] : found[i], B * C);
+        if (run % 2)
+            assert_memory_equal(found, again, sizeof(found));
+        for (int b = 0; b < B; b++) /* the inputs of this run, not of an earlier one */
+            assert_memory_equal(&found[2][b * C], &x[(b * T + rows[b]) * C], C * sizeof(float));
+    }
+    free(x);
+    plan_destroy(&plan);
+    gpu_close(&gpu);
+}
+
+/* The next run's inputs are written while the one before is under way: each has its own. */
+static void runs_overlap(void **state)
+{
+    (void)state;
+    enum { B = 5, T = 33, C = 64, RUNS = 9 };
+    struct gpu *gpu;
+    struct plan *plan;
+    int result[3];
+    open_gpu("", &gpu);
+    assert_int_equal(make_plan(gpu, &plan, result), 0);
+    int input = graph_find(plan_graph(plan), "x"), rows = graph_find(plan_graph(plan), "rows");
+    float *x = malloc(B * T * C * sizeof(*x)), found[B * C];
+    int32_t row[B] = {1, 2, 3, 4, 5};
+    for (int run = 0; run < RUNS + PLAN_RUNS; run++) {
+        if (run >= PLAN_RUNS) { /* row r of item b of a run has its number, b and r in it */
+            assert_int_equal(plan_wait(plan), 0);
+            plan_read(plan, result[2], 0, found, B * C);
+            for (int i = 0; i < B * C; i++)
+                assert_int_equal((int)found[i], 10000 * (run - PLAN_RUNS) + 1000 * (i / C) +
+                                                    row[i / C] * 10 + i % C % 10);
+        }
+        if (run >= RUNS)
+            continue;
+        assert_int_equal(plan_begin(plan), 0);
+        for (int i = 0; i < B * T * C; i++)
+            x[i] = (float)(10000 * run + i / (T * C) * 1000 + i / C % T * 10 + i % C % 10);
+        plan_write(plan, input, 0, x, B * T * C);
+        plan_write_ids(plan, rows, 0, row, B);
+        assert_int_equal(plan_submit(plan), 0);
+        if (run)
+            assert_int_equal(plan_begin(plan), VKCLIP_EINVALID); /* no place for a third */
+    }
+    assert_int_equal(plan_begin(plan), 0);
+    assert_int_equal(plan_submit(plan), 0);
+    free(x);
+    plan_destroy(&plan); /* waits for what is under way */
+    gpu_close(&gpu);
+}
+
+/* A model whose work is far beyond one submit's gives the same bits as in one. */
+static void splits_submits(void **state)
+{
+    (void)state;
+    struct gpu *gpu;
+    struct plan *plan;
+    int result[3];
+    float found[2][5 * 64], x[5 * 33 * 64];
+    open_gpu("", &gpu);
+    for (int i = 0; i < 5 * 33 * 64; i++)
+        x[i] = (float)(i % 101);
+    for (int split = 0; split < 2; split++) {
+        if (split)
+            ((struct gpu_limits *)gpu_limits(gpu))->work = 1; /* every dispatch its own submit */
+        assert_int_equal(make_plan(gpu, &plan, result), 0);
+        plan_write(plan, graph_find(plan_graph(plan), "x"), 0, x, ARRAY_COUNT(x));
+        assert_int_equal(plan_run(plan), 0);
+        plan_read(plan, result[0], 0, found[split], ARRAY_COUNT(found[split]));
+        plan_destroy(&plan);
+    }
+    assert_memory_equal(found[0], found[1], sizeof(found[0]));
+    gpu_close(&gpu);
+}
+
+static void absent_weight(void **state)
+{
+    (void)state;
+    struct gpu *gpu;
+    struct graph graph;
+    struct plan *plan = NULL;
+    struct weights *weights = NULL;
+    struct upload *upload = NULL;
+    struct config config;
+    struct vkclip_model_params params = {0};
+    open_gpu("", &gpu);
+    assert_int_equal(config_open("models/emoji-clip", &params, &config, &weights), 0);
+    assert_int_equal(model_text_graph(&config, TYPE_F32, 1, &graph), 0);
+    const struct graph *graphs[] = {&graph};
+    assert_int_equal(upload_create(gpu, weights, graphs, 1, &upload), 0);
+    graph_free(&graph);
+    assert_int_equal(model_image_graph(&config, TYPE_F32, 1, &graph), 0);
+    assert_int_equal(plan_create(gpu, &graph, upload, NULL, 0, &plan), VKCLIP_EABSENT);
+    assert_null(plan);
+    assert_int_equal(graph.node_count, 0); /* taken over also on error */
+    upload_destroy(&upload);
+    weights_close(&weights);
+    config_close(&config);
+    gpu_close(&gpu);
+}
+
+/* ---- The pipeline cache
+ * ------------------------------------------------------------------------------ */
+
+static void run_once(const char *cache)
+{
+    struct gpu *gpu;
+    struct plan *plan;
+    int result[3];
+    open_gpu(cache, &gpu);
+    assert_int_equal(make_plan(gpu, &plan, result), 0);
+    assert_int_equal(plan_run(plan), 0);
+    plan_destroy(&plan);
+    gpu_close(&gpu);
+}
+
+static void cache_survives_damage(void **state)
+{
+    (void)state;
+    char *scratch = scratch_folder();
+    char *folder = string_format("%s/a/b", scratch); /* created on the way */
+    run_once(folder);
+    char *path = scratch_find(folder, "pipelines-");
+    assert_non_null(path);
+    run_once(folder);
+
+    char *good = NULL, *data = NULL;
+    size_t size = 0, length = 0;
+    assert_int_equal(file_read(path, 1 << 26, &good, &size), 0);
+    assert_true(size > 24);
+    for (int damage = 0; damage < 6; damage++) {
+        char *bad = malloc(size + 64);
+        memcpy(bad, good, size);
+        size_t bad_size = size;
+        switch (damage) {
+        case 0:
+            bad_size = 0;
+            break;
+        case 1:
+            bad_size = 10;
+            break;
+        case 2:
+            bad_size = size - 1;
+            break;
+        case 3:
+            bad[size / 2] ^= 1;
+            break; /* the driver's data */
+        case 4:
+            memset(bad, 0x5a, size);
+            break; /* another program's file */
+        case 5:
+            memset(bad + size, 0, 64), bad_size += 64;
+            break;
+        }
+        struct file_part part = {bad, bad_size};
+        assert_int_equal(file_write(path, &part, 1), 0);
+        run_once(folder); /* works, and puts a good one in its place */
+        assert_int_equal(file_read(path, 1 << 26, &data, &length), 0);
+        assert_true(length > 24 && !memcmp(data, good, 8));
+        free(data);
+        free(bad);
+    }
+    if (!getuid() || access("/proc", W_OK)) /* a folder that cannot be written to is no failure */
+        run_once("/proc/vkclip-cache");
+    free(good);
+    free(path);
+    free(folder);
+    scratch_remove(scratch);
+}
+
+/* ---- Devices
+ * -------------------------------------------------------------------------------------------- */
+
+static void devices_by_name(void **state)
+{
+    (void)state;
+    struct vkclip_device_info infos[8], info;
+    struct vkclip_device *device = NULL;
+    size_t count = 0;
+    assert_int_equal(vkclip_list_devices(infos, ARRAY_COUNT(infos), &count), 0);
+    assert_true(count > 0 && infos[0].usable);
+    assert_true(infos[0].memory > 0 && infos[0].api_version[0] == 1 && infos[0].driver[0]);
+    char part[8] = {0}, number[16];
+    for (int i = 0; i < 5; i++) /* case does not count */
+        part[i] = (char)(infos[0].name[i] ^ (infos[0].name[i] >= 'A' ? 32 : 0));
+    snprintf(number, sizeof(number), "%u", infos[0].index);
+    const struct {
+        const char *device, *environment;
+        int error;
+    } cases[] = {{number, NULL, 0},
+                 {part, NULL, 0},
+                 {NULL, number, 0},
+                 {"", part, 0},
+                 {"no such card", NULL, VKCLIP_ENODEVICE},
+                 {"99", NULL, VKCLIP_ENODEVICE},
+                 {NULL, "no such card", VKCLIP_ENODEVICE},
+                 {number, "no such card", 0}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct vkclip_device_params params = {.device = cases[i].device, .cache_dir = ""};
+        if (cases[i].environment)
+            setenv("VKCLIP_DEVICE", cases[i].environment, 1);
+        int error = vkclip_open_device(&params, &device);
+        unsetenv("VKCLIP_DEVICE");
+        if (error != cases[i].error)
+            fail_msg("device %zu: %s", i, vkclip_last_error());
+        assert_true((device != NULL) == !error);
+        if (!error) {
+            assert_int_equal(vkclip_get_device_info(device, &info), 0);
+            assert_string_equal(info.name, infos[0].name);
+        }
+        vkclip_close_device(&device);
+    }
+}
+
+static double now(void)
+{
+    struct timespec time;
+    timespec_get(&time, TIME_UTC);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Every node of a long list has its device time, and together they are not more than passed. */
+static void profiles(void **state)
+{
+    (void)state;
+    enum { NODES = 300 };
+    const uint32_t shape[] = {64, 512};
+    struct gpu *gpu;
+    struct plan *plan;
+    struct graph g;
+    double seconds[NODES], sum = 0;
+    open_gpu("", &gpu);
+    graph_init(&g, TYPE_F32);
+    int x = graph_input(&g, "x", TYPE_F32, 2, shape);
+    for (int i = 0; i < NODES; i++)
+        x = graph_normalize(&g, NULL, x);
+    assert_int_equal(plan_create(gpu, &g, NULL, &x, 1, &plan), 0);
+    assert_true(plan_memory(plan) >= 2 * 64 * 512 * sizeof(float));
+    const double start = now();
+    int error = plan_profile(plan, seconds);
+    const double passed = now() - start;
+    if (error) {
+        assert_failed(error, VKCLIP_EUNSUPPORTED, "has no timestamps");
+    } else {
+        for (int i = 0; i < NODES; i++) {
+            assert_true(seconds[i] >= 0);
+            sum += seconds[i];
+        }
+        printf("%d nodes: %.4f s of %.4f s\n", NODES, sum, passed);
+        assert_true(sum > passed / 50 && sum <= passed);
+    }
+    plan_destroy(&plan);
+    gpu_close(&gpu);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arena_is_small),        cmocka_unit_test(replays),
+        cmocka_unit_test(runs_overlap),          cmocka_unit_test(profiles),
+        cmocka_unit_test(splits_submits),        cmocka_unit_test(absent_weight),
+        cmocka_unit_test(cache_survives_damage), cmocka_unit_test(devices_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The measured choice: a wrong kernel never wins, a failing one is passed over, what was measured
+ * is read again, what is damaged or another's is not, VKCLIP_TUNE is obeyed, the time is kept.
+ */
+#define _GNU_SOURCE
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/string.h"
+#include "support/testing.h"
+
+#include <math.h>
+
+#include "base/cache.h"
+#include "runtime/plan.h"
+#include "support/scratch.h"
+#include "runtime/tune.h"
+
+#include "wrong_spirv.h"
+
+static const struct kernel wrong = {.op = OP_MATMUL,
+                                    .shader = "wrong",
+                                    .x = TYPE_F32,
+                                    .w = TYPE_F32,
+                                    .code = wrong_spirv,
+                                    .bytes = sizeof(wrong_spirv)};
+
+static size_t warnings;
+
+static void count_warnings(void *user, enum vkclip_log_level level, const char *message)
+{
+    (void)user;
+    warnings += level == VKCLIP_LOG_WARNING;
+    if (level <= VKCLIP_LOG_WARNING)
+        printf("log: %s\n", message);
+    assert_int_not_equal(level, VKCLIP_LOG_ERROR);
+}
+
+static struct gpu *open_gpu(const char *mode, const char *cache)
+{
+    struct gpu *gpu = NULL;
+    struct vkclip_device_params params = {.cache_dir = cache};
+    setenv("VKCLIP_TUNE", mode, 1);
+    if (gpu_open(&params, &gpu) || tune_set_budget(gpu, 100)) /* a busy machine compiles slowly */
+        fail_msg("%s", vkclip_last_error());
+    return gpu;
+}
+
+/* `count` matmuls of different width. */
+static void build_graph(struct graph *graph, uint32_t rows, uint32_t n, uint32_t k, uint32_t count)
+{
+    const uint32_t x_shape[] = {rows, k};
+    graph_init(graph, TYPE_F32);
+    int x = graph_input(graph, "x", TYPE_F32, 2, x_shape);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t w_shape[] = {n + i, k};
+        char name[16];
+        snprintf(name, sizeof(name), "w%u", i);
+        int w = graph_weight(graph, name, LAYOUT_PANELS, 2, w_shape);
+        graph_matmul(graph, NULL, x, w, -1, VKCLIP_ACTIVATION_AUTO, -1);
+    }
+    assert_int_equal(graph->error, 0);
+}
+
+/* The choice for a small matmul, by name. */
+static void choose(struct gpu *gpu, char name[KERNEL_CHOICE_NAME])
+{
+    struct graph graph;
+    struct kernel_choice choice;
+    build_graph(&graph, 200, 96, 64, 1);
+    assert_int_equal(tune_choose(gpu, &graph, &choice), 0);
+    kernels_choice_name(&choice, name);
+    graph_free(&graph);
+}
+
+static void first_choice(struct gpu *gpu, char name[KERNEL_CHOICE_NAME])
+{
+    struct graph graph;
+    struct kernel_choice choices[KERNEL_CHOICES];
+    build_graph(&graph, 200, 96, 64, 1);
+    assert_true(kernels_choices(gpu, &graph, graph.nodes, choices) > 2);
+    kernels_choice_name(&choices[0], name);
+    graph_free(&graph);
+}
+
+struct listed {
+    size_t classes, times, rejected;
+    char kernel[KERNEL_CHOICE_NAME], last[KERNEL_CHOICE_NAME];
+};
+
+static int list_one(void *user, const struct vkclip_tuning *tuning)
+{
+    struct listed *listed = user;
+    listed->classes++;
+    listed->times += tuning->count;
+    snprintf(listed->kernel, sizeof(listed->kernel), "%s", tuning->kernel);
+    assert_non_null(strstr(tuning->shape, "MATMUL"));
+    for (size_t i = 0; i < tuning->count; i++) {
+        listed->rejected += tuning->times[i].ms < 0;
+        if (tuning->times[i].ms >= 0)
+            snprintf(listed->last, sizeof(listed->last), "%s", tuning->times[i].kernel);
+    }
+    return 0;
+}
+
+/* ---- Measuring ------------------------------------------------------------------------------- */
+
+/* Its type decides as a weight's does. */
+static void a_matrix_packed_by_a_node_fits_rows_of_its_type(void **state)
+{
+    (void)state;
+    const uint32_t shape[] = {96, 96};
+    struct gpu *gpu = open_gpu("off", "");
+    struct kernel_choice choices[KERNEL_CHOICES];
+    struct graph graph;
+    graph_init(&graph, TYPE_F32);
+    int w = graph_weight(&graph, "w", LAYOUT_PANELS, 2, shape);
+    int packed = graph_panels(&graph, w, true), x = graph_input(&graph, "x", TYPE_F32, 2, shape);
+    graph_matmul(&graph, NULL, x, packed, -1, VKCLIP_ACTIVATION_AUTO, -1);
+    assert_int_equal(graph.error, 0);
+    size_t count = kernels_choices(gpu, &graph, &graph.nodes[1], choices);
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(choices[i].kernel->w, TYPE_F32);
+    graph_free(&graph);
+    gpu_close(&gpu);
+}
+
+static void wrong_never_wins(void **state)
+{
+    (void)state;
+    struct gpu *gpu = open_gpu("force", "");
+    struct listed listed = {0};
+    char name[KERNEL_CHOICE_NAME];
+    warnings = 0;
+    assert_int_equal(tune_add_kernel(gpu, &wrong), 0);
+    choose(gpu, name);
+    printf("%zu runs, %s\n", tune_runs(gpu), name);
+    assert_true(tune_runs(gpu) > 2 && !strstr(name, "wrong"));
+    assert_int_equal(warnings, 1);
+    assert_int_equal(tune_list(gpu, list_one, &listed), 0);
+    assert_int_equal(listed.classes, 1);
+    assert_int_equal(listed.rejected, 1);
+    assert_true(listed.times > 2);
+    assert_string_equal(listed.kernel, name);
+    size_t runs = tune_runs(gpu);
+    choose(gpu, name); /* forced, but once */
+    assert_int_equal(tune_runs(gpu), runs);
+    gpu_close(&gpu);
+}
+
+static void failing_is_passed_over(void **state)
+{
+    (void)state;
+    char name[KERNEL_CHOICE_NAME];
+    setenv("VKCLIP_DISABLE_KERNELS", "matmul_texel,other", 1);
+    struct gpu *gpu = open_gpu("force", "");
+    choose(gpu, name);
+    assert_null(strstr(name, "matmul_texel"));
+    gpu_close(&gpu);
+    unsetenv("VKCLIP_DISABLE_KERNELS");
+}
+
+static int attend(const char *disabled, float *result)
+{
+    const uint32_t shape[] = {2, 16, 96};
+    float x[2 * 16 * 96];
+    struct graph graph;
+    struct plan *plan = NULL;
+    setenv("VKCLIP_DISABLE_KERNELS", disabled, 1);
+    struct gpu *gpu = open_gpu("off", "");
+    graph_init(&graph, TYPE_F32);
+    int y = graph_attention(&graph, "y", graph_input(&graph, "x", TYPE_F32, 3, shape), 2, false);
+    for (size_t i = 0; i < ARRAY_COUNT(x); i++)
+        x[i] = (float)((int)(i * 7919 % 1009) - 504) / 300;
+    int error = plan_create(gpu, &graph, NULL, &y, 1, &plan);
+    if (!error) {
+        plan_write(plan, 0, 0, x, ARRAY_COUNT(x));
+        assert_int_equal(plan_run(plan), 0);
+        plan_read(plan, y, 0, result, ARRAY_COUNT(x) / 3);
+    }
+    plan_destroy(&plan);
+    gpu_close(&gpu);
+    unsetenv("VKCLIP_DISABLE_KERNELS");
+    return error;
+}
+
+/* A driver that cannot build a row: the next one computes the same; where none is left, an error.
+ */
+static void next_row_is_used(void **state)
+{
+    (void)state;
+    float first[2 * 16 * 32], next[2 * 16 * 32];
+    warnings = 0;
+    assert_int_equal(attend("", first), 0);
+    assert_int_equal(warnings, 0);
+    assert_int_equal(attend("attention_texel", next), 0);
+    assert_int_equal(warnings, 1); /* so it was tried */
+    for (size_t i = 0; i < ARRAY_COUNT(first); i++)
+        assert_true(fabsf(first[i] - next[i]) < 1e-5f);
+    assert_int_equal(attend("attention,attention_texel", next), VKCLIP_EDEVICE);
+    assert_non_null(strstr(vkclip_last_error(), "cannot build kernel attention"));
+}
+
+static void time_is_kept(void **state)
+{
+    (void)state;
+    struct gpu *gpu = open_gpu("force", "");
+    struct graph graph;
+    struct kernel_choice choices[12];
+    struct listed listed = {0};
+    build_graph(&graph, 1024, 700, 512, ARRAY_COUNT(choices));
+    assert_int_equal(tune_set_budget(gpu, 0.02), 0);
+    double start = clock_seconds();
+    assert_int_equal(tune_choose(gpu, &graph, choices), 0);
+    printf("%.2f s and %zu runs for 0.02\n", clock_seconds() - start, tune_runs(gpu));
+    assert_int_equal(tune_list(gpu, list_one, &listed), 0);
+    assert_true(listed.classes >= 1 && listed.classes < ARRAY_COUNT(choices));
+    for (size_t i = 0; i < ARRAY_COUNT(choices); i++)
+        assert_non_null(choices[i].kernel);
+    graph_free(&graph);
+    gpu_close(&gpu);
+}
+
+/* ---- The file -------------------------------------------------------------------------------- */
+
+/* What is chosen with that file in that mode, and whether something was measured. */
+static void expect(const char *mode, const char *folder, const char *kernel, bool measured)
+{
+    struct gpu *gpu = open_gpu(mode, folder);
+    char name[KERNEL_CHOICE_NAME];
+    choose(gpu, name);
+    if (kernel)
+        assert_string_equal(name, kernel);
+    assert_int_equal(tune_runs(gpu) > 0, measured);
+    gpu_close(&gpu);
+}
+
+static char *replaced(const char *text, const char *old, const char *new)
+{
+    const char *at = strstr(text, old);
+    assert_non_null(at);
+    return string_format("%.*s%s%s", (int)(at - text), text, new, at + strlen(old));
+}
+
+static void is_kept(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), fixed[KERNEL_CHOICE_NAME], name[KERNEL_CHOICE_NAME];
+    struct listed listed = {0};
+    struct gpu *gpu = open_gpu("force", folder);
+    first_choice(gpu, fixed);
+    choose(gpu, name);
+    assert_int_equal(tune_list(gpu, list_one, &listed), 0);
+    assert_string_not_equal(listed.last, fixed);
+    gpu_close(&gpu);
+    char *path = scratch_find(folder, "tuning-");
+    assert_non_null(path);
+    expect("on", folder, name, false);
+
+    struct cache_content content;
+    cache_read(path, &content);
+    assert_non_null(content.data);
+    char *text = string_format("%.*s", (int)content.size, (const char *)content.data);
+    cache_release(&content);
+    char *from = string_format("\"kernel\": \"%s\"", name);
+    char *to = string_format("\"kernel\": \"%s\"", listed.last), *other = replaced(text, from, to);
+    cache_write(path, other, strlen(other)); /* another choice: the file is what decides */
+    expect("on", folder, listed.last, false);
+    expect("", folder, listed.last, false);
+    expect("off", folder, fixed, false);
+    warnings = 0;
+    expect("sometimes", folder, listed.last, false);
+    assert_int_equal(warnings, 1);
+    expect("force", folder, NULL, true);
+
+    /* of other kernels, or no good: this small graph then gets the fixed order */
+    char *table = replaced(other, "\"table\": \"", "\"table\": \"0");
+    const char *const bad[] = {table, "", "[]", "{", "{\"table\":1}", "\xff\xfe"};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        cache_write(path, bad[i], strlen(bad[i]));
+        expect("on", folder, fixed, false);
+    }
+    scratch_write(folder, strrchr(path, '/') + 1, other, strlen(other)); /* no checksum */
+    expect("on", folder, fixed, false);
+    char *unknown = replaced(text, from, "\"kernel\": \"matmul 3x3x3 rows\"");
+    cache_write(path, unknown, strlen(unknown));
+    expect("on", folder, fixed, false);
+
+    /* of another driver: its name says so */
+    char *elsewhere = string_format("%s0", path);
+    cache_write(path, other, strlen(other));
+    assert_int_equal(rename(path, elsewhere), 0);
+    expect("on", folder, fixed, false);
+    expect("force", folder, NULL, true);
+    assert_true(file_exists(path) && file_exists(elsewhere));
+
+    free(elsewhere), free(unknown), free(table), free(other), free(to), free(from), free(text);
+    free(path);
+    scratch_remove(folder);
+}
+
+/* Two at once: neither loses what the other found. */
+static void is_merged(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), name[KERNEL_CHOICE_NAME];
+    struct gpu *a = open_gpu("force", folder), *b = open_gpu("force", folder);
+    struct graph graph;
+    struct kernel_choice choice;
+    struct listed listed = {0};
+    build_graph(&graph, 200, 64, 32, 1);
+    assert_int_equal(tune_choose(a, &graph, &choice), 0);
+    choose(b, name);
+    struct gpu *c = open_gpu("on", folder);
+    assert_int_equal(tune_list(c, list_one, &listed), 0);
+    assert_int_equal(listed.classes, 2);
+    graph_free(&graph);
+    gpu_close(&a);
+    gpu_close(&b);
+    gpu_close(&c);
+    scratch_remove(folder);
+}
+
+/* By itself it measures what is worth it, and only where the result can be kept. */
+static void only_what_is_worth_it(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder();
+    struct kernel_choice choice;
+    struct graph graph;
+    build_graph(&graph, 1u << 14, 512, 512, 1);
+    assert_true(node_work(&graph, graph.nodes) > 2e9);
+    for (int cached = 0; cached < 2; cached++) {
+        struct gpu *gpu = open_gpu("on", cached ? folder : "");
+        assert_int_equal(tune_set_budget(gpu, 0.01), 0);
+        assert_int_equal(tune_choose(gpu, &graph, &choice), 0);
+        assert_int_equal(tune_runs(gpu) > 0, cached);
+        gpu_close(&gpu);
+    }
+    expect("on", folder, NULL, false);
+    graph_free(&graph);
+    scratch_remove(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_matrix_packed_by_a_node_fits_rows_of_its_type),
+        cmocka_unit_test(wrong_never_wins),
+        cmocka_unit_test(failing_is_passed_over),
+        cmocka_unit_test(next_row_is_used),
+        cmocka_unit_test(time_is_kept),
+        cmocka_unit_test(is_kept),
+        cmocka_unit_test(is_merged),
+        cmocka_unit_test(only_what_is_worth_it),
+    };
+    vkclip_set_log(count_warnings, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Scratch folders for tests that need broken or unusual files.
+ */
+#ifndef VKCLIP_TESTS_SUPPORT_SCRATCH_H
+#define VKCLIP_TESTS_SUPPORT_SCRATCH_H
+
+#include "base/file.h"
+#include "base/folder.h"
+#include "base/string.h"
+#include "support/testing.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* An empty folder of its own; give it to scratch_remove. */
+static inline char *scratch_folder(void)
+{
+    const char *base = getenv("TMPDIR");
+    char *path = string_format("%s/vkclip-test-XXXXXX", base ? base : P_tmpdir);
+    assert_non_null(path);
+    assert_non_null(mkdtemp(path));
+    return path;
+}
+
+static inline char *scratch_path(const char *folder, const char *name)
+{
+    char *path = string_format("%s/%s", folder, name);
+    assert_non_null(path);
+    return path;
+}
+
+/* The one file of a folder whose name begins so; NULL: there is none. */
+static inline char *scratch_find(const char *folder, const char *start)
+{
+    char **names = NULL, *path = NULL;
+    size_t count = 0;
+    assert_int_equal(folder_list(folder, &names, &count), 0);
+    for (size_t i = 0; i < count; i++)
+        if (string_begins_with(names[i], start)) {
+            assert_null(path);
+            path = string_format("%s/%s", folder, names[i]);
+        }
+    folder_free_names(&names, count);
+    return path;
+}
+
+static inline void scratch_write(const char *folder, const char *name, const void *data,
+                                 size_t size)
+{
+    struct file_part part = {data, size};
+    char *path = scratch_path(folder, name);
+    assert_int_equal(file_write(path, &part, 1), 0);
+    free(path);
+}
+
+static inline void scratch_text(const char *folder, const char *name, const char *text)
+{
+    scratch_write(folder, name, text, strlen(text));
+}
+
+/* Removes what is in the folder and the folder. */
+static inline void scratch_clear(const char *folder)
+{
+    char **names;
+    size_t count;
+    assert_int_equal(folder_list(folder, &names, &count), 0);
+    for (size_t i = 0; i < count; i++) {
+        char *path = scratch_path(folder, names[i]);
+        struct stat status;
+        assert_int_equal(lstat(path, &status), 0);
+        if (S_ISDIR(status.st_mode))
+            scratch_clear(path);
+        else
+            remove(path);
+        free(path);
+    }
+    folder_free_names(&names, count);
+    rmdir(folder);
+}
+
+static inline void scratch_remove(char *folder)
+{
+    scratch_clear(folder);
+    free(folder);
+}
+
+/* A call failed with this error, and its message has this part and is one line. */
+#define assert_failed(call, code, part)                                                          \
+    do {                                                                                         \
+        int code_found = (call);                                                                 \
+        const char *message_found = vkclip_last_error();                                         \
+        if (code_found != (code) || !strstr(message_found, part) || strchr(message_found, '\n')) \
+            fail_msg("expected %d with \"%s\", found %d with \"%s\"", code, part, code_found,    \
+                     code_found ? message_found : "");                                           \
+    } while (0)
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the tests share: where reference data lies, and cmocka with the headers it wants before it.
+ */
+#ifndef VKCLIP_TESTS_SUPPORT_TESTING_H
+#define VKCLIP_TESTS_SUPPORT_TESTING_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/array.h"
+#include "base/file.h"
+#include "base/folder.h"
+#include "base/string.h"
+#include "vkclip.h"
+
+/* Path of a file of the reference data: VKCLIP_GOLDEN, the project's own copy in tests/golden, or
+ * ../shared/golden, whichever has it; NULL where none has. A new string. */
+static inline char *golden_path(const char *relative)
+{
+    const char *roots[] = {getenv("VKCLIP_GOLDEN"), "tests/golden", "../shared/golden"};
+    for (size_t i = 0; i < ARRAY_COUNT(roots); i++) {
+        char *path = roots[i] ? string_format("%s/%s", roots[i], relative) : NULL;
+        if (path && (file_exists(path) || folder_exists(path)))
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
+#endif

@@ -1,0 +1,28 @@
+#!/bin/sh
+# headers.sh CC CXX: the public header compiles alone, as C11 and as C++17, and each internal header
+# needs nothing before it.
+set -eu
+cc=$1
+cxx=$2
+failed=0
+flags='-Wall -Wextra -Wshadow -Werror -fsyntax-only -Iinclude -Isrc -I.'
+
+# compile COMPILER FLAGS HEADER: a file that includes the header twice, and nothing else
+compile() {
+    # shellcheck disable=SC2086
+    printf '#include "%s"\n#include "%s"\n' "$3" "$3" | $1 $2 $flags - || {
+        echo "FAILED: $3 with $1 $2"
+        failed=1
+    }
+}
+compile "$cc" '-std=c11 -pedantic-errors -x c' vkclip.h
+if command -v "$cxx" >/dev/null; then
+    compile "$cxx" '-std=c++17 -pedantic-errors -x c++' vkclip.h
+else
+    echo "left out: no C++ compiler"
+fi
+for header in $(find src -name '*.h' | sort); do
+    compile "$cc" '-std=c11 -x c' "${header#src/}"
+done
+[ $failed = 0 ] && echo "all headers compile alone"
+exit $failed

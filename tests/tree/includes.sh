@@ -1,0 +1,94 @@
+#!/bin/sh
+# includes.sh: who may include whom. The first component of an include names the folder, and the table
+# below says which folders each folder may see besides itself. NAME.c and NAME.h count as one file, and
+# no files include each other in a circle. No source file is longer than 800 lines. Only vulkan/ sees
+# Vulkan's own headers.
+set -eu
+failed=0
+fail() {
+    echo "FAILED: $*"
+    failed=1
+}
+
+# shaders/ stands for the tables and push constants that the host shares with the kernels.
+table='
+base
+image      base
+format     base
+graph      base shaders
+vulkan     base
+text       base format
+runtime    base graph vulkan shaders
+model      base graph
+checkpoint base format text graph model
+data       base format image text
+search     base format graph vulkan runtime
+encode     base image text graph vulkan runtime model checkpoint
+train      base graph vulkan runtime model checkpoint
+api        base image format graph vulkan text runtime model checkpoint data search encode train
+cli        base format
+server     base
+'
+
+# Includes that the move into folders has left, each to be removed with the cut that its file needs.
+pending='
+src/model/arch.c train
+src/model/arch.h checkpoint
+src/model/resnet.c checkpoint
+src/model/tower.h checkpoint
+src/runtime/upload.h checkpoint
+src/train/parameters.c shaders
+'
+pending_circles='data/build data/dataset|checkpoint/json checkpoint/open|train/step train/parameters'
+pending_lines='src/text/vocabulary.c|src/vulkan/gpu.c'
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+find src -name '*.[ch]' | sort >"$work/files"
+
+# FILE INCLUDED, one line per quoted include.
+while read -r file; do
+    sed -nE 's/^ *# *include *"([^"]+)".*/\1/p' "$file" | sed "s|^|$file |"
+done <"$work/files" >"$work/includes"
+
+while read -r file included; do
+    folder=${file#src/}
+    folder=${folder%%/*}
+    # Headers that the build generates from shaders/ and the public header have no folder.
+    case $included in
+    vkclip.h) continue ;;
+    kernels_spirv.h | peaks_spirv.h) included=shaders/$included ;;
+    */*) ;;
+    *) fail "$file includes $included: expected FOLDER/$included" && continue ;;
+    esac
+    target=${included%%/*}
+    [ "$target" = "$folder" ] && continue
+    row=$(printf '%s\n' "$table" | grep "^$folder\( \|\$\)") ||
+        { fail "$file: the table has no folder $folder" && continue; }
+    case " $row " in
+    *" $target "*) ;;
+    *) case "$pending" in
+        *"$file $target
+"*) ;;
+        *) fail "$file includes $included: $folder/ may not see $target/" ;;
+        esac ;;
+    esac
+done <"$work/includes"
+
+grep -lE '^ *# *include *<(volk|vulkan/)' -r src | grep -v '^src/vulkan/' >"$work/vulkan" || true
+while read -r file; do
+    fail "$file includes a header of Vulkan: only src/vulkan/ may"
+done <"$work/vulkan"
+
+sed -E 's/^src\///; s/\.[ch] / /; s/\.h$//' "$work/includes" | awk '$1 != $2 && $2 ~ /\//' |
+    grep -vxE "$pending_circles" >"$work/pairs"
+tsort "$work/pairs" >/dev/null 2>"$work/circles" ||
+    fail "these files include each other in a circle: $(sed 's/^tsort: //' "$work/circles" | tr '\n' ' ')"
+
+while read -r file; do
+    lines=$(wc -l <"$file")
+    [ "$lines" -le 800 ] || echo "$file" | grep -qxE "$pending_lines" || fail "$file has $lines lines, expected at most 800"
+done <"$work/files"
+
+[ $failed = 0 ] && echo "every include is in the table"
+exit $failed

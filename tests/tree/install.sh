@@ -1,0 +1,49 @@
+#!/bin/sh
+# install.sh BUILD CC [--static]: installs a build into an empty prefix and uses it from there, as a
+# command, through pkg-config and through find_package. --static: the build has a static library.
+set -eu
+build=$1
+cc=$2
+static=${3-}
+root=$PWD
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+prefix=$work/prefix
+cmake --install "$build" --prefix "$prefix" >"$work/log" || { cat "$work/log" && exit 1; }
+version=$("$build"/vkclip --version)
+
+# says NAME COMMAND...: the consumer gives the right name to a picture it has to know
+says() {
+    name=$1
+    shift
+    cd "$work"
+    "$@" "$root/models/emoji-clip" "$root/models/emoji-clip/samples/pizza.png" key pizza owl >"$work/out" || {
+        echo "FAILED: $name"
+        exit 1
+    }
+    cat "$work/out"
+    grep -q '^best: pizza' "$work/out" || { echo "FAILED: $name: wrong answer" && exit 1; }
+    case $version in *"$(sed -n 's/^vkclip //p' "$work/out")"*) ;; *)
+        echo "FAILED: $name: other version than '$version'"
+        exit 1
+        ;;
+    esac
+    echo "works: $name"
+}
+
+cd "$work"
+[ "$("$prefix/bin/vkclip" --version)" = "$version" ] || { echo "FAILED: installed command" && exit 1; }
+
+pc=$(find "$prefix" -name vkclip.pc)
+export PKG_CONFIG_PATH="${pc%/*}"
+# shellcheck disable=SC2046,SC2086
+$cc -std=c11 -Wall -Wextra -Werror "$root/tests/tree/consumer/main.c" -o "$work/consumer" \
+    $(pkg-config --cflags --libs $static vkclip)
+library_dir=$(pkg-config --variable=libdir vkclip)
+says "pkg-config $static" env LD_LIBRARY_PATH="$library_dir" "$work/consumer"
+unset PKG_CONFIG_PATH
+
+cmake -S "$root/tests/tree/consumer" -B "$work/build" -DCMAKE_C_COMPILER="$cc" \
+    -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" || { cat "$work/log" && exit 1; }
+cmake --build "$work/build" >"$work/log" || { cat "$work/log" && exit 1; }
+says "find_package $static" "$work/build/consumer"
