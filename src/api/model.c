@@ -168,8 +168,7 @@ void vkclip_close_model(struct vkclip_model **handle)
     *handle = NULL;
 }
 
-/* ---- Texts and pictures
- * -------------------------------------------------------------------------- */
+/* ---- Texts and pictures ---------------------------------------------------------------------- */
 
 /* Too long for `limit` ids: cut with the end of text kept. */
 static int fit_ids(const struct vkclip_model *model, bool strict, int32_t *ids, size_t limit,

@@ -28,9 +28,7 @@ static int no_memory(const struct dataset *dataset)
                       dataset->path ? dataset->path : "data set", dataset->count);
 }
 
-/* ---- What the readers build with
- * -----------------------------------------------------------------
- */
+/* ---- What the readers build with ------------------------------------------------------------- */
 
 void *dataset_grow(void *array, size_t count, size_t *capacity, size_t size)
 {
@@ -255,9 +253,7 @@ int dataset_open(const char *path, const struct dataset_params *params, struct d
     return error;
 }
 
-/* ---- Preprocessed batches
- * ------------------------------------------------------------------------
- */
+/* ---- Preprocessed batches -------------------------------------------------------------------- */
 
 static int check_raw(const struct dataset *dataset)
 {

@@ -63,9 +63,7 @@ struct loader {
     struct loader_statistics statistics;
 };
 
-/* ---- A row, on any thread
- * ------------------------------------------------------------------------
- */
+/* ---- A row, on any thread -------------------------------------------------------------------- */
 
 /* Decoders report what is wrong as an error; here it is one sample of many. */
 static void drop_errors(void *user, enum vkclip_log_level level, const char *text)

@@ -31,8 +31,7 @@ struct plan {
     uint64_t memory;          /* bytes of all buffers */
 };
 
-/* ---- Placement
- * ----------------------------------------------------------------------------------- */
+/* ---- Placement ------------------------------------------------------------------------------- */
 
 /* Memory that one or more tensors share, alive from the node `first` to the node `last`. */
 struct block {
@@ -155,8 +154,7 @@ static int place_tensors(struct plan *plan, const struct upload *weights)
     return error;
 }
 
-/* ---- Recording
- * ----------------------------------------------------------------------------------- */
+/* ---- Recording ------------------------------------------------------------------------------- */
 
 /* Host memory for a list of tensors, one behind the other. */
 static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const bool *wanted,
@@ -301,8 +299,7 @@ void plan_destroy(struct plan **handle)
     *handle = NULL;
 }
 
-/* ---- Running
- * --------------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 const struct graph *plan_graph(const struct plan *plan)
 {

@@ -760,8 +760,7 @@ void *gpu_attached(const struct gpu *gpu)
     return gpu->attached;
 }
 
-/* ---- Memory
- * -------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 /* The first allowed type that has all of the wanted properties, or UINT32_MAX. */
 static uint32_t find_memory(const struct gpu *gpu, uint32_t allowed, VkMemoryPropertyFlags wanted)
@@ -848,8 +847,7 @@ void *gpu_buffer_map(const struct gpu_buffer *buffer)
     return buffer->map;
 }
 
-/* ---- Pipelines
- * ------------------------------------------------------------------------------------- */
+/* ---- Pipelines ------------------------------------------------------------------------------- */
 
 /* Kernels that are treated as if the driver failed on them: VKCLIP_DISABLE_KERNELS=conv_texel,...
  */
@@ -973,8 +971,7 @@ int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, si
     return VKCLIP_EDEVICE;
 }
 
-/* ---- Commands
- * -------------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 /* Room for one more in an array that doubles at powers of two. */
 static int grow(void **array, size_t count, size_t size)

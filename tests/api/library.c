@@ -88,8 +88,7 @@ static double largest_difference(const float *a, const float *b, size_t count)
     return worst;
 }
 
-/* ---- The embedded model
- * --------------------------------------------------------------------------- */
+/* ---- The embedded model ---------------------------------------------------------------------- */
 
 static void inputs_are_exact(void **state)
 {
@@ -231,8 +230,7 @@ static void classification(void **state)
     assert_non_null(strstr(vkclip_last_error(), "expected {}"));
 }
 
-/* ---- Arguments and errors
- * ----------------------------------------------------------------------------- */
+/* ---- Arguments and errors -------------------------------------------------------------------- */
 
 static void long_texts(void **state)
 {

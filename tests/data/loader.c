@@ -403,8 +403,7 @@ static void refuses_raw_ids(void **state)
     free(path);
 }
 
-/* ---- Time, and the end
- * --------------------------------------------------------------------------- */
+/* ---- Time, and the end ----------------------------------------------------------------------- */
 
 static void counts_waiting(void **state)
 {

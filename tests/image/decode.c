@@ -33,8 +33,7 @@ static struct bytes read_golden(const char *name)
     return file;
 }
 
-/* ---- What files decode to
- * ---------------------------------------------------------------------------- */
+/* ---- What files decode to -------------------------------------------------------------------- */
 
 /* clang-format off */
 #define TGA(map, kind, colors, bits, width, height, depth, flags) \
@@ -132,8 +131,7 @@ static void test_samples(void **state)
     vkclip_free_image(NULL);
 }
 
-/* ---- PNGs to order
- * ------------------------------------------------------------------------------------ */
+/* ---- PNGs to order --------------------------------------------------------------------------- */
 
 static void put32(uint8_t *at, uint32_t value)
 {
@@ -228,8 +226,7 @@ static void test_png(void **state)
     }
 }
 
-/* ---- A GIF whose code table fills up and stays, as gifsicle makes them
- * --------------------------------- */
+/* ---- A GIF whose code table fills up and stays, as gifsicle makes them ----------------------- */
 
 struct gif_writer {
     struct bytes file;
@@ -305,8 +302,7 @@ static void test_gif_full_table(void **state)
     free(writer.file.data);
 }
 
-/* ---- Cut and damaged files
- * ------------------------------------------------------------------------------ */
+/* ---- Cut and damaged files ------------------------------------------------------------------- */
 
 /* Each beginning of a file is refused, or is all that the picture needs: never a part of it. */
 static void check_cuts(const char *name, const uint8_t *data, size_t size)
@@ -376,8 +372,7 @@ static void test_cut_and_damaged(void **state)
     }
 }
 
-/* ---- The messages
- * ---------------------------------------------------------------------------------------- */
+/* ---- The messages ---------------------------------------------------------------------------- */
 
 enum repair { AS_IS, REPAIR }; /* whether a PNG's checksums are made right after the change */
 

@@ -30,8 +30,7 @@ static struct gpu *open_gpu(void)
     return gpu;
 }
 
-/* ---- Values
- * -------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 /* The same numbers everywhere: xorshift, in [-1, 1). */
 static double next_value(uint32_t *state)
@@ -196,8 +195,7 @@ static double decode_value(const struct tensor *tensor, const void *from, uint64
                                     : half_to_float(((const uint16_t *)from)[at]);
 }
 
-/* ---- Memory with guards
- * ---------------------------------------------------------------------------- */
+/* ---- Memory with guards ---------------------------------------------------------------------- */
 
 /* A tensor on the device between guards of all ones, which are NaN in every type. */
 struct guarded {
@@ -249,8 +247,7 @@ static void guarded_destroy(struct gpu *gpu, struct guarded *g)
     gpu_buffer_destroy(gpu, &g->download);
 }
 
-/* ---- One case on one row
- * ------------------------------------------------------------------------------ */
+/* ---- One case on one row --------------------------------------------------------------------- */
 
 /* `rounding`: see kernels_rounding. Returns the largest error, as a share of what is allowed. */
 static double compare(enum op op, const struct tensor *tensor, const char *found,
@@ -351,9 +348,7 @@ static double run_case(struct gpu *gpu, const struct op_case *test_case,
 /* Any of these works on any device. */
 static const enum type weight_types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
 
-/* ---- Tests
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 static void every_row(void **state)
 {

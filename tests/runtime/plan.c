@@ -190,8 +190,7 @@ static void absent_weight(void **state)
     gpu_close(&gpu);
 }
 
-/* ---- The pipeline cache
- * ------------------------------------------------------------------------------ */
+/* ---- The pipeline cache ---------------------------------------------------------------------- */
 
 static void run_once(const char *cache)
 {
@@ -259,8 +258,7 @@ static void cache_survives_damage(void **state)
     scratch_remove(scratch);
 }
 
-/* ---- Devices
- * -------------------------------------------------------------------------------------------- */
+/* ---- Devices --------------------------------------------------------------------------------- */
 
 static void devices_by_name(void **state)
 {
