@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/string.h"
-#include "checkpoint/weights.h"
+#include "checkpoint/open.h"
 
 /* ---- Models ---------------------------------------------------------------------------------- */
 

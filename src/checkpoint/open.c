@@ -24,12 +24,6 @@
     "config.json with model.safetensors (Hugging Face), open_clip_config.json with " \
     "open_clip_model.safetensors (OpenCLIP), or one .safetensors, .gguf or .pt file"
 
-const struct config config_defaults = {
-    .image_mean = {0.48145466f, 0.4578275f, 0.40821073f}, /* clip/clip.py, _transform */
-    .image_std = {0.26862954f, 0.26130258f, 0.27577711f},
-    .eos_token_id = -1,
-};
-
 /* ---- Files ----------------------------------------------------------------------------------- */
 
 /* The folder that `path` lies in, "." where it has none. */

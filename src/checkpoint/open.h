@@ -9,32 +9,7 @@
 #define VKCLIP_CHECKPOINT_OPEN_H
 
 #include "checkpoint/weights.h"
-
-struct config_tower {
-    bool present;
-    bool projection; /* to embed_dim, without bias */
-    uint32_t width, layers, heads, mlp;
-    enum vkclip_activation activation;
-    float epsilon; /* of LayerNorm */
-};
-
-struct config {
-    enum vkclip_family family;
-    struct config_tower image, text;
-    uint32_t image_size, patch_size; /* a ModifiedResNet makes one pixel of 32 */
-    uint32_t stages[4]; /* ModifiedResNet: bottlenecks of each stage; all 0: the tower is a ViT */
-    uint32_t context, vocabulary;
-    uint32_t image_embed_dim, text_embed_dim; /* D; the width where there is no projection */
-    int32_t eos_token_id; /* end of text is the first of these; -1: argmax of the ids */
-    int32_t
-        pad_token_id;  /* as the configuration says; the tokenizer's own, where found, goes first */
-    float logit_scale; /* exp of the stored value; 1 where absent */
-    float image_mean[3], image_std[3];
-    bool rgb_first;       /* Hugging Face's image processor: convert to RGB, then resize */
-    char *tokenizer_path; /* NULL: none beside the checkpoint */
-};
-
-extern const struct config config_defaults; /* what OpenAI's preprocessing says; no tower */
+#include "model/config.h"
 
 /* Finds the files at `path`, opens the weights, fills `config` and checks that every tensor that
  * the towers need is there with the expected shape. On error nothing is left open. */
@@ -51,9 +26,7 @@ int config_each_tensor(const struct config *config, config_tensor_fn *each, void
 /* All of them are in `weights` in that shape, and no other of a tower. */
 int config_check_tensors(struct weights *weights, const struct config *config);
 
-/* ModifiedResNet (config_resnet.c): channels of its last stage; sizes by the shapes of its tensors;
- * its tensors. `image.width` is that of the stem. */
-uint32_t config_resnet_channels(const struct config *config);
+/* The sizes of a ModifiedResNet from the shapes of its tensors, and its tensors. */
 void config_resnet_read(const struct weights *weights, struct config *config);
 int config_resnet_each(const struct config *config, config_tensor_fn *each, void *user);
 

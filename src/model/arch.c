@@ -10,6 +10,7 @@
 #include "base/folder.h"
 #include "base/hash.h"
 #include "base/string.h"
+#include "checkpoint/open.h"
 #include "train/run.h"
 #include "base/rng.h"
 

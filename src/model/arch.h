@@ -6,7 +6,7 @@
 #ifndef VKCLIP_MODEL_ARCH_H
 #define VKCLIP_MODEL_ARCH_H
 
-#include "checkpoint/open.h"
+#include "model/config.h"
 
 /* Fills `config` with a named architecture. */
 int arch_find(const char *name, struct config *config);

@@ -10,7 +10,7 @@
 #ifndef VKCLIP_MODEL_TOWER_H
 #define VKCLIP_MODEL_TOWER_H
 
-#include "checkpoint/open.h"
+#include "model/config.h"
 #include "graph/graph.h"
 
 /* The graph of a tower for `batch` items at once, activations and weights stored as `type`. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "model/arch.h"
+#include "checkpoint/open.h"
 #include "model/tower.h"
 #include "runtime/plan.h"
 #include "support/scratch.h"

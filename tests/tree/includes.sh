@@ -33,9 +33,8 @@ server     base
 # Includes that the move into folders has left, each to be removed with the cut that its file needs.
 pending='
 src/model/arch.c train
-src/model/arch.h checkpoint
+src/model/arch.c checkpoint
 src/model/resnet.c checkpoint
-src/model/tower.h checkpoint
 src/runtime/upload.h checkpoint
 src/train/parameters.c shaders
 '
