@@ -41,8 +41,9 @@ struct vkclip_trainer {
     struct schedule schedule;
     struct checkpoint_tensor *tensors;
     size_t *parameters; /* of each tensor */
+    bool *has_moments;
     size_t count;
-    struct checkpoint_state state;
+    struct run_state state;
     char *output;
     uint32_t keep;
     struct vkclip_trainer_info info;
@@ -65,7 +66,7 @@ static int make_output(const char *path)
 static int find_start(const struct vkclip_trainer_params *params, bool dry, char **path,
                       bool *resumed)
 {
-    int error = checkpoint_latest(params->output, path);
+    int error = run_latest(params->output, path);
     *resumed = !error;
     if (!error && !params->resume)
         return error_fail(VKCLIP_EINVALID,
@@ -116,7 +117,7 @@ static int open_source(struct vkclip_trainer *trainer, const struct vkclip_train
         error = path ? config_open(path, &model, &trainer->config, &trainer->source)
                      : arch_read(params->init, &trainer->config);
     if (!error && resumed)
-        error = checkpoint_read_state(path, &trainer->state);
+        error = run_read_state(path, &trainer->state);
     error = error ? error : take_vocabulary(trainer, params->vocab);
     if (!error && resumed)
         log_message(VKCLIP_LOG_INFO, "%s: goes on after step %llu", path,
@@ -147,44 +148,48 @@ static int list_tensors(struct vkclip_trainer *trainer)
 static int find_parameters(struct vkclip_trainer *trainer)
 {
     trainer->parameters = calloc(trainer->count, sizeof(*trainer->parameters));
-    if (!trainer->parameters)
+    trainer->has_moments = calloc(trainer->count, sizeof(*trainer->has_moments));
+    if (!trainer->parameters || !trainer->has_moments)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
     for (size_t i = 0; i < trainer->count; i++) {
-        struct checkpoint_tensor *tensor = &trainer->tensors[i];
+        const struct checkpoint_tensor *tensor = &trainer->tensors[i];
         const struct train_parameter *parameter;
         trainer->parameters[i] = FROM_SOURCE;
         for (size_t p = 0; (parameter = train_parameter(trainer->train, p)); p++)
             if (!strcmp(parameter->name, tensor->name) &&
                 (parameter->trained || strstr(tensor->name, ".running_"))) {
                 trainer->parameters[i] = p;
-                tensor->moments = parameter->trained;
+                trainer->has_moments[i] = parameter->trained;
             }
     }
     return VKCLIP_OK;
 }
 
-static enum train_value value_of(enum checkpoint_value which)
-{
-    static const enum train_value values[] = {[CHECKPOINT_VALUE] = TRAIN_VALUE,
-                                              [CHECKPOINT_MOMENT1] = TRAIN_MOMENT1,
-                                              [CHECKPOINT_MOMENT2] = TRAIN_MOMENT2};
-    return values[which];
-}
-
-static int read_tensor(void *user, size_t index, enum checkpoint_value which, float *values)
+static int read_tensor(void *user, size_t index, float *values)
 {
     struct vkclip_trainer *trainer = user;
     const struct checkpoint_tensor *tensor = &trainer->tensors[index];
     if (trainer->parameters[index] == FROM_SOURCE)
         return weights_read(trainer->source, tensor->name, 0, tensor->rank ? tensor->shape[0] : 1,
                             values);
-    return train_read(trainer->train, trainer->parameters[index], value_of(which), values);
+    return train_read(trainer->train, trainer->parameters[index], TRAIN_VALUE, values);
 }
 
-static int write_tensor(void *user, size_t index, enum checkpoint_value which, const float *values)
+static enum train_value moment_value(enum run_moment moment)
+{
+    return moment == RUN_MOMENT_M ? TRAIN_MOMENT1 : TRAIN_MOMENT2;
+}
+
+static int read_moment(void *user, size_t index, enum run_moment moment, float *values)
 {
     struct vkclip_trainer *trainer = user;
-    return train_write(trainer->train, trainer->parameters[index], value_of(which), values);
+    return train_read(trainer->train, trainer->parameters[index], moment_value(moment), values);
+}
+
+static int write_moment(void *user, size_t index, enum run_moment moment, const float *values)
+{
+    struct vkclip_trainer *trainer = user;
+    return train_write(trainer->train, trainer->parameters[index], moment_value(moment), values);
 }
 
 /* ---- Data ------------------------------------------------------------------------------------ */
@@ -324,13 +329,13 @@ static uint64_t fingerprint(const struct vkclip_trainer *trainer)
 /* A run that goes on with something else is a different one, which may be what is wanted. */
 static void compare_state(struct vkclip_trainer *trainer, uint64_t seed)
 {
-    struct checkpoint_state *state = &trainer->state;
-    const struct checkpoint_state now = {.step = state->step,
-                                         .seed = seed,
-                                         .options = fingerprint(trainer),
-                                         .data = trainer->dataset->identity,
-                                         .loss_scale = state->loss_scale,
-                                         .loss_scale_steps = state->loss_scale_steps};
+    struct run_state *state = &trainer->state;
+    const struct run_state now = {.step = state->step,
+                                  .seed = seed,
+                                  .options = fingerprint(trainer),
+                                  .data = trainer->dataset->identity,
+                                  .loss_scale = state->loss_scale,
+                                  .loss_scale_steps = state->loss_scale_steps};
     const char *what = state->data != now.data         ? "the data is"
                        : state->seed != now.seed       ? "--seed is"
                        : state->options != now.options ? "options are"
@@ -352,8 +357,8 @@ static int start(struct vkclip_trainer *trainer, struct gpu *gpu)
         return error;
     const char *file = weights_path(trainer->source);
     char *path = string_format("%.*s", (int)(file_name(file) - file), file);
-    error = path ? checkpoint_read_moments(path, trainer->tensors, trainer->count, write_tensor,
-                                           trainer)
+    error = path ? run_read_moments(path, trainer->tensors, trainer->has_moments, trainer->count,
+                                    write_moment, trainer)
                  : error_fail(VKCLIP_EMEMORY, "out of memory");
     free(path);
     return error;
@@ -413,6 +418,7 @@ void vkclip_close_trainer(struct vkclip_trainer **handle)
     config_close(&trainer->config);
     free(trainer->tensors);
     free(trainer->parameters);
+    free(trainer->has_moments);
     free(trainer->output);
     free(trainer);
     *handle = NULL;
@@ -446,7 +452,7 @@ int vkclip_measure_trainer(const struct vkclip_trainer *trainer, bool checkpoint
 static int diverged(const struct vkclip_trainer *trainer, const struct train_result *result)
 {
     char *path = NULL;
-    if (checkpoint_latest(trainer->output, &path))
+    if (run_latest(trainer->output, &path))
         path = NULL;
     int error = error_fail(
         VKCLIP_EDIVERGED,
@@ -462,7 +468,7 @@ static int diverged(const struct vkclip_trainer *trainer, const struct train_res
 static int scaled_step(struct vkclip_trainer *trainer, const struct loader_batch *batch,
                        double rate, struct train_result *result)
 {
-    struct checkpoint_state *state = &trainer->state;
+    struct run_state *state = &trainer->state;
     bool again = true;
     int error = VKCLIP_OK;
     while (again && !error) {
@@ -514,14 +520,16 @@ int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result
     return VKCLIP_OK;
 }
 
-static struct checkpoint checkpoint_of(struct vkclip_trainer *trainer)
+static struct run_step current_step(struct vkclip_trainer *trainer)
 {
-    return (struct checkpoint){.config = &trainer->config,
-                               .tensors = trainer->tensors,
-                               .count = trainer->count,
-                               .read = read_tensor,
-                               .user = trainer,
-                               .state = trainer->state};
+    return (struct run_step){.model = {.config = &trainer->config,
+                                       .tensors = trainer->tensors,
+                                       .count = trainer->count,
+                                       .read = read_tensor,
+                                       .user = trainer},
+                             .has_moments = trainer->has_moments,
+                             .read_moment = read_moment,
+                             .state = trainer->state};
 }
 
 int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capacity)
@@ -529,11 +537,11 @@ int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capac
     char *written = NULL;
     if (!trainer || !trainer->train)
         return error_fail(VKCLIP_EINVALID, "vkclip_save_trainer: a trainer on a device expected");
-    const struct checkpoint checkpoint = checkpoint_of(trainer);
-    int error = checkpoint_write(&checkpoint, trainer->output, &written);
+    const struct run_step step = current_step(trainer);
+    int error = run_save(&step, trainer->output, &written);
     if (error)
         return error;
-    checkpoint_prune(trainer->output, trainer->keep);
+    run_prune(trainer->output, trainer->keep);
     if (path)
         snprintf(path, capacity, "%s", written);
     free(written);
@@ -545,6 +553,6 @@ int vkclip_save_trained_model(struct vkclip_trainer *trainer)
     if (!trainer || !trainer->train)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_save_trained_model: a trainer on a device expected");
-    const struct checkpoint checkpoint = checkpoint_of(trainer);
-    return checkpoint_write_model(&checkpoint, trainer->output);
+    const struct run_step step = current_step(trainer);
+    return checkpoint_write(&step.model, trainer->output);
 }

@@ -11,7 +11,7 @@
 #include "base/hash.h"
 #include "base/string.h"
 #include "checkpoint/open.h"
-#include "train/run.h"
+#include "checkpoint/write.h"
 #include "base/rng.h"
 
 #include <math.h>
@@ -185,14 +185,13 @@ struct initial {
     size_t count;
 };
 
-static int give_random(void *user, size_t index, enum checkpoint_value which, float *values)
+static int give_random(void *user, size_t index, float *values)
 {
     const struct initial *initial = user;
     const struct checkpoint_tensor *tensor = &initial->tensors[index];
     const struct scale scale = tensor_scale(initial->config, tensor);
     const uint64_t key = rng_word(hash_bytes(0, tensor->name, strlen(tensor->name)), initial->seed);
     const uint64_t count = checkpoint_elements(tensor);
-    (void)which;
     for (uint64_t i = 0; i < count; i++)
         values[i] = (float)(scale.mean +
                             (scale.deviation > 0 ? scale.deviation * random_normal(key, i) : 0));
@@ -208,12 +207,12 @@ int vkclip_init_model(const char *arch, uint64_t seed, const char *path)
     int error = arch_read(arch, &config);
     error = error ? error : folder_make_new(path);
     error = error ? error : checkpoint_list(&config, &initial.tensors, &initial.count);
-    const struct checkpoint checkpoint = {.config = &config,
-                                          .tensors = initial.tensors,
-                                          .count = initial.count,
-                                          .read = give_random,
-                                          .user = &initial};
-    error = error ? error : checkpoint_write_model(&checkpoint, path);
+    const struct checkpoint_source source = {.config = &config,
+                                             .tensors = initial.tensors,
+                                             .count = initial.count,
+                                             .read = give_random,
+                                             .user = &initial};
+    error = error ? error : checkpoint_write(&source, path);
     free(initial.tensors);
     return error;
 }

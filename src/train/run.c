@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing and finding checkpoints. A model with a ViT goes into Hugging Face's layout, unless it
- * came in OpenCLIP's; a ModifiedResNet, for which there is no other, into OpenCLIP's.
+ * A step is written into checkpoint-STEP.tmp, which is then renamed.
  */
 #include "train/run.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/string.h"
-
-#include "checkpoint/convert.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,9 +16,9 @@
 #include <string.h>
 
 #define PREFIX "checkpoint-"
-#define STATE_MAX (1u << 20)
+#define STATE_MAX (1u << 20) /* bytes of training.json, which has less than 1 KiB */
 
-static char *path_of(const char *folder, const char *name)
+static char *path_join(const char *folder, const char *name)
 {
     return string_format("%s/%s", folder, name);
 }
@@ -31,196 +28,137 @@ static int no_memory(const char *path)
     return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
 }
 
-/* ---- Tensors --------------------------------------------------------------------------------- */
+/* ---- Moments --------------------------------------------------------------------------------- */
 
-uint64_t checkpoint_elements(const struct checkpoint_tensor *tensor)
+/* The name of a moment in the file, a new string. */
+static char *moment_name(const struct checkpoint_tensor *tensor, enum run_moment moment)
 {
-    uint64_t count = 1;
-    for (unsigned i = 0; i < tensor->rank; i++)
-        count *= tensor->shape[i];
-    return count;
+    return string_format("%c.%s", moment == RUN_MOMENT_M ? 'm' : 'v', tensor->name);
 }
 
-struct list {
-    struct checkpoint_tensor *tensors;
-    size_t count, capacity;
+/* What a tensor of the file is. */
+struct stored_moment {
+    size_t tensor; /* its number in the model */
+    enum run_moment moment;
 };
 
-static int add_tensor(void *user, const char *name, unsigned rank, const uint64_t *shape)
+struct moments_writer {
+    const struct run_step *step;
+    struct tensor_view *views; /* [count] of the file, whose names it owns */
+    struct stored_moment *stored;
+    size_t count;
+    float *values; /* of one tensor, the largest at most */
+};
+
+static int add_moment(struct moments_writer *writer, size_t index, enum run_moment moment)
 {
-    struct list *list = user;
-    if (list->count == list->capacity) {
-        const size_t capacity = list->capacity ? 2 * list->capacity : 256;
-        void *tensors = realloc(list->tensors, capacity * sizeof(*list->tensors));
-        if (!tensors)
-            return error_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");
-        list->tensors = tensors;
-        list->capacity = capacity;
-    }
-    struct checkpoint_tensor *tensor = &list->tensors[list->count++];
-    *tensor = (struct checkpoint_tensor){.rank = rank};
-    snprintf(tensor->name, sizeof(tensor->name), "%s", name);
-    for (unsigned i = 0; i < rank; i++)
-        tensor->shape[i] = shape[i];
+    const struct checkpoint_tensor *tensor = &writer->step->model.tensors[index];
+    char *name = moment_name(tensor, moment);
+    if (!name)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a saved step");
+    struct tensor_view *view = &writer->views[writer->count];
+    *view = (struct tensor_view){.name = name,
+                                 .dtype = DTYPE_F32,
+                                 .rank = tensor->rank,
+                                 .size = checkpoint_elements(tensor) * sizeof(float)};
+    memcpy(view->shape, tensor->shape, sizeof(view->shape));
+    writer->stored[writer->count++] = (struct stored_moment){index, moment};
     return VKCLIP_OK;
 }
 
-int checkpoint_list(const struct config *config, struct checkpoint_tensor **tensors, size_t *count)
+static int open_moments(struct moments_writer *writer, const struct run_step *step)
 {
-    struct list list = {0};
-    int error = add_tensor(&list, "logit_scale", 0, NULL);
-    error = error ? error : config_each_tensor(config, add_tensor, &list);
-    if (error) {
-        free(list.tensors);
-        list = (struct list){0};
+    const size_t most = RUN_MOMENT_COUNT * step->model.count + 1;
+    uint64_t largest = 1;
+    *writer = (struct moments_writer){.step = step};
+    for (size_t i = 0; i < step->model.count; i++) {
+        const uint64_t elements = checkpoint_elements(&step->model.tensors[i]);
+        largest = elements > largest ? elements : largest;
     }
-    *tensors = list.tensors;
-    *count = list.count;
+    writer->views = calloc(most, sizeof(*writer->views));
+    writer->stored = calloc(most, sizeof(*writer->stored));
+    writer->values = malloc(largest * sizeof(float));
+    if (!writer->views || !writer->stored || !writer->values)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a saved step");
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < step->model.count; i++)
+        for (int moment = 0; step->has_moments[i] && moment < RUN_MOMENT_COUNT && !error; moment++)
+            error = add_moment(writer, i, (enum run_moment)moment);
     return error;
 }
 
-/* ---- Tensors of a file ----------------------------------------------------------------------- */
-
-/* A tensor of a file and the one that it is a part of. */
-struct piece {
-    struct weights_stored stored;
-    enum checkpoint_value which;
-    size_t tensor;
-};
-
-struct writer {
-    const struct checkpoint *checkpoint;
-    struct piece *pieces;
-    struct tensor_view *views;
-    size_t count;
-    float *values; /* of tensor `read`, whole */
-    float *row;    /* of a transposed one */
-    size_t read;
-    enum checkpoint_value read_which;
-};
-
-static int write_transposed(struct writer *writer, const struct weights_stored *stored,
-                            struct file_output *output)
-{
-    const uint64_t rows = stored->shape[0], width = stored->shape[1];
-    int error = VKCLIP_OK;
-    for (uint64_t r = 0; r < rows && !error; r++) {
-        for (uint64_t i = 0; i < width; i++)
-            writer->row[i] = writer->values[i * rows + r];
-        error = file_output_write(output, writer->row, width * sizeof(float));
-    }
-    return error;
-}
-
-static int give_piece(void *user, const struct tensor_view *view, struct file_output *output)
-{
-    struct writer *writer = user;
-    const struct piece *piece = &writer->pieces[view - writer->views];
-    const struct checkpoint_tensor *tensor = &writer->checkpoint->tensors[piece->tensor];
-    int error = VKCLIP_OK;
-    if (writer->read != piece->tensor || writer->read_which != piece->which) /* q, k, v: once */
-        error = writer->checkpoint->read(writer->checkpoint->user, piece->tensor, piece->which,
-                                         writer->values);
-    writer->read = error ? SIZE_MAX : piece->tensor;
-    writer->read_which = piece->which;
-    if (error)
-        return error;
-    if (piece->stored.transposed)
-        return write_transposed(writer, &piece->stored, output);
-    const uint64_t row = tensor->rank ? checkpoint_elements(tensor) / tensor->shape[0] : 1;
-    return file_output_write(output, writer->values + piece->stored.first * row,
-                             (size_t)view->size);
-}
-
-static int open_writer(struct writer *writer, const struct checkpoint *checkpoint)
-{
-    uint64_t most = 1;
-    *writer = (struct writer){.checkpoint = checkpoint, .read = SIZE_MAX};
-    for (size_t i = 0; i < checkpoint->count; i++) {
-        uint64_t count = checkpoint_elements(&checkpoint->tensors[i]);
-        most = count > most ? count : most;
-    }
-    writer->pieces = calloc(3 * checkpoint->count + 1, sizeof(*writer->pieces));
-    writer->views = calloc(3 * checkpoint->count + 1, sizeof(*writer->views));
-    writer->values = malloc(most * sizeof(float));
-    writer->row = malloc(most * sizeof(float));
-    return writer->pieces && writer->views && writer->values && writer->row
-               ? VKCLIP_OK
-               : error_fail(VKCLIP_EMEMORY, "out of memory for a checkpoint");
-}
-
-static void close_writer(struct writer *writer)
+static void close_moments(struct moments_writer *writer)
 {
     for (size_t i = 0; i < writer->count; i++)
-        free(writer->pieces[i].stored.name);
-    free(writer->pieces);
+        free((char *)writer->views[i].name);
     free(writer->views);
+    free(writer->stored);
     free(writer->values);
-    free(writer->row);
 }
 
-static void add_piece(struct writer *writer, const struct piece *piece)
+/* safetensors_give_fn */
+static int write_moment(void *user, const struct tensor_view *view, struct file_output *output)
 {
-    struct tensor_view *view = &writer->views[writer->count];
-    *view = (struct tensor_view){.name = piece->stored.name,
-                                 .dtype = DTYPE_F32,
-                                 .rank = piece->stored.rank,
-                                 .size = sizeof(float)};
-    for (unsigned i = 0; i < view->rank; i++)
-        view->size *= view->shape[i] = piece->stored.shape[i];
-    writer->pieces[writer->count++] = *piece;
+    struct moments_writer *writer = user;
+    const struct stored_moment *stored = &writer->stored[view - writer->views];
+    int error = writer->step->read_moment(writer->step->model.user, stored->tensor, stored->moment,
+                                          writer->values);
+    return error ? error : file_output_write(output, writer->values, (size_t)view->size);
 }
 
-static int write_model_file(const struct checkpoint *checkpoint, enum weights_form form,
-                            const char *path)
+static int write_moments(const struct run_step *step, const char *path)
 {
-    static const char *const metadata[] = {"format", "pt", NULL}; /* transformers wants it */
-    struct writer writer;
-    int error = open_writer(&writer, checkpoint);
-    for (size_t i = 0; i < checkpoint->count && !error; i++) {
-        const struct checkpoint_tensor *tensor = &checkpoint->tensors[i];
-        for (unsigned part = 0; !error; part++) {
-            struct piece piece = {.tensor = i};
-            error = weights_store_shape(tensor->name, tensor->rank, tensor->shape, form, part,
-                                        &piece.stored);
-            if (!error)
-                add_piece(&writer, &piece);
-        }
-        error = error == VKCLIP_EABSENT ? VKCLIP_OK : error; /* behind the last part */
-    }
-    error = error ? error
-                  : safetensors_write_by(path, writer.views, writer.count, metadata, give_piece,
-                                         &writer);
-    close_writer(&writer);
+    struct moments_writer writer;
+    int error = open_moments(&writer, step);
+    if (!error)
+        error = safetensors_write_by(path, writer.views, writer.count, NULL, write_moment, &writer);
+    close_moments(&writer);
     return error;
 }
 
-static int write_moments(const struct checkpoint *checkpoint, const char *path)
+/* Reads a moment of a tensor from an open file into new memory. */
+static int read_moment(const struct safetensors *file, const struct checkpoint_tensor *tensor,
+                       enum run_moment moment, float **values)
 {
-    struct writer writer;
-    int error = open_writer(&writer, checkpoint);
-    for (size_t i = 0; i < checkpoint->count && !error; i++)
-        for (int k = 0; checkpoint->tensors[i].moments && k < 2 && !error; k++) {
-            const struct checkpoint_tensor *tensor = &checkpoint->tensors[i];
-            struct piece piece = {.which = k ? CHECKPOINT_MOMENT2 : CHECKPOINT_MOMENT1,
-                                  .tensor = i};
-            piece.stored.rank = tensor->rank;
-            memcpy(piece.stored.shape, tensor->shape, sizeof(piece.stored.shape));
-            piece.stored.name = string_format("%c.%s", "mv"[k], tensor -> name);
-            error = piece.stored.name ? VKCLIP_OK : no_memory(path);
+    const uint64_t elements = checkpoint_elements(tensor);
+    char *name = moment_name(tensor, moment);
+    const struct tensor_view *view = name ? safetensors_find(file, name) : NULL;
+    int error = VKCLIP_OK;
+    *values = malloc(elements * sizeof(**values) + 1);
+    if (!name || !*values)
+        error = no_memory(file->path);
+    else if (!view || view->dtype != DTYPE_F32 || view->rank != tensor->rank ||
+             memcmp(view->shape, tensor->shape, view->rank * sizeof(*view->shape)))
+        error =
+            error_fail(VKCLIP_EFORMAT, "%s: no tensor %s of the model's shape", file->path, name);
+    else
+        tensor_floats(view, 0, elements, *values);
+    free(name);
+    return error;
+}
+
+int run_read_moments(const char *path, const struct checkpoint_tensor *tensors,
+                     const bool *has_moments, size_t count, run_write_fn *write, void *user)
+{
+    char *name = path_join(path, "training.safetensors");
+    struct safetensors *file = NULL;
+    int error = name ? safetensors_open(name, &file) : no_memory(path);
+    for (size_t i = 0; i < count && !error; i++)
+        for (int moment = 0; has_moments[i] && moment < RUN_MOMENT_COUNT && !error; moment++) {
+            float *values = NULL;
+            error = read_moment(file, &tensors[i], (enum run_moment)moment, &values);
             if (!error)
-                add_piece(&writer, &piece);
+                error = write(user, i, (enum run_moment)moment, values);
+            free(values);
         }
-    error = error
-                ? error
-                : safetensors_write_by(path, writer.views, writer.count, NULL, give_piece, &writer);
-    close_writer(&writer);
+    safetensors_close(&file);
+    free(name);
     return error;
 }
 
 /* ---- State ----------------------------------------------------------------------------------- */
 
-static int write_state(const struct checkpoint_state *state, const char *path)
+static int write_state(const struct run_state *state, const char *path)
 {
     char options[17], data[17], *text = NULL;
     snprintf(options, sizeof(options), "%016" PRIx64, state->options);
@@ -231,112 +169,106 @@ static int write_state(const struct checkpoint_state *state, const char *path)
                   state->loss_scale, "loss_scale_steps", (json_int_t)state->loss_scale_steps);
     text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(json);
-    struct file_part parts[] = {{text, text ? strlen(text) : 0}, {"\n", 1}};
-    int error = text ? file_write(path, parts, 2) : no_memory(path);
+    if (!text)
+        return no_memory(path);
+    const struct file_part parts[] = {{text, strlen(text)}, {"\n", 1}};
+    int error = file_write(path, parts, 2);
     free(text);
     return error;
 }
 
-int checkpoint_read_state(const char *path, struct checkpoint_state *state)
+static bool parse_state(const json_t *json, struct run_state *state)
 {
-    char *file = path_of(path, "training.json"), *text = NULL;
     const char *options, *data;
     json_int_t step, seed, loss_scale_steps;
-    size_t size = 0;
-    json_t *json = NULL;
-    *state = (struct checkpoint_state){0};
-    int error = file ? file_read(file, STATE_MAX, &text, &size) : no_memory(path);
-    if (error)
-        goto done;
-    json = json_loadb(text, size, 0, NULL);
-    if (json_unpack(json, "{sI sI ss ss sF sI}", "step", &step, "seed", &seed, "options", &options,
-                    "data", &data, "loss_scale", &state->loss_scale, "loss_scale_steps",
+    double loss_scale;
+    if (json_unpack((json_t *)json, "{sI sI ss ss sF sI}", "step", &step, "seed", &seed, "options",
+                    &options, "data", &data, "loss_scale", &loss_scale, "loss_scale_steps",
                     &loss_scale_steps) ||
-        step < 0) {
-        error = error_fail(VKCLIP_EFORMAT, "%s: not the state of a training run", file);
-        goto done;
+        step < 0)
+        return false;
+    *state = (struct run_state){.step = (uint64_t)step,
+                                .seed = (uint64_t)seed,
+                                .options = strtoull(options, NULL, 16),
+                                .data = strtoull(data, NULL, 16),
+                                .loss_scale = loss_scale,
+                                .loss_scale_steps = (uint64_t)loss_scale_steps};
+    return true;
+}
+
+int run_read_state(const char *path, struct run_state *state)
+{
+    char *file = path_join(path, "training.json"), *text = NULL;
+    size_t size = 0;
+    *state = (struct run_state){0};
+    int error = file ? file_read(file, STATE_MAX, &text, &size) : no_memory(path);
+    if (!error) {
+        json_t *json = json_loadb(text, size, 0, NULL);
+        if (!parse_state(json, state))
+            error = error_fail(VKCLIP_EFORMAT, "%s: not the state of a training run", file);
+        json_decref(json);
     }
-    state->step = (uint64_t)step;
-    state->seed = (uint64_t)seed;
-    state->options = strtoull(options, NULL, 16);
-    state->data = strtoull(data, NULL, 16);
-    state->loss_scale_steps = (uint64_t)loss_scale_steps;
-done:
-    json_decref(json);
     free(text);
     free(file);
     return error;
 }
 
-/* ---- Folders --------------------------------------------------------------------------------- */
+/* ---- Saved steps ----------------------------------------------------------------------------- */
 
-static int write_model(const struct checkpoint *checkpoint, const char *folder)
+/* Makes the folder and writes all of the step into it. */
+static int write_step(const struct run_step *step, const char *folder)
 {
-    const struct config *config = checkpoint->config;
-    const enum weights_form form = config->family == VKCLIP_FAMILY_HF ? WEIGHTS_HF : WEIGHTS_OPENAI;
-    struct convert_beside beside = {.folder = string_format("%s", folder)};
-    char *path =
-        path_of(folder, form == WEIGHTS_HF ? "model.safetensors" : "open_clip_model.safetensors");
-    int error = beside.folder && path ? VKCLIP_OK : no_memory(folder);
-    error = error ? error : convert_write_beside(&beside, config, form);
-    error = error ? error : write_model_file(checkpoint, form, path);
-    convert_close_beside(&beside, error);
-    free(path);
-    return error;
-}
-
-int checkpoint_write_model(const struct checkpoint *checkpoint, const char *run)
-{
-    return write_model(checkpoint, run);
-}
-
-static int write_folder(const struct checkpoint *checkpoint, const char *folder)
-{
-    char *moments = path_of(folder, "training.safetensors"),
-         *state = path_of(folder, "training.json");
-    int error = moments && state ? VKCLIP_OK : no_memory(folder);
-    error = error ? error : folder_make(folder);
-    error = error ? error : write_model(checkpoint, folder);
-    error = error ? error : write_moments(checkpoint, moments);
-    error = error ? error : write_state(&checkpoint->state, state);
+    char *moments = path_join(folder, "training.safetensors");
+    char *state = path_join(folder, "training.json");
+    int error = moments && state ? folder_make(folder) : no_memory(folder);
+    if (!error)
+        error = checkpoint_write(&step->model, folder);
+    if (!error)
+        error = write_moments(step, moments);
+    if (!error)
+        error = write_state(&step->state, state);
     free(moments);
     free(state);
     return error;
 }
 
-int checkpoint_write(const struct checkpoint *checkpoint, const char *run, char **path)
+int run_save(const struct run_step *step, const char *run, char **path)
 {
-    char *to = string_format("%s/" PREFIX "%" PRIu64, run, checkpoint->state.step),
-         *beside = to ? string_format("%s.tmp", to) : NULL;
-    int error = beside ? VKCLIP_OK : no_memory(run);
-    if (!error) {
-        folder_remove(beside);
-        error = write_folder(checkpoint, beside);
-        error = error ? error : folder_replace(beside, to);
+    char *target = string_format("%s/" PREFIX "%" PRIu64, run, step->state.step);
+    char *unfinished = target ? string_format("%s.tmp", target) : NULL;
+    if (!unfinished) {
+        free(target);
+        return no_memory(run);
     }
-    if (error && beside)
-        folder_remove(beside);
-    free(beside);
+    folder_remove(unfinished);
+    int error = write_step(step, unfinished);
+    if (!error)
+        error = folder_replace(unfinished, target);
+    if (error)
+        folder_remove(unfinished);
+    free(unfinished);
     if (!error && path)
-        *path = to;
+        *path = target;
     else
-        free(to);
+        free(target);
     return error;
 }
 
-/* The step that a folder's name tells; false: it is no checkpoint's. */
-static bool step_of(const char *name, uint64_t *step)
+/* Reads the step from the name of a folder; false: it is not the name of a saved step. */
+static bool parse_step(const char *name, uint64_t *step)
 {
     char *end = NULL;
+    if (!string_begins_with(name, PREFIX))
+        return false;
     const char *number = name + strlen(PREFIX);
-    if (!string_begins_with(name, PREFIX) || *number < '0' || *number > '9')
+    if (*number < '0' || *number > '9')
         return false;
     errno = 0;
     *step = strtoull(number, &end, 10);
     return !*end && !errno;
 }
 
-int checkpoint_latest(const char *run, char **path)
+int run_latest(const char *run, char **path)
 {
     char **names = NULL;
     size_t count = 0;
@@ -344,70 +276,47 @@ int checkpoint_latest(const char *run, char **path)
     const char *found = NULL;
     *path = NULL;
     int error = folder_list(run, &names, &count);
-    for (size_t i = 0; i < count && !error; i++)
-        if (step_of(names[i], &step) && (!found || step > newest)) {
+    if (error)
+        return error;
+    for (size_t i = 0; i < count; i++)
+        if (parse_step(names[i], &step) && (!found || step > newest)) {
             found = names[i];
             newest = step;
         }
-    if (found && !(*path = path_of(run, found)))
-        error = no_memory(run);
-    else if (!error && !found)
+    if (!found)
         error = error_fail(VKCLIP_EABSENT, "%s: no checkpoint in it", run);
+    else if (!(*path = path_join(run, found)))
+        error = no_memory(run);
     folder_free_names(&names, count);
     return error;
 }
 
-void checkpoint_prune(const char *run, size_t keep)
+/* How many of the names are of saved steps later than `step`. */
+static size_t count_later(char *const *names, size_t count, uint64_t step)
+{
+    size_t later = 0;
+    uint64_t other;
+    for (size_t i = 0; i < count; i++)
+        if (parse_step(names[i], &other) && other > step)
+            later++;
+    return later;
+}
+
+void run_prune(const char *run, size_t keep)
 {
     char **names = NULL;
     size_t count = 0;
-    uint64_t step, other;
     if (folder_list(run, &names, &count))
         return;
     for (size_t i = 0; i < count; i++) {
-        const bool left =
-            string_begins_with(names[i], PREFIX) && string_ends_with(names[i], ".tmp");
-        size_t newer = 0;
-        if (!left && !step_of(names[i], &step))
-            continue;
-        for (size_t j = 0; j < count && !left; j++)
-            newer += step_of(names[j], &other) && other > step;
-        char *path = left || newer >= keep ? path_of(run, names[i]) : NULL;
+        uint64_t step;
+        bool unwanted = string_begins_with(names[i], PREFIX) && string_ends_with(names[i], ".tmp");
+        if (parse_step(names[i], &step))
+            unwanted = count_later(names, count, step) >= keep;
+        char *path = unwanted ? path_join(run, names[i]) : NULL;
         if (path)
             folder_remove(path);
         free(path);
     }
     folder_free_names(&names, count);
-}
-
-/* ---- Moments --------------------------------------------------------------------------------- */
-
-int checkpoint_read_moments(const char *path, const struct checkpoint_tensor *tensors, size_t count,
-                            checkpoint_write_fn *write, void *user)
-{
-    char *name = path_of(path, "training.safetensors");
-    struct safetensors *file = NULL;
-    int error = name ? safetensors_open(name, &file) : no_memory(path);
-    for (size_t i = 0; i < count && !error; i++)
-        for (int k = 0; tensors[i].moments && k < 2 && !error; k++) {
-            char *full = string_format("%c.%s", "mv"[k], tensors[i].name);
-            const struct tensor_view *view = full ? safetensors_find(file, full) : NULL;
-            const uint64_t elements = checkpoint_elements(&tensors[i]);
-            float *values = malloc(elements * sizeof(*values) + 1);
-            if (!full || !values) {
-                error = no_memory(path);
-            } else if (!view || view->dtype != DTYPE_F32 || view->rank != tensors[i].rank ||
-                       memcmp(view->shape, tensors[i].shape, view->rank * sizeof(*view->shape))) {
-                error =
-                    error_fail(VKCLIP_EFORMAT, "%s: no tensor %s of the model's shape", name, full);
-            } else {
-                tensor_floats(view, 0, elements, values);
-                error = write(user, i, k ? CHECKPOINT_MOMENT2 : CHECKPOINT_MOMENT1, values);
-            }
-            free(values);
-            free(full);
-        }
-    safetensors_close(&file);
-    free(name);
-    return error;
 }

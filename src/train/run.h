@@ -1,67 +1,54 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where a training run is, on disk: folders checkpoint-STEP in the run's folder. Each is a model as
- * vkclip_open_model reads it, in fp32, which are the parameters themselves, and beside it
- * training.safetensors with the optimiser's moments, m.NAME and v.NAME, and training.json. A folder
- * gets its name when all of it is on the disk. Knows no Vulkan: values are fetched by a callback.
+ * A training run on disk: its folder holds saved steps, folders named checkpoint-STEP. Each is a
+ * model in fp32 as vkclip_open_model reads it (those values are the parameters themselves), with
+ * the optimiser's moments in training.safetensors, as m.NAME and v.NAME, and the state of the run
+ * in training.json. A saved step gets its name when all of it is on disk, so that a process killed
+ * while it writes leaves the step saved before. Knows no Vulkan: values are fetched by callbacks.
  */
 #ifndef VKCLIP_TRAIN_RUN_H
 #define VKCLIP_TRAIN_RUN_H
 
-#include "checkpoint/open.h"
+#include "checkpoint/write.h"
 
-/* A value of the model, by its canonical name. */
-struct checkpoint_tensor {
-    char name[64];
-    unsigned rank;
-    uint64_t shape[TENSOR_MAX_RANK];
-    bool moments; /* false: no parameter but a running statistic, or one that is locked */
-};
+/* AdamW's exponential averages of the gradient (m) and of its square (v). */
+enum run_moment { RUN_MOMENT_M, RUN_MOMENT_V, RUN_MOMENT_COUNT };
 
-uint64_t checkpoint_elements(const struct checkpoint_tensor *tensor);
+/* Gives, or takes, all values of a moment of tensor number `tensor`. */
+typedef int run_read_fn(void *user, size_t tensor, enum run_moment moment, float *values);
+typedef int run_write_fn(void *user, size_t tensor, enum run_moment moment, const float *values);
 
-/* Every tensor of a model, logit_scale first, without moments: *tensors is to be freed. */
-int checkpoint_list(const struct config *config, struct checkpoint_tensor **tensors, size_t *count);
-
-enum checkpoint_value { CHECKPOINT_VALUE, CHECKPOINT_MOMENT1, CHECKPOINT_MOMENT2 };
-/* Fetches, or sets, the values of a tensor. */
-typedef int checkpoint_read_fn(void *user, size_t tensor, enum checkpoint_value which,
-                               float *values);
-typedef int checkpoint_write_fn(void *user, size_t tensor, enum checkpoint_value which,
-                                const float *values);
-
-/* What a run goes on with, beside the values. */
-struct checkpoint_state {
+/* What a run needs to resume, besides its values. */
+struct run_state {
     uint64_t step; /* steps done */
     uint64_t seed;
-    uint64_t options, data; /* fingerprints: what must be the same for a run to go on */
+    uint64_t options, data; /* fingerprints, which tell whether a resumed run is the same run */
     double loss_scale;
-    uint64_t loss_scale_steps; /* without overflow */
+    uint64_t loss_scale_steps; /* steps since gradients last overflowed at this scale */
 };
 
-struct checkpoint {
-    const struct config *config; /* the model; its tokenizer's files are copied */
-    const struct checkpoint_tensor *tensors;
-    size_t count;
-    checkpoint_read_fn *read;
-    void *user;
-    struct checkpoint_state state;
+/* A step to be saved; it owns nothing. */
+struct run_step {
+    struct checkpoint_source model; /* `user` is passed to `read_moment` too */
+    const bool *has_moments; /* [model.count]; running statistics and locked tensors have none */
+    run_read_fn *read_moment;
+    struct run_state state;
 };
 
-/* Writes checkpoint-STEP in the folder `run`, which is there; *path, which may be NULL: its path, a
- * new string. */
-int checkpoint_write(const struct checkpoint *checkpoint, const char *run, char **path);
-/* The model alone, into the folder `run` itself: the result. */
-int checkpoint_write_model(const struct checkpoint *checkpoint, const char *run);
+/* Saves a step in a run's folder, which exists. *path gets the path of the saved step, a new
+ * string; `path` may be NULL. */
+int run_save(const struct run_step *step, const char *run, char **path);
 
-/* The newest complete one in a run's folder, a new string; EABSENT where there is none. */
-int checkpoint_latest(const char *run, char **path);
-int checkpoint_read_state(const char *path, struct checkpoint_state *state);
-/* Gives the moments of all tensors that have some. The values are the model's. */
-int checkpoint_read_moments(const char *path, const struct checkpoint_tensor *tensors, size_t count,
-                            checkpoint_write_fn *write, void *user);
+/* Finds the newest saved step in a run's folder: *path is a new string. EABSENT: there is none. */
+int run_latest(const char *run, char **path);
+/* Reads the state of a saved step. */
+int run_read_state(const char *path, struct run_state *state);
+/* Reads the moments of a saved step: calls `write` for every tensor that has some. Refuses a file
+ * whose moments do not have the shapes of the tensors. */
+int run_read_moments(const char *path, const struct checkpoint_tensor *tensors,
+                     const bool *has_moments, size_t count, run_write_fn *write, void *user);
 
-/* Removes what interrupted writing has left, and all but the newest `keep`. */
-void checkpoint_prune(const char *run, size_t keep);
+/* Removes all saved steps but the newest `keep`, and what an interrupted save has left. */
+void run_prune(const char *run, size_t keep);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Checkpoints: what was written is read back, as a model and as the state of a run, in every
- * layout; a process killed while it writes leaves the one before; which are kept.
+ * A saved step is read back as a model and as the state of a run, in every layout; a process killed
+ * while it saves leaves the step saved before; pruning keeps the newest steps.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -17,95 +17,105 @@
 
 enum { TENSORS = 400 };
 
-struct run {
+/* What is stored of a tensor. The model's own values come first and so stay in logit_scale's range.
+ */
+enum { VALUE, FIRST_MOMENT };
+
+struct test_run {
     struct config config;
     struct weights *weights;
     struct checkpoint_tensor tensors[TENSORS];
-    struct checkpoint checkpoint;
+    bool has_moments[TENSORS];
+    struct run_step step;
     int reads_left; /* before the process kills itself; -1: it does not */
 };
 
-/* Anything that differs from tensor to tensor, value to value and step to step. */
-static float value_of(const struct run *run, size_t tensor, enum checkpoint_value which, size_t i)
+/* A number that differs between tensors, elements, moments and steps. */
+static float expected_value(const struct test_run *run, size_t tensor, int kind, size_t i)
 {
-    return (float)tensor + (float)(i % 251) / 256 + 1000 * (float)which -
-           7 * (float)run->checkpoint.state.step;
+    return (float)tensor + (float)(i % 251) / 256 + 1000 * (float)kind -
+           7 * (float)run->step.state.step;
 }
 
-static size_t elements(const struct checkpoint_tensor *tensor)
+static int fill_values(struct test_run *run, size_t tensor, int kind, float *values)
 {
-    size_t count = 1;
-    for (unsigned i = 0; i < tensor->rank; i++)
-        count *= tensor->shape[i];
-    return count;
-}
-
-static int read_values(void *user, size_t tensor, enum checkpoint_value which, float *values)
-{
-    struct run *run = user;
     if (run->reads_left == 0)
         raise(SIGKILL);
-    run->reads_left -= run->reads_left > 0;
-    for (size_t i = 0; i < elements(&run->tensors[tensor]); i++)
-        values[i] = value_of(run, tensor, which, i);
+    if (run->reads_left > 0)
+        run->reads_left--;
+    for (size_t i = 0; i < checkpoint_elements(&run->tensors[tensor]); i++)
+        values[i] = expected_value(run, tensor, kind, i);
     return VKCLIP_OK;
 }
 
-static int check_values(void *user, size_t tensor, enum checkpoint_value which, const float *values)
+static int read_values(void *user, size_t tensor, float *values)
 {
-    const struct run *run = user;
-    assert_true(run->tensors[tensor].moments);
-    for (size_t i = 0; i < elements(&run->tensors[tensor]); i++)
-        assert_true(values[i] == value_of(run, tensor, which, i));
+    return fill_values(user, tensor, VALUE, values);
+}
+
+static int read_moments(void *user, size_t tensor, enum run_moment moment, float *values)
+{
+    return fill_values(user, tensor, FIRST_MOMENT + (int)moment, values);
+}
+
+static int check_moments(void *user, size_t tensor, enum run_moment moment, const float *values)
+{
+    const struct test_run *run = user;
+    assert_true(run->has_moments[tensor]);
+    for (size_t i = 0; i < checkpoint_elements(&run->tensors[tensor]); i++)
+        assert_true(values[i] == expected_value(run, tensor, FIRST_MOMENT + (int)moment, i));
     return VKCLIP_OK;
 }
 
-static int fail_reading(void *user, size_t tensor, enum checkpoint_value which, float *values)
+static int fail_reading(void *user, size_t tensor, float *values)
 {
-    (void)user, (void)tensor, (void)which, (void)values;
+    (void)user, (void)tensor, (void)values;
     return error_fail(VKCLIP_EDEVICE, "the device is lost");
 }
 
-static void open_run(const char *path, struct run *run)
+static void open_run(const char *path, struct test_run *run)
 {
     const struct vkclip_model_params params = {.vocab = "models/emoji-clip/vocab.json"};
     const char *name;
-    *run = (struct run){.reads_left = -1};
+    *run = (struct test_run){.reads_left = -1};
     assert_int_equal(config_open(path, &params, &run->config, &run->weights), 0);
     for (size_t i = 0; (name = weights_name(run->weights, i)); i++) {
-        struct checkpoint_tensor *tensor = &run->tensors[run->checkpoint.count++];
+        struct checkpoint_tensor *tensor = &run->tensors[i];
         assert_true(i < TENSORS);
         snprintf(tensor->name, sizeof(tensor->name), "%s", name);
         weights_shape(run->weights, name, tensor->shape, &tensor->rank);
-        tensor->moments = !strstr(name, "running_");
+        run->has_moments[i] = !strstr(name, "running_");
+        run->step.model.count++;
     }
-    run->checkpoint.config = &run->config;
-    run->checkpoint.tensors = run->tensors;
-    run->checkpoint.read = read_values;
-    run->checkpoint.user = run;
-    run->checkpoint.state = (struct checkpoint_state){.step = 12,
-                                                      .seed = 5,
-                                                      .options = 0xfedcba9876543210u,
-                                                      .data = 1,
-                                                      .loss_scale = 65536,
-                                                      .loss_scale_steps = 77};
+    run->step.model.config = &run->config;
+    run->step.model.tensors = run->tensors;
+    run->step.model.read = read_values;
+    run->step.model.user = run;
+    run->step.has_moments = run->has_moments;
+    run->step.read_moment = read_moments;
+    run->step.state = (struct run_state){.step = 12,
+                                         .seed = 5,
+                                         .options = 0xfedcba9876543210u,
+                                         .data = 1,
+                                         .loss_scale = 65536,
+                                         .loss_scale_steps = 77};
 }
 
-static void close_run(struct run *run)
+static void close_run(struct test_run *run)
 {
     config_close(&run->config);
     weights_close(&run->weights);
 }
 
-static void assert_state(const struct checkpoint_state *a, const struct checkpoint_state *b)
+static void assert_state(const struct run_state *a, const struct run_state *b)
 {
     assert_true(a->step == b->step && a->seed == b->seed && a->options == b->options &&
                 a->data == b->data && a->loss_scale == b->loss_scale &&
                 a->loss_scale_steps == b->loss_scale_steps);
 }
 
-/* A folder has all of the run as it is now. */
-static void assert_model(const struct run *run, const char *path)
+/* The folder holds the model of the run as it is now. */
+static void assert_model(const struct test_run *run, const char *path)
 {
     struct config config;
     struct weights *weights;
@@ -119,28 +129,29 @@ static void assert_model(const struct run *run, const char *path)
     assert_true(string_begins_with(config.tokenizer_path, path));
     while (weights_name(weights, count))
         count++;
-    assert_int_equal(count, run->checkpoint.count);
+    assert_int_equal(count, run->step.model.count);
     for (size_t t = 0; t < count; t++) {
         const struct checkpoint_tensor *tensor = &run->tensors[t];
-        float *values = malloc(elements(tensor) * sizeof(*values));
+        float *values = malloc(checkpoint_elements(tensor) * sizeof(*values));
         assert_int_equal(
             weights_read(weights, tensor->name, 0, tensor->rank ? tensor->shape[0] : 1, values), 0);
-        for (size_t i = 0; i < elements(tensor); i++)
-            assert_true(values[i] == value_of(run, t, CHECKPOINT_VALUE, i));
+        for (size_t i = 0; i < checkpoint_elements(tensor); i++)
+            assert_true(values[i] == expected_value(run, t, VALUE, i));
         free(values);
     }
     config_close(&config);
     weights_close(&weights);
 }
 
-static void assert_whole(struct run *run, const char *path)
+static void assert_whole(struct test_run *run, const char *path)
 {
-    struct checkpoint_state state;
+    struct run_state state;
     assert_model(run, path);
-    assert_int_equal(checkpoint_read_state(path, &state), 0);
-    assert_state(&state, &run->checkpoint.state);
-    assert_int_equal(
-        checkpoint_read_moments(path, run->tensors, run->checkpoint.count, check_values, run), 0);
+    assert_int_equal(run_read_state(path, &state), 0);
+    assert_state(&state, &run->step.state);
+    assert_int_equal(run_read_moments(path, run->tensors, run->has_moments, run->step.model.count,
+                                      check_moments, run),
+                     0);
 }
 
 static void test_round_trip(void **state)
@@ -150,20 +161,20 @@ static void test_round_trip(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
         char *golden = golden_path(paths[i]), *folder = scratch_folder(), *path = NULL;
-        struct run run;
+        struct test_run run;
         assert_non_null(golden);
         open_run(golden, &run);
-        assert_int_equal(checkpoint_write(&run.checkpoint, folder, &path), 0);
+        assert_int_equal(run_save(&run.step, folder, &path), 0);
         assert_true(string_ends_with(path, "/checkpoint-12"));
         assert_whole(&run, path);
-        /* written again it is replaced, as a run does that went back to an earlier one */
-        run.checkpoint.state.seed = 6;
-        assert_int_equal(checkpoint_write(&run.checkpoint, folder, NULL), 0);
+        /* A run that resumes from an earlier step saves this one again, which replaces it. */
+        run.step.state.seed = 6;
+        assert_int_equal(run_save(&run.step, folder, NULL), 0);
         assert_whole(&run, path);
-        assert_int_equal(checkpoint_write_model(&run.checkpoint, folder), 0);
+        assert_int_equal(checkpoint_write(&run.step.model, folder), 0);
         assert_model(&run, folder);
-        run.checkpoint.state.step = 13;
-        assert_int_equal(checkpoint_write_model(&run.checkpoint, folder), 0); /* a later result */
+        run.step.state.step = 13;
+        assert_int_equal(checkpoint_write(&run.step.model, folder), 0); /* replaces the model */
         assert_model(&run, folder);
         free(path);
         close_run(&run);
@@ -178,22 +189,22 @@ static void test_killed_while_writing(void **state)
     char *golden = golden_path("models/hf-vit"), *folder = scratch_folder(), *path = NULL,
          **names = NULL;
     size_t count = 0;
-    struct run run;
+    struct test_run run;
     open_run(golden, &run);
-    assert_int_equal(checkpoint_write(&run.checkpoint, folder, NULL), 0);
-    const int all = 3 * (int)run.checkpoint.count;
+    assert_int_equal(run_save(&run.step, folder, NULL), 0);
+    const int all = 3 * (int)run.step.model.count;
     for (int reads = 0; reads < all; reads += 17) {
         int status = 0;
         pid_t child = fork();
         if (!child) {
             run.reads_left = reads;
-            run.checkpoint.state.step = 13;
-            checkpoint_write(&run.checkpoint, folder, NULL);
+            run.step.state.step = 13;
+            run_save(&run.step, folder, NULL);
             _exit(1);
         }
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFSIGNALED(status));
-        assert_int_equal(checkpoint_latest(folder, &path), 0);
+        assert_int_equal(run_latest(folder, &path), 0);
         assert_true(string_ends_with(path, "/checkpoint-12"));
         if (!reads)
             assert_whole(&run, path);
@@ -202,13 +213,13 @@ static void test_killed_while_writing(void **state)
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, 2);
     folder_free_names(&names, count);
-    checkpoint_prune(folder, 3);
+    run_prune(folder, 3);
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, 1);
     folder_free_names(&names, count);
-    run.checkpoint.read = fail_reading; /* a failure leaves nothing either */
-    run.checkpoint.state.step = 14;
-    assert_failed(checkpoint_write(&run.checkpoint, folder, &path), VKCLIP_EDEVICE, "lost");
+    run.step.model.read = fail_reading; /* A save that fails leaves nothing either. */
+    run.step.state.step = 14;
+    assert_failed(run_save(&run.step, folder, &path), VKCLIP_EDEVICE, "lost");
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, 1);
     folder_free_names(&names, count);
@@ -226,7 +237,7 @@ static void test_kept(void **state)
     (void)state;
     char *folder = scratch_folder(), *path = NULL, **names = NULL;
     size_t count = 0;
-    assert_failed(checkpoint_latest(folder, &path), VKCLIP_EABSENT, "no checkpoint");
+    assert_failed(run_latest(folder, &path), VKCLIP_EABSENT, "no checkpoint");
     for (size_t i = 0; i < ARRAY_COUNT(folders); i++) {
         char *made = scratch_path(folder, folders[i]);
         assert_int_equal(folder_make(made), 0);
@@ -234,17 +245,18 @@ static void test_kept(void **state)
         free(made);
     }
     scratch_text(folder, "log.jsonl", "");
-    assert_int_equal(checkpoint_latest(folder, &path), 0);
-    assert_true(string_ends_with(path, "/checkpoint-2000")); /* by number, not by name */
-    checkpoint_prune(folder, 2);
+    assert_int_equal(run_latest(folder, &path), 0);
+    assert_true(string_ends_with(
+        path, "/checkpoint-2000")); /* The newest is found by number, not by name. */
+    run_prune(folder, 2);
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, ARRAY_COUNT(left));
     for (size_t i = 0; i < count; i++)
         assert_string_equal(names[i], left[i]);
     folder_free_names(&names, count);
-    struct checkpoint_state found;
-    assert_failed(checkpoint_read_state(path, &found), VKCLIP_EFORMAT, "training.json");
-    assert_failed(checkpoint_read_moments(path, NULL, 0, check_values, NULL), VKCLIP_EIO,
+    struct run_state found;
+    assert_failed(run_read_state(path, &found), VKCLIP_EFORMAT, "training.json");
+    assert_failed(run_read_moments(path, NULL, NULL, 0, check_moments, NULL), VKCLIP_EIO,
                   "training.safetensors");
     free(path);
     scratch_remove(folder);

@@ -32,7 +32,6 @@ server     base
 
 # Includes that the move into folders has left, each to be removed with the cut that its file needs.
 pending='
-src/model/arch.c train
 src/model/arch.c checkpoint
 src/model/resnet.c checkpoint
 src/runtime/upload.h checkpoint

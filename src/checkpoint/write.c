@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A file may hold a canonical tensor as several parts (Hugging Face's q, k and v) or transposed, so
+ * the file's tensors are listed first, and each canonical tensor is read once for all of its parts.
+ */
+#include "checkpoint/write.h"
+#include "base/error.h"
+#include "base/string.h"
+#include "checkpoint/convert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+uint64_t checkpoint_elements(const struct checkpoint_tensor *tensor)
+{
+    uint64_t count = 1;
+    for (unsigned i = 0; i < tensor->rank; i++)
+        count *= tensor->shape[i];
+    return count;
+}
+
+/* ---- The list of a model's tensors ----------------------------------------------------------- */
+
+struct tensor_list {
+    struct checkpoint_tensor *tensors;
+    size_t count, capacity;
+};
+
+static int add_tensor(void *user, const char *name, unsigned rank, const uint64_t *shape)
+{
+    struct tensor_list *list = user;
+    if (list->count == list->capacity) {
+        const size_t capacity = list->capacity ? 2 * list->capacity : 256;
+        void *tensors = realloc(list->tensors, capacity * sizeof(*list->tensors));
+        if (!tensors)
+            return error_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");
+        list->tensors = tensors;
+        list->capacity = capacity;
+    }
+    struct checkpoint_tensor *tensor = &list->tensors[list->count++];
+    *tensor = (struct checkpoint_tensor){.rank = rank};
+    snprintf(tensor->name, sizeof(tensor->name), "%s", name);
+    for (unsigned i = 0; i < rank; i++)
+        tensor->shape[i] = shape[i];
+    return VKCLIP_OK;
+}
+
+int checkpoint_list(const struct config *config, struct checkpoint_tensor **tensors, size_t *count)
+{
+    struct tensor_list list = {0};
+    int error = add_tensor(&list, "logit_scale", 0, NULL);
+    if (!error)
+        error = config_each_tensor(config, add_tensor, &list);
+    if (error) {
+        free(list.tensors);
+        list = (struct tensor_list){0};
+    }
+    *tensors = list.tensors;
+    *count = list.count;
+    return error;
+}
+
+/* ---- The file of weights --------------------------------------------------------------------- */
+
+#define NO_TENSOR SIZE_MAX
+
+/* A tensor of the file, and the canonical tensor that it is a part of. */
+struct stored_part {
+    struct weights_stored stored;
+    size_t tensor;
+};
+
+struct weights_writer {
+    const struct checkpoint_source *source;
+    struct stored_part *parts;
+    struct tensor_view *views; /* [count] of the parts */
+    size_t count, capacity;
+    float *values; /* of the canonical tensor number `in_memory` */
+    float *row;    /* of a transposed part */
+    size_t in_memory;
+};
+
+static int open_writer(struct weights_writer *writer, const struct checkpoint_source *source)
+{
+    uint64_t largest = 1;
+    *writer = (struct weights_writer){.source = source, .in_memory = NO_TENSOR};
+    for (size_t i = 0; i < source->count; i++) {
+        const uint64_t elements = checkpoint_elements(&source->tensors[i]);
+        largest = elements > largest ? elements : largest;
+    }
+    writer->values = malloc(largest * sizeof(float));
+    writer->row = malloc(largest * sizeof(float));
+    if (!writer->values || !writer->row)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a checkpoint");
+    return VKCLIP_OK;
+}
+
+static void close_writer(struct weights_writer *writer)
+{
+    for (size_t i = 0; i < writer->count; i++)
+        free(writer->parts[i].stored.name);
+    free(writer->parts);
+    free(writer->views);
+    free(writer->values);
+    free(writer->row);
+}
+
+/* Takes over the name. */
+static int add_part(struct weights_writer *writer, const struct stored_part *part)
+{
+    if (writer->count == writer->capacity) {
+        const size_t capacity = writer->capacity ? 2 * writer->capacity : 256;
+        void *parts = realloc(writer->parts, capacity * sizeof(*writer->parts));
+        writer->parts = parts ? parts : writer->parts;
+        void *views = realloc(writer->views, capacity * sizeof(*writer->views));
+        writer->views = views ? views : writer->views;
+        if (!parts || !views) {
+            free(part->stored.name);
+            return error_fail(VKCLIP_EMEMORY, "out of memory for a checkpoint");
+        }
+        writer->capacity = capacity;
+    }
+    struct tensor_view *view = &writer->views[writer->count];
+    *view = (struct tensor_view){.name = part->stored.name,
+                                 .dtype = DTYPE_F32,
+                                 .rank = part->stored.rank,
+                                 .size = sizeof(float)};
+    for (unsigned i = 0; i < view->rank; i++) {
+        view->shape[i] = part->stored.shape[i];
+        view->size *= view->shape[i];
+    }
+    writer->parts[writer->count++] = *part;
+    return VKCLIP_OK;
+}
+
+/* Adds what a file of this form stores for canonical tensor number `tensor`. */
+static int add_parts(struct weights_writer *writer, enum weights_form form, size_t tensor)
+{
+    const struct checkpoint_tensor *canonical = &writer->source->tensors[tensor];
+    int error = VKCLIP_OK;
+    for (unsigned number = 0; !error; number++) {
+        struct stored_part part = {.tensor = tensor};
+        error = weights_store_shape(canonical->name, canonical->rank, canonical->shape, form,
+                                    number, &part.stored);
+        if (!error)
+            error = add_part(writer, &part);
+    }
+    return error == VKCLIP_EABSENT ? VKCLIP_OK : error; /* EABSENT follows the last part. */
+}
+
+static int load_tensor(struct weights_writer *writer, size_t tensor)
+{
+    if (writer->in_memory == tensor)
+        return VKCLIP_OK;
+    int error = writer->source->read(writer->source->user, tensor, writer->values);
+    writer->in_memory = error ? NO_TENSOR : tensor;
+    return error;
+}
+
+static int write_transposed(struct weights_writer *writer, const struct weights_stored *stored,
+                            struct file_output *output)
+{
+    const uint64_t rows = stored->shape[0], width = stored->shape[1];
+    int error = VKCLIP_OK;
+    for (uint64_t r = 0; r < rows && !error; r++) {
+        for (uint64_t i = 0; i < width; i++)
+            writer->row[i] = writer->values[i * rows + r];
+        error = file_output_write(output, writer->row, width * sizeof(float));
+    }
+    return error;
+}
+
+/* safetensors_give_fn */
+static int write_part(void *user, const struct tensor_view *view, struct file_output *output)
+{
+    struct weights_writer *writer = user;
+    const struct stored_part *part = &writer->parts[view - writer->views];
+    const struct checkpoint_tensor *tensor = &writer->source->tensors[part->tensor];
+    int error = load_tensor(writer, part->tensor);
+    if (error)
+        return error;
+    if (part->stored.transposed)
+        return write_transposed(writer, &part->stored, output);
+    const uint64_t row = tensor->rank ? checkpoint_elements(tensor) / tensor->shape[0] : 1;
+    return file_output_write(output, writer->values + part->stored.first * row, (size_t)view->size);
+}
+
+static int write_weights(const struct checkpoint_source *source, enum weights_form form,
+                         const char *path)
+{
+    static const char *const metadata[] = {"format", "pt", NULL}; /* transformers requires it. */
+    struct weights_writer writer;
+    int error = open_writer(&writer, source);
+    for (size_t i = 0; i < source->count && !error; i++)
+        error = add_parts(&writer, form, i);
+    if (!error)
+        error =
+            safetensors_write_by(path, writer.views, writer.count, metadata, write_part, &writer);
+    close_writer(&writer);
+    return error;
+}
+
+/* ---- The folder ------------------------------------------------------------------------------ */
+
+int checkpoint_write(const struct checkpoint_source *source, const char *folder)
+{
+    const bool hugging_face = source->config->family == VKCLIP_FAMILY_HF;
+    const enum weights_form form = hugging_face ? WEIGHTS_HF : WEIGHTS_OPENAI;
+    const char *name = hugging_face ? "model.safetensors" : "open_clip_model.safetensors";
+    struct convert_beside beside = {.folder = string_format("%s", folder)};
+    char *path = string_format("%s/%s", folder, name);
+    int error = VKCLIP_OK;
+    if (!beside.folder || !path)
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
+    if (!error)
+        error = convert_write_beside(&beside, source->config, form);
+    if (!error)
+        error = write_weights(source, form, path);
+    convert_close_beside(&beside, error);
+    free(path);
+    return error;
+}
