@@ -19,6 +19,7 @@
 
 #include "checkpoint/write_config.h"
 #include "format/gguf_write.h"
+#include "format/safetensors.h"
 #include "graph/graph.h"
 #include "graph/quant.h"
 #include "text/vocabulary.h"
@@ -132,7 +133,7 @@ static enum dtype choose_type(const struct conversion *c, const char *name,
                               const struct weights_stored *stored)
 {
     enum dtype dtype = dtypes[c->params->type];
-    unsigned block = gguf_block(dtype).elements;
+    unsigned block = dtype_block(dtype).elements;
     if (stored->rank < 2 || string_ends_with(name, "positional_embedding"))
         return DTYPE_F32;
     if (block > 1 && (stored->rank > 2 || stored->shape[1] % block))
@@ -150,7 +151,7 @@ static void describe(const struct conversion *c, struct piece *piece)
     memcpy(view->shape, stored->shape, sizeof(view->shape));
     for (unsigned i = 0; i < stored->rank; i++)
         elements *= stored->shape[i];
-    struct gguf_block block = gguf_block(view->dtype);
+    struct dtype_block block = dtype_block(view->dtype);
     view->size = elements / block.elements * block.bytes;
 }
 
@@ -199,7 +200,7 @@ static int list_pieces(struct conversion *c)
 /* `count` values as the file has them. False where one is too large for the type. */
 static bool store(enum dtype dtype, const float *values, uint64_t count, uint8_t *to)
 {
-    const struct gguf_block block = gguf_block(dtype);
+    const struct dtype_block block = dtype_block(dtype);
     bool finite = true;
     for (uint64_t i = 0; i < count; i += block.elements, to += block.bytes) {
         struct quant_block packed;
@@ -251,7 +252,7 @@ static int progress(struct conversion *c, uint64_t bytes)
 static int write_piece(struct conversion *c, const struct piece *piece, struct file_output *output)
 {
     const struct tensor_view *view = &piece->view;
-    const struct gguf_block block = gguf_block(view->dtype);
+    const struct dtype_block block = dtype_block(view->dtype);
     const uint64_t rows = view->rank ? view->shape[0] : 1;
     const uint64_t length = view->size / block.bytes * block.elements / rows;
     const uint64_t least = length < GROUP_FLOATS ? GROUP_FLOATS / length : 1;
@@ -390,8 +391,9 @@ static int write_safetensors(struct conversion *c)
 {
     static const char *const metadata[] = {"format", "pt", NULL}; /* transformers wants it */
     int error = convert_write_beside(&c->beside, &c->config, c->form);
-    error =
-        error ? error : safetensors_write_by(c->path, c->views, c->count, metadata, give_piece, c);
+    error = error
+                ? error
+                : safetensors_write_streamed(c->path, c->views, c->count, metadata, give_piece, c);
     return error;
 }
 

@@ -6,7 +6,7 @@
 #ifndef VKCLIP_CHECKPOINT_DIFFUSION_H
 #define VKCLIP_CHECKPOINT_DIFFUSION_H
 
-#include "format/safetensors.h"
+#include "format/tensor_view.h"
 
 /* Keeps the views of the encoder called `wanted` (NULL: of the first one), without the prefix.
  * *name is what it is called; NULL, and nothing changed, where there is none and none is wanted.

@@ -91,19 +91,11 @@ done:
     return error;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct tensor_view *)a)->name, ((const struct tensor_view *)b)->name);
-}
-
 static const struct tensor_view *find_view(const struct weights_shard *file, const char *name)
 {
-    struct tensor_view key = {.name = name};
     if (file->safetensors)
         return safetensors_find(file->safetensors, name);
-    return file->torch_pt->count
-               ? bsearch(&key, file->torch_pt->tensors, file->torch_pt->count, sizeof(key), by_name)
-               : NULL;
+    return tensor_view_find(file->torch_pt->tensors, file->torch_pt->count, name);
 }
 
 static int find_views(const char *path, json_t *map, struct weights_index *index)
@@ -125,7 +117,7 @@ static int find_views(const char *path, json_t *map, struct weights_index *index
                               shard_path(file), tensor, path);
         index->views[index->count++] = *view;
     }
-    qsort(index->views, index->count, sizeof(*index->views), by_name);
+    tensor_view_sort(index->views, index->count);
     return VKCLIP_OK;
 }
 

@@ -11,6 +11,7 @@
 #include "base/string.h"
 
 #include "format/gguf.h"
+#include "format/safetensors.h"
 #include "format/torch_pt.h"
 #include "checkpoint/diffusion.h"
 #include "checkpoint/shards.h"
@@ -212,7 +213,7 @@ static int add_tensor(struct weights *weights, const struct tensor_view *view)
     const char *path = weights->path;
     enum rename_how how;
     struct weight *weight = &weights->tensors[weights->count];
-    if (!dtype_is_float(view->dtype) && gguf_block(view->dtype).elements == 1)
+    if (!dtype_is_readable(view->dtype))
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: %s: expected F32, F16, BF16 or F64, found %s",
                           path, view->name, dtype_name(view->dtype));
     if (!(weight->name = canonical_name(weights, view->name, &how)))
@@ -328,12 +329,6 @@ static int open_file(struct weights *weights)
     return weights->gguf ? add_logit_scale(weights) : VKCLIP_OK;
 }
 
-static uint64_t elements_of(const struct tensor_view *view)
-{
-    struct gguf_block block = gguf_block(view->dtype);
-    return view->size / block.bytes * block.elements;
-}
-
 static int add_tensors(struct weights *weights)
 {
     uint64_t largest = 0;
@@ -343,7 +338,7 @@ static int add_tensors(struct weights *weights)
         if (is_buffer(view->name))
             continue;
         error = add_tensor(weights, view);
-        weights->parameters += elements_of(view);
+        weights->parameters += tensor_view_elements(view);
         weights->bytes += view->size;
         if (view->size > largest) {
             largest = view->size;
@@ -485,10 +480,10 @@ bool weights_shape(const struct weights *weights, const char *name, uint64_t sha
 static void read_elements(const struct tensor_view *view, uint64_t first, uint64_t count,
                           float *out)
 {
-    struct gguf_block block = gguf_block(view->dtype);
+    struct dtype_block block = dtype_block(view->dtype);
     while (count) {
         uint64_t now = count < CHUNK ? count : CHUNK;
-        gguf_floats(view, first, now, out);
+        tensor_view_read(view, first, now, out);
         if (!view->resident)
             file_map_forget((const uint8_t *)view->data + first / block.elements * block.bytes,
                             (size_t)(now / block.elements * block.bytes));
@@ -507,7 +502,7 @@ static void read_transposed(const struct tensor_view *view, uint64_t first, uint
     for (uint64_t d = 0; d < stored; d++)
         for (uint64_t r = 0; r < rows; r += ARRAY_COUNT(values)) {
             uint64_t now = rows - r < ARRAY_COUNT(values) ? rows - r : ARRAY_COUNT(values);
-            gguf_floats(view, d * width + first + r, now, values);
+            tensor_view_read(view, d * width + first + r, now, values);
             for (uint64_t i = 0; i < now; i++)
                 out[(r + i) * stored + d] = values[i];
         }
@@ -534,7 +529,7 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
         return VKCLIP_OK;
     }
     uint64_t part_rows = all / weight->count;
-    uint64_t row = elements_of(view) / part_rows;
+    uint64_t row = tensor_view_elements(view) / part_rows;
     while (rows) {
         uint64_t at = first % part_rows, now = part_rows - at < rows ? part_rows - at : rows;
         read_elements(weight->parts[first / part_rows], at * row, now * row, out);

@@ -14,7 +14,8 @@
 #ifndef VKCLIP_CHECKPOINT_WEIGHTS_H
 #define VKCLIP_CHECKPOINT_WEIGHTS_H
 
-#include "format/safetensors.h"
+#include "format/tensor_view.h"
+#include "vkclip.h"
 
 struct weights;
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/string.h"
 #include "checkpoint/convert.h"
+#include "format/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,7 +171,7 @@ static int write_transposed(struct weights_writer *writer, const struct weights_
     return error;
 }
 
-/* safetensors_give_fn */
+/* A safetensors_data_fn. */
 static int write_part(void *user, const struct tensor_view *view, struct file_output *output)
 {
     struct weights_writer *writer = user;
@@ -194,8 +195,8 @@ static int write_weights(const struct checkpoint_source *source, enum weights_fo
     for (size_t i = 0; i < source->count && !error; i++)
         error = add_parts(&writer, form, i);
     if (!error)
-        error =
-            safetensors_write_by(path, writer.views, writer.count, metadata, write_part, &writer);
+        error = safetensors_write_streamed(path, writer.views, writer.count, metadata, write_part,
+                                           &writer);
     close_writer(&writer);
     return error;
 }

@@ -135,7 +135,7 @@ static bool load_row(struct cli *cli, const struct cli_run *run, const struct cl
     }
     if (!run->images)
         return load_ids(cli, input, row, length);
-    tensor_floats(input->tensor, input->row * length, length, row);
+    tensor_view_read(input->tensor, input->row * length, length, row);
     return true;
 }
 
@@ -226,7 +226,7 @@ static int give_picture(void *user, size_t index, float *pixel_values)
     struct group *group = user;
     const struct cli_input *input = &group->run->inputs[group->done + index];
     if (input->tensor)
-        tensor_floats(input->tensor, input->row * group->row, group->row, pixel_values);
+        tensor_view_read(input->tensor, input->row * group->row, group->row, pixel_values);
     else
         group->told[index] = load_picture(group->cli, input->text, NULL, pixel_values, no_memory);
     return group->told[index] != NULL;

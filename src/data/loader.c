@@ -173,7 +173,7 @@ static int copy_row(void *user, size_t index, unsigned thread)
     const struct tensor_view *images = loader->dataset->images, *ids = loader->dataset->ids;
     const uint64_t pixels = 3 * loader->width * loader->height, context = loader->params.context;
     const uint64_t row = slot->step % images->shape[0] * loader->params.batch + index;
-    tensor_floats(images, row * pixels, pixels, slot->pixels + index * pixels);
+    tensor_view_read(images, row * pixels, pixels, slot->pixels + index * pixels);
     slot->rows[index].length = (uint32_t)context;
     for (uint64_t i = 0; i < context; i++) {
         int64_t id;

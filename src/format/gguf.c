@@ -8,14 +8,13 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/half.h"
 #include "base/string.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNT_MAX = 1 << 16, NAME_MAX_LENGTH = 512, DEPTH_MAX = 4, RANK_MAX = 4, BLOCK = 32 };
+enum { COUNT_MAX = 1 << 16, NAME_MAX_LENGTH = 512, DEPTH_MAX = 4, RANK_MAX = 4 };
 
 static const size_t value_sizes[GGUF_TYPE_COUNT] = {
     [GGUF_U8] = 1,  [GGUF_I8] = 1,   [GGUF_U16] = 2, [GGUF_I16] = 2, [GGUF_U32] = 4, [GGUF_I32] = 4,
@@ -161,7 +160,7 @@ static int read_type(struct reader *reader, struct tensor_view *tensor)
 /* Bytes of the tensor, by its shape and type. */
 static int measure(const char *path, struct tensor_view *tensor)
 {
-    struct gguf_block block = gguf_block(tensor->dtype);
+    struct dtype_block block = dtype_block(tensor->dtype);
     uint64_t row = tensor->rank ? tensor->shape[tensor->rank - 1] : 1, count = 1;
     for (unsigned i = 0; i < tensor->rank; i++) {
         if (!tensor->shape[i] || tensor->shape[i] > INT64_MAX / count / block.bytes)
@@ -208,11 +207,6 @@ static int read_tensor(struct reader *reader, uint32_t alignment, uint64_t *end,
 static int by_key(const void *a, const void *b)
 {
     return strcmp(((const struct gguf_value *)a)->key, ((const struct gguf_value *)b)->key);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct tensor_view *)a)->name, ((const struct tensor_view *)b)->name);
 }
 
 static int read_values(struct gguf *file, struct reader *reader, uint64_t count)
@@ -280,9 +274,9 @@ static int read_tensors(struct gguf *file, struct reader *reader, uint64_t count
     }
     if (error)
         goto done;
-    qsort(file->tensors, file->count, sizeof(*file->tensors), by_name);
+    tensor_view_sort(file->tensors, file->count);
     for (size_t i = 1; i < count && !error; i++)
-        if (!by_name(&file->tensors[i - 1], &file->tensors[i]))
+        if (!strcmp(file->tensors[i - 1].name, file->tensors[i].name))
             error = error_fail(VKCLIP_EFORMAT, "%s: tensor %s is there twice", file->path,
                                file->tensors[i].name);
 done:
@@ -432,82 +426,10 @@ const char *gguf_text(const uint8_t **at, size_t *length)
     return (const char *)text;
 }
 
-/* ---- Blocks ---------------------------------------------------------------------------------- */
-
-struct gguf_block gguf_block(enum dtype dtype)
-{
-    switch (dtype) {
-    case DTYPE_Q4_0: /* scale, 16 bytes of two */
-        return (struct gguf_block){BLOCK, 2 + 16};
-    case DTYPE_Q4_1: /* scale, least value */
-        return (struct gguf_block){BLOCK, 2 + 2 + 16};
-    case DTYPE_Q5_0: /* scale, fifth bits */
-        return (struct gguf_block){BLOCK, 2 + 4 + 16};
-    case DTYPE_Q5_1:
-        return (struct gguf_block){BLOCK, 2 + 2 + 4 + 16};
-    case DTYPE_Q8_0: /* scale, 32 bytes */
-        return (struct gguf_block){BLOCK, 2 + 32};
-    default:
-        return (struct gguf_block){1, (unsigned)dtype_size(dtype)};
-    }
-}
-
 uint32_t gguf_type_number(enum dtype dtype)
 {
     size_t i = 0;
     while (i + 1 < ARRAY_COUNT(tensor_types) && tensor_types[i].dtype != dtype)
         i++;
     return tensor_types[i].number;
-}
-
-static float take_half(const uint8_t **data)
-{
-    uint16_t half;
-    memcpy(&half, *data, sizeof(half));
-    *data += sizeof(half);
-    return half_to_float(half);
-}
-
-/* Products of integers of 8 bits and scales of 11 are exact: only the sum rounds. */
-static void expand(enum dtype dtype, const uint8_t *data, float out[BLOCK])
-{
-    bool least = dtype == DTYPE_Q4_1 || dtype == DTYPE_Q5_1;
-    bool fifth = dtype == DTYPE_Q5_0 || dtype == DTYPE_Q5_1;
-    float scale = take_half(&data), base = least ? take_half(&data) : 0;
-    uint32_t high = 0;
-    if (dtype == DTYPE_Q8_0) {
-        for (unsigned i = 0; i < BLOCK; i++)
-            out[i] = (float)(int8_t)data[i] * scale;
-        return;
-    }
-    if (fifth) {
-        memcpy(&high, data, sizeof(high));
-        data += sizeof(high);
-    }
-    int middle = least ? 0 : fifth ? 16 : 8;
-    for (unsigned i = 0; i < BLOCK; i++) {
-        unsigned low = i < BLOCK / 2 ? data[i] & 15u : data[i - BLOCK / 2] >> 4;
-        float value = (float)((int)(low | (high >> i & 1) << 4) - middle) * scale;
-        out[i] = least ? value + base : value;
-    }
-}
-
-void gguf_floats(const struct tensor_view *tensor, uint64_t first, uint64_t count, float *out)
-{
-    struct gguf_block block = gguf_block(tensor->dtype);
-    float values[BLOCK];
-    if (block.elements == 1) {
-        tensor_floats(tensor, first, count, out);
-        return;
-    }
-    while (count) {
-        unsigned at = (unsigned)(first % block.elements), now = block.elements - at;
-        now = now < count ? now : (unsigned)count;
-        expand(tensor->dtype, (const uint8_t *)tensor->data + first / block.elements * block.bytes,
-               values);
-        memcpy(out, values + at, now * sizeof(*out));
-        first += now;
-        out += now;
-        count -= now;
-    }
 }

@@ -8,7 +8,7 @@
 #define VKCLIP_FORMAT_GGUF_H
 
 #include "base/file.h"
-#include "format/safetensors.h"
+#include "format/tensor_view.h"
 
 /* As numbered in the files. */
 enum gguf_type {
@@ -62,14 +62,7 @@ bool gguf_number(const struct gguf_value *value, uint64_t index, double *number)
 /* The string at `*at`, which begins as `value->data` and moves to the next one: not terminated. */
 const char *gguf_text(const uint8_t **at, size_t *length);
 
-/* Elements of a block of the type and its bytes; types without blocks have blocks of one. */
-struct gguf_block {
-    unsigned elements, bytes;
-};
-struct gguf_block gguf_block(enum dtype dtype);
 /* What files call a type that they may have. */
 uint32_t gguf_type_number(enum dtype dtype);
-/* tensor_floats for the types with blocks too: each value as the format defines it. */
-void gguf_floats(const struct tensor_view *tensor, uint64_t first, uint64_t count, float *out);
 
 #endif

@@ -7,7 +7,7 @@
 #ifndef VKCLIP_FORMAT_TORCH_PICKLE_H
 #define VKCLIP_FORMAT_TORCH_PICKLE_H
 
-#include "format/safetensors.h"
+#include "format/tensor_view.h"
 
 enum pickle_kind {
     PICKLE_NONE,

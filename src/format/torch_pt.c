@@ -477,11 +477,6 @@ static int walk(struct reader *reader, const struct pickle_object *dict, const c
     return error;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const struct tensor_view *)a)->name, ((const struct tensor_view *)b)->name);
-}
-
 /* Training on several devices puts the model into a wrapper, which its names show. */
 static int finish_names(struct torch_pt *file)
 {
@@ -491,7 +486,7 @@ static int finish_names(struct torch_pt *file)
         if (!strncmp(name, wrapper, strlen(wrapper)))
             memmove(name, name + strlen(wrapper), strlen(name + strlen(wrapper)) + 1);
     }
-    qsort(file->tensors, file->count, sizeof(*file->tensors), by_name);
+    tensor_view_sort(file->tensors, file->count);
     for (size_t i = 1; i < file->count; i++)
         if (!strcmp(file->tensors[i - 1].name, file->tensors[i].name))
             return error_fail(VKCLIP_EFORMAT, "%s: %s is there twice", file->path,

@@ -8,7 +8,7 @@
 #define VKCLIP_FORMAT_TORCH_PT_H
 
 #include "base/file.h"
-#include "format/safetensors.h"
+#include "format/tensor_view.h"
 
 struct torch_pt {
     char *path;

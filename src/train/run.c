@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/string.h"
+#include "format/safetensors.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -111,7 +112,8 @@ static int write_moments(const struct run_step *step, const char *path)
     struct moments_writer writer;
     int error = open_moments(&writer, step);
     if (!error)
-        error = safetensors_write_by(path, writer.views, writer.count, NULL, write_moment, &writer);
+        error = safetensors_write_streamed(path, writer.views, writer.count, NULL, write_moment,
+                                           &writer);
     close_moments(&writer);
     return error;
 }
@@ -132,7 +134,7 @@ static int read_moment(const struct safetensors *file, const struct checkpoint_t
         error =
             error_fail(VKCLIP_EFORMAT, "%s: no tensor %s of the model's shape", file->path, name);
     else
-        tensor_floats(view, 0, elements, *values);
+        tensor_view_read(view, 0, elements, *values);
     free(name);
     return error;
 }

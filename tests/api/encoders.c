@@ -12,6 +12,7 @@
 
 #include "checkpoint/open.h"
 #include "support/open_device.h"
+#include "format/safetensors.h"
 
 enum { CONTEXT = 8, VOCABULARY = 32 };
 

@@ -33,7 +33,7 @@ static void compare(const char *name, const float *found, const struct tensor_vi
     for (size_t i = 0; i < items; i++) {
         double dot = 0, a = 0, b = 0;
         for (size_t d = 0; d < dim; d++) {
-            double x = found[i * dim + d], y = tensor_float(expected, i * dim + d);
+            double x = found[i * dim + d], y = tensor_view_value(expected, i * dim + d);
             worst = fmax(worst, isfinite(x) ? fabs(x - y) : INFINITY);
             largest = fmax(largest, fabs(y));
             dot += x * y, a += x * x, b += y * y;

@@ -40,12 +40,12 @@ static void compare(const char *name, const float *found, const struct tensor_vi
     assert_true(first + items <= expected->shape[0]);
     double worst = 0, largest = 0;
     for (uint64_t i = 0; i < expected->shape[0] * length; i++)
-        largest = fmax(largest, fabs(tensor_float(expected, i)));
+        largest = fmax(largest, fabs(tensor_view_value(expected, i)));
     for (size_t item = 0; item < items; item++) {
         double dot = 0, a = 0, b = 0;
         for (uint64_t i = 0; i < length; i++) {
             double x = found[item * length + i];
-            double y = tensor_float(expected, (first + item) * length + i);
+            double y = tensor_view_value(expected, (first + item) * length + i);
             worst = fmax(worst, isfinite(x) ? fabs(x - y) : INFINITY);
             dot += x * y, a += x * x, b += y * y;
         }
@@ -102,7 +102,7 @@ static float *floats(const struct safetensors *file, const char *name, size_t *i
     float *values = malloc(count * sizeof(*values));
     assert_non_null(values);
     for (uint64_t i = 0; i < count; i++)
-        values[i] = tensor_float(view, i);
+        values[i] = tensor_view_value(view, i);
     return values;
 }
 

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/string.h"
 #include "support/checkpoints.h"
+#include "format/safetensors.h"
 
 static char last_log[2048]; /* the last message that is not an error */
 

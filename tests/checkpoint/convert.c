@@ -18,6 +18,7 @@
 #include "format/gguf.h"
 #include "support/open_device.h"
 #include "graph/quant.h"
+#include "format/safetensors.h"
 
 #define EMOJI "models/emoji-clip"
 

@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "support/scratch.h"
 #include "checkpoint/weights.h"
+#include "format/safetensors.h"
 
 #include <math.h>
 
@@ -186,7 +187,7 @@ static void names_hugging_face_tensors(void **state)
         for (uint64_t j = 0; j < stored; j++) {
             uint64_t at =
                 map->transposed ? j % shape[0] * shape[1] + j / shape[0] : map->first * row + j;
-            assert_true(all[at] == tensor_float(view, j));
+            assert_true(all[at] == tensor_view_value(view, j));
         }
         free(all);
     }

@@ -339,7 +339,7 @@ static void cycles_raw_batches(void **state)
         assert_int_equal(loader_next(loader, steps[i], &batch), 0);
         const uint64_t first = steps[i] % shape[0] * rows;
         for (uint64_t k = 0; k < rows * pixels; k++)
-            assert_true(batch.pixels[k] == tensor_float(dataset->images, first * pixels + k));
+            assert_true(batch.pixels[k] == tensor_view_value(dataset->images, first * pixels + k));
         assert_memory_equal(batch.ids, (const int32_t *)dataset->ids->data + first * context,
                             rows * context * sizeof(int32_t));
         assert_int_equal(batch.longest, context);

@@ -16,37 +16,6 @@
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-/* Blocks by hand: a scale of 0.5 or 2, quants that count up, and what they are. */
-static void blocks_by_hand(void **state)
-{
-    (void)state;
-    uint8_t q4[18] = {0x00, 0x38}, q41[20] = {0x00, 0x40, 0x00, 0xBC};
-    uint8_t q5[22] = {0x00, 0x38, 0x01, 0x00, 0x00, 0x80};
-    uint8_t q51[24] = {0x00, 0x40, 0x00, 0xBC, 0xFF, 0xFF, 0x00, 0x00}, q8[34] = {0x00, 0x38};
-    for (int i = 0; i < 16; i++)
-        q4[2 + i] = q41[4 + i] = q5[6 + i] = q51[8 + i] = (uint8_t)(i | (15 - i) << 4);
-    for (int i = 0; i < 32; i++)
-        q8[2 + i] = (uint8_t)(i * 8 - 128);
-    struct tensor_view views[] = {
-        {.dtype = DTYPE_Q4_0, .data = q4}, {.dtype = DTYPE_Q4_1, .data = q41},
-        {.dtype = DTYPE_Q5_0, .data = q5}, {.dtype = DTYPE_Q5_1, .data = q51},
-        {.dtype = DTYPE_Q8_0, .data = q8},
-    };
-    float found[ARRAY_COUNT(views)][32];
-    for (size_t i = 0; i < ARRAY_COUNT(views); i++) {
-        gguf_floats(&views[i], 0, 5, found[i]); /* not at a block's bounds */
-        gguf_floats(&views[i], 5, 27, found[i] + 5);
-    }
-    for (int i = 0; i < 32; i++) {
-        int nibble = i < 16 ? i : 31 - i;
-        assert_true(found[0][i] == 0.5f * (float)(nibble - 8));
-        assert_true(found[1][i] == 2 * (float)nibble - 1);
-        assert_true(found[2][i] == 0.5f * (float)(nibble + (i == 0 || i == 31 ? 16 : 0) - 16));
-        assert_true(found[3][i] == 2 * (float)(nibble + (i < 16 ? 16 : 0)) - 1);
-        assert_true(found[4][i] == 0.5f * (float)(i * 8 - 128));
-    }
-}
-
 static void compare_weights(const struct weights *found, const struct weights *expected)
 {
     const char *name;
@@ -501,15 +470,10 @@ static void typed_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_by_hand),
-        cmocka_unit_test(every_type),
-        cmocka_unit_test(towers),
-        cmocka_unit_test(bad_configurations),
-        cmocka_unit_test(vocabulary_of_the_project),
-        cmocka_unit_test(vocabulary_of_openai),
-        cmocka_unit_test(bad_vocabularies),
-        cmocka_unit_test(broken_files),
-        cmocka_unit_test(truncated_files),
+        cmocka_unit_test(every_type),           cmocka_unit_test(towers),
+        cmocka_unit_test(bad_configurations),   cmocka_unit_test(vocabulary_of_the_project),
+        cmocka_unit_test(vocabulary_of_openai), cmocka_unit_test(bad_vocabularies),
+        cmocka_unit_test(broken_files),         cmocka_unit_test(truncated_files),
         cmocka_unit_test(typed_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

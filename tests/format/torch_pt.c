@@ -111,10 +111,10 @@ static void reads_halves(void **state)
             assert_int_equal(a->rank, b->rank);
             assert_memory_equal(a->shape, b->shape, a->rank * sizeof(*a->shape));
             for (uint64_t j = 0; dtype_is_float(a->dtype) && j < a->size / 4; j++) {
-                float value = tensor_float(a, j);
+                float value = tensor_view_value(a, j);
                 if (b->dtype == DTYPE_F16)
                     value = half_to_float(half_from_float(value));
-                assert_true(value == tensor_float(b, j));
+                assert_true(value == tensor_view_value(b, j));
             }
             halves += b->dtype == DTYPE_F16;
             compared++;
@@ -256,7 +256,7 @@ static void reads_every_form(void **state)
         assert_int_equal(view->rank, good->rank);
         assert_int_equal(view->resident, good->resident);
         for (uint64_t j = 0; j < view->size / 4; j++)
-            assert_true(tensor_float(view, j) == good->values[j]);
+            assert_true(tensor_view_value(view, j) == good->values[j]);
         torch_pt_close(&file);
         free(data);
     }

@@ -66,11 +66,11 @@ static void read_tensors(const struct gguf *file)
 {
     for (size_t i = 0; i < file->count; i++) {
         const struct tensor_view *view = &file->tensors[i];
-        struct gguf_block block = gguf_block(view->dtype);
+        struct dtype_block block = dtype_block(view->dtype);
         uint64_t count = view->size / block.bytes * block.elements;
         float values[3] = {0};
-        gguf_floats(view, 0, 1, values);
-        gguf_floats(view, count - 1, 1, values + 1);
+        tensor_view_read(view, 0, 1, values);
+        tensor_view_read(view, count - 1, 1, values + 1);
         fuzz_sum += values[0] + values[1];
     }
 }

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_sum +=
             ((const uint8_t *)view->data)[0] + ((const uint8_t *)view->data)[view->size - 1];
         if (dtype_is_float(view->dtype))
-            fuzz_sum += tensor_float(view, view->size / dtype_size(view->dtype) - 1);
+            fuzz_sum += tensor_view_value(view, view->size / dtype_size(view->dtype) - 1);
     }
     safetensors_close(&file);
     return 0;

@@ -85,9 +85,9 @@ static void check_f32(const char *path, const struct vkclip_image *image, bool l
     preprocess(image, size, false, NULL, values);
     double tolerance = lossy ? JPEG_TOLERANCE / 255.0 / 0.26130258 + 1e-6 : 2.4e-7;
     for (size_t i = 0; i < count; i++)
-        if (fabs((double)values[i] - tensor_float(tensor, i)) > tolerance)
+        if (fabs((double)values[i] - tensor_view_value(tensor, i)) > tolerance)
             fail_msg("%s, %s: %g at %zu, expected %g", path, tensor->name, values[i], i,
-                     tensor_float(tensor, i));
+                     tensor_view_value(tensor, i));
     free(values);
 }
 

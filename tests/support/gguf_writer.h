@@ -174,7 +174,7 @@ static inline void write_block(struct gguf_writer *w, const struct gguf_kind *ki
 static inline void write_values(struct gguf_writer *w, const struct gguf_kind *kind,
                                 const struct tensor_view *view, uint64_t count, float *defined)
 {
-    tensor_floats(view, 0, count, defined);
+    tensor_view_read(view, 0, count, defined);
     for (uint64_t i = 0; i < count; i += kind->block) {
         double wide = defined[i];
         uint16_t half = half_from_float(defined[i]);

@@ -91,7 +91,7 @@ static bool open_run(const char *model, const char *data, struct train_params pa
     run->pixels = malloc(pixels * sizeof(float));
     run->ids = malloc(tokens * sizeof(int32_t));
     for (uint64_t i = 0; i < pixels; i++)
-        run->pixels[i] = tensor_float(images, i);
+        run->pixels[i] = tensor_view_value(images, i);
     memcpy(run->ids, ids->data, tokens * sizeof(int32_t));
     if (train_open(gpu, &run->config, run->weights, &params, &run->train))
         fail_msg("%s", vkclip_last_error());
@@ -186,16 +186,17 @@ static void compare(struct run *run, enum train_value what, const struct safeten
             count *= view->shape[i];
         double largest = 1e-3;
         for (uint64_t i = 0; i < count; i++)
-            largest = fmax(largest, fabs(tensor_float(view, i)));
+            largest = fmax(largest, fabs(tensor_view_value(view, i)));
         double unit = bounds.of_the_most ? largest : 1;
         for (uint64_t i = 0; i < count; i++, all++) {
             double difference =
-                fabs(values[place.first * count + i] - tensor_float(view, i)) / unit;
+                fabs(values[place.first * count + i] - tensor_view_value(view, i)) / unit;
             worst = fmax(worst, difference);
             above += difference > bounds.typical;
             if (!(difference <= bounds.most))
                 fail_msg("%s, element %llu: %.9g, expected %.9g", view->name, (unsigned long long)i,
-                         (double)values[place.first * count + i], (double)tensor_float(view, i));
+                         (double)values[place.first * count + i],
+                         (double)tensor_view_value(view, i));
         }
         free(values);
         compared++;
@@ -232,7 +233,7 @@ static void first_step(const char *model, double gradients)
         return;
     struct safetensors *file = open_file(model, "step0.safetensors");
     assert_int_equal(train_gradients(run.train, run.pixels, run.ids, &result), 0);
-    double loss = (double)tensor_float(safetensors_find(file, "loss"), 0);
+    double loss = (double)tensor_view_value(safetensors_find(file, "loss"), 0);
     printf("%s: loss %.9g, expected %.9g\n", model, (double)result.loss, loss);
     assert_true(fabs((double)result.loss - loss) < 5e-6);
     compare(&run, TRAIN_GRADIENT, file, "grad.", (struct bounds){gradients, 0, true});
@@ -326,12 +327,13 @@ static void clamp(void **state)
         return;
     struct safetensors *file = open_file("", "clamp.safetensors");
     size_t scale = find(&run, "logit_scale");
-    float value = tensor_float(safetensors_find(file, "logit_scale_init"), 0), after;
+    float value = tensor_view_value(safetensors_find(file, "logit_scale_init"), 0), after;
     assert_int_equal(train_write(run.train, scale, TRAIN_VALUE, &value), 0);
     for (uint64_t i = 0; i < 3; i++) {
         struct train_result result = step(&run, i, 5e-4);
-        double loss = (double)tensor_float(safetensors_find(file, "loss"), i);
-        double exponential = (double)tensor_float(safetensors_find(file, "logit_scale_exp"), i);
+        double loss = (double)tensor_view_value(safetensors_find(file, "loss"), i);
+        double exponential =
+            (double)tensor_view_value(safetensors_find(file, "logit_scale_exp"), i);
         printf("clamp: loss %.7g (%.7g), scale %.7g (%.7g)\n", (double)result.loss, loss,
                exp((double)result.logit_scale), exponential);
         assert_true(fabs((double)result.loss - loss) < 2e-4);

@@ -24,7 +24,7 @@ checkpoint base format text graph model
 data       base format image text
 search     base format graph vulkan runtime
 encode     base image text graph vulkan runtime model checkpoint
-train      base graph vulkan runtime model checkpoint
+train      base format graph vulkan runtime model checkpoint
 api        base image format graph vulkan text runtime model checkpoint data search encode train
 cli        base format
 server     base

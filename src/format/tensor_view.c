@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Element types and their decoding. The blocks of Q4_0 to Q8_0 are decoded as ggml defines them:
+ * 32 small integers with one fp16 scale, in some types with an fp16 minimum.
+ */
+#include "format/tensor_view.h"
+#include "base/half.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 32 };
+
+static const struct {
+    const char *name;
+    struct dtype_block block;
+} dtypes[DTYPE_COUNT] = {
+    [DTYPE_F32] = {"F32", {1, 4}},
+    [DTYPE_F16] = {"F16", {1, 2}},
+    [DTYPE_BF16] = {"BF16", {1, 2}},
+    [DTYPE_F64] = {"F64", {1, 8}},
+    [DTYPE_U8] = {"U8", {1, 1}},
+    [DTYPE_I8] = {"I8", {1, 1}},
+    [DTYPE_BOOL] = {"BOOL", {1, 1}},
+    [DTYPE_I16] = {"I16", {1, 2}},
+    [DTYPE_U16] = {"U16", {1, 2}},
+    [DTYPE_I32] = {"I32", {1, 4}},
+    [DTYPE_U32] = {"U32", {1, 4}},
+    [DTYPE_I64] = {"I64", {1, 8}},
+    [DTYPE_U64] = {"U64", {1, 8}},
+    [DTYPE_F8_E4M3] = {"F8_E4M3", {1, 1}},
+    [DTYPE_F8_E5M2] = {"F8_E5M2", {1, 1}},
+    [DTYPE_Q4_0] = {"Q4_0", {BLOCK, 2 + 16}},         /* scale, 32 x 4 bits */
+    [DTYPE_Q4_1] = {"Q4_1", {BLOCK, 2 + 2 + 16}},     /* scale, minimum, 32 x 4 bits */
+    [DTYPE_Q5_0] = {"Q5_0", {BLOCK, 2 + 4 + 16}},     /* scale, 32 fifth bits, 32 x 4 bits */
+    [DTYPE_Q5_1] = {"Q5_1", {BLOCK, 2 + 2 + 4 + 16}}, /* scale, minimum, fifth bits, 4 bits */
+    [DTYPE_Q8_0] = {"Q8_0", {BLOCK, 2 + 32}},         /* scale, 32 x 8 bits */
+};
+
+const char *dtype_name(enum dtype dtype)
+{
+    return (unsigned)dtype < DTYPE_COUNT ? dtypes[dtype].name : "?";
+}
+
+struct dtype_block dtype_block(enum dtype dtype)
+{
+    return (unsigned)dtype < DTYPE_COUNT ? dtypes[dtype].block : (struct dtype_block){1, 0};
+}
+
+size_t dtype_size(enum dtype dtype)
+{
+    struct dtype_block block = dtype_block(dtype);
+    return block.elements == 1 ? block.bytes : 0;
+}
+
+bool dtype_is_float(enum dtype dtype)
+{
+    return dtype == DTYPE_F32 || dtype == DTYPE_F16 || dtype == DTYPE_BF16 || dtype == DTYPE_F64;
+}
+
+bool dtype_is_readable(enum dtype dtype)
+{
+    return dtype_is_float(dtype) || dtype_block(dtype).elements > 1;
+}
+
+/* ---- Decoding -------------------------------------------------------------------------------- */
+
+/* Elements are copied out one by one because no format promises their alignment. */
+static void read_floats(enum dtype dtype, const uint8_t *data, uint64_t count, float *values)
+{
+    uint16_t half;
+    double wide;
+    switch (dtype) {
+    case DTYPE_F32:
+        if (count)
+            memcpy(values, data, count * sizeof(float));
+        break;
+    case DTYPE_F16:
+        for (uint64_t i = 0; i < count; i++) {
+            memcpy(&half, data + 2 * i, sizeof(half));
+            values[i] = half_to_float(half);
+        }
+        break;
+    case DTYPE_BF16:
+        for (uint64_t i = 0; i < count; i++) {
+            memcpy(&half, data + 2 * i, sizeof(half));
+            values[i] = bfloat_to_float(half);
+        }
+        break;
+    case DTYPE_F64:
+        for (uint64_t i = 0; i < count; i++) {
+            memcpy(&wide, data + 8 * i, sizeof(wide));
+            values[i] = (float)wide;
+        }
+        break;
+    default:
+        for (uint64_t i = 0; i < count; i++)
+            values[i] = 0;
+    }
+}
+
+static float take_half(const uint8_t **data)
+{
+    uint16_t half;
+    memcpy(&half, *data, sizeof(half));
+    *data += sizeof(half);
+    return half_to_float(half);
+}
+
+/* The product of an integer of 8 bits and a scale of 11 bits is exact in fp32, so that only the sum
+ * with the minimum rounds, and every implementation of the format gives the same values. */
+static void read_block(enum dtype dtype, const uint8_t *data, float values[BLOCK])
+{
+    const bool has_minimum = dtype == DTYPE_Q4_1 || dtype == DTYPE_Q5_1;
+    const bool has_fifth_bits = dtype == DTYPE_Q5_0 || dtype == DTYPE_Q5_1;
+    const float scale = take_half(&data);
+    if (dtype == DTYPE_Q8_0) {
+        for (unsigned i = 0; i < BLOCK; i++)
+            values[i] = (float)(int8_t)data[i] * scale;
+        return;
+    }
+    const float minimum = has_minimum ? take_half(&data) : 0;
+    uint32_t fifth_bits = 0;
+    if (has_fifth_bits) {
+        memcpy(&fifth_bits, data, sizeof(fifth_bits));
+        data += sizeof(fifth_bits);
+    }
+    int zero = has_fifth_bits ? 16 : 8; /* the integer that stands for 0 */
+    if (has_minimum)
+        zero = 0;
+    for (unsigned i = 0; i < BLOCK; i++) {
+        unsigned low = i < BLOCK / 2 ? data[i] & 15u : data[i - BLOCK / 2] >> 4;
+        unsigned integer = low | (fifth_bits >> i & 1) << 4;
+        float value = (float)((int)integer - zero) * scale;
+        values[i] = has_minimum ? value + minimum : value;
+    }
+}
+
+void tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t count, float *values)
+{
+    const struct dtype_block block = dtype_block(view->dtype);
+    const uint8_t *data = (const uint8_t *)view->data + first / block.elements * block.bytes;
+    float decoded[BLOCK];
+    if (block.elements == 1) {
+        read_floats(view->dtype, data, count, values);
+        return;
+    }
+    for (; count; data += block.bytes) {
+        const unsigned skipped = (unsigned)(first % block.elements);
+        const uint64_t left = block.elements - skipped, taken = left < count ? left : count;
+        read_block(view->dtype, data, decoded);
+        memcpy(values, decoded + skipped, taken * sizeof(*values));
+        first += taken;
+        values += taken;
+        count -= taken;
+    }
+}
+
+float tensor_view_value(const struct tensor_view *view, uint64_t index)
+{
+    float value;
+    tensor_view_read(view, index, 1, &value);
+    return value;
+}
+
+uint64_t tensor_view_elements(const struct tensor_view *view)
+{
+    const struct dtype_block block = dtype_block(view->dtype);
+    return view->size / block.bytes * block.elements;
+}
+
+/* ---- Lists of views -------------------------------------------------------------------------- */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(((const struct tensor_view *)a)->name, ((const struct tensor_view *)b)->name);
+}
+
+void tensor_view_sort(struct tensor_view *views, size_t count)
+{
+    if (count)
+        qsort(views, count, sizeof(*views), compare_names);
+}
+
+const struct tensor_view *tensor_view_find(const struct tensor_view *views, size_t count,
+                                           const char *name)
+{
+    const struct tensor_view key = {.name = name};
+    return count ? bsearch(&key, views, count, sizeof(*views), compare_names) : NULL;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Element types: every readable type gives the values that its format defines, from any element on
+ * and at any alignment; views are found by name.
+ */
+#include "format/tensor_view.h"
+#include "support/testing.h"
+
+#include <math.h>
+
+/* The same three values in every type without blocks, one byte off every alignment. */
+static void reads_floats(void **state)
+{
+    (void)state;
+    static const float expected[] = {1, -2.5f, INFINITY};
+    static const struct {
+        enum dtype dtype;
+        uint64_t bits[3];
+    } cases[] = {
+        {DTYPE_F32, {0x3f800000, 0xc0200000, 0x7f800000}},
+        {DTYPE_F16, {0x3c00, 0xc100, 0x7c00}},
+        {DTYPE_BF16, {0x3f80, 0xc020, 0x7f80}},
+        {DTYPE_F64, {0x3ff0000000000000, 0xc004000000000000, 0x7ff0000000000000}},
+    };
+    for (size_t c = 0; c < ARRAY_COUNT(cases); c++) {
+        const size_t size = dtype_size(cases[c].dtype);
+        uint8_t *data = malloc(1 + 3 * size);
+        for (size_t i = 0; i < 3; i++)
+            memcpy(data + 1 + i * size, &cases[c].bits[i], size);
+        const struct tensor_view view = {
+            .dtype = cases[c].dtype, .rank = 1, .shape = {3}, .data = data + 1, .size = 3 * size};
+        float values[3] = {0};
+        assert_true(dtype_is_float(view.dtype) && dtype_is_readable(view.dtype));
+        assert_int_equal(tensor_view_elements(&view), 3);
+        tensor_view_read(&view, 0, 3, values);
+        for (size_t i = 0; i < 3; i++) {
+            assert_true(values[i] == expected[i]);
+            assert_true(tensor_view_value(&view, i) == expected[i]);
+        }
+        free(data);
+    }
+}
+
+/* Blocks written by hand, with a scale of 0.5 or 2 and integers that count up. */
+static void reads_blocks(void **state)
+{
+    (void)state;
+    uint8_t q4_0[18] = {0x00, 0x38}, q4_1[20] = {0x00, 0x40, 0x00, 0xBC};
+    uint8_t q5_0[22] = {0x00, 0x38, 0x01, 0x00, 0x00, 0x80};
+    uint8_t q5_1[24] = {0x00, 0x40, 0x00, 0xBC, 0xFF, 0xFF, 0x00, 0x00}, q8_0[34] = {0x00, 0x38};
+    for (int i = 0; i < 16; i++)
+        q4_0[2 + i] = q4_1[4 + i] = q5_0[6 + i] = q5_1[8 + i] = (uint8_t)(i | (15 - i) << 4);
+    for (int i = 0; i < 32; i++)
+        q8_0[2 + i] = (uint8_t)(i * 8 - 128);
+    struct tensor_view views[] = {
+        {.dtype = DTYPE_Q4_0, .data = q4_0, .size = sizeof(q4_0)},
+        {.dtype = DTYPE_Q4_1, .data = q4_1, .size = sizeof(q4_1)},
+        {.dtype = DTYPE_Q5_0, .data = q5_0, .size = sizeof(q5_0)},
+        {.dtype = DTYPE_Q5_1, .data = q5_1, .size = sizeof(q5_1)},
+        {.dtype = DTYPE_Q8_0, .data = q8_0, .size = sizeof(q8_0)},
+    };
+    float found[ARRAY_COUNT(views)][32];
+    for (size_t i = 0; i < ARRAY_COUNT(views); i++) {
+        assert_true(dtype_is_readable(views[i].dtype) && !dtype_is_float(views[i].dtype));
+        assert_int_equal(dtype_size(views[i].dtype), 0);
+        assert_int_equal(tensor_view_elements(&views[i]), 32);
+        tensor_view_read(&views[i], 0, 5, found[i]); /* ends and begins inside a block */
+        tensor_view_read(&views[i], 5, 27, found[i] + 5);
+    }
+    for (int i = 0; i < 32; i++) {
+        int low = i < 16 ? i : 31 - i;
+        assert_true(found[0][i] == 0.5f * (float)(low - 8));
+        assert_true(found[1][i] == 2 * (float)low - 1);
+        assert_true(found[2][i] == 0.5f * (float)(low + (i == 0 || i == 31 ? 16 : 0) - 16));
+        assert_true(found[3][i] == 2 * (float)(low + (i < 16 ? 16 : 0)) - 1);
+        assert_true(found[4][i] == 0.5f * (float)(i * 8 - 128));
+    }
+}
+
+/* Three blocks whose scales differ: a read from the middle of one to the middle of the last. */
+static void reads_across_blocks(void **state)
+{
+    (void)state;
+    static const uint8_t scales[] = {0x38, 0x3c, 0x40}; /* high bytes of 0.5, 1 and 2 in fp16 */
+    uint8_t data[3 * 34] = {0};
+    for (int block = 0; block < 3; block++) {
+        data[block * 34 + 1] = scales[block];
+        for (int i = 0; i < 32; i++)
+            data[block * 34 + 2 + i] = (uint8_t)(i + 1);
+    }
+    const struct tensor_view view = {.dtype = DTYPE_Q8_0, .data = data, .size = sizeof(data)};
+    float values[60];
+    tensor_view_read(&view, 20, 60, values);
+    for (int i = 0; i < 60; i++)
+        assert_true(values[i] == ldexpf((float)((20 + i) % 32 + 1), (20 + i) / 32 - 1));
+}
+
+static void knows_unreadable_types(void **state)
+{
+    (void)state;
+    static const uint8_t data[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    static const enum dtype types[] = {DTYPE_U8, DTYPE_I64, DTYPE_BOOL, DTYPE_F8_E4M3};
+    for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
+        const struct tensor_view view = {.dtype = types[i], .data = data, .size = sizeof(data)};
+        assert_false(dtype_is_readable(types[i]));
+        assert_int_equal(tensor_view_elements(&view), 8 / dtype_size(types[i]));
+        assert_true(tensor_view_value(&view, 0) == 0);
+    }
+    assert_string_equal(dtype_name(DTYPE_Q5_1), "Q5_1");
+    assert_string_equal(dtype_name(DTYPE_COUNT), "?");
+    assert_int_equal(dtype_size(DTYPE_COUNT), 0);
+}
+
+static void finds_by_name(void **state)
+{
+    (void)state;
+    struct tensor_view views[] = {{.name = "b"}, {.name = "c"}, {.name = "a"}};
+    tensor_view_sort(views, ARRAY_COUNT(views));
+    for (size_t i = 0; i < ARRAY_COUNT(views); i++)
+        assert_ptr_equal(tensor_view_find(views, ARRAY_COUNT(views), views[i].name), &views[i]);
+    assert_string_equal(views[0].name, "a");
+    assert_null(tensor_view_find(views, ARRAY_COUNT(views), "ab"));
+    tensor_view_sort(NULL, 0);
+    assert_null(tensor_view_find(NULL, 0, "a"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_floats),           cmocka_unit_test(reads_blocks),
+        cmocka_unit_test(reads_across_blocks),    cmocka_unit_test(finds_by_name),
+        cmocka_unit_test(knows_unreadable_types),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
