@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Public entry points of encoding: what is to be encoded as items for encode_run, and the results
+ * Public entry points of encoding: what is to be encoded as items for batches_run, and the results
  * in the order of the call. Texts run in the least length that holds them, equal ones once.
  */
 #include <stdlib.h>
@@ -20,7 +20,7 @@ struct texts {
     uint32_t same[WINDOW];                  /* the first text with the same ids */
     uint32_t order[WINDOW], count;          /* the different ones, the short ones first */
     uint32_t table[2 * WINDOW];             /* by hash: a text's number + 1 */
-    struct encode_group groups[LENGTHS];
+    struct batches_group groups[LENGTHS];
     int32_t ids[]; /* [WINDOW,T] */
 };
 
@@ -49,11 +49,11 @@ static int check_call(const struct vkclip_model *model, enum tower tower, bool i
     const char *name = tower == TOWER_IMAGE ? "image" : "text";
     if (!model || (count && (!items || !embeds)))
         return error_fail(VKCLIP_EINVALID, "encoding: model, %ss and embeds expected", name);
-    if (!lane_has_tower(&model->of, tower))
+    if (!replica_has_tower(&model->spec, tower))
         return error_fail(VKCLIP_EABSENT, "%s has no %s tower",
                           model->info.weights_path[0] ? model->info.weights_path : "the model",
                           name);
-    if (!model->lane_count)
+    if (!model->replica_count)
         return error_fail(VKCLIP_ENODEVICE, "the model was opened without a device");
     return VKCLIP_OK;
 }
@@ -68,14 +68,14 @@ static void report(void *user, size_t done)
 }
 
 /* Hidden states come in order from one device; everything else from all. */
-static int run(struct call *call, struct encode *encode)
+static int run(struct call *call, struct batches *work)
 {
     struct vkclip_model *model = call->model;
-    encode->hidden = call->params->hidden != NULL;
-    encode->user = call;
-    encode->progress = report;
-    return encode_run(encode, model->lanes, encode->hidden ? 1 : model->lane_count,
-                      model->device->drivers, gpu_workers(model->device->gpus[0]));
+    work->hidden = call->params->hidden != NULL;
+    work->user = call;
+    work->progress = report;
+    return batches_run(work, model->replicas, work->hidden ? 1 : model->replica_count,
+                       model->device->drivers, gpu_workers(model->device->gpus[0]));
 }
 
 /* ---- Results --------------------------------------------------------------------------------- */
@@ -106,7 +106,7 @@ static int give_hidden(const struct plan *plan, const struct vkclip_encode_param
     const struct graph *graph = plan_graph(plan);
     for (size_t t = 0; t < graph->tensor_count; t++) {
         const struct tensor *tensor = &graph->tensors[t];
-        if (!lane_is_hidden(tensor))
+        if (!replica_is_hidden(tensor))
             continue;
         size_t shape[GRAPH_MAX_RANK] = {items};
         size_t count = (size_t)(tensor_elements(tensor) / tensor->shape[0] * items);
@@ -129,8 +129,8 @@ static int give_hidden(const struct plan *plan, const struct vkclip_encode_param
     return VKCLIP_OK;
 }
 
-/* Different lanes write different rows of the caller's embeddings. */
-static int read_items(void *user, const struct lane_plan *plan, size_t first, size_t number)
+/* Different replicas write different rows of the caller's embeddings. */
+static int read_items(void *user, const struct replica_plan *plan, size_t first, size_t number)
 {
     const struct call *call = user;
     const struct texts *texts = call->strings || call->ids ? call->model->texts : NULL;
@@ -146,20 +146,20 @@ static int read_items(void *user, const struct lane_plan *plan, size_t first, si
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
 
-static int write_picture(void *user, struct lane *lane, const struct lane_plan *plan, size_t item,
-                         uint32_t place, unsigned thread)
+static int write_picture(void *user, struct replica *replica, const struct replica_plan *plan,
+                         size_t item, uint32_t place, unsigned thread)
 {
     const struct call *call = user;
-    const struct config *config = &call->model->of.config;
+    const struct config *config = &call->model->spec.config;
     const size_t size = (size_t)3 * config->image_size * config->image_size;
     const size_t floats = model_image_floats(config);
-    float *scratch = lane_scratch(lane, thread, (size + floats) * sizeof(*scratch));
+    float *scratch = replica_scratch(replica, thread, (size + floats) * sizeof(*scratch));
     if (!scratch)
         return VKCLIP_EMEMORY;
     const float *pixels = call->pixels ? &call->pixels[item * size] : scratch;
     int error = VKCLIP_OK;
     if (call->source && call->source(call->params->user, item, scratch))
-        return ENCODE_LEFT_OUT; /* the caller knows that it failed */
+        return BATCHES_LEFT_OUT; /* the caller knows that it failed */
     if (call->images)
         error = vkclip_preprocess(call->model, &call->images[item], NULL, scratch);
     if (error)
@@ -171,15 +171,15 @@ static int write_picture(void *user, struct lane *lane, const struct lane_plan *
 
 static int encode_pictures(struct call *call)
 {
-    const struct encode_group all = {.end = call->count};
-    struct encode encode = {.tower = TOWER_IMAGE,
-                            .count = call->count,
-                            .groups = &all,
-                            .write = write_picture,
-                            .parallel = true,
-                            .read = read_items};
-    call->dim = call->model->of.config.image_embed_dim;
-    return run(call, &encode);
+    const struct batches_group all = {.end = call->count};
+    struct batches work = {.tower = TOWER_IMAGE,
+                           .count = call->count,
+                           .groups = &all,
+                           .write = write_picture,
+                           .parallel = true,
+                           .read = read_items};
+    call->dim = call->model->spec.config.image_embed_dim;
+    return run(call, &work);
 }
 
 int vkclip_encode_images(struct vkclip_model *model, const struct vkclip_image *images,
@@ -226,7 +226,7 @@ static int prepare_text(void *user, size_t index, unsigned thread)
     const struct call *call = user;
     const struct vkclip_model *model = call->model;
     struct texts *texts = model->texts;
-    const size_t context = model->of.config.context, item = call->first + index;
+    const size_t context = model->spec.config.context, item = call->first + index;
     int32_t *ids = &texts->ids[index * context];
     (void)thread;
     if (call->strings) {
@@ -237,17 +237,17 @@ static int prepare_text(void *user, size_t index, unsigned thread)
             return error;
     } else {
         int32_t pad =
-            model->tokenizer ? tokenizer_pad(model->tokenizer) : model->of.config.pad_token_id;
+            model->tokenizer ? tokenizer_pad(model->tokenizer) : model->spec.config.pad_token_id;
         for (size_t i = 0; i < context; i++)
             ids[i] = i < call->width ? call->ids[item * call->width + i] : pad;
     }
     for (size_t i = 0; i < context; i++)
-        if (ids[i] < 0 || (uint32_t)ids[i] >= model->of.config.vocabulary)
+        if (ids[i] < 0 || (uint32_t)ids[i] >= model->spec.config.vocabulary)
             return error_fail(VKCLIP_EINVALID,
                               "text %zu: token id %d at position %zu, expected 0 to "
                               "%u",
-                              item, ids[i], i, model->of.config.vocabulary - 1);
-    texts->ends[index] = (uint32_t)model_end_of_text(&model->of.config, ids);
+                              item, ids[i], i, model->spec.config.vocabulary - 1);
+    texts->ends[index] = (uint32_t)model_end_of_text(&model->spec.config, ids);
     uint32_t length = SHORTEST;
     while (length <= texts->ends[index])
         length *= 2;
@@ -280,7 +280,7 @@ static void find_duplicates(struct texts *texts, size_t number, size_t context)
 /* Groups of equal length, the shorter first. */
 static void order_texts(struct texts *texts, size_t number, uint32_t context)
 {
-    struct encode_group *group = texts->groups;
+    struct batches_group *group = texts->groups;
     texts->count = 0;
     for (uint32_t length = SHORTEST;; length *= 2) {
         length = length < context ? length : context;
@@ -289,23 +289,23 @@ static void order_texts(struct texts *texts, size_t number, uint32_t context)
             if (texts->lengths[i] == length && texts->same[i] == i)
                 texts->order[texts->count++] = i;
         if (texts->count > before)
-            *group++ = (struct encode_group){length, texts->count};
+            *group++ = (struct batches_group){length, texts->count};
         if (length == context)
             break;
     }
 }
 
-static int write_text(void *user, struct lane *lane, const struct lane_plan *plan, size_t item,
-                      uint32_t place, unsigned thread)
+static int write_text(void *user, struct replica *replica, const struct replica_plan *plan,
+                      size_t item, uint32_t place, unsigned thread)
 {
     const struct call *call = user;
     const struct texts *texts = call->model->texts;
     const uint32_t text = texts->order[item], length = texts->lengths[text];
     const int32_t end = (int32_t)texts->ends[text];
-    (void)lane;
+    (void)replica;
     (void)thread;
     plan_write_ids(plan->plan, plan->input, (uint64_t)place * length,
-                   &texts->ids[(size_t)text * call->model->of.config.context], length);
+                   &texts->ids[(size_t)text * call->model->spec.config.context], length);
     plan_write_ids(plan->plan, plan->rows, place, &end, 1);
     return VKCLIP_OK;
 }
@@ -313,19 +313,19 @@ static int write_text(void *user, struct lane *lane, const struct lane_plan *pla
 static int encode_window(struct call *call, size_t number)
 {
     struct texts *texts = call->model->texts;
-    const uint32_t context = call->model->of.config.context;
+    const uint32_t context = call->model->spec.config.context;
     int error = workers_run(gpu_workers(call->model->device->gpus[0]), prepare_text, call, number);
     if (error)
         return error;
     if (!call->params->hidden)
         find_duplicates(texts, number, context);
     order_texts(texts, number, context);
-    struct encode encode = {.tower = TOWER_TEXT,
-                            .count = texts->count,
-                            .groups = texts->groups,
-                            .write = write_text,
-                            .read = read_items};
-    error = run(call, &encode);
+    struct batches work = {.tower = TOWER_TEXT,
+                           .count = texts->count,
+                           .groups = texts->groups,
+                           .write = write_text,
+                           .read = read_items};
+    error = run(call, &work);
     for (size_t i = 0; i < number && !error; i++)
         if (texts->same[i] != i)
             memcpy(&call->embeds[(call->first + i) * call->dim],
@@ -339,12 +339,12 @@ static int encode_window(struct call *call, size_t number)
 static int encode_strings(struct call *call)
 {
     struct vkclip_model *model = call->model;
-    const size_t row = model->of.config.context * sizeof(*model->texts->ids);
+    const size_t row = model->spec.config.context * sizeof(*model->texts->ids);
     if (!model->texts)
         model->texts = malloc(sizeof(*model->texts) + WINDOW * row);
     int error =
         model->texts ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a batch of texts");
-    call->dim = model->of.config.text_embed_dim;
+    call->dim = model->spec.config.text_embed_dim;
     for (; call->first < call->count && !error; call->first += WINDOW)
         error = encode_window(call, call->count - call->first < WINDOW ? call->count - call->first
                                                                        : WINDOW);
@@ -373,8 +373,8 @@ int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *ids, size_t 
                         .params = params ? params : &no_params,
                         .embeds = embeds,
                         .count = count};
-    if (!error && (!length || length > model->of.config.context))
+    if (!error && (!length || length > model->spec.config.context))
         return error_fail(VKCLIP_ETOOLONG, "rows of %zu token ids, expected 1 to %u", length,
-                          model->of.config.context);
+                          model->spec.config.context);
     return error ? error : encode_strings(&call);
 }

@@ -59,18 +59,19 @@ int vkclip_profile(struct vkclip_model *model, enum vkclip_tower tower, uint32_t
                    vkclip_node_fn *each, void *user, struct vkclip_cost *cost)
 {
     const enum tower which = tower == VKCLIP_TOWER_TEXT ? TOWER_TEXT : TOWER_IMAGE;
-    const struct lane_plan *plan;
+    const struct replica_plan *plan;
     if (!model || !batch || !cost)
         return error_fail(VKCLIP_EINVALID, "vkclip_profile: model, batch and cost expected");
-    if (!model->lane_count)
+    if (!model->replica_count)
         return error_fail(VKCLIP_ENODEVICE, "the model was opened without a device");
-    if (!lane_has_tower(&model->of, which))
+    if (!replica_has_tower(&model->spec, which))
         return error_fail(VKCLIP_EABSENT, "%s has no %s tower", model->info.weights_path,
                           which == TOWER_TEXT ? "text" : "image");
-    if (batch > lane_most_batch(model->lanes[0], which))
+    if (batch > replica_most_batch(model->replicas[0], which))
         return error_fail(VKCLIP_EINVALID, "a batch of %u, expected at most %u as opened", batch,
-                          lane_most_batch(model->lanes[0], which));
-    int error = lane_get_plan(model->lanes[0], which, batch,
-                              which == TOWER_TEXT ? model->of.config.context : 0, false, &plan);
+                          replica_most_batch(model->replicas[0], which));
+    int error =
+        replica_get_plan(model->replicas[0], which, batch,
+                         which == TOWER_TEXT ? model->spec.config.context : 0, false, &plan);
     return error ? error : profile(model, plan->plan, each, user, cost);
 }

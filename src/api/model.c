@@ -37,8 +37,8 @@ static int measure_memory(struct vkclip_model *model)
     for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++) {
         struct graph graph;
         uint64_t arena = 0, least;
-        if (!lane_has_tower(&model->of, tower) ||
-            (error = lane_graph(&model->of, tower, 1, 0, &graph)))
+        if (!replica_has_tower(&model->spec, tower) ||
+            (error = replica_graph(&model->spec, tower, 1, 0, &graph)))
             continue;
         error = plan_measure(&graph, 1, &arena, &least);
         activations = arena > activations ? arena : activations;
@@ -53,7 +53,7 @@ static int measure_memory(struct vkclip_model *model)
 
 static void fill_info(struct vkclip_model *model, const struct weights *weights)
 {
-    const struct config *config = &model->of.config;
+    const struct config *config = &model->spec.config;
     struct vkclip_model_info *info = &model->info;
     uint32_t side = config->image.present ? config->image_size / config->patch_size : 0;
     info->family = config->family;
@@ -79,11 +79,11 @@ static void fill_info(struct vkclip_model *model, const struct weights *weights)
         snprintf(info->weights_type, sizeof(info->weights_type), "%s",
                  dtype_name(weights_dtype(weights)));
     }
-    info->weights = model->of.weights == model->of.type ? VKCLIP_WEIGHTS_AUTO
-                    : model->of.weights == TYPE_F16     ? VKCLIP_WEIGHTS_F16
-                    : model->of.weights == TYPE_Q8      ? VKCLIP_WEIGHTS_Q8
-                                                        : VKCLIP_WEIGHTS_Q4;
-    info->precision = model->of.type == TYPE_F16 ? VKCLIP_PRECISION_F16 : VKCLIP_PRECISION_F32;
+    info->weights = model->spec.weights == model->spec.type ? VKCLIP_WEIGHTS_AUTO
+                    : model->spec.weights == TYPE_F16       ? VKCLIP_WEIGHTS_F16
+                    : model->spec.weights == TYPE_Q8        ? VKCLIP_WEIGHTS_Q8
+                                                            : VKCLIP_WEIGHTS_Q4;
+    info->precision = model->spec.type == TYPE_F16 ? VKCLIP_PRECISION_F16 : VKCLIP_PRECISION_F32;
     info->tokenizer = model->tokenizer != NULL;
 }
 
@@ -114,27 +114,28 @@ int vkclip_open_model(struct vkclip_device *device, const char *path,
     if (!model)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     model->device = device;
-    model->of.type = params->precision == VKCLIP_PRECISION_F16 ? TYPE_F16 : TYPE_F32;
-    model->of.weights = params->weights == VKCLIP_WEIGHTS_F16  ? TYPE_F16
-                        : params->weights == VKCLIP_WEIGHTS_Q8 ? TYPE_Q8
-                        : params->weights == VKCLIP_WEIGHTS_Q4 ? TYPE_Q4
-                                                               : model->of.type;
+    model->spec.type = params->precision == VKCLIP_PRECISION_F16 ? TYPE_F16 : TYPE_F32;
+    model->spec.weights = params->weights == VKCLIP_WEIGHTS_F16  ? TYPE_F16
+                          : params->weights == VKCLIP_WEIGHTS_Q8 ? TYPE_Q8
+                          : params->weights == VKCLIP_WEIGHTS_Q4 ? TYPE_Q4
+                                                                 : model->spec.type;
     int error = VKCLIP_OK;
     for (size_t i = 0; device && i < device->count && !error; i++)
-        if (model->of.type == TYPE_F16 && !(gpu_caps(device->gpus[i]) & CAP_F16))
+        if (model->spec.type == TYPE_F16 && !(gpu_caps(device->gpus[i]) & CAP_F16))
             error = error_fail(VKCLIP_EUNSUPPORTED,
                                "%s has no 16-bit storage, which --precision f16 needs: use f32",
                                gpu_info(device->gpus[i])->name);
     if (!error && path)
-        error = config_open(path, params, &model->of.config, &weights);
-    const char *vocab = params->vocab ? params->vocab : model->of.config.tokenizer_path;
+        error = config_open(path, params, &model->spec.config, &weights);
+    const char *vocab = params->vocab ? params->vocab : model->spec.config.tokenizer_path;
     if (!error && vocab) {
-        error = vkclip_open_vocabulary(&model->of.config, vocab, &model->tokenizer);
+        error = vkclip_open_vocabulary(&model->spec.config, vocab, &model->tokenizer);
         snprintf(model->info.tokenizer_path, sizeof(model->info.tokenizer_path), "%s", vocab);
     }
-    for (; device && weights && model->lane_count < device->count && !error; model->lane_count++)
-        error = lane_open(device->gpus[model->lane_count], &model->of, weights, params->max_batch,
-                          &model->lanes[model->lane_count]);
+    for (; device && weights && model->replica_count < device->count && !error;
+         model->replica_count++)
+        error = replica_open(device->gpus[model->replica_count], &model->spec, weights,
+                             params->max_batch, &model->replicas[model->replica_count]);
     if (!error)
         error = measure_memory(model);
     if (!error)
@@ -160,10 +161,10 @@ void vkclip_close_model(struct vkclip_model **handle)
     if (!model)
         return;
     for (int i = 0; i < DEVICE_GPUS; i++)
-        lane_close(&model->lanes[i]);
+        replica_close(&model->replicas[i]);
     free(model->texts);
     tokenizer_close(&model->tokenizer);
-    config_close(&model->of.config);
+    config_close(&model->spec.config);
     free(model);
     *handle = NULL;
 }
@@ -195,7 +196,7 @@ int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t l
                           "no vocabulary beside the checkpoint: name one (--vocab), "
                           "such as tokenizer.json or bpe_simple_vocab_16e6.txt.gz");
     bool full = flags & VKCLIP_TOKENIZE_FULL;
-    size_t limit = capacity, context = model->of.config.context;
+    size_t limit = capacity, context = model->spec.config.context;
     if (!full && context && context < limit)
         limit = context;
     if (!full && limit < 2)
@@ -222,7 +223,7 @@ int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_imag
 {
     if (!model || !image)
         return error_fail(VKCLIP_EINVALID, "vkclip_preprocess: model and image expected");
-    const struct config *config = &model->of.config;
+    const struct config *config = &model->spec.config;
     if (!config->image.present)
         return error_fail(VKCLIP_EABSENT, "%s has no image tower",
                           model->info.weights_path[0] ? model->info.weights_path : "the model");
@@ -238,7 +239,7 @@ int vkclip_similarity(const struct vkclip_model *model, const float *image_embed
 {
     if (!model || (n && m && (!image_embeds || !text_embeds || !logits)))
         return error_fail(VKCLIP_EINVALID, "vkclip_similarity: model, embeddings, logits expected");
-    const struct config *config = &model->of.config;
+    const struct config *config = &model->spec.config;
     if (!config->image.present || !config->text.present ||
         config->image_embed_dim != config->text_embed_dim)
         return error_fail(VKCLIP_EABSENT, "similarity needs both towers in one space");
@@ -281,7 +282,7 @@ int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels, 
         if (!strstr(templates[i], "{}"))
             return error_fail(VKCLIP_EINVALID, "template \"%s\": expected {} where the label goes",
                               templates[i]);
-    const size_t dim = model->of.config.text_embed_dim, total = label_count * template_count;
+    const size_t dim = model->spec.config.text_embed_dim, total = label_count * template_count;
     char **texts = calloc(total + 1, sizeof(*texts));
     float *each = malloc((total * dim + 1) * sizeof(*each));
     bool complete = texts && each;
@@ -320,7 +321,7 @@ int vkclip_classify(struct vkclip_model *model, const struct vkclip_image *image
     if (!model || (count && label_count && !label_embeds) || (params && params->no_normalize))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_classify: model, images and normalised label_embeds expected");
-    const size_t dim = model->of.config.image_embed_dim;
+    const size_t dim = model->spec.config.image_embed_dim;
     float *embeds = malloc((count * dim + 1) * sizeof(*embeds));
     float *scores = malloc((count * label_count + 1) * sizeof(*scores));
     int error = embeds && scores ? vkclip_encode_images(model, images, count, params, embeds)

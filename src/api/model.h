@@ -12,9 +12,9 @@
 
 struct vkclip_model {
     struct vkclip_device *device; /* NULL: opened without */
-    struct lane_model of;
-    struct lane *lanes[DEVICE_GPUS]; /* one for each of the device's GPUs */
-    size_t lane_count;
+    struct replica_spec spec;
+    struct replica *replicas[DEVICE_GPUS]; /* one for each of the device's GPUs */
+    size_t replica_count;
     struct tokenizer *tokenizer;
     struct texts *texts; /* of vkclip_encode.c: kept for the next call */
     struct vkclip_model_info info;

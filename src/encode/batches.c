@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every lane has a thread that takes batches as long as it would not be the last to finish.
+ * Every replica has a thread that takes batches as long as it would not be the last to finish.
  */
 #include "encode/batches.h"
 #include "base/clock.h"
@@ -14,26 +14,26 @@
 #define TRIAL 0.5 /* seconds of work that one takes while another one's speed is not known */
 
 struct state {
-    const struct encode *encode;
-    struct lane *const *lanes;
+    const struct batches *work;
+    struct replica *const *replicas;
     struct workers *workers;
-    size_t lane_count;
+    size_t replica_count;
     pthread_mutex_t lock; /* of all below */
-    struct encode_load loads[ENCODE_LANES];
+    struct batches_load loads[BATCHES_REPLICAS];
     size_t next, done; /* items */
     bool failed;
 };
 
-/* A lane's side of it. */
+/* A replica's side of it. */
 struct driver {
     struct state *state;
     size_t number;
-    struct lane *lane;
+    struct replica *replica;
     double idle; /* when the device was done with the batch before */
 };
 
 struct batch {
-    const struct lane_plan *plan;
+    const struct replica_plan *plan;
     size_t first, number;
     uint32_t size, length;
     bool runs; /* unless all of it was left out */
@@ -50,14 +50,14 @@ static uint32_t bucket(uint32_t most, size_t left)
     return batch < most && left > batch && left * 4 >= (size_t)batch * 2 * 3 ? batch * 2 : batch;
 }
 
-size_t encode_share(const struct encode_load *loads, size_t count, size_t number, size_t left)
+size_t batches_share(const struct batches_load *loads, size_t count, size_t number, size_t left)
 {
-    const struct encode_load *mine = &loads[number];
+    const struct batches_load *mine = &loads[number];
     double speed = 0, items = (double)left, soonest = 0;
     size_t active = 0;
     bool unknown = false;
     for (size_t i = 0; i < count; i++) {
-        const struct encode_load *load = &loads[i];
+        const struct batches_load *load = &loads[i];
         active += load->active;
         unknown |= load->active && load->speed <= 0;
         if (!load->active || load->speed <= 0)
@@ -79,22 +79,23 @@ size_t encode_share(const struct encode_load *loads, size_t count, size_t number
     return share >= 2 ? (size_t)(share / 2) : share >= 1 || first ? 1 : 0;
 }
 
-/* False: nothing (more) for this lane, at least until what it has under way is done. */
+/* False: nothing (more) for this replica, at least until what it has under way is done. */
 static bool take(const struct driver *driver, struct batch *batch)
 {
     struct state *state = driver->state;
-    struct encode_load *mine = &state->loads[driver->number];
-    const struct encode_group *group = state->encode->groups;
+    struct batches_load *mine = &state->loads[driver->number];
+    const struct batches_group *group = state->work->groups;
     pthread_mutex_lock(&state->lock);
-    while (group->end <= state->next && group->end < state->encode->count)
+    while (group->end <= state->next && group->end < state->work->count)
         group++;
-    size_t left = state->failed ? 0 : state->encode->count - state->next;
-    size_t number = left ? encode_share(state->loads, state->lane_count, driver->number, left) : 0;
+    size_t left = state->failed ? 0 : state->work->count - state->next;
+    size_t number =
+        left ? batches_share(state->loads, state->replica_count, driver->number, left) : 0;
     if (number) {
         left = group->end - state->next;
         number = number < left ? number : left;
         batch->length = group->length;
-        batch->size = bucket(lane_most_batch(driver->lane, state->encode->tower), number);
+        batch->size = bucket(replica_most_batch(driver->replica, state->work->tower), number);
         batch->first = state->next;
         batch->number = batch->size < left ? batch->size : left;
         state->next += batch->number;
@@ -109,8 +110,8 @@ static bool take(const struct driver *driver, struct batch *batch)
 /* ---- One batch ------------------------------------------------------------------------------- */
 
 struct writing {
-    const struct encode *encode;
-    struct lane *lane;
+    const struct batches *work;
+    struct replica *replica;
     const struct batch *batch;
     atomic_size_t written; /* items */
 };
@@ -119,9 +120,9 @@ static int write_item(void *user, size_t index, unsigned thread)
 {
     struct writing *writing = user;
     const struct batch *batch = writing->batch;
-    int result = writing->encode->write(writing->encode->user, writing->lane, batch->plan,
-                                        batch->first + index, (uint32_t)index, thread);
-    if (result == ENCODE_LEFT_OUT)
+    int result = writing->work->write(writing->work->user, writing->replica, batch->plan,
+                                      batch->first + index, (uint32_t)index, thread);
+    if (result == BATCHES_LEFT_OUT)
         return VKCLIP_OK;
     atomic_fetch_add(&writing->written, 1);
     return result;
@@ -129,17 +130,17 @@ static int write_item(void *user, size_t index, unsigned thread)
 
 static int submit(const struct driver *driver, struct batch *batch)
 {
-    const struct encode *encode = driver->state->encode;
-    struct writing writing = {.encode = encode, .lane = driver->lane, .batch = batch};
-    int error = lane_get_plan(driver->lane, encode->tower, batch->size, batch->length,
-                              encode->hidden, &batch->plan);
+    const struct batches *work = driver->state->work;
+    struct writing writing = {.work = work, .replica = driver->replica, .batch = batch};
+    int error = replica_get_plan(driver->replica, work->tower, batch->size, batch->length,
+                                 work->hidden, &batch->plan);
     if (!error)
         error = plan_begin(batch->plan->plan);
-    if (!error && encode->parallel)
+    if (!error && work->parallel)
         error = workers_run(driver->state->workers, write_item, &writing, batch->number);
-    for (size_t i = 0; i < batch->number && !error && !encode->parallel; i++)
+    for (size_t i = 0; i < batch->number && !error && !work->parallel; i++)
         error = write_item(&writing, i, 0);
-    batch->runs = writing.written || encode->hidden;
+    batch->runs = writing.written || work->hidden;
     if (!error && batch->runs)
         error = plan_submit(batch->plan->plan);
     batch->submitted = clock_seconds();
@@ -149,17 +150,17 @@ static int submit(const struct driver *driver, struct batch *batch)
 static int finish(struct driver *driver, const struct batch *batch)
 {
     struct state *state = driver->state;
-    const struct encode *encode = state->encode;
+    const struct batches *work = state->work;
     int error = batch->runs ? plan_wait(batch->plan->plan) : VKCLIP_OK;
     double now = clock_seconds(), from = batch->submitted;
     if (!error && batch->runs) {
-        lane_count_run(driver->lane, encode->tower, batch->number,
-                       now - (from > driver->idle ? from : driver->idle));
-        error = encode->read(encode->user, batch->plan, batch->first, batch->number);
+        replica_record_run(driver->replica, work->tower, batch->number,
+                           now - (from > driver->idle ? from : driver->idle));
+        error = work->read(work->user, batch->plan, batch->first, batch->number);
     }
     driver->idle = now;
     pthread_mutex_lock(&state->lock);
-    state->loads[driver->number].speed = lane_speed(driver->lane, encode->tower);
+    state->loads[driver->number].speed = replica_speed(driver->replica, work->tower);
     state->loads[driver->number].under_way -= batch->number;
     state->done += batch->number;
     pthread_mutex_unlock(&state->lock);
@@ -173,8 +174,8 @@ static void report(struct state *state)
     pthread_mutex_lock(&state->lock);
     size_t done = state->done;
     pthread_mutex_unlock(&state->lock);
-    if (state->encode->progress)
-        state->encode->progress(state->encode->user, done);
+    if (state->work->progress)
+        state->work->progress(state->work->user, done);
 }
 
 /* The others take nothing more. */
@@ -188,8 +189,8 @@ static void stop(struct state *state)
 /* Says which device it was where there are several. */
 static int name_device(const struct driver *driver, int error)
 {
-    const struct vkclip_device_info *info = gpu_info(lane_gpu(driver->lane));
-    if (driver->state->lane_count == 1 ||
+    const struct vkclip_device_info *info = gpu_info(replica_gpu(driver->replica));
+    if (driver->state->replica_count == 1 ||
         (error != VKCLIP_EDEVICE && error != VKCLIP_EDEVICEMEMORY))
         return error;
     bool named = strstr(vkclip_last_error(), info->name);
@@ -197,10 +198,10 @@ static int name_device(const struct driver *driver, int error)
                       named ? "" : info->name, vkclip_last_error());
 }
 
-static int drive_lane(void *user, size_t index, unsigned thread)
+static int drive_replica(void *user, size_t index, unsigned thread)
 {
     struct state *state = user;
-    struct driver driver = {.state = state, .number = index, .lane = state->lanes[index]};
+    struct driver driver = {.state = state, .number = index, .replica = state->replicas[index]};
     struct batch batches[PLAN_RUNS]; /* under way, the oldest first */
     size_t count = 0;
     int error = VKCLIP_OK;
@@ -224,19 +225,19 @@ static int drive_lane(void *user, size_t index, unsigned thread)
     return error ? name_device(&driver, error) : VKCLIP_OK;
 }
 
-int encode_run(const struct encode *encode, struct lane *const *lanes, size_t lane_count,
-               struct workers *drivers, struct workers *workers)
+int batches_run(const struct batches *work, struct replica *const *replicas, size_t replica_count,
+                struct workers *drivers, struct workers *workers)
 {
     struct state state = {
-        .encode = encode, .lanes = lanes, .workers = workers, .lane_count = lane_count};
+        .work = work, .replicas = replicas, .workers = workers, .replica_count = replica_count};
     pthread_mutex_init(&state.lock, NULL);
-    for (size_t i = 0; i < lane_count; i++)
+    for (size_t i = 0; i < replica_count; i++)
         state.loads[i] =
-            (struct encode_load){.speed = lane_speed(lanes[i], encode->tower), .active = true};
-    int error = lane_count == 1 ? drive_lane(&state, 0, 0)
-                                : workers_run(drivers, drive_lane, &state, lane_count);
-    if (!error && lane_count > 1)
-        report(&state); /* the caller's lane need not be the last one */
+            (struct batches_load){.speed = replica_speed(replicas[i], work->tower), .active = true};
+    int error = replica_count == 1 ? drive_replica(&state, 0, 0)
+                                   : workers_run(drivers, drive_replica, &state, replica_count);
+    if (!error && replica_count > 1)
+        report(&state); /* the caller's replica need not be the last one */
     pthread_mutex_destroy(&state.lock);
     return error;
 }

@@ -12,42 +12,42 @@
 #define MOST_BATCH 1024
 
 struct kept_plan {
-    struct lane_plan of;
+    struct replica_plan view;
     enum tower tower;
     uint32_t batch, length;
     bool hidden;
     uint64_t used; /* when, in uses of plans */
 };
 
-struct lane {
+struct replica {
     struct gpu *gpu;
-    const struct lane_model *model;
+    const struct replica_spec *spec;
     struct upload *upload;
     uint32_t most_batch[TOWER_COUNT];
-    struct kept_plan plans[LANE_PLANS];
+    struct kept_plan plans[REPLICA_PLANS];
     uint64_t clock;
     double speed[TOWER_COUNT];
     struct {
         void *memory;
         size_t bytes;
-    } scratch[LANE_THREADS];
+    } scratch[REPLICA_THREADS];
 };
 
-bool lane_has_tower(const struct lane_model *model, enum tower tower)
+bool replica_has_tower(const struct replica_spec *spec, enum tower tower)
 {
-    return tower == TOWER_IMAGE ? model->config.image.present : model->config.text.present;
+    return tower == TOWER_IMAGE ? spec->config.image.present : spec->config.text.present;
 }
 
-int lane_graph(const struct lane_model *model, enum tower tower, uint32_t batch, uint32_t length,
-               struct graph *graph)
+int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t batch,
+                  uint32_t length, struct graph *graph)
 {
-    struct config config = model->config;
+    struct config config = spec->config;
     if (length)
         config.context = length; /* the first rows of the table of positions */
-    int error = (tower == TOWER_IMAGE ? model_image_graph : model_text_graph)(&config, model->type,
+    int error = (tower == TOWER_IMAGE ? model_image_graph : model_text_graph)(&config, spec->type,
                                                                               batch, graph);
     if (!error)
-        graph_pack(graph, model->weights);
+        graph_pack(graph, spec->weights);
     return error;
 }
 
@@ -67,15 +67,15 @@ static bool batch_fits(struct gpu *gpu, const struct graph *graph)
            arena <= gpu_info(gpu)->memory / 4;
 }
 
-static uint32_t choose_batch(const struct lane *lane, enum tower tower, uint32_t wanted)
+static uint32_t choose_batch(const struct replica *replica, enum tower tower, uint32_t wanted)
 {
     uint32_t batch = 1;
     while (batch * 2 <= (wanted ? wanted : DEFAULT_BATCH) && batch < MOST_BATCH)
         batch *= 2;
     for (; batch > 1; batch /= 2) {
         struct graph graph;
-        bool fits =
-            !lane_graph(lane->model, tower, batch, 0, &graph) && batch_fits(lane->gpu, &graph);
+        bool fits = !replica_graph(replica->spec, tower, batch, 0, &graph) &&
+                    batch_fits(replica->gpu, &graph);
         graph_free(&graph);
         if (fits)
             break;
@@ -83,135 +83,136 @@ static uint32_t choose_batch(const struct lane *lane, enum tower tower, uint32_t
     return batch;
 }
 
-int lane_open(struct gpu *gpu, const struct lane_model *model, const struct weights *weights,
-              uint32_t max_batch, struct lane **result)
+int replica_open(struct gpu *gpu, const struct replica_spec *spec, const struct weights *weights,
+                 uint32_t max_batch, struct replica **result)
 {
     struct graph graphs[TOWER_COUNT] = {{0}};
     const struct graph *present[TOWER_COUNT];
     size_t count = 0;
     int error = VKCLIP_OK;
-    struct lane *lane = *result = calloc(1, sizeof(*lane));
-    if (!lane)
+    struct replica *replica = *result = calloc(1, sizeof(*replica));
+    if (!replica)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
-    lane->gpu = gpu;
-    lane->model = model;
+    replica->gpu = gpu;
+    replica->spec = spec;
     for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
-        if (lane_has_tower(model, tower)) {
-            error = lane_graph(model, tower, 1, 0, &graphs[tower]);
+        if (replica_has_tower(spec, tower)) {
+            error = replica_graph(spec, tower, 1, 0, &graphs[tower]);
             present[count++] = &graphs[tower];
             if (!error)
-                lane->most_batch[tower] = choose_batch(lane, tower, max_batch);
+                replica->most_batch[tower] = choose_batch(replica, tower, max_batch);
         }
     if (!error)
-        error = upload_create(gpu, weights, present, count, &lane->upload);
+        error = upload_create(gpu, weights, present, count, &replica->upload);
     for (enum tower tower = 0; tower < TOWER_COUNT; tower++)
         graph_free(&graphs[tower]);
     if (error)
-        lane_close(result);
+        replica_close(result);
     return error;
 }
 
-void lane_close(struct lane **handle)
+void replica_close(struct replica **handle)
 {
-    struct lane *lane = *handle;
-    if (!lane)
+    struct replica *replica = *handle;
+    if (!replica)
         return;
-    for (int i = 0; i < LANE_PLANS; i++)
-        plan_destroy(&lane->plans[i].of.plan);
-    for (int i = 0; i < LANE_THREADS; i++)
-        free(lane->scratch[i].memory);
-    upload_destroy(&lane->upload);
-    free(lane);
+    for (int i = 0; i < REPLICA_PLANS; i++)
+        plan_destroy(&replica->plans[i].view.plan);
+    for (int i = 0; i < REPLICA_THREADS; i++)
+        free(replica->scratch[i].memory);
+    upload_destroy(&replica->upload);
+    free(replica);
     *handle = NULL;
 }
 
-struct gpu *lane_gpu(const struct lane *lane)
+struct gpu *replica_gpu(const struct replica *replica)
 {
-    return lane->gpu;
+    return replica->gpu;
 }
 
-uint32_t lane_most_batch(const struct lane *lane, enum tower tower)
+uint32_t replica_most_batch(const struct replica *replica, enum tower tower)
 {
-    return lane->most_batch[tower];
+    return replica->most_batch[tower];
 }
 
 /* ---- Plans ----------------------------------------------------------------------------------- */
 
-bool lane_is_hidden(const struct tensor *tensor)
+bool replica_is_hidden(const struct tensor *tensor)
 {
     return tensor->role == ROLE_ACTIVATION &&
            (!strncmp(tensor->name, "vision.", 7) || !strncmp(tensor->name, "text.", 5));
 }
 
-static int make_plan(struct lane *lane, struct kept_plan *kept)
+static int make_plan(struct replica *replica, struct kept_plan *kept)
 {
     struct graph graph;
-    int error = lane_graph(lane->model, kept->tower, kept->batch, kept->length, &graph);
+    int error = replica_graph(replica->spec, kept->tower, kept->batch, kept->length, &graph);
     if (error)
         return error;
     bool image = kept->tower == TOWER_IMAGE;
     const struct node *last = &graph.nodes[graph.node_count - 1]; /* normalises */
-    kept->of = (struct lane_plan){.input = graph_find(&graph, image ? "image" : "text.ids"),
-                                  .rows = image ? -1 : graph_find(&graph, "text.rows"),
-                                  .embeddings = last->in[0],
-                                  .normalized = last->out};
+    kept->view = (struct replica_plan){.input = graph_find(&graph, image ? "image" : "text.ids"),
+                                       .rows = image ? -1 : graph_find(&graph, "text.rows"),
+                                       .embeddings = last->in[0],
+                                       .normalized = last->out};
     int *outputs = calloc(graph.tensor_count, sizeof(*outputs));
     size_t count = 0;
     for (int t = 0; outputs && t < (int)graph.tensor_count; t++)
-        if (t == kept->of.embeddings || t == kept->of.normalized ||
-            (kept->hidden && lane_is_hidden(&graph.tensors[t])))
+        if (t == kept->view.embeddings || t == kept->view.normalized ||
+            (kept->hidden && replica_is_hidden(&graph.tensors[t])))
             outputs[count++] = t;
-    error = outputs ? plan_create(lane->gpu, &graph, lane->upload, outputs, count, &kept->of.plan)
+    error = outputs ? plan_create(replica->gpu, &graph, replica->upload, outputs, count,
+                                  &kept->view.plan)
                     : error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     graph_free(&graph);
     free(outputs);
     return error;
 }
 
-int lane_get_plan(struct lane *lane, enum tower tower, uint32_t batch, uint32_t length, bool hidden,
-                  const struct lane_plan **result)
+int replica_get_plan(struct replica *replica, enum tower tower, uint32_t batch, uint32_t length,
+                     bool hidden, const struct replica_plan **result)
 {
-    struct kept_plan *oldest = &lane->plans[0];
-    lane->clock++;
-    for (int i = 0; i < LANE_PLANS; i++) {
-        struct kept_plan *kept = &lane->plans[i];
-        if (kept->of.plan && kept->tower == tower && kept->batch == batch &&
+    struct kept_plan *oldest = &replica->plans[0];
+    replica->clock++;
+    for (int i = 0; i < REPLICA_PLANS; i++) {
+        struct kept_plan *kept = &replica->plans[i];
+        if (kept->view.plan && kept->tower == tower && kept->batch == batch &&
             kept->length == length && kept->hidden == hidden) {
-            kept->used = lane->clock;
-            *result = &kept->of;
+            kept->used = replica->clock;
+            *result = &kept->view;
             return VKCLIP_OK;
         }
         if (kept->used < oldest->used)
             oldest = kept;
     }
-    plan_destroy(&oldest->of.plan);
+    plan_destroy(&oldest->view.plan);
     *oldest = (struct kept_plan){
-        .tower = tower, .batch = batch, .length = length, .hidden = hidden, .used = lane->clock};
-    *result = &oldest->of;
-    return make_plan(lane, oldest);
+        .tower = tower, .batch = batch, .length = length, .hidden = hidden, .used = replica->clock};
+    *result = &oldest->view;
+    return make_plan(replica, oldest);
 }
 
 /* ---- What is kept beside --------------------------------------------------------------------- */
 
-void *lane_scratch(struct lane *lane, unsigned thread, size_t bytes)
+void *replica_scratch(struct replica *replica, unsigned thread, size_t bytes)
 {
-    if (lane->scratch[thread].bytes < bytes) {
-        free(lane->scratch[thread].memory);
-        lane->scratch[thread].memory = malloc(bytes);
-        lane->scratch[thread].bytes = lane->scratch[thread].memory ? bytes : 0;
+    if (replica->scratch[thread].bytes < bytes) {
+        free(replica->scratch[thread].memory);
+        replica->scratch[thread].memory = malloc(bytes);
+        replica->scratch[thread].bytes = replica->scratch[thread].memory ? bytes : 0;
     }
-    if (!lane->scratch[thread].memory)
+    if (!replica->scratch[thread].memory)
         error_fail(VKCLIP_EMEMORY, "out of memory for a batch");
-    return lane->scratch[thread].memory;
+    return replica->scratch[thread].memory;
 }
 
-double lane_speed(const struct lane *lane, enum tower tower)
+double replica_speed(const struct replica *replica, enum tower tower)
 {
-    return lane->speed[tower];
+    return replica->speed[tower];
 }
 
-void lane_count_run(struct lane *lane, enum tower tower, size_t items, double seconds)
+void replica_record_run(struct replica *replica, enum tower tower, size_t items, double seconds)
 {
     double speed = (double)items / (seconds > 1e-9 ? seconds : 1e-9);
-    lane->speed[tower] = lane->speed[tower] > 0 ? (lane->speed[tower] + speed) / 2 : speed;
+    replica->speed[tower] = replica->speed[tower] > 0 ? (replica->speed[tower] + speed) / 2 : speed;
 }

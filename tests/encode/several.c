@@ -48,7 +48,7 @@ static int open_all(void **state)
     assert_int_equal(vkclip_open_device(&params, &one), 0);
     assert_int_equal(vkclip_open_model(all, MODEL, &small, &shared), 0);
     assert_int_equal(vkclip_open_model(one, MODEL, &small, &single), 0);
-    assert_int_equal(shared->lane_count, devices);
+    assert_int_equal(shared->replica_count, devices);
     char **names = NULL;
     size_t count = 0, found = 0;
     assert_int_equal(folder_list(GOLDEN "/samples", &names, &count), 0);
@@ -92,32 +92,32 @@ static void count_up(void *user, size_t done, size_t total)
 
 /* ---- Sharing out ----------------------------------------------------------------------------- */
 
-/* Lanes of such speeds, whose runs take up to 30 % more or less, over so many items: all end within
- * the time that two items more take, or a tenth of the whole. */
+/* Replicas of such speeds, whose runs take up to 30 % more or less, over so many items: all end
+ * within the time that two items more take, or a tenth of the whole. */
 static void shares_end_together(void **state)
 {
     (void)state;
     static const double speeds[][4] = {{1, 1}, {10, 1}, {1000, 1}, {5, 4, 3, 0.01}, {1, 0.3, 7}};
-    static const size_t lanes[] = {2, 2, 2, 4, 3}, items[] = {1, 2, 7, 60, 1000, 20000};
+    static const size_t replicas[] = {2, 2, 2, 4, 3}, items[] = {1, 2, 7, 60, 1000, 20000};
     uint32_t random = 1;
-    for (size_t s = 0; s < ARRAY_COUNT(lanes); s++)
+    for (size_t s = 0; s < ARRAY_COUNT(replicas); s++)
         for (size_t c = 0; c < ARRAY_COUNT(items); c++) {
-            struct encode_load loads[4] = {{0}};
+            struct batches_load loads[4] = {{0}};
             double end[4] = {0}, total = 0, last = 0, slowest = INFINITY;
             size_t left = items[c], most = 32;
-            for (size_t i = 0; i < lanes[s]; i++) {
-                loads[i] = (struct encode_load){.speed = speeds[s][i], .active = true};
+            for (size_t i = 0; i < replicas[s]; i++) {
+                loads[i] = (struct batches_load){.speed = speeds[s][i], .active = true};
                 total += speeds[s][i];
                 slowest = fmin(slowest, speeds[s][i]);
             }
             while (left) { /* whoever is done first asks for more */
-                size_t i = lanes[s];
-                for (size_t k = 0; k < lanes[s]; k++)
-                    if (loads[k].active && (i == lanes[s] || end[k] < end[i]))
+                size_t i = replicas[s];
+                for (size_t k = 0; k < replicas[s]; k++)
+                    if (loads[k].active && (i == replicas[s] || end[k] < end[i]))
                         i = k;
-                assert_true(i < lanes[s]); /* the last one does not go */
+                assert_true(i < replicas[s]); /* the last one does not go */
                 loads[i].under_way = 0;
-                size_t number = encode_share(loads, lanes[s], i, left);
+                size_t number = batches_share(loads, replicas[s], i, left);
                 number = number < most ? number : most;
                 loads[i].active = number > 0;
                 loads[i].under_way = number;
@@ -128,18 +128,18 @@ static void shares_end_together(void **state)
                 last = fmax(last, end[i]);
             }
             double ideal = (double)items[c] / total, fastest = 0;
-            for (size_t i = 0; i < lanes[s]; i++)
+            for (size_t i = 0; i < replicas[s]; i++)
                 fastest = fmax(fastest, speeds[s][i]);
             if (last > 1.4 * ideal + 3 / fastest)
                 fail_msg("speeds %zu, %zu items: %.3g s, ideal %.3g", s, items[c], last, ideal);
         }
-    struct encode_load unknown[] = {{.active = true}, {.speed = 5, .active = true}};
-    assert_int_equal(encode_share(unknown, 2, 0, 100), 1); /* tries one */
+    struct batches_load unknown[] = {{.active = true}, {.speed = 5, .active = true}};
+    assert_int_equal(batches_share(unknown, 2, 0, 100), 1); /* tries one */
     unknown[0].under_way = 1;
-    assert_int_equal(encode_share(unknown, 2, 0, 100), 0);
-    assert_int_equal(encode_share(unknown, 2, 1, 100), 1); /* and the other one waits and sees */
+    assert_int_equal(batches_share(unknown, 2, 0, 100), 0);
+    assert_int_equal(batches_share(unknown, 2, 1, 100), 1); /* and the other one waits and sees */
     unknown[1].speed = 5000;
-    assert_true(encode_share(unknown, 2, 1, 10000) > 1000);
+    assert_true(batches_share(unknown, 2, 1, 10000) > 1000);
 }
 
 /* ---- Encoding -------------------------------------------------------------------------------- */
@@ -156,14 +156,14 @@ static void same_as_one(void **state)
         assert_int_equal(vkclip_encode_images(shared, images, N, &params, found), 0);
         printf("%d pictures in %.2f s:", N, clock_seconds() - before);
         for (size_t i = 0; i < devices; i++)
-            printf(" %.1f/s", lane_speed(shared->lanes[i], TOWER_IMAGE));
+            printf(" %.1f/s", replica_speed(shared->replicas[i], TOWER_IMAGE));
         printf(" by themselves; largest difference %.2g\n",
                largest_difference(found, expected, N * D));
         assert_int_equal(done, N);
         assert_true(largest_difference(found, expected, N * D) < 1e-5);
     }
     for (size_t i = 0; i < devices; i++) /* every one had some */
-        assert_true(lane_speed(shared->lanes[i], TOWER_IMAGE) > 0);
+        assert_true(replica_speed(shared->replicas[i], TOWER_IMAGE) > 0);
     free(expected);
     free(found);
 }
