@@ -13,10 +13,12 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/settings.h"
 #include "model/arch.h"
 #include "runtime/kernels.h"
 #include "model/tower.h"
 #include "runtime/peak.h"
+#include "runtime/tune.h"
 #include "training.h"
 
 #define RUNS 5
@@ -270,13 +272,26 @@ static int time_one(void *user, const char *arch, bool text, uint32_t batch,
     return time_graph(user, graph);
 }
 
+/* The GPU that --device or the environment names, and a tuner for it unless that is NULL. */
+static int open_gpu(const char *device, struct gpu **gpu, struct tuner **tuner)
+{
+    const struct vkclip_device_params params = {.device = device};
+    struct settings settings;
+    int error = settings_read(&params, &settings);
+    if (!error)
+        error = gpu_open(&settings, settings.device, gpu);
+    if (!error && tuner)
+        error = tune_open(*gpu, &settings, tuner);
+    settings_free(&settings);
+    return error;
+}
+
 static int run_kernels(const struct options *options)
 {
     struct bench *bench = calloc(1, sizeof(*bench));
-    struct vkclip_device_params where = {.device = options->device};
     int error = bench ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
     if (!error)
-        error = gpu_open(&where, &bench->gpu);
+        error = open_gpu(options->device, &bench->gpu, NULL);
     if (!error)
         error = peak_measure(bench->gpu, &bench->peaks);
     if (!error) {
@@ -319,20 +334,21 @@ static int run_graph(const struct options *options)
 
 static int run_train(const struct options *options)
 {
-    struct vkclip_device_params where = {.device = options->device};
     const char *batches = options->batches;
     char word[64];
     struct gpu *gpu = NULL;
+    struct tuner *tuner = NULL;
     enum type type;
     if (!options->model || !parse_type(options->type, &type) || type > TYPE_F16)
         return error_fail(VKCLIP_EINVALID, "train: expected --model PATH and --type f32 or f16");
-    int error = gpu_open(&where, &gpu);
+    int error = open_gpu(options->device, &gpu, &tuner);
     if (!error && options->csv)
         puts("batch,part,ms,share");
     while (!error && next_word(&batches, word))
-        error = atoi(word) > 0 ? bench_train(gpu, options->model, (uint32_t)atoi(word),
+        error = atoi(word) > 0 ? bench_train(gpu, tuner, options->model, (uint32_t)atoi(word),
                                              type == TYPE_F16, options->csv)
                                : error_fail(VKCLIP_EINVALID, "batch %s", word);
+    tune_close(&tuner);
     gpu_close(&gpu);
     return error;
 }

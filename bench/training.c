@@ -28,7 +28,8 @@ struct bench {
     double step[RUNS + 1], pass[RUNS + 1];
 };
 
-static int open_forward(struct gpu *gpu, struct bench *bench, uint32_t batch, bool mixed)
+static int open_forward(struct gpu *gpu, struct tuner *tuner, struct bench *bench, uint32_t batch,
+                        bool mixed)
 {
     struct graph graph;
     const struct graph *graphs[] = {&graph};
@@ -40,8 +41,13 @@ static int open_forward(struct gpu *gpu, struct bench *bench, uint32_t batch, bo
     int error = graph.error;
     if (!error)
         error = upload_create(gpu, bench->weights, graphs, 1, &bench->upload);
+    const struct plan_params params = {.gpu = gpu,
+                                       .tuner = tuner,
+                                       .weights = bench->upload,
+                                       .outputs = outputs,
+                                       .output_count = 2};
     if (!error)
-        return plan_create(gpu, &graph, bench->upload, outputs, 2, &bench->forward);
+        return plan_create(&params, &graph, &bench->forward);
     graph_free(&graph);
     return error;
 }
@@ -116,7 +122,8 @@ static int run(struct bench *bench, uint32_t batch, bool csv)
     return error;
 }
 
-int bench_train(struct gpu *gpu, const char *model, uint32_t batch, bool mixed, bool csv)
+int bench_train(struct gpu *gpu, struct tuner *tuner, const char *model, uint32_t batch, bool mixed,
+                bool csv)
 {
     const struct vkclip_model_params params = {0};
     const struct train_params train = {
@@ -125,9 +132,9 @@ int bench_train(struct gpu *gpu, const char *model, uint32_t batch, bool mixed, 
     int error = config_open(model, &params, &bench.config, &bench.weights);
     if (error)
         return error;
-    error = train_open(gpu, &bench.config, bench.weights, &train, &bench.train);
+    error = train_open(gpu, tuner, &bench.config, bench.weights, &train, &bench.train);
     if (!error)
-        error = open_forward(gpu, &bench, batch, mixed);
+        error = open_forward(gpu, tuner, &bench, batch, mixed);
     if (!error)
         error = make_batch(&bench, batch);
     if (!error)

@@ -7,8 +7,11 @@
 
 #include "vulkan/gpu.h"
 
+struct tuner;
+
 /* Prints the median step and forward pass of a model's both towers, in turn, and the device's time
  * by op. `mixed`: see train.h. */
-int bench_train(struct gpu *gpu, const char *model, uint32_t batch, bool mixed, bool csv);
+int bench_train(struct gpu *gpu, struct tuner *tuner, const char *model, uint32_t batch, bool mixed,
+                bool csv);
 
 #endif

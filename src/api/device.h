@@ -12,7 +12,8 @@
 #define DEVICE_GPUS 16 /* at most in one handle */
 
 struct vkclip_device {
-    struct gpu *gpus[DEVICE_GPUS]; /* in the order named */
+    struct gpu *gpus[DEVICE_GPUS];     /* in the order named */
+    struct tuner *tuners[DEVICE_GPUS]; /* tuners[i] chooses the kernels of gpus[i] */
     size_t count;
     struct workers *drivers; /* a thread for every GPU but one; NULL for one GPU */
 };

@@ -134,7 +134,8 @@ int vkclip_open_model(struct vkclip_device *device, const char *path,
     }
     for (; device && weights && model->replica_count < device->count && !error;
          model->replica_count++)
-        error = replica_open(device->gpus[model->replica_count], &model->spec, weights,
+        error = replica_open(device->gpus[model->replica_count],
+                             device->tuners[model->replica_count], &model->spec, weights,
                              params->max_batch, &model->replicas[model->replica_count]);
     if (!error)
         error = measure_memory(model);

@@ -348,10 +348,10 @@ static void compare_state(struct vkclip_trainer *trainer, uint64_t seed)
         state->loss_scale = LOSS_SCALE_FIRST;
 }
 
-static int start(struct vkclip_trainer *trainer, struct gpu *gpu)
+static int start(struct vkclip_trainer *trainer, const struct vkclip_device *device)
 {
-    int error =
-        train_open(gpu, &trainer->config, trainer->source, &trainer->params, &trainer->train);
+    int error = train_open(device->gpus[0], device->tuners[0], &trainer->config, trainer->source,
+                           &trainer->params, &trainer->train);
     error = error ? error : find_parameters(trainer);
     if (error || !trainer->state.step)
         return error;
@@ -397,7 +397,7 @@ int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_traine
     if (!error && device)
         error = make_output(trainer->output);
     if (!error && device)
-        error = start(trainer, device->gpus[0]);
+        error = start(trainer, device);
     if (error)
         vkclip_close_trainer(result);
     if (error && is_new)

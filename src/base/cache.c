@@ -21,39 +21,9 @@ static void make_header(const void *data, size_t size, char header[HEADER + 1])
              (unsigned long long)hash_bytes(0, data, size));
 }
 
-char *cache_folder(const char *named)
-{
-    const char *home = NULL;
-    char *folder = NULL;
-    named = named ? named : getenv("VKCLIP_CACHE_DIR");
-    if (named) {
-        folder = *named ? string_format("%s", named) : NULL;
-#ifdef _WIN32
-    } else if ((home = getenv("LOCALAPPDATA"))) {
-        folder = string_format("%s/vkclip", home);
-#elif defined(__APPLE__)
-    } else if ((home = getenv("HOME"))) {
-        folder = string_format("%s/Library/Caches/vkclip", home);
-#else
-    } else if ((home = getenv("XDG_CACHE_HOME")) && *home) {
-        folder = string_format("%s/vkclip", home);
-    } else if ((home = getenv("HOME")) && *home) {
-        folder = string_format("%s/.cache/vkclip", home);
-#endif
-    }
-    if (folder && !folder_make_all(folder)) {
-        free(folder);
-        folder = NULL;
-    }
-    return folder;
-}
-
 char *cache_path(const char *folder, const char *name)
 {
-    char *own = cache_folder(folder);
-    char *path = own ? string_format("%s/%s", own, name) : NULL;
-    free(own);
-    return path;
+    return folder_make_all(folder) ? string_format("%s/%s", folder, name) : NULL;
 }
 
 void cache_read(const char *path, struct cache_content *content)

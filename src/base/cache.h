@@ -10,13 +10,8 @@
 
 #include "base/file.h"
 
-/* Where cache files go: `named`, else VKCLIP_CACHE_DIR of the environment, else vkclip's folder in
- * the user's cache folder, which is made if it is absent. A new string; NULL where there is none
- * that can be written to, or the name is "". */
-char *cache_folder(const char *named);
-
-/* Path of a file in the folder that cache_folder finds. A new string; NULL where there is none.
- */
+/* Path of a file in a folder, which is made if it is absent. A new string; NULL where the folder
+ * cannot be written to. */
 char *cache_path(const char *folder, const char *name);
 
 struct cache_content {

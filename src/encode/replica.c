@@ -21,6 +21,7 @@ struct kept_plan {
 
 struct replica {
     struct gpu *gpu;
+    struct tuner *tuner;
     const struct replica_spec *spec;
     struct upload *upload;
     uint32_t most_batch[TOWER_COUNT];
@@ -83,8 +84,8 @@ static uint32_t choose_batch(const struct replica *replica, enum tower tower, ui
     return batch;
 }
 
-int replica_open(struct gpu *gpu, const struct replica_spec *spec, const struct weights *weights,
-                 uint32_t max_batch, struct replica **result)
+int replica_open(struct gpu *gpu, struct tuner *tuner, const struct replica_spec *spec,
+                 const struct weights *weights, uint32_t max_batch, struct replica **result)
 {
     struct graph graphs[TOWER_COUNT] = {{0}};
     const struct graph *present[TOWER_COUNT];
@@ -94,6 +95,7 @@ int replica_open(struct gpu *gpu, const struct replica_spec *spec, const struct 
     if (!replica)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     replica->gpu = gpu;
+    replica->tuner = tuner;
     replica->spec = spec;
     for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
         if (replica_has_tower(spec, tower)) {
@@ -161,8 +163,12 @@ static int make_plan(struct replica *replica, struct kept_plan *kept)
         if (t == kept->view.embeddings || t == kept->view.normalized ||
             (kept->hidden && replica_is_hidden(&graph.tensors[t])))
             outputs[count++] = t;
-    error = outputs ? plan_create(replica->gpu, &graph, replica->upload, outputs, count,
-                                  &kept->view.plan)
+    const struct plan_params params = {.gpu = replica->gpu,
+                                       .tuner = replica->tuner,
+                                       .weights = replica->upload,
+                                       .outputs = outputs,
+                                       .output_count = count};
+    error = outputs ? plan_create(&params, &graph, &kept->view.plan)
                     : error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     graph_free(&graph);
     free(outputs);

@@ -25,9 +25,10 @@ int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t ba
 
 struct replica;
 
-/* Uploads the weights. `max_batch` 0: chosen from the device's limits. */
-int replica_open(struct gpu *gpu, const struct replica_spec *spec, const struct weights *weights,
-                 uint32_t max_batch, struct replica **replica);
+/* Uploads the weights. `max_batch` 0: chosen from the device's limits. `gpu` and `tuner` must
+ * outlive the replica. */
+int replica_open(struct gpu *gpu, struct tuner *tuner, const struct replica_spec *spec,
+                 const struct weights *weights, uint32_t max_batch, struct replica **replica);
 void replica_close(struct replica **replica);
 struct gpu *replica_gpu(const struct replica *replica);
 uint32_t replica_most_batch(const struct replica *replica, enum tower tower);

@@ -239,9 +239,9 @@ static int create_run(struct plan *plan, struct run *run)
     return error;
 }
 
-int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weights,
-                const int *outputs, size_t output_count, struct plan **result)
+int plan_create(const struct plan_params *params, struct graph *graph, struct plan **result)
 {
+    const double seconds = params->tuning_seconds > 0 ? params->tuning_seconds : TUNE_SECONDS;
     struct plan *plan = calloc(1, sizeof(*plan));
     int error = VKCLIP_EMEMORY;
     *result = NULL;
@@ -249,7 +249,7 @@ int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weigh
         graph_free(graph);
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     }
-    plan->gpu = gpu;
+    plan->gpu = params->gpu;
     plan->graph = *graph;
     *graph = (struct graph){0};
     size_t count = plan->graph.tensor_count;
@@ -264,14 +264,14 @@ int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weigh
     }
     for (size_t t = 0; t < count; t++)
         plan->is_input[t] = plan->graph.tensors[t].role == ROLE_INPUT;
-    for (size_t i = 0; i < output_count; i++)
-        plan->is_output[outputs[i]] = true;
+    for (size_t i = 0; i < params->output_count; i++)
+        plan->is_output[params->outputs[i]] = true;
     plan->done = plan->runs;
-    error = place_tensors(plan, weights);
-    if (!error)
-        error = tune_choose(gpu, &plan->graph, plan->choices);
-    if (!error)
+    error = place_tensors(plan, params->weights);
+    if (!error) {
+        tune_choose(params->gpu, params->tuner, &plan->graph, seconds, plan->choices);
         error = build_pipelines(plan);
+    }
     if (!error)
         error = create_run(plan, plan->runs);
 done:

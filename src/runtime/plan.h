@@ -17,12 +17,20 @@ struct plan;
  * placement can get (the most that is alive at one node). */
 int plan_measure(const struct graph *graph, uint32_t alignment, uint64_t *arena, uint64_t *least);
 
-/* Plans and records `graph`, which the plan takes over (also on error; it is left empty). Weights
- * are found by name in `weights`, which must outlive the plan. `outputs`: the tensors to be read
- * after a run; they are copied when they are computed, so that their memory is free for later ones.
- */
-int plan_create(struct gpu *gpu, struct graph *graph, const struct upload *weights,
-                const int *outputs, size_t output_count, struct plan **plan);
+struct tuner;
+
+/* What a plan is made with; all of it must outlive the plan, except for the list of outputs. */
+struct plan_params {
+    struct gpu *gpu;
+    struct tuner *tuner;          /* chooses the kernels; NULL for the fixed order */
+    double tuning_seconds;        /* that the choice may take, see tune_choose; 0: TUNE_SECONDS */
+    const struct upload *weights; /* where weights are found by name; NULL for a graph with none */
+    const int *outputs;  /* tensors to be read after a run: they are copied when they are */
+    size_t output_count; /* computed, so that their memory is free for later tensors */
+};
+
+/* Plans and records `graph`, which the plan takes over (also on error; it is left empty). */
+int plan_create(const struct plan_params *params, struct graph *graph, struct plan **plan);
 void plan_destroy(struct plan **plan);
 
 const struct graph *plan_graph(const struct plan *plan);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/settings.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -23,11 +24,11 @@
 /* An operation of attention, which loads for each, takes about as long as so many of a tile. */
 #define ATTENTION_COST 8
 
-struct tune {
+struct tuner {
+    struct gpu *gpu;
     bool measures, forced;
     char *path;      /* NULL: no cache */
     json_t *classes; /* key -> {"kernel": name, "ms": {name: number, or null: failed or wrong}} */
-    double budget;
     const struct kernel *extra;
     size_t runs;
 };
@@ -76,65 +77,70 @@ static json_t *read_classes(const char *path)
     return classes;
 }
 
-static void write_classes(const struct gpu *gpu, const struct tune *tune)
+static void write_classes(const struct tuner *tuner)
 {
+    const struct vkclip_device_info *info = gpu_info(tuner->gpu);
     char table[TABLE_HASH];
-    if (!tune->path)
+    if (!tuner->path)
         return;
-    json_t *classes = read_classes(tune->path); /* another process may have added some */
-    json_object_update(classes, tune->classes);
+    json_t *classes = read_classes(tuner->path); /* another process may have added some */
+    json_object_update(classes, tuner->classes);
     json_t *file = json_pack("{ss so}", "table", hash_table(table), "classes", classes);
     /* names that are no UTF-8 are left out: they are for a person who looks into the file */
-    json_object_set_new(file, "device", json_string(gpu_info(gpu)->name));
-    json_object_set_new(file, "driver", json_string(gpu_info(gpu)->driver));
+    json_object_set_new(file, "device", json_string(info->name));
+    json_object_set_new(file, "driver", json_string(info->driver));
     char *text = file ? json_dumps(file, JSON_INDENT(1) | JSON_REAL_PRECISION(5)) : NULL;
     if (text)
-        cache_write(tune->path, text, strlen(text));
+        cache_write(tuner->path, text, strlen(text));
     free(text);
     json_decref(file);
 }
 
 /* ---- The state of a device ------------------------------------------------------------------- */
 
-static void release(void *data)
+int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **result)
 {
-    struct tune *tune = data;
-    json_decref(tune->classes);
-    free(tune->path);
-    free(tune);
-}
-
-static int get_tune(struct gpu *gpu, struct tune **result)
-{
-    struct tune *tune = *result = gpu_attached(gpu);
-    if (tune)
-        return VKCLIP_OK;
-    if (!(tune = *result = calloc(1, sizeof(*tune))))
+    const char *mode = settings->tuning ? settings->tuning : "on";
+    struct tuner *tuner = *result = calloc(1, sizeof(*tuner));
+    if (!tuner)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");
-    const char *mode = getenv("VKCLIP_TUNE");
-    if (mode && *mode && strcmp(mode, "on") && strcmp(mode, "off") && strcmp(mode, "force"))
+    const bool off = !strcmp(mode, "off");
+    tuner->gpu = gpu;
+    tuner->forced = !strcmp(mode, "force");
+    if (!off && !tuner->forced && strcmp(mode, "on"))
         log_message(VKCLIP_LOG_WARNING,
                     "VKCLIP_TUNE is \"%s\", expected on, off or force: taken as on", mode);
-    bool off = mode && !strcmp(mode, "off");
-    tune->forced = mode && !strcmp(mode, "force");
-    tune->budget = TUNE_SECONDS;
-    tune->path = off ? NULL : gpu_cache_path(gpu, "tuning");
-    tune->measures = tune->forced || tune->path;
-    tune->classes = tune->forced ? json_object() : read_classes(tune->path);
-    gpu_attach(gpu, tune, release);
-    return tune->classes ? VKCLIP_OK
-                         : error_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");
+    tuner->path = off ? NULL : gpu_cache_path(gpu, "tuning");
+    tuner->measures = tuner->forced || tuner->path;
+    tuner->classes = tuner->forced ? json_object() : read_classes(tuner->path);
+    if (!tuner->classes) {
+        tune_close(result);
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");
+    }
+    return VKCLIP_OK;
 }
 
-static size_t list_choices(const struct gpu *gpu, const struct tune *tune,
-                           const struct graph *graph, const struct node *node,
-                           struct kernel_choice choices[KERNEL_CHOICES], size_t *trusted)
+void tune_close(struct tuner **handle)
 {
-    size_t count = kernels_choices(gpu, graph, node, choices);
+    struct tuner *tuner = *handle;
+    if (!tuner)
+        return;
+    json_decref(tuner->classes);
+    free(tuner->path);
+    free(tuner);
+    *handle = NULL;
+}
+
+static size_t list_choices(const struct tuner *tuner, const struct graph *graph,
+                           const struct node *node, struct kernel_choice choices[KERNEL_CHOICES],
+                           size_t *trusted)
+{
+    size_t count = kernels_choices(tuner->gpu, graph, node, choices);
     *trusted = 0; /* the first of the table's last row, which needs nothing */
     while (*trusted < count && choices[*trusted].kernel != choices[count - 1].kernel)
         ++*trusted;
-    return tune->extra ? kernels_add_choices(gpu, tune->extra, graph, node, choices, count) : count;
+    return tuner->extra ? kernels_add_choices(tuner->gpu, tuner->extra, graph, node, choices, count)
+                        : count;
 }
 
 /* ---- Choosing -------------------------------------------------------------------------------- */
@@ -165,12 +171,12 @@ static bool is_akin(const char *key, const char *other)
 
 /* The kernel that was found for a class, or, where nothing is known of it yet, for one akin to it;
  * NULL: none. */
-static const char *known_kernel(const struct tune *tune, const char *key)
+static const char *known_kernel(const struct tuner *tuner, const char *key)
 {
     const char *other;
-    json_t *class = json_object_get(tune->classes, key), *akin;
+    json_t *class = json_object_get(tuner->classes, key), *akin;
     if (!class)
-        json_object_foreach (tune->classes, other, akin)
+        json_object_foreach (tuner->classes, other, akin)
             if (is_akin(key, other))
                 class = akin;
     return json_string_value(json_object_get(class, "kernel"));
@@ -203,8 +209,7 @@ static void insert_class(struct class **at, struct class *class)
 }
 
 /* The classes of a graph that are worth measuring and are not yet known, in the order to do so. */
-static struct class *find_unknown(const struct gpu *gpu, const struct tune *tune,
-                                  const struct graph *graph)
+static struct class *find_unknown(const struct tuner *tuner, const struct graph *graph)
 {
     struct kernel_choice choices[KERNEL_CHOICES];
     struct class *first = NULL, *class, *other;
@@ -214,8 +219,8 @@ static struct class *find_unknown(const struct gpu *gpu, const struct tune *tune
         const struct node *node = &graph->nodes[n];
         char key[TUNE_KEY];
         all += weigh(node, node_work(graph, node));
-        if (!tune_key(graph, node, key) || json_object_get(tune->classes, key) ||
-            list_choices(gpu, tune, graph, node, choices, &trusted) < 2)
+        if (!tune_key(graph, node, key) || json_object_get(tuner->classes, key) ||
+            list_choices(tuner, graph, node, choices, &trusted) < 2)
             continue;
         for (class = first; class && strcmp(class->key, key); class = class->next)
             ;
@@ -230,7 +235,7 @@ static struct class *find_unknown(const struct gpu *gpu, const struct tune *tune
             class->cost += weigh(node, node_work(graph, node));
     }
     for (class = first; class; class = class->next) {
-        class->leads = !known_kernel(tune, class->key);
+        class->leads = !known_kernel(tuner, class->key);
         for (other = first; other; other = other->next)
             if (is_akin(class->key, other->key)) /* those that follow do not lead yet */
                 class->leads &= class->cost > other->cost ||
@@ -239,7 +244,7 @@ static struct class *find_unknown(const struct gpu *gpu, const struct tune *tune
     struct class *sorted = NULL;
     while ((class = first)) {
         first = class->next;
-        if (tune->forced || (all >= WORTHY_WORK && class->cost >= all * WORTHY_PART))
+        if (tuner->forced || (all >= WORTHY_WORK && class->cost >= all * WORTHY_PART))
             insert_class(&sorted, class);
         else
             free(class);
@@ -248,7 +253,7 @@ static struct class *find_unknown(const struct gpu *gpu, const struct tune *tune
 }
 
 /* What was found of a class becomes an entry. */
-static void keep_result(struct tune *tune, const char *key, const struct kernel_choice *choices,
+static void keep_result(struct tuner *tuner, const char *key, const struct kernel_choice *choices,
                         const double *ms, size_t count, size_t best)
 {
     char name[KERNEL_CHOICE_NAME];
@@ -260,7 +265,7 @@ static void keep_result(struct tune *tune, const char *key, const struct kernel_
     }
     kernels_choice_name(&choices[best], name);
     log_message(VKCLIP_LOG_INFO, "%s: %s", key, name);
-    json_object_set_new(tune->classes, key, json_pack("{ss so}", "kernel", name, "ms", times));
+    json_object_set_new(tuner->classes, key, json_pack("{ss so}", "kernel", name, "ms", times));
 }
 
 /* While measuring, errors are no failures: what cannot be measured keeps the fixed order. */
@@ -294,7 +299,7 @@ static void add_hopeless(struct hopeless *hopeless, const struct tune_trial *tri
             hopeless->choices[hopeless->count++] = trial->choices[i];
 }
 
-static void measure(struct gpu *gpu, struct tune *tune, const struct graph *graph,
+static void measure(struct tuner *tuner, const struct graph *graph, double budget,
                     struct class *classes)
 {
     struct hopeless hopeless = {.count = 0};
@@ -306,18 +311,18 @@ static void measure(struct gpu *gpu, struct tune *tune, const struct graph *grap
     for (struct class *class = classes; class; left -= class->one, class = class->next) {
         struct kernel_choice choices[KERNEL_CHOICES];
         bool skip[KERNEL_CHOICES];
-        double ms[KERNEL_CHOICES], end = start + tune->budget * (class->leads ? 2 : 1);
+        double ms[KERNEL_CHOICES], end = start + budget * (class->leads ? 2 : 1);
         double seconds = end - clock_seconds();
         size_t best, trusted;
-        size_t count = list_choices(gpu, tune, graph, class->node, choices, &trusted);
-        size_t favourite = find_choice(choices, count, known_kernel(tune, class->key));
+        size_t count = list_choices(tuner, graph, class->node, choices, &trusted);
+        size_t favourite = find_choice(choices, count, known_kernel(tuner, class->key));
         for (size_t i = 0; i < count; i++)
             skip[i] = i != favourite && is_hopeless(&hopeless, &choices[i]);
         if (seconds <= 0)
             break; /* the rest another time */
         log_message(VKCLIP_LOG_INFO, "measuring kernels for this device, once: %zu of %zu",
                     ++number, total);
-        struct tune_trial trial = {.gpu = gpu,
+        struct tune_trial trial = {.gpu = tuner->gpu,
                                    .graph = graph,
                                    .node = class->node,
                                    .choices = choices,
@@ -326,28 +331,28 @@ static void measure(struct gpu *gpu, struct tune *tune, const struct graph *grap
                                    .trusted = trusted,
                                    .favourite = favourite,
                                    .seconds = seconds * class->one / left,
-                                   .fair = tune->budget * class->one / whole,
+                                   .fair = budget * class->one / whole,
                                    .deadline = end,
                                    .ms = ms};
         int error = tune_measure(&trial, &best);
-        tune->runs += trial.runs;
+        tuner->runs += trial.runs;
         /* what takes all the time there is, and that alone, is not tried again: without numbers */
         if (error && (number > 1 || clock_seconds() < trial.deadline))
             continue;
-        keep_result(tune, class->key, choices, ms, error ? 0 : count, best);
+        keep_result(tuner, class->key, choices, ms, error ? 0 : count, best);
         add_hopeless(&hopeless, &trial, best);
     }
     log_message(VKCLIP_LOG_INFO, "measured kernels for %.1f s", clock_seconds() - start);
-    write_classes(gpu, tune);
+    write_classes(tuner);
 }
 
-static void measure_softly(struct gpu *gpu, struct tune *tune, const struct graph *graph)
+static void measure_softly(struct tuner *tuner, const struct graph *graph, double budget)
 {
-    struct class *classes = find_unknown(gpu, tune, graph);
+    struct class *classes = find_unknown(tuner, graph);
     if (classes) {
         struct log_target before = log_redirect((struct log_target){0});
         log_redirect((struct log_target){soften, &before});
-        measure(gpu, tune, graph, classes);
+        measure(tuner, graph, budget, classes);
         log_redirect(before);
     }
     for (struct class *next; classes; classes = next) {
@@ -356,38 +361,45 @@ static void measure_softly(struct gpu *gpu, struct tune *tune, const struct grap
     }
 }
 
-int tune_choose(struct gpu *gpu, const struct graph *graph, struct kernel_choice *result)
+static struct kernel_choice choose_one(const struct tuner *tuner, const struct graph *graph,
+                                       const struct node *node)
 {
-    struct tune *tune;
-    int error = get_tune(gpu, &tune);
-    if (error)
-        return error;
-    if (tune->measures)
-        measure_softly(gpu, tune, graph);
+    struct kernel_choice choices[KERNEL_CHOICES];
+    char key[TUNE_KEY];
+    size_t trusted, count = list_choices(tuner, graph, node, choices, &trusted);
+    const char *known = tune_key(graph, node, key) ? known_kernel(tuner, key) : NULL;
+    return count ? choices[find_choice(choices, count, known)] : (struct kernel_choice){0};
+}
+
+static struct kernel_choice first_choice(const struct gpu *gpu, const struct graph *graph,
+                                         const struct node *node)
+{
+    struct kernel_choice choices[KERNEL_CHOICES];
+    return kernels_choices(gpu, graph, node, choices) ? choices[0] : (struct kernel_choice){0};
+}
+
+void tune_choose(struct gpu *gpu, struct tuner *tuner, const struct graph *graph, double seconds,
+                 struct kernel_choice *choices)
+{
+    if (tuner && tuner->measures)
+        measure_softly(tuner, graph, seconds);
     for (size_t n = 0; n < graph->node_count; n++) {
-        struct kernel_choice choices[KERNEL_CHOICES];
-        char key[TUNE_KEY];
-        size_t trusted, count = list_choices(gpu, tune, graph, &graph->nodes[n], choices, &trusted);
-        const char *known = tune_key(graph, &graph->nodes[n], key) ? known_kernel(tune, key) : NULL;
-        result[n] = count ? choices[find_choice(choices, count, known)] : (struct kernel_choice){0};
+        const struct node *node = &graph->nodes[n];
+        choices[n] = tuner ? choose_one(tuner, graph, node) : first_choice(gpu, graph, node);
     }
-    return VKCLIP_OK;
 }
 
 /* ---- Listing --------------------------------------------------------------------------------- */
 
-int tune_list(struct gpu *gpu, vkclip_tuning_fn *entry, void *user)
+int tune_list(const struct tuner *tuner, vkclip_tuning_fn *entry, void *user)
 {
-    struct tune *tune;
     const char *key, *name;
     json_t *class, *time;
-    int error = get_tune(gpu, &tune), stopped = 0;
-    if (error)
-        return error;
-    json_object_foreach (tune->classes, key, class) {
+    int stopped = 0;
+    json_object_foreach (tuner->classes, key, class) {
         json_t *ms = json_object_get(class, "ms");
         struct vkclip_tuning_time times[KERNEL_CHOICES];
-        struct vkclip_tuning tuning = {.device = gpu_info(gpu)->name,
+        struct vkclip_tuning tuning = {.device = gpu_info(tuner->gpu)->name,
                                        .shape = key,
                                        .kernel =
                                            json_string_value(json_object_get(class, "kernel")),
@@ -403,26 +415,12 @@ int tune_list(struct gpu *gpu, vkclip_tuning_fn *entry, void *user)
                    : VKCLIP_OK;
 }
 
-int tune_add_kernel(struct gpu *gpu, const struct kernel *kernel)
+void tune_add_kernel(struct tuner *tuner, const struct kernel *kernel)
 {
-    struct tune *tune;
-    int error = get_tune(gpu, &tune);
-    if (!error)
-        tune->extra = kernel;
-    return error;
+    tuner->extra = kernel;
 }
 
-int tune_set_budget(struct gpu *gpu, double seconds)
+size_t tune_runs(const struct tuner *tuner)
 {
-    struct tune *tune;
-    int error = get_tune(gpu, &tune);
-    if (!error)
-        tune->budget = seconds;
-    return error;
-}
-
-size_t tune_runs(const struct gpu *gpu)
-{
-    const struct tune *tune = gpu_attached(gpu);
-    return tune ? tune->runs : 0;
+    return tuner->runs;
 }

@@ -13,20 +13,32 @@
 
 #include "runtime/kernels.h"
 
-#define TUNE_SECONDS 2.0 /* the budget; twice that for the first classes of their kind */
+struct settings;
 
-/* Chooses for every node of a graph, into choices[node]. Measures what is not known, within the
- * budget. */
-int tune_choose(struct gpu *gpu, const struct graph *graph, struct kernel_choice *choices);
+/* What is known of the kernels of one GPU. */
+struct tuner;
 
-/* What is known of a device, one call a class, until one returns nonzero. */
-int tune_list(struct gpu *gpu, vkclip_tuning_fn *entry, void *user);
+/* Reads what earlier processes measured. The tuner must be closed before its GPU. */
+int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **tuner);
+void tune_close(struct tuner **tuner);
+
+/* Seconds that a plan may take for measuring where nobody waits for long, and before a run of
+ * training, which is long enough to win the time back. */
+#define TUNE_SECONDS 2.0
+#define TUNE_SECONDS_TRAINING 10.0
+
+/* Chooses for every node of a graph, into choices[node]. Measures what is not known for at most
+ * `seconds`, or twice that for the first classes of their kind. `tuner` may be NULL: then nothing
+ * is measured and the first choice of the fixed order is taken. */
+void tune_choose(struct gpu *gpu, struct tuner *tuner, const struct graph *graph, double seconds,
+                 struct kernel_choice *choices);
+
+/* What is known of a device, one call per class, until one returns nonzero. */
+int tune_list(const struct tuner *tuner, vkclip_tuning_fn *entry, void *user);
 
 /* For tests: a row beside those of the table, last in the fixed order. */
-int tune_add_kernel(struct gpu *gpu, const struct kernel *kernel);
-/* Seconds that one call of tune_choose may measure, from now on. */
-int tune_set_budget(struct gpu *gpu, double seconds);
+void tune_add_kernel(struct tuner *tuner, const struct kernel *kernel);
 /* For tests: runs of a device so far. */
-size_t tune_runs(const struct gpu *gpu);
+size_t tune_runs(const struct tuner *tuner);
 
 #endif

@@ -15,10 +15,6 @@
 #include "train/parameters.h"
 #include "runtime/tune.h"
 
-/* For measuring kernels: a run lasts long enough to measure all that it needs before its first
- * step. */
-#define MEASURING_SECONDS 10
-
 enum {
     PLAN_STEP,
     PLAN_IMAGE,
@@ -33,6 +29,7 @@ enum {
 
 struct train {
     struct gpu *gpu;
+    struct tuner *tuner;
     struct config config;
     struct train_params params;
     struct train_parameters parameters;
@@ -206,8 +203,13 @@ static int create_plan(struct train *train, int which, struct graph *graph, cons
         graph_free(graph);
         return error;
     }
-    return plan_create(train->gpu, graph, train->parameters.weights, outputs, count,
-                       &train->plans[which]);
+    const struct plan_params params = {.gpu = train->gpu,
+                                       .tuner = train->tuner,
+                                       .tuning_seconds = TUNE_SECONDS_TRAINING,
+                                       .weights = train->parameters.weights,
+                                       .outputs = outputs,
+                                       .output_count = count};
+    return plan_create(&params, graph, &train->plans[which]);
 }
 
 static int create_whole(struct train *train, int which)
@@ -280,8 +282,9 @@ static int create_host_memory(struct train *train)
                : VKCLIP_OK;
 }
 
-int train_open(struct gpu *gpu, const struct config *config, const struct weights *weights,
-               const struct train_params *params, struct train **result)
+int train_open(struct gpu *gpu, struct tuner *tuner, const struct config *config,
+               const struct weights *weights, const struct train_params *params,
+               struct train **result)
 {
     struct graph graph = {0};
     int loss, error = check_params(config, params);
@@ -296,6 +299,7 @@ int train_open(struct gpu *gpu, const struct config *config, const struct weight
     if (!train)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
     train->gpu = gpu;
+    train->tuner = tuner;
     train->config = *config;
     train->params = *params;
     train->loss_scale = 1;
@@ -306,11 +310,7 @@ int train_open(struct gpu *gpu, const struct config *config, const struct weight
     if (!error)
         error = create_host_memory(train);
     if (!error)
-        error = tune_set_budget(gpu, MEASURING_SECONDS);
-    if (!error) {
         error = create_plans(train);
-        tune_set_budget(gpu, TUNE_SECONDS); /* what else runs on the device does not wait so long */
-    }
     if (error)
         train_close(result);
     return error;

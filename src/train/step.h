@@ -37,10 +37,13 @@ int train_measure(const struct config *config, const struct train_params *params
                   struct train_memory *memory);
 
 struct train;
+struct tuner;
 
-/* Uploads the weights; moments are zero. `config` is copied. */
-int train_open(struct gpu *gpu, const struct config *config, const struct weights *weights,
-               const struct train_params *params, struct train **train);
+/* Uploads the weights; moments are zero. `config` is copied. `gpu` and `tuner`, which may be NULL,
+ * must outlive the run. */
+int train_open(struct gpu *gpu, struct tuner *tuner, const struct config *config,
+               const struct weights *weights, const struct train_params *params,
+               struct train **train);
 void train_close(struct train **train);
 
 struct train_result {

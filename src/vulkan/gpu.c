@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/settings.h"
 #include "base/string.h"
 
 #include <ctype.h>
@@ -58,9 +59,8 @@ struct gpu {
     uint32_t caps;
     struct gpu_limits limits;
     struct vkclip_device_info info;
-    char *cache_folder; /* as the caller named it; NULL: the usual one */
-    void *attached;     /* see gpu_attach */
-    void (*release)(void *data);
+    char *cache_folder;     /* NULL: nothing is kept on disk */
+    char *disabled_kernels; /* see struct settings */
 };
 
 #define SETS_PER_POOL 256
@@ -196,24 +196,12 @@ static enum vkclip_device_type device_type(VkPhysicalDeviceType type)
     }
 }
 
-/* Whether an environment variable, a list with commas, has a word. */
-static bool environment_lists(const char *variable, const char *word)
-{
-    const char *list = getenv(variable);
-    for (size_t length; list && *list; list += length + (list[length] == ',')) {
-        length = strcspn(list, ",");
-        if (length == strlen(word) && !strncmp(list, word, length))
-            return true;
-    }
-    return false;
-}
-
 /* Masked bits exercise every fallback on one machine: VKCLIP_DISABLE_CAPS=f16,texel */
-static uint32_t disabled_caps(void)
+static uint32_t disabled_caps(const struct settings *settings)
 {
     uint32_t mask = 0;
-#define X(name, text)                                   \
-    if (environment_lists("VKCLIP_DISABLE_CAPS", text)) \
+#define X(name, text)                                     \
+    if (settings_list_has(settings->disabled_caps, text)) \
         mask |= CAP_##name;
     CAPS(X)
 #undef X
@@ -303,7 +291,8 @@ static void probe_coopmat(VkPhysicalDevice physical, struct features *f)
 
 /* Rounding activations to 8 bits only pays where such products are faster than those of floats;
  * tests of a device that has them without say VKCLIP_ENABLE_CAPS=dot. */
-static void probe_dot(VkPhysicalDevice physical, struct features *f)
+static void probe_dot(const struct settings *settings, VkPhysicalDevice physical,
+                      struct features *f)
 {
     VkPhysicalDeviceShaderIntegerDotProductPropertiesKHR dot = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES_KHR};
@@ -313,11 +302,11 @@ static void probe_dot(VkPhysicalDevice physical, struct features *f)
         return;
     vkGetPhysicalDeviceProperties2(physical, &properties);
     if (dot.integerDotProduct4x8BitPackedSignedAccelerated ||
-        environment_lists("VKCLIP_ENABLE_CAPS", "dot"))
+        settings_list_has(settings->enabled_caps, "dot"))
         f->caps |= CAP_DOT;
 }
 
-static int probe(VkPhysicalDevice physical, struct features *f)
+static int probe(const struct settings *settings, VkPhysicalDevice physical, struct features *f)
 {
     int error = VKCLIP_OK;
     uint32_t count = 0;
@@ -374,8 +363,8 @@ static int probe(VkPhysicalDevice physical, struct features *f)
         f->caps |= CAP_F16MATH;
     probe_subgroup(physical, f);
     probe_coopmat(physical, f);
-    probe_dot(physical, f);
-    f->caps &= ~disabled_caps();
+    probe_dot(settings, physical, f);
+    f->caps &= ~disabled_caps(settings);
 done:
     free(listed);
     return error;
@@ -393,7 +382,8 @@ static uint32_t compute_family(VkPhysicalDevice physical)
     return UINT32_MAX;
 }
 
-static void describe(VkPhysicalDevice physical, uint32_t index, struct vkclip_device_info *info)
+static void describe(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
+                     struct vkclip_device_info *info)
 {
     VkPhysicalDeviceDriverProperties driver = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
@@ -427,7 +417,7 @@ static void describe(VkPhysicalDevice physical, uint32_t index, struct vkclip_de
             memory.memoryHeaps[i].size > info->memory)
             info->memory = memory.memoryHeaps[i].size;
     struct features features;
-    if (probe(physical, &features)) {
+    if (probe(settings, physical, &features)) {
         snprintf(info->why, sizeof(info->why), "%s", vkclip_last_error());
         return;
     }
@@ -442,7 +432,8 @@ static void describe(VkPhysicalDevice physical, uint32_t index, struct vkclip_de
     info->usable = !info->why[0];
 }
 
-int gpu_list(struct vkclip_device_info *infos, size_t capacity, size_t *count)
+int gpu_list(const struct settings *settings, struct vkclip_device_info *infos, size_t capacity,
+             size_t *count)
 {
     VkInstance instance = VK_NULL_HANDLE;
     VkPhysicalDevice *devices = NULL;
@@ -452,7 +443,7 @@ int gpu_list(struct vkclip_device_info *infos, size_t capacity, size_t *count)
     if (!error)
         error = list_physical(instance, &devices, &found);
     for (uint32_t i = 0; i < found && i < capacity; i++)
-        describe(devices[i], i, &infos[i]);
+        describe(settings, devices[i], i, &infos[i]);
     *count = found;
     free(devices);
     if (instance)
@@ -472,8 +463,8 @@ bool gpu_name_has(const char *text, const char *part)
     return false;
 }
 
-/* What the caller or VKCLIP_DEVICE names, else the best. */
-static int choose_device(struct gpu *gpu, const char *wanted)
+/* The device of that number or name; the best one where `wanted` is NULL. */
+static int choose_device(struct gpu *gpu, const struct settings *settings, const char *wanted)
 {
     VkPhysicalDevice *devices = NULL;
     uint32_t count = 0, best = UINT32_MAX, matches = 0;
@@ -481,16 +472,12 @@ static int choose_device(struct gpu *gpu, const char *wanted)
     int error = list_physical(gpu->instance, &devices, &count);
     if (error)
         return error;
-    if (!wanted || !*wanted)
-        wanted = getenv("VKCLIP_DEVICE");
-    if (wanted && !*wanted)
-        wanted = NULL;
     char *end = NULL;
     unsigned long number = wanted ? strtoul(wanted, &end, 10) : 0;
     bool is_number = wanted && !*end && isdigit((unsigned char)*wanted);
 
     for (uint32_t i = 0; i < count; i++) {
-        describe(devices[i], i, &info);
+        describe(settings, devices[i], i, &info);
         if (wanted && !(is_number ? number == i : gpu_name_has(info.name, wanted)))
             continue;
         if (!info.usable) {
@@ -553,12 +540,12 @@ static void read_limits(struct gpu *gpu)
     gpu->timestamp_seconds = (double)l->timestampPeriod * 1e-9;
 }
 
-static int create_device(struct gpu *gpu)
+static int create_device(struct gpu *gpu, const struct settings *settings)
 {
     int error = VKCLIP_OK;
     struct features features;
     gpu->family = compute_family(gpu->physical);
-    error = probe(gpu->physical, &features);
+    error = probe(settings, gpu->physical, &features);
     if (error)
         return error;
     gpu->caps = features.caps;
@@ -626,7 +613,7 @@ char *gpu_cache_path(const struct gpu *gpu, const char *kind)
     hash = hash_bytes(hash, gpu->info.driver, strlen(gpu->info.driver));
     char *name = string_format("%s-%08x-%08x-%08x-%016llx", kind, p.vendorID, p.deviceID,
                                p.driverVersion, (unsigned long long)hash);
-    char *path = name ? cache_path(gpu->cache_folder, name) : NULL;
+    char *path = name && gpu->cache_folder ? cache_path(gpu->cache_folder, name) : NULL;
     free(name);
     return path;
 }
@@ -665,25 +652,33 @@ static void save_cache(struct gpu *gpu)
 
 /* ---- Open and close -------------------------------------------------------------------------- */
 
-int gpu_open(const struct vkclip_device_params *params, struct gpu **result)
+static int keep_settings(struct gpu *gpu, const struct settings *settings)
 {
-    struct vkclip_device_params none = {0};
-    params = params ? params : &none;
+    if (settings->cache_folder)
+        gpu->cache_folder = string_format("%s", settings->cache_folder);
+    if (settings->disabled_kernels)
+        gpu->disabled_kernels = string_format("%s", settings->disabled_kernels);
+    if ((settings->cache_folder && !gpu->cache_folder) ||
+        (settings->disabled_kernels && !gpu->disabled_kernels))
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
+    return VKCLIP_OK;
+}
+
+int gpu_open(const struct settings *settings, const char *device, struct gpu **result)
+{
     *result = NULL;
     struct gpu *gpu = calloc(1, sizeof(*gpu));
     if (!gpu)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
-    int error = VKCLIP_OK;
-    if (params->cache_dir && !(gpu->cache_folder = string_format("%s", params->cache_dir)))
-        error = error_fail(VKCLIP_EMEMORY, "out of memory for a device");
+    int error = keep_settings(gpu, settings);
     if (!error)
         error = workers_open(0, &gpu->workers);
     if (!error)
         error = create_instance(&gpu->instance);
     if (!error)
-        error = choose_device(gpu, params->device);
+        error = choose_device(gpu, settings, device);
     if (!error)
-        error = create_device(gpu);
+        error = create_device(gpu, settings);
     if (!error)
         error = create_layout(gpu);
     if (!error)
@@ -702,8 +697,6 @@ void gpu_close(struct gpu **handle)
     struct gpu *gpu = *handle;
     if (!gpu)
         return;
-    if (gpu->attached)
-        gpu->release(gpu->attached);
     workers_close(&gpu->workers);
     if (gpu->device) {
         vkDeviceWaitIdle(gpu->device);
@@ -724,6 +717,7 @@ void gpu_close(struct gpu **handle)
     if (gpu->instance)
         vkDestroyInstance(gpu->instance, NULL);
     free(gpu->cache_folder);
+    free(gpu->disabled_kernels);
     free(gpu->cache_path);
     free(gpu);
     *handle = NULL;
@@ -747,17 +741,6 @@ uint32_t gpu_caps(const struct gpu *gpu)
 struct workers *gpu_workers(const struct gpu *gpu)
 {
     return gpu->workers;
-}
-
-void gpu_attach(struct gpu *gpu, void *data, void (*release)(void *data))
-{
-    gpu->attached = data;
-    gpu->release = release;
-}
-
-void *gpu_attached(const struct gpu *gpu)
-{
-    return gpu->attached;
 }
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -849,13 +832,6 @@ void *gpu_buffer_map(const struct gpu_buffer *buffer)
 
 /* ---- Pipelines ------------------------------------------------------------------------------- */
 
-/* Kernels that are treated as if the driver failed on them: VKCLIP_DISABLE_KERNELS=conv_texel,...
- */
-static bool is_disabled(const char *name)
-{
-    return environment_lists("VKCLIP_DISABLE_KERNELS", name);
-}
-
 /* On any thread: touches nothing but the pipeline. */
 static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipeline)
 {
@@ -863,7 +839,7 @@ static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipel
     VkShaderModuleCreateInfo module_info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
                                             .codeSize = pipeline->bytes,
                                             .pCode = pipeline->code};
-    if (is_disabled(pipeline->name))
+    if (settings_list_has(gpu->disabled_kernels, pipeline->name))
         return VK_ERROR_FEATURE_NOT_PRESENT;
     VkResult result = vkCreateShaderModule(gpu->device, &module_info, NULL, &module);
     if (result != VK_SUCCESS)

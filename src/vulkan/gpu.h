@@ -41,6 +41,7 @@ enum cap {
 #define CAPS_COOPMAT (CAP_COOPMAT16 | CAP_COOPMAT32)
 
 struct gpu;
+struct settings;
 struct workers;
 struct gpu_buffer;
 struct gpu_pipeline;
@@ -59,10 +60,14 @@ struct gpu_limits {
     double work;             /* operations that one submit should not exceed */
 };
 
-int gpu_list(struct vkclip_device_info *infos, size_t capacity, size_t *count);
+int gpu_list(const struct settings *settings, struct vkclip_device_info *infos, size_t capacity,
+             size_t *count);
 /* Whether `part` is in a device's name; case does not count. */
 bool gpu_name_has(const char *name, const char *part);
-int gpu_open(const struct vkclip_device_params *params, struct gpu **gpu);
+/* Opens the device with a number or a name that `device` is or is part of, which must match one
+ * device only; the best one where it is NULL. `settings->device` is not read, because it may name
+ * several devices. What the GPU needs of the settings is copied. */
+int gpu_open(const struct settings *settings, const char *device, struct gpu **gpu);
 void gpu_close(struct gpu **gpu);
 const struct vkclip_device_info *gpu_info(const struct gpu *gpu);
 const struct gpu_limits *gpu_limits(const struct gpu *gpu);
@@ -71,9 +76,6 @@ uint32_t gpu_caps(const struct gpu *gpu);
 struct workers *gpu_workers(const struct gpu *gpu);
 /* Path of a cache file for this device with this driver; NULL where there is no cache. */
 char *gpu_cache_path(const struct gpu *gpu, const char *kind);
-/* What another module knows of a device, until that is closed. NULL at first. */
-void gpu_attach(struct gpu *gpu, void *data, void (*release)(void *data));
-void *gpu_attached(const struct gpu *gpu);
 
 enum gpu_memory {
     GPU_DEVICE,  /* the device's own */

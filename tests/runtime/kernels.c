@@ -18,17 +18,9 @@
 #include "graph/quant.h"
 #include "reference/ref.h"
 #include "shaders/args.h"
+#include "support/open_gpu.h"
 
 #define GUARD 256
-
-static struct gpu *open_gpu(void)
-{
-    struct gpu *gpu = NULL;
-    struct vkclip_device_params params = {.cache_dir = ""};
-    if (gpu_open(&params, &gpu))
-        fail_msg("%s", vkclip_last_error());
-    return gpu;
-}
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
@@ -353,7 +345,7 @@ static const enum type weight_types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
 static void every_row(void **state)
 {
     (void)state;
-    struct gpu *gpu = open_gpu();
+    struct gpu *gpu = open_gpu("");
     printf("device: %s, %s, caps: %s\n", gpu_info(gpu)->name, gpu_info(gpu)->driver,
            gpu_info(gpu)->caps);
     for (size_t k = 0; k < kernel_count; k++) {
@@ -393,14 +385,14 @@ static void every_cap_masked(void **state)
         CAPS(X)
 #undef X
     };
-    struct gpu *whole = open_gpu();
+    struct gpu *whole = open_gpu("");
     uint32_t caps = gpu_caps(whole);
     gpu_close(&whole);
     for (uint32_t cap = 0; cap < CAP_COUNT; cap++) {
         if (!(caps & 1u << cap))
             continue; /* every_row has seen it so */
         setenv("VKCLIP_DISABLE_CAPS", texts[cap], 1);
-        struct gpu *gpu = open_gpu();
+        struct gpu *gpu = open_gpu("");
         assert_int_equal(gpu_caps(gpu) & 1u << cap, 0);
         for (size_t j = 0; j < op_case_count * ARRAY_COUNT(weight_types); j++) {
             size_t i = j / ARRAY_COUNT(weight_types);
@@ -442,7 +434,7 @@ static void run_cases(struct gpu *gpu, const struct op_case *cases, size_t count
 static void sliced_table(void **state)
 {
     (void)state;
-    struct gpu *gpu = open_gpu();
+    struct gpu *gpu = open_gpu("");
     struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
     for (uint64_t range = 16384; range < 400000; range *= 9) {
         limits->buffer_range = range;
@@ -460,7 +452,7 @@ static void sliced_table(void **state)
 static void sliced_weight(void **state)
 {
     (void)state;
-    struct gpu *gpu = open_gpu();
+    struct gpu *gpu = open_gpu("");
     struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
     const struct op_case cases[] = {{OP_MATMUL, {9, 333, 36}, .bias = true, .residual = true},
                                     {OP_CONV, {1, 2, 4, 200}, .stride = 1}};
@@ -473,7 +465,7 @@ static void sliced_weight(void **state)
 static void split_work(void **state)
 {
     (void)state;
-    struct gpu *gpu = open_gpu();
+    struct gpu *gpu = open_gpu("");
     struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
     const struct op_case cases[] = {{OP_MATMUL, {1000, 33, 20}, .bias = true, .residual = true},
                                     {OP_MATMUL, {257, 40, 588}},

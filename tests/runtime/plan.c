@@ -16,6 +16,7 @@
 #include "checkpoint/open.h"
 #include "model/tower.h"
 #include "runtime/plan.h"
+#include "support/open_gpu.h"
 #include "support/scratch.h"
 
 /* Over every model that has a name, by the node list alone: nothing is allocated. */
@@ -60,14 +61,8 @@ static int make_plan(struct gpu *gpu, struct plan **plan, int *result)
     int outputs[] = {first, graph_normalize(&g, "last", other), other};
     memcpy(result, outputs, sizeof(outputs));
     assert_int_equal(g.error, 0);
-    return plan_create(gpu, &g, NULL, outputs, 3, plan);
-}
-
-static void open_gpu(const char *cache, struct gpu **gpu)
-{
-    struct vkclip_device_params params = {.cache_dir = cache};
-    if (gpu_open(&params, gpu))
-        fail_msg("%s", vkclip_last_error());
+    const struct plan_params params = {.gpu = gpu, .outputs = outputs, .output_count = 3};
+    return plan_create(&params, &g, plan);
 }
 
 static void replays(void **state)
@@ -77,7 +72,7 @@ static void replays(void **state)
     struct gpu *gpu;
     struct plan *plan;
     int result[3];
-    open_gpu("", &gpu);
+    gpu = open_gpu("");
     assert_int_equal(make_plan(gpu, &plan, result), 0);
     const struct graph *graph = plan_graph(plan);
     float *x = malloc(B * T * C * sizeof(*x)), found[3][B * C], again[3][B * C];
@@ -110,7 +105,7 @@ static void runs_overlap(void **state)
     struct gpu *gpu;
     struct plan *plan;
     int result[3];
-    open_gpu("", &gpu);
+    gpu = open_gpu("");
     assert_int_equal(make_plan(gpu, &plan, result), 0);
     int input = graph_find(plan_graph(plan), "x"), rows = graph_find(plan_graph(plan), "rows");
     float *x = malloc(B * T * C * sizeof(*x)), found[B * C];
@@ -149,7 +144,7 @@ static void splits_submits(void **state)
     struct plan *plan;
     int result[3];
     float found[2][5 * 64], x[5 * 33 * 64];
-    open_gpu("", &gpu);
+    gpu = open_gpu("");
     for (int i = 0; i < 5 * 33 * 64; i++)
         x[i] = (float)(i % 101);
     for (int split = 0; split < 2; split++) {
@@ -175,14 +170,15 @@ static void absent_weight(void **state)
     struct upload *upload = NULL;
     struct config config;
     struct vkclip_model_params params = {0};
-    open_gpu("", &gpu);
+    gpu = open_gpu("");
     assert_int_equal(config_open("models/emoji-clip", &params, &config, &weights), 0);
     assert_int_equal(model_text_graph(&config, TYPE_F32, 1, &graph), 0);
     const struct graph *graphs[] = {&graph};
     assert_int_equal(upload_create(gpu, weights, graphs, 1, &upload), 0);
     graph_free(&graph);
     assert_int_equal(model_image_graph(&config, TYPE_F32, 1, &graph), 0);
-    assert_int_equal(plan_create(gpu, &graph, upload, NULL, 0, &plan), VKCLIP_EABSENT);
+    const struct plan_params plan_params = {.gpu = gpu, .weights = upload};
+    assert_int_equal(plan_create(&plan_params, &graph, &plan), VKCLIP_EABSENT);
     assert_null(plan);
     assert_int_equal(graph.node_count, 0); /* taken over also on error */
     upload_destroy(&upload);
@@ -198,7 +194,7 @@ static void run_once(const char *cache)
     struct gpu *gpu;
     struct plan *plan;
     int result[3];
-    open_gpu(cache, &gpu);
+    gpu = open_gpu(cache);
     assert_int_equal(make_plan(gpu, &plan, result), 0);
     assert_int_equal(plan_run(plan), 0);
     plan_destroy(&plan);
@@ -319,12 +315,13 @@ static void profiles(void **state)
     struct plan *plan;
     struct graph g;
     double seconds[NODES], sum = 0;
-    open_gpu("", &gpu);
+    gpu = open_gpu("");
     graph_init(&g, TYPE_F32);
     int x = graph_input(&g, "x", TYPE_F32, 2, shape);
     for (int i = 0; i < NODES; i++)
         x = graph_normalize(&g, NULL, x);
-    assert_int_equal(plan_create(gpu, &g, NULL, &x, 1, &plan), 0);
+    const struct plan_params params = {.gpu = gpu, .outputs = &x, .output_count = 1};
+    assert_int_equal(plan_create(&params, &g, &plan), 0);
     assert_true(plan_memory(plan) >= 2 * 64 * 512 * sizeof(float));
     const double start = now();
     int error = plan_profile(plan, seconds);

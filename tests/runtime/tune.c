@@ -14,6 +14,7 @@
 
 #include "base/cache.h"
 #include "runtime/plan.h"
+#include "support/open_gpu.h"
 #include "support/scratch.h"
 #include "runtime/tune.h"
 
@@ -37,14 +38,26 @@ static void count_warnings(void *user, enum vkclip_log_level level, const char *
     assert_int_not_equal(level, VKCLIP_LOG_ERROR);
 }
 
-static struct gpu *open_gpu(const char *mode, const char *cache)
+/* Seconds for measuring a few small shapes: a busy machine compiles slowly. */
+#define ENOUGH 100
+
+struct opened {
+    struct gpu *gpu;
+    struct tuner *tuner;
+};
+
+static struct opened open_tuner(const char *mode, const char *cache)
 {
-    struct gpu *gpu = NULL;
-    struct vkclip_device_params params = {.cache_dir = cache};
+    struct opened opened;
     setenv("VKCLIP_TUNE", mode, 1);
-    if (gpu_open(&params, &gpu) || tune_set_budget(gpu, 100)) /* a busy machine compiles slowly */
-        fail_msg("%s", vkclip_last_error());
-    return gpu;
+    opened.gpu = open_gpu_and_tuner(cache, &opened.tuner);
+    return opened;
+}
+
+static void close_tuner(struct opened *opened)
+{
+    tune_close(&opened->tuner);
+    gpu_close(&opened->gpu);
 }
 
 /* `count` matmuls of different width. */
@@ -64,22 +77,22 @@ static void build_graph(struct graph *graph, uint32_t rows, uint32_t n, uint32_t
 }
 
 /* The choice for a small matmul, by name. */
-static void choose(struct gpu *gpu, char name[KERNEL_CHOICE_NAME])
+static void choose(const struct opened *opened, char name[KERNEL_CHOICE_NAME])
 {
     struct graph graph;
     struct kernel_choice choice;
     build_graph(&graph, 200, 96, 64, 1);
-    assert_int_equal(tune_choose(gpu, &graph, &choice), 0);
+    tune_choose(opened->gpu, opened->tuner, &graph, ENOUGH, &choice);
     kernels_choice_name(&choice, name);
     graph_free(&graph);
 }
 
-static void first_choice(struct gpu *gpu, char name[KERNEL_CHOICE_NAME])
+static void first_choice(const struct opened *opened, char name[KERNEL_CHOICE_NAME])
 {
     struct graph graph;
     struct kernel_choice choices[KERNEL_CHOICES];
     build_graph(&graph, 200, 96, 64, 1);
-    assert_true(kernels_choices(gpu, &graph, graph.nodes, choices) > 2);
+    assert_true(kernels_choices(opened->gpu, &graph, graph.nodes, choices) > 2);
     kernels_choice_name(&choices[0], name);
     graph_free(&graph);
 }
@@ -111,7 +124,7 @@ static void a_matrix_packed_by_a_node_fits_rows_of_its_type(void **state)
 {
     (void)state;
     const uint32_t shape[] = {96, 96};
-    struct gpu *gpu = open_gpu("off", "");
+    struct opened opened = open_tuner("off", "");
     struct kernel_choice choices[KERNEL_CHOICES];
     struct graph graph;
     graph_init(&graph, TYPE_F32);
@@ -119,35 +132,35 @@ static void a_matrix_packed_by_a_node_fits_rows_of_its_type(void **state)
     int packed = graph_panels(&graph, w, true), x = graph_input(&graph, "x", TYPE_F32, 2, shape);
     graph_matmul(&graph, NULL, x, packed, -1, VKCLIP_ACTIVATION_AUTO, -1);
     assert_int_equal(graph.error, 0);
-    size_t count = kernels_choices(gpu, &graph, &graph.nodes[1], choices);
+    size_t count = kernels_choices(opened.gpu, &graph, &graph.nodes[1], choices);
     assert_true(count > 0);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(choices[i].kernel->w, TYPE_F32);
     graph_free(&graph);
-    gpu_close(&gpu);
+    close_tuner(&opened);
 }
 
 static void wrong_never_wins(void **state)
 {
     (void)state;
-    struct gpu *gpu = open_gpu("force", "");
+    struct opened opened = open_tuner("force", "");
     struct listed listed = {0};
     char name[KERNEL_CHOICE_NAME];
     warnings = 0;
-    assert_int_equal(tune_add_kernel(gpu, &wrong), 0);
-    choose(gpu, name);
-    printf("%zu runs, %s\n", tune_runs(gpu), name);
-    assert_true(tune_runs(gpu) > 2 && !strstr(name, "wrong"));
+    tune_add_kernel(opened.tuner, &wrong);
+    choose(&opened, name);
+    printf("%zu runs, %s\n", tune_runs(opened.tuner), name);
+    assert_true(tune_runs(opened.tuner) > 2 && !strstr(name, "wrong"));
     assert_int_equal(warnings, 1);
-    assert_int_equal(tune_list(gpu, list_one, &listed), 0);
+    assert_int_equal(tune_list(opened.tuner, list_one, &listed), 0);
     assert_int_equal(listed.classes, 1);
     assert_int_equal(listed.rejected, 1);
     assert_true(listed.times > 2);
     assert_string_equal(listed.kernel, name);
-    size_t runs = tune_runs(gpu);
-    choose(gpu, name); /* forced, but once */
-    assert_int_equal(tune_runs(gpu), runs);
-    gpu_close(&gpu);
+    size_t runs = tune_runs(opened.tuner);
+    choose(&opened, name); /* forced, but once */
+    assert_int_equal(tune_runs(opened.tuner), runs);
+    close_tuner(&opened);
 }
 
 static void failing_is_passed_over(void **state)
@@ -155,10 +168,10 @@ static void failing_is_passed_over(void **state)
     (void)state;
     char name[KERNEL_CHOICE_NAME];
     setenv("VKCLIP_DISABLE_KERNELS", "matmul_texel,other", 1);
-    struct gpu *gpu = open_gpu("force", "");
-    choose(gpu, name);
+    struct opened opened = open_tuner("force", "");
+    choose(&opened, name);
     assert_null(strstr(name, "matmul_texel"));
-    gpu_close(&gpu);
+    close_tuner(&opened);
     unsetenv("VKCLIP_DISABLE_KERNELS");
 }
 
@@ -169,12 +182,13 @@ static int attend(const char *disabled, float *result)
     struct graph graph;
     struct plan *plan = NULL;
     setenv("VKCLIP_DISABLE_KERNELS", disabled, 1);
-    struct gpu *gpu = open_gpu("off", "");
+    struct gpu *gpu = open_gpu("");
     graph_init(&graph, TYPE_F32);
     int y = graph_attention(&graph, "y", graph_input(&graph, "x", TYPE_F32, 3, shape), 2, false);
     for (size_t i = 0; i < ARRAY_COUNT(x); i++)
         x[i] = (float)((int)(i * 7919 % 1009) - 504) / 300;
-    int error = plan_create(gpu, &graph, NULL, &y, 1, &plan);
+    const struct plan_params params = {.gpu = gpu, .outputs = &y, .output_count = 1};
+    int error = plan_create(&params, &graph, &plan);
     if (!error) {
         plan_write(plan, 0, 0, x, ARRAY_COUNT(x));
         assert_int_equal(plan_run(plan), 0);
@@ -206,21 +220,20 @@ static void next_row_is_used(void **state)
 static void time_is_kept(void **state)
 {
     (void)state;
-    struct gpu *gpu = open_gpu("force", "");
+    struct opened opened = open_tuner("force", "");
     struct graph graph;
     struct kernel_choice choices[12];
     struct listed listed = {0};
     build_graph(&graph, 1024, 700, 512, ARRAY_COUNT(choices));
-    assert_int_equal(tune_set_budget(gpu, 0.02), 0);
     double start = clock_seconds();
-    assert_int_equal(tune_choose(gpu, &graph, choices), 0);
-    printf("%.2f s and %zu runs for 0.02\n", clock_seconds() - start, tune_runs(gpu));
-    assert_int_equal(tune_list(gpu, list_one, &listed), 0);
+    tune_choose(opened.gpu, opened.tuner, &graph, 0.02, choices);
+    printf("%.2f s and %zu runs for 0.02\n", clock_seconds() - start, tune_runs(opened.tuner));
+    assert_int_equal(tune_list(opened.tuner, list_one, &listed), 0);
     assert_true(listed.classes >= 1 && listed.classes < ARRAY_COUNT(choices));
     for (size_t i = 0; i < ARRAY_COUNT(choices); i++)
         assert_non_null(choices[i].kernel);
     graph_free(&graph);
-    gpu_close(&gpu);
+    close_tuner(&opened);
 }
 
 /* ---- The file -------------------------------------------------------------------------------- */
@@ -228,13 +241,13 @@ static void time_is_kept(void **state)
 /* What is chosen with that file in that mode, and whether something was measured. */
 static void expect(const char *mode, const char *folder, const char *kernel, bool measured)
 {
-    struct gpu *gpu = open_gpu(mode, folder);
+    struct opened opened = open_tuner(mode, folder);
     char name[KERNEL_CHOICE_NAME];
-    choose(gpu, name);
+    choose(&opened, name);
     if (kernel)
         assert_string_equal(name, kernel);
-    assert_int_equal(tune_runs(gpu) > 0, measured);
-    gpu_close(&gpu);
+    assert_int_equal(tune_runs(opened.tuner) > 0, measured);
+    close_tuner(&opened);
 }
 
 static char *replaced(const char *text, const char *old, const char *new)
@@ -249,12 +262,12 @@ static void is_kept(void **state)
     (void)state;
     char *folder = scratch_folder(), fixed[KERNEL_CHOICE_NAME], name[KERNEL_CHOICE_NAME];
     struct listed listed = {0};
-    struct gpu *gpu = open_gpu("force", folder);
-    first_choice(gpu, fixed);
-    choose(gpu, name);
-    assert_int_equal(tune_list(gpu, list_one, &listed), 0);
+    struct opened opened = open_tuner("force", folder);
+    first_choice(&opened, fixed);
+    choose(&opened, name);
+    assert_int_equal(tune_list(opened.tuner, list_one, &listed), 0);
     assert_string_not_equal(listed.last, fixed);
-    gpu_close(&gpu);
+    close_tuner(&opened);
     char *path = scratch_find(folder, "tuning-");
     assert_non_null(path);
     expect("on", folder, name, false);
@@ -306,20 +319,20 @@ static void is_merged(void **state)
 {
     (void)state;
     char *folder = scratch_folder(), name[KERNEL_CHOICE_NAME];
-    struct gpu *a = open_gpu("force", folder), *b = open_gpu("force", folder);
+    struct opened one = open_tuner("force", folder), other = open_tuner("force", folder);
     struct graph graph;
     struct kernel_choice choice;
     struct listed listed = {0};
     build_graph(&graph, 200, 64, 32, 1);
-    assert_int_equal(tune_choose(a, &graph, &choice), 0);
-    choose(b, name);
-    struct gpu *c = open_gpu("on", folder);
-    assert_int_equal(tune_list(c, list_one, &listed), 0);
+    tune_choose(one.gpu, one.tuner, &graph, ENOUGH, &choice);
+    choose(&other, name);
+    struct opened reader = open_tuner("on", folder);
+    assert_int_equal(tune_list(reader.tuner, list_one, &listed), 0);
     assert_int_equal(listed.classes, 2);
     graph_free(&graph);
-    gpu_close(&a);
-    gpu_close(&b);
-    gpu_close(&c);
+    close_tuner(&one);
+    close_tuner(&other);
+    close_tuner(&reader);
     scratch_remove(folder);
 }
 
@@ -333,11 +346,10 @@ static void only_what_is_worth_it(void **state)
     build_graph(&graph, 1u << 14, 512, 512, 1);
     assert_true(node_work(&graph, graph.nodes) > 2e9);
     for (int cached = 0; cached < 2; cached++) {
-        struct gpu *gpu = open_gpu("on", cached ? folder : "");
-        assert_int_equal(tune_set_budget(gpu, 0.01), 0);
-        assert_int_equal(tune_choose(gpu, &graph, &choice), 0);
-        assert_int_equal(tune_runs(gpu) > 0, cached);
-        gpu_close(&gpu);
+        struct opened opened = open_tuner("on", cached ? folder : "");
+        tune_choose(opened.gpu, opened.tuner, &graph, 0.01, &choice);
+        assert_int_equal(tune_runs(opened.tuner) > 0, cached);
+        close_tuner(&opened);
     }
     expect("on", folder, NULL, false);
     graph_free(&graph);

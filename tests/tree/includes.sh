@@ -2,7 +2,7 @@
 # includes.sh: who may include whom. The first component of an include names the folder, and the table
 # below says which folders each folder may see besides itself. NAME.c and NAME.h count as one file, and
 # no files include each other in a circle. No source file is longer than 800 lines. Only vulkan/ sees
-# Vulkan's own headers.
+# Vulkan's own headers, and few files read the environment.
 set -eu
 failed=0
 fail() {
@@ -87,6 +87,12 @@ while read -r file; do
     lines=$(wc -l <"$file")
     [ "$lines" -le 800 ] || echo "$file" | grep -qxE "$pending_lines" || fail "$file has $lines lines, expected at most 800"
 done <"$work/files"
+
+# Settings come as arguments: the environment is read in these places only.
+grep -lw getenv -r src | grep -vE '^src/(base/settings|format/hub)\.c$|^src/cli/' >"$work/environment" || true
+while read -r file; do
+    fail "$file reads the environment: expected in src/base/settings.c, which hands it down"
+done <"$work/environment"
 
 [ $failed = 0 ] && echo "every include is in the table"
 exit $failed

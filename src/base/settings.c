@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The library's variables of the environment. Values are copied, because a program may change its
+ * environment while the library's threads work.
+ */
+#include "base/settings.h"
+#include "base/array.h"
+#include "base/string.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int out_of_memory(void)
+{
+    return error_fail(VKCLIP_EMEMORY, "out of memory for settings");
+}
+
+/* An empty text counts as unset. */
+static int copy_text(const char *text, char **copy)
+{
+    if (!text || !*text)
+        return VKCLIP_OK;
+    *copy = string_format("%s", text);
+    return *copy ? VKCLIP_OK : out_of_memory();
+}
+
+/* vkclip's folder below the first variable that is set. */
+static int find_user_folder(char **folder)
+{
+    static const struct {
+        const char *variable, *below;
+    } places[] = {
+#if defined(_WIN32)
+        {"LOCALAPPDATA", "vkclip"},
+#elif defined(__APPLE__)
+        {"HOME", "Library/Caches/vkclip"},
+#else
+        {"XDG_CACHE_HOME", "vkclip"},
+        {"HOME", ".cache/vkclip"},
+#endif
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
+        const char *root = getenv(places[i].variable);
+        if (root && *root) {
+            *folder = string_format("%s/%s", root, places[i].below);
+            return *folder ? VKCLIP_OK : out_of_memory();
+        }
+    }
+    return VKCLIP_OK;
+}
+
+/* An empty name means no folder, and not the next place to look. */
+static int find_cache_folder(const char *wanted, char **folder)
+{
+    const char *named = wanted ? wanted : getenv("VKCLIP_CACHE_DIR");
+    return named ? copy_text(named, folder) : find_user_folder(folder);
+}
+
+int settings_read(const struct vkclip_device_params *params, struct settings *settings)
+{
+    *settings = (struct settings){0};
+    const struct {
+        const char *variable;
+        char **value;
+    } texts[] = {
+        {"VKCLIP_TUNE", &settings->tuning},
+        {"VKCLIP_DISABLE_CAPS", &settings->disabled_caps},
+        {"VKCLIP_ENABLE_CAPS", &settings->enabled_caps},
+        {"VKCLIP_DISABLE_KERNELS", &settings->disabled_kernels},
+    };
+    int error = copy_text(params ? params->device : NULL, &settings->device);
+    if (!error && !settings->device)
+        error = copy_text(getenv("VKCLIP_DEVICE"), &settings->device);
+    if (!error)
+        error = find_cache_folder(params ? params->cache_dir : NULL, &settings->cache_folder);
+    for (size_t i = 0; i < ARRAY_COUNT(texts) && !error; i++)
+        error = copy_text(getenv(texts[i].variable), texts[i].value);
+    return error;
+}
+
+void settings_free(struct settings *settings)
+{
+    free(settings->device);
+    free(settings->cache_folder);
+    free(settings->tuning);
+    free(settings->disabled_caps);
+    free(settings->enabled_caps);
+    free(settings->disabled_kernels);
+    *settings = (struct settings){0};
+}
+
+bool settings_list_has(const char *list, const char *word)
+{
+    const size_t length = strlen(word);
+    while (list && *list) {
+        size_t found = strcspn(list, ",");
+        if (found == length && !strncmp(list, word, length))
+            return true;
+        list += found;
+        list += *list == ',';
+    }
+    return false;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Settings: what the caller says wins over the environment, an empty text counts as unset except
+ * for the cache folder, where it means that nothing is kept, and lists are matched word by word.
+ */
+#define _GNU_SOURCE
+#include "base/settings.h"
+#include "support/testing.h"
+
+static void set_variable(const char *name, const char *value)
+{
+    if (value)
+        setenv(name, value, 1);
+    else
+        unsetenv(name);
+}
+
+static void assert_text(const char *found, const char *expected)
+{
+    if (expected)
+        assert_string_equal(found ? found : "(none)", expected);
+    else
+        assert_null(found);
+}
+
+static void caller_wins_over_environment(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *param, *variable, *expected;
+    } cases[] = {
+        {NULL, NULL, NULL},         {NULL, "", NULL},           {NULL, "outside", "outside"},
+        {"", "outside", "outside"}, {"inside", NULL, "inside"}, {"inside", "outside", "inside"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct vkclip_device_params params = {.device = cases[i].param};
+        struct settings settings;
+        set_variable("VKCLIP_DEVICE", cases[i].variable);
+        assert_int_equal(settings_read(&params, &settings), 0);
+        assert_text(settings.device, cases[i].expected);
+        settings_free(&settings);
+        assert_null(settings.device);
+    }
+    unsetenv("VKCLIP_DEVICE");
+}
+
+static void cache_folder_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *param, *variable, *expected;
+    } cases[] = {
+        {"given", "named", "given"},
+        {"", "named", NULL},
+        {NULL, "named", "named"},
+        {NULL, "", NULL},
+#if !defined(_WIN32) && !defined(__APPLE__)
+        {NULL, NULL, "/x/vkclip"},
+#endif
+    };
+    setenv("XDG_CACHE_HOME", "/x", 1);
+    setenv("HOME", "/h", 1);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct vkclip_device_params params = {.cache_dir = cases[i].param};
+        struct settings settings;
+        set_variable("VKCLIP_CACHE_DIR", cases[i].variable);
+        assert_int_equal(settings_read(&params, &settings), 0);
+        assert_text(settings.cache_folder, cases[i].expected);
+        settings_free(&settings);
+    }
+    unsetenv("VKCLIP_CACHE_DIR");
+#if !defined(_WIN32) && !defined(__APPLE__)
+    struct settings settings;
+    setenv("XDG_CACHE_HOME", "", 1);
+    assert_int_equal(settings_read(NULL, &settings), 0);
+    assert_text(settings.cache_folder, "/h/.cache/vkclip");
+    settings_free(&settings);
+    unsetenv("HOME");
+    assert_int_equal(settings_read(NULL, &settings), 0);
+    assert_text(settings.cache_folder, NULL);
+    settings_free(&settings);
+#endif
+}
+
+static void other_variables_are_copied(void **state)
+{
+    (void)state;
+    struct settings settings;
+    const struct {
+        const char *variable;
+        char **value;
+    } cases[] = {
+        {"VKCLIP_TUNE", &settings.tuning},
+        {"VKCLIP_DISABLE_CAPS", &settings.disabled_caps},
+        {"VKCLIP_ENABLE_CAPS", &settings.enabled_caps},
+        {"VKCLIP_DISABLE_KERNELS", &settings.disabled_kernels},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        setenv(cases[i].variable, cases[i].variable, 1);
+    assert_int_equal(settings_read(NULL, &settings), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        unsetenv(cases[i].variable); /* the values must outlive the variables */
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        assert_text(*cases[i].value, cases[i].variable);
+    settings_free(&settings);
+}
+
+static void lists_are_matched_by_word(void **state)
+{
+    (void)state;
+    assert_true(settings_list_has("f16", "f16"));
+    assert_true(settings_list_has("texel,f16", "f16"));
+    assert_true(settings_list_has(",f16,", "f16"));
+    assert_false(settings_list_has("f16math,xf16,f1", "f16"));
+    assert_false(settings_list_has("", "f16"));
+    assert_false(settings_list_has(NULL, "f16"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(caller_wins_over_environment),
+        cmocka_unit_test(cache_folder_is_found),
+        cmocka_unit_test(other_variables_are_copied),
+        cmocka_unit_test(lists_are_matched_by_word),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A GPU for tests of what lies below the public interface: the one that the environment names, with
+ * the settings of the environment.
+ */
+#ifndef VKCLIP_TESTS_SUPPORT_OPEN_GPU_H
+#define VKCLIP_TESTS_SUPPORT_OPEN_GPU_H
+
+#include "base/settings.h"
+#include "runtime/tune.h"
+#include "support/testing.h"
+#include "vulkan/gpu.h"
+
+/* `cache_dir` as in vkclip_device_params. `tuner` is opened too unless it is NULL. */
+static inline struct gpu *open_gpu_and_tuner(const char *cache_dir, struct tuner **tuner)
+{
+    const struct vkclip_device_params params = {.cache_dir = cache_dir};
+    struct settings settings;
+    struct gpu *gpu = NULL;
+    int error = settings_read(&params, &settings);
+    if (!error)
+        error = gpu_open(&settings, settings.device, &gpu);
+    if (!error && tuner)
+        error = tune_open(gpu, &settings, tuner);
+    settings_free(&settings);
+    if (error)
+        fail_msg("%s", vkclip_last_error());
+    return gpu;
+}
+
+static inline struct gpu *open_gpu(const char *cache_dir)
+{
+    return open_gpu_and_tuner(cache_dir, NULL);
+}
+
+#endif
