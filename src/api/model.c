@@ -18,7 +18,7 @@
 
 static struct vkclip_tower_info tower_info(const struct config_tower *tower, uint32_t positions)
 {
-    if (!tower->present)
+    if (!tower->kind)
         return (struct vkclip_tower_info){0};
     return (struct vkclip_tower_info){.width = tower->width,
                                       .layers = tower->layers,
@@ -55,21 +55,21 @@ static void fill_info(struct vkclip_model *model, const struct weights *weights)
 {
     const struct config *config = &model->spec.config;
     struct vkclip_model_info *info = &model->info;
-    uint32_t side = config->image.present ? config->image_size / config->patch_size : 0;
+    uint32_t side = config->image.kind ? config->image_size / config->patch_size : 0;
     info->family = config->family;
     info->image = tower_info(&config->image, side * side + 1);
     info->text = tower_info(&config->text, config->context);
     memcpy(info->stages, config->stages, sizeof(info->stages));
-    if (config->stages[0]) {
+    if (config->image.kind == KIND_RESNET) {
         info->image.mlp = 0;
         info->image.activation = VKCLIP_ACTIVATION_AUTO; /* ReLU everywhere */
     }
     info->image_size = config->image_size;
-    info->patch_size = config->stages[0] ? 0 : config->patch_size;
+    info->patch_size = config->image.kind == KIND_RESNET ? 0 : config->patch_size;
     info->context = config->context;
     info->vocabulary = config->vocabulary;
-    info->embed_dim = config->image.present ? config->image_embed_dim : config->text_embed_dim;
-    info->text_embed_dim = config->text.present ? config->text_embed_dim : 0;
+    info->embed_dim = config->image.kind ? config->image_embed_dim : config->text_embed_dim;
+    info->text_embed_dim = config->text.kind ? config->text_embed_dim : 0;
     info->logit_scale = config->logit_scale;
     memcpy(info->image_mean, config->image_mean, sizeof(info->image_mean));
     memcpy(info->image_std, config->image_std, sizeof(info->image_std));
@@ -94,7 +94,7 @@ int vkclip_open_vocabulary(const struct config *config, const char *path,
                                  : config->family == VKCLIP_FAMILY_HF ? TOKENIZER_HF
                                                                       : TOKENIZER_OPENAI;
     int error = tokenizer_open(path, rules, tokenizer);
-    if (!error && config->text.present && tokenizer_size(*tokenizer) > config->vocabulary)
+    if (!error && config->text.kind && tokenizer_size(*tokenizer) > config->vocabulary)
         error = error_fail(VKCLIP_EFORMAT,
                            "%s: %u entries, but the model's token table has %u: not its vocabulary",
                            path, tokenizer_size(*tokenizer), config->vocabulary);
@@ -225,7 +225,7 @@ int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_imag
     if (!model || !image)
         return error_fail(VKCLIP_EINVALID, "vkclip_preprocess: model and image expected");
     const struct config *config = &model->spec.config;
-    if (!config->image.present)
+    if (!config->image.kind)
         return error_fail(VKCLIP_EABSENT, "%s has no image tower",
                           model->info.weights_path[0] ? model->info.weights_path : "the model");
     const struct image_transform transform = vkclip_image_transform(config);
@@ -241,7 +241,7 @@ int vkclip_similarity(const struct vkclip_model *model, const float *image_embed
     if (!model || (n && m && (!image_embeds || !text_embeds || !logits)))
         return error_fail(VKCLIP_EINVALID, "vkclip_similarity: model, embeddings, logits expected");
     const struct config *config = &model->spec.config;
-    if (!config->image.present || !config->text.present ||
+    if (!config->image.kind || !config->text.kind ||
         config->image_embed_dim != config->text_embed_dim)
         return error_fail(VKCLIP_EABSENT, "similarity needs both towers in one space");
     const size_t dim = config->image_embed_dim;

@@ -126,11 +126,11 @@ static int each_of_tower(const struct layout *layout, config_tensor_fn *each, vo
 int config_each_tensor(const struct config *config, config_tensor_fn *each, void *user)
 {
     const struct layout text = text_layout(config), image = image_layout(config);
-    int error = config->text.present ? each_of_tower(&text, each, user) : VKCLIP_OK;
-    if (error || !config->image.present)
+    int error = config->text.kind ? each_of_tower(&text, each, user) : VKCLIP_OK;
+    if (error || !config->image.kind)
         return error;
-    return config->stages[0] ? config_resnet_each(config, each, user)
-                             : each_of_tower(&image, each, user);
+    return config->image.kind == KIND_RESNET ? config_resnet_each(config, each, user)
+                                             : each_of_tower(&image, each, user);
 }
 
 /* ---- Checking -------------------------------------------------------------------------------- */
@@ -199,9 +199,9 @@ int config_check_tensors(struct weights *weights, const struct config *config)
 {
     const struct layout text = text_layout(config), image = image_layout(config);
     int error = config_each_tensor(config, check_tensor, weights);
-    if (config->text.present && !error)
+    if (config->text.kind && !error)
         error = check_known(weights, &text);
-    if (config->image.present && !config->stages[0] && !error)
+    if (config->image.kind && config->image.kind != KIND_RESNET && !error)
         error = check_known(weights, &image);
     return error;
 }

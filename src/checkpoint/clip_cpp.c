@@ -75,7 +75,7 @@ static void read_tower(struct source *source, const char *name, struct config_to
     char key[96];
     double epsilon = 0;
     source->tower = name;
-    tower->present = tower->projection = true;
+    tower->projection = true;
     tower->width = get_size(source, "embedding_length");
     tower->mlp = get_size(source, "feed_forward_length");
     tower->layers = get_size(source, "block_count");
@@ -118,6 +118,7 @@ int config_read_gguf(const struct weights *weights, struct config *config)
         get_flag(&source, "use_gelu", -1) ? VKCLIP_ACTIVATION_GELU : VKCLIP_ACTIVATION_QUICK_GELU;
     if (text) {
         read_tower(&source, "text", &config->text, &config->text_embed_dim);
+        config->text.kind = KIND_TEXT;
         config->context = get_size(&source, "context_length");
         config->text.activation = activation;
         if (weights_shape(weights, "token_embedding.weight", shape, &rank))
@@ -125,6 +126,7 @@ int config_read_gguf(const struct weights *weights, struct config *config)
     }
     if (image) {
         read_tower(&source, "vision", &config->image, &config->image_embed_dim);
+        config->image.kind = KIND_VIT;
         config->image_size = get_size(&source, "image_size");
         config->patch_size = get_size(&source, "patch_size");
         get_colours(&source, "image_mean", -1000, config->image_mean);

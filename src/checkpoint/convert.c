@@ -111,13 +111,12 @@ static int name_output(struct conversion *c, const char *output)
 static bool is_wanted(const struct config *config, enum weights_form form, const char *name)
 {
     if (string_begins_with(name, "visual."))
-        return config->image.present &&
-               (config->image.projection || strcmp(name, "visual.proj") != 0);
+        return config->image.kind && (config->image.projection || strcmp(name, "visual.proj") != 0);
     if (!strcmp(name, "text_projection"))
-        return config->text.present && config->text.projection;
+        return config->text.kind && config->text.projection;
     if (string_begins_with(name, "transformer.") || string_begins_with(name, "token_embedding.") ||
         string_begins_with(name, "ln_final.") || !strcmp(name, "positional_embedding"))
-        return config->text.present;
+        return config->text.kind;
     return !strcmp(name, "logit_scale") && form != WEIGHTS_GGUF;
 }
 
@@ -330,7 +329,7 @@ static int put_vocabulary(struct gguf_head *head, const char *path)
 /* The text's end in these files is its largest id. */
 static int check_end(const struct config *config)
 {
-    if (config->text.present && config->eos_token_id >= 0 &&
+    if (config->text.kind && config->eos_token_id >= 0 &&
         (uint32_t)config->eos_token_id != config->vocabulary - 1)
         return error_fail(
             VKCLIP_EUNSUPPORTED,
@@ -364,7 +363,7 @@ static int write_gguf(struct conversion *c)
     int error = check_end(&c->config);
     error = error ? error : config_write_gguf(&c->config, dtypes[c->params->type], &head);
     error = error ? error : put_logit_scale(c->weights, &head);
-    if (!error && c->config.text.present && c->config.tokenizer_path)
+    if (!error && c->config.text.kind && c->config.tokenizer_path)
         error = put_vocabulary(&head, c->config.tokenizer_path);
     for (size_t i = 0; i < c->count && !error; i++)
         gguf_put_tensor(&head, &c->views[i]);

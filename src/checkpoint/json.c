@@ -171,7 +171,6 @@ static void read_hf_tower(struct source *source, struct config_tower *tower, uin
                           uint32_t mlp, uint32_t heads)
 {
     const char *activation = get_text(source, "hidden_act");
-    tower->present = true;
     tower->width = get_size(source, "hidden_size", width);
     tower->mlp = get_size(source, "intermediate_size", mlp);
     tower->layers = get_size(source, "num_hidden_layers", 12);
@@ -187,6 +186,7 @@ static void read_hf_tower(struct source *source, struct config_tower *tower, uin
 static void read_hf_text(struct source *source, struct config *config)
 {
     read_hf_tower(source, &config->text, 512, 2048, 8);
+    config->text.kind = KIND_TEXT;
     config->context = get_size(source, "max_position_embeddings", 77);
     config->vocabulary = get_size(source, "vocab_size", 49408);
     config->pad_token_id = get_id(source, "pad_token_id", 1);
@@ -199,6 +199,7 @@ static void read_hf_text(struct source *source, struct config *config)
 static void read_hf_image(struct source *source, struct config *config)
 {
     read_hf_tower(source, &config->image, 768, 3072, 12);
+    config->image.kind = KIND_VIT;
     config->image_size = get_size(source, "image_size", 224);
     config->patch_size = get_size(source, "patch_size", 32);
     if (get_size(source, "num_channels", 3) != 3)
@@ -386,7 +387,7 @@ static void read_openclip_text(struct source *source, struct config *config)
     struct config_tower *tower = &config->text;
     check_known(source, keys, ARRAY_COUNT(keys));
     const char *projection = get_text(source, "proj_type");
-    tower->present = true;
+    tower->kind = KIND_TEXT;
     tower->projection = strcmp(projection, "none") != 0;
     if (tower->projection && *projection && strcmp(projection, "linear"))
         refuse(source, "proj_type", get(source, "proj_type"), "linear or none");
@@ -452,10 +453,10 @@ static void read_openclip_image(struct source *source, struct config *config)
     json_t *layers = get(source, "layers");
     check_known(source, keys, ARRAY_COUNT(keys));
     uint32_t head_width = get_size(source, "head_width", 64);
-    tower->present = true;
+    tower->kind = json_is_array(layers) ? KIND_RESNET : KIND_VIT;
     tower->projection = true;
     tower->width = get_size(source, "width", json_is_array(layers) ? 64 : 768);
-    if (json_is_array(layers)) { /* the blocks of a ModifiedResNet's stages */
+    if (tower->kind == KIND_RESNET) { /* `layers` has the blocks of each stage. */
         read_resnet(source, layers, head_width, config);
         return;
     }
@@ -486,7 +487,7 @@ static void read_openclip_preprocess(struct source *source, struct config *confi
     check_known(source, keys, ARRAY_COUNT(keys));
     get_colours(source, "mean", -1000, config->image_mean);
     get_colours(source, "std", 1e-6, config->image_std);
-    if (config->image.present &&
+    if (config->image.kind &&
         get_image_size(source, "size", config->image_size) != config->image_size)
         wrong(source, "size", get(source, "size"), "vision_cfg.image_size");
 }

@@ -207,10 +207,10 @@ static bool has_text(const struct weights *weights)
 }
 
 static void tower_from_shapes(const struct weights *weights, const char *blocks,
-                              struct config_tower *tower)
+                              enum tower_kind kind, struct config_tower *tower)
 {
     char name[128];
-    tower->present = true;
+    tower->kind = kind;
     tower->projection = true;
     tower->epsilon = 1e-5f;
     snprintf(name, sizeof(name), "%s0.mlp.c_fc.weight", blocks);
@@ -242,7 +242,7 @@ static int read_openai(const struct weights *weights, enum vkclip_activation act
     config->family = VKCLIP_FAMILY_OPENAI;
     config->eos_token_id = -1;
     if (has_text(weights)) {
-        tower_from_shapes(weights, "transformer.resblocks.", text);
+        tower_from_shapes(weights, "transformer.resblocks.", KIND_TEXT, text);
         text->width = dimension(weights, "ln_final.weight", 0);
         text->heads = text->width / 64;
         config->context = dimension(weights, "positional_embedding", 0);
@@ -253,7 +253,7 @@ static int read_openai(const struct weights *weights, enum vkclip_activation act
         config_resnet_read(weights, config);
     } else if (has_prefix(weights, "visual.")) {
         uint32_t positions = dimension(weights, "visual.positional_embedding", 0);
-        tower_from_shapes(weights, "visual.transformer.resblocks.", image);
+        tower_from_shapes(weights, "visual.transformer.resblocks.", KIND_VIT, image);
         image->width = dimension(weights, "visual.conv1.weight", 0);
         config->patch_size = dimension(weights, "visual.conv1.weight", 3);
         config->image_embed_dim = dimension(weights, "visual.proj", 1);
@@ -262,8 +262,8 @@ static int read_openai(const struct weights *weights, enum vkclip_activation act
         uint32_t head = head_width(image->width, openai);
         image->heads = head ? image->width / head : 0;
     }
-    if ((openai && string_begins_with(name, "open_clip_")) || (image->present && !image->heads) ||
-        (text->present && text->width % 64))
+    if ((openai && string_begins_with(name, "open_clip_")) || (image->kind && !image->heads) ||
+        (text->kind && text->width % 64))
         return error_fail(
             VKCLIP_EUNSUPPORTED,
             "%s: a state dict that is not OpenAI's (widths: image %u, text %u) does not "
@@ -273,7 +273,7 @@ static int read_openai(const struct weights *weights, enum vkclip_activation act
     image->activation = text->activation = openai ? VKCLIP_ACTIVATION_QUICK_GELU : activation;
     log_message(VKCLIP_LOG_INFO,
                 "%s: no configuration beside it: OpenAI's rule, heads of %u and %s", path,
-                image->present && !config->stages[0] ? image->width / image->heads : 64,
+                image->kind == KIND_VIT ? image->width / image->heads : 64,
                 openai ? "QuickGELU" : "the activation asked for");
     return VKCLIP_OK;
 }
@@ -299,7 +299,7 @@ static int read_encoder(const struct weights *weights, struct config *config)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: text encoder %s: expected a width of 768, 1024 or 1280, found %u",
                           weights_path(weights), weights_encoder(weights), width);
-    tower_from_shapes(weights, "transformer.resblocks.", text);
+    tower_from_shapes(weights, "transformer.resblocks.", KIND_TEXT, text);
     text->width = width;
     text->heads = encoders[i].heads;
     text->activation = encoders[i].activation;
@@ -342,16 +342,17 @@ static int check_tower(const char *path, const char *name, const struct config_t
 static int check_sizes(const char *path, const struct config *config)
 {
     int error = VKCLIP_OK;
-    if (config->text.present) {
+    if (config->text.kind) {
         error = check_tower(path, "text", &config->text, config->text_embed_dim);
         error = error ? error : check_size(path, "text", "context", config->context, 4096);
         error = error ? error : check_size(path, "text", "vocabulary", config->vocabulary, 1 << 24);
     }
-    if (config->image.present && !error) {
+    if (config->image.kind && !error) {
         struct config_tower tower = config->image;
-        if (config->stages[0]) /* its heads are those of the attention pool */
+        if (config->image.kind == KIND_RESNET) /* its heads are those of the attention pool */
             tower.width = config_resnet_channels(config);
-        for (size_t i = 0; i < ARRAY_COUNT(config->stages) && config->stages[0] && !error; i++)
+        const size_t stages = tower.kind == KIND_RESNET ? ARRAY_COUNT(config->stages) : 0;
+        for (size_t i = 0; i < stages && !error; i++)
             error = check_size(path, "image", "bottlenecks of a stage", config->stages[i], 256);
         error = error ? error : check_tower(path, "image", &tower, config->image_embed_dim);
         error = error ? error : check_size(path, "image", "image size", config->image_size, 4096);
@@ -374,7 +375,7 @@ static int read_logit_scale(const struct weights *weights, struct config *config
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: tensor logit_bias: not part of CLIP",
                           weights_path(weights));
     if (!weights_shape(weights, "logit_scale", shape, &rank)) {
-        if (weights_gguf(weights) && config->text.present && config->image.present)
+        if (weights_gguf(weights) && config->text.kind && config->image.kind)
             log_message(VKCLIP_LOG_WARNING,
                         "%s: clip.cpp left out logit_scale: similarities are not scaled",
                         weights_path(weights));
@@ -397,10 +398,10 @@ static int read_logit_scale(const struct weights *weights, struct config *config
 static void settle_tower(const struct weights *weights, const char *what, bool there,
                          struct config_tower *tower)
 {
-    if (tower->present && !there)
+    if (tower->kind && !there)
         log_message(VKCLIP_LOG_WARNING, "%s: has no %s tower, although its configuration has one",
                     weights_path(weights), what);
-    if (!tower->present || !there)
+    if (!tower->kind || !there)
         *tower = (struct config_tower){0};
 }
 
@@ -416,18 +417,18 @@ static int settle_towers(const struct weights *weights, struct config *config)
                               weights_path(weights), name);
     settle_tower(weights, "text", has_text(weights), text);
     settle_tower(weights, "image", has_prefix(weights, "visual."), image);
-    if (!image->present && !text->present)
+    if (!image->kind && !text->kind)
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: has no tower that can be computed",
                           weights_path(weights));
     if (config->family == VKCLIP_FAMILY_HF) {
-        image->projection |= image->present && has(weights, "visual.proj");
-        text->projection |= text->present && has(weights, "text_projection");
+        image->projection |= image->kind && has(weights, "visual.proj");
+        text->projection |= text->kind && has(weights, "text_projection");
     }
-    if (!image->present)
+    if (!image->kind)
         config->image_size = config->patch_size = config->image_embed_dim = 0;
     else if (!image->projection)
         config->image_embed_dim = image->width;
-    if (!text->present)
+    if (!text->kind)
         config->context = config->vocabulary = config->text_embed_dim = 0;
     else if (!text->projection)
         config->text_embed_dim = text->width;
@@ -457,7 +458,7 @@ static int read_config(const struct weights *weights, const char *folder,
                           : read_openai(weights, activation, config);
     error = error ? error : settle_towers(weights, config);
     error = error ? error : check_sizes(found ? path : weights_path(weights), config);
-    if (hf && config->image.present && !error)
+    if (hf && config->image.kind && !error)
         error = config_read_preprocessor(folder, config);
     return error;
 }
@@ -465,8 +466,8 @@ static int read_config(const struct weights *weights, const char *folder,
 /* Positions for pictures of `size` pixels a side instead of the checkpoint's. */
 static int resize_image(struct weights *weights, uint32_t size, struct config *config)
 {
-    const char *name =
-        config->stages[0] ? "visual.attnpool.positional_embedding" : "visual.positional_embedding";
+    const char *name = config->image.kind == KIND_RESNET ? "visual.attnpool.positional_embedding"
+                                                         : "visual.positional_embedding";
     const uint32_t from = config->image_size / config->patch_size;
     const uint32_t to = size / config->patch_size;
     if (size > 4096 || !to || size % config->patch_size)
@@ -511,7 +512,7 @@ int config_open(const char *path, const struct vkclip_model_params *params, stru
     error = weights_open_encoder(file, params->text_encoder, weights);
     error = error ? error : read_config(*weights, folder, params->activation, config);
     error = error ? error : config_check_tensors(*weights, config);
-    if (!error && params->image_size && config->image.present &&
+    if (!error && params->image_size && config->image.kind &&
         params->image_size != config->image_size)
         error = resize_image(*weights, params->image_size, config);
     error = error ? error : read_logit_scale(*weights, config);
@@ -534,7 +535,7 @@ int config_read(const char *path, struct config *config)
                     : config_read_hf(path, config);
     config->logit_scale = 1 / 0.07f; /* paper, section 2.5 */
     error = error ? error : check_sizes(path, config);
-    if (!error && config->family == VKCLIP_FAMILY_HF && config->image.present)
+    if (!error && config->family == VKCLIP_FAMILY_HF && config->image.kind)
         error = config_read_preprocessor(folder, config);
     return error;
 }

@@ -93,7 +93,7 @@ static json_t *hf_processor(const struct config *config)
 
 int config_write_hf(const struct config *config, char **model, char **processor)
 {
-    const bool text = config->text.present, image = config->image.present;
+    const bool text = config->text.kind, image = config->image.kind;
     *model = *processor = NULL;
     if (text && image && config->text_embed_dim != config->image_embed_dim)
         return error_fail(VKCLIP_EUNSUPPORTED,
@@ -139,7 +139,7 @@ static json_t *openclip_image(const struct config *config)
 {
     const struct config_tower *image = &config->image;
     const uint32_t *stages = config->stages;
-    if (stages[0])
+    if (image->kind == KIND_RESNET)
         return json_pack("{si s[iiii] si si}", "image_size", (int)config->image_size, "layers",
                          (int)stages[0], (int)stages[1], (int)stages[2], (int)stages[3], "width",
                          (int)image->width, "head_width",
@@ -153,7 +153,7 @@ static json_t *openclip_image(const struct config *config)
 
 int config_write_openclip(const struct config *config, char **model)
 {
-    const bool text = config->text.present, image = config->image.present;
+    const bool text = config->text.kind, image = config->image.kind;
     /* of a ModifiedResNet the text tower alone has an activation to choose */
     const struct config_tower *first = text ? &config->text : &config->image;
     *model = NULL;
@@ -162,7 +162,8 @@ int config_write_openclip(const struct config *config, char **model)
                           "open_clip_config.json has one width of embeddings, these towers %u and "
                           "%u",
                           config->text_embed_dim, config->image_embed_dim);
-    if (text && image && !config->stages[0] && is_gelu(&config->text) != is_gelu(&config->image))
+    if (text && image && config->image.kind != KIND_RESNET &&
+        is_gelu(&config->text) != is_gelu(&config->image))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "open_clip_config.json has one activation, these towers have two");
     json_t *towers = json_pack("{si sb}", "embed_dim",
@@ -208,11 +209,11 @@ static void put_tower(struct gguf_head *head, const char *name, const struct con
 static const char *not_gguf(const struct config *config)
 {
     const struct config_tower *text = &config->text, *image = &config->image;
-    if (config->stages[0])
+    if (image->kind == KIND_RESNET)
         return "no ModifiedResNet";
-    if ((text->present && !text->projection) || (image->present && !image->projection))
+    if ((text->kind && !text->projection) || (image->kind && !image->projection))
         return "no tower without a projection";
-    if (text->present && image->present && is_gelu(text) != is_gelu(image))
+    if (text->kind && image->kind && is_gelu(text) != is_gelu(image))
         return "one activation for both towers";
     return NULL;
 }
@@ -226,19 +227,19 @@ int config_write_gguf(const struct config *config, enum dtype dtype, struct gguf
                           "clip.cpp's GGUF files have %s: write safetensors (--type f16)", lacks);
     gguf_put_text(head, "general.architecture", "clip");
     gguf_put_text(head, "general.description",
-                  !image->present  ? "text-only CLIP model"
-                  : !text->present ? "vision-only CLIP model"
-                                   : "two-tower CLIP model");
+                  !image->kind  ? "text-only CLIP model"
+                  : !text->kind ? "vision-only CLIP model"
+                                : "two-tower CLIP model");
     gguf_put_size(head, "general.file_type", gguf_type_number(dtype));
-    gguf_put_flag(head, "clip.has_text_encoder", text->present);
-    gguf_put_flag(head, "clip.has_vision_encoder", image->present);
+    gguf_put_flag(head, "clip.has_text_encoder", text->kind);
+    gguf_put_flag(head, "clip.has_vision_encoder", image->kind);
     gguf_put_flag(head, "clip.has_llava_projector", false);
-    gguf_put_flag(head, "clip.use_gelu", is_gelu(text->present ? text : image));
-    if (text->present) {
+    gguf_put_flag(head, "clip.use_gelu", is_gelu(text->kind ? text : image));
+    if (text->kind) {
         put_tower(head, "text", text, config->text_embed_dim);
         gguf_put_size(head, "clip.text.context_length", config->context);
     }
-    if (image->present) {
+    if (image->kind) {
         put_tower(head, "vision", image, config->image_embed_dim);
         gguf_put_size(head, "clip.vision.image_size", config->image_size);
         gguf_put_size(head, "clip.vision.patch_size", config->patch_size);

@@ -36,7 +36,7 @@ struct replica {
 
 bool replica_has_tower(const struct replica_spec *spec, enum tower tower)
 {
-    return tower == TOWER_IMAGE ? spec->config.image.present : spec->config.text.present;
+    return tower == TOWER_IMAGE ? spec->config.image.kind : spec->config.text.kind;
 }
 
 int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t batch,

@@ -9,8 +9,6 @@
 #include "model/tower.h"
 #include "runtime/plan.h"
 
-enum tower { TOWER_IMAGE, TOWER_TEXT, TOWER_COUNT };
-
 /* What a model's graphs are made from; outlives its replicas. */
 struct replica_spec {
     struct config config;

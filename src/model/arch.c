@@ -66,18 +66,20 @@ const char *vkclip_arch_name(size_t index)
 static void fill(const struct arch *arch, struct config *config)
 {
     const struct config_tower tower = {
-        .present = true, .projection = true, .activation = arch->activation, .epsilon = 1e-5f};
+        .projection = true, .activation = arch->activation, .epsilon = 1e-5f};
     struct config_tower *image = &config->image, *text = &config->text;
     *config = config_defaults;
     /* Hugging Face has no ModifiedResNet */
     config->family = arch->stages[0] ? VKCLIP_FAMILY_OPENCLIP : VKCLIP_FAMILY_HF;
     *image = *text = tower;
+    image->kind = arch->stages[0] ? KIND_RESNET : KIND_VIT;
+    text->kind = KIND_TEXT;
     image->width = arch->width;
     image->layers = arch->layers;
     image->heads = arch->heads;
     image->mlp = arch->mlp;
     memcpy(config->stages, arch->stages, sizeof(config->stages));
-    if (config->stages[0]) {
+    if (image->kind == KIND_RESNET) {
         for (size_t i = 0; i < ARRAY_COUNT(config->stages); i++)
             image->layers += config->stages[i];
         image->mlp = config_resnet_channels(config);

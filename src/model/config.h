@@ -9,8 +9,14 @@
 
 #include "vkclip.h"
 
+/* The two towers of CLIP; either may be missing. */
+enum tower { TOWER_IMAGE, TOWER_TEXT, TOWER_COUNT };
+
+/* How a tower is built. KIND_NONE, which is 0, says that the model has no such tower. */
+enum tower_kind { KIND_NONE, KIND_VIT, KIND_RESNET, KIND_TEXT, KIND_COUNT };
+
 struct config_tower {
-    bool present;
+    enum tower_kind kind;
     bool projection; /* Whether a matrix without bias maps the pooled token to the embedding. */
     uint32_t width, layers, heads, mlp;
     enum vkclip_activation activation;
@@ -22,7 +28,7 @@ struct config {
     struct config_tower image, text;
     uint32_t image_size,
         patch_size;     /* A ModifiedResNet reduces 32 pixels a side to one position. */
-    uint32_t stages[4]; /* ModifiedResNet: bottlenecks of each stage; all 0: the tower is a ViT */
+    uint32_t stages[4]; /* KIND_RESNET: bottlenecks of each stage */
     uint32_t context, vocabulary;
     uint32_t image_embed_dim, text_embed_dim; /* The tower's width where it has no projection. */
     int32_t eos_token_id; /* A text ends at its first such id; with -1 at its largest id. */

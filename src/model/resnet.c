@@ -28,7 +28,7 @@ void config_resnet_read(const struct weights *weights, struct config *config)
 {
     struct config_tower *tower = &config->image;
     char name[128];
-    *tower = (struct config_tower){.present = true, .projection = true, .epsilon = 1e-5f};
+    *tower = (struct config_tower){.kind = KIND_RESNET, .projection = true, .epsilon = 1e-5f};
     for (unsigned stage = 0; stage < STAGES; stage++) {
         uint32_t *blocks = &config->stages[stage];
         do

@@ -237,7 +237,7 @@ static int resnet(const struct config *config, uint32_t batch, struct graph *gra
 
 int model_add_image(const struct config *config, uint32_t batch, struct graph *graph)
 {
-    return (config->stages[0] ? resnet : vit)(config, batch, graph);
+    return (config->image.kind == KIND_RESNET ? resnet : vit)(config, batch, graph);
 }
 
 int model_image_graph(const struct config *config, enum type type, uint32_t batch,
@@ -275,7 +275,8 @@ int model_text_graph(const struct config *config, enum type type, uint32_t batch
 
 size_t model_image_floats(const struct config *config)
 {
-    return (size_t)(config->stages[0] ? 4 : 3) * config->image_size * config->image_size;
+    return (size_t)(config->image.kind == KIND_RESNET ? 4 : 3) * config->image_size *
+           config->image_size;
 }
 
 static void write_patches(const struct config *config, const float *pixels, float *patches)
@@ -294,7 +295,7 @@ static void write_patches(const struct config *config, const float *pixels, floa
 void model_image_input(const struct config *config, const float *pixels, float *input)
 {
     const size_t plane = (size_t)config->image_size * config->image_size;
-    if (!config->stages[0]) {
+    if (config->image.kind != KIND_RESNET) {
         write_patches(config, pixels, input);
         return;
     }

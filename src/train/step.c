@@ -138,14 +138,14 @@ static int loss_graph(const struct config *config, const struct train_params *pa
 
 static int check_params(const struct config *config, const struct train_params *params)
 {
-    if (!config->image.present || !config->text.present)
+    if (!config->image.kind || !config->text.kind)
         return error_fail(VKCLIP_EUNSUPPORTED, "training needs an image and a text tower");
     if (config->image_embed_dim != config->text_embed_dim)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "training needs both towers in one space: pictures have %u dimensions, "
                           "texts %u",
                           config->image_embed_dim, config->text_embed_dim);
-    if (params->freeze_bn_stats && !config->stages[0])
+    if (params->freeze_bn_stats && config->image.kind != KIND_RESNET)
         return error_fail(VKCLIP_EINVALID, "--freeze-bn-stats: this image tower has no batch norm");
     if (params->batch < 1 || micro_batch(params) > params->batch ||
         params->batch % micro_batch(params))

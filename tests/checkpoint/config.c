@@ -33,28 +33,28 @@ static const struct reference {
 } references[] = {
 #define QUICK VKCLIP_ACTIVATION_QUICK_GELU
 #define ERF VKCLIP_ACTIVATION_GELU
-#define HF_VIT                                                                                  \
-    VKCLIP_FAMILY_HF, {1, 1, 64, 2, 1, 256, QUICK, 1e-5f}, {1, 1, 64, 2, 1, 256, QUICK, 1e-5f}, \
-        48, 8, 77, 1026, 64, 64, 1025, 1
-#define OPENCLIP_VIT                                                                              \
-    VKCLIP_FAMILY_OPENCLIP, {1, 1, 80, 3, 2, 188, ERF, 1e-5f}, {1, 1, 48, 2, 2, 192, ERF, 1e-5f}, \
-        32, 8, 20, 1026, 56, 56, -1, 0
+#define HF_VIT                                                    \
+    VKCLIP_FAMILY_HF, {KIND_VIT, 1, 64, 2, 1, 256, QUICK, 1e-5f}, \
+        {KIND_TEXT, 1, 64, 2, 1, 256, QUICK, 1e-5f}, 48, 8, 77, 1026, 64, 64, 1025, 1
+#define OPENCLIP_VIT                                                  \
+    VKCLIP_FAMILY_OPENCLIP, {KIND_VIT, 1, 80, 3, 2, 188, ERF, 1e-5f}, \
+        {KIND_TEXT, 1, 48, 2, 2, 192, ERF, 1e-5f}, 32, 8, 20, 1026, 56, 56, -1, 0
     /* clang-format off */
     {"models/hf-vit", HF_VIT, 26.7994, true},
     {"models/hf-vit/model.safetensors", HF_VIT, 26.7994, true},
     {"models/hf-vit-bf16/", HF_VIT, 26.6090, true},
-    {"models/hf-vit-gelu-f16", VKCLIP_FAMILY_HF, {1, 1, 160, 2, 2, 200, ERF, 1e-5f},
-     {1, 1, 72, 2, 3, 144, ERF, 1e-5f}, 32, 16, 32, 1026, 40, 40, 1025, 1, 22.0596, true},
+    {"models/hf-vit-gelu-f16", VKCLIP_FAMILY_HF, {KIND_VIT, 1, 160, 2, 2, 200, ERF, 1e-5f},
+     {KIND_TEXT, 1, 72, 2, 3, 144, ERF, 1e-5f}, 32, 16, 32, 1026, 40, 40, 1025, 1, 22.0596, true},
     {"models/openclip-vit", OPENCLIP_VIT, 26.3969, false},
     {"models/openclip-vit/open_clip_model.safetensors", OPENCLIP_VIT, 26.3969, false},
-    {"models/sd-text/text_encoder", VKCLIP_FAMILY_HF, {0}, {1, 0, 48, 4, 2, 192, QUICK, 1e-5f},
+    {"models/sd-text/text_encoder", VKCLIP_FAMILY_HF, {0}, {KIND_TEXT, 0, 48, 4, 2, 192, QUICK, 1e-5f},
      0, 0, 77, 1026, 0, 48, -1, 1, 1, false},
-    {"models/sdxl-text2/text_encoder", VKCLIP_FAMILY_HF, {0}, {1, 1, 80, 3, 2, 320, ERF, 1e-5f},
+    {"models/sdxl-text2/text_encoder", VKCLIP_FAMILY_HF, {0}, {KIND_TEXT, 1, 80, 3, 2, 320, ERF, 1e-5f},
      0, 0, 77, 1026, 0, 48, -1, 1, 1, false},
-    {"models/hf-fullvocab-f16", VKCLIP_FAMILY_HF, {1, 1, 32, 2, 2, 128, QUICK, 1e-5f},
-     {1, 1, 32, 2, 2, 128, QUICK, 1e-5f}, 32, 8, 77, 49408, 32, 32, 49407, 1, 25.5397, true},
+    {"models/hf-fullvocab-f16", VKCLIP_FAMILY_HF, {KIND_VIT, 1, 32, 2, 2, 128, QUICK, 1e-5f},
+     {KIND_TEXT, 1, 32, 2, 2, 128, QUICK, 1e-5f}, 32, 8, 77, 49408, 32, 32, 49407, 1, 25.5397, true},
     {"models/openai-rn/model.safetensors", VKCLIP_FAMILY_OPENAI,
-     {1, 1, 4, 5, 2, 128, QUICK, 1e-5f}, {1, 1, 64, 2, 1, 256, QUICK, 1e-5f},
+     {KIND_RESNET, 1, 4, 5, 2, 128, QUICK, 1e-5f}, {KIND_TEXT, 1, 64, 2, 1, 256, QUICK, 1e-5f},
      64, 32, 16, 1026, 48, 48, -1, 0, 28.1653, false},
     /* clang-format on */
 };
@@ -573,10 +573,10 @@ static void follows_openais_rule(void **state)
         assert_int_equal(config_open(folder, &params, &config, &weights), 0);
         assert_non_null(strstr(last_log, "no configuration beside it: OpenAI's rule"));
         enum vkclip_activation activation = cases[i].activation ? cases[i].activation : QUICK;
-        assert_tower(&config.image, &(struct config_tower){true, true, cases[i].width, 1,
+        assert_tower(&config.image, &(struct config_tower){KIND_VIT, true, cases[i].width, 1,
                                                            cases[i].heads, 8, activation, 1e-5f});
         assert_tower(&config.text,
-                     &(struct config_tower){true, true, 64, 1, 1, 256, activation, 1e-5f});
+                     &(struct config_tower){KIND_TEXT, true, 64, 1, 1, 256, activation, 1e-5f});
         assert_int_equal(config.family, VKCLIP_FAMILY_OPENAI);
         assert_int_equal(config.image_size, 12);
         assert_int_equal(config.patch_size, 4);

@@ -133,7 +133,7 @@ static void check_values(const struct weights *before, const struct weights *aft
 
 static void check_tower(const struct config_tower *a, const struct config_tower *b)
 {
-    assert_true(a->present == b->present && a->projection == b->projection);
+    assert_true(a->kind == b->kind && a->projection == b->projection);
     assert_true(a->width == b->width && a->layers == b->layers && a->heads == b->heads);
     assert_true(a->mlp == b->mlp && a->activation == b->activation && a->epsilon == b->epsilon);
 }
@@ -155,7 +155,7 @@ static void check_config(const struct config *a, const struct config *b, bool gg
         return; /* the end is checked to be the largest id, and the rest is OpenAI's */
     assert_int_equal(a->eos_token_id, b->eos_token_id);
     assert_int_equal(a->pad_token_id, b->pad_token_id);
-    assert_true(a->rgb_first == b->rgb_first || !a->image.present);
+    assert_true(a->rgb_first == b->rgb_first || !a->image.kind);
 }
 
 static void tokenize(const char *path, const struct vkclip_model_params *params, int32_t *ids,

@@ -162,7 +162,7 @@ static void opens_folders(void **state)
         if (config_open(folder, NULL, &config, &weights))
             fail_msg("%s", vkclip_last_error());
         assert_string_equal(weights_path(weights), path);
-        assert_true(config.image.present && config.text.present);
+        assert_true(config.image.kind == KIND_VIT && config.text.kind == KIND_TEXT);
         config_close(&config);
         weights_close(&weights);
         safetensors_close(&file);

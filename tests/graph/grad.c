@@ -83,7 +83,7 @@ static struct config tiny(bool resnet, enum vkclip_activation activation)
                             .text_embed_dim = 3,
                             .context = 4,
                             .vocabulary = 7};
-    config.image = (struct config_tower){.present = true,
+    config.image = (struct config_tower){.kind = resnet ? KIND_RESNET : KIND_VIT,
                                          .projection = true,
                                          .width = resnet ? 4 : 6,
                                          .layers = 1,
@@ -92,6 +92,7 @@ static struct config tiny(bool resnet, enum vkclip_activation activation)
                                          .activation = activation,
                                          .epsilon = 1e-5f};
     config.text = config.image;
+    config.text.kind = KIND_TEXT;
     config.text.width = 6;
     for (int i = 0; i < 4 && resnet; i++)
         config.stages[i] = 1;

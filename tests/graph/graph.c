@@ -120,7 +120,7 @@ static char *dump(const struct graph *graph)
 static void towers_as_text(void **state)
 {
     (void)state;
-    struct config config = {.image = {.present = true,
+    struct config config = {.image = {.kind = KIND_VIT,
                                       .projection = true,
                                       .width = 32,
                                       .layers = 1,
@@ -128,7 +128,7 @@ static void towers_as_text(void **state)
                                       .mlp = 64,
                                       .activation = VKCLIP_ACTIVATION_GELU,
                                       .epsilon = 1e-5f},
-                            .text = {.present = true,
+                            .text = {.kind = KIND_TEXT,
                                      .width = 24,
                                      .layers = 1,
                                      .heads = 3,
@@ -208,7 +208,7 @@ static void end_of_text(void **state)
 static void patches(void **state)
 {
     (void)state;
-    struct config config = {.image_size = 4, .patch_size = 2};
+    struct config config = {.image.kind = KIND_VIT, .image_size = 4, .patch_size = 2};
     float pixels[3 * 4 * 4], found[3 * 4 * 4];
     for (int i = 0; i < 48; i++)
         pixels[i] = (float)i;

@@ -57,7 +57,7 @@ static void sizes_are_published(void **state)
 
 static void assert_same_tower(const struct config_tower *found, const struct config_tower *expected)
 {
-    assert_true(found->present && found->projection);
+    assert_true(found->kind && found->projection);
     assert_tower(found, expected);
 }
 
@@ -70,7 +70,7 @@ static void configurations_are_read_back(void **state)
     for (size_t i = 0; (name = vkclip_arch_name(i)); i++) {
         struct config expected, found = {0};
         assert_int_equal(arch_find(name, &expected), 0);
-        const bool resnet = expected.stages[0];
+        const bool resnet = expected.image.kind == KIND_RESNET;
         struct convert_beside beside = {.folder = string_format("%s", folder)};
         assert_int_equal(
             convert_write_beside(&beside, &expected, resnet ? WEIGHTS_OPENAI : WEIGHTS_HF), 0);

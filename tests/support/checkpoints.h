@@ -31,7 +31,7 @@ static inline int open_close(const char *path, const struct vkclip_model_params 
 static inline void assert_tower(const struct config_tower *found,
                                 const struct config_tower *expected)
 {
-    assert_int_equal(found->present, expected->present);
+    assert_int_equal(found->kind, expected->kind);
     assert_int_equal(found->projection, expected->projection);
     assert_int_equal(found->width, expected->width);
     assert_int_equal(found->layers, expected->layers);
