@@ -22,11 +22,20 @@
 #include <unistd.h>
 #endif
 
+static bool is_separator(char character)
+{
+#ifdef _WIN32
+    return character == '/' || character == '\\';
+#else
+    return character == '/'; /* A backslash may be part of a name here. */
+#endif
+}
+
 const char *file_name(const char *path)
 {
     const char *name = path;
     for (; *path; path++)
-        if (*path == '/' || *path == '\\')
+        if (is_separator(*path))
             name = path + 1;
     return name;
 }

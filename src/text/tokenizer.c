@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * Text to ids and back: cleaning by the family's rules, splitting into words, byte-pair merging.
- * Does not truncate, pad or warn; who knows the model's context does that.
+ * Does not truncate, pad or warn: the caller, who knows the model's context, does.
  */
 #include "text/tokenizer.h"
 #include "base/array.h"
 #include "base/error.h"
-
 #include "text/clean.h"
 #include "text/vocabulary.h"
 
@@ -14,40 +13,42 @@
 #include <string.h>
 #include <utf8proc.h>
 
-enum { TEXT_LIMIT = 1 << 28 }; /* bytes; positions fit 32 bits even after cleaning */
+enum { TEXT_LIMIT = 1 << 28 }; /* bytes, so that positions fit 32 bits even after cleaning */
 
+/* An added token as it is searched for. */
 struct pattern {
-    struct text text;
+    struct code_points text;
     int32_t id;
 };
 
 struct patterns {
-    struct pattern *at; /* sorted by code points */
+    struct pattern *list; /* [count], sorted by code points */
     size_t count;
 };
 
 struct tokenizer {
     struct vocabulary vocabulary;
     enum tokenizer_rules rules;
-    struct patterns added[2]; /* Hugging Face: looked for before, and after normalising */
+    struct patterns added[2]; /* Hugging Face's, searched for before and after normalising */
 };
 
-/* A token of the word being merged. */
+/* A token of the word being merged. The pieces of a word form a list in both directions. */
 struct piece {
-    int32_t id; /* -1: merged into the one before */
-    uint32_t before, after;
+    int32_t id;             /* -1: it has merged into the piece before it */
+    uint32_t before, after; /* neighbours; `after` of the last piece is the number of pieces */
 };
 
+/* The tokenization of one text. */
 struct job {
     const struct tokenizer *tokenizer;
-    int32_t *ids;
-    size_t capacity, count;
-    struct piece *pieces;
-    uint64_t *queue; /* heap of rank << 32 | place of the left part; smallest first */
+    int32_t *ids;           /* [capacity] */
+    size_t capacity, count; /* `count` goes on when `ids` is full */
+    struct piece *pieces;   /* [room] of a word */
+    uint64_t *queue; /* [2 * room] heap of rank << 32 | place of the left piece, smallest first */
     size_t queued, room;
-    tokenizer_word_fn *word; /* NULL: words are merged */
+    tokenizer_word_fn *word; /* receives the words; NULL: words are merged to ids */
     void *user;
-    bool failed;
+    bool failed; /* out of memory */
 };
 
 /* ---- Byte-pair merging ----------------------------------------------------------------------- */
@@ -61,43 +62,49 @@ static void push_id(struct job *job, int32_t id)
 
 static void enqueue(struct job *job, uint64_t key)
 {
-    size_t at = job->queued++;
-    for (; at && job->queue[(at - 1) / 2] > key; at = (at - 1) / 2)
-        job->queue[at] = job->queue[(at - 1) / 2];
-    job->queue[at] = key;
+    size_t i = job->queued++;
+    for (; i && job->queue[(i - 1) / 2] > key; i = (i - 1) / 2)
+        job->queue[i] = job->queue[(i - 1) / 2];
+    job->queue[i] = key;
 }
 
 static uint64_t dequeue(struct job *job)
 {
-    uint64_t first = job->queue[0], key = job->queue[--job->queued];
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < job->queued; at = child) {
-        child += child + 1 < job->queued && job->queue[child + 1] < job->queue[child];
+    const uint64_t first = job->queue[0], key = job->queue[--job->queued];
+    size_t i = 0, child = 1;
+    while (child < job->queued) {
+        if (child + 1 < job->queued && job->queue[child + 1] < job->queue[child])
+            child++;
         if (job->queue[child] >= key)
             break;
-        job->queue[at] = job->queue[child];
+        job->queue[i] = job->queue[child];
+        i = child;
+        child = 2 * i + 1;
     }
-    job->queue[at] = key;
+    job->queue[i] = key;
     return first;
 }
 
-static const struct merge *merge_at(const struct job *job, uint32_t left, uint32_t end)
+/* The merge of a piece and the piece after it in a word of `count` pieces; NULL: there is none. */
+static const struct merge *find_merge(const struct job *job, uint32_t left, uint32_t count)
 {
-    uint32_t right = job->pieces[left].after;
-    return right == end ? NULL
-                        : vocabulary_merge(&job->tokenizer->vocabulary, job->pieces[left].id,
-                                           job->pieces[right].id);
+    const uint32_t right = job->pieces[left].after;
+    if (right == count)
+        return NULL;
+    return vocabulary_merge(&job->tokenizer->vocabulary, job->pieces[left].id,
+                            job->pieces[right].id);
 }
 
-static void enqueue_merge(struct job *job, uint32_t left, uint32_t end)
+static void enqueue_merge(struct job *job, uint32_t left, uint32_t count)
 {
-    const struct merge *merge = merge_at(job, left, end);
+    const struct merge *merge = find_merge(job, left, count);
     if (merge)
         enqueue(job, (uint64_t)merge->rank << 32 | left);
 }
 
-/* Always the merge that was learnt first, leftmost first. OpenAI's lists make a merge's parts
- * before it, so this is also their reference's order: all pairs of one kind, then the next kind. */
+/* Applies the merge that was learnt first, leftmost first, until none is left. OpenAI's lists make
+ * the parts of a merge before the merge, so this equals the order of OpenAI's code, which joins all
+ * pairs of one kind and then those of the next. */
 static void merge_pieces(struct job *job, uint32_t count)
 {
     struct piece *pieces = job->pieces;
@@ -105,12 +112,11 @@ static void merge_pieces(struct job *job, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         enqueue_merge(job, i, count);
     while (job->queued) {
-        uint64_t key = dequeue(job);
-        uint32_t left = (uint32_t)key, right;
-        const struct merge *merge = pieces[left].id < 0 ? NULL : merge_at(job, left, count);
+        const uint64_t key = dequeue(job);
+        const uint32_t left = (uint32_t)key, right = pieces[left].after;
+        const struct merge *merge = pieces[left].id < 0 ? NULL : find_merge(job, left, count);
         if (!merge || merge->rank != key >> 32)
-            continue; /* one of the two has merged with another meanwhile */
-        right = pieces[left].after;
+            continue; /* One of the two pieces has merged with another since. */
         pieces[left].id = merge->joined;
         pieces[left].after = pieces[right].after;
         pieces[right].id = -1;
@@ -124,18 +130,19 @@ static void merge_pieces(struct job *job, uint32_t count)
         push_id(job, pieces[i].id);
 }
 
-static bool make_room(struct job *job, size_t bytes)
+static bool make_room(struct job *job, size_t pieces)
 {
-    if (bytes <= job->room)
+    if (pieces <= job->room)
         return true;
-    size_t room = 2 * bytes + 64;
-    struct piece *pieces = realloc(job->pieces, room * sizeof(*pieces));
-    job->pieces = pieces ? pieces : job->pieces;
-    uint64_t *queue =
-        realloc(job->queue, 2 * room * sizeof(*queue)); /* a merge takes one, adds two */
+    const size_t room = 2 * pieces + 64;
+    struct piece *larger = realloc(job->pieces, room * sizeof(*larger));
+    job->pieces = larger ? larger : job->pieces;
+    /* A merge takes one entry from the queue and adds at most two. */
+    uint64_t *queue = realloc(job->queue, 2 * room * sizeof(*queue));
     job->queue = queue ? queue : job->queue;
-    job->room = pieces && queue ? room : job->room;
-    job->failed = !pieces || !queue;
+    job->failed = !larger || !queue;
+    if (!job->failed)
+        job->room = room;
     return !job->failed;
 }
 
@@ -166,29 +173,32 @@ static void encode_word(struct job *job, const int32_t *word, size_t length)
 
 /* ---- Splitting into words -------------------------------------------------------------------- */
 
+/* What the regex matches before it looks at the kinds of characters. */
 static const char *const LITERALS[] = {
-    "<|startoftext|>", "<|endoftext|>", "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
+    VOCABULARY_START, VOCABULARY_END, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
 
-enum { MARKERS = 2 }; /* the first two of them */
+enum { MARKERS = 2 }; /* The first two literals are the start and the end of text. */
 
-/* OpenAI's regex ignores case, and a long s is an s then: the one such letter that lower case
- * leaves. */
-static size_t literal_length(const char *literal, const int32_t *at, size_t length, bool fold)
+/* The literal's length where `codes` begins with it, else 0. OpenAI's regex ignores case (`fold`),
+ * so that a long s matches an s; it is the only such letter that lower case leaves. */
+static size_t literal_length(const char *literal, const int32_t *codes, size_t length, bool fold)
 {
     size_t i = 0;
-    for (; literal[i]; i++)
-        if (i == length || (at[i] != literal[i] && !(fold && literal[i] == 's' && at[i] == 0x17F)))
+    for (; literal[i]; i++) {
+        const bool is_long_s = fold && literal[i] == 's' && i < length && codes[i] == 0x17F;
+        if (i == length || (codes[i] != literal[i] && !is_long_s))
             return 0;
+    }
     return i;
 }
 
 enum kind { LETTER, NUMBER, OTHER, SPACE };
 
-/* U+0345: ignoring case it is the letter iota to OpenAI's "neither letter nor digit", but a mark to
- * its "letter". So no word takes it. */
-static enum kind kind_of(int32_t code, bool openai)
+/* OpenAI's regex matches U+0345 nowhere: ignoring case it is the letter iota to the class "neither
+ * letter nor digit", but a mark to the class "letter". So it separates words as a space does. */
+static enum kind character_kind(int32_t code, bool openai)
 {
-    if (text_is_space(code) || (openai && code == 0x345))
+    if (code_point_is_space(code) || (openai && code == 0x345))
         return SPACE;
     switch (utf8proc_category(code)) {
     case UTF8PROC_CATEGORY_LU:
@@ -206,124 +216,139 @@ static enum kind kind_of(int32_t code, bool openai)
     }
 }
 
-/* Length of the regex's match at `at`; *literal is its index, or the number of literals for none.
- */
-static size_t match_length(const struct tokenizer *tokenizer, const int32_t *at, size_t length,
+/* The length of the regex's match where `codes` begins; *literal is the literal that matched, else
+ * the number of literals. */
+static size_t match_length(const struct tokenizer *tokenizer, const int32_t *codes, size_t length,
                            size_t *literal)
 {
-    bool openai = tokenizer->rules == TOKENIZER_OPENAI;
+    const bool openai = tokenizer->rules == TOKENIZER_OPENAI;
     *literal = openai || tokenizer->vocabulary.literals ? 0 : MARKERS;
     for (; *literal < ARRAY_COUNT(LITERALS); ++*literal) {
-        size_t matched = literal_length(LITERALS[*literal], at, length, openai);
+        size_t matched = literal_length(LITERALS[*literal], codes, length, openai);
         if (matched)
             return matched;
     }
-    enum kind kind = kind_of(at[0], openai);
+    const enum kind kind = character_kind(codes[0], openai);
     size_t end = 1;
-    while (kind != NUMBER && end < length && kind_of(at[end], openai) == kind)
+    while (kind != NUMBER && end < length && character_kind(codes[end], openai) == kind)
         end++;
     return end;
 }
 
-static void encode_words(struct job *job, const int32_t *at, size_t length)
+/* Encodes a start or end of text that stands in the text itself. */
+static void encode_marker(struct job *job, const int32_t *codes, size_t length, size_t literal)
+{
+    const struct vocabulary *vocabulary = &job->tokenizer->vocabulary;
+    if (job->tokenizer->rules == TOKENIZER_HF) { /* The regex of ByteLevel splits it once more. */
+        encode_word(job, codes, 2);
+        encode_word(job, codes + 2, length - 4);
+        encode_word(job, codes + length - 2, 2);
+    } else if (literal_length(LITERALS[literal], codes, length, false)) {
+        push_id(job, literal ? vocabulary->end : vocabulary->start);
+    } else { /* It matched only with a long s. */
+        encode_word(job, codes, length);
+    }
+}
+
+static void encode_words(struct job *job, const int32_t *codes, size_t length)
 {
     const struct tokenizer *tokenizer = job->tokenizer;
-    for (size_t i = 0, end, literal; i < length && !job->failed; i = end) {
-        if (kind_of(at[i], tokenizer->rules == TOKENIZER_OPENAI) == SPACE) {
-            end = i + 1;
+    for (size_t i = 0, matched, literal; i < length && !job->failed; i += matched) {
+        matched = 1;
+        if (character_kind(codes[i], tokenizer->rules == TOKENIZER_OPENAI) == SPACE)
             continue;
-        }
-        end = i + match_length(tokenizer, at + i, length - i, &literal);
-        if (literal >= MARKERS) {
-            encode_word(job, at + i, end - i);
-        } else if (tokenizer->rules ==
-                   TOKENIZER_HF) { /* ByteLevel's own regex splits it once more */
-            encode_word(job, at + i, 2);
-            encode_word(job, at + i + 2, end - i - 4);
-            encode_word(job, at + end - 2, 2);
-        } else if (literal_length(LITERALS[literal], at + i, length - i, false)) {
-            push_id(job, literal ? tokenizer->vocabulary.end : tokenizer->vocabulary.start);
-        } else {
-            encode_word(job, at + i, end - i);
-        }
+        matched = match_length(tokenizer, codes + i, length - i, &literal);
+        if (literal < MARKERS)
+            encode_marker(job, codes + i, matched, literal);
+        else
+            encode_word(job, codes + i, matched);
     }
 }
 
 /* ---- Added tokens (Hugging Face) ------------------------------------------------------------- */
 
-static int by_code_points(const void *a, const void *b)
+static int compare_patterns(const void *a, const void *b)
 {
-    const struct text *left = &((const struct pattern *)a)->text,
-                      *right = &((const struct pattern *)b)->text;
+    const struct code_points *left = &((const struct pattern *)a)->text;
+    const struct code_points *right = &((const struct pattern *)b)->text;
     size_t i = 0;
-    while (i < left->length && i < right->length && left->at[i] == right->at[i])
+    while (i < left->length && i < right->length && left->codes[i] == right->codes[i])
         i++;
     if (i == left->length || i == right->length)
         return (left->length > right->length) - (left->length < right->length);
-    return left->at[i] < right->at[i] ? -1 : 1;
+    return left->codes[i] < right->codes[i] ? -1 : 1;
 }
 
-/* The longest pattern at `at`: narrows the sorted patterns to those that agree so far. */
-static size_t match_added(const struct patterns *patterns, const int32_t *at, size_t length,
+/* The first of the sorted patterns low .. high - 1 whose code point at `depth` is not below `code`;
+ * all of them are longer than `depth`. */
+static size_t lower_bound(const struct patterns *patterns, size_t low, size_t high, size_t depth,
+                          int32_t code)
+{
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (patterns->list[middle].text.codes[depth] < code)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The length of the longest pattern that `codes` begins with; 0: none. Narrows the sorted patterns
+ * code point by code point to those that agree so far. */
+static size_t match_added(const struct patterns *patterns, const int32_t *codes, size_t length,
                           int32_t *id)
 {
     size_t low = 0, high = patterns->count, best = 0;
     for (size_t depth = 0; low < high; depth++) {
-        if (patterns->at[low].text.length == depth) {
+        if (patterns->list[low].text.length == depth) {
             best = depth;
-            *id = patterns->at[low].id;
-            while (low < high && patterns->at[low].text.length == depth)
+            *id = patterns->list[low].id;
+            while (low < high && patterns->list[low].text.length == depth)
                 low++;
         }
         if (depth == length)
             break;
-        for (int bound = 0; bound < 2; bound++) { /* first not below, then first above at[depth] */
-            size_t from = low, to = high;
-            while (from < to) {
-                size_t middle = from + (to - from) / 2;
-                bool below = patterns->at[middle].text.at[depth] < at[depth] + bound;
-                from = below ? middle + 1 : from;
-                to = below ? to : middle;
-            }
-            *(bound ? &high : &low) = from;
-        }
+        low = lower_bound(patterns, low, high, depth, codes[depth]);
+        high = lower_bound(patterns, low, high, depth, codes[depth] + 1);
     }
     return best;
 }
 
-static void encode_added(struct job *job, const int32_t *at, size_t length, bool normalized);
+static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized);
 
-static void encode_part(struct job *job, const int32_t *at, size_t length, bool normalized)
+/* Encodes what stands between added tokens. */
+static void encode_part(struct job *job, const int32_t *codes, size_t length, bool normalized)
 {
     if (normalized) {
-        encode_words(job, at, length);
+        encode_words(job, codes, length);
         return;
     }
-    struct text text = {0};
-    for (size_t i = 0; i < length; i++)
-        text_push(&text, at[i]);
-    text_clean_hf(&text);
+    struct code_points text = {0};
+    code_points_push_all(&text, codes, length);
+    clean_hugging_face(&text);
     job->failed |= text.failed;
     if (!job->failed)
-        encode_added(job, text.at, text.length, true);
-    text_free(&text);
+        encode_added(job, text.codes, text.length, true);
+    code_points_free(&text);
 }
 
-static void encode_added(struct job *job, const int32_t *at, size_t length, bool normalized)
+static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized)
 {
-    size_t from = 0, matched;
-    for (size_t i = 0; i < length; i += matched) {
+    size_t start = 0, i = 0;
+    while (i < length) {
         int32_t id = -1;
-        matched = match_added(&job->tokenizer->added[normalized], at + i, length - i, &id);
+        const size_t matched =
+            match_added(&job->tokenizer->added[normalized], codes + i, length - i, &id);
         if (matched) {
-            encode_part(job, at + from, i - from, normalized);
+            encode_part(job, codes + start, i - start, normalized);
             push_id(job, id);
-            from = i + matched;
+            start = i + matched;
         }
-        matched += !matched;
+        i += matched ? matched : 1;
     }
-    if (from < length) /* an empty text may have no memory at all */
-        encode_part(job, at + from, length - from, normalized);
+    if (start < length) /* An empty text may have no memory at all. */
+        encode_part(job, codes + start, length - start, normalized);
 }
 
 static bool make_patterns(struct tokenizer *tokenizer)
@@ -331,50 +356,51 @@ static bool make_patterns(struct tokenizer *tokenizer)
     const struct vocabulary *vocabulary = &tokenizer->vocabulary;
     for (int normalized = 0; normalized < 2; normalized++) {
         struct patterns *patterns = &tokenizer->added[normalized];
-        patterns->at = calloc(vocabulary->added_count + 1, sizeof(*patterns->at));
-        if (!patterns->at)
+        patterns->list = calloc(vocabulary->added_count + 1, sizeof(*patterns->list));
+        if (!patterns->list)
             return false;
         for (size_t i = 0; i < vocabulary->added_count; i++) {
             const struct added_token *added = vocabulary->added + i;
             if (added->normalized != normalized)
                 continue;
-            struct pattern *pattern = patterns->at + patterns->count++;
+            struct pattern *pattern = patterns->list + patterns->count++;
             pattern->id = added->id;
-            text_push_utf8(&pattern->text, added->text, strlen(added->text));
+            code_points_push_utf8(&pattern->text, added->text, strlen(added->text));
             if (normalized)
-                text_clean_hf(&pattern->text);
+                clean_hugging_face(&pattern->text);
             if (pattern->text.failed)
                 return false;
         }
-        qsort(patterns->at, patterns->count, sizeof(*patterns->at), by_code_points);
+        qsort(patterns->list, patterns->count, sizeof(*patterns->list), compare_patterns);
     }
     return true;
 }
 
 /* ---- The interface --------------------------------------------------------------------------- */
 
+static int load_rules(struct tokenizer *tokenizer, const char *path, enum tokenizer_rules rules)
+{
+    tokenizer->rules = rules;
+    if (rules == TOKENIZER_BY_FILE)
+        tokenizer->rules = tokenizer->vocabulary.openai ? TOKENIZER_OPENAI : TOKENIZER_HF;
+    if (tokenizer->rules == TOKENIZER_OPENAI)
+        return VKCLIP_OK;
+    int error = vocabulary_read_pad(&tokenizer->vocabulary, path);
+    if (!error && !make_patterns(tokenizer))
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for the added tokens", path);
+    return error;
+}
+
 int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **result)
 {
-    *result = NULL;
-    struct tokenizer *tokenizer = calloc(1, sizeof(*tokenizer));
+    struct tokenizer *tokenizer = *result = calloc(1, sizeof(*tokenizer));
     if (!tokenizer)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     int error = vocabulary_open(path, &tokenizer->vocabulary);
+    if (!error)
+        error = load_rules(tokenizer, path, rules);
     if (error)
-        goto fail;
-    if (rules == TOKENIZER_BY_FILE)
-        rules = tokenizer->vocabulary.openai ? TOKENIZER_OPENAI : TOKENIZER_HF;
-    tokenizer->rules = rules;
-    if (rules == TOKENIZER_HF && (error = vocabulary_read_pad(&tokenizer->vocabulary, path)))
-        goto fail;
-    if (rules == TOKENIZER_HF && !make_patterns(tokenizer)) {
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for the added tokens", path);
-        goto fail;
-    }
-    *result = tokenizer;
-    return VKCLIP_OK;
-fail:
-    tokenizer_close(&tokenizer);
+        tokenizer_close(result);
     return error;
 }
 
@@ -384,8 +410,8 @@ void tokenizer_close(struct tokenizer **tokenizer)
         return;
     for (int i = 0; i < 2; i++) {
         for (size_t k = 0; k < (*tokenizer)->added[i].count; k++)
-            text_free(&(*tokenizer)->added[i].at[k].text);
-        free((*tokenizer)->added[i].at);
+            code_points_free(&(*tokenizer)->added[i].list[k].text);
+        free((*tokenizer)->added[i].list);
     }
     vocabulary_close(&(*tokenizer)->vocabulary);
     free(*tokenizer);
@@ -394,23 +420,25 @@ void tokenizer_close(struct tokenizer **tokenizer)
 
 static int encode_text(struct job *job, const char *text, size_t length)
 {
-    struct text codes = {0};
+    struct code_points points = {0};
     if (length >= TEXT_LIMIT)
         return error_fail(VKCLIP_EINVALID, "text of %zu bytes, expected less than %d", length,
                           TEXT_LIMIT);
-    text_push_utf8(&codes, text, length);
-    if (job->tokenizer->rules == TOKENIZER_OPENAI)
-        text_clean_openai(&codes);
-    if (!codes.failed && job->tokenizer->rules == TOKENIZER_OPENAI)
-        encode_words(job, codes.at, codes.length);
-    else if (!codes.failed)
-        encode_added(job, codes.at, codes.length, false);
-    bool failed = codes.failed || job->failed;
-    text_free(&codes);
+    const bool openai = job->tokenizer->rules == TOKENIZER_OPENAI;
+    code_points_push_utf8(&points, text, length);
+    if (openai)
+        clean_openai(&points);
+    if (!points.failed && openai)
+        encode_words(job, points.codes, points.length);
+    else if (!points.failed)
+        encode_added(job, points.codes, points.length, false);
+    const bool failed = points.failed || job->failed;
+    code_points_free(&points);
     free(job->pieces);
     free(job->queue);
-    return failed ? error_fail(VKCLIP_EMEMORY, "out of memory for a text of %zu bytes", length)
-                  : VKCLIP_OK;
+    if (failed)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a text of %zu bytes", length);
+    return VKCLIP_OK;
 }
 
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
@@ -431,38 +459,50 @@ int tokenizer_split(const char *text, size_t length, tokenizer_word_fn *word, vo
     return encode_text(&job, text, length);
 }
 
-/* A token's bytes: each of its characters stands for one. Returns their number; `bytes` may be
- * NULL. */
+/* Writes the bytes of a token, each of whose characters stands for one, and returns their number.
+ * `bytes` may be NULL. */
 static size_t token_bytes(const char *token, char *bytes)
 {
     size_t size = 0, length = strlen(token);
     for (size_t i = 0; i < length;) {
         int32_t code;
-        size_t used = (size_t)utf8proc_iterate((const uint8_t *)token + i,
-                                               (utf8proc_ssize_t)(length - i), &code);
-        int byte = vocabulary_byte(code);
-        if (byte < 0) { /* an added token's own characters */
-            if (bytes)
-                memcpy(bytes + size, token + i, used);
-            size += used;
-        } else if (bytes) {
-            bytes[size++] = (char)byte;
-        } else {
-            size++;
-        }
+        const size_t used = (size_t)utf8proc_iterate((const uint8_t *)token + i,
+                                                     (utf8proc_ssize_t)(length - i), &code);
+        const int byte = vocabulary_byte(code);
+        const bool as_it_is = byte < 0; /* A character of an added token stands for itself. */
+        if (bytes && as_it_is)
+            memcpy(bytes + size, token + i, used);
+        else if (bytes)
+            bytes[size] = (char)byte;
+        size += as_it_is ? used : 1;
         i += used;
     }
     return size;
+}
+
+/* Code points to UTF-8, each "</w>" becoming a space; NULL when out of memory. */
+static char *spell_text(const struct code_points *points)
+{
+    char *text = malloc(4 * points->length + 1);
+    size_t end = 0;
+    if (!text)
+        return NULL;
+    for (size_t i = 0; i < points->length;) {
+        const int32_t *codes = points->codes + i;
+        const size_t suffix = literal_length(VOCABULARY_WORD_END, codes, points->length - i, false);
+        end += (size_t)utf8proc_encode_char(suffix ? ' ' : *codes, (uint8_t *)text + end);
+        i += suffix ? suffix : 1;
+    }
+    text[end] = 0;
+    return text;
 }
 
 int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
                      char **text)
 {
     const struct vocabulary *vocabulary = &tokenizer->vocabulary;
-    struct text codes = {0};
-    char *bytes = NULL;
+    struct code_points points = {0};
     size_t size = 0, end = 0;
-    int error = VKCLIP_OK;
     *text = NULL;
     for (size_t i = 0; i < count; i++) {
         if (ids[i] < 0 || (uint32_t)ids[i] >= vocabulary->count)
@@ -470,25 +510,18 @@ int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size
                               ids[i], vocabulary->count - 1);
         size += token_bytes(vocabulary->tokens[ids[i]], NULL);
     }
-    if (!(bytes = malloc(size + 1)))
-        goto done;
-    for (size_t i = 0; i < count; i++)
+    char *bytes = malloc(size + 1);
+    for (size_t i = 0; i < count && bytes; i++)
         end += token_bytes(vocabulary->tokens[ids[i]], bytes + end);
-    text_push_utf8(&codes, bytes, end);
-    if (codes.failed || !(*text = malloc(4 * codes.length + 1)))
-        goto done;
-    end = 0;
-    for (size_t i = 0, word_end; i < codes.length; i += word_end ? word_end : 1) {
-        word_end = literal_length("</w>", codes.at + i, codes.length - i, false);
-        end += (size_t)utf8proc_encode_char(word_end ? ' ' : codes.at[i], (uint8_t *)*text + end);
-    }
-    (*text)[end] = 0;
-done:
-    if (!*text)
-        error = error_fail(VKCLIP_EMEMORY, "out of memory for the text of %zu tokens", count);
-    text_free(&codes);
+    if (bytes)
+        code_points_push_utf8(&points, bytes, end);
+    if (bytes && !points.failed)
+        *text = spell_text(&points);
+    code_points_free(&points);
     free(bytes);
-    return error;
+    if (!*text)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the text of %zu tokens", count);
+    return VKCLIP_OK;
 }
 
 int32_t tokenizer_start(const struct tokenizer *tokenizer)

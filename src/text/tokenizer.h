@@ -12,36 +12,36 @@
 struct tokenizer;
 
 enum tokenizer_rules {
-    TOKENIZER_BY_FILE, /* OpenAI's list of merges and GGUF follow OpenAI's rules, other files
-                        * Hugging Face's
+    TOKENIZER_BY_FILE, /* OpenAI's for its list of merges and GGUF, Hugging Face's for other files
                         */
-    TOKENIZER_OPENAI,  /* ftfy's plain steps, HTML unescaping, full lower case; padded with 0 */
-    TOKENIZER_HF       /* as tokenizer.json says; padded as tokenizer_config.json says */
+    TOKENIZER_OPENAI,  /* ftfy's plain steps, HTML unescaping, full lower case; the pad id is 0 */
+    TOKENIZER_HF       /* what tokenizer.json says; the pad id is what tokenizer_config.json says */
 };
 
-/* Vocabulary file: tokenizer.json; vocab.json or merges.txt (each needs the other beside it); or
- * bpe_simple_vocab_16e6.txt.gz (also unpacked; any number of merges); or a GGUF file with tokens.
- */
+/* Opens a vocabulary: tokenizer.json; vocab.json or merges.txt, each of which needs the other
+ * beside it; bpe_simple_vocab_16e6.txt.gz, also unpacked and with any number of merges; or a GGUF
+ * file with tokens. */
 int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **tokenizer);
 void tokenizer_close(struct tokenizer **tokenizer);
 
-/* Ids with start and end of text. *count is the number of all of them; the first `capacity` are
- * written. Only errors: out of memory, and EINVALID for a text of 256 MiB. May be called from
- * several threads. */
+/* Encodes a text to ids, start and end of text included. *count is the number of all ids, of which
+ * the first `capacity` are written. The only errors are EMEMORY, and EINVALID for a text of 256 MiB
+ * or more. May be called from several threads at once. */
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
                      int32_t *ids, size_t capacity, size_t *count);
 
-/* UTF-8 of ids, a new string (the reference's decode: bytes joined, invalid UTF-8 to U+FFFD, "</w>"
- * to a space). Ids outside the vocabulary: EINVALID. */
+/* Decodes ids to UTF-8, a new string, as the reference does: the tokens' bytes are joined, invalid
+ * UTF-8 becomes U+FFFD, and "</w>" a space. EINVALID: an id is outside the vocabulary. */
 int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
                      char **text);
 
-/* The words that a text is merged in, as code points: cleaned and split by Hugging Face's rules,
- * for learning a vocabulary. Nothing in the text is taken for a start or end of text. Errors as
- * tokenizer_encode. */
+/* Gives the words in which a text is merged, as code points, to learn a vocabulary from: cleaned
+ * and split by Hugging Face's rules. Nothing in the text is taken for a start or end of text. The
+ * errors are those of tokenizer_encode. */
 typedef void tokenizer_word_fn(void *user, const int32_t *word, size_t length);
 int tokenizer_split(const char *text, size_t length, tokenizer_word_fn *word, void *user);
 
+/* Ids of the special tokens. */
 int32_t tokenizer_start(const struct tokenizer *tokenizer);
 int32_t tokenizer_end(const struct tokenizer *tokenizer);
 int32_t tokenizer_pad(const struct tokenizer *tokenizer);

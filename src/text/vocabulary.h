@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A byte-pair vocabulary in memory: tokens by id and by text, merges by their two parts, and the
- * files that such vocabularies come in. Knows nothing of how a text is cleaned and split into
- * words.
+ * A byte-pair vocabulary in memory: tokens by id and by text, merges by their two parts. The files
+ * that such vocabularies come in have a reader each (vocabulary_openai, vocabulary_hugging_face,
+ * vocabulary_gguf), which builds the tables with the functions here. Knows nothing of how a text is
+ * cleaned and split into words.
  */
 #ifndef VKCLIP_TEXT_VOCABULARY_H
 #define VKCLIP_TEXT_VOCABULARY_H
@@ -11,49 +12,94 @@
 
 struct merge {
     int32_t left, right, joined;
-    uint32_t rank;
+    uint32_t rank; /* The merge of the lowest rank was learnt first and is applied first. */
 };
 
-/* A text that is a token wherever it stands. */
+#define MERGE_NONE UINT32_MAX /* the rank of a free slot */
+
+/* A text that is one token wherever it stands. */
 struct added_token {
     const char *text;
     int32_t id;
-    bool normalized; /* looked for in the normalised text, not in the text as given */
+    bool normalized; /* It is searched for in the normalised text, not in the text as given. */
 };
 
 struct vocabulary {
-    char *arena;          /* the tokens' texts */
+    char *arena; /* the tokens' texts, each with its NUL */
+    size_t arena_used;
     const char **tokens;  /* [count] by id */
-    uint32_t *slots;      /* hash table: id + 1 by text */
-    struct merge *merges; /* hash table by left and right; rank UINT32_MAX: free */
+    uint32_t *slots;      /* hash table of id + 1 by text; 0: free */
+    struct merge *merges; /* hash table by left and right; rank MERGE_NONE: free */
     uint32_t count, slot_mask, merge_mask;
-    int32_t symbols[2][256]; /* the token of a byte: inside a word, at its end; -1: none */
-    int32_t start, end, pad;
+    int32_t symbols[2][256];   /* the token of a byte inside a word, and at its end; -1: none */
+    int32_t start, end, pad;   /* ids */
     struct added_token *added; /* [added_count] */
     size_t added_count;
-    bool openai;   /* the file is OpenAI's merges */
-    bool literals; /* the split regex names start and end of text too */
+    bool openai;   /* The file is a list of merges or GGUF, which follow OpenAI's rules. */
+    bool literals; /* The regex that splits words names start and end of text too. */
 };
 
-/* `path`: see tokenizer_open. The pad id is 0, OpenAI's. */
+/* ---- Files ----------------------------------------------------------------------------------- */
+
+/* Reads the vocabulary at `path`, which is one of the files that tokenizer_open names. The pad id
+ * is 0, which is OpenAI's. Every function that fills a vocabulary leaves it empty on an error. */
 int vocabulary_open(const char *path, struct vocabulary *vocabulary);
-/* Hugging Face's pad token: that of tokenizer_config.json or special_tokens_map.json beside the
- * file, else end of text. */
-int vocabulary_read_pad(struct vocabulary *vocabulary, const char *path);
 void vocabulary_close(struct vocabulary *vocabulary);
+/* Sets the pad id to Hugging Face's pad token: that of tokenizer_config.json or
+ * special_tokens_map.json beside `path`, else end of text. */
+int vocabulary_read_pad(struct vocabulary *vocabulary, const char *path);
 
 struct gguf;
-/* The same from the tokens in a GGUF file, which is not needed afterwards. */
+/* Reads the tokens in a GGUF file, which is not needed afterwards. */
 int vocabulary_from_gguf(const struct gguf *file, struct vocabulary *vocabulary);
-/* The same from a list of merges that is in memory, of any number of them. */
+/* Reads a list of merges in memory, with any number of them, by OpenAI's rule. */
 int vocabulary_from_merges(const char *merges, size_t size, struct vocabulary *vocabulary);
-/* The vocabulary as the texts of vocab.json and merges.txt, new strings. */
+/* Writes the vocabulary as the texts of vocab.json and merges.txt, new strings. */
 int vocabulary_write(const struct vocabulary *vocabulary, char **vocab, char **merges);
 
+/* ---- Use ------------------------------------------------------------------------------------- */
+
+/* Finds a token's id by its text, which need not end with a NUL; -1: there is none. */
+int32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, size_t length);
+/* Finds the token whose text is `left` followed by `right`. */
+int32_t vocabulary_find_joined(const struct vocabulary *vocabulary, const char *left,
+                               size_t left_length, const char *right, size_t right_length);
+/* Finds the merge of two tokens; NULL: they do not merge. */
 const struct merge *vocabulary_merge(const struct vocabulary *vocabulary, int32_t left,
                                      int32_t right);
-
 /* The byte that a character of a token's text stands for; -1: none. */
 int vocabulary_byte(int32_t symbol);
+
+/* ---- Building -------------------------------------------------------------------------------- */
+
+#define VOCABULARY_START "<|startoftext|>"
+#define VOCABULARY_END "<|endoftext|>"
+#define VOCABULARY_WORD_END "</w>" /* what the text of a token at a word's end ends with */
+
+enum { VOCABULARY_SYMBOL_SIZE = 8 }; /* bytes of a symbol's text at most */
+
+/* Makes empty tables for so many tokens and merges, whose texts take `bytes` with their NULs. */
+int vocabulary_make_tables(struct vocabulary *vocabulary, const char *path, size_t tokens,
+                           size_t bytes, size_t merges);
+/* Makes room for `count` added tokens. */
+int vocabulary_make_added(struct vocabulary *vocabulary, const char *path, size_t count);
+
+/* Adds the token whose text is `left` followed by `right`. False: there is such a token already, or
+ * the tokens were made to collide in the hash table. */
+bool vocabulary_add_joined(struct vocabulary *vocabulary, uint32_t id, const char *left,
+                           size_t left_length, const char *right, size_t right_length);
+bool vocabulary_add(struct vocabulary *vocabulary, uint32_t id, const char *text, size_t length);
+/* Adds a merge, in place of an earlier one of the same tokens. False: as above. */
+bool vocabulary_add_merge(struct vocabulary *vocabulary, uint32_t rank, int32_t left, int32_t right,
+                          int32_t joined);
+void vocabulary_add_added(struct vocabulary *vocabulary, int32_t id, bool normalized);
+
+/* Writes the text of a byte's token, without a NUL, and returns its length. */
+size_t vocabulary_symbol_text(uint8_t byte, bool word_end, char text[VOCABULARY_SYMBOL_SIZE]);
+/* Finds the tokens of all bytes; token `unknown` stands for bytes that have none. */
+void vocabulary_find_symbols(struct vocabulary *vocabulary, int32_t unknown);
+/* Finds the tokens that every text starts and ends with. */
+int vocabulary_find_ends(struct vocabulary *vocabulary, const char *path, const char *start,
+                         const char *end);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A vocabulary as the two files that everybody reads.
+ * Writes a vocabulary as vocab.json and merges.txt, which every reader of such tokenizers knows.
  */
 #include "base/error.h"
 #include "text/vocabulary.h"
@@ -10,30 +10,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_rank(const void *a, const void *b)
+static int compare_ranks(const void *a, const void *b)
 {
     const struct merge *x = a, *y = b;
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-/* merges.txt: a merge a line, in the order of their ranks. */
+/* The text of merges.txt: one merge per line, in the order of their ranks; NULL when out of memory.
+ */
 static char *merges_text(const struct vocabulary *v)
 {
     static const char head[] = "#version: 0.2\n";
     struct merge *sorted = malloc(((size_t)v->merge_mask + 1) * sizeof(*sorted));
     size_t count = 0, size = sizeof(head);
-    for (size_t i = 0; sorted && i <= v->merge_mask; i++)
-        if (v->merges[i].rank != UINT32_MAX) {
+    if (!sorted)
+        return NULL;
+    for (size_t i = 0; i <= v->merge_mask; i++)
+        if (v->merges[i].rank != MERGE_NONE) {
             sorted[count++] = v->merges[i];
-            size += strlen(v->tokens[v->merges[i].joined]) + 2;
+            size += strlen(v->tokens[v->merges[i].joined]) + 2; /* a space and a line end */
         }
-    char *text = sorted ? malloc(size) : NULL, *at = text;
+    qsort(sorted, count, sizeof(*sorted), compare_ranks);
+    char *text = malloc(size);
     if (text) {
-        qsort(sorted, count, sizeof(*sorted), by_rank);
-        at += sprintf(at, "%s", head);
+        char *end = text + sprintf(text, "%s", head);
+        for (size_t i = 0; i < count; i++)
+            end += sprintf(end, "%s %s\n", v->tokens[sorted[i].left], v->tokens[sorted[i].right]);
     }
-    for (size_t i = 0; text && i < count; i++)
-        at += sprintf(at, "%s %s\n", v->tokens[sorted[i].left], v->tokens[sorted[i].right]);
     free(sorted);
     return text;
 }

@@ -410,17 +410,17 @@ static void cleaning(void **state)
     size_t i;
     json_array_foreach (lines, i, line) {
         const json_t *text = json_object_get(line, "text");
-        struct text codes = {0}, clean = {0};
-        text_push_utf8(&codes, json_string_value(text), json_string_length(text));
-        text_clean_openai(&codes);
-        text_push_utf8(&clean, json_string_value(json_object_get(line, "clean")),
-                       json_string_length(json_object_get(line, "clean")));
+        struct code_points codes = {0}, clean = {0};
+        code_points_push_utf8(&codes, json_string_value(text), json_string_length(text));
+        clean_openai(&codes);
+        code_points_push_utf8(&clean, json_string_value(json_object_get(line, "clean")),
+                              json_string_length(json_object_get(line, "clean")));
         if (codes.length != clean.length ||
-            (clean.length && memcmp(codes.at, clean.at, clean.length * sizeof(*clean.at))))
+            (clean.length && memcmp(codes.codes, clean.codes, clean.length * sizeof(*clean.codes))))
             fail_msg("%s is not cleaned to %s", json_string_value(text),
                      json_string_value(json_object_get(line, "clean")));
-        text_free(&codes);
-        text_free(&clean);
+        code_points_free(&codes);
+        code_points_free(&clean);
     }
     json_decref(lines);
 }
@@ -453,15 +453,15 @@ static void bad_utf8(void **state)
         {"a\0b", "a0b", 3},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        struct text codes = {0};
+        struct code_points codes = {0};
         char text[16] = "";
-        text_push_utf8(&codes, cases[i].bytes, cases[i].size);
+        code_points_push_utf8(&codes, cases[i].bytes, cases[i].size);
         for (size_t k = 0; k < codes.length; k++) {
-            int32_t code = codes.at[k];
+            int32_t code = codes.codes[k];
             text[k] = (char)(code == 0xFFFD ? '?' : code > 0x7F ? '^' : code ? code : '0');
         }
         assert_string_equal(text, cases[i].text);
-        text_free(&codes);
+        code_points_free(&codes);
     }
 }
 
