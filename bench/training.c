@@ -13,6 +13,7 @@
 
 #include "model/tower.h"
 #include "runtime/plan.h"
+#include "runtime/upload.h"
 #include "train/step.h"
 
 #define RUNS 5 /* behind the first, in which some drivers compile */
@@ -21,7 +22,7 @@ struct bench {
     struct config config;
     struct weights *weights;
     struct train *train;
-    struct upload *upload;
+    struct store *store;
     struct plan *forward;
     float *pixels;
     int32_t *ids;
@@ -40,12 +41,12 @@ static int open_forward(struct gpu *gpu, struct tuner *tuner, struct bench *benc
                            model_add_text(&bench->config, batch, &graph)};
     int error = graph.error;
     if (!error)
-        error = upload_create(gpu, bench->weights, graphs, 1, &bench->upload);
-    const struct plan_params params = {.gpu = gpu,
-                                       .tuner = tuner,
-                                       .weights = bench->upload,
-                                       .outputs = outputs,
-                                       .output_count = 2};
+        error = store_create(gpu, graphs, 1, &bench->store);
+    struct row_reader reader = weights_row_reader(bench->weights);
+    if (!error)
+        error = upload_weights(gpu, bench->store, &reader);
+    const struct plan_params params = {
+        .gpu = gpu, .tuner = tuner, .weights = bench->store, .outputs = outputs, .output_count = 2};
     if (!error)
         return plan_create(&params, &graph, &bench->forward);
     graph_free(&graph);
@@ -140,7 +141,7 @@ int bench_train(struct gpu *gpu, struct tuner *tuner, const char *model, uint32_
     if (!error)
         error = run(&bench, batch, csv);
     plan_destroy(&bench.forward);
-    upload_destroy(&bench.upload);
+    store_destroy(&bench.store);
     train_close(&bench.train);
     weights_close(&bench.weights);
     config_close(&bench.config);

@@ -645,3 +645,25 @@ int weights_read_folded(const struct weights *weights, const char *name, const c
         free(values[i]);
     return error;
 }
+
+/* ---- As a row reader ------------------------------------------------------------------------- */
+
+static uint64_t read_row_length(const void *user, const char *name)
+{
+    const struct weight *weight = find(user, name);
+    uint64_t length = weight ? 1 : 0;
+    for (unsigned i = 1; weight && i < weight->rank; i++)
+        length *= weight->shape[i];
+    return length;
+}
+
+static int read_rows(const void *user, const char *name, const char *norm, uint64_t first,
+                     uint64_t rows, float *values)
+{
+    return weights_read_folded(user, name, norm, first, rows, values);
+}
+
+struct row_reader weights_row_reader(const struct weights *weights)
+{
+    return (struct row_reader){weights, weights_path(weights), read_row_length, read_rows};
+}

@@ -15,6 +15,7 @@
 #define VKCLIP_CHECKPOINT_WEIGHTS_H
 
 #include "format/tensor_view.h"
+#include "graph/row_reader.h"
 #include "vkclip.h"
 
 struct weights;
@@ -59,6 +60,9 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
  * is the name of the norm; "": none. */
 int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
                         uint64_t first, uint64_t rows, float *out);
+
+/* The weights as the source of what is uploaded to a device; must not outlive them. */
+struct row_reader weights_row_reader(const struct weights *weights);
 
 /* How files of a layout have a tensor: a part of a canonical one under a name of its own. */
 enum weights_form { WEIGHTS_OPENAI, WEIGHTS_HF, WEIGHTS_GGUF };

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/upload.h"
+
 #define DEFAULT_BATCH 32
 #define MOST_BATCH 1024
 
@@ -23,7 +25,7 @@ struct replica {
     struct gpu *gpu;
     struct tuner *tuner;
     const struct replica_spec *spec;
-    struct upload *upload;
+    struct store *weights;
     uint32_t most_batch[TOWER_COUNT];
     struct kept_plan plans[REPLICA_PLANS];
     uint64_t clock;
@@ -105,7 +107,10 @@ int replica_open(struct gpu *gpu, struct tuner *tuner, const struct replica_spec
                 replica->most_batch[tower] = choose_batch(replica, tower, max_batch);
         }
     if (!error)
-        error = upload_create(gpu, weights, present, count, &replica->upload);
+        error = store_create(gpu, present, count, &replica->weights);
+    struct row_reader reader = weights_row_reader(weights);
+    if (!error)
+        error = upload_weights(gpu, replica->weights, &reader);
     for (enum tower tower = 0; tower < TOWER_COUNT; tower++)
         graph_free(&graphs[tower]);
     if (error)
@@ -122,7 +127,7 @@ void replica_close(struct replica **handle)
         plan_destroy(&replica->plans[i].view.plan);
     for (int i = 0; i < REPLICA_THREADS; i++)
         free(replica->scratch[i].memory);
-    upload_destroy(&replica->upload);
+    store_destroy(&replica->weights);
     free(replica);
     *handle = NULL;
 }
@@ -165,7 +170,7 @@ static int make_plan(struct replica *replica, struct kept_plan *kept)
             outputs[count++] = t;
     const struct plan_params params = {.gpu = replica->gpu,
                                        .tuner = replica->tuner,
-                                       .weights = replica->upload,
+                                       .weights = replica->weights,
                                        .outputs = outputs,
                                        .output_count = count};
     error = outputs ? plan_create(&params, &graph, &kept->view.plan)

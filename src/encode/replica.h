@@ -6,6 +6,7 @@
 #ifndef VKCLIP_ENCODE_REPLICA_H
 #define VKCLIP_ENCODE_REPLICA_H
 
+#include "checkpoint/weights.h"
 #include "model/tower.h"
 #include "runtime/plan.h"
 

@@ -129,7 +129,7 @@ int plan_measure(const struct graph *graph, uint32_t alignment, uint64_t *arena,
     return VKCLIP_OK;
 }
 
-static int place_tensors(struct plan *plan, const struct upload *weights)
+static int place_tensors(struct plan *plan, const struct store *weights)
 {
     const struct graph *graph = &plan->graph;
     struct block *blocks = calloc(graph->tensor_count + 1, sizeof(*blocks));
@@ -147,7 +147,7 @@ static int place_tensors(struct plan *plan, const struct upload *weights)
         if (tensor->role != ROLE_WEIGHT) {
             plan->ranges[t].offset = plan->ranges[tensor->storage].offset;
             plan->ranges[t].size = kernels_tensor_bytes(tensor);
-        } else if (!upload_find(weights, tensor->name, &plan->ranges[t])) {
+        } else if (!store_find(weights, tensor->name, &plan->ranges[t])) {
             error = error_fail(VKCLIP_EABSENT, "tensor %s was not loaded", tensor->name);
         }
     }

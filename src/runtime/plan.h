@@ -9,7 +9,7 @@
 #include "vulkan/gpu.h"
 #include "graph/graph.h"
 #include "runtime/kernels.h"
-#include "runtime/upload.h"
+#include "runtime/store.h"
 
 struct plan;
 
@@ -22,11 +22,11 @@ struct tuner;
 /* What a plan is made with; all of it must outlive the plan, except for the list of outputs. */
 struct plan_params {
     struct gpu *gpu;
-    struct tuner *tuner;          /* chooses the kernels; NULL for the fixed order */
-    double tuning_seconds;        /* that the choice may take, see tune_choose; 0: TUNE_SECONDS */
-    const struct upload *weights; /* where weights are found by name; NULL for a graph with none */
-    const int *outputs;  /* tensors to be read after a run: they are copied when they are */
-    size_t output_count; /* computed, so that their memory is free for later tensors */
+    struct tuner *tuner;         /* chooses the kernels; NULL for the fixed order */
+    double tuning_seconds;       /* that the choice may take, see tune_choose; 0: TUNE_SECONDS */
+    const struct store *weights; /* where weights are found by name; NULL for a graph with none */
+    const int *outputs;          /* tensors to be read after a run: they are copied when they are */
+    size_t output_count;         /* computed, so that their memory is free for later tensors */
 };
 
 /* Plans and records `graph`, which the plan takes over (also on error; it is left empty). */

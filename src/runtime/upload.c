@@ -1,184 +1,202 @@
 /* SPDX-License-Identifier: MIT
  *
- * Weights to the device: placed one behind the other in few buffers, converted and packed into a
- * staging window that slides over them.
+ * Weights are cut into pieces, which all threads convert into a staging buffer while the other
+ * staging buffer is copied to the device.
  */
 #include "runtime/upload.h"
 #include "base/error.h"
 #include "base/log.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/kernels.h"
-#include "graph/quant.h"
 #include "base/workers.h"
+#include "graph/quant.h"
 #include "shaders/args.h"
 
+/* Two staging buffers of this size, and scratch memory for each job, are all the host memory that
+ * an upload takes. */
 #define STAGING_BYTES ((uint64_t)16 << 20)
-#define PIECE_BYTES ((uint64_t)1 << 20) /* of rows, as fp32 */
-#define BUFFER_BYTES ((uint64_t)1 << 30)
+/* Rows that one piece has at most, as fp32: small enough that a staging buffer holds work for every
+ * thread, large enough that handing out a piece costs nothing beside converting it. */
+#define PIECE_BYTES ((uint64_t)1 << 20)
+/* Pieces that a staging buffer holds at most. */
+#define PIECES 512
+/* Jobs that convert at once. Each needs scratch memory for a panel of the largest weight, so that
+ * their number bounds that memory on hosts with many threads. */
+#define JOBS 8
 
-enum { PIECES = 512 /* in a window */, JOBS = 8 /* at once */ };
-
-struct placed {
-    struct tensor tensor;
-    uint32_t buffer;
-    uint64_t offset, bytes;
-    bool overflows; /* the type that it is stored as */
-};
-
-struct named {
-    char name[64];
-    struct gpu_range range;
-};
-
-struct upload {
-    struct gpu *gpu;
-    struct gpu_buffer **buffers;
-    uint64_t *sizes;
-    size_t buffer_count;
-    struct placed *placed;
-    size_t count;
-    struct named *named;
-    size_t named_count;
-};
-
-/* What one job converts: some rows, or a panel of columns. */
+/* What one job converts at a time: some rows of a weight, or a panel of columns. */
 struct piece {
-    struct placed *placed;
+    size_t weight;         /* its index in the store */
     uint64_t first, count; /* rows or columns */
-    const float *matrix;   /* [K,N], already read; NULL: to be read */
-    void *to;
-    bool finite;
+    const float *matrix;   /* LAYOUT_PANELS_KN: all of [K,N], which has been read; else NULL */
+    void *target;          /* in a staging buffer */
+    bool finite;           /* result: no value was too large for the type */
 };
 
-/* Parts of a device buffer that staging buffers stand for: one is filled by all threads while the
- * other one is copied. */
+/* A part of a device buffer that the current staging buffer stands for. */
 struct window {
     struct gpu *gpu;
-    const struct weights *weights;
+    const struct row_reader *reader;
+    const struct store_weight *weights;
+    bool *overflows; /* of each weight: it has values beyond its type */
     struct gpu_buffer *staging[2], *target;
     struct gpu_commands *copies[2];
-    unsigned current;
+    unsigned current; /* index of the staging buffer that is being filled */
     uint64_t first, used;
     struct piece pieces[PIECES];
     size_t count;
-    atomic_size_t next;     /* piece that no thread has begun */
-    float *scratch[JOBS];   /* of each job */
-    uint64_t scratch_bytes; /* each */
+    atomic_size_t next;   /* the first piece that no job has begun */
+    float *scratch[JOBS]; /* memory of each job, allocated when it is first needed */
+    uint64_t scratch_bytes;
 };
 
-/* Input channels of a convolution in the checkpoint; on the device there may be more, of zeros. */
-static uint32_t conv_channels(const struct weights *weights, const struct tensor *tensor)
+/* ---- Converting ------------------------------------------------------------------------------ */
+
+static uint64_t row_count(const struct tensor *tensor)
 {
-    uint64_t shape[TENSOR_MAX_RANK] = {0};
-    unsigned rank = 0;
-    weights_shape(weights, tensor->name, shape, &rank);
-    return (uint32_t)shape[1];
+    return tensor->rank ? tensor->shape[0] : 1;
 }
 
-/* Floats that a piece reads from the checkpoint. */
-static uint64_t read_floats(const struct tensor *tensor)
+/* Rows of one piece of a tensor that lies in rows, at least one. */
+static uint64_t rows_per_piece(const struct tensor *tensor)
 {
-    uint64_t elements = tensor_elements(tensor), rows = tensor->rank ? tensor->shape[0] : 1;
-    if (tensor->layout == LAYOUT_PANELS_KN)
-        return 0;
-    if (tensor->layout != LAYOUT_ROWS)
-        return elements / rows * PANEL;
-    uint64_t least = elements / rows, most = PIECE_BYTES / sizeof(float);
-    return least > most ? least : elements < most ? elements : most;
+    uint64_t rows = row_count(tensor), length = tensor_elements(tensor) / rows;
+    uint64_t fitting = PIECE_BYTES / sizeof(float) / length;
+    if (fitting > rows)
+        return rows;
+    return fitting ? fitting : 1;
 }
 
-/* The same and a panel. */
+/* The columns of one panel, K values each. */
+static uint64_t panel_floats(const struct tensor *tensor)
+{
+    return tensor_elements(tensor) / tensor_n(tensor) * PANEL;
+}
+
+/* Floats that a job needs for one piece: the rows as they are read, or a panel. A convolution needs
+ * room for both, because its values change places between them. */
 static uint64_t scratch_floats(const struct tensor *tensor)
 {
     if (tensor->layout == LAYOUT_ROWS)
-        return read_floats(tensor);
-    return read_floats(tensor) + tensor_elements(tensor) / tensor_n(tensor) * PANEL;
+        return rows_per_piece(tensor) * (tensor_elements(tensor) / row_count(tensor));
+    return panel_floats(tensor) * (tensor->layout == LAYOUT_CONV ? 2 : 1);
 }
 
-static int convert_rows(const struct weights *weights, struct piece *piece, float *values)
+static int read_rows(const struct window *window, const struct piece *piece, float *values)
 {
-    const struct tensor *tensor = &piece->placed->tensor;
-    uint64_t rows = tensor->rank ? tensor->shape[0] : 1, length = tensor_elements(tensor) / rows;
-    int error = weights_read_folded(weights, tensor->name, tensor->norm, piece->first, piece->count,
-                                    values);
-    for (uint64_t i = 0; i < piece->count && !error; i++)
-        piece->finite &=
-            quant_store_row(tensor->type, &values[i * length], length,
-                            (char *)piece->to + i * quant_row_bytes(tensor->type, length));
+    const struct row_reader *reader = window->reader;
+    const struct tensor *tensor = &window->weights[piece->weight].tensor;
+    return reader->read(reader->user, tensor->name, tensor->norm, piece->first, piece->count,
+                        values);
+}
+
+static int convert_rows(const struct window *window, struct piece *piece, float *values)
+{
+    const struct tensor *tensor = &window->weights[piece->weight].tensor;
+    uint64_t length = tensor_elements(tensor) / row_count(tensor);
+    char *target = piece->target;
+    int error = read_rows(window, piece, values);
+    for (uint64_t i = 0; i < piece->count && !error; i++) {
+        piece->finite &= quant_store_row(tensor->type, &values[i * length], length, target);
+        target += quant_row_bytes(tensor->type, length);
+    }
     return error;
 }
 
-/* Columns of [K,N], which are rows of [N,K] or of a convolution. */
-static int convert_panel(const struct weights *weights, struct piece *piece, float *values)
+/* A panel's columns [PANEL,K] out of the matrix [K,N]. */
+static void gather_columns(const struct piece *piece, uint64_t n, uint64_t k, float *panel)
 {
-    const struct tensor *tensor = &piece->placed->tensor;
-    bool kn = tensor->layout == LAYOUT_PANELS_KN, conv = tensor->layout == LAYOUT_CONV;
-    uint32_t n = tensor_n(tensor), k = (uint32_t)(tensor_elements(tensor) / n);
-    uint32_t channels = conv ? conv_channels(weights, tensor) : 0, padded = conv ? k / 9 : 0;
-    uint32_t length = conv ? 9 * channels : k;   /* of a row in the checkpoint */
-    float *panel = values + read_floats(tensor); /* [PANEL,K] */
-    int error = kn ? VKCLIP_OK
-                   : weights_read_folded(weights, tensor->name, tensor->norm, piece->first,
-                                         piece->count, values);
-    if (error)
-        return error;
-    if (!kn && !conv) { /* the rows read are the columns */
-        memset(&values[(size_t)k * piece->count], 0,
-               (size_t)k * (PANEL - piece->count) * sizeof(*values));
-        piece->finite &= quant_store_panel(tensor->type, values, k, piece->to);
-        return VKCLIP_OK;
-    }
-    memset(panel, 0, (size_t)k * PANEL * sizeof(*panel));
-    for (uint32_t j = 0; j < piece->count; j++)
-        for (uint32_t i = 0; i < k; i++) {
-            /* value i of a convolution is tap i / C of channel i % C */
-            uint32_t channel = conv ? i % padded : 0, at = conv ? channel * 9 + i / padded : i;
-            if (!conv || channel < channels)
-                panel[(size_t)j * k + i] = kn ? piece->matrix[(size_t)i * n + piece->first + j]
-                                              : values[(size_t)j * length + at];
-        }
-    piece->finite &= quant_store_panel(tensor->type, panel, k, piece->to);
-    return VKCLIP_OK;
+    for (uint64_t j = 0; j < piece->count; j++)
+        for (uint64_t i = 0; i < k; i++)
+            panel[j * k + i] = piece->matrix[i * n + piece->first + j];
 }
 
-/* ---- Sending --------------------------------------------------------------------------------- */
+/* A convolution's columns: the source has a filter as (channel, tap), the panel as (tap, channel).
+ * The device's filters may have more channels than the source's, which stay zero. */
+static int read_filters(const struct window *window, const struct piece *piece, uint64_t k,
+                        float *panel)
+{
+    const struct row_reader *reader = window->reader;
+    const char *name = window->weights[piece->weight].tensor.name;
+    uint64_t length = reader->row_length(reader->user, name);
+    uint64_t channels = length / 9, padded = k / 9;
+    float *filters = panel + k * PANEL;
+    int error = read_rows(window, piece, filters);
+    for (uint64_t j = 0; j < piece->count && !error; j++)
+        for (uint64_t tap = 0; tap < 9; tap++)
+            for (uint64_t c = 0; c < channels; c++)
+                panel[j * k + tap * padded + c] = filters[j * length + c * 9 + tap];
+    return error;
+}
 
-/* Takes pieces until none is left. So many of these jobs, and no more, need scratch memory. */
+static int convert_panel(const struct window *window, struct piece *piece, float *panel)
+{
+    const struct tensor *tensor = &window->weights[piece->weight].tensor;
+    uint64_t n = tensor_n(tensor), k = tensor_elements(tensor) / n;
+    int error = VKCLIP_OK;
+    if (tensor->layout == LAYOUT_PANELS) {
+        /* A row of the source is a column of the panel. */
+        memset(&panel[k * piece->count], 0, k * (PANEL - piece->count) * sizeof(*panel));
+        error = read_rows(window, piece, panel);
+    } else {
+        memset(panel, 0, k * PANEL * sizeof(*panel));
+        if (tensor->layout == LAYOUT_CONV)
+            error = read_filters(window, piece, k, panel);
+        else
+            gather_columns(piece, n, k, panel);
+    }
+    if (!error)
+        piece->finite &= quant_store_panel(tensor->type, panel, k, piece->target);
+    return error;
+}
+
+/* Takes pieces until none is left. There are as many jobs as need scratch memory, each with its
+ * own. */
 static int convert_pieces(void *user, size_t index, unsigned thread)
 {
     struct window *window = user;
     int error = VKCLIP_OK;
     (void)thread;
-    if (!window->scratch[index] && !(window->scratch[index] = malloc(window->scratch_bytes)))
+    if (!window->scratch[index])
+        window->scratch[index] = malloc(window->scratch_bytes);
+    if (!window->scratch[index])
         return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
-    for (size_t i; !error && (i = atomic_fetch_add(&window->next, 1)) < window->count;) {
+    while (!error) {
+        size_t i = atomic_fetch_add(&window->next, 1);
+        if (i >= window->count)
+            break;
         struct piece *piece = &window->pieces[i];
-        error = (piece->placed->tensor.layout == LAYOUT_ROWS ? convert_rows : convert_panel)(
-            window->weights, piece, window->scratch[index]);
+        if (window->weights[piece->weight].tensor.layout == LAYOUT_ROWS)
+            error = convert_rows(window, piece, window->scratch[index]);
+        else
+            error = convert_panel(window, piece, window->scratch[index]);
     }
     return error;
 }
 
-/* Converts the pieces there are. */
-static int convert(struct window *window)
+/* Converts all pieces that wait, and empties their list. */
+static int convert_all(struct window *window)
 {
     struct workers *workers = gpu_workers(window->gpu);
-    size_t jobs = workers_threads(workers) < JOBS ? workers_threads(workers) : JOBS;
+    size_t jobs = workers_threads(workers);
+    if (jobs > JOBS)
+        jobs = JOBS;
+    if (jobs > window->count)
+        jobs = window->count;
     window->next = 0;
-    int error =
-        workers_run(workers, convert_pieces, window, jobs < window->count ? jobs : window->count);
+    int error = workers_run(workers, convert_pieces, window, jobs);
     for (size_t i = 0; i < window->count; i++)
-        window->pieces[i].placed->overflows |= !window->pieces[i].finite;
+        window->overflows[window->pieces[i].weight] |= !window->pieces[i].finite;
     window->count = 0;
     return error;
 }
 
-/* Waits until the current staging buffer may be written again. */
+/* ---- Sending --------------------------------------------------------------------------------- */
+
+/* Waits until the copy from the current staging buffer is done, so that it may be written again. */
 static int finish_copy(struct window *window)
 {
     struct gpu_commands **copy = &window->copies[window->current];
@@ -187,227 +205,170 @@ static int finish_copy(struct window *window)
     return error;
 }
 
-static int flush(struct window *window)
+/* Converts what waits, begins to copy it, and goes on with the other staging buffer. */
+static int flush_window(struct window *window)
 {
-    int error = convert(window);
+    int error = convert_all(window);
     if (error || !window->used)
         return error;
     struct gpu_commands **copy = &window->copies[window->current];
-    struct gpu_range from = {window->staging[window->current], 0, window->used};
-    struct gpu_range to = {window->target, window->first, window->used};
+    struct gpu_range staged = {window->staging[window->current], 0, window->used};
+    struct gpu_range target = {window->target, window->first, window->used};
     error = gpu_commands_create(window->gpu, copy);
     if (!error)
-        error = gpu_commands_copy(*copy, from, to);
+        error = gpu_commands_copy(*copy, staged, target);
     if (!error)
         error = gpu_commands_end(*copy);
     if (!error)
         error = gpu_commands_submit(*copy);
     window->used = 0;
     window->current = !window->current;
-    return error ? error : finish_copy(window);
+    if (!error)
+        error = finish_copy(window);
+    return error;
 }
 
-/* Offsets rise. */
-static int add_piece(struct window *window, const struct upload *upload, struct piece piece,
-                     uint64_t offset, uint64_t bytes)
+/* Adds a piece whose result is `bytes` at `offset` of its weight's buffer. Within a buffer pieces
+ * must come in the order of their offsets, because a window only grows. */
+static int add_piece(struct window *window, struct piece piece, uint64_t offset, uint64_t bytes)
 {
-    struct gpu_buffer *target = upload->buffers[piece.placed->buffer];
+    struct gpu_buffer *target = window->weights[piece.weight].range.buffer;
     if (window->target != target || offset + bytes > window->first + STAGING_BYTES ||
         window->count == PIECES) {
-        int error = flush(window);
+        int error = flush_window(window);
         if (error)
             return error;
         window->target = target;
         window->first = offset;
     }
-    piece.to = (char *)gpu_buffer_map(window->staging[window->current]) + (offset - window->first);
+    char *staging = gpu_buffer_map(window->staging[window->current]);
+    piece.target = staging + (offset - window->first);
     piece.finite = true;
     window->used = offset + bytes - window->first;
     window->pieces[window->count++] = piece;
     return VKCLIP_OK;
 }
 
-static int upload_rows(struct window *window, const struct upload *upload, struct placed *placed)
+static int upload_rows(struct window *window, size_t weight)
 {
-    uint64_t rows = placed->tensor.rank ? placed->tensor.shape[0] : 1;
-    uint64_t length = tensor_elements(&placed->tensor) / rows;
-    uint64_t bytes = quant_row_bytes(placed->tensor.type, length);
-    uint64_t step = read_floats(&placed->tensor) / length;
+    const struct store_weight *stored = &window->weights[weight];
+    uint64_t rows = row_count(&stored->tensor), step = rows_per_piece(&stored->tensor);
+    uint64_t bytes = quant_row_bytes(stored->tensor.type, tensor_elements(&stored->tensor) / rows);
     int error = VKCLIP_OK;
     for (uint64_t row = 0; row < rows && !error; row += step) {
         uint64_t count = rows - row < step ? rows - row : step;
-        struct piece piece = {.placed = placed, .first = row, .count = count};
-        error = add_piece(window, upload, piece, placed->offset + row * bytes, count * bytes);
+        struct piece piece = {.weight = weight, .first = row, .count = count};
+        error = add_piece(window, piece, stored->range.offset + row * bytes, count * bytes);
     }
     return error;
 }
 
-/* [N,K] panel by panel; [K,N], of which a panel is a part of every row, is read as a whole. */
-static int upload_panels(struct window *window, const struct upload *upload, struct placed *placed)
+/* Every panel of a weight; `matrix` as in struct piece. */
+static int upload_panels(struct window *window, size_t weight, const float *matrix)
 {
-    const struct tensor *tensor = &placed->tensor;
-    bool kn = tensor->layout == LAYOUT_PANELS_KN;
-    uint64_t n = tensor_n(tensor), k = tensor_elements(tensor) / n;
-    uint64_t bytes = quant_panel_bytes(tensor->type, k);
-    float *matrix = kn ? malloc(n * k * sizeof(*matrix)) : NULL;
-    int error = kn && !matrix ? error_fail(VKCLIP_EMEMORY, "out of memory for loading weights")
-                : kn          ? weights_read(window->weights, tensor->name, 0, k, matrix)
-                              : VKCLIP_OK;
+    const struct store_weight *stored = &window->weights[weight];
+    uint64_t n = tensor_n(&stored->tensor), k = tensor_elements(&stored->tensor) / n;
+    uint64_t bytes = quant_panel_bytes(stored->tensor.type, k), offset = stored->range.offset;
+    int error = VKCLIP_OK;
     for (uint64_t first = 0; first < n && !error; first += PANEL) {
-        struct piece piece = {.placed = placed,
+        struct piece piece = {.weight = weight,
                               .first = first,
                               .count = n - first < PANEL ? n - first : PANEL,
                               .matrix = matrix};
-        error = add_piece(window, upload, piece, placed->offset + first / PANEL * bytes, bytes);
+        error = add_piece(window, piece, offset, bytes);
+        offset += bytes;
     }
-    if (kn && !error)
-        error = convert(window); /* before the matrix goes */
+    return error;
+}
+
+/* A matrix [K,N] is read as a whole, because a panel of it is a part of every row. */
+static int upload_matrix(struct window *window, size_t weight)
+{
+    const struct tensor *tensor = &window->weights[weight].tensor;
+    const struct row_reader *reader = window->reader;
+    uint64_t elements = tensor_elements(tensor), rows = elements / tensor_n(tensor);
+    float *matrix = malloc(elements * sizeof(*matrix));
+    if (!matrix)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
+    int error = reader->read(reader->user, tensor->name, "", 0, rows, matrix);
+    if (!error)
+        error = upload_panels(window, weight, matrix);
+    if (!error)
+        error = convert_all(window); /* the pieces read the matrix, which is freed now */
     free(matrix);
     return error;
 }
 
-static int upload_all(struct upload *upload, const struct weights *weights)
+static int upload_weight(struct window *window, size_t weight)
 {
-    int error = VKCLIP_OK;
-    struct window *window = calloc(1, sizeof(*window));
-    if (!window)
+    switch (window->weights[weight].tensor.layout) {
+    case LAYOUT_ROWS:
+        return upload_rows(window, weight);
+    case LAYOUT_PANELS_KN:
+        return upload_matrix(window, weight);
+    default:
+        return upload_panels(window, weight, NULL);
+    }
+}
+
+static void warn_of_overflows(const struct window *window, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (window->overflows[i])
+            log_message(VKCLIP_LOG_WARNING, "%s: tensor %s has values beyond %s: use fp32",
+                        window->reader->name, window->weights[i].tensor.name,
+                        type_name(window->weights[i].tensor.type));
+}
+
+static int create_window(struct window *window, size_t weight_count)
+{
+    window->overflows = calloc(weight_count + 1, sizeof(*window->overflows));
+    if (!window->overflows)
         return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
-    window->gpu = upload->gpu;
-    window->weights = weights;
-    for (size_t i = 0; i < upload->count; i++) {
-        uint64_t bytes = scratch_floats(&upload->placed[i].tensor) * sizeof(float);
+    for (size_t i = 0; i < weight_count; i++) {
+        uint64_t bytes = scratch_floats(&window->weights[i].tensor) * sizeof(float);
         window->scratch_bytes = window->scratch_bytes > bytes ? window->scratch_bytes : bytes;
     }
+    int error = VKCLIP_OK;
     for (int i = 0; i < 2 && !error; i++)
-        error = gpu_buffer_create(upload->gpu, GPU_UPLOAD, STAGING_BYTES, &window->staging[i]);
-    for (size_t i = 0; i < upload->count && !error; i++)
-        error = (upload->placed[i].tensor.layout == LAYOUT_ROWS ? upload_rows : upload_panels)(
-            window, upload, &upload->placed[i]);
-    if (!error)
-        error = flush(window);
+        error = gpu_buffer_create(window->gpu, GPU_UPLOAD, STAGING_BYTES, &window->staging[i]);
+    return error;
+}
+
+/* Waits for the copies first, also after an error: they read the staging buffers. */
+static int destroy_window(struct window *window)
+{
+    int error = VKCLIP_OK;
     for (int i = 0; i < 2; i++) {
         window->current = !window->current;
         int failed = finish_copy(window);
         error = error ? error : failed;
     }
-    for (size_t i = 0; i < upload->count && !error; i++)
-        if (upload->placed[i].overflows)
-            log_message(VKCLIP_LOG_WARNING, "%s: tensor %s has values beyond %s: use fp32",
-                        weights_path(weights), upload->placed[i].tensor.name,
-                        type_name(upload->placed[i].tensor.type));
     for (int i = 0; i < 2; i++)
-        gpu_buffer_destroy(upload->gpu, &window->staging[i]);
+        gpu_buffer_destroy(window->gpu, &window->staging[i]);
     for (int i = 0; i < JOBS; i++)
         free(window->scratch[i]);
+    free(window->overflows);
     free(window);
     return error;
 }
 
-/* Gives every weight its buffer and offset; a weight that both graphs name is placed once. */
-static int place(struct upload *upload, const struct graph *const *graphs, size_t graph_count)
+int upload_weights(struct gpu *gpu, struct store *store, const struct row_reader *reader)
 {
-    const struct gpu_limits *limits = gpu_limits(upload->gpu);
-    uint64_t most = BUFFER_BYTES < limits->allocation ? BUFFER_BYTES : limits->allocation;
-    size_t total = 0;
-    for (size_t g = 0; g < graph_count; g++)
-        total += graphs[g]->tensor_count;
-    upload->placed = calloc(total + 1, sizeof(*upload->placed));
-    upload->buffers = calloc(total + 1, sizeof(struct gpu_buffer *));
-    upload->sizes = calloc(total + 1, sizeof(*upload->sizes));
-    if (!upload->placed || !upload->buffers || !upload->sizes)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for the list of weights");
-    for (size_t g = 0; g < graph_count; g++)
-        for (size_t t = 0; t < graphs[g]->tensor_count; t++) {
-            const struct tensor *tensor = &graphs[g]->tensors[t];
-            struct gpu_range known;
-            if (tensor->role != ROLE_WEIGHT || upload_find(upload, tensor->name, &known))
-                continue;
-            uint64_t bytes = kernels_tensor_bytes(tensor);
-            uint64_t aligned = (bytes + limits->alignment - 1) & ~((uint64_t)limits->alignment - 1);
-            uint64_t *size = &upload->sizes[upload->buffer_count ? upload->buffer_count - 1 : 0];
-            if (!upload->buffer_count || *size + aligned > most)
-                size = &upload->sizes[upload->buffer_count++];
-            upload->placed[upload->count++] =
-                (struct placed){*tensor, (uint32_t)(upload->buffer_count - 1), *size, bytes, false};
-            *size += aligned;
-        }
-    return VKCLIP_OK;
-}
-
-int upload_create(struct gpu *gpu, const struct weights *weights, const struct graph *const *graphs,
-                  size_t graph_count, struct upload **result)
-{
-    *result = NULL;
-    struct upload *upload = calloc(1, sizeof(*upload));
-    if (!upload)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for weights");
-    upload->gpu = gpu;
-    int error = place(upload, graphs, graph_count);
-    for (size_t i = 0; i < upload->buffer_count && !error; i++)
-        error = gpu_buffer_create(gpu, GPU_DEVICE, upload->sizes[i], &upload->buffers[i]);
+    size_t count = 0;
+    struct window *window = calloc(1, sizeof(*window));
+    if (!window)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
+    window->gpu = gpu;
+    window->reader = reader;
+    window->weights = store_weights(store, &count);
+    int error = create_window(window, count);
+    for (size_t i = 0; i < count && !error; i++)
+        error = upload_weight(window, i);
     if (!error)
-        error = upload_all(upload, weights);
-    if (error)
-        upload_destroy(&upload);
-    *result = upload;
-    return error;
-}
-
-void upload_destroy(struct upload **handle)
-{
-    struct upload *upload = *handle;
-    if (!upload)
-        return;
-    for (size_t i = 0; upload->buffers && i < upload->buffer_count; i++)
-        gpu_buffer_destroy(upload->gpu, &upload->buffers[i]);
-    free(upload->buffers);
-    free(upload->sizes);
-    free(upload->placed);
-    free(upload->named);
-    free(upload);
-    *handle = NULL;
-}
-
-bool upload_find(const struct upload *upload, const char *name, struct gpu_range *range)
-{
-    for (size_t i = 0; i < upload->count; i++)
-        if (!strcmp(upload->placed[i].tensor.name, name)) {
-            const struct placed *placed = &upload->placed[i];
-            *range =
-                (struct gpu_range){upload->buffers[placed->buffer], placed->offset, placed->bytes};
-            return true;
-        }
-    for (size_t i = 0; i < upload->named_count; i++)
-        if (!strcmp(upload->named[i].name, name)) {
-            *range = upload->named[i].range;
-            return true;
-        }
-    return false;
-}
-
-struct gpu_buffer *upload_buffer(const struct upload *upload, size_t index, uint64_t *size)
-{
-    *size = index < upload->buffer_count ? upload->sizes[index] : 0;
-    return index < upload->buffer_count ? upload->buffers[index] : NULL;
-}
-
-int upload_name(struct upload *upload, const char *name, struct gpu_range range)
-{
-    struct named *named =
-        realloc(upload->named, (upload->named_count + 1) * sizeof(*upload->named));
-    if (!named)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for the list of weights");
-    upload->named = named;
-    named += upload->named_count++;
-    snprintf(named->name, sizeof(named->name), "%s", name);
-    named->range = range;
-    return VKCLIP_OK;
-}
-
-uint64_t upload_bytes(const struct upload *upload)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < upload->buffer_count; i++)
-        bytes += upload->sizes[i];
-    return bytes;
+        error = flush_window(window);
+    if (!error)
+        warn_of_overflows(window, count);
+    int failed = destroy_window(window);
+    return error ? error : failed;
 }

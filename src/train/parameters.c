@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "runtime/kernels.h"
+#include "runtime/upload.h"
 #include "shaders/args.h"
 
 /* Groups of weights, each in memory of its own order: the optimiser takes a group in few parts. */
@@ -101,7 +102,10 @@ static int upload_groups(struct train_parameters *p, const struct weights *weigh
         }
     }
     if (!error)
-        error = upload_create(p->gpu, weights, all, GROUP_COUNT, &p->weights);
+        error = store_create(p->gpu, all, GROUP_COUNT, &p->weights);
+    struct row_reader reader = weights_row_reader(weights);
+    if (!error)
+        error = upload_weights(p->gpu, p->weights, &reader);
     for (int g = 0; g < GROUP_COUNT; g++)
         graph_free(&graphs[g]);
     return error;
@@ -112,7 +116,7 @@ static size_t buffer_index(const struct train_parameters *p, const struct gpu_bu
 {
     uint64_t size;
     size_t i = 0;
-    while (i < p->buffers && upload_buffer(p->weights, i, &size) != buffer)
+    while (i < p->buffers && store_buffer(p->weights, i, &size) != buffer)
         i++;
     return i;
 }
@@ -121,7 +125,7 @@ static struct gpu_range weight_range(const struct train_parameters *p,
                                      const struct parameter *parameter)
 {
     struct gpu_range range = {0};
-    upload_find(p->weights, parameter->of.name, &range);
+    store_find(p->weights, parameter->of.name, &range);
     return range;
 }
 
@@ -136,7 +140,7 @@ static int create_zeros(struct train_parameters *p, unsigned width, struct gpu_b
         memset(gpu_buffer_map(zeros), 0, ZERO_BYTES);
     for (size_t i = 0; i < p->buffers && !error; i++) {
         uint64_t size;
-        upload_buffer(p->weights, i, &size);
+        store_buffer(p->weights, i, &size);
         error = gpu_buffer_create(p->gpu, GPU_DEVICE, size * width, &(*buffers)[i]);
         for (uint64_t at = 0; at < size * width && !error; at += ZERO_BYTES) {
             uint64_t bytes = size * width - at < ZERO_BYTES ? size * width - at : ZERO_BYTES;
@@ -169,8 +173,8 @@ static int name_parts(struct train_parameters *p)
             size_t buffer = buffer_index(p, at.buffer);
             char name[sizeof(GRAD_PREFIX) + 64];
             snprintf(name, sizeof(name), GRAD_PREFIX "%s", p->list[i].of.name);
-            error = upload_name(p->weights, name,
-                                (struct gpu_range){p->gradients[buffer], at.offset, at.size});
+            error = store_name(p->weights, name,
+                               (struct gpu_range){p->gradients[buffer], at.offset, at.size});
             uint64_t end = at.offset + at.size;
             if (!last || last->buffer != buffer) {
                 last = &p->parts[p->part_count++];
@@ -193,14 +197,14 @@ static int name_parts(struct train_parameters *p)
         const struct {
             const char *name;
             struct gpu_range range;
-        } ranges[] = {{"weights",
-                       {upload_buffer(p->weights, part->buffer, &size), part->offset, part->bytes}},
-                      {"gradients", {p->gradients[part->buffer], part->offset, part->bytes}},
-                      {"moments", {p->moments[part->buffer], 2 * part->offset, 2 * part->bytes}}};
+        } ranges[] = {
+            {"weights", {store_buffer(p->weights, part->buffer, &size), part->offset, part->bytes}},
+            {"gradients", {p->gradients[part->buffer], part->offset, part->bytes}},
+            {"moments", {p->moments[part->buffer], 2 * part->offset, 2 * part->bytes}}};
         for (size_t j = 0; j < ARRAY_COUNT(ranges) && !error; j++) {
             char name[32];
             snprintf(name, sizeof(name), "%s.%zu", ranges[j].name, i);
-            error = upload_name(p->weights, name, ranges[j].range);
+            error = store_name(p->weights, name, ranges[j].range);
         }
     }
     return error;
@@ -311,7 +315,7 @@ int train_parameters_open(struct gpu *gpu, const struct graph *graph, const stru
     int error = list_parameters(graph, weights, &p->list, &p->count);
     if (!error)
         error = upload_groups(p, weights);
-    for (uint64_t size; !error && upload_buffer(p->weights, p->buffers, &size);)
+    for (uint64_t size; !error && store_buffer(p->weights, p->buffers, &size);)
         p->buffers++;
     if (!error)
         error = create_zeros(p, 1, &p->gradients);
@@ -328,7 +332,7 @@ void train_parameters_close(struct train_parameters *p)
         if (p->moments)
             gpu_buffer_destroy(p->gpu, &p->moments[i]);
     }
-    upload_destroy(&p->weights);
+    store_destroy(&p->weights);
     free(p->gradients);
     free(p->moments);
     free(p->list);

@@ -7,13 +7,13 @@
 #define VKCLIP_TRAIN_PARAMETERS_H
 
 #include "train/step.h"
-#include "runtime/upload.h"
+#include "runtime/store.h"
 
 struct train_parameters {
     struct gpu *gpu;
     /* By name; their gradients by GRAD_PREFIX NAME; and of part N, a range that the optimiser takes
      * at once, weights.N, gradients.N, moments.N. */
-    struct upload *weights;
+    struct store *weights;
     struct gpu_buffer **gradients, **moments; /* beside each of the weights' buffers */
     size_t buffers;
     struct parameter *list; /* every weight of both towers, and logit_scale */

@@ -167,21 +167,21 @@ static void absent_weight(void **state)
     struct graph graph;
     struct plan *plan = NULL;
     struct weights *weights = NULL;
-    struct upload *upload = NULL;
+    struct store *store = NULL;
     struct config config;
     struct vkclip_model_params params = {0};
     gpu = open_gpu("");
     assert_int_equal(config_open("models/emoji-clip", &params, &config, &weights), 0);
     assert_int_equal(model_text_graph(&config, TYPE_F32, 1, &graph), 0);
     const struct graph *graphs[] = {&graph};
-    assert_int_equal(upload_create(gpu, weights, graphs, 1, &upload), 0);
+    assert_int_equal(store_create(gpu, graphs, 1, &store), 0);
     graph_free(&graph);
     assert_int_equal(model_image_graph(&config, TYPE_F32, 1, &graph), 0);
-    const struct plan_params plan_params = {.gpu = gpu, .weights = upload};
+    const struct plan_params plan_params = {.gpu = gpu, .weights = store};
     assert_int_equal(plan_create(&plan_params, &graph, &plan), VKCLIP_EABSENT);
     assert_null(plan);
     assert_int_equal(graph.node_count, 0); /* taken over also on error */
-    upload_destroy(&upload);
+    store_destroy(&store);
     weights_close(&weights);
     config_close(&config);
     gpu_close(&gpu);

@@ -34,7 +34,6 @@ server     base
 pending='
 src/model/arch.c checkpoint
 src/model/resnet.c checkpoint
-src/runtime/upload.h checkpoint
 src/train/parameters.c shaders
 '
 pending_circles='data/build data/dataset|checkpoint/json checkpoint/open|train/step train/parameters'

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Places weights one behind the other in buffers, and looks memory up by name.
+ */
+#include "runtime/store.h"
+#include "base/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/kernels.h"
+
+/* One buffer is no larger than this even where the device allows it: a driver finds room for a few
+ * buffers of this size more easily than for one as large as all weights. */
+#define BUFFER_BYTES ((uint64_t)1 << 30)
+
+/* A buffer and its weights, which are those behind the weights of the buffer before it. */
+struct memory {
+    struct gpu_buffer *buffer;
+    uint64_t size;
+    size_t weights_end; /* index past its last weight */
+};
+
+struct named_range {
+    char name[64];
+    struct gpu_range range;
+};
+
+struct store {
+    struct gpu *gpu;
+    struct memory *memory;
+    size_t memory_count;
+    struct store_weight *weights;
+    size_t weight_count;
+    struct named_range *named;
+    size_t named_count;
+};
+
+/* ---- Placement ------------------------------------------------------------------------------- */
+
+/* Places a weight behind the last one, or at the beginning of the next buffer. The range has no
+ * buffer yet: create_buffers fills it in. */
+static void place_weight(struct store *store, const struct tensor *tensor)
+{
+    const struct gpu_limits *limits = gpu_limits(store->gpu);
+    uint64_t largest = BUFFER_BYTES < limits->allocation ? BUFFER_BYTES : limits->allocation;
+    uint64_t bytes = kernels_tensor_bytes(tensor);
+    uint64_t aligned = (bytes + limits->alignment - 1) & ~((uint64_t)limits->alignment - 1);
+    if (!store->memory_count || store->memory[store->memory_count - 1].size + aligned > largest)
+        store->memory_count++;
+    struct memory *memory = &store->memory[store->memory_count - 1];
+    store->weights[store->weight_count++] =
+        (struct store_weight){*tensor, {.offset = memory->size, .size = bytes}};
+    memory->size += aligned;
+    memory->weights_end = store->weight_count;
+}
+
+static int place_weights(struct store *store, const struct graph *const *graphs, size_t graph_count)
+{
+    struct gpu_range known;
+    size_t total = 0;
+    for (size_t g = 0; g < graph_count; g++)
+        total += graphs[g]->tensor_count;
+    store->weights = calloc(total + 1, sizeof(*store->weights));
+    store->memory = calloc(total + 1, sizeof(*store->memory));
+    if (!store->weights || !store->memory)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the list of weights");
+    for (size_t g = 0; g < graph_count; g++)
+        for (size_t t = 0; t < graphs[g]->tensor_count; t++) {
+            const struct tensor *tensor = &graphs[g]->tensors[t];
+            if (tensor->role == ROLE_WEIGHT && !store_find(store, tensor->name, &known))
+                place_weight(store, tensor);
+        }
+    return VKCLIP_OK;
+}
+
+static int create_buffers(struct store *store)
+{
+    int error = VKCLIP_OK;
+    size_t weight = 0;
+    for (size_t i = 0; i < store->memory_count && !error; i++) {
+        struct memory *memory = &store->memory[i];
+        error = gpu_buffer_create(store->gpu, GPU_DEVICE, memory->size, &memory->buffer);
+        for (; weight < memory->weights_end; weight++)
+            store->weights[weight].range.buffer = memory->buffer;
+    }
+    return error;
+}
+
+int store_create(struct gpu *gpu, const struct graph *const *graphs, size_t graph_count,
+                 struct store **result)
+{
+    *result = NULL;
+    struct store *store = calloc(1, sizeof(*store));
+    if (!store)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for weights");
+    store->gpu = gpu;
+    int error = place_weights(store, graphs, graph_count);
+    if (!error)
+        error = create_buffers(store);
+    if (error)
+        store_destroy(&store);
+    *result = store;
+    return error;
+}
+
+void store_destroy(struct store **handle)
+{
+    struct store *store = *handle;
+    if (!store)
+        return;
+    for (size_t i = 0; i < store->memory_count; i++)
+        gpu_buffer_destroy(store->gpu, &store->memory[i].buffer);
+    free(store->memory);
+    free(store->weights);
+    free(store->named);
+    free(store);
+    *handle = NULL;
+}
+
+/* ---- Looking up ------------------------------------------------------------------------------ */
+
+const struct store_weight *store_weights(const struct store *store, size_t *count)
+{
+    *count = store->weight_count;
+    return store->weights;
+}
+
+struct gpu_buffer *store_buffer(const struct store *store, size_t index, uint64_t *size)
+{
+    *size = index < store->memory_count ? store->memory[index].size : 0;
+    return index < store->memory_count ? store->memory[index].buffer : NULL;
+}
+
+int store_name(struct store *store, const char *name, struct gpu_range range)
+{
+    struct named_range *named = realloc(store->named, (store->named_count + 1) * sizeof(*named));
+    if (!named)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the list of weights");
+    store->named = named;
+    struct named_range *last = &named[store->named_count++];
+    snprintf(last->name, sizeof(last->name), "%s", name);
+    last->range = range;
+    return VKCLIP_OK;
+}
+
+bool store_find(const struct store *store, const char *name, struct gpu_range *range)
+{
+    for (size_t i = 0; i < store->weight_count; i++)
+        if (!strcmp(store->weights[i].tensor.name, name)) {
+            *range = store->weights[i].range;
+            return true;
+        }
+    for (size_t i = 0; i < store->named_count; i++)
+        if (!strcmp(store->named[i].name, name)) {
+            *range = store->named[i].range;
+            return true;
+        }
+    return false;
+}
