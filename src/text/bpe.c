@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Byte-pair learning with counts that follow each merge: every pair knows the words that it occurs
- * in, so a merge looks at those alone, and a heap has the most frequent pair on top.
+ * Byte-pair learning whose counts are updated by each merge: every pair knows the words in which it
+ * occurs, so a merge visits only those, and a heap has the most frequent pair on top.
  */
 #include "text/bpe.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/string.h"
-
 #include "text/tokenizer.h"
 
 #include <stdio.h>
@@ -16,15 +15,15 @@
 #include <utf8proc.h>
 
 enum {
-    WORD_LIMIT = 1024,      /* code points: a merge rewrites the words that it is in */
-    PLAIN_TOKENS = 512 + 2, /* of a vocabulary without merges */
-    SIZE_LIMIT = 1 << 20
+    WORD_LIMIT = 1024,      /* code points; a merge rewrites its words as a whole */
+    PLAIN_TOKENS = 512 + 2, /* tokens of a vocabulary without merges */
+    SIZE_LIMIT = 1 << 20    /* tokens */
 };
 
 static const char HEAD[] = "#version: 0.2\n";
 
 struct word {
-    size_t first; /* of its code points in `codes`, later of its tokens in `symbols` */
+    size_t first; /* the place of its code points in `codes`, later of its tokens in `symbols` */
     uint32_t length;
     uint64_t count;
 };
@@ -32,47 +31,50 @@ struct word {
 struct pair {
     int32_t left, right;
     uint64_t count;
-    uint32_t *words; /* that it occurs in, or did */
+    uint32_t *words; /* the words in which it occurs or did occur */
     uint32_t word_count, word_capacity;
 };
 
-/* A pair with the count that it had when it came into the heap, which is no less than it has. */
+/* A pair with the count that it had when it entered the heap. The pair's count never rises after
+ * that, so a candidate whose count is out of date is pushed again with the lower one. */
 struct candidate {
     uint64_t count;
     uint32_t pair;
 };
 
 struct bpe {
-    int32_t *codes; /* of all words */
+    int32_t *codes; /* the code points of all words */
     size_t codes_count, codes_capacity;
     struct word *words;
     size_t word_count, word_capacity, long_words;
-    uint32_t *word_slots; /* hash table: index + 1 */
+    uint32_t *word_slots; /* hash table of a word's index + 1; 0: free */
     size_t word_mask;
-    bool failed; /* out of memory */
+    bool failed; /* Memory ran out. */
 
-    char **tokens; /* by number: those of `plain` without start and end, then one a merge */
+    char **tokens; /* those of `plain` without start and end of text, then one per merge */
     uint32_t token_count;
-    struct vocabulary plain;
-    int32_t *symbols;
+    struct vocabulary plain; /* the vocabulary without merges */
+    int32_t *symbols;        /* the tokens of all words */
     struct pair *pairs;
     size_t pair_count, pair_capacity;
-    uint32_t *pair_slots;
+    uint32_t *pair_slots; /* hash table of a pair's index + 1; 0: free */
     size_t pair_mask;
     struct candidate *heap;
     size_t heap_count, heap_capacity;
-    char *merges; /* as a file has them */
+    char *merges; /* the text of merges.txt */
     size_t merges_size, merges_capacity;
 };
 
-/* Room for `count` elements of `size` bytes at least. */
+/* Makes room for at least `count` elements of `size` bytes in the array whose pointer is at
+ * `array`.
+ */
 static bool reserve(struct bpe *bpe, void *array, size_t *capacity, size_t count, size_t size)
 {
-    void *old, *larger;
+    void *old;
     if (count <= *capacity)
         return true;
-    memcpy(&old, array, sizeof(old));
-    larger = realloc(old, (2 * count + 64) * size);
+    memcpy(&old, array, sizeof(old)); /* The pointer may be of any type, so it is copied. */
+    void *larger = realloc(old, (2 * count + 64) * size);
     if (larger) {
         memcpy(array, &larger, sizeof(larger));
         *capacity = 2 * count + 64;
@@ -81,7 +83,7 @@ static bool reserve(struct bpe *bpe, void *array, size_t *capacity, size_t count
     return larger;
 }
 
-/* Doubles a hash table of indices when it is half full. `hash` gives that of an index. */
+/* Doubles a hash table of indices when it is half full. `hash` gives the hash of an element. */
 static bool grow_slots(struct bpe *bpe, uint32_t **slots, size_t *mask, size_t count,
                        uint64_t (*hash)(const struct bpe *, size_t))
 {
@@ -96,10 +98,10 @@ static bool grow_slots(struct bpe *bpe, uint32_t **slots, size_t *mask, size_t c
     *slots = larger;
     *mask = size - 1;
     for (size_t i = 0; i < count; i++) {
-        size_t at = hash(bpe, i) & *mask;
-        while (larger[at])
-            at = (at + 1) & *mask;
-        larger[at] = (uint32_t)i + 1;
+        size_t slot = hash(bpe, i) & *mask;
+        while (larger[slot])
+            slot = (slot + 1) & *mask;
+        larger[slot] = (uint32_t)i + 1;
     }
     return true;
 }
@@ -122,24 +124,9 @@ static uint64_t word_hash(const struct bpe *bpe, size_t index)
     return codes_hash(bpe->codes + bpe->words[index].first, bpe->words[index].length);
 }
 
-static void add_word(void *user, const int32_t *codes, size_t length)
+/* Appends a word that is new, whose place in the hash table is `slot`. */
+static void append_word(struct bpe *bpe, const int32_t *codes, size_t length, uint32_t *slot)
 {
-    struct bpe *bpe = user;
-    if (length > WORD_LIMIT) {
-        bpe->long_words++;
-        return;
-    }
-    if (!grow_slots(bpe, &bpe->word_slots, &bpe->word_mask, bpe->word_count, word_hash))
-        return;
-    size_t at = codes_hash(codes, length) & bpe->word_mask;
-    for (; bpe->word_slots[at]; at = (at + 1) & bpe->word_mask) {
-        struct word *word = &bpe->words[bpe->word_slots[at] - 1];
-        if (word->length == length &&
-            !memcmp(bpe->codes + word->first, codes, length * sizeof(*codes))) {
-            word->count++;
-            return;
-        }
-    }
     if (bpe->word_count >= UINT32_MAX / 2 ||
         !reserve(bpe, &bpe->words, &bpe->word_capacity, bpe->word_count + 1, sizeof(*bpe->words)) ||
         !reserve(bpe, &bpe->codes, &bpe->codes_capacity, bpe->codes_count + length,
@@ -150,16 +137,40 @@ static void add_word(void *user, const int32_t *codes, size_t length)
     memcpy(bpe->codes + bpe->codes_count, codes, length * sizeof(*codes));
     bpe->words[bpe->word_count] = (struct word){bpe->codes_count, (uint32_t)length, 1};
     bpe->codes_count += length;
-    bpe->word_slots[at] = (uint32_t)++bpe->word_count;
+    *slot = (uint32_t)++bpe->word_count;
+}
+
+/* tokenizer_word_fn: counts a word. */
+static void add_word(void *user, const int32_t *codes, size_t length)
+{
+    struct bpe *bpe = user;
+    if (length > WORD_LIMIT) {
+        bpe->long_words++;
+        return;
+    }
+    if (!grow_slots(bpe, &bpe->word_slots, &bpe->word_mask, bpe->word_count, word_hash))
+        return;
+    size_t slot = codes_hash(codes, length) & bpe->word_mask;
+    for (; bpe->word_slots[slot]; slot = (slot + 1) & bpe->word_mask) {
+        struct word *word = &bpe->words[bpe->word_slots[slot] - 1];
+        if (word->length == length &&
+            !memcmp(bpe->codes + word->first, codes, length * sizeof(*codes))) {
+            word->count++;
+            return;
+        }
+    }
+    append_word(bpe, codes, length, &bpe->word_slots[slot]);
 }
 
 int bpe_add_text(struct bpe *bpe, const char *text, size_t length)
 {
     int error = tokenizer_split(text, length, add_word, bpe);
-    return error || !bpe->failed ? error : error_fail(VKCLIP_EMEMORY, "out of memory for words");
+    if (!error && bpe->failed)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for words");
+    return error;
 }
 
-/* Every word as the tokens of its bytes, in `symbols`. */
+/* Spells every word as the tokens of its bytes, into `symbols`. */
 static bool spell_words(struct bpe *bpe)
 {
     size_t used = 0;
@@ -172,10 +183,11 @@ static bool spell_words(struct bpe *bpe)
         const size_t first = used;
         for (uint32_t i = 0; i < word->length; i++) {
             uint8_t bytes[4];
-            size_t size = (size_t)utf8proc_encode_char(codes[i], bytes);
-            for (size_t k = 0; k < size; k++)
-                bpe->symbols[used++] =
-                    bpe->plain.symbols[i + 1 == word->length && k + 1 == size][bytes[k]];
+            const size_t size = (size_t)utf8proc_encode_char(codes[i], bytes);
+            for (size_t k = 0; k < size; k++) {
+                const bool word_end = i + 1 == word->length && k + 1 == size;
+                bpe->symbols[used++] = bpe->plain.symbols[word_end][bytes[k]];
+            }
         }
         word->first = first;
         word->length = (uint32_t)(used - first);
@@ -185,24 +197,24 @@ static bool spell_words(struct bpe *bpe)
 
 /* ---- Pairs ----------------------------------------------------------------------------------- */
 
-static uint64_t hash_of(int32_t left, int32_t right)
+static uint64_t tokens_hash(int32_t left, int32_t right)
 {
     return mix((uint64_t)(uint32_t)left << 32 | (uint32_t)right);
 }
 
 static uint64_t pair_hash(const struct bpe *bpe, size_t index)
 {
-    return hash_of(bpe->pairs[index].left, bpe->pairs[index].right);
+    return tokens_hash(bpe->pairs[index].left, bpe->pairs[index].right);
 }
 
-/* The pair, added where it is not there yet. */
+/* Finds a pair, or adds it; NULL when out of memory. */
 static struct pair *find_pair(struct bpe *bpe, int32_t left, int32_t right)
 {
     if (!grow_slots(bpe, &bpe->pair_slots, &bpe->pair_mask, bpe->pair_count, pair_hash))
         return NULL;
-    size_t at = hash_of(left, right) & bpe->pair_mask;
-    for (; bpe->pair_slots[at]; at = (at + 1) & bpe->pair_mask) {
-        struct pair *pair = &bpe->pairs[bpe->pair_slots[at] - 1];
+    size_t slot = tokens_hash(left, right) & bpe->pair_mask;
+    for (; bpe->pair_slots[slot]; slot = (slot + 1) & bpe->pair_mask) {
+        struct pair *pair = &bpe->pairs[bpe->pair_slots[slot] - 1];
         if (pair->left == left && pair->right == right)
             return pair;
     }
@@ -211,13 +223,25 @@ static struct pair *find_pair(struct bpe *bpe, int32_t left, int32_t right)
         return NULL;
     struct pair *pair = &bpe->pairs[bpe->pair_count];
     *pair = (struct pair){.left = left, .right = right};
-    bpe->pair_slots[at] = (uint32_t)++bpe->pair_count;
+    bpe->pair_slots[slot] = (uint32_t)++bpe->pair_count;
     return pair;
 }
 
-/* Counts the pairs of a word, or takes them away. Pairs from `fresh` on learn of the word: an older
- * one that it has, it had before. */
-static bool count_pairs(struct bpe *bpe, uint32_t index, bool away, size_t fresh)
+/* Notes that a pair occurs in a word, once per word. */
+static bool add_occurrence(struct bpe *bpe, struct pair *pair, uint32_t word)
+{
+    if (pair->word_count && pair->words[pair->word_count - 1] == word)
+        return true;
+    size_t capacity = pair->word_capacity;
+    if (!reserve(bpe, &pair->words, &capacity, (size_t)pair->word_count + 1, sizeof(*pair->words)))
+        return false;
+    pair->word_capacity = (uint32_t)capacity;
+    pair->words[pair->word_count++] = word;
+    return true;
+}
+
+/* Subtracts what a word adds to the counts of its pairs. */
+static bool discount_pairs(struct bpe *bpe, uint32_t index)
 {
     const struct word *word = &bpe->words[index];
     const int32_t *symbols = bpe->symbols + word->first;
@@ -225,16 +249,24 @@ static bool count_pairs(struct bpe *bpe, uint32_t index, bool away, size_t fresh
         struct pair *pair = find_pair(bpe, symbols[i], symbols[i + 1]);
         if (!pair)
             return false;
-        pair->count = away ? pair->count - word->count : pair->count + word->count;
-        if (away || (size_t)(pair - bpe->pairs) < fresh ||
-            (pair->word_count && pair->words[pair->word_count - 1] == index))
-            continue;
-        size_t capacity = pair->word_capacity;
-        if (!reserve(bpe, &pair->words, &capacity, (size_t)pair->word_count + 1,
-                     sizeof(*pair->words)))
+        pair->count -= word->count;
+    }
+    return true;
+}
+
+/* Counts the pairs of a word. Only pairs from number `fresh` on need the word added to theirs: an
+ * older pair that occurs in the word occurred in it before, so that it has the word already. */
+static bool count_pairs(struct bpe *bpe, uint32_t index, size_t fresh)
+{
+    const struct word *word = &bpe->words[index];
+    const int32_t *symbols = bpe->symbols + word->first;
+    for (uint32_t i = 0; i + 1 < word->length; i++) {
+        struct pair *pair = find_pair(bpe, symbols[i], symbols[i + 1]);
+        if (!pair)
             return false;
-        pair->word_capacity = (uint32_t)capacity;
-        pair->words[pair->word_count++] = index;
+        pair->count += word->count;
+        if ((size_t)(pair - bpe->pairs) >= fresh && !add_occurrence(bpe, pair, index))
+            return false;
     }
     return true;
 }
@@ -250,30 +282,32 @@ static bool is_before(const struct bpe *bpe, const struct candidate *a, const st
     return order ? order > 0 : strcmp(bpe->tokens[x->right], bpe->tokens[y->right]) > 0;
 }
 
-static bool push(struct bpe *bpe, uint32_t pair)
+static bool push_candidate(struct bpe *bpe, uint32_t pair)
 {
     const struct candidate candidate = {bpe->pairs[pair].count, pair};
     if (!reserve(bpe, &bpe->heap, &bpe->heap_capacity, bpe->heap_count + 1, sizeof(*bpe->heap)))
         return false;
-    size_t at = bpe->heap_count++;
-    for (; at && is_before(bpe, &candidate, &bpe->heap[(at - 1) / 2]); at = (at - 1) / 2)
-        bpe->heap[at] = bpe->heap[(at - 1) / 2];
-    bpe->heap[at] = candidate;
+    size_t i = bpe->heap_count++;
+    for (; i && is_before(bpe, &candidate, &bpe->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        bpe->heap[i] = bpe->heap[(i - 1) / 2];
+    bpe->heap[i] = candidate;
     return true;
 }
 
-static struct candidate pop(struct bpe *bpe)
+static struct candidate pop_candidate(struct bpe *bpe)
 {
     const struct candidate top = bpe->heap[0], last = bpe->heap[--bpe->heap_count];
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < bpe->heap_count; at = child) {
+    size_t i = 0, child = 1;
+    while (child < bpe->heap_count) {
         if (child + 1 < bpe->heap_count && is_before(bpe, &bpe->heap[child + 1], &bpe->heap[child]))
             child++;
         if (!is_before(bpe, &bpe->heap[child], &last))
             break;
-        bpe->heap[at] = bpe->heap[child];
+        bpe->heap[i] = bpe->heap[child];
+        i = child;
+        child = 2 * i + 1;
     }
-    bpe->heap[at] = last;
+    bpe->heap[i] = last;
     return top;
 }
 
@@ -289,26 +323,33 @@ static bool write_merge(struct bpe *bpe, const char *left, const char *right)
     return true;
 }
 
-/* The word with the two tokens joined wherever they stand, from the left. */
+static bool has_pair(const struct bpe *bpe, const struct word *word, int32_t left, int32_t right)
+{
+    const int32_t *symbols = bpe->symbols + word->first;
+    for (uint32_t i = 0; i + 1 < word->length; i++)
+        if (symbols[i] == left && symbols[i + 1] == right)
+            return true;
+    return false;
+}
+
+/* Joins the two tokens wherever they follow one another in a word, from the left. */
 static bool merge_word(struct bpe *bpe, uint32_t index, int32_t left, int32_t right, int32_t joined,
                        size_t fresh)
 {
     struct word *word = &bpe->words[index];
     int32_t *symbols = bpe->symbols + word->first;
-    uint32_t at = 0, length = 0;
-    while (at + 1 < word->length && (symbols[at] != left || symbols[at + 1] != right))
-        at++;
-    if (at + 1 >= word->length)
-        return true; /* other merges have taken it */
-    if (!count_pairs(bpe, index, true, fresh))
+    if (!has_pair(bpe, word, left, right))
+        return true; /* Other merges have consumed the pair. */
+    if (!discount_pairs(bpe, index))
         return false;
-    for (at = 0; at < word->length; length++) {
-        bool here = at + 1 < word->length && symbols[at] == left && symbols[at + 1] == right;
-        symbols[length] = here ? joined : symbols[at];
-        at += 1 + here;
+    uint32_t length = 0;
+    for (uint32_t i = 0; i < word->length; length++) {
+        const bool joins = i + 1 < word->length && symbols[i] == left && symbols[i + 1] == right;
+        symbols[length] = joins ? joined : symbols[i];
+        i += joins ? 2 : 1;
     }
     word->length = length;
-    return count_pairs(bpe, index, false, fresh);
+    return count_pairs(bpe, index, fresh);
 }
 
 static bool merge_pair(struct bpe *bpe, uint32_t index)
@@ -327,32 +368,46 @@ static bool merge_pair(struct bpe *bpe, uint32_t index)
     for (uint32_t i = 0; good && i < count; i++)
         good = merge_word(bpe, words[i], left, right, joined, fresh);
     for (size_t i = fresh; good && i < bpe->pair_count; i++)
-        good = push(bpe, (uint32_t)i);
+        good = push_candidate(bpe, (uint32_t)i);
     free(words);
     return good;
 }
 
+/* Begins with the tokens of the bytes, the words spelt in them, and the pairs of all words. */
+static bool start_learning(struct bpe *bpe, uint32_t size)
+{
+    bpe->tokens = calloc(size, sizeof(*bpe->tokens));
+    if (!bpe->tokens || !spell_words(bpe) ||
+        !reserve(bpe, &bpe->merges, &bpe->merges_capacity, 64, 1))
+        return false;
+    bpe->merges_size = (size_t)sprintf(bpe->merges, "%s", HEAD);
+    while (bpe->token_count < PLAIN_TOKENS - 2) {
+        char *token = string_format("%s", bpe->plain.tokens[bpe->token_count]);
+        if (!token)
+            return false;
+        bpe->tokens[bpe->token_count++] = token;
+    }
+    for (size_t i = 0; i < bpe->word_count; i++)
+        if (!count_pairs(bpe, (uint32_t)i, 0))
+            return false;
+    for (size_t i = 0; i < bpe->pair_count; i++)
+        if (!push_candidate(bpe, (uint32_t)i))
+            return false;
+    return true;
+}
+
 static bool learn(struct bpe *bpe, uint32_t size, uint64_t least)
 {
-    bool good = spell_words(bpe);
-    bpe->tokens = calloc(size, sizeof(*bpe->tokens));
-    good = good && bpe->tokens && reserve(bpe, &bpe->merges, &bpe->merges_capacity, 64, 1);
-    for (; good && bpe->token_count < PLAIN_TOKENS - 2; bpe->token_count += good)
-        good = (bpe->tokens[bpe->token_count] =
-                    string_format("%s", bpe->plain.tokens[bpe->token_count]));
-    if (good)
-        bpe->merges_size = (size_t)sprintf(bpe->merges, "%s", HEAD);
-    for (size_t i = 0; good && i < bpe->word_count; i++)
-        good = count_pairs(bpe, (uint32_t)i, false, 0);
-    for (size_t i = 0; good && i < bpe->pair_count; i++)
-        good = push(bpe, (uint32_t)i);
+    bool good = start_learning(bpe, size);
     while (good && bpe->heap_count && bpe->token_count + 2 < size) {
-        const struct candidate top = pop(bpe);
+        const struct candidate top = pop_candidate(bpe);
         const uint64_t count = bpe->pairs[top.pair].count;
-        if (count >= least && count == top.count)
+        if (count < least)
+            continue;
+        if (count == top.count)
             good = merge_pair(bpe, top.pair);
-        else if (count >= least)
-            good = push(bpe, top.pair);
+        else
+            good = push_candidate(bpe, top.pair);
     }
     return good;
 }
@@ -375,8 +430,9 @@ int bpe_learn(struct bpe *bpe, uint32_t size, uint64_t least, struct vocabulary 
 int bpe_open(struct bpe **result)
 {
     struct bpe *bpe = *result = calloc(1, sizeof(*bpe));
-    int error = bpe ? vocabulary_from_merges(HEAD, sizeof(HEAD) - 1, &bpe->plain)
-                    : error_fail(VKCLIP_EMEMORY, "out of memory");
+    if (!bpe)
+        return error_fail(VKCLIP_EMEMORY, "out of memory");
+    int error = vocabulary_from_merges(HEAD, sizeof(HEAD) - 1, &bpe->plain);
     if (error)
         bpe_close(result);
     return error;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Learns the merges of a byte-pair vocabulary (Sennrich et al. 2016) of CLIP's form from texts. The
- * tokenizer cleans and splits them, so that a vocabulary is learnt from what it will be used on.
+ * tokenizer cleans and splits the texts, so that the vocabulary is learnt from the same words that
+ * it will encode.
  *
- * The most frequent pair is merged next; of equally frequent ones the last by the code points of
- * its left token, then of its right one, as they stand in vocab.json: the result depends on
- * nothing but the texts, not on their order.
+ * The most frequent pair is merged next. Of equally frequent pairs it is the last by the code
+ * points of the left token, then of the right one, as they stand in vocab.json, so that the result
+ * does not depend on the order of the texts.
  */
 #ifndef VKCLIP_TEXT_BPE_H
 #define VKCLIP_TEXT_BPE_H
@@ -18,12 +19,14 @@ int bpe_open(struct bpe **bpe);
 void bpe_close(struct bpe **bpe);
 
 int bpe_add_text(struct bpe *bpe, const char *text, size_t length);
-/* Different words so far, and those left out for being longer than any word is. */
+/* The number of different words so far. */
 size_t bpe_words(const struct bpe *bpe);
+/* The number of words left out because they are longer than 1024 code points. */
 size_t bpe_long_words(const struct bpe *bpe);
 
-/* The vocabulary of the 256 bytes, the 256 bytes at a word's end, merges, and start and end of
- * text: `size` tokens, or fewer where no pair is left that occurs `least` times. Once. */
+/* Learns the vocabulary of the 256 bytes, the 256 bytes at a word's end, merges, and start and end
+ * of text: `size` tokens, or fewer when no pair is left that occurs `least` times. May be called
+ * once. */
 int bpe_learn(struct bpe *bpe, uint32_t size, uint64_t least, struct vocabulary *vocabulary);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Learning a vocabulary: against an implementation that counts all pairs anew for every merge, and
- * through the files, which the tokenizer has to open; and the rows of CSV files.
+ * A learnt vocabulary equals that of an implementation that counts all pairs anew for every merge;
+ * the tokenizer opens the files that are written; rows of CSV files are read.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -41,7 +41,7 @@ static int count_pair(const struct plain *plain, const char *left, const char *r
     return count;
 }
 
-/* The most frequent pair, of equals the last; 0 where none occurs twice. */
+/* Finds the most frequent pair, the last of equally frequent ones; 0: no pair occurs twice. */
 static int best_pair(const struct plain *plain, char left[TOKEN], char right[TOKEN])
 {
     int best = 1;
@@ -71,7 +71,7 @@ static void join_pair(struct plain *plain, const char *left, const char *right)
             }
 }
 
-/* Words of few letters, so that counts are often equal and letters repeat. */
+/* Makes words of three letters, so that counts are often equal and letters repeat. */
 static void make_texts(uint32_t seed, char texts[WORDS][LENGTH + 1], int count)
 {
     for (int i = 0; i < count; i++) {
@@ -96,7 +96,7 @@ static void test_merges_are_those_of_the_plain_way(void **state)
         assert_int_equal(bpe_open(&bpe), 0);
         for (int i = 0; i < count; i++) {
             assert_int_equal(tokenizer_split(texts[i], strlen(texts[i]), add_word, plain), 0);
-            const char *text = texts[count - 1 - i]; /* their order has no part in it */
+            const char *text = texts[count - 1 - i]; /* The order must not matter. */
             assert_int_equal(bpe_add_text(bpe, text, strlen(text)), 0);
         }
         assert_int_equal(bpe_learn(bpe, 514 + MERGES, 2, &vocabulary), 0);
@@ -108,7 +108,8 @@ static void test_merges_are_those_of_the_plain_way(void **state)
             assert_string_equal(vocabulary.tokens[512 + merges++], joined);
         }
         assert_int_equal(vocabulary.count, 514 + merges);
-        assert_true(seed < 3 ? merges < MERGES : merges == MERGES); /* both ends were met */
+        assert_true(seed < 3 ? merges < MERGES
+                             : merges == MERGES); /* Learning ended in both ways. */
         vocabulary_close(&vocabulary);
         bpe_close(&bpe);
         free(plain);
@@ -177,13 +178,13 @@ static void test_files_open(void **state)
     int32_t ids[8];
     size_t count;
     assert_int_equal(tokenizer_encode(tokenizer, "Red owl!", 8, ids, 8, &count), 0);
-    assert_int_equal(count, 5); /* the two words, and a byte at a word's end */
+    assert_int_equal(count, 5); /* start, two words, a byte at a word's end, end */
     assert_int_equal(tokenizer_decode(tokenizer, ids + 1, 3, &text), 0);
     assert_string_equal(text, "red owl ! ");
     free(text);
     tokenizer_close(&tokenizer);
 
-    /* one table after the other has each pair twice as often: the same merges */
+    /* Reading the table twice doubles all counts, which gives the same merges. */
     train((const char *const[]){table}, 1, two, 518, NULL, &result);
     static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer_config.json",
                                         "special_tokens_map.json"};

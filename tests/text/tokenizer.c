@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Text to ids and back, against the references' ids: those of the project's own vocabulary, and
- * OpenAI's where the larger reference data is there. Broken files: see tokenizer_files.c.
+ * Text to ids and back, compared with the references' ids: those of the project's own vocabulary,
+ * and OpenAI's where the larger reference data is present. tokenizer_files.c has the broken files.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -26,7 +26,7 @@ static struct tokenizer *open_tokenizer(const char *path, enum tokenizer_rules r
     return tokenizer;
 }
 
-/* A tokenizer of the reference data; NULL, said once, where that is not there. */
+/* Opens a tokenizer of the reference data; NULL, with one message, where the data is absent. */
 static struct tokenizer *open_golden(const char *file, enum tokenizer_rules rules)
 {
     char *path = golden_path(file);
@@ -37,7 +37,7 @@ static struct tokenizer *open_golden(const char *file, enum tokenizer_rules rule
     return tokenizer;
 }
 
-/* The lines of a JSON Lines file as an array. */
+/* Reads the lines of a JSON Lines file as an array. */
 static json_t *read_lines(const char *file)
 {
     char *path = golden_path(file), *line = NULL;
@@ -83,7 +83,7 @@ static void assert_ids(const struct tokenizer *tokenizer, const json_t *text,
     json_decref(found);
 }
 
-/* Every line of `file`: the ids of its text are its field `ids`. */
+/* Checks for every line of `file` that the ids of its text are those of its field `ids`. */
 static void check_file(const struct tokenizer *tokenizer, const char *file, const char *ids)
 {
     json_t *lines = read_lines(file), *line;
@@ -112,7 +112,7 @@ static void openai_cases(void **state)
     tokenizer_close(&tokenizer);
 }
 
-/* Truncated as the reference does, and as long as it was before. */
+/* Texts are truncated as the reference does, and the reported length is that before truncation. */
 static void openai_long(void **state)
 {
     (void)state;
@@ -137,9 +137,9 @@ static void openai_long(void **state)
     tokenizer_close(&tokenizer);
 }
 
-/* The texts whose expected ids need mojibake repair, with what the repair makes of them. That a
- * text is here for that reason alone is shown by the repaired text giving exactly the expected ids.
- */
+/* The texts whose expected ids need mojibake repair, with what the repair makes of them. The
+ * repaired text must give exactly the expected ids, which shows that the repair is the only
+ * difference. */
 static const char *const mojibake[][2] = {
     {"ÅÄµ ¢®", "Åĵ ¢®"},
     {"The Mona Lisa doesnâ€™t have eyebrows.", "The Mona Lisa doesn’t have eyebrows."},
@@ -180,7 +180,7 @@ static void openai_ftfy(void **state)
     tokenizer_close(&tokenizer);
 }
 
-/* Every text agrees with OpenAI's ids unless it is listed as differing. */
+/* The ids of every text are OpenAI's unless the text is listed as differing. */
 static void hf_cases(void **state)
 {
     (void)state;
@@ -242,7 +242,7 @@ static void openai_decode(void **state)
     }
 }
 
-/* The small models' texts: those ids that their case files have. */
+/* The texts of the small models have the ids of the models' case files. */
 static void small_vocabulary(void **state)
 {
     (void)state;
@@ -297,7 +297,7 @@ static void emoji_cases(void **state)
     tokenizer_close(&tokenizer);
 }
 
-/* The same merges as OpenAI writes them, plain and packed. */
+/* The same merges in OpenAI's form give the same ids, plain and packed. */
 static void emoji_as_openai(void **state)
 {
     (void)state;
@@ -322,7 +322,7 @@ static void emoji_as_openai(void **state)
     scratch_remove(folder);
 }
 
-/* What the model was trained with: the prompts of its samples, padded. */
+/* The prompts of the model's samples, padded, have the ids that the model was trained with. */
 static void emoji_prompts(void **state)
 {
     (void)state;
@@ -360,7 +360,7 @@ static void emoji_prompts(void **state)
     safetensors_close(&expected);
 }
 
-/* Tokens that a user added, found before and after normalising, the longest first. */
+/* Tokens that a user added are found before and after normalising, the longest first. */
 static void added_tokens(void **state)
 {
     (void)state;
@@ -369,7 +369,8 @@ static void added_tokens(void **state)
     } cases[] = {
         {"<cat-toy>", "[2238,2240,2239]"},
         {"a<cat-toy>s", "[2238,320,2240,338,2239]"},
-        {"<CAT-toy>", "[2238,283,1097,268,598,344,285,2239]"}, /* not normalised: as written only */
+        {"<CAT-toy>", "[2238,283,1097,268,598,344,285,2239]"}, /* It is not normalised, so it is
+                                                                  found only as written. */
         {"<cat", "[2238,2241,2239]"},
         {"<cat-toy", "[2238,2241,268,598,344,2239]"},
         {"GRAND  piano", "[2238,2242,2239]"},
@@ -425,7 +426,7 @@ static void cleaning(void **state)
     json_decref(lines);
 }
 
-/* One U+FFFD (here "?") for each maximal part of a character, as Python's "replace" gives. */
+/* Each maximal part of a character becomes one U+FFFD (here "?"), as with Python's "replace". */
 static void bad_utf8(void **state)
 {
     (void)state;
@@ -479,7 +480,9 @@ static void decoding(void **state)
         {"<|startoftext|><|endoftext|>", {2238, 2239}, 2},
         {"\u00e9", {127, 102}, 2},              /* the bytes c3 a9 */
         {"\ufffd\ufffd ", {127, 256 + 127}, 2}, /* c3, then c3 and "</w>" */
-        {" ", {27, 14, 86, 29}, 4},             /* the letters of "</w>" read as one too */
+        {" ",
+         {27, 14, 86, 29},
+         4}, /* The letters of "</w>" as tokens of their own are read as a space too. */
     };
     struct tokenizer *tokenizer = open_tokenizer(EMOJI, TOKENIZER_BY_FILE);
     char *text;
@@ -502,11 +505,11 @@ static void decoding(void **state)
 
 /* ---- Time, threads --------------------------------------------------------------------------- */
 
-/* What takes quadratic time takes hours here. */
+/* An algorithm of quadratic time would take hours for these texts. */
 static void long_texts(void **state)
 {
     (void)state;
-    enum { SIZE = 1 << 20, SECONDS = 60 }; /* well under one, without sanitizers */
+    enum { SIZE = 1 << 20, SECONDS = 60 }; /* It takes well under one without sanitizers. */
     static const char *const units[] = {
         "a",
         "ab",
@@ -543,10 +546,11 @@ static void long_texts(void **state)
             size_t size = strlen(unit), count;
             for (size_t k = 0; k < SIZE; k++)
                 text[k] = unit[k % size];
-            if (i == ARRAY_COUNT(units)) /* "&amp;amp;amp;...": a level of escaping for each */
+            /* "&amp;amp;amp;..." has a level of escaping per repetition. */
+            if (i == ARRAY_COUNT(units))
                 text[0] = '&';
-            if (i >
-                ARRAY_COUNT(units)) /* "&#5&#5...;;;;": each resolves only after the one inside */
+            /* In "&#5&#5...;;;;" each reference resolves only after the one inside it. */
+            if (i > ARRAY_COUNT(units))
                 memset(text + SIZE * 3 / 4, ';', SIZE / 4);
             clock_t from = clock();
             assert_int_equal(tokenizer_encode(tokenizer, text, SIZE, NULL, 0, &count), 0);

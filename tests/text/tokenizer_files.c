@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Vocabulary files: every kind of broken or foreign one is refused with the message that says which
- * file and what is wrong; pad tokens are found where they may be.
+ * Every kind of broken or foreign vocabulary file is refused with a message that says which file
+ * and what is wrong with it; the pad token is found in each file that may name it.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -15,7 +15,7 @@
 
 static const char EMOJI[] = "models/emoji-clip/tokenizer.json";
 
-/* Opens FOLDER/`name`, which must fail so, name the file and leave nothing open. */
+/* Opens FOLDER/`name`, which must fail with this error, name the file and leave nothing open. */
 static void refused(const char *folder, const char *name, int error, const char *message)
 {
     struct tokenizer *tokenizer = (struct tokenizer *)(uintptr_t)1;
@@ -29,7 +29,7 @@ static void refused(const char *folder, const char *name, int error, const char 
 
 /* ---- tokenizer.json -------------------------------------------------------------------------- */
 
-/* The value at "a.b.0" becomes `value` (JSON; NULL: removed). */
+/* Replaces the value at "a.b.0" by `value`, which is JSON; NULL removes it. */
 static void change(json_t *root, const char *place, const char *value)
 {
     char *copy = string_format("%s", place), *rest = copy, *key = strsep(&rest, ".");
@@ -154,7 +154,7 @@ static void bad_tokenizer_json(void **state)
     scratch_remove(folder);
 }
 
-/* Forms of the same file that other versions of the library write: the ids stay. */
+/* Other versions of the library write the same file in other forms, which give the same ids. */
 static void other_tokenizer_json(void **state)
 {
     (void)state;
@@ -272,8 +272,8 @@ static void bad_vocab_and_merges(void **state)
     scratch_remove(folder);
 }
 
-/* The smallest vocabulary; what it has no token for is end of text, Hugging Face's unknown token
- * here. */
+/* In the smallest vocabulary, a byte that has no token becomes end of text, Hugging Face's unknown
+ * token. */
 static void smallest(void **state)
 {
     (void)state;
@@ -358,7 +358,7 @@ static void lists_of_merges(void **state)
     scratch_remove(folder);
 }
 
-/* `size` bytes of `line` again and again. */
+/* Makes `size` bytes of `line` repeated. */
 static void write_packed(const char *path, const char *line, size_t size)
 {
     gzFile file = gzopen(path, "wb1");
@@ -379,11 +379,13 @@ static void bad_packed(void **state)
     assert_int_equal(tokenizer_open(path, TOKENIZER_BY_FILE, &tokenizer), 0);
     tokenizer_close(&tokenizer);
     assert_int_equal(file_read(path, 1 << 20, &data, &size), 0);
-    for (size_t cut = 1; cut < size; cut++) { /* cut into the magic number it is no longer packed */
+    for (size_t cut = 1; cut < size;
+         cut++) { /* Cut inside the magic number, it no longer counts as packed. */
         scratch_write(folder, "cut.gz", data, cut);
         refused(folder, "cut.gz", VKCLIP_EFORMAT, cut == 1 ? "neither" : "cut.gz: ");
     }
-    for (size_t i = 10; i < size; i++) { /* stream, checksum and length; never a quiet success */
+    for (size_t i = 10; i < size;
+         i++) { /* Damage to stream, checksum or length never passes unnoticed. */
         data[i] ^= 0x55;
         scratch_write(folder, "flipped.gz", data, size);
         refused(folder, "flipped.gz", VKCLIP_EFORMAT, "flipped.gz: ");
@@ -397,7 +399,7 @@ static void bad_packed(void **state)
     scratch_remove(folder);
 }
 
-/* Names of tokens out of a file cannot break the line of the message. */
+/* A token's text that contains a line end does not break the message into lines. */
 static void hostile_names(void **state)
 {
     (void)state;
@@ -452,7 +454,7 @@ static void pad_tokens(void **state)
             assert_int_equal(tokenizer_pad(tokenizer), cases[i].pad);
             tokenizer_close(&tokenizer);
         }
-        /* OpenAI's rules pad with 0 and read neither file */
+        /* OpenAI's rules pad with 0 and read neither file. */
         assert_int_equal(tokenizer_open(path, TOKENIZER_OPENAI, &tokenizer), 0);
         assert_int_equal(tokenizer_pad(tokenizer), 0);
         tokenizer_close(&tokenizer);
