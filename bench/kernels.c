@@ -196,10 +196,10 @@ static bool is_new(struct bench *bench, const struct graph *graph, const struct 
                    const char *shape)
 {
     const struct tensor *x = &graph->tensors[node->in[0]], *out = &graph->tensors[node->out];
-    const uint32_t form[] = {
-        node->op,     (uint32_t)out->type,
-        node->heads,  node->causal,
-        node->stride, node->in[1] < 0 ? 0 : (uint32_t)graph->tensors[node->in[1]].type};
+    const bool attends = graph_attends(node->op);
+    const uint32_t form[] = {node->op, (uint32_t)out->type, attends ? node->attention.heads : 0,
+                             attends && node->attention.causal,
+                             node->in[1] < 0 ? 0 : (uint32_t)graph->tensors[node->in[1]].type};
     uint64_t hash = hash_bytes(0, form, sizeof(form));
     hash = hash_bytes(hash, shape, strlen(shape));
     hash = hash_bytes(hash, x->shape, x->rank * sizeof(*x->shape));

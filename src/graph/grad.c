@@ -79,19 +79,28 @@ static bool is_trained(const struct graph *graph, int tensor)
     return weight >= 0 && !graph->tensors[weight].locked;
 }
 
-/* Sums of rows of `node.in` to the gradient of a weight: `rows` rows of `columns` elements each. */
-static void sum_to_weight(struct graph *graph, struct node node, uint32_t rows, uint32_t columns,
-                          int weight)
+/* A matrix within a tensor: where its rows lie. */
+struct rows {
+    int tensor;
+    uint32_t rows, columns;
+    uint32_t pitch, offset; /* elements from row to row, and before the first */
+};
+
+/* The sum of rows is added to the gradient of a weight. */
+static void sum_to_weight(struct graph *graph, struct rows x, int weight)
 {
     if (graph->error || !is_trained(graph, weight))
         return;
-    node.op = OP_COLSUM;
-    node.pitch = node.pitch ? node.pitch : columns;
-    if (rows > 2 * GROUP && columns < 16 * GROUP) { /* two steps, or few invocations would work */
-        const uint32_t shape[] = {(rows + GROUP - 1) / GROUP, columns};
-        node.group = GROUP;
+    struct node node = {.op = OP_COLSUM,
+                        .in = {x.tensor, -1, -1},
+                        .colsum = {.pitch = x.pitch, .offset = x.offset}};
+    /* One step would keep too few invocations busy where the sums are few and long. */
+    if (x.rows > 2 * GROUP && x.columns < 16 * GROUP) {
+        const uint32_t shape[] = {(x.rows + GROUP - 1) / GROUP, x.columns};
+        node.colsum.group = GROUP;
         int parts = graph_append(graph, NULL, node, 2, shape);
-        node = (struct node){.op = OP_COLSUM, .in = {parts, -1, -1}, .pitch = columns};
+        node =
+            (struct node){.op = OP_COLSUM, .in = {parts, -1, -1}, .colsum = {.pitch = x.columns}};
     }
     node.residual = true;
     graph_append_into(graph, node, weight_gradient(graph, weight));
@@ -99,16 +108,16 @@ static void sum_to_weight(struct graph *graph, struct node node, uint32_t rows, 
 
 static void sum_rows(struct pass *p, int dy, int weight)
 {
-    sum_to_weight(p->graph, (struct node){.in = {dy, -1, -1}}, tensor_rows(tensor_of(p, dy)),
-                  tensor_columns(tensor_of(p, dy)), weight);
+    uint32_t rows = tensor_rows(tensor_of(p, dy)), columns = tensor_columns(tensor_of(p, dy));
+    sum_to_weight(p->graph, (struct rows){dy, rows, columns, columns, 0}, weight);
 }
 
 /* The same of items: a table of positions. */
 static void sum_items(struct pass *p, int dy, int weight)
 {
     uint32_t items = tensor_of(p, dy)->shape[0];
-    sum_to_weight(p->graph, (struct node){.in = {dy, -1, -1}}, items,
-                  (uint32_t)(tensor_elements(tensor_of(p, dy)) / items), weight);
+    uint32_t elements = (uint32_t)(tensor_elements(tensor_of(p, dy)) / items);
+    sum_to_weight(p->graph, (struct rows){dy, items, elements, elements, 0}, weight);
 }
 
 /* ---- A rule an op ---------------------------------------------------------------------------- */
@@ -117,8 +126,10 @@ static void sum_items(struct pass *p, int dy, int weight)
 static void sum_products(struct pass *p, struct node n, int dy)
 {
     struct graph *graph = p->graph;
-    struct node outer = {
-        .op = OP_OUTER, .in = {dy, n.in[0], -1}, .stride = n.stride, .residual = true};
+    struct node outer = {.op = OP_OUTER,
+                         .in = {dy, n.in[0], -1},
+                         .residual = true,
+                         .outer.stride = n.op == OP_CONV ? n.conv.stride : 0};
     if (!is_trained(graph, n.in[1])) {
         sum_rows(p, dy, n.in[2]);
         return;
@@ -142,20 +153,20 @@ static void grad_CONV(struct pass *p, struct node n, int dy)
 {
     struct graph *graph = p->graph;
     sum_products(p, n, dy);
-    if (p->needed[n.in[0]] && n.stride != 1)
+    if (p->needed[n.in[0]] && n.conv.stride != 1)
         graph->error = error_fail(VKCLIP_EUNSUPPORTED,
                                   "%s: the gradient of a convolution with stride %u is not there",
-                                  tensor_of(p, n.out)->name, n.stride);
+                                  tensor_of(p, n.out)->name, n.conv.stride);
     else if (p->needed[n.in[0]])
         give_node(p, n.in[0],
                   (struct node){.op = OP_CONV,
                                 .in = {dy, graph_panels(graph, n.in[1], true), -1},
-                                .stride = 1});
+                                .conv.stride = 1});
 }
 
 static void grad_AVGPOOL(struct pass *p, struct node n, int dy)
 {
-    struct node node = {.op = OP_AVGPOOL_GRAD, .in = {dy, -1, -1}, .stride = n.stride};
+    struct node node = {.op = OP_AVGPOOL_GRAD, .in = {dy, -1, -1}, .avgpool = n.avgpool};
     give(p, n.in[0], like(p->graph, node, n.in[0]));
 }
 
@@ -163,10 +174,8 @@ static void grad_ATTENTION(struct pass *p, struct node n, int dy)
 {
     graph_append_into(p->graph, (struct node){.op = OP_ATTENTION_DELTA, .in = {n.out, dy, -1}},
                       n.in[1]);
-    struct node node = {.op = OP_ATTENTION_GRAD,
-                        .in = {n.in[0], dy, n.in[1]},
-                        .heads = n.heads,
-                        .causal = n.causal};
+    struct node node = {
+        .op = OP_ATTENTION_GRAD, .in = {n.in[0], dy, n.in[1]}, .attention = n.attention};
     give(p, n.in[0], like(p->graph, node, n.in[0]));
 }
 
@@ -177,18 +186,17 @@ static void grad_LAYERNORM(struct pass *p, struct node n, int dy)
     if (is_trained(graph, n.in[1]) || is_trained(graph, n.in[2])) {
         const uint32_t shape[] = {(rows + LAYERNORM_ROWS - 1) / LAYERNORM_ROWS, 2, columns};
         struct node shares = {
-            .op = OP_LAYERNORM_SUMS, .in = {n.in[0], dy, -1}, .epsilon = n.epsilon};
+            .op = OP_LAYERNORM_SUMS, .in = {n.in[0], dy, -1}, .layernorm = n.layernorm};
         int sums = graph_append(graph, NULL, shares, 3, shape);
         for (uint32_t i = 0; i < 2; i++)
-            sum_to_weight(
-                graph,
-                (struct node){.in = {sums, -1, -1}, .pitch = 2 * columns, .offset = i * columns},
-                shape[0], columns, n.in[1 + i]);
+            sum_to_weight(graph, (struct rows){sums, shape[0], columns, 2 * columns, i * columns},
+                          n.in[1 + i]);
     }
     if (p->needed[n.in[0]])
         give_node(p, n.in[0],
-                  (struct node){
-                      .op = OP_LAYERNORM_GRAD, .in = {n.in[0], n.in[1], dy}, .epsilon = n.epsilon});
+                  (struct node){.op = OP_LAYERNORM_GRAD,
+                                .in = {n.in[0], n.in[1], dy},
+                                .layernorm = n.layernorm});
 }
 
 static void grad_EMBEDDING(struct pass *p, struct node n, int dy)
@@ -210,8 +218,7 @@ static void grad_CLASSTOKEN(struct pass *p, struct node n, int dy)
 {
     const struct tensor *y = tensor_of(p, dy);
     uint32_t items = y->shape[0], c = tensor_columns(y);
-    struct node first = {.in = {dy, -1, -1}, .pitch = y->shape[1] * c};
-    sum_to_weight(p->graph, first, items, c, n.in[1]);
+    sum_to_weight(p->graph, (struct rows){dy, items, c, y->shape[1] * c, 0}, n.in[1]);
     sum_items(p, dy, n.in[2]);
     if (p->needed[n.in[0]])
         give(p, n.in[0],
@@ -246,17 +253,15 @@ static void grad_ACTIVATE(struct pass *p, struct node n, int dy)
 {
     struct graph *graph = p->graph;
     struct node *last = &graph->nodes[graph->node_count - 1];
-    if (!graph->error && last->op == OP_MATMUL && last->out == dy && !last->residual && !n.relu) {
+    if (!graph->error && last->op == OP_MATMUL && last->out == dy && !last->residual &&
+        !n.activate.relu) {
         last->in[2] = n.in[0]; /* dy is not read again: its node gives dx */
-        last->activation = n.activation;
-        last->slope = true;
+        last->matmul.activation = n.activate.activation;
+        last->matmul.slope = true;
         give(p, n.in[0], dy);
         return;
     }
-    struct node node = {.op = OP_ACTIVATE_GRAD,
-                        .in = {n.in[0], dy, -1},
-                        .activation = n.activation,
-                        .relu = n.relu};
+    struct node node = {.op = OP_ACTIVATE_GRAD, .in = {n.in[0], dy, -1}, .activate = n.activate};
     give(p, n.in[0], like(p->graph, node, n.in[0]));
 }
 
@@ -282,19 +287,18 @@ static void grad_BATCHNORM(struct pass *p, struct node n, int dy)
     struct node stats = find_stats(p, n.in[1]);
     uint32_t c = tensor_columns(tensor_of(p, dy));
     const uint32_t shape[] = {6, c};
-    if (n.relu)
-        dy = like(graph, (struct node){.op = OP_ACTIVATE_GRAD, .in = {n.out, dy, -1}, .relu = true},
-                  dy);
+    if (n.batchnorm.relu) {
+        struct node relu = {.op = OP_ACTIVATE_GRAD, .in = {n.out, dy, -1}, .activate.relu = true};
+        dy = like(graph, relu, dy);
+    }
     if (n.in[2] >= 0 && p->needed[n.in[2]])
         give(p, n.in[2], dy);
     struct node sums = {.op = OP_BATCHNORM_GRAD,
                         .in = {n.in[0], dy, n.in[1]},
-                        .frozen = stats.op == OP_RUNNINGSTATS};
+                        .batchnorm_grad.frozen = stats.op == OP_RUNNINGSTATS};
     int of = graph_append(graph, NULL, sums, 2, shape);
     for (uint32_t i = 1; i < 3; i++)
-        sum_to_weight(graph,
-                      (struct node){.in = {of, -1, -1}, .pitch = 6 * c, .offset = (3 + i) * c}, 1,
-                      c, stats.in[i]);
+        sum_to_weight(graph, (struct rows){of, 1, c, 6 * c, (3 + i) * c}, stats.in[i]);
     if (p->needed[n.in[0]])
         give(p, n.in[0],
              like(graph, (struct node){.op = OP_AFFINE, .in = {dy, n.in[0], of}}, n.in[0]));
@@ -478,11 +482,9 @@ int grad_objective(struct graph *graph, int image, int text, int logit_scale,
     int of = graph_append(graph, NULL, stats, 2, lines);
     struct node loss = {.op = OP_CONTRAST_LOSS, .in = {cosines, logit_scale, of}};
     int parts = graph_append(graph, NULL, loss, 2, shares);
-    struct node sum = {.op = OP_COLSUM, .in = {parts, -1, -1}, .pitch = 2};
+    struct node sum = {.op = OP_COLSUM, .in = {parts, -1, -1}, .colsum.pitch = 2};
     objective->loss = graph_append(graph, "loss", sum, 1, &two);
-    sum.in[0] = scaled(graph, parts, by);
-    sum.offset = 1;
-    sum_to_weight(graph, sum, n, 1, logit_scale);
+    sum_to_weight(graph, (struct rows){scaled(graph, parts, by), n, 1, 2, 1}, logit_scale);
     struct node grad = {.op = OP_CONTRAST_GRAD, .in = {of, logit_scale, -1}};
     int dcosines = graph_append_over(graph, "dcosines", grad, cosines);
     int dimage = graph_matmul(graph, NULL, dcosines, graph_panels(graph, text, true), -1,
@@ -514,7 +516,7 @@ int grad_optimise(struct graph *graph, const uint32_t *elements, const bool *dec
     for (size_t i = 0; i < parts; i++) {
         struct node node = {.op = OP_SUMSQ,
                             .in = {part(graph, "gradients", i, elements[i], false), -1, -1},
-                            .offset = at};
+                            .sumsq.offset = at};
         norms = i ? graph_append_into(graph, node, norms)
                   : graph_append(graph, "norms", node, 1, &sums);
         at += (elements[i] + SUMSQ_PART - 1) / SUMSQ_PART;
@@ -529,7 +531,7 @@ int grad_optimise(struct graph *graph, const uint32_t *elements, const bool *dec
             .op = OP_ADAMW,
             .in = {gradient, part(graph, "moments", i, elements[i], true), clip},
             .residual = true,
-            .values = {adamw.beta1, adamw.beta2, adamw.epsilon, decayed[i] ? adamw.decay : 0}};
+            .adamw = {adamw.beta1, adamw.beta2, adamw.epsilon, decayed[i] ? adamw.decay : 0}};
         graph_append_into(graph, node, part(graph, "weights", i, elements[i], false));
     }
     if (logit_scale) {
@@ -537,7 +539,7 @@ int grad_optimise(struct graph *graph, const uint32_t *elements, const bool *dec
         graph_append_into(
             graph,
             (struct node){
-                .op = OP_CLAMP, .in = {w, -1, -1}, .residual = true, .values = {0, logf(100)}},
+                .op = OP_CLAMP, .in = {w, -1, -1}, .residual = true, .clamp = {0, logf(100)}},
             w);
     }
     return graph->error;

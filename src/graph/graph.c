@@ -6,9 +6,14 @@
 #include "base/error.h"
 #include "base/string.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+_Static_assert(sizeof(struct node) ==
+                   offsetof(struct node, adamw) + sizeof(((struct node *)NULL)->adamw),
+               "the first member of a node's union is the largest");
 
 const char *op_name(enum op op)
 {
@@ -150,6 +155,11 @@ bool graph_sums(enum op op)
            op == OP_ATTENTION_DELTA || op == OP_EMBEDDING_GRAD || op == OP_BATCHNORM_GRAD;
 }
 
+bool graph_attends(enum op op)
+{
+    return op == OP_ATTENTION || op == OP_ATTENTION_GRAD;
+}
+
 /* Results have the type of what they are computed from. */
 static enum type result_type(const struct graph *graph, const struct node *node)
 {
@@ -258,7 +268,7 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
         if (is_overwritten(graph, residual) || r->storage == graph->tensors[x].storage)
             return shape_error(graph, OP_MATMUL, name, "a residual that is still there and not x");
     }
-    struct node node = {.op = OP_MATMUL, .in = {x, w, bias}, .activation = activation};
+    struct node node = {.op = OP_MATMUL, .in = {x, w, bias}, .matmul.activation = activation};
     return residual >= 0 ? graph_append_over(graph, name, node, residual)
                          : graph_append(graph, name, node, out.rank, out.shape);
 }
@@ -288,8 +298,13 @@ void graph_rename(struct graph *graph, int result, const char *name)
 
 void graph_relu(struct graph *graph, int result)
 {
-    if (result >= 0 && graph->nodes[graph->node_count - 1].out == result)
-        graph->nodes[graph->node_count - 1].relu = true;
+    struct node *last = result < 0 ? NULL : &graph->nodes[graph->node_count - 1];
+    if (!last || last->out != result)
+        return;
+    if (last->op == OP_MATMUL)
+        last->matmul.relu = true;
+    if (last->op == OP_CONV)
+        last->conv.relu = true;
 }
 
 int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, uint32_t stride)
@@ -302,7 +317,7 @@ int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, ui
     const uint32_t *s = graph->tensors[x].shape;
     uint32_t shape[] = {s[0], (s[1] - 1) / stride + 1, (s[2] - 1) / stride + 1,
                         graph->tensors[w].shape[0]};
-    struct node node = {.op = OP_CONV, .in = {x, w, bias}, .stride = stride};
+    struct node node = {.op = OP_CONV, .in = {x, w, bias}, .conv.stride = stride};
     return graph_append(graph, name, node, 4, shape);
 }
 
@@ -313,7 +328,7 @@ int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size)
         return shape_error(graph, OP_AVGPOOL, name, "x [B,H,W,C] of at least s x s pixels");
     const uint32_t *s = graph->tensors[x].shape;
     uint32_t shape[] = {s[0], s[1] / size, s[2] / size, s[3]};
-    struct node node = {.op = OP_AVGPOOL, .in = {x, -1, -1}, .stride = size};
+    struct node node = {.op = OP_AVGPOOL, .in = {x, -1, -1}, .avgpool.size = size};
     return graph_append(graph, name, node, 4, shape);
 }
 
@@ -337,7 +352,7 @@ int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t hea
         return shape_error(graph, OP_ATTENTION, name, "qkv [B,T,3C] with C a multiple of heads");
     struct tensor x = graph->tensors[qkv]; /* the list moves while it grows */
     const uint32_t *s = x.shape, shape[] = {s[0], s[1], s[2] / 3};
-    struct node node = {.op = OP_ATTENTION, .in = {qkv, -1, -1}, .heads = heads, .causal = causal};
+    struct node node = {.op = OP_ATTENTION, .in = {qkv, -1, -1}, .attention = {heads, causal}};
     if (graph->training) {
         const uint32_t stats[] = {s[0], s[1], heads, 2};
         char numbered[64];
@@ -352,7 +367,7 @@ int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int 
     uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
     if (!c || !is_vector(graph, gain, c) || !is_vector(graph, bias, c))
         return shape_error(graph, OP_LAYERNORM, name, "x [..,C], gain [C], bias [C]");
-    struct node node = {.op = OP_LAYERNORM, .in = {x, gain, bias}, .epsilon = epsilon};
+    struct node node = {.op = OP_LAYERNORM, .in = {x, gain, bias}, .layernorm.epsilon = epsilon};
     struct tensor out = graph->tensors[x];
     return graph_append(graph, name, node, out.rank, out.shape);
 }
@@ -427,8 +442,7 @@ int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_act
 {
     if (graph->error || x < 0)
         return shape_error(graph, OP_ACTIVATE, name, "x");
-    struct node node = {
-        .op = OP_ACTIVATE, .in = {x, -1, -1}, .activation = activation, .relu = relu};
+    struct node node = {.op = OP_ACTIVATE, .in = {x, -1, -1}, .activate = {activation, relu}};
     struct tensor out = graph->tensors[x];
     return graph_append(graph, name, node, out.rank, out.shape);
 }
@@ -448,7 +462,7 @@ int graph_batchstats(struct graph *graph, int x, int gain, int bias, float epsil
     if (!c || !is_vector(graph, gain, c) || !is_vector(graph, bias, c))
         return shape_error(graph, OP_BATCHSTATS, NULL, "x [..,C], gain [C], bias [C]");
     const uint32_t shape[] = {4, c};
-    struct node node = {.op = OP_BATCHSTATS, .in = {x, gain, bias}, .epsilon = epsilon};
+    struct node node = {.op = OP_BATCHSTATS, .in = {x, gain, bias}, .batchstats.epsilon = epsilon};
     return graph_append(graph, NULL, node, 2, shape);
 }
 
@@ -464,9 +478,8 @@ int graph_runningstats(struct graph *graph, int mean, int variance, int gain, in
     int stats = graph_append(graph, NULL, node, 2, shape);
     node = (struct node){.op = OP_RUNNINGSTATS,
                          .in = {variance, gain, bias},
-                         .epsilon = epsilon,
-                         .offset = 1,
-                         .residual = true};
+                         .residual = true,
+                         .runningstats = {.variance = true, .epsilon = epsilon}};
     return graph_append_into(graph, node, stats);
 }
 
@@ -478,7 +491,7 @@ int graph_batchnorm(struct graph *graph, const char *name, int x, int stats, int
         (residual >= 0 && !same_shape(&graph->tensors[x], &graph->tensors[residual])))
         return shape_error(graph, OP_BATCHNORM, name,
                            "x [..,C], stats [4,C], a residual of x's shape or none");
-    struct node node = {.op = OP_BATCHNORM, .in = {x, stats, residual}, .relu = relu};
+    struct node node = {.op = OP_BATCHNORM, .in = {x, stats, residual}, .batchnorm.relu = relu};
     struct tensor out = graph->tensors[x];
     return graph_append(graph, name, node, out.rank, out.shape);
 }
@@ -496,7 +509,7 @@ int graph_panels(struct graph *graph, int w, bool transposed)
         shape[1] = 9;
         shape[2] = n;
     }
-    struct node node = {.op = OP_PANELS, .in = {w, -1, -1}, .transposed = transposed};
+    struct node node = {.op = OP_PANELS, .in = {w, -1, -1}, .panels.transposed = transposed};
     int out = graph_append(graph, NULL, node, conv ? 3 : 2, shape);
     if (out >= 0)
         graph->tensors[out].layout = conv ? LAYOUT_CONV : LAYOUT_PANELS;
@@ -562,10 +575,52 @@ static void dump_tensor(FILE *file, const struct graph *graph, int index)
     fprintf(file, "]");
 }
 
+static const char *activation_name(enum vkclip_activation activation)
+{
+    if (activation == VKCLIP_ACTIVATION_GELU)
+        return " gelu";
+    return activation == VKCLIP_ACTIVATION_QUICK_GELU ? " quick_gelu" : "";
+}
+
+void node_options(const struct node *node, char text[NODE_OPTIONS])
+{
+    switch (node->op) {
+    case OP_MATMUL:
+        snprintf(text, NODE_OPTIONS, "%s%s%s", activation_name(node->matmul.activation),
+                 node->matmul.slope ? " slope" : "", node->matmul.relu ? " relu" : "");
+        break;
+    case OP_CONV:
+        snprintf(text, NODE_OPTIONS, " stride=%u%s", node->conv.stride,
+                 node->conv.relu ? " relu" : "");
+        break;
+    case OP_AVGPOOL:
+    case OP_AVGPOOL_GRAD:
+        snprintf(text, NODE_OPTIONS, " size=%u", node->avgpool.size);
+        break;
+    case OP_ATTENTION:
+    case OP_ATTENTION_GRAD:
+        snprintf(text, NODE_OPTIONS, " heads=%u%s", node->attention.heads,
+                 node->attention.causal ? " causal" : "");
+        break;
+    case OP_ACTIVATE:
+    case OP_ACTIVATE_GRAD:
+        snprintf(text, NODE_OPTIONS, "%s%s", activation_name(node->activate.activation),
+                 node->activate.relu ? " relu" : "");
+        break;
+    case OP_BATCHNORM:
+        snprintf(text, NODE_OPTIONS, "%s", node->batchnorm.relu ? " relu" : "");
+        break;
+    default:
+        *text = 0;
+        break;
+    }
+}
+
 void graph_dump(const struct graph *graph, FILE *file)
 {
     for (size_t i = 0; i < graph->node_count; i++) {
         const struct node *node = &graph->nodes[i];
+        char options[NODE_OPTIONS];
         dump_tensor(file, graph, node->out);
         fprintf(file, " = %s", op_name(node->op));
         for (int j = 0; j < NODE_INPUTS; j++)
@@ -573,17 +628,8 @@ void graph_dump(const struct graph *graph, FILE *file)
                 fprintf(file, " ");
                 dump_tensor(file, graph, node->in[j]);
             }
-        if (node->activation)
-            fprintf(file, " %s",
-                    node->activation == VKCLIP_ACTIVATION_GELU ? "gelu" : "quick_gelu");
-        if (node->slope)
-            fprintf(file, " slope");
-        if (node->heads)
-            fprintf(file, " heads=%u%s", node->heads, node->causal ? " causal" : "");
-        if (node->stride)
-            fprintf(file, " stride=%u", node->stride);
-        if (node->relu)
-            fprintf(file, " relu");
+        node_options(node, options);
+        fprintf(file, "%s", options);
         if (node->residual)
             fprintf(file, " += %s", graph->tensors[graph->tensors[node->out].storage].name);
         fprintf(file, "\n");

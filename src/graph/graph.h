@@ -112,22 +112,77 @@ struct node {
     enum op op;
     int in[NODE_INPUTS]; /* in the order of OPS; -1: none */
     int out;
-    enum vkclip_activation activation; /* MATMUL; AUTO: none */
-    bool slope;                    /* MATMUL: multiplied by the activation's slope at in[2], which
-                                    * is no bias then */
-    bool residual;                 /* `out` holds values and is added to */
-    bool relu;                     /* MATMUL, CONV, BATCHNORM: last; ACTIVATE: this one */
-    uint32_t stride;               /* CONV, AVGPOOL; OUTER of a CONV */
-    bool causal;                   /* ATTENTION */
-    uint32_t heads;                /* ATTENTION */
-    float epsilon;                 /* LAYERNORM, BATCHSTATS */
-    bool transposed;               /* PANELS */
-    bool frozen;                   /* BATCHNORM_GRAD: stats do not depend on x */
-    uint32_t pitch, offset, group; /* COLSUM: elements from row to row, before the first, rows
-                                    * summed to one of the result (0: all); SUMSQ: offset */
-    uint32_t segment;              /* 0: none */
-    float values[4];               /* RUNNING: momentum, n / (n - 1); ADAMW: beta1, beta2,
-                                    * epsilon, decay; CLAMP: least, most */
+    bool residual;    /* `out` holds values and is added to */
+    uint32_t segment; /* 0: none */
+
+    /* What an op has besides its tensors. An op reads its own member only; one without a member has
+     * nothing. The first member is the largest, so that a node that names no member has zeros in
+     * all of them. */
+    union {
+        struct {
+            float beta1, beta2, epsilon, decay;
+        } adamw;
+        struct {
+            enum vkclip_activation activation; /* AUTO: none */
+            bool slope; /* the product is multiplied by the activation's slope at in[2], which is
+                         * then no bias */
+            bool relu;  /* after all else */
+        } matmul;
+        struct {
+            uint32_t stride;
+            bool relu; /* after all else */
+        } conv;
+        struct {
+            uint32_t size; /* pixels along each side of what becomes one pixel */
+        } avgpool;         /* AVGPOOL, AVGPOOL_GRAD */
+        struct {
+            uint32_t heads;
+            bool causal;
+        } attention; /* ATTENTION, ATTENTION_GRAD */
+        struct {
+            float epsilon;
+        } layernorm; /* LAYERNORM, LAYERNORM_SUMS, LAYERNORM_GRAD */
+        struct {
+            enum vkclip_activation activation;
+            bool relu; /* instead of the activation */
+        } activate;    /* ACTIVATE, ACTIVATE_GRAD */
+        struct {
+            float epsilon;
+        } batchstats;
+        struct {
+            bool relu; /* after all else */
+        } batchnorm;
+        struct {
+            bool frozen; /* the statistics do not depend on x */
+        } batchnorm_grad;
+        struct {
+            bool transposed;
+        } panels;
+        struct {
+            uint32_t stride; /* of the CONV; 0: the weight is a MATMUL's */
+        } outer;
+        struct {
+            uint32_t pitch;  /* elements from the begin of a row to that of the next */
+            uint32_t offset; /* elements before the first row */
+            uint32_t group;  /* rows that are summed to one row of the result; 0: all */
+        } colsum;
+        struct {
+            bool variance; /* the result is the running variance, else the running mean */
+            float epsilon; /* of BATCHSTATS, which is taken out of the variance again */
+            float momentum;
+            float unbias; /* n / (n - 1): turns a variance of n values into an unbiased one */
+        } running;
+        struct {
+            bool variance; /* in[0] is the running variance, else the running mean */
+            float epsilon;
+        } runningstats;
+        struct {
+            uint32_t offset; /* of the first sum in the result */
+        } sumsq;
+        struct {
+            float least, most;
+        } clamp;
+    };
 };
 
 struct graph {
@@ -207,6 +262,8 @@ int graph_panels(struct graph *graph, int w, bool transposed);
 int graph_cast(struct graph *graph, int x, enum type type);
 /* Ops that sum up activations of any type in fp32, and leave it so. */
 bool graph_sums(enum op op);
+/* Ops whose nodes have `attention`: heads and causality. */
+bool graph_attends(enum op op);
 /* fp32 that stays from run to run under a name, whatever the type of activations is. */
 int graph_state(struct graph *graph, const char *name, enum layout layout, unsigned rank,
                 const uint32_t *shape);
@@ -222,7 +279,10 @@ uint32_t tensor_n(const struct tensor *tensor);
 /* Floating-point operations of a node, to split work by. */
 double node_work(const struct graph *graph, const struct node *node);
 
-/* The list as text, a line a node. */
+/* What a node has in its op's member of the union, as " gelu relu" or " heads=2 causal". */
+#define NODE_OPTIONS 64
+void node_options(const struct node *node, char text[NODE_OPTIONS]);
+/* The list as text, one line per node. */
 void graph_dump(const struct graph *graph, FILE *file);
 
 #endif

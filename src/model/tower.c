@@ -139,9 +139,10 @@ static int batchnorm(struct graph *graph, const char *name, int x, int residual,
         struct node node = {.op = OP_RUNNING,
                             .in = {stats, -1, -1},
                             .residual = true,
-                            .offset = i,
-                            .epsilon = NORM_EPSILON,
-                            .values = {0.1f, n > 1 ? (float)n / (float)(n - 1) : 1}};
+                            .running = {.variance = i == 1,
+                                        .epsilon = NORM_EPSILON,
+                                        .momentum = 0.1f,
+                                        .unbias = n > 1 ? (float)n / (float)(n - 1) : 1}};
         graph_append_into(graph, node, of[i]);
     }
     return x;

@@ -156,7 +156,7 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
     if (node->op == OP_OUTER)
         return tensor_columns(x) % 4 == 0 && tensor_columns(&tensors[node->in[1]]) % 4 == 0 &&
                fits_texels(gpu, x) && fits_texels(gpu, &tensors[node->in[1]]);
-    return tensor_columns(x) / 3 / node->heads % 4 == 0 &&
+    return tensor_columns(x) / 3 / node->attention.heads % 4 == 0 &&
            fits_texels(gpu, x); /* ATTENTION, ATTENTION_GRAD */
 }
 
@@ -384,8 +384,15 @@ static int units_at_once(const struct launch *l, const struct tensor *of, uint64
                               (unsigned long long)limits->buffer_range);
 }
 
+/* What is done to the sums of MATMUL and CONV. */
+struct finish {
+    enum vkclip_activation activation;
+    bool slope, relu;
+};
+
 /* The tiled loop of MATMUL and CONV over [M,K] and [K,N]. */
-static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_bytes)
+static int launch_tiles(struct launch *l, struct finish finish, struct conv_args *args,
+                        uint32_t arg_bytes)
 {
     const struct tile none = {1, 4, 1, WALK_COLUMNS}, *tile = l->tile.rows ? &l->tile : &none;
     struct span span = span_of(l->gpu, l->kernel);
@@ -393,12 +400,12 @@ static int launch_tiles(struct launch *l, struct conv_args *args, uint32_t arg_b
     set_workgroup(l, span.lanes, tile->height);
     add_constant(l, tile->rows);
     add_constant(l, tile->columns);
-    add_constant(l, l->node->activation);
-    add_constant(l, l->in[2] && !l->node->slope);
+    add_constant(l, finish.activation);
+    add_constant(l, l->in[2] && !finish.slope);
     add_constant(l, l->node->residual);
-    add_constant(l, l->node->relu);
+    add_constant(l, finish.relu);
     add_constant(l, tile->walk);
-    add_constant(l, l->node->slope);
+    add_constant(l, finish.slope);
     for (int i = 0; i < 3 && span.matrices; i++)
         add_constant(l, span.matrices[i]);
     if (is_texel(l->kernel)) {
@@ -433,7 +440,9 @@ static int launch_MATMUL(struct launch *l)
 {
     struct conv_args args = {
         .m = tensor_rows(l->out), .n = tensor_columns(l->out), .k = tensor_columns(l->in[0])};
-    return launch_tiles(l, &args, sizeof(struct matmul_args));
+    struct finish finish = {l->node->matmul.activation, l->node->matmul.slope,
+                            l->node->matmul.relu};
+    return launch_tiles(l, finish, &args, sizeof(struct matmul_args));
 }
 
 static int launch_CONV(struct launch *l)
@@ -446,8 +455,8 @@ static int launch_CONV(struct launch *l)
                              .w = x[2],
                              .out_h = y[1],
                              .out_w = y[2],
-                             .stride = l->node->stride};
-    return launch_tiles(l, &args, sizeof(args));
+                             .stride = l->node->conv.stride};
+    return launch_tiles(l, (struct finish){.relu = l->node->conv.relu}, &args, sizeof(args));
 }
 
 /* AVGPOOL, or its gradient, which goes the other way. */
@@ -457,7 +466,7 @@ static int launch_AVGPOOL(struct launch *l)
     const uint32_t *x = (gradient ? l->out : l->in[0])->shape, /* [B,H,W,C] */
         *y = (gradient ? l->in[0] : l->out)->shape;
     uint32_t count = (uint32_t)tensor_elements(l->out);
-    struct avgpool_args args = {y[1], y[2], y[3], x[1], x[2], l->node->stride, count};
+    struct avgpool_args args = {y[1], y[2], y[3], x[1], x[2], l->node->avgpool.size, count};
     set_args(l, &args, sizeof(args));
     return emit_elements(l, count);
 }
@@ -474,11 +483,12 @@ static int launch_MEANTOKEN(struct launch *l)
 static int launch_ATTENTION(struct launch *l)
 {
     const uint32_t *shape = l->in[0]->shape; /* [B,T,3C] */
-    uint32_t c = shape[2] / 3, d = c / l->node->heads, step = steps_at_once(l, shape[0]);
-    struct attention_args args = {shape[1], c, l->node->heads, 1.0f / sqrtf((float)d), 0};
+    uint32_t heads = l->node->attention.heads, c = shape[2] / 3, d = c / heads;
+    uint32_t step = steps_at_once(l, shape[0]);
+    struct attention_args args = {shape[1], c, heads, 1.0f / sqrtf((float)d), 0};
     set_workgroup(l, 32, 1);
     add_constant(l, d);
-    add_constant(l, l->node->causal);
+    add_constant(l, l->node->attention.causal);
     add_constant(l, l->in[1] != NULL);
     for (int i = 0; i < (l->node->op == OP_ATTENTION_GRAD ? 2 : 1) && is_texel(l->kernel); i++)
         l->dispatch.texel[i] = texel_format(l->kernel->x);
@@ -487,15 +497,15 @@ static int launch_ATTENTION(struct launch *l)
     for (; args.first < shape[0] && !error; args.first += step) {
         uint32_t items = shape[0] - args.first;
         set_args(l, &args, sizeof(args));
-        error = emit(l, divide_up(shape[1], 32), l->node->heads, step < items ? step : items);
+        error = emit(l, divide_up(shape[1], 32), heads, step < items ? step : items);
     }
     return error;
 }
 
-static struct rows_args set_rows_args(struct launch *l)
+static struct rows_args set_rows_args(struct launch *l, float epsilon, bool frozen)
 {
-    struct rows_args args = {tensor_rows(l->in[0]), tensor_columns(l->in[0]), l->node->epsilon,
-                             l->node->residual, l->node->frozen};
+    struct rows_args args = {tensor_rows(l->in[0]), tensor_columns(l->in[0]), epsilon,
+                             l->node->residual, frozen};
     set_args(l, &args, sizeof(args));
     return args;
 }
@@ -503,7 +513,12 @@ static struct rows_args set_rows_args(struct launch *l)
 /* A workgroup a row of x. */
 static int launch_LAYERNORM(struct launch *l)
 {
-    return emit_rows(l, set_rows_args(l).rows);
+    return emit_rows(l, set_rows_args(l, l->node->layernorm.epsilon, false).rows);
+}
+
+static int launch_NORMALIZE(struct launch *l)
+{
+    return emit_rows(l, set_rows_args(l, 0, false).rows);
 }
 
 /* EMBEDDING, or its gradient, which has the table as its result. */
@@ -546,16 +561,33 @@ static int launch_SELECT(struct launch *l)
 
 /* ---- Training -------------------------------------------------------------------------------- */
 
-/* One invocation an element of a result [items,t,c], with what the op needs beside. */
-static int launch_ADD(struct launch *l)
+/* One invocation per element of a result [items,t,c]; `values` are what the op needs besides. */
+static int launch_elements(struct launch *l, const float values[4])
 {
     struct elements_args args = {.n = (uint32_t)tensor_elements(l->out),
                                  .t = tensor_rows(l->out) / l->out->shape[0],
                                  .c = tensor_columns(l->out),
                                  .by_rows = l->node->op == OP_SELECT_GRAD && l->in[1]};
-    memcpy(args.values, l->node->values, sizeof(args.values));
+    memcpy(args.values, values, sizeof(args.values));
     set_args(l, &args, sizeof(args));
     return emit_elements(l, args.n);
+}
+
+static int launch_ADD(struct launch *l)
+{
+    return launch_elements(l, (const float[4]){0});
+}
+
+static int launch_ADAMW(struct launch *l)
+{
+    const struct node *n = l->node;
+    return launch_elements(
+        l, (const float[4]){n->adamw.beta1, n->adamw.beta2, n->adamw.epsilon, n->adamw.decay});
+}
+
+static int launch_CLAMP(struct launch *l)
+{
+    return launch_elements(l, (const float[4]){l->node->clamp.least, l->node->clamp.most});
 }
 
 static int launch_ATTENTION_DELTA(struct launch *l)
@@ -569,7 +601,7 @@ static int launch_ATTENTION_DELTA(struct launch *l)
 /* A workgroup a few rows of x, as its start takes as long as one. */
 static int launch_LAYERNORM_GRAD(struct launch *l)
 {
-    struct rows_args args = set_rows_args(l);
+    struct rows_args args = set_rows_args(l, l->node->layernorm.epsilon, false);
     set_row_workgroup(l);
     add_constant(l, args.c);
     return emit_row_workgroups(
@@ -591,8 +623,8 @@ static int launch_CAST(struct launch *l)
 
 static int launch_ACTIVATE(struct launch *l)
 {
-    struct activate_args args = {(uint32_t)tensor_elements(l->out), l->node->activation,
-                                 l->node->relu};
+    struct activate_args args = {(uint32_t)tensor_elements(l->out), l->node->activate.activation,
+                                 l->node->activate.relu};
     set_args(l, &args, sizeof(args));
     return emit_elements(l, args.n);
 }
@@ -600,7 +632,7 @@ static int launch_ACTIVATE(struct launch *l)
 static int launch_BATCHNORM(struct launch *l)
 {
     struct batchnorm_args args = {(uint32_t)tensor_elements(l->out), tensor_columns(l->out),
-                                  l->in[2] != NULL, l->node->relu};
+                                  l->in[2] != NULL, l->node->batchnorm.relu};
     set_args(l, &args, sizeof(args));
     return emit_elements(l, args.n);
 }
@@ -609,7 +641,7 @@ static int launch_PANELS(struct launch *l)
 {
     const struct tensor *y = l->out;
     uint32_t n = tensor_n(y), k = (uint32_t)(tensor_elements(y) / n);
-    struct panels_args args = {n, k, l->in[0]->layout == LAYOUT_ROWS, l->node->transposed,
+    struct panels_args args = {n, k, l->in[0]->layout == LAYOUT_ROWS, l->node->panels.transposed,
                                y->layout == LAYOUT_CONV};
     set_args(l, &args, sizeof(args));
     return emit_elements(l, stored_elements(y) / 4);
@@ -621,7 +653,7 @@ static int launch_PANELS(struct launch *l)
 static int launch_OUTER(struct launch *l)
 {
     const struct tensor *dy = l->in[0], *x = l->in[1];
-    bool conv = l->node->stride != 0;
+    bool conv = l->node->outer.stride != 0;
     struct outer_args args = {.m = tensor_rows(dy),
                               .n = tensor_columns(dy),
                               .k = tensor_columns(x) * (conv ? 9 : 1),
@@ -629,7 +661,7 @@ static int launch_OUTER(struct launch *l)
                               .panels = l->out->layout != LAYOUT_ROWS};
     if (conv) {
         const uint32_t pixels[] = {x->shape[1], x->shape[2], dy->shape[1], dy->shape[2],
-                                   l->node->stride};
+                                   l->node->outer.stride};
         memcpy(&args.h, pixels, sizeof(pixels));
     }
     bool subgroup = shares_values(l->kernel);
@@ -666,23 +698,28 @@ static int emit_columns(struct launch *l, uint32_t columns, uint32_t groups)
 
 static int launch_COLSUM(struct launch *l)
 {
-    const struct node *node = l->node;
-    uint32_t elements = (uint32_t)tensor_elements(l->in[0]) - node->offset;
-    uint32_t rows = divide_up(elements, node->pitch), group = node->group ? node->group : rows;
+    const uint32_t pitch = l->node->colsum.pitch, offset = l->node->colsum.offset;
+    uint32_t rows = divide_up((uint32_t)tensor_elements(l->in[0]) - offset, pitch);
+    uint32_t group = l->node->colsum.group ? l->node->colsum.group : rows;
     uint32_t groups = divide_up(rows, group);
     struct colsum_args args = {.rows = rows,
                                .columns = (uint32_t)(tensor_elements(l->out) / groups),
-                               .pitch = node->pitch,
-                               .offset = node->offset,
+                               .pitch = pitch,
+                               .offset = offset,
                                .group = group,
-                               .add = node->residual};
+                               .add = l->node->residual};
     set_args(l, &args, sizeof(args));
     return emit_columns(l, args.columns, groups);
 }
 
 static int launch_BATCHSTATS(struct launch *l)
 {
-    return emit_columns(l, set_rows_args(l).c, 1);
+    return emit_columns(l, set_rows_args(l, l->node->batchstats.epsilon, false).c, 1);
+}
+
+static int launch_BATCHNORM_GRAD(struct launch *l)
+{
+    return emit_columns(l, set_rows_args(l, 0, l->node->batchnorm_grad.frozen).c, 1);
 }
 
 static int launch_CONTRAST_STATS(struct launch *l)
@@ -708,16 +745,25 @@ static int launch_CONTRAST_GRAD(struct launch *l)
 
 static int launch_RUNNING(struct launch *l)
 {
-    const float *values = l->node->values;
-    struct running_args args = {tensor_columns(l->in[0]), l->node->offset, values[0], values[1],
-                                l->node->epsilon};
+    const struct node *n = l->node;
+    struct running_args args = {tensor_columns(l->in[0]), n->running.variance, n->running.momentum,
+                                n->running.unbias, n->running.epsilon};
+    set_args(l, &args, sizeof(args));
+    return emit_elements(l, args.c);
+}
+
+static int launch_RUNNINGSTATS(struct launch *l)
+{
+    struct running_args args = {.c = tensor_columns(l->in[0]),
+                                .variance = l->node->runningstats.variance,
+                                .epsilon = l->node->runningstats.epsilon};
     set_args(l, &args, sizeof(args));
     return emit_elements(l, args.c);
 }
 
 static int launch_SUMSQ(struct launch *l)
 {
-    struct sumsq_args args = {(uint32_t)tensor_elements(l->in[0]), l->node->offset};
+    struct sumsq_args args = {(uint32_t)tensor_elements(l->in[0]), l->node->sumsq.offset};
     set_args(l, &args, sizeof(args));
     return emit_rows(l, divide_up(args.n, SUMSQ_PART));
 }
@@ -735,22 +781,17 @@ static int launch_CLIP(struct launch *l)
     {                                        \
         return launch_##other(l);            \
     }
-ALIKE(NORMALIZE, LAYERNORM)
-ALIKE(NORMALIZE_GRAD, LAYERNORM)
+ALIKE(NORMALIZE_GRAD, NORMALIZE)
 ALIKE(LAYERNORM_SUMS, LAYERNORM_GRAD)
 ALIKE(ATTENTION_GRAD, ATTENTION)
 ALIKE(EMBEDDING_GRAD, EMBEDDING)
 ALIKE(AVGPOOL_GRAD, AVGPOOL)
-ALIKE(BATCHNORM_GRAD, BATCHSTATS)
 ALIKE(ACTIVATE_GRAD, ACTIVATE)
 ALIKE(AFFINE, ADD)
 ALIKE(CLASSTOKEN_GRAD, ADD)
 ALIKE(MEANTOKEN_GRAD, ADD)
 ALIKE(SELECT_GRAD, ADD)
-ALIKE(CLAMP, ADD)
 ALIKE(SCALE, ADD)
-ALIKE(RUNNINGSTATS, RUNNING)
-ALIKE(ADAMW, ADD)
 #undef ALIKE
 
 int kernels_record_choice(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,

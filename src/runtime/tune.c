@@ -157,7 +157,7 @@ struct class
 
 static double weigh(const struct node *node, double work)
 {
-    return node->heads ? ATTENTION_COST * work : work;
+    return graph_attends(node->op) ? ATTENTION_COST * work : work;
 }
 
 /* Whether two classes are of one op and of the same types: a key is "OP x[..] w -> ..". */

@@ -50,11 +50,17 @@ static bool by_rows(enum op op)
  * OUTER likewise, which would add to its result from run to run. */
 static void make_plain(struct one_node *m)
 {
-    if (m->node.op != OP_MATMUL && m->node.op != OP_CONV && m->node.op != OP_OUTER)
+    struct node *node = &m->node;
+    if (node->op != OP_MATMUL && node->op != OP_CONV && node->op != OP_OUTER)
         return;
-    m->node.in[2] = -1;
-    m->node.activation = VKCLIP_ACTIVATION_AUTO;
-    m->node.residual = m->node.relu = m->node.slope = false;
+    node->in[2] = -1;
+    node->residual = false;
+    if (node->op == OP_MATMUL) {
+        node->matmul.activation = VKCLIP_ACTIVATION_AUTO;
+        node->matmul.slope = node->matmul.relu = false;
+    }
+    if (node->op == OP_CONV)
+        node->conv.relu = false;
 }
 
 /* What has rows or items: no weight, and no matrix that another node packed in panels. */
@@ -141,30 +147,39 @@ static void print_shape(const struct tensor *tensor, bool tokens, char text[48])
     snprintf(text + strlen(text), 48 - strlen(text), "]");
 }
 
+static void add_word(char key[TUNE_KEY], bool present, const char *word)
+{
+    if (present)
+        snprintf(key + strlen(key), TUNE_KEY - strlen(key), " %s", word);
+}
+
 bool tune_key(const struct graph *graph, const struct node *node, char key[TUNE_KEY])
 {
     struct one_node m;
     char x[48], y[48];
-    if (node->op > OP_NORMALIZE && !node->heads && (node->op != OP_OUTER || node->stride))
+    const bool attends = graph_attends(node->op), matmul = node->op == OP_MATMUL;
+    if (node->op > OP_NORMALIZE && !attends && (node->op != OP_OUTER || node->outer.stride))
         return false; /* other gradients have the fixed order */
     for (int i = 0; i < NODE_INPUTS; i++)
         if (node->in[i] >= 0 && graph->tensors[node->in[i]].type == TYPE_I32)
             return false; /* random ids would lead anywhere */
     resize(&m, graph, node, class_items(graph, node));
-    print_shape(&m.tensors[0], node->heads, x);
-    print_shape(&m.tensors[KERNEL_OUT], node->heads, y);
-    snprintf(key, TUNE_KEY, "%s %s %s -> %s%s%s%s%s%s", op_name(node->op), x,
-             node->in[1] < 0 ? "-" : type_name(m.tensors[1].type), y,
-             node->in[2] < 0 ? ""
-             : node->slope   ? " slope"
-                             : " bias",
-             node->activation == VKCLIP_ACTIVATION_GELU         ? " gelu"
-             : node->activation == VKCLIP_ACTIVATION_QUICK_GELU ? " quick_gelu"
-                                                                : "",
-             node->residual ? " residual" : "", node->relu ? " relu" : "",
-             node->causal ? " causal" : "");
-    if (node->heads)
-        snprintf(key + strlen(key), TUNE_KEY - strlen(key), " heads %u", node->heads);
+    print_shape(&m.tensors[0], attends, x);
+    print_shape(&m.tensors[KERNEL_OUT], attends, y);
+    const enum vkclip_activation activation =
+        matmul ? node->matmul.activation : VKCLIP_ACTIVATION_AUTO;
+    snprintf(key, TUNE_KEY, "%s %s %s -> %s", op_name(node->op), x,
+             node->in[1] < 0 ? "-" : type_name(m.tensors[1].type), y);
+    add_word(key, node->in[2] >= 0, matmul && node->matmul.slope ? "slope" : "bias");
+    add_word(key, activation == VKCLIP_ACTIVATION_GELU, "gelu");
+    add_word(key, activation == VKCLIP_ACTIVATION_QUICK_GELU, "quick_gelu");
+    add_word(key, node->residual, "residual");
+    add_word(key, matmul && node->matmul.relu, "relu");
+    add_word(key, node->op == OP_CONV && node->conv.relu, "relu");
+    if (attends) {
+        add_word(key, node->attention.causal, "causal");
+        snprintf(key + strlen(key), TUNE_KEY - strlen(key), " heads %u", node->attention.heads);
+    }
     return true;
 }
 

@@ -115,7 +115,7 @@ static int tower_graph(const struct config *config, const struct train_params *p
     if (!gradient)
         for (size_t n = 0; n < graph->node_count; n++) /* moved once, with the gradients */
             if (graph->nodes[n].op == OP_RUNNING)
-                graph->nodes[n].values[0] = 0;
+                graph->nodes[n].running.momentum = 0;
     if (!gradient || graph->error)
         return graph->error;
     struct grad_seed seed = {*features, graph_input(graph, "seed", TYPE_F32, 2, shape)};

@@ -31,14 +31,15 @@ void ref_MATMUL(const struct ref *r)
     size_t m = tensor_rows(r->y), n = tensor_columns(r->y), k = tensor_columns(r->x);
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
-            bool slope = r->node->slope;
+            bool slope = r->node->matmul.slope;
             double sum = r->in[2] && !slope ? r->in[2][j] : 0;
             for (size_t l = 0; l < k; l++)
                 sum += r->in[0][i * k + l] * r->in[1][j * k + l];
-            double value = slope ? sum * ref_slope(r->node->activation, r->in[2][i * n + j])
-                                 : activate(r->node->activation, sum);
+            enum vkclip_activation activation = r->node->matmul.activation;
+            double value = slope ? sum * ref_slope(activation, r->in[2][i * n + j])
+                                 : activate(activation, sum);
             value += r->node->residual ? r->out[i * n + j] : 0;
-            r->out[i * n + j] = r->node->relu ? fmax(value, 0) : value;
+            r->out[i * n + j] = r->node->matmul.relu ? fmax(value, 0) : value;
         }
 }
 
@@ -50,19 +51,19 @@ void ref_CONV(const struct ref *r)
         size_t item = i / y[3] / y[2] / y[1];
         double sum = r->in[2] ? r->in[2][n] : 0;
         for (size_t tap = 0; tap < 9; tap++) {
-            long iy = (long)(row * r->node->stride + tap / 3) - 1;
-            long ix = (long)(column * r->node->stride + tap % 3) - 1;
+            long iy = (long)(row * r->node->conv.stride + tap / 3) - 1;
+            long ix = (long)(column * r->node->conv.stride + tap % 3) - 1;
             for (size_t c = 0; c < x[3] && iy >= 0 && ix >= 0 && iy < x[1] && ix < x[2]; c++)
                 sum += r->in[0][((item * x[1] + (size_t)iy) * x[2] + (size_t)ix) * x[3] + c] *
                        r->in[1][(n * 9 + tap) * x[3] + c];
         }
-        r->out[i] = r->node->relu ? fmax(sum, 0) : sum;
+        r->out[i] = r->node->conv.relu ? fmax(sum, 0) : sum;
     }
 }
 
 void ref_AVGPOOL(const struct ref *r)
 {
-    const uint32_t *x = r->x->shape, *y = r->y->shape, size = r->node->stride;
+    const uint32_t *x = r->x->shape, *y = r->y->shape, size = r->node->avgpool.size;
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         size_t c = i % y[3], column = i / y[3] % y[2], row = i / y[3] / y[2] % y[1];
         size_t item = i / y[3] / y[2] / y[1];
@@ -95,13 +96,13 @@ void ref_MEANTOKEN(const struct ref *r)
 void ref_ATTENTION(const struct ref *r)
 {
     const uint32_t *shape = r->y->shape;
-    size_t t = shape[1], c = shape[2], d = c / r->node->heads;
+    size_t t = shape[1], c = shape[2], d = c / r->node->attention.heads;
     double *p = malloc(t * sizeof(*p)), *stats = (double *)r->in[1];
     for (size_t b = 0; b < shape[0]; b++)
-        for (size_t head = 0; head < r->node->heads; head++)
+        for (size_t head = 0; head < r->node->attention.heads; head++)
             for (size_t query = 0; query < t; query++) {
                 const double *rows = r->in[0] + b * t * 3 * c + head * d;
-                size_t end = r->node->causal ? query + 1 : t;
+                size_t end = r->node->attention.causal ? query + 1 : t;
                 double total = 0, top = -INFINITY;
                 for (size_t key = 0; key < end; key++) {
                     p[key] = 0;
@@ -113,7 +114,8 @@ void ref_ATTENTION(const struct ref *r)
                 for (size_t key = 0; key < end; key++)
                     total += p[key] = exp(p[key] - top);
                 if (stats)
-                    stats[2 * ((b * t + query) * r->node->heads + head)] = top + log(total);
+                    stats[2 * ((b * t + query) * r->node->attention.heads + head)] =
+                        top + log(total);
                 for (size_t i = 0; i < d; i++) {
                     double sum = 0;
                     for (size_t key = 0; key < end; key++)
@@ -136,7 +138,7 @@ void ref_LAYERNORM(const struct ref *r)
             variance += (x[i] - mean) * (x[i] - mean) / (double)c;
         for (size_t i = 0; i < c; i++)
             r->out[row * c + i] =
-                (x[i] - mean) / sqrt(variance + (double)r->node->epsilon) * r->in[1][i] +
+                (x[i] - mean) / sqrt(variance + (double)r->node->layernorm.epsilon) * r->in[1][i] +
                 r->in[2][i];
     }
 }

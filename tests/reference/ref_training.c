@@ -30,9 +30,10 @@ void ref_ACTIVATE(const struct ref *r)
 {
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         double x = r->in[0][i];
-        r->out[i] = r->node->relu                                   ? fmax(x, 0)
-                    : r->node->activation == VKCLIP_ACTIVATION_GELU ? gelu(x)
-                                                                    : x / (1 + exp(-1.702 * x));
+        r->out[i] = r->node->activate.relu ? fmax(x, 0)
+                    : r->node->activate.activation == VKCLIP_ACTIVATION_GELU
+                        ? gelu(x)
+                        : x / (1 + exp(-1.702 * x));
     }
 }
 
@@ -40,7 +41,8 @@ void ref_ACTIVATE_GRAD(const struct ref *r)
 {
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         double x = r->in[0][i];
-        r->out[i] = r->in[1][i] * (r->node->relu ? x > 0 : ref_slope(r->node->activation, x));
+        r->out[i] = r->in[1][i] *
+                    (r->node->activate.relu ? x > 0 : ref_slope(r->node->activate.activation, x));
     }
 }
 
@@ -65,7 +67,7 @@ void ref_BATCHSTATS(const struct ref *r)
     for (size_t i = 0; i < c; i++) {
         double mean, variance;
         moments(r->in[0] + i, rows, c, &mean, &variance);
-        double rstd = 1 / sqrt(variance + (double)r->node->epsilon);
+        double rstd = 1 / sqrt(variance + (double)r->node->batchstats.epsilon);
         r->out[i] = r->in[1][i] * rstd;
         r->out[c + i] = r->in[2][i];
         r->out[2 * c + i] = mean;
@@ -80,7 +82,7 @@ void ref_BATCHNORM(const struct ref *r)
         double value =
             (r->in[0][i] - r->in[1][2 * c + i % c]) * r->in[1][i % c] + r->in[1][c + i % c];
         value += r->in[2] ? r->in[2][i] : 0;
-        r->out[i] = r->node->relu ? fmax(value, 0) : value;
+        r->out[i] = r->node->batchnorm.relu ? fmax(value, 0) : value;
     }
 }
 
@@ -96,8 +98,8 @@ void ref_BATCHNORM_GRAD(const struct ref *r)
         }
         /* dx = scale (dy - mean(dy) - normalised x mean(dy normalised x)) */
         r->out[i] = scale;
-        r->out[c + i] = r->node->frozen ? 0 : -scale * product / (double)rows * rstd;
-        r->out[2 * c + i] = r->node->frozen ? 0 : -scale * sum / (double)rows;
+        r->out[c + i] = r->node->batchnorm_grad.frozen ? 0 : -scale * product / (double)rows * rstd;
+        r->out[2 * c + i] = r->node->batchnorm_grad.frozen ? 0 : -scale * sum / (double)rows;
         r->out[3 * c + i] = mean;
         r->out[4 * c + i] = product;
         r->out[5 * c + i] = sum;
@@ -120,8 +122,8 @@ void ref_PANELS(const struct ref *r)
         for (size_t j = 0; j < k; j++)
             r->out[i * k + j] = r->y->layout == LAYOUT_CONV
                                     ? r->in[0][j % (k / 9) * 9 * n + (8 - j / (k / 9)) * n + i]
-                                : r->node->transposed ? r->in[0][j * n + i]
-                                                      : r->in[0][i * k + j];
+                                : r->node->panels.transposed ? r->in[0][j * n + i]
+                                                             : r->in[0][i * k + j];
 }
 
 void ref_OUTER(const struct ref *r)
@@ -136,10 +138,10 @@ void ref_OUTER(const struct ref *r)
     for (size_t row = 0; row < m; row++)
         for (size_t j = 0; j < k; j++) {
             double value = 0;
-            if (!r->node->stride) {
+            if (!r->node->outer.stride) {
                 value = r->in[1][row * k + j];
             } else {
-                size_t c = k / 9, stride = r->node->stride;
+                size_t c = k / 9, stride = r->node->outer.stride;
                 long iy = (long)(row / dy[2] % dy[1] * stride + j / c / 3) - 1;
                 long ix = (long)(row % dy[2] * stride + j / c % 3) - 1;
                 size_t item = row / dy[2] / dy[1];
@@ -154,14 +156,16 @@ void ref_OUTER(const struct ref *r)
 void ref_COLSUM(const struct ref *r)
 {
     const struct node *node = r->node;
-    size_t rows = (tensor_elements(r->x) - node->offset + node->pitch - 1) / node->pitch;
-    size_t group = node->group ? node->group : rows, groups = (rows + group - 1) / group;
+    size_t rows =
+        (tensor_elements(r->x) - node->colsum.offset + node->colsum.pitch - 1) / node->colsum.pitch;
+    size_t group = node->colsum.group ? node->colsum.group : rows,
+           groups = (rows + group - 1) / group;
     size_t columns = tensor_elements(r->y) / groups;
     for (size_t i = 0; i < groups * columns; i++) {
         double sum = node->residual ? r->out[i] : 0;
         for (size_t row = i / columns * group; row < rows && row < (i / columns + 1) * group;
              row++) {
-            sum += r->in[0][node->offset + row * node->pitch + i % columns];
+            sum += r->in[0][node->colsum.offset + row * node->colsum.pitch + i % columns];
         }
         r->out[i] = sum;
     }
@@ -176,7 +180,7 @@ void ref_LAYERNORM_SUMS(const struct ref *r)
         double mean, variance, *sums = r->out + row / LAYERNORM_ROWS * 2 * c;
         moments(x, c, 1, &mean, &variance);
         for (size_t i = 0; i < c; i++) {
-            sums[i] += dy[i] * (x[i] - mean) / sqrt(variance + (double)r->node->epsilon);
+            sums[i] += dy[i] * (x[i] - mean) / sqrt(variance + (double)r->node->layernorm.epsilon);
             sums[c + i] += dy[i];
         }
     }
@@ -189,7 +193,7 @@ void ref_LAYERNORM_GRAD(const struct ref *r)
         const double *x = r->in[0] + row * c, *dy = r->in[2] + row * c;
         double mean, variance, of_mean = 0, of_deviation = 0;
         moments(x, c, 1, &mean, &variance);
-        double rstd = 1 / sqrt(variance + (double)r->node->epsilon);
+        double rstd = 1 / sqrt(variance + (double)r->node->layernorm.epsilon);
         for (size_t i = 0; i < c; i++) {
             of_mean += dy[i] * r->in[1][i] / (double)c;
             of_deviation += dy[i] * r->in[1][i] * (x[i] - mean) * rstd / (double)c;
@@ -204,13 +208,13 @@ void ref_LAYERNORM_GRAD(const struct ref *r)
 /* q.k / sqrt(d) of a head; -inf where it is not seen. */
 static double score(const struct ref *r, size_t item, size_t head, size_t query, size_t key)
 {
-    size_t t = r->x->shape[1], c = r->x->shape[2] / 3, d = c / r->node->heads;
+    size_t t = r->x->shape[1], c = r->x->shape[2] / 3, d = c / r->node->attention.heads;
     const double *q = r->in[0] + (item * t + query) * 3 * c + head * d;
     const double *k = r->in[0] + (item * t + key) * 3 * c + c + head * d;
     double sum = 0;
     for (size_t i = 0; i < d; i++)
         sum += q[i] * k[i];
-    return r->node->causal && key > query ? -INFINITY : sum / sqrt((double)d);
+    return r->node->attention.causal && key > query ? -INFINITY : sum / sqrt((double)d);
 }
 
 void ref_ATTENTION_DELTA(const struct ref *r)
@@ -225,7 +229,8 @@ void ref_ATTENTION_DELTA(const struct ref *r)
 
 void ref_ATTENTION_GRAD(const struct ref *r)
 {
-    size_t t = r->x->shape[1], c = r->x->shape[2] / 3, heads = r->node->heads, d = c / heads;
+    size_t t = r->x->shape[1], c = r->x->shape[2] / 3, heads = r->node->attention.heads,
+           d = c / heads;
     memset(r->out, 0, tensor_elements(r->y) * sizeof(*r->out));
     for (size_t i = 0; i < r->x->shape[0] * t * heads; i++) {
         size_t head = i % heads, query = i / heads % t, item = i / heads / t;
@@ -298,7 +303,7 @@ void ref_NORMALIZE_GRAD(const struct ref *r)
 
 void ref_AVGPOOL_GRAD(const struct ref *r)
 {
-    const uint32_t *dx = r->y->shape, *dy = r->x->shape, size = r->node->stride;
+    const uint32_t *dx = r->y->shape, *dy = r->x->shape, size = r->node->avgpool.size;
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         size_t c = i % dx[3], column = i / dx[3] % dx[2] / size;
         size_t row = i / dx[3] / dx[2] % dx[1] / size, item = i / dx[3] / dx[2] / dx[1];
@@ -356,10 +361,12 @@ void ref_RUNNINGSTATS(const struct ref *r)
 {
     size_t c = tensor_columns(r->x);
     for (size_t i = 0; i < c; i++) {
-        double rstd = r->node->offset ? 1 / sqrt(r->in[0][i] + (double)r->node->epsilon) : 0;
-        r->out[i] = r->node->offset ? r->in[1][i] * rstd : 0;
-        r->out[c + i] = r->node->offset ? r->in[2][i] : 0;
-        r->out[2 * c + i] = r->node->offset ? r->out[2 * c + i] : r->in[0][i];
+        double rstd = r->node->runningstats.variance
+                          ? 1 / sqrt(r->in[0][i] + (double)r->node->runningstats.epsilon)
+                          : 0;
+        r->out[i] = r->node->runningstats.variance ? r->in[1][i] * rstd : 0;
+        r->out[c + i] = r->node->runningstats.variance ? r->in[2][i] : 0;
+        r->out[2 * c + i] = r->node->runningstats.variance ? r->out[2 * c + i] : r->in[0][i];
         r->out[3 * c + i] = rstd;
     }
 }
@@ -369,10 +376,11 @@ void ref_RUNNING(const struct ref *r)
     size_t c = tensor_columns(r->x);
     for (size_t i = 0; i < c; i++) {
         double rstd = r->in[0][3 * c + i];
-        double value = r->node->offset ? (1 / (rstd * rstd) - (double)r->node->epsilon) *
-                                             (double)r->node->values[1]
-                                       : r->in[0][2 * c + i];
-        r->out[i] += (double)r->node->values[0] * (value - r->out[i]);
+        double value = r->node->running.variance
+                           ? (1 / (rstd * rstd) - (double)r->node->running.epsilon) *
+                                 (double)r->node->running.unbias
+                           : r->in[0][2 * c + i];
+        r->out[i] += (double)r->node->running.momentum * (value - r->out[i]);
     }
 }
 
@@ -383,7 +391,7 @@ void ref_SUMSQ(const struct ref *r)
         double sum = 0;
         for (size_t i = first; i < n && i < first + SUMSQ_PART; i++)
             sum += r->in[0][i] * r->in[0][i];
-        r->out[r->node->offset + first / SUMSQ_PART] = sum;
+        r->out[r->node->sumsq.offset + first / SUMSQ_PART] = sum;
     }
 }
 
@@ -402,15 +410,16 @@ void ref_CLIP(const struct ref *r)
 
 void ref_ADAMW(const struct ref *r)
 {
-    const float *beta = r->node->values;
+    const double beta1 = (double)r->node->adamw.beta1, beta2 = (double)r->node->adamw.beta2;
+    const double epsilon = (double)r->node->adamw.epsilon, decay = (double)r->node->adamw.decay;
     double *gradient = (double *)r->in[0], *moment = (double *)r->in[1];
     const double *step = r->in[2];
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         double g = gradient[i] * step[5], *m = &moment[2 * i], *v = &moment[2 * i + 1];
-        *m = (double)beta[0] * *m + (1 - (double)beta[0]) * g;
-        *v = (double)beta[1] * *v + (1 - (double)beta[1]) * g * g;
-        r->out[i] *= 1 - step[0] * (double)beta[3];
-        r->out[i] -= step[0] * *m * step[1] / (sqrt(*v * step[2]) + (double)beta[2]);
+        *m = beta1 * *m + (1 - beta1) * g;
+        *v = beta2 * *v + (1 - beta2) * g * g;
+        r->out[i] *= 1 - step[0] * decay;
+        r->out[i] -= step[0] * *m * step[1] / (sqrt(*v * step[2]) + epsilon);
         gradient[i] = 0;
     }
 }
@@ -418,5 +427,6 @@ void ref_ADAMW(const struct ref *r)
 void ref_CLAMP(const struct ref *r)
 {
     for (size_t i = 0; i < tensor_elements(r->y); i++)
-        r->out[i] = fmin(fmax(r->in[0][i], (double)r->node->values[0]), (double)r->node->values[1]);
+        r->out[i] =
+            fmin(fmax(r->in[0][i], (double)r->node->clamp.least), (double)r->node->clamp.most);
 }

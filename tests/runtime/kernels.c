@@ -272,17 +272,18 @@ static double run_case(struct gpu *gpu, const struct op_case *test_case,
     double *values[KERNEL_SLOTS] = {0};
     struct gpu_commands *commands = NULL;
     uint32_t state = 2463534242u;
-    char what[240], name[KERNEL_CHOICE_NAME] = "chosen";
+    char what[240], options[NODE_OPTIONS], name[KERNEL_CHOICE_NAME] = "chosen";
     struct kernel_choice choices[KERNEL_CHOICES];
     assert_true(choice || kernels_choices(gpu, graph, node, choices) > 0);
     double rounding = kernels_rounding(choice ? choice->kernel : choices[0].kernel, graph, node);
     if (choice)
         kernels_choice_name(choice, name);
+    node_options(node, options);
     snprintf(what, sizeof(what), "%s %s %s w=%s [%u,%u,%u,%u]%s%s%s", op_name(node->op), name,
              type_name(out->type),
              node->in[1] < 0 ? "none" : type_name(graph->tensors[node->in[1]].type), s[0], s[1],
-             s[2], s[3], test_case->bias ? " bias" : "", test_case->residual ? " residual" : "",
-             test_case->causal ? " causal" : "");
+             s[2], s[3], test_case->optional ? " optional tensor" : "",
+             node->residual ? " residual" : "", options);
 
     for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
         int tensor = slot < NODE_INPUTS ? node->in[slot] : node->out;
@@ -399,8 +400,8 @@ static void every_cap_masked(void **state)
             enum type w = weight_types[j % ARRAY_COUNT(weight_types)];
             struct graph graph;
             case_build(&op_cases[i], TYPE_F32, &graph);
-            if (w != TYPE_F32 &&
-                (!graph_packs(op_cases[i].op) || i % 3)) { /* every_row has every shape of them */
+            if (w != TYPE_F32 && (!graph_packs(op_cases[i].node.op) ||
+                                  i % 3)) { /* every_row has every shape of them */
                 graph_free(&graph);
                 continue;
             }
@@ -440,9 +441,9 @@ static void sliced_table(void **state)
         limits->buffer_range = range;
         if (limits->alignment < 64)
             limits->alignment = 64;
-        const struct op_case cases[] = {{.op = OP_EMBEDDING, .shape = {1, 8, 5000, 64}},
-                                        {.op = OP_EMBEDDING, .shape = {4, 5, 1026, 48}},
-                                        {.op = OP_EMBEDDING, .shape = {2, 5, 255, 47}}};
+        const struct op_case cases[] = {{{OP_EMBEDDING}, {1, 8, 5000, 64}},
+                                        {{OP_EMBEDDING}, {4, 5, 1026, 48}},
+                                        {{OP_EMBEDDING}, {2, 5, 255, 47}}};
         run_cases(gpu, cases, ARRAY_COUNT(cases), weight_types, ARRAY_COUNT(weight_types));
     }
     gpu_close(&gpu);
@@ -454,8 +455,8 @@ static void sliced_weight(void **state)
     (void)state;
     struct gpu *gpu = open_gpu("");
     struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
-    const struct op_case cases[] = {{OP_MATMUL, {9, 333, 36}, .bias = true, .residual = true},
-                                    {OP_CONV, {1, 2, 4, 200}, .stride = 1}};
+    const struct op_case cases[] = {{{OP_MATMUL, .residual = true}, {9, 333, 36}, .optional = true},
+                                    {{OP_CONV, .conv.stride = 1}, {1, 2, 4, 200}}};
     limits->buffer_range = 13000; /* two panels of 36 x 32 values; more than x and the result */
     run_cases(gpu, cases, ARRAY_COUNT(cases), weight_types, ARRAY_COUNT(weight_types));
     gpu_close(&gpu);
@@ -467,10 +468,11 @@ static void split_work(void **state)
     (void)state;
     struct gpu *gpu = open_gpu("");
     struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
-    const struct op_case cases[] = {{OP_MATMUL, {1000, 33, 20}, .bias = true, .residual = true},
-                                    {OP_MATMUL, {257, 40, 588}},
-                                    {OP_CONV, {2, 33, 8, 5}, .stride = 2},
-                                    {OP_ATTENTION, {7, 33, 24, 2}, .causal = true}};
+    const struct op_case cases[] = {
+        {{OP_MATMUL, .residual = true}, {1000, 33, 20}, .optional = true},
+        {{OP_MATMUL}, {257, 40, 588}},
+        {{OP_CONV, .conv.stride = 2}, {2, 33, 8, 5}},
+        {{OP_ATTENTION, .attention.causal = true}, {7, 33, 24, 2}}};
     for (limits->work = 1; limits->work < 1e7; limits->work *= 300)
         run_cases(gpu, cases, ARRAY_COUNT(cases), weight_types, 1);
     gpu_close(&gpu);
@@ -489,7 +491,7 @@ static void table_is_complete(void **state)
             if ((int)kernels[k].op == op)
                 last[kernels[k].x][kernels[k].w] = kernels[k].needs;
         for (size_t i = 0; i < op_case_count; i++)
-            cases += (int)op_cases[i].op == op;
+            cases += (int)op_cases[i].node.op == op;
         /* from type to type; and what no activation goes through is fp32 */
         bool cast = op == OP_CAST, plain = op >= OP_CONTRAST_STATS;
         assert_int_equal(last[TYPE_F32][cast ? TYPE_F16 : TYPE_F32], 0);

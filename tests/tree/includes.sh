@@ -37,7 +37,7 @@ src/model/resnet.c checkpoint
 src/train/parameters.c shaders
 '
 pending_circles='data/build data/dataset|checkpoint/json checkpoint/open|train/step train/parameters'
-pending_lines='src/vulkan/gpu.c'
+pending_lines='src/runtime/kernels.c|src/vulkan/gpu.c'
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
