@@ -1,59 +1,61 @@
 /* SPDX-License-Identifier: MIT
  *
- * Between the readers of data sets: what dataset_csv.c and dataset_tar.c find becomes samples here.
+ * Builds the list of samples from what the readers of data sets find: data/table reads rows,
+ * data/tar reads shards.
  */
 #ifndef VKCLIP_DATA_BUILD_H
 #define VKCLIP_DATA_BUILD_H
 
-#include "base/file.h"
 #include "data/dataset.h"
 
-struct dataset_shard {
-    char *path;
-    struct file_map map;
-};
-
-/* Strings in the order of their first coming, found by hash. */
-struct dataset_names {
+/* Different strings, numbered in the order in which they were first added and found by hash. */
+struct build_names {
     const char **names;
     size_t count, capacity;
-    size_t *slots, slot_count; /* number of a name + 1 */
+    size_t *slots, slot_count; /* hash table of a name's number + 1; 0: free */
 };
 
-struct dataset_caption {
+struct build_caption {
     const char *text;
     size_t sample;
 };
 
-struct dataset_builder {
+struct builder {
     struct dataset *dataset;
     const struct dataset_params *params;
-    size_t capacity;
-    struct dataset_caption *captions;
+    size_t capacity;                /* of dataset->samples */
+    struct build_caption *captions; /* in the order of the file */
     size_t caption_count, caption_capacity;
-    struct dataset_names pictures, labels;
-    char *incomplete; /* the first that is, and why */
+    struct build_names pictures, labels;
+    char *incomplete; /* the first sample that was left out, and why */
 };
 
-int dataset_csv_read(struct dataset_builder *builder);
-int dataset_tar_read(struct dataset_builder *builder);
+/* The readers. */
+int build_from_table(struct builder *builder);
+int build_from_shards(struct builder *builder);
 
-/* The array with room for one more of `size` bytes, *capacity elements in all; NULL: out of memory,
- * and it is as it was. */
-void *dataset_grow(void *array, size_t count, size_t *capacity, size_t size);
-/* A copy that lives as long as the data set. */
-int dataset_keep(struct dataset *dataset, const char *text, const char **copy);
-/* The number of a name, a new one where it was not there. */
-int dataset_number(struct dataset *dataset, struct dataset_names *names, const char *name,
-                   size_t *number);
+/* Makes room for one more element of `size` bytes, *capacity elements in all, and returns the
+ * array; NULL: out of memory, and the array is as it was. */
+void *build_grow(void *array, size_t count, size_t *capacity, size_t size);
+/* Copies a text to memory that lives as long as the data set. */
+int build_keep_text(struct dataset *dataset, const char *text, const char **copy);
+/* Finds the number of a name, which is added where it is new. */
+int build_find_number(struct dataset *dataset, struct build_names *names, const char *name,
+                      size_t *number);
 
-bool dataset_is_blank(const char *text);
-/* Appends; its name is kept already. `label` may be NULL. */
-int dataset_add_picture(struct dataset_builder *builder, const struct dataset_sample *sample,
-                        const char *label);
-/* To picture number `sample`. */
-int dataset_add_caption(struct dataset_builder *builder, size_t sample, const char *text);
-/* Counts what is left out. */
-int dataset_leave_out(struct dataset_builder *builder, const char *where, const char *why);
+/* Whether a text has nothing but white space. */
+bool build_is_blank(const char *text);
+/* Appends a picture, whose name must live as long as the data set. `label` may be NULL. */
+int build_add_picture(struct builder *builder, const struct dataset_sample *sample,
+                      const char *label);
+/* Adds a caption to picture number `sample`. */
+int build_add_caption(struct builder *builder, size_t sample, const char *text);
+/* Counts a sample that is left out, and keeps the place and the reason of the first. */
+int build_leave_out(struct builder *builder, const char *place, const char *reason);
+
+/* Completes the data set; refuses one without samples. */
+int build_finish(struct builder *builder);
+/* Releases what only building needed. */
+void build_close(struct builder *builder);
 
 #endif

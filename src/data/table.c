@@ -1,75 +1,105 @@
 /* SPDX-License-Identifier: MIT
  *
- * CSV or TSV with a line of the columns' names, as OpenCLIP has them. Rows with the same picture
- * are one sample; rows without a picture or a caption are left out.
+ * CSV or TSV whose first row names the columns, as OpenCLIP reads it. Rows with the same picture
+ * are one sample with several captions; rows without a picture or a caption are left out.
  */
 #include "base/error.h"
-#include "format/csv.h"
 #include "data/build.h"
+#include "format/csv.h"
 
 #include <string.h>
 
-enum { PICTURE, CAPTION, LABEL, COLUMNS };
+enum column { PICTURE, CAPTION, LABEL, COLUMN_COUNT };
 
-/* `label` may be NULL. */
-static int add_row(struct dataset_builder *builder, const char *picture, const char *caption,
-                   const char *label)
+/* Checks that a row gives a known picture the label that it has. */
+static int check_label(struct builder *builder, size_t picture, const char *label)
 {
     struct dataset *dataset = builder->dataset;
-    size_t number, known = dataset->count, label_number;
-    int error = dataset_number(dataset, &builder->pictures, picture, &number);
-    if (!error && number == known) {
-        struct dataset_sample sample = {.name = builder->pictures.names[number],
-                                        .shard = DATASET_FILE};
-        error = dataset_add_picture(builder, &sample, label);
-    } else if (!error && label) {
-        error = dataset_number(dataset, &builder->labels, label, &label_number);
-        uint32_t before = dataset->samples[number].label;
-        if (!error && before != label_number)
-            error = error_fail(VKCLIP_EFORMAT, "%s: %s has the labels %s and %s, expected one",
-                               dataset->path, picture, builder->labels.names[before], label);
-    }
-    return error ? error : dataset_add_caption(builder, number, caption);
+    const uint32_t before = dataset->samples[picture].label;
+    size_t number;
+    int error = build_find_number(dataset, &builder->labels, label, &number);
+    if (!error && before != number)
+        error = error_fail(VKCLIP_EFORMAT, "%s: %s has the labels %s and %s, expected one",
+                           dataset->path, builder->pictures.names[picture],
+                           builder->labels.names[before], label);
+    return error;
 }
 
-static int take_row(struct dataset_builder *builder, const struct csv *csv, const size_t *columns,
-                    size_t count)
+/* `label` may be NULL. */
+static int add_row(struct builder *builder, const char *picture, const char *caption,
+                   const char *label)
 {
-    static const char *const missing[] = {"no picture", "no caption", "no label"};
-    const char *texts[COLUMNS] = {0}, *why = NULL;
-    for (size_t i = 0; i < count && !why; i++) {
+    const size_t known = builder->dataset->count;
+    size_t number;
+    int error = build_find_number(builder->dataset, &builder->pictures, picture, &number);
+    if (error)
+        return error;
+    if (number == known) {
+        const struct dataset_sample sample = {.name = builder->pictures.names[number],
+                                              .shard = DATASET_FILE};
+        error = build_add_picture(builder, &sample, label);
+    } else if (label) {
+        error = check_label(builder, number, label);
+    }
+    return error ? error : build_add_caption(builder, number, caption);
+}
+
+/* Takes the texts of the first `count` columns out of a row. *missing says what the row lacks;
+ * NULL: nothing. */
+static int read_row(const struct csv *csv, const size_t *columns, size_t count,
+                    const char *texts[COLUMN_COUNT], const char **missing)
+{
+    static const char *const names[] = {
+        [PICTURE] = "no picture", [CAPTION] = "no caption", [LABEL] = "no label"};
+    *missing = NULL;
+    for (size_t i = 0; i < count && !*missing; i++) {
         if (columns[i] >= csv->count) {
-            why = "too few columns";
-            continue;
+            *missing = "too few columns";
+            return VKCLIP_OK;
         }
         const struct csv_field *field = &csv->fields[columns[i]];
         if (strlen(field->text) != field->length)
             return error_fail(VKCLIP_EFORMAT, "%s: line %llu: a NUL byte, expected text", csv->path,
                               (unsigned long long)csv->line);
-        why = dataset_is_blank(field->text) ? missing[i] : NULL;
+        if (build_is_blank(field->text))
+            *missing = names[i];
         texts[i] = field->text;
     }
-    char where[32];
-    snprintf(where, sizeof(where), "line %llu", (unsigned long long)csv->line);
-    return why ? dataset_leave_out(builder, where, why)
-               : add_row(builder, texts[PICTURE], texts[CAPTION], texts[LABEL]);
+    return VKCLIP_OK;
 }
 
-int dataset_csv_read(struct dataset_builder *builder)
+static int take_row(struct builder *builder, const struct csv *csv, const size_t *columns,
+                    size_t count)
+{
+    const char *texts[COLUMN_COUNT] = {0}, *missing;
+    int error = read_row(csv, columns, count, texts, &missing);
+    if (error)
+        return error;
+    if (!missing)
+        return add_row(builder, texts[PICTURE], texts[CAPTION], texts[LABEL]);
+    char place[32];
+    snprintf(place, sizeof(place), "line %llu", (unsigned long long)csv->line);
+    return build_leave_out(builder, place, missing);
+}
+
+int build_from_table(struct builder *builder)
 {
     const struct dataset_params *params = builder->params;
-    const char *const names[] = {params->image_key ? params->image_key : "filepath",
-                                 params->caption_key ? params->caption_key : "title",
-                                 params->label_key};
-    const size_t count = params->label_key ? COLUMNS : LABEL;
-    size_t columns[COLUMNS];
+    const char *const names[] = {[PICTURE] = params->image_key ? params->image_key : "filepath",
+                                 [CAPTION] = params->caption_key ? params->caption_key : "title",
+                                 [LABEL] = params->label_key};
+    const size_t count = params->label_key ? COLUMN_COUNT : LABEL;
+    size_t columns[COLUMN_COUNT];
     struct csv csv;
     bool more = true;
     int error = csv_open(builder->dataset->path, params->separator, &csv);
     for (size_t i = 0; i < count && !error; i++)
         error = csv_column(&csv, names[i], &columns[i]);
-    while (!error && !(error = csv_next(&csv, &more)) && more)
-        error = take_row(builder, &csv, columns, count);
+    while (!error && more) {
+        error = csv_next(&csv, &more);
+        if (!error && more)
+            error = take_row(builder, &csv, columns, count);
+    }
     csv_close(&csv);
     return error;
 }

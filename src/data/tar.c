@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * WebDataset's shards: uncompressed tar files in which files of one key, their path up to the first
- * dot of the name, are one sample. libarchive reads the tar from the mapped file and says where a
- * file's bytes lie; they are read from there later, in any order.
+ * WebDataset's shards: uncompressed tar files in which the files of one key (their path up to the
+ * first dot of the name) are one sample. libarchive reads the tar from the mapped file and tells
+ * where the bytes of a file lie, from where they are read later, in any order.
  */
 #include "base/array.h"
 #include "base/error.h"
@@ -15,10 +15,14 @@
 
 enum { MOST_SHARDS = 1 << 20 };
 
+/* ---- The names of the shards ----------------------------------------------------------------- */
+
+/* Takes over the path. */
 static int add_shard(struct dataset *dataset, size_t *capacity, char *path)
 {
-    struct dataset_shard *grown =
-        path ? dataset_grow(dataset->shards, dataset->shard_count, capacity, sizeof(*grown)) : NULL;
+    struct dataset_shard *grown = NULL;
+    if (path)
+        grown = build_grow(dataset->shards, dataset->shard_count, capacity, sizeof(*grown));
     if (!grown) {
         free(path);
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu shards", dataset->path,
@@ -31,32 +35,83 @@ static int add_shard(struct dataset *dataset, size_t *capacity, char *path)
     return VKCLIP_OK;
 }
 
-/* Sets each text that the first braces of a path stand for in their place: {0..12}, {000..012} or
- * {a,b}. */
-static int expand(struct dataset *dataset, size_t *capacity, const char *path)
+/* The first braces of a path: a list {a,b} or a range {0..12}, whose numbers have the digits of the
+ * first one, {000..012}. */
+struct braces {
+    const char *path, *open, *close; /* `close` NULL: the path has none */
+    bool is_range;
+    unsigned first, last;
+    int digits;
+};
+
+static struct braces find_braces(const char *path)
 {
-    const char *open = strchr(path, '{'), *close = open ? strchr(open, '}') : NULL;
-    if (!close)
-        return add_shard(dataset, capacity, string_format("%s", path));
-    int begin = (int)(open - path), digits = 0, end = 0, error = VKCLIP_OK;
-    unsigned from = 0, to = 0;
-    bool range =
-        sscanf(open, "{%9u%n..%9u%n", &from, &digits, &to, &end) == 2 && open + end == close;
-    if (range && from > to)
+    struct braces braces = {.path = path, .open = strchr(path, '{')};
+    int end = 0;
+    if (!braces.open)
+        return braces;
+    braces.close = strchr(braces.open, '}');
+    const int found =
+        sscanf(braces.open, "{%9u%n..%9u%n", &braces.first, &braces.digits, &braces.last, &end);
+    braces.is_range = found == 2 && braces.open + end == braces.close;
+    braces.digits--; /* without the brace */
+    return braces;
+}
+
+static int expand(struct dataset *dataset, size_t *capacity, const char *path);
+
+/* Expands the rest of the path, which it takes over, with one text in place of the first braces. */
+static int expand_rest(struct dataset *dataset, size_t *capacity, char *path)
+{
+    int error = VKCLIP_OK;
+    if (path)
+        error = expand(dataset, capacity, path);
+    else
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", dataset->path);
+    free(path);
+    return error;
+}
+
+static int expand_range(struct dataset *dataset, size_t *capacity, const struct braces *braces)
+{
+    const int before = (int)(braces->open - braces->path);
+    int error = VKCLIP_OK;
+    if (braces->first > braces->last)
         return error_fail(VKCLIP_EINVALID, "%s: shards %u to %u, expected the lower number first",
-                          dataset->path, from, to);
-    const char *item = open + 1;
-    for (unsigned i = from; !error && (range ? i <= to : item <= close); i++) {
-        int length = range ? 0 : (int)strcspn(item, ",}");
-        char *one = range ? string_format("%.*s%0*u%s", begin, path, digits - 1, i, close + 1)
-                          : string_format("%.*s%.*s%s", begin, path, length, item, close + 1);
-        error = one ? expand(dataset, capacity, one)
-                    : error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-        free(one);
-        item += range ? 0 : length + 1;
+                          dataset->path, braces->first, braces->last);
+    for (unsigned i = braces->first; i <= braces->last && !error; i++)
+        error = expand_rest(dataset, capacity,
+                            string_format("%.*s%0*u%s", before, braces->path, braces->digits, i,
+                                          braces->close + 1));
+    return error;
+}
+
+static int expand_list(struct dataset *dataset, size_t *capacity, const struct braces *braces)
+{
+    const int before = (int)(braces->open - braces->path);
+    const char *item = braces->open + 1;
+    int error = VKCLIP_OK;
+    while (item <= braces->close && !error) {
+        const int length = (int)strcspn(item, ",}");
+        error = expand_rest(
+            dataset, capacity,
+            string_format("%.*s%.*s%s", before, braces->path, length, item, braces->close + 1));
+        item += length + 1;
     }
     return error;
 }
+
+/* Adds the shards that a path stands for. */
+static int expand(struct dataset *dataset, size_t *capacity, const char *path)
+{
+    const struct braces braces = find_braces(path);
+    if (!braces.close)
+        return add_shard(dataset, capacity, string_format("%s", path));
+    return braces.is_range ? expand_range(dataset, capacity, &braces)
+                           : expand_list(dataset, capacity, &braces);
+}
+
+/* ---- Samples --------------------------------------------------------------------------------- */
 
 #ifdef VKCLIP_WITH_LIBARCHIVE
 #include <archive.h>
@@ -64,16 +119,17 @@ static int expand(struct dataset *dataset, size_t *capacity, const char *path)
 #include <ctype.h>
 #include <jansson.h>
 
-enum { LONGEST_TEXT = 16 << 20 };
+enum { LONGEST_TEXT = 16 << 20 }; /* bytes of a .txt or .json; longer ones are ignored */
 
-/* Files of one key so far. */
+/* What has been read of the current key. */
 struct pending {
-    char *key, *text;
-    json_t *json;
-    struct dataset_sample sample; /* of a picture where it has a name */
+    char *key;
+    char *text;                   /* of its .txt */
+    json_t *json;                 /* of its .json */
+    struct dataset_sample sample; /* its picture; without a name there is none yet */
 };
 
-static void drop(struct pending *pending)
+static void clear_pending(struct pending *pending)
 {
     free(pending->key);
     free(pending->text);
@@ -81,55 +137,71 @@ static void drop(struct pending *pending)
     *pending = (struct pending){0};
 }
 
-/* .txt is the caption; else .json's `caption` or `text`, of which there may be several. */
-static const char *caption_of(const struct pending *pending, size_t index)
+/* Caption number `index`; NULL after the last. The .txt is the caption; without one the captions
+ * are `caption` or `text` of the .json, a text or a list of texts. */
+static const char *get_caption(const struct pending *pending, size_t index)
 {
     if (pending->text)
         return index ? NULL : pending->text;
     const json_t *value = json_object_get(pending->json, "caption");
-    value = value ? value : json_object_get(pending->json, "text");
+    if (!value)
+        value = json_object_get(pending->json, "text");
     if (json_is_array(value))
         return json_string_value(json_array_get(value, index));
     return index ? NULL : json_string_value(value);
 }
 
-/* The key's files are complete: adds the sample they are, if they are one. */
-static int add_sample(struct dataset_builder *builder, struct pending *pending)
+/* The label of the key, for which `number` may be used as memory; NULL: it has none. */
+static const char *get_label(const struct pending *pending, const char *key, char number[32])
 {
-    struct dataset *dataset = builder->dataset;
-    const char *label_key = builder->params->label_key, *caption, *label = NULL;
-    const json_t *value = label_key ? json_object_get(pending->json, label_key) : NULL;
+    const json_t *value = json_object_get(pending->json, key);
+    if (!json_is_integer(value))
+        return json_string_value(value);
+    snprintf(number, 32, "%lld", (long long)json_integer_value(value));
+    return number;
+}
+
+static bool has_caption(const struct pending *pending)
+{
+    const char *caption;
+    for (size_t i = 0; (caption = get_caption(pending, i)); i++)
+        if (!build_is_blank(caption))
+            return true;
+    return false;
+}
+
+static int leave_out(struct builder *builder, const struct pending *pending, const char *reason)
+{
+    const struct dataset_shard *shard = &builder->dataset->shards[pending->sample.shard];
+    char *place = string_format("%s: %s", shard->path, pending->key);
+    int error = build_leave_out(builder, place ? place : pending->key, reason);
+    free(place);
+    return error;
+}
+
+/* Adds the sample that the files of a key are, when all of them have been read. */
+static int add_sample(struct builder *builder, const struct pending *pending)
+{
+    const char *label_key = builder->params->label_key, *label = NULL, *caption;
     char number[32];
-    if (json_is_integer(value)) {
-        snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
-        label = number;
-    } else if (value) {
-        label = json_string_value(value);
-    }
-    size_t captions = 0;
-    for (size_t i = 0; (caption = caption_of(pending, i)); i++)
-        captions += !dataset_is_blank(caption);
-    const char *why = !pending->sample.name ? "no picture"
-                      : !captions           ? "no caption"
-                      : label_key && !label ? "no label in .json"
-                                            : NULL;
-    if (why) {
-        char *where =
-            string_format("%s: %s", dataset->shards[pending->sample.shard].path, pending->key);
-        int error = dataset_leave_out(builder, where ? where : pending->key, why);
-        free(where);
-        return error;
-    }
-    int error = dataset_add_picture(builder, &pending->sample, label);
-    for (size_t i = 0; !error && (caption = caption_of(pending, i)); i++)
-        if (!dataset_is_blank(caption))
-            error = dataset_add_caption(builder, dataset->count - 1, caption);
+    if (label_key)
+        label = get_label(pending, label_key, number);
+    if (!pending->sample.name)
+        return leave_out(builder, pending, "no picture");
+    if (!has_caption(pending))
+        return leave_out(builder, pending, "no caption");
+    if (label_key && !label)
+        return leave_out(builder, pending, "no label in .json");
+    int error = build_add_picture(builder, &pending->sample, label);
+    for (size_t i = 0; !error && (caption = get_caption(pending, i)); i++)
+        if (!build_is_blank(caption))
+            error = build_add_caption(builder, builder->dataset->count - 1, caption);
     return error;
 }
 
 static bool is_picture(const char *extension)
 {
-    /* webp too: the decoder refuses it, which counts it as broken with its name */
+    /* The decoder refuses WebP, which counts as a broken sample and is warned of by name. */
     static const char *const names[] = {"jpg", "jpeg", "png", "webp", "bmp", "gif",
                                         "tga", "psd",  "ppm", "pgm",  "pnm"};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
@@ -138,7 +210,7 @@ static bool is_picture(const char *extension)
     return false;
 }
 
-/* Takes a file of the key by what is behind the first dot. */
+/* Takes a file of the key by its extension, which is all after the first dot. */
 static int take_file(struct dataset *dataset, struct pending *pending, const char *name,
                      const char *extension, const uint8_t *data, size_t size)
 {
@@ -151,20 +223,22 @@ static int take_file(struct dataset *dataset, struct pending *pending, const cha
     if (is_picture(lower) && !pending->sample.name) {
         pending->sample.offset = (uint64_t)(data - shard->map.data);
         pending->sample.size = size;
-        return dataset_keep(dataset, name, &pending->sample.name);
+        return build_keep_text(dataset, name, &pending->sample.name);
     }
     if (size > LONGEST_TEXT)
         return VKCLIP_OK;
-    if (!strcmp(lower, "txt") && !pending->text &&
-        !(pending->text = string_format("%.*s", (int)size, (const char *)data)))
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %s", shard->path, name);
+    if (!strcmp(lower, "txt") && !pending->text) {
+        pending->text = string_format("%.*s", (int)size, (const char *)data);
+        if (!pending->text)
+            return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %s", shard->path, name);
+    }
     if (!strcmp(lower, "json") && !pending->json)
         pending->json = json_loadb((const char *)data, size, 0, NULL);
     return VKCLIP_OK;
 }
 
-/* Where the entry's bytes lie in the mapped file: libarchive gives blocks out of the memory that it
- * reads from, a plain file as one. NULL: they are not there as they are. */
+/* Finds where the entry's bytes lie in the mapped file: libarchive gives blocks of the memory from
+ * which it reads, and a plain file as one block. NULL: the bytes are not there in one piece. */
 static const uint8_t *find_data(struct archive *archive, const struct file_map *map, size_t size)
 {
     const void *block = NULL;
@@ -173,21 +247,40 @@ static const uint8_t *find_data(struct archive *archive, const struct file_map *
     if (!size)
         return map->data;
     int result = archive_read_data_block(archive, &block, &length, &offset);
-    uintptr_t at = (uintptr_t)block, begin = (uintptr_t)map->data;
-    if (result != ARCHIVE_OK || offset || length != size || at < begin ||
-        at - begin > map->size - size)
+    const uintptr_t found = (uintptr_t)block, begin = (uintptr_t)map->data;
+    if (result != ARCHIVE_OK || offset || length != size || found < begin ||
+        found - begin > map->size - size)
         return NULL;
     return block;
 }
 
-static int read_entry(struct dataset_builder *builder, struct archive *archive,
-                      struct archive_entry *entry, struct pending *pending)
+/* Begins a new key where the entry's differs from the current one, whose sample is complete then.
+ */
+static int enter_key(struct builder *builder, struct pending *pending, const char *name,
+                     size_t length)
+{
+    const uint32_t number = pending->sample.shard;
+    if (pending->key && !strncmp(pending->key, name, length) && !pending->key[length])
+        return VKCLIP_OK;
+    int error = pending->key ? add_sample(builder, pending) : VKCLIP_OK;
+    clear_pending(pending);
+    pending->sample.shard = number;
+    if (error)
+        return error;
+    pending->key = string_format("%.*s", (int)length, name);
+    return pending->key ? VKCLIP_OK
+                        : error_fail(VKCLIP_EMEMORY, "%s: out of memory for %s",
+                                     builder->dataset->shards[number].path, name);
+}
+
+static int read_entry(struct builder *builder, struct archive *archive, struct archive_entry *entry,
+                      struct pending *pending)
 {
     struct dataset *dataset = builder->dataset;
-    const uint32_t number = pending->sample.shard;
-    const struct dataset_shard *shard = &dataset->shards[number];
+    const struct dataset_shard *shard = &dataset->shards[pending->sample.shard];
     const char *name = archive_entry_pathname(entry);
-    name = name ? name : archive_entry_pathname_utf8(entry);
+    if (!name)
+        name = archive_entry_pathname_utf8(entry);
     const char *dot = name ? strchr(file_name(name), '.') : NULL;
     if (archive_entry_filetype(entry) != AE_IFREG || !dot)
         return VKCLIP_OK;
@@ -195,15 +288,8 @@ static int read_entry(struct dataset_builder *builder, struct archive *archive,
         return error_fail(VKCLIP_EFORMAT,
                           "%s: %s: %lld bytes, more than the shard has (truncated?)", shard->path,
                           name, (long long)archive_entry_size(entry));
-    const size_t size = (size_t)archive_entry_size(entry), length = (size_t)(dot - name);
-    int error = VKCLIP_OK;
-    if (pending->key && (strncmp(pending->key, name, length) != 0 || pending->key[length])) {
-        error = add_sample(builder, pending);
-        drop(pending);
-        pending->sample.shard = number;
-    }
-    if (!error && !pending->key && !(pending->key = string_format("%.*s", (int)length, name)))
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for %s", shard->path, name);
+    const size_t size = (size_t)archive_entry_size(entry);
+    int error = enter_key(builder, pending, name, (size_t)(dot - name));
     if (error)
         return error;
     const uint8_t *data = find_data(archive, &shard->map, size);
@@ -214,30 +300,56 @@ static int read_entry(struct dataset_builder *builder, struct archive *archive,
     return take_file(dataset, pending, name, dot + 1, data, size);
 }
 
-static const char *compression_of(const struct file_map *map)
+/* ---- Shards ---------------------------------------------------------------------------------- */
+
+/* What the shard is compressed by; NULL: nothing known. */
+static const char *find_compression(const struct file_map *map)
 {
     static const struct {
         const char *name, *magic;
-    } all[] = {{"gzip", "\x1f\x8b"},
-               {"zstd", "\x28\xb5\x2f\xfd"},
-               {"xz", "\xfd"
-                      "7zXZ"},
-               {"bzip2", "BZh"}};
-    for (size_t i = 0; i < ARRAY_COUNT(all); i++)
-        if (map->size > strlen(all[i].magic) &&
-            !memcmp(map->data, all[i].magic, strlen(all[i].magic)))
-            return all[i].name;
+    } known[] = {{"gzip", "\x1f\x8b"},
+                 {"zstd", "\x28\xb5\x2f\xfd"},
+                 {"xz", "\xfd"
+                        "7zXZ"},
+                 {"bzip2", "BZh"}};
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
+        const size_t length = strlen(known[i].magic);
+        if (map->size > length && !memcmp(map->data, known[i].magic, length))
+            return known[i].name;
+    }
     return NULL;
 }
 
-static int read_shard(struct dataset_builder *builder, uint32_t number)
+static int read_archive(struct builder *builder, struct archive *archive, struct pending *pending)
+{
+    const struct dataset_shard *shard = &builder->dataset->shards[pending->sample.shard];
+    struct archive_entry *entry;
+    int error = VKCLIP_OK, result = archive_read_support_format_tar(archive);
+    if (result == ARCHIVE_OK)
+        result = archive_read_open_memory(archive, shard->map.data, shard->map.size);
+    if (result == ARCHIVE_OK)
+        result = archive_read_next_header(archive, &entry);
+    while (!error && (result == ARCHIVE_OK || result == ARCHIVE_WARN)) {
+        error = read_entry(builder, archive, entry, pending);
+        if (!error)
+            result = archive_read_next_header(archive, &entry);
+    }
+    if (!error && result != ARCHIVE_EOF)
+        error = error_fail(VKCLIP_EFORMAT, "%s: tar archive: %s (truncated?)", shard->path,
+                           archive_error_string(archive));
+    if (!error && pending->key)
+        error = add_sample(builder, pending);
+    return error;
+}
+
+static int read_shard(struct builder *builder, uint32_t number)
 {
     struct dataset_shard *shard = &builder->dataset->shards[number];
     struct pending pending = {.sample.shard = number};
     int error = file_map_open(shard->path, &shard->map);
     if (error || !shard->map.size)
         return error;
-    const char *compression = compression_of(&shard->map);
+    const char *compression = find_compression(&shard->map);
     if (compression)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: compressed by %s, so that single samples cannot be read: unpack it "
@@ -246,27 +358,13 @@ static int read_shard(struct dataset_builder *builder, uint32_t number)
     struct archive *archive = archive_read_new();
     if (!archive)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory to read it", shard->path);
-    struct archive_entry *entry;
-    int result = archive_read_support_format_tar(archive);
-    if (result == ARCHIVE_OK)
-        result = archive_read_open_memory(archive, shard->map.data, shard->map.size);
-    if (result == ARCHIVE_OK)
-        result = archive_read_next_header(archive, &entry);
-    while (!error && (result == ARCHIVE_OK || result == ARCHIVE_WARN)) {
-        error = read_entry(builder, archive, entry, &pending);
-        result = error ? result : archive_read_next_header(archive, &entry);
-    }
-    if (!error && result != ARCHIVE_EOF)
-        error = error_fail(VKCLIP_EFORMAT, "%s: tar archive: %s (truncated?)", shard->path,
-                           archive_error_string(archive));
-    if (!error && pending.key)
-        error = add_sample(builder, &pending);
-    drop(&pending);
+    error = read_archive(builder, archive, &pending);
+    clear_pending(&pending);
     archive_read_free(archive);
     return error;
 }
 #else
-static int read_shard(struct dataset_builder *builder, uint32_t number)
+static int read_shard(struct builder *builder, uint32_t number)
 {
     return error_fail(
         VKCLIP_EUNSUPPORTED,
@@ -276,7 +374,7 @@ static int read_shard(struct dataset_builder *builder, uint32_t number)
 }
 #endif
 
-int dataset_tar_read(struct dataset_builder *builder)
+int build_from_shards(struct builder *builder)
 {
     size_t capacity = 0;
     int error = expand(builder->dataset, &capacity, builder->dataset->path);

@@ -8,7 +8,7 @@
 #include "base/array.h"
 #include "base/file.h"
 #include "base/string.h"
-#include "data/build.h"
+#include "data/dataset.h"
 
 #include <stdio.h>
 #include <stdlib.h>

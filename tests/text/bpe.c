@@ -184,7 +184,8 @@ static void test_files_open(void **state)
     free(text);
     tokenizer_close(&tokenizer);
 
-    /* Reading the table twice doubles all counts, which gives the same merges. */
+    /* The same texts from a table, and from two tables at once, which doubles all counts, give the
+     * same merges. */
     train((const char *const[]){table}, 1, two, 518, NULL, &result);
     static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer_config.json",
                                         "special_tokens_map.json"};

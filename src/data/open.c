@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens data sets: chooses the reader by the end of the path, and checks prepared batches.
+ */
+#include "base/array.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/string.h"
+#include "data/build.h"
+
+#include <stdlib.h>
+
+static int new_dataset(const char *path, struct dataset **result)
+{
+    struct dataset *dataset = *result = calloc(1, sizeof(*dataset));
+    if (dataset)
+        dataset->path = string_format("%s", path);
+    if (dataset && dataset->path)
+        return VKCLIP_OK;
+    dataset_close(result);
+    return error_fail(VKCLIP_EMEMORY, "%s: out of memory for a data set", path);
+}
+
+/* ---- Pictures with captions ------------------------------------------------------------------ */
+
+static bool is_tar(const char *path)
+{
+    static const char *const endings[] = {".tar",     ".tgz",    ".tar.gz",
+                                          ".tar.zst", ".tar.xz", ".tar.bz2"};
+    for (size_t i = 0; i < ARRAY_COUNT(endings); i++)
+        if (string_ends_with(path, endings[i]))
+            return true;
+    return false;
+}
+
+static int build(struct dataset *dataset, const struct dataset_params *params)
+{
+    struct builder builder = {.dataset = dataset, .params = params};
+    int error = is_tar(dataset->path) ? build_from_shards(&builder) : build_from_table(&builder);
+    if (!error)
+        error = build_finish(&builder);
+    build_close(&builder);
+    return error;
+}
+
+int dataset_open(const char *path, const struct dataset_params *params, struct dataset **result)
+{
+    static const struct dataset_params defaults;
+    int error = new_dataset(path, result);
+    if (error)
+        return error;
+    struct dataset *dataset = *result;
+    dataset->folder = string_format("%.*s", (int)(file_name(path) - path), path);
+    if (!dataset->folder)
+        error = dataset_no_memory(dataset);
+    if (!error)
+        error = build(dataset, params ? params : &defaults);
+    if (error)
+        dataset_close(result);
+    return error;
+}
+
+/* ---- Prepared batches ------------------------------------------------------------------------ */
+
+static int check_raw(const struct dataset *dataset)
+{
+    const struct tensor_view *images = dataset->images, *ids = dataset->ids;
+    if (!images || !ids)
+        return error_fail(VKCLIP_EFORMAT, "%s: no tensor %s, expected images and input_ids",
+                          dataset->path, images ? "input_ids" : "images");
+    if (images->rank != 5 || images->shape[2] != 3 ||
+        (images->dtype != DTYPE_F32 && images->dtype != DTYPE_F16))
+        return error_fail(VKCLIP_EFORMAT,
+                          "%s: images has rank %u and dtype %s, expected [S,B,3,H,W], F16 or F32",
+                          dataset->path, images->rank, dtype_name(images->dtype));
+    if (ids->rank != 3 || (ids->dtype != DTYPE_I32 && ids->dtype != DTYPE_I64))
+        return error_fail(VKCLIP_EFORMAT,
+                          "%s: input_ids has rank %u and dtype %s, expected [S,B,T], I32 or I64",
+                          dataset->path, ids->rank, dtype_name(ids->dtype));
+    if (images->shape[0] != ids->shape[0] || images->shape[1] != ids->shape[1])
+        return error_fail(VKCLIP_EFORMAT,
+                          "%s: images has %llu batches of %llu, input_ids %llu of %llu",
+                          dataset->path, (unsigned long long)images->shape[0],
+                          (unsigned long long)images->shape[1], (unsigned long long)ids->shape[0],
+                          (unsigned long long)ids->shape[1]);
+    if (!images->size || !ids->size || images->shape[1] > UINT32_MAX || ids->shape[2] > UINT32_MAX)
+        return error_fail(VKCLIP_EFORMAT, "%s: batches of no pictures, of no ids, or too large",
+                          dataset->path);
+    return VKCLIP_OK;
+}
+
+static int open_raw(struct dataset *dataset)
+{
+    int error = safetensors_open(dataset->path, &dataset->file);
+    if (error)
+        return error;
+    dataset->images = safetensors_find(dataset->file, "images");
+    dataset->ids = safetensors_find(dataset->file, "input_ids");
+    error = check_raw(dataset);
+    if (error)
+        return error;
+    /* The identity leaves out the pixels, which may be far larger than memory. */
+    dataset->identity = hash_bytes(0, dataset->images->shape, 5 * sizeof(uint64_t));
+    dataset->identity = hash_bytes(dataset->identity, dataset->ids->data, dataset->ids->size);
+    return VKCLIP_OK;
+}
+
+int dataset_open_raw(const char *path, struct dataset **result)
+{
+    int error = new_dataset(path, result);
+    if (!error)
+        error = open_raw(*result);
+    if (error)
+        dataset_close(result);
+    return error;
+}
