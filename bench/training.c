@@ -130,7 +130,7 @@ int bench_train(struct gpu *gpu, struct tuner *tuner, const char *model, uint32_
     const struct train_params train = {
         .batch = batch, .mixed = mixed, .adamw = {0.9f, 0.98f, 1e-6f, 0.2f}};
     struct bench bench = {.weights = NULL};
-    int error = config_open(model, &params, &bench.config, &bench.weights);
+    int error = checkpoint_open(model, &params, &bench.config, &bench.weights);
     if (error)
         return error;
     error = train_open(gpu, tuner, &bench.config, bench.weights, &train, &bench.train);

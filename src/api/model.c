@@ -126,7 +126,7 @@ int vkclip_open_model(struct vkclip_device *device, const char *path,
                                "%s has no 16-bit storage, which --precision f16 needs: use f32",
                                gpu_info(device->gpus[i])->name);
     if (!error && path)
-        error = config_open(path, params, &model->spec.config, &weights);
+        error = checkpoint_open(path, params, &model->spec.config, &weights);
     const char *vocab = params->vocab ? params->vocab : model->spec.config.tokenizer_path;
     if (!error && vocab) {
         error = vkclip_open_vocabulary(&model->spec.config, vocab, &model->tokenizer);

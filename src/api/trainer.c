@@ -114,7 +114,7 @@ static int open_source(struct vkclip_trainer *trainer, const struct vkclip_train
     bool resumed;
     int error = find_start(params, dry, &path, &resumed);
     if (!error)
-        error = path ? config_open(path, &model, &trainer->config, &trainer->source)
+        error = path ? checkpoint_open(path, &model, &trainer->config, &trainer->source)
                      : arch_read(params->init, &trainer->config);
     if (!error && resumed)
         error = run_read_state(path, &trainer->state);

@@ -1,127 +1,167 @@
 /* SPDX-License-Identifier: MIT
  *
- * Configuration and vocabulary beside converted weights. The configuration is written anew, so that
- * it says what was read, wherever that came from; the vocabulary's files are copied as they are,
- * but for those that are found under no name: they become vocab.json and merges.txt.
+ * The configuration is written anew, so that it says what was read wherever that came from. The
+ * files of a tokenizer are copied if a reader finds them under their names; a vocabulary that would
+ * not be found becomes vocab.json and merges.txt.
  */
+#include "checkpoint/beside.h"
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/string.h"
-#include "checkpoint/convert.h"
+#include "checkpoint/write_config.h"
+#include "text/vocabulary.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "checkpoint/write_config.h"
-#include "text/vocabulary.h"
-
 #define FILE_MAX (64u << 20)
 
-/* Writes one file, unless it is there with this content. Takes over `data`. */
-static int write_file(struct convert_beside *beside, const char *name, char *data, size_t size)
+/* ---- One file -------------------------------------------------------------------------------- */
+
+static int check_content(const char *path, const char *data, size_t size)
 {
-    char *path = string_format("%s/%s", beside->folder, name), *old = NULL;
+    char *old = NULL;
     size_t old_size = 0;
-    int error = path && data ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
-    if (!error && file_exists(path)) {
-        error = file_read(path, FILE_MAX, &old, &old_size);
-        if (!error && (old_size != size || memcmp(old, data, size)))
-            error = error_fail(VKCLIP_EIO,
-                               "%s: is there already with other content, which the model needs: "
-                               "name another folder",
-                               path);
-    } else if (!error) {
-        struct file_part part = {data, size};
+    int error = file_read(path, FILE_MAX, &old, &old_size);
+    if (!error && (old_size != size || memcmp(old, data, size)))
+        error = error_fail(VKCLIP_EIO,
+                           "%s: is there already with other content, which the model needs: "
+                           "name another folder",
+                           path);
+    free(old);
+    return error;
+}
+
+/* Writes one file, unless it is there with this content. Takes over `data`. */
+static int write_file(struct beside *beside, const char *name, char *data, size_t size)
+{
+    const struct file_part part = {data, size};
+    char *path = string_format("%s/%s", beside->folder, name);
+    int error = VKCLIP_OK;
+    if (!path || !data) {
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
+    } else if (file_exists(path)) {
+        error = check_content(path, data, size);
+    } else {
         error = file_write(path, &part, 1);
         if (!error) {
             beside->made[beside->count++] = path;
             path = NULL;
         }
     }
-    free(old);
     free(path);
     free(data);
     return error;
 }
 
-static int write_text(struct convert_beside *beside, const char *name, char *text)
+static int write_text(struct beside *beside, const char *name, char *text)
 {
     return write_file(beside, name, text, text ? strlen(text) : 0);
 }
 
-/* The file `name` beside `path`, where there is one, as `as`. */
-static int copy_beside(struct convert_beside *beside, const char *path, const char *name,
-                       const char *as)
+/* Copies the file `name` in the folder of `path`, if there is one, and calls it `new_name`. */
+static int copy_file(struct beside *beside, const char *path, const char *name,
+                     const char *new_name)
 {
-    char *data = NULL, *from = string_format("%.*s%s", (int)(file_name(path) - path), path, name);
+    char *data = NULL;
     size_t size = 0;
-    int error = from ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    bool there = !error && file_exists(from);
-    if (there)
-        error = file_read(from, FILE_MAX, &data, &size);
-    if (there && !error)
-        error = write_file(beside, as, data, size);
-    free(from);
+    char *source = string_format("%.*s%s", (int)(file_name(path) - path), path, name);
+    if (!source)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    int error = VKCLIP_OK;
+    if (file_exists(source)) {
+        error = file_read(source, FILE_MAX, &data, &size);
+        if (!error)
+            error = write_file(beside, new_name, data, size);
+    }
+    free(source);
     return error;
 }
 
-static int write_pair(struct convert_beside *beside, const char *path)
+/* ---- The tokenizer --------------------------------------------------------------------------- */
+
+/* Writes a vocabulary as vocab.json and merges.txt. */
+static int write_pair(struct beside *beside, const char *path)
 {
     struct vocabulary vocabulary;
     char *vocab = NULL, *merges = NULL;
     int error = vocabulary_open(path, &vocabulary);
-    error = error ? error : vocabulary_write(&vocabulary, &vocab, &merges);
+    if (!error)
+        error = vocabulary_write(&vocabulary, &vocab, &merges);
     vocabulary_close(&vocabulary);
     if (error)
         return error;
     error = write_text(beside, "vocab.json", vocab);
-    if (error)
-        free(merges);
-    return error ? error : write_text(beside, "merges.txt", merges);
-}
-
-static int write_vocabulary(struct convert_beside *beside, const char *path, enum weights_form form)
-{
-    const char *name = file_name(path);
-    bool pair = !strcmp(name, "vocab.json") || !strcmp(name, "merges.txt");
-    bool json = !pair && string_ends_with(name, ".json"),
-         list = !strncmp(name, "bpe_simple_vocab_16e6.", 22);
-    int error;
-    if (list && form != WEIGHTS_HF)
-        return copy_beside(beside, path, name, name);
-    if (!pair && !json) /* a list of merges or a GGUF file that would not be found by its name */
-        return write_pair(beside, path);
-    error = json ? copy_beside(beside, path, name, "tokenizer.json")
-                 : copy_beside(beside, path, "vocab.json", "vocab.json");
-    if (!error && pair)
-        error = copy_beside(beside, path, "merges.txt", "merges.txt");
-    static const char *const more[] = {"tokenizer_config.json", "special_tokens_map.json"};
-    for (size_t i = 0; i < ARRAY_COUNT(more) && !error; i++)
-        error = copy_beside(beside, path, more[i], more[i]);
+    if (!error)
+        return write_text(beside, "merges.txt", merges);
+    free(merges);
     return error;
 }
 
-int convert_write_beside(struct convert_beside *beside, const struct config *config,
-                         enum weights_form form)
+/* What may lie beside a tokenizer.json or a vocab.json, and changes what the tokenizer does. */
+static int copy_settings(struct beside *beside, const char *path)
+{
+    int error = copy_file(beside, path, "tokenizer_config.json", "tokenizer_config.json");
+    if (!error)
+        error = copy_file(beside, path, "special_tokens_map.json", "special_tokens_map.json");
+    return error;
+}
+
+static int write_vocabulary(struct beside *beside, const char *path, enum names_form form)
+{
+    const char *name = file_name(path);
+    int error;
+    if (!strcmp(name, "vocab.json") || !strcmp(name, "merges.txt")) {
+        error = copy_file(beside, path, "vocab.json", "vocab.json");
+        if (!error)
+            error = copy_file(beside, path, "merges.txt", "merges.txt");
+        return error ? error : copy_settings(beside, path);
+    }
+    if (string_ends_with(name, ".json")) {
+        error = copy_file(beside, path, name, "tokenizer.json");
+        return error ? error : copy_settings(beside, path);
+    }
+    /* OpenAI's list of merges is found by its name, but not beside Hugging Face's weights. */
+    if (string_begins_with(name, "bpe_simple_vocab_16e6.") && form != NAMES_HUGGING_FACE)
+        return copy_file(beside, path, name, name);
+    return write_pair(beside, path);
+}
+
+/* ---- All together ---------------------------------------------------------------------------- */
+
+static int write_hugging_face(struct beside *beside, const struct config *config)
 {
     char *model = NULL, *processor = NULL;
-    int error = form == WEIGHTS_HF ? config_write_hf(config, &model, &processor)
-                                   : config_write_openclip(config, &model);
+    int error = write_config_hugging_face(config, &model, &processor);
     if (!error)
-        error =
-            write_text(beside, form == WEIGHTS_HF ? "config.json" : "open_clip_config.json", model);
+        error = write_text(beside, "config.json", model);
     if (!error && processor)
-        error = write_text(beside, "preprocessor_config.json", processor);
-    else
-        free(processor);
+        return write_text(beside, "preprocessor_config.json", processor);
+    free(processor);
+    return error;
+}
+
+static int write_openclip(struct beside *beside, const struct config *config)
+{
+    char *model = NULL;
+    int error = write_config_openclip(config, &model);
+    if (!error)
+        error = write_text(beside, "open_clip_config.json", model);
+    return error;
+}
+
+int beside_write(struct beside *beside, const struct config *config, enum names_form form)
+{
+    int error = form == NAMES_HUGGING_FACE ? write_hugging_face(beside, config)
+                                           : write_openclip(beside, config);
     if (!error && config->tokenizer_path)
         error = write_vocabulary(beside, config->tokenizer_path, form);
     return error;
 }
 
-void convert_close_beside(struct convert_beside *beside, int error)
+void beside_close(struct beside *beside, int error)
 {
     for (size_t i = 0; i < beside->count; i++) {
         if (error)
@@ -131,5 +171,5 @@ void convert_close_beside(struct convert_beside *beside, int error)
     if (error && beside->made_folder)
         remove(beside->folder);
     free(beside->folder);
-    *beside = (struct convert_beside){0};
+    *beside = (struct beside){0};
 }

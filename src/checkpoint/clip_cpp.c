@@ -1,90 +1,129 @@
 /* SPDX-License-Identifier: MIT
  *
- * The configuration inside clip.cpp's GGUF files. Everything that decides a result must be there;
- * files whose image tower feeds a language model are refused.
+ * Reads the values of clip.cpp's GGUF files, whose keys are clip.NAME, clip.text.NAME and
+ * clip.vision.NAME.
  */
+#include "checkpoint/clip_cpp.h"
 #include "base/error.h"
-#include "checkpoint/json.h"
-#include "format/gguf.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* The first error sticks. */
-struct source {
+/* The values of one tower, or of the file if `tower` is "". The first error is kept, and all
+ * getters then give zero, so that a reader asks for everything and looks at the error once. */
+struct values {
     const struct gguf *file;
-    const char *tower; /* part of the keys */
+    const char *tower;
     int error;
 };
 
-static const struct gguf_value *get(struct source *source, const char *name, char key[96])
+static const struct gguf_value *find_value(const struct values *values, const char *name,
+                                           char key[96])
 {
-    snprintf(key, 96, "clip.%s%s%s", source->tower, *source->tower ? "." : "", name);
-    return gguf_find(source->file, key);
+    snprintf(key, 96, "clip.%s%s%s", values->tower, *values->tower ? "." : "", name);
+    return gguf_find(values->file, key);
 }
 
-static void wrong(struct source *source, const char *key, const void *value, const char *expected)
+static void refuse_value(struct values *values, const char *key, const void *value,
+                         const char *expected)
 {
-    if (!source->error)
-        source->error =
-            error_fail(VKCLIP_EFORMAT, "%s: %s: expected %s, found %s", source->file->path, key,
+    if (!values->error)
+        values->error =
+            error_fail(VKCLIP_EFORMAT, "%s: %s: expected %s, found %s", values->file->path, key,
                        expected, value ? "something else" : "nothing");
 }
 
-static uint32_t get_size(struct source *source, const char *name)
+static uint32_t read_size(struct values *values, const char *name)
 {
     char key[96];
-    const struct gguf_value *value = get(source, name, key);
+    const struct gguf_value *value = find_value(values, name, key);
     uint64_t number = 0;
     if (!gguf_integer(value, &number) || !number || number > INT32_MAX) {
-        wrong(source, key, value, "an integer from 1 to 2147483647");
+        refuse_value(values, key, value, "an integer from 1 to 2147483647");
         return 0;
     }
     return (uint32_t)number;
 }
 
-/* A flag; `fallback` < 0: it must be there. */
-static bool get_flag(struct source *source, const char *name, int fallback)
+/* A flag that is false if it is missing. */
+static bool read_flag(struct values *values, const char *name)
 {
     char key[96];
-    const struct gguf_value *value = get(source, name, key);
-    bool flag = fallback > 0;
-    if ((value || fallback < 0) && !gguf_bool(value, &flag))
-        wrong(source, key, value, "true or false");
+    const struct gguf_value *value = find_value(values, name, key);
+    bool flag = false;
+    if (value && !gguf_bool(value, &flag))
+        refuse_value(values, key, value, "true or false");
     return flag;
 }
 
-static void get_colours(struct source *source, const char *name, double low, float colours[3])
+static bool read_required_flag(struct values *values, const char *name)
 {
     char key[96];
-    const struct gguf_value *value = get(source, name, key);
+    const struct gguf_value *value = find_value(values, name, key);
+    if (!value)
+        refuse_value(values, key, value, "true or false");
+    return read_flag(values, name);
+}
+
+static float read_epsilon(struct values *values)
+{
+    char key[96];
+    const struct gguf_value *value = find_value(values, "attention.layer_norm_epsilon", key);
+    double epsilon = 0;
+    if (!gguf_number(value, 0, &epsilon) || value->count != 1 || !(epsilon >= 0 && epsilon <= 1))
+        refuse_value(values, key, value, "a number from 0 to 1");
+    return (float)epsilon;
+}
+
+/* Three numbers, one per colour; `colours` stays as it is if they are missing. */
+static void read_colours(struct values *values, const char *name, double lowest, float colours[3])
+{
+    char key[96];
+    const struct gguf_value *value = find_value(values, name, key);
     double number;
     if (value && value->count != 3)
-        wrong(source, key, value, "three numbers");
-    for (uint64_t i = 0; value && !source->error && i < 3; i++) {
-        if (!gguf_number(value, i, &number) || !(number >= low && number <= 1000))
-            wrong(source, key, value, low > 0 ? "three numbers above 0" : "three numbers");
+        refuse_value(values, key, value, "three numbers");
+    for (uint64_t i = 0; value && !values->error && i < 3; i++) {
+        if (!gguf_number(value, i, &number) || !(number >= lowest && number <= 1000))
+            refuse_value(values, key, value,
+                         lowest > 0 ? "three numbers above 0" : "three numbers");
         else
             colours[i] = (float)number;
     }
 }
 
-static void read_tower(struct source *source, const char *name, struct config_tower *tower,
-                       uint32_t *embed_dim)
+/* ---- Towers ---------------------------------------------------------------------------------- */
+
+static void read_tower(struct values *values, struct config_tower *tower, uint32_t *embed_dim)
 {
-    char key[96];
-    double epsilon = 0;
-    source->tower = name;
     tower->projection = true;
-    tower->width = get_size(source, "embedding_length");
-    tower->mlp = get_size(source, "feed_forward_length");
-    tower->layers = get_size(source, "block_count");
-    tower->heads = get_size(source, "attention.head_count");
-    *embed_dim = get_size(source, "projection_dim");
-    const struct gguf_value *value = get(source, "attention.layer_norm_epsilon", key);
-    if (!gguf_number(value, 0, &epsilon) || value->count != 1 || !(epsilon >= 0 && epsilon <= 1))
-        wrong(source, key, value, "a number from 0 to 1");
-    tower->epsilon = (float)epsilon;
+    tower->width = read_size(values, "embedding_length");
+    tower->mlp = read_size(values, "feed_forward_length");
+    tower->layers = read_size(values, "block_count");
+    tower->heads = read_size(values, "attention.head_count");
+    tower->epsilon = read_epsilon(values);
+    *embed_dim = read_size(values, "projection_dim");
+}
+
+static int read_text(const struct gguf *file, struct config *config)
+{
+    struct values values = {file, "text", VKCLIP_OK};
+    config->text.kind = KIND_TEXT;
+    read_tower(&values, &config->text, &config->text_embed_dim);
+    config->context = read_size(&values, "context_length");
+    return values.error;
+}
+
+static int read_image(const struct gguf *file, struct config *config)
+{
+    struct values values = {file, "vision", VKCLIP_OK};
+    config->image.kind = KIND_VIT;
+    read_tower(&values, &config->image, &config->image_embed_dim);
+    config->image_size = read_size(&values, "image_size");
+    config->patch_size = read_size(&values, "patch_size");
+    read_colours(&values, "image_mean", -1000, config->image_mean);
+    read_colours(&values, "image_std", 1e-6, config->image_std);
+    return values.error;
 }
 
 static bool is_clip(const struct gguf *file)
@@ -92,46 +131,47 @@ static bool is_clip(const struct gguf *file)
     const struct gguf_value *value = gguf_find(file, "general.architecture");
     if (!value || value->type != GGUF_STRING)
         return false;
-    const uint8_t *at = value->data;
+    const uint8_t *cursor = value->data;
     size_t length;
-    const char *text = gguf_text(&at, &length);
+    const char *text = gguf_text(&cursor, &length);
     return length == 4 && !memcmp(text, "clip", 4);
 }
 
-int config_read_gguf(const struct weights *weights, struct config *config)
+int clip_cpp_read(const struct gguf *file, struct config *config)
 {
-    struct source source = {weights_gguf(weights), "", 0};
-    uint64_t shape[TENSOR_MAX_RANK];
-    unsigned rank;
-    config->family = VKCLIP_FAMILY_OPENAI; /* its rules for texts and pictures */
-    if (!is_clip(source.file))
-        return error_fail(VKCLIP_EUNSUPPORTED, "%s: general.architecture is not clip",
-                          source.file->path);
-    bool text = get_flag(&source, "has_text_encoder", 0);
-    bool image = get_flag(&source, "has_vision_encoder", 0);
-    if (get_flag(&source, "has_llava_projector", 0) ||
-        gguf_find(source.file, "clip.projector_type"))
+    struct values values = {file, "", VKCLIP_OK};
+    config->family = VKCLIP_FAMILY_OPENAI; /* whose preparation of texts and pictures applies */
+    if (!is_clip(file))
+        return error_fail(VKCLIP_EUNSUPPORTED, "%s: general.architecture is not clip", file->path);
+    const bool text = read_flag(&values, "has_text_encoder");
+    const bool image = read_flag(&values, "has_vision_encoder");
+    if (read_flag(&values, "has_llava_projector") || gguf_find(file, "clip.projector_type"))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: an image tower for a language model, not one of CLIP's two towers",
-                          source.file->path);
-    enum vkclip_activation activation =
-        get_flag(&source, "use_gelu", -1) ? VKCLIP_ACTIVATION_GELU : VKCLIP_ACTIVATION_QUICK_GELU;
-    if (text) {
-        read_tower(&source, "text", &config->text, &config->text_embed_dim);
-        config->text.kind = KIND_TEXT;
-        config->context = get_size(&source, "context_length");
-        config->text.activation = activation;
-        if (weights_shape(weights, "token_embedding.weight", shape, &rank))
-            config->vocabulary = shape[0] < UINT32_MAX ? (uint32_t)shape[0] : UINT32_MAX;
-    }
-    if (image) {
-        read_tower(&source, "vision", &config->image, &config->image_embed_dim);
-        config->image.kind = KIND_VIT;
-        config->image_size = get_size(&source, "image_size");
-        config->patch_size = get_size(&source, "patch_size");
-        get_colours(&source, "image_mean", -1000, config->image_mean);
-        get_colours(&source, "image_std", 1e-6, config->image_std);
-        config->image.activation = activation;
-    }
-    return source.error;
+                          file->path);
+    const bool gelu = read_required_flag(&values, "use_gelu");
+    int error = values.error;
+    if (!error && text)
+        error = read_text(file, config);
+    if (!error && image)
+        error = read_image(file, config);
+    if (text)
+        config->text.activation = gelu ? VKCLIP_ACTIVATION_GELU : VKCLIP_ACTIVATION_QUICK_GELU;
+    if (image)
+        config->image.activation = gelu ? VKCLIP_ACTIVATION_GELU : VKCLIP_ACTIVATION_QUICK_GELU;
+    return error;
+}
+
+int clip_cpp_find_logit_scale(const struct gguf *file, struct tensor_view *view, bool *found)
+{
+    const struct gguf_value *value = gguf_find(file, "clip.logit_scale");
+    *found = value != NULL;
+    if (!value)
+        return VKCLIP_OK;
+    if (value->type != GGUF_F32)
+        return error_fail(VKCLIP_EFORMAT, "%s: clip.logit_scale: expected a number of type F32",
+                          file->path);
+    *view = (struct tensor_view){
+        .name = "logit_scale", .dtype = DTYPE_F32, .data = value->data, .size = sizeof(float)};
+    return VKCLIP_OK;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Writes a checkpoint as another file: safetensors with fp32, fp16 or bf16 matrices, or clip.cpp's
- * GGUF. Rows are read, converted and written one group after the other. Refuses what the result
- * could not say, before anything is written.
+ * GGUF with fp32, fp16, q8 or q4. Rows are read, converted and written one group after the other,
+ * so that a model needs little memory. What the output could not say is refused before anything is
+ * written; a value that is too large for its type is refused when it is met.
  */
 #include "checkpoint/convert.h"
 #include "base/array.h"
@@ -11,12 +12,9 @@
 #include "base/folder.h"
 #include "base/half.h"
 #include "base/string.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "checkpoint/beside.h"
+#include "checkpoint/files.h"
+#include "checkpoint/open.h"
 #include "checkpoint/write_config.h"
 #include "format/gguf_write.h"
 #include "format/safetensors.h"
@@ -24,33 +22,39 @@
 #include "graph/quant.h"
 #include "text/vocabulary.h"
 
-#define GROUP_FLOATS ((uint64_t)1 << 20) /* what is read at once, unless a row is longer */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-/* A tensor of the output, and where its values are. */
+/* Floats that are read at once, unless one row is longer. */
+#define GROUP_FLOATS ((uint64_t)1 << 20)
+
+/* A tensor of the output, and the canonical tensor that it is a part of. */
 struct piece {
-    struct weights_stored stored;
-    const char *name; /* canonical */
-    struct tensor_view view;
+    struct names_part part;
+    const char *canonical;
+    struct tensor_view view; /* without data */
 };
 
 struct conversion {
     const struct vkclip_convert_params *params;
     struct config config;
     struct weights *weights;
-    enum weights_form form;
+    enum names_form form;
     struct piece *pieces;
-    struct tensor_view *views; /* the pieces', in order */
+    struct tensor_view *views; /* those of the pieces, in the same order */
     size_t count;
-    struct convert_beside beside;
+    struct beside beside;
     char *path;
-    uint64_t done, total;
+    uint64_t written, total; /* bytes of tensors */
 };
 
-/* ---- What the output is ---------------------------------------------------------------------- */
+/* ---- The output ------------------------------------------------------------------------------ */
 
-static int check_type(const char *output, enum vkclip_type type, bool gguf)
+static int check_output(const char *output, enum vkclip_type type)
 {
     static const char *const others[] = {".pt", ".pth", ".bin", ".onnx", ".json", ".ckpt"};
+    const bool gguf = string_ends_with(output, ".gguf");
     for (size_t i = 0; i < ARRAY_COUNT(others); i++)
         if (string_ends_with(output, others[i]))
             return error_fail(VKCLIP_EINVALID,
@@ -64,51 +68,55 @@ static int check_type(const char *output, enum vkclip_type type, bool gguf)
     return VKCLIP_OK;
 }
 
-/* A new string: the folder that a file lies in. */
-static char *folder_of(const char *path)
+/* Sets the form of the names, the path of the weights and the folder beside them. */
+static int name_output(struct conversion *conversion, const char *output, bool is_file)
 {
-    size_t length = strlen(path);
-    while (length && path[length - 1] != '/' && path[length - 1] != '\\')
-        length--;
-    return length ? string_format("%.*s", (int)length, path) : string_format(".");
+    char folder[FILES_PATH_SIZE];
+    const char *name = "open_clip_model.safetensors";
+    conversion->form = NAMES_OPENAI;
+    if (conversion->config.family == VKCLIP_FAMILY_HF) {
+        conversion->form = NAMES_HUGGING_FACE;
+        name = "model.safetensors";
+    }
+    if (string_ends_with(output, ".gguf"))
+        conversion->form = NAMES_CLIP_CPP;
+    files_folder(output, folder);
+    conversion->beside.folder = string_format("%s", is_file ? folder : output);
+    conversion->path = is_file ? string_format("%s", output) : string_format("%s/%s", output, name);
+    if (!conversion->beside.folder || !conversion->path)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", output);
+    return VKCLIP_OK;
 }
 
-static int name_output(struct conversion *c, const char *output)
+static int prepare_output(struct conversion *conversion, const char *output)
 {
-    const bool gguf = string_ends_with(output, ".gguf"),
-               file = gguf || string_ends_with(output, ".safetensors");
-    int error = check_type(output, c->params->type, gguf);
+    const bool is_file =
+        string_ends_with(output, ".gguf") || string_ends_with(output, ".safetensors");
+    int error = check_output(output, conversion->params->type);
+    if (!error)
+        error = name_output(conversion, output, is_file);
     if (error)
         return error;
-    c->form = gguf                                   ? WEIGHTS_GGUF
-              : c->config.family == VKCLIP_FAMILY_HF ? WEIGHTS_HF
-                                                     : WEIGHTS_OPENAI;
-    c->beside.folder = file ? folder_of(output) : string_format("%s", output);
-    c->path = file ? string_format("%s", output)
-                   : string_format("%s/%s", output,
-                                   c->form == WEIGHTS_HF ? "model.safetensors"
-                                                         : "open_clip_model.safetensors");
-    if (!c->beside.folder || !c->path)
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", output);
-    if (!file && file_exists(output))
+    if (!is_file && file_exists(output))
         return error_fail(VKCLIP_EINVALID,
                           "%s: is a file, expected a .safetensors or .gguf file or a folder",
                           output);
-    if (file && folder_exists(output))
+    if (is_file && folder_exists(output))
         return error_fail(VKCLIP_EINVALID, "%s: is a folder, expected a file of that name", output);
-    if (weights_reads(c->weights, c->path))
-        return error_fail(VKCLIP_EINVALID, "%s: is what the checkpoint is read from", c->path);
-    if (file || folder_exists(output))
+    if (weights_uses_file(conversion->weights, conversion->path))
+        return error_fail(VKCLIP_EINVALID, "%s: is what the checkpoint is read from",
+                          conversion->path);
+    if (is_file || folder_exists(output))
         return VKCLIP_OK;
     error = folder_make(output);
-    c->beside.made_folder = !error;
+    conversion->beside.made_folder = !error;
     return error;
 }
 
-/* ---- What is in it --------------------------------------------------------------------------- */
+/* ---- The list of tensors --------------------------------------------------------------------- */
 
-/* Whether a tower that is there uses the tensor. */
-static bool is_wanted(const struct config *config, enum weights_form form, const char *name)
+/* Whether a tower of the model uses the tensor, and files of the form have it. */
+static bool is_wanted(const struct config *config, enum names_form form, const char *name)
 {
     if (string_begins_with(name, "visual."))
         return config->image.kind && (config->image.projection || strcmp(name, "visual.proj") != 0);
@@ -117,7 +125,7 @@ static bool is_wanted(const struct config *config, enum weights_form form, const
     if (string_begins_with(name, "transformer.") || string_begins_with(name, "token_embedding.") ||
         string_begins_with(name, "ln_final.") || !strcmp(name, "positional_embedding"))
         return config->text.kind;
-    return !strcmp(name, "logit_scale") && form != WEIGHTS_GGUF;
+    return !strcmp(name, "logit_scale") && form != NAMES_CLIP_CPP;
 }
 
 static const enum dtype dtypes[] = {[VKCLIP_TYPE_F16] = DTYPE_F16,
@@ -126,208 +134,299 @@ static const enum dtype dtypes[] = {[VKCLIP_TYPE_F16] = DTYPE_F16,
                                     [VKCLIP_TYPE_Q8] = DTYPE_Q8_0,
                                     [VKCLIP_TYPE_Q4] = DTYPE_Q4_0};
 
-/* The type of a tensor: the matrices and the token table get the one asked for, as --weights has
- * it, and where its blocks do not go into the rows, or clip.cpp takes no blocks, fp16. */
-static enum dtype choose_type(const struct conversion *c, const char *name,
-                              const struct weights_stored *stored)
+/* The matrices and the token table get the type that was asked for, with the same exceptions as
+ * weights that are packed at load. Where a row is no whole number of blocks, or clip.cpp reads no
+ * blocks, the type is fp16. */
+static enum dtype choose_dtype(enum vkclip_type type, const char *canonical,
+                               const struct names_part *part)
 {
-    enum dtype dtype = dtypes[c->params->type];
-    unsigned block = dtype_block(dtype).elements;
-    if (stored->rank < 2 || string_ends_with(name, "positional_embedding"))
+    const enum dtype dtype = dtypes[type];
+    const unsigned block = dtype_block(dtype).elements;
+    if (part->rank < 2 || string_ends_with(canonical, "positional_embedding"))
         return DTYPE_F32;
-    if (block > 1 && (stored->rank > 2 || stored->shape[1] % block))
+    if (block > 1 && (part->rank > 2 || part->shape[1] % block))
         return DTYPE_F16;
-    return dtype == DTYPE_Q4_0 && graph_packed_type(TYPE_Q4, name) == TYPE_Q8 ? DTYPE_Q8_0 : dtype;
+    if (dtype == DTYPE_Q4_0 && graph_packed_type(TYPE_Q4, canonical) == TYPE_Q8)
+        return DTYPE_Q8_0;
+    return dtype;
 }
 
-static void describe(const struct conversion *c, struct piece *piece)
+static struct tensor_view describe_part(const struct names_part *part, enum dtype dtype)
 {
-    struct tensor_view *view = &piece->view;
-    const struct weights_stored *stored = &piece->stored;
+    const struct dtype_block block = dtype_block(dtype);
+    struct tensor_view view = {.name = part->name, .dtype = dtype, .rank = part->rank};
     uint64_t elements = 1;
-    *view = (struct tensor_view){
-        .name = stored->name, .dtype = choose_type(c, piece->name, stored), .rank = stored->rank};
-    memcpy(view->shape, stored->shape, sizeof(view->shape));
-    for (unsigned i = 0; i < stored->rank; i++)
-        elements *= stored->shape[i];
-    struct dtype_block block = dtype_block(view->dtype);
-    view->size = elements / block.elements * block.bytes;
+    memcpy(view.shape, part->shape, sizeof(view.shape));
+    for (unsigned i = 0; i < part->rank; i++)
+        elements *= part->shape[i];
+    view.size = elements / block.elements * block.bytes;
+    return view;
 }
 
-/* Wide types first, which keeps all of them aligned in safetensors. */
-static int by_type(const void *a, const void *b)
+static int add_pieces(struct conversion *conversion, const char *canonical)
+{
+    uint64_t shape[TENSOR_MAX_RANK];
+    unsigned rank;
+    weights_shape(conversion->weights, canonical, shape, &rank);
+    const unsigned parts = names_count_parts(conversion->form, canonical);
+    for (unsigned i = 0; i < parts; i++) {
+        struct piece *piece = &conversion->pieces[conversion->count];
+        int error = names_find_part(conversion->form, canonical, rank, shape, i, &piece->part);
+        if (error)
+            return error;
+        piece->canonical = canonical;
+        piece->view = describe_part(
+            &piece->part, choose_dtype(conversion->params->type, canonical, &piece->part));
+        conversion->total += piece->view.size;
+        conversion->count++;
+    }
+    return VKCLIP_OK;
+}
+
+/* Wide types come first, which keeps all tensors aligned in safetensors. */
+static int compare_pieces(const void *a, const void *b)
 {
     const struct piece *x = a, *y = b;
-    size_t x_size = dtype_size(x->view.dtype), y_size = dtype_size(y->view.dtype);
-    return x_size != y_size ? (x_size < y_size) - (x_size > y_size)
-                            : strcmp(x->stored.name, y->stored.name);
+    const size_t x_size = dtype_size(x->view.dtype), y_size = dtype_size(y->view.dtype);
+    if (x_size != y_size)
+        return x_size < y_size ? 1 : -1;
+    return strcmp(x->part.name, y->part.name);
 }
 
-static int list_pieces(struct conversion *c)
+static int list_pieces(struct conversion *conversion)
 {
-    size_t capacity = 0;
+    size_t tensors = 0;
     const char *name;
-    while (weights_name(c->weights, capacity))
-        capacity++;
-    c->pieces = calloc(3 * capacity + 1, sizeof(*c->pieces));
-    c->views = calloc(3 * capacity + 1, sizeof(*c->views));
-    if (!c->pieces || !c->views)
+    int error = VKCLIP_OK;
+    while (weights_name(conversion->weights, tensors))
+        tensors++;
+    conversion->pieces = calloc(3 * tensors + 1, sizeof(*conversion->pieces));
+    conversion->views = calloc(3 * tensors + 1, sizeof(*conversion->views));
+    if (!conversion->pieces || !conversion->views)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");
-    for (size_t i = 0; (name = weights_name(c->weights, i)); i++) {
-        int error = is_wanted(&c->config, c->form, name) ? VKCLIP_OK : VKCLIP_EABSENT;
-        for (unsigned part = 0; !error; part++) {
-            struct piece *piece = &c->pieces[c->count];
-            error = weights_store_as(c->weights, name, c->form, part, &piece->stored);
-            if (error)
-                break;
-            piece->name = name;
-            describe(c, piece);
-            c->total += piece->view.size;
-            c->count++;
-        }
-        if (error != VKCLIP_EABSENT)
-            return error;
-    }
-    qsort(c->pieces, c->count, sizeof(*c->pieces), by_type);
-    for (size_t i = 0; i < c->count; i++)
-        c->views[i] = c->pieces[i].view;
-    return VKCLIP_OK;
+    for (size_t i = 0; !error && (name = weights_name(conversion->weights, i)); i++)
+        if (is_wanted(&conversion->config, conversion->form, name))
+            error = add_pieces(conversion, name);
+    qsort(conversion->pieces, conversion->count, sizeof(*conversion->pieces), compare_pieces);
+    for (size_t i = 0; i < conversion->count; i++)
+        conversion->views[i] = conversion->pieces[i].view;
+    return error;
 }
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-/* `count` values as the file has them. False where one is too large for the type. */
-static bool store(enum dtype dtype, const float *values, uint64_t count, uint8_t *to)
+/* Encodes a value in fp32, fp16 or bf16. False if it is too large for the type. */
+static bool encode_float(enum dtype dtype, float value, uint8_t *data)
 {
-    const struct dtype_block block = dtype_block(dtype);
-    bool finite = true;
-    for (uint64_t i = 0; i < count; i += block.elements, to += block.bytes) {
-        struct quant_block packed;
-        uint16_t half =
-            dtype == DTYPE_BF16 ? bfloat_from_float(values[i]) : half_from_float(values[i]);
-        if (dtype == DTYPE_F32) {
-            memcpy(to, &values[i], sizeof(float));
-        } else if (block.elements == 1) {
-            const uint16_t top = dtype == DTYPE_BF16 ? 0x7f80 : 0x7c00;
-            finite = finite && (half & top) != top;
-            memcpy(to, &half, sizeof(half));
-        } else {
-            finite &= quant_pack(dtype == DTYPE_Q8_0 ? TYPE_Q8 : TYPE_Q4, &values[i], QUANT_BLOCK,
-                                 &packed);
-            memcpy(to, &packed.scale, sizeof(packed.scale));
-            for (unsigned j = 0; j < QUANT_BLOCK; j++)
-                if (dtype == DTYPE_Q8_0)
-                    to[2 + j] = (uint8_t)packed.q[j];
-                else if (j < QUANT_BLOCK / 2)
-                    to[2 + j] =
-                        (uint8_t)((packed.q[j] + 8) | (packed.q[j + QUANT_BLOCK / 2] + 8) << 4);
-        }
+    if (dtype == DTYPE_F32) {
+        memcpy(data, &value, sizeof(value));
+        return true;
+    }
+    const bool brain = dtype == DTYPE_BF16;
+    const uint16_t half = brain ? bfloat_from_float(value) : half_from_float(value);
+    const uint16_t infinity = brain ? 0x7f80 : 0x7c00;
+    memcpy(data, &half, sizeof(half));
+    return (half & infinity) != infinity;
+}
+
+/* Encodes a block of Q8_0 or Q4_0. False if its scale is too large for fp16. */
+static bool encode_block(enum dtype dtype, const float *values, uint8_t *data)
+{
+    struct quant_block block;
+    const bool finite =
+        quant_pack(dtype == DTYPE_Q8_0 ? TYPE_Q8 : TYPE_Q4, values, QUANT_BLOCK, &block);
+    memcpy(data, &block.scale, sizeof(block.scale));
+    data += sizeof(block.scale);
+    if (dtype == DTYPE_Q8_0) {
+        memcpy(data, block.q, QUANT_BLOCK);
+        return finite;
+    }
+    for (unsigned i = 0; i < QUANT_BLOCK / 2; i++) {
+        const int low = block.q[i] + 8, high = block.q[i + QUANT_BLOCK / 2] + 8;
+        data[i] = (uint8_t)(low | high << 4);
     }
     return finite;
 }
 
-/* Rows of a piece in its own orientation. A transposed one is read as a whole: it is small. */
-static int read_rows(const struct conversion *c, const struct piece *piece, uint64_t first,
-                     uint64_t rows, float *whole, float *out)
+/* Encodes `count` values as a file has them. False if one is too large for the type. */
+static bool encode_values(enum dtype dtype, const float *values, uint64_t count, uint8_t *data)
 {
-    const uint64_t width = piece->stored.shape[1], height = piece->stored.shape[0];
-    if (!piece->stored.transposed)
-        return weights_read(c->weights, piece->name, piece->stored.first + first, rows, out);
-    int error = first ? VKCLIP_OK : weights_read(c->weights, piece->name, 0, width, whole);
-    for (uint64_t r = 0; r < rows; r++)
-        for (uint64_t i = 0; i < width && !error; i++)
-            out[r * width + i] = whole[i * height + first + r];
+    const struct dtype_block block = dtype_block(dtype);
+    bool finite = true;
+    for (uint64_t i = 0; i < count; i += block.elements, data += block.bytes)
+        if (!(block.elements == 1 ? encode_float(dtype, values[i], data)
+                                  : encode_block(dtype, &values[i], data)))
+            finite = false;
+    return finite;
+}
+
+/* Reads rows of a piece in the piece's orientation. `whole` has room for the whole tensor if it is
+ * transposed: it is read with the first rows, because it is small. */
+static int read_rows(const struct conversion *conversion, const struct piece *piece, uint64_t first,
+                     uint64_t rows, float *whole, float *values)
+{
+    const uint64_t height = piece->part.shape[0], width = piece->part.shape[1];
+    if (!piece->part.transposed)
+        return weights_read(conversion->weights, piece->canonical, piece->part.first_row + first,
+                            rows, values);
+    int error = VKCLIP_OK;
+    if (!first)
+        error = weights_read(conversion->weights, piece->canonical, 0, width, whole);
+    for (uint64_t row = 0; row < rows && !error; row++)
+        for (uint64_t i = 0; i < width; i++)
+            values[row * width + i] = whole[i * height + first + row];
     return error;
 }
 
-static int progress(struct conversion *c, uint64_t bytes)
+static int report_progress(struct conversion *conversion, uint64_t bytes)
 {
-    c->done += bytes;
-    if (c->params->progress && c->params->progress(c->params->user, c->done, c->total))
-        return error_fail(VKCLIP_EINVALID, "%s: stopped by the caller", c->path);
+    const struct vkclip_convert_params *params = conversion->params;
+    conversion->written += bytes;
+    if (params->progress && params->progress(params->user, conversion->written, conversion->total))
+        return error_fail(VKCLIP_EINVALID, "%s: stopped by the caller", conversion->path);
     return VKCLIP_OK;
 }
 
-static int write_piece(struct conversion *c, const struct piece *piece, struct file_output *output)
+/* Memory for one group of rows of a piece. */
+struct group {
+    uint64_t rows, length; /* rows of a full group; floats of a row */
+    float *values, *whole;
+    uint8_t *data;
+};
+
+static int open_group(const struct conversion *conversion, const struct piece *piece,
+                      struct group *group)
 {
     const struct tensor_view *view = &piece->view;
     const struct dtype_block block = dtype_block(view->dtype);
-    const uint64_t rows = view->rank ? view->shape[0] : 1;
-    const uint64_t length = view->size / block.bytes * block.elements / rows;
-    const uint64_t least = length < GROUP_FLOATS ? GROUP_FLOATS / length : 1;
-    const uint64_t step = least < rows ? least : rows;
-    float *values = malloc(step * length * sizeof(*values));
-    float *whole = malloc((piece->stored.transposed ? rows * length : 1) * sizeof(*whole));
-    uint8_t *data = malloc(step * length / block.elements * block.bytes);
-    int error = values && whole && data ? VKCLIP_OK
-                                        : error_fail(VKCLIP_EMEMORY, "%s: out of memory", c->path);
-    for (uint64_t row = 0; row < rows && !error; row += step) {
-        const uint64_t count = rows - row < step ? rows - row : step;
-        const size_t bytes = (size_t)(count * length / block.elements * block.bytes);
-        error = read_rows(c, piece, row, count, whole, values);
-        if (!error && !store(view->dtype, values, count * length, data))
-            error = error_fail(VKCLIP_EUNSUPPORTED,
-                               "%s: tensor %s has values that %s does not hold: use f32%s",
-                               weights_path(c->weights), piece->name, dtype_name(view->dtype),
-                               c->form == WEIGHTS_GGUF ? "" : " or bf16");
-        error = error ? error : file_output_write(output, data, bytes);
-        error = error ? error : progress(c, bytes);
-    }
-    free(values);
-    free(whole);
-    free(data);
+    const uint64_t rows = view->rank ? view->shape[0] : 1, elements = tensor_view_elements(view);
+    *group = (struct group){.rows = 1, .length = elements / rows};
+    if (group->length < GROUP_FLOATS)
+        group->rows = GROUP_FLOATS / group->length;
+    if (group->rows > rows)
+        group->rows = rows;
+    const uint64_t floats = group->rows * group->length;
+    group->values = malloc(floats * sizeof(*group->values));
+    group->whole = malloc((piece->part.transposed ? elements : 1) * sizeof(*group->whole));
+    group->data = malloc(floats / block.elements * block.bytes);
+    if (!group->values || !group->whole || !group->data)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", conversion->path);
+    return VKCLIP_OK;
+}
+
+static void close_group(struct group *group)
+{
+    free(group->values);
+    free(group->whole);
+    free(group->data);
+}
+
+static int write_rows(struct conversion *conversion, const struct piece *piece, uint64_t first,
+                      uint64_t rows, struct group *group, struct file_output *output)
+{
+    const struct dtype_block block = dtype_block(piece->view.dtype);
+    const uint64_t floats = rows * group->length;
+    const size_t bytes = (size_t)(floats / block.elements * block.bytes);
+    int error = read_rows(conversion, piece, first, rows, group->whole, group->values);
+    if (!error && !encode_values(piece->view.dtype, group->values, floats, group->data))
+        error = error_fail(
+            VKCLIP_EUNSUPPORTED, "%s: tensor %s has values that %s does not hold: use f32%s",
+            weights_path(conversion->weights), piece->canonical, dtype_name(piece->view.dtype),
+            conversion->form == NAMES_CLIP_CPP ? "" : " or bf16");
+    if (!error)
+        error = file_output_write(output, group->data, bytes);
+    if (!error)
+        error = report_progress(conversion, bytes);
     return error;
 }
 
-static int give_piece(void *user, const struct tensor_view *tensor, struct file_output *output)
+static int write_piece(struct conversion *conversion, const struct piece *piece,
+                       struct file_output *output)
 {
-    struct conversion *c = user;
-    return write_piece(c, &c->pieces[tensor - c->views], output);
+    const uint64_t rows = piece->view.rank ? piece->view.shape[0] : 1;
+    struct group group;
+    int error = open_group(conversion, piece, &group);
+    for (uint64_t row = 0; row < rows && !error; row += group.rows) {
+        const uint64_t left = rows - row, count = left < group.rows ? left : group.rows;
+        error = write_rows(conversion, piece, row, count, &group, output);
+    }
+    close_group(&group);
+    return error;
+}
+
+/* ---- Safetensors ----------------------------------------------------------------------------- */
+
+/* A safetensors_data_fn. */
+static int write_data(void *user, const struct tensor_view *tensor, struct file_output *output)
+{
+    struct conversion *conversion = user;
+    return write_piece(conversion, &conversion->pieces[tensor - conversion->views], output);
+}
+
+static int write_safetensors(struct conversion *conversion)
+{
+    static const char *const metadata[] = {"format", "pt", NULL}; /* transformers requires it. */
+    int error = beside_write(&conversion->beside, &conversion->config, conversion->form);
+    if (!error)
+        error = safetensors_write_streamed(conversion->path, conversion->views, conversion->count,
+                                           metadata, write_data, conversion);
+    return error;
 }
 
 /* ---- GGUF ------------------------------------------------------------------------------------ */
 
-static bool same_vocabulary(const struct vocabulary *a, const struct vocabulary *b)
+static bool is_same_vocabulary(const struct vocabulary *a, const struct vocabulary *b)
 {
     bool same = a->count == b->count && a->start == b->start && a->end == b->end;
     for (uint32_t i = 0; same && i <= a->merge_mask; i++) {
         const struct merge *merge = &a->merges[i];
-        const struct merge *other =
-            merge->rank != UINT32_MAX ? vocabulary_merge(b, merge->left, merge->right) : merge;
+        if (merge->rank == UINT32_MAX) /* an empty slot of the table */
+            continue;
+        const struct merge *other = vocabulary_merge(b, merge->left, merge->right);
         same = other && other->rank == merge->rank && other->joined == merge->joined;
     }
     return same;
 }
 
-/* The file has the tokens alone. That the merges follow from them is tried, not believed. */
-static int put_vocabulary(struct gguf_head *head, const char *path)
+/* Checks that a reader which has the tokens alone derives the same merges from them: writes them
+ * into a file in memory and reads that. */
+static int check_merges(const struct vocabulary *vocabulary, const char *path)
 {
-    struct vocabulary vocabulary, again = {0};
-    struct gguf_head trial = {0};
+    struct vocabulary derived = {0};
+    struct gguf_head head = {0};
     struct gguf *file = NULL;
     uint8_t *data = NULL;
     size_t size = 0;
-    int error = vocabulary_open(path, &vocabulary);
-    if (error)
-        return error;
-    gguf_put_texts(head, "tokenizer.ggml.tokens", vocabulary.tokens, vocabulary.count);
-    gguf_put_texts(&trial, "tokenizer.ggml.tokens", vocabulary.tokens, vocabulary.count);
-    error = gguf_finish(&trial, &data, &size);
-    error = error ? error : gguf_parse(data, size, path, &file);
-    if (!error && (vocabulary_from_gguf(file, &again) || !same_vocabulary(&vocabulary, &again)))
+    gguf_put_texts(&head, "tokenizer.ggml.tokens", vocabulary->tokens, vocabulary->count);
+    int error = gguf_finish(&head, &data, &size);
+    if (!error)
+        error = gguf_parse(data, size, path, &file);
+    if (!error &&
+        (vocabulary_from_gguf(file, &derived) || !is_same_vocabulary(vocabulary, &derived)))
         error = error_fail(VKCLIP_EUNSUPPORTED,
                            "%s: its merges do not follow from its tokens, which is all that "
                            "clip.cpp's GGUF files have: write safetensors",
                            path);
     gguf_close(&file);
     free(data);
-    vocabulary_close(&again);
+    vocabulary_close(&derived);
+    return error;
+}
+
+static int put_vocabulary(struct gguf_head *head, const char *path)
+{
+    struct vocabulary vocabulary;
+    int error = vocabulary_open(path, &vocabulary);
+    if (error)
+        return error;
+    gguf_put_texts(head, "tokenizer.ggml.tokens", vocabulary.tokens, vocabulary.count);
+    error = check_merges(&vocabulary, path);
     vocabulary_close(&vocabulary);
     return error;
 }
 
-/* The text's end in these files is its largest id. */
-static int check_end(const struct config *config)
+/* In clip.cpp's files a text ends at its largest id, and no value says otherwise. */
+static int check_end_of_text(const struct config *config)
 {
     if (config->text.kind && config->eos_token_id >= 0 &&
         (uint32_t)config->eos_token_id != config->vocabulary - 1)
@@ -339,7 +438,8 @@ static int check_end(const struct config *config)
     return VKCLIP_OK;
 }
 
-/* A value and no tensor: clip.cpp knows none of that name, and some of its versions count them. */
+/* The scale is a value and no tensor, because clip.cpp knows no tensor of that name, and some of
+ * its versions compare the number of tensors. */
 static int put_logit_scale(const struct weights *weights, struct gguf_head *head)
 {
     uint64_t shape[TENSOR_MAX_RANK];
@@ -353,84 +453,83 @@ static int put_logit_scale(const struct weights *weights, struct gguf_head *head
     return error;
 }
 
-static int write_gguf(struct conversion *c)
+/* Everything in the file that comes before the data of the tensors. */
+static int build_head(const struct conversion *conversion, uint8_t **data, size_t *size)
+{
+    const struct config *config = &conversion->config;
+    struct gguf_head head = {0};
+    int error = check_end_of_text(config);
+    if (!error)
+        error = write_config_clip_cpp(config, dtypes[conversion->params->type], &head);
+    if (!error)
+        error = put_logit_scale(conversion->weights, &head);
+    if (!error && config->text.kind && config->tokenizer_path)
+        error = put_vocabulary(&head, config->tokenizer_path);
+    for (size_t i = 0; i < conversion->count && !error; i++)
+        gguf_put_tensor(&head, &conversion->views[i]);
+    int finished = gguf_finish(&head, data, size); /* also frees the head */
+    return error ? error : finished;
+}
+
+static int write_gguf(struct conversion *conversion)
 {
     static const uint8_t zeros[GGUF_ALIGNMENT];
-    struct gguf_head head = {0};
     struct file_output output = {0};
-    uint8_t *data = NULL;
+    uint8_t *head = NULL;
     size_t size = 0;
-    int error = check_end(&c->config);
-    error = error ? error : config_write_gguf(&c->config, dtypes[c->params->type], &head);
-    error = error ? error : put_logit_scale(c->weights, &head);
-    if (!error && c->config.text.kind && c->config.tokenizer_path)
-        error = put_vocabulary(&head, c->config.tokenizer_path);
-    for (size_t i = 0; i < c->count && !error; i++)
-        gguf_put_tensor(&head, &c->views[i]);
-    int finished = gguf_finish(&head, &data, &size);
-    error = error ? error : finished;
-    if (error) {
-        free(data);
-        return error;
+    int error = build_head(conversion, &head, &size);
+    if (!error) {
+        error = file_output_open(conversion->path, &output);
+        if (!error)
+            error = file_output_write(&output, head, size);
+        for (size_t i = 0; i < conversion->count && !error; i++) {
+            const size_t over = (size_t)(conversion->views[i].size % GGUF_ALIGNMENT);
+            error = write_piece(conversion, &conversion->pieces[i], &output);
+            if (!error && over)
+                error = file_output_write(&output, zeros, GGUF_ALIGNMENT - over);
+        }
+        error = file_output_close(&output, error);
     }
-    error = file_output_open(c->path, &output);
-    error = error ? error : file_output_write(&output, data, size);
-    for (size_t i = 0; i < c->count && !error; i++) {
-        error = write_piece(c, &c->pieces[i], &output);
-        size_t over = (size_t)(c->views[i].size % GGUF_ALIGNMENT);
-        error = error ? error : file_output_write(&output, zeros, over ? GGUF_ALIGNMENT - over : 0);
-    }
-    free(data);
-    return file_output_close(&output, error);
+    free(head);
+    return error;
 }
 
 /* ---- All together ---------------------------------------------------------------------------- */
 
-static int write_safetensors(struct conversion *c)
-{
-    static const char *const metadata[] = {"format", "pt", NULL}; /* transformers wants it */
-    int error = convert_write_beside(&c->beside, &c->config, c->form);
-    error = error
-                ? error
-                : safetensors_write_streamed(c->path, c->views, c->count, metadata, give_piece, c);
-    return error;
-}
-
-static int convert(struct conversion *c, const char *output, struct vkclip_conversion *result)
+static int describe_result(const struct conversion *conversion, struct vkclip_conversion *result)
 {
     struct file_map map;
-    int error = name_output(c, output);
-    error = error ? error : list_pieces(c);
-    error = error ? error : c->form == WEIGHTS_GGUF ? write_gguf(c) : write_safetensors(c);
-    error = error ? error : file_map_open(c->path, &map);
+    int error = file_map_open(conversion->path, &map);
     if (error)
         return error;
-    snprintf(result->path, sizeof(result->path), "%s", c->path);
-    result->bytes_before = weights_bytes(c->weights);
+    snprintf(result->path, sizeof(result->path), "%s", conversion->path);
+    result->bytes_before = weights_bytes(conversion->weights);
     result->bytes_after = map.size;
     file_map_close(&map);
     return VKCLIP_OK;
 }
 
-int vkclip_convert_model(const char *path, const struct vkclip_model_params *model,
-                         const char *output, const struct vkclip_convert_params *params,
-                         struct vkclip_conversion *conversion)
+int convert_model(const char *path, const struct vkclip_model_params *model, const char *output,
+                  const struct vkclip_convert_params *params, struct vkclip_conversion *result)
 {
-    static const struct vkclip_model_params no_model;
-    static const struct vkclip_convert_params none;
-    struct vkclip_conversion unused;
-    struct conversion c = {.params = params ? params : &none};
-    if (!path || !output || !*output)
-        return error_fail(VKCLIP_EINVALID, "vkclip_convert_model: a path and an output expected");
-    int error = config_open(path, model ? model : &no_model, &c.config, &c.weights);
-    error = error ? error : convert(&c, output, conversion ? conversion : &unused);
-    for (size_t i = 0; i < c.count; i++)
-        free(c.pieces[i].stored.name);
-    free(c.pieces);
-    free(c.views);
-    free(c.path);
-    convert_close_beside(&c.beside, error);
-    config_close(&c.config);
-    weights_close(&c.weights);
+    struct conversion conversion = {.params = params};
+    int error = checkpoint_open(path, model, &conversion.config, &conversion.weights);
+    if (!error)
+        error = prepare_output(&conversion, output);
+    if (!error)
+        error = list_pieces(&conversion);
+    if (!error)
+        error = conversion.form == NAMES_CLIP_CPP ? write_gguf(&conversion)
+                                                  : write_safetensors(&conversion);
+    if (!error)
+        error = describe_result(&conversion, result);
+    for (size_t i = 0; i < conversion.count; i++)
+        free(conversion.pieces[i].part.name);
+    free(conversion.pieces);
+    free(conversion.views);
+    free(conversion.path);
+    beside_close(&conversion.beside, error);
+    config_close(&conversion.config);
+    weights_close(&conversion.weights);
     return error;
 }

@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* CLIP-L is OpenAI's ViT-L/14; H and G are OpenCLIP's ViT-H/14 and ViT-bigG/14. */
+/* clip_l is OpenAI's ViT-L/14; clip_h and clip_g are OpenCLIP's ViT-H/14 and ViT-bigG/14. The
+ * comments name the version of Stable Diffusion that has the prefix. */
 static const struct encoder {
     const char *prefix, *name;
 } encoders[] = {
@@ -37,34 +38,43 @@ static bool has_encoder(const struct encoder *encoder, const struct tensor_view 
     return false;
 }
 
-int weights_pick_encoder(const char *path, const char *wanted, struct tensor_view *views,
-                         size_t *count, const char **name)
+/* The encoder to be used, or NULL; the names of all encoders go to `found`. */
+static const struct encoder *choose_encoder(const char *wanted, const struct tensor_view *views,
+                                            size_t count, char *found, size_t size)
 {
-    const struct encoder *picked = NULL;
-    char found[64] = "";
-    size_t kept = 0;
+    const struct encoder *chosen = NULL;
+    *found = 0;
     for (size_t i = 0; i < ARRAY_COUNT(encoders); i++) {
-        if (!has_encoder(&encoders[i], views, *count))
+        if (!has_encoder(&encoders[i], views, count))
             continue;
-        size_t length = strlen(found);
-        snprintf(found + length, sizeof(found) - length, "%s%s", length ? ", " : "",
-                 encoders[i].name);
-        if (!picked && (!wanted || !strcmp(wanted, encoders[i].name)))
-            picked = &encoders[i];
+        const size_t length = strlen(found);
+        snprintf(found + length, size - length, "%s%s", length ? ", " : "", encoders[i].name);
+        if (!chosen && (!wanted || !strcmp(wanted, encoders[i].name)))
+            chosen = &encoders[i];
     }
-    *name = picked ? picked->name : NULL;
-    if (!picked && wanted)
+    return chosen;
+}
+
+int diffusion_pick_encoder(const char *path, const char *wanted, struct tensor_view *views,
+                           size_t *count, const char **name)
+{
+    char found[64];
+    const struct encoder *encoder = choose_encoder(wanted, views, *count, found, sizeof(found));
+    *name = encoder ? encoder->name : NULL;
+    if (!encoder && wanted)
         return error_fail(VKCLIP_EABSENT, "%s: has no text encoder called %.40s, found %s", path,
                           wanted, *found ? found : "none by name");
-    if (!picked)
+    if (!encoder)
         return VKCLIP_OK;
     if (strchr(found, ','))
         log_message(VKCLIP_LOG_INFO, "%s: has the text encoders %s: %s is used", path, found,
                     *name);
+    size_t kept = 0;
     for (size_t i = 0; i < *count; i++)
-        if (string_begins_with(views[i].name, picked->prefix)) {
+        if (string_begins_with(views[i].name, encoder->prefix)) {
             views[kept] = views[i];
-            views[kept++].name += strlen(picked->prefix);
+            views[kept].name += strlen(encoder->prefix);
+            kept++;
         }
     *count = kept;
     return VKCLIP_OK;

@@ -7,171 +7,19 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/folder.h"
 #include "base/log.h"
 #include "base/string.h"
-#include "checkpoint/json.h"
-#include "format/hub.h"
+#include "checkpoint/clip_cpp.h"
+#include "checkpoint/files.h"
+#include "checkpoint/hugging_face.h"
+#include "checkpoint/openclip.h"
 #include "checkpoint/positions.h"
-#include "format/gguf.h"
+#include "format/hub.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define EXPECTED                                                                     \
-    "config.json with model.safetensors (Hugging Face), open_clip_config.json with " \
-    "open_clip_model.safetensors (OpenCLIP), or one .safetensors, .gguf or .pt file"
-
-/* ---- Files ----------------------------------------------------------------------------------- */
-
-/* The folder that `path` lies in, "." where it has none. */
-static void folder_of(const char *path, char folder[CONFIG_PATH_SIZE])
-{
-    int length = (int)(file_name(path) - path);
-    snprintf(folder, CONFIG_PATH_SIZE, "%.*s", length ? length : 2, length ? path : "./");
-    while (--length > 0 && (folder[length] == '/' || folder[length] == '\\'))
-        folder[length] = 0;
-}
-
-bool config_find(const char *folder, const char *name, char path[CONFIG_PATH_SIZE])
-{
-    int length = snprintf(path, CONFIG_PATH_SIZE, "%s/%s", folder, name);
-    return length > 0 && length < CONFIG_PATH_SIZE && file_exists(path);
-}
-
-/* What a file is that cannot be read as a checkpoint yet; NULL where the name says nothing. */
-static const char *other_format(const char *name)
-{
-    static const struct {
-        const char *end, *what;
-    } others[] = {
-        {".onnx", "ONNX"},
-        {".msgpack", "Flax"},
-        {".h5", "TensorFlow"},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(others); i++)
-        if (string_ends_with(name, others[i].end))
-            return others[i].what;
-    return NULL;
-}
-
-/* The only .safetensors or .gguf file of a folder, without one the only .pt file, or an error that
- * says what is there instead. */
-static int find_single(const char *folder, char file[CONFIG_PATH_SIZE])
-{
-    char **names = NULL;
-    size_t count = 0, found = 0, torch_found = 0;
-    const char *single = NULL, *torch = NULL, *other = NULL, *config = NULL;
-    int error = folder_list(folder, &names, &count);
-    if (error)
-        return error;
-    for (size_t i = 0; i < count; i++) {
-        if (names[i][0] == '.')
-            continue;
-        if ((string_ends_with(names[i], ".safetensors") || string_ends_with(names[i], ".gguf")) &&
-            ++found)
-            single = names[i];
-        if (string_ends_with(names[i], ".pt") && ++torch_found)
-            torch = names[i];
-        if (other_format(names[i]) && !other)
-            other = names[i];
-        if (string_ends_with(names[i], "config.json"))
-            config = names[i];
-    }
-    if (!found) {
-        found = torch_found;
-        single = torch;
-    }
-    if (other && found != 1)
-        error = error_fail(VKCLIP_EUNSUPPORTED,
-                           "%s: found %s (%s), which is not supported yet, expected " EXPECTED,
-                           folder, other, other_format(other));
-    else if (found > 1)
-        error = error_fail(VKCLIP_EINVALID,
-                           "%s: found %zu weight files: name one of them, or have " EXPECTED,
-                           folder, found);
-    else if (!found)
-        error = error_fail(VKCLIP_EIO, "%s: found %s, expected " EXPECTED, folder,
-                           config ? config : "no checkpoint");
-    else if (!config_find(folder, single, file))
-        error = error_fail(VKCLIP_EIO, "%s/%s: cannot be read", folder, single);
-    folder_free_names(&names, count);
-    return error;
-}
-
-static int find_weights(const char *path, char file[CONFIG_PATH_SIZE])
-{
-    static const char *const pairs[][2] = {
-        {"config.json", "model.safetensors"},
-        {"config.json", "model.safetensors.index.json"},
-        {"config.json", "pytorch_model.bin"},
-        {"config.json", "pytorch_model.bin.index.json"},
-        {"open_clip_config.json", "open_clip_model.safetensors"},
-        {"open_clip_config.json", "open_clip_pytorch_model.bin"},
-        {"open_clip_config.json", "model.safetensors"},
-    };
-    if (strlen(path) > CONFIG_PATH_SIZE - 512)
-        return error_fail(VKCLIP_EINVALID, "%.64s...: path longer than %d bytes", path,
-                          CONFIG_PATH_SIZE - 512);
-    if (!folder_exists(path)) {
-        snprintf(file, CONFIG_PATH_SIZE, "%s", path);
-        if (!file_exists(path))
-            return error_fail(VKCLIP_EIO, "%s: no such file or folder", path);
-        if (other_format(path) ||
-            (string_ends_with(path, ".json") && !string_ends_with(path, ".index.json")))
-            return error_fail(
-                VKCLIP_EUNSUPPORTED,
-                "%s: %s cannot be opened, expected a folder or a .safetensors, .gguf or .pt file",
-                path, other_format(path) ? other_format(path) : "a configuration alone");
-        return VKCLIP_OK;
-    }
-    /* timm's repositories have a config.json and a model.safetensors of their own kind beside
-     * OpenCLIP's files */
-    bool openclip = config_find(path, "open_clip_config.json", file);
-    bool hf = config_find(path, "config.json", file) && (!openclip || config_is_hf(file));
-    for (size_t i = 0; i < ARRAY_COUNT(pairs); i++)
-        if ((*pairs[i][0] == 'c' ? hf : openclip) && config_find(path, pairs[i][1], file))
-            return VKCLIP_OK;
-    return find_single(path, file);
-}
-
-static bool find_vocab(const char *folder, enum vkclip_family family, char path[CONFIG_PATH_SIZE])
-{
-    static const char *const names[] = {"bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt",
-                                        "tokenizer.json", "vocab.json"};
-    for (size_t i = family == VKCLIP_FAMILY_HF ? 2 : 0; i < ARRAY_COUNT(names); i++)
-        if ((strcmp(names[i], "vocab.json") || config_find(folder, "merges.txt", path)) &&
-            config_find(folder, names[i], path))
-            return true;
-    return false;
-}
-
-/* The vocabulary that is named, else the file's own, else the one beside it. */
-static int find_tokenizer(const struct weights *weights, const char *folder, const char *vocab,
-                          struct config *config)
-{
-    static const char encoder[] = "text_encoder"; /* diffusers: text_encoder_2 beside tokenizer_2 */
-    char path[CONFIG_PATH_SIZE], beside[CONFIG_PATH_SIZE];
-    const char *name = file_name(folder);
-    if (vocab && !file_exists(vocab))
-        return error_fail(VKCLIP_EIO, "%s: no such vocabulary file", vocab);
-    if (!vocab && weights_gguf(weights) &&
-        gguf_find(weights_gguf(weights), "tokenizer.ggml.tokens"))
-        vocab = weights_path(weights);
-    if (!vocab && find_vocab(folder, config->family, path))
-        vocab = path;
-    if (!vocab && string_begins_with(name, encoder)) {
-        int length = snprintf(beside, sizeof(beside), "%.*stokenizer%s", (int)(name - folder),
-                              folder, name + strlen(encoder));
-        if (length < CONFIG_PATH_SIZE && find_vocab(beside, config->family, path))
-            vocab = path;
-    }
-    if (vocab && !(config->tokenizer_path = string_format("%s", vocab)))
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", vocab);
-    return VKCLIP_OK;
-}
 
 /* ---- A state dict without configuration: OpenAI's rule --------------------------------------- */
 
@@ -435,113 +283,132 @@ static int settle_towers(const struct weights *weights, struct config *config)
     return VKCLIP_OK;
 }
 
+/* The file says everything but the size of the vocabulary. */
+static int read_gguf(const struct weights *weights, struct config *config)
+{
+    int error = clip_cpp_read(weights_gguf(weights), config);
+    if (config->text.kind)
+        config->vocabulary = dimension(weights, "token_embedding.weight", 0);
+    return error;
+}
+
+static int read_preprocessor(const char *folder, struct config *config)
+{
+    char path[FILES_PATH_SIZE];
+    if (!config->image.kind || !files_find_preprocessor(folder, path))
+        return VKCLIP_OK;
+    return hugging_face_read_preprocessor(path, config);
+}
+
+/* Reads the configuration from the weights' own file or from the one beside it that their names ask
+ * for. `activation` counts only where no file says which it is. */
 static int read_config(const struct weights *weights, const char *folder,
                        enum vkclip_activation activation, struct config *config)
 {
-    char path[CONFIG_PATH_SIZE];
-    bool encoder = weights_encoder(weights) != NULL, gguf = weights_gguf(weights) != NULL;
-    bool hf = !encoder && weights_layout(weights) == VKCLIP_FAMILY_HF;
-    bool found = !gguf && !encoder &&
-                 config_find(folder, hf ? "config.json" : "open_clip_config.json", path);
-    if (hf && !found)
-        return error_fail(VKCLIP_EIO,
-                          "%s: its tensors have Hugging Face names, expected config.json beside it",
-                          weights_path(weights));
-    if ((found || gguf || encoder) && activation != VKCLIP_ACTIVATION_AUTO)
+    const bool hugging_face = !weights_gguf(weights) && !weights_encoder(weights) &&
+                              weights_family(weights) == VKCLIP_FAMILY_HF;
+    const char *source = weights_path(weights);
+    char beside[FILES_PATH_SIZE];
+    bool configured = true;
+    int error;
+    if (weights_gguf(weights)) {
+        error = read_gguf(weights, config);
+    } else if (weights_encoder(weights)) {
+        error = read_encoder(weights, config);
+    } else if (files_find(folder, hugging_face ? "config.json" : "open_clip_config.json", beside)) {
+        source = beside;
+        error = hugging_face ? hugging_face_read(beside, config) : openclip_read(beside, config);
+    } else if (hugging_face) {
+        error = error_fail(
+            VKCLIP_EIO, "%s: its tensors have Hugging Face names, expected config.json beside it",
+            source);
+    } else {
+        configured = false;
+        error = read_openai(weights, activation, config);
+    }
+    if (!error && configured && activation != VKCLIP_ACTIVATION_AUTO)
         log_message(VKCLIP_LOG_WARNING,
-                    "%s says what the activation is: the one asked for is ignored",
-                    found ? path : weights_path(weights));
-    int error = gguf      ? config_read_gguf(weights, config)
-                : encoder ? read_encoder(weights, config)
-                : hf      ? config_read_hf(path, config)
-                : found   ? config_read_openclip(path, config)
-                          : read_openai(weights, activation, config);
-    error = error ? error : settle_towers(weights, config);
-    error = error ? error : check_sizes(found ? path : weights_path(weights), config);
-    if (hf && config->image.kind && !error)
-        error = config_read_preprocessor(folder, config);
+                    "%s says what the activation is: the one asked for is ignored", source);
+    if (!error)
+        error = settle_towers(weights, config);
+    if (!error)
+        error = check_sizes(source, config);
+    if (!error && hugging_face)
+        error = read_preprocessor(folder, config);
     return error;
 }
 
-/* Positions for pictures of `size` pixels a side instead of the checkpoint's. */
-static int resize_image(struct weights *weights, uint32_t size, struct config *config)
+/* The vocabulary is the one that the caller names, else the file's own, else the one beside it. */
+static int find_tokenizer(const struct weights *weights, const char *folder, const char *vocab,
+                          struct config *config)
 {
-    const char *name = config->image.kind == KIND_RESNET ? "visual.attnpool.positional_embedding"
-                                                         : "visual.positional_embedding";
-    const uint32_t from = config->image_size / config->patch_size;
-    const uint32_t to = size / config->patch_size;
-    if (size > 4096 || !to || size % config->patch_size)
-        return error_fail(VKCLIP_EINVALID,
-                          "image size %u: expected a multiple of %u of at most 4096 for this model",
-                          size, config->patch_size);
-    uint64_t shape[TENSOR_MAX_RANK];
-    unsigned rank;
-    weights_shape(weights, name, shape, &rank);
-    const uint32_t width = (uint32_t)shape[1];
-    float *old = malloc(shape[0] * width * sizeof(*old));
-    shape[0] = 1 + (uint64_t)to * to;
-    float *resized = malloc(shape[0] * width * sizeof(*resized));
-    int error = old && resized ? weights_read(weights, name, 0, 1 + (uint64_t)from * from, old)
-                               : VKCLIP_EMEMORY;
-    if (!error && !positions_resize(old, from, to, width, resized))
-        error = VKCLIP_EMEMORY;
-    free(old);
-    if (error) {
-        free(resized);
-        return error == VKCLIP_EMEMORY ? error_fail(error, "out of memory for positions") : error;
-    }
-    config->image_size = size;
-    return weights_replace(weights, name, shape, resized);
+    char path[FILES_PATH_SIZE];
+    if (vocab && !file_exists(vocab))
+        return error_fail(VKCLIP_EIO, "%s: no such vocabulary file", vocab);
+    if (!vocab && weights_gguf(weights) &&
+        gguf_find(weights_gguf(weights), "tokenizer.ggml.tokens"))
+        vocab = weights_path(weights);
+    if (!vocab && files_find_vocabulary(folder, config->family, path))
+        vocab = path;
+    if (!vocab)
+        return VKCLIP_OK;
+    config->tokenizer_path = string_format("%s", vocab);
+    return config->tokenizer_path ? VKCLIP_OK
+                                  : error_fail(VKCLIP_EMEMORY, "%s: out of memory", vocab);
 }
 
-int config_open(const char *path, const struct vkclip_model_params *params, struct config *config,
-                struct weights **weights)
+/* The file of weights that a path or a model's name on the hub leads to. */
+static int find_weights(const char *path, char file[FILES_PATH_SIZE])
+{
+    char *found = NULL;
+    int error = hub_find(path, &found);
+    if (!error)
+        error = files_find_weights(found, file);
+    free(found);
+    return error;
+}
+
+int checkpoint_open(const char *path, const struct vkclip_model_params *params,
+                    struct config *config, struct weights **weights)
 {
     static const struct vkclip_model_params none = {0};
-    char file[CONFIG_PATH_SIZE], folder[CONFIG_PATH_SIZE];
+    char file[FILES_PATH_SIZE], folder[FILES_PATH_SIZE] = "";
     *config = config_defaults;
     *weights = NULL;
     params = params ? params : &none;
-    char *found = NULL;
-    int error = hub_find(path, &found);
-    error = error ? error : find_weights(found, file);
-    free(found);
-    if (error)
-        goto fail;
-    folder_of(file, folder);
-    error = weights_open_encoder(file, params->text_encoder, weights);
-    error = error ? error : read_config(*weights, folder, params->activation, config);
-    error = error ? error : config_check_tensors(*weights, config);
-    if (!error && params->image_size && config->image.kind &&
-        params->image_size != config->image_size)
-        error = resize_image(*weights, params->image_size, config);
-    error = error ? error : read_logit_scale(*weights, config);
-    error = error ? error : find_tokenizer(*weights, folder, params->vocab, config);
+    int error = find_weights(path, file);
+    if (!error) {
+        files_folder(file, folder);
+        error = weights_open_encoder(file, params->text_encoder, weights);
+    }
     if (!error)
-        return VKCLIP_OK;
-fail:
-    config_close(config);
-    weights_close(weights);
+        error = read_config(*weights, folder, params->activation, config);
+    if (!error)
+        error = config_check_tensors(*weights, config);
+    if (!error && params->image_size && config->image.kind)
+        error = positions_fit(*weights, params->image_size, config);
+    if (!error)
+        error = read_logit_scale(*weights, config);
+    if (!error)
+        error = find_tokenizer(*weights, folder, params->vocab, config);
+    if (error) {
+        config_close(config);
+        weights_close(weights);
+    }
     return error;
 }
 
-int config_read(const char *path, struct config *config)
+int checkpoint_read_config(const char *path, struct config *config)
 {
-    char folder[CONFIG_PATH_SIZE];
+    char folder[FILES_PATH_SIZE];
+    const bool openclip = !strcmp(file_name(path), "open_clip_config.json");
     *config = config_defaults;
-    folder_of(path, folder);
-    int error = !strcmp(file_name(path), "open_clip_config.json")
-                    ? config_read_openclip(path, config)
-                    : config_read_hf(path, config);
-    config->logit_scale = 1 / 0.07f; /* paper, section 2.5 */
-    error = error ? error : check_sizes(path, config);
-    if (!error && config->family == VKCLIP_FAMILY_HF && config->image.kind)
-        error = config_read_preprocessor(folder, config);
+    files_folder(path, folder);
+    int error = openclip ? openclip_read(path, config) : hugging_face_read(path, config);
+    config->logit_scale = 1 / 0.07f; /* where training begins: paper, section 2.5 */
+    if (!error)
+        error = check_sizes(path, config);
+    if (!error && !openclip)
+        error = read_preprocessor(folder, config);
     return error;
-}
-
-void config_close(struct config *config)
-{
-    free(config->tokenizer_path);
-    *config = (struct config){0};
 }

@@ -3,12 +3,14 @@
  * Bicubic resize of a grid of positions, one axis after the other.
  */
 #include "checkpoint/positions.h"
+#include "base/error.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static double cubic(double x)
+/* The bicubic kernel at distance x, for a = -0.5. */
+static double bicubic_weight(double x)
 {
     const double a = -0.5;
     x = fabs(x);
@@ -17,45 +19,98 @@ static double cubic(double x)
     return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-/* weights [to,from]: how much of each old position a new one takes; rows add up to one. */
-static void axis_weights(uint32_t from, uint32_t to, double *weights)
+/* Fills weights [new,old]: how much each old position contributes to a new one. Rows add up to one.
+ */
+static void fill_axis(uint32_t old_side, uint32_t new_side, double *weights)
 {
-    const double scale = (double)from / to, stretch = scale > 1 ? scale : 1;
-    for (uint32_t i = 0; i < to; i++) {
-        double center = (i + 0.5) * scale, total = 0;
-        double *row = &weights[(size_t)i * from];
-        for (uint32_t j = 0; j < from; j++)
-            total += row[j] = cubic((j + 0.5 - center) / stretch);
-        for (uint32_t j = 0; j < from; j++)
+    const double scale = (double)old_side / new_side, stretch = scale > 1 ? scale : 1;
+    for (uint32_t i = 0; i < new_side; i++) {
+        const double center = (i + 0.5) * scale;
+        double *row = &weights[(size_t)i * old_side], total = 0;
+        for (uint32_t j = 0; j < old_side; j++) {
+            row[j] = bicubic_weight((j + 0.5 - center) / stretch);
+            total += row[j];
+        }
+        for (uint32_t j = 0; j < old_side; j++)
             row[j] /= total;
     }
 }
 
-bool positions_resize(const float *positions, uint32_t from, uint32_t to, uint32_t width,
-                      float *out)
+/* Resizes the x axis: grid [old,old,width] to rows [old,new,width], which are zero before. */
+static void resize_rows(const float *grid, size_t old_side, size_t new_side, size_t width,
+                        const double *weights, double *rows)
 {
-    double *weights = malloc(sizeof(*weights) * to * from);
-    double *rows = calloc((size_t)from * to * width, sizeof(*rows)); /* [from,to,width] */
-    bool good = weights && rows;
+    for (size_t y = 0; y < old_side; y++)
+        for (size_t x = 0; x < new_side; x++)
+            for (size_t j = 0; j < old_side; j++)
+                for (size_t c = 0; c < width; c++)
+                    rows[(y * new_side + x) * width + c] +=
+                        weights[x * old_side + j] * grid[(y * old_side + j) * width + c];
+}
+
+/* Resizes the y axis: rows [old,length] to resized [new,length]. */
+static void resize_columns(const double *rows, size_t old_side, size_t new_side, size_t length,
+                           const double *weights, float *resized)
+{
+    for (size_t y = 0; y < new_side; y++)
+        for (size_t i = 0; i < length; i++) {
+            double sum = 0;
+            for (size_t j = 0; j < old_side; j++)
+                sum += weights[y * old_side + j] * rows[j * length + i];
+            resized[y * length + i] = (float)sum;
+        }
+}
+
+bool positions_resize(const float *positions, uint32_t old_side, uint32_t new_side, uint32_t width,
+                      float *resized)
+{
+    const size_t length = (size_t)new_side * width;
+    double *weights = malloc(sizeof(*weights) * new_side * old_side);
+    double *rows = calloc(old_side * length, sizeof(*rows));
+    const bool good = weights && rows;
     if (good) {
-        const float *grid = positions + width;
-        axis_weights(from, to, weights);
-        for (size_t y = 0; y < from; y++)
-            for (size_t x = 0; x < to; x++)
-                for (size_t j = 0; j < from; j++)
-                    for (size_t c = 0; c < width; c++)
-                        rows[(y * to + x) * width + c] +=
-                            weights[x * from + j] * grid[(y * from + j) * width + c];
-        memcpy(out, positions, width * sizeof(*out));
-        for (size_t y = 0; y < to; y++)
-            for (size_t i = 0; i < (size_t)to * width; i++) {
-                double sum = 0;
-                for (size_t j = 0; j < from; j++)
-                    sum += weights[y * from + j] * rows[j * to * width + i];
-                out[width + y * to * width + i] = (float)sum;
-            }
+        fill_axis(old_side, new_side, weights);
+        memcpy(resized, positions, width * sizeof(*resized));
+        resize_rows(positions + width, old_side, new_side, width, weights, rows);
+        resize_columns(rows, old_side, new_side, length, weights, resized + width);
     }
     free(weights);
     free(rows);
     return good;
+}
+
+int positions_fit(struct weights *weights, uint32_t image_size, struct config *config)
+{
+    const char *name = config->image.kind == KIND_RESNET ? "visual.attnpool.positional_embedding"
+                                                         : "visual.positional_embedding";
+    const uint32_t old_side = config->image_size / config->patch_size;
+    const uint32_t new_side = image_size / config->patch_size;
+    if (image_size == config->image_size)
+        return VKCLIP_OK;
+    if (image_size > 4096 || !new_side || image_size % config->patch_size)
+        return error_fail(VKCLIP_EINVALID,
+                          "image size %u: expected a multiple of %u of at most 4096 for this model",
+                          image_size, config->patch_size);
+    uint64_t shape[TENSOR_MAX_RANK];
+    unsigned rank;
+    weights_shape(weights, name, shape, &rank);
+    const uint64_t old_rows = shape[0];
+    const uint32_t width = (uint32_t)shape[1];
+    shape[0] = 1 + (uint64_t)new_side * new_side;
+    float *old = malloc(old_rows * width * sizeof(*old));
+    float *resized = malloc(shape[0] * width * sizeof(*resized));
+    int error = VKCLIP_OK;
+    if (!old || !resized)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for positions");
+    if (!error)
+        error = weights_read(weights, name, 0, old_rows, old);
+    if (!error && !positions_resize(old, old_side, new_side, width, resized))
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for positions");
+    free(old);
+    if (error) {
+        free(resized);
+        return error;
+    }
+    config->image_size = image_size;
+    return weights_replace(weights, name, shape, resized);
 }

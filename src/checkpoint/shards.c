@@ -1,151 +1,153 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads model.safetensors.index.json or pytorch_model.bin.index.json and opens what it names.
- * Refuses files outside the index's folder, and an index that its files do not bear out.
+ * Reads model.safetensors.index.json or pytorch_model.bin.index.json and opens the files that it
+ * names. Refuses files outside the index's folder, files of another format than the index's, more
+ * than 1,024 files, and tensors that are not in the file where the index has them.
  */
 #include "checkpoint/shards.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/string.h"
+#include "checkpoint/json.h"
+#include "format/safetensors.h"
+#include "format/torch_pt.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { INDEX_MAX = 8 << 20, FILES_MAX = 1024 };
 
-/* What the files of an index are called at the end; NULL: the path is none of an index. */
-static const char *file_end(const char *path)
+/* The ending of the files that an index names; NULL if the path is not that of an index. */
+static const char *shard_ending(const char *path)
 {
-    return string_ends_with(path, ".safetensors.index.json") ? ".safetensors"
-           : string_ends_with(path, ".bin.index.json")       ? ".bin"
-                                                             : NULL;
+    if (string_ends_with(path, ".safetensors.index.json"))
+        return ".safetensors";
+    return string_ends_with(path, ".bin.index.json") ? ".bin" : NULL;
 }
 
-bool weights_index_is(const char *path)
+bool shards_is_index(const char *path)
 {
-    return file_end(path) != NULL;
+    return shard_ending(path) != NULL;
 }
 
-static int read_json(const char *path, json_t **root)
+/* Whether the name has no folder in it, so that the file lies beside the index. */
+static bool is_plain(const char *name, const char *ending)
 {
-    char *text = NULL;
-    size_t size;
-    json_error_t where;
-    int error = file_read(path, INDEX_MAX, &text, &size);
-    if (error)
-        return error;
-    *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
-    free(text);
-    if (!*root)
-        return error_fail(VKCLIP_EFORMAT, "%s: line %d: %s", path, where.line, where.text);
-    if (!json_object_size(json_object_get(*root, "weight_map")))
-        return error_fail(VKCLIP_EFORMAT,
-                          "%s: expected an object \"weight_map\" from tensors to files", path);
-    return VKCLIP_OK;
+    return name[0] != '.' && !strpbrk(name, "/\\:") && string_ends_with(name, ending);
 }
 
-/* A file's plain name: it lies beside the index. */
-static bool is_plain(const char *name, const char *end)
-{
-    return name[0] != '.' && !strpbrk(name, "/\\:") && string_ends_with(name, end);
-}
-
-static const char *shard_path(const struct weights_shard *file)
+static const char *shard_path(const struct shard *file)
 {
     return file->safetensors ? file->safetensors->path : file->torch_pt->path;
 }
 
-static int open_file(const char *path, const char *tensor, const char *name,
-                     struct weights_index *index, struct weights_shard **file)
+/* The open file of that path; NULL if it is not open yet. */
+static struct shard *find_open(const struct shards *shards, const char *path)
 {
-    const char *end = file_end(path);
-    if (!name || !is_plain(name, end))
-        return error_fail(VKCLIP_EFORMAT,
-                          "%s: %.200s: expected the name of a %s file beside the index, found "
-                          "%.200s",
-                          path, tensor, end, name ? name : "something else");
-    const char *slash = strrchr(path, '/'), *back = strrchr(path, '\\');
-    slash = back && (!slash || back > slash) ? back : slash;
-    char *full = string_format("%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, name);
-    int error = full ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    *file = NULL;
-    for (size_t i = 0; !error && !*file && i < index->file_count; i++)
-        if (!strcmp(shard_path(&index->files[i]), full))
-            *file = &index->files[i];
-    if (error || *file)
-        goto done;
-    struct weights_shard *next = &index->files[index->file_count];
-    if (index->file_count == FILES_MAX) {
-        error = error_fail(VKCLIP_EFORMAT, "%s: names more than %d files", path, FILES_MAX);
-    } else if (!file_exists(full)) {
-        error = error_fail(VKCLIP_EIO, "%s: no such file, but %s has tensor %.200s in it", full,
-                           path, tensor);
-    } else if (!(error = strcmp(end, ".bin") ? safetensors_open(full, &next->safetensors)
-                                             : torch_pt_open(full, &next->torch_pt))) {
-        index->file_count++;
-        *file = next;
-    }
-done:
-    free(full);
+    for (size_t i = 0; i < shards->file_count; i++)
+        if (!strcmp(shard_path(&shards->files[i]), path))
+            return &shards->files[i];
+    return NULL;
+}
+
+/* Opens the file in which the index at `index` has a tensor. */
+static int open_new(const char *index, const char *tensor, const char *path, struct shards *shards)
+{
+    struct shard *file = &shards->files[shards->file_count];
+    if (shards->file_count == FILES_MAX)
+        return error_fail(VKCLIP_EFORMAT, "%s: names more than %d files", index, FILES_MAX);
+    if (!file_exists(path))
+        return error_fail(VKCLIP_EIO, "%s: no such file, but %s has tensor %.200s in it", path,
+                          index, tensor);
+    int error = strcmp(shard_ending(index), ".bin") ? safetensors_open(path, &file->safetensors)
+                                                    : torch_pt_open(path, &file->torch_pt);
+    shards->file_count += !error;
     return error;
 }
 
-static const struct tensor_view *find_view(const struct weights_shard *file, const char *name)
+static int open_file(const char *index, const char *tensor, const char *name, struct shards *shards,
+                     struct shard **file)
+{
+    const char *ending = shard_ending(index);
+    if (!name || !is_plain(name, ending))
+        return error_fail(VKCLIP_EFORMAT,
+                          "%s: %.200s: expected the name of a %s file beside the index, found "
+                          "%.200s",
+                          index, tensor, ending, name ? name : "something else");
+    char *path = string_format("%.*s%s", (int)(file_name(index) - index), index, name);
+    if (!path)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", index);
+    int error = VKCLIP_OK;
+    *file = find_open(shards, path);
+    if (!*file) {
+        error = open_new(index, tensor, path, shards);
+        *file = find_open(shards, path);
+    }
+    free(path);
+    return error;
+}
+
+static const struct tensor_view *find_view(const struct shard *file, const char *name)
 {
     if (file->safetensors)
         return safetensors_find(file->safetensors, name);
     return tensor_view_find(file->torch_pt->tensors, file->torch_pt->count, name);
 }
 
-static int find_views(const char *path, json_t *map, struct weights_index *index)
+static int find_views(const char *path, json_t *map, struct shards *shards)
 {
     const char *tensor;
     json_t *name;
-    index->files = calloc(FILES_MAX, sizeof(*index->files));
-    index->views = calloc(json_object_size(map), sizeof(*index->views));
-    if (!index->files || !index->views)
+    shards->files = calloc(FILES_MAX, sizeof(*shards->files));
+    shards->views = calloc(json_object_size(map), sizeof(*shards->views));
+    if (!shards->files || !shards->views)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     json_object_foreach (map, tensor, name) {
-        struct weights_shard *file;
-        int error = open_file(path, tensor, json_string_value(name), index, &file);
+        struct shard *file = NULL;
+        int error = open_file(path, tensor, json_string_value(name), shards, &file);
         if (error)
             return error;
         const struct tensor_view *view = find_view(file, tensor);
         if (!view)
             return error_fail(VKCLIP_EFORMAT, "%s: has no tensor %.200s, which %s has in it",
                               shard_path(file), tensor, path);
-        index->views[index->count++] = *view;
+        shards->views[shards->count++] = *view;
     }
-    tensor_view_sort(index->views, index->count);
+    tensor_view_sort(shards->views, shards->count);
     return VKCLIP_OK;
 }
 
-int weights_index_open(const char *path, struct weights_index *index)
+int shards_open(const char *path, struct shards *shards)
 {
     json_t *root = NULL;
-    *index = (struct weights_index){0};
-    int error = read_json(path, &root);
-    if (!error)
-        error = find_views(path, json_object_get(root, "weight_map"), index);
+    *shards = (struct shards){0};
+    int error = json_file_read(path, INDEX_MAX, &root);
+    if (error)
+        return error;
+    json_t *map = json_object_get(root, "weight_map");
+    if (json_object_size(map))
+        error = find_views(path, map, shards);
+    else
+        error = error_fail(VKCLIP_EFORMAT,
+                           "%s: expected an object \"weight_map\" from tensors to files", path);
     json_decref(root);
     if (error)
-        weights_index_close(index);
+        shards_close(shards);
     return error;
 }
 
-const char *weights_index_path(const struct weights_index *index, size_t file)
+const char *shards_path(const struct shards *shards, size_t index)
 {
-    return shard_path(&index->files[file]);
+    return shard_path(&shards->files[index]);
 }
 
-void weights_index_close(struct weights_index *index)
+void shards_close(struct shards *shards)
 {
-    for (size_t i = 0; i < index->file_count; i++) {
-        safetensors_close(&index->files[i].safetensors);
-        torch_pt_close(&index->files[i].torch_pt);
+    for (size_t i = 0; i < shards->file_count; i++) {
+        safetensors_close(&shards->files[i].safetensors);
+        torch_pt_close(&shards->files[i].torch_pt);
     }
-    free(index->files);
-    free(index->views);
-    *index = (struct weights_index){0};
+    free(shards->files);
+    free(shards->views);
+    *shards = (struct shards){0};
 }

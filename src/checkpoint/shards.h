@@ -1,35 +1,37 @@
 /* SPDX-License-Identifier: MIT
  *
- * A checkpoint in several files, safetensors or PyTorch's, with an index that says which tensor is
- * in which. Only weights.c calls this.
+ * A checkpoint in several files, of safetensors or of PyTorch, with an index that says which tensor
+ * is in which file. Only weights.c calls this.
  */
 #ifndef VKCLIP_CHECKPOINT_SHARDS_H
 #define VKCLIP_CHECKPOINT_SHARDS_H
 
-#include "format/safetensors.h"
-#include "format/torch_pt.h"
+#include "format/tensor_view.h"
 
-/* One of the files; of these, what its format needs. */
-struct weights_shard {
+struct safetensors;
+struct torch_pt;
+
+/* One of the files: what its format needs, the other is NULL. */
+struct shard {
     struct safetensors *safetensors;
     struct torch_pt *torch_pt;
 };
 
-struct weights_index {
-    struct weights_shard *files;
+struct shards {
+    struct shard *files;
     size_t file_count;
-    struct tensor_view *views; /* those that the index names, by name; owned by the files */
+    struct tensor_view *views; /* of the tensors that the index names, sorted by name */
     size_t count;
 };
 
-/* Whether the path is that of an index, by its name. */
-bool weights_index_is(const char *path);
+/* Whether the name of the file is that of an index. */
+bool shards_is_index(const char *path);
 
 /* Opens all files of a model.safetensors.index.json or a pytorch_model.bin.index.json. On error
  * nothing is left open. */
-int weights_index_open(const char *path, struct weights_index *index);
-void weights_index_close(struct weights_index *index);
-/* Path of one of its files. */
-const char *weights_index_path(const struct weights_index *index, size_t file);
+int shards_open(const char *path, struct shards *shards);
+void shards_close(struct shards *shards);
+/* The path of file number `index`. */
+const char *shards_path(const struct shards *shards, size_t index);
 
 #endif

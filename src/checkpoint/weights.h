@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A checkpoint's tensors by canonical name and orientation, whatever file they come from.
- * Canonical are OpenAI's names and shapes (clip/model.py's state_dict):
- *     visual.conv1.weight [width,3,p,p], visual.class_embedding, visual.positional_embedding,
- *     visual.ln_pre.{weight,bias}, visual.transformer.resblocks.I.{ln_1,ln_2}.{weight,bias},
- *     ....attn.{in_proj_weight [3C,C],in_proj_bias}, ....attn.out_proj.{weight,bias},
- *     ....mlp.{c_fc,c_proj}.{weight,bias}, visual.ln_post.{weight,bias}, visual.proj [width,D],
- *     token_embedding.weight, positional_embedding, transformer.resblocks.I...,
- * ln_final.{weight,bias}, text_projection [width,D], logit_scale. Hugging Face names come through
- * one rename table: q, k and v are stacked to in_proj, projections transposed. Host side only:
- * files stay mapped, values are converted when they are read.
+ * A checkpoint's tensors under their canonical names and in their canonical orientation (see
+ * checkpoint/names.h), whatever file they come from. Host side only: files stay mapped, and values
+ * are converted to fp32 when they are read. Refused are tensors that do not hold floating-point
+ * numbers, two tensors of one canonical name, and query, key and value that do not fit together.
  */
 #ifndef VKCLIP_CHECKPOINT_WEIGHTS_H
 #define VKCLIP_CHECKPOINT_WEIGHTS_H
@@ -19,70 +13,59 @@
 #include "vkclip.h"
 
 struct weights;
+struct gguf;
 
-/* Opens a .safetensors file in any of the three layouts, clip.cpp's .gguf file, one of PyTorch's,
- * or the index of several (model.safetensors.index.json, pytorch_model.bin.index.json). */
+/* Opens a .safetensors file with the names of any family, a .gguf file of clip.cpp, a file of
+ * PyTorch, or the index of several files (model.safetensors.index.json,
+ * pytorch_model.bin.index.json). */
 int weights_open(const char *path, struct weights **weights);
-/* The same; of a single-file Stable Diffusion checkpoint only the text encoder called "clip_l",
- * "clip_h" or "clip_g" (NULL: the first). Errors: EABSENT. */
+/* Opens one text encoder of a single-file Stable Diffusion checkpoint: the one called `encoder`
+ * ("clip_l", "clip_h" or "clip_g"), or the first if that is NULL. Other files open as they do in
+ * weights_open if `encoder` is NULL. EABSENT: the file has no such encoder. */
 int weights_open_encoder(const char *path, const char *encoder, struct weights **weights);
 void weights_close(struct weights **weights);
 
-/* VKCLIP_FAMILY_HF or VKCLIP_FAMILY_OPENAI (which OpenCLIP shares), by the names found. */
-enum vkclip_family weights_layout(const struct weights *weights);
-enum dtype weights_dtype(const struct weights *weights); /* of the largest tensor */
-/* The name of the text encoder where the file is such a checkpoint; else NULL. */
+/* The family whose names the file uses: VKCLIP_FAMILY_HF, or VKCLIP_FAMILY_OPENAI for the names
+ * that OpenAI and OpenCLIP share and for clip.cpp's. */
+enum vkclip_family weights_family(const struct weights *weights);
+/* The element type of the largest tensor. */
+enum dtype weights_dtype(const struct weights *weights);
+/* The name of the text encoder that was opened; NULL if the file is no Stable Diffusion
+ * checkpoint. */
 const char *weights_encoder(const struct weights *weights);
-struct gguf;
-/* The GGUF file that the weights come from, which has the configuration too; else NULL. */
+/* The GGUF file that the weights come from, which has the configuration too; NULL for others. */
 const struct gguf *weights_gguf(const struct weights *weights);
 const char *weights_path(const struct weights *weights);
 uint64_t weights_parameters(const struct weights *weights);
-uint64_t weights_bytes(const struct weights *weights); /* of all tensors, as stored */
-/* Whether this is a file that the weights are read from. */
-bool weights_reads(const struct weights *weights, const char *path);
+/* Bytes of all tensors as the files store them. */
+uint64_t weights_bytes(const struct weights *weights);
+/* Whether the weights are read from this file, under whatever path it is named. */
+bool weights_uses_file(const struct weights *weights, const char *path);
 
-/* Canonical name of tensor `index`, in order of names; NULL behind the last. */
+/* The canonical name of tensor number `index` in the order of names; NULL after the last. */
 const char *weights_name(const struct weights *weights, size_t index);
 
-/* Shape by canonical name and orientation; false if the checkpoint has no such tensor. */
+/* The canonical shape; false if the checkpoint has no such tensor. */
 bool weights_shape(const struct weights *weights, const char *name, uint64_t shape[TENSOR_MAX_RANK],
                    unsigned *rank);
 
-/* Rows [first, first + rows) of the first dimension, converted to fp32, to `out` (rows * the
- * product of the other dimensions). Tensors of rank 0 have one row. The file's pages are released
- * behind the read. Errors: EABSENT. */
+/* Reads rows [first, first + rows) of the first dimension, each of which has the product of the
+ * other dimensions as its length. A tensor of rank 0 has one row. The pages of the file are
+ * released as they are read, so that a long read keeps little in memory. EABSENT: there is no such
+ * tensor. */
 int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
-                 float *out);
+                 float *values);
 
-/* The same with a batch norm folded in (eval mode, epsilon 1e-5): rows of a convolution's weight
- * times gain / sqrt(running variance + epsilon); of the norm's own bias: bias - mean * that. `norm`
- * is the name of the norm; "": none. */
+/* Reads rows with a batch norm folded in, as evaluation computes it (epsilon 1e-5). Rows of a
+ * convolution's weight are multiplied by gain / sqrt(running variance + epsilon); the norm's own
+ * bias becomes bias - mean * that factor. `norm` is the name of the norm; "" folds nothing. */
 int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
-                        uint64_t first, uint64_t rows, float *out);
+                        uint64_t first, uint64_t rows, float *values);
 
-/* The weights as the source of what is uploaded to a device; must not outlive them. */
+/* The weights as the source of what is uploaded to a device. It must not outlive them. */
 struct row_reader weights_row_reader(const struct weights *weights);
 
-/* How files of a layout have a tensor: a part of a canonical one under a name of its own. */
-enum weights_form { WEIGHTS_OPENAI, WEIGHTS_HF, WEIGHTS_GGUF };
-struct weights_stored {
-    char *name; /* a new string */
-    unsigned rank;
-    uint64_t shape[TENSOR_MAX_RANK];
-    uint64_t first;  /* its first row of the canonical tensor */
-    bool transposed; /* it is the canonical tensor's columns */
-};
-/* Part `part`, from 0 up, of the tensor called `name`; EABSENT behind the last, without a message.
- */
-int weights_store_as(const struct weights *weights, const char *name, enum weights_form form,
-                     unsigned part, struct weights_stored *stored);
-
-/* The same of a tensor that is in no file yet. */
-int weights_store_shape(const char *name, unsigned rank, const uint64_t *shape,
-                        enum weights_form form, unsigned part, struct weights_stored *stored);
-
-/* Puts fp32 values in a tensor's place, which keeps its rank. `values` is taken over, also on
+/* Puts fp32 values in the place of a tensor, which keeps its rank. Takes over `values`, also on
  * error. */
 int weights_replace(struct weights *weights, const char *name, const uint64_t *shape,
                     float *values);

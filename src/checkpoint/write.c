@@ -6,7 +6,7 @@
 #include "checkpoint/write.h"
 #include "base/error.h"
 #include "base/string.h"
-#include "checkpoint/convert.h"
+#include "checkpoint/beside.h"
 #include "format/safetensors.h"
 
 #include <stdio.h>
@@ -67,7 +67,7 @@ int checkpoint_list(const struct config *config, struct checkpoint_tensor **tens
 
 /* A tensor of the file, and the canonical tensor that it is a part of. */
 struct stored_part {
-    struct weights_stored stored;
+    struct names_part stored;
     size_t tensor;
 };
 
@@ -135,18 +135,19 @@ static int add_part(struct weights_writer *writer, const struct stored_part *par
 }
 
 /* Adds what a file of this form stores for canonical tensor number `tensor`. */
-static int add_parts(struct weights_writer *writer, enum weights_form form, size_t tensor)
+static int add_parts(struct weights_writer *writer, enum names_form form, size_t tensor)
 {
     const struct checkpoint_tensor *canonical = &writer->source->tensors[tensor];
+    const unsigned count = names_count_parts(form, canonical->name);
     int error = VKCLIP_OK;
-    for (unsigned number = 0; !error; number++) {
+    for (unsigned i = 0; i < count && !error; i++) {
         struct stored_part part = {.tensor = tensor};
-        error = weights_store_shape(canonical->name, canonical->rank, canonical->shape, form,
-                                    number, &part.stored);
+        error = names_find_part(form, canonical->name, canonical->rank, canonical->shape, i,
+                                &part.stored);
         if (!error)
             error = add_part(writer, &part);
     }
-    return error == VKCLIP_EABSENT ? VKCLIP_OK : error; /* EABSENT follows the last part. */
+    return error;
 }
 
 static int load_tensor(struct weights_writer *writer, size_t tensor)
@@ -158,7 +159,7 @@ static int load_tensor(struct weights_writer *writer, size_t tensor)
     return error;
 }
 
-static int write_transposed(struct weights_writer *writer, const struct weights_stored *stored,
+static int write_transposed(struct weights_writer *writer, const struct names_part *stored,
                             struct file_output *output)
 {
     const uint64_t rows = stored->shape[0], width = stored->shape[1];
@@ -183,10 +184,11 @@ static int write_part(void *user, const struct tensor_view *view, struct file_ou
     if (part->stored.transposed)
         return write_transposed(writer, &part->stored, output);
     const uint64_t row = tensor->rank ? checkpoint_elements(tensor) / tensor->shape[0] : 1;
-    return file_output_write(output, writer->values + part->stored.first * row, (size_t)view->size);
+    return file_output_write(output, writer->values + part->stored.first_row * row,
+                             (size_t)view->size);
 }
 
-static int write_weights(const struct checkpoint_source *source, enum weights_form form,
+static int write_weights(const struct checkpoint_source *source, enum names_form form,
                          const char *path)
 {
     static const char *const metadata[] = {"format", "pt", NULL}; /* transformers requires it. */
@@ -206,18 +208,18 @@ static int write_weights(const struct checkpoint_source *source, enum weights_fo
 int checkpoint_write(const struct checkpoint_source *source, const char *folder)
 {
     const bool hugging_face = source->config->family == VKCLIP_FAMILY_HF;
-    const enum weights_form form = hugging_face ? WEIGHTS_HF : WEIGHTS_OPENAI;
+    const enum names_form form = hugging_face ? NAMES_HUGGING_FACE : NAMES_OPENAI;
     const char *name = hugging_face ? "model.safetensors" : "open_clip_model.safetensors";
-    struct convert_beside beside = {.folder = string_format("%s", folder)};
+    struct beside beside = {.folder = string_format("%s", folder)};
     char *path = string_format("%s/%s", folder, name);
     int error = VKCLIP_OK;
     if (!beside.folder || !path)
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
     if (!error)
-        error = convert_write_beside(&beside, source->config, form);
+        error = beside_write(&beside, source->config, form);
     if (!error)
         error = write_weights(source, form, path);
-    convert_close_beside(&beside, error);
+    beside_close(&beside, error);
     free(path);
     return error;
 }

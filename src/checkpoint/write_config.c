@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes configurations. What a form has no word for is refused, not left out.
+ * Writes configurations for transformers, OpenCLIP and clip.cpp. The counterparts that read them
+ * are hugging_face.c, openclip.c and clip_cpp.c.
  */
 #include "checkpoint/write_config.h"
 #include "base/array.h"
@@ -10,16 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Releases `root`. */
-static int dump(json_t *root, char **text)
+/* The text of a JSON value, which it releases. */
+static int dump_text(json_t *root, char **text)
 {
     *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(root);
     return *text ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a configuration");
 }
 
-/* The shortest number that is read back as this one; nine digits tell all fp32 values apart. */
-static json_t *real(float value)
+/* The shortest number that reads back as this value; nine digits are enough for every fp32. */
+static json_t *pack_number(float value)
 {
     char text[32];
     for (int digits = 1; digits <= 9; digits++) {
@@ -30,9 +31,10 @@ static json_t *real(float value)
     return json_real(strtod(text, NULL));
 }
 
-static json_t *colours(const float values[3])
+static json_t *pack_colours(const float values[3])
 {
-    return json_pack("[ooo]", real(values[0]), real(values[1]), real(values[2]));
+    return json_pack("[ooo]", pack_number(values[0]), pack_number(values[1]),
+                     pack_number(values[2]));
 }
 
 static bool is_gelu(const struct config_tower *tower)
@@ -47,12 +49,12 @@ static json_t *hf_tower(const struct config_tower *tower, const char *type, uint
     return json_pack("{ss si si si si so ss si}", "model_type", type, "hidden_size",
                      (int)tower->width, "intermediate_size", (int)tower->mlp, "num_hidden_layers",
                      (int)tower->layers, "num_attention_heads", (int)tower->heads, "layer_norm_eps",
-                     real(tower->epsilon), "hidden_act", is_gelu(tower) ? "gelu" : "quick_gelu",
-                     "projection_dim", (int)embed_dim);
+                     pack_number(tower->epsilon), "hidden_act",
+                     is_gelu(tower) ? "gelu" : "quick_gelu", "projection_dim", (int)embed_dim);
 }
 
-/* A tower with what it alone has; takes over both. */
-static json_t *with(json_t *tower, json_t *more)
+/* Adds the keys of `more` to a tower; takes over both. */
+static json_t *merge_keys(json_t *tower, json_t *more)
 {
     bool good = tower && more && !json_object_update(tower, more);
     json_decref(more);
@@ -64,12 +66,12 @@ static json_t *with(json_t *tower, json_t *more)
 static json_t *hf_text(const struct config *config)
 {
     json_t *tower = hf_tower(&config->text, "clip_text_model", config->text_embed_dim);
-    /* 2 stands for the largest id, in transformers as in config_json.c */
+    /* An id of 2 stands for the largest id, in transformers as in hugging_face.c. */
     int end = config->eos_token_id < 0 ? 2 : config->eos_token_id;
     json_t *more = json_pack("{si si si si}", "max_position_embeddings", (int)config->context,
                              "vocab_size", (int)config->vocabulary, "eos_token_id", end,
                              "pad_token_id", (int)config->pad_token_id);
-    return with(tower, more);
+    return merge_keys(tower, more);
 }
 
 static json_t *hf_image(const struct config *config)
@@ -77,7 +79,7 @@ static json_t *hf_image(const struct config *config)
     json_t *tower = hf_tower(&config->image, "clip_vision_model", config->image_embed_dim);
     json_t *more = json_pack("{si si}", "image_size", (int)config->image_size, "patch_size",
                              (int)config->patch_size);
-    return with(tower, more);
+    return merge_keys(tower, more);
 }
 
 static json_t *hf_processor(const struct config *config)
@@ -87,11 +89,11 @@ static json_t *hf_processor(const struct config *config)
                      "CLIPImageProcessor", "do_resize", 1, "size", "shortest_edge", size,
                      "resample", 3, "do_center_crop", 1, "crop_size", "height", size, "width", size,
                      "do_rescale", 1, "rescale_factor", 1 / 255.0, "do_normalize", 1, "image_mean",
-                     colours(config->image_mean), "image_std", colours(config->image_std),
+                     pack_colours(config->image_mean), "image_std", pack_colours(config->image_std),
                      "do_convert_rgb", (int)config->rgb_first);
 }
 
-int config_write_hf(const struct config *config, char **model, char **processor)
+int write_config_hugging_face(const struct config *config, char **model, char **processor)
 {
     const bool text = config->text.kind, image = config->image.kind;
     *model = *processor = NULL;
@@ -104,9 +106,9 @@ int config_write_hf(const struct config *config, char **model, char **processor)
                            : json_pack("{ss si so so}", "model_type", "clip", "projection_dim",
                                        (int)config->text_embed_dim, "text_config", hf_text(config),
                                        "vision_config", hf_image(config));
-    int error = dump(root, model);
+    int error = dump_text(root, model);
     if (!error && image)
-        error = dump(hf_processor(config), processor);
+        error = dump_text(hf_processor(config), processor);
     if (error) {
         free(*model);
         *model = NULL;
@@ -116,7 +118,7 @@ int config_write_hf(const struct config *config, char **model, char **processor)
 
 /* ---- OpenCLIP -------------------------------------------------------------------------------- */
 
-/* A number that gives `mlp` when `width` times it is cut off, as it is read. */
+/* A ratio whose product with `width`, cut off as the reader does it, is `mlp`. */
 static json_t *mlp_ratio(uint32_t width, uint32_t mlp)
 {
     uint64_t millionths = ((uint64_t)mlp * 1000000 + width - 1) / width;
@@ -131,8 +133,8 @@ static json_t *openclip_text(const struct config *config)
     return json_pack("{si si si si si so s{so} ss}", "context_length", (int)config->context,
                      "vocab_size", (int)config->vocabulary, "width", (int)text->width, "heads",
                      (int)text->heads, "layers", (int)text->layers, "mlp_ratio",
-                     mlp_ratio(text->width, text->mlp), "norm_kwargs", "eps", real(text->epsilon),
-                     "proj_type", text->projection ? "linear" : "none");
+                     mlp_ratio(text->width, text->mlp), "norm_kwargs", "eps",
+                     pack_number(text->epsilon), "proj_type", text->projection ? "linear" : "none");
 }
 
 static json_t *openclip_image(const struct config *config)
@@ -148,13 +150,13 @@ static json_t *openclip_image(const struct config *config)
                      (int)image->layers, "width", (int)image->width, "head_width",
                      (int)(image->width / image->heads), "patch_size", (int)config->patch_size,
                      "mlp_ratio", mlp_ratio(image->width, image->mlp), "norm_kwargs", "eps",
-                     real(image->epsilon));
+                     pack_number(image->epsilon));
 }
 
-int config_write_openclip(const struct config *config, char **model)
+int write_config_openclip(const struct config *config, char **model)
 {
     const bool text = config->text.kind, image = config->image.kind;
-    /* of a ModifiedResNet the text tower alone has an activation to choose */
+    /* The activation of a ModifiedResNet is always ReLU, so that the text tower decides. */
     const struct config_tower *first = text ? &config->text : &config->image;
     *model = NULL;
     if (text && image && config->text_embed_dim != config->image_embed_dim)
@@ -176,11 +178,13 @@ int config_write_openclip(const struct config *config, char **model)
         towers = NULL;
     }
     json_t *preprocess =
-        !image ? json_object()
-               : json_pack("{si ss ss ss so so}", "size", (int)config->image_size, "mode", "RGB",
-                           "interpolation", "bicubic", "resize_mode", "shortest", "mean",
-                           colours(config->image_mean), "std", colours(config->image_std));
-    return dump(json_pack("{so so}", "model_cfg", towers, "preprocess_cfg", preprocess), model);
+        !image
+            ? json_object()
+            : json_pack("{si ss ss ss so so}", "size", (int)config->image_size, "mode", "RGB",
+                        "interpolation", "bicubic", "resize_mode", "shortest", "mean",
+                        pack_colours(config->image_mean), "std", pack_colours(config->image_std));
+    return dump_text(json_pack("{so so}", "model_cfg", towers, "preprocess_cfg", preprocess),
+                     model);
 }
 
 /* ---- GGUF ------------------------------------------------------------------------------------ */
@@ -205,8 +209,8 @@ static void put_tower(struct gguf_head *head, const char *name, const struct con
     gguf_put_number(head, key, tower->epsilon);
 }
 
-/* What clip.cpp's files have no word for; NULL: nothing. */
-static const char *not_gguf(const struct config *config)
+/* What the configuration has and clip.cpp's files have no words for; NULL if there is nothing. */
+static const char *find_obstacle(const struct config *config)
 {
     const struct config_tower *text = &config->text, *image = &config->image;
     if (image->kind == KIND_RESNET)
@@ -218,13 +222,14 @@ static const char *not_gguf(const struct config *config)
     return NULL;
 }
 
-int config_write_gguf(const struct config *config, enum dtype dtype, struct gguf_head *head)
+int write_config_clip_cpp(const struct config *config, enum dtype dtype, struct gguf_head *head)
 {
     const struct config_tower *text = &config->text, *image = &config->image;
-    const char *lacks = not_gguf(config);
-    if (lacks)
+    const char *obstacle = find_obstacle(config);
+    if (obstacle)
         return error_fail(VKCLIP_EUNSUPPORTED,
-                          "clip.cpp's GGUF files have %s: write safetensors (--type f16)", lacks);
+                          "clip.cpp's GGUF files have %s: write safetensors (--type f16)",
+                          obstacle);
     gguf_put_text(head, "general.architecture", "clip");
     gguf_put_text(head, "general.description",
                   !image->kind  ? "text-only CLIP model"

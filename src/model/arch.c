@@ -120,7 +120,8 @@ int arch_find(const char *name, struct config *config)
 
 int arch_read(const char *arch, struct config *config)
 {
-    return string_ends_with(arch, ".json") ? config_read(arch, config) : arch_find(arch, config);
+    return string_ends_with(arch, ".json") ? checkpoint_read_config(arch, config)
+                                           : arch_find(arch, config);
 }
 
 /* ---- The weights ----------------------------------------------------------------------------- */

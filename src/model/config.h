@@ -45,4 +45,7 @@ uint32_t config_resnet_channels(const struct config *config);
 /* The preparation of pictures and texts that OpenAI's code has (clip/clip.py), and no tower. */
 extern const struct config config_defaults;
 
+/* Frees what the configuration owns. */
+void config_close(struct config *config);
+
 #endif

@@ -71,7 +71,7 @@ static void opens_reference_models(void **state)
             print_message("%s is not here: left out\n", expected->path);
             continue;
         }
-        assert_int_equal(config_open(path, NULL, &config, &weights), 0);
+        assert_int_equal(checkpoint_open(path, NULL, &config, &weights), 0);
         assert_int_equal(config.family, expected->family);
         assert_tower(&config.image, &expected->image);
         assert_tower(&config.text, &expected->text);
@@ -239,7 +239,7 @@ static void leaves_timm_files_alone(void **state)
     struct weights *weights;
     scratch_text(folder, "config.json", "{\"architecture\":\"vit_base_patch32_clip_224\"}");
     scratch_text(folder, "model.safetensors", "{}");
-    assert_int_equal(config_open(folder, NULL, &config, &weights), 0);
+    assert_int_equal(checkpoint_open(folder, NULL, &config, &weights), 0);
     assert_non_null(strstr(weights_path(weights), "/open_clip_model.safetensors"));
     weights_close(&weights);
     config_close(&config);
@@ -283,7 +283,7 @@ static enum vkclip_family family_of(const char *path)
 {
     struct config config;
     struct weights *weights;
-    assert_int_equal(config_open(path, NULL, &config, &weights), 0);
+    assert_int_equal(checkpoint_open(path, NULL, &config, &weights), 0);
     enum vkclip_family family = config.family;
     config_close(&config);
     weights_close(&weights);
@@ -365,7 +365,7 @@ static void finds_the_vocabulary(void **state)
             char *expected = cases[i].found ? scratch_path(parent, cases[i].found) : NULL;
             struct config config;
             struct weights *weights;
-            assert_int_equal(config_open(path, NULL, &config, &weights), 0);
+            assert_int_equal(checkpoint_open(path, NULL, &config, &weights), 0);
             if (!expected)
                 assert_null(config.tokenizer_path);
             else
@@ -393,7 +393,7 @@ static void finds_the_vocabulary(void **state)
     assert_failed(open_close(folder, &params), VKCLIP_EIO, "mine.json: no such vocabulary file");
     scratch_text(folder, "mine.json", "{}");
     scratch_text(folder, "tokenizer.json", "{}");
-    assert_int_equal(config_open(folder, &params, &config, &weights), 0);
+    assert_int_equal(checkpoint_open(folder, &params, &config, &weights), 0);
     assert_string_equal(config.tokenizer_path, vocab);
     config_close(&config);
     weights_close(&weights);
@@ -415,7 +415,7 @@ static void reads_the_values(void **state)
     edit_json(folder, "config.json", "text_config.eos_token_id", "2");
     edit_json(folder, "config.json", "text_config.layer_norm_eps", "1e-6");
     edit_json(folder, "config.json", "vision_config.hidden_act", "\"gelu\"");
-    assert_int_equal(config_open(folder, NULL, &config, &weights), 0);
+    assert_int_equal(checkpoint_open(folder, NULL, &config, &weights), 0);
     assert_true(config.image_mean[1] == 0.25f && config.image_std[1] == 2 && !config.rgb_first);
     assert_int_equal(config.eos_token_id, -1);
     assert_true(config.text.epsilon == 1e-6f && config.image.epsilon == 1e-5f);
@@ -425,14 +425,14 @@ static void reads_the_values(void **state)
     weights_close(&weights);
 
     remove(path); /* OpenAI's constants */
-    assert_int_equal(config_open(folder, NULL, &config, &weights), 0);
+    assert_int_equal(checkpoint_open(folder, NULL, &config, &weights), 0);
     assert_true(config.image_mean[1] == 0.4578275f && !config.rgb_first);
     config_close(&config);
     weights_close(&weights);
 
     scratch_text(folder, "processor_config.json", /* where transformers 5 has it */
                  "{\"image_processor\":{\"image_mean\":[1,1,1],\"size\":48,\"crop_size\":48}}");
-    assert_int_equal(config_open(folder, NULL, &config, &weights), 0);
+    assert_int_equal(checkpoint_open(folder, NULL, &config, &weights), 0);
     assert_true(config.image_mean[1] == 1 && config.rgb_first);
     config_close(&config);
     weights_close(&weights);
@@ -458,7 +458,7 @@ static void modified_resnets(void **state)
     char *path = golden_path("training/rn/init.safetensors"); /* OpenCLIP's configuration beside */
     if (path) {
         const uint32_t stages[] = {1, 1, 2, 1};
-        assert_int_equal(config_open(path, NULL, &config, &weights), 0);
+        assert_int_equal(checkpoint_open(path, NULL, &config, &weights), 0);
         assert_int_equal(config.family, VKCLIP_FAMILY_OPENCLIP);
         assert_memory_equal(config.stages, stages, sizeof(stages));
         assert_int_equal(config.image.width, 4);
@@ -570,7 +570,7 @@ static void follows_openais_rule(void **state)
             continue;
         }
         *last_log = 0;
-        assert_int_equal(config_open(folder, &params, &config, &weights), 0);
+        assert_int_equal(checkpoint_open(folder, &params, &config, &weights), 0);
         assert_non_null(strstr(last_log, "no configuration beside it: OpenAI's rule"));
         enum vkclip_activation activation = cases[i].activation ? cases[i].activation : QUICK;
         assert_tower(&config.image, &(struct config_tower){KIND_VIT, true, cases[i].width, 1,

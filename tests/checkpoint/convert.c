@@ -205,7 +205,7 @@ static void check_conversion(const char *path, const char *output, enum vkclip_t
     struct vkclip_conversion conversion;
     int32_t ids[64] = {0}, found[64] = {0};
     convert(path, NULL, output, type, &conversion);
-    if (config_open(path, NULL, &before, &from) || config_open(output, NULL, &after, &to))
+    if (checkpoint_open(path, NULL, &before, &from) || checkpoint_open(output, NULL, &after, &to))
         fail_msg("%s", vkclip_last_error());
     assert_string_equal(conversion.path, weights_path(to));
     assert_int_equal(conversion.bytes_before, weights_bytes(from));
@@ -275,7 +275,7 @@ static void options_are_kept(void **state)
         struct weights *weights;
         int32_t ids[64] = {0}, found[64] = {0};
         convert(path, &params, output, VKCLIP_TYPE_F16, NULL);
-        assert_int_equal(config_open(output, NULL, &config, &weights), 0);
+        assert_int_equal(checkpoint_open(output, NULL, &config, &weights), 0);
         assert_int_equal(config.image.activation, VKCLIP_ACTIVATION_GELU);
         assert_int_equal(config.image_size, 64);
         tokenize(path, &params, ids, 64);

@@ -75,9 +75,9 @@ static void check_as_one(const char *folder, const char *name_of_index)
         struct config config, other;
         const char *name;
         size_t count = 0;
-        if (config_open(paths[p], NULL, &config, &found))
+        if (checkpoint_open(paths[p], NULL, &config, &found))
             fail_msg("%s", vkclip_last_error());
-        assert_int_equal(config_open(one, NULL, &other, &expected), 0);
+        assert_int_equal(checkpoint_open(one, NULL, &other, &expected), 0);
         assert_string_equal(weights_path(found), index);
         assert_int_equal(weights_parameters(found), weights_parameters(expected));
         for (; (name = weights_name(expected, count)); count++) {
@@ -130,7 +130,7 @@ static void bad_torch_index(void **state)
         struct weights *weights;
         struct config config;
         scratch_text(folder, "pytorch_model.bin.index.json", cases[i].index);
-        assert_failed(config_open(folder, NULL, &config, &weights), VKCLIP_EFORMAT,
+        assert_failed(checkpoint_open(folder, NULL, &config, &weights), VKCLIP_EFORMAT,
                       cases[i].message);
     }
     scratch_remove(folder);
@@ -174,7 +174,7 @@ static void bad_index(void **state)
         struct weights *weights;
         struct config config;
         scratch_text(folder, "model.safetensors.index.json", cases[i].index);
-        assert_failed(config_open(folder, NULL, &config, &weights), cases[i].error,
+        assert_failed(checkpoint_open(folder, NULL, &config, &weights), cases[i].error,
                       cases[i].message);
         assert_null(weights);
     }

@@ -170,7 +170,7 @@ static void names_hugging_face_tensors(void **state)
     struct weights *weights = open_golden("models/hf-vit-gelu-f16/model.safetensors");
     struct safetensors *raw;
     assert_int_equal(safetensors_open(weights_path(weights), &raw), 0);
-    assert_int_equal(weights_layout(weights), VKCLIP_FAMILY_HF);
+    assert_int_equal(weights_family(weights), VKCLIP_FAMILY_HF);
     assert_int_equal(weights_dtype(weights), DTYPE_F16);
     assert_int_equal(weights_parameters(weights), 630689);
     for (size_t i = 0; i < ARRAY_COUNT(mappings); i++) {
@@ -218,7 +218,7 @@ static void layouts_agree(void **state)
     assert_int_equal(count, 13 + 1 + 4 * 12); /* two towers of two blocks */
     assert_int_equal(safetensors_write(path, views, count, NULL), 0);
     assert_int_equal(weights_open(path, &openai), 0);
-    assert_int_equal(weights_layout(openai), VKCLIP_FAMILY_OPENAI);
+    assert_int_equal(weights_family(openai), VKCLIP_FAMILY_OPENAI);
     assert_int_equal(weights_parameters(openai), weights_parameters(hf));
     for (size_t i = 0; i < count; i++) {
         uint64_t number;

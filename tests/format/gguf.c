@@ -76,7 +76,7 @@ static void towers(void **state)
         struct config config;
         struct weights *weights;
         write_hf_vit(folder, &gguf_kinds[1], text, image);
-        if (config_open(gguf, NULL, &config, &weights))
+        if (checkpoint_open(gguf, NULL, &config, &weights))
             fail_msg("%s", vkclip_last_error());
         assert_int_equal(config.text.kind != KIND_NONE, text);
         assert_int_equal(config.image.kind != KIND_NONE, image);
@@ -150,7 +150,7 @@ static void bad_configurations(void **state)
         assert_non_null(at);
         memcpy(at, cases[i].to, lengths[i]);
         scratch_write(folder, "model.gguf", data, size);
-        int error = config_open(gguf, NULL, &config, &weights);
+        int error = checkpoint_open(gguf, NULL, &config, &weights);
         if (cases[i].error)
             assert_failed(error, cases[i].error, cases[i].message);
         else if (error)

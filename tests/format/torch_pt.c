@@ -60,7 +60,7 @@ static void reads_as_safetensors(void **state)
         if (weights_open(path, &found))
             fail_msg("%s", vkclip_last_error());
         free(path);
-        assert_int_equal(weights_layout(found), VKCLIP_FAMILY_OPENAI);
+        assert_int_equal(weights_family(found), VKCLIP_FAMILY_OPENAI);
         assert_int_equal(weights_parameters(found), weights_parameters(expected));
         for (; (name = weights_name(expected, count)); count++) {
             uint64_t shape[2][TENSOR_MAX_RANK], size = 1;
@@ -159,7 +159,7 @@ static void opens_folders(void **state)
         assert_int_equal(safetensors_open(golden, &file), 0);
         uint8_t *data = archive_save(file->tensors, file->count, &size);
         scratch_write(folder, folders[i].to, data, size);
-        if (config_open(folder, NULL, &config, &weights))
+        if (checkpoint_open(folder, NULL, &config, &weights))
             fail_msg("%s", vkclip_last_error());
         assert_string_equal(weights_path(weights), path);
         assert_true(config.image.kind == KIND_VIT && config.text.kind == KIND_TEXT);

@@ -104,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FILE *file = path ? fopen(path, "wb") : NULL;
     if (!file || fwrite(data + 1, 1, size - 1, file) != size - 1 || fclose(file))
         abort();
-    if (!config_open(folders[kind], NULL, &config, &weights)) {
+    if (!checkpoint_open(folders[kind], NULL, &config, &weights)) {
         config_close(&config);
         weights_close(&weights);
     }

@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FILE *stream = fopen(path, "wb");
     if (!stream || fwrite(data, 1, size, stream) != size || fclose(stream))
         abort();
-    if (!config_open(path, NULL, &config, &weights)) {
+    if (!checkpoint_open(path, NULL, &config, &weights)) {
         config_close(&config);
         weights_close(&weights);
     }

@@ -13,7 +13,7 @@
 #include <math.h>
 
 #include "model/arch.h"
-#include "checkpoint/convert.h"
+#include "checkpoint/beside.h"
 #include "format/safetensors.h"
 
 static void assert_near(double found, double expected, double tolerance)
@@ -71,11 +71,11 @@ static void configurations_are_read_back(void **state)
         struct config expected, found = {0};
         assert_int_equal(arch_find(name, &expected), 0);
         const bool resnet = expected.image.kind == KIND_RESNET;
-        struct convert_beside beside = {.folder = string_format("%s", folder)};
+        struct beside beside = {.folder = string_format("%s", folder)};
         assert_int_equal(
-            convert_write_beside(&beside, &expected, resnet ? WEIGHTS_OPENAI : WEIGHTS_HF), 0);
+            beside_write(&beside, &expected, resnet ? NAMES_OPENAI : NAMES_HUGGING_FACE), 0);
         assert_int_equal(arch_read(resnet ? openclip : hf, &found), 0);
-        convert_close_beside(&beside, VKCLIP_EINVALID); /* takes the files away */
+        beside_close(&beside, VKCLIP_EINVALID); /* takes the files away */
         assert_same_tower(&found.image, &expected.image);
         assert_same_tower(&found.text, &expected.text);
         assert_int_equal(found.family, expected.family);

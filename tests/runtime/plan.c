@@ -171,7 +171,7 @@ static void absent_weight(void **state)
     struct config config;
     struct vkclip_model_params params = {0};
     gpu = open_gpu("");
-    assert_int_equal(config_open("models/emoji-clip", &params, &config, &weights), 0);
+    assert_int_equal(checkpoint_open("models/emoji-clip", &params, &config, &weights), 0);
     assert_int_equal(model_text_graph(&config, TYPE_F32, 1, &graph), 0);
     const struct graph *graphs[] = {&graph};
     assert_int_equal(store_create(gpu, graphs, 1, &store), 0);

@@ -21,7 +21,7 @@ static inline int open_close(const char *path, const struct vkclip_model_params 
 {
     struct config config;
     struct weights *weights;
-    int error = config_open(path, params, &config, &weights);
+    int error = checkpoint_open(path, params, &config, &weights);
     assert_true(error ? !weights && !config.tokenizer_path : weights != NULL);
     config_close(&config);
     weights_close(&weights);

@@ -78,7 +78,7 @@ static void open_run(const char *path, struct test_run *run)
     const struct vkclip_model_params params = {.vocab = "models/emoji-clip/vocab.json"};
     const char *name;
     *run = (struct test_run){.reads_left = -1};
-    assert_int_equal(config_open(path, &params, &run->config, &run->weights), 0);
+    assert_int_equal(checkpoint_open(path, &params, &run->config, &run->weights), 0);
     for (size_t i = 0; (name = weights_name(run->weights, i)); i++) {
         struct checkpoint_tensor *tensor = &run->tensors[i];
         assert_true(i < TENSORS);
@@ -120,7 +120,7 @@ static void assert_model(const struct test_run *run, const char *path)
     struct config config;
     struct weights *weights;
     size_t count = 0;
-    if (config_open(path, NULL, &config, &weights))
+    if (checkpoint_open(path, NULL, &config, &weights))
         fail_msg("%s", vkclip_last_error());
     assert_int_equal(config.family == VKCLIP_FAMILY_HF, run->config.family == VKCLIP_FAMILY_HF);
     assert_int_equal(config.image.width, run->config.image.width);

@@ -75,7 +75,7 @@ static bool open_run(const char *model, const char *data, struct train_params pa
     params.adamw = (struct grad_adamw){0.9f, 0.98f, 1e-6f, 0.2f};
     params.batch = 16;
     const struct vkclip_model_params model_params = {0};
-    if (config_open(path, &model_params, &run->config, &run->weights))
+    if (checkpoint_open(path, &model_params, &run->config, &run->weights))
         fail_msg("%s", vkclip_last_error());
     free(path);
     run->data = open_file("", data);

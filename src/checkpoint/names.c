@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The rules that translate names of tensors, and their application to one name.
+ */
+#include "checkpoint/names.h"
+#include "base/array.h"
+#include "base/error.h"
+#include "base/string.h"
+
+#include <string.h>
+
+enum rule_kind { WHOLE, TRANSPOSED, QUERY, KEY, VALUE };
+
+/* In both patterns '#' stands for a block's number and '*' for the rest of the name. */
+struct rule {
+    const char *stored, *canonical;
+    enum rule_kind kind;
+};
+
+/* clang-format off */
+#define BLOCK(stored, canonical)                                                            \
+    {stored ".encoder.layers.#.self_attn.q_proj.*", canonical ".#.attn.in_proj_*", QUERY},  \
+    {stored ".encoder.layers.#.self_attn.k_proj.*", canonical ".#.attn.in_proj_*", KEY},    \
+    {stored ".encoder.layers.#.self_attn.v_proj.*", canonical ".#.attn.in_proj_*", VALUE},  \
+    {stored ".encoder.layers.#.self_attn.out_proj.*", canonical ".#.attn.out_proj.*", WHOLE}, \
+    {stored ".encoder.layers.#.layer_norm1.*", canonical ".#.ln_1.*", WHOLE},               \
+    {stored ".encoder.layers.#.layer_norm2.*", canonical ".#.ln_2.*", WHOLE},               \
+    {stored ".encoder.layers.#.mlp.fc1.*", canonical ".#.mlp.c_fc.*", WHOLE},               \
+    {stored ".encoder.layers.#.mlp.fc2.*", canonical ".#.mlp.c_proj.*", WHOLE},
+static const struct rule hugging_face_rules[] = {
+    BLOCK("text_model", "transformer.resblocks")
+    BLOCK("vision_model", "visual.transformer.resblocks")
+    {"text_model.embeddings.token_embedding.weight", "token_embedding.weight", WHOLE},
+    {"text_model.embeddings.position_embedding.weight", "positional_embedding", WHOLE},
+    {"text_model.final_layer_norm.*", "ln_final.*", WHOLE},
+    {"text_projection.weight", "text_projection", TRANSPOSED},
+    {"vision_model.embeddings.class_embedding", "visual.class_embedding", WHOLE},
+    {"vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight", WHOLE},
+    {"vision_model.embeddings.position_embedding.weight", "visual.positional_embedding", WHOLE},
+    {"vision_model.pre_layrnorm.*", "visual.ln_pre.*", WHOLE}, /* transformers' own spelling */
+    {"vision_model.post_layernorm.*", "visual.ln_post.*", WHOLE},
+    {"visual_projection.weight", "visual.proj", TRANSPOSED},
+};
+
+/* The attention pool of a ModifiedResNet is the only place where OpenAI's names are not canonical. */
+static const struct rule openai_rules[] = {
+    {"visual.attnpool.q_proj.*", "visual.attnpool.in_proj_*", QUERY},
+    {"visual.attnpool.k_proj.*", "visual.attnpool.in_proj_*", KEY},
+    {"visual.attnpool.v_proj.*", "visual.attnpool.in_proj_*", VALUE},
+};
+
+/* clip.cpp calls the first matrix of an MLP "down" and the second "up". */
+#define CLIP_CPP_BLOCK(stored, canonical)                                      \
+    {stored ".blk.#.attn_q.*", canonical ".#.attn.in_proj_*", QUERY},          \
+    {stored ".blk.#.attn_k.*", canonical ".#.attn.in_proj_*", KEY},            \
+    {stored ".blk.#.attn_v.*", canonical ".#.attn.in_proj_*", VALUE},          \
+    {stored ".blk.#.attn_out.*", canonical ".#.attn.out_proj.*", WHOLE},       \
+    {stored ".blk.#.ln1.*", canonical ".#.ln_1.*", WHOLE},                     \
+    {stored ".blk.#.ln2.*", canonical ".#.ln_2.*", WHOLE},                     \
+    {stored ".blk.#.ffn_down.*", canonical ".#.mlp.c_fc.*", WHOLE},            \
+    {stored ".blk.#.ffn_up.*", canonical ".#.mlp.c_proj.*", WHOLE},
+static const struct rule clip_cpp_rules[] = {
+    CLIP_CPP_BLOCK("t", "transformer.resblocks")
+    CLIP_CPP_BLOCK("v", "visual.transformer.resblocks")
+    {"t.token_embd.weight", "token_embedding.weight", WHOLE},
+    {"t.position_embd.weight", "positional_embedding", WHOLE},
+    {"t.post_ln.*", "ln_final.*", WHOLE},
+    {"text_projection.weight", "text_projection", TRANSPOSED},
+    {"v.class_embd", "visual.class_embedding", WHOLE},
+    {"v.patch_embd.weight", "visual.conv1.weight", WHOLE},
+    {"v.position_embd.weight", "visual.positional_embedding", WHOLE},
+    {"v.pre_ln.*", "visual.ln_pre.*", WHOLE},
+    {"v.post_ln.*", "visual.ln_post.*", WHOLE},
+    {"visual_projection.weight", "visual.proj", TRANSPOSED},
+};
+
+static const struct {
+    const struct rule *rules;
+    size_t count;
+} tables[] = {
+    [NAMES_OPENAI] = {openai_rules, ARRAY_COUNT(openai_rules)},
+    [NAMES_HUGGING_FACE] = {hugging_face_rules, ARRAY_COUNT(hugging_face_rules)},
+    [NAMES_CLIP_CPP] = {clip_cpp_rules, ARRAY_COUNT(clip_cpp_rules)},
+};
+/* clang-format on */
+
+/* What '#' and '*' stand for in a name that matches a pattern: where they begin in the name. */
+struct wildcards {
+    const char *number, *rest;
+};
+
+static bool match_pattern(const char *name, const char *pattern, struct wildcards *wildcards)
+{
+    *wildcards = (struct wildcards){"", ""};
+    for (; *pattern; pattern++) {
+        if (*pattern == '*') {
+            wildcards->rest = name;
+            return *name != 0;
+        }
+        if (*pattern == '#') {
+            wildcards->number = name;
+            name += strspn(name, "0123456789");
+        } else {
+            if (*pattern != *name)
+                return false;
+            name++;
+        }
+    }
+    return !*name;
+}
+
+/* The name that a pattern stands for; a new string, or NULL. */
+static char *fill_pattern(const char *pattern, const struct wildcards *wildcards)
+{
+    const int head = (int)strcspn(pattern, "#*");
+    const int digits = (int)strspn(wildcards->number, "0123456789");
+    const char *tail = pattern + head;
+    if (*tail == '#')
+        tail++;
+    return string_format("%.*s%.*s%.*s%s", head, pattern, digits, wildcards->number,
+                         (int)strcspn(tail, "*"), tail, wildcards->rest);
+}
+
+/* ---- From files to canonical names ----------------------------------------------------------- */
+
+enum vkclip_family names_family(const char *name, bool gguf)
+{
+    if (gguf && (string_begins_with(name, "t.") || string_begins_with(name, "v.")))
+        return VKCLIP_FAMILY_OPENAI;
+    if (string_begins_with(name, "text_model.") || string_begins_with(name, "vision_model."))
+        return VKCLIP_FAMILY_HF;
+    if (string_begins_with(name, "visual.") || string_begins_with(name, "transformer.resblocks."))
+        return VKCLIP_FAMILY_OPENAI;
+    return VKCLIP_FAMILY_NONE;
+}
+
+bool names_is_buffer(const char *name)
+{
+    static const char *const buffers[] = {"position_ids",     "num_batches_tracked", "attn_mask",
+                                          "input_resolution", "context_length",      "vocab_size"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; i < ARRAY_COUNT(buffers); i++)
+        if (!strcmp(dot ? dot + 1 : name, buffers[i]))
+            return true;
+    return false;
+}
+
+int names_find_canonical(enum names_form form, const char *stored,
+                         struct names_canonical *canonical)
+{
+    const struct rule *rule = NULL;
+    struct wildcards wildcards = {0};
+    for (size_t i = 0; i < tables[form].count && !rule; i++)
+        if (match_pattern(stored, tables[form].rules[i].stored, &wildcards))
+            rule = &tables[form].rules[i];
+    *canonical = (struct names_canonical){0};
+    canonical->name =
+        rule ? fill_pattern(rule->canonical, &wildcards) : string_format("%s", stored);
+    if (!canonical->name)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", stored);
+    canonical->transposed = rule && rule->kind == TRANSPOSED;
+    canonical->part = rule && rule->kind >= QUERY ? 1 + rule->kind - QUERY : 0;
+    return VKCLIP_OK;
+}
+
+/* ---- From canonical names to files ----------------------------------------------------------- */
+
+/* Rule number `index` of those that give the canonical name; NULL if there are fewer. */
+static const struct rule *find_rule(enum names_form form, const char *canonical, unsigned index,
+                                    struct wildcards *wildcards)
+{
+    for (size_t i = 0; i < tables[form].count; i++) {
+        if (!match_pattern(canonical, tables[form].rules[i].canonical, wildcards))
+            continue;
+        if (!index)
+            return &tables[form].rules[i];
+        index--;
+    }
+    return NULL;
+}
+
+unsigned names_count_parts(enum names_form form, const char *canonical)
+{
+    struct wildcards wildcards;
+    unsigned count = 0;
+    while (find_rule(form, canonical, count, &wildcards))
+        count++;
+    return count ? count : 1;
+}
+
+int names_find_part(enum names_form form, const char *canonical, unsigned rank,
+                    const uint64_t *shape, unsigned index, struct names_part *part)
+{
+    struct wildcards wildcards;
+    const struct rule *rule = find_rule(form, canonical, index, &wildcards);
+    *part = (struct names_part){.rank = rank};
+    if (rank)
+        memcpy(part->shape, shape, rank * sizeof(*shape));
+    part->name = rule ? fill_pattern(rule->stored, &wildcards) : string_format("%s", canonical);
+    if (!part->name)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", canonical);
+    if (rule && rule->kind >= QUERY) {
+        part->shape[0] /= 3;
+        part->first_row = index * part->shape[0];
+    }
+    if (rule && rule->kind == TRANSPOSED) {
+        part->transposed = true;
+        part->shape[0] = shape[1];
+        part->shape[1] = shape[0];
+    }
+    return VKCLIP_OK;
+}

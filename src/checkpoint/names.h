@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The names of tensors in files, and one table that translates between them in both directions.
+ * Canonical are the names and shapes of OpenAI's state dict (clip/model.py), which OpenCLIP shares:
+ *     visual.conv1.weight [width,3,p,p]      visual.class_embedding [width]
+ *     visual.positional_embedding [n,width]  visual.ln_pre.{weight,bias}
+ *     visual.transformer.resblocks.I.{ln_1,ln_2}.{weight,bias}
+ *     visual.transformer.resblocks.I.attn.{in_proj_weight [3C,C],in_proj_bias [3C]}
+ *     visual.transformer.resblocks.I.attn.out_proj.{weight,bias}
+ *     visual.transformer.resblocks.I.mlp.{c_fc,c_proj}.{weight,bias}
+ *     visual.ln_post.{weight,bias}           visual.proj [width,D]
+ *     token_embedding.weight                 positional_embedding
+ *     transformer.resblocks.I (as above)     ln_final.{weight,bias}
+ *     text_projection [width,D]              logit_scale
+ * Hugging Face and clip.cpp store query, key and value as three tensors, which are parts of the
+ * canonical in_proj, and store projections transposed. A name that no rule knows keeps its name:
+ * nothing is guessed, and nothing is refused here. Opens no file.
+ */
+#ifndef VKCLIP_CHECKPOINT_NAMES_H
+#define VKCLIP_CHECKPOINT_NAMES_H
+
+#include "format/tensor_view.h"
+#include "vkclip.h"
+
+enum names_form { NAMES_OPENAI, NAMES_HUGGING_FACE, NAMES_CLIP_CPP };
+
+/* The family whose names a tensor's name shows; NONE if the name says nothing. clip.cpp's own names
+ * count only in a GGUF file, and belong to OpenAI's family. */
+enum vkclip_family names_family(const char *name, bool gguf);
+
+/* Whether the tensor is what a module keeps besides its parameters, such as position_ids. */
+bool names_is_buffer(const char *name);
+
+/* The canonical tensor that a stored tensor is, or is a part of. */
+struct names_canonical {
+    char *name;      /* a new string */
+    unsigned part;   /* 1 to 3 for query, key and value; 0 for a tensor that is whole */
+    bool transposed; /* The rows of the stored tensor are the columns of the canonical one. */
+};
+int names_find_canonical(enum names_form form, const char *stored,
+                         struct names_canonical *canonical);
+
+/* The number of tensors in which files of a form store a canonical tensor: 1 or 3. */
+unsigned names_count_parts(enum names_form form, const char *canonical);
+
+/* One of these tensors. */
+struct names_part {
+    char *name; /* a new string */
+    unsigned rank;
+    uint64_t shape[TENSOR_MAX_RANK];
+    uint64_t first_row; /* of the canonical tensor, where this part begins */
+    bool transposed;
+};
+/* `index` is below names_count_parts; rank and shape are those of the canonical tensor. */
+int names_find_part(enum names_form form, const char *canonical, unsigned rank,
+                    const uint64_t *shape, unsigned index, struct names_part *part);
+
+#endif

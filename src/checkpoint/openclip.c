@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads OpenCLIP's configurations. OpenCLIP's towers have many variants, each switched on by a key
+ * of its own, so that a key which is not in a table here may only say "none of that".
+ */
+#include "checkpoint/openclip.h"
+#include "base/array.h"
+#include "base/error.h"
+#include "checkpoint/json.h"
+
+#include <string.h>
+
+/* A key that is known: either another function reads its value or it has no effect on the
+ * computation, and `only` is NULL; or `only` is the one string that it may hold. */
+struct known_key {
+    const char *key, *only;
+};
+
+static bool is_nothing(const json_t *value)
+{
+    return json_is_null(value) || json_is_false(value) ||
+           (json_is_number(value) && json_number_value(value) == 0) ||
+           (json_is_string(value) && !json_string_length(value)) ||
+           (json_is_object(value) && !json_object_size(value)) ||
+           (json_is_array(value) && !json_array_size(value));
+}
+
+static const struct known_key *find_key(const struct known_key *table, size_t count,
+                                        const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(table[i].key, key))
+            return &table[i];
+    return NULL;
+}
+
+static void check_keys(const struct section *section, const struct known_key *table, size_t count)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach (section->object, key, value) {
+        const struct known_key *known = find_key(table, count, key);
+        if (is_nothing(value))
+            continue;
+        if (!known)
+            section_refuse(section, key, "null or false");
+        else if (known->only && strcmp(section_text(section, key), known->only))
+            section_refuse(section, key, known->only);
+    }
+}
+
+/* LayerNorm's epsilon, which is the only one of its settings that may be there. */
+static float read_epsilon(const struct section *section)
+{
+    static const struct known_key keys[] = {{"eps", NULL}};
+    struct section norm = section_child(section, "norm_kwargs");
+    check_keys(&norm, keys, ARRAY_COUNT(keys));
+    return (float)section_number(&norm, "eps", 1e-5, 0, 1);
+}
+
+static uint32_t read_mlp(const struct section *section, uint32_t width)
+{
+    const double mlp = width * section_number(section, "mlp_ratio", 4, 1e-3, 1e3);
+    return mlp < UINT32_MAX ? (uint32_t)mlp : UINT32_MAX; /* cut off, as Python's int() does */
+}
+
+/* ---- Text ------------------------------------------------------------------------------------ */
+
+static void read_text(const struct section *section, struct config *config)
+{
+    static const struct known_key keys[] = {
+        {"context_length", NULL}, {"vocab_size", NULL},    {"width", NULL},
+        {"heads", NULL},          {"layers", NULL},        {"mlp_ratio", NULL},
+        {"norm_kwargs", NULL},    {"pool_type", "argmax"}, {"proj_type", NULL},
+        {"pad_id", NULL},         {"eos_id", NULL},        {"hf_model_pretrained", NULL},
+    };
+    struct config_tower *tower = &config->text;
+    check_keys(section, keys, ARRAY_COUNT(keys));
+    const char *projection = section_text(section, "proj_type");
+    tower->kind = KIND_TEXT;
+    tower->projection = strcmp(projection, "none") != 0;
+    if (tower->projection && *projection && strcmp(projection, "linear"))
+        section_refuse(section, "proj_type", "linear or none");
+    tower->width = section_size(section, "width", 512);
+    tower->heads = section_size(section, "heads", 8);
+    tower->layers = section_size(section, "layers", 12);
+    tower->mlp = read_mlp(section, tower->width);
+    tower->epsilon = read_epsilon(section);
+    config->context = section_size(section, "context_length", 77);
+    config->vocabulary = section_size(section, "vocab_size", 49408);
+}
+
+/* ---- Images ---------------------------------------------------------------------------------- */
+
+/* A size of pictures: an integer, or a height and a width that are equal. */
+static uint32_t read_image_size(const struct section *section, const char *key, uint32_t fallback)
+{
+    const json_t *value = section_get(section, key);
+    if (!json_is_array(value))
+        return section_size(section, key, fallback);
+    const json_int_t height = json_integer_value(json_array_get(value, 0));
+    const json_int_t width = json_integer_value(json_array_get(value, 1));
+    if (json_array_size(value) != 2 || height < 1 || height > INT32_MAX)
+        section_wrong(section, key, "an integer, or two");
+    else if (height != width)
+        section_refuse(section, key, "a square");
+    return section->document->error ? fallback : (uint32_t)height;
+}
+
+static void refuse_head_width(const struct section *section, const char *what, uint32_t width,
+                              uint32_t head_width)
+{
+    struct document *document = section->document;
+    if (!document->error)
+        document->error = error_fail(VKCLIP_EFORMAT,
+                                     "%s: model_cfg.vision_cfg: %s %u is not a multiple of "
+                                     "head_width %u",
+                                     document->path, what, width, head_width);
+}
+
+static void read_resnet(const struct section *section, const json_t *layers, uint32_t head_width,
+                        struct config *config)
+{
+    struct config_tower *tower = &config->image;
+    for (size_t i = 0; i < ARRAY_COUNT(config->stages); i++) {
+        const json_int_t blocks = json_integer_value(json_array_get(layers, i));
+        if (json_array_size(layers) != ARRAY_COUNT(config->stages) || blocks < 1 || blocks > 256) {
+            section_wrong(section, "layers", "four numbers of blocks");
+            return;
+        }
+        config->stages[i] = (uint32_t)blocks;
+        tower->layers += (uint32_t)blocks;
+    }
+    tower->epsilon = 1e-5f;
+    tower->mlp = config_resnet_channels(config);
+    tower->heads = tower->mlp / head_width;
+    config->patch_size = 32;
+    config->image_size = read_image_size(section, "image_size", 224);
+    if (tower->mlp % head_width)
+        refuse_head_width(section, "number of channels", tower->mlp, head_width);
+}
+
+static void read_vit(const struct section *section, uint32_t head_width, struct config *config)
+{
+    struct config_tower *tower = &config->image;
+    tower->layers = section_size(section, "layers", 12);
+    tower->heads = tower->width / head_width;
+    tower->mlp = read_mlp(section, tower->width);
+    tower->epsilon = read_epsilon(section);
+    config->patch_size = section_size(section, "patch_size", 16);
+    config->image_size = read_image_size(section, "image_size", 224);
+    if (tower->width % head_width)
+        refuse_head_width(section, "width", tower->width, head_width);
+}
+
+static void read_image(const struct section *section, struct config *config)
+{
+    static const struct known_key keys[] = {
+        {"image_size", NULL},          {"layers", NULL},     {"width", NULL},
+        {"head_width", NULL},          {"mlp_ratio", NULL},  {"patch_size", NULL},
+        {"norm_kwargs", NULL},         {"pool_type", "tok"}, {"pos_embed_type", "learnable"},
+        {"patch_dropout", NULL},       /* affects training only */
+        {"attn_pooler_queries", NULL}, /* settings of attentional_pool, which is refused itself */
+        {"attn_pooler_heads", NULL},
+    };
+    struct config_tower *tower = &config->image;
+    const json_t *layers = section_get(section, "layers");
+    check_keys(section, keys, ARRAY_COUNT(keys));
+    const uint32_t head_width = section_size(section, "head_width", 64);
+    /* The layers of a ModifiedResNet are the numbers of blocks of its stages. */
+    tower->kind = json_is_array(layers) ? KIND_RESNET : KIND_VIT;
+    tower->projection = true;
+    tower->width = section_size(section, "width", tower->kind == KIND_RESNET ? 64 : 768);
+    if (tower->kind == KIND_RESNET)
+        read_resnet(section, layers, head_width, config);
+    else
+        read_vit(section, head_width, config);
+}
+
+static void read_preprocess(const struct section *section, struct config *config)
+{
+    static const struct known_key keys[] = {
+        {"size", NULL},
+        {"mean", NULL},
+        {"std", NULL},
+        {"mode", "RGB"},
+        {"interpolation", "bicubic"},
+        {"resize_mode", "shortest"},
+        {"fill_color", NULL}, /* used by another resize_mode */
+    };
+    check_keys(section, keys, ARRAY_COUNT(keys));
+    section_colours(section, "mean", -1000, config->image_mean);
+    section_colours(section, "std", 1e-6, config->image_std);
+    if (config->image.kind &&
+        read_image_size(section, "size", config->image_size) != config->image_size)
+        section_wrong(section, "size", "vision_cfg.image_size");
+}
+
+/* ---- All together ---------------------------------------------------------------------------- */
+
+static void read_model(const struct section *section, struct config *config)
+{
+    static const struct known_key keys[] = {
+        {"embed_dim", NULL},  {"quick_gelu", NULL},       {"vision_cfg", NULL},
+        {"text_cfg", NULL},   {"init_logit_scale", NULL}, /* the stored scale counts */
+        {"cast_dtype", NULL}, {"output_dict", NULL},
+    };
+    check_keys(section, keys, ARRAY_COUNT(keys));
+    config->image_embed_dim = config->text_embed_dim = section_size(section, "embed_dim", 0);
+    if (!config->text_embed_dim)
+        section_wrong(section, "embed_dim", "an integer");
+    const bool quick = section_bool(section, "quick_gelu", false);
+    config->image.activation = config->text.activation =
+        quick ? VKCLIP_ACTIVATION_QUICK_GELU : VKCLIP_ACTIVATION_GELU;
+    /* OpenCLIP always has two towers; `vkclip convert` also writes configurations of one. */
+    struct section image = section_child(section, "vision_cfg");
+    if (image.object)
+        read_image(&image, config);
+    struct section text = section_child(section, "text_cfg");
+    if (text.object)
+        read_text(&text, config);
+}
+
+int openclip_read(const char *path, struct config *config)
+{
+    struct document document;
+    struct section root = document_open(path, &document);
+    config->family = VKCLIP_FAMILY_OPENCLIP;
+    config->eos_token_id = -1;
+    struct section model = section_child(&root, "model_cfg");
+    if (!model.object)
+        section_wrong(&root, "model_cfg", "an object");
+    read_model(&model, config);
+    struct section preprocess = section_child(&root, "preprocess_cfg");
+    read_preprocess(&preprocess, config);
+    return document_close(&document);
+}
