@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A crop is a part of the picture, or, where it is turned or reaches over the edges, a picture
- * drawn at the same scale, which needs no filter; the one exact resize makes either S x S. Colours
- * are changed as torchvision's ColorJitter does, in floats and not in rounded bytes.
+ * A crop is a part of the picture. Where it is rotated or reaches over the edges, it is drawn first
+ * as a picture of the same scale, which needs no filter. Then one exact resize makes it S x S.
+ * Colours are changed as torchvision's ColorJitter does, but in floats instead of rounded bytes.
  */
 #include "data/augment.h"
 #include "base/error.h"
@@ -10,6 +10,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { HUE = 3 }; /* its place among brightness, contrast, saturation, hue */
 
 static const float grey_weights[3] = {0.299f, 0.587f, 0.114f};
 
@@ -36,9 +38,9 @@ int augment_check(const struct vkclip_augmentation *params)
         return error_fail(VKCLIP_EINVALID, "rotation by %g, expected 0 to 180 degrees",
                           params->rotate);
     for (unsigned i = 0; i < 4; i++)
-        if (!(params->color_jitter[i] >= 0 && params->color_jitter[i] <= (i == 3 ? 0.5 : 1)))
+        if (!(params->color_jitter[i] >= 0 && params->color_jitter[i] <= (i == HUE ? 0.5 : 1)))
             return error_fail(VKCLIP_EINVALID, "color jitter: %s %g, expected 0 to %g", names[i],
-                              params->color_jitter[i], i == 3 ? 0.5 : 1.0);
+                              params->color_jitter[i], i == HUE ? 0.5 : 1.0);
     if (!(params->color_jitter_prob >= 0 && params->color_jitter_prob <= 1) ||
         !(params->gray_scale_prob >= 0 && params->gray_scale_prob <= 1))
         return error_fail(VKCLIP_EINVALID,
@@ -52,44 +54,26 @@ int augment_check(const struct vkclip_augmentation *params)
 
 /* ---- The crop -------------------------------------------------------------------------------- */
 
-/* In pixels of the picture, which it may reach over; turned about its centre. */
+/* In pixels of the picture, over whose edges it may reach; rotated about its centre. */
 struct crop {
     int64_t x, y, width, height;
     double radians;
 };
 
-/* From the one edge to where the crop ends at the other. */
-static int64_t place(struct rng *rng, int64_t whole, int64_t part)
+/* Chooses where a part begins that lies within the whole, or that contains it where it is larger.
+ */
+static int64_t choose_place(struct rng *rng, int64_t whole, int64_t part)
 {
-    int64_t room = whole - part;
-    return room < 0 ? room + (int64_t)rng_below(rng, (uint64_t)(1 - room))
-                    : (int64_t)rng_below(rng, (uint64_t)(1 + room));
+    const int64_t room = whole - part;
+    if (room < 0)
+        return room + (int64_t)rng_below(rng, (uint64_t)(1 - room));
+    return (int64_t)rng_below(rng, (uint64_t)(1 + room));
 }
 
-/* As torchvision's RandomResizedCrop.get_params: ten tries, else the largest of a possible ratio
- * from the middle. */
-static struct crop choose_crop(const struct vkclip_augmentation *params,
-                               const struct vkclip_image *image, struct rng *rng)
+/* The largest crop of an allowed ratio, from the middle. */
+static struct crop centre_crop(int64_t width, int64_t height, const double ratio[2])
 {
-    static const double usual_scale[2] = {0.9, 1}, usual_ratio[2] = {3.0 / 4, 4.0 / 3};
-    const double *scale = params->scale[1] ? params->scale : usual_scale;
-    const double *ratio = params->ratio[1] ? params->ratio : usual_ratio;
-    const int64_t width = image->width, height = image->height;
-    struct crop crop = {0};
-    for (int i = 0; i < 10; i++) {
-        double area = (double)width * (double)height * rng_between(rng, scale[0], scale[1]);
-        double by_height = exp(rng_between(rng, log(ratio[0]), log(ratio[1])));
-        crop.width = llrint(sqrt(area * by_height));
-        crop.height = llrint(sqrt(area / by_height));
-        bool fits = (crop.width <= width && crop.height <= height) || scale[1] > 1;
-        if (crop.width < 1 || crop.height < 1 || !fits)
-            continue;
-        crop.x = place(rng, width, crop.width);
-        crop.y = place(rng, height, crop.height);
-        return crop;
-    }
-    crop.width = width;
-    crop.height = height;
+    struct crop crop = {.width = width, .height = height};
     if ((double)width < ratio[0] * (double)height)
         crop.height = llrint((double)width / ratio[0]);
     else if ((double)width > ratio[1] * (double)height)
@@ -101,12 +85,36 @@ static struct crop choose_crop(const struct vkclip_augmentation *params,
     return crop;
 }
 
-static size_t stride_of(const struct vkclip_image *image)
+/* Chooses a crop as torchvision's RandomResizedCrop.get_params does: ten tries, then the centre. */
+static struct crop choose_crop(const struct vkclip_augmentation *params,
+                               const struct vkclip_image *image, struct rng *rng)
+{
+    static const double default_scale[2] = {0.9, 1}, default_ratio[2] = {3.0 / 4, 4.0 / 3};
+    const double *scale = params->scale[1] ? params->scale : default_scale;
+    const double *ratio = params->ratio[1] ? params->ratio : default_ratio;
+    const int64_t width = image->width, height = image->height;
+    struct crop crop = {0};
+    for (int i = 0; i < 10; i++) {
+        double area = (double)width * (double)height * rng_between(rng, scale[0], scale[1]);
+        double aspect = exp(rng_between(rng, log(ratio[0]), log(ratio[1])));
+        crop.width = llrint(sqrt(area * aspect));
+        crop.height = llrint(sqrt(area / aspect));
+        bool fits = (crop.width <= width && crop.height <= height) || scale[1] > 1;
+        if (crop.width < 1 || crop.height < 1 || !fits)
+            continue;
+        crop.x = choose_place(rng, width, crop.width);
+        crop.y = choose_place(rng, height, crop.height);
+        return crop;
+    }
+    return centre_crop(width, height, ratio);
+}
+
+static size_t row_stride(const struct vkclip_image *image)
 {
     return image->stride ? image->stride : (size_t)image->width * image->channels;
 }
 
-/* Between four pixels, each of them `fill` where the picture has none. */
+/* Interpolates between four pixels; where the picture has no pixel, `fill` stands for it. */
 static void sample(const struct vkclip_image *image, double x, double y, const uint8_t fill[3],
                    uint8_t rgb[3])
 {
@@ -119,7 +127,7 @@ static void sample(const struct vkclip_image *image, double x, double y, const u
         const uint8_t *pixel = fill;
         if (inside)
             pixel =
-                image->pixels + (size_t)row * stride_of(image) + (size_t)column * image->channels;
+                image->pixels + (size_t)row * row_stride(image) + (size_t)column * image->channels;
         for (unsigned c = 0; c < 3; c++)
             sums[c] += weight * pixel[inside && image->channels < 3 ? 0 : c];
     }
@@ -127,9 +135,9 @@ static void sample(const struct vkclip_image *image, double x, double y, const u
         rgb[c] = (uint8_t)(sums[c] + 0.5f);
 }
 
-/* The crop as a picture of its own, pixel for pixel. */
-static int draw(const struct vkclip_image *image, const struct crop *crop, const uint8_t fill[3],
-                uint8_t **rgb)
+/* Draws the crop as a picture of its own, of the same scale. */
+static int draw_crop(const struct vkclip_image *image, const struct crop *crop,
+                     const uint8_t fill[3], uint8_t **rgb)
 {
     const size_t width = (size_t)crop->width, height = (size_t)crop->height;
     uint8_t *out = *rgb = malloc(width * height * 3);
@@ -146,6 +154,16 @@ static int draw(const struct vkclip_image *image, const struct crop *crop, const
     return VKCLIP_OK;
 }
 
+/* What is drawn outside the picture. */
+static void choose_fill(const struct vkclip_augmentation *params,
+                        const struct image_transform *transform, uint8_t fill[3])
+{
+    for (unsigned c = 0; c < 3; c++) {
+        const float mean = fmaxf(0, fminf(255, transform->mean[c] * 255 + 0.5f));
+        fill[c] = params->fill_mean ? (uint8_t)mean : 255;
+    }
+}
+
 static int crop_and_resize(const struct vkclip_augmentation *params,
                            const struct image_transform *transform,
                            const struct vkclip_image *image, struct rng *rng, uint8_t *rgb)
@@ -153,43 +171,45 @@ static int crop_and_resize(const struct vkclip_augmentation *params,
     struct crop crop = choose_crop(params, image, rng);
     crop.radians =
         rng_between(rng, -params->rotate, params->rotate) * (3.14159265358979323846 / 180);
-    bool inside = crop.x >= 0 && crop.y >= 0 && crop.x + crop.width <= image->width &&
-                  crop.y + crop.height <= image->height;
+    const bool inside = crop.x >= 0 && crop.y >= 0 && crop.x + crop.width <= image->width &&
+                        crop.y + crop.height <= image->height;
     struct vkclip_image part = *image;
-    uint8_t *drawn = NULL, fill[3] = {255, 255, 255};
-    int error = VKCLIP_OK;
-    for (unsigned c = 0; params->fill_mean && c < 3; c++)
-        fill[c] = (uint8_t)fmaxf(0, fminf(255, transform->mean[c] * 255 + 0.5f));
     part.width = (uint32_t)crop.width;
     part.height = (uint32_t)crop.height;
     if (inside && params->rotate == 0) {
-        part.stride = stride_of(image);
+        part.stride = row_stride(image);
         part.pixels += (size_t)crop.y * part.stride + (size_t)crop.x * part.channels;
-    } else if (!(error = draw(image, &crop, fill, &drawn))) {
-        part.pixels = drawn;
-        part.channels = 3;
-        part.stride = 0;
-        part.indexed = false;
+        return image_resize(&part, transform, rgb);
     }
-    error = error ? error : image_resize(&part, transform, rgb);
+    uint8_t *drawn = NULL, fill[3];
+    choose_fill(params, transform, fill);
+    int error = draw_crop(image, &crop, fill, &drawn);
+    part.pixels = drawn;
+    part.channels = 3;
+    part.stride = 0;
+    part.indexed = false;
+    if (!error)
+        error = image_resize(&part, transform, rgb);
     free(drawn);
     return error;
 }
 
 /* ---- Colours --------------------------------------------------------------------------------- */
 
-/* Values [3,count], 0 to 1. */
+/* The colours of a picture. */
 struct planes {
-    float *values;
+    float *values; /* [3,count], 0 to 1 */
     size_t count;
 };
 
 static float clamp(float value)
 {
-    return value < 0 ? 0 : value > 1 ? 1 : value;
+    if (value < 0)
+        return 0;
+    return value > 1 ? 1 : value;
 }
 
-static float grey_at(const struct planes *planes, size_t i)
+static float pixel_grey(const struct planes *planes, size_t i)
 {
     float sum = 0;
     for (unsigned c = 0; c < 3; c++)
@@ -197,7 +217,8 @@ static float grey_at(const struct planes *planes, size_t i)
     return sum;
 }
 
-/* Away from (factor above 1) or towards black, the mean grey, each pixel's grey. */
+/* Brightness, contrast and saturation move every value away from (a factor above 1) or towards a
+ * value: black, the mean grey of the picture, and the grey of the pixel. */
 static void change_brightness(const struct planes *planes, float factor)
 {
     for (size_t i = 0; i < 3 * planes->count; i++)
@@ -208,7 +229,7 @@ static void change_contrast(const struct planes *planes, float factor)
 {
     double sum = 0;
     for (size_t i = 0; i < planes->count; i++)
-        sum += grey_at(planes, i);
+        sum += pixel_grey(planes, i);
     float mean = (float)(sum / (double)planes->count);
     for (size_t i = 0; i < 3 * planes->count; i++)
         planes->values[i] = clamp(mean + (planes->values[i] - mean) * factor);
@@ -217,7 +238,7 @@ static void change_contrast(const struct planes *planes, float factor)
 static void change_saturation(const struct planes *planes, float factor)
 {
     for (size_t i = 0; i < planes->count; i++) {
-        float grey = grey_at(planes, i);
+        float grey = pixel_grey(planes, i);
         for (unsigned c = 0; c < 3; c++) {
             float *value = &planes->values[c * planes->count + i];
             *value = clamp(grey + (*value - grey) * factor);
@@ -225,7 +246,7 @@ static void change_saturation(const struct planes *planes, float factor)
     }
 }
 
-/* Turns the hue of HSV by `turn` of the circle; its saturation and value stay. */
+/* Turns the hue of HSV by `turn` of a full circle; saturation and value stay. */
 static void change_hue(const struct planes *planes, float turn)
 {
     for (size_t i = 0; i < planes->count; i++) {
@@ -236,9 +257,12 @@ static void change_hue(const struct planes *planes, float turn)
         float spread = high - fminf(rgb[0], fminf(rgb[1], rgb[2]));
         if (spread <= 0)
             continue;
-        unsigned top = rgb[0] == high ? 0 : rgb[1] == high ? 1 : 2;
+        unsigned top = 0; /* the first channel with the highest value */
+        while (top < 2 && rgb[top] != high)
+            top++;
         float hue = (rgb[(top + 1) % 3] - rgb[(top + 2) % 3]) / spread + 2 * (float)top + 6 * turn;
-        for (unsigned c = 0; c < 3; c++) { /* how far the hue is from the channel's own, 0 to 3 */
+        for (unsigned c = 0; c < 3; c++) {
+            /* The distance of the hue from that of the channel is 0 to 3 sixths of the circle. */
             float distance = fabsf(remainderf(hue - 2 * (float)c, 6));
             values[c * planes->count] = high - spread * clamp(distance - 1);
         }
@@ -249,18 +273,19 @@ static void jitter_colors(const struct vkclip_augmentation *params, const struct
                           struct rng *rng)
 {
     static void (*const changes[])(const struct planes *, float) = {
-        change_brightness, change_contrast, change_saturation, change_hue};
+        change_brightness, change_contrast, change_saturation, [HUE] = change_hue};
     const double *jitter = params->color_jitter;
     if (jitter[0] + jitter[1] + jitter[2] + jitter[3] <= 0 ||
         (params->color_jitter_prob > 0 && rng_between(rng, 0, 1) >= params->color_jitter_prob))
         return;
     unsigned order[] = {0, 1, 2, 3};
-    for (unsigned i = 4; i > 0; i--) {
-        uint64_t chosen = rng_below(rng, i);
-        unsigned change = order[chosen];
-        order[chosen] = order[i - 1];
-        double middle = change == 3 ? 0 : 1;
-        float factor = (float)rng_between(rng, middle - jitter[change], middle + jitter[change]);
+    for (unsigned left = 4; left > 0; left--) {
+        const uint64_t chosen = rng_below(rng, left);
+        const unsigned change = order[chosen];
+        order[chosen] = order[left - 1];
+        const double middle = change == HUE ? 0 : 1;
+        const float factor =
+            (float)rng_between(rng, middle - jitter[change], middle + jitter[change]);
         if (jitter[change] > 0)
             changes[change](planes, factor);
     }
@@ -280,6 +305,21 @@ static void change_colors(const struct vkclip_augmentation *params, const struct
         change_saturation(planes, 0);
 }
 
+/* From bytes [S,S,3] to normalised values [3,S,S]. */
+static void finish_values(const struct vkclip_augmentation *params,
+                          const struct image_transform *transform, const uint8_t *rgb,
+                          struct rng *rng, const struct planes *planes)
+{
+    for (size_t i = 0; i < 3 * planes->count; i++)
+        planes->values[i % 3 * planes->count + i / 3] = (float)rgb[i] / 255.0f;
+    change_colors(params, planes, rng);
+    for (unsigned c = 0; c < 3; c++)
+        for (size_t i = 0; i < planes->count; i++) {
+            float *value = &planes->values[c * planes->count + i];
+            *value = (*value - transform->mean[c]) / transform->std[c];
+        }
+}
+
 int augment_image(const struct vkclip_augmentation *params, const struct image_transform *transform,
                   const struct vkclip_image *image, struct rng *rng, float *pixel_values)
 {
@@ -291,16 +331,8 @@ int augment_image(const struct vkclip_augmentation *params, const struct image_t
         return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %u x %u", transform->size,
                           transform->size);
     int error = crop_and_resize(params, transform, image, rng, rgb);
-    if (!error) {
-        for (size_t i = 0; i < 3 * planes.count; i++)
-            pixel_values[i % 3 * planes.count + i / 3] = (float)rgb[i] / 255.0f;
-        change_colors(params, &planes, rng);
-        for (unsigned c = 0; c < 3; c++)
-            for (size_t i = 0; i < planes.count; i++) {
-                float *value = &pixel_values[c * planes.count + i];
-                *value = (*value - transform->mean[c]) / transform->std[c];
-            }
-    }
+    if (!error)
+        finish_values(params, transform, rgb, rng, &planes);
     free(rgb);
     return error;
 }

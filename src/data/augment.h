@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a decoded picture to a training input: OpenCLIP's transform, a random resized crop
- * (Pillow's antialiased bicubic), colours, normalisation. Random numbers are the caller's.
+ * Makes a training input of a decoded picture with OpenCLIP's transform: a random crop, resized by
+ * Pillow's antialiased bicubic filter, changes of colour, normalisation. The caller gives the
+ * random numbers, so that a step can be repeated.
  */
 #ifndef VKCLIP_DATA_AUGMENT_H
 #define VKCLIP_DATA_AUGMENT_H
 
-#include "image/prepare.h"
 #include "base/rng.h"
+#include "image/prepare.h"
 
-/* Whether the values make sense; messages call them by OpenCLIP's names. */
+/* Refuses values outside their ranges; the messages use OpenCLIP's names. */
 int augment_check(const struct vkclip_augmentation *params);
 
-/* Picture to values [3,S,S]. */
+/* Makes the values [3,S,S] of a picture. */
 int augment_image(const struct vkclip_augmentation *params, const struct image_transform *transform,
                   const struct vkclip_image *image, struct rng *rng, float *pixel_values);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A ring of batches on a pool of threads: while one is in use, those of the next steps are made, a
- * job a row.
+ * A ring of batches: while one is in use, a pool of threads makes those of the next steps, one job
+ * per row.
  */
 #include "data/loader.h"
 #include "base/array.h"
@@ -9,37 +9,37 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/string.h"
+#include "base/workers.h"
+#include "data/sampler.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/sampler.h"
-#include "base/workers.h"
-
 enum {
-    MOST_ATTEMPTS = 64, /* for one row: more than that are broken where everything is */
-    MOST_LINES = 10,    /* of the log about broken samples */
+    MOST_ATTEMPTS = 64, /* for one row; where 64 samples in turn are broken, all of them are */
+    MOST_WARNINGS = 10, /* about broken samples; the others are counted */
     MOST_AHEAD = 64
 };
 
-/* A sample that was found to be broken. */
+/* A sample that could not be read. */
 struct broken {
     struct broken *later;
     size_t sample;
     char reason[];
 };
 
+/* What is known of a row besides its values. */
 struct row {
-    struct broken *broken;
-    uint32_t length; /* ids up to the end of text */
-    bool cut;
+    struct broken *broken; /* the samples that it could not use, the last one first */
+    uint32_t length;       /* ids up to the end of text */
+    bool cut;              /* its caption was longer than the context */
 };
 
-/* A batch that is being made, or in use. */
+/* A batch that is being made or in use. */
 struct slot {
     struct loader *loader;
-    bool begun;
+    bool started; /* its group of jobs must be waited for */
     uint64_t step;
     struct workers_group group;
     float *pixels;
@@ -55,17 +55,19 @@ struct loader {
     struct sampler sampler;
     struct workers *workers;
     struct slot *slots;
-    size_t slot_count, width, height; /* of preprocessed pictures they may differ */
+    size_t slot_count;
+    size_t width, height; /* of the pictures; only prepared ones may be oblong */
     uint64_t pass;
-    atomic_uchar *is_broken; /* [samples]: found to be, not to be tried again */
-    unsigned char *is_counted;
+    atomic_uchar *is_broken;   /* [samples] could not be read, so that no row tries it again */
+    unsigned char *is_counted; /* [samples] is in statistics.broken */
     atomic_bool closing;
     struct loader_statistics statistics;
 };
 
 /* ---- A row, on any thread -------------------------------------------------------------------- */
 
-/* Decoders report what is wrong as an error; here it is one sample of many. */
+/* A picture that cannot be decoded is an error to the decoder, but here it is one sample of many,
+ * so its message becomes a warning later. */
 static void drop_errors(void *user, enum vkclip_log_level level, const char *text)
 {
     const struct log_target *outer = user;
@@ -100,92 +102,116 @@ static int remember_broken(struct loader *loader, struct row *row, size_t sample
     return VKCLIP_OK;
 }
 
-static int make_ids(struct loader *loader, const char *caption, struct rng *rng, int32_t *ids,
-                    struct row *row)
+/* Encodes a text to a row of ids, cut or padded to the context. */
+static int encode_row(const struct loader *loader, const char *text, int32_t *ids, struct row *row)
 {
-    const struct loader_params *params = &loader->params;
-    char *text = NULL;
-    if (params->template_count) {
-        const char *around = params->templates[rng_below(rng, params->template_count)];
-        text = string_fill(around, caption);
-        if (!text)
-            return error_fail(VKCLIP_EMEMORY, "out of memory for a caption");
-        caption = text;
-    }
+    const size_t context = loader->params.context;
     size_t count = 0;
-    const size_t context = params->context;
-    int error = tokenizer_encode(loader->tokenizer, caption, strlen(caption), ids, context, &count);
+    int error = tokenizer_encode(loader->tokenizer, text, strlen(text), ids, context, &count);
+    if (error)
+        return error;
     row->cut = count > context;
-    if (!error && row->cut) {
+    if (row->cut) {
         ids[context - 1] = tokenizer_end(loader->tokenizer);
         count = context;
     }
     row->length = (uint32_t)count;
-    for (size_t i = count; !error && i < context; i++)
+    for (size_t i = count; i < context; i++)
         ids[i] = tokenizer_pad(loader->tokenizer);
+    return VKCLIP_OK;
+}
+
+/* Puts a random template around the caption, if there are some, and encodes the text. */
+static int make_ids(const struct loader *loader, const char *caption, struct rng *rng, int32_t *ids,
+                    struct row *row)
+{
+    const struct loader_params *params = &loader->params;
+    if (!params->template_count)
+        return encode_row(loader, caption, ids, row);
+    const char *template = params->templates[rng_below(rng, params->template_count)];
+    char *text = string_fill(template, caption);
+    if (!text)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a caption");
+    int error = encode_row(loader, text, ids, row);
     free(text);
     return error;
 }
 
-static int make_row(void *user, size_t index, unsigned thread)
+/* Makes a row of a sample: the ids, then the picture, from one sequence of random numbers. EABSENT:
+ * the sample is broken, and the row needs another one. */
+static int fill_row(struct slot *slot, uint32_t row, size_t sample)
 {
-    (void)thread;
-    struct slot *slot = user;
     struct loader *loader = slot->loader;
     const struct dataset *dataset = loader->dataset;
-    const size_t pixels = 3 * loader->width * loader->height;
-    const uint32_t number = (uint32_t)index;
-    struct row *row = &slot->rows[index];
-    for (uint32_t i = 0; !atomic_load(&loader->closing); i++) {
-        size_t sample = sampler_pick(&loader->sampler, slot->step, number, i);
-        if (i == MOST_ATTEMPTS || sample == SAMPLER_NONE)
+    const struct dataset_sample *info = &dataset->samples[sample];
+    struct rng rng = sampler_rng(&loader->sampler, slot->step, row);
+    const char *caption = dataset->captions[info->caption + rng_below(&rng, info->count)];
+    int32_t *ids = slot->ids + (size_t)row * loader->params.context;
+    float *pixels = slot->pixels + (size_t)row * 3 * loader->width * loader->height;
+    int error = make_ids(loader, caption, &rng, ids, &slot->rows[row]);
+    if (error)
+        return error;
+    slot->samples[row] = sample;
+    error = load_picture(loader, sample, &rng, pixels);
+    if (error && error != VKCLIP_EMEMORY) {
+        int failed = remember_broken(loader, &slot->rows[row], sample);
+        return failed ? failed : VKCLIP_EABSENT;
+    }
+    return error;
+}
+
+/* workers_job_fn: makes a row of the first sample of its attempts that can be read. */
+static int make_row(void *user, size_t index, unsigned thread)
+{
+    struct slot *slot = user;
+    struct loader *loader = slot->loader;
+    const uint32_t row = (uint32_t)index;
+    (void)thread;
+    for (uint32_t attempt = 0; !atomic_load(&loader->closing); attempt++) {
+        const size_t sample = sampler_pick(&loader->sampler, slot->step, row, attempt);
+        if (attempt == MOST_ATTEMPTS || sample == SAMPLER_NONE) {
+            const struct broken *last = slot->rows[row].broken;
             return error_fail(VKCLIP_EFORMAT,
                               "%s: %u samples could not be read and no other is left in their "
                               "place, the last: %s",
-                              dataset->path, i, row->broken ? row->broken->reason : "known before");
+                              loader->dataset->path, attempt, last ? last->reason : "known before");
+        }
         if (atomic_load(&loader->is_broken[sample]))
             continue;
-        struct rng rng = sampler_rng(&loader->sampler, slot->step, number);
-        const struct dataset_sample *is = &dataset->samples[sample];
-        const char *caption = dataset->captions[is->caption + rng_below(&rng, is->count)];
-        int error =
-            make_ids(loader, caption, &rng, slot->ids + index * loader->params.context, row);
-        if (error)
-            return error;
-        slot->samples[index] = sample;
-        error = load_picture(loader, sample, &rng, slot->pixels + index * pixels);
-        if (error && error != VKCLIP_EMEMORY)
-            error = remember_broken(loader, row, sample);
-        else
-            return error;
-        if (error)
+        int error = fill_row(slot, row, sample);
+        if (error != VKCLIP_EABSENT)
             return error;
     }
     return VKCLIP_OK;
 }
 
-/* A row of a preprocessed batch. */
+/* Element `index` of a tensor of I64 or I32. */
+static int64_t read_id(const struct tensor_view *ids, uint64_t index)
+{
+    const uint8_t *data = (const uint8_t *)ids->data + index * dtype_size(ids->dtype);
+    int64_t wide;
+    int32_t narrow;
+    if (ids->dtype == DTYPE_I64) {
+        memcpy(&wide, data, sizeof(wide));
+        return wide;
+    }
+    memcpy(&narrow, data, sizeof(narrow));
+    return narrow;
+}
+
+/* workers_job_fn: copies a row of a prepared batch. */
 static int copy_row(void *user, size_t index, unsigned thread)
 {
-    (void)thread;
     struct slot *slot = user;
     const struct loader *loader = slot->loader;
     const struct tensor_view *images = loader->dataset->images, *ids = loader->dataset->ids;
     const uint64_t pixels = 3 * loader->width * loader->height, context = loader->params.context;
     const uint64_t row = slot->step % images->shape[0] * loader->params.batch + index;
+    (void)thread;
     tensor_view_read(images, row * pixels, pixels, slot->pixels + index * pixels);
     slot->rows[index].length = (uint32_t)context;
     for (uint64_t i = 0; i < context; i++) {
-        int64_t id;
-        int32_t narrow;
-        const uint8_t *at =
-            (const uint8_t *)ids->data + (row * context + i) * dtype_size(ids->dtype);
-        if (ids->dtype == DTYPE_I64) {
-            memcpy(&id, at, sizeof(id));
-        } else {
-            memcpy(&narrow, at, sizeof(narrow));
-            id = narrow;
-        }
+        const int64_t id = read_id(ids, row * context + i);
         if (id < 0 || id > INT32_MAX)
             return error_fail(VKCLIP_EFORMAT, "%s: input_ids has %lld, expected ids from 0 up",
                               loader->dataset->path, (long long)id);
@@ -196,7 +222,8 @@ static int copy_row(void *user, size_t index, unsigned thread)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-/* Sizes that the file of preprocessed batches has, and the caller may have named. */
+/* Takes the sizes of the file of prepared batches, which must be those that the caller has named.
+ */
 static int take_raw_sizes(struct loader *loader)
 {
     struct loader_params *params = &loader->params;
@@ -205,10 +232,10 @@ static int take_raw_sizes(struct loader *loader)
     const struct {
         const char *what;
         uint64_t has, wanted;
-    } sizes[] = {{"samples a batch", images[1], params->batch},
+    } sizes[] = {{"samples per batch", images[1], params->batch},
                  {"rows of pixels", images[3], params->transform.size},
                  {"columns of pixels", images[4], params->transform.size},
-                 {"ids a text", ids[2], params->context}};
+                 {"ids per text", ids[2], params->context}};
     for (size_t i = 0; i < ARRAY_COUNT(sizes); i++)
         if (sizes[i].wanted && sizes[i].has != sizes[i].wanted)
             return error_fail(VKCLIP_EINVALID, "%s: %llu %s, expected %llu", dataset->path,
@@ -242,10 +269,9 @@ static int open_samples(struct loader *loader)
     loader->pass = loader->sampler.batches;
     loader->is_broken = calloc(loader->dataset->count, sizeof(*loader->is_broken));
     loader->is_counted = calloc(loader->dataset->count, 1);
-    return loader->is_broken && loader->is_counted
-               ? VKCLIP_OK
-               : error_fail(VKCLIP_EMEMORY, "out of memory for %zu samples",
-                            loader->dataset->count);
+    if (!loader->is_broken || !loader->is_counted)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu samples", loader->dataset->count);
+    return VKCLIP_OK;
 }
 
 static int open_slots(struct loader *loader)
@@ -253,7 +279,9 @@ static int open_slots(struct loader *loader)
     const size_t batch = loader->params.batch, context = loader->params.context;
     const size_t pixels = 3 * loader->width * loader->height;
     loader->slots = calloc(loader->slot_count, sizeof(*loader->slots));
-    for (size_t i = 0; loader->slots && i < loader->slot_count; i++) {
+    if (!loader->slots)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for batches");
+    for (size_t i = 0; i < loader->slot_count; i++) {
         struct slot *slot = &loader->slots[i];
         slot->loader = loader;
         slot->pixels = calloc(batch, pixels * sizeof(*slot->pixels));
@@ -265,7 +293,7 @@ static int open_slots(struct loader *loader)
                               "out of memory for %zu batches of %zu pictures of %zu x %zu",
                               loader->slot_count, batch, loader->width, loader->height);
     }
-    return loader->slots ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for batches");
+    return VKCLIP_OK;
 }
 
 int loader_open(const struct loader_params *params, const struct dataset *dataset,
@@ -278,13 +306,16 @@ int loader_open(const struct loader_params *params, const struct dataset *datase
     loader->dataset = dataset;
     loader->tokenizer = tokenizer;
     loader->slot_count = 1 + (params->ahead ? params->ahead : 2);
-    int error = params->ahead > MOST_AHEAD
-                    ? error_fail(VKCLIP_EINVALID, "%u batches ahead, expected at most %d",
-                                 params->ahead, MOST_AHEAD)
-                : dataset->images ? take_raw_sizes(loader)
-                                  : open_samples(loader);
-    error = error ? error : open_slots(loader);
-    error = error ? error : workers_open(params->threads, &loader->workers);
+    int error = VKCLIP_OK;
+    if (params->ahead > MOST_AHEAD)
+        error = error_fail(VKCLIP_EINVALID, "%u batches ahead, expected at most %d", params->ahead,
+                           MOST_AHEAD);
+    if (!error)
+        error = dataset->images ? take_raw_sizes(loader) : open_samples(loader);
+    if (!error)
+        error = open_slots(loader);
+    if (!error)
+        error = workers_open(params->threads, &loader->workers);
     if (error)
         loader_close(result);
     return error;
@@ -292,7 +323,7 @@ int loader_open(const struct loader_params *params, const struct dataset *datase
 
 /* ---- Batches --------------------------------------------------------------------------------- */
 
-static void forget_broken(struct slot *slot)
+static void clear_broken(struct slot *slot)
 {
     for (size_t i = 0; slot->rows && i < slot->loader->params.batch; i++)
         while (slot->rows[i].broken) {
@@ -302,32 +333,34 @@ static void forget_broken(struct slot *slot)
         }
 }
 
-static void begin(struct slot *slot, uint64_t step)
+/* Starts making the batch of a step, unless it is being made already. */
+static void start_batch(struct slot *slot, uint64_t step)
 {
     struct loader *loader = slot->loader;
-    if (slot->begun && slot->step == step)
+    if (slot->started && slot->step == step)
         return;
-    if (slot->begun) /* asked for out of turn: its result does not matter */
+    if (slot->started) /* Another step was expected, whose batch is not needed. */
         workers_wait(loader->workers, &slot->group);
-    forget_broken(slot);
+    clear_broken(slot);
     slot->step = step;
-    slot->begun = true;
+    slot->started = true;
     slot->group = (struct workers_group){.job = loader->dataset->images ? copy_row : make_row,
                                          .user = slot,
                                          .count = loader->params.batch};
     workers_start(loader->workers, &slot->group);
 }
 
+/* Counts the broken samples of a row that are new, and warns of the first ones. */
 static void count_broken(struct loader *loader, const struct row *row)
 {
     for (const struct broken *broken = row->broken; broken; broken = broken->later) {
         if (loader->is_counted[broken->sample])
             continue;
         loader->is_counted[broken->sample] = 1;
-        if (loader->statistics.broken++ < MOST_LINES)
-            log_message(VKCLIP_LOG_WARNING, "broken sample replaced by another: %s%s",
-                        broken->reason,
-                        loader->statistics.broken == MOST_LINES ? " (more are only counted)" : "");
+        if (loader->statistics.broken++ < MOST_WARNINGS)
+            log_message(
+                VKCLIP_LOG_WARNING, "broken sample replaced by another: %s%s", broken->reason,
+                loader->statistics.broken == MOST_WARNINGS ? " (more are only counted)" : "");
     }
 }
 
@@ -335,7 +368,7 @@ int loader_next(struct loader *loader, uint64_t step, struct loader_batch *batch
 {
     const double before = clock_seconds();
     for (uint64_t i = 0; i < loader->slot_count; i++)
-        begin(&loader->slots[(step + i) % loader->slot_count], step + i);
+        start_batch(&loader->slots[(step + i) % loader->slot_count], step + i);
     struct slot *slot = &loader->slots[step % loader->slot_count];
     int error = workers_wait(loader->workers, &slot->group);
     *batch = (struct loader_batch){.pixels = slot->pixels, .ids = slot->ids};
@@ -346,7 +379,7 @@ int loader_next(struct loader *loader, uint64_t step, struct loader_batch *batch
         loader->statistics.cut += row->cut;
         batch->longest = row->length > batch->longest ? row->length : batch->longest;
     }
-    slot->begun = !error;
+    slot->started = !error;
     loader->statistics.waited += clock_seconds() - before;
     return error;
 }
@@ -359,10 +392,10 @@ void loader_close(struct loader **handle)
     atomic_store(&loader->closing, true);
     for (size_t i = 0; loader->slots && i < loader->slot_count; i++) {
         struct slot *slot = &loader->slots[i];
-        if (slot->begun)
+        if (slot->started)
             workers_wait(loader->workers, &slot->group);
         if (slot->loader)
-            forget_broken(slot);
+            clear_broken(slot);
         free(slot->pixels);
         free(slot->ids);
         free(slot->samples);

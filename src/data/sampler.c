@@ -1,34 +1,52 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pass's order is a permutation that is computed at single places, so that nothing of earlier
- * passes or steps is kept and threads may ask for any row.
+ * The order of a pass is a permutation that can be computed place by place, so that nothing is kept
+ * between steps and any thread may ask for any row.
  */
 #include "data/sampler.h"
 #include "base/error.h"
 
 #include <stdlib.h>
 
-/* What random numbers are for, so that no two uses share a sequence. */
-enum { ORDER_OF_PASS, ORDER_OF_LABEL, ROWS };
+/* Uses of random numbers, each of which has sequences of its own. */
+enum sequence { PASS_ORDER, LABEL_ORDER, ROW };
 
-static uint64_t key_of(const struct sampler *sampler, unsigned use, uint64_t a, uint64_t b)
+static uint64_t sequence_key(const struct sampler *sampler, enum sequence use, uint64_t a,
+                             uint64_t b)
 {
     return rng_word(rng_word(rng_word(sampler->seed, use), a), b);
 }
 
-/* Number `at` of a permutation of `count` things: the swap-or-not shuffle (Hoang, Morris, Rogaway
- * 2012). Each round pairs every number with another and swaps half of the pairs. */
-static uint64_t shuffled(uint64_t key, uint64_t count, uint64_t at)
+/* Element `place` of a permutation of 0 .. count - 1: the swap-or-not shuffle (Hoang, Morris,
+ * Rogaway 2012). Each round pairs every number with another one and swaps half of the pairs. */
+static uint64_t permuted(uint64_t key, uint64_t count, uint64_t place)
 {
-    enum { SHUFFLES = 96 };
-    for (uint64_t i = 0; i < SHUFFLES; i++) {
-        uint64_t sum = rng_word(key, 2 * i) % count;
-        uint64_t partner = sum >= at ? sum - at : sum + count - at;
-        uint64_t pair = partner > at ? partner : at;
+    enum { ROUNDS = 96 };
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        const uint64_t sum = rng_word(key, 2 * i) % count;
+        const uint64_t partner = sum >= place ? sum - place : sum + count - place;
+        const uint64_t pair = partner > place ? partner : place;
         if (rng_word(rng_word(key, 2 * i + 1), pair) & 1)
-            at = partner;
+            place = partner;
     }
-    return at;
+    return place;
+}
+
+/* Sorts the samples by label, by counting. */
+static void sort_members(struct sampler *sampler)
+{
+    const struct dataset *dataset = sampler->dataset;
+    size_t *first = sampler->first, sum = 0;
+    for (size_t i = 0; i < dataset->count; i++)
+        first[dataset->samples[i].label]++;
+    for (size_t label = 0; label <= dataset->labels; label++) {
+        sum += first[label];
+        first[label] = sum; /* the end of the label, from which its members are filled in */
+    }
+    for (size_t i = dataset->count; i-- > 0;) {
+        const uint32_t label = dataset->samples[i].label;
+        sampler->members[--first[label]] = i;
+    }
 }
 
 int sampler_open(const struct dataset *dataset, uint32_t batch, uint64_t seed,
@@ -50,12 +68,7 @@ int sampler_open(const struct dataset *dataset, uint32_t batch, uint64_t seed,
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory to shuffle %zu samples", dataset->path,
                           dataset->count);
     }
-    for (size_t i = 0; i < dataset->count; i++)
-        sampler->first[dataset->samples[i].label]++;
-    for (size_t label = 0, sum = 0; label <= dataset->labels; label++)
-        sampler->first[label] = sum += sampler->first[label]; /* the label's end so far */
-    for (size_t i = dataset->count; i-- > 0;)
-        sampler->members[--sampler->first[dataset->samples[i].label]] = i;
+    sort_members(sampler);
     return VKCLIP_OK;
 }
 
@@ -70,24 +83,27 @@ size_t sampler_pick(const struct sampler *sampler, uint64_t step, uint32_t row, 
 {
     const uint64_t labels = sampler->dataset->labels, batch = sampler->batch;
     const uint64_t pass = step / sampler->batches, begin = step % sampler->batches * batch;
-    const uint64_t order = key_of(sampler, ORDER_OF_PASS, pass, 0);
-    for (uint64_t place = begin + row, left = attempt;;) {
-        uint64_t label = shuffled(order, labels, place), first = sampler->first[label];
-        uint64_t count = sampler->first[label + 1] - first;
+    const uint64_t order = sequence_key(sampler, PASS_ORDER, pass, 0);
+    uint64_t place = begin + row, left = attempt;
+    while (true) {
+        const uint64_t label = permuted(order, labels, place), first = sampler->first[label];
+        const uint64_t count = sampler->first[label + 1] - first;
         if (left < count) {
-            uint64_t key = key_of(sampler, ORDER_OF_LABEL, label, pass / count);
-            return sampler->members[first + shuffled(key, count, (pass + left) % count)];
+            const uint64_t key = sequence_key(sampler, LABEL_ORDER, label, pass / count);
+            return sampler->members[first + permuted(key, count, (pass + left) % count)];
         }
-        left -= count;
         if (labels == batch)
             return SAMPLER_NONE;
-        do /* a batch further; rows then differ still */
+        left -= count;
+        /* The next label is one batch further, so that the rows still differ, and is not among the
+         * labels of this batch. */
+        do
             place = (place + batch) % labels;
-        while (place - begin < batch); /* not one of this batch */
+        while (place - begin < batch);
     }
 }
 
 struct rng sampler_rng(const struct sampler *sampler, uint64_t step, uint32_t row)
 {
-    return (struct rng){.key = key_of(sampler, ROWS, step, row)};
+    return (struct rng){.key = sequence_key(sampler, ROW, step, row)};
 }

@@ -525,7 +525,7 @@ class Train(CommandTest):
                            (['--data', path, '--csv-img-key', 'picture'], 'picture'),
                            (['--data', self.path('none.tsv')], 'none.tsv'),
                            (['--data-raw', path], 'train.tsv'),
-                           (['--data-raw', self.raw(), '--batch-size', '3'], 'samples a batch'),
+                           (['--data-raw', self.raw(), '--batch-size', '3'], 'samples per batch'),
                            (['--data-raw', self.raw(), '--accum-freq', '3'], '--accum-freq'),
                            (['--data-raw', self.raw(), '--beta1', '1'], '--beta1')):
             out, err = self.train(*base, *args, status=1)

@@ -16,7 +16,7 @@ static const struct image_transform transform = {
     SIZE, {0.48f, 0.46f, 0.41f}, {0.27f, 0.26f, 0.28f}, true};
 static const double grey_weights[3] = {0.299, 0.587, 0.114};
 
-/* A smooth picture with noise, the same each time. */
+/* Makes a smooth picture with noise, which is the same each time. */
 static struct vkclip_image make_image(uint32_t width, uint32_t height, uint32_t channels)
 {
     struct vkclip_image image = {.width = width, .height = height, .channels = channels};
@@ -38,7 +38,7 @@ static void free_image(struct vkclip_image *image)
     *image = (struct vkclip_image){0};
 }
 
-/* Back from normalised values to 0..1. */
+/* Turns normalised values back to 0..1. */
 static double value_at(const float *values, unsigned channel, size_t i)
 {
     return (double)values[channel * COUNT + i] * transform.std[channel] + transform.mean[channel];
@@ -77,7 +77,7 @@ static void crops_the_whole_as_inference_does(void **state)
         }
 }
 
-/* Keys' cubic, widened for reductions, in double precision: what Pillow rounds. */
+/* Keys' cubic filter, widened for reductions, in double precision: Pillow before rounding. */
 static double cubic(double x)
 {
     x = fabs(x);
@@ -96,7 +96,7 @@ static double filtered(const double *line, int64_t in, int out)
     return sum / weights;
 }
 
-/* As torchvision's RandomResizedCrop chooses it, on the same random numbers. */
+/* Chooses a crop as torchvision's RandomResizedCrop does, from the same random numbers. */
 static void choose(const double scale[2], const double ratio[2], int64_t width, int64_t height,
                    struct rng *rng, int64_t box[4])
 {
@@ -128,7 +128,8 @@ static void crops_as_the_reference(void **state)
     } cases[] = {
         {50, 37, {0}, {0.9, 1}, {3.0 / 4, 4.0 / 3}},
         {20, 90, {.scale = {0.08, 1}}, {0.08, 1}, {3.0 / 4, 4.0 / 3}},
-        {90, 20, {.ratio = {0.5, 2}}, {0.9, 1}, {0.5, 2}}, /* mostly the one from the middle */
+        /* Most crops of this case are the one from the middle. */
+        {90, 20, {.ratio = {0.5, 2}}, {0.9, 1}, {0.5, 2}},
         {9, 11, {.scale = {0.2, 0.4}, .ratio = {1, 1}}, {0.2, 0.4}, {1, 1}},
     };
     static double column[128], rows[128][SIZE];
@@ -158,7 +159,7 @@ static void crops_as_the_reference(void **state)
                     }
                 }
             }
-            assert_true(worst < 1.3); /* rounded to bytes once each way */
+            assert_true(worst < 1.3); /* Both directions round to bytes once. */
         }
         free_image(&image);
     }
@@ -245,9 +246,9 @@ static void resizes_as_pillow(void **state)
     assert_memory_equal(found, expected, sizeof(found));
 }
 
-/* ---- Turned, and over the edges -------------------------------------------------------------- */
+/* ---- Rotated crops and crops over the edges -------------------------------------------------- */
 
-/* Of one colour on the left, another on the right. */
+/* Makes a picture of one colour on the left and another on the right. */
 static struct vkclip_image make_halves(uint32_t size)
 {
     struct vkclip_image image = make_image(size, size, 3);
@@ -267,7 +268,8 @@ static void turns_about_the_middle(void **state)
     for (uint64_t key = 0; key < 40; key++) {
         struct vkclip_augmentation params = {.scale = {1, 1}, .ratio = {1, 1}, .rotate = 40};
         augment(&params, &image, key, values);
-        struct rng rng = {.key = key, .counter = 4}; /* behind area, ratio, place */
+        /* Area, ratio and place have taken four numbers. */
+        struct rng rng = {.key = key, .counter = 4};
         double angle = rng_between(&rng, -40, 40) / 180 * 3.14159265358979;
         least = fmin(least, angle);
         most = fmax(most, angle);
@@ -279,7 +281,8 @@ static void turns_about_the_middle(void **state)
             double expected = fmax(fabs(across), fabs(down)) > SIZE / 2 ? 255
                               : across < 0                              ? 40
                                                                         : 200;
-            if (edge > 2.6) /* the filter's reach: only one colour in it */
+            /* Farther from the edge than the filter reaches there is only one colour. */
+            if (edge > 2.6)
                 assert_true(fabs(255 * value_at(values, 0, i) - expected) < 1.5);
         }
     }
@@ -294,7 +297,7 @@ static void fills_what_is_outside(void **state)
     memset((uint8_t *)image.pixels, 0, 60 * 60 * 3);
     for (int fill_mean = 0; fill_mean < 2; fill_mean++)
         for (uint64_t key = 0; key < 20; key++) {
-            /* twice the picture each way, which lies somewhere in it, all of it */
+            /* The crop has twice the picture's width and height and contains all of it. */
             struct vkclip_augmentation params = {
                 .scale = {4, 4}, .ratio = {1, 1}, .fill_mean = fill_mean};
             float values[3 * COUNT];
@@ -321,7 +324,7 @@ static double grey_of(const double rgb[3])
     return grey_weights[0] * rgb[0] + grey_weights[1] * rgb[1] + grey_weights[2] * rgb[2];
 }
 
-/* To HSV and back, by the textbook. */
+/* Turns the hue by converting to HSV and back with the textbook's formulas. */
 static void turn_hue(double rgb[3], double turn)
 {
     double high = fmax(rgb[0], fmax(rgb[1], rgb[2])), low = fmin(rgb[0], fmin(rgb[1], rgb[2]));
@@ -342,7 +345,7 @@ static void turn_hue(double rgb[3], double turn)
     memcpy(rgb, all[sector % 6], sizeof(all[0]));
 }
 
-/* One of brightness, contrast, saturation, hue. */
+/* Applies one of brightness, contrast, saturation and hue. */
 static void change(unsigned what, double factor, double rgb[COUNT][3])
 {
     double mean = 0;
@@ -372,7 +375,7 @@ static void changes_colors_as_the_reference(void **state)
             augment(&params, &image, key, values);
             for (size_t i = 0; i < 3 * COUNT; i++)
                 rgb[i / 3][i % 3] = image.pixels[i] / 255.0;
-            struct rng rng = {.key = key, .counter = 5}; /* behind the crop */
+            struct rng rng = {.key = key, .counter = 5}; /* The crop has taken five numbers. */
             unsigned order[] = {0, 1, 2, 3};
             for (unsigned left = 4; left; left--) {
                 uint64_t at = rng_below(&rng, left);
@@ -441,9 +444,9 @@ static void gains_differ_by_channel(void **state)
     free_image(&image);
 }
 
-/* ---- In any case ----------------------------------------------------------------------------- */
+/* ---- Extreme parameters ---------------------------------------------------------------------- */
 
-/* Extreme parameters on extreme pictures: values stay those of colours, the same each time. */
+/* Extreme parameters on extreme pictures give values of colours, the same each time. */
 static void stays_in_bounds(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Data sets as files have them: CSV and TSV, tar shards with their ways of long names and large
- * sizes, preprocessed batches; and what is wrong with broken ones.
+ * Reads data sets of every form: CSV and TSV, tar shards with every way to store long names and
+ * large sizes, prepared batches. Broken files are refused with messages that say what is wrong.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -87,7 +87,7 @@ static void reads_rows(void **state)
     dataset_close(&dataset);
     dataset_close(&dataset);
 
-    /* without labels each picture is one; d.ppm has all that is asked for then */
+    /* Without labels each picture is its own, and d.ppm has all columns that are needed. */
     assert_int_equal(open_file(folder, "a.tsv", NULL, &dataset), 0);
     assert_int_equal(dataset->count, 4);
     assert_int_equal(dataset->labels, 4);
@@ -173,7 +173,7 @@ static uint64_t identity_of(const char *folder, const char *text)
     return identity;
 }
 
-/* A run is resumed on the data that it was begun on, wherever that is now. */
+/* The identity of a data set does not depend on its folder, since a run may resume after a move. */
 static void tells_data_sets_apart(void **state)
 {
     (void)state;
@@ -206,7 +206,7 @@ static void loads_pictures(void **state)
     scratch_remove(folder);
 }
 
-/* ---- Preprocessed batches -------------------------------------------------------------------- */
+/* ---- Prepared batches ------------------------------------------------------------------------ */
 
 static void refuses_raw(void **state)
 {
@@ -272,7 +272,7 @@ struct tar {
 
 enum { BLOCK = 512 };
 
-/* A header of the old ustar form with the given size field, in any form. */
+/* Writes a ustar header with the given bytes as its size field. */
 static void put_header(struct tar *tar, const char *name, char type, const char *size_field,
                        size_t field_length)
 {
@@ -419,7 +419,7 @@ static void expands_braces(void **state)
     scratch_remove(folder);
 }
 
-/* A pax record: its length, which counts itself, a space, key=value and a line's end. */
+/* Writes a pax record: its length, which includes its own digits, a space, key=value, line end. */
 static void put_pax(struct tar *tar, const char *key, const char *value)
 {
     size_t rest = strlen(key) + strlen(value) + 3, size = rest + 1;
@@ -489,7 +489,7 @@ static void bears_hostile_names(void **state)
         put_text(&tar, text, "caption");
         free(text);
     }
-    put_entry(&tar, "link.ppm", '1', "", 0); /* links are no files */
+    put_entry(&tar, "link.ppm", '1', "", 0); /* A link is not a file. */
     put_text(&tar, "link.txt", "caption");
     put_entry(&tar, "empty.ppm", '0', "", 0);
     put_text(&tar, "empty.txt", "caption");
@@ -498,7 +498,8 @@ static void bears_hostile_names(void **state)
     assert_int_equal(dataset->count, ARRAY_COUNT(names) + 1);
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         assert_string_equal(dataset->samples[i].name, names[i]);
-        assert_int_equal(dataset_load(dataset, i, &image), 0); /* from the shard, always */
+        /* It is read from the shard and not from the folder. */
+        assert_int_equal(dataset_load(dataset, i, &image), 0);
         vkclip_free_image(&image);
     }
     assert_failed(dataset_load(dataset, ARRAY_COUNT(names), &image), VKCLIP_EFORMAT,
@@ -514,7 +515,7 @@ static void refuses_shards(void **state)
     char *folder = scratch_folder();
     struct dataset *dataset;
 
-    /* claims of more bytes than there are: octal, base 256, pax */
+    /* The size claims more bytes than there are, in octal, in base 256 and in a pax record. */
     put_header(&tar, "k.ppm", '0', "77777777777", 11);
     write_tar(&tar, folder, "a.tar");
     assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT,
@@ -530,7 +531,7 @@ static void refuses_shards(void **state)
     write_tar(&tar, folder, "a.tar");
     assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "a.tar");
 
-    /* cut off in a file, in a header; a header whose sum is wrong */
+    /* The shard is cut off in a file, then in a header; then a header has a wrong checksum. */
     put_entry(&tar, "k.txt", '0', "caption", 7);
     put_entry(&tar, "k.ppm", '0', picture, sizeof(picture) - 1);
     for (size_t size = 2 * BLOCK + 1; size < 3 * BLOCK + sizeof(picture) - 1; size += 100) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Batches are what they should be whatever made them: compared over numbers of threads and places
- * to begin at, row by row with what the modules below give, with broken pictures among them.
+ * The batch of a step is the same for every number of threads and every step to begin at; its rows
+ * equal what the sampler, the augmentation and the tokenizer give; broken pictures are replaced.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -36,7 +36,7 @@ static void forget_messages(void)
     error_count = 0;
 }
 
-/* Every third picture has two captions, the seventh's is longer than a context. */
+/* Every third picture has two captions; that of picture 7 is longer than the context. */
 static void open_data(size_t pictures, struct dataset **dataset)
 {
     char *path = scratch_path(folder, "data.tsv");
@@ -221,7 +221,8 @@ static void is_the_same_however_made(void **state)
         for (uint64_t step = cases[i].begin, n = 0; n < STEPS - cases[i].begin; n++) {
             take(loader, step, &found);
             assert_same(&found, &expected[step]);
-            step = (step + cases[i].stride) % STEPS; /* a stride of 7: never the one made ahead */
+            /* With a stride of 7 the next step is never one that was made ahead. */
+            step = (step + cases[i].stride) % STEPS;
         }
         loader_close(&loader);
     }
@@ -242,7 +243,7 @@ static void differs_by_seed_and_step(void **state)
     take(loader, 0, &a);
     take(loader, 1, &b);
     assert_true(memcmp(a.samples, b.samples, sizeof(a.samples)) != 0);
-    take(loader, 0, &b); /* back, though its slot held another since */
+    take(loader, 0, &b); /* The step is asked for again, after its slot held another one. */
     assert_same(&a, &b);
     loader_close(&loader);
     params.seed++;
@@ -275,7 +276,8 @@ static void replaces_broken(void **state)
         for (size_t row = 0; row < BATCH; row++)
             assert_in_range(batch.samples[row], BROKEN, PICTURES - 1);
     }
-    assert_int_equal(loader_statistics(loader).broken, BROKEN); /* each once */
+    /* Each broken sample is counted once. */
+    assert_int_equal(loader_statistics(loader).broken, BROKEN);
     assert_int_equal(warning_count, 10);
     assert_int_equal(error_count, 0);
     for (size_t i = 0; i < warning_count; i++) {
@@ -304,7 +306,8 @@ static void gives_up_where_all_are_broken(void **state)
         assert_failed(loader_next(loader, 0, &batch), VKCLIP_EFORMAT, "could not be read");
     loader_close(&loader);
     dataset_close(&dataset);
-    open_data(BATCH, &dataset); /* as many as a row: none to replace one */
+    /* With all pictures in the batch none is left to replace one. */
+    open_data(BATCH, &dataset);
     assert_int_equal(loader_open(&params, dataset, tokenizer, &loader), 0);
     assert_failed(loader_next(loader, 0, &batch), VKCLIP_EFORMAT, "1 samples could not be read");
     loader_close(&loader);
@@ -313,7 +316,7 @@ static void gives_up_where_all_are_broken(void **state)
         write_picture(i, false);
 }
 
-/* ---- Preprocessed batches -------------------------------------------------------------------- */
+/* ---- Prepared batches ------------------------------------------------------------------------ */
 
 static void cycles_raw_batches(void **state)
 {
@@ -349,7 +352,7 @@ static void cycles_raw_batches(void **state)
     loader_close(&loader);
     params.batch = 8;
     assert_failed(loader_open(&params, dataset, NULL, &loader), VKCLIP_EINVALID,
-                  "16 samples a batch, expected 8");
+                  "16 samples per batch, expected 8");
     params.batch = 16;
     params.transform.size = 224;
     assert_failed(loader_open(&params, dataset, NULL, &loader), VKCLIP_EINVALID,
@@ -421,7 +424,7 @@ static void counts_waiting(void **state)
         double waited = loader_statistics(loader).waited;
         assert_true(waited >= last && waited <= clock_seconds() - before);
         last = waited;
-        usleep(20000); /* the step's, which is not waited for */
+        usleep(20000); /* This time is the step's and must not count as waiting. */
     }
     assert_true(last > 0 && last < clock_seconds() - before - 0.1);
     loader_close(&loader);

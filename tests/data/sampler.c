@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which samples make a batch: counted over whole passes, on lists of samples without files.
+ * Counts over whole passes which samples make a batch, on lists of samples without files.
  */
 #include "base/array.h"
 #include "support/testing.h"
@@ -10,7 +10,7 @@
 enum { MOST = 1000 };
 static struct dataset_sample samples[MOST];
 
-/* Labels of 1, 2, ... `most` pictures in turn, mixed up in the list; most 0: no labels. */
+/* Makes labels of 1, 2, ... `most` pictures in turn, mixed in the list; most 0: without labels. */
 static struct dataset make_dataset(size_t labels, size_t most)
 {
     struct dataset dataset = {.path = (char *)"data.tsv", .samples = samples, .labels = labels};
@@ -48,7 +48,7 @@ static void takes_every_label_once_a_pass(void **state)
     }
 }
 
-/* In as many passes as a label has pictures each comes once, in an order of its own each time. */
+/* In as many passes as a label has pictures, each picture comes once, in an order that differs. */
 static void takes_pictures_in_turn(void **state)
 {
     (void)state;
@@ -72,7 +72,7 @@ static void takes_pictures_in_turn(void **state)
     sampler_close(&sampler);
 }
 
-/* Every place of the list is equally likely, pass after pass and next to any other. */
+/* Each sample is equally likely at every place of a pass and next to any other sample. */
 static void shuffles_well(void **state)
 {
     (void)state;
@@ -108,7 +108,7 @@ static void is_a_function_of_seed_and_step(void **state)
     assert_int_equal(sampler_open(&dataset, BATCH, 8, &other), 0);
     for (uint64_t i = 0; i < STEPS; i++)
         for (uint32_t row = 0; row < BATCH; row++) {
-            uint64_t step = STEPS - 1 - i; /* in any order */
+            uint64_t step = STEPS - 1 - i; /* Steps may be asked for in any order. */
             size_t sample = sampler_pick(&sampler, step, row, 0);
             (void)sampler_pick(&again, i, BATCH - 1 - row, 1);
             assert_int_equal(sampler_pick(&again, step, row, 0), sample);
@@ -126,8 +126,8 @@ static void is_a_function_of_seed_and_step(void **state)
     sampler_close(&sampler);
 }
 
-/* What replaces a sample: first its label's others, then labels that are not in the batch, each
- * once, then nothing. */
+/* A sample is replaced by the other samples of its label, then by those of labels that are not in
+ * the batch, each once, then by none. */
 static void has_replacements(void **state)
 {
     (void)state;
