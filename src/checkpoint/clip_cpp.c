@@ -38,7 +38,7 @@ static uint32_t read_size(struct values *values, const char *name)
     char key[96];
     const struct gguf_value *value = find_value(values, name, key);
     uint64_t number = 0;
-    if (!gguf_integer(value, &number) || !number || number > INT32_MAX) {
+    if (!gguf_read_integer(value, &number) || !number || number > INT32_MAX) {
         refuse_value(values, key, value, "an integer from 1 to 2147483647");
         return 0;
     }
@@ -51,7 +51,7 @@ static bool read_flag(struct values *values, const char *name)
     char key[96];
     const struct gguf_value *value = find_value(values, name, key);
     bool flag = false;
-    if (value && !gguf_bool(value, &flag))
+    if (value && !gguf_read_bool(value, &flag))
         refuse_value(values, key, value, "true or false");
     return flag;
 }
@@ -70,7 +70,8 @@ static float read_epsilon(struct values *values)
     char key[96];
     const struct gguf_value *value = find_value(values, "attention.layer_norm_epsilon", key);
     double epsilon = 0;
-    if (!gguf_number(value, 0, &epsilon) || value->count != 1 || !(epsilon >= 0 && epsilon <= 1))
+    if (!gguf_read_number(value, 0, &epsilon) || value->count != 1 ||
+        !(epsilon >= 0 && epsilon <= 1))
         refuse_value(values, key, value, "a number from 0 to 1");
     return (float)epsilon;
 }
@@ -84,7 +85,7 @@ static void read_colours(struct values *values, const char *name, double lowest,
     if (value && value->count != 3)
         refuse_value(values, key, value, "three numbers");
     for (uint64_t i = 0; value && !values->error && i < 3; i++) {
-        if (!gguf_number(value, i, &number) || !(number >= lowest && number <= 1000))
+        if (!gguf_read_number(value, i, &number) || !(number >= lowest && number <= 1000))
             refuse_value(values, key, value,
                          lowest > 0 ? "three numbers above 0" : "three numbers");
         else
@@ -133,7 +134,7 @@ static bool is_clip(const struct gguf *file)
         return false;
     const uint8_t *cursor = value->data;
     size_t length;
-    const char *text = gguf_text(&cursor, &length);
+    const char *text = gguf_next_text(&cursor, &length);
     return length == 4 && !memcmp(text, "clip", 4);
 }
 

@@ -63,11 +63,11 @@ static int open_file(struct weights *weights, const struct tensor_view **views, 
         error = shards_open(path, &weights->shards);
         *views = weights->shards.views;
         *count = weights->shards.count;
-    } else if (gguf_is(path)) {
+    } else if (gguf_is_file(path)) {
         error = gguf_open(path, &weights->gguf);
         *views = error ? NULL : weights->gguf->tensors;
         *count = error ? 0 : weights->gguf->count;
-    } else if (torch_pt_is(path)) {
+    } else if (torch_pt_is_file(path)) {
         error = torch_pt_open(path, &weights->torch_pt);
         *views = error ? NULL : weights->torch_pt->tensors;
         *count = error ? 0 : weights->torch_pt->count;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading GGUF. Refuses version 1 (other sizes), files for big-endian machines, tensor types that
- * CLIP files do not use, tensors that do not follow one another as the format wants, arrays nested
- * deeper than four, and more than 65,536 values or tensors. Little-endian hosts only.
+ * Reads GGUF. Refused are version 1, whose counts have other sizes, files for big-endian machines,
+ * tensor types that CLIP files do not use, tensors that do not follow one another as the format
+ * demands, keys and names that are not printable ASCII of 1 to 512 bytes, arrays nested deeper than
+ * four, and more than 65,536 values or tensors. Little-endian hosts only.
  */
 #include "format/gguf.h"
 #include "base/array.h"
@@ -15,14 +16,15 @@
 #include <string.h>
 
 enum { COUNT_MAX = 1 << 16, NAME_MAX_LENGTH = 512, DEPTH_MAX = 4, RANK_MAX = 4 };
+enum { DEFAULT_ALIGNMENT = 32 };
 
 static const size_t value_sizes[GGUF_TYPE_COUNT] = {
     [GGUF_U8] = 1,  [GGUF_I8] = 1,   [GGUF_U16] = 2, [GGUF_I16] = 2, [GGUF_U32] = 4, [GGUF_I32] = 4,
     [GGUF_F32] = 4, [GGUF_BOOL] = 1, [GGUF_U64] = 8, [GGUF_I64] = 8, [GGUF_F64] = 8,
 };
 
-/* Tensor types by their number in the files. */
-static const struct tensor_type {
+/* Types of tensors by their number in the files. */
+static const struct {
     uint32_t number;
     enum dtype dtype;
 } tensor_types[] = {
@@ -30,85 +32,98 @@ static const struct tensor_type {
     {7, DTYPE_Q5_1}, {8, DTYPE_Q8_0}, {28, DTYPE_F64}, {30, DTYPE_BF16},
 };
 
-/* ---- Parsing --------------------------------------------------------------------------------- */
+uint32_t gguf_type_number(enum dtype dtype)
+{
+    size_t i = 0;
+    while (i + 1 < ARRAY_COUNT(tensor_types) && tensor_types[i].dtype != dtype)
+        i++;
+    return tensor_types[i].number;
+}
 
-/* What is left of the file. The first error sticks, reads then give zeros. */
+/* ---- Bytes ----------------------------------------------------------------------------------- */
+
+/* A place in the file. The first error is kept, and reads then give zeros, so that a series of
+ * reads needs one check. */
 struct reader {
     const char *path;
-    const uint8_t *begin, *at;
+    const uint8_t *begin, *next;
     size_t left;
     int error;
 };
 
-/* The next `size` bytes; NULL behind the end of the file. */
-static const uint8_t *take(struct reader *reader, uint64_t size, const char *what)
+/* The next `size` bytes, or NULL. `what` names them in the message. */
+static const uint8_t *take_bytes(struct reader *reader, uint64_t size, const char *what)
 {
-    const uint8_t *at = reader->at;
+    const uint8_t *bytes = reader->next;
     if (!reader->error && size > reader->left)
         reader->error =
             error_fail(VKCLIP_EFORMAT, "%s: %s: needs %llu bytes, found %zu to the end of the file",
                        reader->path, what, (unsigned long long)size, reader->left);
     if (reader->error)
         return NULL;
-    reader->at += size;
+    reader->next += size;
     reader->left -= (size_t)size;
-    return at;
+    return bytes;
 }
 
 static uint32_t take_u32(struct reader *reader, const char *what)
 {
     uint32_t value = 0;
-    const uint8_t *data = take(reader, sizeof(value), what);
-    if (data)
-        memcpy(&value, data, sizeof(value));
+    const uint8_t *bytes = take_bytes(reader, sizeof(value), what);
+    if (bytes)
+        memcpy(&value, bytes, sizeof(value));
     return value;
 }
 
 static uint64_t take_u64(struct reader *reader, const char *what)
 {
     uint64_t value = 0;
-    const uint8_t *data = take(reader, sizeof(value), what);
-    if (data)
-        memcpy(&value, data, sizeof(value));
+    const uint8_t *bytes = take_bytes(reader, sizeof(value), what);
+    if (bytes)
+        memcpy(&value, bytes, sizeof(value));
     return value;
 }
 
-/* A key or a tensor's name, a new string; NULL on error. */
+/* A key or a tensor's name: a new string, or NULL. */
 static char *take_name(struct reader *reader, const char *what)
 {
-    uint64_t length = take_u64(reader, what);
+    const uint64_t length = take_u64(reader, what);
     if (!reader->error && (!length || length > NAME_MAX_LENGTH))
         reader->error = error_fail(VKCLIP_EFORMAT, "%s: %s: expected 1 to %d bytes, found %llu",
                                    reader->path, what, NAME_MAX_LENGTH, (unsigned long long)length);
-    const uint8_t *data = take(reader, length, what);
-    for (uint64_t i = 0; data && i < length; i++)
-        if (data[i] < ' ' || data[i] > '~') {
+    const uint8_t *bytes = take_bytes(reader, length, what);
+    if (!bytes)
+        return NULL;
+    for (uint64_t i = 0; i < length; i++)
+        if (bytes[i] < ' ' || bytes[i] > '~') {
             reader->error = error_fail(VKCLIP_EFORMAT, "%s: %s: byte 0x%02x is not printable ASCII",
-                                       reader->path, what, data[i]);
+                                       reader->path, what, bytes[i]);
             return NULL;
         }
-    char *name = data ? string_format("%.*s", (int)length, (const char *)data) : NULL;
-    if (data && !name)
+    char *name = string_format("%.*s", (int)length, (const char *)bytes);
+    if (!name)
         reader->error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", reader->path);
     return name;
 }
 
 static enum gguf_type take_type(struct reader *reader, const char *key)
 {
-    uint32_t type = take_u32(reader, key);
+    const uint32_t type = take_u32(reader, key);
     if (!reader->error && type >= GGUF_TYPE_COUNT)
         reader->error = error_fail(VKCLIP_EFORMAT, "%s: %s: expected a type from 0 to %d, found %u",
                                    reader->path, key, GGUF_TYPE_COUNT - 1, type);
     return reader->error ? GGUF_U8 : (enum gguf_type)type;
 }
 
-/* Goes over `count` values of a type, so that who looks at them later needs no bounds. */
-static void skip_values(struct reader *reader, const char *key, enum gguf_type type, uint64_t count,
-                        int depth)
+/* ---- Values ---------------------------------------------------------------------------------- */
+
+/* Reads over `count` elements of a type, so that they can be used later without checks. */
+static void check_elements(struct reader *reader, const char *key, enum gguf_type type,
+                           uint64_t count, int depth)
 {
-    size_t size = value_sizes[type];
+    const size_t size = value_sizes[type];
     if (size) {
-        take(reader, count > UINT64_MAX / size ? UINT64_MAX : count * size, key);
+        take_bytes(reader, count > UINT64_MAX / size ? UINT64_MAX : count * size, key);
         return;
     }
     if (type == GGUF_ARRAY && depth == DEPTH_MAX && !reader->error)
@@ -116,17 +131,19 @@ static void skip_values(struct reader *reader, const char *key, enum gguf_type t
                                    reader->path, key, DEPTH_MAX);
     for (uint64_t i = 0; i < count && !reader->error; i++) {
         if (type == GGUF_STRING) {
-            take(reader, take_u64(reader, key), key);
+            take_bytes(reader, take_u64(reader, key), key);
         } else {
-            enum gguf_type element = take_type(reader, key);
-            skip_values(reader, key, element, take_u64(reader, key), depth + 1);
+            const enum gguf_type element = take_type(reader, key);
+            check_elements(reader, key, element, take_u64(reader, key), depth + 1);
         }
     }
 }
 
+/* On error value->key may be set, and is to be freed. */
 static int read_value(struct reader *reader, struct gguf_value *value)
 {
-    if (!(value->key = take_name(reader, "key")))
+    value->key = take_name(reader, "key");
+    if (!value->key)
         return reader->error;
     value->type = value->element = take_type(reader, value->key);
     value->count = 1;
@@ -134,21 +151,48 @@ static int read_value(struct reader *reader, struct gguf_value *value)
         value->element = take_type(reader, value->key);
         value->count = take_u64(reader, value->key);
     }
-    value->data = reader->at;
-    skip_values(reader, value->key, value->element, value->count, value->type == GGUF_ARRAY);
+    value->data = reader->next;
+    check_elements(reader, value->key, value->element, value->count, value->type == GGUF_ARRAY);
     if (!reader->error && value->type == GGUF_BOOL && *value->data > 1)
         reader->error = error_fail(VKCLIP_EFORMAT, "%s: %s: expected 0 or 1, found %u",
                                    reader->path, value->key, *value->data);
     return reader->error;
 }
 
-static int read_type(struct reader *reader, struct tensor_view *tensor)
+static int compare_keys(const void *a, const void *b)
 {
-    uint32_t number = take_u32(reader, tensor->name);
+    return strcmp(((const struct gguf_value *)a)->key, ((const struct gguf_value *)b)->key);
+}
+
+static int read_values(struct gguf *file, struct reader *reader, uint64_t count)
+{
+    int error = VKCLIP_OK;
+    file->values = calloc((size_t)count + 1, sizeof(*file->values));
+    if (!file->values)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", file->path);
+    while (!error && file->value_count < count)
+        error = read_value(reader, &file->values[file->value_count++]);
+    if (error)
+        return error;
+    qsort(file->values, file->value_count, sizeof(*file->values), compare_keys);
+    for (size_t i = 1; i < count; i++)
+        if (!compare_keys(&file->values[i - 1], &file->values[i]))
+            return error_fail(VKCLIP_EFORMAT, "%s: key %s is there twice", file->path,
+                              file->values[i].key);
+    return VKCLIP_OK;
+}
+
+/* ---- Tensors --------------------------------------------------------------------------------- */
+
+static int read_dtype(struct reader *reader, struct tensor_view *tensor)
+{
+    const uint32_t number = take_u32(reader, tensor->name);
+    if (reader->error)
+        return reader->error;
     for (size_t i = 0; i < ARRAY_COUNT(tensor_types); i++)
         if (tensor_types[i].number == number) {
             tensor->dtype = tensor_types[i].dtype;
-            return reader->error;
+            return VKCLIP_OK;
         }
     return error_fail(
         VKCLIP_EUNSUPPORTED,
@@ -157,11 +201,25 @@ static int read_type(struct reader *reader, struct tensor_view *tensor)
         reader->path, tensor->name, number);
 }
 
-/* Bytes of the tensor, by its shape and type. */
-static int measure(const char *path, struct tensor_view *tensor)
+static int read_shape(struct reader *reader, struct tensor_view *tensor)
 {
-    struct dtype_block block = dtype_block(tensor->dtype);
-    uint64_t row = tensor->rank ? tensor->shape[tensor->rank - 1] : 1, count = 1;
+    tensor->rank = take_u32(reader, tensor->name);
+    if (reader->error)
+        return reader->error;
+    if (tensor->rank > RANK_MAX)
+        return error_fail(VKCLIP_EFORMAT, "%s: %s: expected at most %d dimensions, found %u",
+                          reader->path, tensor->name, RANK_MAX, tensor->rank);
+    for (unsigned i = tensor->rank; i--;) /* The files begin with the fastest dimension. */
+        tensor->shape[i] = take_u64(reader, tensor->name);
+    return reader->error;
+}
+
+/* Sets the number of bytes that follows from shape and type. */
+static int set_size(const char *path, struct tensor_view *tensor)
+{
+    const struct dtype_block block = dtype_block(tensor->dtype);
+    const uint64_t row = tensor->rank ? tensor->shape[tensor->rank - 1] : 1;
+    uint64_t count = 1;
     for (unsigned i = 0; i < tensor->rank; i++) {
         if (!tensor->shape[i] || tensor->shape[i] > INT64_MAX / count / block.bytes)
             return error_fail(VKCLIP_EFORMAT, "%s: %s: shape is empty or overflows 64 bits", path,
@@ -176,63 +234,46 @@ static int measure(const char *path, struct tensor_view *tensor)
     return VKCLIP_OK;
 }
 
-/* `*end` is where the data so far end, from the beginning of all data on. */
-static int read_tensor(struct reader *reader, uint32_t alignment, uint64_t *end, uint64_t *offset,
-                       struct tensor_view *tensor)
+/* Checks that a tensor begins where the data of those before end, and moves *end after it. Both are
+ * counted from the beginning of all data. */
+static int check_offset(const char *path, const struct tensor_view *tensor, uint64_t offset,
+                        uint32_t alignment, uint64_t *end)
 {
-    if (!(tensor->name = take_name(reader, "tensor name")))
-        return reader->error;
-    tensor->rank = take_u32(reader, tensor->name);
-    if (!reader->error && tensor->rank > RANK_MAX)
-        return error_fail(VKCLIP_EFORMAT, "%s: %s: expected at most %d dimensions, found %u",
-                          reader->path, tensor->name, RANK_MAX, tensor->rank);
-    for (unsigned i = tensor->rank; !reader->error && i--;) /* the fastest one comes first */
-        tensor->shape[i] = take_u64(reader, tensor->name);
-    int error = reader->error ? reader->error : read_type(reader, tensor);
-    *offset = take_u64(reader, tensor->name);
-    error = error ? error : reader->error ? reader->error : measure(reader->path, tensor);
-    if (error)
-        return error;
-    if (*offset != *end)
-        return error_fail(VKCLIP_EFORMAT, "%s: %s: expected data at offset %llu, found %llu",
-                          reader->path, tensor->name, (unsigned long long)*end,
-                          (unsigned long long)*offset);
+    if (offset != *end)
+        return error_fail(VKCLIP_EFORMAT, "%s: %s: expected data at offset %llu, found %llu", path,
+                          tensor->name, (unsigned long long)*end, (unsigned long long)offset);
     if (tensor->size > INT64_MAX - *end - alignment)
-        return error_fail(VKCLIP_EFORMAT, "%s: %s: data of all tensors overflow 64 bits",
-                          reader->path, tensor->name);
+        return error_fail(VKCLIP_EFORMAT, "%s: %s: data of all tensors overflow 64 bits", path,
+                          tensor->name);
     *end += (tensor->size + alignment - 1) / alignment * alignment;
     return VKCLIP_OK;
 }
 
-static int by_key(const void *a, const void *b)
+static int read_tensor(struct reader *reader, uint32_t alignment, uint64_t *end, uint64_t *offset,
+                       struct tensor_view *tensor)
 {
-    return strcmp(((const struct gguf_value *)a)->key, ((const struct gguf_value *)b)->key);
-}
-
-static int read_values(struct gguf *file, struct reader *reader, uint64_t count)
-{
-    if (!(file->values = calloc((size_t)count + 1, sizeof(*file->values))))
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", file->path);
-    for (; file->value_count < count; file->value_count++) {
-        int error = read_value(reader, &file->values[file->value_count]);
-        if (error) {
-            free(file->values[file->value_count].key);
-            return error;
-        }
-    }
-    qsort(file->values, file->value_count, sizeof(*file->values), by_key);
-    for (size_t i = 1; i < count; i++)
-        if (!by_key(&file->values[i - 1], &file->values[i]))
-            return error_fail(VKCLIP_EFORMAT, "%s: key %s is there twice", file->path,
-                              file->values[i].key);
-    return VKCLIP_OK;
+    tensor->name = take_name(reader, "tensor name");
+    if (!tensor->name)
+        return reader->error;
+    int error = read_shape(reader, tensor);
+    if (!error)
+        error = read_dtype(reader, tensor);
+    if (error)
+        return error;
+    *offset = take_u64(reader, tensor->name);
+    error = reader->error;
+    if (!error)
+        error = set_size(reader->path, tensor);
+    if (!error)
+        error = check_offset(reader->path, tensor, *offset, alignment, end);
+    return error;
 }
 
 static int read_alignment(const struct gguf *file, uint32_t *alignment)
 {
     const struct gguf_value *value = gguf_find(file, "general.alignment");
-    uint64_t number = 32;
-    if (value && (!gguf_integer(value, &number) || number < 8 || number > 1 << 16 ||
+    uint64_t number = DEFAULT_ALIGNMENT;
+    if (value && (!gguf_read_integer(value, &number) || number < 8 || number > 1 << 16 ||
                   (number & (number - 1))))
         return error_fail(VKCLIP_EFORMAT,
                           "%s: general.alignment: expected a power of two from 8 to 65536",
@@ -241,55 +282,62 @@ static int read_alignment(const struct gguf *file, uint32_t *alignment)
     return VKCLIP_OK;
 }
 
-static int read_tensors(struct gguf *file, struct reader *reader, uint64_t count)
+/* Points every tensor to its data; the reader is where all data begin. */
+static int place_tensors(struct gguf *file, const struct reader *reader, const uint64_t *offsets)
 {
-    uint32_t alignment = 32;
-    uint64_t end = 0, *offsets = NULL;
-    int error = read_alignment(file, &alignment);
-    if (error)
-        return error;
-    file->tensors = calloc((size_t)count + 1, sizeof(*file->tensors));
-    offsets = calloc((size_t)count + 1, sizeof(*offsets));
-    if (!file->tensors || !offsets) {
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", file->path);
-        goto done;
-    }
-    for (; file->count < count && !error; file->count++)
-        error = read_tensor(reader, alignment, &end, &offsets[file->count],
-                            &file->tensors[file->count]);
-    size_t header = (size_t)(reader->at - reader->begin);
-    if (!error && count)
-        take(reader, (alignment - header % alignment) % alignment, "padding before the data");
-    error = error ? error : reader->error;
-    for (size_t i = 0; !error && i < count; i++) {
+    for (size_t i = 0; i < file->count; i++) {
         struct tensor_view *tensor = &file->tensors[i];
         if (offsets[i] > reader->left || tensor->size > reader->left - offsets[i])
-            error =
-                error_fail(VKCLIP_EFORMAT,
-                           "%s: %s: needs %llu bytes from %llu on, found data of %zu: truncated",
-                           file->path, tensor->name, (unsigned long long)tensor->size,
-                           (unsigned long long)offsets[i], reader->left);
-        else
-            tensor->data = reader->at + offsets[i];
+            return error_fail(VKCLIP_EFORMAT,
+                              "%s: %s: needs %llu bytes from %llu on, found data of %zu: truncated",
+                              file->path, tensor->name, (unsigned long long)tensor->size,
+                              (unsigned long long)offsets[i], reader->left);
+        tensor->data = reader->next + offsets[i];
     }
-    if (error)
-        goto done;
-    tensor_view_sort(file->tensors, file->count);
-    for (size_t i = 1; i < count && !error; i++)
-        if (!strcmp(file->tensors[i - 1].name, file->tensors[i].name))
-            error = error_fail(VKCLIP_EFORMAT, "%s: tensor %s is there twice", file->path,
-                               file->tensors[i].name);
-done:
-    free(offsets);
-    return error;
+    return VKCLIP_OK;
 }
 
-static int parse(struct gguf *file, const uint8_t *data, size_t size)
+static int check_tensor_names(const struct gguf *file)
+{
+    for (size_t i = 1; i < file->count; i++)
+        if (!strcmp(file->tensors[i - 1].name, file->tensors[i].name))
+            return error_fail(VKCLIP_EFORMAT, "%s: tensor %s is there twice", file->path,
+                              file->tensors[i].name);
+    return VKCLIP_OK;
+}
+
+static int read_tensors(struct gguf *file, struct reader *reader, uint64_t count)
+{
+    uint32_t alignment = DEFAULT_ALIGNMENT;
+    uint64_t end = 0;
+    file->tensors = calloc((size_t)count + 1, sizeof(*file->tensors));
+    uint64_t *offsets = calloc((size_t)count + 1, sizeof(*offsets));
+    int error = read_alignment(file, &alignment);
+    if (!error && (!file->tensors || !offsets))
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", file->path);
+    for (; !error && file->count < count; file->count++)
+        error = read_tensor(reader, alignment, &end, &offsets[file->count],
+                            &file->tensors[file->count]);
+    const size_t header = (size_t)(reader->next - reader->begin);
+    if (!error && count) {
+        take_bytes(reader, (alignment - header % alignment) % alignment, "padding before the data");
+        error = reader->error;
+    }
+    if (!error)
+        error = place_tensors(file, reader, offsets);
+    free(offsets);
+    if (error)
+        return error;
+    tensor_view_sort(file->tensors, file->count);
+    return check_tensor_names(file);
+}
+
+static int parse_file(struct gguf *file, const uint8_t *data, size_t size)
 {
     struct reader reader = {file->path, data, data, size, VKCLIP_OK};
-    const uint8_t *magic = take(&reader, 4, "header");
-    uint32_t version = take_u32(&reader, "header");
-    uint64_t tensors = take_u64(&reader, "header"), values = take_u64(&reader, "header");
+    const uint8_t *magic = take_bytes(&reader, 4, "header");
+    const uint32_t version = take_u32(&reader, "header");
+    const uint64_t tensors = take_u64(&reader, "header"), values = take_u64(&reader, "header");
     if (reader.error)
         return reader.error;
     if (memcmp(magic, "GGUF", 4))
@@ -303,35 +351,42 @@ static int parse(struct gguf *file, const uint8_t *data, size_t size)
                           file->path, COUNT_MAX,
                           (unsigned long long)(tensors > values ? tensors : values));
     int error = read_values(file, &reader, values);
-    return error ? error : read_tensors(file, &reader, tensors);
+    if (!error)
+        error = read_tensors(file, &reader, tensors);
+    return error;
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-bool gguf_is(const char *path)
+bool gguf_is_file(const char *path)
 {
     char magic[4] = "";
     FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
-    bool is = file && fread(magic, sizeof(magic), 1, file) == 1 && !memcmp(magic, "GGUF", 4);
-    if (file)
-        fclose(file);
-    return is;
+    if (!file)
+        return false;
+    const bool found =
+        fread(magic, sizeof(magic), 1, file) == 1 && !memcmp(magic, "GGUF", sizeof(magic));
+    fclose(file);
+    return found;
 }
 
-static int create(const char *name, struct gguf **file)
+static int create_file(const char *name, struct gguf **file)
 {
     *file = calloc(1, sizeof(**file));
-    if (*file && ((*file)->path = string_format("%s", name)))
+    if (*file)
+        (*file)->path = string_format("%s", name);
+    if (*file && (*file)->path)
         return VKCLIP_OK;
-    gguf_close(file);
     return error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
 }
 
 int gguf_open(const char *path, struct gguf **file)
 {
-    int error = create(path, file);
-    error = error ? error : file_map_open(path, &(*file)->map);
-    error = error ? error : parse(*file, (*file)->map.data, (*file)->map.size);
+    int error = create_file(path, file);
+    if (!error)
+        error = file_map_open(path, &(*file)->map);
+    if (!error)
+        error = parse_file(*file, (*file)->map.data, (*file)->map.size);
     if (error)
         gguf_close(file);
     return error;
@@ -339,10 +394,9 @@ int gguf_open(const char *path, struct gguf **file)
 
 int gguf_parse(const uint8_t *data, size_t size, const char *name, struct gguf **file)
 {
-    int error = create(name, file);
-    if (error)
-        return error;
-    error = parse(*file, data, size);
+    int error = create_file(name, file);
+    if (!error)
+        error = parse_file(*file, data, size);
     if (error)
         gguf_close(file);
     return error;
@@ -364,35 +418,43 @@ void gguf_close(struct gguf **file)
     *file = NULL;
 }
 
-/* ---- Values ---------------------------------------------------------------------------------- */
+/* ---- What the values are --------------------------------------------------------------------- */
 
-static int key_of(const void *key, const void *value)
+static int compare_key(const void *key, const void *value)
 {
     return strcmp(key, ((const struct gguf_value *)value)->key);
 }
 
 const struct gguf_value *gguf_find(const struct gguf *file, const char *key)
 {
-    return bsearch(key, file->values, file->value_count, sizeof(*file->values), key_of);
+    return bsearch(key, file->values, file->value_count, sizeof(*file->values), compare_key);
 }
 
-bool gguf_integer(const struct gguf_value *value, uint64_t *number)
+static bool is_integer(enum gguf_type type)
+{
+    return type != GGUF_ARRAY && type != GGUF_STRING && type != GGUF_BOOL && type != GGUF_F32 &&
+           type != GGUF_F64;
+}
+
+static bool is_signed(enum gguf_type type)
+{
+    return type == GGUF_I8 || type == GGUF_I16 || type == GGUF_I32 || type == GGUF_I64;
+}
+
+bool gguf_read_integer(const struct gguf_value *value, uint64_t *number)
 {
     uint8_t bytes[8] = {0};
-    if (!value || value->type == GGUF_ARRAY || value->type == GGUF_STRING ||
-        value->type == GGUF_BOOL || value->type == GGUF_F32 || value->type == GGUF_F64)
+    if (!value || !is_integer(value->type))
         return false;
-    size_t size = value_sizes[value->type];
-    bool is_signed = value->type == GGUF_I8 || value->type == GGUF_I16 || value->type == GGUF_I32 ||
-                     value->type == GGUF_I64;
+    const size_t size = value_sizes[value->type];
     memcpy(bytes, value->data, size);
-    if (is_signed && bytes[size - 1] & 0x80)
+    if (is_signed(value->type) && bytes[size - 1] & 0x80)
         return false;
     memcpy(number, bytes, sizeof(bytes));
     return true;
 }
 
-bool gguf_bool(const struct gguf_value *value, bool *truth)
+bool gguf_read_bool(const struct gguf_value *value, bool *truth)
 {
     if (!value || value->type != GGUF_BOOL)
         return false;
@@ -400,7 +462,7 @@ bool gguf_bool(const struct gguf_value *value, bool *truth)
     return true;
 }
 
-bool gguf_number(const struct gguf_value *value, uint64_t index, double *number)
+bool gguf_read_number(const struct gguf_value *value, uint64_t index, double *number)
 {
     float single;
     if (!value || index >= value->count ||
@@ -416,20 +478,12 @@ bool gguf_number(const struct gguf_value *value, uint64_t index, double *number)
     return true;
 }
 
-const char *gguf_text(const uint8_t **at, size_t *length)
+const char *gguf_next_text(const uint8_t **cursor, size_t *length)
 {
     uint64_t size;
-    memcpy(&size, *at, sizeof(size));
-    const uint8_t *text = *at + sizeof(size);
-    *at = text + size;
+    memcpy(&size, *cursor, sizeof(size));
+    const uint8_t *text = *cursor + sizeof(size);
+    *cursor = text + size;
     *length = (size_t)size;
     return (const char *)text;
-}
-
-uint32_t gguf_type_number(enum dtype dtype)
-{
-    size_t i = 0;
-    while (i + 1 < ARRAY_COUNT(tensor_types) && tensor_types[i].dtype != dtype)
-        i++;
-    return tensor_types[i].number;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The GGUF file format, versions 2 and 3: typed values by key, then tensors, many of them in blocks
- * of 32 small integers with a scale. Reads by mapping (nothing is copied) and refuses every claim
- * that the file's size does not bear out. Knows nothing of CLIP.
+ * of 32 small integers with a scale. A file is mapped, and its values and tensors are views into
+ * the mapping. Every claim that the file's size does not confirm is refused. Knows nothing of CLIP.
  */
 #ifndef VKCLIP_FORMAT_GGUF_H
 #define VKCLIP_FORMAT_GGUF_H
@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "format/tensor_view.h"
 
-/* As numbered in the files. */
+/* Types of values, as numbered in the files. */
 enum gguf_type {
     GGUF_U8,
     GGUF_I8,
@@ -31,9 +31,10 @@ enum gguf_type {
 struct gguf_value {
     char *key;
     enum gguf_type type;
-    enum gguf_type element; /* an array's; else as `type` */
-    uint64_t count;         /* an array's; else 1 */
-    const uint8_t *data;    /* of the first element, in the mapped file */
+    enum gguf_type
+        element;         /* the type of an array's elements; of other values the same as `type` */
+    uint64_t count;      /* the number of an array's elements; of other values 1 */
+    const uint8_t *data; /* the first element, in the mapped file */
 };
 
 struct gguf {
@@ -45,24 +46,29 @@ struct gguf {
     size_t count;
 };
 
-/* Whether the file begins as GGUF does. */
-bool gguf_is(const char *path);
+/* Whether the file begins as GGUF files do. */
+bool gguf_is_file(const char *path);
 
 int gguf_open(const char *path, struct gguf **file);
-/* The same on memory that outlives the result; `name` is used in messages. */
+/* Parses a file in memory that outlives the result; messages call it `name`. */
 int gguf_parse(const uint8_t *data, size_t size, const char *name, struct gguf **file);
 void gguf_close(struct gguf **file);
 
-/* NULL where the file has no such key. */
+/* NULL if the file has no such key. */
 const struct gguf_value *gguf_find(const struct gguf *file, const char *key);
-/* Each is false where the value is NULL or of another kind. */
-bool gguf_integer(const struct gguf_value *value, uint64_t *number); /* not negative */
-bool gguf_bool(const struct gguf_value *value, bool *truth);
-bool gguf_number(const struct gguf_value *value, uint64_t index, double *number); /* F32 or F64 */
-/* The string at `*at`, which begins as `value->data` and moves to the next one: not terminated. */
-const char *gguf_text(const uint8_t **at, size_t *length);
 
-/* What files call a type that they may have. */
+/* Each of these returns false if the value is NULL or not of the kind. */
+/* An integer of any size that is not negative. */
+bool gguf_read_integer(const struct gguf_value *value, uint64_t *number);
+bool gguf_read_bool(const struct gguf_value *value, bool *truth);
+/* Element number `index` of type F32 or F64. */
+bool gguf_read_number(const struct gguf_value *value, uint64_t index, double *number);
+
+/* The string at *cursor, which is not terminated. The cursor begins as the data of a value whose
+ * elements are strings, and moves to the next string. */
+const char *gguf_next_text(const uint8_t **cursor, size_t *length);
+
+/* The number that files use for a type of tensors that they may have. */
 uint32_t gguf_type_number(enum dtype dtype);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing the head of GGUF files, version 3. Little-endian hosts only.
+ * Builds the head of GGUF files of version 3. Little-endian hosts only.
  */
 #include "format/gguf_write.h"
 #include "base/error.h"
@@ -8,17 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put(struct gguf_head *head, const void *data, size_t size)
+static bool grow(struct gguf_head *head, size_t capacity)
 {
-    if (head->size + size > head->capacity && !head->failed) {
-        size_t capacity = 2 * (head->size + size);
-        uint8_t *larger = realloc(head->data, capacity);
-        head->failed = !larger;
-        if (larger) {
-            head->data = larger;
-            head->capacity = capacity;
-        }
-    }
+    uint8_t *data = realloc(head->data, capacity);
+    if (!data)
+        return false;
+    head->data = data;
+    head->capacity = capacity;
+    return true;
+}
+
+static void put_bytes(struct gguf_head *head, const void *data, size_t size)
+{
+    const size_t needed = head->size + size;
+    if (needed > head->capacity && !head->failed)
+        head->failed = !grow(head, 2 * needed);
     if (head->failed || !size)
         return;
     memcpy(head->data + head->size, data, size);
@@ -27,18 +31,18 @@ static void put(struct gguf_head *head, const void *data, size_t size)
 
 static void put_u32(struct gguf_head *head, uint32_t value)
 {
-    put(head, &value, sizeof(value));
+    put_bytes(head, &value, sizeof(value));
 }
 
 static void put_u64(struct gguf_head *head, uint64_t value)
 {
-    put(head, &value, sizeof(value));
+    put_bytes(head, &value, sizeof(value));
 }
 
 static void put_string(struct gguf_head *head, const char *text)
 {
     put_u64(head, strlen(text));
-    put(head, text, strlen(text));
+    put_bytes(head, text, strlen(text));
 }
 
 static void put_key(struct gguf_head *head, const char *key, enum gguf_type type)
@@ -64,14 +68,14 @@ void gguf_put_size(struct gguf_head *head, const char *key, uint32_t value)
 void gguf_put_number(struct gguf_head *head, const char *key, float value)
 {
     put_key(head, key, GGUF_F32);
-    put(head, &value, sizeof(value));
+    put_bytes(head, &value, sizeof(value));
 }
 
 void gguf_put_flag(struct gguf_head *head, const char *key, bool value)
 {
     const uint8_t byte = value;
     put_key(head, key, GGUF_BOOL);
-    put(head, &byte, sizeof(byte));
+    put_bytes(head, &byte, sizeof(byte));
 }
 
 void gguf_put_text(struct gguf_head *head, const char *key, const char *value)
@@ -83,7 +87,7 @@ void gguf_put_text(struct gguf_head *head, const char *key, const char *value)
 void gguf_put_numbers(struct gguf_head *head, const char *key, const float *values, size_t count)
 {
     put_array(head, key, GGUF_F32, count);
-    put(head, values, count * sizeof(*values));
+    put_bytes(head, values, count * sizeof(*values));
 }
 
 void gguf_put_texts(struct gguf_head *head, const char *key, const char *const *values,
@@ -98,11 +102,11 @@ void gguf_put_tensor(struct gguf_head *head, const struct tensor_view *tensor)
 {
     put_string(head, tensor->name);
     put_u32(head, tensor->rank);
-    for (unsigned i = tensor->rank; i--;) /* the fastest one comes first */
+    for (unsigned i = tensor->rank; i--;) /* The files begin with the fastest dimension. */
         put_u64(head, tensor->shape[i]);
     put_u32(head, gguf_type_number(tensor->dtype));
-    put_u64(head, head->end);
-    head->end += (tensor->size + GGUF_ALIGNMENT - 1) / GGUF_ALIGNMENT * GGUF_ALIGNMENT;
+    put_u64(head, head->data_end);
+    head->data_end += (tensor->size + GGUF_ALIGNMENT - 1) / GGUF_ALIGNMENT * GGUF_ALIGNMENT;
     head->tensor_count++;
 }
 
@@ -110,12 +114,12 @@ int gguf_finish(struct gguf_head *head, uint8_t **data, size_t *size)
 {
     static const uint8_t zeros[GGUF_ALIGNMENT];
     struct gguf_head whole = {.failed = head->failed};
-    put(&whole, "GGUF", 4);
+    put_bytes(&whole, "GGUF", 4);
     put_u32(&whole, 3);
     put_u64(&whole, head->tensor_count);
     put_u64(&whole, head->value_count);
-    put(&whole, head->data, head->size);
-    put(&whole, zeros, (GGUF_ALIGNMENT - whole.size % GGUF_ALIGNMENT) % GGUF_ALIGNMENT);
+    put_bytes(&whole, head->data, head->size);
+    put_bytes(&whole, zeros, (GGUF_ALIGNMENT - whole.size % GGUF_ALIGNMENT) % GGUF_ALIGNMENT);
     free(head->data);
     *head = (struct gguf_head){0};
     *data = whole.data;

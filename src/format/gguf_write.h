@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The head of a GGUF file, put together in memory: values by key, then what the tensors are. Their
- * data, each padded to GGUF_ALIGNMENT, follow it in the order given; the caller writes them.
+ * The head of a GGUF file, built in memory: values by key, then the descriptions of the tensors.
+ * The caller writes the head, and after it the data of the tensors in the same order, each padded
+ * with zeros to a multiple of GGUF_ALIGNMENT.
  */
 #ifndef VKCLIP_FORMAT_GGUF_WRITE_H
 #define VKCLIP_FORMAT_GGUF_WRITE_H
@@ -10,12 +11,12 @@
 
 #define GGUF_ALIGNMENT 32
 
-/* All zero to begin with. Out of memory sticks until gguf_finish tells it. */
+/* Begin with zeros. Running out of memory is remembered, and gguf_finish reports it. */
 struct gguf_head {
-    uint8_t *data; /* a buffer of values and descriptions */
+    uint8_t *data; /* values and descriptions */
     size_t size, capacity;
     uint64_t value_count, tensor_count;
-    uint64_t end; /* of the tensors' data so far */
+    uint64_t data_end; /* where the data of the tensors described so far end */
     bool failed;
 };
 
@@ -27,11 +28,11 @@ void gguf_put_numbers(struct gguf_head *head, const char *key, const float *valu
 void gguf_put_texts(struct gguf_head *head, const char *key, const char *const *values,
                     size_t count);
 
-/* Describes the tensor whose data come next; all values come before the first. */
+/* Describes the tensor whose data come next. Put all values before the first tensor. */
 void gguf_put_tensor(struct gguf_head *head, const struct tensor_view *tensor);
 
-/* The whole head in new memory, padded so that the data follow it. Releases what it was made of,
- * also on error. */
+/* Gives the whole head in new memory, padded so that the data of the tensors can follow it. Frees
+ * what `head` owns, also after an error. */
 int gguf_finish(struct gguf_head *head, uint8_t **data, size_t *size);
 
 #endif

@@ -543,7 +543,7 @@ static const uint8_t tar_magic[] = {'u', 's', 't', 'a', 'r'};
 #define BEGINS(data, size, at, magic) \
     ((size) >= (at) + sizeof(magic) && !memcmp((data) + (at), magic, sizeof(magic)))
 
-bool torch_pt_is(const char *path)
+bool torch_pt_is_file(const char *path)
 {
     static const char *const ends[] = {".pt", ".pth", ".bin", ".ckpt"};
     struct file_map map;

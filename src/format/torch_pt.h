@@ -19,7 +19,7 @@ struct torch_pt {
 
 /* Whether the file is one of PyTorch's, also of a form that is refused: by its first bytes, and
  * where they say nothing, by its name. */
-bool torch_pt_is(const char *path);
+bool torch_pt_is_file(const char *path);
 
 int torch_pt_open(const char *path, struct torch_pt **file);
 /* The same on memory that outlives the result; `name` is used in messages. */

@@ -84,7 +84,7 @@ static int load_tokens(struct vocabulary *v, const char *path, const struct gguf
     const uint8_t *next = value->data;
     size_t bytes = 0, length;
     for (uint64_t i = 0; i < value->count; i++) {
-        gguf_text(&next, &length);
+        gguf_next_text(&next, &length);
         bytes += length + 1;
     }
     if (bytes > 16 * TOKENS_LIMIT)
@@ -95,7 +95,7 @@ static int load_tokens(struct vocabulary *v, const char *path, const struct gguf
         return error;
     next = value->data;
     for (; v->count < value->count; v->count++) {
-        const char *text = gguf_text(&next, &length);
+        const char *text = gguf_next_text(&next, &length);
         if (!length || memchr(text, 0, length) || !vocabulary_add(v, v->count, text, length))
             return error_fail(VKCLIP_EFORMAT, "%s: token %u is empty, twice there or no text", path,
                               v->count);

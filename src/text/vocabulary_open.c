@@ -70,7 +70,7 @@ int vocabulary_open(const char *path, struct vocabulary *v)
     char *data;
     size_t size;
     *v = (struct vocabulary){0};
-    if (gguf_is(path))
+    if (gguf_is_file(path))
         return open_gguf(path, v);
     int error = vocabulary_file_read(path, MERGES_LIMIT, &data, &size);
     if (error)

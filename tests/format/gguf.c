@@ -450,19 +450,19 @@ static void typed_values(void **state)
     put_words(&w, HEAD(0, 7) "sa i0 b200 sb i1 b200 sc i11 l5 sd i6 i1065353216 se i12 "
                              "l4611686018427387904 sf i7 b1 sg i9 i5 l1 i3");
     assert_int_equal(gguf_parse(w.data, w.size, "x", &file), 0);
-    assert_true(gguf_integer(gguf_find(file, "a"), &number) && number == 200);
-    assert_false(gguf_integer(gguf_find(file, "b"), &number)); /* negative */
-    assert_true(gguf_integer(gguf_find(file, "c"), &number) && number == 5);
-    assert_false(gguf_integer(gguf_find(file, "d"), &number));
-    assert_false(gguf_integer(gguf_find(file, "f"), &number));
-    assert_false(gguf_integer(gguf_find(file, "g"), &number));
-    assert_false(gguf_integer(gguf_find(file, "h"), &number));
-    assert_true(gguf_number(gguf_find(file, "d"), 0, &real) && real == 1);
-    assert_true(gguf_number(gguf_find(file, "e"), 0, &real) && real == 2);
-    assert_false(gguf_number(gguf_find(file, "e"), 1, &real));
-    assert_false(gguf_number(gguf_find(file, "a"), 0, &real));
-    assert_true(gguf_bool(gguf_find(file, "f"), &truth) && truth);
-    assert_false(gguf_bool(gguf_find(file, "a"), &truth));
+    assert_true(gguf_read_integer(gguf_find(file, "a"), &number) && number == 200);
+    assert_false(gguf_read_integer(gguf_find(file, "b"), &number)); /* negative */
+    assert_true(gguf_read_integer(gguf_find(file, "c"), &number) && number == 5);
+    assert_false(gguf_read_integer(gguf_find(file, "d"), &number));
+    assert_false(gguf_read_integer(gguf_find(file, "f"), &number));
+    assert_false(gguf_read_integer(gguf_find(file, "g"), &number));
+    assert_false(gguf_read_integer(gguf_find(file, "h"), &number));
+    assert_true(gguf_read_number(gguf_find(file, "d"), 0, &real) && real == 1);
+    assert_true(gguf_read_number(gguf_find(file, "e"), 0, &real) && real == 2);
+    assert_false(gguf_read_number(gguf_find(file, "e"), 1, &real));
+    assert_false(gguf_read_number(gguf_find(file, "a"), 0, &real));
+    assert_true(gguf_read_bool(gguf_find(file, "f"), &truth) && truth);
+    assert_false(gguf_read_bool(gguf_find(file, "a"), &truth));
     gguf_close(&file);
     free(w.data);
 }

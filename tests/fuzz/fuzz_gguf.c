@@ -51,12 +51,12 @@ static void read_values(const struct gguf *file)
         size_t length;
         if (gguf_find(file, value->key) != value)
             abort();
-        gguf_integer(value, &integer);
-        gguf_bool(value, &truth);
-        gguf_number(value, value->count - 1, &number);
+        gguf_read_integer(value, &integer);
+        gguf_read_bool(value, &truth);
+        gguf_read_number(value, value->count - 1, &number);
         fuzz_sum += (double)integer + number + truth;
         for (uint64_t j = 0; value->element == GGUF_STRING && j < value->count; j++) {
-            const char *text = gguf_text(&at, &length);
+            const char *text = gguf_next_text(&at, &length);
             fuzz_sum += length ? text[length - 1] : 0;
         }
     }
