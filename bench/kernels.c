@@ -16,6 +16,7 @@
 #include "base/settings.h"
 #include "model/arch.h"
 #include "runtime/kernels.h"
+#include "runtime/layout.h"
 #include "model/tower.h"
 #include "runtime/peak.h"
 #include "runtime/tune.h"
@@ -112,7 +113,7 @@ static int time_choice(struct gpu *gpu, const struct graph *graph, const struct 
 /* Memory for a tensor: numbers that are small in every type that they may be read as, ids zero. */
 static int make_range(struct gpu *gpu, const struct tensor *tensor, struct gpu_range *range)
 {
-    const uint64_t bytes = (kernels_tensor_bytes(tensor) + 15) / 16 * 16;
+    const uint64_t bytes = (layout_tensor_bytes(tensor) + 15) / 16 * 16;
     struct gpu_buffer *host = NULL;
     int error = gpu_buffer_create(gpu, GPU_UPLOAD, bytes, &host);
     *range = (struct gpu_range){NULL, 0, bytes};

@@ -14,6 +14,6 @@ LOADER(load_x_at, x_values)
 #define load_pixels(at) load_x_at(at, 4)
 #define load_pixel(at) float(x_values[at])
 
-#include "matmul/panels.glsl"
+#include "matmul/weights.glsl"
 #include "matmul/conv.glsl"
 #include "matmul/matmul.glsl"

@@ -13,6 +13,6 @@ layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
 #define load_pixel(at) float(x_values[at])
 
-#include "matmul/panels.glsl"
+#include "matmul/weights.glsl"
 #include "matmul/conv.glsl"
 #include "matmul/subgroup.glsl"

@@ -14,6 +14,6 @@ layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 #define load_pixel(at) 0.0
 
 #define TEXELS
-#include "matmul/panels.glsl"
+#include "matmul/weights.glsl"
 #include "matmul/conv.glsl"
 #include "matmul/matmul.glsl"

@@ -16,5 +16,5 @@ layout(push_constant) uniform Args { matmul_args args; };
 #define load_x_end(row, k4) load_x_at((row) * args.k + 4 * (k4), args.k - 4 * (k4))
 LOADER(load_x_at, x_values)
 
-#include "matmul/panels.glsl"
+#include "matmul/weights.glsl"
 #include "matmul/matmul.glsl"

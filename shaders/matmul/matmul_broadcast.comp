@@ -16,5 +16,5 @@ layout(push_constant) uniform Args { matmul_args args; };
 #define load_x(row, k4) texelFetch(x_texels, int((row) * (args.k / 4) + (k4)))
 
 #define TEXELS
-#include "matmul/panels.glsl"
+#include "matmul/weights.glsl"
 #include "matmul/broadcast.glsl"

@@ -22,7 +22,7 @@ layout(push_constant) uniform Args { matmul_args args; };
 
 LOADER(load_x_at, x_values)
 
-#include "matmul/panels.glsl"
+#include "matmul/weights.glsl"
 #include "matmul/tile.glsl"
 
 layout(constant_id = 1) const uint HEIGHT = 1; /* subgroups */

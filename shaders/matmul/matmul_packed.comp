@@ -15,5 +15,5 @@ layout(push_constant) uniform Args { matmul_args args; };
 
 #define load_x(row, k4) x_quads[(row) * (args.k / 4) + (k4)]
 
-#include "matmul/panels.glsl"
+#include "matmul/weights.glsl"
 #include "matmul/packed.glsl"

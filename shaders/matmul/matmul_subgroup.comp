@@ -15,5 +15,5 @@ layout(push_constant) uniform Args { matmul_args args; };
 
 #define load_x_lane(row, from) float(x_values[(row) * args.k + (from) + gl_SubgroupInvocationID])
 
-#include "matmul/panels.glsl"
+#include "matmul/weights.glsl"
 #include "matmul/subgroup.glsl"

@@ -17,5 +17,5 @@ layout(push_constant) uniform Args { matmul_args args; };
 #define load_x_end(row, k4) vec4(0.0)
 
 #define TEXELS
-#include "matmul/panels.glsl"
+#include "matmul/weights.glsl"
 #include "matmul/matmul.glsl"

@@ -5,6 +5,7 @@
  * PANELS: a matrix, or its transpose, as MATMUL and CONV read their w (args.h).
  */
 #include "common.glsl"
+#include "matmul/panels.glsl"
 
 layout(set = 0, binding = 0) readonly buffer W { XTYPE w[]; };
 layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
@@ -27,15 +28,14 @@ XTYPE value_of(uint n, uint k)
     }
     if (args.rows != 0)
         return w[from_n * k_count + from_k];
-    return w[((from_n / PANEL * ((k_count + 3) / 4) + from_k / 4) * PANEL + from_n % PANEL) * 4 +
-             from_k % 4];
+    return w[panel_quad(from_n, from_k / 4, (k_count + 3) / 4) * 4 + from_k % 4];
 }
 
 void main()
 {
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x, quads = (args.k + 3) / 4;
     for (uint i = gl_GlobalInvocationID.x; i < (args.n + PANEL - 1) / PANEL * PANEL * quads; i += all) {
-        uint n = i / PANEL / quads * PANEL + i % PANEL, k = i / PANEL % quads * 4;
+        uint n = panel_quad_column(i, quads), k = panel_quad_k4(i, quads) * 4;
         for (uint j = 0; j < 4; j++)
             y[4 * i + j] = n < args.n && k + j < args.k ? value_of(n, k + j) : XTYPE(0.0);
     }

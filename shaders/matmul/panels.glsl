@@ -1,71 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * How MATMUL and CONV read w at binding 1, a quad at a time (layouts: args.h): by storage loads, or with
- * TEXELS as texels; what no scalar of the storage holds by words of 32 bits. Gives
- *     vec4 load_w(uint quad, float scale)    scale is for W_BLOCKS alone
- *     float load_scale(uint quad)            of the quad's block
- *     int load_w_word(uint quad)             its four values as they are, of q8 alone
+ * Where the values of a matrix [N,K] lie in panels: the kernels' side of runtime/layout.h, drawn in
+ * docs/layout.md. A quad is the four values of one column n that follow each other along K from 4 * k4 on. A
+ * panel is [quads][PANEL] of them, where `quads` is the number of quads that a column has.
  */
-#if defined(W_q8) || defined(W_q4)
-#define W_BLOCKS
-#ifdef TEXELS
-layout(set = 1, binding = 1) uniform utextureBuffer w_words;
-#define load_word(at) texelFetch(w_words, int(at)).x
-#else
-layout(set = 0, binding = 1) readonly buffer W { uint w_words[]; };
-#define load_word(at) w_words[at]
-#endif
 
-float load_scale(uint quad)
-{
-#ifdef W_q8
-    uint words = quad / (BLOCK / 4 * PANEL) * Q8_BLOCK_WORDS;
-#else
-    uint words = quad / (BLOCK / 4 * PANEL) * Q4_BLOCK_WORDS;
-#endif
-    return unpackHalf2x16(load_word(words + quad % PANEL / 2))[quad % 2];
-}
+/* The first quad of a column. Its next quad lies PANEL quads further. */
+#define panel_column(n, quads) ((n) / PANEL * (quads) * PANEL + (n) % PANEL)
 
-/* Words of scales up to this block. */
-uint scale_words(uint quad)
-{
-    return (quad / (BLOCK / 4 * PANEL) + 1) * (PANEL / 2);
-}
+/* The quad k4 of a column, which is panel_column(n, quads) + k4 * PANEL. */
+#define panel_quad(n, k4, quads) (((n) / PANEL * (quads) + (k4)) * PANEL + (n) % PANEL)
 
-#ifdef W_q8
-int load_w_word(uint quad)
-{
-    return int(load_word(scale_words(quad) + quad));
-}
-#endif
-
-vec4 load_w(uint quad, float scale)
-{
-#ifdef W_q8
-    int word = load_w_word(quad);
-    return scale * vec4(bitfieldExtract(word, 0, 8), bitfieldExtract(word, 8, 8),
-                        bitfieldExtract(word, 16, 8), bitfieldExtract(word, 24, 8));
-#else
-    uint word = load_word(scale_words(quad) + quad / (2 * PANEL) * PANEL + quad % PANEL);
-    word >>= quad / PANEL % 2 * 16;
-    return scale * (vec4(word & 15u, word >> 4 & 15u, word >> 8 & 15u, word >> 12 & 15u) - 8.0);
-#endif
-}
-
-#else
-#define load_scale(quad) 1.0
-#if defined(TEXELS)
-layout(set = 1, binding = 1) uniform textureBuffer w_texels;
-#define load_w(quad, scale) texelFetch(w_texels, int(quad))
-#elif defined(W_WORDS)
-layout(set = 0, binding = 1) readonly buffer W { uvec2 w_words[]; };
-vec4 load_w(uint quad, float scale)
-{
-    uvec2 words = w_words[quad];
-    return vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));
-}
-#else
-layout(set = 0, binding = 1) readonly buffer W { WVEC4 w_quads[]; };
-#define load_w(quad, scale) vec4(w_quads[quad])
-#endif
-#endif
+/* The column and the k4 of a quad. */
+#define panel_quad_column(quad, quads) ((quad) / PANEL / (quads) * PANEL + (quad) % PANEL)
+#define panel_quad_k4(quad, quads) ((quad) / PANEL % (quads))

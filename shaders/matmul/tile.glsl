@@ -46,7 +46,7 @@ uint w_quad(uint column)
     uint quads = (args.k + 3) / 4;
 #endif
     uint seen = min(column, args.n - 1) - args.first_column;
-    return seen / PANEL * quads * PANEL + seen % PANEL;
+    return panel_column(seen, quads);
 }
 
 void begin_tile(uint tile)

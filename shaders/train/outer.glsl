@@ -25,6 +25,7 @@ layout(push_constant) uniform Args { outer_args args; };
 vec4 sum[ROWS][COLS];
 
 #include "lanes.glsl"
+#include "matmul/panels.glsl"
 #include "matmul/pixels.glsl"
 
 /* Four values of a row of a CONV's implicit matrix. */
@@ -157,7 +158,7 @@ void main()
     for (uint i = 0; i < ROWS && first_n + i < args.n; i++)
         for (uint j = 0; j < COLS; j++) {
             uint n = first_n + i, k4 = first_quad + j * LANES;
-            uint at = args.panels != 0 ? ((n / PANEL * quads + k4) * PANEL + n % PANEL) * 4
+            uint at = args.panels != 0 ? panel_quad(n, k4, quads) * 4
                                        : n * args.k + 4 * k4;
             uint left = k4 >= quads ? 0 : args.panels != 0 ? 4 : min(4, args.k - 4 * k4);
             if (QUADS && left != 0)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/string.h"
 #include "checkpoint/open.h"
+#include "runtime/layout.h"
 
 /* ---- Models ---------------------------------------------------------------------------------- */
 
@@ -44,7 +45,7 @@ static int measure_memory(struct vkclip_model *model)
         activations = arena > activations ? arena : activations;
         for (size_t t = 0; t < graph.tensor_count; t++)
             if (graph.tensors[t].role == ROLE_WEIGHT)
-                model->info.weights_bytes += kernels_tensor_bytes(&graph.tensors[t]);
+                model->info.weights_bytes += layout_tensor_bytes(&graph.tensors[t]);
         graph_free(&graph);
     }
     model->info.memory_bytes = model->info.weights_bytes + activations;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/layout.h"
 #include "runtime/upload.h"
 
 #define DEFAULT_BATCH 32
@@ -64,7 +65,7 @@ static bool batch_fits(struct gpu *gpu, const struct graph *graph)
     uint64_t arena, least;
     for (size_t t = 0; t < graph->tensor_count; t++)
         if (graph->tensors[t].role != ROLE_WEIGHT &&
-            kernels_tensor_bytes(&graph->tensors[t]) > limits->buffer_range)
+            layout_tensor_bytes(&graph->tensors[t]) > limits->buffer_range)
             return false;
     return !plan_measure(graph, limits->alignment, &arena, &least) && arena <= limits->allocation &&
            arena <= gpu_info(gpu)->memory / 4;

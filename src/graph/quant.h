@@ -22,13 +22,4 @@ struct quant_block {
 bool quant_pack(enum type type, const float *values, size_t count, struct quant_block *block);
 float quant_value(const struct quant_block *block, size_t index);
 
-/* Bytes of a panel of k rows, and of a table's row of c values. */
-uint64_t quant_panel_bytes(enum type type, uint64_t k);
-uint64_t quant_row_bytes(enum type type, uint64_t c);
-
-/* Stores one panel from its columns [PANEL][k]. False where a value is too large for the type. */
-bool quant_store_panel(enum type type, const float *columns, size_t k, void *to);
-/* Stores one row of a table. */
-bool quant_store_row(enum type type, const float *values, size_t c, void *to);
-
 #endif

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "graph/quant.h"
+#include "runtime/layout.h"
 
 #include "kernels_spirv.h"
 #include "shaders/args.h"
@@ -59,30 +59,18 @@ static uint32_t divide_up(uint64_t a, uint32_t b)
     return (uint32_t)((a + b - 1) / b);
 }
 
-uint64_t kernels_tensor_bytes(const struct tensor *tensor)
-{
-    uint64_t elements = tensor_elements(tensor);
-    if (tensor->layout != LAYOUT_ROWS) {
-        uint32_t n = tensor_n(tensor);
-        return quant_panel_bytes(tensor->type, elements / n) * divide_up(n, PANEL);
-    }
-    uint32_t c = tensor_columns(tensor);
-    uint64_t bytes = elements / c * quant_row_bytes(tensor->type, c);
-    return (bytes + 3) / 4 * 4; /* some kernels read 16 bits by words */
-}
-
 uint64_t kernels_node_bytes(const struct graph *graph, const struct node *node)
 {
     const struct tensor *out = &graph->tensors[node->out];
-    uint64_t bytes = kernels_tensor_bytes(out) * (node->residual ? 2 : 1);
+    uint64_t bytes = layout_tensor_bytes(out) * (node->residual ? 2 : 1);
     for (int i = 0; i < NODE_INPUTS; i++) {
         const struct tensor *in = node->in[i] < 0 ? NULL : &graph->tensors[node->in[i]];
         if (in && node->op == OP_EMBEDDING && i == 1) /* the rows of the ids */
-            bytes += kernels_tensor_bytes(in) / in->shape[0] * tensor_rows(out);
+            bytes += layout_tensor_bytes(in) / in->shape[0] * tensor_rows(out);
         else if (in && node->op == OP_SELECT && !i) /* one row of an item */
-            bytes += kernels_tensor_bytes(out);
+            bytes += layout_tensor_bytes(out);
         else if (in)
-            bytes += kernels_tensor_bytes(in);
+            bytes += layout_tensor_bytes(in);
     }
     return bytes;
 }
@@ -117,7 +105,7 @@ static enum gpu_texel texel_format(enum type type)
 static bool fits_texels(const struct gpu *gpu, const struct tensor *tensor)
 {
     uint64_t size = type_size(tensor->type); /* 0: blocks, read by words */
-    uint64_t texels = kernels_tensor_bytes(tensor) / (size ? 4 * size : 4);
+    uint64_t texels = layout_tensor_bytes(tensor) / (size ? 4 * size : 4);
     return texels <= gpu_limits(gpu)->texel_elements;
 }
 
@@ -530,7 +518,7 @@ static int launch_EMBEDDING(struct launch *l)
     struct gpu_range *range = &l->dispatch.ranges[gradient ? KERNEL_OUT : 1];
     struct embedding_args args = {shape[0] * shape[1], shape[1], shape[2], 0, 0};
     uint32_t vocabulary = table->shape[0], seen = 0;
-    uint64_t begin = range->offset, row_bytes = quant_row_bytes(table->type, args.c);
+    uint64_t begin = range->offset, row_bytes = layout_row_bytes(table->type, args.c);
     int error = units_at_once(l, table, row_bytes, vocabulary, &seen);
     for (uint64_t first = 0; first < vocabulary && !error; first += seen) {
         args.first = (uint32_t)first;
@@ -610,7 +598,7 @@ static int launch_LAYERNORM_GRAD(struct launch *l)
 
 static uint64_t stored_elements(const struct tensor *tensor)
 {
-    return kernels_tensor_bytes(tensor) / type_size(tensor->type);
+    return layout_tensor_bytes(tensor) / type_size(tensor->type);
 }
 
 static int launch_CAST(struct launch *l)

@@ -76,8 +76,6 @@ int kernels_record(struct gpu *gpu, struct gpu_commands *commands, const struct 
 double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
                         const struct node *node);
 
-/* Bytes of a tensor on the device, panels' padding included. */
-uint64_t kernels_tensor_bytes(const struct tensor *tensor);
 /* Bytes that a node reads and writes at least, each once. */
 uint64_t kernels_node_bytes(const struct graph *graph, const struct node *node);
 /* "50x768x3072": rows, columns and depth of a matrix product, else the result's dimensions. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/layout.h"
 #include "runtime/tune.h"
 
 /* What one run has for itself: the host writes and reads here while the device is at the other. */
@@ -56,8 +57,7 @@ static void find_lifetimes(const struct graph *graph, uint32_t alignment, struct
         const struct tensor *tensor = &graph->tensors[t];
         blocks[t] = (struct block){.tensor = (int)t, .first = -1, .last = -1};
         if (tensor->role != ROLE_WEIGHT && tensor->storage == (int)t)
-            blocks[t].bytes =
-                (kernels_tensor_bytes(tensor) + alignment - 1) / alignment * alignment;
+            blocks[t].bytes = (layout_tensor_bytes(tensor) + alignment - 1) / alignment * alignment;
     }
     for (int n = 0; n < (int)graph->node_count; n++) {
         const struct node *node = &graph->nodes[n];
@@ -146,7 +146,7 @@ static int place_tensors(struct plan *plan, const struct store *weights)
         const struct tensor *tensor = &graph->tensors[t];
         if (tensor->role != ROLE_WEIGHT) {
             plan->ranges[t].offset = plan->ranges[tensor->storage].offset;
-            plan->ranges[t].size = kernels_tensor_bytes(tensor);
+            plan->ranges[t].size = layout_tensor_bytes(tensor);
         } else if (!store_find(weights, tensor->name, &plan->ranges[t])) {
             error = error_fail(VKCLIP_EABSENT, "tensor %s was not loaded", tensor->name);
         }

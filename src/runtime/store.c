@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/kernels.h"
+#include "runtime/layout.h"
 
 /* One buffer is no larger than this even where the device allows it: a driver finds room for a few
  * buffers of this size more easily than for one as large as all weights. */
@@ -45,7 +45,7 @@ static void place_weight(struct store *store, const struct tensor *tensor)
 {
     const struct gpu_limits *limits = gpu_limits(store->gpu);
     uint64_t largest = BUFFER_BYTES < limits->allocation ? BUFFER_BYTES : limits->allocation;
-    uint64_t bytes = kernels_tensor_bytes(tensor);
+    uint64_t bytes = layout_tensor_bytes(tensor);
     uint64_t aligned = (bytes + limits->alignment - 1) & ~((uint64_t)limits->alignment - 1);
     if (!store->memory_count || store->memory[store->memory_count - 1].size + aligned > largest)
         store->memory_count++;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "graph/quant.h"
+#include "runtime/layout.h"
 #include "shaders/args.h"
 
 #define MOST_ROWS 2048        /* measured of a matrix: from there on more of them change nothing */
@@ -116,8 +116,8 @@ static uint32_t class_items(const struct graph *graph, const struct node *node)
     for (; items > 1; items /= 2) {
         struct one_node m;
         resize(&m, graph, node, items);
-        if (kernels_tensor_bytes(&m.tensors[0]) <= MOST_BYTES &&
-            kernels_tensor_bytes(&m.tensors[KERNEL_OUT]) <= MOST_BYTES)
+        if (layout_tensor_bytes(&m.tensors[0]) <= MOST_BYTES &&
+            layout_tensor_bytes(&m.tensors[KERNEL_OUT]) <= MOST_BYTES)
             break;
     }
     return items;
@@ -216,14 +216,14 @@ static int fill_panels(const struct tensor *tensor, uint64_t bytes, char *to)
 {
     uint32_t n = tensor_n(tensor), state = 88172645;
     size_t k = tensor_elements(tensor) / n;
-    uint64_t panel_bytes = quant_panel_bytes(tensor->type, k), known = 0;
+    uint64_t panel_bytes = layout_panel_bytes(tensor->type, k), known = 0;
     float *columns = malloc(k * PANEL * sizeof(*columns));
     if (!columns)
         return error_fail(VKCLIP_EMEMORY, "out of memory for measuring kernels");
     for (int panel = 0; panel < 3 && known < bytes; panel++, known += panel_bytes) {
         for (size_t i = 0; i < k * PANEL; i++)
             columns[i] = next_value(&state);
-        quant_store_panel(tensor->type, columns, k, to + known);
+        layout_store_panel(tensor->type, columns, k, to + known);
     }
     repeat(to, bytes, known);
     free(columns);
@@ -250,7 +250,7 @@ static int fill(const struct tensor *tensor, uint64_t bytes, char *to)
 static int create_tensor(struct scratch *scratch, const struct one_node *m, int slot)
 {
     const struct tensor *tensor = &m->tensors[slot];
-    uint64_t bytes = kernels_tensor_bytes(tensor);
+    uint64_t bytes = layout_tensor_bytes(tensor);
     struct gpu_range *range = &scratch->ranges[slot];
     struct gpu_buffer *upload = NULL;
     range->size = bytes;
@@ -298,7 +298,7 @@ static int record(struct tune_trial *trial, const struct one_node *m, const stru
     memcpy(ranges, scratch->ranges, sizeof(ranges));
     for (int slot = 0; slot < KERNEL_SLOTS; slot++) /* may be of fewer items than there is memory */
         if (ranges[slot].buffer)
-            ranges[slot].size = kernels_tensor_bytes(&m->tensors[slot]);
+            ranges[slot].size = layout_tensor_bytes(&m->tensors[slot]);
     int error = gpu_commands_create(trial->gpu, commands);
     for (uint32_t i = 0; i < times && !error; i++)
         error = kernels_record_choice(trial->gpu, *commands, &m->graph, &m->node, ranges,
@@ -349,7 +349,7 @@ static int run_check(struct tune_trial *trial, const struct one_node *m,
     struct gpu_commands *commands = NULL;
     double seconds = 0;
     struct gpu_range out = scratch->ranges[KERNEL_OUT];
-    out.size = kernels_tensor_bytes(&m->tensors[KERNEL_OUT]);
+    out.size = layout_tensor_bytes(&m->tensors[KERNEL_OUT]);
     int error = record(trial, m, scratch, choice, 1, &commands);
     if (!error)
         error = gpu_copy(trial->gpu, (struct gpu_range){scratch->upload, 0, out.size}, out);
@@ -413,7 +413,7 @@ static void skip_slow_rows(struct tune_trial *trial)
 static int check(struct tune_trial *trial, const struct one_node *m, const struct scratch *scratch,
                  const size_t *wanted)
 {
-    size_t bytes = kernels_tensor_bytes(&m->tensors[KERNEL_OUT]), trusted = trial->trusted;
+    size_t bytes = layout_tensor_bytes(&m->tensors[KERNEL_OUT]), trusted = trial->trusted;
     char *expected = malloc(bytes), *found = malloc(bytes);
     int error = expected && found
                     ? run_check(trial, m, scratch, trusted, expected)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/workers.h"
-#include "graph/quant.h"
+#include "runtime/layout.h"
 #include "shaders/args.h"
 
 /* Two staging buffers of this size, and scratch memory for each job, are all the host memory that
@@ -100,8 +100,8 @@ static int convert_rows(const struct window *window, struct piece *piece, float 
     char *target = piece->target;
     int error = read_rows(window, piece, values);
     for (uint64_t i = 0; i < piece->count && !error; i++) {
-        piece->finite &= quant_store_row(tensor->type, &values[i * length], length, target);
-        target += quant_row_bytes(tensor->type, length);
+        piece->finite &= layout_store_row(tensor->type, &values[i * length], length, target);
+        target += layout_row_bytes(tensor->type, length);
     }
     return error;
 }
@@ -149,7 +149,7 @@ static int convert_panel(const struct window *window, struct piece *piece, float
             gather_columns(piece, n, k, panel);
     }
     if (!error)
-        piece->finite &= quant_store_panel(tensor->type, panel, k, piece->target);
+        piece->finite &= layout_store_panel(tensor->type, panel, k, piece->target);
     return error;
 }
 
@@ -253,7 +253,7 @@ static int upload_rows(struct window *window, size_t weight)
 {
     const struct store_weight *stored = &window->weights[weight];
     uint64_t rows = row_count(&stored->tensor), step = rows_per_piece(&stored->tensor);
-    uint64_t bytes = quant_row_bytes(stored->tensor.type, tensor_elements(&stored->tensor) / rows);
+    uint64_t bytes = layout_row_bytes(stored->tensor.type, tensor_elements(&stored->tensor) / rows);
     int error = VKCLIP_OK;
     for (uint64_t row = 0; row < rows && !error; row += step) {
         uint64_t count = rows - row < step ? rows - row : step;
@@ -268,7 +268,7 @@ static int upload_panels(struct window *window, size_t weight, const float *matr
 {
     const struct store_weight *stored = &window->weights[weight];
     uint64_t n = tensor_n(&stored->tensor), k = tensor_elements(&stored->tensor) / n;
-    uint64_t bytes = quant_panel_bytes(stored->tensor.type, k), offset = stored->range.offset;
+    uint64_t bytes = layout_panel_bytes(stored->tensor.type, k), offset = stored->range.offset;
     int error = VKCLIP_OK;
     for (uint64_t first = 0; first < n && !error; first += PANEL) {
         struct piece piece = {.weight = weight,

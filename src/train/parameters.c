@@ -12,9 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/kernels.h"
+#include "runtime/layout.h"
 #include "runtime/upload.h"
-#include "shaders/args.h"
 
 /* Groups of weights, each in memory of its own order: the optimiser takes a group in few parts. */
 enum group { GROUP_DECAYED, GROUP_PLAIN, GROUP_FIXED, GROUP_COUNT };
@@ -160,7 +159,7 @@ static int name_parts(struct train_parameters *p)
     int error = VKCLIP_OK;
     size_t capacity = 0;
     for (size_t i = 0; i < p->count; i++)
-        capacity += kernels_tensor_bytes(&p->list[i].tensor) / most + 2;
+        capacity += layout_tensor_bytes(&p->list[i].tensor) / most + 2;
     p->parts = calloc(capacity, sizeof(*p->parts));
     if (!p->parts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
@@ -228,7 +227,7 @@ static uint64_t device_index(const struct parameter *parameter, uint64_t i)
         n = i / 9 / channels;
         k = i % 9 * tensor->shape[2] + i / 9 % channels;
     }
-    return ((n / PANEL * ((length + 3) / 4) + k / 4) * PANEL + n % PANEL) * 4 + k % 4;
+    return layout_panel_index(n, k, length);
 }
 
 /* The memory of a parameter, through a staging buffer; `write` NULL: reads. */
@@ -299,7 +298,7 @@ int train_parameters_measure(const struct graph *graph, struct train_memory *mem
     size_t count = 0;
     int error = list_parameters(graph, NULL, &list, &count);
     for (size_t i = 0; i < count; i++) {
-        uint64_t bytes = kernels_tensor_bytes(&list[i].tensor);
+        uint64_t bytes = layout_tensor_bytes(&list[i].tensor);
         memory->weights += bytes;
         memory->gradients += list[i].of.trained ? bytes : 0;
         memory->moments += list[i].of.trained ? 2 * bytes : 0;

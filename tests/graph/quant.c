@@ -125,53 +125,6 @@ static void edges(void **state)
     }
 }
 
-/* Panels and rows are packed without waste: 34 and 18 bytes a block, as in the files. */
-static void sizes(void **state)
-{
-    (void)state;
-    assert_int_equal(quant_panel_bytes(TYPE_Q8, 768), 32 * 768 / 32 * 34);
-    assert_int_equal(quant_panel_bytes(TYPE_Q4, 768), 32 * 768 / 32 * 18);
-    assert_int_equal(quant_panel_bytes(TYPE_Q4, 33), 2 * 32 * 18);
-    assert_int_equal(quant_panel_bytes(TYPE_F16, 33), 2 * 32 * 36);
-    assert_int_equal(quant_row_bytes(TYPE_Q8, 512), 512 / 32 * 34);
-    assert_int_equal(quant_row_bytes(TYPE_Q4, 512), 512 / 32 * 18);
-    assert_int_equal(quant_row_bytes(TYPE_Q8, 33), 4 + 64);
-    assert_int_equal(quant_row_bytes(TYPE_Q4, 96), 8 + 48);
-    assert_int_equal(quant_row_bytes(TYPE_F32, 5), 20);
-}
-
-/* A small panel whose bits are known: K = 2, column 5. */
-static void panel_bits(void **state)
-{
-    (void)state;
-    uint32_t words[32 * 34 / 4 + 1];
-    float columns[32][2] = {0};
-    columns[5][0] = 127, columns[5][1] = -3;
-    words[272] = 0xabcdef01;
-    assert_true(quant_store_panel(TYPE_Q8, columns[0], 2, words));
-    for (size_t i = 0; i < 272; i++)
-        assert_int_equal(words[i], i == 2        ? 0x3c000000 /* scale 1.0 of column 5 */
-                                   : i == 16 + 5 ? 0xfd7f     /* 127 and -3 */
-                                                 : 0);
-    columns[5][0] = -8, columns[5][1] = 7;
-    words[144] = 0xabcdef01;
-    assert_true(quant_store_panel(TYPE_Q4, columns[0], 2, words));
-    for (size_t i = 0; i < 144; i++)
-        assert_int_equal(words[i], i == 2        ? 0x3c000000
-                                   : i < 16      ? 0
-                                   : i == 16 + 5 ? 0x888888f0 /* -8 + 8 and 7 + 8 */
-                                                 : 0x88888888);
-    assert_int_equal(words[144], 0xabcdef01);
-    assert_int_equal(words[272], 0xabcdef01);
-    float quads[2 * 32 * 4];
-    float three[32][5] = {0};
-    for (int k = 0; k < 5; k++)
-        three[5][k] = (float)k + 1;
-    assert_true(quant_store_panel(TYPE_F32, three[0], 5, quads));
-    for (size_t i = 0; i < ARRAY_COUNT(quads); i++)
-        assert_true(quads[i] == (i / 4 == 5 ? (float)(i % 4) + 1 : i == 4 * (32 + 5) ? 5 : 0));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,8 +132,6 @@ int main(void)
         cmocka_unit_test(q4_is_better_q4_0),
         cmocka_unit_test(again_is_the_same),
         cmocka_unit_test(edges),
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(panel_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 #include "vulkan/gpu.h"
 #include "graph/grad.h"
 #include "runtime/kernels.h"
+#include "runtime/layout.h"
 #include "graph/quant.h"
 #include "reference/ref.h"
 #include "shaders/args.h"
@@ -115,7 +116,8 @@ static void sort_tokens(const struct graph *graph, const struct node *node, uint
     free(ends);
 }
 
-/* Element i of a tensor's logical shape on the device. */
+/* Where element i of a tensor's logical shape lies on the device. This formula, and those of
+ * encode_block, are a copy of runtime/layout.c on purpose: a mistake there must not cancel out. */
 static uint64_t device_index(const struct tensor *tensor, uint64_t i)
 {
     if (tensor->layout == LAYOUT_ROWS)
@@ -198,7 +200,7 @@ struct guarded {
 static void guarded_create(struct gpu *gpu, const struct tensor *tensor, const double *values,
                            struct guarded *g)
 {
-    g->bytes = kernels_tensor_bytes(tensor);
+    g->bytes = layout_tensor_bytes(tensor);
     uint64_t all = g->bytes + 2 * GUARD;
     all = (all + 3) / 4 * 4;
     assert_int_equal(gpu_buffer_create(gpu, GPU_DEVICE, all, &g->device), 0);

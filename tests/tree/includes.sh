@@ -34,7 +34,6 @@ server     base
 pending='
 src/model/arch.c checkpoint
 src/model/resnet.c checkpoint
-src/train/parameters.c shaders
 '
 pending_circles='train/step train/parameters'
 pending_lines='src/runtime/kernels.c|src/vulkan/gpu.c'

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The only file of the library that knows the order of values inside panels and rows.
+ */
+#include "runtime/layout.h"
+#include "base/half.h"
+
+#include <string.h>
+
+#include "graph/quant.h"
+#include "shaders/args.h"
+
+_Static_assert(QUANT_BLOCK == BLOCK, "host and shaders share the length of a block");
+
+static uint64_t block_count(uint64_t values)
+{
+    return (values + BLOCK - 1) / BLOCK;
+}
+
+/* Words that the scales of a row take, two in each. */
+static uint64_t scale_words(uint64_t c)
+{
+    return (block_count(c) + 1) / 2;
+}
+
+/* Stores fp16 values; false where one of them is infinite or not a number. */
+static bool store_halves(const float *values, size_t c, uint16_t *halves)
+{
+    bool finite = true;
+    for (size_t i = 0; i < c; i++) {
+        uint16_t half = half_from_float(values[i]);
+        halves[i] = half;
+        finite = finite && (half & 0x7c00) != 0x7c00;
+    }
+    return finite;
+}
+
+uint64_t layout_panel_bytes(enum type type, uint64_t k)
+{
+    if (type == TYPE_Q8)
+        return block_count(k) * Q8_BLOCK_WORDS * 4;
+    if (type == TYPE_Q4)
+        return block_count(k) * Q4_BLOCK_WORDS * 4;
+    return (k + 3) / 4 * 4 * PANEL * type_size(type);
+}
+
+uint64_t layout_row_bytes(enum type type, uint64_t c)
+{
+    if (type == TYPE_Q8)
+        return scale_words(c) * 4 + block_count(c) * BLOCK;
+    if (type == TYPE_Q4)
+        return scale_words(c) * 4 + block_count(c) * BLOCK / 2;
+    return c * type_size(type);
+}
+
+uint64_t layout_tensor_bytes(const struct tensor *tensor)
+{
+    uint64_t elements = tensor_elements(tensor);
+    if (tensor->layout != LAYOUT_ROWS) {
+        uint64_t n = tensor_n(tensor), panels = (n + PANEL - 1) / PANEL;
+        return panels * layout_panel_bytes(tensor->type, elements / n);
+    }
+    uint64_t c = tensor_columns(tensor);
+    uint64_t bytes = elements / c * layout_row_bytes(tensor->type, c);
+    return (bytes + 3) / 4 * 4; /* some kernels read 16-bit values two at a time */
+}
+
+/* ---- Panels ---------------------------------------------------------------------------------- */
+
+/* Index of the quad of column n that begins with value 4 * k4; a column has `quads` of them. */
+static uint64_t panel_quad(uint64_t n, uint64_t k4, uint64_t quads)
+{
+    return (n / PANEL * quads + k4) * PANEL + n % PANEL;
+}
+
+uint64_t layout_panel_index(uint64_t n, uint64_t k, uint64_t k_count)
+{
+    return panel_quad(n, k / 4, (k_count + 3) / 4) * 4 + k % 4;
+}
+
+static bool store_quads(enum type type, const float *columns, size_t k, void *panel)
+{
+    const size_t bytes = 4 * type_size(type), quads = (k + 3) / 4;
+    bool finite = true;
+    for (size_t k4 = 0; k4 < quads; k4++)
+        for (size_t n = 0; n < PANEL; n++) {
+            float quad[4] = {0};
+            size_t left = k - 4 * k4;
+            memcpy(quad, &columns[n * k + 4 * k4], (left < 4 ? left : 4) * sizeof(*quad));
+            char *target = (char *)panel + panel_quad(n, k4, quads) * bytes;
+            if (type == TYPE_F32)
+                memcpy(target, quad, sizeof(quad));
+            else
+                finite &= store_halves(quad, 4, (uint16_t *)(void *)target);
+        }
+    return finite;
+}
+
+/* Stores the block of column n in `words`, the panel's words for this block of K. */
+static void store_block(enum type type, const struct quant_block *block, size_t n, uint32_t *words)
+{
+    uint32_t *values = words + PANEL / 2;
+    words[n / 2] |= (uint32_t)block->scale << n % 2 * 16;
+    for (size_t k = 0; k < BLOCK; k++)
+        if (type == TYPE_Q8)
+            values[k / 4 * PANEL + n] |= (uint32_t)(uint8_t)block->q[k] << k % 4 * 8;
+        else
+            values[k / 8 * PANEL + n] |= (uint32_t)(block->q[k] + 8) << k % 8 * 4;
+}
+
+static bool store_blocks(enum type type, const float *columns, size_t k, void *panel)
+{
+    const uint64_t block_words = layout_panel_bytes(type, BLOCK) / 4;
+    bool finite = true;
+    memset(panel, 0, layout_panel_bytes(type, k));
+    for (size_t n = 0; n < PANEL; n++) {
+        uint32_t *words = panel;
+        for (size_t first = 0; first < k; first += BLOCK) {
+            struct quant_block block;
+            size_t count = k - first < BLOCK ? k - first : BLOCK;
+            finite &= quant_pack(type, &columns[n * k + first], count, &block);
+            store_block(type, &block, n, words);
+            words += block_words;
+        }
+    }
+    return finite;
+}
+
+bool layout_store_panel(enum type type, const float *columns, size_t k, void *panel)
+{
+    if (type == TYPE_Q8 || type == TYPE_Q4)
+        return store_blocks(type, columns, k, panel);
+    return store_quads(type, columns, k, panel);
+}
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+static bool store_row_blocks(enum type type, const float *values, size_t c, uint32_t *row)
+{
+    uint32_t *stored = row + scale_words(c);
+    bool finite = true;
+    memset(row, 0, layout_row_bytes(type, c));
+    for (size_t first = 0; first < c; first += BLOCK) {
+        struct quant_block block;
+        size_t number = first / BLOCK, count = c - first < BLOCK ? c - first : BLOCK;
+        finite &= quant_pack(type, &values[first], count, &block);
+        row[number / 2] |= (uint32_t)block.scale << number % 2 * 16;
+        for (size_t i = first; i < first + BLOCK; i++)
+            if (type == TYPE_Q8)
+                stored[i / 4] |= (uint32_t)(uint8_t)block.q[i - first] << i % 4 * 8;
+            else
+                stored[i / 8] |= (uint32_t)(block.q[i - first] + 8) << i % 8 * 4;
+    }
+    return finite;
+}
+
+bool layout_store_row(enum type type, const float *values, size_t c, void *row)
+{
+    switch (type) {
+    case TYPE_F16:
+        return store_halves(values, c, row);
+    case TYPE_Q8:
+    case TYPE_Q4:
+        return store_row_blocks(type, values, c, row);
+    default:
+        memcpy(row, values, c * sizeof(*values));
+        return true;
+    }
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The bytes of weights on the device: sizes without waste, and panels and rows whose bits are
+ * known. The expected positions are written out here on purpose, not taken from the library.
+ */
+#include "base/array.h"
+#include "base/half.h"
+#include "support/testing.h"
+
+#include <string.h>
+
+#include "runtime/layout.h"
+
+/* A block takes 34 bytes in q8 and 18 bytes in q4, as it does in GGUF files. */
+static void sizes_are_tight(void **state)
+{
+    (void)state;
+    assert_int_equal(layout_panel_bytes(TYPE_Q8, 768), 32 * 768 / 32 * 34);
+    assert_int_equal(layout_panel_bytes(TYPE_Q4, 768), 32 * 768 / 32 * 18);
+    assert_int_equal(layout_panel_bytes(TYPE_Q4, 33), 2 * 32 * 18);
+    assert_int_equal(layout_panel_bytes(TYPE_F16, 33), 2 * 32 * 36);
+    assert_int_equal(layout_row_bytes(TYPE_Q8, 512), 512 / 32 * 34);
+    assert_int_equal(layout_row_bytes(TYPE_Q4, 512), 512 / 32 * 18);
+    assert_int_equal(layout_row_bytes(TYPE_Q8, 33), 4 + 64);
+    assert_int_equal(layout_row_bytes(TYPE_Q4, 96), 8 + 48);
+    assert_int_equal(layout_row_bytes(TYPE_F32, 5), 20);
+}
+
+static void tensors_are_padded(void **state)
+{
+    (void)state;
+    struct tensor matrix = {.layout = LAYOUT_PANELS, .rank = 2, .shape = {33, 5}};
+    assert_int_equal(layout_tensor_bytes(&matrix), 2 * 32 * 8 * 4); /* two panels of 8 values */
+    matrix.type = TYPE_Q8;
+    assert_int_equal(layout_tensor_bytes(&matrix), 2 * 32 * 34);
+    struct tensor rows = {.type = TYPE_F16, .rank = 2, .shape = {3, 5}};
+    assert_int_equal(layout_tensor_bytes(&rows), 32); /* 30 bytes, rounded up to a word */
+}
+
+/* A panel of two values of K, where only column 5 is not zero. */
+static void panel_bits(void **state)
+{
+    (void)state;
+    uint32_t words[32 * 34 / 4 + 1];
+    float columns[32][2] = {0};
+    columns[5][0] = 127, columns[5][1] = -3;
+    words[272] = 0xabcdef01;
+    assert_true(layout_store_panel(TYPE_Q8, columns[0], 2, words));
+    for (size_t i = 0; i < 272; i++)
+        assert_int_equal(words[i], i == 2        ? 0x3c000000 /* the scale 1.0 of column 5 */
+                                   : i == 16 + 5 ? 0xfd7f     /* 127 and -3 */
+                                                 : 0);
+    columns[5][0] = -8, columns[5][1] = 7;
+    words[144] = 0xabcdef01;
+    assert_true(layout_store_panel(TYPE_Q4, columns[0], 2, words));
+    for (size_t i = 0; i < 144; i++)
+        assert_int_equal(words[i], i == 2        ? 0x3c000000
+                                   : i < 16      ? 0
+                                   : i == 16 + 5 ? 0x888888f0 /* -8 + 8 and 7 + 8 */
+                                                 : 0x88888888);
+    assert_int_equal(words[144], 0xabcdef01);
+    assert_int_equal(words[272], 0xabcdef01);
+    float quads[2 * 32 * 4];
+    float three[32][5] = {0};
+    for (int k = 0; k < 5; k++)
+        three[5][k] = (float)k + 1;
+    assert_true(layout_store_panel(TYPE_F32, three[0], 5, quads));
+    for (size_t i = 0; i < ARRAY_COUNT(quads); i++)
+        assert_true(quads[i] == (i / 4 == 5 ? (float)(i % 4) + 1 : i == 4 * (32 + 5) ? 5 : 0));
+}
+
+/* A row of 34 values: two scales in one word, then 64 values, of which 30 are zeros behind it. */
+static void row_bits(void **state)
+{
+    (void)state;
+    uint32_t words[1 + 64 / 4 + 1];
+    float row[34] = {0};
+    row[1] = 127, row[33] = -254;
+    words[17] = 0xabcdef01;
+    assert_true(layout_store_row(TYPE_Q8, row, 34, words));
+    for (size_t i = 0; i < 17; i++)
+        assert_int_equal(words[i], i == 0   ? 0x40003c00 /* the scales 1.0 and 2.0 */
+                                   : i == 1 ? 0x7f00     /* 127 at index 1 */
+                                   : i == 9 ? 0x8100     /* -127 at index 33 */
+                                            : 0);
+    assert_int_equal(words[17], 0xabcdef01);
+    row[1] = -8, row[33] = -16;
+    words[9] = 0xabcdef01;
+    assert_true(layout_store_row(TYPE_Q4, row, 34, words));
+    for (size_t i = 0; i < 9; i++)
+        assert_int_equal(words[i], i == 0             ? 0x40003c00
+                                   : i == 1 || i == 5 ? 0x88888808 /* -8 + 8 at the second place */
+                                                      : 0x88888888);
+    assert_int_equal(words[9], 0xabcdef01);
+}
+
+/* layout_panel_index finds what layout_store_panel stored, and no two values in one place. */
+static void index_finds_values(void **state)
+{
+    (void)state;
+    enum { N = 70, PANELS = 3, K = 7, QUADS = 2 };
+    float columns[PANELS * 32][K] = {{0}}, panels[PANELS * QUADS * 32 * 4];
+    for (int n = 0; n < N; n++)
+        for (int k = 0; k < K; k++)
+            columns[n][k] = (float)(n * K + k + 1);
+    for (int panel = 0; panel < PANELS; panel++)
+        assert_true(
+            layout_store_panel(TYPE_F32, columns[panel * 32], K, &panels[panel * QUADS * 32 * 4]));
+    for (uint64_t n = 0; n < N; n++)
+        for (uint64_t k = 0; k < K; k++)
+            assert_true(panels[layout_panel_index(n, k, K)] == columns[n][k]);
+    /* The third panel, its second quad, column 68 - 64, the second value of the quad. */
+    assert_int_equal(layout_panel_index(68, 5, K), ((2 * QUADS + 1) * 32 + 4) * 4 + 1);
+}
+
+static void large_values_are_told(void **state)
+{
+    (void)state;
+    const float values[] = {1, 70000, 2, 3};
+    float columns[32][4] = {{0}};
+    uint16_t halves[4];
+    uint32_t panel[32 * 4];
+    assert_true(layout_store_row(TYPE_F32, values, 4, panel));
+    assert_false(layout_store_row(TYPE_F16, values, 4, halves));
+    assert_int_equal(halves[3], half_from_float(3)); /* the other values are stored all the same */
+    memcpy(columns[31], values, sizeof(values));
+    assert_false(layout_store_panel(TYPE_F16, columns[0], 4, panel));
+    columns[31][1] = 0;
+    assert_true(layout_store_panel(TYPE_F16, columns[0], 4, panel));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_are_tight),    cmocka_unit_test(tensors_are_padded),
+        cmocka_unit_test(panel_bits),         cmocka_unit_test(row_bits),
+        cmocka_unit_test(index_finds_values), cmocka_unit_test(large_values_are_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
