@@ -36,7 +36,7 @@ struct options {
 static int make_graph(const struct config *config, bool text, uint32_t batch, enum type type,
                       enum type weights, struct graph *graph)
 {
-    int error = (text ? model_text_graph : model_image_graph)(config, type, batch, graph);
+    int error = tower_build(config, text ? TOWER_TEXT : TOWER_IMAGE, type, batch, graph, NULL);
     if (!error)
         graph_pack(graph, weights);
     return error;

@@ -37,8 +37,10 @@ static int open_forward(struct gpu *gpu, struct tuner *tuner, struct bench *benc
     graph_init(&graph, mixed ? TYPE_F16 : TYPE_F32);
     graph.training = true;
     graph.mixed = mixed;
-    const int outputs[] = {model_add_image(&bench->config, batch, &graph),
-                           model_add_text(&bench->config, batch, &graph)};
+    struct tower_tensors image, text;
+    tower_append(&bench->config, TOWER_IMAGE, batch, &graph, &image);
+    tower_append(&bench->config, TOWER_TEXT, batch, &graph, &text);
+    const int outputs[] = {image.normalized, text.normalized};
     int error = graph.error;
     if (!error)
         error = store_create(gpu, graphs, 1, &bench->store);

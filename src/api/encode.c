@@ -152,7 +152,7 @@ static int write_picture(void *user, struct replica *replica, const struct repli
     const struct call *call = user;
     const struct config *config = &call->model->spec.config;
     const size_t size = (size_t)3 * config->image_size * config->image_size;
-    const size_t floats = model_image_floats(config);
+    const size_t floats = tower_picture_floats(config);
     float *scratch = replica_scratch(replica, thread, (size + floats) * sizeof(*scratch));
     if (!scratch)
         return VKCLIP_EMEMORY;
@@ -164,7 +164,7 @@ static int write_picture(void *user, struct replica *replica, const struct repli
         error = vkclip_preprocess(call->model, &call->images[item], NULL, scratch);
     if (error)
         return error;
-    model_image_input(config, pixels, scratch + size);
+    tower_write_picture(config, pixels, scratch + size);
     plan_write(plan->plan, plan->input, place * floats, scratch + size, floats);
     return VKCLIP_OK;
 }
@@ -247,7 +247,7 @@ static int prepare_text(void *user, size_t index, unsigned thread)
                               "text %zu: token id %d at position %zu, expected 0 to "
                               "%u",
                               item, ids[i], i, model->spec.config.vocabulary - 1);
-    texts->ends[index] = (uint32_t)model_end_of_text(&model->spec.config, ids);
+    texts->ends[index] = (uint32_t)tower_text_end(&model->spec.config, ids);
     uint32_t length = SHORTEST;
     while (length <= texts->ends[index])
         length *= 2;

@@ -39,7 +39,7 @@ static int measure_memory(struct vkclip_model *model)
         struct graph graph;
         uint64_t arena = 0, least;
         if (!replica_has_tower(&model->spec, tower) ||
-            (error = replica_graph(&model->spec, tower, 1, 0, &graph)))
+            (error = replica_graph(&model->spec, tower, 1, 0, &graph, NULL)))
             continue;
         error = plan_measure(&graph, 1, &arena, &least);
         activations = arena > activations ? arena : activations;

@@ -15,7 +15,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/string.h"
-#include "model/arch.h"
+#include "checkpoint/initial.h"
 #include "train/run.h"
 #include "api/device.h"
 #include "data/loader.h"
@@ -39,7 +39,7 @@ struct vkclip_trainer {
     struct train *train; /* NULL: opened without device */
     struct train_params params;
     struct schedule schedule;
-    struct checkpoint_tensor *tensors;
+    struct model_tensor *tensors;
     size_t *parameters; /* of each tensor */
     bool *has_moments;
     size_t count;
@@ -115,7 +115,7 @@ static int open_source(struct vkclip_trainer *trainer, const struct vkclip_train
     int error = find_start(params, dry, &path, &resumed);
     if (!error)
         error = path ? checkpoint_open(path, &model, &trainer->config, &trainer->source)
-                     : arch_read(params->init, &trainer->config);
+                     : initial_read_config(params->init, &trainer->config);
     if (!error && resumed)
         error = run_read_state(path, &trainer->state);
     error = error ? error : take_vocabulary(trainer, params->vocab);
@@ -131,10 +131,10 @@ static int open_source(struct vkclip_trainer *trainer, const struct vkclip_train
 static int list_tensors(struct vkclip_trainer *trainer)
 {
     const struct train_params *params = &trainer->params;
-    int error = checkpoint_list(&trainer->config, &trainer->tensors, &trainer->count);
+    int error = tensors_list(&trainer->config, &trainer->tensors, &trainer->count);
     for (size_t i = 0; i < trainer->count; i++) {
-        const struct checkpoint_tensor *tensor = &trainer->tensors[i];
-        const uint64_t elements = checkpoint_elements(tensor);
+        const struct model_tensor *tensor = &trainer->tensors[i];
+        const uint64_t elements = tensors_elements(tensor);
         const bool image = string_begins_with(tensor->name, "visual."),
                    locked = i > 0 && (image ? params->lock_image : params->lock_text);
         if (strstr(tensor->name, ".running_"))
@@ -152,7 +152,7 @@ static int find_parameters(struct vkclip_trainer *trainer)
     if (!trainer->parameters || !trainer->has_moments)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
     for (size_t i = 0; i < trainer->count; i++) {
-        const struct checkpoint_tensor *tensor = &trainer->tensors[i];
+        const struct model_tensor *tensor = &trainer->tensors[i];
         const struct train_parameter *parameter;
         trainer->parameters[i] = FROM_SOURCE;
         for (size_t p = 0; (parameter = train_parameter(trainer->train, p)); p++)
@@ -168,7 +168,7 @@ static int find_parameters(struct vkclip_trainer *trainer)
 static int read_tensor(void *user, size_t index, float *values)
 {
     struct vkclip_trainer *trainer = user;
-    const struct checkpoint_tensor *tensor = &trainer->tensors[index];
+    const struct model_tensor *tensor = &trainer->tensors[index];
     if (trainer->parameters[index] == FROM_SOURCE)
         return weights_read(trainer->source, tensor->name, 0, tensor->rank ? tensor->shape[0] : 1,
                             values);

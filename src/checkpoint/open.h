@@ -21,14 +21,4 @@ int checkpoint_open(const char *path, const struct vkclip_model_params *params,
  * beside it, if it is there) or an open_clip_config.json. */
 int checkpoint_read_config(const char *path, struct config *config);
 
-/* Every tensor that the towers need, by its canonical name; stops at the first error of `each`. */
-typedef int config_tensor_fn(void *user, const char *name, unsigned rank, const uint64_t *shape);
-int config_each_tensor(const struct config *config, config_tensor_fn *each, void *user);
-/* All of them are in `weights` in that shape, and no other of a tower. */
-int config_check_tensors(struct weights *weights, const struct config *config);
-
-/* The sizes of a ModifiedResNet from the shapes of its tensors, and its tensors. */
-void config_resnet_read(const struct weights *weights, struct config *config);
-int config_resnet_each(const struct config *config, config_tensor_fn *each, void *user);
-
 #endif

@@ -121,7 +121,7 @@ static void refuse_head_width(const struct section *section, const char *what, u
 static void read_resnet(const struct section *section, const json_t *layers, uint32_t head_width,
                         struct config *config)
 {
-    struct config_tower *tower = &config->image;
+    const struct config_tower *tower = &config->image;
     for (size_t i = 0; i < ARRAY_COUNT(config->stages); i++) {
         const json_int_t blocks = json_integer_value(json_array_get(layers, i));
         if (json_array_size(layers) != ARRAY_COUNT(config->stages) || blocks < 1 || blocks > 256) {
@@ -129,12 +129,8 @@ static void read_resnet(const struct section *section, const json_t *layers, uin
             return;
         }
         config->stages[i] = (uint32_t)blocks;
-        tower->layers += (uint32_t)blocks;
     }
-    tower->epsilon = 1e-5f;
-    tower->mlp = config_resnet_channels(config);
-    tower->heads = tower->mlp / head_width;
-    config->patch_size = 32;
+    config_derive_resnet(config, head_width);
     config->image_size = read_image_size(section, "image_size", 224);
     if (tower->mlp % head_width)
         refuse_head_width(section, "number of channels", tower->mlp, head_width);

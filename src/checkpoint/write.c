@@ -8,58 +8,10 @@
 #include "base/string.h"
 #include "checkpoint/beside.h"
 #include "format/safetensors.h"
+#include "model/tensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-uint64_t checkpoint_elements(const struct checkpoint_tensor *tensor)
-{
-    uint64_t count = 1;
-    for (unsigned i = 0; i < tensor->rank; i++)
-        count *= tensor->shape[i];
-    return count;
-}
-
-/* ---- The list of a model's tensors ----------------------------------------------------------- */
-
-struct tensor_list {
-    struct checkpoint_tensor *tensors;
-    size_t count, capacity;
-};
-
-static int add_tensor(void *user, const char *name, unsigned rank, const uint64_t *shape)
-{
-    struct tensor_list *list = user;
-    if (list->count == list->capacity) {
-        const size_t capacity = list->capacity ? 2 * list->capacity : 256;
-        void *tensors = realloc(list->tensors, capacity * sizeof(*list->tensors));
-        if (!tensors)
-            return error_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");
-        list->tensors = tensors;
-        list->capacity = capacity;
-    }
-    struct checkpoint_tensor *tensor = &list->tensors[list->count++];
-    *tensor = (struct checkpoint_tensor){.rank = rank};
-    snprintf(tensor->name, sizeof(tensor->name), "%s", name);
-    for (unsigned i = 0; i < rank; i++)
-        tensor->shape[i] = shape[i];
-    return VKCLIP_OK;
-}
-
-int checkpoint_list(const struct config *config, struct checkpoint_tensor **tensors, size_t *count)
-{
-    struct tensor_list list = {0};
-    int error = add_tensor(&list, "logit_scale", 0, NULL);
-    if (!error)
-        error = config_each_tensor(config, add_tensor, &list);
-    if (error) {
-        free(list.tensors);
-        list = (struct tensor_list){0};
-    }
-    *tensors = list.tensors;
-    *count = list.count;
-    return error;
-}
 
 /* ---- The file of weights --------------------------------------------------------------------- */
 
@@ -86,7 +38,7 @@ static int open_writer(struct weights_writer *writer, const struct checkpoint_so
     uint64_t largest = 1;
     *writer = (struct weights_writer){.source = source, .in_memory = NO_TENSOR};
     for (size_t i = 0; i < source->count; i++) {
-        const uint64_t elements = checkpoint_elements(&source->tensors[i]);
+        const uint64_t elements = tensors_elements(&source->tensors[i]);
         largest = elements > largest ? elements : largest;
     }
     writer->values = malloc(largest * sizeof(float));
@@ -137,7 +89,7 @@ static int add_part(struct weights_writer *writer, const struct stored_part *par
 /* Adds what a file of this form stores for canonical tensor number `tensor`. */
 static int add_parts(struct weights_writer *writer, enum names_form form, size_t tensor)
 {
-    const struct checkpoint_tensor *canonical = &writer->source->tensors[tensor];
+    const struct model_tensor *canonical = &writer->source->tensors[tensor];
     const unsigned count = names_count_parts(form, canonical->name);
     int error = VKCLIP_OK;
     for (unsigned i = 0; i < count && !error; i++) {
@@ -177,13 +129,13 @@ static int write_part(void *user, const struct tensor_view *view, struct file_ou
 {
     struct weights_writer *writer = user;
     const struct stored_part *part = &writer->parts[view - writer->views];
-    const struct checkpoint_tensor *tensor = &writer->source->tensors[part->tensor];
+    const struct model_tensor *tensor = &writer->source->tensors[part->tensor];
     int error = load_tensor(writer, part->tensor);
     if (error)
         return error;
     if (part->stored.transposed)
         return write_transposed(writer, &part->stored, output);
-    const uint64_t row = tensor->rank ? checkpoint_elements(tensor) / tensor->shape[0] : 1;
+    const uint64_t row = tensor->rank ? tensors_elements(tensor) / tensor->shape[0] : 1;
     return file_output_write(output, writer->values + part->stored.first_row * row,
                              (size_t)view->size);
 }

@@ -9,20 +9,8 @@
 #ifndef VKCLIP_CHECKPOINT_WRITE_H
 #define VKCLIP_CHECKPOINT_WRITE_H
 
-#include "checkpoint/open.h"
-
-/* A tensor of a model by its canonical name and shape (see checkpoint/weights.h). */
-struct checkpoint_tensor {
-    char name[64];
-    unsigned rank;
-    uint64_t shape[TENSOR_MAX_RANK];
-};
-
-/* Elements of a tensor; a tensor of rank 0 has one. */
-uint64_t checkpoint_elements(const struct checkpoint_tensor *tensor);
-
-/* Lists every tensor of a model, logit_scale first. The caller frees *tensors. */
-int checkpoint_list(const struct config *config, struct checkpoint_tensor **tensors, size_t *count);
+#include "model/config.h"
+#include "model/tensors.h"
 
 /* Gives all values of tensor number `tensor`, in the order of its shape. */
 typedef int checkpoint_read_fn(void *user, size_t tensor, float *values);
@@ -30,7 +18,7 @@ typedef int checkpoint_read_fn(void *user, size_t tensor, float *values);
 /* A model to be written; it owns nothing. */
 struct checkpoint_source {
     const struct config *config;
-    const struct checkpoint_tensor *tensors;
+    const struct model_tensor *tensors;
     size_t count;
     checkpoint_read_fn *read;
     void *user; /* is passed to `read` */

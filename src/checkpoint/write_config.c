@@ -144,8 +144,7 @@ static json_t *openclip_image(const struct config *config)
     if (image->kind == KIND_RESNET)
         return json_pack("{si s[iiii] si si}", "image_size", (int)config->image_size, "layers",
                          (int)stages[0], (int)stages[1], (int)stages[2], (int)stages[3], "width",
-                         (int)image->width, "head_width",
-                         (int)(config_resnet_channels(config) / image->heads));
+                         (int)image->width, "head_width", (int)(image->mlp / image->heads));
     return json_pack("{si si si si si so s{so}}", "image_size", (int)config->image_size, "layers",
                      (int)image->layers, "width", (int)image->width, "head_width",
                      (int)(image->width / image->heads), "patch_size", (int)config->patch_size,

@@ -39,17 +39,16 @@ struct replica {
 
 bool replica_has_tower(const struct replica_spec *spec, enum tower tower)
 {
-    return tower == TOWER_IMAGE ? spec->config.image.kind : spec->config.text.kind;
+    return config_tower(&spec->config, tower)->kind != KIND_NONE;
 }
 
 int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t batch,
-                  uint32_t length, struct graph *graph)
+                  uint32_t length, struct graph *graph, struct tower_tensors *tensors)
 {
     struct config config = spec->config;
     if (length)
         config.context = length; /* the first rows of the table of positions */
-    int error = (tower == TOWER_IMAGE ? model_image_graph : model_text_graph)(&config, spec->type,
-                                                                              batch, graph);
+    int error = tower_build(&config, tower, spec->type, batch, graph, tensors);
     if (!error)
         graph_pack(graph, spec->weights);
     return error;
@@ -78,7 +77,7 @@ static uint32_t choose_batch(const struct replica *replica, enum tower tower, ui
         batch *= 2;
     for (; batch > 1; batch /= 2) {
         struct graph graph;
-        bool fits = !replica_graph(replica->spec, tower, batch, 0, &graph) &&
+        bool fits = !replica_graph(replica->spec, tower, batch, 0, &graph, NULL) &&
                     batch_fits(replica->gpu, &graph);
         graph_free(&graph);
         if (fits)
@@ -102,7 +101,7 @@ int replica_open(struct gpu *gpu, struct tuner *tuner, const struct replica_spec
     replica->spec = spec;
     for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
         if (replica_has_tower(spec, tower)) {
-            error = replica_graph(spec, tower, 1, 0, &graphs[tower]);
+            error = replica_graph(spec, tower, 1, 0, &graphs[tower], NULL);
             present[count++] = &graphs[tower];
             if (!error)
                 replica->most_batch[tower] = choose_batch(replica, tower, max_batch);
@@ -154,19 +153,19 @@ bool replica_is_hidden(const struct tensor *tensor)
 static int make_plan(struct replica *replica, struct kept_plan *kept)
 {
     struct graph graph;
-    int error = replica_graph(replica->spec, kept->tower, kept->batch, kept->length, &graph);
+    struct tower_tensors tensors;
+    int error =
+        replica_graph(replica->spec, kept->tower, kept->batch, kept->length, &graph, &tensors);
     if (error)
         return error;
-    bool image = kept->tower == TOWER_IMAGE;
-    const struct node *last = &graph.nodes[graph.node_count - 1]; /* normalises */
-    kept->view = (struct replica_plan){.input = graph_find(&graph, image ? "image" : "text.ids"),
-                                       .rows = image ? -1 : graph_find(&graph, "text.rows"),
-                                       .embeddings = last->in[0],
-                                       .normalized = last->out};
+    kept->view = (struct replica_plan){.input = tensors.input,
+                                       .rows = tensors.rows,
+                                       .embeddings = tensors.embeddings,
+                                       .normalized = tensors.normalized};
     int *outputs = calloc(graph.tensor_count, sizeof(*outputs));
     size_t count = 0;
     for (int t = 0; outputs && t < (int)graph.tensor_count; t++)
-        if (t == kept->view.embeddings || t == kept->view.normalized ||
+        if (t == tensors.embeddings || t == tensors.normalized ||
             (kept->hidden && replica_is_hidden(&graph.tensors[t])))
             outputs[count++] = t;
     const struct plan_params params = {.gpu = replica->gpu,

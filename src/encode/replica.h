@@ -18,9 +18,10 @@ struct replica_spec {
 
 bool replica_has_tower(const struct replica_spec *spec, enum tower tower);
 /* The graph of a tower for `batch` items; texts of `length` token positions (0: the context). The
- * text tower is causal: what a text's end becomes does not depend on what comes behind it. */
+ * text tower is causal: what a text's end becomes does not depend on what comes behind it.
+ * `tensors` may be NULL. */
 int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t batch,
-                  uint32_t length, struct graph *graph);
+                  uint32_t length, struct graph *graph, struct tower_tensors *tensors);
 
 struct replica;
 

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The named architectures, and checkpoints of them with random weights: where training begins and
- * what is timed where no weights are at hand. Knows no Vulkan.
+ * The named architectures: configurations of models that are not on disk yet.
  */
 #ifndef VKCLIP_MODEL_ARCH_H
 #define VKCLIP_MODEL_ARCH_H
 
 #include "model/config.h"
 
-/* Fills `config` with a named architecture. */
+/* The name of architecture number `index`; NULL behind the last. */
+const char *arch_name(size_t index);
+/* Fills `config` with a named architecture. EINVALID names those that are known. */
 int arch_find(const char *name, struct config *config);
-/* The same, or what a configuration file says where the name ends in .json. */
-int arch_read(const char *arch, struct config *config);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * The configuration of a model: which towers it has, their sizes, and how its inputs are prepared.
  * Whatever file describes a model is read into this struct. Nothing here checks the values: the
- * reader of the file does.
+ * reader of the file does, with tower_check.
  */
 #ifndef VKCLIP_MODEL_CONFIG_H
 #define VKCLIP_MODEL_CONFIG_H
@@ -23,12 +23,14 @@ struct config_tower {
     float epsilon; /* of LayerNorm */
 };
 
+#define CONFIG_STAGES 4
+
 struct config {
     enum vkclip_family family;
     struct config_tower image, text;
     uint32_t image_size,
-        patch_size;     /* A ModifiedResNet reduces 32 pixels a side to one position. */
-    uint32_t stages[4]; /* KIND_RESNET: bottlenecks of each stage */
+        patch_size;                 /* A ModifiedResNet reduces 32 pixels a side to one position. */
+    uint32_t stages[CONFIG_STAGES]; /* KIND_RESNET: bottlenecks of each stage */
     uint32_t context, vocabulary;
     uint32_t image_embed_dim, text_embed_dim; /* The tower's width where it has no projection. */
     int32_t eos_token_id; /* A text ends at its first such id; with -1 at its largest id. */
@@ -39,13 +41,17 @@ struct config {
     char *tokenizer_path; /* NULL: no vocabulary was found beside the checkpoint. */
 };
 
-/* Channels of a ModifiedResNet's last stage; `image.width` is that of its stem. */
-uint32_t config_resnet_channels(const struct config *config);
-
 /* The preparation of pictures and texts that OpenAI's code has (clip/clip.py), and no tower. */
 extern const struct config config_defaults;
 
 /* Frees what the configuration owns. */
 void config_close(struct config *config);
+
+const struct config_tower *config_tower(const struct config *config, enum tower tower);
+uint32_t config_embed_dim(const struct config *config, enum tower tower);
+
+/* Fills the sizes of a ModifiedResNet that follow from `image.width` (the stem's) and `stages`. An
+ * attention head is as wide as the caller says: OpenAI's are all 64. */
+void config_derive_resnet(struct config *config, uint32_t head_width);
 
 #endif

@@ -1,105 +1,315 @@
 /* SPDX-License-Identifier: MIT
  *
- * ModifiedResNet image towers (paper, section 2.4; clip/model.py): sizes from the tensors' shapes,
- * and the list of its tensors. Five sizes are published: RN50, RN101, RN50x4, RN50x16, RN50x64.
+ * The ModifiedResNet of CLIP (paper, section 2.4; clip/model.py, ModifiedResNet). Five sizes are
+ * published: RN50, RN101, RN50x4, RN50x16, RN50x64. A picture goes in with its channels last and a
+ * fourth one of zeros, because kernels load four channels at once. Batch norm is folded into the
+ * convolution before it, except in training, where it needs the convolution's own result.
  */
 #include "base/array.h"
-#include "checkpoint/open.h"
+#include "model/blocks.h"
 
 #include <math.h>
-#include <stdio.h>
+#include <string.h>
 
-#define STAGES 4
+#define STRIDE 32 /* pixels along each side of what becomes one position of the last stage */
+#define NORM_EPSILON 1e-5f
+#define NORM_MOMENTUM 0.1f
+#define CHANNELS 4 /* of a picture on the device */
 
-uint32_t config_resnet_channels(const struct config *config)
-{
-    return 32 * config->image.width;
-}
+/* ---- Tensors --------------------------------------------------------------------------------- */
 
-static uint32_t dimension(const struct weights *weights, const char *name, unsigned index)
-{
-    uint64_t shape[TENSOR_MAX_RANK];
-    unsigned rank;
-    bool there = weights_shape(weights, name, shape, &rank) && index < rank;
-    return there && shape[index] <= INT32_MAX ? (uint32_t)shape[index] : 0;
-}
-
-void config_resnet_read(const struct weights *weights, struct config *config)
-{
-    struct config_tower *tower = &config->image;
-    char name[128];
-    *tower = (struct config_tower){.kind = KIND_RESNET, .projection = true, .epsilon = 1e-5f};
-    for (unsigned stage = 0; stage < STAGES; stage++) {
-        uint32_t *blocks = &config->stages[stage];
-        do
-            snprintf(name, sizeof(name), "visual.layer%u.%u.conv1.weight", stage + 1, *blocks);
-        while (dimension(weights, name, 0) && ++*blocks);
-        tower->layers += *blocks;
+/* A convolution without bias and its batch norm: the rows from its weight on. */
+enum { CONV_WEIGHT, NORM_GAIN, NORM_BIAS, NORM_MEAN, NORM_VARIANCE, CONV_ROWS };
+#define CONV_AND_NORM(conv, norm, shape, out, layout, gain)                                  \
+    {conv ".weight", shape, layout, INITIAL_CONV}, {norm ".weight", out, LAYOUT_ROWS, gain}, \
+        {norm ".bias", out, LAYOUT_ROWS, INITIAL_ZERO},                                      \
+        {norm ".running_mean", out, LAYOUT_ROWS, INITIAL_ZERO},                              \
+    {                                                                                        \
+        norm ".running_var", out, LAYOUT_ROWS, INITIAL_ONE                                   \
     }
-    tower->width = dimension(weights, "visual.layer1.0.conv1.weight", 0);
-    tower->heads = tower->width / 2; /* channels / 64 */
-    tower->mlp = config_resnet_channels(config);
-    uint32_t positions = dimension(weights, "visual.attnpool.positional_embedding", 0);
-    config->patch_size = 32;
-    config->image_size = 32 * (uint32_t)sqrt(positions ? positions - 1 : 0);
-    config->image_embed_dim = dimension(weights, "visual.attnpool.c_proj.weight", 0);
+
+/* A convolution's number within its group; its rows begin at CONV_ROWS times that. */
+enum { CONV1, CONV2, CONV3, DOWNSAMPLE };
+
+/* c: colours; h: half of the width; w: width; s: side of a kernel. */
+static const struct tensor_row stem_rows[] = {
+    CONV_AND_NORM("conv1", "bn1", "hcss", "h", LAYOUT_CONV, INITIAL_ONE),
+    CONV_AND_NORM("conv2", "bn2", "hhss", "h", LAYOUT_CONV, INITIAL_ONE),
+    CONV_AND_NORM("conv3", "bn3", "whss", "w", LAYOUT_CONV, INITIAL_ZERO),
+};
+
+/* i: channels that go in; p: those between; o: those that go out; s: side of a kernel; e: 1. The
+ * last gain is 0, so that a block begins as the identity. Only a stage's first block has the last
+ * five rows. */
+static const struct tensor_row bottleneck_rows[] = {
+    CONV_AND_NORM("conv1", "bn1", "piee", "p", LAYOUT_PANELS, INITIAL_ONE),
+    CONV_AND_NORM("conv2", "bn2", "ppss", "p", LAYOUT_CONV, INITIAL_ONE),
+    CONV_AND_NORM("conv3", "bn3", "opee", "o", LAYOUT_PANELS, INITIAL_ZERO),
+    CONV_AND_NORM("downsample.0", "downsample.1", "oiee", "o", LAYOUT_PANELS, INITIAL_ONE),
+};
+
+/* n: positions of the last stage and their mean; o: its channels; q: query, key and value together;
+ * d: embedding. */
+enum { POSITIONS, QKV, PROJECTION = QKV + 2 };
+static const struct tensor_row pool_rows[] = {
+    [POSITIONS] = {"positional_embedding", "no", LAYOUT_ROWS, INITIAL_FAN_IN},
+    [QKV] = {"in_proj_weight", "qo", LAYOUT_PANELS, INITIAL_FAN_IN},
+    {"in_proj_bias", "q", LAYOUT_ROWS, INITIAL_ZERO},
+    [PROJECTION] = {"c_proj.weight", "do", LAYOUT_PANELS, INITIAL_FAN_IN},
+    {"c_proj.bias", "d", LAYOUT_ROWS, INITIAL_ZERO},
+};
+
+static void stem_group(const struct config *config, struct tensor_group *group)
+{
+    *group = (struct tensor_group){
+        .prefix = "visual.", .rows = stem_rows, .count = ARRAY_COUNT(stem_rows)};
+    group_set(group, 'c', 3);
+    group_set(group, 'h', config->image.width / 2);
+    group_set(group, 'w', config->image.width);
+    group_set(group, 's', 3);
 }
 
-/* A convolution without bias and its batch norm. */
-static int each_conv(const char *prefix, const char *conv, const char *norm,
-                     const uint64_t shape[4], config_tensor_fn *each, void *user)
+static void bottleneck_group(const struct config *config, uint32_t stage, uint32_t block,
+                             struct tensor_group *group)
 {
-    static const char *const parts[] = {"weight", "bias", "running_mean", "running_var"};
-    char name[128];
-    snprintf(name, sizeof(name), "%s%s.weight", prefix, conv);
-    int error = each(user, name, 4, shape);
-    for (size_t i = 0; i < ARRAY_COUNT(parts) && !error; i++) {
-        snprintf(name, sizeof(name), "%s%s.%s", prefix, norm, parts[i]);
-        error = each(user, name, 1, shape);
+    const uint64_t planes = (uint64_t)config->image.width << stage;
+    uint64_t in = 4 * planes;
+    if (!block)
+        in = stage ? 2 * planes : planes; /* what the stage before it, or the stem, gives */
+    *group = (struct tensor_group){.rows = bottleneck_rows,
+                                   .count = CONV_ROWS * (block ? DOWNSAMPLE : DOWNSAMPLE + 1)};
+    snprintf(group->prefix, sizeof(group->prefix), "visual.layer%u.%u.", stage + 1, block);
+    group_set(group, 'i', in);
+    group_set(group, 'p', planes);
+    group_set(group, 'o', 4 * planes);
+    group_set(group, 's', 3);
+    group_set(group, 'e', 1);
+}
+
+static void pool_group(const struct config *config, struct tensor_group *group)
+{
+    const uint64_t side = config->image_size / STRIDE, channels = config->image.mlp;
+    *group = (struct tensor_group){
+        .prefix = "visual.attnpool.", .rows = pool_rows, .count = ARRAY_COUNT(pool_rows)};
+    group_set(group, 'n', side * side + 1);
+    group_set(group, 'o', channels);
+    group_set(group, 'q', 3 * channels);
+    group_set(group, 'd', config->image_embed_dim);
+}
+
+static bool describe_group(const struct config *config, uint32_t index, struct tensor_group *group)
+{
+    if (!index) {
+        stem_group(config, group);
+        return true;
     }
-    return error;
-}
-
-static int each_of_bottleneck(unsigned stage, uint32_t number, uint64_t in, uint64_t planes,
-                              config_tensor_fn *each, void *user)
-{
-    const uint64_t first[] = {planes, in, 1, 1}, second[] = {planes, planes, 3, 3},
-                   last[] = {4 * planes, planes, 1, 1}, down[] = {4 * planes, in, 1, 1};
-    char prefix[64];
-    snprintf(prefix, sizeof(prefix), "visual.layer%u.%u.", stage + 1, number);
-    int error = each_conv(prefix, "conv1", "bn1", first, each, user);
-    error = error ? error : each_conv(prefix, "conv2", "bn2", second, each, user);
-    error = error ? error : each_conv(prefix, "conv3", "bn3", last, each, user);
-    if (!number && !error)
-        error = each_conv(prefix, "downsample.0", "downsample.1", down, each, user);
-    return error;
-}
-
-static int each_of_pool(const struct config *config, config_tensor_fn *each, void *user)
-{
-    const uint64_t grid = config->image_size / 32, channels = config_resnet_channels(config);
-    const uint64_t positions[] = {grid * grid + 1, channels}, in[] = {3 * channels, channels},
-                   out[] = {config->image_embed_dim, channels};
-    int error = each(user, "visual.attnpool.positional_embedding", 2, positions);
-    error = error ? error : each(user, "visual.attnpool.in_proj_weight", 2, in);
-    error = error ? error : each(user, "visual.attnpool.in_proj_bias", 1, in);
-    error = error ? error : each(user, "visual.attnpool.c_proj.weight", 2, out);
-    error = error ? error : each(user, "visual.attnpool.c_proj.bias", 1, out);
-    return error;
-}
-
-int config_resnet_each(const struct config *config, config_tensor_fn *each, void *user)
-{
-    const uint64_t width = config->image.width, half = width / 2;
-    const uint64_t stem[][4] = {{half, 3, 3, 3}, {half, half, 3, 3}, {width, half, 3, 3}};
-    int error = each_conv("visual.", "conv1", "bn1", stem[0], each, user);
-    error = error ? error : each_conv("visual.", "conv2", "bn2", stem[1], each, user);
-    error = error ? error : each_conv("visual.", "conv3", "bn3", stem[2], each, user);
-    uint64_t in = width;
-    for (unsigned stage = 0; stage < STAGES && !error; stage++)
-        for (uint32_t i = 0; i < config->stages[stage] && !error; i++) {
-            error = each_of_bottleneck(stage, i, in, width << stage, each, user);
-            in = 4 * (width << stage);
+    uint32_t block = index - 1;
+    for (uint32_t stage = 0; stage < CONFIG_STAGES; stage++) {
+        if (block < config->stages[stage]) {
+            bottleneck_group(config, stage, block, group);
+            return true;
         }
-    return error ? error : each_of_pool(config, each, user);
+        block -= config->stages[stage];
+    }
+    pool_group(config, group);
+    return !block;
 }
+
+/* ---- Sizes ----------------------------------------------------------------------------------- */
+
+static bool has_block(const struct tower_sizes *sizes, uint32_t stage, uint32_t block)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "visual.layer%u.%u.conv1.weight", stage + 1, block);
+    return sizes->get(sizes->checkpoint, name, 0) > 0;
+}
+
+static void read_sizes(const struct tower_sizes *sizes, struct config *config)
+{
+    const void *checkpoint = sizes->checkpoint;
+    const uint32_t positions = sizes->get(checkpoint, "visual.attnpool.positional_embedding", 0);
+    for (uint32_t stage = 0; stage < CONFIG_STAGES; stage++)
+        while (has_block(sizes, stage, config->stages[stage]))
+            config->stages[stage]++;
+    config->image.width = sizes->get(checkpoint, "visual.layer1.0.conv1.weight", 0);
+    config->image_size = STRIDE * (uint32_t)sqrt(positions ? positions - 1 : 0);
+    config->image_embed_dim = sizes->get(checkpoint, "visual.attnpool.c_proj.weight", 0);
+    config_derive_resnet(config, 64);
+}
+
+static int check_sizes(const char *path, const struct config *config)
+{
+    struct config_tower tower = config->image;
+    int error = VKCLIP_OK;
+    tower.width = tower.mlp; /* The heads are those of the attention pool, over all channels. */
+    for (size_t i = 0; i < CONFIG_STAGES && !error; i++)
+        error = tower_check_size(path, "image", "bottlenecks of a stage", config->stages[i], 256);
+    if (!error)
+        error = tower_check_widths(path, "image", &tower, config->image_embed_dim);
+    return error ? error : tower_check_picture(path, config);
+}
+
+/* ---- Graph ----------------------------------------------------------------------------------- */
+
+/* Gain or bias of a batch norm in training. With frozen statistics one op reads them together with
+ * these, which are in fp32, so that they must be too. */
+static int append_parameter(struct graph *graph, const struct tensor_group *group, size_t row)
+{
+    return graph->frozen ? group_state(graph, group, row) : group_weight(graph, group, row);
+}
+
+/* Moves the running mean or variance towards the batch's, which are in `stats`. The batch's
+ * variance of n values is divided by n, the running one by n - 1. */
+static void append_running(struct graph *graph, int stats, bool variance, uint32_t n, int running)
+{
+    struct node node = {.op = OP_RUNNING,
+                        .in = {stats, -1, -1},
+                        .residual = true,
+                        .running = {.variance = variance,
+                                    .epsilon = NORM_EPSILON,
+                                    .momentum = NORM_MOMENTUM,
+                                    .unbias = n > 1 ? (float)n / (float)(n - 1) : 1}};
+    graph_append_into(graph, node, running);
+}
+
+/* Batch norm in training: by the batch's statistics, which the running ones then follow, or by the
+ * running ones where these are frozen. `row` is the first of its convolution. */
+static int append_norm(struct graph *graph, const struct tensor_group *group, size_t row, int x,
+                       int residual, bool relu)
+{
+    const int mean = group_state(graph, group, row + NORM_MEAN);
+    const int variance = group_state(graph, group, row + NORM_VARIANCE);
+    const int gain = append_parameter(graph, group, row + NORM_GAIN);
+    const int bias = append_parameter(graph, group, row + NORM_BIAS);
+    if (graph->error)
+        return -1;
+    const uint32_t n = tensor_rows(&graph->tensors[x]);
+    graph->tensors[mean].locked = true;
+    graph->tensors[variance].locked = true;
+    if (graph->frozen) {
+        const int stats = graph_runningstats(graph, mean, variance, gain, bias, NORM_EPSILON);
+        return graph_batchnorm(graph, NULL, x, stats, residual, relu);
+    }
+    const int stats = graph_batchstats(graph, x, gain, bias, NORM_EPSILON);
+    x = graph_batchnorm(graph, NULL, x, stats, residual, relu);
+    append_running(graph, stats, false, n, mean);
+    append_running(graph, stats, true, n, variance);
+    return x;
+}
+
+/* Has the batch norm of a convolution folded into its weight and bias when these are read. */
+static void fold_norm(struct graph *graph, const struct tensor_group *group, size_t row, int weight,
+                      int bias)
+{
+    char norm[64];
+    snprintf(norm, sizeof(norm), "%s%s", group->prefix, group->rows[row + NORM_GAIN].name);
+    *strrchr(norm, '.') = 0;
+    graph_fold(graph, weight, norm);
+    graph_fold(graph, bias, norm);
+}
+
+/* Convolution number `conv` of a group with its batch norm; one of a single pixel is a matrix
+ * product. */
+static int append_conv(struct graph *graph, const struct tensor_group *group, size_t conv, int x,
+                       uint32_t stride, int residual, bool relu)
+{
+    const size_t row = CONV_ROWS * conv;
+    const int weight = group_weight(graph, group, row + CONV_WEIGHT);
+    const int bias = graph->training ? -1 : group_weight(graph, group, row + NORM_BIAS);
+    const int sum = graph->training ? -1 : residual;
+    if (group->rows[row].layout == LAYOUT_CONV)
+        x = graph_conv(graph, NULL, x, weight, bias, stride);
+    else
+        x = graph_matmul(graph, NULL, x, weight, bias, VKCLIP_ACTIVATION_AUTO, sum);
+    if (graph->training)
+        return append_norm(graph, group, row, x, residual, relu);
+    fold_norm(graph, group, row, weight, bias);
+    if (relu)
+        graph_relu(graph, x);
+    return x;
+}
+
+/* clip/model.py, Bottleneck: the stride is an average pool after the second convolution. */
+static int append_bottleneck(struct graph *graph, const struct tensor_group *group, int x,
+                             uint32_t stride, bool downsample)
+{
+    int identity = x;
+    int y = append_conv(graph, group, CONV1, x, 1, -1, true);
+    y = append_conv(graph, group, CONV2, y, 1, -1, true);
+    if (stride > 1)
+        y = graph_avgpool(graph, NULL, y, stride);
+    if (downsample && stride > 1)
+        identity = graph_avgpool(graph, NULL, identity, stride);
+    if (downsample)
+        identity = append_conv(graph, group, DOWNSAMPLE, identity, 1, -1, false);
+    return append_conv(graph, group, CONV3, y, 1, identity, true);
+}
+
+/* clip/model.py, AttentionPool2d: attention of the mean over all positions, of which only the
+ * mean's row is kept. */
+static void append_pool(const struct config *config, struct graph *graph, int x,
+                        struct tower_tensors *tensors)
+{
+    struct tensor_group group;
+    pool_group(config, &group);
+    x = graph_meantoken(graph, NULL, x, group_weight(graph, &group, POSITIONS));
+    x = block_linear(graph, NULL, x, &group, QKV, VKCLIP_ACTIVATION_AUTO, -1);
+    x = graph_attention(graph, NULL, x, config->image.heads, false);
+    x = graph_select(graph, NULL, x, -1);
+    tensors->embeddings =
+        block_linear(graph, "vision.projected", x, &group, PROJECTION, VKCLIP_ACTIVATION_AUTO, -1);
+    tensors->normalized = graph_normalize(graph, "vision.normalized", tensors->embeddings);
+}
+
+static void append_resnet(const struct config *config, uint32_t batch, struct graph *graph,
+                          struct tower_tensors *tensors)
+{
+    const uint32_t shape[] = {batch, config->image_size, config->image_size, CHANNELS};
+    struct tensor_group group;
+    stem_group(config, &group);
+    tensors->input = graph_input(graph, "image", graph->type, 4, shape);
+    int x = append_conv(graph, &group, CONV1, tensors->input, 2, -1, true);
+    x = append_conv(graph, &group, CONV2, x, 1, -1, true);
+    x = append_conv(graph, &group, CONV3, x, 1, -1, true);
+    x = graph_avgpool(graph, "vision.stem", x, 2);
+    for (uint32_t stage = 0; stage < CONFIG_STAGES; stage++)
+        for (uint32_t block = 0; block < config->stages[stage]; block++) {
+            const bool first = block == 0;
+            char result[64];
+            bottleneck_group(config, stage, block, &group);
+            snprintf(result, sizeof(result), "vision.layer%u.%u", stage + 1, block);
+            graph_begin_segment(graph);
+            x = append_bottleneck(graph, &group, x, stage && first ? 2 : 1, first);
+            graph_rename(graph, x, result);
+        }
+    graph_end_segment(graph);
+    append_pool(config, graph, x, tensors);
+}
+
+/* ---- Pictures -------------------------------------------------------------------------------- */
+
+static size_t count_floats(const struct config *config)
+{
+    return (size_t)CHANNELS * config->image_size * config->image_size;
+}
+
+static void write_channels_last(const struct config *config, const float *pixels, float *input)
+{
+    const size_t plane = (size_t)config->image_size * config->image_size;
+    for (size_t i = 0; i < plane; i++)
+        for (size_t channel = 0; channel < CHANNELS; channel++)
+            input[CHANNELS * i + channel] = channel < 3 ? pixels[channel * plane + i] : 0;
+}
+
+const struct tower_row tower_resnet = {
+    .tower = TOWER_IMAGE,
+    .prefixes = {"visual.layer1."},
+    .positions = "visual.attnpool.positional_embedding",
+    .batch_norm = true,
+    .read = read_sizes,
+    .check = check_sizes,
+    .group = describe_group,
+    .append = append_resnet,
+    .picture_floats = count_floats,
+    .write_picture = write_channels_last,
+};

@@ -32,7 +32,7 @@ static int no_memory(const char *path)
 /* ---- Moments --------------------------------------------------------------------------------- */
 
 /* The name of a moment in the file, a new string. */
-static char *moment_name(const struct checkpoint_tensor *tensor, enum run_moment moment)
+static char *moment_name(const struct model_tensor *tensor, enum run_moment moment)
 {
     return string_format("%c.%s", moment == RUN_MOMENT_M ? 'm' : 'v', tensor->name);
 }
@@ -53,7 +53,7 @@ struct moments_writer {
 
 static int add_moment(struct moments_writer *writer, size_t index, enum run_moment moment)
 {
-    const struct checkpoint_tensor *tensor = &writer->step->model.tensors[index];
+    const struct model_tensor *tensor = &writer->step->model.tensors[index];
     char *name = moment_name(tensor, moment);
     if (!name)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a saved step");
@@ -61,7 +61,7 @@ static int add_moment(struct moments_writer *writer, size_t index, enum run_mome
     *view = (struct tensor_view){.name = name,
                                  .dtype = DTYPE_F32,
                                  .rank = tensor->rank,
-                                 .size = checkpoint_elements(tensor) * sizeof(float)};
+                                 .size = tensors_elements(tensor) * sizeof(float)};
     memcpy(view->shape, tensor->shape, sizeof(view->shape));
     writer->stored[writer->count++] = (struct stored_moment){index, moment};
     return VKCLIP_OK;
@@ -73,7 +73,7 @@ static int open_moments(struct moments_writer *writer, const struct run_step *st
     uint64_t largest = 1;
     *writer = (struct moments_writer){.step = step};
     for (size_t i = 0; i < step->model.count; i++) {
-        const uint64_t elements = checkpoint_elements(&step->model.tensors[i]);
+        const uint64_t elements = tensors_elements(&step->model.tensors[i]);
         largest = elements > largest ? elements : largest;
     }
     writer->views = calloc(most, sizeof(*writer->views));
@@ -119,10 +119,10 @@ static int write_moments(const struct run_step *step, const char *path)
 }
 
 /* Reads a moment of a tensor from an open file into new memory. */
-static int read_moment(const struct safetensors *file, const struct checkpoint_tensor *tensor,
+static int read_moment(const struct safetensors *file, const struct model_tensor *tensor,
                        enum run_moment moment, float **values)
 {
-    const uint64_t elements = checkpoint_elements(tensor);
+    const uint64_t elements = tensors_elements(tensor);
     char *name = moment_name(tensor, moment);
     const struct tensor_view *view = name ? safetensors_find(file, name) : NULL;
     int error = VKCLIP_OK;
@@ -139,8 +139,8 @@ static int read_moment(const struct safetensors *file, const struct checkpoint_t
     return error;
 }
 
-int run_read_moments(const char *path, const struct checkpoint_tensor *tensors,
-                     const bool *has_moments, size_t count, run_write_fn *write, void *user)
+int run_read_moments(const char *path, const struct model_tensor *tensors, const bool *has_moments,
+                     size_t count, run_write_fn *write, void *user)
 {
     char *name = path_join(path, "training.safetensors");
     struct safetensors *file = NULL;

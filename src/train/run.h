@@ -45,8 +45,8 @@ int run_latest(const char *run, char **path);
 int run_read_state(const char *path, struct run_state *state);
 /* Reads the moments of a saved step: calls `write` for every tensor that has some. Refuses a file
  * whose moments do not have the shapes of the tensors. */
-int run_read_moments(const char *path, const struct checkpoint_tensor *tensors,
-                     const bool *has_moments, size_t count, run_write_fn *write, void *user);
+int run_read_moments(const char *path, const struct model_tensor *tensors, const bool *has_moments,
+                     size_t count, run_write_fn *write, void *user);
 
 /* Removes all saved steps but the newest `keep`, and what an interrupted save has left. */
 void run_prune(const char *run, size_t keep);

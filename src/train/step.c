@@ -83,11 +83,12 @@ static int add_tower(const struct config *config, const struct train_params *par
     const bool locked = is_locked(params, image);
     size_t first = graph->tensor_count;
     graph->training = !locked;
-    int features = (image ? model_add_image : model_add_text)(config, batch, graph);
+    struct tower_tensors tensors;
+    tower_append(config, image ? TOWER_IMAGE : TOWER_TEXT, batch, graph, &tensors);
     graph->training = true;
     for (size_t t = first; t < graph->tensor_count && locked; t++)
         graph->tensors[t].locked = true;
-    return features;
+    return tensors.normalized;
 }
 
 /* Towers, objective and gradients of a batch at once; the objective's tensor goes to *loss. */
@@ -145,7 +146,7 @@ static int check_params(const struct config *config, const struct train_params *
                           "training needs both towers in one space: pictures have %u dimensions, "
                           "texts %u",
                           config->image_embed_dim, config->text_embed_dim);
-    if (params->freeze_bn_stats && config->image.kind != KIND_RESNET)
+    if (params->freeze_bn_stats && !tower_find(config, TOWER_IMAGE)->batch_norm)
         return error_fail(VKCLIP_EINVALID, "--freeze-bn-stats: this image tower has no batch norm");
     if (params->batch < 1 || micro_batch(params) > params->batch ||
         params->batch % micro_batch(params))
@@ -273,7 +274,7 @@ static int create_host_memory(struct train *train)
     bool missing = false;
     for (int i = 0; i < 4; i++)
         missing |= !(train->features[i] = calloc(batch * embed_dim(&train->config), sizeof(float)));
-    train->input = calloc(model_image_floats(&train->config), sizeof(float));
+    train->input = calloc(tower_picture_floats(&train->config), sizeof(float));
     train->ends = calloc(batch, sizeof(*train->ends));
     train->order = calloc(tokens, sizeof(*train->order));
     train->runs = calloc(2 * tokens + 2, sizeof(*train->runs));
@@ -362,11 +363,11 @@ static void write_pixels(struct train *train, struct plan *plan, const float *pi
                          uint32_t items)
 {
     const struct config *config = &train->config;
-    const size_t floats = model_image_floats(config);
+    const size_t floats = tower_picture_floats(config);
     const size_t values = (size_t)3 * config->image_size * config->image_size;
     int input = graph_find(plan_graph(plan), "image");
     for (uint32_t i = 0; i < items; i++) {
-        model_image_input(config, pixels + i * values, train->input);
+        tower_write_picture(config, pixels + i * values, train->input);
         plan_write(plan, input, i * floats, train->input, floats);
     }
 }
@@ -378,7 +379,7 @@ static void write_texts(struct train *train, struct plan *plan, const int32_t *i
     const uint32_t tokens = items * config->context;
     int order = graph_find(graph, "text.order");
     for (uint32_t i = 0; i < items; i++)
-        train->ends[i] = model_end_of_text(config, ids + (size_t)i * config->context);
+        train->ends[i] = tower_text_end(config, ids + (size_t)i * config->context);
     plan_write_ids(plan, graph_find(graph, "text.ids"), 0, ids, tokens);
     plan_write_ids(plan, graph_find(graph, "text.rows"), 0, train->ends, items);
     if (order < 0)

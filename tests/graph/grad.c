@@ -94,8 +94,10 @@ static struct config tiny(bool resnet, enum vkclip_activation activation)
     config.text = config.image;
     config.text.kind = KIND_TEXT;
     config.text.width = 6;
-    for (int i = 0; i < 4 && resnet; i++)
+    for (int i = 0; i < CONFIG_STAGES && resnet; i++)
         config.stages[i] = 1;
+    if (resnet)
+        config_derive_resnet(&config, 64);
     return config;
 }
 
@@ -109,8 +111,10 @@ static size_t build(const struct config *config, uint32_t batch, bool recompute,
     graph->training = true;
     graph->frozen = frozen;
     int scale = graph_state(graph, "logit_scale", LAYOUT_ROWS, 1, &one);
-    int image = model_add_image(config, batch, graph);
-    int text = model_add_text(config, batch, graph);
+    struct tower_tensors image_tensors, text_tensors;
+    tower_append(config, TOWER_IMAGE, batch, graph, &image_tensors);
+    tower_append(config, TOWER_TEXT, batch, graph, &text_tensors);
+    const int image = image_tensors.normalized, text = text_tensors.normalized;
     size_t towers = graph->node_count;
     assert_int_equal(grad_objective(graph, image, text, scale, &objective), 0);
     *loss = objective.loss;
@@ -231,13 +235,15 @@ static void locked(void **state)
     struct config config = tiny(false, VKCLIP_ACTIVATION_GELU);
     graph_init(&graph, TYPE_F32);
     graph.training = true;
-    int image = model_add_image(&config, 2, &graph);
+    struct tower_tensors image;
+    tower_append(&config, TOWER_IMAGE, 2, &graph, &image);
     const uint32_t shape[] = {2, 3};
     int seed = graph_input(&graph, "seed", TYPE_F32, 2, shape);
     for (size_t t = 0; t < graph.tensor_count; t++)
         graph.tensors[t].locked = strcmp(graph.tensors[t].name, "visual.proj") != 0;
     size_t before = graph.node_count;
-    assert_int_equal(grad_backward(&graph, 0, &(struct grad_seed){image, seed}, 1, false), 0);
+    assert_int_equal(
+        grad_backward(&graph, 0, &(struct grad_seed){image.normalized, seed}, 1, false), 0);
     assert_int_equal(graph.node_count, before + 2); /* of NORMALIZE and of the projection */
     assert_true(graph_find(&graph, "grad.visual.proj") >= 0);
     graph_free(&graph);

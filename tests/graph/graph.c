@@ -142,7 +142,7 @@ static void towers_as_text(void **state)
                             .image_embed_dim = 16,
                             .text_embed_dim = 24};
     struct graph graph;
-    assert_int_equal(model_image_graph(&config, TYPE_F32, 2, &graph), 0);
+    assert_int_equal(tower_build(&config, TOWER_IMAGE, TYPE_F32, 2, &graph, NULL), 0);
     char *text = dump(&graph);
     assert_string_equal(
         text,
@@ -178,7 +178,7 @@ static void towers_as_text(void **state)
     free(text);
     graph_free(&graph);
 
-    assert_int_equal(model_text_graph(&config, TYPE_F16, 3, &graph), 0);
+    assert_int_equal(tower_build(&config, TOWER_TEXT, TYPE_F16, 3, &graph, NULL), 0);
     text = dump(&graph);
     assert_non_null(strstr(text, "text.hidden.0[3,7,24] = EMBEDDING text.ids[3,7] "
                                  "token_embedding.weight[99,24] positional_embedding[7,24]\n"));
@@ -195,14 +195,13 @@ static void end_of_text(void **state)
     (void)state;
     struct config config = {.context = 6, .eos_token_id = -1};
     const int32_t ids[] = {97, 5, 98, 3, 98, 0};
-    assert_int_equal(model_end_of_text(&config, ids), 2); /* argmax, the first of equals */
+    assert_int_equal(tower_text_end(&config, ids), 2); /* argmax, the first of equals */
     config.eos_token_id = 3;
-    assert_int_equal(model_end_of_text(&config, ids), 3);
+    assert_int_equal(tower_text_end(&config, ids), 3);
     config.eos_token_id = 98;
-    assert_int_equal(model_end_of_text(&config, ids), 2); /* the first one */
+    assert_int_equal(tower_text_end(&config, ids), 2); /* the first one */
     config.eos_token_id = 50;
-    assert_int_equal(model_end_of_text(&config, ids),
-                     0); /* none: as transformers' argmax of a mask */
+    assert_int_equal(tower_text_end(&config, ids), 0); /* none: as transformers' argmax of a mask */
 }
 
 static void patches(void **state)
@@ -212,7 +211,7 @@ static void patches(void **state)
     float pixels[3 * 4 * 4], found[3 * 4 * 4];
     for (int i = 0; i < 48; i++)
         pixels[i] = (float)i;
-    model_image_input(&config, pixels, found);
+    tower_write_picture(&config, pixels, found);
     /* second patch (top right): red 2 3 6 7, green 18 19 22 23, blue 34 35 38 39 */
     const float expected[] = {2, 3, 6, 7, 18, 19, 22, 23, 34, 35, 38, 39};
     assert_memory_equal(found + 12, expected, sizeof(expected));

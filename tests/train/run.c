@@ -10,6 +10,7 @@
 #include "base/string.h"
 #include "support/scratch.h"
 
+#include "checkpoint/open.h"
 #include "train/run.h"
 
 #include <signal.h>
@@ -24,7 +25,7 @@ enum { VALUE, FIRST_MOMENT };
 struct test_run {
     struct config config;
     struct weights *weights;
-    struct checkpoint_tensor tensors[TENSORS];
+    struct model_tensor tensors[TENSORS];
     bool has_moments[TENSORS];
     struct run_step step;
     int reads_left; /* before the process kills itself; -1: it does not */
@@ -43,7 +44,7 @@ static int fill_values(struct test_run *run, size_t tensor, int kind, float *val
         raise(SIGKILL);
     if (run->reads_left > 0)
         run->reads_left--;
-    for (size_t i = 0; i < checkpoint_elements(&run->tensors[tensor]); i++)
+    for (size_t i = 0; i < tensors_elements(&run->tensors[tensor]); i++)
         values[i] = expected_value(run, tensor, kind, i);
     return VKCLIP_OK;
 }
@@ -62,7 +63,7 @@ static int check_moments(void *user, size_t tensor, enum run_moment moment, cons
 {
     const struct test_run *run = user;
     assert_true(run->has_moments[tensor]);
-    for (size_t i = 0; i < checkpoint_elements(&run->tensors[tensor]); i++)
+    for (size_t i = 0; i < tensors_elements(&run->tensors[tensor]); i++)
         assert_true(values[i] == expected_value(run, tensor, FIRST_MOMENT + (int)moment, i));
     return VKCLIP_OK;
 }
@@ -80,10 +81,12 @@ static void open_run(const char *path, struct test_run *run)
     *run = (struct test_run){.reads_left = -1};
     assert_int_equal(checkpoint_open(path, &params, &run->config, &run->weights), 0);
     for (size_t i = 0; (name = weights_name(run->weights, i)); i++) {
-        struct checkpoint_tensor *tensor = &run->tensors[i];
+        struct model_tensor *tensor = &run->tensors[i];
         assert_true(i < TENSORS);
         snprintf(tensor->name, sizeof(tensor->name), "%s", name);
-        weights_shape(run->weights, name, tensor->shape, &tensor->rank);
+        uint64_t shape[TENSOR_MAX_RANK] = {0};
+        weights_shape(run->weights, name, shape, &tensor->rank);
+        memcpy(tensor->shape, shape, sizeof(tensor->shape));
         run->has_moments[i] = !strstr(name, "running_");
         run->step.model.count++;
     }
@@ -131,11 +134,11 @@ static void assert_model(const struct test_run *run, const char *path)
         count++;
     assert_int_equal(count, run->step.model.count);
     for (size_t t = 0; t < count; t++) {
-        const struct checkpoint_tensor *tensor = &run->tensors[t];
-        float *values = malloc(checkpoint_elements(tensor) * sizeof(*values));
+        const struct model_tensor *tensor = &run->tensors[t];
+        float *values = malloc(tensors_elements(tensor) * sizeof(*values));
         assert_int_equal(
             weights_read(weights, tensor->name, 0, tensor->rank ? tensor->shape[0] : 1, values), 0);
-        for (size_t i = 0; i < checkpoint_elements(tensor); i++)
+        for (size_t i = 0; i < tensors_elements(tensor); i++)
             assert_true(values[i] == expected_value(run, t, VALUE, i));
         free(values);
     }

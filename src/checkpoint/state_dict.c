@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The sizes of a state dict, and the rules for what its shapes do not tell.
+ */
+#include "checkpoint/state_dict.h"
+#include "base/array.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/string.h"
+#include "model/tower.h"
+
+#include <string.h>
+
+uint32_t state_dict_size(const struct weights *weights, const char *name, unsigned dimension)
+{
+    uint64_t shape[TENSOR_MAX_RANK];
+    unsigned rank;
+    if (!weights_shape(weights, name, shape, &rank) || dimension >= rank)
+        return 0;
+    return shape[dimension] < UINT32_MAX ? (uint32_t)shape[dimension] : UINT32_MAX;
+}
+
+static uint32_t get_size(const void *checkpoint, const char *name, unsigned dimension)
+{
+    return state_dict_size(checkpoint, name, dimension);
+}
+
+static bool has_prefix(const struct weights *weights, const char *prefix)
+{
+    const char *name;
+    for (size_t i = 0; (name = weights_name(weights, i)); i++)
+        if (string_begins_with(name, prefix))
+            return true;
+    return false;
+}
+
+enum tower_kind state_dict_kind(const struct weights *weights, enum tower tower)
+{
+    enum tower_kind found = KIND_NONE;
+    size_t longest = 0;
+    for (enum tower_kind kind = KIND_NONE + 1; kind < KIND_COUNT; kind++) {
+        const struct tower_row *row = tower_kind_row(kind);
+        for (size_t i = 0; i < ARRAY_COUNT(row->prefixes) && row->tower == tower; i++) {
+            const char *prefix = row->prefixes[i];
+            if (prefix && strlen(prefix) > longest && has_prefix(weights, prefix)) {
+                longest = strlen(prefix);
+                found = kind;
+            }
+        }
+    }
+    return found;
+}
+
+static void read_sizes(const struct weights *weights, enum tower tower, struct config *config)
+{
+    const struct tower_sizes sizes = {get_size, weights};
+    const enum tower_kind kind = state_dict_kind(weights, tower);
+    struct config_tower *target = tower == TOWER_IMAGE ? &config->image : &config->text;
+    if (kind == KIND_NONE)
+        return;
+    *target = (struct config_tower){.kind = kind, .projection = true, .epsilon = 1e-5f};
+    tower_kind_row(kind)->read(&sizes, config);
+}
+
+/* ---- OpenAI's rule --------------------------------------------------------------------------- */
+
+/* Head width of a ViT; 0 where it cannot be told. LAION's widths count only once the caller has
+ * said that the state dict is not OpenAI's. */
+static uint32_t head_width(uint32_t width, bool openai)
+{
+    static const struct {
+        uint32_t width, head;
+    } laion[] = {{1280, 80}, {1408, 88}, {1664, 104}}; /* H/14, g/14, bigG/14 */
+    for (size_t i = 0; i < ARRAY_COUNT(laion); i++)
+        if (laion[i].width == width)
+            return openai ? 0 : laion[i].head;
+    return width % 64 ? 0 : 64;
+}
+
+int state_dict_read(const struct weights *weights, enum vkclip_activation activation,
+                    struct config *config)
+{
+    const char *path = weights_path(weights);
+    struct config_tower *image = &config->image, *text = &config->text;
+    const bool openai = activation == VKCLIP_ACTIVATION_AUTO;
+    uint32_t head = 64;
+    config->family = VKCLIP_FAMILY_OPENAI;
+    config->eos_token_id = -1;
+    read_sizes(weights, TOWER_TEXT, config);
+    read_sizes(weights, TOWER_IMAGE, config);
+    text->heads = text->width / 64;
+    if (image->kind == KIND_VIT) {
+        head = head_width(image->width, openai);
+        image->heads = head ? image->width / head : 0;
+    }
+    if ((openai && string_begins_with(file_name(path), "open_clip_")) ||
+        (image->kind && !image->heads) || (text->kind && text->width % 64))
+        return error_fail(
+            VKCLIP_EUNSUPPORTED,
+            "%s: a state dict that is not OpenAI's (widths: image %u, text %u) does not "
+            "tell its head width and activation: put the open_clip_config.json beside "
+            "it%s",
+            path, image->width, text->width, openai ? ", or name the activation" : "");
+    image->activation = text->activation = openai ? VKCLIP_ACTIVATION_QUICK_GELU : activation;
+    log_message(VKCLIP_LOG_INFO,
+                "%s: no configuration beside it: OpenAI's rule, heads of %u and %s", path, head,
+                openai ? "QuickGELU" : "the activation asked for");
+    return VKCLIP_OK;
+}
+
+/* ---- Stable Diffusion ------------------------------------------------------------------------ */
+
+int state_dict_read_encoder(const struct weights *weights, struct config *config)
+{
+    /* Three encoders are in use, which their widths tell apart. */
+    static const struct {
+        uint32_t width, heads;
+        enum vkclip_activation activation;
+        enum vkclip_family family; /* whose rules prepare its texts */
+    } encoders[] = {
+        {768, 12, VKCLIP_ACTIVATION_QUICK_GELU, VKCLIP_FAMILY_HF},  /* OpenAI's ViT-L/14 */
+        {1024, 16, VKCLIP_ACTIVATION_GELU, VKCLIP_FAMILY_OPENCLIP}, /* ViT-H/14 */
+        {1280, 20, VKCLIP_ACTIVATION_GELU, VKCLIP_FAMILY_OPENCLIP}, /* ViT-bigG/14 */
+    };
+    struct config_tower *text = &config->text;
+    size_t i = 0;
+    read_sizes(weights, TOWER_TEXT, config);
+    while (i < ARRAY_COUNT(encoders) && encoders[i].width != text->width)
+        i++;
+    if (i == ARRAY_COUNT(encoders))
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: text encoder %s: expected a width of 768, 1024 or 1280, found %u",
+                          weights_path(weights), weights_encoder(weights), text->width);
+    text->heads = encoders[i].heads;
+    text->activation = encoders[i].activation;
+    text->projection = state_dict_size(weights, "text_projection", 0) > 0;
+    config->family = encoders[i].family;
+    /* Hugging Face's rule pads with the end of text, which is the last id, the others with 0. */
+    if (config->family == VKCLIP_FAMILY_HF)
+        config->pad_token_id = (int32_t)config->vocabulary - 1;
+    return VKCLIP_OK;
+}

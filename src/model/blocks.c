@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The transformer block of CLIP (clip/model.py, ResidualAttentionBlock), its tensors, and layers
+ * with a bias.
+ */
+#include "model/blocks.h"
+#include "base/array.h"
+
+int block_layernorm(struct graph *graph, const char *result, int x,
+                    const struct tensor_group *group, size_t row, float epsilon)
+{
+    const int gain = group_weight(graph, group, row);
+    const int bias = group_weight(graph, group, row + 1);
+    return graph_layernorm(graph, result, x, gain, bias, epsilon);
+}
+
+int block_linear(struct graph *graph, const char *result, int x, const struct tensor_group *group,
+                 size_t row, enum vkclip_activation activation, int residual)
+{
+    const int weight = group_weight(graph, group, row);
+    const int bias = group_weight(graph, group, row + 1);
+    return graph_matmul(graph, result, x, weight, bias, activation, residual);
+}
+
+/* ---- The transformer ------------------------------------------------------------------------- */
+
+enum { LN_1, QKV = LN_1 + 2, OUT = QKV + 2, LN_2 = OUT + 2, FC = LN_2 + 2, PROJ = FC + 2 };
+
+/* w: width; q: query, key and value together; m: the MLP's width. */
+static const struct tensor_row block_rows[] = {
+    [LN_1] = {"ln_1.weight", "w", LAYOUT_ROWS, INITIAL_ONE},
+    {"ln_1.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
+    [QKV] = {"attn.in_proj_weight", "qw", LAYOUT_PANELS, INITIAL_FAN_IN},
+    {"attn.in_proj_bias", "q", LAYOUT_ROWS, INITIAL_ZERO},
+    [OUT] = {"attn.out_proj.weight", "ww", LAYOUT_PANELS, INITIAL_RESIDUAL},
+    {"attn.out_proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
+    [LN_2] = {"ln_2.weight", "w", LAYOUT_ROWS, INITIAL_ONE},
+    {"ln_2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
+    [FC] = {"mlp.c_fc.weight", "mw", LAYOUT_PANELS, INITIAL_HIDDEN},
+    {"mlp.c_fc.bias", "m", LAYOUT_ROWS, INITIAL_ZERO},
+    [PROJ] = {"mlp.c_proj.weight", "wm", LAYOUT_PANELS, INITIAL_RESIDUAL},
+    {"mlp.c_proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
+};
+
+void block_group(const struct config_tower *tower, const char *prefix, uint32_t block,
+                 struct tensor_group *group)
+{
+    *group = (struct tensor_group){.rows = block_rows, .count = ARRAY_COUNT(block_rows)};
+    snprintf(group->prefix, sizeof(group->prefix), "%stransformer.resblocks.%u.", prefix, block);
+    group_set(group, 'w', tower->width);
+    group_set(group, 'q', 3 * (uint64_t)tower->width);
+    group_set(group, 'm', tower->mlp);
+    group_set(group, 'l', tower->layers);
+}
+
+/* The first size of a tensor of block number `block`; 0 where there is no such block. */
+static uint32_t get_block_size(const struct tower_sizes *sizes, const char *prefix, uint32_t block,
+                               size_t row)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "%stransformer.resblocks.%u.%s", prefix, block,
+             block_rows[row].name);
+    return sizes->get(sizes->checkpoint, name, 0);
+}
+
+void block_read_sizes(const struct tower_sizes *sizes, const char *prefix,
+                      struct config_tower *tower)
+{
+    tower->mlp = get_block_size(sizes, prefix, 0, FC);
+    tower->layers = 0;
+    while (get_block_size(sizes, prefix, tower->layers, LN_1))
+        tower->layers++;
+}
+
+/* x += attention(ln_1(x)), then x += mlp(ln_2(x)) */
+static int append_block(struct graph *graph, const char *result, int x,
+                        const struct config_tower *tower, const struct tensor_group *group,
+                        bool causal)
+{
+    const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
+    int y = block_layernorm(graph, NULL, x, group, LN_1, tower->epsilon);
+    y = block_linear(graph, NULL, y, group, QKV, none, -1);
+    y = graph_attention(graph, NULL, y, tower->heads, causal);
+    x = block_linear(graph, NULL, y, group, OUT, none, x);
+    y = block_layernorm(graph, NULL, x, group, LN_2, tower->epsilon);
+    y = block_linear(graph, NULL, y, group, FC, tower->activation, -1);
+    return block_linear(graph, result, y, group, PROJ, none, x);
+}
+
+int block_transformer(struct graph *graph, const char *stem, int x,
+                      const struct config_tower *tower, const char *prefix, bool causal)
+{
+    for (uint32_t i = 0; i < tower->layers; i++) {
+        struct tensor_group group;
+        char result[64];
+        block_group(tower, prefix, i, &group);
+        snprintf(result, sizeof(result), "%s.hidden.%u", stem, i + 1);
+        graph_begin_segment(graph);
+        x = append_block(graph, result, x, tower, &group, causal);
+    }
+    graph_end_segment(graph);
+    return x;
+}
+
+void block_embed(struct graph *graph, const char *stem, int pooled,
+                 const struct config_tower *tower, const struct tensor_group *group, size_t row,
+                 struct tower_tensors *tensors)
+{
+    char projected[64], normalized[64];
+    snprintf(projected, sizeof(projected), "%s.projected", stem);
+    snprintf(normalized, sizeof(normalized), "%s.normalized", stem);
+    tensors->embeddings = pooled;
+    if (tower->projection)
+        tensors->embeddings =
+            graph_matmul(graph, projected, pooled, group_weight(graph, group, row), -1,
+                         VKCLIP_ACTIVATION_AUTO, -1);
+    tensors->normalized = graph_normalize(graph, normalized, tensors->embeddings);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From a row of a table to a tensor of a checkpoint or of a graph.
+ */
+#include "model/group.h"
+
+#include <math.h>
+#include <string.h>
+
+void group_set(struct tensor_group *group, char letter, uint64_t size)
+{
+    group->sizes[letter - 'a'] = size;
+}
+
+static uint64_t group_size(const struct tensor_group *group, char letter)
+{
+    return group->sizes[letter - 'a'];
+}
+
+static double fan_in(const struct model_tensor *tensor)
+{
+    double inputs = 1;
+    for (unsigned i = 1; i < tensor->rank; i++)
+        inputs *= (double)tensor->shape[i];
+    return inputs;
+}
+
+/* The scales of the paper's code (clip/model.py, initialize_parameters); where it sets none, those
+ * of torch. */
+static double initial_deviation(const struct tensor_group *group, enum initial initial,
+                                const struct model_tensor *tensor)
+{
+    const double width = (double)group_size(group, 'w'), layers = (double)group_size(group, 'l');
+    switch (initial) {
+    case INITIAL_FAN_IN:
+        return 1 / sqrt(fan_in(tensor));
+    case INITIAL_CONV:
+        return 1 / sqrt(3 * fan_in(tensor));
+    case INITIAL_WIDTH:
+        return 1 / sqrt(width);
+    case INITIAL_HIDDEN:
+        return 1 / sqrt(2 * width);
+    case INITIAL_RESIDUAL:
+        return 1 / sqrt(2 * width * layers);
+    case INITIAL_TOKENS:
+        return 0.02;
+    case INITIAL_POSITIONS:
+        return 0.01;
+    default:
+        return 0;
+    }
+}
+
+void group_tensor(const struct tensor_group *group, size_t row, struct model_tensor *tensor)
+{
+    const struct tensor_row *source = &group->rows[row];
+    *tensor = (struct model_tensor){.rank = (unsigned)strlen(source->shape)};
+    snprintf(tensor->name, sizeof(tensor->name), "%s%s", group->prefix, source->name);
+    for (unsigned i = 0; i < tensor->rank; i++)
+        tensor->shape[i] = group_size(group, source->shape[i]);
+    tensor->mean = source->initial == INITIAL_ONE ? 1 : 0;
+    tensor->deviation = initial_deviation(group, source->initial, tensor);
+}
+
+/* The shape on the device; returns its rank. */
+static unsigned device_shape(const struct tensor_row *row, const struct model_tensor *tensor,
+                             uint32_t shape[GRAPH_MAX_RANK])
+{
+    for (unsigned i = 0; i < tensor->rank; i++)
+        shape[i] = (uint32_t)tensor->shape[i];
+    if (row->layout == LAYOUT_CONV) {
+        shape[2] = row->shape[1] == 'c' ? 4 : shape[1];
+        shape[1] = 9;
+        return 3;
+    }
+    if (row->layout == LAYOUT_PANELS) {
+        shape[1] = (uint32_t)fan_in(tensor);
+        return 2;
+    }
+    return tensor->rank;
+}
+
+int group_weight(struct graph *graph, const struct tensor_group *group, size_t row)
+{
+    struct model_tensor tensor;
+    uint32_t shape[GRAPH_MAX_RANK];
+    group_tensor(group, row, &tensor);
+    const unsigned rank = device_shape(&group->rows[row], &tensor, shape);
+    return graph_weight(graph, tensor.name, group->rows[row].layout, rank, shape);
+}
+
+int group_state(struct graph *graph, const struct tensor_group *group, size_t row)
+{
+    struct model_tensor tensor;
+    uint32_t shape[GRAPH_MAX_RANK];
+    group_tensor(group, row, &tensor);
+    const unsigned rank = device_shape(&group->rows[row], &tensor, shape);
+    return graph_state(graph, tensor.name, group->rows[row].layout, rank, shape);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lists the groups of each tower, row by row.
+ */
+#include "model/tensors.h"
+#include "base/error.h"
+#include "model/tower.h"
+
+#include <stdlib.h>
+
+/* The logarithm of the factor of the similarities, as published (paper, section 2.5): ln(1 / 0.07).
+ */
+static const struct model_tensor logit_scale = {
+    .name = "logit_scale", .optional = true, .mean = 2.6592600369327779};
+
+uint64_t tensors_elements(const struct model_tensor *tensor)
+{
+    uint64_t count = 1;
+    for (unsigned i = 0; i < tensor->rank; i++)
+        count *= tensor->shape[i];
+    return count;
+}
+
+static size_t count_rows(const struct config *config, enum tower tower)
+{
+    const struct tower_row *row = tower_find(config, tower);
+    struct tensor_group group;
+    size_t count = 0;
+    for (uint32_t i = 0; row && row->group(config, i, &group); i++)
+        count += group.count;
+    return count;
+}
+
+/* Appends the tensors of a tower to a list that has room for them; returns their number. */
+static size_t list_tower(const struct config *config, enum tower tower,
+                         struct model_tensor *tensors)
+{
+    const struct tower_row *row = tower_find(config, tower);
+    struct tensor_group group;
+    size_t count = 0;
+    for (uint32_t i = 0; row && row->group(config, i, &group); i++)
+        for (size_t r = 0; r < group.count; r++)
+            group_tensor(&group, r, &tensors[count++]);
+    return count;
+}
+
+int tensors_list(const struct config *config, struct model_tensor **tensors, size_t *count)
+{
+    const size_t most = 1 + count_rows(config, TOWER_TEXT) + count_rows(config, TOWER_IMAGE);
+    *count = 0;
+    *tensors = calloc(most, sizeof(**tensors));
+    if (!*tensors)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");
+    (*tensors)[(*count)++] = logit_scale;
+    *count += list_tower(config, TOWER_TEXT, *tensors + *count);
+    *count += list_tower(config, TOWER_IMAGE, *tensors + *count);
+    return VKCLIP_OK;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The text transformer of CLIP (paper, section 2.4; clip/model.py, encode_text). Its attention is
+ * causal, so that the token at a text's end has seen the whole text and nothing of the padding.
+ */
+#include "base/array.h"
+#include "model/blocks.h"
+
+enum { TOKENS, POSITIONS, LN_FINAL, PROJECTION = LN_FINAL + 2 };
+
+/* v: vocabulary; w: width; t: context; d: embedding. */
+static const struct tensor_row text_rows[] = {
+    [TOKENS] = {"token_embedding.weight", "vw", LAYOUT_ROWS, INITIAL_TOKENS},
+    [POSITIONS] = {"positional_embedding", "tw", LAYOUT_ROWS, INITIAL_POSITIONS},
+    [LN_FINAL] = {"ln_final.weight", "w", LAYOUT_ROWS, INITIAL_ONE},
+    {"ln_final.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
+    [PROJECTION] = {"text_projection", "wd", LAYOUT_PANELS_KN, INITIAL_WIDTH},
+};
+
+/* The tensors outside of the blocks. The last row is the projection, which may be absent. */
+static void outer_group(const struct config *config, struct tensor_group *group)
+{
+    *group = (struct tensor_group){.rows = text_rows,
+                                   .count = ARRAY_COUNT(text_rows) - !config->text.projection};
+    group_set(group, 'v', config->vocabulary);
+    group_set(group, 'w', config->text.width);
+    group_set(group, 't', config->context);
+    group_set(group, 'd', config->text_embed_dim);
+}
+
+static bool describe_group(const struct config *config, uint32_t index, struct tensor_group *group)
+{
+    if (index > config->text.layers)
+        return false;
+    if (index)
+        block_group(&config->text, "", index - 1, group);
+    else
+        outer_group(config, group);
+    return true;
+}
+
+static void read_sizes(const struct tower_sizes *sizes, struct config *config)
+{
+    const void *checkpoint = sizes->checkpoint;
+    block_read_sizes(sizes, "", &config->text);
+    config->text.width = sizes->get(checkpoint, "ln_final.weight", 0);
+    config->context = sizes->get(checkpoint, "positional_embedding", 0);
+    config->vocabulary = sizes->get(checkpoint, "token_embedding.weight", 0);
+    config->text_embed_dim = sizes->get(checkpoint, "text_projection", 1);
+}
+
+static int check_sizes(const char *path, const struct config *config)
+{
+    int error = tower_check_widths(path, "text", &config->text, config->text_embed_dim);
+    if (!error)
+        error = tower_check_size(path, "text", "context", config->context, 4096);
+    if (!error)
+        error = tower_check_size(path, "text", "vocabulary", config->vocabulary, 1 << 24);
+    return error;
+}
+
+static void append_text(const struct config *config, uint32_t batch, struct graph *graph,
+                        struct tower_tensors *tensors)
+{
+    const struct config_tower *tower = &config->text;
+    const uint32_t shape[] = {batch, config->context};
+    struct tensor_group group;
+    outer_group(config, &group);
+    tensors->input = graph_input(graph, "text.ids", TYPE_I32, 2, shape);
+    tensors->rows = graph_input(graph, "text.rows", TYPE_I32, 1, &batch);
+    const int tokens = group_weight(graph, &group, TOKENS);
+    const int positions = group_weight(graph, &group, POSITIONS);
+    int x = graph_embedding(graph, "text.hidden.0", tensors->input, tokens, positions);
+    x = block_transformer(graph, "text", x, tower, "", true);
+    x = block_layernorm(graph, "text.final_norm", x, &group, LN_FINAL, tower->epsilon);
+    x = graph_select(graph, "text.pooled", x, tensors->rows);
+    block_embed(graph, "text", x, tower, &group, PROJECTION, tensors);
+}
+
+const struct tower_row tower_text = {
+    .tower = TOWER_TEXT,
+    .prefixes = {"transformer.", "token_embedding."},
+    .closed = "transformer.",
+    .read = read_sizes,
+    .check = check_sizes,
+    .group = describe_group,
+    .append = append_text,
+};
