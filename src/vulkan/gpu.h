@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * All of Vulkan behind plain structs: devices, memory, pipelines and their cache, recorded
- * commands. Knows nothing of tensors or kernels: it runs SPIR-V over ranges of buffers.
+ * The face of vulkan/: devices, memory, pipelines and recorded commands as plain structs. It knows
+ * nothing of tensors or kernels: it runs SPIR-V over ranges of buffers. Nothing outside of vulkan/
+ * sees a header of Vulkan. Refused: a device without Vulkan 1.1 or without a compute queue.
  *
  * Every pipeline has the same layout: GPU_BINDINGS storage buffers in set 0, the same ranges as
  * uniform texel buffers in set 1, GPU_PUSH_BYTES bytes of push constants.
@@ -22,9 +23,9 @@
     X(TEXEL, "texel")         /* storage ranges readable as texel buffers of four components */ \
     X(SUBGROUP, "subgroup")   /* subgroups of a known width, whose lanes broadcast and add */   \
     X(COOPMAT16, "coopmat16") /* cooperative matrices of fp16, summed in fp32 */                \
-    X(COOPMAT32, "coopmat32") /* of fp32 */                                                     \
+    X(COOPMAT32, "coopmat32") /* cooperative matrices of fp32 */                                \
     X(F16MATH, "f16math")     /* arithmetic of fp16 */                                          \
-    X(DOT, "dot")             /* dot products of four 8-bit integers, faster than of floats */
+    X(DOT, "dot")             /* dot products of four 8-bit integers, faster than those of floats */
 
 enum cap_index {
 #define X(name, text) CAP_INDEX_##name,
@@ -40,26 +41,29 @@ enum cap {
 
 #define CAPS_COOPMAT (CAP_COOPMAT16 | CAP_COOPMAT32)
 
-struct gpu;
 struct settings;
 struct workers;
+struct gpu;
 struct gpu_buffer;
 struct gpu_pipeline;
 struct gpu_commands;
 
+/* ---- Devices --------------------------------------------------------------------------------- */
+
 struct gpu_limits {
     uint64_t buffer_range;   /* bytes that one binding may span */
-    uint64_t allocation;     /* bytes of one buffer */
+    uint64_t allocation;     /* bytes that one buffer may have */
     uint64_t texel_elements; /* elements that one texel binding may span */
-    uint32_t alignment;      /* bytes, of every binding's offset */
-    uint32_t invocations;    /* of a workgroup */
-    uint32_t shared_bytes;   /* of a workgroup */
-    uint32_t groups[3];      /* of a dispatch */
-    uint32_t subgroup;       /* lanes of a subgroup where CAP_SUBGROUP is needed */
+    uint32_t alignment;      /* bytes that every binding's offset is a multiple of */
+    uint32_t invocations;    /* invocations that one workgroup may have */
+    uint32_t shared_bytes;   /* bytes that one workgroup may share */
+    uint32_t groups[3];      /* workgroups that one dispatch may have, in x, y and z */
+    uint32_t subgroup;       /* lanes of a subgroup in pipelines that need CAP_SUBGROUP */
     uint32_t matrices[2][3]; /* M, N, K of CAP_COOPMAT32 and of CAP_COOPMAT16 */
     double work;             /* operations that one submit should not exceed */
 };
 
+/* Lists the devices of this machine in Vulkan's order, as vkclip_list_devices does. */
 int gpu_list(const struct settings *settings, struct vkclip_device_info *infos, size_t capacity,
              size_t *count);
 /* Whether `part` is in a device's name; case does not count. */
@@ -68,31 +72,56 @@ bool gpu_name_has(const char *name, const char *part);
  * device only; the best one where it is NULL. `settings->device` is not read, because it may name
  * several devices. What the GPU needs of the settings is copied. */
 int gpu_open(const struct settings *settings, const char *device, struct gpu **gpu);
+/* Writes the pipeline cache to disk if a pipeline was added to it. All buffers and commands of the
+ * GPU must be destroyed before. */
 void gpu_close(struct gpu **gpu);
 const struct vkclip_device_info *gpu_info(const struct gpu *gpu);
 const struct gpu_limits *gpu_limits(const struct gpu *gpu);
 uint32_t gpu_caps(const struct gpu *gpu);
-/* Threads for the host's work. */
+/* Threads for the host's work, which build pipelines too. */
 struct workers *gpu_workers(const struct gpu *gpu);
-/* Path of a cache file for this device with this driver; NULL where there is no cache. */
+/* Path of a cache file for this device with this driver, a new string; NULL where there is no
+ * cache. */
 char *gpu_cache_path(const struct gpu *gpu, const char *kind);
 
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
 enum gpu_memory {
-    GPU_DEVICE,  /* the device's own */
-    GPU_UPLOAD,  /* written by the host */
-    GPU_DOWNLOAD /* read by the host */
+    GPU_DEVICE,  /* fast for the device; the host does not see it */
+    GPU_UPLOAD,  /* written by the host, then copied to the device */
+    GPU_DOWNLOAD /* copied from the device, then read by the host */
 };
 
 int gpu_buffer_create(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
                       struct gpu_buffer **buffer);
 void gpu_buffer_destroy(struct gpu *gpu, struct gpu_buffer **buffer);
-/* Address for the host; NULL for GPU_DEVICE. Coherent: no flush is needed. */
+/* Address for the host; NULL for GPU_DEVICE. The memory is coherent: it needs no flush. */
 void *gpu_buffer_map(const struct gpu_buffer *buffer);
 
 struct gpu_range {
     struct gpu_buffer *buffer;
     uint64_t offset, size; /* bytes */
 };
+
+/* ---- Pipelines ------------------------------------------------------------------------------- */
+
+/* Finds or builds the pipeline for SPIR-V of `bytes` bytes, which needs `caps`, with specialization
+ * constants 0 .. count - 1. The GPU owns the pipeline; `name` and `code` must stay valid as long as
+ * the GPU. The same code and constants give the same pipeline. Fails with EDEVICE where the driver
+ * cannot build it, which is logged once per pipeline. */
+int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+                     uint32_t caps, const uint32_t *constants, uint32_t count,
+                     struct gpu_pipeline **pipeline);
+/* Finds or adds a pipeline without building it, so that gpu_pipelines_build can build many on
+ * several threads. */
+int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+                          uint32_t caps, const uint32_t *constants, uint32_t count,
+                          struct gpu_pipeline **pipeline);
+/* Builds all announced pipelines. One that the driver cannot build is no failure here:
+ * gpu_pipeline_get fails for it. */
+int gpu_pipelines_build(struct gpu *gpu);
+
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 enum gpu_texel { GPU_TEXEL_NONE, GPU_TEXEL_RGBA32F, GPU_TEXEL_RGBA16F, GPU_TEXEL_R32UI };
 
@@ -105,39 +134,33 @@ struct gpu_dispatch {
     double work; /* operations */
 };
 
-/* A pipeline for SPIR-V of `bytes` bytes, which needs `caps`, with specialization constants 0 ..
- * count - 1. Owned by the gpu, as `name` and `code` must stay; the same code and constants give the
- * same pipeline. Fails with EDEVICE where the driver cannot build it; the log was told once. */
-int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
-                     uint32_t caps, const uint32_t *constants, uint32_t count,
-                     struct gpu_pipeline **pipeline);
-/* The same without building it: gpu_pipelines_build builds all of these, on several threads. */
-int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
-                          uint32_t caps, const uint32_t *constants, uint32_t count,
-                          struct gpu_pipeline **pipeline);
-int gpu_pipelines_build(struct gpu *gpu);
-
-/* Commands are recorded once and run any number of times. Each waits for the one before it. */
+/* Commands are recorded once and run any number of times. Each command waits for the one before
+ * it. */
 int gpu_commands_create(struct gpu *gpu, struct gpu_commands **commands);
+/* Waits for a run that is under way. */
 void gpu_commands_destroy(struct gpu_commands **commands);
-/* Before anything is recorded: every run then times its dispatches. EUNSUPPORTED on a device that
- * has no timestamps. */
+/* Makes every run time its dispatches; to be called before anything is recorded. EUNSUPPORTED on a
+ * device that has no timestamps. */
 int gpu_commands_time(struct gpu_commands *commands);
 int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch);
-int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range from, struct gpu_range to);
+/* Copies `source.size` bytes. */
+int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,
+                      struct gpu_range target);
 /* Ends the recording. */
 int gpu_commands_end(struct gpu_commands *commands);
-/* Submits, in parts of at most gpu_limits()->work operations, behind what was submitted before. */
+/* Starts a run behind everything that was submitted before, in several submits of at most
+ * gpu_limits()->work operations each. */
 int gpu_commands_submit(struct gpu_commands *commands);
-/* Until they are done, if they are under way. */
+/* Waits until the run is done, if one is under way. */
 int gpu_commands_wait(struct gpu_commands *commands);
-/* Both. */
+/* Submits and waits. */
 int gpu_commands_run(struct gpu_commands *commands);
-/* Dispatches recorded so far, and the device's seconds for each in the last run. */
+/* Number of dispatches recorded so far. */
 size_t gpu_commands_dispatches(const struct gpu_commands *commands);
+/* The device's seconds for each dispatch in the last run. */
 int gpu_commands_read_times(struct gpu_commands *commands, double *seconds);
 
-/* One copy, at once. */
-int gpu_copy(struct gpu *gpu, struct gpu_range from, struct gpu_range to);
+/* Copies `source.size` bytes and waits until they are there. */
+int gpu_copy(struct gpu *gpu, struct gpu_range source, struct gpu_range target);
 
 #endif

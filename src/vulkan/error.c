@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Results of Vulkan become errors of the library, with a message that names the call.
+ */
+#include "vulkan/internal.h"
+
+#include "base/error.h"
+
+int vulkan_check(VkResult result, const char *call)
+{
+    switch (result) {
+    case VK_SUCCESS:
+        return VKCLIP_OK;
+    case VK_ERROR_OUT_OF_HOST_MEMORY:
+        return error_fail(VKCLIP_EMEMORY, "%s: out of host memory", call);
+    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+        return error_fail(VKCLIP_EDEVICEMEMORY, "%s: out of device memory", call);
+    case VK_ERROR_DEVICE_LOST:
+        return error_fail(VKCLIP_EDEVICE, "%s: device lost (the driver crashed or timed out)",
+                          call);
+    default:
+        return error_fail(VKCLIP_EDEVICE, "%s: failed with VkResult %d", call, (int)result);
+    }
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of vulkan/ share and nobody else sees: the structs behind the handles of gpu.h,
+ * what a probe finds, and the functions that one of these files has for another.
+ */
+#ifndef VKCLIP_VULKAN_INTERNAL_H
+#define VKCLIP_VULKAN_INTERNAL_H
+
+#include <volk.h>
+
+#include "vulkan/gpu.h"
+
+struct gpu {
+    VkInstance instance;
+    VkPhysicalDevice physical;
+    VkDevice device;
+    VkQueue queue;
+    uint32_t family;          /* of the queue */
+    uint32_t timestamp_bits;  /* valid bits of a timestamp; 0 where the queue has no timestamps */
+    double timestamp_seconds; /* duration of one step of a timestamp */
+    VkCommandPool pool;
+    VkDescriptorSetLayout set_layouts[2]; /* storage buffers, texel buffers */
+    VkPipelineLayout layout;
+    VkPipelineCache cache;
+    VkPhysicalDeviceMemoryProperties memory;
+    struct gpu_pipeline *pipelines;
+    struct workers *workers;
+    bool cache_changed; /* since it was read */
+    char *cache_path;   /* NULL where the pipeline cache is not kept on disk */
+    uint32_t caps;
+    struct gpu_limits limits;
+    struct vkclip_device_info info;
+    char *cache_folder;     /* NULL where nothing is kept on disk */
+    char *disabled_kernels; /* see struct settings */
+};
+
+struct gpu_buffer {
+    VkBuffer buffer;
+    VkDeviceMemory memory;
+    void *map;
+};
+
+struct gpu_pipeline {
+    VkPipeline pipeline; /* NULL until it is built, and where that failed */
+    VkResult result;     /* of building it; VK_NOT_READY before */
+    const char *name;
+    const uint32_t *code; /* its address is the identity of the shader */
+    size_t bytes;
+    uint32_t caps; /* capabilities that the shader needs */
+    uint32_t constants[GPU_CONSTANTS], count;
+    struct gpu_pipeline *next;
+};
+
+/* ---- error.c --------------------------------------------------------------------------------- */
+
+/* VKCLIP_OK for VK_SUCCESS, else the error that the result means, with a message that names the
+ * call. */
+int vulkan_check(VkResult result, const char *call);
+
+/* ---- probe.c --------------------------------------------------------------------------------- */
+
+/* What a device can do beyond Vulkan 1.1. `core` heads a chain through the other features, which is
+ * handed to vkCreateDevice as it is; so the struct must not be copied. */
+struct features {
+    VkPhysicalDeviceFeatures2 core;
+    VkPhysicalDevice16BitStorageFeatures storage16;
+    VkPhysicalDeviceShaderFloat16Int8Features float16;
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup;
+    VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot;
+#ifdef VK_KHR_cooperative_matrix
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
+#endif
+    uint32_t matrices[2][3];   /* M, N, K of the cooperative matrices of fp32 and of fp16 */
+    const char *extensions[8]; /* extensions to enable */
+    uint32_t extension_count;
+    uint32_t subgroup_width; /* lanes that the rows with CAP_SUBGROUP are built for */
+    uint32_t caps;
+};
+
+bool probe_has_extension(const VkExtensionProperties *extensions, uint32_t count, const char *name);
+/* The device must have Vulkan 1.1. */
+int probe_features(const struct settings *settings, VkPhysicalDevice physical, struct features *f);
+/* The first queue family that computes, or UINT32_MAX. */
+uint32_t probe_compute_family(VkPhysicalDevice physical);
+/* Describes any device; what makes it unusable goes to info->why. */
+void probe_info(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
+                struct vkclip_device_info *info);
+/* Fills the GPU's limits and its timestamps; `physical`, `family` and `info` must be set. */
+void probe_limits(struct gpu *gpu, const struct features *f);
+
+/* ---- pipeline.c ------------------------------------------------------------------------------ */
+
+/* Creates the common layout and reads the pipeline cache. */
+int pipelines_open(struct gpu *gpu);
+/* Writes the pipeline cache and destroys all pipelines. Accepts a GPU whose opening failed. */
+void pipelines_close(struct gpu *gpu);
+
+#endif

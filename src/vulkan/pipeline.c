@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The common layout, the pipelines of a GPU, and their cache on disk. A pipeline that the driver
+ * cannot build stays in the list as failed, so that the driver is not asked again.
+ */
+#include "vulkan/internal.h"
+
+#include "base/cache.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/settings.h"
+#include "base/string.h"
+#include "base/workers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Layout ---------------------------------------------------------------------------------- */
+
+static int create_set_layout(struct gpu *gpu, VkDescriptorType type, VkDescriptorSetLayout *layout)
+{
+    VkDescriptorSetLayoutBinding bindings[GPU_BINDINGS];
+    for (uint32_t i = 0; i < GPU_BINDINGS; i++)
+        bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
+                                                     .descriptorType = type,
+                                                     .descriptorCount = 1,
+                                                     .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+    VkDescriptorSetLayoutCreateInfo info = {.sType =
+                                                VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+                                            .bindingCount = GPU_BINDINGS,
+                                            .pBindings = bindings};
+    return vulkan_check(vkCreateDescriptorSetLayout(gpu->device, &info, NULL, layout),
+                        "vkCreateDescriptorSetLayout");
+}
+
+static int create_layout(struct gpu *gpu)
+{
+    VkPushConstantRange push = {VK_SHADER_STAGE_COMPUTE_BIT, 0, GPU_PUSH_BYTES};
+    VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                       .setLayoutCount = 2,
+                                       .pSetLayouts = gpu->set_layouts,
+                                       .pushConstantRangeCount = 1,
+                                       .pPushConstantRanges = &push};
+    int error = create_set_layout(gpu, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, &gpu->set_layouts[0]);
+    if (!error)
+        error =
+            create_set_layout(gpu, VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, &gpu->set_layouts[1]);
+    if (!error)
+        error = vulkan_check(vkCreatePipelineLayout(gpu->device, &info, NULL, &gpu->layout),
+                             "vkCreatePipelineLayout");
+    return error;
+}
+
+/* ---- Cache on disk --------------------------------------------------------------------------- */
+
+char *gpu_cache_path(const struct gpu *gpu, const char *kind)
+{
+    VkPhysicalDeviceProperties p;
+    if (!gpu->cache_folder)
+        return NULL;
+    vkGetPhysicalDeviceProperties(gpu->physical, &p);
+    uint64_t hash = hash_bytes(0, p.pipelineCacheUUID, sizeof(p.pipelineCacheUUID));
+    hash = hash_bytes(hash, gpu->info.driver, strlen(gpu->info.driver));
+    char *name = string_format("%s-%08x-%08x-%08x-%016llx", kind, p.vendorID, p.deviceID,
+                               p.driverVersion, (unsigned long long)hash);
+    char *path = name ? cache_path(gpu->cache_folder, name) : NULL;
+    free(name);
+    return path;
+}
+
+/* A driver that refuses the data of the file gets an empty cache. */
+static int open_cache(struct gpu *gpu)
+{
+    struct cache_content content;
+    gpu->cache_path = gpu_cache_path(gpu, "pipelines");
+    cache_read(gpu->cache_path, &content);
+    VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
+                                      .initialDataSize = content.size,
+                                      .pInitialData = content.data};
+    VkResult result = vkCreatePipelineCache(gpu->device, &info, NULL, &gpu->cache);
+    if (result != VK_SUCCESS && info.initialDataSize) {
+        info.initialDataSize = 0;
+        result = vkCreatePipelineCache(gpu->device, &info, NULL, &gpu->cache);
+    }
+    cache_release(&content);
+    return vulkan_check(result, "vkCreatePipelineCache");
+}
+
+/* A cache that cannot be written is no failure: the next process builds its pipelines again. */
+static void save_cache(struct gpu *gpu)
+{
+    size_t size = 0;
+    if (!gpu->cache_path || !gpu->cache || !gpu->cache_changed)
+        return;
+    if (vkGetPipelineCacheData(gpu->device, gpu->cache, &size, NULL) != VK_SUCCESS)
+        return;
+    void *data = malloc(size + 1);
+    if (data && vkGetPipelineCacheData(gpu->device, gpu->cache, &size, data) == VK_SUCCESS)
+        cache_write(gpu->cache_path, data, size);
+    free(data);
+}
+
+int pipelines_open(struct gpu *gpu)
+{
+    int error = create_layout(gpu);
+    return error ? error : open_cache(gpu);
+}
+
+void pipelines_close(struct gpu *gpu)
+{
+    save_cache(gpu);
+    while (gpu->pipelines) {
+        struct gpu_pipeline *pipeline = gpu->pipelines;
+        gpu->pipelines = pipeline->next;
+        vkDestroyPipeline(gpu->device, pipeline->pipeline, NULL);
+        free(pipeline);
+    }
+    vkDestroyPipelineCache(gpu->device, gpu->cache, NULL);
+    vkDestroyPipelineLayout(gpu->device, gpu->layout, NULL);
+    for (int i = 0; i < 2; i++)
+        vkDestroyDescriptorSetLayout(gpu->device, gpu->set_layouts[i], NULL);
+    free(gpu->cache_path);
+    gpu->cache_path = NULL;
+}
+
+/* ---- Building -------------------------------------------------------------------------------- */
+
+static VkResult create_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipeline,
+                                VkShaderModule module)
+{
+    VkSpecializationMapEntry entries[GPU_CONSTANTS];
+    for (uint32_t i = 0; i < pipeline->count; i++)
+        entries[i] = (VkSpecializationMapEntry){i, 4 * i, 4};
+    VkSpecializationInfo constants = {pipeline->count, entries, 4 * (size_t)pipeline->count,
+                                      pipeline->constants};
+    VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = module,
+                  .pName = "main",
+                  .pSpecializationInfo = &constants},
+        .layout = gpu->layout};
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT width = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
+        .requiredSubgroupSize = gpu->limits.subgroup};
+    if (pipeline->caps & (CAP_SUBGROUP | CAPS_COOPMAT)) {
+        info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
+        info.stage.pNext = &width;
+    }
+    VkResult result =
+        vkCreateComputePipelines(gpu->device, gpu->cache, 1, &info, NULL, &pipeline->pipeline);
+    if (result == VK_SUCCESS && !pipeline->pipeline) /* some drivers fail without saying so */
+        result = VK_ERROR_UNKNOWN;
+    return result;
+}
+
+/* Runs on any thread, so it changes nothing but the pipeline. */
+static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipeline)
+{
+    VkShaderModule module = VK_NULL_HANDLE;
+    VkShaderModuleCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                     .codeSize = pipeline->bytes,
+                                     .pCode = pipeline->code};
+    if (settings_list_has(gpu->disabled_kernels, pipeline->name))
+        return VK_ERROR_FEATURE_NOT_PRESENT;
+    VkResult result = vkCreateShaderModule(gpu->device, &info, NULL, &module);
+    if (result != VK_SUCCESS)
+        return result;
+    result = create_pipeline(gpu, pipeline, module);
+    vkDestroyShaderModule(gpu->device, module, NULL);
+    return result;
+}
+
+struct building {
+    const struct gpu *gpu;
+    struct gpu_pipeline **pipelines;
+};
+
+/* A pipeline that cannot be built must not stop the others, so the job succeeds. */
+static int build_job(void *user, size_t index, unsigned thread)
+{
+    const struct building *building = user;
+    struct gpu_pipeline *pipeline = building->pipelines[index];
+    (void)thread;
+    pipeline->result = build_pipeline(building->gpu, pipeline);
+    if (pipeline->result != VK_SUCCESS)
+        log_message(VKCLIP_LOG_WARNING, "%s: the driver cannot build kernel %s (VkResult %d)",
+                    building->gpu->info.name, pipeline->name, (int)pipeline->result);
+    return VKCLIP_OK;
+}
+
+int gpu_pipelines_build(struct gpu *gpu)
+{
+    size_t count = 0;
+    for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
+        count += p->result == VK_NOT_READY;
+    if (!count)
+        return VKCLIP_OK;
+    struct building building = {gpu, calloc(count, sizeof(*building.pipelines))};
+    if (!building.pipelines)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for pipelines");
+    count = 0;
+    for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
+        if (p->result == VK_NOT_READY)
+            building.pipelines[count++] = p;
+    gpu->cache_changed = true;
+    int error = workers_run(gpu->workers, build_job, &building, count);
+    free(building.pipelines);
+    return error;
+}
+
+/* ---- The list of pipelines ------------------------------------------------------------------- */
+
+static struct gpu_pipeline *find_pipeline(const struct gpu *gpu, const uint32_t *code,
+                                          const uint32_t *constants, uint32_t count)
+{
+    for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
+        if (p->code == code && p->count == count && !memcmp(p->constants, constants, 4 * count))
+            return p;
+    return NULL;
+}
+
+int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+                          uint32_t caps, const uint32_t *constants, uint32_t count,
+                          struct gpu_pipeline **result)
+{
+    struct gpu_pipeline *pipeline = *result = find_pipeline(gpu, code, constants, count);
+    if (pipeline)
+        return VKCLIP_OK;
+    pipeline = *result = calloc(1, sizeof(*pipeline));
+    if (!pipeline)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a pipeline");
+    *pipeline = (struct gpu_pipeline){.result = VK_NOT_READY,
+                                      .name = name,
+                                      .code = code,
+                                      .bytes = bytes,
+                                      .caps = caps,
+                                      .count = count,
+                                      .next = gpu->pipelines};
+    memcpy(pipeline->constants, constants, 4 * count);
+    gpu->pipelines = pipeline;
+    return VKCLIP_OK;
+}
+
+int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+                     uint32_t caps, const uint32_t *constants, uint32_t count,
+                     struct gpu_pipeline **result)
+{
+    char message[512];
+    int error = gpu_pipeline_announce(gpu, name, code, bytes, caps, constants, count, result);
+    if (!error && (*result)->result == VK_NOT_READY)
+        error = gpu_pipelines_build(gpu);
+    if (error || (*result)->result == VK_SUCCESS)
+        return error;
+    snprintf(message, sizeof(message), "%s: the driver cannot build kernel %s (VkResult %d)",
+             gpu->info.name, name, (int)(*result)->result);
+    error_keep(message); /* not logged again: build_job did, and another kernel may do */
+    return VKCLIP_EDEVICE;
+}
