@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * Zero-shot accuracy of a checkpoint on a labelled folder: how often the picture's own label is the
- * best, or among the five best, of all labels (paper, section 3.1).
+ * Zero-shot accuracy: how often a picture's own label is the best of all labels, or among the five
+ * best.
  */
-#include "cli/cli.h"
+#include "cli/evaluate.h"
+#include "cli/encode.h"
+#include "cli/inputs.h"
+#include "cli/model.h"
+#include "cli/print.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct scores {
-    struct cli *cli;
-    const float *embeds; /* of the labels [L,D] */
-    float *logits;       /* of one picture */
-    size_t images, best, among;
+    struct cli_session *session;
+    const struct cli_inputs *labels;
+    float *embeds;             /* of the labels [L,D] */
+    float *logits;             /* of one picture [L] */
+    size_t images, top1, top5; /* pictures seen, and those whose label is the best, or among five */
 };
+
+/* ---- Labels ------------------------------------------------------------------------------------ */
 
 /* The name of the folder that a picture is in: `length` bytes of the path. */
 static const char *folder_name(const char *path, size_t *length)
@@ -27,92 +34,123 @@ static const char *folder_name(const char *path, size_t *length)
     return name;
 }
 
-/* The number of a picture's label; the count of labels where it has none. */
-static size_t label_of(const struct cli *cli, const char *path)
+/* The number of a picture's label; the count of labels if it is none of them. */
+static size_t find_label(const struct cli_inputs *labels, const char *path)
 {
     size_t length, i = 0;
     const char *name = folder_name(path, &length);
-    for (; i < cli->labels.count; i++)
-        if (cli->labels.items[i].length == length &&
-            !memcmp(cli->labels.items[i].text, name, length))
+    for (; i < labels->count; i++)
+        if (labels->items[i].length == length && !memcmp(labels->items[i].text, name, length))
             break;
     return i;
 }
 
-int cli_prepare_evaluation(struct cli *cli)
+/* Makes the folder's name a label, unless labels were given, of which it must be one. */
+static int add_label(struct cli_inputs *labels, bool given, const char *path)
 {
-    cli->recursive = true;
-    if (!cli_add_input(&cli->images, cli->eval, strlen(cli->eval)))
+    size_t length;
+    const char *name = folder_name(path, &length);
+    if (find_label(labels, path) < labels->count)
+        return CLI_DONE;
+    if (given)
+        return cli_fail(CLI_FAILED, "%s: its folder's name is none of the labels", path);
+    if (!cli_add_input(labels, name, length))
         return cli_fail(CLI_FAILED, "out of memory");
-    int status = cli_read_folders(cli, &cli->images);
-    status = status ? status : cli_read_lists(cli, &cli->labels, false);
-    if (!status && !cli->images.count)
-        status = cli_fail(CLI_FAILED, "%s: no pictures to evaluate with", cli->eval);
-    const bool given = cli->labels.count > 0;
-    for (size_t i = 0; i < cli->images.count && !status; i++) {
-        const char *path = cli->images.items[i].text;
-        size_t length;
-        const char *name = folder_name(path, &length);
-        if (label_of(cli, path) < cli->labels.count)
-            continue;
-        if (given)
-            status = cli_fail(CLI_FAILED, "%s: its folder's name is none of the labels", path);
-        else if (!cli_add_input(&cli->labels, name, length))
-            status = cli_fail(CLI_FAILED, "out of memory");
-    }
-    if (!status && cli->labels.count < 2)
-        status =
-            cli_fail(CLI_FAILED, "%s: expected a folder for each label, at least two", cli->eval);
+    return CLI_DONE;
+}
+
+int cli_prepare_evaluation(struct cli_session *session, struct cli_evaluation_options *options,
+                           struct cli_inputs *pictures)
+{
+    const char *folder = options->folder;
+    if (!cli_add_input(pictures, folder, strlen(folder)))
+        return cli_fail(CLI_FAILED, "out of memory");
+    int status = cli_read_folders(session, pictures, true);
+    if (!status)
+        status = cli_read_lists(session, &options->labels, false);
+    if (!status && !pictures->count)
+        status = cli_fail(CLI_FAILED, "%s: no pictures to evaluate with", folder);
+    const bool given = options->labels.count > 0;
+    for (size_t i = 0; i < pictures->count && !status; i++)
+        status = add_label(&options->labels, given, pictures->items[i].text);
+    if (!status && options->labels.count < 2)
+        status = cli_fail(CLI_FAILED, "%s: expected a folder for each label, at least two", folder);
     return status;
 }
 
+/* ---- Scores ------------------------------------------------------------------------------------ */
+
+/* cli_group_fn */
 static bool score_group(void *user, const struct cli_input *const *inputs, size_t count,
                         const float *embeds, size_t width)
 {
     struct scores *scores = user;
-    struct cli *cli = scores->cli;
+    const size_t labels = scores->labels->count;
     for (size_t i = 0; i < count; i++) {
-        if (vkclip_similarity(cli->model, embeds + i * width, 1, scores->embeds, cli->labels.count,
+        if (vkclip_similarity(scores->session->model, embeds + i * width, 1, scores->embeds, labels,
                               scores->logits))
             return false;
-        const size_t own = label_of(cli, inputs[i]->text);
+        const size_t label = find_label(scores->labels, inputs[i]->text);
         size_t better = 0;
-        for (size_t l = 0; l < cli->labels.count; l++)
-            better += scores->logits[l] > scores->logits[own];
+        for (size_t l = 0; l < labels; l++)
+            better += scores->logits[l] > scores->logits[label];
         scores->images++;
-        scores->best += better < 1;
-        scores->among += better < 5;
+        scores->top1 += better < 1;
+        scores->top5 += better < 5;
     }
     return true;
 }
 
-int cli_evaluate(struct cli *cli, const char *path, struct cli_evaluation *evaluation)
+static int score_pictures(struct scores *scores, const struct cli_evaluation_inputs *inputs)
 {
-    struct scores scores = {.cli = cli};
-    float *embeds = NULL;
-    cli->model_path = path;
-    int status = cli_open_model(cli, true); /* on the device that is open */
-    status = status ? status : cli_need(cli, true, true, true);
-    if (!status) {
-        scores.embeds = embeds = calloc(cli->labels.count, cli->info.embed_dim * sizeof(*embeds));
-        scores.logits = calloc(cli->labels.count, sizeof(*scores.logits));
-        status = embeds && scores.logits ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
-    }
-    status = status ? status : cli_encode_labels(cli, &cli->eval_templates, embeds);
-    if (!status) {
-        const struct cli_run run = {.inputs = cli->images.items,
-                                    .count = cli->images.count,
-                                    .images = true,
-                                    .group = score_group,
-                                    .user = &scores};
-        status = cli_encode(cli, &run);
-    }
-    const double each = scores.images ? 100.0 / (double)scores.images : 0;
-    *evaluation = (struct cli_evaluation){.images = scores.images,
-                                          .top1 = each * (double)scores.best,
-                                          .top5 = each * (double)scores.among};
-    free(embeds);
-    free(scores.logits);
-    vkclip_close_model(&cli->model);
+    struct cli_session *session = scores->session;
+    const struct cli_encoding encoding = {.inputs = inputs->pictures.items,
+                                          .count = inputs->pictures.count,
+                                          .images = true,
+                                          .group = score_group,
+                                          .user = scores};
+    const size_t labels = scores->labels->count;
+    scores->embeds = calloc(labels, session->info.embed_dim * sizeof(*scores->embeds));
+    scores->logits = calloc(labels, sizeof(*scores->logits));
+    if (!scores->embeds || !scores->logits)
+        return cli_fail(CLI_FAILED, "out of memory");
+    int status =
+        cli_encode_labels(session, scores->labels, &inputs->options->templates, scores->embeds);
+    if (!status)
+        status = cli_encode(session, &encoding);
     return status;
 }
+
+int cli_evaluate(struct cli_session *session, const struct cli_evaluation_inputs *inputs,
+                 const char *path, struct cli_evaluation *evaluation)
+{
+    struct cli_model_options model = inputs->model;
+    struct scores scores = {.session = session, .labels = &inputs->options->labels};
+    model.path = path;
+    int status = cli_open_model(session, &model);
+    if (!status)
+        status = cli_check_model(session, path, CLI_NEED_ALL);
+    if (!status)
+        status = score_pictures(&scores, inputs);
+    const double percent = scores.images ? 100.0 / (double)scores.images : 0;
+    *evaluation = (struct cli_evaluation){.images = scores.images,
+                                          .top1 = percent * (double)scores.top1,
+                                          .top5 = percent * (double)scores.top5};
+    free(scores.embeds);
+    free(scores.logits);
+    vkclip_close_model(&session->model);
+    return status;
+}
+
+/* ---- Options ----------------------------------------------------------------------------------- */
+
+#define FIELD(name) offsetof(struct cli_evaluation_options, name)
+const struct cli_option cli_evaluation_options[] = {
+    CLI_OPTION(0, "eval", "FOLDER", CLI_TEXT, FIELD(folder),
+               "measure zero-shot accuracy: a folder per label, of its name"),
+    CLI_OPTION(0, "eval-every", "STEPS", CLI_NUMBER, FIELD(every), "not only at the end"),
+    CLI_OPTION('t', "template", "TEXT", CLI_ITEM, FIELD(templates),
+               "a sentence with {} for the label"),
+    CLI_OPTION(0, "labels", "FILE", CLI_LIST, FIELD(labels),
+               "a file of labels, one per line; -: stdin"),
+    {0}};

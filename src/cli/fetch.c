@@ -13,6 +13,7 @@
 #include "base/string.h"
 #include "cli/http.h"
 #include "cli/commands/pull.h"
+#include "cli/print.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -33,7 +34,7 @@
 #define HUB "https://huggingface.co"
 
 struct fetch {
-    struct cli *cli;
+    struct cli_session *session;
     const struct hub_name *name;
     struct cli_http *http;
     char *endpoint, *folder; /* of the hub; of the model in the cache */
@@ -78,7 +79,7 @@ static int lock_blob(const struct fetch *fetch, const char *etag, int *lock)
     if (!status && (*lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
         status = cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
     if (!status && flock(*lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
-        if (!fetch->cli->quiet)
+        if (!fetch->session->common.quiet)
             cli_say("waiting for another program that downloads the same file");
         while (flock(*lock, LOCK_EX) && errno == EINTR)
             ;
@@ -112,7 +113,7 @@ static int place_file(const struct fetch *fetch, const char *blob, const char *e
         bool linked = !symlink(target, beside) && !rename(beside, pointer);
         if (!linked && !copy_file(blob, pointer))
             status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-        if (!status && fetch->cli->verbose)
+        if (!status && fetch->session->common.verbose)
             cli_say("%s: %s", pointer, linked ? target : "copied");
     }
     free(beside);
@@ -327,7 +328,7 @@ static int fetch_files(struct fetch *fetch)
         if (has(fetch, small[i]))
             status = fetch_file(fetch, small[i]);
     status = status ? status : fetch_weights(fetch);
-    if (!status && !fetch->cli->quiet && !has(fetch, "tokenizer.json") &&
+    if (!status && !fetch->session->common.quiet && !has(fetch, "tokenizer.json") &&
         !has(fetch, "bpe_simple_vocab_16e6.txt.gz") &&
         !(has(fetch, "vocab.json") && has(fetch, "merges.txt")))
         cli_say("warning: %s: no vocabulary in the repository: name one with --vocab",
@@ -415,14 +416,14 @@ static int write_ref(const struct fetch *fetch)
     return status;
 }
 
-int cli_fetch_model(struct cli *cli, const struct hub_name *name, uint64_t *fetched)
+int cli_fetch_model(struct cli_session *session, const struct hub_name *name, uint64_t *fetched)
 {
-    struct fetch fetch = {.cli = cli, .name = name, .folder = hub_model_folder(name)};
+    struct fetch fetch = {.session = session, .name = name, .folder = hub_model_folder(name)};
     char *token = NULL;
     int status = fetch.folder ? CLI_DONE : cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     status = status ? status : find_token(&token);
     status = status ? status : find_endpoint(&fetch.endpoint);
-    status = status ? status : cli_open_http(cli, token, &fetch.http);
+    status = status ? status : cli_open_http(session, token, &fetch.http);
     status = status ? status : list_files(&fetch);
     status = status ? status : fetch_files(&fetch);
     status = status ? status : write_ref(&fetch);

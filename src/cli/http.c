@@ -7,6 +7,7 @@
 #define _FILE_OFFSET_BITS 64
 #include "cli/http.h"
 #include "base/string.h"
+#include "cli/print.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -24,7 +25,7 @@ enum {
 #define MIB (1 << 20)
 
 struct cli_http {
-    struct cli *cli;
+    struct cli_session *session;
     CURL *easy;
     struct curl_slist *headers;
 };
@@ -43,7 +44,7 @@ struct body {
 
 /* ---- Connection ------------------------------------------------------------------------------ */
 
-int cli_open_http(struct cli *cli, const char *token, struct cli_http **result)
+int cli_open_http(struct cli_session *session, const char *token, struct cli_http **result)
 {
     struct cli_http *http = calloc(1, sizeof(*http));
     char *agent = string_format("vkclip/%s", vkclip_version());
@@ -53,7 +54,7 @@ int cli_open_http(struct cli *cli, const char *token, struct cli_http **result)
     good = good && (http->easy = curl_easy_init());
     good = good && (!bearer || (http->headers = curl_slist_append(NULL, bearer)));
     if (good) {
-        http->cli = cli;
+        http->session = session;
         curl_easy_setopt(http->easy, CURLOPT_USERAGENT, agent);
         curl_easy_setopt(http->easy, CURLOPT_HTTPHEADER, http->headers);
         curl_easy_setopt(http->easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -249,7 +250,7 @@ static int transfer(struct cli_http *http, const char *url, struct body *body, i
         most = body && body->have > most ? body->have : most;
         if (hopeless || tries == TRIES || (status == 416 && body && !begin_again(body)))
             return refuse(http->easy, url, body, code, status);
-        if (http->cli->verbose)
+        if (http->session->common.verbose)
             cli_say("%s: %s, trying again", url,
                     code ? curl_easy_strerror(code) : "the server is busy");
         wait_for(tries);
@@ -348,7 +349,7 @@ int cli_get_file(struct cli_http *http, const char *url, const char *path, int64
     if (body.error)
         status = cli_fail(CLI_FAILED, "%s: %s", path, strerror(body.error));
     const char *name = strrchr(url, '/') + 1;
-    cli_start_download(http->cli, name, (size_t)(body.have / MIB), (size_t)(body.limit / MIB));
+    cli_start_download(http->session, name, (size_t)(body.have / MIB), (size_t)(body.limit / MIB));
     if (!status && (size < 0 || body.have < size))
         status = transfer(http, url, &body, size);
     cli_clear_progress();

@@ -6,12 +6,14 @@
 #ifndef VKCLIP_CLI_HTTP_H
 #define VKCLIP_CLI_HTTP_H
 
-#include "cli/cli.h"
+#include <jansson.h>
+
+#include "cli/session.h"
 
 struct cli_http;
 
 /* `token` goes to the host of the first request alone, not to one it redirects to; may be NULL. */
-int cli_open_http(struct cli *cli, const char *token, struct cli_http **http);
+int cli_open_http(struct cli_session *session, const char *token, struct cli_http **http);
 void cli_close_http(struct cli_http **http);
 
 /* `text` with everything escaped that is not a letter, a digit or one of -._~; a new string. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a run works on: paths and texts from the command line, from lists, and the pictures in
- * folders.
+ * Reads lists and folders. Links to folders are not followed, and hidden files are left out.
  */
 #ifndef _WIN32
 #define _POSIX_C_SOURCE 200809L
@@ -9,7 +8,8 @@
 #include "base/array.h"
 #include "base/folder.h"
 #include "base/string.h"
-#include "cli/cli.h"
+#include "cli/inputs.h"
+#include "cli/print.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,47 +17,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum {
-    MAX_TEXT = 1 << 20
-}; /* bytes of a line; far beyond any context, so that a wrong file ends early */
-
-bool cli_add_input(struct cli_inputs *inputs, const char *text, size_t length)
-{
-    if (inputs->count == inputs->capacity) {
-        size_t capacity = inputs->capacity ? 2 * inputs->capacity : 16;
-        void *items = realloc(inputs->items, capacity * sizeof(*inputs->items));
-        if (!items)
-            return false;
-        inputs->items = items;
-        inputs->capacity = capacity;
-    }
-    char *copy = malloc(length + 1);
-    if (!copy)
-        return false;
-    memcpy(copy, text, length);
-    copy[length] = 0;
-    inputs->items[inputs->count++] = (struct cli_input){.text = copy, .length = length};
-    return true;
-}
-
-void cli_free_inputs(struct cli_inputs *inputs)
-{
-    for (size_t i = 0; i < inputs->count; i++)
-        free(inputs->items[i].text);
-    free(inputs->items);
-    *inputs = (struct cli_inputs){0};
-}
+/* Bytes of a text: far beyond any context, so that a file that holds no texts is noticed early. */
+enum { MAX_TEXT = 1 << 20 };
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
-bool cli_open_reader(struct cli *cli, struct cli_reader *reader, const char *path, int delimiter)
+bool cli_open_reader(struct cli_session *session, struct cli_reader *reader, const char *path,
+                     int delimiter)
 {
     bool standard = !strcmp(path, "-");
     *reader =
         (struct cli_reader){.name = standard ? "standard input" : path, .delimiter = delimiter};
     reader->file = standard ? stdin : fopen(path, "rb");
     if (!reader->file)
-        cli_fail_input(cli, "%s: %s", path, strerror(errno));
+        cli_fail_input(session, "%s: %s", path, strerror(errno));
     return reader->file != NULL;
 }
 
@@ -69,7 +42,7 @@ void cli_close_reader(struct cli_reader *reader)
     *reader = (struct cli_reader){0};
 }
 
-/* Keeps one byte, or drops it when the text is too long already. */
+/* Appends one byte, or drops it if the text is too long already. False when out of memory. */
 static bool keep_byte(struct cli_reader *reader, int byte)
 {
     if (reader->length + 1 >= reader->capacity) {
@@ -85,72 +58,73 @@ static bool keep_byte(struct cli_reader *reader, int byte)
     return true;
 }
 
-bool cli_read_text(struct cli *cli, struct cli_reader *reader)
+/* The bytes up to the delimiter or the end of the file. False: there are none, or a failure that
+ * was reported. */
+static bool read_bytes(struct cli_session *session, struct cli_reader *reader)
 {
-    int byte;
-    do {
-        reader->length = 0;
-        reader->number++;
-        bool any = false;
-        while ((byte = getc(reader->file)) != EOF && byte != reader->delimiter) {
-            any = true;
-            if (!keep_byte(reader, byte)) {
-                cli_fail_input(cli, "%s: out of memory", reader->name);
-                return false;
-            }
-        }
-        if (byte == EOF && ferror(reader->file)) {
-            cli_fail_input(cli, "%s: %s", reader->name, strerror(errno));
-            return false;
-        }
-        if (byte == EOF && !any)
-            return false;
-        if (reader->length == MAX_TEXT)
-            cli_fail_input(cli, "%s: text %zu: expected at most %d bytes", reader->name,
-                           reader->number, MAX_TEXT - 1);
-    } while (reader->length == MAX_TEXT);
-    if (reader->delimiter == '\n' && reader->length && reader->text[reader->length - 1] == '\r')
-        reader->length--;
-    return true;
+    bool any = false, good = true;
+    int byte = 0;
+    reader->length = 0;
+    while (good) {
+        byte = getc(reader->file);
+        if (byte == EOF || byte == reader->delimiter)
+            break;
+        any = true;
+        good = keep_byte(reader, byte);
+    }
+    if (!good)
+        cli_fail_input(session, "%s: out of memory", reader->name);
+    if (byte == EOF && ferror(reader->file)) {
+        cli_fail_input(session, "%s: %s", reader->name, strerror(errno));
+        good = false;
+    }
+    return good && (any || byte != EOF);
 }
 
-static bool read_list(struct cli *cli, const char *path, bool keep_empty, struct cli_inputs *inputs)
+bool cli_read_text(struct cli_session *session, struct cli_reader *reader)
+{
+    bool good = read_bytes(session, reader);
+    reader->number++;
+    while (good && reader->length == MAX_TEXT) {
+        cli_fail_input(session, "%s: text %zu: expected at most %d bytes", reader->name,
+                       reader->number, MAX_TEXT - 1);
+        good = read_bytes(session, reader);
+        reader->number++;
+    }
+    if (good && reader->delimiter == '\n' && reader->length &&
+        reader->text[reader->length - 1] == '\r')
+        reader->length--;
+    return good;
+}
+
+static bool read_list(struct cli_session *session, const char *path, bool keep_empty,
+                      struct cli_inputs *inputs)
 {
     bool good = true;
     struct cli_reader reader;
-    if (!cli_open_reader(cli, &reader, path, '\n'))
-        return true; /* counted as a failed input; the others are done */
-    while (good && cli_read_text(cli, &reader))
+    if (!cli_open_reader(session, &reader, path, '\n'))
+        return true; /* It counts as a failed input; the others are done. */
+    while (good && cli_read_text(session, &reader))
         if (reader.length || keep_empty)
             good = cli_add_input(inputs, reader.length ? reader.text : "", reader.length);
     cli_close_reader(&reader);
     return good;
 }
 
-/* Replaces some inputs by others: `expand` appends to a new list what stands for one input. */
-static int replace_inputs(struct cli *cli, struct cli_inputs *inputs, bool option,
-                          bool expand(struct cli *, const struct cli_input *, bool,
-                                      struct cli_inputs *))
+int cli_read_lists(struct cli_session *session, struct cli_inputs *inputs, bool keep_empty)
 {
     struct cli_inputs result = {0};
     bool good = true;
-    for (size_t i = 0; good && i < inputs->count; i++)
-        good = expand(cli, &inputs->items[i], option, &result);
+    for (size_t i = 0; good && i < inputs->count; i++) {
+        const struct cli_input *input = &inputs->items[i];
+        if (input->list)
+            good = read_list(session, input->text, keep_empty, &result);
+        else
+            good = cli_add_input(&result, input->text, input->length);
+    }
     cli_free_inputs(inputs);
     *inputs = result;
     return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
-}
-
-static bool expand_list(struct cli *cli, const struct cli_input *input, bool keep_empty,
-                        struct cli_inputs *result)
-{
-    return input->list ? read_list(cli, input->text, keep_empty, result)
-                       : cli_add_input(result, input->text, input->length);
-}
-
-int cli_read_lists(struct cli *cli, struct cli_inputs *inputs, bool keep_empty)
-{
-    return replace_inputs(cli, inputs, keep_empty, expand_list);
 }
 
 /* ---- Folders --------------------------------------------------------------------------------- */
@@ -169,7 +143,7 @@ static bool is_picture_name(const char *name)
     return false;
 }
 
-/* A link to a folder is not followed: links can make a circle. */
+/* A link to a folder is not one of these: links can lead in a circle. */
 static bool is_real_folder(const char *path)
 {
     struct stat status;
@@ -185,13 +159,13 @@ static int compare_inputs(const void *a, const void *b)
     return strcmp(((const struct cli_input *)a)->text, ((const struct cli_input *)b)->text);
 }
 
-/* Everything in a folder that is not hidden, with the folder before it, sorted. */
-static bool list_folder(struct cli *cli, const char *path, struct cli_inputs *entries)
+/* The sorted paths of everything in a folder that is not hidden. */
+static bool list_folder(struct cli_session *session, const char *path, struct cli_inputs *entries)
 {
     bool good = true;
     DIR *folder = opendir(path);
     if (!folder) {
-        cli_fail_input(cli, "%s: %s", path, strerror(errno));
+        cli_fail_input(session, "%s: %s", path, strerror(errno));
         return true;
     }
     size_t length = strlen(path);
@@ -209,14 +183,15 @@ static bool list_folder(struct cli *cli, const char *path, struct cli_inputs *en
     return good;
 }
 
-static bool add_folder(struct cli *cli, const char *path, struct cli_inputs *result)
+static bool add_folder(struct cli_session *session, const char *path, bool recursive,
+                       struct cli_inputs *result)
 {
     struct cli_inputs entries = {0};
-    bool good = list_folder(cli, path, &entries);
+    bool good = list_folder(session, path, &entries);
     for (size_t i = 0; good && i < entries.count; i++) {
         const char *entry = entries.items[i].text;
         if (is_real_folder(entry))
-            good = !cli->recursive || add_folder(cli, entry, result);
+            good = !recursive || add_folder(session, entry, recursive, result);
         else if (is_picture_name(entry) && !folder_exists(entry))
             good = cli_add_input(result, entry, strlen(entry));
     }
@@ -224,30 +199,42 @@ static bool add_folder(struct cli *cli, const char *path, struct cli_inputs *res
     return good;
 }
 
-static bool expand_folder(struct cli *cli, const struct cli_input *input, bool unused,
+/* A folder without pictures counts as a failed input, unless a reason was reported already. */
+static bool expand_folder(struct cli_session *session, const char *path, bool recursive,
                           struct cli_inputs *result)
 {
-    (void)unused;
-    size_t before = result->count, failures = cli->failures;
-    if (!folder_exists(input->text))
-        return cli_add_input(result, input->text, input->length);
-    bool good = add_folder(cli, input->text, result);
-    if (good && result->count == before && cli->failures == failures)
-        cli_fail_input(cli, "%s: no pictures in this folder", input->text);
-    return good;
+    const size_t count = result->count, failures = session->failures;
+    if (!add_folder(session, path, recursive, result))
+        return false;
+    if (result->count == count && session->failures == failures)
+        cli_fail_input(session, "%s: no pictures in this folder", path);
+    return true;
 }
 
-int cli_read_pictures(struct cli *cli)
+int cli_read_folders(struct cli_session *session, struct cli_inputs *inputs, bool recursive)
 {
-    for (size_t i = 0; i < cli->arguments.count; i++)
-        if (!cli_add_input(&cli->images, cli->arguments.items[i].text,
-                           cli->arguments.items[i].length))
+    struct cli_inputs result = {0};
+    bool good = true;
+    for (size_t i = 0; good && i < inputs->count; i++) {
+        const struct cli_input *input = &inputs->items[i];
+        if (folder_exists(input->text))
+            good = expand_folder(session, input->text, recursive, &result);
+        else
+            good = cli_add_input(&result, input->text, input->length);
+    }
+    cli_free_inputs(inputs);
+    *inputs = result;
+    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+}
+
+int cli_read_pictures(struct cli_session *session, struct cli_pictures *pictures)
+{
+    const struct cli_inputs *arguments = &session->arguments;
+    for (size_t i = 0; i < arguments->count; i++)
+        if (!cli_add_input(&pictures->images, arguments->items[i].text, arguments->items[i].length))
             return cli_fail(CLI_FAILED, "out of memory");
-    int status = cli_read_lists(cli, &cli->images, false);
-    return status ? status : cli_read_folders(cli, &cli->images);
-}
-
-int cli_read_folders(struct cli *cli, struct cli_inputs *inputs)
-{
-    return replace_inputs(cli, inputs, false, expand_folder);
+    int status = cli_read_lists(session, &pictures->images, false);
+    if (!status)
+        status = cli_read_folders(session, &pictures->images, pictures->recursive);
+    return status;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The command vkclip: finds the subcommand, runs it, and sees to it that what was printed has
- * arrived.
+ * The command vkclip: finds the subcommand, runs it, and checks that its output could be written.
  */
-#include "cli/cli.h"
+#include "cli/command.h"
+#include "cli/log.h"
+#include "cli/suggest.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifndef _WIN32
@@ -13,90 +15,120 @@
 #include <unistd.h>
 #endif
 
-const struct cli_command *const cli_commands[] = {&cli_classify, &cli_similarity,
-                                                  &cli_embed,    &cli_preprocess,
-                                                  &cli_tokenize, &cli_info,
-                                                  &cli_devices,  &cli_pull,
-                                                  &cli_convert,  &cli_init,
-                                                  &cli_train,    &cli_tokenizer_train,
-                                                  &cli_bench,    NULL};
+const struct cli_command *const cli_commands[] = {
+#define X(name) &cli_##name##_command,
+    CLI_COMMANDS(X)
+#undef X
+        NULL};
 
 static const struct cli_command *find_command(const char *name)
 {
-    for (const struct cli_command *const *at = cli_commands; *at; at++)
-        if (!strcmp((*at)->name, name))
-            return *at;
+    for (const struct cli_command *const *command = cli_commands; *command; command++)
+        if (!strcmp((*command)->name, name))
+            return *command;
     return NULL;
 }
 
-static int print_overview(void)
+static int refuse_command(const char *name)
 {
-    puts("vkclip: CLIP models on any Vulkan device\n\n"
-         "Usage: vkclip COMMAND [OPTION...] [ARGUMENT...]\n");
-    for (const struct cli_command *const *at = cli_commands; *at; at++)
-        printf("  %-15s %s\n", (*at)->name, (*at)->summary);
-    puts("\n'vkclip COMMAND --help' describes a command, 'vkclip --version' names the version.\n"
-         "Exit status: 0 all done; 1 some inputs failed, the others are done; 2 wrong usage;\n"
-         "3 no usable device; 4 the model cannot be loaded.");
-    return CLI_DONE;
+    struct cli_suggestion suggestion = {.word = name};
+    for (const struct cli_command *const *command = cli_commands; *command; command++)
+        cli_suggest(&suggestion, (*command)->name);
+    if (suggestion.name)
+        return cli_fail(CLI_USAGE, "%s: no such command (did you mean %s?); see 'vkclip --help'",
+                        name, suggestion.name);
+    return cli_fail(CLI_USAGE, "%s: no such command; see 'vkclip --help'", name);
 }
 
-static void close_cli(struct cli *cli)
+static int parse_and_run(struct cli_session *session, void *options, int argc, char **argv)
 {
-    vkclip_close_model(&cli->model);
-    vkclip_close_device(&cli->device);
-    cli_free_inputs(&cli->images);
-    cli_free_inputs(&cli->texts);
-    cli_free_inputs(&cli->labels);
-    cli_free_inputs(&cli->templates);
-    cli_free_inputs(&cli->eval_templates);
-    cli_free_inputs(&cli->arguments);
+    const struct cli_command *command = session->command;
+    int status = cli_parse_options(session, options, argc, argv);
+    if (status)
+        return status;
+    if (session->common.help) {
+        cli_print_help(command);
+        return CLI_DONE;
+    }
+    cli_start_log(session);
+    status = command->run(session, options);
+    cli_clear_progress();
+    if (!status && session->failures)
+        status = CLI_FAILED;
+    return status;
 }
 
 static int run_command(const struct cli_command *command, int argc, char **argv)
 {
-    struct cli cli = {.command = command};
-    int status = cli_parse_options(&cli, argc, argv);
-    if (!status && cli.help) {
-        cli_print_help(command);
-    } else if (!status) {
-        cli_start_log(&cli);
-        status = command->run(&cli);
-        cli_clear_progress();
-    }
-    if (!status && cli.failures)
-        status = CLI_FAILED;
-    close_cli(&cli);
+    struct cli_session session = {.command = command};
+    void *options = calloc(1, command->options_size + 1);
+    if (!options)
+        return cli_fail(CLI_FAILED, "out of memory");
+    int status = parse_and_run(&session, options, argc, argv);
+    vkclip_close_model(&session.model);
+    vkclip_close_device(&session.device);
     vkclip_set_log(NULL, NULL);
+    cli_free_options(&session, options);
+    free(options);
     return status;
+}
+
+static bool is_one_of(const char *name, const char *first, const char *second)
+{
+    return !strcmp(name, first) || !strcmp(name, second);
+}
+
+/* vkclip help COMMAND...; the build asks for the parts of the manual page. */
+static int print_help(int count, char **names)
+{
+    if (!count || is_one_of(names[0], "--help", "-h")) {
+        cli_print_overview();
+        return CLI_DONE;
+    }
+    if (!strcmp(names[0], "--man-synopsis")) {
+        cli_print_synopsis();
+        return CLI_DONE;
+    }
+    if (!strcmp(names[0], "--man-options")) {
+        cli_print_options();
+        return CLI_DONE;
+    }
+    for (int i = 0; i < count; i++) {
+        const struct cli_command *command = find_command(names[i]);
+        if (!command)
+            return refuse_command(names[i]);
+        if (i)
+            putchar('\n');
+        cli_print_help(command);
+    }
+    return CLI_DONE;
 }
 
 static int run(int argc, char **argv)
 {
-    const char *name = argc > 1 ? argv[1] : "--help";
-    if (!strcmp(name, "--version") || !strcmp(name, "-V"))
-        return printf("vkclip %s\n", vkclip_version()) < 0;
-    if (!strcmp(name, "--help") || !strcmp(name, "-h") || (!strcmp(name, "help") && argc == 2)) {
-        print_overview();
-        return argc > 1 ? CLI_DONE : CLI_USAGE;
+    if (argc < 2) {
+        cli_print_overview();
+        return CLI_USAGE;
     }
-    bool help = !strcmp(name, "help");
-    if (help)
-        name = argv[2];
-    const struct cli_command *command = find_command(name);
+    if (is_one_of(argv[1], "--version", "-V"))
+        return printf("vkclip %s\n", vkclip_version()) < 0;
+    if (is_one_of(argv[1], "--help", "-h"))
+        return print_help(0, NULL);
+    if (!strcmp(argv[1], "help"))
+        return print_help(argc - 2, argv + 2);
+    const struct cli_command *command = find_command(argv[1]);
     if (!command)
-        return cli_fail(CLI_USAGE, "%s: no such command; see 'vkclip --help'", name);
-    if (!help)
-        return run_command(command, argc - 1, argv + 1);
-    cli_print_help(command);
-    return CLI_DONE;
+        return refuse_command(argv[1]);
+    return run_command(command, argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)
 {
 #ifndef _WIN32
-    signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error to report, not a death */
-    /* a file opened later must not become a standard stream that the caller has closed */
+    /* A reader that goes away is an error to report, and not the end of the process. */
+    signal(SIGPIPE, SIG_IGN);
+    /* If the caller has closed a standard stream, a file that is opened later would take its place.
+     */
     for (int fd = 0; fd < 3; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
             return CLI_FAILED;

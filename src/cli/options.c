@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a command's table of options to the parsed command line, and to the text of --help.
+ * From a command's table of options to its parsed command line. An option that is no list is
+ * refused when it is given twice, because a later value that silently wins hides a mistake.
  */
-#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/print.h"
+#include "cli/suggest.h"
 
 #include <errno.h>
 #include <float.h>
@@ -10,148 +13,287 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_OPTIONS = 64, FIRST_LONG = 256 /* values above those of letters */ };
+enum { FIRST_LONG = 256 /* getopt's values of long options begin above all letters */ };
 
-static int parse_number(const struct cli *cli, const char *name, const char *text, uint32_t *number)
+/* Enums are parsed through the type int, which they have on every compiler we know. */
+_Static_assert(sizeof(enum vkclip_precision) == sizeof(int), "an enum has the size of an int");
+
+/* ---- Tables ---------------------------------------------------------------------------------- */
+
+#define FIELD(name) offsetof(struct cli_common, name)
+static const struct cli_option common_options[] = {
+    CLI_OPTION(0, "json", NULL, CLI_FLAG, FIELD(json), "print JSON, one object per line"),
+    CLI_OPTION('v', "verbose", NULL, CLI_COUNT, FIELD(verbose),
+               "tell what is done; given twice: debug messages"),
+    CLI_OPTION('q', "quiet", NULL, CLI_FLAG, FIELD(quiet), "no warnings and no progress bar"),
+    CLI_OPTION('h', "help", NULL, CLI_FLAG, FIELD(help), "show this text"),
+    {0}};
+#undef FIELD
+
+static void add_rows(struct cli_rows *rows, const struct cli_option *table, size_t field,
+                     bool common)
+{
+    for (; table->name || table->included; table++) {
+        if (table->included)
+            add_rows(rows, table->included, field + table->field, common);
+        else if (rows->count < CLI_MOST_OPTIONS)
+            rows->items[rows->count++] = (struct cli_row){table, field + table->field, common};
+    }
+}
+
+void cli_list_options(const struct cli_command *command, struct cli_rows *rows)
+{
+    rows->count = 0;
+    if (command->options)
+        add_rows(rows, command->options, 0, false);
+    add_rows(rows, common_options, 0, true);
+}
+
+void cli_describe_argument(const struct cli_option *option, char text[CLI_ARGUMENT_SIZE])
+{
+    size_t length = 0;
+    snprintf(text, CLI_ARGUMENT_SIZE, "%s", option->argument ? option->argument : "");
+    for (const struct cli_choice *choice = option->choices; choice && choice->name; choice++)
+        length += (size_t)snprintf(text + length, CLI_ARGUMENT_SIZE - length, "%s%s",
+                                   length ? "|" : "", choice->name);
+}
+
+const char *cli_choice_name(const struct cli_choice *choices, int value)
+{
+    while (choices->name && choices->value != value)
+        choices++;
+    return choices->name;
+}
+
+static bool takes_argument(const struct cli_option *option)
+{
+    return option->kind != CLI_FLAG && option->kind != CLI_COUNT;
+}
+
+static bool is_list(const struct cli_option *option)
+{
+    return option->kind == CLI_ITEM || option->kind == CLI_LIST;
+}
+
+static void *find_field(struct cli_session *session, void *options, const struct cli_row *row)
+{
+    return (char *)(row->common ? (void *)&session->common : options) + row->field;
+}
+
+/* ---- Values ---------------------------------------------------------------------------------- */
+
+static int parse_number(const struct cli_session *session, const char *name, const char *text,
+                        uint32_t *number)
 {
     char *end = NULL;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     if (*text < '0' || *text > '9' || *end || errno || value < 1 || value > UINT32_MAX)
-        return cli_fail_usage(cli, "--%s: expected a number from 1 to %u, found '%s'", name,
+        return cli_fail_usage(session, "--%s: expected a number from 1 to %u, found '%s'", name,
                               UINT32_MAX, text);
     *number = (uint32_t)value;
     return CLI_DONE;
 }
 
-static int parse_reals(const struct cli *cli, const struct cli_option *option, const char *text,
-                       double *values)
+static int parse_reals(const struct cli_session *session, const struct cli_option *option,
+                       const char *text, double *values)
 {
-    const char *name = option->argument, *at = text;
-    for (char *end; name; name = strchr(name, ','), at = end + (name != NULL)) {
-        name++; /* behind the comma, or into a name of one letter */
-        double value = strtod(at, &end);
-        if (end == at || !(value >= 0 && value <= DBL_MAX) || *end != (strchr(name, ',') ? ',' : 0))
-            return cli_fail_usage(cli, "--%s: expected %s, numbers from 0 up, found '%s'",
+    const char *name = option->argument, *start = text;
+    bool last = false;
+    while (!last) {
+        char *end;
+        const char *comma = strchr(name, ',');
+        const double value = strtod(start, &end);
+        last = !comma;
+        if (end == start || !(value >= 0 && value <= DBL_MAX) || *end != (last ? 0 : ','))
+            return cli_fail_usage(session, "--%s: expected %s, numbers from 0 up, found '%s'",
                                   option->name, option->argument, text);
         *values++ = value > 0 ? value : -1;
+        name = last ? name : comma + 1;
+        start = last ? start : end + 1;
     }
     return CLI_DONE;
 }
 
-static int parse_choice(const struct cli *cli, const struct cli_option *option, const char *text,
-                        unsigned *choice)
+static int parse_choice(const struct cli_session *session, const struct cli_option *option,
+                        const char *text, void *field)
 {
-    unsigned position = 1;
-    for (const char *at = option->argument; *at; position++) {
-        size_t length = strcspn(at, "|");
-        if (strlen(text) == length && !memcmp(at, text, length)) {
-            *choice = position;
+    char expected[CLI_ARGUMENT_SIZE];
+    for (const struct cli_choice *choice = option->choices; choice->name; choice++)
+        if (!strcmp(choice->name, text)) {
+            memcpy(field, &choice->value, sizeof(choice->value));
             return CLI_DONE;
         }
-        at += length + (at[length] == '|');
-    }
-    return cli_fail_usage(cli, "--%s: expected %s, found '%s'", option->name, option->argument,
-                          text);
+    cli_describe_argument(option, expected);
+    return cli_fail_usage(session, "--%s: expected %s, found '%s'", option->name, expected, text);
 }
 
-static int parse_value(struct cli *cli, const struct cli_option *option, const char *text)
+static int parse_input(const struct cli_option *option, const char *text, struct cli_inputs *inputs)
 {
-    void *field = (char *)cli + option->field;
-    switch (option->kind) {
-    case CLI_FLAG:
-        ++*(uint32_t *)field;
-        return CLI_DONE;
-    case CLI_TEXT:
-        *(const char **)field = text;
-        return CLI_DONE;
-    case CLI_NUMBER:
-        return parse_number(cli, option->name, text, field);
-    case CLI_REAL:
-        return parse_reals(cli, option, text, field);
-    case CLI_CHOICE:
-        return parse_choice(cli, option, text, field);
-    case CLI_ITEM:
-    case CLI_LIST:
-        break;
-    }
-    struct cli_inputs *inputs = field;
     if (!cli_add_input(inputs, text, strlen(text)))
         return cli_fail(CLI_FAILED, "out of memory");
     inputs->items[inputs->count - 1].list = option->kind == CLI_LIST;
     return CLI_DONE;
 }
 
-/* The table in getopt's form. */
-static size_t list_options(const struct cli_command *command, struct option *longs, char *letters)
+static int parse_value(const struct cli_session *session, const struct cli_option *option,
+                       const char *text, void *field)
 {
-    size_t count = 0;
-    *letters++ = ':'; /* tell a missing argument from an unknown option */
-    for (const struct cli_option *at = command->options; at->name; at++, count++) {
-        int argument = at->argument ? required_argument : no_argument;
-        longs[count] = (struct option){at->name, argument, NULL, FIRST_LONG + (int)count};
-        if (at->letter)
-            *letters++ = at->letter;
-        if (at->letter && at->argument)
+    switch (option->kind) {
+    case CLI_FLAG:
+        *(bool *)field = true;
+        return CLI_DONE;
+    case CLI_COUNT:
+        ++*(uint32_t *)field;
+        return CLI_DONE;
+    case CLI_TEXT:
+        *(const char **)field = text;
+        return CLI_DONE;
+    case CLI_NUMBER:
+        return parse_number(session, option->name, text, field);
+    case CLI_REALS:
+        return parse_reals(session, option, text, field);
+    case CLI_CHOICE:
+        return parse_choice(session, option, text, field);
+    case CLI_ITEM:
+    case CLI_LIST:
+        break;
+    }
+    return parse_input(option, text, field);
+}
+
+/* ---- The command line ------------------------------------------------------------------------ */
+
+/* The table in the form that getopt wants. */
+struct getopt_table {
+    struct option longs[CLI_MOST_OPTIONS + 1];
+    char letters[2 * CLI_MOST_OPTIONS + 2];
+};
+
+static void fill_getopt(const struct cli_rows *rows, struct getopt_table *table)
+{
+    char *letters = table->letters;
+    *letters++ = ':'; /* getopt then tells a missing argument from an unknown option */
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct cli_option *option = rows->items[i].option;
+        const bool argument = takes_argument(option);
+        table->longs[i] = (struct option){option->name, argument ? required_argument : no_argument,
+                                          NULL, FIRST_LONG + (int)i};
+        if (option->letter)
+            *letters++ = option->letter;
+        if (option->letter && argument)
             *letters++ = ':';
     }
     *letters = 0;
-    longs[count] = (struct option){0};
+    table->longs[rows->count] = (struct option){0};
+}
+
+/* "--image, --images-from" for "--im": the options that an abbreviation may mean. */
+static size_t list_matches(const struct cli_rows *rows, const char *start, char *text, size_t size)
+{
+    size_t count = 0, length = 0;
+    for (size_t i = 0; i < rows->count && length < size; i++) {
+        const char *name = rows->items[i].option->name;
+        if (strncmp(name, start, strlen(start)))
+            continue;
+        length += (size_t)snprintf(text + length, size - length, "%s--%s", count ? ", " : "", name);
+        count++;
+    }
     return count;
 }
 
-static int refuse(const struct cli *cli, int problem, char *word)
+/* What getopt does not know: neither a whole name nor an abbreviation of exactly one. */
+static int refuse_unknown(const struct cli_session *session, const struct cli_rows *rows,
+                          const char *word)
 {
-    char letter[] = {'-', (char)optopt, 0};
+    char name[64], matches[256];
+    if (strncmp(word, "--", 2))
+        return cli_fail_usage(session, "unknown option %s", word);
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+    if (list_matches(rows, name, matches, sizeof(matches)) > 1)
+        return cli_fail_usage(session, "ambiguous option --%s: expected one of %s", name, matches);
+    struct cli_suggestion suggestion = {.word = name};
+    for (size_t i = 0; i < rows->count; i++)
+        cli_suggest(&suggestion, rows->items[i].option->name);
+    if (suggestion.name)
+        return cli_fail_usage(session, "unknown option --%s (did you mean --%s?)", name,
+                              suggestion.name);
+    return cli_fail_usage(session, "unknown option --%s", name);
+}
+
+static int refuse_option(const struct cli_session *session, const struct cli_rows *rows,
+                         int problem, const char *word)
+{
+    const char letter[] = {'-', (char)optopt, 0};
     const char *name = optopt > 0 && optopt < FIRST_LONG ? letter : word;
     if (problem == ':')
-        return cli_fail_usage(cli, "option %s needs an argument", name);
+        return cli_fail_usage(session, "option %s needs an argument", name);
     if (optopt >= FIRST_LONG)
-        return cli_fail_usage(cli, "option %s takes no argument", name);
-    return cli_fail_usage(cli, "unknown or ambiguous option %s", name);
+        return cli_fail_usage(session, "option %s takes no argument", name);
+    return refuse_unknown(session, rows, name);
 }
 
-int cli_parse_options(struct cli *cli, int argc, char **argv)
+static size_t find_row(const struct cli_rows *rows, int value)
 {
-    const struct cli_option *options = cli->command->options;
-    struct option longs[MAX_OPTIONS + 1];
-    char letters[2 * MAX_OPTIONS + 2];
-    size_t count = list_options(cli->command, longs, letters);
-    int status = CLI_DONE, value;
+    size_t row = 0;
+    if (value >= FIRST_LONG)
+        return (size_t)(value - FIRST_LONG);
+    while (row < rows->count && rows->items[row].option->letter != value)
+        row++;
+    return row;
+}
+
+static int check_repetition(const struct cli_session *session, const struct cli_option *option,
+                            bool *given)
+{
+    if (*given && option->kind != CLI_COUNT && !is_list(option))
+        return cli_fail_usage(session, "option --%s was given twice, expected once", option->name);
+    *given = true;
+    return CLI_DONE;
+}
+
+static int parse_arguments(struct cli_session *session, int argc, char **argv)
+{
+    for (; optind < argc; optind++)
+        if (!cli_add_input(&session->arguments, argv[optind], strlen(argv[optind])))
+            return cli_fail(CLI_FAILED, "out of memory");
+    if (session->common.help || !session->arguments.count || session->command->arguments)
+        return CLI_DONE;
+    return cli_fail_usage(session, "unexpected argument '%s'", session->arguments.items[0].text);
+}
+
+int cli_parse_options(struct cli_session *session, void *options, int argc, char **argv)
+{
+    struct cli_rows rows;
+    struct getopt_table table;
+    bool given[CLI_MOST_OPTIONS] = {false};
+    int status = CLI_DONE;
+    cli_list_options(session->command, &rows);
+    fill_getopt(&rows, &table);
     opterr = 0;
-    while (!status && (value = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
-        size_t row = 0;
-        if (value >= FIRST_LONG)
-            row = (size_t)(value - FIRST_LONG);
-        else
-            while (row < count && options[row].letter != value)
-                row++;
-        status = value == '?' || value == ':' ? refuse(cli, value, argv[optind - 1])
-                                              : parse_value(cli, &options[row], optarg);
+    while (!status) {
+        const int value = getopt_long(argc, argv, table.letters, table.longs, NULL);
+        if (value == -1)
+            break;
+        if (value == '?' || value == ':') {
+            status = refuse_option(session, &rows, value, argv[optind - 1]);
+            continue;
+        }
+        const size_t i = find_row(&rows, value);
+        const struct cli_row *row = &rows.items[i];
+        status = check_repetition(session, row->option, &given[i]);
+        if (!status)
+            status = parse_value(session, row->option, optarg, find_field(session, options, row));
     }
-    for (; !status && optind < argc; optind++)
-        if (!cli_add_input(&cli->arguments, argv[optind], strlen(argv[optind])))
-            status = cli_fail(CLI_FAILED, "out of memory");
-    if (!status && !cli->help && cli->arguments.count && !cli->command->arguments)
-        status = cli_fail_usage(cli, "unexpected argument '%s'", cli->arguments.items[0].text);
-    return status;
+    return status ? status : parse_arguments(session, argc, argv);
 }
 
-void cli_print_help(const struct cli_command *command)
+void cli_free_options(struct cli_session *session, void *options)
 {
-    printf("vkclip %s: %s\n\n", command->name, command->summary);
-    const char *usage = command->usage;
-    for (const char *head = "Usage:"; *usage; head = "   or:") {
-        size_t length = strcspn(usage, "\n");
-        printf("%s vkclip %s %.*s\n", head, command->name, (int)length, usage);
-        usage += length + (usage[length] == '\n');
-    }
-    printf("\n%s\n\nOptions:\n", command->text);
-    for (const struct cli_option *at = command->options; at->name; at++) {
-        char left[64];
-        snprintf(left, sizeof(left), "%c%c%c --%s %s", at->letter ? '-' : ' ',
-                 at->letter ? at->letter : ' ', at->letter ? ',' : ' ', at->name,
-                 at->argument ? at->argument : "");
-        printf("  %-32s %s\n", left, at->help);
-    }
+    struct cli_rows rows;
+    cli_list_options(session->command, &rows);
+    for (size_t i = 0; i < rows.count; i++)
+        if (is_list(rows.items[i].option))
+            cli_free_inputs(find_field(session, options, &rows.items[i]));
+    cli_free_inputs(&session->arguments);
 }

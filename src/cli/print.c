@@ -8,7 +8,7 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 #include "base/string.h"
-#include "cli/cli.h"
+#include "cli/print.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -39,20 +39,21 @@ static double seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-void cli_start_progress(const struct cli *cli, size_t done, size_t total)
+void cli_start_progress(const struct cli_session *session, size_t done, size_t total)
 {
     cli_clear_progress();
-    progress.lines = !cli->quiet && !isatty(fileno(stderr));
-    progress.enabled = !cli->quiet && !progress.lines;
+    progress.lines = !session->common.quiet && !isatty(fileno(stderr));
+    progress.enabled = !session->common.quiet && !progress.lines;
     progress.first = done;
     progress.total = total;
     progress.name = progress.unit = "";
     progress.started = progress.drawn = seconds();
 }
 
-void cli_start_download(const struct cli *cli, const char *name, size_t done, size_t total)
+void cli_start_download(const struct cli_session *session, const char *name, size_t done,
+                        size_t total)
 {
-    cli_start_progress(cli, done, total);
+    cli_start_progress(session, done, total);
     progress.name = name;
     progress.unit = " MiB";
 }
@@ -140,7 +141,7 @@ static char *clean_line(const char *text)
     return clean;
 }
 
-static void print_line(const char *prefix, const char *subject, const char *message)
+void cli_print_line(const char *prefix, const char *subject, const char *message)
 {
     char *line = string_format("%s%s%s", prefix, subject, message),
          *clean = line ? clean_line(line) : NULL;
@@ -156,7 +157,7 @@ static void print_error(const char *suffix, const char *format, va_list args)
     int length = vsnprintf(message, sizeof(message), format, args);
     if (length >= 0 && (size_t)length < sizeof(message))
         snprintf(message + length, sizeof(message) - (size_t)length, "%s", suffix);
-    print_line("", "", message);
+    cli_print_line("", "", message);
 }
 
 void cli_say(const char *format, ...)
@@ -176,10 +177,10 @@ int cli_fail(int status, const char *format, ...)
     return status;
 }
 
-int cli_fail_usage(const struct cli *cli, const char *format, ...)
+int cli_fail_usage(const struct cli_session *session, const char *format, ...)
 {
     char suffix[64];
-    snprintf(suffix, sizeof(suffix), "; see 'vkclip %s --help'", cli->command->name);
+    snprintf(suffix, sizeof(suffix), "; see 'vkclip %s --help'", session->command->name);
     va_list args;
     va_start(args, format);
     print_error(suffix, format, args);
@@ -187,42 +188,23 @@ int cli_fail_usage(const struct cli *cli, const char *format, ...)
     return CLI_USAGE;
 }
 
-void cli_fail_input(struct cli *cli, const char *format, ...)
+void cli_fail_input(struct cli_session *session, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     print_error("", format, args);
     va_end(args);
-    cli->failures++;
+    session->failures++;
 }
 
-/* In place of a progress bar, which has not begun: this takes a second or two. */
-static void show_measuring(const struct cli *cli, const char *message)
+void cli_show_wait(const struct cli_session *session, const char *message)
 {
     cli_clear_progress();
-    if (cli->quiet || !isatty(fileno(stderr)) || strncmp(message, "measuring kernels", 17))
+    if (session->common.quiet || !isatty(fileno(stderr)))
         return;
     fprintf(stderr, "\r%s\033[K", message);
     fflush(stderr);
     progress.visible = true;
-}
-
-/* Errors are printed where the command meets them, with what it does about them. */
-static void log_line(void *user, enum vkclip_log_level level, const char *message)
-{
-    const struct cli *cli = user;
-    if (level == VKCLIP_LOG_WARNING && !cli->quiet)
-        print_line("warning: ", cli->subject, message);
-    else if ((level == VKCLIP_LOG_INFO && cli->verbose > 0) ||
-             (level == VKCLIP_LOG_DEBUG && cli->verbose > 1))
-        print_line("", cli->subject, message);
-    else if (level == VKCLIP_LOG_INFO && strstr(message, "kernels for "))
-        show_measuring(cli, message);
-}
-
-void cli_start_log(struct cli *cli)
-{
-    vkclip_set_log(log_line, cli);
 }
 
 json_t *cli_json_text(const char *text, size_t length)

@@ -13,6 +13,7 @@ import os
 import pty
 import re
 import resource
+import select
 import shutil
 import signal
 import struct
@@ -26,6 +27,8 @@ COMMAND = ''
 MODEL = 'models/emoji-clip'
 EXPECTED = 'tests/golden/emoji-clip'
 NO_DEVICE = {'VK_ICD_FILENAMES': '/nonexistent', 'VK_DRIVER_FILES': '/nonexistent'}
+# A line of --help: what is left of the text, the name in it, and the text.
+OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,]+)?) +(.*)$'
 TYPES = {'F32': 'f', 'F16': 'H', 'U8': 'B', 'I32': 'i', 'I64': 'q'}
 
 
@@ -127,7 +130,7 @@ class CommandTest(unittest.TestCase):
 
 class Usage(CommandTest):
     commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices',
-                'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench']
+                'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench', 'completion']
 
     def test_overview(self):
         overview = self.run_command('--help')
@@ -137,25 +140,26 @@ class Usage(CommandTest):
         self.assertRegex(self.run_command('--version'), r'^vkclip \d+\.\d+\.\d+\n$')
 
     def test_help_and_manual_agree(self):
-        with open('man/vkclip.1', encoding='utf-8') as file:
+        """The manual page names the options of --help, with the commands that take them."""
+        with open(os.path.dirname(COMMAND) + '/vkclip.1', encoding='utf-8') as file:
             manual = file.read().replace('\\-', '-')
         entries = {}
-        for head, text in re.findall(r'\n\.TP\n\.B[R]? (.*)\n(.*)', manual):
-            head = re.sub(r'"|\\f[IR]| (?=,)', '', head).replace(' ,', ',').replace(' , ', ', ')
-            name = re.search(r'--[a-z0-9-]+', head)
-            if name:
-                entries[name.group()] = (re.sub(r'\s+', ' ', head).strip(), text)
-        seen = set()
+        for head, text, takers in re.findall(r'\n\.TP\n(\\fB-.*)\n(.*)\n\.br\n\((.*)\)', manual):
+            head = re.sub(r'\\f[BIR]', '', head)
+            entries[re.search(r'--[a-z0-9-]+', head).group()] = (head, text, takers.split(', '))
+        takers = {name: [] for name in entries}
         for command in self.commands:
             text = self.run_command(command, '--help')
             self.assertEqual(text, self.run_command('help', command))
             self.assertTrue(text.startswith(f'vkclip {command}: '))
-            for head, name, rest in re.findall(
-                    r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,]+)?) +(.*)$', text):
-                seen.add(name)
+            for head, name, rest in re.findall(OPTION, text):
                 self.assertIn(name, entries, 'not in the manual')
-                self.assertEqual(entries[name], (head.strip(), rest))
-        self.assertEqual(seen, set(entries), 'in the manual only')
+                self.assertEqual(entries[name][:2], (head.strip(), rest))
+                takers[name].append(command)
+            self.assertTrue(re.search(rf'\n\.B vkclip {command}\n', manual), 'not in the synopsis')
+            self.assertTrue(re.search(rf'\n\.TP\n\.B {command}\n', manual), 'not among the commands')
+        for name, (_, _, found) in entries.items():
+            self.assertEqual(found, takers[name] if takers[name] != self.commands else ['every command'])
 
     def test_wrong_usage(self):
         for arguments, word in [
@@ -195,11 +199,55 @@ class Usage(CommandTest):
                 (['bench'], '-m'),
                 (['bench', '-m', MODEL, '--batches', '1,,2'], '1,,2'),
                 (['bench', '-m', MODEL, '--batches', '0'], "'0'"),
+                (['ebmed'], 'did you mean embed?'),
+                (['help', 'clasify'], 'did you mean classify?'),
+                (['classify', '--lable', 'a'], 'did you mean --label?'),
+                (['embed', '--normalise=1'], 'unknown option --normalise;'),
+                (['embed', '--no-normalise'], 'did you mean --no-normalize?'),
+                (['embed', '--images', 'a', '--im', 'b'], 'ambiguous option --im: expected one of '
+                 '--image, --images-from, --image-size'),
+                (['embed', '-m', 'a', '--model', 'b'], '--model was given twice'),
+                (['embed', '--json', '--json'], '--json was given twice'),
+                (['train', '--lr', '1', '--lr', '1'], '--lr was given twice'),
+                (['completion'], 'shell'),
+                (['completion', 'csh'], 'csh'),
                 (['devices', 'extra'], 'extra')]:
             with self.subTest(arguments):
                 self.run_command(*arguments, status=2)
                 self.assert_error(word, 'see \'vkclip ')
         self.assertIn('Usage', self.run_no_arguments())
+
+    def test_suggestions_are_near(self):
+        """A name is suggested if it differs by one or two letters, and by a third at most."""
+        for word, suggestion in [('trian', 'train'), ('pul', 'pull'), ('devics', 'devices'), ('x', ''),
+                                 ('inti', 'init'), ('ini', 'init'), ('trxxyn', ''), ('classifier', ''),
+                                 ('embedding', ''), ('preproces', 'preprocess'), ('', '')]:
+            self.run_command(word, status=2)
+            found = re.search(r'did you mean ([a-z-]+)\?', self.errors[0])
+            self.assertEqual(found.group(1) if found else '', suggestion, word)
+
+    def test_lists_and_counts_may_be_repeated(self):
+        self.run_command('tokenize', '-m', MODEL, '-v', '-v', 'owl')
+        line, = self.run_json('classify', '-m', MODEL, '-l', 'owl', '--label', 'pizza', '--labels',
+                              self.path('labels', b'robot\n'), '-l', 'skull', '-t', '{}', '-t', 'a {}',
+                              MODEL + '/samples/owl.png')
+        self.assertEqual({result['label'] for result in line['results']}, {'owl', 'pizza', 'robot', 'skull'})
+
+    def test_pictures_as_arguments_or_options(self):
+        """Every command that takes pictures takes them in both ways, options first."""
+        owl, pizza = MODEL + '/samples/owl.png', MODEL + '/samples/pizza.png'
+        forms = [[owl, pizza], ['--image', owl, pizza], [pizza, '--image', owl],
+                 ['--image', owl, '--image', pizza], ['--images-from', self.path('list', owl.encode()), pizza]]
+        result = self.path('o.safetensors')
+        for command in (['classify', '-l', 'a'], ['similarity', '--text', 'a'], ['embed', '-o', result],
+                        ['preprocess', '-o', result]):
+            for form in forms:
+                with self.subTest(command[0], form=form):
+                    lines = self.run_json(*command, '-m', MODEL, *form)
+                    paths = [line['path'] for line in lines if 'path' in line]
+                    if '-o' in command:
+                        paths = json.loads(read_safetensors(result)[1]['images'])
+                    self.assertEqual(paths, [owl, pizza])
 
     def run_no_arguments(self):
         done = subprocess.run([COMMAND], stdout=subprocess.PIPE, check=False)
@@ -225,6 +273,107 @@ class Usage(CommandTest):
                               stderr=subprocess.PIPE, check=False)
         self.assertEqual(done.stdout.count(b'\n'), 1)
         self.assertEqual(done.stderr, b'vkclip: standard output cannot be written\n1\n')
+
+
+class Completion(CommandTest):
+    """What shells offer, compared with --help."""
+    # A command line and some of what is offered for its last word, and some of what is not.
+    cases = [
+        ('vkclip ', ['classify', 'tokenizer-train', 'completion', 'help'], ['--json']),
+        ('vkclip tok', ['tokenize', 'tokenizer-train'], ['train']),
+        ('vkclip help in', ['info', 'init'], ['devices']),
+        ('vkclip convert --type ', ['f16', 'f32', 'bf16', 'q8', 'q4'], ['--type']),
+        ('vkclip train --lr-scheduler co', ['cosine', 'const'], []),
+        ('vkclip init ViT-B', ['ViT-B-32', 'ViT-B-16'], ['RN50']),
+        ('vkclip completion ', ['bash', 'zsh', 'fish'], ['csh']),
+        ('vkclip embed --text-encoder clip_', ['clip_l', 'clip_h', 'clip_g'], []),
+    ]
+
+    def options(self, command):
+        return {name for _, name, _ in re.findall(OPTION, self.run_command(command, '--help'))}
+
+    def script(self, shell):
+        return self.path(shell, self.run_command('completion', shell).encode())
+
+    def check(self, shell, complete):
+        """complete: the words that a shell offers at the end of some command lines."""
+        if not shutil.which(shell):
+            self.skipTest(f'{shell} is not installed')
+        lines = [line for line, _, _ in self.cases]
+        lines += [f'vkclip {command} --' for command in Usage.commands]
+        found = complete(self.script(shell), lines)
+        for (line, offered, others), words in zip(self.cases, found):
+            self.assertLessEqual(set(offered), words, line)
+            self.assertFalse(set(others) & words, line)
+        for command, words in zip(Usage.commands, found[len(self.cases):]):
+            self.assertEqual(words, self.options(command), command)
+
+    def run_shell(self, *arguments):
+        done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+                              env={**os.environ, 'HOME': self.folder, 'XDG_CONFIG_HOME': self.folder,
+                                   'TERM': 'dumb'})
+        self.assertEqual((done.returncode, done.stderr), (0, b''))
+        return [set(part.split()) for part in done.stdout.decode().split('--end--')[:-1]]
+
+    def test_bash(self):
+        def complete(script, lines):
+            return self.run_shell('bash', '--norc', '-c', 'source "$1"; shift; for line; do '
+                                  'COMP_WORDS=($line); case $line in *" ") COMP_WORDS+=("") ;; esac; '
+                                  'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _vkclip; '
+                                  'echo "${COMPREPLY[@]}" --end--; done', 'bash', script, *lines)
+        self.check('bash', complete)
+
+    def test_fish(self):
+        def complete(script, lines):
+            return self.run_shell('fish', '-c', 'source $argv[1]; for line in $argv[2..-1]; '
+                                  'complete -C $line | string replace -r "\t.*" ""; echo --end--; end',
+                                  script, *lines)
+        self.check('fish', complete)
+
+    def type_line(self, arguments, begin, line, wanted):
+        """An interactive shell on a terminal, in which a line is typed up to the key Tab."""
+        process, terminal = pty.fork()
+        if not process:
+            os.environ.update(HOME=self.folder, TERM='dumb', PS1='', PROMPT='')
+            os.execvp(arguments[0], arguments)
+        seen = b''
+        try:
+            os.write(terminal, begin.encode() + b'\necho re""ady\n')
+            while b'ready' not in seen:
+                seen += os.read(terminal, 4096)
+            os.write(terminal, line.encode() + b'\t')
+            seen = b''
+            while wanted.encode() not in seen and select.select([terminal], [], [], 60)[0]:
+                seen += os.read(terminal, 4096)
+        finally:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            os.close(terminal)
+        return seen.decode('utf-8', 'replace')
+
+    def test_on_a_terminal(self):
+        for shell, arguments, begin in [
+                ('bash', ['bash', '--norc', '-i'], 'source {}'),
+                ('zsh', ['zsh', '-f', '-i'], 'autoload -U compinit; compinit -D -u; source {}')]:
+            if not shutil.which(shell):
+                continue
+            script = begin.format(self.script(shell))
+            for line, wanted in [('vkclip classify --precis', '--precision'),
+                                 ('vkclip bench --tower im', 'image'), ('vkclip bench --tower=te', 'text'), ('vkclip tokenizer', 'tokenizer-train'),
+                                 (f'vkclip embed --image {MODEL}/samples/ow', 'owl.png'),
+                                 (f'vkclip classify {MODEL}/samples/piz', 'pizza.png')]:
+                with self.subTest(shell, line=line):
+                    self.assertIn(wanted, self.type_line(arguments, script, line, wanted))
+
+    def test_zsh(self):
+        if not shutil.which('zsh'):
+            self.skipTest('zsh is not installed')
+        self.run_shell('zsh', '-f', '-n', self.script('zsh'))
+        with open(self.path('zsh'), encoding='utf-8') as file:
+            script = file.read()
+        for command in Usage.commands:
+            part = re.search(rf'(?s)\n    {command}\)\n(.*?)\n        ;;', script).group(1)
+            self.assertEqual(set(re.findall(r"(?:'|,)(--[a-z0-9-]+)", part)), self.options(command))
 
 
 class Devices(CommandTest):

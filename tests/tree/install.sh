@@ -34,6 +34,11 @@ says() {
 cd "$work"
 [ "$("$prefix/bin/vkclip" --version)" = "$version" ] || { echo "FAILED: installed command" && exit 1; }
 
+for file in man/man1/vkclip.1 bash-completion/completions/vkclip zsh/site-functions/_vkclip \
+    fish/vendor_completions.d/vkclip.fish; do
+    [ -s "$prefix/share/$file" ] || { echo "FAILED: share/$file is not installed" && exit 1; }
+done
+
 pc=$(find "$prefix" -name vkclip.pc)
 export PKG_CONFIG_PATH="${pc%/*}"
 # shellcheck disable=SC2046,SC2086

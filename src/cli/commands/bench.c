@@ -9,6 +9,9 @@
 #include "base/error.h"
 #include "base/folder.h"
 #include "base/string.h"
+#include "cli/command.h"
+#include "cli/log.h"
+#include "cli/model.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,11 +24,12 @@
 #include <unistd.h>
 #endif
 
-enum { LEAST_RUNS = 5, MOST_RUNS = 1000 };
+/* A median of fewer runs would be noise; more of them would not change it. */
+enum { LEAST_RUNS = 5, MOST_RUNS = 1000, DEFAULT_SECONDS = 2 };
 
 /* ---- Inputs ---------------------------------------------------------------------------------- */
 
-/* Pictures of no meaning and texts that fill the context; NULL when out of memory. */
+/* Random pictures, or random texts that fill the context; NULL when out of memory. */
 static void *make_inputs(const struct vkclip_model_info *info, enum vkclip_tower tower,
                          uint32_t batch)
 {
@@ -34,13 +38,13 @@ static void *make_inputs(const struct vkclip_model_info *info, enum vkclip_tower
                              : 3 * (size_t)info->image_size * info->image_size;
     uint32_t state = 1;
     float *pixels = malloc(batch * width * sizeof(*pixels));
-    int32_t *ids = (int32_t *)(void *)pixels; /* of the same size */
+    int32_t *ids = (int32_t *)(void *)pixels; /* which have the same size */
     for (size_t i = 0; pixels && i < batch * width; i++) {
         state = state * 1664525 + 1013904223;
         if (tower == VKCLIP_TOWER_IMAGE)
             pixels[i] = (float)(state >> 8) / (1 << 23) - 1;
         else if (i % width == width - 1)
-            ids[i] = (int32_t)info->vocabulary - 1; /* where it ends: the highest id */
+            ids[i] = (int32_t)info->vocabulary - 1; /* The end of text has the highest id. */
         else
             ids[i] = (int32_t)((state >> 8) % (info->vocabulary - 2));
     }
@@ -50,37 +54,52 @@ static void *make_inputs(const struct vkclip_model_info *info, enum vkclip_tower
 static int encode(struct vkclip_model *model, const struct vkclip_model_info *info,
                   enum vkclip_tower tower, const void *inputs, uint32_t batch, float *embeds)
 {
-    return tower == VKCLIP_TOWER_TEXT
-               ? vkclip_encode_tokens(model, inputs, batch, info->context, NULL, embeds)
-               : vkclip_encode_pixels(model, inputs, batch, NULL, embeds);
+    if (tower == VKCLIP_TOWER_TEXT)
+        return vkclip_encode_tokens(model, inputs, batch, info->context, NULL, embeds);
+    return vkclip_encode_pixels(model, inputs, batch, NULL, embeds);
 }
 
 /* ---- Start-up -------------------------------------------------------------------------------- */
 
 #ifndef _WIN32
+/* What one start-up needs. */
+struct start {
+    const struct bench_options *options;
+    const struct vkclip_model_info *info;
+    enum vkclip_tower tower;
+    const char *cache; /* folder of the caches */
+};
+
 /* Seconds from opening the device to the first embedding; below 0 where it fails. */
-static double start_up(const struct cli *cli, enum vkclip_tower tower, const char *cache)
+static double start_up(const struct start *start)
 {
-    const double start = clock_seconds();
-    struct vkclip_device_params where = {.device = cli->device_name, .cache_dir = cache};
-    struct vkclip_model_params how = cli_model_params(cli);
+    const double before = clock_seconds();
+    const struct vkclip_model_info *info = start->info;
+    const struct vkclip_device_params device_params = {.device = start->options->device.name,
+                                                       .cache_dir = start->cache};
+    const struct vkclip_model_params model_params = cli_model_params(&start->options->model);
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;
-    void *inputs = make_inputs(&cli->info, tower, 1);
-    float *embeds = malloc((cli->info.embed_dim + cli->info.text_embed_dim) * sizeof(*embeds));
-    bool good = inputs && embeds && !vkclip_open_device(&where, &device) &&
-                !vkclip_open_model(device, cli->model_path, &how, &model) &&
-                !encode(model, &cli->info, tower, inputs, 1, embeds);
-    double seconds = good ? clock_seconds() - start : -1;
+    void *inputs = make_inputs(info, start->tower, 1);
+    float *embeds = malloc((info->embed_dim + info->text_embed_dim) * sizeof(*embeds));
+    int error = !inputs || !embeds;
+    if (!error)
+        error = vkclip_open_device(&device_params, &device);
+    if (!error)
+        error = vkclip_open_model(device, start->options->model.path, &model_params, &model);
+    if (!error)
+        error = encode(model, info, start->tower, inputs, 1, embeds);
+    const double seconds = error ? -1 : clock_seconds() - before;
     vkclip_close_model(&model);
-    vkclip_close_device(&device); /* writes the caches */
+    vkclip_close_device(&device); /* This writes the caches. */
     free(inputs);
     free(embeds);
     return seconds;
 }
 
-/* In a process of its own, which has loaded no driver yet. Drivers' caches go to the folder too. */
-static double start_up_alone(const struct cli *cli, enum vkclip_tower tower, const char *cache)
+/* The start-up in a new process, which has loaded no driver yet. The drivers' own caches go to the
+ * folder too. */
+static double start_up_alone(const struct start *start)
 {
     int ends[2];
     double seconds = -1;
@@ -88,9 +107,9 @@ static double start_up_alone(const struct cli *cli, enum vkclip_tower tower, con
         return -1;
     pid_t child = fork();
     if (!child) {
-        setenv("MESA_SHADER_CACHE_DIR", cache, 1);
-        setenv("__GL_SHADER_DISK_CACHE_PATH", cache, 1);
-        seconds = start_up(cli, tower, cache);
+        setenv("MESA_SHADER_CACHE_DIR", start->cache, 1);
+        setenv("__GL_SHADER_DISK_CACHE_PATH", start->cache, 1);
+        seconds = start_up(start);
         _exit(write(ends[1], &seconds, sizeof(seconds)) != sizeof(seconds));
     }
     close(ends[1]);
@@ -118,13 +137,14 @@ static void remove_folder(const char *path)
     remove(path);
 }
 
-static void measure_start(const struct cli *cli, enum vkclip_tower tower, struct bench *bench)
+static void measure_start(struct start start, struct bench *bench)
 {
     const char *base = getenv("TMPDIR");
     char *cache = string_format("%s/vkclip-bench-XXXXXX", base ? base : "/tmp");
     if (cache && mkdtemp(cache)) {
-        bench->cold[tower] = start_up_alone(cli, tower, cache);
-        bench->warm[tower] = start_up_alone(cli, tower, cache);
+        start.cache = cache;
+        bench->cold[start.tower] = start_up_alone(&start);
+        bench->warm[start.tower] = start_up_alone(&start);
         remove_folder(cache);
     }
     free(cache);
@@ -142,10 +162,19 @@ static uint64_t host_bytes(void)
 #endif
 }
 #else
-static void measure_start(const struct cli *cli, enum vkclip_tower tower, struct bench *bench)
+struct start {
+    const struct bench_options *options;
+    const struct vkclip_model_info *info;
+    enum vkclip_tower tower;
+};
+
+/* A start-up cannot be measured without fork(). */
+static void measure_start(struct start start, struct bench *bench)
 {
-    (void)cli, (void)tower, (void)bench; /* needs fork() */
+    (void)start;
+    (void)bench;
 }
+
 static uint64_t host_bytes(void)
 {
     return 0;
@@ -154,22 +183,30 @@ static uint64_t host_bytes(void)
 
 /* ---- Speed ----------------------------------------------------------------------------------- */
 
-static int by_seconds(const void *a, const void *b)
+/* The longest first. */
+static int compare_ops(const void *a, const void *b)
 {
     return -array_compare_doubles(&((const struct bench_op *)a)->node.seconds,
                                   &((const struct bench_op *)b)->node.seconds);
 }
 
-/* vkclip_node_fn: counts a node to those of its op, shape and kernel. */
+static struct bench_op *find_op(const struct bench_row *row, const struct vkclip_node *node)
+{
+    for (size_t i = 0; i < row->op_count; i++) {
+        struct bench_op *op = &row->ops[i];
+        if (!strcmp(op->op, node->op) && !strcmp(op->node.shape, node->shape) &&
+            !strcmp(op->node.kernel, node->kernel))
+            return op;
+    }
+    return NULL;
+}
+
+/* vkclip_node_fn: adds a node to those of its op, shape and kernel. */
 static void add_node(void *user, const struct vkclip_node *node)
 {
     struct bench_row *row = user;
-    struct bench_op *op = row->ops;
-    const struct bench_op *end = op ? op + row->op_count : NULL;
-    while (op < end && (strcmp(op->op, node->op) || strcmp(op->node.shape, node->shape) ||
-                        strcmp(op->node.kernel, node->kernel)))
-        op++;
-    if (op < end) {
+    struct bench_op *op = find_op(row, node);
+    if (op) {
         op->calls++;
         op->node.operations += node->operations;
         op->node.bytes += node->bytes;
@@ -185,36 +222,53 @@ static void add_node(void *user, const struct vkclip_node *node)
     snprintf(op->op, sizeof(op->op), "%s", node->op);
 }
 
-static int measure(struct cli *cli, struct bench_row *row)
+/* Repeats the batch until the time is over. `times` has room for MOST_RUNS runs. */
+static int repeat_batch(const struct cli_session *session, const struct bench_options *options,
+                        struct bench_row *row, const void *inputs, float *embeds, double *times)
 {
-    const size_t dim =
-        row->tower == VKCLIP_TOWER_TEXT ? cli->info.text_embed_dim : cli->info.embed_dim;
-    void *inputs = make_inputs(&cli->info, row->tower, row->batch);
-    float *embeds = malloc(row->batch * dim * sizeof(*embeds));
-    double *times = malloc(MOST_RUNS * sizeof(*times)), limit = cli->seconds ? cli->seconds : 2;
-    int error = !inputs || !embeds || !times;
-    if (error)
-        error_fail(VKCLIP_EMEMORY, "out of memory for a batch of %u", row->batch);
-    error = error || encode(cli->model, &cli->info, row->tower, inputs, row->batch, embeds);
+    const double limit = options->seconds ? options->seconds : DEFAULT_SECONDS;
+    int error = encode(session->model, &session->info, row->tower, inputs, row->batch, embeds);
     const double start = clock_seconds();
     double now = start;
     while (!error && row->runs < MOST_RUNS &&
            (row->runs < LEAST_RUNS || now - start + times[row->runs - 1] <= limit)) {
         const double before = now;
-        error = encode(cli->model, &cli->info, row->tower, inputs, row->batch, embeds);
+        error = encode(session->model, &session->info, row->tower, inputs, row->batch, embeds);
         now = clock_seconds();
         times[row->runs++] = now - before;
     }
+    return error;
+}
+
+static void summarise_times(struct bench_row *row, double *times)
+{
+    const uint32_t runs = row->runs;
+    qsort(times, runs, sizeof(*times), array_compare_doubles);
+    row->seconds = (times[(runs - 1) / 2] + times[runs / 2]) / 2;
+    row->low = times[runs / 4];
+    row->high = times[runs - 1 - runs / 4];
+}
+
+static int measure(const struct cli_session *session, const struct bench_options *options,
+                   struct bench_row *row)
+{
+    const struct vkclip_model_info *info = &session->info;
+    const size_t width = row->tower == VKCLIP_TOWER_TEXT ? info->text_embed_dim : info->embed_dim;
+    void *inputs = make_inputs(info, row->tower, row->batch);
+    float *embeds = malloc(row->batch * width * sizeof(*embeds));
+    double *times = malloc(MOST_RUNS * sizeof(*times));
+    int error = VKCLIP_OK;
+    if (!inputs || !embeds || !times)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for a batch of %u", row->batch);
+    if (!error)
+        error = repeat_batch(session, options, row, inputs, embeds, times);
     if (!error) {
-        qsort(times, row->runs, sizeof(*times), array_compare_doubles);
-        row->seconds = (times[(row->runs - 1) / 2] + times[row->runs / 2]) / 2;
-        row->low = times[row->runs / 4];
-        row->high = times[row->runs - 1 - row->runs / 4];
-        error = vkclip_profile(cli->model, row->tower, row->batch, cli->profile ? add_node : NULL,
-                               row, &row->cost);
-        if (row->op_count) /* an array of none may be no address */
-            qsort(row->ops, row->op_count, sizeof(*row->ops), by_seconds);
+        summarise_times(row, times);
+        error = vkclip_profile(session->model, row->tower, row->batch,
+                               options->profile ? add_node : NULL, row, &row->cost);
     }
+    if (!error && row->op_count) /* qsort takes no NULL, which an empty array may be. */
+        qsort(row->ops, row->op_count, sizeof(*row->ops), compare_ops);
     free(inputs);
     free(embeds);
     free(times);
@@ -223,100 +277,140 @@ static int measure(struct cli *cli, struct bench_row *row)
 
 /* ---- The command ----------------------------------------------------------------------------- */
 
-/* "1,8,32" */
-static int parse_batches(struct cli *cli, uint32_t batches[BENCH_BATCHES], size_t *count)
+/* Reads "1,8,32". *most is the largest of the batch sizes. */
+static int parse_batches(const struct cli_session *session, const char *text,
+                         uint32_t batches[BENCH_BATCHES], size_t *count, uint32_t *most)
 {
-    const char *at = cli->batches ? cli->batches : "1,8";
+    const char *start = text;
+    bool last = false;
     *count = 0;
-    for (;; at++) {
-        char *end;
-        unsigned long batch = *at >= '1' && *at <= '9' ? strtoul(at, &end, 10) : 0;
+    *most = 0;
+    while (!last) {
+        char *end = NULL;
+        const unsigned long batch = *start >= '1' && *start <= '9' ? strtoul(start, &end, 10) : 0;
         if (!batch || batch > 1024 || *count == BENCH_BATCHES || (*end && *end != ','))
-            return cli_fail_usage(cli,
+            return cli_fail_usage(session,
                                   "--batches: expected numbers from 1 to 1024 with commas "
                                   "between, found '%s'",
-                                  cli->batches);
+                                  text);
         batches[(*count)++] = (uint32_t)batch;
-        cli->batch = batch > cli->batch ? (uint32_t)batch : cli->batch;
-        at = end;
-        if (!*at)
-            return CLI_DONE;
+        *most = batch > *most ? (uint32_t)batch : *most;
+        last = !*end;
+        start = end + 1;
     }
-}
-
-static bool is_wanted(const struct cli *cli, enum vkclip_tower tower)
-{
-    const struct vkclip_tower_info *info =
-        tower == VKCLIP_TOWER_TEXT ? &cli->info.text : &cli->info.image;
-    return cli->tower ? cli->tower == tower + 1 : info->width > 0;
-}
-
-static int run_rows(struct cli *cli, const uint32_t *batches, size_t count, struct bench *bench)
-{
-    for (enum vkclip_tower tower = 0; tower <= VKCLIP_TOWER_TEXT; tower++)
-        for (size_t i = 0; i < count && is_wanted(cli, tower); i++) {
-            struct bench_row *row = &bench->rows[bench->count++];
-            *row = (struct bench_row){.tower = tower, .batch = batches[i]};
-            if (measure(cli, row))
-                return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-        }
-    bench->host_bytes = host_bytes();
-    if (!bench_print(cli, bench))
-        return CLI_FAILED;
-    if (cli->svg && !bench_write_svg(cli, bench, cli->svg))
-        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     return CLI_DONE;
 }
 
-static int run_bench(struct cli *cli)
+static bool is_wanted(const struct bench_options *options, const struct vkclip_model_info *info,
+                      enum vkclip_tower tower)
 {
+    switch (options->towers) {
+    case BENCH_IMAGE:
+        return tower == VKCLIP_TOWER_IMAGE;
+    case BENCH_TEXT:
+        return tower == VKCLIP_TOWER_TEXT;
+    case BENCH_ALL_TOWERS:
+        break;
+    }
+    return (tower == VKCLIP_TOWER_TEXT ? info->text.width : info->image.width) > 0;
+}
+
+/* Opens the model without a device, to tell what is in it, and measures the start-up of its
+ * towers. */
+static int measure_starts(struct cli_session *session, const struct bench_options *options,
+                          struct bench *bench)
+{
+    const unsigned needs[] = {
+        [BENCH_ALL_TOWERS] = 0, [BENCH_IMAGE] = CLI_NEED_IMAGES, [BENCH_TEXT] = CLI_NEED_TEXTS};
+    int status = cli_open_model(session, &options->model);
+    if (!status)
+        status = cli_check_model(session, options->model.path, needs[options->towers]);
+    for (enum vkclip_tower tower = 0; tower <= VKCLIP_TOWER_TEXT && !status; tower++)
+        if (!options->only_speed && is_wanted(options, &session->info, tower))
+            measure_start(
+                (struct start){.options = options, .info = &session->info, .tower = tower}, bench);
+    vkclip_close_model(&session->model);
+    return status;
+}
+
+static int measure_device(struct cli_session *session, const struct bench_options *options,
+                          struct bench *bench)
+{
+    int status = cli_open_model_on_device(session, &options->model, &options->device);
+    if (status)
+        return status;
+    int error = vkclip_get_device_info(session->device, &bench->device);
+    if (!error && !options->only_speed)
+        error = vkclip_measure_peaks(session->device, &bench->peaks);
+    return error ? cli_fail_library(session, CLI_FAILED) : CLI_DONE;
+}
+
+static int measure_rows(const struct cli_session *session, const struct bench_options *options,
+                        const uint32_t *batches, size_t count, struct bench *bench)
+{
+    for (enum vkclip_tower tower = 0; tower <= VKCLIP_TOWER_TEXT; tower++)
+        for (size_t i = 0; i < count && is_wanted(options, &session->info, tower); i++) {
+            struct bench_row *row = &bench->rows[bench->count++];
+            *row = (struct bench_row){.tower = tower, .batch = batches[i]};
+            if (measure(session, options, row))
+                return cli_fail_library(session, CLI_FAILED);
+        }
+    bench->host_bytes = host_bytes();
+    return CLI_DONE;
+}
+
+static int run_bench(struct cli_session *session, void *user)
+{
+    struct bench_options *options = user;
     struct bench_row rows[2 * BENCH_BATCHES] = {{0}};
     struct bench bench = {.rows = rows, .cold = {-1, -1}, .warm = {-1, -1}};
     uint32_t batches[BENCH_BATCHES];
     size_t count;
-    int status = parse_batches(cli, batches, &count);
+    int status = parse_batches(session, options->batches ? options->batches : "1,8", batches,
+                               &count, &options->model.batch);
     if (!status)
-        status = cli_open_model(cli, true);
+        status = measure_starts(session, options, &bench);
     if (!status)
-        status = cli_need(cli, cli->tower == 1, cli->tower == 2, false);
-    if (status)
-        return status;
-    for (enum vkclip_tower tower = 0; tower <= VKCLIP_TOWER_TEXT; tower++)
-        if (is_wanted(cli, tower) && !cli->only_speed)
-            measure_start(cli, tower, &bench);
-    vkclip_close_model(&cli->model);
-    status = cli_open_model(cli, false);
-    if (!status && (vkclip_get_device_info(cli->device, &bench.device) ||
-                    (!cli->only_speed && vkclip_measure_peaks(cli->device, &bench.peaks))))
-        status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+        status = measure_device(session, options, &bench);
     if (!status)
-        status = run_rows(cli, batches, count, &bench);
+        status = measure_rows(session, options, batches, count, &bench);
+    if (!status && !bench_print(session, options, &bench))
+        status = CLI_FAILED;
+    if (!status && options->svg && !bench_write_svg(options, &bench))
+        status = cli_fail_library(session, CLI_FAILED);
     for (size_t i = 0; i < bench.count; i++)
         free(bench.rows[i].ops);
     return status;
 }
 
-static const struct cli_option options[] = {
-    CLI_OPTION(0, "tower", "image|text", CLI_CHOICE, tower, "time one tower only"),
-    CLI_OPTION(0, "batches", "LIST", CLI_TEXT, batches, "batch sizes, as 1,8,32 (1,8)"),
-    CLI_OPTION(0, "seconds", "N", CLI_NUMBER, seconds, "for each batch size, at least 5 runs (2)"),
-    CLI_OPTION(0, "profile", NULL, CLI_FLAG, profile, "add the device's time by op and shape"),
-    CLI_OPTION(0, "only-speed", NULL, CLI_FLAG, only_speed, "leave out the peak and the start-up"),
-    CLI_OPTION(0, "csv", NULL, CLI_FLAG, csv, "print CSV"),
-    CLI_OPTION(0, "svg", "FILE", CLI_TEXT, svg, "plot items a second over batch size"),
-    CLI_MODEL_OPTIONS,
-    CLI_COMMON_OPTIONS,
+#define FIELD(name) offsetof(struct bench_options, name)
+static const struct cli_choice towers[] = {{"image", BENCH_IMAGE}, {"text", BENCH_TEXT}, {0}};
+
+static const struct cli_option table[] = {
+    CLI_OPTION_CHOICE("tower", towers, FIELD(towers), "time one tower only"),
+    CLI_OPTION(0, "batches", "LIST", CLI_TEXT, FIELD(batches), "batch sizes, as 1,8,32 (1,8)"),
+    CLI_OPTION(0, "seconds", "N", CLI_NUMBER, FIELD(seconds),
+               "time for each batch size, at least 5 runs (2)"),
+    CLI_OPTION(0, "profile", NULL, CLI_FLAG, FIELD(profile),
+               "add the device's time by op and shape"),
+    CLI_OPTION(0, "only-speed", NULL, CLI_FLAG, FIELD(only_speed),
+               "leave out the peak and the start-up"),
+    CLI_OPTION(0, "csv", NULL, CLI_FLAG, FIELD(csv), "print CSV"),
+    CLI_OPTION(0, "svg", "FILE", CLI_TEXT, FIELD(svg), "plot items per second over batch size"),
+    CLI_INCLUDE(cli_model_options, FIELD(model)),
+    CLI_INCLUDE(cli_device_options, FIELD(device)),
     {0}};
 
-const struct cli_command cli_bench = {
+const struct cli_command cli_bench_command = {
     .name = "bench",
     .summary = "time a model on this machine",
     .usage = "-m PATH [OPTION...]",
     .text =
-        "Times the towers from preprocessed inputs on the host to embeddings there, one batch a\n"
-        "run, texts of the whole context: items a second (median), arithmetic, and its share of\n"
+        "Times the towers from preprocessed inputs on the host to embeddings there, one batch per\n"
+        "run, texts of the whole context: items per second (median), arithmetic, and its share of\n"
         "the device's peak, which small kernels measure first. Also the memory, and the start-up:\n"
         "from a process without a driver to the first embedding, with empty caches and again.",
-    .options = options,
+    .options = table,
+    .options_size = sizeof(struct bench_options),
     .run = run_bench,
 };

@@ -3,6 +3,7 @@
  * The figures of vkclip bench as text, JSON and CSV.
  */
 #include "cli/commands/bench.h"
+#include "cli/print.h"
 
 #include <string.h>
 
@@ -16,21 +17,29 @@ static double items_per_s(const struct bench_row *row)
     return row->batch / row->seconds;
 }
 
-static const char *precision(const struct cli *cli)
+/* How the model lies on the device: "q8 weights", or its precision. */
+static const char *storage_name(const struct vkclip_model_info *info)
 {
-    static const char *const weights[] = {"", "f16 weights", "q8 weights", "q4 weights"};
-    return cli->info.weights                             ? weights[cli->info.weights]
-           : cli->info.precision == VKCLIP_PRECISION_F16 ? "f16"
-                                                         : "f32";
+    switch (info->weights) {
+    case VKCLIP_WEIGHTS_F16:
+        return "f16 weights";
+    case VKCLIP_WEIGHTS_Q8:
+        return "q8 weights";
+    case VKCLIP_WEIGHTS_Q4:
+        return "q4 weights";
+    case VKCLIP_WEIGHTS_AUTO:
+        break;
+    }
+    return info->precision == VKCLIP_PRECISION_F16 ? "f16" : "f32";
 }
 
-/* Of the device's peak; below 0 where that was not measured. */
-static double share(const struct bench *bench, double flops)
+/* The share of the device's peak; below 0 where that was not measured. */
+static double peak_share(const struct bench *bench, double flops)
 {
     return bench->peaks.flops > 0 ? flops / bench->peaks.flops : -1;
 }
 
-/* A figure as text, `none` where it was not measured, below 0. */
+/* A figure as text; `none` if it is below 0, which means that it was not measured. */
 struct figure {
     char text[32];
 };
@@ -65,38 +74,38 @@ static json_t *profile_json(const struct bench_row *row)
     return list;
 }
 
-static bool print_json(const struct cli *cli, const struct bench *bench,
-                       const struct bench_row *row)
+static bool print_json(const struct cli_session *session, const struct bench_options *options,
+                       const struct bench *bench, const struct bench_row *row)
 {
     const double flops = row->cost.operations / row->seconds;
     json_t *json = json_pack(
         "{so so so ss ss si si sf sf sf sf sf sf sf sI sI}", "model",
-        cli_json_text(cli->model_path, strlen(cli->model_path)), "device",
+        cli_json_text(options->model.path, strlen(options->model.path)), "device",
         cli_json_text(bench->device.name, strlen(bench->device.name)), "driver",
         cli_json_text(bench->device.driver, strlen(bench->device.driver)), "precision",
-        precision(cli), "tower", bench_tower_name(row->tower), "batch", (int)row->batch, "runs",
-        (int)row->runs, "items_per_s", items_per_s(row), "seconds", row->seconds, "seconds_low",
-        row->low, "seconds_high", row->high, "operations", row->cost.operations, "bytes",
-        row->cost.bytes, "gflops", flops / 1e9, "device_bytes", (json_int_t)row->cost.device_bytes,
-        "host_bytes", (json_int_t)bench->host_bytes);
+        storage_name(&session->info), "tower", bench_tower_name(row->tower), "batch",
+        (int)row->batch, "runs", (int)row->runs, "items_per_s", items_per_s(row), "seconds",
+        row->seconds, "seconds_low", row->low, "seconds_high", row->high, "operations",
+        row->cost.operations, "bytes", row->cost.bytes, "gflops", flops / 1e9, "device_bytes",
+        (json_int_t)row->cost.device_bytes, "host_bytes", (json_int_t)bench->host_bytes);
     const bool measured = bench->peaks.flops > 0;
     set(json, "peak_gflops", measured ? bench->peaks.flops / 1e9 : -1);
     set(json, "peak_gbytes", measured ? bench->peaks.bytes / 1e9 : -1);
-    set(json, "share_of_peak", share(bench, flops));
+    set(json, "share_of_peak", peak_share(bench, flops));
     set(json, "startup_cold", bench->cold[row->tower]);
     set(json, "startup_warm", bench->warm[row->tower]);
-    if (cli->profile)
+    if (options->profile)
         json_object_set_new(json, "profile", profile_json(row));
     return cli_print_json(json, stdout);
 }
 
 /* ---- CSV ------------------------------------------------------------------------------------- */
 
-static void print_csv(const struct cli *cli, const struct bench *bench)
+static void print_csv(const struct bench_options *options, const struct bench *bench)
 {
-    puts(cli->profile ? "tower,batch,op,shape,kernel,calls,ms,gflops,gbytes_per_s"
-                      : "tower,batch,runs,items_per_s,ms,ms_low,ms_high,gflops,share_of_peak,"
-                        "device_mib,host_mib,startup_cold_s,startup_warm_s");
+    puts(options->profile ? "tower,batch,op,shape,kernel,calls,ms,gflops,gbytes_per_s"
+                          : "tower,batch,runs,items_per_s,ms,ms_low,ms_high,gflops,share_of_peak,"
+                            "device_mib,host_mib,startup_cold_s,startup_warm_s");
     for (size_t i = 0; i < bench->count; i++) {
         const struct bench_row *row = &bench->rows[i];
         const char *tower = bench_tower_name(row->tower);
@@ -109,10 +118,10 @@ static void print_csv(const struct cli *cli, const struct bench *bench)
                    show(op->node.operations / seconds / 1e9, 3, "").text,
                    show(op->node.bytes / seconds / 1e9, 3, "").text);
         }
-        if (!cli->profile)
+        if (!options->profile)
             printf("%s,%u,%u,%.4f,%.4f,%.4f,%.4f,%.3f,%s,%.1f,%.1f,%s,%s\n", tower, row->batch,
                    row->runs, items_per_s(row), row->seconds * 1e3, row->low * 1e3, row->high * 1e3,
-                   flops / 1e9, show(share(bench, flops), 4, "").text,
+                   flops / 1e9, show(peak_share(bench, flops), 4, "").text,
                    (double)row->cost.device_bytes / (1 << 20),
                    (double)bench->host_bytes / (1 << 20), show(bench->cold[row->tower], 4, "").text,
                    show(bench->warm[row->tower], 4, "").text);
@@ -141,15 +150,16 @@ static void print_profile(const struct bench *bench, const struct bench_row *row
         const double seconds = op->node.seconds, flops = op->node.operations / seconds;
         printf("  %-10s %-16s %5u %9.3f %6.2f %8.1f %7.2f %6s  %s\n", op->op, op->node.shape,
                op->calls, seconds * 1e3, 100 * seconds / total, flops / 1e9,
-               op->node.bytes / seconds / 1e9, show(100 * share(bench, flops), 1, "-").text,
+               op->node.bytes / seconds / 1e9, show(100 * peak_share(bench, flops), 1, "-").text,
                op->node.kernel);
     }
 }
 
-static void print_text(const struct cli *cli, const struct bench *bench)
+static void print_text(const struct cli_session *session, const struct bench_options *options,
+                       const struct bench *bench)
 {
-    printf("%s in %s on %s, %s\n", cli->model_path, precision(cli), bench->device.name,
-           bench->device.driver);
+    printf("%s in %s on %s, %s\n", options->model.path, storage_name(&session->info),
+           bench->device.name, bench->device.driver);
     if (bench->peaks.flops > 0)
         printf("peak: %.1f GFLOP/s (%s), copy %.1f GB/s\n", bench->peaks.flops / 1e9,
                bench->peaks.how, bench->peaks.bytes / 1e9);
@@ -163,7 +173,7 @@ static void print_text(const struct cli *cli, const struct bench *bench)
         snprintf(half, sizeof(half), "%.1f-%.1f", row->low * 1e3, row->high * 1e3);
         printf("%-5s %5u %10.3f %10.2f %13s %9.2f %7s %11.1f\n", bench_tower_name(row->tower),
                row->batch, items_per_s(row), row->seconds * 1e3, half, flops / 1e9,
-               show(100 * share(bench, flops), 1, "-").text,
+               show(100 * peak_share(bench, flops), 1, "-").text,
                (double)row->cost.device_bytes / (1 << 20));
     }
     putchar('\n');
@@ -177,14 +187,16 @@ static void print_text(const struct cli *cli, const struct bench *bench)
         print_profile(bench, &bench->rows[i]);
 }
 
-bool bench_print(const struct cli *cli, const struct bench *bench)
+bool bench_print(const struct cli_session *session, const struct bench_options *options,
+                 const struct bench *bench)
 {
     bool good = true;
-    if (cli->csv)
-        print_csv(cli, bench);
-    else if (!cli->json)
-        print_text(cli, bench);
-    for (size_t i = 0; i < bench->count && cli->json && !cli->csv && good; i++)
-        good = print_json(cli, bench, &bench->rows[i]);
+    if (options->csv)
+        print_csv(options, bench);
+    else if (!session->common.json)
+        print_text(session, options, bench);
+    else
+        for (size_t i = 0; i < bench->count && good; i++)
+            good = print_json(session, options, bench, &bench->rows[i]);
     return good;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Items a second over batch size as an SVG picture: a line a tower, batch sizes on a logarithmic
- * axis.
+ * Items per second over batch size as an SVG picture: one line per tower, batch sizes on a
+ * logarithmic axis.
  */
+#include "cli/commands/bench.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "cli/commands/bench.h"
 #include "cli/svg.h"
 
 #include <math.h>
@@ -14,17 +14,17 @@
 
 enum { WIDTH = 720, HEIGHT = 420, LEFT = 72, RIGHT = 104, TOP = 64, BOTTOM = 56 };
 
-static double x_of(const struct cli_svg_panel *panel, uint32_t batch)
+static double batch_x(const struct cli_svg_panel *panel, uint32_t batch)
 {
     return cli_svg_x(panel, log2(batch));
 }
 
 static void draw_axes(const struct cli_svg_panel *panel, const struct bench *bench)
 {
-    cli_svg_grid(panel, "batch size", "items a second");
+    cli_svg_grid(panel, "batch size", "items per second");
     for (size_t i = 0; i < bench->count; i++) {
         const uint32_t batch = bench->rows[i].batch;
-        size_t first = 0; /* each batch once, whatever the number of towers */
+        size_t first = 0; /* Several towers have the same batch size, which gets one mark. */
         while (bench->rows[first].batch != batch)
             first++;
         if (first == i)
@@ -32,25 +32,27 @@ static void draw_axes(const struct cli_svg_panel *panel, const struct bench *ben
     }
 }
 
-static int by_batch(const void *a, const void *b)
+static int compare_batches(const void *a, const void *b)
 {
     const struct bench_row *x = a, *y = b;
     return x->batch < y->batch ? -1 : x->batch > y->batch;
 }
 
-/* The tower's line, a dot a batch size, bars for the middle half of the runs, its name behind. */
+/* Draws the tower's line with a dot per batch size, bars over the middle half of the runs, and the
+ * tower's name at the end. */
 static void draw_tower(const struct cli_svg_panel *panel, const struct bench_row *rows,
                        size_t count, const char *colour)
 {
     FILE *file = panel->file;
     fprintf(file, "<polyline fill='none' stroke='%s' stroke-width='2' points='", colour);
     for (size_t i = 0; i < count; i++)
-        fprintf(file, "%s%.1f,%.1f", i ? " " : "", x_of(panel, rows[i].batch),
+        fprintf(file, "%s%.1f,%.1f", i ? " " : "", batch_x(panel, rows[i].batch),
                 cli_svg_y(panel, rows[i].batch / rows[i].seconds));
     fputs("'/>\n", file);
     for (size_t i = 0; i < count; i++) {
         const struct bench_row *row = &rows[i];
-        const double x = x_of(panel, row->batch), y = cli_svg_y(panel, row->batch / row->seconds);
+        const double x = batch_x(panel, row->batch),
+                     y = cli_svg_y(panel, row->batch / row->seconds);
         fprintf(file,
                 "<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' stroke='%s'/>\n"
                 "<circle cx='%.1f' cy='%.1f' r='3.5' fill='%s'><title>batch %u: %.4g items/s"
@@ -61,11 +63,11 @@ static void draw_tower(const struct cli_svg_panel *panel, const struct bench_row
     }
     const struct bench_row *last = &rows[count - 1];
     fprintf(file, "<text x='%.1f' y='%.1f' fill='%s' font-weight='bold'>%s %.3g</text>\n",
-            x_of(panel, last->batch) + 10, cli_svg_y(panel, last->batch / last->seconds) + 4,
+            batch_x(panel, last->batch) + 10, cli_svg_y(panel, last->batch / last->seconds) + 4,
             colour, bench_tower_name(last->tower), last->batch / last->seconds);
 }
 
-static void draw(FILE *file, const struct cli *cli, const struct bench *bench)
+static void draw(FILE *file, const char *model, const struct bench *bench)
 {
     static const char *const colours[] = {CLI_SVG_BLUE, CLI_SVG_RED};
     struct bench_row rows[2 * BENCH_BATCHES];
@@ -84,25 +86,25 @@ static void draw(FILE *file, const struct cli *cli, const struct bench *bench)
         most = fmax(most, rows[i].batch / rows[i].low);
     }
     cli_svg_fit(&panel, most);
-    cli_svg_begin(file, WIDTH, HEIGHT, LEFT, cli->model_path, bench->device.name);
+    cli_svg_begin(file, WIDTH, HEIGHT, LEFT, model, bench->device.name);
     draw_axes(&panel, bench);
     for (size_t first = 0, end; first < bench->count; first = end) {
         end = first;
         while (end < bench->count && rows[end].tower == rows[first].tower)
             end++;
-        qsort(&rows[first], end - first, sizeof(*rows), by_batch);
+        qsort(&rows[first], end - first, sizeof(*rows), compare_batches);
         draw_tower(&panel, &rows[first], end - first, colours[rows[first].tower]);
     }
     cli_svg_end(file);
 }
 
-bool bench_write_svg(const struct cli *cli, const struct bench *bench, const char *path)
+bool bench_write_svg(const struct bench_options *options, const struct bench *bench)
 {
     struct file_output output;
-    int error = file_output_open(path, &output);
+    int error = file_output_open(options->svg, &output);
     if (!error)
-        draw(output.file, cli, bench);
+        draw(output.file, options->model.path, bench);
     if (!error && ferror(output.file))
-        error = error_fail(VKCLIP_EIO, "%s: cannot be written", path);
+        error = error_fail(VKCLIP_EIO, "%s: cannot be written", options->svg);
     return !file_output_close(&output, error);
 }

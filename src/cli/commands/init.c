@@ -2,20 +2,27 @@
  *
  * vkclip init: a checkpoint of an architecture with random weights.
  */
-#include "cli/cli.h"
+#include "cli/command.h"
+#include "cli/log.h"
 
 #include <string.h>
 
-static int run_init(struct cli *cli)
+struct options {
+    uint32_t seed;
+};
+
+static int run_init(struct cli_session *session, void *user)
 {
-    if (cli->arguments.count != 2)
-        return cli_fail_usage(cli, "name an architecture and a folder, found %zu arguments",
-                              cli->arguments.count);
-    const char *arch = cli->arguments.items[0].text, *path = cli->arguments.items[1].text;
-    const uint32_t seed = cli->seed ? cli->seed : 1;
+    const struct options *options = user;
+    const struct cli_inputs *arguments = &session->arguments;
+    if (arguments->count != 2)
+        return cli_fail_usage(session, "name an architecture and a folder, found %zu arguments",
+                              arguments->count);
+    const char *arch = arguments->items[0].text, *path = arguments->items[1].text;
+    const uint32_t seed = options->seed ? options->seed : 1;
     if (vkclip_init_model(arch, seed, path))
-        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    if (cli->json) {
+        return cli_fail_library(session, CLI_FAILED);
+    if (session->common.json) {
         json_t *json = json_pack("{ss sI so}", "arch", arch, "seed", (json_int_t)seed, "path",
                                  cli_json_text(path, strlen(path)));
         return cli_print_json(json, stdout) ? CLI_DONE : CLI_FAILED;
@@ -25,25 +32,25 @@ static int run_init(struct cli *cli)
     return CLI_DONE;
 }
 
-static const struct cli_option options[] = {
-    CLI_OPTION(0, "seed", "N", CLI_NUMBER, seed, "of the random numbers (1)"),
-    CLI_COMMON_OPTIONS,
-    {0}};
+static const struct cli_option table[] = {CLI_OPTION(0, "seed", "N", CLI_NUMBER,
+                                                     offsetof(struct options, seed),
+                                                     "seed of the random numbers (1)"),
+                                          {0}};
 
-const struct cli_command cli_init = {
+const struct cli_command cli_init_command = {
     .name = "init",
     .summary = "write a checkpoint of random weights",
     .usage = "ARCH FOLDER [OPTION...]",
+    .arguments = "ARCH|FILE|FOLDER",
     .text =
-        "Writes an architecture with the random weights that training begins with to a new "
-        "folder,\n"
-        "which -m then opens: in Hugging Face's layout, a ModifiedResNet in OpenCLIP's. The same\n"
-        "seed gives the same bytes on every machine. There is no vocabulary in it: name one with\n"
-        "--vocab, or put it there.\n"
+        "Writes an architecture with the random weights that training begins with to a new\n"
+        "folder, which -m then opens: in Hugging Face's layout, a ModifiedResNet in OpenCLIP's.\n"
+        "The same seed gives the same bytes on every machine. The folder gets no vocabulary: name\n"
+        "one with --vocab, or put it there.\n"
         "ARCH is ViT-B-32, ViT-B-16, ViT-L-14, ViT-L-14-336 (as OpenAI's, with QuickGELU),\n"
         "ViT-H-14, ViT-g-14, ViT-bigG-14 (as LAION's), RN50, RN101, RN50x4, RN50x16, RN50x64,\n"
         "the small emoji-clip, or a file: config.json or open_clip_config.json.",
-    .options = options,
+    .options = table,
+    .options_size = sizeof(struct options),
     .run = run_init,
-    .arguments = true,
 };

@@ -2,115 +2,148 @@
  *
  * vkclip tokenize: texts to token ids, exactly those that the text tower is given.
  */
-#include "cli/cli.h"
+#include "cli/command.h"
+#include "cli/encode.h"
+#include "cli/inputs.h"
+#include "cli/model.h"
 
 #include <stdlib.h>
 
-enum { DEFAULT_CONTEXT = 77 }; /* of OpenAI's models, for a vocabulary without a model */
+/* Ids of a text where there is a vocabulary and no model: the context of OpenAI's models. */
+enum { DEFAULT_CONTEXT = 77 };
+
+struct options {
+    struct cli_model_options model;
+    struct cli_strictness strictness;
+    uint32_t context;
+    bool lines, records, full;
+};
 
 struct ids {
     int32_t *data;
     size_t count, capacity;
+    unsigned flags; /* of vkclip_tokenize */
 };
 
-static bool print_ids(const struct cli *cli, const char *text, size_t length, const struct ids *ids)
+static bool print_ids(const struct cli_session *session, const char *text, size_t length,
+                      const struct ids *ids)
 {
-    if (!cli->json) {
+    if (!session->common.json) {
         for (size_t i = 0; i < ids->count; i++)
             printf(i ? " %d" : "%d", (int)ids->data[i]);
         return putchar('\n') != EOF;
     }
     json_t *array = json_array();
-    for (size_t i = 0; array && i < ids->count; i++)
-        if (json_array_append_new(array, json_integer(ids->data[i]))) {
-            json_decref(array);
-            array = NULL;
-        }
+    for (size_t i = 0; i < ids->count; i++)
+        json_array_append_new(array, json_integer(ids->data[i]));
     return cli_print_json(json_pack("{so so}", "text", cli_json_text(text, length), "ids", array),
                           stdout);
 }
 
-static bool tokenize_text(struct cli *cli, const char *text, size_t length, struct ids *ids)
+static bool grow_ids(struct ids *ids, size_t capacity)
 {
-    unsigned flags = cli->full ? VKCLIP_TOKENIZE_FULL : cli->strict ? VKCLIP_TOKENIZE_STRICT : 0;
-    if (!cli_tokenize_text(cli, text, length, flags, ids->data, ids->capacity, &ids->count))
-        return true;                  /* reported; the others are done */
-    if (ids->count > ids->capacity) { /* only with --full: make room and repeat */
-        int32_t *data = realloc(ids->data, ids->count * sizeof(*data));
-        if (!data) {
-            cli_fail(0, "out of memory");
-            return false;
-        }
-        ids->data = data;
-        ids->capacity = ids->count;
-        if (!cli_tokenize_text(cli, text, length, flags, data, ids->capacity, &ids->count))
-            return true;
+    int32_t *data = realloc(ids->data, capacity * sizeof(*data));
+    if (!data) {
+        cli_fail(CLI_FAILED, "out of memory");
+        return false;
     }
-    return print_ids(cli, text, length, ids);
+    ids->data = data;
+    ids->capacity = capacity;
+    return true;
 }
 
-static bool tokenize_stream(struct cli *cli, struct ids *ids)
+/* Prints the ids of a text, or reports why it has none. False: nothing more can be printed. */
+static bool tokenize_text(struct cli_session *session, const char *text, size_t length,
+                          struct ids *ids)
+{
+    if (!cli_tokenize_text(session, text, length, ids->flags, ids->data, ids->capacity,
+                           &ids->count))
+        return true;
+    if (ids->count > ids->capacity) { /* With --full a text may need more room: it is repeated. */
+        if (!grow_ids(ids, ids->count))
+            return false;
+        if (!cli_tokenize_text(session, text, length, ids->flags, ids->data, ids->capacity,
+                               &ids->count))
+            return true;
+    }
+    return print_ids(session, text, length, ids);
+}
+
+static bool tokenize_stream(struct cli_session *session, int delimiter, struct ids *ids)
 {
     struct cli_reader reader;
     bool good = true;
-    if (!cli_open_reader(cli, &reader, "-", cli->lines ? '\n' : 0))
+    if (!cli_open_reader(session, &reader, "-", delimiter))
         return true;
-    while (good && cli_read_text(cli, &reader))
-        good = tokenize_text(cli, reader.length ? reader.text : "", reader.length, ids);
+    while (good && cli_read_text(session, &reader))
+        good = tokenize_text(session, reader.length ? reader.text : "", reader.length, ids);
     cli_close_reader(&reader);
     return good;
 }
 
-static int run_tokenize(struct cli *cli)
+static int tokenize_inputs(struct cli_session *session, const struct options *options,
+                           struct ids *ids)
 {
-    struct ids ids = {.capacity = cli->context ? cli->context : DEFAULT_CONTEXT};
-    if (!cli->model_path && !cli->vocab)
-        return cli_fail_usage(cli, "name a model with -m or a vocabulary with --vocab");
-    if ((cli->arguments.count > 0) + (cli->lines > 0) + (cli->records > 0) != 1)
-        return cli_fail_usage(cli, "expected texts, --stdin or --stdin0");
-    int status = cli_open_model(cli, true);
-    if (!status)
-        status = cli_need(cli, false, false, true);
-    if (status)
-        return status;
-    if (cli->info.context && (!cli->context || cli->context > cli->info.context))
-        ids.capacity = cli->info.context;
-    ids.data = calloc(ids.capacity, sizeof(*ids.data));
-    bool good = ids.data != NULL;
-    if (!good)
-        cli_fail_input(cli, "out of memory");
-    for (size_t i = 0; good && i < cli->arguments.count; i++)
-        good =
-            tokenize_text(cli, cli->arguments.items[i].text, cli->arguments.items[i].length, &ids);
-    if (good && !cli->arguments.count)
-        good = tokenize_stream(cli, &ids);
-    free(ids.data);
+    const struct cli_inputs *arguments = &session->arguments;
+    const uint32_t context = session->info.context;
+    size_t capacity = options->context ? options->context : DEFAULT_CONTEXT;
+    if (context && (!options->context || options->context > context))
+        capacity = context;
+    bool good = grow_ids(ids, capacity);
+    for (size_t i = 0; good && i < arguments->count; i++)
+        good = tokenize_text(session, arguments->items[i].text, arguments->items[i].length, ids);
+    if (good && !arguments->count)
+        good = tokenize_stream(session, options->lines ? '\n' : 0, ids);
     return good ? CLI_DONE : CLI_FAILED;
 }
 
-static const struct cli_option options[] = {
-    CLI_MODEL_OPTION,
-    CLI_VOCAB_OPTION,
-    CLI_ENCODER_OPTION,
-    CLI_OPTION(0, "stdin", NULL, CLI_FLAG, lines, "read a text a line from standard input"),
-    CLI_OPTION(0, "stdin0", NULL, CLI_FLAG, records, "the same, with a NUL byte behind each text"),
-    CLI_OPTION(0, "context", "N", CLI_NUMBER, context, "cut to N ids (the model's context, or 77)"),
-    CLI_OPTION(0, "full", NULL, CLI_FLAG, full, "do not cut: print all ids"),
-    CLI_STRICT_OPTION,
-    CLI_ACTIVATION_OPTION,
-    CLI_COMMON_OPTIONS,
+static int run_tokenize(struct cli_session *session, void *user)
+{
+    const struct options *options = user;
+    struct ids ids = {0};
+    if (options->full)
+        ids.flags = VKCLIP_TOKENIZE_FULL;
+    else if (options->strictness.strict)
+        ids.flags = VKCLIP_TOKENIZE_STRICT;
+    if (!options->model.path && !options->model.vocab)
+        return cli_fail_usage(session, "name a model with -m or a vocabulary with --vocab");
+    if ((session->arguments.count > 0) + options->lines + options->records != 1)
+        return cli_fail_usage(session, "expected texts, --stdin or --stdin0");
+    int status = cli_open_model(session, &options->model);
+    if (!status)
+        status = cli_check_model(session, options->model.path, CLI_NEED_VOCABULARY);
+    if (!status)
+        status = tokenize_inputs(session, options, &ids);
+    free(ids.data);
+    return status;
+}
+
+#define FIELD(name) offsetof(struct options, name)
+static const struct cli_option table[] = {
+    CLI_INCLUDE(cli_path_options, FIELD(model)),
+    CLI_INCLUDE(cli_text_options, FIELD(model)),
+    CLI_OPTION(0, "stdin", NULL, CLI_FLAG, FIELD(lines),
+               "read texts from standard input, one per line"),
+    CLI_OPTION(0, "stdin0", NULL, CLI_FLAG, FIELD(records),
+               "read texts from standard input, each ended by a NUL byte"),
+    CLI_OPTION(0, "context", "N", CLI_NUMBER, FIELD(context),
+               "cut to N ids (the model's context, or 77)"),
+    CLI_OPTION(0, "full", NULL, CLI_FLAG, FIELD(full), "do not cut: print all ids"),
+    CLI_INCLUDE(cli_strict_options, FIELD(strictness)),
+    CLI_INCLUDE(cli_activation_options, FIELD(model)),
     {0}};
 
-const struct cli_command cli_tokenize = {
+const struct cli_command cli_tokenize_command = {
     .name = "tokenize",
     .summary = "print the token ids of texts",
     .usage = "-m PATH|--vocab FILE [OPTION...] TEXT...\n"
              "-m PATH|--vocab FILE [OPTION...] --stdin|--stdin0",
+    .arguments = "TEXT",
     .text =
-        "Prints a line of token ids a text, with the start and the end of the text and without\n"
+        "Prints one line of token ids per text, with the ids of start and end of text and without\n"
         "padding. A text longer than the context is cut as for encoding, and a warning says so.\n"
         "JSON: {\"text\":...,\"ids\":[...]}. Needs no device.",
-    .options = options,
+    .options = table,
+    .options_size = sizeof(struct options),
     .run = run_tokenize,
-    .arguments = true,
 };

@@ -6,12 +6,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/string.h"
+#include "cli/print.h"
+#include "cli/svg.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "cli/svg.h"
 
 enum {
     WIDTH = 720,

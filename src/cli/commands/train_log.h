@@ -6,7 +6,7 @@
 #ifndef VKCLIP_CLI_COMMANDS_TRAIN_LOG_H
 #define VKCLIP_CLI_COMMANDS_TRAIN_LOG_H
 
-#include "cli/cli.h"
+#include "cli/evaluate.h"
 
 struct cli_train_log;
 

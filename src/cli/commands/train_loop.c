@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * The life of a training run: step after step, and now and then a checkpoint and an evaluation.
- * Ctrl-C ends it with a checkpoint, a second one at once.
+ * The loop over the steps of a training run, with checkpoints and evaluations between them. Ctrl-C
+ * writes a checkpoint and ends the run; a second Ctrl-C ends it at once.
  */
 #ifndef _WIN32
 #define _POSIX_C_SOURCE 200809L
 #endif
 #include "base/clock.h"
-#include "cli/cli.h"
+#include "cli/commands/train.h"
 #include "cli/commands/train_log.h"
+#include "cli/log.h"
+#include "cli/print.h"
 
 #include <signal.h>
 #include <string.h>
 
-#define SAVE_SECONDS 900 /* between checkpoints where --save-every says nothing */
+/* Seconds between checkpoints if there is no --save-every: what a power cut costs at most. */
+enum { SAVE_SECONDS = 900 };
 
 struct run {
-    struct cli *cli;
+    struct cli_session *session;
+    const struct train_options *options;
+    const struct cli_evaluation_inputs *inputs;
     struct vkclip_trainer *trainer;
     struct vkclip_trainer_info info;
     struct cli_train_log *log; /* NULL: none */
@@ -42,36 +47,37 @@ static int save(struct run *run)
     if (run->saved == run->last.step)
         return CLI_DONE;
     if (vkclip_save_trainer(run->trainer, run->path, sizeof(run->path)))
-        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+        return cli_fail_library(run->session, CLI_FAILED);
     run->saved = run->last.step;
     run->saved_at = clock_seconds();
-    if (run->cli->verbose)
+    if (run->session->common.verbose)
         cli_say("%s: written", run->path);
     return CLI_DONE;
 }
 
+/* Evaluates the last checkpoint, which is written first if need be. */
 static int evaluate(struct run *run)
 {
-    struct cli *cli = run->cli;
+    struct cli_evaluation *found = &run->evaluation;
     int status = save(run);
     const double before = clock_seconds();
-    status = status ? status : cli_evaluate(cli, run->path, &run->evaluation);
-    run->started += clock_seconds() - before; /* it is the steps that are timed */
-    if (status || !run->evaluation.images)
+    if (!status)
+        status = cli_evaluate(run->session, run->inputs, run->path, found);
+    run->started += clock_seconds() - before; /* Only the steps are timed. */
+    if (status || !found->images)
         return status;
-    if (!cli->quiet)
+    if (!run->session->common.quiet)
         cli_say("step %llu: top-1 %.2f %%, top-5 %.2f %% of %zu pictures among %zu labels",
-                (unsigned long long)run->last.step, run->evaluation.top1, run->evaluation.top5,
-                run->evaluation.images, cli->labels.count);
-    return run->log ? cli_train_log_evaluation(run->log, run->last.step, &run->evaluation)
-                    : CLI_DONE;
+                (unsigned long long)run->last.step, found->top1, found->top5, found->images,
+                run->options->evaluation.labels.count);
+    return run->log ? cli_train_log_evaluation(run->log, run->last.step, found) : CLI_DONE;
 }
 
 static int finish(struct run *run)
 {
-    int status = run->cli->eval ? evaluate(run) : save(run);
+    int status = run->options->evaluation.folder ? evaluate(run) : save(run);
     if (!status && vkclip_save_trained_model(run->trainer))
-        status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+        status = cli_fail_library(run->session, CLI_FAILED);
     return status;
 }
 
@@ -93,49 +99,65 @@ static void show(const struct run *run)
     cli_show_progress((size_t)run->last.step, note);
 }
 
+static bool is_evaluation_due(const struct run *run)
+{
+    const struct cli_evaluation_options *evaluation = &run->options->evaluation;
+    return evaluation->folder && evaluation->every && run->last.step % evaluation->every == 0;
+}
+
+static bool is_checkpoint_due(const struct run *run)
+{
+    const uint32_t steps = run->options->save_every;
+    return steps ? run->last.step % steps == 0 : clock_seconds() - run->saved_at > SAVE_SECONDS;
+}
+
 static int step(struct run *run)
 {
-    const struct cli *cli = run->cli;
+    int status = CLI_DONE;
     if (vkclip_train_step(run->trainer, &run->last))
-        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+        return cli_fail_library(run->session, CLI_FAILED);
     run->waiting += run->last.waiting;
-    int status = run->log ? cli_train_log_step(run->log, &run->last, run->info.batch) : CLI_DONE;
+    if (run->log)
+        status = cli_train_log_step(run->log, &run->last, run->info.batch);
     show(run);
     if (status || run->last.step == run->info.steps || stopped)
         return status;
-    if (cli->eval && cli->eval_every && run->last.step % cli->eval_every == 0) {
+    if (is_evaluation_due(run)) {
         status = evaluate(run);
-        cli_start_progress(cli, (size_t)run->last.step, (size_t)run->info.steps);
-    } else if (cli->save_every ? run->last.step % cli->save_every == 0
-                               : clock_seconds() - run->saved_at > SAVE_SECONDS) {
+        cli_start_progress(run->session, (size_t)run->last.step, (size_t)run->info.steps);
+    } else if (is_checkpoint_due(run)) {
         status = save(run);
     }
     return status;
 }
 
-static int print_result(const struct run *run)
+/* ---- The result -------------------------------------------------------------------------------- */
+
+static bool print_json(const struct run *run)
 {
     const struct vkclip_train_result *last = &run->last;
-    const char *output = run->cli->train.output;
-    if (run->cli->json) {
-        json_t *json =
-            json_pack("{so sI sf sf sf sI}", "path", cli_json_text(output, strlen(output)), "step",
-                      (json_int_t)last->step, "loss", (double)last->loss, "logit_scale",
-                      (double)last->logit_scale, "pairs_per_second", pairs_per_second(run),
-                      "broken", (json_int_t)last->broken);
-        if (json && last->step == run->first) { /* nothing was left to do */
-            json_object_set_new(json, "loss", json_null());
-            json_object_set_new(json, "logit_scale", json_null());
-        }
-        if (json && run->evaluation.images)
-            json_object_update_new(json, json_pack("{sf sf}", "top1", run->evaluation.top1, "top5",
-                                                   run->evaluation.top5));
-        return cli_print_json(json, stdout) ? CLI_DONE : CLI_FAILED;
+    const char *output = run->options->params.output;
+    json_t *json = json_pack("{so sI sf sf sf sI}", "path", cli_json_text(output, strlen(output)),
+                             "step", (json_int_t)last->step, "loss", (double)last->loss,
+                             "logit_scale", (double)last->logit_scale, "pairs_per_second",
+                             pairs_per_second(run), "broken", (json_int_t)last->broken);
+    if (json && last->step == run->first) { /* Nothing was left to do. */
+        json_object_set_new(json, "loss", json_null());
+        json_object_set_new(json, "logit_scale", json_null());
     }
-    cli_print_text(output, 0);
+    if (json && run->evaluation.images)
+        json_object_update_new(
+            json, json_pack("{sf sf}", "top1", run->evaluation.top1, "top5", run->evaluation.top5));
+    return cli_print_json(json, stdout);
+}
+
+static void print_text(const struct run *run)
+{
+    const struct vkclip_train_result *last = &run->last;
+    cli_print_text(run->options->params.output, 0);
     if (last->step == run->first) {
-        printf(": all %llu steps were done\n", (unsigned long long)last->step);
-        return CLI_DONE;
+        printf(": all %llu steps had been done\n", (unsigned long long)last->step);
+        return;
     }
     printf(": %llu steps of %u pairs, loss %.4f, %.3g pairs/s, %.1f %% of the time waiting for "
            "pictures",
@@ -144,13 +166,14 @@ static int print_result(const struct run *run)
     if (last->broken)
         printf(", %llu broken samples", (unsigned long long)last->broken);
     putchar('\n');
-    return CLI_DONE;
 }
+
+/* ---- The run ----------------------------------------------------------------------------------- */
 
 static int run_steps(struct run *run)
 {
     int status = CLI_DONE;
-    cli_start_progress(run->cli, (size_t)run->first, (size_t)run->info.steps);
+    cli_start_progress(run->session, (size_t)run->first, (size_t)run->info.steps);
     while (!status && !stopped && run->last.step < run->info.steps)
         status = step(run);
     cli_clear_progress();
@@ -159,30 +182,45 @@ static int run_steps(struct run *run)
     if (run->last.step == run->info.steps)
         return finish(run);
     status = save(run);
-    return status ? status
-                  : cli_fail(CLI_FAILED,
-                             "stopped after step %llu, which %s has; go on with "
-                             "--resume",
-                             (unsigned long long)run->last.step, run->path);
+    if (!status)
+        status = cli_fail(CLI_FAILED,
+                          "stopped after step %llu, which is saved in %s; continue with --resume",
+                          (unsigned long long)run->last.step, run->path);
+    return status;
 }
 
-int cli_run_training(struct cli *cli, struct vkclip_trainer *trainer)
+/* The default handlers are set again at the end, so that a signal then ends the command. */
+static int run_with_signals(struct run *run)
 {
-    struct run run = {.cli = cli, .trainer = trainer};
-    vkclip_get_trainer_info(trainer, &run.info);
-    run.first = run.saved = run.last.step = run.info.step;
-    snprintf(run.path, sizeof(run.path), "%s", cli->train.output);
-    int status = cli->log ? cli_train_log_open(cli->log, run.first, &run.log) : CLI_DONE;
-    if (status)
-        return status;
     stopped = 0;
     signal(SIGINT, stop);
     signal(SIGTERM, stop);
-    run.started = run.saved_at = clock_seconds();
-    status = run_steps(&run);
+    run->started = run->saved_at = clock_seconds();
+    int status = run_steps(run);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
-    if (run.log && cli_train_log_close(&run.log) && !status)
+    return status;
+}
+
+int train_run(struct cli_session *session, const struct train_options *options,
+              const struct cli_evaluation_inputs *evaluation, struct vkclip_trainer *trainer)
+{
+    struct run run = {
+        .session = session, .options = options, .inputs = evaluation, .trainer = trainer};
+    int status = CLI_DONE;
+    vkclip_get_trainer_info(trainer, &run.info);
+    run.first = run.saved = run.last.step = run.info.step;
+    snprintf(run.path, sizeof(run.path), "%s", options->params.output);
+    if (options->log)
+        status = cli_train_log_open(options->log, run.first, &run.log);
+    if (!status)
+        status = run_with_signals(&run);
+    if (cli_train_log_close(&run.log) && !status)
         status = CLI_FAILED;
-    return status ? status : print_result(&run);
+    if (status)
+        return status;
+    if (session->common.json)
+        return print_json(&run) ? CLI_DONE : CLI_FAILED;
+    print_text(&run);
+    return CLI_DONE;
 }

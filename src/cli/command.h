@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of commands. A new one is a file in commands/ that defines its struct cli_command, and
+ * one word in CLI_COMMANDS.
+ */
+#ifndef VKCLIP_CLI_COMMAND_H
+#define VKCLIP_CLI_COMMAND_H
+
+#include "cli/groups.h"
+#include "cli/options.h"
+#include "cli/print.h"
+
+/* In the order of the overview. */
+#define CLI_COMMANDS(X) \
+    X(classify)         \
+    X(similarity)       \
+    X(embed)            \
+    X(preprocess)       \
+    X(tokenize)         \
+    X(info)             \
+    X(devices)          \
+    X(pull)             \
+    X(convert)          \
+    X(init)             \
+    X(train)            \
+    X(tokenizer_train)  \
+    X(bench)            \
+    X(completion)
+
+#define X(name) extern const struct cli_command cli_##name##_command;
+CLI_COMMANDS(X)
+#undef X
+
+/* All commands; NULL follows the last. */
+extern const struct cli_command *const cli_commands[];
+
+/* The text of `vkclip COMMAND --help`, and of `vkclip --help`. */
+void cli_print_help(const struct cli_command *command);
+void cli_print_overview(void);
+/* Two parts of the manual page, in roff: the usage of all commands, and their options. */
+void cli_print_synopsis(void);
+void cli_print_options(void);
+
+#endif

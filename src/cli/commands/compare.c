@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pictures against texts: the part that vkclip classify and vkclip similarity share.
+ */
+#include "cli/commands/compare.h"
+#include "base/array.h"
+#include "cli/log.h"
+#include "cli/print.h"
+
+#include <stdlib.h>
+
+/* A column for longer names would leave too little of a terminal for the figures. */
+enum { MAX_COLUMNS = 60 };
+
+int compare_open(struct compare *compare, size_t count)
+{
+    const struct vkclip_model_info *info = &compare->session->info;
+    compare->embeds = calloc(count * info->text_embed_dim + 1, sizeof(*compare->embeds));
+    compare->logits = calloc(count + 1, sizeof(*compare->logits));
+    if (!compare->embeds || !compare->logits)
+        return cli_fail(CLI_FAILED, "out of memory");
+    return CLI_DONE;
+}
+
+void compare_close(struct compare *compare)
+{
+    free(compare->embeds);
+    free(compare->logits);
+}
+
+int compare_columns(const struct cli_inputs *inputs)
+{
+    int most = 0;
+    for (size_t i = 0; i < inputs->count; i++) {
+        const int columns = cli_text_columns(inputs->items[i].text);
+        most = columns > most ? columns : most;
+    }
+    return most < MAX_COLUMNS ? most : MAX_COLUMNS;
+}
+
+void compare_print_header(const struct compare *compare)
+{
+    const struct cli_session *session = compare->session;
+    struct vkclip_device_info devices[16];
+    size_t count = 0;
+    if (session->common.json || !compare->pictures->images.count ||
+        vkclip_get_device_infos(session->device, devices, ARRAY_COUNT(devices), &count))
+        return;
+    printf("Model ");
+    cli_print_text(compare->model_path, 0);
+    printf(" in %s", session->info.precision == VKCLIP_PRECISION_F16 ? "f16" : "f32");
+    for (size_t i = 0; i < count; i++) {
+        fputs(i ? " and " : " on ", stdout);
+        cli_print_text(devices[i].name, 0);
+    }
+    printf("\n\n");
+}
+
+/* Fills the logits of one picture; false: it is unusable, which was reported. */
+static bool compare_picture(struct compare *compare, const struct cli_input *picture,
+                            const float *embed)
+{
+    struct cli_session *session = compare->session;
+    const size_t count = compare->texts->count;
+    if (vkclip_similarity(session->model, embed, 1, compare->embeds, count, compare->logits)) {
+        cli_fail_input(session, "%s: %s", picture->text, vkclip_last_error());
+        return false;
+    }
+    return cli_check_finite(session, picture, compare->logits, count);
+}
+
+/* cli_group_fn */
+static bool compare_group(void *user, const struct cli_input *const *inputs, size_t count,
+                          const float *embeds, size_t width)
+{
+    struct compare *compare = user;
+    bool good = true;
+    cli_clear_progress();
+    for (size_t i = 0; good && i < count; i++)
+        if (compare_picture(compare, inputs[i], embeds + i * width))
+            good = compare->print(compare, inputs[i]);
+    return !fflush(stdout) && good;
+}
+
+int compare_pictures(struct compare *compare)
+{
+    const struct cli_pictures *pictures = compare->pictures;
+    const struct cli_encoding encoding = {.inputs = pictures->images.items,
+                                          .count = pictures->images.count,
+                                          .images = true,
+                                          .max_pixels = pictures->max_pixels,
+                                          .group = compare_group,
+                                          .user = compare};
+    compare->picture_columns = compare_columns(&pictures->images);
+    compare->text_columns = compare_columns(compare->texts);
+    return cli_encode(compare->session, &encoding);
+}

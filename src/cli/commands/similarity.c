@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * vkclip similarity: the logits of pictures and texts.
+ */
+#include "cli/command.h"
+#include "cli/commands/compare.h"
+#include "cli/inputs.h"
+#include "cli/model.h"
+
+#include <string.h>
+
+struct options {
+    struct cli_model_options model;
+    struct cli_device_options device;
+    struct cli_pictures pictures;
+    struct cli_texts texts;
+    struct cli_strictness strictness;
+};
+
+/* The texts that could be encoded, with their embeddings [M,D]. */
+struct text_embeds {
+    struct cli_session *session;
+    struct cli_inputs texts;
+    float *embeds;
+};
+
+/* ---- Texts ------------------------------------------------------------------------------------ */
+
+/* cli_group_fn */
+static bool take_texts(void *user, const struct cli_input *const *inputs, size_t count,
+                       const float *embeds, size_t width)
+{
+    struct text_embeds *taken = user;
+    for (size_t i = 0; i < count; i++) {
+        const float *embed = embeds + i * width;
+        if (!cli_check_finite(taken->session, inputs[i], embed, width))
+            continue;
+        memcpy(taken->embeds + taken->texts.count * width, embed, width * sizeof(*embed));
+        if (!cli_add_input(&taken->texts, inputs[i]->text, inputs[i]->length))
+            return false;
+    }
+    return true;
+}
+
+static int encode_texts(const struct options *options, struct text_embeds *taken)
+{
+    const struct cli_inputs *texts = &options->texts.texts;
+    const struct cli_encoding encoding = {.inputs = texts->items,
+                                          .count = texts->count,
+                                          .length = taken->session->info.context,
+                                          .strict = options->strictness.strict,
+                                          .group = take_texts,
+                                          .user = taken};
+    int status = cli_encode(taken->session, &encoding);
+    if (!status && !taken->texts.count)
+        status = cli_fail(CLI_FAILED, "there are no texts to compare with");
+    return status;
+}
+
+/* ---- Results ---------------------------------------------------------------------------------- */
+
+static bool print_json(const struct compare *compare, const struct cli_input *picture)
+{
+    json_t *texts = json_array();
+    for (size_t i = 0; i < compare->texts->count; i++) {
+        const struct cli_input *text = &compare->texts->items[i];
+        json_array_append_new(texts, cli_json_text(text->text, text->length));
+    }
+    return cli_print_json(
+        json_pack("{so so so}", "path", cli_json_text(picture->text, picture->length), "logits",
+                  cli_json_floats(compare->logits, compare->texts->count), "texts", texts),
+        stdout);
+}
+
+static bool print_row(const struct compare *compare, const struct cli_input *picture)
+{
+    cli_print_text(picture->text, compare->picture_columns);
+    for (size_t i = 0; i < compare->texts->count; i++)
+        printf(" %8.3f", (double)compare->logits[i]);
+    return putchar('\n') != EOF;
+}
+
+static bool print_picture(struct compare *compare, const struct cli_input *picture)
+{
+    if (compare->session->common.json)
+        return print_json(compare, picture);
+    return print_row(compare, picture);
+}
+
+/* The texts with their numbers, and the numbers above the columns. */
+static void print_columns(const struct compare *compare)
+{
+    if (compare->session->common.json)
+        return;
+    for (size_t i = 0; i < compare->texts->count; i++) {
+        printf("%4zu  ", i + 1);
+        cli_print_text(compare->texts->items[i].text, 0);
+        putchar('\n');
+    }
+    printf("\n%*s", compare_columns(&compare->pictures->images), "");
+    for (size_t i = 0; i < compare->texts->count; i++)
+        printf(" %8zu", i + 1);
+    putchar('\n');
+}
+
+/* ---- The command ------------------------------------------------------------------------------ */
+
+static int open_inputs(struct cli_session *session, struct options *options)
+{
+    if (!options->model.path)
+        return cli_fail_usage(session, "name a model with -m");
+    if (!session->arguments.count && !options->pictures.images.count)
+        return cli_fail_usage(session, "expected pictures or --image, and --text");
+    if (!options->texts.texts.count)
+        return cli_fail_usage(session, "expected --text or --texts-from");
+    int status = cli_open_model_on_device(session, &options->model, &options->device);
+    if (!status)
+        status = cli_check_model(session, options->model.path, CLI_NEED_ALL);
+    if (!status)
+        status = cli_read_lists(session, &options->texts.texts, true);
+    if (!status)
+        status = cli_read_pictures(session, &options->pictures);
+    return status;
+}
+
+static int run_similarity(struct cli_session *session, void *user)
+{
+    struct options *options = user;
+    struct text_embeds taken = {.session = session};
+    struct compare compare = {.session = session,
+                              .pictures = &options->pictures,
+                              .model_path = options->model.path,
+                              .texts = &taken.texts,
+                              .print = print_picture};
+    int status = open_inputs(session, options);
+    if (!status)
+        status = compare_open(&compare, options->texts.texts.count);
+    taken.embeds = compare.embeds;
+    if (!status)
+        status = encode_texts(options, &taken);
+    if (!status) {
+        compare_print_header(&compare);
+        print_columns(&compare);
+        status = compare_pictures(&compare);
+    }
+    cli_free_inputs(&taken.texts);
+    compare_close(&compare);
+    return status;
+}
+
+#define FIELD(name) offsetof(struct options, name)
+static const struct cli_option table[] = {CLI_INCLUDE(cli_picture_options, FIELD(pictures)),
+                                          CLI_INCLUDE(cli_texts_options, FIELD(texts)),
+                                          CLI_INCLUDE(cli_strict_options, FIELD(strictness)),
+                                          CLI_INCLUDE(cli_model_options, FIELD(model)),
+                                          CLI_INCLUDE(cli_batch_options, FIELD(model)),
+                                          CLI_INCLUDE(cli_device_options, FIELD(device)),
+                                          {0}};
+
+const struct cli_command cli_similarity_command = {
+    .name = "similarity",
+    .summary = "compare pictures with texts",
+    .usage = "-m PATH (--text TEXT)...|--texts-from FILE [OPTION...] IMAGE|FOLDER...",
+    .arguments = "IMAGE|FOLDER",
+    .text =
+        "Prints the logit of every picture with every text: the cosine of their embeddings times\n"
+        "the model's scale. JSON, one line per picture:\n"
+        "{\"path\":...,\"logits\":[...],\"texts\":[...]}.",
+    .options = table,
+    .options_size = sizeof(struct options),
+    .run = run_similarity,
+};

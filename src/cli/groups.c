@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Options that several commands share.
+ */
+#include "cli/groups.h"
+
+/* ---- The model ------------------------------------------------------------------------------- */
+
+#define FIELD(name) offsetof(struct cli_model_options, name)
+static const struct cli_choice precisions[] = {
+    {"f32", VKCLIP_PRECISION_F32}, {"f16", VKCLIP_PRECISION_F16}, {0}};
+static const struct cli_choice activations[] = {
+    {"quick_gelu", VKCLIP_ACTIVATION_QUICK_GELU}, {"gelu", VKCLIP_ACTIVATION_GELU}, {0}};
+const struct cli_choice cli_weights_choices[] = {
+    {"f16", VKCLIP_WEIGHTS_F16}, {"q8", VKCLIP_WEIGHTS_Q8}, {"q4", VKCLIP_WEIGHTS_Q4}, {0}};
+
+const struct cli_option cli_path_options[] = {
+    CLI_OPTION('m', "model", "PATH", CLI_TEXT, FIELD(path),
+               "checkpoint: a file, a folder or a hub name"),
+    {0}};
+const struct cli_option cli_vocab_options[] = {
+    CLI_OPTION(0, "vocab", "FILE", CLI_TEXT, FIELD(vocab),
+               "vocabulary, if not the one beside the checkpoint"),
+    {0}};
+const struct cli_option cli_activation_options[] = {
+    CLI_OPTION_CHOICE("activation", activations, FIELD(activation),
+                      "for a checkpoint that does not name its activation"),
+    {0}};
+const struct cli_option cli_image_size_options[] = {
+    CLI_OPTION(0, "image-size", "N", CLI_NUMBER, FIELD(image_size),
+               "pixels per side, if not the checkpoint's: positions are interpolated"),
+    {0}};
+const struct cli_option cli_text_options[] = {
+    CLI_OPTION(0, "text-encoder", "clip_l|clip_h|clip_g", CLI_TEXT, FIELD(text_encoder),
+               "which text encoder of a Stable Diffusion file"),
+    CLI_INCLUDE(cli_vocab_options, 0),
+    {0}};
+const struct cli_option cli_precision_options[] = {
+    CLI_OPTION_CHOICE("precision", precisions, FIELD(precision),
+                      "of activations and, except in training, of weights (f32)"),
+    {0}};
+const struct cli_option cli_model_options[] = {
+    CLI_INCLUDE(cli_path_options, 0),
+    CLI_INCLUDE(cli_precision_options, 0),
+    CLI_OPTION_CHOICE("weights", cli_weights_choices, FIELD(weights),
+                      "smaller matrices on the device: 16, 8.5 or 4.5 bits per value"),
+    CLI_INCLUDE(cli_image_size_options, 0),
+    CLI_INCLUDE(cli_activation_options, 0),
+    CLI_INCLUDE(cli_text_options, 0),
+    {0}};
+const struct cli_option cli_batch_options[] = {
+    CLI_OPTION_PARAMETER(0, "batch", "N", CLI_NUMBER, FIELD(batch), "max_batch",
+                         "the most inputs that run at once"),
+    {0}};
+#undef FIELD
+
+const struct cli_option cli_device_options[] = {
+    CLI_OPTION(0, "device", "N|NAME", CLI_TEXT, offsetof(struct cli_device_options, name),
+               "device by number or part of its name; several: 0,1 or all"),
+    {0}};
+
+/* ---- Inputs ---------------------------------------------------------------------------------- */
+
+#define FIELD(name) offsetof(struct cli_pictures, name)
+const struct cli_option cli_picture_options[] = {
+    CLI_OPTION(0, "image", "FILE", CLI_ITEM, FIELD(images), "a picture, or a folder of pictures"),
+    CLI_OPTION(0, "images-from", "FILE", CLI_LIST, FIELD(images),
+               "a list of pictures, one per line; -: stdin"),
+    CLI_OPTION('r', "recursive", NULL, CLI_FLAG, FIELD(recursive),
+               "also the pictures in folders within folders"),
+    CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, FIELD(max_pixels),
+               "refuse larger pictures (89478485)"),
+    {0}};
+#undef FIELD
+
+#define FIELD(name) offsetof(struct cli_texts, name)
+const struct cli_option cli_texts_options[] = {
+    CLI_OPTION(0, "text", "TEXT", CLI_ITEM, FIELD(texts), "a text"),
+    CLI_OPTION(0, "texts-from", "FILE", CLI_LIST, FIELD(texts),
+               "a file of texts, one per line; -: stdin"),
+    {0}};
+#undef FIELD
+
+const struct cli_option cli_strict_options[] = {
+    CLI_OPTION(0, "strict", NULL, CLI_FLAG, offsetof(struct cli_strictness, strict),
+               "a text longer than the context is an error"),
+    {0}};

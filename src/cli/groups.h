@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Options that several commands share: small structs, and the tables that fill them. A command has
+ * the struct as a member of its own and includes the tables that it needs.
+ */
+#ifndef VKCLIP_CLI_GROUPS_H
+#define VKCLIP_CLI_GROUPS_H
+
+#include "cli/table.h"
+
+/* Which checkpoint is opened, and how. */
+struct cli_model_options {
+    const char *path, *vocab, *text_encoder;
+    enum vkclip_activation activation;
+    enum vkclip_precision precision;
+    enum vkclip_weights weights;
+    uint32_t image_size, batch;
+};
+extern const struct cli_choice cli_weights_choices[];
+extern const struct cli_option cli_path_options[];       /* -m */
+extern const struct cli_option cli_vocab_options[];      /* --vocab */
+extern const struct cli_option cli_activation_options[]; /* --activation */
+extern const struct cli_option cli_image_size_options[]; /* --image-size */
+extern const struct cli_option cli_text_options[];       /* --text-encoder, --vocab */
+extern const struct cli_option cli_precision_options[];  /* --precision */
+extern const struct cli_option cli_model_options[];      /* all of those, and --weights */
+extern const struct cli_option cli_batch_options[];      /* --batch */
+
+struct cli_device_options {
+    const char *name;
+};
+extern const struct cli_option cli_device_options[];
+
+/* Pictures, which may also be given as arguments. */
+struct cli_pictures {
+    struct cli_inputs images;
+    uint32_t max_pixels;
+    bool recursive;
+};
+extern const struct cli_option cli_picture_options[];
+
+struct cli_texts {
+    struct cli_inputs texts;
+};
+extern const struct cli_option cli_texts_options[];
+
+/* Whether a text that is too long is an error. */
+struct cli_strictness {
+    bool strict;
+};
+extern const struct cli_option cli_strict_options[];
+
+#endif

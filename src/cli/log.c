@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The library's messages with the command's options in place of the library's parameters.
+ */
+#include "cli/log.h"
+#include "base/string.h"
+#include "cli/options.h"
+#include "cli/print.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a parameter looks like in a message: "params." and its name. */
+#define PARAMETER "params."
+
+/* ---- Options in place of parameters ----------------------------------------------------------- */
+
+/* Whether the parameter of `length` bytes is what the option sets: its name with _ for -, unless
+ * the table gives another. */
+static bool sets_parameter(const struct cli_option *option, const char *parameter, size_t length)
+{
+    const char *name = option->parameter ? option->parameter : option->name;
+    size_t i = 0;
+    while (i < length && (name[i] == parameter[i] || (name[i] == '-' && parameter[i] == '_')))
+        i++;
+    return i == length && !name[length];
+}
+
+static const struct cli_option *find_option(const struct cli_rows *rows, const char *parameter,
+                                            size_t length)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        if (sets_parameter(rows->items[i].option, parameter, length))
+            return rows->items[i].option;
+    return NULL;
+}
+
+/* Bytes of the name that `text` begins with; a full stop at its end belongs to the sentence. */
+static size_t parameter_length(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.");
+    while (length && text[length - 1] == '.')
+        length--;
+    return length;
+}
+
+char *cli_name_options(const struct cli_session *session, const char *message)
+{
+    struct cli_rows rows;
+    char *named = string_format("%s", message);
+    size_t done = 0;
+    cli_list_options(session->command, &rows);
+    while (named) {
+        char *found = strstr(named + done, PARAMETER);
+        if (!found)
+            break;
+        const char *parameter = found + strlen(PARAMETER);
+        const size_t length = parameter_length(parameter);
+        const struct cli_option *option = find_option(&rows, parameter, length);
+        done = (size_t)(parameter - named) + length;
+        if (!option)
+            continue; /* This command has no option for it. */
+        char *next = string_format("%.*s--%s%s", (int)(found - named), named, option->name,
+                                   parameter + length);
+        done = (size_t)(found - named);
+        free(named);
+        named = next;
+    }
+    return named;
+}
+
+/* ---- Messages --------------------------------------------------------------------------------- */
+
+static void print_message(const struct cli_session *session, const char *prefix,
+                          const char *subject, const char *message)
+{
+    char *named = cli_name_options(session, message);
+    cli_print_line(prefix, subject, named ? named : message);
+    free(named);
+}
+
+/* Errors are printed where the command meets them, with what it does about them. */
+static void log_line(void *user, enum vkclip_log_level level, const char *message)
+{
+    const struct cli_session *session = user;
+    const uint32_t verbose = session->common.verbose;
+    if (level == VKCLIP_LOG_WARNING && !session->common.quiet)
+        print_message(session, "warning: ", session->subject, message);
+    else if ((level == VKCLIP_LOG_INFO && verbose > 0) ||
+             (level == VKCLIP_LOG_DEBUG && verbose > 1))
+        print_message(session, "", session->subject, message);
+    else if (level == VKCLIP_LOG_INFO && string_begins_with(message, "measuring kernels"))
+        cli_show_wait(session, message);
+    else if (level == VKCLIP_LOG_INFO && strstr(message, "kernels for "))
+        cli_clear_progress();
+}
+
+void cli_start_log(struct cli_session *session)
+{
+    vkclip_set_log(log_line, session);
+}
+
+int cli_fail_library(const struct cli_session *session, int status)
+{
+    print_message(session, "", "", vkclip_last_error());
+    return status;
+}
+
+int cli_fail_library_usage(const struct cli_session *session)
+{
+    char *named = cli_name_options(session, vkclip_last_error());
+    int status = cli_fail_usage(session, "%s", named ? named : vkclip_last_error());
+    free(named);
+    return status;
+}
+
+void cli_fail_library_input(struct cli_session *session, const char *prefix)
+{
+    print_message(session, "", prefix, vkclip_last_error());
+    session->failures++;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The parts of the manual page that come from the tables of commands and options, in roff. The
+ * build puts them into man/vkclip.1.in.
+ */
+#include "cli/command.h"
+
+#include <string.h>
+
+/* Hyphens get a backslash, so that they can be copied from the page as they are typed. */
+static void print_roff(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        switch (text[i]) {
+        case '-':
+            fputs("\\-", stdout);
+            break;
+        case '\\':
+            fputs("\\e", stdout);
+            break;
+        default:
+            putchar(text[i]);
+        }
+}
+
+static void print_word(const char *text)
+{
+    print_roff(text, strlen(text));
+}
+
+/* Whether a command takes the option of this name as its own, not as every command does. */
+static bool has_option(const struct cli_command *command, const char *name)
+{
+    struct cli_rows rows;
+    cli_list_options(command, &rows);
+    for (size_t i = 0; i < rows.count; i++)
+        if (!rows.items[i].common && !strcmp(rows.items[i].option->name, name))
+            return true;
+    return false;
+}
+
+static void print_option(const struct cli_option *option)
+{
+    char argument[CLI_ARGUMENT_SIZE];
+    cli_describe_argument(option, argument);
+    printf(".TP\n\\fB");
+    if (option->letter)
+        printf("\\-%c\\fR, \\fB", option->letter);
+    print_word("--");
+    print_word(option->name);
+    printf("\\fR");
+    if (*argument) {
+        printf(" \\fI");
+        print_word(argument);
+        printf("\\fR");
+    }
+    printf("\n");
+    print_word(option->help);
+    printf("\n.br\n");
+}
+
+/* "classify, embed": the commands that take an option. */
+static void print_takers(const char *name)
+{
+    const char *separator = "(";
+    for (const struct cli_command *const *command = cli_commands; *command; command++) {
+        if (!has_option(*command, name))
+            continue;
+        fputs(separator, stdout);
+        print_word((*command)->name);
+        separator = ", ";
+    }
+    puts(")");
+}
+
+/* The options that this command has and none before it, so that each is printed once. */
+static void print_new_options(const struct cli_command *const *command)
+{
+    struct cli_rows rows;
+    cli_list_options(*command, &rows);
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct cli_option *option = rows.items[i].option;
+        bool known = rows.items[i].common;
+        for (const struct cli_command *const *other = cli_commands; other < command; other++)
+            known = known || has_option(*other, option->name);
+        if (known)
+            continue;
+        print_option(option);
+        print_takers(option->name);
+    }
+}
+
+void cli_print_synopsis(void)
+{
+    for (const struct cli_command *const *command = cli_commands; *command; command++) {
+        const char *usage = (*command)->usage;
+        while (*usage) {
+            const size_t length = strcspn(usage, "\n");
+            printf(".B vkclip %s\n", (*command)->name);
+            print_roff(usage, length);
+            puts("\n.br");
+            usage += length + (usage[length] == '\n');
+        }
+    }
+}
+
+void cli_print_options(void)
+{
+    struct cli_rows rows;
+    for (const struct cli_command *const *command = cli_commands; *command; command++)
+        print_new_options(command);
+    cli_list_options(cli_commands[0], &rows);
+    for (size_t i = 0; i < rows.count; i++)
+        if (rows.items[i].common) {
+            print_option(rows.items[i].option);
+            puts("(every command)");
+        }
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What is done with the tables of options: rows listed, a command line parsed.
+ */
+#ifndef VKCLIP_CLI_OPTIONS_H
+#define VKCLIP_CLI_OPTIONS_H
+
+#include "cli/table.h"
+
+enum { CLI_MOST_OPTIONS = 64, CLI_ARGUMENT_SIZE = 64 };
+
+/* Table rows with their includes resolved. */
+struct cli_rows {
+    size_t count;
+    struct cli_row {
+        const struct cli_option *option;
+        size_t field; /* offset in the outermost struct */
+        bool common;  /* that struct is session->common, not the command's */
+    } items[CLI_MOST_OPTIONS];
+};
+/* The command's own options, then those that every command takes. */
+void cli_list_options(const struct cli_command *command, struct cli_rows *rows);
+
+/* What --help shows as an option's argument: "FILE", "f32|f16"; "" if it takes none. */
+void cli_describe_argument(const struct cli_option *option, char text[CLI_ARGUMENT_SIZE]);
+/* The word of a value, which is in the table. */
+const char *cli_choice_name(const struct cli_choice *choices, int value);
+
+/* Fills session->common, session->arguments and the command's struct `options` from the command
+ * line; argv[0] is the command's name. Returns an enum cli_exit. */
+int cli_parse_options(struct cli_session *session, void *options, int argc, char **argv);
+/* Frees the lists in `options` and session->arguments. */
+void cli_free_options(struct cli_session *session, void *options);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything the command writes: error lines, the progress bar, JSON, and text for terminals.
+ */
+#ifndef VKCLIP_CLI_PRINT_H
+#define VKCLIP_CLI_PRINT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "cli/table.h"
+
+/* ---- Lines on standard error ------------------------------------------------------------------ */
+
+/* Prints "vkclip: message" and returns `status`. */
+int cli_fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Prints a message that ends with "see 'vkclip COMMAND --help'" and returns CLI_USAGE. */
+int cli_fail_usage(const struct cli_session *session, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Prints the message about one input and counts the input as failed. */
+void cli_fail_input(struct cli_session *session, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Prints "vkclip: message" about something that is no failure. */
+void cli_say(const char *format, ...) PRINTF_LIKE(1, 2);
+/* Prints "vkclip: PREFIX SUBJECT MESSAGE", each with its own separators. */
+void cli_print_line(const char *prefix, const char *subject, const char *message);
+
+/* ---- Progress --------------------------------------------------------------------------------- */
+
+/* Starts a bar on standard error for items, of which `done` counts up to `total`. The bar appears
+ * when the items have taken a second. Where standard error is no terminal, there is a line per
+ * minute instead, if the items have a note. */
+void cli_start_progress(const struct cli_session *session, size_t done, size_t total);
+/* Starts a bar for a file of `total` MiB, of which `done` are there already. */
+void cli_start_download(const struct cli_session *session, const char *name, size_t done,
+                        size_t total);
+/* Draws the bar; `note` follows the numbers. */
+void cli_show_progress(size_t done, const char *note);
+/* Shows a message in the bar's place, for work of a second or two that has no bar. */
+void cli_show_wait(const struct cli_session *session, const char *message);
+void cli_clear_progress(void);
+
+/* ---- Results ---------------------------------------------------------------------------------- */
+
+/* A JSON string of any bytes; those that are not UTF-8 become U+FFFD. */
+json_t *cli_json_text(const char *text, size_t length);
+json_t *cli_json_floats(const float *values, size_t count);
+/* Prints one line and releases `json`. False: it could not be built or written. */
+bool cli_print_json(json_t *json, FILE *file);
+/* Prints a text for a person: without control characters, filled up to `columns` of a terminal. */
+void cli_print_text(const char *text, int columns);
+int cli_text_columns(const char *text);
+
+#endif
