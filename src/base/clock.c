@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The monotonic clock where the system has one.
+ * Reads the monotonic clock; a system without one gives the time of day.
  */
 #define _GNU_SOURCE
 #include "base/clock.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One buffer per thread, so that a message is never torn between threads.
+ * Every thread has its own last message, so that no other thread overwrites it.
  */
 #include "base/error.h"
 

@@ -13,7 +13,7 @@
 /* Keeps the message as this thread's last error, logs it, and returns `error`:
  *     return error_fail(VKCLIP_EFORMAT, "%s: expected ..., found ...", path, ...);  */
 int error_fail(int error, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Keeps a message that another thread has logged already as the last error of this thread. */
+/* Makes a message the last error of this thread without logging it, because another thread did. */
 void error_keep(const char *message);
 /* The last error's message on this thread, "" if there is none. */
 const char *error_last(void);

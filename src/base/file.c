@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files, with the differences between operating systems.
+ * What differs between operating systems is in functions with a version for each.
  */
 #define _GNU_SOURCE
 #include "base/file.h"
@@ -99,7 +99,7 @@ int file_map_open(const char *path, struct file_map *map)
 {
     int error = VKCLIP_OK;
     *map = (struct file_map){0};
-    /* O_NONBLOCK: a FIFO given as a file must fail below instead of waiting for a writer */
+    /* With O_NONBLOCK a FIFO fails below, instead of waiting for a writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
@@ -127,8 +127,8 @@ void file_map_close(struct file_map *map)
 void file_map_forget(const void *data, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    /* The first page is shared with what was read before: it goes as well, or one would stay of
-     * each read. What is still needed of it comes back from the file. */
+    /* The first page is shared with what was read before. It is dropped as well, or one page would
+     * stay per read; what is still needed of it comes back from the file. */
     uintptr_t first = (uintptr_t)data & ~(page - 1);
     uintptr_t end = ((uintptr_t)data + size) & ~(page - 1);
     if (end > first)
@@ -144,12 +144,14 @@ int file_read(const char *path, size_t limit, char **data, size_t *size)
     int error = file_map_open(path, &map);
     if (error)
         return error;
-    if (map.size > limit) {
+    if (map.size > limit)
         error = error_fail(VKCLIP_EFORMAT, "%s: %zu bytes, expected at most %zu", path, map.size,
                            limit);
-    } else if (!(*data = malloc(map.size + 1))) {
+    if (!error)
+        *data = malloc(map.size + 1);
+    if (!error && !*data)
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path, map.size);
-    } else {
+    if (!error) {
         if (map.size)
             memcpy(*data, map.data, map.size);
         (*data)[map.size] = 0;
@@ -162,11 +164,13 @@ int file_read(const char *path, size_t limit, char **data, size_t *size)
 int file_output_open(const char *path, struct file_output *output)
 {
     *output = (struct file_output){.path = string_format("%s", path),
-                                   .beside = string_format("%s.%d.tmp", path, (int)getpid())};
-    if (!output->path || !output->beside)
-        return output->error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+                                   .temporary = string_format("%s.%d.tmp", path, (int)getpid())};
+    if (!output->path || !output->temporary) {
+        output->error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+        return output->error;
+    }
     errno = 0;
-    output->file = fopen(output->beside, "wb");
+    output->file = fopen(output->temporary, "wb");
     if (!output->file)
         output->error = error_fail(VKCLIP_EIO, "%s: cannot be written: %s", path, strerror(errno));
     return output->error;
@@ -182,30 +186,39 @@ int file_output_write(struct file_output *output, const void *data, size_t size)
     return output->error;
 }
 
+/* Closes the file when all of it is on the disk. */
+static bool close_stream(FILE *file, bool sync)
+{
+    bool good = !fflush(file);
+#ifndef _WIN32
+    good = good && (!sync || !fsync(fileno(file)));
+#else
+    (void)sync;
+#endif
+    return !fclose(file) && good;
+}
+
+static bool rename_file(const char *source, const char *target)
+{
+#ifdef _WIN32
+    return MoveFileExA(source, target, MOVEFILE_REPLACE_EXISTING);
+#else
+    return !rename(source, target);
+#endif
+}
+
 int file_output_close(struct file_output *output, int error)
 {
-    bool good = !error && !output->error;
-    bool opened = output->file != NULL;
+    if (!error)
+        error = output->error;
     errno = 0;
-    if (opened) {
-        good = !fflush(output->file) && good;
-#ifndef _WIN32
-        good = good && !fsync(fileno(output->file));
-#endif
-        good = !fclose(output->file) && good;
-    }
-#ifdef _WIN32
-    good = good && MoveFileExA(output->beside, output->path, MOVEFILE_REPLACE_EXISTING);
-#else
-    good = good && !rename(output->beside, output->path);
-#endif
-    error = error ? error : output->error;
-    if (!good && !error)
+    bool good = !output->file || close_stream(output->file, !error);
+    if (!error && !(good && rename_file(output->temporary, output->path)))
         error = error_fail(VKCLIP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
-    if (!good && opened)
-        remove(output->beside);
+    if (error && output->file)
+        remove(output->temporary);
     free(output->path);
-    free(output->beside);
+    free(output->temporary);
     *output = (struct file_output){0};
     return error;
 }

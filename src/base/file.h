@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files: mapped, read as a whole, and written so that a reader sees the old or the new content.
+ * Files are mapped or read as a whole, and written so that a reader sees the old or the new
+ * content, never a part of it.
  */
 #ifndef VKCLIP_BASE_FILE_H
 #define VKCLIP_BASE_FILE_H
@@ -9,11 +10,14 @@
 
 #include <stdio.h>
 
-/* What stands after the last separator of a path. */
+/* The part of a path after its last separator. */
 const char *file_name(const char *path);
+/* Whether a path leads to a regular file. */
 bool file_exists(const char *path);
 /* Whether two paths lead to the same existing file. */
 bool file_is_same(const char *a, const char *b);
+
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* A read-only mapping of a whole file. An empty file has size 0 and data NULL. */
 struct file_map {
@@ -22,18 +26,19 @@ struct file_map {
 };
 int file_map_open(const char *path, struct file_map *map);
 void file_map_close(struct file_map *map);
-/* Lets the system drop the pages of [data, data + size), which come back from the file when they
- * are touched: keeps a reader of a large file small. */
+/* Lets the system drop the pages of [data, data + size), so that reading a large file takes little
+ * memory. They come back from the file when they are used again. */
 void file_map_forget(const void *data, size_t size);
 
 /* Reads a file of at most `limit` bytes into new memory, with a NUL after the last byte. */
 int file_read(const char *path, size_t limit, char **data, size_t *size);
 
-/* A file written under another name in the same folder and renamed when it is whole, so that `path`
- * holds the old or the new content, never a part. The first error is kept, and later writes do
- * nothing, so that only the close needs a check. */
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+/* A file that is written under another name in the same folder and renamed when it is whole. The
+ * first error is kept, and later writes do nothing, so that only the close needs a check. */
 struct file_output {
-    char *path, *beside;
+    char *path, *temporary; /* the final name, and the one under which it is written */
     FILE *file;
     uint64_t size; /* bytes written so far */
     int error;
@@ -44,7 +49,7 @@ int file_output_write(struct file_output *output, const void *data, size_t size)
  * which is then returned. */
 int file_output_close(struct file_output *output, int error);
 
-/* Writes a whole file in this way from parts that follow one another. */
+/* Writes a whole file from parts that follow one another. */
 struct file_part {
     const void *data;
     size_t size;

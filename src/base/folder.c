@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Folders, with the differences between operating systems.
+ * POSIX and Windows differ in how folders are listed and made.
  */
 #define _GNU_SOURCE
 #include "base/folder.h"
@@ -31,7 +31,7 @@ bool folder_exists(const char *path)
     return !stat(path, &status) && (status.st_mode & S_IFMT) == S_IFDIR;
 }
 
-static int by_name(const void *a, const void *b)
+static int compare_names(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -41,9 +41,14 @@ static bool add_name(char ***names, size_t *count, const char *name)
     if (!strcmp(name, ".") || !strcmp(name, ".."))
         return true;
     char **larger = realloc(*names, (*count + 1) * sizeof(*larger));
-    if (larger)
-        *names = larger;
-    return larger && (larger[*count] = string_format("%s", name)) && ++*count;
+    if (!larger)
+        return false;
+    *names = larger;
+    larger[*count] = string_format("%s", name);
+    if (!larger[*count])
+        return false;
+    ++*count;
+    return true;
 }
 
 int folder_list(const char *path, char ***names, size_t *count)
@@ -76,7 +81,7 @@ int folder_list(const char *path, char ***names, size_t *count)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     }
     if (*count)
-        qsort(*names, *count, sizeof(**names), by_name);
+        qsort(*names, *count, sizeof(**names), compare_names);
     return VKCLIP_OK;
 }
 
@@ -88,23 +93,21 @@ void folder_free_names(char ***names, size_t count)
     *names = NULL;
 }
 
-static int make_folder(const char *path)
+static bool make_one(const char *path, unsigned mode)
 {
 #ifdef _WIN32
-    return _mkdir(path);
+    (void)mode;
+    return !_mkdir(path);
 #else
-    return mkdir(path, 0700);
+    return !mkdir(path, (mode_t)mode);
 #endif
 }
 
 int folder_make(const char *path)
 {
-#ifdef _WIN32
-    bool made = !_mkdir(path);
-#else
-    bool made = !mkdir(path, 0777);
-#endif
-    return made ? VKCLIP_OK : error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+    if (make_one(path, 0777))
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
 }
 
 int folder_make_new(const char *path)
@@ -119,6 +122,23 @@ int folder_make_new(const char *path)
         error = error_fail(VKCLIP_EINVALID, "%s: expected a new or empty folder, found %zu files",
                            path, count);
     return error;
+}
+
+bool folder_make_all(const char *path)
+{
+    char *copy = string_format("%s", path);
+    if (!copy)
+        return false;
+    for (char *separator = copy; *separator; separator++)
+        if (*separator == '/' && separator != copy) {
+            *separator = 0;
+            make_one(copy, 0700);
+            *separator = '/';
+        }
+    make_one(copy, 0700);
+    const bool usable = folder_exists(copy) && !access(copy, W_OK);
+    free(copy);
+    return usable;
 }
 
 void folder_remove(const char *path)
@@ -141,7 +161,7 @@ void folder_remove(const char *path)
 #endif
 }
 
-/* A name is on the disk when its folder is. */
+/* Writes the folder's list of names to the disk: after a crash the files have their names. */
 static void sync_folder(const char *path)
 {
 #ifdef _WIN32
@@ -157,13 +177,15 @@ static void sync_folder(const char *path)
 
 int folder_replace(const char *source, const char *target)
 {
-    char *old = string_format("%s.old.tmp", target),
-         *parent = string_format("%.*s.", (int)(file_name(target) - target), target);
-    int error = old && parent ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", target);
+    char *old = string_format("%s.old.tmp", target);
+    char *parent = string_format("%.*s.", (int)(file_name(target) - target), target);
+    int error = VKCLIP_OK;
+    if (!old || !parent)
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", target);
     if (!error) {
         sync_folder(source);
         folder_remove(old);
-        rename(target, old); /* where there is one */
+        rename(target, old); /* This fails where there is no older folder. */
         errno = 0;
         if (rename(source, target))
             error = error_fail(VKCLIP_EIO, "%s: cannot be renamed to %s: %s", source, target,
@@ -174,18 +196,4 @@ int folder_replace(const char *source, const char *target)
     free(old);
     free(parent);
     return error;
-}
-
-bool folder_make_all(const char *path)
-{
-    char *copy = string_format("%s", path);
-    for (char *separator = copy; separator && *separator; separator++)
-        if (*separator == '/' && separator != copy) {
-            *separator = 0;
-            make_folder(copy);
-            *separator = '/';
-        }
-    bool made = copy && (!make_folder(copy) || folder_exists(copy)) && !access(copy, W_OK);
-    free(copy);
-    return made;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Folders: listed, made, replaced and removed.
+ * Lists, makes, replaces and removes folders.
  */
 #ifndef VKCLIP_BASE_FOLDER_H
 #define VKCLIP_BASE_FOLDER_H
@@ -10,14 +10,16 @@
 bool folder_exists(const char *path);
 /* Makes a folder in a folder that exists. */
 int folder_make(const char *path);
-/* Makes a folder, or accepts an empty one: nobody's files are overwritten or mixed with others. */
+/* Makes a folder, or accepts an empty one. Refuses others, so that no files are overwritten or
+ * mixed. */
 int folder_make_new(const char *path);
-/* Makes a folder and all above it; returns whether it exists and can be written to. */
+/* Makes a folder and all above it, for this user only. Returns whether it exists and can be written
+ * to. */
 bool folder_make_all(const char *path);
-/* Renames a folder, whose files are whole, to `target`, and removes an older folder of that name.
- */
+/* Renames a folder to `target` in place of an older folder of that name, which is removed. Its
+ * files must be on the disk already. */
 int folder_replace(const char *source, const char *target);
-/* Removes a folder and the files in it; what cannot be removed stays. */
+/* Removes a folder and the files in it, but no folders; what cannot be removed stays. */
 void folder_remove(const char *path);
 
 /* Lists what a folder holds, sorted by name, without "." and ".."; free with folder_free_names. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * FNV-1a, for names of cache files and lookups in tables. It is no protection against an attacker.
+ * The hash FNV-1a, for names of cache files, lookups in tables and fingerprints of data. It does
+ * not protect against an attacker.
  */
 #ifndef VKCLIP_BASE_HASH_H
 #define VKCLIP_BASE_HASH_H
@@ -8,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Goes on from an earlier result; `hash` 0 begins. */
+/* Continues the hash of what came before; a `hash` of 0 begins a new one. */
 static inline uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
 {
     const uint8_t *bytes = (const uint8_t *)data;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The program's function is set once, before other threads use the library, and needs no lock.
+ * The program sets its function once, before other threads use the library, so that reading it
+ * needs no lock.
  */
 #include "base/log.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The log: lines for the program's callback, or for another receiver while a thread works for one.
+ * The log: messages of one line for the program's callback. A thread may send its messages to
+ * another receiver for a while.
  */
 #ifndef VKCLIP_BASE_LOG_H
 #define VKCLIP_BASE_LOG_H
@@ -17,11 +18,11 @@
 
 #define LOG_LINE 2048 /* bytes of the longest message, its NUL included */
 
-/* Where the program wants its messages; NULL drops them. */
+/* Sets the function that receives the messages; NULL drops them. */
 void log_set(vkclip_log_fn *log, void *user);
 void log_message(enum vkclip_log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* A receiver in place of the program's function for one thread; `log` NULL means the program's. */
+/* A receiver that stands in for the program's function on one thread; `log` NULL: none does. */
 struct log_target {
     vkclip_log_fn *log;
     void *user;
@@ -29,7 +30,7 @@ struct log_target {
 /* Sets this thread's receiver and returns the one before, to be set back. */
 struct log_target log_redirect(struct log_target target);
 
-/* Formats one line of plain text: messages quote names and texts out of files, whose control
+/* Formats one line of plain text. Messages quote names and texts out of files, so control
  * characters become question marks. */
 void log_format_line(char *line, size_t size, const char *format, va_list args);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Strings of characters.
+ * New strings are measured first and allocated in their exact size.
  */
 #include "base/string.h"
 
@@ -16,19 +16,20 @@ char *string_format(const char *format, ...)
     int length = vsnprintf(NULL, 0, format, args);
     va_end(args);
     char *text = length < 0 ? NULL : malloc((size_t)length + 1);
-    if (text) {
-        va_start(args, format);
-        vsnprintf(text, (size_t)length + 1, format, args);
-        va_end(args);
-    }
+    if (!text)
+        return NULL;
+    va_start(args, format);
+    vsnprintf(text, (size_t)length + 1, format, args);
+    va_end(args);
     return text;
 }
 
 char *string_fill(const char *template, const char *text)
 {
     const char *hole = strstr(template, "{}");
-    return hole ? string_format("%.*s%s%s", (int)(hole - template), template, text, hole + 2)
-                : NULL;
+    if (!hole)
+        return NULL;
+    return string_format("%.*s%s%s", (int)(hole - template), template, text, hole + 2);
 }
 
 bool string_begins_with(const char *text, const char *start)
