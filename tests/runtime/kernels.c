@@ -345,41 +345,94 @@ static const enum type weight_types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
 
 /* ---- Tests ----------------------------------------------------------------------------------- */
 
-static void every_row(void **state)
+/* One device for all tests of this program, so that a pipeline is compiled once for all of them. */
+static struct gpu *shared_gpu;
+/* Every tile on every shape, which takes minutes, or each on a third of them. */
+static bool all_shapes;
+
+/* Limits that a test lowers to reach what only large tensors reach otherwise. */
+static struct gpu_limits *lower_limits(void)
 {
-    (void)state;
-    struct gpu *gpu = open_gpu("");
-    printf("device: %s, %s, caps: %s\n", gpu_info(gpu)->name, gpu_info(gpu)->driver,
-           gpu_info(gpu)->caps);
-    for (size_t k = 0; k < kernel_count; k++) {
-        const struct kernel *row = &kernels[k];
-        size_t cases = 0;
-        double worst = 0;
-        for (size_t i = 0; i < op_case_count; i++) {
-            struct graph graph;
-            case_build(&op_cases[i], row->x, &graph);
-            graph_pack(&graph, row->w);
-            assert_int_equal(graph.error, 0);
-            struct kernel_choice choices[KERNEL_CHOICES];
-            size_t count = kernels_add_choices(gpu, row, &graph, &graph.nodes[graph.node_count - 1],
-                                               choices, 0);
-            /* the first tile on every shape, the others on a third of them, each on another */
-            for (size_t c = 0; c < count; c++)
-                if (c == 0 || (i + c) % 3 == 0) {
-                    worst = fmax(worst, run_case(gpu, &op_cases[i], &choices[c], &graph));
-                    cases++;
-                }
-            graph_free(&graph);
-        }
-        printf("%-16s x=%s w=%s: %zu cases, largest error %.2f of what is allowed\n", row->shader,
-               type_name(row->x), type_name(row->w), cases, worst);
-        bool capable = (row->needs & gpu_caps(gpu)) == row->needs;
-        assert_true(capable ? cases > 0 : cases == 0);
-    }
-    gpu_close(&gpu);
+    return (struct gpu_limits *)gpu_limits(shared_gpu);
 }
 
-/* Without any one capability every op is still computed in fp32, and rows that need it are not. */
+static struct gpu_limits device_limits;
+
+static int restore_limits(void **state)
+{
+    (void)state;
+    *lower_limits() = device_limits;
+    return 0;
+}
+
+/* The shapes that choice number `choice` of a variant computes: case number `number` of its op. The
+ * first tile gets every shape if all are asked for. Otherwise each tile gets a third of the shapes,
+ * and neighbouring tiles get different ones. */
+static bool is_sampled(size_t number, size_t choice)
+{
+    return (all_shapes && choice == 0) || (number + 2 * choice) % 3 == 0;
+}
+
+/* Runs the variant over the shapes of its op; returns the number of runs. */
+static size_t run_variant(const struct kernel *variant, double *worst)
+{
+    size_t number = 0, runs = 0;
+    for (size_t i = 0; i < op_case_count; i++) {
+        if (op_cases[i].node.op != variant->op)
+            continue;
+        struct graph graph;
+        case_build(&op_cases[i], variant->x, &graph);
+        graph_pack(&graph, variant->w);
+        assert_int_equal(graph.error, 0);
+        struct kernel_choice choices[KERNEL_CHOICES];
+        size_t count = kernels_add_choices(shared_gpu, variant, &graph,
+                                           &graph.nodes[graph.node_count - 1], choices, 0);
+        for (size_t c = 0; c < count; c++)
+            if (is_sampled(number, c)) {
+                *worst = fmax(*worst, run_case(shared_gpu, &op_cases[i], &choices[c], &graph));
+                runs++;
+            }
+        graph_free(&graph);
+        number++;
+    }
+    return runs;
+}
+
+static void every_variant(void **state)
+{
+    (void)state;
+    printf("device: %s, %s, caps: %s\n", gpu_info(shared_gpu)->name, gpu_info(shared_gpu)->driver,
+           gpu_info(shared_gpu)->caps);
+    for (size_t k = 0; k < kernel_count; k++) {
+        const struct kernel *variant = &kernels[k];
+        double worst = 0;
+        size_t runs = run_variant(variant, &worst);
+        printf("%-16s x=%s w=%s: %zu cases, largest error %.2f of what is allowed\n",
+               variant->shader, type_name(variant->x), type_name(variant->w), runs, worst);
+        bool capable = (variant->needs & gpu_caps(shared_gpu)) == variant->needs;
+        assert_true(capable ? runs > 0 : runs == 0);
+    }
+}
+
+/* Fails if a variant that needs a capability the device lacks is a choice for the graph's last
+ * node, or if no variant is. */
+static void check_choices(const struct gpu *gpu, uint32_t absent, const struct graph *graph)
+{
+    const struct node *node = &graph->nodes[graph->node_count - 1];
+    struct kernel_choice choices[KERNEL_CHOICES];
+    size_t count = kernels_choices(gpu, graph, node, choices);
+    assert_true(count > 0);
+    for (size_t c = 0; c < count; c++)
+        assert_int_equal(choices[c].kernel->needs & absent, 0);
+    for (size_t k = 0; k < kernel_count; k++)
+        if (kernels[k].needs & absent)
+            assert_false(kernels_fit(gpu, &kernels[k], graph, node));
+}
+
+/* Without any one capability every op is still computed in fp32, and variants that need it are not
+ * chosen. Choices are checked for every shape. One shape per op and type of weights runs, on a
+ * device that was opened without the capability: every_variant computes the same variants on the
+ * others. */
 static void every_cap_masked(void **state)
 {
     (void)state;
@@ -388,100 +441,99 @@ static void every_cap_masked(void **state)
         CAPS(X)
 #undef X
     };
-    struct gpu *whole = open_gpu("");
-    uint32_t caps = gpu_caps(whole);
-    gpu_close(&whole);
     for (uint32_t cap = 0; cap < CAP_COUNT; cap++) {
-        if (!(caps & 1u << cap))
-            continue; /* every_row has seen it so */
+        uint32_t absent = 1u << cap;
+        if (!(gpu_caps(shared_gpu) & absent))
+            continue; /* The device of every_variant lacks it too. */
         setenv("VKCLIP_DISABLE_CAPS", texts[cap], 1);
         struct gpu *gpu = open_gpu("");
-        assert_int_equal(gpu_caps(gpu) & 1u << cap, 0);
-        for (size_t j = 0; j < op_case_count * ARRAY_COUNT(weight_types); j++) {
-            size_t i = j / ARRAY_COUNT(weight_types);
-            enum type w = weight_types[j % ARRAY_COUNT(weight_types)];
-            struct graph graph;
-            case_build(&op_cases[i], TYPE_F32, &graph);
-            if (w != TYPE_F32 && (!graph_packs(op_cases[i].node.op) ||
-                                  i % 3)) { /* every_row has every shape of them */
+        assert_int_equal(gpu_caps(gpu) & absent, 0);
+        size_t number = 0;
+        for (size_t i = 0; i < op_case_count; i++) {
+            enum op op = op_cases[i].node.op;
+            bool last = i + 1 == op_case_count || op_cases[i + 1].node.op != op;
+            number = i && op_cases[i - 1].node.op == op ? number + 1 : 0;
+            for (size_t w = 0; w < (graph_packs(op) ? ARRAY_COUNT(weight_types) : 1); w++) {
+                struct graph graph;
+                case_build(&op_cases[i], TYPE_F32, &graph);
+                graph_pack(&graph, weight_types[w]);
+                check_choices(gpu, absent, &graph);
+                if (number == 1 || (number == 0 && last))
+                    run_case(gpu, &op_cases[i], NULL, &graph);
                 graph_free(&graph);
-                continue;
             }
-            graph_pack(&graph, w);
-            for (size_t k = 0; k < kernel_count; k++)
-                if (kernels[k].needs & 1u << cap)
-                    assert_false(
-                        kernels_fit(gpu, &kernels[k], &graph, &graph.nodes[graph.node_count - 1]));
-            run_case(gpu, &op_cases[i], NULL, &graph);
-            graph_free(&graph);
         }
         gpu_close(&gpu);
     }
     unsetenv("VKCLIP_DISABLE_CAPS");
 }
 
-/* Cases in fp32 with weights of each type, by the row that is chosen. */
-static void run_cases(struct gpu *gpu, const struct op_case *cases, size_t count,
-                      const enum type *types, size_t type_count)
+/* Cases in fp32 with weights of each type, by the variant that is chosen. */
+static void run_cases(const struct op_case *cases, size_t count, size_t type_count)
 {
     for (size_t i = 0; i < count * type_count; i++) {
         struct graph graph;
         case_build(&cases[i / type_count], TYPE_F32, &graph);
-        graph_pack(&graph, types[i % type_count]);
-        run_case(gpu, &cases[i / type_count], NULL, &graph);
+        graph_pack(&graph, weight_types[i % type_count]);
+        run_case(shared_gpu, &cases[i / type_count], NULL, &graph);
         graph_free(&graph);
     }
 }
 
-/* A table beyond what one binding spans is seen slice by slice. */
+/* A table beyond what one binding spans is read slice by slice. */
 static void sliced_table(void **state)
 {
     (void)state;
-    struct gpu *gpu = open_gpu("");
-    struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
-    for (uint64_t range = 16384; range < 400000; range *= 9) {
-        limits->buffer_range = range;
-        if (limits->alignment < 64)
-            limits->alignment = 64;
-        const struct op_case cases[] = {{{OP_EMBEDDING}, {1, 8, 5000, 64}},
-                                        {{OP_EMBEDDING}, {4, 5, 1026, 48}},
-                                        {{OP_EMBEDDING}, {2, 5, 255, 47}}};
-        run_cases(gpu, cases, ARRAY_COUNT(cases), weight_types, ARRAY_COUNT(weight_types));
-    }
-    gpu_close(&gpu);
+    const struct op_case cases[] = {{{OP_EMBEDDING}, {1, 8, 5000, 64}},
+                                    {{OP_EMBEDDING}, {4, 5, 1026, 48}},
+                                    {{OP_EMBEDDING}, {2, 5, 255, 47}}};
+    struct gpu_limits *limits = lower_limits();
+    if (limits->alignment < 64)
+        limits->alignment = 64;
+    for (limits->buffer_range = 16384; limits->buffer_range < 400000; limits->buffer_range *= 9)
+        run_cases(cases, ARRAY_COUNT(cases), ARRAY_COUNT(weight_types));
 }
 
-/* So is the weight of a matmul, in panels of columns. */
+/* A weight of MATMUL or CONV beyond what one binding spans is read by panels of columns. */
 static void sliced_weight(void **state)
 {
     (void)state;
-    struct gpu *gpu = open_gpu("");
-    struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
     const struct op_case cases[] = {{{OP_MATMUL, .residual = true}, {9, 333, 36}, .optional = true},
                                     {{OP_CONV, .conv.stride = 1}, {1, 2, 4, 200}}};
-    limits->buffer_range = 13000; /* two panels of 36 x 32 values; more than x and the result */
-    run_cases(gpu, cases, ARRAY_COUNT(cases), weight_types, ARRAY_COUNT(weight_types));
-    gpu_close(&gpu);
+    /* Two panels of 36 x 32 values fit, which is more than x and the result need. */
+    lower_limits()->buffer_range = 13000;
+    run_cases(cases, ARRAY_COUNT(cases), ARRAY_COUNT(weight_types));
 }
 
 /* Work beyond one submit is split into dispatches, without a row or an item lost between them. */
 static void split_work(void **state)
 {
     (void)state;
-    struct gpu *gpu = open_gpu("");
-    struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu);
     const struct op_case cases[] = {
         {{OP_MATMUL, .residual = true}, {1000, 33, 20}, .optional = true},
         {{OP_MATMUL}, {257, 40, 588}},
         {{OP_CONV, .conv.stride = 2}, {2, 33, 8, 5}},
         {{OP_ATTENTION, .attention.causal = true}, {7, 33, 24, 2}}};
+    struct gpu_limits *limits = lower_limits();
     for (limits->work = 1; limits->work < 1e7; limits->work *= 300)
-        run_cases(gpu, cases, ARRAY_COUNT(cases), weight_types, 1);
-    gpu_close(&gpu);
+        run_cases(cases, ARRAY_COUNT(cases), 1);
 }
 
-/* Every op has cases, and its last row of each pair of types needs nothing beyond the storage of
- * activations. */
+/* More rows than a grid's first dimension takes continue in its second one. */
+static void wide_grid(void **state)
+{
+    (void)state;
+    const struct op_case cases[] = {{{OP_LAYERNORM}, {100, 3}},
+                                    {{OP_NORMALIZE}, {47, 5}},
+                                    {{OP_LAYERNORM_GRAD}, {130, 6}},
+                                    {{OP_NORMALIZE_GRAD}, {33, 7}},
+                                    {{OP_ADD}, {90, 70}}};
+    lower_limits()->groups[0] = 8;
+    run_cases(cases, ARRAY_COUNT(cases), 1);
+}
+
+/* Every op has cases, and its last variant of each pair of types needs nothing beyond the storage
+ * of activations. */
 static void table_is_complete(void **state)
 {
     (void)state;
@@ -507,13 +559,34 @@ static void table_is_complete(void **state)
     }
 }
 
-int main(void)
+static int open_shared(void **state)
+{
+    (void)state;
+    shared_gpu = open_gpu("");
+    device_limits = *gpu_limits(shared_gpu);
+    return 0;
+}
+
+static int close_shared(void **state)
+{
+    (void)state;
+    gpu_close(&shared_gpu);
+    return 0;
+}
+
+/* `all` as the argument computes every shape; without it each tile gets a third of them. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table_is_complete), cmocka_unit_test(every_row),
-        cmocka_unit_test(every_cap_masked),  cmocka_unit_test(sliced_table),
-        cmocka_unit_test(sliced_weight),     cmocka_unit_test(split_work),
+        cmocka_unit_test(table_is_complete),
+        cmocka_unit_test(every_variant),
+        cmocka_unit_test(every_cap_masked),
+        cmocka_unit_test_teardown(sliced_table, restore_limits),
+        cmocka_unit_test_teardown(sliced_weight, restore_limits),
+        cmocka_unit_test_teardown(split_work, restore_limits),
+        cmocka_unit_test_teardown(wide_grid, restore_limits),
     };
-    setenv("VKCLIP_ENABLE_CAPS", "dot", 1); /* where a device has it at all */
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    all_shapes = argc > 1 && !strcmp(argv[1], "all");
+    setenv("VKCLIP_ENABLE_CAPS", "dot", 1); /* DOT is used where a device has it at all. */
+    return cmocka_run_group_tests(tests, open_shared, close_shared);
 }
