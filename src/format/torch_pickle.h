@@ -9,34 +9,37 @@
 
 #include "format/tensor_view.h"
 
+struct torch_global;
+
 enum pickle_kind {
     PICKLE_NONE,
     PICKLE_BOOL,
     PICKLE_INT,
-    PICKLE_FLOAT, /* without its value: nothing here needs one */
+    PICKLE_FLOAT, /* without its value, which nothing here needs */
     PICKLE_STRING,
     PICKLE_BYTES,
     PICKLE_GLOBAL,
     PICKLE_TUPLE,
     PICKLE_LIST,
     PICKLE_DICT,    /* items: key, value, key, value ... */
-    PICKLE_OBJECT,  /* a TorchScript module: item 0 is its state, where it has one */
+    PICKLE_OBJECT,  /* a TorchScript module: item 0 is its state, if it has one */
     PICKLE_STORAGE, /* items: "storage", type (a global), key (a string), location, elements */
     PICKLE_TENSOR,  /* items: storage, offset, sizes (a tuple), strides (a tuple) ... */
 };
 
 struct pickle_value {
     enum pickle_kind kind;
-    uint32_t length; /* of a string */
+    uint32_t length; /* bytes of `text` */
     union {
-        int64_t integer;              /* INT, BOOL; GLOBAL: which */
-        const char *text;             /* STRING, BYTES: in the pickle, without a NUL behind it */
-        struct pickle_object *object; /* TUPLE and on */
+        int64_t integer;                   /* BOOL and INT */
+        const char *text;                  /* STRING and BYTES: in the pickle, not terminated */
+        const struct torch_global *global; /* GLOBAL */
+        struct pickle_object *object;      /* TUPLE and all kinds after it */
     };
 };
 
 struct pickle_object {
-    struct pickle_object *next; /* of all objects of the pickle */
+    struct pickle_object *next; /* in the list of all objects of the pickle */
     struct pickle_value *items;
     uint32_t count, capacity;
 };
@@ -46,13 +49,14 @@ struct torch_pickle {
     struct pickle_object *objects;
 };
 
-/* `data` outlives the result; `name` is used in messages. */
+/* `data` outlives the result; messages call it `name`. */
 int torch_pickle_read(const uint8_t *data, size_t size, const char *name,
                       struct torch_pickle *pickle);
 void torch_pickle_close(struct torch_pickle *pickle);
 
-bool pickle_is_string(const struct pickle_value *value, const char *text);
-/* Whether the value names the type of a storage or an element, and which. */
-bool pickle_dtype(const struct pickle_value *value, enum dtype *dtype);
+bool torch_pickle_is_string(const struct pickle_value *value, const char *text);
+/* The element type that the value, a type of storages or of elements, stands for; false if it is no
+ * such type. */
+bool torch_pickle_dtype(const struct pickle_value *value, enum dtype *dtype);
 
 #endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The zip archives of torch.save and of TorchScript: where the bytes of each record lie in the
+ * mapped file. Nothing is unpacked. Refused are compressed, encrypted, overlapping and repeated
+ * records, names that lead out of the archive, and records that the file does not hold.
+ */
+#ifndef VKCLIP_FORMAT_TORCH_ARCHIVE_H
+#define VKCLIP_FORMAT_TORCH_ARCHIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct torch_archive;
+
+struct torch_record {
+    const char *name;
+    uint64_t index;        /* in the archive's directory */
+    uint64_t offset, size; /* in the file, once it is located */
+    bool located;
+};
+
+/* The longest name of a record, with its folder. */
+#define TORCH_RECORD_NAME_MAX 512
+
+/* Lists the records of an archive in memory that outlives the result; messages call it `name`. An
+ * archive without exactly one data.pkl is refused. */
+int torch_archive_open(const uint8_t *data, size_t size, const char *name,
+                       struct torch_archive **archive);
+void torch_archive_close(struct torch_archive **archive);
+
+/* The folder that PyTorch puts all records into, with its '/': the one of data.pkl. */
+const char *torch_archive_folder(const struct torch_archive *archive);
+/* The record of that name in the folder; NULL if there is none. */
+struct torch_record *torch_archive_find(const struct torch_archive *archive, const char *name,
+                                        size_t length);
+/* Finds where the bytes of a record are in the file. */
+int torch_archive_locate(struct torch_archive *archive, struct torch_record *record);
+/* Checks that no two of the records that were located overlap. Nothing can be found afterwards. */
+int torch_archive_check_overlaps(struct torch_archive *archive);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of what a checkpoint may name.
+ */
+#include "format/torch_globals.h"
+#include "base/array.h"
+
+#include <string.h>
+
+/* clang-format off */
+static const struct torch_global globals[] = {
+    {"collections.OrderedDict", GLOBAL_ORDERED_DICT, 0},
+    {"torch._utils._rebuild_tensor", GLOBAL_TENSOR, 0},
+    {"torch._utils._rebuild_tensor_v2", GLOBAL_TENSOR, 0},
+    {"torch._utils._rebuild_tensor_v3", GLOBAL_TENSOR, 0},
+    {"torch._utils._rebuild_parameter", GLOBAL_FIRST, 0},
+    {"torch.Size", GLOBAL_FIRST, 0},
+    {"torch.jit._pickle.build_boollist", GLOBAL_FIRST, 0},
+    {"torch.jit._pickle.build_doublelist", GLOBAL_FIRST, 0},
+    {"torch.jit._pickle.build_intlist", GLOBAL_FIRST, 0},
+    {"torch.jit._pickle.build_tensorlist", GLOBAL_FIRST, 0},
+    {"torch.jit._pickle.restore_type_tag", GLOBAL_FIRST, 0},
+    {"torch.FloatStorage", GLOBAL_STORAGE, DTYPE_F32},
+    {"torch.HalfStorage", GLOBAL_STORAGE, DTYPE_F16},
+    {"torch.BFloat16Storage", GLOBAL_STORAGE, DTYPE_BF16},
+    {"torch.DoubleStorage", GLOBAL_STORAGE, DTYPE_F64},
+    {"torch.LongStorage", GLOBAL_STORAGE, DTYPE_I64},
+    {"torch.IntStorage", GLOBAL_STORAGE, DTYPE_I32},
+    {"torch.ShortStorage", GLOBAL_STORAGE, DTYPE_I16},
+    {"torch.CharStorage", GLOBAL_STORAGE, DTYPE_I8},
+    {"torch.ByteStorage", GLOBAL_STORAGE, DTYPE_U8},
+    {"torch.BoolStorage", GLOBAL_STORAGE, DTYPE_BOOL},
+    {"torch.UntypedStorage", GLOBAL_STORAGE, DTYPE_U8},
+    {"torch.storage.UntypedStorage", GLOBAL_STORAGE, DTYPE_U8},
+    {"torch.float32", GLOBAL_DTYPE, DTYPE_F32},
+    {"torch.float16", GLOBAL_DTYPE, DTYPE_F16},
+    {"torch.bfloat16", GLOBAL_DTYPE, DTYPE_BF16},
+    {"torch.float64", GLOBAL_DTYPE, DTYPE_F64},
+    {"torch.int64", GLOBAL_DTYPE, DTYPE_I64},
+    {"torch.int32", GLOBAL_DTYPE, DTYPE_I32},
+    {"torch.int16", GLOBAL_DTYPE, DTYPE_I16},
+    {"torch.int8", GLOBAL_DTYPE, DTYPE_I8},
+    {"torch.uint8", GLOBAL_DTYPE, DTYPE_U8},
+    {"torch.uint16", GLOBAL_DTYPE, DTYPE_U16},
+    {"torch.uint32", GLOBAL_DTYPE, DTYPE_U32},
+    {"torch.uint64", GLOBAL_DTYPE, DTYPE_U64},
+    {"torch.bool", GLOBAL_DTYPE, DTYPE_BOOL},
+};
+/* clang-format on */
+
+/* TorchScript writes the classes of a model into the module __torch__ and modules in it. */
+static const struct torch_global script_class = {"__torch__", GLOBAL_CLASS, 0};
+
+static bool is_text(const char *text, size_t length, const char *expected, size_t expected_length)
+{
+    return length == expected_length && !memcmp(text, expected, length);
+}
+
+static bool is_script_module(const char *module, size_t length)
+{
+    static const char root[] = "__torch__", inner[] = "__torch__.";
+    return is_text(module, length, root, strlen(root)) ||
+           (length >= strlen(inner) && !memcmp(module, inner, strlen(inner)));
+}
+
+const struct torch_global *torch_globals_find(const char *module, size_t module_length,
+                                              const char *name, size_t name_length)
+{
+    if (is_script_module(module, module_length))
+        return &script_class;
+    for (size_t i = 0; i < ARRAY_COUNT(globals); i++) {
+        const char *known = globals[i].name, *dot = strrchr(known, '.');
+        if (is_text(module, module_length, known, (size_t)(dot - known)) &&
+            is_text(name, name_length, dot + 1, strlen(dot + 1)))
+            return &globals[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The Python functions and classes that PyTorch's checkpoints name. None is imported or called: a
+ * pickle that names one of these gets what the call would have made, and one that names anything
+ * else is refused.
+ */
+#ifndef VKCLIP_FORMAT_TORCH_GLOBALS_H
+#define VKCLIP_FORMAT_TORCH_GLOBALS_H
+
+#include "format/tensor_view.h"
+
+enum torch_global_kind {
+    GLOBAL_ORDERED_DICT,
+    GLOBAL_TENSOR,
+    GLOBAL_FIRST, /* a call gives its first argument */
+    GLOBAL_DTYPE,
+    GLOBAL_STORAGE,
+    GLOBAL_CLASS, /* a class of TorchScript, of which only the name matters */
+};
+
+struct torch_global {
+    const char *name; /* module, '.', name in the module */
+    enum torch_global_kind kind;
+    enum dtype dtype; /* of GLOBAL_DTYPE and GLOBAL_STORAGE */
+};
+
+/* The global of that module and name, which are not terminated; NULL if it is none of these. */
+const struct torch_global *torch_globals_find(const char *module, size_t module_length,
+                                              const char *name, size_t name_length);
+
+#endif
