@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Comma- and tab-separated values. Refuses a quote that nothing closes; whether a row has the
- * columns it should have is the caller's to judge.
+ * Reads rows as RFC 4180 has them, with any separator, and with lines that end in "\n" or "\r\n".
  */
 #include "format/csv.h"
 #include "base/error.h"
@@ -11,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Other ends of a field than the separator and '\n'. */
+/* What can end a field other than the separator and a line end. */
 enum { END_OF_FILE = -1, NOT_CLOSED = -2, NO_MEMORY = -3 };
 
-static bool put(struct csv *csv, char c)
+static bool put_character(struct csv *csv, char c)
 {
     if (csv->row_size == csv->row_capacity) {
         size_t capacity = 2 * csv->row_capacity + 256;
@@ -28,27 +27,28 @@ static bool put(struct csv *csv, char c)
     return true;
 }
 
-/* The field at `csv->at`, unquoted, behind the row's others. Returns what ended it. */
+/* Reads the next field without its quotes and appends it to the row. Returns the character that
+ * ended it, or one of the ends above. */
 static int read_field(struct csv *csv)
 {
     const char *data = (const char *)csv->map.data;
     const size_t size = csv->map.size;
-    bool quoted = csv->at < size && data[csv->at] == '"';
-    csv->at += quoted;
-    while (csv->at < size) {
-        const char c = data[csv->at++];
-        csv->end_line += c == '\n';
-        if (quoted && c == '"') {
-            quoted = csv->at < size && data[csv->at] == '"';
-            csv->at += quoted;
+    bool quoted = csv->position < size && data[csv->position] == '"';
+    csv->position += quoted;
+    while (csv->position < size) {
+        const char c = data[csv->position++];
+        csv->next_line += c == '\n';
+        if (quoted && c == '"') { /* Doubled it stands for one quote, else it closes the field. */
+            quoted = csv->position < size && data[csv->position] == '"';
+            csv->position += quoted;
             if (!quoted)
                 continue;
         } else if (!quoted && (c == csv->separator || c == '\n')) {
             return (unsigned char)c;
-        } else if (!quoted && c == '\r' && (csv->at == size || data[csv->at] == '\n')) {
+        } else if (!quoted && c == '\r' && (csv->position == size || data[csv->position] == '\n')) {
             continue;
         }
-        if (!put(csv, c))
+        if (!put_character(csv, c))
             return NO_MEMORY;
     }
     return quoted ? NOT_CLOSED : END_OF_FILE;
@@ -71,18 +71,18 @@ static bool add_field(struct csv *csv, size_t length)
 static int read_row(struct csv *csv)
 {
     int end;
-    csv->line = csv->end_line;
+    csv->line = csv->next_line;
     csv->count = csv->row_size = 0;
     do {
-        const size_t from = csv->row_size;
+        const size_t begin = csv->row_size;
         end = read_field(csv);
         if (end == NOT_CLOSED)
             return error_fail(VKCLIP_EFORMAT, "%s: line %llu: a quote that is not closed",
                               csv->path, (unsigned long long)csv->line);
-        if (end == NO_MEMORY || !add_field(csv, csv->row_size - from) || !put(csv, 0))
+        if (end == NO_MEMORY || !add_field(csv, csv->row_size - begin) || !put_character(csv, 0))
             return error_fail(VKCLIP_EMEMORY, "%s: out of memory for a row", csv->path);
     } while (end == (unsigned char)csv->separator);
-    const char *text = csv->row; /* now that it stays where it is */
+    const char *text = csv->row; /* It stays where it is until the next row is read. */
     for (size_t i = 0; i < csv->count; i++) {
         csv->fields[i].text = text;
         text += csv->fields[i].length + 1;
@@ -90,37 +90,61 @@ static int read_row(struct csv *csv)
     return VKCLIP_OK;
 }
 
+static bool is_empty(const struct csv *csv)
+{
+    return csv->count == 1 && !csv->fields[0].length;
+}
+
 int csv_next(struct csv *csv, bool *more)
 {
-    int error;
-    do {
-        *more = csv->at < csv->map.size;
-        error = *more ? read_row(csv) : VKCLIP_OK;
-    } while (!error && *more && csv->count == 1 && !csv->fields[0].length);
-    return error;
+    *more = false;
+    while (csv->position < csv->map.size) {
+        int error = read_row(csv);
+        if (error)
+            return error;
+        if (!is_empty(csv)) {
+            *more = true;
+            return VKCLIP_OK;
+        }
+    }
+    return VKCLIP_OK;
+}
+
+static char guess_separator(const struct csv *csv)
+{
+    const char *line = (const char *)csv->map.data;
+    const char *end = csv->map.size ? memchr(line, '\n', csv->map.size) : NULL;
+    const size_t length = end ? (size_t)(end - line) : csv->map.size;
+    return length && memchr(line, '\t', length) ? '\t' : ',';
+}
+
+static int open_file(const char *path, char separator, struct csv *csv)
+{
+    static const char mark[] = "\xef\xbb\xbf"; /* Some programs begin UTF-8 files with it. */
+    csv->path = string_format("%s", path);
+    if (!csv->path)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    if (separator && strchr("\"\r\n", separator))
+        return error_fail(VKCLIP_EINVALID,
+                          "%s: columns separated by a quote or a line's end, expected a "
+                          "comma, a tab or another character",
+                          path);
+    int error = file_map_open(path, &csv->map);
+    if (error)
+        return error;
+    if (csv->map.size > strlen(mark) && !memcmp(csv->map.data, mark, strlen(mark)))
+        csv->position = strlen(mark);
+    csv->separator = separator ? separator : guess_separator(csv);
+    return VKCLIP_OK;
 }
 
 int csv_open(const char *path, char separator, struct csv *csv)
 {
-    static const char mark[] = "\xef\xbb\xbf"; /* that some programs begin UTF-8 with */
     bool more = false;
-    *csv = (struct csv){.path = string_format("%s", path), .end_line = 1, .separator = separator};
-    int error = !csv->path ? error_fail(VKCLIP_EMEMORY, "%s: out of memory", path)
-                : separator && strchr("\"\r\n", separator)
-                    ? error_fail(VKCLIP_EINVALID,
-                                 "%s: columns separated by a quote or a line's end, expected a "
-                                 "comma, a tab or another character",
-                                 path)
-                    : file_map_open(path, &csv->map);
-    if (!error && csv->map.size > 3 && !memcmp(csv->map.data, mark, 3))
-        csv->at = 3;
-    if (!error && !separator) {
-        const char *line = (const char *)csv->map.data;
-        const char *end = csv->map.size ? memchr(line, '\n', csv->map.size) : NULL;
-        size_t length = end ? (size_t)(end - line) : csv->map.size;
-        csv->separator = length && memchr(line, '\t', length) ? '\t' : ',';
-    }
-    error = error ? error : csv_next(csv, &more);
+    *csv = (struct csv){.next_line = 1};
+    int error = open_file(path, separator, csv);
+    if (!error)
+        error = csv_next(csv, &more);
     if (!error && !more)
         error =
             error_fail(VKCLIP_EFORMAT, "%s: empty, expected a row with the columns' names", path);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Rows of a file of comma- or tab-separated values whose first row names the columns. Fields in
- * double quotes may hold separators, line ends and doubled quotes. Reads a row at a time.
+ * Files of comma- or tab-separated values whose first row names the columns. Fields in double
+ * quotes may hold separators, line ends and doubled quotes. Rows are read one after the other.
+ * Refused is a quote that nothing closes. Whether a row has the columns that it should have is the
+ * caller's to judge.
  */
 #ifndef VKCLIP_FORMAT_CSV_H
 #define VKCLIP_FORMAT_CSV_H
@@ -9,31 +11,31 @@
 #include "base/file.h"
 
 struct csv_field {
-    const char *text; /* NUL behind it; in the file's bytes there may be NULs too */
+    const char *text; /* terminated by NUL; the file's bytes may have NULs too */
     size_t length;
 };
 
 struct csv {
     char *path;
     struct file_map map;
-    size_t at;         /* byte of the next row */
-    uint64_t line;     /* of the row just read, from 1 */
-    uint64_t end_line; /* behind it */
+    size_t position; /* the byte where the next row begins */
+    uint64_t line;   /* the line where the current row begins, from 1 */
+    uint64_t next_line;
     char separator;
-    char *row; /* texts of the fields */
+    char *row; /* the texts of the fields */
     size_t row_size, row_capacity;
-    struct csv_field *fields; /* [count] of the row just read: at first the columns' names */
+    struct csv_field *fields; /* [count] of the current row, which is the columns' names at first */
     size_t count, capacity;
 };
 
-/* `separator` 0: a tab where the first row has one, else a comma. */
+/* With `separator` 0 it is a tab if the first row has one, and else a comma. */
 int csv_open(const char *path, char separator, struct csv *csv);
 void csv_close(struct csv *csv);
 
-/* Position of a column, to be asked before the first csv_next. */
+/* Finds a column by its name. Ask before the first csv_next. */
 int csv_column(const struct csv *csv, const char *name, size_t *column);
 
-/* The next row that is not empty; *more false at the end. */
+/* Reads the next row that is not empty. *more is false at the end of the file. */
 int csv_next(struct csv *csv, bool *more);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Names of models and the hub's cache. What a file of the cache says is checked before it becomes
- * part of a path, for other programs write there too.
+ * part of a path, because other programs write there too.
  */
 #include "format/hub.h"
 #include "base/array.h"
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COMMIT_LENGTH 40
 #define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 /* OpenAI's names (clip.available_models), then OpenCLIP's (open_clip.list_pretrained, as
@@ -91,7 +92,7 @@ bool hub_alias(size_t index, const char **name, const char **repository)
 
 bool hub_is_commit(const char *text)
 {
-    return strlen(text) == 40 && strspn(text, "0123456789abcdef") == 40;
+    return strlen(text) == COMMIT_LENGTH && strspn(text, "0123456789abcdef") == COMMIT_LENGTH;
 }
 
 bool hub_is_file_name(const char *text)
@@ -99,33 +100,37 @@ bool hub_is_file_name(const char *text)
     return *text && *text != '.' && !text[strspn(text, ALPHANUMERIC "._-+")];
 }
 
-/* One of the two parts of ORG/NAME by the hub's own rule, under which '--' can stand for the '/'.
- */
+/* Whether this is one of the two parts of ORG/NAME by the hub's own rule, under which "--" can
+ * stand for the '/' in the name of a folder. */
 static bool is_part(const char *text, size_t length)
 {
-    bool inner = length && !strchr(".-", text[0]) && !strchr(".-", text[length - 1]);
-    for (size_t i = 0; inner && i + 1 < length; i++)
-        inner = strncmp(text + i, "--", 2) && strncmp(text + i, "..", 2);
-    return inner && strspn(text, ALPHANUMERIC "._-") >= length;
+    if (!length || strchr(".-", text[0]) || strchr(".-", text[length - 1]))
+        return false;
+    for (size_t i = 0; i + 1 < length; i++)
+        if (!strncmp(text + i, "--", 2) || !strncmp(text + i, "..", 2))
+            return false;
+    return strspn(text, ALPHANUMERIC "._-") >= length;
 }
 
-/* Branches and tags may have slashes; each piece has to be a harmless name. */
-static bool is_revision(const char *text, size_t length)
+/* Whether this is a branch, a tag or a commit. Branches and tags may have slashes, and each piece
+ * between them has to be a harmless name. */
+static bool is_revision(const char *text)
 {
-    for (size_t i = 0; i <= length; i++)
-        if (i == length || text[i] == '/') {
-            char piece[HUB_NAME_SIZE] = {0};
-            if (i >= HUB_NAME_SIZE)
-                return false;
-            memcpy(piece, text, i);
-            if (!hub_is_file_name(piece))
-                return false;
-            return i == length || is_revision(text + i + 1, length - i - 1);
-        }
-    return false;
+    char piece[HUB_NAME_SIZE];
+    if (strlen(text) >= HUB_NAME_SIZE)
+        return false;
+    for (;;) {
+        const size_t length = strcspn(text, "/");
+        snprintf(piece, sizeof(piece), "%.*s", (int)length, text);
+        if (!hub_is_file_name(piece))
+            return false;
+        if (!text[length])
+            return true;
+        text += length + 1;
+    }
 }
 
-/* The first `length` characters as an alias or ORG/NAME. */
+/* Reads the first `length` characters as an alias or as ORG/NAME. */
 static bool parse_repository(const char *text, size_t length, struct hub_name *name)
 {
     for (size_t i = 0; i < ARRAY_COUNT(aliases); i++)
@@ -144,27 +149,27 @@ static bool parse_repository(const char *text, size_t length, struct hub_name *n
 
 bool hub_parse_name(const char *text, struct hub_name *name)
 {
-    const char *at = strrchr(text, '@');
     *name = (struct hub_name){.revision = "main"};
-    if (parse_repository(text, strlen(text), name)) /* an alias may have an '@' itself */
+    if (parse_repository(text, strlen(text), name)) /* An alias may have an '@' in it. */
         return true;
-    if (!at || strlen(at + 1) >= HUB_NAME_SIZE || !is_revision(at + 1, strlen(at + 1)) ||
-        !parse_repository(text, (size_t)(at - text), name))
+    const char *sign = strrchr(text, '@');
+    if (!sign || !is_revision(sign + 1) || !parse_repository(text, (size_t)(sign - text), name))
         return false;
-    snprintf(name->revision, HUB_NAME_SIZE, "%s", at + 1);
+    snprintf(name->revision, HUB_NAME_SIZE, "%s", sign + 1);
     return true;
 }
 
 /* ---- The cache ------------------------------------------------------------------------------- */
 
-static const char *variable(const char *name)
+/* A variable of the environment; NULL if it is empty. */
+static const char *read_variable(const char *name)
 {
     const char *value = getenv(name);
     return value && *value ? value : NULL;
 }
 
-/* A new string from a format with one argument, or an error. */
-static char *place(const char *format, const char *base)
+/* A new string from a format with one argument. NULL, with an error, if the argument is NULL. */
+static char *make_path(const char *format, const char *base)
 {
     char *path = NULL;
     if (!base)
@@ -176,19 +181,19 @@ static char *place(const char *format, const char *base)
 
 char *hub_home(void)
 {
-    const char *home = variable("HOME");
-    if (variable("HF_HOME"))
-        return place("%s", variable("HF_HOME"));
-    if (variable("XDG_CACHE_HOME"))
-        return place("%s/huggingface", variable("XDG_CACHE_HOME"));
-    return place("%s/.cache/huggingface", home ? home : variable("USERPROFILE"));
+    const char *home = read_variable("HOME");
+    if (read_variable("HF_HOME"))
+        return make_path("%s", read_variable("HF_HOME"));
+    if (read_variable("XDG_CACHE_HOME"))
+        return make_path("%s/huggingface", read_variable("XDG_CACHE_HOME"));
+    return make_path("%s/.cache/huggingface", home ? home : read_variable("USERPROFILE"));
 }
 
 char *hub_cache(void)
 {
-    if (variable("HF_HUB_CACHE"))
-        return place("%s", variable("HF_HUB_CACHE"));
-    char *home = hub_home(), *path = home ? place("%s/hub", home) : NULL;
+    if (read_variable("HF_HUB_CACHE"))
+        return make_path("%s", read_variable("HF_HUB_CACHE"));
+    char *home = hub_home(), *path = home ? make_path("%s/hub", home) : NULL;
     free(home);
     return path;
 }
@@ -204,8 +209,8 @@ char *hub_model_folder(const struct hub_name *name)
     return path;
 }
 
-/* The commit that refs/REVISION names. */
-static bool read_ref(const char *folder, const char *revision, char commit[41])
+/* Reads the commit that refs/REVISION holds. */
+static bool read_ref(const char *folder, const char *revision, char commit[COMMIT_LENGTH + 1])
 {
     char *data = NULL, *path = string_format("%s/refs/%s", folder, revision);
     size_t size;
@@ -214,36 +219,46 @@ static bool read_ref(const char *folder, const char *revision, char commit[41])
         data[strcspn(data, " \r\n")] = 0;
     good = good && hub_is_commit(data);
     if (good)
-        memcpy(commit, data, 41);
+        memcpy(commit, data, COMMIT_LENGTH + 1);
     free(data);
     free(path);
     return good;
 }
 
-/* The only commit that is there; false where there are more, or none. */
-static bool find_only(const char *folder, char commit[41])
+/* Finds the only snapshot that there is; false if there are more, or none. */
+static bool find_only_commit(const char *folder, char commit[COMMIT_LENGTH + 1])
 {
     char **names = NULL, *path = string_format("%s/snapshots", folder);
     size_t count = 0, found = 0;
-    if (path && folder_exists(path) && !folder_list(path, &names, &count))
-        for (size_t i = 0; i < count; i++)
-            if (hub_is_commit(names[i]) && ++found)
-                memcpy(commit, names[i], 41);
+    if (path && folder_exists(path) && folder_list(path, &names, &count))
+        count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (hub_is_commit(names[i])) {
+            memcpy(commit, names[i], COMMIT_LENGTH + 1);
+            found++;
+        }
     folder_free_names(&names, count);
     free(path);
     return found == 1;
 }
 
+/* A cache that another program filled may have no refs, and then "main" is its only snapshot. */
+static bool find_commit(const char *folder, const char *revision, char commit[COMMIT_LENGTH + 1])
+{
+    if (hub_is_commit(revision)) {
+        memcpy(commit, revision, COMMIT_LENGTH + 1);
+        return true;
+    }
+    return read_ref(folder, revision, commit) ||
+           (!strcmp(revision, "main") && find_only_commit(folder, commit));
+}
+
 char *hub_find_snapshot(const struct hub_name *name)
 {
-    char commit[41], *path = NULL, *folder = hub_model_folder(name);
-    bool found = folder && hub_is_commit(name->revision);
-    if (found)
-        memcpy(commit, name->revision, sizeof(commit));
-    found = found || (folder && (read_ref(folder, name->revision, commit) ||
-                                 (!strcmp(name->revision, "main") && find_only(folder, commit))));
-    if (found && (path = string_format("%s/snapshots/%s", folder, commit)) &&
-        !folder_exists(path)) {
+    char commit[COMMIT_LENGTH + 1], *path = NULL, *folder = hub_model_folder(name);
+    if (folder && find_commit(folder, name->revision, commit))
+        path = string_format("%s/snapshots/%s", folder, commit);
+    if (path && !folder_exists(path)) {
         free(path);
         path = NULL;
     }
@@ -254,11 +269,11 @@ char *hub_find_snapshot(const struct hub_name *name)
 int hub_find(const char *path, char **found)
 {
     struct hub_name name;
-    bool here = file_exists(path) || folder_exists(path) || !hub_parse_name(path, &name);
-    *found = here ? string_format("%s", path) : hub_find_snapshot(&name);
+    const bool is_path = file_exists(path) || folder_exists(path) || !hub_parse_name(path, &name);
+    *found = is_path ? string_format("%s", path) : hub_find_snapshot(&name);
     if (*found)
         return VKCLIP_OK;
-    if (here)
+    if (is_path)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     char *cache = hub_cache();
     int error = error_fail(VKCLIP_EIO,
