@@ -135,9 +135,9 @@ static int list_tensors(struct vkclip_trainer *trainer)
     for (size_t i = 0; i < trainer->count; i++) {
         const struct model_tensor *tensor = &trainer->tensors[i];
         const uint64_t elements = tensors_elements(tensor);
-        const bool image = string_begins_with(tensor->name, "visual."),
-                   locked = i > 0 && (image ? params->lock_image : params->lock_text);
-        if (strstr(tensor->name, ".running_"))
+        const bool locked = (tensor->tower == TOWER_IMAGE && params->lock_image) ||
+                            (tensor->tower == TOWER_TEXT && params->lock_text);
+        if (tensor->flags & TENSOR_STATISTIC)
             continue;
         trainer->info.parameters += elements;
         trainer->info.trained_parameters += locked ? 0 : elements;
@@ -157,7 +157,7 @@ static int find_parameters(struct vkclip_trainer *trainer)
         trainer->parameters[i] = FROM_SOURCE;
         for (size_t p = 0; (parameter = train_parameter(trainer->train, p)); p++)
             if (!strcmp(parameter->name, tensor->name) &&
-                (parameter->trained || strstr(tensor->name, ".running_"))) {
+                (parameter->trained || (tensor->flags & TENSOR_STATISTIC))) {
                 trainer->parameters[i] = p;
                 trainer->has_moments[i] = parameter->trained;
             }

@@ -72,7 +72,7 @@ int check_tensors(const struct weights *weights, const struct config *config)
     size_t count;
     int error = tensors_list(config, &tensors, &count);
     for (size_t i = 0; i < count && !error; i++)
-        if (!tensors[i].optional)
+        if (!(tensors[i].flags & TENSOR_OPTIONAL))
             error = check_shape(weights, &tensors[i]);
     if (!error) {
         qsort(tensors, count, sizeof(*tensors), compare_names);

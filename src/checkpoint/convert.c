@@ -18,8 +18,8 @@
 #include "checkpoint/write_config.h"
 #include "format/gguf_write.h"
 #include "format/safetensors.h"
-#include "graph/graph.h"
 #include "graph/quant.h"
+#include "model/tensors.h"
 #include "text/vocabulary.h"
 
 #include <stdio.h>
@@ -29,10 +29,10 @@
 /* Floats that are read at once, unless one row is longer. */
 #define GROUP_FLOATS ((uint64_t)1 << 20)
 
-/* A tensor of the output, and the canonical tensor that it is a part of. */
+/* A tensor of the output, and the tensor of the model that it is a part of. */
 struct piece {
     struct names_part part;
-    const char *canonical;
+    const struct model_tensor *canonical;
     struct tensor_view view; /* without data */
 };
 
@@ -41,6 +41,8 @@ struct conversion {
     struct config config;
     struct weights *weights;
     enum names_form form;
+    struct model_tensor *tensors;
+    size_t tensor_count;
     struct piece *pieces;
     struct tensor_view *views; /* those of the pieces, in the same order */
     size_t count;
@@ -115,17 +117,15 @@ static int prepare_output(struct conversion *conversion, const char *output)
 
 /* ---- The list of tensors --------------------------------------------------------------------- */
 
-/* Whether a tower of the model uses the tensor, and files of the form have it. */
-static bool is_wanted(const struct config *config, enum names_form form, const char *name)
+/* Whether the weights have a tensor of the model and files of the form have it too: clip.cpp's have
+ * no logit_scale. */
+static bool is_wanted(const struct conversion *conversion, const struct model_tensor *tensor)
 {
-    if (string_begins_with(name, "visual."))
-        return config->image.kind && (config->image.projection || strcmp(name, "visual.proj") != 0);
-    if (!strcmp(name, "text_projection"))
-        return config->text.kind && config->text.projection;
-    if (string_begins_with(name, "transformer.") || string_begins_with(name, "token_embedding.") ||
-        string_begins_with(name, "ln_final.") || !strcmp(name, "positional_embedding"))
-        return config->text.kind;
-    return !strcmp(name, "logit_scale") && form != NAMES_CLIP_CPP;
+    uint64_t shape[TENSOR_MAX_RANK];
+    unsigned rank;
+    const bool optional = tensor->flags & TENSOR_OPTIONAL;
+    return (!optional || conversion->form != NAMES_CLIP_CPP) &&
+           weights_shape(conversion->weights, tensor->name, shape, &rank);
 }
 
 static const enum dtype dtypes[] = {[VKCLIP_TYPE_F16] = DTYPE_F16,
@@ -137,16 +137,16 @@ static const enum dtype dtypes[] = {[VKCLIP_TYPE_F16] = DTYPE_F16,
 /* The matrices and the token table get the type that was asked for, with the same exceptions as
  * weights that are packed at load. Where a row is no whole number of blocks, or clip.cpp reads no
  * blocks, the type is fp16. */
-static enum dtype choose_dtype(enum vkclip_type type, const char *canonical,
+static enum dtype choose_dtype(enum vkclip_type type, const struct model_tensor *canonical,
                                const struct names_part *part)
 {
     const enum dtype dtype = dtypes[type];
     const unsigned block = dtype_block(dtype).elements;
-    if (part->rank < 2 || string_ends_with(canonical, "positional_embedding"))
+    if (part->rank < 2 || string_ends_with(canonical->name, "positional_embedding"))
         return DTYPE_F32;
     if (block > 1 && (part->rank > 2 || part->shape[1] % block))
         return DTYPE_F16;
-    if (dtype == DTYPE_Q4_0 && graph_packed_type(TYPE_Q4, canonical) == TYPE_Q8)
+    if (dtype == DTYPE_Q4_0 && (canonical->flags & TENSOR_DELICATE))
         return DTYPE_Q8_0;
     return dtype;
 }
@@ -163,15 +163,16 @@ static struct tensor_view describe_part(const struct names_part *part, enum dtyp
     return view;
 }
 
-static int add_pieces(struct conversion *conversion, const char *canonical)
+static int add_pieces(struct conversion *conversion, const struct model_tensor *canonical)
 {
     uint64_t shape[TENSOR_MAX_RANK];
     unsigned rank;
-    weights_shape(conversion->weights, canonical, shape, &rank);
-    const unsigned parts = names_count_parts(conversion->form, canonical);
+    weights_shape(conversion->weights, canonical->name, shape, &rank);
+    const unsigned parts = names_count_parts(conversion->form, canonical->name);
     for (unsigned i = 0; i < parts; i++) {
         struct piece *piece = &conversion->pieces[conversion->count];
-        int error = names_find_part(conversion->form, canonical, rank, shape, i, &piece->part);
+        int error =
+            names_find_part(conversion->form, canonical->name, rank, shape, i, &piece->part);
         if (error)
             return error;
         piece->canonical = canonical;
@@ -195,18 +196,17 @@ static int compare_pieces(const void *a, const void *b)
 
 static int list_pieces(struct conversion *conversion)
 {
-    size_t tensors = 0;
-    const char *name;
-    int error = VKCLIP_OK;
-    while (weights_name(conversion->weights, tensors))
-        tensors++;
-    conversion->pieces = calloc(3 * tensors + 1, sizeof(*conversion->pieces));
-    conversion->views = calloc(3 * tensors + 1, sizeof(*conversion->views));
+    int error = tensors_list(&conversion->config, &conversion->tensors, &conversion->tensor_count);
+    if (error)
+        return error;
+    const size_t most = 3 * conversion->tensor_count; /* query, key and value */
+    conversion->pieces = calloc(most, sizeof(*conversion->pieces));
+    conversion->views = calloc(most, sizeof(*conversion->views));
     if (!conversion->pieces || !conversion->views)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");
-    for (size_t i = 0; !error && (name = weights_name(conversion->weights, i)); i++)
-        if (is_wanted(&conversion->config, conversion->form, name))
-            error = add_pieces(conversion, name);
+    for (size_t i = 0; i < conversion->tensor_count && !error; i++)
+        if (is_wanted(conversion, &conversion->tensors[i]))
+            error = add_pieces(conversion, &conversion->tensors[i]);
     qsort(conversion->pieces, conversion->count, sizeof(*conversion->pieces), compare_pieces);
     for (size_t i = 0; i < conversion->count; i++)
         conversion->views[i] = conversion->pieces[i].view;
@@ -267,11 +267,11 @@ static int read_rows(const struct conversion *conversion, const struct piece *pi
 {
     const uint64_t height = piece->part.shape[0], width = piece->part.shape[1];
     if (!piece->part.transposed)
-        return weights_read(conversion->weights, piece->canonical, piece->part.first_row + first,
-                            rows, values);
+        return weights_read(conversion->weights, piece->canonical->name,
+                            piece->part.first_row + first, rows, values);
     int error = VKCLIP_OK;
     if (!first)
-        error = weights_read(conversion->weights, piece->canonical, 0, width, whole);
+        error = weights_read(conversion->weights, piece->canonical->name, 0, width, whole);
     for (uint64_t row = 0; row < rows && !error; row++)
         for (uint64_t i = 0; i < width; i++)
             values[row * width + i] = whole[i * height + first + row];
@@ -331,8 +331,8 @@ static int write_rows(struct conversion *conversion, const struct piece *piece, 
     if (!error && !encode_values(piece->view.dtype, group->values, floats, group->data))
         error = error_fail(
             VKCLIP_EUNSUPPORTED, "%s: tensor %s has values that %s does not hold: use f32%s",
-            weights_path(conversion->weights), piece->canonical, dtype_name(piece->view.dtype),
-            conversion->form == NAMES_CLIP_CPP ? "" : " or bf16");
+            weights_path(conversion->weights), piece->canonical->name,
+            dtype_name(piece->view.dtype), conversion->form == NAMES_CLIP_CPP ? "" : " or bf16");
     if (!error)
         error = file_output_write(output, group->data, bytes);
     if (!error)
@@ -526,6 +526,7 @@ int convert_model(const char *path, const struct vkclip_model_params *model, con
     for (size_t i = 0; i < conversion.count; i++)
         free(conversion.pieces[i].part.name);
     free(conversion.pieces);
+    free(conversion.tensors);
     free(conversion.views);
     free(conversion.path);
     beside_close(&conversion.beside, error);

@@ -527,15 +527,6 @@ bool graph_packs(enum op op)
     return op == OP_MATMUL || op == OP_CONV || op == OP_EMBEDDING;
 }
 
-enum type graph_packed_type(enum type type, const char *name)
-{
-    /* What q4 changes in the texts' first block goes through every block behind it, and nothing
-     * behind a last projection evens its errors out. All of them are small. */
-    bool delicate = string_begins_with(name, "transformer.resblocks.0.") ||
-                    !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
-    return type == TYPE_Q4 && delicate ? TYPE_Q8 : type;
-}
-
 void graph_pack(struct graph *graph, enum type type)
 {
     for (size_t i = 0; i < graph->node_count; i++) {
@@ -543,7 +534,7 @@ void graph_pack(struct graph *graph, enum type type)
         if (!graph_packs(node->op))
             continue;
         struct tensor *w = &graph->tensors[node->in[1]];
-        w->type = graph_packed_type(type, w->name);
+        w->type = type == TYPE_Q4 && w->delicate ? TYPE_Q8 : type;
     }
 }
 

@@ -104,6 +104,7 @@ struct tensor {
     char norm[64]; /* weights: the batch norm folded into them, "" for none */
     int weight;    /* the weight that this is, or was cast from; -1: none */
     bool locked;   /* weights: no gradient is wanted */
+    bool delicate; /* weights: what Q4 loses here is too much, so that it becomes Q8 */
 };
 
 #define NODE_INPUTS 3
@@ -231,9 +232,6 @@ int graph_classtoken(struct graph *graph, const char *name, int x, int token, in
 int graph_select(struct graph *graph, const char *name, int x, int rows);
 int graph_normalize(struct graph *graph, const char *name, int x);
 
-/* What a weight of that name is stored as where `type` is asked for: Q8 for Q4 where Q4 costs too
- * much, in the first block of the text tower and in the projections to the shared space. */
-enum type graph_packed_type(enum type type, const char *name);
 /* Stores the second inputs of the ops that pack theirs so: matrices of MATMUL and CONV, the table
  * of EMBEDDING. Biases, gains, positions and all others keep the type of the activations. */
 bool graph_packs(enum op op);

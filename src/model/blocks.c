@@ -28,24 +28,27 @@ enum { LN_1, QKV = LN_1 + 2, OUT = QKV + 2, LN_2 = OUT + 2, FC = LN_2 + 2, PROJ 
 
 /* w: width; q: query, key and value together; m: the MLP's width. */
 static const struct tensor_row block_rows[] = {
-    [LN_1] = {"ln_1.weight", "w", LAYOUT_ROWS, INITIAL_ONE},
-    {"ln_1.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
-    [QKV] = {"attn.in_proj_weight", "qw", LAYOUT_PANELS, INITIAL_FAN_IN},
-    {"attn.in_proj_bias", "q", LAYOUT_ROWS, INITIAL_ZERO},
-    [OUT] = {"attn.out_proj.weight", "ww", LAYOUT_PANELS, INITIAL_RESIDUAL},
-    {"attn.out_proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
-    [LN_2] = {"ln_2.weight", "w", LAYOUT_ROWS, INITIAL_ONE},
-    {"ln_2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
-    [FC] = {"mlp.c_fc.weight", "mw", LAYOUT_PANELS, INITIAL_HIDDEN},
-    {"mlp.c_fc.bias", "m", LAYOUT_ROWS, INITIAL_ZERO},
-    [PROJ] = {"mlp.c_proj.weight", "wm", LAYOUT_PANELS, INITIAL_RESIDUAL},
-    {"mlp.c_proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
+    [LN_1] = {"ln_1.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
+    {"ln_1.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [QKV] = {"attn.in_proj_weight", "qw", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
+    {"attn.in_proj_bias", "q", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [OUT] = {"attn.out_proj.weight", "ww", LAYOUT_PANELS, INITIAL_RESIDUAL, 0},
+    {"attn.out_proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [LN_2] = {"ln_2.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
+    {"ln_2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [FC] = {"mlp.c_fc.weight", "mw", LAYOUT_PANELS, INITIAL_HIDDEN, 0},
+    {"mlp.c_fc.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [PROJ] = {"mlp.c_proj.weight", "wm", LAYOUT_PANELS, INITIAL_RESIDUAL, 0},
+    {"mlp.c_proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
 };
 
 void block_group(const struct config_tower *tower, const char *prefix, uint32_t block,
                  struct tensor_group *group)
 {
     *group = (struct tensor_group){.rows = block_rows, .count = ARRAY_COUNT(block_rows)};
+    /* What 4 bits change in the first block of the texts goes through every block behind it. */
+    if (tower->kind == KIND_TEXT && !block)
+        group->flags = TENSOR_DELICATE;
     snprintf(group->prefix, sizeof(group->prefix), "%stransformer.resblocks.%u.", prefix, block);
     group_set(group, 'w', tower->width);
     group_set(group, 'q', 3 * (uint64_t)tower->width);

@@ -58,6 +58,7 @@ void group_tensor(const struct tensor_group *group, size_t row, struct model_ten
     snprintf(tensor->name, sizeof(tensor->name), "%s%s", group->prefix, source->name);
     for (unsigned i = 0; i < tensor->rank; i++)
         tensor->shape[i] = group_size(group, source->shape[i]);
+    tensor->flags = group->flags | source->flags;
     tensor->mean = source->initial == INITIAL_ONE ? 1 : 0;
     tensor->deviation = initial_deviation(group, source->initial, tensor);
 }
@@ -86,7 +87,10 @@ int group_weight(struct graph *graph, const struct tensor_group *group, size_t r
     uint32_t shape[GRAPH_MAX_RANK];
     group_tensor(group, row, &tensor);
     const unsigned rank = device_shape(&group->rows[row], &tensor, shape);
-    return graph_weight(graph, tensor.name, group->rows[row].layout, rank, shape);
+    const int weight = graph_weight(graph, tensor.name, group->rows[row].layout, rank, shape);
+    if (weight >= 0 && (tensor.flags & TENSOR_DELICATE))
+        graph->tensors[weight].delicate = true;
+    return weight;
 }
 
 int group_state(struct graph *graph, const struct tensor_group *group, size_t row)

@@ -10,6 +10,7 @@
 #define VKCLIP_MODEL_GROUP_H
 
 #include "graph/graph.h"
+#include "model/config.h"
 
 /* What a new tensor is filled with: one value, or normally distributed numbers around 0. */
 enum initial {
@@ -24,17 +25,26 @@ enum initial {
     INITIAL_POSITIONS /* deviation 0.01 */
 };
 
+/* What is special about a tensor. */
+enum tensor_flags {
+    TENSOR_OPTIONAL = 1,  /* A checkpoint may lack it. */
+    TENSOR_STATISTIC = 2, /* It is no parameter but a running mean or variance. */
+    TENSOR_DELICATE = 4, /* It is small, and nothing evens out what 4 bits lose in it: it gets 8. */
+};
+
 struct tensor_row {
     const char *name;  /* behind the group's prefix, as OpenAI's checkpoints have it */
     const char *shape; /* one letter per dimension, with the size that the group gives to it */
     enum layout layout;
     enum initial initial;
+    unsigned flags;
 };
 
 struct tensor_group {
     char prefix[48];
     const struct tensor_row *rows;
     size_t count;
+    unsigned flags;     /* of all its tensors */
     uint64_t sizes[26]; /* of the letters a to z */
 };
 
@@ -43,7 +53,8 @@ struct model_tensor {
     char name[64];
     unsigned rank;
     uint64_t shape[GRAPH_MAX_RANK];
-    bool optional;          /* A checkpoint may lack it. */
+    enum tower tower; /* TOWER_COUNT: it belongs to both. */
+    unsigned flags;
     double mean, deviation; /* of its values when training begins */
 };
 

@@ -20,12 +20,12 @@
 
 /* A convolution without bias and its batch norm: the rows from its weight on. */
 enum { CONV_WEIGHT, NORM_GAIN, NORM_BIAS, NORM_MEAN, NORM_VARIANCE, CONV_ROWS };
-#define CONV_AND_NORM(conv, norm, shape, out, layout, gain)                                  \
-    {conv ".weight", shape, layout, INITIAL_CONV}, {norm ".weight", out, LAYOUT_ROWS, gain}, \
-        {norm ".bias", out, LAYOUT_ROWS, INITIAL_ZERO},                                      \
-        {norm ".running_mean", out, LAYOUT_ROWS, INITIAL_ZERO},                              \
-    {                                                                                        \
-        norm ".running_var", out, LAYOUT_ROWS, INITIAL_ONE                                   \
+#define CONV_AND_NORM(conv, norm, shape, out, layout, gain)                                        \
+    {conv ".weight", shape, layout, INITIAL_CONV, 0}, {norm ".weight", out, LAYOUT_ROWS, gain, 0}, \
+        {norm ".bias", out, LAYOUT_ROWS, INITIAL_ZERO, 0},                                         \
+        {norm ".running_mean", out, LAYOUT_ROWS, INITIAL_ZERO, TENSOR_STATISTIC},                  \
+    {                                                                                              \
+        norm ".running_var", out, LAYOUT_ROWS, INITIAL_ONE, TENSOR_STATISTIC                       \
     }
 
 /* A convolution's number within its group; its rows begin at CONV_ROWS times that. */
@@ -52,11 +52,11 @@ static const struct tensor_row bottleneck_rows[] = {
  * d: embedding. */
 enum { POSITIONS, QKV, PROJECTION = QKV + 2 };
 static const struct tensor_row pool_rows[] = {
-    [POSITIONS] = {"positional_embedding", "no", LAYOUT_ROWS, INITIAL_FAN_IN},
-    [QKV] = {"in_proj_weight", "qo", LAYOUT_PANELS, INITIAL_FAN_IN},
-    {"in_proj_bias", "q", LAYOUT_ROWS, INITIAL_ZERO},
-    [PROJECTION] = {"c_proj.weight", "do", LAYOUT_PANELS, INITIAL_FAN_IN},
-    {"c_proj.bias", "d", LAYOUT_ROWS, INITIAL_ZERO},
+    [POSITIONS] = {"positional_embedding", "no", LAYOUT_ROWS, INITIAL_FAN_IN, 0},
+    [QKV] = {"in_proj_weight", "qo", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
+    {"in_proj_bias", "q", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [PROJECTION] = {"c_proj.weight", "do", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
+    {"c_proj.bias", "d", LAYOUT_ROWS, INITIAL_ZERO, 0},
 };
 
 static void stem_group(const struct config *config, struct tensor_group *group)
@@ -304,6 +304,7 @@ static void write_channels_last(const struct config *config, const float *pixels
 const struct tower_row tower_resnet = {
     .tower = TOWER_IMAGE,
     .prefixes = {"visual.layer1."},
+    .closed = "visual.",
     .positions = "visual.attnpool.positional_embedding",
     .batch_norm = true,
     .read = read_sizes,

@@ -11,7 +11,11 @@
 /* The logarithm of the factor of the similarities, as published (paper, section 2.5): ln(1 / 0.07).
  */
 static const struct model_tensor logit_scale = {
-    .name = "logit_scale", .optional = true, .mean = 2.6592600369327779};
+    .name = "logit_scale",
+    .tower = TOWER_COUNT,
+    .flags = TENSOR_OPTIONAL,
+    .mean = 2.6592600369327779,
+};
 
 uint64_t tensors_elements(const struct model_tensor *tensor)
 {
@@ -39,8 +43,10 @@ static size_t list_tower(const struct config *config, enum tower tower,
     struct tensor_group group;
     size_t count = 0;
     for (uint32_t i = 0; row && row->group(config, i, &group); i++)
-        for (size_t r = 0; r < group.count; r++)
-            group_tensor(&group, r, &tensors[count++]);
+        for (size_t r = 0; r < group.count; r++) {
+            group_tensor(&group, r, &tensors[count]);
+            tensors[count++].tower = tower;
+        }
     return count;
 }
 

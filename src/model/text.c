@@ -10,11 +10,11 @@ enum { TOKENS, POSITIONS, LN_FINAL, PROJECTION = LN_FINAL + 2 };
 
 /* v: vocabulary; w: width; t: context; d: embedding. */
 static const struct tensor_row text_rows[] = {
-    [TOKENS] = {"token_embedding.weight", "vw", LAYOUT_ROWS, INITIAL_TOKENS},
-    [POSITIONS] = {"positional_embedding", "tw", LAYOUT_ROWS, INITIAL_POSITIONS},
-    [LN_FINAL] = {"ln_final.weight", "w", LAYOUT_ROWS, INITIAL_ONE},
-    {"ln_final.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
-    [PROJECTION] = {"text_projection", "wd", LAYOUT_PANELS_KN, INITIAL_WIDTH},
+    [TOKENS] = {"token_embedding.weight", "vw", LAYOUT_ROWS, INITIAL_TOKENS, 0},
+    [POSITIONS] = {"positional_embedding", "tw", LAYOUT_ROWS, INITIAL_POSITIONS, 0},
+    [LN_FINAL] = {"ln_final.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
+    {"ln_final.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [PROJECTION] = {"text_projection", "wd", LAYOUT_PANELS_KN, INITIAL_WIDTH, TENSOR_DELICATE},
 };
 
 /* The tensors outside of the blocks. The last row is the projection, which may be absent. */

@@ -14,14 +14,14 @@ enum { CLASS, PATCH, POSITIONS, LN_PRE, LN_POST = LN_PRE + 2, PROJECTION = LN_PO
 
 /* w: width; c: colours; p: side of a patch; n: patches and the class token; d: embedding. */
 static const struct tensor_row vit_rows[] = {
-    [CLASS] = {"class_embedding", "w", LAYOUT_ROWS, INITIAL_WIDTH},
-    [PATCH] = {"conv1.weight", "wcpp", LAYOUT_PANELS, INITIAL_CONV},
-    [POSITIONS] = {"positional_embedding", "nw", LAYOUT_ROWS, INITIAL_WIDTH},
-    [LN_PRE] = {"ln_pre.weight", "w", LAYOUT_ROWS, INITIAL_ONE},
-    {"ln_pre.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
-    [LN_POST] = {"ln_post.weight", "w", LAYOUT_ROWS, INITIAL_ONE},
-    {"ln_post.bias", "w", LAYOUT_ROWS, INITIAL_ZERO},
-    [PROJECTION] = {"proj", "wd", LAYOUT_PANELS_KN, INITIAL_WIDTH},
+    [CLASS] = {"class_embedding", "w", LAYOUT_ROWS, INITIAL_WIDTH, 0},
+    [PATCH] = {"conv1.weight", "wcpp", LAYOUT_PANELS, INITIAL_CONV, 0},
+    [POSITIONS] = {"positional_embedding", "nw", LAYOUT_ROWS, INITIAL_WIDTH, 0},
+    [LN_PRE] = {"ln_pre.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
+    {"ln_pre.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [LN_POST] = {"ln_post.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
+    {"ln_post.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [PROJECTION] = {"proj", "wd", LAYOUT_PANELS_KN, INITIAL_WIDTH, TENSOR_DELICATE},
 };
 
 static uint32_t patches_per_side(const struct config *config)

@@ -169,6 +169,46 @@ static void refuses_wrong_tensors(void **state)
     free(path);
 }
 
+static void refuses_wrong_tensors_of_a_resnet(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *from, *to; /* a tensor that is renamed */
+        bool copy;             /* The tensor keeps its name, too. */
+        int error;
+        const char *message;
+    } bad[] = {
+        {"visual.bn2.running_var", "visual.bn2.other", false, FORMAT,
+         "tensor visual.bn2.running_var: expected shape [2], found none: it is missing"},
+        {"visual.layer1.0.conv1.weight", "visual.layer1.0.conv4.weight", true, UNSUPPORTED,
+         "tensor visual.layer1.0.conv4.weight: not part of a CLIP tower of 5 layers"},
+    };
+    char *path = golden_file(RESNET, "model.safetensors");
+    struct safetensors *file;
+    assert_int_equal(safetensors_open(path, &file), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        char *folder = scratch_folder(), *damaged = scratch_path(folder, "model.safetensors");
+        struct tensor_view views[256];
+        size_t count = 0;
+        for (size_t j = 0; j < file->count; j++) {
+            const bool hit = !strcmp(file->tensors[j].name, bad[i].from);
+            assert_true(count + 2 <= ARRAY_COUNT(views));
+            if (!hit || bad[i].copy)
+                views[count++] = file->tensors[j];
+            if (hit) {
+                views[count] = file->tensors[j];
+                views[count++].name = bad[i].to;
+            }
+        }
+        assert_int_equal(safetensors_write(damaged, views, count, NULL), 0);
+        assert_failed(open_close(folder, NULL), bad[i].error, bad[i].message);
+        free(damaged);
+        scratch_remove(folder);
+    }
+    safetensors_close(&file);
+    free(path);
+}
+
 static void refuses_a_truncated_model(void **state)
 {
     (void)state;
@@ -604,6 +644,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opens_reference_models),
         cmocka_unit_test(refuses_wrong_tensors),
+        cmocka_unit_test(refuses_wrong_tensors_of_a_resnet),
         cmocka_unit_test(refuses_a_truncated_model),
         cmocka_unit_test(refuses_folders_without_a_checkpoint),
         cmocka_unit_test(leaves_timm_files_alone),

@@ -31,7 +31,7 @@ static uint64_t count_parameters(const struct config *config)
     uint64_t parameters = 0;
     assert_int_equal(tensors_list(config, &tensors, &count), 0);
     for (size_t i = 0; i < count; i++)
-        if (!strstr(tensors[i].name, ".running_"))
+        if (!(tensors[i].flags & TENSOR_STATISTIC))
             parameters += tensors_elements(&tensors[i]);
     free(tensors);
     return parameters;

@@ -13,6 +13,7 @@
 
 #define HF "models/hf-vit-bf16"
 #define OPENCLIP "models/openclip-vit"
+#define RESNET "models/openai-rn"
 #define TEXT_ONLY "models/sdxl-text2/text_encoder"
 #define FORMAT VKCLIP_EFORMAT
 #define UNSUPPORTED VKCLIP_EUNSUPPORTED
