@@ -7,7 +7,9 @@
  * Conventions
  *   Errors     Functions that can fail return 0 (VKCLIP_OK) or a negative VKCLIP_E*. A readable
  *              message (what, where, expected, found) is kept per thread: vkclip_last_error().
- *              The library never exits, aborts or prints; warnings go to the log callback.
+ *              Names of parameters stand in backquotes, so that a program can write its own options
+ *              in their place. The library never exits, aborts or prints; warnings go to the log
+ *              callback.
  *   Ownership  The caller owns what it passes in; nothing is kept after the call returns. What an
  *              open function gives is released by the close function of the same name, which
  *              accepts NULL and half-built handles and sets the handle to NULL.

@@ -124,7 +124,7 @@ int vkclip_open_model(struct vkclip_device *device, const char *path,
     for (size_t i = 0; device && i < device->count && !error; i++)
         if (model->spec.type == TYPE_F16 && !(gpu_caps(device->gpus[i]) & CAP_F16))
             error = error_fail(VKCLIP_EUNSUPPORTED,
-                               "%s has no 16-bit storage, which --precision f16 needs: use f32",
+                               "%s has no 16-bit storage, which f16 (`precision`) needs: use f32",
                                gpu_info(device->gpus[i])->name);
     if (!error && path)
         error = checkpoint_open(path, params, &model->spec.config, &weights);
@@ -195,7 +195,7 @@ int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t l
         return error_fail(VKCLIP_EINVALID, "vkclip_tokenize: model, text, ids and count expected");
     if (!model->tokenizer)
         return error_fail(VKCLIP_EABSENT,
-                          "no vocabulary beside the checkpoint: name one (--vocab), "
+                          "no vocabulary beside the checkpoint: name one (`vocab`), "
                           "such as tokenizer.json or bpe_simple_vocab_16e6.txt.gz");
     bool full = flags & VKCLIP_TOKENIZE_FULL;
     size_t limit = capacity, context = model->spec.config.context;

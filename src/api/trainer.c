@@ -71,14 +71,14 @@ static int find_start(const struct vkclip_trainer_params *params, bool dry, char
     if (!error && !params->resume)
         return error_fail(VKCLIP_EINVALID,
                           "%s: a run has left checkpoints here: go on with it "
-                          "(--resume), or name another folder",
+                          "(`resume`), or name another folder",
                           params->output);
     if (error != VKCLIP_EABSENT && error != VKCLIP_EIO)
         return error;
     if (!params->model == !params->init)
         return error_fail(VKCLIP_EINVALID,
-                          "expected either a checkpoint to go on from (--model) or "
-                          "an architecture (--init)");
+                          "expected either a checkpoint to go on from (`model`) or "
+                          "an architecture (`init`)");
     if (!params->model && dry)
         return VKCLIP_OK;
     *path = params->model ? string_format("%s", params->model)
@@ -218,9 +218,9 @@ static int open_data(struct vkclip_trainer *trainer, const struct vkclip_trainer
     const uint32_t size = params->batch_size ? params->batch_size : params->data_raw ? 0 : 64;
     if (!params->data == !params->data_raw)
         return error_fail(VKCLIP_EINVALID,
-                          "expected either pairs (--data) or prepared batches (--data-raw)");
+                          "expected either pairs (`data`) or prepared batches (`data_raw`)");
     if (params->data && !trainer->tokenizer)
-        return error_fail(VKCLIP_EABSENT, "captions need a vocabulary: name one (--vocab)");
+        return error_fail(VKCLIP_EABSENT, "captions need a vocabulary: name one (`vocab`)");
     if ((uint64_t)size * accum > INT32_MAX)
         return error_fail(VKCLIP_EINVALID, "batches of %u x %u pairs: too large", size, accum);
     int error = params->data ? dataset_open(params->data, &of, &trainer->dataset)
@@ -243,7 +243,7 @@ static int open_data(struct vkclip_trainer *trainer, const struct vkclip_trainer
     info->batch_size = info->batch / accum;
     if (info->batch % accum)
         return error_fail(VKCLIP_EINVALID,
-                          "%s: batches of %u pairs, not a multiple of --accum-freq",
+                          "%s: batches of %u pairs, not a multiple of `accum_freq`",
                           params->data_raw, info->batch);
     info->epoch_steps = loader_pass(trainer->loader);
     info->samples = trainer->dataset->count;
@@ -261,9 +261,9 @@ static int check_numbers(const struct vkclip_trainer_params *params)
         const char *name;
         double value, most;
     } numbers[] = {
-        {"--lr", params->lr, 1e6},     {"--beta1", params->beta1, 1},
-        {"--beta2", params->beta2, 1}, {"--eps", params->eps, 1e6},
-        {"--wd", params->wd, 1e6},     {"--grad-clip-norm", params->grad_clip_norm, 1e30}};
+        {"`lr`", params->lr, 1e6},     {"`beta1`", params->beta1, 1},
+        {"`beta2`", params->beta2, 1}, {"`eps`", params->eps, 1e6},
+        {"`wd`", params->wd, 1e6},     {"`grad_clip_norm`", params->grad_clip_norm, 1e30}};
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++)
         if (!(numbers[i].value < numbers[i].most))
             return error_fail(VKCLIP_EINVALID, "%s: expected a number below %g, found %g",
@@ -337,7 +337,7 @@ static void compare_state(struct vkclip_trainer *trainer, uint64_t seed)
                                   .loss_scale = state->loss_scale,
                                   .loss_scale_steps = state->loss_scale_steps};
     const char *what = state->data != now.data         ? "the data is"
-                       : state->seed != now.seed       ? "--seed is"
+                       : state->seed != now.seed       ? "`seed` is"
                        : state->options != now.options ? "options are"
                                                        : NULL;
     if (state->step && what)
@@ -457,7 +457,7 @@ static int diverged(const struct vkclip_trainer *trainer, const struct train_res
     int error = error_fail(
         VKCLIP_EDIVERGED,
         "step %llu: loss %g, norm of the gradients %g: training has diverged, and "
-        "stops; %s%s. Try a lower --lr, a longer --warmup, or --grad-clip-norm 1",
+        "stops; %s%s. Try a lower `lr`, a longer `warmup`, or `grad_clip_norm` 1",
         (unsigned long long)trainer->info.step + 1, (double)result->loss, (double)result->norm,
         path ? "the last checkpoint is " : "no checkpoint", path ? path : " was written yet");
     free(path);

@@ -227,7 +227,7 @@ int write_config_clip_cpp(const struct config *config, enum dtype dtype, struct 
     const char *obstacle = find_obstacle(config);
     if (obstacle)
         return error_fail(VKCLIP_EUNSUPPORTED,
-                          "clip.cpp's GGUF files have %s: write safetensors (--type f16)",
+                          "clip.cpp's GGUF files have %s: write safetensors (`type` f16)",
                           obstacle);
     gguf_put_text(head, "general.architecture", "clip");
     gguf_put_text(head, "general.description",

@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a parameter looks like in a message: "params." and its name. */
-#define PARAMETER "params."
-
 /* ---- Options in place of parameters ----------------------------------------------------------- */
 
 /* Whether the parameter of `length` bytes is what the option sets: its name with _ for -, unless
@@ -35,15 +32,6 @@ static const struct cli_option *find_option(const struct cli_rows *rows, const c
     return NULL;
 }
 
-/* Bytes of the name that `text` begins with; a full stop at its end belongs to the sentence. */
-static size_t parameter_length(const char *text)
-{
-    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.");
-    while (length && text[length - 1] == '.')
-        length--;
-    return length;
-}
-
 char *cli_name_options(const struct cli_session *session, const char *message)
 {
     struct cli_rows rows;
@@ -51,18 +39,17 @@ char *cli_name_options(const struct cli_session *session, const char *message)
     size_t done = 0;
     cli_list_options(session->command, &rows);
     while (named) {
-        char *found = strstr(named + done, PARAMETER);
-        if (!found)
+        const char *start = strchr(named + done, '`');
+        const char *end = start ? strchr(start + 1, '`') : NULL;
+        if (!end)
             break;
-        const char *parameter = found + strlen(PARAMETER);
-        const size_t length = parameter_length(parameter);
-        const struct cli_option *option = find_option(&rows, parameter, length);
-        done = (size_t)(parameter - named) + length;
+        const size_t before = (size_t)(start - named);
+        const struct cli_option *option = find_option(&rows, start + 1, (size_t)(end - start) - 1);
+        done = (size_t)(end - named);
         if (!option)
-            continue; /* This command has no option for it. */
-        char *next = string_format("%.*s--%s%s", (int)(found - named), named, option->name,
-                                   parameter + length);
-        done = (size_t)(found - named);
+            continue; /* This command has no option for it, or it is no parameter. */
+        char *next = string_format("%.*s--%s%s", (int)before, named, option->name, end + 1);
+        done = before;
         free(named);
         named = next;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The library's messages as the command shows them. The library names parameters (params.lr,
- * params.max_batch); the command writes its own options in their place (--lr, --batch).
+ * The library's messages as the command shows them. The library writes its parameters in backquotes
+ * (`lr`, `max_batch`), and the command writes its own options in their place (--lr, --batch).
  */
 #ifndef VKCLIP_CLI_LOG_H
 #define VKCLIP_CLI_LOG_H

@@ -33,9 +33,8 @@ int image_file_claim(struct image_file *file, uint64_t width, uint64_t height)
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: %llu x %llu pixels, expected at most %llu%s",
                           file->name, (unsigned long long)width, (unsigned long long)height,
                           (unsigned long long)limit,
-                          limit < DECODER_MAX_PIXELS
-                              ? " (--max-pixels N, or max_pixels in the library, sets this limit)"
-                              : " pixels, which is all that can be decoded");
+                          limit < DECODER_MAX_PIXELS ? " (`max_pixels` sets this limit)"
+                                                     : " pixels, which is all that can be decoded");
     file->width = (uint32_t)width;
     file->height = (uint32_t)height;
     return VKCLIP_OK;

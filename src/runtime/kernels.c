@@ -304,7 +304,7 @@ static int emit(struct launch *l, uint32_t x, uint32_t y, uint32_t z)
         if (l->dispatch.ranges[i].size > limits->buffer_range)
             return error_fail(VKCLIP_EUNSUPPORTED,
                               "%s: a tensor of %llu bytes, the device binds %llu"
-                              ": choose a smaller batch or --precision f16",
+                              ": choose a smaller batch or f16 (`precision`)",
                               l->out->name, (unsigned long long)l->dispatch.ranges[i].size,
                               (unsigned long long)limits->buffer_range);
     memcpy(l->dispatch.groups, groups, sizeof(groups));

@@ -73,7 +73,7 @@ static int derive_merges(struct vocabulary *v, const char *path)
         if (count != 2 || !vocabulary_add_merge(v, rank++, pieces[0], pieces[1], (int32_t)id))
             return error_fail(VKCLIP_EUNSUPPORTED,
                               "%s: token %u is not two earlier ones joined, as CLIP's are: name a "
-                              "vocabulary (--vocab)",
+                              "vocabulary (`vocab`)",
                               path, id);
     }
     return VKCLIP_OK;

@@ -147,7 +147,7 @@ static int check_params(const struct config *config, const struct train_params *
                           "texts %u",
                           config->image_embed_dim, config->text_embed_dim);
     if (params->freeze_bn_stats && !tower_find(config, TOWER_IMAGE)->batch_norm)
-        return error_fail(VKCLIP_EINVALID, "--freeze-bn-stats: this image tower has no batch norm");
+        return error_fail(VKCLIP_EINVALID, "`freeze_bn_stats`: this image tower has no batch norm");
     if (params->batch < 1 || micro_batch(params) > params->batch ||
         params->batch % micro_batch(params))
         return error_fail(VKCLIP_EINVALID,
@@ -291,9 +291,10 @@ int train_open(struct gpu *gpu, struct tuner *tuner, const struct config *config
     int loss, error = check_params(config, params);
     *result = NULL;
     if (!error && params->mixed && !(gpu_caps(gpu) & CAP_F16))
-        error = error_fail(VKCLIP_EUNSUPPORTED,
-                           "%s has no 16-bit storage, which --precision f16 needs: train with f32",
-                           gpu_info(gpu)->name);
+        error =
+            error_fail(VKCLIP_EUNSUPPORTED,
+                       "%s has no 16-bit storage, which f16 (`precision`) needs: train with f32",
+                       gpu_info(gpu)->name);
     if (error)
         return error;
     struct train *train = *result = calloc(1, sizeof(*train));

@@ -49,9 +49,10 @@ static int allocate_memory(const struct gpu *gpu, enum gpu_memory memory, uint64
                                  .memoryTypeIndex =
                                      choose_memory(gpu, needs.memoryTypeBits, memory)};
     if (vkAllocateMemory(gpu->device, &info, NULL, &buffer->memory) != VK_SUCCESS)
-        return error_fail(VKCLIP_EDEVICEMEMORY,
-                          "%s: no memory for %llu bytes: choose a smaller batch or --precision f16",
-                          gpu->info.name, (unsigned long long)size);
+        return error_fail(
+            VKCLIP_EDEVICEMEMORY,
+            "%s: no memory for %llu bytes: choose a smaller batch or f16 (`precision`)",
+            gpu->info.name, (unsigned long long)size);
     return VKCLIP_OK;
 }
 

@@ -680,6 +680,7 @@ class Train(CommandTest):
             out, err = self.train(*base, *args, status=1)
             self.assertIn(part, err)
             self.assertEqual(len(err.splitlines()), 1, err)
+            self.assertNotIn('`', err)
         self.train('--init', self.path('config.json'), *base[2:], '--data', self.path('none.tsv'), status=1)
         self.assertFalse(os.path.exists(self.path('run')))  # nor are its random weights left behind
 
@@ -1044,6 +1045,9 @@ class Preprocess(CommandTest):
         self.assertEqual(read_safetensors(output)[0]['u8'].shape, [1, 64, 64, 3])
         self.run_command('preprocess', '-m', MODEL, owl, '-o', output, '--max-pixels', '100', status=1)
         self.assertIn(owl, self.errors[0])
+        huge = self.path('huge.ppm', b'P6 100000 100000 255\n')
+        self.run_command('preprocess', '-m', MODEL, huge, '-o', output, status=1)
+        self.assertIn('(--max-pixels sets this limit)', self.errors[0], 'the option is not named')
 
 
 class Classify(CommandTest):
