@@ -1,6 +1,6 @@
 #!/bin/sh
-# includes.sh: who may include whom. The first component of an include names the folder, and the table
-# below says which folders each folder may see besides itself. NAME.c and NAME.h count as one file, and
+# includes.sh: who may include whom. The first component of an include names the folder, and the table in
+# docs/architecture.md says which folders each folder may see besides itself. NAME.c and NAME.h count as one file, and
 # no files include each other in a circle. No source file is longer than 800 lines. Only vulkan/ sees
 # Vulkan's own headers, and few files read the environment.
 set -eu
@@ -10,25 +10,14 @@ fail() {
     failed=1
 }
 
-# shaders/ stands for the tables and push constants that the host shares with the kernels.
-table='
-base
-image      base
-format     base
-graph      base shaders
-vulkan     base
-text       base format
-runtime    base graph vulkan shaders
-model      base graph
-checkpoint base format text graph model
-data       base format image text
-search     base format graph vulkan runtime
-encode     base image text graph vulkan runtime model checkpoint
-train      base format graph vulkan runtime model checkpoint
-api        base image format graph vulkan text runtime model checkpoint data search encode train
-cli        base format
-server     base
-'
+# The table is the block after the line "<!-- includes" of docs/architecture.md.
+table=$(awk '/^<!-- includes/ {found = 1; next}
+             found && /^```/ {if (inside) exit; inside = 1; next}
+             inside' docs/architecture.md)
+[ -n "$table" ] || {
+    echo "FAILED: docs/architecture.md has no table of includes"
+    exit 1
+}
 
 # Includes that the move into folders has left, each to be removed with the cut that its file needs.
 pending='
@@ -89,6 +78,13 @@ grep -lw getenv -r src | grep -vE '^src/(base/settings|format/hub)\.c$|^src/cli/
 while read -r file; do
     fail "$file reads the environment: expected in src/base/settings.c, which hands it down"
 done <"$work/environment"
+
+# The drawing above the table shows the same folders.
+for folder in $(printf '%s\n' "$table" | awk '{print $1}'); do
+    [ -d "src/$folder" ] || continue
+    sed '/^<!-- includes/,$d' docs/architecture.md | grep -q " $folder/" ||
+        fail "the drawing in docs/architecture.md lacks $folder/"
+done
 
 [ $failed = 0 ] && echo "every include is in the table"
 exit $failed
