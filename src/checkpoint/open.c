@@ -24,7 +24,7 @@
 
 /* ---- What the weights say -------------------------------------------------------------------- */
 
-static bool has(const struct weights *weights, const char *name)
+static bool has_tensor(const struct weights *weights, const char *name)
 {
     uint64_t shape[TENSOR_MAX_RANK];
     unsigned rank;
@@ -37,7 +37,7 @@ static int read_logit_scale(const struct weights *weights, struct config *config
     unsigned rank;
     float value = 0;
     config->logit_scale = 1;
-    if (has(weights, "logit_bias"))
+    if (has_tensor(weights, "logit_bias"))
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: tensor logit_bias: not part of CLIP",
                           weights_path(weights));
     if (!weights_shape(weights, "logit_scale", shape, &rank)) {
@@ -59,49 +59,68 @@ static int read_logit_scale(const struct weights *weights, struct config *config
     return error;
 }
 
-/* ---- All together ---------------------------------------------------------------------------- */
+/* ---- Which towers there are ------------------------------------------------------------------- */
 
-static void settle_tower(const struct weights *weights, const char *what, bool there,
-                         struct config_tower *tower)
+/* Drops a tower that the configuration or the weights do not have. */
+static void settle_tower(const struct weights *weights, enum tower tower, const char *name,
+                         struct config_tower *sizes)
 {
-    if (tower->kind && !there)
+    const bool present = state_dict_kind(weights, tower) != KIND_NONE;
+    if (sizes->kind && !present)
         log_message(VKCLIP_LOG_WARNING, "%s: has no %s tower, although its configuration has one",
-                    weights_path(weights), what);
-    if (!tower->kind || !there)
-        *tower = (struct config_tower){0};
+                    weights_path(weights), name);
+    if (!sizes->kind || !present)
+        *sizes = (struct config_tower){0};
 }
 
-/* Which towers there are, and whether they are projected: what the weights have decides where the
- * configuration leaves it open (text and image encoders of Hugging Face by themselves). */
-static int settle_towers(const struct weights *weights, struct config *config)
+/* The single encoders of Hugging Face have a configuration that does not say whether there is a
+ * projection; the weights do. */
+static void settle_projections(const struct weights *weights, struct config *config)
 {
     struct config_tower *image = &config->image, *text = &config->text;
+    if (config->family == VKCLIP_FAMILY_HF) {
+        image->projection |= image->kind && has_tensor(weights, "visual.proj");
+        text->projection |= text->kind && has_tensor(weights, "text_projection");
+    }
+    if (!image->projection)
+        config->image_embed_dim = image->width;
+    if (!text->projection)
+        config->text_embed_dim = text->width;
+}
+
+/* Refuses the tensors of OpenCLIP's other text towers, which it calls text.NAME. */
+static int check_text_names(const struct weights *weights)
+{
     const char *name;
     for (size_t i = 0; (name = weights_name(weights, i)); i++)
         if (string_begins_with(name, "text."))
             return error_fail(VKCLIP_EUNSUPPORTED, "%s: tensor %s: not part of CLIP's text tower",
                               weights_path(weights), name);
-    settle_tower(weights, "text", state_dict_kind(weights, TOWER_TEXT), text);
-    settle_tower(weights, "image", state_dict_kind(weights, TOWER_IMAGE), image);
-    if (!image->kind && !text->kind)
-        return error_fail(VKCLIP_EUNSUPPORTED, "%s: has no tower that can be computed",
-                          weights_path(weights));
-    if (config->family == VKCLIP_FAMILY_HF) {
-        image->projection |= image->kind && has(weights, "visual.proj");
-        text->projection |= text->kind && has(weights, "text_projection");
-    }
-    if (!image->kind)
-        config->image_size = config->patch_size = config->image_embed_dim = 0;
-    else if (!image->projection)
-        config->image_embed_dim = image->width;
-    if (!text->kind)
-        config->context = config->vocabulary = config->text_embed_dim = 0;
-    else if (!text->projection)
-        config->text_embed_dim = text->width;
     return VKCLIP_OK;
 }
 
-/* The file says everything but the size of the vocabulary. */
+/* Settles which towers there are, and whether they are projected. */
+static int settle_towers(const struct weights *weights, struct config *config)
+{
+    int error = check_text_names(weights);
+    if (error)
+        return error;
+    settle_tower(weights, TOWER_TEXT, "text", &config->text);
+    settle_tower(weights, TOWER_IMAGE, "image", &config->image);
+    if (!config->image.kind && !config->text.kind)
+        return error_fail(VKCLIP_EUNSUPPORTED, "%s: has no tower that can be computed",
+                          weights_path(weights));
+    settle_projections(weights, config);
+    if (!config->image.kind)
+        config->image_size = config->patch_size = 0;
+    if (!config->text.kind)
+        config->context = config->vocabulary = 0;
+    return VKCLIP_OK;
+}
+
+/* ---- The configuration ----------------------------------------------------------------------- */
+
+/* The values of the file say everything but the size of the vocabulary. */
 static int read_gguf(const struct weights *weights, struct config *config)
 {
     int error = clip_cpp_read(weights_gguf(weights), config);
@@ -155,6 +174,8 @@ static int read_config(const struct weights *weights, const char *folder,
         error = read_preprocessor(folder, config);
     return error;
 }
+
+/* ---- All together ---------------------------------------------------------------------------- */
 
 /* The vocabulary is the one that the caller names, else the file's own, else the one beside it. */
 static int find_tokenizer(const struct weights *weights, const char *folder, const char *vocab,

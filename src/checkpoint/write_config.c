@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The text of a JSON value, which it releases. */
+/* Gives the text of a JSON value, which it releases. A value that is NULL was not built because
+ * memory ran out. */
 static int dump_text(json_t *root, char **text)
 {
     *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
@@ -44,7 +45,8 @@ static bool is_gelu(const struct config_tower *tower)
 
 /* ---- Hugging Face ---------------------------------------------------------------------------- */
 
-static json_t *hf_tower(const struct config_tower *tower, const char *type, uint32_t embed_dim)
+static json_t *pack_hugging_face_tower(const struct config_tower *tower, const char *type,
+                                       uint32_t embed_dim)
 {
     return json_pack("{ss si si si si so ss si}", "model_type", type, "hidden_size",
                      (int)tower->width, "intermediate_size", (int)tower->mlp, "num_hidden_layers",
@@ -63,9 +65,10 @@ static json_t *merge_keys(json_t *tower, json_t *more)
     return good ? tower : NULL;
 }
 
-static json_t *hf_text(const struct config *config)
+static json_t *pack_hugging_face_text(const struct config *config)
 {
-    json_t *tower = hf_tower(&config->text, "clip_text_model", config->text_embed_dim);
+    json_t *tower =
+        pack_hugging_face_tower(&config->text, "clip_text_model", config->text_embed_dim);
     /* An id of 2 stands for the largest id, in transformers as in hugging_face.c. */
     int end = config->eos_token_id < 0 ? 2 : config->eos_token_id;
     json_t *more = json_pack("{si si si si}", "max_position_embeddings", (int)config->context,
@@ -74,15 +77,16 @@ static json_t *hf_text(const struct config *config)
     return merge_keys(tower, more);
 }
 
-static json_t *hf_image(const struct config *config)
+static json_t *pack_hugging_face_image(const struct config *config)
 {
-    json_t *tower = hf_tower(&config->image, "clip_vision_model", config->image_embed_dim);
+    json_t *tower =
+        pack_hugging_face_tower(&config->image, "clip_vision_model", config->image_embed_dim);
     json_t *more = json_pack("{si si}", "image_size", (int)config->image_size, "patch_size",
                              (int)config->patch_size);
     return merge_keys(tower, more);
 }
 
-static json_t *hf_processor(const struct config *config)
+static json_t *pack_processor(const struct config *config)
 {
     int size = (int)config->image_size;
     return json_pack("{ss sb s{si} si sb s{si si} sb sf sb so so sb}", "image_processor_type",
@@ -93,22 +97,33 @@ static json_t *hf_processor(const struct config *config)
                      "do_convert_rgb", (int)config->rgb_first);
 }
 
+static json_t *pack_hugging_face(const struct config *config)
+{
+    if (!config->image.kind)
+        return pack_hugging_face_text(config);
+    if (!config->text.kind)
+        return pack_hugging_face_image(config);
+    return json_pack("{ss si so so}", "model_type", "clip", "projection_dim",
+                     (int)config->text_embed_dim, "text_config", pack_hugging_face_text(config),
+                     "vision_config", pack_hugging_face_image(config));
+}
+
+static bool has_two_widths(const struct config *config)
+{
+    return config->text.kind && config->image.kind &&
+           config->text_embed_dim != config->image_embed_dim;
+}
+
 int write_config_hugging_face(const struct config *config, char **model, char **processor)
 {
-    const bool text = config->text.kind, image = config->image.kind;
     *model = *processor = NULL;
-    if (text && image && config->text_embed_dim != config->image_embed_dim)
+    if (has_two_widths(config))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "config.json has one width of embeddings, these towers %u and %u",
                           config->text_embed_dim, config->image_embed_dim);
-    json_t *root = !image  ? hf_text(config)
-                   : !text ? hf_image(config)
-                           : json_pack("{ss si so so}", "model_type", "clip", "projection_dim",
-                                       (int)config->text_embed_dim, "text_config", hf_text(config),
-                                       "vision_config", hf_image(config));
-    int error = dump_text(root, model);
-    if (!error && image)
-        error = dump_text(hf_processor(config), processor);
+    int error = dump_text(pack_hugging_face(config), model);
+    if (!error && config->image.kind)
+        error = dump_text(pack_processor(config), processor);
     if (error) {
         free(*model);
         *model = NULL;
@@ -119,7 +134,7 @@ int write_config_hugging_face(const struct config *config, char **model, char **
 /* ---- OpenCLIP -------------------------------------------------------------------------------- */
 
 /* A ratio whose product with `width`, cut off as the reader does it, is `mlp`. */
-static json_t *mlp_ratio(uint32_t width, uint32_t mlp)
+static json_t *pack_mlp_ratio(uint32_t width, uint32_t mlp)
 {
     uint64_t millionths = ((uint64_t)mlp * 1000000 + width - 1) / width;
     while ((uint32_t)(width * ((double)millionths / 1e6)) < mlp)
@@ -127,17 +142,17 @@ static json_t *mlp_ratio(uint32_t width, uint32_t mlp)
     return json_real((double)millionths / 1e6);
 }
 
-static json_t *openclip_text(const struct config *config)
+static json_t *pack_openclip_text(const struct config *config)
 {
     const struct config_tower *text = &config->text;
     return json_pack("{si si si si si so s{so} ss}", "context_length", (int)config->context,
                      "vocab_size", (int)config->vocabulary, "width", (int)text->width, "heads",
                      (int)text->heads, "layers", (int)text->layers, "mlp_ratio",
-                     mlp_ratio(text->width, text->mlp), "norm_kwargs", "eps",
+                     pack_mlp_ratio(text->width, text->mlp), "norm_kwargs", "eps",
                      pack_number(text->epsilon), "proj_type", text->projection ? "linear" : "none");
 }
 
-static json_t *openclip_image(const struct config *config)
+static json_t *pack_openclip_image(const struct config *config)
 {
     const struct config_tower *image = &config->image;
     const uint32_t *stages = config->stages;
@@ -148,41 +163,52 @@ static json_t *openclip_image(const struct config *config)
     return json_pack("{si si si si si so s{so}}", "image_size", (int)config->image_size, "layers",
                      (int)image->layers, "width", (int)image->width, "head_width",
                      (int)(image->width / image->heads), "patch_size", (int)config->patch_size,
-                     "mlp_ratio", mlp_ratio(image->width, image->mlp), "norm_kwargs", "eps",
+                     "mlp_ratio", pack_mlp_ratio(image->width, image->mlp), "norm_kwargs", "eps",
                      pack_number(image->epsilon));
+}
+
+static json_t *pack_openclip_model(const struct config *config)
+{
+    /* The activation of a ModifiedResNet is always ReLU, so that the text tower decides. */
+    const struct config_tower *first = config->text.kind ? &config->text : &config->image;
+    const uint32_t embed_dim =
+        config->image.kind ? config->image_embed_dim : config->text_embed_dim;
+    json_t *model =
+        json_pack("{si sb}", "embed_dim", (int)embed_dim, "quick_gelu", (int)!is_gelu(first));
+    bool good = model != NULL;
+    if (good && config->image.kind)
+        good = !json_object_set_new(model, "vision_cfg", pack_openclip_image(config));
+    if (good && config->text.kind)
+        good = !json_object_set_new(model, "text_cfg", pack_openclip_text(config));
+    if (good)
+        return model;
+    json_decref(model);
+    return NULL;
+}
+
+static json_t *pack_openclip_preprocess(const struct config *config)
+{
+    if (!config->image.kind)
+        return json_object();
+    return json_pack("{si ss ss ss so so}", "size", (int)config->image_size, "mode", "RGB",
+                     "interpolation", "bicubic", "resize_mode", "shortest", "mean",
+                     pack_colours(config->image_mean), "std", pack_colours(config->image_std));
 }
 
 int write_config_openclip(const struct config *config, char **model)
 {
-    const bool text = config->text.kind, image = config->image.kind;
-    /* The activation of a ModifiedResNet is always ReLU, so that the text tower decides. */
-    const struct config_tower *first = text ? &config->text : &config->image;
     *model = NULL;
-    if (text && image && config->text_embed_dim != config->image_embed_dim)
+    if (has_two_widths(config))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "open_clip_config.json has one width of embeddings, these towers %u and "
                           "%u",
                           config->text_embed_dim, config->image_embed_dim);
-    if (text && image && config->image.kind != KIND_RESNET &&
+    if (config->text.kind && config->image.kind && config->image.kind != KIND_RESNET &&
         is_gelu(&config->text) != is_gelu(&config->image))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "open_clip_config.json has one activation, these towers have two");
-    json_t *towers = json_pack("{si sb}", "embed_dim",
-                               (int)(image ? config->image_embed_dim : config->text_embed_dim),
-                               "quick_gelu", (int)!is_gelu(first));
-    bool good = !image || !json_object_set_new(towers, "vision_cfg", openclip_image(config));
-    good = good && (!text || !json_object_set_new(towers, "text_cfg", openclip_text(config)));
-    if (!good) {
-        json_decref(towers);
-        towers = NULL;
-    }
-    json_t *preprocess =
-        !image
-            ? json_object()
-            : json_pack("{si ss ss ss so so}", "size", (int)config->image_size, "mode", "RGB",
-                        "interpolation", "bicubic", "resize_mode", "shortest", "mean",
-                        pack_colours(config->image_mean), "std", pack_colours(config->image_std));
-    return dump_text(json_pack("{so so}", "model_cfg", towers, "preprocess_cfg", preprocess),
+    return dump_text(json_pack("{so so}", "model_cfg", pack_openclip_model(config),
+                               "preprocess_cfg", pack_openclip_preprocess(config)),
                      model);
 }
 
@@ -221,6 +247,13 @@ static const char *find_obstacle(const struct config *config)
     return NULL;
 }
 
+static const char *describe_model(const struct config *config)
+{
+    if (!config->image.kind)
+        return "text-only CLIP model";
+    return config->text.kind ? "two-tower CLIP model" : "vision-only CLIP model";
+}
+
 int write_config_clip_cpp(const struct config *config, enum dtype dtype, struct gguf_head *head)
 {
     const struct config_tower *text = &config->text, *image = &config->image;
@@ -230,10 +263,7 @@ int write_config_clip_cpp(const struct config *config, enum dtype dtype, struct 
                           "clip.cpp's GGUF files have %s: write safetensors (`type` f16)",
                           obstacle);
     gguf_put_text(head, "general.architecture", "clip");
-    gguf_put_text(head, "general.description",
-                  !image->kind  ? "text-only CLIP model"
-                  : !text->kind ? "vision-only CLIP model"
-                                : "two-tower CLIP model");
+    gguf_put_text(head, "general.description", describe_model(config));
     gguf_put_size(head, "general.file_type", gguf_type_number(dtype));
     gguf_put_flag(head, "clip.has_text_encoder", text->kind);
     gguf_put_flag(head, "clip.has_vision_encoder", image->kind);
