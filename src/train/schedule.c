@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Learning rates by the number of the step alone, so that a resumed run needs nothing else.
+ * The rate is a formula of the step's number.
  */
 #include "train/schedule.h"
 
 #include <math.h>
+
+uint64_t schedule_default_warmup(uint64_t steps)
+{
+    return steps / 10 < 10000 ? steps / 10 : 10000;
+}
 
 double schedule_rate(const struct schedule *schedule, uint64_t step)
 {

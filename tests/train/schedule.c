@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Learning rates against those of the reference runs, and at the ends of a schedule.
+ * Learning rates equal those of the reference runs, and are right where a schedule begins and ends.
  */
 #include "base/array.h"
 #include "support/testing.h"
@@ -37,17 +37,27 @@ static void test_ends(void **state)
     static const double rates[] = {0.5, 1, 1.5, 2, 2};
     for (size_t step = 0; step < ARRAY_COUNT(rates); step++)
         assert_true(schedule_rate(&schedule, step) == rates[step]);
-    assert_true(fabs(schedule_rate(&schedule, 8) - 1) < 1e-15); /* halfway down */
+    assert_true(fabs(schedule_rate(&schedule, 8) - 1) < 1e-15); /* This step is halfway down. */
     assert_true(schedule_rate(&schedule, 12) == 0);
     assert_true(schedule_rate(&schedule, UINT64_MAX) == 0);
     schedule.constant = true;
     assert_true(schedule_rate(&schedule, 3) == 2);
     assert_true(schedule_rate(&schedule, 100) == 2);
-    schedule = (struct schedule){.rate = 2, .warmup = 8, .steps = 4}; /* never done warming up */
+    schedule = (struct schedule){
+        .rate = 2, .warmup = 8, .steps = 4}; /* The run ends during the warm-up. */
     assert_true(schedule_rate(&schedule, 3) == 1);
     assert_true(schedule_rate(&schedule, 9) == 0);
     schedule = (struct schedule){.rate = 2, .steps = 4};
     assert_true(schedule_rate(&schedule, 0) == 2);
+}
+
+static void test_default_warmup(void **state)
+{
+    (void)state;
+    assert_int_equal(schedule_default_warmup(9), 0);
+    assert_int_equal(schedule_default_warmup(50), 5);
+    assert_int_equal(schedule_default_warmup(100000), 10000);
+    assert_int_equal(schedule_default_warmup(UINT64_MAX), 10000);
 }
 
 int main(void)
@@ -55,6 +65,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference),
         cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_default_warmup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A tensor of the model is either a parameter on the device, or belongs to a locked tower and is
+ * read from the weights with which the run began.
+ */
+#include "train/session.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/string.h"
+#include "model/tensors.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The scale of the loss in mixed precision follows torch.amp.GradScaler: it is halved when
+ * gradients overflow, and doubled after so many steps without overflow. */
+#define LOSS_SCALE_FIRST 65536
+#define LOSS_SCALE_STEPS 2000
+
+#define NO_PARAMETER SIZE_MAX
+
+struct session {
+    struct session_params params; /* `output` is a copy */
+    char *output;
+    const struct start *start;
+    struct train *train; /* NULL until the parameters are on a device */
+    struct model_tensor *tensors;
+    size_t count;
+    size_t *parameters; /* [count] a tensor's parameter on the device, or NO_PARAMETER */
+    bool *has_moments;  /* [count] */
+    struct run_state state;
+};
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+/* Hashes the options that determine the numbers of a run. */
+static uint64_t hash_options(const struct session_params *params)
+{
+    const struct train_params *train = &params->train;
+    const struct schedule *schedule = &params->schedule;
+    const double values[] = {train->batch,
+                             train->micro_batch,
+                             (double)train->adamw.beta1,
+                             (double)train->adamw.beta2,
+                             (double)train->adamw.epsilon,
+                             (double)train->adamw.decay,
+                             (double)train->grad_clip_norm,
+                             train->lock_image,
+                             train->lock_text,
+                             schedule->constant,
+                             schedule->rate,
+                             (double)schedule->warmup,
+                             (double)schedule->steps,
+                             train->mixed,
+                             train->freeze_bn_stats};
+    return hash_bytes(0, values, sizeof(values));
+}
+
+/* What a resumed run does not have in common with its beginning; NULL: nothing. */
+static const char *find_change(const struct run_state *before, const struct run_state *now)
+{
+    if (before->data != now->data)
+        return "the data is";
+    if (before->seed != now->seed)
+        return "`seed` is";
+    return before->options != now->options ? "options are" : NULL;
+}
+
+/* Takes over the state of the run's beginning. A run that resumes with something else is a
+ * different run, which may be what the user wants, so this only warns. */
+static void take_state(struct session *session)
+{
+    const struct run_state *before = &session->start->state;
+    session->state = (struct run_state){.step = before->step,
+                                        .seed = session->params.seed,
+                                        .options = hash_options(&session->params),
+                                        .data = session->params.data,
+                                        .loss_scale = before->loss_scale,
+                                        .loss_scale_steps = before->loss_scale_steps};
+    const char *change = find_change(before, &session->state);
+    if (before->step && change)
+        log_message(VKCLIP_LOG_WARNING,
+                    "%s not what the run began with: it resumes, but with other results", change);
+    if (session->params.train.mixed && session->state.loss_scale <= 0)
+        session->state.loss_scale = LOSS_SCALE_FIRST;
+}
+
+int session_open(const struct session_params *params, const struct start *start,
+                 struct session **result)
+{
+    struct session *session = *result = calloc(1, sizeof(*session));
+    if (!session)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
+    session->params = *params;
+    session->start = start;
+    session->output = string_format("%s", params->output);
+    session->params.output = session->output;
+    int error = VKCLIP_OK;
+    if (!session->output)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
+    if (!error)
+        error = tensors_list(&start->config, &session->tensors, &session->count);
+    if (error)
+        session_close(result);
+    else
+        take_state(session);
+    return error;
+}
+
+void session_close(struct session **handle)
+{
+    struct session *session = *handle;
+    if (!session)
+        return;
+    train_close(&session->train);
+    free(session->tensors);
+    free(session->parameters);
+    free(session->has_moments);
+    free(session->output);
+    free(session);
+    *handle = NULL;
+}
+
+/* ---- Tensors and parameters ------------------------------------------------------------------ */
+
+static bool is_statistic(const struct model_tensor *tensor)
+{
+    return tensor->flags & TENSOR_STATISTIC;
+}
+
+static bool is_locked(const struct session *session, const struct model_tensor *tensor)
+{
+    return (tensor->tower == TOWER_IMAGE && session->params.train.lock_image) ||
+           (tensor->tower == TOWER_TEXT && session->params.train.lock_text);
+}
+
+void session_parameters(const struct session *session, uint64_t *all, uint64_t *trained)
+{
+    *all = *trained = 0;
+    for (size_t i = 0; i < session->count; i++) {
+        const struct model_tensor *tensor = &session->tensors[i];
+        if (is_statistic(tensor))
+            continue;
+        *all += tensors_elements(tensor);
+        *trained += is_locked(session, tensor) ? 0 : tensors_elements(tensor);
+    }
+}
+
+/* Finds the parameter that a tensor is on the device. A parameter that is not trained stays as it
+ * was, unless it is a running statistic. */
+static void find_parameter(struct session *session, size_t index)
+{
+    const struct model_tensor *tensor = &session->tensors[index];
+    const struct train_parameter *parameter;
+    session->parameters[index] = NO_PARAMETER;
+    for (size_t i = 0; (parameter = train_parameter(session->train, i)); i++)
+        if (!strcmp(parameter->name, tensor->name) &&
+            (parameter->trained || is_statistic(tensor))) {
+            session->parameters[index] = i;
+            session->has_moments[index] = parameter->trained;
+        }
+}
+
+/* checkpoint_read_fn */
+static int read_tensor(void *user, size_t index, float *values)
+{
+    struct session *session = user;
+    const struct model_tensor *tensor = &session->tensors[index];
+    if (session->parameters[index] == NO_PARAMETER)
+        return weights_read(session->start->weights, tensor->name, 0,
+                            tensor->rank ? tensor->shape[0] : 1, values);
+    return train_read(session->train, session->parameters[index], TRAIN_VALUE, values);
+}
+
+static enum train_value moment_value(enum run_moment moment)
+{
+    return moment == RUN_MOMENT_M ? TRAIN_MOMENT1 : TRAIN_MOMENT2;
+}
+
+/* run_read_fn */
+static int read_moment(void *user, size_t index, enum run_moment moment, float *values)
+{
+    struct session *session = user;
+    return train_read(session->train, session->parameters[index], moment_value(moment), values);
+}
+
+/* run_write_fn */
+static int write_moment(void *user, size_t index, enum run_moment moment, const float *values)
+{
+    struct session *session = user;
+    return train_write(session->train, session->parameters[index], moment_value(moment), values);
+}
+
+int session_upload(struct session *session, struct gpu *gpu, struct tuner *tuner)
+{
+    const struct start *start = session->start;
+    session->parameters = calloc(session->count, sizeof(*session->parameters));
+    session->has_moments = calloc(session->count, sizeof(*session->has_moments));
+    if (!session->parameters || !session->has_moments)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
+    int error = start_make_folder(session->output);
+    if (!error)
+        error = train_open(gpu, tuner, &start->config, start->weights, &session->params.train,
+                           &session->train);
+    if (error)
+        return error;
+    for (size_t i = 0; i < session->count; i++)
+        find_parameter(session, i);
+    if (!session->state.step)
+        return VKCLIP_OK; /* The moments of a new run are zero. */
+    return run_read_moments(start->path, session->tensors, session->has_moments, session->count,
+                            write_moment, session);
+}
+
+bool session_is_uploaded(const struct session *session)
+{
+    return session->train != NULL;
+}
+
+int session_measure(const struct session *session, bool recompute, struct train_memory *memory)
+{
+    struct train_params params = session->params.train;
+    params.checkpoint_activations = recompute;
+    return train_measure(&session->start->config, &params, memory);
+}
+
+/* ---- Steps ----------------------------------------------------------------------------------- */
+
+uint64_t session_steps_done(const struct session *session)
+{
+    return session->state.step;
+}
+
+/* Whether gradients overflowed only because of the scale. */
+static bool has_overflowed(const struct session *session, const struct train_result *result)
+{
+    return session->params.train.mixed && result->skipped && isfinite(result->loss) &&
+           session->state.loss_scale > 1;
+}
+
+/* Computes a step again with a smaller scale while its gradients leave the range of fp16. */
+static int scaled_step(struct session *session, const float *pixels, const int32_t *ids,
+                       double rate, struct train_result *result)
+{
+    struct run_state *state = &session->state;
+    bool again = true;
+    while (again) {
+        train_scale_loss(session->train, (float)state->loss_scale);
+        int error = train_step(session->train, pixels, ids, state->step, rate, result);
+        if (error)
+            return error;
+        again = has_overflowed(session, result);
+        state->loss_scale /= again ? 2 : 1;
+        state->loss_scale_steps = again ? 0 : state->loss_scale_steps + 1;
+    }
+    if (state->loss_scale_steps == LOSS_SCALE_STEPS) {
+        state->loss_scale *= 2;
+        state->loss_scale_steps = 0;
+    }
+    return VKCLIP_OK;
+}
+
+static int fail_diverged(const struct session *session, const struct train_result *result)
+{
+    char *path = NULL;
+    if (run_latest(session->output, &path))
+        path = NULL;
+    int error = error_fail(
+        VKCLIP_EDIVERGED,
+        "step %llu: loss %g, norm of the gradients %g: training has diverged and stops; %s%s. Try "
+        "a lower `lr`, a longer `warmup`, or `grad_clip_norm` 1",
+        (unsigned long long)session->state.step + 1, (double)result->loss, (double)result->norm,
+        path ? "the last checkpoint is " : "no checkpoint", path ? path : " was written yet");
+    free(path);
+    return error;
+}
+
+int session_step(struct session *session, const float *pixels, const int32_t *ids,
+                 struct session_result *result)
+{
+    result->rate = schedule_rate(&session->params.schedule, session->state.step);
+    int error = scaled_step(session, pixels, ids, result->rate, &result->step);
+    if (error)
+        return error;
+    if (result->step.skipped || !isfinite(result->step.loss))
+        return fail_diverged(session, &result->step);
+    session->state.step++;
+    return VKCLIP_OK;
+}
+
+/* ---- Saving ---------------------------------------------------------------------------------- */
+
+static struct run_step current_step(struct session *session)
+{
+    return (struct run_step){.model = {.config = &session->start->config,
+                                       .tensors = session->tensors,
+                                       .count = session->count,
+                                       .read = read_tensor,
+                                       .user = session},
+                             .has_moments = session->has_moments,
+                             .read_moment = read_moment,
+                             .state = session->state};
+}
+
+int session_save(struct session *session, char **path)
+{
+    const struct run_step step = current_step(session);
+    int error = run_save(&step, session->output, path);
+    if (!error)
+        run_prune(session->output, session->params.keep);
+    return error;
+}
+
+int session_save_model(struct session *session)
+{
+    const struct run_step step = current_step(session);
+    return checkpoint_write(&step.model, session->output);
+}
