@@ -10,7 +10,7 @@
 
 #include "checkpoint/positions.h"
 
-static void as_torch(void **state)
+static void resizes_as_torch(void **state)
 {
     (void)state;
     static const double up[] = {-1.4198113, -1.2383836, -0.8820755, -0.4003098, -0.1211285,
@@ -32,8 +32,8 @@ static void as_torch(void **state)
         assert_true(fabs(out[1 + i] - down[i]) < 1e-6);
 }
 
-/* Channels do not mix, and the same size changes nothing. */
-static void same_size(void **state)
+/* A resize to the same size changes nothing, and so mixes no channels. */
+static void keeps_the_same_size(void **state)
 {
     (void)state;
     enum { GRID = 7, WIDTH = 5, COUNT = (1 + GRID * GRID) * WIDTH };
@@ -47,6 +47,7 @@ static void same_size(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(as_torch), cmocka_unit_test(same_size)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(resizes_as_torch),
+                                       cmocka_unit_test(keeps_the_same_size)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

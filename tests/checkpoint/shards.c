@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * A checkpoint in several files: the same tensors as in one, and an index that does not fit its
- * files is refused with what is wrong.
+ * A checkpoint in several files has the same tensors as in one file, and an index that does not fit
+ * its files is refused with a message that says what is wrong.
  */
 #define _GNU_SOURCE
 #include <jansson.h>
 
 #include "base/array.h"
 #include "base/file.h"
-#include "base/half.h"
 #include "base/string.h"
 #include "support/scratch.h"
 
 #include "checkpoint/open.h"
 #include "support/torch_files.h"
+#include "support/weights.h"
 
 static char *copy_golden(const char *name)
 {
@@ -33,7 +33,7 @@ static char *copy_golden(const char *name)
     return folder;
 }
 
-/* The shards as PyTorch's files. */
+/* Replaces the shards and their index by PyTorch's. */
 static void make_torch(const char *folder)
 {
     char *path = scratch_path(folder, "model.safetensors.index.json"), *text;
@@ -63,9 +63,9 @@ static void make_torch(const char *folder)
     free(text);
 }
 
-/* Every tensor is there once; the values are those of the same weights in one file, in half
- * precision. */
-static void check_as_one(const char *folder, const char *name_of_index)
+/* Opens the shards by their folder and by their index: the values are those of the same weights in
+ * one file, rounded to half precision. */
+static void check_shards(const char *folder, const char *name_of_index)
 {
     char *index = scratch_path(folder, name_of_index);
     char *one = golden_path("models/hf-vit");
@@ -73,46 +73,29 @@ static void check_as_one(const char *folder, const char *name_of_index)
     for (size_t p = 0; p < ARRAY_COUNT(paths); p++) {
         struct weights *found, *expected;
         struct config config, other;
-        const char *name;
-        size_t count = 0;
         if (checkpoint_open(paths[p], NULL, &config, &found))
             fail_msg("%s", vkclip_last_error());
         assert_int_equal(checkpoint_open(one, NULL, &other, &expected), 0);
         assert_string_equal(weights_path(found), index);
-        assert_int_equal(weights_parameters(found), weights_parameters(expected));
-        for (; (name = weights_name(expected, count)); count++) {
-            uint64_t shape[TENSOR_MAX_RANK], size = 1;
-            unsigned rank;
-            assert_string_equal(weights_name(found, count), name);
-            assert_true(weights_shape(found, name, shape, &rank));
-            for (unsigned i = 0; i < rank; i++)
-                size *= shape[i];
-            float *a = malloc(size * sizeof(*a)), *b = malloc(size * sizeof(*b));
-            assert_int_equal(weights_read(found, name, 0, rank ? shape[0] : 1, a), 0);
-            assert_int_equal(weights_read(expected, name, 0, rank ? shape[0] : 1, b), 0);
-            for (uint64_t i = 0; i < size; i++)
-                assert_true(a[i] == half_to_float(half_from_float(b[i])));
-            free(a), free(b);
-        }
-        assert_null(weights_name(found, count));
+        assert_same_weights(found, expected, true);
         weights_close(&found), weights_close(&expected);
         config_close(&config), config_close(&other);
     }
     free(index), free(one);
 }
 
-static void as_one(void **state)
+static void reads_as_one_file(void **state)
 {
     (void)state;
     char *folder = copy_golden("hf-vit-sharded");
-    check_as_one(folder, "model.safetensors.index.json");
+    check_shards(folder, "model.safetensors.index.json");
     make_torch(folder);
-    check_as_one(folder, "pytorch_model.bin.index.json");
+    check_shards(folder, "pytorch_model.bin.index.json");
     scratch_remove(folder);
 }
 
-/* The index of PyTorch's files names no others. */
-static void bad_torch_index(void **state)
+/* An index of PyTorch's files that names other files is refused. */
+static void refuses_bad_torch_indices(void **state)
 {
     (void)state;
     static const struct {
@@ -136,7 +119,7 @@ static void bad_torch_index(void **state)
     scratch_remove(folder);
 }
 
-static void bad_index(void **state)
+static void refuses_bad_indices(void **state)
 {
     (void)state;
 #define MAP(tensor, file) "{\"weight_map\":{\"" tensor "\":\"" file "\"}}"
@@ -184,9 +167,9 @@ static void bad_index(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_one),
-        cmocka_unit_test(bad_index),
-        cmocka_unit_test(bad_torch_index),
+        cmocka_unit_test(reads_as_one_file),
+        cmocka_unit_test(refuses_bad_indices),
+        cmocka_unit_test(refuses_bad_torch_indices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

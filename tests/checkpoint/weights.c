@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Weights by canonical name: the same numbers from either layout, in any type, by any rows; and
- * little memory while a large file is read.
+ * Weights by canonical name: the same values come out of files with OpenAI's and with Hugging
+ * Face's names, in any type and in any pieces, and reading a large file keeps little in memory.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
 #include "support/scratch.h"
+#include "support/weights.h"
 #include "checkpoint/weights.h"
 #include "format/safetensors.h"
 
@@ -22,31 +23,10 @@ static struct weights *open_golden(const char *relative)
     return weights;
 }
 
-static uint64_t elements(const struct weights *weights, const char *name, uint64_t *rows)
-{
-    uint64_t shape[TENSOR_MAX_RANK], count = 1;
-    unsigned rank;
-    assert_true(weights_shape(weights, name, shape, &rank));
-    for (unsigned i = 0; i < rank; i++)
-        count *= shape[i];
-    *rows = rank ? shape[0] : 1;
-    return count;
-}
-
-static float *read_all(const struct weights *weights, const char *name, uint64_t *count)
-{
-    uint64_t rows;
-    *count = elements(weights, name, &rows);
-    float *data = calloc(*count, sizeof(*data));
-    assert_non_null(data);
-    assert_int_equal(weights_read(weights, name, 0, rows, data), 0);
-    return data;
-}
-
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-/* Every kind of tensor of the Hugging Face layout, as transformers' conversion from OpenAI's maps
- * it. */
+/* Every kind of tensor of a Hugging Face model, as transformers' conversion from OpenAI's names
+ * maps it. */
 static const struct mapping {
     const char *canonical, *stored;
     unsigned rank;
@@ -182,12 +162,12 @@ static void names_hugging_face_tensors(void **state)
         assert_true(weights_shape(weights, map->canonical, shape, &rank));
         assert_int_equal(rank, map->rank);
         assert_memory_equal(shape, map->shape, rank * sizeof(*shape));
-        float *all = read_all(weights, map->canonical, &count);
+        float *all = read_weight(weights, map->canonical, &count);
         uint64_t stored = view->size / 2, row = map->rank ? count / shape[0] : 1;
         for (uint64_t j = 0; j < stored; j++) {
-            uint64_t at =
+            uint64_t index =
                 map->transposed ? j % shape[0] * shape[1] + j / shape[0] : map->first * row + j;
-            assert_true(all[at] == tensor_view_value(view, j));
+            assert_true(all[index] == tensor_view_value(view, j));
         }
         free(all);
     }
@@ -197,8 +177,8 @@ static void names_hugging_face_tensors(void **state)
     weights_close(&weights);
 }
 
-/* Everything that the Hugging Face layout gives, written under OpenAI's names, reads the same. */
-static void layouts_agree(void **state)
+/* The tensors of a Hugging Face model, written under OpenAI's names, read the same. */
+static void names_agree(void **state)
 {
     (void)state;
     struct weights *hf = open_golden("models/hf-vit/model.safetensors"), *openai;
@@ -211,7 +191,7 @@ static void layouts_agree(void **state)
         uint64_t number;
         assert_true(count < ARRAY_COUNT(views));
         views[count].name = name;
-        views[count].data = read_all(hf, name, &number);
+        views[count].data = read_weight(hf, name, &number);
         views[count].size = number * sizeof(float);
         assert_true(weights_shape(hf, name, views[count].shape, &views[count].rank));
     }
@@ -222,7 +202,7 @@ static void layouts_agree(void **state)
     assert_int_equal(weights_parameters(openai), weights_parameters(hf));
     for (size_t i = 0; i < count; i++) {
         uint64_t number;
-        float *data = read_all(openai, views[i].name, &number);
+        float *data = read_weight(openai, views[i].name, &number);
         assert_int_equal(number * sizeof(float), views[i].size);
         assert_memory_equal(data, views[i].data, views[i].size);
         free(data);
@@ -262,8 +242,8 @@ static void reads_any_rows(void **state)
     struct weights *weights = open_golden("models/hf-vit-gelu-f16/model.safetensors");
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         uint64_t rows, count;
-        float *all = read_all(weights, names[i], &count);
-        elements(weights, names[i], &rows);
+        float *all = read_weight(weights, names[i], &count);
+        count_elements(weights, names[i], &rows);
         uint64_t row = count / rows, step = rows < 7 ? 1 : rows / 7;
         for (uint64_t first = 0; first <= rows; first += step)
             for (uint64_t number = 0; first + number <= rows; number += number ? step : 1) {
@@ -290,7 +270,7 @@ static void reads_any_rows(void **state)
     weights_close(&weights);
 }
 
-/* One byte-odd file with every type; each view's data begins where the one before ended. */
+/* A file with every type, in which the size of the first tensor leaves the others unaligned. */
 static void converts_every_type(void **state)
 {
     (void)state;
@@ -317,7 +297,7 @@ static void converts_every_type(void **state)
     assert_int_equal(weights_dtype(weights), DTYPE_F64);
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
         uint64_t count;
-        float *data = read_all(weights, views[i].name, &count);
+        float *data = read_weight(weights, views[i].name, &count);
         assert_memory_equal(data, expected[i], (size_t)count * sizeof(*data));
         free(data);
     }
@@ -329,7 +309,7 @@ static void converts_every_type(void **state)
     scratch_remove(folder);
 }
 
-/* hf-vit-bf16 is hf-vit rounded to nearest. */
+/* The reference model hf-vit-bf16 is hf-vit rounded to nearest. */
 static void bf16_is_f32_rounded(void **state)
 {
     (void)state;
@@ -339,7 +319,7 @@ static void bf16_is_f32_rounded(void **state)
     assert_int_equal(weights_dtype(half), DTYPE_BF16);
     for (size_t i = 0; (name = weights_name(full, i)); i++) {
         uint64_t count, same;
-        float *a = read_all(full, name, &count), *b = read_all(half, name, &same);
+        float *a = read_weight(full, name, &count), *b = read_weight(half, name, &same);
         assert_int_equal(count, same);
         for (uint64_t j = 0; j < count; j++)
             assert_true(fabsf(a[j] - b[j]) <= fabsf(a[j]) / 256);
@@ -443,7 +423,7 @@ static size_t resident(const char *path)
     return found ? total * 1024 : SIZE_MAX;
 }
 
-/* A file of 192 MiB is read in pieces: what was read does not stay. The file is sparse. */
+/* What was read of a file of 192 MiB does not stay in memory. The file is sparse. */
 static void reading_keeps_little_in_memory(void **state)
 {
     (void)state;
@@ -477,7 +457,7 @@ static void reading_keeps_little_in_memory(void **state)
     }
     if (peak == SIZE_MAX)
         print_message("resident memory is not known here: not checked\n");
-    else /* a step is 2 MiB, and the system may map more around what is touched */
+    else /* A step reads 2 MiB, and the system may map more around it. */
         assert_in_range(peak, 0, 8 << 20);
     weights_close(&weights);
     free(piece);
@@ -489,7 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_hugging_face_tensors),
-        cmocka_unit_test(layouts_agree),
+        cmocka_unit_test(names_agree),
         cmocka_unit_test(buffers_are_no_weights),
         cmocka_unit_test(reads_any_rows),
         cmocka_unit_test(converts_every_type),

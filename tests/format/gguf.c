@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * GGUF: values of every tensor type as the format defines them, configuration and vocabulary out of
- * the file, and every kind of broken file refused with the message that says what is wrong.
+ * GGUF files: tensors of every type have the values that the format defines, configuration and
+ * vocabulary are read out of the file, and every kind of broken file is refused with a message that
+ * says what is wrong.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
 #include "base/file.h"
 #include "support/gguf_writer.h"
+#include "support/weights.h"
 
 #include <jansson.h>
 
@@ -16,35 +18,7 @@
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-static void compare_weights(const struct weights *found, const struct weights *expected)
-{
-    const char *name;
-    size_t count = 0;
-    for (; (name = weights_name(expected, count)); count++) {
-        uint64_t shape[TENSOR_MAX_RANK], other[TENSOR_MAX_RANK], size = 1;
-        unsigned rank, other_rank;
-        assert_true(weights_shape(expected, name, shape, &rank));
-        if (!weights_shape(found, name, other, &other_rank))
-            fail_msg("%s is missing", name);
-        assert_int_equal(rank, other_rank);
-        assert_memory_equal(shape, other, rank * sizeof(*shape));
-        for (unsigned i = 1; i < rank; i++)
-            size *= shape[i];
-        uint64_t rows = rank ? shape[0] : 1, half = rows / 3;
-        float *a = malloc(rows * size * sizeof(*a)), *b = malloc(rows * size * sizeof(*b));
-        assert_int_equal(weights_read(expected, name, 0, rows, a), 0);
-        assert_int_equal(weights_read(found, name, 0, half, b), 0);
-        assert_int_equal(weights_read(found, name, half, rows - half, b + half * size), 0);
-        if (memcmp(a, b, rows * size * sizeof(*a)))
-            fail_msg("%s: other values", name);
-        free(a), free(b);
-    }
-    assert_true(count > 40);
-    assert_null(weights_name(found, count));
-    assert_int_equal(weights_parameters(found), weights_parameters(expected));
-}
-
-static void every_type(void **state)
+static void reads_every_type(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(gguf_kinds); i++) {
@@ -57,7 +31,7 @@ static void every_type(void **state)
             fail_msg("%s", vkclip_last_error());
         assert_int_equal(weights_open(reference, &expected), 0);
         assert_int_equal(weights_dtype(found), gguf_kinds[i].dtype);
-        compare_weights(found, expected);
+        assert_same_weights(found, expected, false);
         weights_close(&found);
         weights_close(&expected);
         free(gguf), free(reference);
@@ -67,7 +41,7 @@ static void every_type(void **state)
 
 /* ---- Configuration --------------------------------------------------------------------------- */
 
-static void towers(void **state)
+static void reads_towers(void **state)
 {
     (void)state;
     for (int kind = 1; kind < 4; kind++) {
@@ -107,12 +81,13 @@ static void towers(void **state)
     }
 }
 
-/* A good file in which the first `from` has become `to`, of the same length. */
-static void bad_configurations(void **state)
+/* A good file in which the first occurrence of some bytes is replaced by others of the same length.
+ */
+static void refuses_bad_configurations(void **state)
 {
     (void)state;
     static const struct {
-        const char *from, *to;
+        const char *good, *bad;
         int error;
         const char *message;
     } cases[] = {
@@ -136,7 +111,8 @@ static void bad_configurations(void **state)
         {"clip.has_text_encoder", "clip.has_TEXT_encoder", VKCLIP_OK, NULL}, /* the images' tower */
         {"clip.vision.image_mean", "clip.vision.image_MEAN", VKCLIP_OK, NULL},
     };
-    /* keys are matched with what follows them: how much of `from` counts, by its place here */
+    /* Bytes of `good` and `bad` in each case: a key is matched with the bytes after it, among which
+     * may be zeros. */
     static const size_t lengths[] = {4, 13, 21, 23, 41, 26, 29, 33, 16, 21, 22};
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         char *folder = scratch_folder(), *gguf = scratch_path(folder, "model.gguf"), *data;
@@ -145,10 +121,11 @@ static void bad_configurations(void **state)
         struct weights *weights;
         write_hf_vit(folder, &gguf_kinds[0], true, true);
         assert_int_equal(file_read(gguf, 1 << 26, &data, &size), 0);
-        const char *from = i ? cases[i].from : "clip\25"; /* the value, not a key's beginning */
-        char *at = memmem(data, size, from, i ? lengths[i] : 5);
-        assert_non_null(at);
-        memcpy(at, cases[i].to, lengths[i]);
+        /* The first case replaces the value "clip" and not the beginning of a key. */
+        const char *good = i ? cases[i].good : "clip\25";
+        char *found = memmem(data, size, good, i ? lengths[i] : 5);
+        assert_non_null(found);
+        memcpy(found, cases[i].bad, lengths[i]);
         scratch_write(folder, "model.gguf", data, size);
         int error = checkpoint_open(gguf, NULL, &config, &weights);
         if (cases[i].error)
@@ -179,7 +156,8 @@ static void write_tokens(const char *folder, const char *const *tokens, size_t c
     free(w.data);
 }
 
-/* Of the tokens of a vocab.json: the merges beside it, and the reference's ids. */
+/* Checks that the tokens of a vocab.json alone give the merges beside it, and that texts get the
+ * ids of the reference. */
 static void check_vocabulary(const char *vocab, const char *cases, const char *key)
 {
     struct vocabulary expected, found;
@@ -197,7 +175,7 @@ static void check_vocabulary(const char *vocab, const char *cases, const char *k
             continue;
         same = vocabulary_merge(&found, merge->left, merge->right);
         if (!same || same->rank != merge->rank || same->joined != merge->joined)
-            fail_msg("merge %u is another", merge->rank);
+            fail_msg("merge %u differs", merge->rank);
         merges++;
     }
     for (size_t i = 0; i <= found.merge_mask; i++)
@@ -237,13 +215,13 @@ static void check_vocabulary(const char *vocab, const char *cases, const char *k
     scratch_remove(folder);
 }
 
-static void vocabulary_of_the_project(void **state)
+static void reads_the_vocabulary_of_emoji_clip(void **state)
 {
     (void)state;
     check_vocabulary("models/emoji-clip/vocab.json", "tokenizer-emoji/cases.jsonl", "ids_openai");
 }
 
-static void vocabulary_of_openai(void **state)
+static void reads_the_vocabulary_of_openai(void **state)
 {
     (void)state;
     char *path = golden_path("tokenizer/hf/vocab.json");
@@ -255,7 +233,7 @@ static void vocabulary_of_openai(void **state)
     free(path);
 }
 
-static void bad_vocabularies(void **state)
+static void refuses_bad_vocabularies(void **state)
 {
     (void)state;
     static const struct {
@@ -295,8 +273,8 @@ static void bad_vocabularies(void **state)
 
 /* ---- Broken files ---------------------------------------------------------------------------- */
 
-/* A file in words: xTEXT bytes, bN u8, iN u32, lN u64, sTEXT a string with its length, zN zeros,
- * aN up to a multiple of N. */
+/* Puts a file that is described by words: xTEXT is its bytes, bN an u8, iN an u32, lN an u64, sTEXT
+ * a string with its length before it, zN so many zeros, aN zeros up to a multiple of N. */
 static void put_words(struct gguf_writer *w, const char *words)
 {
     for (size_t length; *words; words += length + (words[length] == ' ')) {
@@ -397,14 +375,14 @@ static const struct {
     {HEAD(1, 0) "st i1 l1000000000000 i0 l0 a32", FORMAT, "truncated"},
 };
 
-static void broken_files(void **state)
+static void refuses_broken_files(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(broken); i++) {
         struct gguf_writer w = {0};
         struct gguf *file;
         put_words(&w, broken[i].words);
-        uint8_t *exact = malloc(w.size ? w.size : 1); /* so that a sanitizer sees its end */
+        uint8_t *exact = malloc(w.size ? w.size : 1); /* A sanitizer sees its end. */
         memcpy(exact, w.data ? w.data : exact, w.size);
         int error = gguf_parse(exact, w.size, "x.gguf", &file);
         if (broken[i].error) {
@@ -419,8 +397,8 @@ static void broken_files(void **state)
     }
 }
 
-/* However much of a good file is there, it is refused or whole. */
-static void truncated_files(void **state)
+/* A good file is refused however much of it is missing. */
+static void refuses_truncated_files(void **state)
 {
     (void)state;
     char *folder = scratch_folder(), *gguf = scratch_path(folder, "model.gguf"), *data;
@@ -439,7 +417,7 @@ static void truncated_files(void **state)
     scratch_remove(folder);
 }
 
-static void typed_values(void **state)
+static void reads_typed_values(void **state)
 {
     (void)state;
     struct gguf_writer w = {0};
@@ -470,11 +448,15 @@ static void typed_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type),           cmocka_unit_test(towers),
-        cmocka_unit_test(bad_configurations),   cmocka_unit_test(vocabulary_of_the_project),
-        cmocka_unit_test(vocabulary_of_openai), cmocka_unit_test(bad_vocabularies),
-        cmocka_unit_test(broken_files),         cmocka_unit_test(truncated_files),
-        cmocka_unit_test(typed_values),
+        cmocka_unit_test(reads_every_type),
+        cmocka_unit_test(reads_towers),
+        cmocka_unit_test(refuses_bad_configurations),
+        cmocka_unit_test(reads_the_vocabulary_of_emoji_clip),
+        cmocka_unit_test(reads_the_vocabulary_of_openai),
+        cmocka_unit_test(refuses_bad_vocabularies),
+        cmocka_unit_test(refuses_broken_files),
+        cmocka_unit_test(refuses_truncated_files),
+        cmocka_unit_test(reads_typed_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

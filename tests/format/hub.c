@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names of models, and where they lie in the cache. tests/pull.py fills caches and opens models.
+ * Names of models, and where the cache keeps them. tests/cli/pull.py fills caches and opens models
+ * out of them.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -40,7 +41,7 @@ static void names(void **state)
         if (hub_parse_name(wrong[i], &name))
             fail_msg("'%s' was taken for a name", wrong[i]);
     char *longest = calloc(1, 100001);
-    for (int part = 0; part < 2; part++) { /* a name, then a revision without end */
+    for (int part = 0; part < 2; part++) { /* an endless name, then an endless revision */
         memset(longest, 'a', 100000);
         memcpy(longest, part ? "a/b@" : "a/b", part ? 4 : 3);
         assert_false(hub_parse_name(longest, &name));
@@ -51,7 +52,7 @@ static void names(void **state)
     free(longest);
 }
 
-/* Every alias leads to a repository, is not one itself unless meant so, and is there once. */
+/* Every alias leads to a repository, whose own name is not an alias of another, and stands once. */
 static void aliases(void **state)
 {
     const char *name, *repository, *other, *where;
@@ -74,16 +75,16 @@ static void file_names(void **state)
 {
     (void)state;
     assert_true(hub_is_file_name("model-00001-of-00002.safetensors"));
-    for (const char *const *at = (const char *const[]){"", ".", "..", ".a", "a/b", "a\\b", "/a",
-                                                       "a b", "a\n", "C:a", "\303\244", NULL};
-         *at; at++)
-        assert_false(hub_is_file_name(*at));
+    static const char *const wrong[] = {"",   ".",   "..",  ".a",  "a/b",     "a\\b",
+                                        "/a", "a b", "a\n", "C:a", "\303\244"};
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
+        assert_false(hub_is_file_name(wrong[i]));
     assert_true(hub_is_commit(COMMIT));
     assert_false(hub_is_commit("0123456789ABCDEF0123456789abcdef01234567"));
     assert_false(hub_is_commit(COMMIT "0"));
 }
 
-static void assert_place(char *found, const char *expected)
+static void assert_path(char *found, const char *expected)
 {
     assert_non_null(found);
     assert_string_equal(found, expected);
@@ -103,15 +104,15 @@ static void places(void **state)
     assert_true(hub_parse_name("a/b", &name));
     assert_null(hub_find_snapshot(&name));
     setenv("HOME", "/h", 1);
-    assert_place(hub_cache(), "/h/.cache/huggingface/hub");
+    assert_path(hub_cache(), "/h/.cache/huggingface/hub");
     setenv("XDG_CACHE_HOME", "/x", 1);
-    assert_place(hub_cache(), "/x/huggingface/hub");
+    assert_path(hub_cache(), "/x/huggingface/hub");
     setenv("HF_HOME", "/f", 1);
-    assert_place(hub_cache(), "/f/hub");
+    assert_path(hub_cache(), "/f/hub");
     setenv("HF_HUB_CACHE", "/c", 1);
-    assert_place(hub_cache(), "/c");
-    assert_place(hub_home(), "/f");
-    assert_place(hub_model_folder(&name), "/c/models--a--b");
+    assert_path(hub_cache(), "/c");
+    assert_path(hub_home(), "/f");
+    assert_path(hub_model_folder(&name), "/c/models--a--b");
 }
 
 static void finding(void **state)
@@ -122,7 +123,7 @@ static void finding(void **state)
     assert_failed(hub_find("a/b", &found), VKCLIP_EIO, "'vkclip pull a/b'");
     assert_null(found);
     assert_int_equal(hub_find("/no/such/path", &found), 0);
-    assert_place(found, "/no/such/path");
+    assert_path(found, "/no/such/path");
     static const char *const parts[] = {"models--a--b", "models--a--b/snapshots",
                                         ("models--a--b/snapshots/" COMMIT), "models--a--b/refs"};
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
@@ -135,7 +136,7 @@ static void finding(void **state)
     scratch_text(folder, "models--a--b/refs/v1", COMMIT);
     for (size_t i = 0; i < ARRAY_COUNT(opened); i++) {
         assert_int_equal(hub_find(opened[i], &found), 0);
-        assert_place(found, expected);
+        assert_path(found, expected);
     }
     assert_failed(hub_find("a/b@v2", &found), VKCLIP_EIO, folder);
     scratch_text(folder, "models--a--b/refs/v2",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * safetensors: what is written is read back, and every kind of broken file is refused with the
+ * Safetensors files: what is written is read back, and every kind of broken file is refused with a
  * message that says what is wrong with it.
  */
 #define _GNU_SOURCE
@@ -15,7 +15,8 @@
 #define T(dtype, shape, begin, end) \
     "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 
-/* A file of this header, its length field (0: the header's own), and so many bytes of data. */
+/* A file with this header, this number as its length (0 stands for the true one), and so many bytes
+ * of data after it. */
 static const struct bad {
     const char *header;
     uint64_t length;
@@ -85,7 +86,7 @@ static const struct bad {
     {"{\"__metadata__\":{\"a\":1}}", 0, 0, VKCLIP_EFORMAT, "__metadata__ is not a map of strings"},
 };
 
-/* The file in memory of exactly its size, so that a sanitizer sees every byte read beyond. */
+/* The file in memory of exactly its size, so that a sanitizer sees every read beyond its end. */
 static uint8_t *build(const char *header, uint64_t length, size_t data, size_t *size)
 {
     size_t text = strlen(header);
@@ -113,7 +114,7 @@ static void refuses_broken_files(void **state)
     }
 }
 
-/* Every header above, and a good one, cut off after every byte. */
+/* A good file that is cut off after every byte. */
 static void refuses_truncated_files(void **state)
 {
     (void)state;
@@ -189,7 +190,7 @@ static void accepts_what_the_format_allows(void **state)
     }
 }
 
-static void refuses_files_that_are_none(void **state)
+static void refuses_other_files(void **state)
 {
     (void)state;
     struct safetensors *file;
@@ -219,20 +220,21 @@ static void writes_what_it_reads(void **state)
     const struct tensor_view tensors[] = {
         {"z.weight", DTYPE_F32, 2, {2, 3}, f32, sizeof(f32)},
         {"bytes", DTYPE_U8, 1, {3}, u8, sizeof(u8)},
-        {"scalar \"q\" \xc3\xa9", DTYPE_F64, 0, {0}, f64, sizeof(f64)}, /* not aligned */
+        {"scalar \"q\" \xc3\xa9", DTYPE_F64, 0, {0}, f64, sizeof(f64)}, /* begins at an odd byte */
         {"none", DTYPE_F16, 3, {4, 0, 2}, NULL, 0},
         {"ids", DTYPE_I64, 1, {2}, i64, sizeof(i64)},
     };
     const char *const metadata[] = {"format", "pt", "note", "a\nb", NULL};
     char *folder = scratch_folder();
     char *path = scratch_path(folder, "a.safetensors");
-    for (int with = 0; with < 2; with++) {
+    for (int with_metadata = 0; with_metadata < 2; with_metadata++) {
         struct safetensors *file;
         assert_int_equal(
-            safetensors_write(path, tensors, ARRAY_COUNT(tensors), with ? metadata : NULL), 0);
+            safetensors_write(path, tensors, ARRAY_COUNT(tensors), with_metadata ? metadata : NULL),
+            0);
         assert_int_equal(safetensors_open(path, &file), 0);
         assert_int_equal(file->count, ARRAY_COUNT(tensors));
-        uint64_t at = 0;
+        uint64_t offset = 0;
         for (size_t i = 0; i < ARRAY_COUNT(tensors); i++) {
             const struct tensor_view *view = safetensors_find(file, tensors[i].name);
             assert_non_null(view);
@@ -243,9 +245,9 @@ static void writes_what_it_reads(void **state)
             if (view->size)
                 assert_memory_equal(view->data, tensors[i].data, view->size);
             const uint8_t *first = safetensors_find(file, tensors[0].name)->data;
-            assert_int_equal((const uint8_t *)view->data - first, at);
+            assert_int_equal((const uint8_t *)view->data - first, offset);
             assert_int_equal((first - file->map.data) % 8, 0);
-            at += view->size;
+            offset += view->size;
         }
         assert_true(tensor_view_value(safetensors_find(file, "scalar \"q\" \xc3\xa9"), 0) == -0.1f);
         assert_true(tensor_view_value(safetensors_find(file, "z.weight"), 3) == 1e-40f);
@@ -261,7 +263,8 @@ static void writes_what_it_reads(void **state)
     scratch_remove(folder);
 }
 
-static int give_too_little(void *user, const struct tensor_view *tensor, struct file_output *output)
+static int write_too_little(void *user, const struct tensor_view *tensor,
+                            struct file_output *output)
 {
     (void)user;
     return file_output_write(output, tensor->data, (size_t)tensor->size / 2);
@@ -290,7 +293,7 @@ static void refuses_to_write_nonsense(void **state)
     assert_failed(safetensors_write(path, &bad, 1, NULL), VKCLIP_EINVALID, "no name");
     assert_failed(safetensors_write(path, twice, 2, NULL), VKCLIP_EINVALID, "tensor 1 (a)");
     assert_failed(safetensors_write(path, &good, 1, bad_metadata), VKCLIP_EINVALID, "metadata");
-    assert_failed(safetensors_write_streamed(path, &good, 1, NULL, give_too_little, NULL),
+    assert_failed(safetensors_write_streamed(path, &good, 1, NULL, write_too_little, NULL),
                   VKCLIP_EINVALID, "tensor a: not as many bytes");
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, 0); /* nothing is left of what was begun */
@@ -324,7 +327,7 @@ int main(void)
         cmocka_unit_test(refuses_truncated_files),
         cmocka_unit_test(refuses_deep_and_long_headers),
         cmocka_unit_test(accepts_what_the_format_allows),
-        cmocka_unit_test(refuses_files_that_are_none),
+        cmocka_unit_test(refuses_other_files),
         cmocka_unit_test(writes_what_it_reads),
         cmocka_unit_test(refuses_to_write_nonsense),
         cmocka_unit_test(reads_reference_files),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes GGUF files for the tests, with clip.cpp's names, from Hugging Face checkpoints.
+ * Writes GGUF files for the tests, with clip.cpp's names, from Hugging Face checkpoints. It is
+ * written apart from the library's own writer, so that a mistake there is not repeated here.
  */
 #ifndef VKCLIP_TESTS_SUPPORT_GGUF_WRITER_H
 #define VKCLIP_TESTS_SUPPORT_GGUF_WRITER_H
@@ -90,7 +91,7 @@ static inline void pad_to(struct gguf_writer *w, size_t alignment)
     put(w, zeros, (alignment - w->size % alignment) % alignment);
 }
 
-/* A tensor's name in clip.cpp's files; a new string. */
+/* The name in clip.cpp's files of a tensor of Hugging Face's; a new string. */
 static inline char *gguf_name(const char *name)
 {
     static const char *const parts[][2] = {
@@ -129,15 +130,20 @@ static const struct gguf_kind gguf_kinds[] = {
     {8, DTYPE_Q8_0, 32, 34}, {28, DTYPE_F64, 1, 8},   {30, DTYPE_BF16, 1, 2},
 };
 
-/* One block: its bytes, and the values that these stand for by the format's definition. */
+/* Puts the bytes of one block, and gives the values that they stand for by the format's definition.
+ */
 static inline void write_block(struct gguf_writer *w, const struct gguf_kind *kind,
                                const float *values, float *defined)
 {
-    bool q8 = kind->dtype == DTYPE_Q8_0,
-         q5 = kind->dtype == DTYPE_Q5_0 || kind->dtype == DTYPE_Q5_1;
-    bool least = kind->dtype == DTYPE_Q4_1 || kind->dtype == DTYPE_Q5_1;
-    int steps = q8 ? 254 : q5 ? 31 : 15, middle = least ? 0 : q8 ? 0 : q5 ? 16 : 8;
-    int lowest = q8 ? -127 : 0, numbers[32];
+    const bool q8 = kind->dtype == DTYPE_Q8_0;
+    const bool q5 = kind->dtype == DTYPE_Q5_0 || kind->dtype == DTYPE_Q5_1;
+    const bool least = kind->dtype == DTYPE_Q4_1 || kind->dtype == DTYPE_Q5_1;
+    const int lowest = q8 ? -127 : 0;
+    int steps = q5 ? 31 : 15, middle = q5 ? 16 : 8, numbers[32];
+    if (q8)
+        steps = 254;
+    if (q8 || least)
+        middle = 0;
     float low = values[0], high = values[0];
     for (int i = 1; i < 32; i++) {
         low = values[i] < low ? values[i] : low;
@@ -170,7 +176,7 @@ static inline void write_block(struct gguf_writer *w, const struct gguf_kind *ki
     }
 }
 
-/* `count` elements of `view`; what is then in the file as F32 to `defined`. */
+/* Puts `count` elements of `view`, and gives the values that the file then has. */
 static inline void write_values(struct gguf_writer *w, const struct gguf_kind *kind,
                                 const struct tensor_view *view, uint64_t count, float *defined)
 {
@@ -202,7 +208,7 @@ static inline void write_values(struct gguf_writer *w, const struct gguf_kind *k
 
 /* ---- Checkpoints ----------------------------------------------------------------------------- */
 
-/* What a configuration file says; hf-vit's. */
+/* What the configuration of the reference model hf-vit says. */
 struct gguf_sizes {
     uint32_t width, mlp, layers, heads, context, image, patch, embed;
 };
@@ -227,7 +233,7 @@ static inline void put_tower(struct gguf_writer *w, const char *tower, const str
     put_key_f32(w, key, 1e-5f);
 }
 
-/* What clip.cpp's converter writes of a file with these towers; the number of values. */
+/* Puts the values that clip.cpp's converter writes for these towers; returns their number. */
 static inline uint64_t put_values(struct gguf_writer *w, bool text, bool image)
 {
     static const float colours[][3] = {{0.5f, 0.25f, 0.125f}, {0.3f, 0.2f, 0.1f}};
@@ -257,15 +263,15 @@ static inline bool gguf_has(const char *name, bool text, bool image)
     return name[0] == 't' ? text : name[0] == 'v' ? image : text && image;
 }
 
-/* The type that a tensor gets: `kind` for the matrices that it can take. */
-static inline const struct gguf_kind *kind_of(const struct tensor_view *view,
-                                              const struct gguf_kind *kind)
+/* The type that a tensor gets: `kind` for matrices whose rows are whole blocks. */
+static inline const struct gguf_kind *choose_kind(const struct tensor_view *view,
+                                                  const struct gguf_kind *kind)
 {
     bool matrix = view->rank == 2 && !(view->shape[1] % kind->block);
     return matrix ? kind : &gguf_kinds[view->rank == 4 && kind->dtype != DTYPE_F32];
 }
 
-/* hf-vit as FOLDER/model.gguf, and the values in it as FOLDER/model.safetensors. */
+/* Writes hf-vit as FOLDER/model.gguf, and the values in it as FOLDER/model.safetensors. */
 static inline void write_hf_vit(const char *folder, const struct gguf_kind *kind, bool text,
                                 bool image)
 {
@@ -281,17 +287,17 @@ static inline void write_hf_vit(const char *folder, const struct gguf_kind *kind
         const struct tensor_view *view = &file->tensors[i];
         if (!gguf_has(view->name, text, image))
             continue;
-        const struct gguf_kind *own = kind_of(view, kind);
+        const struct gguf_kind *chosen = choose_kind(view, kind);
         uint64_t elements = view->size / dtype_size(view->dtype);
         char *name = gguf_name(view->name);
         put_text(&values, name);
         put_u32(&values, view->rank);
         for (unsigned d = view->rank; d--;)
             put_u64(&values, view->shape[d]);
-        put_u32(&values, own->number);
+        put_u32(&values, chosen->number);
         put_u64(&values, data.size);
         float *floats = malloc(elements * sizeof(*floats));
-        write_values(&data, own, view, elements, floats);
+        write_values(&data, chosen, view, elements, floats);
         pad_to(&data, 32);
         defined[count] = *view;
         defined[count].dtype = DTYPE_F32;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * PyTorch files written by hand, right and wrong: zip archives of stored records, and the words of
- * which the pickles in them are put together.
+ * PyTorch files written by hand, right and wrong: zip archives of stored records, and the words
+ * that the pickles in them consist of.
  */
 #ifndef VKCLIP_TESTS_SUPPORT_TORCH_FILES_H
 #define VKCLIP_TESTS_SUPPORT_TORCH_FILES_H
@@ -18,46 +18,44 @@ struct archive_record {
     const char *name;
     const void *data;
     size_t size;
-    uint32_t claimed; /* size that the directory tells; 0: the true one */
-    uint16_t method;  /* 0: stored, 8: deflated (the data is written as it is) */
-    uint16_t flags;   /* 1: encrypted */
-    size_t same_as;   /* lies where the record of this index + 1 lies, which comes before it */
+    uint32_t claimed; /* the size that the directory says; 0 stands for the true one */
+    uint16_t method;  /* 0 for stored, 8 for deflated, with the same data in either case */
+    uint16_t flags;   /* 1 for encrypted */
+    size_t same_as;   /* 1 + the index of an earlier record whose place this one shares; 0: none */
 };
 
-static inline uint8_t *archive_put(uint8_t *at, uint64_t number, unsigned size)
+/* Writes a little-endian number; returns what follows it. */
+static inline uint8_t *archive_put(uint8_t *next, uint64_t number, unsigned size)
 {
     for (; size--; number >>= 8)
-        *at++ = (uint8_t)number;
-    return at;
+        *next++ = (uint8_t)number;
+    return next;
 }
 
 /* What a record's local header and its entry in the directory have in common. */
-static inline uint8_t *archive_header(uint8_t *at, const struct archive_record *record)
+static inline uint8_t *archive_header(uint8_t *next, const struct archive_record *record)
 {
-    at = archive_put(at, 20, 2);
-    at = archive_put(at, record->flags, 2);
-    at = archive_put(at, record->method, 2);
-    at = archive_put(at, 0, 4); /* time, date */
-    at = archive_put(
-        at, crc32(0, record->size ? record->data : (const void *)"", (uInt)record->size), 4);
-    at = archive_put(at,
-                     record->method    ? record->size
-                     : record->claimed ? record->claimed
-                                       : record->size,
-                     4);
-    at = archive_put(at, record->claimed ? record->claimed : record->size, 4);
-    at = archive_put(at, strlen(record->name), 2);
-    return archive_put(at, 0, 2);
+    const void *data = record->size ? record->data : "";
+    const uint64_t size = record->claimed ? record->claimed : record->size;
+    next = archive_put(next, 20, 2);
+    next = archive_put(next, record->flags, 2);
+    next = archive_put(next, record->method, 2);
+    next = archive_put(next, 0, 4); /* time and date */
+    next = archive_put(next, crc32(0, data, (uInt)record->size), 4);
+    next = archive_put(next, record->method ? record->size : size, 4);
+    next = archive_put(next, size, 4);
+    next = archive_put(next, strlen(record->name), 2);
+    return archive_put(next, 0, 2);
 }
 
-/* The archive in memory of exactly its size; free it. */
+/* Builds an archive in memory of exactly its size, which the caller frees. */
 static inline uint8_t *archive_build(const struct archive_record *records, size_t count,
                                      size_t *size)
 {
     size_t bound = 22;
     for (size_t i = 0; i < count; i++)
         bound += 30 + 46 + 2 * strlen(records[i].name) + records[i].size;
-    uint8_t *data = malloc(bound), *at = data, *directory;
+    uint8_t *data = malloc(bound), *next = data, *directory;
     uint32_t *offsets = calloc(count + 1, sizeof(*offsets));
     if (!data || !offsets)
         abort();
@@ -66,60 +64,60 @@ static inline uint8_t *archive_build(const struct archive_record *records, size_
             offsets[i] = offsets[records[i].same_as - 1];
             continue;
         }
-        offsets[i] = (uint32_t)(at - data);
-        at = archive_header(archive_put(at, 0x04034b50, 4), &records[i]);
-        memcpy(at, records[i].name, strlen(records[i].name));
-        at += strlen(records[i].name);
+        offsets[i] = (uint32_t)(next - data);
+        next = archive_header(archive_put(next, 0x04034b50, 4), &records[i]);
+        memcpy(next, records[i].name, strlen(records[i].name));
+        next += strlen(records[i].name);
         if (records[i].size)
-            memcpy(at, records[i].data, records[i].size);
-        at += records[i].size;
+            memcpy(next, records[i].data, records[i].size);
+        next += records[i].size;
     }
-    directory = at;
+    directory = next;
     for (size_t i = 0; i < count; i++) {
-        at = archive_put(archive_put(at, 0x02014b50, 4), 20, 2);
-        at = archive_put(archive_header(at, &records[i]), 0, 2 + 2 + 2 + 4);
-        at = archive_put(at, offsets[i], 4);
-        memcpy(at, records[i].name, strlen(records[i].name));
-        at += strlen(records[i].name);
+        next = archive_put(archive_put(next, 0x02014b50, 4), 20, 2);
+        next = archive_put(archive_header(next, &records[i]), 0, 2 + 2 + 2 + 4);
+        next = archive_put(next, offsets[i], 4);
+        memcpy(next, records[i].name, strlen(records[i].name));
+        next += strlen(records[i].name);
     }
-    uint32_t length = (uint32_t)(at - directory);
-    at = archive_put(archive_put(at, 0x06054b50, 4), 0, 4);
-    at = archive_put(archive_put(at, count, 2), count, 2);
-    at = archive_put(archive_put(at, length, 4), (uint64_t)(directory - data), 4);
-    at = archive_put(at, 0, 2);
+    uint32_t length = (uint32_t)(next - directory);
+    next = archive_put(archive_put(next, 0x06054b50, 4), 0, 4);
+    next = archive_put(archive_put(next, count, 2), count, 2);
+    next = archive_put(archive_put(next, length, 4), (uint64_t)(directory - data), 4);
+    next = archive_put(next, 0, 2);
     free(offsets);
-    *size = (size_t)(at - data);
+    *size = (size_t)(next - data);
     if (!(data = realloc(data, *size)))
         abort();
     return data;
 }
 
-/* A string and a number in a pickle. */
-static inline uint8_t *archive_text(uint8_t *at, const char *text, size_t length)
+/* Write a string and a number into a pickle. */
+static inline uint8_t *archive_text(uint8_t *next, const char *text, size_t length)
 {
-    *at++ = 'X';
-    at = archive_put(at, length, 4);
-    memcpy(at, text, length);
-    return at + length;
+    *next++ = 'X';
+    next = archive_put(next, length, 4);
+    memcpy(next, text, length);
+    return next + length;
 }
 
-static inline uint8_t *archive_number(uint8_t *at, uint64_t number)
+static inline uint8_t *archive_number(uint8_t *next, uint64_t number)
 {
-    *at++ = 'J';
-    return archive_put(at, number, 4);
+    *next++ = 'J';
+    return archive_put(next, number, 4);
 }
 
-/* What torch.save writes of these tensors: a state dict. F32, F16 and BF16 only. */
+/* Builds what torch.save writes for a state dict of these tensors, which are F32, F16 or BF16. */
 static inline uint8_t *archive_save(const struct tensor_view *views, size_t count, size_t *size)
 {
     static const char *const storages[] = {"Float", "Half", "BFloat16"};
     struct archive_record *records = calloc(count + 1, sizeof(*records));
     char(*names)[32] = calloc(count + 1, sizeof(*names));
-    uint8_t *pickle = malloc(4 + count * 1024), *at = pickle;
+    uint8_t *pickle = malloc(4 + count * 1024), *next = pickle;
     if (!records || !names || !pickle)
         abort();
-    memcpy(at, "\x80\x02}(", 4);
-    at += 4;
+    memcpy(next, "\x80\x02}(", 4);
+    next += 4;
     for (size_t i = 0; i < count; i++) {
         const struct tensor_view *view = &views[i];
         uint64_t strides[TENSOR_MAX_RANK], elements = 1;
@@ -129,26 +127,26 @@ static inline uint8_t *archive_save(const struct tensor_view *views, size_t coun
         const char *key = strrchr(names[i], '/') + 1;
         records[i + 1] = (struct archive_record){
             .name = names[i], .data = view->data, .size = (size_t)view->size};
-        at = archive_text(at, view->name, strlen(view->name));
-        at += sprintf((char *)at, "ctorch._utils\n_rebuild_tensor_v2\n((");
-        at = archive_text(at, "storage", 7);
-        at += sprintf((char *)at, "ctorch\n%sStorage\n", storages[view->dtype]);
-        at = archive_text(at, key, (size_t)(names[i] + length - key));
-        at = archive_text(at, "cpu", 3);
-        at = archive_number(at, elements);
-        at += sprintf((char *)at, "tQ");
-        at = archive_number(at, 0);
+        next = archive_text(next, view->name, strlen(view->name));
+        next += sprintf((char *)next, "ctorch._utils\n_rebuild_tensor_v2\n((");
+        next = archive_text(next, "storage", 7);
+        next += sprintf((char *)next, "ctorch\n%sStorage\n", storages[view->dtype]);
+        next = archive_text(next, key, (size_t)(names[i] + length - key));
+        next = archive_text(next, "cpu", 3);
+        next = archive_number(next, elements);
+        next += sprintf((char *)next, "tQ");
+        next = archive_number(next, 0);
         for (int list = 0; list < 2; list++) {
-            *at++ = '(';
+            *next++ = '(';
             for (unsigned d = 0; d < view->rank; d++)
-                at = archive_number(at, list ? strides[d] : view->shape[d]);
-            *at++ = 't';
+                next = archive_number(next, list ? strides[d] : view->shape[d]);
+            *next++ = 't';
         }
-        at += sprintf((char *)at, "\x89)tR");
+        next += sprintf((char *)next, "\x89)tR");
     }
-    at += sprintf((char *)at, "u.");
+    next += sprintf((char *)next, "u.");
     records[0] = (struct archive_record){
-        .name = "archive/data.pkl", .data = pickle, .size = (size_t)(at - pickle)};
+        .name = "archive/data.pkl", .data = pickle, .size = (size_t)(next - pickle)};
     uint8_t *data = archive_build(records, count + 1, size);
     free(records);
     free(names);
@@ -156,7 +154,7 @@ static inline uint8_t *archive_save(const struct tensor_view *views, size_t coun
     return data;
 }
 
-/* Words of pickles. Lengths and numbers are written as the bytes they are. */
+/* Words of pickles. Lengths and numbers are given as bytes. */
 #define STR(length, text) "\x8c" length text
 #define INT(byte) "K" byte
 #define FLOATS "ctorch\nFloatStorage\n"
@@ -164,7 +162,7 @@ static inline uint8_t *archive_save(const struct tensor_view *views, size_t coun
     "(" STR("\x07", "storage") type STR("\x01", key) STR("\x03", "cpu") elements "tQ"
 #define REBUILD "ctorch._utils\n_rebuild_tensor_v2\n"
 #define TENSOR(storage, offset, sizes, strides) REBUILD "(" storage offset sizes strides "\x89)tR"
-/* Of the 16 floats in the record data/0. */
+/* A storage of the 16 floats in the record data/0. */
 #define SIXTEEN STORAGE(FLOATS, "0", INT("\x10"))
 #define W STR("\x01", "w")
 #define DICT(items) "}(" items "u"
