@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A line with size and checksum, then the content: drivers have crashed on damaged cache data.
+ * A file is a line with the size and a checksum of the content, then the content. The checksum is
+ * there because drivers have crashed on damaged cache data.
  */
 #include "base/cache.h"
 #include "base/folder.h"
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER = 41 }; /* bytes */
+enum { HEADER = 41 }; /* bytes of the first line */
 
 static void make_header(const void *data, size_t size, char header[HEADER + 1])
 {
@@ -26,22 +27,27 @@ char *cache_path(const char *folder, const char *name)
     return folder_make_all(folder) ? string_format("%s/%s", folder, name) : NULL;
 }
 
-void cache_read(const char *path, struct cache_content *content)
+static bool is_intact(const struct file_map *map)
 {
     char header[HEADER + 1];
+    if (map->size < HEADER)
+        return false;
+    make_header(map->data + HEADER, map->size - HEADER, header);
+    return !memcmp(map->data, header, HEADER);
+}
+
+void cache_read(const char *path, struct cache_content *content)
+{
+    struct file_map *map = &content->map;
     *content = (struct cache_content){0};
-    if (!path || !file_exists(path) || file_map_open(path, &content->map))
+    if (!path || !file_exists(path) || file_map_open(path, map))
         return;
-    const struct file_map *map = &content->map;
-    if (map->size >= HEADER) {
-        make_header(map->data + HEADER, map->size - HEADER, header);
-        if (!memcmp(map->data, header, HEADER)) {
-            content->data = map->data + HEADER;
-            content->size = map->size - HEADER;
-        }
-    }
-    if (!content->data)
+    if (is_intact(map)) {
+        content->data = map->data + HEADER;
+        content->size = map->size - HEADER;
+    } else {
         log_message(VKCLIP_LOG_INFO, "%s: damaged, ignored", path);
+    }
 }
 
 void cache_release(struct cache_content *content)

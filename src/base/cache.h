@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files in the user's cache folder: what was once compiled or measured, and can be again. A file
- * that is damaged, of another kind or cannot be read is as good as none; one that cannot be written
- * is no failure. Several processes may use the same files at once: each sees a whole one. Knows
- * nothing of what is in them.
+ * Files in the user's cache folder: what was compiled or measured once and can be again. A file
+ * that is damaged, of another kind or unreadable counts as absent, and a file that cannot be
+ * written is no failure. Several processes may use the same files at once: each sees a whole one.
+ * Knows nothing of what is in them.
  */
 #ifndef VKCLIP_BASE_CACHE_H
 #define VKCLIP_BASE_CACHE_H
@@ -15,14 +15,14 @@
 char *cache_path(const char *folder, const char *name);
 
 struct cache_content {
-    const void *data; /* NULL: no such file, or no good one */
+    const void *data; /* NULL where there is no intact file */
     size_t size;
     struct file_map map;
 };
-/* `path` NULL: no file. */
+/* Maps the content of a file; `path` may be NULL, which is a file that is absent. */
 void cache_read(const char *path, struct cache_content *content);
 void cache_release(struct cache_content *content);
-/* The file becomes this, or stays what it was. */
+/* Replaces the file, or leaves it as it was where that fails. */
 void cache_write(const char *path, const void *data, size_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One queue of groups under one lock: jobs are far longer than what the lock protects.
+ * One queue of groups under one lock, because jobs take far longer than what the lock protects.
  */
 #define _GNU_SOURCE
 #include "base/workers.h"
@@ -20,7 +20,7 @@ enum { MOST_THREADS = 63 };
 
 struct workers_message {
     struct workers_message *earlier;
-    size_t index; /* of the job */
+    size_t index; /* number of the job that logged it */
     enum vkclip_log_level level;
     char text[];
 };
@@ -33,18 +33,20 @@ struct thread {
 
 struct workers {
     pthread_mutex_t lock;
-    pthread_cond_t more, done; /* jobs to begin, or `closing`; a group's last job has ended */
-    struct workers_group *first, *last; /* with jobs to begin */
-    unsigned wanted, started;
+    pthread_cond_t more;                /* there are jobs to begin, or the pool is closing */
+    pthread_cond_t done;                /* a group's last job has ended */
+    struct workers_group *first, *last; /* the queue of groups with jobs to begin */
+    unsigned wanted, started;           /* threads */
     bool closing;
     struct thread threads[MOST_THREADS];
 };
 
-static unsigned processors(void)
+/* Processors that this process may run on. */
+static unsigned count_processors(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
 #ifdef __linux__
-    cpu_set_t set; /* of a process that is held to some of them */
+    cpu_set_t set; /* Linux can restrict a process to some of the processors. */
     if (!sched_getaffinity(0, sizeof(set), &set))
         count = CPU_COUNT(&set);
 #endif
@@ -56,7 +58,7 @@ int workers_open(unsigned threads, struct workers **result)
     struct workers *workers = *result = calloc(1, sizeof(*workers));
     if (!workers)
         return error_fail(VKCLIP_EMEMORY, "out of memory for threads");
-    threads = threads ? threads : processors() - 1;
+    threads = threads ? threads : count_processors() - 1;
     workers->wanted = threads < MOST_THREADS ? threads : MOST_THREADS;
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->more, NULL);
@@ -89,20 +91,21 @@ unsigned workers_threads(const struct workers *workers)
 
 /* ---- Jobs ------------------------------------------------------------------------------------ */
 
-/* What a job logs is kept, so that the caller's log function is called on the caller's thread. */
-struct keeper {
+/* Where a job's messages are kept until workers_wait, so that the program's log function is called
+ * on the program's thread. */
+struct message_keeper {
     struct workers *workers;
     struct workers_group *group;
     size_t index;
 };
 
-static void lock(struct workers *workers)
+static void lock_pool(struct workers *workers)
 {
     if (workers)
         pthread_mutex_lock(&workers->lock);
 }
 
-static void unlock(struct workers *workers)
+static void unlock_pool(struct workers *workers)
 {
     if (workers)
         pthread_mutex_unlock(&workers->lock);
@@ -110,60 +113,80 @@ static void unlock(struct workers *workers)
 
 static void keep_message(void *user, enum vkclip_log_level level, const char *text)
 {
-    const struct keeper *keeper = user;
+    const struct message_keeper *keeper = user;
     struct workers_message *message = malloc(sizeof(*message) + strlen(text) + 1);
     if (!message)
         return;
     message->index = keeper->index;
     message->level = level;
     strcpy(message->text, text);
-    lock(keeper->workers);
+    lock_pool(keeper->workers);
     message->earlier = keeper->group->messages;
     keeper->group->messages = message;
-    unlock(keeper->workers);
+    unlock_pool(keeper->workers);
 }
 
-/* Takes a group without jobs to begin out of the queue. */
+static void enter_queue(struct workers *workers, struct workers_group *group)
+{
+    if (workers->last)
+        workers->last->later = group;
+    else
+        workers->first = group;
+    workers->last = group;
+}
+
+/* Takes a group that has no more jobs to begin out of the queue, if it is still there. */
 static void leave_queue(struct workers *workers, struct workers_group *group)
 {
-    struct workers_group *before = NULL, *at = workers ? workers->first : NULL;
-    while (at && at != group) {
-        before = at;
-        at = at->later;
+    struct workers_group *before = NULL;
+    struct workers_group *queued = workers ? workers->first : NULL;
+    while (queued && queued != group) {
+        before = queued;
+        queued = queued->later;
     }
-    if (!at)
+    if (!queued)
         return;
-    *(before ? &before->later : &workers->first) = group->later;
+    if (before)
+        before->later = group->later;
+    else
+        workers->first = group->later;
     if (workers->last == group)
         workers->last = before;
 }
 
-/* Begins the group's next job and ends it. Called and left with the lock held. */
+/* Keeps the error of the first job by number, and begins no more jobs. */
+static void stop_group(struct workers *workers, struct workers_group *group, size_t index,
+                       int error)
+{
+    if (!group->error || index < group->failed) {
+        group->error = error;
+        group->failed = index;
+        strcpy(group->error_message, vkclip_last_error());
+    }
+    group->next = group->count;
+    leave_queue(workers, group);
+}
+
+/* Does the group's next job. The lock is held before and after, but not during the job. */
 static void do_job(struct workers *workers, struct workers_group *group, unsigned thread)
 {
-    struct keeper keeper = {workers, group, group->next++};
+    struct message_keeper keeper = {workers, group, group->next++};
     group->running++;
     if (group->next >= group->count)
         leave_queue(workers, group);
-    unlock(workers);
+    unlock_pool(workers);
     struct log_target before = log_redirect((struct log_target){keep_message, &keeper});
     int error = group->job(group->user, keeper.index, thread);
     log_redirect(before);
-    lock(workers);
-    if (error && (!group->error || keeper.index < group->failed)) {
-        group->error = error;
-        group->failed = keeper.index;
-        strcpy(group->error_message, vkclip_last_error());
-    }
-    if (error) {
-        group->next = group->count;
-        leave_queue(workers, group);
-    }
-    if (!--group->running && group->next >= group->count && workers)
+    lock_pool(workers);
+    if (error)
+        stop_group(workers, group, keeper.index, error);
+    group->running--;
+    if (workers && !group->running && group->next >= group->count)
         pthread_cond_broadcast(&workers->done);
 }
 
-static void *work(void *argument)
+static void *run_thread(void *argument)
 {
     const struct thread *thread = argument;
     struct workers *workers = thread->workers;
@@ -177,7 +200,8 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* With the program's signals blocked, so that none is handled on a thread that it does not know. */
+/* Signals are blocked meanwhile, which threads inherit, so that the program handles none on a
+ * thread that it does not know. */
 static void start_threads(struct workers *workers)
 {
     sigset_t all, before;
@@ -186,7 +210,7 @@ static void start_threads(struct workers *workers)
     while (workers->started < workers->wanted) {
         struct thread *thread = &workers->threads[workers->started];
         *thread = (struct thread){.workers = workers, .number = workers->started + 1};
-        if (pthread_create(&thread->id, NULL, work, thread))
+        if (pthread_create(&thread->id, NULL, run_thread, thread))
             break;
         workers->started++;
     }
@@ -201,22 +225,28 @@ void workers_start(struct workers *workers, struct workers_group *group)
     pthread_mutex_lock(&workers->lock);
     if (group->count > 1 && workers->started < workers->wanted)
         start_threads(workers);
-    *(workers->last ? &workers->last->later : &workers->first) = group;
-    workers->last = group;
+    enter_queue(workers, group);
     pthread_cond_broadcast(&workers->more);
     pthread_mutex_unlock(&workers->lock);
 }
 
-/* In the order of the jobs; those of one job in its own. */
+/* Takes the earliest message of the first job out of the list, which has the last message first. */
+static struct workers_message *take_message(struct workers_group *group)
+{
+    struct workers_message **first = &group->messages;
+    for (struct workers_message **link = first; *link; link = &(*link)->earlier)
+        if ((*link)->index <= (*first)->index)
+            first = link;
+    struct workers_message *message = *first;
+    *first = message->earlier;
+    return message;
+}
+
+/* Messages come in the order of the jobs, and those of one job in the order it logged them. */
 static void pass_on_messages(struct workers_group *group)
 {
     while (group->messages) {
-        struct workers_message **first = &group->messages, *message;
-        for (struct workers_message **at = first; *at; at = &(*at)->earlier)
-            if ((*at)->index <= (*first)->index)
-                first = at;
-        message = *first;
-        *first = message->earlier;
+        struct workers_message *message = take_message(group);
         log_message(message->level, "%s", message->text);
         free(message);
     }
@@ -224,12 +254,12 @@ static void pass_on_messages(struct workers_group *group)
 
 int workers_wait(struct workers *workers, struct workers_group *group)
 {
-    lock(workers);
+    lock_pool(workers);
     while (group->next < group->count)
         do_job(workers, group, 0);
     while (group->running)
         pthread_cond_wait(&workers->done, &workers->lock);
-    unlock(workers);
+    unlock_pool(workers);
     pass_on_messages(group);
     if (group->error)
         error_keep(group->error_message);

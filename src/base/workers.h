@@ -11,40 +11,45 @@
 
 struct workers;
 
-/* Job number `index`. `thread` is below workers_threads() and of no other job of the group that
- * runs at the same time: it can choose scratch memory. Returns 0 or an error by error_fail. */
+/* Does job number `index`. No two jobs of a group that run at the same time have the same `thread`,
+ * which is below workers_threads(): it can choose scratch memory. Returns 0 or an error by
+ * error_fail. */
 typedef int workers_job_fn(void *user, size_t index, unsigned thread);
 
 struct workers_message;
 
-/* Jobs 0 .. count - 1, begun in this order. Filled with the first three; it belongs to the pool
- * from workers_start to the end of workers_wait. */
+/* Jobs 0 .. count - 1, begun in this order. The caller sets the first three members; the group
+ * belongs to the pool from workers_start to the end of workers_wait. */
 struct workers_group {
     workers_job_fn *job;
     void *user;
     size_t count;
 
-    size_t next, running; /* job to begin next; jobs begun and not ended */
-    int error;            /* of the first job, by number, that failed; no later one is begun */
-    size_t failed;
+    size_t next;    /* job to begin next */
+    size_t running; /* jobs begun and not ended */
+    int error;      /* of the first job by number that failed; no later job is begun */
+    size_t failed;  /* that job's number */
     char error_message[ERROR_MESSAGE];
-    struct workers_message *messages; /* for the log, last one first */
-    struct workers_group *later;
+    struct workers_message *messages; /* what jobs logged, the last message first */
+    struct workers_group *later;      /* the next group in the queue */
 };
 
-/* `threads` beside the one that waits; 0: one less than this process may run on. They are started
- * with the first group of more than one job. */
+/* Opens a pool of `threads` threads beside the one that waits; 0 stands for the number of
+ * processors that this process may run on, less one. The threads are started with the first group
+ * of more than one job. */
 int workers_open(unsigned threads, struct workers **workers);
 /* No group may be under way. */
 void workers_close(struct workers **workers);
-/* Those of the pool and the one that waits; 1 for no pool (NULL), which all functions accept. */
+/* The number of the pool's threads, with the one that waits. All functions accept NULL for no pool:
+ * then the number is 1. */
 unsigned workers_threads(const struct workers *workers);
 
+/* Queues a group's jobs, which other threads begin at once. */
 void workers_start(struct workers *workers, struct workers_group *group);
 /* Helps with the group's jobs until all are done, then passes on what they logged and returns the
- * error of the first that failed, with its message as this thread's last error. */
+ * error of the first job by number that failed, with its message as this thread's last error. */
 int workers_wait(struct workers *workers, struct workers_group *group);
-/* Both. A job may run jobs of its own on the same pool. */
+/* Starts a group and waits for it. A job may run jobs of its own on the same pool. */
 int workers_run(struct workers *workers, workers_job_fn *job, void *user, size_t count);
 
 #endif

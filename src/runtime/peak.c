@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every row of shaders/peaks.def, long enough to be measured by the host's clock; the best counts.
+ * Every row of shaders/peaks.def runs long enough to be measured by the host's clock, which every
+ * device has; the best row counts.
  */
 #include "runtime/peak.h"
 #include "base/array.h"
@@ -14,14 +15,15 @@
 #include "shaders/args.h"
 
 #define WORKGROUP 64
-#define CHAIN_VALUES 128 /* multiply-adds in a pass of the loop: enough to hide the loop itself */
-#define LONG_ENOUGH 0.02 /* seconds */
+#define CHAIN_VALUES 128 /* multiply-adds in a pass of the loop, enough to hide the loop itself */
+#define LONG_ENOUGH 0.02 /* seconds of one run, enough to hide the overhead of a submit */
+#define MOST_STEPS (1 << 20)
 #define RUNS 5
 #define COPY_BYTES ((uint64_t)64 << 20)
 
 struct peak {
     const char *shader, *name;
-    uint32_t values; /* of an invocation at once */
+    uint32_t values; /* that an invocation computes at once */
     const uint32_t *code;
     size_t bytes;
 };
@@ -33,7 +35,7 @@ static const struct peak rows[] = {
 #undef PEAK
 };
 
-/* Seconds of the best of `runs`. */
+/* Seconds of the fastest of `runs` runs. */
 static int time_dispatch(struct gpu *gpu, const struct gpu_dispatch *dispatch, int runs,
                          double *seconds)
 {
@@ -44,9 +46,9 @@ static int time_dispatch(struct gpu *gpu, const struct gpu_dispatch *dispatch, i
     if (!error)
         error = gpu_commands_end(commands);
     for (int i = 0; i < runs && !error; i++) {
-        double start = clock_seconds();
+        const double start = clock_seconds();
         error = gpu_commands_run(commands);
-        double passed = clock_seconds() - start;
+        const double passed = clock_seconds() - start;
         if (!i || passed < *seconds)
             *seconds = passed;
     }
@@ -54,45 +56,74 @@ static int time_dispatch(struct gpu *gpu, const struct gpu_dispatch *dispatch, i
     return error;
 }
 
-/* Multiply-adds of one row with `sums` chains; a pass of the loop is about a 64th of a submit. */
-static int measure_fma(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t bytes,
-                       const struct peak *row, uint32_t sums, struct vkclip_peaks *peaks)
+/* ---- Multiply-adds --------------------------------------------------------------------------- */
+
+/* Workgroups of one dispatch: a pass of the loop by all of them is about a 64th of what a submit
+ * may do, and each invocation has a value of the buffer to write. */
+static uint32_t count_groups(const struct gpu_limits *limits, double pass, uint64_t buffer_bytes)
 {
-    const uint32_t chain = CHAIN_VALUES / row->values;
-    const uint32_t constants[] = {WORKGROUP, 1, 1, sums, chain < sums ? 1 : chain / sums};
-    const double pass = 2.0 * sums * constants[4] * row->values * WORKGROUP; /* of a group */
-    double groups = gpu_limits(gpu)->work / 64 / pass, seconds = 0;
+    const double values = (double)(buffer_bytes / 4 / WORKGROUP);
+    double groups = limits->work / 64 / pass;
+    if (groups > values)
+        groups = values;
+    if (groups > limits->groups[0])
+        groups = limits->groups[0];
+    return groups < 1 ? 1 : (uint32_t)groups;
+}
+
+/* Doubles the steps until a run is long enough, then times the best of several. The first run is
+ * not judged, because some drivers compile in it. */
+static int time_steps(struct gpu *gpu, struct gpu_dispatch *dispatch, uint32_t *steps,
+                      double *seconds)
+{
     struct peak_args args = {.steps = 1, .a = 0.999f, .b = 0.001f};
-    struct gpu_dispatch dispatch = {.push_bytes = sizeof(args), .groups = {1, 1, 1}};
-    if (groups > (double)(bytes / 4 / WORKGROUP))
-        groups = (double)(bytes / 4 / WORKGROUP);
-    if (groups > gpu_limits(gpu)->groups[0])
-        groups = gpu_limits(gpu)->groups[0];
-    dispatch.groups[0] = groups < 1 ? 1 : (uint32_t)groups;
+    int error = VKCLIP_OK;
+    for (bool warm = false; !error; warm = true) {
+        memcpy(dispatch->push, &args, sizeof(args));
+        error = time_dispatch(gpu, dispatch, 1, seconds);
+        if (warm && (*seconds >= LONG_ENOUGH || args.steps >= MOST_STEPS))
+            break;
+        args.steps *= 2;
+    }
+    *steps = args.steps;
+    return error ? error : time_dispatch(gpu, dispatch, RUNS, seconds);
+}
+
+/* One row with `chains` chains of multiply-adds that do not depend on one another. */
+static int measure_fma(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t bytes,
+                       const struct peak *row, uint32_t chains, struct vkclip_peaks *peaks)
+{
+    const uint32_t values = CHAIN_VALUES / row->values;
+    const uint32_t length = values < chains ? 1 : values / chains;
+    const uint32_t constants[] = {WORKGROUP, 1, 1, chains, length};
+    const double pass = 2.0 * chains * length * row->values * WORKGROUP; /* of one workgroup */
+    const uint32_t groups = count_groups(gpu_limits(gpu), pass, bytes);
+    struct gpu_dispatch dispatch = {.push_bytes = sizeof(struct peak_args),
+                                    .groups = {groups, 1, 1}};
+    uint32_t steps = 1;
+    double seconds = 0;
     for (int i = 0; i < GPU_BINDINGS; i++)
         dispatch.ranges[i] = (struct gpu_range){buffer, 0, bytes};
     int error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, 0, constants,
                                  ARRAY_COUNT(constants), &dispatch.pipeline);
-    for (bool warm = false; !error; warm = true, args.steps *= 2) {
-        memcpy(dispatch.push, &args, sizeof(args));
-        error = time_dispatch(gpu, &dispatch, 1, &seconds);
-        if (warm && (seconds >= LONG_ENOUGH || args.steps >= 1 << 20))
-            break;
-    }
     if (!error)
-        error = time_dispatch(gpu, &dispatch, RUNS, &seconds);
-    const double flops = pass * dispatch.groups[0] * args.steps / seconds;
-    if (!error)
-        log_message(VKCLIP_LOG_DEBUG, "%s %s, %u chains: %.1f GFLOP/s", row->shader, row->name,
-                    sums, flops / 1e9);
-    if (!error && flops > peaks->flops) {
+        error = time_steps(gpu, &dispatch, &steps, &seconds);
+    if (error)
+        return error;
+    const double flops = pass * groups * steps / seconds;
+    log_message(VKCLIP_LOG_DEBUG, "%s %s, %u chains: %.1f GFLOP/s", row->shader, row->name, chains,
+                flops / 1e9);
+    if (flops > peaks->flops) {
         peaks->flops = flops;
-        snprintf(peaks->how, sizeof(peaks->how), "%s, %u chains", row->name, sums);
+        snprintf(peaks->how, sizeof(peaks->how), "%s, %u chains", row->name, chains);
     }
-    return error;
+    return VKCLIP_OK;
 }
 
-static void keep_copy(double seconds, uint64_t bytes, struct vkclip_peaks *peaks)
+/* ---- Copies ---------------------------------------------------------------------------------- */
+
+/* Every byte is read once and written once. */
+static void note_copy(double seconds, uint64_t bytes, struct vkclip_peaks *peaks)
 {
     const double speed = 2 * (double)bytes / seconds;
     log_message(VKCLIP_LOG_DEBUG, "copy: %.1f GB/s", speed / 1e9);
@@ -100,59 +131,71 @@ static void keep_copy(double seconds, uint64_t bytes, struct vkclip_peaks *peaks
         peaks->bytes = speed;
 }
 
-/* By a shader and by the device's own command. */
-static int measure_copy(struct gpu *gpu, struct gpu_range from, struct gpu_range to,
-                        const struct peak *row, struct vkclip_peaks *peaks)
+/* A copy by the device's own command. */
+static int measure_command_copy(struct gpu *gpu, struct gpu_range source, struct gpu_range target,
+                                struct vkclip_peaks *peaks)
+{
+    int error = VKCLIP_OK;
+    for (int i = 0; i < RUNS && !error; i++) {
+        const double start = clock_seconds();
+        error = gpu_copy(gpu, source, target);
+        const double seconds = clock_seconds() - start;
+        if (!error)
+            note_copy(seconds, source.size, peaks);
+    }
+    return error;
+}
+
+/* A copy by a shader, 16 bytes per invocation. */
+static int measure_shader_copy(struct gpu *gpu, struct gpu_range source, struct gpu_range target,
+                               const struct peak *row, struct vkclip_peaks *peaks)
 {
     const uint32_t constants[] = {WORKGROUP, 1, 1};
-    struct gpu_dispatch dispatch = {.ranges = {from, to, to, to},
-                                    .push_bytes = 4, /* none is not valid */
-                                    .groups = {(uint32_t)(from.size / 16 / WORKGROUP), 1, 1}};
+    const uint32_t most = gpu_limits(gpu)->groups[0];
+    const uint32_t wanted = (uint32_t)(source.size / 16 / WORKGROUP);
+    const uint32_t groups = wanted < most ? wanted : most;
+    struct gpu_dispatch dispatch = {.ranges = {source, target, target, target},
+                                    .push_bytes = 4, /* Vulkan does not allow 0 */
+                                    .groups = {groups, 1, 1}};
     double seconds;
-    int error = VKCLIP_OK;
-    if (dispatch.groups[0] > gpu_limits(gpu)->groups[0])
-        dispatch.groups[0] = gpu_limits(gpu)->groups[0];
-    if (!row) {
-        for (int i = 0; i < RUNS && !error; i++) {
-            double start = clock_seconds();
-            error = gpu_copy(gpu, from, to);
-            seconds = clock_seconds() - start;
-            if (!error)
-                keep_copy(seconds, from.size, peaks);
-        }
-        return error;
-    }
-    error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, 0, constants,
-                             ARRAY_COUNT(constants), &dispatch.pipeline);
+    int error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, 0, constants,
+                                 ARRAY_COUNT(constants), &dispatch.pipeline);
     if (!error)
         error = time_dispatch(gpu, &dispatch, RUNS, &seconds);
     if (!error)
-        keep_copy(seconds, (uint64_t)dispatch.groups[0] * 16 * WORKGROUP, peaks);
+        note_copy(seconds, (uint64_t)groups * 16 * WORKGROUP, peaks);
+    return error;
+}
+
+/* ---- All rows -------------------------------------------------------------------------------- */
+
+static int measure_row(struct gpu *gpu, const struct peak *row, struct gpu_range source,
+                       struct gpu_range target, struct vkclip_peaks *peaks)
+{
+    static const uint32_t chains[] = {8, 16, 32};
+    int error = VKCLIP_OK;
+    if (!strcmp(row->shader, "peak_copy"))
+        return measure_shader_copy(gpu, source, target, row, peaks);
+    for (size_t i = 0; i < ARRAY_COUNT(chains) && !error; i++)
+        error = measure_fma(gpu, source.buffer, source.size, row, chains[i], peaks);
     return error;
 }
 
 int peak_measure(struct gpu *gpu, struct vkclip_peaks *peaks)
 {
-    static const uint32_t sums[] = {8, 16, 32};
-    struct gpu_buffer *buffers[2] = {NULL, NULL};
-    uint64_t bytes = COPY_BYTES;
-    int error = VKCLIP_OK;
+    struct gpu_range source = {.size = COPY_BYTES}, target;
     *peaks = (struct vkclip_peaks){0};
-    while (bytes > gpu_limits(gpu)->buffer_range)
-        bytes /= 2;
-    for (int i = 0; i < 2 && !error; i++)
-        error = gpu_buffer_create(gpu, GPU_DEVICE, bytes, &buffers[i]);
-    const struct gpu_range from = {buffers[0], 0, bytes}, to = {buffers[1], 0, bytes};
+    while (source.size > gpu_limits(gpu)->buffer_range)
+        source.size /= 2;
+    target = source;
+    int error = gpu_buffer_create(gpu, GPU_DEVICE, source.size, &source.buffer);
     if (!error)
-        error = measure_copy(gpu, from, to, NULL, peaks);
-    for (size_t i = 0; i < ARRAY_COUNT(rows) && !error; i++) {
-        if (!strcmp(rows[i].shader, "peak_copy"))
-            error = measure_copy(gpu, from, to, &rows[i], peaks);
-        else
-            for (size_t j = 0; j < ARRAY_COUNT(sums) && !error; j++)
-                error = measure_fma(gpu, buffers[0], bytes, &rows[i], sums[j], peaks);
-    }
-    for (int i = 0; i < 2; i++)
-        gpu_buffer_destroy(gpu, &buffers[i]);
+        error = gpu_buffer_create(gpu, GPU_DEVICE, target.size, &target.buffer);
+    if (!error)
+        error = measure_command_copy(gpu, source, target, peaks);
+    for (size_t i = 0; i < ARRAY_COUNT(rows) && !error; i++)
+        error = measure_row(gpu, &rows[i], source, target, peaks);
+    gpu_buffer_destroy(gpu, &source.buffer);
+    gpu_buffer_destroy(gpu, &target.buffer);
     return error;
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Classes, the file of choices, and the loop that fills it; one class is measured by tune_trial.c.
+ * Which shape classes are measured, in which order and for how long, and the file that keeps the
+ * results. One class is
+ * measured by tune_trial.c. Nothing here fails a plan: what cannot be
+ * measured keeps the fixed order.
  */
 #include "runtime/tune.h"
+#include "base/cache.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/hash.h"
@@ -14,28 +18,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cache.h"
+#include "runtime/tune_sample.h"
 #include "runtime/tune_trial.h"
 
-/* Graphs of less work, in operations, run in less time than it takes to measure anything; so do
- * classes that are a small part of theirs. */
-#define WORTHY_WORK 2e9
-#define WORTHY_PART 0.02
-/* An operation of attention, which loads for each, takes about as long as so many of a tile. */
+/* A graph of fewer operations runs in less time than it takes to measure anything. */
+#define LEAST_GRAPH_WORK 2e9
+/* A class with a smaller part of its graph's work is not worth measuring: even a kernel that takes
+ * no time at all would save only 2 %. */
+#define LEAST_CLASS_PART 0.02
+/* Attention loads its operands for every operation, so that one of its operations takes about as
+ * long as this many of a matmul's tile. */
 #define ATTENTION_COST 8
+/* A choice that took this many times as long as the best one of a class is not tried for the later
+ * classes of the same call: their time goes to choices that may win. */
+#define SLOW_ELSEWHERE 2.5
 
 struct tuner {
     struct gpu *gpu;
-    bool measures, forced;
-    char *path;      /* NULL: no cache */
-    json_t *classes; /* key -> {"kernel": name, "ms": {name: number, or null: failed or wrong}} */
-    const struct kernel *extra;
+    bool measures; /* what is not known, where it is worth it */
+    bool forced;   /* measures whatever this process has not measured */
+    char *path;    /* NULL where no file is kept */
+    json_t *classes;
+    const struct kernel *extra_kernel; /* see tune_add_kernel */
     size_t runs;
 };
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
-/* Of the kernels that the names in the file stand for. Of megabytes: only where there is a file. */
+/* A hash of the kernels that the names in the file stand for. It reads megabytes of SPIR-V, so it
+ * is only computed where there is a file. */
 #define TABLE_HASH 17
 static const char *hash_table(char text[TABLE_HASH])
 {
@@ -46,47 +57,61 @@ static const char *hash_table(char text[TABLE_HASH])
     return text;
 }
 
-static bool is_class(json_t *value)
+static bool is_time(json_t *time)
 {
-    json_t *ms = json_object_get(value, "ms"), *time;
-    const char *name;
-    bool good = json_is_string(json_object_get(value, "kernel")) && json_is_object(ms);
-    json_object_foreach (ms, name, time)
-        good =
-            good && (json_is_null(time) || (json_is_number(time) && json_number_value(time) >= 0));
-    return good;
+    return json_is_null(time) || (json_is_number(time) && json_number_value(time) >= 0);
 }
 
-/* The classes in the file that another process or an earlier one wrote; none where it is no good.
- */
+/* Whether a class has a kernel and times, as record_result writes them. */
+static bool is_valid_class(json_t *class)
+{
+    json_t *times = json_object_get(class, "ms");
+    json_t *time;
+    const char *name;
+    if (!json_is_string(json_object_get(class, "kernel")) || !json_is_object(times))
+        return false;
+    json_object_foreach (times, name, time)
+        if (!is_time(time))
+            return false;
+    return true;
+}
+
+static bool is_current_table(json_t *file)
+{
+    char hash[TABLE_HASH];
+    const char *table = json_string_value(json_object_get(file, "table"));
+    return table && !strcmp(table, hash_table(hash));
+}
+
+/* The valid classes of a file that this process or another one wrote, a new object; empty where
+ * there is no file for this table of kernels. NULL when out of memory. */
 static json_t *read_classes(const char *path)
 {
     struct cache_content content;
-    char table[TABLE_HASH];
+    json_t *found = json_object();
+    json_t *class;
     const char *key;
-    json_t *classes = json_object(), *value;
     cache_read(path, &content);
     json_t *file = content.data ? json_loadb(content.data, content.size, 0, NULL) : NULL;
-    const char *of = json_string_value(json_object_get(file, "table"));
-    if (of && !strcmp(of, hash_table(table)))
-        json_object_foreach (json_object_get(file, "classes"), key, value)
-            if (is_class(value))
-                json_object_set(classes, key, value);
-    json_decref(file);
     cache_release(&content);
-    return classes;
+    if (is_current_table(file))
+        json_object_foreach (json_object_get(file, "classes"), key, class)
+            if (is_valid_class(class))
+                json_object_set(found, key, class);
+    json_decref(file);
+    return found;
 }
 
 static void write_classes(const struct tuner *tuner)
 {
     const struct vkclip_device_info *info = gpu_info(tuner->gpu);
-    char table[TABLE_HASH];
+    char hash[TABLE_HASH];
     if (!tuner->path)
         return;
     json_t *classes = read_classes(tuner->path); /* another process may have added some */
     json_object_update(classes, tuner->classes);
-    json_t *file = json_pack("{ss so}", "table", hash_table(table), "classes", classes);
-    /* names that are no UTF-8 are left out: they are for a person who looks into the file */
+    json_t *file = json_pack("{ss so}", "table", hash_table(hash), "classes", classes);
+    /* The names are for a person who looks into the file. A name that is no UTF-8 is left out. */
     json_object_set_new(file, "device", json_string(info->name));
     json_object_set_new(file, "driver", json_string(info->driver));
     char *text = file ? json_dumps(file, JSON_INDENT(1) | JSON_REAL_PRECISION(5)) : NULL;
@@ -96,7 +121,7 @@ static void write_classes(const struct tuner *tuner)
     json_decref(file);
 }
 
-/* ---- The state of a device ------------------------------------------------------------------- */
+/* ---- Open and close -------------------------------------------------------------------------- */
 
 int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **result)
 {
@@ -113,11 +138,10 @@ int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **r
     tuner->path = off ? NULL : gpu_cache_path(gpu, "tuning");
     tuner->measures = tuner->forced || tuner->path;
     tuner->classes = tuner->forced ? json_object() : read_classes(tuner->path);
-    if (!tuner->classes) {
-        tune_close(result);
-        return error_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");
-    }
-    return VKCLIP_OK;
+    if (tuner->classes)
+        return VKCLIP_OK;
+    tune_close(result);
+    return error_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");
 }
 
 void tune_close(struct tuner **handle)
@@ -131,55 +155,38 @@ void tune_close(struct tuner **handle)
     *handle = NULL;
 }
 
+/* ---- What is known --------------------------------------------------------------------------- */
+
 static size_t list_choices(const struct tuner *tuner, const struct graph *graph,
-                           const struct node *node, struct kernel_choice choices[KERNEL_CHOICES],
-                           size_t *trusted)
+                           const struct node *node, struct kernel_choice choices[KERNEL_CHOICES])
 {
     size_t count = kernels_choices(tuner->gpu, graph, node, choices);
-    *trusted = 0; /* the first of the table's last row, which needs nothing */
-    while (*trusted < count && choices[*trusted].kernel != choices[count - 1].kernel)
-        ++*trusted;
-    return tuner->extra ? kernels_add_choices(tuner->gpu, tuner->extra, graph, node, choices, count)
-                        : count;
+    if (tuner->extra_kernel)
+        count = kernels_add_choices(tuner->gpu, tuner->extra_kernel, graph, node, choices, count);
+    return count;
 }
 
-/* ---- Choosing -------------------------------------------------------------------------------- */
-
-struct class
+/* Whether two classes have the same op and types. A key is "OP type[shape] type -> ...". */
+static bool is_same_kind(const char *a, const char *b)
 {
-    char key[TUNE_KEY];
-    const struct node *node; /* the first of them */
-    double cost;             /* of all, and of one as it is measured: operations of a tile */
-    double one;
-    bool leads; /* nothing akin is known, and of its kind this has the most work */
-    struct class *next;
-};
-
-static double weigh(const struct node *node, double work)
-{
-    return graph_attends(node->op) ? ATTENTION_COST * work : work;
+    const char *a_weights = strchr(a, ']'), *b_weights = strchr(b, ']');
+    if (strncmp(a, b, strcspn(a, "[") + 1) || !a_weights || !b_weights)
+        return false;
+    return !strncmp(a_weights, b_weights, strcspn(a_weights, "[>"));
 }
 
-/* Whether two classes are of one op and of the same types: a key is "OP x[..] w -> ..". */
-static bool is_akin(const char *key, const char *other)
+/* The name of the choice that was found for a class, else for another one of its kind; NULL where
+ * nothing is known of the kind. */
+static const char *known_choice(const struct tuner *tuner, const char *key)
 {
-    size_t length = strcspn(key, "[");
-    const char *w = strchr(key, ']'), *other_w = strchr(other, ']');
-    return !strncmp(key, other, length + 1) && w && other_w &&
-           !strncmp(w, other_w, strcspn(w, "[>"));
-}
-
-/* The kernel that was found for a class, or, where nothing is known of it yet, for one akin to it;
- * NULL: none. */
-static const char *known_kernel(const struct tuner *tuner, const char *key)
-{
-    const char *other;
-    json_t *class = json_object_get(tuner->classes, key), *akin;
-    if (!class)
-        json_object_foreach (tuner->classes, other, akin)
-            if (is_akin(key, other))
-                class = akin;
-    return json_string_value(json_object_get(class, "kernel"));
+    json_t *found = json_object_get(tuner->classes, key);
+    json_t *class;
+    const char *other_key;
+    if (!found)
+        json_object_foreach (tuner->classes, other_key, class)
+            if (is_same_kind(key, other_key))
+                found = class;
+    return json_string_value(json_object_get(found, "kernel"));
 }
 
 /* The choice of that name; the first where there is none. */
@@ -194,184 +201,246 @@ static size_t find_choice(const struct kernel_choice *choices, size_t count, con
     return 0;
 }
 
-/* First one class of each kind, whose kernel the others have until they are measured. */
-static bool is_before(const struct class *a, const struct class *b)
+/* ---- Which classes are measured -------------------------------------------------------------- */
+
+struct shape_class {
+    char key[SAMPLE_KEY];
+    const struct node *node; /* the first of its nodes, which stands for all */
+    size_t number;           /* in the order of the graph */
+    double cost;             /* operations of all its nodes, weighted by what an operation takes */
+    double trial_cost;       /* of one run of the trial */
+    bool leads_kind;         /* the first of its op and types: the others take over its result */
+};
+
+static double weighted_work(const struct node *node, double work)
 {
-    return a->leads != b->leads ? a->leads : a->cost > b->cost;
+    return graph_attends(node->op) ? ATTENTION_COST * work : work;
 }
 
-static void insert_class(struct class **at, struct class *class)
+static struct shape_class *find_class(struct shape_class *classes, size_t count, const char *key)
 {
-    while (*at && is_before(*at, class))
-        at = &(*at)->next;
-    class->next = *at;
-    *at = class;
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(classes[i].key, key))
+            return &classes[i];
+    return NULL;
 }
 
-/* The classes of a graph that are worth measuring and are not yet known, in the order to do so. */
-static struct class *find_unknown(const struct tuner *tuner, const struct graph *graph)
+/* Adds a node to its class, or begins a new class with it. Returns the number of classes. */
+static size_t count_node(struct shape_class *classes, size_t count, const char *key,
+                         const struct graph *graph, const struct node *node)
+{
+    struct shape_class *class = find_class(classes, count, key);
+    if (!class) {
+        class = &classes[count];
+        *class = (struct shape_class){.node = node, .number = count};
+        memcpy(class->key, key, SAMPLE_KEY);
+        class->trial_cost = weighted_work(node, sample_work(graph, node));
+        count++;
+    }
+    class->cost += weighted_work(node, node_work(graph, node));
+    return count;
+}
+
+/* Of the classes of one kind, the one with most work leads, of equals the last. */
+static bool leads_kind(const struct shape_class *classes, size_t count, size_t index)
+{
+    const struct shape_class *class = &classes[index];
+    for (size_t i = 0; i < count; i++) {
+        const bool more = classes[i].cost > class->cost;
+        const bool equal = classes[i].cost == class->cost && i > index;
+        if ((more || equal) && is_same_kind(class->key, classes[i].key))
+            return false;
+    }
+    return true;
+}
+
+/* First one class of each kind, whose result serves the others until they are measured; then by
+ * work. */
+static int compare_classes(const void *a, const void *b)
+{
+    const struct shape_class *x = a, *y = b;
+    if (x->leads_kind != y->leads_kind)
+        return x->leads_kind ? -1 : 1;
+    if (x->cost != y->cost)
+        return x->cost > y->cost ? -1 : 1;
+    return x->number < y->number ? -1 : 1;
+}
+
+/* Lists the classes of a graph that are worth measuring and not yet known, in the order to do so,
+ * in `classes`, which has room for all nodes. Returns their number. */
+static size_t list_classes(const struct tuner *tuner, const struct graph *graph,
+                           struct shape_class *classes)
 {
     struct kernel_choice choices[KERNEL_CHOICES];
-    struct class *first = NULL, *class, *other;
-    size_t trusted;
-    double all = 0;
+    char key[SAMPLE_KEY];
+    double graph_cost = 0;
+    size_t count = 0, kept = 0;
     for (size_t n = 0; n < graph->node_count; n++) {
         const struct node *node = &graph->nodes[n];
-        char key[TUNE_KEY];
-        all += weigh(node, node_work(graph, node));
-        if (!tune_key(graph, node, key) || json_object_get(tuner->classes, key) ||
-            list_choices(tuner, graph, node, choices, &trusted) < 2)
-            continue;
-        for (class = first; class && strcmp(class->key, key); class = class->next)
-            ;
-        if (!class && (class = calloc(1, sizeof(*class)))) {
-            memcpy(class->key, key, sizeof(key));
-            class->node = node;
-            class->one = weigh(node, tune_work(graph, node));
-            class->next = first;
-            first = class;
-        }
-        if (class)
-            class->cost += weigh(node, node_work(graph, node));
+        graph_cost += weighted_work(node, node_work(graph, node));
+        if (sample_key(graph, node, key) && !json_object_get(tuner->classes, key) &&
+            list_choices(tuner, graph, node, choices) > 1)
+            count = count_node(classes, count, key, graph, node);
     }
-    for (class = first; class; class = class->next) {
-        class->leads = !known_kernel(tuner, class->key);
-        for (other = first; other; other = other->next)
-            if (is_akin(class->key, other->key)) /* those that follow do not lead yet */
-                class->leads &= class->cost > other->cost ||
-                                (class->cost == other->cost && (other == class || !other->leads));
-    }
-    struct class *sorted = NULL;
-    while ((class = first)) {
-        first = class->next;
-        if (tuner->forced || (all >= WORTHY_WORK && class->cost >= all * WORTHY_PART))
-            insert_class(&sorted, class);
-        else
-            free(class);
-    }
-    return sorted;
+    if (!tuner->forced && graph_cost < LEAST_GRAPH_WORK)
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        if (tuner->forced || classes[i].cost >= graph_cost * LEAST_CLASS_PART)
+            classes[kept++] = classes[i];
+    for (size_t i = 0; i < kept; i++)
+        classes[i].leads_kind =
+            !known_choice(tuner, classes[i].key) && leads_kind(classes, kept, i);
+    qsort(classes, kept, sizeof(*classes), compare_classes);
+    return kept;
 }
 
-/* What was found of a class becomes an entry. */
-static void keep_result(struct tuner *tuner, const char *key, const struct kernel_choice *choices,
-                        const double *ms, size_t count, size_t best)
-{
-    char name[KERNEL_CHOICE_NAME];
-    json_t *times = json_object();
-    for (size_t i = 0; i < count; i++) {
-        kernels_choice_name(&choices[i], name);
-        if (ms[i])
-            json_object_set_new(times, name, ms[i] < 0 ? json_null() : json_real(ms[i]));
-    }
-    kernels_choice_name(&choices[best], name);
-    log_message(VKCLIP_LOG_INFO, "%s: %s", key, name);
-    json_object_set_new(tuner->classes, key, json_pack("{ss so}", "kernel", name, "ms", times));
-}
+/* ---- Measuring ------------------------------------------------------------------------------- */
 
-/* While measuring, errors are no failures: what cannot be measured keeps the fixed order. */
-static void soften(void *user, enum vkclip_log_level level, const char *message)
-{
-    const struct log_target *before = user;
-    struct log_target here = log_redirect(*before);
-    log_message(level == VKCLIP_LOG_ERROR ? VKCLIP_LOG_INFO : level, "%s", message);
-    log_redirect(here);
-}
-
-/* Choices that were far slower than another in an earlier class: they are not tried again. */
-#define HOPELESS 2.5
-struct hopeless {
+/* Choices that were far slower than another one in an earlier class. */
+struct slow_choices {
     struct kernel_choice choices[KERNEL_CHOICES];
     size_t count;
 };
 
-static bool is_hopeless(const struct hopeless *hopeless, const struct kernel_choice *choice)
+static bool is_slow(const struct slow_choices *slow, const struct kernel_choice *choice)
 {
-    for (size_t i = 0; i < hopeless->count; i++)
-        if (kernels_same_choice(&hopeless->choices[i], choice))
+    for (size_t i = 0; i < slow->count; i++)
+        if (kernels_same_choice(&slow->choices[i], choice))
             return true;
     return false;
 }
 
-static void add_hopeless(struct hopeless *hopeless, const struct tune_trial *trial, size_t best)
+/* The first choice stays in, because it is the default of the classes that are not known. */
+static void note_slow(struct slow_choices *slow, const struct trial *trial, size_t best)
 {
-    for (size_t i = 1; i < trial->count && hopeless->count < KERNEL_CHOICES; i++)
-        if (trial->ms[i] > HOPELESS * trial->ms[best] && trial->ms[best] > 0)
-            hopeless->choices[hopeless->count++] = trial->choices[i];
+    const double limit = SLOW_ELSEWHERE * trial->ms[best];
+    for (size_t i = 1; i < trial->count && slow->count < KERNEL_CHOICES; i++)
+        if (limit > 0 && trial->ms[i] > limit)
+            slow->choices[slow->count++] = trial->choices[i];
 }
 
-static void measure(struct tuner *tuner, const struct graph *graph, double budget,
-                    struct class *classes)
+/* Adds what was found for a class to what is known; `count` 0: without any times. */
+static void record_result(struct tuner *tuner, const char *key, const struct trial *trial,
+                          size_t count, size_t best)
 {
-    struct hopeless hopeless = {.count = 0};
-    double start = clock_seconds(), left = 0;
-    size_t number = 0, total = 0;
-    for (struct class *class = classes; class; class = class->next, total++)
-        left += class->one;
-    double whole = left;
-    for (struct class *class = classes; class; left -= class->one, class = class->next) {
-        struct kernel_choice choices[KERNEL_CHOICES];
-        bool skip[KERNEL_CHOICES];
-        double ms[KERNEL_CHOICES], end = start + budget * (class->leads ? 2 : 1);
-        double seconds = end - clock_seconds();
-        size_t best, trusted;
-        size_t count = list_choices(tuner, graph, class->node, choices, &trusted);
-        size_t favourite = find_choice(choices, count, known_kernel(tuner, class->key));
-        for (size_t i = 0; i < count; i++)
-            skip[i] = i != favourite && is_hopeless(&hopeless, &choices[i]);
-        if (seconds <= 0)
-            break; /* the rest another time */
-        log_message(VKCLIP_LOG_INFO, "measuring kernels for this device, once: %zu of %zu",
-                    ++number, total);
-        struct tune_trial trial = {.gpu = tuner->gpu,
-                                   .graph = graph,
-                                   .node = class->node,
-                                   .choices = choices,
-                                   .skip = skip,
-                                   .count = count,
-                                   .trusted = trusted,
-                                   .favourite = favourite,
-                                   .seconds = seconds * class->one / left,
-                                   .fair = budget * class->one / whole,
-                                   .deadline = end,
-                                   .ms = ms};
-        int error = tune_measure(&trial, &best);
-        tuner->runs += trial.runs;
-        /* what takes all the time there is, and that alone, is not tried again: without numbers */
-        if (error && (number > 1 || clock_seconds() < trial.deadline))
-            continue;
-        keep_result(tuner, class->key, choices, ms, error ? 0 : count, best);
-        add_hopeless(&hopeless, &trial, best);
+    char name[KERNEL_CHOICE_NAME];
+    json_t *times = json_object();
+    for (size_t i = 0; i < count; i++) {
+        const double ms = trial->ms[i];
+        kernels_choice_name(&trial->choices[i], name);
+        if (ms < 0)
+            json_object_set_new(times, name, json_null());
+        else if (ms > 0)
+            json_object_set_new(times, name, json_real(ms));
+    }
+    kernels_choice_name(&trial->choices[best], name);
+    log_message(VKCLIP_LOG_INFO, "%s: %s", key, name);
+    json_object_set_new(tuner->classes, key, json_pack("{ss so}", "kernel", name, "ms", times));
+}
+
+/* The last row of an op's table needs nothing; its first tile is the reference. */
+static size_t find_reference(const struct kernel_choice *choices, size_t count)
+{
+    size_t reference = count ? count - 1 : 0;
+    while (reference && choices[reference - 1].kernel == choices[count - 1].kernel)
+        reference--;
+    return reference;
+}
+
+/* Runs the trial of one class; its times are set by the caller. A class that alone takes all the
+ * time there is gets an entry without times, so that it is not tried again; other classes that
+ * fail stay unknown. */
+static void measure_class(struct tuner *tuner, const struct shape_class *class, struct trial *trial,
+                          bool is_first, struct slow_choices *slow)
+{
+    struct kernel_choice choices[KERNEL_CHOICES];
+    bool skip[KERNEL_CHOICES];
+    double ms[KERNEL_CHOICES];
+    size_t best;
+    const size_t table_count = kernels_choices(tuner->gpu, trial->graph, class->node, choices);
+    trial->node = class->node;
+    trial->choices = choices;
+    trial->skip = skip;
+    trial->ms = ms;
+    trial->reference = find_reference(choices, table_count);
+    trial->count = list_choices(tuner, trial->graph, class->node, choices);
+    trial->default_choice = find_choice(choices, trial->count, known_choice(tuner, class->key));
+    for (size_t i = 0; i < trial->count; i++)
+        skip[i] = i != trial->default_choice && is_slow(slow, &choices[i]);
+    int error = trial_run(trial, &best);
+    tuner->runs += trial->runs;
+    if (error && (!is_first || clock_seconds() < trial->deadline))
+        return;
+    record_result(tuner, class->key, trial, error ? 0 : trial->count, best);
+    note_slow(slow, trial, best);
+}
+
+static void measure_classes(struct tuner *tuner, const struct graph *graph, double seconds,
+                            const struct shape_class *classes, size_t count)
+{
+    struct slow_choices slow = {.count = 0};
+    const double start = clock_seconds();
+    double whole_cost = 0;
+    for (size_t i = 0; i < count; i++)
+        whole_cost += classes[i].trial_cost;
+    double cost_left = whole_cost;
+    for (size_t i = 0; i < count; i++) {
+        const struct shape_class *class = &classes[i];
+        const double deadline = start + (class->leads_kind ? 2 * seconds : seconds);
+        const double seconds_left = deadline - clock_seconds();
+        if (seconds_left <= 0)
+            break; /* the next plan measures the rest */
+        struct trial trial = {.gpu = tuner->gpu,
+                              .graph = graph,
+                              .seconds = seconds_left * class->trial_cost / cost_left,
+                              .share = seconds * class->trial_cost / whole_cost,
+                              .deadline = deadline};
+        log_message(VKCLIP_LOG_INFO, "measuring kernels for this device, once: %zu of %zu", i + 1,
+                    count);
+        measure_class(tuner, class, &trial, i == 0, &slow);
+        cost_left -= class->trial_cost;
     }
     log_message(VKCLIP_LOG_INFO, "measured kernels for %.1f s", clock_seconds() - start);
     write_classes(tuner);
 }
 
-static void measure_softly(struct tuner *tuner, const struct graph *graph, double budget)
+/* A choice that fails while it is measured is no error of the program. */
+static void log_error_as_info(void *user, enum vkclip_log_level level, const char *message)
 {
-    struct class *classes = find_unknown(tuner, graph);
-    if (classes) {
-        struct log_target before = log_redirect((struct log_target){0});
-        log_redirect((struct log_target){soften, &before});
-        measure(tuner, graph, budget, classes);
-        log_redirect(before);
-    }
-    for (struct class *next; classes; classes = next) {
-        next = classes->next;
-        free(classes);
-    }
+    const struct log_target *program = user;
+    struct log_target redirected = log_redirect(*program);
+    log_message(level == VKCLIP_LOG_ERROR ? VKCLIP_LOG_INFO : level, "%s", message);
+    log_redirect(redirected);
 }
 
-static struct kernel_choice choose_one(const struct tuner *tuner, const struct graph *graph,
-                                       const struct node *node)
+static void measure_unknown(struct tuner *tuner, const struct graph *graph, double seconds)
+{
+    struct shape_class *classes = calloc(graph->node_count + 1, sizeof(*classes));
+    size_t count = classes ? list_classes(tuner, graph, classes) : 0;
+    if (count) {
+        struct log_target program = log_redirect((struct log_target){0});
+        log_redirect((struct log_target){log_error_as_info, &program});
+        measure_classes(tuner, graph, seconds, classes, count);
+        log_redirect(program);
+    }
+    free(classes);
+}
+
+/* ---- Choosing -------------------------------------------------------------------------------- */
+
+static struct kernel_choice choose_known(const struct tuner *tuner, const struct graph *graph,
+                                         const struct node *node)
 {
     struct kernel_choice choices[KERNEL_CHOICES];
-    char key[TUNE_KEY];
-    size_t trusted, count = list_choices(tuner, graph, node, choices, &trusted);
-    const char *known = tune_key(graph, node, key) ? known_kernel(tuner, key) : NULL;
-    return count ? choices[find_choice(choices, count, known)] : (struct kernel_choice){0};
+    char key[SAMPLE_KEY];
+    const size_t count = list_choices(tuner, graph, node, choices);
+    if (!count)
+        return (struct kernel_choice){0};
+    const char *known = sample_key(graph, node, key) ? known_choice(tuner, key) : NULL;
+    return choices[find_choice(choices, count, known)];
 }
 
-static struct kernel_choice first_choice(const struct gpu *gpu, const struct graph *graph,
+static struct kernel_choice choose_first(const struct gpu *gpu, const struct graph *graph,
                                          const struct node *node)
 {
     struct kernel_choice choices[KERNEL_CHOICES];
@@ -382,42 +451,49 @@ void tune_choose(struct gpu *gpu, struct tuner *tuner, const struct graph *graph
                  struct kernel_choice *choices)
 {
     if (tuner && tuner->measures)
-        measure_softly(tuner, graph, seconds);
+        measure_unknown(tuner, graph, seconds);
     for (size_t n = 0; n < graph->node_count; n++) {
         const struct node *node = &graph->nodes[n];
-        choices[n] = tuner ? choose_one(tuner, graph, node) : first_choice(gpu, graph, node);
+        choices[n] = tuner ? choose_known(tuner, graph, node) : choose_first(gpu, graph, node);
     }
 }
 
 /* ---- Listing --------------------------------------------------------------------------------- */
 
+static size_t list_times(json_t *class, struct vkclip_tuning_time times[KERNEL_CHOICES])
+{
+    json_t *time;
+    const char *name;
+    size_t count = 0;
+    json_object_foreach (json_object_get(class, "ms"), name, time) {
+        const double ms = json_is_null(time) ? -1 : json_number_value(time);
+        if (count < KERNEL_CHOICES)
+            times[count++] = (struct vkclip_tuning_time){name, ms};
+    }
+    return count;
+}
+
 int tune_list(const struct tuner *tuner, vkclip_tuning_fn *entry, void *user)
 {
-    const char *key, *name;
-    json_t *class, *time;
-    int stopped = 0;
+    json_t *class;
+    const char *key;
     json_object_foreach (tuner->classes, key, class) {
-        json_t *ms = json_object_get(class, "ms");
         struct vkclip_tuning_time times[KERNEL_CHOICES];
         struct vkclip_tuning tuning = {.device = gpu_info(tuner->gpu)->name,
                                        .shape = key,
                                        .kernel =
                                            json_string_value(json_object_get(class, "kernel")),
-                                       .times = times};
-        json_object_foreach (ms, name, time)
-            if (tuning.count < KERNEL_CHOICES)
-                times[tuning.count++] = (struct vkclip_tuning_time){
-                    name, json_is_null(time) ? -1 : json_number_value(time)};
-        if (!stopped)
-            stopped = entry(user, &tuning);
+                                       .times = times,
+                                       .count = list_times(class, times)};
+        if (entry(user, &tuning))
+            return error_fail(VKCLIP_EINVALID, "the list of kernels was stopped by its caller");
     }
-    return stopped ? error_fail(VKCLIP_EINVALID, "the list of kernels was stopped by its caller")
-                   : VKCLIP_OK;
+    return VKCLIP_OK;
 }
 
 void tune_add_kernel(struct tuner *tuner, const struct kernel *kernel)
 {
-    tuner->extra = kernel;
+    tuner->extra_kernel = kernel;
 }
 
 size_t tune_runs(const struct tuner *tuner)

@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * The measured choice: which row and tile a node gets. Each class of shapes is measured once on a
- * device with its driver, and what was found is kept in the user's cache folder. What was not
- * measured gets the first choice of the fixed order (kernels.h).
+ * The measured choice: which kernel, with which tile, computes a node.
  *
- * VKCLIP_TUNE: `off` the fixed order; `on` (the default) measures, where a plan is made whose work
- * is worth it and there is a cache folder to keep the result in; `force` measures whatever it
- * meets, once a process, though it be known.
+ * Nodes for which the same kernel is the fastest form a shape class (tune_sample.h). Each class is
+ * measured once per device, driver and table of kernels, when a plan is made in which it is a part
+ * worth measuring, and the result is kept in the user's cache folder:
+ *
+ *     {"table": HASH, "device": NAME, "driver": NAME,
+ *      "classes": {CLASS: {"kernel": CHOICE, "ms": {CHOICE: MILLISECONDS or null, ...}}, ...}}
+ *
+ * where null stands for a choice that failed or whose result was wrong. A file that is damaged or
+ * was written for another table is ignored and replaced.
+ *
+ * A node gets the choice that was measured for its class, else the one that was measured for a
+ * class of the same op and types, else the first of the fixed order (kernels.h).
+ *
+ * VKCLIP_TUNE: `off` takes the fixed order; `on`, the default, measures where the work of a graph
+ * is worth it and there is a cache folder to keep the result in; `force` measures every class that
+ * it meets once per process, even if its result is known.
  */
 #ifndef VKCLIP_RUNTIME_TUNE_H
 #define VKCLIP_RUNTIME_TUNE_H
@@ -22,23 +33,23 @@ struct tuner;
 int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **tuner);
 void tune_close(struct tuner **tuner);
 
-/* Seconds that a plan may take for measuring where nobody waits for long, and before a run of
- * training, which is long enough to win the time back. */
+/* Seconds that a plan may take for measuring: a user waits for the first, while a run of training
+ * is long enough to win the others back. */
 #define TUNE_SECONDS 2.0
 #define TUNE_SECONDS_TRAINING 10.0
 
 /* Chooses for every node of a graph, into choices[node]. Measures what is not known for at most
- * `seconds`, or twice that for the first classes of their kind. `tuner` may be NULL: then nothing
- * is measured and the first choice of the fixed order is taken. */
+ * `seconds`, or twice that for the first class of its op and types; what is left waits for the next
+ * plan. `tuner` may be NULL: then nothing is measured and the fixed order decides. */
 void tune_choose(struct gpu *gpu, struct tuner *tuner, const struct graph *graph, double seconds,
                  struct kernel_choice *choices);
 
-/* What is known of a device, one call per class, until one returns nonzero. */
+/* Calls `entry` for every shape class that is known, until one call returns nonzero. */
 int tune_list(const struct tuner *tuner, vkclip_tuning_fn *entry, void *user);
 
-/* For tests: a row beside those of the table, last in the fixed order. */
+/* For tests: adds a row to those of the table, last in the fixed order. */
 void tune_add_kernel(struct tuner *tuner, const struct kernel *kernel);
-/* For tests: runs of a device so far. */
+/* For tests: how often something was run on the device to be measured. */
 size_t tune_runs(const struct tuner *tuner);
 
 #endif

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * A class is a graph of one node, with fewer items where they would take too long.
+ * A trial runs a sample: a graph of the one node, with fewer rows or items where the whole would
+ * take too long. It goes in steps, each on more of the sample and with fewer choices left: build
+ * all pipelines, time a few rows to know how many there is time for, check every choice on a few
+ * rows against the reference, drop those that are far slower, time the others in rounds, and check
+ * the winner again in the node's full form.
  */
 #include "runtime/tune_trial.h"
 #include "base/clock.h"
@@ -14,253 +18,121 @@
 #include <string.h>
 
 #include "runtime/layout.h"
+#include "runtime/tune_sample.h"
 #include "shaders/args.h"
 
-#define MOST_ROWS 2048        /* measured of a matrix: from there on more of them change nothing */
-#define LEAST_ROWS 128        /* worth measuring of more than that */
-#define MOST_BYTES (64 << 20) /* of a scratch tensor, likewise */
-#define CHECK_ROWS 19         /* compared with the reference: no multiple of a tile */
-#define CHECK_RUNS 3          /* timed: what is dropped after them is not seen again */
-#define PROBE_ROWS 16         /* run to know how many there is time for */
-#define FIXED_WINS 0.95       /* of its time must another choice need less */
-#define ROUGH_WINS 0.75       /* likewise, where there was time for few rows alone */
-#define DROPPED 1.3           /* times the best, after its first run */
-#define HOPELESS 2.5          /* times the best, already on few rows */
-#define SLOW_ROW 2            /* likewise, of a row's first tile: its other ones are left out */
+/* A matrix for which there is too little time is timed on a multiple of this many rows, so that
+ * tiles are full. */
+#define LEAST_ROWS 128
+/* Rows that are compared with the reference: no multiple of a tile, so that its edge is checked. */
+#define CHECK_ROWS 19
+/* The least of this many runs decides which choices are dropped, and one run may be disturbed. */
+#define CHECK_RUNS 3
+/* Rows that are run first, to know how many there is time for. */
+#define PROBE_ROWS 16
+/* Another choice replaces the default only if it takes less than this part of the default's time,
+ * because choices within 5 % change from run to run; of few rows alone, times are less certain. */
+#define CLEARLY_FASTER 0.95
+#define CLEARLY_FASTER_ROUGHLY 0.75
+/* A choice that took this many times as long as the best one is not run in the next round, or not
+ * at all where few rows alone were timed, whose times are less certain. */
+#define DROPPED_IN_ROUNDS 1.3
+#define DROPPED_ON_FEW 2.5
+/* Most of the time goes into compiling, and a kernel that loads too slowly does so with every tile:
+ * if its first tile takes this many times as long as the best choice, its others are left out. */
+#define SLOW_KERNEL 2
 #define ROUNDS 4
-#define LEAST_SECONDS 1e-3 /* of what is timed: shorter nodes run several times in one submit */
-#define POOL 65521 /* random values, repeated: a prime, so that no row has those of another */
-
-/* ---- The class ------------------------------------------------------------------------------- */
-
-struct one_node { /* a graph of it, its tensors by slot */
-    struct tensor tensors[KERNEL_SLOTS];
-    struct node node;
-    struct graph graph;
-};
-
-/* Ops whose kernels see rows only; the others' items are their first dimension. */
-static bool by_rows(enum op op)
-{
-    return op == OP_MATMUL || op == OP_LAYERNORM || op == OP_NORMALIZE || op == OP_OUTER;
-}
-
-/* MATMUL and CONV race without bias, activation and residual, which hardly count: so all classes
- * share the pipelines of a tile, and where drivers take long to compile that is most of the time.
- * OUTER likewise, which would add to its result from run to run. */
-static void make_plain(struct one_node *m)
-{
-    struct node *node = &m->node;
-    if (node->op != OP_MATMUL && node->op != OP_CONV && node->op != OP_OUTER)
-        return;
-    node->in[2] = -1;
-    node->residual = false;
-    if (node->op == OP_MATMUL) {
-        node->matmul.activation = VKCLIP_ACTIVATION_AUTO;
-        node->matmul.slope = node->matmul.relu = false;
-    }
-    if (node->op == OP_CONV)
-        node->conv.relu = false;
-}
-
-/* What has rows or items: no weight, and no matrix that another node packed in panels. */
-static bool has_items(const struct tensor *tensor)
-{
-    return tensor->role != ROLE_WEIGHT && tensor->layout == LAYOUT_ROWS;
-}
-
-static void resize(struct one_node *m, const struct graph *graph, const struct node *node,
-                   uint32_t items)
-{
-    *m = (struct one_node){.node = *node};
-    for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
-        int from = slot < NODE_INPUTS ? node->in[slot] : node->out;
-        if (from < 0)
-            continue;
-        struct tensor *tensor = &m->tensors[slot];
-        *tensor = graph->tensors[from];
-        if (node->op == OP_OUTER && slot == KERNEL_OUT) { /* whose rows are x's columns */
-            uint32_t n = tensor_n(tensor), k = (uint32_t)(tensor_elements(tensor) / n);
-            *tensor = (struct tensor){.type = tensor->type, .rank = 2, .shape = {n, k}};
-            continue;
-        }
-        if (has_items(tensor) && by_rows(node->op)) {
-            tensor->shape[1] = tensor_columns(&graph->tensors[from]);
-            tensor->rank = 2;
-        }
-        if (has_items(tensor))
-            tensor->shape[0] = items;
-        if (slot < NODE_INPUTS)
-            m->node.in[slot] = slot;
-    }
-    m->node.out = KERNEL_OUT;
-    m->graph = (struct graph){.tensors = m->tensors,
-                              .nodes = &m->node,
-                              .tensor_count = KERNEL_SLOTS,
-                              .node_count = 1,
-                              .type = graph->type,
-                              .mixed = graph->mixed};
-}
-
-static uint32_t node_items(const struct graph *graph, const struct node *node)
-{
-    const struct tensor *of = &graph->tensors[node->op == OP_OUTER ? node->in[0] : node->out];
-    return by_rows(node->op) ? tensor_rows(of) : of->shape[0];
-}
-
-static uint32_t class_items(const struct graph *graph, const struct node *node)
-{
-    uint32_t items = 1, most = by_rows(node->op) ? MOST_ROWS : 1024;
-    while (items < most && items < node_items(graph, node))
-        items *= 2;
-    for (; items > 1; items /= 2) {
-        struct one_node m;
-        resize(&m, graph, node, items);
-        if (layout_tensor_bytes(&m.tensors[0]) <= MOST_BYTES &&
-            layout_tensor_bytes(&m.tensors[KERNEL_OUT]) <= MOST_BYTES)
-            break;
-    }
-    return items;
-}
-
-/* As many as the class has, but no more than the node, which fits the device. */
-static uint32_t measured_items(const struct graph *graph, const struct node *node)
-{
-    uint32_t most = class_items(graph, node), items = node_items(graph, node);
-    return items < most ? items : most;
-}
-
-static uint32_t trial_items(const struct tune_trial *trial)
-{
-    return measured_items(trial->graph, trial->node);
-}
-
-static void print_shape(const struct tensor *tensor, bool tokens, char text[48])
-{
-    snprintf(text, 48, "%s[", type_name(tensor->type));
-    for (unsigned i = 0; i < tensor->rank; i++) {
-        uint32_t size = tensor->shape[i];
-        if (tokens && i == 1) /* texts come in many lengths */
-            size = (size + 15) / 16 * 16;
-        snprintf(text + strlen(text), 48 - strlen(text), "%s%u", i ? "," : "", size);
-    }
-    snprintf(text + strlen(text), 48 - strlen(text), "]");
-}
-
-static void add_word(char key[TUNE_KEY], bool present, const char *word)
-{
-    if (present)
-        snprintf(key + strlen(key), TUNE_KEY - strlen(key), " %s", word);
-}
-
-bool tune_key(const struct graph *graph, const struct node *node, char key[TUNE_KEY])
-{
-    struct one_node m;
-    char x[48], y[48];
-    const bool attends = graph_attends(node->op), matmul = node->op == OP_MATMUL;
-    if (node->op > OP_NORMALIZE && !attends && (node->op != OP_OUTER || node->outer.stride))
-        return false; /* other gradients have the fixed order */
-    for (int i = 0; i < NODE_INPUTS; i++)
-        if (node->in[i] >= 0 && graph->tensors[node->in[i]].type == TYPE_I32)
-            return false; /* random ids would lead anywhere */
-    resize(&m, graph, node, class_items(graph, node));
-    print_shape(&m.tensors[0], attends, x);
-    print_shape(&m.tensors[KERNEL_OUT], attends, y);
-    const enum vkclip_activation activation =
-        matmul ? node->matmul.activation : VKCLIP_ACTIVATION_AUTO;
-    snprintf(key, TUNE_KEY, "%s %s %s -> %s", op_name(node->op), x,
-             node->in[1] < 0 ? "-" : type_name(m.tensors[1].type), y);
-    add_word(key, node->in[2] >= 0, matmul && node->matmul.slope ? "slope" : "bias");
-    add_word(key, activation == VKCLIP_ACTIVATION_GELU, "gelu");
-    add_word(key, activation == VKCLIP_ACTIVATION_QUICK_GELU, "quick_gelu");
-    add_word(key, node->residual, "residual");
-    add_word(key, matmul && node->matmul.relu, "relu");
-    add_word(key, node->op == OP_CONV && node->conv.relu, "relu");
-    if (attends) {
-        add_word(key, node->attention.causal, "causal");
-        snprintf(key + strlen(key), TUNE_KEY - strlen(key), " heads %u", node->attention.heads);
-    }
-    return true;
-}
-
-double tune_work(const struct graph *graph, const struct node *node)
-{
-    struct one_node m;
-    resize(&m, graph, node, measured_items(graph, node));
-    return node_work(&m.graph, &m.node);
-}
+/* Shorter runs are repeated within one submit until they take this long, so that the overhead of a
+ * submit does not hide the differences. */
+#define LEAST_SECONDS 1e-3
+#define MOST_REPEATS 64
+/* Random values are repeated after this many: a prime, so that no two rows are equal. */
+#define RANDOM_VALUES 65521
 
 /* ---- Scratch memory -------------------------------------------------------------------------- */
 
 struct scratch {
     struct gpu *gpu;
-    struct gpu_buffer *upload, *download; /* of the result: to begin with, and after a run */
+    struct gpu_buffer *upload;   /* the result's content before a run */
+    struct gpu_buffer *download; /* the result's content after a run */
     struct gpu_range ranges[KERNEL_SLOTS];
 };
 
 static float next_value(uint32_t *state)
 {
-    *state ^= *state << 13, *state ^= *state >> 17, *state ^= *state << 5;
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
     return (float)*state / 2147483648.0f - 1;
 }
 
-/* Repeats the first `known` bytes. */
-static void repeat(char *to, uint64_t bytes, uint64_t known)
+/* Fills memory with repetitions of its first `known` bytes. */
+static void repeat_bytes(char *data, uint64_t bytes, uint64_t known)
 {
     for (; known < bytes; known *= 2)
-        memcpy(to + known, to, known < bytes - known ? known : bytes - known);
+        memcpy(data + known, data, known < bytes - known ? known : bytes - known);
 }
 
-/* Three panels of random values, and again: neighbours differ. */
-static int fill_panels(const struct tensor *tensor, uint64_t bytes, char *to)
+/* Three panels of random values are repeated, so that neighbours differ. */
+static int fill_panels(const struct tensor *tensor, uint64_t bytes, char *data)
 {
-    uint32_t n = tensor_n(tensor), state = 88172645;
-    size_t k = tensor_elements(tensor) / n;
-    uint64_t panel_bytes = layout_panel_bytes(tensor->type, k), known = 0;
+    const uint32_t n = tensor_n(tensor);
+    const size_t k = tensor_elements(tensor) / n;
+    const uint64_t panel_bytes = layout_panel_bytes(tensor->type, k);
+    uint32_t state = 88172645;
+    uint64_t known = 0;
     float *columns = malloc(k * PANEL * sizeof(*columns));
     if (!columns)
         return error_fail(VKCLIP_EMEMORY, "out of memory for measuring kernels");
     for (int panel = 0; panel < 3 && known < bytes; panel++, known += panel_bytes) {
         for (size_t i = 0; i < k * PANEL; i++)
             columns[i] = next_value(&state);
-        layout_store_panel(tensor->type, columns, k, to + known);
+        layout_store_panel(tensor->type, columns, k, data + known);
     }
-    repeat(to, bytes, known);
+    repeat_bytes(data, bytes, known);
     free(columns);
     return VKCLIP_OK;
 }
 
-static int fill(const struct tensor *tensor, uint64_t bytes, char *to)
+static int fill_rows(const struct tensor *tensor, uint64_t bytes, char *data)
 {
+    const uint64_t size = type_size(tensor->type), elements = bytes / size;
+    const uint64_t count = elements < RANDOM_VALUES ? elements : RANDOM_VALUES;
     uint32_t state = 2463534242u;
-    uint64_t size = type_size(tensor->type), count = bytes / size < POOL ? bytes / size : POOL;
-    if (tensor->layout != LAYOUT_ROWS)
-        return fill_panels(tensor, bytes, to);
     for (uint64_t i = 0; i < count; i++) {
-        float value = next_value(&state);
+        const float value = next_value(&state);
         if (tensor->type == TYPE_F32)
-            ((float *)(void *)to)[i] = value;
+            ((float *)(void *)data)[i] = value;
         else
-            ((uint16_t *)(void *)to)[i] = half_from_float(value);
+            ((uint16_t *)(void *)data)[i] = half_from_float(value);
     }
-    repeat(to, bytes, count * size);
+    repeat_bytes(data, bytes, count * size);
     return VKCLIP_OK;
 }
 
-static int create_tensor(struct scratch *scratch, const struct one_node *m, int slot)
+static int fill_tensor(const struct tensor *tensor, uint64_t bytes, char *data)
 {
-    const struct tensor *tensor = &m->tensors[slot];
-    uint64_t bytes = layout_tensor_bytes(tensor);
+    return tensor->layout == LAYOUT_ROWS ? fill_rows(tensor, bytes, data)
+                                         : fill_panels(tensor, bytes, data);
+}
+
+/* A result that a kernel does not write stays NaN, which the check finds; a result that a kernel
+ * adds to begins with random values. */
+static int create_tensor(struct scratch *scratch, const struct sample *sample, int slot)
+{
+    const struct tensor *tensor = &sample->tensors[slot];
+    const uint64_t bytes = layout_tensor_bytes(tensor);
+    const bool is_read = slot != KERNEL_OUT || sample->node.residual;
     struct gpu_range *range = &scratch->ranges[slot];
     struct gpu_buffer *upload = NULL;
     range->size = bytes;
     int error = gpu_buffer_create(scratch->gpu, GPU_DEVICE, bytes, &range->buffer);
     if (!error)
         error = gpu_buffer_create(scratch->gpu, GPU_UPLOAD, bytes, &upload);
-    if (!error && (slot != KERNEL_OUT || m->node.residual))
-        error = fill(tensor, bytes, gpu_buffer_map(upload));
-    else if (!error)
-        memset(gpu_buffer_map(upload), 0xff, bytes); /* NaN */
+    if (!error && is_read)
+        error = fill_tensor(tensor, bytes, gpu_buffer_map(upload));
+    if (!error && !is_read)
+        memset(gpu_buffer_map(upload), 0xff, bytes);
     if (!error)
         error = gpu_copy(scratch->gpu, (struct gpu_range){upload, 0, bytes}, *range);
     if (slot == KERNEL_OUT)
@@ -270,15 +142,16 @@ static int create_tensor(struct scratch *scratch, const struct one_node *m, int 
     return error;
 }
 
-static int create_scratch(struct scratch *scratch, const struct one_node *m)
+static int create_scratch(struct scratch *scratch, const struct sample *sample)
 {
     int error = VKCLIP_OK;
     for (int slot = 0; slot < KERNEL_SLOTS && !error; slot++)
-        if (slot == KERNEL_OUT || m->node.in[slot] >= 0)
-            error = create_tensor(scratch, m, slot);
-    return error ? error
-                 : gpu_buffer_create(scratch->gpu, GPU_DOWNLOAD, scratch->ranges[KERNEL_OUT].size,
-                                     &scratch->download);
+        if (slot == KERNEL_OUT || sample->node.in[slot] >= 0)
+            error = create_tensor(scratch, sample, slot);
+    if (!error)
+        error = gpu_buffer_create(scratch->gpu, GPU_DOWNLOAD, scratch->ranges[KERNEL_OUT].size,
+                                  &scratch->download);
+    return error;
 }
 
 static void destroy_scratch(struct scratch *scratch)
@@ -291,17 +164,19 @@ static void destroy_scratch(struct scratch *scratch)
 
 /* ---- Runs ------------------------------------------------------------------------------------ */
 
-static int record(struct tune_trial *trial, const struct one_node *m, const struct scratch *scratch,
-                  size_t choice, uint32_t times, struct gpu_commands **commands)
+/* Records a choice `repeats` times. The sample may have fewer items than there is memory for. */
+static int record_choice(const struct trial *trial, const struct sample *sample,
+                         const struct scratch *scratch, size_t choice, uint32_t repeats,
+                         struct gpu_commands **commands)
 {
     struct gpu_range ranges[KERNEL_SLOTS];
     memcpy(ranges, scratch->ranges, sizeof(ranges));
-    for (int slot = 0; slot < KERNEL_SLOTS; slot++) /* may be of fewer items than there is memory */
+    for (int slot = 0; slot < KERNEL_SLOTS; slot++)
         if (ranges[slot].buffer)
-            ranges[slot].size = layout_tensor_bytes(&m->tensors[slot]);
+            ranges[slot].size = layout_tensor_bytes(&sample->tensors[slot]);
     int error = gpu_commands_create(trial->gpu, commands);
-    for (uint32_t i = 0; i < times && !error; i++)
-        error = kernels_record_choice(trial->gpu, *commands, &m->graph, &m->node, ranges,
+    for (uint32_t i = 0; i < repeats && !error; i++)
+        error = kernels_record_choice(trial->gpu, *commands, &sample->graph, &sample->node, ranges,
                                       &trial->choices[choice]);
     if (!error)
         error = gpu_commands_end(*commands);
@@ -310,12 +185,112 @@ static int record(struct tune_trial *trial, const struct one_node *m, const stru
     return error;
 }
 
-static int run(struct tune_trial *trial, struct gpu_commands *commands, double *seconds)
+static int run_commands(struct trial *trial, struct gpu_commands *commands, double *seconds)
 {
-    double start = clock_seconds();
+    const double start = clock_seconds();
     int error = gpu_commands_run(commands);
     *seconds = clock_seconds() - start;
     trial->runs++;
+    return error;
+}
+
+/* Builds the pipelines of all choices at once, on several threads. One that cannot be built fails
+ * again when it is recorded, so that errors are ignored here. */
+static int build_pipelines(const struct trial *trial, const struct sample *sample,
+                           const struct scratch *scratch)
+{
+    for (size_t i = 0; i < trial->count; i++)
+        if (!trial->skip[i] || i == trial->reference)
+            kernels_record_choice(trial->gpu, NULL, &sample->graph, &sample->node, scratch->ranges,
+                                  &trial->choices[i]);
+    return gpu_pipelines_build(trial->gpu);
+}
+
+/* ---- How fast the device is ------------------------------------------------------------------ */
+
+/* Seconds of that many items, by the first choice that can be built. Some drivers compile at the
+ * first run, so that the second one counts. */
+static int time_items(struct trial *trial, const struct scratch *scratch, uint32_t items,
+                      double *seconds)
+{
+    struct sample sample;
+    struct gpu_commands *commands = NULL;
+    int error = VKCLIP_EDEVICE;
+    sample_make(trial->graph, trial->node, items, &sample);
+    sample_make_plain(&sample);
+    for (size_t i = 0; i < trial->count && error == VKCLIP_EDEVICE; i++)
+        error = record_choice(trial, &sample, scratch, i, 1, &commands);
+    for (int i = 0; i < 2 && !error; i++)
+        error = run_commands(trial, commands, seconds);
+    gpu_commands_destroy(&commands);
+    return error;
+}
+
+/* Seconds per item. Where a few take little of the trial's time, more are run, because each of few
+ * is slower. */
+static int probe_speed(struct trial *trial, const struct scratch *scratch, double *item_seconds)
+{
+    const uint32_t all = sample_items(trial->graph, trial->node);
+    uint32_t items = sample_has_rows(trial->node->op) ? PROBE_ROWS : 1;
+    double seconds = 0;
+    items = items < all ? items : all;
+    int error = time_items(trial, scratch, items, &seconds);
+    if (!error && items < all && seconds < trial->share / 40) {
+        items = 4 * items < all ? 4 * items : all;
+        error = time_items(trial, scratch, items, &seconds);
+    }
+    *item_seconds = seconds / items;
+    return error;
+}
+
+/* Items that `choices` choices can run twice in that time, with some overhead; 0: too few to say
+ * anything. */
+static uint32_t count_items(const struct trial *trial, double seconds, size_t choices,
+                            double item_seconds)
+{
+    const uint32_t all = sample_items(trial->graph, trial->node);
+    const double fit = seconds / (2.2 * (double)choices * item_seconds);
+    if (fit >= all)
+        return all;
+    if (sample_has_rows(trial->node->op))
+        return (uint32_t)fit / LEAST_ROWS * LEAST_ROWS;
+    return (uint32_t)fit;
+}
+
+/* ---- Checking -------------------------------------------------------------------------------- */
+
+/* Compares choices with the reference on a sample of few items. */
+struct checker {
+    struct trial *trial;
+    const struct sample *sample;
+    const struct scratch *scratch;
+    void *expected, *found; /* results of the reference and of another choice */
+};
+
+/* Runs a choice and reads its result. Its first run is not timed: some drivers compile in it. */
+static int run_check(const struct checker *checker, size_t choice, void *result)
+{
+    struct trial *trial = checker->trial;
+    const struct scratch *scratch = checker->scratch;
+    struct gpu_range out = scratch->ranges[KERNEL_OUT];
+    struct gpu_commands *commands = NULL;
+    double seconds = 0, least = INFINITY;
+    out.size = layout_tensor_bytes(&checker->sample->tensors[KERNEL_OUT]);
+    int error = record_choice(trial, checker->sample, scratch, choice, 1, &commands);
+    if (!error)
+        error = gpu_copy(trial->gpu, (struct gpu_range){scratch->upload, 0, out.size}, out);
+    if (!error)
+        error = run_commands(trial, commands, &seconds);
+    if (!error)
+        error = gpu_copy(trial->gpu, out, (struct gpu_range){scratch->download, 0, out.size});
+    if (!error)
+        memcpy(result, gpu_buffer_map(scratch->download), out.size);
+    for (int i = 0; i < CHECK_RUNS && !error; i++) {
+        error = run_commands(trial, commands, &seconds);
+        least = fmin(least, seconds);
+    }
+    trial->ms[choice] = error ? -1 : least * 1e3;
+    gpu_commands_destroy(&commands);
     return error;
 }
 
@@ -326,118 +301,145 @@ static double result_value(const struct tensor *tensor, const void *data, uint64
 }
 
 /* Whether two results differ by no more than the order of their sums explains, and `rounding`. */
-static bool is_same(const struct tensor *tensor, const void *found, const void *expected,
-                    double rounding)
+static bool is_close(const struct tensor *tensor, const void *found, const void *expected,
+                     double rounding)
 {
+    const double relative = tensor->type == TYPE_F16 ? 4e-3 : 1e-4;
     double largest = 0, worst = 0;
     for (uint64_t i = 0; i < tensor_elements(tensor); i++) {
-        double e = result_value(tensor, expected, i);
-        double difference = fabs(result_value(tensor, found, i) - e);
-        if (!isfinite(e) || !(difference <= 1e30))
+        const double value = result_value(tensor, expected, i);
+        const double difference = fabs(result_value(tensor, found, i) - value);
+        if (!isfinite(value) || !(difference <= 1e30))
             return false;
-        largest = fmax(largest, fabs(e));
+        largest = fmax(largest, fabs(value));
         worst = fmax(worst, difference);
     }
-    return worst <= (tensor->type == TYPE_F16 ? 4e-3 : 1e-4) * fmax(largest, 1e-3) + rounding;
+    return worst <= relative * fmax(largest, 1e-3) + rounding;
 }
 
-/* Runs a choice on few items; this is also when some drivers compile, so that only the runs after
- * it are timed. */
-static int run_check(struct tune_trial *trial, const struct one_node *m,
-                     const struct scratch *scratch, size_t choice, void *result)
+static int open_checker(struct checker *checker)
 {
-    struct gpu_commands *commands = NULL;
-    double seconds = 0;
-    struct gpu_range out = scratch->ranges[KERNEL_OUT];
-    out.size = layout_tensor_bytes(&m->tensors[KERNEL_OUT]);
-    int error = record(trial, m, scratch, choice, 1, &commands);
-    if (!error)
-        error = gpu_copy(trial->gpu, (struct gpu_range){scratch->upload, 0, out.size}, out);
-    if (!error)
-        error = run(trial, commands, &seconds);
-    if (!error)
-        error = gpu_copy(trial->gpu, out, (struct gpu_range){scratch->download, 0, out.size});
-    if (!error)
-        memcpy(result, gpu_buffer_map(scratch->download), out.size);
-    double least = INFINITY;
-    for (int i = 0; i < CHECK_RUNS && !error; i++) {
-        error = run(trial, commands, &seconds);
-        least = fmin(least, seconds);
-    }
-    trial->ms[choice] = error ? -1 : least * 1e3;
-    gpu_commands_destroy(&commands);
-    return error;
+    const size_t bytes = layout_tensor_bytes(&checker->sample->tensors[KERNEL_OUT]);
+    checker->expected = malloc(bytes);
+    checker->found = malloc(bytes);
+    if (!checker->expected || !checker->found)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for measuring kernels");
+    return run_check(checker, checker->trial->reference, checker->expected);
 }
 
-/* Whether a choice works and gives what is expected; else its ms becomes negative. */
-static bool check_choice(struct tune_trial *trial, const struct one_node *m,
-                         const struct scratch *scratch, size_t choice, const void *expected,
-                         void *found)
+static void close_checker(struct checker *checker)
 {
+    free(checker->expected);
+    free(checker->found);
+}
+
+/* Times a choice; its time becomes negative where it fails or gives another result than the
+ * reference. */
+static void check_choice(const struct checker *checker, size_t choice)
+{
+    struct trial *trial = checker->trial;
+    const struct sample *sample = checker->sample;
+    const struct kernel_choice *checked = &trial->choices[choice];
+    const double rounding = kernels_rounding(checked->kernel, &sample->graph, &sample->node);
     char name[KERNEL_CHOICE_NAME];
-    double rounding = kernels_rounding(trial->choices[choice].kernel, &m->graph, &m->node);
-    if (run_check(trial, m, scratch, choice, found))
-        return false;
-    if (is_same(&m->tensors[KERNEL_OUT], found, expected, rounding))
-        return true;
+    if (run_check(checker, choice, checker->found))
+        return;
+    if (is_close(&sample->tensors[KERNEL_OUT], checker->found, checker->expected, rounding))
+        return;
     trial->ms[choice] = -1;
-    kernels_choice_name(&trial->choices[choice], name);
+    kernels_choice_name(checked, name);
     log_message(VKCLIP_LOG_WARNING, "%s: kernel %s gives a wrong %s, it is not used",
-                gpu_info(trial->gpu)->name, name, op_name(m->node.op));
-    return false;
+                gpu_info(trial->gpu)->name, name, op_name(sample->node.op));
 }
 
-static size_t first_tile(const struct tune_trial *trial, size_t choice)
+/* The first tile of a choice's kernel. */
+static size_t first_tile(const struct trial *trial, size_t choice)
 {
     while (choice && trial->choices[choice - 1].kernel == trial->choices[choice].kernel)
         choice--;
     return choice;
 }
 
-/* Most of the time goes into compiling: what loads too slowly does so with every tile. */
-static void skip_slow_rows(struct tune_trial *trial)
+/* Checks the first tile of every kernel, or the other tiles. */
+static int check_tiles(const struct checker *checker, bool first)
+{
+    const struct trial *trial = checker->trial;
+    for (size_t i = 0; i < trial->count; i++) {
+        if (i == trial->reference || trial->skip[i] || (i == first_tile(trial, i)) != first)
+            continue;
+        if (clock_seconds() > trial->deadline)
+            return VKCLIP_EUNSUPPORTED; /* the time is over, which is no failure to be reported */
+        check_choice(checker, i);
+    }
+    return VKCLIP_OK;
+}
+
+static double least_ms(const struct trial *trial)
 {
     double least = INFINITY;
     for (size_t i = 0; i < trial->count; i++)
-        least = trial->ms[i] > 0 ? fmin(least, trial->ms[i]) : least;
+        if (trial->ms[i] > 0)
+            least = fmin(least, trial->ms[i]);
+    return least;
+}
+
+static void skip_slow_kernels(struct trial *trial)
+{
+    const double least = least_ms(trial);
     for (size_t i = 0; i < trial->count; i++) {
-        size_t first = first_tile(trial, i);
-        if (i != first && i != trial->favourite &&
-            (trial->skip[first] || trial->ms[first] > SLOW_ROW * least))
+        const size_t first = first_tile(trial, i);
+        const bool slow = trial->skip[first] || trial->ms[first] > SLOW_KERNEL * least;
+        if (slow && i != first && i != trial->default_choice)
             trial->skip[i] = true;
     }
 }
 
-/* All, the first tile of each row before the others, or only the one that is `wanted` (NULL: all),
- * which must be right with everything that the node has. */
-static int check(struct tune_trial *trial, const struct one_node *m, const struct scratch *scratch,
-                 const size_t *wanted)
+static int check_all(struct trial *trial, const struct sample *sample,
+                     const struct scratch *scratch)
 {
-    size_t bytes = layout_tensor_bytes(&m->tensors[KERNEL_OUT]), trusted = trial->trusted;
-    char *expected = malloc(bytes), *found = malloc(bytes);
-    int error = expected && found
-                    ? run_check(trial, m, scratch, trusted, expected)
-                    : error_fail(VKCLIP_EMEMORY, "out of memory for measuring kernels");
-    for (size_t step = 0; step < 2 * trial->count && !error; step++) {
-        size_t i = step % trial->count;
-        if (step == trial->count && !wanted)
-            skip_slow_rows(trial);
-        if (i == trusted || (i == first_tile(trial, i)) != (step == i) ||
-            (wanted ? i != *wanted : trial->skip[i]))
-            continue;
-        if (!wanted && clock_seconds() > trial->deadline)
-            error = VKCLIP_EUNSUPPORTED; /* the time is over */
-        else
-            check_choice(trial, m, scratch, i, expected, found);
+    struct checker checker = {.trial = trial, .sample = sample, .scratch = scratch};
+    int error = open_checker(&checker);
+    if (!error)
+        error = check_tiles(&checker, true);
+    if (!error) {
+        skip_slow_kernels(trial);
+        error = check_tiles(&checker, false);
     }
-    free(expected);
-    free(found);
+    close_checker(&checker);
     return error;
 }
 
-/* Times what is left against each other, round by round, what is far slower only once. */
-static int race(struct tune_trial *trial, const struct one_node *m, const struct scratch *scratch,
-                uint32_t times, double end)
+static int check_one(struct trial *trial, const struct sample *sample,
+                     const struct scratch *scratch, size_t choice)
+{
+    struct checker checker = {.trial = trial, .sample = sample, .scratch = scratch};
+    int error = open_checker(&checker);
+    if (!error)
+        check_choice(&checker, choice);
+    close_checker(&checker);
+    return error;
+}
+
+/* ---- Comparing ------------------------------------------------------------------------------- */
+
+/* Leaves out the choices that are far slower on few items. Returns how many are left. */
+static size_t drop_slow(struct trial *trial)
+{
+    const double least = least_ms(trial);
+    size_t left = 0;
+    for (size_t i = 0; i < trial->count; i++) {
+        if (i != trial->default_choice && trial->ms[i] > DROPPED_ON_FEW * least)
+            trial->skip[i] = true;
+        left += trial->ms[i] > 0 && !trial->skip[i];
+    }
+    return left;
+}
+
+/* Times the choices that are left in turn, round by round, so that a disturbance does not hit one
+ * of them alone; the least time counts. The first round is always completed, two are run even when
+ * the trial's time is over. */
+static int time_rounds(struct trial *trial, const struct sample *sample,
+                       const struct scratch *scratch, uint32_t repeats, double end)
 {
     struct gpu_commands *commands[KERNEL_CHOICES] = {0};
     double best = INFINITY, seconds;
@@ -445,20 +447,20 @@ static int race(struct tune_trial *trial, const struct one_node *m, const struct
     for (int round = 0; round < ROUNDS && !error; round++)
         for (size_t i = 0; i < trial->count && !error; i++) {
             double *ms = &trial->ms[i];
-            if (*ms < 0 || trial->skip[i] || (round && *ms > DROPPED * best))
+            if (*ms < 0 || trial->skip[i] || (round && *ms > DROPPED_IN_ROUNDS * best))
                 continue;
             if (round > 1 && clock_seconds() > end)
                 break;
-            if (clock_seconds() > trial->deadline && round < 1)
-                error = VKCLIP_EUNSUPPORTED; /* the time is over */
+            if (!round && clock_seconds() > trial->deadline)
+                error = VKCLIP_EUNSUPPORTED; /* the time is over, which is no failure to report */
             if (!error && !commands[i])
-                error = record(trial, m, scratch, i, times, &commands[i]);
+                error = record_choice(trial, sample, scratch, i, repeats, &commands[i]);
             if (!error)
-                error = run(trial, commands[i], &seconds);
+                error = run_commands(trial, commands[i], &seconds);
             if (error)
                 break;
-            seconds = seconds * 1e3 / times;
-            *ms = round && *ms < seconds ? *ms : seconds;
+            const double now = seconds * 1e3 / repeats;
+            *ms = round ? fmin(*ms, now) : now;
             best = fmin(best, *ms);
         }
     for (size_t i = 0; i < trial->count; i++)
@@ -466,151 +468,114 @@ static int race(struct tune_trial *trial, const struct one_node *m, const struct
     return error;
 }
 
-/* Seconds of `items` at once, by the first choice that can be built. */
-static int probe_items(struct tune_trial *trial, const struct scratch *scratch, uint32_t items,
-                       double *seconds)
-{
-    struct one_node m;
-    struct gpu_commands *commands = NULL;
-    int error = VKCLIP_EDEVICE;
-    resize(&m, trial->graph, trial->node, items);
-    make_plain(&m);
-    for (size_t i = 0; i < trial->count && error == VKCLIP_EDEVICE; i++)
-        error = record(trial, &m, scratch, i, 1, &commands);
-    for (int i = 0; i < 2 && !error; i++) /* some drivers compile at the first run */
-        error = run(trial, commands, seconds);
-    gpu_commands_destroy(&commands);
-    return error;
-}
-
-/* Seconds of one item, to know how many there is time for: of few, and then of more where that does
- * not take long, because few are slower each. */
-static int probe(struct tune_trial *trial, const struct scratch *scratch, double *seconds)
-{
-    uint32_t all = trial_items(trial), items = by_rows(trial->node->op) ? PROBE_ROWS : 1;
-    items = items < all ? items : all;
-    int error = probe_items(trial, scratch, items, seconds);
-    if (!error && items < all && *seconds < trial->fair / 40) {
-        items = 4 * items < all ? 4 * items : all;
-        error = probe_items(trial, scratch, items, seconds);
-    }
-    *seconds /= items;
-    return error;
-}
-
-/* All at once. What fails does so again when it is recorded. */
-static int build_pipelines(struct tune_trial *trial, const struct one_node *m,
-                           const struct scratch *scratch)
+/* Times of few items become estimates of what `items` take, for choices that are not run again. */
+static void scale_times(struct trial *trial, double factor)
 {
     for (size_t i = 0; i < trial->count; i++)
-        if (!trial->skip[i] || i == trial->trusted)
-            kernels_record_choice(trial->gpu, NULL, &m->graph, &m->node, scratch->ranges,
-                                  &trial->choices[i]);
-    return gpu_pipelines_build(trial->gpu);
+        if (trial->ms[i] > 0)
+            trial->ms[i] *= factor;
 }
 
-/* The favourite, or else the first that works, unless another is faster by more than noise. */
-static size_t choose(const struct tune_trial *trial, bool raced)
+/* The default, or else the first choice that works, unless another is clearly faster. */
+static size_t choose_best(const struct trial *trial, bool rough)
 {
-    size_t first = trial->ms[trial->favourite] < 0 ? 0 : trial->favourite;
+    const double part = rough ? CLEARLY_FASTER_ROUGHLY : CLEARLY_FASTER;
+    size_t first = trial->ms[trial->default_choice] < 0 ? 0 : trial->default_choice;
     while (first + 1 < trial->count && trial->ms[first] < 0)
         first++;
     size_t best = first;
     for (size_t i = 0; i < trial->count; i++)
         if (trial->ms[i] > 0 && trial->ms[i] < trial->ms[best])
             best = i;
-    return trial->ms[best] < (raced ? FIXED_WINS : ROUGH_WINS) * trial->ms[first] ? best : first;
+    return trial->ms[best] < part * trial->ms[first] ? best : first;
 }
 
-/* Items that `raced` choices can run twice in that time; 0: too few to say anything. */
-static uint32_t count_items(const struct tune_trial *trial, double seconds, size_t raced,
-                            double item_seconds)
+/* The best choice that is also right in the node's own form, with bias, activation and residual. */
+static int choose_confirmed(struct trial *trial, const struct scratch *scratch, uint32_t few,
+                            bool rough, size_t *best)
 {
-    uint32_t all = trial_items(trial);
-    double fit = seconds / (2.2 * (double)raced * item_seconds);
-    return fit >= all                 ? all
-           : by_rows(trial->node->op) ? (uint32_t)fit / LEAST_ROWS * LEAST_ROWS
-                                      : (uint32_t)fit;
-}
-
-/* Those that are far slower on few items are out. Returns how many are left. */
-static size_t drop_hopeless(struct tune_trial *trial)
-{
-    double least = INFINITY;
-    size_t left = 0;
-    for (size_t i = 0; i < trial->count; i++)
-        least = trial->ms[i] > 0 ? fmin(least, trial->ms[i]) : least;
-    for (size_t i = 0; i < trial->count; i++) {
-        if (i != trial->favourite && trial->ms[i] > HOPELESS * least)
-            trial->skip[i] = true;
-        left += trial->ms[i] > 0 && !trial->skip[i];
+    const double reference_ms = trial->ms[trial->reference];
+    struct sample sample;
+    sample_make(trial->graph, trial->node, few, &sample);
+    for (;;) {
+        *best = choose_best(trial, rough);
+        if (*best == trial->reference)
+            return VKCLIP_OK;
+        const double best_ms = trial->ms[*best];
+        int error = check_one(trial, &sample, scratch, *best);
+        trial->ms[trial->reference] = reference_ms;
+        if (error)
+            return error;
+        if (trial->ms[*best] >= 0) {
+            trial->ms[*best] = best_ms;
+            return VKCLIP_OK;
+        }
     }
-    return left;
 }
 
-/* The best one that is also right in the node's own form. */
-static int confirm(struct tune_trial *trial, const struct scratch *scratch, uint32_t few,
-                   bool raced, size_t *best)
+static uint32_t count_repeats(double seconds)
 {
-    struct one_node m;
-    int error = VKCLIP_OK;
-    resize(&m, trial->graph, trial->node, few);
-    for (bool good = false; !good && !error;) {
-        *best = choose(trial, raced);
-        double ms = trial->ms[*best], trusted = trial->ms[trial->trusted];
-        if (*best == trial->trusted)
-            break;
-        error = check(trial, &m, scratch, best);
-        trial->ms[trial->trusted] = trusted;
-        good = trial->ms[*best] >= 0;
-        if (good)
-            trial->ms[*best] = ms;
-    }
-    return error;
+    const double repeats = LEAST_SECONDS / seconds;
+    if (repeats < 1)
+        return 1;
+    return repeats < MOST_REPEATS ? (uint32_t)repeats : MOST_REPEATS;
 }
 
-int tune_measure(struct tune_trial *trial, size_t *best)
+/* Everything behind the check: times the choices on as many items as there is time for. Sets
+ * `rough` where there was no time for that, or where it failed. */
+static void compare_choices(struct trial *trial, const struct scratch *scratch, uint32_t few,
+                            double item_seconds, double end, bool *rough)
 {
-    struct scratch scratch = {.gpu = trial->gpu};
-    struct one_node m;
-    double end = clock_seconds() + trial->seconds, item_seconds = 0;
-    uint32_t all = trial_items(trial), items = all;
-    uint32_t few = by_rows(trial->node->op) ? CHECK_ROWS : 1;
-    bool checked = false, raced = false;
-    few = few < items ? few : items;
-    memset(trial->ms, 0, trial->count * sizeof(*trial->ms));
-    resize(&m, trial->graph, trial->node, items);
-    int error = create_scratch(&scratch, &m);
-    make_plain(&m);
-    if (!error)
-        error = build_pipelines(trial, &m, &scratch);
-    if (!error)
-        error = probe(trial, &scratch, &item_seconds);
-    if (error || !count_items(trial, trial->fair, 2, item_seconds))
-        goto done; /* too slow to tell */
-    resize(&m, trial->graph, trial->node, few);
-    make_plain(&m);
-    error = check(trial, &m, &scratch, NULL);
-    if (error)
-        goto done;
-    checked = true;
-
-    size_t choices = drop_hopeless(trial);
-    double left = fmax(end - clock_seconds(), trial->fair / 2);
-    items = count_items(trial, left, choices, item_seconds);
+    struct sample sample;
+    const size_t choices = drop_slow(trial);
+    const double left = fmax(end - clock_seconds(), trial->share / 2);
+    const uint32_t items = count_items(trial, left, choices, item_seconds);
+    *rough = true;
     if (!items)
-        goto done;
-    for (size_t i = 0; i < trial->count; i++) /* of few items; race replaces those of the others */
-        trial->ms[i] *= trial->ms[i] > 0 ? (double)items / few : 1;
-    resize(&m, trial->graph, trial->node, items);
-    make_plain(&m);
-    double times = LEAST_SECONDS / (item_seconds * items);
-    raced = !race(trial, &m, &scratch, times < 1 ? 1 : times < 64 ? (uint32_t)times : 64, end);
-done:
-    if (checked)
-        error = confirm(trial, &scratch, few, raced, best);
-    if (error || !checked)
-        *best = choose(trial, false);
+        return;
+    scale_times(trial, (double)items / few);
+    sample_make(trial->graph, trial->node, items, &sample);
+    sample_make_plain(&sample);
+    *rough = time_rounds(trial, &sample, scratch, count_repeats(item_seconds * items), end) != 0;
+}
+
+static int run_trial(struct trial *trial, const struct scratch *scratch, double end, size_t *best)
+{
+    const uint32_t all = sample_items(trial->graph, trial->node);
+    uint32_t few = sample_has_rows(trial->node->op) ? CHECK_ROWS : 1;
+    struct sample sample;
+    double item_seconds = 0;
+    bool rough;
+    few = few < all ? few : all;
+    sample_make(trial->graph, trial->node, all, &sample);
+    sample_make_plain(&sample);
+    int error = build_pipelines(trial, &sample, scratch);
+    if (!error)
+        error = probe_speed(trial, scratch, &item_seconds);
+    if (error || !count_items(trial, trial->share, 2, item_seconds))
+        return error; /* without an error: the device is too slow to tell */
+    sample_make(trial->graph, trial->node, few, &sample);
+    sample_make_plain(&sample);
+    error = check_all(trial, &sample, scratch);
+    if (error)
+        return error;
+    compare_choices(trial, scratch, few, item_seconds, end, &rough);
+    return choose_confirmed(trial, scratch, few, rough, best);
+}
+
+int trial_run(struct trial *trial, size_t *best)
+{
+    const double end = clock_seconds() + trial->seconds;
+    struct scratch scratch = {.gpu = trial->gpu};
+    struct sample sample;
+    memset(trial->ms, 0, trial->count * sizeof(*trial->ms));
+    sample_make(trial->graph, trial->node, sample_items(trial->graph, trial->node), &sample);
+    *best = trial->default_choice;
+    int error = create_scratch(&scratch, &sample);
+    if (!error)
+        error = run_trial(trial, &scratch, end, best);
+    if (error)
+        *best = choose_best(trial, true);
     destroy_scratch(&scratch);
     return error;
 }
