@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The pool of threads: every job runs once, on one thread number at a time; the first error by
- * number is the one reported, whichever thread it happened on; what jobs log comes in the order of
- * the jobs, on the caller's thread.
+ * The pool of threads: every job runs once, and no two jobs have the same thread number at a time;
+ * the error of the first job by number is the one reported, whichever thread it happened on; what
+ * jobs log comes in the order of the jobs, on the caller's thread.
  */
 #define _GNU_SOURCE
 #include "base/error.h"
@@ -17,24 +17,26 @@
 
 enum { JOBS = 500, MOST = 8 };
 
-struct counted {
-    atomic_int runs[JOBS], busy[MOST], both;
+struct counts {
+    atomic_int runs[JOBS]; /* of each job */
+    atomic_int busy[MOST]; /* jobs that have this thread number now */
+    atomic_int callers_done;
     struct workers *workers;
-    size_t fail; /* jobs from this number on fail */
+    size_t first_failing; /* jobs from this number on fail */
 };
 
 static int count_job(void *user, size_t index, unsigned thread)
 {
-    struct counted *counted = user;
-    assert_true(thread < MOST && thread < workers_threads(counted->workers));
-    assert_int_equal(atomic_fetch_add(&counted->busy[thread], 1), 0);
-    atomic_fetch_add(&counted->runs[index], 1);
+    struct counts *counts = user;
+    assert_true(thread < MOST && thread < workers_threads(counts->workers));
+    assert_int_equal(atomic_fetch_add(&counts->busy[thread], 1), 0);
+    atomic_fetch_add(&counts->runs[index], 1);
     log_message(VKCLIP_LOG_INFO, "%zu first", index);
     log_message(VKCLIP_LOG_INFO, "%zu second", index);
     if (index % 50 == 0)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    atomic_fetch_sub(&counted->busy[thread], 1);
-    return index >= counted->fail ? error_fail(VKCLIP_EIO, "job %zu", index) : VKCLIP_OK;
+    atomic_fetch_sub(&counts->busy[thread], 1);
+    return index >= counts->first_failing ? error_fail(VKCLIP_EIO, "job %zu", index) : VKCLIP_OK;
 }
 
 static struct {
@@ -60,24 +62,24 @@ static void log_in_order(void *user, enum vkclip_log_level level, const char *me
 static void every_job_once(void **state)
 {
     (void)state;
-    for (unsigned threads = 0; threads < MOST; threads++) { /* 0: no pool */
-        struct counted counted = {.fail = JOBS};
+    for (unsigned threads = 0; threads < MOST; threads++) { /* 0 stands for no pool */
+        struct counts counts = {.first_failing = JOBS};
         if (threads)
-            assert_int_equal(workers_open(threads, &counted.workers), 0);
-        assert_int_equal(workers_threads(counted.workers), threads + 1);
+            assert_int_equal(workers_open(threads, &counts.workers), 0);
+        assert_int_equal(workers_threads(counts.workers), threads + 1);
         logged.thread = pthread_self();
         logged.lines = 0;
         vkclip_set_log(log_in_order, NULL);
         for (int again = 1; again <= 3; again++) {
             logged.lines = 0;
-            assert_int_equal(workers_run(counted.workers, count_job, &counted, JOBS), 0);
+            assert_int_equal(workers_run(counts.workers, count_job, &counts, JOBS), 0);
             assert_int_equal(logged.lines, 2 * JOBS);
             for (int i = 0; i < JOBS; i++)
-                assert_int_equal(counted.runs[i], again);
+                assert_int_equal(counts.runs[i], again);
         }
-        assert_int_equal(workers_run(counted.workers, count_job, &counted, 0), 0);
+        assert_int_equal(workers_run(counts.workers, count_job, &counts, 0), 0);
         vkclip_set_log(NULL, NULL);
-        workers_close(&counted.workers);
+        workers_close(&counts.workers);
     }
 }
 
@@ -85,58 +87,61 @@ static void first_error_counts(void **state)
 {
     (void)state;
     for (size_t fail = 0; fail < JOBS; fail += 61) {
-        struct counted counted = {.fail = fail};
-        assert_int_equal(workers_open(3, &counted.workers), 0);
+        struct counts counts = {.first_failing = fail};
+        assert_int_equal(workers_open(3, &counts.workers), 0);
         logged.thread = pthread_self();
         logged.lines = logged.errors = 0;
         vkclip_set_log(log_in_order, NULL);
-        assert_int_equal(workers_run(counted.workers, count_job, &counted, JOBS), VKCLIP_EIO);
+        assert_int_equal(workers_run(counts.workers, count_job, &counts, JOBS), VKCLIP_EIO);
         vkclip_set_log(NULL, NULL);
         char expected[32];
         snprintf(expected, sizeof(expected), "job %zu", fail);
         assert_string_equal(vkclip_last_error(), expected);
         assert_true(logged.errors >= 1 && logged.errors <= 4);
-        for (size_t i = 0; i < JOBS; i++) /* those before it are done, few others */
-            assert_true(i <= fail ? counted.runs[i] == 1 : i < fail + 4 || !counted.runs[i]);
-        workers_close(&counted.workers);
+        /* The jobs before it are done, and those that the three other threads had begun. */
+        for (size_t i = 0; i <= fail; i++)
+            assert_int_equal(counts.runs[i], 1);
+        for (size_t i = fail + 4; i < JOBS; i++)
+            assert_int_equal(counts.runs[i], 0);
+        workers_close(&counts.workers);
     }
 }
 
-/* Jobs that run jobs of the same pool, from two callers at once. */
+/* A job that runs jobs of the same pool. Two callers start such jobs at once. */
 static int nested_job(void *user, size_t index, unsigned thread)
 {
-    struct counted *counted = user;
+    struct counts *counts = user;
     (void)thread;
-    struct counted inner = {.workers = counted->workers, .fail = JOBS};
-    atomic_fetch_add(&counted->runs[index], 1);
-    return workers_run(counted->workers, count_job, &inner, 20);
+    struct counts inner = {.workers = counts->workers, .first_failing = JOBS};
+    atomic_fetch_add(&counts->runs[index], 1);
+    return workers_run(counts->workers, count_job, &inner, 20);
 }
 
 static void *call_nested(void *user)
 {
-    struct counted *counted = user, mine = {.workers = counted->workers};
-    assert_int_equal(workers_run(counted->workers, nested_job, &mine, 40), 0);
+    struct counts *counts = user, mine = {.workers = counts->workers};
+    assert_int_equal(workers_run(counts->workers, nested_job, &mine, 40), 0);
     for (int i = 0; i < 40; i++)
         assert_int_equal(mine.runs[i], 1);
-    atomic_fetch_add(&counted->both, 1);
+    atomic_fetch_add(&counts->callers_done, 1);
     return NULL;
 }
 
 static void nested_and_shared(void **state)
 {
     (void)state;
-    struct counted counted = {0};
+    struct counts counts = {0};
     pthread_t other;
-    assert_int_equal(workers_open(3, &counted.workers), 0);
-    assert_int_equal(pthread_create(&other, NULL, call_nested, &counted), 0);
-    call_nested(&counted);
+    assert_int_equal(workers_open(3, &counts.workers), 0);
+    assert_int_equal(pthread_create(&other, NULL, call_nested, &counts), 0);
+    call_nested(&counts);
     pthread_join(other, NULL);
-    assert_int_equal(counted.both, 2);
-    workers_close(&counted.workers);
-    workers_close(&counted.workers);
-    assert_int_equal(workers_open(0, &counted.workers), 0); /* by processors */
-    assert_true(workers_threads(counted.workers) >= 1);
-    workers_close(&counted.workers);
+    assert_int_equal(counts.callers_done, 2);
+    workers_close(&counts.workers);
+    workers_close(&counts.workers);
+    assert_int_equal(workers_open(0, &counts.workers), 0); /* as many as processors */
+    assert_true(workers_threads(counts.workers) >= 1);
+    workers_close(&counts.workers);
 }
 
 int main(void)

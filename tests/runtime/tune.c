@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The measured choice: a wrong kernel never wins, a failing one is passed over, what was measured
- * is read again, what is damaged or another's is not, VKCLIP_TUNE is obeyed, the time is kept.
+ * The measured choice: a wrong kernel never wins, a failing one is passed over, results are read
+ * again from the cache folder but not out of a damaged file or one for another driver or table,
+ * VKCLIP_TUNE is obeyed, and measuring ends in time.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -60,7 +61,7 @@ static void close_tuner(struct opened *opened)
     gpu_close(&opened->gpu);
 }
 
-/* `count` matmuls of different width. */
+/* A graph of `count` matmuls, each a shape class of its own by its width. */
 static void build_graph(struct graph *graph, uint32_t rows, uint32_t n, uint32_t k, uint32_t count)
 {
     const uint32_t x_shape[] = {rows, k};
@@ -76,7 +77,7 @@ static void build_graph(struct graph *graph, uint32_t rows, uint32_t n, uint32_t
     assert_int_equal(graph->error, 0);
 }
 
-/* The choice for a small matmul, by name. */
+/* Measures, where the mode says so, and chooses for one small matmul. */
 static void choose(const struct opened *opened, char name[KERNEL_CHOICE_NAME])
 {
     struct graph graph;
@@ -87,6 +88,7 @@ static void choose(const struct opened *opened, char name[KERNEL_CHOICE_NAME])
     graph_free(&graph);
 }
 
+/* The choice that the fixed order has for the same matmul. */
 static void first_choice(const struct opened *opened, char name[KERNEL_CHOICE_NAME])
 {
     struct graph graph;
@@ -119,8 +121,8 @@ static int list_one(void *user, const struct vkclip_tuning *tuning)
 
 /* ---- Measuring ------------------------------------------------------------------------------- */
 
-/* Its type decides as a weight's does. */
-static void a_matrix_packed_by_a_node_fits_rows_of_its_type(void **state)
+/* A matrix that a node packed in panels is read by rows of its type only, like a weight. */
+static void packed_matrix_fits_rows_of_its_type(void **state)
 {
     (void)state;
     const uint32_t shape[] = {96, 96};
@@ -158,7 +160,7 @@ static void wrong_never_wins(void **state)
     assert_true(listed.times > 2);
     assert_string_equal(listed.kernel, name);
     size_t runs = tune_runs(opened.tuner);
-    choose(&opened, name); /* forced, but once */
+    choose(&opened, name); /* `force` measures a class once per process */
     assert_int_equal(tune_runs(opened.tuner), runs);
     close_tuner(&opened);
 }
@@ -175,6 +177,7 @@ static void failing_is_passed_over(void **state)
     unsetenv("VKCLIP_DISABLE_KERNELS");
 }
 
+/* Runs attention where the driver cannot build some kernels. */
 static int attend(const char *disabled, float *result)
 {
     const uint32_t shape[] = {2, 16, 96};
@@ -200,8 +203,8 @@ static int attend(const char *disabled, float *result)
     return error;
 }
 
-/* A driver that cannot build a row: the next one computes the same; where none is left, an error.
- */
+/* Where a driver cannot build a row, the next one computes the same; where none is left, the plan
+ * fails. */
 static void next_row_is_used(void **state)
 {
     (void)state;
@@ -210,14 +213,15 @@ static void next_row_is_used(void **state)
     assert_int_equal(attend("", first), 0);
     assert_int_equal(warnings, 0);
     assert_int_equal(attend("attention_texel", next), 0);
-    assert_int_equal(warnings, 1); /* so it was tried */
+    assert_int_equal(warnings, 1); /* so the row was tried */
     for (size_t i = 0; i < ARRAY_COUNT(first); i++)
         assert_true(fabsf(first[i] - next[i]) < 1e-5f);
     assert_int_equal(attend("attention,attention_texel", next), VKCLIP_EDEVICE);
     assert_non_null(strstr(vkclip_last_error(), "cannot build kernel attention"));
 }
 
-static void time_is_kept(void **state)
+/* What there is no time for is left to the next plan. */
+static void measuring_ends_in_time(void **state)
 {
     (void)state;
     struct opened opened = open_tuner("force", "");
@@ -238,8 +242,9 @@ static void time_is_kept(void **state)
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
-/* What is chosen with that file in that mode, and whether something was measured. */
-static void expect(const char *mode, const char *folder, const char *kernel, bool measured)
+/* Checks what is chosen in a mode with the files of a folder, unless `kernel` is NULL, and whether
+ * something was measured. */
+static void expect_choice(const char *mode, const char *folder, const char *kernel, bool measured)
 {
     struct opened opened = open_tuner(mode, folder);
     char name[KERNEL_CHOICE_NAME];
@@ -250,72 +255,113 @@ static void expect(const char *mode, const char *folder, const char *kernel, boo
     close_tuner(&opened);
 }
 
-static char *replaced(const char *text, const char *old, const char *new)
+/* A new string: the text with another word in the first place of `old`. */
+static char *replace_word(const char *text, const char *old, const char *new)
 {
-    const char *at = strstr(text, old);
-    assert_non_null(at);
-    return string_format("%.*s%s%s", (int)(at - text), text, new, at + strlen(old));
+    const char *found = strstr(text, old);
+    assert_non_null(found);
+    return string_format("%.*s%s%s", (int)(found - text), text, new, found + strlen(old));
 }
 
-static void is_kept(void **state)
-{
-    (void)state;
-    char *folder = scratch_folder(), fixed[KERNEL_CHOICE_NAME], name[KERNEL_CHOICE_NAME];
-    struct listed listed = {0};
-    struct opened opened = open_tuner("force", folder);
-    first_choice(&opened, fixed);
-    choose(&opened, name);
-    assert_int_equal(tune_list(opened.tuner, list_one, &listed), 0);
-    assert_string_not_equal(listed.last, fixed);
-    close_tuner(&opened);
-    char *path = scratch_find(folder, "tuning-");
-    assert_non_null(path);
-    expect("on", folder, name, false);
+/* A folder with the file of one measured class, and what the choices for it may be. */
+struct kept {
+    char *folder, *path;
+    char fixed[KERNEL_CHOICE_NAME];    /* by the fixed order */
+    char measured[KERNEL_CHOICE_NAME]; /* by the measurement */
+    char other[KERNEL_CHOICE_NAME];    /* not by the fixed order */
+    char *other_text;                  /* the file's content with `other` as its choice */
+    char *unknown_text;                /* the same with a choice that the table does not have */
+};
 
+static void keep_one_class(struct kept *kept)
+{
+    struct listed listed = {0};
     struct cache_content content;
-    cache_read(path, &content);
+    kept->folder = scratch_folder();
+    struct opened opened = open_tuner("force", kept->folder);
+    first_choice(&opened, kept->fixed);
+    choose(&opened, kept->measured);
+    assert_int_equal(tune_list(opened.tuner, list_one, &listed), 0);
+    close_tuner(&opened);
+    snprintf(kept->other, sizeof(kept->other), "%s", listed.last);
+    assert_string_not_equal(kept->other, kept->fixed);
+    kept->path = scratch_find(kept->folder, "tuning-");
+    assert_non_null(kept->path);
+    cache_read(kept->path, &content);
     assert_non_null(content.data);
     char *text = string_format("%.*s", (int)content.size, (const char *)content.data);
     cache_release(&content);
-    char *from = string_format("\"kernel\": \"%s\"", name);
-    char *to = string_format("\"kernel\": \"%s\"", listed.last), *other = replaced(text, from, to);
-    cache_write(path, other, strlen(other)); /* another choice: the file is what decides */
-    expect("on", folder, listed.last, false);
-    expect("", folder, listed.last, false);
-    expect("off", folder, fixed, false);
-    warnings = 0;
-    expect("sometimes", folder, listed.last, false);
-    assert_int_equal(warnings, 1);
-    expect("force", folder, NULL, true);
-
-    /* of other kernels, or no good: this small graph then gets the fixed order */
-    char *table = replaced(other, "\"table\": \"", "\"table\": \"0");
-    const char *const bad[] = {table, "", "[]", "{", "{\"table\":1}", "\xff\xfe"};
-    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
-        cache_write(path, bad[i], strlen(bad[i]));
-        expect("on", folder, fixed, false);
-    }
-    scratch_write(folder, strrchr(path, '/') + 1, other, strlen(other)); /* no checksum */
-    expect("on", folder, fixed, false);
-    char *unknown = replaced(text, from, "\"kernel\": \"matmul 3x3x3 rows\"");
-    cache_write(path, unknown, strlen(unknown));
-    expect("on", folder, fixed, false);
-
-    /* of another driver: its name says so */
-    char *elsewhere = string_format("%s0", path);
-    cache_write(path, other, strlen(other));
-    assert_int_equal(rename(path, elsewhere), 0);
-    expect("on", folder, fixed, false);
-    expect("force", folder, NULL, true);
-    assert_true(file_exists(path) && file_exists(elsewhere));
-
-    free(elsewhere), free(unknown), free(table), free(other), free(to), free(from), free(text);
-    free(path);
-    scratch_remove(folder);
+    char *measured = string_format("\"kernel\": \"%s\"", kept->measured);
+    char *other = string_format("\"kernel\": \"%s\"", kept->other);
+    kept->other_text = replace_word(text, measured, other);
+    kept->unknown_text = replace_word(text, measured, "\"kernel\": \"matmul 3x3x3 rows\"");
+    free(other);
+    free(measured);
+    free(text);
 }
 
-/* Two at once: neither loses what the other found. */
-static void is_merged(void **state)
+static void write_text(const struct kept *kept, const char *text)
+{
+    cache_write(kept->path, text, strlen(text));
+}
+
+static void check_modes(const struct kept *kept)
+{
+    expect_choice("on", kept->folder, kept->measured, false);
+    write_text(kept, kept->other_text); /* a changed file shows that the file decides */
+    expect_choice("on", kept->folder, kept->other, false);
+    expect_choice("", kept->folder, kept->other, false);
+    expect_choice("off", kept->folder, kept->fixed, false);
+    warnings = 0;
+    expect_choice("sometimes", kept->folder, kept->other, false);
+    assert_int_equal(warnings, 1);
+    expect_choice("force", kept->folder, NULL, true);
+}
+
+/* With a file that is damaged or for another table, this small graph gets the fixed order. */
+static void check_bad_files(const struct kept *kept)
+{
+    char *table = replace_word(kept->other_text, "\"table\": \"", "\"table\": \"0");
+    const char *const bad[] = {table, kept->unknown_text, "",        "[]",
+                               "{",   "{\"table\":1}",    "\xff\xfe"};
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        write_text(kept, bad[i]);
+        expect_choice("on", kept->folder, kept->fixed, false);
+    }
+    const char *name = strrchr(kept->path, '/') + 1;
+    scratch_write(kept->folder, name, kept->other_text, strlen(kept->other_text)); /* no checksum */
+    expect_choice("on", kept->folder, kept->fixed, false);
+    free(table);
+}
+
+/* The driver is part of the file's name, so that another driver's file is not read. */
+static void check_other_driver(const struct kept *kept)
+{
+    char *elsewhere = string_format("%s0", kept->path);
+    write_text(kept, kept->other_text);
+    assert_int_equal(rename(kept->path, elsewhere), 0);
+    expect_choice("on", kept->folder, kept->fixed, false);
+    expect_choice("force", kept->folder, NULL, true);
+    assert_true(file_exists(kept->path) && file_exists(elsewhere));
+    free(elsewhere);
+}
+
+static void results_are_kept(void **state)
+{
+    struct kept kept;
+    (void)state;
+    keep_one_class(&kept);
+    check_modes(&kept);
+    check_bad_files(&kept);
+    check_other_driver(&kept);
+    free(kept.other_text);
+    free(kept.unknown_text);
+    free(kept.path);
+    scratch_remove(kept.folder);
+}
+
+/* Of two processes that measure at once, neither loses what the other found. */
+static void results_are_merged(void **state)
 {
     (void)state;
     char *folder = scratch_folder(), name[KERNEL_CHOICE_NAME];
@@ -336,8 +382,8 @@ static void is_merged(void **state)
     scratch_remove(folder);
 }
 
-/* By itself it measures what is worth it, and only where the result can be kept. */
-static void only_what_is_worth_it(void **state)
+/* Unless it is forced, a tuner measures what is worth it, and only where the result can be kept. */
+static void only_what_is_worth_it_is_measured(void **state)
 {
     (void)state;
     char *folder = scratch_folder();
@@ -351,7 +397,7 @@ static void only_what_is_worth_it(void **state)
         assert_int_equal(tune_runs(opened.tuner) > 0, cached);
         close_tuner(&opened);
     }
-    expect("on", folder, NULL, false);
+    expect_choice("on", folder, NULL, false);
     graph_free(&graph);
     scratch_remove(folder);
 }
@@ -359,14 +405,14 @@ static void only_what_is_worth_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_matrix_packed_by_a_node_fits_rows_of_its_type),
+        cmocka_unit_test(packed_matrix_fits_rows_of_its_type),
         cmocka_unit_test(wrong_never_wins),
         cmocka_unit_test(failing_is_passed_over),
         cmocka_unit_test(next_row_is_used),
-        cmocka_unit_test(time_is_kept),
-        cmocka_unit_test(is_kept),
-        cmocka_unit_test(is_merged),
-        cmocka_unit_test(only_what_is_worth_it),
+        cmocka_unit_test(measuring_ends_in_time),
+        cmocka_unit_test(results_are_kept),
+        cmocka_unit_test(results_are_merged),
+        cmocka_unit_test(only_what_is_worth_it_is_measured),
     };
     vkclip_set_log(count_warnings, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Wrong on purpose: the second of two dispatches reads what the first one wrote, with no barrier
- * between them. The validation layer has to name the hazard, or its silence in the other tests
- * would prove nothing.
+ * This program is wrong on purpose: the second of two dispatches reads what the first one wrote,
+ * with no barrier between them. The validation layer has to name the hazard, or its silence in the
+ * other tests would prove nothing.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -140,5 +140,7 @@ int main(void)
     vkCmdDispatch(commands, 256, 1, 1);
     vkCmdDispatch(commands, 256, 1, 1);
     CHECK(vkEndCommandBuffer(commands));
-    return 0; /* recording is enough: nothing is submitted, and the process's end frees it all */
+    /* Recording is enough for the layer, so nothing is submitted. The process's end frees
+     * everything. */
+    return 0;
 }
