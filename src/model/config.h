@@ -12,8 +12,21 @@
 /* The two towers of CLIP; either may be missing. */
 enum tower { TOWER_IMAGE, TOWER_TEXT, TOWER_COUNT };
 
-/* How a tower is built. KIND_NONE, which is 0, says that the model has no such tower. */
-enum tower_kind { KIND_NONE, KIND_VIT, KIND_RESNET, KIND_TEXT, KIND_COUNT };
+/* Every kind of tower: KIND_VIT is described by tower_vit, and so on. The table of rows is built
+ * from it. */
+#define TOWER_KINDS(X) \
+    X(VIT, vit)        \
+    X(RESNET, resnet)  \
+    X(TEXT, text)
+
+/* KIND_NONE, which is 0, says that the model has no such tower. */
+enum tower_kind {
+    KIND_NONE,
+#define X(kind, name) KIND_##kind,
+    TOWER_KINDS(X)
+#undef X
+        KIND_COUNT
+};
 
 struct config_tower {
     enum tower_kind kind;

@@ -8,9 +8,9 @@
 /* ---- The table ------------------------------------------------------------------------------- */
 
 static const struct tower_row *const rows[KIND_COUNT] = {
-    [KIND_VIT] = &tower_vit,
-    [KIND_RESNET] = &tower_resnet,
-    [KIND_TEXT] = &tower_text,
+#define X(kind, name) [KIND_##kind] = &tower_##name,
+    TOWER_KINDS(X)
+#undef X
 };
 
 const struct tower_row *tower_kind_row(enum tower_kind kind)

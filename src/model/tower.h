@@ -51,7 +51,9 @@ struct tower_row {
     void (*write_picture)(const struct config *config, const float *pixels, float *input);
 };
 
-extern const struct tower_row tower_vit, tower_resnet, tower_text;
+#define X(kind, name) extern const struct tower_row tower_##name;
+TOWER_KINDS(X)
+#undef X
 
 /* The row of a kind; NULL for KIND_NONE. */
 const struct tower_row *tower_kind_row(enum tower_kind kind);
