@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Checkpoints: every layout opens with its sizes; missing files, wrong tensors and undecidable
- * state dicts are refused with a message that names them. Values of the configuration:
- * config_values.c.
+ * Opening checkpoints: every form opens with its sizes; missing files, wrong tensors and state
+ * dicts that do not say enough are refused with a message that names them. Values of configuration
+ * files are tested in config_values.c.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -96,16 +96,42 @@ static void opens_reference_models(void **state)
 
 enum damage { DROP, RENAME, FLATTEN, RETYPE, DROP_ALL };
 
+/* What happens to the tensor called `name`, or to all that begin so, and to opening the model. */
+struct damaged_model {
+    const char *name;
+    enum damage damage;
+    const char *new_name;
+    int error;
+    const char *message;
+};
+
+/* False if the tensor is to be left out. */
+static bool damage_view(const struct damaged_model *model, struct tensor_view *view)
+{
+    if (model->damage == DROP_ALL)
+        return strncmp(view->name, model->name, strlen(model->name)) != 0;
+    if (strcmp(view->name, model->name))
+        return true;
+    switch (model->damage) {
+    case RENAME:
+        view->name = model->new_name;
+        return true;
+    case RETYPE:
+        view->dtype = DTYPE_I16;
+        return true;
+    case FLATTEN:
+        *view = (struct tensor_view){view->name,       view->dtype, 1,
+                                     {view->size / 2}, view->data,  view->size};
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void refuses_wrong_tensors(void **state)
 {
     (void)state;
-    static const struct {
-        const char *name;
-        enum damage damage;
-        const char *to;
-        int error;
-        const char *message;
-    } bad[] = {
+    static const struct damaged_model bad[] = {
         {"text_projection.weight", DROP, NULL, FORMAT,
          "tensor text_projection: expected shape [64,64], found none: it is missing"},
         {"visual_projection.weight", DROP, NULL, FORMAT, "tensor visual.proj: expected"},
@@ -138,21 +164,8 @@ static void refuses_wrong_tensors(void **state)
         struct tensor_view views[128];
         size_t count = 0;
         for (size_t j = 0; j < file->count; j++) {
-            struct tensor_view *view = &views[count++];
-            *view = file->tensors[j];
-            bool all = bad[i].damage == DROP_ALL;
-            if (all ? strncmp(view->name, bad[i].name, strlen(bad[i].name))
-                    : strcmp(view->name, bad[i].name))
-                continue;
-            if (all || bad[i].damage == DROP)
-                count--;
-            else if (bad[i].damage == RENAME)
-                view->name = bad[i].to;
-            else if (bad[i].damage == RETYPE)
-                view->dtype = DTYPE_I16;
-            else
-                *view = (struct tensor_view){view->name,       view->dtype, 1,
-                                             {view->size / 2}, view->data,  view->size};
+            views[count] = file->tensors[j];
+            count += damage_view(&bad[i], &views[count]);
         }
         remove(damaged);
         assert_int_equal(safetensors_write(damaged, views, count, NULL), 0);
@@ -270,7 +283,8 @@ static void refuses_folders_without_a_checkpoint(void **state)
     }
 }
 
-/* What timm puts on the hub: OpenCLIP's files, and its own under Hugging Face's names. */
+/* The repositories of timm on the hub have OpenCLIP's files, and timm's own under the names of
+ * Hugging Face's. */
 static void leaves_timm_files_alone(void **state)
 {
     (void)state;
@@ -283,8 +297,8 @@ static void leaves_timm_files_alone(void **state)
     assert_non_null(strstr(weights_path(weights), "/open_clip_model.safetensors"));
     weights_close(&weights);
     config_close(&config);
-    scratch_text(folder, "config.json",
-                 "{\"model_type\":\"clip\"}"); /* but CLIP's own goes first */
+    /* A config.json of CLIP itself goes first. */
+    scratch_text(folder, "config.json", "{\"model_type\":\"clip\"}");
     assert_failed(open_close(folder, NULL), FORMAT, "/model.safetensors: ");
     scratch_remove(folder);
 }
@@ -306,7 +320,7 @@ static void refuses_paths_that_are_no_checkpoint(void **state)
     scratch_text(folder, "model.pt", "PK");
     assert_failed(open_close(path, NULL), FORMAT, "model.pt: zip archive: ");
     free(path);
-    assert_int_equal(open_close(folder, NULL), 0); /* what stands beside does not disturb */
+    assert_int_equal(open_close(folder, NULL), 0); /* What lies beside does not count. */
     path = scratch_path(folder, "config.json");
     remove(path);
     assert_failed(open_close(folder, NULL), VKCLIP_EIO, "expected config.json beside it");
@@ -319,7 +333,7 @@ static void refuses_paths_that_are_no_checkpoint(void **state)
     scratch_remove(folder);
 }
 
-static enum vkclip_family family_of(const char *path)
+static enum vkclip_family open_family(const char *path)
 {
     struct config config;
     struct weights *weights;
@@ -336,20 +350,20 @@ static void chooses_between_families(void **state)
     char *folder = good_folder(HF), *path;
     link_golden(folder, OPENCLIP, "open_clip_config.json", NULL);
     link_golden(folder, OPENCLIP, "open_clip_model.safetensors", NULL);
-    assert_int_equal(family_of(folder), VKCLIP_FAMILY_HF);
+    assert_int_equal(open_family(folder), VKCLIP_FAMILY_HF);
     path = scratch_path(folder, "open_clip_model.safetensors");
-    assert_int_equal(family_of(path), VKCLIP_FAMILY_OPENCLIP);
+    assert_int_equal(open_family(path), VKCLIP_FAMILY_OPENCLIP);
     free(path);
     path = scratch_path(folder, "config.json");
     remove(path);
-    assert_int_equal(family_of(folder), VKCLIP_FAMILY_OPENCLIP);
+    assert_int_equal(open_family(folder), VKCLIP_FAMILY_OPENCLIP);
     free(path);
     scratch_remove(folder);
 
     folder = scratch_folder(); /* OpenCLIP's weights under Hugging Face's file name */
     link_golden(folder, OPENCLIP, "open_clip_config.json", NULL);
     link_golden(folder, OPENCLIP, "open_clip_model.safetensors", "model.safetensors");
-    assert_int_equal(family_of(folder), VKCLIP_FAMILY_OPENCLIP);
+    assert_int_equal(open_family(folder), VKCLIP_FAMILY_OPENCLIP);
     scratch_remove(folder);
 }
 
@@ -358,13 +372,13 @@ static void finds_the_vocabulary(void **state)
     (void)state;
     static const struct {
         const char *golden, *weights_folder;
-        const char *files[4]; /* in the checkpoint's parent */
+        const char *files[4]; /* in the folder above the checkpoint's */
         const char *found;
     } cases[] = {
         {HF, "m", {NULL}, NULL},
         {HF, "m", {"m/tokenizer.json", "m/vocab.json", "m/merges.txt"}, "m/tokenizer.json"},
         {HF, "m", {"m/vocab.json", "m/merges.txt"}, "m/vocab.json"},
-        {HF, "m", {"m/vocab.json"}, NULL}, /* useless by itself */
+        {HF, "m", {"m/vocab.json"}, NULL}, /* useless without merges.txt */
         {HF, "m", {"m/bpe_simple_vocab_16e6.txt.gz"}, NULL},
         {HF, "m", {"tokenizer/tokenizer.json"}, NULL},
         {OPENCLIP,
@@ -464,13 +478,13 @@ static void reads_the_values(void **state)
     config_close(&config);
     weights_close(&weights);
 
-    remove(path); /* OpenAI's constants */
+    remove(path); /* OpenAI's constants take its place. */
     assert_int_equal(checkpoint_open(folder, NULL, &config, &weights), 0);
     assert_true(config.image_mean[1] == 0.4578275f && !config.rgb_first);
     config_close(&config);
     weights_close(&weights);
 
-    scratch_text(folder, "processor_config.json", /* where transformers 5 has it */
+    scratch_text(folder, "processor_config.json", /* the file of transformers 5 */
                  "{\"image_processor\":{\"image_mean\":[1,1,1],\"size\":48,\"crop_size\":48}}");
     assert_int_equal(checkpoint_open(folder, NULL, &config, &weights), 0);
     assert_true(config.image_mean[1] == 1 && config.rgb_first);
@@ -487,7 +501,7 @@ static void modified_resnets(void **state)
     (void)state;
     struct config config;
     struct weights *weights;
-    char *folder = good_folder(OPENCLIP); /* that of a ViT */
+    char *folder = good_folder(OPENCLIP); /* a model with a ViT */
     edit_json(folder, "open_clip_config.json", "model_cfg.vision_cfg.layers", "[3,4,6,3]");
     assert_failed(open_close(folder, NULL), FORMAT,
                   "visual.conv1.weight: expected shape [40,3,3,3], found [80,3,8,8]");
@@ -511,7 +525,7 @@ static void modified_resnets(void **state)
 
 /* ---- State dicts without configuration ------------------------------------------------------- */
 
-/* The tensors of a two-tower state dict, one block each, all of zeros. */
+/* Writes the tensors, all zeros, of a state dict of two towers with one block each. */
 static void write_state_dict(const char *path, uint64_t width, uint64_t text_width)
 {
     const uint64_t w = width, t = text_width, d = 16;
@@ -559,8 +573,8 @@ static void write_state_dict(const char *path, uint64_t width, uint64_t text_wid
         {"transformer.resblocks.0.mlp.c_proj.bias", 1, {t}},
     };
     struct tensor_view views[ARRAY_COUNT(all) + 1];
-    uint64_t most = 3 * (w > 2 * t ? w : 2 * t) * (w > 2 * t ? w : 2 * t);
-    void *zeros = calloc(most, 2);
+    uint64_t largest = 3 * (w > 2 * t ? w : 2 * t) * (w > 2 * t ? w : 2 * t);
+    void *zeros = calloc(largest, 2);
     int64_t size = 224;
     assert_non_null(zeros);
     for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
@@ -568,7 +582,7 @@ static void write_state_dict(const char *path, uint64_t width, uint64_t text_wid
         for (unsigned j = 0; j < all[i].rank; j++)
             views[i].size *= views[i].shape[j] = all[i].shape[j];
     }
-    views[ARRAY_COUNT(all)] = /* as OpenAI's archives have it */
+    views[ARRAY_COUNT(all)] = /* OpenAI's archives have this buffer. */
         (struct tensor_view){"input_resolution", DTYPE_I64, 0, {0}, &size, sizeof(size)};
     assert_int_equal(safetensors_write(path, views, ARRAY_COUNT(views), NULL), 0);
     free(zeros);
@@ -580,8 +594,8 @@ static void follows_openais_rule(void **state)
     static const struct {
         const char *name;
         uint32_t width, text_width;
-        enum vkclip_activation activation; /* given */
-        uint32_t heads;                    /* of the image tower; 0: refused */
+        enum vkclip_activation activation; /* what the caller says */
+        uint32_t heads;                    /* of the image tower; 0: the state dict is refused */
     } cases[] = {
         {"ViT.safetensors", 128, 64, 0, 2},
         {"ViT.safetensors", 128, 64, ERF, 2},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Conversions of the reference models and of emoji-clip: every value is what the format defines of
- * the value before, the configuration and the token ids are the same, embeddings turn no further
- * than the type allows, and what cannot be written is refused and leaves nothing. Runs on the
+ * Conversions of the reference models and of emoji-clip: every value is the one that the type
+ * defines for the original, the configuration and the token ids are the same, embeddings differ no
+ * more than the type allows, and what cannot be written is refused and leaves nothing. Runs on the
  * device that the environment names.
  */
 #define _GNU_SOURCE
@@ -32,7 +32,8 @@ static void convert(const char *path, const struct vkclip_model_params *model, c
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-static float as_bf16(float value)
+/* Rounds to nearest, ties to even. */
+static float round_bf16(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof(bits));
@@ -42,8 +43,8 @@ static float as_bf16(float value)
     return value;
 }
 
-/* Q8_0 as ggml defines it. */
-static void as_q8(const float *values, float *defined)
+/* Rounds a block to Q8_0 as ggml defines it. */
+static void round_q8(const float *values, float *defined)
 {
     float most = 0;
     for (int i = 0; i < QUANT_BLOCK; i++)
@@ -53,7 +54,7 @@ static void as_q8(const float *values, float *defined)
         defined[i] = roundf(values[i] * inverse) * half_to_float(half_from_float(scale));
 }
 
-static void as_q4(const float *values, float *defined)
+static void round_q4(const float *values, float *defined)
 {
     struct quant_block block;
     assert_true(quant_pack(TYPE_Q4, values, QUANT_BLOCK, &block));
@@ -61,7 +62,8 @@ static void as_q4(const float *values, float *defined)
         defined[i] = quant_value(&block, i);
 }
 
-/* A tensor by canonical name, all of it; with its rows as they are in files where `stored`. */
+/* Reads a tensor by its canonical name. Projections are given as GGUF files store them, [D,width]:
+ * the blocks of their type lie along those rows. */
 static float *read_tensor(const struct weights *weights, const char *name, uint64_t *rows,
                           uint64_t *length, unsigned *rank)
 {
@@ -75,7 +77,7 @@ static float *read_tensor(const struct weights *weights, const char *name, uint6
     assert_int_equal(weights_read(weights, name, 0, *rows, values), 0);
     if (strcmp(name, "text_projection") != 0 && strcmp(name, "visual.proj") != 0)
         return values;
-    float *turned = malloc(*rows * *length * sizeof(*turned)); /* GGUF has [D,width] */
+    float *turned = malloc(*rows * *length * sizeof(*turned));
     for (uint64_t i = 0; i < *rows * *length; i++)
         turned[i % *length * *rows + i / *length] = values[i];
     free(values);
@@ -85,9 +87,9 @@ static float *read_tensor(const struct weights *weights, const char *name, uint6
     return turned;
 }
 
-/* What a file of the type has instead of `values`, which is a tensor of that name and rank. */
-static void define(enum vkclip_type type, const char *name, unsigned rank, uint64_t count,
-                   uint64_t length, float *values)
+/* Replaces the values of a tensor of that name and rank by those that a file of the type has. */
+static void round_values(enum vkclip_type type, const char *name, unsigned rank, uint64_t count,
+                         uint64_t length, float *values)
 {
     bool delicate = !strncmp(name, "transformer.resblocks.0.", 24) ||
                     !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
@@ -98,12 +100,15 @@ static void define(enum vkclip_type type, const char *name, unsigned rank, uint6
         float block[QUANT_BLOCK];
         for (uint64_t i = 0; i < count; i += QUANT_BLOCK) {
             memcpy(block, &values[i], sizeof(block));
-            (type == VKCLIP_TYPE_Q8 || delicate ? as_q8 : as_q4)(block, &values[i]);
+            if (type == VKCLIP_TYPE_Q8 || delicate)
+                round_q8(block, &values[i]);
+            else
+                round_q4(block, &values[i]);
         }
         return;
     }
     for (uint64_t i = 0; i < count; i++)
-        values[i] = type == VKCLIP_TYPE_BF16 ? as_bf16(values[i])
+        values[i] = type == VKCLIP_TYPE_BF16 ? round_bf16(values[i])
                                              : half_to_float(half_from_float(values[i]));
 }
 
@@ -111,22 +116,22 @@ static void check_values(const struct weights *before, const struct weights *aft
                          enum vkclip_type type)
 {
     const char *name;
-    size_t at = 0;
-    for (; (name = weights_name(before, at)); at++) {
+    size_t count = 0;
+    for (; (name = weights_name(before, count)); count++) {
         uint64_t rows, length, found_rows, found_length;
         unsigned rank, found_rank;
-        assert_string_equal(weights_name(after, at), name);
+        assert_string_equal(weights_name(after, count), name);
         float *expected = read_tensor(before, name, &rows, &length, &rank);
         float *found = read_tensor(after, name, &found_rows, &found_length, &found_rank);
         assert_true(rows == found_rows && length == found_length && rank == found_rank);
-        define(type, name, rank, rows * length, length, expected);
+        round_values(type, name, rank, rows * length, length, expected);
         for (uint64_t i = 0; i < rows * length; i++)
             if (found[i] != expected[i])
                 fail_msg("%s: %s[%llu]: expected %.9g, found %.9g", weights_path(after), name,
                          (unsigned long long)i, (double)expected[i], (double)found[i]);
         free(expected), free(found);
     }
-    assert_null(weights_name(after, at));
+    assert_null(weights_name(after, count));
 }
 
 /* ---- Configuration and vocabulary ------------------------------------------------------------ */
@@ -152,7 +157,7 @@ static void check_config(const struct config *a, const struct config *b, bool gg
     assert_memory_equal(a->image_std, b->image_std, sizeof(a->image_std));
     assert_int_equal(!a->tokenizer_path, !b->tokenizer_path);
     if (gguf)
-        return; /* the end is checked to be the largest id, and the rest is OpenAI's */
+        return; /* Texts end at the largest id, and the rest is as OpenAI has it. */
     assert_int_equal(a->eos_token_id, b->eos_token_id);
     assert_int_equal(a->pad_token_id, b->pad_token_id);
     assert_true(a->rgb_first == b->rgb_first || !a->image.kind);
@@ -175,7 +180,7 @@ static void tokenize(const char *path, const struct vkclip_model_params *params,
 
 static const struct source {
     const char *path; /* in the reference data, or EMOJI */
-    bool gguf;        /* such files can hold it */
+    bool gguf;        /* Whether GGUF files can hold it. */
 } sources[] = {
     {EMOJI, true},
     {"models/hf-vit", true},
@@ -201,28 +206,29 @@ static void check_conversion(const char *path, const char *output, enum vkclip_t
 {
     const bool gguf = strstr(output, ".gguf");
     struct config before, after;
-    struct weights *from, *to;
+    struct weights *original, *converted;
     struct vkclip_conversion conversion;
     int32_t ids[64] = {0}, found[64] = {0};
     convert(path, NULL, output, type, &conversion);
-    if (checkpoint_open(path, NULL, &before, &from) || checkpoint_open(output, NULL, &after, &to))
+    if (checkpoint_open(path, NULL, &before, &original) ||
+        checkpoint_open(output, NULL, &after, &converted))
         fail_msg("%s", vkclip_last_error());
-    assert_string_equal(conversion.path, weights_path(to));
-    assert_int_equal(conversion.bytes_before, weights_bytes(from));
-    assert_true(conversion.bytes_after >= weights_bytes(to));
+    assert_string_equal(conversion.path, weights_path(converted));
+    assert_int_equal(conversion.bytes_before, weights_bytes(original));
+    assert_true(conversion.bytes_after >= weights_bytes(converted));
     check_config(&before, &after, gguf);
-    check_values(from, to, type);
+    check_values(original, converted, type);
     if (before.tokenizer_path) {
         tokenize(path, NULL, ids, 64);
         tokenize(output, NULL, found, 64);
-        for (int i = 0; i < 64 && (!gguf || found[i]); i++) /* which pads otherwise */
+        for (int i = 0; i < 64 && (!gguf || found[i]); i++) /* A GGUF model pads with 0. */
             assert_int_equal(found[i], ids[i]);
     }
     config_close(&before), config_close(&after);
-    weights_close(&from), weights_close(&to);
+    weights_close(&original), weights_close(&converted);
 }
 
-static void every_type(void **state)
+static void converts_every_type(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(sources); i++) {
@@ -244,21 +250,21 @@ static void every_type(void **state)
     }
 }
 
-/* From a GGUF file on to a folder: nothing is lost on the way that the GGUF file has. */
-static void from_gguf(void **state)
+/* A GGUF file becomes a folder that has all that the GGUF file has. */
+static void converts_gguf(void **state)
 {
     (void)state;
     char *folder = scratch_folder(), *gguf = scratch_path(folder, "model.gguf"),
          *back = scratch_path(folder, "back");
     convert(EMOJI, NULL, gguf, VKCLIP_TYPE_Q4, NULL);
     check_conversion(gguf, back, VKCLIP_TYPE_F32);
-    check_conversion(gguf, back, VKCLIP_TYPE_F16); /* in the old one's place */
+    check_conversion(gguf, back, VKCLIP_TYPE_F16); /* replaces the first */
     free(gguf), free(back);
     scratch_remove(folder);
 }
 
-/* What the call is told of the model, the file says from then on. */
-static void options_are_kept(void **state)
+/* The file says from then on what the caller said about the model. */
+static void keeps_options(void **state)
 {
     (void)state;
     char *path = golden_path("models/openai-vit/model.pt"),
@@ -291,7 +297,7 @@ static void options_are_kept(void **state)
 
 /* ---- Embeddings ------------------------------------------------------------------------------ */
 
-static void embeddings(void **state)
+static void keeps_embeddings(void **state)
 {
     (void)state;
     static const struct {
@@ -319,7 +325,7 @@ static void embeddings(void **state)
     scratch_remove(folder);
 }
 
-/* Text embeddings of ids from all over the table. */
+/* Encodes texts with ids from all parts of the token table. */
 static void encode_ids(const char *path, const struct vkclip_model_params *params, float *embeds)
 {
     struct vkclip_model *model = NULL;
@@ -336,9 +342,10 @@ static void encode_ids(const char *path, const struct vkclip_model_params *param
     vkclip_close_model(&model);
 }
 
-/* A packed file has the values that --weights makes of the original: its text tower the very same.
- * The patch embedding is packed at load and in fp16 in the file, as clip.cpp wants it. */
-static void as_weights_at_load(void **state)
+/* A packed file has the values that packing at load makes of the original, and its text tower gives
+ * the same embeddings to the bit. The patch embedding differs: it is packed at load, but fp16 in
+ * the file, because clip.cpp reads no blocks there. */
+static void packs_as_at_load(void **state)
 {
     (void)state;
     static const struct {
@@ -382,7 +389,7 @@ static void assert_empty(const char *folder)
     folder_free_names(&names, count);
 }
 
-static void refuses(void **state)
+static void refuses_outputs(void **state)
 {
     (void)state;
     static const struct {
@@ -418,7 +425,8 @@ static void refuses(void **state)
     scratch_remove(folder);
 }
 
-/* An output that is also the input, however it is spelled, and files of others beside it. */
+/* Neither an output that is also the input, however its path is spelled, nor files of other content
+ * beside it are replaced. */
 static void replaces_nothing_foreign(void **state)
 {
     (void)state;
@@ -448,7 +456,7 @@ static int stop_late(void *user, uint64_t done, uint64_t total)
     return done > total / 2;
 }
 
-static void stopped(void **state)
+static void stops(void **state)
 {
     (void)state;
     static const char *const outputs[] = {"m", "m.safetensors", "m.gguf"};
@@ -466,9 +474,9 @@ static void stopped(void **state)
     scratch_remove(folder);
 }
 
-/* hf-vit with one weight of 1e5, which fp16 does not hold; and with its last merges exchanged,
- * which tokens alone do not tell. */
-static void values_and_vocabularies(void **state)
+/* The model hf-vit with one weight of 1e5, which fp16 does not hold, and then with its last two
+ * merges exchanged, which does not follow from the tokens alone. */
+static void refuses_values_and_vocabularies(void **state)
 {
     (void)state;
     char *path = golden_path("models/hf-vit/merges.txt"),
@@ -524,15 +532,15 @@ static void values_and_vocabularies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type),
-        cmocka_unit_test(from_gguf),
-        cmocka_unit_test(options_are_kept),
-        cmocka_unit_test(embeddings),
-        cmocka_unit_test(as_weights_at_load),
-        cmocka_unit_test(refuses),
+        cmocka_unit_test(converts_every_type),
+        cmocka_unit_test(converts_gguf),
+        cmocka_unit_test(keeps_options),
+        cmocka_unit_test(keeps_embeddings),
+        cmocka_unit_test(packs_as_at_load),
+        cmocka_unit_test(refuses_outputs),
         cmocka_unit_test(replaces_nothing_foreign),
-        cmocka_unit_test(stopped),
-        cmocka_unit_test(values_and_vocabularies),
+        cmocka_unit_test(stops),
+        cmocka_unit_test(refuses_values_and_vocabularies),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

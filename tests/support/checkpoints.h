@@ -53,16 +53,18 @@ static inline char *golden_file(const char *folder, const char *name)
     return absolute;
 }
 
+/* Links a file of a reference model into a folder, under a new name unless that is NULL. */
 static inline void link_golden(const char *folder, const char *golden, const char *name,
-                               const char *as)
+                               const char *new_name)
 {
-    char *from = golden_file(golden, name), *to = scratch_path(folder, as ? as : name);
-    assert_int_equal(symlink(from, to), 0);
-    free(from);
-    free(to);
+    char *target = golden_file(golden, name);
+    char *path = scratch_path(folder, new_name ? new_name : name);
+    assert_int_equal(symlink(target, path), 0);
+    free(target);
+    free(path);
 }
 
-/* A folder that opens; its parts are links to a reference model's. */
+/* A folder that opens, with links to the files of a reference model. */
 static inline char *good_folder(const char *golden)
 {
     char *folder = scratch_folder();
