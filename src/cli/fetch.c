@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * One model from the hub into its cache: which files of the repository are needed, and where they
- * go. A file is seen under its name only when it is whole and its hash is right, and the revision
- * only when all its files are there. Names from the server that could lead out of the cache are
- * refused.
+ * Downloads one model from the hub into the hub's cache: which files of the repository are needed,
+ * and where they go. A file gets its name only when it is whole and its hash is right, and the
+ * revision is listed only when all its files are there. Names from the server that could lead out
+ * of the cache are refused.
  */
 #define _DEFAULT_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -37,9 +37,10 @@ struct fetch {
     struct cli_session *session;
     const struct hub_name *name;
     struct cli_http *http;
-    char *endpoint, *folder; /* of the hub; of the model in the cache */
+    char *endpoint; /* the hub's address */
+    char *folder;   /* of the model in the cache */
     char commit[41];
-    json_t *listing; /* what the hub tells of the revision */
+    json_t *listing; /* the hub's description of the revision, with its files */
     uint64_t fetched;
 };
 
@@ -50,24 +51,23 @@ static int out_of_memory(void)
 
 /* ---- Folders --------------------------------------------------------------------------------- */
 
-/* Makes the folders that `path` lies in. */
+/* Makes all folders above `path`. */
 static int make_folders(const char *path)
 {
     char *copy = string_format("%s", path);
     int status = copy ? CLI_DONE : out_of_memory();
-    for (char *at = copy; !status && *at; at++)
-        if (*at == '/' && at != copy) {
-            *at = 0;
-            if (mkdir(copy, 0777) && errno != EEXIST && !folder_exists(copy))
-                status =
-                    cli_fail(CLI_FAILED, "%s: folder cannot be made: %s", copy, strerror(errno));
-            *at = '/';
-        }
+    for (char *slash = copy ? strchr(copy + 1, '/') : NULL; !status && slash;
+         slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        if (mkdir(copy, 0777) && errno != EEXIST && !folder_exists(copy))
+            status = cli_fail(CLI_FAILED, "%s: folder cannot be made: %s", copy, strerror(errno));
+        *slash = '/';
+    }
     free(copy);
     return status;
 }
 
-/* One download of a blob at a time, among all programs: the hub's client locks the same file. */
+/* Waits until no other program downloads the blob; the hub's Python client locks the same file. */
 static int lock_blob(const struct fetch *fetch, const char *etag, int *lock)
 {
     const char *model = strrchr(fetch->folder, '/') + 1;
@@ -76,8 +76,11 @@ static int lock_blob(const struct fetch *fetch, const char *etag, int *lock)
     int status = path ? make_folders(path) : out_of_memory();
     *lock = -1;
 #ifndef _WIN32
-    if (!status && (*lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666)) < 0)
-        status = cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
+    if (!status) {
+        *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (*lock < 0)
+            status = cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
+    }
     if (!status && flock(*lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
         if (!fetch->session->common.quiet)
             cli_say("waiting for another program that downloads the same file");
@@ -89,19 +92,19 @@ static int lock_blob(const struct fetch *fetch, const char *etag, int *lock)
     return status;
 }
 
-static bool copy_file(const char *from, const char *to)
+static bool copy_file(const char *source, const char *target)
 {
     struct file_map map;
-    if (file_map_open(from, &map))
+    if (file_map_open(source, &map))
         return false;
     struct file_part part = {map.data, map.size};
-    bool good = !file_write(to, &part, 1);
+    bool good = !file_write(target, &part, 1);
     file_map_close(&map);
     return good;
 }
 
-/* The name in the snapshot, at once and whole: a link made beside and renamed, or a copy where
- * there are no links. */
+/* Gives the blob its name in the snapshot: by a link, which is made under another name and renamed,
+ * so that a reader sees all or nothing, or by a copy where the system has no links. */
 static int place_file(const struct fetch *fetch, const char *blob, const char *etag,
                       const char *pointer)
 {
@@ -123,18 +126,20 @@ static int place_file(const struct fetch *fetch, const char *blob, const char *e
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 
-/* Brings the blob that `url` leads to; another program may have done so meanwhile. */
+/* Downloads the blob from `url`, unless another program has done so while this one waited. */
 static int fetch_blob(struct fetch *fetch, const char *url, const char *blob,
                       const struct cli_metadata *metadata)
 {
     int lock = -1;
     char *partial = string_format("%s.incomplete", blob);
     int status = partial ? make_folders(blob) : out_of_memory();
-    status = status ? status : lock_blob(fetch, metadata->etag, &lock);
+    if (!status)
+        status = lock_blob(fetch, metadata->etag, &lock);
     if (!status && !file_exists(blob)) {
         bool good = false;
         status = cli_get_file(fetch->http, url, partial, metadata->size, &fetch->fetched);
-        status = status ? status : cli_check_hash(partial, metadata->etag, &good);
+        if (!status)
+            status = cli_check_hash(partial, metadata->etag, &good);
         if (!status && !good) {
             remove(partial);
             status =
@@ -169,32 +174,42 @@ static char *pointer_path(const struct fetch *fetch, const char *file)
     return string_format("%s/snapshots/%s/%s", fetch->folder, fetch->commit, file);
 }
 
-/* A commit never changes, so what lies in its snapshot is right. */
-static int fetch_file(struct fetch *fetch, const char *file)
+/* Downloads one file that the cache does not have under this name yet. */
+static int fetch_missing(struct fetch *fetch, const char *url, const char *pointer)
 {
     struct cli_metadata metadata;
-    char *blob = NULL, *url = NULL, *pointer = NULL;
+    int status = cli_get_metadata(fetch->http, url, &metadata);
+    if (!status)
+        status = check_metadata(fetch, url, &metadata);
+    if (status)
+        return status;
+    char *blob = string_format("%s/blobs/%s", fetch->folder, metadata.etag);
+    if (!blob)
+        return out_of_memory();
+    if (!file_exists(blob))
+        status = fetch_blob(fetch, url, blob, &metadata);
+    if (!status)
+        status = place_file(fetch, blob, metadata.etag, pointer);
+    free(blob);
+    return status;
+}
+
+/* Makes sure that a file is in the snapshot. A commit never changes, so a file that is there is
+ * right. */
+static int fetch_file(struct fetch *fetch, const char *file)
+{
     int status = CLI_DONE;
     if (!hub_is_file_name(file))
         return cli_fail(CLI_FAILED,
                         "%s: the file name '%s' is refused, expected one without folders",
                         fetch->name->repository, file);
-    pointer = pointer_path(fetch, file);
-    url = string_format("%s/%s/resolve/%s/%s", fetch->endpoint, fetch->name->repository,
-                        fetch->commit, file);
+    char *pointer = pointer_path(fetch, file);
+    char *url = string_format("%s/%s/resolve/%s/%s", fetch->endpoint, fetch->name->repository,
+                              fetch->commit, file);
     if (!pointer || !url)
         status = out_of_memory();
-    else if (file_exists(pointer))
-        goto done;
-    status = status ? status : cli_get_metadata(fetch->http, url, &metadata);
-    status = status ? status : check_metadata(fetch, url, &metadata);
-    if (!status && !(blob = string_format("%s/blobs/%s", fetch->folder, metadata.etag)))
-        status = out_of_memory();
-    if (!status && !file_exists(blob))
-        status = fetch_blob(fetch, url, blob, &metadata);
-    status = status ? status : place_file(fetch, blob, metadata.etag, pointer);
-done:
-    free(blob);
+    else if (!file_exists(pointer))
+        status = fetch_missing(fetch, url, pointer);
     free(url);
     free(pointer);
     return status;
@@ -202,34 +217,41 @@ done:
 
 /* ---- What is needed -------------------------------------------------------------------------- */
 
-static const char *listed(const struct fetch *fetch, size_t index)
+/* The name of file `index` of the revision; "" if it has none, NULL behind the last. */
+static const char *listed_file(const struct fetch *fetch, size_t index)
 {
     json_t *files = json_object_get(fetch->listing, "siblings");
-    const char *name =
-        json_string_value(json_object_get(json_array_get(files, index), "rfilename"));
-    return index < json_array_size(files) ? (name ? name : "") : NULL;
+    if (index >= json_array_size(files))
+        return NULL;
+    json_t *name = json_object_get(json_array_get(files, index), "rfilename");
+    return json_is_string(name) ? json_string_value(name) : "";
 }
 
-static bool has(const struct fetch *fetch, const char *file)
+static bool is_listed(const struct fetch *fetch, const char *file)
 {
-    const char *name;
-    for (size_t i = 0; (name = listed(fetch, i)); i++)
-        if (!strcmp(name, file))
-            return true;
-    return false;
+    size_t i = 0;
+    const char *name = listed_file(fetch, i);
+    while (name && strcmp(name, file))
+        name = listed_file(fetch, ++i);
+    return name != NULL;
 }
 
-/* The only .safetensors or .gguf file outside folders. */
-static const char *single(const struct fetch *fetch)
+static bool is_weights_name(const char *name)
 {
-    const char *name, *found = NULL;
-    for (size_t i = 0; (name = listed(fetch, i)); i++) {
-        const char *dot = strrchr(name, '.');
-        if (strchr(name, '/') || !dot || (strcmp(dot, ".safetensors") && strcmp(dot, ".gguf")))
-            continue;
-        if (found)
+    return !strchr(name, '/') &&
+           (string_ends_with(name, ".safetensors") || string_ends_with(name, ".gguf"));
+}
+
+/* The .safetensors or .gguf file outside folders, if there is exactly one; else NULL. */
+static const char *find_single(const struct fetch *fetch)
+{
+    const char *found = NULL, *name = listed_file(fetch, 0);
+    for (size_t i = 1; name; i++) {
+        if (is_weights_name(name) && found)
             return NULL;
-        found = name;
+        if (is_weights_name(name))
+            found = name;
+        name = listed_file(fetch, i);
     }
     return found;
 }
@@ -237,24 +259,28 @@ static const char *single(const struct fetch *fetch)
 static int read_json(const struct fetch *fetch, const char *file, json_t **json)
 {
     json_error_t error;
+    int status = CLI_DONE;
     char *path = pointer_path(fetch, file);
     *json = path ? json_load_file(path, 0, &error) : NULL;
-    int status = !path   ? out_of_memory()
-                 : *json ? CLI_DONE
-                         : cli_fail(CLI_FAILED, "%s: not JSON: %s", path, error.text);
+    if (!path)
+        status = out_of_memory();
+    else if (!*json)
+        status = cli_fail(CLI_FAILED, "%s: not JSON: %s", path, error.text);
     free(path);
     return status;
 }
 
-/* Hugging Face's configuration of a CLIP model; image models of timm have a config.json as well. */
+/* Whether there is Hugging Face's configuration of a CLIP model: image models of timm have a
+ * config.json of another form. */
 static int is_transformers(struct fetch *fetch, bool *found)
 {
     json_t *json = NULL;
     *found = false;
-    if (!has(fetch, "config.json"))
+    if (!is_listed(fetch, "config.json"))
         return CLI_DONE;
     int status = fetch_file(fetch, "config.json");
-    status = status ? status : read_json(fetch, "config.json", &json);
+    if (!status)
+        status = read_json(fetch, "config.json", &json);
     const char *type = json_string_value(json_object_get(json, "model_type"));
     *found = type && !strncmp(type, "clip", 4);
     json_decref(json);
@@ -266,7 +292,8 @@ static int fetch_shards(struct fetch *fetch, const char *index)
     json_t *json = NULL, *value;
     const char *tensor;
     int status = fetch_file(fetch, index);
-    status = status ? status : read_json(fetch, index, &json);
+    if (!status)
+        status = read_json(fetch, index, &json);
     json_object_foreach (json_object_get(json, "weight_map"), tensor, value) {
         const char *shard = json_string_value(value);
         if (!status)
@@ -276,7 +303,8 @@ static int fetch_shards(struct fetch *fetch, const char *index)
     return status;
 }
 
-/* One form of the weights, those that are read directly and at once before others. */
+/* Downloads one form of the weights: one file rather than several, and safetensors, which are
+ * mapped, rather than PyTorch's files, which are read. */
 static int fetch_weights(struct fetch *fetch)
 {
     static const struct {
@@ -291,15 +319,19 @@ static int fetch_weights(struct fetch *fetch)
         {false, "open_clip_pytorch_model.bin"},
         {false, "model.safetensors"},
     };
-    bool transformers = false, openclip = has(fetch, "open_clip_config.json");
+    const bool openclip = is_listed(fetch, "open_clip_config.json");
+    bool transformers = false;
     int status = is_transformers(fetch, &transformers);
-    const char *file = NULL;
-    for (size_t i = 0; !file && i < ARRAY_COUNT(forms); i++)
-        if ((forms[i].transformers ? transformers : openclip) && has(fetch, forms[i].file))
-            file = forms[i].file;
     if (status)
         return status;
-    file = file ? file : single(fetch);
+    const char *file = NULL;
+    for (size_t i = 0; !file && i < ARRAY_COUNT(forms); i++) {
+        const bool configured = forms[i].transformers ? transformers : openclip;
+        if (configured && is_listed(fetch, forms[i].file))
+            file = forms[i].file;
+    }
+    if (!file)
+        file = find_single(fetch);
     if (!file)
         return cli_fail(
             CLI_FAILED,
@@ -309,6 +341,12 @@ static int fetch_weights(struct fetch *fetch)
             ".safetensors or .gguf file",
             fetch->name->repository, fetch->name->revision);
     return strstr(file, ".index.json") ? fetch_shards(fetch, file) : fetch_file(fetch, file);
+}
+
+static bool has_vocabulary(const struct fetch *fetch)
+{
+    return is_listed(fetch, "tokenizer.json") || is_listed(fetch, "bpe_simple_vocab_16e6.txt.gz") ||
+           (is_listed(fetch, "vocab.json") && is_listed(fetch, "merges.txt"));
 }
 
 static int fetch_files(struct fetch *fetch)
@@ -325,12 +363,11 @@ static int fetch_files(struct fetch *fetch)
     };
     int status = CLI_DONE;
     for (size_t i = 0; !status && i < ARRAY_COUNT(small); i++)
-        if (has(fetch, small[i]))
+        if (is_listed(fetch, small[i]))
             status = fetch_file(fetch, small[i]);
-    status = status ? status : fetch_weights(fetch);
-    if (!status && !fetch->session->common.quiet && !has(fetch, "tokenizer.json") &&
-        !has(fetch, "bpe_simple_vocab_16e6.txt.gz") &&
-        !(has(fetch, "vocab.json") && has(fetch, "merges.txt")))
+    if (!status)
+        status = fetch_weights(fetch);
+    if (!status && !fetch->session->common.quiet && !has_vocabulary(fetch))
         cli_say("warning: %s: no vocabulary in the repository: name one with --vocab",
                 fetch->name->repository);
     return status;
@@ -338,32 +375,56 @@ static int fetch_files(struct fetch *fetch)
 
 /* ---- The hub --------------------------------------------------------------------------------- */
 
-/* HF_TOKEN, else the file that the hub's client writes at login; *token NULL where there is none.
+/* The file that may hold a token: HF_TOKEN_PATH, else the one that the hub's Python client writes.
+ * NULL: there is none. */
+static char *token_path(void)
+{
+    const char *named = getenv("HF_TOKEN_PATH");
+    if (named && *named)
+        return string_format("%s", named);
+    char *home = hub_home();
+    char *path = home ? string_format("%s/token", home) : NULL;
+    free(home);
+    return path;
+}
+
+/* Copies the token out of a text that may have white space around it; *token is NULL if the text
+ * has nothing else. The token becomes part of a header, so that nothing may be in it that ends one.
  */
+static int copy_token(const char *text, const char *source, char **token)
+{
+    size_t length = strlen(text);
+    while (isspace((unsigned char)*text)) {
+        text++;
+        length--;
+    }
+    while (length && isspace((unsigned char)text[length - 1]))
+        length--;
+    for (size_t i = 0; i < length; i++)
+        if (text[i] < 33 || text[i] > 126)
+            return cli_fail(CLI_FAILED, "%s: not a token: expected letters and digits", source);
+    if (!length)
+        return CLI_DONE;
+    *token = string_format("%.*s", (int)length, text);
+    return *token ? CLI_DONE : out_of_memory();
+}
+
+/* HF_TOKEN, else what the file holds; *token NULL if there is no token. */
 static int find_token(char **token)
 {
-    const char *value = getenv("HF_TOKEN"), *named = getenv("HF_TOKEN_PATH");
-    char *home = hub_home(), *path = NULL, *text = NULL;
-    int status = CLI_DONE;
-    size_t size;
+    const char *value = getenv("HF_TOKEN");
+    *token = NULL;
     if (value && *value)
-        text = string_format("%s", value);
-    else if ((path = named && *named ? string_format("%s", named)
-                     : home          ? string_format("%s/token", home)
-                                     : NULL) &&
-             file_exists(path) && file_read(path, 4096, &text, &size))
-        status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    char *start = text, *end = text ? text + strlen(text) : NULL;
-    while (start && isspace((unsigned char)*start))
-        start++;
-    while (end > start && isspace((unsigned char)end[-1]))
-        *--end = 0;
-    for (char *at = start; !status && at && *at; at++)
-        if (*at < 33 || *at > 126) /* it becomes part of a header */
-            status = cli_fail(CLI_FAILED, "%s: not a token: expected letters and digits",
-                              path ? path : "HF_TOKEN");
-    *token = !status && start && *start ? string_format("%s", start) : NULL;
-    free(home);
+        return copy_token(value, "HF_TOKEN", token);
+    char *path = token_path(), *text = NULL;
+    size_t size;
+    int status = CLI_DONE;
+    if (path && file_exists(path)) {
+        if (file_read(path, 4096, &text, &size))
+            status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+        else
+            status = copy_token(text, path, token);
+    }
     free(path);
     free(text);
     return status;
@@ -372,18 +433,21 @@ static int find_token(char **token)
 static int find_endpoint(char **endpoint)
 {
     const char *named = getenv("HF_ENDPOINT");
-    named = named && *named ? named : HUB;
-    if (!(*endpoint = string_format("%s", named)))
+    if (!named || !*named)
+        named = HUB;
+    size_t length = strlen(named);
+    while (length && named[length - 1] == '/')
+        length--;
+    *endpoint = string_format("%.*s", (int)length, named);
+    if (!*endpoint)
         return out_of_memory();
-    for (size_t length = strlen(named); length && (*endpoint)[length - 1] == '/'; length--)
-        (*endpoint)[length - 1] = 0;
-    return !strncmp(named, "http://", 7) || !strncmp(named, "https://", 8)
-               ? CLI_DONE
-               : cli_fail(CLI_FAILED, "HF_ENDPOINT: expected http://... or https://..., found '%s'",
-                          named);
+    if (!string_begins_with(named, "http://") && !string_begins_with(named, "https://"))
+        return cli_fail(CLI_FAILED, "HF_ENDPOINT: expected http://... or https://..., found '%s'",
+                        named);
+    return CLI_DONE;
 }
 
-/* The revision's commit and file names. */
+/* Asks the hub for the revision's commit and its files. */
 static int list_files(struct fetch *fetch)
 {
     char *revision = cli_escape_url(fetch->name->revision);
@@ -421,12 +485,18 @@ int cli_fetch_model(struct cli_session *session, const struct hub_name *name, ui
     struct fetch fetch = {.session = session, .name = name, .folder = hub_model_folder(name)};
     char *token = NULL;
     int status = fetch.folder ? CLI_DONE : cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    status = status ? status : find_token(&token);
-    status = status ? status : find_endpoint(&fetch.endpoint);
-    status = status ? status : cli_open_http(session, token, &fetch.http);
-    status = status ? status : list_files(&fetch);
-    status = status ? status : fetch_files(&fetch);
-    status = status ? status : write_ref(&fetch);
+    if (!status)
+        status = find_token(&token);
+    if (!status)
+        status = find_endpoint(&fetch.endpoint);
+    if (!status)
+        status = cli_open_http(session, token, &fetch.http);
+    if (!status)
+        status = list_files(&fetch);
+    if (!status)
+        status = fetch_files(&fetch);
+    if (!status)
+        status = write_ref(&fetch);
     *fetched = fetch.fetched;
     cli_close_http(&fetch.http);
     json_decref(fetch.listing);

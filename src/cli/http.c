@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * HTTP by libcurl, hashes by libcrypto. Only http and https, and no step from https down to http.
- * Nothing from the server is kept beyond the size that was announced for it.
+ * HTTP by libcurl, hashes by libcrypto. Refuses other protocols than http and https, redirections
+ * from https to http, and bytes beyond the size that the server announced.
  */
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 enum {
-    TRIES = 5,          /* of a request without a MiB gained between them */
-    REDIRECTIONS = 10,  /* within the hub, for metadata */
-    MOST_TEXT = 1 << 26 /* bytes of a document, or of a file whose size is not told */
+    TRIES = 5,          /* failures of a request in a row, between which less than a MiB arrives */
+    REDIRECTIONS = 10,  /* followed at most: more of them are a circle */
+    MOST_TEXT = 1 << 26 /* bytes of a document, or of a file whose size the server does not tell */
 };
 #define MIB (1 << 20)
 
@@ -36,10 +36,10 @@ struct body {
     FILE *file;
     const char *path;
     char *text;
-    int64_t have, limit; /* bytes there, and the most there may be */
+    int64_t have, limit; /* bytes that are there, and the most that may be there */
     uint64_t received;
-    bool begun; /* the answer under way has brought bytes */
-    int error;  /* errno of writing, or EOVERFLOW: more than `limit` */
+    bool begun; /* some bytes of the current answer have arrived */
+    int error;  /* errno of writing; EOVERFLOW: there are more bytes than `limit` */
 };
 
 /* ---- Connection ------------------------------------------------------------------------------ */
@@ -96,18 +96,43 @@ static const char *header(CURL *easy, const char *name)
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-/* The whole file comes, though a part was asked for, or nothing of what is there fits. */
+/* Drops what is there: the server sends the whole file although a part was asked for, or it has no
+ * such part. */
 static bool begin_again(struct body *body)
 {
     body->have = 0;
-    if (body->file && (body->file = freopen(body->path, "wb", body->file)))
+    if (!body->file)
+        return !body->error;
+    body->file = freopen(body->path, "wb", body->file);
+    if (body->file)
         setvbuf(body->file, NULL, _IONBF, 0);
-    if (!body->file && body->path)
+    else
         body->error = errno;
     return !body->error;
 }
 
-static size_t take(char *data, size_t one, size_t size, void *user)
+static size_t write_file(struct body *body, const char *data, size_t size)
+{
+    const size_t written = fwrite(data, 1, size, body->file);
+    body->error = written < size ? errno : 0;
+    return written;
+}
+
+static size_t write_text(struct body *body, const char *data, size_t size)
+{
+    char *text = realloc(body->text, (size_t)body->have + size + 1);
+    if (!text) {
+        body->error = ENOMEM;
+        return 0;
+    }
+    body->text = text;
+    memcpy(text + body->have, data, size);
+    text[(size_t)body->have + size] = 0;
+    return size;
+}
+
+/* CURLOPT_WRITEFUNCTION: returns the bytes taken; fewer than `size` end the request. */
+static size_t take_bytes(char *data, size_t one, size_t size, void *user)
 {
     struct body *body = user;
     long status = 0;
@@ -116,7 +141,7 @@ static size_t take(char *data, size_t one, size_t size, void *user)
         return size;
     curl_easy_getinfo(body->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status != 200 && status != 206)
-        return size; /* the text of an error; the status tells enough */
+        return size; /* The text of an error is dropped: the status tells enough. */
     if (!body->begun && status == 200 && body->have && !begin_again(body))
         return 0;
     body->begun = true;
@@ -124,27 +149,15 @@ static size_t take(char *data, size_t one, size_t size, void *user)
         body->error = EOVERFLOW;
         return 0;
     }
-    if (body->file) {
-        size_t written = fwrite(data, 1, size, body->file);
-        body->error = written < size ? errno : 0;
-        size = written;
-    } else {
-        char *larger = realloc(body->text, (size_t)body->have + size + 1);
-        if (!larger) {
-            body->error = ENOMEM;
-            return 0;
-        }
-        body->text = larger;
-        memcpy(larger + body->have, data, size);
-        larger[(size_t)body->have + size] = 0;
-    }
-    body->have += (int64_t)size;
-    body->received += size;
+    const size_t taken = body->file ? write_file(body, data, size) : write_text(body, data, size);
+    body->have += (int64_t)taken;
+    body->received += taken;
     if (body->file)
         cli_show_progress((size_t)(body->have / MIB), "");
-    return size;
+    return taken;
 }
 
+/* Whether the same request may succeed later. */
 static bool is_transient(CURLcode code, long status)
 {
     switch (code) {
@@ -165,41 +178,53 @@ static bool is_transient(CURLcode code, long status)
     }
 }
 
-/* Why a request failed for good, in one line. */
-static int refuse(CURL *easy, const char *url, const struct body *body, CURLcode code, long status)
+/* What a message about a file adds. */
+static const char *describe_rest(const struct body *body)
 {
-    const char *name = code ? NULL : header(easy, "X-Error-Code");
-    if (body && body->error == EOVERFLOW)
-        return cli_fail(CLI_FAILED, "%s: more bytes than the %lld expected", url,
-                        (long long)body->limit);
-    if (body && body->error)
-        return cli_fail(CLI_FAILED, "%s: cannot be written: %s%s", body->path ? body->path : url,
-                        strerror(body->error),
-                        body->path ? "; what has arrived is kept, a later pull goes on with it"
-                                   : "");
-    if (code)
-        return cli_fail(CLI_FAILED, "%s: %s%s", url, curl_easy_strerror(code),
-                        body && body->path && body->have
-                            ? "; what has arrived is kept, a later pull goes on with it"
-                            : "");
+    if (body && body->path && body->have)
+        return "; what has arrived is kept, and a later pull resumes there";
+    return "";
+}
+
+static int fail_status(CURL *easy, const char *url, long status)
+{
+    const char *code = header(easy, "X-Error-Code"), *what = "repository, revision or file";
     if (status == 401 || status == 403)
         return cli_fail(
             CLI_FAILED,
             "%s: access refused (%ld): the repository is private or gated (set HF_TOKEN "
             "to a token that may read it), or there is none of that name",
             url, status);
-    if (status == 404)
-        return cli_fail(CLI_FAILED, "%s: not found (404): no such %s", url,
-                        name && !strcmp(name, "RevisionNotFound") ? "revision"
-                        : name && !strcmp(name, "EntryNotFound")  ? "file"
-                                                                  : "repository, revision or file");
-    return cli_fail(CLI_FAILED, "%s: the server answers %ld", url, status);
+    if (status != 404)
+        return cli_fail(CLI_FAILED, "%s: the server answers %ld", url, status);
+    if (code && !strcmp(code, "RevisionNotFound"))
+        what = "revision";
+    else if (code && !strcmp(code, "EntryNotFound"))
+        what = "file";
+    return cli_fail(CLI_FAILED, "%s: not found (404): no such %s", url, what);
 }
 
+/* Tells in one line why a request failed for good. */
+static int fail_request(CURL *easy, const char *url, const struct body *body, CURLcode code,
+                        long status)
+{
+    if (body && body->error == EOVERFLOW)
+        return cli_fail(CLI_FAILED, "%s: more bytes than the %lld expected", url,
+                        (long long)body->limit);
+    if (body && body->error)
+        return cli_fail(CLI_FAILED, "%s: cannot be written: %s%s", body->path ? body->path : url,
+                        strerror(body->error), describe_rest(body));
+    if (code)
+        return cli_fail(CLI_FAILED, "%s: %s%s", url, curl_easy_strerror(code), describe_rest(body));
+    return fail_status(easy, url, status);
+}
+
+/* Waits 0.5, 1, 2 and 4 seconds before the second to fifth try. */
 static void wait_for(int tries)
 {
-    struct timespec pause = {tries > 1 ? 1 << (tries - 2) : 0, tries > 1 ? 0 : 500000000};
-    nanosleep(&pause, NULL); /* 0.5, 1, 2, 4 s */
+    const long half_seconds = 1L << (tries - 1);
+    const struct timespec pause = {half_seconds / 2, half_seconds % 2 * 500000000};
+    nanosleep(&pause, NULL);
 }
 
 static void prepare(CURL *easy, const char *url, struct body *body)
@@ -211,11 +236,12 @@ static void prepare(CURL *easy, const char *url, struct body *body)
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, body ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, body);
 }
 
-/* One request, for what is missing of a file, or for all. True: nothing is missing any more. */
+/* Makes one request, for the missing part of a file or for everything. True: nothing is missing any
+ * more. */
 static bool request(CURL *easy, struct body *body, int64_t size, CURLcode *code, long *status)
 {
     char range[32] = "";
@@ -236,20 +262,21 @@ static bool request(CURL *easy, struct body *body, int64_t size, CURLcode *code,
     return false;
 }
 
-/* Asks until the answer is whole, as often as that may help. `size`: -1 where it is not known; no
- * `body`: the headers alone. */
+/* Repeats a request until the answer is whole or another try cannot help. `size` -1: it is not
+ * known; `body` NULL: only the headers are wanted. */
 static int transfer(struct cli_http *http, const char *url, struct body *body, int64_t size)
 {
-    int64_t most = body ? body->have : 0; /* bytes that were there at a time */
+    int64_t most = body ? body->have : 0; /* the most bytes that were there at once */
     CURLcode code = CURLE_OK;
     long status = 0;
+    int tries = 0;
     prepare(http->easy, url, body);
-    for (int tries = 0; !request(http->easy, body, size, &code, &status);) {
-        bool hopeless = (body && body->error) || !is_transient(code, status);
+    while (!request(http->easy, body, size, &code, &status)) {
+        const bool final = (body && body->error) || !is_transient(code, status);
         tries = body && body->have - most >= MIB ? 1 : tries + 1;
         most = body && body->have > most ? body->have : most;
-        if (hopeless || tries == TRIES || (status == 416 && body && !begin_again(body)))
-            return refuse(http->easy, url, body, code, status);
+        if (final || tries == TRIES || (status == 416 && body && !begin_again(body)))
+            return fail_request(http->easy, url, body, code, status);
         if (http->session->common.verbose)
             cli_say("%s: %s, trying again", url,
                     code ? curl_easy_strerror(code) : "the server is busy");
@@ -266,13 +293,15 @@ int cli_get_json(struct cli_http *http, const char *url, json_t **json)
     json_error_t error;
     *json = NULL;
     int status = transfer(http, url, &body, -1);
-    if (!status && !(*json = json_loadb(body.text ? body.text : "", (size_t)body.have, 0, &error)))
+    if (!status)
+        *json = json_loadb(body.text ? body.text : "", (size_t)body.have, 0, &error);
+    if (!status && !*json)
         status = cli_fail(CLI_FAILED, "%s: expected JSON: %s; is this a hub?", url, error.text);
     free(body.text);
     return status;
 }
 
-/* W/"abc" and "abc" to abc; one that is too long to be a hash to nothing. */
+/* Reads abc from W/"abc" and "abc", and nothing from one that is too long to be a hash. */
 static void read_etag(const char *value, char *etag, size_t size)
 {
     if (!strncmp(value, "W/", 2))
@@ -307,91 +336,123 @@ static bool same_origin(const char *url, const char *next)
     return length && !strncmp(url, next, length) && (next[length] == '/' || !next[length]);
 }
 
+/* The hub moves a name by a redirection to itself. A redirection to another host leads to the
+ * bytes, and the headers there are not the hub's. */
 int cli_get_metadata(struct cli_http *http, const char *url, struct cli_metadata *metadata)
 {
-    char *at = string_format("%s", url), *next = NULL;
-    int status = at ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    char *current = string_format("%s", url), *next = NULL;
+    int status = current ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
     *metadata = (struct cli_metadata){.size = -1};
-    /* The hub moves a name by a redirection to itself; one to another host is where the bytes lie,
-     * whose headers are not the hub's. */
     for (int i = 0; !status && i < REDIRECTIONS; i++) {
-        if ((status = transfer(http, at, NULL, -1)))
+        status = transfer(http, current, NULL, -1);
+        if (status)
             break;
         read_headers(http->easy, metadata);
         curl_easy_getinfo(http->easy, CURLINFO_REDIRECT_URL, &next);
-        if (!next || !same_origin(at, next))
+        if (!next || !same_origin(current, next))
             break;
         char *copy = string_format("%s", next);
-        free(at);
-        at = copy;
-        status = at ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+        free(current);
+        current = copy;
+        status = current ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
     }
     if (!status && !*metadata->etag)
         status = cli_fail(CLI_FAILED,
                           "%s: the server tells no ETag that could be a hash; is this a hub?", url);
-    free(at);
+    free(current);
     return status;
 }
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 
+/* Opens the file at its end. It is not buffered, so that the bytes that are counted are in it. */
+static int open_body(struct body *body)
+{
+    body->file = fopen(body->path, "ab");
+    if (!body->file)
+        return cli_fail(CLI_FAILED, "%s: cannot be written: %s", body->path, strerror(errno));
+    setvbuf(body->file, NULL, _IONBF, 0);
+    body->have = fseeko(body->file, 0, SEEK_END) ? -1 : (int64_t)ftello(body->file);
+    if (body->have < 0 || body->have > body->limit)
+        begin_again(body);
+    if (body->error)
+        return cli_fail(CLI_FAILED, "%s: %s", body->path, strerror(body->error));
+    return CLI_DONE;
+}
+
+/* Closes the file when its bytes are on the disk. */
+static bool close_body(struct body *body)
+{
+    if (!body->file)
+        return false;
+    const bool kept = !fsync(fileno(body->file));
+    return !fclose(body->file) && kept;
+}
+
 int cli_get_file(struct cli_http *http, const char *url, const char *path, int64_t size,
                  uint64_t *fetched)
 {
     struct body body = {.easy = http->easy, .path = path, .limit = size < 0 ? MOST_TEXT : size};
-    int status = CLI_DONE;
-    if (!(body.file = fopen(path, "ab")))
-        return cli_fail(CLI_FAILED, "%s: cannot be written: %s", path, strerror(errno));
-    setvbuf(body.file, NULL, _IONBF, 0); /* what is counted is in the file */
-    body.have = fseeko(body.file, 0, SEEK_END) ? -1 : (int64_t)ftello(body.file);
-    if (body.have < 0 || body.have > body.limit)
-        begin_again(&body);
-    if (body.error)
-        status = cli_fail(CLI_FAILED, "%s: %s", path, strerror(body.error));
+    int status = open_body(&body);
     const char *name = strrchr(url, '/') + 1;
     cli_start_download(http->session, name, (size_t)(body.have / MIB), (size_t)(body.limit / MIB));
     if (!status && (size < 0 || body.have < size))
         status = transfer(http, url, &body, size);
     cli_clear_progress();
     *fetched += body.received;
-    bool kept = body.file && !fsync(fileno(body.file));
-    kept = body.file && !fclose(body.file) && kept;
-    if (!status && !kept)
+    if (!close_body(&body) && !status)
         status = cli_fail(CLI_FAILED, "%s: cannot be written: %s", path, strerror(errno));
     return status;
 }
 
-/* An ETag of 64 digits is the file's SHA-256, one of 40 the SHA-1 of a git blob: "blob SIZE", NUL,
- * the bytes. Anything else is not known to be a hash. */
-int cli_check_hash(const char *path, const char *etag, bool *good)
+/* Starts the hash: of a git blob there is a header before the bytes. */
+static bool start_hash(EVP_MD_CTX *context, bool git, FILE *file)
+{
+    char prefix[40];
+    if (fseeko(file, 0, SEEK_END))
+        return false;
+    const int size = snprintf(prefix, sizeof(prefix), "blob %lld", (long long)ftello(file));
+    if (fseeko(file, 0, SEEK_SET) ||
+        !EVP_DigestInit_ex(context, git ? EVP_sha1() : EVP_sha256(), NULL))
+        return false;
+    return !git || EVP_DigestUpdate(context, prefix, (size_t)size + 1);
+}
+
+/* The file's hash as hexadecimal digits; false: it cannot be read. */
+static bool hash_file(FILE *file, bool git, char text[2 * EVP_MAX_MD_SIZE + 1])
 {
     enum { CHUNK = 1 << 18 };
     unsigned char digest[EVP_MAX_MD_SIZE];
-    char text[2 * EVP_MAX_MD_SIZE + 1] = "", prefix[40];
     unsigned length = 0;
-    size_t digits = strlen(etag), read;
+    char *chunk = malloc(CHUNK);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = chunk && context && start_hash(context, git, file);
+    size_t size = good ? fread(chunk, 1, CHUNK, file) : 0;
+    while (good && size) {
+        good = EVP_DigestUpdate(context, chunk, size);
+        size = fread(chunk, 1, CHUNK, file);
+    }
+    good = good && !ferror(file) && EVP_DigestFinal_ex(context, digest, &length);
+    for (unsigned i = 0; i < length; i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    free(chunk);
+    EVP_MD_CTX_free(context);
+    return good;
+}
+
+int cli_check_hash(const char *path, const char *etag, bool *good)
+{
+    char text[2 * EVP_MAX_MD_SIZE + 1] = "";
+    const size_t digits = strlen(etag);
     *good = true;
     if ((digits != 64 && digits != 40) || strspn(etag, "0123456789abcdef") != digits) {
-        cli_say("warning: %s: not checked, for the server tells no hash of it", path);
+        cli_say("warning: %s: not verified, because the server tells no hash of it", path);
         return CLI_DONE;
     }
     FILE *file = fopen(path, "rb");
-    char *chunk = malloc(CHUNK);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool done = file && chunk && context && !fseeko(file, 0, SEEK_END);
-    int size = done ? snprintf(prefix, sizeof(prefix), "blob %lld", (long long)ftello(file)) : 0;
-    done = done && !fseeko(file, 0, SEEK_SET) &&
-           EVP_DigestInit_ex(context, digits == 64 ? EVP_sha256() : EVP_sha1(), NULL) &&
-           (digits == 64 || EVP_DigestUpdate(context, prefix, (size_t)size + 1));
-    while (done && (read = fread(chunk, 1, CHUNK, file)))
-        done = EVP_DigestUpdate(context, chunk, read);
-    done = done && !ferror(file) && EVP_DigestFinal_ex(context, digest, &length);
-    for (unsigned i = 0; i < length; i++)
-        snprintf(text + 2 * i, 3, "%02x", digest[i]);
-    *good = done && !strcmp(text, etag);
+    const bool read = file && hash_file(file, digits == 40, text);
     if (file)
         fclose(file);
-    free(chunk);
-    EVP_MD_CTX_free(context);
-    return done ? CLI_DONE : cli_fail(CLI_FAILED, "%s: cannot be read", path);
+    *good = read && !strcmp(text, etag);
+    return read ? CLI_DONE : cli_fail(CLI_FAILED, "%s: cannot be read", path);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What vkclip pull asks a server for: a document, a file's metadata, a file. All that can fail
- * prints its message and returns an enum cli_exit.
+ * What vkclip pull asks a server for: a document, a file's metadata, a file. Functions that return
+ * an int print their failures and return an enum cli_exit.
  */
 #ifndef VKCLIP_CLI_HTTP_H
 #define VKCLIP_CLI_HTTP_H
@@ -12,17 +12,18 @@
 
 struct cli_http;
 
-/* `token` goes to the host of the first request alone, not to one it redirects to; may be NULL. */
+/* `token`, which may be NULL, is sent to the host of a request only, and not to one that the host
+ * redirects to. */
 int cli_open_http(struct cli_session *session, const char *token, struct cli_http **http);
 void cli_close_http(struct cli_http **http);
 
-/* `text` with everything escaped that is not a letter, a digit or one of -._~; a new string. */
+/* A new string: `text` with everything escaped that is not a letter, a digit or one of -._~. */
 char *cli_escape_url(const char *text);
 
 /* The JSON document at `url`. */
 int cli_get_json(struct cli_http *http, const char *url, json_t **json);
 
-/* What the hub tells of a file in its headers: the file's own where the answer is a redirection. */
+/* What the hub tells about a file in the headers of its answer, which may be a redirection. */
 struct cli_metadata {
     char etag[128];  /* without W/ and quotes */
     char commit[64]; /* "": not told */
@@ -30,12 +31,14 @@ struct cli_metadata {
 };
 int cli_get_metadata(struct cli_http *http, const char *url, struct cli_metadata *metadata);
 
-/* Goes on where the file at `path` ends; a broken connection is taken up again some times. What has
- * arrived stays when it fails. *fetched grows by the bytes received. */
+/* Downloads into the file at `path`, from where the file ends; a broken connection is opened again
+ * a few times. The bytes that have arrived stay if it fails. *fetched grows by the bytes received.
+ */
 int cli_get_file(struct cli_http *http, const char *url, const char *path, int64_t size,
                  uint64_t *fetched);
 
-/* Holds a file against the hash that its ETag is: SHA-256, or that of a git blob. */
+/* Compares a file with its ETag, if that is a hash: 64 digits are the file's SHA-256, 40 digits the
+ * SHA-1 of a git blob ("blob SIZE", NUL, the bytes). *good is false if they differ. */
 int cli_check_hash(const char *path, const char *etag, bool *good);
 
 #endif
