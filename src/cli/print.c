@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything the command writes: error lines, the library's log, the progress bar, JSON, and text
- * for terminals. Whatever names and texts hold, what a person reads has no control characters in
- * it.
+ * Everything the command writes: error lines, the progress bar, JSON, and text for terminals. Text
+ * for a person has no control characters, whatever file names and texts contain.
  */
 #ifndef _WIN32
 #define _POSIX_C_SOURCE 200809L
@@ -24,10 +23,11 @@
 #include <unistd.h>
 #endif
 
-/* There is one terminal, so one bar. */
+/* There is one terminal, and so there is one bar. */
 static struct {
-    bool enabled, visible, lines; /* `lines`: no terminal, a line a minute instead of a bar */
-    size_t first, total;          /* done at the start, and at the end */
+    bool enabled, visible;
+    bool lines;          /* there is no terminal: a line per minute takes the place of the bar */
+    size_t first, total; /* done at the start, and at the end */
     const char *name, *unit;
     double started, drawn;
 } progress;
@@ -103,8 +103,7 @@ void cli_clear_progress(void)
     progress.visible = false;
 }
 
-/* One code point of text for a person, at least a byte; what cannot be shown as it is becomes
- * another. */
+/* Reads one code point, which takes at least a byte; bytes that are not UTF-8 become U+FFFD. */
 static size_t next_code_point(const char *text, size_t length, utf8proc_int32_t *code)
 {
     utf8proc_ssize_t size =
@@ -116,7 +115,8 @@ static size_t next_code_point(const char *text, size_t length, utf8proc_int32_t 
     return (size_t)size;
 }
 
-/* Room for `length` bytes, each replaced by three. */
+/* Copies text as UTF-8, without control characters unless `controls`. `clean` has room for three
+ * times the length, because each wrong byte becomes three. Returns the bytes written. */
 static size_t clean_text(const char *text, size_t length, bool controls, char *clean)
 {
     size_t size = 0;
@@ -230,7 +230,7 @@ json_t *cli_json_floats(const float *values, size_t count)
 
 bool cli_print_json(json_t *json, FILE *file)
 {
-    /* nine digits tell all fp32 values apart */
+    /* Nine digits are enough to tell all fp32 values apart. */
     bool good = json && !json_dumpf(json, file, JSON_COMPACT | JSON_REAL_PRECISION(9)) &&
                 putc('\n', file) != EOF;
     json_decref(json);

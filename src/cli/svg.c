@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Axes, grids and texts of diagrams.
+ * Draws the axes, grids and texts of diagrams.
  */
 #include "cli/svg.h"
 
@@ -44,7 +44,9 @@ double cli_svg_step(double value)
 {
     const double power = pow(10, floor(log10(value / 4)));
     const double rest = value / 4 / power;
-    return power * (rest >= 5 ? 5 : rest >= 2 ? 2 : 1);
+    if (rest >= 5)
+        return 5 * power;
+    return rest >= 2 ? 2 * power : power;
 }
 
 void cli_svg_fit(struct cli_svg_panel *panel, double value)
@@ -56,8 +58,8 @@ void cli_svg_fit(struct cli_svg_panel *panel, double value)
 double cli_svg_x(const struct cli_svg_panel *panel, double value)
 {
     const double span = panel->high - panel->low;
-    const double at = span > 0 ? (value - panel->low) / span : 0.5;
-    return panel->left + at * (panel->right - panel->left);
+    const double share = span > 0 ? (value - panel->low) / span : 0.5;
+    return panel->left + share * (panel->right - panel->left);
 }
 
 double cli_svg_y(const struct cli_svg_panel *panel, double value)

