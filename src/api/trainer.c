@@ -59,7 +59,7 @@ static struct train_params take_train(const struct vkclip_trainer_params *params
         .freeze_bn_stats = params->freeze_bn_stats,
         .lock_image = params->lock_image,
         .lock_text = params->lock_text,
-        .checkpoint_activations = params->checkpoint_activations,
+        .recompute = params->checkpoint_activations,
         .mixed = params->precision == VKCLIP_PRECISION_F16};
 }
 
