@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Text encoders inside single-file Stable Diffusion checkpoints: found by prefix, and every hidden
- * state and embedding is that of the same weights in a Hugging Face folder, to the bit, on the
- * device that the environment names.
+ * Text encoders inside single-file Stable Diffusion checkpoints: they are found by the prefix of
+ * their names, and on the device that the environment names every hidden state and embedding equals
+ * to the bit that of the same weights in a Hugging Face folder.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
 #include "base/hash.h"
 #include "base/string.h"
+#include "support/hidden_hash.h"
 #include "support/scratch.h"
 
 #include "checkpoint/open.h"
@@ -18,15 +19,17 @@ enum { CONTEXT = 8, VOCABULARY = 32 };
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 
-/* The three encoders, with one block. */
-struct kind {
+/* The three encoders that are in use, shortened to one block; the file of SD 3 has a projection in
+ * its clip_l. */
+struct encoder {
     const char *name, *activation;
     uint32_t width, heads;
     bool projection;
 };
-static const struct kind clip_l = {"clip_l", "quick_gelu", 768, 12, false},
-                         clip_l3 = {"clip_l", "quick_gelu", 768, 12, true}, /* as in SD 3 */
-    clip_h = {"clip_h", "gelu", 1024, 16, true}, clip_g = {"clip_g", "gelu", 1280, 20, true};
+static const struct encoder clip_l = {"clip_l", "quick_gelu", 768, 12, false},
+                            clip_l_of_sd3 = {"clip_l", "quick_gelu", 768, 12, true},
+                            clip_h = {"clip_h", "gelu", 1024, 16, true},
+                            clip_g = {"clip_g", "gelu", 1280, 20, true};
 
 struct tensors {
     struct tensor_view views[80];
@@ -55,10 +58,10 @@ static void free_tensors(struct tensors *tensors)
     tensors->count = 0;
 }
 
-/* Random values of an encoder under Hugging Face's names. */
-static void make_hf(const struct kind *kind, struct tensors *tensors)
+/* Makes random values for an encoder, under Hugging Face's names. */
+static void make_encoder(const struct encoder *encoder, struct tensors *tensors)
 {
-    const uint64_t w = kind->width, m = 4 * w;
+    const uint64_t w = encoder->width, m = 4 * w;
     const struct {
         const char *name;
         uint64_t rows, columns;
@@ -85,8 +88,8 @@ static void make_hf(const struct kind *kind, struct tensors *tensors)
         {"encoder.layers.0.mlp.fc2.bias", w, 0},
         {"text_projection.weight", w, w},
     };
-    uint32_t random = kind->width;
-    for (size_t i = 0; i + !kind->projection < ARRAY_COUNT(shapes); i++) {
+    uint32_t random = encoder->width;
+    for (size_t i = 0; i + !encoder->projection < ARRAY_COUNT(shapes); i++) {
         uint64_t count = shapes[i].rows * (shapes[i].columns ? shapes[i].columns : 1);
         float *values = malloc(count * sizeof(*values));
         for (uint64_t j = 0; j < count; j++) {
@@ -99,24 +102,24 @@ static void make_hf(const struct kind *kind, struct tensors *tensors)
     }
 }
 
-/* The Hugging Face folder of an encoder. */
-static char *write_folder(const struct kind *kind, const struct tensors *tensors)
+/* Writes a Hugging Face folder with one encoder. */
+static char *write_folder(const struct encoder *encoder, const struct tensors *tensors)
 {
     char *folder = scratch_folder(), *path = scratch_path(folder, "model.safetensors");
     char *config = string_format(
         "{\"model_type\":\"clip_text_model\",\"hidden_size\":%u,\"intermediate_size\":%u,"
         "\"num_hidden_layers\":1,\"num_attention_heads\":%u,\"max_position_embeddings\":%d,"
         "\"vocab_size\":%d,\"projection_dim\":%u,\"hidden_act\":\"%s\",\"eos_token_id\":2}",
-        kind->width, 4 * kind->width, kind->heads, CONTEXT, VOCABULARY, kind->width,
-        kind->activation);
+        encoder->width, 4 * encoder->width, encoder->heads, CONTEXT, VOCABULARY, encoder->width,
+        encoder->activation);
     assert_int_equal(safetensors_write(path, tensors->views, tensors->count, NULL), 0);
     scratch_text(folder, "config.json", config);
     free(config), free(path);
     return folder;
 }
 
-/* An encoder's tensors to a checkpoint's under a prefix, with these names or OpenCLIP's, which are
- * the canonical ones. */
+/* Adds the tensors of a folder's encoder to a single file's, under a prefix, with the folder's
+ * names or with OpenCLIP's, which are the canonical ones. */
 static void add_encoder(struct tensors *all, const char *folder, const char *prefix, bool openclip)
 {
     char *path = scratch_path(folder, "model.safetensors");
@@ -145,7 +148,7 @@ static void add_encoder(struct tensors *all, const char *folder, const char *pre
     free(path);
 }
 
-/* What else such files have: types that no encoder may have, shapes that no tower has. */
+/* Adds what such files also have: types that no encoder may have, shapes that no tower has. */
 static void add_others(struct tensors *all)
 {
     static const uint64_t shape[] = {2, 2};
@@ -164,40 +167,21 @@ static void add_others(struct tensors *all)
 
 /* ---- The towers ------------------------------------------------------------------------------ */
 
-struct states {
-    uint64_t hash;
-    size_t count;
-};
-
-static int add_state(void *user, const char *name, const float *data, const size_t *shape,
-                     size_t rank, size_t first, size_t items)
-{
-    struct states *states = user;
-    size_t size = items;
-    (void)first;
-    for (size_t i = 1; i < rank; i++)
-        size *= shape[i];
-    states->hash = hash_bytes(states->hash, name, strlen(name));
-    states->hash = hash_bytes(states->hash, data, size * sizeof(*data));
-    states->count++;
-    return 0;
-}
-
-/* Without a device only what is known of the model. */
-static struct states run(struct vkclip_device *on, const char *path, const char *encoder,
-                         struct vkclip_model_info *info)
+/* Encodes two texts; without a device the model is only opened and described. */
+static struct hidden_hash encode_texts(struct vkclip_device *run_on, const char *path,
+                                       const char *name, struct vkclip_model_info *info)
 {
     static const int32_t ids[2][CONTEXT] = {{30, 1, 2, 3, 31, 31, 31, 31},
                                             {30, 9, 8, 7, 6, 5, 4, 31}};
-    struct vkclip_model_params params = {.text_encoder = encoder};
-    struct states states = {0};
-    struct vkclip_encode_params encode = {.hidden = add_state, .user = &states};
+    struct vkclip_model_params params = {.text_encoder = name};
+    struct hidden_hash states = {0};
+    struct vkclip_encode_params encode = {.hidden = hidden_hash_add, .user = &states};
     struct vkclip_model *model = NULL;
     float embeds[2 * 1280];
-    if (vkclip_open_model(on, path, &params, &model))
+    if (vkclip_open_model(run_on, path, &params, &model))
         fail_msg("%s", vkclip_last_error());
     assert_int_equal(vkclip_get_model_info(model, info), 0);
-    if (on) {
+    if (run_on) {
         assert_int_equal(vkclip_encode_tokens(model, ids[0], 2, CONTEXT, &encode, embeds), 0);
         states.hash = hash_bytes(states.hash, embeds, 2 * info->text_embed_dim * sizeof(*embeds));
     }
@@ -205,7 +189,7 @@ static struct states run(struct vkclip_device *on, const char *path, const char 
     return states;
 }
 
-/* All weights, as they are read. */
+/* Reads all weights of an encoder. */
 static uint64_t hash_weights(const char *path, const char *encoder)
 {
     struct weights *weights;
@@ -228,15 +212,15 @@ static uint64_t hash_weights(const char *path, const char *encoder)
     return hash;
 }
 
-/* A file's encoders, the first being the one taken without a name. */
+/* Files and their encoders; the first of a file is the one that is used where none is named. */
 static const struct file {
-    const char *what;
+    const char *title;
     struct {
-        const struct kind *kind;
+        const struct encoder *encoder;
         const char *prefix;
         bool openclip;
     } encoders[2];
-    bool hidden; /* states are compared too: each encoder once, as slow drivers run this */
+    bool hidden; /* Whether states are compared, too: each encoder once, for slow drivers' sake. */
 } files[] = {
     {"SD 1", {{&clip_l, "cond_stage_model.transformer."}}},
     {"SD 2", {{&clip_h, "cond_stage_model.model.", true}}, true},
@@ -246,29 +230,29 @@ static const struct file {
      true},
     {"SDXL refiner", {{&clip_g, "conditioner.embedders.0.model.", true}}},
     {"SD 3",
-     {{&clip_l3, "text_encoders.clip_l.transformer."},
+     {{&clip_l_of_sd3, "text_encoders.clip_l.transformer."},
       {&clip_g, "text_encoders.clip_g.transformer."}}},
 };
 
-static void same_states(void **state)
+static void states_are_those_of_a_folder(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
-        struct tensors all = {0}, own = {0};
-        struct states expected[2] = {{0}}, found;
+        struct tensors all = {0}, single = {0};
+        struct hidden_hash expected[2] = {{0}}, found;
         uint64_t hashes[2];
         struct vkclip_model_info info;
         char *folder = scratch_folder(), *path = scratch_path(folder, "sd.safetensors");
-        size_t count = files[i].encoders[1].kind ? 2 : 1;
+        size_t count = files[i].encoders[1].encoder ? 2 : 1;
         for (size_t e = 0; e < count; e++) {
-            make_hf(files[i].encoders[e].kind, &own);
-            char *hf = write_folder(files[i].encoders[e].kind, &own);
-            free_tensors(&own);
+            make_encoder(files[i].encoders[e].encoder, &single);
+            char *hf = write_folder(files[i].encoders[e].encoder, &single);
+            free_tensors(&single);
             char *weights = scratch_path(hf, "model.safetensors");
             hashes[e] = hash_weights(weights, NULL);
             free(weights);
             if (files[i].hidden) {
-                expected[e] = run(device, hf, NULL, &info);
+                expected[e] = encode_texts(device, hf, NULL, &info);
                 assert_true(expected[e].count > 4);
             }
             add_encoder(&all, hf, files[i].encoders[e].prefix, files[i].encoders[e].openclip);
@@ -277,38 +261,38 @@ static void same_states(void **state)
         add_others(&all);
         assert_int_equal(safetensors_write(path, all.views, all.count, NULL), 0);
         free_tensors(&all);
-        printf("%s\n", files[i].what);
+        printf("%s\n", files[i].title);
         for (size_t e = 0; e < count; e++)
             for (int named = e > 0; named < 2; named++) {
-                const struct kind *kind = files[i].encoders[e].kind;
-                assert_int_equal(hash_weights(path, named ? kind->name : NULL), hashes[e]);
-                found =
-                    run(files[i].hidden ? device : NULL, path, named ? kind->name : NULL, &info);
+                const struct encoder *encoder = files[i].encoders[e].encoder;
+                assert_int_equal(hash_weights(path, named ? encoder->name : NULL), hashes[e]);
+                found = encode_texts(files[i].hidden ? device : NULL, path,
+                                     named ? encoder->name : NULL, &info);
                 assert_int_equal(found.count, expected[e].count);
                 assert_int_equal(found.hash, expected[e].hash);
-                assert_int_equal(info.text.heads, kind->heads);
-                assert_int_equal(info.text.projection, kind->projection);
+                assert_int_equal(info.text.heads, encoder->heads);
+                assert_int_equal(info.text.projection, encoder->projection);
                 assert_int_equal(info.image.width, 0);
                 assert_int_equal(info.family,
-                                 kind->width == 768 ? VKCLIP_FAMILY_HF : VKCLIP_FAMILY_OPENCLIP);
+                                 encoder->width == 768 ? VKCLIP_FAMILY_HF : VKCLIP_FAMILY_OPENCLIP);
             }
         free(path);
         scratch_remove(folder);
     }
 }
 
-static void refused(void **state)
+static void refuses_other_files(void **state)
 {
     (void)state;
-    static const struct kind odd = {"odd", "gelu", 64, 1, false};
-    struct tensors all = {0}, own = {0};
+    static const struct encoder odd = {"odd", "gelu", 64, 1, false};
+    struct tensors all = {0}, single = {0};
     struct vkclip_model *model = NULL;
     struct vkclip_model_params params = {.text_encoder = "clip_g"};
     char *folder = scratch_folder(), *path = scratch_path(folder, "sd.safetensors");
     char *golden = golden_path("models/hf-vit");
-    make_hf(&odd, &own);
-    char *hf = write_folder(&odd, &own);
-    free_tensors(&own);
+    make_encoder(&odd, &single);
+    char *hf = write_folder(&odd, &single);
+    free_tensors(&single);
     add_encoder(&all, hf, "cond_stage_model.transformer.", false);
     assert_int_equal(safetensors_write(path, all.views, all.count, NULL), 0);
     assert_failed(vkclip_open_model(NULL, path, NULL, &model), VKCLIP_EUNSUPPORTED,
@@ -330,8 +314,8 @@ static void refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_states),
-        cmocka_unit_test(refused),
+        cmocka_unit_test(states_are_those_of_a_folder),
+        cmocka_unit_test(refuses_other_files),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

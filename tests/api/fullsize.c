@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * A full-size model of random weights against the reference's embeddings:
- *     test_fullsize MODEL.safetensors EXPECTED.safetensors [items]
- * Pictures are those that the reference was given, already cut to size. Also holds loading to its
- * bound on host memory where the system tells what a process takes.
+ *     test_fullsize MODEL.safetensors EXPECTED.safetensors [ITEMS]
+ * The pictures are those that the reference got, already cut to size. Where the system tells how
+ * much memory a process takes, loading must also stay within its bound on the host's memory.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -24,7 +24,7 @@ static void log_all(void *user, enum vkclip_log_level level, const char *message
         printf("%s\n", message);
 }
 
-/* Worst cosine and largest error relative to the largest value. */
+/* Checks the smallest cosine, and the largest error as a share of the largest value. */
 static void compare(const char *name, const float *found, const struct tensor_view *expected,
                     size_t items, double relative, double cosine)
 {
@@ -44,8 +44,8 @@ static void compare(const char *name, const float *found, const struct tensor_vi
     assert_true(worst <= relative * largest && least >= cosine);
 }
 
-/* The pictures named in the .json beside the expected values, from the preprocessing data: at most
- * *count, fewer where the data has fewer of this size. */
+/* Reads the pictures that the .json beside the expected values names, out of the reference data of
+ * preprocessing: at most *count, fewer where the data has fewer of this size. */
 static float *read_pixels(uint32_t size, size_t *count)
 {
     const size_t items = *count;
@@ -77,7 +77,7 @@ static float *read_pixels(uint32_t size, size_t *count)
     return pixels;
 }
 
-static void embeddings(void **state)
+static void embeddings_match_the_reference(void **state)
 {
     (void)state;
     struct safetensors *expected = NULL;
@@ -103,9 +103,10 @@ static void embeddings(void **state)
         {VKCLIP_PRECISION_F32, VKCLIP_WEIGHTS_Q4, 0.975},
     };
     for (size_t i = 0; i < ARRAY_COUNT(storages); i++) {
-        bool packed = i > 0; /* not all of it in fp32 */
-        if ((storages[i].precision == VKCLIP_PRECISION_F16 && !strstr(device_info.caps, "f16")) ||
-            (storages[i].weights && most_items < 4)) /* slow devices are asked for less */
+        const bool rounded = i > 0; /* Something is stored in less than fp32. */
+        if (storages[i].precision == VKCLIP_PRECISION_F16 && !strstr(device_info.caps, "f16"))
+            continue;
+        if (storages[i].weights && most_items < 4) /* A slow device computes fp32 and fp16 only. */
             continue;
         struct vkclip_model *model = NULL;
         struct vkclip_model_params model_params = {.precision = storages[i].precision,
@@ -118,13 +119,13 @@ static void embeddings(void **state)
         float *pixels = read_pixels(info.image_size, &n);
         assert_true(n > 0);
         float *found = malloc((n + m) * info.embed_dim * sizeof(*found));
-        if (vkclip_encode_pixels(model, pixels, packed ? 1 : n, &encode, found))
+        if (vkclip_encode_pixels(model, pixels, rounded ? 1 : n, &encode, found))
             fail_msg("%s", vkclip_last_error());
-        compare("image_embeds", found, image, packed ? 1 : n, packed ? INFINITY : 1e-4,
+        compare("image_embeds", found, image, rounded ? 1 : n, rounded ? INFINITY : 1e-4,
                 storages[i].cosine);
         if (vkclip_encode_tokens(model, tokens->data, m, info.context, &encode, found))
             fail_msg("%s", vkclip_last_error());
-        compare("text_embeds", found, text, m, packed ? INFINITY : 1e-4, storages[i].cosine);
+        compare("text_embeds", found, text, m, rounded ? INFINITY : 1e-4, storages[i].cosine);
         free(found);
         free(pixels);
         vkclip_close_model(&model);
@@ -133,9 +134,9 @@ static void embeddings(void **state)
     safetensors_close(&expected);
 }
 
-/* Of what a conversion is judged by, the worst too; the smallest model alone, twelve pictures of
- * the others take their time. */
-static void q4_on_fixed_inputs(void **state)
+/* The inputs by which `vkclip convert` judges a conversion must all stay close, the worst included.
+ * Only the smallest model is tried, because twelve pictures take long with the others. */
+static void q4_stays_close_on_fixed_inputs(void **state)
 {
     (void)state;
     static const struct vkclip_model_params q4 = {.weights = VKCLIP_WEIGHTS_Q4};
@@ -159,8 +160,8 @@ static void q4_on_fixed_inputs(void **state)
     vkclip_close_device(&device);
 }
 
-/* VmHWM or VmRSS of this process, bytes; 0 where there is no /proc. */
-static uint64_t memory(const char *what)
+/* Reads VmHWM or VmRSS of this process, in bytes; 0 where there is no /proc. */
+static uint64_t read_memory(const char *what)
 {
     char line[256];
     unsigned long long kilobytes = 0;
@@ -173,8 +174,8 @@ static uint64_t memory(const char *what)
     return kilobytes * 1024;
 }
 
-/* On a device whose memory is the host's, the process may grow by the weights on the device, by at
- * most 64 MiB, and by no second copy of the weights. */
+/* On a device whose memory is the host's, the process may grow by the weights on the device and by
+ * 64 MiB, which leaves no room for a second copy of the weights. */
 static void loading_is_bounded(void **state)
 {
     (void)state;
@@ -183,20 +184,21 @@ static void loading_is_bounded(void **state)
     struct vkclip_model_info info;
     struct vkclip_device_params params = {.cache_dir = ""};
     assert_int_equal(vkclip_open_device(&params, &device), 0);
-    uint64_t before = memory("VmRSS"); /* the driver's own code and data are no part of loading */
+    /* The code and data of the driver are no part of loading. */
+    const uint64_t before = read_memory("VmRSS");
     if (!before) {
         printf("skipped: this system does not tell a process's memory\n");
         vkclip_close_device(&device);
         return;
     }
-    FILE *clear = fopen("/proc/self/clear_refs", "w"); /* resets the peak */
+    FILE *clear = fopen("/proc/self/clear_refs", "w"); /* Writing 5 resets the peak. */
     if (clear) {
         fputs("5", clear);
         fclose(clear);
     }
     assert_int_equal(vkclip_open_model(device, model_path, NULL, &model), 0);
     vkclip_get_model_info(model, &info);
-    uint64_t peak = memory("VmHWM") - before;
+    uint64_t peak = read_memory("VmHWM") - before;
     printf("weights %.1f MiB on the device, peak growth while loading %.1f MiB\n",
            (double)info.weights_bytes / 0x100000, (double)peak / 0x100000);
     assert_true(peak <= info.weights_bytes + ((uint64_t)64 << 20));
@@ -215,8 +217,8 @@ int main(int argc, char **argv)
     vkclip_set_log(log_all, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loading_is_bounded),
-        cmocka_unit_test(embeddings),
-        cmocka_unit_test(q4_on_fixed_inputs),
+        cmocka_unit_test(embeddings_match_the_reference),
+        cmocka_unit_test(q4_stays_close_on_fixed_inputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

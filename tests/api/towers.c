@@ -4,6 +4,7 @@
  * that the environment names, in fp32 and, where the device has it, in fp16.
  */
 #include "base/array.h"
+#include "base/string.h"
 #include "support/testing.h"
 
 #include <math.h>
@@ -11,15 +12,17 @@
 #include "support/open_device.h"
 #include "format/safetensors.h"
 
-/* What one run is held to: error / largest absolute value of the tensor, cosine of each item. */
+/* How far a result may be from the reference: the largest error as a share of the largest absolute
+ * value of the tensor, and the smallest cosine of an item. */
 struct bounds {
     double relative, cosine;
 };
+/* Single values of fp16 may be off by far while the direction of the vector is right. */
 static const struct bounds fp32 = {1e-4, 0.99999}, fp16 = {INFINITY, 0.999};
 
 static bool has_f16;
 
-static int open_and_tell(void **state)
+static int open_and_describe(void **state)
 {
     struct vkclip_device_info info;
     open_device(state);
@@ -61,7 +64,7 @@ static void compare(const char *name, const float *found, const struct tensor_vi
 struct comparison {
     const struct safetensors *expected;
     struct bounds bounds;
-    size_t compared; /* tensors */
+    size_t compared; /* number of tensors */
 };
 
 static int compare_hidden(void *user, const char *name, const float *data, const size_t *shape,
@@ -79,23 +82,18 @@ static int compare_hidden(void *user, const char *name, const float *data, const
     return 0;
 }
 
-/* The tensors of a case file that a run of both towers must have given: all but inputs and logits.
- */
+/* The tensors of a file that a run of both towers must have given: all but inputs and logits. */
 static size_t count_states(const struct safetensors *file)
 {
     size_t count = 0;
     for (size_t i = 0; i < file->count; i++)
-        count += !strncmp(file->tensors[i].name, "vision.", 7) ||
-                 !strncmp(file->tensors[i].name, "text.", 5);
+        count += string_begins_with(file->tensors[i].name, "vision.") ||
+                 string_begins_with(file->tensors[i].name, "text.");
     return count;
 }
 
-static float *floats(const struct safetensors *file, const char *name, size_t *items)
+static float *read_floats(const struct tensor_view *view)
 {
-    const struct tensor_view *view = safetensors_find(file, name);
-    if (!view)
-        return NULL;
-    *items = view->shape[0];
     uint64_t count = 1;
     for (unsigned i = 0; i < view->rank; i++)
         count *= view->shape[i];
@@ -106,57 +104,101 @@ static float *floats(const struct safetensors *file, const char *name, size_t *i
     return values;
 }
 
+/* Embeddings of a tower; NULL where the model or the file has none. */
+struct embeddings {
+    float *values;
+    size_t count;
+};
+
+static struct embeddings encode_pictures(struct vkclip_model *model,
+                                         const struct vkclip_model_info *info,
+                                         const struct safetensors *inputs,
+                                         struct comparison *comparison)
+{
+    const struct vkclip_encode_params params = {.hidden = compare_hidden, .user = comparison};
+    const struct tensor_view *view = safetensors_find(inputs, "pixel_values");
+    struct embeddings found = {0};
+    if (!info->image.width || !view)
+        return found;
+    float *pixels = read_floats(view);
+    found.count = view->shape[0];
+    found.values = malloc(found.count * info->embed_dim * sizeof(float));
+    if (vkclip_encode_pixels(model, pixels, found.count, &params, found.values))
+        fail_msg("%s", vkclip_last_error());
+    free(pixels);
+    return found;
+}
+
+static struct embeddings encode_texts(struct vkclip_model *model,
+                                      const struct vkclip_model_info *info,
+                                      const struct safetensors *inputs,
+                                      struct comparison *comparison)
+{
+    const struct vkclip_encode_params params = {.hidden = compare_hidden, .user = comparison};
+    const struct tensor_view *ids = safetensors_find(inputs, "input_ids");
+    struct embeddings found = {0};
+    if (!info->text.width || !ids)
+        return found;
+    found.count = ids->shape[0];
+    found.values = malloc(found.count * info->text_embed_dim * sizeof(float));
+    if (vkclip_encode_tokens(model, ids->data, found.count, ids->shape[1], &params, found.values))
+        fail_msg("%s", vkclip_last_error());
+    return found;
+}
+
+static void compare_logits(struct vkclip_model *model, const struct embeddings *images,
+                           const struct embeddings *texts, const struct comparison *comparison)
+{
+    const struct tensor_view *logits = safetensors_find(comparison->expected, "logits_per_image");
+    if (!logits || !images->values || !texts->values)
+        return;
+    float *found = malloc(images->count * texts->count * sizeof(*found));
+    assert_int_equal(
+        vkclip_similarity(model, images->values, images->count, texts->values, texts->count, found),
+        0);
+    compare("logits_per_image", found, logits, 0, images->count, comparison->bounds);
+    free(found);
+}
+
+/* Runs both towers of a model, and compares all that they give with a file. */
+static void compare_model(struct vkclip_model *model, const struct safetensors *expected,
+                          const struct safetensors *inputs, struct bounds bounds)
+{
+    struct comparison comparison = {.expected = expected, .bounds = bounds};
+    struct vkclip_model_info info;
+    assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
+    struct embeddings images = encode_pictures(model, &info, inputs, &comparison);
+    struct embeddings texts = encode_texts(model, &info, inputs, &comparison);
+    assert_int_equal(comparison.compared, count_states(expected));
+    compare_logits(model, &images, &texts, &comparison);
+    free(images.values);
+    free(texts.values);
+}
+
 static void check_case(const char *model_path, const char *case_path, const char *inputs_path,
                        enum vkclip_precision precision, uint32_t max_batch)
 {
-    struct bounds bounds = precision == VKCLIP_PRECISION_F32 ? fp32 : fp16;
-    char *path = golden_path(model_path), *expected = golden_path(case_path),
-         *inputs = golden_path(inputs_path);
-    if (!path || !expected || !inputs) {
-        printf("skipped: reference data %s is not here\n", model_path);
-        free(path), free(expected), free(inputs);
-        return;
-    }
-    printf("%s, %s, batches of %u\n", path, precision ? "f16" : "f32", max_batch);
-    struct safetensors *file = NULL, *input = NULL;
+    char *path = golden_path(model_path), *expected_path = golden_path(case_path),
+         *input_path = golden_path(inputs_path);
+    const struct vkclip_model_params params = {.precision = precision, .max_batch = max_batch};
+    struct safetensors *expected = NULL, *inputs = NULL;
     struct vkclip_model *model = NULL;
-    struct vkclip_model_params params = {.precision = precision, .max_batch = max_batch};
-    struct vkclip_model_info info;
-    assert_int_equal(safetensors_open(expected, &file), VKCLIP_OK);
-    assert_int_equal(safetensors_open(inputs, &input), VKCLIP_OK);
-    if (vkclip_open_model(device, path, &params, &model))
-        fail_msg("%s", vkclip_last_error());
-    assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
-
-    struct comparison comparison = {.expected = file, .bounds = bounds};
-    struct vkclip_encode_params encode = {.hidden = compare_hidden, .user = &comparison};
-    size_t n = 0, m = 0;
-    float *image_embeds = NULL, *text_embeds = NULL, *pixels = floats(input, "pixel_values", &n);
-    const struct tensor_view *ids = safetensors_find(input, "input_ids");
-    if (info.image.width && pixels) {
-        image_embeds = malloc(n * info.embed_dim * sizeof(float));
-        if (vkclip_encode_pixels(model, pixels, n, &encode, image_embeds))
+    if (path && expected_path && input_path) {
+        printf("%s, %s, batches of %u\n", path, precision ? "f16" : "f32", max_batch);
+        assert_int_equal(safetensors_open(expected_path, &expected), VKCLIP_OK);
+        assert_int_equal(safetensors_open(input_path, &inputs), VKCLIP_OK);
+        if (vkclip_open_model(device, path, &params, &model))
             fail_msg("%s", vkclip_last_error());
+        compare_model(model, expected, inputs, precision == VKCLIP_PRECISION_F32 ? fp32 : fp16);
+        vkclip_close_model(&model);
+        safetensors_close(&expected);
+        safetensors_close(&inputs);
+    } else {
+        printf("skipped: reference data %s is not here\n", model_path);
     }
-    if (info.text.width && ids) {
-        m = ids->shape[0];
-        text_embeds = malloc(m * info.text_embed_dim * sizeof(float));
-        if (vkclip_encode_tokens(model, ids->data, m, ids->shape[1], &encode, text_embeds))
-            fail_msg("%s", vkclip_last_error());
-    }
-    assert_int_equal(comparison.compared, count_states(file));
-    const struct tensor_view *logits = safetensors_find(file, "logits_per_image");
-    if (logits && image_embeds && text_embeds) {
-        float *found = malloc(n * m * sizeof(*found));
-        assert_int_equal(vkclip_similarity(model, image_embeds, n, text_embeds, m, found), 0);
-        compare("logits_per_image", found, logits, 0, n, bounds);
-        free(found);
-    }
-    vkclip_close_model(&model);
-    safetensors_close(&file);
-    safetensors_close(&input);
-    free(image_embeds), free(text_embeds), free(pixels);
-    free(path), free(expected), free(inputs);
+    free(path);
+    free(expected_path);
+    free(input_path);
 }
 
 static const struct {
@@ -191,16 +233,16 @@ static const struct {
      "models/sdxl-text2/case.safetensors"},
 };
 
-static void golden_fp32(void **state)
+static void fp32_matches_the_reference(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
-        for (uint32_t batch = 1; batch <= 4; batch *= 4) /* one by one, and with a padded tail */
+        for (uint32_t batch = 1; batch <= 4; batch *= 4) /* Four leaves a tail that is padded. */
             check_case(cases[i].model, cases[i].expected, cases[i].inputs, VKCLIP_PRECISION_F32,
                        batch);
 }
 
-static void golden_fp16(void **state)
+static void fp16_matches_the_reference(void **state)
 {
     (void)state;
     if (!has_f16) {
@@ -219,8 +261,8 @@ static void golden_fp16(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_fp32),
-        cmocka_unit_test(golden_fp16),
+        cmocka_unit_test(fp32_matches_the_reference),
+        cmocka_unit_test(fp16_matches_the_reference),
     };
-    return cmocka_run_group_tests(tests, open_and_tell, close_device);
+    return cmocka_run_group_tests(tests, open_and_describe, close_device);
 }

@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Named architectures: their sizes are the published ones, what is written is read back, and a seed
- * gives the same bytes everywhere.
+ * Named architectures: their numbers of parameters are the published ones.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
-#include "base/file.h"
-#include "base/hash.h"
-#include "base/string.h"
-#include "support/checkpoints.h"
+#include "support/scratch.h"
 
 #include <math.h>
 
 #include "model/arch.h"
 #include "model/tensors.h"
-#include "checkpoint/beside.h"
-#include "checkpoint/initial.h"
-#include "format/safetensors.h"
 
 static void assert_near(double found, double expected, double tolerance)
 {
@@ -51,154 +44,17 @@ static void sizes_are_published(void **state)
     };
     struct config config;
     for (size_t i = 0; i < ARRAY_COUNT(published); i++) {
-        assert_string_equal(vkclip_arch_name(i), published[i].name);
+        assert_string_equal(arch_name(i), published[i].name);
         assert_int_equal(arch_find(published[i].name, &config), 0);
         assert_near((double)count_parameters(&config) / 1e6, published[i].millions, 0.006);
     }
     assert_failed(arch_find("ViT-B/32", &config), VKCLIP_EINVALID, "expected one of ViT-B-32, ");
 }
 
-static void assert_same_tower(const struct config_tower *found, const struct config_tower *expected)
-{
-    assert_true(found->kind && found->projection);
-    assert_tower(found, expected);
-}
-
-static void configurations_are_read_back(void **state)
-{
-    (void)state;
-    char *folder = scratch_folder(), *hf = scratch_path(folder, "config.json");
-    char *openclip = scratch_path(folder, "open_clip_config.json");
-    const char *name;
-    for (size_t i = 0; (name = vkclip_arch_name(i)); i++) {
-        struct config expected, found = {0};
-        assert_int_equal(arch_find(name, &expected), 0);
-        const bool resnet = expected.image.kind == KIND_RESNET;
-        struct beside beside = {.folder = string_format("%s", folder)};
-        assert_int_equal(
-            beside_write(&beside, &expected, resnet ? NAMES_OPENAI : NAMES_HUGGING_FACE), 0);
-        assert_int_equal(initial_read_config(resnet ? openclip : hf, &found), 0);
-        beside_close(&beside, VKCLIP_EINVALID); /* takes the files away */
-        assert_same_tower(&found.image, &expected.image);
-        assert_same_tower(&found.text, &expected.text);
-        assert_int_equal(found.family, expected.family);
-        assert_memory_equal(found.stages, expected.stages, sizeof(found.stages));
-        assert_memory_equal(found.image_std, expected.image_std, sizeof(found.image_std));
-        assert_memory_equal(found.image_mean, expected.image_mean, sizeof(found.image_mean));
-        assert_int_equal(found.image_size, expected.image_size);
-        assert_int_equal(found.patch_size, expected.patch_size);
-        assert_int_equal(found.context, expected.context);
-        assert_int_equal(found.vocabulary, expected.vocabulary);
-        assert_int_equal(found.image_embed_dim, expected.image_embed_dim);
-        assert_int_equal(found.pad_token_id, expected.pad_token_id);
-        assert_int_equal(found.rgb_first, expected.rgb_first);
-    }
-    free(hf);
-    free(openclip);
-    scratch_remove(folder);
-}
-
-/* Mean and deviation of a tensor. */
-static void measure(const struct weights *weights, const char *name, double *mean, double *std)
-{
-    uint64_t shape[TENSOR_MAX_RANK], count = 1;
-    unsigned rank;
-    assert_true(weights_shape(weights, name, shape, &rank));
-    for (unsigned i = 0; i < rank; i++)
-        count *= shape[i];
-    float *values = malloc(count * sizeof(*values));
-    assert_int_equal(weights_read(weights, name, 0, rank ? shape[0] : 1, values), 0);
-    double sum = 0, squares = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        sum += (double)values[i];
-        squares += (double)values[i] * (double)values[i];
-    }
-    free(values);
-    *mean = sum / (double)count;
-    *std = sqrt(squares / (double)count - *mean * *mean);
-}
-
-static uint64_t init_and_hash(const char *folder, const char *name, uint64_t seed)
-{
-    struct file_map map;
-    char *path = scratch_path(folder, name);
-    char *weights = string_format("%s/model.safetensors", path);
-    assert_int_equal(vkclip_init_model("emoji-clip", seed, path), 0);
-    assert_int_equal(file_map_open(weights, &map), 0);
-    uint64_t hash = hash_bytes(0, map.data, map.size);
-    file_map_close(&map);
-    free(weights);
-    free(path);
-    return hash;
-}
-
-static void a_seed_gives_the_same_bytes(void **state)
-{
-    (void)state;
-    char *folder = scratch_folder(), *path = scratch_path(folder, "a");
-    const uint64_t hash = init_and_hash(folder, "a", 1);
-    assert_true(hash == init_and_hash(folder, "b", 1));
-    assert_true(hash != init_and_hash(folder, "c", 2));
-    /* Runs begin with these bytes: they stay as they are. */
-    assert_true(hash == 0x99e04700eab7fc09);
-    assert_failed(vkclip_init_model("emoji-clip", 1, path), VKCLIP_EINVALID, "new or empty folder");
-    free(path);
-    path = scratch_path(folder, "none/a");
-    assert_failed(vkclip_init_model("emoji-clip", 1, path), VKCLIP_EIO, "none/a");
-    free(path);
-    scratch_remove(folder);
-}
-
-static void values_have_the_papers_scale(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *name;
-        double mean, std;
-    } expected[] = {
-        {"token_embedding.weight", 0, 0.02},
-        {"positional_embedding", 0, 0.01},
-        {"transformer.resblocks.3.attn.in_proj_weight", 0, 0.0721688},  /* 192^-1/2 */
-        {"transformer.resblocks.3.attn.out_proj.weight", 0, 0.0255155}, /* (192 * 2 * 4)^-1/2 */
-        {"transformer.resblocks.3.mlp.c_proj.weight", 0, 0.0255155},
-        {"transformer.resblocks.3.mlp.c_fc.weight", 0, 0.0510310}, /* (2 * 192)^-1/2 */
-        {"visual.transformer.resblocks.5.mlp.c_proj.weight", 0, 0.0208333},
-        {"visual.conv1.weight", 0, 0.0416667}, /* (3 * 3 * 8 * 8)^-1/2 */
-        {"visual.proj", 0, 0.0721688},
-        {"visual.ln_pre.weight", 1, 0},
-        {"visual.ln_pre.bias", 0, 0},
-        {"logit_scale", 2.65926, 0},
-    };
-    char *folder = scratch_folder();
-    char *path = scratch_path(folder, "model.safetensors");
-    struct weights *weights;
-    struct vkclip_model *model;
-    struct vkclip_model_info info;
-    assert_int_equal(vkclip_init_model("emoji-clip", 1, folder), 0);
-    assert_int_equal(weights_open(path, &weights), 0);
-    for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
-        double mean, std;
-        measure(weights, expected[i].name, &mean, &std);
-        assert_near(mean, expected[i].mean, 0.02 * expected[i].std + 1e-6);
-        assert_near(std, expected[i].std, 0.02 * expected[i].std + 1e-9);
-    }
-    weights_close(&weights);
-    if (vkclip_open_model(NULL, folder, NULL, &model))
-        fail_msg("%s", vkclip_last_error());
-    assert_int_equal(vkclip_get_model_info(model, &info), 0);
-    assert_int_equal(info.parameters, 4984705);
-    vkclip_close_model(&model);
-    free(path);
-    scratch_remove(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_published),
-        cmocka_unit_test(configurations_are_read_back),
-        cmocka_unit_test(a_seed_gives_the_same_bytes),
-        cmocka_unit_test(values_have_the_papers_scale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
