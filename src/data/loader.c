@@ -11,7 +11,6 @@
 #include "base/string.h"
 #include "base/workers.h"
 #include "data/sampler.h"
-#include "image/decode.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -86,13 +85,13 @@ static int load_picture(const struct loader *loader, size_t sample, struct rng *
         error =
             augment_image(&loader->params.augment, &loader->params.transform, &image, rng, pixels);
     log_redirect(outer);
-    image_free(&image);
+    vkclip_free_image(&image);
     return error;
 }
 
 static int remember_broken(struct loader *loader, struct row *row, size_t sample)
 {
-    const char *reason = error_last();
+    const char *reason = vkclip_last_error();
     struct broken *broken = malloc(sizeof(*broken) + strlen(reason) + 1);
     if (!broken)
         return error_fail(VKCLIP_EMEMORY, "out of memory");
