@@ -24,27 +24,29 @@ int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity, size_
     return error;
 }
 
-/* One of `names` more, which must not be among those already open. */
-static int add_gpu(struct vkclip_device *device, const struct settings *settings, const char *names,
-                   const char *name)
+static int check_named_once(const struct vkclip_device *device, const char *names)
+{
+    const struct vkclip_device_info *added = gpu_info(device->gpus[device->count - 1]);
+    for (size_t i = 0; i + 1 < device->count; i++)
+        if (gpu_info(device->gpus[i])->index == added->index)
+            return error_fail(VKCLIP_EINVALID, "\"%s\": device %u, %s, is named twice", names,
+                              added->index, added->name);
+    return VKCLIP_OK;
+}
+
+/* Opens one more GPU, of those that settings->device names, and its tuner. */
+static int add_gpu(struct vkclip_device *device, const struct settings *settings, const char *name)
 {
     const size_t number = device->count;
-    if (device->count == DEVICE_GPUS)
-        return error_fail(VKCLIP_EINVALID, "\"%s\": expected at most %d devices", names,
+    if (number == DEVICE_GPUS)
+        return error_fail(VKCLIP_EINVALID, "\"%s\": expected at most %d devices", settings->device,
                           DEVICE_GPUS);
     int error = gpu_open(settings, name, &device->gpus[number]);
     if (error)
         return error;
     device->count++;
     error = tune_open(device->gpus[number], settings, &device->tuners[number]);
-    if (error)
-        return error;
-    const struct vkclip_device_info *info = gpu_info(device->gpus[number]);
-    for (size_t i = 0; i < number; i++)
-        if (gpu_info(device->gpus[i])->index == info->index)
-            return error_fail(VKCLIP_EINVALID, "\"%s\": device %u, %s, is named twice", names,
-                              info->index, info->name);
-    return VKCLIP_OK;
+    return error ? error : check_named_once(device, settings->device);
 }
 
 static int add_all(struct vkclip_device *device, const struct settings *settings)
@@ -56,54 +58,66 @@ static int add_all(struct vkclip_device *device, const struct settings *settings
         char number[16];
         snprintf(number, sizeof(number), "%u", infos[i].index);
         if (infos[i].usable)
-            error = add_gpu(device, settings, "all", number);
+            error = add_gpu(device, settings, number);
     }
-    return error || device->count
-               ? error
-               : error_fail(VKCLIP_ENODEVICE, "no usable Vulkan device among %zu found", count);
+    if (!error && !device->count)
+        error = error_fail(VKCLIP_ENODEVICE, "no usable Vulkan device among %zu found", count);
+    return error;
 }
 
-/* A comma may be in a device's name. */
-static bool is_name(const struct settings *settings, const char *text)
+/* Whether a text with a comma is no list, because a device's name has the comma. */
+static bool is_part_of_name(const struct settings *settings, const char *text)
 {
     struct vkclip_device_info infos[DEVICE_GPUS];
     size_t count = 0;
-    bool found = false;
     if (gpu_list(settings, infos, DEVICE_GPUS, &count))
         return false;
     for (size_t i = 0; i < count && i < DEVICE_GPUS; i++)
-        found |= gpu_name_has(infos[i].name, text);
-    return found;
+        if (gpu_name_has(infos[i].name, text))
+            return true;
+    return false;
 }
 
-static int add_named(struct vkclip_device *device, const struct settings *settings)
+static int add_listed(struct vkclip_device *device, const struct settings *settings)
 {
-    const char *names = settings->device;
-    char part[256];
-    if (!names || !strchr(names, ',') || is_name(settings, names))
-        return add_gpu(device, settings, names, names);
+    const char *rest = settings->device;
     int error = VKCLIP_OK;
-    for (const char *at = names; at && !error; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
-        snprintf(part, sizeof(part), "%.*s", (int)strcspn(at, ","), at);
-        error =
-            *part ? add_gpu(device, settings, names, part)
-                  : error_fail(VKCLIP_EINVALID, "\"%s\": expected a device between commas", names);
+    while (rest && !error) {
+        char name[256];
+        const size_t length = strcspn(rest, ",");
+        if (!length)
+            return error_fail(VKCLIP_EINVALID, "\"%s\": expected a device between commas",
+                              settings->device);
+        snprintf(name, sizeof(name), "%.*s", (int)length, rest);
+        error = add_gpu(device, settings, name);
+        rest = rest[length] ? rest + length + 1 : NULL;
     }
     return error;
 }
 
+static int add_wanted(struct vkclip_device *device, const struct settings *settings)
+{
+    const char *wanted = settings->device;
+    if (!wanted)
+        return add_gpu(device, settings, NULL);
+    if (!strcmp(wanted, "all"))
+        return add_all(device, settings);
+    if (strchr(wanted, ',') && !is_part_of_name(settings, wanted))
+        return add_listed(device, settings);
+    return add_gpu(device, settings, wanted);
+}
+
 int vkclip_open_device(const struct vkclip_device_params *params, struct vkclip_device **result)
 {
+    struct settings settings;
     if (!result)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_device: device expected");
     struct vkclip_device *device = *result = calloc(1, sizeof(*device));
     if (!device)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
-    struct settings settings;
     int error = settings_read(params, &settings);
-    bool all = settings.device && !strcmp(settings.device, "all");
     if (!error)
-        error = all ? add_all(device, &settings) : add_named(device, &settings);
+        error = add_wanted(device, &settings);
     settings_free(&settings);
     if (!error && device->count > 1)
         error = workers_open((unsigned)device->count - 1, &device->drivers);

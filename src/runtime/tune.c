@@ -35,8 +35,8 @@
 
 struct tuner {
     struct gpu *gpu;
-    bool measures; /* what is not known, where it is worth it */
-    bool forced;   /* measures whatever this process has not measured */
+    bool measures; /* whether classes that are not known are measured where that is worth it */
+    bool forced;   /* whether all classes are that this process has not measured */
     char *path;    /* NULL where no file is kept */
     json_t *classes;
     const struct kernel *extra_kernel; /* see tune_add_kernel */

@@ -18,14 +18,14 @@ struct gpu_commands {
     VkCommandBuffer *buffers; /* one per submit; the last one is being recorded */
     size_t buffer_count;
     VkDescriptorPool *pools;
-    size_t pool_count, sets_left; /* in the last pool */
+    size_t pool_count, sets_left; /* sets_left: those not yet allocated from the last pool */
     VkBufferView *views;
     size_t view_count;
     VkFence fence;
-    bool submitted;       /* and not waited for */
+    bool submitted;       /* a run was submitted and not waited for */
     double work;          /* operations in the buffer that is being recorded */
-    bool timed;           /* every dispatch is between two timestamps */
-    VkQueryPool *queries; /* for DISPATCHES_PER_POOL dispatches each */
+    bool timed;           /* every dispatch has a timestamp before and behind it */
+    VkQueryPool *queries; /* each has the timestamps of DISPATCHES_PER_POOL dispatches */
     size_t query_count, dispatches;
 };
 
@@ -272,7 +272,8 @@ int gpu_commands_time(struct gpu_commands *commands)
     return VKCLIP_OK;
 }
 
-/* A timestamp once everything recorded so far is done: number 0 before a dispatch, 1 behind it. */
+/* The device writes the timestamp when everything recorded so far is done: number 0 before a
+ * dispatch, number 1 behind it. */
 static void write_timestamp(struct gpu_commands *commands, VkCommandBuffer buffer, uint32_t number)
 {
     const size_t dispatch = commands->dispatches;

@@ -15,7 +15,7 @@ struct gpu {
     VkPhysicalDevice physical;
     VkDevice device;
     VkQueue queue;
-    uint32_t family;          /* of the queue */
+    uint32_t family;          /* the queue's family */
     uint32_t timestamp_bits;  /* valid bits of a timestamp; 0 where the queue has no timestamps */
     double timestamp_seconds; /* duration of one step of a timestamp */
     VkCommandPool pool;
@@ -25,7 +25,7 @@ struct gpu {
     VkPhysicalDeviceMemoryProperties memory;
     struct gpu_pipeline *pipelines;
     struct workers *workers;
-    bool cache_changed; /* since it was read */
+    bool cache_changed; /* a pipeline was added since the cache was read */
     char *cache_path;   /* NULL where the pipeline cache is not kept on disk */
     uint32_t caps;
     struct gpu_limits limits;
@@ -42,7 +42,7 @@ struct gpu_buffer {
 
 struct gpu_pipeline {
     VkPipeline pipeline; /* NULL until it is built, and where that failed */
-    VkResult result;     /* of building it; VK_NOT_READY before */
+    VkResult result;     /* what building it gave; VK_NOT_READY until then */
     const char *name;
     const uint32_t *code; /* its address is the identity of the shader */
     size_t bytes;
