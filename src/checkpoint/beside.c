@@ -109,20 +109,31 @@ static int copy_settings(struct beside *beside, const char *path)
     return error;
 }
 
+static int copy_pair(struct beside *beside, const char *path)
+{
+    int error = copy_file(beside, path, "vocab.json", "vocab.json");
+    if (!error)
+        error = copy_file(beside, path, "merges.txt", "merges.txt");
+    if (!error)
+        error = copy_settings(beside, path);
+    return error;
+}
+
+static int copy_tokenizer(struct beside *beside, const char *path)
+{
+    int error = copy_file(beside, path, file_name(path), "tokenizer.json");
+    if (!error)
+        error = copy_settings(beside, path);
+    return error;
+}
+
 static int write_vocabulary(struct beside *beside, const char *path, enum names_form form)
 {
     const char *name = file_name(path);
-    int error;
-    if (!strcmp(name, "vocab.json") || !strcmp(name, "merges.txt")) {
-        error = copy_file(beside, path, "vocab.json", "vocab.json");
-        if (!error)
-            error = copy_file(beside, path, "merges.txt", "merges.txt");
-        return error ? error : copy_settings(beside, path);
-    }
-    if (string_ends_with(name, ".json")) {
-        error = copy_file(beside, path, name, "tokenizer.json");
-        return error ? error : copy_settings(beside, path);
-    }
+    if (!strcmp(name, "vocab.json") || !strcmp(name, "merges.txt"))
+        return copy_pair(beside, path);
+    if (string_ends_with(name, ".json"))
+        return copy_tokenizer(beside, path);
     /* OpenAI's list of merges is found by its name, but not beside Hugging Face's weights. */
     if (string_begins_with(name, "bpe_simple_vocab_16e6.") && form != NAMES_HUGGING_FACE)
         return copy_file(beside, path, name, name);

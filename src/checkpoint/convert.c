@@ -467,8 +467,10 @@ static int build_head(const struct conversion *conversion, uint8_t **data, size_
         error = put_vocabulary(&head, config->tokenizer_path);
     for (size_t i = 0; i < conversion->count && !error; i++)
         gguf_put_tensor(&head, &conversion->views[i]);
-    int finished = gguf_finish(&head, data, size); /* also frees the head */
-    return error ? error : finished;
+    int finished = gguf_finish(&head, data, size); /* It frees the head also after an error. */
+    if (!error)
+        error = finished;
+    return error;
 }
 
 static int write_gguf(struct conversion *conversion)

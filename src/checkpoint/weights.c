@@ -240,7 +240,9 @@ static int add_tensors(struct weights *weights)
             weights->dtype = view->dtype;
         }
     }
-    return error ? error : merge_tensors(weights);
+    if (!error)
+        error = merge_tensors(weights);
+    return error;
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */

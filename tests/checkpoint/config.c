@@ -367,6 +367,23 @@ static void chooses_between_families(void **state)
     scratch_remove(folder);
 }
 
+/* Opens a checkpoint and checks which vocabulary it found; `expected` NULL: none. */
+static void check_vocabulary(const char *path, const char *expected)
+{
+    struct config config;
+    struct weights *weights;
+    assert_int_equal(checkpoint_open(path, NULL, &config, &weights), 0);
+    if (expected) {
+        assert_non_null(config.tokenizer_path);
+        assert_non_null(strstr(config.tokenizer_path, file_name(expected)));
+        assert_true(file_is_same(config.tokenizer_path, expected));
+    } else {
+        assert_null(config.tokenizer_path);
+    }
+    config_close(&config);
+    weights_close(&weights);
+}
+
 static void finds_the_vocabulary(void **state)
 {
     (void)state;
@@ -414,32 +431,22 @@ static void finds_the_vocabulary(void **state)
         assert_int_equal(rename(made, folder), 0);
         for (size_t j = 0; j < 4 && cases[i].files[j]; j++)
             scratch_text(parent, cases[i].files[j], "x");
-        for (int slash = 0; slash < 3; slash++) {
-            char *path = string_format("%s%s", folder, &"//"[2 - slash]);
-            char *expected = cases[i].found ? scratch_path(parent, cases[i].found) : NULL;
-            struct config config;
-            struct weights *weights;
-            assert_int_equal(checkpoint_open(path, NULL, &config, &weights), 0);
-            if (!expected)
-                assert_null(config.tokenizer_path);
-            else
-                assert_true(config.tokenizer_path && file_exists(config.tokenizer_path) &&
-                            strstr(config.tokenizer_path, strrchr(expected, '/')));
-            char *real_expected = expected ? realpath(expected, NULL) : NULL;
-            char *real_found = expected ? realpath(config.tokenizer_path, NULL) : NULL;
-            if (expected)
-                assert_string_equal(real_found, real_expected);
-            free(real_expected);
-            free(real_found);
-            config_close(&config);
-            weights_close(&weights);
-            free(expected);
+        char *expected = cases[i].found ? scratch_path(parent, cases[i].found) : NULL;
+        for (int slashes = 0; slashes < 3; slashes++) {
+            char *path = string_format("%s%.*s", folder, slashes, "//");
+            check_vocabulary(path, expected);
             free(path);
         }
+        free(expected);
         free(made);
         free(folder);
         scratch_remove(parent);
     }
+}
+
+static void finds_a_named_vocabulary(void **state)
+{
+    (void)state;
     char *folder = good_folder(HF), *vocab = scratch_path(folder, "mine.json");
     struct vkclip_model_params params = {.vocab = vocab};
     struct config config;
@@ -665,6 +672,7 @@ int main(void)
         cmocka_unit_test(refuses_paths_that_are_no_checkpoint),
         cmocka_unit_test(chooses_between_families),
         cmocka_unit_test(finds_the_vocabulary),
+        cmocka_unit_test(finds_a_named_vocabulary),
         cmocka_unit_test(reads_the_values),
         cmocka_unit_test(modified_resnets),
         cmocka_unit_test(follows_openais_rule),
