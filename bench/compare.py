@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs vkclip and other engines in turn, several rounds, and prints medians and ratios as a table.
+"""Runs vkclip and other engines in turn for several rounds, and prints medians and ratios as a table.
 
-What runs is bench/peers.txt. Every command prints "N items/s", "N img/s", "N pairs/s" or vkclip's JSON; all run behind
---run (a chroot, a container, taskset ...). Ratios of interleaved runs are what to trust: a machine's speed
-drifts.
+bench/peers.txt lists the commands. Each prints "N items/s", "N img/s", "N pairs/s" or vkclip's JSON, and is
+started by the command given with --run (chroot, a container, taskset). Only ratios of runs in turn mean
+something, because the speed of a machine drifts.
 """
 import argparse
 import json
@@ -17,7 +17,7 @@ import sys
 
 
 def read_cases(path, places):
-    """case -> [(engine, command)], without those whose place is not given."""
+    """Returns case -> [(engine, command)], without the commands whose program is not given."""
     cases = {}
     with open(path, encoding='utf-8') as file:
         for line in file:
@@ -30,7 +30,7 @@ def read_cases(path, places):
 
 
 def read_speed(output):
-    """Items a second from what a command printed; None where it says nothing."""
+    """Returns the items per second that a command has printed; None where it has printed none."""
     for line in output.splitlines():
         if line.startswith('{'):
             return json.loads(line)['items_per_s']
@@ -62,15 +62,15 @@ def print_rows(case, engines, speeds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--run', default='', help='what every command runs behind')
-    parser.add_argument('--vkclip', default='build/vkclip', help='the command vkclip, as --run sees it')
-    parser.add_argument('--models', required=True, help='folder of models by vkclip init, as --run sees it')
-    parser.add_argument('--ggml', help='the ggml program')
-    parser.add_argument('--torch', help='the PyTorch and ONNX Runtime program')
-    parser.add_argument('--train', help='folder with batch.safetensors by torch_train.py --write, for runs')
-    parser.add_argument('--rounds', type=int, default=5, help='5')
-    parser.add_argument('--case', default='', help='only cases with this in their name')
-    parser.add_argument('--engine', default='', help='only vkclip and engines with this in their name')
+    parser.add_argument('--run', default='', help='command that starts every command, such as chroot')
+    parser.add_argument('--vkclip', default='build/vkclip', help='path of vkclip, as --run sees it')
+    parser.add_argument('--models', required=True, help='folder of models made by vkclip init, as --run sees it')
+    parser.add_argument('--ggml', help='program that times ggml')
+    parser.add_argument('--torch', help='program that times PyTorch and ONNX Runtime')
+    parser.add_argument('--train', help='folder with batch.safetensors, written by torch_train.py --write')
+    parser.add_argument('--rounds', type=int, default=5, help='rounds (5)')
+    parser.add_argument('--case', default='', help='only cases with this text in their name')
+    parser.add_argument('--engine', default='', help='only vkclip and engines with this text in their name')
     parser.add_argument('--peers', default=os.path.join(os.path.dirname(__file__), 'peers.txt'))
     options = parser.parse_args()
     prefix = shlex.split(options.run)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# install.sh ROOT PROGRAM...: puts programs into a folder that holds another system (for chroot), under
-# /opt/vkclip, with the libraries that are not there. They run there with LD_LIBRARY_PATH=/opt/vkclip/lib.
+# install.sh ROOT PROGRAM...: copies programs to /opt/vkclip of another system in the folder ROOT, for chroot,
+# with the libraries that this system lacks. They run there with LD_LIBRARY_PATH=/opt/vkclip/lib.
 set -eu
 root=$1
 shift

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * vkclip-bench: times rows of shaders/kernels.def over the shapes of the models' own graphs, tells
- * what a graph costs, and times training (training.c). Sees the library's internals; the shapes
- * are in no list of their own.
+ * vkclip-bench: times the variants of shaders/kernels.def over the shapes of the models' own
+ * graphs, prints what a graph costs, and times training (training.c). It sees the library's
+ * internals, so that shapes come from the graphs and not from a list of its own.
  */
-#include <getopt.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -22,12 +17,19 @@
 #include "runtime/tune.h"
 #include "training.h"
 
-#define RUNS 5
-#define LONG_ENOUGH 0.1 /* seconds for one row and shape */
-#define MOST_SEEN 4096
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A variant is timed at least five times and for at least 0.1 s per shape: enough for a median that
+ * one interrupted run does not move, while all variants of three models still take minutes. */
+#define LEAST_RUNS 5
+#define LEAST_SECONDS 0.1
+#define MOST_SEEN 4096 /* forms of nodes that are remembered as timed */
 
 struct options {
-    const char *device, *model, *row, *shape, *archs, *batches, *type, *weights;
+    const char *device, *model, *variant, *shape, *archs, *batches, *type, *weights;
     bool csv, tiles;
 };
 
@@ -42,12 +44,14 @@ static int make_graph(const struct config *config, bool text, uint32_t batch, en
     return error;
 }
 
-/* The next word of a list with commas between; false behind the last. */
+/* Takes the next word of a list with commas between its words; false at the end of the list. */
 static bool next_word(const char **list, char word[64])
 {
-    size_t length = strcspn(*list, ",");
+    const size_t length = strcspn(*list, ",");
     snprintf(word, 64, "%.*s", (int)length, *list);
-    *list += length + ((*list)[length] == ',');
+    *list += length;
+    if (**list == ',')
+        ++*list;
     return length > 0;
 }
 
@@ -62,9 +66,10 @@ static bool parse_type(const char *text, enum type *type)
     return false;
 }
 
-/* ---- One row and shape ----------------------------------------------------------------------- */
+/* ---- One variant and shape ------------------------------------------------------------------- */
 
-/* Seconds of the device for all dispatches, of the host where it has no timestamps. */
+/* Runs the commands once. *seconds is the device's time for all dispatches, or the host's where the
+ * device has no timestamps. */
 static int run_once(struct gpu_commands *commands, bool timed, double *seconds)
 {
     const double start = clock_seconds();
@@ -100,7 +105,7 @@ static int time_choice(struct gpu *gpu, const struct graph *graph, const struct 
         error = run_once(commands, timed, seconds);
     const double start = clock_seconds();
     while (!error && count < ARRAY_COUNT(times) &&
-           (count < RUNS || clock_seconds() - start < LONG_ENOUGH))
+           (count < LEAST_RUNS || clock_seconds() - start < LEAST_SECONDS))
         error = run_once(commands, timed, &times[count++]);
     if (!error) {
         qsort(times, count, sizeof(*times), array_compare_doubles);
@@ -110,7 +115,8 @@ static int time_choice(struct gpu *gpu, const struct graph *graph, const struct 
     return error;
 }
 
-/* Memory for a tensor: numbers that are small in every type that they may be read as, ids zero. */
+/* Makes memory for a tensor, filled with ids of 0, or with bits that are a small number in every
+ * type as which a kernel may read them. */
 static int make_range(struct gpu *gpu, const struct tensor *tensor, struct gpu_range *range)
 {
     const uint64_t bytes = (layout_tensor_bytes(tensor) + 15) / 16 * 16;
@@ -133,7 +139,7 @@ struct bench {
     struct gpu *gpu;
     struct vkclip_peaks peaks;
     const struct options *options;
-    uint64_t seen[MOST_SEEN]; /* hashes of what was timed */
+    uint64_t seen[MOST_SEEN]; /* hashes of the forms of nodes that were timed */
     size_t seen_count;
 };
 
@@ -155,13 +161,13 @@ static void print_choice(const struct bench *bench, const struct graph *graph,
 
 static bool is_wanted(const struct options *options, const struct kernel *kernel)
 {
-    char row[96];
-    snprintf(row, sizeof(row), "%s %s %s", kernel->shader, type_name(kernel->x),
+    char variant[96];
+    snprintf(variant, sizeof(variant), "%s %s %s", kernel->shader, type_name(kernel->x),
              type_name(kernel->w));
-    return !options->row || strstr(row, options->row);
+    return !options->variant || strstr(variant, options->variant);
 }
 
-/* Every row that fits a node, each with its first tile or all of them. */
+/* Times every variant that fits a node, with its first tile or with all of them. */
 static int time_node(struct bench *bench, const struct graph *graph, const struct node *node,
                      const char *shape)
 {
@@ -184,7 +190,7 @@ static int time_node(struct bench *bench, const struct graph *graph, const struc
         error = time_choice(bench->gpu, graph, node, ranges, &choices[i], &seconds);
         if (!error)
             print_choice(bench, graph, node, shape, &choices[i], seconds);
-        else if (error == VKCLIP_EDEVICE) /* this driver cannot build it */
+        else if (error == VKCLIP_EDEVICE) /* This driver cannot build the variant. */
             error = VKCLIP_OK;
     }
     for (int i = 0; i < KERNEL_SLOTS; i++)
@@ -192,7 +198,7 @@ static int time_node(struct bench *bench, const struct graph *graph, const struc
     return error;
 }
 
-/* Nodes that have been timed in the same form, in this graph or another, are left out. */
+/* Whether no node of the same form was timed before, in this graph or another. */
 static bool is_new(struct bench *bench, const struct graph *graph, const struct node *node,
                    const char *shape)
 {
@@ -228,44 +234,78 @@ static int time_graph(struct bench *bench, const struct graph *graph)
 
 /* ---- The commands ---------------------------------------------------------------------------- */
 
-/* Calls `each` for both towers of every architecture and batch size in every storage asked for. */
 typedef int graph_fn(void *user, const char *arch, bool text, uint32_t batch,
                      const struct graph *graph);
 
-static int each_graph(const struct options *options, graph_fn *each, void *user)
+/* What each_graph calls for a graph. */
+struct graph_call {
+    graph_fn *function;
+    void *user;
+};
+
+/* Calls for one tower and one pair of types, which are words of the options. */
+static int call_graph(const struct graph_call *call, const char *arch, bool text, uint32_t batch,
+                      const char *type_word, const char *weights_word)
 {
-    const char *archs = options->archs;
-    char arch[64], word[64];
+    struct config config;
+    struct graph graph = {0};
+    enum type type, weights;
+    if (!parse_type(type_word, &type) || !parse_type(weights_word, &weights))
+        return error_fail(VKCLIP_EINVALID, "type %s, weights %s", type_word, weights_word);
+    int error = arch_find(arch, &config);
+    if (!error)
+        error = make_graph(&config, text, batch, type, weights, &graph);
+    if (!error)
+        error = call->function(call->user, arch, text, batch, &graph);
+    graph_free(&graph);
+    return error;
+}
+
+/* Calls for one tower in every storage asked for: weights have the type of the activations unless
+ * the options name others. */
+static int each_storage(const struct options *options, const struct graph_call *call,
+                        const char *arch, bool text, uint32_t batch)
+{
+    const char *types = options->type;
+    char type[64], weight[64];
     int error = VKCLIP_OK;
-    while (!error && next_word(&archs, arch)) {
-        struct config config;
-        const char *batches = options->batches;
-        error = arch_find(arch, &config);
-        while (!error && next_word(&batches, word))
-            for (int text = 0; text < 2 && !error; text++) {
-                const char *types = options->type;
-                char type_word[64], weights_word[64];
-                while (!error && next_word(&types, type_word)) {
-                    const char *weights = options->weights ? options->weights : type_word;
-                    while (!error && next_word(&weights, weights_word)) {
-                        enum type type, weight;
-                        struct graph graph = {0};
-                        int batch = atoi(word);
-                        if (batch < 1 || !parse_type(type_word, &type) ||
-                            !parse_type(weights_word, &weight))
-                            return error_fail(VKCLIP_EINVALID, "batch %s, type %s, weights %s",
-                                              word, type_word, weights_word);
-                        error = make_graph(&config, text, (uint32_t)batch, type, weight, &graph);
-                        if (!error)
-                            error = each(user, arch, text, (uint32_t)batch, &graph);
-                        graph_free(&graph);
-                    }
-                }
-            }
+    while (!error && next_word(&types, type)) {
+        const char *weights = options->weights ? options->weights : type;
+        while (!error && next_word(&weights, weight))
+            error = call_graph(call, arch, text, batch, type, weight);
     }
     return error;
 }
 
+static int parse_batch(const char *word, uint32_t *batch)
+{
+    const int number = atoi(word);
+    if (number < 1)
+        return error_fail(VKCLIP_EINVALID, "batch %s: expected a number from 1 up", word);
+    *batch = (uint32_t)number;
+    return VKCLIP_OK;
+}
+
+/* Calls for both towers of every architecture, in every batch size and storage asked for. */
+static int each_graph(const struct options *options, graph_fn *function, void *user)
+{
+    const struct graph_call call = {function, user};
+    const char *archs = options->archs;
+    char arch[64], word[64];
+    int error = VKCLIP_OK;
+    while (!error && next_word(&archs, arch)) {
+        const char *batches = options->batches;
+        while (!error && next_word(&batches, word)) {
+            uint32_t batch = 0;
+            error = parse_batch(word, &batch);
+            for (int text = 0; text < 2 && !error; text++)
+                error = each_storage(options, &call, arch, text, batch);
+        }
+    }
+    return error;
+}
+
+/* graph_fn of the command kernels */
 static int time_one(void *user, const char *arch, bool text, uint32_t batch,
                     const struct graph *graph)
 {
@@ -273,7 +313,8 @@ static int time_one(void *user, const char *arch, bool text, uint32_t batch,
     return time_graph(user, graph);
 }
 
-/* The GPU that --device or the environment names, and a tuner for it unless that is NULL. */
+/* Opens the GPU that --device or the environment names, and a tuner for it unless `tuner` is NULL.
+ */
 static int open_gpu(const char *device, struct gpu **gpu, struct tuner **tuner)
 {
     const struct vkclip_device_params params = {.device = device};
@@ -312,6 +353,7 @@ static int run_kernels(const struct options *options)
     return error;
 }
 
+/* graph_fn of the command graph */
 static int print_one(void *user, const char *arch, bool text, uint32_t batch,
                      const struct graph *graph)
 {
@@ -345,10 +387,12 @@ static int run_train(const struct options *options)
     int error = open_gpu(options->device, &gpu, &tuner);
     if (!error && options->csv)
         puts("batch,part,ms,share");
-    while (!error && next_word(&batches, word))
-        error = atoi(word) > 0 ? bench_train(gpu, tuner, options->model, (uint32_t)atoi(word),
-                                             type == TYPE_F16, options->csv)
-                               : error_fail(VKCLIP_EINVALID, "batch %s", word);
+    while (!error && next_word(&batches, word)) {
+        uint32_t batch = 0;
+        error = parse_batch(word, &batch);
+        if (!error)
+            error = bench_train(gpu, tuner, options->model, batch, type == TYPE_F16, options->csv);
+    }
     tune_close(&tuner);
     gpu_close(&gpu);
     return error;
@@ -356,57 +400,66 @@ static int run_train(const struct options *options)
 
 static int usage(void)
 {
-    fputs("Usage: vkclip-bench kernels [OPTION...]   time every row of the table that fits\n"
-          "       vkclip-bench graph [OPTION...]     print every node's work and bytes, as CSV\n"
-          "       vkclip-bench train [OPTION...]     time training: step, forward pass, ops\n"
-          "  --model PATH    for train: any that vkclip opens\n"
-          "  --arch LIST     architectures (ViT-B-32,ViT-L-14,RN50)\n"
-          "  --batches LIST  batch sizes (1,8)\n"
-          "  --type LIST     of activations: f32,f16 (f32)\n"
-          "  --weights LIST  of matrices: f32,f16,q8,q4 (as the activations)\n"
-          "  --row TEXT      only rows with this in \"SHADER X W\"\n"
-          "  --shape TEXT    only shapes with this in them, as 50x768x3072\n"
-          "  --tiles         every tile of a row, not the first one only\n"
-          "  --device NAME   as of vkclip\n"
-          "  --csv           print CSV\n",
-          stderr);
+    fputs(
+        "Usage: vkclip-bench kernels [OPTION...]   time every variant of a kernel that fits\n"
+        "       vkclip-bench graph [OPTION...]     print the work and bytes of every node as CSV\n"
+        "       vkclip-bench train [OPTION...]     time training: step, forward pass, ops\n"
+        "  --model PATH    the model to train: any that vkclip opens\n"
+        "  --arch LIST     architectures (ViT-B-32,ViT-L-14,RN50)\n"
+        "  --batches LIST  batch sizes (1,8)\n"
+        "  --type LIST     types of activations: f32,f16 (f32)\n"
+        "  --weights LIST  types of matrices: f32,f16,q8,q4 (those of the activations)\n"
+        "  --variant TEXT  only variants with this text in \"SHADER X W\"\n"
+        "  --shape TEXT    only shapes with this text in them, such as 50x768x3072\n"
+        "  --tiles         every tile of a variant instead of the first one\n"
+        "  --device NAME   the device, as vkclip takes it\n"
+        "  --csv           print CSV\n",
+        stderr);
     return 2;
+}
+
+static bool parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option longs[] = {
+        {"arch", 1, NULL, 'a'},    {"batches", 1, NULL, 'b'}, {"type", 1, NULL, 't'},
+        {"weights", 1, NULL, 'w'}, {"variant", 1, NULL, 'v'}, {"shape", 1, NULL, 's'},
+        {"tiles", 0, NULL, 'l'},   {"device", 1, NULL, 'd'},  {"csv", 0, NULL, 'c'},
+        {"model", 1, NULL, 'm'},   {NULL, 0, NULL, 0}};
+    const char **const texts[] = {
+        ['a'] = &options->archs,   ['b'] = &options->batches, ['t'] = &options->type,
+        ['w'] = &options->weights, ['v'] = &options->variant, ['s'] = &options->shape,
+        ['d'] = &options->device,  ['m'] = &options->model};
+    int letter = getopt_long(argc, argv, "", longs, NULL);
+    while (letter != -1) {
+        if (letter == '?')
+            return false;
+        if (letter == 'l')
+            options->tiles = true;
+        else if (letter == 'c')
+            options->csv = true;
+        else
+            *texts[letter] = optarg;
+        letter = getopt_long(argc, argv, "", longs, NULL);
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {.archs = "ViT-B-32,ViT-L-14,RN50", .batches = "1,8", .type = "f32"};
-    static const struct option longs[] = {
-        {"arch", 1, NULL, 'a'},    {"batches", 1, NULL, 'b'}, {"type", 1, NULL, 't'},
-        {"weights", 1, NULL, 'w'}, {"row", 1, NULL, 'r'},     {"shape", 1, NULL, 's'},
-        {"tiles", 0, NULL, 'l'},   {"device", 1, NULL, 'd'},  {"csv", 0, NULL, 'c'},
-        {"model", 1, NULL, 'm'},   {NULL, 0, NULL, 0}};
-    const char **const texts[] = {
-        ['a'] = &options.archs,   ['b'] = &options.batches, ['t'] = &options.type,
-        ['w'] = &options.weights, ['r'] = &options.row,     ['s'] = &options.shape,
-        ['d'] = &options.device,  ['m'] = &options.model};
-    for (int letter; (letter = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
-        if (letter == 'l')
-            options.tiles = true;
-        else if (letter == 'c')
-            options.csv = true;
-        else if (letter == '?')
-            return usage();
-        else
-            *texts[letter] = optarg;
-    }
-    const char *command = optind + 1 == argc ? argv[optind] : "";
     static const struct {
         const char *name;
         int (*run)(const struct options *options);
     } commands[] = {{"kernels", run_kernels}, {"graph", run_graph}, {"train", run_train}};
-    size_t i = 0;
-    while (i < ARRAY_COUNT(commands) && strcmp(command, commands[i].name))
-        i++;
-    if (i == ARRAY_COUNT(commands))
+    struct options options = {.archs = "ViT-B-32,ViT-L-14,RN50", .batches = "1,8", .type = "f32"};
+    if (!parse_options(argc, argv, &options) || optind + 1 != argc)
         return usage();
-    int error = commands[i].run(&options);
-    if (error)
-        fprintf(stderr, "vkclip-bench: %s\n", vkclip_last_error());
-    return error ? 1 : 0;
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        if (strcmp(argv[optind], commands[i].name))
+            continue;
+        int error = commands[i].run(&options);
+        if (error)
+            fprintf(stderr, "vkclip-bench: %s\n", vkclip_last_error());
+        return error ? 1 : 0;
+    }
+    return usage();
 }

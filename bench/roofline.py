@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Writes bench/ROOFLINE.md: roofline.py VKCLIP_BENCH >bench/ROOFLINE.md
 
-Work and bytes come from the models' own graphs (vkclip-bench graph), peaks of GPUs from what their makers
-publish; every time in the tables is computed here.
+Work and bytes come from the models' own graphs (vkclip-bench graph), the peaks of the GPUs from what their
+makers publish. Every time in the tables is computed here.
 """
 import collections
 import csv
@@ -12,39 +12,39 @@ import sys
 
 Gpu = collections.namedtuple('Gpu', 'name fp32 fp16 matrix bandwidth source rows')
 
-# TFLOP/s of fp32, of fp16 in vectors, of fp16 products summed in fp32 by matrix units (None: has none);
-# GB/s.
+# TFLOP/s of fp32, of fp16 in vectors, and of fp16 products that matrix units sum in fp32 (None: the GPU has no
+# such units); GB/s.
 GPUS = [
     Gpu('NVIDIA GeForce RTX 4090', 82.6, 82.6, 165.2, 1008,
         "NVIDIA's Ada GPU architecture paper (matrix: dense, fp32 sums)",
-        '''`matmul_coopmat` with 2x2 matrices of 16x16 a subgroup and several subgroups a workgroup: the matrix units give twice the
-fp32 rate, and at batch 32 the products are beyond the ridge. For models in fp32 `matmul_shared` 8x4x8: subgroups of 32 and 48 KiB
-of shared memory. At batch 1 the products of ViT-B/32 wait for the weights, which every tile reads once, and q8 or q4 weights are
-worth more than any tile. The level-2 cache of 72 MiB keeps the activations of most batches, so that memory sees little but
-weights.'''),
+        '''`matmul_coopmat` with 2x2 matrices of 16x16 per subgroup and several subgroups per workgroup, because the matrix units give
+twice the fp32 rate and the products of batch 32 are beyond the ridge. Models in fp32 use `matmul_shared` 8x4x8, which suits
+subgroups of 32 and 48 KiB of shared memory. At batch 1 the products of ViT-B/32 wait for the weights, which every tile reads
+once, so that q8 or q4 weights gain more than any tile. The level-2 cache of 72 MiB holds the activations of most batches, so that
+memory transfers little besides weights.'''),
     Gpu('AMD Radeon RX 7900 XTX', 61.4, 122.8, 122.8, 960,
         "AMD's product page (fp16: packed, and by WMMA the same)",
-        '''`matmul_coopmat` (WMMA, 16x16x16): as fast as packed fp16, with sums in fp32. For models in fp32 `matmul_shared` 8x4x8: the
-doubled fp32 rate needs pairs of independent instructions, which 32 sums an invocation give. Texel and storage loads go
-through the same cache, so `matmul_texel` has no advantage of its own. Subgroups are 32 or 64 wide.'''),
+        '''`matmul_coopmat` (WMMA, 16x16x16), which is as fast as packed fp16 and has its sums in fp32. Models in fp32 use
+`matmul_shared` 8x4x8: the doubled fp32 rate needs pairs of independent instructions, which 32 sums per invocation give. Texel
+and storage loads go through the same cache, so `matmul_texel` has no advantage. Subgroups are 32 or 64 wide.'''),
     Gpu('Intel Arc A770 (16 GB)', 17.2, 34.4, 137.6, 560,
-        "Intel's product page and Xe-HPG white paper: 32 Xe cores of 128 fp32 lanes and 16 XMX of 128 fp16 operations a clock, at "
+        "Intel's product page and Xe-HPG white paper: 32 Xe cores of 128 fp32 lanes and 16 XMX of 128 fp16 operations per clock, at "
         'the graphics clock of 2.1 GHz',
-        '''`matmul_coopmat` (XMX): eight times the fp32 rate, the largest gain of the five, and so the highest ridge: at batch 32 some
-products still wait for memory. The matrix shape is the one that the driver lists; tiles of few matrices where registers are
-short. For models in fp32 `matmul_subgroup` 16x4, whose loads of x are shared by broadcasts in a subgroup of 8 or 16, which need
-no barrier.'''),
+        '''`matmul_coopmat` (XMX), which has eight times the fp32 rate. This is the largest gain of the five and gives the highest ridge,
+so that some products of batch 32 still wait for memory. The matrix shape is the one that the driver lists, in tiles of few
+matrices where registers are short. Models in fp32 use `matmul_subgroup` 16x4, whose loads of x are shared by broadcasts within a
+subgroup of 8 or 16 and need no barrier.'''),
     Gpu('Qualcomm Adreno X1-85', 4.6, 9.2, None, 135,
         "Qualcomm's Snapdragon X Elite brief (fp16: twice fp32, as its fp16 lanes)",
-        '''`matmul_texel` 16x4x8: textures have a cache and a path of their own. `matmul_shared` second: subgroups of 64 or 128 make
-few of them a workgroup. fp16 storage halves the traffic; sums stay in fp32, so its faster fp16 arithmetic is not used, and
-work is the limit. Pipelines of many registers may fail to build there: the next row or a smaller tile is taken then.'''),
+        '''`matmul_texel` 16x4x8, because textures have a cache and a path of their own. `matmul_shared` is second, because a workgroup
+has few subgroups of 64 or 128. fp16 storage halves the traffic. Sums stay in fp32, so the faster fp16 arithmetic is not used, and
+work is the limit. Pipelines with many registers may fail to build there; then the next variant or a smaller tile is used.'''),
     Gpu('Arm Immortalis-G715 MC11', 2.76, 5.5, None, 68,
-        "Arm's and MediaTek's Dimensity 9200 pages: 11 cores of 128 multiply-adds a clock at 0.981 GHz (fp16: twice), LPDDR5X-8533 of "
+        "Arm's and MediaTek's Dimensity 9200 pages: 11 cores of 128 multiply-adds per clock at 0.981 GHz (fp16: twice), LPDDR5X-8533 of "
         '64 bits',
-        '''`matmul` 4x4x8 or `matmul_texel` 8x4x8: shared memory is ordinary cached memory there, so staging in it adds traffic, and more
-than 32 registers halve the threads in flight, which asks for small tiles. Subgroups of 16. In fp32 ViT-B/32 waits for memory at
-batch 1, with f16 or q8 weights it does not.'''),
+        '''`matmul` 4x4x8 or `matmul_texel` 8x4x8. Shared memory is ordinary cached memory there, so that staging data in it adds traffic,
+and more than 32 registers halve the number of threads in flight, which favours small tiles. Subgroups are 16 wide. At batch 1
+ViT-B/32 waits for memory in fp32, and not with f16 or q8 weights.'''),
 ]
 MODELS = [('ViT-B-32', 'image', 'ViT-B/32'), ('ViT-B-16', 'image', 'ViT-B/16'), ('ViT-L-14', 'image', 'ViT-L/14'),
           ('ViT-H-14', 'image', 'ViT-H/14'), ('RN50', 'image', 'RN50'), ('ViT-B-32', 'text', 'text tower of B/32')]
@@ -53,7 +53,7 @@ PRODUCTS = ('MATMUL', 'CONV')
 
 
 def read_nodes(program, storage):
-    """(arch, tower, batch) -> nodes"""
+    """Returns (arch, tower, batch) -> nodes."""
     archs = ','.join(sorted({arch for arch, _, _ in MODELS}))
     text = subprocess.run([program, 'graph', '--arch', archs, '--type', storage, '--batches',
                            ','.join(map(str, BATCHES))], stdout=subprocess.PIPE, check=True, text=True).stdout
@@ -65,13 +65,13 @@ def read_nodes(program, storage):
 
 
 def rate(gpu, storage, op):
-    """FLOP/s that a node can have: sums are in fp32, so fp16 counts for products on matrix units only."""
+    """Returns the FLOP/s that a node can reach. Sums are in fp32, so fp16 counts only for products on matrix units."""
     fast = storage == 'f16' and op in PRODUCTS and gpu.matrix
     return (gpu.matrix if fast else gpu.fp32) * 1e12
 
 
 def limit(gpu, storage, nodes):
-    """Seconds when every node takes the longer of its work and its bytes; the part that waits for memory."""
+    """Returns the seconds if every node takes the longer of its work and its bytes, and the part spent on memory."""
     total = waiting = 0
     for op, _, operations, size in nodes:
         work, memory = operations / rate(gpu, storage, op), size / gpu.bandwidth / 1e9
@@ -90,7 +90,7 @@ def print_gpus():
 
 
 def print_models(nodes):
-    print('| model | batch | GFLOP | MB in fp32 | MB in fp16 | FLOP a byte, fp16 | in products |\n|---|---|---|---|---|---|---|')
+    print('| model | batch | GFLOP | MB in fp32 | MB in fp16 | FLOP per byte, fp16 | in products |\n|---|---|---|---|---|---|---|')
     for arch, tower, name in MODELS:
         for batch in BATCHES:
             f32, f16 = nodes['f32'][arch, tower, batch], nodes['f16'][arch, tower, batch]
@@ -116,7 +116,7 @@ def print_limits(nodes, storage):
 
 
 def print_products(nodes):
-    print('| product of ViT-B/32 | batch | FLOP a byte, fp16 |' + ''.join(f' {gpu.name} |' for gpu in GPUS) +
+    print('| product of ViT-B/32 | batch | FLOP per byte, fp16 |' + ''.join(f' {gpu.name} |' for gpu in GPUS) +
           '\n|---|---|---|' + '---|' * len(GPUS))
     for batch in BATCHES:
         seen = {}
@@ -133,37 +133,38 @@ def main():
     nodes = {storage: read_nodes(sys.argv[1], storage) for storage in ('f32', 'f16')}
     print('''# What the hardware allows
 
-Written by `bench/roofline.py build/vkclip-bench`; do not edit. Every number below a heading is computed from published figures, none is measured:
-it is the least time that the arithmetic and the memory traffic of the models' graphs need on a GPU at its published
-peaks. Each node takes the longer of its operations at the peak rate and its bytes at the full bandwidth, inputs read
-once and results written once, nothing kept in a cache from one node to the next, one node after the other. A cache that
-keeps activations beats the memory part of this, no device beats the work part. Sums are in fp32 everywhere, so fp16
-arithmetic counts only where matrix units multiply fp16 and add in fp32. What is measured is in [README.md](README.md).
+This file is written by `bench/roofline.py build/vkclip-bench` and not edited. Its times are computed from published
+figures; [README.md](README.md) has measured ones. A time here is the least that the arithmetic and the memory traffic of a
+model's graph need on a GPU at its published peaks. Nodes run one after the other, and each takes the longer of two times: that
+of its operations at the peak rate, and that of its bytes at the full bandwidth, where inputs are read once, results are written
+once, and no cache keeps anything from one node to the next. A cache that keeps activations can be faster than the memory part
+of a time; no device can be faster than the work part. Sums are in fp32 everywhere, so fp16 arithmetic counts only where matrix
+units multiply fp16 and add in fp32.
 
 ## Five GPUs
 
-The ridge is the FLOP a byte from which work, not memory, is the limit.
+The ridge is the number of FLOP per byte above which work is the limit instead of memory.
 ''')
     print_gpus()
     print('\n## Work and bytes\n')
     print_models(nodes)
     for storage, title in (('f32', 'The limit in fp32'), ('f16', 'The limit with fp16 storage')):
-        print(f'\n## {title}\n\nTime of a batch, items a second, and the part of the time that memory is waited for.\n')
+        print(f'\n## {title}\n\nEach cell has the time of a batch, the items per second, and the part of the time that is spent waiting for memory.\n')
         print_limits(nodes, storage)
     print('''
 ## What limits the products of ViT-B/32, fp16
 ''')
     print_products(nodes)
     print('''
-At batch 1 a product of 50 rows does at most 50 operations a byte of fp16 weights, whatever the kernel: only fewer bytes
-help, which is what q8 and q4 weights are for. At batch 32 the tile decides: a tile of R rows and C columns does R C / (R + C)
-multiply-adds a value loaded, so 8x4 needs the cache or shared memory to deliver one value for 2.7 multiply-adds, a
-workgroup's 64x32 in shared memory one for 21.
+At batch 1 a product of 50 rows does at most 50 operations per byte of fp16 weights, whatever the kernel. Only fewer bytes
+help, which is the purpose of q8 and q4 weights. At batch 32 the tile decides: a tile of R rows and C columns does R C / (R + C)
+multiply-adds per value loaded. So the cache or shared memory must deliver one value per 2.7 multiply-adds to a tile of 8x4, and
+one value per 21 multiply-adds to a workgroup's tile of 64x32 in shared memory.
 
-## Which row and tile
+## Which variant and tile
 
-Where several rows fit, vkclip measures them on the device (`vkclip devices --tuning` lists what won). This is what is expected to
-win, from the makers' published facts; none of these five was at hand.
+Where several variants fit, vkclip measures them on the device; `vkclip devices --tuning` lists its choices. The choices below
+are expected from the makers' published facts and were not measured, because none of these five GPUs was available.
 ''')
     for gpu in GPUS:
         print(f'**{gpu.name}**: {gpu.rows}\n')

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Times training steps of PyTorch on the CPU for the model that a Hugging Face config.json describes: the
-same objective, optimiser and batch as `vkclip train`, on random pictures and texts. Prints "N pairs/s",
-the median of the steps behind the first. With --write it writes the batch for `vkclip train --data-raw`
-instead.
+"""Times training steps of PyTorch on the CPU for the model that a Hugging Face config.json describes. The
+objective, the optimiser and the batch, random pictures and texts, are those of `vkclip train`. Prints
+"N pairs/s", the median of all steps but the first. With --write it writes the batch for
+`vkclip train --data-raw` instead.
 """
 import argparse
 import json
@@ -77,7 +77,7 @@ class Clip(nn.Module):
 
 
 def write_batch(path, pixels, ids):
-    """A safetensors file: images [1,B,3,S,S] and input_ids [1,B,T]."""
+    """Writes a safetensors file with images [1,B,3,S,S] and input_ids [1,B,T]."""
     header, data = {}, b''
     for name, kind, values in (('images', 'F32', pixels), ('input_ids', 'I32', ids.int())):
         piece = values.numpy().tobytes()
@@ -93,7 +93,7 @@ def main():
     parser.add_argument('config', help='config.json')
     parser.add_argument('--batch-size', type=int, default=64)
     parser.add_argument('--steps', type=int, default=8)
-    parser.add_argument('--threads', type=int, default=0, help='0: as PyTorch chooses')
+    parser.add_argument('--threads', type=int, default=0, help='threads of PyTorch (its own choice)')
     parser.add_argument('--write', metavar='FILE')
     args = parser.parse_args()
     if args.threads:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A step of training on random pairs, the forward pass alone as training computes it, and where a
- * step's time goes.
+ * Times a step of training on random pairs, the forward pass alone as training computes it, and
+ * every op of a step.
  */
 #include "base/array.h"
 #include "base/clock.h"
@@ -16,7 +16,7 @@
 #include "runtime/upload.h"
 #include "train/step.h"
 
-#define RUNS 5 /* behind the first, in which some drivers compile */
+#define RUNS 5 /* after the first one, in which some drivers still compile */
 
 struct bench {
     struct config config;
@@ -26,7 +26,7 @@ struct bench {
     struct plan *forward;
     float *pixels;
     int32_t *ids;
-    double step[RUNS + 1], pass[RUNS + 1];
+    double step[RUNS + 1], pass[RUNS + 1]; /* seconds of a step and of a forward pass */
 };
 
 static int open_forward(struct gpu *gpu, struct tuner *tuner, struct bench *bench, uint32_t batch,
@@ -55,28 +55,38 @@ static int open_forward(struct gpu *gpu, struct tuner *tuner, struct bench *benc
     return error;
 }
 
+/* The next number of Marsaglia's xorshift generator. */
+static uint32_t next_random(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+/* Makes random pixels and random texts of the whole context. */
 static int make_batch(struct bench *bench, uint32_t batch)
 {
     const struct config *config = &bench->config;
-    size_t pixels = (size_t)batch * 3 * config->image_size * config->image_size;
-    size_t tokens = (size_t)batch * config->context;
+    const size_t pixels = (size_t)batch * 3 * config->image_size * config->image_size;
+    const size_t tokens = (size_t)batch * config->context;
+    const uint32_t end = config->vocabulary - 1; /* The largest id is the end of text. */
     uint32_t state = 2463534242u;
     bench->pixels = calloc(pixels, sizeof(*bench->pixels));
     bench->ids = calloc(tokens, sizeof(*bench->ids));
     if (!bench->pixels || !bench->ids)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch");
-    for (size_t i = 0; i < pixels + tokens; i++) {
-        state ^= state << 13, state ^= state >> 17, state ^= state << 5;
-        if (i < pixels)
-            bench->pixels[i] = (float)state / 2147483648.0f - 1;
-        else /* the end of text is the last id, and last */
-            bench->ids[i - pixels] =
-                (int32_t)((i - pixels + 1) % config->context ? state % (config->vocabulary - 2)
-                                                             : config->vocabulary - 1);
+    for (size_t i = 0; i < pixels; i++)
+        bench->pixels[i] = (float)next_random(&state) / 2147483648.0f - 1;
+    for (size_t i = 0; i < tokens; i++) {
+        const uint32_t id = next_random(&state) % (config->vocabulary - 2);
+        const bool is_last = (i + 1) % config->context == 0;
+        bench->ids[i] = (int32_t)(is_last ? end : id);
     }
     return VKCLIP_OK;
 }
 
+/* The median of all runs but the first. Sorts them. */
 static double median(double *seconds)
 {
     qsort(seconds + 1, RUNS, sizeof(*seconds), array_compare_doubles);
@@ -89,8 +99,10 @@ static void print_row(uint32_t batch, const char *part, double seconds, double s
            share);
 }
 
-/* Shares are of the step; its own is the number of forward passes. */
-static void print(struct bench *bench, uint32_t batch, const double seconds[OP_COUNT], bool csv)
+/* Prints every part with its share of a step. The step itself has the ratio of its time to that of
+ * the forward pass. */
+static void print_parts(struct bench *bench, uint32_t batch, const double seconds[OP_COUNT],
+                        bool csv)
 {
     double step = median(bench->step), pass = median(bench->pass), all = 0;
     for (int op = 0; op < OP_COUNT; op++)
@@ -104,6 +116,7 @@ static void print(struct bench *bench, uint32_t batch, const double seconds[OP_C
         printf("%6u %.1f pairs/s\n", batch, batch / step);
 }
 
+/* Forward passes and steps alternate, so that a machine whose speed drifts slows both. */
 static int run(struct bench *bench, uint32_t batch, bool csv)
 {
     double seconds[OP_COUNT];
@@ -121,7 +134,7 @@ static int run(struct bench *bench, uint32_t batch, bool csv)
     if (!error)
         error = train_profile(bench->train, seconds);
     if (!error)
-        print(bench, batch, seconds, csv);
+        print_parts(bench, batch, seconds, csv);
     return error;
 }
 

@@ -436,40 +436,84 @@ VKCLIP_API int vkclip_preprocess(const struct vkclip_model *model, const struct 
 typedef int vkclip_hidden_fn(void *user, const char *name, const float *data, const size_t *shape,
                              size_t rank, size_t first, size_t items);
 
-/* Called now and then with the items done so far, a rising number, at the end the total. */
+/* Called now and then with the number of items that are complete: it rises, and ends at `total`. */
 typedef void vkclip_progress_fn(void *user, size_t done, size_t total);
 
-struct vkclip_encode_params {
-    bool no_normalize;        /* embeddings before division by their L2 norm */
-    vkclip_hidden_fn *hidden; /* NULL: intermediate tensors stay on the device; else the first of
-                               * several devices does it all */
-    vkclip_progress_fn *progress;
-    void *user; /* given to all of the caller's functions */
+/* The result of one item. It and what it points to are valid during the call of the function. */
+struct vkclip_item {
+    size_t index;        /* position in the list that the caller gave */
+    int error;           /* VKCLIP_OK, or why this item has no embedding */
+    const char *message; /* what vkclip_last_error would say of it; "" without an error */
+    const float *embed;  /* [D]; NULL with an error */
 };
 
-/* Pictures to embeddings [N,D], L2-normalised by default. Errors: EABSENT (no image tower),
- * ENODEVICE (opened without), EINVALID, EDEVICE, EDEVICEMEMORY, EMEMORY. */
+/* Called once per item in the order of the list, each as soon as it and all items before it are
+ * complete. Return nonzero to stop: the call then fails with EINVALID, and no further item is
+ * given. */
+typedef int vkclip_item_fn(void *user, const struct vkclip_item *item);
+
+struct vkclip_encode_params {
+    bool no_normalize; /* Embeddings are not divided by their L2 norm. */
+    /* NULL: intermediate tensors stay on the device. Else the first of several devices does all
+     * the work, and an item's tensors are given before the item itself. Items that have failed are
+     * left out. */
+    vkclip_hidden_fn *hidden;
+    vkclip_progress_fn *progress;
+    void *user; /* the first argument of all of the caller's functions */
+    /* NULL: an item that fails lets the whole call fail. Else the item's error is given to this
+     * function and the call continues with the other items. The caller may then pass NULL in place
+     * of `embeds`: memory does not grow with the number of items, because results are given out as
+     * the call proceeds. */
+    vkclip_item_fn *item;
+    uint64_t max_pixels;   /* vkclip_encode_files: as in vkclip_load_image */
+    bool strict;           /* A text longer than the context is ETOOLONG instead of truncated. */
+    const size_t *lengths; /* vkclip_encode_texts: bytes of each text; NULL: texts end with NUL */
+};
+
+/* The functions below encode `count` items to embeddings [count,D], which are L2-normalised by
+ * default. The library prepares items on its own threads (reads, decodes and resizes pictures,
+ * tokenises texts) while the devices compute the items before them, on several devices at once
+ * where the handle stands for several. The order of the embeddings is that of the items. All of the
+ * caller's functions are called on the thread that called the library, except vkclip_source_fn.
+ * With `count` 0 nothing is called and the result is VKCLIP_OK.
+ *
+ * With params->item, `embeds` may be NULL; where it is not, the rows of failed items are undefined.
+ * Errors of one item are those of its file, picture or text: EIO, EFORMAT, EUNSUPPORTED, ETOOLONG,
+ * EINVALID, EMEMORY. Other errors end the call, after which the items that were not given have no
+ * result: EABSENT (the model has no such tower, or no vocabulary), ENODEVICE (the model was opened
+ * without a device), EINVALID (arguments, or a function of the caller returned nonzero), EDEVICE,
+ * EDEVICEMEMORY, EMEMORY. */
+
+/* Encodes picture files, read as vkclip_load_image and prepared as vkclip_preprocess do it. Few
+ * pictures are in memory at once. */
+VKCLIP_API int vkclip_encode_files(struct vkclip_model *model, const char *const *paths,
+                                   size_t count, const struct vkclip_encode_params *params,
+                                   float *embeds);
+/* Encodes pictures that are in memory, prepared as vkclip_preprocess does it. */
 VKCLIP_API int vkclip_encode_images(struct vkclip_model *model, const struct vkclip_image *images,
                                     size_t count, const struct vkclip_encode_params *params,
                                     float *embeds);
-/* Already preprocessed pictures [N,3,S,S]. */
+/* Encodes pictures [N,3,S,S] that are prepared already. */
 VKCLIP_API int vkclip_encode_pixels(struct vkclip_model *model, const float *pixel_values,
                                     size_t count, const struct vkclip_encode_params *params,
                                     float *embeds);
-/* Gives picture number `index` as pixel values [3,S,S]; each once, about in order, several at once
- * on different threads. Nonzero leaves it out: its row of the embeddings then means nothing. */
+/* Writes picture number `index` as pixel values [3,S,S]. It is called once per picture, roughly in
+ * order, on several of the library's threads at once. Return nonzero to leave the picture out:
+ * params->item gets the returned number as the error and that thread's last error as the message;
+ * without params->item the row of the embeddings is undefined. */
 typedef int vkclip_source_fn(void *user, size_t index, float *pixel_values);
-/* Pictures that are fetched while the device computes, so that loading, decoding and
- * vkclip_preprocess take place on all processors ahead of it, and few are in memory at once. */
+/* Encodes pictures that the caller's function prepares while the devices compute. Few pictures are
+ * in memory at once. */
 VKCLIP_API int vkclip_encode_source(struct vkclip_model *model, vkclip_source_fn *source,
                                     size_t count, const struct vkclip_encode_params *params,
                                     float *embeds);
-/* NUL-terminated UTF-8 texts to embeddings [M,D]. Truncates as vkclip_tokenize does. */
+/* Encodes UTF-8 texts. Texts longer than the context are truncated as vkclip_tokenize does it, with
+ * a warning that quotes the beginning of the text, unless params->strict is set. */
 VKCLIP_API int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts,
                                    size_t count, const struct vkclip_encode_params *params,
                                    float *embeds);
-/* Token ids [M,length], start and end of text included, length at most T; shorter rows are
- * continued with the pad id. Ids outside the vocabulary are an error. */
+/* Encodes rows of token ids [M,length], start and end of text included. `length` is 1 to T; shorter
+ * rows are continued with the pad id. An id outside the vocabulary is the text's error EINVALID. */
 VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *ids, size_t count,
                                     size_t length, const struct vkclip_encode_params *params,
                                     float *embeds);

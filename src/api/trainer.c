@@ -3,8 +3,8 @@
  * vkclip_open_trainer and the other functions of a trainer: parameters with their defaults, a data
  * set and its loader, and a training session that takes the loader's batches.
  */
-#include "api/device.h"
-#include "api/model.h"
+#include "encode/device.h"
+#include "encode/model.h"
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -59,7 +59,7 @@ static struct train_params take_train(const struct vkclip_trainer_params *params
         .freeze_bn_stats = params->freeze_bn_stats,
         .lock_image = params->lock_image,
         .lock_text = params->lock_text,
-        .checkpoint_activations = params->checkpoint_activations,
+        .recompute = params->checkpoint_activations,
         .mixed = params->precision == VKCLIP_PRECISION_F16};
 }
 
@@ -103,7 +103,7 @@ static int open_start(struct vkclip_trainer *trainer, const struct vkclip_traine
     int error = start_open(&start, &trainer->start);
     const struct config *config = &trainer->start.config;
     if (!error && config->tokenizer_path)
-        error = vkclip_open_vocabulary(config, config->tokenizer_path, &trainer->tokenizer);
+        error = model_open_vocabulary(config, config->tokenizer_path, &trainer->tokenizer);
     return error;
 }
 
@@ -132,7 +132,7 @@ static int open_loader(struct vkclip_trainer *trainer, const struct vkclip_train
     const struct loader_params loader = {.batch = batch_size * accum,
                                          .context = config->context,
                                          .seed = params->seed,
-                                         .transform = vkclip_image_transform(config),
+                                         .transform = model_image_transform(config),
                                          .augment = take_augmentation(&params->augmentation),
                                          .templates = params->templates,
                                          .template_count = params->template_count,

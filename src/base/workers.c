@@ -217,17 +217,19 @@ static void start_threads(struct workers *workers)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void workers_start(struct workers *workers, struct workers_group *group)
+unsigned workers_start(struct workers *workers, struct workers_group *group)
 {
     *group = (struct workers_group){.job = group->job, .user = group->user, .count = group->count};
     if (!workers || !group->count)
-        return;
+        return 0;
     pthread_mutex_lock(&workers->lock);
     if (group->count > 1 && workers->started < workers->wanted)
         start_threads(workers);
     enter_queue(workers, group);
+    unsigned started = workers->started;
     pthread_cond_broadcast(&workers->more);
     pthread_mutex_unlock(&workers->lock);
+    return started;
 }
 
 /* Takes the earliest message of the first job out of the list, which has the last message first. */

@@ -44,8 +44,9 @@ void workers_close(struct workers **workers);
  * then the number is 1. */
 unsigned workers_threads(const struct workers *workers);
 
-/* Queues a group's jobs, which other threads begin at once. */
-void workers_start(struct workers *workers, struct workers_group *group);
+/* Queues a group's jobs, which other threads begin at once. Returns how many threads of the pool
+ * are running: with 0, the one that waits does all the work. */
+unsigned workers_start(struct workers *workers, struct workers_group *group);
 /* Helps with the group's jobs until all are done, then passes on what they logged and returns the
  * error of the first job by number that failed, with its message as this thread's last error. */
 int workers_wait(struct workers *workers, struct workers_group *group);

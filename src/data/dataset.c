@@ -5,6 +5,7 @@
 #include "data/dataset.h"
 #include "base/error.h"
 #include "base/string.h"
+#include "image/decode.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -60,9 +61,9 @@ int dataset_load(const struct dataset *dataset, size_t number, struct vkclip_ima
     if (!name)
         return dataset_no_memory(dataset);
     int error = sample->shard == DATASET_FILE
-                    ? vkclip_load_image(name, 0, image)
-                    : vkclip_decode_image(dataset->shards[sample->shard].map.data + sample->offset,
-                                          (size_t)sample->size, name, 0, image);
+                    ? image_load(name, 0, image)
+                    : image_decode(dataset->shards[sample->shard].map.data + sample->offset,
+                                   (size_t)sample->size, name, 0, image);
     free(name);
     return error;
 }

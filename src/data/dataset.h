@@ -69,7 +69,7 @@ int dataset_open(const char *path, const struct dataset_params *params, struct d
 int dataset_open_raw(const char *path, struct dataset **dataset);
 void dataset_close(struct dataset **dataset);
 
-/* Reads and decodes a picture, which the caller releases with vkclip_free_image. May be called from
+/* Reads and decodes a picture, which the caller releases with image_free. May be called from
  * any thread. */
 int dataset_load(const struct dataset *dataset, size_t sample, struct vkclip_image *image);
 /* The name of a sample for messages, "FILE" or "SHARD: FILE", a new string; NULL: out of memory. */

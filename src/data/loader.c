@@ -11,6 +11,7 @@
 #include "base/string.h"
 #include "base/workers.h"
 #include "data/sampler.h"
+#include "image/decode.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -85,13 +86,13 @@ static int load_picture(const struct loader *loader, size_t sample, struct rng *
         error =
             augment_image(&loader->params.augment, &loader->params.transform, &image, rng, pixels);
     log_redirect(outer);
-    vkclip_free_image(&image);
+    image_free(&image);
     return error;
 }
 
 static int remember_broken(struct loader *loader, struct row *row, size_t sample)
 {
-    const char *reason = vkclip_last_error();
+    const char *reason = error_last();
     struct broken *broken = malloc(sizeof(*broken) + strlen(reason) + 1);
     if (!broken)
         return error_fail(VKCLIP_EMEMORY, "out of memory");

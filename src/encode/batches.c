@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every replica has a thread that takes batches as long as it would not be the last to finish.
+ * Every replica is driven by one thread, which takes batches as long as no other replica would
+ * complete them sooner. The caller's thread drives the first replica and is the only one that
+ * delivers results.
  */
 #include "encode/batches.h"
 #include "base/clock.h"
@@ -9,45 +11,55 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define TRIAL 0.5 /* seconds of work that one takes while another one's speed is not known */
+/* A replica takes at most so many seconds of work while another one's speed is unknown: less would
+ * run in small batches, more would leave too little for a device that turns out to be fast. */
+#define TRIAL 0.5
 
 struct state {
     const struct batches *work;
     struct replica *const *replicas;
     struct workers *workers;
+    pthread_mutex_t lock;   /* protects everything below */
+    pthread_cond_t changed; /* A batch was completed or delivered, a driver ended, or `failed`. */
     size_t replica_count;
-    pthread_mutex_t lock; /* of all below */
+    size_t driven, ended; /* replicas that have a driver, or had one */
     struct batches_load loads[BATCHES_REPLICAS];
-    size_t next, done; /* items */
+    size_t next, done, delivered; /* items */
+    bool *complete;               /* [window]: completed items that are not delivered */
     bool failed;
 };
 
-/* A replica's side of it. */
+/* The thread of one replica. */
 struct driver {
     struct state *state;
     size_t number;
     struct replica *replica;
-    double idle; /* when the device was done with the batch before */
+    bool delivers;     /* It is the caller's thread. */
+    double idle_since; /* when the device completed the previous batch */
 };
 
 struct batch {
     const struct replica_plan *plan;
     size_t first, number;
     uint32_t size, length;
-    bool runs; /* unless all of it was left out */
+    bool runs; /* At least one item was not left out. */
     double submitted;
 };
 
-/* The batch for `left` items: the largest that they fill, or the next when at most a quarter is
- * padding. */
-static uint32_t bucket(uint32_t most, size_t left)
+/* ---- How much a replica takes ---------------------------------------------------------------- */
+
+/* The size of a batch for `left` items: the largest power of two that they fill, or the next one
+ * where at most a quarter of it is padding. */
+static uint32_t batch_size(uint32_t most, size_t left)
 {
-    uint32_t batch = 1;
-    while (batch < most && batch * 2 <= left)
-        batch *= 2;
-    return batch < most && left > batch && left * 4 >= (size_t)batch * 2 * 3 ? batch * 2 : batch;
+    uint32_t size = 1;
+    while (size < most && size * 2 <= left)
+        size *= 2;
+    bool larger = size < most && left > size && left * 4 >= (size_t)size * 2 * 3;
+    return larger ? size * 2 : size;
 }
 
 size_t batches_share(const struct batches_load *loads, size_t count, size_t number, size_t left)
@@ -62,47 +74,90 @@ size_t batches_share(const struct batches_load *loads, size_t count, size_t numb
         unknown |= load->active && load->speed <= 0;
         if (!load->active || load->speed <= 0)
             continue;
-        double one_more = (double)(load->under_way + 1) / load->speed;
+        double one_more = (double)(load->in_flight + 1) / load->speed;
         soonest = speed > 0 && soonest < one_more ? soonest : one_more;
         speed += load->speed;
-        items += (double)load->under_way;
+        items += (double)load->in_flight;
     }
     if (active <= 1)
         return left;
     if (mine->speed <= 0)
-        return mine->under_way ? 0 : 1;
-    double share = items / speed * mine->speed - (double)mine->under_way;
-    if (unknown && share > TRIAL * mine->speed) /* the other may turn out to be much faster */
+        return mine->in_flight ? 0 : 1;
+    double share = items / speed * mine->speed - (double)mine->in_flight;
+    if (unknown && share > TRIAL * mine->speed)
         share = fmax(TRIAL * mine->speed, 1);
-    bool first = (double)(mine->under_way + 1) / mine->speed <= soonest;
-    /* half of it, as speeds are estimates: what was wrong is made up for with the rest */
-    return share >= 2 ? (size_t)(share / 2) : share >= 1 || first ? 1 : 0;
+    /* Speeds are estimates, so that only half of the share is taken at once: the rest of the items
+     * makes up for what was estimated wrongly. */
+    if (share >= 2)
+        return (size_t)(share / 2);
+    bool first = (double)(mine->in_flight + 1) / mine->speed <= soonest;
+    return share >= 1 || first ? 1 : 0;
 }
 
-/* False: nothing (more) for this replica, at least until what it has under way is done. */
-static bool take(const struct driver *driver, struct batch *batch)
+/* The end of the items that may be started now. */
+static size_t window_end(const struct state *state)
+{
+    const struct batches *work = state->work;
+    bool limited = work->window && work->count - state->delivered > work->window;
+    return limited ? state->delivered + work->window : work->count;
+}
+
+static size_t share_now(const struct state *state, size_t number)
+{
+    const size_t left = window_end(state) - state->next;
+    if (state->failed || !left)
+        return 0;
+    return batches_share(state->loads, state->replica_count, number, left);
+}
+
+static bool has_delivery(const struct state *state)
+{
+    const struct batches *work = state->work;
+    return work->window && state->delivered < work->count &&
+           state->complete[state->delivered % work->window];
+}
+
+/* Called with the lock held. A replica without work waits while items beyond the window may become
+ * its own later, except where its thread has something to deliver first. */
+static size_t wait_for_share(const struct driver *driver, bool idle)
 {
     struct state *state = driver->state;
-    struct batches_load *mine = &state->loads[driver->number];
+    size_t number = share_now(state, driver->number);
+    while (!number && idle && !state->failed && window_end(state) < state->work->count &&
+           !(driver->delivers && has_delivery(state))) {
+        pthread_cond_wait(&state->changed, &state->lock);
+        number = share_now(state, driver->number);
+    }
+    return number;
+}
+
+static void fill_batch(const struct driver *driver, size_t number, struct batch *batch)
+{
+    struct state *state = driver->state;
     const struct batches_group *group = state->work->groups;
-    pthread_mutex_lock(&state->lock);
     while (group->end <= state->next && group->end < state->work->count)
         group++;
-    size_t left = state->failed ? 0 : state->work->count - state->next;
-    size_t number =
-        left ? batches_share(state->loads, state->replica_count, driver->number, left) : 0;
-    if (number) {
-        left = group->end - state->next;
-        number = number < left ? number : left;
-        batch->length = group->length;
-        batch->size = bucket(replica_most_batch(driver->replica, state->work->tower), number);
-        batch->first = state->next;
-        batch->number = batch->size < left ? batch->size : left;
-        state->next += batch->number;
-        mine->under_way += batch->number;
-    } else if (!mine->under_way) {
-        mine->active = false;
-    }
+    const size_t end = group->end < window_end(state) ? group->end : window_end(state);
+    const size_t left = end - state->next;
+    number = number < left ? number : left;
+    batch->length = group->length;
+    batch->size = batch_size(replica_most_batch(driver->replica, state->work->tower), number);
+    batch->first = state->next;
+    batch->number = batch->size < left ? batch->size : left;
+    state->next += batch->number;
+    state->loads[driver->number].in_flight += batch->number;
+}
+
+/* False: there is nothing for this replica, at least until its batches in flight are complete. */
+static bool take_batch(const struct driver *driver, bool idle, struct batch *batch)
+{
+    struct state *state = driver->state;
+    pthread_mutex_lock(&state->lock);
+    const size_t number = wait_for_share(driver, idle);
+    if (number)
+        fill_batch(driver, number, batch);
+    else if (idle && (state->failed || window_end(state) == state->work->count))
+        state->loads[driver->number].active = false;
     pthread_mutex_unlock(&state->lock);
     return number > 0;
 }
@@ -119,16 +174,17 @@ struct writing {
 static int write_item(void *user, size_t index, unsigned thread)
 {
     struct writing *writing = user;
+    const struct batches *work = writing->work;
     const struct batch *batch = writing->batch;
-    int result = writing->work->write(writing->work->user, writing->replica, batch->plan,
-                                      batch->first + index, (uint32_t)index, thread);
+    int result = work->write(work->user, writing->replica, batch->plan, batch->first + index,
+                             (uint32_t)index, thread);
     if (result == BATCHES_LEFT_OUT)
         return VKCLIP_OK;
     atomic_fetch_add(&writing->written, 1);
     return result;
 }
 
-static int submit(const struct driver *driver, struct batch *batch)
+static int submit_batch(const struct driver *driver, struct batch *batch)
 {
     const struct batches *work = driver->state->work;
     struct writing writing = {.work = work, .replica = driver->replica, .batch = batch};
@@ -147,29 +203,39 @@ static int submit(const struct driver *driver, struct batch *batch)
     return error;
 }
 
-static int finish(struct driver *driver, const struct batch *batch)
+/* The results of a batch that failed are never delivered. */
+static void count_batch(struct driver *driver, const struct batch *batch, bool failed)
 {
     struct state *state = driver->state;
     const struct batches *work = state->work;
-    int error = batch->runs ? plan_wait(batch->plan->plan) : VKCLIP_OK;
-    double now = clock_seconds(), from = batch->submitted;
-    if (!error && batch->runs) {
-        replica_record_run(driver->replica, work->tower, batch->number,
-                           now - (from > driver->idle ? from : driver->idle));
-        error = work->read(work->user, batch->plan, batch->first, batch->number);
-    }
-    driver->idle = now;
     pthread_mutex_lock(&state->lock);
     state->loads[driver->number].speed = replica_speed(driver->replica, work->tower);
-    state->loads[driver->number].under_way -= batch->number;
+    state->loads[driver->number].in_flight -= batch->number;
     state->done += batch->number;
+    for (size_t i = 0; i < batch->number && work->window && !failed; i++)
+        state->complete[(batch->first + i) % work->window] = true;
+    pthread_cond_broadcast(&state->changed);
     pthread_mutex_unlock(&state->lock);
+}
+
+static int finish_batch(struct driver *driver, const struct batch *batch)
+{
+    const struct batches *work = driver->state->work;
+    int error = batch->runs ? plan_wait(batch->plan->plan) : VKCLIP_OK;
+    const double now = clock_seconds();
+    if (!error && batch->runs) {
+        double start = fmax(batch->submitted, driver->idle_since);
+        replica_record_run(driver->replica, work->tower, batch->number, now - start);
+        error = work->read(work->user, batch->plan, batch->first, batch->number);
+    }
+    driver->idle_since = now;
+    count_batch(driver, batch, error);
     return error;
 }
 
-/* ---- All of them ----------------------------------------------------------------------------- */
+/* ---- The whole call -------------------------------------------------------------------------- */
 
-static void report(struct state *state)
+static void report_progress(struct state *state)
 {
     pthread_mutex_lock(&state->lock);
     size_t done = state->done;
@@ -178,51 +244,168 @@ static void report(struct state *state)
         state->work->progress(state->work->user, done);
 }
 
-/* The others take nothing more. */
-static void stop(struct state *state)
+/* Keeps all replicas from taking more items. */
+static void stop_all(struct state *state)
 {
     pthread_mutex_lock(&state->lock);
     state->failed = true;
+    pthread_cond_broadcast(&state->changed);
     pthread_mutex_unlock(&state->lock);
 }
 
-/* Says which device it was where there are several. */
+/* Delivers every item that is complete and has only delivered ones before it. */
+static int deliver_ready(struct state *state)
+{
+    const struct batches *work = state->work;
+    int error = VKCLIP_OK;
+    pthread_mutex_lock(&state->lock);
+    while (!error && has_delivery(state)) {
+        const size_t first = state->delivered;
+        size_t number = 1;
+        while (number < work->window && first + number < work->count &&
+               state->complete[(first + number) % work->window])
+            number++;
+        pthread_mutex_unlock(&state->lock);
+        error = work->deliver(work->user, first, number);
+        pthread_mutex_lock(&state->lock);
+        for (size_t i = 0; i < number; i++)
+            state->complete[(first + i) % work->window] = false;
+        state->delivered += number;
+        pthread_cond_broadcast(&state->changed);
+    }
+    pthread_mutex_unlock(&state->lock);
+    return error;
+}
+
+/* Says which of several devices failed. */
 static int name_device(const struct driver *driver, int error)
 {
     const struct vkclip_device_info *info = gpu_info(replica_gpu(driver->replica));
     if (driver->state->replica_count == 1 ||
         (error != VKCLIP_EDEVICE && error != VKCLIP_EDEVICEMEMORY))
         return error;
-    bool named = strstr(vkclip_last_error(), info->name);
+    bool named = strstr(error_last(), info->name);
     return error_fail(error, "device %u%s%s failed: %s", info->index, named ? "" : ", ",
-                      named ? "" : info->name, vkclip_last_error());
+                      named ? "" : info->name, error_last());
 }
 
-static int drive_replica(void *user, size_t index, unsigned thread)
+/* Takes as many batches as may be in flight at once. */
+static int submit_batches(struct driver *driver, struct batch batches[PLAN_RUNS], size_t *count)
 {
-    struct state *state = user;
-    struct driver driver = {.state = state, .number = index, .replica = state->replicas[index]};
-    struct batch batches[PLAN_RUNS]; /* under way, the oldest first */
+    int error = VKCLIP_OK;
+    while (!error && *count < PLAN_RUNS && take_batch(driver, !*count, &batches[*count])) {
+        error = submit_batch(driver, &batches[*count]);
+        *count += !error;
+    }
+    return error;
+}
+
+static int finish_oldest(struct driver *driver, struct batch batches[PLAN_RUNS], size_t *count)
+{
+    int error = finish_batch(driver, &batches[0]);
+    --*count;
+    for (size_t i = 0; i < *count; i++)
+        batches[i] = batches[i + 1];
+    return error;
+}
+
+static bool is_active(const struct driver *driver)
+{
+    struct state *state = driver->state;
+    pthread_mutex_lock(&state->lock);
+    const bool active = state->loads[driver->number].active;
+    pthread_mutex_unlock(&state->lock);
+    return active;
+}
+
+/* After an error the batches in flight are still waited for, because they use the plan. */
+static int drive_batches(struct driver *driver)
+{
+    struct state *state = driver->state;
+    struct batch batches[PLAN_RUNS];
     size_t count = 0;
     int error = VKCLIP_OK;
-    for (;;) {
-        while (!error && count < PLAN_RUNS && take(&driver, &batches[count])) {
-            error = submit(&driver, &batches[count]);
-            count += !error;
+    do {
+        if (!error)
+            error = submit_batches(driver, batches, &count);
+        const bool finishes = count > 0;
+        if (finishes) {
+            int failed = finish_oldest(driver, batches, &count);
+            error = error ? error : failed;
         }
+        if (!error && driver->delivers)
+            error = deliver_ready(state);
+        if (!error && driver->delivers && finishes)
+            report_progress(state);
         if (error)
-            stop(state);
-        if (!count)
-            break;
-        int failed = finish(&driver, &batches[0]); /* also after an error */
-        error = error ? error : failed;
-        for (size_t i = 1; i < count; i++)
-            batches[i - 1] = batches[i];
-        count--;
-        if (!error && thread == 0) /* the caller's */
-            report(state);
+            stop_all(state);
+    } while (count || (!error && is_active(driver)));
+    return error ? name_device(driver, error) : VKCLIP_OK;
+}
+
+static int drive_replica(struct state *state, size_t number, bool delivers)
+{
+    struct driver driver = {
+        .state = state, .number = number, .replica = state->replicas[number], .delivers = delivers};
+    int error = drive_batches(&driver);
+    pthread_mutex_lock(&state->lock);
+    state->ended++;
+    pthread_cond_broadcast(&state->changed);
+    pthread_mutex_unlock(&state->lock);
+    return error;
+}
+
+/* There is one job more than threads, so that the pool starts its threads for two replicas too:
+ * whoever runs that job finds no replica without a driver. */
+static int drive_next(void *user, size_t index, unsigned thread)
+{
+    struct state *state = user;
+    (void)index;
+    (void)thread;
+    pthread_mutex_lock(&state->lock);
+    const size_t number = state->driven;
+    const bool found = number < state->replica_count;
+    state->driven += found;
+    pthread_mutex_unlock(&state->lock);
+    return found ? drive_replica(state, number, false) : VKCLIP_OK;
+}
+
+/* Delivers on the caller's thread, whose replica has no more work, until the other drivers end. */
+static int deliver_for_others(struct state *state)
+{
+    int error = VKCLIP_OK;
+    bool all_ended = false;
+    while (!error && !all_ended) {
+        pthread_mutex_lock(&state->lock);
+        while (state->ended < state->replica_count && !has_delivery(state))
+            pthread_cond_wait(&state->changed, &state->lock);
+        all_ended = state->ended == state->replica_count;
+        pthread_mutex_unlock(&state->lock);
+        error = deliver_ready(state);
+        if (!error)
+            report_progress(state);
     }
-    return error ? name_device(&driver, error) : VKCLIP_OK;
+    if (error)
+        stop_all(state);
+    return error;
+}
+
+/* Where the pool cannot start its threads, fewer replicas are used: a replica that nobody drives
+ * would keep its share from the others. */
+static int drive_several(struct state *state, struct workers *drivers)
+{
+    struct workers_group group = {.job = drive_next, .user = state, .count = state->replica_count};
+    pthread_mutex_lock(&state->lock);
+    const size_t threads = workers_start(drivers, &group);
+    if (state->replica_count > threads + 1)
+        state->replica_count = threads + 1;
+    state->driven = 1;
+    pthread_mutex_unlock(&state->lock);
+    int error = drive_replica(state, 0, true);
+    if (!error)
+        error = deliver_for_others(state);
+    int failed = workers_wait(drivers, &group);
+    return failed ? failed : error;
 }
 
 int batches_run(const struct batches *work, struct replica *const *replicas, size_t replica_count,
@@ -230,14 +413,19 @@ int batches_run(const struct batches *work, struct replica *const *replicas, siz
 {
     struct state state = {
         .work = work, .replicas = replicas, .workers = workers, .replica_count = replica_count};
+    if (work->window)
+        state.complete = calloc(work->window, sizeof(*state.complete));
+    if (work->window && !state.complete)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the results of %zu items",
+                          work->window);
     pthread_mutex_init(&state.lock, NULL);
+    pthread_cond_init(&state.changed, NULL);
     for (size_t i = 0; i < replica_count; i++)
         state.loads[i] =
             (struct batches_load){.speed = replica_speed(replicas[i], work->tower), .active = true};
-    int error = replica_count == 1 ? drive_replica(&state, 0, 0)
-                                   : workers_run(drivers, drive_replica, &state, replica_count);
-    if (!error && replica_count > 1)
-        report(&state); /* the caller's replica need not be the last one */
+    int error = replica_count > 1 ? drive_several(&state, drivers) : drive_replica(&state, 0, true);
+    pthread_cond_destroy(&state.changed);
     pthread_mutex_destroy(&state.lock);
+    free(state.complete);
     return error;
 }

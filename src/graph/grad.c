@@ -1,436 +1,473 @@
 /* SPDX-License-Identifier: MIT
  *
- * A gradient rule an op, in reverse order of the nodes; the objective; the optimiser.
+ * A gradient rule per op, and the pass over the nodes in reverse order that applies them.
  */
 #include "graph/grad.h"
-#include "base/array.h"
 #include "base/error.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "shaders/args.h"
 
-/* Rows that one group of a column's sum has where there are many. */
+/* Rows per sum where a long column is summed in two steps. */
 #define GROUP 256
 
-struct pass {
+/* The state of one call of grad_backward. */
+struct backward {
     struct graph *graph;
-    int *of;         /* gradient of each tensor of the nodes; -1: none yet */
-    bool *needed;    /* it leads to a weight */
-    size_t capacity; /* of both */
+    int *
+        gradients; /* of each tensor, until the rule of the node that computes it has used it; -1 */
+    bool *needed;  /* by tensor: its gradient leads to that of a weight */
+    size_t capacity; /* of both lists */
+    struct grad_inputs inputs;
 };
 
-static const struct tensor *tensor_of(const struct pass *p, int tensor)
+static const struct tensor *get_tensor(const struct backward *b, int tensor)
 {
-    return &p->graph->tensors[tensor];
+    return &b->graph->tensors[tensor];
 }
 
-/* ---- Pieces ---------------------------------------------------------------------------------- */
+/* ---- Sums of gradients ----------------------------------------------------------------------- */
 
-/* A node whose result has the shape of `like`. */
-static int like(struct graph *graph, struct node node, int shape_of)
+/* Adds a gradient to those that a tensor has already. */
+static void give_gradient(struct backward *b, int tensor, int gradient)
 {
-    if (graph->error || shape_of < 0)
-        return -1;
-    struct tensor tensor = graph->tensors[shape_of];
-    int out = graph_append(graph, NULL, node, tensor.rank, tensor.shape);
-    if (out >= 0) { /* a weight that is cast again keeps these */
-        graph->tensors[out].type = tensor.type;
-        graph->tensors[out].layout = tensor.layout;
-        graph->tensors[out].weight = tensor.weight;
-    }
-    return out;
+    int *held = &b->gradients[tensor];
+    *held = *held < 0 ? gradient : graph_sum(b->graph, NULL, *held, gradient);
 }
 
-/* One gradient more of a tensor: alone, or added to those there are. */
-static void give(struct pass *p, int tensor, int gradient)
+/* Gives the result of a node that is able to add to a tensor itself. */
+static void give_added(struct backward *b, int tensor, struct node node)
 {
-    int *of = &p->of[tensor];
-    *of = *of < 0 ? gradient : graph_sum(p->graph, NULL, *of, gradient);
+    int *held = &b->gradients[tensor];
+    *held = *held < 0 ? graph_append_like(b->graph, node, tensor)
+                      : graph_append_over(b->graph, NULL, node, *held);
 }
 
-/* The same by a node that can add to what is there. */
-static void give_node(struct pass *p, int tensor, struct node node)
+static void give_node(struct backward *b, int tensor, struct node node)
 {
-    int *of = &p->of[tensor];
-    *of = *of < 0 ? like(p->graph, node, tensor) : graph_append_over(p->graph, NULL, node, *of);
+    give_gradient(b, tensor, graph_append_like(b->graph, node, tensor));
 }
 
-static int weight_gradient(struct graph *graph, int weight)
+int grad_weight(struct graph *graph, int weight)
 {
-    struct tensor tensor = graph->tensors[graph->tensors[weight].weight];
-    char name[sizeof(tensor.name) + sizeof(GRAD_PREFIX)];
-    snprintf(name, sizeof(name), GRAD_PREFIX "%s", tensor.name);
-    if (strlen(name) >= sizeof(tensor.name)) {
-        graph->error = error_fail(VKCLIP_EINVALID, "tensor %s: its name is too long", tensor.name);
-        return -1;
-    }
-    int found = graph_find(graph, name);
-    return found >= 0 ? found : graph_state(graph, name, tensor.layout, tensor.rank, tensor.shape);
+    weight = graph->tensors[weight].weight;
+    struct tensor tensor = graph->tensors[weight];
+    char name[sizeof(tensor.name) + 8];
+    if (graph->error || tensor.gradient >= 0)
+        return tensor.gradient;
+    snprintf(name, sizeof(name), "grad.%s", tensor.name);
+    int gradient = graph_add_state(graph, name, tensor.layout, tensor.rank, tensor.shape);
+    graph->tensors[weight].gradient = gradient;
+    return gradient;
 }
 
-/* A weight, or what one was cast to. */
-static bool is_trained(const struct graph *graph, int tensor)
+bool grad_is_trained(const struct graph *graph, int tensor)
 {
     int weight = tensor < 0 ? -1 : graph->tensors[tensor].weight;
     return weight >= 0 && !graph->tensors[weight].locked;
 }
 
-/* A matrix within a tensor: where its rows lie. */
-struct rows {
-    int tensor;
-    uint32_t rows, columns;
-    uint32_t pitch, offset; /* elements from row to row, and before the first */
-};
-
-/* The sum of rows is added to the gradient of a weight. */
-static void sum_to_weight(struct graph *graph, struct rows x, int weight)
+void grad_sum_rows(struct graph *graph, struct grad_rows matrix, int weight)
 {
-    if (graph->error || !is_trained(graph, weight))
+    if (graph->error || !grad_is_trained(graph, weight))
         return;
     struct node node = {.op = OP_COLSUM,
-                        .in = {x.tensor, -1, -1},
-                        .colsum = {.pitch = x.pitch, .offset = x.offset}};
-    /* One step would keep too few invocations busy where the sums are few and long. */
-    if (x.rows > 2 * GROUP && x.columns < 16 * GROUP) {
-        const uint32_t shape[] = {(x.rows + GROUP - 1) / GROUP, x.columns};
+                        .in = {matrix.tensor, -1, -1},
+                        .colsum = {.pitch = matrix.pitch, .offset = matrix.offset}};
+    /* Few columns of many rows are summed in two steps, or most invocations would have no work. */
+    if (matrix.rows > 2 * GROUP && matrix.columns < 16 * GROUP) {
+        const uint32_t shape[] = {(matrix.rows + GROUP - 1) / GROUP, matrix.columns};
         node.colsum.group = GROUP;
-        int parts = graph_append(graph, NULL, node, 2, shape);
-        node =
-            (struct node){.op = OP_COLSUM, .in = {parts, -1, -1}, .colsum = {.pitch = x.columns}};
+        int sums = graph_append(graph, NULL, node, 2, shape);
+        node = (struct node){.op = OP_COLSUM, .in = {sums, -1, -1}, .colsum.pitch = matrix.columns};
     }
     node.residual = true;
-    graph_append_into(graph, node, weight_gradient(graph, weight));
+    graph_append_into(graph, node, grad_weight(graph, weight));
 }
 
-static void sum_rows(struct pass *p, int dy, int weight)
+/* Adds the sum of dy's rows to the gradient of a vector. */
+static void sum_rows(struct backward *b, int dy, int weight)
 {
-    uint32_t rows = tensor_rows(tensor_of(p, dy)), columns = tensor_columns(tensor_of(p, dy));
-    sum_to_weight(p->graph, (struct rows){dy, rows, columns, columns, 0}, weight);
+    const struct tensor *tensor = get_tensor(b, dy);
+    uint32_t rows = tensor_rows(tensor), columns = tensor_columns(tensor);
+    grad_sum_rows(b->graph, (struct grad_rows){dy, rows, columns, columns, 0}, weight);
 }
 
-/* The same of items: a table of positions. */
-static void sum_items(struct pass *p, int dy, int weight)
+/* Adds the sum of dy's items to the gradient of a table of positions. */
+static void sum_items(struct backward *b, int dy, int weight)
 {
-    uint32_t items = tensor_of(p, dy)->shape[0];
-    uint32_t elements = (uint32_t)(tensor_elements(tensor_of(p, dy)) / items);
-    sum_to_weight(p->graph, (struct rows){dy, items, elements, elements, 0}, weight);
+    const struct tensor *tensor = get_tensor(b, dy);
+    uint32_t items = tensor->shape[0], elements = (uint32_t)(tensor_elements(tensor) / items);
+    grad_sum_rows(b->graph, (struct grad_rows){dy, items, elements, elements, 0}, weight);
 }
 
-/* ---- A rule an op ---------------------------------------------------------------------------- */
+/* ---- A rule per op ---------------------------------------------------------------------------
+ *
+ * A rule gets a node `n` and the gradient dy of its result, and gives the node's inputs their
+ * gradients.
+ */
 
-/* Gradients of a matrix and its bias. */
-static void sum_products(struct pass *p, struct node n, int dy)
+/* The gradients of a matrix and its bias, or of a convolution's. */
+static void sum_products(struct backward *b, struct node n, int dy)
 {
-    struct graph *graph = p->graph;
+    struct graph *graph = b->graph;
     struct node outer = {.op = OP_OUTER,
                          .in = {dy, n.in[0], -1},
                          .residual = true,
                          .outer.stride = n.op == OP_CONV ? n.conv.stride : 0};
-    if (!is_trained(graph, n.in[1])) {
-        sum_rows(p, dy, n.in[2]);
+    if (!grad_is_trained(graph, n.in[1])) {
+        sum_rows(b, dy, n.in[2]);
         return;
     }
-    if (is_trained(graph, n.in[2]))
-        outer.in[2] = weight_gradient(graph, n.in[2]);
-    graph_append_into(graph, outer, weight_gradient(graph, n.in[1]));
+    if (grad_is_trained(graph, n.in[2]))
+        outer.in[2] = grad_weight(graph, n.in[2]);
+    graph_append_into(graph, outer, grad_weight(graph, n.in[1]));
 }
 
-static void grad_MATMUL(struct pass *p, struct node n, int dy)
+static void grad_MATMUL(struct backward *b, struct node n, int dy)
 {
-    struct graph *graph = p->graph;
-    sum_products(p, n, dy);
-    if (p->needed[n.in[0]]) {
+    struct graph *graph = b->graph;
+    sum_products(b, n, dy);
+    if (b->needed[n.in[0]]) {
         int transposed = graph_panels(graph, n.in[1], true);
-        give_node(p, n.in[0], (struct node){.op = OP_MATMUL, .in = {dy, transposed, -1}});
+        give_added(b, n.in[0], (struct node){.op = OP_MATMUL, .in = {dy, transposed, -1}});
     }
 }
 
-static void grad_CONV(struct pass *p, struct node n, int dy)
+static void grad_CONV(struct backward *b, struct node n, int dy)
 {
-    struct graph *graph = p->graph;
-    sum_products(p, n, dy);
-    if (p->needed[n.in[0]] && n.conv.stride != 1)
-        graph->error = error_fail(VKCLIP_EUNSUPPORTED,
-                                  "%s: the gradient of a convolution with stride %u is not there",
-                                  tensor_of(p, n.out)->name, n.conv.stride);
-    else if (p->needed[n.in[0]])
-        give_node(p, n.in[0],
-                  (struct node){.op = OP_CONV,
-                                .in = {dy, graph_panels(graph, n.in[1], true), -1},
-                                .conv.stride = 1});
+    struct graph *graph = b->graph;
+    sum_products(b, n, dy);
+    if (b->needed[n.in[0]] && n.conv.stride != 1)
+        graph->error =
+            error_fail(VKCLIP_EUNSUPPORTED, "%s: a convolution with stride %u has no gradient",
+                       get_tensor(b, n.out)->name, n.conv.stride);
+    else if (b->needed[n.in[0]])
+        give_added(b, n.in[0],
+                   (struct node){.op = OP_CONV,
+                                 .in = {dy, graph_panels(graph, n.in[1], true), -1},
+                                 .conv.stride = 1});
 }
 
-static void grad_AVGPOOL(struct pass *p, struct node n, int dy)
+static void grad_AVGPOOL(struct backward *b, struct node n, int dy)
 {
-    struct node node = {.op = OP_AVGPOOL_GRAD, .in = {dy, -1, -1}, .avgpool = n.avgpool};
-    give(p, n.in[0], like(p->graph, node, n.in[0]));
+    give_node(b, n.in[0],
+              (struct node){.op = OP_AVGPOOL_GRAD, .in = {dy, -1, -1}, .avgpool = n.avgpool});
 }
 
-static void grad_ATTENTION(struct pass *p, struct node n, int dy)
+static void grad_ATTENTION(struct backward *b, struct node n, int dy)
 {
-    graph_append_into(p->graph, (struct node){.op = OP_ATTENTION_DELTA, .in = {n.out, dy, -1}},
+    graph_append_into(b->graph, (struct node){.op = OP_ATTENTION_DELTA, .in = {n.out, dy, -1}},
                       n.in[1]);
     struct node node = {
         .op = OP_ATTENTION_GRAD, .in = {n.in[0], dy, n.in[1]}, .attention = n.attention};
-    give(p, n.in[0], like(p->graph, node, n.in[0]));
+    give_node(b, n.in[0], node);
 }
 
-static void grad_LAYERNORM(struct pass *p, struct node n, int dy)
+static void grad_LAYERNORM(struct backward *b, struct node n, int dy)
 {
-    struct graph *graph = p->graph;
-    uint32_t rows = tensor_rows(tensor_of(p, dy)), columns = tensor_columns(tensor_of(p, dy));
-    if (is_trained(graph, n.in[1]) || is_trained(graph, n.in[2])) {
+    struct graph *graph = b->graph;
+    uint32_t rows = tensor_rows(get_tensor(b, dy)), columns = tensor_columns(get_tensor(b, dy));
+    if (grad_is_trained(graph, n.in[1]) || grad_is_trained(graph, n.in[2])) {
         const uint32_t shape[] = {(rows + LAYERNORM_ROWS - 1) / LAYERNORM_ROWS, 2, columns};
         struct node shares = {
             .op = OP_LAYERNORM_SUMS, .in = {n.in[0], dy, -1}, .layernorm = n.layernorm};
         int sums = graph_append(graph, NULL, shares, 3, shape);
         for (uint32_t i = 0; i < 2; i++)
-            sum_to_weight(graph, (struct rows){sums, shape[0], columns, 2 * columns, i * columns},
+            grad_sum_rows(graph,
+                          (struct grad_rows){sums, shape[0], columns, 2 * columns, i * columns},
                           n.in[1 + i]);
     }
-    if (p->needed[n.in[0]])
-        give_node(p, n.in[0],
-                  (struct node){.op = OP_LAYERNORM_GRAD,
-                                .in = {n.in[0], n.in[1], dy},
-                                .layernorm = n.layernorm});
+    if (b->needed[n.in[0]])
+        give_added(b, n.in[0],
+                   (struct node){.op = OP_LAYERNORM_GRAD,
+                                 .in = {n.in[0], n.in[1], dy},
+                                 .layernorm = n.layernorm});
 }
 
-static void grad_EMBEDDING(struct pass *p, struct node n, int dy)
+static void grad_EMBEDDING(struct backward *b, struct node n, int dy)
 {
-    struct graph *graph = p->graph;
-    uint32_t tokens = tensor_rows(tensor_of(p, dy));
-    const uint32_t runs[] = {tokens + 1, 2};
-    if (is_trained(graph, n.in[1])) {
-        int order = graph_input(graph, "text.order", TYPE_I32, 1, &tokens);
-        struct node node = {.op = OP_EMBEDDING_GRAD,
-                            .in = {dy, order, graph_input(graph, "text.runs", TYPE_I32, 2, runs)},
-                            .residual = true};
-        graph_append_into(graph, node, weight_gradient(graph, n.in[1]));
+    struct graph *graph = b->graph;
+    const uint32_t tokens = tensor_rows(get_tensor(b, dy)), runs_shape[] = {tokens + 1, 2};
+    if (grad_is_trained(graph, n.in[1])) {
+        b->inputs.order = graph_input(graph, "text.order", TYPE_I32, 1, &tokens);
+        b->inputs.runs = graph_input(graph, "text.runs", TYPE_I32, 2, runs_shape);
+        struct node node = {
+            .op = OP_EMBEDDING_GRAD, .in = {dy, b->inputs.order, b->inputs.runs}, .residual = true};
+        graph_append_into(graph, node, grad_weight(graph, n.in[1]));
     }
-    sum_items(p, dy, n.in[2]);
+    sum_items(b, dy, n.in[2]);
 }
 
-static void grad_CLASSTOKEN(struct pass *p, struct node n, int dy)
+static void grad_CLASSTOKEN(struct backward *b, struct node n, int dy)
 {
-    const struct tensor *y = tensor_of(p, dy);
+    const struct tensor *y = get_tensor(b, dy);
     uint32_t items = y->shape[0], c = tensor_columns(y);
-    sum_to_weight(p->graph, (struct rows){dy, items, c, y->shape[1] * c, 0}, n.in[1]);
-    sum_items(p, dy, n.in[2]);
-    if (p->needed[n.in[0]])
-        give(p, n.in[0],
-             like(p->graph, (struct node){.op = OP_CLASSTOKEN_GRAD, .in = {dy, -1, -1}}, n.in[0]));
+    grad_sum_rows(b->graph, (struct grad_rows){dy, items, c, y->shape[1] * c, 0}, n.in[1]);
+    sum_items(b, dy, n.in[2]);
+    if (b->needed[n.in[0]])
+        give_node(b, n.in[0], (struct node){.op = OP_CLASSTOKEN_GRAD, .in = {dy, -1, -1}});
 }
 
-static void grad_MEANTOKEN(struct pass *p, struct node n, int dy)
+static void grad_MEANTOKEN(struct backward *b, struct node n, int dy)
 {
-    sum_items(p, dy, n.in[1]);
-    give(p, n.in[0],
-         like(p->graph, (struct node){.op = OP_MEANTOKEN_GRAD, .in = {dy, -1, -1}}, n.in[0]));
+    sum_items(b, dy, n.in[1]);
+    give_node(b, n.in[0], (struct node){.op = OP_MEANTOKEN_GRAD, .in = {dy, -1, -1}});
 }
 
-static void grad_SELECT(struct pass *p, struct node n, int dy)
+static void grad_SELECT(struct backward *b, struct node n, int dy)
 {
-    struct node node = {.op = OP_SELECT_GRAD, .in = {dy, n.in[1], -1}};
-    give(p, n.in[0], like(p->graph, node, n.in[0]));
+    give_node(b, n.in[0], (struct node){.op = OP_SELECT_GRAD, .in = {dy, n.in[1], -1}});
 }
 
-static void grad_NORMALIZE(struct pass *p, struct node n, int dy)
+static void grad_NORMALIZE(struct backward *b, struct node n, int dy)
 {
-    struct node node = {.op = OP_NORMALIZE_GRAD, .in = {n.in[0], dy, -1}};
-    give(p, n.in[0], like(p->graph, node, n.in[0]));
+    give_node(b, n.in[0], (struct node){.op = OP_NORMALIZE_GRAD, .in = {n.in[0], dy, -1}});
 }
 
-static void grad_CAST(struct pass *p, struct node n, int dy)
+static void grad_CAST(struct backward *b, struct node n, int dy)
 {
-    give(p, n.in[0], graph_cast(p->graph, dy, tensor_of(p, n.in[0])->type));
+    give_gradient(b, n.in[0], graph_cast(b->graph, dy, get_tensor(b, n.in[0])->type));
 }
 
-static void grad_ACTIVATE(struct pass *p, struct node n, int dy)
+/* Whether another tensor waits for its rule with the same gradient, as the inputs of an ADD do. */
+static bool is_shared(const struct backward *b, int gradient)
 {
-    struct graph *graph = p->graph;
+    for (size_t t = 0; t < b->graph->tensor_count && t < b->capacity; t++)
+        if (b->gradients[t] == gradient)
+            return true;
+    return false;
+}
+
+/* The product that computes dy, if it is the last node and can multiply its result by the slope of
+ * an activation; NULL if there is none. Nothing but the activation may read dy, which then holds
+ * another value: no node does, as the product is the last one, and no tensor waits with dy as its
+ * gradient. */
+static struct node *find_product(const struct backward *b, int dy)
+{
+    struct graph *graph = b->graph;
     struct node *last = &graph->nodes[graph->node_count - 1];
-    if (!graph->error && last->op == OP_MATMUL && last->out == dy && !last->residual &&
-        !n.activate.relu) {
-        last->in[2] = n.in[0]; /* dy is not read again: its node gives dx */
-        last->matmul.activation = n.activate.activation;
-        last->matmul.slope = true;
-        give(p, n.in[0], dy);
+    if (graph->error || last->op != OP_MATMUL || last->out != dy || last->residual ||
+        last->in[2] >= 0 || last->matmul.activation || last->matmul.slope || last->matmul.relu ||
+        is_shared(b, dy))
+        return NULL;
+    return last;
+}
+
+/* Makes a product that find_product found give the gradient dx of an activation's input x in the
+ * place of dy, so that dy is neither written to memory nor read again. */
+static void fuse_slope(struct node *product, enum vkclip_activation activation, int x)
+{
+    product->in[2] = x;
+    product->matmul.activation = activation;
+    product->matmul.slope = true;
+}
+
+static void grad_ACTIVATE(struct backward *b, struct node n, int dy)
+{
+    struct node *product = n.activate.relu ? NULL : find_product(b, dy);
+    if (product) {
+        fuse_slope(product, n.activate.activation, n.in[0]);
+        give_gradient(b, n.in[0], dy);
         return;
     }
     struct node node = {.op = OP_ACTIVATE_GRAD, .in = {n.in[0], dy, -1}, .activate = n.activate};
-    give(p, n.in[0], like(p->graph, node, n.in[0]));
+    give_node(b, n.in[0], node);
 }
 
-static void grad_ADD(struct pass *p, struct node n, int dy)
+static void grad_ADD(struct backward *b, struct node n, int dy)
 {
     for (int i = 0; i < 2; i++)
-        if (p->needed[n.in[i]])
-            give(p, n.in[i], dy);
+        if (b->needed[n.in[i]])
+            give_gradient(b, n.in[i], dy);
 }
 
-/* The statistics' node, whose gain and bias these are. */
-static struct node find_stats(const struct pass *p, int stats)
+/* The node that completed the statistics: its inputs 1 and 2 are gain and bias. */
+static struct node find_stats(const struct backward *b, int stats)
 {
-    for (size_t i = p->graph->node_count; i-- > 0;)
-        if (p->graph->nodes[i].out == stats)
-            return p->graph->nodes[i];
+    for (size_t i = b->graph->node_count; i-- > 0;)
+        if (b->graph->nodes[i].out == stats)
+            return b->graph->nodes[i];
     return (struct node){.op = OP_COUNT};
 }
 
-static void grad_BATCHNORM(struct pass *p, struct node n, int dy)
+static void grad_BATCHNORM(struct backward *b, struct node n, int dy)
 {
-    struct graph *graph = p->graph;
-    struct node stats = find_stats(p, n.in[1]);
-    uint32_t c = tensor_columns(tensor_of(p, dy));
+    struct graph *graph = b->graph;
+    struct node stats = find_stats(b, n.in[1]);
+    uint32_t c = tensor_columns(get_tensor(b, dy));
     const uint32_t shape[] = {6, c};
     if (n.batchnorm.relu) {
         struct node relu = {.op = OP_ACTIVATE_GRAD, .in = {n.out, dy, -1}, .activate.relu = true};
-        dy = like(graph, relu, dy);
+        dy = graph_append_like(graph, relu, dy);
     }
-    if (n.in[2] >= 0 && p->needed[n.in[2]])
-        give(p, n.in[2], dy);
+    if (n.in[2] >= 0 && b->needed[n.in[2]])
+        give_gradient(b, n.in[2], dy);
     struct node sums = {.op = OP_BATCHNORM_GRAD,
                         .in = {n.in[0], dy, n.in[1]},
                         .batchnorm_grad.frozen = stats.op == OP_RUNNINGSTATS};
-    int of = graph_append(graph, NULL, sums, 2, shape);
+    int coefficients = graph_append(graph, NULL, sums, 2, shape);
     for (uint32_t i = 1; i < 3; i++)
-        sum_to_weight(graph, (struct rows){of, 1, c, 6 * c, (3 + i) * c}, stats.in[i]);
-    if (p->needed[n.in[0]])
-        give(p, n.in[0],
-             like(graph, (struct node){.op = OP_AFFINE, .in = {dy, n.in[0], of}}, n.in[0]));
+        grad_sum_rows(graph, (struct grad_rows){coefficients, 1, c, 6 * c, (3 + i) * c},
+                      stats.in[i]);
+    if (b->needed[n.in[0]])
+        give_node(b, n.in[0], (struct node){.op = OP_AFFINE, .in = {dy, n.in[0], coefficients}});
 }
 
-static const struct {
-    enum op op;
-    void (*rule)(struct pass *p, struct node n, int dy);
-} rules[] = {
-#define RULE(op)           \
-    {                      \
-        OP_##op, grad_##op \
-    }
-    RULE(MATMUL),    RULE(CONV),      RULE(AVGPOOL),    RULE(MEANTOKEN), RULE(ATTENTION),
-    RULE(LAYERNORM), RULE(EMBEDDING), RULE(CLASSTOKEN), RULE(SELECT),    RULE(NORMALIZE),
-    RULE(ACTIVATE),  RULE(ADD),       RULE(BATCHNORM),  RULE(CAST),
-#undef RULE
+static void (*const rules[OP_COUNT])(struct backward *b, struct node n, int dy) = {
+    [OP_MATMUL] = grad_MATMUL,       [OP_CONV] = grad_CONV,
+    [OP_AVGPOOL] = grad_AVGPOOL,     [OP_MEANTOKEN] = grad_MEANTOKEN,
+    [OP_ATTENTION] = grad_ATTENTION, [OP_LAYERNORM] = grad_LAYERNORM,
+    [OP_EMBEDDING] = grad_EMBEDDING, [OP_CLASSTOKEN] = grad_CLASSTOKEN,
+    [OP_SELECT] = grad_SELECT,       [OP_NORMALIZE] = grad_NORMALIZE,
+    [OP_ACTIVATE] = grad_ACTIVATE,   [OP_ADD] = grad_ADD,
+    [OP_BATCHNORM] = grad_BATCHNORM, [OP_CAST] = grad_CAST,
 };
 
-static void add_rule(struct pass *p, const struct node *node)
+/* ---- The pass -------------------------------------------------------------------------------- */
+
+static void apply_rule(struct backward *b, const struct node *node)
 {
-    int dy = p->of[node->out];
-    if (dy < 0 || !p->needed[node->out])
+    struct graph *graph = b->graph;
+    const int dy = b->gradients[node->out];
+    if (graph->error || dy < 0 || !b->needed[node->out])
         return;
-    for (size_t i = 0; i < ARRAY_COUNT(rules); i++)
-        if (rules[i].op == node->op) {
-            rules[i].rule(p, *node, dy);
-            return;
-        }
-    if (!p->graph->error)
-        p->graph->error = error_fail(VKCLIP_EUNSUPPORTED, "%s: %s has no gradient",
-                                     p->graph->tensors[node->out].name, op_name(node->op));
+    b->gradients[node->out] = -1;
+    if (rules[node->op])
+        rules[node->op](b, *node, dy);
+    else
+        graph->error = error_fail(VKCLIP_EUNSUPPORTED, "%s: %s has no gradient",
+                                  graph->tensors[node->out].name, op_name(node->op));
 }
 
-/* Room for the tensors there are. */
-static bool grow(struct pass *p)
+/* Makes room in the lists for the tensors that there are. */
+static bool reserve_tensors(struct backward *b)
 {
-    size_t count = p->graph->tensor_count;
-    if (count <= p->capacity)
+    const size_t count = b->graph->tensor_count;
+    if (count <= b->capacity)
         return true;
-    int *of = realloc(p->of, 2 * count * sizeof(*of));
-    if (of)
-        p->of = of;
-    bool *needed = realloc(p->needed, 2 * count * sizeof(*needed));
+    int *gradients = realloc(b->gradients, 2 * count * sizeof(*gradients));
+    if (gradients)
+        b->gradients = gradients;
+    bool *needed = realloc(b->needed, 2 * count * sizeof(*needed));
     if (needed)
-        p->needed = needed;
-    if (!of || !needed) {
-        p->graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
+        b->needed = needed;
+    if (!gradients || !needed) {
+        b->graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
         return false;
     }
-    for (; p->capacity < 2 * count; p->capacity++) {
-        p->of[p->capacity] = -1;
-        p->needed[p->capacity] = false;
+    for (; b->capacity < 2 * count; b->capacity++) {
+        b->gradients[b->capacity] = -1;
+        b->needed[b->capacity] = false;
     }
     return true;
 }
 
-/* The nodes [first, last) of a segment once more, but for its last one, whose result is kept; the
- * list of them goes to `again`. */
-static void append_again(struct pass *p, size_t first, size_t last, struct node *again)
+/* Where the nodes [first, last), of which `copies` are the copies, write to a tensor: the copy of
+ * that tensor; -1: they do not. */
+static int find_copy(const struct graph *graph, size_t first, size_t last,
+                     const struct node *copies, int tensor)
 {
-    struct graph *graph = p->graph;
+    int copy = -1;
+    for (size_t i = first; i < last; i++)
+        if (graph->nodes[i].out == tensor)
+            copy = copies[i - first].out;
+    return copy;
+}
+
+/* Appends copies of a segment's nodes [first, last) that read each other's results. The last one is
+ * not computed again, because its result is kept in memory, nor does RUNNING move its statistics
+ * twice. */
+static void append_copies(struct backward *b, size_t first, size_t last, struct node *copies)
+{
+    struct graph *graph = b->graph;
     for (size_t i = first; i < last && !graph->error; i++) {
         struct node node = graph->nodes[i];
-        int out = node.out, into = -1;
-        for (size_t j = first; j < i; j++) /* results of the segment are those computed again */
-            for (int k = 0; k < NODE_INPUTS; k++)
-                if (node.in[k] >= 0 && node.in[k] == graph->nodes[j].out)
-                    node.in[k] = again[j - first].out;
-        for (size_t j = first; j < i; j++)
-            into = graph->nodes[j].out == out ? again[j - first].out : into;
-        if (i + 1 < last && node.op != OP_RUNNING) {
-            node.out = into < 0 ? like(graph, node, out) : graph_append_into(graph, node, into);
-            if (graph->error || !grow(p))
-                return;
-            p->needed[node.out] = p->needed[out];
+        const int original = node.out, copy = find_copy(graph, first, i, copies, original);
+        for (int j = 0; j < NODE_INPUTS; j++) {
+            int input = node.in[j] < 0 ? -1 : find_copy(graph, first, i, copies, node.in[j]);
+            node.in[j] = input < 0 ? node.in[j] : input;
         }
-        again[i - first] = node;
+        if (i + 1 < last && node.op != OP_RUNNING) {
+            node.out = copy < 0 ? graph_append_like(graph, node, original)
+                                : graph_append_into(graph, node, copy);
+            if (graph->error || !reserve_tensors(b))
+                return;
+            b->needed[node.out] = b->needed[original];
+        }
+        copies[i - first] = node;
     }
 }
 
-static void add_segment(struct pass *p, size_t first, size_t last)
+static void recompute_segment(struct backward *b, size_t first, size_t last)
 {
-    struct node *again = calloc(last - first, sizeof(*again));
-    if (!again) {
-        p->graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
+    struct node *copies = calloc(last - first, sizeof(*copies));
+    if (!copies) {
+        b->graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
         return;
     }
-    append_again(p, first, last, again);
-    for (size_t i = last; i > first && !p->graph->error; i--)
-        add_rule(p, &again[i - 1 - first]);
-    free(again);
+    append_copies(b, first, last, copies);
+    for (size_t i = last; i > first && !b->graph->error; i--)
+        apply_rule(b, &copies[i - 1 - first]);
+    free(copies);
 }
 
-int grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds, size_t count,
-                  bool recompute)
+/* The first node of the segment that the node before `last` ends; `last` - 1 if it is in none. */
+static size_t find_segment(const struct graph *graph, size_t first, size_t last)
 {
-    struct pass p = {.graph = graph};
-    size_t last = graph->node_count;
-    if (graph->error || !grow(&p))
-        goto done;
-    for (size_t t = 0; t < graph->tensor_count; t++)
-        p.needed[t] = is_trained(graph, (int)t);
-    for (size_t i = first; i < last; i++)
-        for (int j = 0; j < NODE_INPUTS; j++)
-            if (graph->nodes[i].in[j] >= 0 &&
-                graph->tensors[graph->nodes[i].out].role == ROLE_ACTIVATION)
-                p.needed[graph->nodes[i].out] |= p.needed[graph->nodes[i].in[j]];
-    for (size_t i = 0; i < count; i++)
-        p.of[seeds[i].tensor] = seeds[i].gradient;
-    while (last > first && !graph->error) {
-        struct node node = graph->nodes[last - 1]; /* the list moves while it grows */
-        size_t begin = last - 1;
-        while (recompute && node.segment && begin > first &&
-               graph->nodes[begin - 1].segment == node.segment)
-            begin--;
-        if (last - begin > 1 && p.needed[node.out])
-            add_segment(&p, begin, last);
-        else
-            add_rule(&p, &node);
-        last = last - begin > 1 && p.needed[node.out] ? begin : last - 1;
-    }
-done:
-    free(p.of);
-    free(p.needed);
-    return graph->error;
+    const uint32_t segment = graph->nodes[last - 1].segment;
+    size_t begin = last - 1;
+    while (segment && begin > first && graph->nodes[begin - 1].segment == segment)
+        begin--;
+    return begin;
 }
 
-/* By id, then by place. */
+/* Marks the tensors whose gradients lead to those of weights. */
+static void mark_needed(struct backward *b, size_t first, size_t last)
+{
+    const struct graph *graph = b->graph;
+    for (size_t t = 0; t < graph->tensor_count; t++)
+        b->needed[t] = grad_is_trained(graph, (int)t);
+    for (size_t i = first; i < last; i++) {
+        const struct node *node = &graph->nodes[i];
+        for (int j = 0; j < NODE_INPUTS; j++)
+            if (node->in[j] >= 0 && graph->tensors[node->out].role == ROLE_ACTIVATION)
+                b->needed[node->out] |= b->needed[node->in[j]];
+    }
+}
+
+struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds,
+                                 size_t count, bool recompute)
+{
+    struct backward b = {.graph = graph, .inputs = {-1, -1}};
+    size_t last = graph->node_count;
+    if (!graph->error && reserve_tensors(&b)) {
+        mark_needed(&b, first, last);
+        for (size_t i = 0; i < count; i++)
+            b.gradients[seeds[i].tensor] = seeds[i].gradient;
+    }
+    while (last > first && !graph->error) {
+        const struct node node = graph->nodes[last - 1]; /* a copy, because the list moves */
+        const size_t begin = recompute ? find_segment(graph, first, last) : last - 1;
+        const bool segment = last - begin > 1 && b.needed[node.out];
+        if (segment)
+            recompute_segment(&b, begin, last);
+        else
+            apply_rule(&b, &node);
+        last = segment ? begin : last - 1;
+    }
+    free(b.gradients);
+    free(b.needed);
+    return b.inputs;
+}
+
+/* By id, then by position. */
 static int compare_tokens(const void *a, const void *b)
 {
-    const int32_t *x = a, *y = b; /* place, id */
+    const int32_t *x = a, *y = b; /* position, id */
     return x[1] != y[1] ? (x[1] > y[1]) - (x[1] < y[1]) : (x[0] > y[0]) - (x[0] < y[0]);
 }
 
@@ -438,7 +475,7 @@ void grad_sort_ids(const int32_t *ids, const int32_t *ends, uint32_t rows, uint3
                    int32_t *order, int32_t *runs)
 {
     uint32_t tokens = rows * length, count = 0, run = 0;
-    int32_t(*pairs)[2] = (int32_t(*)[2])runs; /* sorted there, then cut down to the runs */
+    int32_t(*pairs)[2] = (int32_t(*)[2])runs; /* sorted in place, then cut down to the runs */
     for (uint32_t i = 0; i < tokens; i++)
         if (!ends || (int32_t)(i % length) <= ends[i / length]) {
             pairs[count][0] = (int32_t)i;
@@ -456,91 +493,4 @@ void grad_sort_ids(const int32_t *ids, const int32_t *ends, uint32_t rows, uint3
         pairs[run][0] = (int32_t)count;
         pairs[run][1] = -1;
     }
-}
-
-/* ---- The objective --------------------------------------------------------------------------- */
-
-/* The same but in a mixed graph, whose gradients fp16 could not hold otherwise. */
-static int scaled(struct graph *graph, int x, int loss_scale)
-{
-    return loss_scale < 0
-               ? x
-               : like(graph, (struct node){.op = OP_SCALE, .in = {x, loss_scale, -1}}, x);
-}
-
-int grad_objective(struct graph *graph, int image, int text, int logit_scale,
-                   struct grad_objective *objective)
-{
-    if (graph->error || image < 0 || text < 0)
-        return graph->error;
-    uint32_t n = graph->tensors[image].shape[0];
-    const uint32_t lines[] = {2, n}, shares[] = {n, 2}, one = 1, two = 2;
-    int by = graph->mixed ? graph_input(graph, "loss_scale", TYPE_F32, 1, &one) : -1;
-    int cosines = graph_matmul(graph, "cosines", image, graph_panels(graph, text, false), -1,
-                               VKCLIP_ACTIVATION_AUTO, -1);
-    struct node stats = {.op = OP_CONTRAST_STATS, .in = {cosines, logit_scale, -1}};
-    int of = graph_append(graph, NULL, stats, 2, lines);
-    struct node loss = {.op = OP_CONTRAST_LOSS, .in = {cosines, logit_scale, of}};
-    int parts = graph_append(graph, NULL, loss, 2, shares);
-    struct node sum = {.op = OP_COLSUM, .in = {parts, -1, -1}, .colsum.pitch = 2};
-    objective->loss = graph_append(graph, "loss", sum, 1, &two);
-    sum_to_weight(graph, (struct rows){scaled(graph, parts, by), n, 1, 2, 1}, logit_scale);
-    struct node grad = {.op = OP_CONTRAST_GRAD, .in = {of, logit_scale, -1}};
-    int dcosines = graph_append_over(graph, "dcosines", grad, cosines);
-    int dimage = graph_matmul(graph, NULL, dcosines, graph_panels(graph, text, true), -1,
-                              VKCLIP_ACTIVATION_AUTO, -1);
-    struct node dtext = {.op = OP_OUTER, .in = {dcosines, image, -1}};
-    objective->image = scaled(graph, dimage, by);
-    objective->text = scaled(graph, like(graph, dtext, text), by);
-    return graph->error;
-}
-
-/* ---- The optimiser --------------------------------------------------------------------------- */
-
-static int part(struct graph *graph, const char *what, size_t i, uint32_t elements, bool pairs)
-{
-    char name[32];
-    const uint32_t shape[] = {elements, 2};
-    snprintf(name, sizeof(name), "%s.%zu", what, i);
-    return graph_state(graph, name, LAYOUT_ROWS, pairs ? 2 : 1, shape);
-}
-
-int grad_optimise(struct graph *graph, const uint32_t *elements, const bool *decayed, size_t parts,
-                  struct grad_adamw adamw, bool logit_scale)
-{
-    uint32_t sums = 0, at = 0;
-    const uint32_t eight = GRAD_STEP_VALUES, one = 1;
-    for (size_t i = 0; i < parts; i++)
-        sums += (elements[i] + SUMSQ_PART - 1) / SUMSQ_PART;
-    int step = graph_input(graph, "step", TYPE_F32, 1, &eight), norms = -1;
-    for (size_t i = 0; i < parts; i++) {
-        struct node node = {.op = OP_SUMSQ,
-                            .in = {part(graph, "gradients", i, elements[i], false), -1, -1},
-                            .sumsq.offset = at};
-        norms = i ? graph_append_into(graph, node, norms)
-                  : graph_append(graph, "norms", node, 1, &sums);
-        at += (elements[i] + SUMSQ_PART - 1) / SUMSQ_PART;
-    }
-    int clip = graph_append(graph, "clip", (struct node){.op = OP_CLIP, .in = {norms, step, -1}}, 1,
-                            &eight);
-    for (size_t i = 0; i < parts && !graph->error; i++) {
-        char name[32];
-        snprintf(name, sizeof(name), "gradients.%zu", i);
-        int gradient = graph_find(graph, name);
-        struct node node = {
-            .op = OP_ADAMW,
-            .in = {gradient, part(graph, "moments", i, elements[i], true), clip},
-            .residual = true,
-            .adamw = {adamw.beta1, adamw.beta2, adamw.epsilon, decayed[i] ? adamw.decay : 0}};
-        graph_append_into(graph, node, part(graph, "weights", i, elements[i], false));
-    }
-    if (logit_scale) {
-        int w = graph_state(graph, "logit_scale", LAYOUT_ROWS, 1, &one);
-        graph_append_into(
-            graph,
-            (struct node){
-                .op = OP_CLAMP, .in = {w, -1, -1}, .residual = true, .clamp = {0, logf(100)}},
-            w);
-    }
-    return graph->error;
 }

@@ -1,69 +1,59 @@
 /* SPDX-License-Identifier: MIT
  *
- * What training appends to a list of nodes: the contrastive objective, the gradients of the nodes
- * before it, the optimiser. Knows no Vulkan, and not what the nodes mean together.
+ * Gradients of a list of nodes, appended to the same list: one rule per op, in reverse order of the
+ * nodes. Ops without a rule are refused where a weight's gradient would need one.
  *
- * Gradients of weights are added to tensors that stay from run to run, "grad." and the weight's
- * name, in the weight's layout, always in fp32. The optimiser reads them and makes them zero.
+ * The gradient of a weight is a state of the graph (ROLE_STATE) in the weight's layout, always in
+ * fp32; tensor.gradient of the weight says which. Nodes add to it, so that gradients of several
+ * runs add up until the optimiser has read them and set them to zero.
  */
 #ifndef VKCLIP_GRAPH_GRAD_H
 #define VKCLIP_GRAPH_GRAD_H
 
 #include "graph/graph.h"
 
-#define GRAD_PREFIX "grad."
-
-/* The symmetric cross-entropy of the paper (figure 3; OpenCLIP's ClipLoss) over all pairs of
- * `image` and `text` [N,D], rows of length one, with `logit_scale` [1], a logarithm. Appends its
- * loss, a tensor [2] whose first value is it, and the gradients of both [N,D]; adds to that of
- * logit_scale unless it is locked. In a mixed graph comes an input "loss_scale" [1], which all
- * gradients are multiplied with. Returns graph->error. */
-struct grad_objective {
-    int loss, image, text;
-};
-int grad_objective(struct graph *graph, int image, int text, int logit_scale,
-                   struct grad_objective *objective);
-
-/* A tensor and what the objective's gradient by it is. */
+/* A tensor, and the tensor that holds the objective's gradient by it. */
 struct grad_seed {
     int tensor, gradient;
 };
-/* With `recompute` what is inside of a segment (graph_begin_segment) is computed again before its
- * gradients, so that only what goes into it is kept.
- * Appends the gradients of the nodes from `first` up to the last there is, given those of their
- * results that the objective reads. Only weights that are not locked, and what lies between them
- * and the seeds, have gradients. With an EMBEDDING comes an input: see grad_sort_ids. Returns
- * graph->error; EUNSUPPORTED for a node that has no gradient (a 3x3 convolution with a stride below
- * another one). */
-int grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds, size_t count,
-                  bool recompute);
 
-/* The inputs "text.order" [n] and "text.runs" [n+1,2] of a batch of n token ids: numbers of the
- * tokens by rising id, and for each id that occurs where its tokens begin in that order, then the
- * id; what is left repeats n and -1. Tokens behind `ends[b]` (NULL: none) of each row of `length`
- * get no gradient, as nothing behind a text's end reaches its embedding, and are left out. */
+/* The inputs that the gradient of an EMBEDDING reads (see grad_sort_ids); -1 where no table of
+ * embeddings is trained. */
+struct grad_inputs {
+    int order; /* [n] */
+    int runs;  /* [n+1,2] */
+};
+
+/* Appends the gradients of the nodes from `first` up to the last one, given the gradients of those
+ * of their results that the objective reads. Weights have a gradient unless they are locked, and so
+ * has every tensor between them and the seeds. With `recompute`, the inner results of a segment
+ * (graph_begin_segment) are computed again before the segment's gradients, so that only its inputs
+ * stay in memory. Sets graph->error to EUNSUPPORTED for a node that has no gradient, such as a 3x3
+ * convolution with a stride above another one. */
+struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds,
+                                 size_t count, bool recompute);
+
+/* The state that the gradient of a weight is added to; it is made when it is first asked for. The
+ * tensor may also be what a weight was cast to. */
+int grad_weight(struct graph *graph, int weight);
+/* Whether a tensor is a weight that is not locked, or was cast from one. */
+bool grad_is_trained(const struct graph *graph, int tensor);
+
+/* A matrix within a tensor. */
+struct grad_rows {
+    int tensor;
+    uint32_t rows, columns;
+    uint32_t pitch, offset; /* elements from row to row, and before the first row */
+};
+/* Adds the sum of the rows to the gradient of a weight, if that is trained. */
+void grad_sum_rows(struct graph *graph, struct grad_rows matrix, int weight);
+
+/* Fills the inputs of grad_inputs for a batch of `rows` times `length` = n token ids: `order` has
+ * the positions of the tokens by rising id, and `runs` has for each id that occurs where its tokens
+ * begin in `order`, and the id; the rest of `runs` repeats the number of tokens and -1. Tokens
+ * after position ends[b] of row b get no gradient and are left out, as nothing after a text's end
+ * reaches its embedding; `ends` may be NULL. */
 void grad_sort_ids(const int32_t *ids, const int32_t *ends, uint32_t rows, uint32_t length,
                    int32_t *order, int32_t *runs);
-
-/* What the host gives every step of the optimiser, tensor "step" [8]. */
-enum grad_step {
-    GRAD_RATE,        /* learning rate */
-    GRAD_CORRECTION1, /* 1 / (1 - beta1^k) for step number k = 1, 2, ... */
-    GRAD_CORRECTION2, /* 1 / (1 - beta2^k) */
-    GRAD_MOST_NORM,   /* gradients of a greater norm are scaled down to it; 0: never */
-    GRAD_UNSCALE,     /* what gradients are to be multiplied by: 1 / loss scale */
-    GRAD_FACTOR,      /* found by CLIP: the same and the clipping; 0 where the norm is not finite */
-    GRAD_NORM,        /* found by CLIP: the norm of the gradients, unscaled */
-    GRAD_STEP_VALUES = 8
-};
-struct grad_adamw {
-    float beta1, beta2, epsilon, decay;
-};
-/* AdamW (Loshchilov and Hutter 2019, as torch.optim.AdamW) over parts of the weights: part i is
- * `elements[i]` values called "weights.I", with "gradients.I" and "moments.I" [n,2], decayed where
- * `decayed[i]`. Nothing is changed where a gradient is not finite. Appends the input "step" and the
- * output "clip" [8], and clamps logit_scale to 0 ... ln 100 where `logit_scale` says. */
-int grad_optimise(struct graph *graph, const uint32_t *elements, const bool *decayed, size_t parts,
-                  struct grad_adamw adamw, bool logit_scale);
 
 #endif

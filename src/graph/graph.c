@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The node list and its builders: each checks its shapes and appends one node.
+ * The node list and its builders. A builder checks the shapes that it is given and appends one
+ * node.
  */
 #include "graph/graph.h"
 #include "base/error.h"
-#include "base/string.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -42,6 +42,11 @@ uint64_t tensor_elements(const struct tensor *tensor)
     for (unsigned i = 0; i < tensor->rank; i++)
         count *= tensor->shape[i];
     return count;
+}
+
+bool tensor_stays(const struct tensor *tensor)
+{
+    return tensor->role == ROLE_WEIGHT || tensor->role == ROLE_STATE;
 }
 
 uint32_t tensor_columns(const struct tensor *tensor)
@@ -106,13 +111,17 @@ static int add_tensor(struct graph *graph, const char *name, enum role role, enu
         return -1;
     int index = (int)graph->tensor_count;
     struct tensor *tensor = &graph->tensors[index];
-    *tensor = (struct tensor){
-        .role = role, .type = type, .layout = layout, .rank = rank, .storage = index};
-    tensor->weight = role == ROLE_WEIGHT ? index : -1;
+    *tensor = (struct tensor){.role = role,
+                              .type = type,
+                              .layout = layout,
+                              .rank = rank,
+                              .storage = index,
+                              .weight = role == ROLE_WEIGHT ? index : -1,
+                              .gradient = -1};
     uint64_t elements = 1;
     for (unsigned i = 0; i < rank && i < GRAPH_MAX_RANK; i++) {
         tensor->shape[i] = shape[i];
-        /* kernels index with 32 bits */
+        /* Kernels compute indices with 32 bits. */
         elements = elements <= INT32_MAX ? elements * shape[i] : elements;
     }
     snprintf(tensor->name, sizeof(tensor->name), "%s", name);
@@ -136,11 +145,23 @@ int graph_weight(struct graph *graph, const char *name, enum layout layout, unsi
                  const uint32_t *shape)
 {
     if (graph->mixed)
-        return graph_cast(graph, graph_state(graph, name, layout, rank, shape), graph->type);
+        return graph_cast(graph, graph_weight_f32(graph, name, layout, rank, shape), graph->type);
     return add_tensor(graph, name, ROLE_WEIGHT, graph->type, layout, rank, shape);
 }
 
-/* A residual's memory holds its sum from the node on that added to it. */
+int graph_weight_f32(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                     const uint32_t *shape)
+{
+    return add_tensor(graph, name, ROLE_WEIGHT, TYPE_F32, layout, rank, shape);
+}
+
+int graph_add_state(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                    const uint32_t *shape)
+{
+    return add_tensor(graph, name, ROLE_STATE, TYPE_F32, layout, rank, shape);
+}
+
+/* From the node on that adds to a residual, the residual's memory holds the sum. */
 static bool is_overwritten(const struct graph *graph, int tensor)
 {
     for (size_t i = (size_t)tensor + 1; i < graph->tensor_count; i++)
@@ -160,11 +181,13 @@ bool graph_attends(enum op op)
     return op == OP_ATTENTION || op == OP_ATTENTION_GRAD;
 }
 
-/* Results have the type of what they are computed from. */
+/* A result has the type of the first input, or that of all activations where that holds ids. */
 static enum type result_type(const struct graph *graph, const struct node *node)
 {
     enum type type = node->in[0] < 0 ? TYPE_I32 : graph->tensors[node->in[0]].type;
-    return graph_sums(node->op) ? TYPE_F32 : type == TYPE_I32 ? graph->type : type;
+    if (graph_sums(node->op))
+        return TYPE_F32;
+    return type == TYPE_I32 ? graph->type : type;
 }
 
 int graph_append(struct graph *graph, const char *name, struct node node, unsigned rank,
@@ -190,6 +213,21 @@ int graph_append(struct graph *graph, const char *name, struct node node, unsign
     if (node.out >= 0)
         graph->nodes[graph->node_count++] = node;
     return node.out;
+}
+
+int graph_append_like(struct graph *graph, struct node node, int like)
+{
+    if (graph->error || like < 0)
+        return -1;
+    struct tensor model = graph->tensors[like];
+    int result = graph_append(graph, NULL, node, model.rank, model.shape);
+    if (result >= 0) {
+        struct tensor *tensor = &graph->tensors[result];
+        tensor->type = model.type;
+        tensor->layout = model.layout;
+        tensor->weight = model.weight; /* a weight that is cast once more stays that weight */
+    }
+    return result;
 }
 
 int graph_append_into(struct graph *graph, struct node node, int tensor)
@@ -236,7 +274,7 @@ static bool same_shape(const struct tensor *a, const struct tensor *b)
     return a->rank == b->rank && !memcmp(a->shape, b->shape, a->rank * sizeof(*a->shape));
 }
 
-/* A vector of `length`, or none where that is allowed. */
+/* Whether a tensor is there and is a vector of `length`. */
 static bool is_vector(const struct graph *graph, int tensor, uint32_t length)
 {
     return has_rank(graph, tensor, 1) && graph->tensors[tensor].shape[0] == length;
@@ -350,7 +388,7 @@ int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t hea
     if (graph->error || !has_rank(graph, qkv, 3) || !heads ||
         graph->tensors[qkv].shape[2] % (3 * heads))
         return shape_error(graph, OP_ATTENTION, name, "qkv [B,T,3C] with C a multiple of heads");
-    struct tensor x = graph->tensors[qkv]; /* the list moves while it grows */
+    struct tensor x = graph->tensors[qkv]; /* a copy, because the list moves while it grows */
     const uint32_t *s = x.shape, shape[] = {s[0], s[1], s[2] / 3};
     struct node node = {.op = OP_ATTENTION, .in = {qkv, -1, -1}, .attention = {heads, causal}};
     if (graph->training) {
@@ -426,15 +464,10 @@ int graph_cast(struct graph *graph, int x, enum type type)
 {
     if (graph->error || x < 0)
         return shape_error(graph, OP_CAST, NULL, "x");
-    struct tensor of = graph->tensors[x];
-    struct node node = {.op = OP_CAST, .in = {x, -1, -1}};
-    int out = graph_append(graph, NULL, node, of.rank, of.shape);
-    if (out >= 0) {
-        graph->tensors[out].type = type;
-        graph->tensors[out].layout = of.layout;
-        graph->tensors[out].weight = of.weight;
-    }
-    return out;
+    int result = graph_append_like(graph, (struct node){.op = OP_CAST, .in = {x, -1, -1}}, x);
+    if (result >= 0)
+        graph->tensors[result].type = type;
+    return result;
 }
 
 int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
@@ -500,11 +533,11 @@ int graph_panels(struct graph *graph, int w, bool transposed)
 {
     if (graph->error || w < 0)
         return shape_error(graph, OP_PANELS, NULL, "w [N,K]");
-    const struct tensor *from = &graph->tensors[w];
-    bool conv = from->layout == LAYOUT_CONV;
-    uint32_t n = tensor_n(from), k = (uint32_t)(tensor_elements(from) / n);
+    const struct tensor *weight = &graph->tensors[w];
+    bool conv = weight->layout == LAYOUT_CONV;
+    uint32_t n = tensor_n(weight), k = (uint32_t)(tensor_elements(weight) / n);
     uint32_t shape[] = {transposed ? k : n, transposed ? n : k, 0};
-    if (conv) { /* the taps stay, turned round */
+    if (conv) { /* The transpose of a convolution has its taps in reverse order. */
         shape[0] = k / 9;
         shape[1] = 9;
         shape[2] = n;
@@ -514,12 +547,6 @@ int graph_panels(struct graph *graph, int w, bool transposed)
     if (out >= 0)
         graph->tensors[out].layout = conv ? LAYOUT_CONV : LAYOUT_PANELS;
     return out;
-}
-
-int graph_state(struct graph *graph, const char *name, enum layout layout, unsigned rank,
-                const uint32_t *shape)
-{
-    return add_tensor(graph, name, ROLE_WEIGHT, TYPE_F32, layout, rank, shape);
 }
 
 bool graph_packs(enum op op)

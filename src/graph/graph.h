@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * A model as a list of nodes over tensors, in execution order. One builder an op, which checks the
- * shapes and appends a node. Knows nothing of Vulkan, files or CLIP.
+ * A model as a list of nodes over tensors, in execution order. There is one builder per op; it
+ * checks the shapes that it is given and appends one node, and it refuses shapes that do not fit.
+ * The list knows nothing of Vulkan, of files or of CLIP.
  *
- * Tensors are dense and never views. A MATMUL with a residual writes over that residual's memory:
- * its result has the same `storage`. Weights of MATMUL are [N,K] as torch.nn.Linear has them, on
- * the device in panels of columns (see shaders/args.h).
+ * Tensors are dense and never views. A MATMUL with a residual writes over the residual's memory:
+ * its result has the same `storage`. Weights of MATMUL are [N,K] as torch.nn.Linear has them, and
+ * lie on the device in panels of columns (see shaders/args.h).
  */
 #ifndef VKCLIP_GRAPH_GRAPH_H
 #define VKCLIP_GRAPH_GRAPH_H
@@ -14,8 +15,8 @@
 
 #include <stdio.h>
 
-/* Every op, with what it computes. The tables of launch rules, references and tests are built from
- * it. */
+/* Every op, with what it computes. The tables of launch rules, references and test cases are built
+ * from this list, so that an op with a missing part fails to compile. */
 #define OPS(X)                                                                                     \
     X(MATMUL)     /* x [M,K], w [N,K], bias [N] or none -> activation(x wT + bias) (+ residual) */ \
     X(CONV)       /* x [B,H,W,C], w [N,3,3,C], bias [N] -> 3x3, padded by 1, [B,H/s,W/s,N] */      \
@@ -25,45 +26,46 @@
     X(LAYERNORM)  /* x [..,C], gain [C], bias [C] -> [..,C] */                                     \
     X(EMBEDDING)  /* ids [B,T], table [V,C], positions [T,C] -> table[ids] + positions [B,T,C] */  \
     X(CLASSTOKEN) /* x [B,P,C], token [C], positions [P+1,C] -> token, then x; + positions */      \
-    X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> their mean, then x; + positions */ \
+    X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> mean of x, then x; + positions */  \
     X(SELECT)     /* x [B,T,C], rows [B] or none (row 0) -> [B,C] */                               \
     X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */                                               \
     TRAINING_OPS(X)
 
-/* What only training has: ops that inference fuses or folds away, gradients (grad.c) with dy that
- * of the result and `->>` where they add to what is there, the objective and the optimiser
- * (train.c). */
+/* Ops that only training has: those that inference fuses or folds away, gradients (grad.c), the
+ * objective (objective.c) and the optimiser (optimiser.c). dy is the gradient of an op's result;
+ * `->>` says that the op adds to the values that its result holds. */
 #define TRAINING_OPS(X)                                                                            \
     X(CAST)       /* x of another type -> the same in the result's */                              \
     X(ACTIVATE)   /* x -> activation(x) or ReLU */                                                 \
     X(ADD)        /* x, y -> x + y */                                                              \
     X(BATCHSTATS) /* x [R,C], gain, bias -> scale, bias, mean, 1/deviation [4,C] */                \
     X(BATCHNORM)  /* x [..,C], stats [4,C], residual or none -> (x - mean) scale + bias (+) */     \
-    X(PANELS)     /* w [N,K] in panels or rows -> it, or its transpose, in panels */               \
-    X(OUTER)      /* dy [M,N], x [M,K] -> dyT x [N,K], ->> a weight's; or of a CONV's [N,9,C]; dy  \
-                   * summed over rows ->> dbias [N] or none */                                     \
+    X(PANELS)     /* w [N,K] in panels or rows -> w, or its transpose, in panels */                \
+    X(OUTER)      /* dy [M,N], x [M,K] -> dyT x [N,K], ->> the gradient of a weight, which for a   \
+                   * CONV is [N,9,C]; dy summed over rows ->> dbias [N] or none */                 \
     X(COLSUM)     /* x summed over rows, ->> */                                                    \
     X(LAYERNORM_SUMS)  /* x, dy [..,C] -> shares of dgain, of dbias [R/LAYERNORM_ROWS,2,C] */      \
     X(LAYERNORM_GRAD)  /* x [..,C], gain, dy -> dx, ->> */                                         \
     X(ATTENTION_DELTA) /* y, dy [B,T,C] -> y.dy in ATTENTION's stats [B,T,heads,2] */              \
     X(ATTENTION_GRAD)  /* qkv, dy, stats -> dqkv [B,T,3C] */                                       \
-    X(EMBEDDING_GRAD)  /* dy [B,T,C], order [BT], runs [BT+1,2] of it: begin, id ->> dtable [V,C]  \
-                        */                                                                         \
+    X(EMBEDDING_GRAD)  /* dy [B,T,C], order [BT], runs [BT+1,2] (see grad_sort_ids) ->> dtable     \
+                        * [V,C] */                                                                 \
     X(CLASSTOKEN_GRAD) /* dy [B,P+1,C] -> dx [B,P,C] */                                            \
     X(MEANTOKEN_GRAD)  /* dy [B,P+1,C] -> dx [B,..,C] */                                           \
     X(SELECT_GRAD)     /* dy [B,C], rows [B] or none -> dx [B,T,C] */                              \
     X(NORMALIZE_GRAD)  /* x, dy [B,C] -> dx [B,C] */                                               \
     X(AVGPOOL_GRAD)    /* dy [B,H/s,W/s,C] -> dx [B,H,W,C] */                                      \
-    X(ACTIVATE_GRAD)   /* x, dy -> dx; of ReLU x may be its result */                              \
+    X(ACTIVATE_GRAD)   /* x, dy -> dx; where the activation is ReLU, x may be its result */        \
     X(BATCHNORM_GRAD)  /* x, dy [..,C], stats -> a, b, c, mean, dgain, dbias [6,C] */              \
     X(AFFINE)          /* dy, x [..,C], a, b, c, mean [6,C] -> a dy + b (x - mean) + c */          \
     X(CONTRAST_STATS)  /* cos [N,N], logit_scale -> logsumexp of its rows, of its columns [2,N] */ \
-    X(CONTRAST_LOSS)   /* cos, logit_scale, stats -> share of loss, of its logit_scale's [N,2] */  \
+    X(CONTRAST_LOSS)   /* cos, logit_scale, stats -> per row its share of the loss and of the      \
+                        * gradient of logit_scale [N,2] */                                         \
     X(CONTRAST_GRAD)   /* stats, logit_scale; cos -> dcos in its place [N,N] */                    \
     X(SCALE)           /* x, factor [1] -> x factor */                                             \
     X(RUNNING)         /* stats [4,C] ->> running mean or variance [C] */                          \
-    X(RUNNINGSTATS)    /* mean [C] -> stats [4,C]; variance, gain, bias ->> the rest of them */    \
-    X(SUMSQ)           /* x [n] -> its squares' sums by SUMSQ_PART, into [parts] from `offset` */  \
+    X(RUNNINGSTATS)    /* mean [C] -> stats [4,C]; variance, gain, bias ->> the rest of stats */   \
+    X(SUMSQ)           /* x [n] -> sums of squares of SUMSQ_PART values each, into [parts] */      \
     X(CLIP)            /* parts [P], step [8] -> step [8] with norm and factor for gradients */    \
     X(ADAMW)           /* dw [n], m and v [n,2], step [8] ->> w [n]; dw becomes 0 */               \
     X(CLAMP)           /* w [1] ->> w within bounds */
@@ -77,15 +79,20 @@ enum op {
 const char *op_name(enum op op);
 
 enum type { TYPE_F32, TYPE_F16, TYPE_I32, TYPE_Q8, TYPE_Q4 };
-/* Bytes of an element; 0 for Q8 and Q4, which have blocks of elements (quant.h). */
+/* Bytes of an element; 0 for Q8 and Q4, which store blocks of elements (quant.h). */
 size_t type_size(enum type type);
 const char *type_name(enum type type);
 
-enum role { ROLE_ACTIVATION, ROLE_INPUT, ROLE_WEIGHT };
+enum role {
+    ROLE_ACTIVATION, /* a node's result; its memory is reused once nothing reads it any more */
+    ROLE_INPUT,      /* written by the host before a run */
+    ROLE_WEIGHT,     /* stays from run to run; its memory is found by its name, the checkpoint's */
+    ROLE_STATE       /* stays from run to run; its memory is given by its index (plan.h) */
+};
 
 /* How a weight lies in the checkpoint and on the device. */
 enum layout {
-    LAYOUT_ROWS,      /* as it is */
+    LAYOUT_ROWS,      /* the same in both: row by row */
     LAYOUT_PANELS,    /* [N,K] in the checkpoint, packed in panels for MATMUL */
     LAYOUT_PANELS_KN, /* [K,N] in the checkpoint, packed in the same panels */
     LAYOUT_CONV       /* [N,C,3,3] in the checkpoint, packed as [N,K] with K = (y, x, c) */
@@ -94,7 +101,7 @@ enum layout {
 #define GRAPH_MAX_RANK 4
 
 struct tensor {
-    char name[64]; /* the checkpoint's for weights, the reference's for activations */
+    char name[64]; /* weights: the checkpoint's name; others: a name for messages and dumps */
     enum role role;
     enum type type;
     enum layout layout;
@@ -103,8 +110,9 @@ struct tensor {
     int storage;   /* the tensor whose memory this is: itself, or the residual it was added to */
     char norm[64]; /* weights: the batch norm folded into them, "" for none */
     int weight;    /* the weight that this is, or was cast from; -1: none */
+    int gradient;  /* weights: the state that their gradient is added to; -1: none yet */
     bool locked;   /* weights: no gradient is wanted */
-    bool delicate; /* weights: what Q4 loses here is too much, so that it becomes Q8 */
+    bool delicate; /* weights: Q4 would lose too much accuracy here, so that it becomes Q8 */
 };
 
 #define NODE_INPUTS 3
@@ -113,8 +121,8 @@ struct node {
     enum op op;
     int in[NODE_INPUTS]; /* in the order of OPS; -1: none */
     int out;
-    bool residual;    /* `out` holds values and is added to */
-    uint32_t segment; /* 0: none */
+    bool residual;    /* the result is added to the values that `out` holds */
+    uint32_t segment; /* see graph_begin_segment; 0: none */
 
     /* What an op has besides its tensors. An op reads its own member only; one without a member has
      * nothing. The first member is the largest, so that a node that names no member has zeros in
@@ -190,36 +198,47 @@ struct graph {
     struct tensor *tensors;
     struct node *nodes;
     size_t tensor_count, node_count, tensor_capacity, node_capacity;
-    enum type type;             /* of activations and, until graph_pack, of weights */
-    bool training;              /* builders keep apart what a gradient needs apart */
-    bool frozen;                /* batch norm in training has its running statistics, which stay */
-    bool mixed;                 /* weights are kept in fp32 and cast; features leave in fp32 */
-    uint32_t segment, segments; /* of the nodes appended next, and how many began */
-    int error;                  /* of the first builder that failed; the later ones do nothing */
+    enum type type;    /* of activations and, until graph_pack, of weights */
+    bool training;     /* builders do not fuse what a gradient needs apart */
+    bool frozen;       /* in training, batch norm uses its running statistics and leaves them */
+    bool mixed;        /* weights are stored in fp32 and cast; features are fp32 */
+    uint32_t segment;  /* of the nodes appended next; 0: none */
+    uint32_t segments; /* begun so far */
+    int error;         /* of the first builder that failed; later builders do nothing */
 };
 
 void graph_init(struct graph *graph, enum type type);
 void graph_free(struct graph *graph);
 
-/* Builders return the index of the result, or -1 with graph->error set (-1 as an argument that must
- * not be absent gives the same, so that only the last call needs a check). `name` of a result may
- * be NULL: it is then called after its op and number. */
+/* ---- Builders --------------------------------------------------------------------------------
+ *
+ * A builder returns the index of its result, or -1 with graph->error set. A builder that gets -1
+ * for a tensor that must not be absent does the same, so that only the last call needs a check. The
+ * name of a result may be NULL: it is then named after its op and number. */
+
 int graph_input(struct graph *graph, const char *name, enum type type, unsigned rank,
                 const uint32_t *shape);
 int graph_weight(struct graph *graph, const char *name, enum layout layout, unsigned rank,
                  const uint32_t *shape);
+/* A weight that is fp32 whatever the type of activations is. */
+int graph_weight_f32(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                     const uint32_t *shape);
+/* An fp32 tensor of ROLE_STATE. */
+int graph_add_state(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                    const uint32_t *shape);
+
 int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
                  enum vkclip_activation activation, int residual);
-/* Batch norm `norm` folded into a weight: w * gain / deviation, and its bias into a vector of the
- * norm's own name + ".bias". */
+/* Folds the batch norm `norm` into a weight when it is loaded: w * gain / deviation, and the norm's
+ * bias into the vector whose name is the norm's and ".bias". */
 void graph_fold(struct graph *graph, int weight, const char *norm);
-/* Another name for a result. */
+/* Gives a result another name. */
 void graph_rename(struct graph *graph, int result, const char *name);
-/* The nodes from here on are a segment, a block of the model, or none any more: what is inside of
- * it can be computed again from what goes into it, instead of being kept for its gradient. */
+/* The nodes between these calls are a segment, a block of the model: its inner results can be
+ * recomputed from its inputs for its gradient, instead of being kept in memory until then. */
 void graph_begin_segment(struct graph *graph);
 void graph_end_segment(struct graph *graph);
-/* The last result with everything below zero made zero. */
+/* Makes the last node, a MATMUL or a CONV whose result this is, end with ReLU. */
 void graph_relu(struct graph *graph, int result);
 int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, uint32_t stride);
 int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size);
@@ -232,49 +251,63 @@ int graph_classtoken(struct graph *graph, const char *name, int x, int token, in
 int graph_select(struct graph *graph, const char *name, int x, int rows);
 int graph_normalize(struct graph *graph, const char *name, int x);
 
-/* Stores the second inputs of the ops that pack theirs so: matrices of MATMUL and CONV, the table
- * of EMBEDDING. Biases, gains, positions and all others keep the type of the activations. */
+/* Ops whose second input may be stored in another type than the activations': the matrices of
+ * MATMUL and CONV and the table of EMBEDDING. */
 bool graph_packs(enum op op);
+/* Stores the second inputs of these ops as `type`, except that `delicate` ones get Q8 for Q4.
+ * Biases, gains, positions and all other weights keep the type of the activations. */
 void graph_pack(struct graph *graph, enum type type);
 
-/* What the builders above and grad.c append: a node with a result of its own, or into a tensor that
- * is there, whose `residual` it adds to. The caller answers for the shapes. */
+/* ---- Nodes without checks --------------------------------------------------------------------
+ *
+ * The builders above, the gradient, the objective and the optimiser append nodes through these. The
+ * caller answers for the shapes.
+ *
+ * The result is a new tensor. */
 int graph_append(struct graph *graph, const char *name, struct node node, unsigned rank,
                  const uint32_t *shape);
+/* The result is a new tensor of the shape, type and layout of `like`. */
+int graph_append_like(struct graph *graph, struct node node, int like);
+/* The node writes to a tensor that exists already. */
 int graph_append_into(struct graph *graph, struct node node, int tensor);
-/* A result in the place of an activation of its shape, which is added to or changed. */
+/* The result takes the memory of the activation `tensor`, whose values the node reads. */
 int graph_append_over(struct graph *graph, const char *name, struct node node, int tensor);
+
+/* ---- Ops of training ------------------------------------------------------------------------- */
 
 int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
                    bool relu);
 int graph_sum(struct graph *graph, const char *name, int x, int y);
-/* Batch norm's statistics [4,C], the batch's own or from four states of a graph, and it by them. */
+/* The statistics [4,C] that batch norm uses: the batch's, or those made of four weights. */
 int graph_batchstats(struct graph *graph, int x, int gain, int bias, float epsilon);
 int graph_runningstats(struct graph *graph, int mean, int variance, int gain, int bias,
                        float epsilon);
+/* Batch norm by statistics; ReLU is the last that it does. */
 int graph_batchnorm(struct graph *graph, const char *name, int x, int stats, int residual,
                     bool relu);
-/* The matrix w [N,K], or its transpose, packed in panels. */
+/* Packs the matrix w [N,K], or its transpose, in panels. */
 int graph_panels(struct graph *graph, int w, bool transposed);
-/* The same values, in the same layout, of another type. */
+/* Converts values to another type; the layout stays. */
 int graph_cast(struct graph *graph, int x, enum type type);
-/* Ops that sum up activations of any type in fp32, and leave it so. */
+
+/* ---- Reading a graph ------------------------------------------------------------------------- */
+
+/* Ops that sum activations of any type in fp32; their results are fp32. */
 bool graph_sums(enum op op);
 /* Ops whose nodes have `attention`: heads and causality. */
 bool graph_attends(enum op op);
-/* fp32 that stays from run to run under a name, whatever the type of activations is. */
-int graph_state(struct graph *graph, const char *name, enum layout layout, unsigned rank,
-                const uint32_t *shape);
 
-/* Index of a tensor by name, -1 if there is none. */
+/* Index of a tensor by name; -1 if there is none. */
 int graph_find(const struct graph *graph, const char *name);
 uint64_t tensor_elements(const struct tensor *tensor);
+/* Whether a tensor has memory of its own that stays from run to run: weights and states. */
+bool tensor_stays(const struct tensor *tensor);
 /* Rows when all dimensions but the last are taken together, and the length of a row. */
 uint32_t tensor_rows(const struct tensor *tensor);
 uint32_t tensor_columns(const struct tensor *tensor);
-/* N of a weight in panels; its K is what the elements divided by that are. */
+/* N of a weight in panels; its K is the number of elements divided by N. */
 uint32_t tensor_n(const struct tensor *tensor);
-/* Floating-point operations of a node, to split work by. */
+/* Floating-point operations of a node, by which work is split into submits. */
 double node_work(const struct graph *graph, const struct node *node);
 
 /* What a node has in its op's member of the union, as " gelu relu" or " heads=2 causal". */

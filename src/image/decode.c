@@ -9,59 +9,15 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "image/reader.h"
 #include "image/stb.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
-#define DEFAULT_MAX_PIXELS 89478485            /* a quarter of a GiB of RGB: Pillow's warning */
-#define DECODER_MAX_PIXELS ((uint64_t)1 << 28) /* stb_image counts the bytes of RGBA in an int */
-#define MAX_SCANS 100                          /* of a JPEG; progressive ones have about 10 */
+#define MAX_SCANS 100 /* of a JPEG; progressive ones have about 10 */
 #define SUPPORTED "PNG, JPEG, BMP, GIF, TGA, PSD or PNM"
-
-int image_file_claim(struct image_file *file, uint64_t width, uint64_t height)
-{
-    uint64_t limit = file->max_pixels ? file->max_pixels : DEFAULT_MAX_PIXELS;
-    if (!width || !height)
-        return error_fail(VKCLIP_EFORMAT, "%s: corrupt %s: its header says %llu x %llu pixels",
-                          file->name, file->format, (unsigned long long)width,
-                          (unsigned long long)height);
-    if (limit > DECODER_MAX_PIXELS)
-        limit = DECODER_MAX_PIXELS;
-    if (width > UINT32_MAX || height > UINT32_MAX || width > limit / height)
-        return error_fail(VKCLIP_EUNSUPPORTED, "%s: %llu x %llu pixels, expected at most %llu%s",
-                          file->name, (unsigned long long)width, (unsigned long long)height,
-                          (unsigned long long)limit,
-                          limit < DECODER_MAX_PIXELS ? " (`max_pixels` sets this limit)"
-                                                     : " pixels, which is all that can be decoded");
-    file->width = (uint32_t)width;
-    file->height = (uint32_t)height;
-    return VKCLIP_OK;
-}
-
-int image_file_truncated(const struct image_file *file, uint64_t expected)
-{
-    return error_fail(VKCLIP_EFORMAT, "%s: truncated %s: %zu bytes, expected at least %llu",
-                      file->name, file->format, file->size, (unsigned long long)expected);
-}
-
-int image_file_corrupt(const struct image_file *file, const char *what)
-{
-    return error_fail(VKCLIP_EFORMAT, "%s: corrupt %s: %s", file->name, file->format, what);
-}
-
-int image_file_unsupported(const struct image_file *file, const char *what)
-{
-    return error_fail(VKCLIP_EUNSUPPORTED, "%s: this kind of %s is not supported: %s", file->name,
-                      file->format, what);
-}
-
-int image_file_no_memory(const struct image_file *file)
-{
-    return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %u x %u pixels", file->name,
-                      file->width, file->height);
-}
 
 /* Compressed data that could not hold the claimed pixels even at the format's best rate. */
 static int check_starved(const struct image_file *file, uint64_t bytes, uint64_t most_pixels)
@@ -83,9 +39,9 @@ static int check_png_header(struct image_file *file, const uint8_t *body)
     file->depth = body[8];
     file->channels = type < sizeof(channels) ? channels[type] : 0;
     if (!file->channels || file->depth > 16)
-        return image_file_corrupt(file, "no colour type of PNG in its header");
+        return reader_corrupt(file, "no colour type of PNG in its header");
     file->indexed = type == 3 || (type == 0 && file->depth == 1);
-    return image_file_claim(file, be32(body), be32(body + 4));
+    return reader_claim_size(file, be32(body), be32(body + 4));
 }
 
 static int check_png(struct image_file *file)
@@ -93,11 +49,11 @@ static int check_png(struct image_file *file)
     uint64_t data = 0;
     for (size_t at = 8;;) {
         if (file->size - at < 12)
-            return image_file_truncated(file, (uint64_t)at + 12);
+            return reader_truncated(file, (uint64_t)at + 12);
         const uint8_t *chunk = file->data + at;
         uint32_t length = be32(chunk), type = be32(chunk + 4);
         if (file->size - at - 12 < length)
-            return image_file_truncated(file, (uint64_t)at + 12 + length);
+            return reader_truncated(file, (uint64_t)at + 12 + length);
         /* ancillary chunks (bit 5 of the first letter) are passed over, tRNS included */
         if (!(chunk[4] & 0x20) &&
             crc32(0, chunk + 4, (uInt)(length + 4)) != be32(chunk + 8 + length))
@@ -105,7 +61,7 @@ static int check_png(struct image_file *file)
                               file->name, (const char *)chunk + 4, at);
         bool header = type == 0x49484452; /* IHDR */
         if (header != (at == 8) || (header && length != 13))
-            return image_file_corrupt(file, "its first chunk is not the only IHDR");
+            return reader_corrupt(file, "its first chunk is not the only IHDR");
         if (header) {
             int error = check_png_header(file, chunk + 8);
             if (error)
@@ -114,7 +70,7 @@ static int check_png(struct image_file *file)
             data += length;
         } else if (type == 0x504c5445) { /* PLTE */
             if (file->palette || length % 3 || length > 768)
-                return image_file_corrupt(file, "two palettes, or one of a wrong length");
+                return reader_corrupt(file, "two palettes, or one of a wrong length");
             file->palette = at;
             file->colors = length / 3;
         } else if (type == 0x49454e44) { /* IEND */
@@ -159,17 +115,17 @@ static int check_frame(struct image_file *file, struct jpeg *jpeg, unsigned mark
                        const uint8_t *body, size_t length)
 {
     if (marker > 0xc2)
-        return image_file_unsupported(file, "lossless, hierarchical or arithmetic coding, expected "
-                                            "Huffman-coded baseline or progressive");
+        return reader_unsupported(file, "lossless, hierarchical or arithmetic coding, expected "
+                                        "Huffman-coded baseline or progressive");
     if (jpeg->components || length < 6 || body[5] < 1 || body[5] > 4 || length != 6 + 3u * body[5])
-        return image_file_corrupt(file, "two frame headers, or one of a wrong length");
+        return reader_corrupt(file, "two frame headers, or one of a wrong length");
     if (body[0] != 8)
-        return image_file_unsupported(file, "samples of 12 bits, expected 8");
+        return reader_unsupported(file, "samples of 12 bits, expected 8");
     jpeg->components = body[5];
     for (unsigned i = 0; i < jpeg->components; i++)
         jpeg->ids[i] = body[6 + 3 * i];
     file->channels = jpeg->components < 3 ? 1 : 3;
-    return image_file_claim(file, be16(body + 3), be16(body + 1));
+    return reader_claim_size(file, be16(body + 3), be16(body + 1));
 }
 
 /* stb_image writes past its tables where the counts add up to more than 256. */
@@ -180,7 +136,7 @@ static int check_huffman(struct image_file *file, const uint8_t *body, size_t le
         for (unsigned i = 1; length >= 17 && i <= 16; i++)
             sum += body[i];
         if (!sum || sum > 256 || length - 17 < sum)
-            return image_file_corrupt(file, "a Huffman table of a wrong length");
+            return reader_corrupt(file, "a Huffman table of a wrong length");
         body += 17 + sum;
         length -= 17 + sum;
     }
@@ -191,9 +147,9 @@ static int check_scan(struct image_file *file, struct jpeg *jpeg, const uint8_t 
                       size_t length)
 {
     if (!jpeg->components || length < 1 || length != 4 + 2u * body[0])
-        return image_file_corrupt(file, "a scan of a wrong length or before the frame header");
+        return reader_corrupt(file, "a scan of a wrong length or before the frame header");
     if (++jpeg->scans > MAX_SCANS)
-        return image_file_unsupported(file, "more than 100 scans");
+        return reader_unsupported(file, "more than 100 scans");
     bool dc = body[1 + 2 * body[0]] == 0;
     for (unsigned i = 0; i < body[0]; i++)
         for (unsigned j = 0; j < jpeg->components; j++)
@@ -226,9 +182,9 @@ static int check_jpeg(struct image_file *file)
     for (size_t at = 2; (marker = find_marker(file, at)) && *marker != 0xd9;) {
         at = (size_t)(marker - file->data) + 1;
         if (file->size - at < 2 || file->size - at < be16(file->data + at))
-            return image_file_truncated(file, (uint64_t)file->size + 1);
+            return reader_truncated(file, (uint64_t)file->size + 1);
         if (be16(file->data + at) < 2)
-            return image_file_corrupt(file, "a segment of a length below 2");
+            return reader_corrupt(file, "a segment of a length below 2");
         size_t length = be16(file->data + at) - 2;
         const uint8_t *body = file->data + at + 2;
         if (*marker == 0xc4)
@@ -248,9 +204,9 @@ static int check_jpeg(struct image_file *file)
                           "%s: truncated JPEG: %zu bytes without the end-of-image marker",
                           file->name, file->size);
     if (!jpeg.components || jpeg.decoded != (1u << jpeg.components) - 1)
-        return image_file_corrupt(file, "it lacks the data of a component");
+        return reader_corrupt(file, "it lacks the data of a component");
     if (jpeg.components == 4 && !jpeg.adobe) /* stb_image would take CMYK for YCbCr */
-        return image_file_unsupported(file, "four components without Adobe's marker");
+        return reader_unsupported(file, "four components without Adobe's marker");
     /* a block of 64 pixels is at least a bit, and a component may have one in 4 rows or columns */
     return check_starved(file, file->size, (uint64_t)file->size * 64 * 8 * 4);
 }
@@ -285,33 +241,32 @@ static int check_bmp(struct image_file *file)
 {
     const uint8_t *data = file->data;
     if (file->size < 54)
-        return image_file_truncated(file, 54);
+        return reader_truncated(file, 54);
     uint32_t offset = le32(data + 10), header = le32(data + 14);
     if (header != 40 && header != 56 && header != 108 && header != 124)
-        return image_file_unsupported(file, "OS/2 or unknown header, expected Windows 3 to 5");
+        return reader_unsupported(file, "OS/2 or unknown header, expected Windows 3 to 5");
     uint32_t height = le32(data + 22), depth = le32(data + 26) >> 16, method = le32(data + 30);
-    int error = image_file_claim(file, le32(data + 18), height >> 31 ? 0 - height : height);
+    int error = reader_claim_size(file, le32(data + 18), height >> 31 ? 0 - height : height);
     if (error)
         return error;
     if (method == 3 && header == 56)
-        return image_file_unsupported(file, "colour masks in a version 3 header");
+        return reader_unsupported(file, "colour masks in a version 3 header");
     if (method != 0 && (method != 3 || (depth != 16 && depth != 32)))
-        return image_file_unsupported(file, "compressed, expected plain pixels");
+        return reader_unsupported(file, "compressed, expected plain pixels");
     if (depth != 1 && depth != 4 && depth != 8 && depth != 16 && depth != 24 && depth != 32)
-        return image_file_corrupt(file,
-                                  "its header does not say 1, 4, 8, 16, 24 or 32 bits a pixel");
+        return reader_corrupt(file, "its header does not say 1, 4, 8, 16, 24 or 32 bits a pixel");
     uint64_t row = ((uint64_t)file->width * depth + 7) / 8, stride = (row + 3) / 4 * 4;
     uint64_t end = offset + stride * (file->height - 1) + row, least = 14 + (uint64_t)header;
     if (offset < least + (depth < 16 ? 4 : 0))
-        return image_file_corrupt(file, "pixels that begin before its header ends");
+        return reader_corrupt(file, "pixels that begin before its header ends");
     if (end > file->size)
-        return image_file_truncated(file, end);
+        return reader_truncated(file, end);
     file->channels = method == 3 && header >= 108 && le32(data + 66) ? 4 : 3;
     if (depth < 16) {
         uint32_t room = (offset - (uint32_t)least) / 4, used = le32(data + 46);
         uint32_t colors = used ? used : 1u << depth;
         if (!check_indices(file, data + offset, stride, depth, room))
-            return image_file_corrupt(file, "a pixel that refers to a colour beyond the palette");
+            return reader_corrupt(file, "a pixel that refers to a colour beyond the palette");
         file->indexed = is_indexed(data + least, colors < room ? colors : room, depth);
     }
     return VKCLIP_OK;
@@ -340,13 +295,13 @@ static int check_tga(struct image_file *file)
     bool palette = data[1], packed = data[2] & 8, grey = (data[2] & 3) == 3;
     unsigned depth = data[16], bytes = (depth + 7) / 8;
     uint64_t at = 18 + data[0] + (palette ? (uint64_t)le16(data + 5) * ((data[7] + 7u) / 8) : 0);
-    int error = image_file_claim(file, le16(data + 12), le16(data + 14));
+    int error = reader_claim_size(file, le16(data + 12), le16(data + 14));
     if (error)
         return error;
     if (data[17] & 0x10)
-        return image_file_unsupported(file, "rows from right to left");
+        return reader_unsupported(file, "rows from right to left");
     if (palette && le16(data + 3))
-        return image_file_unsupported(file, "a palette that does not begin at colour 0");
+        return reader_unsupported(file, "a palette that does not begin at colour 0");
     static const uint8_t channels[5] = {0, 1, 3, 3, 4};
     file->channels = palette ? 3 : bytes == 2 && grey && depth == 16 ? 2 : channels[bytes];
     file->indexed = palette;
@@ -355,19 +310,19 @@ static int check_tga(struct image_file *file)
         at += pixels * bytes;
     for (uint64_t left = packed ? pixels : 0; left;) {
         if (at >= file->size)
-            return image_file_truncated(file, at + 1);
+            return reader_truncated(file, at + 1);
         unsigned run = (data[at] & 127) + 1u;
         at += 1 + (uint64_t)(data[at] >> 7 ? 1 : run) * bytes;
         left -= run < left ? run : left;
     }
-    return at > file->size ? image_file_truncated(file, at) : VKCLIP_OK;
+    return at > file->size ? reader_truncated(file, at) : VKCLIP_OK;
 }
 
 /* ---- What a file is -------------------------------------------------------------------------- */
 
 static const struct {
     const char *format;
-    unsigned at, size;
+    unsigned offset, size; /* of the magic bytes */
     const char *magic;
     int (*check)(struct image_file *);
     int (*decode)(struct image_file *, uint8_t **); /* NULL: stb_image */
@@ -456,74 +411,69 @@ static int decode_stb(struct image_file *file, int (*check)(struct image_file *)
                                    file->channels, &width, &height, &reason);
     free(filled);
     if (!data || (!*pixels && !strcmp(reason, "outofmem")))
-        return image_file_no_memory(file);
+        return reader_no_memory(file);
     if (!*pixels)
-        return image_file_corrupt(file, reason);
+        return reader_corrupt(file, reason);
     if (width != file->width || height != file->height)
-        return image_file_corrupt(file, "two headers that differ in size");
+        return reader_corrupt(file, "two headers that differ in size");
     return VKCLIP_OK;
 }
 
-int vkclip_decode_image(const void *data, size_t size, const char *name, uint64_t max_pixels,
-                        struct vkclip_image *image)
+static int decode_format(struct image_file *file, uint8_t **pixels)
 {
-    struct image_file file = {
-        .name = name ? name : "picture", .data = data, .size = size, .max_pixels = max_pixels};
-    uint8_t *pixels = NULL;
-    int error = VKCLIP_OK;
-    if (!image || (!data && size))
-        return error_fail(VKCLIP_EINVALID, "%s: no data or no place for the picture", file.name);
-    *image = (struct vkclip_image){0};
-    if (!size)
-        return error_fail(VKCLIP_EFORMAT, "%s: empty file, expected " SUPPORTED, file.name);
-
     size_t i = 0;
     while (i < ARRAY_COUNT(formats) &&
-           (size < formats[i].at + formats[i].size ||
-            memcmp(file.data + formats[i].at, formats[i].magic, formats[i].size)))
+           (file->size < formats[i].offset + formats[i].size ||
+            memcmp(file->data + formats[i].offset, formats[i].magic, formats[i].size)))
         i++;
     if (i < ARRAY_COUNT(formats)) {
-        file.format = formats[i].format;
+        file->format = formats[i].format;
         if (formats[i].decode)
-            error = formats[i].decode(&file, &pixels);
-        else if (formats[i].check)
-            error = decode_stb(&file, formats[i].check, &pixels);
-        else
-            error = refuse(&file, file.format);
-    } else if (is_tga(&file)) {
-        file.format = "TGA";
-        error = decode_stb(&file, check_tga, &pixels);
-    } else {
-        error = refuse(&file, name_text(file.data, size));
+            return formats[i].decode(file, pixels);
+        if (formats[i].check)
+            return decode_stb(file, formats[i].check, pixels);
+        return refuse(file, file->format);
     }
-    if (error)
-        free(pixels);
-    else
-        *image = (struct vkclip_image){.pixels = pixels,
-                                       .width = file.width,
-                                       .height = file.height,
-                                       .channels = file.channels,
-                                       .indexed = file.indexed};
-    return error;
+    if (!is_tga(file))
+        return refuse(file, name_text(file->data, file->size));
+    file->format = "TGA";
+    return decode_stb(file, check_tga, pixels);
 }
 
-int vkclip_load_image(const char *path, uint64_t max_pixels, struct vkclip_image *image)
+int image_decode(const void *data, size_t size, const char *name, uint64_t max_pixels,
+                 struct vkclip_image *image)
+{
+    struct image_file file = {.name = name, .data = data, .size = size, .max_pixels = max_pixels};
+    uint8_t *pixels = NULL;
+    *image = (struct vkclip_image){0};
+    if (!size)
+        return error_fail(VKCLIP_EFORMAT, "%s: empty file, expected " SUPPORTED, name);
+    int error = decode_format(&file, &pixels);
+    if (error) {
+        free(pixels);
+        return error;
+    }
+    *image = (struct vkclip_image){.pixels = pixels,
+                                   .width = file.width,
+                                   .height = file.height,
+                                   .channels = file.channels,
+                                   .indexed = file.indexed};
+    return VKCLIP_OK;
+}
+
+int image_load(const char *path, uint64_t max_pixels, struct vkclip_image *image)
 {
     struct file_map map;
-    if (!path || !image)
-        return error_fail(VKCLIP_EINVALID, "no path or no place for the picture");
     *image = (struct vkclip_image){0};
     int error = file_map_open(path, &map);
     if (!error)
-        error = vkclip_decode_image(map.data, map.size, path, max_pixels, image);
-    file_map_close(&map); /* zeroed where the mapping failed */
+        error = image_decode(map.data, map.size, path, max_pixels, image);
+    file_map_close(&map); /* It is zeroed where the mapping failed. */
     return error;
 }
 
-void vkclip_free_image(struct vkclip_image *image)
+void image_free(struct vkclip_image *image)
 {
-    if (image) {
-        free((void *)image->pixels);
-        *image = (struct vkclip_image){0};
-    }
+    free((void *)image->pixels);
+    *image = (struct vkclip_image){0};
 }

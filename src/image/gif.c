@@ -6,7 +6,7 @@
  * and three times the memory. Reads no later frame.
  */
 #include "base/error.h"
-#include "image/decode.h"
+#include "image/reader.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,12 +114,12 @@ static int find_frame(const struct image_file *file, struct frame *frame)
     const uint8_t *data = file->data;
     size_t at = 13, size = file->size;
     if (size < at)
-        return image_file_truncated(file, at);
+        return reader_truncated(file, at);
     if (data[10] & 0x80 && !(at = read_palette(file, at, data[10], frame)))
-        return image_file_truncated(file, 13 + (size_t)frame->colors * 3);
+        return reader_truncated(file, 13 + (size_t)frame->colors * 3);
     while (at < size && data[at] != 0x2c) { /* image descriptor */
         if (data[at] == 0x3b)
-            return image_file_corrupt(file, "it holds no picture");
+            return reader_corrupt(file, "it holds no picture");
         if (data[at] != 0x21) { /* not an extension: Pillow passes over it */
             at++;
             continue;
@@ -129,7 +129,7 @@ static int find_frame(const struct image_file *file, struct frame *frame)
         at = skip_blocks(file, at + 2);
     }
     if (at > size || size - at < 12)
-        return image_file_truncated(file, (uint64_t)at + 12);
+        return reader_truncated(file, (uint64_t)at + 12);
     frame->left = le16(data + at + 1);
     frame->top = le16(data + at + 3);
     frame->width = le16(data + at + 5);
@@ -138,7 +138,7 @@ static int find_frame(const struct image_file *file, struct frame *frame)
     frame->interlaced = flags & 0x40;
     at += 10;
     if (flags & 0x80 && !(at = read_palette(file, at, flags, frame)))
-        return image_file_truncated(file, (uint64_t)size + 1);
+        return reader_truncated(file, (uint64_t)size + 1);
     frame->codes = data + at;
     return VKCLIP_OK;
 }
@@ -181,29 +181,29 @@ int image_gif_decode(struct image_file *file, uint8_t **pixels)
     uint64_t width = le16(file->data + 6), height = le16(file->data + 8);
     uint64_t right = frame.left + frame.width, bottom = frame.top + frame.height;
     error =
-        image_file_claim(file, right > width ? right : width, bottom > height ? bottom : height);
+        reader_claim_size(file, right > width ? right : width, bottom > height ? bottom : height);
     if (error)
         return error;
     file->channels = 3;
     file->indexed = !is_grey(&frame);
     if (frame.codes == file->data + file->size)
-        return image_file_truncated(file, (uint64_t)file->size + 1);
+        return reader_truncated(file, (uint64_t)file->size + 1);
     unsigned start_width = *frame.codes;
     if (!frame.width || !frame.height || start_width < 2 || start_width > 8)
-        return image_file_corrupt(file, "its first frame has no pixels or a wrong code size");
+        return reader_corrupt(file, "its first frame has no pixels or a wrong code size");
 
     struct reader reader = {frame.codes + 1, file->data + file->size, 0, 0, 0};
     size_t wanted = (size_t)frame.width * frame.height;
     uint8_t *indices = malloc(wanted);
     *pixels = malloc((size_t)file->width * file->height * 3);
     if (!indices || !*pixels) {
-        error = image_file_no_memory(file);
+        error = reader_no_memory(file);
     } else {
         size_t found = unpack(&reader, start_width, indices, wanted);
         if (found == wanted)
             paint(file, &frame, indices, *pixels);
         else if (reader.at == reader.end)
-            error = image_file_truncated(file, (uint64_t)file->size + 1);
+            error = reader_truncated(file, (uint64_t)file->size + 1);
         else
             error =
                 error_fail(VKCLIP_EFORMAT, "%s: corrupt GIF: its data ends after %zu of %zu pixels",

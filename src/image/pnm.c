@@ -4,7 +4,7 @@
  * does not scale to the header's maximum and takes 16-bit samples in the wrong byte order. Leaves
  * the plain-text forms (P1 to P3) and PAM (P7) to be refused.
  */
-#include "image/decode.h"
+#include "image/reader.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -51,10 +51,10 @@ int image_pnm_decode(struct image_file *file, uint8_t **pixels)
     int64_t width = read_number(file, &at), height = read_number(file, &at);
     int64_t maximum = kind == '4' ? 1 : read_number(file, &at);
     if (at == file->size)
-        return image_file_truncated(file, (uint64_t)at + 1);
+        return reader_truncated(file, (uint64_t)at + 1);
     if (width < 0 || height < 0 || maximum < 1 || maximum > 65535)
-        return image_file_corrupt(file, "no width, height and maximum of 1 to 65535 in its header");
-    int error = image_file_claim(file, (uint64_t)width, (uint64_t)height);
+        return reader_corrupt(file, "no width, height and maximum of 1 to 65535 in its header");
+    int error = reader_claim_size(file, (uint64_t)width, (uint64_t)height);
     if (error)
         return error;
     at++; /* one white space */
@@ -63,10 +63,10 @@ int image_pnm_decode(struct image_file *file, uint8_t **pixels)
     uint64_t row = file->indexed ? ((uint64_t)width + 7) / 8
                                  : (uint64_t)width * file->channels * (maximum < 256 ? 1 : 2);
     if (row * file->height > file->size - at)
-        return image_file_truncated(file, at + row * file->height);
+        return reader_truncated(file, at + row * file->height);
     size_t out_row = (size_t)file->width * file->channels;
     if (!(*pixels = malloc(out_row * file->height)))
-        return image_file_no_memory(file);
+        return reader_no_memory(file);
     for (uint32_t y = 0; y < file->height; y++)
         convert_row(file, file->data + at + (size_t)row * y, (unsigned)maximum,
                     *pixels + out_row * y);

@@ -4,7 +4,7 @@
  * stb_image is not used here because it "removes the white matte" of pictures with alpha, which the
  * reference does not, and which leaves the range of a byte. Reads no layers.
  */
-#include "image/decode.h"
+#include "image/reader.h"
 
 #include <stdlib.h>
 
@@ -27,25 +27,25 @@ static int find_planes(const struct image_file *file, unsigned channels, struct 
     uint64_t at = 26, rows = (uint64_t)file->height * file->channels;
     for (int section = 0; section < 3; section++) {
         if (at + 4 > file->size)
-            return image_file_truncated(file, at + 4);
+            return reader_truncated(file, at + 4);
         at += 4 + (uint64_t)be32(data + at);
     }
     if (at + 2 > file->size)
-        return image_file_truncated(file, at + 2);
+        return reader_truncated(file, at + 2);
     unsigned method = be16(data + at);
     at += 2;
     if (method > 1)
-        return image_file_unsupported(file, "ZIP compression, expected none or PackBits");
+        return reader_unsupported(file, "ZIP compression, expected none or PackBits");
     if (method == 1) {
         planes->lengths = data + at;
         at += (uint64_t)file->height * channels * 2;
         if (at > file->size)
-            return image_file_truncated(file, at);
+            return reader_truncated(file, at);
     }
     planes->data = data + at;
     for (uint64_t row = 0; row < rows; row++)
         at += row_length(file, planes, row);
-    return at > file->size ? image_file_truncated(file, at) : VKCLIP_OK;
+    return at > file->size ? reader_truncated(file, at) : VKCLIP_OK;
 }
 
 /* One PackBits row, which has to give `wanted` bytes. */
@@ -79,7 +79,7 @@ static int read_planes(const struct image_file *file, const struct planes *plane
         uint8_t *out = pixels + y * file->width * file->channels + row / file->height;
         if (planes->lengths &&
             !unpack_row(in, length, unpacked, (size_t)file->width * planes->bytes))
-            return image_file_corrupt(file, "a PackBits row of a wrong length");
+            return reader_corrupt(file, "a PackBits row of a wrong length");
         for (size_t x = 0; x < file->width; x++)
             out[x * file->channels] = samples[x * planes->bytes];
         in += length;
@@ -91,15 +91,15 @@ int image_psd_decode(struct image_file *file, uint8_t **pixels)
 {
     const uint8_t *data = file->data;
     if (file->size < 26)
-        return image_file_truncated(file, 26);
+        return reader_truncated(file, 26);
     unsigned channels = be16(data + 12), depth = be16(data + 22), mode = be16(data + 24);
     if (be16(data + 4) != 1 || (mode != 1 && mode != 3) || (depth != 8 && depth != 16))
-        return image_file_unsupported(file, "expected version 1, grey or RGB, 8 or 16 bits");
+        return reader_unsupported(file, "expected version 1, grey or RGB, 8 or 16 bits");
     file->channels = mode == 1 ? 1 : channels == 4 ? 4 : 3;
     if (channels < file->channels)
-        return image_file_corrupt(file, "fewer channels than its colours");
+        return reader_corrupt(file, "fewer channels than its colours");
     struct planes planes = {.bytes = depth / 8};
-    int error = image_file_claim(file, be32(data + 18), be32(data + 14));
+    int error = reader_claim_size(file, be32(data + 18), be32(data + 14));
     if (!error)
         error = find_planes(file, channels, &planes);
     if (error)
@@ -109,7 +109,7 @@ int image_psd_decode(struct image_file *file, uint8_t **pixels)
     if (unpacked && *pixels)
         error = read_planes(file, &planes, unpacked, *pixels);
     else
-        error = image_file_no_memory(file);
+        error = reader_no_memory(file);
     free(unpacked);
     return error;
 }

@@ -99,5 +99,5 @@ int group_state(struct graph *graph, const struct tensor_group *group, size_t ro
     uint32_t shape[GRAPH_MAX_RANK];
     group_tensor(group, row, &tensor);
     const unsigned rank = device_shape(&group->rows[row], &tensor, shape);
-    return graph_state(graph, tensor.name, group->rows[row].layout, rank, shape);
+    return graph_weight_f32(graph, tensor.name, group->rows[row].layout, rank, shape);
 }

@@ -56,7 +56,7 @@ static void find_lifetimes(const struct graph *graph, uint32_t alignment, struct
     for (size_t t = 0; t < graph->tensor_count; t++) {
         const struct tensor *tensor = &graph->tensors[t];
         blocks[t] = (struct block){.tensor = (int)t, .first = -1, .last = -1};
-        if (tensor->role != ROLE_WEIGHT && tensor->storage == (int)t)
+        if (!tensor_stays(tensor) && tensor->storage == (int)t)
             blocks[t].bytes = (layout_tensor_bytes(tensor) + alignment - 1) / alignment * alignment;
     }
     for (int n = 0; n < (int)graph->node_count; n++) {
@@ -129,7 +129,20 @@ int plan_measure(const struct graph *graph, uint32_t alignment, uint64_t *arena,
     return VKCLIP_OK;
 }
 
-static int place_tensors(struct plan *plan, const struct store *weights)
+/* The memory of a tensor that stays: a weight's by its name, a state's by its index. */
+static int find_memory(const struct plan_params *params, const struct tensor *tensor, size_t index,
+                       struct gpu_range *range)
+{
+    if (tensor->role == ROLE_WEIGHT && !store_find(params->weights, tensor->name, range))
+        return error_fail(VKCLIP_EABSENT, "tensor %s was not loaded", tensor->name);
+    if (tensor->role == ROLE_STATE && params->states)
+        *range = params->states[index];
+    if (!range->buffer)
+        return error_fail(VKCLIP_EINVALID, "tensor %s: a plan needs memory for it", tensor->name);
+    return VKCLIP_OK;
+}
+
+static int place_tensors(struct plan *plan, const struct plan_params *params)
 {
     const struct graph *graph = &plan->graph;
     struct block *blocks = calloc(graph->tensor_count + 1, sizeof(*blocks));
@@ -144,11 +157,11 @@ static int place_tensors(struct plan *plan, const struct store *weights)
     free(blocks);
     for (size_t t = 0; t < graph->tensor_count && !error; t++) {
         const struct tensor *tensor = &graph->tensors[t];
-        if (tensor->role != ROLE_WEIGHT) {
+        if (tensor_stays(tensor)) {
+            error = find_memory(params, tensor, t, &plan->ranges[t]);
+        } else {
             plan->ranges[t].offset = plan->ranges[tensor->storage].offset;
             plan->ranges[t].size = layout_tensor_bytes(tensor);
-        } else if (!store_find(weights, tensor->name, &plan->ranges[t])) {
-            error = error_fail(VKCLIP_EABSENT, "tensor %s was not loaded", tensor->name);
         }
     }
     return error;
@@ -267,7 +280,7 @@ int plan_create(const struct plan_params *params, struct graph *graph, struct pl
     for (size_t i = 0; i < params->output_count; i++)
         plan->is_output[params->outputs[i]] = true;
     plan->done = plan->runs;
-    error = place_tensors(plan, params->weights);
+    error = place_tensors(plan, params);
     if (!error) {
         tune_choose(params->gpu, params->tuner, &plan->graph, seconds, plan->choices);
         error = build_pipelines(plan);

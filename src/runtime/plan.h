@@ -19,14 +19,17 @@ int plan_measure(const struct graph *graph, uint32_t alignment, uint64_t *arena,
 
 struct tuner;
 
-/* What a plan is made with; all of it must outlive the plan, except for the list of outputs. */
+/* What a plan is made with; all of it must outlive the plan, except for the lists. */
 struct plan_params {
     struct gpu *gpu;
     struct tuner *tuner;         /* chooses the kernels; NULL for the fixed order */
     double tuning_seconds;       /* that the choice may take, see tune_choose; 0: TUNE_SECONDS */
     const struct store *weights; /* where weights are found by name; NULL for a graph with none */
-    const int *outputs;          /* tensors to be read after a run: they are copied when they are */
-    size_t output_count;         /* computed, so that their memory is free for later tensors */
+    const struct gpu_range *states; /* memory of the tensors of ROLE_STATE, by their index; NULL for
+                                     * a graph with none. Ranges may overlap: nodes run one after
+                                     * another, and a plan never writes there by itself */
+    const int *outputs;  /* tensors to be read after a run: they are copied when they are */
+    size_t output_count; /* computed, so that their memory is free for later tensors */
 };
 
 /* Plans and records `graph`, which the plan takes over (also on error; it is left empty). */

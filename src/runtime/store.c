@@ -5,7 +5,6 @@
 #include "runtime/store.h"
 #include "base/error.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,19 +21,12 @@ struct memory {
     size_t weights_end; /* index past its last weight */
 };
 
-struct named_range {
-    char name[64];
-    struct gpu_range range;
-};
-
 struct store {
     struct gpu *gpu;
     struct memory *memory;
     size_t memory_count;
     struct store_weight *weights;
     size_t weight_count;
-    struct named_range *named;
-    size_t named_count;
 };
 
 /* ---- Placement ------------------------------------------------------------------------------- */
@@ -114,7 +106,6 @@ void store_destroy(struct store **handle)
         gpu_buffer_destroy(store->gpu, &store->memory[i].buffer);
     free(store->memory);
     free(store->weights);
-    free(store->named);
     free(store);
     *handle = NULL;
 }
@@ -133,28 +124,11 @@ struct gpu_buffer *store_buffer(const struct store *store, size_t index, uint64_
     return index < store->memory_count ? store->memory[index].buffer : NULL;
 }
 
-int store_name(struct store *store, const char *name, struct gpu_range range)
-{
-    struct named_range *named = realloc(store->named, (store->named_count + 1) * sizeof(*named));
-    if (!named)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for the list of weights");
-    store->named = named;
-    struct named_range *last = &named[store->named_count++];
-    snprintf(last->name, sizeof(last->name), "%s", name);
-    last->range = range;
-    return VKCLIP_OK;
-}
-
 bool store_find(const struct store *store, const char *name, struct gpu_range *range)
 {
     for (size_t i = 0; i < store->weight_count; i++)
         if (!strcmp(store->weights[i].tensor.name, name)) {
             *range = store->weights[i].range;
-            return true;
-        }
-    for (size_t i = 0; i < store->named_count; i++)
-        if (!strcmp(store->named[i].name, name)) {
-            *range = store->named[i].range;
             return true;
         }
     return false;

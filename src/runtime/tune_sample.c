@@ -39,7 +39,7 @@ void sample_make_plain(struct sample *sample)
  * in panels. */
 static bool has_items(const struct tensor *tensor)
 {
-    return tensor->role != ROLE_WEIGHT && tensor->layout == LAYOUT_ROWS;
+    return !tensor_stays(tensor) && tensor->layout == LAYOUT_ROWS;
 }
 
 /* Gives the sample's tensor of a slot the number of rows or items that the sample has. */

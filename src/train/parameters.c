@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Parameters by group, their gradients and moments in buffers beside them, and the parts that the
- * optimiser takes them in.
+ * Parameters lie in memory by group, so that the optimiser updates each group in few parts, and
+ * gradients and moments lie in buffers beside the weights'.
  */
 #include "train/parameters.h"
-#include "base/array.h"
 #include "base/error.h"
-#include "base/string.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,74 +13,128 @@
 #include "runtime/layout.h"
 #include "runtime/upload.h"
 
-/* Groups of weights, each in memory of its own order: the optimiser takes a group in few parts. */
 enum group { GROUP_DECAYED, GROUP_PLAIN, GROUP_FIXED, GROUP_COUNT };
 
-/* Bytes of a part: what one binding of its moments spans on any device. */
+/* Most bytes of a part's weights. Its moments take twice as many, which one binding spans on every
+ * device, as the smallest limit that is known is 128 MiB. */
 #define PART_BYTES ((uint64_t)32 << 20)
+/* Bytes of the buffer of zeros that clears gradients and moments. */
 #define ZERO_BYTES ((uint64_t)1 << 20)
 
-struct parameter {
-    struct train_parameter of;
+/* Gradients have a value per element of the weight, moments two. */
+#define MOMENT_WIDTH 2
+
+struct entry {
+    struct parameter parameter;
     struct tensor tensor;
     enum group group;
 };
 
-/* A part of a group: a range of the weights' buffer number `buffer`. */
+/* A range of the weights' buffer number `buffer`. */
 struct part {
     size_t buffer;
     uint64_t offset, bytes;
     bool decayed;
 };
 
-/* ---- Parameters ------------------------------------------------------------------------------ */
+struct parameters {
+    struct gpu *gpu;
+    struct store *store;
+    struct gpu_buffer **gradients, **moments; /* by the number of the weights' buffer */
+    size_t buffer_count;
+    struct entry *entries; /* every weight of both towers, and logit_scale */
+    size_t count;
+    struct part *parts;
+    size_t part_count;
+};
 
-static bool is_gradient(const struct tensor *tensor)
+/* ---- The list of parameters ------------------------------------------------------------------ */
+
+static size_t find_entry(const struct entry *entries, size_t count, const char *name)
 {
-    return string_begins_with(tensor->name, GRAD_PREFIX);
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(entries[i].parameter.name, name))
+            return i;
+    return SIZE_MAX;
 }
 
-/* Every weight that the towers name, with its group. Without `weights` shapes are the device's. */
-static int list_parameters(const struct graph *graph, const struct weights *weights,
-                           struct parameter **list, size_t *count)
+/* Without `weights`, the shape is the one on the device. */
+static void fill_entry(const struct tensor *tensor, const struct weights *weights,
+                       struct entry *entry)
 {
-    *list = calloc(graph->tensor_count + 1, sizeof(**list));
+    struct parameter *parameter = &entry->parameter;
+    uint64_t shape[TENSOR_MAX_RANK] = {0};
+    unsigned rank = 0;
+    entry->tensor = *tensor;
+    snprintf(parameter->name, sizeof(parameter->name), "%s", tensor->name);
+    parameter->rank = tensor->rank;
+    for (unsigned i = 0; i < tensor->rank; i++)
+        parameter->shape[i] = tensor->shape[i];
+    if (weights && !tensor->norm[0] && weights_shape(weights, tensor->name, shape, &rank) &&
+        rank <= 4) {
+        parameter->rank = rank;
+        memcpy(parameter->shape, shape, rank * sizeof(*shape));
+    }
+    parameter->elements = 1;
+    for (unsigned i = 0; i < parameter->rank; i++)
+        parameter->elements *= parameter->shape[i];
+    parameter->trained = !tensor->locked;
+    parameter->decayed = parameter->trained && parameter->rank > 1;
+    entry->group = GROUP_FIXED;
+    if (parameter->trained)
+        entry->group = parameter->decayed ? GROUP_DECAYED : GROUP_PLAIN;
+}
+
+/* Lists every weight that a graph names, once. */
+static int list_entries(const struct graph *graph, const struct weights *weights,
+                        struct entry **entries, size_t *count)
+{
+    *entries = calloc(graph->tensor_count + 1, sizeof(**entries));
     *count = 0;
-    if (!*list)
+    if (!*entries)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
     for (size_t t = 0; t < graph->tensor_count; t++) {
         const struct tensor *tensor = &graph->tensors[t];
-        if (tensor->role != ROLE_WEIGHT || is_gradient(tensor))
-            continue;
-        struct parameter *parameter = &(*list)[*count];
-        struct train_parameter *of = &parameter->of;
-        bool known = false;
-        for (size_t i = 0; i < *count; i++)
-            known |= !strcmp((*list)[i].of.name, tensor->name);
-        if (known)
-            continue;
-        parameter->tensor = *tensor;
-        snprintf(of->name, sizeof(of->name), "%s", tensor->name);
-        of->rank = tensor->rank;
-        for (unsigned i = 0; i < tensor->rank; i++)
-            of->shape[i] = tensor->shape[i];
-        uint64_t shape[TENSOR_MAX_RANK] = {0};
-        if (weights && !tensor->norm[0] && weights_shape(weights, tensor->name, shape, &of->rank) &&
-            of->rank <= 4)
-            memcpy(of->shape, shape, of->rank * sizeof(*shape));
-        of->elements = 1;
-        for (unsigned i = 0; i < of->rank; i++)
-            of->elements *= of->shape[i];
-        of->trained = !tensor->locked;
-        of->decayed = of->trained && of->rank > 1;
-        parameter->group = of->decayed ? GROUP_DECAYED : of->trained ? GROUP_PLAIN : GROUP_FIXED;
-        (*count)++;
+        if (tensor->role == ROLE_WEIGHT && find_entry(*entries, *count, tensor->name) == SIZE_MAX)
+            fill_entry(tensor, weights, &(*entries)[(*count)++]);
     }
     return VKCLIP_OK;
 }
 
-/* Graphs of no nodes that name the weights group by group. */
-static int upload_groups(struct train_parameters *p, const struct weights *weights)
+int parameters_measure(const struct graph *graph, uint64_t *all, uint64_t *trained)
+{
+    struct entry *entries = NULL;
+    size_t count = 0;
+    int error = list_entries(graph, NULL, &entries, &count);
+    *all = *trained = 0;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t bytes = layout_tensor_bytes(&entries[i].tensor);
+        *all += bytes;
+        *trained += entries[i].parameter.trained ? bytes : 0;
+    }
+    free(entries);
+    return error;
+}
+
+const struct parameter *parameters_get(const struct parameters *p, size_t index)
+{
+    return index < p->count ? &p->entries[index].parameter : NULL;
+}
+
+size_t parameters_find(const struct parameters *p, const char *name)
+{
+    return find_entry(p->entries, p->count, name);
+}
+
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+const struct store *parameters_store(const struct parameters *p)
+{
+    return p->store;
+}
+
+/* The store lays weights out in the order of the graphs: a graph without nodes names a group. */
+static int upload_groups(struct parameters *p, const struct weights *weights)
 {
     struct graph graphs[GROUP_COUNT];
     const struct graph *all[GROUP_COUNT];
@@ -90,131 +142,173 @@ static int upload_groups(struct train_parameters *p, const struct weights *weigh
     for (int g = 0; g < GROUP_COUNT; g++) {
         graph_init(&graphs[g], TYPE_F32);
         all[g] = &graphs[g];
-        for (size_t i = 0; i < p->count && !error; i++) {
-            const struct tensor *tensor = &p->list[i].tensor;
-            if ((int)p->list[i].group != g)
-                continue;
-            int at =
-                graph_weight(&graphs[g], tensor->name, tensor->layout, tensor->rank, tensor->shape);
-            graph_fold(&graphs[g], at, tensor->norm);
-            error = graphs[g].error;
-        }
+    }
+    for (size_t i = 0; i < p->count && !error; i++) {
+        const struct tensor *tensor = &p->entries[i].tensor;
+        struct graph *graph = &graphs[p->entries[i].group];
+        int weight = graph_weight(graph, tensor->name, tensor->layout, tensor->rank, tensor->shape);
+        graph_fold(graph, weight, tensor->norm);
+        error = graph->error;
     }
     if (!error)
-        error = store_create(p->gpu, all, GROUP_COUNT, &p->weights);
+        error = store_create(p->gpu, all, GROUP_COUNT, &p->store);
     struct row_reader reader = weights_row_reader(weights);
     if (!error)
-        error = upload_weights(p->gpu, p->weights, &reader);
+        error = upload_weights(p->gpu, p->store, &reader);
     for (int g = 0; g < GROUP_COUNT; g++)
         graph_free(&graphs[g]);
     return error;
 }
 
-/* Number of the weights' buffer. */
-static size_t buffer_index(const struct train_parameters *p, const struct gpu_buffer *buffer)
+/* The number of a buffer of weights. */
+static size_t find_buffer(const struct parameters *p, const struct gpu_buffer *buffer)
 {
     uint64_t size;
     size_t i = 0;
-    while (i < p->buffers && store_buffer(p->weights, i, &size) != buffer)
+    while (i < p->buffer_count && store_buffer(p->store, i, &size) != buffer)
         i++;
     return i;
 }
 
-static struct gpu_range weight_range(const struct train_parameters *p,
-                                     const struct parameter *parameter)
+/* The memory of one value of a parameter. */
+static struct gpu_range find_range(const struct parameters *p, size_t index,
+                                   enum parameter_value which)
 {
     struct gpu_range range = {0};
-    store_find(p->weights, parameter->of.name, &range);
-    return range;
+    store_find(p->store, p->entries[index].parameter.name, &range);
+    if (which == PARAMETER_VALUE)
+        return range;
+    const size_t buffer = find_buffer(p, range.buffer);
+    if (which == PARAMETER_GRADIENT)
+        return (struct gpu_range){p->gradients[buffer], range.offset, range.size};
+    return (struct gpu_range){p->moments[buffer], MOMENT_WIDTH * range.offset,
+                              MOMENT_WIDTH * range.size};
+}
+
+static int clear_buffer(struct gpu *gpu, struct gpu_buffer *zeros, struct gpu_buffer *buffer,
+                        uint64_t size)
+{
+    int error = VKCLIP_OK;
+    for (uint64_t first = 0; first < size && !error; first += ZERO_BYTES) {
+        uint64_t bytes = size - first < ZERO_BYTES ? size - first : ZERO_BYTES;
+        error = gpu_copy(gpu, (struct gpu_range){zeros, 0, bytes},
+                         (struct gpu_range){buffer, first, bytes});
+    }
+    return error;
 }
 
 /* A buffer of zeros beside each of the weights', `width` times as large. */
-static int create_zeros(struct train_parameters *p, unsigned width, struct gpu_buffer ***buffers)
+static int create_zeros(struct parameters *p, unsigned width, struct gpu_buffer ***buffers)
 {
     struct gpu_buffer *zeros = NULL;
-    *buffers = calloc(p->buffers + 1, sizeof(struct gpu_buffer *));
-    int error = *buffers ? gpu_buffer_create(p->gpu, GPU_UPLOAD, ZERO_BYTES, &zeros)
-                         : error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
+    *buffers = calloc(p->buffer_count + 1, sizeof(struct gpu_buffer *));
+    if (!*buffers)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
+    int error = gpu_buffer_create(p->gpu, GPU_UPLOAD, ZERO_BYTES, &zeros);
     if (!error)
         memset(gpu_buffer_map(zeros), 0, ZERO_BYTES);
-    for (size_t i = 0; i < p->buffers && !error; i++) {
+    for (size_t i = 0; i < p->buffer_count && !error; i++) {
         uint64_t size;
-        store_buffer(p->weights, i, &size);
-        error = gpu_buffer_create(p->gpu, GPU_DEVICE, size * width, &(*buffers)[i]);
-        for (uint64_t at = 0; at < size * width && !error; at += ZERO_BYTES) {
-            uint64_t bytes = size * width - at < ZERO_BYTES ? size * width - at : ZERO_BYTES;
-            error = gpu_copy(p->gpu, (struct gpu_range){zeros, 0, bytes},
-                             (struct gpu_range){(*buffers)[i], at, bytes});
-        }
+        store_buffer(p->store, i, &size);
+        error = gpu_buffer_create(p->gpu, GPU_DEVICE, width * size, &(*buffers)[i]);
+        if (!error)
+            error = clear_buffer(p->gpu, zeros, (*buffers)[i], width * size);
     }
     gpu_buffer_destroy(p->gpu, &zeros);
     return error;
 }
 
-/* Cuts the trained groups into parts, in the order that they lie in, and names all of it. */
-static int name_parts(struct train_parameters *p)
+/* ---- Parts ----------------------------------------------------------------------------------- */
+
+/* Extends the last part of a group up to `end`, which may cut it into several. */
+static void extend_parts(struct parameters *p, uint64_t end, uint64_t most)
+{
+    struct part *last = &p->parts[p->part_count - 1];
+    last->bytes = end - last->offset;
+    while (last->bytes > most) {
+        struct part rest = *last;
+        rest.offset += most;
+        rest.bytes -= most;
+        last->bytes = most;
+        last = &p->parts[p->part_count++];
+        *last = rest;
+    }
+}
+
+/* Cuts the trained groups into parts, in the order in which they lie in memory. */
+static int create_parts(struct parameters *p)
 {
     const uint64_t range = gpu_limits(p->gpu)->buffer_range;
     const uint64_t most = PART_BYTES < range / 4 ? PART_BYTES : range / 4;
-    int error = VKCLIP_OK;
     size_t capacity = 0;
     for (size_t i = 0; i < p->count; i++)
-        capacity += layout_tensor_bytes(&p->list[i].tensor) / most + 2;
+        capacity += layout_tensor_bytes(&p->entries[i].tensor) / most + 2;
     p->parts = calloc(capacity, sizeof(*p->parts));
     if (!p->parts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
-    for (int g = 0; g < GROUP_FIXED; g++) {
-        struct part *last = NULL;
-        for (size_t i = 0; i < p->count && !error; i++) {
-            if ((int)p->list[i].group != g)
+    for (enum group g = GROUP_DECAYED; g < GROUP_FIXED; g++) {
+        const size_t first = p->part_count;
+        for (size_t i = 0; i < p->count; i++) {
+            if (p->entries[i].group != g)
                 continue;
-            struct gpu_range at = weight_range(p, &p->list[i]);
-            size_t buffer = buffer_index(p, at.buffer);
-            char name[sizeof(GRAD_PREFIX) + 64];
-            snprintf(name, sizeof(name), GRAD_PREFIX "%s", p->list[i].of.name);
-            error = store_name(p->weights, name,
-                               (struct gpu_range){p->gradients[buffer], at.offset, at.size});
-            uint64_t end = at.offset + at.size;
-            if (!last || last->buffer != buffer) {
-                last = &p->parts[p->part_count++];
-                *last = (struct part){buffer, at.offset, 0, g == GROUP_DECAYED};
-            }
-            last->bytes = end - last->offset;
-            while (last->bytes > most) {
-                struct part rest = *last;
-                last->bytes = most;
-                rest.offset += most;
-                rest.bytes = end - rest.offset;
-                last = &p->parts[p->part_count++];
-                *last = rest;
-            }
+            struct gpu_range weight = find_range(p, i, PARAMETER_VALUE);
+            size_t buffer = find_buffer(p, weight.buffer);
+            if (p->part_count == first || p->parts[p->part_count - 1].buffer != buffer)
+                p->parts[p->part_count++] =
+                    (struct part){buffer, weight.offset, 0, g == GROUP_DECAYED};
+            extend_parts(p, weight.offset + weight.size, most);
         }
     }
-    for (size_t i = 0; i < p->part_count && !error; i++) {
+    return VKCLIP_OK;
+}
+
+struct optimiser parameters_append_optimiser(const struct parameters *p, struct adamw adamw,
+                                             int logit_scale, struct graph *graph,
+                                             struct optimiser_part **parts)
+{
+    *parts = calloc(p->part_count + 1, sizeof(**parts));
+    if (!*parts) {
+        graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for an optimiser");
+        return (struct optimiser){-1, -1};
+    }
+    for (size_t i = 0; i < p->part_count; i++) {
+        (*parts)[i].elements = (uint32_t)(p->parts[i].bytes / sizeof(float));
+        (*parts)[i].decayed = p->parts[i].decayed;
+    }
+    return optimiser_append(graph, adamw, *parts, p->part_count, logit_scale);
+}
+
+int parameters_bind(const struct parameters *p, const struct graph *graph,
+                    const struct optimiser_part *parts, struct gpu_range **states)
+{
+    struct gpu_range *ranges = *states = calloc(graph->tensor_count + 1, sizeof(**states));
+    if (!ranges)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a list of gradients");
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        const struct tensor *tensor = &graph->tensors[t];
+        if (tensor->gradient >= 0)
+            ranges[tensor->gradient] =
+                find_range(p, parameters_find(p, tensor->name), PARAMETER_GRADIENT);
+    }
+    for (size_t i = 0; i < p->part_count && parts; i++) {
         const struct part *part = &p->parts[i];
         uint64_t size;
-        const struct {
-            const char *name;
-            struct gpu_range range;
-        } ranges[] = {
-            {"weights", {store_buffer(p->weights, part->buffer, &size), part->offset, part->bytes}},
-            {"gradients", {p->gradients[part->buffer], part->offset, part->bytes}},
-            {"moments", {p->moments[part->buffer], 2 * part->offset, 2 * part->bytes}}};
-        for (size_t j = 0; j < ARRAY_COUNT(ranges) && !error; j++) {
-            char name[32];
-            snprintf(name, sizeof(name), "%s.%zu", ranges[j].name, i);
-            error = store_name(p->weights, name, ranges[j].range);
-        }
+        struct gpu_buffer *weights = store_buffer(p->store, part->buffer, &size);
+        ranges[parts[i].weights] = (struct gpu_range){weights, part->offset, part->bytes};
+        ranges[parts[i].gradients] =
+            (struct gpu_range){p->gradients[part->buffer], part->offset, part->bytes};
+        ranges[parts[i].moments] = (struct gpu_range){
+            p->moments[part->buffer], MOMENT_WIDTH * part->offset, MOMENT_WIDTH * part->bytes};
     }
-    return error;
+    return VKCLIP_OK;
 }
 
 /* ---- Reading and writing parameters ---------------------------------------------------------- */
 
 /* Where element i of a parameter, in its shape's order, lies on the device. */
-static uint64_t device_index(const struct parameter *parameter, uint64_t i)
+static uint64_t device_index(const struct entry *entry, uint64_t i)
 {
-    const struct tensor *tensor = &parameter->tensor;
+    const struct tensor *tensor = &entry->tensor;
     if (tensor->layout == LAYOUT_ROWS)
         return i;
     uint64_t rows = tensor_n(tensor), length = tensor_elements(tensor) / rows;
@@ -223,137 +317,116 @@ static uint64_t device_index(const struct parameter *parameter, uint64_t i)
         n = i % rows;
         k = i / rows;
     } else if (tensor->layout == LAYOUT_CONV) { /* [N,C,3,3]; the device may have more channels */
-        uint64_t channels = parameter->of.shape[1];
+        uint64_t channels = entry->parameter.shape[1];
         n = i / 9 / channels;
         k = i % 9 * tensor->shape[2] + i / 9 % channels;
     }
     return layout_panel_index(n, k, length);
 }
 
-/* The memory of a parameter, through a staging buffer; `write` NULL: reads. */
-static int move_values(struct train_parameters *p, size_t index, enum train_value what, float *read,
-                       const float *write)
+/* The float of element i among those of its memory. */
+static uint64_t value_index(const struct entry *entry, enum parameter_value which, uint64_t i)
 {
-    const struct parameter *parameter = &p->list[index];
-    struct gpu_range at = weight_range(p, parameter);
-    struct gpu_buffer *staging[2] = {NULL, NULL};
-    unsigned width = what == TRAIN_MOMENT1 || what == TRAIN_MOMENT2 ? 2 : 1;
-    if (what != TRAIN_VALUE && !parameter->of.trained)
-        return error_fail(VKCLIP_EINVALID, "parameter %s is not trained", parameter->of.name);
-    if (what != TRAIN_VALUE) {
-        size_t buffer = buffer_index(p, at.buffer);
-        at.buffer = (width == 2 ? p->moments : p->gradients)[buffer];
-        at.offset *= width;
-        at.size *= width;
-    }
-    int error = gpu_buffer_create(p->gpu, GPU_DOWNLOAD, at.size, &staging[0]);
-    if (!error && write)
-        error = gpu_buffer_create(p->gpu, GPU_UPLOAD, at.size, &staging[1]);
+    const uint64_t index = device_index(entry, i);
+    if (which == PARAMETER_MOMENT1 || which == PARAMETER_MOMENT2)
+        return MOMENT_WIDTH * index + (which == PARAMETER_MOMENT2);
+    return index;
+}
+
+static int check_value(const struct parameter *parameter, enum parameter_value which)
+{
+    if (which != PARAMETER_VALUE && !parameter->trained)
+        return error_fail(VKCLIP_EINVALID, "parameter %s is not trained", parameter->name);
+    return VKCLIP_OK;
+}
+
+/* A new buffer of host memory with what a range holds. */
+static int download_range(struct gpu *gpu, struct gpu_range range, struct gpu_buffer **buffer)
+{
+    int error = gpu_buffer_create(gpu, GPU_DOWNLOAD, range.size, buffer);
+    return error ? error : gpu_copy(gpu, range, (struct gpu_range){*buffer, 0, range.size});
+}
+
+int parameters_read(struct parameters *p, size_t index, enum parameter_value which, float *values)
+{
+    const struct entry *entry = &p->entries[index];
+    struct gpu_buffer *buffer = NULL;
+    int error = check_value(&entry->parameter, which);
     if (!error)
-        error = gpu_copy(p->gpu, at, (struct gpu_range){staging[0], 0, at.size});
+        error = download_range(p->gpu, find_range(p, index, which), &buffer);
+    for (uint64_t i = 0; i < entry->parameter.elements && !error; i++)
+        values[i] = ((const float *)gpu_buffer_map(buffer))[value_index(entry, which, i)];
+    gpu_buffer_destroy(p->gpu, &buffer);
+    return error;
+}
+
+/* What lies between the values, the padding of panels and the other moment, stays as it was. */
+int parameters_write(struct parameters *p, size_t index, enum parameter_value which,
+                     const float *values)
+{
+    const struct entry *entry = &p->entries[index];
+    struct gpu_buffer *old = NULL, *new = NULL;
+    int error = check_value(&entry->parameter, which);
+    if (error)
+        return error;
+    const struct gpu_range range = find_range(p, index, which);
+    error = download_range(p->gpu, range, &old);
+    if (!error)
+        error = gpu_buffer_create(p->gpu, GPU_UPLOAD, range.size, &new);
     if (!error) {
-        float *values = gpu_buffer_map(staging[0]);
-        if (write) {
-            memcpy(gpu_buffer_map(staging[1]), values, at.size);
-            values = gpu_buffer_map(staging[1]);
-        }
-        for (uint64_t i = 0; i < parameter->of.elements; i++) {
-            float *value =
-                &values[width * device_index(parameter, i) + (what == TRAIN_MOMENT2 ? 1 : 0)];
-            if (write)
-                *value = write[i];
-            else
-                read[i] = *value;
-        }
+        float *floats = gpu_buffer_map(new);
+        memcpy(floats, gpu_buffer_map(old), range.size);
+        for (uint64_t i = 0; i < entry->parameter.elements; i++)
+            floats[value_index(entry, which, i)] = values[i];
+        error = gpu_copy(p->gpu, (struct gpu_range){new, 0, range.size}, range);
     }
-    if (!error && write)
-        error = gpu_copy(p->gpu, (struct gpu_range){staging[1], 0, at.size}, at);
-    gpu_buffer_destroy(p->gpu, &staging[0]);
-    gpu_buffer_destroy(p->gpu, &staging[1]);
+    gpu_buffer_destroy(p->gpu, &old);
+    gpu_buffer_destroy(p->gpu, &new);
     return error;
 }
 
-int train_parameters_read(struct train_parameters *p, size_t index, enum train_value what,
-                          float *values)
-{
-    return move_values(p, index, what, values, NULL);
-}
+/* ---- Open and close -------------------------------------------------------------------------- */
 
-int train_parameters_write(struct train_parameters *p, size_t index, enum train_value what,
-                           const float *values)
+int parameters_open(struct gpu *gpu, const struct graph *graph, const struct weights *weights,
+                    struct parameters **result)
 {
-    return move_values(p, index, what, NULL, values);
-}
-
-const struct train_parameter *train_parameters_get(const struct train_parameters *p, size_t index)
-{
-    return index < p->count ? &p->list[index].of : NULL;
-}
-
-/* ---- The whole ------------------------------------------------------------------------------- */
-
-int train_parameters_measure(const struct graph *graph, struct train_memory *memory)
-{
-    struct parameter *list = NULL;
-    size_t count = 0;
-    int error = list_parameters(graph, NULL, &list, &count);
-    for (size_t i = 0; i < count; i++) {
-        uint64_t bytes = layout_tensor_bytes(&list[i].tensor);
-        memory->weights += bytes;
-        memory->gradients += list[i].of.trained ? bytes : 0;
-        memory->moments += list[i].of.trained ? 2 * bytes : 0;
-    }
-    free(list);
-    return error;
-}
-
-int train_parameters_open(struct gpu *gpu, const struct graph *graph, const struct weights *weights,
-                          struct train_parameters *p)
-{
-    *p = (struct train_parameters){.gpu = gpu};
-    int error = list_parameters(graph, weights, &p->list, &p->count);
+    struct parameters *p = *result = calloc(1, sizeof(*p));
+    if (!p)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
+    p->gpu = gpu;
+    int error = list_entries(graph, weights, &p->entries, &p->count);
     if (!error)
         error = upload_groups(p, weights);
-    for (uint64_t size; !error && store_buffer(p->weights, p->buffers, &size);)
-        p->buffers++;
+    for (uint64_t size; !error && store_buffer(p->store, p->buffer_count, &size);)
+        p->buffer_count++;
     if (!error)
         error = create_zeros(p, 1, &p->gradients);
     if (!error)
-        error = create_zeros(p, 2, &p->moments);
-    return error ? error : name_parts(p);
+        error = create_zeros(p, MOMENT_WIDTH, &p->moments);
+    if (!error)
+        error = create_parts(p);
+    if (error)
+        parameters_close(result);
+    return error;
 }
 
-void train_parameters_close(struct train_parameters *p)
+static void destroy_buffers(struct parameters *p, struct gpu_buffer **buffers)
 {
-    for (size_t i = 0; i < p->buffers; i++) {
-        if (p->gradients)
-            gpu_buffer_destroy(p->gpu, &p->gradients[i]);
-        if (p->moments)
-            gpu_buffer_destroy(p->gpu, &p->moments[i]);
-    }
-    store_destroy(&p->weights);
-    free(p->gradients);
-    free(p->moments);
-    free(p->list);
+    for (size_t i = 0; i < p->buffer_count && buffers; i++)
+        gpu_buffer_destroy(p->gpu, &buffers[i]);
+    free(buffers);
+}
+
+void parameters_close(struct parameters **handle)
+{
+    struct parameters *p = *handle;
+    if (!p)
+        return;
+    destroy_buffers(p, p->gradients);
+    destroy_buffers(p, p->moments);
+    store_destroy(&p->store);
+    free(p->entries);
     free(p->parts);
-    *p = (struct train_parameters){.gpu = NULL};
-}
-
-int train_parameters_update(const struct train_parameters *p, struct grad_adamw adamw,
-                            struct graph *graph)
-{
-    uint32_t *elements = calloc(p->part_count + 1, sizeof(*elements));
-    bool *decayed = calloc(p->part_count + 1, sizeof(*decayed));
-    if (!elements || !decayed) {
-        graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for an optimiser");
-    } else {
-        for (size_t i = 0; i < p->part_count; i++) {
-            elements[i] = (uint32_t)(p->parts[i].bytes / sizeof(float));
-            decayed[i] = p->parts[i].decayed;
-        }
-        grad_optimise(graph, elements, decayed, p->part_count, adamw, true);
-    }
-    free(elements);
-    free(decayed);
-    return graph->error;
+    free(p);
+    *handle = NULL;
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/string.h"
 #include "model/tensors.h"
+#include "train/parameters.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -153,14 +154,12 @@ void session_parameters(const struct session *session, uint64_t *all, uint64_t *
 static void find_parameter(struct session *session, size_t index)
 {
     const struct model_tensor *tensor = &session->tensors[index];
-    const struct train_parameter *parameter;
-    session->parameters[index] = NO_PARAMETER;
-    for (size_t i = 0; (parameter = train_parameter(session->train, i)); i++)
-        if (!strcmp(parameter->name, tensor->name) &&
-            (parameter->trained || is_statistic(tensor))) {
-            session->parameters[index] = i;
-            session->has_moments[index] = parameter->trained;
-        }
+    const struct parameters *parameters = train_parameters(session->train);
+    const size_t found = parameters_find(parameters, tensor->name);
+    const struct parameter *parameter = parameters_get(parameters, found);
+    const bool trained = parameter && parameter->trained;
+    session->parameters[index] = trained || is_statistic(tensor) ? found : NO_PARAMETER;
+    session->has_moments[index] = trained;
 }
 
 /* checkpoint_read_fn */
@@ -171,26 +170,29 @@ static int read_tensor(void *user, size_t index, float *values)
     if (session->parameters[index] == NO_PARAMETER)
         return weights_read(session->start->weights, tensor->name, 0,
                             tensor->rank ? tensor->shape[0] : 1, values);
-    return train_read(session->train, session->parameters[index], TRAIN_VALUE, values);
+    return parameters_read(train_parameters(session->train), session->parameters[index],
+                           PARAMETER_VALUE, values);
 }
 
-static enum train_value moment_value(enum run_moment moment)
+static enum parameter_value moment_value(enum run_moment moment)
 {
-    return moment == RUN_MOMENT_M ? TRAIN_MOMENT1 : TRAIN_MOMENT2;
+    return moment == RUN_MOMENT_M ? PARAMETER_MOMENT1 : PARAMETER_MOMENT2;
 }
 
 /* run_read_fn */
 static int read_moment(void *user, size_t index, enum run_moment moment, float *values)
 {
     struct session *session = user;
-    return train_read(session->train, session->parameters[index], moment_value(moment), values);
+    return parameters_read(train_parameters(session->train), session->parameters[index],
+                           moment_value(moment), values);
 }
 
 /* run_write_fn */
 static int write_moment(void *user, size_t index, enum run_moment moment, const float *values)
 {
     struct session *session = user;
-    return train_write(session->train, session->parameters[index], moment_value(moment), values);
+    return parameters_write(train_parameters(session->train), session->parameters[index],
+                            moment_value(moment), values);
 }
 
 int session_upload(struct session *session, struct gpu *gpu, struct tuner *tuner)
@@ -222,7 +224,7 @@ bool session_is_uploaded(const struct session *session)
 int session_measure(const struct session *session, bool recompute, struct train_memory *memory)
 {
     struct train_params params = session->params.train;
-    params.checkpoint_activations = recompute;
+    params.recompute = recompute;
     return train_measure(&session->start->config, &params, memory);
 }
 

@@ -16,7 +16,7 @@
 #include <stdatomic.h>
 
 #include "encode/batches.h"
-#include "api/model.h"
+#include "encode/model.h"
 
 #define MODEL "models/emoji-clip"
 #define GOLDEN "tests/golden/emoji-clip"
@@ -116,11 +116,11 @@ static void shares_end_together(void **state)
                     if (loads[k].active && (i == replicas[s] || end[k] < end[i]))
                         i = k;
                 assert_true(i < replicas[s]); /* the last one does not go */
-                loads[i].under_way = 0;
+                loads[i].in_flight = 0;
                 size_t number = batches_share(loads, replicas[s], i, left);
                 number = number < most ? number : most;
                 loads[i].active = number > 0;
-                loads[i].under_way = number;
+                loads[i].in_flight = number;
                 left -= number;
                 random = random * 1664525 + 1013904223;
                 double noise = 0.7 + 0.6 * (random >> 8) / (1 << 24);
@@ -135,7 +135,7 @@ static void shares_end_together(void **state)
         }
     struct batches_load unknown[] = {{.active = true}, {.speed = 5, .active = true}};
     assert_int_equal(batches_share(unknown, 2, 0, 100), 1); /* tries one */
-    unknown[0].under_way = 1;
+    unknown[0].in_flight = 1;
     assert_int_equal(batches_share(unknown, 2, 0, 100), 0);
     assert_int_equal(batches_share(unknown, 2, 1, 100), 1); /* and the other one waits and sees */
     unknown[1].speed = 5000;

@@ -1,58 +1,44 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as a tar shard and as a table of pictures: refused, or every sample has a name,
- * captions, a label and bytes that can be read. Sums of tar headers are made right after each
- * mutation, since nothing behind them would be reached otherwise. Decodes no picture.
+ * Any bytes as a tar shard and as a table of pictures: they are refused, or every sample has a
+ * name, captions, a label and bytes that can be read. Decodes no picture.
  */
 #define _GNU_SOURCE
+#include "fuzz/fuzz.h"
 #include "base/array.h"
-#include "base/file.h"
-#include "base/string.h"
 #include "data/dataset.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-volatile uint64_t fuzz_sum; /* keeps the reads */
+volatile uint64_t fuzz_sum; /* keeps the reads from being optimised away */
 static char *folder, *tar, *csv;
 
-static void clean(void)
+static void finish(void)
 {
-    remove(tar);
-    remove(csv);
-    rmdir(folder);
+    folder_remove(folder);
+    free(folder);
     free(tar);
     free(csv);
-    free(folder);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    const char *base = getenv("TMPDIR");
-    folder = string_format("%s/vkclip-fuzz-XXXXXX", base ? base : P_tmpdir);
-    if (!folder || !mkdtemp(folder) || !(tar = string_format("%s/data.tar", folder)) ||
-        !(csv = string_format("%s/data.csv", folder)))
-        abort();
-    atexit(clean);
+    folder = fuzz_folder();
+    tar = fuzz_path(folder, "data.tar");
+    csv = fuzz_path(folder, "data.csv");
+    atexit(finish);
     return 0;
 }
 
+/* Corrects the sums of tar headers after each mutation, because a header with a wrong sum ends the
+ * archive and nothing after it would be reached. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
     enum { BLOCK = 512, MAGIC = 257, SUM = 148 };
     (void)seed;
     size = LLVMFuzzerMutate(data, size, max_size);
-    for (size_t at = 0; at + BLOCK <= size; at += BLOCK) {
-        uint8_t *header = data + at;
+    for (size_t offset = 0; offset + BLOCK <= size; offset += BLOCK) {
+        uint8_t *header = data + offset;
         char text[8];
         unsigned sum = 0;
         if (memcmp(header + MAGIC, "ustar", 5) != 0)
@@ -96,9 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct dataset_params labels = {.label_key = "name"};
     const char *const paths[] = {tar, csv};
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
-        struct file_part part = {data, size};
-        if (file_write(paths[i], &part, 1))
-            abort();
+        fuzz_write(paths[i], data, size);
         for (int with_labels = 0; with_labels < 2; with_labels++) {
             struct dataset *dataset;
             if (!dataset_open(paths[i], with_labels ? &labels : NULL, &dataset)) {

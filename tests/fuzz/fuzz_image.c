@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Picture files from a hostile source: decoded, then preprocessed both ways. Checksums of PNG
- * chunks are made right after each mutation, since nothing behind them would be reached otherwise.
+ * Any bytes as a picture: they are refused with a message, or give pixels that are prepared in both
+ * orders of steps.
  */
+#define _GNU_SOURCE
+#include "fuzz/fuzz.h"
 #include "image/prepare.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <zlib.h>
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* Corrects the checksums of PNG chunks after each mutation, because nothing after a wrong one would
+ * be reached. */
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
@@ -19,15 +18,16 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     size = LLVMFuzzerMutate(data, size, max_size);
     if (size < 8 || memcmp(data, "\x89PNG", 4))
         return size;
-    for (size_t at = 8; size - at >= 12;) {
-        uint8_t *p = data + at;
-        size_t length = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-        if (length > size - at - 12)
+    for (size_t offset = 8; size - offset >= 12;) {
+        uint8_t *chunk = data + offset;
+        size_t length =
+            (size_t)chunk[0] << 24 | (size_t)chunk[1] << 16 | (size_t)chunk[2] << 8 | chunk[3];
+        if (length > size - offset - 12)
             break;
-        uint32_t sum = (uint32_t)crc32(0, p + 4, (uInt)length + 4);
+        uint32_t sum = (uint32_t)crc32(0, chunk + 4, (uInt)length + 4);
         for (int i = 0; i < 4; i++)
-            p[8 + length + i] = (uint8_t)(sum >> (24 - 8 * i));
-        at += length + 12;
+            chunk[8 + length + i] = (uint8_t)(sum >> (24 - 8 * i));
+        offset += length + 12;
     }
     return size;
 }

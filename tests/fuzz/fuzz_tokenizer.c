@@ -5,54 +5,29 @@
  * such ids. Run it in the project's root, where models/emoji-clip is.
  */
 #define _GNU_SOURCE
+#include "fuzz/fuzz.h"
 #include "base/array.h"
-#include "base/string.h"
 #include "text/tokenizer.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The file that the input becomes, and the good one beside it. */
 static const char *const kinds[][2] = {
     {"tokenizer.json", NULL}, {"vocab.json", "merges.txt"},    {"merges.txt", "vocab.json"},
     {"bpe.txt.gz", NULL},     {"tokenizer_config.json", NULL},
 };
-static char folder[] = "/tmp/vkclip-fuzz-XXXXXX";
+static char *folder;
 static struct tokenizer *good[2];
-
-static void must(bool condition, const char *what)
-{
-    if (!condition) {
-        fprintf(stderr, "%s: %s\n", what, vkclip_last_error());
-        abort();
-    }
-}
-
-static char *path_of(const char *name)
-{
-    char *path = string_format("%s/%s", folder, name);
-    must(path, "path");
-    return path;
-}
 
 static void write_file(const char *name, const void *data, size_t size)
 {
-    char *path = path_of(name);
-    FILE *file = fopen(path, "wb");
-    must(file && fwrite(data, 1, size, file) == size, "write");
-    fclose(file);
+    char *path = fuzz_path(folder, name);
+    fuzz_write(path, data, size);
     free(path);
 }
 
-static void clean(void)
+static void remove_files(void)
 {
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
-        char *path = path_of(kinds[i][0]);
+        char *path = fuzz_path(folder, kinds[i][0]);
         remove(path);
         free(path);
     }
@@ -60,8 +35,8 @@ static void clean(void)
 
 static void finish(void)
 {
-    clean();
-    rmdir(folder);
+    folder_remove(folder);
+    free(folder);
     tokenizer_close(&good[0]);
     tokenizer_close(&good[1]);
 }
@@ -70,26 +45,26 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    must(mkdtemp(folder), "folder");
+    folder = fuzz_folder();
     for (int i = 0; i < 2; i++)
-        must(!tokenizer_open("models/emoji-clip/tokenizer.json",
-                             i ? TOKENIZER_OPENAI : TOKENIZER_HF, &good[i]),
-             "model");
+        fuzz_check(!tokenizer_open("models/emoji-clip/tokenizer.json",
+                                   i ? TOKENIZER_OPENAI : TOKENIZER_HF, &good[i]),
+                   "model");
     atexit(finish);
     return 0;
 }
 
-static void use(const struct tokenizer *tokenizer, const char *text, size_t size)
+static void tokenize_text(const struct tokenizer *tokenizer, const char *text, size_t size)
 {
     size_t count, again = 0;
     char *decoded;
-    must(!tokenizer_encode(tokenizer, text, size, NULL, 0, &count), "encode");
+    fuzz_check(!tokenizer_encode(tokenizer, text, size, NULL, 0, &count), "encode");
     int32_t *ids = malloc(count * sizeof(*ids));
-    must(ids && !tokenizer_encode(tokenizer, text, size, ids, count, &again), "encode again");
-    must(again == count && ids[0] == tokenizer_start(tokenizer) &&
-             ids[count - 1] == tokenizer_end(tokenizer),
-         "start and end");
-    must(!tokenizer_decode(tokenizer, ids, count, &decoded), "decode");
+    fuzz_check(ids && !tokenizer_encode(tokenizer, text, size, ids, count, &again), "encode again");
+    fuzz_check(again == count && ids[0] == tokenizer_start(tokenizer) &&
+                   ids[count - 1] == tokenizer_end(tokenizer),
+               "start and end");
+    fuzz_check(!tokenizer_decode(tokenizer, ids, count, &decoded), "decode");
     free(decoded);
     free(ids);
 }
@@ -104,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     data++;
     size--;
     if (kind >= ARRAY_COUNT(kinds)) {
-        use(good[kind - ARRAY_COUNT(kinds)], (const char *)data, size);
+        tokenize_text(good[kind - ARRAY_COUNT(kinds)], (const char *)data, size);
         return 0;
     }
     static const char vocab[] = "{\"a\":0,\"b</w>\":1,\"ab</w>\":2,\"<|startoftext|>\":3,"
@@ -121,19 +96,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bool is_vocab = !strcmp(beside, "vocab.json");
         write_file(beside, is_vocab ? vocab : merges, strlen(is_vocab ? vocab : merges));
     }
-    char *path = path_of(opened);
+    char *path = fuzz_path(folder, opened);
     for (int rules = TOKENIZER_BY_FILE; rules <= TOKENIZER_HF; rules++) {
         if (tokenizer_open(path, (enum tokenizer_rules)rules, &tokenizer)) {
-            must(!tokenizer && strstr(vkclip_last_error(), folder), "message");
+            fuzz_check(!tokenizer && strstr(vkclip_last_error(), folder), "message");
             continue;
         }
-        must(tokenizer_pad(tokenizer) >= 0 &&
-                 (uint32_t)tokenizer_pad(tokenizer) < tokenizer_size(tokenizer),
-             "pad");
-        use(tokenizer, sample, strlen(sample));
+        fuzz_check(tokenizer_pad(tokenizer) >= 0 &&
+                       (uint32_t)tokenizer_pad(tokenizer) < tokenizer_size(tokenizer),
+                   "pad");
+        tokenize_text(tokenizer, sample, strlen(sample));
         tokenizer_close(&tokenizer);
     }
     free(path);
-    clean();
+    remove_files();
     return 0;
 }

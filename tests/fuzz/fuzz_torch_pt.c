@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as a PyTorch checkpoint: after a byte 'P' as the pickle of an archive that is right,
- * else as the whole archive. Refused with a message, or every tensor can be read to its last byte.
+ * Any bytes as a PyTorch checkpoint: after a byte 'P' as the pickle of a good archive, else as the
+ * whole archive. They are refused with a message, or every tensor can be read to its last byte.
  */
-#include "support/torch_files.h"
+#define _GNU_SOURCE
+#include "fuzz/fuzz.h"
 #include "format/torch_pt.h"
+#include "support/torch_files.h"
 
-#include <string.h>
+volatile float fuzz_sum; /* keeps the reads from being optimised away */
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-volatile float fuzz_sum; /* keeps the reads */
-
-static void use(const struct torch_pt *file)
+static void read_tensors(const struct torch_pt *file)
 {
     for (size_t i = 0; i < file->count; i++) {
         const struct tensor_view *view = &file->tensors[i];
-        if (i && strcmp(file->tensors[i - 1].name, view->name) >= 0)
-            abort();
+        fuzz_check(!i || strcmp(file->tensors[i - 1].name, view->name) < 0, view->name);
         for (uint64_t j = 0; j < view->size; j++)
             fuzz_sum += ((const uint8_t *)view->data)[j];
     }
@@ -37,9 +34,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data = archive = archive_build(records, 3, &size);
     }
     if (!torch_pt_parse(data, size, "fuzz", &file))
-        use(file);
-    else if (file || !strstr(vkclip_last_error(), "fuzz: "))
-        abort();
+        read_tensors(file);
+    else
+        fuzz_check(!file && strstr(vkclip_last_error(), "fuzz: "), "no message");
     torch_pt_close(&file);
     free(archive);
     return 0;

@@ -84,7 +84,7 @@ static void append_into(struct graph *graph, struct node node, enum layout layou
 {
     const uint32_t shape[] = {a, b, c, 2};
     node.residual = true;
-    graph_append_into(graph, node, graph_state(graph, "y", layout, rank, shape));
+    graph_append_into(graph, node, graph_add_state(graph, "y", layout, rank, shape));
 }
 
 /* ---- Inference ------------------------------------------------------------------------------- */
@@ -271,7 +271,7 @@ static void build_outer_conv(const uint32_t *s, const struct op_case *c, struct 
     struct node n = c->node;
     const uint32_t stride = n.outer.stride;
     if (c->optional)
-        n.in[2] = graph_state(graph, "dbias", LAYOUT_ROWS, 1, &s[3]);
+        n.in[2] = graph_add_state(graph, "dbias", LAYOUT_ROWS, 1, &s[3]);
     n.in[0] = pixels(graph, "dy", s[0], (s[1] - 1) / stride + 1, s[1] / stride + 1, s[3]);
     n.in[1] = pixels(graph, "x", s[0], s[1], s[1] + 1, s[2]);
     append_into(graph, n, LAYOUT_CONV, 3, s[3], 9, s[2]);
@@ -285,7 +285,7 @@ static void build_OUTER(const uint32_t *s, const struct op_case *c, struct graph
         return;
     }
     if (c->optional)
-        n.in[2] = graph_state(graph, "dbias", LAYOUT_ROWS, 1, &s[1]);
+        n.in[2] = graph_add_state(graph, "dbias", LAYOUT_ROWS, 1, &s[1]);
     n.in[0] = matrix(graph, "dy", s[0], s[1]);
     n.in[1] = matrix(graph, "x", s[0], s[2]);
     if (n.residual)

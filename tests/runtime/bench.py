@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""vkclip-bench: its tables have the rows and figures they should. bench.py VKCLIP_BENCH"""
+"""Checks the rows and figures of the tables that vkclip-bench prints: bench.py VKCLIP_BENCH"""
 import csv
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def table(*arguments, status=0):
 
 class Bench(unittest.TestCase):
     def test_kernels(self):
-        rows = table('kernels', '--csv', '--arch', 'emoji-clip', '--batches', '1,2', '--row', 'normalize')
+        rows = table('kernels', '--csv', '--arch', 'emoji-clip', '--batches', '1,2', '--variant', 'normalize')
         self.assertEqual([(row['op'], row['shape'], row['kernel']) for row in rows],
                          [('NORMALIZE', '1x128', 'normalize'), ('NORMALIZE', '2x128', 'normalize')])
         for row in rows:
@@ -29,14 +29,14 @@ class Bench(unittest.TestCase):
         first, every = table(*arguments), table(*arguments, '--tiles')
         self.assertGreater(len(every), len(first))
         self.assertEqual({row['x'] + row['w'] for row in every}, {'f32f32'})
-        last = table(*arguments, '--weights', 'q8', '--row', 'matmul f32 q8')
+        last = table(*arguments, '--weights', 'q8', '--variant', 'matmul f32 q8')
         self.assertEqual([(row['op'], row['w']) for row in last], [('MATMUL', 'q8')])
 
     def test_graph(self):
         rows = table('graph', '--arch', 'ViT-B-32', '--batches', '3')
         products = sum(float(row['operations']) for row in rows
                        if row['op'] == 'MATMUL' and row['tower'] == 'image')
-        # 12 layers of 12 C^2 parameters over 50 tokens, 49 patches, one projection
+        # 12 layers have 12 C^2 parameters each and see 50 tokens; there are 49 patches and one projection.
         exact = 3 * 2 * (12 * 12 * 768 ** 2 * 50 + 49 * 3072 * 768 + 768 * 512)
         self.assertEqual(products, exact)
         self.assertTrue(all(int(row['bytes']) > 0 for row in rows))

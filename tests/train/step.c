@@ -13,6 +13,7 @@
 #include "checkpoint/open.h"
 #include "vulkan/gpu.h"
 #include "format/safetensors.h"
+#include "train/parameters.h"
 #include "train/step.h"
 #include "checkpoint/weights.h"
 
@@ -39,6 +40,7 @@ struct run {
     struct config config;
     struct weights *weights;
     struct train *train;
+    struct parameters *parameters; /* of `train` */
     struct safetensors *data;
     float *pixels;
     int32_t *ids;
@@ -72,7 +74,7 @@ static bool open_run(const char *model, const char *data, struct train_params pa
         printf("skipped: the reference data training/%s is not here\n", model);
         return false;
     }
-    params.adamw = (struct grad_adamw){0.9f, 0.98f, 1e-6f, 0.2f};
+    params.adamw = (struct adamw){0.9f, 0.98f, 1e-6f, 0.2f};
     params.batch = 16;
     const struct vkclip_model_params model_params = {0};
     if (checkpoint_open(path, &model_params, &run->config, &run->weights))
@@ -94,6 +96,7 @@ static bool open_run(const char *model, const char *data, struct train_params pa
     memcpy(run->ids, ids->data, tokens * sizeof(int32_t));
     if (train_open(gpu, NULL, &run->config, run->weights, &params, &run->train))
         fail_msg("%s", vkclip_last_error());
+    run->parameters = train_parameters(run->train);
     return true;
 }
 
@@ -128,11 +131,10 @@ static struct train_result step(struct run *run, uint64_t number, double rate)
 
 static size_t find(const struct run *run, const char *name)
 {
-    for (size_t i = 0; i < train_count(run->train); i++)
-        if (!strcmp(train_parameter(run->train, i)->name, name))
-            return i;
-    fail_msg("there is no parameter %s", name);
-    return 0;
+    size_t index = parameters_find(run->parameters, name);
+    if (index == SIZE_MAX)
+        fail_msg("there is no parameter %s", name);
+    return index;
 }
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
@@ -165,7 +167,7 @@ struct bounds {
 };
 
 /* All tensors of a file whose names begin with `prefix`. */
-static void compare(struct run *run, enum train_value what, const struct safetensors *file,
+static void compare(struct run *run, enum parameter_value which, const struct safetensors *file,
                     const char *prefix, struct bounds bounds)
 {
     size_t compared = 0;
@@ -177,9 +179,9 @@ static void compare(struct run *run, enum train_value what, const struct safeten
             continue;
         struct place place = place_of(view->name + strlen(prefix));
         size_t index = find(run, place.name);
-        const struct train_parameter *parameter = train_parameter(run->train, index);
+        const struct parameter *parameter = parameters_get(run->parameters, index);
         float *values = malloc(parameter->elements * sizeof(*values));
-        assert_int_equal(train_read(run->train, index, what, values), 0);
+        assert_int_equal(parameters_read(run->parameters, index, which, values), 0);
         uint64_t count = 1;
         for (unsigned i = 0; i < view->rank; i++)
             count *= view->shape[i];
@@ -235,7 +237,7 @@ static void first_step(const char *model, double gradients)
     double loss = (double)tensor_view_value(safetensors_find(file, "loss"), 0);
     printf("%s: loss %.9g, expected %.9g\n", model, (double)result.loss, loss);
     assert_true(fabs((double)result.loss - loss) < 5e-6);
-    compare(&run, TRAIN_GRADIENT, file, "grad.", (struct bounds){gradients, 0, true});
+    compare(&run, PARAMETER_GRADIENT, file, "grad.", (struct bounds){gradients, 0, true});
     safetensors_close(&file);
     close_run(&run);
 }
@@ -262,13 +264,13 @@ static void ten_steps(const char *model, double drift, struct bounds after1, str
         if (stats) {
             char prefix[16];
             snprintf(prefix, sizeof(prefix), "step%zu.", i + 1);
-            compare(&run, TRAIN_VALUE, stats, prefix, (struct bounds){5e-3, 1e-3, false});
+            compare(&run, PARAMETER_VALUE, stats, prefix, (struct bounds){5e-3, 1e-3, false});
         }
         if (i && i != 9)
             continue;
         struct safetensors *after =
             open_file(model, i ? "after10.safetensors" : "after1.safetensors");
-        compare(&run, TRAIN_VALUE, after, "", i ? after10 : after1);
+        compare(&run, PARAMETER_VALUE, after, "", i ? after10 : after1);
         safetensors_close(&after);
     }
     printf("%s, 10 losses: largest difference %.2g\n", model, worst);
@@ -295,7 +297,7 @@ static void fifty_steps(const char *model, double drift)
     printf("%s, 50 losses: largest difference %.2g\n", model, worst);
     if (!strcmp(model, "vit")) {
         struct safetensors *after = open_file(model, "after50_schedule.safetensors");
-        compare(&run, TRAIN_VALUE, after, "", (struct bounds){4e-4, 2e-6, false});
+        compare(&run, PARAMETER_VALUE, after, "", (struct bounds){4e-4, 2e-6, false});
         safetensors_close(&after);
     }
     json_decref(expected);
@@ -327,7 +329,7 @@ static void clamp(void **state)
     struct safetensors *file = open_file("", "clamp.safetensors");
     size_t scale = find(&run, "logit_scale");
     float value = tensor_view_value(safetensors_find(file, "logit_scale_init"), 0), after;
-    assert_int_equal(train_write(run.train, scale, TRAIN_VALUE, &value), 0);
+    assert_int_equal(parameters_write(run.parameters, scale, PARAMETER_VALUE, &value), 0);
     for (uint64_t i = 0; i < 3; i++) {
         struct train_result result = step(&run, i, 5e-4);
         double loss = (double)tensor_view_value(safetensors_find(file, "loss"), i);
@@ -337,7 +339,7 @@ static void clamp(void **state)
                exp((double)result.logit_scale), exponential);
         assert_true(fabs((double)result.loss - loss) < 2e-4);
         assert_true(fabs(exp((double)result.logit_scale) - exponential) < 1e-3);
-        assert_int_equal(train_read(run.train, scale, TRAIN_VALUE, &after), 0);
+        assert_int_equal(parameters_read(run.parameters, scale, PARAMETER_VALUE, &after), 0);
         if (!i)
             assert_true(fabs((double)after - log(100)) < 1e-6);
     }
@@ -374,14 +376,15 @@ static void compare_runs(const char *model, struct train_params params, double b
     assert_int_equal(train_gradients(parts.train, parts.pixels, parts.ids, &b), 0);
     assert_true(fabs((double)(a.loss - b.loss)) <= (params.mixed ? 1e-3 : 1e-5) * (double)a.loss);
     double worst = 0;
-    for (size_t i = 0; i < train_count(parts.train); i++) {
-        const struct train_parameter *parameter = train_parameter(parts.train, i);
+    const struct parameter *parameter;
+    for (size_t i = 0; (parameter = parameters_get(parts.parameters, i)); i++) {
         if (!parameter->trained)
             continue;
         float *x = malloc(2 * parameter->elements * sizeof(*x)), *y = x + parameter->elements;
-        assert_int_equal(train_read(whole.train, find(&whole, parameter->name), TRAIN_GRADIENT, x),
-                         0);
-        assert_int_equal(train_read(parts.train, i, TRAIN_GRADIENT, y), 0);
+        assert_int_equal(
+            parameters_read(whole.parameters, find(&whole, parameter->name), PARAMETER_GRADIENT, x),
+            0);
+        assert_int_equal(parameters_read(parts.parameters, i, PARAMETER_GRADIENT, y), 0);
         for (uint64_t j = 0; j < parameter->elements; j++)
             y[j] /= b.loss_scale;
         double apart = distance(x, y, parameter->elements, params.mixed);
@@ -404,7 +407,7 @@ static void micro_batches(void **state)
 static void recomputed(void **state)
 {
     (void)state;
-    compare_runs("vit", (struct train_params){.checkpoint_activations = true}, 1e-5);
+    compare_runs("vit", (struct train_params){.recompute = true}, 1e-5);
 }
 
 /* Mixed precision is not there on every device. */
@@ -431,7 +434,7 @@ static void mixed_gradients(void **state)
         return;
     compare_runs("vit", (struct train_params){.mixed = true}, 1e-4);
     compare_runs("vit", (struct train_params){.mixed = true, .micro_batch = 4}, 1e-4);
-    compare_runs("vit", (struct train_params){.mixed = true, .checkpoint_activations = true}, 1e-4);
+    compare_runs("vit", (struct train_params){.mixed = true, .recompute = true}, 1e-4);
     compare_runs("vit", (struct train_params){.mixed = true, .lock_image = true}, 1e-4);
     compare_runs("rn", (struct train_params){.mixed = true}, 3e-2);
     compare_runs("rn", (struct train_params){.mixed = true, .lock_text = true}, 3e-2);
@@ -491,7 +494,7 @@ static void frozen_norms(void **state)
         return;
     params = (struct train_params){.freeze_bn_stats = true};
     assert_true(open_run("rn", "batches.safetensors", params, &frozen));
-    params.checkpoint_activations = true;
+    params.recompute = true;
     assert_true(open_run("rn", "batches.safetensors", params, &again));
     for (uint64_t i = 0; i < 2; i++) {
         struct train_result a = step(&inference, i, 0), b = step(&frozen, i, i ? 1e-4 : 0),
@@ -502,13 +505,13 @@ static void frozen_norms(void **state)
         assert_true(fabs((double)(b.norm / c.norm - 1)) < 1e-5);
     }
     size_t left = 0, moved = 0;
-    for (size_t i = 0; i < train_count(frozen.train); i++) {
-        const struct train_parameter *parameter = train_parameter(frozen.train, i);
+    const struct parameter *parameter;
+    for (size_t i = 0; (parameter = parameters_get(frozen.parameters, i)); i++) {
         bool running = strstr(parameter->name, ".running_");
         if (!running && !strstr(parameter->name, "bn1."))
             continue;
         float *x = malloc(2 * parameter->elements * sizeof(*x)), *y = x + parameter->elements;
-        assert_int_equal(train_read(frozen.train, i, TRAIN_VALUE, x), 0);
+        assert_int_equal(parameters_read(frozen.parameters, i, PARAMETER_VALUE, x), 0);
         if (weights_read(frozen.weights, parameter->name, 0, parameter->elements, y))
             fail_msg("%s", vkclip_last_error());
         bool same = !memcmp(x, y, parameter->elements * sizeof(*x));
@@ -544,23 +547,23 @@ static void clips(void **state)
     assert_true((double)a.norm > 0.05);
     assert_true(fabs((double)(a.norm - b.norm)) < 1e-5 * (double)a.norm);
     size_t i = find(&whole, "visual.proj");
-    const struct train_parameter *parameter = train_parameter(whole.train, i);
+    const struct parameter *parameter = parameters_get(whole.parameters, i);
     float *x = malloc(2 * parameter->elements * sizeof(*x)), *y = x + parameter->elements;
-    assert_int_equal(train_read(whole.train, i, TRAIN_MOMENT1, x), 0);
-    assert_int_equal(train_read(parts.train, i, TRAIN_MOMENT1, y), 0);
+    assert_int_equal(parameters_read(whole.parameters, i, PARAMETER_MOMENT1, x), 0);
+    assert_int_equal(parameters_read(parts.parameters, i, PARAMETER_MOMENT1, y), 0);
     for (uint64_t j = 0; j < parameter->elements; j++)
         assert_true(fabs((double)(x[j] * 0.05f / (a.norm + 1e-6f) - y[j])) < 1e-8);
     /* what was written comes back, and a gradient that is no number changes nothing */
     float *kept = malloc(parameter->elements * sizeof(*kept));
-    assert_int_equal(train_read(whole.train, i, TRAIN_VALUE, kept), 0);
-    assert_int_equal(train_write(whole.train, i, TRAIN_MOMENT2, y), 0);
-    assert_int_equal(train_read(whole.train, i, TRAIN_MOMENT2, x), 0);
+    assert_int_equal(parameters_read(whole.parameters, i, PARAMETER_VALUE, kept), 0);
+    assert_int_equal(parameters_write(whole.parameters, i, PARAMETER_MOMENT2, y), 0);
+    assert_int_equal(parameters_read(whole.parameters, i, PARAMETER_MOMENT2, x), 0);
     assert_memory_equal(x, y, parameter->elements * sizeof(*x));
     x[0] = NAN;
-    assert_int_equal(train_write(whole.train, i, TRAIN_GRADIENT, x), 0);
+    assert_int_equal(parameters_write(whole.parameters, i, PARAMETER_GRADIENT, x), 0);
     assert_int_equal(train_step(whole.train, whole.pixels, whole.ids, 1, 5e-4, &a), 0);
     assert_true(a.skipped);
-    assert_int_equal(train_read(whole.train, i, TRAIN_VALUE, x), 0);
+    assert_int_equal(parameters_read(whole.parameters, i, PARAMETER_VALUE, x), 0);
     assert_memory_equal(x, kept, parameter->elements * sizeof(*x));
     free(x);
     free(kept);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The public functions of zero-shot use.
+ */
+#include "encode/zero_shot.h"
+#include "base/error.h"
+
+int vkclip_similarity(const struct vkclip_model *model, const float *image_embeds, size_t n,
+                      const float *text_embeds, size_t m, float *logits)
+{
+    if (!model || (n && m && (!image_embeds || !text_embeds || !logits)))
+        return error_fail(VKCLIP_EINVALID, "vkclip_similarity: model, embeddings, logits expected");
+    return zero_shot_similarity(model, image_embeds, n, text_embeds, m, logits);
+}
+
+int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels, size_t label_count,
+                         const char *const *templates, size_t template_count,
+                         const struct vkclip_encode_params *params, float *embeds)
+{
+    if (!model || (label_count && (!labels || !embeds)) || (params && params->item))
+        return error_fail(VKCLIP_EINVALID, "vkclip_encode_labels: model, labels and embeds, and no "
+                                           "item function expected");
+    return zero_shot_labels(model, labels, label_count, templates, template_count, params, embeds);
+}
+
+int vkclip_classify(struct vkclip_model *model, const struct vkclip_image *images, size_t count,
+                    const float *label_embeds, size_t label_count,
+                    const struct vkclip_encode_params *params, float *logits, float *probs)
+{
+    if (!model || (count && label_count && !label_embeds) ||
+        (params && (params->no_normalize || params->item)))
+        return error_fail(VKCLIP_EINVALID, "vkclip_classify: model, images and normalised "
+                                           "label_embeds, and no item function expected");
+    return zero_shot_classify(model, images, count, label_embeds, label_count, params, logits,
+                              probs);
+}

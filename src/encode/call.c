@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Results are read on the thread of their device and handed to the caller on the caller's thread.
+ */
+#include "encode/call.h"
+#include "base/error.h"
+#include "base/string.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+static int check_arguments(const struct vkclip_model *model, enum tower tower, bool has_items,
+                           size_t count, const struct vkclip_encode_params *params,
+                           const float *embeds)
+{
+    const char *name = tower == TOWER_IMAGE ? "image" : "text";
+    const bool has_results = embeds || (params && params->item);
+    if (!model || (count && (!has_items || !has_results)))
+        return error_fail(VKCLIP_EINVALID, "encoding: model, %ss and embeds expected", name);
+    if (!replica_has_tower(&model->spec, tower))
+        return error_fail(VKCLIP_EABSENT, "%s has no %s tower", model_name(model), name);
+    if (!model->replica_count)
+        return error_fail(VKCLIP_ENODEVICE, "the model was opened without a device");
+    return VKCLIP_OK;
+}
+
+static int open_window(struct call *call)
+{
+    call->failures = calloc(CALL_WINDOW, sizeof(*call->failures));
+    if (!call->embeds)
+        call->window = calloc(CALL_WINDOW, call->dim * sizeof(*call->window));
+    if (!call->failures || (!call->embeds && !call->window))
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the results of %d items", CALL_WINDOW);
+    return VKCLIP_OK;
+}
+
+int call_open(struct vkclip_model *model, enum tower tower, bool has_items, size_t count,
+              const struct vkclip_encode_params *params, float *embeds, struct call *call)
+{
+    *call = (struct call){.model = model, .embeds = embeds, .count = count};
+    int error = check_arguments(model, tower, has_items, count, params, embeds);
+    if (error)
+        return error;
+    const struct config *config = &model->spec.config;
+    call->dim = tower == TOWER_IMAGE ? config->image_embed_dim : config->text_embed_dim;
+    if (params)
+        call->params = *params;
+    return call->params.item ? open_window(call) : VKCLIP_OK;
+}
+
+void call_close(struct call *call)
+{
+    for (size_t i = 0; call->failures && i < CALL_WINDOW; i++)
+        free(call->failures[i].message);
+    free(call->failures);
+    free(call->window);
+    *call = (struct call){0};
+}
+
+/* ---- Items ----------------------------------------------------------------------------------- */
+
+int call_fail_item(struct call *call, size_t item, int error)
+{
+    if (!call->failures)
+        return error;
+    call->failures[item % CALL_WINDOW] =
+        (struct call_failure){error, string_format("%s", error_last())};
+    return VKCLIP_OK;
+}
+
+bool call_has_failed(const struct call *call, size_t item)
+{
+    return call->failures && call->failures[item % CALL_WINDOW].error;
+}
+
+float *call_embedding(const struct call *call, size_t item)
+{
+    if (call->embeds)
+        return &call->embeds[item * call->dim];
+    return &call->window[item % CALL_WINDOW * call->dim];
+}
+
+static int deliver_item(struct call *call, size_t index)
+{
+    struct call_failure *failure = &call->failures[index % CALL_WINDOW];
+    struct vkclip_item item = {.index = index, .error = failure->error, .message = ""};
+    if (!failure->error)
+        item.embed = call_embedding(call, index);
+    else
+        item.message = failure->message ? failure->message : vkclip_error_text(VKCLIP_EMEMORY);
+    int stop = call->params.item(call->params.user, &item);
+    free(failure->message);
+    *failure = (struct call_failure){0};
+    return stop ? error_fail(VKCLIP_EINVALID, "stopped by the caller at item %zu", index)
+                : VKCLIP_OK;
+}
+
+int call_deliver(struct call *call, size_t first, size_t number)
+{
+    int error = VKCLIP_OK;
+    for (size_t i = 0; call->failures && i < number && !error; i++)
+        error = deliver_item(call, first + i);
+    return error;
+}
+
+void call_report(struct call *call, size_t done)
+{
+    if (!call->params.progress || done <= call->reported)
+        return;
+    call->reported = done;
+    call->params.progress(call->params.user, done, call->count);
+}
+
+int call_run(struct call *call, struct batches *work)
+{
+    const struct vkclip_model *model = call->model;
+    work->hidden = call->params.hidden != NULL;
+    work->user = call;
+    return batches_run(work, model->replicas, work->hidden ? 1 : model->replica_count,
+                       model->device->drivers, gpu_workers(model->device->gpus[0]));
+}
+
+/* ---- Results --------------------------------------------------------------------------------- */
+
+/* Reorders pictures from [N,H,W,C], as the device has them, to [N,C,H,W], as the reference has
+ * them. */
+static bool channels_first(float *values, size_t shape[4], size_t count)
+{
+    const size_t pixels = shape[1] * shape[2], channels = shape[3];
+    float *copy = malloc(count * sizeof(*copy));
+    if (!copy)
+        return false;
+    memcpy(copy, values, count * sizeof(*copy));
+    for (size_t i = 0; i < count; i++) {
+        size_t item = i / (channels * pixels), channel = i / pixels % channels, pixel = i % pixels;
+        values[i] = copy[(item * pixels + pixel) * channels + channel];
+    }
+    free(copy);
+    shape[3] = shape[2];
+    shape[2] = shape[1];
+    shape[1] = channels;
+    return true;
+}
+
+static size_t item_at(const size_t *items, size_t first, size_t place)
+{
+    return items ? items[place] : first + place;
+}
+
+/* How many of the places from `place` on hold consecutive items that have not failed. */
+static size_t run_length(const struct call *call, size_t first, const size_t *items, size_t place,
+                         size_t number)
+{
+    const size_t start = item_at(items, first, place);
+    size_t length = 0;
+    while (place + length < number && item_at(items, first, place + length) == start + length &&
+           !call_has_failed(call, start + length))
+        length++;
+    return length;
+}
+
+/* Hands one tensor to the caller, in runs of consecutive items. */
+static int give_tensor(const struct call *call, const struct plan *plan, int index, size_t first,
+                       const size_t *items, size_t number)
+{
+    const struct tensor *tensor = &plan_graph(plan)->tensors[index];
+    const struct vkclip_encode_params *params = &call->params;
+    const size_t row = (size_t)(tensor_elements(tensor) / tensor->shape[0]);
+    size_t shape[GRAPH_MAX_RANK] = {number};
+    for (unsigned i = 1; i < tensor->rank; i++)
+        shape[i] = tensor->shape[i];
+    float *values = malloc(number * row * sizeof(*values));
+    if (values)
+        plan_read(plan, index, 0, values, number * row);
+    if (!values || (tensor->rank == 4 && !channels_first(values, shape, number * row))) {
+        free(values);
+        return error_fail(VKCLIP_EMEMORY, "out of memory for hidden states");
+    }
+    int stop = 0;
+    for (size_t place = 0; place < number && !stop;) {
+        const size_t length = run_length(call, first, items, place, number);
+        shape[0] = length;
+        if (length)
+            stop = params->hidden(params->user, tensor->name, values + place * row, shape,
+                                  tensor->rank, item_at(items, first, place), length);
+        place += length ? length : 1;
+    }
+    free(values);
+    return stop ? error_fail(VKCLIP_EINVALID, "stopped by the caller at %s", tensor->name)
+                : VKCLIP_OK;
+}
+
+static int give_hidden(const struct call *call, const struct plan *plan, size_t first,
+                       const size_t *items, size_t number)
+{
+    const struct graph *graph = plan_graph(plan);
+    int error = VKCLIP_OK;
+    for (size_t t = 0; t < graph->tensor_count && !error; t++)
+        if (replica_is_hidden(&graph->tensors[t]))
+            error = give_tensor(call, plan, (int)t, first, items, number);
+    return error;
+}
+
+/* Different replicas write different embeddings. */
+int call_read(const struct call *call, const struct replica_plan *plan, size_t first,
+              const size_t *items, size_t number)
+{
+    int result = call->params.no_normalize ? plan->embeddings : plan->normalized;
+    for (size_t place = 0; place < number; place++) {
+        const size_t item = item_at(items, first, place);
+        if (!call_has_failed(call, item))
+            plan_read(plan->plan, result, place * call->dim, call_embedding(call, item), call->dim);
+    }
+    if (!call->params.hidden)
+        return VKCLIP_OK;
+    return give_hidden(call, plan->plan, first, items, number);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From the names of devices to open GPUs. Refuses a list that names one device twice.
+ */
+#include "encode/device.h"
+#include "base/error.h"
+#include "base/settings.h"
+#include "runtime/tune.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int device_list(struct vkclip_device_info *infos, size_t capacity, size_t *count)
+{
+    struct settings settings;
+    int error = settings_read(NULL, &settings);
+    if (!error)
+        error = gpu_list(&settings, infos, capacity, count);
+    settings_free(&settings);
+    return error;
+}
+
+/* Opens one of `names`, which must not be open already. */
+static int open_gpu(struct vkclip_device *device, const struct settings *settings,
+                    const char *names, const char *name)
+{
+    const size_t number = device->count;
+    if (device->count == DEVICE_GPUS)
+        return error_fail(VKCLIP_EINVALID, "\"%s\": expected at most %d devices", names,
+                          DEVICE_GPUS);
+    int error = gpu_open(settings, name, &device->gpus[number]);
+    if (error)
+        return error;
+    device->count++;
+    error = tune_open(device->gpus[number], settings, &device->tuners[number]);
+    if (error)
+        return error;
+    const struct vkclip_device_info *info = gpu_info(device->gpus[number]);
+    for (size_t i = 0; i < number; i++)
+        if (gpu_info(device->gpus[i])->index == info->index)
+            return error_fail(VKCLIP_EINVALID, "\"%s\": device %u, %s, is named twice", names,
+                              info->index, info->name);
+    return VKCLIP_OK;
+}
+
+static int open_all(struct vkclip_device *device, const struct settings *settings)
+{
+    struct vkclip_device_info infos[DEVICE_GPUS];
+    size_t count = 0;
+    int error = gpu_list(settings, infos, DEVICE_GPUS, &count);
+    for (size_t i = 0; i < count && i < DEVICE_GPUS && !error; i++) {
+        char number[16];
+        snprintf(number, sizeof(number), "%u", infos[i].index);
+        if (infos[i].usable)
+            error = open_gpu(device, settings, "all", number);
+    }
+    if (!error && !device->count)
+        error = error_fail(VKCLIP_ENODEVICE, "no usable Vulkan device among %zu found", count);
+    return error;
+}
+
+/* A device's name may contain a comma. */
+static bool is_device_name(const struct settings *settings, const char *text)
+{
+    struct vkclip_device_info infos[DEVICE_GPUS];
+    size_t count = 0;
+    bool found = false;
+    if (gpu_list(settings, infos, DEVICE_GPUS, &count))
+        return false;
+    for (size_t i = 0; i < count && i < DEVICE_GPUS; i++)
+        found |= gpu_name_has(infos[i].name, text);
+    return found;
+}
+
+static int open_named(struct vkclip_device *device, const struct settings *settings)
+{
+    const char *names = settings->device;
+    if (!names || !strchr(names, ',') || is_device_name(settings, names))
+        return open_gpu(device, settings, names, names);
+    int error = VKCLIP_OK;
+    const char *start = names;
+    while (start && !error) {
+        char name[256];
+        const size_t length = strcspn(start, ",");
+        snprintf(name, sizeof(name), "%.*s", (int)length, start);
+        if (length)
+            error = open_gpu(device, settings, names, name);
+        else
+            error = error_fail(VKCLIP_EINVALID, "\"%s\": expected a device between commas", names);
+        start = start[length] ? start + length + 1 : NULL;
+    }
+    return error;
+}
+
+int device_open(const struct vkclip_device_params *params, struct vkclip_device **result)
+{
+    struct vkclip_device *device = *result = calloc(1, sizeof(*device));
+    if (!device)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
+    struct settings settings;
+    int error = settings_read(params, &settings);
+    bool all = settings.device && !strcmp(settings.device, "all");
+    if (!error)
+        error = all ? open_all(device, &settings) : open_named(device, &settings);
+    settings_free(&settings);
+    if (!error && device->count > 1)
+        error = workers_open((unsigned)device->count - 1, &device->drivers);
+    if (error)
+        device_close(result);
+    return error;
+}
+
+void device_close(struct vkclip_device **handle)
+{
+    struct vkclip_device *device = *handle;
+    if (!device)
+        return;
+    workers_close(&device->drivers);
+    for (size_t i = 0; i < device->count; i++) {
+        tune_close(&device->tuners[i]);
+        gpu_close(&device->gpus[i]);
+    }
+    free(device);
+    *handle = NULL;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where a tower's time goes.
+ */
+#ifndef VKCLIP_ENCODE_MEASURE_H
+#define VKCLIP_ENCODE_MEASURE_H
+
+#include "encode/model.h"
+
+/* As vkclip_profile. */
+int measure_tower(struct vkclip_model *model, enum tower tower, uint32_t batch,
+                  vkclip_node_fn *each, void *user, struct vkclip_cost *cost);
+
+#endif

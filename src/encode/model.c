@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens a model: its checkpoint, its vocabulary, and a replica on every GPU of the device. Refuses
+ * fp16 where a GPU has no 16-bit storage, and a vocabulary that is larger than the token table.
+ */
+#include "encode/model.h"
+#include "base/array.h"
+#include "base/error.h"
+#include "checkpoint/open.h"
+#include "checkpoint/weights.h"
+#include "runtime/layout.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- What is told about a model -------------------------------------------------------------- */
+
+static struct vkclip_tower_info tower_info(const struct config_tower *tower, uint32_t positions)
+{
+    if (!tower->kind)
+        return (struct vkclip_tower_info){0};
+    return (struct vkclip_tower_info){.width = tower->width,
+                                      .layers = tower->layers,
+                                      .heads = tower->heads,
+                                      .mlp = tower->mlp,
+                                      .activation = tower->activation,
+                                      .positions = positions,
+                                      .projection = tower->projection};
+}
+
+/* Counts the device memory of the weights, and with it that of the activations of one item. */
+static int measure_tower(struct vkclip_model *model, enum tower tower, uint64_t *arena)
+{
+    struct graph graph;
+    uint64_t least;
+    int error = replica_graph(&model->spec, tower, 1, 0, &graph, NULL);
+    if (!error)
+        error = plan_measure(&graph, 1, arena, &least);
+    for (size_t t = 0; t < graph.tensor_count && !error; t++)
+        if (graph.tensors[t].role == ROLE_WEIGHT)
+            model->info.weights_bytes += layout_tensor_bytes(&graph.tensors[t]);
+    graph_free(&graph);
+    return error;
+}
+
+/* The towers run one after the other, so that only the larger one's activations count. */
+static int measure_memory(struct vkclip_model *model)
+{
+    uint64_t activations = 0;
+    int error = VKCLIP_OK;
+    for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++) {
+        uint64_t arena = 0;
+        if (!replica_has_tower(&model->spec, tower))
+            continue;
+        error = measure_tower(model, tower, &arena);
+        activations = arena > activations ? arena : activations;
+    }
+    model->info.memory_bytes = model->info.weights_bytes + activations;
+    return error;
+}
+
+/* The public names of the types of matrices; AUTO stands for the type of the activations. */
+static const enum type weight_types[] = {
+    [VKCLIP_WEIGHTS_F16] = TYPE_F16,
+    [VKCLIP_WEIGHTS_Q8] = TYPE_Q8,
+    [VKCLIP_WEIGHTS_Q4] = TYPE_Q4,
+};
+
+static enum vkclip_weights public_weights(const struct replica_spec *spec)
+{
+    enum vkclip_weights weights = VKCLIP_WEIGHTS_AUTO;
+    if (spec->weights != spec->type)
+        for (size_t i = VKCLIP_WEIGHTS_F16; i < ARRAY_COUNT(weight_types); i++)
+            if (weight_types[i] == spec->weights)
+                weights = (enum vkclip_weights)i;
+    return weights;
+}
+
+static void fill_info(struct vkclip_model *model, const struct weights *weights)
+{
+    const struct config *config = &model->spec.config;
+    struct vkclip_model_info *info = &model->info;
+    uint32_t side = config->image.kind ? config->image_size / config->patch_size : 0;
+    info->family = config->family;
+    info->image = tower_info(&config->image, side * side + 1);
+    info->text = tower_info(&config->text, config->context);
+    memcpy(info->stages, config->stages, sizeof(info->stages));
+    if (config->image.kind == KIND_RESNET) {
+        info->image.mlp = 0;
+        info->image.activation = VKCLIP_ACTIVATION_AUTO; /* A ModifiedResNet has only ReLU. */
+    }
+    info->image_size = config->image_size;
+    info->patch_size = config->image.kind == KIND_RESNET ? 0 : config->patch_size;
+    info->context = config->context;
+    info->vocabulary = config->vocabulary;
+    info->embed_dim = config->image.kind ? config->image_embed_dim : config->text_embed_dim;
+    info->text_embed_dim = config->text.kind ? config->text_embed_dim : 0;
+    info->logit_scale = config->logit_scale;
+    memcpy(info->image_mean, config->image_mean, sizeof(info->image_mean));
+    memcpy(info->image_std, config->image_std, sizeof(info->image_std));
+    if (weights) {
+        info->parameters = weights_parameters(weights);
+        snprintf(info->weights_path, sizeof(info->weights_path), "%s", weights_path(weights));
+        snprintf(info->weights_type, sizeof(info->weights_type), "%s",
+                 dtype_name(weights_dtype(weights)));
+    }
+    info->weights = public_weights(&model->spec);
+    info->precision = model->spec.type == TYPE_F16 ? VKCLIP_PRECISION_F16 : VKCLIP_PRECISION_F32;
+    info->tokenizer = model->tokenizer != NULL;
+}
+
+const char *model_name(const struct vkclip_model *model)
+{
+    return model->info.weights_path[0] ? model->info.weights_path : "the model";
+}
+
+struct image_transform model_image_transform(const struct config *config)
+{
+    struct image_transform transform = {.size = config->image_size, .rgb_first = config->rgb_first};
+    memcpy(transform.mean, config->image_mean, sizeof(transform.mean));
+    memcpy(transform.std, config->image_std, sizeof(transform.std));
+    return transform;
+}
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+int model_open_vocabulary(const struct config *config, const char *path,
+                          struct tokenizer **tokenizer)
+{
+    enum tokenizer_rules rules = TOKENIZER_OPENAI;
+    if (config->family == VKCLIP_FAMILY_NONE)
+        rules = TOKENIZER_BY_FILE;
+    else if (config->family == VKCLIP_FAMILY_HF)
+        rules = TOKENIZER_HF;
+    int error = tokenizer_open(path, rules, tokenizer);
+    if (!error && config->text.kind && tokenizer_size(*tokenizer) > config->vocabulary)
+        error = error_fail(VKCLIP_EFORMAT,
+                           "%s: %u entries, but the model's token table has %u: not its vocabulary",
+                           path, tokenizer_size(*tokenizer), config->vocabulary);
+    return error;
+}
+
+static int choose_types(const struct vkclip_device *device,
+                        const struct vkclip_model_params *params, struct replica_spec *spec)
+{
+    spec->type = params->precision == VKCLIP_PRECISION_F16 ? TYPE_F16 : TYPE_F32;
+    spec->weights = spec->type;
+    if (params->weights > VKCLIP_WEIGHTS_AUTO && params->weights <= VKCLIP_WEIGHTS_Q4)
+        spec->weights = weight_types[params->weights];
+    for (size_t i = 0; device && spec->type == TYPE_F16 && i < device->count; i++)
+        if (!(gpu_caps(device->gpus[i]) & CAP_F16))
+            return error_fail(VKCLIP_EUNSUPPORTED,
+                              "%s has no 16-bit storage, which f16 (`precision`) needs: use f32",
+                              gpu_info(device->gpus[i])->name);
+    return VKCLIP_OK;
+}
+
+static int open_tokenizer(struct vkclip_model *model, const struct vkclip_model_params *params)
+{
+    const struct config *config = &model->spec.config;
+    const char *path = params->vocab ? params->vocab : config->tokenizer_path;
+    if (!path)
+        return VKCLIP_OK;
+    snprintf(model->info.tokenizer_path, sizeof(model->info.tokenizer_path), "%s", path);
+    return model_open_vocabulary(config, path, &model->tokenizer);
+}
+
+static int open_replicas(struct vkclip_model *model, const struct weights *weights,
+                         uint32_t max_batch)
+{
+    const struct vkclip_device *device = model->device;
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < device->count && !error; i++) {
+        error = replica_open(device->gpus[i], device->tuners[i], &model->spec, weights, max_batch,
+                             &model->replicas[i]);
+        model->replica_count++;
+    }
+    return error;
+}
+
+int model_open(struct vkclip_device *device, const char *path,
+               const struct vkclip_model_params *params, struct vkclip_model **result)
+{
+    struct weights *weights = NULL;
+    struct vkclip_model *model = *result = calloc(1, sizeof(*model));
+    if (!model)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
+    model->device = device;
+    int error = choose_types(device, params, &model->spec);
+    if (!error && path)
+        error = checkpoint_open(path, params, &model->spec.config, &weights);
+    if (!error)
+        error = open_tokenizer(model, params);
+    if (!error && device && weights)
+        error = open_replicas(model, weights, params->max_batch);
+    if (!error)
+        error = measure_memory(model);
+    if (!error)
+        fill_info(model, weights);
+    weights_close(&weights);
+    if (error)
+        model_close(result);
+    return error;
+}
+
+void model_close(struct vkclip_model **handle)
+{
+    struct vkclip_model *model = *handle;
+    if (!model)
+        return;
+    for (int i = 0; i < DEVICE_GPUS; i++)
+        replica_close(&model->replicas[i]);
+    free(model->texts);
+    tokenizer_close(&model->tokenizer);
+    config_close(&model->spec.config);
+    free(model);
+    *handle = NULL;
+}

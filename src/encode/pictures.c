@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A picture is read, decoded, resized and written to its place in a batch by one job of one thread.
+ * Refuses what image/decode.h and image/prepare.h refuse, each picture for itself.
+ */
+#include "encode/pictures.h"
+#include "base/error.h"
+#include "encode/call.h"
+#include "image/decode.h"
+
+struct picture_call {
+    struct call call; /* comes first: the functions of struct batches get a pointer to it */
+    const struct pictures *pictures;
+    struct image_transform transform;
+};
+
+static int load_file(const struct picture_call *call, const char *path, float *pixel_values)
+{
+    struct vkclip_image image;
+    if (!path)
+        return error_fail(VKCLIP_EINVALID, "no path of a picture");
+    int error = image_load(path, call->call.params.max_pixels, &image);
+    if (error)
+        return error;
+    error = image_preprocess(&image, &call->transform, NULL, pixel_values);
+    image_free(&image);
+    return error ? error_fail(error, "%s: %s", path, error_last()) : VKCLIP_OK;
+}
+
+/* Pixel values [3,S,S] of an item. */
+static int load_picture(const struct picture_call *call, size_t item, float *pixel_values)
+{
+    const struct pictures *pictures = call->pictures;
+    if (pictures->paths)
+        return load_file(call, pictures->paths[item], pixel_values);
+    if (pictures->images)
+        return image_preprocess(&pictures->images[item], &call->transform, NULL, pixel_values);
+    return pictures->source(call->call.params.user, item, pixel_values);
+}
+
+/* A source that gives no picture leaves the item out, because its caller knows why. */
+static int fail_picture(struct picture_call *call, size_t item, int error)
+{
+    const bool known = call->pictures->source && !call->call.params.item;
+    error = known ? VKCLIP_OK : call_fail_item(&call->call, item, error);
+    return error ? error : BATCHES_LEFT_OUT;
+}
+
+static int write_picture(void *user, struct replica *replica, const struct replica_plan *plan,
+                         size_t item, uint32_t place, unsigned thread)
+{
+    struct picture_call *call = user;
+    const struct config *config = &call->call.model->spec.config;
+    const size_t size = (size_t)3 * config->image_size * config->image_size;
+    const size_t floats = tower_picture_floats(config);
+    float *scratch = replica_scratch(replica, thread, (size + floats) * sizeof(*scratch));
+    if (!scratch)
+        return VKCLIP_EMEMORY;
+    const float *pixels = scratch;
+    int error = VKCLIP_OK;
+    if (call->pictures->pixels)
+        pixels = &call->pictures->pixels[item * size];
+    else
+        error = load_picture(call, item, scratch);
+    if (error)
+        return fail_picture(call, item, error);
+    tower_write_picture(config, pixels, scratch + size);
+    plan_write(plan->plan, plan->input, place * floats, scratch + size, floats);
+    return VKCLIP_OK;
+}
+
+static int read_pictures(void *user, const struct replica_plan *plan, size_t first, size_t number)
+{
+    const struct picture_call *call = user;
+    return call_read(&call->call, plan, first, NULL, number);
+}
+
+static int deliver_pictures(void *user, size_t first, size_t number)
+{
+    struct picture_call *call = user;
+    return call_deliver(&call->call, first, number);
+}
+
+static void report_pictures(void *user, size_t done)
+{
+    struct picture_call *call = user;
+    call_report(&call->call, done);
+}
+
+int pictures_encode(struct vkclip_model *model, const struct pictures *pictures, size_t count,
+                    const struct vkclip_encode_params *params, float *embeds)
+{
+    const bool given = pictures->paths || pictures->images || pictures->pixels || pictures->source;
+    struct picture_call call = {.pictures = pictures};
+    int error = call_open(model, TOWER_IMAGE, given, count, params, embeds, &call.call);
+    if (!error) {
+        const struct batches_group all = {.end = count};
+        struct batches work = {.tower = TOWER_IMAGE,
+                               .count = count,
+                               .groups = &all,
+                               .window = call.call.params.item ? CALL_WINDOW : 0,
+                               .write = write_picture,
+                               .parallel = true,
+                               .read = read_pictures,
+                               .deliver = deliver_pictures,
+                               .progress = report_pictures};
+        call.transform = model_image_transform(&model->spec.config);
+        error = call_run(&call.call, &work);
+    }
+    call_close(&call.call);
+    return error;
+}
+
+int pictures_preprocess(const struct vkclip_model *model, const struct vkclip_image *image,
+                        uint8_t *u8, float *pixel_values)
+{
+    const struct config *config = &model->spec.config;
+    if (!config->image.kind)
+        return error_fail(VKCLIP_EABSENT, "%s has no image tower", model_name(model));
+    const struct image_transform transform = model_image_transform(config);
+    return image_preprocess(image, &transform, u8, pixel_values);
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Texts are encoded in windows, so that memory does not grow with their number. Within a window the
+ * shorter texts run first, in batches of equal length. Refuses token ids that the model's table
+ * does not have.
+ */
+#include "encode/texts.h"
+#include "base/array.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "encode/call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    WINDOW = CALL_WINDOW, /* An item's place in the window is its place in struct call. */
+    SHORTEST = 8,         /* token positions; shorter plans would not be faster */
+    LENGTHS = 16,         /* powers of two from SHORTEST on, and the context */
+    SHOWN = 40            /* bytes of a text in messages */
+};
+
+/* A window of texts, by their place in it. */
+struct texts {
+    uint32_t ends[WINDOW];      /* where each text ends */
+    uint32_t lengths[WINDOW];   /* token positions that it runs in; 0: it has failed */
+    uint32_t same[WINDOW];      /* the first text with the same ids */
+    uint32_t order[WINDOW];     /* the different texts, the shorter ones first */
+    uint32_t count;             /* of `order` */
+    uint32_t table[2 * WINDOW]; /* open hashing by ids: 1 + a text's place, or 0 */
+    struct batches_group groups[LENGTHS];
+    int32_t ids[]; /* [WINDOW,T] */
+};
+
+struct text_call {
+    struct call call; /* comes first: the functions of struct batches get a pointer to it */
+    const struct text_items *items;
+    struct texts *texts;
+    size_t first; /* the item at the window's first place */
+};
+
+/* ---- From a text to ids ---------------------------------------------------------------------- */
+
+/* A text as messages quote it: its beginning, not cut within a character. */
+struct quote {
+    char text[sizeof("text '...': ") + SHOWN];
+};
+
+static struct quote quote_text(const char *text, size_t length)
+{
+    struct quote quote;
+    size_t shown = length < SHOWN ? length : SHOWN;
+    while (shown && shown < length && (text[shown] & 0xc0) == 0x80)
+        shown--;
+    snprintf(quote.text, sizeof(quote.text), "text '%.*s%s': ", (int)shown, text,
+             shown < length ? "..." : "");
+    return quote;
+}
+
+/* Cuts ids at `limit` and keeps the end of text. `quote` precedes the message. */
+static int fit_ids(const struct tokenizer *tokenizer, bool strict, const char *quote, int32_t *ids,
+                   size_t limit, size_t *count)
+{
+    if (*count <= limit)
+        return VKCLIP_OK;
+    if (strict)
+        return error_fail(VKCLIP_ETOOLONG, "%stext of %zu tokens, expected at most %zu", quote,
+                          *count, limit);
+    log_message(VKCLIP_LOG_WARNING, "%stext of %zu tokens truncated to %zu", quote, *count, limit);
+    ids[limit - 1] = tokenizer_end(tokenizer);
+    *count = limit;
+    return VKCLIP_OK;
+}
+
+static void pad_ids(const struct tokenizer *tokenizer, int32_t *ids, size_t count, size_t capacity)
+{
+    for (size_t i = count; i < capacity; i++)
+        ids[i] = tokenizer_pad(tokenizer);
+}
+
+static int check_tokenizer(const struct vkclip_model *model)
+{
+    if (model->tokenizer)
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EABSENT, "no vocabulary beside the checkpoint: name one (`vocab`), "
+                                      "such as tokenizer.json or bpe_simple_vocab_16e6.txt.gz");
+}
+
+int texts_tokenize(const struct vkclip_model *model, const char *text, size_t length,
+                   unsigned flags, int32_t *ids, size_t capacity, size_t *count)
+{
+    const bool full = flags & VKCLIP_TOKENIZE_FULL;
+    const size_t context = model->spec.config.context;
+    size_t limit = capacity;
+    int error = check_tokenizer(model);
+    if (error)
+        return error;
+    if (!full && context && context < limit)
+        limit = context;
+    if (!full && limit < 2)
+        return error_fail(VKCLIP_EINVALID, "vkclip_tokenize: room for at least 2 ids expected");
+    error = tokenizer_encode(model->tokenizer, text, length, ids, limit, count);
+    if (!error && !full)
+        error = fit_ids(model->tokenizer, flags & VKCLIP_TOKENIZE_STRICT, "", ids, limit, count);
+    if (!error && flags & VKCLIP_TOKENIZE_PAD)
+        pad_ids(model->tokenizer, ids, *count, capacity);
+    return error;
+}
+
+/* ---- A window -------------------------------------------------------------------------------- */
+
+static int make_ids(const struct text_call *call, size_t item, int32_t *ids, size_t context)
+{
+    const struct vkclip_model *model = call->call.model;
+    const struct vkclip_encode_params *params = &call->call.params;
+    const char *text = call->items->strings[item];
+    const size_t length = params->lengths ? params->lengths[item] : strlen(text);
+    const struct quote quote = quote_text(text, length);
+    size_t count;
+    int error = tokenizer_encode(model->tokenizer, text, length, ids, context, &count);
+    if (error)
+        return error_fail(error, "%s%s", quote.text, error_last());
+    error = fit_ids(model->tokenizer, params->strict, quote.text, ids, context, &count);
+    if (!error)
+        pad_ids(model->tokenizer, ids, count, context);
+    return error;
+}
+
+static void copy_ids(const struct text_call *call, size_t item, int32_t *ids, size_t context)
+{
+    const struct vkclip_model *model = call->call.model;
+    const size_t width = call->items->width;
+    const int32_t pad =
+        model->tokenizer ? tokenizer_pad(model->tokenizer) : model->spec.config.pad_token_id;
+    for (size_t i = 0; i < context; i++)
+        ids[i] = i < width ? call->items->ids[item * width + i] : pad;
+}
+
+static int check_ids(const struct config *config, size_t item, const int32_t *ids)
+{
+    for (size_t i = 0; i < config->context; i++)
+        if (ids[i] < 0 || (uint32_t)ids[i] >= config->vocabulary)
+            return error_fail(VKCLIP_EINVALID,
+                              "text %zu: token id %d at position %zu, expected 0 to %u", item,
+                              ids[i], i, config->vocabulary - 1);
+    return VKCLIP_OK;
+}
+
+/* Makes the ids of one text, and finds its end and the length that it runs in. Hidden states are
+ * those of the whole context. */
+static int prepare_text(void *user, size_t place, unsigned thread)
+{
+    struct text_call *call = user;
+    const struct config *config = &call->call.model->spec.config;
+    const size_t context = config->context, item = call->first + place;
+    struct texts *texts = call->texts;
+    int32_t *ids = &texts->ids[place * context];
+    int error = VKCLIP_OK;
+    (void)thread;
+    texts->lengths[place] = 0;
+    texts->same[place] = (uint32_t)place;
+    if (call->items->strings)
+        error = make_ids(call, item, ids, context);
+    else
+        copy_ids(call, item, ids, context);
+    if (!error)
+        error = check_ids(config, item, ids);
+    if (error)
+        return call_fail_item(&call->call, item, error);
+    texts->ends[place] = (uint32_t)tower_text_end(config, ids);
+    uint32_t length = SHORTEST;
+    while (length <= texts->ends[place])
+        length *= 2;
+    bool whole = call->call.params.hidden || length > context;
+    texts->lengths[place] = whole ? (uint32_t)context : length;
+    return VKCLIP_OK;
+}
+
+static bool are_equal(const struct texts *texts, size_t a, size_t b, size_t context)
+{
+    const size_t count = texts->ends[a] + 1;
+    return texts->ends[a] == texts->ends[b] &&
+           !memcmp(&texts->ids[a * context], &texts->ids[b * context], count * sizeof(*texts->ids));
+}
+
+/* Compares texts up to their ends: what follows does not change the embedding. */
+static void find_duplicates(struct texts *texts, size_t number, size_t context)
+{
+    const size_t entries = ARRAY_COUNT(texts->table);
+    memset(texts->table, 0, sizeof(texts->table));
+    for (size_t i = 0; i < number; i++) {
+        if (!texts->lengths[i])
+            continue;
+        const size_t size = (texts->ends[i] + 1) * sizeof(*texts->ids);
+        size_t entry = hash_bytes(0, &texts->ids[i * context], size) % entries;
+        while (texts->table[entry] && !are_equal(texts, i, texts->table[entry] - 1, context))
+            entry = (entry + 1) % entries;
+        if (texts->table[entry])
+            texts->same[i] = texts->table[entry] - 1;
+        else
+            texts->table[entry] = (uint32_t)i + 1;
+    }
+}
+
+/* Makes groups of equal length, the shorter ones first. */
+static void order_texts(struct texts *texts, size_t number, uint32_t context)
+{
+    struct batches_group *group = texts->groups;
+    uint32_t length = 0;
+    texts->count = 0;
+    for (uint32_t next = SHORTEST; length < context; next *= 2) {
+        length = next < context ? next : context;
+        const uint32_t before = texts->count;
+        for (uint32_t i = 0; i < number; i++)
+            if (texts->lengths[i] == length && texts->same[i] == i)
+                texts->order[texts->count++] = i;
+        if (texts->count > before)
+            *group++ = (struct batches_group){length, texts->count};
+    }
+}
+
+/* ---- Encoding -------------------------------------------------------------------------------- */
+
+static int write_text(void *user, struct replica *replica, const struct replica_plan *plan,
+                      size_t index, uint32_t place, unsigned thread)
+{
+    const struct text_call *call = user;
+    const struct texts *texts = call->texts;
+    const uint32_t text = texts->order[index], length = texts->lengths[text];
+    const int32_t end = (int32_t)texts->ends[text];
+    (void)replica;
+    (void)thread;
+    plan_write_ids(plan->plan, plan->input, (uint64_t)place * length,
+                   &texts->ids[(size_t)text * call->call.model->spec.config.context], length);
+    plan_write_ids(plan->plan, plan->rows, place, &end, 1);
+    return VKCLIP_OK;
+}
+
+static int read_texts(void *user, const struct replica_plan *plan, size_t first, size_t number)
+{
+    const struct text_call *call = user;
+    size_t items[WINDOW];
+    for (size_t i = 0; i < number; i++)
+        items[i] = call->first + call->texts->order[first + i];
+    return call_read(&call->call, plan, 0, items, number);
+}
+
+static void report_texts(void *user, size_t done)
+{
+    struct text_call *call = user;
+    call_report(&call->call, call->first + done);
+}
+
+static void copy_duplicates(const struct text_call *call, size_t number)
+{
+    for (size_t i = 0; i < number; i++) {
+        const size_t source = call->texts->same[i];
+        if (source != i)
+            memcpy(call_embedding(&call->call, call->first + i),
+                   call_embedding(&call->call, call->first + source),
+                   call->call.dim * sizeof(float));
+    }
+}
+
+static int encode_window(struct text_call *call, size_t number)
+{
+    const struct vkclip_model *model = call->call.model;
+    struct texts *texts = call->texts;
+    int error = workers_run(gpu_workers(model->device->gpus[0]), prepare_text, call, number);
+    if (error)
+        return error;
+    if (!call->call.params.hidden)
+        find_duplicates(texts, number, model->spec.config.context);
+    order_texts(texts, number, model->spec.config.context);
+    struct batches work = {.tower = TOWER_TEXT,
+                           .count = texts->count,
+                           .groups = texts->groups,
+                           .write = write_text,
+                           .read = read_texts,
+                           .progress = report_texts};
+    if (texts->count)
+        error = call_run(&call->call, &work);
+    if (error)
+        return error;
+    copy_duplicates(call, number);
+    error = call_deliver(&call->call, call->first, number);
+    if (!error)
+        call_report(&call->call, call->first + number);
+    return error;
+}
+
+static int encode_windows(struct text_call *call)
+{
+    struct vkclip_model *model = call->call.model;
+    const size_t row = model->spec.config.context * sizeof(*model->texts->ids);
+    if (!model->texts)
+        model->texts = malloc(sizeof(*model->texts) + WINDOW * row);
+    if (!model->texts)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of texts");
+    call->texts = model->texts;
+    int error = VKCLIP_OK;
+    for (; call->first < call->call.count && !error; call->first += WINDOW) {
+        const size_t left = call->call.count - call->first;
+        error = encode_window(call, left < WINDOW ? left : WINDOW);
+    }
+    return error;
+}
+
+int texts_encode(struct vkclip_model *model, const struct text_items *items, size_t count,
+                 const struct vkclip_encode_params *params, float *embeds)
+{
+    const bool given = items->strings || items->ids;
+    struct text_call call = {.items = items};
+    int error = call_open(model, TOWER_TEXT, given, count, params, embeds, &call.call);
+    if (!error && items->strings && count)
+        error = check_tokenizer(model);
+    const size_t context = error ? 0 : model->spec.config.context;
+    if (!error && items->ids && (!items->width || items->width > context))
+        error = error_fail(VKCLIP_ETOOLONG, "rows of %zu token ids, expected 1 to %zu",
+                           items->width, context);
+    if (!error)
+        error = encode_windows(&call);
+    call_close(&call.call);
+    return error;
+}

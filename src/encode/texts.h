@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The one road of texts: they are tokenised on the library's threads, equal ones are encoded once,
+ * and every text runs in the shortest length that holds it.
+ */
+#ifndef VKCLIP_ENCODE_TEXTS_H
+#define VKCLIP_ENCODE_TEXTS_H
+
+#include "encode/model.h"
+
+/* What a call's texts are: either strings or ids. */
+struct text_items {
+    const char *const *strings;
+    const int32_t *ids; /* [M,width] */
+    size_t width;
+};
+
+/* As vkclip_encode_texts. */
+int texts_encode(struct vkclip_model *model, const struct text_items *items, size_t count,
+                 const struct vkclip_encode_params *params, float *embeds);
+
+/* As vkclip_tokenize. */
+int texts_tokenize(const struct vkclip_model *model, const char *text, size_t length,
+                   unsigned flags, int32_t *ids, size_t capacity, size_t *count);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The nodes of one optimiser step: sums of squares per part, the norm and the factor from them,
+ * then an AdamW node per part.
+ */
+#include "graph/optimiser.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "shaders/args.h"
+
+#define MOST_LOGIT_SCALE 100.0f
+
+static int add_state(struct graph *graph, const char *kind, size_t part, unsigned rank,
+                     uint32_t elements)
+{
+    const uint32_t shape[] = {elements, 2};
+    char name[32];
+    snprintf(name, sizeof(name), "%s.%zu", kind, part);
+    return graph_add_state(graph, name, LAYOUT_ROWS, rank, shape);
+}
+
+static uint32_t count_sums(const struct optimiser_part *part)
+{
+    return (part->elements + SUMSQ_PART - 1) / SUMSQ_PART;
+}
+
+/* The sums of squares of all gradients, one part after the other. */
+static int append_sums(struct graph *graph, const struct optimiser_part *parts, size_t count)
+{
+    uint32_t total = 0, offset = 0;
+    int sums = -1;
+    for (size_t i = 0; i < count; i++)
+        total += count_sums(&parts[i]);
+    for (size_t i = 0; i < count; i++) {
+        struct node node = {
+            .op = OP_SUMSQ, .in = {parts[i].gradients, -1, -1}, .sumsq.offset = offset};
+        sums = i ? graph_append_into(graph, node, sums)
+                 : graph_append(graph, "sums of squares", node, 1, &total);
+        offset += count_sums(&parts[i]);
+    }
+    return sums;
+}
+
+struct optimiser optimiser_append(struct graph *graph, struct adamw adamw,
+                                  struct optimiser_part *parts, size_t count, int logit_scale)
+{
+    const uint32_t values = OPTIMISER_VALUES;
+    struct optimiser optimiser = {graph_input(graph, "step", TYPE_F32, 1, &values), -1};
+    for (size_t i = 0; i < count; i++) {
+        parts[i].weights = add_state(graph, "weights", i, 1, parts[i].elements);
+        parts[i].gradients = add_state(graph, "gradients", i, 1, parts[i].elements);
+        parts[i].moments = add_state(graph, "moments", i, 2, parts[i].elements);
+    }
+    struct node clip = {.op = OP_CLIP,
+                        .in = {append_sums(graph, parts, count), optimiser.step, -1}};
+    optimiser.clip = graph_append(graph, "clip", clip, 1, &values);
+    for (size_t i = 0; i < count; i++) {
+        struct node node = {.op = OP_ADAMW,
+                            .in = {parts[i].gradients, parts[i].moments, optimiser.clip},
+                            .residual = true,
+                            .adamw = {adamw.beta1, adamw.beta2, adamw.epsilon, 0}};
+        if (parts[i].decayed)
+            node.adamw.decay = adamw.decay;
+        graph_append_into(graph, node, parts[i].weights);
+    }
+    struct node clamp = {.op = OP_CLAMP,
+                         .in = {logit_scale, -1, -1},
+                         .residual = true,
+                         .clamp = {0, logf(MOST_LOGIT_SCALE)}};
+    graph_append_into(graph, clamp, logit_scale);
+    return optimiser;
+}

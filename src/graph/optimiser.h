@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The optimiser as nodes: the norm of all gradients, clipping, AdamW (Loshchilov and Hutter 2019,
+ * as torch.optim.AdamW computes it), and the clamp of the logit scale.
+ *
+ * Weights are updated in parts, ranges of memory that hold many weights, so that a step takes few
+ * dispatches. A weight and its gradient therefore have two tensors each in a graph that also
+ * computes gradients: their own, and the part that they lie in. This is safe because a node starts
+ * only after all nodes before it have finished, whichever tensors they wrote, and because the nodes
+ * of the optimiser come last.
+ */
+#ifndef VKCLIP_GRAPH_OPTIMISER_H
+#define VKCLIP_GRAPH_OPTIMISER_H
+
+#include "graph/graph.h"
+
+/* What the host gives every step, in the input `step` [8], and what CLIP adds to it in `clip` [8].
+ */
+enum optimiser_value {
+    OPTIMISER_RATE,        /* learning rate */
+    OPTIMISER_CORRECTION1, /* 1 / (1 - beta1^k) for step number k = 1, 2, ... */
+    OPTIMISER_CORRECTION2, /* 1 / (1 - beta2^k) */
+    OPTIMISER_MOST_NORM,   /* gradients of a greater norm are scaled down to it; 0: never */
+    OPTIMISER_UNSCALE,     /* what gradients are multiplied by first: 1 / loss scale */
+    OPTIMISER_FACTOR, /* from CLIP: UNSCALE times the clipping; 0 where the norm is not finite */
+    OPTIMISER_NORM,   /* from CLIP: the norm of the gradients times UNSCALE */
+    OPTIMISER_VALUES = 8
+};
+
+struct adamw {
+    float beta1, beta2, epsilon, decay;
+};
+
+/* A part of the weights. */
+struct optimiser_part {
+    uint32_t elements;
+    bool decayed;                    /* by adamw.decay */
+    int weights, gradients, moments; /* states [n], [n] and [n,2], made by optimiser_append */
+};
+
+struct optimiser {
+    int step; /* input */
+    int clip; /* result */
+};
+
+/* Appends a step over all parts and makes their states. A step changes nothing where a gradient is
+ * not finite. `logit_scale` is then clamped to 0 ... ln 100; -1: there is none. */
+struct optimiser optimiser_append(struct graph *graph, struct adamw adamw,
+                                  struct optimiser_part *parts, size_t count, int logit_scale);
+
+#endif

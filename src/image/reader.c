@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The checks and messages that all readers of picture formats share. Refuses more pixels than the
+ * caller allows before anything of that size is allocated.
+ */
+#include "image/reader.h"
+#include "base/error.h"
+
+#define DEFAULT_MAX_PIXELS 89478485            /* a quarter of a GiB of RGB: Pillow's warning */
+#define DECODER_MAX_PIXELS ((uint64_t)1 << 28) /* stb_image counts the bytes of RGBA in an int */
+
+int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height)
+{
+    uint64_t limit = file->max_pixels ? file->max_pixels : DEFAULT_MAX_PIXELS;
+    if (!width || !height)
+        return error_fail(VKCLIP_EFORMAT, "%s: corrupt %s: its header says %llu x %llu pixels",
+                          file->name, file->format, (unsigned long long)width,
+                          (unsigned long long)height);
+    if (limit > DECODER_MAX_PIXELS)
+        limit = DECODER_MAX_PIXELS;
+    if (width > UINT32_MAX || height > UINT32_MAX || width > limit / height)
+        return error_fail(VKCLIP_EUNSUPPORTED, "%s: %llu x %llu pixels, expected at most %llu%s",
+                          file->name, (unsigned long long)width, (unsigned long long)height,
+                          (unsigned long long)limit,
+                          limit < DECODER_MAX_PIXELS ? " (`max_pixels` sets this limit)"
+                                                     : " pixels, which is all that can be decoded");
+    file->width = (uint32_t)width;
+    file->height = (uint32_t)height;
+    return VKCLIP_OK;
+}
+
+int reader_truncated(const struct image_file *file, uint64_t expected)
+{
+    return error_fail(VKCLIP_EFORMAT, "%s: truncated %s: %zu bytes, expected at least %llu",
+                      file->name, file->format, file->size, (unsigned long long)expected);
+}
+
+int reader_corrupt(const struct image_file *file, const char *what)
+{
+    return error_fail(VKCLIP_EFORMAT, "%s: corrupt %s: %s", file->name, file->format, what);
+}
+
+int reader_unsupported(const struct image_file *file, const char *what)
+{
+    return error_fail(VKCLIP_EUNSUPPORTED, "%s: this kind of %s is not supported: %s", file->name,
+                      file->format, what);
+}
+
+int reader_no_memory(const struct image_file *file)
+{
+    return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %u x %u pixels", file->name,
+                      file->width, file->height);
+}

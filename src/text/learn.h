@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Learns a vocabulary from files of texts and writes it to a folder.
+ */
+#ifndef VKCLIP_TEXT_LEARN_H
+#define VKCLIP_TEXT_LEARN_H
+
+#include "vkclip.h"
+
+/* As vkclip_train_tokenizer; `params` is not NULL, `result` may be. */
+int learn_tokenizer(const char *const *paths, size_t count,
+                    const struct vkclip_tokenizer_params *params, const char *folder,
+                    struct vkclip_tokenizer_result *result);
+
+#endif

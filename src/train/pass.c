@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Puts towers, objective, gradients and optimiser together to the graphs of a step.
+ */
+#include "train/pass.h"
+
+#include <stdlib.h>
+
+#include "graph/objective.h"
+#include "train/parameters.h"
+
+static const struct pass_tensors no_tensors = {.towers = {{-1, -1, -1, -1}, {-1, -1, -1, -1}},
+                                               .sorted_ids = {-1, -1},
+                                               .features = {-1, -1},
+                                               .gradients = {-1, -1},
+                                               .logit_scale = -1,
+                                               .loss_scale = -1,
+                                               .loss = -1,
+                                               .optimiser = {-1, -1}};
+
+uint32_t pass_micro_batch(const struct train_params *params)
+{
+    return params->micro_batch ? params->micro_batch : params->batch;
+}
+
+bool pass_is_whole(const struct train_params *params)
+{
+    return pass_micro_batch(params) == params->batch;
+}
+
+bool pass_is_locked(const struct train_params *params, enum tower tower)
+{
+    return tower == TOWER_IMAGE ? params->lock_image : params->lock_text;
+}
+
+static void begin_pass(const struct train_params *params, struct pass *pass)
+{
+    *pass = (struct pass){.tensors = no_tensors};
+    graph_init(&pass->graph, params->mixed ? TYPE_F16 : TYPE_F32);
+    pass->graph.mixed = params->mixed;
+    pass->graph.frozen = params->freeze_bn_stats;
+    pass->graph.training = true;
+}
+
+void pass_close(struct pass *pass)
+{
+    graph_free(&pass->graph);
+    free(pass->parts);
+    pass->parts = NULL;
+}
+
+static void append_logit_scale(struct pass *pass)
+{
+    const uint32_t one = 1;
+    pass->tensors.logit_scale = graph_weight_f32(&pass->graph, "logit_scale", LAYOUT_ROWS, 1, &one);
+}
+
+/* A locked tower is computed as at inference, with batch norm's running statistics. */
+static void append_tower(const struct config *config, const struct train_params *params,
+                         enum tower tower, uint32_t batch, struct pass *pass)
+{
+    struct graph *graph = &pass->graph;
+    struct pass_tensors *tensors = &pass->tensors;
+    const bool locked = pass_is_locked(params, tower);
+    const size_t first = graph->tensor_count;
+    graph->training = !locked;
+    tower_append(config, tower, batch, graph, &tensors->towers[tower]);
+    tensors->features[tower] = tensors->towers[tower].normalized;
+    graph->training = true;
+    for (size_t t = first; t < graph->tensor_count && locked; t++)
+        graph->tensors[t].locked = true;
+}
+
+static void append_objective(struct pass *pass)
+{
+    struct pass_tensors *tensors = &pass->tensors;
+    struct objective objective =
+        objective_append(&pass->graph, tensors->features[TOWER_IMAGE],
+                         tensors->features[TOWER_TEXT], tensors->logit_scale);
+    tensors->gradients[TOWER_IMAGE] = objective.image_gradient;
+    tensors->gradients[TOWER_TEXT] = objective.text_gradient;
+    tensors->loss_scale = objective.loss_scale;
+    tensors->loss = objective.loss;
+}
+
+void pass_build_whole(const struct config *config, const struct train_params *params,
+                      struct pass *pass)
+{
+    struct pass_tensors *tensors = &pass->tensors;
+    begin_pass(params, pass);
+    append_logit_scale(pass);
+    append_tower(config, params, TOWER_IMAGE, params->batch, pass);
+    append_tower(config, params, TOWER_TEXT, params->batch, pass);
+    append_objective(pass);
+    const struct grad_seed seeds[] = {
+        {tensors->features[TOWER_IMAGE], tensors->gradients[TOWER_IMAGE]},
+        {tensors->features[TOWER_TEXT], tensors->gradients[TOWER_TEXT]}};
+    tensors->sorted_ids = grad_backward(&pass->graph, 0, seeds, TOWER_COUNT, params->recompute);
+}
+
+/* The pass without gradients leaves batch norm's running statistics, which the pass with gradients
+ * moves: both compute the same micro-batches. */
+static void keep_running_stats(struct graph *graph)
+{
+    for (size_t n = 0; n < graph->node_count; n++)
+        if (graph->nodes[n].op == OP_RUNNING)
+            graph->nodes[n].running.momentum = 0;
+}
+
+void pass_build_tower(const struct config *config, const struct train_params *params,
+                      enum tower tower, bool gradient, struct pass *pass)
+{
+    const uint32_t shape[] = {pass_micro_batch(params), config->image_embed_dim};
+    struct pass_tensors *tensors = &pass->tensors;
+    begin_pass(params, pass);
+    append_tower(config, params, tower, shape[0], pass);
+    if (!gradient) {
+        keep_running_stats(&pass->graph);
+        return;
+    }
+    tensors->gradients[tower] = graph_input(&pass->graph, "seed", TYPE_F32, 2, shape);
+    const struct grad_seed seed = {tensors->features[tower], tensors->gradients[tower]};
+    tensors->sorted_ids = grad_backward(&pass->graph, 0, &seed, 1, params->recompute);
+}
+
+void pass_build_loss(const struct config *config, const struct train_params *params,
+                     struct pass *pass)
+{
+    const uint32_t shape[] = {params->batch, config->image_embed_dim};
+    struct pass_tensors *tensors = &pass->tensors;
+    begin_pass(params, pass);
+    append_logit_scale(pass);
+    tensors->features[TOWER_IMAGE] =
+        graph_input(&pass->graph, "image.features", TYPE_F32, 2, shape);
+    tensors->features[TOWER_TEXT] = graph_input(&pass->graph, "text.features", TYPE_F32, 2, shape);
+    append_objective(pass);
+}
+
+void pass_append_optimiser(const struct parameters *parameters, const struct train_params *params,
+                           struct pass *pass)
+{
+    pass->tensors.optimiser = parameters_append_optimiser(
+        parameters, params->adamw, pass->tensors.logit_scale, &pass->graph, &pass->parts);
+}
+
+void pass_build_update(const struct parameters *parameters, const struct train_params *params,
+                       struct pass *pass)
+{
+    *pass = (struct pass){.tensors = no_tensors};
+    graph_init(&pass->graph, TYPE_F32);
+    append_logit_scale(pass);
+    pass_append_optimiser(parameters, params, pass);
+}
