@@ -1,46 +1,48 @@
 /* SPDX-License-Identifier: MIT
  *
- * Inputs through the model's encoders. Inputs are loaded and encoded in groups, so that memory does
- * not grow with their number. A bad one is reported, counted as failed and left out.
+ * Inputs through the model's encoders, by the library's functions that give a result per item. An
+ * input that fails is reported, counted as failed and left out.
  */
 #ifndef VKCLIP_CLI_ENCODE_H
 #define VKCLIP_CLI_ENCODE_H
 
 #include "cli/groups.h"
+#include "format/tensor_view.h"
 
-/* Receives the embeddings [count, width] of some inputs, in order. False stops the run. */
-typedef bool cli_group_fn(void *user, const struct cli_input *const *inputs, size_t count,
-                          const float *embeds, size_t width);
+/* Receives the embedding of one input [width]. False stops the run. With `hidden`, `embed` is NULL
+ * for an input whose hidden states were given and whose embedding is unusable, which was reported.
+ */
+typedef bool cli_embed_fn(void *user, const struct cli_input *input, const float *embed,
+                          size_t width);
 
 struct cli_encoding {
-    const struct cli_input *inputs;
-    size_t count;
-    bool images;   /* the inputs are pictures, else texts */
-    size_t length; /* token ids per row, for texts */
     bool no_normalize, strict;
     uint32_t max_pixels;
-    vkclip_hidden_fn *hidden;
-    cli_group_fn *group;
+    vkclip_hidden_fn *hidden; /* may be NULL */
+    cli_embed_fn *embed;
     void *user; /* given to both functions */
 };
-int cli_encode(struct cli_session *session, const struct cli_encoding *encoding);
 
-/* Ids of a text. What the library says about the text is printed with the text's beginning; a
- * failure is counted. */
-bool cli_tokenize_text(struct cli_session *session, const char *text, size_t length, unsigned flags,
-                       int32_t *ids, size_t capacity, size_t *count);
-/* A picture file as bytes [S,S,3] and values [3,S,S], either of which may be NULL. A failure is
- * reported and counted. */
-bool cli_load_picture(struct cli_session *session, const char *path, uint32_t max_pixels,
-                      uint8_t *u8, float *pixel_values);
+/* All return an enum cli_exit. The inputs are picture files, texts, or the names of the rows of a
+ * tensor: pixel values, or `length` token ids per row. */
+int cli_encode_files(struct cli_session *session, const struct cli_encoding *encoding,
+                     const struct cli_inputs *inputs);
+int cli_encode_texts(struct cli_session *session, const struct cli_encoding *encoding,
+                     const struct cli_inputs *inputs);
+int cli_encode_pixels(struct cli_session *session, const struct cli_encoding *encoding,
+                      const struct cli_inputs *inputs, const struct tensor_view *pixel_values);
+int cli_encode_ids(struct cli_session *session, const struct cli_encoding *encoding,
+                   const struct cli_inputs *inputs, const int32_t *ids, size_t length);
+
 /* True if all values are finite numbers; else the input is reported and counted as failed. */
 bool cli_check_finite(struct cli_session *session, const struct cli_input *input,
                       const float *values, size_t count);
 
 /* Fails with wrong usage if a template has no {}. */
 int cli_check_templates(const struct cli_session *session, const struct cli_inputs *templates);
-/* Embeddings [L,D] of the labels, each averaged over the templates. */
+/* Writes the embeddings [L,D] of the labels, each averaged over the templates. With `strict` a
+ * label that is cut fails the call: without one of them the others' probabilities mean nothing. */
 int cli_encode_labels(struct cli_session *session, const struct cli_inputs *labels,
-                      const struct cli_inputs *templates, float *embeds);
+                      const struct cli_inputs *templates, bool strict, float *embeds);
 
 #endif

@@ -6,6 +6,7 @@
 #include "cli/evaluate.h"
 #include "cli/encode.h"
 #include "cli/inputs.h"
+#include "cli/log.h"
 #include "cli/model.h"
 #include "cli/print.h"
 
@@ -80,44 +81,41 @@ int cli_prepare_evaluation(struct cli_session *session, struct cli_evaluation_op
 
 /* ---- Scores ------------------------------------------------------------------------------------ */
 
-/* cli_group_fn */
-static bool score_group(void *user, const struct cli_input *const *inputs, size_t count,
-                        const float *embeds, size_t width)
+/* cli_embed_fn */
+static bool score_picture(void *user, const struct cli_input *picture, const float *embed,
+                          size_t width)
 {
     struct scores *scores = user;
     const size_t labels = scores->labels->count;
-    for (size_t i = 0; i < count; i++) {
-        if (vkclip_similarity(scores->session->model, embeds + i * width, 1, scores->embeds, labels,
-                              scores->logits))
-            return false;
-        const size_t label = find_label(scores->labels, inputs[i]->text);
-        size_t better = 0;
-        for (size_t l = 0; l < labels; l++)
-            better += scores->logits[l] > scores->logits[label];
-        scores->images++;
-        scores->top1 += better < 1;
-        scores->top5 += better < 5;
+    const size_t label = find_label(scores->labels, picture->text);
+    size_t better = 0;
+    (void)width;
+    if (vkclip_similarity(scores->session->model, embed, 1, scores->embeds, labels,
+                          scores->logits)) {
+        cli_fail_library(scores->session, CLI_FAILED);
+        return false;
     }
+    for (size_t i = 0; i < labels; i++)
+        better += scores->logits[i] > scores->logits[label];
+    scores->images++;
+    scores->top1 += better < 1;
+    scores->top5 += better < 5;
     return true;
 }
 
 static int score_pictures(struct scores *scores, const struct cli_evaluation_inputs *inputs)
 {
     struct cli_session *session = scores->session;
-    const struct cli_encoding encoding = {.inputs = inputs->pictures.items,
-                                          .count = inputs->pictures.count,
-                                          .images = true,
-                                          .group = score_group,
-                                          .user = scores};
+    const struct cli_encoding encoding = {.embed = score_picture, .user = scores};
     const size_t labels = scores->labels->count;
     scores->embeds = calloc(labels, session->info.embed_dim * sizeof(*scores->embeds));
     scores->logits = calloc(labels, sizeof(*scores->logits));
     if (!scores->embeds || !scores->logits)
         return cli_fail(CLI_FAILED, "out of memory");
-    int status =
-        cli_encode_labels(session, scores->labels, &inputs->options->templates, scores->embeds);
+    int status = cli_encode_labels(session, scores->labels, &inputs->options->templates, false,
+                                   scores->embeds);
     if (!status)
-        status = cli_encode(session, &encoding);
+        status = cli_encode_files(session, &encoding, &inputs->pictures);
     return status;
 }
 

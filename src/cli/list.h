@@ -9,17 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct tensor_view;
-
-/* One input: a path or a text. Until cli_read_lists has run, it may be the name of a file that
- * lists such inputs. */
+/* One input: a path, a text, or the name of a row of a tensor. Until cli_read_lists has run, it may
+ * be the name of a file that lists such inputs. */
 struct cli_input {
     char *text;
     size_t length;
-    bool list;                        /* `text` names a file of inputs */
-    const struct tensor_view *tensor; /* not NULL: the input is this tensor's row number `row`, and
-                                       * `text` is the name that messages use */
-    uint64_t row;
+    bool list; /* `text` names a file of inputs */
 };
 
 struct cli_inputs {

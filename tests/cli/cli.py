@@ -111,6 +111,20 @@ class CommandTest(unittest.TestCase):
             self.assertTrue(self.errors, f'{arguments}: failed without a message')
         return done.stdout.decode('utf-8')
 
+    def damage_model(self, name, row=None):
+        """A copy of the model, with a tensor, or one of its rows, that is no number."""
+        shutil.copytree(MODEL, self.path('model'), ignore=lambda *_: ['samples'])
+        os.chmod(self.path('model/model.safetensors'), 0o644)
+        with open(self.path('model/model.safetensors'), 'r+b') as file:
+            size = struct.unpack('<Q', file.read(8))[0]
+            entry = json.loads(file.read(size))[name]
+            start, end = entry['data_offsets']
+            if row is not None:
+                width = (end - start) // entry['shape'][0]
+                start, end = start + row * width, start + (row + 1) * width
+            file.seek(8 + size + start)
+            file.write(b'\xff\x7f' * ((end - start) // 2))
+
     def run_json(self, *arguments, **others):
         output = self.run_command(*arguments, '--json', **others)
         self.assertNotRegex(output, r', "|": ', 'not compact')
@@ -1009,6 +1023,21 @@ class Embed(CommandTest):
             self.assertGreater(cosine, 0.999)
             self.assertNotEqual(tensor.values, exact[name].values)
 
+    def test_not_finite(self):
+        """A text whose embedding is not a number is left out, with its hidden states."""
+        texts = [word for text in ('a red owl', 'pizza', 'owl', 'pizza') for word in ('--text', text)]
+        pizza, = self.run_json('tokenize', '-m', MODEL, 'pizza')
+        self.damage_model('text_model.embeddings.token_embedding.weight', row=pizza['ids'][1])
+        tensors, metadata = self.embed(*texts, '--hidden', model=self.path('model'), status=1)
+        self.assertEqual(len(self.errors), 2)
+        for line in self.errors:
+            self.assertIn('pizza: the model\'s answer is not a finite number', line)
+        self.assertEqual(json.loads(metadata['texts']), ['a red owl', 'owl'])
+        good = self.embed('--text', 'a red owl', '--text', 'owl', '--hidden')[0]
+        self.assertEqual(sorted(tensors), sorted(good))
+        for name, tensor in tensors.items():
+            self.assert_close(tensor.values, good[name].values, 1e-5, name)
+
     def test_many(self):
         """More inputs than are held at once: a picture gives the same row wherever it is."""
         good, bad = MODEL + '/samples/owl.png\n', self.path('none.png') + '\n'
@@ -1140,13 +1169,7 @@ class Classify(CommandTest):
 
     def test_damaged_weights(self):
         """Weights that are not numbers give an error, not a ranking."""
-        shutil.copytree(MODEL, self.path('model'), ignore=lambda *_: ['samples'])
-        os.chmod(self.path('model/model.safetensors'), 0o644)
-        with open(self.path('model/model.safetensors'), 'r+b') as file:
-            size = struct.unpack('<Q', file.read(8))[0]
-            offsets = json.loads(file.read(size))['visual_projection.weight']['data_offsets']
-            file.seek(8 + size + offsets[0])
-            file.write(b'\xff\x7f' * ((offsets[1] - offsets[0]) // 2))
+        self.damage_model('visual_projection.weight')
         self.assertEqual(self.run_json('classify', '-m', self.path('model'), '-l', 'a', '-l', 'b',
                                        MODEL + '/samples/owl.png', status=1), [])
         self.assert_error('owl.png', 'not a finite number')

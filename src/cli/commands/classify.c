@@ -2,7 +2,6 @@
  *
  * vkclip classify: the labels that fit each picture best.
  */
-#include "base/string.h"
 #include "cli/command.h"
 #include "cli/commands/compare.h"
 #include "cli/inputs.h"
@@ -10,7 +9,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { DEFAULT_TOP = 5 };
 
@@ -102,39 +100,6 @@ static bool print_picture(struct compare *compare, const struct cli_input *pictu
     return print_table(classify, picture);
 }
 
-/* ---- Labels ----------------------------------------------------------------------------------- */
-
-/* Whether a label fits into the context within a template. */
-static bool check_label(struct cli_session *session, const char *template, const char *label,
-                        int32_t *ids)
-{
-    size_t count;
-    char *text = string_fill(template, label);
-    if (!text) {
-        cli_fail(CLI_FAILED, "out of memory");
-        return false;
-    }
-    const bool good = cli_tokenize_text(session, text, strlen(text), VKCLIP_TOKENIZE_STRICT, ids,
-                                        session->info.context, &count);
-    free(text);
-    return good;
-}
-
-/* With --strict no label may be cut: without one of them the others' probabilities mean nothing. */
-static int check_labels(struct cli_session *session, const struct options *options)
-{
-    struct cli_inputs plain = {.items = &(struct cli_input){.text = "{}"}, .count = 1};
-    const struct cli_inputs *labels = &options->labels;
-    const struct cli_inputs *templates = options->templates.count ? &options->templates : &plain;
-    int32_t *ids = calloc(session->info.context, sizeof(*ids));
-    bool good = ids != NULL;
-    for (size_t i = 0; i < labels->count && good; i++)
-        for (size_t t = 0; t < templates->count && good; t++)
-            good = check_label(session, templates->items[t].text, labels->items[i].text, ids);
-    free(ids);
-    return good ? CLI_DONE : CLI_FAILED;
-}
-
 /* ---- The command ------------------------------------------------------------------------------ */
 
 static int check_options(const struct cli_session *session, const struct options *options)
@@ -155,8 +120,6 @@ static int read_inputs(struct cli_session *session, struct options *options)
         status = cli_read_pictures(session, &options->pictures);
     if (!status && !options->labels.count)
         status = cli_fail(CLI_FAILED, "there are no labels");
-    if (!status && options->strictness.strict)
-        status = check_labels(session, options);
     return status;
 }
 
@@ -172,7 +135,7 @@ static int classify_pictures(struct classify *classify, const struct options *op
         classify->ranks ? compare_open(compare, count) : cli_fail(CLI_FAILED, "out of memory");
     if (!status)
         status = cli_encode_labels(compare->session, &options->labels, &options->templates,
-                                   compare->embeds);
+                                   options->strictness.strict, compare->embeds);
     if (!status) {
         compare_print_header(compare);
         status = compare_pictures(compare);

@@ -69,29 +69,24 @@ static bool compare_picture(struct compare *compare, const struct cli_input *pic
     return cli_check_finite(session, picture, compare->logits, count);
 }
 
-/* cli_group_fn */
-static bool compare_group(void *user, const struct cli_input *const *inputs, size_t count,
-                          const float *embeds, size_t width)
+/* cli_embed_fn */
+static bool take_picture(void *user, const struct cli_input *picture, const float *embed,
+                         size_t width)
 {
     struct compare *compare = user;
-    bool good = true;
+    (void)width;
     cli_clear_progress();
-    for (size_t i = 0; good && i < count; i++)
-        if (compare_picture(compare, inputs[i], embeds + i * width))
-            good = compare->print(compare, inputs[i]);
-    return !fflush(stdout) && good;
+    if (!compare_picture(compare, picture, embed))
+        return true;
+    return compare->print(compare, picture) && !fflush(stdout);
 }
 
 int compare_pictures(struct compare *compare)
 {
     const struct cli_pictures *pictures = compare->pictures;
-    const struct cli_encoding encoding = {.inputs = pictures->images.items,
-                                          .count = pictures->images.count,
-                                          .images = true,
-                                          .max_pixels = pictures->max_pixels,
-                                          .group = compare_group,
-                                          .user = compare};
+    const struct cli_encoding encoding = {
+        .max_pixels = pictures->max_pixels, .embed = take_picture, .user = compare};
     compare->picture_columns = compare_columns(&pictures->images);
     compare->text_columns = compare_columns(compare->texts);
-    return cli_encode(compare->session, &encoding);
+    return cli_encode_files(compare->session, &encoding, &pictures->images);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What vkclip classify and vkclip similarity have in common: pictures are encoded in groups, and
- * each is compared with the same texts.
+ * What vkclip classify and vkclip similarity have in common: each picture is compared with the same
+ * texts.
  */
 #ifndef VKCLIP_CLI_COMMANDS_COMPARE_H
 #define VKCLIP_CLI_COMMANDS_COMPARE_H

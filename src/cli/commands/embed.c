@@ -23,17 +23,14 @@ struct options {
     bool no_normalize, hidden;
 };
 
-/* The rows of the --raw file. */
+/* The tensors of the --raw file, with the names of their rows.
+ */
 struct raw {
     struct safetensors *file;
-    struct cli_inputs pixels, ids;
-    size_t length; /* ids of a row */
-};
-
-/* What the functions that receive results work on. */
-struct taken {
-    struct cli_session *session;
-    struct results results;
+    struct cli_inputs pixel_rows, id_rows;
+    const struct tensor_view *pixels; /* [N,3,S,S] */
+    int32_t *ids;                     /* [M,length] */
+    size_t length;
 };
 
 /* ---- Results ---------------------------------------------------------------------------------- */
@@ -46,82 +43,107 @@ static struct rows *find_rows(struct results *results, const char *name)
     return NULL;
 }
 
-/* vkclip_hidden_fn: hidden states arrive before the embeddings of the same inputs, so that they are
- * stored behind all rows that are complete. */
+/* vkclip_hidden_fn: the hidden states of inputs come in the order of the inputs, before their
+ * embeddings, and not for inputs that fail. */
 static int take_hidden(void *user, const char *name, const float *data, const size_t *shape,
                        size_t rank, size_t first, size_t items)
 {
-    struct results *results = &((struct taken *)user)->results;
+    struct results *results = user;
     struct rows *rows = find_rows(results, name);
-    const size_t start = results->inputs.count + first;
+    (void)first;
     if (!rows && rank <= TENSOR_MAX_RANK)
         rows = results_add(results, name, DTYPE_F32, shape, rank);
-    if (!rows || !results_reserve(rows, start + items))
+    if (!rows || !results_reserve(rows, rows->count + items))
         return 1;
-    memcpy(rows->data + start * rows->size, data, items * rows->size);
-    rows->count = start + items;
+    memcpy(rows->data + rows->count * rows->size, data, items * rows->size);
+    rows->count += items;
     return 0;
 }
 
-/* Removes what is there of an input whose embedding is unusable. */
+/* The row of the next embedding is the first that has no embedding yet. */
 static void remove_hidden(struct results *results, size_t row)
 {
     for (size_t i = 1; i < results->count; i++)
         results_remove_row(&results->tensors[i], row);
 }
 
-/* cli_group_fn */
-static bool take_embeds(void *user, const struct cli_input *const *inputs, size_t count,
-                        const float *embeds, size_t width)
+/* cli_embed_fn */
+static bool take_embed(void *user, const struct cli_input *input, const float *embed, size_t width)
 {
-    struct taken *taken = user;
-    struct results *results = &taken->results;
+    struct results *results = user;
     struct rows *rows = results->tensors;
-    for (size_t i = 0; i < count; i++) {
-        const size_t row = rows->count;
-        const float *embed = embeds + i * width;
-        if (!cli_check_finite(taken->session, inputs[i], embed, width)) {
-            remove_hidden(results, row);
-            continue;
-        }
-        if (!results_reserve(rows, row + 1) ||
-            !cli_add_input(&results->inputs, inputs[i]->text, inputs[i]->length)) {
-            cli_fail(CLI_FAILED, "out of memory");
-            return false;
-        }
-        memcpy(rows->data + row * rows->size, embed, rows->size);
-        rows->count++;
+    (void)width;
+    if (!embed) {
+        remove_hidden(results, rows->count);
+        return true;
     }
+    if (!results_reserve(rows, rows->count + 1) ||
+        !cli_add_input(&results->inputs, input->text, input->length)) {
+        cli_fail(CLI_FAILED, "out of memory");
+        return false;
+    }
+    memcpy(rows->data + rows->count * rows->size, embed, rows->size);
+    rows->count++;
     return true;
 }
 
 /* ---- Prepared tensors -------------------------------------------------------------------------- */
 
-/* Makes an input of each row of a tensor. */
-static int list_rows(const char *path, const struct tensor_view *tensor, struct cli_inputs *inputs)
+static bool name_row(const char *path, const struct tensor_view *tensor, uint64_t row,
+                     struct cli_inputs *names)
 {
-    for (uint64_t row = 0; row < tensor->shape[0]; row++) {
-        char *name = string_format("%s:%s[%llu]", path, tensor->name, (unsigned long long)row);
-        const bool good = name && cli_add_input(inputs, name, strlen(name));
-        free(name);
-        if (!good)
-            return cli_fail(CLI_FAILED, "out of memory");
-        inputs->items[inputs->count - 1].tensor = tensor;
-        inputs->items[inputs->count - 1].row = row;
-    }
-    return CLI_DONE;
+    char *name = string_format("%s:%s[%llu]", path, tensor->name, (unsigned long long)row);
+    const bool good = name && cli_add_input(names, name, strlen(name));
+    free(name);
+    return good;
 }
 
 static int take_pixels(struct cli_session *session, const char *path,
                        const struct tensor_view *tensor, struct raw *raw)
 {
     const uint32_t size = session->info.image_size;
-    if (dtype_is_float(tensor->dtype) && tensor->rank == 4 && tensor->shape[1] == 3 &&
-        tensor->shape[2] == size && tensor->shape[3] == size)
-        return list_rows(path, tensor, &raw->pixels);
-    cli_fail_input(session, "%s: pixel_values: expected floats [N,3,%u,%u], as this model takes",
-                   path, size, size);
-    return CLI_DONE;
+    if (!dtype_is_float(tensor->dtype) || tensor->rank != 4 || tensor->shape[1] != 3 ||
+        tensor->shape[2] != size || tensor->shape[3] != size) {
+        cli_fail_input(session,
+                       "%s: pixel_values: expected floats [N,3,%u,%u], as this model takes", path,
+                       size, size);
+        return CLI_DONE;
+    }
+    bool good = true;
+    raw->pixels = tensor;
+    for (uint64_t i = 0; i < tensor->shape[0] && good; i++)
+        good = name_row(path, tensor, i, &raw->pixel_rows);
+    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+}
+
+static int64_t read_id(const struct tensor_view *tensor, size_t index)
+{
+    int32_t narrow;
+    int64_t wide;
+    if (tensor->dtype == DTYPE_I64) {
+        memcpy(&wide, (const char *)tensor->data + index * sizeof(wide), sizeof(wide));
+        return wide;
+    }
+    memcpy(&narrow, (const char *)tensor->data + index * sizeof(narrow), sizeof(narrow));
+    return narrow;
+}
+
+/* Copies one row of ids. Whether the model has these ids is left to the library. False: one does
+ * not fit the library's type, which is reported. */
+static bool copy_ids(struct cli_session *session, const char *path,
+                     const struct tensor_view *tensor, uint64_t row, int32_t *ids)
+{
+    const size_t length = (size_t)tensor->shape[1];
+    for (size_t i = 0; i < length; i++) {
+        const int64_t id = read_id(tensor, (size_t)row * length + i);
+        if (id < INT32_MIN || id > INT32_MAX) {
+            cli_fail_input(session, "%s:%s[%llu]: %lld is not a token id", path, tensor->name,
+                           (unsigned long long)row, (long long)id);
+            return false;
+        }
+        ids[i] = (int32_t)id;
+    }
+    return true;
 }
 
 static int take_ids(struct cli_session *session, const char *path, const struct tensor_view *tensor,
@@ -137,10 +159,15 @@ static int take_ids(struct cli_session *session, const char *path, const struct 
         return CLI_DONE;
     }
     raw->length = (size_t)tensor->shape[1];
-    return list_rows(path, tensor, &raw->ids);
+    raw->ids = calloc((size_t)tensor->shape[0] * raw->length + 1, sizeof(*raw->ids));
+    bool good = raw->ids != NULL;
+    for (uint64_t i = 0; i < tensor->shape[0] && good; i++)
+        if (copy_ids(session, path, tensor, i, &raw->ids[raw->id_rows.count * raw->length]))
+            good = name_row(path, tensor, i, &raw->id_rows);
+    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
 }
 
-/* Opens the --raw file and lists its rows; what does not fit the model is a failed input. */
+/* Reads the --raw file; what does not fit the model is a failed input. */
 static int read_raw(struct cli_session *session, const struct options *options, struct raw *raw)
 {
     const char *path = options->raw;
@@ -163,8 +190,9 @@ static int read_raw(struct cli_session *session, const struct options *options, 
 
 static void close_raw(struct raw *raw)
 {
-    cli_free_inputs(&raw->pixels);
-    cli_free_inputs(&raw->ids);
+    cli_free_inputs(&raw->pixel_rows);
+    cli_free_inputs(&raw->id_rows);
+    free(raw->ids);
     safetensors_close(&raw->file);
 }
 
@@ -205,8 +233,8 @@ static int open_inputs(struct cli_session *session, struct options *options, str
     if (!status && options->raw)
         status = read_raw(session, options, raw);
     if (!status)
-        status =
-            check_output(session, options, images || raw->pixels.count, texts || raw->ids.count);
+        status = check_output(session, options, images || raw->pixel_rows.count,
+                              texts || raw->id_rows.count);
     if (!status)
         status = cli_read_pictures(session, &options->pictures);
     if (!status)
@@ -214,35 +242,45 @@ static int open_inputs(struct cli_session *session, struct options *options, str
     return status;
 }
 
-static int encode_inputs(struct taken *taken, struct cli_encoding *encoding,
-                         const struct cli_inputs *inputs, size_t length)
+static struct cli_encoding describe_encoding(struct results *results, const struct options *options)
 {
-    encoding->inputs = inputs->items;
-    encoding->count = inputs->count;
-    encoding->length = length;
-    return inputs->count ? cli_encode(taken->session, encoding) : CLI_DONE;
+    return (struct cli_encoding){.no_normalize = options->no_normalize,
+                                 .strict = options->strictness.strict,
+                                 .max_pixels = options->pictures.max_pixels,
+                                 .hidden = options->hidden ? take_hidden : NULL,
+                                 .embed = take_embed,
+                                 .user = results};
 }
 
-/* Encodes pictures or texts: those of files and options first, then the rows of --raw. */
-static int encode_kind(struct taken *taken, const struct options *options, bool images,
-                       const struct raw *raw)
+/* The pictures of files first, then those of --raw. */
+static int encode_images(struct cli_session *session, const struct options *options,
+                         const struct raw *raw, struct results *results)
 {
-    const struct vkclip_model_info *info = &taken->session->info;
-    const size_t shape[2] = {0, images ? info->embed_dim : info->text_embed_dim};
-    struct cli_encoding encoding = {.images = images,
-                                    .no_normalize = options->no_normalize,
-                                    .strict = options->strictness.strict,
-                                    .max_pixels = options->pictures.max_pixels,
-                                    .hidden = options->hidden ? take_hidden : NULL,
-                                    .group = take_embeds,
-                                    .user = taken};
-    if (!results_add(&taken->results, images ? "image_embeds" : "text_embeds", DTYPE_F32, shape, 2))
+    const struct cli_encoding encoding = describe_encoding(results, options);
+    const size_t shape[2] = {0, session->info.embed_dim};
+    int status = CLI_DONE;
+    if (!results_add(results, "image_embeds", DTYPE_F32, shape, 2))
         return cli_fail(CLI_FAILED, "out of memory");
-    int status =
-        encode_inputs(taken, &encoding, images ? &options->pictures.images : &options->texts.texts,
-                      info->context);
-    if (!status)
-        status = encode_inputs(taken, &encoding, images ? &raw->pixels : &raw->ids, raw->length);
+    if (options->pictures.images.count)
+        status = cli_encode_files(session, &encoding, &options->pictures.images);
+    if (!status && raw->pixel_rows.count)
+        status = cli_encode_pixels(session, &encoding, &raw->pixel_rows, raw->pixels);
+    return status;
+}
+
+/* The texts of options and lists first, then those of --raw. */
+static int encode_texts(struct cli_session *session, const struct options *options,
+                        const struct raw *raw, struct results *results)
+{
+    const struct cli_encoding encoding = describe_encoding(results, options);
+    const size_t shape[2] = {0, session->info.text_embed_dim};
+    int status = CLI_DONE;
+    if (!results_add(results, "text_embeds", DTYPE_F32, shape, 2))
+        return cli_fail(CLI_FAILED, "out of memory");
+    if (options->texts.texts.count)
+        status = cli_encode_texts(session, &encoding, &options->texts.texts);
+    if (!status && raw->id_rows.count)
+        status = cli_encode_ids(session, &encoding, &raw->id_rows, raw->ids, raw->length);
     return status;
 }
 
@@ -250,16 +288,16 @@ static int run_embed(struct cli_session *session, void *user)
 {
     struct options *options = user;
     struct raw raw = {0};
-    struct taken images = {.session = session}, texts = {.session = session};
+    struct results images = {0}, texts = {0};
     int status = open_inputs(session, options, &raw);
     if (!status)
-        status = encode_kind(&images, options, true, &raw);
+        status = encode_images(session, options, &raw, &images);
     if (!status)
-        status = encode_kind(&texts, options, false, &raw);
+        status = encode_texts(session, options, &raw, &texts);
     if (!status)
-        status = results_write(session, options->output, &images.results, &texts.results);
-    results_free(&images.results);
-    results_free(&texts.results);
+        status = results_write(session, options->output, &images, &texts);
+    results_free(&images);
+    results_free(&texts);
     close_raw(&raw);
     return status;
 }

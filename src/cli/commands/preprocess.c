@@ -4,8 +4,8 @@
  */
 #include "cli/command.h"
 #include "cli/commands/results.h"
-#include "cli/encode.h"
 #include "cli/inputs.h"
+#include "cli/log.h"
 #include "cli/model.h"
 
 struct options {
@@ -16,6 +16,22 @@ struct options {
 
 enum { PIXEL_VALUES, BYTES }; /* positions of the two tensors among the results */
 
+/* False: the picture cannot be read, which was reported and counted. */
+static bool load_picture(struct cli_session *session, const char *path, uint32_t max_pixels,
+                         uint8_t *bytes, float *values)
+{
+    struct vkclip_image image = {0};
+    if (vkclip_load_image(path, max_pixels, &image)) {
+        cli_fail_library_input(session, "");
+        return false;
+    }
+    int error = vkclip_preprocess(session->model, &image, bytes, values);
+    if (error)
+        cli_fail_input(session, "%s: %s", path, vkclip_last_error());
+    vkclip_free_image(&image);
+    return !error;
+}
+
 /* Appends the rows of one picture; a picture that cannot be read is left out. False when out of
  * memory. */
 static bool take_picture(struct cli_session *session, const struct cli_input *picture,
@@ -25,9 +41,9 @@ static bool take_picture(struct cli_session *session, const struct cli_input *pi
     const size_t row = values->count;
     if (!results_reserve(values, row + 1) || !results_reserve(bytes, row + 1))
         return false;
-    if (!cli_load_picture(session, picture->text, max_pixels,
-                          (uint8_t *)bytes->data + row * bytes->size,
-                          (float *)(void *)(values->data + row * values->size)))
+    if (!load_picture(session, picture->text, max_pixels,
+                      (uint8_t *)bytes->data + row * bytes->size,
+                      (float *)(void *)(values->data + row * values->size)))
         return true;
     values->count = bytes->count = row + 1;
     return cli_add_input(&results->inputs, picture->text, picture->length);

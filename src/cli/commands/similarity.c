@@ -19,39 +19,29 @@ struct options {
 
 /* The texts that could be encoded, with their embeddings [M,D]. */
 struct text_embeds {
-    struct cli_session *session;
     struct cli_inputs texts;
     float *embeds;
 };
 
 /* ---- Texts ------------------------------------------------------------------------------------ */
 
-/* cli_group_fn */
-static bool take_texts(void *user, const struct cli_input *const *inputs, size_t count,
-                       const float *embeds, size_t width)
+/* cli_embed_fn */
+static bool take_text(void *user, const struct cli_input *text, const float *embed, size_t width)
 {
     struct text_embeds *taken = user;
-    for (size_t i = 0; i < count; i++) {
-        const float *embed = embeds + i * width;
-        if (!cli_check_finite(taken->session, inputs[i], embed, width))
-            continue;
-        memcpy(taken->embeds + taken->texts.count * width, embed, width * sizeof(*embed));
-        if (!cli_add_input(&taken->texts, inputs[i]->text, inputs[i]->length))
-            return false;
-    }
-    return true;
+    memcpy(taken->embeds + taken->texts.count * width, embed, width * sizeof(*embed));
+    if (cli_add_input(&taken->texts, text->text, text->length))
+        return true;
+    cli_fail(CLI_FAILED, "out of memory");
+    return false;
 }
 
-static int encode_texts(const struct options *options, struct text_embeds *taken)
+static int encode_texts(struct cli_session *session, const struct options *options,
+                        struct text_embeds *taken)
 {
-    const struct cli_inputs *texts = &options->texts.texts;
-    const struct cli_encoding encoding = {.inputs = texts->items,
-                                          .count = texts->count,
-                                          .length = taken->session->info.context,
-                                          .strict = options->strictness.strict,
-                                          .group = take_texts,
-                                          .user = taken};
-    int status = cli_encode(taken->session, &encoding);
+    const struct cli_encoding encoding = {
+        .strict = options->strictness.strict, .embed = take_text, .user = taken};
+    int status = cli_encode_texts(session, &encoding, &options->texts.texts);
     if (!status && !taken->texts.count)
         status = cli_fail(CLI_FAILED, "there are no texts to compare with");
     return status;
@@ -126,7 +116,7 @@ static int open_inputs(struct cli_session *session, struct options *options)
 static int run_similarity(struct cli_session *session, void *user)
 {
     struct options *options = user;
-    struct text_embeds taken = {.session = session};
+    struct text_embeds taken = {0};
     struct compare compare = {.session = session,
                               .pictures = &options->pictures,
                               .model_path = options->model.path,
@@ -137,7 +127,7 @@ static int run_similarity(struct cli_session *session, void *user)
         status = compare_open(&compare, options->texts.texts.count);
     taken.embeds = compare.embeds;
     if (!status)
-        status = encode_texts(options, &taken);
+        status = encode_texts(session, options, &taken);
     if (!status) {
         compare_print_header(&compare);
         print_columns(&compare);

@@ -3,8 +3,8 @@
  * vkclip tokenize: texts to token ids, exactly those that the text tower is given.
  */
 #include "cli/command.h"
-#include "cli/encode.h"
 #include "cli/inputs.h"
+#include "cli/log.h"
 #include "cli/model.h"
 
 #include <stdlib.h>
@@ -24,6 +24,23 @@ struct ids {
     size_t count, capacity;
     unsigned flags; /* of vkclip_tokenize */
 };
+
+/* Makes the ids of a text. What the library says about the text is printed with the text's
+ * beginning; a failure is counted. */
+static bool make_ids(struct cli_session *session, const char *text, size_t length, struct ids *ids)
+{
+    size_t shown = length < 40 ? length : 40;
+    while (shown && shown < length && (text[shown] & 0xc0) == 0x80)
+        shown--; /* The text is not cut within a character. */
+    snprintf(session->subject, sizeof(session->subject), "text '%.*s%s': ", (int)shown, text,
+             shown < length ? "..." : "");
+    int error = vkclip_tokenize(session->model, text, length, ids->flags, ids->data, ids->capacity,
+                                &ids->count);
+    if (error)
+        cli_fail_library_input(session, session->subject);
+    session->subject[0] = 0;
+    return !error;
+}
 
 static bool print_ids(const struct cli_session *session, const char *text, size_t length,
                       const struct ids *ids)
@@ -56,14 +73,12 @@ static bool grow_ids(struct ids *ids, size_t capacity)
 static bool tokenize_text(struct cli_session *session, const char *text, size_t length,
                           struct ids *ids)
 {
-    if (!cli_tokenize_text(session, text, length, ids->flags, ids->data, ids->capacity,
-                           &ids->count))
+    if (!make_ids(session, text, length, ids))
         return true;
     if (ids->count > ids->capacity) { /* With --full a text may need more room: it is repeated. */
         if (!grow_ids(ids, ids->count))
             return false;
-        if (!cli_tokenize_text(session, text, length, ids->flags, ids->data, ids->capacity,
-                               &ids->count))
+        if (!make_ids(session, text, length, ids))
             return true;
     }
     return print_ids(session, text, length, ids);
