@@ -82,7 +82,7 @@ bool positions_resize(const float *positions, uint32_t old_side, uint32_t new_si
 
 int positions_fit(struct weights *weights, uint32_t image_size, struct config *config)
 {
-    const char *name = tower_find(config, TOWER_IMAGE)->positions;
+    const char *name = tower_find(config, TOWER_IMAGE)->position_table;
     const uint32_t old_side = config->image_size / config->patch_size;
     const uint32_t new_side = image_size / config->patch_size;
     if (image_size == config->image_size)

@@ -149,6 +149,14 @@ static int check_sizes(const char *path, const struct config *config)
     return error ? error : tower_check_picture(path, config);
 }
 
+static void describe_tower(const struct config *config, struct vkclip_tower_info *info)
+{
+    const uint32_t side = config->image_size / STRIDE;
+    info->positions = side * side + 1; /* the last stage's and their mean */
+    info->mlp = 0;
+    info->activation = VKCLIP_ACTIVATION_AUTO; /* Every activation is a ReLU. */
+}
+
 /* ---- Graph ----------------------------------------------------------------------------------- */
 
 /* Gain or bias of a batch norm in training. With frozen statistics one op reads them together with
@@ -305,10 +313,11 @@ const struct tower_row tower_resnet = {
     .tower = TOWER_IMAGE,
     .prefixes = {"visual.layer1."},
     .closed = "visual.",
-    .positions = "visual.attnpool.positional_embedding",
+    .position_table = "visual.attnpool.positional_embedding",
     .batch_norm = true,
     .read = read_sizes,
     .check = check_sizes,
+    .describe = describe_tower,
     .group = describe_group,
     .append = append_resnet,
     .picture_floats = count_floats,

@@ -59,6 +59,11 @@ static int check_sizes(const char *path, const struct config *config)
     return error;
 }
 
+static void describe_tower(const struct config *config, struct vkclip_tower_info *info)
+{
+    info->positions = config->context;
+}
+
 static void append_text(const struct config *config, uint32_t batch, struct graph *graph,
                         struct tower_tensors *tensors)
 {
@@ -83,6 +88,7 @@ const struct tower_row tower_text = {
     .closed = "transformer.",
     .read = read_sizes,
     .check = check_sizes,
+    .describe = describe_tower,
     .group = describe_group,
     .append = append_text,
 };

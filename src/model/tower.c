@@ -23,6 +23,22 @@ const struct tower_row *tower_find(const struct config *config, enum tower tower
     return rows[config_tower(config, tower)->kind];
 }
 
+struct vkclip_tower_info tower_describe(const struct config *config, enum tower tower)
+{
+    const struct config_tower *sizes = config_tower(config, tower);
+    const struct tower_row *row = tower_find(config, tower);
+    if (!row)
+        return (struct vkclip_tower_info){0};
+    struct vkclip_tower_info info = {.width = sizes->width,
+                                     .layers = sizes->layers,
+                                     .heads = sizes->heads,
+                                     .mlp = sizes->mlp,
+                                     .activation = sizes->activation,
+                                     .projection = sizes->projection};
+    row->describe(config, &info);
+    return info;
+}
+
 /* ---- Sizes ----------------------------------------------------------------------------------- */
 
 int tower_check_size(const char *path, const char *name, const char *what, uint32_t size,

@@ -35,13 +35,15 @@ struct tower_row {
     /* A tensor with this prefix that the tower does not need makes the checkpoint another model's.
      * NULL where checkpoints have tensors that only training uses. */
     const char *closed;
-    const char *positions; /* the table that is resized for pictures of another size */
+    const char *position_table; /* It is resized for pictures of another size. */
     bool batch_norm;
 
     /* Reads from the shapes of a checkpoint's tensors what they tell. */
     void (*read)(const struct tower_sizes *sizes, struct config *config);
     /* Refuses sizes that no tower has; `path` is the file that said so. */
     int (*check)(const char *path, const struct config *config);
+    /* Fills what users are told besides the sizes of the configuration. */
+    void (*describe)(const struct config *config, struct vkclip_tower_info *info);
     /* Describes group number `index` of the tensors; false behind the last. */
     bool (*group)(const struct config *config, uint32_t index, struct tensor_group *group);
     void (*append)(const struct config *config, uint32_t batch, struct graph *graph,
@@ -59,6 +61,9 @@ TOWER_KINDS(X)
 const struct tower_row *tower_kind_row(enum tower_kind kind);
 /* The row of a model's tower; NULL where it has none. */
 const struct tower_row *tower_find(const struct config *config, enum tower tower);
+
+/* What users are told about a tower; zeros where the model has none. */
+struct vkclip_tower_info tower_describe(const struct config *config, enum tower tower);
 
 /* Checks the sizes of all towers. */
 int tower_check(const char *path, const struct config *config);

@@ -72,6 +72,12 @@ static int check_sizes(const char *path, const struct config *config)
     return error ? error : tower_check_picture(path, config);
 }
 
+static void describe_tower(const struct config *config, struct vkclip_tower_info *info)
+{
+    const uint32_t side = patches_per_side(config);
+    info->positions = side * side + 1; /* the patches and the class token */
+}
+
 static void append_vit(const struct config *config, uint32_t batch, struct graph *graph,
                        struct tower_tensors *tensors)
 {
@@ -115,9 +121,10 @@ const struct tower_row tower_vit = {
     .tower = TOWER_IMAGE,
     .prefixes = {"visual."},
     .closed = "visual.",
-    .positions = "visual.positional_embedding",
+    .position_table = "visual.positional_embedding",
     .read = read_sizes,
     .check = check_sizes,
+    .describe = describe_tower,
     .group = describe_group,
     .append = append_vit,
     .picture_floats = count_floats,

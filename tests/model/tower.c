@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The towers' tables against what is made from them: the weights of a graph are the tensors of the
- * list, and the sizes read from the list's shapes are those of the configuration.
+ * The towers without a device: their graphs as text, and their tables against what is made from
+ * them. The weights of a graph are the tensors of the list, and the sizes that are read from the
+ * list's shapes are those of the configuration.
  */
 #include "base/array.h"
 #include "base/string.h"
@@ -150,6 +151,132 @@ static void delicate_tensors_are_few(void **state)
     free(list.tensors);
 }
 
+static char *dump(const struct graph *graph)
+{
+    char *text = calloc(1, 1 << 16);
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    graph_dump(graph, file);
+    rewind(file);
+    assert_true(fread(text, 1, (1 << 16) - 1, file) > 0);
+    fclose(file);
+    return text;
+}
+
+static void towers_have_these_nodes(void **state)
+{
+    (void)state;
+    struct config config = {.image = {.kind = KIND_VIT,
+                                      .projection = true,
+                                      .width = 32,
+                                      .layers = 1,
+                                      .heads = 2,
+                                      .mlp = 64,
+                                      .activation = VKCLIP_ACTIVATION_GELU,
+                                      .epsilon = 1e-5f},
+                            .text = {.kind = KIND_TEXT,
+                                     .width = 24,
+                                     .layers = 1,
+                                     .heads = 3,
+                                     .mlp = 48,
+                                     .activation = VKCLIP_ACTIVATION_QUICK_GELU,
+                                     .epsilon = 1e-5f},
+                            .image_size = 8,
+                            .patch_size = 4,
+                            .context = 7,
+                            .vocabulary = 99,
+                            .image_embed_dim = 16,
+                            .text_embed_dim = 24};
+    struct graph graph;
+    assert_int_equal(tower_build(&config, TOWER_IMAGE, TYPE_F32, 2, &graph, NULL), 0);
+    char *text = dump(&graph);
+    assert_string_equal(
+        text,
+        "vision.patch_embed[2,4,32] = MATMUL image[2,4,48] visual.conv1.weight[32,48]\n"
+        "vision.embeddings[2,5,32] = CLASSTOKEN vision.patch_embed[2,4,32] "
+        "visual.class_embedding[32] visual.positional_embedding[5,32]\n"
+        "vision.hidden.0[2,5,32] = LAYERNORM vision.embeddings[2,5,32] visual.ln_pre.weight[32] "
+        "visual.ln_pre.bias[32]\n"
+        "LAYERNORM.3[2,5,32] = LAYERNORM vision.hidden.0[2,5,32] "
+        "visual.transformer.resblocks.0.ln_1.weight[32] "
+        "visual.transformer.resblocks.0.ln_1.bias[32]\n"
+        "MATMUL.4[2,5,96] = MATMUL LAYERNORM.3[2,5,32] "
+        "visual.transformer.resblocks.0.attn.in_proj_weight[96,32] "
+        "visual.transformer.resblocks.0.attn.in_proj_bias[96]\n"
+        "ATTENTION.5[2,5,32] = ATTENTION MATMUL.4[2,5,96] heads=2\n"
+        "MATMUL.6[2,5,32] = MATMUL ATTENTION.5[2,5,32] "
+        "visual.transformer.resblocks.0.attn.out_proj.weight[32,32] "
+        "visual.transformer.resblocks.0.attn.out_proj.bias[32] += vision.hidden.0\n"
+        "LAYERNORM.7[2,5,32] = LAYERNORM MATMUL.6[2,5,32] "
+        "visual.transformer.resblocks.0.ln_2.weight[32] "
+        "visual.transformer.resblocks.0.ln_2.bias[32]\n"
+        "MATMUL.8[2,5,64] = MATMUL LAYERNORM.7[2,5,32] "
+        "visual.transformer.resblocks.0.mlp.c_fc.weight[64,32] "
+        "visual.transformer.resblocks.0.mlp.c_fc.bias[64] gelu\n"
+        "vision.hidden.1[2,5,32] = MATMUL MATMUL.8[2,5,64] "
+        "visual.transformer.resblocks.0.mlp.c_proj.weight[32,64] "
+        "visual.transformer.resblocks.0.mlp.c_proj.bias[32] += vision.hidden.0\n"
+        "SELECT.10[2,32] = SELECT vision.hidden.1[2,5,32]\n"
+        "vision.pooled[2,32] = LAYERNORM SELECT.10[2,32] visual.ln_post.weight[32] "
+        "visual.ln_post.bias[32]\n"
+        "vision.projected[2,16] = MATMUL vision.pooled[2,32] visual.proj[32,16]\n"
+        "vision.normalized[2,16] = NORMALIZE vision.projected[2,16]\n");
+    free(text);
+    graph_free(&graph);
+
+    assert_int_equal(tower_build(&config, TOWER_TEXT, TYPE_F16, 3, &graph, NULL), 0);
+    text = dump(&graph);
+    assert_non_null(strstr(text, "text.hidden.0[3,7,24] = EMBEDDING text.ids[3,7] "
+                                 "token_embedding.weight[99,24] positional_embedding[7,24]\n"));
+    assert_non_null(strstr(text, " heads=3 causal\n"));
+    assert_non_null(strstr(text, " quick_gelu\n"));
+    assert_non_null(strstr(text, "text.pooled[3,24] = SELECT text.final_norm[3,7,24] text.rows[3]\n"
+                                 "text.normalized[3,24] = NORMALIZE text.pooled[3,24]\n"));
+    free(text);
+    graph_free(&graph);
+}
+
+static void texts_end_at_the_id_that_the_model_names(void **state)
+{
+    (void)state;
+    struct config config = {.context = 6, .eos_token_id = -1};
+    const int32_t ids[] = {97, 5, 98, 3, 98, 0};
+    assert_int_equal(tower_text_end(&config, ids), 2); /* the first of the largest */
+    config.eos_token_id = 3;
+    assert_int_equal(tower_text_end(&config, ids), 3);
+    config.eos_token_id = 98;
+    assert_int_equal(tower_text_end(&config, ids), 2); /* the first of two */
+    config.eos_token_id = 50;
+    assert_int_equal(tower_text_end(&config, ids), 0); /* The id is missing. */
+}
+
+static void pictures_become_patches(void **state)
+{
+    (void)state;
+    struct config config = {.image.kind = KIND_VIT, .image_size = 4, .patch_size = 2};
+    float pixels[3 * 4 * 4], found[3 * 4 * 4];
+    for (int i = 0; i < 48; i++)
+        pixels[i] = (float)i;
+    tower_write_picture(&config, pixels, found);
+    /* The second patch is the one at the top right: red, then green, then blue. */
+    const float expected[] = {2, 3, 6, 7, 18, 19, 22, 23, 34, 35, 38, 39};
+    assert_memory_equal(found + 12, expected, sizeof(expected));
+    assert_true(found[0] == 0 && found[47] == 47);
+}
+
+static void pictures_become_four_channels(void **state)
+{
+    (void)state;
+    const struct config config = {.image.kind = KIND_RESNET, .image_size = 2};
+    float pixels[3 * 2 * 2], found[4 * 2 * 2];
+    for (int i = 0; i < 12; i++)
+        pixels[i] = (float)i;
+    assert_int_equal(tower_picture_floats(&config), ARRAY_COUNT(found));
+    tower_write_picture(&config, pixels, found);
+    const float expected[] = {0, 4, 8, 0, 1, 5, 9, 0, 2, 6, 10, 0, 3, 7, 11, 0};
+    assert_memory_equal(found, expected, sizeof(expected));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +284,10 @@ int main(void)
         cmocka_unit_test(sizes_are_read_back_from_shapes),
         cmocka_unit_test(towers_without_projection),
         cmocka_unit_test(delicate_tensors_are_few),
+        cmocka_unit_test(towers_have_these_nodes),
+        cmocka_unit_test(texts_end_at_the_id_that_the_model_names),
+        cmocka_unit_test(pictures_become_patches),
+        cmocka_unit_test(pictures_become_four_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
