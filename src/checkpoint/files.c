@@ -55,7 +55,7 @@ static const char *other_format(const char *name)
     return NULL;
 }
 
-/* What a folder holds that could be a checkpoint, or stand for one in a message. */
+/* What a folder holds that could be a checkpoint, or that a message should name instead. */
 struct candidates {
     size_t count, torch_count;
     const char *weights, *torch; /* the last .safetensors or .gguf file; the last .pt file */
@@ -119,8 +119,7 @@ static int find_single(const char *folder, char file[FILES_PATH_SIZE])
 static int find_in_folder(const char *folder, char file[FILES_PATH_SIZE])
 {
     static const struct {
-        bool
-            openclip; /* counts only beside open_clip_config.json, others only beside config.json */
+        bool openclip; /* Counts beside open_clip_config.json; others beside config.json. */
         const char *name;
     } weights[] = {
         {false, "model.safetensors"},          {false, "model.safetensors.index.json"},

@@ -149,7 +149,7 @@ int hugging_face_read_preprocessor(const char *path, struct config *config)
     struct section root = document_open(path, &document);
     if (strcmp(file_name(path), "processor_config.json")) {
         read_processor(&root, config);
-    } else { /* transformers 5, which describes the tokenizer in the same file */
+    } else { /* The file of transformers 5 has them under a key. */
         struct section nested = section_child(&root, "image_processor");
         if (nested.object)
             read_processor(&nested, config);

@@ -234,8 +234,8 @@ static int set_size(const char *path, struct tensor_view *tensor)
     return VKCLIP_OK;
 }
 
-/* Checks that a tensor begins where the data of those before end, and moves *end after it. Both are
- * counted from the beginning of all data. */
+/* Checks that a tensor begins where the data of those before end, and moves *end after it. Offsets
+ * count from the beginning of all data. */
 static int check_offset(const char *path, const struct tensor_view *tensor, uint64_t offset,
                         uint32_t alignment, uint64_t *end)
 {

@@ -31,10 +31,9 @@ enum gguf_type {
 struct gguf_value {
     char *key;
     enum gguf_type type;
-    enum gguf_type
-        element;         /* the type of an array's elements; of other values the same as `type` */
-    uint64_t count;      /* the number of an array's elements; of other values 1 */
-    const uint8_t *data; /* the first element, in the mapped file */
+    enum gguf_type element; /* of an array; the same as `type` for other values */
+    uint64_t count;         /* elements of an array; 1 for other values */
+    const uint8_t *data;    /* the first element, in the mapped file */
 };
 
 struct gguf {
@@ -57,11 +56,10 @@ void gguf_close(struct gguf **file);
 /* NULL if the file has no such key. */
 const struct gguf_value *gguf_find(const struct gguf *file, const char *key);
 
-/* Each of these returns false if the value is NULL or not of the kind. */
-/* An integer of any size that is not negative. */
+/* These return false if the value is NULL or of another kind: an integer of any size that is not
+ * negative, a truth value, and element number `index` of type F32 or F64. */
 bool gguf_read_integer(const struct gguf_value *value, uint64_t *number);
 bool gguf_read_bool(const struct gguf_value *value, bool *truth);
-/* Element number `index` of type F32 or F64. */
 bool gguf_read_number(const struct gguf_value *value, uint64_t index, double *number);
 
 /* The string at *cursor, which is not terminated. The cursor begins as the data of a value whose
