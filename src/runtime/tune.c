@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which shape classes are measured, in which order and for how long, and the file that keeps the
- * results. One class is
- * measured by tune_trial.c. Nothing here fails a plan: what cannot be
- * measured keeps the fixed order.
+ * results. tune_trial.c measures one class. Nothing here fails a plan: what cannot be measured
+ * keeps the fixed order.
  */
 #include "runtime/tune.h"
 #include "base/cache.h"
@@ -338,7 +337,7 @@ static void record_result(struct tuner *tuner, const char *key, const struct tri
     json_object_set_new(tuner->classes, key, json_pack("{ss so}", "kernel", name, "ms", times));
 }
 
-/* The last row of an op's table needs nothing; its first tile is the reference. */
+/* The last variant of an op needs nothing, and so its first tile is the reference. */
 static size_t find_reference(const struct kernel_choice *choices, size_t count)
 {
     size_t reference = count ? count - 1 : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The measured choice: which kernel, with which tile, computes a node.
+ * The measured choice: which variant of the kernel table, with which tile, computes a node.
  *
  * Nodes for which the same kernel is the fastest form a shape class (tune_sample.h). Each class is
  * measured once per device, driver and table of kernels, when a plan is made in which it is a part
@@ -47,7 +47,7 @@ void tune_choose(struct gpu *gpu, struct tuner *tuner, const struct graph *graph
 /* Calls `entry` for every shape class that is known, until one call returns nonzero. */
 int tune_list(const struct tuner *tuner, vkclip_tuning_fn *entry, void *user);
 
-/* For tests: adds a row to those of the table, last in the fixed order. */
+/* For tests: adds a variant to those of the table, last in the fixed order. */
 void tune_add_kernel(struct tuner *tuner, const struct kernel *kernel);
 /* For tests: how often something was run on the device to be measured. */
 size_t tune_runs(const struct tuner *tuner);

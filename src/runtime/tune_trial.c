@@ -194,8 +194,8 @@ static int run_commands(struct trial *trial, struct gpu_commands *commands, doub
     return error;
 }
 
-/* Builds the pipelines of all choices at once, on several threads. One that cannot be built fails
- * again when it is recorded, so that errors are ignored here. */
+/* Builds the pipelines of all choices at once, on several threads. A choice that cannot be built
+ * fails again when it is recorded, so that its error is ignored here. */
 static int build_pipelines(const struct trial *trial, const struct sample *sample,
                            const struct scratch *scratch)
 {
@@ -226,8 +226,8 @@ static int time_items(struct trial *trial, const struct scratch *scratch, uint32
     return error;
 }
 
-/* Seconds per item. Where a few take little of the trial's time, more are run, because each of few
- * is slower. */
+/* Seconds per item. Each of a few items takes longer than each of many, so that more are run where
+ * the first ones took little of the trial's time. */
 static int probe_speed(struct trial *trial, const struct scratch *scratch, double *item_seconds)
 {
     const uint32_t all = sample_items(trial->graph, trial->node);
@@ -352,7 +352,7 @@ static void check_choice(const struct checker *checker, size_t choice)
                 gpu_info(trial->gpu)->name, name, op_name(sample->node.op));
 }
 
-/* The first tile of a choice's kernel. */
+/* The choice of the same kernel with its first tile. */
 static size_t first_tile(const struct trial *trial, size_t choice)
 {
     while (choice && trial->choices[choice - 1].kernel == trial->choices[choice].kernel)
@@ -436,8 +436,8 @@ static size_t drop_slow(struct trial *trial)
 }
 
 /* Times the choices that are left in turn, round by round, so that a disturbance does not hit one
- * of them alone; the least time counts. The first round is always completed, two are run even when
- * the trial's time is over. */
+ * of them alone; the least time counts. Two rounds are run even when the trial's time is over,
+ * because one alone says too little. */
 static int time_rounds(struct trial *trial, const struct sample *sample,
                        const struct scratch *scratch, uint32_t repeats, double end)
 {
@@ -521,8 +521,8 @@ static uint32_t count_repeats(double seconds)
     return repeats < MOST_REPEATS ? (uint32_t)repeats : MOST_REPEATS;
 }
 
-/* Everything behind the check: times the choices on as many items as there is time for. Sets
- * `rough` where there was no time for that, or where it failed. */
+/* Drops the slow choices and times the others on as many items as there is time for. Sets `rough`
+ * where only the times of few items are known, because there was no time for more or it failed. */
 static void compare_choices(struct trial *trial, const struct scratch *scratch, uint32_t few,
                             double item_seconds, double end, bool *rough)
 {

@@ -167,7 +167,7 @@ static int choose_device(struct gpu *gpu, const struct settings *settings, const
         if (!is_wanted(&info, wanted))
             continue;
         if (!info.usable) {
-            log_message(VKCLIP_LOG_INFO, "device %u, %s: passed over: %s", i, info.name, info.why);
+            log_message(VKCLIP_LOG_INFO, "device %u, %s: skipped: %s", i, info.name, info.why);
             continue;
         }
         matches++;

@@ -74,7 +74,7 @@ struct features {
     uint32_t matrices[2][3];   /* M, N, K of the cooperative matrices of fp32 and of fp16 */
     const char *extensions[8]; /* extensions to enable */
     uint32_t extension_count;
-    uint32_t subgroup_width; /* lanes that the rows with CAP_SUBGROUP are built for */
+    uint32_t subgroup_width; /* lanes in the variants that need CAP_SUBGROUP */
     uint32_t caps;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The measured choice: a wrong kernel never wins, a failing one is passed over, results are read
+ * The measured choice: a wrong kernel never wins, a failing one is skipped, results are read
  * again from the cache folder but not out of a damaged file or one for another driver or table,
  * VKCLIP_TUNE is obeyed, and measuring ends in time.
  */
@@ -121,8 +121,8 @@ static int list_one(void *user, const struct vkclip_tuning *tuning)
 
 /* ---- Measuring ------------------------------------------------------------------------------- */
 
-/* A matrix that a node packed in panels is read by rows of its type only, like a weight. */
-static void packed_matrix_fits_rows_of_its_type(void **state)
+/* A matrix that a node packed in panels is read by variants for its type only, like a weight. */
+static void packed_matrix_fits_variants_of_its_type(void **state)
 {
     (void)state;
     const uint32_t shape[] = {96, 96};
@@ -165,7 +165,7 @@ static void wrong_never_wins(void **state)
     close_tuner(&opened);
 }
 
-static void failing_is_passed_over(void **state)
+static void failing_kernel_is_skipped(void **state)
 {
     (void)state;
     char name[KERNEL_CHOICE_NAME];
@@ -203,9 +203,9 @@ static int attend(const char *disabled, float *result)
     return error;
 }
 
-/* Where a driver cannot build a row, the next one computes the same; where none is left, the plan
- * fails. */
-static void next_row_is_used(void **state)
+/* Where a driver cannot build a variant, the next one computes the same; where none is left, the
+ * plan fails. */
+static void next_variant_is_used(void **state)
 {
     (void)state;
     float first[2 * 16 * 32], next[2 * 16 * 32];
@@ -213,7 +213,7 @@ static void next_row_is_used(void **state)
     assert_int_equal(attend("", first), 0);
     assert_int_equal(warnings, 0);
     assert_int_equal(attend("attention_texel", next), 0);
-    assert_int_equal(warnings, 1); /* so the row was tried */
+    assert_int_equal(warnings, 1); /* so the variant was tried */
     for (size_t i = 0; i < ARRAY_COUNT(first); i++)
         assert_true(fabsf(first[i] - next[i]) < 1e-5f);
     assert_int_equal(attend("attention,attention_texel", next), VKCLIP_EDEVICE);
@@ -405,10 +405,10 @@ static void only_what_is_worth_it_is_measured(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(packed_matrix_fits_rows_of_its_type),
+        cmocka_unit_test(packed_matrix_fits_variants_of_its_type),
         cmocka_unit_test(wrong_never_wins),
-        cmocka_unit_test(failing_is_passed_over),
-        cmocka_unit_test(next_row_is_used),
+        cmocka_unit_test(failing_kernel_is_skipped),
+        cmocka_unit_test(next_variant_is_used),
         cmocka_unit_test(measuring_ends_in_time),
         cmocka_unit_test(results_are_kept),
         cmocka_unit_test(results_are_merged),
