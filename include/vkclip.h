@@ -569,121 +569,126 @@ VKCLIP_API int vkclip_classify(struct vkclip_model *model, const struct vkclip_i
 
 struct vkclip_trainer;
 
-/* How pictures are changed each time they are shown (OpenCLIP's image_transform for training). */
+/* How a picture is changed each time it is shown, as OpenCLIP's image_transform does in training.
+ */
 struct vkclip_augmentation {
-    bool off;        /* prepared as at inference */
-    double scale[2]; /* the crop's area as part of the picture's; both 0: 0.9 to 1. Where the
-                      * second is above 1, crops may reach over the picture's edges */
-    double ratio[2]; /* the crop's width by its height; both 0: 3/4 to 4/3 */
-    double rotate;   /* the crop is turned by up to so many degrees either way */
-    bool fill_mean;  /* outside the picture is the mean colour, not white */
-    /* Brightness, contrast, saturation, hue (0 to 0.5): factors 1 - x to 1 + x, in random order;
-     * hue is turned by up to x of the circle. */
+    bool off;        /* Pictures are prepared as at inference. */
+    double scale[2]; /* range of the crop's area in parts of the picture's; both 0: 0.9 to 1. If the
+                      * second is above 1, crops may reach over the picture's edges. */
+    double ratio[2]; /* range of the crop's width by its height; both 0: 3/4 to 4/3 */
+    double rotate;   /* The crop is rotated by up to so many degrees in either direction. */
+    bool fill_mean;  /* Outside the picture is the mean colour instead of white. */
+    /* Brightness, contrast, saturation and hue are changed in random order: the first three by
+     * factors of 1 - x to 1 + x, hue by up to x (at most 0.5) of the circle. */
     double color_jitter[4];
-    double color_jitter_prob; /* of the four together; 0: always */
-    double gray_scale_prob;
-    double channel_gain; /* red, green, blue by factors 1 - x to 1 + x each */
+    double color_jitter_prob; /* probability that these four are applied; 0: always */
+    double gray_scale_prob;   /* probability that a picture is made grey */
+    double channel_gain;      /* Red, green and blue are each multiplied by 1 - x to 1 + x. */
 };
 
-/* Where the default is not 0, a negative number means 0. Names are OpenCLIP's options. */
+/* Names are those of OpenCLIP's options. 0 selects the default; where that is not 0, a negative
+ * number means 0. */
 struct vkclip_trainer_params {
-    /* The model: one of these two; a run that is resumed has its own. */
-    const char *model; /* a checkpoint to go on from, as vkclip_open_model's */
-    const char *init;  /* an architecture of vkclip_arch_name or a configuration file (config.json,
-                        * open_clip_config.json): random weights, by the seed */
+    /* The model: exactly one of these two. A run that is resumed has a model of its own. */
+    const char *model; /* path of a checkpoint, as for vkclip_open_model */
+    const char *init;  /* an architecture of vkclip_arch_name, or a configuration file (config.json,
+                        * open_clip_config.json): weights are random, from the seed */
     const char *vocab; /* vocabulary file; NULL: the one beside the checkpoint */
 
-    /* Pairs: one of these two. */
+    /* The pairs: exactly one of these two. */
     const char *data;     /* CSV or TSV, or WebDataset's shards: train-{0000..0099}.tar */
-    const char *data_raw; /* safetensors with images [S,B,3,H,W] and input_ids [S,B,T]: S batches,
-                           * prepared, taken in order and again from the first */
+    const char *data_raw; /* safetensors with images [S,B,3,H,W] and input_ids [S,B,T]: S prepared
+                           * batches, which are taken in order, again and again */
     char csv_separator;   /* 0: a tab where the first row has one, else a comma */
     const char *csv_img_key, *csv_caption_key; /* columns; NULL: filepath, title */
-    const char *label_key; /* column, or member of the shards' .json: no two pictures of one label
-                            * are in a batch; NULL: every picture is its own */
-    const char *const *templates; /* one at random is set around each caption, at its "{}" */
+    const char *label_key; /* column, or member of the shards' .json. A batch has no two pictures of
+                            * one label. NULL: every picture is its own label. */
+    const char *const *templates; /* A random one is put around each caption, at its "{}". */
     size_t template_count;
     struct vkclip_augmentation augmentation;
     unsigned workers; /* threads that prepare pictures; 0: one less than there are processors */
 
-    /* The optimiser: AdamW, decay on tensors of two and more dimensions. */
+    /* The optimiser is AdamW, with decay on tensors of two and more dimensions. */
     uint32_t batch_size; /* pairs computed at once; 0: 64, or what data_raw has */
-    uint32_t accum_freq; /* such batches a step, whose pairs are each other's negatives all the same
-                          * (cached embeddings, Gao et al. 2021); 0: 1 */
+    uint32_t accum_freq; /* such batches per step; 0: 1. All pairs of a step are each other's
+                          * negatives (cached embeddings, Gao et al. 2021). */
     double lr, beta1, beta2, eps, wd; /* 0: 5e-4, 0.9, 0.98, 1e-6, 0.2 */
-    double grad_clip_norm;            /* 0: none */
-    int64_t warmup;  /* steps in which lr rises; 0: a tenth of all, 10000 at most */
-    bool lr_const;   /* then it stays; else it falls by half a cosine to 0 */
-    uint64_t steps;  /* in all; 0: `epochs` passes over the data */
+    double grad_clip_norm;            /* largest norm of the gradients; 0: no limit */
+    int64_t warmup;  /* steps over which lr rises; 0: a tenth of all, at most 10000 */
+    bool lr_const;   /* After the warm-up lr stays; else it falls along half a cosine to 0. */
+    uint64_t steps;  /* of the whole run; 0: `epochs` passes over the data */
     uint32_t epochs; /* 0: 32 */
     uint64_t seed;
-    bool freeze_bn_stats; /* ModifiedResNet: batch norm by its running statistics, which stay, in
-                           * place of the batch's, which they follow */
+    bool freeze_bn_stats; /* A ModifiedResNet's batch norm uses its running statistics and leaves
+                           * them, instead of using the batch's and moving its own. */
     bool lock_image, lock_text;      /* a tower whose weights stay (LiT, Zhai et al. 2022) */
-    enum vkclip_precision precision; /* F16: activations and their gradients take half the memory
-                                      * and the loss is scaled so that these stay in range; weights
-                                      * and the optimiser are fp32 (Micikevicius et al. 2018) */
-    bool checkpoint_activations; /* blocks are computed again in place of keeping their activations:
-                                  * less memory, more time, the same result */
-    /* The run's folder, made if needed. */
-    const char *output;
-    bool resume;   /* go on from its last checkpoint, or begin where there is none */
-    uint32_t keep; /* checkpoints; 0: 3 */
+    enum vkclip_precision precision; /* F16: activations and their gradients take half the memory,
+                                      * and the loss is scaled to keep these in range; weights and
+                                      * the optimiser stay fp32 (Micikevicius et al. 2018). */
+    bool checkpoint_activations; /* Blocks are computed again for their gradients instead of keeping
+                                  * their activations: less memory, more time, the same result. */
+    const char *output;          /* the run's folder, made if it does not exist */
+    bool resume;                 /* Resume from the last saved step; begin where there is none. */
+    uint32_t keep;               /* saved steps to keep; 0: 3 */
 };
 
 struct vkclip_trainer_info {
-    uint64_t step, steps;       /* done, of */
-    uint64_t epoch_steps;       /* a pass over the data */
-    uint32_t batch, batch_size; /* pairs of a step, and at once */
+    uint64_t step, steps;       /* steps done, and steps of the whole run */
+    uint64_t epoch_steps;       /* steps per pass over the data */
+    uint32_t batch, batch_size; /* pairs per step, and pairs computed at once */
     uint64_t parameters, trained_parameters;
-    uint64_t samples, captions, labels; /* 0: prepared batches, which have none */
+    uint64_t samples, captions, labels; /* 0 for prepared batches */
     uint64_t incomplete;                /* rows left out, without a picture or a caption */
 };
 
-/* Bytes on the device, but for the driver's own. */
+/* Bytes on the device, without the driver's own. */
 struct vkclip_trainer_memory {
     uint64_t weights, gradients, moments;
     uint64_t activations; /* of the largest part of a step */
-    uint64_t least;       /* no placement of those can be below */
+    uint64_t least;       /* Any placement of these activations needs as much. */
 };
 
 struct vkclip_train_result {
-    uint64_t step; /* done with this one */
-    float loss;    /* mean of both directions' cross-entropy */
+    uint64_t step; /* steps done, with this one */
+    float loss;    /* the mean of the cross-entropies of both directions */
     float lr;
-    float logit_scale;       /* that logits were multiplied with */
-    float grad_norm;         /* of all gradients together, before clipping */
-    float loss_scale;        /* precision F16: halved and the step computed again where gradients
-                              * overflow, doubled after 2000 steps in which none did; F32: 1 */
-    double seconds, waiting; /* the step took, and of that waited for pictures */
-    uint64_t broken;         /* samples so far that could not be read; others came in their place */
+    float logit_scale;       /* factor of the logits in this step */
+    float grad_norm;         /* norm of all gradients together, before clipping */
+    float loss_scale;        /* 1 with precision F32. With F16 it is halved, and the step computed
+                              * again, when gradients overflow, and doubled after 2000 steps in
+                              * which none did. */
+    double seconds, waiting; /* time of the step, and the part of it spent waiting for pictures */
+    uint64_t broken;         /* samples so far that could not be read and were replaced by others */
     uint64_t cut;            /* captions so far that were longer than the context */
 };
 
-/* Opens a training run (source: the paper's figure 3; OpenCLIP's train.py). The device is its first
- * GPU; NULL: everything is read and checked, but nothing can be trained. With `init`, the folder
- * "initial" in the run's has the random weights. A folder made for nothing is removed. Errors:
- * EINVALID (a folder with checkpoints without `resume`, a batch larger than the data), EUNSUPPORTED
- * (precision F16 on a device without 16-bit storage), and those of vkclip_open_model. */
+/* Opens a training run (the paper's figure 3; OpenCLIP's train.py) on the first GPU of the device.
+ * Without a device (NULL) everything is read and checked, but nothing can be trained. With `init`,
+ * random weights are written into the folder "initial" of the run's folder. On an error a folder
+ * that was made is removed. Errors: EINVALID (a folder with saved steps without `resume`, a batch
+ * larger than the data), EUNSUPPORTED (precision F16 on a device without 16-bit storage), and those
+ * of vkclip_open_model. */
 VKCLIP_API int vkclip_open_trainer(struct vkclip_device *device,
                                    const struct vkclip_trainer_params *params,
                                    struct vkclip_trainer **trainer);
 VKCLIP_API int vkclip_get_trainer_info(const struct vkclip_trainer *trainer,
                                        struct vkclip_trainer_info *info);
-/* What this run needs, were its activations computed again or not. */
+/* Tells what this run needs on a device, with `checkpoint_activations` or without. */
 VKCLIP_API int vkclip_measure_trainer(const struct vkclip_trainer *trainer,
                                       bool checkpoint_activations,
                                       struct vkclip_trainer_memory *memory);
-/* One step of the optimiser. Errors: EDIVERGED (the loss or a gradient is not finite: the step has
- * changed nothing), EINVALID (all steps are done), EDEVICE, EFORMAT (no sample can be read). */
+/* Computes one step of the optimiser. Errors: EDIVERGED (the loss or a gradient is not finite, and
+ * the step has changed nothing), EINVALID (all steps are done), EDEVICE, EFORMAT (no sample can be
+ * read). */
 VKCLIP_API int vkclip_train_step(struct vkclip_trainer *trainer,
                                  struct vkclip_train_result *result);
-/* Writes the folder checkpoint-STEP in the run's, an ordinary checkpoint with what is needed to go
- * on, and removes the oldest beyond `keep`. It gets its name when all of it is written. A run that
- * goes on from it on the same device computes the same bits. `path` may be NULL. */
+/* Saves the run as it is now: writes the folder checkpoint-STEP into the run's folder and removes
+ * the oldest beyond `keep`. It is an ordinary checkpoint together with what the run needs to
+ * resume, and gets its name when all of it is written. A run that resumes from it computes the same
+ * bits on the same device with the same kernels (see VKCLIP_TUNE). `path` may be NULL. */
 VKCLIP_API int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capacity);
-/* Writes the model as it is now into the run's folder itself: a Hugging Face folder, or OpenCLIP's
- * where the model came so or has a ModifiedResNet. */
+/* Writes the model as it is now into the run's folder itself: in Hugging Face's layout, or in
+ * OpenCLIP's if the model came so or has a ModifiedResNet. */
 VKCLIP_API int vkclip_save_trained_model(struct vkclip_trainer *trainer);
 VKCLIP_API void vkclip_close_trainer(struct vkclip_trainer **trainer);
 

@@ -60,10 +60,12 @@ int dataset_load(const struct dataset *dataset, size_t number, struct vkclip_ima
     char *name = dataset_name(dataset, number);
     if (!name)
         return dataset_no_memory(dataset);
-    int error = sample->shard == DATASET_FILE
-                    ? image_load(name, 0, image)
-                    : image_decode(dataset->shards[sample->shard].map.data + sample->offset,
-                                   (size_t)sample->size, name, 0, image);
+    int error = VKCLIP_OK;
+    if (sample->shard == DATASET_FILE)
+        error = image_load(name, 0, image);
+    else
+        error = image_decode(dataset->shards[sample->shard].map.data + sample->offset,
+                             (size_t)sample->size, name, 0, image);
     free(name);
     return error;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pictures with captions to train from: OpenCLIP's CSV or TSV, or WebDataset's tar shards. Both are
- * indexed once into a list of samples that can be read in any order. A third form is prepared
+ * Pictures with captions to train from: OpenCLIP's CSV or TSV, or WebDataset's tar shards. The
+ * readers of both make a list of samples, which can be read in any order. A third form is prepared
  * batches in a safetensors file. Does not shuffle or prepare anything: see data/sampler.h and
  * data/loader.h. Refuses compressed shards, because a single sample of them cannot be read.
  */

@@ -165,10 +165,11 @@ static void push_named(struct code_points *out, const int32_t *codes, size_t len
     gumbo_destroy_output(&options, output);
 }
 
-static bool changed(const struct code_points *out, size_t from, const int32_t *codes, size_t length)
+static bool changed(const struct code_points *out, size_t first, const int32_t *codes,
+                    size_t length)
 {
-    return out->length - from != length ||
-           memcmp(out->codes + from, codes, length * sizeof(*codes));
+    return out->length - first != length ||
+           memcmp(out->codes + first, codes, length * sizeof(*codes));
 }
 
 static size_t name_length(const int32_t *codes, size_t length, size_t limit)
@@ -204,21 +205,21 @@ static size_t unescape_python(struct code_points *out, const int32_t *codes, siz
 static void push_upper_named(struct code_points *out, const int32_t *codes, size_t length)
 {
     int32_t name[NAME_SIZE];
-    size_t from = out->length;
+    size_t first = out->length;
     for (size_t i = 0; i < length; i++) {
         if (codes[i] >= 'a' && codes[i] <= 'z')
             return;
         name[i] = codes[i] + (is_ascii_letter(codes[i]) ? 32 : 0);
     }
     push_named(out, name, length);
-    if (out->failed || !changed(out, from, name, length) ||
-        (out->length - from > 1 && out->codes[out->length - 1] == ';')) {
-        out->length = from;
+    if (out->failed || !changed(out, first, name, length) ||
+        (out->length - first > 1 && out->codes[out->length - 1] == ';')) {
+        out->length = first;
         return;
     }
     /* Ligatures have an upper case of two letters too, but fix_characters takes them apart. */
-    bool sharp_s = out->codes[from] == 0xDF;
-    for (size_t i = from; i < out->length; i++)
+    bool sharp_s = out->codes[first] == 0xDF;
+    for (size_t i = first; i < out->length; i++)
         out->codes[i] = sharp_s ? 'S' : utf8proc_toupper(out->codes[i]);
     if (sharp_s)
         code_points_push(out, 'S');
@@ -228,29 +229,29 @@ static void push_upper_named(struct code_points *out, const int32_t *codes, size
  * semicolon. Returns the length of what is replaced; 0: nothing. */
 static size_t unescape_ftfy(struct code_points *out, const int32_t *codes, size_t length)
 {
-    size_t from = out->length, number = length > 1 && codes[1] == '#';
+    size_t first = out->length, number = length > 1 && codes[1] == '#';
     size_t end = number + name_length(codes + number, length - number, 24);
     if (end == number + 1 || end >= length || codes[end] != ';')
         return 0;
     end++;
     if (number) {
         if (push_numeric(out, codes, end) == end &&
-            (out->length == from || out->codes[from] != ';'))
+            (out->length == first || out->codes[first] != ';'))
             return end;
-        out->length = from;
+        out->length = first;
         return 0;
     }
     push_named(out, codes, end);
     if (out->failed)
         return 0;
-    bool known = changed(out, from, codes, end);
-    if (known && (out->length - from == 1 || out->codes[out->length - 1] != ';'))
+    bool known = changed(out, first, codes, end);
+    if (known && (out->length - first == 1 || out->codes[out->length - 1] != ';'))
         return end;
     /* There is no such name, or it stops before the semicolon as in "&notit;". */
-    out->length = from;
+    out->length = first;
     if (!known)
         push_upper_named(out, codes, end);
-    return out->length > from ? end : 0;
+    return out->length > first ? end : 0;
 }
 
 static void unescape(struct code_points *text, struct code_points *spare)
@@ -270,13 +271,13 @@ static void unescape(struct code_points *text, struct code_points *spare)
 static void fix_references(struct code_points *text, struct code_points *spare)
 {
     for (size_t i = 0; i < text->length;) {
-        size_t from = spare->length, used = 0;
+        size_t first = spare->length, used = 0;
         if (text->codes[i] == '&')
             used = unescape_ftfy(spare, text->codes + i, text->length - i);
         if (!used) {
             code_points_push(spare, text->codes[i++]);
-        } else if (spare->length == from + 1 && spare->codes[from] == '&') {
-            spare->length = from;
+        } else if (spare->length == first + 1 && spare->codes[first] == '&') {
+            spare->length = first;
             i += used - 1;
             text->codes[i] = '&';
         } else {
@@ -303,7 +304,7 @@ static void fix_characters(struct code_points *text, struct code_points *spare)
 {
     for (size_t i = 0; i < text->length; i++) {
         int32_t code = windows_1252(text->codes[i]);
-        size_t from = spare->length;
+        size_t first = spare->length;
         if (code == 0xFB05) { /* Its full decomposition would turn the long s into an s. */
             code_points_push(spare, 0x17F);
             code_points_push(spare, 't');
@@ -312,11 +313,11 @@ static void fix_characters(struct code_points *text, struct code_points *spare)
         } else {
             code_points_push(spare, code == 0x3000 ? ' ' : code);
         }
-        for (; from < spare->length; from++)
-            if (is_single_quote(spare->codes[from]))
-                spare->codes[from] = '\'';
-            else if (spare->codes[from] >= 0x201C && spare->codes[from] <= 0x201F)
-                spare->codes[from] = '"';
+        for (; first < spare->length; first++)
+            if (is_single_quote(spare->codes[first]))
+                spare->codes[first] = '\'';
+            else if (spare->codes[first] >= 0x201C && spare->codes[first] <= 0x201F)
+                spare->codes[first] = '"';
     }
     replace(text, spare);
 }

@@ -42,7 +42,7 @@ struct piece {
 struct job {
     const struct tokenizer *tokenizer;
     int32_t *ids;           /* [capacity] */
-    size_t capacity, count; /* `count` goes on when `ids` is full */
+    size_t capacity, count; /* `count` keeps counting when `ids` is full */
     struct piece *pieces;   /* [room] of a word */
     uint64_t *queue; /* [2 * room] heap of rank << 32 | place of the left piece, smallest first */
     size_t queued, room;

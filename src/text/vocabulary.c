@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tables of a vocabulary. Both hash tables are at most half full and probe one slot after the
+ * The tables of a vocabulary. The hash tables are at most half full and probe one slot after the
  * other, up to a limit, so that a file whose tokens were made to collide is refused in short time.
  */
 #include "text/vocabulary.h"

@@ -22,7 +22,7 @@ struct start_params {
 struct start {
     struct config config;
     struct weights *weights; /* NULL: random weights that are only planned */
-    char *path;              /* of the weights; NULL likewise */
+    char *path;              /* of the model that has the weights; NULL where those are NULL */
     struct run_state state;  /* zero unless the run was resumed */
 };
 

@@ -378,9 +378,9 @@ static void changes_colors_as_the_reference(void **state)
             struct rng rng = {.key = key, .counter = 5}; /* The crop has taken five numbers. */
             unsigned order[] = {0, 1, 2, 3};
             for (unsigned left = 4; left; left--) {
-                uint64_t at = rng_below(&rng, left);
-                unsigned what = order[at];
-                order[at] = order[left - 1];
+                uint64_t chosen = rng_below(&rng, left);
+                unsigned what = order[chosen];
+                order[chosen] = order[left - 1];
                 double middle = what < 3, reach = jitters[k][what];
                 double factor = rng_between(&rng, middle - reach, middle + reach);
                 if (reach > 0)

@@ -55,11 +55,11 @@ static void assert_name(const struct dataset *dataset, size_t sample, const char
 static void assert_captions(const struct dataset *dataset, size_t sample, const char *first,
                             const char *second)
 {
-    const struct dataset_sample *is = &dataset->samples[sample];
-    assert_int_equal(is->count, second ? 2 : 1);
-    assert_string_equal(dataset->captions[is->caption], first);
+    const struct dataset_sample *info = &dataset->samples[sample];
+    assert_int_equal(info->count, second ? 2 : 1);
+    assert_string_equal(dataset->captions[info->caption], first);
     if (second)
-        assert_string_equal(dataset->captions[is->caption + 1], second);
+        assert_string_equal(dataset->captions[info->caption + 1], second);
 }
 
 static void reads_rows(void **state)
@@ -102,11 +102,11 @@ static void finds_columns(void **state)
 {
     (void)state;
     char *folder = scratch_folder();
-    const struct dataset_params own = {.image_key = "file", .caption_key = "text"},
+    const struct dataset_params names = {.image_key = "file", .caption_key = "text"},
                                 semicolon = {.separator = ';'};
     struct dataset *dataset;
-    scratch_text(folder, "own.csv", "\xef\xbb\xbftext,other,file\nhello,,p.png\n");
-    assert_int_equal(open_file(folder, "own.csv", &own, &dataset), 0);
+    scratch_text(folder, "names.csv", "\xef\xbb\xbftext,other,file\nhello,,p.png\n");
+    assert_int_equal(open_file(folder, "names.csv", &names, &dataset), 0);
     assert_captions(dataset, 0, "hello", NULL);
     assert_string_equal(dataset->samples[0].name, "p.png");
     dataset_close(&dataset);
@@ -276,21 +276,21 @@ enum { BLOCK = 512 };
 static void put_header(struct tar *tar, const char *name, char type, const char *size_field,
                        size_t field_length)
 {
-    char *at = tar->data + tar->size;
+    char *header = tar->data + tar->size;
     unsigned sum = 0;
-    memset(at, 0, BLOCK);
-    memcpy(at, name, strnlen(name, 100));
-    strcpy(at + 100, "0000644");
-    strcpy(at + 108, "0000000");
-    strcpy(at + 116, "0000000");
-    memcpy(at + 124, size_field, field_length);
-    strcpy(at + 136, "00000000000");
-    memset(at + 148, ' ', 8);
-    at[156] = type;
-    memcpy(at + 257, "ustar\00000", 8);
+    memset(header, 0, BLOCK);
+    memcpy(header, name, strnlen(name, 100));
+    strcpy(header + 100, "0000644");
+    strcpy(header + 108, "0000000");
+    strcpy(header + 116, "0000000");
+    memcpy(header + 124, size_field, field_length);
+    strcpy(header + 136, "00000000000");
+    memset(header + 148, ' ', 8);
+    header[156] = type;
+    memcpy(header + 257, "ustar\00000", 8);
     for (int i = 0; i < BLOCK; i++)
-        sum += (unsigned char)at[i];
-    snprintf(at + 148, 8, "%06o", sum & 0777777);
+        sum += (unsigned char)header[i];
+    snprintf(header + 148, 8, "%06o", sum & 0777777);
     tar->size += BLOCK;
 }
 

@@ -79,18 +79,18 @@ static void shuffles_well(void **state)
     enum { LABELS = 10, PASSES = 5000 };
     struct dataset dataset = make_dataset(LABELS, 0);
     struct sampler sampler;
-    unsigned at[LABELS][LABELS] = {{0}}, after[LABELS][LABELS] = {{0}};
+    unsigned places[LABELS][LABELS] = {{0}}, after[LABELS][LABELS] = {{0}};
     assert_int_equal(sampler_open(&dataset, 1, 1, &sampler), 0);
     for (uint64_t pass = 0; pass < PASSES; pass++)
         for (uint64_t place = 0; place < LABELS; place++) {
             size_t sample = sampler_pick(&sampler, pass * LABELS + place, 0, 0);
-            at[place][sample]++;
+            places[place][sample]++;
             if (place)
                 after[sampler_pick(&sampler, pass * LABELS + place - 1, 0, 0)][sample]++;
         }
     for (size_t i = 0; i < LABELS; i++)
         for (size_t k = 0; k < LABELS; k++) {
-            assert_in_range(at[i][k], 400, 600); /* 500 expected, deviation 21 */
+            assert_in_range(places[i][k], 400, 600); /* 500 expected, deviation 21 */
             assert_true(i == k ? !after[i][k] : after[i][k] >= 400 && after[i][k] <= 600);
         }
     sampler_close(&sampler);

@@ -552,12 +552,12 @@ static void long_texts(void **state)
             /* In "&#5&#5...;;;;" each reference resolves only after the one inside it. */
             if (i > ARRAY_COUNT(units))
                 memset(text + SIZE * 3 / 4, ';', SIZE / 4);
-            clock_t from = clock();
+            clock_t start = clock();
             assert_int_equal(tokenizer_encode(tokenizer, text, SIZE, NULL, 0, &count), 0);
             assert_true(count >= 2);
-            if (clock() - from > (clock_t)SECONDS * CLOCKS_PER_SEC)
+            if (clock() - start > (clock_t)SECONDS * CLOCKS_PER_SEC)
                 fail_msg("1 MiB of \"%s\" took %.1f s", unit,
-                         (double)(clock() - from) / CLOCKS_PER_SEC);
+                         (double)(clock() - start) / CLOCKS_PER_SEC);
         }
         free(text);
         tokenizer_close(&tokenizer);

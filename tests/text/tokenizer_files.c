@@ -33,17 +33,23 @@ static void refused(const char *folder, const char *name, int error, const char 
 static void change(json_t *root, const char *place, const char *value)
 {
     char *copy = string_format("%s", place), *rest = copy, *key = strsep(&rest, ".");
-    json_t *at = root, *new = value ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
+    json_t *parent = root, *new = value ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
     assert_true(new || !value);
     for (; rest; key = strsep(&rest, "."))
-        at = json_is_array(at) ? json_array_get(at, (size_t)atoi(key)) : json_object_get(at, key);
-    assert_non_null(at);
-    if (json_is_array(at) && (size_t)atoi(key) == json_array_size(at))
-        json_array_append(at, new);
-    else if (json_is_array(at))
-        new ? json_array_set(at, (size_t)atoi(key), new) : json_array_remove(at, (size_t)atoi(key));
+        parent = json_is_array(parent) ? json_array_get(parent, (size_t)atoi(key))
+                                       : json_object_get(parent, key);
+    assert_non_null(parent);
+    const size_t index = (size_t)atoi(key);
+    if (json_is_array(parent) && index == json_array_size(parent))
+        json_array_append(parent, new);
+    else if (json_is_array(parent) && new)
+        json_array_set(parent, index, new);
+    else if (json_is_array(parent))
+        json_array_remove(parent, index);
+    else if (new)
+        json_object_set(parent, key, new);
     else
-        new ? json_object_set(at, key, new) : json_object_del(at, key);
+        json_object_del(parent, key);
     json_decref(new);
     free(copy);
 }
