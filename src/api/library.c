@@ -1,27 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * Version, error texts and the log callback of the public interface.
+ * The public functions of the library as a whole: its version, its errors and its log.
  */
 #include "base/error.h"
 #include "base/log.h"
+#include "base/version.h"
 
 const char *vkclip_version(void)
 {
-#define TEXT(x) #x
-#define VERSION(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
-    return VERSION(VKCLIP_VERSION_MAJOR, VKCLIP_VERSION_MINOR, VKCLIP_VERSION_PATCH);
+    return VERSION;
 }
 
 const char *vkclip_error_text(int error)
 {
-    switch (error) {
-#define X(name, value, text) \
-    case value:              \
-        return text;
-        VKCLIP_ERRORS(X)
-#undef X
-    }
-    return "unknown error";
+    return error_text(error);
 }
 
 const char *vkclip_last_error(void)

@@ -31,3 +31,15 @@ const char *error_last(void)
 {
     return last_error;
 }
+
+const char *error_text(int error)
+{
+    switch (error) {
+#define X(name, value, text) \
+    case value:              \
+        return text;
+        VKCLIP_ERRORS(X)
+#undef X
+    }
+    return "unknown error";
+}

@@ -17,5 +17,7 @@ int error_fail(int error, const char *format, ...) PRINTF_LIKE(2, 3);
 void error_keep(const char *message);
 /* The last error's message on this thread, "" if there is none. */
 const char *error_last(void);
+/* The text of an error code. */
+const char *error_text(int error);
 
 #endif

@@ -161,7 +161,7 @@ static void stop_group(struct workers *workers, struct workers_group *group, siz
     if (!group->error || index < group->failed) {
         group->error = error;
         group->failed = index;
-        strcpy(group->error_message, vkclip_last_error());
+        strcpy(group->error_message, error_last());
     }
     group->next = group->count;
     leave_queue(workers, group);

@@ -89,7 +89,7 @@ static int deliver_item(struct call *call, size_t index)
     if (!failure->error)
         item.embed = call_embedding(call, index);
     else
-        item.message = failure->message ? failure->message : vkclip_error_text(VKCLIP_EMEMORY);
+        item.message = failure->message ? failure->message : error_text(VKCLIP_EMEMORY);
     int stop = call->params.item(call->params.user, &item);
     free(failure->message);
     *failure = (struct call_failure){0};

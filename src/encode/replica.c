@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * Weights once, plans by what they are for; the longest unused plan makes room.
+ * The weights are on the device once and all plans share them. A new plan takes the place of the
+ * one that has been unused for longest.
  */
 #include "encode/replica.h"
 #include "base/error.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 #include "runtime/layout.h"
 #include "runtime/upload.h"
 
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Larger batches are hardly faster and take more memory, so that callers have to ask for them. */
 #define DEFAULT_BATCH 32
 #define MOST_BATCH 1024
 
@@ -19,7 +21,7 @@ struct kept_plan {
     enum tower tower;
     uint32_t batch, length;
     bool hidden;
-    uint64_t used; /* when, in uses of plans */
+    uint64_t used; /* the replica's clock at the last request */
 };
 
 struct replica {
@@ -29,7 +31,7 @@ struct replica {
     struct store *weights;
     uint32_t most_batch[TOWER_COUNT];
     struct kept_plan plans[REPLICA_PLANS];
-    uint64_t clock;
+    uint64_t clock; /* requests of plans so far */
     double speed[TOWER_COUNT];
     struct {
         void *memory;
@@ -47,72 +49,83 @@ int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t ba
 {
     struct config config = spec->config;
     if (length)
-        config.context = length; /* the first rows of the table of positions */
+        config.context = length; /* The graph uses the first rows of the table of positions. */
     int error = tower_build(&config, tower, spec->type, batch, graph, tensors);
     if (!error)
         graph_pack(graph, spec->weights);
     return error;
 }
 
-/* ---- Open and close -------------------------------------------------------------------------- */
+/* ---- Opening and closing --------------------------------------------------------------------- */
 
-/* Whether every tensor can be bound, no dispatch runs for long and a quarter of the memory is
- * enough. */
+/* Whether every tensor can be bound and the activations take at most a quarter of the memory: the
+ * rest is for the weights, other plans and other programs. */
 static bool batch_fits(struct gpu *gpu, const struct graph *graph)
 {
     const struct gpu_limits *limits = gpu_limits(gpu);
-    uint64_t arena, least;
+    uint64_t arena = 0, least = 0;
     for (size_t t = 0; t < graph->tensor_count; t++)
         if (graph->tensors[t].role != ROLE_WEIGHT &&
             layout_tensor_bytes(&graph->tensors[t]) > limits->buffer_range)
             return false;
-    return !plan_measure(graph, limits->alignment, &arena, &least) && arena <= limits->allocation &&
-           arena <= gpu_info(gpu)->memory / 4;
+    if (plan_measure(graph, limits->alignment, &arena, &least))
+        return false;
+    return arena <= limits->allocation && arena <= gpu_info(gpu)->memory / 4;
 }
 
 static uint32_t choose_batch(const struct replica *replica, enum tower tower, uint32_t wanted)
 {
+    const uint32_t most = wanted ? wanted : DEFAULT_BATCH;
     uint32_t batch = 1;
-    while (batch * 2 <= (wanted ? wanted : DEFAULT_BATCH) && batch < MOST_BATCH)
+    bool fits = false;
+    while (batch * 2 <= most && batch < MOST_BATCH)
         batch *= 2;
-    for (; batch > 1; batch /= 2) {
+    while (batch > 1 && !fits) {
         struct graph graph;
-        bool fits = !replica_graph(replica->spec, tower, batch, 0, &graph, NULL) &&
-                    batch_fits(replica->gpu, &graph);
+        int error = replica_graph(replica->spec, tower, batch, 0, &graph, NULL);
+        fits = !error && batch_fits(replica->gpu, &graph);
         graph_free(&graph);
-        if (fits)
-            break;
+        if (!fits)
+            batch /= 2;
     }
     return batch;
+}
+
+/* Uploads what the graphs of the towers need. */
+static int open_weights(struct replica *replica, const struct weights *weights)
+{
+    struct graph graphs[TOWER_COUNT] = {{0}};
+    const struct graph *present[TOWER_COUNT];
+    const struct row_reader reader = weights_row_reader(weights);
+    size_t count = 0;
+    int error = VKCLIP_OK;
+    for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
+        if (replica_has_tower(replica->spec, tower)) {
+            error = replica_graph(replica->spec, tower, 1, 0, &graphs[tower], NULL);
+            present[count++] = &graphs[tower];
+        }
+    if (!error)
+        error = store_create(replica->gpu, present, count, &replica->weights);
+    if (!error)
+        error = upload_weights(replica->gpu, replica->weights, &reader);
+    for (enum tower tower = 0; tower < TOWER_COUNT; tower++)
+        graph_free(&graphs[tower]);
+    return error;
 }
 
 int replica_open(struct gpu *gpu, struct tuner *tuner, const struct replica_spec *spec,
                  const struct weights *weights, uint32_t max_batch, struct replica **result)
 {
-    struct graph graphs[TOWER_COUNT] = {{0}};
-    const struct graph *present[TOWER_COUNT];
-    size_t count = 0;
-    int error = VKCLIP_OK;
     struct replica *replica = *result = calloc(1, sizeof(*replica));
     if (!replica)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     replica->gpu = gpu;
     replica->tuner = tuner;
     replica->spec = spec;
-    for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
-        if (replica_has_tower(spec, tower)) {
-            error = replica_graph(spec, tower, 1, 0, &graphs[tower], NULL);
-            present[count++] = &graphs[tower];
-            if (!error)
-                replica->most_batch[tower] = choose_batch(replica, tower, max_batch);
-        }
-    if (!error)
-        error = store_create(gpu, present, count, &replica->weights);
-    struct row_reader reader = weights_row_reader(weights);
-    if (!error)
-        error = upload_weights(gpu, replica->weights, &reader);
     for (enum tower tower = 0; tower < TOWER_COUNT; tower++)
-        graph_free(&graphs[tower]);
+        if (replica_has_tower(spec, tower))
+            replica->most_batch[tower] = choose_batch(replica, tower, max_batch);
+    int error = open_weights(replica, weights);
     if (error)
         replica_close(result);
     return error;
@@ -150,7 +163,27 @@ bool replica_is_hidden(const struct tensor *tensor)
            (!strncmp(tensor->name, "vision.", 7) || !strncmp(tensor->name, "text.", 5));
 }
 
-static int make_plan(struct replica *replica, struct kept_plan *kept)
+static int create_plan(const struct replica *replica, struct graph *graph, struct kept_plan *kept)
+{
+    int *outputs = calloc(graph->tensor_count, sizeof(*outputs));
+    size_t count = 0;
+    if (!outputs)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+    for (int t = 0; t < (int)graph->tensor_count; t++)
+        if (t == kept->view.embeddings || t == kept->view.normalized ||
+            (kept->hidden && replica_is_hidden(&graph->tensors[t])))
+            outputs[count++] = t;
+    const struct plan_params params = {.gpu = replica->gpu,
+                                       .tuner = replica->tuner,
+                                       .weights = replica->weights,
+                                       .outputs = outputs,
+                                       .output_count = count};
+    int error = plan_create(&params, graph, &kept->view.plan);
+    free(outputs);
+    return error;
+}
+
+static int make_plan(const struct replica *replica, struct kept_plan *kept)
 {
     struct graph graph;
     struct tower_tensors tensors;
@@ -162,21 +195,8 @@ static int make_plan(struct replica *replica, struct kept_plan *kept)
                                        .rows = tensors.rows,
                                        .embeddings = tensors.embeddings,
                                        .normalized = tensors.normalized};
-    int *outputs = calloc(graph.tensor_count, sizeof(*outputs));
-    size_t count = 0;
-    for (int t = 0; outputs && t < (int)graph.tensor_count; t++)
-        if (t == tensors.embeddings || t == tensors.normalized ||
-            (kept->hidden && replica_is_hidden(&graph.tensors[t])))
-            outputs[count++] = t;
-    const struct plan_params params = {.gpu = replica->gpu,
-                                       .tuner = replica->tuner,
-                                       .weights = replica->weights,
-                                       .outputs = outputs,
-                                       .output_count = count};
-    error = outputs ? plan_create(&params, &graph, &kept->view.plan)
-                    : error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+    error = create_plan(replica, &graph, kept);
     graph_free(&graph);
-    free(outputs);
     return error;
 }
 
@@ -203,7 +223,7 @@ int replica_get_plan(struct replica *replica, enum tower tower, uint32_t batch, 
     return make_plan(replica, oldest);
 }
 
-/* ---- What is kept beside --------------------------------------------------------------------- */
+/* ---- Memory of threads, speed ---------------------------------------------------------------- */
 
 void *replica_scratch(struct replica *replica, unsigned thread, size_t bytes)
 {
@@ -224,6 +244,7 @@ double replica_speed(const struct replica *replica, enum tower tower)
 
 void replica_record_run(struct replica *replica, enum tower tower, size_t items, double seconds)
 {
-    double speed = (double)items / (seconds > 1e-9 ? seconds : 1e-9);
-    replica->speed[tower] = replica->speed[tower] > 0 ? (replica->speed[tower] + speed) / 2 : speed;
+    double *speed = &replica->speed[tower];
+    const double latest = (double)items / fmax(seconds, 1e-9);
+    *speed = *speed > 0 ? (*speed + latest) / 2 : latest;
 }

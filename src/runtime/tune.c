@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "base/version.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ struct tuner {
 #define TABLE_HASH 17
 static const char *hash_table(char text[TABLE_HASH])
 {
-    uint64_t hash = hash_bytes(0, vkclip_version(), strlen(vkclip_version()));
+    uint64_t hash = hash_bytes(0, VERSION, strlen(VERSION));
     for (size_t i = 0; i < kernel_count; i++)
         hash = hash_bytes(hash, kernels[i].code, kernels[i].bytes);
     snprintf(text, TABLE_HASH, "%016llx", (unsigned long long)hash);

@@ -316,7 +316,7 @@ void probe_info(const struct settings *settings, VkPhysicalDevice physical, uint
     describe_driver(physical, &properties, info);
     info->memory = largest_heap(physical);
     if (probe_features(settings, physical, &features)) {
-        snprintf(info->why, sizeof(info->why), "%s", vkclip_last_error());
+        snprintf(info->why, sizeof(info->why), "%s", error_last());
         return;
     }
     describe_caps(features.caps, info->caps, sizeof(info->caps));

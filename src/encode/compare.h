@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Compares the embeddings of two models.
+ */
+#ifndef VKCLIP_ENCODE_COMPARE_H
+#define VKCLIP_ENCODE_COMPARE_H
+
+#include "encode/model.h"
+
+/* As vkclip_compare_models. */
+int compare_models(struct vkclip_device *device, const char *path,
+                   const struct vkclip_model_params *params, const char *other,
+                   const struct vkclip_model_params *other_params,
+                   struct vkclip_comparison *comparison);
+
+#endif
