@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sets up, builds, and names the example pictures on the best Vulkan device of this machine.
-# Arguments go to `vkclip classify`: ./demo.sh --device 1
+# Installs what is missing, builds, and names the example pictures on the best Vulkan device of this machine.
+# Arguments are passed to `vkclip classify`, as in: ./demo.sh --device 1
 set -eu
 cd "$(dirname "$0")"
 third_party/install.sh
