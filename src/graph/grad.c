@@ -17,9 +17,11 @@
 /* The state of one call of grad_backward. */
 struct backward {
     struct graph *graph;
-    int *
-        gradients; /* of each tensor, until the rule of the node that computes it has used it; -1 */
-    bool *needed;  /* by tensor: its gradient leads to that of a weight */
+    /* By tensor: its gradient, until the rule of the node that computes the tensor has used it; -1
+     */
+    int *gradients;
+    /* By tensor: whether its gradient leads to that of a weight. */
+    bool *needed;
     size_t capacity; /* of both lists */
     struct grad_inputs inputs;
 };

@@ -88,7 +88,8 @@ int graph_find(const struct graph *graph, const char *name)
 }
 
 /* Room for one more element; false, with graph->error set, when there is no memory. */
-static bool reserve(struct graph *graph, void **array, size_t count, size_t *capacity, size_t size)
+static bool reserve_element(struct graph *graph, void **array, size_t count, size_t *capacity,
+                            size_t size)
 {
     if (count < *capacity)
         return true;
@@ -106,8 +107,8 @@ static bool reserve(struct graph *graph, void **array, size_t count, size_t *cap
 static int add_tensor(struct graph *graph, const char *name, enum role role, enum type type,
                       enum layout layout, unsigned rank, const uint32_t *shape)
 {
-    if (graph->error || !reserve(graph, (void **)&graph->tensors, graph->tensor_count,
-                                 &graph->tensor_capacity, sizeof(*graph->tensors)))
+    if (graph->error || !reserve_element(graph, (void **)&graph->tensors, graph->tensor_count,
+                                         &graph->tensor_capacity, sizeof(*graph->tensors)))
         return -1;
     int index = (int)graph->tensor_count;
     struct tensor *tensor = &graph->tensors[index];
@@ -198,8 +199,8 @@ int graph_append(struct graph *graph, const char *name, struct node node, unsign
         snprintf(numbered, sizeof(numbered), "%s.%zu", op_name(node.op), graph->node_count);
         name = numbered;
     }
-    if (graph->error || !reserve(graph, (void **)&graph->nodes, graph->node_count,
-                                 &graph->node_capacity, sizeof(*graph->nodes)))
+    if (graph->error || !reserve_element(graph, (void **)&graph->nodes, graph->node_count,
+                                         &graph->node_capacity, sizeof(*graph->nodes)))
         return -1;
     for (int i = 0; i < NODE_INPUTS; i++)
         if (node.in[i] >= 0 && is_overwritten(graph, node.in[i])) {
@@ -233,8 +234,8 @@ int graph_append_like(struct graph *graph, struct node node, int like)
 int graph_append_into(struct graph *graph, struct node node, int tensor)
 {
     if (graph->error || tensor < 0 ||
-        !reserve(graph, (void **)&graph->nodes, graph->node_count, &graph->node_capacity,
-                 sizeof(*graph->nodes)))
+        !reserve_element(graph, (void **)&graph->nodes, graph->node_count, &graph->node_capacity,
+                         sizeof(*graph->nodes)))
         return -1;
     node.out = tensor;
     node.segment = graph->segment;
@@ -257,7 +258,7 @@ int graph_append_over(struct graph *graph, const char *name, struct node node, i
     struct tensor over = graph->tensors[tensor];
     node.residual = true;
     int result = is_overwritten(graph, tensor)
-                     ? shape_error(graph, node.op, name, "a tensor that is still there")
+                     ? shape_error(graph, node.op, name, "a tensor that no node has added to")
                      : graph_append(graph, name, node, over.rank, over.shape);
     if (result >= 0)
         graph->tensors[result].storage = over.storage;
@@ -304,7 +305,8 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
         if (r->role != ROLE_ACTIVATION || !same_shape(r, &out))
             return shape_error(graph, OP_MATMUL, name, "a residual of the result's shape");
         if (is_overwritten(graph, residual) || r->storage == graph->tensors[x].storage)
-            return shape_error(graph, OP_MATMUL, name, "a residual that is still there and not x");
+            return shape_error(graph, OP_MATMUL, name,
+                               "a residual that is not x and that no node has added to");
     }
     struct node node = {.op = OP_MATMUL, .in = {x, w, bias}, .matmul.activation = activation};
     return residual >= 0 ? graph_append_over(graph, name, node, residual)

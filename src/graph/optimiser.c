@@ -10,6 +10,8 @@
 
 #include "shaders/args.h"
 
+/* The paper (section 2.5) bounds the factor of the logits, because larger ones make training
+ * unstable. */
 #define MOST_LOGIT_SCALE 100.0f
 
 static int add_state(struct graph *graph, const char *kind, size_t part, unsigned rank,

@@ -14,8 +14,8 @@
 
 #include "graph/graph.h"
 
-/* What the host gives every step, in the input `step` [8], and what CLIP adds to it in `clip` [8].
- */
+/* The values of the input `step` [8], which the host writes before every step, and of `clip` [8],
+ * in which CLIP adds two to them. */
 enum optimiser_value {
     OPTIMISER_RATE,        /* learning rate */
     OPTIMISER_CORRECTION1, /* 1 / (1 - beta1^k) for step number k = 1, 2, ... */
@@ -31,13 +31,14 @@ struct adamw {
     float beta1, beta2, epsilon, decay;
 };
 
-/* A part of the weights. */
+/* A range of memory that the optimiser updates at once. */
 struct optimiser_part {
     uint32_t elements;
     bool decayed;                    /* by adamw.decay */
     int weights, gradients, moments; /* states [n], [n] and [n,2], made by optimiser_append */
 };
 
+/* Tensors that the host writes and reads, see enum optimiser_value. */
 struct optimiser {
     int step; /* input */
     int clip; /* result */

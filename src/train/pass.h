@@ -30,19 +30,19 @@ struct train_params {
 uint32_t pass_micro_batch(const struct train_params *params);
 /* Whether a step is one pass. */
 bool pass_is_whole(const struct train_params *params);
-
+/* Whether the weights of a tower stay. */
 bool pass_is_locked(const struct train_params *params, enum tower tower);
 
 /* Indices into the graph's tensors; -1 where the pass has no such tensor. */
 struct pass_tensors {
     struct tower_tensors towers[TOWER_COUNT];
     struct grad_inputs sorted_ids; /* inputs: the token ids in another order */
-    int features[TOWER_COUNT];  /* [B,D]: normalized embeddings, which are a tower's results and the
-                                 * objective's inputs */
-    int gradients[TOWER_COUNT]; /* by these: the objective's results, a tower's inputs */
-    int logit_scale;            /* weight */
-    int loss_scale;             /* input */
-    int loss;                   /* result */
+    /* The normalized embeddings [B,D], which a tower computes and the objective reads, and their
+     * gradients, which the objective computes and a tower's gradient reads. */
+    int features[TOWER_COUNT], gradients[TOWER_COUNT];
+    int logit_scale; /* weight */
+    int loss_scale;  /* input */
+    int loss;        /* result */
     struct optimiser optimiser;
 };
 

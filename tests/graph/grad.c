@@ -25,13 +25,13 @@ static double *tensor_values(const struct values *v, int tensor)
     return v->lists[v->graph->tensors[tensor].storage];
 }
 
-static double next(uint32_t *state)
+static double next_value(uint32_t *state)
 {
     *state ^= *state << 13, *state ^= *state >> 17, *state ^= *state << 5;
     return (double)*state / 2147483648.0 - 1;
 }
 
-static void fill(struct values *v)
+static void fill_values(struct values *v)
 {
     uint32_t state = 12345;
     v->lists = calloc(v->graph->tensor_count, sizeof(*v->lists));
@@ -43,13 +43,13 @@ static void fill(struct values *v)
         v->lists[t] = calloc(count, sizeof(double));
         for (size_t i = 0; i < count; i++)
             if (tensor->role == ROLE_WEIGHT || tensor->role == ROLE_INPUT)
-                v->lists[t][i] = next(&state) * (tensor->rank > 1 ? 0.4 : 1);
+                v->lists[t][i] = next_value(&state) * (tensor->rank > 1 ? 0.4 : 1);
         for (size_t i = 0; i < count && strstr(tensor->name, ".running_var"); i++)
             v->lists[t][i] = 0.5 + fabs(v->lists[t][i]);
     }
 }
 
-static void run(const struct values *v, size_t nodes)
+static void run_nodes(const struct values *v, size_t nodes)
 {
     for (size_t n = 0; n < nodes; n++) {
         const struct node *node = &v->graph->nodes[n];
@@ -60,7 +60,7 @@ static void run(const struct values *v, size_t nodes)
     }
 }
 
-static void release(struct values *v)
+static void free_values(struct values *v)
 {
     for (size_t t = 0; t < v->graph->tensor_count; t++)
         free(v->lists[t]);
@@ -70,7 +70,7 @@ static void release(struct values *v)
 
 /* ---- The towers ------------------------------------------------------------------------------ */
 
-static struct config tiny(bool resnet, enum vkclip_activation activation)
+static struct config tiny_config(bool resnet, enum vkclip_activation activation)
 {
     struct config config = {.image_size = resnet ? 32 : 4,
                             .patch_size = 2,
@@ -159,10 +159,10 @@ static size_t check_weight(const struct values *v, const struct built *built, in
     for (size_t i = 0; i < elements; i += stride) {
         const double h = 1e-6, before = values[i];
         values[i] = before + h;
-        run(v, built->forward);
+        run_nodes(v, built->forward);
         double above = tensor_values(v, built->loss)[0];
         values[i] = before - h;
-        run(v, built->forward);
+        run_nodes(v, built->forward);
         double difference = (above - tensor_values(v, built->loss)[0]) / (2 * h);
         values[i] = before;
         /* The bound covers the rounding of the loss and its second derivative. */
@@ -177,7 +177,7 @@ static size_t check_weight(const struct values *v, const struct built *built, in
 static size_t check_weights(const struct values *v, const struct built *built)
 {
     size_t compared = 0;
-    run(v, v->graph->node_count);
+    run_nodes(v, v->graph->node_count);
     for (size_t t = 0; t < v->graph->tensor_count; t++)
         if (v->graph->tensors[t].gradient >= 0)
             compared += check_weight(v, built, (int)t);
@@ -190,7 +190,7 @@ static void check_towers(bool resnet, enum vkclip_activation activation, bool re
 {
     const uint32_t batch = 3;
     struct graph graph;
-    struct config config = tiny(resnet, activation);
+    struct config config = tiny_config(resnet, activation);
     struct values v = {.graph = &graph};
     graph_init(&graph, TYPE_F32);
     graph.training = true;
@@ -199,10 +199,10 @@ static void check_towers(bool resnet, enum vkclip_activation activation, bool re
     tower_append(&config, TOWER_IMAGE, batch, &graph, &image);
     tower_append(&config, TOWER_TEXT, batch, &graph, &text);
     struct built built = append_gradients(&graph, image.normalized, text.normalized, recompute);
-    fill(&v);
+    fill_values(&v);
     set_inputs(&v, &text, &built.inputs, &config, batch);
     assert_true(check_weights(&v, &built) > 100);
-    release(&v);
+    free_values(&v);
 }
 
 static void vit_quick_gelu(void **state)
@@ -260,18 +260,18 @@ static void fused_slopes(void **state)
         int other = graph_normalize(&graph, NULL, add_matmul(&graph, "d", x, 6, 4));
         struct built built = append_gradients(&graph, y, other, false);
         assert_true(has_slope(&graph) == !shared);
-        fill(&v);
+        fill_values(&v);
         assert_true(check_weights(&v, &built) > 20);
-        release(&v);
+        free_values(&v);
     }
 }
 
 /* A locked weight has no gradient, and nodes that lead to no gradient are left out. */
-static void locked(void **state)
+static void locked_weights(void **state)
 {
     (void)state;
     struct graph graph;
-    struct config config = tiny(false, VKCLIP_ACTIVATION_GELU);
+    struct config config = tiny_config(false, VKCLIP_ACTIVATION_GELU);
     graph_init(&graph, TYPE_F32);
     graph.training = true;
     struct tower_tensors image;
@@ -308,7 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vit_quick_gelu),  cmocka_unit_test(vit_gelu),
         cmocka_unit_test(modified_resnet), cmocka_unit_test(fused_slopes),
-        cmocka_unit_test(locked),          cmocka_unit_test(sorts_ids),
+        cmocka_unit_test(locked_weights),  cmocka_unit_test(sorts_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

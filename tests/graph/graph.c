@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Graphs without a device: shape rules and residuals.
+ * Graphs without a device: builders refuse shapes that do not fit, and residuals are overwritten.
  */
 #include "support/testing.h"
 
@@ -8,14 +8,14 @@
 
 static const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
 
-static int input(struct graph *g, const char *name, enum type type, uint32_t a, uint32_t b,
-                 uint32_t c)
+static int add_input(struct graph *g, const char *name, enum type type, uint32_t a, uint32_t b,
+                     uint32_t c)
 {
     const uint32_t shape[] = {a, b, c};
     return graph_input(g, name, type, c ? 3 : b ? 2 : 1, shape);
 }
 
-static int weight(struct graph *g, const char *name, enum layout layout, uint32_t a, uint32_t b)
+static int add_weight(struct graph *g, const char *name, enum layout layout, uint32_t a, uint32_t b)
 {
     const uint32_t shape[] = {a, b};
     return graph_weight(g, name, layout, b ? 2 : 1, shape);
@@ -23,25 +23,29 @@ static int weight(struct graph *g, const char *name, enum layout layout, uint32_
 
 static int bad_builders(struct graph *g, int which)
 {
-    int x = input(g, "x", TYPE_F32, 2, 3, 8), ids = input(g, "ids", TYPE_I32, 2, 3, 0);
-    int flat = input(g, "flat", TYPE_F32, 6, 8, 0), row = weight(g, "row", LAYOUT_ROWS, 8, 0);
-    int w = weight(g, "w", LAYOUT_PANELS, 5, 8), kn = weight(g, "kn", LAYOUT_PANELS_KN, 8, 5);
-    int table = weight(g, "table", LAYOUT_ROWS, 9, 8), five = weight(g, "five", LAYOUT_ROWS, 5, 0);
+    int x = add_input(g, "x", TYPE_F32, 2, 3, 8), ids = add_input(g, "ids", TYPE_I32, 2, 3, 0);
+    int flat = add_input(g, "flat", TYPE_F32, 6, 8, 0),
+        row = add_weight(g, "row", LAYOUT_ROWS, 8, 0);
+    int w = add_weight(g, "w", LAYOUT_PANELS, 5, 8),
+        kn = add_weight(g, "kn", LAYOUT_PANELS_KN, 8, 5);
+    int table = add_weight(g, "table", LAYOUT_ROWS, 9, 8),
+        five = add_weight(g, "five", LAYOUT_ROWS, 5, 0);
     int y = graph_layernorm(g, "y", x, row, row, 1e-5f);
     assert_true(y >= 0 && !g->error);
     switch (which) {
     case 0:
         return graph_matmul(g, "m", -1, w, -1, none, -1);
     case 1:
-        return graph_matmul(g, "m", x, table, -1, none, -1); /* not in panels */
+        return graph_matmul(g, "m", x, table, -1, none, -1); /* w is not in panels */
     case 2:
-        return graph_matmul(g, "m", ids, w, -1, none, -1); /* K */
+        return graph_matmul(g, "m", ids, w, -1, none, -1); /* K of x and w differ */
     case 3:
-        return graph_matmul(g, "m", x, w, row, none, -1); /* bias of 8 */
+        return graph_matmul(g, "m", x, w, row, none, -1); /* a bias of 8 for 5 columns */
     case 4:
-        return graph_matmul(g, "m", x, kn, five, none, y); /* residual [2,3,8], result [2,3,5] */
+        return graph_matmul(g, "m", x, kn, five, none,
+                            y); /* the residual is [2,3,8], the result [2,3,5] */
     case 5:
-        return graph_matmul(g, "m", x, weight(g, "s", LAYOUT_PANELS, 8, 8), -1, none, x);
+        return graph_matmul(g, "m", x, add_weight(g, "s", LAYOUT_PANELS, 8, 8), -1, none, x);
     case 6:
         return graph_attention(g, "a", x, 3, false); /* 8 is no multiple of 9 */
     case 7:
@@ -51,21 +55,21 @@ static int bad_builders(struct graph *g, int which)
     case 9:
         return graph_layernorm(g, "l", x, five, row, 1e-5f);
     case 10:
-        return graph_embedding(g, "e", ids, table, table); /* positions of 3 */
+        return graph_embedding(g, "e", ids, table, table); /* 9 positions for 3 tokens */
     case 11:
         return graph_embedding(g, "e", flat, table, table); /* ids are integers */
     case 12:
-        return graph_classtoken(g, "c", x, row, table); /* positions of 4 */
+        return graph_classtoken(g, "c", x, row, table); /* 9 positions for 4 tokens */
     case 13:
-        return graph_select(g, "s", x, ids); /* rows of 2 */
+        return graph_select(g, "s", x, ids); /* rows [2,3] for 2 texts */
     case 14:
         return graph_select(g, "s", flat, -1);
     case 15:
         return graph_normalize(g, "n", x);
     case 16:
-        return input(g, "zero", TYPE_F32, 0, 0, 0);
+        return add_input(g, "zero", TYPE_F32, 0, 0, 0);
     case 17:
-        return input(g, "huge", TYPE_F32, 65536, 65536, 65536);
+        return add_input(g, "huge", TYPE_F32, 65536, 65536, 65536);
     }
     return 0;
 }
@@ -79,20 +83,20 @@ static void shapes_are_checked(void **state)
         if (bad_builders(&graph, which) != -1 || graph.error != VKCLIP_EINVALID ||
             !*vkclip_last_error())
             fail_msg("builder %d was not refused", which);
-        /* later builders do nothing */
-        assert_int_equal(input(&graph, "x", TYPE_F32, 1, 1, 0), -1);
+        /* Builders after one that failed do nothing. */
+        assert_int_equal(add_input(&graph, "x", TYPE_F32, 1, 1, 0), -1);
         graph_free(&graph);
     }
 }
 
-/* What was added to cannot be read as it was before. */
+/* A node cannot read a residual after another node has added to it. */
 static void residuals_overwrite(void **state)
 {
     (void)state;
     struct graph g;
     graph_init(&g, TYPE_F32);
-    int x = input(&g, "x", TYPE_F32, 4, 8, 0), row = weight(&g, "row", LAYOUT_ROWS, 8, 0);
-    int w = weight(&g, "w", LAYOUT_PANELS, 8, 8);
+    int x = add_input(&g, "x", TYPE_F32, 4, 8, 0), row = add_weight(&g, "row", LAYOUT_ROWS, 8, 0);
+    int w = add_weight(&g, "w", LAYOUT_PANELS, 8, 8);
     int a = graph_layernorm(&g, "a", x, row, row, 1e-5f);
     int b = graph_layernorm(&g, "b", a, row, row, 1e-5f);
     int sum = graph_matmul(&g, "sum", b, w, -1, none, a);

@@ -12,75 +12,75 @@
 
 /* ---- Tensors --------------------------------------------------------------------------------- */
 
-static int vector(struct graph *graph, const char *name, uint32_t n)
+static int add_vector(struct graph *graph, const char *name, uint32_t n)
 {
     return graph_input(graph, name, graph->type, 1, &n);
 }
 
-static int matrix(struct graph *graph, const char *name, uint32_t rows, uint32_t columns)
+static int add_matrix(struct graph *graph, const char *name, uint32_t rows, uint32_t columns)
 {
     const uint32_t shape[] = {rows, columns};
     return graph_input(graph, name, graph->type, 2, shape);
 }
 
 /* [B,T,C] */
-static int tokens(struct graph *graph, const char *name, uint32_t b, uint32_t t, uint32_t c)
+static int add_tokens(struct graph *graph, const char *name, uint32_t b, uint32_t t, uint32_t c)
 {
     const uint32_t shape[] = {b, t, c};
     return graph_input(graph, name, graph->type, 3, shape);
 }
 
 /* [B,H,W,C] */
-static int pixels(struct graph *graph, const char *name, uint32_t b, uint32_t h, uint32_t w,
-                  uint32_t c)
+static int add_pixels(struct graph *graph, const char *name, uint32_t b, uint32_t h, uint32_t w,
+                      uint32_t c)
 {
     const uint32_t shape[] = {b, h, w, c};
     return graph_input(graph, name, graph->type, 4, shape);
 }
 
 /* Statistics are fp32 whatever the type of activations is. */
-static int statistics(struct graph *graph, unsigned rank, uint32_t a, uint32_t b, uint32_t c,
-                      uint32_t d)
+static int add_statistics(struct graph *graph, unsigned rank, uint32_t a, uint32_t b, uint32_t c,
+                          uint32_t d)
 {
     const uint32_t shape[] = {a, b, c, d};
     return graph_input(graph, "stats", TYPE_F32, rank, shape);
 }
 
-static int ids(struct graph *graph, const char *name, unsigned rank, uint32_t a, uint32_t b)
+static int add_ids(struct graph *graph, const char *name, unsigned rank, uint32_t a, uint32_t b)
 {
     const uint32_t shape[] = {a, b};
     return graph_input(graph, name, TYPE_I32, rank, shape);
 }
 
-static int weight_vector(struct graph *graph, const char *name, uint32_t n)
+static int add_weight_vector(struct graph *graph, const char *name, uint32_t n)
 {
     return graph_weight(graph, name, LAYOUT_ROWS, 1, &n);
 }
 
-static int weight_matrix(struct graph *graph, const char *name, uint32_t rows, uint32_t columns)
+static int add_weight_matrix(struct graph *graph, const char *name, uint32_t rows, uint32_t columns)
 {
     const uint32_t shape[] = {rows, columns};
     return graph_weight(graph, name, LAYOUT_ROWS, 2, shape);
 }
 
 /* A tensor that a node can add to must be the result of another node. */
-static int result(struct graph *graph, const char *name, uint32_t rows, uint32_t columns)
+static int add_result(struct graph *graph, const char *name, uint32_t rows, uint32_t columns)
 {
-    return graph_normalize(graph, name, matrix(graph, "r", rows, columns));
+    return graph_normalize(graph, name, add_matrix(graph, "r", rows, columns));
 }
 
 /* ---- Nodes ----------------------------------------------------------------------------------- */
 
-static void append(struct graph *graph, struct node node, unsigned rank, uint32_t a, uint32_t b,
-                   uint32_t c, uint32_t d)
+static void append_node(struct graph *graph, struct node node, unsigned rank, uint32_t a,
+                        uint32_t b, uint32_t c, uint32_t d)
 {
     const uint32_t shape[] = {a, b, c, d};
     graph_append(graph, "y", node, rank, shape);
 }
 
 /* The result is added to a tensor that stays from run to run, as gradients of weights do. */
-static void append_into(struct graph *graph, struct node node, enum layout layout, unsigned rank,
-                        uint32_t a, uint32_t b, uint32_t c)
+static void append_sum(struct graph *graph, struct node node, enum layout layout, unsigned rank,
+                       uint32_t a, uint32_t b, uint32_t c)
 {
     const uint32_t shape[] = {a, b, c, 2};
     node.residual = true;
@@ -92,26 +92,26 @@ static void append_into(struct graph *graph, struct node node, enum layout layou
 static void build_MATMUL(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     const uint32_t w_shape[] = {s[1], s[2]};
-    int x = matrix(graph, "x", s[0], s[2]);
+    int x = add_matrix(graph, "x", s[0], s[2]);
     int w = graph_weight(graph, "w", LAYOUT_PANELS, 2, w_shape);
-    int bias = c->optional ? weight_vector(graph, "bias", s[1]) : -1;
-    int residual = c->node.residual ? result(graph, "residual", s[0], s[1]) : -1;
+    int bias = c->optional ? add_weight_vector(graph, "bias", s[1]) : -1;
+    int residual = c->node.residual ? add_result(graph, "residual", s[0], s[1]) : -1;
     int y = graph_matmul(graph, "y", x, w, bias, c->node.matmul.activation, residual);
     if (c->node.matmul.relu)
         graph_relu(graph, y);
     if (c->node.matmul.slope && y >= 0) {
         struct node *node = &graph->nodes[graph->node_count - 1];
         node->matmul.slope = true;
-        node->in[2] = matrix(graph, "a", s[0], s[1]);
+        node->in[2] = add_matrix(graph, "a", s[0], s[1]);
     }
 }
 
 static void build_CONV(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     const uint32_t w_shape[] = {s[3], 9, s[2]};
-    int x = pixels(graph, "x", s[0], s[1], s[1] + 1, s[2]);
+    int x = add_pixels(graph, "x", s[0], s[1], s[1] + 1, s[2]);
     int w = graph_weight(graph, "w", LAYOUT_CONV, 3, w_shape);
-    int bias = weight_vector(graph, "bias", s[3]);
+    int bias = add_weight_vector(graph, "bias", s[3]);
     int y = graph_conv(graph, "y", x, w, bias, c->node.conv.stride);
     if (c->node.conv.relu)
         graph_relu(graph, y);
@@ -119,63 +119,63 @@ static void build_CONV(const uint32_t *s, const struct op_case *c, struct graph 
 
 static void build_AVGPOOL(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
-    int x = pixels(graph, "x", s[0], s[1], s[1] + 1, s[2]);
+    int x = add_pixels(graph, "x", s[0], s[1], s[1] + 1, s[2]);
     graph_avgpool(graph, "y", x, c->node.avgpool.size);
 }
 
 static void build_MEANTOKEN(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     (void)c;
-    int x = tokens(graph, "x", s[0], s[1], s[2]);
-    graph_meantoken(graph, "y", x, weight_matrix(graph, "positions", s[1] + 1, s[2]));
+    int x = add_tokens(graph, "x", s[0], s[1], s[2]);
+    graph_meantoken(graph, "y", x, add_weight_matrix(graph, "positions", s[1] + 1, s[2]));
 }
 
 static void build_ATTENTION(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
-    int x = tokens(graph, "x", s[0], s[1], 3 * s[2]);
-    graph->training = c->optional; /* only training has statistics */
+    int x = add_tokens(graph, "x", s[0], s[1], 3 * s[2]);
+    graph->training = c->optional; /* inference keeps no statistics */
     graph_attention(graph, "y", x, s[3], c->node.attention.causal);
 }
 
 static void build_LAYERNORM(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     (void)c;
-    int x = matrix(graph, "x", s[0], s[1]);
-    int gain = weight_vector(graph, "gain", s[1]);
-    graph_layernorm(graph, "y", x, gain, weight_vector(graph, "bias", s[1]), EPSILON);
+    int x = add_matrix(graph, "x", s[0], s[1]);
+    int gain = add_weight_vector(graph, "gain", s[1]);
+    graph_layernorm(graph, "y", x, gain, add_weight_vector(graph, "bias", s[1]), EPSILON);
 }
 
 static void build_EMBEDDING(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     (void)c;
-    int x = ids(graph, "ids", 2, s[0], s[1]);
-    int table = weight_matrix(graph, "table", s[2], s[3]);
-    graph_embedding(graph, "y", x, table, weight_matrix(graph, "positions", s[1], s[3]));
+    int x = add_ids(graph, "ids", 2, s[0], s[1]);
+    int table = add_weight_matrix(graph, "table", s[2], s[3]);
+    graph_embedding(graph, "y", x, table, add_weight_matrix(graph, "positions", s[1], s[3]));
 }
 
 static void build_CLASSTOKEN(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     (void)c;
-    int x = tokens(graph, "x", s[0], s[1], s[2]);
-    int token = weight_vector(graph, "token", s[2]);
-    graph_classtoken(graph, "y", x, token, weight_matrix(graph, "positions", s[1] + 1, s[2]));
+    int x = add_tokens(graph, "x", s[0], s[1], s[2]);
+    int token = add_weight_vector(graph, "token", s[2]);
+    graph_classtoken(graph, "y", x, token, add_weight_matrix(graph, "positions", s[1] + 1, s[2]));
 }
 
 static void build_SELECT(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
-    int x = tokens(graph, "x", s[0], s[1], s[2]);
-    graph_select(graph, "y", x, c->optional ? ids(graph, "rows", 1, s[0], 0) : -1);
+    int x = add_tokens(graph, "x", s[0], s[1], s[2]);
+    graph_select(graph, "y", x, c->optional ? add_ids(graph, "rows", 1, s[0], 0) : -1);
 }
 
 static void build_NORMALIZE(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     (void)c;
-    graph_normalize(graph, "y", matrix(graph, "x", s[0], s[1]));
+    graph_normalize(graph, "y", add_matrix(graph, "x", s[0], s[1]));
 }
 
 /* ---- What training keeps apart --------------------------------------------------------------- */
 
-/* From the other type. */
+/* The cast is from fp16 to fp32 or from fp32 to fp16. */
 static void build_CAST(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     (void)c;
@@ -186,25 +186,25 @@ static void build_CAST(const uint32_t *s, const struct op_case *c, struct graph 
 static void build_SCALE(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = matrix(graph, "x", s[0], s[1]);
-    n.in[1] = vector(graph, "factor", 1);
-    append(graph, n, 2, s[0], s[1], 0, 0);
+    n.in[0] = add_matrix(graph, "x", s[0], s[1]);
+    n.in[1] = add_vector(graph, "factor", 1);
+    append_node(graph, n, 2, s[0], s[1], 0, 0);
 }
 
 static void build_ACTIVATE(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = matrix(graph, "x", s[0], s[1]);
-    append(graph, n, 2, s[0], s[1], 0, 0);
+    n.in[0] = add_matrix(graph, "x", s[0], s[1]);
+    append_node(graph, n, 2, s[0], s[1], 0, 0);
 }
 
-/* Two matrices to a third one. */
+/* The op makes a third matrix of two. */
 static void build_ADD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = matrix(graph, "x", s[0], s[1]);
-    n.in[1] = matrix(graph, "dy", s[0], s[1]);
-    append(graph, n, 2, s[0], s[1], 0, 0);
+    n.in[0] = add_matrix(graph, "x", s[0], s[1]);
+    n.in[1] = add_matrix(graph, "dy", s[0], s[1]);
+    append_node(graph, n, 2, s[0], s[1], 0, 0);
 }
 
 static void build_ACTIVATE_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -221,60 +221,60 @@ static void build_BATCHSTATS(const uint32_t *s, const struct op_case *c, struct 
 {
     struct node n = c->node;
     n.batchstats.epsilon = EPSILON;
-    n.in[0] = matrix(graph, "x", s[0], s[1]);
-    n.in[1] = vector(graph, "gain", s[1]);
-    n.in[2] = vector(graph, "bias", s[1]);
-    append(graph, n, 2, 4, s[1], 0, 0);
+    n.in[0] = add_matrix(graph, "x", s[0], s[1]);
+    n.in[1] = add_vector(graph, "gain", s[1]);
+    n.in[2] = add_vector(graph, "bias", s[1]);
+    append_node(graph, n, 2, 4, s[1], 0, 0);
 }
 
 static void build_BATCHNORM(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = matrix(graph, "x", s[0], s[1]);
-    n.in[1] = statistics(graph, 2, 4, s[1], 0, 0);
-    n.in[2] = c->optional ? matrix(graph, "residual", s[0], s[1]) : -1;
-    append(graph, n, 2, s[0], s[1], 0, 0);
+    n.in[0] = add_matrix(graph, "x", s[0], s[1]);
+    n.in[1] = add_statistics(graph, 2, 4, s[1], 0, 0);
+    n.in[2] = c->optional ? add_matrix(graph, "residual", s[0], s[1]) : -1;
+    append_node(graph, n, 2, s[0], s[1], 0, 0);
 }
 
 static void build_BATCHNORM_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = matrix(graph, "x", s[0], s[1]);
-    n.in[1] = matrix(graph, "dy", s[0], s[1]);
-    n.in[2] = statistics(graph, 2, 4, s[1], 0, 0);
-    append(graph, n, 2, 6, s[1], 0, 0);
+    n.in[0] = add_matrix(graph, "x", s[0], s[1]);
+    n.in[1] = add_matrix(graph, "dy", s[0], s[1]);
+    n.in[2] = add_statistics(graph, 2, 4, s[1], 0, 0);
+    append_node(graph, n, 2, 6, s[1], 0, 0);
 }
 
 static void build_AFFINE(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = matrix(graph, "x", s[0], s[1]);
-    n.in[1] = matrix(graph, "dy", s[0], s[1]);
-    n.in[2] = statistics(graph, 2, 6, s[1], 0, 0);
-    append(graph, n, 2, s[0], s[1], 0, 0);
+    n.in[0] = add_matrix(graph, "x", s[0], s[1]);
+    n.in[1] = add_matrix(graph, "dy", s[0], s[1]);
+    n.in[2] = add_statistics(graph, 2, 6, s[1], 0, 0);
+    append_node(graph, n, 2, s[0], s[1], 0, 0);
 }
 
 static void build_PANELS(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     const bool conv = c->layout == LAYOUT_CONV;
     const uint32_t shape[] = {s[0], conv ? 9 : s[1], s[1]};
-    int w = c->layout == LAYOUT_ROWS ? matrix(graph, "w", s[0], s[1])
+    int w = c->layout == LAYOUT_ROWS ? add_matrix(graph, "w", s[0], s[1])
                                      : graph_weight(graph, "w", c->layout, conv ? 3 : 2, shape);
     graph_panels(graph, w, c->node.panels.transposed);
 }
 
 /* ---- Gradients ------------------------------------------------------------------------------- */
 
-/* Of a convolution. */
+/* The gradient of a convolution's weight. */
 static void build_outer_conv(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
     const uint32_t stride = n.outer.stride;
     if (c->optional)
         n.in[2] = graph_add_state(graph, "dbias", LAYOUT_ROWS, 1, &s[3]);
-    n.in[0] = pixels(graph, "dy", s[0], (s[1] - 1) / stride + 1, s[1] / stride + 1, s[3]);
-    n.in[1] = pixels(graph, "x", s[0], s[1], s[1] + 1, s[2]);
-    append_into(graph, n, LAYOUT_CONV, 3, s[3], 9, s[2]);
+    n.in[0] = add_pixels(graph, "dy", s[0], (s[1] - 1) / stride + 1, s[1] / stride + 1, s[3]);
+    n.in[1] = add_pixels(graph, "x", s[0], s[1], s[1] + 1, s[2]);
+    append_sum(graph, n, LAYOUT_CONV, 3, s[3], 9, s[2]);
 }
 
 static void build_OUTER(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -286,12 +286,12 @@ static void build_OUTER(const uint32_t *s, const struct op_case *c, struct graph
     }
     if (c->optional)
         n.in[2] = graph_add_state(graph, "dbias", LAYOUT_ROWS, 1, &s[1]);
-    n.in[0] = matrix(graph, "dy", s[0], s[1]);
-    n.in[1] = matrix(graph, "x", s[0], s[2]);
+    n.in[0] = add_matrix(graph, "dy", s[0], s[1]);
+    n.in[1] = add_matrix(graph, "x", s[0], s[2]);
     if (n.residual)
-        append_into(graph, n, LAYOUT_PANELS, 2, s[1], s[2], 0);
+        append_sum(graph, n, LAYOUT_PANELS, 2, s[1], s[2], 0);
     else
-        append(graph, n, 2, s[1], s[2], 0, 0);
+        append_node(graph, n, 2, s[1], s[2], 0, 0);
 }
 
 static void build_COLSUM(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -299,67 +299,67 @@ static void build_COLSUM(const uint32_t *s, const struct op_case *c, struct grap
     struct node n = c->node;
     n.colsum.pitch = s[2];
     n.colsum.group = s[3];
-    n.in[0] = matrix(graph, "dy", s[0], s[2]);
+    n.in[0] = add_matrix(graph, "dy", s[0], s[2]);
     if (n.residual)
-        append_into(graph, n, LAYOUT_ROWS, 1, s[1], 0, 0);
+        append_sum(graph, n, LAYOUT_ROWS, 1, s[1], 0, 0);
     else
-        append(graph, n, 2, s[3] ? (s[0] + s[3] - 1) / s[3] : 1, s[1], 0, 0);
+        append_node(graph, n, 2, s[3] ? (s[0] + s[3] - 1) / s[3] : 1, s[1], 0, 0);
 }
 
 static void build_LAYERNORM_SUMS(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
     n.layernorm.epsilon = EPSILON;
-    n.in[0] = matrix(graph, "x", s[0], s[1]);
-    n.in[1] = matrix(graph, "dy", s[0], s[1]);
-    append(graph, n, 3, (s[0] + LAYERNORM_ROWS - 1) / LAYERNORM_ROWS, 2, s[1], 0);
+    n.in[0] = add_matrix(graph, "x", s[0], s[1]);
+    n.in[1] = add_matrix(graph, "dy", s[0], s[1]);
+    append_node(graph, n, 3, (s[0] + LAYERNORM_ROWS - 1) / LAYERNORM_ROWS, 2, s[1], 0);
 }
 
 static void build_LAYERNORM_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
     n.layernorm.epsilon = EPSILON;
-    n.in[0] = matrix(graph, "x", s[0], s[1]);
-    n.in[1] = vector(graph, "gain", s[1]);
-    n.in[2] = matrix(graph, "dy", s[0], s[1]);
+    n.in[0] = add_matrix(graph, "x", s[0], s[1]);
+    n.in[1] = add_vector(graph, "gain", s[1]);
+    n.in[2] = add_matrix(graph, "dy", s[0], s[1]);
     if (n.residual)
-        graph_append_over(graph, "y", n, result(graph, "before", s[0], s[1]));
+        graph_append_over(graph, "y", n, add_result(graph, "before", s[0], s[1]));
     else
-        append(graph, n, 2, s[0], s[1], 0, 0);
+        append_node(graph, n, 2, s[0], s[1], 0, 0);
 }
 
 static void build_ATTENTION_DELTA(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = tokens(graph, "y", s[0], s[1], s[2]);
-    n.in[1] = tokens(graph, "dy", s[0], s[1], s[2]);
-    append_into(graph, n, LAYOUT_ROWS, 4, s[0], s[1], s[3]);
+    n.in[0] = add_tokens(graph, "y", s[0], s[1], s[2]);
+    n.in[1] = add_tokens(graph, "dy", s[0], s[1], s[2]);
+    append_sum(graph, n, LAYOUT_ROWS, 4, s[0], s[1], s[3]);
 }
 
 static void build_ATTENTION_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
     n.attention.heads = s[3];
-    n.in[0] = tokens(graph, "qkv", s[0], s[1], 3 * s[2]);
-    n.in[1] = tokens(graph, "dy", s[0], s[1], s[2]);
-    n.in[2] = statistics(graph, 4, s[0], s[1], s[3], 2);
-    append(graph, n, 3, s[0], s[1], 3 * s[2], 0);
+    n.in[0] = add_tokens(graph, "qkv", s[0], s[1], 3 * s[2]);
+    n.in[1] = add_tokens(graph, "dy", s[0], s[1], s[2]);
+    n.in[2] = add_statistics(graph, 4, s[0], s[1], s[3], 2);
+    append_node(graph, n, 3, s[0], s[1], 3 * s[2], 0);
 }
 
 static void build_EMBEDDING_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = tokens(graph, "dy", s[0], s[1], s[3]);
-    n.in[1] = ids(graph, "order", 1, s[0] * s[1], 0);
-    n.in[2] = ids(graph, "runs", 2, s[0] * s[1] + 1, 2);
-    append_into(graph, n, LAYOUT_ROWS, 2, s[2], s[3], 0);
+    n.in[0] = add_tokens(graph, "dy", s[0], s[1], s[3]);
+    n.in[1] = add_ids(graph, "order", 1, s[0] * s[1], 0);
+    n.in[2] = add_ids(graph, "runs", 2, s[0] * s[1] + 1, 2);
+    append_sum(graph, n, LAYOUT_ROWS, 2, s[2], s[3], 0);
 }
 
 static void build_CLASSTOKEN_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = tokens(graph, "dy", s[0], s[1] + 1, s[2]);
-    append(graph, n, 3, s[0], s[1], s[2], 0);
+    n.in[0] = add_tokens(graph, "dy", s[0], s[1] + 1, s[2]);
+    append_node(graph, n, 3, s[0], s[1], s[2], 0);
 }
 
 static void build_MEANTOKEN_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -370,17 +370,17 @@ static void build_MEANTOKEN_GRAD(const uint32_t *s, const struct op_case *c, str
 static void build_SELECT_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = matrix(graph, "dy", s[0], s[2]);
-    n.in[1] = c->optional ? ids(graph, "rows", 1, s[0], 0) : -1;
-    append(graph, n, 3, s[0], s[1], s[2], 0);
+    n.in[0] = add_matrix(graph, "dy", s[0], s[2]);
+    n.in[1] = c->optional ? add_ids(graph, "rows", 1, s[0], 0) : -1;
+    append_node(graph, n, 3, s[0], s[1], s[2], 0);
 }
 
 static void build_AVGPOOL_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
     const uint32_t size = n.avgpool.size;
-    n.in[0] = pixels(graph, "dy", s[0], s[1] / size, (s[1] + 1) / size, s[2]);
-    append(graph, n, 4, s[0], s[1], s[1] + 1, s[2]);
+    n.in[0] = add_pixels(graph, "dy", s[0], s[1] / size, (s[1] + 1) / size, s[2]);
+    append_node(graph, n, 4, s[0], s[1], s[1] + 1, s[2]);
 }
 
 /* ---- Objective and optimiser ----------------------------------------------------------------- */
@@ -388,26 +388,26 @@ static void build_AVGPOOL_GRAD(const uint32_t *s, const struct op_case *c, struc
 static void build_CONTRAST_STATS(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = matrix(graph, "cosines", s[0], s[0]);
-    n.in[1] = vector(graph, "logit_scale", 1);
-    append(graph, n, 2, 2, s[0], 0, 0);
+    n.in[0] = add_matrix(graph, "cosines", s[0], s[0]);
+    n.in[1] = add_vector(graph, "logit_scale", 1);
+    append_node(graph, n, 2, 2, s[0], 0, 0);
 }
 
 static void build_CONTRAST_LOSS(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = matrix(graph, "cosines", s[0], s[0]);
-    n.in[1] = vector(graph, "logit_scale", 1);
-    n.in[2] = matrix(graph, "stats", 2, s[0]);
-    append(graph, n, 2, s[0], 2, 0, 0);
+    n.in[0] = add_matrix(graph, "cosines", s[0], s[0]);
+    n.in[1] = add_vector(graph, "logit_scale", 1);
+    n.in[2] = add_matrix(graph, "stats", 2, s[0]);
+    append_node(graph, n, 2, s[0], 2, 0, 0);
 }
 
 static void build_CONTRAST_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = matrix(graph, "stats", 2, s[0]);
-    n.in[1] = vector(graph, "logit_scale", 1);
-    graph_append_over(graph, "y", n, result(graph, "cosines", s[0], s[0]));
+    n.in[0] = add_matrix(graph, "stats", 2, s[0]);
+    n.in[1] = add_vector(graph, "logit_scale", 1);
+    graph_append_over(graph, "y", n, add_result(graph, "cosines", s[0], s[0]));
 }
 
 static void build_RUNNING(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -416,53 +416,53 @@ static void build_RUNNING(const uint32_t *s, const struct op_case *c, struct gra
     n.running.epsilon = EPSILON;
     n.running.momentum = 0.1f;
     n.running.unbias = 0.7f;
-    n.in[0] = matrix(graph, "stats", 4, s[1]);
-    append_into(graph, n, LAYOUT_ROWS, 1, s[1], 0, 0);
+    n.in[0] = add_matrix(graph, "stats", 4, s[1]);
+    append_sum(graph, n, LAYOUT_ROWS, 1, s[1], 0, 0);
 }
 
 static void build_RUNNINGSTATS(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
     n.runningstats.epsilon = EPSILON;
-    n.in[0] = vector(graph, "running", s[1]);
+    n.in[0] = add_vector(graph, "running", s[1]);
     if (!n.runningstats.variance) {
-        append(graph, n, 2, 4, s[1], 0, 0);
+        append_node(graph, n, 2, 4, s[1], 0, 0);
         return;
     }
-    n.in[1] = vector(graph, "gain", s[1]);
-    n.in[2] = vector(graph, "bias", s[1]);
-    append_into(graph, n, LAYOUT_ROWS, 2, 4, s[1], 0);
+    n.in[1] = add_vector(graph, "gain", s[1]);
+    n.in[2] = add_vector(graph, "bias", s[1]);
+    append_sum(graph, n, LAYOUT_ROWS, 2, 4, s[1], 0);
 }
 
 static void build_SUMSQ(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = vector(graph, "x", s[0]);
-    append(graph, n, 1, (s[0] + SUMSQ_PART - 1) / SUMSQ_PART, 0, 0, 0);
+    n.in[0] = add_vector(graph, "x", s[0]);
+    append_node(graph, n, 1, (s[0] + SUMSQ_PART - 1) / SUMSQ_PART, 0, 0, 0);
 }
 
 static void build_CLIP(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = vector(graph, "parts", s[0]);
-    n.in[1] = vector(graph, "step", 8);
-    append(graph, n, 1, 8, 0, 0, 0);
+    n.in[0] = add_vector(graph, "parts", s[0]);
+    n.in[1] = add_vector(graph, "step", 8);
+    append_node(graph, n, 1, 8, 0, 0, 0);
 }
 
 static void build_ADAMW(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = vector(graph, "dw", s[0]);
-    n.in[1] = matrix(graph, "moments", s[0], 2);
-    n.in[2] = vector(graph, "step", 8);
-    append_into(graph, n, LAYOUT_ROWS, 1, s[0], 0, 0);
+    n.in[0] = add_vector(graph, "dw", s[0]);
+    n.in[1] = add_matrix(graph, "moments", s[0], 2);
+    n.in[2] = add_vector(graph, "step", 8);
+    append_sum(graph, n, LAYOUT_ROWS, 1, s[0], 0, 0);
 }
 
 static void build_CLAMP(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = vector(graph, "w", s[0]);
-    append(graph, n, 1, s[0], 0, 0, 0);
+    n.in[0] = add_vector(graph, "w", s[0]);
+    append_node(graph, n, 1, s[0], 0, 0, 0);
 }
 
 void case_build(const struct op_case *test_case, enum type type, struct graph *graph)

@@ -17,9 +17,9 @@ struct op_case {
                          * stride B,side,C,N; PANELS N,K, or of a CONV N,C; COLSUM rows,columns,
                          * pitch,group; EMBEDDING_GRAD B,T,V,C; ..TOKEN_GRAD B,P,C; CONTRAST_.. N;
                          * SUMSQ, CLIP, ADAMW, CLAMP n; others as the op they belong to, or rows,C */
-    bool optional;      /* with the tensor that the op may be without: bias of MATMUL, of OUTER the
-                         * gradient of it, rows of SELECT and SELECT_GRAD, residual of BATCHNORM,
-                         * statistics of ATTENTION */
+    bool optional;      /* the case has the tensor that the op may be without: the bias of MATMUL,
+                         * its gradient for OUTER, the rows of SELECT and SELECT_GRAD, the residual
+                         * of BATCHNORM, the statistics of ATTENTION */
     enum layout layout; /* of the weight of PANELS */
 };
 

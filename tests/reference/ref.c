@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static double activate(enum vkclip_activation activation, double x)
+double ref_activate(enum vkclip_activation activation, double x)
 {
     if (activation == VKCLIP_ACTIVATION_QUICK_GELU)
         return x / (1 + exp(-1.702 * x));
@@ -37,7 +37,7 @@ void ref_MATMUL(const struct ref *r)
                 sum += r->in[0][i * k + l] * r->in[1][j * k + l];
             enum vkclip_activation activation = r->node->matmul.activation;
             double value = slope ? sum * ref_slope(activation, r->in[2][i * n + j])
-                                 : activate(activation, sum);
+                                 : ref_activate(activation, sum);
             value += r->node->residual ? r->out[i * n + j] : 0;
             r->out[i * n + j] = r->node->matmul.relu ? fmax(value, 0) : value;
         }

@@ -7,8 +7,8 @@
 
 #include "graph/graph.h"
 
-/* Computes a node. in[i] and out are the values of its tensors in their logical shapes (w of MATMUL
- * [N,K]); absent inputs are NULL; with a residual `out` holds it before. */
+/* Computes a node. in[i] and out are the values of its tensors in their logical shapes, in which w
+ * of MATMUL is [N,K]. An absent input is NULL. A node with a residual adds to the values of out. */
 void ref_node(const struct graph *graph, const struct node *node, const double *const *in,
               double *out);
 

@@ -10,11 +10,6 @@
 
 #include "shaders/args.h"
 
-static double gelu(double x)
-{
-    return x * 0.5 * erfc(-x / sqrt(2));
-}
-
 void ref_CAST(const struct ref *r)
 {
     memcpy(r->out, r->in[0], tensor_elements(r->y) * sizeof(*r->out));
@@ -30,10 +25,10 @@ void ref_ACTIVATE(const struct ref *r)
 {
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         double x = r->in[0][i];
-        r->out[i] = r->node->activate.relu ? fmax(x, 0)
-                    : r->node->activate.activation == VKCLIP_ACTIVATION_GELU
-                        ? gelu(x)
-                        : x / (1 + exp(-1.702 * x));
+        if (r->node->activate.relu)
+            r->out[i] = fmax(x, 0);
+        else
+            r->out[i] = ref_activate(r->node->activate.activation, x);
     }
 }
 
@@ -41,8 +36,8 @@ void ref_ACTIVATE_GRAD(const struct ref *r)
 {
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         double x = r->in[0][i];
-        r->out[i] = r->in[1][i] *
-                    (r->node->activate.relu ? x > 0 : ref_slope(r->node->activate.activation, x));
+        double slope = r->node->activate.relu ? x > 0 : ref_slope(r->node->activate.activation, x);
+        r->out[i] = r->in[1][i] * slope;
     }
 }
 
@@ -52,7 +47,8 @@ void ref_ADD(const struct ref *r)
         r->out[i] = r->in[0][i] + r->in[1][i];
 }
 
-static void moments(const double *x, size_t count, size_t stride, double *mean, double *variance)
+static void find_moments(const double *x, size_t count, size_t stride, double *mean,
+                         double *variance)
 {
     *mean = *variance = 0;
     for (size_t i = 0; i < count; i++)
@@ -66,7 +62,7 @@ void ref_BATCHSTATS(const struct ref *r)
     size_t rows = tensor_rows(r->x), c = tensor_columns(r->x);
     for (size_t i = 0; i < c; i++) {
         double mean, variance;
-        moments(r->in[0] + i, rows, c, &mean, &variance);
+        find_moments(r->in[0] + i, rows, c, &mean, &variance);
         double rstd = 1 / sqrt(variance + (double)r->node->batchstats.epsilon);
         r->out[i] = r->in[1][i] * rstd;
         r->out[c + i] = r->in[2][i];
@@ -115,15 +111,23 @@ void ref_AFFINE(const struct ref *r)
                     r->in[2][2 * c + i % c];
 }
 
+/* The source of element (i, j) of packed panels [N,K]. A convolution's transpose has its taps in
+ * reverse order. */
+static size_t panel_source(const struct ref *r, size_t i, size_t j, size_t n, size_t k)
+{
+    if (r->y->layout == LAYOUT_CONV) {
+        size_t channels = k / 9, tap = j / channels;
+        return j % channels * 9 * n + (8 - tap) * n + i;
+    }
+    return r->node->panels.transposed ? j * n + i : i * k + j;
+}
+
 void ref_PANELS(const struct ref *r)
 {
     size_t n = tensor_n(r->y), k = tensor_elements(r->y) / n;
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < k; j++)
-            r->out[i * k + j] = r->y->layout == LAYOUT_CONV
-                                    ? r->in[0][j % (k / 9) * 9 * n + (8 - j / (k / 9)) * n + i]
-                                : r->node->panels.transposed ? r->in[0][j * n + i]
-                                                             : r->in[0][i * k + j];
+            r->out[i * k + j] = r->in[0][panel_source(r, i, j, n, k)];
 }
 
 void ref_OUTER(const struct ref *r)
@@ -178,7 +182,7 @@ void ref_LAYERNORM_SUMS(const struct ref *r)
     for (size_t row = 0; row < tensor_rows(r->x); row++) {
         const double *x = r->in[0] + row * c, *dy = r->in[1] + row * c;
         double mean, variance, *sums = r->out + row / LAYERNORM_ROWS * 2 * c;
-        moments(x, c, 1, &mean, &variance);
+        find_moments(x, c, 1, &mean, &variance);
         for (size_t i = 0; i < c; i++) {
             sums[i] += dy[i] * (x[i] - mean) / sqrt(variance + (double)r->node->layernorm.epsilon);
             sums[c + i] += dy[i];
@@ -192,7 +196,7 @@ void ref_LAYERNORM_GRAD(const struct ref *r)
     for (size_t row = 0; row < tensor_rows(r->x); row++) {
         const double *x = r->in[0] + row * c, *dy = r->in[2] + row * c;
         double mean, variance, of_mean = 0, of_deviation = 0;
-        moments(x, c, 1, &mean, &variance);
+        find_moments(x, c, 1, &mean, &variance);
         double rstd = 1 / sqrt(variance + (double)r->node->layernorm.epsilon);
         for (size_t i = 0; i < c; i++) {
             of_mean += dy[i] * r->in[1][i] / (double)c;
@@ -205,8 +209,8 @@ void ref_LAYERNORM_GRAD(const struct ref *r)
     }
 }
 
-/* q.k / sqrt(d) of a head; -inf where it is not seen. */
-static double score(const struct ref *r, size_t item, size_t head, size_t query, size_t key)
+/* The score q.k / sqrt(d) of a head; -inf where a causal mask hides the key. */
+static double head_score(const struct ref *r, size_t item, size_t head, size_t query, size_t key)
 {
     size_t t = r->x->shape[1], c = r->x->shape[2] / 3, d = c / r->node->attention.heads;
     const double *q = r->in[0] + (item * t + query) * 3 * c + head * d;
@@ -236,7 +240,7 @@ void ref_ATTENTION_GRAD(const struct ref *r)
         size_t head = i % heads, query = i / heads % t, item = i / heads / t;
         const double *dy = r->in[1] + (item * t + query) * c + head * d;
         for (size_t key = 0; key < t; key++) {
-            double p = exp(score(r, item, head, query, key) - r->in[2][2 * i]), dp = 0;
+            double p = exp(head_score(r, item, head, query, key) - r->in[2][2 * i]), dp = 0;
             size_t q_at = (item * t + query) * 3 * c + head * d;
             size_t k_at = (item * t + key) * 3 * c + c + head * d;
             for (size_t j = 0; j < d; j++)
@@ -326,8 +330,9 @@ void ref_CONTRAST_STATS(const struct ref *r)
     }
 }
 
-/* Both softmaxes at a pair. */
-static double contrast(const struct ref *r, const double *stats, double logit, size_t i, size_t j)
+/* The sum of the softmaxes over a pair's row and over its column. */
+static double pair_softmax(const struct ref *r, const double *stats, double logit, size_t i,
+                           size_t j)
 {
     size_t n = tensor_rows(r->y);
     return exp(logit - stats[i]) + exp(logit - stats[n + j]);
@@ -338,13 +343,13 @@ void ref_CONTRAST_LOSS(const struct ref *r)
     size_t n = r->x->shape[0];
     double scale = exp(r->in[1][0]);
     for (size_t i = 0; i < n; i++) {
-        double own = scale * r->in[0][i * n + i], sum = 0;
+        double paired = scale * r->in[0][i * n + i], sum = 0;
         for (size_t j = 0; j < n; j++) {
             double logit = scale * r->in[0][i * n + j];
-            sum += contrast(r, r->in[2], logit, i, j) * logit;
+            sum += pair_softmax(r, r->in[2], logit, i, j) * logit;
         }
-        r->out[2 * i] = ((r->in[2][i] + r->in[2][n + i]) / 2 - own) / (double)n;
-        r->out[2 * i + 1] = (sum / 2 - own) / (double)n;
+        r->out[2 * i] = ((r->in[2][i] + r->in[2][n + i]) / 2 - paired) / (double)n;
+        r->out[2 * i + 1] = (sum / 2 - paired) / (double)n;
     }
 }
 
@@ -353,20 +358,25 @@ void ref_CONTRAST_GRAD(const struct ref *r)
     size_t n = r->y->shape[0];
     double scale = exp(r->in[1][0]);
     for (size_t i = 0; i < n * n; i++)
-        r->out[i] = scale / (double)n *
-                    (contrast(r, r->in[0], scale * r->out[i], i / n, i % n) / 2 - (i / n == i % n));
+        r->out[i] =
+            scale / (double)n *
+            (pair_softmax(r, r->in[0], scale * r->out[i], i / n, i % n) / 2 - (i / n == i % n));
 }
 
+/* The first node, which has the mean, leaves zeros for the second one. */
 void ref_RUNNINGSTATS(const struct ref *r)
 {
     size_t c = tensor_columns(r->x);
+    const double epsilon = (double)r->node->runningstats.epsilon;
+    if (!r->node->runningstats.variance) {
+        memset(r->out, 0, 4 * c * sizeof(*r->out));
+        memcpy(r->out + 2 * c, r->in[0], c * sizeof(*r->out));
+        return;
+    }
     for (size_t i = 0; i < c; i++) {
-        double rstd = r->node->runningstats.variance
-                          ? 1 / sqrt(r->in[0][i] + (double)r->node->runningstats.epsilon)
-                          : 0;
-        r->out[i] = r->node->runningstats.variance ? r->in[1][i] * rstd : 0;
-        r->out[c + i] = r->node->runningstats.variance ? r->in[2][i] : 0;
-        r->out[2 * c + i] = r->node->runningstats.variance ? r->out[2 * c + i] : r->in[0][i];
+        double rstd = 1 / sqrt(r->in[0][i] + epsilon);
+        r->out[i] = r->in[1][i] * rstd;
+        r->out[c + i] = r->in[2][i];
         r->out[3 * c + i] = rstd;
     }
 }
@@ -374,13 +384,13 @@ void ref_RUNNINGSTATS(const struct ref *r)
 void ref_RUNNING(const struct ref *r)
 {
     size_t c = tensor_columns(r->x);
+    const double epsilon = (double)r->node->running.epsilon;
+    const double momentum = (double)r->node->running.momentum;
     for (size_t i = 0; i < c; i++) {
-        double rstd = r->in[0][3 * c + i];
-        double value = r->node->running.variance
-                           ? (1 / (rstd * rstd) - (double)r->node->running.epsilon) *
-                                 (double)r->node->running.unbias
-                           : r->in[0][2 * c + i];
-        r->out[i] += (double)r->node->running.momentum * (value - r->out[i]);
+        double value = r->in[0][2 * c + i], rstd = r->in[0][3 * c + i];
+        if (r->node->running.variance)
+            value = (1 / (rstd * rstd) - epsilon) * (double)r->node->running.unbias;
+        r->out[i] += momentum * (value - r->out[i]);
     }
 }
 

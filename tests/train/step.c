@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Training against the reference data, on the device that the environment names: loss and every
- * gradient of the first step, parameters after 1, 10 and 50 steps, losses of all steps, batch
- * norm's running statistics, the clamp of logit_scale; and micro-batches against the whole batch.
+ * Training against the reference data, on the device that the environment names: the loss and every
+ * gradient of the first step, parameters after 1, 10 and 50 steps, the losses of all steps, batch
+ * norm's running statistics, and the clamp of logit_scale. Micro-batches, recomputed blocks, locked
+ * towers and mixed precision are compared with a batch that is computed at once in fp32.
  */
 #include "support/open_gpu.h"
 #include "support/testing.h"
@@ -47,7 +48,7 @@ struct run {
     uint32_t batches;
 };
 
-static char *in_folder(const char *model, const char *file)
+static char *reference_path(const char *model, const char *file)
 {
     char path[128];
     snprintf(path, sizeof(path), "training/%s%s%s", model, *model ? "/" : "", file);
@@ -56,7 +57,7 @@ static char *in_folder(const char *model, const char *file)
 
 static struct safetensors *open_file(const char *model, const char *file)
 {
-    char *path = in_folder(model, file);
+    char *path = reference_path(model, file);
     struct safetensors *opened = NULL;
     if (path && safetensors_open(path, &opened))
         fail_msg("%s", vkclip_last_error());
@@ -64,12 +65,12 @@ static struct safetensors *open_file(const char *model, const char *file)
     return opened;
 }
 
-/* False where the reference data is not here. */
+/* False where the reference data is missing, so that the test is left out. */
 static bool open_run(const char *model, const char *data, struct train_params params,
                      struct run *run)
 {
     *run = (struct run){0};
-    char *path = in_folder(model, "init.safetensors");
+    char *path = reference_path(model, "init.safetensors");
     if (!path) {
         printf("skipped: the reference data training/%s is not here\n", model);
         return false;
@@ -109,27 +110,28 @@ static void close_run(struct run *run)
     free(run->ids);
 }
 
-static const float *pixels_of(const struct run *run, uint64_t step)
+static const float *batch_pixels(const struct run *run, uint64_t step)
 {
     uint32_t size = run->config.image_size;
     return run->pixels + step % run->batches * 16 * 3 * size * size;
 }
 
-static const int32_t *ids_of(const struct run *run, uint64_t step)
+static const int32_t *batch_ids(const struct run *run, uint64_t step)
 {
     return run->ids + step % run->batches * 16 * run->config.context;
 }
 
-static struct train_result step(struct run *run, uint64_t number, double rate)
+static struct train_result run_step(struct run *run, uint64_t number, double rate)
 {
     struct train_result result;
-    if (train_step(run->train, pixels_of(run, number), ids_of(run, number), number, rate, &result))
+    if (train_step(run->train, batch_pixels(run, number), batch_ids(run, number), number, rate,
+                   &result))
         fail_msg("%s", vkclip_last_error());
     assert_false(result.skipped);
     return result;
 }
 
-static size_t find(const struct run *run, const char *name)
+static size_t find_parameter(const struct run *run, const char *name)
 {
     size_t index = parameters_find(run->parameters, name);
     if (index == SIZE_MAX)
@@ -139,13 +141,13 @@ static size_t find(const struct run *run, const char *name)
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
 
-/* A part of a parameter, in the reference under a name of its own: q, k and v are one here. */
+/* Where a tensor of the reference lies: its q, k and v are parts of one parameter. */
 struct place {
     char name[80];
     uint64_t first;
 };
 
-static struct place place_of(const char *reference)
+static struct place find_place(const char *reference)
 {
     static const char *const parts[] = {"q_proj", "k_proj", "v_proj"};
     struct place place = {.first = 0};
@@ -161,14 +163,15 @@ static struct place place_of(const char *reference)
 }
 
 struct bounds {
-    double most;      /* of any difference */
-    double typical;   /* of the difference that 99 % of the elements stay below; 0: not asked */
-    bool of_the_most; /* both are parts of the tensor's largest value */
+    double most;    /* bound of any difference */
+    double typical; /* bound of 99 % of the differences; 0: there is none */
+    bool relative;  /* both bounds are parts of the tensor's largest value */
 };
 
-/* All tensors of a file whose names begin with `prefix`. */
-static void compare(struct run *run, enum parameter_value which, const struct safetensors *file,
-                    const char *prefix, struct bounds bounds)
+/* Compares all tensors of a file whose names begin with `prefix`. */
+static void compare_tensors(struct run *run, enum parameter_value which,
+                            const struct safetensors *file, const char *prefix,
+                            struct bounds bounds)
 {
     size_t compared = 0;
     uint64_t all = 0, above = 0;
@@ -177,8 +180,8 @@ static void compare(struct run *run, enum parameter_value which, const struct sa
         const struct tensor_view *view = &file->tensors[t];
         if (strncmp(view->name, prefix, strlen(prefix)) || strstr(view->name, "num_batches"))
             continue;
-        struct place place = place_of(view->name + strlen(prefix));
-        size_t index = find(run, place.name);
+        struct place place = find_place(view->name + strlen(prefix));
+        size_t index = find_parameter(run, place.name);
         const struct parameter *parameter = parameters_get(run->parameters, index);
         float *values = malloc(parameter->elements * sizeof(*values));
         assert_int_equal(parameters_read(run->parameters, index, which, values), 0);
@@ -188,7 +191,7 @@ static void compare(struct run *run, enum parameter_value which, const struct sa
         double largest = 1e-3;
         for (uint64_t i = 0; i < count; i++)
             largest = fmax(largest, fabs(tensor_view_value(view, i)));
-        double unit = bounds.of_the_most ? largest : 1;
+        double unit = bounds.relative ? largest : 1;
         for (uint64_t i = 0; i < count; i++, all++) {
             double difference =
                 fabs(values[place.first * count + i] - tensor_view_value(view, i)) / unit;
@@ -209,14 +212,14 @@ static void compare(struct run *run, enum parameter_value which, const struct sa
                  100.0 * (double)above / (double)all, bounds.typical);
 }
 
-static double expected_at(const json_t *expected, const char *list, size_t i)
+static double expected_value(const json_t *expected, const char *list, size_t i)
 {
     return json_real_value(json_array_get(json_object_get(expected, list), i));
 }
 
 static json_t *open_expected(const char *model)
 {
-    char *path = in_folder(model, "expected.json");
+    char *path = reference_path(model, "expected.json");
     json_error_t error;
     json_t *expected = json_load_file(path, 0, &error);
     assert_non_null(expected);
@@ -237,12 +240,12 @@ static void first_step(const char *model, double gradients)
     double loss = (double)tensor_view_value(safetensors_find(file, "loss"), 0);
     printf("%s: loss %.9g, expected %.9g\n", model, (double)result.loss, loss);
     assert_true(fabs((double)result.loss - loss) < 5e-6);
-    compare(&run, PARAMETER_GRADIENT, file, "grad.", (struct bounds){gradients, 0, true});
+    compare_tensors(&run, PARAMETER_GRADIENT, file, "grad.", (struct bounds){gradients, 0, true});
     safetensors_close(&file);
     close_run(&run);
 }
 
-/* Ten steps at a constant rate, with what they leave behind. */
+/* Compares ten steps at a constant rate: losses, logit scale, and the parameters after some. */
 static void ten_steps(const char *model, double drift, struct bounds after1, struct bounds after10)
 {
     struct run run;
@@ -254,23 +257,24 @@ static void ten_steps(const char *model, double drift, struct bounds after1, str
         strcmp(model, "rn") ? NULL : open_file(model, "bn_stats.safetensors");
     printf("%s, 10 steps\n", model);
     for (size_t i = 0; i < 10; i++) {
-        struct train_result result = step(&run, i, 5e-4);
-        double loss = expected_at(expected, "loss_constant_lr", i);
+        struct train_result result = run_step(&run, i, 5e-4);
+        double loss = expected_value(expected, "loss_constant_lr", i);
         worst = fmax(worst, fabs((double)result.loss - loss));
         if (!(fabs((double)result.loss - loss) < (i < 2 ? 5e-5 : drift)))
             fail_msg("step %zu: loss %.9g, expected %.9g", i, (double)result.loss, loss);
-        double scale = expected_at(expected, "logit_scale_exp_constant_lr", i);
+        double scale = expected_value(expected, "logit_scale_exp_constant_lr", i);
         assert_true(fabs(exp((double)result.logit_scale) - scale) < 1e-4 * scale);
         if (stats) {
             char prefix[16];
             snprintf(prefix, sizeof(prefix), "step%zu.", i + 1);
-            compare(&run, PARAMETER_VALUE, stats, prefix, (struct bounds){5e-3, 1e-3, false});
+            compare_tensors(&run, PARAMETER_VALUE, stats, prefix,
+                            (struct bounds){5e-3, 1e-3, false});
         }
         if (i && i != 9)
             continue;
         struct safetensors *after =
             open_file(model, i ? "after10.safetensors" : "after1.safetensors");
-        compare(&run, PARAMETER_VALUE, after, "", i ? after10 : after1);
+        compare_tensors(&run, PARAMETER_VALUE, after, "", i ? after10 : after1);
         safetensors_close(&after);
     }
     printf("%s, 10 losses: largest difference %.2g\n", model, worst);
@@ -279,7 +283,7 @@ static void ten_steps(const char *model, double drift, struct bounds after1, str
     close_run(&run);
 }
 
-/* Fifty steps with a schedule; `drift`: what losses may differ by at the end. */
+/* Compares fifty steps with a schedule, whose losses may differ by `drift`. */
 static void fifty_steps(const char *model, double drift)
 {
     struct run run;
@@ -288,8 +292,8 @@ static void fifty_steps(const char *model, double drift)
     json_t *expected = open_expected(model);
     double worst = 0;
     for (size_t i = 0; i < 50; i++) {
-        struct train_result result = step(&run, i, expected_at(expected, "lr_schedule", i));
-        double loss = expected_at(expected, "loss_schedule", i);
+        struct train_result result = run_step(&run, i, expected_value(expected, "lr_schedule", i));
+        double loss = expected_value(expected, "loss_schedule", i);
         worst = fmax(worst, fabs((double)result.loss - loss));
         if (!(fabs((double)result.loss - loss) < drift))
             fail_msg("step %zu: loss %.9g, expected %.9g", i, (double)result.loss, loss);
@@ -297,14 +301,14 @@ static void fifty_steps(const char *model, double drift)
     printf("%s, 50 losses: largest difference %.2g\n", model, worst);
     if (!strcmp(model, "vit")) {
         struct safetensors *after = open_file(model, "after50_schedule.safetensors");
-        compare(&run, PARAMETER_VALUE, after, "", (struct bounds){4e-4, 2e-6, false});
+        compare_tensors(&run, PARAMETER_VALUE, after, "", (struct bounds){4e-4, 2e-6, false});
         safetensors_close(&after);
     }
     json_decref(expected);
     close_run(&run);
 }
 
-static void vit(void **state)
+static void trains_vit(void **state)
 {
     (void)state;
     first_step("vit", 1e-5);
@@ -312,7 +316,7 @@ static void vit(void **state)
     fifty_steps("vit", 2e-5);
 }
 
-static void modified_resnet(void **state)
+static void trains_resnet(void **state)
 {
     (void)state;
     first_step("rn", 2e-4);
@@ -320,18 +324,18 @@ static void modified_resnet(void **state)
     fifty_steps("rn", 3e-2);
 }
 
-static void clamp(void **state)
+static void clamps_logit_scale(void **state)
 {
     (void)state;
     struct run run;
     if (!open_run("vit", "clamp.safetensors", (struct train_params){0}, &run))
         return;
     struct safetensors *file = open_file("", "clamp.safetensors");
-    size_t scale = find(&run, "logit_scale");
+    size_t scale = find_parameter(&run, "logit_scale");
     float value = tensor_view_value(safetensors_find(file, "logit_scale_init"), 0), after;
     assert_int_equal(parameters_write(run.parameters, scale, PARAMETER_VALUE, &value), 0);
     for (uint64_t i = 0; i < 3; i++) {
-        struct train_result result = step(&run, i, 5e-4);
+        struct train_result result = run_step(&run, i, 5e-4);
         double loss = (double)tensor_view_value(safetensors_find(file, "loss"), i);
         double exponential =
             (double)tensor_view_value(safetensors_find(file, "logit_scale_exp"), i);
@@ -347,9 +351,9 @@ static void clamp(void **state)
     close_run(&run);
 }
 
-/* How far two lists are apart: the largest difference as a part of the largest value, or in mixed
- * precision, where ReLU turns over for values near 0, one less their cosine. */
-static double distance(const float *x, const float *y, uint64_t count, bool mixed)
+/* The difference of two lists: the largest one as a part of the largest value. In mixed precision,
+ * where ReLU flips for values near 0, it is one minus their cosine. */
+static double list_distance(const float *x, const float *y, uint64_t count, bool mixed)
 {
     double largest = 1e-4, difference = 0, xy = 0, xx = 1e-30, yy = 1e-30;
     for (uint64_t i = 0; i < count; i++) {
@@ -363,7 +367,7 @@ static double distance(const float *x, const float *y, uint64_t count, bool mixe
     return mixed ? 1 - xy / sqrt(xx * yy) : difference / largest;
 }
 
-/* Gradients of both ways of computing a batch. */
+/* Compares the gradients of a batch with those that a run with other parameters computes. */
 static void compare_runs(const char *model, struct train_params params, double bound)
 {
     struct run whole, parts;
@@ -371,7 +375,7 @@ static void compare_runs(const char *model, struct train_params params, double b
     if (!open_run(model, "batches.safetensors", (struct train_params){0}, &whole))
         return;
     assert_true(open_run(model, "batches.safetensors", params, &parts));
-    train_scale_loss(parts.train, 8192); /* of a mixed one */
+    train_scale_loss(parts.train, 8192); /* a run that is not mixed ignores it */
     assert_int_equal(train_gradients(whole.train, whole.pixels, whole.ids, &a), 0);
     assert_int_equal(train_gradients(parts.train, parts.pixels, parts.ids, &b), 0);
     assert_true(fabs((double)(a.loss - b.loss)) <= (params.mixed ? 1e-3 : 1e-5) * (double)a.loss);
@@ -381,13 +385,13 @@ static void compare_runs(const char *model, struct train_params params, double b
         if (!parameter->trained)
             continue;
         float *x = malloc(2 * parameter->elements * sizeof(*x)), *y = x + parameter->elements;
-        assert_int_equal(
-            parameters_read(whole.parameters, find(&whole, parameter->name), PARAMETER_GRADIENT, x),
-            0);
+        assert_int_equal(parameters_read(whole.parameters, find_parameter(&whole, parameter->name),
+                                         PARAMETER_GRADIENT, x),
+                         0);
         assert_int_equal(parameters_read(parts.parameters, i, PARAMETER_GRADIENT, y), 0);
         for (uint64_t j = 0; j < parameter->elements; j++)
             y[j] /= b.loss_scale;
-        double apart = distance(x, y, parameter->elements, params.mixed);
+        double apart = list_distance(x, y, parameter->elements, params.mixed);
         worst = fmax(worst, apart);
         if (!(apart <= bound))
             fail_msg("gradient of %s differs by %.2g", parameter->name, apart);
@@ -410,7 +414,7 @@ static void recomputed(void **state)
     compare_runs("vit", (struct train_params){.recompute = true}, 1e-5);
 }
 
-/* Mixed precision is not there on every device. */
+/* Not every device has 16-bit storage, without which mixed precision must be refused. */
 static bool has_mixed(void)
 {
     if (gpu_caps(gpu) & CAP_F16)
@@ -440,9 +444,9 @@ static void mixed_gradients(void **state)
     compare_runs("rn", (struct train_params){.mixed = true, .lock_text = true}, 3e-2);
 }
 
-/* Losses of 50 steps in mixed precision, whose memory is smaller. They begin with a scale whose
- * gradients are beyond fp16, which must leave everything as it was. */
-static void follow(const char *model, double drift)
+/* Compares the losses of 50 steps in mixed precision, which needs less memory. The first scale
+ * makes gradients overflow fp16, and such a step must leave everything as it was. */
+static void follow_losses(const char *model, double drift)
 {
     struct run run;
     struct train_memory memory, whole;
@@ -458,15 +462,17 @@ static void follow(const char *model, double drift)
     float scale = 1e12f;
     for (size_t i = 0; i < 50; i++) {
         struct train_result result = {.skipped = true};
-        double rate = expected_at(expected, "lr_schedule", i);
+        double rate = expected_value(expected, "lr_schedule", i);
         for (; result.skipped && scale > 1; scale /= result.skipped ? 2 : 1) {
             train_scale_loss(run.train, scale);
             assert_int_equal(
-                train_step(run.train, pixels_of(&run, i), ids_of(&run, i), i, rate, &result), 0);
+                train_step(run.train, batch_pixels(&run, i), batch_ids(&run, i), i, rate, &result),
+                0);
             assert_true(isfinite(result.loss));
         }
         assert_true(!result.skipped && scale < 1e9f);
-        worst = fmax(worst, fabs((double)result.loss - expected_at(expected, "loss_schedule", i)));
+        worst =
+            fmax(worst, fabs((double)result.loss - expected_value(expected, "loss_schedule", i)));
     }
     printf("%s in mixed precision, scale %g, 50 losses: largest difference %.2g\n", model,
            (double)scale, worst);
@@ -480,25 +486,25 @@ static void mixed_steps(void **state)
     (void)state;
     if (!has_mixed())
         return;
-    follow("vit", 1e-2);
-    follow("rn", 0.2);
+    follow_losses("vit", 1e-2);
+    follow_losses("rn", 0.2);
 }
 
-/* Frozen batch norm computes what inference does, which folds it, and leaves its statistics. */
+/* Frozen batch norm computes the same as inference, which folds it, and leaves its statistics. */
 static void frozen_norms(void **state)
 {
     (void)state;
-    struct run inference, frozen, again;
+    struct run inference, frozen, recomputed;
     struct train_params params = {.lock_image = true};
     if (!open_run("rn", "batches.safetensors", params, &inference))
         return;
     params = (struct train_params){.freeze_bn_stats = true};
     assert_true(open_run("rn", "batches.safetensors", params, &frozen));
     params.recompute = true;
-    assert_true(open_run("rn", "batches.safetensors", params, &again));
+    assert_true(open_run("rn", "batches.safetensors", params, &recomputed));
     for (uint64_t i = 0; i < 2; i++) {
-        struct train_result a = step(&inference, i, 0), b = step(&frozen, i, i ? 1e-4 : 0),
-                            c = step(&again, i, i ? 1e-4 : 0);
+        struct train_result a = run_step(&inference, i, 0), b = run_step(&frozen, i, i ? 1e-4 : 0),
+                            c = run_step(&recomputed, i, i ? 1e-4 : 0);
         printf("frozen: loss %.7g, inference %.7g\n", (double)b.loss, (double)a.loss);
         assert_true(fabs((double)(a.loss - b.loss)) < 1e-5);
         assert_true(fabs((double)(b.loss - c.loss)) < 1e-5);
@@ -523,7 +529,7 @@ static void frozen_norms(void **state)
     assert_true(left > 20 && moved > 10);
     close_run(&inference);
     close_run(&frozen);
-    close_run(&again);
+    close_run(&recomputed);
 }
 
 static void locked_towers(void **state)
@@ -533,9 +539,9 @@ static void locked_towers(void **state)
     compare_runs("vit", (struct train_params){.lock_text = true, .micro_batch = 8}, 1e-5);
 }
 
-/* Steps over micro-batches, with clipping: as torch.nn.utils.clip_grad_norm_ has it, the update of
- * AdamW hardly depends on the scale of gradients, so the moments are compared. */
-static void clips(void **state)
+/* Clips as torch.nn.utils.clip_grad_norm_ does. The moments are compared, because the update of
+ * AdamW hardly depends on the scale of gradients. */
+static void clips_gradients(void **state)
 {
     (void)state;
     struct run whole, parts;
@@ -543,17 +549,17 @@ static void clips(void **state)
     if (!open_run("vit", "batches.safetensors", (struct train_params){0}, &whole))
         return;
     assert_true(open_run("vit", "batches.safetensors", params, &parts));
-    struct train_result a = step(&whole, 0, 5e-4), b = step(&parts, 0, 5e-4);
+    struct train_result a = run_step(&whole, 0, 5e-4), b = run_step(&parts, 0, 5e-4);
     assert_true((double)a.norm > 0.05);
     assert_true(fabs((double)(a.norm - b.norm)) < 1e-5 * (double)a.norm);
-    size_t i = find(&whole, "visual.proj");
+    size_t i = find_parameter(&whole, "visual.proj");
     const struct parameter *parameter = parameters_get(whole.parameters, i);
     float *x = malloc(2 * parameter->elements * sizeof(*x)), *y = x + parameter->elements;
     assert_int_equal(parameters_read(whole.parameters, i, PARAMETER_MOMENT1, x), 0);
     assert_int_equal(parameters_read(parts.parameters, i, PARAMETER_MOMENT1, y), 0);
     for (uint64_t j = 0; j < parameter->elements; j++)
         assert_true(fabs((double)(x[j] * 0.05f / (a.norm + 1e-6f) - y[j])) < 1e-8);
-    /* what was written comes back, and a gradient that is no number changes nothing */
+    /* Written values are read back, and a gradient that is not a number changes nothing. */
     float *kept = malloc(parameter->elements * sizeof(*kept));
     assert_int_equal(parameters_read(whole.parameters, i, PARAMETER_VALUE, kept), 0);
     assert_int_equal(parameters_write(whole.parameters, i, PARAMETER_MOMENT2, y), 0);
@@ -574,16 +580,11 @@ static void clips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vit),
-        cmocka_unit_test(modified_resnet),
-        cmocka_unit_test(clamp),
-        cmocka_unit_test(micro_batches),
-        cmocka_unit_test(recomputed),
-        cmocka_unit_test(locked_towers),
-        cmocka_unit_test(frozen_norms),
-        cmocka_unit_test(clips),
-        cmocka_unit_test(mixed_gradients),
-        cmocka_unit_test(mixed_steps),
+        cmocka_unit_test(trains_vit),         cmocka_unit_test(trains_resnet),
+        cmocka_unit_test(clamps_logit_scale), cmocka_unit_test(micro_batches),
+        cmocka_unit_test(recomputed),         cmocka_unit_test(locked_towers),
+        cmocka_unit_test(frozen_norms),       cmocka_unit_test(clips_gradients),
+        cmocka_unit_test(mixed_gradients),    cmocka_unit_test(mixed_steps),
     };
     return cmocka_run_group_tests(tests, open_any_gpu, close_gpu);
 }
