@@ -54,7 +54,7 @@ static int check_unknown(const struct weights *weights, const struct config *con
 {
     const struct tower_row *row = tower_find(config, tower);
     const char *name;
-    if (!row || !row->closed)
+    if (!row)
         return VKCLIP_OK;
     for (size_t i = 0; (name = weights_name(weights, i)); i++)
         if (string_begins_with(name, row->closed) &&

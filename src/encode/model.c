@@ -16,19 +16,6 @@
 
 /* ---- What is told about a model -------------------------------------------------------------- */
 
-static struct vkclip_tower_info tower_info(const struct config_tower *tower, uint32_t positions)
-{
-    if (!tower->kind)
-        return (struct vkclip_tower_info){0};
-    return (struct vkclip_tower_info){.width = tower->width,
-                                      .layers = tower->layers,
-                                      .heads = tower->heads,
-                                      .mlp = tower->mlp,
-                                      .activation = tower->activation,
-                                      .positions = positions,
-                                      .projection = tower->projection};
-}
-
 /* Counts the device memory of the weights, and with it that of the activations of one item. */
 static int measure_tower(struct vkclip_model *model, enum tower tower, uint64_t *arena)
 {
@@ -81,15 +68,10 @@ static void fill_info(struct vkclip_model *model, const struct weights *weights)
 {
     const struct config *config = &model->spec.config;
     struct vkclip_model_info *info = &model->info;
-    uint32_t side = config->image.kind ? config->image_size / config->patch_size : 0;
     info->family = config->family;
-    info->image = tower_info(&config->image, side * side + 1);
-    info->text = tower_info(&config->text, config->context);
+    info->image = tower_describe(config, TOWER_IMAGE);
+    info->text = tower_describe(config, TOWER_TEXT);
     memcpy(info->stages, config->stages, sizeof(info->stages));
-    if (config->image.kind == KIND_RESNET) {
-        info->image.mlp = 0;
-        info->image.activation = VKCLIP_ACTIVATION_AUTO; /* A ModifiedResNet has only ReLU. */
-    }
     info->image_size = config->image_size;
     info->patch_size = config->image.kind == KIND_RESNET ? 0 : config->patch_size;
     info->context = config->context;

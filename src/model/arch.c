@@ -14,8 +14,7 @@ struct arch {
     const char *name;
     uint32_t embed_dim;
     uint32_t image_size, patch, stages[CONFIG_STAGES];
-    uint32_t width, layers, heads,
-        mlp; /* of the image tower; a ModifiedResNet has the width only */
+    uint32_t width, layers, heads, mlp; /* The image tower's; a ModifiedResNet has only a width. */
     uint32_t text_width, text_layers, context, vocabulary;
     enum vkclip_activation activation;
 };

@@ -24,6 +24,7 @@ int block_linear(struct graph *graph, const char *result, int x, const struct te
 
 /* ---- The transformer ------------------------------------------------------------------------- */
 
+/* Rows of a weight; the row after it is its bias. */
 enum { LN_1, QKV = LN_1 + 2, OUT = QKV + 2, LN_2 = OUT + 2, FC = LN_2 + 2, PROJ = FC + 2 };
 
 /* w: width; q: query, key and value together; m: the MLP's width. */

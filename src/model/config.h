@@ -41,14 +41,14 @@ struct config_tower {
 struct config {
     enum vkclip_family family;
     struct config_tower image, text;
-    uint32_t image_size,
-        patch_size;                 /* A ModifiedResNet reduces 32 pixels a side to one position. */
-    uint32_t stages[CONFIG_STAGES]; /* KIND_RESNET: bottlenecks of each stage */
+    /* A ModifiedResNet has no patches: there the size says how many pixels become one position. */
+    uint32_t image_size, patch_size;
+    uint32_t stages[CONFIG_STAGES]; /* A ModifiedResNet has so many bottlenecks in each stage. */
     uint32_t context, vocabulary;
-    uint32_t image_embed_dim, text_embed_dim; /* The tower's width where it has no projection. */
+    uint32_t image_embed_dim, text_embed_dim; /* Without projection they are the towers' widths. */
     int32_t eos_token_id; /* A text ends at its first such id; with -1 at its largest id. */
     int32_t pad_token_id; /* Used only where the tokenizer's own files name none. */
-    float logit_scale;    /* exp of the stored value; 1 where the checkpoint has none */
+    float logit_scale;    /* This is exp of the stored value, and 1 where there is none. */
     float image_mean[3], image_std[3];
     bool rgb_first;       /* Hugging Face's image processor converts to RGB before it resizes. */
     char *tokenizer_path; /* NULL: no vocabulary was found beside the checkpoint. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a row of a table to a tensor of a checkpoint or of a graph.
+ * Turns a row of a table into a tensor of a checkpoint or of a graph.
  */
 #include "model/group.h"
 
@@ -17,6 +17,7 @@ static uint64_t group_size(const struct tensor_group *group, char letter)
     return group->sizes[letter - 'a'];
 }
 
+/* The number of inputs of each output: the product of all dimensions but the first. */
 static double fan_in(const struct model_tensor *tensor)
 {
     double inputs = 1;
@@ -25,8 +26,8 @@ static double fan_in(const struct model_tensor *tensor)
     return inputs;
 }
 
-/* The scales of the paper's code (clip/model.py, initialize_parameters); where it sets none, those
- * of torch. */
+/* The scales are those of the paper's code (clip/model.py, initialize_parameters), and torch's
+ * where that sets none. */
 static double initial_deviation(const struct tensor_group *group, enum initial initial,
                                 const struct model_tensor *tensor)
 {
@@ -63,7 +64,7 @@ void group_tensor(const struct tensor_group *group, size_t row, struct model_ten
     tensor->deviation = initial_deviation(group, source->initial, tensor);
 }
 
-/* The shape on the device; returns its rank. */
+/* Finds the shape on the device, and returns its rank. */
 static unsigned device_shape(const struct tensor_row *row, const struct model_tensor *tensor,
                              uint32_t shape[GRAPH_MAX_RANK])
 {
@@ -81,23 +82,30 @@ static unsigned device_shape(const struct tensor_row *row, const struct model_te
     return tensor->rank;
 }
 
-int group_weight(struct graph *graph, const struct tensor_group *group, size_t row)
+/* Signature of graph_weight and graph_weight_f32. */
+typedef int weight_fn(struct graph *graph, const char *name, enum layout layout, unsigned rank,
+                      const uint32_t *shape);
+
+static int append_weight(struct graph *graph, const struct tensor_group *group, size_t row,
+                         weight_fn *append)
 {
+    const enum layout layout = group->rows[row].layout;
     struct model_tensor tensor;
     uint32_t shape[GRAPH_MAX_RANK];
     group_tensor(group, row, &tensor);
     const unsigned rank = device_shape(&group->rows[row], &tensor, shape);
-    const int weight = graph_weight(graph, tensor.name, group->rows[row].layout, rank, shape);
+    const int weight = append(graph, tensor.name, layout, rank, shape);
     if (weight >= 0 && (tensor.flags & TENSOR_DELICATE))
         graph->tensors[weight].delicate = true;
     return weight;
 }
 
-int group_state(struct graph *graph, const struct tensor_group *group, size_t row)
+int group_weight(struct graph *graph, const struct tensor_group *group, size_t row)
 {
-    struct model_tensor tensor;
-    uint32_t shape[GRAPH_MAX_RANK];
-    group_tensor(group, row, &tensor);
-    const unsigned rank = device_shape(&group->rows[row], &tensor, shape);
-    return graph_weight_f32(graph, tensor.name, group->rows[row].layout, rank, shape);
+    return append_weight(graph, group, row, graph_weight);
+}
+
+int group_weight_f32(struct graph *graph, const struct tensor_group *group, size_t row)
+{
+    return append_weight(graph, group, row, graph_weight_f32);
 }

@@ -11,14 +11,15 @@
 #include <math.h>
 #include <string.h>
 
-#define STRIDE 32 /* pixels along each side of what becomes one position of the last stage */
+#define STRIDE 32  /* Each position of the last stage sees this many pixels along each side. */
+#define CHANNELS 4 /* A picture has so many on the device. */
+/* torch.nn.BatchNorm2d's */
 #define NORM_EPSILON 1e-5f
 #define NORM_MOMENTUM 0.1f
-#define CHANNELS 4 /* of a picture on the device */
 
 /* ---- Tensors --------------------------------------------------------------------------------- */
 
-/* A convolution without bias and its batch norm: the rows from its weight on. */
+/* A convolution has no bias, and is followed by a batch norm: together they have these rows. */
 enum { CONV_WEIGHT, NORM_GAIN, NORM_BIAS, NORM_MEAN, NORM_VARIANCE, CONV_ROWS };
 #define CONV_AND_NORM(conv, norm, shape, out, layout, gain)                                        \
     {conv ".weight", shape, layout, INITIAL_CONV, 0}, {norm ".weight", out, LAYOUT_ROWS, gain, 0}, \
@@ -28,7 +29,7 @@ enum { CONV_WEIGHT, NORM_GAIN, NORM_BIAS, NORM_MEAN, NORM_VARIANCE, CONV_ROWS };
         norm ".running_var", out, LAYOUT_ROWS, INITIAL_ONE, TENSOR_STATISTIC                       \
     }
 
-/* A convolution's number within its group; its rows begin at CONV_ROWS times that. */
+/* The rows of a convolution begin at CONV_ROWS times its number within the group. */
 enum { CONV1, CONV2, CONV3, DOWNSAMPLE };
 
 /* c: colours; h: half of the width; w: width; s: side of a kernel. */
@@ -39,8 +40,8 @@ static const struct tensor_row stem_rows[] = {
 };
 
 /* i: channels that go in; p: those between; o: those that go out; s: side of a kernel; e: 1. The
- * last gain is 0, so that a block begins as the identity. Only a stage's first block has the last
- * five rows. */
+ * gain of bn3 begins as 0, so that a block begins as the identity. Only the first block of a stage
+ * has the rows of `downsample`. */
 static const struct tensor_row bottleneck_rows[] = {
     CONV_AND_NORM("conv1", "bn1", "piee", "p", LAYOUT_PANELS, INITIAL_ONE),
     CONV_AND_NORM("conv2", "bn2", "ppss", "p", LAYOUT_CONV, INITIAL_ONE),
@@ -74,8 +75,8 @@ static void bottleneck_group(const struct config *config, uint32_t stage, uint32
 {
     const uint64_t planes = (uint64_t)config->image.width << stage;
     uint64_t in = 4 * planes;
-    if (!block)
-        in = stage ? 2 * planes : planes; /* what the stage before it, or the stem, gives */
+    if (!block) /* The stem gives as many channels as the first stage has planes. */
+        in = stage ? 2 * planes : planes;
     *group = (struct tensor_group){.rows = bottleneck_rows,
                                    .count = CONV_ROWS * (block ? DOWNSAMPLE : DOWNSAMPLE + 1)};
     snprintf(group->prefix, sizeof(group->prefix), "visual.layer%u.%u.", stage + 1, block);
@@ -152,18 +153,18 @@ static int check_sizes(const char *path, const struct config *config)
 static void describe_tower(const struct config *config, struct vkclip_tower_info *info)
 {
     const uint32_t side = config->image_size / STRIDE;
-    info->positions = side * side + 1; /* the last stage's and their mean */
+    info->positions = side * side + 1; /* those of the last stage, and their mean */
     info->mlp = 0;
     info->activation = VKCLIP_ACTIVATION_AUTO; /* Every activation is a ReLU. */
 }
 
 /* ---- Graph ----------------------------------------------------------------------------------- */
 
-/* Gain or bias of a batch norm in training. With frozen statistics one op reads them together with
- * these, which are in fp32, so that they must be too. */
+/* Appends the gain or bias of a batch norm in training. Where statistics are frozen, one op reads
+ * them together with the gain and bias, which must then be fp32 like the statistics. */
 static int append_parameter(struct graph *graph, const struct tensor_group *group, size_t row)
 {
-    return graph->frozen ? group_state(graph, group, row) : group_weight(graph, group, row);
+    return graph->frozen ? group_weight_f32(graph, group, row) : group_weight(graph, group, row);
 }
 
 /* Moves the running mean or variance towards the batch's, which are in `stats`. The batch's
@@ -180,13 +181,14 @@ static void append_running(struct graph *graph, int stats, bool variance, uint32
     graph_append_into(graph, node, running);
 }
 
-/* Batch norm in training: by the batch's statistics, which the running ones then follow, or by the
- * running ones where these are frozen. `row` is the first of its convolution. */
+/* Appends the batch norm of a training graph. It uses the batch's statistics, which the running
+ * ones then follow, or the running ones where these are frozen. `row` is the first of its
+ * convolution. */
 static int append_norm(struct graph *graph, const struct tensor_group *group, size_t row, int x,
                        int residual, bool relu)
 {
-    const int mean = group_state(graph, group, row + NORM_MEAN);
-    const int variance = group_state(graph, group, row + NORM_VARIANCE);
+    const int mean = group_weight_f32(graph, group, row + NORM_MEAN);
+    const int variance = group_weight_f32(graph, group, row + NORM_VARIANCE);
     const int gain = append_parameter(graph, group, row + NORM_GAIN);
     const int bias = append_parameter(graph, group, row + NORM_BIAS);
     if (graph->error)
@@ -205,7 +207,8 @@ static int append_norm(struct graph *graph, const struct tensor_group *group, si
     return x;
 }
 
-/* Has the batch norm of a convolution folded into its weight and bias when these are read. */
+/* Marks weight and bias of a convolution, so that its batch norm is folded into them when they are
+ * read. */
 static void fold_norm(struct graph *graph, const struct tensor_group *group, size_t row, int weight,
                       int bias)
 {
@@ -216,8 +219,8 @@ static void fold_norm(struct graph *graph, const struct tensor_group *group, siz
     graph_fold(graph, bias, norm);
 }
 
-/* Convolution number `conv` of a group with its batch norm; one of a single pixel is a matrix
- * product. */
+/* Appends convolution number `conv` of a group and its batch norm. A convolution of single pixels
+ * is a matrix product. */
 static int append_conv(struct graph *graph, const struct tensor_group *group, size_t conv, int x,
                        uint32_t stride, int residual, bool relu)
 {

@@ -6,6 +6,7 @@
 #include "base/array.h"
 #include "model/blocks.h"
 
+/* Rows; the LayerNorm has two, its gain and its bias. */
 enum { TOKENS, POSITIONS, LN_FINAL, PROJECTION = LN_FINAL + 2 };
 
 /* v: vocabulary; w: width; t: context; d: embedding. */

@@ -33,10 +33,10 @@ struct tower_row {
      * between kinds. */
     const char *prefixes[2];
     /* A tensor with this prefix that the tower does not need makes the checkpoint another model's.
-     * NULL where checkpoints have tensors that only training uses. */
+     */
     const char *closed;
-    const char *position_table; /* It is resized for pictures of another size. */
-    bool batch_norm;
+    const char *position_table; /* It is resized for pictures of another size; NULL for texts. */
+    bool batch_norm;            /* Training can freeze its statistics. */
 
     /* Reads from the shapes of a checkpoint's tensors what they tell. */
     void (*read)(const struct tower_sizes *sizes, struct config *config);
@@ -46,6 +46,7 @@ struct tower_row {
     void (*describe)(const struct config *config, struct vkclip_tower_info *info);
     /* Describes group number `index` of the tensors; false behind the last. */
     bool (*group)(const struct config *config, uint32_t index, struct tensor_group *group);
+    /* Appends the tower to a graph, and fills `tensors`. */
     void (*append)(const struct config *config, uint32_t batch, struct graph *graph,
                    struct tower_tensors *tensors);
     /* Pictures only: the floats of one picture's input, and that input from pixels [3,S,S]. */

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+/* Rows; a LayerNorm has two, its gain and its bias. */
 enum { CLASS, PATCH, POSITIONS, LN_PRE, LN_POST = LN_PRE + 2, PROJECTION = LN_POST + 2 };
 
 /* w: width; c: colours; p: side of a patch; n: patches and the class token; d: embedding. */
