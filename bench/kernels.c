@@ -11,6 +11,7 @@
 #include "base/settings.h"
 #include "model/arch.h"
 #include "runtime/kernels.h"
+#include "runtime/launch.h"
 #include "runtime/layout.h"
 #include "model/tower.h"
 #include "runtime/peak.h"
@@ -98,7 +99,7 @@ static int time_choice(struct gpu *gpu, const struct graph *graph, const struct 
     int error = gpu_commands_create(gpu, &commands);
     bool timed = !error && !gpu_commands_time(commands);
     if (!error)
-        error = kernels_record_choice(gpu, commands, graph, node, ranges, choice);
+        error = launch_choice(gpu, commands, graph, node, ranges, choice);
     if (!error)
         error = gpu_commands_end(commands);
     if (!error)

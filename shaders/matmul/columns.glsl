@@ -3,7 +3,7 @@
  * Sums over columns: an invocation has four neighbouring columns, and a workgroup's rows of invocations take
  * the rows of the matrix in turn. The order is fixed, so that a run repeats to the bit.
  */
-const uint LANES = 8, HEIGHT = 4; /* emit_columns in kernels.c */
+const uint LANES = 8, HEIGHT = 4; /* emit_columns in launch.c */
 shared vec4 parts[HEIGHT][LANES];
 
 /* Of four values an invocation, for all invocations of its columns. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of kernels (shaders/kernels.def), their tiles (shaders/tiles.def), and how each op is
- * launched: grid, specialization constants, arguments. Lists the choices that a node has; records
- * the dispatches of one. Which one is the fastest is not known here: see tune.h.
+ * The table of kernels (shaders/kernels.def) and their tiles (shaders/tiles.def): which variants
+ * can compute a node on a device, and in which order they are preferred. How a variant is launched
+ * is in launch.h; which one is the fastest is measured, see tune.h.
  */
 #ifndef VKCLIP_RUNTIME_KERNELS_H
 #define VKCLIP_RUNTIME_KERNELS_H
@@ -10,10 +10,11 @@
 #include "vulkan/gpu.h"
 #include "graph/graph.h"
 
+/* A variant: one row of the table, a shader compiled for one pair of types. */
 struct kernel {
     enum op op;
     const char *shader;
-    enum type x, w; /* storage of activations, and of what graph_pack packs or CAST reads */
+    enum type x, w; /* type of activations, and of what graph_pack packs or CAST reads */
     uint32_t needs; /* CAP_ bits */
     const uint32_t *code;
     size_t bytes;
@@ -22,63 +23,66 @@ struct kernel {
 extern const struct kernel kernels[];
 extern const size_t kernel_count;
 
-/* How a workgroup covers a result: shaders/tiles.def. */
+/* How a workgroup covers a result: see shaders/tiles.def. */
 enum walk { WALK_COLUMNS, WALK_ROWS };
 struct tile {
-    uint32_t rows, columns, height; /* 0: the shader has no tiles */
+    uint32_t rows, columns, height; /* all 0: the shader has no tiles */
     enum walk walk;
 };
 
-/* One way to compute a node. */
+/* One way to compute a node: a variant and its tile. */
 struct kernel_choice {
     const struct kernel *kernel;
-    struct tile tile, whole; /* whole: before it was cut down to the node */
+    struct tile tile;        /* cut down to the node's rows */
+    struct tile listed_tile; /* as tiles.def has it */
 };
 #define KERNEL_CHOICES 64
 
-/* Slots of a node's tensors, which are also the bindings of its kernel. */
+/* The slots of a node's tensors, in[0] to in[2] and out, are also the bindings of its kernel. */
 #define KERNEL_OUT NODE_INPUTS
 #define KERNEL_SLOTS (NODE_INPUTS + 1)
 
-/* Whether a row can compute a node on a device. */
+/* Whether a variant can compute a node on a device. */
 bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struct graph *graph,
                  const struct node *node);
 
-/* The ways that a device has to compute a node, in the fixed order: rows as in kernels.def, for
- * each the tiles of its shader as in tiles.def, cut down to the node's rows. Returns their number.
- */
+/* Lists the ways that a device has to compute a node and returns their number. The fixed order is
+ * that of the variants in kernels.def, and for each variant that of its shader's tiles in
+ * tiles.def. */
 size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const struct node *node,
                        struct kernel_choice choices[KERNEL_CHOICES]);
-/* The choices of one row, which may be none of the table, appended to `count` others. */
+/* Appends the choices of one variant, which need not be in the table, to `count` others. Returns
+ * the new count. */
 size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
                            const struct graph *graph, const struct node *node,
                            struct kernel_choice choices[KERNEL_CHOICES], size_t count);
-/* Whether two are the same row and tile, however cut down. */
+/* Whether two choices have the same variant and listed tile, however the tiles are cut down. */
 bool kernels_same_choice(const struct kernel_choice *a, const struct kernel_choice *b);
-/* "matmul_texel 16x4x8 columns": the tile as in tiles.def */
+/* Writes a name such as "matmul_texel 16x4x8 columns", with the tile as tiles.def lists it. */
 #define KERNEL_CHOICE_NAME 80
 void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CHOICE_NAME]);
 
-/* Records a node by one choice, or not at all: EDEVICE where the driver cannot build it. `ranges`
- * are the memory of the node's in[0..2] and out; absent ones are ignored. `commands` NULL: only
- * announces the pipelines that recording will need (gpu_pipeline_announce). */
-int kernels_record_choice(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
-                          const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
-                          const struct kernel_choice *choice);
-/* Records a node by `first` (NULL, or without a kernel: none), else by the first choice that the
- * driver can build. */
-int kernels_record(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
-                   const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
-                   const struct kernel_choice *first);
+/* What the invocations of one workgroup of a variant cover. */
+struct kernel_span {
+    uint32_t lanes;           /* invocations along the columns of the result */
+    uint32_t rows, columns;   /* of the result for each row and column of a tile */
+    const uint32_t *matrices; /* M, N and K of cooperative matrices; NULL where it uses none */
+};
+struct kernel_span kernels_span(const struct gpu *gpu, const struct kernel *kernel);
+/* Whether a variant reads its inputs as texels. */
+bool kernels_read_texels(const struct kernel *kernel);
+/* Whether the lanes of a subgroup each read single values and broadcast them to one another. */
+bool kernels_share_values(const struct kernel *kernel);
 
-/* Largest difference that a row's rounding of activations makes where they and the weights are
- * random in [-1, 1): 0 but for CAP_DOT. */
+/* The largest difference that a variant's rounding of activations makes where activations and
+ * weights are random in [-1, 1). It is 0 for all variants but those of CAP_DOT. */
 double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
                         const struct node *node);
 
-/* Bytes that a node reads and writes at least, each once. */
+/* The bytes that a node reads and writes at least, each counted once. */
 uint64_t kernels_node_bytes(const struct graph *graph, const struct node *node);
-/* "50x768x3072": rows, columns and depth of a matrix product, else the result's dimensions. */
+/* Writes a shape such as "50x768x3072": rows, columns and depth of a matrix product, else the
+ * result's dimensions. */
 #define KERNEL_SHAPE 64
 void kernels_node_shape(const struct graph *graph, const struct node *node,
                         char shape[KERNEL_SHAPE]);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/launch.h"
 #include "runtime/layout.h"
 #include "runtime/tune.h"
 
@@ -183,7 +184,7 @@ static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const b
     return gpu_buffer_create(plan->gpu, memory, size, buffer);
 }
 
-/* By their choice of kernel; `commands` NULL: see kernels_record_choice. */
+/* By their choice of kernel; `commands` NULL: see launch_choice. */
 static int record_node(struct plan *plan, struct gpu_commands *commands, size_t n)
 {
     const struct node *node = &plan->graph.nodes[n];
@@ -192,7 +193,7 @@ static int record_node(struct plan *plan, struct gpu_commands *commands, size_t 
         if (node->in[i] >= 0)
             ranges[i] = plan->ranges[node->in[i]];
     ranges[KERNEL_OUT] = plan->ranges[node->out];
-    return kernels_record(plan->gpu, commands, &plan->graph, node, ranges, &plan->choices[n]);
+    return launch_node(plan->gpu, commands, &plan->graph, node, ranges, &plan->choices[n]);
 }
 
 /* All at once, which is faster than each when it is recorded. */

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/launch.h"
 #include "runtime/layout.h"
 #include "runtime/tune_sample.h"
 #include "shaders/args.h"
@@ -176,8 +177,8 @@ static int record_choice(const struct trial *trial, const struct sample *sample,
             ranges[slot].size = layout_tensor_bytes(&sample->tensors[slot]);
     int error = gpu_commands_create(trial->gpu, commands);
     for (uint32_t i = 0; i < repeats && !error; i++)
-        error = kernels_record_choice(trial->gpu, *commands, &sample->graph, &sample->node, ranges,
-                                      &trial->choices[choice]);
+        error = launch_choice(trial->gpu, *commands, &sample->graph, &sample->node, ranges,
+                              &trial->choices[choice]);
     if (!error)
         error = gpu_commands_end(*commands);
     if (error)
@@ -201,8 +202,8 @@ static int build_pipelines(const struct trial *trial, const struct sample *sampl
 {
     for (size_t i = 0; i < trial->count; i++)
         if (!trial->skip[i] || i == trial->reference)
-            kernels_record_choice(trial->gpu, NULL, &sample->graph, &sample->node, scratch->ranges,
-                                  &trial->choices[i]);
+            launch_choice(trial->gpu, NULL, &sample->graph, &sample->node, scratch->ranges,
+                          &trial->choices[i]);
     return gpu_pipelines_build(trial->gpu);
 }
 

@@ -15,6 +15,7 @@
 #include "vulkan/gpu.h"
 #include "graph/grad.h"
 #include "runtime/kernels.h"
+#include "runtime/launch.h"
 #include "runtime/layout.h"
 #include "graph/quant.h"
 #include "reference/ref.h"
@@ -307,8 +308,8 @@ static double run_case(struct gpu *gpu, const struct op_case *test_case,
     ref_node(graph, node, (const double *const *)values, values[KERNEL_OUT]);
 
     assert_int_equal(gpu_commands_create(gpu, &commands), 0);
-    if (choice ? kernels_record_choice(gpu, commands, graph, node, ranges, choice)
-               : kernels_record(gpu, commands, graph, node, ranges, NULL))
+    if (choice ? launch_choice(gpu, commands, graph, node, ranges, choice)
+               : launch_node(gpu, commands, graph, node, ranges, NULL))
         fail_msg("%s: %s", what, vkclip_last_error());
     assert_int_equal(gpu_commands_end(commands), 0);
     char *first = malloc(guarded[KERNEL_OUT].bytes);
