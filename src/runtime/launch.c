@@ -145,7 +145,7 @@ static int emit_rows(struct launch *launch, uint32_t rows)
     return emit_row_groups(launch, rows);
 }
 
-/* Emits one workgroup per 32 neighbouring columns, as shaders/matmul/columns.glsl expects it. */
+/* Emits one workgroup per 32 neighbouring columns, as shaders/columns.glsl expects it. */
 static int emit_columns(struct launch *launch, uint32_t columns, uint32_t groups)
 {
     set_workgroup(launch, 8, 4);

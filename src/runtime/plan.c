@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * choose -> place -> record -> run.
+ * A plan is made in four steps: tensors are placed in an arena, kernels are chosen, pipelines are
+ * built, and commands are recorded. What is placed stays: running only replays the commands.
  */
 #include "runtime/plan.h"
 #include "base/error.h"
@@ -13,7 +14,9 @@
 #include "runtime/layout.h"
 #include "runtime/tune.h"
 
-/* What one run has for itself: the host writes and reads here while the device is at the other. */
+/* What each of the runs under way has for itself, so that the host can write and read one while the
+ * device computes the other. The arena is shared by both: commands wait for those submitted before
+ * them, and each run copies its inputs into the arena before its first node. */
 struct run {
     struct gpu_buffer *upload, *download;
     struct gpu_commands *commands;
@@ -25,23 +28,28 @@ struct plan {
     struct gpu_buffer *arena;
     struct gpu_range *ranges;      /* of each tensor on the device */
     struct kernel_choice *choices; /* of each node */
-    uint64_t *host;             /* offset of each input in `upload`, of each output in `download` */
-    bool *is_input, *is_output; /* those have such an offset */
+    bool *is_input, *is_output;    /* of each tensor */
+    uint64_t *host_offset;         /* of each input in `upload`, of each output in `download` */
     struct run runs[PLAN_RUNS];
-    unsigned next, under_way; /* the run that is written next; how many before it are under way */
-    const struct run *done;   /* the one waited for last */
-    uint64_t memory;          /* bytes of all buffers */
+    unsigned next;          /* index of the run that is written next */
+    unsigned under_way;     /* number of runs before it that are under way */
+    const struct run *done; /* the run that was waited for last */
+    uint64_t memory;        /* bytes of all buffers */
 };
 
 /* ---- Placement ------------------------------------------------------------------------------- */
 
-/* Memory that one or more tensors share, alive from the node `first` to the node `last`. */
+/* Memory that the tensors of one storage share. It is alive from the node `first`, which writes it
+ * first, to the node `last`, which uses it last. Blocks that are alive at the same node never
+ * overlap; other blocks may have the same bytes. */
 struct block {
-    int tensor; /* the storage they name */
+    int tensor; /* the storage's own index */
     int first, last;
     uint64_t bytes, offset;
 };
 
+/* Orders blocks by falling size, and those of one size as their tensors, so that the placement does
+ * not depend on the sort. */
 static int compare_blocks(const void *a, const void *b)
 {
     const struct block *x = a, *y = b;
@@ -50,8 +58,15 @@ static int compare_blocks(const void *a, const void *b)
     return x->tensor - y->tensor;
 }
 
-/* Lifetimes by storage: blocks[i] belongs to tensor i, bytes 0 where that has no memory of its own.
- */
+static void extend_lifetime(struct block *block, int n)
+{
+    if (block->first < 0)
+        block->first = n;
+    block->last = n;
+}
+
+/* Fills blocks[t] for every tensor t. A tensor that has no memory of its own, because it is a
+ * weight or lies in another tensor's storage, gets a block of 0 bytes. */
 static void find_lifetimes(const struct graph *graph, uint32_t alignment, struct block *blocks)
 {
     for (size_t t = 0; t < graph->tensor_count; t++) {
@@ -62,23 +77,18 @@ static void find_lifetimes(const struct graph *graph, uint32_t alignment, struct
     }
     for (int n = 0; n < (int)graph->node_count; n++) {
         const struct node *node = &graph->nodes[n];
-        struct block *out = &blocks[graph->tensors[node->out].storage];
-        if (out->first < 0)
-            out->first = n;
-        out->last = n;
+        extend_lifetime(&blocks[graph->tensors[node->out].storage], n);
         for (int i = 0; i < NODE_INPUTS; i++)
-            if (node->in[i] >= 0) {
-                struct block *in = &blocks[graph->tensors[node->in[i]].storage];
-                if (in->first < 0) /* no node's own result: this one writes it too */
-                    in->first = n;
-                in->last = n;
-            }
+            /* An input without memory so far is one that this node writes besides its result. */
+            if (node->in[i] >= 0)
+                extend_lifetime(&blocks[graph->tensors[node->in[i]].storage], n);
     }
     for (size_t t = 0; t < graph->tensor_count; t++)
         if (graph->tensors[t].role == ROLE_INPUT)
-            blocks[t].first = -1; /* written before the first node */
+            blocks[t].first = -1; /* the copy before the first node writes it */
 }
 
+/* The most that is alive at one node, or before the first one. */
 static uint64_t least_bytes(const struct graph *graph, const struct block *blocks)
 {
     uint64_t least = 0;
@@ -92,9 +102,15 @@ static uint64_t least_bytes(const struct graph *graph, const struct block *block
     return least;
 }
 
-/* Largest first, each at the lowest offset where nothing that lives at the same time lies. `blocks`
- * comes back sorted by size. */
-static uint64_t place(struct block *blocks, size_t count)
+static bool overlap(const struct block *a, const struct block *b)
+{
+    bool both_alive = a->first <= b->last && b->first <= a->last;
+    return both_alive && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+}
+
+/* Places the largest block first, each at the lowest offset where it overlaps none of those placed
+ * before, and returns the bytes of the arena. Sorts the blocks. */
+static uint64_t place_blocks(struct block *blocks, size_t count)
 {
     uint64_t arena = 0;
     qsort(blocks, count, sizeof(*blocks), compare_blocks);
@@ -102,15 +118,11 @@ static uint64_t place(struct block *blocks, size_t count)
         struct block *block = &blocks[i];
         for (bool moved = true; moved;) {
             moved = false;
-            for (size_t j = 0; j < i; j++) {
-                const struct block *other = &blocks[j];
-                if (other->first <= block->last && block->first <= other->last &&
-                    other->offset < block->offset + block->bytes &&
-                    block->offset < other->offset + other->bytes) {
-                    block->offset = other->offset + other->bytes;
+            for (size_t j = 0; j < i; j++)
+                if (overlap(&blocks[j], block)) {
+                    block->offset = blocks[j].offset + blocks[j].bytes;
                     moved = true;
                 }
-            }
         }
         if (arena < block->offset + block->bytes)
             arena = block->offset + block->bytes;
@@ -125,7 +137,7 @@ int plan_measure(const struct graph *graph, uint32_t alignment, uint64_t *arena,
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     find_lifetimes(graph, alignment, blocks);
     *least = least_bytes(graph, blocks);
-    *arena = place(blocks, graph->tensor_count);
+    *arena = place_blocks(blocks, graph->tensor_count);
     free(blocks);
     return VKCLIP_OK;
 }
@@ -150,7 +162,7 @@ static int place_tensors(struct plan *plan, const struct plan_params *params)
     if (!blocks)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     find_lifetimes(graph, gpu_limits(plan->gpu)->alignment, blocks);
-    uint64_t arena = place(blocks, graph->tensor_count);
+    uint64_t arena = place_blocks(blocks, graph->tensor_count);
     int error = gpu_buffer_create(plan->gpu, GPU_DEVICE, arena, &plan->arena);
     plan->memory += arena;
     for (size_t i = 0; i < graph->tensor_count && !error; i++)
@@ -170,21 +182,22 @@ static int place_tensors(struct plan *plan, const struct plan_params *params)
 
 /* ---- Recording ------------------------------------------------------------------------------- */
 
-/* Host memory for a list of tensors, one behind the other. */
+/* Creates host memory for the wanted tensors, one behind the other. The offsets are the same for
+ * every run. */
 static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const bool *wanted,
                               struct gpu_buffer **buffer)
 {
     uint64_t size = 0;
     for (size_t t = 0; t < plan->graph.tensor_count; t++)
         if (wanted[t]) {
-            plan->host[t] = size;
+            plan->host_offset[t] = size;
             size += (plan->ranges[t].size + 15) / 16 * 16;
         }
     plan->memory += size;
     return gpu_buffer_create(plan->gpu, memory, size, buffer);
 }
 
-/* By their choice of kernel; `commands` NULL: see launch_choice. */
+/* Records a node by its choice of kernel; without commands its pipelines are only announced. */
 static int record_node(struct plan *plan, struct gpu_commands *commands, size_t n)
 {
     const struct node *node = &plan->graph.nodes[n];
@@ -196,39 +209,57 @@ static int record_node(struct plan *plan, struct gpu_commands *commands, size_t 
     return launch_node(plan->gpu, commands, &plan->graph, node, ranges, &plan->choices[n]);
 }
 
-/* All at once, which is faster than each when it is recorded. */
+/* Builds the pipelines of all nodes at once, which uses all threads; recording would build them one
+ * by one. */
 static int build_pipelines(struct plan *plan)
 {
     int error = VKCLIP_OK;
     for (size_t n = 0; n < plan->graph.node_count && !error; n++)
         error = record_node(plan, NULL, n);
-    return error ? error : gpu_pipelines_build(plan->gpu);
+    if (!error)
+        error = gpu_pipelines_build(plan->gpu);
+    return error;
 }
 
-/* `ends`, unless NULL: the run is timed; gets the number of dispatches up to each node's end. */
-static int record(struct plan *plan, struct run *run, size_t *ends)
+static int record_inputs(struct plan *plan, struct run *run)
 {
-    const struct graph *graph = &plan->graph;
-    int error = gpu_commands_create(plan->gpu, &run->commands);
-    if (ends && !error)
-        error = gpu_commands_time(run->commands);
-    for (size_t t = 0; t < graph->tensor_count && !error; t++)
+    int error = VKCLIP_OK;
+    for (size_t t = 0; t < plan->graph.tensor_count && !error; t++)
         if (plan->is_input[t]) {
-            struct gpu_range from = {run->upload, plan->host[t], plan->ranges[t].size};
-            error = gpu_commands_copy(run->commands, from, plan->ranges[t]);
+            struct gpu_range host = {run->upload, plan->host_offset[t], plan->ranges[t].size};
+            error = gpu_commands_copy(run->commands, host, plan->ranges[t]);
         }
-    for (size_t n = 0; n < graph->node_count && !error; n++) {
-        int out = graph->nodes[n].out;
+    return error;
+}
+
+/* Copies an output right behind the node that computes it: a later node may have its memory. */
+static int record_output(struct plan *plan, struct run *run, int tensor)
+{
+    struct gpu_range device = plan->ranges[tensor];
+    struct gpu_range host = {run->download, plan->host_offset[tensor], device.size};
+    return gpu_commands_copy(run->commands, device, host);
+}
+
+/* Records all commands of a run. With `ends` the run is timed, and ends[n] becomes the number of
+ * dispatches up to the end of node n. */
+static int record_run(struct plan *plan, struct run *run, size_t *ends)
+{
+    int error = gpu_commands_create(plan->gpu, &run->commands);
+    if (!error && ends)
+        error = gpu_commands_time(run->commands);
+    if (!error)
+        error = record_inputs(plan, run);
+    for (size_t n = 0; n < plan->graph.node_count && !error; n++) {
+        int out = plan->graph.nodes[n].out;
         error = record_node(plan, run->commands, n);
-        if (!error && plan->is_output[out]) {
-            struct gpu_range from = plan->ranges[out];
-            struct gpu_range to = {run->download, plan->host[out], from.size};
-            error = gpu_commands_copy(run->commands, from, to);
-        }
+        if (!error && plan->is_output[out])
+            error = record_output(plan, run, out);
         if (ends)
             ends[n] = gpu_commands_dispatches(run->commands);
     }
-    return error ? error : gpu_commands_end(run->commands);
+    if (!error)
+        error = gpu_commands_end(run->commands);
+    return error;
 }
 
 static void destroy_run(struct gpu *gpu, struct run *run)
@@ -245,19 +276,37 @@ static int create_run(struct plan *plan, struct run *run)
         error = create_host_buffer(plan, GPU_DOWNLOAD, plan->is_output, &run->download);
     for (size_t t = 0; t < plan->graph.tensor_count && !error; t++)
         if (plan->is_input[t])
-            memset((char *)gpu_buffer_map(run->upload) + plan->host[t], 0, plan->ranges[t].size);
+            memset((char *)gpu_buffer_map(run->upload) + plan->host_offset[t], 0,
+                   plan->ranges[t].size);
     if (!error)
-        error = record(plan, run, NULL);
+        error = record_run(plan, run, NULL);
     if (error)
         destroy_run(plan->gpu, run);
     return error;
+}
+
+static int create_lists(struct plan *plan, const struct plan_params *params)
+{
+    size_t count = plan->graph.tensor_count;
+    plan->ranges = calloc(count + 1, sizeof(*plan->ranges));
+    plan->host_offset = calloc(count + 1, sizeof(*plan->host_offset));
+    plan->choices = calloc(plan->graph.node_count + 1, sizeof(*plan->choices));
+    plan->is_input = calloc(count + 1, sizeof(*plan->is_input));
+    plan->is_output = calloc(count + 1, sizeof(*plan->is_output));
+    if (!plan->ranges || !plan->host_offset || !plan->choices || !plan->is_input ||
+        !plan->is_output)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+    for (size_t t = 0; t < count; t++)
+        plan->is_input[t] = plan->graph.tensors[t].role == ROLE_INPUT;
+    for (size_t i = 0; i < params->output_count; i++)
+        plan->is_output[params->outputs[i]] = true;
+    return VKCLIP_OK;
 }
 
 int plan_create(const struct plan_params *params, struct graph *graph, struct plan **result)
 {
     const double seconds = params->tuning_seconds > 0 ? params->tuning_seconds : TUNE_SECONDS;
     struct plan *plan = calloc(1, sizeof(*plan));
-    int error = VKCLIP_EMEMORY;
     *result = NULL;
     if (!plan) {
         graph_free(graph);
@@ -265,30 +314,17 @@ int plan_create(const struct plan_params *params, struct graph *graph, struct pl
     }
     plan->gpu = params->gpu;
     plan->graph = *graph;
-    *graph = (struct graph){0};
-    size_t count = plan->graph.tensor_count;
-    plan->ranges = calloc(count + 1, sizeof(*plan->ranges));
-    plan->host = calloc(count + 1, sizeof(*plan->host));
-    plan->choices = calloc(plan->graph.node_count + 1, sizeof(*plan->choices));
-    plan->is_input = calloc(count + 1, sizeof(*plan->is_input));
-    plan->is_output = calloc(count + 1, sizeof(*plan->is_output));
-    if (!plan->ranges || !plan->host || !plan->choices || !plan->is_input || !plan->is_output) {
-        error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
-        goto done;
-    }
-    for (size_t t = 0; t < count; t++)
-        plan->is_input[t] = plan->graph.tensors[t].role == ROLE_INPUT;
-    for (size_t i = 0; i < params->output_count; i++)
-        plan->is_output[params->outputs[i]] = true;
     plan->done = plan->runs;
-    error = place_tensors(plan, params);
+    *graph = (struct graph){0};
+    int error = create_lists(plan, params);
+    if (!error)
+        error = place_tensors(plan, params);
     if (!error) {
         tune_choose(params->gpu, params->tuner, &plan->graph, seconds, plan->choices);
         error = build_pipelines(plan);
     }
     if (!error)
         error = create_run(plan, plan->runs);
-done:
     if (error)
         plan_destroy(&plan);
     *result = plan;
@@ -300,12 +336,12 @@ void plan_destroy(struct plan **handle)
     struct plan *plan = *handle;
     if (!plan)
         return;
-    for (int i = 0; i < PLAN_RUNS; i++) /* waits for those under way */
+    for (int i = 0; i < PLAN_RUNS; i++) /* destroying commands waits until they are done */
         destroy_run(plan->gpu, &plan->runs[i]);
     gpu_buffer_destroy(plan->gpu, &plan->arena);
     graph_free(&plan->graph);
     free(plan->ranges);
-    free(plan->host);
+    free(plan->host_offset);
     free(plan->choices);
     free(plan->is_input);
     free(plan->is_output);
@@ -325,29 +361,51 @@ const struct kernel_choice *plan_choices(const struct plan *plan)
     return plan->choices;
 }
 
+/* Where element 0 of an input of the next run lies. */
+static void *input_values(const struct plan *plan, int tensor)
+{
+    char *upload = gpu_buffer_map(plan->runs[plan->next].upload);
+    return upload + plan->host_offset[tensor];
+}
+
 void plan_write(struct plan *plan, int tensor, uint64_t first, const float *values, uint64_t count)
 {
-    char *at = (char *)gpu_buffer_map(plan->runs[plan->next].upload) + plan->host[tensor];
-    if (plan->graph.tensors[tensor].type == TYPE_F32)
-        memcpy((float *)(void *)at + first, values, count * sizeof(*values));
-    else
-        for (uint64_t i = 0; i < count; i++)
-            ((uint16_t *)(void *)at)[first + i] = half_from_float(values[i]);
+    if (plan->graph.tensors[tensor].type == TYPE_F32) {
+        float *input = input_values(plan, tensor);
+        memcpy(&input[first], values, count * sizeof(*values));
+        return;
+    }
+    uint16_t *input = input_values(plan, tensor);
+    for (uint64_t i = 0; i < count; i++)
+        input[first + i] = half_from_float(values[i]);
 }
 
 void plan_write_ids(struct plan *plan, int tensor, uint64_t first, const int32_t *ids,
                     uint64_t count)
 {
-    char *at = (char *)gpu_buffer_map(plan->runs[plan->next].upload) + plan->host[tensor];
-    memcpy((int32_t *)(void *)at + first, ids, count * sizeof(*ids));
+    int32_t *input = input_values(plan, tensor);
+    memcpy(&input[first], ids, count * sizeof(*ids));
+}
+
+void plan_read(const struct plan *plan, int tensor, uint64_t first, float *values, uint64_t count)
+{
+    const char *download = gpu_buffer_map(plan->done->download);
+    const void *output = download + plan->host_offset[tensor];
+    if (plan->graph.tensors[tensor].type == TYPE_F32) {
+        memcpy(values, (const float *)output + first, count * sizeof(*values));
+        return;
+    }
+    const uint16_t *halves = output;
+    for (uint64_t i = 0; i < count; i++)
+        values[i] = half_to_float(halves[first + i]);
 }
 
 int plan_begin(struct plan *plan)
 {
     if (plan->under_way == PLAN_RUNS)
-        return error_fail(VKCLIP_EINVALID, "a plan has %d runs at most", PLAN_RUNS);
+        return error_fail(VKCLIP_EINVALID, "a plan has at most %d runs under way", PLAN_RUNS);
     if (!plan->under_way)
-        plan->next = 0; /* the second one is made when it is needed */
+        plan->next = 0; /* the second run's memory is created only when two are under way */
     struct run *run = &plan->runs[plan->next];
     return run->commands ? VKCLIP_OK : create_run(plan, run);
 }
@@ -372,7 +430,7 @@ int plan_wait(struct plan *plan)
 
 int plan_run(struct plan *plan)
 {
-    unsigned same = plan->next; /* inputs keep their values */
+    const unsigned same = plan->next; /* the next run has the inputs of this one */
     int error = plan_submit(plan);
     if (!error)
         error = plan_wait(plan);
@@ -385,36 +443,37 @@ uint64_t plan_memory(const struct plan *plan)
     return plan->memory;
 }
 
-int plan_profile(struct plan *plan, double *seconds)
+/* Runs timed commands, and adds up the seconds of each node's dispatches. */
+static int time_nodes(const struct plan *plan, struct gpu_commands *commands, const size_t *ends,
+                      double *seconds)
 {
-    struct run run = plan->runs[0]; /* its buffers; the second one may not have been needed yet */
-    double *times = NULL;
-    size_t *ends = calloc(plan->graph.node_count + 1, sizeof(*ends));
-    run.commands = NULL;
-    int error = ends ? record(plan, &run, ends) : VKCLIP_EMEMORY;
-    if (!error && !(times = calloc(gpu_commands_dispatches(run.commands) + 1, sizeof(*times))))
-        error = VKCLIP_EMEMORY;
-    if (error == VKCLIP_EMEMORY)
-        error_fail(error, "out of memory for a profile");
+    double *times = calloc(gpu_commands_dispatches(commands) + 1, sizeof(*times));
+    if (!times)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");
+    int error = gpu_commands_run(commands);
     if (!error)
-        error = gpu_commands_run(run.commands);
-    if (!error)
-        error = gpu_commands_read_times(run.commands, times);
-    for (size_t n = 0, i = 0; n < plan->graph.node_count && !error; n++)
-        for (seconds[n] = 0; i < ends[n]; i++)
-            seconds[n] += times[i];
-    gpu_commands_destroy(&run.commands);
+        error = gpu_commands_read_times(commands, times);
+    size_t dispatch = 0;
+    for (size_t n = 0; n < plan->graph.node_count && !error; n++) {
+        seconds[n] = 0;
+        for (; dispatch < ends[n]; dispatch++)
+            seconds[n] += times[dispatch];
+    }
     free(times);
-    free(ends);
     return error;
 }
 
-void plan_read(const struct plan *plan, int tensor, uint64_t first, float *values, uint64_t count)
+int plan_profile(struct plan *plan, double *seconds)
 {
-    const char *at = (const char *)gpu_buffer_map(plan->done->download) + plan->host[tensor];
-    if (plan->graph.tensors[tensor].type == TYPE_F32)
-        memcpy(values, (const float *)(const void *)at + first, count * sizeof(*values));
-    else
-        for (uint64_t i = 0; i < count; i++)
-            values[i] = half_to_float(((const uint16_t *)(const void *)at)[first + i]);
+    struct run run = plan->runs[0]; /* its buffers, with commands of their own */
+    size_t *ends = calloc(plan->graph.node_count + 1, sizeof(*ends));
+    if (!ends)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");
+    run.commands = NULL;
+    int error = record_run(plan, &run, ends);
+    if (!error)
+        error = time_nodes(plan, run.commands, ends, seconds);
+    gpu_commands_destroy(&run.commands);
+    free(ends);
+    return error;
 }
