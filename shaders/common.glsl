@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Begins every kernel: storage types from the row's -D, the arguments, the workgroup size from
- * specialization constants 0 to 2. Arithmetic is fp32 whatever the storage is, but in PACKED and DOT rows.
+ * Begins every kernel: storage types from the -D of its variant, the push constants, and the workgroup's size
+ * from specialization constants 0 to 2. Arithmetic is fp32 whatever the storage is, except in the variants of
+ * packed.glsl (fp16) and dot.glsl (8-bit integers).
  */
 #extension GL_GOOGLE_include_directive : require
 #ifdef X_f16
@@ -13,8 +14,8 @@
 #define XVEC4 vec4
 #endif
 
-/* Weights of MATMUL and CONV and the table of EMBEDDING have a type of their own; the other, small ones are
- * of XTYPE. What no scalar of the storage holds is read as words. */
+/* The weights of MATMUL and CONV and the table of EMBEDDING have a type of their own; other weights are small and
+ * have XTYPE. What GLSL has no scalar for is read as words. */
 #if defined(W_f32)
 #define WTYPE float
 #define WVEC4 vec4
@@ -30,11 +31,11 @@
 
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 
-/* Defines vec4 NAME(at, left): four values of a buffer, zero from `left` on. */
+/* Defines vec4 NAME(index, left): four values of a buffer from element `index`, zero from `left` on. */
 #define LOADER(name, values)                                                                       \
-    vec4 name(uint at, uint left)                                                                  \
+    vec4 name(uint index, uint left)                                                                  \
     {                                                                                              \
-        return vec4(float(values[at]), left > 1 ? float(values[at + 1]) : 0.0,                     \
-                    left > 2 ? float(values[at + 2]) : 0.0,                                        \
-                    left > 3 ? float(values[at + 3]) : 0.0);                                       \
+        return vec4(float(values[index]), left > 1 ? float(values[index + 1]) : 0.0,                     \
+                    left > 2 ? float(values[index + 2]) : 0.0,                                        \
+                    left > 3 ? float(values[index + 3]) : 0.0);                                       \
     }

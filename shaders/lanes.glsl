@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is to be done for every lane of a subgroup whose values are broadcast, by ADD(lane) of the file that
- * includes this. The lane that is broadcast must be a constant: hence no loop.
+ * Repeats BROADCAST_LANE(lane), which the including file defines, for neighbouring lanes of a subgroup. SPIR-V
+ * before 1.5 allows only a constant as the lane whose value subgroupBroadcast hands out, so that a loop over the
+ * lanes is not possible.
  */
-#define ADD_4(c) ADD(c) ADD(c + 1) ADD(c + 2) ADD(c + 3)
-#define ADD_16(c) ADD_4(c) ADD_4(c + 4) ADD_4(c + 8) ADD_4(c + 12)
+#define BROADCAST_4(first)                                                                                             \
+    BROADCAST_LANE(first) BROADCAST_LANE(first + 1) BROADCAST_LANE(first + 2) BROADCAST_LANE(first + 3)
+#define BROADCAST_16(first)                                                                                            \
+    BROADCAST_4(first) BROADCAST_4(first + 4) BROADCAST_4(first + 8) BROADCAST_4(first + 12)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sum over a workgroup of a power of two invocations, through shared memory: the order is fixed, so
- * that a run repeats to the bit.
+ * Sums a value over a workgroup, whose invocations are a power of two, through shared memory. The order of the
+ * additions is fixed, so that a run repeats to the bit.
  */
 shared float partial[gl_WorkGroupSize.x];
 
 float workgroup_sum(float value)
 {
     uint lane = gl_LocalInvocationID.x;
-    barrier(); /* the sum before this one has been read */
+    barrier(); /* until all have read the sum before this one */
     partial[lane] = value;
     for (uint half_size = gl_WorkGroupSize.x / 2; half_size > 0; half_size /= 2) {
         barrier();

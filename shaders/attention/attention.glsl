@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of every ATTENTION row: an invocation computes one query of one head, with the running
- * softmax of Milakov and Gimelshein 2018, so that no T x T matrix is kept. It takes KEYS keys at a time:
- * q and the sums are then read and written once for all of them, and scaled once. A row of the table gives
- *     vec4 load_qkv(uint at, uint left)   four values of qkv from element `at`, zero from `left` on
+ * The loop of every variant of ATTENTION. An invocation computes one query of one head with the running softmax
+ * of Milakov and Gimelshein 2018, so that no T x T matrix is kept. It takes KEYS keys at a time: q and the sums are
+ * then read, written and scaled once for all of them. The including file defines
+ *     vec4 load_qkv(uint index, uint left)   four values of qkv from element `index`, zero from `left` on
  */
 #include "attention/heads.glsl"
 layout(constant_id = 5) const bool STATS = false;
@@ -28,19 +28,20 @@ void main()
         sum[d] = vec4(0.0);
     }
     float top = LEAST, total = 0.0;
-    /* the same for all of a workgroup, whose loads then stay uniform */
+    /* All invocations of a workgroup have the same end, so that their loads stay uniform. */
     uint end = CAUSAL ? min(args.t, (gl_WorkGroupID.x + 1) * gl_WorkGroupSize.x) : args.t;
     uint last = CAUSAL ? query : args.t - 1;
     for (uint key = 0; key < end; key += KEYS) {
-        uint at[KEYS];
+        uint index[KEYS];
         float score[KEYS];
-        for (uint j = 0; j < KEYS; j++) { /* keys past the end repeat the last one and weigh nothing */
-            at[j] = k_at + min(key + j, end - 1) * stride;
+        /* Keys past the end repeat the last one, and weigh nothing. */
+        for (uint j = 0; j < KEYS; j++) {
+            index[j] = k_at + min(key + j, end - 1) * stride;
             score[j] = 0.0;
         }
         for (uint d = 0; d < D4; d++)
             for (uint j = 0; j < KEYS; j++) {
-                vec4 k = load_qkv(at[j] + 4 * d, D - 4 * d);
+                vec4 k = load_qkv(index[j] + 4 * d, D - 4 * d);
                 score[j] = fma(q[d].x, k.x, score[j]);
                 score[j] = fma(q[d].y, k.y, score[j]);
                 score[j] = fma(q[d].z, k.z, score[j]);
@@ -60,7 +61,7 @@ void main()
         for (uint d = 0; d < D4; d++) {
             vec4 part = sum[d] * keep;
             for (uint j = 0; j < KEYS; j++)
-                part = fma(vec4(score[j]), load_qkv(at[j] + args.c + 4 * d, D - 4 * d), part);
+                part = fma(vec4(score[j]), load_qkv(index[j] + args.c + 4 * d, D - 4 * d), part);
             sum[d] = part;
         }
         top = next;
@@ -69,6 +70,7 @@ void main()
     uint y_at = (item * args.t + query) * args.c + head * D;
     for (uint d = 0; d < D; d++)
         y[y_at + d] = XTYPE(sum[d / 4][d % 4] / total);
-    if (STATS) /* the logarithm of the sum of exponentials; ATTENTION_DELTA's value comes beside it */
+    /* ATTENTION_DELTA stores its value beside this logarithm of the sum of exponentials. */
+    if (STATS)
         stats[2 * ((item * args.t + query) * args.heads + head)] = top + log(total);
 }

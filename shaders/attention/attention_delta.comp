@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * ATTENTION_DELTA: y.dy of each head of a token, put beside its logarithm of the sum of exponentials (Dao et al.
+ * ATTENTION_DELTA stores y.dy of each head of a token beside the logarithm of its sum of exponentials (Dao et al.
  * 2022, algorithm 4).
  */
 #include "common.glsl"
@@ -18,8 +18,8 @@ void main()
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
         float sum = 0.0;
-        for (uint at = i * args.c; at < (i + 1) * args.c; at++)
-            sum += float(y[at]) * float(dy[at]);
+        for (uint index = i * args.c; index < (i + 1) * args.c; index++)
+            sum += float(y[index]) * float(dy[index]);
         stats[2 * i + 1] = sum;
     }
 }

@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * ACTIVATE: the activation alone, where training keeps its argument.
+ * ACTIVATE applies an activation or ReLU. Training has it as an op of its own, because the gradient needs the
+ * activation's argument.
  */
 #include "common.glsl"
 

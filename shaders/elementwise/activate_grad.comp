@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * ACTIVATE_GRAD.
+ * ACTIVATE_GRAD multiplies dy by the slope of the activation or of ReLU.
  */
 #include "common.glsl"
 
@@ -18,7 +18,7 @@ void main()
 {
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
-        float value = float(x[i]), of_relu = value > 0.0 ? 1.0 : 0.0;
-        dx[i] = XTYPE(float(dy[i]) * (args.relu != 0 ? of_relu : slope(args.activation, value)));
+        float value = float(x[i]), relu_slope = value > 0.0 ? 1.0 : 0.0;
+        dx[i] = XTYPE(float(dy[i]) * (args.relu != 0 ? relu_slope : slope(args.activation, value)));
     }
 }

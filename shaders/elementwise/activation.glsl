@@ -1,7 +1,10 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * The activations of MATMUL and ACTIVATE, and their slopes.
+ */
 
-/* erf by Abramowitz and Stegun 7.1.26: absolute error at most 1.5e-7, that of fp32 itself. */
-float erf_of(float x)
+/* erf by formula 7.1.26 of Abramowitz and Stegun, with an absolute error of at most 1.5e-7, about that of fp32. */
+float error_function(float x)
 {
     float a = abs(x);
     float t = 1.0 / (1.0 + 0.3275911 * a);
@@ -13,19 +16,19 @@ float erf_of(float x)
 
 float activate(uint activation, float x)
 {
-    if (activation == ACTIVATION_QUICK_GELU) /* clip/model.py, QuickGELU */
+    if (activation == ACTIVATION_QUICK_GELU) /* QuickGELU in clip/model.py */
         return x / (1.0 + exp(-1.702 * x));
     if (activation == ACTIVATION_GELU)
-        return 0.5 * x * (1.0 + erf_of(x * 0.70710678118654752));
+        return 0.5 * x * (1.0 + error_function(x * 0.70710678118654752));
     return x;
 }
 
-/* What activate()'s result changes by, for a small change of x. */
+/* The derivative of activate(). */
 float slope(uint activation, float x)
 {
     if (activation == ACTIVATION_QUICK_GELU) {
         float s = 1.0 / (1.0 + exp(-1.702 * x));
         return s * (1.0 + 1.702 * x * (1.0 - s));
     }
-    return 0.5 * (1.0 + erf_of(x * 0.70710678118654752)) + x * 0.3989422804014327 * exp(-0.5 * x * x);
+    return 0.5 * (1.0 + error_function(x * 0.70710678118654752)) + x * 0.3989422804014327 * exp(-0.5 * x * x);
 }

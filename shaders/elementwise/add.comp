@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * ADD.
+ * ADD adds two tensors of one shape.
  */
 #include "common.glsl"
 

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * AVGPOOL: the mean of size x size pixels (clip/model.py puts it where a stride would be).
+ * AVGPOOL takes the mean of size x size pixels. clip/model.py has it in place of a stride.
  */
 #include "common.glsl"
 
@@ -16,13 +16,13 @@ void main()
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.count; i += all) {
         uint channel = i % args.c, column = i / args.c % args.out_w;
-        uint row = i / args.c / args.out_w; /* over all items */
+        uint row = i / args.c / args.out_w; /* counted over all items */
         uint item = row / args.out_h;
-        uint at = ((item * args.h + row % args.out_h * args.size) * args.w + column * args.size);
+        uint index = ((item * args.h + row % args.out_h * args.size) * args.w + column * args.size);
         float sum = 0.0;
         for (uint dy = 0; dy < args.size; dy++)
             for (uint dx = 0; dx < args.size; dx++)
-                sum += float(x[(at + dy * args.w + dx) * args.c + channel]);
+                sum += float(x[(index + dy * args.w + dx) * args.c + channel]);
         y[i] = XTYPE(sum / float(args.size * args.size));
     }
 }

@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * AVGPOOL_GRAD.
+ * AVGPOOL_GRAD gives each pixel its share of the mean that it went into, and zero to pixels that the pooling left
+ * out at the edges.
  */
 #include "common.glsl"
 
@@ -17,8 +18,8 @@ void main()
     for (uint i = gl_GlobalInvocationID.x; i < args.count; i += all) {
         uint channel = i % args.c, column = i / args.c % args.w / args.size;
         uint row = i / args.c / args.w % args.h / args.size, item = i / args.c / args.w / args.h;
-        uint at = ((item * args.out_h + row) * args.out_w + column) * args.c + channel;
+        uint index = ((item * args.out_h + row) * args.out_w + column) * args.c + channel;
         bool inside = row < args.out_h && column < args.out_w;
-        dx[i] = XTYPE(inside ? float(dy[at]) / float(args.size * args.size) : 0.0);
+        dx[i] = XTYPE(inside ? float(dy[index]) / float(args.size * args.size) : 0.0);
     }
 }

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CAST: values of type w to type x, in the layout they have.
+ * CAST turns values of type w into type x and keeps their layout.
  */
 #include "common.glsl"
 

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * SCALE: every value by one that is known when the run begins.
+ * SCALE multiplies every value by one factor, which lies in a buffer because it changes from run to run.
  */
 #include "common.glsl"
 

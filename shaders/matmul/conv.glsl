@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * CONV as an implicit matmul (pixels.glsl) on the loop of MATMUL. A row of the table gives
- *     vec4 load_pixels(uint at)    four channels from element `at`, where C is a multiple of four
- *     float load_pixel(uint at)    one
- * and includes one of the loops, for the SUBGROUP's without load_pixels.
+ * CONV as a matrix product with an implicit matrix (pixels.glsl), on the loops of MATMUL. A variant defines
+ *     vec4 load_pixels(uint index)    four channels from element `index`, where C is a multiple of four
+ *     float load_pixel(uint index)    one channel
+ * includes this file and then one of the loops. The loop of subgroup.glsl needs no load_pixels.
  */
 layout(push_constant) uniform Args { conv_args args; };
 

@@ -3,7 +3,8 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * CONV where a subgroup shares what it reads of x, and reads both operands as texels. For C a multiple of four.
+ * CONV where a subgroup shares what its lanes read of x, with both operands read as texels. C must be a multiple of
+ * four.
  */
 #include "common.glsl"
 
@@ -11,8 +12,8 @@ layout(set = 1, binding = 0) uniform textureBuffer x_texels;
 layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
 layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
-#define load_pixels(at) texelFetch(x_texels, int((at) / 4))
-#define load_pixel(at) 0.0
+#define load_pixels(index) texelFetch(x_texels, int((index) / 4))
+#define load_pixel(index) 0.0
 
 #define TEXELS
 #include "matmul/weights.glsl"

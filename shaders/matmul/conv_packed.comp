@@ -3,7 +3,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 /* SPDX-License-Identifier: MIT
  *
- * CONV with arithmetic on pairs of fp16 values. For C a multiple of four.
+ * CONV with arithmetic on pairs of fp16 values. C must be a multiple of four.
  */
 #include "common.glsl"
 
@@ -11,8 +11,8 @@ layout(set = 0, binding = 0) readonly buffer X { XVEC4 x_quads[]; };
 layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
 layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
-#define load_pixels(at) vec4(x_quads[(at) / 4])
-#define load_pixel(at) 0.0
+#define load_pixels(index) vec4(x_quads[(index) / 4])
+#define load_pixel(index) 0.0
 
 #include "matmul/weights.glsl"
 #include "matmul/conv.glsl"

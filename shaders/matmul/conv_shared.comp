@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CONV through shared memory, on storage buffers: for any shape.
+ * CONV through shared memory, on storage buffers, for any shape.
  */
 #include "common.glsl"
 
@@ -11,8 +11,8 @@ layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
 layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
 LOADER(load_x_at, x_values)
-#define load_pixels(at) load_x_at(at, 4)
-#define load_pixel(at) float(x_values[at])
+#define load_pixels(index) load_x_at(index, 4)
+#define load_pixel(index) float(x_values[index])
 
 #include "matmul/weights.glsl"
 #include "matmul/conv.glsl"

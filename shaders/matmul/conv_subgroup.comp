@@ -3,7 +3,7 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * CONV where a subgroup shares what it reads of x. For C a multiple of the subgroup's width.
+ * CONV where a subgroup shares what its lanes read of x. C must be a multiple of the subgroup's width.
  */
 #include "common.glsl"
 
@@ -11,7 +11,7 @@ layout(set = 0, binding = 0) readonly buffer X { XTYPE x_values[]; };
 layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
 layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
-#define load_pixel(at) float(x_values[at])
+#define load_pixel(index) float(x_values[index])
 
 #include "matmul/weights.glsl"
 #include "matmul/conv.glsl"

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tiled loop of MATMUL rows: an invocation computes ROWS rows by COLS columns. A row of the table says
- * how x is read:
- *     vec4 load_x(uint row, uint k4)         x[row][4 * k4 ..]
- *     vec4 load_x_end(uint row, uint k4)     the same with zeros past K, for K that is no multiple of four
- * and includes this file. CONV gives a ROW and row_of(uint) in place of the row's number.
+ * The tiled loop of MATMUL and CONV: an invocation computes ROWS rows by COLS columns. The including file defines
+ *     vec4 load_x(ROW row, uint k4)        x[row][4 * k4 ..]
+ *     vec4 load_x_end(ROW row, uint k4)    the same with zeros past K, for K that is no multiple of four
+ * A ROW is the number of a row of x in MATMUL, and a pixel in CONV (pixels.glsl).
  */
 #include "matmul/tile.glsl"
 
-/* Unconditional loads, and sums that stay in registers: all indices are constants when unrolled. */
+/* Adds the quads k4 of all rows and columns, with x read by `load`. Loads are unconditional, and all indices are
+ * constants when the loops are unrolled, so that the sums stay in registers. */
 #define ADD_QUAD(load, k4)                                                                         \
     {                                                                                              \
         vec4 w[COLS];                                                                              \
@@ -28,7 +28,10 @@ void main()
         return;
     uint k4 = 0;
     for (; k4 < args.k / 4; k4++) {
-        begin_block(k4)
+#ifdef W_BLOCKS
+        if (k4 % (BLOCK / 4) == 0)
+            load_scales(k4);
+#endif
         ADD_QUAD(load_x, k4)
     }
     if (args.k % 4 != 0) {

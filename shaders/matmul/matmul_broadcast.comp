@@ -3,7 +3,8 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL where a subgroup shares what it reads of x, and reads both operands as texels. For K a multiple of four.
+ * MATMUL where a subgroup shares what its lanes read of x, with both operands read as texels. K must be a multiple
+ * of four.
  */
 #include "common.glsl"
 

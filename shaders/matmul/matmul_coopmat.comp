@@ -8,9 +8,9 @@
 #endif
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL by cooperative matrices of the device's shape, accumulated in fp32. A subgroup computes ROWS x COLS
- * of them; the workgroup brings x and w through shared memory, so that any M, N and K will do and w may have
- * any type.
+ * MATMUL with cooperative matrices of the shape that the device has, accumulated in fp32. A subgroup computes
+ * ROWS x COLS of them. The workgroup loads x and w into shared memory first, so that M, N and K can be anything and
+ * w can have any type.
  */
 #include "common.glsl"
 
@@ -25,32 +25,36 @@ LOADER(load_x_at, x_values)
 #include "matmul/weights.glsl"
 #include "matmul/tile.glsl"
 
-layout(constant_id = 1) const uint HEIGHT = 1; /* subgroups */
+layout(constant_id = 1) const uint HEIGHT = 1; /* subgroups of a workgroup */
 layout(constant_id = 11) const uint MATRIX_M = 16;
 layout(constant_id = 12) const uint MATRIX_N = 16;
 layout(constant_id = 13) const uint MATRIX_K = 16;
-const uint TILE_K = 2 * MATRIX_K, TILE_QUADS = TILE_K / 4; /* brought at once */
+/* Values and quads along K that are in shared memory at once. */
+const uint TILE_K = 2 * MATRIX_K, TILE_QUADS = TILE_K / 4;
 const uint TILE_ROWS = ROWS * MATRIX_M * HEIGHT, TILE_COLS = COLS * MATRIX_N;
 
-shared XTYPE x_tile[TILE_ROWS * TILE_K], w_tile[TILE_COLS * TILE_K]; /* both along K first */
+/* Neighbouring values follow each other along K. */
+shared XTYPE x_tile[TILE_ROWS * TILE_K], w_tile[TILE_COLS * TILE_K];
 shared float sums[HEIGHT * MATRIX_M * MATRIX_N];
 
-void bring(uint k4, uint tile_row, uint tile_column)
+/* Loads the tiles that begin with quad k4 of K. */
+void load_tiles(uint k4, uint tile_row, uint tile_column)
 {
     uint self = gl_LocalInvocationIndex, all = LANES * HEIGHT, quads = (args.k + 3) / 4;
     for (uint i = self; i < TILE_ROWS * TILE_QUADS; i += all) {
-        uint at = k4 + i % TILE_QUADS, from = min(tile_row + i / TILE_QUADS, args.m - 1);
+        uint quad_k4 = k4 + i % TILE_QUADS, row = min(tile_row + i / TILE_QUADS, args.m - 1);
         vec4 x = vec4(0.0);
-        if (at < quads)
-            x = load_x_at(from * args.k + 4 * at, args.k - 4 * at);
+        if (quad_k4 < quads)
+            x = load_x_at(row * args.k + 4 * quad_k4, args.k - 4 * quad_k4);
         for (uint c = 0; c < 4; c++)
             x_tile[4 * i + c] = XTYPE(x[c]);
     }
     for (uint i = self; i < TILE_COLS * TILE_QUADS; i += all) {
-        uint at = k4 + i % TILE_QUADS, from = w_quad(tile_column + i / TILE_QUADS) + at * PANEL;
+        uint quad_k4 = k4 + i % TILE_QUADS;
+        uint w_index = w_quad(tile_column + i / TILE_QUADS) + quad_k4 * PANEL;
         vec4 w = vec4(0.0);
-        if (at < quads)
-            w = load_w(from, load_scale(from));
+        if (quad_k4 < quads)
+            w = load_w(w_index, load_scale(w_index));
         for (uint c = 0; c < 4; c++)
             w_tile[4 * i + c] = XTYPE(w[c]);
     }
@@ -60,7 +64,7 @@ void main()
 {
     uint tile_row = args.first + tile_group().y * TILE_ROWS;
     uint tile_column = args.first_column + tile_group().x * TILE_COLS;
-    uint own_row = gl_SubgroupID * ROWS * MATRIX_M; /* of the tile */
+    uint subgroup_row = gl_SubgroupID * ROWS * MATRIX_M; /* within the tile */
 
     coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> total[ROWS][COLS];
     for (uint i = 0; i < ROWS; i++)
@@ -68,7 +72,7 @@ void main()
             total[i][j] = coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N,
                                   gl_MatrixUseAccumulator>(0.0);
     for (uint k4 = 0; k4 < (args.k + 3) / 4; k4 += TILE_QUADS) {
-        bring(k4, tile_row, tile_column);
+        load_tiles(k4, tile_row, tile_column);
         barrier();
         for (uint k = 0; k < TILE_K; k += MATRIX_K) {
             coopmat<XTYPE, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB> w[COLS];
@@ -77,7 +81,7 @@ void main()
                             gl_CooperativeMatrixLayoutColumnMajor);
             for (uint i = 0; i < ROWS; i++) {
                 coopmat<XTYPE, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA> x;
-                coopMatLoad(x, x_tile, (own_row + i * MATRIX_M) * TILE_K + k, TILE_K,
+                coopMatLoad(x, x_tile, (subgroup_row + i * MATRIX_M) * TILE_K + k, TILE_K,
                             gl_CooperativeMatrixLayoutRowMajor);
                 for (uint j = 0; j < COLS; j++)
                     total[i][j] = coopMatMulAdd(x, w[j], total[i][j]);
@@ -86,16 +90,17 @@ void main()
         barrier();
     }
 
-    uint own = gl_SubgroupID * MATRIX_M * MATRIX_N; /* in `sums` */
+    uint subgroup_sums = gl_SubgroupID * MATRIX_M * MATRIX_N; /* index in `sums` */
     for (uint i = 0; i < ROWS; i++)
         for (uint j = 0; j < COLS; j++) {
-            coopMatStore(total[i][j], sums, own, MATRIX_N, gl_CooperativeMatrixLayoutRowMajor);
+            coopMatStore(total[i][j], sums, subgroup_sums, MATRIX_N,
+                         gl_CooperativeMatrixLayoutRowMajor);
             barrier();
             for (uint e = gl_SubgroupInvocationID; e < MATRIX_M * MATRIX_N; e += LANES) {
-                uint to_row = tile_row + own_row + i * MATRIX_M + e / MATRIX_N;
+                uint row = tile_row + subgroup_row + i * MATRIX_M + e / MATRIX_N;
                 uint column = tile_column + j * MATRIX_N + e % MATRIX_N;
-                if (to_row < args.m && column < args.n)
-                    end_value(to_row, column, sums[own + e], BIAS ? float(bias[column]) : 0.0);
+                if (row < args.m && column < args.n)
+                    end_value(row, column, sums[subgroup_sums + e], BIAS ? float(bias[column]) : 0.0);
             }
             barrier();
         }

@@ -3,7 +3,7 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL where a subgroup shares what it reads of x. For K a multiple of the subgroup's width.
+ * MATMUL where a subgroup shares what its lanes read of x. K must be a multiple of the subgroup's width.
  */
 #include "common.glsl"
 
@@ -13,7 +13,7 @@ layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { matmul_args args; };
 
-#define load_x_lane(row, from) float(x_values[(row) * args.k + (from) + gl_SubgroupInvocationID])
+#define load_x_lane(row, first_k) float(x_values[(row) * args.k + (first_k) + gl_SubgroupInvocationID])
 
 #include "matmul/weights.glsl"
 #include "matmul/subgroup.glsl"

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * PANELS: a matrix, or its transpose, as MATMUL and CONV read their w (args.h).
+ * PANELS packs a matrix, or its transpose, into the panels that MATMUL and CONV read as w.
  */
 #include "common.glsl"
 #include "matmul/panels.glsl"
@@ -16,7 +16,7 @@ layout(push_constant) uniform Args { panels_args args; };
 XTYPE value_of(uint n, uint k)
 {
     uint from_n = n, from_k = k, k_count = args.k;
-    if (args.conv != 0) { /* taps turned round, channels in and out swapped */
+    if (args.conv != 0) { /* The taps come in reverse order, with channels in and out exchanged. */
         uint channels = args.k / 9;
         from_n = k % channels;
         from_k = (8 - k / channels) * args.n + n;

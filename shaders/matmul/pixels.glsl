@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The implicit matrix of a 3x3 convolution: row r is a pixel of the result, column k the value (y, x, c) of
- * the pixels around it, zero past the edges.
+ * The implicit matrix of a 3x3 convolution. Row r is a pixel of the result, and column k is value (y, x, c) of the
+ * pixels around it, zero past the edges.
  */
-#define ROW ivec3 /* first pixel of the item; y and x of the top left corner */
+/* The number of the first pixel of an item, and y and x of the top left one of nine pixels. */
+#define ROW ivec3
 ROW row_of(uint row)
 {
     uint item = row / (args.out_h * args.out_w), pixel = row % (args.out_h * args.out_w);
@@ -11,10 +12,11 @@ ROW row_of(uint row)
                                            int(args.stride) - 1);
 }
 
+/* Whether tap `tap` of a row lies inside the picture, and the number of its pixel, 0 where it does not. */
 bool pixel_at(ROW row, uint tap, out uint pixel)
 {
-    ivec2 at = row.yz + ivec2(tap / 3, tap % 3);
-    bool inside = all(greaterThanEqual(at, ivec2(0))) && at.x < int(args.h) && at.y < int(args.w);
-    pixel = inside ? uint(row.x + at.x * int(args.w) + at.y) : 0;
+    ivec2 place = row.yz + ivec2(tap / 3, tap % 3);
+    bool inside = all(greaterThanEqual(place, ivec2(0))) && place.x < int(args.h) && place.y < int(args.w);
+    pixel = inside ? uint(row.x + place.x * int(args.w) + place.y) : 0;
     return inside;
 }

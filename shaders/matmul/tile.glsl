@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What every MATMUL and CONV row has around its loop: which rows and columns of the result an invocation
- * computes, and the epilogue, which adds bias, activates, adds to the residual in `y`, and applies ReLU; or which multiplies
- * by the activation's slope.
- * A workgroup's LANES invocations take neighbouring columns, COLS times.
+ * What every variant of MATMUL and CONV has around its loop: which rows and columns of the result an invocation
+ * computes, and the epilogue. The epilogue adds the bias, activates, adds to the residual in `y` and applies ReLU;
+ * with SLOPE it multiplies by the slope of an activation instead. The LANES invocations of a workgroup take
+ * neighbouring columns, COLS times.
  */
 #ifndef ROW
 #define ROW uint
@@ -15,29 +15,30 @@ layout(constant_id = 5) const uint ACTIVATION = 0;
 layout(constant_id = 6) const bool BIAS = false;
 layout(constant_id = 7) const bool RESIDUAL = false;
 layout(constant_id = 8) const bool RELU = false;
-layout(constant_id = 9) const bool WALK_ROWS = false; /* neighbouring workgroups walk the rows first */
-layout(constant_id = 10) const bool SLOPE = false; /* of the activation: `bias` has its x */
+layout(constant_id = 9) const bool WALK_ROWS = false; /* neighbouring workgroups have neighbouring rows */
+layout(constant_id = 10) const bool SLOPE = false; /* `bias` has the activation's argument */
 layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 
 #include "elementwise/activation.glsl"
 
 float sum[ROWS][COLS];
-ROW row[ROWS];     /* rows past M repeat the last one */
-uint quad[COLS];   /* of w, at k = 0 */
-float scale[COLS]; /* of the quads' block: load_scales */
+ROW row[ROWS];     /* of x; rows past M repeat the last one */
+uint quad[COLS];   /* the first quad of each column of w */
+float scale[COLS]; /* of the columns' current blocks */
 uint first_row, first_column;
 
-float add_quad(vec4 x, vec4 w, float to)
+float add_quad(vec4 x, vec4 w, float total)
 {
-    return fma(x.w, w.w, fma(x.z, w.z, fma(x.y, w.y, fma(x.x, w.x, to))));
+    return fma(x.w, w.w, fma(x.z, w.z, fma(x.y, w.y, fma(x.x, w.x, total))));
 }
 
+/* The workgroup's place along the columns (x) and the rows (y) of the result. */
 uvec2 tile_group()
 {
     return WALK_ROWS ? gl_WorkGroupID.yx : gl_WorkGroupID.xy;
 }
 
-/* A column's quad at k = 0; columns past N repeat the last one. */
+/* The first quad of a column of w, as this dispatch sees w. Columns past N repeat the last one. */
 uint w_quad(uint column)
 {
 #ifdef W_BLOCKS
@@ -62,28 +63,21 @@ void begin_tile(uint tile)
     }
 }
 
+/* Loads the scales of the blocks that begin with quad k4. */
 void load_scales(uint k4)
 {
     for (uint j = 0; j < COLS; j++)
         scale[j] = load_scale(quad[j] + k4 * PANEL);
 }
 
-#ifdef W_BLOCKS
-#define begin_block(k4)                                                                            \
-    if ((k4) % (BLOCK / 4) == 0)                                                                   \
-        load_scales(k4);
-#else
-#define begin_block(k4)
-#endif
-
-/* The epilogue of one value; `add` is the column's bias. */
-void end_value(uint to_row, uint column, float value, float add)
+/* Stores one value after the epilogue; `add` is the column's bias. */
+void end_value(uint row_index, uint column, float value, float add)
 {
-    uint at = to_row * args.n + column;
-    value = SLOPE ? value * slope(ACTIVATION, float(bias[at])) : activate(ACTIVATION, value + add);
+    uint index = row_index * args.n + column;
+    value = SLOPE ? value * slope(ACTIVATION, float(bias[index])) : activate(ACTIVATION, value + add);
     if (RESIDUAL)
-        value += float(y[at]);
-    y[at] = XTYPE(RELU ? max(value, 0.0) : value);
+        value += float(y[index]);
+    y[index] = XTYPE(RELU ? max(value, 0.0) : value);
 }
 
 void end_tile()

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * How MATMUL and CONV read w at binding 1, a quad at a time (layouts: args.h): by storage loads, or with
- * TEXELS as texels; what no scalar of the storage holds by words of 32 bits. Gives
- *     vec4 load_w(uint quad, float scale)    scale is for W_BLOCKS alone
- *     float load_scale(uint quad)            of the quad's block
- *     int load_w_word(uint quad)             its four values as they are, of q8 alone
+ * How MATMUL and CONV read w at binding 1, one quad at a time (docs/layout.md): from storage buffers, or with TEXELS
+ * as texels. Types that GLSL has no scalar for are read as words of 32 bits. Defines
+ *     vec4 load_w(uint quad, float scale)    the quad's values; scale is used for blocks alone
+ *     float load_scale(uint quad)            the scale of the quad's block
+ *     int load_w_word(uint quad)             the four values of a quad of q8 as they are stored
  */
 #include "matmul/panels.glsl"
 
@@ -12,10 +12,10 @@
 #define W_BLOCKS
 #ifdef TEXELS
 layout(set = 1, binding = 1) uniform utextureBuffer w_words;
-#define load_word(at) texelFetch(w_words, int(at)).x
+#define load_word(index) texelFetch(w_words, int(index)).x
 #else
 layout(set = 0, binding = 1) readonly buffer W { uint w_words[]; };
-#define load_word(at) w_words[at]
+#define load_word(index) w_words[index]
 #endif
 
 float load_scale(uint quad)
@@ -28,7 +28,7 @@ float load_scale(uint quad)
     return unpackHalf2x16(load_word(words + quad % PANEL / 2))[quad % 2];
 }
 
-/* Words of scales up to this block. */
+/* Words of scales before the values of the quad's block. */
 uint scale_words(uint quad)
 {
     return (quad / (BLOCK / 4 * PANEL) + 1) * (PANEL / 2);

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * BATCHNORM: scale and shift a channel about its mean, then the residual and ReLU.
+ * BATCHNORM scales and shifts each channel about its mean, then adds the residual and applies ReLU.
  */
 #include "common.glsl"
 

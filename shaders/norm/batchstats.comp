@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * BATCHSTATS: mean first, then the variance about it.
+ * BATCHSTATS computes the mean of each channel first and then the variance about it, because the difference of two
+ * large sums would lose digits in fp32.
  */
 #include "common.glsl"
 
@@ -13,7 +14,7 @@ layout(set = 0, binding = 3) writeonly buffer Stats { float stats[]; };
 
 layout(push_constant) uniform Args { rows_args args; };
 
-#include "matmul/columns.glsl"
+#include "columns.glsl"
 
 LOADER(load_x, x)
 

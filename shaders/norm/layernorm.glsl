@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * LAYERNORM, a workgroup a row. A row of the table gives
+ * The loop of every variant of LAYERNORM, one workgroup per row. The including file defines
  *     float workgroup_sum(float value)
  */
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
@@ -15,9 +15,9 @@ layout(push_constant) uniform Args { rows_args args; };
 void main()
 {
     for (uint row = gl_WorkGroupID.x; row < args.rows; row += gl_NumWorkGroups.x) {
-        uint at = row * args.c;
-        vec2 moments = row_moments(at);
+        uint index = row * args.c;
+        vec2 moments = row_moments(index);
         for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x)
-            y[at + i] = XTYPE((float(x[at + i]) - moments.x) * moments.y * float(gain[i]) + float(bias[i]));
+            y[index + i] = XTYPE((float(x[index + i]) - moments.x) * moments.y * float(gain[i]) + float(bias[i]));
     }
 }

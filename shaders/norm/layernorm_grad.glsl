@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * LAYERNORM_GRAD, a workgroup a row. A row of the table gives
+ * The loop of every variant of LAYERNORM_GRAD. A workgroup computes whole rows. The including file defines
  *     float workgroup_sum(float value)
  */
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
@@ -17,18 +17,20 @@ float value[OWN];
 void main()
 {
     for (uint row = gl_WorkGroupID.x; row < args.rows; row += gl_NumWorkGroups.x) {
-        uint at = row * C;
-        float rstd = normalize_row(at), of_mean = 0.0, of_deviation = 0.0;
-        EACH_OWN(j, i) {
-            value[j] = float(dy[at + i]) * float(gain[i]);
-            of_mean += value[j];
-            of_deviation += value[j] * normalized[j];
-        }
-        of_mean = workgroup_sum(of_mean) / float(C);
-        of_deviation = workgroup_sum(of_deviation) / float(C);
-        EACH_OWN(j, i) {
-            float of_x = (value[j] - of_mean - normalized[j] * of_deviation) * rstd;
-            dx[at + i] = XTYPE(of_x + (args.add != 0 ? float(dx[at + i]) : 0.0));
-        }
+        uint index = row * C;
+        float rstd = normalize_row(index), mean_part = 0.0, deviation_part = 0.0;
+        for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
+            if (in_row(i)) {
+                value[j] = float(dy[index + i]) * float(gain[i]);
+                mean_part += value[j];
+                deviation_part += value[j] * normalized[j];
+            }
+        mean_part = workgroup_sum(mean_part) / float(C);
+        deviation_part = workgroup_sum(deviation_part) / float(C);
+        for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
+            if (in_row(i)) {
+                float x_part = (value[j] - mean_part - normalized[j] * deviation_part) * rstd;
+                dx[index + i] = XTYPE(x_part + (args.add != 0 ? float(dx[index + i]) : 0.0));
+            }
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * LAYERNORM_SUMS: shares of the gradients of gain and bias, a workgroup LAYERNORM_ROWS rows. A row of the table
- * gives
+ * The loop of every variant of LAYERNORM_SUMS: a workgroup adds up the gradients of gain and bias over
+ * LAYERNORM_ROWS rows. COLSUM adds up these shares. The including file defines
  *     float workgroup_sum(float value)
  */
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
@@ -18,20 +18,23 @@ void main()
 {
     uint groups = (args.rows + LAYERNORM_ROWS - 1) / LAYERNORM_ROWS;
     for (uint group = gl_WorkGroupID.x; group < groups; group += gl_NumWorkGroups.x) {
-        EACH_OWN(j, i)
-            dgain[j] = dbias[j] = 0.0;
+        for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
+            if (in_row(i))
+                dgain[j] = dbias[j] = 0.0;
         uint end = min((group + 1) * LAYERNORM_ROWS, args.rows);
         for (uint row = group * LAYERNORM_ROWS; row < end; row++) {
             normalize_row(row * C);
-            EACH_OWN(j, i) {
-                float value = float(dy[row * C + i]);
-                dgain[j] += value * normalized[j];
-                dbias[j] += value;
+            for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
+                if (in_row(i)) {
+                    float value = float(dy[row * C + i]);
+                    dgain[j] += value * normalized[j];
+                    dbias[j] += value;
+                }
+        }
+        for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
+            if (in_row(i)) {
+                sums[2 * group * C + i] = dgain[j];
+                sums[(2 * group + 1) * C + i] = dbias[j];
             }
-        }
-        EACH_OWN(j, i) {
-            sums[2 * group * C + i] = dgain[j];
-            sums[(2 * group + 1) * C + i] = dbias[j];
-        }
     }
 }

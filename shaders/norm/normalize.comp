@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * NORMALIZE, a workgroup a row. A row of zeros stays zero (torch.nn.functional.normalize's 1e-12).
+ * NORMALIZE divides each row by its length, one workgroup per row. A row of zeros stays zero, because lengths are
+ * at least 1e-12, as in torch.nn.functional.normalize.
  */
 #include "common.glsl"
 
@@ -16,12 +17,12 @@ layout(push_constant) uniform Args { rows_args args; };
 void main()
 {
     for (uint row = gl_WorkGroupID.x; row < args.rows; row += gl_NumWorkGroups.x) {
-        uint at = row * args.c;
+        uint index = row * args.c;
         float squares = 0.0;
         for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x)
-            squares += float(x[at + i]) * float(x[at + i]);
+            squares += float(x[index + i]) * float(x[index + i]);
         float norm = max(sqrt(workgroup_sum(squares)), 1e-12);
         for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x)
-            y[at + i] = XTYPE(float(x[at + i]) / norm);
+            y[index + i] = XTYPE(float(x[index + i]) / norm);
     }
 }

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * NORMALIZE_GRAD, a workgroup a row.
+ * NORMALIZE_GRAD, one workgroup per row: the part of dy along x does not change the result and is taken out.
  */
 #include "common.glsl"
 
@@ -17,15 +17,15 @@ layout(push_constant) uniform Args { rows_args args; };
 void main()
 {
     for (uint row = gl_WorkGroupID.x; row < args.rows; row += gl_NumWorkGroups.x) {
-        uint at = row * args.c;
-        float squares = 0.0, along = 0.0;
+        uint index = row * args.c;
+        float squares = 0.0, product = 0.0;
         for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x) {
-            squares += float(x[at + i]) * float(x[at + i]);
-            along += float(x[at + i]) * float(dy[at + i]);
+            squares += float(x[index + i]) * float(x[index + i]);
+            product += float(x[index + i]) * float(dy[index + i]);
         }
         float norm = max(sqrt(workgroup_sum(squares)), 1e-12);
-        along = workgroup_sum(along) / (norm * norm);
+        product = workgroup_sum(product) / (norm * norm);
         for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x)
-            dx[at + i] = XTYPE((float(dy[at + i]) - along * float(x[at + i])) / norm);
+            dx[index + i] = XTYPE((float(dy[index + i]) - product * float(x[index + i])) / norm);
     }
 }

@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: MIT
  *
- * A row of x, normalized: an invocation keeps its values of it, every gl_WorkGroupSize.x-th, so that
- * it has them in registers when they are needed again. A row of the table gives
+ * A normalized row of x. An invocation keeps its own values of the row, every gl_WorkGroupSize.x-th, in registers
+ * until they are needed again. The including file defines
  *     float workgroup_sum(float value)
  */
-layout(constant_id = 3) const uint C = 64; /* columns */
+layout(constant_id = 3) const uint C = 64; /* columns of x */
 const uint OWN = (C + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
 float normalized[OWN];
 
-/* For each own value j of a row: column i. */
-#define EACH_OWN(j, i)                                                                             \
-    for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)            \
-        if (C % gl_WorkGroupSize.x == 0 || i < C)
+/* Whether column i is in the row: the last of an invocation's own columns may lie past its end. */
+#define in_row(i) (C % gl_WorkGroupSize.x == 0 || (i) < C)
 
-/* The row at element `at` of x; returns 1 / deviation. Mean first, then the variance about it, as fp32 wants
- * it. */
-float normalize_row(uint at)
+/* Normalizes the row that begins with element `index` of x, and returns 1 / deviation. The variance is that about the
+ * mean, because the difference of two large sums would lose digits in fp32. */
+float normalize_row(uint index)
 {
     float sum = 0.0, squares = 0.0;
-    EACH_OWN(j, i) {
-        normalized[j] = float(x[at + i]);
-        sum += normalized[j];
-    }
+    for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
+        if (in_row(i)) {
+            normalized[j] = float(x[index + i]);
+            sum += normalized[j];
+        }
     float mean = workgroup_sum(sum) / float(C);
-    EACH_OWN(j, i) {
-        normalized[j] -= mean;
-        squares += normalized[j] * normalized[j];
-    }
+    for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
+        if (in_row(i)) {
+            normalized[j] -= mean;
+            squares += normalized[j] * normalized[j];
+        }
     float rstd = 1.0 / sqrt(workgroup_sum(squares) / float(C) + args.epsilon);
-    EACH_OWN(j, i)
-        normalized[j] *= rstd;
+    for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
+        if (in_row(i))
+            normalized[j] *= rstd;
     return rstd;
 }

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * RUNNING: torch.nn.BatchNorm2d's running statistics, the variance unbiased.
+ * RUNNING updates a running mean or variance as torch.nn.BatchNorm2d does, with the variance made unbiased.
  */
 #include "common.glsl"
 

@@ -2,8 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * RUNNINGSTATS: statistics as BATCHSTATS gives them, from running ones; the mean first, then what the variance
- * decides.
+ * RUNNINGSTATS makes statistics such as those of BATCHSTATS out of running ones. The first launch, from the running
+ * mean, stores the mean; the second one, from the running variance, adds the rest.
  */
 #include "common.glsl"
 

@@ -1,7 +1,7 @@
 #version 450
 /* SPDX-License-Identifier: MIT
  *
- * A copy, sixteen bytes an invocation.
+ * Copies sixteen bytes with each invocation, to measure the bandwidth of memory.
  */
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 

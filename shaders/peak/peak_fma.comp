@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * Multiply-adds on registers alone: SUMS chains that do not wait for each other.
+ * Multiplies and adds on registers alone, in SUMS chains that do not wait for each other, to measure the peak of
+ * arithmetic.
  */
 #include "args.h"
 
@@ -37,6 +38,6 @@ void main()
     VALUE total = VALUE(0.0);
     for (uint i = 0; i < SUMS; i++)
         total += sum[i];
-    /* nothing may be left out as unused */
+    /* Every sum goes into what is stored, so that the compiler leaves none of them out. */
     y[gl_GlobalInvocationID.x] = dot(vec4(total), vec4(1.0));
 }

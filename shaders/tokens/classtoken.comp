@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CLASSTOKEN: the class token before the patches, positions added (ViT, clip/model.py).
+ * CLASSTOKEN puts the class token before the patches and adds the positions, as ViT does in clip/model.py.
  */
 #include "common.glsl"
 

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CLASSTOKEN_GRAD: all but the class token.
+ * CLASSTOKEN_GRAD copies the gradients of all tokens except for the class token.
  */
 #include "common.glsl"
 

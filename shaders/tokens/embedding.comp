@@ -2,8 +2,9 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * EMBEDDING: the table may be larger than one binding, so a dispatch sees a slice of its rows and
- * writes the tokens whose ids lie there. The host has checked that every id lies in some slice.
+ * EMBEDDING looks up the rows of a table and adds the positions. The table may be larger than one binding: a
+ * dispatch sees a slice of its rows and writes only the tokens whose ids lie there. The host has checked that every
+ * id lies in the table. docs/layout.md draws the rows.
  */
 #include "common.glsl"
 
@@ -15,9 +16,9 @@ layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
 layout(push_constant) uniform Args { embedding_args args; };
 
 #ifdef W_WORDS
-float load_half(uint at, uint i)
+float load_half(uint index, uint i)
 {
-    return unpackHalf2x16(table[at + i / 2])[i % 2];
+    return unpackHalf2x16(table[index + i / 2])[i % 2];
 }
 #endif
 
@@ -30,13 +31,13 @@ float load_table(uint row, uint channel)
 #else
     uint blocks = (args.c + BLOCK - 1) / BLOCK, scales = (blocks + 1) / 2;
 #ifdef W_q8
-    uint at = row * (scales + blocks * (BLOCK / 4));
-    int q = bitfieldExtract(int(table[at + scales + channel / 4]), int(channel % 4) * 8, 8);
+    uint index = row * (scales + blocks * (BLOCK / 4));
+    int q = bitfieldExtract(int(table[index + scales + channel / 4]), int(channel % 4) * 8, 8);
 #else
-    uint at = row * (scales + blocks * (BLOCK / 8));
-    int q = int(table[at + scales + channel / 8] >> channel % 8 * 4 & 15u) - 8;
+    uint index = row * (scales + blocks * (BLOCK / 8));
+    int q = int(table[index + scales + channel / 8] >> channel % 8 * 4 & 15u) - 8;
 #endif
-    return load_half(at, channel / BLOCK) * float(q);
+    return load_half(index, channel / BLOCK) * float(q);
 #endif
 }
 
@@ -45,7 +46,7 @@ void main()
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.tokens * args.c; i += all) {
         uint token = i / args.c, channel = i % args.c;
-        uint row = uint(ids[token]) - args.first; /* wraps below the slice */
+        uint row = uint(ids[token]) - args.first; /* ids below the slice wrap around to large rows */
         if (row < args.count)
             y[i] = XTYPE(load_table(row, channel) +
                          float(positions[token % args.t * args.c + channel]));

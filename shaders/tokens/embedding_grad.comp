@@ -2,8 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * EMBEDDING_GRAD: an invocation adds up the tokens of one id, so that nothing is added by two at once.
- * The table may be larger than one binding: a dispatch sees a slice of its rows.
+ * EMBEDDING_GRAD: an invocation adds up the tokens of one id, so that no two invocations add to one value. The
+ * table may be larger than one binding: a dispatch sees a slice of its rows.
  */
 #include "common.glsl"
 
@@ -19,7 +19,7 @@ void main()
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.tokens * args.c; i += all) {
         uint run = i / args.c, channel = i % args.c;
-        uint row = uint(runs[run].y) - args.first; /* wraps below the slice */
+        uint row = uint(runs[run].y) - args.first; /* ids below the slice wrap around to large rows */
         if (runs[run].y < 0 || row >= args.count)
             continue;
         float sum = 0.0;

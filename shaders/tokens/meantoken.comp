@@ -2,8 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * MEANTOKEN: the mean of all positions before them, positions added (AttentionPool2d, clip/model.py). An
- * invocation a channel of an item.
+ * MEANTOKEN puts the mean of all pixels before them and adds the positions, as AttentionPool2d does in
+ * clip/model.py. An invocation has one channel of an item.
  */
 #include "common.glsl"
 

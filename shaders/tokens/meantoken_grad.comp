@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * MEANTOKEN_GRAD: each position gets its own and a part of the mean's.
+ * MEANTOKEN_GRAD gives each pixel its own gradient and an equal share of that of the mean.
  */
 #include "common.glsl"
 

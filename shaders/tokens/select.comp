@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * SELECT: one token of each item, the class token or the one that `rows` names (end of text).
+ * SELECT copies one token of each item: the class token, or the one that `rows` names, which is the end of a text.
  */
 #include "common.glsl"
 

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * SELECT_GRAD: zero but for the token that was selected.
+ * SELECT_GRAD stores zeros except for the token that was selected.
  */
 #include "common.glsl"
 

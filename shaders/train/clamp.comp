@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CLAMP.
+ * CLAMP keeps a weight within bounds.
  */
 #include "common.glsl"
 

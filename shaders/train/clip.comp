@@ -2,8 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CLIP: the norm of all gradients, and what they are to be multiplied by (torch.nn.utils.clip_grad_norm_).
- * The step's values: grad.h.
+ * CLIP computes the norm of all gradients and the factor that they are multiplied by, as
+ * torch.nn.utils.clip_grad_norm_ does. What the values of the step are is in graph/grad.h.
  */
 #include "common.glsl"
 
@@ -26,7 +26,7 @@ void main()
         step_out[gl_LocalInvocationID.x] = step_in[gl_LocalInvocationID.x];
     if (gl_LocalInvocationID.x == 0) {
         float factor = most > 0.0 ? min(most / (norm + 1e-6), 1.0) : 1.0;
-        bool finite = norm < 3.0e38; /* false for what is no number */
+        bool finite = norm < 3.0e38; /* false also where it is not a number */
         step_out[5] = finite ? factor * unscale : 0.0;
         step_out[6] = norm;
         step_out[7] = 0.0;

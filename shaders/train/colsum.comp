@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * COLSUM: rows of x added up by groups, for gradients of what is added to rows.
+ * COLSUM adds up groups of rows of x: the gradient of what was added to every row.
  */
 #include "common.glsl"
 
@@ -11,7 +11,7 @@ layout(set = 0, binding = 3) buffer Y { float y[]; };
 
 layout(push_constant) uniform Args { colsum_args args; };
 
-#include "matmul/columns.glsl"
+#include "columns.glsl"
 
 LOADER(load_x, x)
 
@@ -24,7 +24,7 @@ void main()
     for (uint row = group * args.group + gl_LocalInvocationID.y; row < end && left > 0; row += HEIGHT)
         sum += load_x(args.offset + row * args.pitch + column, left);
     sum = column_sum(sum);
-    uint at = group * args.columns + column;
+    uint index = group * args.columns + column;
     for (uint i = 0; i < min(left, 4) && gl_LocalInvocationID.y == 0; i++)
-        y[at + i] = (args.add != 0 ? y[at + i] : 0.0) + sum[i];
+        y[index + i] = (args.add != 0 ? y[index + i] : 0.0) + sum[i];
 }

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CONTRAST_GRAD: the gradient of the cosines in their place, so that one matrix of all pairs is kept.
+ * CONTRAST_GRAD stores the gradient of the cosines in their own place, so that only one matrix of all pairs is kept.
  */
 #include "common.glsl"
 

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CONTRAST_LOSS: of each row its share of the loss and of the gradient of logit_scale.
+ * CONTRAST_LOSS computes the share that each row has in the loss and in the gradient of logit_scale.
  */
 #include "common.glsl"
 
@@ -26,9 +26,9 @@ void main()
         }
         sum = workgroup_sum(sum);
         if (gl_LocalInvocationID.x == 0) {
-            float own = scale * cosines[row * args.n + row];
-            y[2 * row] = (0.5 * (stats[row] + stats[args.n + row]) - own) / n;
-            y[2 * row + 1] = (0.5 * sum - own) / n;
+            float diagonal = scale * cosines[row * args.n + row];
+            y[2 * row] = (0.5 * (stats[row] + stats[args.n + row]) - diagonal) / n;
+            y[2 * row + 1] = (0.5 * sum - diagonal) / n;
         }
     }
 }

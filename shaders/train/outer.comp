@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * OUTER on storage buffers alone: for any shape and any device.
+ * OUTER on storage buffers alone, for any shape and any device.
  */
 #include "common.glsl"
 
@@ -13,8 +13,8 @@ layout(set = 0, binding = 1) readonly buffer X4 { XVEC4 x4[]; };
 
 LOADER(load_dy_any, dy_values)
 LOADER(load_x_any, x_values)
-#define load_dy(at, left) (QUADS ? vec4(dy4[(at) / 4]) : load_dy_any(at, left))
-#define load_dy1(at) float(dy_values[at])
-#define load_x(at, left) (QUADS ? vec4(x4[(at) / 4]) : load_x_any(at, left))
+#define load_dy(index, left) (QUADS ? vec4(dy4[(index) / 4]) : load_dy_any(index, left))
+#define load_dy1(index) float(dy_values[index])
+#define load_x(index, left) (QUADS ? vec4(x4[(index) / 4]) : load_x_any(index, left))
 
 #include "train/outer.glsl"

@@ -3,17 +3,17 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * OUTER by one subgroup a workgroup, which shares the quads of dy that its lanes read; dy and x are texels.
- * For N and K, of a CONV C, multiples of four.
+ * OUTER where a workgroup is one subgroup, whose lanes broadcast quads of dy; dy and x are read as texels. N and K,
+ * or C of a CONV, must be multiples of four.
  */
 #include "common.glsl"
 
 layout(set = 1, binding = 0) uniform textureBuffer dy_texels;
 layout(set = 1, binding = 1) uniform textureBuffer x_texels;
 
-#define load_dy(at, left) texelFetch(dy_texels, int((at) / 4))
-#define load_dy1(at) texelFetch(dy_texels, int((at) / 4))[(at) % 4]
-#define load_x(at, left) texelFetch(x_texels, int((at) / 4))
+#define load_dy(index, left) texelFetch(dy_texels, int((index) / 4))
+#define load_dy1(index) texelFetch(dy_texels, int((index) / 4))[(index) % 4]
+#define load_x(index, left) texelFetch(x_texels, int((index) / 4))
 
 #define BROADCAST
 #include "train/outer.glsl"

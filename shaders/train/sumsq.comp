@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * SUMSQ: squares of SUMSQ_PART values, a workgroup a part.
+ * SUMSQ adds up the squares of SUMSQ_PART values with each workgroup.
  */
 #include "common.glsl"
 
