@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Push constants of every op, included by C and by GLSL. All members are 32 bits.
- *
- * Weights of MATMUL and CONV lie in panels of PANEL columns. A panel is [K/4][PANEL] quads, each the
- * four values of one column that follow each other along K; columns past N and values past K are zero.
- * Neighbouring invocations read neighbouring quads, a workgroup walks its panel from front to back, and
- * a quad is one load in every type.
- *
- * Quantised weights have blocks of BLOCK values along K with one fp16 scale: value = scale * q, q of 8
- * bits (q8), or scale * (q - 8), q of 4 bits (q4): those of GGUF's Q8_0 and Q4_0. A panel is then, for
- * each BLOCK of k, PANEL scales, two in a word of 32 bits, and the quads: for q8 a word each, for q4 two
- * that follow each other along K in a word; lowest bits first. A row of a quantised table is its blocks'
- * scales, two in a word, and then its values, four (q8) or eight (q4) in a word.
+ * The push constants of every op, and the sizes that host and shaders share. C and GLSL include this file; all
+ * members are 32 bits wide. docs/layout.md draws the panels and blocks whose sizes are here.
  */
 #ifndef VKCLIP_ARGS_H
 #define VKCLIP_ARGS_H
@@ -21,23 +11,26 @@
 #define uint uint32_t
 #endif
 
+/* Columns of a panel, which is how the weights of MATMUL and CONV lie. */
 #define PANEL 32
 
+/* Values of a quantised type that share one scale, and the words that one such block takes in a panel: the scales of
+ * all columns, two in a word, and then their values, four (q8) or eight (q4) in a word. */
 #define BLOCK 32
 #define Q8_BLOCK_WORDS (PANEL / 2 + BLOCK * PANEL / 4)
 #define Q4_BLOCK_WORDS (PANEL / 2 + BLOCK * PANEL / 8)
 
-/* Values of the activation's specialization constant: enum vkclip_activation. */
+/* The activations that a specialization constant selects. The values are those of enum vkclip_activation. */
 #define ACTIVATION_QUICK_GELU 1
 #define ACTIVATION_GELU 2
 
 struct matmul_args {
     uint m, n, k;
-    uint first;        /* row that this dispatch begins with */
-    uint first_column; /* of this dispatch, which sees w from there on */
+    uint first;        /* the row that this dispatch begins with */
+    uint first_column; /* the column that it begins with: it sees w from there on */
 };
 
-struct conv_args { /* begins as matmul_args: k = 9 c */
+struct conv_args { /* begins as matmul_args does, with k = 9 c */
     uint m, n, k;
     uint first, first_column;
     uint h, w, out_h, out_w;
@@ -47,7 +40,7 @@ struct conv_args { /* begins as matmul_args: k = 9 c */
 struct avgpool_args {
     uint out_h, out_w, c;
     uint h, w;
-    uint size, count; /* count: of elements of the result */
+    uint size, count; /* of a pooled square; of elements of the result */
 };
 
 struct meantoken_args {
@@ -55,24 +48,24 @@ struct meantoken_args {
 };
 
 struct attention_args { /* ATTENTION, ATTENTION_GRAD */
-    uint t, c, heads; /* tokens, channels of all heads */
+    uint t, c, heads; /* tokens; channels of all heads together */
     float scale;
-    uint first; /* item that this dispatch begins with */
+    uint first; /* the item that this dispatch begins with */
 };
 
-struct rows_args { /* LAYERNORM, NORMALIZE, BATCHSTATS and their gradients */
+struct rows_args { /* LAYERNORM, NORMALIZE, BATCHSTATS, and the gradients of LAYERNORM, NORMALIZE, BATCHNORM */
     uint rows, c;
     float epsilon;
-    uint add;    /* to what the result holds */
-    uint frozen; /* BATCHNORM_GRAD: stats do not depend on x */
+    uint add;    /* whether to add to what the result holds */
+    uint frozen; /* BATCHNORM_GRAD: whether the statistics do not depend on x */
 };
 
-/* Rows whose shares of the gradients of gain and bias LAYERNORM_SUMS adds up. */
+/* Rows over which one workgroup of LAYERNORM_SUMS adds up the gradients of gain and bias. */
 #define LAYERNORM_ROWS 32
 
 struct embedding_args {
     uint tokens, t, c;
-    uint first, count; /* rows of the table that this dispatch sees */
+    uint first, count; /* the rows of the table that this dispatch sees */
 };
 
 struct classtoken_args {
@@ -81,17 +74,19 @@ struct classtoken_args {
 
 struct select_args {
     uint b, t, c;
-    uint by_rows; /* 0: always row 0 */
+    uint by_rows; /* 0: row 0 of every item is selected */
 };
 
-/* Training. Values that SUMSQ adds up to one. */
+/* Values whose squares one workgroup of SUMSQ adds up. */
 #define SUMSQ_PART 65536
 
-struct elements_args { /* ADD, ATTENTION_DELTA, AFFINE, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD, CLAMP, ADAMW, ... */
+/* Ops with one invocation per element that need little besides: ADD, AFFINE, SCALE, CAST, CLAMP, ADAMW,
+ * ATTENTION_DELTA, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD. */
+struct elements_args {
     uint n;
     uint t, c;
-    uint by_rows; /* SELECT_GRAD: 0: always row 0 */
-    float values[4];
+    uint by_rows; /* SELECT_GRAD, as in select_args */
+    float values[4]; /* ADAMW: beta1, beta2, epsilon, decay; CLAMP: least, most */
 };
 
 struct activate_args {
@@ -102,21 +97,23 @@ struct batchnorm_args {
     uint n, c, add, relu;
 };
 
-struct panels_args { /* n, k: of the result */
-    uint n, k;
-    uint rows, transposed, conv; /* rows: w is not in panels */
+struct panels_args {
+    uint n, k; /* of the result */
+    uint rows; /* whether w lies in rows, not in panels */
+    uint transposed, conv;
 };
 
 struct outer_args {
     uint m, n, k;
-    uint first, rows; /* of m, that this dispatch adds up */
-    uint add, panels; /* to what the result holds; which lies in panels */
-    uint h, w, out_h, out_w, stride; /* of a CONV; stride 0: none */
+    uint first, rows; /* the rows of dy and x that this dispatch adds up */
+    uint add;         /* whether to add to what the result holds */
+    uint panels;      /* whether the result lies in panels */
+    uint h, w, out_h, out_w, stride; /* of a CONV; stride 0 for a MATMUL */
 };
 
 struct colsum_args {
     uint rows, columns, pitch, offset, group;
-    uint add; /* to what the result holds */
+    uint add; /* whether to add to what the result holds */
 };
 
 struct contrast_args {
@@ -129,7 +126,7 @@ struct running_args { /* RUNNING, RUNNINGSTATS */
 };
 
 struct sumsq_args {
-    uint n, first;
+    uint n, first; /* first: index of the first sum in the result */
 };
 
 struct peak_args {

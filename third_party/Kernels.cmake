@@ -1,7 +1,7 @@
-# Compiles every KERNEL(op, shader, x, w, needs) row of shaders/kernels.def and PEAK(shader, x, w) row of
-# shaders/peaks.def: the types become -D, the result an array `spirv_SHADER_X_W`. kernels_spirv.h and
-# peaks_spirv.h declare them. Rows written KERNEL_NAME(...) need a GLSL extension that not every compiler
-# knows: with one that does not, the headers define them away.
+# Compiles every KERNEL(op, shader, x, w, needs) row of shaders/kernels.def and every PEAK(shader, x, w) row of
+# shaders/peaks.def. The types become -D options, and the result is an array `spirv_SHADER_X_W`; kernels_spirv.h and
+# peaks_spirv.h include all of them. A row written KERNEL_NAME(...) needs a GLSL extension that some compilers do not
+# know. With such a compiler the row is not compiled, and kernels_spirv.h defines KERNEL_NAME as nothing.
 set(optional_kernels DOT=GL_EXT_integer_dot_product COOPMAT=GL_KHR_cooperative_matrix)
 set(row_macros "KERNEL|PEAK")
 set(optional_macros)
