@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blocks, panels and rows of weights.
+ * The choice of a block's scale, and rounding to it.
  */
 #include "graph/quant.h"
 #include "base/array.h"
@@ -11,30 +11,35 @@
 
 static int round_q4(float value)
 {
-    float clamped = value > -8 ? value < 7 ? value : 7 : -8; /* also what is no number */
-    return (int)(clamped + 8.5f) - 8;
+    if (!(value > -8)) /* true also where the value is not a number */
+        return -8;
+    return (int)((value < 7 ? value : 7) + 8.5f) - 8;
 }
 
-/* The scale of least squared error among a few. Where the value of largest magnitude becomes -8, as
- * Q4_0's own rule has it, is rarely the best: to cut it a little, or to leave the -8 unused, costs
- * less, and each rounding has a best scale by least squares. Values that come out of a block find
- * its scale again, with no error. */
+/* The scale with the least squared error among a few candidates. Q4_0's own rule lets the value of
+ * largest magnitude become -8, which is rarely the best: cutting it a little, or leaving the -8
+ * unused, costs less. Each candidate rounds the values, and the scale that fits these roundings by
+ * least squares is compared. Values that come out of a block find its scale again, without error.
+ */
 static float best_q4_scale(const float *values, size_t count, float most)
 {
-    static const float at_most[] = {-8, -7, 7, -7.5f, -8.5f, -9};
-    float best = most != 0 ? most / -8 : 0; /* the rule's, where no other is a number */
+    /* What the value of largest magnitude becomes before it is rounded. */
+    static const float largest_q[] = {-8, -7, 7, -7.5f, -8.5f, -9};
+    float best = most != 0 ? most / -8 : 0; /* by Q4_0's rule, where no candidate is a number */
     double best_gain = 0;
-    for (size_t t = 0; t < ARRAY_COUNT(at_most) && most != 0; t++) {
-        float inverse = at_most[t] / most;
+    for (size_t t = 0; t < ARRAY_COUNT(largest_q) && most != 0; t++) {
+        float inverse = largest_q[t] / most;
         double xq = 0, qq = 0;
         for (size_t i = 0; i < count; i++) {
             double q = round_q4(values[i] * inverse);
             xq += (double)values[i] * q;
             qq += q * q;
         }
-        /* as stored: rounding is what tells the scale that the values came with from its like */
+        /* The error is that of the scale as it is stored: only then does the scale that the values
+         * came with have no error, and win. */
         double scale = qq > 0 ? (double)half_to_float(half_from_float((float)(xq / qq))) : 0;
-        double gain = scale * (2 * xq - scale * qq); /* the squared error is sum x^2 - gain */
+        double gain =
+            scale * (2 * xq - scale * qq); /* the squared error is the sum of x^2 - gain */
         if (gain > best_gain) {
             best_gain = gain;
             best = (float)scale;
@@ -45,7 +50,7 @@ static float best_q4_scale(const float *values, size_t count, float most)
 
 bool quant_pack(enum type type, const float *values, size_t count, struct quant_block *block)
 {
-    float most = 0; /* the value of largest magnitude, the first of equals */
+    float most = 0; /* the value of largest magnitude; of equal ones the first */
     bool finite = true;
     *block = (struct quant_block){0};
     for (size_t i = 0; i < count; i++) {
@@ -56,12 +61,12 @@ bool quant_pack(enum type type, const float *values, size_t count, struct quant_
     float scale = type == TYPE_Q8 ? fabsf(most) / 127 : best_q4_scale(values, count, most);
     block->scale = half_from_float(scale);
     if (!finite || (block->scale & 0x7c00) == 0x7c00) {
-        block->scale = 0x7e00; /* NaN: shows, where a cut value would not */
+        block->scale = 0x7e00; /* NaN shows in the results; values that were cut would not */
         return false;
     }
     float inverse = scale != 0 ? 1 / scale : 0;
     if (!isfinite(inverse))
-        inverse = 0; /* below what fp16 holds by far */
+        inverse = 0; /* the scale is far below what fp16 holds, and all values are zero */
     for (size_t i = 0; i < count; i++)
         block->q[i] = type == TYPE_Q8 ? (int8_t)roundf(values[i] * inverse)
                                       : (int8_t)round_q4(values[i] * inverse);

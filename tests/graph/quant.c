@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blocks of quantised weights against GGUF's definition of them, and their bytes on the device.
+ * Blocks of quantised weights, compared with GGUF's definition of them. How blocks lie on the
+ * device is the subject of tests/runtime/layout.c.
  */
 #include "base/array.h"
 #include "base/half.h"
@@ -16,13 +17,14 @@ static float next_value(uint32_t *state)
     return (float)((double)*state / 2147483648.0 - 1);
 }
 
-static double half_of(double value)
+/* The value as fp16 holds it. */
+static double rounded_to_half(double value)
 {
     return half_to_float(half_from_float((float)value));
 }
 
-/* Q8_0: d = fp16(max |x| / 127), q = round(x * 127 / max |x|). */
-static void q8_is_q8_0(void **state)
+/* GGUF defines Q8_0 by d = fp16(max |x| / 127) and q = round(x * 127 / max |x|). */
+static void q8_matches_q8_0(void **state)
 {
     (void)state;
     uint32_t random = 88172645;
@@ -34,7 +36,7 @@ static void q8_is_q8_0(void **state)
             most = fmaxf(most, fabsf(x[i]));
         }
         assert_true(quant_pack(TYPE_Q8, x, QUANT_BLOCK, &block));
-        double scale = half_of((double)most / 127);
+        double scale = rounded_to_half((double)most / 127);
         for (int i = 0; i < QUANT_BLOCK; i++) {
             double exact = (double)x[i] * 127 / (double)most;
             assert_true(fabs(block.q[i] - exact) <= 0.5001 && abs(block.q[i]) <= 127);
@@ -51,9 +53,10 @@ static double squared_error(const float *x, const struct quant_block *block)
     return sum;
 }
 
-/* Values of Q4_0, never further from x than by its own rule, d = fp16(x of largest magnitude / -8),
- * q = min(15, trunc(x / d + 8.5)), and on the whole clearly nearer. */
-static void q4_is_better_q4_0(void **state)
+/* GGUF's own rule for Q4_0 is d = fp16(x of largest magnitude / -8) and q = min(15, trunc(x / d +
+ * 8.5)). The values here have the same format; no block is further from x than by that rule, and
+ * all blocks together are clearly nearer. */
+static void q4_is_nearer_than_q4_0(void **state)
 {
     (void)state;
     uint32_t random = 88172645;
@@ -73,14 +76,16 @@ static void q4_is_better_q4_0(void **state)
             assert_true(block.q[i] >= -8 && block.q[i] <= 7);
         double error = squared_error(x, &block), plain_error = squared_error(x, &plain);
         assert_true(error <= plain_error * 1.001);
-        all += error, all_plain += plain_error;
+        all += error;
+        all_plain += plain_error;
     }
-    printf("squared error of Q4_0's own rule times %.3f\n", all / all_plain);
+    printf("squared error: %.3f times that of Q4_0's own rule\n", all / all_plain);
     assert_true(all < 0.9 * all_plain);
 }
 
-/* What a file has in blocks comes back to the same values. */
-static void again_is_the_same(void **state)
+/* Values that come out of blocks, as those of a GGUF file do, are packed to the same values again.
+ */
+static void packing_again_changes_nothing(void **state)
 {
     (void)state;
     uint32_t random = 2463534242u;
@@ -102,7 +107,7 @@ static void again_is_the_same(void **state)
     }
 }
 
-static void edges(void **state)
+static void extreme_values(void **state)
 {
     (void)state;
     struct quant_block block;
@@ -112,7 +117,7 @@ static void edges(void **state)
         assert_true(quant_pack(type, zeros, QUANT_BLOCK, &block));
         for (size_t i = 0; i < QUANT_BLOCK; i++)
             assert_true(quant_value(&block, i) == 0);
-        assert_true(quant_pack(type, tiny, 3, &block)); /* below fp16: zeros, not garbage */
+        assert_true(quant_pack(type, tiny, 3, &block)); /* a scale below fp16 gives zeros */
         assert_true(quant_value(&block, 0) == 0 && quant_value(&block, 1) == 0);
         assert_false(quant_pack(type, bad, 2, &block));
         assert_true(isnan(quant_value(&block, 0)));
@@ -120,7 +125,7 @@ static void edges(void **state)
         assert_true(isnan(quant_value(&block, 1)));
         assert_false(quant_pack(type, endless, 1, &block));
         assert_true(isnan(quant_value(&block, 0)));
-        assert_true(quant_pack(type, one, 1, &block)); /* fewer than a block */
+        assert_true(quant_pack(type, one, 1, &block)); /* fewer values than a block has */
         assert_true(fabsf(quant_value(&block, 0) + 3) < 2e-3f && quant_value(&block, 1) == 0);
     }
 }
@@ -128,10 +133,10 @@ static void edges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(q8_is_q8_0),
-        cmocka_unit_test(q4_is_better_q4_0),
-        cmocka_unit_test(again_is_the_same),
-        cmocka_unit_test(edges),
+        cmocka_unit_test(q8_matches_q8_0),
+        cmocka_unit_test(q4_is_nearer_than_q4_0),
+        cmocka_unit_test(packing_again_changes_nothing),
+        cmocka_unit_test(extreme_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Plans: memory is shared but never by two tensors alive at once, close to the least possible; a
- * run repeats to the bit; submits are split by work; the pipeline cache survives damage.
+ * Plans share memory between tensors, but never between two that are alive at once, and need little
+ * more than the least possible. Runs repeat to the bit, also when their submits are split. The
+ * pipeline cache survives damaged files, and devices are found by name.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -19,7 +20,7 @@
 #include "support/open_gpu.h"
 #include "support/scratch.h"
 
-/* Over every model that has a name, by the node list alone: nothing is allocated. */
+/* Measures every model that has a name. That needs the node list alone and allocates nothing. */
 static void arena_is_small(void **state)
 {
     (void)state;
@@ -47,7 +48,8 @@ static void arena_is_small(void **state)
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-/* x -> three normalisations and sums of it, in an order that makes memory worth sharing. */
+/* Makes a plan whose tensors live briefly, so that sharing their memory is worth while: five
+ * normalisations of rows of x. */
 static int make_plan(struct gpu *gpu, struct plan **plan, int *result)
 {
     const uint32_t shape[] = {5, 33, 64};
@@ -89,7 +91,7 @@ static void replays(void **state)
             plan_read(plan, result[i], 0, run % 2 ? again[i] : found[i], B * C);
         if (run % 2)
             assert_memory_equal(found, again, sizeof(found));
-        for (int b = 0; b < B; b++) /* the inputs of this run, not of an earlier one */
+        for (int b = 0; b < B; b++) /* The results are those of this run's inputs. */
             assert_memory_equal(&found[2][b * C], &x[(b * T + rows[b]) * C], C * sizeof(float));
     }
     free(x);
@@ -97,7 +99,7 @@ static void replays(void **state)
     gpu_close(&gpu);
 }
 
-/* The next run's inputs are written while the one before is under way: each has its own. */
+/* The inputs of the next run are written while a run is under way, which keeps its own. */
 static void runs_overlap(void **state)
 {
     (void)state;
@@ -111,7 +113,7 @@ static void runs_overlap(void **state)
     float *x = malloc(B * T * C * sizeof(*x)), found[B * C];
     int32_t row[B] = {1, 2, 3, 4, 5};
     for (int run = 0; run < RUNS + PLAN_RUNS; run++) {
-        if (run >= PLAN_RUNS) { /* row r of item b of a run has its number, b and r in it */
+        if (run >= PLAN_RUNS) { /* The values tell the run, the item and the row. */
             assert_int_equal(plan_wait(plan), 0);
             plan_read(plan, result[2], 0, found, B * C);
             for (int i = 0; i < B * C; i++)
@@ -127,16 +129,16 @@ static void runs_overlap(void **state)
         plan_write_ids(plan, rows, 0, row, B);
         assert_int_equal(plan_submit(plan), 0);
         if (run)
-            assert_int_equal(plan_begin(plan), VKCLIP_EINVALID); /* no place for a third */
+            assert_int_equal(plan_begin(plan), VKCLIP_EINVALID); /* a third run is refused */
     }
     assert_int_equal(plan_begin(plan), 0);
     assert_int_equal(plan_submit(plan), 0);
     free(x);
-    plan_destroy(&plan); /* waits for what is under way */
+    plan_destroy(&plan); /* waits for the run that is under way */
     gpu_close(&gpu);
 }
 
-/* A model whose work is far beyond one submit's gives the same bits as in one. */
+/* A model that is split over many submits gives the same bits as in one. */
 static void splits_submits(void **state)
 {
     (void)state;
@@ -149,7 +151,8 @@ static void splits_submits(void **state)
         x[i] = (float)(i % 101);
     for (int split = 0; split < 2; split++) {
         if (split)
-            ((struct gpu_limits *)gpu_limits(gpu))->work = 1; /* every dispatch its own submit */
+            ((struct gpu_limits *)gpu_limits(gpu))->work =
+                1; /* gives every dispatch a submit of its own */
         assert_int_equal(make_plan(gpu, &plan, result), 0);
         plan_write(plan, graph_find(plan_graph(plan), "x"), 0, x, ARRAY_COUNT(x));
         assert_int_equal(plan_run(plan), 0);
@@ -180,7 +183,7 @@ static void absent_weight(void **state)
     const struct plan_params plan_params = {.gpu = gpu, .weights = store};
     assert_int_equal(plan_create(&plan_params, &graph, &plan), VKCLIP_EABSENT);
     assert_null(plan);
-    assert_int_equal(graph.node_count, 0); /* taken over also on error */
+    assert_int_equal(graph.node_count, 0); /* the plan takes it over also on error */
     store_destroy(&store);
     weights_close(&weights);
     config_close(&config);
@@ -205,7 +208,7 @@ static void cache_survives_damage(void **state)
 {
     (void)state;
     char *scratch = scratch_folder();
-    char *folder = string_format("%s/a/b", scratch); /* created on the way */
+    char *folder = string_format("%s/a/b", scratch); /* which opening the device creates */
     run_once(folder);
     char *path = scratch_find(folder, "pipelines-");
     assert_non_null(path);
@@ -231,23 +234,25 @@ static void cache_survives_damage(void **state)
             break;
         case 3:
             bad[size / 2] ^= 1;
-            break; /* the driver's data */
+            break; /* within the driver's data */
         case 4:
             memset(bad, 0x5a, size);
-            break; /* another program's file */
+            break; /* as if another program had written the file */
         case 5:
-            memset(bad + size, 0, 64), bad_size += 64;
+            memset(bad + size, 0, 64);
+            bad_size += 64;
             break;
         }
         struct file_part part = {bad, bad_size};
         assert_int_equal(file_write(path, &part, 1), 0);
-        run_once(folder); /* works, and puts a good one in its place */
+        run_once(folder); /* This works, and writes a good file again. */
         assert_int_equal(file_read(path, 1 << 26, &data, &length), 0);
         assert_true(length > 24 && !memcmp(data, good, 8));
         free(data);
         free(bad);
     }
-    if (!getuid() || access("/proc", W_OK)) /* a folder that cannot be written to is no failure */
+    /* A folder that cannot be written to is no failure. */
+    if (!getuid() || access("/proc", W_OK))
         run_once("/proc/vkclip-cache");
     free(good);
     free(path);
@@ -267,7 +272,7 @@ static void devices_by_name(void **state)
     assert_true(count > 0 && infos[0].usable);
     assert_true(infos[0].memory > 0 && infos[0].api_version[0] == 1 && infos[0].driver[0]);
     char part[8] = {0}, number[16];
-    for (int i = 0; i < 5; i++) /* case does not count */
+    for (int i = 0; i < 5; i++) /* The search ignores case. */
         part[i] = (char)(infos[0].name[i] ^ (infos[0].name[i] >= 'A' ? 32 : 0));
     snprintf(number, sizeof(number), "%u", infos[0].index);
     const struct {
@@ -305,7 +310,8 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* Every node of a long list has its device time, and together they are not more than passed. */
+/* Every node of a long list has its time on the device, and all of them together take no longer
+ * than the run did on the host's clock. */
 static void profiles(void **state)
 {
     (void)state;
