@@ -10,17 +10,18 @@
  *              Names of parameters stand in backquotes, so that a program can write its own options
  *              in their place. The library never exits, aborts or prints; warnings go to the log
  *              callback.
- *   Ownership  The caller owns what it passes in; nothing is kept after the call returns. What an
- *              open function gives is released by the close function of the same name, which
- *              accepts NULL and half-built handles and sets the handle to NULL.
- *   Threads    Handles of one device (the device and the models opened on it) are used by one
- *              thread at a time, with two exceptions that may run at any time on any thread:
- *              vkclip_tokenize and vkclip_preprocess. Different devices are independent. The
- *              library has threads of its own, which end with their device; of the caller's
- *              functions they call vkclip_source_fn only.
- *   Params     A params struct that is all zero, or a NULL in its place, means the defaults.
- *   Layout     Arrays are dense and row-major. N pictures, M texts, T token positions (the model's
- *              context), D the width of the shared space, L labels.
+ *   Ownership  The caller owns what it passes in, and the library keeps no pointer to it after the
+ *              call returns. What an open function returns is released by the close function of
+ *              the same name, which accepts NULL and half-built handles and sets the handle to
+ *              NULL.
+ *   Threads    One thread at a time may use the handles of one device: the device and the models
+ *              opened on it. vkclip_tokenize and vkclip_preprocess are exceptions and may run at
+ *              any time on any thread. Different devices are independent. The library has threads
+ *              of its own, which end with their device. vkclip_source_fn is the only function of
+ *              the caller that they call.
+ *   Params     A params struct that is all zero means the defaults, and so does NULL in its place.
+ *   Layout     Arrays are dense and row-major. N is a number of pictures, M of texts, T of token
+ *              positions (the model's context), L of labels; D is the width of the embeddings.
  */
 #ifndef VKCLIP_H
 #define VKCLIP_H
@@ -49,7 +50,7 @@
 extern "C" {
 #endif
 
-/* Every error code with its text. */
+/* Lists every error code with its value and its text. */
 #define VKCLIP_ERRORS(X)                                               \
     X(OK, 0, "success")                                                \
     X(EINVALID, -1, "invalid argument")                                \
@@ -72,20 +73,20 @@ enum vkclip_error {
 
 /* ---- Library --------------------------------------------------------------------------------- */
 
-/* "major.minor.patch" of the library in use; static string. */
+/* Returns the version of the library in use, "major.minor.patch". The string is static. */
 VKCLIP_API const char *vkclip_version(void);
 
-/* Static text of an error code. */
+/* Returns the text of an error code. The string is static. */
 VKCLIP_API const char *vkclip_error_text(int error);
 
-/* Message of the last error on this thread; "" if none. Valid until this thread's next failing
- * call. */
+/* Returns the message of the last error on this thread, "" if there was none. It is valid until
+ * this thread's next failing call. */
 VKCLIP_API const char *vkclip_last_error(void);
 
 enum vkclip_log_level { VKCLIP_LOG_ERROR, VKCLIP_LOG_WARNING, VKCLIP_LOG_INFO, VKCLIP_LOG_DEBUG };
 
-/* Receives every message, one line without line end. Set it before other threads use the library;
- * NULL (the default) drops messages. It is called on the thread that caused the message. */
+/* Receives every message as one line without its end, on the thread that called the library. Set
+ * the function before other threads use the library. NULL, the default, drops messages. */
 typedef void vkclip_log_fn(void *user, enum vkclip_log_level level, const char *message);
 VKCLIP_API void vkclip_set_log(vkclip_log_fn *log, void *user);
 
@@ -110,70 +111,73 @@ struct vkclip_device_info {
     uint64_t memory;           /* bytes of the largest device-local heap */
     uint64_t max_buffer_range; /* bytes, maxStorageBufferRange */
     char caps[256]; /* optional features found and usable, separated by spaces; "" if none */
-    bool usable;    /* false: seen, but lacks something required; `why` says what */
-    char why[256];
+    bool usable;    /* false: the device lacks something that the library requires */
+    char why[256];  /* what it lacks */
 };
 
-/* Lists the Vulkan devices of this machine in index order: writes at most `capacity` entries and
- * the number present to *count. `infos` may be NULL when capacity is 0. A machine without a Vulkan
- * loader or driver gives VKCLIP_ENODEVICE. */
+/* Lists the Vulkan devices of this machine in index order: writes at most `capacity` entries, and
+ * the number of devices to *count. `infos` may be NULL if `capacity` is 0. Without a Vulkan loader
+ * or driver the result is ENODEVICE. */
 VKCLIP_API int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity,
                                    size_t *count);
 
 struct vkclip_device_params {
-    /* Index, or part of a name (case does not count); several of them with commas between, or
-     * "all" for every usable device: then the handle stands for all of them. NULL or "": the
-     * environment variable VKCLIP_DEVICE in the same form, else the best device: discrete, then
-     * integrated, virtual, CPU. */
+    /* An index, or part of a name in any case. Several with commas between them, or "all" for every
+     * usable device, give one handle that stands for all of them. With NULL or "" the environment
+     * variable VKCLIP_DEVICE decides, which has the same form; without it the best device is
+     * opened: discrete before integrated, virtual and CPU. */
     const char *device;
-    /* Folder of the pipeline cache. NULL: VKCLIP_CACHE_DIR, else the user's cache folder; "": none.
-     */
+    /* The folder for compiled pipelines and measurements. NULL means VKCLIP_CACHE_DIR, or without
+     * it the user's cache folder; "" means that nothing is kept. */
     const char *cache_dir;
 };
 
-/* Opens a device. Several in one handle share every call's items out among them: a batch goes to
- * the one that will have it done first by its measured speed. Each has the model's weights, and
- * results are in the order of the items, as from one device within rounding. Where one of them
- * fails in a call, the call fails and says which. Errors: ENODEVICE (none, none matches, several
- * match a name), EINVALID (one is named twice, more than 16), EDEVICE. */
+/* Opens a device. Several devices in one handle share the items of every call: a batch goes to the
+ * device that will complete it first, by its measured speed. Each device holds the model's weights.
+ * Results come in the order of the items and equal those of one device within rounding. If one
+ * device fails, the call fails, and its message names the device. Errors: ENODEVICE (there is no
+ * device, none matches, or several match a name), EINVALID (a device is named twice, or there are
+ * more than 16), EDEVICE. */
 VKCLIP_API int vkclip_open_device(const struct vkclip_device_params *params,
                                   struct vkclip_device **device);
-/* The device, the first of several. */
+/* Describes the device, or the first of several. */
 VKCLIP_API int vkclip_get_device_info(const struct vkclip_device *device,
                                       struct vkclip_device_info *info);
-/* All of them in the order named: at most `capacity` entries, and their number to *count. `infos`
- * may be NULL when capacity is 0. */
+/* Describes all devices of a handle in the order named: writes at most `capacity` entries, and the
+ * number of devices to *count. `infos` may be NULL if `capacity` is 0. */
 VKCLIP_API int vkclip_get_device_infos(const struct vkclip_device *device,
                                        struct vkclip_device_info *infos, size_t capacity,
                                        size_t *count);
 
-/* What a device can do at most, measured. */
+/* The most that a device was measured to achieve. */
 struct vkclip_peaks {
-    double flops; /* fp32 operations a second: multiply-adds in registers, two operations each */
-    double bytes; /* a second, read and written, of a large copy */
-    char how[64]; /* which of the multiply-add kernels was the fastest */
+    double flops; /* fp32 operations per second; a multiply-add in registers counts as two */
+    double bytes; /* bytes per second that a large copy reads and writes */
+    char how[64]; /* the multiply-add kernel that was the fastest */
 };
-/* Measures the device (the first of several): a few seconds. */
+/* Measures the device, or the first of several, which takes a few seconds. */
 VKCLIP_API int vkclip_measure_peaks(struct vkclip_device *device, struct vkclip_peaks *peaks);
 
-/* Close the models of a device before the device. */
+/* Closes a device, whose models must have been closed before. */
 VKCLIP_API void vkclip_close_device(struct vkclip_device **device);
 
-/* Which kernel a class of shapes gets on a device, from measurements. They are made once, when a
- * model whose work is worth it first runs in a form that is not known, take at most about two
- * seconds each time, and are kept in the cache folder; without one nothing is measured. The
- * environment variable VKCLIP_TUNE says `on` (the default), `off` (a fixed order that depends on
- * the device's features alone) or `force` (measured again). */
+/* Measurements decide which kernel computes a class of shapes on a device. They are made once, when
+ * a model with enough work first runs in shapes that are new to the device, take at most about two
+ * seconds each time, and are kept in the cache folder; without a cache folder nothing is measured.
+ * The environment variable VKCLIP_TUNE is `on` (the default), `off` (a fixed order, which depends
+ * on the device's features alone) or `force` (known shapes are measured again). */
 struct vkclip_tuning_time {
-    const char *kernel; /* shader and tile */
-    double ms;          /* of one run; negative: failed, or its result was wrong */
+    const char *kernel; /* its shader and tile */
+    double ms;          /* one run took so long; negative: it failed, or its result was wrong */
 };
 struct vkclip_tuning {
-    const char *device, *shape, *kernel;    /* names; `kernel` is the one that is used */
-    const struct vkclip_tuning_time *times; /* `count` of them; 0: the device was too slow for it */
-    size_t count;
+    const char *device, *shape;             /* names of the device and of the class of shapes */
+    const char *kernel;                     /* the name of the kernel that is used */
+    const struct vkclip_tuning_time *times; /* [count] of the candidates */
+    size_t count;                           /* 0: the device was too slow to measure */
 };
-/* Valid during the call. Return nonzero to stop; the list then fails with EINVALID. */
+/* Receives one class of shapes. What `tuning` points to is valid during the call. Return nonzero to
+ * stop; vkclip_list_tuning then fails with EINVALID. */
 typedef int vkclip_tuning_fn(void *user, const struct vkclip_tuning *tuning);
 VKCLIP_API int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning,
                                   void *user);
@@ -184,22 +188,23 @@ struct vkclip_model;
 
 enum vkclip_precision {
     VKCLIP_PRECISION_F32, /* weights and activations in fp32 */
-    /* Both stored in fp16, accumulated in fp32, where the device is faster so with sums of eight
-     * products in fp16; needs 16-bit storage. */
+    /* Weights and activations in fp16, which needs 16-bit storage. Sums are in fp32, but sums of
+     * eight products may be in fp16 where that makes the device faster. */
     VKCLIP_PRECISION_F16
 };
 
-/* How the matrices and the token table, which are nearly all of the weights, lie on the device. The
- * activations and the small vectors are stored as the precision says; arithmetic is fp32, or
- * in precision F16 what that says, but see Q8. */
+/* How the device stores the matrices and the token table, which are nearly all of the weights. The
+ * precision decides how it stores activations and small vectors, and how it computes, except that
+ * Q8 and Q4 may round more. */
 enum vkclip_weights {
     VKCLIP_WEIGHTS_AUTO, /* as the precision says */
-    VKCLIP_WEIGHTS_F16,  /* on any device, also in precision F32 */
-    /* 8.5 bits: blocks of 32 values with a scale, those of GGUF's Q8_0. Where the device
-     * multiplies such integers faster, what is multiplied with a matrix of this type may be rounded
-     * to 8 bits a block too. */
+    VKCLIP_WEIGHTS_F16,  /* fp16, on any device, also in precision F32 */
+    /* 8.5 bits per value: blocks of 32 values with a scale, as GGUF's Q8_0 has them. Activations
+     * may be rounded to blocks of 8 bits as well, where the device multiplies integers faster. */
     VKCLIP_WEIGHTS_Q8,
-    VKCLIP_WEIGHTS_Q4 /* 4.5 bits: those of GGUF's Q4_0; first text block, last projections Q8 */
+    /* 4.5 bits per value: blocks as GGUF's Q4_0 has them. The first text block and the last
+     * projections are Q8. */
+    VKCLIP_WEIGHTS_Q4
 };
 
 enum vkclip_activation {
@@ -210,19 +215,20 @@ enum vkclip_activation {
 
 struct vkclip_model_params {
     enum vkclip_precision precision;
-    /* Vocabulary: tokenizer.json, vocab.json (merges.txt beside it), bpe_simple_vocab_16e6.txt.gz,
-     * or a GGUF file. NULL: the one in the checkpoint, or found beside it. */
+    /* The file with the vocabulary: tokenizer.json, vocab.json (with merges.txt beside it),
+     * bpe_simple_vocab_16e6.txt.gz, or a GGUF file. NULL: the one in the checkpoint or beside it.
+     */
     const char *vocab;
-    /* Only for a state dict without configuration: its activation, if not OpenAI's QuickGELU. */
+    /* The activation of a state dict that has no configuration. AUTO means OpenAI's QuickGELU. */
     enum vkclip_activation activation;
-    /* Largest batch that runs at once; 0: chosen from the device's limits, at most 32. */
+    /* The largest batch that runs at once. 0: the device's limits decide, at most 32. */
     uint32_t max_batch;
-    /* Pixels a side of the pictures, if not the checkpoint's: its table of positions is
-     * interpolated (bicubic, antialiased, as OpenCLIP does). A multiple of the patch size, of 32
-     * for a ModifiedResNet; 0: the checkpoint's. */
+    /* Pixels per side of the pictures, a multiple of the patch size, or of 32 for a ModifiedResNet.
+     * Another size than the checkpoint's interpolates its table of positions (bicubic, antialiased,
+     * as OpenCLIP does it). 0: the checkpoint's size. */
     uint32_t image_size;
-    /* Which text encoder of a single-file Stable Diffusion checkpoint: "clip_l", "clip_h" or
-     * "clip_g". NULL: the first that it has. */
+    /* The text encoder of a Stable Diffusion checkpoint in one file: "clip_l", "clip_h" or
+     * "clip_g". NULL: the first that the file has. */
     const char *text_encoder;
     enum vkclip_weights weights;
 };
@@ -234,47 +240,50 @@ enum vkclip_family {
     VKCLIP_FAMILY_HF
 };
 
-/* Sizes of one tower; all zero where the checkpoint has none. */
+/* The sizes of one tower, all zero if the checkpoint does not have it. */
 struct vkclip_tower_info {
     uint32_t width, layers, heads, mlp;
     enum vkclip_activation activation;
-    uint32_t positions; /* tokens of the sequence: T for text, patches + 1 for a ViT */
-    bool projection;    /* false: embeddings are the pooled hidden state, D = width */
+    uint32_t positions; /* tokens of a sequence: T of a text, patches + 1 of a ViT's picture */
+    bool projection;    /* false: embeddings are the pooled hidden state, so that D is the width */
 };
 
 struct vkclip_model_info {
     enum vkclip_family family;
     struct vkclip_tower_info image, text;
-    /* Bottlenecks of a ModifiedResNet's four stages, its width being the stem's and its heads those
-     * of the attention pool; all 0 for a ViT. */
+    /* Bottlenecks of a ModifiedResNet's four stages, all 0 for a ViT. A ModifiedResNet's `width` is
+     * that of its stem, and its `heads` are those of the attention pool. */
     uint32_t stages[4];
     uint32_t image_size, patch_size; /* pixels, square */
     uint32_t context;                /* T */
     uint32_t vocabulary;             /* rows of the token table */
     uint32_t embed_dim; /* D of image embeddings (text embeddings where there is no image tower) */
     uint32_t text_embed_dim; /* D of text embeddings; equals embed_dim in two-tower checkpoints */
-    float logit_scale; /* exp(logit_scale): what similarities are multiplied with; 1 where absent */
+    float logit_scale; /* the factor of similarities, exp of the stored value; 1 without one */
     float image_mean[3], image_std[3];
     uint64_t parameters;
     uint64_t weights_bytes; /* device memory that the weights take, in this precision */
-    uint64_t memory_bytes; /* the same and the activations of one item: the least that it runs in */
+    uint64_t memory_bytes;  /* the least device memory: the weights and one item's activations */
     enum vkclip_precision precision;
     enum vkclip_weights weights; /* AUTO: as the precision */
-    bool tokenizer;              /* a vocabulary was found */
-    char weights_path[1024],
-        weights_type[16]; /* the file, and its main type: "F32", "F16", "BF16" */
-    char tokenizer_path[1024];
+    bool tokenizer;              /* A vocabulary was found. */
+    char weights_path[1024];     /* the file with the weights */
+    char weights_type[16];       /* the type of most of them: "F32", "F16", "BF16" */
+    char tokenizer_path[1024];   /* the file with the vocabulary */
 };
 
-/* Opens a checkpoint: a folder (Hugging Face: config.json and model.safetensors; OpenCLIP:
- * open_clip_config.json and open_clip_model.safetensors; or one OpenAI state dict in safetensors),
- * or the .safetensors, .gguf or PyTorch file itself, or the .index.json of several; it may be a
- * Stable Diffusion checkpoint: then a text encoder of it. For model.safetensors there may be
- * PyTorch's pytorch_model.bin. `device` NULL: configuration and tokenizer only; encoding then fails
- * with VKCLIP_ENODEVICE. `path` NULL with params->vocab set: the tokenizer only. A `path` that is
- * none but a name (openai/clip-vit-base-patch32, ViT-B/32) is looked for in the
- * Hugging Face hub's cache, where `vkclip pull` puts it. Errors: EIO, EFORMAT, EUNSUPPORTED,
- * EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
+/* Opens a checkpoint. `path` is one of
+ *   a folder   of Hugging Face (config.json with model.safetensors or pytorch_model.bin), of
+ *              OpenCLIP (open_clip_config.json with open_clip_model.safetensors), or with one
+ *              OpenAI state dict in safetensors
+ *   a file     .safetensors, .gguf or of PyTorch, or the .index.json of several; of a Stable
+ *              Diffusion checkpoint one text encoder is opened
+ *   a name     such as openai/clip-vit-base-patch32 or ViT-B/32, where no such path exists: the
+ *              model is looked up in the Hugging Face hub's cache, into which `vkclip pull`
+ *              downloads
+ *   NULL       with params->vocab set: only the tokenizer is opened.
+ * With `device` NULL only configuration and tokenizer are read, and encoding fails with ENODEVICE.
+ * Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,
                                  const struct vkclip_model_params *params,
                                  struct vkclip_model **model);
@@ -282,70 +291,73 @@ VKCLIP_API int vkclip_get_model_info(const struct vkclip_model *model,
                                      struct vkclip_model_info *info);
 VKCLIP_API void vkclip_close_model(struct vkclip_model **model);
 
-/* Names of the architectures that vkclip_init_model knows, as OpenCLIP writes them (ViT-B-32,
- * RN50), from index 0 on; NULL behind the last. Static strings. */
+/* Returns the name of an architecture that vkclip_init_model knows, as OpenCLIP writes it
+ * (ViT-B-32, RN50). `index` counts from 0; behind the last architecture the result is NULL. Names
+ * are static.
+ */
 VKCLIP_API const char *vkclip_arch_name(size_t index);
-/* Writes a checkpoint with the random weights that training begins with (the paper's scales) to the
- * new or empty folder `path`, without a vocabulary: in Hugging Face's layout, a ModifiedResNet in
- * OpenCLIP's. `arch` is one of these names or a configuration file (config.json or
- * open_clip_config.json). The same seed gives the same bytes everywhere. Errors: EINVALID, EIO,
- * EFORMAT, EMEMORY. */
+/* Writes a checkpoint with random weights, as training starts from (with the paper's scales), to
+ * the new or empty folder `path`. The layout is Hugging Face's, or OpenCLIP's for a ModifiedResNet;
+ * the vocabulary is not written. `arch` is a name from vkclip_arch_name or a configuration file
+ * (config.json or open_clip_config.json). The same seed gives the same bytes on every machine.
+ * Errors: EINVALID, EIO, EFORMAT, EMEMORY. */
 VKCLIP_API int vkclip_init_model(const char *arch, uint64_t seed, const char *path);
 
 /* ---- Conversion ------------------------------------------------------------------------------ */
 
-/* How a file holds the matrices and the token table, which are nearly all of the weights. The
- * others stay in fp32. */
+/* How a file stores the matrices and the token table, which are nearly all of the weights. The
+ * other weights stay in fp32. */
 enum vkclip_type {
     VKCLIP_TYPE_F16,
     VKCLIP_TYPE_F32,
     VKCLIP_TYPE_BF16, /* safetensors only */
-    VKCLIP_TYPE_Q8,   /* these two GGUF only: Q8_0 */
-    VKCLIP_TYPE_Q4    /* Q4_0; first text block and last projections Q8_0 */
+    VKCLIP_TYPE_Q8,   /* Q8_0, GGUF only */
+    VKCLIP_TYPE_Q4    /* Q4_0, GGUF only; the first text block and the last projections are Q8_0 */
 };
 
-/* Called now and then with the bytes written so far. Return nonzero to stop; the call then fails
- * with EINVALID and leaves nothing. */
+/* Called now and then with the number of bytes written so far. Return nonzero to stop: the call
+ * then fails with EINVALID and leaves no file. */
 typedef int vkclip_convert_fn(void *user, uint64_t done, uint64_t total);
 
 struct vkclip_convert_params {
     enum vkclip_type type;
     vkclip_convert_fn *progress;
-    void *user; /* given to it */
+    void *user; /* the first argument of `progress` */
 };
 
 struct vkclip_conversion {
     char path[1024];       /* the file with the weights */
-    uint64_t bytes_before; /* of all tensors of the checkpoint */
-    uint64_t bytes_after;  /* of the file */
+    uint64_t bytes_before; /* the size of all tensors of the checkpoint */
+    uint64_t bytes_after;  /* the size of the file */
 };
 
 /* Writes the checkpoint that vkclip_open_model(NULL, path, model, ...) opens, with its vocabulary,
  * to a file of another kind or type. `output` is
- *   NAME.gguf         one file, with clip.cpp's names of keys and tensors. Texts and pictures are
- *                     from then on prepared by OpenAI's rules. No ModifiedResNet, and no tower
- *                     without a projection.
- *   NAME.safetensors  configuration and vocabulary go beside it; files that are there with other
- *                     content are an error
+ *   NAME.gguf         one file with clip.cpp's names of keys and tensors, whose reader prepares
+ *                     texts and pictures by OpenAI's rules. A ModifiedResNet and a tower without a
+ *                     projection are refused.
+ *   NAME.safetensors  one file, with configuration and vocabulary beside it; an existing file with
+ *                     other content is an error
  *   NAME              a folder, created if needed: model.safetensors with config.json for
  *                     checkpoints with Hugging Face's names, else open_clip_model.safetensors with
  *                     open_clip_config.json, and the vocabulary.
- * Every file is written beside and renamed; one tensor's rows at a time are in memory. An output
- * that the checkpoint is read from is EINVALID, values beyond the type are EUNSUPPORTED. `params`
- * and `conversion` may be NULL. Errors otherwise: those of vkclip_open_model, and EIO. */
+ * Every file is written under another name and renamed when it is complete; only some rows of one
+ * tensor are in memory. `params` and `conversion` may be NULL. Errors: EINVALID (the checkpoint is
+ * read from the output), EUNSUPPORTED (a value is beyond the type's range), EIO, and those of
+ * vkclip_open_model. */
 VKCLIP_API int vkclip_convert_model(const char *path, const struct vkclip_model_params *model,
                                     const char *output, const struct vkclip_convert_params *params,
                                     struct vkclip_conversion *conversion);
 
 /* Cosines of the embeddings of two models. */
 struct vkclip_comparison {
-    size_t images, texts; /* compared; 0 where one of the models has no such tower */
+    size_t images, texts; /* how many were compared; 0 if one of the models has no such tower */
     double image_min, image_mean, text_min, text_mean;
 };
 
-/* Encodes fixed inputs, generated pictures and texts, by two checkpoints, one open after the other,
- * and compares the embeddings. Errors: those of opening and encoding; EINVALID: the widths of the
- * embeddings differ. */
+/* Encodes fixed inputs, generated pictures and texts, by two checkpoints, one after the other, and
+ * compares the embeddings. Errors: EINVALID (the embeddings have different widths), and those of
+ * opening and encoding. */
 VKCLIP_API int vkclip_compare_models(struct vkclip_device *device, const char *path,
                                      const struct vkclip_model_params *params, const char *other,
                                      const struct vkclip_model_params *other_params,
@@ -354,42 +366,43 @@ VKCLIP_API int vkclip_compare_models(struct vkclip_device *device, const char *p
 /* ---- Texts ----------------------------------------------------------------------------------- */
 
 enum vkclip_tokenize_flags {
-    VKCLIP_TOKENIZE_STRICT = 1, /* longer than the context: VKCLIP_ETOOLONG instead of truncation */
-    VKCLIP_TOKENIZE_PAD = 2,    /* fill up to `capacity` with the family's pad id */
-    VKCLIP_TOKENIZE_FULL = 4    /* no limit by the context: all ids, as many as `capacity` takes */
+    VKCLIP_TOKENIZE_STRICT = 1, /* A text longer than the context is ETOOLONG, not truncated. */
+    VKCLIP_TOKENIZE_PAD = 2,    /* Ids are filled up to `capacity` with the family's pad id. */
+    VKCLIP_TOKENIZE_FULL = 4    /* The context does not limit the ids, only `capacity` does. */
 };
 
-/* Byte-pair encodes one UTF-8 text of `length` bytes to ids with start and end of text (source:
- * OpenAI's simple_tokenizer.py with ftfy's plain steps, or the Hugging Face tokenizer.json, as the
- * checkpoint's family says). Writes at most `capacity` ids and their number, without padding, to
- * *count. A text longer than the limit (the smaller of the model's context and capacity; without a
- * context or with VKCLIP_TOKENIZE_FULL: capacity) is truncated with its end-of-text kept and a
- * warning logged; with VKCLIP_TOKENIZE_FULL *count is the number needed, which may exceed capacity.
- * Bytes that are not UTF-8 are read as U+FFFD. Errors: EABSENT (no vocabulary), ETOOLONG, EINVALID.
- */
+/* Byte-pair encodes one UTF-8 text of `length` bytes to ids with start and end of text, by OpenAI's
+ * simple_tokenizer.py with ftfy's plain steps or by the Hugging Face tokenizer.json, as the
+ * checkpoint's family says. Writes at most `capacity` ids, and their number without padding to
+ * *count. The limit is the smaller of the model's context and `capacity`; a longer text is
+ * truncated, keeps its end of text, and a warning is logged. With VKCLIP_TOKENIZE_FULL, or without
+ * a context, only `capacity` limits the ids; with that flag *count is the number needed, which may
+ * exceed `capacity`. Bytes that are not UTF-8 are read as U+FFFD. Errors: EABSENT (there is no
+ * vocabulary), ETOOLONG, EINVALID. */
 VKCLIP_API int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t length,
                                unsigned flags, int32_t *ids, size_t capacity, size_t *count);
 
 struct vkclip_tokenizer_params {
-    uint32_t vocabulary;    /* tokens, those of start and end included; 0: 49408, CLIP's */
-    uint32_t min_frequency; /* of a pair to be merged; 0: 2 */
-    uint32_t context;       /* written for programs that cut texts; 0: 77 */
-    const char *column;     /* of .csv and .tsv files; NULL: "title" */
+    uint32_t vocabulary;    /* number of tokens, start and end included; 0: 49408 as CLIP has */
+    uint32_t min_frequency; /* how often a pair must occur to be merged; 0: 2 */
+    uint32_t context;       /* is written for programs that truncate texts; 0: 77 */
+    const char *column;     /* the texts' column in .csv and .tsv files; NULL: "title" */
 };
 
 struct vkclip_tokenizer_result {
-    uint32_t vocabulary;    /* tokens: fewer than asked for where the texts have no more pairs */
-    uint64_t texts, words;  /* read; different words in them */
-    uint64_t skipped_words; /* longer than 1024 characters */
+    uint32_t vocabulary;    /* tokens; fewer than requested if the texts have no more pairs */
+    uint64_t texts;         /* texts that were read */
+    uint64_t words;         /* different words in them */
+    uint64_t skipped_words; /* words longer than 1024 characters, which are not used */
 };
 
-/* Learns a byte-pair vocabulary of CLIP's form from texts: files with a text a line, or of names
- * that end in .csv or .tsv (in any case with tabs where the first row has one), whose column it is
- * that holds them. Texts are cleaned and split as vkclip_tokenize does it. Writes vocab.json,
- * merges.txt, tokenizer_config.json and special_tokens_map.json, as Hugging Face has them, to the
- * new or empty folder `folder`. The same texts in any order give the same bytes: of equally
- * frequent pairs the one that comes last by code points is merged first. `params` and `result` may
- * be NULL. Errors: EINVALID, EIO, EFORMAT, EMEMORY. */
+/* Learns a byte-pair vocabulary of CLIP's form from files of texts. A file whose name ends in .csv
+ * or .tsv is a table with one column of texts, separated by tabs if its first row has one; any
+ * other file has one text per line. Texts are cleaned and split as vkclip_tokenize does it. Writes
+ * Hugging Face's vocab.json, merges.txt, tokenizer_config.json and special_tokens_map.json to the
+ * new or empty folder `folder`. The same texts in any order give the same bytes, because among
+ * equally frequent pairs the last one by code points is merged first. `params` and `result` may be
+ * NULL. Errors: EINVALID, EIO, EFORMAT, EMEMORY. */
 VKCLIP_API int vkclip_train_tokenizer(const char *const *paths, size_t count,
                                       const struct vkclip_tokenizer_params *params,
                                       const char *folder, struct vkclip_tokenizer_result *result);
@@ -400,39 +413,41 @@ VKCLIP_API int vkclip_train_tokenizer(const char *const *paths, size_t count,
 struct vkclip_image {
     const uint8_t *pixels;
     uint32_t width, height;
-    uint32_t channels; /* 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA (alpha not premultiplied) */
-    size_t stride;     /* bytes from row to row; 0: width * channels */
+    uint32_t channels; /* 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA; colours are not premultiplied */
+    size_t stride;     /* bytes from one row to the next; 0: width * channels */
     /* The file held palette indices or single bits, which OpenAI's preprocessing resizes by nearest
-     * neighbour. false for anything else. */
+     * neighbour. Set it to false for any other picture. */
     bool indexed;
 };
 
-/* Decodes PNG, JPEG, BMP, GIF (first frame), TGA, PSD or PNM. 16-bit samples are read as their high
- * bytes; CMYK JPEGs are converted; EXIF orientation is ignored, as the reference ignores it.
- * Pictures of more than `max_pixels` (0: 89,478,485, where Pillow warns) are refused before they
- * are decoded. Release with vkclip_free_image. Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY. */
+/* Decodes a PNG, JPEG, BMP, GIF (its first frame), TGA, PSD or PNM file. Samples of 16 bits are
+ * read as their high bytes, CMYK JPEGs are converted, and EXIF orientation is ignored, as the
+ * reference ignores it. Pictures of more than `max_pixels` are refused before they are decoded; 0
+ * means 89,478,485, where Pillow warns. The caller releases the picture with vkclip_free_image.
+ * Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY. */
 VKCLIP_API int vkclip_load_image(const char *path, uint64_t max_pixels, struct vkclip_image *image);
-/* The same from memory; `name` is used in messages and may be NULL. */
+/* Decodes a picture file that is in memory. Messages call it `name`, which may be NULL. */
 VKCLIP_API int vkclip_decode_image(const void *data, size_t size, const char *name,
                                    uint64_t max_pixels, struct vkclip_image *image);
 VKCLIP_API void vkclip_free_image(struct vkclip_image *image);
 
-/* Resize (Pillow's antialiased bicubic, shorter side to S), centre crop to S x S, normalise by the
- * checkpoint's mean and standard deviation. Hugging Face folders follow their image processor (to
- * RGB first), all others OpenAI's _transform (to RGB last). Writes RGB bytes [S,S,3] to `u8` and
- * normalised values [3,S,S] to `pixel_values`; either may be NULL. S is the model's image_size. */
+/* Prepares a picture: resizes it until its shorter side is S (Pillow's antialiased bicubic), crops
+ * S x S from the centre, and normalises by the checkpoint's mean and standard deviation. S is the
+ * model's image_size. Hugging Face folders convert to RGB first, as their image processor does, all
+ * other checkpoints last, as OpenAI's _transform does. Writes RGB bytes [S,S,3] to `u8` and
+ * normalised values [3,S,S] to `pixel_values`, either of which may be NULL. */
 VKCLIP_API int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_image *image,
                                  uint8_t *u8, float *pixel_values);
 
 /* ---- Encoding -------------------------------------------------------------------------------- */
 
 /* Receives one intermediate tensor of `items` consecutive items, the first of which is number
- * `first`: fp32, shape [items, shape[1], ...], shape[0] = items. Names: vision.patch_embed,
- * vision.embeddings, vision.hidden.I (0: input of the first block; I: output of block I),
- * vision.pooled, vision.projected, vision.normalized; of a ModifiedResNet vision.stem,
- * vision.layerL.I [items,C,H,W], vision.projected, vision.normalized; text.hidden.I,
- * text.final_norm, text.pooled, text.projected, text.normalized. Return nonzero to stop; the call
- * then fails with EINVALID. */
+ * `first`, as fp32 of shape [items, shape[1], ...]. Names of a ViT's tensors are
+ * vision.patch_embed, vision.embeddings, vision.hidden.I (0: the input of the first block; I: the
+ * output of block I), vision.pooled, vision.projected and vision.normalized; of a ModifiedResNet's
+ * vision.stem, vision.layerL.I [items,C,H,W], vision.projected and vision.normalized; of a text
+ * tower's text.hidden.I, text.final_norm, text.pooled, text.projected and text.normalized. Return
+ * nonzero to stop; the call then fails with EINVALID. */
 typedef int vkclip_hidden_fn(void *user, const char *name, const float *data, const size_t *shape,
                              size_t rank, size_t first, size_t items);
 
@@ -522,44 +537,49 @@ VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *i
 
 enum vkclip_tower { VKCLIP_TOWER_IMAGE, VKCLIP_TOWER_TEXT };
 
-/* A node of a tower's graph, as it runs for a batch. */
+/* A node of a tower's graph, as it runs for one batch. */
 struct vkclip_node {
-    const char *op, *name; /* "MATMUL"; the result's name, see vkclip_hidden_fn */
-    char shape[64];        /* "50x768x3072": rows, columns and depth of a matrix product, else the
-                              result's dimensions */
-    char kernel[80];       /* the one of several that computes it, with its tile */
-    double operations, bytes; /* arithmetic; memory read and written at least */
-    double seconds;           /* of the device in the last run; below 0: it has no timestamps */
+    const char *op;    /* such as "MATMUL" */
+    const char *name;  /* the name of the result, as vkclip_hidden_fn has them */
+    char shape[64];    /* "50x768x3072": rows, columns and depth of a matrix product, or the
+                        * dimensions of any other result */
+    char kernel[80];   /* the kernel that computes it, with its tile */
+    double operations; /* arithmetic operations */
+    double bytes;      /* the least memory that is read and written */
+    double seconds;    /* time on the device in the last run; negative: it has no timestamps */
 };
 typedef void vkclip_node_fn(void *user, const struct vkclip_node *node);
 
 struct vkclip_cost {
-    double operations, bytes; /* of all nodes; weights are counted once */
-    uint64_t device_bytes;    /* the weights of both towers, activations, inputs and outputs */
+    double operations, bytes; /* the sums over all nodes */
+    uint64_t device_bytes;    /* the weights of all towers, activations, inputs and outputs */
 };
 
-/* Tells the cost of a tower for a batch of `batch` items, texts of the whole context. With `node`
- * the batch is run once, and it is called for every node in order. On the first of several devices.
- */
+/* Tells the cost of a tower for `batch` items; texts have the length of the whole context. If
+ * `node` is not NULL, the batch runs once, and the function is called for every node in order. Only
+ * the first of several devices is used. */
 VKCLIP_API int vkclip_profile(struct vkclip_model *model, enum vkclip_tower tower, uint32_t batch,
                               vkclip_node_fn *node, void *user, struct vkclip_cost *cost);
 
 /* ---- Zero-shot use (paper, section 3.1) ------------------------------------------------------ */
 
-/* logits [N,M] = exp(logit_scale) * image . text, of normalised embeddings. */
+/* Computes logits [N,M] = exp(logit_scale) * image . text of normalised embeddings. */
 VKCLIP_API int vkclip_similarity(const struct vkclip_model *model, const float *image_embeds,
                                  size_t n, const float *text_embeds, size_t m, float *logits);
 
-/* Class embeddings [L,D]: each label is set into every template in place of "{}", the normalised
- * embeddings are averaged and normalised again (paper, section 3.1.4). No templates: the labels as
- * they are. A template without "{}" is EINVALID. */
+/* Computes class embeddings [L,D] from labels: each label replaces "{}" in every template, and the
+ * normalised embeddings of these texts are averaged and normalised again (paper, section 3.1.4).
+ * Without templates the labels are encoded as they are. params->progress counts texts, and
+ * params->item must be NULL, because an average without one of its texts would not be comparable.
+ * Errors: EINVALID (also for a template without "{}"), and those of vkclip_encode_texts. */
 VKCLIP_API int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels,
                                     size_t label_count, const char *const *templates,
                                     size_t template_count,
                                     const struct vkclip_encode_params *params, float *embeds);
 
-/* Pictures against class embeddings [L,D] from vkclip_encode_labels: logits [N,L] and their softmax
- * over the labels, probs [N,L]. Either may be NULL. */
+/* Compares pictures with class embeddings [L,D] from vkclip_encode_labels: writes logits [N,L] and
+ * their softmax over the labels to probs [N,L], either of which may be NULL. params->item must be
+ * NULL and params->no_normalize false. */
 VKCLIP_API int vkclip_classify(struct vkclip_model *model, const struct vkclip_image *images,
                                size_t count, const float *label_embeds, size_t label_count,
                                const struct vkclip_encode_params *params, float *logits,

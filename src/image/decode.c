@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Picture files to pixels. Says what a file is, checks its structure up to the last byte that the
- * picture needs, and only then lets stb_image decode it: stb_image fills what a cut file lacks with
- * grey and trusts counts that a hostile file chooses. Refuses more pixels than the caller allows
- * before anything of that size is allocated. EXIF orientation is ignored, as the reference does.
+ * Picture files to pixels. Recognises a file and checks its structure up to the last byte that the
+ * picture needs before stb_image decodes it, because stb_image fills what a truncated file lacks
+ * with grey and trusts counts that a hostile file chooses. EXIF orientation is ignored, as the
+ * reference ignores it. Refuses what is truncated, corrupt, of another format, or too large.
  */
 #include "image/decode.h"
 #include "base/array.h"
@@ -16,10 +16,11 @@
 #include <string.h>
 #include <zlib.h>
 
-#define MAX_SCANS 100 /* of a JPEG; progressive ones have about 10 */
+#define MAX_SCANS 100 /* A progressive JPEG has about 10 scans, and each one costs time. */
 #define SUPPORTED "PNG, JPEG, BMP, GIF, TGA, PSD or PNM"
 
-/* Compressed data that could not hold the claimed pixels even at the format's best rate. */
+/* Refuses compressed data that cannot hold the claimed pixels even at the format's best rate,
+ * before memory for them is allocated. */
 static int check_starved(const struct image_file *file, uint64_t bytes, uint64_t most_pixels)
 {
     if (most_pixels >= (uint64_t)file->width * file->height)
@@ -47,20 +48,20 @@ static int check_png_header(struct image_file *file, const uint8_t *body)
 static int check_png(struct image_file *file)
 {
     uint64_t data = 0;
-    for (size_t at = 8;;) {
-        if (file->size - at < 12)
-            return reader_truncated(file, (uint64_t)at + 12);
-        const uint8_t *chunk = file->data + at;
+    for (size_t offset = 8;;) {
+        if (file->size - offset < 12)
+            return reader_truncated(file, (uint64_t)offset + 12);
+        const uint8_t *chunk = file->data + offset;
         uint32_t length = be32(chunk), type = be32(chunk + 4);
-        if (file->size - at - 12 < length)
-            return reader_truncated(file, (uint64_t)at + 12 + length);
-        /* ancillary chunks (bit 5 of the first letter) are passed over, tRNS included */
+        if (file->size - offset - 12 < length)
+            return reader_truncated(file, (uint64_t)offset + 12 + length);
+        /* Ancillary chunks (bit 5 of the first letter), such as tRNS, are not checked. */
         if (!(chunk[4] & 0x20) &&
             crc32(0, chunk + 4, (uInt)(length + 4)) != be32(chunk + 8 + length))
             return error_fail(VKCLIP_EFORMAT, "%s: corrupt PNG: checksum of chunk %.4s at byte %zu",
-                              file->name, (const char *)chunk + 4, at);
+                              file->name, (const char *)chunk + 4, offset);
         bool header = type == 0x49484452; /* IHDR */
-        if (header != (at == 8) || (header && length != 13))
+        if (header != (offset == 8) || (header && length != 13))
             return reader_corrupt(file, "its first chunk is not the only IHDR");
         if (header) {
             int error = check_png_header(file, chunk + 8);
@@ -71,23 +72,24 @@ static int check_png(struct image_file *file)
         } else if (type == 0x504c5445) { /* PLTE */
             if (file->palette || length % 3 || length > 768)
                 return reader_corrupt(file, "two palettes, or one of a wrong length");
-            file->palette = at;
+            file->palette = offset;
             file->colors = length / 3;
         } else if (type == 0x49454e44) { /* IEND */
             break;
         } else if (!(chunk[4] & 0x20)) {
             return error_fail(VKCLIP_EFORMAT,
                               "%s: corrupt PNG: unknown critical chunk %.4s at byte %zu",
-                              file->name, (const char *)chunk + 4, at);
+                              file->name, (const char *)chunk + 4, offset);
         }
-        at += (size_t)length + 12;
+        offset += (size_t)length + 12;
     }
-    /* deflate makes at most 1032 bytes of one, and a byte is at most 8 pixels */
+    /* Deflate makes at most 1032 bytes of one, and a byte holds at most 8 pixels. */
     return check_starved(file, data, data * 1032 * 8);
 }
 
-/* stb_image shows stack memory for indices beyond a short palette: a copy with all colours, the new
- * ones black as in Pillow. The checksum is left out since nobody will look. */
+/* Copies a file with a palette of all 2^depth colours, the new ones black as in Pillow: stb_image
+ * would show stack memory for indices beyond a short palette. The checksum is not corrected,
+ * because stb_image does not read it. */
 static uint8_t *fill_palette(const struct image_file *file, size_t *size)
 {
     uint32_t length = 3u << file->depth;
@@ -107,7 +109,7 @@ static uint8_t *fill_palette(const struct image_file *file, size_t *size)
 
 struct jpeg {
     unsigned components, ids[4], scans;
-    unsigned decoded; /* one bit a component: a scan brought its DC */
+    unsigned decoded; /* one bit per component that a scan has the DC coefficients of */
     bool adobe;
 };
 
@@ -128,7 +130,7 @@ static int check_frame(struct image_file *file, struct jpeg *jpeg, unsigned mark
     return reader_claim_size(file, be16(body + 3), be16(body + 1));
 }
 
-/* stb_image writes past its tables where the counts add up to more than 256. */
+/* stb_image would write past its tables if the counts added up to more than 256. */
 static int check_huffman(struct image_file *file, const uint8_t *body, size_t length)
 {
     while (length) {
@@ -158,11 +160,12 @@ static int check_scan(struct image_file *file, struct jpeg *jpeg, const uint8_t 
     return VKCLIP_OK;
 }
 
-/* The next marker that has a segment, or the end of the image, at or behind `at`; NULL where the
- * file ends. Passes over entropy-coded data (there 0xff is followed by 0 or a restart marker). */
-static const uint8_t *find_marker(const struct image_file *file, size_t at)
+/* Finds the next marker, at `offset` or behind it, that has a segment or ends the image. NULL: the
+ * file ends before. Entropy-coded data is skipped: there 0xff is followed by 0 or is a restart
+ * marker. */
+static const uint8_t *find_marker(const struct image_file *file, size_t offset)
 {
-    const uint8_t *end = file->data + file->size, *next = file->data + at;
+    const uint8_t *end = file->data + file->size, *next = file->data + offset;
     while ((next = memchr(next, 0xff, (size_t)(end - next)))) {
         while (next < end && *next == 0xff)
             next++;
@@ -179,14 +182,14 @@ static int check_jpeg(struct image_file *file)
     struct jpeg jpeg = {0};
     int error = VKCLIP_OK;
     const uint8_t *marker;
-    for (size_t at = 2; (marker = find_marker(file, at)) && *marker != 0xd9;) {
-        at = (size_t)(marker - file->data) + 1;
-        if (file->size - at < 2 || file->size - at < be16(file->data + at))
+    for (size_t offset = 2; (marker = find_marker(file, offset)) && *marker != 0xd9;) {
+        offset = (size_t)(marker - file->data) + 1;
+        if (file->size - offset < 2 || file->size - offset < be16(file->data + offset))
             return reader_truncated(file, (uint64_t)file->size + 1);
-        if (be16(file->data + at) < 2)
+        if (be16(file->data + offset) < 2)
             return reader_corrupt(file, "a segment of a length below 2");
-        size_t length = be16(file->data + at) - 2;
-        const uint8_t *body = file->data + at + 2;
+        size_t length = be16(file->data + offset) - 2;
+        const uint8_t *body = file->data + offset + 2;
         if (*marker == 0xc4)
             error = check_huffman(file, body, length);
         else if (*marker >= 0xc0 && *marker <= 0xcf && *marker != 0xc8 && *marker != 0xcc)
@@ -197,7 +200,7 @@ static int check_jpeg(struct image_file *file)
             jpeg.adobe = true;
         if (error)
             return error;
-        at += length + 2;
+        offset += length + 2;
     }
     if (!marker)
         return error_fail(VKCLIP_EFORMAT,
@@ -205,15 +208,16 @@ static int check_jpeg(struct image_file *file)
                           file->name, file->size);
     if (!jpeg.components || jpeg.decoded != (1u << jpeg.components) - 1)
         return reader_corrupt(file, "it lacks the data of a component");
-    if (jpeg.components == 4 && !jpeg.adobe) /* stb_image would take CMYK for YCbCr */
+    if (jpeg.components == 4 && !jpeg.adobe) /* stb_image would take CMYK for YCbCr. */
         return reader_unsupported(file, "four components without Adobe's marker");
-    /* a block of 64 pixels is at least a bit, and a component may have one in 4 rows or columns */
+    /* A block of 64 samples takes at least one bit, and one sample may stand for 4 pixels. */
     return check_starved(file, file->size, (uint64_t)file->size * 64 * 8 * 4);
 }
 
 /* ---- BMP ------------------------------------------------------------------------------------- */
 
-/* Every index within the palette: stb_image shows stack memory for others. */
+/* Whether every index is within the palette. stb_image would show stack memory for other indices.
+ */
 static bool check_indices(const struct image_file *file, const uint8_t *row, size_t stride,
                           unsigned depth, unsigned colors)
 {
@@ -227,8 +231,8 @@ static bool check_indices(const struct image_file *file, const uint8_t *row, siz
     return true;
 }
 
-/* Whether Pillow keeps the palette: one that only repeats its indices makes a grey picture, unless
- * it is of two colours, which makes a picture of single bits. */
+/* Whether Pillow keeps the palette. One that only repeats its indices makes a grey picture, except
+ * that one of two colours makes a picture of single bits. */
 static bool is_indexed(const uint8_t *palette, uint32_t colors, unsigned depth)
 {
     bool grey = colors != 2 && colors <= 1u << depth;
@@ -274,7 +278,7 @@ static int check_bmp(struct image_file *file)
 
 /* ---- TGA ------------------------------------------------------------------------------------- */
 
-/* TGA has no magic number: a header in which everything fits together is one. */
+/* TGA has no magic number, so that a header counts as one if all of its fields fit together. */
 static bool is_tga(const struct image_file *file)
 {
     const uint8_t *data = file->data;
@@ -294,7 +298,8 @@ static int check_tga(struct image_file *file)
     const uint8_t *data = file->data;
     bool palette = data[1], packed = data[2] & 8, grey = (data[2] & 3) == 3;
     unsigned depth = data[16], bytes = (depth + 7) / 8;
-    uint64_t at = 18 + data[0] + (palette ? (uint64_t)le16(data + 5) * ((data[7] + 7u) / 8) : 0);
+    uint64_t offset =
+        18 + data[0] + (palette ? (uint64_t)le16(data + 5) * ((data[7] + 7u) / 8) : 0);
     int error = reader_claim_size(file, le16(data + 12), le16(data + 14));
     if (error)
         return error;
@@ -307,15 +312,15 @@ static int check_tga(struct image_file *file)
     file->indexed = palette;
     uint64_t pixels = (uint64_t)file->width * file->height;
     if (!packed)
-        at += pixels * bytes;
+        offset += pixels * bytes;
     for (uint64_t left = packed ? pixels : 0; left;) {
-        if (at >= file->size)
-            return reader_truncated(file, at + 1);
-        unsigned run = (data[at] & 127) + 1u;
-        at += 1 + (uint64_t)(data[at] >> 7 ? 1 : run) * bytes;
+        if (offset >= file->size)
+            return reader_truncated(file, offset + 1);
+        unsigned run = (data[offset] & 127) + 1u;
+        offset += 1 + (uint64_t)(data[offset] >> 7 ? 1 : run) * bytes;
         left -= run < left ? run : left;
     }
-    return at > file->size ? reader_truncated(file, at) : VKCLIP_OK;
+    return offset > file->size ? reader_truncated(file, offset) : VKCLIP_OK;
 }
 
 /* ---- What a file is -------------------------------------------------------------------------- */
@@ -336,7 +341,7 @@ static const struct {
     {"PNM", 0, 2, "P5", NULL, image_pnm_decode},
     {"PNM", 0, 2, "P6", NULL, image_pnm_decode},
     {"BMP", 0, 2, "BM", check_bmp, NULL},
-    /* with neither function: recognised, not supported */
+    /* Formats without a function are recognised and refused. */
     {"plain-text PNM picture", 0, 2, "P1", NULL, NULL},
     {"plain-text PNM picture", 0, 2, "P2", NULL, NULL},
     {"plain-text PNM picture", 0, 2, "P3", NULL, NULL},
@@ -364,7 +369,8 @@ static const struct {
     {"ZIP archive", 0, 4, "PK\x03\x04", NULL, NULL},
 };
 
-/* Text by its first kilobyte: markup that browsers show as a picture or a page, or any other. */
+/* Names a text file by its first kilobyte: markup of a picture or a page, or any other text. NULL:
+ * it is not text. */
 static const char *name_text(const uint8_t *data, size_t size)
 {
     char start[1025];
@@ -397,8 +403,9 @@ static int decode_stb(struct image_file *file, int (*check)(struct image_file *)
     int error = check(file);
     if (error)
         return error;
-    /* The most that a decoder needs at once: 8 bytes a pixel, which doubling may pass to 16; JPEG
-     * rounds up to whole blocks. And the compressed data gathered. */
+    /* The largest allocation of a decoder: 8 bytes per pixel, which growing by doubling may make
+     * 16, in whole blocks of a JPEG; and twice the compressed data, which a PNG's decoder gathers.
+     */
     uint64_t limit = ((uint64_t)file->width + 31) * ((uint64_t)file->height + 31) * 16 +
                      (uint64_t)file->size * 2 + 65536;
     const uint8_t *data = file->data;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The first frame of a GIF, as Pillow shows it: palette colours everywhere, transparency ignored.
- * stb_image is not used here because it loses the colour of transparent pixels, refuses files whose
- * encoder lets a full code table stand (gifsicle's do), takes seconds a megabyte on hostile codes
- * and three times the memory. Reads no later frame.
+ * The first frame of a GIF, as Pillow shows it: with the palette's colours everywhere, because
+ * transparency is ignored. stb_image is not used because it loses the colour of transparent pixels,
+ * refuses files whose encoder keeps a full code table (as gifsicle does), takes seconds per
+ * megabyte of hostile codes, and needs three times the memory. Later frames are not read.
  */
 #include "base/error.h"
 #include "image/reader.h"
@@ -14,8 +14,8 @@
 #define MAX_CODES 4096
 
 struct reader {
-    const uint8_t *at, *end;
-    unsigned left; /* bytes of this sub-block still to come */
+    const uint8_t *next, *end;
+    unsigned left; /* bytes of the current sub-block that are not read yet */
     uint32_t bits;
     unsigned bit_count;
 };
@@ -25,19 +25,19 @@ struct frame {
     bool interlaced;
     uint8_t palette[256][3];
     unsigned colors;
-    uint8_t background; /* index of pixels outside the frame */
+    uint8_t background; /* the colour of pixels outside the frame */
     const uint8_t *codes;
 };
 
-/* The next code of `width` bits; -1 where the sub-blocks or the file end. */
+/* Reads the next code of `width` bits. -1: the sub-blocks or the file have ended. */
 static int next_code(struct reader *reader, unsigned width)
 {
     while (reader->bit_count < width) {
-        if (!reader->left && reader->at < reader->end)
-            reader->left = *reader->at++;
-        if (!reader->left || reader->at == reader->end)
+        if (!reader->left && reader->next < reader->end)
+            reader->left = *reader->next++;
+        if (!reader->left || reader->next == reader->end)
             return -1;
-        reader->bits |= (uint32_t)*reader->at++ << reader->bit_count;
+        reader->bits |= (uint32_t)*reader->next++ << reader->bit_count;
         reader->bit_count += 8;
         reader->left--;
     }
@@ -47,7 +47,8 @@ static int next_code(struct reader *reader, unsigned width)
     return code;
 }
 
-/* Variable-width LZW (GIF89a, appendix F). Returns how many of the `wanted` indices there are. */
+/* Decodes variable-width LZW (GIF89a, appendix F). Returns how many of the `wanted` indices the
+ * data has. */
 static size_t unpack(struct reader *reader, unsigned start_width, uint8_t *out, size_t wanted)
 {
     uint16_t prefix[MAX_CODES], length[MAX_CODES];
@@ -79,71 +80,76 @@ static size_t unpack(struct reader *reader, unsigned start_width, uint8_t *out, 
             if (++next == 1 << width && width < 12)
                 width++;
         }
-        size_t at = done += length[code];
-        for (int c = code, n = length[code]; n; n--, c = prefix[c])
-            if (--at < wanted)
-                out[at] = last[c];
+        done += length[code];
+        size_t place = done; /* A code's string is read from its end. */
+        for (int c = code, n = length[code]; n; n--, c = prefix[c]) {
+            place--;
+            if (place < wanted)
+                out[place] = last[c];
+        }
         previous = code;
     }
     return done < wanted ? done : wanted;
 }
 
-/* Behind the sub-blocks at `at`; size + 1 where they run over the end. */
-static size_t skip_blocks(const struct image_file *file, size_t at)
+/* Returns where the sub-blocks at `offset` end, or more than the file's size if they do not. */
+static size_t skip_blocks(const struct image_file *file, size_t offset)
 {
-    while (at < file->size && file->data[at])
-        at += file->data[at] + (size_t)1;
-    return at + 1;
+    while (offset < file->size && file->data[offset])
+        offset += file->data[offset] + (size_t)1;
+    return offset + 1;
 }
 
-/* A palette of 2^(1 + low bits of flags) colours; 0 where the file ends within. */
-static size_t read_palette(const struct image_file *file, size_t at, unsigned flags,
+/* Reads a palette of 2^(1 + the low bits of `flags`) colours and returns where it ends. 0: the file
+ * ends before. */
+static size_t read_palette(const struct image_file *file, size_t offset, unsigned flags,
                            struct frame *frame)
 {
     frame->colors = 2u << (flags & 7);
-    if (file->size - at < frame->colors * 3)
+    if (file->size - offset < frame->colors * 3)
         return 0;
     memset(frame->palette, 0, sizeof(frame->palette));
-    memcpy(frame->palette, file->data + at, frame->colors * 3);
-    return at + frame->colors * 3;
+    memcpy(frame->palette, file->data + offset, frame->colors * 3);
+    return offset + frame->colors * 3;
 }
 
-/* From the header to the codes of the first frame. */
+/* Reads from the header to the codes of the first frame. */
 static int find_frame(const struct image_file *file, struct frame *frame)
 {
     const uint8_t *data = file->data;
-    size_t at = 13, size = file->size;
-    if (size < at)
-        return reader_truncated(file, at);
-    if (data[10] & 0x80 && !(at = read_palette(file, at, data[10], frame)))
+    size_t offset = 13, size = file->size;
+    if (size < offset)
+        return reader_truncated(file, offset);
+    if (data[10] & 0x80 && !(offset = read_palette(file, offset, data[10], frame)))
         return reader_truncated(file, 13 + (size_t)frame->colors * 3);
-    while (at < size && data[at] != 0x2c) { /* image descriptor */
-        if (data[at] == 0x3b)
+    while (offset < size && data[offset] != 0x2c) { /* image descriptor */
+        if (data[offset] == 0x3b)
             return reader_corrupt(file, "it holds no picture");
-        if (data[at] != 0x21) { /* not an extension: Pillow passes over it */
-            at++;
+        if (data[offset] != 0x21) { /* It is not an extension, and Pillow skips it too. */
+            offset++;
             continue;
         }
-        if (size - at > 6 && data[at + 1] == 0xf9 && data[at + 2] >= 4) /* graphic control */
-            frame->background = data[at + 3] & 1 ? data[at + 6] : 0;
-        at = skip_blocks(file, at + 2);
+        if (size - offset > 6 && data[offset + 1] == 0xf9 &&
+            data[offset + 2] >= 4) /* graphic control */
+            frame->background = data[offset + 3] & 1 ? data[offset + 6] : 0;
+        offset = skip_blocks(file, offset + 2);
     }
-    if (at > size || size - at < 12)
-        return reader_truncated(file, (uint64_t)at + 12);
-    frame->left = le16(data + at + 1);
-    frame->top = le16(data + at + 3);
-    frame->width = le16(data + at + 5);
-    frame->height = le16(data + at + 7);
-    unsigned flags = data[at + 9];
+    if (offset > size || size - offset < 12)
+        return reader_truncated(file, (uint64_t)offset + 12);
+    frame->left = le16(data + offset + 1);
+    frame->top = le16(data + offset + 3);
+    frame->width = le16(data + offset + 5);
+    frame->height = le16(data + offset + 7);
+    unsigned flags = data[offset + 9];
     frame->interlaced = flags & 0x40;
-    at += 10;
-    if (flags & 0x80 && !(at = read_palette(file, at, flags, frame)))
+    offset += 10;
+    if (flags & 0x80 && !(offset = read_palette(file, offset, flags, frame)))
         return reader_truncated(file, (uint64_t)size + 1);
-    frame->codes = data + at;
+    frame->codes = data + offset;
     return VKCLIP_OK;
 }
 
-/* As Pillow: a palette that only repeats its indices makes a grey picture, as does none. */
+/* As in Pillow, a picture is grey if its palette only repeats the indices, or if it has none. */
 static bool is_grey(struct frame *frame)
 {
     bool grey = true;
@@ -154,7 +160,7 @@ static bool is_grey(struct frame *frame)
     return grey;
 }
 
-/* Lays the frame's rows into the picture, all of which holds the background. */
+/* Fills the picture with the background and draws the frame's rows into it. */
 static void paint(const struct image_file *file, const struct frame *frame, const uint8_t *indices,
                   uint8_t *pixels)
 {
@@ -202,7 +208,7 @@ int image_gif_decode(struct image_file *file, uint8_t **pixels)
         size_t found = unpack(&reader, start_width, indices, wanted);
         if (found == wanted)
             paint(file, &frame, indices, *pixels);
-        else if (reader.at == reader.end)
+        else if (reader.next == reader.end)
             error = reader_truncated(file, (uint64_t)file->size + 1);
         else
             error =

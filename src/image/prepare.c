@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * From decoded pixels to a tower's input, to the bit as Pillow and torchvision do it: resize of the
- * shorter side to S, centre crop, normalisation. Works on what the crop keeps and on nothing else,
- * so that a picture of 1 x 60000 costs no more than another. Reads no files: see image_file.c.
+ * shorter side to S, centre crop, normalisation. Only what the crop keeps is computed, so that a
+ * picture of 1 x 60000 pixels costs no more than another. Refuses pictures so thin that the longer
+ * side would exceed an int.
  */
 #include "image/prepare.h"
 #include "base/error.h"
@@ -12,20 +13,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One direction: `in` pixels become `out`, of which the crop keeps S from `first` on. */
+/* The resize in one direction: `in` pixels become `out` pixels, of which the crop keeps S from
+ * `first` on. */
 struct axis {
     uint32_t in, out, first;
 };
 
-/* The inputs of each kept output, as Pillow's precompute_coeffs and normalize_coeffs_8bpc. */
+/* The inputs that each kept output is a weighted sum of, as Pillow's precompute_coeffs and
+ * normalize_coeffs_8bpc compute them. */
 struct taps {
     uint32_t *start, *count; /* [S] */
     int32_t *weights;        /* [S,stride], fixed point of WEIGHT_BITS */
     size_t stride;
-    uint32_t low, high; /* all inputs used are in [low, high) */
+    uint32_t low, high; /* All inputs that are used lie in [low, high). */
 };
 
-/* 8 bits for the pixel, 2 for the overshoot of the weights' sum, the rest for the fraction. */
+/* Of 32 bits, 8 are for the pixel, 2 for sums that exceed its range, and the others for the
+ * fraction. */
 #define WEIGHT_BITS (32 - 8 - 2)
 #define WEIGHT_HALF (1 << (WEIGHT_BITS - 1))
 
@@ -37,7 +41,8 @@ static uint8_t clip8(int32_t value)
 static struct axis make_axis(uint32_t in, uint32_t out, const struct image_transform *transform)
 {
     uint32_t rest = out - transform->size, half = rest / 2;
-    /* Python's round() goes to the even neighbour at .5: half of 1 is 0, half of 3 is 2 */
+    /* Python's round() goes to the even neighbour at .5, so that half of 1 is 0 and half of 3 is 2.
+     */
     bool up = !transform->rgb_first && rest % 2 && half % 2;
     return (struct axis){in, out, half + up};
 }
@@ -64,7 +69,7 @@ static void free_taps(struct taps *taps)
 
 static bool make_taps(struct axis axis, uint32_t size, struct taps *taps)
 {
-    double scale = (double)(float)axis.in / axis.out; /* Pillow's box is in floats */
+    double scale = (double)(float)axis.in / axis.out; /* Pillow's box has floats. */
     double widening = scale < 1.0 ? 1.0 : scale, support = 2.0 * widening;
     taps->stride = (size_t)ceil(support) * 2 + 1;
     taps->start = calloc(size, sizeof(*taps->start));
@@ -94,17 +99,17 @@ static bool make_taps(struct axis axis, uint32_t size, struct taps *taps)
     return good;
 }
 
-/* Pillow's ImagingScaleAffine: the position is summed up, not multiplied. */
+/* Sums the positions up instead of multiplying, as Pillow's ImagingScaleAffine does. */
 static void make_nearest(struct axis axis, uint32_t size, uint32_t *positions)
 {
-    double scale = (double)(float)axis.in / axis.out, at = scale * 0.5;
+    double scale = (double)(float)axis.in / axis.out, position = scale * 0.5;
     for (uint32_t i = 0; i < axis.first; i++)
-        at += scale;
-    for (uint32_t i = 0; i < size; i++, at += scale)
-        positions[i] = at < axis.in ? (uint32_t)at : axis.in - 1;
+        position += scale;
+    for (uint32_t i = 0; i < size; i++, position += scale)
+        positions[i] = position < axis.in ? (uint32_t)position : axis.in - 1;
 }
 
-/* Pixels of one row without alpha, or with colours multiplied by it (Pillow's RGBa and La). */
+/* Drops the alpha of one row's pixels, or multiplies the colours by it (Pillow's RGBa and La). */
 static void convert_row(const uint8_t *in, uint32_t count, unsigned channels, bool drop_alpha,
                         uint8_t *out)
 {
@@ -120,8 +125,8 @@ static void convert_row(const uint8_t *in, uint32_t count, unsigned channels, bo
     }
 }
 
-static inline void resize_row_of(const uint8_t *in, const struct taps *taps, uint32_t size,
-                                 const unsigned channels, uint8_t *out)
+static inline void resize_channels(const uint8_t *in, const struct taps *taps, uint32_t size,
+                                   const unsigned channels, uint8_t *out)
 {
     for (uint32_t i = 0; i < size; i++) {
         const int32_t *weights = taps->weights + i * taps->stride;
@@ -138,22 +143,22 @@ static inline void resize_row_of(const uint8_t *in, const struct taps *taps, uin
 static void resize_row(const uint8_t *in, const struct taps *taps, uint32_t size, unsigned channels,
                        uint8_t *out)
 {
-    switch (channels) { /* constants, so that the compiler keeps the sums in registers */
+    switch (channels) { /* With a constant the compiler keeps the sums in registers. */
     case 1:
-        resize_row_of(in, taps, size, 1, out);
+        resize_channels(in, taps, size, 1, out);
         break;
     case 2:
-        resize_row_of(in, taps, size, 2, out);
+        resize_channels(in, taps, size, 2, out);
         break;
     case 3:
-        resize_row_of(in, taps, size, 3, out);
+        resize_channels(in, taps, size, 3, out);
         break;
     default:
-        resize_row_of(in, taps, size, 4, out);
+        resize_channels(in, taps, size, 4, out);
     }
 }
 
-/* Grey, colour, either with alpha (dropped), to RGB; undoes the multiplication by alpha. */
+/* Converts grey or colour pixels to RGB, drops their alpha, and undoes the multiplication by it. */
 static void to_rgb(const uint8_t *in, size_t count, unsigned channels, bool multiplied,
                    uint8_t *out)
 {
@@ -167,14 +172,14 @@ static void to_rgb(const uint8_t *in, size_t count, unsigned channels, bool mult
         }
 }
 
-static const uint8_t *row_of(const struct vkclip_image *image, uint32_t y)
+static const uint8_t *image_row(const struct vkclip_image *image, uint32_t y)
 {
     size_t stride = image->stride ? image->stride : (size_t)image->width * image->channels;
     return image->pixels + y * stride;
 }
 
-/* Without filter: as it is where the size is right, nearest neighbour for palettes and single bits.
- */
+/* Copies pixels without a filter: each pixel if the size is right, else the nearest neighbours, as
+ * Pillow does for palettes and single bits. */
 static int pick(const struct vkclip_image *image, struct axis x, struct axis y, uint32_t size,
                 uint8_t *rgb)
 {
@@ -186,13 +191,14 @@ static int pick(const struct vkclip_image *image, struct axis x, struct axis y, 
     make_nearest(y, size, rows);
     for (uint32_t i = 0; i < size; i++)
         for (uint32_t j = 0; j < size; j++, rgb += 3)
-            to_rgb(row_of(image, rows[i]) + (size_t)columns[j] * image->channels, 1,
+            to_rgb(image_row(image, rows[i]) + (size_t)columns[j] * image->channels, 1,
                    image->channels, false, rgb);
     free(columns);
     return VKCLIP_OK;
 }
 
-/* Pillow's ImagingResample: rows first, rounded to 8 bits, then columns. */
+/* Resizes in the order of Pillow's ImagingResample: within rows first, rounded to 8 bits, then
+ * within columns. */
 static int resize(const struct vkclip_image *image, struct axis x, struct axis y, uint32_t size,
                   bool rgb_first, uint8_t *rgb)
 {
@@ -214,7 +220,7 @@ static int resize(const struct vkclip_image *image, struct axis x, struct axis y
         goto done;
     }
     for (uint32_t i = down.low; i < down.high; i++) {
-        const uint8_t *row = row_of(image, i) + (size_t)across.low * image->channels;
+        const uint8_t *row = image_row(image, i) + (size_t)across.low * image->channels;
         if (has_alpha) {
             convert_row(row, across.high - across.low, image->channels, rgb_first, converted);
             row = converted;
@@ -284,7 +290,8 @@ int image_preprocess(const struct vkclip_image *image, const struct image_transf
     if (!rgb)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %u x %u", size, size);
 
-    /* If the shorter side changes, so does the longer: Pillow's skipping of one pass never comes */
+    /* If the shorter side changes, the longer one does too, so that there is no case in which
+     * Pillow would skip one of the passes. */
     if (shorter == size || (image->indexed && !transform->rgb_first))
         error = pick(image, x, y, size, rgb);
     else

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * From picture files to the towers' input: decoding through stb_image, Pillow's antialiased bicubic
- * resize in its fixed-point arithmetic, centre crop, normalisation. The public vkclip_load_image,
- * vkclip_decode_image and vkclip_free_image are here too.
+ * From decoded pixels to the towers' input: Pillow's antialiased bicubic resize in its fixed-point
+ * arithmetic, centre crop, normalisation.
  */
 #ifndef VKCLIP_IMAGE_PREPARE_H
 #define VKCLIP_IMAGE_PREPARE_H
@@ -12,14 +11,18 @@
 struct image_transform {
     uint32_t size; /* S, pixels of the square output */
     float mean[3], std[3];
-    bool rgb_first; /* to RGB before the resize and crop offset rounded down (Hugging Face);
-                     * else in the file's mode, to RGB last, offset rounded half to even (OpenAI) */
+    /* Hugging Face's order: convert to RGB, resize, crop at an offset that is rounded down. False
+     * is OpenAI's order: resize in the file's mode, crop at an offset that is rounded half to even,
+     * convert to RGB. */
+    bool rgb_first;
 };
 
-/* Picture to RGB bytes [S,S,3] and normalised values [3,S,S]; either may be NULL. */
+/* Prepares a picture as RGB bytes [S,S,3] and normalised values [3,S,S], either of which may be
+ * NULL. */
 int image_preprocess(const struct vkclip_image *image, const struct image_transform *transform,
                      uint8_t *u8, float *pixel_values);
-/* The whole picture to RGB bytes [S,S,3], width and height each by its own factor. */
+/* Resizes the whole picture to RGB bytes [S,S,3], its width and height each by a factor of its own.
+ */
 int image_resize(const struct vkclip_image *image, const struct image_transform *transform,
                  uint8_t *u8);
 

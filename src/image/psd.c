@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * The merged picture of a Photoshop file, grey or RGB, plain or PackBits, as Pillow reads it.
- * stb_image is not used here because it "removes the white matte" of pictures with alpha, which the
- * reference does not, and which leaves the range of a byte. Reads no layers.
+ * stb_image is not used because it "removes the white matte" of pictures with alpha: the reference
+ * does not, and the result leaves the range of a byte. Layers are not read.
  */
 #include "image/reader.h"
 
 #include <stdlib.h>
 
 struct planes {
-    const uint8_t *data;    /* one plane a channel, row by row */
-    const uint8_t *lengths; /* of each packed row, 16 bits; NULL: plain rows */
-    unsigned bytes;         /* of a sample */
+    const uint8_t *data;    /* one plane per channel, row by row */
+    const uint8_t *lengths; /* 16 bits per row, the bytes that it is packed in; NULL: plain rows */
+    unsigned bytes;         /* bytes per sample */
 };
 
 static uint64_t row_length(const struct image_file *file, const struct planes *planes, uint64_t row)
@@ -20,35 +20,36 @@ static uint64_t row_length(const struct image_file *file, const struct planes *p
                            : (uint64_t)file->width * planes->bytes;
 }
 
-/* Past the palette, the resources and the layers to the planes, all of which the file must have. */
+/* Finds the planes behind the palette, the resources and the layers. The file must have all their
+ * bytes. */
 static int find_planes(const struct image_file *file, unsigned channels, struct planes *planes)
 {
     const uint8_t *data = file->data;
-    uint64_t at = 26, rows = (uint64_t)file->height * file->channels;
+    uint64_t offset = 26, rows = (uint64_t)file->height * file->channels;
     for (int section = 0; section < 3; section++) {
-        if (at + 4 > file->size)
-            return reader_truncated(file, at + 4);
-        at += 4 + (uint64_t)be32(data + at);
+        if (offset + 4 > file->size)
+            return reader_truncated(file, offset + 4);
+        offset += 4 + (uint64_t)be32(data + offset);
     }
-    if (at + 2 > file->size)
-        return reader_truncated(file, at + 2);
-    unsigned method = be16(data + at);
-    at += 2;
+    if (offset + 2 > file->size)
+        return reader_truncated(file, offset + 2);
+    unsigned method = be16(data + offset);
+    offset += 2;
     if (method > 1)
         return reader_unsupported(file, "ZIP compression, expected none or PackBits");
     if (method == 1) {
-        planes->lengths = data + at;
-        at += (uint64_t)file->height * channels * 2;
-        if (at > file->size)
-            return reader_truncated(file, at);
+        planes->lengths = data + offset;
+        offset += (uint64_t)file->height * channels * 2;
+        if (offset > file->size)
+            return reader_truncated(file, offset);
     }
-    planes->data = data + at;
+    planes->data = data + offset;
     for (uint64_t row = 0; row < rows; row++)
-        at += row_length(file, planes, row);
-    return at > file->size ? reader_truncated(file, at) : VKCLIP_OK;
+        offset += row_length(file, planes, row);
+    return offset > file->size ? reader_truncated(file, offset) : VKCLIP_OK;
 }
 
-/* One PackBits row, which has to give `wanted` bytes. */
+/* Unpacks one PackBits row, which has to give `wanted` bytes. */
 static bool unpack_row(const uint8_t *in, size_t size, uint8_t *out, size_t wanted)
 {
     const uint8_t *end = in + size;
@@ -67,7 +68,7 @@ static bool unpack_row(const uint8_t *in, size_t size, uint8_t *out, size_t want
     return !wanted;
 }
 
-/* Of samples of 16 bits the high byte, which is the first. */
+/* Of a 16-bit sample it takes the high byte, which comes first. */
 static int read_planes(const struct image_file *file, const struct planes *planes,
                        uint8_t *unpacked, uint8_t *pixels)
 {

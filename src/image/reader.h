@@ -9,7 +9,7 @@
 
 #include "vkclip.h"
 
-/* A file's bytes, and what a reader found out about them. */
+/* A file's bytes, and what a reader has found in them. */
 struct image_file {
     const char *name, *format; /* for messages */
     const uint8_t *data;
@@ -17,15 +17,17 @@ struct image_file {
     uint64_t max_pixels;
     uint32_t width, height, channels;
     bool indexed;
-    size_t palette;  /* PNG: where the chunk with the palette begins, */
-    unsigned colors; /* how many it has, */
-    unsigned depth;  /* and 2^depth that pixels may ask for */
+    /* Only of a PNG: */
+    size_t palette;  /* where the chunk with the palette begins; 0: there is none */
+    unsigned colors; /* colours of the palette */
+    unsigned depth;  /* bits of a sample, so that a pixel may name 2^depth colours */
 };
 
-/* Takes the size that a header claims, unless it is 0 or has too many pixels. Before any
- * allocation. */
+/* Takes over the size that a header claims. Refuses no pixels and too many; readers call it before
+ * they allocate anything. */
 int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height);
-/* `expected`: the least size in bytes that the file would have if it were whole. */
+/* These functions fail with a message that names the file. `expected` is the least size in bytes
+ * that the whole file would have. */
 int reader_truncated(const struct image_file *file, uint64_t expected);
 int reader_corrupt(const struct image_file *file, const char *what);
 int reader_unsupported(const struct image_file *file, const char *what);
@@ -35,21 +37,21 @@ int image_gif_decode(struct image_file *file, uint8_t **pixels);
 int image_pnm_decode(struct image_file *file, uint8_t **pixels);
 int image_psd_decode(struct image_file *file, uint8_t **pixels);
 
-static inline uint32_t le16(const uint8_t *at)
+static inline uint32_t le16(const uint8_t *bytes)
 {
-    return at[0] | (uint32_t)at[1] << 8;
+    return bytes[0] | (uint32_t)bytes[1] << 8;
 }
-static inline uint32_t le32(const uint8_t *at)
+static inline uint32_t le32(const uint8_t *bytes)
 {
-    return le16(at) | le16(at + 2) << 16;
+    return le16(bytes) | le16(bytes + 2) << 16;
 }
-static inline uint32_t be16(const uint8_t *at)
+static inline uint32_t be16(const uint8_t *bytes)
 {
-    return (uint32_t)at[0] << 8 | at[1];
+    return (uint32_t)bytes[0] << 8 | bytes[1];
 }
-static inline uint32_t be32(const uint8_t *at)
+static inline uint32_t be32(const uint8_t *bytes)
 {
-    return be16(at) << 16 | be16(at + 2);
+    return be16(bytes) << 16 | be16(bytes + 2);
 }
 
 #endif

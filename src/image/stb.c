@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The only file that includes stb_image.h. It is compiled apart so that its arithmetic on corrupt
- * JPEG and deflate data, which overflows harmlessly but is not defined C, can be built with -fwrapv
- * and without the shift checks of UBSan, while our own code keeps them.
+ * The only file that includes stb_image.h. Its arithmetic on corrupt JPEG and deflate data
+ * overflows harmlessly, but that is not defined C. So this file is built with -fwrapv and without
+ * UBSan's checks of shifts, which our own code keeps.
  */
 #include "image/stb.h"
 
@@ -12,7 +12,8 @@
 
 static _Thread_local size_t allocation_limit;
 
-/* A first passing of the limit leaves it at 0, which tells it from lack of memory. */
+/* Sets the limit to 0 when it is exceeded, so that the caller can tell that from a lack of memory.
+ */
 static bool within_limit(size_t size)
 {
     if (size > allocation_limit)
@@ -20,8 +21,8 @@ static bool within_limit(size_t size)
     return allocation_limit > 0;
 }
 
-/* Zeroed, because stb_image shows memory it never wrote for pixels that a corrupt JPEG leaves out.
- */
+/* Memory is zeroed because a corrupt JPEG leaves out pixels, and stb_image would show what the
+ * memory held before. */
 static void *limited_malloc(size_t size)
 {
     return within_limit(size) ? calloc(1, size) : NULL;
@@ -35,7 +36,7 @@ static void *limited_realloc(void *memory, size_t size)
 #define STBI_MALLOC(size) limited_malloc(size)
 #define STBI_REALLOC(memory, size) limited_realloc(memory, size)
 #define STBI_FREE(memory) free(memory)
-#define STBI_ASSERT(condition) ((void)0) /* hostile data must not end the process */
+#define STBI_ASSERT(condition) ((void)0) /* Hostile data must not end the process. */
 #define STBI_NO_STDIO
 #define STBI_ONLY_PNG
 #define STBI_ONLY_JPEG
@@ -59,7 +60,7 @@ uint8_t *image_stb_decode(const uint8_t *data, size_t size, size_t limit, unsign
         return NULL;
     }
     allocation_limit = limit;
-    stbi__g_failure_reason = "damaged data"; /* some failures set none */
+    stbi__g_failure_reason = "damaged data"; /* Some failures set no reason. */
     uint8_t *pixels = stbi_load_from_memory(data, (int)size, &w, &h, &found, (int)channels);
     *reason =
         allocation_limit ? stbi__g_failure_reason : "data that unpacks to more than its pixels";
