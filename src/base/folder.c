@@ -187,9 +187,11 @@ int folder_replace(const char *source, const char *target)
         folder_remove(old);
         rename(target, old); /* This fails where there is no older folder. */
         errno = 0;
-        if (rename(source, target))
+        if (rename(source, target)) {
             error = error_fail(VKCLIP_EIO, "%s: cannot be renamed to %s: %s", source, target,
                                strerror(errno));
+            rename(old, target);
+        }
         folder_remove(old);
         sync_folder(parent);
     }

@@ -17,7 +17,7 @@ int folder_make_new(const char *path);
  * to. */
 bool folder_make_all(const char *path);
 /* Renames a folder to `target` in place of an older folder of that name, which is removed. Its
- * files must be on the disk already. */
+ * files must be on the disk already. After an error the older folder is still there. */
 int folder_replace(const char *source, const char *target);
 /* Removes a folder and the files in it, but no folders; what cannot be removed stays. */
 void folder_remove(const char *path);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Names of paths; files that are written keep their old content until all of the new is there;
+ * folders are replaced as a whole, and only new or empty ones are accepted where nothing may be
+ * overwritten.
+ */
+#define _GNU_SOURCE
+#include "base/file.h"
+#include "base/folder.h"
+#include "support/scratch.h"
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_string_equal(file_name("a/b.c"), "b.c");
+    assert_string_equal(file_name("b.c"), "b.c");
+    assert_string_equal(file_name("a/"), "");
+#ifndef _WIN32
+    assert_string_equal(file_name("a/b\\c"), "b\\c"); /* A backslash is part of a name here. */
+#endif
+}
+
+static void assert_content(const char *path, const char *expected)
+{
+    char *data;
+    size_t size;
+    assert_int_equal(file_read(path, 100, &data, &size), 0);
+    assert_string_equal(data, expected);
+    assert_int_equal(size, strlen(expected));
+    free(data);
+}
+
+static void test_output(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "a.txt"), *data, **names;
+    size_t size, count;
+    struct file_output output;
+    scratch_text(folder, "a.txt", "old");
+    assert_int_equal(file_output_open(path, &output), 0);
+    assert_int_equal(file_output_write(&output, "new", 3), 0);
+    assert_content(path, "old");
+    assert_int_equal(file_output_close(&output, VKCLIP_EFORMAT), VKCLIP_EFORMAT);
+    assert_content(path, "old");
+    assert_int_equal(folder_list(folder, &names, &count), 0);
+    assert_int_equal(count, 1); /* The other file is removed. */
+    folder_free_names(&names, count);
+
+    assert_int_equal(file_output_open(path, &output), 0);
+    file_output_write(&output, "ne", 2);
+    file_output_write(&output, "w", 1);
+    assert_int_equal(output.size, 3);
+    assert_int_equal(file_output_close(&output, 0), 0);
+    assert_content(path, "new");
+    assert_failed(file_read(path, 2, &data, &size), VKCLIP_EFORMAT, "3 bytes, expected at most 2");
+    assert_null(data);
+    free(path);
+    path = scratch_path(folder, "none/a.txt");
+    assert_failed(file_output_open(path, &output), VKCLIP_EIO, "none/a.txt: cannot be written");
+    file_output_write(&output, "x", 1);
+    assert_int_equal(file_output_close(&output, 0), VKCLIP_EIO);
+    free(path);
+    scratch_remove(folder);
+}
+
+static void test_folders(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *one = scratch_path(folder, "one"),
+         *two = scratch_path(folder, "two"), *deep = scratch_path(folder, "x/y/z"), **names;
+    size_t count;
+    assert_int_equal(folder_make_new(one), 0);
+    assert_int_equal(folder_make_new(one), 0); /* An empty folder is accepted. */
+    scratch_text(one, "a.txt", "one");
+    assert_failed(folder_make_new(one), VKCLIP_EINVALID, "expected a new or empty folder");
+    assert_failed(folder_make(one), VKCLIP_EIO, "one");
+    assert_int_equal(folder_make(two), 0);
+    scratch_text(two, "b.txt", "two");
+
+    assert_int_equal(folder_replace(one, two), 0);
+    assert_false(folder_exists(one));
+    assert_int_equal(folder_list(two, &names, &count), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(names[0], "a.txt");
+    folder_free_names(&names, count);
+    assert_failed(folder_replace(one, two), VKCLIP_EIO, "cannot be renamed");
+    assert_true(folder_exists(two)); /* The older folder stays. */
+    assert_failed(folder_list(one, &names, &count), VKCLIP_EIO, "one");
+
+    assert_true(folder_make_all(deep));
+    assert_true(folder_exists(deep));
+    folder_remove(two);
+    assert_false(folder_exists(two));
+    free(one);
+    free(two);
+    free(deep);
+    scratch_remove(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_output),
+        cmocka_unit_test(test_folders),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
