@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "checkpoint/json.h"
+#include "model/resnet.h"
 
 #include <string.h>
 
@@ -130,7 +131,7 @@ static void read_resnet(const struct section *section, const json_t *layers, uin
         }
         config->stages[i] = (uint32_t)blocks;
     }
-    config_derive_resnet(config, head_width);
+    resnet_derive_sizes(config, head_width);
     config->image_size = read_image_size(section, "image_size", 224);
     if (tower->mlp % head_width)
         refuse_head_width(section, "number of channels", tower->mlp, head_width);

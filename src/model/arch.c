@@ -6,6 +6,7 @@
 #include "model/arch.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "model/resnet.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -73,7 +74,7 @@ static void fill_config(const struct arch *arch, struct config *config)
     config->patch_size = arch->patch;
     memcpy(config->stages, arch->stages, sizeof(config->stages));
     if (image->kind == KIND_RESNET)
-        config_derive_resnet(config, 64);
+        resnet_derive_sizes(config, 64);
     text->width = arch->text_width;
     text->layers = arch->text_layers;
     text->heads = arch->text_width / 64;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a configuration holds before anything is read, and what follows from its other values.
+ * What a configuration holds before anything is read, and what it has per tower.
  */
 #include "model/config.h"
 
@@ -26,18 +26,4 @@ const struct config_tower *config_tower(const struct config *config, enum tower 
 uint32_t config_embed_dim(const struct config *config, enum tower tower)
 {
     return tower == TOWER_IMAGE ? config->image_embed_dim : config->text_embed_dim;
-}
-
-void config_derive_resnet(struct config *config, uint32_t head_width)
-{
-    struct config_tower *tower = &config->image;
-    /* The last stage has 8 times the stem's channels, and a bottleneck ends in 4 times its own. */
-    const uint64_t channels = 32 * (uint64_t)tower->width;
-    tower->layers = 0;
-    for (size_t i = 0; i < CONFIG_STAGES; i++)
-        tower->layers += config->stages[i];
-    tower->mlp = channels < UINT32_MAX ? (uint32_t)channels : UINT32_MAX;
-    tower->heads = tower->mlp / head_width;
-    tower->epsilon = 1e-5f;
-    config->patch_size = 32; /* The stem halves twice, and each stage but the first once more. */
 }

@@ -63,8 +63,4 @@ void config_close(struct config *config);
 const struct config_tower *config_tower(const struct config *config, enum tower tower);
 uint32_t config_embed_dim(const struct config *config, enum tower tower);
 
-/* Fills the sizes of a ModifiedResNet that follow from `image.width` (the stem's) and `stages`. An
- * attention head is as wide as the caller says: OpenAI's are all 64. */
-void config_derive_resnet(struct config *config, uint32_t head_width);
-
 #endif

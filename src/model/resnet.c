@@ -5,14 +5,18 @@
  * fourth one of zeros, because kernels load four channels at once. Batch norm is folded into the
  * convolution before it, except in training, where it needs the convolution's own result.
  */
+#include "model/resnet.h"
 #include "base/array.h"
 #include "model/blocks.h"
 
 #include <math.h>
 #include <string.h>
 
-#define STRIDE 32  /* Each position of the last stage sees this many pixels along each side. */
-#define CHANNELS 4 /* A picture has so many on the device. */
+/* Pixels along each side per position of the last stage: the stem halves twice, and each stage but
+ * the first once more. */
+#define STRIDE 32
+/* Channels of a picture on the device. */
+#define CHANNELS 4
 /* torch.nn.BatchNorm2d's */
 #define NORM_EPSILON 1e-5f
 #define NORM_MOMENTUM 0.1f
@@ -125,6 +129,20 @@ static bool has_block(const struct tower_sizes *sizes, uint32_t stage, uint32_t 
     return sizes->get(sizes->checkpoint, name, 0) > 0;
 }
 
+void resnet_derive_sizes(struct config *config, uint32_t head_width)
+{
+    struct config_tower *tower = &config->image;
+    /* The last stage has 8 times the stem's channels, and a bottleneck ends in 4 times its own. */
+    const uint64_t channels = 32 * (uint64_t)tower->width;
+    tower->layers = 0;
+    for (size_t i = 0; i < CONFIG_STAGES; i++)
+        tower->layers += config->stages[i];
+    tower->mlp = channels < UINT32_MAX ? (uint32_t)channels : UINT32_MAX;
+    tower->heads = tower->mlp / head_width;
+    tower->epsilon = 1e-5f;
+    config->patch_size = STRIDE;
+}
+
 static void read_sizes(const struct tower_sizes *sizes, struct config *config)
 {
     const void *checkpoint = sizes->checkpoint;
@@ -135,7 +153,7 @@ static void read_sizes(const struct tower_sizes *sizes, struct config *config)
     config->image.width = sizes->get(checkpoint, "visual.layer1.0.conv1.weight", 0);
     config->image_size = STRIDE * (uint32_t)sqrt(positions ? positions - 1 : 0);
     config->image_embed_dim = sizes->get(checkpoint, "visual.attnpool.c_proj.weight", 0);
-    config_derive_resnet(config, 64);
+    resnet_derive_sizes(config, 64);
 }
 
 static int check_sizes(const char *path, const struct config *config)

@@ -10,6 +10,7 @@
 
 #include "graph/grad.h"
 #include "graph/objective.h"
+#include "model/resnet.h"
 #include "model/tower.h"
 #include "reference/ref.h"
 
@@ -92,7 +93,7 @@ static struct config tiny_config(bool resnet, enum vkclip_activation activation)
     for (int i = 0; i < CONFIG_STAGES && resnet; i++)
         config.stages[i] = 1;
     if (resnet)
-        config_derive_resnet(&config, 64);
+        resnet_derive_sizes(&config, 64);
     return config;
 }
 
