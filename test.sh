@@ -1,11 +1,11 @@
 #!/bin/sh
-# Sets up, builds and runs all tests; with --quick without the long ones. Other arguments go to ctest:
-# ./test.sh -R safetensors
+# Sets up, builds and runs all tests; with --quick only those that take a few minutes together. Other
+# arguments go to ctest: ./test.sh -R safetensors
 set -eu
 cd "$(dirname "$0")"
 if [ "${1-}" = --quick ]; then
     shift
-    set -- -LE long "$@"
+    set -- -LE 'long|slow' "$@"
 fi
 third_party/install.sh --tests
 third_party/swiftshader.sh
