@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A model with smaller weights against itself in fp32, on the device that the environment names:
- * how far its embeddings turn, and what its weights take.
+ * Compares a model that has packed weights with the same model in fp32, on the device that the
+ * environment names: how far the embeddings turn, and how many bytes the weights take.
  */
 #include "base/array.h"
 #include "support/testing.h"
@@ -34,7 +34,8 @@ static void encode(const struct vkclip_model_params *params, struct vkclip_model
     vkclip_close_model(&model);
 }
 
-/* Stripes and checks of changing widths and colours; rows of ids all over the table. */
+/* Makes pictures of stripes and checks in changing widths and colours, and texts whose ids are
+ * spread over the whole table, and encodes them in fp32. */
 static int open_all(void **state)
 {
     (void)state;
@@ -60,9 +61,14 @@ static int open_all(void **state)
             sinf((float)(x * (item % 4) + y * (item / 4 + 1)) * 0.2f + (float)colour) * 1.8f;
     }
     for (size_t i = 0; i < items * plain.context; i++) {
-        size_t item = i / plain.context, at = i % plain.context;
+        size_t item = i / plain.context, place = i % plain.context;
         uint32_t end = plain.vocabulary - 1;
-        ids[i] = (int32_t)(at == 0 ? end - 1 : at > item + 1 ? end : (i * 7919 + 13) % (end - 1));
+        size_t id = (i * 7919 + 13) % (end - 1);
+        if (place == 0)
+            id = end - 1;
+        else if (place > item + 1)
+            id = end;
+        ids[i] = (int32_t)id;
     }
     encode(NULL, &plain, image_embeds, text_embeds);
     return 0;
@@ -72,10 +78,14 @@ static int close_all(void **state)
 {
     (void)state;
     vkclip_close_device(&device);
-    free(pixels), free(ids), free(image_embeds), free(text_embeds);
+    free(pixels);
+    free(ids);
+    free(image_embeds);
+    free(text_embeds);
     return 0;
 }
 
+/* The cosine of the pair of embeddings that are furthest apart; -1 where one is not finite. */
 static double least_cosine(const float *a, const float *b, size_t dim)
 {
     double least = 1;
@@ -88,8 +98,8 @@ static double least_cosine(const float *a, const float *b, size_t dim)
     return least;
 }
 
-/* Bytes of all weights when matrices and the token table have `bits` a value, but 8.5 at least
- * where q4 costs too much, and the others fp32. */
+/* Bytes of all weights when matrices and the token table have `bits` bits per value, and other
+ * weights are fp32. Matrices that q4 costs too much accuracy have at least 8.5 bits. */
 static double packed_bytes(double bits)
 {
     struct weights *weights = NULL;
@@ -143,7 +153,8 @@ static void every_type(void **state)
         if (!(params.precision && params.weights == VKCLIP_WEIGHTS_F16))
             assert_int_equal(info.weights, types[t].weights);
     }
-    free(images), free(texts);
+    free(images);
+    free(texts);
 }
 
 int main(void)
