@@ -66,7 +66,7 @@ static int close_all(void **state)
     safetensors_close(&expected);
     vkclip_close_model(&model);
     vkclip_close_device(&device);
-    vkclip_close_model(&model); /* closing what is closed is allowed */
+    vkclip_close_model(&model); /* A closed handle may be closed again. */
     vkclip_close_device(&device);
     return 0;
 }
@@ -132,7 +132,7 @@ static void embeddings_and_top1(void **state)
             best = logits[i * N + j] > logits[i * N + best] ? j : best;
         right += best == i;
     }
-    assert_int_equal(right, 47); /* 78.3 %, the table of the model's README */
+    assert_int_equal(right, 47); /* The README of the model says 78.3 %. */
     free((void *)e_image), free((void *)e_text), free((void *)e_logits);
 }
 
@@ -167,7 +167,7 @@ static void half_precision(void **state)
     vkclip_close_model(&half);
 }
 
-/* Whatever the batch, and in whatever company an item comes, it has one embedding. */
+/* An item's embedding does not depend on the batch or on the other items. */
 static void batches_agree(void **state)
 {
     (void)state;
@@ -188,7 +188,8 @@ static void batches_agree(void **state)
     vkclip_close_model(&single);
 }
 
-/* Labels x templates: the mean of the normalised embeddings, normalised (paper, section 3.1.4). */
+/* A label's embedding is the mean of the normalised embeddings of its templates, normalised again
+ * (paper, section 3.1.4). */
 static void classification(void **state)
 {
     (void)state;
@@ -334,7 +335,7 @@ static void bad_arguments(void **state)
     assert_string_equal(vkclip_version(), "0.1.0");
 }
 
-/* Configuration, texts and pictures need no device; encoding says that it does. */
+/* Configuration, texts and pictures need no device, and encoding fails with a message. */
 static void without_a_device(void **state)
 {
     (void)state;
@@ -363,7 +364,7 @@ static void without_a_device(void **state)
     vkclip_close_model(&plain);
 }
 
-/* Pictures of another size: more positions, the same model. */
+/* The same model takes larger pictures, with more positions. */
 static void another_image_size(void **state)
 {
     (void)state;
@@ -377,10 +378,11 @@ static void another_image_size(void **state)
     assert_int_equal(info.image_size, 72);
     assert_int_equal(info.image.positions, 82);
     assert_int_equal(vkclip_preprocess(large, &images[0], u8, NULL), 0);
-    assert_memory_equal(u8, images[0].pixels, 72 * 72 * 3); /* a sample's own size */
+    assert_memory_equal(u8, images[0].pixels, 72 * 72 * 3); /* The sample has this size. */
     assert_int_equal(vkclip_encode_images(large, images, 3, NULL, embeds), 0);
     assert_int_equal(vkclip_encode_images(model, images, 3, NULL, plain), 0);
-    for (int i = 0; i < 3; i++) { /* near what the trained size gives, but not the same */
+    for (int i = 0; i < 3;
+         i++) { /* Embeddings are near those of the trained size, but not equal. */
         double dot = 0;
         for (int d = 0; d < D; d++)
             dot += (double)embeds[i * D + d] * plain[i * D + d];
@@ -414,13 +416,13 @@ static void absent_tower(void **state)
     assert_int_equal(vkclip_encode_tokens(text_only, ids, 1, 2, NULL, embeds), 0);
     assert_int_equal(vkclip_similarity(text_only, embeds, 1, embeds, 1, embeds), VKCLIP_EABSENT);
     assert_int_equal(vkclip_encode_texts(text_only, (const char *const *)names, 1, NULL, embeds),
-                     VKCLIP_EABSENT); /* no vocabulary beside it */
+                     VKCLIP_EABSENT); /* There is no vocabulary beside it. */
     assert_non_null(strstr(vkclip_last_error(), "no vocabulary"));
     vkclip_close_model(&text_only);
     free(embeds);
 }
 
-/* Every device that there is, open at once, gives the same answer. */
+/* All devices, open at once, compute the same embeddings. */
 static void all_devices(void **state)
 {
     (void)state;

@@ -32,11 +32,12 @@ static int open_all(void **state)
     (void)state;
     struct vkclip_device_info infos[DEVICE_GPUS];
     struct vkclip_device_params params = {.device = "all", .cache_dir = ""};
-    struct vkclip_model_params small = {.max_batch = 4}; /* many batches of few pictures */
+    struct vkclip_model_params small = {.max_batch =
+                                            4}; /* Few pictures per batch make many batches. */
     assert_int_equal(vkclip_list_devices(NULL, 0, &devices), 0);
     assert_int_equal(vkclip_open_device(&params, &all), 0);
     assert_int_equal(vkclip_get_device_infos(all, infos, DEVICE_GPUS, &devices), 0);
-    size_t fast = 0; /* SwiftShader is about ten times as slow as lavapipe */
+    size_t fast = 0; /* SwiftShader is about ten times as slow as lavapipe. */
     for (size_t i = 0; i < devices; i++) {
         printf("device %zu: %s\n", i, infos[i].name);
         assert_int_equal(infos[i].index, i);
@@ -110,12 +111,12 @@ static void shares_end_together(void **state)
                 total += speeds[s][i];
                 slowest = fmin(slowest, speeds[s][i]);
             }
-            while (left) { /* whoever is done first asks for more */
+            while (left) { /* The replica that completes its items first takes more. */
                 size_t i = replicas[s];
                 for (size_t k = 0; k < replicas[s]; k++)
                     if (loads[k].active && (i == replicas[s] || end[k] < end[i]))
                         i = k;
-                assert_true(i < replicas[s]); /* the last one does not go */
+                assert_true(i < replicas[s]); /* The last active replica never stops. */
                 loads[i].in_flight = 0;
                 size_t number = batches_share(loads, replicas[s], i, left);
                 number = number < most ? number : most;
@@ -134,10 +135,11 @@ static void shares_end_together(void **state)
                 fail_msg("speeds %zu, %zu items: %.3g s, ideal %.3g", s, items[c], last, ideal);
         }
     struct batches_load unknown[] = {{.active = true}, {.speed = 5, .active = true}};
-    assert_int_equal(batches_share(unknown, 2, 0, 100), 1); /* tries one */
+    assert_int_equal(batches_share(unknown, 2, 0, 100), 1); /* It tries one item. */
     unknown[0].in_flight = 1;
     assert_int_equal(batches_share(unknown, 2, 0, 100), 0);
-    assert_int_equal(batches_share(unknown, 2, 1, 100), 1); /* and the other one waits and sees */
+    assert_int_equal(batches_share(unknown, 2, 1, 100),
+                     1); /* The other one leaves the rest until the speed is known. */
     unknown[1].speed = 5000;
     assert_true(batches_share(unknown, 2, 1, 10000) > 1000);
 }
@@ -149,7 +151,7 @@ static void same_as_one(void **state)
     (void)state;
     float *expected = malloc(N * D * sizeof(*expected)), *found = malloc(N * D * sizeof(*found));
     assert_int_equal(vkclip_encode_images(single, images, N, NULL, expected), 0);
-    for (int again = 0; again < 2; again++) { /* speeds unknown, then known */
+    for (int again = 0; again < 2; again++) { /* Speeds are unknown, then known. */
         size_t done = 0;
         struct vkclip_encode_params params = {.progress = count_up, .user = &done};
         double before = clock_seconds();
@@ -162,7 +164,7 @@ static void same_as_one(void **state)
         assert_int_equal(done, N);
         assert_true(largest_difference(found, expected, N * D) < 1e-5);
     }
-    for (size_t i = 0; i < devices; i++) /* every one had some */
+    for (size_t i = 0; i < devices; i++) /* Every device had some items. */
         assert_true(replica_speed(shared->replicas[i], TOWER_IMAGE) > 0);
     free(expected);
     free(found);
@@ -191,7 +193,8 @@ static void pictures_from_a_source(void **state)
             assert_true(largest_difference(&found[i * D], &expected[i * D], D) < 1e-5);
     }
     assert_int_equal(vkclip_encode_source(shared, NULL, N, &params, found), VKCLIP_EINVALID);
-    struct vkclip_image bad = images[0]; /* an error on a worker's thread reaches this one */
+    struct vkclip_image bad =
+        images[0]; /* An error on a worker's thread is this thread's last error. */
     bad.channels = 5;
     assert_int_equal(vkclip_encode_images(shared, &bad, 1, NULL, found), VKCLIP_EINVALID);
     assert_non_null(strstr(vkclip_last_error(), "channels"));
@@ -204,7 +207,7 @@ static void pictures_from_a_source(void **state)
 static int ignore_hidden(void *user, const char *name, const float *data, const size_t *shape,
                          size_t rank, size_t first, size_t items)
 {
-    size_t *next = user; /* items in order, whatever the devices */
+    size_t *next = user; /* Items come in order, however many devices there are. */
     (void)data, (void)rank;
     if (!strcmp(name, "text.pooled")) {
         assert_int_equal(shape[0], items);
@@ -224,7 +227,7 @@ static void texts_of_all_lengths(void **state)
     struct vkclip_encode_params progress = {.progress = count_up, .user = &done};
     float *expected = malloc(M * D * sizeof(*expected));
     float *found = malloc(REPEATED * D * sizeof(*found));
-    for (int i = 0; i < M; i++) { /* 0 to 33 words: from two ids to more than the context takes */
+    for (int i = 0; i < M; i++) { /* 0 to 33 words have two ids to more than the context. */
         char text[512] = "";
         for (int w = 0; w < 3 * i; w++)
             strcat(text, (w + i) % 3 ? "red " : "heart ");
@@ -267,7 +270,8 @@ static void equal_texts_once(void **state)
     for (int i = 0; i < M; i++)
         texts[i] = i % 2 ? "a heart" : "a dog";
     assert_int_equal(vkclip_encode_texts(single, texts, M, &params, embeds), 0);
-    assert_int_equal(reports, 2); /* one batch of two, and all the others */
+    assert_int_equal(reports,
+                     2); /* The first report is of a batch of two, the other of all texts. */
     for (int i = 2; i < M; i++)
         assert_memory_equal(&embeds[i * D], &embeds[i % 2 * D], D * sizeof(*embeds));
     assert_true(largest_difference(embeds, &embeds[D], D) > 0.01);
@@ -277,7 +281,7 @@ static void equal_texts_once(void **state)
 
 /* ---- Long runs ------------------------------------------------------------------------------- */
 
-/* VmRSS of this process in KiB; 0 where there is no /proc. */
+/* Returns VmRSS of this process in KiB, or 0 without /proc. */
 static size_t memory(void)
 {
     char line[256];
@@ -297,7 +301,7 @@ static int compare_doubles(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Neither memory nor the time of a picture rises with their number. */
+/* Neither memory nor the time per picture rises with the number of pictures. */
 static void long_runs_stay_flat(void **state)
 {
     (void)state;
@@ -334,13 +338,13 @@ static void failing_device_is_named(void **state)
     float *found = malloc(N * D * sizeof(*found));
     struct vkclip_model *model = NULL;
     assert_int_equal(vkclip_open_model(all, MODEL, NULL, &model), 0);
-    limits->allocation = 16; /* as if its memory were spent */
+    limits->allocation = 16; /* as if the device had no memory left */
     assert_int_equal(vkclip_encode_images(model, images, N, NULL, found), VKCLIP_EDEVICEMEMORY);
     printf("%s\n", vkclip_last_error());
     assert_non_null(strstr(vkclip_last_error(), gpu_info(gpu)->name));
     if (devices > 1)
         assert_non_null(strstr(vkclip_last_error(), "failed: "));
-    *limits = before; /* it goes on where it can */
+    *limits = before; /* The model can be used after the failure. */
     assert_int_equal(vkclip_encode_images(model, images, N, NULL, found), 0);
     vkclip_close_model(&model);
     free(found);
@@ -358,7 +362,7 @@ static void lists_of_devices(void **state)
         size_t count;
     } cases[] = {
         {"0", 0, 1},
-        {first.name, 0, 1}, /* a comma may be in a name */
+        {first.name, 0, 1}, /* A name may contain a comma. */
         {"all", 0, devices},
         {"0,0", VKCLIP_EINVALID, 0},
         {"0,", VKCLIP_EINVALID, 0},

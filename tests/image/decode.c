@@ -304,7 +304,7 @@ static void test_gif_full_table(void **state)
 
 /* ---- Cut and damaged files ------------------------------------------------------------------- */
 
-/* Each beginning of a file is refused, or is all that the picture needs: never a part of it. */
+/* A file that is cut off is refused, unless the picture needs nothing of the missing part. */
 static void check_cuts(const char *name, const uint8_t *data, size_t size)
 {
     struct vkclip_image whole, image;
@@ -332,7 +332,7 @@ static void check_cuts(const char *name, const uint8_t *data, size_t size)
     vkclip_free_image(&whole);
 }
 
-/* Whatever the damage: an error, or a picture of the size that its header has. */
+/* A damaged file gives an error, or a picture of the size that its header says. */
 static void check_damage(const char *name, const uint8_t *data, size_t size)
 {
     uint8_t *damaged = malloc(size);
@@ -600,7 +600,7 @@ static void test_messages(void **state)
     scratch_remove(folder);
 }
 
-/* The caller's own limit, in both directions. */
+/* The caller's limit may be smaller or larger than the default. */
 static void test_max_pixels(void **state)
 {
     (void)state;
@@ -637,7 +637,8 @@ static struct bytes make_deflate_bomb(void)
     return file;
 }
 
-/* What a small file can make us take: neither its header's claim nor what its data unpacks to. */
+/* A small file makes the decoder allocate neither what its header claims nor what its data unpacks
+ * to. */
 static void test_bounded_memory(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Preprocessing against the reference data, to the bit where the decoder can be, and what the
- * reference data does not show: strides, shapes at the edge, the two rules of rounding the crop,
- * wrong arguments. Files are the test image_files.
+ * Preprocessing equals the reference data, to the bit where the decoder allows it. Further tests
+ * are of strides, extreme shapes, the two rules of rounding the crop, and wrong arguments. Decoding
+ * has a test of its own, tests/image/decode.c.
  */
 #include "base/array.h"
 #include "base/folder.h"
@@ -20,7 +20,8 @@ static const struct image_transform clip = {
     .std = {0.26862954f, 0.26130258f, 0.27577711f},
 };
 
-/* stb_image against libjpeg-turbo, levels of 255 after the resize; measured per file 1 to 3. */
+/* How far stb_image and libjpeg-turbo differ after the resize, in levels of 255: measured were 1 to
+ * 3 per file. */
 #define JPEG_TOLERANCE 3
 
 static void preprocess(const struct vkclip_image *image, uint32_t size, bool rgb_first, uint8_t *u8,
@@ -113,7 +114,8 @@ static size_t check_case(const char *folder, const json_t *entry)
                                                                                 : 3);
     for (size_t i = 0; i < file->count; i++) {
         const char *name = file->tensors[i].name;
-        /* Not done: EXIF orientation, and Pillow's resize of 16-bit grey, which makes all white */
+        /* EXIF orientation is ignored, and Pillow's resize of 16-bit grey, which makes all pixels
+         * white, is not imitated. */
         if (strstr(name, "exif_applied") || (!strcmp(mode, "I;16") && !strstr(name, "high_byte")))
             continue;
         if (name[0] == 'f')
@@ -168,7 +170,7 @@ static void test_goldens(void **state)
     assert_true(check_folder(root) > 0);
 }
 
-/* Pixels that differ everywhere; the same for the same place. */
+/* Fills pixels with values that differ from place to place and are the same in every run. */
 static uint8_t *make_pixels(uint32_t width, uint32_t height, uint32_t channels, size_t stride)
 {
     uint8_t *pixels = malloc(stride * height);
@@ -252,7 +254,8 @@ static void test_channels(void **state)
         }
 }
 
-/* Colour of what is fully transparent does not bleed in, unless RGB comes first. */
+/* The colour of fully transparent pixels does not change their neighbours, unless RGB comes first.
+ */
 static void test_alpha(void **state)
 {
     (void)state;
