@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""cli.py COMMAND [unittest's arguments]: the command from outside, as users and scripts meet it.
+"""cli.py COMMAND [unittest's arguments]: tests the command from outside, as users and scripts see it.
 
 Runs in the project's root, on the Vulkan driver that the environment names. Needs Python's own
 library only.
@@ -27,13 +27,13 @@ COMMAND = ''
 MODEL = 'models/emoji-clip'
 EXPECTED = 'tests/golden/emoji-clip'
 NO_DEVICE = {'VK_ICD_FILENAMES': '/nonexistent', 'VK_DRIVER_FILES': '/nonexistent'}
-# A line of --help: what is left of the text, the name in it, and the text.
+# A line of --help: how the option is written, its name, and the help text.
 OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,]+)?) +(.*)$'
 TYPES = {'F32': 'f', 'F16': 'H', 'U8': 'B', 'I32': 'i', 'I64': 'q'}
 
 
 def golden(name):
-    """A file of the reference data; None where it is not there."""
+    """The path of a file of the reference data; None if it is not there."""
     for root in (os.environ.get('VKCLIP_GOLDEN'), 'tests/golden', '../shared/golden'):
         if root and os.path.exists(os.path.join(root, name)):
             return os.path.join(root, name)
@@ -66,7 +66,7 @@ def read_safetensors(path):
 
 
 def write_safetensors(path, tensors):
-    """tensors: name -> (dtype, shape, values)"""
+    """Writes a file of tensors, a dictionary of name: (dtype, shape, values)."""
     header, data = {}, b''
     for name, (dtype, shape, values) in tensors.items():
         piece = array.array(TYPES[dtype], values).tobytes()
@@ -97,7 +97,9 @@ class CommandTest(unittest.TestCase):
         return path
 
     def run_command(self, *arguments, status=0, stdin=b'', environment=None, **others):
-        """Standard output of the command, which has to exit so; self.errors holds stderr's lines."""
+        """Returns the standard output of the command, whose exit status must be `status`.
+
+        self.errors then holds the lines of standard error."""
         done = subprocess.run([COMMAND, *arguments], input=stdin, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=900, check=False,
                               env={**os.environ, **(environment or {})}, **others)
@@ -112,7 +114,7 @@ class CommandTest(unittest.TestCase):
         return done.stdout.decode('utf-8')
 
     def damage_model(self, name, row=None):
-        """A copy of the model, with a tensor, or one of its rows, that is no number."""
+        """Copies the model to 'model' and overwrites a tensor, or one of its rows, with NaN."""
         shutil.copytree(MODEL, self.path('model'), ignore=lambda *_: ['samples'])
         os.chmod(self.path('model/model.safetensors'), 0o644)
         with open(self.path('model/model.safetensors'), 'r+b') as file:
@@ -291,8 +293,9 @@ class Usage(CommandTest):
 
 
 class Completion(CommandTest):
-    """What shells offer, compared with --help."""
-    # A command line and some of what is offered for its last word, and some of what is not.
+    """Compares what the shells offer with --help."""
+    # Each case has a command line, some words that must be offered for its last word, and some that
+    # must not.
     cases = [
         ('vkclip ', ['classify', 'tokenizer-train', 'completion', 'help'], ['--json']),
         ('vkclip tok', ['tokenize', 'tokenizer-train'], ['train']),
@@ -311,7 +314,7 @@ class Completion(CommandTest):
         return self.path(shell, self.run_command('completion', shell).encode())
 
     def check(self, shell, complete):
-        """complete: the words that a shell offers at the end of some command lines."""
+        """Checks a shell; `complete` returns the words that it offers at the end of command lines."""
         if not shutil.which(shell):
             self.skipTest(f'{shell} is not installed')
         lines = [line for line, _, _ in self.cases]
@@ -346,7 +349,7 @@ class Completion(CommandTest):
         self.check('fish', complete)
 
     def type_line(self, arguments, begin, line, wanted):
-        """An interactive shell on a terminal, in which a line is typed up to the key Tab."""
+        """Types a line and the key Tab in an interactive shell, and returns what the terminal shows."""
         process, terminal = pty.fork()
         if not process:
             os.environ.update(HOME=self.folder, TERM='dumb', PS1='', PROMPT='')
@@ -491,7 +494,7 @@ class Init(CommandTest):
 
 
 class Train(CommandTest):
-    """A few steps of a tiny model; kernels by the fixed order, which measures nothing."""
+    """Trains a tiny model for a few steps, with the kernels of the fixed order, so that nothing is measured."""
     BATCH = 4
 
     def setUp(self):
@@ -522,7 +525,7 @@ class Train(CommandTest):
         return out, err
 
     def raw(self, value=1.0):
-        """Two prepared batches."""
+        """Writes two prepared batches and returns their path."""
         path = self.path('raw.safetensors')
         pixels = [value * ((i * 7919) % 1000 / 500 - 1) for i in range(2 * self.BATCH * 3 * 16 * 16)]
         ids = []
@@ -533,7 +536,7 @@ class Train(CommandTest):
         return path
 
     def table(self, rows=8):
-        """The samples as a table, one picture of it broken, and as labelled folders."""
+        """Writes the samples as a table with one broken picture, and as a folder per label."""
         path, folder = self.path('train.tsv'), self.path('eval')
         samples = os.path.abspath(MODEL + '/samples')
         self.path('broken.png', b'\x89PNG nothing more')
@@ -551,7 +554,7 @@ class Train(CommandTest):
         with open(path, encoding='utf-8') as file:
             return [json.loads(line) for line in file]
 
-    def bytes_of(self, *parts):
+    def read_bytes(self, *parts):
         with open(os.path.join(*parts), 'rb') as file:
             return file.read()
 
@@ -561,21 +564,21 @@ class Train(CommandTest):
         log, other = self.path('one.jsonl'), self.path('two.jsonl')
         self.train(*common, one, '--log', log, '--save-every', '5')
         process = self.train(*common, two, '--log', other, '--save-every', '2', wait=False)
-        while not os.path.exists(other) or self.bytes_of(other).count(b'\n') < 4:
+        while not os.path.exists(other) or self.read_bytes(other).count(b'\n') < 4:
             self.assertIsNone(process.poll(), 'it ended before it was killed')
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        self.train(*common, two, status=1)  # not by accident
+        self.train(*common, two, status=1)  # A run is not resumed without --resume.
         with open(other, 'a', encoding='utf-8') as file:
             file.write('{"step":')
         mine = self.path('mine.txt', b'not a log\n')
         self.assertIn('not the log', self.train(*common, two, '--log', mine, '--resume', status=1)[1])
-        self.assertEqual(self.bytes_of(mine), b'not a log\n')
+        self.assertEqual(self.read_bytes(mine), b'not a log\n')
         self.train(*common, two, '--log', self.path('a.svg'), '--resume', status=1)
         self.train(*common, two, '--log', other, '--resume')
         for name in ('model.safetensors', 'checkpoint-7/training.safetensors'):
-            self.assertEqual(self.bytes_of(one, name), self.bytes_of(two, name), name)
-        # another run that begins with a checkpoint of this one begins at its own first step
+            self.assertEqual(self.read_bytes(one, name), self.read_bytes(two, name), name)
+        # Another run that begins with a checkpoint of this one counts its steps from the first.
         self.train('-m', one + '/checkpoint-5', '--data-raw', self.raw(), '--steps', '1', self.path('three'))
         self.assertTrue(os.path.exists(self.path('three') + '/checkpoint-1'))
         values = [[(line['step'], line['loss'], line['lr'], line['logit_scale'])
@@ -590,7 +593,7 @@ class Train(CommandTest):
         run, log = self.path('run'), self.path('log.jsonl')
         process = self.train('-m', self.model, '--data-raw', self.raw(), '--steps', '100000', run,
                              '--log', log, wait=False)
-        while not os.path.exists(log) or not self.bytes_of(log):
+        while not os.path.exists(log) or not self.read_bytes(log):
             self.assertIsNone(process.poll())
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=100)
@@ -613,10 +616,10 @@ class Train(CommandTest):
         scores = [line for line in self.lines(log) if 'top1' in line]
         self.assertEqual([line['step'] for line in scores], [2, 4])
         self.assertTrue(all(line['images'] == 8 and 0 <= line['top1'] <= line['top5'] <= 100 for line in scores))
-        before = self.bytes_of(log)  # all is done: evaluated again, and not logged twice
+        before = self.read_bytes(log)  # A finished run is evaluated again and not logged twice.
         again = json.loads(self.train(*args, '--resume')[0])
         self.assertEqual((again['step'], again['loss'], again['top1']), (4, None, result['top1']))
-        self.assertEqual(self.bytes_of(log), before)
+        self.assertEqual(self.read_bytes(log), before)
         xml.etree.ElementTree.parse(self.path('log.svg'))
         for name in ('model.safetensors', 'config.json', 'tokenizer.json', 'preprocessor_config.json'):
             self.assertTrue(os.path.exists(f'{run}/{name}'), name)
@@ -624,7 +627,7 @@ class Train(CommandTest):
         line, = self.run_json('classify', '-m', run, '--label', label, '--label', 'other',
                               os.path.join(folder, label, os.listdir(os.path.join(folder, label))[0]))
         self.assertEqual(len(line['results']), 2)
-        # its last evaluation is what classify finds
+        # Training has changed the weights, so that the evaluation is not that of the first ones.
         tensors, _ = read_safetensors(run + '/model.safetensors')
         first, _ = read_safetensors(run + '/initial/model.safetensors')
         self.assertNotEqual(tensors['logit_scale'].values, first['logit_scale'].values)
@@ -640,7 +643,7 @@ class Train(CommandTest):
         self.assertNotEqual(before['text_projection.weight'].values, after['text_projection.weight'].values)
 
     def test_mixed_precision_keeps_its_scale(self):
-        """The scale goes down until gradients fit, is kept, and memory is smaller."""
+        """The loss scale falls until the gradients fit, a checkpoint keeps it, and the memory is smaller."""
         common = ['-m', self.model, '--data-raw', self.raw(), '--steps', '5', '--precision', 'f16']
         one, two, log = self.path('one'), self.path('two'), self.path('one.jsonl')
         if 'f16' not in next(d for d in self.run_json('devices') if d['usable'])['caps']:
@@ -652,7 +655,7 @@ class Train(CommandTest):
             scale = json.load(file)['loss_scale']
         self.assertEqual([line['loss_scale'] for line in self.lines(log)][3], scale)
         self.train(*common, two, '--resume')
-        self.assertEqual(self.bytes_of(one, 'model.safetensors'), self.bytes_of(two, 'model.safetensors'))
+        self.assertEqual(self.read_bytes(one, 'model.safetensors'), self.read_bytes(two, 'model.safetensors'))
         plain = self.path('plain.jsonl')
         self.train(*common[:-1], 'f32', self.path('three'), '--log', plain)
         for a, b in zip(self.lines(log), self.lines(plain)):
@@ -697,7 +700,7 @@ class Train(CommandTest):
             self.assertEqual(len(err.splitlines()), 1, err)
             self.assertNotIn('`', err)
         self.train('--init', self.path('config.json'), *base[2:], '--data', self.path('none.tsv'), status=1)
-        self.assertFalse(os.path.exists(self.path('run')))  # nor are its random weights left behind
+        self.assertFalse(os.path.exists(self.path('run')), 'the random weights are left behind')
 
 
 class TokenizerTrain(CommandTest):
@@ -731,7 +734,8 @@ class Bench(CommandTest):
             self.assertEqual(sum(op['calls'] for op in line['profile'] if op['op'] == 'ATTENTION'), 4)
             self.assertAlmostEqual(sum(op['operations'] for op in line['profile']), line['operations'],
                                    delta=line['operations'] / 1e6)
-            # 4 layers of width 192 over 32 tokens, 12 C^2 a token and the attention
+            # Each of 4 layers of width C = 192 takes 12 C^2 multiply-adds per token, for 32 tokens, and the
+            # attention.
             exact = line['batch'] * 4 * (32 * 24 * 192 ** 2 + 4 * 32 * 32 * 192)
             self.assertLess(abs(line['operations'] / exact - 1), 0.05)
             if line['profile'][0]['seconds'] is not None:
@@ -906,7 +910,7 @@ class Embed(CommandTest):
             with self.subTest(model):
                 raw = golden(f'models/{case}/case.safetensors')
                 expected = read_safetensors(raw)[0]
-                if 'input_ids' not in expected: # this case shares another one's inputs
+                if 'input_ids' not in expected:  # This case shares the inputs of another.
                     raw = golden('models/openai-vit/case.safetensors')
                 self.check_golden(golden('models/' + model), raw, expected)
 
@@ -1039,7 +1043,7 @@ class Embed(CommandTest):
             self.assert_close(tensor.values, good[name].values, 1e-5, name)
 
     def test_many(self):
-        """More inputs than are held at once: a picture gives the same row wherever it is."""
+        """A picture gives the same row at the beginning and at the end of a long list with failures."""
         good, bad = MODEL + '/samples/owl.png\n', self.path('none.png') + '\n'
         lines = (good + bad * 61 + good * 3).encode()
         tensors, _ = self.embed('--images-from', '-', stdin=lines, status=1)
@@ -1116,7 +1120,7 @@ class Classify(CommandTest):
         self.assertEqual(len({len(row) for row in rows[1:5]}), 1, 'not aligned')
 
     def test_templates(self):
-        """The embedding of a label is the mean over the templates, made length one."""
+        """The embedding of a label is the normalised mean over the templates."""
         texts = ['a picture of owl', 'an icon of owl', 'owl']
         picture = MODEL + '/samples/owl.png'
         self.run_command('embed', '-m', MODEL, '--image', picture, '-o', self.path('o.safetensors'),
@@ -1259,9 +1263,9 @@ class Convert(CommandTest):
         self.assert_error('config.json: is there already with other content')
 
     def test_full_disk(self):
-        """A limit of the file's size stands for it: the old output stays, nothing else is left."""
+        """If the output cannot be written, which a limit of the file size causes here, the old file stays."""
         limit = {'preexec_fn': lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
-                 'restore_signals': False}  # SIGXFSZ stays ignored
+                 'restore_signals': False}  # Python ignores SIGXFSZ, and so does the command then.
         self.path('old.gguf', b'old')
         for name in ('old.gguf', 'm', 'm.safetensors'):
             self.convert(name, '--no-check', status=1, **limit)
@@ -1271,7 +1275,7 @@ class Convert(CommandTest):
             self.assertEqual(file.read(), b'old')
 
     def test_killed(self):
-        """While the file is written it has another name; a signal that can be caught takes it back."""
+        """An unfinished file has another name, and a signal that can be caught removes it."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
             for name in ('m.gguf', 'm'):
                 with self.subTest(number, output=name):
@@ -1288,7 +1292,7 @@ class Convert(CommandTest):
                     pass
                 process.send_signal(number)
             left = [file for _, _, files in os.walk(folder) for file in files]
-            if process.returncode == 0:  # it was faster
+            if process.returncode == 0:  # The conversion was faster than the signal.
                 self.run_command('info', '-m', f'{folder}/{name}')
                 continue
             self.assertEqual(process.returncode, -number)
@@ -1303,11 +1307,11 @@ class Convert(CommandTest):
 
 class Terminal(CommandTest):
     def test_progress_bar(self):
-        """On a terminal long work shows a bar, which is wiped away; elsewhere there is none."""
+        """Long work shows a bar on a terminal, which is removed at the end, and none elsewhere."""
         arguments = [COMMAND, 'preprocess', '-m', MODEL, '--images-from', '-', '-o',
                      self.path('out.safetensors')]
         large = self.path('large.ppm', b'P6 4000 3000 255\n' + bytes(36000000))
-        pictures = (large + '\n').encode() * 40 # must take more than a second
+        pictures = (large + '\n').encode() * 40  # The bar appears after a second.
         ours, theirs = pty.openpty()
         with subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=theirs) as process:
             os.close(theirs)

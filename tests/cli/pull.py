@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""pull.py COMMAND [unittest's arguments]: vkclip pull against a hub on this machine.
+"""pull.py COMMAND [unittest's arguments]: tests vkclip pull with a hub on this machine.
 
 Two servers stand for the hub: one with the hub's own paths, and the store at another port, to which
 large files are redirected. Runs in the project's root; needs Python's own library only.
@@ -70,20 +70,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Hub:
-    """What tests change: repositories, and what goes wrong."""
+    """The state of the hub, which tests change: its repositories, and what goes wrong."""
 
     def __init__(self):
         self.lock = threading.Lock()
         self.requests = []
         self.repositories = {}
-        self.private = False    # the token is asked for
-        self.cuts = []          # bytes after which the store breaks the next connections
+        self.private = False    # the hub asks for a token
+        self.cuts = []          # bytes after which the store breaks each of the next connections
         self.ranges = True
-        self.pause = 0          # seconds between pieces
+        self.pause = 0          # seconds between the pieces of a file
         self.damage = None      # name of a file that is sent with a wrong byte
-        self.headers = {}       # in place of those about large files; None: left out
-        self.busy = 0           # answers of 503 to come
-        self.sent = 0           # bytes of the store
+        self.headers = {}       # replace the headers about large files; None: leaves one out
+        self.busy = 0           # the next answers that are 503
+        self.sent = 0           # bytes that the store has sent
         self.servers = {}
         for role in ['hub', 'store']:
             server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
@@ -229,12 +229,12 @@ class PullTest(unittest.TestCase):
             file.write(data)
         return path
 
-    def of(self, role, command=None):
+    def requests_to(self, role, command=None):
         return [request for request in self.hub.requests
                 if request[0] == role and command in (None, request[1])]
 
     def assert_whole(self, path=None, needed=tuple(NEEDED)):
-        """Laid out as the hub's client does it, without anything left over."""
+        """The cache is laid out as the hub's client does it, and nothing else is left in it."""
         snapshot = path or self.model('snapshots', COMMIT)
         self.assertEqual(sorted(os.listdir(snapshot)), sorted(needed))
         blobs = set()
@@ -378,11 +378,11 @@ class Pulls(PullTest):
 
 
 class Breaks(PullTest):
-    def test_broken_connections_are_gone_on_with(self):
+    def test_broken_connections_resume(self):
         self.hub.cuts = [3000000, 2000000, 1500000]
         self.pull()
         self.assert_whole()
-        ranges = [request[3].get('Range') for request in self.of('store')]
+        ranges = [request[3].get('Range') for request in self.requests_to('store')]
         self.assertEqual(ranges, [None, 'bytes=3000000-', 'bytes=5000000-', 'bytes=6500000-'])
         self.assertEqual(self.hub.sent, len(self.weights))
 
@@ -392,13 +392,13 @@ class Breaks(PullTest):
         self.assert_whole()
 
     def test_give_up(self):
-        """Tries are bounded, what has arrived is kept, and the next pull goes on with it."""
+        """The number of tries is bounded, the bytes that arrived are kept, and the next pull resumes there."""
         self.hub.cuts = [500000] + [0] * 4
         refused = self.environment | {'HF_ENDPOINT': 'http://127.0.0.1:9'}
         with subprocess.Popen([COMMAND, 'pull', self.name], stderr=subprocess.PIPE,
                               env=refused) as nobody:
             self.fails('what has arrived is kept')
-            self.assertEqual(len(self.of('store')), 5)
+            self.assertEqual(len(self.requests_to('store')), 5)
             error = nobody.stderr.read()
         self.assertEqual(nobody.returncode, 1)
         self.assertRegex(error, b'^vkclip: http://127.0.0.1:9/api.*onnect.*\n$')
@@ -407,7 +407,7 @@ class Breaks(PullTest):
         self.hub.requests.clear()
         self.pull()
         self.assert_whole()
-        self.assertEqual([request[3].get('Range') for request in self.of('store')], ['bytes=500000-'])
+        self.assertEqual([request[3].get('Range') for request in self.requests_to('store')], ['bytes=500000-'])
 
     def test_what_an_earlier_run_left(self):
         partial = self.blob() + '.incomplete'
@@ -432,7 +432,7 @@ class Breaks(PullTest):
             self.assertFalse(os.path.lexists(self.model('snapshots', COMMIT, name)))
             shutil.rmtree(self.cache)
         self.hub.damage = None
-        self.write(self.blob() + '.incomplete', b'?' * 1000) # what was left is damaged
+        self.write(self.blob() + '.incomplete', b'?' * 1000)  # The bytes of an earlier pull are damaged.
         self.fails('hash')
         self.pull()
         self.assert_whole()
@@ -465,7 +465,7 @@ class Breaks(PullTest):
         self.fails(self.cache)
 
     def test_at_once(self):
-        """Pulls of one model at the same time: the file comes once, nobody fails."""
+        """Several pulls of one model at the same time download the file once, and none fails."""
         self.hub.pause = 0.05
         pulls = [subprocess.Popen([COMMAND, 'pull', self.name], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, env=self.environment) for _ in range(5)]
@@ -494,7 +494,7 @@ class Refusals(PullTest):
             for role, _, path, headers in self.hub.requests:
                 self.assertEqual(headers.get('Authorization'),
                                  'Bearer hf_secret' if role == 'hub' else None, path)
-            self.assertEqual(len(self.of('store')), 1)
+            self.assertEqual(len(self.requests_to('store')), 1)
 
     def test_missing(self):
         self.fails('404', 'test/none', name='test/none')
@@ -512,7 +512,7 @@ class Refusals(PullTest):
                                            'model.safetensors.index.json': index})
                 self.fails('is refused', name='test/evil')
                 shutil.rmtree(self.cache, ignore_errors=True)
-        # what is not asked for does not matter
+        # Hostile names of files that are not needed do not matter.
         self.hub.add(self.name, {**self.files, '../../../evil': b'', '/tmp/evil': b'', '': b''})
         self.pull()
         self.assert_whole()
@@ -560,7 +560,7 @@ class Cache(PullTest):
         self.assertEqual(self.hub.requests, [])
 
     def make_snapshot(self, commit=COMMIT, ref='main'):
-        """As the hub's client leaves it."""
+        """Writes a snapshot as the hub's Python client does."""
         for name in NEEDED:
             blob = self.write(self.model('blobs', git_hash(self.files[name])), self.files[name])
             pointer = self.model('snapshots', commit, name)
@@ -578,7 +578,7 @@ class Cache(PullTest):
         self.make_snapshot(ref=None)
         self.assertEqual(self.opened(self.name), folder + COMMIT)
         self.make_snapshot(OTHER, 'v2')
-        self.run_command('info', '-m', self.name, status=4) # which one is not known
+        self.run_command('info', '-m', self.name, status=4)  # Two snapshots and no ref.
         self.write(self.model('refs/main'), COMMIT.encode() + b'\n')
         self.assertEqual(self.opened(self.name), folder + COMMIT)
         self.assertEqual(self.opened(self.name + '@v2'), folder + OTHER)
