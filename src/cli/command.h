@@ -10,7 +10,7 @@
 #include "cli/options.h"
 #include "cli/print.h"
 
-/* In the order of the overview. */
+/* The overview lists the commands in this order. */
 #define CLI_COMMANDS(X) \
     X(classify)         \
     X(similarity)       \
@@ -31,13 +31,14 @@
 CLI_COMMANDS(X)
 #undef X
 
-/* All commands; NULL follows the last. */
+/* The table of all commands ends with NULL. */
 extern const struct cli_command *const cli_commands[];
 
-/* The text of `vkclip COMMAND --help`, and of `vkclip --help`. */
+/* These print `vkclip COMMAND --help` and `vkclip --help`. */
 void cli_print_help(const struct cli_command *command);
 void cli_print_overview(void);
-/* Two parts of the manual page, in roff: the usage of all commands, and their options. */
+/* These print two parts of the manual page in roff: the usage of all commands, and their options.
+ */
 void cli_print_synopsis(void);
 void cli_print_options(void);
 

@@ -12,7 +12,7 @@
 
 /* ---- Results ----------------------------------------------------------------------------------- */
 
-/* One call of a function of the library. */
+/* What the functions that the library calls need to know about the call. */
 struct call {
     struct cli_session *session;
     const struct cli_encoding *encoding;
@@ -48,7 +48,7 @@ static void report_failure(const struct call *call, const struct cli_input *inpu
     free(named);
 }
 
-/* vkclip_item_fn */
+/* Is a vkclip_item_fn: reports a failed item, and hands the embedding of another to the command. */
 static int take_item(void *user, const struct vkclip_item *item)
 {
     struct call *call = user;
@@ -64,7 +64,7 @@ static int take_item(void *user, const struct vkclip_item *item)
     return call->stopped;
 }
 
-/* vkclip_hidden_fn */
+/* Is a vkclip_hidden_fn. */
 static int take_hidden(void *user, const char *name, const float *data, const size_t *shape,
                        size_t rank, size_t first, size_t items)
 {
@@ -72,7 +72,7 @@ static int take_hidden(void *user, const char *name, const float *data, const si
     return encoding->hidden(encoding->user, name, data, shape, rank, first, items);
 }
 
-/* vkclip_progress_fn */
+/* Is a vkclip_progress_fn. */
 static void show_progress(void *user, size_t done, size_t total)
 {
     (void)user;
@@ -146,7 +146,7 @@ int cli_encode_texts(struct cli_session *session, const struct cli_encoding *enc
     return status;
 }
 
-/* vkclip_source_fn */
+/* Is a vkclip_source_fn: runs on threads of the library. */
 static int read_row(void *user, size_t index, float *pixel_values)
 {
     const struct tensor_view *tensor = ((const struct call *)user)->pixel_values;

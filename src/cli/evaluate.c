@@ -23,7 +23,7 @@ struct scores {
 
 /* ---- Labels ------------------------------------------------------------------------------------ */
 
-/* The name of the folder that a picture is in: `length` bytes of the path. */
+/* Finds the name of the folder that a picture is in: `length` bytes of the path. */
 static const char *folder_name(const char *path, size_t *length)
 {
     const char *end = strrchr(path, '/');
@@ -35,7 +35,7 @@ static const char *folder_name(const char *path, size_t *length)
     return name;
 }
 
-/* The number of a picture's label; the count of labels if it is none of them. */
+/* Returns the number of a picture's label, or the count of labels if it is none of them. */
 static size_t find_label(const struct cli_inputs *labels, const char *path)
 {
     size_t length, i = 0;
@@ -81,7 +81,7 @@ int cli_prepare_evaluation(struct cli_session *session, struct cli_evaluation_op
 
 /* ---- Scores ------------------------------------------------------------------------------------ */
 
-/* cli_embed_fn */
+/* Is a cli_embed_fn. */
 static bool score_picture(void *user, const struct cli_input *picture, const float *embed,
                           size_t width)
 {

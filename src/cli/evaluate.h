@@ -8,7 +8,7 @@
 
 #include "cli/groups.h"
 
-/* The options of vkclip train that say how to evaluate. */
+/* These options of vkclip train say how to evaluate. */
 struct cli_evaluation_options {
     const char *folder; /* NULL: no evaluation */
     uint32_t every;     /* steps; 0: at the end only */
@@ -16,7 +16,7 @@ struct cli_evaluation_options {
 };
 extern const struct cli_option cli_evaluation_options[];
 
-/* What is evaluated, and with which pictures. */
+/* These stay the same in all evaluations of a run. */
 struct cli_evaluation_inputs {
     const struct cli_evaluation_options *options;
     struct cli_model_options model; /* its path is set by cli_evaluate */

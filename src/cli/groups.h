@@ -8,7 +8,8 @@
 
 #include "cli/table.h"
 
-/* Which checkpoint is opened, and how. */
+/* These options say which checkpoint is opened, and how. Commands include the tables that they
+ * need. */
 struct cli_model_options {
     const char *path, *vocab, *text_encoder;
     enum vkclip_activation activation;
@@ -31,7 +32,7 @@ struct cli_device_options {
 };
 extern const struct cli_option cli_device_options[];
 
-/* Pictures, which may also be given as arguments. */
+/* Pictures may also be given as arguments; see cli_read_pictures. */
 struct cli_pictures {
     struct cli_inputs images;
     uint32_t max_pixels;
@@ -44,7 +45,7 @@ struct cli_texts {
 };
 extern const struct cli_option cli_texts_options[];
 
-/* Whether a text that is too long is an error. */
+/* With `strict` a text that is too long is an error. */
 struct cli_strictness {
     bool strict;
 };

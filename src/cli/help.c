@@ -18,7 +18,7 @@ static void print_usage(const struct cli_command *command)
     }
 }
 
-/* What stands left of the help: "-m, --model PATH". */
+/* The part of a line that stands left of the help text, as "-m, --model PATH". */
 struct left {
     char text[128];
 };

@@ -17,10 +17,11 @@ struct cli_http;
 int cli_open_http(struct cli_session *session, const char *token, struct cli_http **http);
 void cli_close_http(struct cli_http **http);
 
-/* A new string: `text` with everything escaped that is not a letter, a digit or one of -._~. */
+/* Returns a new string: `text` with everything escaped that is not a letter, a digit or one of
+ * -._~. */
 char *cli_escape_url(const char *text);
 
-/* The JSON document at `url`. */
+/* Downloads the JSON document at `url`. */
 int cli_get_json(struct cli_http *http, const char *url, json_t **json);
 
 /* What the hub tells about a file in the headers of its answer, which may be a redirection. */

@@ -17,7 +17,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Bytes of a text: far beyond any context, so that a file that holds no texts is noticed early. */
+/* A text has fewer bytes: the limit is far beyond any context, and a file that holds no texts is
+ * noticed early. */
 enum { MAX_TEXT = 1 << 20 };
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
@@ -58,8 +59,8 @@ static bool keep_byte(struct cli_reader *reader, int byte)
     return true;
 }
 
-/* The bytes up to the delimiter or the end of the file. False: there are none, or a failure that
- * was reported. */
+/* Reads the bytes up to the delimiter or the end of the file. False: there are none, or they cannot
+ * be read, which was reported. */
 static bool read_bytes(struct cli_session *session, struct cli_reader *reader)
 {
     bool any = false, good = true;
@@ -143,7 +144,7 @@ static bool is_picture_name(const char *name)
     return false;
 }
 
-/* A link to a folder is not one of these: links can lead in a circle. */
+/* A link to a folder is no real folder, because links can lead in a circle. */
 static bool is_real_folder(const char *path)
 {
     struct stat status;
@@ -159,7 +160,7 @@ static int compare_inputs(const void *a, const void *b)
     return strcmp(((const struct cli_input *)a)->text, ((const struct cli_input *)b)->text);
 }
 
-/* The sorted paths of everything in a folder that is not hidden. */
+/* Lists the paths of everything in a folder that is not hidden, sorted. */
 static bool list_folder(struct cli_session *session, const char *path, struct cli_inputs *entries)
 {
     bool good = true;

@@ -25,7 +25,7 @@ struct cli_inputs {
 /* Appends a copy of `text`; false when out of memory. */
 bool cli_add_input(struct cli_inputs *inputs, const char *text, size_t length);
 void cli_free_inputs(struct cli_inputs *inputs);
-/* The texts as an array that ends with NULL, to be freed; NULL when out of memory. */
+/* Returns the texts as an array that ends with NULL and is to be freed; NULL when out of memory. */
 const char **cli_list_texts(const struct cli_inputs *inputs);
 
 #endif

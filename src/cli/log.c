@@ -12,8 +12,8 @@
 
 /* ---- Options in place of parameters ----------------------------------------------------------- */
 
-/* Whether the parameter of `length` bytes is what the option sets: its name with _ for -, unless
- * the table gives another. */
+/* Tells whether the option sets the parameter of `length` bytes: it has its name, with _ for -,
+ * unless the table gives another. */
 static bool sets_parameter(const struct cli_option *option, const char *parameter, size_t length)
 {
     const char *name = option->parameter ? option->parameter : option->name;

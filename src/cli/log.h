@@ -14,9 +14,10 @@ void cli_start_log(struct cli_session *session);
 int cli_fail_library(const struct cli_session *session, int status);
 /* Prints the library's last error as wrong usage and returns CLI_USAGE. */
 int cli_fail_library_usage(const struct cli_session *session);
-/* Prints the library's last error behind `prefix` and counts one input as failed. */
+/* Prints `prefix` and the library's last error, and counts one input as failed. */
 void cli_fail_library_input(struct cli_session *session, const char *prefix);
-/* `message` with the options of the session's command; a new string, NULL when out of memory. */
+/* Returns `message` with the options of the session's command in it, as a new string; NULL when out
+ * of memory. */
 char *cli_name_options(const struct cli_session *session, const char *message);
 
 #endif

@@ -78,7 +78,7 @@ static bool is_one_of(const char *name, const char *first, const char *second)
     return !strcmp(name, first) || !strcmp(name, second);
 }
 
-/* vkclip help COMMAND...; the build asks for the parts of the manual page. */
+/* Runs `vkclip help COMMAND...`. The build asks for the parts of the manual page. */
 static int print_help(int count, char **names)
 {
     if (!count || is_one_of(names[0], "--help", "-h")) {

@@ -28,7 +28,7 @@ static void print_word(const char *text)
     print_roff(text, strlen(text));
 }
 
-/* Whether a command takes the option of this name as its own, not as every command does. */
+/* Tells whether the command itself takes the option, and not only because every command does. */
 static bool has_option(const struct cli_command *command, const char *name)
 {
     struct cli_rows rows;
@@ -59,7 +59,7 @@ static void print_option(const struct cli_option *option)
     printf("\n.br\n");
 }
 
-/* "classify, embed": the commands that take an option. */
+/* Prints the commands that take an option, as "(classify, embed)". */
 static void print_takers(const char *name)
 {
     const char *separator = "(";
@@ -73,7 +73,7 @@ static void print_takers(const char *name)
     puts(")");
 }
 
-/* The options that this command has and none before it, so that each is printed once. */
+/* Prints the options that this command has and none before it, so that each is printed once. */
 static void print_new_options(const struct cli_command *const *command)
 {
     struct cli_rows rows;

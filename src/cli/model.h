@@ -16,7 +16,7 @@ int cli_open_model_on_device(struct cli_session *session, const struct cli_model
                              const struct cli_device_options *device);
 struct vkclip_model_params cli_model_params(const struct cli_model_options *model);
 
-/* What a command needs of the model, besides that it opens. */
+/* A command may need parts of the model that not every checkpoint has. */
 enum cli_need {
     CLI_NEED_IMAGES = 1,
     CLI_NEED_TEXTS = 2,

@@ -13,9 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_LONG = 256 /* getopt's values of long options begin above all letters */ };
+/* getopt's values for long options begin above those of all letters. */
+enum { FIRST_LONG = 256 };
 
-/* Enums are parsed through the type int, which they have on every compiler we know. */
+/* The values of enums are copied as int. */
 _Static_assert(sizeof(enum vkclip_precision) == sizeof(int), "an enum has the size of an int");
 
 /* ---- Tables ---------------------------------------------------------------------------------- */
@@ -164,7 +165,7 @@ static int parse_value(const struct cli_session *session, const struct cli_optio
 
 /* ---- The command line ------------------------------------------------------------------------ */
 
-/* The table in the form that getopt wants. */
+/* The rows in the form that getopt takes. */
 struct getopt_table {
     struct option longs[CLI_MOST_OPTIONS + 1];
     char letters[2 * CLI_MOST_OPTIONS + 2];
@@ -173,7 +174,7 @@ struct getopt_table {
 static void fill_getopt(const struct cli_rows *rows, struct getopt_table *table)
 {
     char *letters = table->letters;
-    *letters++ = ':'; /* getopt then tells a missing argument from an unknown option */
+    *letters++ = ':'; /* It makes getopt tell a missing argument from an unknown option. */
     for (size_t i = 0; i < rows->count; i++) {
         const struct cli_option *option = rows->items[i].option;
         const bool argument = takes_argument(option);
@@ -188,7 +189,8 @@ static void fill_getopt(const struct cli_rows *rows, struct getopt_table *table)
     table->longs[rows->count] = (struct option){0};
 }
 
-/* "--image, --images-from" for "--im": the options that an abbreviation may mean. */
+/* Lists the options that an abbreviation may mean, as "--image, --images-from" for "--im", and
+ * returns their number. */
 static size_t list_matches(const struct cli_rows *rows, const char *start, char *text, size_t size)
 {
     size_t count = 0, length = 0;
@@ -202,7 +204,7 @@ static size_t list_matches(const struct cli_rows *rows, const char *start, char 
     return count;
 }
 
-/* What getopt does not know: neither a whole name nor an abbreviation of exactly one. */
+/* Explains a word that is neither the name of an option nor an abbreviation of exactly one. */
 static int refuse_unknown(const struct cli_session *session, const struct cli_rows *rows,
                           const char *word)
 {

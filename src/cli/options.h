@@ -9,7 +9,7 @@
 
 enum { CLI_MOST_OPTIONS = 64, CLI_ARGUMENT_SIZE = 64 };
 
-/* Table rows with their includes resolved. */
+/* The rows of a table and of those that it includes, in one list. */
 struct cli_rows {
     size_t count;
     struct cli_row {
@@ -18,12 +18,13 @@ struct cli_rows {
         bool common;  /* that struct is session->common, not the command's */
     } items[CLI_MOST_OPTIONS];
 };
-/* The command's own options, then those that every command takes. */
+/* Lists the command's own options, then those that every command takes. */
 void cli_list_options(const struct cli_command *command, struct cli_rows *rows);
 
-/* What --help shows as an option's argument: "FILE", "f32|f16"; "" if it takes none. */
+/* Writes what --help shows as an option's argument, as "FILE" or "f32|f16", or "" if it takes none.
+ */
 void cli_describe_argument(const struct cli_option *option, char text[CLI_ARGUMENT_SIZE]);
-/* The word of a value, which is in the table. */
+/* Returns the word of a value; NULL if the table does not have it. */
 const char *cli_choice_name(const struct cli_choice *choices, int value);
 
 /* Fills session->common, session->arguments and the command's struct `options` from the command

@@ -58,7 +58,7 @@ void cli_start_download(const struct cli_session *session, const char *name, siz
     progress.unit = " MiB";
 }
 
-/* "50 s", "1 h 05 min" */
+/* Writes a time as "50 s" or "1 h 05 min". */
 static void format_time(double time, char text[32])
 {
     const unsigned long minutes = (unsigned long)(time / 60 + 0.5);

@@ -41,7 +41,7 @@ void cli_clear_progress(void);
 
 /* ---- Results ---------------------------------------------------------------------------------- */
 
-/* A JSON string of any bytes; those that are not UTF-8 become U+FFFD. */
+/* Makes a JSON string of any bytes; those that are not UTF-8 become U+FFFD. */
 json_t *cli_json_text(const char *text, size_t length);
 json_t *cli_json_floats(const float *values, size_t count);
 /* Prints one line and releases `json`. False: it could not be built or written. */

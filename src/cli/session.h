@@ -10,7 +10,7 @@
 
 struct cli_command;
 
-/* What the process returns to the shell. */
+/* The process returns one of these to the shell. */
 enum cli_exit {
     CLI_DONE,
     CLI_FAILED, /* some inputs failed, and the others are done; or the result could not be written
@@ -20,7 +20,7 @@ enum cli_exit {
     CLI_NO_MODEL   /* the model cannot be loaded, or lacks what was asked of it */
 };
 
-/* The options that every command takes; the table is cli_common_options. */
+/* Every command takes these options, whose table is in options.c. */
 struct cli_common {
     uint32_t verbose;
     bool json, quiet, help;

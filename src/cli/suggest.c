@@ -13,8 +13,8 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* The fewest letters to change, remove, add, or exchange with the next one (the optimal string
- * alignment distance). Both words have at most MOST_LETTERS letters. */
+/* Counts the fewest letters to change, remove, add, or exchange with the next one (the optimal
+ * string alignment distance). Both words have at most MOST_LETTERS letters. */
 static size_t edit_distance(const char *a, const char *b)
 {
     const size_t rows = strlen(a), columns = strlen(b);

@@ -29,7 +29,7 @@ enum { LEAST_RUNS = 5, MOST_RUNS = 1000, DEFAULT_SECONDS = 2 };
 
 /* ---- Inputs ---------------------------------------------------------------------------------- */
 
-/* Random pictures, or random texts that fill the context; NULL when out of memory. */
+/* Makes random pictures, or random texts that fill the context; NULL when out of memory. */
 static void *make_inputs(const struct vkclip_model_info *info, enum vkclip_tower tower,
                          uint32_t batch)
 {
@@ -183,7 +183,7 @@ static uint64_t host_bytes(void)
 
 /* ---- Speed ----------------------------------------------------------------------------------- */
 
-/* The longest first. */
+/* Sorts the op that takes longest to the front. */
 static int compare_ops(const void *a, const void *b)
 {
     return -array_compare_doubles(&((const struct bench_op *)a)->node.seconds,
@@ -201,7 +201,7 @@ static struct bench_op *find_op(const struct bench_row *row, const struct vkclip
     return NULL;
 }
 
-/* vkclip_node_fn: adds a node to those of its op, shape and kernel. */
+/* Is a vkclip_node_fn: adds a node to those of its op, shape and kernel. */
 static void add_node(void *user, const struct vkclip_node *node)
 {
     struct bench_row *row = user;

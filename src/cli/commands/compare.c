@@ -69,7 +69,7 @@ static bool compare_picture(struct compare *compare, const struct cli_input *pic
     return cli_check_finite(session, picture, compare->logits, count);
 }
 
-/* cli_embed_fn */
+/* Is a cli_embed_fn. */
 static bool take_picture(void *user, const struct cli_input *picture, const float *embed,
                          size_t width)
 {

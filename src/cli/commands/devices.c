@@ -29,7 +29,7 @@ static const char *type_name(enum vkclip_device_type type)
     return "other";
 }
 
-/* The words of a text as a JSON list. */
+/* Makes a JSON list of the words of a text. */
 static json_t *list_words(const char *text)
 {
     json_t *array = json_array();
@@ -85,7 +85,7 @@ static int print_tuning_json(const struct vkclip_tuning *tuning)
     return !cli_print_json(json, stdout);
 }
 
-/* vkclip_tuning_fn */
+/* Is a vkclip_tuning_fn. */
 static int print_tuning(void *user, const struct vkclip_tuning *tuning)
 {
     const struct cli_session *session = user;

@@ -43,7 +43,7 @@ static struct rows *find_rows(struct results *results, const char *name)
     return NULL;
 }
 
-/* vkclip_hidden_fn: the hidden states of inputs come in the order of the inputs, before their
+/* Is a vkclip_hidden_fn. The hidden states of inputs come in the order of the inputs, before their
  * embeddings, and not for inputs that fail. */
 static int take_hidden(void *user, const char *name, const float *data, const size_t *shape,
                        size_t rank, size_t first, size_t items)
@@ -67,7 +67,7 @@ static void remove_hidden(struct results *results, size_t row)
         results_remove_row(&results->tensors[i], row);
 }
 
-/* cli_embed_fn */
+/* Is a cli_embed_fn. */
 static bool take_embed(void *user, const struct cli_input *input, const float *embed, size_t width)
 {
     struct results *results = user;
