@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what is missing, builds, and names the example pictures on the best Vulkan device of this machine.
-# Arguments are passed to `vkclip classify`, as in: ./demo.sh --device 1
+# Installs missing packages, builds the command, and lets it name the example pictures on the best Vulkan device of
+# this machine. Arguments are passed to `vkclip classify`, as in: ./demo.sh --device 1
 set -eu
 cd "$(dirname "$0")"
 third_party/install.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sets up, builds and runs all tests; with --quick only those that take a few minutes together. Other
-# arguments go to ctest: ./test.sh -R safetensors
+# Installs missing packages, builds, and runs all tests. With --quick it runs only those that take a few minutes in
+# total. Other arguments are passed to ctest, as in: ./test.sh -R safetensors
 set -eu
 cd "$(dirname "$0")"
 if [ "${1-}" = --quick ]; then

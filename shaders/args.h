@@ -11,11 +11,11 @@
 #define uint uint32_t
 #endif
 
-/* Columns of a panel, which is how the weights of MATMUL and CONV lie. */
+/* The weights of MATMUL and CONV lie in panels of this many columns. */
 #define PANEL 32
 
-/* Values of a quantised type that share one scale, and the words that one such block takes in a panel: the scales of
- * all columns, two in a word, and then their values, four (q8) or eight (q4) in a word. */
+/* BLOCK values of a quantised type share one scale. The other sizes count the words that one block of every column
+ * takes in a panel: first the scales, two per word, and then the values, four (q8) or eight (q4) per word. */
 #define BLOCK 32
 #define Q8_BLOCK_WORDS (PANEL / 2 + BLOCK * PANEL / 4)
 #define Q4_BLOCK_WORDS (PANEL / 2 + BLOCK * PANEL / 8)
@@ -27,10 +27,10 @@
 struct matmul_args {
     uint m, n, k;
     uint first;        /* the row that this dispatch begins with */
-    uint first_column; /* the column that it begins with: it sees w from there on */
+    uint first_column; /* the column that this dispatch begins with; its binding of w begins there too */
 };
 
-struct conv_args { /* begins as matmul_args does, with k = 9 c */
+struct conv_args { /* The first members are those of matmul_args, with k = 9 c. */
     uint m, n, k;
     uint first, first_column;
     uint h, w, out_h, out_w;
@@ -40,7 +40,7 @@ struct conv_args { /* begins as matmul_args does, with k = 9 c */
 struct avgpool_args {
     uint out_h, out_w, c;
     uint h, w;
-    uint size, count; /* of a pooled square; of elements of the result */
+    uint size, count; /* side of a pooled square in pixels; elements of the result */
 };
 
 struct meantoken_args {
@@ -60,7 +60,7 @@ struct rows_args { /* LAYERNORM, NORMALIZE, BATCHSTATS, and the gradients of LAY
     uint frozen; /* BATCHNORM_GRAD: whether the statistics do not depend on x */
 };
 
-/* Rows over which one workgroup of LAYERNORM_SUMS adds up the gradients of gain and bias. */
+/* One workgroup of LAYERNORM_SUMS adds up the gradients of gain and bias over this many rows. */
 #define LAYERNORM_ROWS 32
 
 struct embedding_args {
@@ -77,16 +77,16 @@ struct select_args {
     uint by_rows; /* 0: row 0 of every item is selected */
 };
 
-/* Values whose squares one workgroup of SUMSQ adds up. */
+/* One workgroup of SUMSQ adds up the squares of this many values. */
 #define SUMSQ_PART 65536
 
-/* Ops with one invocation per element that need little besides: ADD, AFFINE, SCALE, CAST, CLAMP, ADAMW,
- * ATTENTION_DELTA, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD. */
+/* These arguments serve the ops with one invocation per element that need few other values: ADD, AFFINE, SCALE, CAST,
+ * CLAMP, ADAMW, ATTENTION_DELTA, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD. */
 struct elements_args {
     uint n;
     uint t, c;
-    uint by_rows; /* SELECT_GRAD, as in select_args */
-    float values[4]; /* ADAMW: beta1, beta2, epsilon, decay; CLAMP: least, most */
+    uint by_rows; /* SELECT_GRAD: 0 if row 0 of every item was selected */
+    float values[4]; /* ADAMW: beta1, beta2, epsilon, decay; CLAMP: lower and upper bound */
 };
 
 struct activate_args {
@@ -98,7 +98,7 @@ struct batchnorm_args {
 };
 
 struct panels_args {
-    uint n, k; /* of the result */
+    uint n, k; /* shape [n,k] of the result */
     uint rows; /* whether w lies in rows, not in panels */
     uint transposed, conv;
 };
@@ -108,7 +108,7 @@ struct outer_args {
     uint first, rows; /* the rows of dy and x that this dispatch adds up */
     uint add;         /* whether to add to what the result holds */
     uint panels;      /* whether the result lies in panels */
-    uint h, w, out_h, out_w, stride; /* of a CONV; stride 0 for a MATMUL */
+    uint h, w, out_h, out_w, stride; /* pictures and stride of a CONV; stride is 0 for a MATMUL */
 };
 
 struct colsum_args {
@@ -126,7 +126,7 @@ struct running_args { /* RUNNING, RUNNINGSTATS */
 };
 
 struct sumsq_args {
-    uint n, first; /* first: index of the first sum in the result */
+    uint n, first; /* values that are squared; index of the first sum in the result */
 };
 
 struct peak_args {

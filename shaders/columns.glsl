@@ -4,7 +4,7 @@
  * invocations take the rows of the matrix in turn. The order of the additions is fixed, so that a run repeats to
  * the bit.
  */
-/* The size of a workgroup, which emit_columns in src/runtime/launch.c gives too. */
+/* emit_columns in src/runtime/launch.c must launch workgroups of exactly this size. */
 const uint LANES = 8, HEIGHT = 4;
 shared vec4 parts[HEIGHT][LANES];
 
@@ -12,7 +12,7 @@ shared vec4 parts[HEIGHT][LANES];
 vec4 column_sum(vec4 values)
 {
     uvec2 self = gl_LocalInvocationID.xy;
-    barrier(); /* until all have read the sum before this one */
+    barrier(); /* Every invocation must have read the previous sum before it is overwritten. */
     parts[self.y][self.x] = values;
     barrier();
     return (parts[0][self.x] + parts[1][self.x]) + (parts[2][self.x] + parts[3][self.x]);

@@ -8,7 +8,7 @@ shared float partial[gl_WorkGroupSize.x];
 float workgroup_sum(float value)
 {
     uint lane = gl_LocalInvocationID.x;
-    barrier(); /* until all have read the sum before this one */
+    barrier(); /* Every invocation must have read the previous sum before it is overwritten. */
     partial[lane] = value;
     for (uint half_size = gl_WorkGroupSize.x / 2; half_size > 0; half_size /= 2) {
         barrier();

@@ -1,4 +1,4 @@
-# StbImage::StbImage: stb_image.h, in the system's include folders or below stb/.
+# Defines the target StbImage::StbImage for stb_image.h in the system's include folders or in their folder stb/.
 find_path(StbImage_INCLUDE_DIR NAMES stb_image.h PATH_SUFFIXES stb)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(StbImage REQUIRED_VARS StbImage_INCLUDE_DIR)

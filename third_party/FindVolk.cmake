@@ -1,5 +1,5 @@
-# Volk::Volk: the meta-loader of the Vulkan API (volk.h, volk.c) with the Vulkan headers it needs.
-# Found in the system's include folders or in a Vulkan SDK.
+# Defines the target Volk::Volk: the meta-loader of the Vulkan API (volk.h, volk.c) with the Vulkan headers that it
+# needs. They are searched in the system's include folders and in a Vulkan SDK.
 find_path(Volk_INCLUDE_DIR NAMES volk.h PATH_SUFFIXES volk Volk HINTS ENV VULKAN_SDK)
 find_path(Vulkan_HEADERS_DIR NAMES vulkan/vulkan_core.h HINTS ENV VULKAN_SDK PATH_SUFFIXES include Include)
 include(FindPackageHandleStandardArgs)

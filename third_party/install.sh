@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what is missing to build vkclip, and with --tests to test it: the packages of packages.txt
-# through apt. Asks dpkg only, without root and network, when nothing is missing. On a system without
-# apt it names the packages and changes nothing.
+# Installs the missing packages of packages.txt with apt: those that building vkclip needs, and with --tests those that
+# its tests need. If none is missing, it needs neither root nor network. On a system without apt it prints the names of
+# the packages and changes nothing.
 set -eu
 cd "$(dirname "$0")"
 
@@ -13,7 +13,7 @@ esac
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     cat >&2 <<'NAMES'
-This system has no apt. vkclip goes on with what is installed; it needs, under these names:
+This system has no apt, so nothing was installed. vkclip needs these packages:
   Fedora    cmake ninja-build gcc pkgconf glslang vulkan-headers vulkan-loader-devel vulkan-volk-devel
             mesa-vulkan-drivers jansson-devel utf8proc-devel gumbo-parser-devel stb_image-devel zlib-devel
             libzip-devel; tar shards of training data: libarchive-devel
@@ -34,7 +34,7 @@ NAMES
 fi
 
 wanted=$(sed 's/#.*//' packages.txt | awk -v uses="^($uses)$" '$1 ~ uses { print $2 }')
-# The lists of names are split into words on purpose, here and below.
+# Lists of package names are split into words on purpose wherever SC2086 is disabled.
 # shellcheck disable=SC2086
 installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null |
     sed -n 's/^installed //p') || true
@@ -47,7 +47,7 @@ elif command -v sudo >/dev/null; then
     root=sudo
 else
     # shellcheck disable=SC2086
-    echo "These packages are missing, and installing them needs root: apt-get install" $missing >&2
+    echo "Packages are missing, and installing them needs root. Run as root: apt-get install" $missing >&2
     exit 0
 fi
 # shellcheck disable=SC2086

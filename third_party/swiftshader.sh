@@ -1,8 +1,8 @@
 #!/bin/sh
-# SwiftShader, a second Vulkan driver for the tests: poorer than lavapipe (no 16-bit types, subgroups of
-# four), as small GPUs are. Taken out of Debian's package chromium-common, which is downloaded and
-# not installed, into build/swiftshader. Does nothing when it is there. Without it the tests
-# run on the drivers that there are, so a failure here is told and is not an error.
+# Fetches SwiftShader, a second Vulkan driver for the tests, into build/swiftshader unless it is there already. It has
+# no 16-bit types and subgroups of four, as small GPUs do, where lavapipe has more. It is extracted from Debian's
+# package chromium-common, which is downloaded and not installed. The tests also run without SwiftShader, so a failure
+# is reported and is not an error.
 set -eu
 cd "$(dirname "$0")/.."
 folder=$PWD/build/swiftshader
@@ -13,12 +13,12 @@ root=
 temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
-    echo "SwiftShader is left out of the tests: it is taken from a Debian package." >&2
+    echo "SwiftShader is left out of the tests: it comes from a Debian package, and this system has no apt." >&2
     exit 0
 fi
-echo "Fetching SwiftShader out of the package chromium-common (31 MB, once)"
-# apt's own unprivileged user cannot write to a private folder: as root it has to stay root. The lists
-# of packages may be missing or old.
+echo "Fetching SwiftShader from the package chromium-common (31 MB, once)"
+# apt run by root must stay root, because its unprivileged user cannot write to a private folder. If the download
+# fails, the lists of packages may be missing or outdated, so it is tried again after an update.
 download() {
     (cd "$temp" && apt-get -q -o APT::Sandbox::User=root download chromium-common)
 }

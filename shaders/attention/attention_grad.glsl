@@ -4,7 +4,7 @@
  * a key and value. It computes the weights of the softmax again from the logarithms of their sums, so that no T x T
  * matrix is kept and no two invocations add to one value (Dao et al. 2022, algorithm 4). The including file defines
  *     vec4 load_qkv(uint index, uint left)   four values of qkv from element `index`, zero from `left` on
- *     vec4 load_dy(uint index, uint left)    four values of dy in the same way
+ *     vec4 load_dy(uint index, uint left)    four values of dy from element `index`, zero from `left` on
  */
 #include "attention/heads.glsl"
 

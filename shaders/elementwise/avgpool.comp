@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * AVGPOOL takes the mean of size x size pixels. clip/model.py has it in place of a stride.
+ * AVGPOOL takes the mean of size x size pixels. clip/model.py uses it where other ResNets have a stride.
  */
 #include "common.glsl"
 
@@ -16,7 +16,7 @@ void main()
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.count; i += all) {
         uint channel = i % args.c, column = i / args.c % args.out_w;
-        uint row = i / args.c / args.out_w; /* counted over all items */
+        uint row = i / args.c / args.out_w; /* row of the result, counted over all items */
         uint item = row / args.out_h;
         uint index = ((item * args.h + row % args.out_h * args.size) * args.w + column * args.size);
         float sum = 0.0;

@@ -6,14 +6,14 @@
  */
 #include "matmul/tile.glsl"
 
-layout(constant_id = 1) const uint HEIGHT = 4; /* of the workgroup */
+layout(constant_id = 1) const uint HEIGHT = 4; /* invocations of a workgroup along the rows */
 const uint DEPTH = 4; /* blocks of K that are in shared memory at once */
 const uint WORDS = BLOCK / 4;
 
 shared uint x_words[ROWS * HEIGHT][DEPTH][WORDS];
 shared float x_scales[ROWS * HEIGHT][DEPTH];
 
-/* Rounds one block of one row of x: block `block` behind the first one, of row `row` of the workgroup. */
+/* Rounds one block of x: the one that is `block` blocks after first_block, in row `row` of the workgroup. */
 void round_block(uint row, uint first_block, uint block)
 {
     ROW x_row = row_of(min(args.first + tile_group().y * ROWS * HEIGHT + row, args.m - 1));

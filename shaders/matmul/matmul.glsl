@@ -2,7 +2,7 @@
  *
  * The tiled loop of MATMUL and CONV: an invocation computes ROWS rows by COLS columns. The including file defines
  *     vec4 load_x(ROW row, uint k4)        x[row][4 * k4 ..]
- *     vec4 load_x_end(ROW row, uint k4)    the same with zeros past K, for K that is no multiple of four
+ *     vec4 load_x_end(ROW row, uint k4)    x[row][4 * k4 ..] with zeros past K, for K that is no multiple of four
  * A ROW is the number of a row of x in MATMUL, and a pixel in CONV (pixels.glsl).
  */
 #include "matmul/tile.glsl"

@@ -3,7 +3,7 @@
  * The implicit matrix of a 3x3 convolution. Row r is a pixel of the result, and column k is value (y, x, c) of the
  * pixels around it, zero past the edges.
  */
-/* The number of the first pixel of an item, and y and x of the top left one of nine pixels. */
+/* A ROW holds the number of the item's first pixel, and y and x of the top left one of the nine pixels. */
 #define ROW ivec3
 ROW row_of(uint row)
 {
@@ -12,7 +12,7 @@ ROW row_of(uint row)
                                            int(args.stride) - 1);
 }
 
-/* Whether tap `tap` of a row lies inside the picture, and the number of its pixel, 0 where it does not. */
+/* Tells whether a tap of a row lies inside the picture. `pixel` gets the number of its pixel, or 0 outside. */
 bool pixel_at(ROW row, uint tap, out uint pixel)
 {
     ivec2 place = row.yz + ivec2(tap / 3, tap % 3);

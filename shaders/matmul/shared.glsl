@@ -6,7 +6,7 @@
  */
 #include "matmul/tile.glsl"
 
-layout(constant_id = 1) const uint HEIGHT = 8; /* of the workgroup */
+layout(constant_id = 1) const uint HEIGHT = 8; /* invocations of a workgroup along the rows */
 const uint QUADS = 4; /* quads of K that are in shared memory at once */
 const uint TILE_ROWS = ROWS * HEIGHT, TILE_COLS = COLS * LANES;
 

@@ -22,9 +22,9 @@ layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 #include "elementwise/activation.glsl"
 
 float sum[ROWS][COLS];
-ROW row[ROWS];     /* of x; rows past M repeat the last one */
+ROW row[ROWS];     /* rows of x; those past M repeat the last one */
 uint quad[COLS];   /* the first quad of each column of w */
-float scale[COLS]; /* of the columns' current blocks */
+float scale[COLS]; /* scales of the columns' current blocks */
 uint first_row, first_column;
 
 float add_quad(vec4 x, vec4 w, float total)
@@ -38,7 +38,7 @@ uvec2 tile_group()
     return WALK_ROWS ? gl_WorkGroupID.yx : gl_WorkGroupID.xy;
 }
 
-/* The first quad of a column of w, as this dispatch sees w. Columns past N repeat the last one. */
+/* Returns the first quad of a column in this dispatch's binding of w. Columns past N repeat the last one. */
 uint w_quad(uint column)
 {
 #ifdef W_BLOCKS

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * How MATMUL and CONV read w at binding 1, one quad at a time (docs/layout.md): from storage buffers, or with TEXELS
- * as texels. Types that GLSL has no scalar for are read as words of 32 bits. Defines
+ * as texels. Types that GLSL has no scalar for are read as words of 32 bits. This file defines
  *     vec4 load_w(uint quad, float scale)    the quad's values; scale is used for blocks alone
  *     float load_scale(uint quad)            the scale of the quad's block
  *     int load_w_word(uint quad)             the four values of a quad of q8 as they are stored
@@ -28,7 +28,7 @@ float load_scale(uint quad)
     return unpackHalf2x16(load_word(words + quad % PANEL / 2))[quad % 2];
 }
 
-/* Words of scales before the values of the quad's block. */
+/* This many words of scales lie before the values of the quad's block. */
 uint scale_words(uint quad)
 {
     return (quad / (BLOCK / 4 * PANEL) + 1) * (PANEL / 2);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The mean and 1 / deviation of a row of x, for LAYERNORM. The variance is that about the mean, in a second pass,
+ * Computes the mean and 1 / deviation of a row of x for LAYERNORM. The variance about the mean takes a second pass,
  * because the difference of two large sums would lose digits in fp32. The including file defines
  *     float workgroup_sum(float value)
  */

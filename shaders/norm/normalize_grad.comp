@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * NORMALIZE_GRAD, one workgroup per row: the part of dy along x does not change the result and is taken out.
+ * NORMALIZE_GRAD removes the part of dy along x, since the length of x does not change the result. Each row has one
+ * workgroup.
  */
 #include "common.glsl"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A normalized row of x. An invocation keeps its own values of the row, every gl_WorkGroupSize.x-th, in registers
+ * Normalizes a row of x. An invocation keeps its own values of the row, every gl_WorkGroupSize.x-th, in registers
  * until they are needed again. The including file defines
  *     float workgroup_sum(float value)
  */
@@ -8,7 +8,7 @@ layout(constant_id = 3) const uint C = 64; /* columns of x */
 const uint OWN = (C + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
 float normalized[OWN];
 
-/* Whether column i is in the row: the last of an invocation's own columns may lie past its end. */
+/* Tells whether column i is in the row, because the last of an invocation's columns may lie past the row's end. */
 #define in_row(i) (C % gl_WorkGroupSize.x == 0 || (i) < C)
 
 /* Normalizes the row that begins with element `index` of x, and returns 1 / deviation. The variance is that about the

@@ -3,7 +3,7 @@
  * The loop of every variant of OUTER. An invocation adds up ROWS rows of the result by COLS quads of it, over the
  * rows of dy and x, whose values lie side by side along the result's rows and columns. The including file defines
  *     vec4 load_dy(uint index, uint left)    four values of dy from element `index`, zero from `left` on
- *     vec4 load_x(uint index, uint left)     four values of x in the same way
+ *     vec4 load_x(uint index, uint left)     four values of x from element `index`, zero from `left` on
  *     float load_dy1(uint index)             one value of dy
  * With SUBGROUP a workgroup is one subgroup: its lanes load one value of dy each and broadcast them one by one. ROWS is
  * a multiple of its lanes, and load_dy is not needed. With BROADCAST a workgroup is one subgroup too, whose lanes
@@ -12,7 +12,7 @@
 layout(constant_id = 3) const uint ROWS = 4; /* a multiple of four */
 layout(constant_id = 4) const uint COLS = 1;
 layout(constant_id = 5) const bool CONV = false;
-/* Whether rows are whole quads: N is a multiple of four where load_dy is used, and so is K, or C of a CONV. */
+/* Whether rows consist of whole quads: K (C of a CONV), and N where load_dy is used, are multiples of four. */
 layout(constant_id = 6) const bool QUADS = false;
 /* Whether the sums of dy's columns, the gradient of a bias, are added to dbias too. */
 layout(constant_id = 7) const bool BIAS = false;
@@ -47,12 +47,12 @@ vec4 load_conv(uint m, uint k)
     return values;
 }
 
-/* Rows of dy and x that are added at once. There are more sums than registers: each is then read and written once
- * for DEPTH rows. */
+/* DEPTH rows of dy and x are added at once. The sums do not all fit into registers, and each of them is read and
+ * written only once per DEPTH rows. */
 const uint DEPTH = 4;
 vec4 x[DEPTH][COLS];
 
-/* Columns of dy that an invocation adds up for dbias, in the workgroups that have the result's first columns. */
+/* In the workgroups that have the result's first columns, an invocation adds up this many columns of dy for dbias. */
 const uint BIAS_COLS = (ROWS + LANES - 1) / LANES;
 float column_sum[BIAS_COLS];
 
