@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A file is a line with the size and a checksum of the content, then the content. The checksum is
- * there because drivers have crashed on damaged cache data.
+ * A cache file is a line with the size and a checksum of the content, then the content. The file
+ * has a checksum because drivers have crashed on damaged cache data.
  */
 #include "base/cache.h"
 #include "base/folder.h"
@@ -46,7 +46,7 @@ void cache_read(const char *path, struct cache_content *content)
         content->data = map->data + HEADER;
         content->size = map->size - HEADER;
     } else {
-        log_message(VKCLIP_LOG_INFO, "%s: damaged, ignored", path);
+        log_message(VKCLIP_LOG_INFO, "%s: damaged cache file, ignored", path);
     }
 }
 

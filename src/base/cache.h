@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files in the user's cache folder: what was compiled or measured once and can be again. A file
- * that is damaged, of another kind or unreadable counts as absent, and a file that cannot be
- * written is no failure. Several processes may use the same files at once: each sees a whole one.
- * Knows nothing of what is in them.
+ * Reads and writes files in the user's cache folder, which hold what was compiled or measured and
+ * can be computed again. A file that is damaged, of another kind or unreadable counts as absent,
+ * and a file that cannot be written is no failure. Several processes may use the same files at
+ * once: each sees complete files only. This module knows nothing of the content.
  */
 #ifndef VKCLIP_BASE_CACHE_H
 #define VKCLIP_BASE_CACHE_H
 
 #include "base/file.h"
 
-/* Path of a file in a folder, which is made if it is absent. A new string; NULL where the folder
- * cannot be written to. */
+/* Returns the path of a file in a folder as a new string, and makes the folder if it is absent.
+ * Returns NULL where the folder cannot be written to. */
 char *cache_path(const char *folder, const char *name);
 
 struct cache_content {
@@ -19,10 +19,10 @@ struct cache_content {
     size_t size;
     struct file_map map;
 };
-/* Maps the content of a file; `path` may be NULL, which is a file that is absent. */
+/* Maps the content of a file. A `path` of NULL counts as an absent file. */
 void cache_read(const char *path, struct cache_content *content);
 void cache_release(struct cache_content *content);
-/* Replaces the file, or leaves it as it was where that fails. */
+/* Replaces the file. Where that fails, the old file stays as it was. */
 void cache_write(const char *path, const void *data, size_t size);
 
 #endif

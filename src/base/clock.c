@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the monotonic clock; a system without one gives the time of day.
+ * Reads the monotonic clock. A system without a monotonic clock gives the time of day.
  */
 #define _GNU_SOURCE
 #include "base/clock.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every thread has its own last message, so that no other thread overwrites it.
+ * Every thread has its own last error message, so that no other thread overwrites it.
  */
 #include "base/error.h"
 

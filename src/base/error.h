@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How a function fails: it returns a negative VKCLIP_E*, and this thread keeps a message of one
+ * Every function that fails returns a negative VKCLIP_E*, and its thread keeps a message of one
  * line that says what failed, where, what was expected and what was found.
  */
 #ifndef VKCLIP_BASE_ERROR_H
@@ -15,9 +15,9 @@
 int error_fail(int error, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Makes a message the last error of this thread without logging it, because another thread did. */
 void error_keep(const char *message);
-/* The last error's message on this thread, "" if there is none. */
+/* Returns the message of this thread's last error, or "" if there is none. */
 const char *error_last(void);
-/* The text of an error code. */
+/* Returns the text of an error code. */
 const char *error_text(int error);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What differs between operating systems is in functions with a version for each.
+ * Everything that differs between operating systems is in functions that have one version per
+ * system.
  */
 #define _GNU_SOURCE
 #include "base/file.h"
@@ -127,8 +128,9 @@ void file_map_close(struct file_map *map)
 void file_map_forget(const void *data, size_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    /* The first page is shared with what was read before. It is dropped as well, or one page would
-     * stay per read; what is still needed of it comes back from the file. */
+    /* The first page may also hold data that were read before. It is dropped as well, because
+     * otherwise one page would stay in memory per read; data that are still needed come back from
+     * the file. */
     uintptr_t first = (uintptr_t)data & ~(page - 1);
     uintptr_t end = ((uintptr_t)data + size) & ~(page - 1);
     if (end > first)
@@ -186,7 +188,7 @@ int file_output_write(struct file_output *output, const void *data, size_t size)
     return output->error;
 }
 
-/* Closes the file when all of it is on the disk. */
+/* Writes what is buffered, with `sync` as far as the disk, and closes the file. */
 static bool close_stream(FILE *file, bool sync)
 {
     bool good = !fflush(file);

@@ -10,16 +10,16 @@
 
 #include <stdio.h>
 
-/* The part of a path after its last separator. */
+/* Returns the part of a path after its last separator. */
 const char *file_name(const char *path);
-/* Whether a path leads to a regular file. */
+/* Tells whether a path leads to a regular file. */
 bool file_exists(const char *path);
-/* Whether two paths lead to the same existing file. */
+/* Tells whether two paths lead to the same existing file. */
 bool file_is_same(const char *a, const char *b);
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* A read-only mapping of a whole file. An empty file has size 0 and data NULL. */
+/* This is a read-only mapping of a whole file. An empty file has size 0 and data NULL. */
 struct file_map {
     const uint8_t *data;
     size_t size;
@@ -27,7 +27,7 @@ struct file_map {
 int file_map_open(const char *path, struct file_map *map);
 void file_map_close(struct file_map *map);
 /* Lets the system drop the pages of [data, data + size), so that reading a large file takes little
- * memory. They come back from the file when they are used again. */
+ * memory. The data come back from the file when they are used again. */
 void file_map_forget(const void *data, size_t size);
 
 /* Reads a file of at most `limit` bytes into new memory, with a NUL after the last byte. */
@@ -35,8 +35,9 @@ int file_read(const char *path, size_t limit, char **data, size_t *size);
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* A file that is written under another name in the same folder and renamed when it is whole. The
- * first error is kept, and later writes do nothing, so that only the close needs a check. */
+/* This file is written under another name in the same folder and renamed when it is complete. The
+ * first error is kept, and later writes do nothing, so that the caller checks only
+ * file_output_close. */
 struct file_output {
     char *path, *temporary; /* the final name, and the one under which it is written */
     FILE *file;

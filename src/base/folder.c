@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * POSIX and Windows differ in how folders are listed and made.
+ * Folders are listed and made by other calls on Windows than on POSIX systems, and functions here
+ * hide the difference.
  */
 #define _GNU_SOURCE
 #include "base/folder.h"
@@ -161,7 +162,8 @@ void folder_remove(const char *path)
 #endif
 }
 
-/* Writes the folder's list of names to the disk: after a crash the files have their names. */
+/* Writes the folder's list of names to the disk, so that renamed files have their new names even
+ * after a crash. */
 static void sync_folder(const char *path)
 {
 #ifdef _WIN32

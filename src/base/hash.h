@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The hash FNV-1a, for names of cache files, lookups in tables and fingerprints of data. It does
- * not protect against an attacker.
+ * Computes the hash FNV-1a, for names of cache files, lookups in tables and fingerprints of data.
+ * The hash does not protect against an attacker.
  */
 #ifndef VKCLIP_BASE_HASH_H
 #define VKCLIP_BASE_HASH_H
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Continues the hash of what came before; a `hash` of 0 begins a new one. */
+/* Continues `hash`, the hash of the bytes that came before. A `hash` of 0 begins a new hash. */
 static inline uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
 {
     const uint8_t *bytes = (const uint8_t *)data;

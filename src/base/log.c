@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The program sets its function once, before other threads use the library, so that reading it
- * needs no lock.
+ * The program sets its log function once, before other threads use the library, so that reading the
+ * function needs no lock.
  */
 #include "base/log.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The log: messages of one line for the program's callback. A thread may send its messages to
+ * The log passes messages of one line to the program's callback. A thread may send its messages to
  * another receiver for a while.
  */
 #ifndef VKCLIP_BASE_LOG_H
@@ -22,12 +22,14 @@
 void log_set(vkclip_log_fn *log, void *user);
 void log_message(enum vkclip_log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* A receiver that stands in for the program's function on one thread; `log` NULL: none does. */
+/* This receiver replaces the program's log function on one thread. With `log` NULL, the program's
+ * function receives the messages. */
 struct log_target {
     vkclip_log_fn *log;
     void *user;
 };
-/* Sets this thread's receiver and returns the one before, to be set back. */
+/* Sets this thread's receiver and returns the previous receiver, which the caller sets back
+ * afterwards. */
 struct log_target log_redirect(struct log_target target);
 
 /* Formats one line of plain text. Messages quote names and texts out of files, so control

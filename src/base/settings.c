@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The library's variables of the environment. Values are copied, because a program may change its
- * environment while the library's threads work.
+ * Reads the library's variables of the environment. Values are copied, because a program may change
+ * its environment while the library's threads work.
  */
 #include "base/settings.h"
 #include "base/array.h"
@@ -24,7 +24,7 @@ static int copy_text(const char *text, char **copy)
     return *copy ? VKCLIP_OK : out_of_memory();
 }
 
-/* vkclip's folder below the first variable that is set. */
+/* Finds vkclip's folder below the first variable that is set. */
 static int find_user_folder(char **folder)
 {
     static const struct {
@@ -49,7 +49,7 @@ static int find_user_folder(char **folder)
     return VKCLIP_OK;
 }
 
-/* An empty name means no folder, and not the next place to look. */
+/* An empty name means that nothing is cached; it does not select the next place to look. */
 static int find_cache_folder(const char *wanted, char **folder)
 {
     const char *named = wanted ? wanted : getenv("VKCLIP_CACHE_DIR");

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the user sets from outside: the one place where the library reads VKCLIP_* variables of the
- * environment and finds the user's cache folder. A public function reads the settings once and
- * hands them down, so that everything below depends on its arguments alone. Refuses nothing: the
- * module that a value is for says what it expected. The variables of the Hugging Face hub are read
- * where its folders are known, in format/hub.c.
+ * Reads what the user sets from outside. This is the one place where the library reads VKCLIP_*
+ * variables of the environment and finds the user's cache folder. A public function reads the
+ * settings once and hands them down, so that everything below depends on its arguments alone.
+ * Nothing is refused here: the module that uses a value says what it expected. The variables of the
+ * Hugging Face hub are read where its folders are known, in format/hub.c.
  */
 #ifndef VKCLIP_BASE_SETTINGS_H
 #define VKCLIP_BASE_SETTINGS_H
 
 #include "base/error.h"
 
-/* Every text is NULL where neither the caller nor the environment says anything. Lists are words
- * with commas between them. */
+/* Every text is NULL where neither the caller nor the environment sets it. A list is a text of
+ * words with commas between them. */
 struct settings {
     char *device;        /* VKCLIP_DEVICE: which device or devices to open */
-    char *cache_folder;  /* VKCLIP_CACHE_DIR, else the user's; NULL where nothing is to be kept */
+    char *cache_folder;  /* VKCLIP_CACHE_DIR, else the user's cache folder; NULL: keep nothing */
     char *tuning;        /* VKCLIP_TUNE: whether kernels are measured, see runtime/tune.h */
     char *disabled_caps; /* VKCLIP_DISABLE_CAPS: list of capabilities not to use, see CAPS */
     char *enabled_caps;  /* VKCLIP_ENABLE_CAPS: list of capabilities to use though they are slow */
@@ -23,12 +23,12 @@ struct settings {
         disabled_kernels; /* VKCLIP_DISABLE_KERNELS: list of shaders to treat as if none compiled */
 };
 
-/* Fills the settings from `params`, where they say something, and else from the environment.
- * `params` may be NULL. The texts are new; settings_free frees them, also after an error. */
+/* Fills each setting from `params` where the caller sets it, and else from the environment.
+ * `params` may be NULL. The texts are copies, which settings_free frees, also after an error. */
 int settings_read(const struct vkclip_device_params *params, struct settings *settings);
 void settings_free(struct settings *settings);
 
-/* Whether a list, which may be NULL, has a word. */
+/* Tells whether a list contains a word. The list may be NULL, which contains none. */
 bool settings_list_has(const char *list, const char *word);
 
 #endif

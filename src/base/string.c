@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * New strings are measured first and allocated in their exact size.
+ * A new string is measured first and allocated at its exact size.
  */
 #include "base/string.h"
 

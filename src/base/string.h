@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Strings of bytes that end with a NUL. What a text means to CLIP is in text/.
+ * Makes strings of bytes that end with a NUL. What a text means to CLIP is in text/.
  */
 #ifndef VKCLIP_BASE_STRING_H
 #define VKCLIP_BASE_STRING_H
 
 #include "base/error.h"
 
-/* Makes a new string from a format, which the caller frees; NULL when out of memory. */
+/* Makes a new string from a format. The caller frees the string. Returns NULL when out of
+ * memory. */
 char *string_format(const char *format, ...) PRINTF_LIKE(1, 2);
-/* Makes a new string of `template` with `text` in place of its first "{}"; NULL if it has no "{}",
- * or when out of memory. */
+/* Makes a new string from `template` with `text` in place of its first "{}". Returns NULL if
+ * `template` has no "{}", or when out of memory. */
 char *string_fill(const char *template, const char *text);
 bool string_begins_with(const char *text, const char *start);
 bool string_ends_with(const char *text, const char *end);

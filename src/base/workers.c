@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One queue of groups under one lock, because jobs take far longer than what the lock protects.
+ * All groups wait in one queue under one lock, because jobs take far longer than what the lock
+ * protects.
  */
 #define _GNU_SOURCE
 #include "base/workers.h"
@@ -41,7 +42,7 @@ struct workers {
     struct thread threads[MOST_THREADS];
 };
 
-/* Processors that this process may run on. */
+/* Counts the processors that this process may run on. */
 static unsigned count_processors(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -91,8 +92,8 @@ unsigned workers_threads(const struct workers *workers)
 
 /* ---- Jobs ------------------------------------------------------------------------------------ */
 
-/* Where a job's messages are kept until workers_wait, so that the program's log function is called
- * on the program's thread. */
+/* This struct keeps a job's messages until workers_wait, so that the program's log function is
+ * called on the program's thread. */
 struct message_keeper {
     struct workers *workers;
     struct workers_group *group;
@@ -135,7 +136,7 @@ static void enter_queue(struct workers *workers, struct workers_group *group)
     workers->last = group;
 }
 
-/* Takes a group that has no more jobs to begin out of the queue, if it is still there. */
+/* Removes a group that has no more jobs to begin from the queue, if the group is still in it. */
 static void leave_queue(struct workers *workers, struct workers_group *group)
 {
     struct workers_group *before = NULL;
@@ -154,7 +155,8 @@ static void leave_queue(struct workers *workers, struct workers_group *group)
         workers->last = before;
 }
 
-/* Keeps the error of the first job by number, and begins no more jobs. */
+/* Stops a group after a job failed: keeps the error of the failed job with the lowest number, and
+ * lets no more jobs begin. */
 static void stop_group(struct workers *workers, struct workers_group *group, size_t index,
                        int error)
 {
@@ -167,7 +169,7 @@ static void stop_group(struct workers *workers, struct workers_group *group, siz
     leave_queue(workers, group);
 }
 
-/* Does the group's next job. The lock is held before and after, but not during the job. */
+/* Runs the group's next job. The caller holds the lock, which is released while the job runs. */
 static void do_job(struct workers *workers, struct workers_group *group, unsigned thread)
 {
     struct message_keeper keeper = {workers, group, group->next++};
@@ -200,8 +202,8 @@ static void *run_thread(void *argument)
     return NULL;
 }
 
-/* Signals are blocked meanwhile, which threads inherit, so that the program handles none on a
- * thread that it does not know. */
+/* Starts the pool's threads with signals blocked. Threads inherit the block, so that the program
+ * handles no signal on a thread that it does not know. */
 static void start_threads(struct workers *workers)
 {
     sigset_t all, before;
@@ -232,7 +234,8 @@ unsigned workers_start(struct workers *workers, struct workers_group *group)
     return started;
 }
 
-/* Takes the earliest message of the first job out of the list, which has the last message first. */
+/* Removes the earliest message of the job with the lowest number from the list, which has the
+ * latest message first. */
 static struct workers_message *take_message(struct workers_group *group)
 {
     struct workers_message **first = &group->messages;
@@ -244,7 +247,8 @@ static struct workers_message *take_message(struct workers_group *group)
     return message;
 }
 
-/* Messages come in the order of the jobs, and those of one job in the order it logged them. */
+/* Passes on the group's messages in the order of the jobs' numbers, and within one job in the order
+ * in which it logged them. */
 static void pass_on_messages(struct workers_group *group)
 {
     while (group->messages) {

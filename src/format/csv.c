@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads rows as RFC 4180 has them, with any separator, and with lines that end in "\n" or "\r\n".
+ * Reads rows as RFC 4180 defines them, with any separator, and with lines that end in "\n" or
+ * "\r\n".
  */
 #include "format/csv.h"
 #include "base/error.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What can end a field other than the separator and a line end. */
+/* A field can end in three ways other than at a separator or a line end. */
 enum { END_OF_FILE = -1, NOT_CLOSED = -2, NO_MEMORY = -3 };
 
 static bool put_character(struct csv *csv, char c)
@@ -28,7 +29,7 @@ static bool put_character(struct csv *csv, char c)
 }
 
 /* Reads the next field without its quotes and appends it to the row. Returns the character that
- * ended it, or one of the ends above. */
+ * ended the field, or END_OF_FILE, NOT_CLOSED or NO_MEMORY. */
 static int read_field(struct csv *csv)
 {
     const char *data = (const char *)csv->map.data;
@@ -38,7 +39,7 @@ static int read_field(struct csv *csv)
     while (csv->position < size) {
         const char c = data[csv->position++];
         csv->next_line += c == '\n';
-        if (quoted && c == '"') { /* Doubled it stands for one quote, else it closes the field. */
+        if (quoted && c == '"') { /* A doubled quote means one quote; any other closes the field. */
             quoted = csv->position < size && data[csv->position] == '"';
             csv->position += quoted;
             if (!quoted)
@@ -82,7 +83,7 @@ static int read_row(struct csv *csv)
         if (end == NO_MEMORY || !add_field(csv, csv->row_size - begin) || !put_character(csv, 0))
             return error_fail(VKCLIP_EMEMORY, "%s: out of memory for a row", csv->path);
     } while (end == (unsigned char)csv->separator);
-    const char *text = csv->row; /* It stays where it is until the next row is read. */
+    const char *text = csv->row; /* The row does not move until the next row is read. */
     for (size_t i = 0; i < csv->count; i++) {
         csv->fields[i].text = text;
         text += csv->fields[i].length + 1;
@@ -120,14 +121,14 @@ static char guess_separator(const struct csv *csv)
 
 static int open_file(const char *path, char separator, struct csv *csv)
 {
-    static const char mark[] = "\xef\xbb\xbf"; /* Some programs begin UTF-8 files with it. */
+    static const char mark[] = "\xef\xbb\xbf"; /* Some programs begin UTF-8 files with this mark. */
     csv->path = string_format("%s", path);
     if (!csv->path)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     if (separator && strchr("\"\r\n", separator))
         return error_fail(VKCLIP_EINVALID,
-                          "%s: columns separated by a quote or a line's end, expected a "
-                          "comma, a tab or another character",
+                          "%s: expected columns separated by a "
+                          "comma, a tab or another character, found a quote or a line end",
                           path);
     int error = file_map_open(path, &csv->map);
     if (error)
@@ -146,8 +147,8 @@ int csv_open(const char *path, char separator, struct csv *csv)
     if (!error)
         error = csv_next(csv, &more);
     if (!error && !more)
-        error =
-            error_fail(VKCLIP_EFORMAT, "%s: empty, expected a row with the columns' names", path);
+        error = error_fail(VKCLIP_EFORMAT,
+                           "%s: expected a row with the columns' names, found an empty file", path);
     if (error)
         csv_close(csv);
     return error;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files of comma- or tab-separated values whose first row names the columns. Fields in double
- * quotes may hold separators, line ends and doubled quotes. Rows are read one after the other.
- * Refused is a quote that nothing closes. Whether a row has the columns that it should have is the
- * caller's to judge.
+ * Reads files of comma- or tab-separated values whose first row names the columns. Fields in double
+ * quotes may hold separators, line ends and doubled quotes. Rows are read one after the other. A
+ * quote that nothing closes is refused. The caller checks whether a row has the columns that it
+ * should have.
  */
 #ifndef VKCLIP_FORMAT_CSV_H
 #define VKCLIP_FORMAT_CSV_H
@@ -28,11 +28,13 @@ struct csv {
     size_t count, capacity;
 };
 
-/* With `separator` 0 it is a tab if the first row has one, and else a comma. */
+/* Opens a file and reads the names of its columns. With `separator` 0 the separator is a tab if the
+ * first row has a tab, and else a comma. */
 int csv_open(const char *path, char separator, struct csv *csv);
 void csv_close(struct csv *csv);
 
-/* Finds a column by its name. Ask before the first csv_next. */
+/* Finds a column by its name. It must be called before the first csv_next, which overwrites the
+ * names. */
 int csv_column(const struct csv *csv, const char *name, size_t *column);
 
 /* Reads the next row that is not empty. *more is false at the end of the file. */

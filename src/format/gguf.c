@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads GGUF. Refused are version 1, whose counts have other sizes, files for big-endian machines,
- * tensor types that CLIP files do not use, tensors that do not follow one another as the format
- * demands, keys and names that are not printable ASCII of 1 to 512 bytes, arrays nested deeper than
- * four, and more than 65,536 values or tensors. Little-endian hosts only.
+ * Reads GGUF files. Refused are version 1, whose counts have other sizes, files for big-endian
+ * machines, tensor types that CLIP files do not use, tensors that do not follow one another as the
+ * format demands, keys and names that are not printable ASCII of 1 to 512 bytes, arrays nested
+ * deeper than four, and more than 65,536 values or tensors. Little-endian hosts only.
  */
 #include "format/gguf.h"
 #include "base/array.h"
@@ -23,7 +23,7 @@ static const size_t value_sizes[GGUF_TYPE_COUNT] = {
     [GGUF_F32] = 4, [GGUF_BOOL] = 1, [GGUF_U64] = 8, [GGUF_I64] = 8, [GGUF_F64] = 8,
 };
 
-/* Types of tensors by their number in the files. */
+/* This table gives the types of tensors by their number in the files. */
 static const struct {
     uint32_t number;
     enum dtype dtype;
@@ -42,8 +42,8 @@ uint32_t gguf_type_number(enum dtype dtype)
 
 /* ---- Bytes ----------------------------------------------------------------------------------- */
 
-/* A place in the file. The first error is kept, and reads then give zeros, so that a series of
- * reads needs one check. */
+/* A reader is a position in the file. The first error is kept, and later reads give zeros, so that
+ * a series of reads needs one check. */
 struct reader {
     const char *path;
     const uint8_t *begin, *next;
@@ -51,7 +51,7 @@ struct reader {
     int error;
 };
 
-/* The next `size` bytes, or NULL. `what` names them in the message. */
+/* Returns the next `size` bytes, or NULL. `what` names the bytes in the error message. */
 static const uint8_t *take_bytes(struct reader *reader, uint64_t size, const char *what)
 {
     const uint8_t *bytes = reader->next;
@@ -84,7 +84,7 @@ static uint64_t take_u64(struct reader *reader, const char *what)
     return value;
 }
 
-/* A key or a tensor's name: a new string, or NULL. */
+/* Reads a key or a tensor's name. Returns a new string, or NULL after an error. */
 static char *take_name(struct reader *reader, const char *what)
 {
     const uint64_t length = take_u64(reader, what);
@@ -117,7 +117,8 @@ static enum gguf_type take_type(struct reader *reader, const char *key)
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-/* Reads over `count` elements of a type, so that they can be used later without checks. */
+/* Checks and skips `count` elements of a type, so that the elements can be used later without
+ * checks. */
 static void check_elements(struct reader *reader, const char *key, enum gguf_type type,
                            uint64_t count, int depth)
 {
@@ -139,7 +140,7 @@ static void check_elements(struct reader *reader, const char *key, enum gguf_typ
     }
 }
 
-/* On error value->key may be set, and is to be freed. */
+/* Reads a key and its value. After an error value->key may be set, and the caller must free it. */
 static int read_value(struct reader *reader, struct gguf_value *value)
 {
     value->key = take_name(reader, "key");
@@ -177,7 +178,7 @@ static int read_values(struct gguf *file, struct reader *reader, uint64_t count)
     qsort(file->values, file->value_count, sizeof(*file->values), compare_keys);
     for (size_t i = 1; i < count; i++)
         if (!compare_keys(&file->values[i - 1], &file->values[i]))
-            return error_fail(VKCLIP_EFORMAT, "%s: key %s is there twice", file->path,
+            return error_fail(VKCLIP_EFORMAT, "%s: key %s occurs twice", file->path,
                               file->values[i].key);
     return VKCLIP_OK;
 }
@@ -214,7 +215,7 @@ static int read_shape(struct reader *reader, struct tensor_view *tensor)
     return reader->error;
 }
 
-/* Sets the number of bytes that follows from shape and type. */
+/* Sets the tensor's number of bytes from its shape and type. */
 static int set_size(const char *path, struct tensor_view *tensor)
 {
     const struct dtype_block block = dtype_block(tensor->dtype);
@@ -227,15 +228,15 @@ static int set_size(const char *path, struct tensor_view *tensor)
         count *= tensor->shape[i];
     }
     if (row % block.elements)
-        return error_fail(VKCLIP_EFORMAT, "%s: %s: %s wants rows of a multiple of %u, found %llu",
+        return error_fail(VKCLIP_EFORMAT, "%s: %s: %s needs rows of a multiple of %u, found %llu",
                           path, tensor->name, dtype_name(tensor->dtype), block.elements,
                           (unsigned long long)row);
     tensor->size = count / block.elements * block.bytes;
     return VKCLIP_OK;
 }
 
-/* Checks that a tensor begins where the data of those before end, and moves *end after it. Offsets
- * count from the beginning of all data. */
+/* Checks that a tensor begins where the data of the previous tensors end, and moves *end to the end
+ * of the tensor. Offsets count from the beginning of all data. */
 static int check_offset(const char *path, const struct tensor_view *tensor, uint64_t offset,
                         uint32_t alignment, uint64_t *end)
 {
@@ -282,7 +283,7 @@ static int read_alignment(const struct gguf *file, uint32_t *alignment)
     return VKCLIP_OK;
 }
 
-/* Points every tensor to its data; the reader is where all data begin. */
+/* Points every tensor to its data. The reader must be at the place where all data begin. */
 static int place_tensors(struct gguf *file, const struct reader *reader, const uint64_t *offsets)
 {
     for (size_t i = 0; i < file->count; i++) {
@@ -301,7 +302,7 @@ static int check_tensor_names(const struct gguf *file)
 {
     for (size_t i = 1; i < file->count; i++)
         if (!strcmp(file->tensors[i - 1].name, file->tensors[i].name))
-            return error_fail(VKCLIP_EFORMAT, "%s: tensor %s is there twice", file->path,
+            return error_fail(VKCLIP_EFORMAT, "%s: tensor %s occurs twice", file->path,
                               file->tensors[i].name);
     return VKCLIP_OK;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The GGUF file format, versions 2 and 3: typed values by key, then tensors, many of them in blocks
- * of 32 small integers with a scale. A file is mapped, and its values and tensors are views into
- * the mapping. Every claim that the file's size does not confirm is refused. Knows nothing of CLIP.
+ * Reads the GGUF file format, versions 2 and 3: typed values by key, then tensors, many of them in
+ * blocks of 32 small integers with a scale. A file is mapped, and its values and tensors are views
+ * into the mapping. Every number in a file that the file's size contradicts is refused. This module
+ * knows nothing of CLIP.
  */
 #ifndef VKCLIP_FORMAT_GGUF_H
 #define VKCLIP_FORMAT_GGUF_H
@@ -10,7 +11,7 @@
 #include "base/file.h"
 #include "format/tensor_view.h"
 
-/* Types of values, as numbered in the files. */
+/* The types of values have the numbers that they have in the files. */
 enum gguf_type {
     GGUF_U8,
     GGUF_I8,
@@ -45,28 +46,29 @@ struct gguf {
     size_t count;
 };
 
-/* Whether the file begins as GGUF files do. */
+/* Tells whether the file begins as GGUF files do. */
 bool gguf_is_file(const char *path);
 
 int gguf_open(const char *path, struct gguf **file);
-/* Parses a file in memory that outlives the result; messages call it `name`. */
+/* Parses a file in memory that outlives the result. Messages call the file `name`. */
 int gguf_parse(const uint8_t *data, size_t size, const char *name, struct gguf **file);
 void gguf_close(struct gguf **file);
 
-/* NULL if the file has no such key. */
+/* Returns the value of a key, or NULL if the file has no such key. */
 const struct gguf_value *gguf_find(const struct gguf *file, const char *key);
 
-/* These return false if the value is NULL or of another kind: an integer of any size that is not
- * negative, a truth value, and element number `index` of type F32 or F64. */
+/* The three gguf_read functions return false if the value is NULL or of another kind than they
+ * read: an integer of any size that is not negative, a truth value, or element number `index` of
+ * type F32 or F64. */
 bool gguf_read_integer(const struct gguf_value *value, uint64_t *number);
 bool gguf_read_bool(const struct gguf_value *value, bool *truth);
 bool gguf_read_number(const struct gguf_value *value, uint64_t index, double *number);
 
-/* The string at *cursor, which is not terminated. The cursor begins as the data of a value whose
- * elements are strings, and moves to the next string. */
+/* Returns the string at *cursor, which is not terminated, and moves the cursor to the next string.
+ * The cursor begins as the data of a value whose elements are strings. */
 const char *gguf_next_text(const uint8_t **cursor, size_t *length);
 
-/* The number that files use for a type of tensors that they may have. */
+/* Returns the number by which files name a type of tensors. GGUF must have the type. */
 uint32_t gguf_type_number(enum dtype dtype);
 
 #endif

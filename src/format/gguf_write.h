@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The head of a GGUF file, built in memory: values by key, then the descriptions of the tensors.
- * The caller writes the head, and after it the data of the tensors in the same order, each padded
- * with zeros to a multiple of GGUF_ALIGNMENT.
+ * Builds the head of a GGUF file in memory: values by key, then the descriptions of the tensors.
+ * The caller writes the head, and then the data of the tensors in the same order, each padded with
+ * zeros to a multiple of GGUF_ALIGNMENT.
  */
 #ifndef VKCLIP_FORMAT_GGUF_WRITE_H
 #define VKCLIP_FORMAT_GGUF_WRITE_H
@@ -11,7 +11,8 @@
 
 #define GGUF_ALIGNMENT 32
 
-/* Begin with zeros. Running out of memory is remembered, and gguf_finish reports it. */
+/* The caller begins with a struct of zeros. Running out of memory is remembered, and gguf_finish
+ * reports it. */
 struct gguf_head {
     uint8_t *data; /* values and descriptions */
     size_t size, capacity;
@@ -28,11 +29,11 @@ void gguf_put_numbers(struct gguf_head *head, const char *key, const float *valu
 void gguf_put_texts(struct gguf_head *head, const char *key, const char *const *values,
                     size_t count);
 
-/* Describes the tensor whose data come next. Put all values before the first tensor. */
+/* Describes the tensor whose data come next. All values must be put before the first tensor. */
 void gguf_put_tensor(struct gguf_head *head, const struct tensor_view *tensor);
 
-/* Gives the whole head in new memory, padded so that the data of the tensors can follow it. Frees
- * what `head` owns, also after an error. */
+/* Gives the complete head in new memory, padded so that the data of the tensors can follow it.
+ * Frees what `head` owns, also after an error. */
 int gguf_finish(struct gguf_head *head, uint8_t **data, size_t *size);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names of models and the hub's cache. What a file of the cache says is checked before it becomes
- * part of a path, because other programs write there too.
+ * Parses the names of models and finds them in the hub's cache. What a file of the cache says is
+ * checked before it becomes part of a path, because other programs write to the cache too.
  */
 #include "format/hub.h"
 #include "base/array.h"
@@ -17,8 +17,9 @@
 #define COMMIT_LENGTH 40
 #define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-/* OpenAI's names (clip.available_models), then OpenCLIP's (open_clip.list_pretrained, as
- * MODEL:TAG), with the repository that OpenCLIP's own table (pretrained.py) has for each. */
+/* The table has OpenAI's names (clip.available_models), then OpenCLIP's (open_clip.list_pretrained,
+ * as MODEL:TAG), with the repository that OpenCLIP's own table (pretrained.py) gives for each
+ * name. */
 static const struct {
     const char *name, *repository;
 } aliases[] = {
@@ -100,8 +101,8 @@ bool hub_is_file_name(const char *text)
     return *text && *text != '.' && !text[strspn(text, ALPHANUMERIC "._-+")];
 }
 
-/* Whether this is one of the two parts of ORG/NAME by the hub's own rule, under which "--" can
- * stand for the '/' in the name of a folder. */
+/* Tells whether a text may be ORG or NAME in ORG/NAME by the hub's own rule. The rule forbids "--",
+ * which replaces the '/' in the names of the cache's folders. */
 static bool is_part(const char *text, size_t length)
 {
     if (!length || strchr(".-", text[0]) || strchr(".-", text[length - 1]))
@@ -112,8 +113,8 @@ static bool is_part(const char *text, size_t length)
     return strspn(text, ALPHANUMERIC "._-") >= length;
 }
 
-/* Whether this is a branch, a tag or a commit. Branches and tags may have slashes, and each piece
- * between them has to be a harmless name. */
+/* Tells whether a text may be a branch, a tag or a commit. Branches and tags may have slashes, and
+ * each piece between slashes has to be a harmless name. */
 static bool is_revision(const char *text)
 {
     char piece[HUB_NAME_SIZE];
@@ -150,7 +151,7 @@ static bool parse_repository(const char *text, size_t length, struct hub_name *n
 bool hub_parse_name(const char *text, struct hub_name *name)
 {
     *name = (struct hub_name){.revision = "main"};
-    if (parse_repository(text, strlen(text), name)) /* An alias may have an '@' in it. */
+    if (parse_repository(text, strlen(text), name)) /* An alias may contain an '@'. */
         return true;
     const char *sign = strrchr(text, '@');
     if (!sign || !is_revision(sign + 1) || !parse_repository(text, (size_t)(sign - text), name))
@@ -161,19 +162,21 @@ bool hub_parse_name(const char *text, struct hub_name *name)
 
 /* ---- The cache ------------------------------------------------------------------------------- */
 
-/* A variable of the environment; NULL if it is empty. */
+/* Returns the value of a variable of the environment, or NULL if it is unset or empty. */
 static const char *read_variable(const char *name)
 {
     const char *value = getenv(name);
     return value && *value ? value : NULL;
 }
 
-/* A new string from a format with one argument. NULL, with an error, if the argument is NULL. */
+/* Makes a new string from a format with one argument. Returns NULL, with an error, if the argument
+ * is NULL. */
 static char *make_path(const char *format, const char *base)
 {
     char *path = NULL;
     if (!base)
-        error_fail(VKCLIP_EIO, "the hub's cache has no place: set HF_HUB_CACHE, HF_HOME or HOME");
+        error_fail(VKCLIP_EIO,
+                   "the location of the hub's cache is unknown: set HF_HUB_CACHE, HF_HOME or HOME");
     else if (!(path = string_format(format, base)))
         error_fail(VKCLIP_EMEMORY, "%s: out of memory", base);
     return path;
@@ -225,7 +228,7 @@ static bool read_ref(const char *folder, const char *revision, char commit[COMMI
     return good;
 }
 
-/* Finds the only snapshot that there is; false if there are more, or none. */
+/* Finds the only snapshot in a folder. Returns false if there is none, or more than one. */
 static bool find_only_commit(const char *folder, char commit[COMMIT_LENGTH + 1])
 {
     char **names = NULL, *path = string_format("%s/snapshots", folder);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reading and writing safetensors. The reader refuses what the reference library refuses (gaps and
- * overlaps, sizes that do not follow from their shapes), and also headers above 8 MiB, ranks above
- * 8 and names above 512 bytes. The format is little-endian, and so must the host be.
+ * Reads and writes safetensors files. The reader refuses what the reference library refuses (gaps
+ * and overlaps, sizes that do not follow from their shapes), and also headers above 8 MiB, ranks
+ * above 8 and names above 512 bytes. The format is little-endian, and so must the host be.
  */
 #include "format/safetensors.h"
 #include "base/error.h"
@@ -20,7 +20,7 @@
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Reads a JSON integer; false if it is none, or negative. */
+/* Reads a JSON integer. Returns false if the value is no integer, or negative. */
 static bool read_size(const json_t *value, uint64_t *size)
 {
     if (!json_is_integer(value) || json_integer_value(value) < 0)
@@ -53,7 +53,8 @@ static int parse_shape(const char *path, const json_t *shape, struct tensor_view
     return VKCLIP_OK;
 }
 
-/* False if the format has no such type, which includes the types that only GGUF files have. */
+/* Finds a type by its name. Returns false if safetensors has no such type, as it has none of those
+ * that only GGUF files have. */
 static bool find_dtype(const char *name, enum dtype *dtype)
 {
     for (int i = 0; i < DTYPE_COUNT; i++)
@@ -64,7 +65,7 @@ static bool find_dtype(const char *name, enum dtype *dtype)
     return false;
 }
 
-/* `data` and `size` are the data of the whole file. */
+/* Reads data_offsets of a tensor. `data` and `size` are the data of the whole file. */
 static int parse_data(const char *path, const json_t *offsets, const uint8_t *data, uint64_t size,
                       struct tensor_view *tensor)
 {
@@ -125,7 +126,7 @@ static int compare_data(const void *a, const void *b)
 }
 
 /* Checks that every byte of the data belongs to exactly one tensor. Leaves the tensors sorted by
- * their data. */
+ * the position of their data. */
 static int check_coverage(struct safetensors *file, const uint8_t *data, const uint8_t *end)
 {
     if (file->count)
@@ -144,7 +145,7 @@ static int check_coverage(struct safetensors *file, const uint8_t *data, const u
     return VKCLIP_OK;
 }
 
-/* Allocates the list of tensors and the storage of their names. */
+/* Allocates the list of tensors and the memory of their names. */
 static int allocate_tensors(struct safetensors *file, json_t *header)
 {
     const char *key;
@@ -275,8 +276,8 @@ void safetensors_close(struct safetensors **file)
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* The header's entry of a tensor whose data begin at `begin`; NULL if its size does not follow from
- * its shape. */
+/* Makes the header's entry of a tensor whose data begin at `begin`. Returns NULL if the tensor's
+ * size does not follow from its shape. */
 static json_t *describe_tensor(const struct tensor_view *tensor, uint64_t begin)
 {
     uint64_t size = dtype_size(tensor->dtype);
@@ -321,7 +322,7 @@ static int describe_tensors(const char *path, const struct tensor_view *tensors,
     return VKCLIP_OK;
 }
 
-/* The header as text, padded so that the data after it begin at a multiple of 8 bytes. */
+/* Builds the header as text, padded so that the data after it begin at a multiple of 8 bytes. */
 static int build_header(const char *path, const struct tensor_view *tensors, size_t count,
                         const char *const *metadata, char **text)
 {
@@ -361,7 +362,8 @@ int safetensors_write_streamed(const char *path, const struct tensor_view *tenso
         const uint64_t end = output.size + tensors[i].size;
         error = write_data(user, &tensors[i], &output);
         if (!error && output.size != end)
-            error = error_fail(VKCLIP_EINVALID, "%s: tensor %s: not as many bytes as it has", path,
+            error = error_fail(VKCLIP_EINVALID,
+                               "%s: tensor %s: the number of bytes written is not its size", path,
                                tensors[i].name);
     }
     free(header);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The safetensors file format: eight bytes that say the length of a JSON header, the header, the
- * data of the tensors. A file is mapped and its tensors are views into the mapping, so that opening
- * it copies nothing. Every claim of a header that the file's size does not confirm is refused.
+ * Reads and writes the safetensors file format: eight bytes that say the length of a JSON header,
+ * the header, the data of the tensors. A file is mapped and its tensors are views into the mapping,
+ * so that opening it copies nothing. Every number in a header that the file's size contradicts is
+ * refused.
  */
 #ifndef VKCLIP_FORMAT_SAFETENSORS_H
 #define VKCLIP_FORMAT_SAFETENSORS_H
@@ -19,23 +20,23 @@ struct safetensors {
 };
 
 int safetensors_open(const char *path, struct safetensors **file);
-/* Parses a file in memory that outlives the result; messages call it `name`. */
+/* Parses a file in memory that outlives the result. Messages call the file `name`. */
 int safetensors_parse(const uint8_t *data, size_t size, const char *name,
                       struct safetensors **file);
-/* NULL if the file has no tensor of that name. */
+/* Returns the tensor of that name, or NULL if the file has none. */
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name);
 void safetensors_close(struct safetensors **file);
 
-/* Writes tensors in the order given; the file appears at `path` only when it is whole. The data
+/* Writes tensors in the order given. The file appears at `path` only when it is complete. The data
  * begin at a multiple of 8 bytes and have no gaps, as the format demands, so that all tensors are
  * aligned if those of the widest types come first. `metadata` is key, value, key, value ... and
- * ends with NULL; it may be NULL. Refused are names that are not UTF-8 or stand twice, and sizes
- * that do not follow from the shape. */
+ * ends with NULL; it may be NULL. Names that are not UTF-8 or occur twice, and sizes that do not
+ * follow from the shape, are refused. */
 int safetensors_write(const char *path, const struct tensor_view *tensors, size_t count,
                       const char *const *metadata);
 
-/* Writes a file whose data never lie in memory as a whole: `write_data` is called for each tensor
- * in turn and writes exactly its bytes with file_output_write. */
+/* Writes the data of one tensor of a file whose data never lie in memory as a whole. It is called
+ * for each tensor in turn and must write exactly the tensor's bytes with file_output_write. */
 typedef int safetensors_data_fn(void *user, const struct tensor_view *tensor,
                                 struct file_output *output);
 int safetensors_write_streamed(const char *path, const struct tensor_view *tensors, size_t count,

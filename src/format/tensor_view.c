@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Element types and their decoding. The blocks of Q4_0 to Q8_0 are decoded as ggml defines them:
- * 32 small integers with one fp16 scale, in some types with an fp16 minimum.
+ * This file has the element types and their decoding. The blocks of Q4_0 to Q8_0 are decoded as
+ * ggml defines them: 32 small integers with one fp16 scale, in some types with an fp16 minimum.
  */
 #include "format/tensor_view.h"
 #include "base/half.h"
@@ -125,7 +125,7 @@ static void read_block(enum dtype dtype, const uint8_t *data, float values[BLOCK
         memcpy(&fifth_bits, data, sizeof(fifth_bits));
         data += sizeof(fifth_bits);
     }
-    int zero = has_fifth_bits ? 16 : 8; /* the integer that stands for 0 */
+    int zero = has_fifth_bits ? 16 : 8; /* the integer that means 0 */
     if (has_minimum)
         zero = 0;
     for (unsigned i = 0; i < BLOCK; i++) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tensors as files store them: the element types of every file format that is read here, and views
- * of tensors in memory. All decoding of stored elements to fp32 is in this module, so that a file
- * format's reader only has to find where its tensors lie. Little-endian hosts only.
+ * This module describes tensors as files store them: the element types of all file formats that
+ * vkclip reads, and views of tensors in memory. All decoding of stored elements to fp32 is in this
+ * module, so that the reader of a file format only has to find where its tensors lie. Only
+ * little-endian hosts are supported.
  */
 #ifndef VKCLIP_FORMAT_TENSOR_VIEW_H
 #define VKCLIP_FORMAT_TENSOR_VIEW_H
@@ -35,13 +36,14 @@ enum dtype {
     DTYPE_COUNT
 };
 
-/* The name that safetensors files and GGUF's documentation use: "F32", "Q8_0". */
+/* Returns the name that safetensors files and GGUF's documentation use: "F32", "Q8_0". */
 const char *dtype_name(enum dtype dtype);
-/* Bytes of one element; 0 for the types that store blocks. */
+/* Returns the number of bytes of one element, or 0 for the types that store blocks. */
 size_t dtype_size(enum dtype dtype);
-/* Whether the type is F32, F16, BF16 or F64. */
+/* Tells whether the type is F32, F16, BF16 or F64. */
 bool dtype_is_float(enum dtype dtype);
-/* Whether tensor_view_read decodes the type: the four above, and those that store blocks. */
+/* Tells whether tensor_view_read decodes the type: F32, F16, BF16, F64 and the types that store
+ * blocks. */
 bool dtype_is_readable(enum dtype dtype);
 
 /* A row of a tensor is a whole number of blocks. Types without blocks have blocks of one element.
@@ -53,7 +55,8 @@ struct dtype_block dtype_block(enum dtype dtype);
 
 #define TENSOR_MAX_RANK 8
 
-/* A tensor somewhere in memory. It owns nothing, and its data may lie at any alignment. */
+/* This is a tensor somewhere in memory. The view owns nothing, and its data may have any
+ * alignment. */
 struct tensor_view {
     const char *name;
     enum dtype dtype;
@@ -61,22 +64,22 @@ struct tensor_view {
     uint64_t shape[TENSOR_MAX_RANK];
     const void *data;
     uint64_t size; /* in bytes */
-    /* The data lie in memory of their own and not in a mapped file: a reader must not tell the
-     * system to drop their pages, which would be lost. */
+    /* True where the data lie in allocated memory and not in a mapped file. A reader must not tell
+     * the system to drop the pages of such data, which would be lost. */
     bool resident;
 };
 
 uint64_t tensor_view_elements(const struct tensor_view *view);
-/* Decodes `count` elements from element `first` (row-major) on to fp32. The type must be readable;
- * the elements of other types are given as zeros. */
+/* Decodes `count` elements to fp32, beginning at element `first` in row-major order. Elements of a
+ * type that dtype_is_readable refuses become zeros. */
 void tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t count,
                       float *values);
 /* Decodes one element. */
 float tensor_view_value(const struct tensor_view *view, uint64_t index);
 
-/* Sorts views by name, in the order that tensor_view_find needs. */
+/* Sorts views by name, which is the order that tensor_view_find needs. */
 void tensor_view_sort(struct tensor_view *views, size_t count);
-/* The view of that name; NULL if there is none. */
+/* Returns the view of that name, or NULL if there is none. */
 const struct tensor_view *tensor_view_find(const struct tensor_view *views, size_t count,
                                            const char *name);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lists and locates records with libzip, which reads the mapping through a source of its own.
+ * Lists and locates records with libzip, which reads the mapped file through a zip source that is
+ * defined here.
  */
 #include "format/torch_archive.h"
 #include "base/error.h"
@@ -12,8 +13,8 @@
 
 static const char pickle_name[] = "data.pkl";
 
-/* The mapping as libzip reads it. libzip has no call that tells where the bytes of a record begin,
- * so the source remembers where the last read was. */
+/* This is the mapped file as libzip reads it. libzip has no call that tells where the bytes of a
+ * record begin, so the source remembers where the last read was. */
 struct source {
     const uint8_t *data;
     size_t size;
@@ -99,7 +100,8 @@ static int open_zip(struct torch_archive *archive)
 
 /* ---- The list of records --------------------------------------------------------------------- */
 
-/* Nothing is unpacked, but a file with a name that climbs out of the archive was made to harm. */
+/* Tells whether a record's name stays inside the archive. Nothing is unpacked, but a file with a
+ * name that leads out of its archive was made to do harm. */
 static bool is_safe(const char *name)
 {
     if (*name == '/' || strchr(name, '\\'))
@@ -135,12 +137,13 @@ static int list_records(struct torch_archive *archive)
     qsort(archive->records, archive->count, sizeof(*archive->records), compare_names);
     for (size_t i = 1; i < archive->count; i++)
         if (!compare_names(&archive->records[i - 1], &archive->records[i]))
-            return error_fail(VKCLIP_EFORMAT, "%s: zip archive: record %.100s is there twice",
+            return error_fail(VKCLIP_EFORMAT, "%s: zip archive: record %.100s occurs twice",
                               archive->name, archive->records[i].name);
     return VKCLIP_OK;
 }
 
-/* PyTorch names the folder as it likes, so it is found by the data.pkl in it. */
+/* Finds the folder of all records by the data.pkl in it, because PyTorch gives the folder any
+ * name. */
 static int find_folder(struct torch_archive *archive)
 {
     const char *found = NULL, *model = NULL;
@@ -222,8 +225,8 @@ struct torch_record *torch_archive_find(const struct torch_archive *archive, con
     return bsearch(&key, archive->records, archive->count, sizeof(key), compare_names);
 }
 
-/* Reads the first byte of a record, which shows where its bytes are. False if they are not in the
- * file, or not those that libzip reads. */
+/* Reads the first byte of a record, which shows where the record's bytes are. Returns false if the
+ * bytes are not in the file, or are not those that libzip reads. */
 static bool find_offset(struct torch_archive *archive, struct torch_record *record,
                         uint64_t compressed_size)
 {

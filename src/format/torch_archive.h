@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The zip archives of torch.save and of TorchScript: where the bytes of each record lie in the
- * mapped file. Nothing is unpacked. Refused are compressed, encrypted, overlapping and repeated
- * records, names that lead out of the archive, and records that the file does not hold.
+ * Reads the zip archives of torch.save and of TorchScript: finds where the bytes of each record lie
+ * in the mapped file. Nothing is unpacked. Compressed, encrypted, overlapping and repeated records,
+ * names that lead out of the archive, and records that do not lie in the file are refused.
  */
 #ifndef VKCLIP_FORMAT_TORCH_ARCHIVE_H
 #define VKCLIP_FORMAT_TORCH_ARCHIVE_H
@@ -20,23 +20,24 @@ struct torch_record {
     bool located;
 };
 
-/* The longest name of a record, with its folder. */
+/* This is the length of the longest name of a record, including its folder. */
 #define TORCH_RECORD_NAME_MAX 512
 
-/* Lists the records of an archive in memory that outlives the result; messages call it `name`. An
- * archive without exactly one data.pkl is refused. */
+/* Lists the records of an archive in memory that outlives the result. Messages call the archive
+ * `name`. An archive without exactly one data.pkl is refused. */
 int torch_archive_open(const uint8_t *data, size_t size, const char *name,
                        struct torch_archive **archive);
 void torch_archive_close(struct torch_archive **archive);
 
-/* The folder that PyTorch puts all records into, with its '/': the one of data.pkl. */
+/* Returns the folder that holds data.pkl and all other records of PyTorch, including its '/'. */
 const char *torch_archive_folder(const struct torch_archive *archive);
-/* The record of that name in the folder; NULL if there is none. */
+/* Returns the record of that name in PyTorch's folder, or NULL if there is none. */
 struct torch_record *torch_archive_find(const struct torch_archive *archive, const char *name,
                                         size_t length);
 /* Finds where the bytes of a record are in the file. */
 int torch_archive_locate(struct torch_archive *archive, struct torch_record *record);
-/* Checks that no two of the records that were located overlap. Nothing can be found afterwards. */
+/* Checks that no two of the records that were located overlap. It sorts the records, so that none
+ * can be found by name afterwards. */
 int torch_archive_check_overlaps(struct torch_archive *archive);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of what a checkpoint may name.
+ * This file has the table of the globals that a checkpoint may name.
  */
 #include "format/torch_globals.h"
 #include "base/array.h"
@@ -48,7 +48,7 @@ static const struct torch_global globals[] = {
 };
 /* clang-format on */
 
-/* TorchScript writes the classes of a model into the module __torch__ and modules in it. */
+/* TorchScript writes the classes of a model into the module __torch__ and into modules below it. */
 static const struct torch_global script_class = {"__torch__", GLOBAL_CLASS, 0};
 
 static bool is_text(const char *text, size_t length, const char *expected, size_t expected_length)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The Python functions and classes that PyTorch's checkpoints name. None is imported or called: a
- * pickle that names one of these gets what the call would have made, and one that names anything
- * else is refused.
+ * This module knows the Python functions and classes that PyTorch's checkpoints name. None is
+ * imported or called: a pickle that names one of them gets what the call would have made, and a
+ * pickle that names anything else is refused.
  */
 #ifndef VKCLIP_FORMAT_TORCH_GLOBALS_H
 #define VKCLIP_FORMAT_TORCH_GLOBALS_H
@@ -24,7 +24,8 @@ struct torch_global {
     enum dtype dtype; /* of GLOBAL_DTYPE and GLOBAL_STORAGE */
 };
 
-/* The global of that module and name, which are not terminated; NULL if it is none of these. */
+/* Finds the global of a module and a name, which are not terminated. Returns NULL if the table has
+ * no such global. */
 const struct torch_global *torch_globals_find(const char *module, size_t module_length,
                                               const char *name, size_t name_length);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * A stack machine for the opcodes of pickle protocols 2 to 4 that PyTorch uses. It calls nothing:
- * the few functions that a checkpoint names are recognised and leave a tensor, a storage or a dict.
- * Refused are every other opcode and global, pickles above 8 MiB, more than a million values, a
- * stack above 65,536, integers above 64 bits, and memo entries out of order.
+ * Runs a stack machine for the opcodes of pickle protocols 2 to 4 that PyTorch uses. The machine
+ * calls nothing: it recognises the few functions that a checkpoint names and puts a tensor, a
+ * storage or a dict on the stack. Refused are every other opcode and global, pickles above 8 MiB,
+ * more than a million values, a stack above 65,536, integers above 64 bits, and memo entries out of
+ * order.
  */
 #include "format/torch_pickle.h"
 #include "base/array.h"
@@ -18,7 +19,7 @@
 #define STACK_MAX (1u << 16)
 
 /* clang-format off */
-/* Names as in Python's pickle module. */
+/* The opcodes have the names of Python's pickle module. */
 enum opcode {
     MARK = '(', STOP = '.', NONE = 'N', NEWTRUE = 0x88, NEWFALSE = 0x89,
     BININT = 'J', BININT1 = 'K', BININT2 = 'M', LONG1 = 0x8a, LONG4 = 0x8b, BINFLOAT = 'G',
@@ -88,8 +89,8 @@ bool torch_pickle_dtype(const struct pickle_value *value, enum dtype *dtype)
     return true;
 }
 
-/* Every value that is pushed counts, also a copy of another, which bounds the work and the memory
- * that a pickle can ask for. */
+/* Pushes a value. Every push counts, also that of a copy, which bounds the work and the memory that
+ * a pickle can ask for. */
 static int push_value(struct machine *machine, struct pickle_value value)
 {
     if (++machine->values > VALUES_MAX)
@@ -103,7 +104,7 @@ static int push_value(struct machine *machine, struct pickle_value value)
     return VKCLIP_OK;
 }
 
-/* Whether at least `count` values lie above the innermost mark. */
+/* Tells whether at least `count` values lie above the innermost mark. */
 static bool has_values(const struct machine *machine, size_t count)
 {
     size_t mark = machine->mark_count ? machine->marks[machine->mark_count - 1] : 0;
@@ -215,7 +216,7 @@ static int push_text(struct machine *machine, enum pickle_kind kind, unsigned le
     return error;
 }
 
-/* A line of the opcode GLOBAL: the module or the name in it. */
+/* Reads a line of the opcode GLOBAL, which is a module or a name in it. */
 static int take_line(struct machine *machine, struct pickle_value *line)
 {
     const uint8_t *begin = machine->data + machine->position;
@@ -273,7 +274,7 @@ static bool is_tensor(const struct pickle_object *arguments)
            items[3].kind == PICKLE_TUPLE;
 }
 
-/* A call: a global and its arguments are replaced by what the call would have made. */
+/* Replaces a global and its arguments on the stack by what the call would have made. */
 static int apply_reduce(struct machine *machine)
 {
     if (!has_values(machine, 2) || top_value(machine)->kind != PICKLE_TUPLE ||
@@ -314,8 +315,8 @@ static int push_script_object(struct machine *machine)
     return push_object(machine, PICKLE_OBJECT, 0);
 }
 
-/* A TorchScript module gets its state; what an OrderedDict gets beside its items (_metadata) is
- * dropped. */
+/* Gives a TorchScript module its state. What an OrderedDict gets in addition to its items
+ * (_metadata) is dropped. */
 static int apply_build(struct machine *machine)
 {
     if (!has_values(machine, 2))
@@ -354,8 +355,8 @@ static int set_memo(struct machine *machine, uint64_t index)
 {
     if (!has_values(machine, 1))
         return fail_format(machine, "nothing to remember");
-    /* Picklers count entries up. That an entry may not lie beyond the next one keeps the memo as
-     * small as the pickle. */
+    /* Picklers number the memo's entries upwards without gaps. Refusing an entry beyond the next
+     * one keeps the memo as small as the pickle. */
     if (index > machine->memo_count || index >= VALUES_MAX)
         return error_fail(VKCLIP_EFORMAT, "%s: pickle, byte %zu: memo entry %llu, expected %zu",
                           machine->name, machine->opcode_position, (unsigned long long)index,
@@ -368,11 +369,12 @@ static int set_memo(struct machine *machine, uint64_t index)
 static int get_memo(struct machine *machine, uint64_t index)
 {
     if (index >= machine->memo_count)
-        return fail_format(machine, "a memo entry that is not there");
+        return fail_format(machine, "a memo entry that does not exist");
     return push_value(machine, machine->memo[index]);
 }
 
-/* MEMOIZE uses the next free entry, the other opcodes say which one. */
+/* Runs an opcode of the memo. MEMOIZE uses the next free entry, the other opcodes name their
+ * entry. */
 static int use_memo(struct machine *machine, int opcode)
 {
     const bool is_long = opcode == LONG_BINPUT || opcode == LONG_BINGET;
@@ -459,7 +461,7 @@ static int run_opcode(struct machine *machine, int opcode)
     switch (opcode) {
     case PROTO:
         return read_protocol(machine);
-    case FRAME: /* It only says how much a reader may read ahead. */
+    case FRAME: /* A frame only says how much a reader may read ahead. */
         return skip_bytes(machine, 8);
     case NONE:
         return push_value(machine, (struct pickle_value){.kind = PICKLE_NONE});
@@ -535,7 +537,7 @@ static int run_opcode(struct machine *machine, int opcode)
     }
 }
 
-/* Runs one opcode; *stopped is whether it was STOP. */
+/* Runs one opcode. *stopped becomes true if it was STOP. */
 static int run_next(struct machine *machine, bool *stopped)
 {
     const uint8_t *opcode;
@@ -569,7 +571,7 @@ int torch_pickle_read(const uint8_t *data, size_t size, const char *name,
     if (size > PICKLE_MAX)
         return error_fail(VKCLIP_EFORMAT, "%s: pickle of %zu bytes, expected at most %u", name,
                           size, PICKLE_MAX);
-    /* Every entry of the memo takes at least a byte of the pickle. */
+    /* Every entry of the memo takes at least one byte of the pickle. */
     size_t memo = size < VALUES_MAX ? size : VALUES_MAX;
     machine.stack = malloc(STACK_MAX * sizeof(*machine.stack));
     machine.marks = malloc(STACK_MAX * sizeof(*machine.marks));

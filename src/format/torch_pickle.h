@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The pickles that torch.save and TorchScript write, read as data: numbers, strings, lists, dicts,
+ * Reads the pickles that torch.save and TorchScript write as data: numbers, strings, lists, dicts,
  * tensors and storages. No code is run and nothing is imported: a pickle that asks for any other
  * global or opcode is refused by its name.
  */
@@ -49,14 +49,14 @@ struct torch_pickle {
     struct pickle_object *objects;
 };
 
-/* `data` outlives the result; messages call it `name`. */
+/* Reads a pickle. `data` must outlive the result. Messages call the pickle `name`. */
 int torch_pickle_read(const uint8_t *data, size_t size, const char *name,
                       struct torch_pickle *pickle);
 void torch_pickle_close(struct torch_pickle *pickle);
 
 bool torch_pickle_is_string(const struct pickle_value *value, const char *text);
-/* The element type that the value, a type of storages or of elements, stands for; false if it is no
- * such type. */
+/* Gives the element type that a value means, which may be a type of storages or of elements.
+ * Returns false if the value is no such type. */
 bool torch_pickle_dtype(const struct pickle_value *value, enum dtype *dtype);
 
 #endif

@@ -40,14 +40,14 @@ static bool read_size(const struct pickle_value *value, uint64_t *size)
     return value->kind == PICKLE_INT && value->integer >= 0;
 }
 
-/* Where the elements of a tensor are in its storage, counted in elements. */
+/* A placement says where a tensor lies in its storage, counted in elements. */
 struct placement {
     uint64_t strides[TENSOR_MAX_RANK];
     uint64_t first, span; /* the first element, and how many follow from it to the last */
 };
 
 /* Reads sizes and strides. The size of the file bounds every tensor, so that a larger number is
- * wrong, and no product of smaller ones overflows. */
+ * wrong, and no product of smaller numbers overflows. */
 static bool read_dimensions(const struct reader *reader, const struct pickle_value *items,
                             struct tensor_view *view, struct placement *placement)
 {
@@ -81,7 +81,7 @@ static int read_shape(const struct reader *reader, const struct pickle_object *o
 {
     const struct pickle_value *items = object->items;
     torch_pickle_dtype(&items[0].object->items[1], &view->dtype);
-    if (object->count > 6) /* The type stands here if the storage has none. */
+    if (object->count > 6) /* The tensor names its type if the storage has none. */
         torch_pickle_dtype(&items[6], &view->dtype);
     if (!read_dimensions(reader, items, view, placement))
         return error_fail(VKCLIP_EFORMAT,
@@ -91,7 +91,7 @@ static int read_shape(const struct reader *reader, const struct pickle_object *o
     return VKCLIP_OK;
 }
 
-/* The record data/KEY; NULL if there is none. */
+/* Finds the record data/KEY of a storage. Returns NULL if there is none. */
 static struct torch_record *find_storage(const struct reader *reader,
                                          const struct pickle_value *key)
 {
@@ -104,7 +104,7 @@ static struct torch_record *find_storage(const struct reader *reader,
     return torch_archive_find(reader->archive, name, strlen(folder) + key->length);
 }
 
-/* Finds the bytes of a storage in the file. */
+/* Finds where the bytes of a storage are in the file. */
 static int read_storage(struct reader *reader, const struct tensor_view *view,
                         const struct pickle_object *storage, const uint8_t **data, uint64_t *size)
 {
@@ -162,7 +162,8 @@ static void copy_elements(const struct tensor_view *view, const uint64_t *stride
     }
 }
 
-/* Replaces the view of a tensor that lies transposed in its storage by one of a dense copy. */
+/* Makes a dense copy of a tensor that lies transposed in its storage, and lets the view show the
+ * copy. */
 static int make_dense(struct reader *reader, struct tensor_view *view, const uint64_t *strides)
 {
     /* Strides may repeat elements, and many tensors may share a storage, so that all copies
@@ -207,7 +208,7 @@ static int read_tensor(struct reader *reader, const struct pickle_object *object
 
 /* ---- State dicts ----------------------------------------------------------------------------- */
 
-/* Takes over the name. */
+/* Adds a tensor to the list. The function takes ownership of the name. */
 static int add_tensor(struct reader *reader, char *name, const struct pickle_object *object)
 {
     struct torch_pt *file = reader->file;
@@ -237,7 +238,7 @@ static const struct pickle_value *find_item(const struct pickle_object *dict, co
     return NULL;
 }
 
-/* A module's dict; NULL if the value is no module with a state. */
+/* Returns the dict of a module, or NULL if the value is no module with a state. */
 static const struct pickle_object *module_dict(const struct pickle_value *value)
 {
     if (value->kind != PICKLE_OBJECT || !value->object->count ||
@@ -281,7 +282,7 @@ static int read_dict(struct reader *reader, const struct pickle_object *dict, co
     if (depth > MODULES_DEPTH)
         return error_fail(VKCLIP_EFORMAT, "%s: modules nested deeper than %d", path, MODULES_DEPTH);
     for (uint32_t i = 0; !error && i + 1 < dict->count; i += 2) {
-        /* One module in many places makes a large tree of a small pickle. */
+        /* A small pickle that repeats one module in many places makes a large tree. */
         if (++reader->visits > VISITS_MAX)
             return error_fail(VKCLIP_EFORMAT, "%s: more than %u values in its modules", path,
                               VISITS_MAX);
@@ -290,7 +291,8 @@ static int read_dict(struct reader *reader, const struct pickle_object *dict, co
     return error;
 }
 
-/* Takes off the names the wrapper that a model has while it is trained on several devices. */
+/* Removes the prefix that the names have while a model is wrapped for training on several
+ * devices. */
 static void unwrap_names(struct torch_pt *file)
 {
     static const char wrapper[] = "module.";
@@ -306,12 +308,13 @@ static int sort_tensors(struct torch_pt *file)
     tensor_view_sort(file->tensors, file->count);
     for (size_t i = 1; i < file->count; i++)
         if (!strcmp(file->tensors[i - 1].name, file->tensors[i].name))
-            return error_fail(VKCLIP_EFORMAT, "%s: %s is there twice", file->path,
+            return error_fail(VKCLIP_EFORMAT, "%s: %s occurs twice", file->path,
                               file->tensors[i].name);
     return VKCLIP_OK;
 }
 
-/* The state dict itself, or the one under the key state_dict; or the state of a module. */
+/* Finds the state dict: the root itself, the dict under the root's key state_dict, or the state of
+ * a module. */
 static const struct pickle_value *find_state(const struct pickle_value *root)
 {
     const struct pickle_value *state = root, *nested = NULL;
@@ -344,7 +347,7 @@ static int read_state(struct reader *reader, const struct pickle_value *root)
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
-/* Archives of newer versions say in which byte order they are. */
+/* Refuses big-endian archives. Archives of newer PyTorch versions name their byte order. */
 static int check_byteorder(struct reader *reader)
 {
     static const char little[] = "little";
@@ -365,7 +368,7 @@ static int read_pickle(struct reader *reader, struct torch_pickle *pickle)
     const char *path = reader->file->path;
     struct torch_record *record =
         torch_archive_find(reader->archive, "data.pkl", strlen("data.pkl"));
-    if (!record) /* The archive has it, so that only the length of its name can be wrong. */
+    if (!record) /* The archive has data.pkl, so that only the length of its name can be wrong. */
         return error_fail(VKCLIP_EFORMAT, "%s: zip archive: record names longer than %d bytes",
                           path, TORCH_RECORD_NAME_MAX);
     int error = torch_archive_locate(reader->archive, record);
@@ -395,13 +398,14 @@ static int read_checkpoint(struct reader *reader)
 
 /* ---- Forms of files -------------------------------------------------------------------------- */
 
-/* Bytes that show the form of a file. */
+/* A magic is bytes that show the form of a file. */
 struct magic {
     size_t offset, size;
     uint8_t bytes[14];
 };
 static const struct magic zip_magic = {0, 2, {'P', 'K'}};
-/* Pickle protocol 2, then the number that torch.save began its files with before 1.6. */
+/* Before PyTorch 1.6, torch.save began a file with a pickle of protocol 2 that holds one fixed
+ * number. */
 static const struct magic legacy_magic = {
     0, 14, {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19}};
 static const struct magic tar_magic = {257, 5, {'u', 's', 't', 'a', 'r'}};
@@ -428,7 +432,7 @@ bool torch_pt_is_file(const char *path)
     return found;
 }
 
-/* Says what the file is, which is no zip archive. */
+/* Fails with a message that says what a file is that is no zip archive. */
 static int refuse_form(const uint8_t *data, size_t size, const char *name)
 {
     static const char remedy[] = "load it with PyTorch and save it again";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * PyTorch's checkpoints (.pt, .pth, .bin): the named tensors in the zip archives of torch.save and
- * of TorchScript. A file is mapped and its tensors are views into the mapping; only those that are
- * stored transposed are copied. Nothing in a file is run.
+ * Reads PyTorch's checkpoints (.pt, .pth, .bin): the named tensors in the zip archives of
+ * torch.save and of TorchScript. A file is mapped and its tensors are views into the mapping; only
+ * tensors that are stored transposed are copied. Nothing in a file is run.
  */
 #ifndef VKCLIP_FORMAT_TORCH_PT_H
 #define VKCLIP_FORMAT_TORCH_PT_H
@@ -17,12 +17,12 @@ struct torch_pt {
     size_t count;
 };
 
-/* Whether the file is one of PyTorch's, even of a form that is refused: by its first bytes, and if
- * they say nothing, by its name. */
+/* Tells whether the file is one of PyTorch's, even of a form that is refused. The first bytes
+ * decide, or the name if the bytes fit no form. */
 bool torch_pt_is_file(const char *path);
 
 int torch_pt_open(const char *path, struct torch_pt **file);
-/* Parses a file in memory that outlives the result; messages call it `name`. */
+/* Parses a file in memory that outlives the result. Messages call the file `name`. */
 int torch_pt_parse(const uint8_t *data, size_t size, const char *name, struct torch_pt **file);
 void torch_pt_close(struct torch_pt **file);
 

@@ -147,7 +147,7 @@ static void refuses_files(void **state)
          VKCLIP_EFORMAT},
         {"filepath\ttitle\na\t\"b\nc\td\n", "line 2: a quote that is not closed", NULL,
          VKCLIP_EFORMAT},
-        {"filepath\ttitle\na\tb\n", "separated by a quote", &quote, VKCLIP_EINVALID},
+        {"filepath\ttitle\na\tb\n", "found a quote or a line end", &quote, VKCLIP_EINVALID},
     };
     char *folder = scratch_folder();
     struct dataset *dataset;
