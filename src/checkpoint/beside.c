@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The configuration is written anew, so that it says what was read wherever that came from. The
- * files of a tokenizer are copied if a reader finds them under their names; a vocabulary that would
- * not be found becomes vocab.json and merges.txt.
+ * Writes the configuration from the values in memory, so that it describes the model whichever file
+ * they came from. A tokenizer's files are copied if readers find them under their names; another
+ * vocabulary is written as vocab.json and merges.txt.
  */
 #include "checkpoint/beside.h"
 #include "base/array.h"
@@ -34,7 +34,7 @@ static int check_content(const char *path, const char *data, size_t size)
     return error;
 }
 
-/* Writes one file, unless it is there with this content. Takes over `data`. */
+/* Writes one file, unless it already exists with this content. Takes ownership of `data`. */
 static int write_file(struct beside *beside, const char *name, char *data, size_t size)
 {
     const struct file_part part = {data, size};
@@ -61,7 +61,7 @@ static int write_text(struct beside *beside, const char *name, char *text)
     return write_file(beside, name, text, text ? strlen(text) : 0);
 }
 
-/* Copies the file `name` in the folder of `path`, if there is one, and calls it `new_name`. */
+/* Copies the file `name` from the folder of `path`, if it exists, to a file called `new_name`. */
 static int copy_file(struct beside *beside, const char *path, const char *name,
                      const char *new_name)
 {
@@ -100,7 +100,7 @@ static int write_pair(struct beside *beside, const char *path)
     return error;
 }
 
-/* What may lie beside a tokenizer.json or a vocab.json, and changes what the tokenizer does. */
+/* Copies the files that change how the tokenizer.json or vocab.json beside them is used. */
 static int copy_settings(struct beside *beside, const char *path)
 {
     int error = copy_file(beside, path, "tokenizer_config.json", "tokenizer_config.json");
@@ -134,7 +134,8 @@ static int write_vocabulary(struct beside *beside, const char *path, enum names_
         return copy_pair(beside, path);
     if (string_ends_with(name, ".json"))
         return copy_tokenizer(beside, path);
-    /* OpenAI's list of merges is found by its name, but not beside Hugging Face's weights. */
+    /* Readers find OpenAI's list of merges by its name, but ignore it beside Hugging Face's
+     * weights. */
     if (string_begins_with(name, "bpe_simple_vocab_16e6.") && form != NAMES_HUGGING_FACE)
         return copy_file(beside, path, name, name);
     return write_pair(beside, path);

@@ -48,7 +48,8 @@ static int compare_to_name(const void *name, const void *tensor)
     return strcmp(name, ((const struct model_tensor *)tensor)->name);
 }
 
-/* `tensors` are in the order of their names. */
+/* Refuses a tensor that is not in `tensors`, which are sorted by name, but has a prefix that a
+ * tower claims. */
 static int check_unknown(const struct weights *weights, const struct config *config,
                          enum tower tower, const struct model_tensor *tensors, size_t count)
 {

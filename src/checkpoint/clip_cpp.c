@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The values of one tower, or of the file if `tower` is "". The first error is kept, and all
- * getters then give zero, so that a reader asks for everything and looks at the error once. */
+/* Values of one tower, or of the whole file if `tower` is "". The first error is kept, and all
+ * later getters return zero, so that a reader asks for everything and checks the error once. */
 struct values {
     const struct gguf *file;
     const char *tower;
@@ -45,7 +45,7 @@ static uint32_t read_size(struct values *values, const char *name)
     return (uint32_t)number;
 }
 
-/* A flag that is false if it is missing. */
+/* Reads a flag, which is false if it is missing. */
 static bool read_flag(struct values *values, const char *name)
 {
     char key[96];
@@ -76,7 +76,7 @@ static float read_epsilon(struct values *values)
     return (float)epsilon;
 }
 
-/* Three numbers, one per colour; `colours` stays as it is if they are missing. */
+/* Reads three numbers, one per colour; `colours` keeps its values if they are missing. */
 static void read_colours(struct values *values, const char *name, double lowest, float colours[3])
 {
     char key[96];
@@ -141,7 +141,8 @@ static bool is_clip(const struct gguf *file)
 int clip_cpp_read(const struct gguf *file, struct config *config)
 {
     struct values values = {file, "", VKCLIP_OK};
-    config->family = VKCLIP_FAMILY_OPENAI; /* whose preparation of texts and pictures applies */
+    config->family =
+        VKCLIP_FAMILY_OPENAI; /* OpenAI's family decides how texts and pictures are prepared. */
     if (!is_clip(file))
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: general.architecture is not clip", file->path);
     const bool text = read_flag(&values, "has_text_encoder");

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Writes a checkpoint as another file: safetensors with fp32, fp16 or bf16 matrices, or clip.cpp's
- * GGUF with fp32, fp16, q8 or q4. Rows are read, converted and written one group after the other,
- * so that a model needs little memory. What the output could not say is refused before anything is
- * written; a value that is too large for its type is refused when it is met.
+ * GGUF with fp32, fp16, q8 or q4. Groups of rows are read, converted and written one after the
+ * other, so that a conversion needs little memory. Refuses, before anything is written, what the
+ * output's format cannot express; a value that is too large for its type ends the conversion when
+ * it is read.
  */
 #include "checkpoint/convert.h"
 #include "base/array.h"
@@ -26,14 +27,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Floats that are read at once, unless one row is longer. */
+/* Floats that are read at once, unless one row is longer: a larger group takes more memory, a
+ * smaller one more calls. */
 #define GROUP_FLOATS ((uint64_t)1 << 20)
 
-/* A tensor of the output, and the tensor of the model that it is a part of. */
+/* Describes a tensor of the output, and the tensor of the model that it is a part of. */
 struct piece {
     struct names_part part;
     const struct model_tensor *canonical;
-    struct tensor_view view; /* without data */
+    struct tensor_view view; /* shape and type, without data */
 };
 
 struct conversion {
@@ -44,7 +46,7 @@ struct conversion {
     struct model_tensor *tensors;
     size_t tensor_count;
     struct piece *pieces;
-    struct tensor_view *views; /* those of the pieces, in the same order */
+    struct tensor_view *views; /* views of the pieces, in the order of `pieces` */
     size_t count;
     struct beside beside;
     char *path;
@@ -117,8 +119,8 @@ static int prepare_output(struct conversion *conversion, const char *output)
 
 /* ---- The list of tensors --------------------------------------------------------------------- */
 
-/* Whether the weights have a tensor of the model and files of the form have it too: clip.cpp's have
- * no logit_scale. */
+/* Whether the weights have a tensor of the model, and files of this form have it too: clip.cpp's
+ * files have no logit_scale. */
 static bool is_wanted(const struct conversion *conversion, const struct model_tensor *tensor)
 {
     uint64_t shape[TENSOR_MAX_RANK];
@@ -134,9 +136,9 @@ static const enum dtype dtypes[] = {[VKCLIP_TYPE_F16] = DTYPE_F16,
                                     [VKCLIP_TYPE_Q8] = DTYPE_Q8_0,
                                     [VKCLIP_TYPE_Q4] = DTYPE_Q4_0};
 
-/* The matrices and the token table get the type that was asked for, with the same exceptions as
- * weights that are packed at load. Where a row is no whole number of blocks, or clip.cpp reads no
- * blocks, the type is fp16. */
+/* Returns the requested type for matrices and the token table, with the exceptions that weights
+ * have which are packed at load. A row that is not a whole number of blocks, or a tensor that
+ * clip.cpp reads only unquantised, gets fp16. */
 static enum dtype choose_dtype(enum vkclip_type type, const struct model_tensor *canonical,
                                const struct names_part *part)
 {
@@ -184,7 +186,7 @@ static int add_pieces(struct conversion *conversion, const struct model_tensor *
     return VKCLIP_OK;
 }
 
-/* Wide types come first, which keeps all tensors aligned in safetensors. */
+/* Puts wide types first, which keeps all tensors aligned in safetensors. */
 static int compare_pieces(const void *a, const void *b)
 {
     const struct piece *x = a, *y = b;
@@ -215,7 +217,7 @@ static int list_pieces(struct conversion *conversion)
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-/* Encodes a value in fp32, fp16 or bf16. False if it is too large for the type. */
+/* Encodes a value in fp32, fp16 or bf16. Returns false if the value is too large for the type. */
 static bool encode_float(enum dtype dtype, float value, uint8_t *data)
 {
     if (dtype == DTYPE_F32) {
@@ -229,7 +231,7 @@ static bool encode_float(enum dtype dtype, float value, uint8_t *data)
     return (half & infinity) != infinity;
 }
 
-/* Encodes a block of Q8_0 or Q4_0. False if its scale is too large for fp16. */
+/* Encodes a block of Q8_0 or Q4_0. Returns false if its scale is too large for fp16. */
 static bool encode_block(enum dtype dtype, const float *values, uint8_t *data)
 {
     struct quant_block block;
@@ -248,7 +250,8 @@ static bool encode_block(enum dtype dtype, const float *values, uint8_t *data)
     return finite;
 }
 
-/* Encodes `count` values as a file has them. False if one is too large for the type. */
+/* Encodes `count` values in the type of a file. Returns false if one of them is too large for it.
+ */
 static bool encode_values(enum dtype dtype, const float *values, uint64_t count, uint8_t *data)
 {
     const struct dtype_block block = dtype_block(dtype);
@@ -260,8 +263,8 @@ static bool encode_values(enum dtype dtype, const float *values, uint64_t count,
     return finite;
 }
 
-/* Reads rows of a piece in the piece's orientation. `whole` has room for the whole tensor if it is
- * transposed: it is read with the first rows, because it is small. */
+/* Reads rows of a piece in the piece's orientation. A transposed tensor is small, so all of it is
+ * read into `whole` together with the first rows. */
 static int read_rows(const struct conversion *conversion, const struct piece *piece, uint64_t first,
                      uint64_t rows, float *whole, float *values)
 {
@@ -289,7 +292,7 @@ static int report_progress(struct conversion *conversion, uint64_t bytes)
 
 /* Memory for one group of rows of a piece. */
 struct group {
-    uint64_t rows, length; /* rows of a full group; floats of a row */
+    uint64_t rows, length; /* rows of a full group; floats per row */
     float *values, *whole;
     uint8_t *data;
 };
@@ -356,7 +359,7 @@ static int write_piece(struct conversion *conversion, const struct piece *piece,
 
 /* ---- Safetensors ----------------------------------------------------------------------------- */
 
-/* A safetensors_data_fn. */
+/* Implements safetensors_data_fn. */
 static int write_data(void *user, const struct tensor_view *tensor, struct file_output *output)
 {
     struct conversion *conversion = user;
@@ -380,7 +383,7 @@ static bool is_same_vocabulary(const struct vocabulary *a, const struct vocabula
     bool same = a->count == b->count && a->start == b->start && a->end == b->end;
     for (uint32_t i = 0; same && i <= a->merge_mask; i++) {
         const struct merge *merge = &a->merges[i];
-        if (merge->rank == UINT32_MAX) /* an empty slot of the table */
+        if (merge->rank == UINT32_MAX) /* The slot of the table is empty. */
             continue;
         const struct merge *other = vocabulary_merge(b, merge->left, merge->right);
         same = other && other->rank == merge->rank && other->joined == merge->joined;
@@ -388,8 +391,8 @@ static bool is_same_vocabulary(const struct vocabulary *a, const struct vocabula
     return same;
 }
 
-/* Checks that a reader which has the tokens alone derives the same merges from them: writes them
- * into a file in memory and reads that. */
+/* Checks that a reader which has only the tokens derives the same merges from them, by writing them
+ * into a file in memory and reading that file. */
 static int check_merges(const struct vocabulary *vocabulary, const char *path)
 {
     struct vocabulary derived = {0};
@@ -425,7 +428,8 @@ static int put_vocabulary(struct gguf_head *head, const char *path)
     return error;
 }
 
-/* In clip.cpp's files a text ends at its largest id, and no value says otherwise. */
+/* Refuses a model whose texts do not end at their largest id, because clip.cpp's files cannot say
+ * so. */
 static int check_end_of_text(const struct config *config)
 {
     if (config->text.kind && config->eos_token_id >= 0 &&
@@ -438,8 +442,8 @@ static int check_end_of_text(const struct config *config)
     return VKCLIP_OK;
 }
 
-/* The scale is a value and no tensor, because clip.cpp knows no tensor of that name, and some of
- * its versions compare the number of tensors. */
+/* Writes the scale as a value, not as a tensor, because clip.cpp knows no tensor of that name, and
+ * some of its versions compare the number of tensors. */
 static int put_logit_scale(const struct weights *weights, struct gguf_head *head)
 {
     uint64_t shape[TENSOR_MAX_RANK];
@@ -453,7 +457,7 @@ static int put_logit_scale(const struct weights *weights, struct gguf_head *head
     return error;
 }
 
-/* Everything in the file that comes before the data of the tensors. */
+/* Builds everything in the file that precedes the data of the tensors. */
 static int build_head(const struct conversion *conversion, uint8_t **data, size_t *size)
 {
     const struct config *config = &conversion->config;
@@ -467,7 +471,8 @@ static int build_head(const struct conversion *conversion, uint8_t **data, size_
         error = put_vocabulary(&head, config->tokenizer_path);
     for (size_t i = 0; i < conversion->count && !error; i++)
         gguf_put_tensor(&head, &conversion->views[i]);
-    int finished = gguf_finish(&head, data, size); /* It frees the head also after an error. */
+    /* Even after an error the head must be finished, which frees it. */
+    int finished = gguf_finish(&head, data, size);
     if (!error)
         error = finished;
     return error;

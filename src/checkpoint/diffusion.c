@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* clip_l is OpenAI's ViT-L/14; clip_h and clip_g are OpenCLIP's ViT-H/14 and ViT-bigG/14. The
- * comments name the version of Stable Diffusion that has the prefix. */
+ * comment at each row names the version of Stable Diffusion that uses the prefix. */
 static const struct encoder {
     const char *prefix, *name;
 } encoders[] = {
@@ -38,7 +38,7 @@ static bool has_encoder(const struct encoder *encoder, const struct tensor_view 
     return false;
 }
 
-/* The encoder to be used, or NULL; the names of all encoders go to `found`. */
+/* Returns the encoder to be used, or NULL. Writes the names of all encoders to `found`. */
 static const struct encoder *choose_encoder(const char *wanted, const struct tensor_view *views,
                                             size_t count, char *found, size_t size)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The text encoders inside a single-file Stable Diffusion checkpoint (1, 2, XL and 3), found by the
- * prefix of their tensors' names. Only weights.c calls this.
+ * Finds the text encoders inside a single-file Stable Diffusion checkpoint (1, 2, XL and 3) by the
+ * prefixes of their tensors' names. Only weights.c calls this.
  */
 #ifndef VKCLIP_CHECKPOINT_DIFFUSION_H
 #define VKCLIP_CHECKPOINT_DIFFUSION_H
@@ -9,9 +9,9 @@
 #include "format/tensor_view.h"
 
 /* Keeps the views of the encoder called `wanted`, or of the first encoder if `wanted` is NULL, and
- * takes the prefix off their names. *name is what the encoder is called. If there is no encoder and
- * none is wanted, *name is NULL and the views stay as they are. EABSENT: the wanted one is missing.
- */
+ * removes the prefix from their names. *name becomes the encoder's name. If there is no encoder and
+ * `wanted` is NULL, *name is NULL and the views are unchanged. Returns EABSENT if the wanted
+ * encoder is missing. */
 int diffusion_pick_encoder(const char *path, const char *wanted, struct tensor_view *views,
                            size_t *count, const char **name);
 

@@ -22,7 +22,7 @@ void files_folder(const char *path, char folder[FILES_PATH_SIZE])
 {
     size_t length = (size_t)(file_name(path) - path);
     if (length > 1)
-        length--; /* the separator before the name */
+        length--; /* The separator before the name is not part of the folder. */
     while (length > 1 && path[length - 1] == '/')
         length--;
     if (length)
@@ -39,7 +39,8 @@ bool files_find(const char *folder, const char *name, char path[FILES_PATH_SIZE]
 
 /* ---- Weights --------------------------------------------------------------------------------- */
 
-/* The format of a file that cannot be read as a checkpoint; NULL if the name tells none. */
+/* Returns the format of a file that cannot be read as a checkpoint, or NULL if the name does not
+ * tell. */
 static const char *other_format(const char *name)
 {
     static const struct {
@@ -55,7 +56,7 @@ static const char *other_format(const char *name)
     return NULL;
 }
 
-/* What a folder holds that could be a checkpoint, or that a message should name instead. */
+/* Holds the files of a folder that could be a checkpoint, or that a message should name instead. */
 struct candidates {
     size_t count, torch_count;
     const char *weights, *torch; /* the last .safetensors or .gguf file; the last .pt file */
@@ -84,8 +85,8 @@ static void list_candidates(char **names, size_t count, struct candidates *found
     }
 }
 
-/* The only .safetensors or .gguf file of a folder, without one the only .pt file, or an error that
- * says what is there instead. */
+/* Finds the only .safetensors or .gguf file of a folder, or if it has none the only .pt file. The
+ * error message says what the folder holds instead. */
 static int find_single(const char *folder, char file[FILES_PATH_SIZE])
 {
     struct candidates found;
@@ -119,7 +120,7 @@ static int find_single(const char *folder, char file[FILES_PATH_SIZE])
 static int find_in_folder(const char *folder, char file[FILES_PATH_SIZE])
 {
     static const struct {
-        bool openclip; /* Counts beside open_clip_config.json; others beside config.json. */
+        bool openclip; /* The file is OpenCLIP's, beside open_clip_config.json, not config.json. */
         const char *name;
     } weights[] = {
         {false, "model.safetensors"},          {false, "model.safetensors.index.json"},
@@ -127,8 +128,8 @@ static int find_in_folder(const char *folder, char file[FILES_PATH_SIZE])
         {true, "open_clip_model.safetensors"}, {true, "open_clip_pytorch_model.bin"},
         {true, "model.safetensors"},
     };
-    /* The repositories of timm have a config.json and a model.safetensors of timm's own models
-     * beside OpenCLIP's files, so that only CLIP's own config.json goes first. */
+    /* timm's repositories have a config.json and a model.safetensors in timm's own format beside
+     * OpenCLIP's files, so that only a config.json of CLIP comes before OpenCLIP's. */
     const bool openclip = files_find(folder, "open_clip_config.json", file);
     const bool hugging_face =
         files_find(folder, "config.json", file) && (!openclip || hugging_face_is_config(file));
@@ -165,7 +166,7 @@ int files_find_weights(const char *path, char file[FILES_PATH_SIZE])
 bool files_find_preprocessor(const char *folder, char path[FILES_PATH_SIZE])
 {
     return files_find(folder, "preprocessor_config.json", path) ||
-           files_find(folder, "processor_config.json", path); /* transformers 5 */
+           files_find(folder, "processor_config.json", path); /* transformers 5 writes this name. */
 }
 
 static bool find_vocabulary(const char *folder, enum vkclip_family family,
@@ -173,7 +174,7 @@ static bool find_vocabulary(const char *folder, enum vkclip_family family,
 {
     static const char *const names[] = {"bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt",
                                         "tokenizer.json", "vocab.json"};
-    /* Beside Hugging Face's models OpenAI's lists of merges do not count. */
+    /* OpenAI's lists of merges are ignored beside Hugging Face's models. */
     for (size_t i = family == VKCLIP_FAMILY_HF ? 2 : 0; i < ARRAY_COUNT(names); i++) {
         if (!strcmp(names[i], "vocab.json") && !files_find(folder, "merges.txt", path))
             continue;

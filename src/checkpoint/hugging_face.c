@@ -40,8 +40,8 @@ static void read_text(const struct section *section, struct config *config)
     config->vocabulary = section_size(section, "vocab_size", 49408);
     config->pad_token_id = section_id(section, "pad_token_id", 1);
     config->eos_token_id = section_id(section, "eos_token_id", 49407);
-    /* Configurations from before transformers corrected eos_token_id say 2; the largest id is meant
-     * by it, there as here. */
+    /* Configurations written before transformers corrected eos_token_id have 2, which means the
+     * largest id in transformers too. */
     if (config->eos_token_id == 2)
         config->eos_token_id = -1;
 }
@@ -56,7 +56,8 @@ static void read_image(const struct section *section, struct config *config)
         section_refuse(section, "num_channels", "3");
 }
 
-/* As in transformers: if the older NAME_dict is there, it counts and NAME does not. */
+/* Finds a tower as transformers does: the older NAME_dict, if present, takes precedence over NAME.
+ */
 static struct section find_tower(const struct section *root, const char *older, const char *name)
 {
     return section_child(root, section_get(root, older) ? older : name);
@@ -110,7 +111,7 @@ static void check_square(const struct section *section, const char *key, const c
     const json_t *value = section_get(section, key);
     json_int_t first = json_integer_value(value), second = first;
     char expected[96];
-    if (!value && size == 224) /* CLIPImageProcessor's default */
+    if (!value && size == 224) /* The default of CLIPImageProcessor applies. */
         return;
     if (json_is_object(value)) {
         first = json_integer_value(json_object_get(value, first_side));
@@ -149,7 +150,7 @@ int hugging_face_read_preprocessor(const char *path, struct config *config)
     struct section root = document_open(path, &document);
     if (strcmp(file_name(path), "processor_config.json")) {
         read_processor(&root, config);
-    } else { /* The file of transformers 5 has them under a key. */
+    } else { /* transformers 5 nests these values under a key. */
         struct section nested = section_child(&root, "image_processor");
         if (nested.object)
             read_processor(&nested, config);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Random weights by the mean and deviation that each tower's table of tensors gives. Uses integers
- * and square roots only, because logarithms and cosines differ between C libraries.
+ * Computes random weights with the mean and deviation from each tower's table of tensors. Uses only
+ * integers and square roots, because logarithms and cosines differ between C libraries.
  */
 #include "checkpoint/initial.h"
 #include "base/error.h"
@@ -23,8 +23,8 @@ int initial_read_config(const char *arch, struct config *config)
                                            : arch_find(arch, config);
 }
 
-/* A number of about the normal distribution with deviation 1: the sum of twelve uniform numbers of
- * 16 bits. */
+/* Returns an approximately normal number with deviation 1: the sum of twelve uniform numbers of 16
+ * bits. */
 static double random_normal(uint64_t key, uint64_t index)
 {
     uint64_t sum = 0;

@@ -46,7 +46,7 @@ int document_close(struct document *document)
 
 /* ---- Errors ---------------------------------------------------------------------------------- */
 
-/* A value as a message shows it. */
+/* Formats a value for a message. */
 static const char *show_value(const struct section *section, const char *key, char text[64])
 {
     const json_t *value = section_get(section, key);

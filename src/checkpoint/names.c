@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The rules that translate names of tensors, and their application to one name.
+ * Holds the rules that translate names of tensors, and applies them to one name.
  */
 #include "checkpoint/names.h"
 #include "base/array.h"
@@ -11,7 +11,7 @@
 
 enum rule_kind { WHOLE, TRANSPOSED, QUERY, KEY, VALUE };
 
-/* In both patterns '#' stands for a block's number and '*' for the rest of the name. */
+/* In `stored` and `canonical`, '#' matches a block's number and '*' the rest of the name. */
 struct rule {
     const char *stored, *canonical;
     enum rule_kind kind;
@@ -37,12 +37,12 @@ static const struct rule hugging_face_rules[] = {
     {"vision_model.embeddings.class_embedding", "visual.class_embedding", WHOLE},
     {"vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight", WHOLE},
     {"vision_model.embeddings.position_embedding.weight", "visual.positional_embedding", WHOLE},
-    {"vision_model.pre_layrnorm.*", "visual.ln_pre.*", WHOLE}, /* transformers' own spelling */
+    {"vision_model.pre_layrnorm.*", "visual.ln_pre.*", WHOLE}, /* transformers spells it so */
     {"vision_model.post_layernorm.*", "visual.ln_post.*", WHOLE},
     {"visual_projection.weight", "visual.proj", TRANSPOSED},
 };
 
-/* The attention pool of a ModifiedResNet is the only place where OpenAI's names are not canonical. */
+/* OpenAI's names differ from the canonical ones only in the attention pool of a ModifiedResNet. */
 static const struct rule openai_rules[] = {
     {"visual.attnpool.q_proj.*", "visual.attnpool.in_proj_*", QUERY},
     {"visual.attnpool.k_proj.*", "visual.attnpool.in_proj_*", KEY},
@@ -84,7 +84,7 @@ static const struct {
 };
 /* clang-format on */
 
-/* What '#' and '*' stand for in a name that matches a pattern: where they begin in the name. */
+/* Where '#' and '*' begin in a name that matches a pattern. */
 struct wildcards {
     const char *number, *rest;
 };
@@ -109,7 +109,7 @@ static bool match_pattern(const char *name, const char *pattern, struct wildcard
     return !*name;
 }
 
-/* The name that a pattern stands for; a new string, or NULL. */
+/* Returns a pattern with its wildcards replaced, as a new string, or NULL if memory runs out. */
 static char *fill_pattern(const char *pattern, const struct wildcards *wildcards)
 {
     const int head = (int)strcspn(pattern, "#*");
@@ -165,7 +165,7 @@ int names_find_canonical(enum names_form form, const char *stored,
 
 /* ---- From canonical names to files ----------------------------------------------------------- */
 
-/* Rule number `index` of those that give the canonical name; NULL if there are fewer. */
+/* Returns rule number `index` of those that give the canonical name, or NULL if there are fewer. */
 static const struct rule *find_rule(enum names_form form, const char *canonical, unsigned index,
                                     struct wildcards *wildcards)
 {

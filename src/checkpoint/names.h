@@ -24,14 +24,14 @@
 
 enum names_form { NAMES_OPENAI, NAMES_HUGGING_FACE, NAMES_CLIP_CPP };
 
-/* The family whose names a tensor's name shows; NONE if the name says nothing. clip.cpp's own names
- * count only in a GGUF file, and belong to OpenAI's family. */
+/* Returns the family whose names a tensor's name shows, or NONE if the name tells nothing.
+ * clip.cpp's own names are accepted only in a GGUF file, and belong to OpenAI's family. */
 enum vkclip_family names_family(const char *name, bool gguf);
 
-/* Whether the tensor is what a module keeps besides its parameters, such as position_ids. */
+/* Tells whether a module keeps the tensor besides its parameters, such as position_ids. */
 bool names_is_buffer(const char *name);
 
-/* The canonical tensor that a stored tensor is, or is a part of. */
+/* Says which canonical tensor a stored tensor is, or is a part of. */
 struct names_canonical {
     char *name;      /* a new string */
     unsigned part;   /* 1 to 3 for query, key and value; 0 for a tensor that is whole */
@@ -40,18 +40,18 @@ struct names_canonical {
 int names_find_canonical(enum names_form form, const char *stored,
                          struct names_canonical *canonical);
 
-/* The number of tensors in which files of a form store a canonical tensor: 1 or 3. */
+/* Returns the number of tensors in which files of a form store a canonical tensor: 1 or 3. */
 unsigned names_count_parts(enum names_form form, const char *canonical);
 
-/* One of these tensors. */
+/* Describes one of the tensors in which a file stores a canonical tensor. */
 struct names_part {
     char *name; /* a new string */
     unsigned rank;
     uint64_t shape[TENSOR_MAX_RANK];
-    uint64_t first_row; /* of the canonical tensor, where this part begins */
+    uint64_t first_row; /* row of the canonical tensor at which this part begins */
     bool transposed;
 };
-/* `index` is below names_count_parts; rank and shape are those of the canonical tensor. */
+/* `index` must be below names_count_parts; `rank` and `shape` are the canonical tensor's. */
 int names_find_part(enum names_form form, const char *canonical, unsigned rank,
                     const uint64_t *shape, unsigned index, struct names_part *part);
 

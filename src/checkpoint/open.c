@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Finds a checkpoint's files, has its configuration read, and compares the weights with it.
+ * Finds a checkpoint's files, lets the reader of their family read the configuration, and compares
+ * the weights with it.
  */
 #include "checkpoint/open.h"
 #include "base/error.h"
@@ -61,7 +62,7 @@ static int read_logit_scale(const struct weights *weights, struct config *config
 
 /* ---- Which towers there are ------------------------------------------------------------------- */
 
-/* Drops a tower that the configuration or the weights do not have. */
+/* Removes a tower that the configuration or the weights do not have. */
 static void settle_tower(const struct weights *weights, enum tower tower, const char *name,
                          struct config_tower *sizes)
 {
@@ -73,8 +74,8 @@ static void settle_tower(const struct weights *weights, enum tower tower, const 
         *sizes = (struct config_tower){0};
 }
 
-/* The single encoders of Hugging Face have a configuration that does not say whether there is a
- * projection; the weights do. */
+/* Tells from the weights whether there are projections, because the configuration of Hugging Face's
+ * single encoders does not say so. */
 static void settle_projections(const struct weights *weights, struct config *config)
 {
     struct config_tower *image = &config->image, *text = &config->text;
@@ -99,7 +100,7 @@ static int check_text_names(const struct weights *weights)
     return VKCLIP_OK;
 }
 
-/* Settles which towers there are, and whether they are projected. */
+/* Finds out which towers there are, and whether they have projections. */
 static int settle_towers(const struct weights *weights, struct config *config)
 {
     int error = check_text_names(weights);
@@ -120,7 +121,7 @@ static int settle_towers(const struct weights *weights, struct config *config)
 
 /* ---- The configuration ----------------------------------------------------------------------- */
 
-/* The values of the file say everything but the size of the vocabulary. */
+/* Reads a GGUF file's values, which give everything but the size of the vocabulary. */
 static int read_gguf(const struct weights *weights, struct config *config)
 {
     int error = clip_cpp_read(weights_gguf(weights), config);
@@ -137,8 +138,8 @@ static int read_preprocessor(const char *folder, struct config *config)
     return hugging_face_read_preprocessor(path, config);
 }
 
-/* Reads the configuration from the weights' own file or from the one beside it that their names ask
- * for. `activation` counts only where no file says which it is. */
+/* Reads the configuration from the weights' own file, or from the file beside it that fits their
+ * names. `activation` is used only if no file names one. */
 static int read_config(const struct weights *weights, const char *folder,
                        enum vkclip_activation activation, struct config *config)
 {
@@ -177,7 +178,8 @@ static int read_config(const struct weights *weights, const char *folder,
 
 /* ---- All together ---------------------------------------------------------------------------- */
 
-/* The vocabulary is the one that the caller names, else the file's own, else the one beside it. */
+/* Finds the vocabulary: the one that the caller names, else the file's own, else the one beside it.
+ */
 static int find_tokenizer(const struct weights *weights, const char *folder, const char *vocab,
                           struct config *config)
 {
@@ -196,7 +198,7 @@ static int find_tokenizer(const struct weights *weights, const char *folder, con
                                   : error_fail(VKCLIP_EMEMORY, "%s: out of memory", vocab);
 }
 
-/* The file of weights that a path or a model's name on the hub leads to. */
+/* Finds the file of weights for a path or for a model's name on the hub. */
 static int find_weights(const char *path, char file[FILES_PATH_SIZE])
 {
     char *found = NULL;
@@ -244,7 +246,7 @@ int checkpoint_read_config(const char *path, struct config *config)
     *config = config_defaults;
     files_folder(path, folder);
     int error = openclip ? openclip_read(path, config) : hugging_face_read(path, config);
-    config->logit_scale = 1 / 0.07f; /* where training begins: paper, section 2.5 */
+    config->logit_scale = 1 / 0.07f; /* initial value of training: paper, section 2.5 */
     if (!error)
         error = tower_check(path, config);
     if (!error && !openclip)

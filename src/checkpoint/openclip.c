@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads OpenCLIP's configurations. OpenCLIP's towers have many variants, each switched on by a key
- * of its own, so that a key which is not in a table here may only say "none of that".
+ * Reads OpenCLIP's configurations. OpenCLIP's towers have many variants, each enabled by a key of
+ * its own, so that a key which no table here lists is accepted only if it turns its variant off.
  */
 #include "checkpoint/openclip.h"
 #include "base/array.h"
@@ -11,8 +11,8 @@
 
 #include <string.h>
 
-/* A key that is known: either another function reads its value or it has no effect on the
- * computation, and `only` is NULL; or `only` is the one string that it may hold. */
+/* A known key. If `only` is NULL, the key has no effect on the computation, or another function
+ * reads its value; otherwise `only` is the one string that it may hold. */
 struct known_key {
     const char *key, *only;
 };
@@ -50,7 +50,7 @@ static void check_keys(const struct section *section, const struct known_key *ta
     }
 }
 
-/* LayerNorm's epsilon, which is the only one of its settings that may be there. */
+/* Reads LayerNorm's epsilon, and refuses any other setting of it. */
 static float read_epsilon(const struct section *section)
 {
     static const struct known_key keys[] = {{"eps", NULL}};
@@ -62,7 +62,7 @@ static float read_epsilon(const struct section *section)
 static uint32_t read_mlp(const struct section *section, uint32_t width)
 {
     const double mlp = width * section_number(section, "mlp_ratio", 4, 1e-3, 1e3);
-    return mlp < UINT32_MAX ? (uint32_t)mlp : UINT32_MAX; /* cut off, as Python's int() does */
+    return mlp < UINT32_MAX ? (uint32_t)mlp : UINT32_MAX; /* truncated as by Python's int() */
 }
 
 /* ---- Text ------------------------------------------------------------------------------------ */
@@ -93,7 +93,7 @@ static void read_text(const struct section *section, struct config *config)
 
 /* ---- Images ---------------------------------------------------------------------------------- */
 
-/* A size of pictures: an integer, or a height and a width that are equal. */
+/* Reads a size of pictures: an integer, or a height and a width that are equal. */
 static uint32_t read_image_size(const struct section *section, const char *key, uint32_t fallback)
 {
     const json_t *value = section_get(section, key);
@@ -157,14 +157,14 @@ static void read_image(const struct section *section, struct config *config)
         {"head_width", NULL},          {"mlp_ratio", NULL},  {"patch_size", NULL},
         {"norm_kwargs", NULL},         {"pool_type", "tok"}, {"pos_embed_type", "learnable"},
         {"patch_dropout", NULL},       /* affects training only */
-        {"attn_pooler_queries", NULL}, /* settings of attentional_pool, which is refused itself */
+        {"attn_pooler_queries", NULL}, /* settings of attentional_pool, which is refused */
         {"attn_pooler_heads", NULL},
     };
     struct config_tower *tower = &config->image;
     const json_t *layers = section_get(section, "layers");
     check_keys(section, keys, ARRAY_COUNT(keys));
     const uint32_t head_width = section_size(section, "head_width", 64);
-    /* The layers of a ModifiedResNet are the numbers of blocks of its stages. */
+    /* A ModifiedResNet's `layers` is the list of the numbers of blocks per stage. */
     tower->kind = json_is_array(layers) ? KIND_RESNET : KIND_VIT;
     tower->projection = true;
     tower->width = section_size(section, "width", tower->kind == KIND_RESNET ? 64 : 768);
@@ -199,7 +199,7 @@ static void read_model(const struct section *section, struct config *config)
 {
     static const struct known_key keys[] = {
         {"embed_dim", NULL},  {"quick_gelu", NULL},       {"vision_cfg", NULL},
-        {"text_cfg", NULL},   {"init_logit_scale", NULL}, /* the stored scale counts */
+        {"text_cfg", NULL},   {"init_logit_scale", NULL}, /* The stored scale is used instead. */
         {"cast_dtype", NULL}, {"output_dict", NULL},
     };
     check_keys(section, keys, ARRAY_COUNT(keys));
@@ -209,7 +209,7 @@ static void read_model(const struct section *section, struct config *config)
     const bool quick = section_bool(section, "quick_gelu", false);
     config->image.activation = config->text.activation =
         quick ? VKCLIP_ACTIVATION_QUICK_GELU : VKCLIP_ACTIVATION_GELU;
-    /* OpenCLIP always has two towers; `vkclip convert` also writes configurations of one. */
+    /* OpenCLIP always writes two towers; `vkclip convert` also writes configurations of one. */
     struct section image = section_child(section, "vision_cfg");
     if (image.object)
         read_image(&image, config);

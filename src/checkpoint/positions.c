@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bicubic resize of a grid of positions, one axis after the other.
+ * Resizes a grid of positions by the bicubic kernel, one axis after the other.
  */
 #include "checkpoint/positions.h"
 #include "base/error.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The bicubic kernel at distance x, for a = -0.5. */
+/* Returns the bicubic kernel at distance x, for a = -0.5. */
 static double bicubic_weight(double x)
 {
     const double a = -0.5;
@@ -20,8 +20,8 @@ static double bicubic_weight(double x)
     return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-/* Fills weights [new,old]: how much each old position contributes to a new one. Rows add up to one.
- */
+/* Fills weights [new,old] with the contribution of each old position to each new one. Every row
+ * sums to one. */
 static void fill_axis(uint32_t old_side, uint32_t new_side, double *weights)
 {
     const double scale = (double)old_side / new_side, stretch = scale > 1 ? scale : 1;
@@ -37,7 +37,7 @@ static void fill_axis(uint32_t old_side, uint32_t new_side, double *weights)
     }
 }
 
-/* Resizes the x axis: grid [old,old,width] to rows [old,new,width], which are zero before. */
+/* Resizes the x axis: grid [old,old,width] to rows [old,new,width], which must be zero before. */
 static void resize_rows(const float *grid, size_t old_side, size_t new_side, size_t width,
                         const double *weights, double *rows)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A table of learned positions for pictures of another size than the checkpoint's.
+ * Resizes a table of learned positions for pictures of another size than the checkpoint's.
  */
 #ifndef VKCLIP_CHECKPOINT_POSITIONS_H
 #define VKCLIP_CHECKPOINT_POSITIONS_H
@@ -9,14 +9,14 @@
 #include "model/config.h"
 
 /* Resizes positions [1 + old*old, width] to [1 + new*new, width], where `old_side` and `new_side`
- * are the sides of the grid. The first row, which belongs to the class token, is kept. The grid is
- * resized by antialiased bicubic (a = -0.5), as OpenCLIP's resize_pos_embed does it with
- * torch.nn.functional.interpolate. False when out of memory. */
+ * are the sides of the grid. The first row, which belongs to the class token, is copied. The grid
+ * is resized by antialiased bicubic (a = -0.5), as OpenCLIP's resize_pos_embed does it with
+ * torch.nn.functional.interpolate. Returns false if memory runs out. */
 bool positions_resize(const float *positions, uint32_t old_side, uint32_t new_side, uint32_t width,
                       float *resized);
 
-/* Puts positions for pictures of `image_size` pixels a side in the place of the checkpoint's.
- * Refuses a size that is no multiple of the patch size, or above 4096. */
+/* Replaces the checkpoint's positions by those for pictures of `image_size` pixels per side.
+ * Refuses a size that is not a multiple of the patch size, or is above 4096. */
 int positions_fit(struct weights *weights, uint32_t image_size, struct config *config);
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Reads model.safetensors.index.json or pytorch_model.bin.index.json and opens the files that it
  * names. Refuses files outside the index's folder, files of another format than the index's, more
- * than 1,024 files, and tensors that are not in the file where the index has them.
+ * than 1,024 files, and tensors that are not in the file that the index names for them.
  */
 #include "checkpoint/shards.h"
 #include "base/error.h"
@@ -17,7 +17,8 @@
 
 enum { INDEX_MAX = 8 << 20, FILES_MAX = 1024 };
 
-/* The ending of the files that an index names; NULL if the path is not that of an index. */
+/* Returns the suffix of the files that an index names, or NULL if the path is not that of an index.
+ */
 static const char *shard_ending(const char *path)
 {
     if (string_ends_with(path, ".safetensors.index.json"))
@@ -30,7 +31,7 @@ bool shards_is_index(const char *path)
     return shard_ending(path) != NULL;
 }
 
-/* Whether the name has no folder in it, so that the file lies beside the index. */
+/* Tells whether the name has no folder in it, so that the file lies beside the index. */
 static bool is_plain(const char *name, const char *ending)
 {
     return name[0] != '.' && !strpbrk(name, "/\\:") && string_ends_with(name, ending);
@@ -41,7 +42,7 @@ static const char *shard_path(const struct shard *file)
     return file->safetensors ? file->safetensors->path : file->torch_pt->path;
 }
 
-/* The open file of that path; NULL if it is not open yet. */
+/* Returns the open file of that path, or NULL if it is not open yet. */
 static struct shard *find_open(const struct shards *shards, const char *path)
 {
     for (size_t i = 0; i < shards->file_count; i++)
@@ -50,7 +51,7 @@ static struct shard *find_open(const struct shards *shards, const char *path)
     return NULL;
 }
 
-/* Opens the file in which the index at `index` has a tensor. */
+/* Opens the file that the index at `index` names for a tensor. */
 static int open_new(const char *index, const char *tensor, const char *path, struct shards *shards)
 {
     struct shard *file = &shards->files[shards->file_count];

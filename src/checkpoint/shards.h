@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A checkpoint in several files, of safetensors or of PyTorch, with an index that says which tensor
- * is in which file. Only weights.c calls this.
+ * Opens a checkpoint in several files of safetensors or PyTorch, with an index that says which
+ * tensor is in which file. Only weights.c calls this.
  */
 #ifndef VKCLIP_CHECKPOINT_SHARDS_H
 #define VKCLIP_CHECKPOINT_SHARDS_H
@@ -11,7 +11,7 @@
 struct safetensors;
 struct torch_pt;
 
-/* One of the files: what its format needs, the other is NULL. */
+/* One open file. The member of its format is set, the other is NULL. */
 struct shard {
     struct safetensors *safetensors;
     struct torch_pt *torch_pt;
@@ -24,14 +24,14 @@ struct shards {
     size_t count;
 };
 
-/* Whether the name of the file is that of an index. */
+/* Tells whether a file's name is that of an index. */
 bool shards_is_index(const char *path);
 
-/* Opens all files of a model.safetensors.index.json or a pytorch_model.bin.index.json. On error
- * nothing is left open. */
+/* Opens all files of a model.safetensors.index.json or a pytorch_model.bin.index.json. After an
+ * error nothing is left open. */
 int shards_open(const char *path, struct shards *shards);
 void shards_close(struct shards *shards);
-/* The path of file number `index`. */
+/* Returns the path of file number `index`. */
 const char *shards_path(const struct shards *shards, size_t index);
 
 #endif

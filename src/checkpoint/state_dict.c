@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The sizes of a state dict, and the rules for what its shapes do not tell.
+ * Derives the sizes of a state dict from its shapes, and the other values by rules.
  */
 #include "checkpoint/state_dict.h"
 #include "base/array.h"
@@ -65,8 +65,8 @@ static void read_sizes(const struct weights *weights, enum tower tower, struct c
 
 /* ---- OpenAI's rule --------------------------------------------------------------------------- */
 
-/* Head width of a ViT; 0 where it cannot be told. LAION's widths count only once the caller has
- * said that the state dict is not OpenAI's. */
+/* Returns the head width of a ViT, or 0 if no rule gives it. LAION's widths are used only if the
+ * caller has said that the state dict is not OpenAI's. */
 static uint32_t head_width(uint32_t width, bool openai)
 {
     static const struct {
@@ -113,11 +113,11 @@ int state_dict_read(const struct weights *weights, enum vkclip_activation activa
 
 int state_dict_read_encoder(const struct weights *weights, struct config *config)
 {
-    /* Three encoders are in use, which their widths tell apart. */
+    /* The widths tell apart the three encoders that Stable Diffusion uses. */
     static const struct {
         uint32_t width, heads;
         enum vkclip_activation activation;
-        enum vkclip_family family; /* whose rules prepare its texts */
+        enum vkclip_family family; /* decides how texts are prepared */
     } encoders[] = {
         {768, 12, VKCLIP_ACTIVATION_QUICK_GELU, VKCLIP_FAMILY_HF},  /* OpenAI's ViT-L/14 */
         {1024, 16, VKCLIP_ACTIVATION_GELU, VKCLIP_FAMILY_OPENCLIP}, /* ViT-H/14 */
@@ -136,7 +136,8 @@ int state_dict_read_encoder(const struct weights *weights, struct config *config
     text->activation = encoders[i].activation;
     text->projection = state_dict_size(weights, "text_projection", 0) > 0;
     config->family = encoders[i].family;
-    /* Hugging Face's rule pads with the end of text, which is the last id, the others with 0. */
+    /* Hugging Face's rule pads with the end of text, which is the last id; the other rules pad with
+     * 0. */
     if (config->family == VKCLIP_FAMILY_HF)
         config->pad_token_id = (int32_t)config->vocabulary - 1;
     return VKCLIP_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every reader of a file format gives a list of tensor views; everything here works on that list,
- * and only open_file knows which format it came from.
+ * Works on the list of tensor views that the reader of every file format returns. Only open_file
+ * knows which format the list came from.
  */
 #include "checkpoint/weights.h"
 #include "base/array.h"
@@ -22,20 +22,22 @@
 #include <string.h>
 
 struct weight {
-    char *name; /* canonical */
+    char *name; /* canonical name */
     unsigned rank;
     uint64_t shape[TENSOR_MAX_RANK];
-    /* Stacked along the first dimension: query, key and value, or one part that is the whole. */
+    /* Parts along the first dimension: query, key and value, or one part that is the whole tensor.
+     */
     const struct tensor_view *parts[3];
     unsigned part_count;
-    unsigned part;   /* Before parts are stacked: 1 to 3 for query, key and value, 0 for a whole. */
-    bool transposed; /* Stored as [D,width], canonical is [width,D]. */
+    unsigned
+        part; /* 1 to 3 for query, key and value until they are stacked; 0 for a whole tensor */
+    bool transposed; /* stored as [D,width], while the canonical shape is [width,D] */
     struct tensor_view *replacement; /* NULL, or parts[0] with memory of its own */
 };
 
 struct weights {
     char *path;
-    struct safetensors *safetensors; /* Only the file's own format is open. */
+    struct safetensors *safetensors; /* Only the member of the file's own format is set. */
     struct shards shards;
     struct gguf *gguf;
     struct torch_pt *torch_pt;
@@ -51,8 +53,8 @@ struct weights {
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
-/* Opens the file and gives its tensors. The content tells the format, except for an index, which
- * its name tells. */
+/* Opens the file and returns its tensors. The content tells the format, except that an index is
+ * recognised by its name. */
 static int open_file(struct weights *weights, const struct tensor_view **views, size_t *count)
 {
     const char *path = weights->path;
@@ -79,7 +81,7 @@ static int open_file(struct weights *weights, const struct tensor_view **views, 
     return error;
 }
 
-/* Copies the list of views, because an encoder is picked out of it and clip.cpp's logit scale is
+/* Copies the list of views, because an encoder is selected from it and clip.cpp's logit scale is
  * added to it. */
 static int list_views(struct weights *weights)
 {
@@ -111,8 +113,8 @@ static enum vkclip_family find_family(const struct weights *weights)
     return family;
 }
 
-/* Finds the family by the names, and in a Stable Diffusion checkpoint the encoder that is wanted.
- * Its tensors have a prefix before the names of a family. */
+/* Finds the family by the tensors' names. In a Stable Diffusion checkpoint, first selects the
+ * requested encoder and removes its prefix from the names. */
 static int settle_family(struct weights *weights, const char *encoder)
 {
     int error = VKCLIP_OK;
@@ -177,8 +179,8 @@ static int compare_weights(const void *a, const void *b)
     return order ? order : (x->part > y->part) - (x->part < y->part);
 }
 
-/* Makes one tensor of the `found` neighbours that share a name, which must be query, key and value
- * of one shape. */
+/* Merges the `found` neighbours that share a name, which must be query, key and value of one shape,
+ * into one tensor. */
 static int stack_parts(const struct weights *weights, struct weight *group, size_t found)
 {
     const struct tensor_view *query = group->parts[0];
@@ -199,7 +201,7 @@ static int stack_parts(const struct weights *weights, struct weight *group, size
     return VKCLIP_OK;
 }
 
-/* Sorts the tensors, and makes one of those that share a name. */
+/* Sorts the tensors and merges those that share a name. */
 static int merge_tensors(struct weights *weights)
 {
     size_t kept = 0;
@@ -367,11 +369,11 @@ bool weights_shape(const struct weights *weights, const char *name, uint64_t sha
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Pages are released after every so many elements, which bounds what a long read keeps in memory to
- * 4 MiB of fp32. A multiple of the block of every type. */
+/* Pages are released after so many elements, which limits the memory of a long read to 4 MiB of
+ * fp32. The number is a multiple of every type's block length. */
 #define RELEASE_ELEMENTS (1u << 20)
 
-/* Reads elements, and releases the pages of the file that they lie in. */
+/* Reads elements, then releases the pages of the file that contain them. */
 static void read_elements(const struct tensor_view *view, uint64_t first, uint64_t count,
                           float *values)
 {
@@ -445,7 +447,7 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
 
 /* ---- Batch norm ------------------------------------------------------------------------------ */
 
-/* The product of a tensor's dimensions after the first; 0 if there is no such tensor. */
+/* Returns the product of a tensor's dimensions after the first, or 0 if there is no such tensor. */
 static uint64_t row_length(const struct weights *weights, const char *name)
 {
     const struct weight *weight = find_weight(weights, name);

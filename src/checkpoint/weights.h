@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A checkpoint's tensors under their canonical names and in their canonical orientation (see
- * checkpoint/names.h), whatever file they come from. Host side only: files stay mapped, and values
- * are converted to fp32 when they are read. Refused are tensors that do not hold floating-point
- * numbers, two tensors of one canonical name, and query, key and value that do not fit together.
+ * Gives a checkpoint's tensors under their canonical names and in their canonical orientation (see
+ * checkpoint/names.h), whatever file they come from. Works on the host only: files stay mapped, and
+ * values are converted to fp32 when they are read. Refuses tensors that do not hold floating-point
+ * numbers, two tensors with one canonical name, and query, key and value that do not fit together.
  */
 #ifndef VKCLIP_CHECKPOINT_WEIGHTS_H
 #define VKCLIP_CHECKPOINT_WEIGHTS_H
@@ -20,39 +20,41 @@ struct gguf;
  * pytorch_model.bin.index.json). */
 int weights_open(const char *path, struct weights **weights);
 /* Opens one text encoder of a single-file Stable Diffusion checkpoint: the one called `encoder`
- * ("clip_l", "clip_h" or "clip_g"), or the first if that is NULL. Other files open as they do in
- * weights_open if `encoder` is NULL. EABSENT: the file has no such encoder. */
+ * ("clip_l", "clip_h" or "clip_g"), or the first if that is NULL. If `encoder` is NULL, other files
+ * open as they do in weights_open. Returns EABSENT if the file has no such encoder. */
 int weights_open_encoder(const char *path, const char *encoder, struct weights **weights);
 void weights_close(struct weights **weights);
 
-/* The family whose names the file uses: VKCLIP_FAMILY_HF, or VKCLIP_FAMILY_OPENAI for the names
- * that OpenAI and OpenCLIP share and for clip.cpp's. */
+/* Returns the family whose names the file uses: VKCLIP_FAMILY_HF, or VKCLIP_FAMILY_OPENAI for the
+ * names that OpenAI and OpenCLIP share and for clip.cpp's. */
 enum vkclip_family weights_family(const struct weights *weights);
-/* The element type of the largest tensor. */
+/* Returns the element type of the largest tensor. */
 enum dtype weights_dtype(const struct weights *weights);
-/* The name of the text encoder that was opened; NULL if the file is no Stable Diffusion
- * checkpoint. */
+/* Returns the name of the text encoder that was opened, or NULL if the file is not a Stable
+ * Diffusion checkpoint. */
 const char *weights_encoder(const struct weights *weights);
-/* The GGUF file that the weights come from, which has the configuration too; NULL for others. */
+/* Returns the GGUF file of the weights, which also has the configuration, or NULL for other
+ * formats. */
 const struct gguf *weights_gguf(const struct weights *weights);
 const char *weights_path(const struct weights *weights);
 uint64_t weights_parameters(const struct weights *weights);
-/* Bytes of all tensors as the files store them. */
+/* Returns the bytes of all tensors as the files store them. */
 uint64_t weights_bytes(const struct weights *weights);
-/* Whether the weights are read from this file, under whatever path it is named. */
+/* Tells whether the weights are read from this file, whatever path names it. */
 bool weights_uses_file(const struct weights *weights, const char *path);
 
-/* The canonical name of tensor number `index` in the order of names; NULL after the last. */
+/* Returns the canonical name of tensor number `index` in the order of names, or NULL after the
+ * last. */
 const char *weights_name(const struct weights *weights, size_t index);
 
-/* The canonical shape; false if the checkpoint has no such tensor. */
+/* Gives the canonical shape; returns false if the checkpoint has no such tensor. */
 bool weights_shape(const struct weights *weights, const char *name, uint64_t shape[TENSOR_MAX_RANK],
                    unsigned *rank);
 
 /* Reads rows [first, first + rows) of the first dimension, each of which has the product of the
  * other dimensions as its length. A tensor of rank 0 has one row. The pages of the file are
- * released as they are read, so that a long read keeps little in memory. EABSENT: there is no such
- * tensor. */
+ * released as they are read, so that a long read needs little memory. Returns EABSENT if there is
+ * no such tensor. */
 int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
                  float *values);
 
@@ -62,11 +64,11 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
 int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
                         uint64_t first, uint64_t rows, float *values);
 
-/* The weights as the source of what is uploaded to a device. It must not outlive them. */
+/* Returns the weights as the source of an upload to a device. The reader must not outlive them. */
 struct row_reader weights_row_reader(const struct weights *weights);
 
-/* Puts fp32 values in the place of a tensor, which keeps its rank. Takes over `values`, also on
- * error. */
+/* Replaces a tensor's values by fp32 values; its rank stays. Takes ownership of `values`, even
+ * after an error. */
 int weights_replace(struct weights *weights, const char *name, const uint64_t *shape,
                     float *values);
 

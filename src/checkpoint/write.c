@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A file may hold a canonical tensor as several parts (Hugging Face's q, k and v) or transposed, so
- * the file's tensors are listed first, and each canonical tensor is read once for all of its parts.
+ * Lists the file's tensors first, because a file may store a canonical tensor as several parts
+ * (Hugging Face's q, k and v) or transposed. Each canonical tensor is then read once for all of its
+ * parts.
  */
 #include "checkpoint/write.h"
 #include "base/error.h"
@@ -17,7 +18,7 @@
 
 #define NO_TENSOR SIZE_MAX
 
-/* A tensor of the file, and the canonical tensor that it is a part of. */
+/* Describes a tensor of the file, and the canonical tensor that it is a part of. */
 struct stored_part {
     struct names_part stored;
     size_t tensor;
@@ -26,10 +27,10 @@ struct stored_part {
 struct weights_writer {
     const struct checkpoint_source *source;
     struct stored_part *parts;
-    struct tensor_view *views; /* [count] of the parts */
+    struct tensor_view *views; /* [count], views of the parts */
     size_t count, capacity;
-    float *values; /* of the canonical tensor number `in_memory` */
-    float *row;    /* of a transposed part */
+    float *values; /* of canonical tensor number `in_memory` */
+    float *row;    /* one row of a transposed part */
     size_t in_memory;
 };
 
@@ -58,7 +59,7 @@ static void close_writer(struct weights_writer *writer)
     free(writer->row);
 }
 
-/* Takes over the name. */
+/* Adds a part to the list. Takes ownership of its name. */
 static int add_part(struct weights_writer *writer, const struct stored_part *part)
 {
     if (writer->count == writer->capacity) {
@@ -86,7 +87,7 @@ static int add_part(struct weights_writer *writer, const struct stored_part *par
     return VKCLIP_OK;
 }
 
-/* Adds what a file of this form stores for canonical tensor number `tensor`. */
+/* Adds the parts that a file of this form stores for canonical tensor number `tensor`. */
 static int add_parts(struct weights_writer *writer, enum names_form form, size_t tensor)
 {
     const struct model_tensor *canonical = &writer->source->tensors[tensor];
@@ -124,7 +125,7 @@ static int write_transposed(struct weights_writer *writer, const struct names_pa
     return error;
 }
 
-/* A safetensors_data_fn. */
+/* Implements safetensors_data_fn. */
 static int write_part(void *user, const struct tensor_view *view, struct file_output *output)
 {
     struct weights_writer *writer = user;

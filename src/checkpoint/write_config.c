@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Gives the text of a JSON value, which it releases. A value that is NULL was not built because
- * memory ran out. */
+/* Writes a JSON value as text and releases the value. A NULL value means that memory ran out while
+ * it was built. */
 static int dump_text(json_t *root, char **text)
 {
     *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
@@ -20,7 +20,7 @@ static int dump_text(json_t *root, char **text)
     return *text ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a configuration");
 }
 
-/* The shortest number that reads back as this value; nine digits are enough for every fp32. */
+/* Packs the shortest number that reads back as this value; nine digits suffice for every fp32. */
 static json_t *pack_number(float value)
 {
     char text[32];
@@ -55,7 +55,7 @@ static json_t *pack_hugging_face_tower(const struct config_tower *tower, const c
                      is_gelu(tower) ? "gelu" : "quick_gelu", "projection_dim", (int)embed_dim);
 }
 
-/* Adds the keys of `more` to a tower; takes over both. */
+/* Adds the keys of `more` to a tower. Takes ownership of both objects. */
 static json_t *merge_keys(json_t *tower, json_t *more)
 {
     bool good = tower && more && !json_object_update(tower, more);
@@ -69,7 +69,7 @@ static json_t *pack_hugging_face_text(const struct config *config)
 {
     json_t *tower =
         pack_hugging_face_tower(&config->text, "clip_text_model", config->text_embed_dim);
-    /* An id of 2 stands for the largest id, in transformers as in hugging_face.c. */
+    /* An id of 2 means the largest id in transformers and in hugging_face.c. */
     int end = config->eos_token_id < 0 ? 2 : config->eos_token_id;
     json_t *more = json_pack("{si si si si}", "max_position_embeddings", (int)config->context,
                              "vocab_size", (int)config->vocabulary, "eos_token_id", end,
@@ -133,7 +133,7 @@ int write_config_hugging_face(const struct config *config, char **model, char **
 
 /* ---- OpenCLIP -------------------------------------------------------------------------------- */
 
-/* A ratio whose product with `width`, cut off as the reader does it, is `mlp`. */
+/* Packs a ratio whose product with `width`, truncated as readers do it, is `mlp`. */
 static json_t *pack_mlp_ratio(uint32_t width, uint32_t mlp)
 {
     uint64_t millionths = ((uint64_t)mlp * 1000000 + width - 1) / width;
@@ -234,7 +234,8 @@ static void put_tower(struct gguf_head *head, const char *name, const struct con
     gguf_put_number(head, key, tower->epsilon);
 }
 
-/* What the configuration has and clip.cpp's files have no words for; NULL if there is nothing. */
+/* Returns what clip.cpp's files cannot express in this configuration, or NULL if there is nothing.
+ */
 static const char *find_obstacle(const struct config *config)
 {
     const struct config_tower *text = &config->text, *image = &config->image;

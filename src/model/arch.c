@@ -32,22 +32,22 @@ struct arch {
         name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, 12, 77, 49408, QUICK \
     }
 static const struct arch archs[] = {
-    /* OpenAI's */
+    /* These sizes are OpenAI's. */
     VIT("ViT-B-32", 512, 224, 32, 768, 12, 12, 3072, 512, 12, QUICK),
     VIT("ViT-B-16", 512, 224, 16, 768, 12, 12, 3072, 512, 12, QUICK),
     VIT("ViT-L-14", 768, 224, 14, 1024, 24, 16, 4096, 768, 12, QUICK),
     VIT("ViT-L-14-336", 768, 336, 14, 1024, 24, 16, 4096, 768, 12, QUICK),
-    /* LAION's */
+    /* These sizes are LAION's. */
     VIT("ViT-H-14", 1024, 224, 14, 1280, 32, 16, 5120, 1024, 24, GELU),
     VIT("ViT-g-14", 1024, 224, 14, 1408, 40, 16, 6144, 1024, 24, GELU),
     VIT("ViT-bigG-14", 1280, 224, 14, 1664, 48, 16, 8192, 1280, 32, GELU),
-    /* OpenAI's */
+    /* These ModifiedResNets are OpenAI's. */
     RESNET("RN50", 1024, 224, 64, 512, 3, 4, 6, 3),
     RESNET("RN101", 512, 224, 64, 512, 3, 4, 23, 3),
     RESNET("RN50x4", 640, 288, 80, 640, 4, 6, 10, 6),
     RESNET("RN50x16", 768, 384, 96, 768, 6, 8, 18, 8),
     RESNET("RN50x64", 1024, 448, 128, 1024, 3, 15, 36, 10),
-    /* The architecture of models/emoji-clip. */
+    /* The last row is the architecture of models/emoji-clip. */
     {"emoji-clip", 128, 64, 8, {0}, 192, 6, 3, 768, 192, 4, 32, 2240, QUICK},
 };
 
@@ -65,7 +65,7 @@ static void fill_config(const struct arch *arch, struct config *config)
     *image = *text = tower;
     image->kind = arch->stages[0] ? KIND_RESNET : KIND_VIT;
     text->kind = KIND_TEXT;
-    /* Hugging Face knows no ModifiedResNet. */
+    /* A ModifiedResNet gets OpenCLIP's layout, because Hugging Face's library has none. */
     config->family = image->kind == KIND_RESNET ? VKCLIP_FAMILY_OPENCLIP : VKCLIP_FAMILY_HF;
     image->width = arch->width;
     image->layers = arch->layers;
@@ -83,7 +83,7 @@ static void fill_config(const struct arch *arch, struct config *config)
     config->context = arch->context;
     config->vocabulary = arch->vocabulary;
     config->image_embed_dim = config->text_embed_dim = arch->embed_dim;
-    config->logit_scale = 1 / 0.07f; /* paper, section 2.5 */
+    config->logit_scale = 1 / 0.07f; /* value from the paper, section 2.5 */
     if (config->family == VKCLIP_FAMILY_HF) {
         config->rgb_first = true;
         config->pad_token_id = (int32_t)arch->vocabulary - 1; /* the end of text */

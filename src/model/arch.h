@@ -7,9 +7,9 @@
 
 #include "model/config.h"
 
-/* The name of architecture number `index`; NULL behind the last. */
+/* Returns the name of architecture number `index`, or NULL after the last. */
 const char *arch_name(size_t index);
-/* Fills `config` with a named architecture. EINVALID names those that are known. */
+/* Fills `config` with a named architecture. The message of EINVALID lists the known names. */
 int arch_find(const char *name, struct config *config);
 
 #endif

@@ -24,10 +24,10 @@ int block_linear(struct graph *graph, const char *result, int x, const struct te
 
 /* ---- The transformer ------------------------------------------------------------------------- */
 
-/* Rows of a weight; the row after it is its bias. */
+/* These are rows of block_rows; the row after a weight's is its bias. */
 enum { LN_1, QKV = LN_1 + 2, OUT = QKV + 2, LN_2 = OUT + 2, FC = LN_2 + 2, PROJ = FC + 2 };
 
-/* w: width; q: query, key and value together; m: the MLP's width. */
+/* In a shape, w is the width, q the length of query, key and value together, m the MLP's width. */
 static const struct tensor_row block_rows[] = {
     [LN_1] = {"ln_1.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
     {"ln_1.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
@@ -47,7 +47,7 @@ void block_group(const struct config_tower *tower, const char *prefix, uint32_t 
                  struct tensor_group *group)
 {
     *group = (struct tensor_group){.rows = block_rows, .count = ARRAY_COUNT(block_rows)};
-    /* What 4 bits change in the first block of the texts goes through every block behind it. */
+    /* An error that 4 bits cause in the first text block passes through every later block. */
     if (tower->kind == KIND_TEXT && !block)
         group->flags = TENSOR_DELICATE;
     snprintf(group->prefix, sizeof(group->prefix), "%stransformer.resblocks.%u.", prefix, block);
@@ -57,7 +57,7 @@ void block_group(const struct config_tower *tower, const char *prefix, uint32_t 
     group_set(group, 'l', tower->layers);
 }
 
-/* The first size of a tensor of block number `block`; 0 where there is no such block. */
+/* Returns the first size of a tensor of block number `block`, or 0 if there is no such block. */
 static uint32_t get_block_size(const struct tower_sizes *sizes, const char *prefix, uint32_t block,
                                size_t row)
 {
@@ -76,7 +76,7 @@ void block_read_sizes(const struct tower_sizes *sizes, const char *prefix,
         tower->layers++;
 }
 
-/* x += attention(ln_1(x)), then x += mlp(ln_2(x)) */
+/* Appends x += attention(ln_1(x)), then x += mlp(ln_2(x)). */
 static int append_block(struct graph *graph, const char *result, int x,
                         const struct config_tower *tower, const struct tensor_group *group,
                         bool causal)

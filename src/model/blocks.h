@@ -9,8 +9,8 @@
 #include "model/group.h"
 #include "model/tower.h"
 
-/* Each appends a layer whose weight is the tensor of `row` and whose bias is that of the next row.
- * `result` is the name of the result; NULL leaves it to the graph. */
+/* Each function appends a layer whose weight is the tensor of `row` and whose bias is that of the
+ * next row. `result` is the name of the result; if it is NULL, the graph chooses a name. */
 int block_layernorm(struct graph *graph, const char *result, int x,
                     const struct tensor_group *group, size_t row, float epsilon);
 int block_linear(struct graph *graph, const char *result, int x, const struct tensor_group *group,
@@ -23,13 +23,13 @@ void block_group(const struct config_tower *tower, const char *prefix, uint32_t 
 /* Reads the number of blocks and the MLP's width from a checkpoint. */
 void block_read_sizes(const struct tower_sizes *sizes, const char *prefix,
                       struct config_tower *tower);
-/* Appends all blocks. Their results are called STEM.hidden.1 and so on. */
+/* Appends all blocks. Their results are named STEM.hidden.1 and so on. */
 int block_transformer(struct graph *graph, const char *stem, int x,
                       const struct config_tower *tower, const char *prefix, bool causal);
 
-/* Appends the projection of pooled tokens to embeddings, whose matrix is the tensor of `row`, and
- * the division of these by their length. Without a projection the pooled tokens are the embeddings.
- * The results are called STEM.projected and STEM.normalized. */
+/* Appends the projection of pooled tokens by the matrix in `row`, which gives embeddings, and the
+ * division of the embeddings by their length. Without a projection the pooled tokens are the
+ * embeddings. The results are named STEM.projected and STEM.normalized. */
 void block_embed(struct graph *graph, const char *stem, int pooled,
                  const struct config_tower *tower, const struct tensor_group *group, size_t row,
                  struct tower_tensors *tensors);

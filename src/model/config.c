@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a configuration holds before anything is read, and what it has per tower.
+ * Defines the values that a configuration has before a file is read, and frees its memory.
  */
 #include "model/config.h"
 

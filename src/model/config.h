@@ -9,11 +9,11 @@
 
 #include "vkclip.h"
 
-/* The two towers of CLIP; either may be missing. */
+/* A model may lack one of CLIP's two towers. */
 enum tower { TOWER_IMAGE, TOWER_TEXT, TOWER_COUNT };
 
-/* Every kind of tower: KIND_VIT is described by tower_vit, and so on. The table of rows is built
- * from it. */
+/* This list has every kind of tower. The kind KIND_VIT is described by tower_vit, and so on; the
+ * table of rows in tower.c is built from the list. */
 #define TOWER_KINDS(X) \
     X(VIT, vit)        \
     X(RESNET, resnet)  \
@@ -30,10 +30,10 @@ enum tower_kind {
 
 struct config_tower {
     enum tower_kind kind;
-    bool projection; /* Whether a matrix without bias maps the pooled token to the embedding. */
+    bool projection; /* whether a matrix without bias maps the pooled token to the embedding */
     uint32_t width, layers, heads, mlp;
     enum vkclip_activation activation;
-    float epsilon; /* of LayerNorm */
+    float epsilon; /* added to the variance in LayerNorm */
 };
 
 #define CONFIG_STAGES 4
@@ -41,20 +41,23 @@ struct config_tower {
 struct config {
     enum vkclip_family family;
     struct config_tower image, text;
-    /* A ModifiedResNet has no patches: there the size says how many pixels become one position. */
+    /* A ModifiedResNet has no patches; its patch_size is the number of pixels per side that become
+     * one position. */
     uint32_t image_size, patch_size;
-    uint32_t stages[CONFIG_STAGES]; /* A ModifiedResNet has so many bottlenecks in each stage. */
+    uint32_t stages[CONFIG_STAGES]; /* number of bottlenecks in each stage of a ModifiedResNet */
     uint32_t context, vocabulary;
-    uint32_t image_embed_dim, text_embed_dim; /* Without projection they are the towers' widths. */
-    int32_t eos_token_id; /* A text ends at its first such id; with -1 at its largest id. */
-    int32_t pad_token_id; /* Used only where the tokenizer's own files name none. */
-    float logit_scale;    /* This is exp of the stored value, and 1 where there is none. */
+    uint32_t image_embed_dim,
+        text_embed_dim;   /* equal to the tower's width if there is no projection */
+    int32_t eos_token_id; /* A text ends at its first such id; -1: at its largest id. */
+    int32_t pad_token_id; /* used only if the tokenizer's own files name none */
+    float logit_scale;    /* exp of the stored value; 1 if there is none */
     float image_mean[3], image_std[3];
-    bool rgb_first;       /* Hugging Face's image processor converts to RGB before it resizes. */
-    char *tokenizer_path; /* NULL: no vocabulary was found beside the checkpoint. */
+    bool rgb_first; /* Pictures are converted to RGB before the resize, as Hugging Face does. */
+    char *tokenizer_path; /* NULL: no vocabulary was found beside the checkpoint */
 };
 
-/* The preparation of pictures and texts that OpenAI's code has (clip/clip.py), and no tower. */
+/* This configuration has no tower, and prepares pictures and texts as OpenAI's code does
+ * (clip/clip.py). */
 extern const struct config config_defaults;
 
 /* Frees what the configuration owns. */

@@ -17,7 +17,8 @@ static uint64_t group_size(const struct tensor_group *group, char letter)
     return group->sizes[letter - 'a'];
 }
 
-/* The number of inputs of each output: the product of all dimensions but the first. */
+/* Returns the number of inputs of each output, which is the product of all dimensions but the
+ * first. */
 static double fan_in(const struct model_tensor *tensor)
 {
     double inputs = 1;
@@ -26,8 +27,8 @@ static double fan_in(const struct model_tensor *tensor)
     return inputs;
 }
 
-/* The scales are those of the paper's code (clip/model.py, initialize_parameters), and torch's
- * where that sets none. */
+/* Returns the scale from the paper's code (clip/model.py, initialize_parameters), or torch's
+ * default where the paper's code sets none. */
 static double initial_deviation(const struct tensor_group *group, enum initial initial,
                                 const struct model_tensor *tensor)
 {
@@ -64,7 +65,7 @@ void group_tensor(const struct tensor_group *group, size_t row, struct model_ten
     tensor->deviation = initial_deviation(group, source->initial, tensor);
 }
 
-/* Finds the shape on the device, and returns its rank. */
+/* Writes the shape on the device to `shape` and returns its rank. */
 static unsigned device_shape(const struct tensor_row *row, const struct model_tensor *tensor,
                              uint32_t shape[GRAPH_MAX_RANK])
 {
@@ -82,7 +83,7 @@ static unsigned device_shape(const struct tensor_row *row, const struct model_te
     return tensor->rank;
 }
 
-/* Signature of graph_weight and graph_weight_f32. */
+/* Both graph_weight and graph_weight_f32 have this signature. */
 typedef int weight_fn(struct graph *graph, const char *name, enum layout layout, unsigned rank,
                       const uint32_t *shape);
 

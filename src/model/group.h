@@ -12,30 +12,29 @@
 #include "graph/graph.h"
 #include "model/config.h"
 
-/* What a new tensor is filled with: one value, or normally distributed numbers around 0, whose
- * deviation is given here. */
+/* Says what a new tensor is filled with: one value, or normally distributed numbers around 0 with
+ * the deviation given in the comment. */
 enum initial {
     INITIAL_ZERO,
     INITIAL_ONE,
-    INITIAL_FAN_IN,   /* 1 / sqrt(inputs of one output) */
-    INITIAL_CONV,     /* 1 / sqrt(3 inputs of one output), which is that of torch.nn.Conv2d */
-    INITIAL_WIDTH,    /* 1 / sqrt(width) */
-    INITIAL_HIDDEN,   /* 1 / sqrt(2 width) */
-    INITIAL_RESIDUAL, /* 1 / sqrt(2 width layers), so that the sum of all blocks stays bounded */
-    INITIAL_TOKENS,   /* 0.02 */
-    INITIAL_POSITIONS /* 0.01 */
+    INITIAL_FAN_IN,   /* deviation 1 / sqrt(inputs of one output) */
+    INITIAL_CONV,     /* deviation 1 / sqrt(3 inputs of one output), as in torch.nn.Conv2d */
+    INITIAL_WIDTH,    /* deviation 1 / sqrt(width) */
+    INITIAL_HIDDEN,   /* deviation 1 / sqrt(2 width) */
+    INITIAL_RESIDUAL, /* deviation 1 / sqrt(2 width layers), to bound the sum of all blocks */
+    INITIAL_TOKENS,   /* deviation 0.02 */
+    INITIAL_POSITIONS /* deviation 0.01 */
 };
 
-/* What is special about a tensor. */
 enum tensor_flags {
     TENSOR_OPTIONAL = 1,  /* A checkpoint may lack it. */
-    TENSOR_STATISTIC = 2, /* It is no parameter but a running mean or variance. */
-    TENSOR_DELICATE = 4, /* It is small, and nothing evens out what 4 bits lose in it: it gets 8. */
+    TENSOR_STATISTIC = 2, /* It is a running mean or variance, which is not a parameter. */
+    TENSOR_DELICATE = 4,  /* It gets 8 bits: nothing averages out the errors of 4 bits. */
 };
 
 struct tensor_row {
-    const char *name;  /* OpenAI's, after the group's prefix */
-    const char *shape; /* one letter per dimension; the group says what size a letter stands for */
+    const char *name;  /* name in OpenAI's state dict, without the group's prefix */
+    const char *shape; /* one letter per dimension; the group defines the size of each letter */
     enum layout layout;
     enum initial initial;
     unsigned flags;
@@ -45,29 +44,30 @@ struct tensor_group {
     char prefix[48];
     const struct tensor_row *rows;
     size_t count;
-    unsigned flags;     /* All tensors of the group have them. */
-    uint64_t sizes[26]; /* The letters a to z stand for these. */
+    unsigned flags;     /* flags that every tensor of the group has */
+    uint64_t sizes[26]; /* sizes that the letters a to z mean */
 };
 
-/* One tensor as a checkpoint has it. */
+/* Describes one tensor as a checkpoint stores it. */
 struct model_tensor {
     char name[64];
     unsigned rank;
     uint64_t shape[GRAPH_MAX_RANK];
-    enum tower tower; /* TOWER_COUNT where both towers share the tensor */
+    enum tower tower; /* TOWER_COUNT: both towers share the tensor */
     unsigned flags;
-    double mean, deviation; /* of the values that training begins with */
+    double mean, deviation; /* mean and standard deviation of the initial values */
 };
 
-/* Gives a letter its size. `initial` takes the width from 'w' and the number of layers from 'l'. */
+/* Sets the size that a letter means. `initial` takes the width from 'w' and the number of layers
+ * from 'l'. */
 void group_set(struct tensor_group *group, char letter, uint64_t size);
 
-/* Fills `tensor` with what the row says at this place, all but `tower`. */
+/* Fills all fields of `tensor` except `tower` from a row of the group's table. */
 void group_tensor(const struct tensor_group *group, size_t row, struct model_tensor *tensor);
 
-/* Each appends the tensor of a row to a graph as a weight and returns its index; the second one is
- * fp32 whatever the type of activations is. A convolution over colours (letter 'c') gets a fourth
- * channel on the device, where pictures have one too. */
+/* Each function appends the tensor of a row to a graph as a weight and returns its index;
+ * group_weight_f32 stores it as fp32 whatever the type of the activations is. A convolution over
+ * colours (letter 'c') gets a fourth channel on the device, because pictures have four there. */
 int group_weight(struct graph *graph, const struct tensor_group *group, size_t row);
 int group_weight_f32(struct graph *graph, const struct tensor_group *group, size_t row);
 

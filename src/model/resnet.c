@@ -12,18 +12,18 @@
 #include <math.h>
 #include <string.h>
 
-/* Pixels along each side per position of the last stage: the stem halves twice, and each stage but
- * the first once more. */
+/* Number of pixels per side that become one position of the last stage: the stem halves the side
+ * twice, and each stage but the first once. */
 #define STRIDE 32
-/* Channels of a picture on the device. */
+/* Pictures have three colours and one channel of zeros on the device. */
 #define CHANNELS 4
-/* torch.nn.BatchNorm2d's */
+/* The epsilon is that of torch.nn.BatchNorm2d. */
 #define NORM_EPSILON 1e-5f
 #define NORM_MOMENTUM 0.1f
 
 /* ---- Tensors --------------------------------------------------------------------------------- */
 
-/* A convolution has no bias, and is followed by a batch norm: together they have these rows. */
+/* A convolution has no bias and is followed by a batch norm; together they have CONV_ROWS rows. */
 enum { CONV_WEIGHT, NORM_GAIN, NORM_BIAS, NORM_MEAN, NORM_VARIANCE, CONV_ROWS };
 #define CONV_AND_NORM(conv, norm, shape, out, layout, gain)                                        \
     {conv ".weight", shape, layout, INITIAL_CONV, 0}, {norm ".weight", out, LAYOUT_ROWS, gain, 0}, \
@@ -36,16 +36,16 @@ enum { CONV_WEIGHT, NORM_GAIN, NORM_BIAS, NORM_MEAN, NORM_VARIANCE, CONV_ROWS };
 /* The rows of a convolution begin at CONV_ROWS times its number within the group. */
 enum { CONV1, CONV2, CONV3, DOWNSAMPLE };
 
-/* c: colours; h: half of the width; w: width; s: side of a kernel. */
+/* In a shape, c is the number of colours, h half the width, w the width, s the side of a kernel. */
 static const struct tensor_row stem_rows[] = {
     CONV_AND_NORM("conv1", "bn1", "hcss", "h", LAYOUT_CONV, INITIAL_ONE),
     CONV_AND_NORM("conv2", "bn2", "hhss", "h", LAYOUT_CONV, INITIAL_ONE),
     CONV_AND_NORM("conv3", "bn3", "whss", "w", LAYOUT_CONV, INITIAL_ZERO),
 };
 
-/* i: channels that go in; p: those between; o: those that go out; s: side of a kernel; e: 1. The
- * gain of bn3 begins as 0, so that a block begins as the identity. Only the first block of a stage
- * has the rows of `downsample`. */
+/* In a shape, i is the number of input channels, p that of inner channels, o that of output
+ * channels, s the side of a kernel, and e is 1. The gain of bn3 is 0 at first, so that a new block
+ * is the identity. Only the first block of a stage has the rows of `downsample`. */
 static const struct tensor_row bottleneck_rows[] = {
     CONV_AND_NORM("conv1", "bn1", "piee", "p", LAYOUT_PANELS, INITIAL_ONE),
     CONV_AND_NORM("conv2", "bn2", "ppss", "p", LAYOUT_CONV, INITIAL_ONE),
@@ -53,8 +53,8 @@ static const struct tensor_row bottleneck_rows[] = {
     CONV_AND_NORM("downsample.0", "downsample.1", "oiee", "o", LAYOUT_PANELS, INITIAL_ONE),
 };
 
-/* n: positions of the last stage and their mean; o: its channels; q: query, key and value together;
- * d: embedding. */
+/* In a shape, n is the number of the last stage's positions and their mean, o the number of its
+ * channels, q the length of query, key and value together, d that of the embedding. */
 enum { POSITIONS, QKV, PROJECTION = QKV + 2 };
 static const struct tensor_row pool_rows[] = {
     [POSITIONS] = {"positional_embedding", "no", LAYOUT_ROWS, INITIAL_FAN_IN, 0},
@@ -79,7 +79,7 @@ static void bottleneck_group(const struct config *config, uint32_t stage, uint32
 {
     const uint64_t planes = (uint64_t)config->image.width << stage;
     uint64_t in = 4 * planes;
-    if (!block) /* The stem gives as many channels as the first stage has planes. */
+    if (!block) /* The stem's output has as many channels as the first stage has planes. */
         in = stage ? 2 * planes : planes;
     *group = (struct tensor_group){.rows = bottleneck_rows,
                                    .count = CONV_ROWS * (block ? DOWNSAMPLE : DOWNSAMPLE + 1)};
@@ -160,7 +160,7 @@ static int check_sizes(const char *path, const struct config *config)
 {
     struct config_tower tower = config->image;
     int error = VKCLIP_OK;
-    tower.width = tower.mlp; /* The heads are those of the attention pool, over all channels. */
+    tower.width = tower.mlp; /* The attention pool's heads divide all channels. */
     for (size_t i = 0; i < CONFIG_STAGES && !error; i++)
         error = tower_check_size(path, "image", "bottlenecks of a stage", config->stages[i], 256);
     if (!error)
@@ -171,9 +171,10 @@ static int check_sizes(const char *path, const struct config *config)
 static void describe_tower(const struct config *config, struct vkclip_tower_info *info)
 {
     const uint32_t side = config->image_size / STRIDE;
-    info->positions = side * side + 1; /* those of the last stage, and their mean */
+    info->positions = side * side + 1; /* positions of the last stage, and their mean */
     info->mlp = 0;
-    info->activation = VKCLIP_ACTIVATION_AUTO; /* Every activation is a ReLU. */
+    /* Every activation is a ReLU, which the enum does not have. */
+    info->activation = VKCLIP_ACTIVATION_AUTO;
 }
 
 /* ---- Graph ----------------------------------------------------------------------------------- */
@@ -186,7 +187,7 @@ static int append_parameter(struct graph *graph, const struct tensor_group *grou
 }
 
 /* Moves the running mean or variance towards the batch's, which are in `stats`. The batch's
- * variance of n values is divided by n, the running one by n - 1. */
+ * variance of n values is divided by n, but the running variance by n - 1. */
 static void append_running(struct graph *graph, int stats, bool variance, uint32_t n, int running)
 {
     struct node node = {.op = OP_RUNNING,
@@ -199,8 +200,8 @@ static void append_running(struct graph *graph, int stats, bool variance, uint32
     graph_append_into(graph, node, running);
 }
 
-/* Appends the batch norm of a training graph. It uses the batch's statistics, which the running
- * ones then follow, or the running ones where these are frozen. `row` is the first of its
+/* Appends the batch norm of a training graph. It uses the batch's statistics and moves the running
+ * ones towards them, or uses the running ones if they are frozen. `row` is the first row of its
  * convolution. */
 static int append_norm(struct graph *graph, const struct tensor_group *group, size_t row, int x,
                        int residual, bool relu)
@@ -225,8 +226,8 @@ static int append_norm(struct graph *graph, const struct tensor_group *group, si
     return x;
 }
 
-/* Marks weight and bias of a convolution, so that its batch norm is folded into them when they are
- * read. */
+/* Marks the weight and bias of a convolution, so that its batch norm is folded into them when they
+ * are read. */
 static void fold_norm(struct graph *graph, const struct tensor_group *group, size_t row, int weight,
                       int bias)
 {
@@ -237,8 +238,8 @@ static void fold_norm(struct graph *graph, const struct tensor_group *group, siz
     graph_fold(graph, bias, norm);
 }
 
-/* Appends convolution number `conv` of a group and its batch norm. A convolution of single pixels
- * is a matrix product. */
+/* Appends convolution number `conv` of a group and its batch norm. A convolution with a 1 x 1
+ * kernel is computed as a matrix product. */
 static int append_conv(struct graph *graph, const struct tensor_group *group, size_t conv, int x,
                        uint32_t stride, int residual, bool relu)
 {
@@ -258,7 +259,8 @@ static int append_conv(struct graph *graph, const struct tensor_group *group, si
     return x;
 }
 
-/* clip/model.py, Bottleneck: the stride is an average pool after the second convolution. */
+/* Appends a bottleneck as in clip/model.py, Bottleneck: an average pool after the second
+ * convolution takes the place of a stride. */
 static int append_bottleneck(struct graph *graph, const struct tensor_group *group, int x,
                              uint32_t stride, bool downsample)
 {
@@ -274,8 +276,8 @@ static int append_bottleneck(struct graph *graph, const struct tensor_group *gro
     return append_conv(graph, group, CONV3, y, 1, identity, true);
 }
 
-/* clip/model.py, AttentionPool2d: attention of the mean over all positions, of which only the
- * mean's row is kept. */
+/* Appends the pool of clip/model.py, AttentionPool2d: the mean is put before all positions, and
+ * only the attention's row for the mean is kept. */
 static void append_pool(const struct config *config, struct graph *graph, int x,
                         struct tower_tensors *tensors)
 {

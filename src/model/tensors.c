@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lists the groups of each tower, row by row.
+ * Lists the tensors of a model, tower by tower.
  */
 #include "model/tensors.h"
 #include "base/error.h"
@@ -8,8 +8,8 @@
 
 #include <stdlib.h>
 
-/* The logarithm of the factor of the similarities, as published (paper, section 2.5): ln(1 / 0.07).
- */
+/* The mean is the logarithm of the published factor of the similarities (paper, section 2.5): ln(1
+ * / 0.07). */
 static const struct model_tensor logit_scale = {
     .name = "logit_scale",
     .tower = TOWER_COUNT,

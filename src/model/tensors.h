@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The list of all tensors of a model, by name and shape: what a checkpoint is checked against and
- * what a new one is written from.
+ * Lists all tensors of a model by name and shape. A checkpoint is checked against this list, and a
+ * new checkpoint is written from it.
  */
 #ifndef VKCLIP_MODEL_TENSORS_H
 #define VKCLIP_MODEL_TENSORS_H
@@ -9,7 +9,7 @@
 #include "model/config.h"
 #include "model/group.h"
 
-/* Elements of a tensor; a tensor of rank 0 has one. */
+/* Returns the number of elements of a tensor. A tensor of rank 0 has one element. */
 uint64_t tensors_elements(const struct model_tensor *tensor);
 
 /* Lists the tensors of a model: logit_scale, then those of the text tower, then those of the image

@@ -6,10 +6,11 @@
 #include "base/array.h"
 #include "model/blocks.h"
 
-/* Rows; the LayerNorm has two, its gain and its bias. */
+/* The LayerNorm has two rows, its gain and its bias. */
 enum { TOKENS, POSITIONS, LN_FINAL, PROJECTION = LN_FINAL + 2 };
 
-/* v: vocabulary; w: width; t: context; d: embedding. */
+/* In a shape, v is the size of the vocabulary, w the width, t the context, d the length of the
+ * embedding. */
 static const struct tensor_row text_rows[] = {
     [TOKENS] = {"token_embedding.weight", "vw", LAYOUT_ROWS, INITIAL_TOKENS, 0},
     [POSITIONS] = {"positional_embedding", "tw", LAYOUT_ROWS, INITIAL_POSITIONS, 0},
@@ -18,7 +19,7 @@ static const struct tensor_row text_rows[] = {
     [PROJECTION] = {"text_projection", "wd", LAYOUT_PANELS_KN, INITIAL_WIDTH, TENSOR_DELICATE},
 };
 
-/* The tensors outside of the blocks. The last row is the projection, which may be absent. */
+/* Describes the tensors outside the blocks. The last row is the projection, which may be absent. */
 static void outer_group(const struct config *config, struct tensor_group *group)
 {
     *group = (struct tensor_group){.rows = text_rows,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of the kinds of towers, and what all of them share.
+ * Holds the table of the kinds of towers, and the functions that every kind uses.
  */
 #include "model/tower.h"
 #include "base/error.h"
@@ -125,7 +125,7 @@ void tower_write_picture(const struct config *config, const float *pixels, float
     tower_find(config, TOWER_IMAGE)->write_picture(config, pixels, input);
 }
 
-/* The first of the largest ids, as OpenAI's code has it. */
+/* Returns the index of the largest id, the first of several equal ones, as OpenAI's code does. */
 static int32_t largest_id(const int32_t *ids, uint32_t count)
 {
     int32_t largest = 0;
@@ -142,5 +142,5 @@ int32_t tower_text_end(const struct config *config, const int32_t *ids)
     for (uint32_t i = 0; i < config->context; i++)
         if (ids[i] == config->eos_token_id)
             return (int32_t)i;
-    return 0; /* A text without end is pooled at its first token, as in Hugging Face's code. */
+    return 0; /* A text without an end is pooled at its first token, as in Hugging Face's code. */
 }

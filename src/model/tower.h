@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The towers of CLIP: one row of facts and functions per kind of tower, and the functions that use
- * it. A tower is appended to a graph for a batch of items and returns which tensors go in and out.
- * Its other results have the names that vkclip_hidden_fn gives. Knows no Vulkan and no files.
+ * Describes CLIP's towers with one row of facts and functions per kind of tower, and gives the
+ * functions that use a row. A tower is appended to a graph for a batch of items and returns the
+ * indices of its inputs and results. Its other results have the names that vkclip_hidden_fn lists.
+ * Knows no Vulkan and no files.
  */
 #ifndef VKCLIP_MODEL_TOWER_H
 #define VKCLIP_MODEL_TOWER_H
@@ -12,16 +13,16 @@
 
 struct tensor_group;
 
-/* The tensors that connect a tower to the rest of a graph. */
+/* Indices of the tensors that connect a tower to the rest of a graph. */
 struct tower_tensors {
-    int input;      /* pictures as tower_write_picture makes them, or token ids [B,T] */
+    int input;      /* pictures as tower_write_picture writes them, or token ids [B,T] */
     int rows;       /* [B]: the token at which each text ends; -1 for pictures */
     int embeddings; /* [B,D] */
-    int normalized; /* [B,D], the embeddings divided by their length */
+    int normalized; /* [B,D], embeddings divided by their length */
 };
 
-/* Reads one size of a tensor of a checkpoint; 0 where the tensor or the dimension is missing. It
- * keeps the format of the checkpoint out of the towers. */
+/* Reads one size of a tensor of a checkpoint, or 0 if the tensor or the dimension is missing. The
+ * callback keeps the format of the checkpoint out of the towers. */
 struct tower_sizes {
     uint32_t (*get)(const void *checkpoint, const char *name, unsigned dimension);
     const void *checkpoint;
@@ -29,27 +30,28 @@ struct tower_sizes {
 
 struct tower_row {
     enum tower tower;
-    /* A checkpoint that has a tensor with such a prefix has this tower; the longest prefix decides
-     * between kinds. */
+    /* A checkpoint has this tower if it has a tensor with one of these prefixes. Where several
+     * kinds match, the longest prefix decides. */
     const char *prefixes[2];
-    /* A tensor with this prefix that the tower does not need makes the checkpoint another model's.
-     */
+    /* A tensor with this prefix which the tower does not need shows that the checkpoint is another
+     * model's. */
     const char *closed;
-    const char *position_table; /* It is resized for pictures of another size; NULL for texts. */
-    bool batch_norm;            /* Training can freeze its statistics. */
+    const char *position_table; /* resized for pictures of another size; NULL for texts */
+    bool batch_norm;            /* Training can freeze the running statistics. */
 
-    /* Reads from the shapes of a checkpoint's tensors what they tell. */
+    /* Derives sizes from the shapes of a checkpoint's tensors. */
     void (*read)(const struct tower_sizes *sizes, struct config *config);
-    /* Refuses sizes that no tower has; `path` is the file that said so. */
+    /* Refuses sizes that no tower has; `path` is the file that messages name. */
     int (*check)(const char *path, const struct config *config);
-    /* Fills what users are told besides the sizes of the configuration. */
+    /* Fills the public description of a tower's sizes. */
     void (*describe)(const struct config *config, struct vkclip_tower_info *info);
-    /* Describes group number `index` of the tensors; false behind the last. */
+    /* Describes group number `index` of the tensors; returns false after the last. */
     bool (*group)(const struct config *config, uint32_t index, struct tensor_group *group);
-    /* Appends the tower to a graph, and fills `tensors`. */
+    /* Appends the tower to a graph and fills `tensors`. */
     void (*append)(const struct config *config, uint32_t batch, struct graph *graph,
                    struct tower_tensors *tensors);
-    /* Pictures only: the floats of one picture's input, and that input from pixels [3,S,S]. */
+    /* A tower of pictures tells the floats of one picture's input, and converts pixels [3,S,S] to
+     * that input. */
     size_t (*picture_floats)(const struct config *config);
     void (*write_picture)(const struct config *config, const float *pixels, float *input);
 };
@@ -58,18 +60,18 @@ struct tower_row {
 TOWER_KINDS(X)
 #undef X
 
-/* The row of a kind; NULL for KIND_NONE. */
+/* Returns the row of a kind, or NULL for KIND_NONE. */
 const struct tower_row *tower_kind_row(enum tower_kind kind);
-/* The row of a model's tower; NULL where it has none. */
+/* Returns the row of a model's tower, or NULL if the model does not have it. */
 const struct tower_row *tower_find(const struct config *config, enum tower tower);
 
-/* What users are told about a tower; zeros where the model has none. */
+/* Returns the public description of a tower, which is all zeros if the model does not have it. */
 struct vkclip_tower_info tower_describe(const struct config *config, enum tower tower);
 
 /* Checks the sizes of all towers. */
 int tower_check(const char *path, const struct config *config);
-/* What the rows' checks share: one size from 1 to `limit`, the sizes of a tower with attention, and
- * those of a picture. `name` is the tower's in messages. */
+/* The rows' own checks use these functions: one size from 1 to `limit`, the sizes of a tower with
+ * attention, and the sizes of a picture. `name` is the tower's name in messages. */
 int tower_check_size(const char *path, const char *name, const char *what, uint32_t size,
                      uint32_t limit);
 int tower_check_widths(const char *path, const char *name, const struct config_tower *tower,
@@ -77,18 +79,19 @@ int tower_check_widths(const char *path, const char *name, const struct config_t
 int tower_check_picture(const char *path, const struct config *config);
 
 /* Appends a tower that the model has, for a batch of items. `tensors` may be NULL. In a training
- * graph, batch norm takes the batch's statistics and moves the running ones. */
+ * graph, batch norm uses the batch's statistics and updates the running ones. */
 int tower_append(const struct config *config, enum tower tower, uint32_t batch, struct graph *graph,
                  struct tower_tensors *tensors);
-/* The graph of one tower alone, with activations and weights stored as `type`. After an error the
- * graph is empty. */
+/* Builds the graph of one tower alone, with activations and weights stored as `type`. After an
+ * error the graph is empty. */
 int tower_build(const struct config *config, enum tower tower, enum type type, uint32_t batch,
                 struct graph *graph, struct tower_tensors *tensors);
 
-/* Floats of one picture's input, and the picture [3,S,S] in that form. */
+/* These functions tell the floats of one picture's input, and convert a picture [3,S,S] to it. */
 size_t tower_picture_floats(const struct config *config);
 void tower_write_picture(const struct config *config, const float *pixels, float *input);
-/* The index of the token at which a text of T ids ends, which is the token that is pooled. */
+/* Returns the index of the token at which a text of T ids ends, which is the token that is pooled.
+ */
 int32_t tower_text_end(const struct config *config, const int32_t *ids);
 
 #endif

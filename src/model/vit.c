@@ -10,10 +10,11 @@
 #include <math.h>
 #include <string.h>
 
-/* Rows; a LayerNorm has two, its gain and its bias. */
+/* A LayerNorm has two rows, its gain and its bias. */
 enum { CLASS, PATCH, POSITIONS, LN_PRE, LN_POST = LN_PRE + 2, PROJECTION = LN_POST + 2 };
 
-/* w: width; c: colours; p: side of a patch; n: patches and the class token; d: embedding. */
+/* In a shape, w is the width, c the number of colours, p the side of a patch, n the number of
+ * patches and the class token, d the length of the embedding. */
 static const struct tensor_row vit_rows[] = {
     [CLASS] = {"class_embedding", "w", LAYOUT_ROWS, INITIAL_WIDTH, 0},
     [PATCH] = {"conv1.weight", "wcpp", LAYOUT_PANELS, INITIAL_CONV, 0},
@@ -30,7 +31,7 @@ static uint32_t patches_per_side(const struct config *config)
     return config->image_size / config->patch_size;
 }
 
-/* The tensors outside of the blocks. The last row is the projection, which may be absent. */
+/* Describes the tensors outside the blocks. The last row is the projection, which may be absent. */
 static void outer_group(const struct config *config, struct tensor_group *group)
 {
     const uint64_t side = patches_per_side(config);
@@ -76,7 +77,7 @@ static int check_sizes(const char *path, const struct config *config)
 static void describe_tower(const struct config *config, struct vkclip_tower_info *info)
 {
     const uint32_t side = patches_per_side(config);
-    info->positions = side * side + 1; /* the patches and the class token */
+    info->positions = side * side + 1; /* patches and the class token */
 }
 
 static void append_vit(const struct config *config, uint32_t batch, struct graph *graph,
