@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names of paths; files that are written keep their old content until all of the new is there;
- * folders are replaced as a whole, and only new or empty ones are accepted where nothing may be
- * overwritten.
+ * Files and folders: paths give the right names, a file that is written keeps its old content until
+ * the new content is complete, folders are replaced as a whole, and folder_make_new accepts only
+ * new and empty folders.
  */
 #define _GNU_SOURCE
 #include "base/file.h"

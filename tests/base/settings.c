@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Settings: what the caller says wins over the environment, an empty text counts as unset except
- * for the cache folder, where it means that nothing is kept, and lists are matched word by word.
+ * Settings: the caller's values take precedence over the environment, lists are matched word by
+ * word, and an empty text counts as unset, except that an empty cache folder turns the cache off.
  */
 #define _GNU_SOURCE
 #include "base/settings.h"
@@ -99,7 +99,7 @@ static void other_variables_are_copied(void **state)
         setenv(cases[i].variable, cases[i].variable, 1);
     assert_int_equal(settings_read(NULL, &settings), 0);
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
-        unsetenv(cases[i].variable); /* the values must outlive the variables */
+        unsetenv(cases[i].variable); /* The values must stay valid without the variables. */
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
         assert_text(*cases[i].value, cases[i].variable);
     settings_free(&settings);

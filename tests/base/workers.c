@@ -18,8 +18,8 @@
 enum { JOBS = 500, MOST = 8 };
 
 struct counts {
-    atomic_int runs[JOBS]; /* of each job */
-    atomic_int busy[MOST]; /* jobs that have this thread number now */
+    atomic_int runs[JOBS]; /* how often each job ran */
+    atomic_int busy[MOST]; /* running jobs per thread number */
     atomic_int callers_done;
     struct workers *workers;
     size_t first_failing; /* jobs from this number on fail */
@@ -62,7 +62,7 @@ static void log_in_order(void *user, enum vkclip_log_level level, const char *me
 static void every_job_once(void **state)
 {
     (void)state;
-    for (unsigned threads = 0; threads < MOST; threads++) { /* 0 stands for no pool */
+    for (unsigned threads = 0; threads < MOST; threads++) { /* 0 means no pool. */
         struct counts counts = {.first_failing = JOBS};
         if (threads)
             assert_int_equal(workers_open(threads, &counts.workers), 0);
@@ -98,7 +98,8 @@ static void first_error_counts(void **state)
         snprintf(expected, sizeof(expected), "job %zu", fail);
         assert_string_equal(vkclip_last_error(), expected);
         assert_true(logged.errors >= 1 && logged.errors <= 4);
-        /* The jobs before it are done, and those that the three other threads had begun. */
+        /* Jobs before the failing one always run. Of those after it, only the three jobs that the
+         * other threads had begun may run. */
         for (size_t i = 0; i <= fail; i++)
             assert_int_equal(counts.runs[i], 1);
         for (size_t i = fail + 4; i < JOBS; i++)
@@ -107,7 +108,7 @@ static void first_error_counts(void **state)
     }
 }
 
-/* A job that runs jobs of the same pool. Two callers start such jobs at once. */
+/* Runs jobs of the same pool from inside a job, which two callers do at once. */
 static int nested_job(void *user, size_t index, unsigned thread)
 {
     struct counts *counts = user;
@@ -139,7 +140,7 @@ static void nested_and_shared(void **state)
     assert_int_equal(counts.callers_done, 2);
     workers_close(&counts.workers);
     workers_close(&counts.workers);
-    assert_int_equal(workers_open(0, &counts.workers), 0); /* as many as processors */
+    assert_int_equal(workers_open(0, &counts.workers), 0); /* 0 asks for a thread per processor. */
     assert_true(workers_threads(counts.workers) >= 1);
     workers_close(&counts.workers);
 }

@@ -81,8 +81,8 @@ static void reads_towers(void **state)
     }
 }
 
-/* A good file in which the first occurrence of some bytes is replaced by others of the same length.
- */
+/* Writes a good file in which the first occurrence of some bytes is replaced by others of the same
+ * length. */
 static void refuses_bad_configurations(void **state)
 {
     (void)state;
@@ -108,11 +108,12 @@ static void refuses_bad_configurations(void **state)
          VKCLIP_EFORMAT, "clip.vision.embedding_length: expected an integer from 1"},
         {"t.blk.1.ln1.bias", "t.blk.1.ln3.bias", VKCLIP_EFORMAT,
          "tensor transformer.resblocks.1.ln_1.bias: expected shape [64], found none"},
-        {"clip.has_text_encoder", "clip.has_TEXT_encoder", VKCLIP_OK, NULL}, /* the images' tower */
+        /* Only the image tower is left. */
+        {"clip.has_text_encoder", "clip.has_TEXT_encoder", VKCLIP_OK, NULL},
         {"clip.vision.image_mean", "clip.vision.image_MEAN", VKCLIP_OK, NULL},
     };
-    /* Bytes of `good` and `bad` in each case: a key is matched with the bytes after it, among which
-     * may be zeros. */
+    /* The lengths of `good` and `bad` are given, because a key is matched together with the bytes
+     * of its value, which may be zeros. */
     static const size_t lengths[] = {4, 13, 21, 23, 41, 26, 29, 33, 16, 21, 22};
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         char *folder = scratch_folder(), *gguf = scratch_path(folder, "model.gguf"), *data;
@@ -141,7 +142,7 @@ static void refuses_bad_configurations(void **state)
 
 /* ---- Vocabulary ------------------------------------------------------------------------------ */
 
-/* A file with nothing but these tokens. */
+/* Writes a file with nothing but the given tokens. */
 static void write_tokens(const char *folder, const char *const *tokens, size_t count)
 {
     struct gguf_writer w = {0};
@@ -273,8 +274,8 @@ static void refuses_bad_vocabularies(void **state)
 
 /* ---- Broken files ---------------------------------------------------------------------------- */
 
-/* Puts a file that is described by words: xTEXT is its bytes, bN an u8, iN an u32, lN an u64, sTEXT
- * a string with its length before it, zN so many zeros, aN zeros up to a multiple of N. */
+/* Builds a file from words: xTEXT gives the bytes of TEXT, bN a u8, iN a u32, lN a u64, sTEXT a
+ * string after its length, zN N zeros, and aN zeros up to a multiple of N. */
 static void put_words(struct gguf_writer *w, const char *words)
 {
     for (size_t length; *words; words += length + (words[length] == ' ')) {
@@ -382,7 +383,8 @@ static void refuses_broken_files(void **state)
         struct gguf_writer w = {0};
         struct gguf *file;
         put_words(&w, broken[i].words);
-        uint8_t *exact = malloc(w.size ? w.size : 1); /* A sanitizer sees its end. */
+        /* Its size is exact, so that a sanitizer sees reads past the end. */
+        uint8_t *exact = malloc(w.size ? w.size : 1);
         memcpy(exact, w.data ? w.data : exact, w.size);
         int error = gguf_parse(exact, w.size, "x.gguf", &file);
         if (broken[i].error) {
@@ -397,7 +399,7 @@ static void refuses_broken_files(void **state)
     }
 }
 
-/* A good file is refused however much of it is missing. */
+/* A good file that is cut off anywhere is refused. */
 static void refuses_truncated_files(void **state)
 {
     (void)state;
@@ -429,7 +431,7 @@ static void reads_typed_values(void **state)
                              "l4611686018427387904 sf i7 b1 sg i9 i5 l1 i3");
     assert_int_equal(gguf_parse(w.data, w.size, "x", &file), 0);
     assert_true(gguf_read_integer(gguf_find(file, "a"), &number) && number == 200);
-    assert_false(gguf_read_integer(gguf_find(file, "b"), &number)); /* negative */
+    assert_false(gguf_read_integer(gguf_find(file, "b"), &number)); /* The value is negative. */
     assert_true(gguf_read_integer(gguf_find(file, "c"), &number) && number == 5);
     assert_false(gguf_read_integer(gguf_find(file, "d"), &number));
     assert_false(gguf_read_integer(gguf_find(file, "f"), &number));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names of models, and where the cache keeps them. tests/cli/pull.py fills caches and opens models
- * out of them.
+ * Names of models, and the cache folders that belong to them. Filling a cache and opening models
+ * from it is the subject of tests/cli/pull.py.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -41,7 +41,7 @@ static void names(void **state)
         if (hub_parse_name(wrong[i], &name))
             fail_msg("'%s' was taken for a name", wrong[i]);
     char *longest = calloc(1, 100001);
-    for (int part = 0; part < 2; part++) { /* an endless name, then an endless revision */
+    for (int part = 0; part < 2; part++) { /* First the name is too long, then the revision. */
         memset(longest, 'a', 100000);
         memcpy(longest, part ? "a/b@" : "a/b", part ? 4 : 3);
         assert_false(hub_parse_name(longest, &name));
@@ -52,7 +52,7 @@ static void names(void **state)
     free(longest);
 }
 
-/* Every alias leads to a repository, whose own name is not an alias of another, and stands once. */
+/* Every alias occurs once and leads to a repository whose own name is not an alias. */
 static void aliases(void **state)
 {
     const char *name, *repository, *other, *where;

@@ -15,8 +15,8 @@
 #define T(dtype, shape, begin, end) \
     "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
 
-/* A file with this header, this number as its length (0 stands for the true one), and so many bytes
- * of data after it. */
+/* Writes a file with this header, the number that claims to be the header's length (0 means its
+ * true length), and the given number of bytes of data. */
 static const struct bad {
     const char *header;
     uint64_t length;
@@ -86,7 +86,7 @@ static const struct bad {
     {"{\"__metadata__\":{\"a\":1}}", 0, 0, VKCLIP_EFORMAT, "__metadata__ is not a map of strings"},
 };
 
-/* The file in memory of exactly its size, so that a sanitizer sees every read beyond its end. */
+/* Reads a file into memory of exactly its size, so that a sanitizer sees reads past the end. */
 static uint8_t *build(const char *header, uint64_t length, size_t data, size_t *size)
 {
     size_t text = strlen(header);
@@ -114,7 +114,7 @@ static void refuses_broken_files(void **state)
     }
 }
 
-/* A good file that is cut off after every byte. */
+/* A good file that is cut off anywhere is refused. */
 static void refuses_truncated_files(void **state)
 {
     (void)state;
@@ -220,7 +220,8 @@ static void writes_what_it_reads(void **state)
     const struct tensor_view tensors[] = {
         {"z.weight", DTYPE_F32, 2, {2, 3}, f32, sizeof(f32)},
         {"bytes", DTYPE_U8, 1, {3}, u8, sizeof(u8)},
-        {"scalar \"q\" \xc3\xa9", DTYPE_F64, 0, {0}, f64, sizeof(f64)}, /* begins at an odd byte */
+        /* It begins at an odd byte. */
+        {"scalar \"q\" \xc3\xa9", DTYPE_F64, 0, {0}, f64, sizeof(f64)},
         {"none", DTYPE_F16, 3, {4, 0, 2}, NULL, 0},
         {"ids", DTYPE_I64, 1, {2}, i64, sizeof(i64)},
     };
@@ -257,7 +258,7 @@ static void writes_what_it_reads(void **state)
     char **names;
     size_t count;
     assert_int_equal(folder_list(folder, &names, &count), 0);
-    assert_int_equal(count, 1); /* nothing is left beside the file */
+    assert_int_equal(count, 1); /* No temporary file is left beside it. */
     folder_free_names(&names, count);
     free(path);
     scratch_remove(folder);
@@ -296,7 +297,7 @@ static void refuses_to_write_nonsense(void **state)
     assert_failed(safetensors_write_streamed(path, &good, 1, NULL, write_too_little, NULL),
                   VKCLIP_EINVALID, "tensor a: the number of bytes written is not");
     assert_int_equal(folder_list(folder, &names, &count), 0);
-    assert_int_equal(count, 0); /* nothing is left of what was begun */
+    assert_int_equal(count, 0); /* The unfinished file is removed. */
     folder_free_names(&names, count);
     free(path);
     path = scratch_path(folder, "none/a.safetensors");

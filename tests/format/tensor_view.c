@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Element types: every readable type gives the values that its format defines, from any element on
- * and at any alignment; views are found by name.
+ * Element types: every readable type gives the values that its format defines, from any first
+ * element and at any alignment, and views are found by name.
  */
 #include "format/tensor_view.h"
 #include "support/testing.h"
 
 #include <math.h>
 
-/* The same three values in every type without blocks, one byte off every alignment. */
+/* Every type without blocks holds the same three values, which lie one byte off every alignment. */
 static void reads_floats(void **state)
 {
     (void)state;
@@ -41,7 +41,7 @@ static void reads_floats(void **state)
     }
 }
 
-/* Blocks written by hand, with a scale of 0.5 or 2 and integers that count up. */
+/* Blocks written by hand have a scale of 0.5 or 2 and integers that count up. */
 static void reads_blocks(void **state)
 {
     (void)state;
@@ -64,7 +64,8 @@ static void reads_blocks(void **state)
         assert_true(dtype_is_readable(views[i].dtype) && !dtype_is_float(views[i].dtype));
         assert_int_equal(dtype_size(views[i].dtype), 0);
         assert_int_equal(tensor_view_elements(&views[i]), 32);
-        tensor_view_read(&views[i], 0, 5, found[i]); /* ends and begins inside a block */
+        /* The first read ends and the second one begins inside a block. */
+        tensor_view_read(&views[i], 0, 5, found[i]);
         tensor_view_read(&views[i], 5, 27, found[i] + 5);
     }
     for (int i = 0; i < 32; i++) {
@@ -77,7 +78,8 @@ static void reads_blocks(void **state)
     }
 }
 
-/* Three blocks whose scales differ: a read from the middle of one to the middle of the last. */
+/* A read from the middle of the first to the middle of the last of three blocks uses the scale of
+ * each. */
 static void reads_across_blocks(void **state)
 {
     (void)state;

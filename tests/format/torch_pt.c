@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * PyTorch's checkpoints: every form gives the values of the same weights in safetensors, as views
- * into the file, and every kind of hostile pickle and archive is refused with a message that says
- * what is wrong with it.
+ * PyTorch's checkpoints: every form gives the same values as the same weights in safetensors, as
+ * views into the file, and every kind of hostile pickle and archive is refused with a message that
+ * says what is wrong with it.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -23,7 +23,7 @@ static int fill_sixteen(void **state)
     return 0;
 }
 
-/* Builds an archive of this pickle and of a record data/0 with 16 floats. */
+/* Builds an archive of a pickle and a record data/0 with 16 floats. */
 static uint8_t *wrap(const void *pickle, size_t pickle_size, size_t *size)
 {
     const struct archive_record records[] = {
@@ -66,7 +66,7 @@ static void reads_as_safetensors(void **state)
     weights_close(&expected);
 }
 
-/* A ResNet checkpoint in half precision holds the rounded values of the one in full precision. */
+/* The ResNet checkpoint in half precision holds the rounded values of the one in full precision. */
 static void reads_halves(void **state)
 {
     (void)state;
@@ -99,7 +99,7 @@ static void reads_halves(void **state)
             compared++;
         }
         assert_true(halves > 20 && compared > 100);
-        /* No tensor is a copy. */
+        /* Every tensor is a view into the file, because a copy would take memory twice. */
         for (size_t i = 0; i < file->count; i++) {
             const uint8_t *data = file->tensors[i].data;
             assert_false(file->tensors[i].resident);
@@ -158,7 +158,7 @@ static void opens_folders(void **state)
 #define ONE "K\x01\x85"
 #define GOOD_W TENSOR(SIXTEEN, INT("\x02"), FOUR, ONE)
 
-/* Pickles with a tensor "w", and its values in fp32. */
+/* Each pickle has a tensor "w" with these values in fp32. */
 static const struct good {
     const char *what, *pickle;
     size_t size;
@@ -242,8 +242,8 @@ static void reads_every_form(void **state)
     }
 }
 
-/* A copied tensor keeps its values when it is read twice: the pages of mapped tensors are dropped
- * after a read, and those of a copy must not be. */
+/* A copied tensor keeps its values when it is read twice: the pages of mapped tensors are released
+ * after a read, which must not happen to a copy. */
 static void keeps_copies(void **state)
 {
     (void)state;
@@ -358,7 +358,7 @@ static const struct bad {
     {B(PICKLE("K\x01Q")), "a persistent id that is not a storage"},
     {B(PICKLE("(" STR("\x06", "module") FLOATS W W "K\x01tQ")), "that is not a storage"},
     {B(PICKLE("(" STR("\x07", "storage") "ctorch\nSize\n" W W "K\x01tQ")), "not a storage"},
-    /* Tensors that their storage or the file cannot hold. */
+    /* These tensors do not fit into their storage or into the file. */
     {B(PICKLE(DICT(W TENSOR(SIXTEEN, INT("\x0d"), FOUR, ONE)))),
      "x.pt: w: elements 13 to 17 of a storage of 16: out of range"},
     {B(PICKLE(DICT(W TENSOR(SIXTEEN, "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", FOUR, ONE)))),
@@ -397,7 +397,7 @@ static const struct bad {
     {B(PICKLE(DICT(W GOOD_W STR("\x08", "module.w") GOOD_W))), "w occurs twice"},
     {B(PICKLE(DICT(STR("\x00", "") GOOD_W))), "names of 1 to 512 bytes"},
     {B(PICKLE(DICT(STR("\x02", "w\0") GOOD_W))), "without NUL"},
-    /* A module that holds itself. */
+    /* This module contains itself. */
     {B(PICKLE("c__torch__\nNet\n)\x81q\x00}" W "h\x00sb")), "modules nested deeper than 64"},
 #undef B
 #define U(pickle) pickle, sizeof(pickle) - 1, VKCLIP_EUNSUPPORTED
@@ -424,8 +424,8 @@ static void refuses_pickles(void **state)
     }
 }
 
-/* Checks that a pickle is refused in which `word` stands `count` times between a beginning and an
- * end. */
+/* Checks that a pickle is refused that repeats `word` `count` times between a beginning and an end.
+ */
 static void refuse_repeated(const char *begin, size_t begin_size, const char *word, size_t count,
                             const char *end, const char *message)
 {
@@ -451,7 +451,7 @@ static void refuses_bombs(void **state)
     refuse_repeated("\x80\x02]", 3, "]a", 3000000, ".", "pickle of more than 1048576 values");
     refuse_repeated("\x80\x04}", 3, "\x94", 2000000, ".", "memo entry 1048576, expected");
     refuse_repeated("\x80\x02}", 3, "N", 9u << 20, ".", "expected at most 8388608");
-    /* Each module holds the one before it twice, which makes 2^25 paths to the first. */
+    /* Each module contains the previous one twice, which makes 2^25 paths to the first. */
     static const char leaf[] = STR("\x01", "k") "c__torch__\nNet\n)\x81}"
                                                 "b";
     static const char level[] =
@@ -500,7 +500,7 @@ static const struct bad_archive {
     {{PKL, {DATA}, {"x/byteorder", "big", 3}}, VKCLIP_EUNSUPPORTED, "byteorder: expected little"},
     {{PKL}, VKCLIP_EFORMAT, "w: its record x/data/0 is missing"},
     {{PKL, {"x/data/0", "", 0}}, VKCLIP_EFORMAT, "16 elements of 4 bytes, found 0 bytes"},
-    /* Archives that claim four gigabytes: nothing is inflated. */
+    /* These archives claim four gigabytes, so that inflating them would exhaust the memory. */
     {{{"x/data.pkl", "xxxx", 4, 0xfffffff0, 8}, {DATA}},
      VKCLIP_EUNSUPPORTED,
      "record x/data.pkl is compressed or encrypted: refused"},
@@ -510,7 +510,7 @@ static const struct bad_archive {
     {{PKL, {DATA, 0, 0, 1}}, VKCLIP_EUNSUPPORTED, "record x/data/0 is compressed or encrypted"},
     {{PKL, {DATA, 0xfffffff0}}, VKCLIP_EFORMAT, "its 4294967280 bytes are not in the file"},
     {{PKL, {DATA, 0x400}}, VKCLIP_EFORMAT, "its 1024 bytes are not in the file"},
-    /* A storage whose bytes are those of the pickle. */
+    /* The storage shares its bytes with the pickle. */
     {{{"x/data.pkl", good, sizeof(good) - 1}, {"x/data/0", good, 64, 0, 0, 0, 1}},
      VKCLIP_EFORMAT,
      "records x/data.pkl and x/data/0 overlap"},
@@ -546,7 +546,7 @@ static void refuses_truncated_archives(void **state)
         assert_failed(torch_pt_parse(copy, cut, "cut", &file), VKCLIP_EFORMAT, "cut: ");
         free(copy);
     }
-    /* With one byte damaged, a file may be refused or read, but never beyond its end. */
+    /* A file with one damaged byte may be refused or accepted, but nothing past its end is read. */
     for (size_t i = 0; i < size; i++) {
         data[i] ^= 0xff;
         if (!torch_pt_parse(data, size, "damaged", &file))
@@ -578,7 +578,7 @@ static void refuses_other_forms(void **state)
     assert_failed(weights_open(path, &weights), VKCLIP_EFORMAT, "found 42 bytes that begin with");
     scratch_text(folder, "model.pt", "");
     assert_failed(weights_open(path, &weights), VKCLIP_EFORMAT, "found 0 bytes");
-    /* The content of a file counts, and not its name. */
+    /* The file's content decides its format, and not its name. */
     char *golden = golden_path("models/hf-vit/model.safetensors");
     char *safetensors = realpath(golden, NULL);
     remove(path);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every gradient rule against finite differences, computed by the double-precision reference alone:
- * towers of each kind with the objective after them, and each weight's gradient against the
- * difference of the loss on both sides of the weight. No device is needed.
+ * Compares every gradient rule with finite differences, which the double-precision reference
+ * computes without a device. Each graph is a tower of each kind with the objective after them, and
+ * the gradient of a weight is compared with the difference of the loss on both sides of its value.
  */
 #include "support/testing.h"
 
@@ -18,7 +18,7 @@
 
 struct values {
     struct graph *graph;
-    double **lists; /* by storage */
+    double **lists; /* the values of each storage */
 };
 
 static double *tensor_values(const struct values *v, int tensor)
@@ -97,14 +97,14 @@ static struct config tiny_config(bool resnet, enum vkclip_activation activation)
     return config;
 }
 
-/* What the test needs to know of a graph. */
+/* The parts of a graph that the test reads. */
 struct built {
     int loss;
     size_t forward; /* nodes up to the loss */
     struct grad_inputs inputs;
 };
 
-/* The objective over embeddings of both sides, and all gradients. */
+/* Appends the objective over the embeddings of pictures and texts, and all gradients. */
 static struct built append_gradients(struct graph *graph, int image, int text, bool recompute)
 {
     const uint32_t one = 1;
@@ -147,13 +147,13 @@ static void set_inputs(const struct values *v, const struct tower_tensors *text,
     free(ids);
 }
 
-/* Compares the gradient of some elements of a weight; returns how many. */
+/* Compares the gradient of some elements of a weight, and returns the number of these elements. */
 static size_t check_weight(const struct values *v, const struct built *built, int weight)
 {
     const struct tensor *tensor = &v->graph->tensors[weight];
     const size_t elements = tensor_elements(tensor), stride = elements / 9 + 1;
     double *values = tensor_values(v, weight), largest = 0;
-    double *gradient = malloc(elements * sizeof(*gradient)); /* a copy, as later runs add to it */
+    double *gradient = malloc(elements * sizeof(*gradient)); /* Later runs add to the original. */
     memcpy(gradient, tensor_values(v, tensor->gradient), elements * sizeof(*gradient));
     for (size_t i = 0; i < elements; i++)
         largest = fmax(largest, fabs(gradient[i]));
@@ -240,8 +240,9 @@ static bool has_slope(const struct graph *graph)
     return false;
 }
 
-/* The product that computes the gradient of an activation's result multiplies it by the slope, but
- * not where that gradient is also the one of another tensor. */
+/* The product that computes the gradient of an activation's result also multiplies it by the slope.
+ * It must not where another tensor has the same gradient, which needs the value without the slope.
+ */
 static void fused_slopes(void **state)
 {
     (void)state;
@@ -286,7 +287,8 @@ static void locked_weights(void **state)
         grad_backward(&graph, 0, &(struct grad_seed){image.normalized, seed}, 1, false);
     assert_int_equal(graph.error, 0);
     assert_int_equal(inputs.order, -1);
-    assert_int_equal(graph.node_count, before + 2); /* of NORMALIZE and of the projection */
+    /* the gradients of NORMALIZE and of the projection */
+    assert_int_equal(graph.node_count, before + 2);
     assert_true(graph.tensors[graph_find(&graph, "visual.proj")].gradient >= 0);
     graph_free(&graph);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Graphs without a device: builders refuse shapes that do not fit, and residuals are overwritten.
+ * Graphs, tested without a device: builders refuse shapes that do not fit, and a node that
+ * overwrites its residual makes the residual unreadable for later nodes.
  */
 #include "support/testing.h"
 
@@ -83,7 +84,7 @@ static void shapes_are_checked(void **state)
         if (bad_builders(&graph, which) != -1 || graph.error != VKCLIP_EINVALID ||
             !*vkclip_last_error())
             fail_msg("builder %d was not refused", which);
-        /* Builders after one that failed do nothing. */
+        /* After a builder has failed, all later ones do nothing. */
         assert_int_equal(add_input(&graph, "x", TYPE_F32, 1, 1, 0), -1);
         graph_free(&graph);
     }

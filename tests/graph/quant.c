@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blocks of quantised weights, compared with GGUF's definition of them. How blocks lie on the
- * device is the subject of tests/runtime/layout.c.
+ * Compares blocks of quantised weights with GGUF's definition. How blocks lie on the device is the
+ * subject of tests/runtime/layout.c.
  */
 #include "base/array.h"
 #include "base/half.h"
@@ -17,7 +17,7 @@ static float next_value(uint32_t *state)
     return (float)((double)*state / 2147483648.0 - 1);
 }
 
-/* The value as fp16 holds it. */
+/* Rounds a value to fp16. */
 static double rounded_to_half(double value)
 {
     return half_to_float(half_from_float((float)value));
@@ -54,8 +54,8 @@ static double squared_error(const float *x, const struct quant_block *block)
 }
 
 /* GGUF's own rule for Q4_0 is d = fp16(x of largest magnitude / -8) and q = min(15, trunc(x / d +
- * 8.5)). The values here have the same format; no block is further from x than by that rule, and
- * all blocks together are clearly nearer. */
+ * 8.5)). quant_pack writes the same format. None of its blocks may be further from x than GGUF's,
+ * and their total squared error must be smaller by a tenth. */
 static void q4_is_nearer_than_q4_0(void **state)
 {
     (void)state;
@@ -83,8 +83,8 @@ static void q4_is_nearer_than_q4_0(void **state)
     assert_true(all < 0.9 * all_plain);
 }
 
-/* Values that come out of blocks, as those of a GGUF file do, are packed to the same values again.
- */
+/* Values that blocks hold exactly, as those from a GGUF file, do not change when they are packed
+ * again. */
 static void packing_again_changes_nothing(void **state)
 {
     (void)state;
@@ -117,7 +117,7 @@ static void extreme_values(void **state)
         assert_true(quant_pack(type, zeros, QUANT_BLOCK, &block));
         for (size_t i = 0; i < QUANT_BLOCK; i++)
             assert_true(quant_value(&block, i) == 0);
-        assert_true(quant_pack(type, tiny, 3, &block)); /* a scale below fp16 gives zeros */
+        assert_true(quant_pack(type, tiny, 3, &block)); /* The scale is 0 in fp16. */
         assert_true(quant_value(&block, 0) == 0 && quant_value(&block, 1) == 0);
         assert_false(quant_pack(type, bad, 2, &block));
         assert_true(isnan(quant_value(&block, 0)));
@@ -125,7 +125,7 @@ static void extreme_values(void **state)
         assert_true(isnan(quant_value(&block, 1)));
         assert_false(quant_pack(type, endless, 1, &block));
         assert_true(isnan(quant_value(&block, 0)));
-        assert_true(quant_pack(type, one, 1, &block)); /* fewer values than a block has */
+        assert_true(quant_pack(type, one, 1, &block)); /* A row may end inside a block. */
         assert_true(fabsf(quant_value(&block, 0) + 3) < 2e-3f && quant_value(&block, 1) == 0);
     }
 }

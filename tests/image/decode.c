@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Picture files: what small handmade ones decode to, that a cut one is never taken for whole, and
- * the message of every kind of broken one.
+ * Picture files: small handmade files decode to the expected pixels, a file that is cut off is
+ * never accepted as complete, and every kind of broken file has its message.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -98,7 +98,7 @@ static const struct sample {
                       "\0\0\0\0\1\2\3\0\7\7\7\0" "\x12\0\0\0"), 2, 1, 3, true, "\3\2\1\7\7\7"},
     {"ramp.bmp", B(BMP("B", "(", "\2", "\1\0\0\0", "\x4", "\0")
                    "\0\0\0\0\1\1\1\0\2\2\2\0" "\x12\0\0\0"), 2, 1, 3, false, "\1\1\1\2\2\2"},
-    /* transparent: the pixel drawn is 1, the one outside the frame 2, each in its palette colour */
+    /* A pixel keeps its palette colour even if its index is transparent: the pixel in the frame has index 1, and the pixel outside the frame has index 2. */
     {"transparent.gif", B(GIF_HEAD "\x21\xf9\4\1\0\0\2\0" GIF_FRAME "\2\2\x4c\1\0;"),
      2, 1, 3, true, "\x14\x15\x16\1\2\3"},
     {"opaque.gif", B(GIF_HEAD "\x21\xf9\4\0\0\0\2\0" GIF_FRAME "\2\2\x4c\1\0;"),
@@ -164,8 +164,8 @@ static struct bytes begin_png(uint32_t width, uint32_t height, unsigned depth, u
     return file;
 }
 
-/* A PNG of these rows (filter bytes included), with one more chunk before them where `type` is
- * given. */
+/* Makes a PNG of the given rows, which include the filter bytes. If `type` is given, a chunk of
+ * that type comes before the rows. */
 static struct bytes make_png(uint32_t width, uint32_t height, unsigned depth, unsigned color,
                              const char *type, const void *chunk, size_t chunk_size,
                              const void *rows, size_t size)
@@ -230,7 +230,7 @@ static void test_png(void **state)
 
 struct gif_writer {
     struct bytes file;
-    size_t block; /* where this sub-block's length is */
+    size_t block; /* offset of the length of the current sub-block */
     uint32_t bits;
     unsigned count;
 };
@@ -312,7 +312,7 @@ static void check_cuts(const char *name, const uint8_t *data, size_t size)
     assert_int_equal(vkclip_decode_image(data, size, name, 0, &whole), 0);
     size_t bytes = (size_t)whole.width * whole.height * whole.channels;
     for (size_t cut = 0; cut<size; cut += size - cut> 64 ? step : 1) {
-        uint8_t *part = malloc(cut ? cut : 1); /* its own memory, so that ASan sees its end */
+        uint8_t *part = malloc(cut ? cut : 1); /* ASan sees reads past its end. */
         memcpy(part, data, cut);
         if (!vkclip_decode_image(part, cut, name, 0, &image)) {
             assert_int_equal(image.width, whole.width);
@@ -325,7 +325,7 @@ static void check_cuts(const char *name, const uint8_t *data, size_t size)
         }
         free(part);
     }
-    /* What may be missing: a GIF's later frames and end, a BMP's last padding, a PSD's 5th channel
+    /* A GIF's later frames and end, a BMP's last padding and a PSD's fifth channel may be missing.
      */
     if (accepted && !strstr(name, ".gif") && !strstr(name, ".bmp") && !strstr(name, ".psd"))
         fail_msg("%s: %zu cut files were accepted", name, accepted);
@@ -374,11 +374,12 @@ static void test_cut_and_damaged(void **state)
 
 /* ---- The messages ---------------------------------------------------------------------------- */
 
-enum repair { AS_IS, REPAIR }; /* whether a PNG's checksums are made right after the change */
+enum repair { AS_IS, REPAIR }; /* REPAIR corrects a PNG's checksums after the change. */
 
 /* clang-format off */
-/* A file made from a golden one or a sample: its first `keep` bytes (0: all; negative: without the
- * last), with some written over at `at` (negative: from the end). Without source: the bytes. */
+/* A broken file consists of the first `keep` bytes of a golden file or a sample (0: all bytes;
+ * negative: all but the last ones). At offset `at` (negative: from the end) `bytes` overwrite it. If
+ * there is no source, `bytes` are the whole file. */
 static const struct broken {
     const char *name, *source;
     long keep, at;
@@ -558,7 +559,7 @@ static struct bytes make_broken(const struct broken *b)
         }
     for (size_t i = 0; b->source && i < ARRAY_COUNT(goldens); i++)
         if (!strcmp(b->source, goldens[i])) {
-            free(file.data); /* the goldens come before samples of the same name */
+            free(file.data); /* A golden file takes precedence over a sample of the same name. */
             file = read_golden(goldens[i]);
         }
     if (!b->source)
@@ -618,7 +619,7 @@ static void test_max_pixels(void **state)
     free(file.data);
 }
 
-/* A PNG of one pixel whose data unpacks to 256 MiB. */
+/* Makes a PNG of one pixel whose data unpacks to 256 MiB. */
 static struct bytes make_deflate_bomb(void)
 {
     static uint8_t zeros[1 << 16], packed[1 << 19];
@@ -664,10 +665,14 @@ static void test_bounded_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounded_memory), /* first, while the peak is low */
-        cmocka_unit_test(test_samples),        cmocka_unit_test(test_png),
-        cmocka_unit_test(test_gif_full_table), cmocka_unit_test(test_cut_and_damaged),
-        cmocka_unit_test(test_messages),       cmocka_unit_test(test_max_pixels),
+        /* It runs first, because it needs a low peak of memory. */
+        cmocka_unit_test(test_bounded_memory),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_png),
+        cmocka_unit_test(test_gif_full_table),
+        cmocka_unit_test(test_cut_and_damaged),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_max_pixels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,8 +34,8 @@ static void preprocess(const struct vkclip_image *image, uint32_t size, bool rgb
         fail_msg("%s", vkclip_last_error());
 }
 
-/* The reference made u8_224_rgb_first with OpenAI's crop, Hugging Face's lies one pixel before it
- * where the rest is odd and its half too. */
+/* The reference made u8_224_rgb_first with OpenAI's crop. Hugging Face's crop begins one pixel
+ * earlier if the number of pixels that the crop removes is odd and Python rounds half of it up. */
 static size_t crop_shift(uint32_t in, uint32_t shorter, uint32_t size)
 {
     uint32_t rest = (uint32_t)((uint64_t)size * in / shorter) - size;
@@ -212,8 +212,8 @@ static void test_strides(void **state)
         }
 }
 
-/* Grey is RGB of three equal channels, opaque is without alpha, and values are those of the bytes.
- */
+/* A grey picture gives the pixels of RGB with equal channels, an opaque one those of a picture
+ * without alpha, and the float values follow from the bytes. */
 static void test_channels(void **state)
 {
     (void)state;
@@ -272,7 +272,7 @@ static void test_alpha(void **state)
     }
 }
 
-/* One row or column of the crop differs between the two rules, at rests of 3, 7, ... */
+/* If the crop removes 3, 7, ... pixels of a side, the two rules differ by one row or column. */
 static void test_crop_rounding(void **state)
 {
     (void)state;
@@ -292,7 +292,7 @@ static void test_crop_rounding(void **state)
     }
 }
 
-/* As thin as can be: the crop of a constant picture is that constant, whatever the shape. */
+/* The crop of a picture of one colour has that colour, even in the thinnest shapes. */
 static void test_thin(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A learnt vocabulary equals that of an implementation that counts all pairs anew for every merge;
- * the tokenizer opens the files that are written; rows of CSV files are read.
+ * Learning vocabularies: the merges equal those of a simple implementation that counts all pairs
+ * again for every merge, the tokenizer opens the written files, and rows of CSV files are read.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -13,7 +13,7 @@
 #include "format/csv.h"
 #include "text/tokenizer.h"
 
-/* ---- The plain way --------------------------------------------------------------------------- */
+/* ---- The simple implementation --------------------------------------------------------------- */
 
 enum { WORDS = 300, LENGTH = 12, MERGES = 60, TOKEN = 80 };
 
@@ -41,7 +41,8 @@ static int count_pair(const struct plain *plain, const char *left, const char *r
     return count;
 }
 
-/* Finds the most frequent pair, the last of equally frequent ones; 0: no pair occurs twice. */
+/* Finds the most frequent pair, and among equally frequent ones the last. Returns 0 if no pair
+ * occurs twice. */
 static int best_pair(const struct plain *plain, char left[TOKEN], char right[TOKEN])
 {
     int best = 1;
@@ -108,8 +109,8 @@ static void test_merges_are_those_of_the_plain_way(void **state)
             assert_string_equal(vocabulary.tokens[512 + merges++], joined);
         }
         assert_int_equal(vocabulary.count, 514 + merges);
-        assert_true(seed < 3 ? merges < MERGES
-                             : merges == MERGES); /* Learning ended in both ways. */
+        /* Learning must end in both ways: early, and after all merges. */
+        assert_true(seed < 3 ? merges < MERGES : merges == MERGES);
         vocabulary_close(&vocabulary);
         bpe_close(&bpe);
         free(plain);
@@ -184,8 +185,8 @@ static void test_files_open(void **state)
     free(text);
     tokenizer_close(&tokenizer);
 
-    /* The same texts from a table, and from two tables at once, which doubles all counts, give the
-     * same merges. */
+    /* One table with the texts, and two such tables, which double all counts, give the same
+     * merges as the texts. */
     train((const char *const[]){table}, 1, two, 518, NULL, &result);
     static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer_config.json",
                                         "special_tokens_map.json"};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Text to ids and back, compared with the references' ids: those of the project's own vocabulary,
- * and OpenAI's where the larger reference data is present. tokenizer_files.c has the broken files.
+ * Compares the ids of texts, and the texts of ids, with the references: for the project's own
+ * vocabulary, and for OpenAI's if the larger reference data is present. Broken files are the
+ * subject of tokenizer_files.c.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -26,7 +27,7 @@ static struct tokenizer *open_tokenizer(const char *path, enum tokenizer_rules r
     return tokenizer;
 }
 
-/* Opens a tokenizer of the reference data; NULL, with one message, where the data is absent. */
+/* Opens a tokenizer of the reference data. Returns NULL and prints one message if there is none. */
 static struct tokenizer *open_golden(const char *file, enum tokenizer_rules rules)
 {
     char *path = golden_path(file);
@@ -137,9 +138,9 @@ static void openai_long(void **state)
     tokenizer_close(&tokenizer);
 }
 
-/* The texts whose expected ids need mojibake repair, with what the repair makes of them. The
- * repaired text must give exactly the expected ids, which shows that the repair is the only
- * difference. */
+/* The expected ids of these texts need mojibake repair, which the tokenizer does not do. The second
+ * text is the repaired one. It must give exactly the expected ids, which shows that the repair is
+ * the only difference. */
 static const char *const mojibake[][2] = {
     {"ÅÄµ ¢®", "Åĵ ¢®"},
     {"The Mona Lisa doesnâ€™t have eyebrows.", "The Mona Lisa doesn’t have eyebrows."},
@@ -297,7 +298,7 @@ static void emoji_cases(void **state)
     tokenizer_close(&tokenizer);
 }
 
-/* The same merges in OpenAI's form give the same ids, plain and packed. */
+/* The vocabulary in OpenAI's form, plain or packed, gives the ids of Hugging Face's form. */
 static void emoji_as_openai(void **state)
 {
     (void)state;
@@ -322,7 +323,7 @@ static void emoji_as_openai(void **state)
     scratch_remove(folder);
 }
 
-/* The prompts of the model's samples, padded, have the ids that the model was trained with. */
+/* The padded prompts of the model's samples have the ids that the model was trained with. */
 static void emoji_prompts(void **state)
 {
     (void)state;
@@ -509,7 +510,8 @@ static void decoding(void **state)
 static void long_texts(void **state)
 {
     (void)state;
-    enum { SIZE = 1 << 20, SECONDS = 60 }; /* It takes well under one without sanitizers. */
+    /* The texts take less than a second each without sanitizers. */
+    enum { SIZE = 1 << 20, SECONDS = 60 };
     static const char *const units[] = {
         "a",
         "ab",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every kind of broken or foreign vocabulary file is refused with a message that says which file
- * and what is wrong with it; the pad token is found in each file that may name it.
+ * Files of vocabularies: every kind of broken or foreign file is refused with a message that names
+ * the file and says what is wrong with it, and the pad token is found in each file that may name
+ * it.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -15,7 +16,9 @@
 
 static const char EMOJI[] = "models/emoji-clip/tokenizer.json";
 
-/* Opens FOLDER/`name`, which must fail with this error, name the file and leave nothing open. */
+/* Checks that opening FOLDER/`name` fails with an error that names the file, and leaves nothing
+ * open.
+ */
 static void refused(const char *folder, const char *name, int error, const char *message)
 {
     struct tokenizer *tokenizer = (struct tokenizer *)(uintptr_t)1;
@@ -29,7 +32,8 @@ static void refused(const char *folder, const char *name, int error, const char 
 
 /* ---- tokenizer.json -------------------------------------------------------------------------- */
 
-/* Replaces the value at "a.b.0" by `value`, which is JSON; NULL removes it. */
+/* Replaces the value at a path such as "a.b.0" by `value`, which is JSON. NULL removes the value.
+ */
 static void change(json_t *root, const char *place, const char *value)
 {
     char *copy = string_format("%s", place), *rest = copy, *key = strsep(&rest, ".");
@@ -160,7 +164,8 @@ static void bad_tokenizer_json(void **state)
     scratch_remove(folder);
 }
 
-/* Other versions of the library write the same file in other forms, which give the same ids. */
+/* Versions of the tokenizers library write the same vocabulary in several forms, which give the
+ * same ids. */
 static void other_tokenizer_json(void **state)
 {
     (void)state;
@@ -364,7 +369,7 @@ static void lists_of_merges(void **state)
     scratch_remove(folder);
 }
 
-/* Makes `size` bytes of `line` repeated. */
+/* Repeats `line` up to `size` bytes. */
 static void write_packed(const char *path, const char *line, size_t size)
 {
     gzFile file = gzopen(path, "wb1");
@@ -385,13 +390,13 @@ static void bad_packed(void **state)
     assert_int_equal(tokenizer_open(path, TOKENIZER_BY_FILE, &tokenizer), 0);
     tokenizer_close(&tokenizer);
     assert_int_equal(file_read(path, 1 << 20, &data, &size), 0);
-    for (size_t cut = 1; cut < size;
-         cut++) { /* Cut inside the magic number, it no longer counts as packed. */
+    /* A file of one byte is cut off inside the magic number, so it does not count as packed. */
+    for (size_t cut = 1; cut < size; cut++) {
         scratch_write(folder, "cut.gz", data, cut);
         refused(folder, "cut.gz", VKCLIP_EFORMAT, cut == 1 ? "neither" : "cut.gz: ");
     }
-    for (size_t i = 10; i < size;
-         i++) { /* Damage to stream, checksum or length never passes unnoticed. */
+    /* Damage to the stream, the checksum or the length is always found. */
+    for (size_t i = 10; i < size; i++) {
         data[i] ^= 0x55;
         scratch_write(folder, "flipped.gz", data, size);
         refused(folder, "flipped.gz", VKCLIP_EFORMAT, "flipped.gz: ");
