@@ -40,7 +40,7 @@ enum { CONV1, CONV2, CONV3, DOWNSAMPLE };
 static const struct tensor_row stem_rows[] = {
     CONV_AND_NORM("conv1", "bn1", "hcss", "h", LAYOUT_CONV, INITIAL_ONE),
     CONV_AND_NORM("conv2", "bn2", "hhss", "h", LAYOUT_CONV, INITIAL_ONE),
-    CONV_AND_NORM("conv3", "bn3", "whss", "w", LAYOUT_CONV, INITIAL_ZERO),
+    CONV_AND_NORM("conv3", "bn3", "whss", "w", LAYOUT_CONV, INITIAL_ONE),
 };
 
 /* In a shape, i is the number of input channels, p that of inner channels, o that of output

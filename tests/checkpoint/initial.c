@@ -156,12 +156,42 @@ static void values_have_the_papers_scale(void **state)
     scratch_remove(folder);
 }
 
+/* OpenAI's code begins with 0 only the last gain of a bottleneck, which makes that block the
+ * identity. A stem that began so would give 0 and pass no gradient back. */
+static void only_bottlenecks_begin_as_the_identity(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"model_cfg\":{\"embed_dim\":16,\"vision_cfg\":{\"image_size\":32,"
+        "\"layers\":[1,1,1,1],\"width\":8},\"text_cfg\":{\"context_length\":8,"
+        "\"vocab_size\":64,\"width\":16,\"heads\":2,\"layers\":1}}}";
+    char *folder = scratch_folder(), *config = scratch_path(folder, "open_clip_config.json");
+    char *model = scratch_path(folder, "model");
+    char *path = scratch_path(folder, "model/open_clip_model.safetensors");
+    const struct file_part part = {text, strlen(text)};
+    struct weights *weights;
+    double mean, std;
+    assert_int_equal(file_write(config, &part, 1), 0);
+    if (vkclip_init_model(config, 1, model) || weights_open(path, &weights))
+        fail_msg("%s", vkclip_last_error());
+    measure(weights, "visual.bn3.weight", &mean, &std);
+    assert_near(mean, 1, 0);
+    measure(weights, "visual.layer1.0.bn3.weight", &mean, &std);
+    assert_near(mean, 0, 0);
+    weights_close(&weights);
+    free(path);
+    scratch_remove(model);
+    free(config);
+    scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(configurations_are_read_back),
         cmocka_unit_test(a_seed_gives_the_same_bytes),
         cmocka_unit_test(values_have_the_papers_scale),
+        cmocka_unit_test(only_bottlenecks_begin_as_the_identity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
