@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A gradient rule per op, and the pass over the nodes in reverse order that applies them.
+ * This file has one gradient rule per op, and the pass over the nodes in reverse order that applies
+ * the rules.
  */
 #include "graph/grad.h"
 #include "base/error.h"
@@ -11,16 +12,16 @@
 
 #include "shaders/args.h"
 
-/* Rows per sum where a long column is summed in two steps. */
+/* A long column is summed in two steps, and each sum of the first step has this many rows. */
 #define GROUP 256
 
-/* The state of one call of grad_backward. */
+/* This struct is the state of one call of grad_backward. */
 struct backward {
     struct graph *graph;
-    /* By tensor: its gradient, until the rule of the node that computes the tensor has used it; -1
+    /* By tensor: its gradient until the rule of the tensor's node has used it; -1: none
      */
     int *gradients;
-    /* By tensor: whether its gradient leads to that of a weight. */
+    /* By tensor: whether the gradient of a weight needs its gradient. */
     bool *needed;
     size_t capacity; /* of both lists */
     struct grad_inputs inputs;
@@ -33,14 +34,15 @@ static const struct tensor *get_tensor(const struct backward *b, int tensor)
 
 /* ---- Sums of gradients ----------------------------------------------------------------------- */
 
-/* Adds a gradient to those that a tensor has already. */
+/* Gives a tensor a gradient, which is added to the gradient that the tensor may have already. */
 static void give_gradient(struct backward *b, int tensor, int gradient)
 {
     int *held = &b->gradients[tensor];
     *held = *held < 0 ? gradient : graph_sum(b->graph, NULL, *held, gradient);
 }
 
-/* Gives the result of a node that is able to add to a tensor itself. */
+/* Gives a tensor the result of a node as gradient. The node itself adds to a gradient that the
+ * tensor may have already. */
 static void give_added(struct backward *b, int tensor, struct node node)
 {
     int *held = &b->gradients[tensor];
@@ -79,7 +81,8 @@ void grad_sum_rows(struct graph *graph, struct grad_rows matrix, int weight)
     struct node node = {.op = OP_COLSUM,
                         .in = {matrix.tensor, -1, -1},
                         .colsum = {.pitch = matrix.pitch, .offset = matrix.offset}};
-    /* Few columns of many rows are summed in two steps, or most invocations would have no work. */
+    /* A matrix of many rows and few columns is summed in two steps, because one step would leave
+     * most invocations without work. */
     if (matrix.rows > 2 * GROUP && matrix.columns < 16 * GROUP) {
         const uint32_t shape[] = {(matrix.rows + GROUP - 1) / GROUP, matrix.columns};
         node.colsum.group = GROUP;
@@ -108,11 +111,11 @@ static void sum_items(struct backward *b, int dy, int weight)
 
 /* ---- A rule per op ---------------------------------------------------------------------------
  *
- * A rule gets a node `n` and the gradient dy of its result, and gives the node's inputs their
+ * A rule takes a node `n` and the gradient dy of its result, and gives the node's inputs their
  * gradients.
  */
 
-/* The gradients of a matrix and its bias, or of a convolution's. */
+/* Appends the gradients of the weight and the bias of a matrix product or of a convolution. */
 static void sum_products(struct backward *b, struct node n, int dy)
 {
     struct graph *graph = b->graph;
@@ -235,7 +238,8 @@ static void grad_CAST(struct backward *b, struct node n, int dy)
     give_gradient(b, n.in[0], graph_cast(b->graph, dy, get_tensor(b, n.in[0])->type));
 }
 
-/* Whether another tensor waits for its rule with the same gradient, as the inputs of an ADD do. */
+/* Tells whether a gradient is also that of another tensor whose rule has not used it yet, as with
+ * the inputs of an ADD. */
 static bool is_shared(const struct backward *b, int gradient)
 {
     for (size_t t = 0; t < b->graph->tensor_count && t < b->capacity; t++)
@@ -244,10 +248,10 @@ static bool is_shared(const struct backward *b, int gradient)
     return false;
 }
 
-/* The product that computes dy, if it is the last node and can multiply its result by the slope of
- * an activation; NULL if there is none. Nothing but the activation may read dy, which then holds
- * another value: no node does, as the product is the last one, and no tensor waits with dy as its
- * gradient. */
+/* Returns the product that computes dy, if it is the last node and can multiply its result by the
+ * slope of an activation, and else NULL. Nothing but the activation may read dy, which then holds
+ * another value: no node reads it, because the product is the last node, and is_shared refuses a dy
+ * that several tensors share. */
 static struct node *find_product(const struct backward *b, int dy)
 {
     struct graph *graph = b->graph;
@@ -259,8 +263,8 @@ static struct node *find_product(const struct backward *b, int dy)
     return last;
 }
 
-/* Makes a product that find_product found give the gradient dx of an activation's input x in the
- * place of dy, so that dy is neither written to memory nor read again. */
+/* Makes a product that find_product returned compute the gradient dx of an activation's input x
+ * instead of dy, so that dy is neither written to memory nor read again. */
 static void fuse_slope(struct node *product, enum vkclip_activation activation, int x)
 {
     product->in[2] = x;
@@ -287,7 +291,7 @@ static void grad_ADD(struct backward *b, struct node n, int dy)
             give_gradient(b, n.in[i], dy);
 }
 
-/* The node that completed the statistics: its inputs 1 and 2 are gain and bias. */
+/* Returns the node that completed the statistics. Its inputs 1 and 2 are gain and bias. */
 static struct node find_stats(const struct backward *b, int stats)
 {
     for (size_t i = b->graph->node_count; i-- > 0;)
@@ -345,7 +349,7 @@ static void apply_rule(struct backward *b, const struct node *node)
                                   graph->tensors[node->out].name, op_name(node->op));
 }
 
-/* Makes room in the lists for the tensors that there are. */
+/* Makes room in the lists for all tensors of the graph. */
 static bool reserve_tensors(struct backward *b)
 {
     const size_t count = b->graph->tensor_count;
@@ -368,8 +372,8 @@ static bool reserve_tensors(struct backward *b)
     return true;
 }
 
-/* Where the nodes [first, last), of which `copies` are the copies, write to a tensor: the copy of
- * that tensor; -1: they do not. */
+/* Returns the copy of a tensor that one of the nodes [first, last) writes; `copies` are the copies
+ * of these nodes. Returns -1 if none of the nodes writes the tensor. */
 static int find_copy(const struct graph *graph, size_t first, size_t last,
                      const struct node *copies, int tensor)
 {
@@ -380,9 +384,9 @@ static int find_copy(const struct graph *graph, size_t first, size_t last,
     return copy;
 }
 
-/* Appends copies of a segment's nodes [first, last) that read each other's results. The last one is
- * not computed again, because its result is kept in memory, nor does RUNNING move its statistics
- * twice. */
+/* Appends copies of a segment's nodes [first, last) that read each other's results. The last node
+ * is not appended again, because its result is kept in memory, and neither is RUNNING, which would
+ * move its statistics twice. */
 static void append_copies(struct backward *b, size_t first, size_t last, struct node *copies)
 {
     struct graph *graph = b->graph;
@@ -417,7 +421,8 @@ static void recompute_segment(struct backward *b, size_t first, size_t last)
     free(copies);
 }
 
-/* The first node of the segment that the node before `last` ends; `last` - 1 if it is in none. */
+/* Returns the first node of the segment that ends with node `last` - 1, or `last` - 1 if that node
+ * is in no segment. */
 static size_t find_segment(const struct graph *graph, size_t first, size_t last)
 {
     const uint32_t segment = graph->nodes[last - 1].segment;
@@ -427,7 +432,7 @@ static size_t find_segment(const struct graph *graph, size_t first, size_t last)
     return begin;
 }
 
-/* Marks the tensors whose gradients lead to those of weights. */
+/* Marks the tensors whose gradients are needed for the gradients of weights. */
 static void mark_needed(struct backward *b, size_t first, size_t last)
 {
     const struct graph *graph = b->graph;
@@ -466,7 +471,7 @@ struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct
     return b.inputs;
 }
 
-/* By id, then by position. */
+/* Compares two tokens by id, then by position. */
 static int compare_tokens(const void *a, const void *b)
 {
     const int32_t *x = a, *y = b; /* position, id */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The node list and its builders. A builder checks the shapes that it is given and appends one
- * node.
+ * This file has the node list and its builders. A builder checks the shapes that it is given and
+ * appends one node.
  */
 #include "graph/graph.h"
 #include "base/error.h"
@@ -87,7 +87,7 @@ int graph_find(const struct graph *graph, const char *name)
     return -1;
 }
 
-/* Room for one more element; false, with graph->error set, when there is no memory. */
+/* Makes room for one more element. Returns false, with graph->error set, when out of memory. */
 static bool reserve_element(struct graph *graph, void **array, size_t count, size_t *capacity,
                             size_t size)
 {
@@ -162,7 +162,8 @@ int graph_add_state(struct graph *graph, const char *name, enum layout layout, u
     return add_tensor(graph, name, ROLE_STATE, TYPE_F32, layout, rank, shape);
 }
 
-/* From the node on that adds to a residual, the residual's memory holds the sum. */
+/* Tells whether a node has added to a tensor as its residual. The tensor's memory then holds the
+ * sum instead of its own values. */
 static bool is_overwritten(const struct graph *graph, int tensor)
 {
     for (size_t i = (size_t)tensor + 1; i < graph->tensor_count; i++)
@@ -182,7 +183,8 @@ bool graph_attends(enum op op)
     return op == OP_ATTENTION || op == OP_ATTENTION_GRAD;
 }
 
-/* A result has the type of the first input, or that of all activations where that holds ids. */
+/* A result has the type of the first input. Where the first input holds ids, it has the type of all
+ * activations. */
 static enum type result_type(const struct graph *graph, const struct node *node)
 {
     enum type type = node->in[0] < 0 ? TYPE_I32 : graph->tensors[node->in[0]].type;
@@ -226,7 +228,7 @@ int graph_append_like(struct graph *graph, struct node node, int like)
         struct tensor *tensor = &graph->tensors[result];
         tensor->type = model.type;
         tensor->layout = model.layout;
-        tensor->weight = model.weight; /* a weight that is cast once more stays that weight */
+        tensor->weight = model.weight; /* a weight that is cast twice is still the same weight */
     }
     return result;
 }
@@ -275,7 +277,7 @@ static bool same_shape(const struct tensor *a, const struct tensor *b)
     return a->rank == b->rank && !memcmp(a->shape, b->shape, a->rank * sizeof(*a->shape));
 }
 
-/* Whether a tensor is there and is a vector of `length`. */
+/* Tells whether a tensor exists and is a vector of `length`. */
 static bool is_vector(const struct graph *graph, int tensor, uint32_t length)
 {
     return has_rank(graph, tensor, 1) && graph->tensors[tensor].shape[0] == length;

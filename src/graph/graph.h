@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A model as a list of nodes over tensors, in execution order. There is one builder per op; it
- * checks the shapes that it is given and appends one node, and it refuses shapes that do not fit.
- * The list knows nothing of Vulkan, of files or of CLIP.
+ * A graph is a model as a list of nodes over tensors, in execution order. There is one builder per
+ * op, which refuses shapes that do not fit and appends one node. The list knows nothing of Vulkan,
+ * of files or of CLIP.
  *
  * Tensors are dense and never views. A MATMUL with a residual writes over the residual's memory:
  * its result has the same `storage`. Weights of MATMUL are [N,K] as torch.nn.Linear has them, and
@@ -15,8 +15,8 @@
 
 #include <stdio.h>
 
-/* Every op, with what it computes. The tables of launch rules, references and test cases are built
- * from this list, so that an op with a missing part fails to compile. */
+/* This list has every op with what it computes. The tables of launch rules, references and test
+ * cases are built from this list, so that an op with a missing part fails to compile. */
 #define OPS(X)                                                                                     \
     X(MATMUL)     /* x [M,K], w [N,K], bias [N] or none -> activation(x wT + bias) (+ residual) */ \
     X(CONV)       /* x [B,H,W,C], w [N,3,3,C], bias [N] -> 3x3, padded by 1, [B,H/s,W/s,N] */      \
@@ -31,11 +31,11 @@
     X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */                                               \
     TRAINING_OPS(X)
 
-/* Ops that only training has: those that inference fuses or folds away, gradients (grad.c), the
- * objective (objective.c) and the optimiser (optimiser.c). dy is the gradient of an op's result;
- * `->>` says that the op adds to the values that its result holds. */
+/* This list has the ops that only training has: those that inference fuses or folds away, gradients
+ * (grad.c), the objective (objective.c) and the optimiser (optimiser.c). dy is the gradient of an
+ * op's result; `->>` says that the op adds to the values that its result holds. */
 #define TRAINING_OPS(X)                                                                            \
-    X(CAST)       /* x of another type -> the same in the result's */                              \
+    X(CAST)       /* x of another type -> x in the result's type */                                \
     X(ACTIVATE)   /* x -> activation(x) or ReLU */                                                 \
     X(ADD)        /* x, y -> x + y */                                                              \
     X(BATCHSTATS) /* x [R,C], gain, bias -> scale, bias, mean, 1/deviation [4,C] */                \
@@ -79,7 +79,8 @@ enum op {
 const char *op_name(enum op op);
 
 enum type { TYPE_F32, TYPE_F16, TYPE_I32, TYPE_Q8, TYPE_Q4 };
-/* Bytes of an element; 0 for Q8 and Q4, which store blocks of elements (quant.h). */
+/* Returns the number of bytes of an element, or 0 for Q8 and Q4, which store blocks of elements
+ * (quant.h). */
 size_t type_size(enum type type);
 const char *type_name(enum type type);
 
@@ -90,11 +91,11 @@ enum role {
     ROLE_STATE       /* stays from run to run; its memory is given by its index (plan.h) */
 };
 
-/* How a weight lies in the checkpoint and on the device. */
+/* The layout says how a weight lies in the checkpoint and on the device. */
 enum layout {
-    LAYOUT_ROWS,      /* the same in both: row by row */
+    LAYOUT_ROWS,      /* row by row in the checkpoint and on the device */
     LAYOUT_PANELS,    /* [N,K] in the checkpoint, packed in panels for MATMUL */
-    LAYOUT_PANELS_KN, /* [K,N] in the checkpoint, packed in the same panels */
+    LAYOUT_PANELS_KN, /* [K,N] in the checkpoint, packed in panels for MATMUL */
     LAYOUT_CONV       /* [N,C,3,3] in the checkpoint, packed as [N,K] with K = (y, x, c) */
 };
 
@@ -124,9 +125,9 @@ struct node {
     bool residual;    /* the result is added to the values that `out` holds */
     uint32_t segment; /* see graph_begin_segment; 0: none */
 
-    /* What an op has besides its tensors. An op reads its own member only; one without a member has
-     * nothing. The first member is the largest, so that a node that names no member has zeros in
-     * all of them. */
+    /* This union has the options of an op, which are what it has besides its tensors. An op reads
+     * its own member only; an op without a member has no options. The first member is the largest,
+     * so that a node that names no member has zeros in all of them. */
     union {
         struct {
             float beta1, beta2, epsilon, decay;
@@ -198,7 +199,7 @@ struct graph {
     struct tensor *tensors;
     struct node *nodes;
     size_t tensor_count, node_count, tensor_capacity, node_capacity;
-    enum type type;    /* of activations and, until graph_pack, of weights */
+    enum type type;    /* of activations, and of weights until graph_pack */
     bool training;     /* builders do not fuse what a gradient needs apart */
     bool frozen;       /* in training, batch norm uses its running statistics and leaves them */
     bool mixed;        /* weights are stored in fp32 and cast; features are fp32 */
@@ -213,32 +214,34 @@ void graph_free(struct graph *graph);
 /* ---- Builders --------------------------------------------------------------------------------
  *
  * A builder returns the index of its result, or -1 with graph->error set. A builder that gets -1
- * for a tensor that must not be absent does the same, so that only the last call needs a check. The
- * name of a result may be NULL: it is then named after its op and number. */
+ * for a tensor that must not be absent returns -1 too, so that only the last call needs a check. A
+ * result whose name is NULL is named after its op and number. */
 
 int graph_input(struct graph *graph, const char *name, enum type type, unsigned rank,
                 const uint32_t *shape);
 int graph_weight(struct graph *graph, const char *name, enum layout layout, unsigned rank,
                  const uint32_t *shape);
-/* A weight that is fp32 whatever the type of activations is. */
+/* Adds a weight that is fp32 whatever the type of activations is. */
 int graph_weight_f32(struct graph *graph, const char *name, enum layout layout, unsigned rank,
                      const uint32_t *shape);
-/* An fp32 tensor of ROLE_STATE. */
+/* Adds an fp32 tensor of ROLE_STATE. */
 int graph_add_state(struct graph *graph, const char *name, enum layout layout, unsigned rank,
                     const uint32_t *shape);
 
 int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
                  enum vkclip_activation activation, int residual);
-/* Folds the batch norm `norm` into a weight when it is loaded: w * gain / deviation, and the norm's
- * bias into the vector whose name is the norm's and ".bias". */
+/* Folds the batch norm `norm` into a weight when it is loaded: the weight becomes w * gain /
+ * deviation, and the vector whose name is the norm's and ".bias" gets the bias of the folded
+ * norm. */
 void graph_fold(struct graph *graph, int weight, const char *norm);
 /* Gives a result another name. */
 void graph_rename(struct graph *graph, int result, const char *name);
-/* The nodes between these calls are a segment, a block of the model: its inner results can be
- * recomputed from its inputs for its gradient, instead of being kept in memory until then. */
+/* The nodes between graph_begin_segment and graph_end_segment are a segment, a block of the model.
+ * The inner results of a segment can be recomputed from its inputs for its gradient, instead of
+ * being kept in memory until then. */
 void graph_begin_segment(struct graph *graph);
 void graph_end_segment(struct graph *graph);
-/* Makes the last node, a MATMUL or a CONV whose result this is, end with ReLU. */
+/* Makes the last node, a MATMUL or a CONV that computes `result`, end with ReLU. */
 void graph_relu(struct graph *graph, int result);
 int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, uint32_t stride);
 int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size);
@@ -251,26 +254,29 @@ int graph_classtoken(struct graph *graph, const char *name, int x, int token, in
 int graph_select(struct graph *graph, const char *name, int x, int rows);
 int graph_normalize(struct graph *graph, const char *name, int x);
 
-/* Ops whose second input may be stored in another type than the activations': the matrices of
- * MATMUL and CONV and the table of EMBEDDING. */
+/* Tells whether the second input of an op may be stored in another type than the activations': the
+ * matrices of MATMUL and CONV and the table of EMBEDDING. */
 bool graph_packs(enum op op);
-/* Stores the second inputs of these ops as `type`, except that `delicate` ones get Q8 for Q4.
- * Biases, gains, positions and all other weights keep the type of the activations. */
+/* Stores the second inputs of the ops that graph_packs accepts as `type`, except that `delicate`
+ * weights become Q8 where `type` is Q4. Biases, gains, positions and all other weights keep the
+ * type of the activations. */
 void graph_pack(struct graph *graph, enum type type);
 
 /* ---- Nodes without checks --------------------------------------------------------------------
  *
- * The builders above, the gradient, the objective and the optimiser append nodes through these. The
- * caller answers for the shapes.
- *
- * The result is a new tensor. */
+ * The builders, the gradient, the objective and the optimiser append nodes with these functions.
+ * The caller must give shapes that fit.
+ */
+
+/* Appends a node whose result is a new tensor. */
 int graph_append(struct graph *graph, const char *name, struct node node, unsigned rank,
                  const uint32_t *shape);
-/* The result is a new tensor of the shape, type and layout of `like`. */
+/* Appends a node whose result is a new tensor of the shape, type and layout of `like`. */
 int graph_append_like(struct graph *graph, struct node node, int like);
-/* The node writes to a tensor that exists already. */
+/* Appends a node that writes to a tensor that exists already. */
 int graph_append_into(struct graph *graph, struct node node, int tensor);
-/* The result takes the memory of the activation `tensor`, whose values the node reads. */
+/* Appends a node whose result takes the memory of the activation `tensor`, whose values the node
+ * reads. */
 int graph_append_over(struct graph *graph, const char *name, struct node node, int tensor);
 
 /* ---- Ops of training ------------------------------------------------------------------------- */
@@ -278,42 +284,47 @@ int graph_append_over(struct graph *graph, const char *name, struct node node, i
 int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
                    bool relu);
 int graph_sum(struct graph *graph, const char *name, int x, int y);
-/* The statistics [4,C] that batch norm uses: the batch's, or those made of four weights. */
+/* Append the statistics [4,C] that batch norm uses: graph_batchstats those of the batch,
+ * graph_runningstats those made of four weights. */
 int graph_batchstats(struct graph *graph, int x, int gain, int bias, float epsilon);
 int graph_runningstats(struct graph *graph, int mean, int variance, int gain, int bias,
                        float epsilon);
-/* Batch norm by statistics; ReLU is the last that it does. */
+/* Appends batch norm with given statistics. ReLU comes last, after the residual is added. */
 int graph_batchnorm(struct graph *graph, const char *name, int x, int stats, int residual,
                     bool relu);
-/* Packs the matrix w [N,K], or its transpose, in panels. */
+/* Appends the packing of the matrix w [N,K], or of its transpose, in panels. */
 int graph_panels(struct graph *graph, int w, bool transposed);
-/* Converts values to another type; the layout stays. */
+/* Appends the conversion of values to another type. The layout does not change. */
 int graph_cast(struct graph *graph, int x, enum type type);
 
 /* ---- Reading a graph ------------------------------------------------------------------------- */
 
-/* Ops that sum activations of any type in fp32; their results are fp32. */
+/* Tells whether an op sums activations of any type in fp32. Its result is fp32. */
 bool graph_sums(enum op op);
-/* Ops whose nodes have `attention`: heads and causality. */
+/* Tells whether an op's nodes have `attention`: heads and causality. */
 bool graph_attends(enum op op);
 
-/* Index of a tensor by name; -1 if there is none. */
+/* Returns the index of a tensor by its name, or -1 if there is none. */
 int graph_find(const struct graph *graph, const char *name);
 uint64_t tensor_elements(const struct tensor *tensor);
-/* Whether a tensor has memory of its own that stays from run to run: weights and states. */
+/* Tells whether a tensor has memory of its own that stays from run to run, as weights and states
+ * have. */
 bool tensor_stays(const struct tensor *tensor);
-/* Rows when all dimensions but the last are taken together, and the length of a row. */
+/* tensor_rows returns the product of all dimensions but the last, and tensor_columns the last
+ * dimension. */
 uint32_t tensor_rows(const struct tensor *tensor);
 uint32_t tensor_columns(const struct tensor *tensor);
-/* N of a weight in panels; its K is the number of elements divided by N. */
+/* Returns the N of a weight in panels. Its K is the number of elements divided by N. */
 uint32_t tensor_n(const struct tensor *tensor);
-/* Floating-point operations of a node, by which work is split into submits. */
+/* Returns the number of floating-point operations of a node, by which work is split into
+ * submits. */
 double node_work(const struct graph *graph, const struct node *node);
 
-/* What a node has in its op's member of the union, as " gelu relu" or " heads=2 causal". */
+/* Writes the options that a node has in its op's member of the union, as " gelu relu" or " heads=2
+ * causal". */
 #define NODE_OPTIONS 64
 void node_options(const struct node *node, char text[NODE_OPTIONS]);
-/* The list as text, one line per node. */
+/* Writes the list of nodes as text, one line per node. */
 void graph_dump(const struct graph *graph, FILE *file);
 
 #endif

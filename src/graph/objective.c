@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The contrastive objective: cosines of all pairs, softmax statistics of their rows and columns,
- * the loss, and from the same statistics the gradients of both embeddings and of the logit scale.
+ * Appends the contrastive objective: cosines of all pairs, softmax statistics of their rows and
+ * columns, the loss, and from the same statistics the gradients of the image and text embeddings
+ * and of the logit scale.
  */
 #include "graph/objective.h"
 
 #include "graph/grad.h"
 
-/* In a mixed graph, fp16 could not hold the gradients without the loss's scale. */
+/* Multiplies a gradient by the loss scale in a mixed graph, where fp16 cannot hold the small
+ * gradients without it. */
 static int scale_gradient(struct graph *graph, int gradient, int loss_scale)
 {
     struct node node = {.op = OP_SCALE, .in = {gradient, loss_scale, -1}};

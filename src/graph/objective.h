@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The contrastive objective as nodes: the symmetric cross-entropy over all pairs of a batch (CLIP's
- * paper, figure 3; OpenCLIP's ClipLoss), and its gradients.
+ * Appends the contrastive objective as nodes: the symmetric cross-entropy over all pairs of a batch
+ * (CLIP's paper, figure 3; OpenCLIP's ClipLoss), and its gradients.
  */
 #ifndef VKCLIP_GRAPH_OBJECTIVE_H
 #define VKCLIP_GRAPH_OBJECTIVE_H

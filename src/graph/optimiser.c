@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The nodes of one optimiser step: sums of squares per part, the norm and the factor from them,
- * then an AdamW node per part.
+ * Appends the nodes of one optimiser step: sums of squares per part, from the sums the norm and the
+ * clipping factor, then one AdamW node per part.
  */
 #include "graph/optimiser.h"
 
@@ -10,8 +10,8 @@
 
 #include "shaders/args.h"
 
-/* The paper (section 2.5) bounds the factor of the logits, because larger ones make training
- * unstable. */
+/* CLIP's paper (section 2.5) bounds the factor of the logits by 100, because larger factors make
+ * training unstable. */
 #define MOST_LOGIT_SCALE 100.0f
 
 static int add_state(struct graph *graph, const char *kind, size_t part, unsigned rank,
@@ -28,7 +28,7 @@ static uint32_t count_sums(const struct optimiser_part *part)
     return (part->elements + SUMSQ_PART - 1) / SUMSQ_PART;
 }
 
-/* The sums of squares of all gradients, one part after the other. */
+/* Appends the sums of squares of all gradients, one part after the other. */
 static int append_sums(struct graph *graph, const struct optimiser_part *parts, size_t count)
 {
     uint32_t total = 0, offset = 0;

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * The optimiser as nodes: the norm of all gradients, clipping, AdamW (Loshchilov and Hutter 2019,
- * as torch.optim.AdamW computes it), and the clamp of the logit scale.
+ * Appends the optimiser as nodes: the norm of all gradients, clipping, AdamW (Loshchilov and Hutter
+ * 2019, as torch.optim.AdamW computes it), and the clamp of the logit scale.
  *
  * Weights are updated in parts, ranges of memory that hold many weights, so that a step takes few
- * dispatches. A weight and its gradient therefore have two tensors each in a graph that also
- * computes gradients: their own, and the part that they lie in. This is safe because a node starts
- * only after all nodes before it have finished, whichever tensors they wrote, and because the nodes
- * of the optimiser come last.
+ * dispatches. A weight and its gradient therefore each have two tensors in a graph that also
+ * computes gradients: one for itself, and one for the part in which it lies. This is safe because a
+ * node starts only after all nodes before it have finished, whichever tensors they wrote, and
+ * because the nodes of the optimiser come last.
  */
 #ifndef VKCLIP_GRAPH_OPTIMISER_H
 #define VKCLIP_GRAPH_OPTIMISER_H
 
 #include "graph/graph.h"
 
-/* The values of the input `step` [8], which the host writes before every step, and of `clip` [8],
- * in which CLIP adds two to them. */
+/* These are the indices of the values of the input `step` [8], which the host writes before every
+ * step, and of `clip` [8], in which the op CLIP sets two more values. */
 enum optimiser_value {
     OPTIMISER_RATE,        /* learning rate */
     OPTIMISER_CORRECTION1, /* 1 / (1 - beta1^k) for step number k = 1, 2, ... */
@@ -31,21 +31,22 @@ struct adamw {
     float beta1, beta2, epsilon, decay;
 };
 
-/* A range of memory that the optimiser updates at once. */
+/* A part is a range of memory that the optimiser updates with one node. */
 struct optimiser_part {
     uint32_t elements;
     bool decayed;                    /* by adamw.decay */
     int weights, gradients, moments; /* states [n], [n] and [n,2], made by optimiser_append */
 };
 
-/* Tensors that the host writes and reads, see enum optimiser_value. */
+/* The host writes and reads these tensors; enum optimiser_value names their values. */
 struct optimiser {
     int step; /* input */
     int clip; /* result */
 };
 
 /* Appends a step over all parts and makes their states. A step changes nothing where a gradient is
- * not finite. `logit_scale` is then clamped to 0 ... ln 100; -1: there is none. */
+ * not finite. After the step `logit_scale` is clamped to the range from 0 to ln 100; -1 means that
+ * there is no logit scale. */
 struct optimiser optimiser_append(struct graph *graph, struct adamw adamw,
                                   struct optimiser_part *parts, size_t count, int logit_scale);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The choice of a block's scale, and rounding to it.
+ * Chooses a block's scale and rounds its values to multiples of the scale.
  */
 #include "graph/quant.h"
 #include "base/array.h"
@@ -16,14 +16,15 @@ static int round_q4(float value)
     return (int)((value < 7 ? value : 7) + 8.5f) - 8;
 }
 
-/* The scale with the least squared error among a few candidates. Q4_0's own rule lets the value of
- * largest magnitude become -8, which is rarely the best: cutting it a little, or leaving the -8
- * unused, costs less. Each candidate rounds the values, and the scale that fits these roundings by
- * least squares is compared. Values that come out of a block find its scale again, without error.
+/* Returns the scale with the least squared error among a few candidates. Q4_0's own rule lets the
+ * value of largest magnitude become -8, which is rarely the best: cutting it a little, or leaving
+ * the -8 unused, costs less. Each candidate rounds the values, and the scale that fits the rounded
+ * values by least squares is compared. Values that were decoded from a block get its scale again,
+ * without error.
  */
 static float best_q4_scale(const float *values, size_t count, float most)
 {
-    /* What the value of largest magnitude becomes before it is rounded. */
+    /* The value of largest magnitude becomes one of these before it is rounded. */
     static const float largest_q[] = {-8, -7, 7, -7.5f, -8.5f, -9};
     float best = most != 0 ? most / -8 : 0; /* by Q4_0's rule, where no candidate is a number */
     double best_gain = 0;
@@ -35,8 +36,8 @@ static float best_q4_scale(const float *values, size_t count, float most)
             xq += (double)values[i] * q;
             qq += q * q;
         }
-        /* The error is that of the scale as it is stored: only then does the scale that the values
-         * came with have no error, and win. */
+        /* The error is that of the scale as it is stored. Only then does the scale with which the
+         * values were decoded have no error, so that it is chosen. */
         double scale = qq > 0 ? (double)half_to_float(half_from_float((float)(xq / qq))) : 0;
         double gain =
             scale * (2 * xq - scale * qq); /* the squared error is the sum of x^2 - gain */
@@ -61,7 +62,7 @@ bool quant_pack(enum type type, const float *values, size_t count, struct quant_
     float scale = type == TYPE_Q8 ? fabsf(most) / 127 : best_q4_scale(values, count, most);
     block->scale = half_from_float(scale);
     if (!finite || (block->scale & 0x7c00) == 0x7c00) {
-        block->scale = 0x7e00; /* NaN shows in the results; values that were cut would not */
+        block->scale = 0x7e00; /* NaN shows in the results; cut values would go unnoticed */
         return false;
     }
     float inverse = scale != 0 ? 1 / scale : 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Recorded commands: copies and dispatches, cut into submits by their work, timed where wanted. The
- * only vkCmdDispatch of the library is here. Every command is kept apart from the one before by a
- * barrier, so that the order of recording is the order of execution.
+ * Records commands: copies and dispatches, which are split into submits by their work and timed if
+ * the caller asks for it. The only vkCmdDispatch of the library is here. A barrier separates every
+ * command from the previous one, so that the order of recording is the order of execution.
  */
 #include "vulkan/internal.h"
 
@@ -18,13 +18,13 @@ struct gpu_commands {
     VkCommandBuffer *buffers; /* one per submit; the last one is being recorded */
     size_t buffer_count;
     VkDescriptorPool *pools;
-    size_t pool_count, sets_left; /* sets_left: those not yet allocated from the last pool */
+    size_t pool_count, sets_left; /* sets_left: sets not yet allocated from the last pool */
     VkBufferView *views;
     size_t view_count;
     VkFence fence;
     bool submitted;       /* a run was submitted and not waited for */
     double work;          /* operations in the buffer that is being recorded */
-    bool timed;           /* every dispatch has a timestamp before and behind it */
+    bool timed;           /* every dispatch has a timestamp before and after it */
     VkQueryPool *queries; /* each has the timestamps of DISPATCHES_PER_POOL dispatches */
     size_t query_count, dispatches;
 };
@@ -34,8 +34,8 @@ static VkCommandBuffer last_buffer(const struct gpu_commands *commands)
     return commands->buffers[commands->buffer_count - 1];
 }
 
-/* The array with room for one more element, moved where it has to grow. Room doubles when the count
- * reaches a power of two. NULL when out of memory, with the array as it was. */
+/* Returns the array with room for one more element; the array may move. The room doubles when the
+ * count reaches a power of two. Returns NULL when out of memory, and the array stays as it was. */
 static void *grow_array(void *array, size_t count, size_t size)
 {
     if (count & (count - 1))
@@ -185,7 +185,7 @@ static int bind_storage(struct gpu_commands *commands, const struct gpu_dispatch
     return VKCLIP_OK;
 }
 
-/* A view of a range as texels of a format; bytes behind the last whole texel are left out. */
+/* Adds a view of a range as texels of a format. Bytes after the last whole texel are left out. */
 static int add_view(struct gpu_commands *commands, const struct gpu_range *range,
                     enum gpu_texel texel, VkBufferView *view)
 {
@@ -212,7 +212,7 @@ static int add_view(struct gpu_commands *commands, const struct gpu_range *range
     return error;
 }
 
-/* Binds the ranges that the dispatch reads as texels, for most kernels none. */
+/* Binds the ranges that the dispatch reads as texels. Most kernels have none. */
 static int bind_texels(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
                        VkCommandBuffer buffer)
 {
@@ -243,8 +243,8 @@ static int bind_texels(struct gpu_commands *commands, const struct gpu_dispatch 
 
 /* ---- Recording ------------------------------------------------------------------------------- */
 
-/* Everything recorded so far, in this submit or an earlier one, is finished and seen by what
- * follows in `stages`. */
+/* Adds a barrier: everything recorded so far, in this submit or an earlier one, is finished, and
+ * its writes are visible to the commands that follow in `stages`. */
 static void add_barrier(VkCommandBuffer buffer, VkPipelineStageFlags stages, VkAccessFlags access)
 {
     VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
@@ -272,8 +272,8 @@ int gpu_commands_time(struct gpu_commands *commands)
     return VKCLIP_OK;
 }
 
-/* The device writes the timestamp when everything recorded so far is done: number 0 before a
- * dispatch, number 1 behind it. */
+/* Records a timestamp that the device writes when everything recorded so far is done: number 0
+ * before a dispatch, number 1 after it. */
 static void write_timestamp(struct gpu_commands *commands, VkCommandBuffer buffer, uint32_t number)
 {
     const size_t dispatch = commands->dispatches;
@@ -283,7 +283,8 @@ static void write_timestamp(struct gpu_commands *commands, VkCommandBuffer buffe
                             2 * (uint32_t)(dispatch % DISPATCHES_PER_POOL) + number);
 }
 
-/* Makes room for the next dispatch's timestamps. The reset is recorded, so that every run does it.
+/* Makes room for the next dispatch's timestamps. The reset of the queries is recorded, so that
+ * every run repeats it.
  */
 static int add_queries(struct gpu_commands *commands, VkCommandBuffer buffer)
 {
@@ -306,7 +307,7 @@ static int add_queries(struct gpu_commands *commands, VkCommandBuffer buffer)
     return VKCLIP_OK;
 }
 
-/* Starts another submit where the work of the current one would become too much. */
+/* Starts another submit if the current one would exceed the work that one submit may have. */
 static int split_submit(struct gpu_commands *commands, double work)
 {
     if (commands->work <= 0 || commands->work + work <= commands->gpu->limits.work)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * From the Vulkan loader to an open device. Any device of Vulkan 1.1 or later with a compute queue
- * will do. Refused: a name that no usable device has or that several have.
+ * Finds and opens a device, beginning with the Vulkan loader. Any device of Vulkan 1.1 or later
+ * with a compute queue is usable. A name that no usable device has, or that several have, is
+ * refused.
  */
 #define VOLK_IMPLEMENTATION
 #include "vulkan/internal.h"
@@ -17,7 +18,8 @@
 
 /* ---- Instance -------------------------------------------------------------------------------- */
 
-/* MoltenVK is listed only to a program that enables this extension, where the loader has it. */
+/* The loader lists MoltenVK only to a program that enables VK_KHR_portability_enumeration, which
+ * older loaders do not have. */
 #ifdef VK_KHR_portability_enumeration
 static const char *const portability = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
 
@@ -76,7 +78,7 @@ static int create_instance(VkInstance *instance)
 
 /* ---- Which devices there are ----------------------------------------------------------------- */
 
-/* A new list, to be freed; NULL after an error. */
+/* Lists the physical devices. The caller frees the list, which is NULL after an error. */
 static int list_physical(VkInstance instance, VkPhysicalDevice **devices, uint32_t *count)
 {
     static const char call[] = "vkEnumeratePhysicalDevices";
@@ -149,13 +151,14 @@ static int check_matches(const char *wanted, uint32_t matches, uint32_t count)
     if (!matches)
         return error_fail(VKCLIP_ENODEVICE, "no usable Vulkan device among %u found", count);
     if (wanted && matches > 1)
-        return error_fail(VKCLIP_ENODEVICE,
-                          "\"%s\" is part of %u devices' names: name one, or give its number",
-                          wanted, matches);
+        return error_fail(
+            VKCLIP_ENODEVICE,
+            "\"%s\" is part of the names of %u devices: give a longer part, or a device's number",
+            wanted, matches);
     return VKCLIP_OK;
 }
 
-/* Of several devices that are wanted, the first one of the best type. */
+/* Chooses the device to open: of several wanted devices the first one of the best type. */
 static int choose_device(struct gpu *gpu, const struct settings *settings, const char *wanted)
 {
     VkPhysicalDevice *devices = NULL;

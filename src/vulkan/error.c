@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Results of Vulkan become errors of the library, with a message that names the call.
+ * Turns results of Vulkan into errors of the library, with a message that names the call.
  */
 #include "vulkan/internal.h"
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The face of vulkan/: devices, memory, pipelines and recorded commands as plain structs. It knows
- * nothing of tensors or kernels: it runs SPIR-V over ranges of buffers. Nothing outside of vulkan/
- * sees a header of Vulkan. Refused: a device without Vulkan 1.1 or without a compute queue.
+ * This is the interface of vulkan/: devices, memory, pipelines and recorded commands as plain
+ * structs. It knows nothing of tensors or kernels: it runs SPIR-V over ranges of buffers. Nothing
+ * outside of vulkan/ sees a header of Vulkan. A device without Vulkan 1.1 or without a compute
+ * queue is refused.
  *
  * Every pipeline has the same layout: GPU_BINDINGS storage buffers in set 0, the same ranges as
- * uniform texel buffers in set 1, GPU_PUSH_BYTES bytes of push constants.
+ * uniform texel buffers in set 1, and GPU_PUSH_BYTES bytes of push constants.
  */
 #ifndef VKCLIP_VULKAN_GPU_H
 #define VKCLIP_VULKAN_GPU_H
@@ -16,8 +17,8 @@
 #define GPU_PUSH_BYTES 128
 #define GPU_CONSTANTS 16
 
-/* What a device may have beyond the required: name, text in `caps`, in VKCLIP_DISABLE_CAPS and in
- * VKCLIP_ENABLE_CAPS. */
+/* A device may have these optional capabilities. Each has its name here, and its text in `caps`, in
+ * VKCLIP_DISABLE_CAPS and in VKCLIP_ENABLE_CAPS. */
 #define CAPS(X)                                                                                 \
     X(F16, "f16")             /* 16-bit values in storage buffers */                            \
     X(TEXEL, "texel")         /* storage ranges readable as texel buffers of four components */ \
@@ -25,7 +26,7 @@
     X(COOPMAT16, "coopmat16") /* cooperative matrices of fp16, summed in fp32 */                \
     X(COOPMAT32, "coopmat32") /* cooperative matrices of fp32 */                                \
     X(F16MATH, "f16math")     /* arithmetic of fp16 */                                          \
-    X(DOT, "dot")             /* dot products of four 8-bit integers, faster than those of floats */
+    X(DOT, "dot")             /* dot products of four 8-bit integers, faster than in floats */
 
 enum cap_index {
 #define X(name, text) CAP_INDEX_##name,
@@ -66,22 +67,22 @@ struct gpu_limits {
 /* Lists the devices of this machine in Vulkan's order, as vkclip_list_devices does. */
 int gpu_list(const struct settings *settings, struct vkclip_device_info *infos, size_t capacity,
              size_t *count);
-/* Whether `part` is in a device's name; case does not count. */
+/* Tells whether a device's name contains `part`. The comparison ignores case. */
 bool gpu_name_has(const char *name, const char *part);
-/* Opens the device with a number or a name that `device` is or is part of, which must match one
- * device only; the best one where it is NULL. `settings->device` is not read, because it may name
- * several devices. What the GPU needs of the settings is copied. */
+/* Opens the device whose number is `device` or whose name contains it; exactly one device must
+ * match. With `device` NULL the best device is opened. `settings->device` is not read, because it
+ * may name several devices. The GPU copies what it needs from the settings. */
 int gpu_open(const struct settings *settings, const char *device, struct gpu **gpu);
-/* Writes the pipeline cache to disk if a pipeline was added to it. All buffers and commands of the
- * GPU must be destroyed before. */
+/* Closes the GPU, and writes the pipeline cache to disk if a pipeline was added to it. All buffers
+ * and commands of the GPU must be destroyed before. */
 void gpu_close(struct gpu **gpu);
 const struct vkclip_device_info *gpu_info(const struct gpu *gpu);
 const struct gpu_limits *gpu_limits(const struct gpu *gpu);
 uint32_t gpu_caps(const struct gpu *gpu);
-/* Threads for the host's work, which build pipelines too. */
+/* Returns the threads for the host's work, which also build pipelines. */
 struct workers *gpu_workers(const struct gpu *gpu);
-/* Path of a cache file for this device with this driver, a new string; NULL where there is no
- * cache. */
+/* Returns the path of a cache file for this device with this driver as a new string, or NULL where
+ * there is no cache. */
 char *gpu_cache_path(const struct gpu *gpu, const char *kind);
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
@@ -95,7 +96,8 @@ enum gpu_memory {
 int gpu_buffer_create(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
                       struct gpu_buffer **buffer);
 void gpu_buffer_destroy(struct gpu *gpu, struct gpu_buffer **buffer);
-/* Address for the host; NULL for GPU_DEVICE. The memory is coherent: it needs no flush. */
+/* Returns the buffer's address for the host, or NULL for GPU_DEVICE. The memory is coherent, so it
+ * needs no flush. */
 void *gpu_buffer_map(const struct gpu_buffer *buffer);
 
 struct gpu_range {
@@ -127,40 +129,40 @@ enum gpu_texel { GPU_TEXEL_NONE, GPU_TEXEL_RGBA32F, GPU_TEXEL_RGBA16F, GPU_TEXEL
 
 struct gpu_dispatch {
     struct gpu_pipeline *pipeline;
-    struct gpu_range ranges[GPU_BINDINGS]; /* all filled: a shader's every binding must be valid */
+    struct gpu_range ranges[GPU_BINDINGS]; /* all filled, because every binding must be valid */
     enum gpu_texel texel[GPU_BINDINGS];
     uint32_t push[GPU_PUSH_BYTES / 4], push_bytes;
     uint32_t groups[3];
     double work; /* operations */
 };
 
-/* Commands are recorded once and run any number of times. Each command waits for the one before
- * it. */
+/* Creates an empty list of commands, which are recorded once and run any number of times. Each
+ * command waits for the previous one. */
 int gpu_commands_create(struct gpu *gpu, struct gpu_commands **commands);
-/* Waits for a run that is under way. */
+/* Waits for a run that has been submitted, then destroys the commands. */
 void gpu_commands_destroy(struct gpu_commands **commands);
-/* Makes every run time its dispatches; to be called before anything is recorded. EUNSUPPORTED on a
- * device that has no timestamps. */
+/* Makes every run time its dispatches. It must be called before anything is recorded. Fails with
+ * EUNSUPPORTED on a device that has no timestamps. */
 int gpu_commands_time(struct gpu_commands *commands);
 int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch);
 /* Copies `source.size` bytes. */
 int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,
                       struct gpu_range target);
-/* Ends the recording. */
+/* Ends the recording, after which the commands can only be run. */
 int gpu_commands_end(struct gpu_commands *commands);
-/* Starts a run behind everything that was submitted before, in several submits of at most
+/* Starts a run after everything that was submitted before, in several submits of at most
  * gpu_limits()->work operations each. */
 int gpu_commands_submit(struct gpu_commands *commands);
-/* Waits until the run is done, if one is under way. */
+/* Waits until the submitted run is done, and returns at once if there is none. */
 int gpu_commands_wait(struct gpu_commands *commands);
-/* Submits and waits. */
+/* Submits the commands and waits until their run is done. */
 int gpu_commands_run(struct gpu_commands *commands);
-/* Number of dispatches recorded so far. */
+/* Returns the number of dispatches recorded so far. */
 size_t gpu_commands_dispatches(const struct gpu_commands *commands);
-/* The device's seconds for each dispatch in the last run. */
+/* Reads the seconds that the device took for each dispatch in the last run. */
 int gpu_commands_read_times(struct gpu_commands *commands, double *seconds);
 
-/* Copies `source.size` bytes and waits until they are there. */
+/* Copies `source.size` bytes and waits until the copy is complete. */
 int gpu_copy(struct gpu *gpu, struct gpu_range source, struct gpu_range target);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of vulkan/ share and nobody else sees: the structs behind the handles of gpu.h,
- * what a probe finds, and the functions that one of these files has for another.
+ * This header has what only the files of vulkan/ share: the structs behind the handles of gpu.h,
+ * what a probe finds, and the functions that these files call in each other.
  */
 #ifndef VKCLIP_VULKAN_INTERNAL_H
 #define VKCLIP_VULKAN_INTERNAL_H
@@ -41,7 +41,7 @@ struct gpu_buffer {
 };
 
 struct gpu_pipeline {
-    VkPipeline pipeline; /* NULL until it is built, and where that failed */
+    VkPipeline pipeline; /* NULL until it is built, and if building failed */
     VkResult result;     /* what building it gave; VK_NOT_READY until then */
     const char *name;
     const uint32_t *code; /* its address is the identity of the shader */
@@ -53,14 +53,14 @@ struct gpu_pipeline {
 
 /* ---- error.c --------------------------------------------------------------------------------- */
 
-/* VKCLIP_OK for VK_SUCCESS, else the error that the result means, with a message that names the
- * call. */
+/* Returns VKCLIP_OK for VK_SUCCESS, else the error that the result means, with a message that names
+ * the call. */
 int vulkan_check(VkResult result, const char *call);
 
 /* ---- probe.c --------------------------------------------------------------------------------- */
 
-/* What a device can do beyond Vulkan 1.1. `core` heads a chain through the other features, which is
- * handed to vkCreateDevice as it is; so the struct must not be copied. */
+/* This struct says what a device can do beyond Vulkan 1.1. `core` heads a chain of pointers through
+ * the other features, which vkCreateDevice receives, so the struct must not be copied. */
 struct features {
     VkPhysicalDeviceFeatures2 core;
     VkPhysicalDevice16BitStorageFeatures storage16;
@@ -79,11 +79,11 @@ struct features {
 };
 
 bool probe_has_extension(const VkExtensionProperties *extensions, uint32_t count, const char *name);
-/* The device must have Vulkan 1.1. */
+/* Finds the features of a device, which must have Vulkan 1.1. */
 int probe_features(const struct settings *settings, VkPhysicalDevice physical, struct features *f);
-/* The first queue family that computes, or UINT32_MAX. */
+/* Returns the first queue family that supports compute, or UINT32_MAX if there is none. */
 uint32_t probe_compute_family(VkPhysicalDevice physical);
-/* Describes any device; what makes it unusable goes to info->why. */
+/* Describes any device. For an unusable device, info->why says the reason. */
 void probe_info(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
                 struct vkclip_device_info *info);
 /* Fills the GPU's limits and its timestamps; `physical`, `family` and `info` must be set. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Buffers, each with memory of its own: plans and stores create few and large ones. Refused: a
- * buffer above the device's limit for one allocation.
+ * Creates buffers, each with memory of its own, because plans and stores create few and large
+ * buffers. A buffer above the device's limit for one allocation is refused.
  */
 #include "vulkan/internal.h"
 
@@ -24,7 +24,8 @@ static const struct {
                       VK_BUFFER_USAGE_TRANSFER_DST_BIT},
 };
 
-/* The first allowed type that has all of the wanted properties, or UINT32_MAX. */
+/* Returns the first allowed type of memory that has all of the wanted properties, or UINT32_MAX if
+ * there is none. */
 static uint32_t find_memory(const struct gpu *gpu, uint32_t allowed, VkMemoryPropertyFlags wanted)
 {
     for (uint32_t i = 0; i < gpu->memory.memoryTypeCount; i++)

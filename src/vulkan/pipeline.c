@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The common layout, the pipelines of a GPU, and their cache on disk. A pipeline that the driver
- * cannot build stays in the list as failed, so that the driver is not asked again.
+ * This file has the common layout, the pipelines of a GPU, and their cache on disk. A pipeline that
+ * the driver cannot build stays in the list as failed, so that the driver is not asked again.
  */
 #include "vulkan/internal.h"
 
@@ -70,7 +70,8 @@ char *gpu_cache_path(const struct gpu *gpu, const char *kind)
     return path;
 }
 
-/* A driver that refuses the data of the file gets an empty cache. */
+/* Creates the pipeline cache from the file on disk. If the driver refuses the data of the file, the
+ * cache begins empty. */
 static int open_cache(struct gpu *gpu)
 {
     struct cache_content content;
@@ -88,7 +89,8 @@ static int open_cache(struct gpu *gpu)
     return vulkan_check(result, "vkCreatePipelineCache");
 }
 
-/* A cache that cannot be written is no failure: the next process builds its pipelines again. */
+/* Writes the cache to disk. A cache that cannot be written is no failure, because the next process
+ * can build its pipelines again. */
 static void save_cache(struct gpu *gpu)
 {
     size_t size = 0;
@@ -157,7 +159,7 @@ static VkResult create_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipe
     return result;
 }
 
-/* Runs on any thread, so it changes nothing but the pipeline. */
+/* Builds a pipeline. It runs on any thread, so it changes nothing but the pipeline. */
 static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipeline)
 {
     VkShaderModule module = VK_NULL_HANDLE;
@@ -179,7 +181,8 @@ struct building {
     struct gpu_pipeline **pipelines;
 };
 
-/* A pipeline that cannot be built must not stop the others, so the job succeeds. */
+/* Builds one announced pipeline. The job succeeds even if the pipeline cannot be built, so that the
+ * other pipelines are still built. */
 static int build_job(void *user, size_t index, unsigned thread)
 {
     const struct building *building = user;
@@ -257,6 +260,6 @@ int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, si
         return error;
     snprintf(message, sizeof(message), "%s: the driver cannot build kernel %s (VkResult %d)",
              gpu->info.name, name, (int)(*result)->result);
-    error_keep(message); /* not logged again: build_job did, and another kernel may do */
+    error_keep(message); /* not logged: build_job logged it, and another kernel may be usable */
     return VKCLIP_EDEVICE;
 }

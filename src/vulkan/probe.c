@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a device is and can do. Everything beyond Vulkan 1.1 with a compute queue is probed here and
- * becomes a CAP_ bit or a limit; nothing else asks the driver.
+ * Finds what a device is and can do. Everything beyond Vulkan 1.1 with a compute queue is probed
+ * here and becomes a CAP_ bit or a limit; no other file asks the driver.
  */
 #include "vulkan/internal.h"
 
@@ -60,7 +60,7 @@ static void chain_features(const VkExtensionProperties *listed, uint32_t count, 
 #endif
         {"VK_KHR_shader_integer_dot_product", (VkBaseOutStructure *)&f->dot,
          VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR},
-        /* Vulkan demands that this one is enabled wherever it is listed. */
+        /* Vulkan requires a program to enable this extension wherever it is listed. */
         {"VK_KHR_portability_subset", NULL, 0},
     };
     for (size_t i = 0; i < ARRAY_COUNT(optional); i++) {
@@ -92,8 +92,8 @@ static bool has_texel_formats(VkPhysicalDevice physical)
            is_texel_format(physical, VK_FORMAT_R32_UINT);
 }
 
-/* Kernels keep a tile of sums per subgroup: subgroups of more than 16 lanes leave too few registers
- * to each lane, so the nearest width to 16 is taken. */
+/* Chooses the subgroup width nearest to 16. Kernels keep one tile of sums per subgroup, and wider
+ * subgroups leave too few registers to each lane. */
 static void probe_subgroup(VkPhysicalDevice physical, struct features *f)
 {
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT control = {
@@ -119,7 +119,8 @@ static void probe_subgroup(VkPhysicalDevice physical, struct features *f)
 }
 
 #ifdef VK_KHR_cooperative_matrix
-/* Kernels take fp32 or fp16 matrices of at most 16 rows and columns, summed in fp32 by a subgroup.
+/* Tells whether the kernels can use a shape: fp32 or fp16 matrices of at most 16 rows and columns,
+ * summed in fp32 by a subgroup.
  */
 static bool is_coopmat_usable(const VkCooperativeMatrixPropertiesKHR *p, const struct features *f)
 {
@@ -145,7 +146,7 @@ static void probe_coopmat(VkPhysicalDevice physical, struct features *f)
     VkResult result = vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical, &count, listed);
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         return;
-    for (uint32_t i = count; i-- > 0;) { /* backwards, so that the first one stays */
+    for (uint32_t i = count; i-- > 0;) { /* backwards, so that the first usable shape is kept */
         const VkCooperativeMatrixPropertiesKHR *p = &listed[i];
         const bool half = p->AType == VK_COMPONENT_TYPE_FLOAT16_KHR;
         if (!is_coopmat_usable(p, f))
@@ -162,8 +163,9 @@ static void probe_coopmat(VkPhysicalDevice physical, struct features *f)
 }
 #endif
 
-/* Rounding activations to 8 bits only pays where such products are faster than those of floats. The
- * tests run these kernels on devices where they are not: VKCLIP_ENABLE_CAPS=dot. */
+/* Sets CAP_DOT where dot products of 8-bit integers are faster than those of floats, because only
+ * there does rounding activations to 8 bits save time. VKCLIP_ENABLE_CAPS=dot sets it elsewhere
+ * too, so that the tests can run the kernels that need it. */
 static void probe_dot(const struct settings *settings, VkPhysicalDevice physical,
                       struct features *f)
 {
@@ -179,7 +181,8 @@ static void probe_dot(const struct settings *settings, VkPhysicalDevice physical
         f->caps |= CAP_DOT;
 }
 
-/* Masked bits exercise every fallback on one machine: VKCLIP_DISABLE_CAPS=f16,texel. */
+/* Returns the capabilities that VKCLIP_DISABLE_CAPS names (as in f16,texel), with which the tests
+ * run every fallback on one machine. */
 static uint32_t disabled_caps(const struct settings *settings)
 {
     uint32_t mask = 0;
@@ -246,7 +249,7 @@ static enum vkclip_device_type device_type(VkPhysicalDeviceType type)
     }
 }
 
-/* What every device says of itself, whatever its version of Vulkan. */
+/* Fills in what every device says of itself, whatever its version of Vulkan. */
 static void describe_device(const VkPhysicalDeviceProperties *p, struct vkclip_device_info *info)
 {
     info->type = device_type(p->deviceType);
@@ -257,7 +260,8 @@ static void describe_device(const VkPhysicalDeviceProperties *p, struct vkclip_d
     snprintf(info->name, sizeof(info->name), "%s", p->deviceName);
 }
 
-/* Drivers have a name since Vulkan 1.2, and only a number before. */
+/* Describes the driver by its name, or by its number only before Vulkan 1.2, where drivers have no
+ * name. */
 static void describe_driver(VkPhysicalDevice physical, const VkPhysicalDeviceProperties *p,
                             struct vkclip_device_info *info)
 {
@@ -327,8 +331,8 @@ void probe_info(const struct settings *settings, VkPhysicalDevice physical, uint
 
 /* ---- Limits ---------------------------------------------------------------------------------- */
 
-/* Operations that a slow device of the type does well within one second. More of them per submit
- * would save overhead, but Windows stops a submit that takes two seconds. */
+/* Returns how many operations a slow device of the type does well within one second. More
+ * operations per submit would save overhead, but Windows stops a submit that takes two seconds. */
 static double submit_work(enum vkclip_device_type type)
 {
     switch (type) {
@@ -341,7 +345,8 @@ static double submit_work(enum vkclip_device_type type)
     }
 }
 
-/* Kernels load vectors of 16 bytes. The limits are powers of two, so the largest suits all. */
+/* Returns the alignment of every binding. Kernels load vectors of 16 bytes, and the device's limits
+ * are powers of two, so the largest of them is a multiple of all. */
 static uint32_t binding_alignment(const VkPhysicalDeviceLimits *l)
 {
     VkDeviceSize alignment = 16;
