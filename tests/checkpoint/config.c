@@ -96,7 +96,8 @@ static void opens_reference_models(void **state)
 
 enum damage { DROP, RENAME, FLATTEN, RETYPE, DROP_ALL };
 
-/* What happens to the tensor called `name`, or to all that begin so, and to opening the model. */
+/* The damage to the tensor `name`, or with DROP_ALL to all tensors whose names begin with it, and
+ * the result of opening the damaged model. */
 struct damaged_model {
     const char *name;
     enum damage damage;
@@ -105,7 +106,7 @@ struct damaged_model {
     const char *message;
 };
 
-/* False if the tensor is to be left out. */
+/* Damages a tensor, and returns false if it is to be left out of the file. */
 static bool damage_view(const struct damaged_model *model, struct tensor_view *view)
 {
     if (model->damage == DROP_ALL)
@@ -186,8 +187,8 @@ static void refuses_wrong_tensors_of_a_resnet(void **state)
 {
     (void)state;
     static const struct {
-        const char *from, *to; /* a tensor that is renamed */
-        bool copy;             /* The tensor keeps its name, too. */
+        const char *from, *to; /* names of a tensor, before and after the damage */
+        bool copy;             /* whether the tensor is stored under both names */
         int error;
         const char *message;
     } bad[] = {
@@ -283,8 +284,8 @@ static void refuses_folders_without_a_checkpoint(void **state)
     }
 }
 
-/* The repositories of timm on the hub have OpenCLIP's files, and timm's own under the names of
- * Hugging Face's. */
+/* Repositories of timm on the hub have OpenCLIP's files, and beside them timm's own files, whose
+ * names are those of Hugging Face's files. */
 static void leaves_timm_files_alone(void **state)
 {
     (void)state;
@@ -297,7 +298,7 @@ static void leaves_timm_files_alone(void **state)
     assert_non_null(strstr(weights_path(weights), "/open_clip_model.safetensors"));
     weights_close(&weights);
     config_close(&config);
-    /* A config.json of CLIP itself goes first. */
+    /* A config.json that describes a CLIP model takes precedence. */
     scratch_text(folder, "config.json", "{\"model_type\":\"clip\"}");
     assert_failed(open_close(folder, NULL), FORMAT, "/model.safetensors: ");
     scratch_remove(folder);
@@ -320,7 +321,7 @@ static void refuses_paths_that_are_no_checkpoint(void **state)
     scratch_text(folder, "model.pt", "PK");
     assert_failed(open_close(path, NULL), FORMAT, "model.pt: zip archive: ");
     free(path);
-    assert_int_equal(open_close(folder, NULL), 0); /* What lies beside does not count. */
+    assert_int_equal(open_close(folder, NULL), 0); /* Other files in the folder do not matter. */
     path = scratch_path(folder, "config.json");
     remove(path);
     assert_failed(open_close(folder, NULL), VKCLIP_EIO, "expected config.json beside it");
@@ -360,14 +361,14 @@ static void chooses_between_families(void **state)
     free(path);
     scratch_remove(folder);
 
-    folder = scratch_folder(); /* OpenCLIP's weights under Hugging Face's file name */
+    folder = scratch_folder(); /* It has OpenCLIP's weights under Hugging Face's file name. */
     link_golden(folder, OPENCLIP, "open_clip_config.json", NULL);
     link_golden(folder, OPENCLIP, "open_clip_model.safetensors", "model.safetensors");
     assert_int_equal(open_family(folder), VKCLIP_FAMILY_OPENCLIP);
     scratch_remove(folder);
 }
 
-/* Opens a checkpoint and checks which vocabulary it found; `expected` NULL: none. */
+/* Opens a checkpoint and checks which vocabulary it found. `expected` is NULL if there is none. */
 static void check_vocabulary(const char *path, const char *expected)
 {
     struct config config;
@@ -389,13 +390,13 @@ static void finds_the_vocabulary(void **state)
     (void)state;
     static const struct {
         const char *golden, *weights_folder;
-        const char *files[4]; /* in the folder above the checkpoint's */
+        const char *files[4]; /* paths in the folder above the checkpoint's */
         const char *found;
     } cases[] = {
         {HF, "m", {NULL}, NULL},
         {HF, "m", {"m/tokenizer.json", "m/vocab.json", "m/merges.txt"}, "m/tokenizer.json"},
         {HF, "m", {"m/vocab.json", "m/merges.txt"}, "m/vocab.json"},
-        {HF, "m", {"m/vocab.json"}, NULL}, /* useless without merges.txt */
+        {HF, "m", {"m/vocab.json"}, NULL}, /* A vocab.json is useless without merges.txt. */
         {HF, "m", {"m/bpe_simple_vocab_16e6.txt.gz"}, NULL},
         {HF, "m", {"tokenizer/tokenizer.json"}, NULL},
         {OPENCLIP,
@@ -485,13 +486,13 @@ static void reads_the_values(void **state)
     config_close(&config);
     weights_close(&weights);
 
-    remove(path); /* OpenAI's constants take its place. */
+    remove(path); /* Without this file, OpenAI's constants are used. */
     assert_int_equal(checkpoint_open(folder, NULL, &config, &weights), 0);
     assert_true(config.image_mean[1] == 0.4578275f && !config.rgb_first);
     config_close(&config);
     weights_close(&weights);
 
-    scratch_text(folder, "processor_config.json", /* the file of transformers 5 */
+    scratch_text(folder, "processor_config.json", /* transformers 5 writes this file */
                  "{\"image_processor\":{\"image_mean\":[1,1,1],\"size\":48,\"crop_size\":48}}");
     assert_int_equal(checkpoint_open(folder, NULL, &config, &weights), 0);
     assert_true(config.image_mean[1] == 1 && config.rgb_first);
@@ -508,7 +509,7 @@ static void modified_resnets(void **state)
     (void)state;
     struct config config;
     struct weights *weights;
-    char *folder = good_folder(OPENCLIP); /* a model with a ViT */
+    char *folder = good_folder(OPENCLIP); /* The weights are those of a ViT. */
     edit_json(folder, "open_clip_config.json", "model_cfg.vision_cfg.layers", "[3,4,6,3]");
     assert_failed(open_close(folder, NULL), FORMAT,
                   "visual.conv1.weight: expected shape [40,3,3,3], found [80,3,8,8]");
@@ -516,7 +517,7 @@ static void modified_resnets(void **state)
     assert_failed(open_close(folder, NULL), FORMAT, "expected four numbers of blocks");
     scratch_remove(folder);
 
-    char *path = golden_path("training/rn/init.safetensors"); /* OpenCLIP's configuration beside */
+    char *path = golden_path("training/rn/init.safetensors"); /* It has OpenCLIP's configuration. */
     if (path) {
         const uint32_t stages[] = {1, 1, 2, 1};
         assert_int_equal(checkpoint_open(path, NULL, &config, &weights), 0);
@@ -602,7 +603,7 @@ static void follows_openais_rule(void **state)
         const char *name;
         uint32_t width, text_width;
         enum vkclip_activation activation; /* what the caller says */
-        uint32_t heads;                    /* of the image tower; 0: the state dict is refused */
+        uint32_t heads;                    /* heads of the image tower; 0: it is refused */
     } cases[] = {
         {"ViT.safetensors", 128, 64, 0, 2},
         {"ViT.safetensors", 128, 64, ERF, 2},

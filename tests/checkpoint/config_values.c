@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every value of the configuration files: what is of the wrong type or size, or asks for something
- * that is not computed here, is refused by its name.
+ * Values of the configuration files: a value of the wrong type or size, or one that asks for
+ * something that vkclip does not compute, is refused with a message that names it.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
 #include "support/checkpoints.h"
 
-/* One value of a configuration changed; error 0: it still opens. */
+/* A changed value of a configuration, and the error of opening the model; 0: it opens. */
 struct edit {
     const char *path, *value;
     int error;
@@ -22,7 +22,7 @@ static void check_edits(const char *golden, const char *name, const struct edit 
         edit_json(folder, name, edits[i].path, edits[i].value);
         if (edits[i].error) {
             assert_failed(open_close(folder, NULL), edits[i].error, edits[i].message);
-            assert_non_null(strstr(vkclip_last_error(), folder)); /* the message says which file */
+            assert_non_null(strstr(vkclip_last_error(), folder)); /* The message names the file. */
         } else if (open_close(folder, NULL)) {
             fail_msg("%s = %s: %s", edits[i].path, edits[i].value, vkclip_last_error());
         }

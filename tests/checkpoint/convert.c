@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Conversions of the reference models and of emoji-clip: every value is the one that the type
- * defines for the original, the configuration and the token ids are the same, embeddings differ no
- * more than the type allows, and what cannot be written is refused and leaves nothing. Runs on the
- * device that the environment names.
+ * Conversions of the reference models and of emoji-clip: every value is the original rounded as the
+ * type defines, the configuration and the token ids stay the same, embeddings differ no more than
+ * the type allows, and a model that cannot be written is refused and leaves no file. The test runs
+ * on the device that the environment names.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -62,8 +62,8 @@ static void round_q4(const float *values, float *defined)
         defined[i] = quant_value(&block, i);
 }
 
-/* Reads a tensor by its canonical name. Projections are given as GGUF files store them, [D,width]:
- * the blocks of their type lie along those rows. */
+/* Reads a tensor by its canonical name. Projections are returned as GGUF files store them,
+ * [D,width], because blocks of values with one scale lie along those rows. */
 static float *read_tensor(const struct weights *weights, const char *name, uint64_t *rows,
                           uint64_t *length, unsigned *rank)
 {
@@ -87,7 +87,7 @@ static float *read_tensor(const struct weights *weights, const char *name, uint6
     return turned;
 }
 
-/* Replaces the values of a tensor of that name and rank by those that a file of the type has. */
+/* Rounds the values of a tensor to those that a file of the given type has for it. */
 static void round_values(enum vkclip_type type, const char *name, unsigned rank, uint64_t count,
                          uint64_t length, float *values)
 {
@@ -157,7 +157,7 @@ static void check_config(const struct config *a, const struct config *b, bool gg
     assert_memory_equal(a->image_std, b->image_std, sizeof(a->image_std));
     assert_int_equal(!a->tokenizer_path, !b->tokenizer_path);
     if (gguf)
-        return; /* Texts end at the largest id, and the rest is as OpenAI has it. */
+        return; /* GGUF files lack what follows, so OpenAI's values are used. */
     assert_int_equal(a->eos_token_id, b->eos_token_id);
     assert_int_equal(a->pad_token_id, b->pad_token_id);
     assert_true(a->rgb_first == b->rgb_first || !a->image.kind);
@@ -179,8 +179,8 @@ static void tokenize(const char *path, const struct vkclip_model_params *params,
 /* ---- Every model in every type --------------------------------------------------------------- */
 
 static const struct source {
-    const char *path; /* in the reference data, or EMOJI */
-    bool gguf;        /* Whether GGUF files can hold it. */
+    const char *path; /* path in the reference data, or EMOJI */
+    bool gguf;        /* whether a GGUF file can hold the model */
 } sources[] = {
     {EMOJI, true},
     {"models/hf-vit", true},
@@ -250,7 +250,7 @@ static void converts_every_type(void **state)
     }
 }
 
-/* A GGUF file becomes a folder that has all that the GGUF file has. */
+/* A GGUF file is converted to a folder without loss of tensors, configuration or vocabulary. */
 static void converts_gguf(void **state)
 {
     (void)state;
@@ -258,12 +258,12 @@ static void converts_gguf(void **state)
          *back = scratch_path(folder, "back");
     convert(EMOJI, NULL, gguf, VKCLIP_TYPE_Q4, NULL);
     check_conversion(gguf, back, VKCLIP_TYPE_F32);
-    check_conversion(gguf, back, VKCLIP_TYPE_F16); /* replaces the first */
+    check_conversion(gguf, back, VKCLIP_TYPE_F16); /* It replaces the F32 folder. */
     free(gguf), free(back);
     scratch_remove(folder);
 }
 
-/* The file says from then on what the caller said about the model. */
+/* What the caller says about a model is stored in the converted file. */
 static void keeps_options(void **state)
 {
     (void)state;
@@ -308,7 +308,7 @@ static void keeps_embeddings(void **state)
                  {VKCLIP_TYPE_BF16, "bf16", 0.9999},  {VKCLIP_TYPE_F16, "f16.gguf", 0.9999999},
                  {VKCLIP_TYPE_Q8, "q8.gguf", 0.999},  {VKCLIP_TYPE_Q4, "q4.gguf", 0.97}};
     char *folder = scratch_folder();
-    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) { /* emoji-clip is stored in fp16 */
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) { /* The weights of emoji-clip are fp16. */
         char *output = scratch_path(folder, cases[i].output);
         struct vkclip_comparison found;
         convert(EMOJI, NULL, output, cases[i].type, NULL);
@@ -342,16 +342,16 @@ static void encode_ids(const char *path, const struct vkclip_model_params *param
     vkclip_close_model(&model);
 }
 
-/* A packed file has the values that packing at load makes of the original, and its text tower gives
- * the same embeddings to the bit. The patch embedding differs: it is packed at load, but fp16 in
- * the file, because clip.cpp reads no blocks there. */
+/* A packed file has the values that the original gets if it is packed at load, and its text tower
+ * gives the same embeddings to the bit. The image tower's differ, because the patch embedding is
+ * packed at load but stored in fp16: clip.cpp cannot read blocks there. */
 static void packs_as_at_load(void **state)
 {
     (void)state;
     static const struct {
         enum vkclip_type type;
         enum vkclip_weights weights;
-        double least; /* of the images */
+        double least; /* the smallest cosine of the images */
     } cases[] = {{VKCLIP_TYPE_Q8, VKCLIP_WEIGHTS_Q8, 0.9999},
                  {VKCLIP_TYPE_Q4, VKCLIP_WEIGHTS_Q4, 0.97}};
     char *folder = scratch_folder(), *gguf = scratch_path(folder, "model.gguf");
@@ -425,8 +425,8 @@ static void refuses_outputs(void **state)
     scratch_remove(folder);
 }
 
-/* Neither an output that is also the input, however its path is spelled, nor files of other content
- * beside it are replaced. */
+/* An output that is also the input is not replaced, however its path is spelled, and neither are
+ * files beside the output that have other content. */
 static void replaces_nothing_foreign(void **state)
 {
     (void)state;
@@ -438,7 +438,7 @@ static void replaces_nothing_foreign(void **state)
     assert_failed(try(model, same, VKCLIP_TYPE_F16), VKCLIP_EINVALID, "is read from");
     scratch_text(folder, "plain", "x");
     assert_failed(try(EMOJI, plain, VKCLIP_TYPE_F16), VKCLIP_EINVALID, "plain: is a file");
-    assert_int_equal(try(EMOJI, other, VKCLIP_TYPE_BF16), 0); /* the same configuration */
+    assert_int_equal(try(EMOJI, other, VKCLIP_TYPE_BF16), 0); /* The configuration is the same. */
     remove(other);
     scratch_text(model, "preprocessor_config.json", "{}");
     assert_failed(try(EMOJI, other, VKCLIP_TYPE_BF16), VKCLIP_EIO,
@@ -474,8 +474,8 @@ static void stops(void **state)
     scratch_remove(folder);
 }
 
-/* The model hf-vit with one weight of 1e5, which fp16 does not hold, and then with its last two
- * merges exchanged, which does not follow from the tokens alone. */
+/* One weight of 1e5 does not fit into fp16. Exchanging the last two merges makes a vocabulary whose
+ * merges do not follow from its tokens, which a GGUF file cannot hold. */
 static void refuses_values_and_vocabularies(void **state)
 {
     (void)state;

@@ -42,7 +42,7 @@ static void configurations_are_read_back(void **state)
         assert_int_equal(
             beside_write(&beside, &expected, resnet ? NAMES_OPENAI : NAMES_HUGGING_FACE), 0);
         assert_int_equal(initial_read_config(resnet ? openclip : hf, &found), 0);
-        beside_close(&beside, VKCLIP_EINVALID); /* An error takes the files away again. */
+        beside_close(&beside, VKCLIP_EINVALID); /* An error removes the files again. */
         assert_same_tower(&found.image, &expected.image);
         assert_same_tower(&found.text, &expected.text);
         assert_int_equal(found.family, expected.family);
@@ -103,7 +103,8 @@ static void a_seed_gives_the_same_bytes(void **state)
     const uint64_t hash = init_and_hash(folder, "a", 1);
     assert_true(hash == init_and_hash(folder, "b", 1));
     assert_true(hash != init_and_hash(folder, "c", 2));
-    /* Training runs begin with these bytes, so that they must never change. */
+    /* These bytes must never change, because a seed must give the same training run with every
+     * version. */
     assert_true(hash == 0x99e04700eab7fc09);
     assert_failed(vkclip_init_model("emoji-clip", 1, path), VKCLIP_EINVALID, "new or empty folder");
     free(path);

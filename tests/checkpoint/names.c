@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names of tensors: what a canonical tensor becomes in the files of each form leads back to it, and
- * names that no rule knows stay as they are.
+ * Names of tensors: the names that a canonical tensor has in the files of each form lead back to
+ * it, and names that no rule knows stay as they are.
  */
 #include "checkpoint/names.h"
 #include "support/testing.h"
 
-/* A canonical tensor, and the first name that files of each form have for it. */
+/* Each case has a canonical tensor and the first name that files of each form have for it. */
 static const struct {
     const char *canonical, *openai, *hugging_face, *clip_cpp;
     unsigned hugging_face_parts, openai_parts;
-    bool transposed; /* in the files of Hugging Face and clip.cpp */
+    bool transposed; /* whether Hugging Face and clip.cpp store it transposed */
 } cases[] = {
     {"token_embedding.weight", "token_embedding.weight",
      "text_model.embeddings.token_embedding.weight", "t.token_embd.weight", 1, 1, false},
@@ -72,8 +72,8 @@ static void keeps_unknown_names(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "text_model.encoder.layers.x.mlp.fc1.weight", /* no number */
-        "text_model.encoder.layers.1.mlp.fc1.",       /* nothing for the rest */
+        "text_model.encoder.layers.x.mlp.fc1.weight", /* x is no number */
+        "text_model.encoder.layers.1.mlp.fc1.",       /* nothing follows the last dot */
         "text_model.encoder.layers.1.mlp.fc3.weight", "text_projection.weight.x", "",
     };
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {

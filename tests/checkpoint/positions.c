@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Positions for pictures of another size, against values of
+ * Positions for pictures of another size are compared with values of
  * torch.nn.functional.interpolate(mode="bicubic", antialias=True, align_corners=False) in float64,
  * which is what OpenCLIP's resize_pos_embed calls.
  */
@@ -32,7 +32,7 @@ static void resizes_as_torch(void **state)
         assert_true(fabs(out[1 + i] - down[i]) < 1e-6);
 }
 
-/* A resize to the same size changes nothing, and so mixes no channels. */
+/* A resize to the same size changes nothing, which also shows that channels are not mixed. */
 static void keeps_the_same_size(void **state)
 {
     (void)state;

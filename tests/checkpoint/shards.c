@@ -33,7 +33,7 @@ static char *copy_golden(const char *name)
     return folder;
 }
 
-/* Replaces the shards and their index by PyTorch's. */
+/* Replaces the safetensors shards and their index by those of PyTorch. */
 static void make_torch(const char *folder)
 {
     char *path = scratch_path(folder, "model.safetensors.index.json"), *text;
@@ -63,8 +63,8 @@ static void make_torch(const char *folder)
     free(text);
 }
 
-/* Opens the shards by their folder and by their index: the values are those of the same weights in
- * one file, rounded to half precision. */
+/* Opens the shards by their folder and by their index, and checks that their values are those of
+ * one file with the same weights, rounded to half precision. */
 static void check_shards(const char *folder, const char *name_of_index)
 {
     char *index = scratch_path(folder, name_of_index);
@@ -94,7 +94,7 @@ static void reads_as_one_file(void **state)
     scratch_remove(folder);
 }
 
-/* An index of PyTorch's files that names other files is refused. */
+/* A broken index of PyTorch's files is refused with a message that says what is wrong. */
 static void refuses_bad_torch_indices(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Weights by canonical name: the same values come out of files with OpenAI's and with Hugging
- * Face's names, in any type and in any pieces, and reading a large file keeps little in memory.
+ * Weights by canonical name: files with OpenAI's and with Hugging Face's names give the same
+ * values, in any type and in any pieces, and reading a large file keeps little of it in memory.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -25,8 +25,8 @@ static struct weights *open_golden(const char *relative)
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-/* Every kind of tensor of a Hugging Face model, as transformers' conversion from OpenAI's names
- * maps it. */
+/* Each mapping has a kind of tensor of a Hugging Face model, and the canonical tensor that
+ * transformers' conversion makes it from. */
 static const struct mapping {
     const char *canonical, *stored;
     unsigned rank;
@@ -177,7 +177,7 @@ static void names_hugging_face_tensors(void **state)
     weights_close(&weights);
 }
 
-/* The tensors of a Hugging Face model, written under OpenAI's names, read the same. */
+/* Tensors of a Hugging Face model that are written under OpenAI's names give the same values. */
 static void names_agree(void **state)
 {
     (void)state;
@@ -195,7 +195,7 @@ static void names_agree(void **state)
         views[count].size = number * sizeof(float);
         assert_true(weights_shape(hf, name, views[count].shape, &views[count].rank));
     }
-    assert_int_equal(count, 13 + 1 + 4 * 12); /* two towers of two blocks */
+    assert_int_equal(count, 13 + 1 + 4 * 12); /* 12 tensors for each of four blocks */
     assert_int_equal(safetensors_write(path, views, count, NULL), 0);
     assert_int_equal(weights_open(path, &openai), 0);
     assert_int_equal(weights_family(openai), VKCLIP_FAMILY_OPENAI);
@@ -231,9 +231,9 @@ static void reads_any_rows(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "visual.transformer.resblocks.0.attn.in_proj_weight", /* stacked */
+        "visual.transformer.resblocks.0.attn.in_proj_weight", /* q, k and v are stored apart */
         "transformer.resblocks.1.attn.in_proj_bias",
-        "visual.proj", /* transposed */
+        "visual.proj", /* stored transposed */
         "text_projection",
         "visual.conv1.weight",
         "ln_final.weight",
@@ -248,7 +248,7 @@ static void reads_any_rows(void **state)
         for (uint64_t first = 0; first <= rows; first += step)
             for (uint64_t number = 0; first + number <= rows; number += number ? step : 1) {
                 float *part = malloc((size_t)(number * row + 1) * sizeof(*part));
-                part[number * row] = 42; /* guard */
+                part[number * row] = 42; /* The value after the rows must stay. */
                 assert_int_equal(weights_read(weights, names[i], first, number, part), 0);
                 if (number)
                     assert_memory_equal(part, all + first * row,
@@ -270,7 +270,8 @@ static void reads_any_rows(void **state)
     weights_close(&weights);
 }
 
-/* A file with every type, in which the size of the first tensor leaves the others unaligned. */
+/* Reads a file with every type, in which the size of the first tensor leaves the others unaligned.
+ */
 static void converts_every_type(void **state)
 {
     (void)state;
@@ -283,7 +284,7 @@ static void converts_every_type(void **state)
     static const float from_f64[2] = {0.1f, -INFINITY};
     const struct tensor_view views[] = {
         {"visual.a", DTYPE_F16, 1, {5}, f16, sizeof(f16)},
-        {"visual.b", DTYPE_F32, 2, {3, 1}, f32, sizeof(f32)}, /* at 10: not aligned */
+        {"visual.b", DTYPE_F32, 2, {3, 1}, f32, sizeof(f32)}, /* unaligned at offset 10 */
         {"visual.c", DTYPE_BF16, 1, {3}, bf16, sizeof(bf16)},
         {"visual.d", DTYPE_F64, 1, {2}, f64, sizeof(f64)},
         {"visual.e", DTYPE_F32, 2, {4, 0}, NULL, 0},
@@ -400,9 +401,9 @@ static void refuses_what_it_cannot_name(void **state)
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
-/* Bytes of a file's mappings that this process has in memory; SIZE_MAX where the system does not
- * tell. Other memory is not counted, because a sanitizer's shadow grows with whatever is touched.
- */
+/* Returns how many bytes of a file's mappings are in this process's memory, or SIZE_MAX if the
+ * system does not tell. Other memory is not counted, because a sanitizer's shadow memory grows with
+ * every byte that is accessed. */
 static size_t resident(const char *path)
 {
     char line[4096];
@@ -423,7 +424,8 @@ static size_t resident(const char *path)
     return found ? total * 1024 : SIZE_MAX;
 }
 
-/* What was read of a file of 192 MiB does not stay in memory. The file is sparse. */
+/* Pages of a file do not stay in memory after they are read. The file has 192 MiB, but is sparse.
+ */
 static void reading_keeps_little_in_memory(void **state)
 {
     (void)state;
@@ -456,7 +458,7 @@ static void reading_keeps_little_in_memory(void **state)
         assert_true(piece[0] == 0 && piece[STEP * WIDTH - 1] == 0);
     }
     if (peak == SIZE_MAX)
-        print_message("resident memory is not known here: not checked\n");
+        print_message("resident memory is not checked: this system does not tell it\n");
     else /* A step reads 2 MiB, and the system may map more around it. */
         assert_in_range(peak, 0, 8 << 20);
     weights_close(&weights);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Named architectures: their numbers of parameters are the published ones.
+ * Every named architecture has the published number of parameters.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -35,7 +35,7 @@ static void sizes_are_published(void **state)
     (void)state;
     static const struct {
         const char *name;
-        double millions; /* as OpenCLIP's table of models has them */
+        double millions; /* parameters in millions, from OpenCLIP's table of models */
     } published[] = {
         {"ViT-B-32", 151.28},     {"ViT-B-16", 149.62}, {"ViT-L-14", 427.62},
         {"ViT-L-14-336", 427.94}, {"ViT-H-14", 986.11}, {"ViT-g-14", 1366.68},

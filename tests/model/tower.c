@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The towers without a device: their graphs as text, and their tables against what is made from
- * them. The weights of a graph are the tensors of the list, and the sizes that are read from the
- * list's shapes are those of the configuration.
+ * Towers, tested without a device: the weights of a graph are the tensors of the tower's table, and
+ * reading the sizes from the shapes of these tensors gives the configuration that they were made
+ * from.
  */
 #include "base/array.h"
 #include "base/string.h"
@@ -12,7 +12,7 @@
 #include "model/tensors.h"
 #include "model/tower.h"
 
-/* The tensors of a model. */
+/* All tensors of a model, from tensors_list. */
 struct list {
     struct model_tensor *tensors;
     size_t count;
@@ -32,7 +32,8 @@ static bool is_weight(const struct graph *graph, const char *name)
     return found >= 0 && graph->tensors[found].role == ROLE_WEIGHT;
 }
 
-/* A graph has no tensor that is not in the list, and one of training has all. */
+/* Checks that every weight of a graph is in the list with the same number of elements, and that a
+ * training graph has every tensor of its tower. */
 static void check_weights(const struct list *list, enum tower tower, const struct graph *graph)
 {
     for (size_t t = 0; t < graph->tensor_count; t++) {
@@ -43,7 +44,8 @@ static void check_weights(const struct list *list, enum tower tower, const struc
         if (!tensor)
             fail_msg("weight %s is not in the list", weight->name);
         uint64_t elements = tensors_elements(tensor);
-        if (weight->layout == LAYOUT_CONV && tensor->shape[1] == 3) /* colours, padded to four */
+        /* Three colours are padded to four. */
+        if (weight->layout == LAYOUT_CONV && tensor->shape[1] == 3)
             elements = elements / 3 * 4;
         assert_int_equal(tensor_elements(weight), elements);
         assert_int_equal(tensor->tower, tower);
@@ -111,7 +113,7 @@ static void sizes_are_read_back_from_shapes(void **state)
     }
 }
 
-/* Without a projection the list ends before it, and the embedding is the pooled token. */
+/* A tower without a projection has no such tensor, and its embedding is the pooled token. */
 static void towers_without_projection(void **state)
 {
     (void)state;
@@ -133,7 +135,7 @@ static void towers_without_projection(void **state)
     free(list.tensors);
 }
 
-/* Only the first block of the texts and the projections keep 8 bits where others get 4. */
+/* Only the text tower's first block and the projections keep 8 bits where other weights get 4. */
 static void delicate_tensors_are_few(void **state)
 {
     (void)state;
@@ -241,11 +243,11 @@ static void texts_end_at_the_id_that_the_model_names(void **state)
     (void)state;
     struct config config = {.context = 6, .eos_token_id = -1};
     const int32_t ids[] = {97, 5, 98, 3, 98, 0};
-    assert_int_equal(tower_text_end(&config, ids), 2); /* the first of the largest */
+    assert_int_equal(tower_text_end(&config, ids), 2); /* The first of the largest ids counts. */
     config.eos_token_id = 3;
     assert_int_equal(tower_text_end(&config, ids), 3);
     config.eos_token_id = 98;
-    assert_int_equal(tower_text_end(&config, ids), 2); /* the first of two */
+    assert_int_equal(tower_text_end(&config, ids), 2); /* The first of equal ids counts. */
     config.eos_token_id = 50;
     assert_int_equal(tower_text_end(&config, ids), 0); /* The id is missing. */
 }
@@ -258,7 +260,7 @@ static void pictures_become_patches(void **state)
     for (int i = 0; i < 48; i++)
         pixels[i] = (float)i;
     tower_write_picture(&config, pixels, found);
-    /* The second patch is the one at the top right: red, then green, then blue. */
+    /* The second patch is at the top right. Its red values come first, then green, then blue. */
     const float expected[] = {2, 3, 6, 7, 18, 19, 22, 23, 34, 35, 38, 39};
     assert_memory_equal(found + 12, expected, sizeof(expected));
     assert_true(found[0] == 0 && found[47] == 47);

@@ -23,14 +23,14 @@ static int add_matrix(struct graph *graph, const char *name, uint32_t rows, uint
     return graph_input(graph, name, graph->type, 2, shape);
 }
 
-/* [B,T,C] */
+/* Adds an input of shape [B,T,C]. */
 static int add_tokens(struct graph *graph, const char *name, uint32_t b, uint32_t t, uint32_t c)
 {
     const uint32_t shape[] = {b, t, c};
     return graph_input(graph, name, graph->type, 3, shape);
 }
 
-/* [B,H,W,C] */
+/* Adds an input of shape [B,H,W,C]. */
 static int add_pixels(struct graph *graph, const char *name, uint32_t b, uint32_t h, uint32_t w,
                       uint32_t c)
 {
@@ -78,7 +78,8 @@ static void append_node(struct graph *graph, struct node node, unsigned rank, ui
     graph_append(graph, "y", node, rank, shape);
 }
 
-/* The result is added to a tensor that stays from run to run, as gradients of weights do. */
+/* Appends a node that adds its result to a tensor that keeps its values between runs, as the
+ * gradients of weights do. */
 static void append_sum(struct graph *graph, struct node node, enum layout layout, unsigned rank,
                        uint32_t a, uint32_t b, uint32_t c)
 {
@@ -133,7 +134,7 @@ static void build_MEANTOKEN(const uint32_t *s, const struct op_case *c, struct g
 static void build_ATTENTION(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     int x = add_tokens(graph, "x", s[0], s[1], 3 * s[2]);
-    graph->training = c->optional; /* inference keeps no statistics */
+    graph->training = c->optional; /* Only training keeps statistics. */
     graph_attention(graph, "y", x, s[3], c->node.attention.causal);
 }
 
@@ -198,7 +199,7 @@ static void build_ACTIVATE(const uint32_t *s, const struct op_case *c, struct gr
     append_node(graph, n, 2, s[0], s[1], 0, 0);
 }
 
-/* The op makes a third matrix of two. */
+/* Neither input is overwritten, because the sum is a matrix of its own. */
 static void build_ADD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
@@ -265,7 +266,7 @@ static void build_PANELS(const uint32_t *s, const struct op_case *c, struct grap
 
 /* ---- Gradients ------------------------------------------------------------------------------- */
 
-/* The gradient of a convolution's weight. */
+/* Builds the gradient of a convolution's weight. */
 static void build_outer_conv(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;

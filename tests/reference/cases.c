@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The shapes: ones, odd ones, ones beside a multiple of a tile, and those of the models.
+ * The shapes that every kernel computes: sizes of one, odd sizes, sizes next to a multiple of a
+ * tile, and those of the models.
  */
 #include "base/array.h"
 #include "reference/cases.h"
@@ -59,8 +60,9 @@ const struct op_case op_cases[] = {
     {{OP_LAYERNORM}, {3, 2}},
     {{OP_LAYERNORM}, {7, 63}},
     {{OP_LAYERNORM}, {65, 64}},
-    /* More rows than a grid's first dimension must take. Fifth, so that the sample of a third of
-     * the shapes leaves it out: it takes SwiftShader 20 s. */
+    /* It has more rows than every device allows in a grid's first dimension. It stands fifth,
+     * because the sample of a third of the shapes then leaves it out: SwiftShader takes 20 s for
+     * it. */
     {{OP_LAYERNORM}, {70000, 3}},
     {{OP_LAYERNORM}, {5, 65}},
     {{OP_LAYERNORM}, {2, 1664}},

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shapes for every op: awkward ones, which the tests compute on every row of the kernel table.
+ * Awkward shapes for every op. The tests compute them with every variant of the kernel table.
  */
 #ifndef VKCLIP_TESTS_REFERENCE_CASES_H
 #define VKCLIP_TESTS_REFERENCE_CASES_H
 
 #include "graph/graph.h"
 
-/* One node to build. */
+/* Describes one node to build. */
 struct op_case {
     struct node node;   /* its op, whether it adds to its result, and the op's own values that the
                          * shape does not give; its tensors are made by case_build */
@@ -20,13 +20,13 @@ struct op_case {
     bool optional;      /* the case has the tensor that the op may be without: the bias of MATMUL,
                          * its gradient for OUTER, the rows of SELECT and SELECT_GRAD, the residual
                          * of BATCHNORM, the statistics of ATTENTION */
-    enum layout layout; /* of the weight of PANELS */
+    enum layout layout; /* layout of the weight of PANELS */
 };
 
 extern const struct op_case op_cases[];
 extern const size_t op_case_count;
 
-/* A graph whose last node is the case's. */
+/* Builds a graph whose last node is that of the case. */
 void case_build(const struct op_case *test_case, enum type type, struct graph *graph);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every op of inference in double precision.
+ * Computes every op of inference in double precision.
  */
 #include "reference/ref.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every op in double precision, written from its definition and not from its kernel.
+ * Computes every op in double precision. The code follows the op's definition and not its kernel,
+ * so that it does not repeat a kernel's mistake.
  */
 #ifndef VKCLIP_TESTS_REFERENCE_REF_H
 #define VKCLIP_TESTS_REFERENCE_REF_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * One function per op: ref.c has those of inference, ref_training.c those of training.
+ * Declares one function per op. Ops of inference are in ref.c, ops of training in ref_training.c.
  */
 #ifndef VKCLIP_TESTS_REFERENCE_REF_OPS_H
 #define VKCLIP_TESTS_REFERENCE_REF_OPS_H
 
 #include "graph/graph.h"
 
-/* One node with its tensors. */
+/* A node with the values of its tensors, which every function gets. */
 struct ref {
     const struct node *node;
     const struct tensor *x, *second; /* the first two inputs; second is NULL where there is none */
@@ -16,7 +16,7 @@ struct ref {
     double *out;
 };
 
-/* An activation, and its derivative, at x. */
+/* Return the activation of x and its derivative there. */
 double ref_activate(enum vkclip_activation activation, double x);
 double ref_slope(enum vkclip_activation activation, double x);
 

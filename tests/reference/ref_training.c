@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The ops of training in double precision.
+ * Computes every op of training in double precision.
  */
 #include "reference/ref_ops.h"
 
@@ -111,8 +111,8 @@ void ref_AFFINE(const struct ref *r)
                     r->in[2][2 * c + i % c];
 }
 
-/* The source of element (i, j) of packed panels [N,K]. A convolution's transpose has its taps in
- * reverse order. */
+/* Returns the index of the value that panels [N,K] hold at (i, j). The transpose of a convolution's
+ * weight has its taps in reverse order. */
 static size_t panel_source(const struct ref *r, size_t i, size_t j, size_t n, size_t k)
 {
     if (r->y->layout == LAYOUT_CONV) {
@@ -209,7 +209,7 @@ void ref_LAYERNORM_GRAD(const struct ref *r)
     }
 }
 
-/* The score q.k / sqrt(d) of a head; -inf where a causal mask hides the key. */
+/* Returns the score q.k / sqrt(d) of a head, or -inf where a causal mask hides the key. */
 static double head_score(const struct ref *r, size_t item, size_t head, size_t query, size_t key)
 {
     size_t t = r->x->shape[1], c = r->x->shape[2] / 3, d = c / r->node->attention.heads;
@@ -330,7 +330,7 @@ void ref_CONTRAST_STATS(const struct ref *r)
     }
 }
 
-/* The sum of the softmaxes over a pair's row and over its column. */
+/* Returns the sum of a pair's softmax over its row and its softmax over its column. */
 static double pair_softmax(const struct ref *r, const double *stats, double logit, size_t i,
                            size_t j)
 {
@@ -363,7 +363,8 @@ void ref_CONTRAST_GRAD(const struct ref *r)
             (pair_softmax(r, r->in[0], scale * r->out[i], i / n, i % n) / 2 - (i / n == i % n));
 }
 
-/* The first node, which has the mean, leaves zeros for the second one. */
+/* Two nodes fill one tensor. The first one stores the mean and zeros, and the second one, which has
+ * the variance, fills in the other values. */
 void ref_RUNNINGSTATS(const struct ref *r)
 {
     size_t c = tensor_columns(r->x);

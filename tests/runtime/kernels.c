@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every row of the kernel table with every tile against the double-precision reference, on the
- * device that the environment names: outputs filled with NaN before, guard words around every
- * tensor, each run twice to the bit, each capability masked in turn.
+ * Compares every variant of the kernel table, with every tile, with the double-precision reference
+ * on the device that the environment names. Outputs are filled with NaN before a run, guard words
+ * surround every tensor, a second run must give the same bits, and each capability is masked in
+ * turn.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -26,14 +27,14 @@
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-/* The same numbers everywhere: xorshift, in [-1, 1). */
+/* Returns a number in [-1, 1) by xorshift, which gives the same numbers on every machine. */
 static double next_value(uint32_t *state)
 {
     *state ^= *state << 13, *state ^= *state >> 17, *state ^= *state << 5;
     return (double)*state / 2147483648.0 - 1;
 }
 
-/* Length of what blocks are cut from: K of a matrix, C of a table. */
+/* Returns the number of values that are divided into blocks: K of a matrix, C of a table. */
 static uint32_t block_row(const struct tensor *tensor)
 {
     return (uint32_t)(tensor_elements(tensor) / tensor->shape[0]);
@@ -55,7 +56,7 @@ static struct quant_block block_of(enum type type, const double *values, uint32_
     return block;
 }
 
-/* To the values that the block which begins here can hold. */
+/* Rounds the values of one block to those that its type can hold. */
 static void quantise(enum type type, double *values, uint32_t left)
 {
     struct quant_block block = block_of(type, values, left);
@@ -63,7 +64,7 @@ static void quantise(enum type type, double *values, uint32_t left)
         values[i] = quant_value(&block, i);
 }
 
-/* Values of a tensor as its storage type can hold them. */
+/* Makes values for a tensor, which its storage type holds exactly. */
 static double *make_values(const struct graph *graph, const struct node *node, int slot,
                            uint32_t *state)
 {
@@ -73,9 +74,10 @@ static double *make_values(const struct graph *graph, const struct node *node, i
     uint32_t rows = node->op == OP_EMBEDDING     ? graph->tensors[node->in[1]].shape[0]
                     : node->op == OP_SELECT_GRAD ? graph->tensors[node->out].shape[1]
                                                  : graph->tensors[node->in[0]].shape[1];
-    /* sums of squares, second moments, variances */
+    /* Sums of squares, second moments and variances are never negative. */
     bool positive = node->op == OP_CLIP || node->op == OP_ADAMW || node->op == OP_RUNNINGSTATS;
-    double spread = node->op == OP_ATTENTION ? 3 : 1; /* so that some weights of softmax dominate */
+    /* A wide spread makes some weights of the softmax dominate. */
+    double spread = node->op == OP_ATTENTION ? 3 : 1;
     for (uint64_t i = 0; i < count; i++) {
         double value = next_value(state) * spread;
         value = positive ? fabs(value) : value;
@@ -89,14 +91,15 @@ static double *make_values(const struct graph *graph, const struct node *node, i
     for (uint64_t row = 0; is_blocks(tensor) && row < count / c; row++)
         for (uint32_t first = 0; first < c; first += QUANT_BLOCK)
             quantise(tensor->type, values + row * c + first, c - first);
-    if (tensor->type == TYPE_I32) { /* both ends of the table */
+    if (tensor->type == TYPE_I32) { /* The ids include both ends of the table. */
         values[0] = 0;
         values[count - 1] = rows - 1;
     }
     return values;
 }
 
-/* Tokens by their ids, some of which have none behind the text's end. */
+/* Sorts tokens by their ids. Every second text ends early, and tokens after its end are left out.
+ */
 static void sort_tokens(const struct graph *graph, const struct node *node, uint32_t *state,
                         double *order, double *runs)
 {
@@ -117,8 +120,8 @@ static void sort_tokens(const struct graph *graph, const struct node *node, uint
     free(ends);
 }
 
-/* Where element i of a tensor's logical shape lies on the device. This formula, and those of
- * encode_block, are a copy of runtime/layout.c on purpose: a mistake there must not cancel out. */
+/* Returns where element i of a tensor's logical shape lies on the device. This formula and those of
+ * encode_block repeat runtime/layout.c on purpose, so that the test finds a mistake there. */
 static uint64_t device_index(const struct tensor *tensor, uint64_t i)
 {
     if (tensor->layout == LAYOUT_ROWS)
@@ -127,14 +130,14 @@ static uint64_t device_index(const struct tensor *tensor, uint64_t i)
     return ((n / PANEL * ((k_count + 3) / 4) + k / 4) * PANEL + n % PANEL) * 4 + k % 4;
 }
 
-/* Bits of a field that begins `bit` bits behind `word`. */
+/* Sets the field that begins `bit` bits after the start of `word`. */
 static void set_bits(uint32_t *words, uint64_t word, uint32_t bit, uint32_t bits, int32_t value)
 {
     words[word + bit / 32] &= ~(((1u << bits) - 1) << bit % 32);
     words[word + bit / 32] |= ((uint32_t)value & ((1u << bits) - 1)) << bit % 32;
 }
 
-/* One block of row n of [N,K] as shaders/args.h has it. */
+/* Stores a block of row n of [N,K] in the form that shaders/args.h defines. */
 static void encode_block(const struct tensor *tensor, const struct quant_block *block, uint64_t n,
                          uint64_t number, uint32_t *words)
 {
@@ -192,7 +195,8 @@ static double decode_value(const struct tensor *tensor, const void *from, uint64
 
 /* ---- Memory with guards ---------------------------------------------------------------------- */
 
-/* A tensor on the device between guards of all ones, which are NaN in every type. */
+/* A tensor on the device lies between guards whose bits are all ones, which are NaN in every float
+ * type. */
 struct guarded {
     struct gpu_buffer *device, *upload, *download;
     uint64_t bytes;
@@ -210,7 +214,7 @@ static void guarded_create(struct gpu *gpu, const struct tensor *tensor, const d
     char *map = gpu_buffer_map(g->upload);
     memset(map, 0xff, all);
     if (values && tensor->layout != LAYOUT_ROWS)
-        memset(map + GUARD, 0, g->bytes); /* the padding of panels */
+        memset(map + GUARD, 0, g->bytes); /* The padding of panels is zero. */
     if (values)
         encode_values(tensor, values, map + GUARD);
 }
@@ -222,7 +226,7 @@ static void guarded_fill(struct gpu *gpu, struct guarded *g)
     assert_int_equal(gpu_copy(gpu, from, to), 0);
 }
 
-/* The tensor's bytes after a run; fails where something outside of them was written. */
+/* Returns the tensor's bytes after a run, and fails if a kernel wrote outside them. */
 static const char *guarded_read(struct gpu *gpu, struct guarded *g, const char *what)
 {
     uint64_t all = g->bytes + 2 * GUARD;
@@ -242,13 +246,15 @@ static void guarded_destroy(struct gpu *gpu, struct guarded *g)
     gpu_buffer_destroy(gpu, &g->download);
 }
 
-/* ---- One case on one row --------------------------------------------------------------------- */
+/* ---- One case with one variant --------------------------------------------------------------- */
 
-/* `rounding`: see kernels_rounding. Returns the largest error, as a share of what is allowed. */
+/* Compares a tensor with its expected values, and returns the largest error as a share of the
+ * bound. `rounding` is added to the bound, see kernels_rounding. */
 static double compare(enum op op, const struct tensor *tensor, const char *found,
                       const double *expected, double rounding, const char *what)
 {
-    /* LAYERNORM divides by a deviation down to sqrt(epsilon), and rounding grows with it */
+    /* LAYERNORM has a wider bound, because dividing by a deviation as small as sqrt(epsilon)
+     * magnifies rounding errors. */
     double fp32 = op == OP_LAYERNORM ? 5e-5 : 5e-6, largest = 0, worst = 0;
     for (uint64_t i = 0; i < tensor_elements(tensor); i++)
         largest = fmax(largest, fabs(expected[i]));
@@ -263,7 +269,8 @@ static double compare(enum op op, const struct tensor *tensor, const char *found
     return worst;
 }
 
-/* By one choice, or by the first that works (NULL). Returns as compare. */
+/* Runs a case with the given choice, or with the first one that works if it is NULL. Returns the
+ * largest error as a share of the bound. */
 static double run_case(struct gpu *gpu, const struct op_case *test_case,
                        const struct kernel_choice *choice, struct graph *graph)
 {
@@ -314,7 +321,8 @@ static double run_case(struct gpu *gpu, const struct op_case *test_case,
     assert_int_equal(gpu_commands_end(commands), 0);
     char *first = malloc(guarded[KERNEL_OUT].bytes);
     for (int run = 0; run < 2; run++) {
-        for (int slot = 0; slot < KERNEL_SLOTS; slot++) /* an optimiser changes its inputs */
+        /* Every run gets new inputs, because an optimiser changes them. */
+        for (int slot = 0; slot < KERNEL_SLOTS; slot++)
             if (guarded[slot].device)
                 guarded_fill(gpu, &guarded[slot]);
         assert_int_equal(gpu_commands_run(commands), 0);
@@ -325,8 +333,8 @@ static double run_case(struct gpu *gpu, const struct op_case *test_case,
             fail_msg("%s: a second run gave other bits", what);
     }
     double worst = compare(node->op, out, first, values[KERNEL_OUT], rounding, what);
-    for (int slot = 0; slot < NODE_INPUTS;
-         slot++) { /* what the reference did to them, mostly nothing */
+    /* Inputs must be what the reference made of them: most ops leave them unchanged. */
+    for (int slot = 0; slot < NODE_INPUTS; slot++) {
         const struct tensor *in = node->in[slot] < 0 ? NULL : &graph->tensors[node->in[slot]];
         if (in && (in->type == TYPE_F32 || in->type == TYPE_F16))
             compare(node->op, in, guarded_read(gpu, &guarded[slot], what), values[slot], 0, what);
@@ -341,17 +349,18 @@ static double run_case(struct gpu *gpu, const struct op_case *test_case,
     return worst;
 }
 
-/* Any of these works on any device. */
+/* Every device can compute with weights of each of these types. */
 static const enum type weight_types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
 
 /* ---- Tests ----------------------------------------------------------------------------------- */
 
-/* One device for all tests of this program, so that a pipeline is compiled once for all of them. */
+/* All tests of this program share one device, so that each pipeline is compiled only once. */
 static struct gpu *shared_gpu;
-/* Every tile on every shape, which takes minutes, or each on a third of them. */
+/* If true, every tile computes every shape, which takes minutes; otherwise a third of the shapes.
+ */
 static bool all_shapes;
 
-/* Limits that a test lowers to reach what only large tensors reach otherwise. */
+/* Returns limits that a test may lower, so that small tensors exceed them as large ones do. */
 static struct gpu_limits *lower_limits(void)
 {
     return (struct gpu_limits *)gpu_limits(shared_gpu);
@@ -366,15 +375,15 @@ static int restore_limits(void **state)
     return 0;
 }
 
-/* The shapes that choice number `choice` of a variant computes: case number `number` of its op. The
- * first tile gets every shape if all are asked for. Otherwise each tile gets a third of the shapes,
- * and neighbouring tiles get different ones. */
+/* Tells whether choice number `choice` of a variant computes case number `number` of its op. The
+ * first tile computes every shape if all are asked for. Otherwise each tile computes a third of the
+ * shapes, and neighbouring tiles compute different ones. */
 static bool is_sampled(size_t number, size_t choice)
 {
     return (all_shapes && choice == 0) || (number + 2 * choice) % 3 == 0;
 }
 
-/* Runs the variant over the shapes of its op; returns the number of runs. */
+/* Runs a variant over the shapes of its op, and returns the number of runs. */
 static size_t run_variant(const struct kernel *variant, double *worst)
 {
     size_t number = 0, runs = 0;
@@ -431,9 +440,9 @@ static void check_choices(const struct gpu *gpu, uint32_t absent, const struct g
 }
 
 /* Without any one capability every op is still computed in fp32, and variants that need it are not
- * chosen. Choices are checked for every shape. One shape per op and type of weights runs, on a
- * device that was opened without the capability: every_variant computes the same variants on the
- * others. */
+ * chosen. Choices are checked for every shape. Only one shape per op and type of weights runs on
+ * the device that was opened without the capability, because every_variant computes the same
+ * variants on all shapes. */
 static void every_cap_masked(void **state)
 {
     (void)state;
@@ -469,7 +478,7 @@ static void every_cap_masked(void **state)
     unsetenv("VKCLIP_DISABLE_CAPS");
 }
 
-/* Cases in fp32 with weights of each type, by the variant that is chosen. */
+/* Runs cases in fp32 with weights of each type, with the variant that is chosen. */
 static void run_cases(const struct op_case *cases, size_t count, size_t type_count)
 {
     for (size_t i = 0; i < count * type_count; i++) {
@@ -481,7 +490,7 @@ static void run_cases(const struct op_case *cases, size_t count, size_t type_cou
     }
 }
 
-/* A table beyond what one binding spans is read slice by slice. */
+/* A table that is larger than one binding is read slice by slice. */
 static void sliced_table(void **state)
 {
     (void)state;
@@ -495,7 +504,7 @@ static void sliced_table(void **state)
         run_cases(cases, ARRAY_COUNT(cases), ARRAY_COUNT(weight_types));
 }
 
-/* A weight of MATMUL or CONV beyond what one binding spans is read by panels of columns. */
+/* A weight of MATMUL or CONV that is larger than one binding is read by panels of columns. */
 static void sliced_weight(void **state)
 {
     (void)state;
@@ -506,7 +515,8 @@ static void sliced_weight(void **state)
     run_cases(cases, ARRAY_COUNT(cases), ARRAY_COUNT(weight_types));
 }
 
-/* Work beyond one submit is split into dispatches, without a row or an item lost between them. */
+/* Work that exceeds one submit is split into dispatches, which together compute every row and item.
+ */
 static void split_work(void **state)
 {
     (void)state;
@@ -520,7 +530,7 @@ static void split_work(void **state)
         run_cases(cases, ARRAY_COUNT(cases), 1);
 }
 
-/* More rows than a grid's first dimension takes continue in its second one. */
+/* If there are more rows than a grid's first dimension allows, they continue in the second one. */
 static void wide_grid(void **state)
 {
     (void)state;
@@ -539,7 +549,7 @@ static void table_is_complete(void **state)
 {
     (void)state;
     for (int op = 0; op < OP_COUNT; op++) {
-        uint32_t last[TYPE_Q4 + 1][TYPE_Q4 + 1]; /* by x and w */
+        uint32_t last[TYPE_Q4 + 1][TYPE_Q4 + 1]; /* needs of the last variant, by x and w */
         memset(last, 0xff, sizeof(last));
         size_t cases = 0;
         for (size_t k = 0; k < kernel_count; k++)
@@ -547,7 +557,7 @@ static void table_is_complete(void **state)
                 last[kernels[k].x][kernels[k].w] = kernels[k].needs;
         for (size_t i = 0; i < op_case_count; i++)
             cases += (int)op_cases[i].node.op == op;
-        /* from type to type; and what no activation goes through is fp32 */
+        /* CAST has different types for x and w. Ops that read no activations are fp32 only. */
         bool cast = op == OP_CAST, plain = op >= OP_CONTRAST_STATS;
         assert_int_equal(last[TYPE_F32][cast ? TYPE_F16 : TYPE_F32], 0);
         assert_int_equal(last[TYPE_F16][cast ? TYPE_F32 : TYPE_F16], plain ? UINT32_MAX : CAP_F16);
@@ -575,7 +585,7 @@ static int close_shared(void **state)
     return 0;
 }
 
-/* `all` as the argument computes every shape; without it each tile gets a third of them. */
+/* With the argument `all`, every tile computes every shape; without it, a third of the shapes. */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -588,6 +598,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(wide_grid, restore_limits),
     };
     all_shapes = argc > 1 && !strcmp(argv[1], "all");
-    setenv("VKCLIP_ENABLE_CAPS", "dot", 1); /* DOT is used where a device has it at all. */
+    /* DOT is tested even where it is not used by default. */
+    setenv("VKCLIP_ENABLE_CAPS", "dot", 1);
     return cmocka_run_group_tests(tests, open_shared, close_shared);
 }

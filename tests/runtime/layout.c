@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The bytes of weights on the device: sizes without waste, and panels and rows whose bits are
- * known. The expected positions are written out here on purpose, not taken from the library.
+ * The bytes of weights on the device: sizes have no waste, and panels and rows have the expected
+ * bits. The expected positions are written out on purpose and not computed by the library.
  */
 #include "base/array.h"
 #include "base/half.h"
@@ -34,10 +34,10 @@ static void tensors_are_padded(void **state)
     matrix.type = TYPE_Q8;
     assert_int_equal(layout_tensor_bytes(&matrix), 2 * 32 * 34);
     struct tensor rows = {.type = TYPE_F16, .rank = 2, .shape = {3, 5}};
-    assert_int_equal(layout_tensor_bytes(&rows), 32); /* 30 bytes, rounded up to a word */
+    assert_int_equal(layout_tensor_bytes(&rows), 32); /* 30 bytes are rounded up to words. */
 }
 
-/* A panel of two values of K, where only column 5 is not zero. */
+/* Stores a panel of two values of K, in which only column 5 is not zero. */
 static void panel_bits(void **state)
 {
     (void)state;
@@ -69,7 +69,8 @@ static void panel_bits(void **state)
         assert_true(quads[i] == (i / 4 == 5 ? (float)(i % 4) + 1 : i == 4 * (32 + 5) ? 5 : 0));
 }
 
-/* A row of 34 values: two scales in one word, then 64 values, of which 30 are zeros behind it. */
+/* Stores a row of 34 values: two scales share one word, and 64 values follow, of which the last 30
+ * are zeros that pad the row. */
 static void row_bits(void **state)
 {
     (void)state;
@@ -94,7 +95,7 @@ static void row_bits(void **state)
     assert_int_equal(words[9], 0xabcdef01);
 }
 
-/* layout_panel_index finds what layout_store_panel stored, and no two values in one place. */
+/* layout_panel_index gives the place where layout_store_panel stored each value. */
 static void index_finds_values(void **state)
 {
     (void)state;
@@ -109,7 +110,8 @@ static void index_finds_values(void **state)
     for (uint64_t n = 0; n < N; n++)
         for (uint64_t k = 0; k < K; k++)
             assert_true(panels[layout_panel_index(n, k, K)] == columns[n][k]);
-    /* The third panel, its second quad, column 68 - 64, the second value of the quad. */
+    /* Column 68 is column 4 of the third panel, and k = 5 is the second value of the second quad.
+     */
     assert_int_equal(layout_panel_index(68, 5, K), ((2 * QUADS + 1) * 32 + 4) * 4 + 1);
 }
 
@@ -122,7 +124,7 @@ static void large_values_are_told(void **state)
     uint32_t panel[32 * 4];
     assert_true(layout_store_row(TYPE_F32, values, 4, panel));
     assert_false(layout_store_row(TYPE_F16, values, 4, halves));
-    assert_int_equal(halves[3], half_from_float(3)); /* the other values are stored all the same */
+    assert_int_equal(halves[3], half_from_float(3)); /* The other values are stored nevertheless. */
     memcpy(columns[31], values, sizeof(values));
     assert_false(layout_store_panel(TYPE_F16, columns[0], 4, panel));
     columns[31][1] = 0;

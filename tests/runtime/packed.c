@@ -85,7 +85,7 @@ static int close_all(void **state)
     return 0;
 }
 
-/* The cosine of the pair of embeddings that are furthest apart; -1 where one is not finite. */
+/* Returns the smallest cosine of a pair of embeddings, or -1 if a value is not finite. */
 static double least_cosine(const float *a, const float *b, size_t dim)
 {
     double least = 1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Plans share memory between tensors, but never between two that are alive at once, and need little
- * more than the least possible. Runs repeat to the bit, also when their submits are split. The
- * pipeline cache survives damaged files, and devices are found by name.
+ * Plans share memory between tensors, but never between two that are alive at the same time, and
+ * need little more than the least possible. Runs repeat to the bit, also if their submits are
+ * split. A damaged file of the pipeline cache does no harm, and devices are found by name.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -48,8 +48,8 @@ static void arena_is_small(void **state)
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
-/* Makes a plan whose tensors live briefly, so that sharing their memory is worth while: five
- * normalisations of rows of x. */
+/* Makes a plan of five normalisations of rows of x. Its tensors are alive for one or two nodes, so
+ * that most of their memory can be shared. */
 static int make_plan(struct gpu *gpu, struct plan **plan, int *result)
 {
     const uint32_t shape[] = {5, 33, 64};
@@ -91,7 +91,7 @@ static void replays(void **state)
             plan_read(plan, result[i], 0, run % 2 ? again[i] : found[i], B * C);
         if (run % 2)
             assert_memory_equal(found, again, sizeof(found));
-        for (int b = 0; b < B; b++) /* The results are those of this run's inputs. */
+        for (int b = 0; b < B; b++) /* The results belong to this run's inputs. */
             assert_memory_equal(&found[2][b * C], &x[(b * T + rows[b]) * C], C * sizeof(float));
     }
     free(x);
@@ -99,7 +99,7 @@ static void replays(void **state)
     gpu_close(&gpu);
 }
 
-/* The inputs of the next run are written while a run is under way, which keeps its own. */
+/* The inputs of the next run are written during a run, whose own inputs must not change. */
 static void runs_overlap(void **state)
 {
     (void)state;
@@ -113,7 +113,7 @@ static void runs_overlap(void **state)
     float *x = malloc(B * T * C * sizeof(*x)), found[B * C];
     int32_t row[B] = {1, 2, 3, 4, 5};
     for (int run = 0; run < RUNS + PLAN_RUNS; run++) {
-        if (run >= PLAN_RUNS) { /* The values tell the run, the item and the row. */
+        if (run >= PLAN_RUNS) { /* Each value encodes run, item and row. */
             assert_int_equal(plan_wait(plan), 0);
             plan_read(plan, result[2], 0, found, B * C);
             for (int i = 0; i < B * C; i++)
@@ -129,16 +129,16 @@ static void runs_overlap(void **state)
         plan_write_ids(plan, rows, 0, row, B);
         assert_int_equal(plan_submit(plan), 0);
         if (run)
-            assert_int_equal(plan_begin(plan), VKCLIP_EINVALID); /* a third run is refused */
+            assert_int_equal(plan_begin(plan), VKCLIP_EINVALID); /* A third run is refused. */
     }
     assert_int_equal(plan_begin(plan), 0);
     assert_int_equal(plan_submit(plan), 0);
     free(x);
-    plan_destroy(&plan); /* waits for the run that is under way */
+    plan_destroy(&plan); /* This waits for the run in progress. */
     gpu_close(&gpu);
 }
 
-/* A model that is split over many submits gives the same bits as in one. */
+/* A model gives the same bits with many submits as with one. */
 static void splits_submits(void **state)
 {
     (void)state;
@@ -151,8 +151,8 @@ static void splits_submits(void **state)
         x[i] = (float)(i % 101);
     for (int split = 0; split < 2; split++) {
         if (split)
-            ((struct gpu_limits *)gpu_limits(gpu))->work =
-                1; /* gives every dispatch a submit of its own */
+            /* A limit of 1 gives every dispatch a submit of its own. */
+            ((struct gpu_limits *)gpu_limits(gpu))->work = 1;
         assert_int_equal(make_plan(gpu, &plan, result), 0);
         plan_write(plan, graph_find(plan_graph(plan), "x"), 0, x, ARRAY_COUNT(x));
         assert_int_equal(plan_run(plan), 0);
@@ -183,7 +183,7 @@ static void absent_weight(void **state)
     const struct plan_params plan_params = {.gpu = gpu, .weights = store};
     assert_int_equal(plan_create(&plan_params, &graph, &plan), VKCLIP_EABSENT);
     assert_null(plan);
-    assert_int_equal(graph.node_count, 0); /* the plan takes it over also on error */
+    assert_int_equal(graph.node_count, 0); /* The plan owns it even on error. */
     store_destroy(&store);
     weights_close(&weights);
     config_close(&config);
@@ -208,7 +208,7 @@ static void cache_survives_damage(void **state)
 {
     (void)state;
     char *scratch = scratch_folder();
-    char *folder = string_format("%s/a/b", scratch); /* which opening the device creates */
+    char *folder = string_format("%s/a/b", scratch); /* Opening the device creates it. */
     run_once(folder);
     char *path = scratch_find(folder, "pipelines-");
     assert_non_null(path);
@@ -234,10 +234,10 @@ static void cache_survives_damage(void **state)
             break;
         case 3:
             bad[size / 2] ^= 1;
-            break; /* within the driver's data */
+            break; /* The damage is in the driver's data. */
         case 4:
             memset(bad, 0x5a, size);
-            break; /* as if another program had written the file */
+            break; /* Another program may have written the file. */
         case 5:
             memset(bad + size, 0, 64);
             bad_size += 64;
@@ -245,13 +245,13 @@ static void cache_survives_damage(void **state)
         }
         struct file_part part = {bad, bad_size};
         assert_int_equal(file_write(path, &part, 1), 0);
-        run_once(folder); /* This works, and writes a good file again. */
+        run_once(folder); /* It succeeds and writes a good file. */
         assert_int_equal(file_read(path, 1 << 26, &data, &length), 0);
         assert_true(length > 24 && !memcmp(data, good, 8));
         free(data);
         free(bad);
     }
-    /* A folder that cannot be written to is no failure. */
+    /* A cache folder that cannot be written to is not an error. */
     if (!getuid() || access("/proc", W_OK))
         run_once("/proc/vkclip-cache");
     free(good);
@@ -310,8 +310,8 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* Every node of a long list has its time on the device, and all of them together take no longer
- * than the run did on the host's clock. */
+/* A profile has a time for every node of a long list, and the sum of the times is no longer than
+ * the run took on the host's clock. */
 static void profiles(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The measured choice: a wrong kernel never wins, a failing one is skipped, results are read
- * again from the cache folder but not out of a damaged file or one for another driver or table,
- * VKCLIP_TUNE is obeyed, and measuring ends in time.
+ * Choosing kernels by measurement: a wrong kernel is never chosen, a failing one is skipped,
+ * results are read from the cache folder unless their file is damaged or belongs to another driver
+ * or table, VKCLIP_TUNE is obeyed, and measuring ends in time.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -39,7 +39,9 @@ static void count_warnings(void *user, enum vkclip_log_level level, const char *
     assert_int_not_equal(level, VKCLIP_LOG_ERROR);
 }
 
-/* Seconds for measuring a few small shapes: a busy machine compiles slowly. */
+/* This many seconds suffice for measuring a few small shapes, even if a busy machine compiles
+ * slowly.
+ */
 #define ENOUGH 100
 
 struct opened {
@@ -61,7 +63,7 @@ static void close_tuner(struct opened *opened)
     gpu_close(&opened->gpu);
 }
 
-/* A graph of `count` matmuls, each a shape class of its own by its width. */
+/* Builds a graph of `count` matmuls, whose widths put each into a shape class of its own. */
 static void build_graph(struct graph *graph, uint32_t rows, uint32_t n, uint32_t k, uint32_t count)
 {
     const uint32_t x_shape[] = {rows, k};
@@ -77,7 +79,7 @@ static void build_graph(struct graph *graph, uint32_t rows, uint32_t n, uint32_t
     assert_int_equal(graph->error, 0);
 }
 
-/* Measures, where the mode says so, and chooses for one small matmul. */
+/* Chooses a kernel for one small matmul, after measuring if the mode says so. */
 static void choose(const struct opened *opened, char name[KERNEL_CHOICE_NAME])
 {
     struct graph graph;
@@ -88,7 +90,7 @@ static void choose(const struct opened *opened, char name[KERNEL_CHOICE_NAME])
     graph_free(&graph);
 }
 
-/* The choice that the fixed order has for the same matmul. */
+/* Gives the choice of the fixed order for the matmul of choose(). */
 static void first_choice(const struct opened *opened, char name[KERNEL_CHOICE_NAME])
 {
     struct graph graph;
@@ -121,7 +123,7 @@ static int list_one(void *user, const struct vkclip_tuning *tuning)
 
 /* ---- Measuring ------------------------------------------------------------------------------- */
 
-/* A matrix that a node packed in panels is read by variants for its type only, like a weight. */
+/* A matrix that a node packed into panels is read only by variants for its type, as weights are. */
 static void packed_matrix_fits_variants_of_its_type(void **state)
 {
     (void)state;
@@ -160,7 +162,7 @@ static void wrong_never_wins(void **state)
     assert_true(listed.times > 2);
     assert_string_equal(listed.kernel, name);
     size_t runs = tune_runs(opened.tuner);
-    choose(&opened, name); /* `force` measures a class once per process */
+    choose(&opened, name); /* `force` measures each class once per process. */
     assert_int_equal(tune_runs(opened.tuner), runs);
     close_tuner(&opened);
 }
@@ -203,7 +205,7 @@ static int attend(const char *disabled, float *result)
     return error;
 }
 
-/* Where a driver cannot build a variant, the next one computes the same; where none is left, the
+/* If a driver cannot build a variant, the next one computes the same values. If none is left, the
  * plan fails. */
 static void next_variant_is_used(void **state)
 {
@@ -213,14 +215,14 @@ static void next_variant_is_used(void **state)
     assert_int_equal(attend("", first), 0);
     assert_int_equal(warnings, 0);
     assert_int_equal(attend("attention_texel", next), 0);
-    assert_int_equal(warnings, 1); /* so the variant was tried */
+    assert_int_equal(warnings, 1); /* The warning shows that it was tried. */
     for (size_t i = 0; i < ARRAY_COUNT(first); i++)
         assert_true(fabsf(first[i] - next[i]) < 1e-5f);
     assert_int_equal(attend("attention,attention_texel", next), VKCLIP_EDEVICE);
     assert_non_null(strstr(vkclip_last_error(), "cannot build kernel attention"));
 }
 
-/* What there is no time for is left to the next plan. */
+/* Classes for which there is no time are left to the next plan. */
 static void measuring_ends_in_time(void **state)
 {
     (void)state;
@@ -242,8 +244,8 @@ static void measuring_ends_in_time(void **state)
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
-/* Checks what is chosen in a mode with the files of a folder, unless `kernel` is NULL, and whether
- * something was measured. */
+/* Opens a tuner in a mode with the files of a folder. Checks its choice, unless `kernel` is NULL,
+ * and whether it measured. */
 static void expect_choice(const char *mode, const char *folder, const char *kernel, bool measured)
 {
     struct opened opened = open_tuner(mode, folder);
@@ -255,7 +257,7 @@ static void expect_choice(const char *mode, const char *folder, const char *kern
     close_tuner(&opened);
 }
 
-/* A new string: the text with another word in the first place of `old`. */
+/* Returns a new string: the text with the first occurrence of `old` replaced. */
 static char *replace_word(const char *text, const char *old, const char *new)
 {
     const char *found = strstr(text, old);
@@ -263,14 +265,14 @@ static char *replace_word(const char *text, const char *old, const char *new)
     return string_format("%.*s%s%s", (int)(found - text), text, new, found + strlen(old));
 }
 
-/* A folder with the file of one measured class, and what the choices for it may be. */
+/* A cache folder has the file of one measured class, for which these choices are possible. */
 struct kept {
     char *folder, *path;
-    char fixed[KERNEL_CHOICE_NAME];    /* by the fixed order */
-    char measured[KERNEL_CHOICE_NAME]; /* by the measurement */
-    char other[KERNEL_CHOICE_NAME];    /* not by the fixed order */
+    char fixed[KERNEL_CHOICE_NAME];    /* choice of the fixed order */
+    char measured[KERNEL_CHOICE_NAME]; /* choice of the measurement */
+    char other[KERNEL_CHOICE_NAME];    /* a choice that is not the fixed order's */
     char *other_text;                  /* the file's content with `other` as its choice */
-    char *unknown_text;                /* the same with a choice that the table does not have */
+    char *unknown_text;                /* the file's content with a choice that no table has */
 };
 
 static void keep_one_class(struct kept *kept)
@@ -308,7 +310,7 @@ static void write_text(const struct kept *kept, const char *text)
 static void check_modes(const struct kept *kept)
 {
     expect_choice("on", kept->folder, kept->measured, false);
-    write_text(kept, kept->other_text); /* a changed file shows that the file decides */
+    write_text(kept, kept->other_text); /* The change shows that the file decides. */
     expect_choice("on", kept->folder, kept->other, false);
     expect_choice("", kept->folder, kept->other, false);
     expect_choice("off", kept->folder, kept->fixed, false);
@@ -318,7 +320,7 @@ static void check_modes(const struct kept *kept)
     expect_choice("force", kept->folder, NULL, true);
 }
 
-/* With a file that is damaged or for another table, this small graph gets the fixed order. */
+/* If the file is damaged or belongs to another table, this small graph gets the fixed order. */
 static void check_bad_files(const struct kept *kept)
 {
     char *table = replace_word(kept->other_text, "\"table\": \"", "\"table\": \"0");
@@ -329,7 +331,8 @@ static void check_bad_files(const struct kept *kept)
         expect_choice("on", kept->folder, kept->fixed, false);
     }
     const char *name = strrchr(kept->path, '/') + 1;
-    scratch_write(kept->folder, name, kept->other_text, strlen(kept->other_text)); /* no checksum */
+    /* The checksum is missing. */
+    scratch_write(kept->folder, name, kept->other_text, strlen(kept->other_text));
     expect_choice("on", kept->folder, kept->fixed, false);
     free(table);
 }
@@ -360,7 +363,7 @@ static void results_are_kept(void **state)
     scratch_remove(kept.folder);
 }
 
-/* Of two processes that measure at once, neither loses what the other found. */
+/* If two processes measure at the same time, the file has the results of each. */
 static void results_are_merged(void **state)
 {
     (void)state;
@@ -382,7 +385,8 @@ static void results_are_merged(void **state)
     scratch_remove(folder);
 }
 
-/* Unless it is forced, a tuner measures what is worth it, and only where the result can be kept. */
+/* Unless it is forced, a tuner measures only what takes long enough, and only if the result can be
+ * kept. */
 static void only_what_is_worth_it_is_measured(void **state)
 {
     (void)state;

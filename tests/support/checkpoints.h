@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Folders with a small reference model in them, to be damaged by a test.
+ * Makes folders with a small reference model, which a test then damages.
  */
 #ifndef VKCLIP_TESTS_SUPPORT_CHECKPOINTS_H
 #define VKCLIP_TESTS_SUPPORT_CHECKPOINTS_H
@@ -53,7 +53,7 @@ static inline char *golden_file(const char *folder, const char *name)
     return absolute;
 }
 
-/* Links a file of a reference model into a folder, under a new name unless that is NULL. */
+/* Links a file of a reference model into a folder, under a new name unless `new_name` is NULL. */
 static inline void link_golden(const char *folder, const char *golden, const char *name,
                                const char *new_name)
 {
@@ -64,7 +64,7 @@ static inline void link_golden(const char *folder, const char *golden, const cha
     free(path);
 }
 
-/* A folder that opens, with links to the files of a reference model. */
+/* Makes a valid checkpoint: a folder with links to the files of a reference model. */
 static inline char *good_folder(const char *golden)
 {
     char *folder = scratch_folder();
@@ -88,7 +88,7 @@ static inline void replace(const char *folder, const char *name, const char *tex
     free(path);
 }
 
-/* Sets the value at a dotted path in a JSON file; NULL removes it. */
+/* Sets the value at a dotted path in a JSON file. NULL removes the value. */
 static inline void edit_json(const char *folder, const char *name, const char *path,
                              const char *value)
 {

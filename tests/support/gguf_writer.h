@@ -91,7 +91,7 @@ static inline void pad_to(struct gguf_writer *w, size_t alignment)
     put(w, zeros, (alignment - w->size % alignment) % alignment);
 }
 
-/* The name in clip.cpp's files of a tensor of Hugging Face's; a new string. */
+/* Returns a new string, the name that clip.cpp's files have for a Hugging Face tensor. */
 static inline char *gguf_name(const char *name)
 {
     static const char *const parts[][2] = {
@@ -130,8 +130,7 @@ static const struct gguf_kind gguf_kinds[] = {
     {8, DTYPE_Q8_0, 32, 34}, {28, DTYPE_F64, 1, 8},   {30, DTYPE_BF16, 1, 2},
 };
 
-/* Puts the bytes of one block, and gives the values that they stand for by the format's definition.
- */
+/* Writes one block, and gives the values that the format defines for its bytes. */
 static inline void write_block(struct gguf_writer *w, const struct gguf_kind *kind,
                                const float *values, float *defined)
 {
@@ -176,7 +175,7 @@ static inline void write_block(struct gguf_writer *w, const struct gguf_kind *ki
     }
 }
 
-/* Puts `count` elements of `view`, and gives the values that the file then has. */
+/* Writes `count` elements of `view`, and gives the values that the file has for them. */
 static inline void write_values(struct gguf_writer *w, const struct gguf_kind *kind,
                                 const struct tensor_view *view, uint64_t count, float *defined)
 {
@@ -208,7 +207,7 @@ static inline void write_values(struct gguf_writer *w, const struct gguf_kind *k
 
 /* ---- Checkpoints ----------------------------------------------------------------------------- */
 
-/* What the configuration of the reference model hf-vit says. */
+/* These values are those of the reference model hf-vit's configuration. */
 struct gguf_sizes {
     uint32_t width, mlp, layers, heads, context, image, patch, embed;
 };
@@ -233,7 +232,8 @@ static inline void put_tower(struct gguf_writer *w, const char *tower, const str
     put_key_f32(w, key, 1e-5f);
 }
 
-/* Puts the values that clip.cpp's converter writes for these towers; returns their number. */
+/* Writes the metadata that clip.cpp's converter writes for these towers, and returns the number of
+ * keys. */
 static inline uint64_t put_values(struct gguf_writer *w, bool text, bool image)
 {
     static const float colours[][3] = {{0.5f, 0.25f, 0.125f}, {0.3f, 0.2f, 0.1f}};
@@ -263,7 +263,7 @@ static inline bool gguf_has(const char *name, bool text, bool image)
     return name[0] == 't' ? text : name[0] == 'v' ? image : text && image;
 }
 
-/* The type that a tensor gets: `kind` for matrices whose rows are whole blocks. */
+/* Returns the type that a tensor gets, which is `kind` for matrices whose rows are whole blocks. */
 static inline const struct gguf_kind *choose_kind(const struct tensor_view *view,
                                                   const struct gguf_kind *kind)
 {
@@ -271,7 +271,7 @@ static inline const struct gguf_kind *choose_kind(const struct tensor_view *view
     return matrix ? kind : &gguf_kinds[view->rank == 4 && kind->dtype != DTYPE_F32];
 }
 
-/* Writes hf-vit as FOLDER/model.gguf, and the values in it as FOLDER/model.safetensors. */
+/* Writes hf-vit as FOLDER/model.gguf, and the values of that file as FOLDER/model.safetensors. */
 static inline void write_hf_vit(const char *folder, const struct gguf_kind *kind, bool text,
                                 bool image)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One hash over the names and values of all hidden states of a run, by which two runs are compared
- * to the bit.
+ * Hashes the names and values of all hidden states of a run, so that two runs can be compared to
+ * the bit without keeping the states.
  */
 #ifndef VKCLIP_TESTS_SUPPORT_HIDDEN_HASH_H
 #define VKCLIP_TESTS_SUPPORT_HIDDEN_HASH_H
@@ -13,10 +13,10 @@
 
 struct hidden_hash {
     uint64_t hash;
-    size_t count; /* of tensors */
+    size_t count; /* number of tensors */
 };
 
-/* A vkclip_hidden_fn whose user is the hash. */
+/* Adds a tensor to the hash. It is a vkclip_hidden_fn whose `user` is the hash. */
 static inline int hidden_hash_add(void *user, const char *name, const float *data,
                                   const size_t *shape, size_t rank, size_t first, size_t items)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The device that the environment names, open for all tests of a program.
+ * Opens the device that the environment names, once for all tests of a program.
  */
 #ifndef VKCLIP_TESTS_SUPPORT_OPEN_DEVICE_H
 #define VKCLIP_TESTS_SUPPORT_OPEN_DEVICE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A GPU for tests of what lies below the public interface: the one that the environment names, with
- * the settings of the environment.
+ * Opens a GPU for tests of what lies below the public interface. The environment gives the device
+ * and all settings.
  */
 #ifndef VKCLIP_TESTS_SUPPORT_OPEN_GPU_H
 #define VKCLIP_TESTS_SUPPORT_OPEN_GPU_H
@@ -11,7 +11,8 @@
 #include "support/testing.h"
 #include "vulkan/gpu.h"
 
-/* `cache_dir` as in vkclip_device_params. `tuner` is opened too unless it is NULL. */
+/* Opens the GPU, and a tuner too unless `tuner` is NULL. `cache_dir` has the meaning that it has in
+ * vkclip_device_params. */
 static inline struct gpu *open_gpu_and_tuner(const char *cache_dir, struct tuner **tuner)
 {
     const struct vkclip_device_params params = {.cache_dir = cache_dir};

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* An empty folder of its own; give it to scratch_remove. */
+/* Makes an empty folder. The caller removes it with scratch_remove, which also frees its path. */
 static inline char *scratch_folder(void)
 {
     const char *base = getenv("TMPDIR");
@@ -30,7 +30,8 @@ static inline char *scratch_path(const char *folder, const char *name)
     return path;
 }
 
-/* The one file of a folder whose name begins so; NULL: there is none. */
+/* Returns the path of the only file of a folder whose name begins with `start`, or NULL if there is
+ * none. */
 static inline char *scratch_find(const char *folder, const char *start)
 {
     char **names = NULL, *path = NULL;
@@ -59,7 +60,7 @@ static inline void scratch_text(const char *folder, const char *name, const char
     scratch_write(folder, name, text, strlen(text));
 }
 
-/* Removes what is in the folder and the folder. */
+/* Removes a folder with its content, and frees its path. */
 static inline void scratch_clear(const char *folder)
 {
     char **names;
@@ -85,7 +86,8 @@ static inline void scratch_remove(char *folder)
     free(folder);
 }
 
-/* A call failed with this error, and its message has this part and is one line. */
+/* Checks that a call fails with the given error, and that its message is one line with `part` in
+ * it. */
 #define assert_failed(call, code, part)                                                          \
     do {                                                                                         \
         int code_found = (call);                                                                 \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests share: where reference data lies, and cmocka with the headers it wants before it.
+ * Every test includes this file: it finds reference data, and includes cmocka after the headers
+ * that cmocka needs.
  */
 #ifndef VKCLIP_TESTS_SUPPORT_TESTING_H
 #define VKCLIP_TESTS_SUPPORT_TESTING_H
@@ -20,8 +21,8 @@
 #include "base/string.h"
 #include "vkclip.h"
 
-/* Path of a file of the reference data: VKCLIP_GOLDEN, the project's own copy in tests/golden, or
- * ../shared/golden, whichever has it; NULL where none has. A new string. */
+/* Returns the path of a file of the reference data, a new string, from the first folder that has
+ * it: that of VKCLIP_GOLDEN, tests/golden or ../shared/golden. Returns NULL if none has it. */
 static inline char *golden_path(const char *relative)
 {
     const char *roots[] = {getenv("VKCLIP_GOLDEN"), "tests/golden", "../shared/golden"};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * PyTorch files written by hand, right and wrong: zip archives of stored records, and the words
+ * Writes valid and broken PyTorch files by hand: zip archives of stored records, and the opcodes
  * that the pickles in them consist of.
  */
 #ifndef VKCLIP_TESTS_SUPPORT_TORCH_FILES_H
@@ -18,13 +18,13 @@ struct archive_record {
     const char *name;
     const void *data;
     size_t size;
-    uint32_t claimed; /* the size that the directory says; 0 stands for the true one */
+    uint32_t claimed; /* the size that the directory says; 0 means the true size */
     uint16_t method;  /* 0 for stored, 8 for deflated, with the same data in either case */
     uint16_t flags;   /* 1 for encrypted */
     size_t same_as;   /* 1 + the index of an earlier record whose place this one shares; 0: none */
 };
 
-/* Writes a little-endian number; returns what follows it. */
+/* Writes a little-endian number, and returns the position after it. */
 static inline uint8_t *archive_put(uint8_t *next, uint64_t number, unsigned size)
 {
     for (; size--; number >>= 8)
@@ -32,7 +32,7 @@ static inline uint8_t *archive_put(uint8_t *next, uint64_t number, unsigned size
     return next;
 }
 
-/* What a record's local header and its entry in the directory have in common. */
+/* Writes the fields that a record's local header and its entry in the directory have in common. */
 static inline uint8_t *archive_header(uint8_t *next, const struct archive_record *record)
 {
     const void *data = record->size ? record->data : "";
@@ -92,7 +92,7 @@ static inline uint8_t *archive_build(const struct archive_record *records, size_
     return data;
 }
 
-/* Write a string and a number into a pickle. */
+/* Write a string or a number into a pickle, and return the position after it. */
 static inline uint8_t *archive_text(uint8_t *next, const char *text, size_t length)
 {
     *next++ = 'X';
@@ -154,7 +154,7 @@ static inline uint8_t *archive_save(const struct tensor_view *views, size_t coun
     return data;
 }
 
-/* Words of pickles. Lengths and numbers are given as bytes. */
+/* Pickles are composed from these macros. Lengths and numbers are given as bytes. */
 #define STR(length, text) "\x8c" length text
 #define INT(byte) "K" byte
 #define FLOATS "ctorch\nFloatStorage\n"
@@ -162,7 +162,7 @@ static inline uint8_t *archive_save(const struct tensor_view *views, size_t coun
     "(" STR("\x07", "storage") type STR("\x01", key) STR("\x03", "cpu") elements "tQ"
 #define REBUILD "ctorch._utils\n_rebuild_tensor_v2\n"
 #define TENSOR(storage, offset, sizes, strides) REBUILD "(" storage offset sizes strides "\x89)tR"
-/* A storage of the 16 floats in the record data/0. */
+/* This storage has the 16 floats of the record data/0. */
 #define SIXTEEN STORAGE(FLOATS, "0", INT("\x10"))
 #define W STR("\x01", "w")
 #define DICT(items) "}(" items "u"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tensors of checkpoints, read as a whole and compared.
+ * Reads whole tensors of checkpoints, and compares checkpoints.
  */
 #ifndef VKCLIP_TESTS_SUPPORT_WEIGHTS_H
 #define VKCLIP_TESTS_SUPPORT_WEIGHTS_H
@@ -9,7 +9,7 @@
 #include "checkpoint/weights.h"
 #include "support/testing.h"
 
-/* The number of elements of a tensor, and of its rows. */
+/* Returns the number of elements of a tensor, and gives that of its rows. */
 static inline uint64_t count_elements(const struct weights *weights, const char *name,
                                       uint64_t *rows)
 {
@@ -23,7 +23,8 @@ static inline uint64_t count_elements(const struct weights *weights, const char 
     return count;
 }
 
-/* All values of a tensor in new memory. It is read in two pieces. */
+/* Returns all values of a tensor in new memory. Two pieces are read, so that reads after the first
+ * row are tested too. */
 static inline float *read_weight(const struct weights *weights, const char *name, uint64_t *count)
 {
     uint64_t rows;
