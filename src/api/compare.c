@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public function that compares models.
+ * Implements the public function that compares models.
  */
 #include "encode/compare.h"
 #include "base/error.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public function that converts checkpoints.
+ * Implements the public function that converts checkpoints.
  */
 #include "base/error.h"
 #include "checkpoint/convert.h"

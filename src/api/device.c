@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public functions of devices.
+ * Implements the public functions of devices.
  */
 #include "base/error.h"
 #include "encode/device.h"

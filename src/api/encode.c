@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public functions that encode: each names what its items are, and the rest is one road.
+ * Implements the public functions that encode. Each only names the kind of its items.
  */
 #include "encode/pictures.h"
 #include "encode/texts.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public functions of pictures.
+ * Implements the public functions of pictures.
  */
 #include "base/error.h"
 #include "encode/pictures.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public functions for new models.
+ * Implements the public functions for new models.
  */
 #include "base/error.h"
 #include "checkpoint/initial.h"

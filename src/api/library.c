@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public functions of the library as a whole: its version, its errors and its log.
+ * Implements the public functions of the library as a whole: its version, its errors and its log.
  */
 #include "base/error.h"
 #include "base/log.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public functions that measure.
+ * Implements the public functions that measure.
  */
 #include "encode/measure.h"
 #include "base/error.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public functions of models.
+ * Implements the public functions of models.
  */
 #include "base/error.h"
 #include "encode/model.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public functions of texts.
+ * Implements the public functions of texts.
  */
 #include "base/error.h"
 #include "encode/texts.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * vkclip_open_trainer and the other functions of a trainer: parameters with their defaults, a data
- * set and its loader, and a training session that takes the loader's batches.
+ * Implements vkclip_open_trainer and the other functions of a trainer, which joins parameters with
+ * their defaults, a data set with its loader, and a training session that takes the loader's
+ * batches.
  */
 #include "encode/device.h"
 #include "encode/model.h"
@@ -27,7 +28,7 @@ struct vkclip_trainer {
 
 /* ---- Parameters ------------------------------------------------------------------------------ */
 
-/* In public parameters 0 asks for the default and a negative number for 0. */
+/* Returns a public parameter's value, where 0 asks for the default and a negative number for 0. */
 static double or_default(double value, double otherwise)
 {
     if (value == 0)

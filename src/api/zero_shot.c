@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The public functions of zero-shot use.
+ * Implements the public functions of zero-shot use.
  */
 #include "encode/zero_shot.h"
 #include "base/error.h"

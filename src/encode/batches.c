@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every replica is driven by one thread, which takes batches as long as no other replica would
+ * Drives every replica with one thread, which takes batches as long as no other replica would
  * complete them sooner. The caller's thread drives the first replica and is the only one that
  * delivers results.
  */
@@ -14,21 +14,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A replica takes at most so many seconds of work while another one's speed is unknown: less would
- * run in small batches, more would leave too little for a device that turns out to be fast. */
+/* Seconds of work that a replica takes while another one's speed is unknown. With less, batches
+ * would be small and slow; with more, too little would be left for a device that turns out to be
+ * fast. */
 #define TRIAL 0.5
 
 struct state {
     const struct batches *work;
     struct replica *const *replicas;
     struct workers *workers;
-    pthread_mutex_t lock;   /* protects everything below */
-    pthread_cond_t changed; /* A batch was completed or delivered, a driver ended, or `failed`. */
+    pthread_mutex_t lock; /* protects everything below */
+    pthread_cond_t
+        changed; /* A batch was completed or delivered, a driver ended, or `failed` was set. */
     size_t replica_count;
-    size_t driven, ended; /* replicas that have a driver, or had one */
+    size_t driven, ended; /* number of replicas that have a driver, and that no longer have one */
     struct batches_load loads[BATCHES_REPLICAS];
-    size_t next, done, delivered; /* items */
-    bool *complete;               /* [window]: completed items that are not delivered */
+    size_t next, done, delivered; /* numbers of items */
+    bool *complete;               /* [window], completed items that are not delivered */
     bool failed;
 };
 
@@ -51,8 +53,8 @@ struct batch {
 
 /* ---- How much a replica takes ---------------------------------------------------------------- */
 
-/* The size of a batch for `left` items: the largest power of two that they fill, or the next one
- * where at most a quarter of it is padding. */
+/* Returns the size of a batch for `left` items: the largest power of two that they fill, or the
+ * next power if at most a quarter of it is padding. */
 static uint32_t batch_size(uint32_t most, size_t left)
 {
     uint32_t size = 1;
@@ -86,15 +88,15 @@ size_t batches_share(const struct batches_load *loads, size_t count, size_t numb
     double share = items / speed * mine->speed - (double)mine->in_flight;
     if (unknown && share > TRIAL * mine->speed)
         share = fmax(TRIAL * mine->speed, 1);
-    /* Speeds are estimates, so that only half of the share is taken at once: the rest of the items
-     * makes up for what was estimated wrongly. */
+    /* Speeds are estimates, so that only half of the share is taken at once: the remaining items
+     * can compensate for an estimate that was wrong. */
     if (share >= 2)
         return (size_t)(share / 2);
     bool first = (double)(mine->in_flight + 1) / mine->speed <= soonest;
     return share >= 1 || first ? 1 : 0;
 }
 
-/* The end of the items that may be started now. */
+/* Returns the end of the items that may be started now. */
 static size_t window_end(const struct state *state)
 {
     const struct batches *work = state->work;
@@ -117,8 +119,8 @@ static bool has_delivery(const struct state *state)
            state->complete[state->delivered % work->window];
 }
 
-/* Called with the lock held. A replica without work waits while items beyond the window may become
- * its own later, except where its thread has something to deliver first. */
+/* Must be called with the lock held. A replica without work waits if items beyond the window may
+ * become its own later, unless its thread must deliver something first. */
 static size_t wait_for_share(const struct driver *driver, bool idle)
 {
     struct state *state = driver->state;
@@ -148,7 +150,8 @@ static void fill_batch(const struct driver *driver, size_t number, struct batch 
     state->loads[driver->number].in_flight += batch->number;
 }
 
-/* False: there is nothing for this replica, at least until its batches in flight are complete. */
+/* Returns false if there is nothing for this replica, at least until its batches in flight are
+ * complete. */
 static bool take_batch(const struct driver *driver, bool idle, struct batch *batch)
 {
     struct state *state = driver->state;
@@ -203,7 +206,7 @@ static int submit_batch(const struct driver *driver, struct batch *batch)
     return error;
 }
 
-/* The results of a batch that failed are never delivered. */
+/* Counts a batch as done. The results of a batch that failed are never delivered. */
 static void count_batch(struct driver *driver, const struct batch *batch, bool failed)
 {
     struct state *state = driver->state;
@@ -244,7 +247,7 @@ static void report_progress(struct state *state)
         state->work->progress(state->work->user, done);
 }
 
-/* Keeps all replicas from taking more items. */
+/* Stops all replicas from taking more items. */
 static void stop_all(struct state *state)
 {
     pthread_mutex_lock(&state->lock);
@@ -253,7 +256,7 @@ static void stop_all(struct state *state)
     pthread_mutex_unlock(&state->lock);
 }
 
-/* Delivers every item that is complete and has only delivered ones before it. */
+/* Delivers every complete item whose predecessors are all delivered. */
 static int deliver_ready(struct state *state)
 {
     const struct batches *work = state->work;
@@ -277,7 +280,7 @@ static int deliver_ready(struct state *state)
     return error;
 }
 
-/* Says which of several devices failed. */
+/* Adds to the message which of several devices failed. */
 static int name_device(const struct driver *driver, int error)
 {
     const struct vkclip_device_info *info = gpu_info(replica_gpu(driver->replica));
@@ -289,7 +292,7 @@ static int name_device(const struct driver *driver, int error)
                       named ? "" : info->name, error_last());
 }
 
-/* Takes as many batches as may be in flight at once. */
+/* Submits as many batches as may be in flight at once. */
 static int submit_batches(struct driver *driver, struct batch batches[PLAN_RUNS], size_t *count)
 {
     int error = VKCLIP_OK;
@@ -318,7 +321,8 @@ static bool is_active(const struct driver *driver)
     return active;
 }
 
-/* After an error the batches in flight are still waited for, because they use the plan. */
+/* Drives a replica until it gets no more batches. After an error it still waits for the batches in
+ * flight, because they use the plan. */
 static int drive_batches(struct driver *driver)
 {
     struct state *state = driver->state;
@@ -355,8 +359,8 @@ static int drive_replica(struct state *state, size_t number, bool delivers)
     return error;
 }
 
-/* There is one job more than threads, so that the pool starts its threads for two replicas too:
- * whoever runs that job finds no replica without a driver. */
+/* Drives the next replica. There is one job more than threads, because a pool starts no threads for
+ * a single job; the surplus job finds no replica without a driver. */
 static int drive_next(void *user, size_t index, unsigned thread)
 {
     struct state *state = user;
@@ -390,8 +394,8 @@ static int deliver_for_others(struct state *state)
     return error;
 }
 
-/* Where the pool cannot start its threads, fewer replicas are used: a replica that nobody drives
- * would keep its share from the others. */
+/* Drives all replicas, or fewer if the pool cannot start its threads: a replica without a driver
+ * would keep its share of the items from the others. */
 static int drive_several(struct state *state, struct workers *drivers)
 {
     struct workers_group group = {.job = drive_next, .user = state, .count = state->replica_count};

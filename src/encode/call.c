@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Results are read on the thread of their device and handed to the caller on the caller's thread.
+ * Reads results on the thread of their device, and passes them to the caller on the caller's
+ * thread.
  */
 #include "encode/call.h"
 #include "base/error.h"
@@ -124,8 +125,7 @@ int call_run(struct call *call, struct batches *work)
 
 /* ---- Results --------------------------------------------------------------------------------- */
 
-/* Reorders pictures from [N,H,W,C], as the device has them, to [N,C,H,W], as the reference has
- * them. */
+/* Reorders pictures from the device's [N,H,W,C] to the reference's [N,C,H,W]. */
 static bool channels_first(float *values, size_t shape[4], size_t count)
 {
     const size_t pixels = shape[1] * shape[2], channels = shape[3];
@@ -149,7 +149,7 @@ static size_t item_at(const size_t *items, size_t first, size_t place)
     return items ? items[place] : first + place;
 }
 
-/* How many of the places from `place` on hold consecutive items that have not failed. */
+/* Counts the places from `place` on that hold consecutive items which have not failed. */
 static size_t run_length(const struct call *call, size_t first, const size_t *items, size_t place,
                          size_t number)
 {
@@ -161,7 +161,7 @@ static size_t run_length(const struct call *call, size_t first, const size_t *it
     return length;
 }
 
-/* Hands one tensor to the caller, in runs of consecutive items. */
+/* Passes one tensor to the caller, in groups of consecutive items. */
 static int give_tensor(const struct call *call, const struct plan *plan, int index, size_t first,
                        const size_t *items, size_t number)
 {
@@ -203,7 +203,7 @@ static int give_hidden(const struct call *call, const struct plan *plan, size_t 
     return error;
 }
 
-/* Different replicas write different embeddings. */
+/* This needs no lock, because different replicas write different embeddings. */
 int call_read(const struct call *call, const struct replica_plan *plan, size_t first,
               const size_t *items, size_t number)
 {

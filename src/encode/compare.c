@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * How far a conversion turns embeddings: fixed pictures and texts are encoded by two models, one
- * after the other. It tells what is lost on these inputs, not on others. Refuses models whose
- * embeddings have different widths.
+ * Measures how much a conversion changes embeddings: two models encode fixed pictures and texts,
+ * one after the other. The result holds for these inputs only. Refuses models whose embeddings have
+ * different widths.
  */
 #include "encode/compare.h"
 #include "base/array.h"
@@ -32,15 +32,15 @@ static const char *const texts[] = {
 };
 #define TEXTS ARRAY_COUNT(texts)
 
-/* The embeddings of the fixed inputs that one model computed. */
+/* Embeddings of the fixed inputs that one model computed. */
 struct embeds {
     struct vkclip_model_info info;
     float *images, *texts;
     int32_t *ids; /* [TEXTS,context] */
 };
 
-/* Computes one colour channel of one pixel. Every picture has a pattern of its own, in whole
- * numbers so that it is the same on every machine. */
+/* Computes one colour channel of one pixel. Every picture has a pattern of its own, computed in
+ * integers so that it is the same on every machine. */
 static uint8_t draw_sample(int item, int x, int y, int channel)
 {
     const int size = 5 + item * 3 % 11 + channel, dx = x - WIDTH / 2, dy = y - HEIGHT / 2;
@@ -78,8 +78,8 @@ static uint8_t *make_pictures(struct vkclip_image images[PICTURES])
     return pixels;
 }
 
-/* Makes ids from all over the token table, which end with the two last ones as start and end of
- * text have them. */
+/* Makes ids from all over the token table. The table's two last ids serve as start and end of text.
+ */
 static void invent_ids(size_t text, uint32_t context, uint32_t entries, int32_t *ids)
 {
     for (uint32_t i = 0; i < context; i++) {
@@ -92,8 +92,8 @@ static void invent_ids(size_t text, uint32_t context, uint32_t entries, int32_t 
     }
 }
 
-/* Makes the ids of the texts by the model's vocabulary. A model without one gets the ids of the
- * model `before`, so that both encode the same, or invented ones. */
+/* Makes the ids of the texts with the model's vocabulary. A model without one gets the ids of the
+ * model `before`, so that both encode the same, or invented ids. */
 static int make_ids(const struct vkclip_model *model, const struct embeds *before,
                     struct embeds *embeds)
 {
@@ -159,8 +159,8 @@ static void free_embeds(struct embeds *embeds)
     free(embeds->ids);
 }
 
-/* Finds the least and the mean cosine of rows [count,dim]. Rows that are not numbers count as
- * opposite ones. */
+/* Finds the least and the mean cosine of rows [count,dim]. Rows that contain NaN count as opposite
+ * vectors. */
 static void compare_rows(const float *a, const float *b, size_t count, size_t dim, double *least,
                          double *mean)
 {

@@ -7,7 +7,7 @@
 
 #include "encode/model.h"
 
-/* As vkclip_compare_models. */
+/* Implements vkclip_compare_models. */
 int compare_models(struct vkclip_device *device, const char *path,
                    const struct vkclip_model_params *params, const char *other,
                    const struct vkclip_model_params *other_params,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * From the names of devices to open GPUs. Refuses a list that names one device twice.
+ * Opens GPUs by the names of devices. Refuses a list that names a device twice.
  */
 #include "encode/device.h"
 #include "base/error.h"
@@ -60,7 +60,7 @@ static int open_all(struct vkclip_device *device, const struct settings *setting
     return error;
 }
 
-/* A device's name may contain a comma. */
+/* Checks whether the whole text is a device's name, which may contain a comma. */
 static bool is_device_name(const struct settings *settings, const char *text)
 {
     struct vkclip_device_info infos[DEVICE_GPUS];

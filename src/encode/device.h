@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the public device handle stands for: one or several GPUs, named by number or by name, and
- * the threads that drive them.
+ * Defines the public device handle: one or several GPUs, selected by number or by name, and the
+ * threads that drive them.
  */
 #ifndef VKCLIP_ENCODE_DEVICE_H
 #define VKCLIP_ENCODE_DEVICE_H
@@ -9,7 +9,7 @@
 #include "vulkan/gpu.h"
 #include "base/workers.h"
 
-#define DEVICE_GPUS 16 /* the most that one handle stands for */
+#define DEVICE_GPUS 16 /* the most that one handle can have */
 
 struct vkclip_device {
     struct gpu *gpus[DEVICE_GPUS];     /* in the order named */
@@ -18,9 +18,9 @@ struct vkclip_device {
     struct workers *drivers; /* one thread per GPU except the first; NULL for one GPU */
 };
 
-/* As vkclip_list_devices; `count` is not NULL. */
+/* Implements vkclip_list_devices; `count` must not be NULL. */
 int device_list(struct vkclip_device_info *infos, size_t capacity, size_t *count);
-/* As vkclip_open_device; `params` may be NULL, `device` not. */
+/* Implements vkclip_open_device; `params` may be NULL, `device` must not. */
 int device_open(const struct vkclip_device_params *params, struct vkclip_device **device);
 void device_close(struct vkclip_device **device);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs one batch of a tower with a timestamp behind every node. Refuses a batch that is larger than
- * those that the model was opened for.
+ * Runs one batch of a tower with a timestamp after every node. Refuses a batch larger than those
+ * that the model was opened for.
  */
 #include "encode/measure.h"
 #include "base/error.h"
@@ -21,7 +21,8 @@ static void describe_node(const struct plan *plan, size_t index, struct vkclip_n
     kernels_choice_name(&plan_choices(plan)[index], info->kernel);
 }
 
-/* Counts weights at every node that reads them: in the graphs of towers no two nodes share any. */
+/* Counts weights at every node that reads them, because no two nodes of a tower's graph share a
+ * weight. */
 static int profile_plan(const struct vkclip_model *model, struct plan *plan, vkclip_node_fn *each,
                         void *user, struct vkclip_cost *cost)
 {

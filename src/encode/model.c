@@ -16,7 +16,7 @@
 
 /* ---- What is told about a model -------------------------------------------------------------- */
 
-/* Counts the device memory of the weights, and with it that of the activations of one item. */
+/* Counts the device memory of a tower's weights, and of the activations of one item. */
 static int measure_tower(struct vkclip_model *model, enum tower tower, uint64_t *arena)
 {
     struct graph graph;
@@ -31,7 +31,7 @@ static int measure_tower(struct vkclip_model *model, enum tower tower, uint64_t 
     return error;
 }
 
-/* The towers run one after the other, so that only the larger one's activations count. */
+/* Counts only the larger tower's activations, because towers run one after the other. */
 static int measure_memory(struct vkclip_model *model)
 {
     uint64_t activations = 0;
@@ -47,7 +47,7 @@ static int measure_memory(struct vkclip_model *model)
     return error;
 }
 
-/* The public names of the types of matrices; AUTO stands for the type of the activations. */
+/* Public names of the types of matrices. AUTO means the type of the activations. */
 static const enum type weight_types[] = {
     [VKCLIP_WEIGHTS_F16] = TYPE_F16,
     [VKCLIP_WEIGHTS_Q8] = TYPE_Q8,

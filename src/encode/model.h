@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the public model handle stands for: one model, its vocabulary, and a replica of it on every
- * GPU of its device.
+ * Defines the public model handle: one model, its vocabulary, and a replica of it on every GPU of
+ * its device.
  */
 #ifndef VKCLIP_ENCODE_MODEL_H
 #define VKCLIP_ENCODE_MODEL_H
@@ -12,27 +12,27 @@
 #include "text/tokenizer.h"
 
 struct vkclip_model {
-    struct vkclip_device *device; /* NULL: the model was opened without one. */
+    struct vkclip_device *device; /* NULL: the model was opened without one */
     struct replica_spec spec;
     struct replica *replicas[DEVICE_GPUS]; /* one per GPU of the device */
     size_t replica_count;
-    struct tokenizer *tokenizer; /* NULL: no vocabulary was found. */
+    struct tokenizer *tokenizer; /* NULL: no vocabulary was found */
     struct texts *texts;         /* memory of encode/texts.c, kept for the next call */
     struct vkclip_model_info info;
 };
 
-/* As vkclip_open_model; `params` and `model` are not NULL. */
+/* Implements vkclip_open_model; `params` and `model` must not be NULL. */
 int model_open(struct vkclip_device *device, const char *path,
                const struct vkclip_model_params *params, struct vkclip_model **model);
 void model_close(struct vkclip_model **model);
 
-/* The model's name in messages. */
+/* Returns the model's name in messages. */
 const char *model_name(const struct vkclip_model *model);
 
-/* How the pictures of a model are prepared. */
+/* Returns how the pictures of a model are prepared. */
 struct image_transform model_image_transform(const struct config *config);
 /* Opens a vocabulary by the rules of the model's family. Refuses one with more entries than the
- * model's token table has. */
+ * model's token table. */
 int model_open_vocabulary(const struct config *config, const char *path,
                           struct tokenizer **tokenizer);
 

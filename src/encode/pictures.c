@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A picture is read, decoded, resized and written to its place in a batch by one job of one thread.
- * Refuses what image/decode.h and image/prepare.h refuse, each picture for itself.
+ * Reads, decodes and resizes a picture and writes it to its place in a batch in one job of one
+ * thread. Refuses what image/decode.h and image/prepare.h refuse, for each picture separately.
  */
 #include "encode/pictures.h"
 #include "base/error.h"
@@ -9,7 +9,7 @@
 #include "image/decode.h"
 
 struct picture_call {
-    struct call call; /* comes first: the functions of struct batches get a pointer to it */
+    struct call call; /* comes first, because callbacks of struct batches get a pointer to it */
     const struct pictures *pictures;
     struct image_transform transform;
 };
@@ -27,7 +27,7 @@ static int load_file(const struct picture_call *call, const char *path, float *p
     return error ? error_fail(error, "%s: %s", path, error_last()) : VKCLIP_OK;
 }
 
-/* Pixel values [3,S,S] of an item. */
+/* Loads the pixel values [3,S,S] of an item. */
 static int load_picture(const struct picture_call *call, size_t item, float *pixel_values)
 {
     const struct pictures *pictures = call->pictures;
@@ -38,7 +38,8 @@ static int load_picture(const struct picture_call *call, size_t item, float *pix
     return pictures->source(call->call.params.user, item, pixel_values);
 }
 
-/* A source that gives no picture leaves the item out, because its caller knows why. */
+/* Handles a picture's error. A picture that the caller's source refused is only left out, because
+ * the caller knows why. */
 static int fail_picture(struct picture_call *call, size_t item, int error)
 {
     const bool known = call->pictures->source && !call->call.params.item;

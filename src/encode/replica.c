@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The weights are on the device once and all plans share them. A new plan takes the place of the
- * one that has been unused for longest.
+ * Keeps the weights on the device once for all plans. A new plan replaces the one that has been
+ * unused for longest.
  */
 #include "encode/replica.h"
 #include "base/error.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Larger batches are hardly faster and take more memory, so that callers have to ask for them. */
+/* Larger batches are hardly faster and take more memory, so that callers must ask for them. */
 #define DEFAULT_BATCH 32
 #define MOST_BATCH 1024
 
@@ -31,7 +31,7 @@ struct replica {
     struct store *weights;
     uint32_t most_batch[TOWER_COUNT];
     struct kept_plan plans[REPLICA_PLANS];
-    uint64_t clock; /* requests of plans so far */
+    uint64_t clock; /* number of requests of plans so far */
     double speed[TOWER_COUNT];
     struct {
         void *memory;
@@ -58,8 +58,8 @@ int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t ba
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
-/* Whether every tensor can be bound and the activations take at most a quarter of the memory: the
- * rest is for the weights, other plans and other programs. */
+/* Tells whether every tensor can be bound and the activations take at most a quarter of the memory:
+ * the rest is for the weights, other plans and other programs. */
 static bool batch_fits(struct gpu *gpu, const struct graph *graph)
 {
     const struct gpu_limits *limits = gpu_limits(gpu);
@@ -91,7 +91,7 @@ static uint32_t choose_batch(const struct replica *replica, enum tower tower, ui
     return batch;
 }
 
-/* Uploads what the graphs of the towers need. */
+/* Uploads the weights that the towers' graphs need. */
 static int open_weights(struct replica *replica, const struct weights *weights)
 {
     struct graph graphs[TOWER_COUNT] = {{0}};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A model on one GPU: its weights, the plans of its towers, which are kept from call to call, and
- * its measured speed. One thread at a time may use a replica.
+ * Runs a model on one GPU: its weights, the plans of its towers, which are kept from call to call,
+ * and its measured speed. Only one thread at a time may use a replica.
  */
 #ifndef VKCLIP_ENCODE_REPLICA_H
 #define VKCLIP_ENCODE_REPLICA_H
@@ -10,23 +10,23 @@
 #include "model/tower.h"
 #include "runtime/plan.h"
 
-/* What a model's graphs are built from. It must outlive the model's replicas. */
+/* Says what a model's graphs are built from. It must outlive the model's replicas. */
 struct replica_spec {
     struct config config;
-    enum type type;    /* of the activations */
-    enum type weights; /* of the matrices and the token table */
+    enum type type;    /* type of the activations */
+    enum type weights; /* type of the matrices and the token table */
 };
 
 bool replica_has_tower(const struct replica_spec *spec, enum tower tower);
-/* Builds the graph of a tower for `batch` items; texts have `length` token positions, where 0 means
+/* Builds the graph of a tower for `batch` items. Texts have `length` token positions, where 0 means
  * the whole context. A short length gives the same embedding, because the text tower is causal: a
- * text's end does not depend on the positions behind it. `tensors` may be NULL. */
+ * text's end does not depend on later positions. `tensors` may be NULL. */
 int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t batch,
                   uint32_t length, struct graph *graph, struct tower_tensors *tensors);
 
 struct replica;
 
-/* Uploads the weights. With `max_batch` 0 the device's limits decide on the largest batch. `gpu`
+/* Uploads the weights. If `max_batch` is 0, the device's limits determine the largest batch. `gpu`
  * and `tuner` must outlive the replica. */
 int replica_open(struct gpu *gpu, struct tuner *tuner, const struct replica_spec *spec,
                  const struct weights *weights, uint32_t max_batch, struct replica **replica);
@@ -39,8 +39,8 @@ struct replica_plan {
     struct plan *plan;
     int input;      /* pictures, or token ids */
     int rows;       /* where each text ends; -1 for pictures */
-    int embeddings; /* before the division by their length */
-    int normalized; /* after it */
+    int embeddings; /* embeddings before the division by their length */
+    int normalized; /* embeddings after the division by their length */
 };
 
 /* Gets the plan for a tower, batch and length. A returned plan stays valid until REPLICA_PLANS
@@ -49,17 +49,17 @@ struct replica_plan {
 #define REPLICA_PLANS 8
 int replica_get_plan(struct replica *replica, enum tower tower, uint32_t batch, uint32_t length,
                      bool hidden, const struct replica_plan **plan);
-/* Whether vkclip_hidden_fn gets this tensor. */
+/* Tells whether vkclip_hidden_fn gets this tensor. */
 bool replica_is_hidden(const struct tensor *tensor);
 
-/* Memory for thread number `thread` of a pool of workers, which the replica keeps for the next use.
- * NULL after error_fail where there is no memory. */
+/* Returns the memory of thread number `thread` of a pool of workers, which the replica keeps for
+ * the next use. Returns NULL after error_fail if memory runs out. */
 #define REPLICA_THREADS 64
 void *replica_scratch(struct replica *replica, unsigned thread, size_t bytes);
 
-/* The measured items per second of a tower, 0 before the first run. */
+/* Returns the measured items per second of a tower, or 0 before the first run. */
 double replica_speed(const struct replica *replica, enum tower tower);
-/* Counts a run of `items` in the speed. */
+/* Updates the measured speed by a run of `items`. */
 void replica_record_run(struct replica *replica, enum tower tower, size_t items, double seconds);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Texts are encoded in windows, so that memory does not grow with their number. Within a window the
- * shorter texts run first, in batches of equal length. Refuses token ids that the model's table
- * does not have.
+ * Encodes texts in windows, so that memory does not grow with their number. Within a window the
+ * shorter texts run first, in batches of equal length. Refuses token ids beyond the model's table.
  */
 #include "encode/texts.h"
 #include "base/array.h"
@@ -15,34 +14,34 @@
 #include <string.h>
 
 enum {
-    WINDOW = CALL_WINDOW, /* An item's place in the window is its place in struct call. */
+    WINDOW = CALL_WINDOW, /* An item's place in the window equals its place in struct call. */
     SHORTEST = 8,         /* token positions; shorter plans would not be faster */
     LENGTHS = 16,         /* powers of two from SHORTEST on, and the context */
     SHOWN = 40            /* bytes of a text in messages */
 };
 
-/* A window of texts, by their place in it. */
+/* Holds a window of texts by their places in it. */
 struct texts {
     uint32_t ends[WINDOW];      /* where each text ends */
     uint32_t lengths[WINDOW];   /* token positions that it runs in; 0: it has failed */
-    uint32_t same[WINDOW];      /* the first text with the same ids */
-    uint32_t order[WINDOW];     /* the different texts, the shorter ones first */
-    uint32_t count;             /* of `order` */
+    uint32_t same[WINDOW];      /* first text with the same ids */
+    uint32_t order[WINDOW];     /* different texts, the shorter ones first */
+    uint32_t count;             /* number of places in `order` */
     uint32_t table[2 * WINDOW]; /* open hashing by ids: 1 + a text's place, or 0 */
     struct batches_group groups[LENGTHS];
     int32_t ids[]; /* [WINDOW,T] */
 };
 
 struct text_call {
-    struct call call; /* comes first: the functions of struct batches get a pointer to it */
+    struct call call; /* comes first, because callbacks of struct batches get a pointer to it */
     const struct text_items *items;
     struct texts *texts;
-    size_t first; /* the item at the window's first place */
+    size_t first; /* item at the window's first place */
 };
 
 /* ---- From a text to ids ---------------------------------------------------------------------- */
 
-/* A text as messages quote it: its beginning, not cut within a character. */
+/* Holds the beginning of a text for messages, not cut within a character. */
 struct quote {
     char text[sizeof("text '...': ") + SHOWN];
 };
@@ -58,7 +57,7 @@ static struct quote quote_text(const char *text, size_t length)
     return quote;
 }
 
-/* Cuts ids at `limit` and keeps the end of text. `quote` precedes the message. */
+/* Truncates ids at `limit` but keeps the end of text. `quote` precedes the message. */
 static int fit_ids(const struct tokenizer *tokenizer, bool strict, const char *quote, int32_t *ids,
                    size_t limit, size_t *count)
 {
@@ -147,8 +146,8 @@ static int check_ids(const struct config *config, size_t item, const int32_t *id
     return VKCLIP_OK;
 }
 
-/* Makes the ids of one text, and finds its end and the length that it runs in. Hidden states are
- * those of the whole context. */
+/* Makes the ids of one text, and finds its end and the length that it runs in. If hidden states are
+ * wanted, the length is the whole context. */
 static int prepare_text(void *user, size_t place, unsigned thread)
 {
     struct text_call *call = user;
@@ -184,7 +183,7 @@ static bool are_equal(const struct texts *texts, size_t a, size_t b, size_t cont
            !memcmp(&texts->ids[a * context], &texts->ids[b * context], count * sizeof(*texts->ids));
 }
 
-/* Compares texts up to their ends: what follows does not change the embedding. */
+/* Compares texts only up to their ends, because later ids do not change the embedding. */
 static void find_duplicates(struct texts *texts, size_t number, size_t context)
 {
     const size_t entries = ARRAY_COUNT(texts->table);

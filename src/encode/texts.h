@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * The one road of texts: they are tokenised on the library's threads, equal ones are encoded once,
- * and every text runs in the shortest length that holds it.
+ * Encodes texts: the library's threads tokenise them, equal texts are encoded once, and every text
+ * runs in the shortest length that holds it.
  */
 #ifndef VKCLIP_ENCODE_TEXTS_H
 #define VKCLIP_ENCODE_TEXTS_H
 
 #include "encode/model.h"
 
-/* What a call's texts are: either strings or ids. */
+/* Gives a call's texts either as strings or as ids. */
 struct text_items {
     const char *const *strings;
     const int32_t *ids; /* [M,width] */
     size_t width;
 };
 
-/* As vkclip_encode_texts. */
+/* Implements vkclip_encode_texts and vkclip_encode_tokens. */
 int texts_encode(struct vkclip_model *model, const struct text_items *items, size_t count,
                  const struct vkclip_encode_params *params, float *embeds);
 
-/* As vkclip_tokenize. */
+/* Implements vkclip_tokenize. */
 int texts_tokenize(const struct vkclip_model *model, const char *text, size_t length,
                    unsigned flags, int32_t *ids, size_t capacity, size_t *count);
 

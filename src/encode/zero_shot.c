@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Arithmetic on a few embeddings, on the host and in double precision. Refuses templates without a
+ * Computes on a few embeddings, on the host and in double precision. Refuses templates without a
  * place for the label, and models without both towers.
  */
 #include "encode/zero_shot.h"
@@ -49,7 +49,7 @@ static void average(const float *rows, size_t count, size_t dim, float *mean)
         mean[d] = (float)(mean[d] / norm);
 }
 
-/* Every label in every template: texts[label * template_count + template]. */
+/* Puts every label into every template: texts[label * template_count + template]. */
 static bool fill_templates(const char *const *labels, size_t label_count,
                            const char *const *templates, size_t template_count, char **texts)
 {

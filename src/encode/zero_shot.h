@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * What embeddings are compared for: similarities, embeddings of labels, probabilities (paper,
- * section 3.1).
+ * Uses embeddings for zero-shot classification: similarities, embeddings of labels, probabilities
+ * (paper, section 3.1).
  */
 #ifndef VKCLIP_ENCODE_ZERO_SHOT_H
 #define VKCLIP_ENCODE_ZERO_SHOT_H
 
 #include "encode/model.h"
 
-/* As vkclip_similarity. */
+/* Implements vkclip_similarity. */
 int zero_shot_similarity(const struct vkclip_model *model, const float *image_embeds, size_t n,
                          const float *text_embeds, size_t m, float *logits);
-/* As vkclip_encode_labels. */
+/* Implements vkclip_encode_labels. */
 int zero_shot_labels(struct vkclip_model *model, const char *const *labels, size_t label_count,
                      const char *const *templates, size_t template_count,
                      const struct vkclip_encode_params *params, float *embeds);
-/* As vkclip_classify. */
+/* Implements vkclip_classify. */
 int zero_shot_classify(struct vkclip_model *model, const struct vkclip_image *images, size_t count,
                        const float *label_embeds, size_t label_count,
                        const struct vkclip_encode_params *params, float *logits, float *probs);

@@ -15,13 +15,13 @@
 
 enum group { GROUP_DECAYED, GROUP_PLAIN, GROUP_FIXED, GROUP_COUNT };
 
-/* Most bytes of a part's weights. Its moments take twice as many, which one binding spans on every
- * device, as the smallest limit that is known is 128 MiB. */
+/* A part's weights take at most so many bytes. Its moments take twice as many and must fit in one
+ * binding; no known device binds less than 128 MiB. */
 #define PART_BYTES ((uint64_t)32 << 20)
-/* Bytes of the buffer of zeros that clears gradients and moments. */
+/* Bytes of the buffer of zeros that is copied over gradients and moments. */
 #define ZERO_BYTES ((uint64_t)1 << 20)
 
-/* Gradients have a value per element of the weight, moments two. */
+/* A weight's element has one gradient but two moments. */
 #define MOMENT_WIDTH 2
 
 struct entry {
@@ -30,7 +30,7 @@ struct entry {
     enum group group;
 };
 
-/* A range of the weights' buffer number `buffer`. */
+/* A range of weights buffer number `buffer`. */
 struct part {
     size_t buffer;
     uint64_t offset, bytes;
@@ -58,7 +58,7 @@ static size_t find_entry(const struct entry *entries, size_t count, const char *
     return SIZE_MAX;
 }
 
-/* Without `weights`, the shape is the one on the device. */
+/* Fills an entry from a tensor. Without `weights`, it gets the tensor's shape on the device. */
 static void fill_entry(const struct tensor *tensor, const struct weights *weights,
                        struct entry *entry)
 {
@@ -85,7 +85,7 @@ static void fill_entry(const struct tensor *tensor, const struct weights *weight
         entry->group = parameter->decayed ? GROUP_DECAYED : GROUP_PLAIN;
 }
 
-/* Lists every weight that a graph names, once. */
+/* Lists every weight that a graph names, each once. */
 static int list_entries(const struct graph *graph, const struct weights *weights,
                         struct entry **entries, size_t *count)
 {
@@ -133,7 +133,8 @@ const struct store *parameters_store(const struct parameters *p)
     return p->store;
 }
 
-/* The store lays weights out in the order of the graphs: a graph without nodes names a group. */
+/* Uploads the weights group by group: the store keeps the order of the graphs, and one graph
+ * without nodes names the weights of each group. */
 static int upload_groups(struct parameters *p, const struct weights *weights)
 {
     struct graph graphs[GROUP_COUNT];
@@ -160,7 +161,7 @@ static int upload_groups(struct parameters *p, const struct weights *weights)
     return error;
 }
 
-/* The number of a buffer of weights. */
+/* Returns the number of a buffer of weights. */
 static size_t find_buffer(const struct parameters *p, const struct gpu_buffer *buffer)
 {
     uint64_t size;
@@ -170,7 +171,7 @@ static size_t find_buffer(const struct parameters *p, const struct gpu_buffer *b
     return i;
 }
 
-/* The memory of one value of a parameter. */
+/* Returns the memory that holds one kind of a parameter's values. */
 static struct gpu_range find_range(const struct parameters *p, size_t index,
                                    enum parameter_value which)
 {
@@ -197,7 +198,7 @@ static int clear_buffer(struct gpu *gpu, struct gpu_buffer *zeros, struct gpu_bu
     return error;
 }
 
-/* A buffer of zeros beside each of the weights', `width` times as large. */
+/* Creates a buffer of zeros for each buffer of weights, `width` times as large. */
 static int create_zeros(struct parameters *p, unsigned width, struct gpu_buffer ***buffers)
 {
     struct gpu_buffer *zeros = NULL;
@@ -220,7 +221,7 @@ static int create_zeros(struct parameters *p, unsigned width, struct gpu_buffer 
 
 /* ---- Parts ----------------------------------------------------------------------------------- */
 
-/* Extends the last part of a group up to `end`, which may cut it into several. */
+/* Extends the last part of a group up to `end`, and cuts it where it would exceed `most`. */
 static void extend_parts(struct parameters *p, uint64_t end, uint64_t most)
 {
     struct part *last = &p->parts[p->part_count - 1];
@@ -235,7 +236,7 @@ static void extend_parts(struct parameters *p, uint64_t end, uint64_t most)
     }
 }
 
-/* Cuts the trained groups into parts, in the order in which they lie in memory. */
+/* Cuts the trained groups into parts, in the order of their memory. */
 static int create_parts(struct parameters *p)
 {
     const uint64_t range = gpu_limits(p->gpu)->buffer_range;
@@ -305,7 +306,7 @@ int parameters_bind(const struct parameters *p, const struct graph *graph,
 
 /* ---- Reading and writing parameters ---------------------------------------------------------- */
 
-/* Where element i of a parameter, in its shape's order, lies on the device. */
+/* Returns the device's index of element i, which counts in the order of the parameter's shape. */
 static uint64_t device_index(const struct entry *entry, uint64_t i)
 {
     const struct tensor *tensor = &entry->tensor;
@@ -316,7 +317,8 @@ static uint64_t device_index(const struct entry *entry, uint64_t i)
     if (tensor->layout == LAYOUT_PANELS_KN) {
         n = i % rows;
         k = i / rows;
-    } else if (tensor->layout == LAYOUT_CONV) { /* [N,C,3,3]; the device may have more channels */
+    } else if (tensor->layout ==
+               LAYOUT_CONV) { /* The shape is [N,C,3,3]; the device may have more channels. */
         uint64_t channels = entry->parameter.shape[1];
         n = i / 9 / channels;
         k = i % 9 * tensor->shape[2] + i / 9 % channels;
@@ -324,7 +326,7 @@ static uint64_t device_index(const struct entry *entry, uint64_t i)
     return layout_panel_index(n, k, length);
 }
 
-/* The float of element i among those of its memory. */
+/* Returns the index of element i's float within the memory of its kind of values. */
 static uint64_t value_index(const struct entry *entry, enum parameter_value which, uint64_t i)
 {
     const uint64_t index = device_index(entry, i);
@@ -340,7 +342,7 @@ static int check_value(const struct parameter *parameter, enum parameter_value w
     return VKCLIP_OK;
 }
 
-/* A new buffer of host memory with what a range holds. */
+/* Copies a range to a new buffer of host memory. */
 static int download_range(struct gpu *gpu, struct gpu_range range, struct gpu_buffer **buffer)
 {
     int error = gpu_buffer_create(gpu, GPU_DOWNLOAD, range.size, buffer);
@@ -360,7 +362,7 @@ int parameters_read(struct parameters *p, size_t index, enum parameter_value whi
     return error;
 }
 
-/* What lies between the values, the padding of panels and the other moment, stays as it was. */
+/* The rest of the range, which is the padding of panels and the other moment, keeps its values. */
 int parameters_write(struct parameters *p, size_t index, enum parameter_value which,
                      const float *values)
 {

@@ -18,45 +18,47 @@
 struct parameters;
 struct store;
 
-/* One parameter, by the name and in the shape that the checkpoint has. */
+/* Describes one parameter by the checkpoint's name and shape. */
 struct parameter {
     char name[64];
     unsigned rank;
     uint64_t shape[4], elements;
-    bool trained; /* it has a gradient and moments */
+    bool trained; /* The parameter has a gradient and moments. */
     bool decayed;
 };
 
-/* The bytes of all weights that a graph names, and of those that are trained: their gradients take
- * as many, and their moments twice as many. */
+/* Counts the bytes of all weights that a graph names, and of the trained ones. Gradients take as
+ * many bytes as the trained weights, and moments twice as many. */
 int parameters_measure(const struct graph *graph, uint64_t *all, uint64_t *trained);
 
-/* Uploads the weights that a graph names; gradients and moments are zero. */
+/* Uploads the weights that a graph names, and sets gradients and moments to zero. */
 int parameters_open(struct gpu *gpu, const struct graph *graph, const struct weights *weights,
                     struct parameters **parameters);
 void parameters_close(struct parameters **parameters);
 
-/* The memory of the weights by name, as a plan takes it. */
+/* Returns the memory of the weights by name, in the form that a plan takes. */
 const struct store *parameters_store(const struct parameters *parameters);
 
 /* Appends an optimiser of all trained parameters to a graph. *parts gets a new list that
- * parameters_bind needs; the caller frees it, also on an error, which graph->error says. */
+ * parameters_bind needs; the caller frees it, even if graph->error says that this failed. */
 struct optimiser parameters_append_optimiser(const struct parameters *parameters,
                                              struct adamw adamw, int logit_scale,
                                              struct graph *graph, struct optimiser_part **parts);
-/* The memory of a graph's states, by tensor index, as a plan takes it: gradients of the weights
- * and, unless `parts` is NULL, the parts. *states gets a new list that the caller frees. */
+/* Gives the memory of a graph's states, by tensor index, in the form that a plan takes: gradients
+ * of the weights and, unless `parts` is NULL, the parts. *states gets a new list that the caller
+ * frees. */
 int parameters_bind(const struct parameters *parameters, const struct graph *graph,
                     const struct optimiser_part *parts, struct gpu_range **states);
 
-/* A parameter; NULL past the last one. */
+/* Returns a parameter, or NULL past the last one. */
 const struct parameter *parameters_get(const struct parameters *parameters, size_t index);
-/* The index of a parameter; SIZE_MAX if there is none of that name. */
+/* Returns the index of a parameter, or SIZE_MAX if none has that name. */
 size_t parameters_find(const struct parameters *parameters, const char *name);
 
 enum parameter_value { PARAMETER_VALUE, PARAMETER_GRADIENT, PARAMETER_MOMENT1, PARAMETER_MOMENT2 };
-/* All elements of one parameter, in the order of its shape. No plan that uses it may be running.
- * EINVALID: the parameter is not trained, so that it has no gradient and no moments. */
+/* Reads or writes all elements of one parameter in the order of its shape. No plan that uses the
+ * parameter may be running. Returns EINVALID if a gradient or moment is asked for but the parameter
+ * is not trained. */
 int parameters_read(struct parameters *parameters, size_t index, enum parameter_value which,
                     float *values);
 int parameters_write(struct parameters *parameters, size_t index, enum parameter_value which,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Puts towers, objective, gradients and optimiser together to the graphs of a step.
+ * Builds the graphs of a step from towers, objective, gradients and optimiser.
  */
 #include "train/pass.h"
 
@@ -55,7 +55,8 @@ static void append_logit_scale(struct pass *pass)
     pass->tensors.logit_scale = graph_weight_f32(&pass->graph, "logit_scale", LAYOUT_ROWS, 1, &one);
 }
 
-/* A locked tower is computed as at inference, with batch norm's running statistics. */
+/* Appends a tower. A locked tower is computed as at inference, with batch norm's running
+ * statistics. */
 static void append_tower(const struct config *config, const struct train_params *params,
                          enum tower tower, uint32_t batch, struct pass *pass)
 {
@@ -98,8 +99,8 @@ void pass_build_whole(const struct config *config, const struct train_params *pa
     tensors->sorted_ids = grad_backward(&pass->graph, 0, seeds, TOWER_COUNT, params->recompute);
 }
 
-/* The pass without gradients leaves batch norm's running statistics, which the pass with gradients
- * moves: both compute the same micro-batches. */
+/* Keeps the running statistics of batch norm in the pass without gradients. The pass with gradients
+ * computes the same micro-batches and must be the only one to move the statistics. */
 static void keep_running_stats(struct graph *graph)
 {
     for (size_t n = 0; n < graph->node_count; n++)

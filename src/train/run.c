@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A step is written into checkpoint-STEP.tmp, which is then renamed.
+ * Writes a step into checkpoint-STEP.tmp and then renames the folder, so that an interrupted save
+ * cannot be mistaken for a complete one.
  */
 #include "train/run.h"
 #include "base/error.h"
@@ -31,24 +32,24 @@ static int no_memory(const char *path)
 
 /* ---- Moments --------------------------------------------------------------------------------- */
 
-/* The name of a moment in the file, a new string. */
+/* Returns the name of a moment in the file as a new string. */
 static char *moment_name(const struct model_tensor *tensor, enum run_moment moment)
 {
     return string_format("%c.%s", moment == RUN_MOMENT_M ? 'm' : 'v', tensor->name);
 }
 
-/* What a tensor of the file is. */
+/* Says which moment a tensor of the file holds. */
 struct stored_moment {
-    size_t tensor; /* its number in the model */
+    size_t tensor; /* number of the tensor in the model */
     enum run_moment moment;
 };
 
 struct moments_writer {
     const struct run_step *step;
-    struct tensor_view *views; /* [count] of the file, whose names it owns */
+    struct tensor_view *views; /* [count], views of the file's tensors; the list owns their names */
     struct stored_moment *stored;
     size_t count;
-    float *values; /* of one tensor, the largest at most */
+    float *values; /* room for the values of the largest tensor */
 };
 
 static int add_moment(struct moments_writer *writer, size_t index, enum run_moment moment)
@@ -97,7 +98,7 @@ static void close_moments(struct moments_writer *writer)
     free(writer->values);
 }
 
-/* safetensors_give_fn */
+/* Implements safetensors_data_fn. */
 static int write_moment(void *user, const struct tensor_view *view, struct file_output *output)
 {
     struct moments_writer *writer = user;
@@ -118,7 +119,7 @@ static int write_moments(const struct run_step *step, const char *path)
     return error;
 }
 
-/* Reads a moment of a tensor from an open file into new memory. */
+/* Reads a tensor's moment from an open file into new memory. */
 static int read_moment(const struct safetensors *file, const struct model_tensor *tensor,
                        enum run_moment moment, float **values)
 {
@@ -217,7 +218,7 @@ int run_read_state(const char *path, struct run_state *state)
 
 /* ---- Saved steps ----------------------------------------------------------------------------- */
 
-/* Makes the folder and writes all of the step into it. */
+/* Makes the folder and writes the complete step into it. */
 static int write_step(const struct run_step *step, const char *folder)
 {
     char *moments = path_join(folder, "training.safetensors");
@@ -256,7 +257,7 @@ int run_save(const struct run_step *step, const char *run, char **path)
     return error;
 }
 
-/* Reads the step from the name of a folder; false: it is not the name of a saved step. */
+/* Reads the step from the name of a folder. Returns false if it is not the name of a saved step. */
 static bool parse_step(const char *name, uint64_t *step)
 {
     char *end = NULL;
@@ -293,7 +294,7 @@ int run_latest(const char *run, char **path)
     return error;
 }
 
-/* How many of the names are of saved steps later than `step`. */
+/* Returns how many of the names belong to saved steps later than `step`. */
 static size_t count_later(char *const *names, size_t count, uint64_t step)
 {
     size_t later = 0;

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * A training run on disk: its folder holds saved steps, folders named checkpoint-STEP. Each is a
- * model in fp32 as vkclip_open_model reads it (those values are the parameters themselves), with
- * the optimiser's moments in training.safetensors, as m.NAME and v.NAME, and the state of the run
- * in training.json. A saved step gets its name when all of it is on disk, so that a process killed
- * while it writes leaves the step saved before. Knows no Vulkan: values are fetched by callbacks.
+ * Reads and writes a training run on disk. The run's folder holds saved steps, folders named
+ * checkpoint-STEP. Each is a model in fp32 that vkclip_open_model reads, whose values are the
+ * parameters themselves, with the optimiser's moments in training.safetensors, as m.NAME and
+ * v.NAME, and the state of the run in training.json. A saved step gets its name when all of it is
+ * on disk, so that a process killed while it writes leaves the previous saved step intact. Knows no
+ * Vulkan: callbacks transfer the values.
  */
 #ifndef VKCLIP_TRAIN_RUN_H
 #define VKCLIP_TRAIN_RUN_H
 
 #include "checkpoint/write.h"
 
-/* AdamW's exponential averages of the gradient (m) and of its square (v). */
+/* AdamW keeps exponential averages of the gradient (m) and of its square (v). */
 enum run_moment { RUN_MOMENT_M, RUN_MOMENT_V, RUN_MOMENT_COUNT };
 
-/* Gives, or takes, all values of a moment of tensor number `tensor`. */
+/* Gives or takes all values of a moment of tensor number `tensor`. */
 typedef int run_read_fn(void *user, size_t tensor, enum run_moment moment, float *values);
 typedef int run_write_fn(void *user, size_t tensor, enum run_moment moment, const float *values);
 
-/* What a run needs to resume, besides its values. */
+/* Holds what a run needs to resume, besides its values. */
 struct run_state {
     uint64_t step; /* steps done */
     uint64_t seed;
@@ -27,28 +28,29 @@ struct run_state {
     uint64_t loss_scale_steps; /* steps since gradients last overflowed at this scale */
 };
 
-/* A step to be saved; it owns nothing. */
+/* Describes a step to be saved; owns nothing. */
 struct run_step {
-    struct checkpoint_source model; /* `user` is passed to `read_moment` too */
+    struct checkpoint_source model; /* `user` is also the first argument of `read_moment`. */
     const bool *has_moments; /* [model.count]; running statistics and locked tensors have none */
     run_read_fn *read_moment;
     struct run_state state;
 };
 
-/* Saves a step in a run's folder, which exists. *path gets the path of the saved step, a new
+/* Saves a step in a run's folder, which must exist. *path gets the path of the saved step, a new
  * string; `path` may be NULL. */
 int run_save(const struct run_step *step, const char *run, char **path);
 
-/* Finds the newest saved step in a run's folder: *path is a new string. EABSENT: there is none. */
+/* Finds the newest saved step in a run's folder; *path is a new string. Returns EABSENT if there is
+ * none. */
 int run_latest(const char *run, char **path);
 /* Reads the state of a saved step. */
 int run_read_state(const char *path, struct run_state *state);
-/* Reads the moments of a saved step: calls `write` for every tensor that has some. Refuses a file
- * whose moments do not have the shapes of the tensors. */
+/* Reads the moments of a saved step and calls `write` for every tensor that has some. Refuses a
+ * file whose moments do not have the shapes of the tensors. */
 int run_read_moments(const char *path, const struct model_tensor *tensors, const bool *has_moments,
                      size_t count, run_write_fn *write, void *user);
 
-/* Removes all saved steps but the newest `keep`, and what an interrupted save has left. */
+/* Removes all saved steps but the newest `keep`, and the remains of an interrupted save. */
 void run_prune(const char *run, size_t keep);
 
 #endif

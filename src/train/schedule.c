@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The rate is a formula of the step's number.
+ * Computes the learning rate by a formula of the step's number.
  */
 #include "train/schedule.h"
 

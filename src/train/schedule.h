@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The learning rate of a step, as OpenCLIP computes it: over the first `warmup` steps it rises in
- * equal parts to `rate`; then it stays there, or falls along half a cosine to 0 after the last
- * step.
+ * Gives the learning rate of a step, as OpenCLIP computes it: over the first `warmup` steps it
+ * rises in equal increments to `rate`; then it stays constant, or falls along half a cosine to 0
+ * after the last step.
  */
 #ifndef VKCLIP_TRAIN_SCHEDULE_H
 #define VKCLIP_TRAIN_SCHEDULE_H
@@ -11,16 +11,16 @@
 #include <stdint.h>
 
 struct schedule {
-    bool constant; /* The rate stays after the warm-up. */
+    bool constant; /* The rate stays constant after the warm-up. */
     double rate;
     uint64_t warmup, steps;
 };
 
-/* The warm-up where nobody asks for another: a tenth of all steps, at most 10,000. */
+/* Returns the default warm-up: a tenth of all steps, at most 10,000. */
 uint64_t schedule_default_warmup(uint64_t steps);
 
-/* The rate of step number `step`, counted from 0. It depends on nothing else, so that a resumed run
- * needs no more than the number. */
+/* Returns the rate of step number `step`, counted from 0. It depends only on the number, so that a
+ * resumed run needs no other state. */
 double schedule_rate(const struct schedule *schedule, uint64_t step);
 
 #endif

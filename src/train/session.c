@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A tensor of the model is either a parameter on the device, or belongs to a locked tower and is
- * read from the weights with which the run began.
+ * Maps each tensor of the model either to a parameter on the device or, in a locked tower, to the
+ * weights with which the run began.
  */
 #include "train/session.h"
 #include "base/error.h"
@@ -16,20 +16,20 @@
 #include <string.h>
 
 /* The scale of the loss in mixed precision follows torch.amp.GradScaler: it is halved when
- * gradients overflow, and doubled after so many steps without overflow. */
+ * gradients overflow, and doubled after LOSS_SCALE_STEPS steps without overflow. */
 #define LOSS_SCALE_FIRST 65536
 #define LOSS_SCALE_STEPS 2000
 
 #define NO_PARAMETER SIZE_MAX
 
 struct session {
-    struct session_params params; /* `output` is a copy */
+    struct session_params params; /* `output` is a copy. */
     char *output;
     const struct start *start;
     struct train *train; /* NULL until the parameters are on a device */
     struct model_tensor *tensors;
     size_t count;
-    size_t *parameters; /* [count] a tensor's parameter on the device, or NO_PARAMETER */
+    size_t *parameters; /* [count], a tensor's parameter on the device, or NO_PARAMETER */
     bool *has_moments;  /* [count] */
     struct run_state state;
 };
@@ -59,7 +59,7 @@ static uint64_t hash_options(const struct session_params *params)
     return hash_bytes(0, values, sizeof(values));
 }
 
-/* What a resumed run does not have in common with its beginning; NULL: nothing. */
+/* Names what differs between a resumed run and its beginning, or returns NULL if nothing does. */
 static const char *find_change(const struct run_state *before, const struct run_state *now)
 {
     if (before->data != now->data)
@@ -69,8 +69,8 @@ static const char *find_change(const struct run_state *before, const struct run_
     return before->options != now->options ? "options are" : NULL;
 }
 
-/* Takes over the state of the run's beginning. A run that resumes with something else is a
- * different run, which may be what the user wants, so this only warns. */
+/* Takes over the state of the run's beginning. This only warns if a run resumes with other data or
+ * options, because the user may want exactly that. */
 static void take_state(struct session *session)
 {
     const struct run_state *before = &session->start->state;
@@ -149,8 +149,8 @@ void session_parameters(const struct session *session, uint64_t *all, uint64_t *
     }
 }
 
-/* Finds the parameter that a tensor is on the device. A parameter that is not trained stays as it
- * was, unless it is a running statistic. */
+/* Finds the parameter of a tensor. An untrained parameter never changes, unless it is a running
+ * statistic, so that only the other ones need to be read from the device. */
 static void find_parameter(struct session *session, size_t index)
 {
     const struct model_tensor *tensor = &session->tensors[index];
@@ -162,7 +162,7 @@ static void find_parameter(struct session *session, size_t index)
     session->has_moments[index] = trained;
 }
 
-/* checkpoint_read_fn */
+/* Implements checkpoint_read_fn. */
 static int read_tensor(void *user, size_t index, float *values)
 {
     struct session *session = user;
@@ -179,7 +179,7 @@ static enum parameter_value moment_value(enum run_moment moment)
     return moment == RUN_MOMENT_M ? PARAMETER_MOMENT1 : PARAMETER_MOMENT2;
 }
 
-/* run_read_fn */
+/* Implements run_read_fn. */
 static int read_moment(void *user, size_t index, enum run_moment moment, float *values)
 {
     struct session *session = user;
@@ -187,7 +187,7 @@ static int read_moment(void *user, size_t index, enum run_moment moment, float *
                            moment_value(moment), values);
 }
 
-/* run_write_fn */
+/* Implements run_write_fn. */
 static int write_moment(void *user, size_t index, enum run_moment moment, const float *values)
 {
     struct session *session = user;
@@ -235,14 +235,14 @@ uint64_t session_steps_done(const struct session *session)
     return session->state.step;
 }
 
-/* Whether gradients overflowed only because of the scale. */
+/* Tells whether gradients overflowed only because of the scale. */
 static bool has_overflowed(const struct session *session, const struct train_result *result)
 {
     return session->params.train.mixed && result->skipped && isfinite(result->loss) &&
            session->state.loss_scale > 1;
 }
 
-/* Computes a step again with a smaller scale while its gradients leave the range of fp16. */
+/* Computes a step again with a smaller scale as long as its gradients exceed the range of fp16. */
 static int scaled_step(struct session *session, const float *pixels, const int32_t *ids,
                        double rate, struct train_result *result)
 {

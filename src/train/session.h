@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A training run in progress: its parameters on a device, the learning rate and the scale of the
- * loss of each step, and the steps that it saves. Knows nothing of where batches come from. Warns
+ * Runs a training run in progress: its parameters on a device, the learning rate and the scale of
+ * the loss of each step, and the steps that it saves. Does not know where batches come from. Warns
  * when a resumed run has other data, options or another seed than at its beginning.
  */
 #ifndef VKCLIP_TRAIN_SESSION_H
@@ -15,7 +15,7 @@ struct session_params {
     const char *output; /* the run's folder */
     struct train_params train;
     struct schedule schedule;
-    uint64_t seed, data; /* what a resumed run must have in common with its beginning */
+    uint64_t seed, data; /* identify the run, so that a resumed run with others gets a warning */
     uint32_t keep;       /* saved steps to keep */
 };
 
@@ -26,29 +26,29 @@ int session_open(const struct session_params *params, const struct start *start,
                  struct session **session);
 void session_close(struct session **session);
 
-/* Puts the parameters and moments on a device, which training needs. `gpu` and `tuner` must outlive
- * the session. */
+/* Uploads the parameters and moments to a device, which training needs. `gpu` and `tuner` must
+ * outlive the session. */
 int session_upload(struct session *session, struct gpu *gpu, struct tuner *tuner);
 bool session_is_uploaded(const struct session *session);
 
 uint64_t session_steps_done(const struct session *session);
 /* Counts the elements of all parameters, and of those that are trained. */
 void session_parameters(const struct session *session, uint64_t *all, uint64_t *trained);
-/* What the run needs on a device, if blocks are computed again for their gradients or not. */
+/* Tells what the run needs on a device, with or without recomputing blocks for their gradients. */
 int session_measure(const struct session *session, bool recompute, struct train_memory *memory);
 
 struct session_result {
     struct train_result step;
     double rate; /* learning rate */
 };
-/* One step of the optimiser on a batch: pixels [B,3,S,S], ids [B,T]. EDIVERGED: the loss or a
- * gradient is not finite, and nothing was changed. */
+/* Runs one step of the optimiser on a batch: pixels [B,3,S,S], ids [B,T]. Returns EDIVERGED if the
+ * loss or a gradient is not finite, and then changes nothing. */
 int session_step(struct session *session, const float *pixels, const int32_t *ids,
                  struct session_result *result);
 
-/* Saves the run as it is now and removes the oldest saved steps. *path is a new string. */
+/* Saves the run in its current state and removes the oldest saved steps. *path is a new string. */
 int session_save(struct session *session, char **path);
-/* Writes the model as it is now into the run's folder itself. */
+/* Writes the model in its current state into the run's folder itself. */
 int session_save_model(struct session *session);
 
 #endif

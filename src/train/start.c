@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Random weights go into the folder "initial" of the run's folder and are read back from there, so
- * that every run begins with a model on disk.
+ * Writes random weights into the folder "initial" of the run's folder and reads them back, so that
+ * every run begins with a model on disk.
  */
 #include "train/start.h"
 #include "base/error.h"
@@ -31,7 +31,7 @@ void start_remove(const char *output)
     folder_remove(output);
 }
 
-/* Writes random weights, in place of those of a run that was interrupted before its first step. */
+/* Writes random weights, and replaces those of a run that was interrupted before its first step. */
 static int write_initial(const struct start_params *params, const char *path)
 {
     int error = start_make_folder(params->output);
@@ -42,7 +42,7 @@ static int write_initial(const struct start_params *params, const char *path)
     return initial_write(params->init, params->seed, path);
 }
 
-/* Finds the path of a new run's weights, a new string; NULL: they are only planned. */
+/* Finds the path of a new run's weights as a new string, or NULL if they are only planned. */
 static int find_new(const struct start_params *params, char **path)
 {
     if (!params->model == !params->init)

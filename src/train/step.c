@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The plans of a step, and what the host does between them.
+ * Creates the plans of a step, runs them, and does the host's work between them.
  */
 #include "train/step.h"
 #include "base/error.h"
@@ -14,9 +14,9 @@
 #include "runtime/tune.h"
 #include "train/parameters.h"
 
-/* A pass on the device. */
+/* A pass, and the plan that runs it. */
 struct step_plan {
-    struct plan *plan; /* NULL: not needed by this run, or not yet */
+    struct plan *plan; /* NULL: this run does not need it, or has not needed it so far */
     struct pass_tensors tensors;
 };
 
@@ -26,15 +26,15 @@ struct train {
     struct config config;
     struct train_params params;
     struct parameters *parameters;
-    size_t logit_scale; /* which parameter */
+    size_t logit_scale; /* index of the parameter */
 
-    /* A step at once, and its gradients without the optimiser. */
+    /* These plans compute a batch at once, with the optimiser or only its gradients. */
     struct step_plan whole, whole_gradients;
-    /* Micro-batches. */
+    /* These plans compute a batch that is cut into micro-batches. */
     struct step_plan features[TOWER_COUNT], gradients[TOWER_COUNT], loss, update;
 
     float *host_features[TOWER_COUNT], *host_gradients[TOWER_COUNT]; /* [B,D] */
-    float *input;                                                    /* one picture's */
+    float *input;                                                    /* input of one picture */
     int32_t *ends, *order, *runs;
     float loss_scale;
 };
@@ -60,7 +60,7 @@ static int check_params(const struct config *config, const struct train_params *
     return VKCLIP_OK;
 }
 
-/* Closes the pass. */
+/* Adds what a pass needs, and closes the pass. */
 static int measure_pass(struct pass *pass, struct train_memory *memory)
 {
     uint64_t arena = 0, least = 0;
@@ -109,7 +109,8 @@ int train_measure(const struct config *config, const struct train_params *params
     return error ? error : measure_micro_batches(config, params, memory);
 }
 
-/* Takes the pass over, also on an error. `outputs` are tensors that the host reads after a run. */
+/* Creates a plan and takes ownership of the pass, even after an error. `outputs` are the tensors
+ * that the host reads after a run. */
 static int create_plan(struct train *train, struct pass *pass, const int *outputs, size_t count,
                        struct step_plan *step_plan)
 {
@@ -366,7 +367,7 @@ static void write_micro_batch(struct train *train, struct step_plan *plan, enum 
         write_texts(train, plan, ids + (size_t)first * config->context, items);
 }
 
-/* Computes the features of all micro-batches. */
+/* Computes a tower's features of all micro-batches. */
 static int run_features(struct train *train, enum tower tower, const float *pixels,
                         const int32_t *ids)
 {
@@ -383,7 +384,7 @@ static int run_features(struct train *train, enum tower tower, const float *pixe
     return error;
 }
 
-/* Computes the gradients of a tower's weights from those of all features; a locked tower has none.
+/* Computes the gradients of a tower's weights from those of all features. A locked tower has none.
  */
 static int run_gradients(struct train *train, enum tower tower, const float *pixels,
                          const int32_t *ids)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * A training run on one GPU, step by step: the parameters on the device and the plans that move
- * them. Where a batch is computed at once, a step is one plan. Where it is cut into micro-batches,
- * their embeddings are computed first, the objective sees all of them, and then each micro-batch is
- * computed again for its gradients (GradCache, Gao et al. 2021; OpenCLIP's --accum-freq). Loss and
- * gradients are those of the whole batch, except that batch norm sees one micro-batch at a time.
- * The step knows nothing of files, of schedules or of where batches come from.
+ * Runs the steps of a training run on one GPU, with the parameters on the device and the plans that
+ * update them. A batch that is computed at once needs one plan. If a batch is cut into
+ * micro-batches, their embeddings are computed first, the objective reads all of them, and then
+ * each micro-batch is computed again for its gradients (GradCache, Gao et al. 2021; OpenCLIP's
+ * --accum-freq). Loss and gradients are those of the whole batch, except that batch norm sees one
+ * micro-batch at a time. Knows nothing of files, of schedules or of where batches come from.
  */
 #ifndef VKCLIP_TRAIN_STEP_H
 #define VKCLIP_TRAIN_STEP_H
@@ -14,13 +14,13 @@
 #include "train/pass.h"
 #include "vulkan/gpu.h"
 
-/* Bytes on the device. */
+/* Counts bytes on the device. */
 struct train_memory {
     uint64_t weights, gradients, moments;
     uint64_t activations; /* of the plan that needs most */
-    uint64_t least;       /* the most of that plan that is alive at one node */
+    uint64_t least;       /* the most bytes of that plan that are alive at one node */
 };
-/* What a run needs, without a device. */
+/* Tells what a run needs, without a device. */
 int train_measure(const struct config *config, const struct train_params *params,
                   struct train_memory *memory);
 
@@ -34,28 +34,29 @@ int train_open(struct gpu *gpu, struct tuner *tuner, const struct config *config
                struct train **train);
 void train_close(struct train **train);
 
-/* To be read and written between steps. */
+/* Returns the parameters, which may be read and written only between steps. */
 struct parameters *train_parameters(struct train *train);
 
 struct train_result {
     float loss;
-    float logit_scale; /* the logarithm, before the step */
-    float norm;        /* of all gradients together, before clipping */
+    float logit_scale; /* logarithm of the scale before the step */
+    float norm;        /* norm of all gradients together, before clipping */
     float loss_scale;
-    bool skipped; /* a gradient was not finite, and nothing was changed */
+    bool skipped; /* A gradient was not finite, so that nothing was changed. */
 };
-/* What a mixed run multiplies the loss by before it computes gradients; 1 at first. */
+/* Sets the factor by which mixed precision multiplies the loss before gradients are computed. It is
+ * 1 at first. */
 void train_scale_loss(struct train *train, float scale);
-/* One step of the optimiser, number `step` from 0 up, at a learning rate. `pixels` is [B,3,S,S],
- * `ids` [B,T] with the end of each text. */
+/* Runs step number `step` of the optimiser, counted from 0, at a learning rate. `pixels` is
+ * [B,3,S,S], `ids` is [B,T] with the end of each text. */
 int train_step(struct train *train, const float *pixels, const int32_t *ids, uint64_t step,
                double rate, struct train_result *result);
-/* Adds the gradients of a batch, times the loss's scale, to those that there are. Apart from these,
- * only batch norm's running statistics change. */
+/* Adds the gradients of a batch, times the loss's scale, to the existing gradients. Otherwise only
+ * batch norm's running statistics change. */
 int train_gradients(struct train *train, const float *pixels, const int32_t *ids,
                     struct train_result *result);
 
-/* The device's seconds per op, for one run of the plan that takes most time. */
+/* Gives the device's seconds per op for one run of the plan that takes most time. */
 int train_profile(struct train *train, double seconds[OP_COUNT]);
 
 #endif
