@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Text encoders inside single-file Stable Diffusion checkpoints: they are found by the prefix of
- * their names, and on the device that the environment names every hidden state and embedding equals
- * to the bit that of the same weights in a Hugging Face folder.
+ * their tensors' names. On the device that the environment names, hidden states and embeddings are
+ * equal to the bit to those of the same weights in a Hugging Face folder.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -19,8 +19,8 @@ enum { CONTEXT = 8, VOCABULARY = 32 };
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 
-/* The three encoders that are in use, shortened to one block; the file of SD 3 has a projection in
- * its clip_l. */
+/* Stable Diffusion uses three encoders, which have only one block here. In the file of SD 3, clip_l
+ * has a projection. */
 struct encoder {
     const char *name, *activation;
     uint32_t width, heads;
@@ -118,8 +118,8 @@ static char *write_folder(const struct encoder *encoder, const struct tensors *t
     return folder;
 }
 
-/* Adds the tensors of a folder's encoder to a single file's, under a prefix, with the folder's
- * names or with OpenCLIP's, which are the canonical ones. */
+/* Adds the tensors of a folder's encoder to those of a single file, under a prefix. Their names are
+ * the folder's or OpenCLIP's, which are the canonical ones. */
 static void add_encoder(struct tensors *all, const char *folder, const char *prefix, bool openclip)
 {
     char *path = scratch_path(folder, "model.safetensors");
@@ -148,7 +148,8 @@ static void add_encoder(struct tensors *all, const char *folder, const char *pre
     free(path);
 }
 
-/* Adds what such files also have: types that no encoder may have, shapes that no tower has. */
+/* Adds tensors of other models, as such files have them, with types and shapes that no encoder has.
+ */
 static void add_others(struct tensors *all)
 {
     static const uint64_t shape[] = {2, 2};
@@ -167,7 +168,7 @@ static void add_others(struct tensors *all)
 
 /* ---- The towers ------------------------------------------------------------------------------ */
 
-/* Encodes two texts; without a device the model is only opened and described. */
+/* Encodes two texts. Without a device it only opens and describes the model. */
 static struct hidden_hash encode_texts(struct vkclip_device *run_on, const char *path,
                                        const char *name, struct vkclip_model_info *info)
 {
@@ -212,7 +213,7 @@ static uint64_t hash_weights(const char *path, const char *encoder)
     return hash;
 }
 
-/* Files and their encoders; the first of a file is the one that is used where none is named. */
+/* Each file has its encoders in order. The first one is used if the caller names none. */
 static const struct file {
     const char *title;
     struct {
@@ -220,7 +221,7 @@ static const struct file {
         const char *prefix;
         bool openclip;
     } encoders[2];
-    bool hidden; /* Whether states are compared, too: each encoder once, for slow drivers' sake. */
+    bool hidden; /* whether hidden states are compared; each encoder once, to save time */
 } files[] = {
     {"SD 1", {{&clip_l, "cond_stage_model.transformer."}}},
     {"SD 2", {{&clip_h, "cond_stage_model.model.", true}}, true},

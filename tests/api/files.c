@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Items with a result each: picture files, texts and ids whose function gets every item's embedding
- * or its error, in order, while the call continues. On every device that the driver offers, in one
- * handle.
+ * Calls with a result per item: for picture files, texts and ids, the caller's function gets each
+ * item's embedding or error in order, and the call continues after an error. The tests use every
+ * device that the driver offers in one handle.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -43,7 +43,7 @@ static int open_all(void **state)
     choose_fast_device(number);
     struct vkclip_device_params every = {.device = "all", .cache_dir = ""};
     struct vkclip_device_params first = {.device = number, .cache_dir = ""};
-    struct vkclip_model_params small = {.max_batch = 2}; /* many batches of few pictures */
+    struct vkclip_model_params small = {.max_batch = 2}; /* small, so that there are many batches */
     assert_int_equal(vkclip_open_device(&every, &all), 0);
     assert_int_equal(vkclip_open_device(&first, &one), 0);
     assert_int_equal(vkclip_open_model(all, MODEL, &small, &shared), 0);
@@ -93,12 +93,12 @@ static double largest_difference(const float *a, const float *b, size_t count)
 /* ---- What the item function saw -------------------------------------------------------------- */
 
 struct seen {
-    size_t count, stop_at; /* items so far; the item at which to stop, if not 0 */
+    size_t count, stop_at; /* number of items; the item at which to stop, or 0 for none */
     size_t progress, total;
     int errors[LONG];
     char *messages[LONG];
     float *embeds; /* [LONG,D] */
-    size_t hidden; /* rows of vision.pooled or text.pooled */
+    size_t hidden; /* number of rows of vision.pooled or text.pooled */
     size_t hidden_items[LONG];
 };
 
@@ -173,7 +173,7 @@ static void files_equal_pictures(void **state)
     assert_memory_equal(seen->embeds, expected, sizeof(embeds));
     free_seen(seen);
 
-    seen = new_seen(); /* both an array and a function */
+    seen = new_seen(); /* The call has both an array and a function. */
     params.user = seen;
     memset(embeds, 0, sizeof(embeds));
     assert_int_equal(vkclip_encode_images(single, images, N, &params, embeds), 0);
@@ -183,7 +183,8 @@ static void files_equal_pictures(void **state)
     free_seen(seen);
 }
 
-/* The others are those of a list without failures, to the bit, for their places are the same. */
+/* Failing items keep their places, so the embeddings of the other items are equal to the bit to
+ * those of a list without failures. */
 static void failures_among_good_files(void **state)
 {
     (void)state;
@@ -193,7 +194,7 @@ static void failures_among_good_files(void **state)
         list[i] = paths[i];
     list[0] = MISSING;
     list[5] = broken;
-    list[6] = MODEL; /* a folder */
+    list[6] = MODEL; /* A folder is no picture. */
     list[7] = NULL;
     list[N - 1] = GOLDEN "/labels.tsv";
     struct seen *seen = new_seen();
@@ -216,7 +217,7 @@ static void failures_among_good_files(void **state)
     assert_int_equal(seen->errors[7], VKCLIP_EINVALID);
     assert_int_equal(seen->errors[N - 1], VKCLIP_EUNSUPPORTED);
     free_seen(seen);
-    /* Without an item function the first failure is the call's. */
+    /* Without an item function the call fails with the error of the first failing item. */
     assert_int_equal(vkclip_encode_files(single, list, N, NULL, embeds), VKCLIP_EIO);
     assert_non_null(strstr(vkclip_last_error(), MISSING));
     assert_int_equal(vkclip_encode_files(single, list, N, NULL, NULL), VKCLIP_EINVALID);
@@ -236,7 +237,7 @@ static void limit_of_pixels(void **state)
     free_seen(seen);
 }
 
-/* Far more items than may wait for delivery, most of which fail at once. */
+/* The list has far more items than may wait for delivery, and most of them fail immediately. */
 static void long_lists_stay_in_order(void **state)
 {
     (void)state;
@@ -245,7 +246,8 @@ static void long_lists_stay_in_order(void **state)
     struct vkclip_encode_params params = {.item = see_item, .progress = see_progress, .user = seen};
     for (int i = 0; i < LONG; i++)
         list[i] = i % PERIOD == PERIOD / 2 ? paths[i / PERIOD % N] : MISSING;
-    for (int again = 0; again < 2; again++) { /* speeds unknown, then known */
+    /* The devices' speeds are unknown in the first call and known in the second one. */
+    for (int again = 0; again < 2; again++) {
         assert_int_equal(vkclip_encode_files(shared, list, LONG, &params, NULL), 0);
         assert_int_equal(seen->count, LONG);
         assert_int_equal(seen->progress, LONG);
@@ -289,14 +291,14 @@ static void stopping(void **state)
         struct vkclip_encode_params params = {.item = see_item, .user = seen};
         seen->stop_at = stops[i];
         assert_int_equal(vkclip_encode_files(shared, list, LONG, &params, NULL), VKCLIP_EINVALID);
-        assert_int_equal(seen->count, stops[i] + 1); /* none after it */
+        assert_int_equal(seen->count, stops[i] + 1); /* No item follows. */
         char *message = string_format("stopped by the caller at item %zu", stops[i]);
         assert_string_equal(vkclip_last_error(), message);
         free(message);
         free_seen(seen);
     }
     free(list);
-    /* The next call is not disturbed. */
+    /* A stopped call does not affect the next one. */
     float embeds[N * D];
     assert_int_equal(vkclip_encode_files(shared, (const char *const *)paths, N, NULL, embeds), 0);
     assert_true(largest_difference(embeds, expected, N * D) < 1e-5);
@@ -417,7 +419,7 @@ static void texts_with_hidden_states(void **state)
     free_seen(seen);
 }
 
-/* A text may contain NUL where its length is given. */
+/* A text whose length is given may contain NUL. */
 static void lengths_of_texts(void **state)
 {
     (void)state;

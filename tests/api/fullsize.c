@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A full-size model of random weights against the reference's embeddings:
+ * Compares a full-size model of random weights with the reference's embeddings:
  *     test_fullsize MODEL.safetensors EXPECTED.safetensors [ITEMS]
- * The pictures are those that the reference got, already cut to size. Where the system tells how
- * much memory a process takes, loading must also stay within its bound on the host's memory.
+ * The pictures are the reference's inputs, already cropped. If the system tells how much memory a
+ * process takes, loading must also stay within its bound on the host's memory.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -44,8 +44,8 @@ static void compare(const char *name, const float *found, const struct tensor_vi
     assert_true(worst <= relative * largest && least >= cosine);
 }
 
-/* Reads the pictures that the .json beside the expected values names, out of the reference data of
- * preprocessing: at most *count, fewer where the data has fewer of this size. */
+/* Reads the pictures that the .json file beside the expected values names from the reference data
+ * of preprocessing. Sets *count to the number of pictures of this size if there are fewer. */
 static float *read_pixels(uint32_t size, size_t *count)
 {
     const size_t items = *count;
@@ -134,8 +134,9 @@ static void embeddings_match_the_reference(void **state)
     safetensors_close(&expected);
 }
 
-/* The inputs by which `vkclip convert` judges a conversion must all stay close, the worst included.
- * Only the smallest model is tried, because twelve pictures take long with the others. */
+/* With q4, every one of the fixed inputs with which `vkclip convert` checks a conversion must stay
+ * close to fp32. Only the smallest model is tested, because twelve pictures take long with the
+ * others. */
 static void q4_stays_close_on_fixed_inputs(void **state)
 {
     (void)state;
@@ -160,7 +161,7 @@ static void q4_stays_close_on_fixed_inputs(void **state)
     vkclip_close_device(&device);
 }
 
-/* Reads VmHWM or VmRSS of this process, in bytes; 0 where there is no /proc. */
+/* Returns VmHWM or VmRSS of this process in bytes, or 0 without /proc. */
 static uint64_t read_memory(const char *what)
 {
     char line[256];

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Full-size models: fullsize.sh TEST_PROGRAM SCRATCH ITEMS ARCH... makes the weights of each by the
-# reference data's own script, checks them against the reference's embeddings, and removes them.
+# fullsize.sh TEST_PROGRAM SCRATCH ITEMS ARCH... makes the weights of each full-size model with the script of the
+# reference data, compares their embeddings with the reference's, and removes the weights.
 set -eu
 program=$1 scratch=$2 items=$3
 shift 3

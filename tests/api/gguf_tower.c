@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Towers from GGUF files: on the device that the environment names, every hidden state and
- * embedding equals to the bit that of a Hugging Face checkpoint with the same values.
+ * Towers from GGUF files: on the device that the environment names, hidden states and embeddings
+ * are equal to the bit to those of a Hugging Face checkpoint with the same values.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -10,7 +10,8 @@
 #include "support/hidden_hash.h"
 #include "support/open_device.h"
 
-/* Computes the reference inputs with all towers of a checkpoint. */
+/* Encodes the reference inputs with all towers of a checkpoint, and returns the hash of all states.
+ */
 static struct hidden_hash hash_states(const char *path, const struct safetensors *inputs)
 {
     const struct tensor_view *pixels = safetensors_find(inputs, "pixel_values");

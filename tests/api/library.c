@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The library as a program uses it, through vkclip.h alone: the embedded model's answers on
- * pictures and texts, classification, arguments and errors, every device that there is at once.
+ * Uses the library as a program does, through vkclip.h alone: what emoji-clip answers on pictures
+ * and texts, classification, arguments and errors, and all devices open at the same time.
  */
 #define _GNU_SOURCE
 #include "base/array.h"

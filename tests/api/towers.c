@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Whole towers against the reference data: every hidden state and the embeddings, on the device
- * that the environment names, in fp32 and, where the device has it, in fp16.
+ * Compares whole towers with the reference data: every hidden state and the embeddings, on the
+ * device that the environment names, in fp32 and, if the device supports it, in fp16.
  */
 #include "base/array.h"
 #include "base/string.h"
@@ -17,7 +17,8 @@
 struct bounds {
     double relative, cosine;
 };
-/* Single values of fp16 may be off by far while the direction of the vector is right. */
+/* With fp16, only the cosine is bounded, because single values may be far off although the
+ * direction of the vector is right. */
 static const struct bounds fp32 = {1e-4, 0.99999}, fp16 = {INFINITY, 0.999};
 
 static bool has_f16;
@@ -82,7 +83,8 @@ static int compare_hidden(void *user, const char *name, const float *data, const
     return 0;
 }
 
-/* The tensors of a file that a run of both towers must have given: all but inputs and logits. */
+/* Returns how many tensors of a file a run of both towers must compute: all but inputs and logits.
+ */
 static size_t count_states(const struct safetensors *file)
 {
     size_t count = 0;
@@ -104,7 +106,7 @@ static float *read_floats(const struct tensor_view *view)
     return values;
 }
 
-/* Embeddings of a tower; NULL where the model or the file has none. */
+/* The embeddings of a tower are NULL if the model or the file has none. */
 struct embeddings {
     float *values;
     size_t count;
@@ -160,7 +162,7 @@ static void compare_logits(struct vkclip_model *model, const struct embeddings *
     free(found);
 }
 
-/* Runs both towers of a model, and compares all that they give with a file. */
+/* Runs both towers of a model, and compares all their states and embeddings with a file. */
 static void compare_model(struct vkclip_model *model, const struct safetensors *expected,
                           const struct safetensors *inputs, struct bounds bounds)
 {
@@ -237,7 +239,7 @@ static void fp32_matches_the_reference(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
-        for (uint32_t batch = 1; batch <= 4; batch *= 4) /* Four leaves a tail that is padded. */
+        for (uint32_t batch = 1; batch <= 4; batch *= 4) /* With 4, the last batch is padded. */
             check_case(cases[i].model, cases[i].expected, cases[i].inputs, VKCLIP_PRECISION_F32,
                        batch);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What training does to a picture, against the formulas in double precision on the same random
- * numbers, and against Pillow's pixels where only the crop is at work.
+ * Compares the augmentation of pictures with formulas in double precision on the same random
+ * numbers, and the crop also with Pillow's pixels.
  */
 #include "base/array.h"
 #include "support/testing.h"
@@ -38,7 +38,7 @@ static void free_image(struct vkclip_image *image)
     *image = (struct vkclip_image){0};
 }
 
-/* Turns normalised values back to 0..1. */
+/* Returns a normalised value in the range 0..1 that it had before normalisation. */
 static double value_at(const float *values, unsigned channel, size_t i)
 {
     return (double)values[channel * COUNT + i] * transform.std[channel] + transform.mean[channel];
@@ -77,7 +77,8 @@ static void crops_the_whole_as_inference_does(void **state)
         }
 }
 
-/* Keys' cubic filter, widened for reductions, in double precision: Pillow before rounding. */
+/* Resizes with Keys' cubic filter, widened for reductions, in double precision, as Pillow does
+ * before it rounds. */
 static double cubic(double x)
 {
     x = fabs(x);
@@ -268,7 +269,7 @@ static void turns_about_the_middle(void **state)
     for (uint64_t key = 0; key < 40; key++) {
         struct vkclip_augmentation params = {.scale = {1, 1}, .ratio = {1, 1}, .rotate = 40};
         augment(&params, &image, key, values);
-        /* Area, ratio and place have taken four numbers. */
+        /* The crop's area, ratio and position take four random numbers before the rotation. */
         struct rng rng = {.key = key, .counter = 4};
         double angle = rng_between(&rng, -40, 40) / 180 * 3.14159265358979;
         least = fmin(least, angle);
@@ -375,7 +376,7 @@ static void changes_colors_as_the_reference(void **state)
             augment(&params, &image, key, values);
             for (size_t i = 0; i < 3 * COUNT; i++)
                 rgb[i / 3][i % 3] = image.pixels[i] / 255.0;
-            struct rng rng = {.key = key, .counter = 5}; /* The crop has taken five numbers. */
+            struct rng rng = {.key = key, .counter = 5}; /* The crop takes five. */
             unsigned order[] = {0, 1, 2, 3};
             for (unsigned left = 4; left; left--) {
                 uint64_t chosen = rng_below(&rng, left);
@@ -446,7 +447,8 @@ static void gains_differ_by_channel(void **state)
 
 /* ---- Extreme parameters ---------------------------------------------------------------------- */
 
-/* Extreme parameters on extreme pictures give values of colours, the same each time. */
+/* Extreme parameters and pictures give values in the range of colours, which are the same each
+ * time. */
 static void stays_in_bounds(void **state)
 {
     (void)state;

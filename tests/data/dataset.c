@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads data sets of every form: CSV and TSV, tar shards with every way to store long names and
- * large sizes, prepared batches. Broken files are refused with messages that say what is wrong.
+ * Reads data sets of every form: CSV and TSV tables, tar shards with every way to store long names
+ * and large sizes, and prepared batches. Broken files are refused with messages that say what is
+ * wrong.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -87,7 +88,8 @@ static void reads_rows(void **state)
     dataset_close(&dataset);
     dataset_close(&dataset);
 
-    /* Without labels each picture is its own, and d.ppm has all columns that are needed. */
+    /* Without a column of labels each picture has a label of its own, and the row of d.ppm is
+     * complete. */
     assert_int_equal(open_file(folder, "a.tsv", NULL, &dataset), 0);
     assert_int_equal(dataset->count, 4);
     assert_int_equal(dataset->labels, 4);
@@ -498,7 +500,7 @@ static void bears_hostile_names(void **state)
     assert_int_equal(dataset->count, ARRAY_COUNT(names) + 1);
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         assert_string_equal(dataset->samples[i].name, names[i]);
-        /* It is read from the shard and not from the folder. */
+        /* The picture is read from the shard, not from a file in the folder. */
         assert_int_equal(dataset_load(dataset, i, &image), 0);
         vkclip_free_image(&image);
     }
@@ -531,7 +533,8 @@ static void refuses_shards(void **state)
     write_tar(&tar, folder, "a.tar");
     assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "a.tar");
 
-    /* The shard is cut off in a file, then in a header; then a header has a wrong checksum. */
+    /* The shard is cut off inside a file, then inside a header, and then a header has a wrong
+     * checksum. */
     put_entry(&tar, "k.txt", '0', "caption", 7);
     put_entry(&tar, "k.ppm", '0', picture, sizeof(picture) - 1);
     for (size_t size = 2 * BLOCK + 1; size < 3 * BLOCK + sizeof(picture) - 1; size += 100) {

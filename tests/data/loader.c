@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The batch of a step is the same for every number of threads and every step to begin at; its rows
- * equal what the sampler, the augmentation and the tokenizer give; broken pictures are replaced.
+ * Loading batches: a step's batch is the same for every number of threads and every first step, its
+ * rows equal the results of the sampler, the augmentation and the tokenizer, and broken pictures
+ * are replaced.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -36,7 +37,8 @@ static void forget_messages(void)
     error_count = 0;
 }
 
-/* Every third picture has two captions; that of picture 7 is longer than the context. */
+/* Opens a data set in which every third picture has two captions, and picture 7 has a caption that
+ * is longer than the context. */
 static void open_data(size_t pictures, struct dataset **dataset)
 {
     char *path = scratch_path(folder, "data.tsv");
@@ -221,7 +223,7 @@ static void is_the_same_however_made(void **state)
         for (uint64_t step = cases[i].begin, n = 0; n < STEPS - cases[i].begin; n++) {
             take(loader, step, &found);
             assert_same(&found, &expected[step]);
-            /* With a stride of 7 the next step is never one that was made ahead. */
+            /* With a stride of 7, the next step was never prepared in advance. */
             step = (step + cases[i].stride) % STEPS;
         }
         loader_close(&loader);
@@ -243,7 +245,7 @@ static void differs_by_seed_and_step(void **state)
     take(loader, 0, &a);
     take(loader, 1, &b);
     assert_true(memcmp(a.samples, b.samples, sizeof(a.samples)) != 0);
-    take(loader, 0, &b); /* The step is asked for again, after its slot held another one. */
+    take(loader, 0, &b); /* The slot of this step has held another one since. */
     assert_same(&a, &b);
     loader_close(&loader);
     params.seed++;
@@ -306,7 +308,7 @@ static void gives_up_where_all_are_broken(void **state)
         assert_failed(loader_next(loader, 0, &batch), VKCLIP_EFORMAT, "could not be read");
     loader_close(&loader);
     dataset_close(&dataset);
-    /* With all pictures in the batch none is left to replace one. */
+    /* If the batch has all pictures, none is left to replace a broken one. */
     open_data(BATCH, &dataset);
     assert_int_equal(loader_open(&params, dataset, tokenizer, &loader), 0);
     assert_failed(loader_next(loader, 0, &batch), VKCLIP_EFORMAT, "1 samples could not be read");
@@ -424,7 +426,7 @@ static void counts_waiting(void **state)
         double waited = loader_statistics(loader).waited;
         assert_true(waited >= last && waited <= clock_seconds() - before);
         last = waited;
-        usleep(20000); /* This time is the step's and must not count as waiting. */
+        usleep(20000); /* Computing the step must not count as waiting. */
     }
     assert_true(last > 0 && last < clock_seconds() - before - 0.1);
     loader_close(&loader);

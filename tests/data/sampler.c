@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counts over whole passes which samples make a batch, on lists of samples without files.
+ * Counts over whole passes how often each sample is in a batch. Lists of samples without files
+ * suffice.
  */
 #include "base/array.h"
 #include "support/testing.h"
@@ -10,7 +11,8 @@
 enum { MOST = 1000 };
 static struct dataset_sample samples[MOST];
 
-/* Makes labels of 1, 2, ... `most` pictures in turn, mixed in the list; most 0: without labels. */
+/* Makes a list in random order whose labels have 1, 2, ... `most` pictures in turn. If `most` is 0,
+ * the samples have no labels. */
 static struct dataset make_dataset(size_t labels, size_t most)
 {
     struct dataset dataset = {.path = (char *)"data.tsv", .samples = samples, .labels = labels};
@@ -48,7 +50,8 @@ static void takes_every_label_once_a_pass(void **state)
     }
 }
 
-/* In as many passes as a label has pictures, each picture comes once, in an order that differs. */
+/* In as many passes as a label has pictures, each of them is used once, and the order changes from
+ * round to round. */
 static void takes_pictures_in_turn(void **state)
 {
     (void)state;
@@ -108,7 +111,7 @@ static void is_a_function_of_seed_and_step(void **state)
     assert_int_equal(sampler_open(&dataset, BATCH, 8, &other), 0);
     for (uint64_t i = 0; i < STEPS; i++)
         for (uint32_t row = 0; row < BATCH; row++) {
-            uint64_t step = STEPS - 1 - i; /* Steps may be asked for in any order. */
+            uint64_t step = STEPS - 1 - i; /* The order of steps does not matter. */
             size_t sample = sampler_pick(&sampler, step, row, 0);
             (void)sampler_pick(&again, i, BATCH - 1 - row, 1);
             assert_int_equal(sampler_pick(&again, step, row, 0), sample);
@@ -126,8 +129,8 @@ static void is_a_function_of_seed_and_step(void **state)
     sampler_close(&sampler);
 }
 
-/* A sample is replaced by the other samples of its label, then by those of labels that are not in
- * the batch, each once, then by none. */
+/* A sample is replaced first by the other samples of its label, then by samples of labels that are
+ * not in the batch. Each is used once, and then there is no replacement. */
 static void has_replacements(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Several devices in one handle: results are in order and those of one device, batches are shared
- * out by measured speed, a device that fails is named. And what holds for one device too: pictures
- * from a source, texts in the least length, equal ones once.
+ * Several devices in one handle: results come in order and equal those of one device, batches are
+ * shared by measured speed, and a device that fails is named. Some tests hold for one device too:
+ * pictures come from a source, texts run in the least length, and equal texts run once.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -91,10 +91,11 @@ static void count_up(void *user, size_t done, size_t total)
     *last = done;
 }
 
-/* ---- Sharing out ----------------------------------------------------------------------------- */
+/* ---- Sharing --------------------------------------------------------------------------------- */
 
-/* Replicas of such speeds, whose runs take up to 30 % more or less, over so many items: all end
- * within the time that two items more take, or a tenth of the whole. */
+/* Simulates replicas of given speeds, whose runs take up to 30 % more or less time than expected.
+ * The last one must end within 1.4 times the ideal time and three items of the fastest replica,
+ * which covers the noise and a last batch that began late. */
 static void shares_end_together(void **state)
 {
     (void)state;
@@ -202,8 +203,8 @@ static void pictures_from_a_source(void **state)
     free(found);
 }
 
-/* Texts of all lengths, most of them more than once, against what they give one by one in the full
- * length, which is how they run when hidden states are asked for. */
+/* Checks that hidden states come in order. A call that asks for them runs every text in the full
+ * length, and its embeddings are those that other calls are compared with. */
 static int ignore_hidden(void *user, const char *name, const float *data, const size_t *shape,
                          size_t rank, size_t first, size_t items)
 {
@@ -227,7 +228,7 @@ static void texts_of_all_lengths(void **state)
     struct vkclip_encode_params progress = {.progress = count_up, .user = &done};
     float *expected = malloc(M * D * sizeof(*expected));
     float *found = malloc(REPEATED * D * sizeof(*found));
-    for (int i = 0; i < M; i++) { /* 0 to 33 words have two ids to more than the context. */
+    for (int i = 0; i < M; i++) { /* The longest text has more ids than the context. */
         char text[512] = "";
         for (int w = 0; w < 3 * i; w++)
             strcat(text, (w + i) % 3 ? "red " : "heart ");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the fuzz targets share: libFuzzer's functions, and files in a folder that is removed at the
- * end.
+ * Every fuzz target includes this file, which declares libFuzzer's functions and makes files in
+ * temporary folders.
  */
 #ifndef VKCLIP_TESTS_FUZZ_FUZZ_H
 #define VKCLIP_TESTS_FUZZ_FUZZ_H
@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
-/* Stops the target where it would be a bug that the condition does not hold. */
+/* Aborts the target if the condition does not hold, which is a bug that libFuzzer then reports. */
 static inline void fuzz_check(bool condition, const char *what)
 {
     if (condition)
@@ -28,7 +28,7 @@ static inline void fuzz_check(bool condition, const char *what)
     abort();
 }
 
-/* The path of a file in a folder, a new string. */
+/* Returns the path of a file in a folder as a new string. */
 static inline char *fuzz_path(const char *folder, const char *name)
 {
     char *path = string_format("%s/%s", folder, name);
@@ -36,7 +36,7 @@ static inline char *fuzz_path(const char *folder, const char *name)
     return path;
 }
 
-/* A new folder, to be given to folder_remove. */
+/* Makes a temporary folder, which the target removes with folder_remove. */
 static inline char *fuzz_folder(void)
 {
     const char *base = getenv("TMPDIR");
@@ -45,7 +45,8 @@ static inline char *fuzz_folder(void)
     return folder;
 }
 
-/* Writes a file at once, which is faster than the library's own way beside and renamed. */
+/* Writes a file in place, which is faster than file_write, which writes another file and renames
+ * it. */
 static inline void fuzz_write(const char *path, const void *data, size_t size)
 {
     FILE *file = fopen(path, "wb");

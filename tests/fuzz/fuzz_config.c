@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as one of a checkpoint's files, the others being good; the first byte says which. The
- * checkpoint is refused, or every tensor can be read. Run it in the project's root, where
- * tests/golden is.
+ * Uses the input as one file of a checkpoint whose other files are good; its first byte says which
+ * file. The checkpoint must be refused, or every tensor must be readable. Run it in the project's
+ * root, because it reads tests/golden.
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
@@ -11,7 +11,8 @@
 
 #include <unistd.h>
 
-/* The file that the input becomes; the reference model that lies beside it, and files of that. */
+/* Each kind has the name of the file that the input becomes, then the reference model and the names
+ * of its files that lie beside it. */
 static const struct {
     const char *file, *beside[4];
 } kinds[] = {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as a tar shard and as a table of pictures: they are refused, or every sample has a
- * name, captions, a label and bytes that can be read. Decodes no picture.
+ * Uses the input as a tar shard and as a table of pictures. It must be refused, or every sample
+ * must have a name, captions, a label and readable bytes. No picture is decoded.
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
 #include "base/array.h"
 #include "data/dataset.h"
 
-volatile uint64_t fuzz_sum; /* keeps the reads from being optimised away */
+volatile uint64_t fuzz_sum; /* The compiler must not remove the reads that are added to it. */
 static char *folder, *tar, *csv;
 
 static void finish(void)
@@ -30,8 +30,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-/* Corrects the sums of tar headers after each mutation, because a header with a wrong sum ends the
- * archive and nothing after it would be reached. */
+/* Corrects the checksums of tar headers after each mutation, because a header with a wrong checksum
+ * ends the archive and the fuzzer would not reach anything after it. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
     enum { BLOCK = 512, MAGIC = 257, SUM = 148 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as a GGUF file: they are refused, or every value and tensor can be read to its last
- * byte. Then the same bytes as a checkpoint and as a vocabulary.
+ * Uses the input as a GGUF file, and then as a checkpoint and as a vocabulary in that format. It
+ * must be refused, or every value and tensor must be readable to its last byte.
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
@@ -9,7 +9,7 @@
 #include "format/gguf.h"
 #include "text/vocabulary.h"
 
-volatile double fuzz_sum; /* keeps the reads from being optimised away */
+volatile double fuzz_sum; /* The compiler must not remove the reads that are added to it. */
 static char *folder, *path;
 
 static void finish(void)

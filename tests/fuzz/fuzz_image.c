@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as a picture: they are refused with a message, or give pixels that are prepared in both
- * orders of steps.
+ * Uses the input as a picture file. It must be refused with a message, or give pixels that can be
+ * prepared with either order of resizing and conversion to RGB.
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
@@ -9,8 +9,8 @@
 
 #include <zlib.h>
 
-/* Corrects the checksums of PNG chunks after each mutation, because nothing after a wrong one would
- * be reached. */
+/* Corrects the checksums of PNG chunks after each mutation, because the fuzzer would not reach
+ * anything after a wrong checksum. */
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {

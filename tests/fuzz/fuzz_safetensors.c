@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as a safetensors file: they are refused, or every tensor can be found and read to its
- * last byte.
+ * Uses the input as a safetensors file. It must be refused, or every tensor must be found by its
+ * name and readable to its last byte.
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
 #include "format/safetensors.h"
 
-volatile float fuzz_sum; /* keeps the reads from being optimised away */
+volatile float fuzz_sum; /* The compiler must not remove the reads that are added to it. */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as a vocabulary file or as a text; the first byte says which. A file is refused or
- * gives a tokenizer whose ids are all in its vocabulary and can be read back; a text always gives
- * such ids. Run it in the project's root, where models/emoji-clip is.
+ * Uses the input as a vocabulary file or as a text; its first byte says which. A file must be
+ * refused or give a tokenizer, and all ids of a text must be in the vocabulary and decode to a text
+ * again. Run it in the project's root, because it reads models/emoji-clip.
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
 #include "base/array.h"
 #include "text/tokenizer.h"
 
-/* The file that the input becomes, and the good one beside it. */
+/* Each kind has the name of the file that the input becomes, and that of a good file beside it. */
 static const char *const kinds[][2] = {
     {"tokenizer.json", NULL}, {"vocab.json", "merges.txt"},    {"merges.txt", "vocab.json"},
     {"bpe.txt.gz", NULL},     {"tokenizer_config.json", NULL},

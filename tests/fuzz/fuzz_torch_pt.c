@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Any bytes as a PyTorch checkpoint: after a byte 'P' as the pickle of a good archive, else as the
- * whole archive. They are refused with a message, or every tensor can be read to its last byte.
+ * Uses the input as a PyTorch checkpoint: after a first byte 'P' as the pickle of a good archive,
+ * and otherwise as the whole archive. It must be refused with a message, or every tensor must be
+ * readable to its last byte.
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
 #include "format/torch_pt.h"
 #include "support/torch_files.h"
 
-volatile float fuzz_sum; /* keeps the reads from being optimised away */
+volatile float fuzz_sum; /* The compiler must not remove the reads that are added to it. */
 
 static void read_tensors(const struct torch_pt *file)
 {

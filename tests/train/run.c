@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A saved step is read back as a model and as the state of a run, in every layout; a process killed
- * while it saves leaves the step saved before; pruning keeps the newest steps.
+ * Folders of a training run: a saved step can be read back as a model and as the state of a run, in
+ * every layout, a process that is killed while it saves leaves the previous step intact, and
+ * pruning keeps the newest steps.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
@@ -18,8 +19,8 @@
 
 enum { TENSORS = 400 };
 
-/* What is stored of a tensor. The model's own values come first and so stay in logit_scale's range.
- */
+/* Each tensor has three kinds of values. The kind VALUE is 0, which keeps expected_value within the
+ * range of logit_scale. */
 enum { VALUE, FIRST_MOMENT };
 
 struct test_run {
@@ -28,10 +29,10 @@ struct test_run {
     struct model_tensor tensors[TENSORS];
     bool has_moments[TENSORS];
     struct run_step step;
-    int reads_left; /* before the process kills itself; -1: it does not */
+    int reads_left; /* reads after which the process kills itself; -1: never */
 };
 
-/* A number that differs between tensors, elements, moments and steps. */
+/* Returns a number that differs between tensors, elements, kinds and steps. */
 static float expected_value(const struct test_run *run, size_t tensor, int kind, size_t i)
 {
     return (float)tensor + (float)(i % 251) / 256 + 1000 * (float)kind -
@@ -117,7 +118,7 @@ static void assert_state(const struct run_state *a, const struct run_state *b)
                 a->loss_scale_steps == b->loss_scale_steps);
 }
 
-/* The folder holds the model of the run as it is now. */
+/* Checks that the folder has the model of the run's current step. */
 static void assert_model(const struct test_run *run, const char *path)
 {
     struct config config;
@@ -177,7 +178,7 @@ static void test_round_trip(void **state)
         assert_int_equal(checkpoint_write(&run.step.model, folder), 0);
         assert_model(&run, folder);
         run.step.state.step = 13;
-        assert_int_equal(checkpoint_write(&run.step.model, folder), 0); /* replaces the model */
+        assert_int_equal(checkpoint_write(&run.step.model, folder), 0); /* It is replaced. */
         assert_model(&run, folder);
         free(path);
         close_run(&run);
@@ -220,7 +221,7 @@ static void test_killed_while_writing(void **state)
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, 1);
     folder_free_names(&names, count);
-    run.step.model.read = fail_reading; /* A save that fails leaves nothing either. */
+    run.step.model.read = fail_reading; /* A failed save leaves no files. */
     run.step.state.step = 14;
     assert_failed(run_save(&run.step, folder, &path), VKCLIP_EDEVICE, "lost");
     assert_int_equal(folder_list(folder, &names, &count), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Learning rates equal those of the reference runs, and are right where a schedule begins and ends.
+ * Schedules: learning rates equal those of the reference runs, and a schedule begins and ends with
+ * the right values.
  */
 #include "base/array.h"
 #include "support/testing.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Training against the reference data, on the device that the environment names: the loss and every
- * gradient of the first step, parameters after 1, 10 and 50 steps, the losses of all steps, batch
- * norm's running statistics, and the clamp of logit_scale. Micro-batches, recomputed blocks, locked
- * towers and mixed precision are compared with a batch that is computed at once in fp32.
+ * Compares training with the reference data on the device that the environment names: the loss and
+ * every gradient of the first step, parameters after 1, 10 and 50 steps, the losses of all steps,
+ * batch norm's running statistics, and the clamp of logit_scale. Micro-batches, recomputed blocks,
+ * locked towers and mixed precision are compared with fp32 steps on the whole batch.
  */
 #include "support/open_gpu.h"
 #include "support/testing.h"
@@ -41,7 +41,7 @@ struct run {
     struct config config;
     struct weights *weights;
     struct train *train;
-    struct parameters *parameters; /* of `train` */
+    struct parameters *parameters; /* owned by `train` */
     struct safetensors *data;
     float *pixels;
     int32_t *ids;
@@ -65,7 +65,7 @@ static struct safetensors *open_file(const char *model, const char *file)
     return opened;
 }
 
-/* False where the reference data is missing, so that the test is left out. */
+/* Opens a run. Returns false if the reference data is missing; the test is then skipped. */
 static bool open_run(const char *model, const char *data, struct train_params params,
                      struct run *run)
 {
@@ -141,7 +141,8 @@ static size_t find_parameter(const struct run *run, const char *name)
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
 
-/* Where a tensor of the reference lies: its q, k and v are parts of one parameter. */
+/* A tensor of the reference lies at this place, because its q, k and v are parts of one parameter.
+ */
 struct place {
     char name[80];
     uint64_t first;
@@ -163,9 +164,9 @@ static struct place find_place(const char *reference)
 }
 
 struct bounds {
-    double most;    /* bound of any difference */
+    double most;    /* bound of every difference */
     double typical; /* bound of 99 % of the differences; 0: there is none */
-    bool relative;  /* both bounds are parts of the tensor's largest value */
+    bool relative;  /* whether the bounds are shares of the tensor's largest value */
 };
 
 /* Compares all tensors of a file whose names begin with `prefix`. */
@@ -351,8 +352,9 @@ static void clamps_logit_scale(void **state)
     close_run(&run);
 }
 
-/* The difference of two lists: the largest one as a part of the largest value. In mixed precision,
- * where ReLU flips for values near 0, it is one minus their cosine. */
+/* Returns the largest difference of two lists as a share of the largest value. In mixed precision
+ * it returns one minus their cosine, because rounding changes the sign of values near 0 before ReLU
+ * and single gradients then differ by far. */
 static double list_distance(const float *x, const float *y, uint64_t count, bool mixed)
 {
     double largest = 1e-4, difference = 0, xy = 0, xx = 1e-30, yy = 1e-30;
@@ -375,7 +377,7 @@ static void compare_runs(const char *model, struct train_params params, double b
     if (!open_run(model, "batches.safetensors", (struct train_params){0}, &whole))
         return;
     assert_true(open_run(model, "batches.safetensors", params, &parts));
-    train_scale_loss(parts.train, 8192); /* a run that is not mixed ignores it */
+    train_scale_loss(parts.train, 8192); /* Runs in fp32 ignore the scale. */
     assert_int_equal(train_gradients(whole.train, whole.pixels, whole.ids, &a), 0);
     assert_int_equal(train_gradients(parts.train, parts.pixels, parts.ids, &b), 0);
     assert_true(fabs((double)(a.loss - b.loss)) <= (params.mixed ? 1e-3 : 1e-5) * (double)a.loss);
@@ -490,7 +492,8 @@ static void mixed_steps(void **state)
     follow_losses("rn", 0.2);
 }
 
-/* Frozen batch norm computes the same as inference, which folds it, and leaves its statistics. */
+/* Frozen batch norm gives the results of inference, which folds it into weights, and its statistics
+ * do not change. */
 static void frozen_norms(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# format.sh CLANG_FORMAT: every C file is as clang-format writes it. Versions differ in small things, so
-# the check is skipped with any other than the one the project is formatted with.
+# format.sh CLANG_FORMAT checks that every C file is formatted as clang-format does it. Versions of clang-format differ
+# in details, so the check is skipped with any version but the one that formatted the project.
 set -eu
 version=14
 "$1" --version | grep -q "version $version\." || {

@@ -1,13 +1,13 @@
 #!/bin/sh
-# headers.sh CC CXX: the public header compiles alone, as C11 and as C++17, and each internal header
-# needs nothing before it.
+# headers.sh CC CXX checks that the public header compiles alone as C11 and as C++17, and that each internal header
+# includes everything that it needs.
 set -eu
 cc=$1
 cxx=$2
 failed=0
 flags='-Wall -Wextra -Wshadow -Werror -fsyntax-only -Iinclude -Isrc -I.'
 
-# compile COMPILER FLAGS HEADER: a file that includes the header twice, and nothing else
+# compile COMPILER FLAGS HEADER compiles a file that only includes the header, twice.
 compile() {
     # shellcheck disable=SC2086
     printf '#include "%s"\n#include "%s"\n' "$3" "$3" | $1 $2 $flags - || {
@@ -19,7 +19,7 @@ compile "$cc" '-std=c11 -pedantic-errors -x c' vkclip.h
 if command -v "$cxx" >/dev/null; then
     compile "$cxx" '-std=c++17 -pedantic-errors -x c++' vkclip.h
 else
-    echo "left out: no C++ compiler"
+    echo "C++17 is left out: there is no C++ compiler"
 fi
 for header in $(find src -name '*.h' | sort); do
     compile "$cc" '-std=c11 -x c' "${header#src/}"

@@ -1,8 +1,8 @@
 #!/bin/sh
-# includes.sh: who may include whom. The first component of an include names the folder, and the table in
+# includes.sh checks who includes whom. The first component of an include names the folder, and the table in
 # docs/architecture.md says which folders each folder may see besides itself. NAME.c and NAME.h count as one file, and
-# no files include each other in a circle. No source file is longer than 800 lines. Only vulkan/ sees
-# Vulkan's own headers, and few files read the environment.
+# no files include each other in a circle. No source file is longer than 800 lines. Only vulkan/ sees Vulkan's own
+# headers, and only settings.c, hub.c and the command read the environment.
 set -eu
 failed=0
 fail() {
@@ -71,7 +71,7 @@ while read -r file; do
     [ "$lines" -le 800 ] || echo "$file" | grep -qxE "$pending_lines" || fail "$file has $lines lines, expected at most 800"
 done <"$work/files"
 
-# Settings come as arguments: the environment is read in these places only.
+# Other files get settings as arguments, so that a caller's values and the environment are combined in one place.
 grep -lw getenv -r src | grep -vE '^src/(base/settings|format/hub)\.c$|^src/cli/' >"$work/environment" || true
 while read -r file; do
     fail "$file reads the environment: expected in src/base/settings.c, which hands it down"

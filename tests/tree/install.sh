@@ -1,6 +1,6 @@
 #!/bin/sh
-# install.sh BUILD CC [--static]: installs a build into an empty prefix and uses it from there, as a
-# command, through pkg-config and through find_package. --static: the build has a static library.
+# install.sh BUILD CC [--static] installs a build into an empty prefix, runs the installed command, and links a small
+# program through pkg-config and through find_package. --static means that the build has a static library.
 set -eu
 build=$1
 cc=$2
@@ -12,7 +12,7 @@ prefix=$work/prefix
 cmake --install "$build" --prefix "$prefix" >"$work/log" || { cat "$work/log" && exit 1; }
 version=$("$build"/vkclip --version)
 
-# says NAME COMMAND...: the consumer gives the right name to a picture it has to know
+# says NAME COMMAND... checks that the consumer names a picture correctly.
 says() {
     name=$1
     shift

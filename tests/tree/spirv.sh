@@ -1,10 +1,10 @@
 #!/bin/sh
-# spirv.sh BUILD: one line per kernel, its name and the hash of its SPIR-V. Two builds whose lists are
-# equal run the same code on every device:
+# spirv.sh BUILD prints one line per kernel with its name and the hash of its SPIR-V. Two builds with equal lists run
+# the same code on every device:
 #     diff <(tests/tree/spirv.sh build-a) <(tests/tree/spirv.sh build-b)
 set -eu
 for header in "$1"/shaders/spirv_*.h; do
-    # The words alone: the array's name and glslang's version comment are not the kernel's.
+    # Only the words count, because the array's name and glslang's version comment are not part of the kernel.
     words=$(grep -oE '0x[0-9a-f]{8}' "$header")
     [ -n "$words" ] || {
         echo "$header: no SPIR-V in it" >&2

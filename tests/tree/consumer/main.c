@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A program as a user of the library writes it, built against an installed vkclip by
- * tests/install.sh: consumer MODEL PICTURE LABEL... Names the devices and the label that fits the
+ * A program like those of the library's users, which tests/tree/install.sh builds against an
+ * installed vkclip: consumer MODEL PICTURE LABEL... prints the devices and the label that fits the
  * picture best.
  */
 #include <stdio.h>
