@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A crop is a part of the picture. Where it is rotated or reaches over the edges, it is drawn first
- * as a picture of the same scale, which needs no filter. Then one exact resize makes it S x S.
- * Colours are changed as torchvision's ColorJitter does, but in floats instead of rounded bytes.
+ * A crop is a part of the picture. A crop that is rotated or reaches over the edges is first drawn
+ * as a picture of the same scale, which needs no filter. Then one exact resize makes the crop S x
+ * S. Colours are changed as torchvision's ColorJitter does, but in floats instead of rounded bytes.
  */
 #include "data/augment.h"
 #include "base/error.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HUE = 3 }; /* its place among brightness, contrast, saturation, hue */
+enum { HUE = 3 }; /* index among brightness, contrast, saturation, hue */
 
 static const float grey_weights[3] = {0.299f, 0.587f, 0.114f};
 
@@ -54,13 +54,15 @@ int augment_check(const struct vkclip_augmentation *params)
 
 /* ---- The crop -------------------------------------------------------------------------------- */
 
-/* In pixels of the picture, over whose edges it may reach; rotated about its centre. */
+/* A crop is given in pixels of the picture, over whose edges it may reach. It is rotated about its
+ * centre. */
 struct crop {
     int64_t x, y, width, height;
     double radians;
 };
 
-/* Chooses where a part begins that lies within the whole, or that contains it where it is larger.
+/* Chooses where a part begins that lies within the whole, or that contains the whole if the part is
+ * larger.
  */
 static int64_t choose_place(struct rng *rng, int64_t whole, int64_t part)
 {
@@ -70,7 +72,7 @@ static int64_t choose_place(struct rng *rng, int64_t whole, int64_t part)
     return (int64_t)rng_below(rng, (uint64_t)(1 + room));
 }
 
-/* The largest crop of an allowed ratio, from the middle. */
+/* Returns the largest crop of an allowed ratio from the middle of the picture. */
 static struct crop centre_crop(int64_t width, int64_t height, const double ratio[2])
 {
     struct crop crop = {.width = width, .height = height};
@@ -114,7 +116,7 @@ static size_t row_stride(const struct vkclip_image *image)
     return image->stride ? image->stride : (size_t)image->width * image->channels;
 }
 
-/* Interpolates between four pixels; where the picture has no pixel, `fill` stands for it. */
+/* Interpolates between four pixels. Where the picture has no pixel, `fill` replaces it. */
 static void sample(const struct vkclip_image *image, double x, double y, const uint8_t fill[3],
                    uint8_t rgb[3])
 {
@@ -135,7 +137,7 @@ static void sample(const struct vkclip_image *image, double x, double y, const u
         rgb[c] = (uint8_t)(sums[c] + 0.5f);
 }
 
-/* Draws the crop as a picture of its own, of the same scale. */
+/* Draws the crop as a separate picture of the same scale. */
 static int draw_crop(const struct vkclip_image *image, const struct crop *crop,
                      const uint8_t fill[3], uint8_t **rgb)
 {
@@ -154,7 +156,7 @@ static int draw_crop(const struct vkclip_image *image, const struct crop *crop,
     return VKCLIP_OK;
 }
 
-/* What is drawn outside the picture. */
+/* Chooses the colour that is drawn outside the picture. */
 static void choose_fill(const struct vkclip_augmentation *params,
                         const struct image_transform *transform, uint8_t fill[3])
 {
@@ -196,7 +198,7 @@ static int crop_and_resize(const struct vkclip_augmentation *params,
 
 /* ---- Colours --------------------------------------------------------------------------------- */
 
-/* The colours of a picture. */
+/* These are the colours of a picture, one plane per channel. */
 struct planes {
     float *values; /* [3,count], 0 to 1 */
     size_t count;
@@ -217,8 +219,9 @@ static float pixel_grey(const struct planes *planes, size_t i)
     return sum;
 }
 
-/* Brightness, contrast and saturation move every value away from (a factor above 1) or towards a
- * value: black, the mean grey of the picture, and the grey of the pixel. */
+/* Brightness, contrast and saturation move every value away from a reference value (with a factor
+ * above 1) or towards it. The reference is black for brightness, the mean grey of the picture for
+ * contrast, and the grey of the pixel for saturation. */
 static void change_brightness(const struct planes *planes, float factor)
 {
     for (size_t i = 0; i < 3 * planes->count; i++)
@@ -246,7 +249,7 @@ static void change_saturation(const struct planes *planes, float factor)
     }
 }
 
-/* Turns the hue of HSV by `turn` of a full circle; saturation and value stay. */
+/* Turns the hue of HSV by `turn` of a full circle. Saturation and value stay as they are. */
 static void change_hue(const struct planes *planes, float turn)
 {
     for (size_t i = 0; i < planes->count; i++) {
@@ -305,7 +308,7 @@ static void change_colors(const struct vkclip_augmentation *params, const struct
         change_saturation(planes, 0);
 }
 
-/* From bytes [S,S,3] to normalised values [3,S,S]. */
+/* Converts bytes [S,S,3] to normalised values [3,S,S]. */
 static void finish_values(const struct vkclip_augmentation *params,
                           const struct image_transform *transform, const uint8_t *rgb,
                           struct rng *rng, const struct planes *planes)

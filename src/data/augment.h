@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Makes a training input of a decoded picture with OpenCLIP's transform: a random crop, resized by
- * Pillow's antialiased bicubic filter, changes of colour, normalisation. The caller gives the
+ * Makes a training input from a decoded picture with OpenCLIP's transform: a random crop, resized
+ * by Pillow's antialiased bicubic filter, changes of colour, normalisation. The caller gives the
  * random numbers, so that a step can be repeated.
  */
 #ifndef VKCLIP_DATA_AUGMENT_H
@@ -10,7 +10,7 @@
 #include "base/rng.h"
 #include "image/prepare.h"
 
-/* Refuses values outside their ranges; the messages use OpenCLIP's names. */
+/* Refuses values outside their ranges. The messages use OpenCLIP's names. */
 int augment_check(const struct vkclip_augmentation *params);
 
 /* Makes the values [3,S,S] of a picture. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Texts are kept in large chunks, since a data set has millions of short ones. Captions come in the
- * order of the file and are sorted by sample at the end.
+ * Texts are kept in large chunks, because a data set has millions of short texts. Captions arrive
+ * in the order of the file and are sorted by sample at the end.
  */
 #include "data/build.h"
 #include "base/error.h"
@@ -45,7 +45,7 @@ int build_keep_text(struct dataset *dataset, const char *text, const char **copy
     return VKCLIP_OK;
 }
 
-/* The slot that has the name, or the free one where it would be. */
+/* Returns the slot that has the name, or the free slot for it. */
 static size_t *find_slot(const struct build_names *names, const char *name)
 {
     size_t slot = (size_t)(hash_bytes(0, name, strlen(name)) % names->slot_count);
@@ -54,7 +54,8 @@ static size_t *find_slot(const struct build_names *names, const char *name)
     return &names->slots[slot];
 }
 
-/* Makes room for one more name. At least half of the slots stay free. */
+/* Makes room for one more name. At least half of the slots stay free, so that searches are
+ * short. */
 static bool make_room(struct build_names *names)
 {
     const char **grown =
@@ -160,7 +161,7 @@ static int sort_captions(struct builder *builder)
     for (size_t i = 0; i < dataset->count; i++) {
         dataset->samples[i].caption = dataset->caption_count;
         dataset->caption_count += dataset->samples[i].count;
-        dataset->samples[i].count = 0; /* It is counted up again as the captions are placed. */
+        dataset->samples[i].count = 0; /* The count rises again as the captions are placed. */
     }
     for (size_t i = 0; i < builder->caption_count; i++) {
         struct dataset_sample *sample = &dataset->samples[builder->captions[i].sample];
@@ -194,7 +195,7 @@ int build_finish(struct builder *builder)
                           "%s: none of %zu samples has a picture and a caption (%s)", dataset->path,
                           dataset->incomplete, builder->incomplete);
     if (!dataset->count)
-        return error_fail(VKCLIP_EFORMAT, "%s: no samples in it", dataset->path);
+        return error_fail(VKCLIP_EFORMAT, "%s: contains no samples", dataset->path);
     if (dataset->incomplete)
         log_message(VKCLIP_LOG_WARNING, "%s: %zu samples left out, the first: %s", dataset->path,
                     dataset->incomplete, builder->incomplete);

@@ -8,7 +8,8 @@
 
 #include "data/dataset.h"
 
-/* Different strings, numbered in the order in which they were first added and found by hash. */
+/* This is a set of strings, which are numbered in the order in which they were first added, and
+ * found by hash. */
 struct build_names {
     const char **names;
     size_t count, capacity;
@@ -30,32 +31,32 @@ struct builder {
     char *incomplete; /* the first sample that was left out, and why */
 };
 
-/* The readers. */
+/* Each reader fills the builder from one form of data sets: a table, or tar shards. */
 int build_from_table(struct builder *builder);
 int build_from_shards(struct builder *builder);
 
-/* Makes room for one more element of `size` bytes, *capacity elements in all, and returns the
- * array; NULL: out of memory, and the array is as it was. */
+/* Makes room for one more element of `size` bytes, sets *capacity, and returns the array, which may
+ * move. Returns NULL when out of memory, and the array stays as it was. */
 void *build_grow(void *array, size_t count, size_t *capacity, size_t size);
 /* Copies a text to memory that lives as long as the data set. */
 int build_keep_text(struct dataset *dataset, const char *text, const char **copy);
-/* Finds the number of a name, which is added where it is new. */
+/* Finds the number of a name, and adds the name if it is new. */
 int build_find_number(struct dataset *dataset, struct build_names *names, const char *name,
                       size_t *number);
 
-/* Whether a text has nothing but white space. */
+/* Tells whether a text has nothing but white space. */
 bool build_is_blank(const char *text);
 /* Appends a picture, whose name must live as long as the data set. `label` may be NULL. */
 int build_add_picture(struct builder *builder, const struct dataset_sample *sample,
                       const char *label);
 /* Adds a caption to picture number `sample`. */
 int build_add_caption(struct builder *builder, size_t sample, const char *text);
-/* Counts a sample that is left out, and keeps the place and the reason of the first. */
+/* Counts a sample that is left out, and keeps the place and the reason of the first such sample. */
 int build_leave_out(struct builder *builder, const char *place, const char *reason);
 
-/* Completes the data set; refuses one without samples. */
+/* Completes the data set. A data set without samples is refused. */
 int build_finish(struct builder *builder);
-/* Releases what only building needed. */
+/* Releases the memory that only building needed. */
 void build_close(struct builder *builder);
 
 #endif

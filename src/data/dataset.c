@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A data set in use: the names of its samples and reading a picture.
+ * Uses an open data set: names its samples and reads its pictures.
  */
 #include "data/dataset.h"
 #include "base/error.h"

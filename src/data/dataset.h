@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pictures with captions to train from: OpenCLIP's CSV or TSV, or WebDataset's tar shards. The
- * readers of both make a list of samples, which can be read in any order. A third form is prepared
- * batches in a safetensors file. Does not shuffle or prepare anything: see data/sampler.h and
- * data/loader.h. Refuses compressed shards, because a single sample of them cannot be read.
+ * A data set is pictures with captions to train on. Two forms are lists of samples, which can be
+ * read in any order: OpenCLIP's CSV or TSV, and WebDataset's tar shards. A third form is prepared
+ * batches in a safetensors file. Nothing is shuffled or prepared here: see data/sampler.h and
+ * data/loader.h. Compressed shards are refused, because their samples cannot be read one by one.
  */
 #ifndef VKCLIP_DATA_DATASET_H
 #define VKCLIP_DATA_DATASET_H
@@ -11,7 +11,7 @@
 #include "format/safetensors.h"
 #include "vkclip.h"
 
-/* Zero and NULL select the defaults, which are OpenCLIP's. */
+/* Zero and NULL select the defaults, which are those of OpenCLIP. */
 struct dataset_params {
     char separator;          /* of columns; 0: a tab where the first row has one, else a comma */
     const char *image_key;   /* column of picture files; NULL: filepath */
@@ -19,11 +19,11 @@ struct dataset_params {
     const char *label_key;   /* column of labels, or member of the shards' .json; NULL: none */
 };
 
-/* A picture with its captions. */
+/* A sample is a picture with its captions. */
 struct dataset_sample {
-    const char *name;      /* its path, as in the CSV or in the shard */
-    uint32_t shard;        /* DATASET_FILE: it is a file of its own */
-    uint32_t label;        /* number of its label; without labels its own number */
+    const char *name;      /* the picture's path, as in the CSV or in the shard */
+    uint32_t shard;        /* index of its shard; DATASET_FILE: a separate file */
+    uint32_t label;        /* number of its label; without labels the sample's own number */
     size_t caption, count; /* dataset.captions from `caption` on has `count` of its captions */
     uint64_t offset, size; /* bytes in the shard */
 };
@@ -34,7 +34,7 @@ struct dataset_shard {
     struct file_map map;
 };
 
-/* A piece of memory for names and captions, which never moves. */
+/* A chunk is a piece of memory for names and captions, which never moves. */
 struct dataset_chunk {
     struct dataset_chunk *earlier;
     size_t used, size;
@@ -47,32 +47,35 @@ struct dataset {
     size_t count;
     const char **captions;
     size_t caption_count;
-    size_t labels;     /* different labels; `count` where there are none */
+    size_t labels;     /* number of different labels; `count` without labels */
     size_t incomplete; /* rows or keys that were left out, without a picture or without a caption */
     uint64_t identity; /* a hash of the samples, by which a resumed run recognises its data */
 
-    /* Prepared batches, in place of all above; else NULL. */
+    /* A data set of prepared batches has these two tensors and no samples. Any other has NULL. */
     const struct tensor_view *images; /* [S,B,3,H,W] F16 or F32 */
     const struct tensor_view *ids;    /* [S,B,T] I32 or I64 */
 
     struct dataset_shard *shards;
     size_t shard_count;
     struct dataset_chunk *chunks;
-    char *folder; /* of the CSV, with its separator; "": the current one */
+    char *folder; /* folder of the CSV with its separator; "": the current folder */
     struct safetensors *file;
 };
 
-/* Opens a data set. A path that ends in .tar names WebDataset's shards, many of them with braces:
- * train-{0000..0099}.tar; any other path is a CSV. Logs a warning where samples are incomplete. */
+/* Opens a data set. A path that ends in .tar names WebDataset's shards, and braces name many of
+ * them, as in train-{0000..0099}.tar. Any other path is a CSV. Logs a warning if samples are
+ * incomplete. */
 int dataset_open(const char *path, const struct dataset_params *params, struct dataset **dataset);
-/* Opens a safetensors file with `images` and `input_ids`, prepared batches. */
+/* Opens a safetensors file with prepared batches, which are the tensors `images` and
+ * `input_ids`. */
 int dataset_open_raw(const char *path, struct dataset **dataset);
 void dataset_close(struct dataset **dataset);
 
 /* Reads and decodes a picture, which the caller releases with image_free. May be called from
  * any thread. */
 int dataset_load(const struct dataset *dataset, size_t sample, struct vkclip_image *image);
-/* The name of a sample for messages, "FILE" or "SHARD: FILE", a new string; NULL: out of memory. */
+/* Returns the name of a sample for messages as a new string, "FILE" or "SHARD: FILE", or NULL when
+ * out of memory. */
 char *dataset_name(const struct dataset *dataset, size_t sample);
 /* Fails with EMEMORY and a message that names the data set. */
 int dataset_no_memory(const struct dataset *dataset);

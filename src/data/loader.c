@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A ring of batches: while one is in use, a pool of threads makes those of the next steps, one job
- * per row.
+ * The loader keeps a ring of batches: while one batch is in use, a pool of threads makes the
+ * batches of the next steps, with one job per row.
  */
 #include "data/loader.h"
 #include "base/array.h"
@@ -18,29 +18,29 @@
 #include <string.h>
 
 enum {
-    MOST_ATTEMPTS = 64, /* for one row; where 64 samples in turn are broken, all of them are */
+    MOST_ATTEMPTS = 64, /* for one row; if 64 samples in turn are broken, probably all are */
     MOST_WARNINGS = 10, /* about broken samples; the others are counted */
     MOST_AHEAD = 64
 };
 
-/* A sample that could not be read. */
+/* This is a sample that could not be read, with the reason. */
 struct broken {
     struct broken *later;
     size_t sample;
     char reason[];
 };
 
-/* What is known of a row besides its values. */
+/* A row has this information besides its values. */
 struct row {
     struct broken *broken; /* the samples that it could not use, the last one first */
     uint32_t length;       /* ids up to the end of text */
     bool cut;              /* its caption was longer than the context */
 };
 
-/* A batch that is being made or in use. */
+/* A slot holds a batch that is being made or in use. */
 struct slot {
     struct loader *loader;
-    bool started; /* its group of jobs must be waited for */
+    bool started; /* workers_wait must be called for its jobs */
     uint64_t step;
     struct workers_group group;
     float *pixels;
@@ -59,15 +59,16 @@ struct loader {
     size_t slot_count;
     size_t width, height; /* of the pictures; only prepared ones may be oblong */
     uint64_t pass;
-    atomic_uchar *is_broken;   /* [samples] could not be read, so that no row tries it again */
-    unsigned char *is_counted; /* [samples] is in statistics.broken */
+    atomic_uchar *
+        is_broken; /* [samples] whether a sample could not be read, so that no row tries it again */
+    unsigned char *is_counted; /* [samples] whether statistics.broken counts it */
     atomic_bool closing;
     struct loader_statistics statistics;
 };
 
 /* ---- A row, on any thread -------------------------------------------------------------------- */
 
-/* A picture that cannot be decoded is an error to the decoder, but here it is one sample of many,
+/* Drops the decoder's error messages. A picture that cannot be decoded is only one sample of many,
  * so its message becomes a warning later. */
 static void drop_errors(void *user, enum vkclip_log_level level, const char *text)
 {
@@ -122,7 +123,7 @@ static int encode_row(const struct loader *loader, const char *text, int32_t *id
     return VKCLIP_OK;
 }
 
-/* Puts a random template around the caption, if there are some, and encodes the text. */
+/* Puts a random template around the caption, if there are templates, and encodes the text. */
 static int make_ids(const struct loader *loader, const char *caption, struct rng *rng, int32_t *ids,
                     struct row *row)
 {
@@ -138,8 +139,8 @@ static int make_ids(const struct loader *loader, const char *caption, struct rng
     return error;
 }
 
-/* Makes a row of a sample: the ids, then the picture, from one sequence of random numbers. EABSENT:
- * the sample is broken, and the row needs another one. */
+/* Makes a row from a sample: first the ids, then the picture, from one sequence of random numbers.
+ * Returns EABSENT if the sample is broken and the row needs another one. */
 static int fill_row(struct slot *slot, uint32_t row, size_t sample)
 {
     struct loader *loader = slot->loader;
@@ -161,7 +162,8 @@ static int fill_row(struct slot *slot, uint32_t row, size_t sample)
     return error;
 }
 
-/* workers_job_fn: makes a row of the first sample of its attempts that can be read. */
+/* Makes a row from the first of its samples that can be read. This is the workers_job_fn for
+ * pictures. */
 static int make_row(void *user, size_t index, unsigned thread)
 {
     struct slot *slot = user;
@@ -173,8 +175,8 @@ static int make_row(void *user, size_t index, unsigned thread)
         if (attempt == MOST_ATTEMPTS || sample == SAMPLER_NONE) {
             const struct broken *last = slot->rows[row].broken;
             return error_fail(VKCLIP_EFORMAT,
-                              "%s: %u samples could not be read and no other is left in their "
-                              "place, the last: %s",
+                              "%s: %u samples could not be read and no other is left to replace "
+                              "them, the last: %s",
                               loader->dataset->path, attempt, last ? last->reason : "known before");
         }
         if (atomic_load(&loader->is_broken[sample]))
@@ -186,7 +188,7 @@ static int make_row(void *user, size_t index, unsigned thread)
     return VKCLIP_OK;
 }
 
-/* Element `index` of a tensor of I64 or I32. */
+/* Returns element `index` of a tensor of I64 or I32. */
 static int64_t read_id(const struct tensor_view *ids, uint64_t index)
 {
     const uint8_t *data = (const uint8_t *)ids->data + index * dtype_size(ids->dtype);
@@ -200,7 +202,7 @@ static int64_t read_id(const struct tensor_view *ids, uint64_t index)
     return narrow;
 }
 
-/* workers_job_fn: copies a row of a prepared batch. */
+/* Copies a row of a prepared batch. This is the workers_job_fn for prepared batches. */
 static int copy_row(void *user, size_t index, unsigned thread)
 {
     struct slot *slot = user;
@@ -223,7 +225,8 @@ static int copy_row(void *user, size_t index, unsigned thread)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-/* Takes the sizes of the file of prepared batches, which must be those that the caller has named.
+/* Takes the sizes of the file of prepared batches. Sizes that the caller has named must equal those
+ * of the file.
  */
 static int take_raw_sizes(struct loader *loader)
 {
@@ -340,7 +343,7 @@ static void start_batch(struct slot *slot, uint64_t step)
     struct loader *loader = slot->loader;
     if (slot->started && slot->step == step)
         return;
-    if (slot->started) /* Another step was expected, whose batch is not needed. */
+    if (slot->started) /* The slot's batch is for another step and is not needed. */
         workers_wait(loader->workers, &slot->group);
     clear_broken(slot);
     slot->step = step;
@@ -351,7 +354,8 @@ static void start_batch(struct slot *slot, uint64_t step)
     workers_start(loader->workers, &slot->group);
 }
 
-/* Counts the broken samples of a row that are new, and warns of the first ones. */
+/* Counts the broken samples of a row that were not counted before, and warns of the first
+ * MOST_WARNINGS. */
 static void count_broken(struct loader *loader, const struct row *row)
 {
     for (const struct broken *broken = row->broken; broken; broken = broken->later) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Batches for training, made by threads of the loader's own ahead of the step that asks for them.
+ * Makes batches for training. The loader's own threads make a batch before the step that needs it.
  * data/sampler chooses the samples, data/augment prepares the pictures, the tokenizer encodes the
  * captions. The batch of a step does not depend on the number of threads or on earlier steps.
  */
@@ -13,12 +13,12 @@
 
 /* Zero and NULL select the defaults. */
 struct loader_params {
-    uint32_t batch;   /* B; of prepared batches theirs, or 0 */
-    uint32_t context; /* T; of prepared batches theirs, or 0 */
+    uint32_t batch;   /* B; for prepared batches 0 or the file's */
+    uint32_t context; /* T; for prepared batches 0 or the file's */
     uint64_t seed;
-    struct image_transform transform; /* of prepared batches only the size counts; 0: theirs */
+    struct image_transform transform; /* for prepared batches only the size counts; 0: the file's */
     struct vkclip_augmentation augment;
-    const char *const *templates; /* a random one is put around each caption, at its "{}" */
+    const char *const *templates; /* each caption replaces the "{}" of a random one */
     size_t template_count;
     unsigned threads; /* 0: one less than the processors on which this process may run */
     unsigned ahead;   /* batches made in advance; 0: 2 */
@@ -39,14 +39,15 @@ struct loader_statistics {
 
 struct loader;
 
-/* The data set and the tokenizer, which is NULL for prepared batches, outlive the loader. */
+/* Opens a loader. The data set and the tokenizer must outlive it. The tokenizer is NULL for
+ * prepared batches. */
 int loader_open(const struct loader_params *params, const struct dataset *dataset,
                 const struct tokenizer *tokenizer, struct loader **loader);
 void loader_close(struct loader **loader);
 
-/* Gives the batch of a step, which is valid until the next call, and starts making those of the
- * next steps. Warns of the first ten broken samples by name. Fails where a sample and all that
- * could replace it are broken. */
+/* Gives the batch of a step, which is valid until the next call, and starts making the batches of
+ * the next steps. Warns of the first ten broken samples by name. Fails if a sample and all samples
+ * that could replace it are broken. */
 int loader_next(struct loader *loader, uint64_t step, struct loader_batch *batch);
 
 uint32_t loader_batch_size(const struct loader *loader); /* B */

@@ -100,7 +100,8 @@ static int open_raw(struct dataset *dataset)
     error = check_raw(dataset);
     if (error)
         return error;
-    /* The identity leaves out the pixels, which may be far larger than memory. */
+    /* The identity leaves out the pixels, whose hash would take a pass over data that may be far
+     * larger than memory. */
     dataset->identity = hash_bytes(0, dataset->images->shape, 5 * sizeof(uint64_t));
     dataset->identity = hash_bytes(dataset->identity, dataset->ids->data, dataset->ids->size);
     return VKCLIP_OK;

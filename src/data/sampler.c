@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The order of a pass is a permutation that can be computed place by place, so that nothing is kept
- * between steps and any thread may ask for any row.
+ * The order of a pass is a permutation of which each element can be computed alone, so that nothing
+ * is kept between steps and any thread may ask for any row.
  */
 #include "data/sampler.h"
 #include "base/error.h"
 
 #include <stdlib.h>
 
-/* Uses of random numbers, each of which has sequences of its own. */
+/* Each use of random numbers has its own sequences. */
 enum sequence { PASS_ORDER, LABEL_ORDER, ROW };
 
 static uint64_t sequence_key(const struct sampler *sampler, enum sequence use, uint64_t a,
@@ -17,8 +17,9 @@ static uint64_t sequence_key(const struct sampler *sampler, enum sequence use, u
     return rng_word(rng_word(rng_word(sampler->seed, use), a), b);
 }
 
-/* Element `place` of a permutation of 0 .. count - 1: the swap-or-not shuffle (Hoang, Morris,
- * Rogaway 2012). Each round pairs every number with another one and swaps half of the pairs. */
+/* Returns element `place` of a permutation of 0 to count - 1 by the swap-or-not shuffle (Hoang,
+ * Morris, Rogaway 2012). Each round pairs every number with another one and swaps half of the
+ * pairs. */
 static uint64_t permuted(uint64_t key, uint64_t count, uint64_t place)
 {
     enum { ROUNDS = 96 };
@@ -32,7 +33,7 @@ static uint64_t permuted(uint64_t key, uint64_t count, uint64_t place)
     return place;
 }
 
-/* Sorts the samples by label, by counting. */
+/* Sorts the samples by label with a counting sort. */
 static void sort_members(struct sampler *sampler)
 {
     const struct dataset *dataset = sampler->dataset;
@@ -95,8 +96,8 @@ size_t sampler_pick(const struct sampler *sampler, uint64_t step, uint32_t row, 
         if (labels == batch)
             return SAMPLER_NONE;
         left -= count;
-        /* The next label is one batch further, so that the rows still differ, and is not among the
-         * labels of this batch. */
+        /* The replacement is the label one batch further, so that the labels of all rows still
+         * differ. Labels of this batch are skipped. */
         do
             place = (place + batch) % labels;
         while (place - begin < batch);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * CSV or TSV whose first row names the columns, as OpenCLIP reads it. Rows with the same picture
+ * Reads CSV or TSV whose first row names the columns, as OpenCLIP does. Rows with the same picture
  * are one sample with several captions; rows without a picture or a caption are left out.
  */
 #include "base/error.h"
@@ -11,7 +11,7 @@
 
 enum column { PICTURE, CAPTION, LABEL, COLUMN_COUNT };
 
-/* Checks that a row gives a known picture the label that it has. */
+/* Checks that a row gives a known picture the same label as the earlier rows. */
 static int check_label(struct builder *builder, size_t picture, const char *label)
 {
     struct dataset *dataset = builder->dataset;
@@ -25,7 +25,7 @@ static int check_label(struct builder *builder, size_t picture, const char *labe
     return error;
 }
 
-/* `label` may be NULL. */
+/* Adds the picture, unless it is known, and the caption of a row. `label` may be NULL. */
 static int add_row(struct builder *builder, const char *picture, const char *caption,
                    const char *label)
 {
@@ -44,8 +44,8 @@ static int add_row(struct builder *builder, const char *picture, const char *cap
     return error ? error : build_add_caption(builder, number, caption);
 }
 
-/* Takes the texts of the first `count` columns out of a row. *missing says what the row lacks;
- * NULL: nothing. */
+/* Reads the texts of the first `count` columns of a row. *missing says what the row lacks, or is
+ * NULL if the row is complete. */
 static int read_row(const struct csv *csv, const size_t *columns, size_t count,
                     const char *texts[COLUMN_COUNT], const char **missing)
 {
@@ -59,8 +59,8 @@ static int read_row(const struct csv *csv, const size_t *columns, size_t count,
         }
         const struct csv_field *field = &csv->fields[columns[i]];
         if (strlen(field->text) != field->length)
-            return error_fail(VKCLIP_EFORMAT, "%s: line %llu: a NUL byte, expected text", csv->path,
-                              (unsigned long long)csv->line);
+            return error_fail(VKCLIP_EFORMAT, "%s: line %llu: expected text, found a NUL byte",
+                              csv->path, (unsigned long long)csv->line);
         if (build_is_blank(field->text))
             *missing = names[i];
         texts[i] = field->text;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * WebDataset's shards: uncompressed tar files in which the files of one key (their path up to the
- * first dot of the name) are one sample. libarchive reads the tar from the mapped file and tells
- * where the bytes of a file lie, from where they are read later, in any order.
+ * Reads WebDataset's shards: uncompressed tar files in which the files of one key (their path up to
+ * the first dot of the name) are one sample. libarchive reads the tar from the mapped file and
+ * tells where the bytes of a file lie, so that they can be read later in any order.
  */
 #include "base/array.h"
 #include "base/error.h"
@@ -17,7 +17,7 @@ enum { MOST_SHARDS = 1 << 20 };
 
 /* ---- The names of the shards ----------------------------------------------------------------- */
 
-/* Takes over the path. */
+/* Adds a shard. The function takes ownership of the path. */
 static int add_shard(struct dataset *dataset, size_t *capacity, char *path)
 {
     struct dataset_shard *grown = NULL;
@@ -35,8 +35,8 @@ static int add_shard(struct dataset *dataset, size_t *capacity, char *path)
     return VKCLIP_OK;
 }
 
-/* The first braces of a path: a list {a,b} or a range {0..12}, whose numbers have the digits of the
- * first one, {000..012}. */
+/* These are the first braces of a path: a list {a,b} or a range {0..12}. All numbers of a range
+ * have at least as many digits as its first number, as in {000..012}. */
 struct braces {
     const char *path, *open, *close; /* `close` NULL: the path has none */
     bool is_range;
@@ -60,7 +60,8 @@ static struct braces find_braces(const char *path)
 
 static int expand(struct dataset *dataset, size_t *capacity, const char *path);
 
-/* Expands the rest of the path, which it takes over, with one text in place of the first braces. */
+/* Expands a path in which one text has replaced the first braces. The function takes ownership of
+ * the path. */
 static int expand_rest(struct dataset *dataset, size_t *capacity, char *path)
 {
     int error = VKCLIP_OK;
@@ -101,7 +102,7 @@ static int expand_list(struct dataset *dataset, size_t *capacity, const struct b
     return error;
 }
 
-/* Adds the shards that a path stands for. */
+/* Adds the shards that a path names. */
 static int expand(struct dataset *dataset, size_t *capacity, const char *path)
 {
     const struct braces braces = find_braces(path);
@@ -121,12 +122,12 @@ static int expand(struct dataset *dataset, size_t *capacity, const char *path)
 
 enum { LONGEST_TEXT = 16 << 20 }; /* bytes of a .txt or .json; longer ones are ignored */
 
-/* What has been read of the current key. */
+/* This is what has been read of the current key. */
 struct pending {
     char *key;
     char *text;                   /* of its .txt */
     json_t *json;                 /* of its .json */
-    struct dataset_sample sample; /* its picture; without a name there is none yet */
+    struct dataset_sample sample; /* its picture; the name is NULL until it is found */
 };
 
 static void clear_pending(struct pending *pending)
@@ -137,8 +138,8 @@ static void clear_pending(struct pending *pending)
     *pending = (struct pending){0};
 }
 
-/* Caption number `index`; NULL after the last. The .txt is the caption; without one the captions
- * are `caption` or `text` of the .json, a text or a list of texts. */
+/* Returns caption number `index`, or NULL after the last. The .txt is the caption; without a .txt
+ * the captions are `caption` or `text` of the .json, which is a text or a list of texts. */
 static const char *get_caption(const struct pending *pending, size_t index)
 {
     if (pending->text)
@@ -151,7 +152,7 @@ static const char *get_caption(const struct pending *pending, size_t index)
     return index ? NULL : json_string_value(value);
 }
 
-/* The label of the key, for which `number` may be used as memory; NULL: it has none. */
+/* Returns the label of the key, whose text may be in `number`, or NULL if it has none. */
 static const char *get_label(const struct pending *pending, const char *key, char number[32])
 {
     const json_t *value = json_object_get(pending->json, key);
@@ -179,7 +180,7 @@ static int leave_out(struct builder *builder, const struct pending *pending, con
     return error;
 }
 
-/* Adds the sample that the files of a key are, when all of them have been read. */
+/* Adds the sample of a key when all files of the key have been read. */
 static int add_sample(struct builder *builder, const struct pending *pending)
 {
     const char *label_key = builder->params->label_key, *label = NULL, *caption;
@@ -201,7 +202,8 @@ static int add_sample(struct builder *builder, const struct pending *pending)
 
 static bool is_picture(const char *extension)
 {
-    /* The decoder refuses WebP, which counts as a broken sample and is warned of by name. */
+    /* The decoder refuses WebP, so that a WebP picture counts as a broken sample and gets a warning
+     * that names it. */
     static const char *const names[] = {"jpg", "jpeg", "png", "webp", "bmp", "gif",
                                         "tga", "psd",  "ppm", "pgm",  "pnm"};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
@@ -210,7 +212,7 @@ static bool is_picture(const char *extension)
     return false;
 }
 
-/* Takes a file of the key by its extension, which is all after the first dot. */
+/* Adds a file to the key by its extension, which is everything after the first dot. */
 static int take_file(struct dataset *dataset, struct pending *pending, const char *name,
                      const char *extension, const uint8_t *data, size_t size)
 {
@@ -238,7 +240,7 @@ static int take_file(struct dataset *dataset, struct pending *pending, const cha
 }
 
 /* Finds where the entry's bytes lie in the mapped file: libarchive gives blocks of the memory from
- * which it reads, and a plain file as one block. NULL: the bytes are not there in one piece. */
+ * which it reads, and a plain file as one block. Returns NULL if the bytes are not in one piece. */
 static const uint8_t *find_data(struct archive *archive, const struct file_map *map, size_t size)
 {
     const void *block = NULL;
@@ -254,7 +256,7 @@ static const uint8_t *find_data(struct archive *archive, const struct file_map *
     return block;
 }
 
-/* Begins a new key where the entry's differs from the current one, whose sample is complete then.
+/* Begins a new key if the entry's key differs from the current one, whose sample is then complete.
  */
 static int enter_key(struct builder *builder, struct pending *pending, const char *name,
                      size_t length)
@@ -302,7 +304,7 @@ static int read_entry(struct builder *builder, struct archive *archive, struct a
 
 /* ---- Shards ---------------------------------------------------------------------------------- */
 
-/* What the shard is compressed by; NULL: nothing known. */
+/* Returns the name of the shard's compression, or NULL if it has no known compression. */
 static const char *find_compression(const struct file_map *map)
 {
     static const struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Byte-pair learning whose counts are updated by each merge: every pair knows the words in which it
- * occurs, so a merge visits only those, and a heap has the most frequent pair on top.
+ * Learns byte pairs with counts that each merge updates: every pair knows the words in which it
+ * occurs, so that a merge visits only those words, and a heap has the most frequent pair on top.
  */
 #include "text/bpe.h"
 #include "base/error.h"
@@ -23,7 +23,7 @@ enum {
 static const char HEAD[] = "#version: 0.2\n";
 
 struct word {
-    size_t first; /* the place of its code points in `codes`, later of its tokens in `symbols` */
+    size_t first; /* position of its code points in `codes`, later of its tokens in `symbols` */
     uint32_t length;
     uint64_t count;
 };
@@ -35,8 +35,9 @@ struct pair {
     uint32_t word_count, word_capacity;
 };
 
-/* A pair with the count that it had when it entered the heap. The pair's count never rises after
- * that, so a candidate whose count is out of date is pushed again with the lower one. */
+/* A candidate is a pair with the count that it had when it entered the heap. The count of a pair
+ * never rises afterwards, so a candidate whose count is out of date is pushed again with the lower
+ * count. */
 struct candidate {
     uint64_t count;
     uint32_t pair;
@@ -51,7 +52,7 @@ struct bpe {
     size_t word_mask;
     bool failed; /* Memory ran out. */
 
-    char **tokens; /* those of `plain` without start and end of text, then one per merge */
+    char **tokens; /* the tokens of `plain` without start and end of text, then one per merge */
     uint32_t token_count;
     struct vocabulary plain; /* the vocabulary without merges */
     int32_t *symbols;        /* the tokens of all words */
@@ -73,7 +74,7 @@ static bool reserve(struct bpe *bpe, void *array, size_t *capacity, size_t count
     void *old;
     if (count <= *capacity)
         return true;
-    memcpy(&old, array, sizeof(old)); /* The pointer may be of any type, so it is copied. */
+    memcpy(&old, array, sizeof(old)); /* The pointer may be of any type, so its bytes are copied. */
     void *larger = realloc(old, (2 * count + 64) * size);
     if (larger) {
         memcpy(array, &larger, sizeof(larger));
@@ -124,7 +125,7 @@ static uint64_t word_hash(const struct bpe *bpe, size_t index)
     return codes_hash(bpe->codes + bpe->words[index].first, bpe->words[index].length);
 }
 
-/* Appends a word that is new, whose place in the hash table is `slot`. */
+/* Appends a new word, whose place in the hash table is `slot`. */
 static void append_word(struct bpe *bpe, const int32_t *codes, size_t length, uint32_t *slot)
 {
     if (bpe->word_count >= UINT32_MAX / 2 ||
@@ -140,7 +141,7 @@ static void append_word(struct bpe *bpe, const int32_t *codes, size_t length, ui
     *slot = (uint32_t)++bpe->word_count;
 }
 
-/* tokenizer_word_fn: counts a word. */
+/* Counts a word. This is the tokenizer_word_fn of bpe_add_text. */
 static void add_word(void *user, const int32_t *codes, size_t length)
 {
     struct bpe *bpe = user;
@@ -170,7 +171,7 @@ int bpe_add_text(struct bpe *bpe, const char *text, size_t length)
     return error;
 }
 
-/* Spells every word as the tokens of its bytes, into `symbols`. */
+/* Spells every word in `symbols` as the tokens of its bytes. */
 static bool spell_words(struct bpe *bpe)
 {
     size_t used = 0;
@@ -207,7 +208,7 @@ static uint64_t pair_hash(const struct bpe *bpe, size_t index)
     return tokens_hash(bpe->pairs[index].left, bpe->pairs[index].right);
 }
 
-/* Finds a pair, or adds it; NULL when out of memory. */
+/* Finds a pair, or adds it if it is new. Returns NULL when out of memory. */
 static struct pair *find_pair(struct bpe *bpe, int32_t left, int32_t right)
 {
     if (!grow_slots(bpe, &bpe->pair_slots, &bpe->pair_mask, bpe->pair_count, pair_hash))
@@ -240,7 +241,7 @@ static bool add_occurrence(struct bpe *bpe, struct pair *pair, uint32_t word)
     return true;
 }
 
-/* Subtracts what a word adds to the counts of its pairs. */
+/* Subtracts a word's occurrences from the counts of its pairs. */
 static bool discount_pairs(struct bpe *bpe, uint32_t index)
 {
     const struct word *word = &bpe->words[index];
@@ -254,8 +255,8 @@ static bool discount_pairs(struct bpe *bpe, uint32_t index)
     return true;
 }
 
-/* Counts the pairs of a word. Only pairs from number `fresh` on need the word added to theirs: an
- * older pair that occurs in the word occurred in it before, so that it has the word already. */
+/* Counts the pairs of a word. Only pairs from number `fresh` on need the word in their lists of
+ * words, because an older pair that occurs in the word occurred in it before and has it already. */
 static bool count_pairs(struct bpe *bpe, uint32_t index, size_t fresh)
 {
     const struct word *word = &bpe->words[index];
@@ -332,14 +333,15 @@ static bool has_pair(const struct bpe *bpe, const struct word *word, int32_t lef
     return false;
 }
 
-/* Joins the two tokens wherever they follow one another in a word, from the left. */
+/* Joins the tokens `left` and `right` wherever they follow one another in a word, beginning at the
+ * left. */
 static bool merge_word(struct bpe *bpe, uint32_t index, int32_t left, int32_t right, int32_t joined,
                        size_t fresh)
 {
     struct word *word = &bpe->words[index];
     int32_t *symbols = bpe->symbols + word->first;
     if (!has_pair(bpe, word, left, right))
-        return true; /* Other merges have consumed the pair. */
+        return true; /* Other merges have used up the pair in this word. */
     if (!discount_pairs(bpe, index))
         return false;
     uint32_t length = 0;
@@ -373,7 +375,8 @@ static bool merge_pair(struct bpe *bpe, uint32_t index)
     return good;
 }
 
-/* Begins with the tokens of the bytes, the words spelt in them, and the pairs of all words. */
+/* Prepares the learning: makes the tokens of the bytes, spells the words in them, and counts the
+ * pairs of all words. */
 static bool start_learning(struct bpe *bpe, uint32_t size)
 {
     bpe->tokens = calloc(size, sizeof(*bpe->tokens));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * OpenAI's and Hugging Face's cleaning of text. The rules are those of ftfy 6.3.1, of Python's html
+ * Cleans texts as OpenAI and Hugging Face do. The rules are those of ftfy 6.3.1, of Python's html
  * and str, and of the `tokenizers` library; the tables are utf8proc's (Unicode) and gumbo's (HTML
- * entities). Refuses nothing: every text has a cleaned form. Never guesses an encoding.
+ * entities). No text is refused: every text has a cleaned form. No encoding is guessed.
  */
 #include "text/clean.h"
 #include "base/array.h"
@@ -12,7 +12,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
-/* Makes what a step wrote into `spare` the text. The old text's memory is reused by the next step.
+/* Makes the result that a step wrote into `spare` the text. The next step reuses the old text's
+ * memory.
  */
 static void replace(struct code_points *text, struct code_points *spare)
 {
@@ -30,8 +31,8 @@ static uint8_t combining_class(int32_t code)
     return (uint8_t)utf8proc_get_property(code)->combining_class;
 }
 
-/* Sorts stably by combining class, in linear time: utf8proc's own sort is quadratic in the number
- * of marks that follow one letter. */
+/* Sorts marks by combining class, stably and in linear time, because utf8proc's own sort takes
+ * quadratic time in the number of marks that follow one letter. */
 static void order_marks(int32_t *marks, size_t count, int32_t *sorted)
 {
     size_t place[257] = {0};
@@ -57,7 +58,7 @@ static void push_decomposed(struct code_points *text, int32_t code, utf8proc_opt
 
 static void normalize(struct code_points *text, struct code_points *spare)
 {
-    size_t plain = 0; /* Below U+0300 nothing composes. */
+    size_t plain = 0; /* No character below U+0300 composes. */
     while (plain < text->length && text->codes[plain] < 0x300)
         plain++;
     if (plain == text->length)
@@ -116,15 +117,15 @@ static int32_t digit_value(int32_t code)
     return is_ascii_letter(code) ? (code | 32) - 'a' + 10 : 99;
 }
 
-/* Whether html.unescape drops a reference to this code point. */
+/* Tells whether html.unescape drops a reference to this code point. */
 static bool is_dropped(int32_t code)
 {
     return (code >= 1 && code <= 8) || code == 11 || (code >= 14 && code <= 31) || code == 0x7F ||
            (code >= 0xFDD0 && code <= 0xFDEF) || (code & 0xFFFE) == 0xFFFE;
 }
 
-/* Reads "&#65;", "&#x41" and the like: pushes the character and returns the reference's length; 0
- * when there is no number. */
+/* Reads a numeric reference such as "&#65;" or "&#x41": pushes the character and returns the
+ * reference's length. Returns 0 when there is no number. */
 static size_t push_numeric(struct code_points *out, const int32_t *codes, size_t length)
 {
     bool hexadecimal = length > 2 && (codes[2] == 'x' || codes[2] == 'X');
@@ -144,8 +145,9 @@ static size_t push_numeric(struct code_points *out, const int32_t *codes, size_t
 enum { NAME_SIZE = 32 }; /* The longest name has 31 letters. */
 
 /* Pushes what HTML's data state makes of "&name" or "&name;", `length` characters in all: the
- * character of the whole name, else of its longest beginning that is a name without semicolon.
- * gumbo parses it as a document; the "x" keeps it from dropping white space at the start. */
+ * character of the whole name, else of its longest prefix that is a name without semicolon. gumbo
+ * parses the text as a document, and a leading "x" keeps it from dropping white space at the
+ * start. */
 static void push_named(struct code_points *out, const int32_t *codes, size_t length)
 {
     char document[NAME_SIZE + 4] = "x";
@@ -180,8 +182,8 @@ static size_t name_length(const int32_t *codes, size_t length, size_t limit)
     return end;
 }
 
-/* Python's html.unescape for the reference that `codes` begins with: pushes what it stands for and
- * returns its length. */
+/* Does what Python's html.unescape does with the reference at the start of `codes`: pushes its
+ * characters and returns its length. */
 static size_t unescape_python(struct code_points *out, const int32_t *codes, size_t length)
 {
     size_t end = 0;
@@ -200,8 +202,8 @@ static size_t unescape_python(struct code_points *out, const int32_t *codes, siz
     return end ? end : 1;
 }
 
-/* ftfy reads an upper-case name that HTML does not know, such as "&NTILDE;", as the upper case of
- * what the lower-case name stands for. */
+/* Pushes the upper case of the character that the lower-case name means, as ftfy does for an
+ * upper-case name that HTML does not know, such as "&NTILDE;". */
 static void push_upper_named(struct code_points *out, const int32_t *codes, size_t length)
 {
     int32_t name[NAME_SIZE];
@@ -217,7 +219,8 @@ static void push_upper_named(struct code_points *out, const int32_t *codes, size
         out->length = first;
         return;
     }
-    /* Ligatures have an upper case of two letters too, but fix_characters takes them apart. */
+    /* Only a sharp s needs care: ligatures also have an upper case of two letters, but
+     * fix_characters splits them. */
     bool sharp_s = out->codes[first] == 0xDF;
     for (size_t i = first; i < out->length; i++)
         out->codes[i] = sharp_s ? 'S' : utf8proc_toupper(out->codes[i]);
@@ -225,8 +228,8 @@ static void push_upper_named(struct code_points *out, const int32_t *codes, size
         code_points_push(out, 'S');
 }
 
-/* ftfy's unescape_html, which replaces a reference only as a whole and only where it ends with a
- * semicolon. Returns the length of what is replaced; 0: nothing. */
+/* Does what ftfy's unescape_html does, which replaces a reference only as a whole and only where it
+ * ends with a semicolon. Returns the length of the replaced reference, or 0 if none is replaced. */
 static size_t unescape_ftfy(struct code_points *out, const int32_t *codes, size_t length)
 {
     size_t first = out->length, number = length > 1 && codes[1] == '#';
@@ -247,7 +250,7 @@ static size_t unescape_ftfy(struct code_points *out, const int32_t *codes, size_
     bool known = changed(out, first, codes, end);
     if (known && (out->length - first == 1 || out->codes[out->length - 1] != ';'))
         return end;
-    /* There is no such name, or it stops before the semicolon as in "&notit;". */
+    /* There is no such name, or the name ends before the semicolon as in "&notit;". */
     out->length = first;
     if (!known)
         push_upper_named(out, codes, end);
@@ -266,8 +269,8 @@ static void unescape(struct code_points *text, struct code_points *spare)
 
 /* ---- ftfy ------------------------------------------------------------------------------------ */
 
-/* Reads an "&" that comes out of a reference again, together with what follows it. ftfy does so in
- * its next round, so that "&amp;amp;amp;..." takes a round per level. */
+/* Replaces references, and also those that begin with an "&" that came out of another reference.
+ * ftfy leaves them to its next round, so that "&amp;amp;amp;..." takes one round per level. */
 static void fix_references(struct code_points *text, struct code_points *spare)
 {
     for (size_t i = 0; i < text->length;) {
@@ -298,14 +301,15 @@ static bool is_single_quote(int32_t code)
     return code == 0x2BC || (code >= 0x2018 && code <= 0x201B);
 }
 
-/* Replaces characters left from windows-1252, Latin ligatures, full and half width forms, and curly
- * quotes. */
+/* Replaces characters that remain from windows-1252, Latin ligatures, full and half width forms,
+ * and curly quotes. */
 static void fix_characters(struct code_points *text, struct code_points *spare)
 {
     for (size_t i = 0; i < text->length; i++) {
         int32_t code = windows_1252(text->codes[i]);
         size_t first = spare->length;
-        if (code == 0xFB05) { /* Its full decomposition would turn the long s into an s. */
+        if (code ==
+            0xFB05) { /* The full decomposition of this ligature would turn the long s into an s. */
             code_points_push(spare, 0x17F);
             code_points_push(spare, 't');
         } else if (is_latin_ligature(code) || (code >= 0xFF01 && code <= 0xFFEF)) {
@@ -322,7 +326,8 @@ static void fix_characters(struct code_points *text, struct code_points *spare)
     replace(text, spare);
 }
 
-/* The length of a terminal's escape sequence, such as "ESC [ 1 ; 31 m"; 0: it is none. */
+/* Returns the length of a terminal's escape sequence, such as "ESC [ 1 ; 31 m", or 0 if there is
+ * none. */
 static size_t terminal_escape(const int32_t *codes, size_t length)
 {
     size_t end = 2;
@@ -354,10 +359,12 @@ static void remove_controls(struct code_points *text)
 }
 
 /* ftfy repeats its steps until nothing changes, and each round undoes one level of escaping. The
- * limit is far above the levels that texts have; it bounds the time of a text made to need many. */
+ * limit is far above the levels that real texts have. It bounds the time that a hostile text with
+ * many levels can take. */
 enum { ROUNDS = 32 };
 
-/* Line ends need no step of their own, because white space becomes one space in the end. */
+/* Applies ftfy's steps to a segment. Line ends need no step, because each run of white space
+ * becomes one space later. */
 static void fix_segment(struct code_points *segment, struct code_points *spare,
                         struct code_points *before, bool html)
 {
@@ -375,10 +382,11 @@ static void fix_segment(struct code_points *segment, struct code_points *spare,
     }
 }
 
-/* ftfy works line by line, and from the first line with "<" on it unescapes no references. */
+/* Cleans a text line by line as ftfy does, which unescapes no references from the first line with
+ * "<" on. */
 static void fix(struct code_points *text)
 {
-    enum { SEGMENT = 1000000 }; /* ftfy cuts longer lines there. */
+    enum { SEGMENT = 1000000 }; /* ftfy cuts longer lines at this length. */
     struct code_points fixed = {0}, segment = {0}, spare = {0}, before = {0};
     bool html = true;
     for (size_t i = 0, end = 0; i < text->length; i = end) {
@@ -417,8 +425,8 @@ static void collapse_spaces(struct code_points *text, bool trim)
     text->length = kept;
 }
 
-/* Unicode's property Cased, for characters that are not Case_Ignorable: letters with case, and the
- * symbols and ordinals that have case without being letters. */
+/* Tells whether a character that is not Case_Ignorable has Unicode's property Cased: letters with
+ * case, and the symbols and ordinals that have case without being letters. */
 static bool is_cased(int32_t code)
 {
     utf8proc_category_t category = utf8proc_category(code);
@@ -429,8 +437,8 @@ static bool is_cased(int32_t code)
            (code >= 0x1F170 && code <= 0x1F189);
 }
 
-/* Unicode's property Case_Ignorable: marks, modifiers, format characters and the punctuation that
- * stands inside words. */
+/* Tells whether a character has Unicode's property Case_Ignorable: marks, modifiers, format
+ * characters and the punctuation that occurs inside words. */
 static bool is_case_ignorable(int32_t code)
 {
     static const uint16_t middle[] = {'\'',   '.',    ':',    0xB7,   0x387,  0x55F,
@@ -451,7 +459,8 @@ static bool is_case_ignorable(int32_t code)
     }
 }
 
-/* Whether a sigma ends its word: a cased character precedes it and none follows it. */
+/* Tells whether a sigma ends its word, that is, whether a cased character precedes it and none
+ * follows it. */
 static bool is_final(const struct code_points *text, size_t sigma)
 {
     size_t before = sigma, after = sigma + 1;

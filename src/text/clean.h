@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The two cleanings that CLIP's tokenizers apply to a text before they split it into words.
+ * Does the two cleanings that CLIP's tokenizers apply to a text before they split it into words.
  * Mojibake (UTF-8 that was once read as another encoding) is not repaired, because that is
  * guesswork.
  */
@@ -9,12 +9,12 @@
 
 #include "text/code_points.h"
 
-/* OpenAI: ftfy.fix_text without mojibake repair, html.unescape twice, white space trimmed and each
- * run of it replaced by one space, str.lower. */
+/* Cleans a text as OpenAI does: ftfy.fix_text without mojibake repair, html.unescape twice, white
+ * space trimmed and each run of it replaced by one space, str.lower. */
 void clean_openai(struct code_points *text);
 
-/* Hugging Face's CLIP normaliser: NFC, each run of white space replaced by one space, lower case
- * letter by letter. */
+/* Cleans a text as Hugging Face's CLIP normaliser does: NFC, each run of white space replaced by
+ * one space, lower case letter by letter. */
 void clean_hugging_face(struct code_points *text);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The decoder follows Unicode's table of well-formed UTF-8: limits on the second byte leave out
- * overlong forms, surrogates and what is above U+10FFFF.
+ * The decoder follows Unicode's table of well-formed UTF-8: limits on the second byte exclude
+ * overlong forms, surrogates and values above U+10FFFF.
  */
 #include "text/code_points.h"
 
@@ -46,7 +46,8 @@ void code_points_free(struct code_points *text)
     *text = (struct code_points){0};
 }
 
-/* Bytes of a character by its first one; 0: no character begins with it. */
+/* Returns the number of bytes of a character by its first byte, or 0 if no character begins with
+ * that byte. */
 static size_t character_length(uint8_t first)
 {
     if (first < 0x80)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * A text as Unicode code points in memory that grows, decoded from UTF-8.
+ * Keeps a text as Unicode code points, decoded from UTF-8, in memory that grows.
  */
 #ifndef VKCLIP_TEXT_CODE_POINTS_H
 #define VKCLIP_TEXT_CODE_POINTS_H
 
 #include "vkclip.h"
 
-/* All zero is an empty text. `failed` stays set once memory ran out, so that only the end of a
- * sequence of steps needs a check. */
+/* A struct of zeros is an empty text. `failed` stays set once memory ran out, so that only the end
+ * of a sequence of steps needs a check. */
 struct code_points {
     int32_t *codes; /* [length]; NULL where nothing was ever pushed */
     size_t length, capacity;
@@ -17,13 +17,13 @@ struct code_points {
 
 void code_points_push(struct code_points *text, int32_t code);
 void code_points_push_all(struct code_points *text, const int32_t *codes, size_t count);
-/* Appends UTF-8. What is not UTF-8 becomes U+FFFD, one for each maximal part of a character. */
+/* Appends UTF-8. Invalid bytes become U+FFFD, one for each maximal part of a character. */
 void code_points_push_utf8(struct code_points *text, const char *bytes, size_t size);
-/* Makes room for `capacity` code points; false when memory ran out, now or before. */
+/* Makes room for `capacity` code points. Returns false when memory ran out, now or before. */
 bool code_points_reserve(struct code_points *text, size_t capacity);
 void code_points_free(struct code_points *text);
 
-/* Whether Unicode calls the code point white space. */
+/* Tells whether Unicode calls the code point white space. */
 bool code_point_is_space(int32_t code);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads texts from lines or from a column of a table, has their merges learnt, and writes the
- * vocabulary as Hugging Face's files. Refuses texts without any word.
+ * Reads texts from lines or from a column of a table, lets text/bpe learn their merges, and writes
+ * the vocabulary as Hugging Face's files. Texts without any word are refused.
  */
 #include "text/learn.h"
 #include "base/error.h"
@@ -80,7 +80,8 @@ static int write_text(const char *folder, const char *name, const char *text)
     return error;
 }
 
-/* Writes and releases a file of JSON, unless `text` is NULL for lack of memory. */
+/* Writes `text` as a JSON file and releases it. A `text` of NULL means that memory ran out, which
+ * is the error then. */
 static int write_json(const char *folder, const char *name, char *text)
 {
     int error = write_text(folder, name, text);
@@ -150,7 +151,7 @@ static int add_files(struct bpe *bpe, const char *const *paths, size_t count, co
             error = add_lines(bpe, paths[i], texts);
     }
     if (!error && !bpe_words(bpe))
-        error = error_fail(VKCLIP_EFORMAT, "%s: no words in it", paths[0]);
+        error = error_fail(VKCLIP_EFORMAT, "%s: contains no words", paths[0]);
     return error;
 }
 

@@ -7,7 +7,7 @@
 
 #include "vkclip.h"
 
-/* As vkclip_train_tokenizer; `params` is not NULL, `result` may be. */
+/* Does what vkclip_train_tokenizer does. `params` must not be NULL, `result` may be. */
 int learn_tokenizer(const char *const *paths, size_t count,
                     const struct vkclip_tokenizer_params *params, const char *folder,
                     struct vkclip_tokenizer_result *result);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Text to ids and back: cleaning by the family's rules, splitting into words, byte-pair merging.
- * Does not truncate, pad or warn: the caller, who knows the model's context, does.
+ * Turns text to ids and back: cleans a text by the rules of OpenAI or Hugging Face, splits it into
+ * words, and merges byte pairs. It does not truncate, pad or warn, because only the caller knows
+ * the model's context.
  */
 #include "text/tokenizer.h"
 #include "base/array.h"
@@ -15,7 +16,7 @@
 
 enum { TEXT_LIMIT = 1 << 28 }; /* bytes, so that positions fit 32 bits even after cleaning */
 
-/* An added token as it is searched for. */
+/* A pattern is an added token in the form in which it is searched for. */
 struct pattern {
     struct code_points text;
     int32_t id;
@@ -29,21 +30,23 @@ struct patterns {
 struct tokenizer {
     struct vocabulary vocabulary;
     enum tokenizer_rules rules;
-    struct patterns added[2]; /* Hugging Face's, searched for before and after normalising */
+    struct patterns
+        added[2]; /* Hugging Face's added tokens, searched for before and after normalising */
 };
 
-/* A token of the word being merged. The pieces of a word form a list in both directions. */
+/* A piece is a token of the word that is being merged. The pieces of a word form a doubly linked
+ * list. */
 struct piece {
     int32_t id;             /* -1: it has merged into the piece before it */
     uint32_t before, after; /* neighbours; `after` of the last piece is the number of pieces */
 };
 
-/* The tokenization of one text. */
+/* A job is the tokenization of one text. */
 struct job {
     const struct tokenizer *tokenizer;
     int32_t *ids;           /* [capacity] */
     size_t capacity, count; /* `count` keeps counting when `ids` is full */
-    struct piece *pieces;   /* [room] of a word */
+    struct piece *pieces;   /* [room] the pieces of the current word */
     uint64_t *queue; /* [2 * room] heap of rank << 32 | place of the left piece, smallest first */
     size_t queued, room;
     tokenizer_word_fn *word; /* receives the words; NULL: words are merged to ids */
@@ -85,7 +88,8 @@ static uint64_t dequeue(struct job *job)
     return first;
 }
 
-/* The merge of a piece and the piece after it in a word of `count` pieces; NULL: there is none. */
+/* Returns the merge of a piece and the piece after it in a word of `count` pieces, or NULL if there
+ * is none. */
 static const struct merge *find_merge(const struct job *job, uint32_t left, uint32_t count)
 {
     const uint32_t right = job->pieces[left].after;
@@ -103,8 +107,8 @@ static void enqueue_merge(struct job *job, uint32_t left, uint32_t count)
 }
 
 /* Applies the merge that was learnt first, leftmost first, until none is left. OpenAI's lists make
- * the parts of a merge before the merge, so this equals the order of OpenAI's code, which joins all
- * pairs of one kind and then those of the next. */
+ * the parts of a merge before the merge, so the result equals that of OpenAI's code, which joins
+ * all pairs of one kind before those of the next. */
 static void merge_pieces(struct job *job, uint32_t count)
 {
     struct piece *pieces = job->pieces;
@@ -116,7 +120,7 @@ static void merge_pieces(struct job *job, uint32_t count)
         const uint32_t left = (uint32_t)key, right = pieces[left].after;
         const struct merge *merge = pieces[left].id < 0 ? NULL : find_merge(job, left, count);
         if (!merge || merge->rank != key >> 32)
-            continue; /* One of the two pieces has merged with another since. */
+            continue; /* One of the two pieces has merged with another one meanwhile. */
         pieces[left].id = merge->joined;
         pieces[left].after = pieces[right].after;
         pieces[right].id = -1;
@@ -173,14 +177,15 @@ static void encode_word(struct job *job, const int32_t *word, size_t length)
 
 /* ---- Splitting into words -------------------------------------------------------------------- */
 
-/* What the regex matches before it looks at the kinds of characters. */
+/* The regex matches these literals before it looks at the kinds of characters. */
 static const char *const LITERALS[] = {
     VOCABULARY_START, VOCABULARY_END, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
 
 enum { MARKERS = 2 }; /* The first two literals are the start and the end of text. */
 
-/* The literal's length where `codes` begins with it, else 0. OpenAI's regex ignores case (`fold`),
- * so that a long s matches an s; it is the only such letter that lower case leaves. */
+/* Returns the literal's length if `codes` begins with it, else 0. OpenAI's regex ignores case
+ * (`fold`), so that a long s matches an s. No other letter that is left after lower-casing matches
+ * another one. */
 static size_t literal_length(const char *literal, const int32_t *codes, size_t length, bool fold)
 {
     size_t i = 0;
@@ -194,8 +199,9 @@ static size_t literal_length(const char *literal, const int32_t *codes, size_t l
 
 enum kind { LETTER, NUMBER, OTHER, SPACE };
 
-/* OpenAI's regex matches U+0345 nowhere: ignoring case it is the letter iota to the class "neither
- * letter nor digit", but a mark to the class "letter". So it separates words as a space does. */
+/* Returns the kind of a character. OpenAI's regex matches U+0345 nowhere: ignoring case, the class
+ * "neither letter nor digit" takes it for the letter iota, but the class "letter" takes it for a
+ * mark. So U+0345 separates words as a space does. */
 static enum kind character_kind(int32_t code, bool openai)
 {
     if (code_point_is_space(code) || (openai && code == 0x345))
@@ -216,8 +222,8 @@ static enum kind character_kind(int32_t code, bool openai)
     }
 }
 
-/* The length of the regex's match where `codes` begins; *literal is the literal that matched, else
- * the number of literals. */
+/* Returns the length of the regex's match at the start of `codes`. *literal becomes the index of
+ * the literal that matched, or the number of literals if none did. */
 static size_t match_length(const struct tokenizer *tokenizer, const int32_t *codes, size_t length,
                            size_t *literal)
 {
@@ -235,17 +241,18 @@ static size_t match_length(const struct tokenizer *tokenizer, const int32_t *cod
     return end;
 }
 
-/* Encodes a start or end of text that stands in the text itself. */
+/* Encodes a start or end of text that the text itself contains. */
 static void encode_marker(struct job *job, const int32_t *codes, size_t length, size_t literal)
 {
     const struct vocabulary *vocabulary = &job->tokenizer->vocabulary;
-    if (job->tokenizer->rules == TOKENIZER_HF) { /* The regex of ByteLevel splits it once more. */
+    if (job->tokenizer->rules ==
+        TOKENIZER_HF) { /* The regex of ByteLevel splits the marker once more. */
         encode_word(job, codes, 2);
         encode_word(job, codes + 2, length - 4);
         encode_word(job, codes + length - 2, 2);
     } else if (literal_length(LITERALS[literal], codes, length, false)) {
         push_id(job, literal ? vocabulary->end : vocabulary->start);
-    } else { /* It matched only with a long s. */
+    } else { /* The marker matched only with a long s. */
         encode_word(job, codes, length);
     }
 }
@@ -279,8 +286,8 @@ static int compare_patterns(const void *a, const void *b)
     return left->codes[i] < right->codes[i] ? -1 : 1;
 }
 
-/* The first of the sorted patterns low .. high - 1 whose code point at `depth` is not below `code`;
- * all of them are longer than `depth`. */
+/* Returns the first of the sorted patterns low to high - 1 whose code point at `depth` is not below
+ * `code`. All of these patterns must be longer than `depth`. */
 static size_t lower_bound(const struct patterns *patterns, size_t low, size_t high, size_t depth,
                           int32_t code)
 {
@@ -294,8 +301,8 @@ static size_t lower_bound(const struct patterns *patterns, size_t low, size_t hi
     return low;
 }
 
-/* The length of the longest pattern that `codes` begins with; 0: none. Narrows the sorted patterns
- * code point by code point to those that agree so far. */
+/* Returns the length of the longest pattern with which `codes` begins, or 0 if there is none. It
+ * narrows the sorted patterns, code point by code point, to those that agree so far. */
 static size_t match_added(const struct patterns *patterns, const int32_t *codes, size_t length,
                           int32_t *id)
 {
@@ -317,7 +324,7 @@ static size_t match_added(const struct patterns *patterns, const int32_t *codes,
 
 static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized);
 
-/* Encodes what stands between added tokens. */
+/* Encodes the text between two added tokens. */
 static void encode_part(struct job *job, const int32_t *codes, size_t length, bool normalized)
 {
     if (normalized) {
@@ -347,7 +354,7 @@ static void encode_added(struct job *job, const int32_t *codes, size_t length, b
         }
         i += matched ? matched : 1;
     }
-    if (start < length) /* An empty text may have no memory at all. */
+    if (start < length) /* An empty text may have no memory, and its pointer must not be used. */
         encode_part(job, codes + start, length - start, normalized);
 }
 
@@ -459,7 +466,7 @@ int tokenizer_split(const char *text, size_t length, tokenizer_word_fn *word, vo
     return encode_text(&job, text, length);
 }
 
-/* Writes the bytes of a token, each of whose characters stands for one, and returns their number.
+/* Writes the bytes of a token, each of whose characters means one byte, and returns their number.
  * `bytes` may be NULL. */
 static size_t token_bytes(const char *token, char *bytes)
 {
@@ -469,7 +476,7 @@ static size_t token_bytes(const char *token, char *bytes)
         const size_t used = (size_t)utf8proc_iterate((const uint8_t *)token + i,
                                                      (utf8proc_ssize_t)(length - i), &code);
         const int byte = vocabulary_byte(code);
-        const bool as_it_is = byte < 0; /* A character of an added token stands for itself. */
+        const bool as_it_is = byte < 0; /* A character of an added token means itself. */
         if (bytes && as_it_is)
             memcpy(bytes + size, token + i, used);
         else if (bytes)
@@ -480,7 +487,8 @@ static size_t token_bytes(const char *token, char *bytes)
     return size;
 }
 
-/* Code points to UTF-8, each "</w>" becoming a space; NULL when out of memory. */
+/* Writes code points as UTF-8, with a space in place of each "</w>". Returns NULL when out of
+ * memory. */
 static char *spell_text(const struct code_points *points)
 {
     char *text = malloc(4 * points->length + 1);

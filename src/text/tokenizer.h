@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * CLIP's byte-pair encoding: text to ids and back. Source: OpenAI's clip/simple_tokenizer.py, and
- * the `tokenizers` library for Hugging Face's tokenizer.json of that form. Other tokenizer types
- * are refused.
+ * Does CLIP's byte-pair encoding: text to ids and back. The rules are those of OpenAI's
+ * clip/simple_tokenizer.py, and those of the `tokenizers` library for a tokenizer.json of CLIP's
+ * form. Other types of tokenizers are refused.
  */
 #ifndef VKCLIP_TEXT_TOKENIZER_H
 #define VKCLIP_TEXT_TOKENIZER_H
@@ -18,9 +18,9 @@ enum tokenizer_rules {
     TOKENIZER_HF       /* what tokenizer.json says; the pad id is what tokenizer_config.json says */
 };
 
-/* Opens a vocabulary: tokenizer.json; vocab.json or merges.txt, each of which needs the other
- * beside it; bpe_simple_vocab_16e6.txt.gz, also unpacked and with any number of merges; or a GGUF
- * file with tokens. */
+/* Opens a vocabulary: tokenizer.json; vocab.json or merges.txt, each of which needs the other in
+ * the same folder; bpe_simple_vocab_16e6.txt.gz, also unpacked and with any number of merges; or a
+ * GGUF file with tokens. */
 int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **tokenizer);
 void tokenizer_close(struct tokenizer **tokenizer);
 
@@ -31,17 +31,18 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
                      int32_t *ids, size_t capacity, size_t *count);
 
 /* Decodes ids to UTF-8, a new string, as the reference does: the tokens' bytes are joined, invalid
- * UTF-8 becomes U+FFFD, and "</w>" a space. EINVALID: an id is outside the vocabulary. */
+ * UTF-8 becomes U+FFFD, and "</w>" a space. Fails with EINVALID if an id is outside the
+ * vocabulary. */
 int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
                      char **text);
 
-/* Gives the words in which a text is merged, as code points, to learn a vocabulary from: cleaned
- * and split by Hugging Face's rules. Nothing in the text is taken for a start or end of text. The
- * errors are those of tokenizer_encode. */
+/* Receives one word of a text, as code points, to learn a vocabulary from. tokenizer_split gives
+ * all words of a text, cleaned and split by Hugging Face's rules. Nothing in the text counts as a
+ * start or end of text. The errors are those of tokenizer_encode. */
 typedef void tokenizer_word_fn(void *user, const int32_t *word, size_t length);
 int tokenizer_split(const char *text, size_t length, tokenizer_word_fn *word, void *user);
 
-/* Ids of the special tokens. */
+/* These functions return the ids of the special tokens. */
 int32_t tokenizer_start(const struct tokenizer *tokenizer);
 int32_t tokenizer_end(const struct tokenizer *tokenizer);
 int32_t tokenizer_pad(const struct tokenizer *tokenizer);

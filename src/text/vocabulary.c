@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tables of a vocabulary. The hash tables are at most half full and probe one slot after the
- * other, up to a limit, so that a file whose tokens were made to collide is refused in short time.
+ * This file has the tables of a vocabulary. The hash tables are at most half full and probe one
+ * slot after the other, up to a limit, so that a hostile file whose tokens collide is refused in a
+ * short time.
  */
 #include "text/vocabulary.h"
 #include "base/error.h"
@@ -12,13 +13,14 @@
 
 enum {
     TOKENS_LIMIT = 4 << 20, /* CLIP has 49408 */
-    PROBES = 1024           /* A table that nobody tampered with needs a few. */
+    PROBES = 1024           /* A table of a file that is not hostile needs a few. */
 };
 
 /* ---- Bytes as characters --------------------------------------------------------------------- */
 
-/* GPT-2's rule: a printable byte is the character of the same code point; the others are numbered
- * from U+0100 on, as they follow one another: 0 to 32, 127 to 160, and 173. */
+/* Returns the character of a byte by GPT-2's rule: a printable byte is the character of the same
+ * code point; the other bytes (0 to 32, 127 to 160, and 173) are numbered in this order from U+0100
+ * on. */
 static int32_t byte_symbol(uint8_t byte)
 {
     if ((byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte != 0xAD))
@@ -64,8 +66,8 @@ static uint32_t table_size(size_t entries)
     return size;
 }
 
-/* The slot of the token whose text is `left` followed by `right`, or the free one where it would
- * be; NULL after PROBES others. */
+/* Returns the slot of the token whose text is `left` followed by `right`, or the free slot for such
+ * a token. Returns NULL after PROBES other slots. */
 static uint32_t *token_slot(const struct vocabulary *v, const char *left, size_t left_length,
                             const char *right, size_t right_length)
 {
@@ -190,10 +192,10 @@ int vocabulary_find_ends(struct vocabulary *v, const char *path, const char *sta
     v->start = vocabulary_find(v, start, strlen(start));
     v->end = vocabulary_find(v, end, strlen(end));
     if (v->start < 0)
-        return error_fail(VKCLIP_EFORMAT, "%s: no token \"%.40s\", which every text starts with",
+        return error_fail(VKCLIP_EFORMAT, "%s: no token \"%.40s\", with which every text starts",
                           path, start);
     if (v->end < 0)
-        return error_fail(VKCLIP_EFORMAT, "%s: no token \"%.40s\", which every text ends with",
+        return error_fail(VKCLIP_EFORMAT, "%s: no token \"%.40s\", with which every text ends",
                           path, end);
     return VKCLIP_OK;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * A byte-pair vocabulary in memory: tokens by id and by text, merges by their two parts. The files
- * that such vocabularies come in have a reader each (vocabulary_openai, vocabulary_hugging_face,
- * vocabulary_gguf), which builds the tables with the functions here. Knows nothing of how a text is
- * cleaned and split into words.
+ * Keeps a byte-pair vocabulary in memory: tokens by id and by text, merges by their two parts. Each
+ * kind of file has a reader (vocabulary_openai, vocabulary_hugging_face, vocabulary_gguf), which
+ * builds the tables with the functions of this header. The vocabulary knows nothing of how a text
+ * is cleaned and split into words.
  */
 #ifndef VKCLIP_TEXT_VOCABULARY_H
 #define VKCLIP_TEXT_VOCABULARY_H
@@ -17,11 +17,11 @@ struct merge {
 
 #define MERGE_NONE UINT32_MAX /* the rank of a free slot */
 
-/* A text that is one token wherever it stands. */
+/* An added token is a text that is one token wherever it occurs. */
 struct added_token {
     const char *text;
     int32_t id;
-    bool normalized; /* It is searched for in the normalised text, not in the text as given. */
+    bool normalized; /* The token is searched for in the normalised text, not in the original. */
 };
 
 struct vocabulary {
@@ -46,11 +46,11 @@ struct vocabulary {
 int vocabulary_open(const char *path, struct vocabulary *vocabulary);
 void vocabulary_close(struct vocabulary *vocabulary);
 /* Sets the pad id to Hugging Face's pad token: that of tokenizer_config.json or
- * special_tokens_map.json beside `path`, else end of text. */
+ * special_tokens_map.json in the folder of `path`, else end of text. */
 int vocabulary_read_pad(struct vocabulary *vocabulary, const char *path);
 
 struct gguf;
-/* Reads the tokens in a GGUF file, which is not needed afterwards. */
+/* Reads the tokens in a GGUF file, which may be closed afterwards. */
 int vocabulary_from_gguf(const struct gguf *file, struct vocabulary *vocabulary);
 /* Reads a list of merges in memory, with any number of them, by OpenAI's rule. */
 int vocabulary_from_merges(const char *merges, size_t size, struct vocabulary *vocabulary);
@@ -59,46 +59,49 @@ int vocabulary_write(const struct vocabulary *vocabulary, char **vocab, char **m
 
 /* ---- Use ------------------------------------------------------------------------------------- */
 
-/* Finds a token's id by its text, which need not end with a NUL; -1: there is none. */
+/* Finds a token's id by its text, which need not end with a NUL. Returns -1 if there is none. */
 int32_t vocabulary_find(const struct vocabulary *vocabulary, const char *text, size_t length);
-/* Finds the token whose text is `left` followed by `right`. */
+/* Finds the id of the token whose text is `left` followed by `right`. Returns -1 if there is
+ * none. */
 int32_t vocabulary_find_joined(const struct vocabulary *vocabulary, const char *left,
                                size_t left_length, const char *right, size_t right_length);
-/* Finds the merge of two tokens; NULL: they do not merge. */
+/* Finds the merge of two tokens. Returns NULL if they do not merge. */
 const struct merge *vocabulary_merge(const struct vocabulary *vocabulary, int32_t left,
                                      int32_t right);
-/* The byte that a character of a token's text stands for; -1: none. */
+/* Returns the byte that a character of a token's text means, or -1 if it means none. */
 int vocabulary_byte(int32_t symbol);
 
 /* ---- Building -------------------------------------------------------------------------------- */
 
 #define VOCABULARY_START "<|startoftext|>"
 #define VOCABULARY_END "<|endoftext|>"
-#define VOCABULARY_WORD_END "</w>" /* what the text of a token at a word's end ends with */
+#define VOCABULARY_WORD_END "</w>" /* the end of the text of a token at a word's end */
 
 enum { VOCABULARY_SYMBOL_SIZE = 8 }; /* bytes of a symbol's text at most */
 
-/* Makes empty tables for so many tokens and merges, whose texts take `bytes` with their NULs. */
+/* Makes empty tables for `tokens` tokens and `merges` merges. The texts of the tokens take `bytes`
+ * bytes, including their NULs. */
 int vocabulary_make_tables(struct vocabulary *vocabulary, const char *path, size_t tokens,
                            size_t bytes, size_t merges);
 /* Makes room for `count` added tokens. */
 int vocabulary_make_added(struct vocabulary *vocabulary, const char *path, size_t count);
 
-/* Adds the token whose text is `left` followed by `right`. False: there is such a token already, or
- * the tokens were made to collide in the hash table. */
+/* Adds the token whose text is `left` followed by `right`. Returns false if there is such a token
+ * already, or if too many tokens collide in the hash table. */
 bool vocabulary_add_joined(struct vocabulary *vocabulary, uint32_t id, const char *left,
                            size_t left_length, const char *right, size_t right_length);
 bool vocabulary_add(struct vocabulary *vocabulary, uint32_t id, const char *text, size_t length);
-/* Adds a merge, in place of an earlier one of the same tokens. False: as above. */
+/* Adds a merge, in place of an earlier one of the same tokens. Returns false if too many merges
+ * collide in the hash table. */
 bool vocabulary_add_merge(struct vocabulary *vocabulary, uint32_t rank, int32_t left, int32_t right,
                           int32_t joined);
 void vocabulary_add_added(struct vocabulary *vocabulary, int32_t id, bool normalized);
 
 /* Writes the text of a byte's token, without a NUL, and returns its length. */
 size_t vocabulary_symbol_text(uint8_t byte, bool word_end, char text[VOCABULARY_SYMBOL_SIZE]);
-/* Finds the tokens of all bytes; token `unknown` stands for bytes that have none. */
+/* Finds the tokens of all bytes. Bytes that have no token get the token `unknown`. */
 void vocabulary_find_symbols(struct vocabulary *vocabulary, int32_t unknown);
-/* Finds the tokens that every text starts and ends with. */
+/* Finds the tokens with which every text starts and ends. */
 int vocabulary_find_ends(struct vocabulary *vocabulary, const char *path, const char *start,
                          const char *end);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * gzip is unpacked with inflate and not with gzread, which from zlib 1.3.2 on takes a file that was
- * cut short for a whole one.
+ * A gzip file is unpacked with inflate and not with gzread, which since zlib 1.3.2 accepts a
+ * truncated file as complete.
  */
 #include "text/vocabulary_file.h"
 #include "base/error.h"
@@ -26,7 +26,7 @@ static int inflate_error(const char *path, const z_stream *stream, int status)
                       "%s: cannot be unpacked: %s", path, reason);
 }
 
-/* Inflates to the end of the stream. *data grows and always has a byte left for a NUL. */
+/* Inflates to the end of the stream. *data grows and always has one byte left for a NUL. */
 static int inflate_all(const char *path, z_stream *stream, size_t limit, char **data, size_t *size)
 {
     size_t capacity = 0;
@@ -77,7 +77,7 @@ int vocabulary_file_read(const char *path, size_t limit, char **data, size_t *si
     *size = 0;
     if (!file_exists(path))
         return error_fail(VKCLIP_EIO, "%s: %s", path,
-                          folder_exists(path) ? "a folder, expected a vocabulary file"
+                          folder_exists(path) ? "expected a vocabulary file, found a folder"
                                               : "no such file, or it cannot be read");
     int error = file_read(path, limit, data, size);
     if (!error && *size >= 2 && !memcmp(*data, "\x1f\x8b", 2)) {
@@ -86,7 +86,7 @@ int vocabulary_file_read(const char *path, size_t limit, char **data, size_t *si
         free(packed);
     }
     if (!error && !*size) {
-        error = error_fail(VKCLIP_EFORMAT, "%s: empty, expected a vocabulary", path);
+        error = error_fail(VKCLIP_EFORMAT, "%s: expected a vocabulary, found an empty file", path);
         free(*data);
         *data = NULL;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The vocabulary in a GGUF file: tokens without merges, but in the order in which the merges were
- * learnt, from which they are derived.
+ * Reads the vocabulary in a GGUF file. The file has tokens but no merges; the merges are derived
+ * from the order of the tokens, which is the order in which the merges were learnt.
  */
 #include "base/error.h"
 #include "format/gguf.h"
@@ -14,8 +14,8 @@ enum {
     PIECES_LIMIT = 64       /* characters of a token; CLIP's have at most 32 */
 };
 
-/* Splits a token's text into the tokens of its characters, "</w>" belonging to the last character.
- * Returns their number; 0: one of them is not a token, or there are too many. */
+/* Splits a token's text into the tokens of its characters, where "</w>" belongs to the last
+ * character. Returns their number, or 0 if a character is no token or if there are too many. */
 static size_t split_symbols(const struct vocabulary *v, const char *text,
                             int32_t pieces[PIECES_LIMIT])
 {
@@ -37,7 +37,7 @@ static size_t split_symbols(const struct vocabulary *v, const char *text,
     return count;
 }
 
-/* Joins the pair whose merge was learnt first; false: no two neighbours merge. */
+/* Joins the pair whose merge was learnt first. Returns false if no two neighbours merge. */
 static bool join_pieces(const struct vocabulary *v, int32_t *pieces, size_t count)
 {
     const struct merge *best = NULL;
@@ -56,8 +56,8 @@ static bool join_pieces(const struct vocabulary *v, int32_t *pieces, size_t coun
     return true;
 }
 
-/* A token's merge joins the two pieces that the merges before it make of the token's text. For
- * OpenAI's vocabulary this gives back every merge. */
+/* Derives the merges: a token's merge joins the two pieces that the earlier merges make of the
+ * token's text. For OpenAI's vocabulary this gives exactly the original merges. */
 static int derive_merges(struct vocabulary *v, const char *path)
 {
     uint32_t rank = 0;
@@ -71,10 +71,11 @@ static int derive_merges(struct vocabulary *v, const char *path)
         while (count > 2 && join_pieces(v, pieces, count))
             count--;
         if (count != 2 || !vocabulary_add_merge(v, rank++, pieces[0], pieces[1], (int32_t)id))
-            return error_fail(VKCLIP_EUNSUPPORTED,
-                              "%s: token %u is not two earlier ones joined, as CLIP's are: name a "
-                              "vocabulary (`vocab`)",
-                              path, id);
+            return error_fail(
+                VKCLIP_EUNSUPPORTED,
+                "%s: token %u is not two earlier tokens joined, as CLIP's are: name a "
+                "vocabulary (`vocab`)",
+                path, id);
     }
     return VKCLIP_OK;
 }
@@ -97,8 +98,8 @@ static int load_tokens(struct vocabulary *v, const char *path, const struct gguf
     for (; v->count < value->count; v->count++) {
         const char *text = gguf_next_text(&next, &length);
         if (!length || memchr(text, 0, length) || !vocabulary_add(v, v->count, text, length))
-            return error_fail(VKCLIP_EFORMAT, "%s: token %u is empty, twice there or no text", path,
-                              v->count);
+            return error_fail(VKCLIP_EFORMAT, "%s: token %u is empty, occurs twice or is no text",
+                              path, v->count);
     }
     return VKCLIP_OK;
 }
@@ -121,7 +122,8 @@ static int load_file(struct vocabulary *v, const struct gguf *file)
     if (error)
         return error;
     vocabulary_find_symbols(v, -1);
-    /* A tokenizer by Hugging Face's rules uses these, as those of openai/clip-vit-* have them. */
+    /* Only a tokenizer by Hugging Face's rules uses the added tokens. In the tokenizers of
+     * openai/clip-vit-*, too, only the start is searched for in the normalised text. */
     vocabulary_add_added(v, v->start, true);
     vocabulary_add_added(v, v->end, false);
     v->openai = true;

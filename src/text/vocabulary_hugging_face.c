@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Hugging Face's tokenizer.json, and its vocab.json with merges.txt. Refuses tokenizers of another
- * kind and files that contradict themselves, rather than giving other ids than the model was
- * trained with.
+ * Reads Hugging Face's tokenizer.json, and its vocab.json with merges.txt. Tokenizers of another
+ * kind and files that contradict themselves are refused, because they would give other ids than
+ * those with which the model was trained.
  */
 #include "base/array.h"
 #include "base/error.h"
@@ -33,12 +33,13 @@ static int load_token(struct vocabulary *v, const char *path, const char *text, 
                           "%s: tokens \"%.40s\" and \"%.40s\" have the same id %lld", path,
                           v->tokens[value], text, (long long)value);
     if (!vocabulary_add(v, (uint32_t)value, text, strlen(text)))
-        return error_fail(VKCLIP_EFORMAT, "%s: token \"%.40s\" twice, or tokens made to collide",
-                          path, text);
+        return error_fail(VKCLIP_EFORMAT,
+                          "%s: token \"%.40s\" occurs twice, or too many tokens collide", path,
+                          text);
     return VKCLIP_OK;
 }
 
-/* The text of an item of added_tokens where `vocab` lacks it; else NULL. */
+/* Returns the text of an item of added_tokens if `vocab` lacks it, else NULL. */
 static const char *missing_text(const json_t *item, const json_t *vocab)
 {
     const char *text = json_string_value(json_object_get(item, "content"));
@@ -63,7 +64,7 @@ static int load_added(struct vocabulary *v, const char *path, const json_t *item
     return VKCLIP_OK;
 }
 
-/* Makes the tables for the tokens of `vocab` and those of `added` that it lacks. */
+/* Makes the tables for the tokens of `vocab` and for those tokens of `added` that `vocab` lacks. */
 static int make_tables(struct vocabulary *v, const char *path, json_t *vocab, const json_t *added,
                        size_t merges)
 {
@@ -124,7 +125,7 @@ static int load_merge(struct vocabulary *v, const char *path, uint32_t rank, con
         return vocabulary_file_bad_merge(path, rank,
                                          "names or makes a token that the vocabulary lacks");
     if (!vocabulary_add_merge(v, rank, left_id, right_id, joined))
-        return vocabulary_file_bad_merge(path, rank, "is one of many made to collide");
+        return vocabulary_file_bad_merge(path, rank, "is one of too many that collide");
     return VKCLIP_OK;
 }
 
@@ -224,7 +225,8 @@ static int check_model(const char *path, const json_t *model)
     return VKCLIP_OK;
 }
 
-/* The post-processor names the tokens around a text; without one they have CLIP's names. */
+/* Finds the tokens around a text. The post-processor names them; without a post-processor they have
+ * CLIP's names. */
 static int load_ends(struct vocabulary *v, const char *path, const json_t *root)
 {
     json_t *post = json_object_get(root, "post_processor");
@@ -307,7 +309,8 @@ int vocabulary_load_pair(struct vocabulary *v, const char *vocab_path, json_t *v
     if (error)
         return error;
     vocabulary_find_symbols(v, v->end);
-    /* The tokenizer.json of openai/clip-vit-* describes the two ends so. */
+    /* As in the tokenizer.json of openai/clip-vit-*, only the start is searched for in the
+     * normalised text. */
     vocabulary_add_added(v, v->start, true);
     vocabulary_add_added(v, v->end, false);
     return VKCLIP_OK;

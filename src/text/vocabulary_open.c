@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Chooses the reader of a vocabulary by what the file begins with and, for one of a pair of files,
- * by its name; finds the pad token in the files beside it.
+ * by its name. Finds the pad token in the other files of the folder.
  */
 #include "base/error.h"
 #include "base/file.h"
@@ -29,7 +29,7 @@ static int open_gguf(const char *path, struct vocabulary *v)
     return error;
 }
 
-/* tokenizer.json, or vocab.json with merges.txt beside it. */
+/* Loads tokenizer.json, or vocab.json with merges.txt from the same folder. */
 static int load_json(struct vocabulary *v, const char *path, const char *data, size_t size)
 {
     json_t *root = NULL;
@@ -48,7 +48,7 @@ static int load_json(struct vocabulary *v, const char *path, const char *data, s
     return error;
 }
 
-/* merges.txt with vocab.json beside it. */
+/* Loads merges.txt with vocab.json from the same folder. */
 static int load_merges(struct vocabulary *v, const char *path)
 {
     json_t *root = NULL;
@@ -89,7 +89,8 @@ int vocabulary_open(const char *path, struct vocabulary *v)
 
 /* ---- The pad token --------------------------------------------------------------------------- */
 
-/* Looks for a pad token in the file `name` beside the vocabulary. *found: it has one. */
+/* Looks for a pad token in the file `name` in the vocabulary's folder. *found becomes true if the
+ * file has one. */
 static int read_pad(struct vocabulary *v, const char *path, const char *name, bool *found)
 {
     json_t *root = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * OpenAI's list of merges. It names no ids: they follow from the order of the tokens, which are the
- * bytes, the bytes at a word's end, one token per merge, start and end of text.
+ * Reads OpenAI's list of merges. The list names no ids. They follow from the order of the tokens,
+ * which are the bytes, the bytes at a word's end, one token per merge, start and end of text.
  */
 #include "base/error.h"
 #include "text/vocabulary_file.h"
@@ -11,15 +11,15 @@
 
 enum { BYTE_TOKENS = 512, ENDS = 2 };
 
-/* The code points of the bytes' symbols rise with the ids: the printable bytes come first, then the
- * bytes that stand-ins from U+0100 on represent. */
+/* Returns the symbol of the byte with a given id. The code points of the symbols rise with the ids:
+ * first the printable bytes, then the bytes whose symbols are U+0100 and above. */
 static int32_t symbol_in_order(int32_t place)
 {
     if (place < 94) /* '!' to '~' */
         return place + 33;
     if (place < 106) /* U+00A1 to U+00AC */
         return place + 67;
-    return place + 68; /* U+00AE on: U+00AD is not printable. */
+    return place + 68; /* U+00AE and above, because U+00AD is not printable */
 }
 
 static void add_bytes(struct vocabulary *v)
@@ -47,7 +47,7 @@ static int add_merge(struct vocabulary *v, const char *path, uint32_t rank, cons
         return vocabulary_file_bad_merge(path, rank, "names a token that no line before it makes");
     if (!vocabulary_add_joined(v, v->count, line, left, right, right_length) ||
         !vocabulary_add_merge(v, rank, left_id, right_id, (int32_t)v->count))
-        return vocabulary_file_bad_merge(path, rank, "makes a token that is there already");
+        return vocabulary_file_bad_merge(path, rank, "makes a token that exists already");
     v->count++;
     return VKCLIP_OK;
 }
@@ -64,7 +64,8 @@ int vocabulary_load_openai(struct vocabulary *v, const char *path, const char *d
                           path);
     for (const char *i = next; *i && lines < limit; i++)
         lines += *i == '\n';
-    /* A merge's token is its line without the space, so the file's size holds all such tokens. */
+    /* A merge's token is its line without the space, so the texts of all merges' tokens fit in the
+     * file's size. */
     const size_t bytes = size + BYTE_TOKENS * VOCABULARY_SYMBOL_SIZE + sizeof(VOCABULARY_START) +
                          sizeof(VOCABULARY_END);
     int error = vocabulary_make_tables(v, path, BYTE_TOKENS + lines + ENDS, bytes, lines);

@@ -16,7 +16,8 @@ static int compare_ranks(const void *a, const void *b)
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-/* The text of merges.txt: one merge per line, in the order of their ranks; NULL when out of memory.
+/* Returns the text of merges.txt, one merge per line in the order of their ranks, or NULL when out
+ * of memory.
  */
 static char *merges_text(const struct vocabulary *v)
 {

@@ -135,7 +135,7 @@ static void refuses_files(void **state)
         int error;
     } files[] = {
         {"", "expected a row with the columns' names", NULL, VKCLIP_EFORMAT},
-        {"filepath\ttitle\n", "no samples in it", NULL, VKCLIP_EFORMAT},
+        {"filepath\ttitle\n", "contains no samples", NULL, VKCLIP_EFORMAT},
         {"filepath\tcaption\na\tb\n", "no column \"title\"", NULL, VKCLIP_EFORMAT},
         {"file\ttitle\na\tb\n", "no column \"filepath\" in its first row, which has: file, title",
          NULL, VKCLIP_EFORMAT},
@@ -548,7 +548,8 @@ static void refuses_shards(void **state)
     scratch_text(folder, "a.tar", "no tar, but a text that is long enough to be looked at");
     assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "a.tar");
     scratch_text(folder, "a.tar", "");
-    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT, "no samples in it");
+    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT,
+                  "contains no samples");
     scratch_text(folder, "a.tar.gz", "\x1f\x8b\x08");
     assert_failed(open_file(folder, "a.tar.gz", NULL, &dataset), VKCLIP_EUNSUPPORTED,
                   "compressed by gzip");

@@ -249,10 +249,10 @@ static void refuses_bad_vocabularies(void **state)
         {{"a", "", "<|startoftext|>", "<|endoftext|>"}, VKCLIP_EFORMAT, "token 1 is empty, twice"},
         {{"a", "ac", "<|startoftext|>", "<|endoftext|>"},
          VKCLIP_EUNSUPPORTED,
-         "token 1 is not two earlier ones joined"},
+         "token 1 is not two earlier tokens joined"},
         {{"a", "b", "aabb", "<|startoftext|>", "<|endoftext|>"},
          VKCLIP_EUNSUPPORTED,
-         "token 2 is not two earlier ones joined"},
+         "token 2 is not two earlier tokens joined"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         char *folder = scratch_folder(), *gguf = scratch_path(folder, "tokens.gguf");

@@ -125,7 +125,7 @@ static const struct {
     {"post_processor.sep.1", "\"2239\"", VKCLIP_EUNSUPPORTED, "post_processor"},
     {"post_processor.sep.1", "5", VKCLIP_EFORMAT, "post_processor has other ids"},
     {"post_processor.cls.0", "\"[CLS]\"", VKCLIP_EFORMAT,
-     "no token \"[CLS]\", which every text starts"},
+     "no token \"[CLS]\", with which every text starts"},
     {"post_processor.sep.0", "\"\"", VKCLIP_EFORMAT, "no token \"\", which every text ends"},
     {"added_tokens.0.id", "7", VKCLIP_EFORMAT, "added token 0 has another id than its text"},
     {"added_tokens.0.id", NULL, VKCLIP_EFORMAT, "added token 0"},
@@ -247,7 +247,7 @@ static const struct {
     {"{\"a\":0,\"b</w>\":1,\"ab</w>\":2}", "a b</w>\n", "vocab.json", VKCLIP_EFORMAT,
      "vocab.json: no token \"<|startoftext|>\""},
     {"{\"a\":0,\"b</w>\":1,\"ab</w>\":2,\"<|startoftext|>\":3}", "a b</w>\n", "vocab.json",
-     VKCLIP_EFORMAT, "no token \"<|endoftext|>\", which every text ends with"},
+     VKCLIP_EFORMAT, "no token \"<|endoftext|>\", with which every text ends"},
     {"{\"a\":0,\"b</w>\":1,\"ab</w>\":5," ENDS "}", "a b</w>\n", "vocab.json", VKCLIP_EFORMAT,
      "id of token \"ab</w>\" is not one of 0 to 4"},
     {"{\"a\":{},\"b</w>\":1,\"ab</w>\":2," ENDS "}", "a b</w>\n", "vocab.json", VKCLIP_EFORMAT,
@@ -319,7 +319,7 @@ static const struct {
     {"#version: 0.2\na b\nab c</w>\n", NULL},
     {"\"bpe.txt#version: 0.2\r\na b\r\nab c</w>\r\n", NULL},
     {"#version: 0.2", NULL},
-    {"", "empty, expected a vocabulary"},
+    {"", "expected a vocabulary, found an empty file"},
     {"a b\nab c</w>\n", "first line has \"#version\""},
     {"a b\n#version: 0.2\n", "first line has \"#version\""},
     {"just a text\nand another line\n", "neither JSON nor a list of merges"},
@@ -332,8 +332,8 @@ static const struct {
     {"#version: 0.2\nab c\na b\n", "merge 1 names a token that no line before it makes"},
     {"#version: 0.2\na \xff\n", "merge 1 names a token"},
     {"#version: 0.2\na \xc3\xa9\xc3\xa9\n", "merge 1 names a token"},
-    {"#version: 0.2\na b\na b\n", "merge 2 makes a token that is there already"},
-    {"#version: 0.2\nb c\na b\nab c\na bc\n", "merge 4 makes a token that is there already"},
+    {"#version: 0.2\na b\na b\n", "merge 2 makes a token that exists already"},
+    {"#version: 0.2\nb c\na b\nab c\na bc\n", "merge 4 makes a token that exists already"},
     {"#version: 0.2\n< |startoftext|>\n", "merge 1 names a token"},
 };
 
@@ -364,7 +364,7 @@ static void lists_of_merges(void **state)
     }
     scratch_write(folder, "bpe.txt", "#version\na b\0", 13);
     refused(folder, "bpe.txt", VKCLIP_EFORMAT, "neither JSON nor a list of merges");
-    refused(folder, ".", VKCLIP_EIO, "a folder, expected a vocabulary file");
+    refused(folder, ".", VKCLIP_EIO, "expected a vocabulary file, found a folder");
     free(path);
     scratch_remove(folder);
 }
