@@ -112,7 +112,7 @@ struct vkclip_device_info {
     uint64_t max_buffer_range; /* bytes, maxStorageBufferRange */
     char caps[256]; /* optional features found and usable, separated by spaces; "" if none */
     bool usable;    /* false: the device lacks something that the library requires */
-    char why[256];  /* what it lacks */
+    char why[256];  /* what the device lacks, if it is not usable */
 };
 
 /* Lists the Vulkan devices of this machine in index order: writes at most `capacity` entries, and
@@ -123,7 +123,7 @@ VKCLIP_API int vkclip_list_devices(struct vkclip_device_info *infos, size_t capa
 
 struct vkclip_device_params {
     /* An index, or part of a name in any case. Several with commas between them, or "all" for every
-     * usable device, give one handle that stands for all of them. With NULL or "" the environment
+     * usable device, give one handle for all of them. With NULL or "" the environment
      * variable VKCLIP_DEVICE decides, which has the same form; without it the best device is
      * opened: discrete before integrated, virtual and CPU. */
     const char *device;
@@ -167,17 +167,17 @@ VKCLIP_API void vkclip_close_device(struct vkclip_device **device);
  * The environment variable VKCLIP_TUNE is `on` (the default), `off` (a fixed order, which depends
  * on the device's features alone) or `force` (known shapes are measured again). */
 struct vkclip_tuning_time {
-    const char *kernel; /* its shader and tile */
-    double ms;          /* one run took so long; negative: it failed, or its result was wrong */
+    const char *kernel; /* name of its shader and tile */
+    double ms;          /* milliseconds of one run; negative: it failed or was wrong */
 };
 struct vkclip_tuning {
     const char *device, *shape;             /* names of the device and of the class of shapes */
     const char *kernel;                     /* the name of the kernel that is used */
-    const struct vkclip_tuning_time *times; /* [count] of the candidates */
+    const struct vkclip_tuning_time *times; /* [count], times of the candidates */
     size_t count;                           /* 0: the device was too slow to measure */
 };
-/* Receives one class of shapes. What `tuning` points to is valid during the call. Return nonzero to
- * stop; vkclip_list_tuning then fails with EINVALID. */
+/* Receives the choice of kernel for one class of shapes. What `tuning` points to is valid during
+ * the call. Return nonzero to stop; vkclip_list_tuning then fails with EINVALID. */
 typedef int vkclip_tuning_fn(void *user, const struct vkclip_tuning *tuning);
 VKCLIP_API int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning,
                                   void *user);
@@ -292,7 +292,7 @@ VKCLIP_API int vkclip_get_model_info(const struct vkclip_model *model,
 VKCLIP_API void vkclip_close_model(struct vkclip_model **model);
 
 /* Returns the name of an architecture that vkclip_init_model knows, as OpenCLIP writes it
- * (ViT-B-32, RN50). `index` counts from 0; behind the last architecture the result is NULL. Names
+ * (ViT-B-32, RN50). `index` counts from 0; after the last architecture the result is NULL. Names
  * are static.
  */
 VKCLIP_API const char *vkclip_arch_name(size_t index);
@@ -469,14 +469,14 @@ typedef int vkclip_item_fn(void *user, const struct vkclip_item *item);
 
 struct vkclip_encode_params {
     bool no_normalize; /* Embeddings are not divided by their L2 norm. */
-    /* NULL: intermediate tensors stay on the device. Else the first of several devices does all
-     * the work, and an item's tensors are given before the item itself. Items that have failed are
-     * left out. */
+    /* NULL: intermediate tensors stay on the device. Otherwise the first of several devices does
+     * all the work, and an item's tensors are given before the item itself. Items that have failed
+     * are left out. */
     vkclip_hidden_fn *hidden;
     vkclip_progress_fn *progress;
-    void *user; /* the first argument of all of the caller's functions */
-    /* NULL: an item that fails lets the whole call fail. Else the item's error is given to this
-     * function and the call continues with the other items. The caller may then pass NULL in place
+    void *user; /* first argument of all of the caller's functions */
+    /* NULL: an item that fails makes the whole call fail. Otherwise this function gets the item's
+     * error and the call continues with the other items. The caller may then pass NULL in place
      * of `embeds`: memory does not grow with the number of items, because results are given out as
      * the call proceeds. */
     vkclip_item_fn *item;
@@ -488,7 +488,7 @@ struct vkclip_encode_params {
 /* The functions below encode `count` items to embeddings [count,D], which are L2-normalised by
  * default. The library prepares items on its own threads (reads, decodes and resizes pictures,
  * tokenises texts) while the devices compute the items before them, on several devices at once
- * where the handle stands for several. The order of the embeddings is that of the items. All of the
+ * if the handle has several. The order of the embeddings is that of the items. All of the
  * caller's functions are called on the thread that called the library, except vkclip_source_fn.
  * With `count` 0 nothing is called and the result is VKCLIP_OK.
  *
@@ -593,15 +593,15 @@ struct vkclip_trainer;
  */
 struct vkclip_augmentation {
     bool off;        /* Pictures are prepared as at inference. */
-    double scale[2]; /* range of the crop's area in parts of the picture's; both 0: 0.9 to 1. If the
-                      * second is above 1, crops may reach over the picture's edges. */
+    double scale[2]; /* range of the crop's area as a fraction of the picture's; both 0: 0.9 to 1.
+                      * If the second is above 1, crops may reach over the picture's edges. */
     double ratio[2]; /* range of the crop's width by its height; both 0: 3/4 to 4/3 */
-    double rotate;   /* The crop is rotated by up to so many degrees in either direction. */
-    bool fill_mean;  /* Outside the picture is the mean colour instead of white. */
+    double rotate;   /* most degrees by which the crop is rotated, in either direction */
+    bool fill_mean;  /* The area outside the picture gets the mean colour, not white. */
     /* Brightness, contrast, saturation and hue are changed in random order: the first three by
      * factors of 1 - x to 1 + x, hue by up to x (at most 0.5) of the circle. */
     double color_jitter[4];
-    double color_jitter_prob; /* probability that these four are applied; 0: always */
+    double color_jitter_prob; /* probability of color_jitter; 0: always */
     double gray_scale_prob;   /* probability that a picture is made grey */
     double channel_gain;      /* Red, green and blue are each multiplied by 1 - x to 1 + x. */
 };
@@ -609,13 +609,13 @@ struct vkclip_augmentation {
 /* Names are those of OpenCLIP's options. 0 selects the default; where that is not 0, a negative
  * number means 0. */
 struct vkclip_trainer_params {
-    /* The model: exactly one of these two. A run that is resumed has a model of its own. */
+    /* Exactly one of `model` and `init` names the model. A resumed run has a model of its own. */
     const char *model; /* path of a checkpoint, as for vkclip_open_model */
     const char *init;  /* an architecture of vkclip_arch_name, or a configuration file (config.json,
                         * open_clip_config.json): weights are random, from the seed */
     const char *vocab; /* vocabulary file; NULL: the one beside the checkpoint */
 
-    /* The pairs: exactly one of these two. */
+    /* Exactly one of `data` and `data_raw` names the pairs. */
     const char *data;     /* CSV or TSV, or WebDataset's shards: train-{0000..0099}.tar */
     const char *data_raw; /* safetensors with images [S,B,3,H,W] and input_ids [S,B,T]: S prepared
                            * batches, which are taken in order, again and again */
@@ -630,13 +630,13 @@ struct vkclip_trainer_params {
 
     /* The optimiser is AdamW, with decay on tensors of two and more dimensions. */
     uint32_t batch_size; /* pairs computed at once; 0: 64, or what data_raw has */
-    uint32_t accum_freq; /* such batches per step; 0: 1. All pairs of a step are each other's
+    uint32_t accum_freq; /* batches per step; 0: 1. All pairs of a step are each other's
                           * negatives (cached embeddings, Gao et al. 2021). */
     double lr, beta1, beta2, eps, wd; /* 0: 5e-4, 0.9, 0.98, 1e-6, 0.2 */
     double grad_clip_norm;            /* largest norm of the gradients; 0: no limit */
     int64_t warmup;  /* steps over which lr rises; 0: a tenth of all, at most 10000 */
     bool lr_const;   /* After the warm-up lr stays; else it falls along half a cosine to 0. */
-    uint64_t steps;  /* of the whole run; 0: `epochs` passes over the data */
+    uint64_t steps;  /* steps of the whole run; 0: `epochs` passes over the data */
     uint32_t epochs; /* 0: 32 */
     uint64_t seed;
     bool freeze_bn_stats; /* A ModifiedResNet's batch norm uses its running statistics and leaves
@@ -664,8 +664,8 @@ struct vkclip_trainer_info {
 /* Bytes on the device, without the driver's own. */
 struct vkclip_trainer_memory {
     uint64_t weights, gradients, moments;
-    uint64_t activations; /* of the largest part of a step */
-    uint64_t least;       /* Any placement of these activations needs as much. */
+    uint64_t activations; /* bytes of the largest part of a step */
+    uint64_t least;       /* bytes of activations that every placement needs */
 };
 
 struct vkclip_train_result {

@@ -23,9 +23,8 @@ struct state {
     const struct batches *work;
     struct replica *const *replicas;
     struct workers *workers;
-    pthread_mutex_t lock; /* protects everything below */
-    pthread_cond_t
-        changed; /* A batch was completed or delivered, a driver ended, or `failed` was set. */
+    pthread_mutex_t lock;   /* protects everything below */
+    pthread_cond_t changed; /* A batch or a driver ended, or items were delivered. */
     size_t replica_count;
     size_t driven, ended; /* number of replicas that have a driver, and that no longer have one */
     struct batches_load loads[BATCHES_REPLICAS];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tables, and the rules by which a variant and a tile fit a node.
+ * Holds the table of kernels and the rules by which a variant and a tile fit a node.
  */
 #include "runtime/kernels.h"
 #include "base/array.h"
@@ -48,7 +48,7 @@ static uint32_t divide_up(uint32_t a, uint32_t b)
 
 /* ---- What a node is -------------------------------------------------------------------------- */
 
-/* The bytes that a node reads of one of its inputs. */
+/* Returns the bytes that a node reads of one of its inputs. */
 static uint64_t input_bytes(const struct graph *graph, const struct node *node, int slot)
 {
     const struct tensor *out = &graph->tensors[node->out];
@@ -97,7 +97,8 @@ bool kernels_share_values(const struct kernel *kernel)
     return kernel->needs & CAP_SUBGROUP && !kernels_read_texels(kernel);
 }
 
-/* A texel is four values, or one word of the quantised types, which have no size of their own. */
+/* Tells whether a row is whole texels. A texel is four values, or one word of the quantised types,
+ * which have no size of their own. */
 static bool fits_texels(const struct gpu *gpu, const struct tensor *tensor)
 {
     uint64_t size = type_size(tensor->type);
@@ -105,9 +106,9 @@ static bool fits_texels(const struct gpu *gpu, const struct tensor *tensor)
     return texels <= gpu_limits(gpu)->texel_elements;
 }
 
-/* Whether in[slot] has the type that the variant reads there. Inputs that are no weights have the
- * type of the activations, which types_fit compares. OUTER adds to the gradient of a bias, which is
- * fp32 in every variant. */
+/* Tells whether in[slot] has the type that the variant reads there. Inputs that are not weights
+ * have the type of the activations, which types_fit compares. OUTER adds to the gradient of a bias,
+ * which is fp32 in every variant. */
 static bool input_type_fits(const struct kernel *kernel, const struct graph *graph,
                             const struct node *node, int slot)
 {
@@ -131,8 +132,8 @@ static bool types_fit(const struct kernel *kernel, const struct graph *graph,
     return input_type_fits(kernel, graph, node, 1) && input_type_fits(kernel, graph, node, 2);
 }
 
-/* Variants that read texels need rows that are whole texels, and tensors that one texel binding
- * spans. */
+/* Tells whether a variant that reads texels can read the tensors: rows must be whole texels, and
+ * one texel binding must span each tensor. */
 static bool texels_fit(const struct gpu *gpu, const struct graph *graph, const struct node *node)
 {
     const struct tensor *x = &graph->tensors[node->in[0]];
@@ -154,7 +155,7 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
         return tensor_columns(&graph->tensors[node->in[1]]) % 4 == 0;
     if (kernels_share_values(kernel) && graph_packs(node->op))
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
-    if (kernel->needs & CAP_F16MATH) /* training scales gradients up, beyond sums in fp16 */
+    if (kernel->needs & CAP_F16MATH) /* Scaled gradients exceed fp16 sums. */
         return tensor_columns(x) % 4 == 0 && !graph->mixed;
     return !kernels_read_texels(kernel) || texels_fit(gpu, graph, node);
 }
@@ -171,8 +172,9 @@ double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
 {
     if (!(kernel->needs & CAP_DOT))
         return 0;
-    /* Each of K products is off by up to half a step of x, 1/254, times a weight, which is 1/254/3
-     * on the average. The errors add up like a random walk: six of its deviations. */
+    /* Rounding x errs by up to half a step, 1/254, and is multiplied by a weight in [-1, 1), so
+     * that the error of each of K products has a standard deviation of 1/254/3. The errors add up
+     * like a random walk; the bound is six standard deviations of the sum. */
     const struct tensor *w = &graph->tensors[node->in[1]];
     return 2.0 / 254 * sqrt((double)(tensor_elements(w) / tensor_n(w)));
 }
@@ -190,13 +192,13 @@ struct kernel_span kernels_span(const struct gpu *gpu, const struct kernel *kern
     if (kernel->needs & CAP_SUBGROUP)
         lanes = limits->subgroup;
     else if (kernel->needs & CAP_DOT)
-        lanes = PANEL; /* rounding x once serves this many columns */
+        lanes = PANEL; /* Rounding x once serves this many columns. */
     return (struct kernel_span){lanes, 1, lanes, NULL};
 }
 
-/* Cuts a tile down to a result of m rows. A workgroup gets no more height than the rows need; and
- * where more than an eighth of the rows that all workgroups compute would lie past the end, an
- * invocation gets fewer rows. */
+/* Cuts a tile down to a result of m rows. A workgroup gets no more height than the rows need. If
+ * more than an eighth of the rows that all workgroups compute would lie past the end, an invocation
+ * gets fewer rows, because computing rows past the end is wasted time. */
 static struct tile cut_tile(struct tile tile, uint32_t m)
 {
     while (tile.height > 1 && tile.height / 2 * tile.rows >= m)
@@ -207,7 +209,7 @@ static struct tile cut_tile(struct tile tile, uint32_t m)
     return tile;
 }
 
-/* Bytes of shared memory that matmul_coopmat.comp has for x, w and the sums. */
+/* Returns the bytes of shared memory that matmul_coopmat.comp needs for x, w and the sums. */
 static uint32_t coopmat_shared_bytes(const struct kernel *kernel, const uint32_t matrix[3],
                                      const struct tile *tile)
 {
@@ -238,7 +240,8 @@ bool kernels_same_choice(const struct kernel_choice *a, const struct kernel_choi
     return a->kernel == b->kernel && same_tile(&a->listed_tile, &b->listed_tile);
 }
 
-/* Whether a choice is in the list already: two tiles of a shader may be cut down to the same. */
+/* Tells whether the list already has a choice, because two tiles of a shader may be cut down to
+ * equal ones. */
 static bool is_listed(const struct kernel_choice *choices, size_t count,
                       const struct kernel_choice *choice)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The table of kernels (shaders/kernels.def) and their tiles (shaders/tiles.def): which variants
- * can compute a node on a device, and in which order they are preferred. How a variant is launched
- * is in launch.h; which one is the fastest is measured, see tune.h.
+ * Chooses among the kernels (shaders/kernels.def) and their tiles (shaders/tiles.def): which
+ * variants can compute a node on a device, and in which order they are preferred. launch.h launches
+ * a variant; tune.h measures which one is the fastest.
  */
 #ifndef VKCLIP_RUNTIME_KERNELS_H
 #define VKCLIP_RUNTIME_KERNELS_H
@@ -10,11 +10,11 @@
 #include "vulkan/gpu.h"
 #include "graph/graph.h"
 
-/* A variant: one row of the table, a shader compiled for one pair of types. */
+/* Describes a variant: one row of the table, a shader compiled for one pair of types. */
 struct kernel {
     enum op op;
     const char *shader;
-    enum type x, w; /* type of activations, and of what graph_pack packs or CAST reads */
+    enum type x, w; /* types of the activations, and of what graph_pack packs or CAST reads */
     uint32_t needs; /* CAP_ bits */
     const uint32_t *code;
     size_t bytes;
@@ -23,66 +23,69 @@ struct kernel {
 extern const struct kernel kernels[];
 extern const size_t kernel_count;
 
-/* How a workgroup covers a result: see shaders/tiles.def. */
+/* Says how a workgroup covers a result: see shaders/tiles.def. */
 enum walk { WALK_COLUMNS, WALK_ROWS };
 struct tile {
     uint32_t rows, columns, height; /* all 0: the shader has no tiles */
     enum walk walk;
 };
 
-/* One way to compute a node: a variant and its tile. */
+/* Describes one way to compute a node: a variant and its tile. */
 struct kernel_choice {
     const struct kernel *kernel;
-    struct tile tile;        /* cut down to the node's rows */
-    struct tile listed_tile; /* as tiles.def has it */
+    struct tile tile;        /* tile cut down to the node's rows */
+    struct tile listed_tile; /* tile as listed in tiles.def */
 };
 #define KERNEL_CHOICES 64
 
-/* The slots of a node's tensors, in[0] to in[2] and out, are also the bindings of its kernel. */
+/* A node's tensors have the slots in[0] to in[2] and out, which are also the bindings of its
+ * kernel. */
 #define KERNEL_OUT NODE_INPUTS
 #define KERNEL_SLOTS (NODE_INPUTS + 1)
 
-/* Whether a variant can compute a node on a device. */
+/* Tells whether a variant can compute a node on a device. */
 bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struct graph *graph,
                  const struct node *node);
 
-/* Lists the ways that a device has to compute a node and returns their number. The fixed order is
- * that of the variants in kernels.def, and for each variant that of its shader's tiles in
- * tiles.def. */
+/* Lists the ways in which a device can compute a node and returns their number. Their order, the
+ * fixed order, is that of the variants in kernels.def, and for each variant that of its shader's
+ * tiles in tiles.def. */
 size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const struct node *node,
                        struct kernel_choice choices[KERNEL_CHOICES]);
-/* Appends the choices of one variant, which need not be in the table, to `count` others. Returns
+/* Appends the choices of one variant, which need not be in the table, to a list of `count`. Returns
  * the new count. */
 size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
                            const struct graph *graph, const struct node *node,
                            struct kernel_choice choices[KERNEL_CHOICES], size_t count);
-/* Whether two choices have the same variant and listed tile, however the tiles are cut down. */
+/* Tells whether two choices have the same variant and listed tile, however the tiles are cut down.
+ */
 bool kernels_same_choice(const struct kernel_choice *a, const struct kernel_choice *b);
 /* Writes a name such as "matmul_texel 16x4x8 columns", with the tile as tiles.def lists it. */
 #define KERNEL_CHOICE_NAME 80
 void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CHOICE_NAME]);
 
-/* What the invocations of one workgroup of a variant cover. */
+/* Says what the invocations of one workgroup of a variant cover. */
 struct kernel_span {
     uint32_t lanes;           /* invocations along the columns of the result */
-    uint32_t rows, columns;   /* of the result for each row and column of a tile */
-    const uint32_t *matrices; /* M, N and K of cooperative matrices; NULL where it uses none */
+    uint32_t rows, columns;   /* rows and columns of the result per row and column of a tile */
+    const uint32_t *matrices; /* M, N and K of cooperative matrices; NULL without them */
 };
 struct kernel_span kernels_span(const struct gpu *gpu, const struct kernel *kernel);
-/* Whether a variant reads its inputs as texels. */
+/* Tells whether a variant reads its inputs as texels. */
 bool kernels_read_texels(const struct kernel *kernel);
-/* Whether the lanes of a subgroup each read single values and broadcast them to one another. */
+/* Tells whether the lanes of a subgroup each read single values and broadcast them to one another.
+ */
 bool kernels_share_values(const struct kernel *kernel);
 
-/* The largest difference that a variant's rounding of activations makes where activations and
- * weights are random in [-1, 1). It is 0 for all variants but those of CAP_DOT. */
+/* Bounds the difference that a variant's rounding of activations makes if activations and weights
+ * are random in [-1, 1). It is 0 for all variants but those of CAP_DOT. */
 double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
                         const struct node *node);
 
-/* The bytes that a node reads and writes at least, each counted once. */
+/* Returns the least bytes that a node reads and writes, each counted once. */
 uint64_t kernels_node_bytes(const struct graph *graph, const struct node *node);
-/* Writes a shape such as "50x768x3072": rows, columns and depth of a matrix product, else the
- * result's dimensions. */
+/* Writes a shape such as "50x768x3072": rows, columns and depth of a matrix product, or the
+ * dimensions of any other result. */
 #define KERNEL_SHAPE 64
 void kernels_node_shape(const struct graph *graph, const struct node *node,
                         char shape[KERNEL_SHAPE]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One launch rule per op, and what they share: workgroups per element, row or column, and slices of
- * weights and steps of work.
+ * Defines one launch rule per op, and the steps that rules share: workgroups per element, row or
+ * column, slices of weights, and steps of work.
  */
 #include "runtime/launch.h"
 #include "base/error.h"
@@ -12,16 +12,16 @@
 #include "runtime/layout.h"
 #include "shaders/args.h"
 
-/* A node while it is launched. */
+/* State of a node while it is launched. */
 struct launch {
     struct gpu *gpu;
     struct gpu_commands *commands;
     const struct kernel *kernel;
     struct tile tile;
     const struct node *node;
-    const struct tensor *in[NODE_INPUTS], *out; /* NULL: absent */
+    const struct tensor *in[NODE_INPUTS], *out; /* NULL: the node has no such tensor */
     struct gpu_dispatch dispatch;
-    uint32_t constants[GPU_CONSTANTS]; /* the first three are the workgroup's size */
+    uint32_t constants[GPU_CONSTANTS]; /* The first three are the workgroup's size. */
     uint32_t constant_count;
 };
 
@@ -51,7 +51,7 @@ static void set_args(struct launch *launch, const void *args, uint32_t bytes)
     launch->dispatch.push_bytes = bytes;
 }
 
-/* Binds an input as texels of the given type where the variant reads texels. */
+/* Binds an input as texels of the given type if the variant reads texels. */
 static void set_texels(struct launch *launch, int slot, enum type type)
 {
     if (!kernels_read_texels(launch->kernel))
@@ -62,10 +62,10 @@ static void set_texels(struct launch *launch, int slot, enum type type)
     else if (type == TYPE_F16)
         *texel = GPU_TEXEL_RGBA16F;
     else
-        *texel = GPU_TEXEL_R32UI; /* words of blocks */
+        *texel = GPU_TEXEL_R32UI; /* Quantised blocks are read as words. */
 }
 
-/* Whether the device takes so many workgroups and binds all ranges. */
+/* Refuses a dispatch with more workgroups than the device takes or a range that it cannot bind. */
 static int check_limits(const struct launch *launch)
 {
     const struct gpu_limits *limits = gpu_limits(launch->gpu);
@@ -85,7 +85,7 @@ static int check_limits(const struct launch *launch)
     return VKCLIP_OK;
 }
 
-/* Records one dispatch, or announces its pipeline where there are no commands. */
+/* Records one dispatch, or announces its pipeline if there are no commands. */
 static int emit(struct launch *launch, uint32_t x, uint32_t y, uint32_t z)
 {
     const struct kernel *kernel = launch->kernel;
@@ -107,13 +107,14 @@ static int emit(struct launch *launch, uint32_t x, uint32_t y, uint32_t z)
     return error;
 }
 
-/* So many workgroups keep any device busy. Further ones only cost their start. */
+/* This many workgroups keep any device busy; more of them would only add the overhead of starting
+ * them. */
 #define BUSY_GROUPS 4096
-/* Elements that one invocation takes at most before there are further workgroups after all: they
- * are a grid apart, and in a large tensor each of them lies on another page. */
+/* An invocation takes at most this many elements before more workgroups are started. Its elements
+ * are a whole grid apart, so that in a large tensor each of them lies on another page. */
 #define ELEMENTS_PER_INVOCATION 16
 
-/* Emits one invocation per element; the kernel loops where there are fewer invocations. */
+/* Emits one invocation per element. The kernel loops if there are fewer invocations. */
 static int emit_elements(struct launch *launch, uint64_t elements)
 {
     uint32_t groups = divide_up(elements, 64), limit = gpu_limits(launch->gpu)->groups[0];
@@ -131,7 +132,7 @@ static void set_row_workgroup(struct launch *launch)
     set_workgroup(launch, subgroup ? gpu_limits(launch->gpu)->subgroup : 64, 1);
 }
 
-/* Emits `groups` workgroups for rows; the kernel loops where the device takes fewer. */
+/* Emits `groups` workgroups for rows. The kernel loops if the device takes fewer. */
 static int emit_row_groups(struct launch *launch, uint32_t groups)
 {
     uint32_t limit = gpu_limits(launch->gpu)->groups[0];
@@ -154,8 +155,8 @@ static int emit_columns(struct launch *launch, uint32_t columns, uint32_t groups
 
 /* ---- Splitting ------------------------------------------------------------------------------- */
 
-/* How many of `count` equal steps of a node one dispatch may take, so that no submit exceeds the
- * device's work per submit. */
+/* Returns how many of a node's `count` equal steps one dispatch may take, so that no submit exceeds
+ * the device's work per submit. */
 static uint32_t steps_per_dispatch(const struct launch *launch, uint32_t count)
 {
     double steps = gpu_limits(launch->gpu)->work / (launch->dispatch.work / count);
@@ -164,8 +165,8 @@ static uint32_t steps_per_dispatch(const struct launch *launch, uint32_t count)
     return steps > count ? count : (uint32_t)steps;
 }
 
-/* How many of a tensor's `count` units of `bytes` bytes each one binding spans, such that the next
- * slice begins at a multiple of the device's alignment. */
+/* Computes how many of a tensor's `count` units of `bytes` bytes one binding spans, such that the
+ * next slice begins at a multiple of the device's alignment. */
 static int units_per_binding(const struct launch *launch, const struct tensor *tensor,
                              uint64_t bytes, uint32_t count, uint32_t *result)
 {
@@ -184,13 +185,13 @@ static int units_per_binding(const struct launch *launch, const struct tensor *t
 
 /* ---- Matrix products ------------------------------------------------------------------------- */
 
-/* What MATMUL and CONV do to a sum before they store it. */
+/* Says what MATMUL and CONV do to a sum before they store it. */
 struct epilogue {
     enum vkclip_activation activation;
     bool slope, relu;
 };
 
-/* The specialization constants of shaders/matmul/tile.glsl. */
+/* Sets the specialization constants of shaders/matmul/tile.glsl. */
 static void set_tile_constants(struct launch *launch, const struct tile *tile,
                                const struct kernel_span *span, const struct epilogue *epilogue)
 {
@@ -207,15 +208,15 @@ static void set_tile_constants(struct launch *launch, const struct tile *tile,
         add_constant(launch, span->matrices[i]);
 }
 
-/* The tiled loop of MATMUL and CONV over [M,K] and [K,N]: a dispatch per slice of w that can be
- * bound, and for each of them one per step of rows that a submit may take. */
+/* Launches the tiled loop of MATMUL and CONV over [M,K] and [K,N]: one dispatch per slice of w that
+ * can be bound and per step of rows that a submit may take. */
 static int launch_tiles(struct launch *launch, struct epilogue epilogue, struct conv_args *args,
                         uint32_t arg_bytes)
 {
     const struct tile untiled = {1, 4, 1, WALK_COLUMNS};
     const struct tile *tile = launch->tile.rows ? &launch->tile : &untiled;
     const struct kernel_span span = kernels_span(launch->gpu, launch->kernel);
-    const uint32_t columns = span.columns * tile->columns; /* of a workgroup */
+    const uint32_t columns = span.columns * tile->columns; /* columns of a workgroup */
     const uint32_t height = tile->rows * span.rows * tile->height;
     set_tile_constants(launch, tile, &span, &epilogue);
     set_texels(launch, 0, launch->kernel->x);
@@ -273,12 +274,12 @@ static int launch_CONV(struct launch *launch)
     return launch_tiles(launch, epilogue, &args, sizeof(args));
 }
 
-/* Rows of dy and x that one dispatch of OUTER adds up, about: the whole result passes over them
- * while they stay in caches. */
+/* One dispatch of OUTER adds up about this many rows of dy and x, so that they stay in caches while
+ * the whole result passes over them; fewer rows would read and write the result more often. */
 #define OUTER_ROWS 1024
 
-/* Rows of dy and x per dispatch: equal shares of about OUTER_ROWS, or fewer where a submit may not
- * take so many. */
+/* Returns the rows of dy and x per dispatch: equal shares of about OUTER_ROWS, or fewer if a submit
+ * may not take so many. */
 static uint32_t outer_step(const struct launch *launch, uint32_t m)
 {
     uint32_t shares = (m + OUTER_ROWS / 2) / OUTER_ROWS;
@@ -311,9 +312,9 @@ static int launch_OUTER(struct launch *launch)
     struct outer_args args = outer_args(launch);
     const bool shares = kernels_share_values(launch->kernel);
     const uint32_t lanes = kernels_span(launch->gpu, launch->kernel).lanes;
-    const uint32_t unit = shares ? lanes : 4; /* rows of the tile come in whole units */
+    const uint32_t unit = shares ? lanes : 4; /* Rows of the tile are a multiple of this. */
     const uint32_t rows = divide_up(launch->tile.rows, unit) * unit;
-    const uint32_t columns = 4 * launch->tile.columns * lanes; /* of a workgroup */
+    const uint32_t columns = 4 * launch->tile.columns * lanes; /* columns of a workgroup */
     const bool quads = (shares || args.n % 4 == 0) && tensor_columns(launch->in[1]) % 4 == 0;
     set_workgroup(launch, lanes, launch->tile.height);
     add_constant(launch, rows);
@@ -333,12 +334,12 @@ static int launch_OUTER(struct launch *launch)
         args.rows = left < step ? left : step;
         set_args(launch, &args, sizeof(args));
         error = emit(launch, across, down, 1);
-        args.add = true; /* to what this dispatch has stored */
+        args.add = true; /* The next dispatch adds to what this one has stored. */
     }
     return error;
 }
 
-/* Elements as they are stored, with the zeros that fill up panels. */
+/* Returns the number of stored elements, including the zeros that fill up panels. */
 static uint64_t stored_elements(const struct tensor *tensor)
 {
     return layout_tensor_bytes(tensor) / type_size(tensor->type);
@@ -359,7 +360,7 @@ static int launch_PANELS(struct launch *launch)
 
 /* ---- Attention and embedding ----------------------------------------------------------------- */
 
-/* ATTENTION and its gradient: one invocation per token of a head of an item. */
+/* Launches ATTENTION or its gradient with one invocation per token of a head of an item. */
 static int launch_heads(struct launch *launch, int texel_slots)
 {
     const uint32_t *shape = launch->in[0]->shape; /* [B,T,3C] */
@@ -401,8 +402,8 @@ static int launch_ATTENTION_DELTA(struct launch *launch)
     return emit_elements(launch, args.n);
 }
 
-/* EMBEDDING and its gradient: a dispatch per slice of the table, which is in `slot`, for the tokens
- * [B,T,C]. */
+/* Launches EMBEDDING or its gradient for the tokens [B,T,C], with one dispatch per slice of the
+ * table, which is in `slot`. */
 static int launch_table(struct launch *launch, int slot, const struct tensor *table,
                         const struct tensor *tokens)
 {
@@ -453,8 +454,8 @@ static int launch_LAYERNORM(struct launch *launch)
     return emit_rows(launch, set_rows_args(launch, launch->node->layernorm.epsilon, false).rows);
 }
 
-/* The gradients of LAYERNORM: a workgroup takes several rows, because starting it takes as long as
- * computing one. */
+/* Launches a gradient of LAYERNORM. A workgroup takes several rows, because starting it takes as
+ * long as computing one. */
 static int launch_row_sets(struct launch *launch, uint32_t rows_per_group)
 {
     struct rows_args args = set_rows_args(launch, launch->node->layernorm.epsilon, false);
@@ -528,7 +529,7 @@ static int launch_RUNNINGSTATS(struct launch *launch)
 
 /* ---- Pixels and tokens ----------------------------------------------------------------------- */
 
-/* AVGPOOL from `large` to `small`, or its gradient from `small` to `large`. */
+/* Launches AVGPOOL from `large` to `small`, or its gradient from `small` to `large`. */
 static int launch_pool(struct launch *launch, const struct tensor *large,
                        const struct tensor *small)
 {
@@ -581,7 +582,8 @@ static int launch_SELECT(struct launch *launch)
 
 /* ---- Elements -------------------------------------------------------------------------------- */
 
-/* One invocation per element of a result [items,t,c]; `values` are what the op needs besides. */
+/* Emits one invocation per element of a result [items,t,c]. `values` are further arguments of the
+ * op. */
 static int launch_elements(struct launch *launch, const float values[4])
 {
     struct elements_args args = {.n = (uint32_t)tensor_elements(launch->out),
@@ -637,7 +639,7 @@ static int launch_CLAMP(struct launch *launch)
     return launch_elements(launch, values);
 }
 
-/* Casts the zeros that fill up panels too. */
+/* Casts also the zeros that fill up panels. */
 static int launch_CAST(struct launch *launch)
 {
     uint64_t x = stored_elements(launch->in[0]), y = stored_elements(launch->out);
@@ -694,7 +696,7 @@ static int launch_CLIP(struct launch *launch)
     return emit_rows(launch, 1);
 }
 
-/* One workgroup per row and one per column of the matrix. */
+/* Emits one workgroup per row and one per column of the matrix. */
 static int launch_CONTRAST_STATS(struct launch *launch)
 {
     struct contrast_args args = {.n = launch->in[0]->shape[0]};
@@ -737,7 +739,7 @@ int launch_choice(struct gpu *gpu, struct gpu_commands *commands, const struct g
     for (int i = 0; i < NODE_INPUTS; i++) {
         if (node->in[i] >= 0)
             launch.in[i] = &graph->tensors[node->in[i]];
-        /* Every binding must be valid, also one that the kernel is specialized not to read. */
+        /* Every binding must be valid, even one that the kernel is specialized not to read. */
         launch.dispatch.ranges[i] = ranges[launch.in[i] ? i : KERNEL_OUT];
     }
     launch.dispatch.ranges[KERNEL_OUT] = ranges[KERNEL_OUT];
@@ -754,7 +756,7 @@ int launch_node(struct gpu *gpu, struct gpu_commands *commands, const struct gra
         error = launch_choice(gpu, commands, graph, node, ranges, first);
     if (error != VKCLIP_EDEVICE)
         return error;
-    /* The driver cannot build the first choice, but another variant may work. */
+    /* Another variant may work if the driver cannot build the first choice. */
     size_t count = kernels_choices(gpu, graph, node, choices);
     for (size_t i = 0; i < count && error == VKCLIP_EDEVICE; i++)
         error = launch_choice(gpu, commands, graph, node, ranges, &choices[i]);

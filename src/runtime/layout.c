@@ -17,13 +17,13 @@ static uint64_t block_count(uint64_t values)
     return (values + BLOCK - 1) / BLOCK;
 }
 
-/* Words that the scales of a row take, two in each. */
+/* Returns the number of words that the scales of a row take; a word holds two scales. */
 static uint64_t scale_words(uint64_t c)
 {
     return (block_count(c) + 1) / 2;
 }
 
-/* Stores fp16 values; false where one of them is infinite or not a number. */
+/* Stores fp16 values. Returns false if one of them is infinite or not a number. */
 static bool store_halves(const float *values, size_t c, uint16_t *halves)
 {
     bool finite = true;
@@ -62,12 +62,13 @@ uint64_t layout_tensor_bytes(const struct tensor *tensor)
     }
     uint64_t c = tensor_columns(tensor);
     uint64_t bytes = elements / c * layout_row_bytes(tensor->type, c);
-    return (bytes + 3) / 4 * 4; /* some kernels read 16-bit values two at a time */
+    return (bytes + 3) / 4 * 4; /* Some kernels read 16-bit values two at a time. */
 }
 
 /* ---- Panels ---------------------------------------------------------------------------------- */
 
-/* Index of the quad of column n that begins with value 4 * k4; a column has `quads` of them. */
+/* Returns the index of the quad of column n that begins with value 4 * k4; a column has `quads` of
+ * them. */
 static uint64_t panel_quad(uint64_t n, uint64_t k4, uint64_t quads)
 {
     return (n / PANEL * quads + k4) * PANEL + n % PANEL;

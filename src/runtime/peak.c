@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every row of shaders/peaks.def runs long enough to be measured by the host's clock, which every
- * device has; the best row counts.
+ * Runs every row of shaders/peaks.def long enough to be measured by the host's clock, because not
+ * every device has timestamps. The fastest row determines the result.
  */
 #include "runtime/peak.h"
 #include "base/array.h"
@@ -15,7 +15,7 @@
 #include "shaders/args.h"
 
 #define WORKGROUP 64
-#define CHAIN_VALUES 128 /* multiply-adds in a pass of the loop, enough to hide the loop itself */
+#define CHAIN_VALUES 128 /* multiply-adds per pass of the loop, enough to hide the loop itself */
 #define LONG_ENOUGH 0.02 /* seconds of one run, enough to hide the overhead of a submit */
 #define MOST_STEPS (1 << 20)
 #define RUNS 5
@@ -23,7 +23,7 @@
 
 struct peak {
     const char *shader, *name;
-    uint32_t values; /* that an invocation computes at once */
+    uint32_t values; /* values that an invocation computes at once */
     const uint32_t *code;
     size_t bytes;
 };
@@ -35,7 +35,7 @@ static const struct peak rows[] = {
 #undef PEAK
 };
 
-/* Seconds of the fastest of `runs` runs. */
+/* Returns the seconds of the fastest of `runs` runs. */
 static int time_dispatch(struct gpu *gpu, const struct gpu_dispatch *dispatch, int runs,
                          double *seconds)
 {
@@ -58,8 +58,8 @@ static int time_dispatch(struct gpu *gpu, const struct gpu_dispatch *dispatch, i
 
 /* ---- Multiply-adds --------------------------------------------------------------------------- */
 
-/* Workgroups of one dispatch: a pass of the loop by all of them is about a 64th of what a submit
- * may do, and each invocation has a value of the buffer to write. */
+/* Returns the workgroups of one dispatch. A pass of the loop by all of them takes about a 64th of
+ * the work that a submit may do, and each invocation has a value of the buffer to write. */
 static uint32_t count_groups(const struct gpu_limits *limits, double pass, uint64_t buffer_bytes)
 {
     const double values = (double)(buffer_bytes / 4 / WORKGROUP);
@@ -71,8 +71,8 @@ static uint32_t count_groups(const struct gpu_limits *limits, double pass, uint6
     return groups < 1 ? 1 : (uint32_t)groups;
 }
 
-/* Doubles the steps until a run is long enough, then times the best of several. The first run is
- * not judged, because some drivers compile in it. */
+/* Doubles the steps until a run is long enough, then times the best of several. The time of the
+ * first run is ignored, because some drivers compile in it. */
 static int time_steps(struct gpu *gpu, struct gpu_dispatch *dispatch, uint32_t *steps,
                       double *seconds)
 {
@@ -89,7 +89,7 @@ static int time_steps(struct gpu *gpu, struct gpu_dispatch *dispatch, uint32_t *
     return error ? error : time_dispatch(gpu, dispatch, RUNS, seconds);
 }
 
-/* One row with `chains` chains of multiply-adds that do not depend on one another. */
+/* Measures one row with `chains` chains of multiply-adds that do not depend on one another. */
 static int measure_fma(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t bytes,
                        const struct peak *row, uint32_t chains, struct vkclip_peaks *peaks)
 {
@@ -122,7 +122,7 @@ static int measure_fma(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t byte
 
 /* ---- Copies ---------------------------------------------------------------------------------- */
 
-/* Every byte is read once and written once. */
+/* Keeps the fastest copy. Every byte counts twice, because it is read once and written once. */
 static void note_copy(double seconds, uint64_t bytes, struct vkclip_peaks *peaks)
 {
     const double speed = 2 * (double)bytes / seconds;
@@ -131,7 +131,7 @@ static void note_copy(double seconds, uint64_t bytes, struct vkclip_peaks *peaks
         peaks->bytes = speed;
 }
 
-/* A copy by the device's own command. */
+/* Measures a copy by the device's own command. */
 static int measure_command_copy(struct gpu *gpu, struct gpu_range source, struct gpu_range target,
                                 struct vkclip_peaks *peaks)
 {
@@ -146,7 +146,7 @@ static int measure_command_copy(struct gpu *gpu, struct gpu_range source, struct
     return error;
 }
 
-/* A copy by a shader, 16 bytes per invocation. */
+/* Measures a copy by a shader with 16 bytes per invocation. */
 static int measure_shader_copy(struct gpu *gpu, struct gpu_range source, struct gpu_range target,
                                const struct peak *row, struct vkclip_peaks *peaks)
 {
@@ -155,7 +155,7 @@ static int measure_shader_copy(struct gpu *gpu, struct gpu_range source, struct 
     const uint32_t wanted = (uint32_t)(source.size / 16 / WORKGROUP);
     const uint32_t groups = wanted < most ? wanted : most;
     struct gpu_dispatch dispatch = {.ranges = {source, target, target, target},
-                                    .push_bytes = 4, /* Vulkan does not allow 0 */
+                                    .push_bytes = 4, /* Vulkan does not allow 0. */
                                     .groups = {groups, 1, 1}};
     double seconds;
     int error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, 0, constants,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * How fast a device is at most, measured by small shaders: the peak that benchmarks give a kernel's
- * share of. Refuses nothing: it fails only where the device does.
+ * Measures the highest speed of a device with small shaders. Benchmarks report a kernel's share of
+ * this peak. Refuses nothing: it fails only if the device does.
  */
 #ifndef VKCLIP_RUNTIME_PEAK_H
 #define VKCLIP_RUNTIME_PEAK_H
 
 #include "vulkan/gpu.h"
 
-/* Takes a few seconds. */
+/* Measures the peaks, which takes a few seconds. */
 int peak_measure(struct gpu *gpu, struct vkclip_peaks *peaks);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A plan is made in four steps: tensors are placed in an arena, kernels are chosen, pipelines are
- * built, and commands are recorded. What is placed stays: running only replays the commands.
+ * Makes a plan in four steps: tensors are placed in an arena, kernels are chosen, pipelines are
+ * built, and commands are recorded. A placed tensor never moves, so that running only replays the
+ * commands.
  */
 #include "runtime/plan.h"
 #include "base/error.h"
@@ -14,9 +15,9 @@
 #include "runtime/layout.h"
 #include "runtime/tune.h"
 
-/* What each of the runs under way has for itself, so that the host can write and read one while the
- * device computes the other. The arena is shared by both: commands wait for those submitted before
- * them, and each run copies its inputs into the arena before its first node. */
+/* Holds what each of the runs under way has for itself, so that the host can write and read one
+ * while the device computes the other. Both runs use one arena: commands wait for those submitted
+ * before them, and each run copies its inputs into the arena before its first node. */
 struct run {
     struct gpu_buffer *upload, *download;
     struct gpu_commands *commands;
@@ -33,23 +34,23 @@ struct plan {
     struct run runs[PLAN_RUNS];
     unsigned next;          /* index of the run that is written next */
     unsigned under_way;     /* number of runs before it that are under way */
-    const struct run *done; /* the run that was waited for last */
+    const struct run *done; /* the run for which the host waited last */
     uint64_t memory;        /* bytes of all buffers */
 };
 
 /* ---- Placement ------------------------------------------------------------------------------- */
 
-/* Memory that the tensors of one storage share. It is alive from the node `first`, which writes it
- * first, to the node `last`, which uses it last. Blocks that are alive at the same node never
- * overlap; other blocks may have the same bytes. */
+/* Memory that the tensors of one storage share. It is alive from `first`, the node that first
+ * writes it, to `last`, the node that last uses it. Blocks that are alive at the same node never
+ * overlap; other blocks may share bytes. */
 struct block {
-    int tensor; /* the storage's own index */
+    int tensor; /* index of the tensor that owns the storage */
     int first, last;
     uint64_t bytes, offset;
 };
 
-/* Orders blocks by falling size, and those of one size as their tensors, so that the placement does
- * not depend on the sort. */
+/* Orders blocks by falling size, and blocks of equal size by their tensors, so that the placement
+ * does not depend on the sort algorithm. */
 static int compare_blocks(const void *a, const void *b)
 {
     const struct block *x = a, *y = b;
@@ -79,16 +80,16 @@ static void find_lifetimes(const struct graph *graph, uint32_t alignment, struct
         const struct node *node = &graph->nodes[n];
         extend_lifetime(&blocks[graph->tensors[node->out].storage], n);
         for (int i = 0; i < NODE_INPUTS; i++)
-            /* An input without memory so far is one that this node writes besides its result. */
+            /* An input without memory is one that this node writes in addition to its result. */
             if (node->in[i] >= 0)
                 extend_lifetime(&blocks[graph->tensors[node->in[i]].storage], n);
     }
     for (size_t t = 0; t < graph->tensor_count; t++)
         if (graph->tensors[t].role == ROLE_INPUT)
-            blocks[t].first = -1; /* the copy before the first node writes it */
+            blocks[t].first = -1; /* The inputs are copied in before the first node. */
 }
 
-/* The most that is alive at one node, or before the first one. */
+/* Returns the most bytes that are alive at one node, or before the first one. */
 static uint64_t least_bytes(const struct graph *graph, const struct block *blocks)
 {
     uint64_t least = 0;
@@ -108,8 +109,8 @@ static bool overlap(const struct block *a, const struct block *b)
     return both_alive && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
 }
 
-/* Places the largest block first, each at the lowest offset where it overlaps none of those placed
- * before, and returns the bytes of the arena. Sorts the blocks. */
+/* Sorts the blocks by size, places each at the lowest offset where it overlaps none of those placed
+ * before, and returns the bytes of the arena. */
 static uint64_t place_blocks(struct block *blocks, size_t count)
 {
     uint64_t arena = 0;
@@ -142,7 +143,7 @@ int plan_measure(const struct graph *graph, uint32_t alignment, uint64_t *arena,
     return VKCLIP_OK;
 }
 
-/* The memory of a tensor that stays: a weight's by its name, a state's by its index. */
+/* Finds the memory of a weight by its name, or that of a state by its index. */
 static int find_memory(const struct plan_params *params, const struct tensor *tensor, size_t index,
                        struct gpu_range *range)
 {
@@ -182,7 +183,7 @@ static int place_tensors(struct plan *plan, const struct plan_params *params)
 
 /* ---- Recording ------------------------------------------------------------------------------- */
 
-/* Creates host memory for the wanted tensors, one behind the other. The offsets are the same for
+/* Creates host memory for the wanted tensors, one after the other. The offsets are the same for
  * every run. */
 static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const bool *wanted,
                               struct gpu_buffer **buffer)
@@ -197,7 +198,7 @@ static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const b
     return gpu_buffer_create(plan->gpu, memory, size, buffer);
 }
 
-/* Records a node by its choice of kernel; without commands its pipelines are only announced. */
+/* Records a node with its choice of kernel. Without commands, only announces its pipelines. */
 static int record_node(struct plan *plan, struct gpu_commands *commands, size_t n)
 {
     const struct node *node = &plan->graph.nodes[n];
@@ -209,7 +210,7 @@ static int record_node(struct plan *plan, struct gpu_commands *commands, size_t 
     return launch_node(plan->gpu, commands, &plan->graph, node, ranges, &plan->choices[n]);
 }
 
-/* Builds the pipelines of all nodes at once, which uses all threads; recording would build them one
+/* Builds the pipelines of all nodes at once on all threads, because recording would build them one
  * by one. */
 static int build_pipelines(struct plan *plan)
 {
@@ -232,7 +233,8 @@ static int record_inputs(struct plan *plan, struct run *run)
     return error;
 }
 
-/* Copies an output right behind the node that computes it: a later node may have its memory. */
+/* Copies an output directly after the node that computes it, because a later node may reuse its
+ * memory. */
 static int record_output(struct plan *plan, struct run *run, int tensor)
 {
     struct gpu_range device = plan->ranges[tensor];
@@ -240,8 +242,8 @@ static int record_output(struct plan *plan, struct run *run, int tensor)
     return gpu_commands_copy(run->commands, device, host);
 }
 
-/* Records all commands of a run. With `ends` the run is timed, and ends[n] becomes the number of
- * dispatches up to the end of node n. */
+/* Records all commands of a run. If `ends` is not NULL the run is timed, and ends[n] becomes the
+ * number of dispatches up to the end of node n. */
 static int record_run(struct plan *plan, struct run *run, size_t *ends)
 {
     int error = gpu_commands_create(plan->gpu, &run->commands);
@@ -336,7 +338,7 @@ void plan_destroy(struct plan **handle)
     struct plan *plan = *handle;
     if (!plan)
         return;
-    for (int i = 0; i < PLAN_RUNS; i++) /* destroying commands waits until they are done */
+    for (int i = 0; i < PLAN_RUNS; i++) /* Destroying commands waits until they are done. */
         destroy_run(plan->gpu, &plan->runs[i]);
     gpu_buffer_destroy(plan->gpu, &plan->arena);
     graph_free(&plan->graph);
@@ -361,7 +363,7 @@ const struct kernel_choice *plan_choices(const struct plan *plan)
     return plan->choices;
 }
 
-/* Where element 0 of an input of the next run lies. */
+/* Returns the address of element 0 of an input of the next run. */
 static void *input_values(const struct plan *plan, int tensor)
 {
     char *upload = gpu_buffer_map(plan->runs[plan->next].upload);
@@ -405,7 +407,7 @@ int plan_begin(struct plan *plan)
     if (plan->under_way == PLAN_RUNS)
         return error_fail(VKCLIP_EINVALID, "a plan has at most %d runs under way", PLAN_RUNS);
     if (!plan->under_way)
-        plan->next = 0; /* the second run's memory is created only when two are under way */
+        plan->next = 0; /* The second run's memory is created only when two runs are under way. */
     struct run *run = &plan->runs[plan->next];
     return run->commands ? VKCLIP_OK : create_run(plan, run);
 }
@@ -430,7 +432,7 @@ int plan_wait(struct plan *plan)
 
 int plan_run(struct plan *plan)
 {
-    const unsigned same = plan->next; /* the next run has the inputs of this one */
+    const unsigned same = plan->next; /* The next run has the inputs of this one. */
     int error = plan_submit(plan);
     if (!error)
         error = plan_wait(plan);
@@ -443,7 +445,7 @@ uint64_t plan_memory(const struct plan *plan)
     return plan->memory;
 }
 
-/* Runs timed commands, and adds up the seconds of each node's dispatches. */
+/* Runs timed commands and adds up the seconds of each node's dispatches. */
 static int time_nodes(const struct plan *plan, struct gpu_commands *commands, const size_t *ends,
                       double *seconds)
 {
@@ -465,7 +467,7 @@ static int time_nodes(const struct plan *plan, struct gpu_commands *commands, co
 
 int plan_profile(struct plan *plan, double *seconds)
 {
-    struct run run = plan->runs[0]; /* its buffers, with commands of their own */
+    struct run run = plan->runs[0]; /* the first run's buffers, with new commands */
     size_t *ends = calloc(plan->graph.node_count + 1, sizeof(*ends));
     if (!ends)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");

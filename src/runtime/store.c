@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Places weights one behind the other in buffers, and looks memory up by name.
+ * Places weights one after the other in buffers, and finds memory by name.
  */
 #include "runtime/store.h"
 #include "base/error.h"
@@ -10,15 +10,15 @@
 
 #include "runtime/layout.h"
 
-/* One buffer is no larger than this even where the device allows it: a driver finds room for a few
- * buffers of this size more easily than for one as large as all weights. */
+/* A buffer is limited to this size even if the device allows more, because a driver finds room for
+ * several buffers of this size more easily than for one as large as all weights. */
 #define BUFFER_BYTES ((uint64_t)1 << 30)
 
-/* A buffer and its weights, which are those behind the weights of the buffer before it. */
+/* A buffer, which holds the weights from the previous buffer's `weights_end` up to its own. */
 struct memory {
     struct gpu_buffer *buffer;
     uint64_t size;
-    size_t weights_end; /* index past its last weight */
+    size_t weights_end; /* index after its last weight */
 };
 
 struct store {
@@ -31,8 +31,8 @@ struct store {
 
 /* ---- Placement ------------------------------------------------------------------------------- */
 
-/* Places a weight behind the last one, or at the beginning of the next buffer. The range has no
- * buffer yet: create_buffers fills it in. */
+/* Places a weight after the previous one, or at the beginning of the next buffer. The range has no
+ * buffer until create_buffers sets it. */
 static void place_weight(struct store *store, const struct tensor *tensor)
 {
     const struct gpu_limits *limits = gpu_limits(store->gpu);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which shape classes are measured, in which order and for how long, and the file that keeps the
- * results. tune_trial.c measures one class. Nothing here fails a plan: what cannot be measured
- * keeps the fixed order.
+ * Decides which shape classes are measured, in which order and for how long, and keeps the results
+ * in a file. tune_trial.c measures one class. No error here fails a plan: a class that cannot be
+ * measured keeps the fixed order.
  */
 #include "runtime/tune.h"
 #include "base/cache.h"
@@ -21,23 +21,25 @@
 #include "runtime/tune_sample.h"
 #include "runtime/tune_trial.h"
 
-/* A graph of fewer operations runs in less time than it takes to measure anything. */
+/* A graph of fewer operations is not measured, because it runs in less time than any measurement
+ * takes. */
 #define LEAST_GRAPH_WORK 2e9
-/* A class with a smaller part of its graph's work is not worth measuring: even a kernel that takes
- * no time at all would save only 2 %. */
+/* A class with a smaller share of its graph's work is not measured: even a kernel that takes no
+ * time at all would save only 2 %. */
 #define LEAST_CLASS_PART 0.02
-/* Attention loads its operands for every operation, so that one of its operations takes about as
- * long as this many of a matmul's tile. */
+/* One operation of attention counts as this many of a matrix product, because attention loads its
+ * operands for every operation and a tile reuses them. */
 #define ATTENTION_COST 8
-/* A choice that took this many times as long as the best one of a class is not tried for the later
- * classes of the same call: their time goes to choices that may win. */
+/* A choice that took this many times as long as the best one of a class is not tried for later
+ * classes of the same call. This may miss a winner but leaves more time for the likelier choices.
+ */
 #define SLOW_ELSEWHERE 2.5
 
 struct tuner {
     struct gpu *gpu;
-    bool measures; /* whether classes that are not known are measured where that is worth it */
-    bool forced;   /* whether all classes are that this process has not measured */
-    char *path;    /* NULL where no file is kept */
+    bool measures; /* whether unknown classes are measured if that is worth it */
+    bool forced;   /* whether all classes are measured once per process */
+    char *path;    /* NULL: no file is kept */
     json_t *classes;
     const struct kernel *extra_kernel; /* see tune_add_kernel */
     size_t runs;
@@ -45,8 +47,8 @@ struct tuner {
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
-/* A hash of the kernels that the names in the file stand for. It reads megabytes of SPIR-V, so it
- * is only computed where there is a file. */
+/* Identifies the table of kernels to which the names in the file belong. The hash reads megabytes
+ * of SPIR-V, so it is computed only if there is a file. */
 #define TABLE_HASH 17
 static const char *hash_table(char text[TABLE_HASH])
 {
@@ -62,7 +64,7 @@ static bool is_time(json_t *time)
     return json_is_null(time) || (json_is_number(time) && json_number_value(time) >= 0);
 }
 
-/* Whether a class has a kernel and times, as record_result writes them. */
+/* Tells whether a class has a kernel and times, as record_result writes them. */
 static bool is_valid_class(json_t *class)
 {
     json_t *times = json_object_get(class, "ms");
@@ -83,8 +85,8 @@ static bool is_current_table(json_t *file)
     return table && !strcmp(table, hash_table(hash));
 }
 
-/* The valid classes of a file that this process or another one wrote, a new object; empty where
- * there is no file for this table of kernels. NULL when out of memory. */
+/* Returns the valid classes of a file that this process or another one wrote, as a new object. It
+ * is empty if there is no file for this table of kernels, and NULL if memory runs out. */
 static json_t *read_classes(const char *path)
 {
     struct cache_content content;
@@ -108,10 +110,10 @@ static void write_classes(const struct tuner *tuner)
     char hash[TABLE_HASH];
     if (!tuner->path)
         return;
-    json_t *classes = read_classes(tuner->path); /* another process may have added some */
+    json_t *classes = read_classes(tuner->path); /* Another process may have added some. */
     json_object_update(classes, tuner->classes);
     json_t *file = json_pack("{ss so}", "table", hash_table(hash), "classes", classes);
-    /* The names are for a person who looks into the file. A name that is no UTF-8 is left out. */
+    /* The names help a person who reads the file. A name that is not UTF-8 is left out. */
     json_object_set_new(file, "device", json_string(info->name));
     json_object_set_new(file, "driver", json_string(info->driver));
     char *text = file ? json_dumps(file, JSON_INDENT(1) | JSON_REAL_PRECISION(5)) : NULL;
@@ -166,7 +168,8 @@ static size_t list_choices(const struct tuner *tuner, const struct graph *graph,
     return count;
 }
 
-/* Whether two classes have the same op and types. A key is "OP type[shape] type -> ...". */
+/* Tells whether two classes have the same op and types. A key has the form "OP type[shape] type ->
+ * ...". */
 static bool is_same_kind(const char *a, const char *b)
 {
     const char *a_weights = strchr(a, ']'), *b_weights = strchr(b, ']');
@@ -175,8 +178,8 @@ static bool is_same_kind(const char *a, const char *b)
     return !strncmp(a_weights, b_weights, strcspn(a_weights, "[>"));
 }
 
-/* The name of the choice that was found for a class, else for another one of its kind; NULL where
- * nothing is known of the kind. */
+/* Returns the name of the choice that was found for a class, or else for another class of its kind,
+ * or NULL if nothing is known of the kind. */
 static const char *known_choice(const struct tuner *tuner, const char *key)
 {
     json_t *found = json_object_get(tuner->classes, key);
@@ -189,7 +192,7 @@ static const char *known_choice(const struct tuner *tuner, const char *key)
     return json_string_value(json_object_get(found, "kernel"));
 }
 
-/* The choice of that name; the first where there is none. */
+/* Returns the index of the choice with that name, or 0 if there is none. */
 static size_t find_choice(const struct kernel_choice *choices, size_t count, const char *wanted)
 {
     char name[KERNEL_CHOICE_NAME];
@@ -205,11 +208,11 @@ static size_t find_choice(const struct kernel_choice *choices, size_t count, con
 
 struct shape_class {
     char key[SAMPLE_KEY];
-    const struct node *node; /* the first of its nodes, which stands for all */
-    size_t number;           /* in the order of the graph */
-    double cost;             /* operations of all its nodes, weighted by what an operation takes */
-    double trial_cost;       /* of one run of the trial */
-    bool leads_kind;         /* the first of its op and types: the others take over its result */
+    const struct node *node; /* the first of its nodes, which represents all of them */
+    size_t number;           /* number in the order of the graph */
+    double cost; /* operations of all its nodes, weighted by the time that an operation takes */
+    double trial_cost; /* cost of one run of the trial */
+    bool leads_kind; /* It leads its kind: the other classes of its op and types use its result. */
 };
 
 static double weighted_work(const struct node *node, double work)
@@ -241,7 +244,8 @@ static size_t count_node(struct shape_class *classes, size_t count, const char *
     return count;
 }
 
-/* Of the classes of one kind, the one with most work leads, of equals the last. */
+/* Tells whether a class leads its kind, which the class with most work does, or of equal ones the
+ * last. */
 static bool leads_kind(const struct shape_class *classes, size_t count, size_t index)
 {
     const struct shape_class *class = &classes[index];
@@ -254,8 +258,8 @@ static bool leads_kind(const struct shape_class *classes, size_t count, size_t i
     return true;
 }
 
-/* First one class of each kind, whose result serves the others until they are measured; then by
- * work. */
+/* Puts one class of each kind first, because its result serves the others until they are measured,
+ * and sorts by work otherwise. */
 static int compare_classes(const void *a, const void *b)
 {
     const struct shape_class *x = a, *y = b;
@@ -266,8 +270,8 @@ static int compare_classes(const void *a, const void *b)
     return x->number < y->number ? -1 : 1;
 }
 
-/* Lists the classes of a graph that are worth measuring and not yet known, in the order to do so,
- * in `classes`, which has room for all nodes. Returns their number. */
+/* Lists the classes of a graph that are unknown and worth measuring, in the order in which they are
+ * measured, in `classes`, which has room for all nodes. Returns their number. */
 static size_t list_classes(const struct tuner *tuner, const struct graph *graph,
                            struct shape_class *classes)
 {
@@ -310,7 +314,7 @@ static bool is_slow(const struct slow_choices *slow, const struct kernel_choice 
     return false;
 }
 
-/* The first choice stays in, because it is the default of the classes that are not known. */
+/* Records slow choices, except the first, because it is the default of the unknown classes. */
 static void note_slow(struct slow_choices *slow, const struct trial *trial, size_t best)
 {
     const double limit = SLOW_ELSEWHERE * trial->ms[best];
@@ -319,7 +323,7 @@ static void note_slow(struct slow_choices *slow, const struct trial *trial, size
             slow->choices[slow->count++] = trial->choices[i];
 }
 
-/* Adds what was found for a class to what is known; `count` 0: without any times. */
+/* Adds a class and its times to the known classes. With `count` 0 it gets no times. */
 static void record_result(struct tuner *tuner, const char *key, const struct trial *trial,
                           size_t count, size_t best)
 {
@@ -338,7 +342,8 @@ static void record_result(struct tuner *tuner, const char *key, const struct tri
     json_object_set_new(tuner->classes, key, json_pack("{ss so}", "kernel", name, "ms", times));
 }
 
-/* The last variant of an op needs nothing, and so its first tile is the reference. */
+/* Returns the first tile of an op's last variant. That variant needs no optional feature, so that
+ * it is the reference. */
 static size_t find_reference(const struct kernel_choice *choices, size_t count)
 {
     size_t reference = count ? count - 1 : 0;
@@ -347,9 +352,9 @@ static size_t find_reference(const struct kernel_choice *choices, size_t count)
     return reference;
 }
 
-/* Runs the trial of one class; its times are set by the caller. A class that alone takes all the
- * time there is gets an entry without times, so that it is not tried again; other classes that
- * fail stay unknown. */
+/* Runs the trial of one class, with times that the caller has set. A class that alone takes all of
+ * the time gets an entry without times, so that it is not tried again; other classes that fail stay
+ * unknown. */
 static void measure_class(struct tuner *tuner, const struct shape_class *class, struct trial *trial,
                           bool is_first, struct slow_choices *slow)
 {
@@ -389,7 +394,7 @@ static void measure_classes(struct tuner *tuner, const struct graph *graph, doub
         const double deadline = start + (class->leads_kind ? 2 * seconds : seconds);
         const double seconds_left = deadline - clock_seconds();
         if (seconds_left <= 0)
-            break; /* the next plan measures the rest */
+            break; /* The next plan measures the rest. */
         struct trial trial = {.gpu = tuner->gpu,
                               .graph = graph,
                               .seconds = seconds_left * class->trial_cost / cost_left,
@@ -404,7 +409,8 @@ static void measure_classes(struct tuner *tuner, const struct graph *graph, doub
     write_classes(tuner);
 }
 
-/* A choice that fails while it is measured is no error of the program. */
+/* Reports as information that a choice fails while it is measured, because that is not an error of
+ * the program. */
 static void log_error_as_info(void *user, enum vkclip_log_level level, const char *message)
 {
     const struct log_target *program = user;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The measured choice: which variant of the kernel table, with which tile, computes a node.
+ * Chooses by measuring which variant of the kernel table, with which tile, computes a node.
  *
  * Nodes for which the same kernel is the fastest form a shape class (tune_sample.h). Each class is
  * measured once per device, driver and table of kernels, when a plan is made in which it is a part
@@ -26,30 +26,30 @@
 
 struct settings;
 
-/* What is known of the kernels of one GPU. */
+/* Holds what is known of the kernels of one GPU. */
 struct tuner;
 
 /* Reads what earlier processes measured. The tuner must be closed before its GPU. */
 int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **tuner);
 void tune_close(struct tuner **tuner);
 
-/* Seconds that a plan may take for measuring: a user waits for the first, while a run of training
- * is long enough to win the others back. */
+/* Seconds that a plan may spend on measuring. An interactive user waits for them, whereas a
+ * training run is long enough to make up for more. */
 #define TUNE_SECONDS 2.0
 #define TUNE_SECONDS_TRAINING 10.0
 
-/* Chooses for every node of a graph, into choices[node]. Measures what is not known for at most
- * `seconds`, or twice that for the first class of its op and types; what is left waits for the next
- * plan. `tuner` may be NULL: then nothing is measured and the fixed order decides. */
+/* Chooses a kernel for every node of a graph, into choices[node]. Measures unknown classes for at
+ * most `seconds`, or twice that for the first class of its op and types; the next plan measures the
+ * rest. If `tuner` is NULL nothing is measured and the fixed order decides. */
 void tune_choose(struct gpu *gpu, struct tuner *tuner, const struct graph *graph, double seconds,
                  struct kernel_choice *choices);
 
-/* Calls `entry` for every shape class that is known, until one call returns nonzero. */
+/* Calls `entry` for every known shape class, until one call returns nonzero. */
 int tune_list(const struct tuner *tuner, vkclip_tuning_fn *entry, void *user);
 
-/* For tests: adds a variant to those of the table, last in the fixed order. */
+/* For tests: adds a variant to the table, last in the fixed order. */
 void tune_add_kernel(struct tuner *tuner, const struct kernel *kernel);
-/* For tests: how often something was run on the device to be measured. */
+/* For tests: returns how often a choice was run on the device to be measured. */
 size_t tune_runs(const struct tuner *tuner);
 
 #endif

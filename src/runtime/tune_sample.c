@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which nodes form a shape class, and the graph of one node that stands for a class.
+ * Determines which nodes form a shape class, and builds the graph of one node that represents a
+ * class.
  */
 #include "runtime/tune_sample.h"
 #include "runtime/layout.h"
@@ -8,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* More than this many rows or items, or bytes of one tensor, change nothing in which choice is the
- * fastest, and cost time. */
+/* Samples have at most this many rows or items, and bytes per tensor: more would take longer to
+ * time without changing which choice is the fastest. */
 #define MOST_ROWS 2048
 #define MOST_ITEMS 1024
 #define MOST_BYTES (64 << 20)
@@ -35,19 +36,19 @@ void sample_make_plain(struct sample *sample)
         node->conv.relu = false;
 }
 
-/* Whether a tensor has rows or items: weights have none, nor has a matrix that another node packed
- * in panels. */
+/* Tells whether a tensor has rows or items. Weights have none, nor has a matrix that another node
+ * packed in panels. */
 static bool has_items(const struct tensor *tensor)
 {
     return !tensor_stays(tensor) && tensor->layout == LAYOUT_ROWS;
 }
 
-/* Gives the sample's tensor of a slot the number of rows or items that the sample has. */
+/* Sets the rows or items of the tensor in a slot to the number that the sample has. */
 static void resize_tensor(struct sample *sample, int slot, uint32_t items)
 {
     struct tensor *tensor = &sample->tensors[slot];
     const enum op op = sample->node.op;
-    if (op == OP_OUTER && slot == KERNEL_OUT) { /* its rows are the columns of x */
+    if (op == OP_OUTER && slot == KERNEL_OUT) { /* The result's rows are the columns of x. */
         uint32_t n = tensor_n(tensor), k = (uint32_t)(tensor_elements(tensor) / n);
         *tensor = (struct tensor){.type = tensor->type, .rank = 2, .shape = {n, k}};
         return;
@@ -90,7 +91,8 @@ static uint32_t node_items(const struct graph *graph, const struct node *node)
     return sample_has_rows(node->op) ? tensor_rows(tensor) : tensor->shape[0];
 }
 
-/* Items of the class: a power of two from the node's own number on, as far as that is timed. */
+/* Returns the items of the class: the node's own number rounded up to a power of two, within the
+ * limits of what is timed. */
 static uint32_t class_items(const struct graph *graph, const struct node *node)
 {
     const uint32_t most = sample_has_rows(node->op) ? MOST_ROWS : MOST_ITEMS;
@@ -124,7 +126,8 @@ double sample_work(const struct graph *graph, const struct node *node)
 
 #define KEY_SHAPE 48
 
-/* Texts come in many lengths, so that the number of tokens is rounded up to share a class. */
+/* Prints a shape. The number of tokens is rounded up, because texts come in many lengths, which
+ * then share a class. */
 static void print_shape(const struct tensor *tensor, bool has_tokens, char text[KEY_SHAPE])
 {
     snprintf(text, KEY_SHAPE, "%s[", type_name(tensor->type));
@@ -146,7 +149,7 @@ static void add_word(char key[SAMPLE_KEY], bool present, const char *word)
         snprintf(key + length, SAMPLE_KEY - length, " %s", word);
 }
 
-/* What a node does besides its op that may change which kernel is the fastest. */
+/* Adds what a node does besides its op, if that may change which kernel is the fastest. */
 static void add_details(char key[SAMPLE_KEY], const struct node *node)
 {
     const bool matmul = node->op == OP_MATMUL;
@@ -166,8 +169,9 @@ static void add_details(char key[SAMPLE_KEY], const struct node *node)
     }
 }
 
-/* The ops of the forward pass, attention's gradients and OUTER of matrices have choices that
- * differ. Random ids would lead to random places in memory, so that ops that read ids are out. */
+/* Tells whether a node is measured. Only the ops of the forward pass, attention's gradients and
+ * OUTER of matrices have choices that differ. Ops that read ids are excluded, because random ids
+ * would lead to random places in memory. */
 static bool is_measured(const struct graph *graph, const struct node *node)
 {
     for (int i = 0; i < NODE_INPUTS; i++)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * A trial runs a sample: a graph of the one node, with fewer rows or items where the whole would
- * take too long. It goes in steps, each on more of the sample and with fewer choices left: build
- * all pipelines, time a few rows to know how many there is time for, check every choice on a few
- * rows against the reference, drop those that are far slower, time the others in rounds, and check
- * the winner again in the node's full form.
+ * Runs a trial on a sample: a graph of the one node, with fewer rows or items if the whole would
+ * take too long. Each step of the trial runs more of the sample with fewer choices: build all
+ * pipelines, time a few rows to know how many there is time for, check every choice on a few rows
+ * against the reference, drop those that are far slower, time the others in rounds, and check the
+ * winner again in the node's full form.
  */
 #include "runtime/tune_trial.h"
 #include "base/clock.h"
@@ -25,37 +25,41 @@
 /* A matrix for which there is too little time is timed on a multiple of this many rows, so that
  * tiles are full. */
 #define LEAST_ROWS 128
-/* Rows that are compared with the reference: no multiple of a tile, so that its edge is checked. */
+/* The number of rows that are compared with the reference is not a multiple of a tile, so that the
+ * tile's edge is checked too. */
 #define CHECK_ROWS 19
-/* The least of this many runs decides which choices are dropped, and one run may be disturbed. */
+/* The least time of this many runs decides which choices are dropped, because one run may be
+ * disturbed. */
 #define CHECK_RUNS 3
-/* Rows that are run first, to know how many there is time for. */
+/* This many rows are run first, to know how many there is time for. */
 #define PROBE_ROWS 16
 /* Another choice replaces the default only if it takes less than this part of the default's time,
  * because choices within 5 % change from run to run; of few rows alone, times are less certain. */
 #define CLEARLY_FASTER 0.95
 #define CLEARLY_FASTER_ROUGHLY 0.75
-/* A choice that took this many times as long as the best one is not run in the next round, or not
- * at all where few rows alone were timed, whose times are less certain. */
+/* A choice that took this many times as long as the best one is not run in the next round. If only
+ * few rows were timed, whose times are less certain, the other factor applies and the choice is not
+ * run at all. */
 #define DROPPED_IN_ROUNDS 1.3
 #define DROPPED_ON_FEW 2.5
-/* Most of the time goes into compiling, and a kernel that loads too slowly does so with every tile:
- * if its first tile takes this many times as long as the best choice, its others are left out. */
+/* If the first tile of a kernel takes this many times as long as the best choice, the kernel's
+ * other tiles are left out. Most of a trial's time goes into compiling, and a kernel that loads too
+ * slowly does so with every tile. */
 #define SLOW_KERNEL 2
 #define ROUNDS 4
 /* Shorter runs are repeated within one submit until they take this long, so that the overhead of a
  * submit does not hide the differences. */
 #define LEAST_SECONDS 1e-3
 #define MOST_REPEATS 64
-/* Random values are repeated after this many: a prime, so that no two rows are equal. */
+/* Random values repeat after this many. It is a prime, so that no two rows are equal. */
 #define RANDOM_VALUES 65521
 
 /* ---- Scratch memory -------------------------------------------------------------------------- */
 
 struct scratch {
     struct gpu *gpu;
-    struct gpu_buffer *upload;   /* the result's content before a run */
-    struct gpu_buffer *download; /* the result's content after a run */
+    struct gpu_buffer *upload;   /* result's content before a run */
+    struct gpu_buffer *download; /* result's content after a run */
     struct gpu_range ranges[KERNEL_SLOTS];
 };
 
@@ -74,7 +78,7 @@ static void repeat_bytes(char *data, uint64_t bytes, uint64_t known)
         memcpy(data + known, data, known < bytes - known ? known : bytes - known);
 }
 
-/* Three panels of random values are repeated, so that neighbours differ. */
+/* Fills panels by repeating three panels of random values, so that neighbours differ. */
 static int fill_panels(const struct tensor *tensor, uint64_t bytes, char *data)
 {
     const uint32_t n = tensor_n(tensor);
@@ -117,8 +121,8 @@ static int fill_tensor(const struct tensor *tensor, uint64_t bytes, char *data)
                                          : fill_panels(tensor, bytes, data);
 }
 
-/* A result that a kernel does not write stays NaN, which the check finds; a result that a kernel
- * adds to begins with random values. */
+/* Creates a tensor. A result that a kernel does not write stays NaN, which the check finds; a
+ * result that a kernel adds to begins with random values. */
 static int create_tensor(struct scratch *scratch, const struct sample *sample, int slot)
 {
     const struct tensor *tensor = &sample->tensors[slot];
@@ -165,7 +169,7 @@ static void destroy_scratch(struct scratch *scratch)
 
 /* ---- Runs ------------------------------------------------------------------------------------ */
 
-/* Records a choice `repeats` times. The sample may have fewer items than there is memory for. */
+/* Records a choice `repeats` times. The sample may have fewer items than the memory holds. */
 static int record_choice(const struct trial *trial, const struct sample *sample,
                          const struct scratch *scratch, size_t choice, uint32_t repeats,
                          struct gpu_commands **commands)
@@ -195,8 +199,8 @@ static int run_commands(struct trial *trial, struct gpu_commands *commands, doub
     return error;
 }
 
-/* Builds the pipelines of all choices at once, on several threads. A choice that cannot be built
- * fails again when it is recorded, so that its error is ignored here. */
+/* Builds the pipelines of all choices at once, on several threads. Errors are ignored here, because
+ * a choice that cannot be built fails again when it is recorded. */
 static int build_pipelines(const struct trial *trial, const struct sample *sample,
                            const struct scratch *scratch)
 {
@@ -209,8 +213,8 @@ static int build_pipelines(const struct trial *trial, const struct sample *sampl
 
 /* ---- How fast the device is ------------------------------------------------------------------ */
 
-/* Seconds of that many items, by the first choice that can be built. Some drivers compile at the
- * first run, so that the second one counts. */
+/* Returns the seconds of that many items with the first choice that can be built. The second run
+ * counts, because some drivers compile in the first. */
 static int time_items(struct trial *trial, const struct scratch *scratch, uint32_t items,
                       double *seconds)
 {
@@ -227,8 +231,8 @@ static int time_items(struct trial *trial, const struct scratch *scratch, uint32
     return error;
 }
 
-/* Seconds per item. Each of a few items takes longer than each of many, so that more are run where
- * the first ones took little of the trial's time. */
+/* Measures the seconds per item. A run of few items takes longer per item than a run of many, so
+ * that more items are run if the first ones took little of the trial's time. */
 static int probe_speed(struct trial *trial, const struct scratch *scratch, double *item_seconds)
 {
     const uint32_t all = sample_items(trial->graph, trial->node);
@@ -244,8 +248,8 @@ static int probe_speed(struct trial *trial, const struct scratch *scratch, doubl
     return error;
 }
 
-/* Items that `choices` choices can run twice in that time, with some overhead; 0: too few to say
- * anything. */
+/* Returns how many items `choices` choices can run twice in that time, with some overhead; 0 means
+ * too few for a meaningful time. */
 static uint32_t count_items(const struct trial *trial, double seconds, size_t choices,
                             double item_seconds)
 {
@@ -268,7 +272,8 @@ struct checker {
     void *expected, *found; /* results of the reference and of another choice */
 };
 
-/* Runs a choice and reads its result. Its first run is not timed: some drivers compile in it. */
+/* Runs a choice and reads its result. The first run is not timed, because some drivers compile in
+ * it. */
 static int run_check(const struct checker *checker, size_t choice, void *result)
 {
     struct trial *trial = checker->trial;
@@ -301,7 +306,8 @@ static double result_value(const struct tensor *tensor, const void *data, uint64
                                     : (double)half_to_float(((const uint16_t *)data)[i]);
 }
 
-/* Whether two results differ by no more than the order of their sums explains, and `rounding`. */
+/* Tells whether two results differ by no more than the order of their sums and `rounding` explain.
+ */
 static bool is_close(const struct tensor *tensor, const void *found, const void *expected,
                      double rounding)
 {
@@ -334,8 +340,8 @@ static void close_checker(struct checker *checker)
     free(checker->found);
 }
 
-/* Times a choice; its time becomes negative where it fails or gives another result than the
- * reference. */
+/* Times a choice. Its time becomes negative if it fails or its result differs from the reference's.
+ */
 static void check_choice(const struct checker *checker, size_t choice)
 {
     struct trial *trial = checker->trial;
@@ -353,7 +359,7 @@ static void check_choice(const struct checker *checker, size_t choice)
                 gpu_info(trial->gpu)->name, name, op_name(sample->node.op));
 }
 
-/* The choice of the same kernel with its first tile. */
+/* Returns the choice that has the same kernel with its first tile. */
 static size_t first_tile(const struct trial *trial, size_t choice)
 {
     while (choice && trial->choices[choice - 1].kernel == trial->choices[choice].kernel)
@@ -369,7 +375,7 @@ static int check_tiles(const struct checker *checker, bool first)
         if (i == trial->reference || trial->skip[i] || (i == first_tile(trial, i)) != first)
             continue;
         if (clock_seconds() > trial->deadline)
-            return VKCLIP_EUNSUPPORTED; /* the time is over, which is no failure to be reported */
+            return VKCLIP_EUNSUPPORTED; /* The time is over; report nothing. */
         check_choice(checker, i);
     }
     return VKCLIP_OK;
@@ -423,7 +429,7 @@ static int check_one(struct trial *trial, const struct sample *sample,
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
 
-/* Leaves out the choices that are far slower on few items. Returns how many are left. */
+/* Drops the choices that are far slower on few items. Returns how many are left. */
 static size_t drop_slow(struct trial *trial)
 {
     const double least = least_ms(trial);
@@ -436,9 +442,9 @@ static size_t drop_slow(struct trial *trial)
     return left;
 }
 
-/* Times the choices that are left in turn, round by round, so that a disturbance does not hit one
- * of them alone; the least time counts. Two rounds are run even when the trial's time is over,
- * because one alone says too little. */
+/* Times the remaining choices in turn, round by round, so that a disturbance does not affect only
+ * one of them; the least time counts. Two rounds are run even if the trial's time is over, because
+ * one alone is not reliable. */
 static int time_rounds(struct trial *trial, const struct sample *sample,
                        const struct scratch *scratch, uint32_t repeats, double end)
 {
@@ -453,7 +459,7 @@ static int time_rounds(struct trial *trial, const struct sample *sample,
             if (round > 1 && clock_seconds() > end)
                 break;
             if (!round && clock_seconds() > trial->deadline)
-                error = VKCLIP_EUNSUPPORTED; /* the time is over, which is no failure to report */
+                error = VKCLIP_EUNSUPPORTED; /* The time is over; report nothing. */
             if (!error && !commands[i])
                 error = record_choice(trial, sample, scratch, i, repeats, &commands[i]);
             if (!error)
@@ -469,7 +475,7 @@ static int time_rounds(struct trial *trial, const struct sample *sample,
     return error;
 }
 
-/* Times of few items become estimates of what `items` take, for choices that are not run again. */
+/* Scales the times of few items to estimates for `items`, for choices that are not run again. */
 static void scale_times(struct trial *trial, double factor)
 {
     for (size_t i = 0; i < trial->count; i++)
@@ -477,7 +483,8 @@ static void scale_times(struct trial *trial, double factor)
             trial->ms[i] *= factor;
 }
 
-/* The default, or else the first choice that works, unless another is clearly faster. */
+/* Returns the default, or if it failed the first choice that works, unless another is clearly
+ * faster. */
 static size_t choose_best(const struct trial *trial, bool rough)
 {
     const double part = rough ? CLEARLY_FASTER_ROUGHLY : CLEARLY_FASTER;
@@ -491,7 +498,8 @@ static size_t choose_best(const struct trial *trial, bool rough)
     return trial->ms[best] < part * trial->ms[first] ? best : first;
 }
 
-/* The best choice that is also right in the node's own form, with bias, activation and residual. */
+/* Finds the best choice whose result is also right in the node's own form, with bias, activation
+ * and residual. */
 static int choose_confirmed(struct trial *trial, const struct scratch *scratch, uint32_t few,
                             bool rough, size_t *best)
 {
@@ -523,7 +531,8 @@ static uint32_t count_repeats(double seconds)
 }
 
 /* Drops the slow choices and times the others on as many items as there is time for. Sets `rough`
- * where only the times of few items are known, because there was no time for more or it failed. */
+ * if only the times of few items are known, because there was no time for more or timing more
+ * failed. */
 static void compare_choices(struct trial *trial, const struct scratch *scratch, uint32_t few,
                             double item_seconds, double end, bool *rough)
 {
@@ -554,7 +563,7 @@ static int run_trial(struct trial *trial, const struct scratch *scratch, double 
     if (!error)
         error = probe_speed(trial, scratch, &item_seconds);
     if (error || !count_items(trial, trial->share, 2, item_seconds))
-        return error; /* without an error: the device is too slow to tell */
+        return error; /* Without an error, the device is too slow to measure. */
     sample_make(trial->graph, trial->node, few, &sample);
     sample_make_plain(&sample);
     error = check_all(trial, &sample, scratch);

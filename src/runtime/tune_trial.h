@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The trial of one shape class: the choices for it are timed against one another on scratch memory
- * with pseudo-random content. A choice must give the right result before it is timed. Knows nothing
- * of plans or files.
+ * Runs the trial of one shape class: its choices are timed and compared on scratch memory with
+ * pseudo-random content. A choice must give the right result before it is timed. Knows nothing of
+ * plans or files.
  */
 #ifndef VKCLIP_RUNTIME_TUNE_TRIAL_H
 #define VKCLIP_RUNTIME_TUNE_TRIAL_H
@@ -15,19 +15,19 @@ struct trial {
     const struct node *node;
     const struct kernel_choice *choices; /* `count` of them in the fixed order */
     size_t count;
-    size_t reference;      /* the choice whose result is taken as right */
-    size_t default_choice; /* the choice that stays unless another is clearly faster */
+    size_t reference;      /* choice whose result is taken as right */
+    size_t default_choice; /* choice that stays unless another is clearly faster */
     bool *skip;            /* per choice: not timed, because it was far slower than another */
-    double seconds;        /* that the trial may take now */
-    double share;          /* that it would have if all classes were given time by their work */
-    double deadline;       /* of clock_seconds: the trial gives up then */
+    double seconds;        /* seconds that the trial may take now */
+    double share;          /* seconds that it would have if all classes shared time by their work */
+    double deadline;       /* time of clock_seconds at which the trial gives up */
     double *ms;  /* result per choice: milliseconds; negative: failed or wrong; 0: not measured */
     size_t runs; /* result: runs on the device */
 };
 
-/* Finds the fastest choice. It is the default where no other choice is clearly faster, and where
- * the device is too slow to tell. Fails where the time was over before anything was compared;
- * `best` is set even then. */
+/* Finds the fastest choice. The default wins if no other choice is clearly faster, or if the device
+ * is too slow to measure. Fails if the time was over before anything was compared; `best` is set
+ * even then. */
 int trial_run(struct trial *trial, size_t *best);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Weights are cut into pieces, which all threads convert into a staging buffer while the other
+ * Cuts weights into pieces, which all threads convert into one staging buffer while the other
  * staging buffer is copied to the device.
  */
 #include "runtime/upload.h"
@@ -15,19 +15,19 @@
 #include "runtime/layout.h"
 #include "shaders/args.h"
 
-/* Two staging buffers of this size, and scratch memory for each job, are all the host memory that
- * an upload takes. */
+/* An upload takes two staging buffers of this size, and scratch memory for each job, of host
+ * memory. */
 #define STAGING_BYTES ((uint64_t)16 << 20)
-/* Rows that one piece has at most, as fp32: small enough that a staging buffer holds work for every
- * thread, large enough that handing out a piece costs nothing beside converting it. */
+/* A piece has at most so many bytes of rows, as fp32: few enough that a staging buffer holds work
+ * for every thread, enough that the overhead of handing out a piece is negligible. */
 #define PIECE_BYTES ((uint64_t)1 << 20)
-/* Pieces that a staging buffer holds at most. */
+/* A staging buffer holds at most this many pieces. */
 #define PIECES 512
-/* Jobs that convert at once. Each needs scratch memory for a panel of the largest weight, so that
- * their number bounds that memory on hosts with many threads. */
+/* This many jobs convert at once. Each needs scratch memory for a panel of the largest weight, so
+ * that the number limits that memory on hosts with many threads. */
 #define JOBS 8
 
-/* What one job converts at a time: some rows of a weight, or a panel of columns. */
+/* Describes what one job converts at a time: some rows of a weight, or a panel of columns. */
 struct piece {
     size_t weight;         /* its index in the store */
     uint64_t first, count; /* rows or columns */
@@ -36,12 +36,12 @@ struct piece {
     bool finite;           /* result: no value was too large for the type */
 };
 
-/* A part of a device buffer that the current staging buffer stands for. */
+/* A part of a device buffer whose content is in the current staging buffer. */
 struct window {
     struct gpu *gpu;
     const struct row_reader *reader;
     const struct store_weight *weights;
-    bool *overflows; /* of each weight: it has values beyond its type */
+    bool *overflows; /* of each weight: it has values beyond the range of its type */
     struct gpu_buffer *staging[2], *target;
     struct gpu_commands *copies[2];
     unsigned current; /* index of the staging buffer that is being filled */
@@ -60,7 +60,7 @@ static uint64_t row_count(const struct tensor *tensor)
     return tensor->rank ? tensor->shape[0] : 1;
 }
 
-/* Rows of one piece of a tensor that lies in rows, at least one. */
+/* Returns the rows of one piece of a tensor that lies in rows, at least one. */
 static uint64_t rows_per_piece(const struct tensor *tensor)
 {
     uint64_t rows = row_count(tensor), length = tensor_elements(tensor) / rows;
@@ -70,14 +70,14 @@ static uint64_t rows_per_piece(const struct tensor *tensor)
     return fitting ? fitting : 1;
 }
 
-/* The columns of one panel, K values each. */
+/* Returns the floats of one panel's columns, K values each. */
 static uint64_t panel_floats(const struct tensor *tensor)
 {
     return tensor_elements(tensor) / tensor_n(tensor) * PANEL;
 }
 
-/* Floats that a job needs for one piece: the rows as they are read, or a panel. A convolution needs
- * room for both, because its values change places between them. */
+/* Returns the floats that a job needs for one piece: the rows as they are read, or a panel. A
+ * convolution needs room for both, because its values change places between them. */
 static uint64_t scratch_floats(const struct tensor *tensor)
 {
     if (tensor->layout == LAYOUT_ROWS)
@@ -106,7 +106,7 @@ static int convert_rows(const struct window *window, struct piece *piece, float 
     return error;
 }
 
-/* A panel's columns [PANEL,K] out of the matrix [K,N]. */
+/* Copies a panel's columns [PANEL,K] out of the matrix [K,N]. */
 static void gather_columns(const struct piece *piece, uint64_t n, uint64_t k, float *panel)
 {
     for (uint64_t j = 0; j < piece->count; j++)
@@ -114,8 +114,8 @@ static void gather_columns(const struct piece *piece, uint64_t n, uint64_t k, fl
             panel[j * k + i] = piece->matrix[i * n + piece->first + j];
 }
 
-/* A convolution's columns: the source has a filter as (channel, tap), the panel as (tap, channel).
- * The device's filters may have more channels than the source's, which stay zero. */
+/* Reads a convolution's columns. The source orders a filter as (channel, tap), the panel as (tap,
+ * channel). The device's filters may have more channels than the source's; these stay zero. */
 static int read_filters(const struct window *window, const struct piece *piece, uint64_t k,
                         float *panel)
 {
@@ -153,8 +153,7 @@ static int convert_panel(const struct window *window, struct piece *piece, float
     return error;
 }
 
-/* Takes pieces until none is left. There are as many jobs as need scratch memory, each with its
- * own. */
+/* Takes pieces until none is left. There are as many jobs as scratch memories, one for each job. */
 static int convert_pieces(void *user, size_t index, unsigned thread)
 {
     struct window *window = user;
@@ -177,7 +176,7 @@ static int convert_pieces(void *user, size_t index, unsigned thread)
     return error;
 }
 
-/* Converts all pieces that wait, and empties their list. */
+/* Converts all waiting pieces and empties their list. */
 static int convert_all(struct window *window)
 {
     struct workers *workers = gpu_workers(window->gpu);
@@ -196,7 +195,7 @@ static int convert_all(struct window *window)
 
 /* ---- Sending --------------------------------------------------------------------------------- */
 
-/* Waits until the copy from the current staging buffer is done, so that it may be written again. */
+/* Waits until the copy from the current staging buffer is done, so that it may be overwritten. */
 static int finish_copy(struct window *window)
 {
     struct gpu_commands **copy = &window->copies[window->current];
@@ -205,7 +204,7 @@ static int finish_copy(struct window *window)
     return error;
 }
 
-/* Converts what waits, begins to copy it, and goes on with the other staging buffer. */
+/* Converts the waiting pieces, starts to copy them, and continues with the other staging buffer. */
 static int flush_window(struct window *window)
 {
     int error = convert_all(window);
@@ -228,8 +227,8 @@ static int flush_window(struct window *window)
     return error;
 }
 
-/* Adds a piece whose result is `bytes` at `offset` of its weight's buffer. Within a buffer pieces
- * must come in the order of their offsets, because a window only grows. */
+/* Adds a piece whose result has `bytes` at `offset` of its weight's buffer. Within a buffer pieces
+ * must be added in the order of their offsets, because a window only grows. */
 static int add_piece(struct window *window, struct piece piece, uint64_t offset, uint64_t bytes)
 {
     struct gpu_buffer *target = window->weights[piece.weight].range.buffer;
@@ -263,7 +262,7 @@ static int upload_rows(struct window *window, size_t weight)
     return error;
 }
 
-/* Every panel of a weight; `matrix` as in struct piece. */
+/* Adds every panel of a weight; `matrix` is as in struct piece. */
 static int upload_panels(struct window *window, size_t weight, const float *matrix)
 {
     const struct store_weight *stored = &window->weights[weight];
@@ -281,7 +280,7 @@ static int upload_panels(struct window *window, size_t weight, const float *matr
     return error;
 }
 
-/* A matrix [K,N] is read as a whole, because a panel of it is a part of every row. */
+/* Uploads a matrix [K,N], which is read as a whole, because every row has a part of each panel. */
 static int upload_matrix(struct window *window, size_t weight)
 {
     const struct tensor *tensor = &window->weights[weight].tensor;
@@ -294,7 +293,7 @@ static int upload_matrix(struct window *window, size_t weight)
     if (!error)
         error = upload_panels(window, weight, matrix);
     if (!error)
-        error = convert_all(window); /* the pieces read the matrix, which is freed now */
+        error = convert_all(window); /* The pieces read the matrix, which is freed now. */
     free(matrix);
     return error;
 }
@@ -335,7 +334,8 @@ static int create_window(struct window *window, size_t weight_count)
     return error;
 }
 
-/* Waits for the copies first, also after an error: they read the staging buffers. */
+/* Destroys the window after waiting for its copies, even after an error, because they read the
+ * staging buffers. */
 static int destroy_window(struct window *window)
 {
     int error = VKCLIP_OK;

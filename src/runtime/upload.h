@@ -11,7 +11,7 @@
 #include "runtime/store.h"
 
 /* Reads, converts and copies every weight of the store. The reader is not needed afterwards. Warns
- * of each tensor that has values too large for the type that it is stored as. */
+ * of each tensor that has values too large for the type in which it is stored. */
 int upload_weights(struct gpu *gpu, struct store *store, const struct row_reader *reader);
 
 #endif

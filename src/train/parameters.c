@@ -317,8 +317,7 @@ static uint64_t device_index(const struct entry *entry, uint64_t i)
     if (tensor->layout == LAYOUT_PANELS_KN) {
         n = i % rows;
         k = i / rows;
-    } else if (tensor->layout ==
-               LAYOUT_CONV) { /* The shape is [N,C,3,3]; the device may have more channels. */
+    } else if (tensor->layout == LAYOUT_CONV) { /* [N,C,3,3], C may be larger there */
         uint64_t channels = entry->parameter.shape[1];
         n = i / 9 / channels;
         k = i % 9 * tensor->shape[2] + i / 9 % channels;
