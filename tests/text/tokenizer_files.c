@@ -126,7 +126,7 @@ static const struct {
     {"post_processor.sep.1", "5", VKCLIP_EFORMAT, "post_processor has other ids"},
     {"post_processor.cls.0", "\"[CLS]\"", VKCLIP_EFORMAT,
      "no token \"[CLS]\", with which every text starts"},
-    {"post_processor.sep.0", "\"\"", VKCLIP_EFORMAT, "no token \"\", which every text ends"},
+    {"post_processor.sep.0", "\"\"", VKCLIP_EFORMAT, "no token \"\", with which every text ends"},
     {"added_tokens.0.id", "7", VKCLIP_EFORMAT, "added token 0 has another id than its text"},
     {"added_tokens.0.id", NULL, VKCLIP_EFORMAT, "added token 0"},
     {"added_tokens.0.content", "7", VKCLIP_EFORMAT, "added token 0"},
