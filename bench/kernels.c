@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * vkclip-bench: times the variants of shaders/kernels.def over the shapes of the models' own
- * graphs, prints what a graph costs, and times training (training.c). It sees the library's
- * internals, so that shapes come from the graphs and not from a list of its own.
+ * vkclip-bench times the variants of shaders/kernels.def over the shapes of the models' graphs,
+ * prints the work and bytes of every node of a graph, and times training (training.c). It uses the
+ * library's internals, so that shapes come from the graphs and not from a separate list.
  */
 #include "base/array.h"
 #include "base/clock.h"
@@ -23,11 +23,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A variant is timed at least five times and for at least 0.1 s per shape: enough for a median that
- * one interrupted run does not move, while all variants of three models still take minutes. */
+/* A variant is timed at least five times and for at least 0.1 s per shape. The median of five runs
+ * is not moved by one interrupted run; more runs would only add to the minutes that all variants of
+ * three models take. */
 #define LEAST_RUNS 5
 #define LEAST_SECONDS 0.1
-#define MOST_SEEN 4096 /* forms of nodes that are remembered as timed */
+#define MOST_SEEN 4096 /* number of forms of nodes that are remembered as timed */
 
 struct options {
     const char *device, *model, *variant, *shape, *archs, *batches, *type, *weights;
@@ -45,7 +46,8 @@ static int make_graph(const struct config *config, bool text, uint32_t batch, en
     return error;
 }
 
-/* Takes the next word of a list with commas between its words; false at the end of the list. */
+/* Takes the next word of a list with commas between its words. Returns false at the end of the
+ * list. */
 static bool next_word(const char **list, char word[64])
 {
     const size_t length = strcspn(*list, ",");
@@ -69,8 +71,8 @@ static bool parse_type(const char *text, enum type *type)
 
 /* ---- One variant and shape ------------------------------------------------------------------- */
 
-/* Runs the commands once. *seconds is the device's time for all dispatches, or the host's where the
- * device has no timestamps. */
+/* Runs the commands once. *seconds becomes the device's time for all dispatches, or the host's time
+ * if the device has no timestamps. */
 static int run_once(struct gpu_commands *commands, bool timed, double *seconds)
 {
     const double start = clock_seconds();
@@ -116,8 +118,8 @@ static int time_choice(struct gpu *gpu, const struct graph *graph, const struct 
     return error;
 }
 
-/* Makes memory for a tensor, filled with ids of 0, or with bits that are a small number in every
- * type as which a kernel may read them. */
+/* Makes memory for a tensor, filled with ids of 0, or with bits that mean a small number in every
+ * type that a kernel may read. */
 static int make_range(struct gpu *gpu, const struct tensor *tensor, struct gpu_range *range)
 {
     const uint64_t bytes = (layout_tensor_bytes(tensor) + 15) / 16 * 16;
@@ -199,7 +201,7 @@ static int time_node(struct bench *bench, const struct graph *graph, const struc
     return error;
 }
 
-/* Whether no node of the same form was timed before, in this graph or another. */
+/* Tells whether no node of the same form was timed before, in this graph or another. */
 static bool is_new(struct bench *bench, const struct graph *graph, const struct node *node,
                    const char *shape)
 {
@@ -238,13 +240,13 @@ static int time_graph(struct bench *bench, const struct graph *graph)
 typedef int graph_fn(void *user, const char *arch, bool text, uint32_t batch,
                      const struct graph *graph);
 
-/* What each_graph calls for a graph. */
+/* each_graph makes this call for every graph. */
 struct graph_call {
     graph_fn *function;
     void *user;
 };
 
-/* Calls for one tower and one pair of types, which are words of the options. */
+/* Makes the call for one tower and one pair of types, which are words of the options. */
 static int call_graph(const struct graph_call *call, const char *arch, bool text, uint32_t batch,
                       const char *type_word, const char *weights_word)
 {
@@ -252,7 +254,9 @@ static int call_graph(const struct graph_call *call, const char *arch, bool text
     struct graph graph = {0};
     enum type type, weights;
     if (!parse_type(type_word, &type) || !parse_type(weights_word, &weights))
-        return error_fail(VKCLIP_EINVALID, "type %s, weights %s", type_word, weights_word);
+        return error_fail(VKCLIP_EINVALID,
+                          "expected types among f32, f16, q8 and q4, found type %s, weights %s",
+                          type_word, weights_word);
     int error = arch_find(arch, &config);
     if (!error)
         error = make_graph(&config, text, batch, type, weights, &graph);
@@ -262,8 +266,8 @@ static int call_graph(const struct graph_call *call, const char *arch, bool text
     return error;
 }
 
-/* Calls for one tower in every storage asked for: weights have the type of the activations unless
- * the options name others. */
+/* Makes the call for one tower with every type that the options name. Weights have the type of the
+ * activations unless the options name other types. */
 static int each_storage(const struct options *options, const struct graph_call *call,
                         const char *arch, bool text, uint32_t batch)
 {
@@ -287,7 +291,8 @@ static int parse_batch(const char *word, uint32_t *batch)
     return VKCLIP_OK;
 }
 
-/* Calls for both towers of every architecture, in every batch size and storage asked for. */
+/* Makes the call for both towers of every architecture, with every batch size and type that the
+ * options name. */
 static int each_graph(const struct options *options, graph_fn *function, void *user)
 {
     const struct graph_call call = {function, user};
@@ -306,7 +311,7 @@ static int each_graph(const struct options *options, graph_fn *function, void *u
     return error;
 }
 
-/* graph_fn of the command kernels */
+/* Times one graph. This is the graph_fn of the command kernels. */
 static int time_one(void *user, const char *arch, bool text, uint32_t batch,
                     const struct graph *graph)
 {
@@ -354,7 +359,7 @@ static int run_kernels(const struct options *options)
     return error;
 }
 
-/* graph_fn of the command graph */
+/* Prints one graph. This is the graph_fn of the command graph. */
 static int print_one(void *user, const char *arch, bool text, uint32_t batch,
                      const struct graph *graph)
 {

@@ -16,7 +16,7 @@
 #include "runtime/upload.h"
 #include "train/step.h"
 
-#define RUNS 5 /* after the first one, in which some drivers still compile */
+#define RUNS 5 /* timed runs after a first run, in which some drivers still compile */
 
 struct bench {
     struct config config;
@@ -55,7 +55,7 @@ static int open_forward(struct gpu *gpu, struct tuner *tuner, struct bench *benc
     return error;
 }
 
-/* The next number of Marsaglia's xorshift generator. */
+/* Returns the next number of Marsaglia's xorshift generator. */
 static uint32_t next_random(uint32_t *state)
 {
     *state ^= *state << 13;
@@ -86,7 +86,7 @@ static int make_batch(struct bench *bench, uint32_t batch)
     return VKCLIP_OK;
 }
 
-/* The median of all runs but the first. Sorts them. */
+/* Returns the median of all runs but the first, which it sorts. */
 static double median(double *seconds)
 {
     qsort(seconds + 1, RUNS, sizeof(*seconds), array_compare_doubles);
@@ -99,8 +99,8 @@ static void print_row(uint32_t batch, const char *part, double seconds, double s
            share);
 }
 
-/* Prints every part with its share of a step. The step itself has the ratio of its time to that of
- * the forward pass. */
+/* Prints every part with its share of a step's time. The share in the row of the step is instead
+ * the ratio of its time to that of the forward pass. */
 static void print_parts(struct bench *bench, uint32_t batch, const double seconds[OP_COUNT],
                         bool csv)
 {
@@ -116,7 +116,8 @@ static void print_parts(struct bench *bench, uint32_t batch, const double second
         printf("%6u %.1f pairs/s\n", batch, batch / step);
 }
 
-/* Forward passes and steps alternate, so that a machine whose speed drifts slows both. */
+/* Times steps and forward passes in turn, so that a change of the machine's speed affects the times
+ * of both. */
 static int run(struct bench *bench, uint32_t batch, bool csv)
 {
     double seconds[OP_COUNT];

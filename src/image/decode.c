@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Picture files to pixels. Recognises a file and checks its structure up to the last byte that the
- * picture needs before stb_image decodes it, because stb_image fills what a truncated file lacks
- * with grey and trusts counts that a hostile file chooses. EXIF orientation is ignored, as the
- * reference ignores it. Refuses what is truncated, corrupt, of another format, or too large.
+ * Decodes picture files to pixels. Each file is recognised, and its structure is checked up to the
+ * last byte that the picture needs, before stb_image decodes it, because stb_image fills what a
+ * truncated file lacks with grey and trusts counts that a hostile file chooses. EXIF orientation is
+ * ignored, as the reference ignores it. Files that are truncated, corrupt, of another format or too
+ * large are refused.
  */
 #include "image/decode.h"
 #include "base/array.h"
@@ -16,7 +17,9 @@
 #include <string.h>
 #include <zlib.h>
 
-#define MAX_SCANS 100 /* A progressive JPEG has about 10 scans, and each one costs time. */
+#define MAX_SCANS                                                                              \
+    100 /* A progressive JPEG has about 10 scans, and a hostile one with many scans would take \
+           long. */
 #define SUPPORTED "PNG, JPEG, BMP, GIF, TGA, PSD or PNM"
 
 /* Refuses compressed data that cannot hold the claimed pixels even at the format's best rate,
@@ -35,7 +38,7 @@ static int check_starved(const struct image_file *file, uint64_t bytes, uint64_t
 static int check_png_header(struct image_file *file, const uint8_t *body)
 {
     static const uint8_t channels[7] = {1, 0, 3, 3,
-                                        2, 0, 4}; /* of each colour type, without tRNS */
+                                        2, 0, 4}; /* channels of each colour type, without tRNS */
     unsigned type = body[9];
     file->depth = body[8];
     file->channels = type < sizeof(channels) ? channels[type] : 0;
@@ -83,13 +86,13 @@ static int check_png(struct image_file *file)
         }
         offset += (size_t)length + 12;
     }
-    /* Deflate makes at most 1032 bytes of one, and a byte holds at most 8 pixels. */
+    /* Deflate unpacks one byte to at most 1032 bytes, and a byte holds at most 8 pixels. */
     return check_starved(file, data, data * 1032 * 8);
 }
 
-/* Copies a file with a palette of all 2^depth colours, the new ones black as in Pillow: stb_image
- * would show stack memory for indices beyond a short palette. The checksum is not corrected,
- * because stb_image does not read it. */
+/* Copies a file and extends its palette to all 2^depth colours, where the added colours are black
+ * as in Pillow, because stb_image would show stack memory for indices beyond a short palette. The
+ * checksum is not corrected, because stb_image does not read it. */
 static uint8_t *fill_palette(const struct image_file *file, size_t *size)
 {
     uint32_t length = 3u << file->depth;
@@ -109,7 +112,7 @@ static uint8_t *fill_palette(const struct image_file *file, size_t *size)
 
 struct jpeg {
     unsigned components, ids[4], scans;
-    unsigned decoded; /* one bit per component that a scan has the DC coefficients of */
+    unsigned decoded; /* one bit per component whose DC coefficients a scan has */
     bool adobe;
 };
 
@@ -130,7 +133,8 @@ static int check_frame(struct image_file *file, struct jpeg *jpeg, unsigned mark
     return reader_claim_size(file, be16(body + 3), be16(body + 1));
 }
 
-/* stb_image would write past its tables if the counts added up to more than 256. */
+/* Checks the counts of Huffman tables, because stb_image would write past its tables if the counts
+ * of one added up to more than 256. */
 static int check_huffman(struct image_file *file, const uint8_t *body, size_t length)
 {
     while (length) {
@@ -160,9 +164,9 @@ static int check_scan(struct image_file *file, struct jpeg *jpeg, const uint8_t 
     return VKCLIP_OK;
 }
 
-/* Finds the next marker, at `offset` or behind it, that has a segment or ends the image. NULL: the
- * file ends before. Entropy-coded data is skipped: there 0xff is followed by 0 or is a restart
- * marker. */
+/* Finds the next marker, at `offset` or after it, that has a segment or ends the image. Returns
+ * NULL if the file ends before such a marker. Entropy-coded data are skipped: in them 0xff is
+ * followed by 0 or is part of a restart marker. */
 static const uint8_t *find_marker(const struct image_file *file, size_t offset)
 {
     const uint8_t *end = file->data + file->size, *next = file->data + offset;
@@ -210,13 +214,14 @@ static int check_jpeg(struct image_file *file)
         return reader_corrupt(file, "it lacks the data of a component");
     if (jpeg.components == 4 && !jpeg.adobe) /* stb_image would take CMYK for YCbCr. */
         return reader_unsupported(file, "four components without Adobe's marker");
-    /* A block of 64 samples takes at least one bit, and one sample may stand for 4 pixels. */
+    /* A block of 64 samples takes at least one bit, and one sample may cover 4 pixels. */
     return check_starved(file, file->size, (uint64_t)file->size * 64 * 8 * 4);
 }
 
 /* ---- BMP ------------------------------------------------------------------------------------- */
 
-/* Whether every index is within the palette. stb_image would show stack memory for other indices.
+/* Tells whether every index is within the palette, because stb_image would show stack memory for
+ * other indices.
  */
 static bool check_indices(const struct image_file *file, const uint8_t *row, size_t stride,
                           unsigned depth, unsigned colors)
@@ -231,8 +236,8 @@ static bool check_indices(const struct image_file *file, const uint8_t *row, siz
     return true;
 }
 
-/* Whether Pillow keeps the palette. One that only repeats its indices makes a grey picture, except
- * that one of two colours makes a picture of single bits. */
+/* Tells whether Pillow keeps the palette. A palette whose colours only repeat the indices makes a
+ * grey picture, or a picture of single bits if it has two colours. */
 static bool is_indexed(const uint8_t *palette, uint32_t colors, unsigned depth)
 {
     bool grey = colors != 2 && colors <= 1u << depth;
@@ -258,7 +263,7 @@ static int check_bmp(struct image_file *file)
     if (method != 0 && (method != 3 || (depth != 16 && depth != 32)))
         return reader_unsupported(file, "compressed, expected plain pixels");
     if (depth != 1 && depth != 4 && depth != 8 && depth != 16 && depth != 24 && depth != 32)
-        return reader_corrupt(file, "its header does not say 1, 4, 8, 16, 24 or 32 bits a pixel");
+        return reader_corrupt(file, "its header does not say 1, 4, 8, 16, 24 or 32 bits per pixel");
     uint64_t row = ((uint64_t)file->width * depth + 7) / 8, stride = (row + 3) / 4 * 4;
     uint64_t end = offset + stride * (file->height - 1) + row, least = 14 + (uint64_t)header;
     if (offset < least + (depth < 16 ? 4 : 0))
@@ -278,7 +283,8 @@ static int check_bmp(struct image_file *file)
 
 /* ---- TGA ------------------------------------------------------------------------------------- */
 
-/* TGA has no magic number, so that a header counts as one if all of its fields fit together. */
+/* Tells whether a file is a TGA. TGA has no magic number, so a file counts as TGA if all fields of
+ * its header fit together. */
 static bool is_tga(const struct image_file *file)
 {
     const uint8_t *data = file->data;
@@ -327,7 +333,7 @@ static int check_tga(struct image_file *file)
 
 static const struct {
     const char *format;
-    unsigned offset, size; /* of the magic bytes */
+    unsigned offset, size; /* position and number of the magic bytes */
     const char *magic;
     int (*check)(struct image_file *);
     int (*decode)(struct image_file *, uint8_t **); /* NULL: stb_image */
@@ -341,7 +347,7 @@ static const struct {
     {"PNM", 0, 2, "P5", NULL, image_pnm_decode},
     {"PNM", 0, 2, "P6", NULL, image_pnm_decode},
     {"BMP", 0, 2, "BM", check_bmp, NULL},
-    /* Formats without a function are recognised and refused. */
+    /* The following formats have no function: they are recognised only to be refused by name. */
     {"plain-text PNM picture", 0, 2, "P1", NULL, NULL},
     {"plain-text PNM picture", 0, 2, "P2", NULL, NULL},
     {"plain-text PNM picture", 0, 2, "P3", NULL, NULL},
@@ -369,8 +375,8 @@ static const struct {
     {"ZIP archive", 0, 4, "PK\x03\x04", NULL, NULL},
 };
 
-/* Names a text file by its first kilobyte: markup of a picture or a page, or any other text. NULL:
- * it is not text. */
+/* Names the kind of a text file by its first kilobyte: an SVG drawing, an HTML page, or any other
+ * text. Returns NULL if the file is not text. */
 static const char *name_text(const uint8_t *data, size_t size)
 {
     char start[1025];
@@ -403,8 +409,9 @@ static int decode_stb(struct image_file *file, int (*check)(struct image_file *)
     int error = check(file);
     if (error)
         return error;
-    /* The largest allocation of a decoder: 8 bytes per pixel, which growing by doubling may make
-     * 16, in whole blocks of a JPEG; and twice the compressed data, which a PNG's decoder gathers.
+    /* The limit is the largest allocation that a decoder needs. It is 8 bytes per pixel, in whole
+     * blocks of a JPEG, or 16 because a buffer that grows by doubling may be twice as large. To
+     * this comes twice the compressed data, which the decoder of a PNG collects.
      */
     uint64_t limit = ((uint64_t)file->width + 31) * ((uint64_t)file->height + 31) * 16 +
                      (uint64_t)file->size * 2 + 65536;
@@ -475,7 +482,7 @@ int image_load(const char *path, uint64_t max_pixels, struct vkclip_image *image
     int error = file_map_open(path, &map);
     if (!error)
         error = image_decode(map.data, map.size, path, max_pixels, image);
-    file_map_close(&map); /* It is zeroed where the mapping failed. */
+    file_map_close(&map); /* Where the mapping failed, `map` is zero. */
     return error;
 }
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Picture files to pixels.
+ * Decodes picture files to pixels. Files that are truncated, corrupt, of another format or too
+ * large are refused.
  */
 #ifndef VKCLIP_IMAGE_DECODE_H
 #define VKCLIP_IMAGE_DECODE_H
 
 #include "vkclip.h"
 
-/* As vkclip_load_image and vkclip_decode_image. The picture is all zero after an error. From any
- * thread. */
+/* image_load and image_decode do what vkclip_load_image and vkclip_decode_image do. After an error
+ * the picture is all zero. They may be called from any thread. */
 int image_load(const char *path, uint64_t max_pixels, struct vkclip_image *image);
 int image_decode(const void *data, size_t size, const char *name, uint64_t max_pixels,
                  struct vkclip_image *image);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The first frame of a GIF, as Pillow shows it: with the palette's colours everywhere, because
- * transparency is ignored. stb_image is not used because it loses the colour of transparent pixels,
- * refuses files whose encoder keeps a full code table (as gifsicle does), takes seconds per
+ * Decodes the first frame of a GIF as Pillow shows it: with the palette's colours everywhere,
+ * because transparency is ignored. stb_image is not used because it loses the colour of transparent
+ * pixels, refuses files whose encoder keeps a full code table (as gifsicle does), takes seconds per
  * megabyte of hostile codes, and needs three times the memory. Later frames are not read.
  */
 #include "base/error.h"
@@ -29,7 +29,7 @@ struct frame {
     const uint8_t *codes;
 };
 
-/* Reads the next code of `width` bits. -1: the sub-blocks or the file have ended. */
+/* Reads the next code of `width` bits. Returns -1 if the sub-blocks or the file have ended. */
 static int next_code(struct reader *reader, unsigned width)
 {
     while (reader->bit_count < width) {
@@ -48,7 +48,7 @@ static int next_code(struct reader *reader, unsigned width)
 }
 
 /* Decodes variable-width LZW (GIF89a, appendix F). Returns how many of the `wanted` indices the
- * data has. */
+ * data have. */
 static size_t unpack(struct reader *reader, unsigned start_width, uint8_t *out, size_t wanted)
 {
     uint16_t prefix[MAX_CODES], length[MAX_CODES];
@@ -81,7 +81,8 @@ static size_t unpack(struct reader *reader, unsigned start_width, uint8_t *out, 
                 width++;
         }
         done += length[code];
-        size_t place = done; /* A code's string is read from its end. */
+        size_t place = done; /* A code's string is written from its end, because each code refers to
+                                its prefix. */
         for (int c = code, n = length[code]; n; n--, c = prefix[c]) {
             place--;
             if (place < wanted)
@@ -92,7 +93,8 @@ static size_t unpack(struct reader *reader, unsigned start_width, uint8_t *out, 
     return done < wanted ? done : wanted;
 }
 
-/* Returns where the sub-blocks at `offset` end, or more than the file's size if they do not. */
+/* Returns where the sub-blocks at `offset` end, or more than the file's size if they do not end in
+ * the file. */
 static size_t skip_blocks(const struct image_file *file, size_t offset)
 {
     while (offset < file->size && file->data[offset])
@@ -100,8 +102,8 @@ static size_t skip_blocks(const struct image_file *file, size_t offset)
     return offset + 1;
 }
 
-/* Reads a palette of 2^(1 + the low bits of `flags`) colours and returns where it ends. 0: the file
- * ends before. */
+/* Reads a palette of 2^(1 + the low bits of `flags`) colours and returns where it ends, or 0 if the
+ * file ends before. */
 static size_t read_palette(const struct image_file *file, size_t offset, unsigned flags,
                            struct frame *frame)
 {
@@ -125,7 +127,7 @@ static int find_frame(const struct image_file *file, struct frame *frame)
     while (offset < size && data[offset] != 0x2c) { /* image descriptor */
         if (data[offset] == 0x3b)
             return reader_corrupt(file, "it holds no picture");
-        if (data[offset] != 0x21) { /* It is not an extension, and Pillow skips it too. */
+        if (data[offset] != 0x21) { /* This byte begins no extension; Pillow skips it too. */
             offset++;
             continue;
         }
@@ -149,7 +151,8 @@ static int find_frame(const struct image_file *file, struct frame *frame)
     return VKCLIP_OK;
 }
 
-/* As in Pillow, a picture is grey if its palette only repeats the indices, or if it has none. */
+/* Tells whether a picture is grey, which as in Pillow means that its palette only repeats the
+ * indices, or that it has no palette. */
 static bool is_grey(struct frame *frame)
 {
     bool grey = true;

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Binary PBM, PGM and PPM (P4, P5, P6), as Pillow reads them. stb_image is not used because it does
- * not scale samples to the header's maximum and reads 16-bit samples in the wrong byte order. The
- * plain-text forms (P1 to P3) and PAM (P7) do not get here: image/decode.c refuses them.
+ * Decodes binary PBM, PGM and PPM (P4, P5, P6) as Pillow reads them. stb_image is not used because
+ * it does not scale samples to the header's maximum and reads 16-bit samples in the wrong byte
+ * order. image/decode.c refuses the plain-text forms (P1 to P3) and PAM (P7) before this file is
+ * used.
  */
 #include "image/reader.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* Reads a header's next number, which white space and comments may precede. -1: there is none below
- * 10^9. */
+/* Reads a header's next number, which white space and comments may precede. Returns -1 if there is
+ * none below 10^9. */
 static int64_t read_number(const struct image_file *file, size_t *offset)
 {
     const uint8_t *data = file->data;
@@ -34,7 +35,7 @@ static void convert_row(const struct image_file *file, const uint8_t *in, unsign
 {
     size_t samples = (size_t)file->width * file->channels;
     for (size_t i = 0; i < samples; i++) {
-        if (maximum == 1 && file->indexed) { /* In P4, 1 is black. */
+        if (maximum == 1 && file->indexed) { /* In P4 files, 1 means black. */
             out[i] = in[i / 8] >> (7 - i % 8) & 1 ? 0 : 255;
             continue;
         }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * From decoded pixels to a tower's input, to the bit as Pillow and torchvision do it: resize of the
- * shorter side to S, centre crop, normalisation. Only what the crop keeps is computed, so that a
- * picture of 1 x 60000 pixels costs no more than another. Refuses pictures so thin that the longer
- * side would exceed an int.
+ * Turns decoded pixels into a tower's input, bit for bit as Pillow and torchvision do it: resize of
+ * the shorter side to S, centre crop, normalisation. Only what the crop keeps is computed, so that
+ * a picture of 1 x 60000 pixels costs no more than any other. Pictures so thin that the longer side
+ * would exceed an int are refused.
  */
 #include "image/prepare.h"
 #include "base/error.h"
@@ -13,14 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The resize in one direction: `in` pixels become `out` pixels, of which the crop keeps S from
- * `first` on. */
+/* An axis is the resize in one direction: `in` pixels become `out` pixels, of which the crop keeps
+ * S from `first` on. */
 struct axis {
     uint32_t in, out, first;
 };
 
-/* The inputs that each kept output is a weighted sum of, as Pillow's precompute_coeffs and
- * normalize_coeffs_8bpc compute them. */
+/* Each kept output is a weighted sum of inputs. The taps are their positions and weights, as
+ * Pillow's precompute_coeffs and normalize_coeffs_8bpc compute them. */
 struct taps {
     uint32_t *start, *count; /* [S] */
     int32_t *weights;        /* [S,stride], fixed point of WEIGHT_BITS */
@@ -47,7 +47,7 @@ static struct axis make_axis(uint32_t in, uint32_t out, const struct image_trans
     return (struct axis){in, out, half + up};
 }
 
-/* Keys' cubic convolution with a = -0.5. */
+/* Computes the kernel of Keys' cubic convolution with a = -0.5. */
 static double bicubic(double x)
 {
     const double a = -0.5;
@@ -99,7 +99,8 @@ static bool make_taps(struct axis axis, uint32_t size, struct taps *taps)
     return good;
 }
 
-/* Sums the positions up instead of multiplying, as Pillow's ImagingScaleAffine does. */
+/* Finds the nearest input of each output. Positions are summed up instead of multiplied, as in
+ * Pillow's ImagingScaleAffine, so that rounding gives the same pixels. */
 static void make_nearest(struct axis axis, uint32_t size, uint32_t *positions)
 {
     double scale = (double)(float)axis.in / axis.out, position = scale * 0.5;
@@ -109,7 +110,8 @@ static void make_nearest(struct axis axis, uint32_t size, uint32_t *positions)
         positions[i] = position < axis.in ? (uint32_t)position : axis.in - 1;
 }
 
-/* Drops the alpha of one row's pixels, or multiplies the colours by it (Pillow's RGBa and La). */
+/* Drops the alpha of one row's pixels, or multiplies the colours by their alpha (Pillow's RGBa and
+ * La). */
 static void convert_row(const uint8_t *in, uint32_t count, unsigned channels, bool drop_alpha,
                         uint8_t *out)
 {
@@ -158,7 +160,8 @@ static void resize_row(const uint8_t *in, const struct taps *taps, uint32_t size
     }
 }
 
-/* Converts grey or colour pixels to RGB, drops their alpha, and undoes the multiplication by it. */
+/* Converts grey or colour pixels to RGB, drops their alpha, and undoes the multiplication by alpha
+ * if `multiplied`. */
 static void to_rgb(const uint8_t *in, size_t count, unsigned channels, bool multiplied,
                    uint8_t *out)
 {
@@ -179,7 +182,7 @@ static const uint8_t *image_row(const struct vkclip_image *image, uint32_t y)
 }
 
 /* Copies pixels without a filter: each pixel if the size is right, else the nearest neighbours, as
- * Pillow does for palettes and single bits. */
+ * Pillow does for pictures with palettes or single bits. */
 static int pick(const struct vkclip_image *image, struct axis x, struct axis y, uint32_t size,
                 uint8_t *rgb)
 {
@@ -197,8 +200,8 @@ static int pick(const struct vkclip_image *image, struct axis x, struct axis y, 
     return VKCLIP_OK;
 }
 
-/* Resizes in the order of Pillow's ImagingResample: within rows first, rounded to 8 bits, then
- * within columns. */
+/* Resizes in the order of Pillow's ImagingResample: first within rows, with results rounded to 8
+ * bits, then within columns. */
 static int resize(const struct vkclip_image *image, struct axis x, struct axis y, uint32_t size,
                   bool rgb_first, uint8_t *rgb)
 {
@@ -290,8 +293,8 @@ int image_preprocess(const struct vkclip_image *image, const struct image_transf
     if (!rgb)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %u x %u", size, size);
 
-    /* If the shorter side changes, the longer one does too, so that there is no case in which
-     * Pillow would skip one of the passes. */
+    /* If the shorter side changes, the longer one changes too, so that Pillow never skips one of
+     * the two passes. */
     if (shorter == size || (image->indexed && !transform->rgb_first))
         error = pick(image, x, y, size, rgb);
     else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * From decoded pixels to the towers' input: Pillow's antialiased bicubic resize in its fixed-point
- * arithmetic, centre crop, normalisation.
+ * Turns decoded pixels into the towers' input: Pillow's antialiased bicubic resize in its
+ * fixed-point arithmetic, centre crop, normalisation.
  */
 #ifndef VKCLIP_IMAGE_PREPARE_H
 #define VKCLIP_IMAGE_PREPARE_H
@@ -11,9 +11,9 @@
 struct image_transform {
     uint32_t size; /* S, pixels of the square output */
     float mean[3], std[3];
-    /* Hugging Face's order: convert to RGB, resize, crop at an offset that is rounded down. False
-     * is OpenAI's order: resize in the file's mode, crop at an offset that is rounded half to even,
-     * convert to RGB. */
+    /* True is Hugging Face's order: convert to RGB, resize, crop at an offset that is rounded down.
+     * False is OpenAI's order: resize in the file's mode, crop at an offset that is rounded half to
+     * even, convert to RGB. */
     bool rgb_first;
 };
 
@@ -21,7 +21,8 @@ struct image_transform {
  * NULL. */
 int image_preprocess(const struct vkclip_image *image, const struct image_transform *transform,
                      uint8_t *u8, float *pixel_values);
-/* Resizes the whole picture to RGB bytes [S,S,3], its width and height each by a factor of its own.
+/* Resizes the whole picture to RGB bytes [S,S,3], where width and height may change by different
+ * factors.
  */
 int image_resize(const struct vkclip_image *image, const struct image_transform *transform,
                  uint8_t *u8);

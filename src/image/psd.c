@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The merged picture of a Photoshop file, grey or RGB, plain or PackBits, as Pillow reads it.
- * stb_image is not used because it "removes the white matte" of pictures with alpha: the reference
- * does not, and the result leaves the range of a byte. Layers are not read.
+ * Decodes the merged picture of a Photoshop file, grey or RGB, plain or PackBits, as Pillow reads
+ * it. stb_image is not used because it "removes the white matte" of pictures with alpha, which the
+ * reference does not do and whose results exceed the range of a byte. Layers are not read.
  */
 #include "image/reader.h"
 
@@ -10,7 +10,7 @@
 
 struct planes {
     const uint8_t *data;    /* one plane per channel, row by row */
-    const uint8_t *lengths; /* 16 bits per row, the bytes that it is packed in; NULL: plain rows */
+    const uint8_t *lengths; /* 16 bits per row, its number of packed bytes; NULL: plain rows */
     unsigned bytes;         /* bytes per sample */
 };
 
@@ -20,8 +20,8 @@ static uint64_t row_length(const struct image_file *file, const struct planes *p
                            : (uint64_t)file->width * planes->bytes;
 }
 
-/* Finds the planes behind the palette, the resources and the layers. The file must have all their
- * bytes. */
+/* Finds the planes, which follow the palette, the resources and the layers. The file must have all
+ * bytes of the planes. */
 static int find_planes(const struct image_file *file, unsigned channels, struct planes *planes)
 {
     const uint8_t *data = file->data;
@@ -49,7 +49,7 @@ static int find_planes(const struct image_file *file, unsigned channels, struct 
     return offset > file->size ? reader_truncated(file, offset) : VKCLIP_OK;
 }
 
-/* Unpacks one PackBits row, which has to give `wanted` bytes. */
+/* Unpacks one PackBits row. Returns false unless it gives exactly `wanted` bytes. */
 static bool unpack_row(const uint8_t *in, size_t size, uint8_t *out, size_t wanted)
 {
     const uint8_t *end = in + size;
@@ -68,7 +68,7 @@ static bool unpack_row(const uint8_t *in, size_t size, uint8_t *out, size_t want
     return !wanted;
 }
 
-/* Of a 16-bit sample it takes the high byte, which comes first. */
+/* Reads the planes as bytes. Of a 16-bit sample only the high byte is taken, which comes first. */
 static int read_planes(const struct image_file *file, const struct planes *planes,
                        uint8_t *unpacked, uint8_t *pixels)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The checks and messages that all readers of picture formats share. Refuses more pixels than the
- * caller allows before anything of that size is allocated.
+ * This file has the checks and messages that all readers of picture formats share. A picture of
+ * more pixels than the caller allows is refused before anything of that size is allocated.
  */
 #include "image/reader.h"
 #include "base/error.h"
 
-#define DEFAULT_MAX_PIXELS 89478485            /* a quarter of a GiB of RGB: Pillow's warning */
+#define DEFAULT_MAX_PIXELS 89478485 /* a quarter of a GiB of RGB, where Pillow begins to warn */
 #define DECODER_MAX_PIXELS ((uint64_t)1 << 28) /* stb_image counts the bytes of RGBA in an int */
 
 int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height)

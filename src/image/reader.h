@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the readers of picture formats share: image/decode.c recognises a file and checks what
- * stb_image decodes; image/gif.c, image/pnm.c and image/psd.c decode the formats that stb_image
- * does not read well.
+ * This header has what the readers of picture formats share: image/decode.c recognises a file and
+ * checks what stb_image decodes; image/gif.c, image/pnm.c and image/psd.c decode the formats that
+ * stb_image does not read well.
  */
 #ifndef VKCLIP_IMAGE_READER_H
 #define VKCLIP_IMAGE_READER_H
 
 #include "vkclip.h"
 
-/* A file's bytes, and what a reader has found in them. */
+/* This struct has a file's bytes, and what a reader has found in them. */
 struct image_file {
     const char *name, *format; /* for messages */
     const uint8_t *data;
@@ -17,17 +17,17 @@ struct image_file {
     uint64_t max_pixels;
     uint32_t width, height, channels;
     bool indexed;
-    /* Only of a PNG: */
+    /* Only a PNG sets these members: */
     size_t palette;  /* where the chunk with the palette begins; 0: there is none */
     unsigned colors; /* colours of the palette */
     unsigned depth;  /* bits of a sample, so that a pixel may name 2^depth colours */
 };
 
-/* Takes over the size that a header claims. Refuses no pixels and too many; readers call it before
- * they allocate anything. */
+/* Sets the size that a header claims, and refuses a size of no pixels or of too many. Readers call
+ * it before they allocate anything. */
 int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height);
-/* These functions fail with a message that names the file. `expected` is the least size in bytes
- * that the whole file would have. */
+/* The functions from here on fail with a message that names the file. `expected` is the least size
+ * in bytes that the complete file would have. */
 int reader_truncated(const struct image_file *file, uint64_t expected);
 int reader_corrupt(const struct image_file *file, const char *what);
 int reader_unsupported(const struct image_file *file, const char *what);

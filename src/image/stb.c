@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The only file that includes stb_image.h. Its arithmetic on corrupt JPEG and deflate data
- * overflows harmlessly, but that is not defined C. So this file is built with -fwrapv and without
- * UBSan's checks of shifts, which our own code keeps.
+ * This is the only file that includes stb_image.h. The arithmetic of stb_image on corrupt JPEG and
+ * deflate data overflows harmlessly, but overflow is not defined in C. So this file is built with
+ * -fwrapv and without UBSan's checks of shifts, which all other files keep.
  */
 #include "image/stb.h"
 
@@ -12,7 +12,8 @@
 
 static _Thread_local size_t allocation_limit;
 
-/* Sets the limit to 0 when it is exceeded, so that the caller can tell that from a lack of memory.
+/* Tells whether a size is within the limit. An exceeded limit becomes 0, so that the caller can
+ * tell it from a lack of memory.
  */
 static bool within_limit(size_t size)
 {
@@ -21,8 +22,8 @@ static bool within_limit(size_t size)
     return allocation_limit > 0;
 }
 
-/* Memory is zeroed because a corrupt JPEG leaves out pixels, and stb_image would show what the
- * memory held before. */
+/* Allocates memory of zeros, because a corrupt JPEG leaves out pixels, for which stb_image would
+ * show what the memory held before. */
 static void *limited_malloc(size_t size)
 {
     return within_limit(size) ? calloc(1, size) : NULL;
@@ -47,7 +48,7 @@ static void *limited_realloc(void *memory, size_t size)
 #define STB_IMAGE_IMPLEMENTATION
 #ifdef __GNUC__
 #pragma GCC diagnostic ignored \
-    "-Wunused-function" /* judged at the end of the file: no push and pop */
+    "-Wunused-function" /* checked at the file's end, where a pop would undo this */
 #endif
 #include <stb_image.h>
 

@@ -490,7 +490,7 @@ static const struct broken {
     {"data.bmp", "palette.bmp", 9000, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated BMP: 9000 bytes"},
     {"os2.bmp", "palette.bmp", 0, 14, B("\xc"), AS_IS, VKCLIP_EUNSUPPORTED, "OS/2"},
     {"rle.bmp", "palette.bmp", 0, 30, B("\1"), AS_IS, VKCLIP_EUNSUPPORTED, "compressed"},
-    {"depth.bmp", "palette.bmp", 0, 28, B("\7"), AS_IS, VKCLIP_EFORMAT, "bits a pixel"},
+    {"depth.bmp", "palette.bmp", 0, 28, B("\7"), AS_IS, VKCLIP_EFORMAT, "bits per pixel"},
     {"offset.bmp", "palette.bmp", 0, 10, B("\1\0\0\0"), AS_IS, VKCLIP_EFORMAT,
      "before its header ends"},
     {"offset2.bmp", "palette.bmp", 0, 10, B("\xff\xff\xff\xff"), AS_IS, VKCLIP_EFORMAT,
