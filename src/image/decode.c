@@ -17,9 +17,10 @@
 #include <string.h>
 #include <zlib.h>
 
-#define MAX_SCANS                                                                              \
-    100 /* A progressive JPEG has about 10 scans, and a hostile one with many scans would take \
-           long. */
+/* A progressive JPEG has about 10 scans. A hostile file could have so many that decoding takes
+ * long.
+ */
+#define MAX_SCANS 100
 #define SUPPORTED "PNG, JPEG, BMP, GIF, TGA, PSD or PNM"
 
 /* Refuses compressed data that cannot hold the claimed pixels even at the format's best rate,

@@ -160,7 +160,7 @@ static void refuses_files(void **state)
     }
     scratch_write(folder, "nul.tsv", "filepath\ttitle\na\0b\tc\n", 21);
     assert_failed(open_file(folder, "nul.tsv", NULL, &dataset), VKCLIP_EFORMAT,
-                  "line 2: a NUL byte");
+                  "line 2: expected text, found a NUL byte");
     assert_failed(open_file(folder, "none.tsv", NULL, &dataset), VKCLIP_EIO, "none.tsv");
     scratch_remove(folder);
 }

@@ -232,8 +232,9 @@ static const struct {
     {TINY, NULL, "vocab.json", VKCLIP_EIO, "merges.txt: no such file"},
     {NULL, "a b</w>\n", "merges.txt", VKCLIP_EIO, "vocab.json: no such file"},
     {TINY, "a b</w>\n", "other.json", VKCLIP_EIO, "other.json: no such file"},
-    {"", "a b</w>\n", "vocab.json", VKCLIP_EFORMAT, "vocab.json: empty"},
-    {TINY, "", "vocab.json", VKCLIP_EFORMAT, "merges.txt: empty"},
+    {"", "a b</w>\n", "vocab.json", VKCLIP_EFORMAT,
+     "vocab.json: expected a vocabulary, found an empty"},
+    {TINY, "", "vocab.json", VKCLIP_EFORMAT, "merges.txt: expected a vocabulary, found an empty"},
     {"{", "a b</w>\n", "vocab.json", VKCLIP_EFORMAT, "line 1: not JSON"},
     {"{\"a\":0,", "a b</w>\n", "merges.txt", VKCLIP_EFORMAT, "vocab.json: line 1: not JSON"},
     {"[1]", "a b</w>\n", "merges.txt", VKCLIP_EFORMAT, "expected a JSON object"},
@@ -446,7 +447,8 @@ static void pad_tokens(void **state)
          "special_tokens_map.json: pad_token"},
         {"{", NULL, 0, VKCLIP_EFORMAT, "tokenizer_config.json: line 1: not JSON"},
         {"[]", NULL, 0, VKCLIP_EFORMAT, "tokenizer_config.json: expected a JSON object"},
-        {NULL, "", 0, VKCLIP_EFORMAT, "special_tokens_map.json: empty"},
+        {NULL, "", 0, VKCLIP_EFORMAT,
+         "special_tokens_map.json: expected a vocabulary, found an empty"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         char *folder = scratch_folder(), *path = scratch_path(folder, "vocab.json");
