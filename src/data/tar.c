@@ -256,7 +256,7 @@ static const uint8_t *find_data(struct archive *archive, const struct file_map *
     return block;
 }
 
-/* Begins a new key if the entry's key differs from the current one, whose sample is then complete.
+/* Begins a new key if the entry has another key, because the current key's sample is then complete.
  */
 static int enter_key(struct builder *builder, struct pending *pending, const char *name,
                      size_t length)

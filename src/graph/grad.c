@@ -18,12 +18,11 @@
 /* This struct is the state of one call of grad_backward. */
 struct backward {
     struct graph *graph;
-    /* By tensor: its gradient until the rule of the tensor's node has used it; -1: none
-     */
+    /* By tensor: its gradient until the rule of its node has used it; -1: none */
     int *gradients;
     /* By tensor: whether the gradient of a weight needs its gradient. */
     bool *needed;
-    size_t capacity; /* of both lists */
+    size_t capacity; /* of `gradients` and `needed` */
     struct grad_inputs inputs;
 };
 

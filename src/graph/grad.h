@@ -29,7 +29,7 @@ struct grad_inputs {
  * so does every tensor between such a weight and the seeds. With `recompute`, the inner results of
  * a segment (graph_begin_segment) are computed again before the segment's gradients, so that only
  * its inputs stay in memory. Sets graph->error to EUNSUPPORTED for a node that has no gradient,
- * such as a 3x3 convolution with a stride above another one. */
+ * such as a 3x3 convolution of stride 2 whose input needs a gradient. */
 struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds,
                                  size_t count, bool recompute);
 

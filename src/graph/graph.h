@@ -284,8 +284,8 @@ int graph_append_over(struct graph *graph, const char *name, struct node node, i
 int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
                    bool relu);
 int graph_sum(struct graph *graph, const char *name, int x, int y);
-/* Append the statistics [4,C] that batch norm uses: graph_batchstats those of the batch,
- * graph_runningstats those made of four weights. */
+/* graph_batchstats appends the statistics [4,C] that batch norm computes of its batch, and
+ * graph_runningstats those that it takes from four weights. */
 int graph_batchstats(struct graph *graph, int x, int gain, int bias, float epsilon);
 int graph_runningstats(struct graph *graph, int mean, int variance, int gain, int bias,
                        float epsilon);

@@ -24,7 +24,7 @@ static int round_q4(float value)
  */
 static float best_q4_scale(const float *values, size_t count, float most)
 {
-    /* The value of largest magnitude becomes one of these before it is rounded. */
+    /* Each candidate makes the value of largest magnitude this number before it is rounded. */
     static const float largest_q[] = {-8, -7, 7, -7.5f, -8.5f, -9};
     float best = most != 0 ? most / -8 : 0; /* by Q4_0's rule, where no candidate is a number */
     double best_gain = 0;
