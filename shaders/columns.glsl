@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sums over the columns of a matrix. An invocation has four neighbouring columns, and the workgroup's rows of
+ * Sums a matrix over its columns. An invocation has four neighbouring columns, and the workgroup's rows of
  * invocations take the rows of the matrix in turn. The order of the additions is fixed, so that a run repeats to
  * the bit.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Begins every kernel: storage types from the -D of its variant, the push constants, and the workgroup's size
- * from specialization constants 0 to 2. Arithmetic is fp32 whatever the storage is, except in the variants of
- * packed.glsl (fp16) and dot.glsl (8-bit integers).
+ * Every kernel begins with this file. It defines the storage types from the variant's -D options, the push
+ * constants, and the workgroup's size from specialization constants 0 to 2. Arithmetic is fp32 whatever the storage
+ * is, except in the variants of packed.glsl (fp16) and dot.glsl (8-bit integers).
  */
 #extension GL_GOOGLE_include_directive : require
 #ifdef X_f16
@@ -15,7 +15,7 @@
 #endif
 
 /* The weights of MATMUL and CONV and the table of EMBEDDING have a type of their own; other weights are small and
- * have XTYPE. What GLSL has no scalar for is read as words. */
+ * have XTYPE. Types that GLSL has no scalar for are read as words. */
 #if defined(W_f32)
 #define WTYPE float
 #define WVEC4 vec4

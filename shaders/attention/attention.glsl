@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of every variant of ATTENTION. An invocation computes one query of one head with the running softmax
- * of Milakov and Gimelshein 2018, so that no T x T matrix is kept. It takes KEYS keys at a time: q and the sums are
- * then read, written and scaled once for all of them. The including file defines
+ * Defines the loop of every variant of ATTENTION. An invocation computes one query of one head with the running
+ * softmax of Milakov and Gimelshein 2018, so that no T x T matrix is kept. It takes KEYS keys at a time: q and the
+ * sums are then read, written and scaled once for all of them. The including file defines
  *     vec4 load_qkv(uint index, uint left)   four values of qkv from element `index`, zero from `left` on
  */
 #include "attention/heads.glsl"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of every variant of ATTENTION_GRAD. An invocation has one token of a head, first as a query and then as
- * a key and value. It computes the weights of the softmax again from the logarithms of their sums, so that no T x T
- * matrix is kept and no two invocations add to one value (Dao et al. 2022, algorithm 4). The including file defines
+ * Defines the loop of every variant of ATTENTION_GRAD. An invocation has one token of a head, first as a query and
+ * then as a key and value. It computes the weights of the softmax again from the logarithms of their sums, so that
+ * no T x T matrix is kept and no two invocations add to one value (Dao et al. 2022, algorithm 4). The including
+ * file defines
  *     vec4 load_qkv(uint index, uint left)   four values of qkv from element `index`, zero from `left` on
  *     vec4 load_dy(uint index, uint left)    four values of dy from element `index`, zero from `left` on
  */

@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * ATTENTION_GRAD with qkv and dy read as texels of four values. The width of a head must be a multiple of four.
+ * Computes ATTENTION_GRAD with qkv and dy read as texels of four values. The width of a head must be a multiple of
+ * four.
  */
 #include "common.glsl"
 

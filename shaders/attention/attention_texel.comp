@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * ATTENTION with qkv read as texels of four values. The width of a head must be a multiple of four.
+ * Computes ATTENTION with qkv read as texels of four values. The width of a head must be a multiple of four.
  */
 #include "common.glsl"
 

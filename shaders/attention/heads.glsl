@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The specialization constants and push constants of ATTENTION and ATTENTION_GRAD.
+ * Defines the specialization constants and push constants of ATTENTION and ATTENTION_GRAD.
  */
 layout(constant_id = 3) const uint D = 64; /* width of a head */
 layout(constant_id = 4) const bool CAUSAL = false;

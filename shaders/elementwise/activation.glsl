@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The activations of MATMUL and ACTIVATE, and their slopes.
+ * Defines the activations of MATMUL and ACTIVATE, and their slopes.
  */
 
-/* erf by formula 7.1.26 of Abramowitz and Stegun, with an absolute error of at most 1.5e-7, about that of fp32. */
+/* Computes erf by formula 7.1.26 of Abramowitz and Stegun, whose absolute error of at most 1.5e-7 is about that of
+ * fp32. */
 float error_function(float x)
 {
     float a = abs(x);
@@ -23,7 +24,7 @@ float activate(uint activation, float x)
     return x;
 }
 
-/* The derivative of activate(). */
+/* Returns the derivative of activate(). */
 float slope(uint activation, float x)
 {
     if (activation == ACTIVATION_QUICK_GELU) {

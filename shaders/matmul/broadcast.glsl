@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of the variants of MATMUL and CONV whose subgroup broadcasts quads of x. A workgroup is one subgroup. Its
- * lanes load a quad of x each, lane i that of row i, and broadcast it to all lanes: one load of the subgroup takes
- * the place of one load per row in the tiled loop. ROWS is 32 at most. The including file defines
+ * Defines the loop of the variants of MATMUL and CONV whose subgroup broadcasts quads of x. A workgroup is one
+ * subgroup. Its lanes load a quad of x each, lane i that of row i, and broadcast it to all lanes: one load of the
+ * subgroup takes the place of one load per row in the tiled loop. ROWS is 32 at most. The including file defines
  *     vec4 load_x(ROW row, uint k4)          x[row][4 * k4 ..]
  */
 #include "lanes.glsl"
 #include "matmul/tile.glsl"
 
-/* Quads of x that each lane reads, so that the subgroup has one of every row. */
+/* Each lane reads this many quads of x, so that the subgroup has one of every row. */
 const uint READS = (ROWS + LANES - 1) / LANES;
 
 ROW lane_row[READS];

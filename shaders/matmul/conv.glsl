@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * CONV as a matrix product with an implicit matrix (pixels.glsl), on the loops of MATMUL. A variant defines
+ * Computes CONV as a matrix product with an implicit matrix (pixels.glsl) by the loops of MATMUL. A variant defines
  *     vec4 load_pixels(uint index)    four channels from element `index`, where C is a multiple of four
  *     float load_pixel(uint index)    one channel
  * includes this file and then one of the loops. The loop of subgroup.glsl needs no load_pixels.

@@ -3,8 +3,8 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * CONV where a subgroup shares what its lanes read of x, with both operands read as texels. C must be a multiple of
- * four.
+ * Computes CONV where a subgroup shares what its lanes read of x, with both operands read as texels. C must be a
+ * multiple of four.
  */
 #include "common.glsl"
 

@@ -3,7 +3,7 @@
 #extension GL_EXT_integer_dot_product : require
 /* SPDX-License-Identifier: MIT
  *
- * CONV with products of 8-bit integers, for any shape.
+ * Computes CONV with products of 8-bit integers, for any shape.
  */
 #include "common.glsl"
 

@@ -3,7 +3,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 /* SPDX-License-Identifier: MIT
  *
- * CONV with arithmetic on pairs of fp16 values. C must be a multiple of four.
+ * Computes CONV with arithmetic on pairs of fp16 values. C must be a multiple of four.
  */
 #include "common.glsl"
 

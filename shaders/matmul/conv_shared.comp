@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CONV through shared memory, on storage buffers, for any shape.
+ * Computes CONV through shared memory, on storage buffers, for any shape.
  */
 #include "common.glsl"
 

@@ -3,7 +3,7 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * CONV where a subgroup shares what its lanes read of x. C must be a multiple of the subgroup's width.
+ * Computes CONV where a subgroup shares what its lanes read of x. C must be a multiple of the subgroup's width.
  */
 #include "common.glsl"
 

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CONV with both operands read as texels. C must be a multiple of four.
+ * Computes CONV with both operands read as texels. C must be a multiple of four.
  */
 #include "common.glsl"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of the variants of MATMUL and CONV for w in blocks of 8 bits. A workgroup rounds its part of x to such
- * blocks too, in shared memory, and multiplies four values by four as integers, whose sums are exact. The including
- * file defines load_x and load_x_end as for matmul.glsl.
+ * Defines the loop of the variants of MATMUL and CONV for w in blocks of 8 bits. A workgroup rounds its part of x
+ * to such blocks too, in shared memory, and multiplies four values by four as integers, whose sums are exact. The
+ * including file defines load_x and load_x_end as for matmul.glsl.
  */
 #include "matmul/tile.glsl"
 

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL on storage buffers alone, for any shape and any device.
+ * Computes MATMUL on storage buffers alone, for any shape and any device.
  */
 #include "common.glsl"
 

@@ -3,8 +3,8 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL where a subgroup shares what its lanes read of x, with both operands read as texels. K must be a multiple
- * of four.
+ * Computes MATMUL where a subgroup shares what its lanes read of x, with both operands read as texels. K must be a
+ * multiple of four.
  */
 #include "common.glsl"
 

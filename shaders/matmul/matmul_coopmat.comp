@@ -8,9 +8,9 @@
 #endif
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL with cooperative matrices of the shape that the device has, accumulated in fp32. A subgroup computes
- * ROWS x COLS of them. The workgroup loads x and w into shared memory first, so that M, N and K can be anything and
- * w can have any type.
+ * Computes MATMUL with cooperative matrices of the shape that the device has, accumulated in fp32. A subgroup
+ * computes ROWS x COLS of them. The workgroup loads x and w into shared memory first, so that M, N and K can be
+ * anything and w can have any type.
  */
 #include "common.glsl"
 
@@ -29,7 +29,7 @@ layout(constant_id = 1) const uint HEIGHT = 1; /* subgroups of a workgroup */
 layout(constant_id = 11) const uint MATRIX_M = 16;
 layout(constant_id = 12) const uint MATRIX_N = 16;
 layout(constant_id = 13) const uint MATRIX_K = 16;
-/* Values and quads along K that are in shared memory at once. */
+/* This many values and quads along K are in shared memory at once. */
 const uint TILE_K = 2 * MATRIX_K, TILE_QUADS = TILE_K / 4;
 const uint TILE_ROWS = ROWS * MATRIX_M * HEIGHT, TILE_COLS = COLS * MATRIX_N;
 

@@ -3,7 +3,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL with arithmetic on pairs of fp16 values. K must be a multiple of four.
+ * Computes MATMUL with arithmetic on pairs of fp16 values. K must be a multiple of four.
  */
 #include "common.glsl"
 

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL through shared memory, on storage buffers, for any shape.
+ * Computes MATMUL through shared memory, on storage buffers, for any shape.
  */
 #include "common.glsl"
 

@@ -3,7 +3,7 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL where a subgroup shares what its lanes read of x. K must be a multiple of the subgroup's width.
+ * Computes MATMUL where a subgroup shares what its lanes read of x. K must be a multiple of the subgroup's width.
  */
 #include "common.glsl"
 

@@ -2,8 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * MATMUL with both operands read as texels: drivers that run loads from storage buffers lane by lane vectorise
- * these, and on others they pass through the texture cache. K must be a multiple of four.
+ * Computes MATMUL with both operands read as texels: drivers that run loads from storage buffers lane by lane
+ * vectorise these, and on others they pass through the texture cache. K must be a multiple of four.
  */
 #include "common.glsl"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of the variants of MATMUL and CONV that compute in fp16: products and short sums of pairs of values
- * that follow each other along K, added to sums in fp32 after every SHORT quads. K must be a multiple of four. The
- * including file defines load_x as for matmul.glsl.
+ * Defines the loop of the variants of MATMUL and CONV that compute in fp16: products and short sums of pairs of
+ * values that follow each other along K, added to sums in fp32 after every SHORT quads. K must be a multiple of
+ * four. The including file defines load_x as for matmul.glsl.
  */
 #include "matmul/tile.glsl"
 
-/* Quads of a short sum. Longer ones are faster and less exact. */
+/* A short sum has this many quads. Longer sums are faster and less exact. */
 const uint SHORT = 4;
 
 void main()

@@ -12,7 +12,7 @@ layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { panels_args args; };
 
-/* Value k of column n of the result. */
+/* Returns value k of column n of the result. */
 XTYPE value_of(uint n, uint k)
 {
     uint from_n = n, from_k = k, k_count = args.k;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The implicit matrix of a 3x3 convolution. Row r is a pixel of the result, and column k is value (y, x, c) of the
- * pixels around it, zero past the edges.
+ * Defines the implicit matrix of a 3x3 convolution. Row r is a pixel of the result, and column k is value (y, x, c)
+ * of the pixels around it, zero past the edges.
  */
 /* A ROW holds the number of the item's first pixel, and y and x of the top left one of the nine pixels. */
 #define ROW ivec3

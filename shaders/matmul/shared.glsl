@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of the variants of MATMUL and CONV that load a workgroup's part of x and w into its shared memory, so
- * that each value is read from the device's memory once per workgroup. The including file defines load_x and
- * load_x_end as for matmul.glsl.
+ * Defines the loop of the variants of MATMUL and CONV that load a workgroup's part of x and w into its shared
+ * memory, so that each value is read from the device's memory once per workgroup. The including file defines load_x
+ * and load_x_end as for matmul.glsl.
  */
 #include "matmul/tile.glsl"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of the variants of MATMUL and CONV whose subgroup broadcasts single values of x. A workgroup is one
- * subgroup. Its lanes load LANES values along K of each row of x at once and broadcast them one by one, so that a
- * row of x costs one load where the tiled loop has LANES. K must be a multiple of LANES. The including file defines
+ * Defines the loop of the variants of MATMUL and CONV whose subgroup broadcasts single values of x. A workgroup is
+ * one subgroup. Its lanes load LANES values along K of each row of x at once and broadcast them one by one, so that
+ * a row of x costs one load where the tiled loop has LANES. K must be a multiple of LANES. The including file
+ * defines
  *     float load_x_lane(ROW row, uint k)     x[row][k + lane]
  */
 

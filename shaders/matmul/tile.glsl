@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What every variant of MATMUL and CONV has around its loop: which rows and columns of the result an invocation
- * computes, and the epilogue. The epilogue adds the bias, activates, adds to the residual in `y` and applies ReLU;
- * with SLOPE it multiplies by the slope of an activation instead. The LANES invocations of a workgroup take
- * neighbouring columns, COLS times.
+ * Defines what every variant of MATMUL and CONV has around its loop: which rows and columns of the result an
+ * invocation computes, and the epilogue. The epilogue adds the bias, activates, adds to the residual in `y` and
+ * applies ReLU; with SLOPE it multiplies by the slope of an activation instead. The LANES invocations of a
+ * workgroup take neighbouring columns, COLS times.
  */
 #ifndef ROW
 #define ROW uint
@@ -15,7 +15,7 @@ layout(constant_id = 5) const uint ACTIVATION = 0;
 layout(constant_id = 6) const bool BIAS = false;
 layout(constant_id = 7) const bool RESIDUAL = false;
 layout(constant_id = 8) const bool RELU = false;
-layout(constant_id = 9) const bool WALK_ROWS = false; /* neighbouring workgroups have neighbouring rows */
+layout(constant_id = 9) const bool WALK_ROWS = false; /* whether neighbouring workgroups have neighbouring rows */
 layout(constant_id = 10) const bool SLOPE = false; /* `bias` has the activation's argument */
 layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 
@@ -32,7 +32,7 @@ float add_quad(vec4 x, vec4 w, float total)
     return fma(x.w, w.w, fma(x.z, w.z, fma(x.y, w.y, fma(x.x, w.x, total))));
 }
 
-/* The workgroup's place along the columns (x) and the rows (y) of the result. */
+/* Returns the workgroup's position along the columns (x) and the rows (y) of the result. */
 uvec2 tile_group()
 {
     return WALK_ROWS ? gl_WorkGroupID.yx : gl_WorkGroupID.xy;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How MATMUL and CONV read w at binding 1, one quad at a time (docs/layout.md): from storage buffers, or with TEXELS
+ * Reads w of MATMUL and CONV at binding 1, one quad at a time (docs/layout.md): from storage buffers, or with TEXELS
  * as texels. Types that GLSL has no scalar for are read as words of 32 bits. This file defines
  *     vec4 load_w(uint quad, float scale)    the quad's values; scale is used for blocks alone
  *     float load_scale(uint quad)            the scale of the quad's block

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * LAYERNORM with sums through shared memory, for any device.
+ * Computes LAYERNORM with sums through shared memory, for any device.
  */
 #include "common.glsl"
 #include "reduce.glsl"

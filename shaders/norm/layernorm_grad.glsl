@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of every variant of LAYERNORM_GRAD. A workgroup computes whole rows. The including file defines
+ * Defines the loop of every variant of LAYERNORM_GRAD. A workgroup computes whole rows. The including file defines
  *     float workgroup_sum(float value)
  */
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };

@@ -3,8 +3,8 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 /* SPDX-License-Identifier: MIT
  *
- * LAYERNORM_GRAD where a workgroup is one subgroup, so that its sums need no barrier. Barriers are slow on drivers
- * that run the subgroups of a workgroup one after the other.
+ * Computes LAYERNORM_GRAD where a workgroup is one subgroup, so that its sums need no barrier. Barriers are slow on
+ * drivers that run the subgroups of a workgroup one after the other.
  */
 #include "common.glsl"
 

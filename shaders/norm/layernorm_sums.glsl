@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of every variant of LAYERNORM_SUMS: a workgroup adds up the gradients of gain and bias over
+ * Defines the loop of every variant of LAYERNORM_SUMS: a workgroup adds up the gradients of gain and bias over
  * LAYERNORM_ROWS rows. COLSUM adds up these shares. The including file defines
  *     float workgroup_sum(float value)
  */

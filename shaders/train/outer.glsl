@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop of every variant of OUTER. An invocation adds up ROWS rows of the result by COLS quads of it, over the
- * rows of dy and x, whose values lie side by side along the result's rows and columns. The including file defines
+ * Defines the loop of every variant of OUTER. An invocation adds up ROWS rows of the result by COLS quads of it,
+ * over the rows of dy and x, whose values lie side by side along the result's rows and columns. The including file
+ * defines
  *     vec4 load_dy(uint index, uint left)    four values of dy from element `index`, zero from `left` on
  *     vec4 load_x(uint index, uint left)     four values of x from element `index`, zero from `left` on
  *     float load_dy1(uint index)             one value of dy
@@ -30,7 +31,7 @@ vec4 sum[ROWS][COLS];
 #include "matmul/panels.glsl"
 #include "matmul/pixels.glsl"
 
-/* Four values of a row of a CONV's implicit matrix. */
+/* Returns four values of a row of a CONV's implicit matrix. */
 vec4 load_conv(uint m, uint k)
 {
     uint channels = args.k / 9, pixel;
@@ -56,8 +57,8 @@ vec4 x[DEPTH][COLS];
 const uint BIAS_COLS = (ROWS + LANES - 1) / LANES;
 float column_sum[BIAS_COLS];
 
-/* What a variant keeps of dy, and how its lanes broadcast it. BIAS_DY is the value of dy in row d for column i of
- * BIAS_COLS, which SUBGROUP has loaded already. */
+/* Each variant has its own copy of dy, and its own way to broadcast it. BIAS_DY is the value of dy in row d for
+ * column i of BIAS_COLS, which SUBGROUP has loaded already. */
 #if defined(SUBGROUP)
 float dy[DEPTH][BIAS_COLS];
 #define BIAS_DY(d, i, index) dy[d][i]

@@ -3,8 +3,8 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * OUTER where a workgroup is one subgroup, whose lanes broadcast quads of dy; dy and x are read as texels. N and K,
- * or C of a CONV, must be multiples of four.
+ * Computes OUTER where a workgroup is one subgroup, whose lanes broadcast quads of dy; dy and x are read as texels.
+ * N and K, or C of a CONV, must be multiples of four.
  */
 #include "common.glsl"
 

@@ -3,8 +3,8 @@
 #extension GL_KHR_shader_subgroup_ballot : require
 /* SPDX-License-Identifier: MIT
  *
- * OUTER where a workgroup is one subgroup, whose lanes broadcast single values of dy. K, or C of a CONV, must be a
- * multiple of four.
+ * Computes OUTER where a workgroup is one subgroup, whose lanes broadcast single values of dy. K, or C of a CONV,
+ * must be a multiple of four.
  */
 #include "common.glsl"
 

@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * OUTER with dy and x read as texels. N and K, or C of a CONV, must be multiples of four.
+ * Computes OUTER with dy and x read as texels. N and K, or C of a CONV, must be multiples of four.
  */
 #include "common.glsl"
 

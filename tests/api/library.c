@@ -41,7 +41,8 @@ static int open_all(void **state)
     FILE *labels = fopen(GOLDEN "/labels.tsv", "r");
     char line[256], file[64], name[64], prompt[96];
     assert_non_null(labels);
-    assert_non_null(fgets(line, sizeof(line), labels)); /* the heading */
+    /* The first line has the names of the columns. */
+    assert_non_null(fgets(line, sizeof(line), labels));
     for (int i = 0; i < N; i++) {
         assert_non_null(fgets(line, sizeof(line), labels));
         assert_int_equal(sscanf(line, "%63[^\t]\t%63[^\t]\t%95[^\t]", file, name, prompt), 3);
@@ -348,7 +349,8 @@ static void without_a_device(void **state)
     assert_int_equal(vkclip_open_model(NULL, MODEL, NULL, &plain), 0);
     assert_int_equal(vkclip_get_model_info(plain, &info), 0);
     assert_int_equal(info.parameters, 4984705);
-    assert_true(info.weights_bytes >= 4 * 4984704); /* fp32; all parameters but logit_scale */
+    /* They are all parameters but logit_scale, in fp32. */
+    assert_true(info.weights_bytes >= 4 * 4984704);
     assert_true(info.memory_bytes > info.weights_bytes);
     assert_int_equal(vkclip_preprocess(plain, &images[0], u8, NULL), 0);
     assert_int_equal(vkclip_tokenize(plain, "a cat", 5, 0, ids, T, &count), 0);

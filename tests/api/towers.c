@@ -12,8 +12,8 @@
 #include "support/open_device.h"
 #include "format/safetensors.h"
 
-/* How far a result may be from the reference: the largest error as a share of the largest absolute
- * value of the tensor, and the smallest cosine of an item. */
+/* The largest error, as a share of the tensor's largest absolute value, must be at most `relative`,
+ * and the cosine of each item with the reference at least `cosine`. */
 struct bounds {
     double relative, cosine;
 };

@@ -68,7 +68,7 @@ static void opens_reference_models(void **state)
         struct config config;
         struct weights *weights;
         if (!path) {
-            print_message("%s is not here: left out\n", expected->path);
+            print_message("skipped: reference data %s is not here\n", expected->path);
             continue;
         }
         assert_int_equal(checkpoint_open(path, NULL, &config, &weights), 0);

@@ -198,7 +198,7 @@ static char *source_path(const struct source *source)
     char *path =
         !strcmp(source->path, EMOJI) ? string_format("%s", EMOJI) : golden_path(source->path);
     if (!path)
-        printf("%s: not there, skipped\n", source->path);
+        printf("skipped: reference data %s is not here\n", source->path);
     return path;
 }
 

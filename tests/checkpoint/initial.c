@@ -157,7 +157,7 @@ static void values_have_the_papers_scale(void **state)
     scratch_remove(folder);
 }
 
-/* OpenAI's code begins with 0 only the last gain of a bottleneck, which makes that block the
+/* OpenAI's code sets only the last gain of a bottleneck to 0, which makes that block the
  * identity. A stem that began so would give 0 and pass no gradient back. */
 static void only_bottlenecks_begin_as_the_identity(void **state)
 {

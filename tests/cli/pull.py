@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """pull.py COMMAND [unittest's arguments]: tests vkclip pull with a hub on this machine.
 
-Two servers stand for the hub: one with the hub's own paths, and the store at another port, to which
+Two servers replace the hub: one with the hub's own paths, and the store at another port, to which
 large files are redirected. Runs in the project's root; needs Python's own library only.
 """
 import contextlib

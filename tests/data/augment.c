@@ -166,8 +166,8 @@ static void crops_as_the_reference(void **state)
     }
 }
 
-/* Bytes of a 23 x 17 picture of value (7 x + 11 y + 50 c) % 256, by
- * Pillow 9.4.0: crop((3, 2, 18, 14)).resize((8, 8), BICUBIC). */
+/* Pillow 9.4.0 gave these bytes for a 23 x 17 picture of values (7 x + 11 y + 50 c) % 256 by
+ * crop((3, 2, 18, 14)).resize((8, 8), BICUBIC). */
 static void resizes_as_pillow(void **state)
 {
     (void)state;

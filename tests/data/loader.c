@@ -325,7 +325,7 @@ static void cycles_raw_batches(void **state)
     (void)state;
     char *path = golden_path("training/batches.safetensors");
     if (!path) {
-        print_message("no training/batches.safetensors: skipped\n");
+        print_message("skipped: reference data training/batches.safetensors is not here\n");
         skip();
     }
     struct loader_params params = {.threads = 2};

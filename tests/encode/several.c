@@ -152,7 +152,7 @@ static void same_as_one(void **state)
     (void)state;
     float *expected = malloc(N * D * sizeof(*expected)), *found = malloc(N * D * sizeof(*found));
     assert_int_equal(vkclip_encode_images(single, images, N, NULL, expected), 0);
-    for (int again = 0; again < 2; again++) { /* Speeds are unknown, then known. */
+    for (int again = 0; again < 2; again++) { /* The first call measures speeds. */
         size_t done = 0;
         struct vkclip_encode_params params = {.progress = count_up, .user = &done};
         double before = clock_seconds();
@@ -160,7 +160,7 @@ static void same_as_one(void **state)
         printf("%d pictures in %.2f s:", N, clock_seconds() - before);
         for (size_t i = 0; i < devices; i++)
             printf(" %.1f/s", replica_speed(shared->replicas[i], TOWER_IMAGE));
-        printf(" by themselves; largest difference %.2g\n",
+        printf(" per device; largest difference %.2g\n",
                largest_difference(found, expected, N * D));
         assert_int_equal(done, N);
         assert_true(largest_difference(found, expected, N * D) < 1e-5);
@@ -321,7 +321,8 @@ static void long_runs_stay_flat(void **state)
     size_t after = memory();
     qsort(seconds, HALF, sizeof(*seconds), compare_doubles);
     qsort(seconds + HALF, HALF, sizeof(*seconds), compare_doubles);
-    printf("%d pictures: %zu KiB, then %zu; medians of both halves %.4f and %.4f s\n",
+    printf("%d pictures: %zu KiB, then %zu; median time of the first half %.4f s, of the second "
+           "%.4f s\n",
            ROUNDS * ROWS, before, after, seconds[HALF / 2], seconds[HALF + HALF / 2]);
     assert_true(after <= before + 1024);
     assert_true(seconds[HALF + HALF / 2] < 2 * seconds[HALF / 2]);
@@ -339,7 +340,7 @@ static void failing_device_is_named(void **state)
     float *found = malloc(N * D * sizeof(*found));
     struct vkclip_model *model = NULL;
     assert_int_equal(vkclip_open_model(all, MODEL, NULL, &model), 0);
-    limits->allocation = 16; /* as if the device had no memory left */
+    limits->allocation = 16; /* The device seems to have no memory left. */
     assert_int_equal(vkclip_encode_images(model, images, N, NULL, found), VKCLIP_EDEVICEMEMORY);
     printf("%s\n", vkclip_last_error());
     assert_non_null(strstr(vkclip_last_error(), gpu_info(gpu)->name));

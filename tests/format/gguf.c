@@ -205,7 +205,7 @@ static void check_vocabulary(const char *vocab, const char *cases, const char *k
         for (size_t i = 0; same && i < length; i++)
             same = out[i] == json_integer_value(json_array_get(ids, i));
         if (!same)
-            fail_msg("other ids: %s", line);
+            fail_msg("the ids differ from the reference: %s", line);
         free(out);
         json_decref(entry);
     }
@@ -227,7 +227,7 @@ static void reads_the_vocabulary_of_openai(void **state)
     (void)state;
     char *path = golden_path("tokenizer/hf/vocab.json");
     if (!path) {
-        print_message("skipped: no tokenizer/hf/vocab.json\n");
+        print_message("skipped: reference data tokenizer/hf/vocab.json is not here\n");
         skip();
     }
     check_vocabulary(path, "tokenizer/cases.jsonl", "ids");

@@ -39,7 +39,7 @@ static void names(void **state)
     }
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++)
         if (hub_parse_name(wrong[i], &name))
-            fail_msg("'%s' was taken for a name", wrong[i]);
+            fail_msg("'%s' was accepted as a name", wrong[i]);
     char *longest = calloc(1, 100001);
     for (int part = 0; part < 2; part++) { /* First the name is too long, then the revision. */
         memset(longest, 'a', 100000);

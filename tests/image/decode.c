@@ -26,7 +26,7 @@ static struct bytes read_golden(const char *name)
     char *path = string_format(GOLDEN "%s", name), *data;
     if (file_read(path, 1 << 24, &data, &file.size))
         fail_msg("%s", vkclip_last_error());
-    file.data = malloc(file.size); /* without the NUL, so that ASan sees reads past the end */
+    file.data = malloc(file.size); /* It has no final NUL, so that ASan sees reads past the end. */
     memcpy(file.data, data, file.size);
     free(data);
     free(path);

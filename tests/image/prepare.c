@@ -20,8 +20,8 @@ static const struct image_transform clip = {
     .std = {0.26862954f, 0.26130258f, 0.27577711f},
 };
 
-/* How far stb_image and libjpeg-turbo differ after the resize, in levels of 255: measured were 1 to
- * 3 per file. */
+/* stb_image and libjpeg-turbo decode JPEG files with small differences. After the resize they are
+ * at most 1 to 3 levels of 255, depending on the file. */
 #define JPEG_TOLERANCE 3
 
 static void preprocess(const struct vkclip_image *image, uint32_t size, bool rgb_first, uint8_t *u8,
@@ -70,10 +70,11 @@ static void check_u8(const char *path, const struct vkclip_image *image, bool lo
     preprocess(image, size, rgb_first, u8, NULL);
     int largest = largest_difference(u8, tensor->data, size, right, down, &count);
     if (lossy)
-        print_message("%s: at most %d of 255 off, at %.1f %% of the values\n", path, largest,
-                      100.0 * (double)count / (double)tensor->size);
+        print_message("%s: differs by at most %d levels of 255, at %.1f %% of the values\n", path,
+                      largest, 100.0 * (double)count / (double)tensor->size);
     if (largest > (lossy ? JPEG_TOLERANCE : 0))
-        fail_msg("%s, %s: %d of 255 off, %zu values", path, tensor->name, largest, count);
+        fail_msg("%s, %s: differs by %d levels of 255, at %zu values", path, tensor->name, largest,
+                 count);
     free(u8);
 }
 
@@ -164,7 +165,7 @@ static void test_goldens(void **state)
     const char *root = getenv("VKCLIP_GOLDEN");
     root = root ? root : "../shared/golden";
     if (!folder_exists(root)) {
-        print_message("%s is absent: the larger reference pictures are not tested\n", root);
+        print_message("skipped: the larger reference pictures in %s are not here\n", root);
         skip();
     }
     assert_true(check_folder(root) > 0);

@@ -148,7 +148,7 @@ static void delicate_tensors_are_few(void **state)
         const bool expected = string_begins_with(name, "transformer.resblocks.0.") ||
                               !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
         if (expected != !!(list.tensors[i].flags & TENSOR_DELICATE))
-            fail_msg("tensor %s: expected that it is %sdelicate", name, expected ? "" : "not ");
+            fail_msg("tensor %s: expected one that is %sdelicate", name, expected ? "" : "not ");
     }
     free(list.tensors);
 }

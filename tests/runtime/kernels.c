@@ -330,7 +330,7 @@ static double run_case(struct gpu *gpu, const struct op_case *test_case,
         if (run == 0)
             memcpy(first, found, guarded[KERNEL_OUT].bytes);
         else if (memcmp(first, found, guarded[KERNEL_OUT].bytes))
-            fail_msg("%s: a second run gave other bits", what);
+            fail_msg("%s: the second run gave different bits", what);
     }
     double worst = compare(node->op, out, first, values[KERNEL_OUT], rounding, what);
     /* Inputs must be what the reference made of them: most ops leave them unchanged. */
@@ -417,8 +417,8 @@ static void every_variant(void **state)
         const struct kernel *variant = &kernels[k];
         double worst = 0;
         size_t runs = run_variant(variant, &worst);
-        printf("%-16s x=%s w=%s: %zu cases, largest error %.2f of what is allowed\n",
-               variant->shader, type_name(variant->x), type_name(variant->w), runs, worst);
+        printf("%-16s x=%s w=%s: %zu cases, largest error %.2f of the bound\n", variant->shader,
+               type_name(variant->x), type_name(variant->w), runs, worst);
         bool capable = (variant->needs & gpu_caps(shared_gpu)) == variant->needs;
         assert_true(capable ? runs > 0 : runs == 0);
     }

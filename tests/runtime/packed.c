@@ -11,8 +11,8 @@
 #include "checkpoint/weights.h"
 
 #define MODEL "models/emoji-clip"
-/* Items that are compared. Nearly all of the test's time is their arithmetic, so SwiftShader, which
- * computes about 1 GFLOP/s, gets a third of them. */
+/* The test compares this many items. Their arithmetic takes nearly all of its time, so SwiftShader,
+ * which computes about 1 GFLOP/s, gets a third of them. */
 enum { ITEMS = 12, ITEMS_SWIFTSHADER = 4 };
 static size_t items = ITEMS;
 
@@ -98,8 +98,9 @@ static double least_cosine(const float *a, const float *b, size_t dim)
     return least;
 }
 
-/* Bytes of all weights when matrices and the token table have `bits` bits per value, and other
- * weights are fp32. Matrices that q4 costs too much accuracy have at least 8.5 bits. */
+/* Returns the bytes of all weights if matrices and the token table have `bits` bits per value, and
+ * other weights are fp32. Matrices that would lose too much accuracy with q4 have at least 8.5
+ * bits. */
 static double packed_bytes(double bits)
 {
     struct weights *weights = NULL;

@@ -233,7 +233,8 @@ static void measuring_ends_in_time(void **state)
     build_graph(&graph, 1024, 700, 512, ARRAY_COUNT(choices));
     double start = clock_seconds();
     tune_choose(opened.gpu, opened.tuner, &graph, 0.02, choices);
-    printf("%.2f s and %zu runs for 0.02\n", clock_seconds() - start, tune_runs(opened.tuner));
+    printf("measuring for 0.02 s took %.2f s and %zu runs\n", clock_seconds() - start,
+           tune_runs(opened.tuner));
     assert_int_equal(tune_list(opened.tuner, list_one, &listed), 0);
     assert_true(listed.classes >= 1 && listed.classes < ARRAY_COUNT(choices));
     for (size_t i = 0; i < ARRAY_COUNT(choices); i++)

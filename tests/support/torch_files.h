@@ -40,7 +40,7 @@ static inline uint8_t *archive_header(uint8_t *next, const struct archive_record
     next = archive_put(next, 20, 2);
     next = archive_put(next, record->flags, 2);
     next = archive_put(next, record->method, 2);
-    next = archive_put(next, 0, 4); /* time and date */
+    next = archive_put(next, 0, 4); /* The time and date are 0. */
     next = archive_put(next, crc32(0, data, (uInt)record->size), 4);
     next = archive_put(next, record->method ? record->size : size, 4);
     next = archive_put(next, size, 4);

@@ -33,7 +33,7 @@ static struct tokenizer *open_golden(const char *file, enum tokenizer_rules rule
     char *path = golden_path(file);
     struct tokenizer *tokenizer = path ? open_tokenizer(path, rules) : NULL;
     if (!path)
-        print_message("skipped: no %s\n", file);
+        print_message("skipped: reference data %s is not here\n", file);
     free(path);
     return tokenizer;
 }

@@ -26,7 +26,7 @@ static void refused(const char *folder, const char *name, int error, const char 
     assert_failed(tokenizer_open(path, TOKENIZER_BY_FILE, &tokenizer), error, message);
     assert_null(tokenizer);
     if (!strstr(vkclip_last_error(), folder))
-        fail_msg("names no file: %s", vkclip_last_error());
+        fail_msg("the message does not name the file: %s", vkclip_last_error());
     free(path);
 }
 

@@ -72,7 +72,7 @@ static bool open_run(const char *model, const char *data, struct train_params pa
     *run = (struct run){0};
     char *path = reference_path(model, "init.safetensors");
     if (!path) {
-        printf("skipped: the reference data training/%s is not here\n", model);
+        printf("skipped: reference data training/%s is not here\n", model);
         return false;
     }
     params.adamw = (struct adamw){0.9f, 0.98f, 1e-6f, 0.2f};

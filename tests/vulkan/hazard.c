@@ -105,9 +105,10 @@ static int create_set(VkDevice device, VkDescriptorSetLayout layout, VkBuffer bu
     CHECK(vkAllocateDescriptorSets(device, &set_info, set));
     VkDescriptorBufferInfo whole = {buffer, 0, VK_WHOLE_SIZE};
     VkDescriptorBufferInfo ranges[2] = {whole, whole};
-    VkWriteDescriptorSet write = {
-        TYPE(WRITE_DESCRIPTOR_SET), .dstSet = *set, .descriptorCount = 2, /* bindings 0 and 1 */
-        .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .pBufferInfo = ranges};
+    VkWriteDescriptorSet write = {/* The set has bindings 0 and 1. */
+                                  TYPE(WRITE_DESCRIPTOR_SET), .dstSet = *set, .descriptorCount = 2,
+                                  .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                  .pBufferInfo = ranges};
     vkUpdateDescriptorSets(device, 1, &write, 0, NULL);
     return 0;
 }
