@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/string.h"
+#include "support/difference.h"
 #include "support/testing.h"
 
 #include <math.h>
@@ -80,14 +81,6 @@ static int close_all(void **state)
     vkclip_close_device(&all);
     vkclip_close_device(&one);
     return 0;
-}
-
-static double largest_difference(const float *a, const float *b, size_t count)
-{
-    double worst = 0;
-    for (size_t i = 0; i < count; i++)
-        worst = fmax(worst, isfinite(a[i]) ? fabs((double)a[i] - b[i]) : INFINITY);
-    return worst;
 }
 
 /* ---- What the item function saw -------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "base/array.h"
 #include "base/string.h"
+#include "support/difference.h"
 #include "support/testing.h"
 
 #include <math.h>
@@ -79,14 +80,6 @@ static const float *expected_floats(const char *name)
     float *values = malloc(view->size);
     memcpy(values, view->data, view->size);
     return values;
-}
-
-static double largest_difference(const float *a, const float *b, size_t count)
-{
-    double worst = 0;
-    for (size_t i = 0; i < count; i++)
-        worst = fmax(worst, isfinite(a[i]) ? fabs((double)a[i] - b[i]) : INFINITY);
-    return worst;
 }
 
 /* ---- The embedded model ---------------------------------------------------------------------- */

@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "base/folder.h"
 #include "base/string.h"
+#include "support/difference.h"
+#include "support/open_gpu.h"
 #include "support/testing.h"
 
 #include <math.h>
@@ -74,14 +76,6 @@ static int close_all(void **state)
     vkclip_close_device(&all);
     vkclip_close_device(&one);
     return 0;
-}
-
-static double largest_difference(const float *a, const float *b, size_t count)
-{
-    double worst = 0;
-    for (size_t i = 0; i < count; i++)
-        worst = fmax(worst, isfinite(a[i]) ? fabs((double)a[i] - b[i]) : INFINITY);
-    return worst;
 }
 
 static void count_up(void *user, size_t done, size_t total)
@@ -336,7 +330,7 @@ static void failing_device_is_named(void **state)
 {
     (void)state;
     struct gpu *gpu = all->gpus[devices - 1];
-    struct gpu_limits *limits = (struct gpu_limits *)gpu_limits(gpu), before = *limits;
+    struct gpu_limits *limits = changeable_limits(gpu), before = *limits;
     float *found = malloc(N * D * sizeof(*found));
     struct vkclip_model *model = NULL;
     assert_int_equal(vkclip_open_model(all, MODEL, NULL, &model), 0);

@@ -64,6 +64,16 @@ static void quantise(enum type type, double *values, uint32_t left)
         values[i] = quant_value(&block, i);
 }
 
+/* Returns the number of rows among which the ids of a node choose. */
+static uint32_t rows_to_choose(const struct graph *graph, const struct node *node)
+{
+    if (node->op == OP_EMBEDDING)
+        return graph->tensors[node->in[1]].shape[0];
+    if (node->op == OP_SELECT_GRAD)
+        return graph->tensors[node->out].shape[1];
+    return graph->tensors[node->in[0]].shape[1];
+}
+
 /* Makes values for a tensor, which its storage type holds exactly. */
 static double *make_values(const struct graph *graph, const struct node *node, int slot,
                            uint32_t *state)
@@ -71,9 +81,7 @@ static double *make_values(const struct graph *graph, const struct node *node, i
     const struct tensor *tensor = &graph->tensors[slot < NODE_INPUTS ? node->in[slot] : node->out];
     uint64_t count = tensor_elements(tensor);
     double *values = malloc(count * sizeof(*values));
-    uint32_t rows = node->op == OP_EMBEDDING     ? graph->tensors[node->in[1]].shape[0]
-                    : node->op == OP_SELECT_GRAD ? graph->tensors[node->out].shape[1]
-                                                 : graph->tensors[node->in[0]].shape[1];
+    uint32_t rows = rows_to_choose(graph, node);
     /* Sums of squares, second moments and variances are never negative. */
     bool positive = node->op == OP_CLIP || node->op == OP_ADAMW || node->op == OP_RUNNINGSTATS;
     /* A wide spread makes some weights of the softmax dominate. */
@@ -145,52 +153,52 @@ static void encode_block(const struct tensor *tensor, const struct quant_block *
     bool q8 = tensor->type == TYPE_Q8;
     uint32_t bits = q8 ? 8 : 4, column = n % PANEL;
     if (tensor->layout == LAYOUT_ROWS) {
-        uint64_t scales = (blocks + 1) / 2, at = n * (scales + blocks * bits);
-        set_bits(words, at, (uint32_t)number * 16, 16, block->scale);
+        uint64_t scales = (blocks + 1) / 2, begin = n * (scales + blocks * bits);
+        set_bits(words, begin, (uint32_t)number * 16, 16, block->scale);
         for (uint32_t i = 0; i < BLOCK; i++)
-            set_bits(words, at + scales + number * bits, i * bits, bits,
+            set_bits(words, begin + scales + number * bits, i * bits, bits,
                      block->q[i] + (q8 ? 0 : 8));
         return;
     }
-    uint64_t at = (n / PANEL * blocks + number) * (q8 ? Q8_BLOCK_WORDS : Q4_BLOCK_WORDS);
-    set_bits(words, at, column * 16, 16, block->scale);
+    uint64_t begin = (n / PANEL * blocks + number) * (q8 ? Q8_BLOCK_WORDS : Q4_BLOCK_WORDS);
+    set_bits(words, begin, column * 16, 16, block->scale);
     for (uint32_t k = 0; k < BLOCK; k++)
-        set_bits(words, at + PANEL / 2 + k * bits / 32 * PANEL + column, k * bits % 32, bits,
+        set_bits(words, begin + PANEL / 2 + k * bits / 32 * PANEL + column, k * bits % 32, bits,
                  block->q[k] + (q8 ? 0 : 8));
 }
 
-static void encode_blocks(const struct tensor *tensor, const double *values, void *to)
+static void encode_blocks(const struct tensor *tensor, const double *values, uint32_t *words)
 {
     uint32_t c = block_row(tensor);
     for (uint64_t n = 0; n < tensor_elements(tensor) / c; n++)
         for (uint32_t first = 0; first < c; first += BLOCK) {
             struct quant_block block = block_of(tensor->type, values + n * c + first, c - first);
-            encode_block(tensor, &block, n, first / BLOCK, to);
+            encode_block(tensor, &block, n, first / BLOCK, words);
         }
 }
 
-static void encode_values(const struct tensor *tensor, const double *values, void *to)
+static void encode_values(const struct tensor *tensor, const double *values, void *bytes)
 {
     if (is_blocks(tensor)) {
-        encode_blocks(tensor, values, to);
+        encode_blocks(tensor, values, bytes);
         return;
     }
     for (uint64_t i = 0; i < tensor_elements(tensor); i++) {
-        uint64_t at = device_index(tensor, i);
+        uint64_t index = device_index(tensor, i);
         if (tensor->type == TYPE_F32)
-            ((float *)to)[at] = (float)values[i];
+            ((float *)bytes)[index] = (float)values[i];
         else if (tensor->type == TYPE_F16)
-            ((uint16_t *)to)[at] = half_from_float((float)values[i]);
+            ((uint16_t *)bytes)[index] = half_from_float((float)values[i]);
         else
-            ((int32_t *)to)[at] = (int32_t)values[i];
+            ((int32_t *)bytes)[index] = (int32_t)values[i];
     }
 }
 
-static double decode_value(const struct tensor *tensor, const void *from, uint64_t i)
+static double decode_value(const struct tensor *tensor, const void *bytes, uint64_t i)
 {
-    uint64_t at = device_index(tensor, i);
-    return tensor->type == TYPE_F32 ? ((const float *)from)[at]
-                                    : half_to_float(((const uint16_t *)from)[at]);
+    uint64_t index = device_index(tensor, i);
+    return tensor->type == TYPE_F32 ? ((const float *)bytes)[index]
+                                    : half_to_float(((const uint16_t *)bytes)[index]);
 }
 
 /* ---- Memory with guards ---------------------------------------------------------------------- */
@@ -222,16 +230,16 @@ static void guarded_create(struct gpu *gpu, const struct tensor *tensor, const d
 static void guarded_fill(struct gpu *gpu, struct guarded *g)
 {
     uint64_t all = g->bytes + 2 * GUARD;
-    struct gpu_range from = {g->upload, 0, all}, to = {g->device, 0, all};
-    assert_int_equal(gpu_copy(gpu, from, to), 0);
+    struct gpu_range source = {g->upload, 0, all}, target = {g->device, 0, all};
+    assert_int_equal(gpu_copy(gpu, source, target), 0);
 }
 
 /* Returns the tensor's bytes after a run, and fails if a kernel wrote outside them. */
 static const char *guarded_read(struct gpu *gpu, struct guarded *g, const char *what)
 {
     uint64_t all = g->bytes + 2 * GUARD;
-    struct gpu_range from = {g->device, 0, all}, to = {g->download, 0, all};
-    assert_int_equal(gpu_copy(gpu, from, to), 0);
+    struct gpu_range source = {g->device, 0, all}, target = {g->download, 0, all};
+    assert_int_equal(gpu_copy(gpu, source, target), 0);
     const unsigned char *map = gpu_buffer_map(g->download);
     for (uint64_t i = 0; i < GUARD; i++)
         if (map[i] != 0xff || map[GUARD + g->bytes + i] != 0xff)
@@ -269,82 +277,137 @@ static double compare(enum op op, const struct tensor *tensor, const char *found
     return worst;
 }
 
+/* A case of which one choice is run: the node, and the values and the memory of each of its slots.
+ */
+struct case_run {
+    struct gpu *gpu;
+    const struct graph *graph;
+    const struct node *node;
+    char what[240]; /* The name that messages give the case. */
+    double *values[KERNEL_SLOTS];
+    struct guarded guarded[KERNEL_SLOTS];
+    struct gpu_range ranges[KERNEL_SLOTS];
+};
+
+static void name_case(struct case_run *run, const struct op_case *test_case,
+                      const struct kernel_choice *choice)
+{
+    const struct graph *graph = run->graph;
+    const struct node *node = run->node;
+    const uint32_t *s = test_case->shape;
+    char options[NODE_OPTIONS], name[KERNEL_CHOICE_NAME] = "chosen";
+    if (choice)
+        kernels_choice_name(choice, name);
+    node_options(node, options);
+    snprintf(run->what, sizeof(run->what), "%s %s %s w=%s [%u,%u,%u,%u]%s%s%s", op_name(node->op),
+             name, type_name(graph->tensors[node->out].type),
+             node->in[1] < 0 ? "none" : type_name(graph->tensors[node->in[1]].type), s[0], s[1],
+             s[2], s[3], test_case->optional ? " optional tensor" : "",
+             node->residual ? " residual" : "", options);
+}
+
+/* Returns the tensor of a slot, or -1 if the node has none there. */
+static int slot_tensor(const struct node *node, int slot)
+{
+    return slot < NODE_INPUTS ? node->in[slot] : node->out;
+}
+
+/* Makes the values of every slot, puts them on the device, and then makes of them what the
+ * reference computes. */
+static void prepare_case(struct case_run *run)
+{
+    const struct graph *graph = run->graph;
+    const struct node *node = run->node;
+    uint32_t state = 2463534242u;
+    for (int slot = 0; slot < KERNEL_SLOTS; slot++)
+        if (slot_tensor(node, slot) >= 0)
+            run->values[slot] = make_values(graph, node, slot, &state);
+    if (node->op == OP_EMBEDDING_GRAD)
+        sort_tokens(graph, node, &state, run->values[1], run->values[2]);
+    for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
+        int tensor = slot_tensor(node, slot);
+        if (tensor < 0)
+            continue;
+        struct guarded *guarded = &run->guarded[slot];
+        bool filled = slot < NODE_INPUTS || node->residual;
+        guarded_create(run->gpu, &graph->tensors[tensor], filled ? run->values[slot] : NULL,
+                       guarded);
+        guarded_fill(run->gpu, guarded);
+        run->ranges[slot] = (struct gpu_range){guarded->device, GUARD, guarded->bytes};
+    }
+    ref_node(graph, node, (const double *const *)run->values, run->values[KERNEL_OUT]);
+}
+
+static struct gpu_commands *record_case(struct case_run *run, const struct kernel_choice *choice)
+{
+    struct gpu_commands *commands = NULL;
+    int error;
+    assert_int_equal(gpu_commands_create(run->gpu, &commands), 0);
+    if (choice)
+        error = launch_choice(run->gpu, commands, run->graph, run->node, run->ranges, choice);
+    else
+        error = launch_node(run->gpu, commands, run->graph, run->node, run->ranges, NULL);
+    if (error)
+        fail_msg("%s: %s", run->what, vkclip_last_error());
+    assert_int_equal(gpu_commands_end(commands), 0);
+    return commands;
+}
+
+/* Runs the commands twice, and returns the bytes of the result, which must be the same both times.
+ */
+static char *run_twice(struct case_run *run, struct gpu_commands *commands)
+{
+    struct guarded *out = &run->guarded[KERNEL_OUT];
+    char *first = malloc(out->bytes);
+    for (int round = 0; round < 2; round++) {
+        /* Every run gets new inputs, because an optimiser changes them. */
+        for (int slot = 0; slot < KERNEL_SLOTS; slot++)
+            if (run->guarded[slot].device)
+                guarded_fill(run->gpu, &run->guarded[slot]);
+        assert_int_equal(gpu_commands_run(commands), 0);
+        const char *found = guarded_read(run->gpu, out, run->what);
+        if (round == 0)
+            memcpy(first, found, out->bytes);
+        else if (memcmp(first, found, out->bytes))
+            fail_msg("%s: the second run gave different bits", run->what);
+    }
+    return first;
+}
+
+/* Inputs must be what the reference made of them: most ops leave them unchanged. */
+static void check_inputs(struct case_run *run)
+{
+    for (int slot = 0; slot < NODE_INPUTS; slot++) {
+        int tensor = run->node->in[slot];
+        const struct tensor *in = tensor < 0 ? NULL : &run->graph->tensors[tensor];
+        if (in && (in->type == TYPE_F32 || in->type == TYPE_F16))
+            compare(run->node->op, in, guarded_read(run->gpu, &run->guarded[slot], run->what),
+                    run->values[slot], 0, run->what);
+    }
+}
+
 /* Runs a case with the given choice, or with the first one that works if it is NULL. Returns the
  * largest error as a share of the bound. */
 static double run_case(struct gpu *gpu, const struct op_case *test_case,
                        const struct kernel_choice *choice, struct graph *graph)
 {
     const struct node *node = &graph->nodes[graph->node_count - 1];
-    const struct tensor *out = &graph->tensors[node->out];
-    const uint32_t *s = test_case->shape;
-    struct guarded guarded[KERNEL_SLOTS] = {{0}};
-    struct gpu_range ranges[KERNEL_SLOTS] = {{0}};
-    double *values[KERNEL_SLOTS] = {0};
-    struct gpu_commands *commands = NULL;
-    uint32_t state = 2463534242u;
-    char what[240], options[NODE_OPTIONS], name[KERNEL_CHOICE_NAME] = "chosen";
+    struct case_run run = {.gpu = gpu, .graph = graph, .node = node};
     struct kernel_choice choices[KERNEL_CHOICES];
     assert_true(choice || kernels_choices(gpu, graph, node, choices) > 0);
     double rounding = kernels_rounding(choice ? choice->kernel : choices[0].kernel, graph, node);
-    if (choice)
-        kernels_choice_name(choice, name);
-    node_options(node, options);
-    snprintf(what, sizeof(what), "%s %s %s w=%s [%u,%u,%u,%u]%s%s%s", op_name(node->op), name,
-             type_name(out->type),
-             node->in[1] < 0 ? "none" : type_name(graph->tensors[node->in[1]].type), s[0], s[1],
-             s[2], s[3], test_case->optional ? " optional tensor" : "",
-             node->residual ? " residual" : "", options);
-
-    for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
-        int tensor = slot < NODE_INPUTS ? node->in[slot] : node->out;
-        if (tensor < 0)
-            continue;
-        values[slot] = make_values(graph, node, slot, &state);
-    }
-    if (node->op == OP_EMBEDDING_GRAD)
-        sort_tokens(graph, node, &state, values[1], values[2]);
-    for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
-        int tensor = slot < NODE_INPUTS ? node->in[slot] : node->out;
-        if (tensor < 0)
-            continue;
-        bool filled = slot < NODE_INPUTS || node->residual;
-        guarded_create(gpu, &graph->tensors[tensor], filled ? values[slot] : NULL, &guarded[slot]);
-        guarded_fill(gpu, &guarded[slot]);
-        ranges[slot] = (struct gpu_range){guarded[slot].device, GUARD, guarded[slot].bytes};
-    }
-    ref_node(graph, node, (const double *const *)values, values[KERNEL_OUT]);
-
-    assert_int_equal(gpu_commands_create(gpu, &commands), 0);
-    if (choice ? launch_choice(gpu, commands, graph, node, ranges, choice)
-               : launch_node(gpu, commands, graph, node, ranges, NULL))
-        fail_msg("%s: %s", what, vkclip_last_error());
-    assert_int_equal(gpu_commands_end(commands), 0);
-    char *first = malloc(guarded[KERNEL_OUT].bytes);
-    for (int run = 0; run < 2; run++) {
-        /* Every run gets new inputs, because an optimiser changes them. */
-        for (int slot = 0; slot < KERNEL_SLOTS; slot++)
-            if (guarded[slot].device)
-                guarded_fill(gpu, &guarded[slot]);
-        assert_int_equal(gpu_commands_run(commands), 0);
-        const char *found = guarded_read(gpu, &guarded[KERNEL_OUT], what);
-        if (run == 0)
-            memcpy(first, found, guarded[KERNEL_OUT].bytes);
-        else if (memcmp(first, found, guarded[KERNEL_OUT].bytes))
-            fail_msg("%s: the second run gave different bits", what);
-    }
-    double worst = compare(node->op, out, first, values[KERNEL_OUT], rounding, what);
-    /* Inputs must be what the reference made of them: most ops leave them unchanged. */
-    for (int slot = 0; slot < NODE_INPUTS; slot++) {
-        const struct tensor *in = node->in[slot] < 0 ? NULL : &graph->tensors[node->in[slot]];
-        if (in && (in->type == TYPE_F32 || in->type == TYPE_F16))
-            compare(node->op, in, guarded_read(gpu, &guarded[slot], what), values[slot], 0, what);
-    }
-
+    name_case(&run, test_case, choice);
+    prepare_case(&run);
+    struct gpu_commands *commands = record_case(&run, choice);
+    char *first = run_twice(&run, commands);
+    double worst = compare(node->op, &graph->tensors[node->out], first, run.values[KERNEL_OUT],
+                           rounding, run.what);
+    check_inputs(&run);
     free(first);
     gpu_commands_destroy(&commands);
     for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
-        guarded_destroy(gpu, &guarded[slot]);
-        free(values[slot]);
+        guarded_destroy(gpu, &run.guarded[slot]);
+        free(run.values[slot]);
     }
     return worst;
 }
@@ -360,18 +423,12 @@ static struct gpu *shared_gpu;
  */
 static bool all_shapes;
 
-/* Returns limits that a test may lower, so that small tensors exceed them as large ones do. */
-static struct gpu_limits *lower_limits(void)
-{
-    return (struct gpu_limits *)gpu_limits(shared_gpu);
-}
-
 static struct gpu_limits device_limits;
 
 static int restore_limits(void **state)
 {
     (void)state;
-    *lower_limits() = device_limits;
+    *changeable_limits(shared_gpu) = device_limits;
     return 0;
 }
 
@@ -497,7 +554,7 @@ static void sliced_table(void **state)
     const struct op_case cases[] = {{{OP_EMBEDDING}, {1, 8, 5000, 64}},
                                     {{OP_EMBEDDING}, {4, 5, 1026, 48}},
                                     {{OP_EMBEDDING}, {2, 5, 255, 47}}};
-    struct gpu_limits *limits = lower_limits();
+    struct gpu_limits *limits = changeable_limits(shared_gpu);
     if (limits->alignment < 64)
         limits->alignment = 64;
     for (limits->buffer_range = 16384; limits->buffer_range < 400000; limits->buffer_range *= 9)
@@ -511,7 +568,7 @@ static void sliced_weight(void **state)
     const struct op_case cases[] = {{{OP_MATMUL, .residual = true}, {9, 333, 36}, .optional = true},
                                     {{OP_CONV, .conv.stride = 1}, {1, 2, 4, 200}}};
     /* Two panels of 36 x 32 values fit, which is more than x and the result need. */
-    lower_limits()->buffer_range = 13000;
+    changeable_limits(shared_gpu)->buffer_range = 13000;
     run_cases(cases, ARRAY_COUNT(cases), ARRAY_COUNT(weight_types));
 }
 
@@ -525,7 +582,7 @@ static void split_work(void **state)
         {{OP_MATMUL}, {257, 40, 588}},
         {{OP_CONV, .conv.stride = 2}, {2, 33, 8, 5}},
         {{OP_ATTENTION, .attention.causal = true}, {7, 33, 24, 2}}};
-    struct gpu_limits *limits = lower_limits();
+    struct gpu_limits *limits = changeable_limits(shared_gpu);
     for (limits->work = 1; limits->work < 1e7; limits->work *= 300)
         run_cases(cases, ARRAY_COUNT(cases), 1);
 }
@@ -539,7 +596,7 @@ static void wide_grid(void **state)
                                     {{OP_LAYERNORM_GRAD}, {130, 6}},
                                     {{OP_NORMALIZE_GRAD}, {33, 7}},
                                     {{OP_ADD}, {90, 70}}};
-    lower_limits()->groups[0] = 8;
+    changeable_limits(shared_gpu)->groups[0] = 8;
     run_cases(cases, ARRAY_COUNT(cases), 1);
 }
 

@@ -152,7 +152,7 @@ static void splits_submits(void **state)
     for (int split = 0; split < 2; split++) {
         if (split)
             /* A limit of 1 gives every dispatch a submit of its own. */
-            ((struct gpu_limits *)gpu_limits(gpu))->work = 1;
+            changeable_limits(gpu)->work = 1;
         assert_int_equal(make_plan(gpu, &plan, result), 0);
         plan_write(plan, graph_find(plan_graph(plan), "x"), 0, x, ARRAY_COUNT(x));
         assert_int_equal(plan_run(plan), 0);

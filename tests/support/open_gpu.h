@@ -34,4 +34,13 @@ static inline struct gpu *open_gpu(const char *cache_dir)
     return open_gpu_and_tuner(cache_dir, NULL);
 }
 
+/* Returns a GPU's limits for a test to lower, so that small tensors exceed them as large ones do on
+ * other devices. The cast takes away a const that gpu_limits adds: the library itself never changes
+ * limits once the GPU is open, but the GPU's memory that holds them is not const. A test that goes
+ * on with the same GPU puts the old limits back. */
+static inline struct gpu_limits *changeable_limits(struct gpu *gpu)
+{
+    return (struct gpu_limits *)gpu_limits(gpu);
+}
+
 #endif
