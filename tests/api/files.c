@@ -12,7 +12,6 @@
 #include "support/difference.h"
 #include "support/testing.h"
 
-#include <math.h>
 #include <unistd.h>
 
 #define MODEL "models/emoji-clip"

@@ -187,8 +187,8 @@ static void refuses_wrong_tensors_of_a_resnet(void **state)
 {
     (void)state;
     static const struct {
-        const char *from, *to; /* names of a tensor, before and after the damage */
-        bool copy;             /* whether the tensor is stored under both names */
+        const char *intact, *damaged; /* names of a tensor, before and after the damage */
+        bool copy;                    /* whether the tensor is stored under both names */
         int error;
         const char *message;
     } bad[] = {
@@ -205,13 +205,13 @@ static void refuses_wrong_tensors_of_a_resnet(void **state)
         struct tensor_view views[256];
         size_t count = 0;
         for (size_t j = 0; j < file->count; j++) {
-            const bool hit = !strcmp(file->tensors[j].name, bad[i].from);
+            const bool hit = !strcmp(file->tensors[j].name, bad[i].intact);
             assert_true(count + 2 <= ARRAY_COUNT(views));
             if (!hit || bad[i].copy)
                 views[count++] = file->tensors[j];
             if (hit) {
                 views[count] = file->tensors[j];
-                views[count++].name = bad[i].to;
+                views[count++].name = bad[i].damaged;
             }
         }
         assert_int_equal(safetensors_write(damaged, views, count, NULL), 0);

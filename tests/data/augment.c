@@ -82,7 +82,9 @@ static void crops_the_whole_as_inference_does(void **state)
 static double cubic(double x)
 {
     x = fabs(x);
-    return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
+    if (x < 1)
+        return (1.5 * x - 2.5) * x * x + 1;
+    return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 }
 
 static double filtered(const double *line, int64_t in, int out)
@@ -119,6 +121,25 @@ static void choose(const double scale[2], const double ratio[2], int64_t width, 
     box[1] = (height - box[3]) / 2;
 }
 
+/* Resizes one channel of a crop in double precision: first its rows, then its columns. */
+static void resize_box(const struct vkclip_image *image, const int64_t box[4], unsigned c,
+                       double expected[SIZE][SIZE])
+{
+    static double column[128], rows[128][SIZE];
+    for (int64_t y = 0; y < box[3]; y++) {
+        for (int64_t x = 0; x < box[2]; x++)
+            column[x] = image->pixels[((box[1] + y) * image->width + box[0] + x) * 3 + c];
+        for (int x = 0; x < SIZE; x++)
+            rows[y][x] = fmin(255, fmax(0, filtered(column, box[2], x)));
+    }
+    for (int x = 0; x < SIZE; x++) {
+        for (int64_t y = 0; y < box[3]; y++)
+            column[y] = rows[y][x];
+        for (int y = 0; y < SIZE; y++)
+            expected[y][x] = fmin(255, fmax(0, filtered(column, box[3], y)));
+    }
+}
+
 static void crops_as_the_reference(void **state)
 {
     (void)state;
@@ -133,7 +154,7 @@ static void crops_as_the_reference(void **state)
         {90, 20, {.ratio = {0.5, 2}}, {0.9, 1}, {0.5, 2}},
         {9, 11, {.scale = {0.2, 0.4}, .ratio = {1, 1}}, {0.2, 0.4}, {1, 1}},
     };
-    static double column[128], rows[128][SIZE];
+    double expected[SIZE][SIZE];
     float values[3 * COUNT];
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct vkclip_image image = make_image(cases[i].width, cases[i].height, 3);
@@ -144,20 +165,10 @@ static void crops_as_the_reference(void **state)
             augment(&cases[i].params, &image, key, values);
             double worst = 0;
             for (unsigned c = 0; c < 3; c++) {
-                for (int64_t y = 0; y < box[3]; y++) {
-                    for (int64_t x = 0; x < box[2]; x++)
-                        column[x] = image.pixels[((box[1] + y) * image.width + box[0] + x) * 3 + c];
-                    for (int x = 0; x < SIZE; x++)
-                        rows[y][x] = fmin(255, fmax(0, filtered(column, box[2], x)));
-                }
-                for (int x = 0; x < SIZE; x++) {
-                    for (int64_t y = 0; y < box[3]; y++)
-                        column[y] = rows[y][x];
-                    for (int y = 0; y < SIZE; y++) {
-                        double expected = fmin(255, fmax(0, filtered(column, box[3], y)));
-                        double found = 255 * value_at(values, c, (size_t)(y * SIZE + x));
-                        worst = fmax(worst, fabs(found - expected));
-                    }
+                resize_box(&image, box, c, expected);
+                for (size_t p = 0; p < COUNT; p++) {
+                    double found = 255 * value_at(values, c, p);
+                    worst = fmax(worst, fabs(found - expected[p / SIZE][p % SIZE]));
                 }
             }
             assert_true(worst < 1.3); /* Both directions round to bytes once. */
@@ -168,10 +179,7 @@ static void crops_as_the_reference(void **state)
 
 /* Pillow 9.4.0 gave these bytes for a 23 x 17 picture of values (7 x + 11 y + 50 c) % 256 by
  * crop((3, 2, 18, 14)).resize((8, 8), BICUBIC). */
-static void resizes_as_pillow(void **state)
-{
-    (void)state;
-    static const uint8_t expected[8][8][3] = {{{49, 99, 149},
+static const uint8_t pillow_bytes[8][8][3] = {{{49, 99, 149},
                                                {62, 112, 162},
                                                {75, 125, 175},
                                                {88, 138, 188},
@@ -235,6 +243,10 @@ static void resizes_as_pillow(void **state)
                                                {230, 15, 74},
                                                {249, 37, 87},
                                                {171, 50, 100}}};
+
+static void resizes_as_pillow(void **state)
+{
+    (void)state;
     struct image_transform small = {8, {0}, {1, 1, 1}, true};
     uint8_t pixels[17][23][3], found[8][8][3];
     for (int y = 0; y < 17; y++)
@@ -244,7 +256,7 @@ static void resizes_as_pillow(void **state)
     struct vkclip_image image = {.width = 15, .height = 12, .channels = 3, .stride = 23 * 3};
     image.pixels = pixels[2][3];
     assert_int_equal(image_resize(&image, &small, found[0][0]), 0);
-    assert_memory_equal(found, expected, sizeof(found));
+    assert_memory_equal(found, pillow_bytes, sizeof(found));
 }
 
 /* ---- Rotated crops and crops over the edges -------------------------------------------------- */
@@ -279,9 +291,9 @@ static void turns_about_the_middle(void **state)
             double across = cos(angle) * x - sin(angle) * y;
             double down = sin(angle) * x + cos(angle) * y;
             double edge = fmin(fabs(across), fabs(SIZE / 2 - fmax(fabs(across), fabs(down))));
-            double expected = fmax(fabs(across), fabs(down)) > SIZE / 2 ? 255
-                              : across < 0                              ? 40
-                                                                        : 200;
+            double expected = across < 0 ? 40 : 200;
+            if (fmax(fabs(across), fabs(down)) > SIZE / 2)
+                expected = 255;
             /* Farther from the edge than the filter reaches there is only one colour. */
             if (edge > 2.6)
                 assert_true(fabs(255 * value_at(values, 0, i) - expected) < 1.5);
@@ -317,7 +329,7 @@ static void fills_what_is_outside(void **state)
 
 static double clamp(double value)
 {
-    return value < 0 ? 0 : value > 1 ? 1 : value;
+    return fmin(fmax(value, 0), 1);
 }
 
 static double grey_of(const double rgb[3])
@@ -353,11 +365,12 @@ static void change(unsigned what, double factor, double rgb[COUNT][3])
     for (size_t i = 0; i < COUNT; i++)
         mean += grey_of(rgb[i]) / COUNT;
     for (size_t i = 0; i < COUNT; i++) {
-        double other = what == 0 ? 0 : what == 1 ? mean : grey_of(rgb[i]);
+        /* What each colour is mixed with: black, the mean grey, or the grey of the pixel. */
+        const double others[] = {0, mean, grey_of(rgb[i])};
         if (what == 3)
             turn_hue(rgb[i], factor);
         for (unsigned c = 0; what < 3 && c < 3; c++)
-            rgb[i][c] = clamp(factor * rgb[i][c] + (1 - factor) * other);
+            rgb[i][c] = clamp(factor * rgb[i][c] + (1 - factor) * others[what]);
     }
 }
 

@@ -125,6 +125,44 @@ static void assert_same(const struct copy *a, const struct copy *b)
 
 /* ---- What a batch holds ---------------------------------------------------------------------- */
 
+/* How often each case came up. */
+struct tally {
+    uint64_t cut, by_template[2], by_caption[2];
+};
+
+/* Makes the ids that a sample must get from the random numbers of its row: those of a caption in a
+ * template. Returns their number, the padding not counted. */
+static size_t expect_ids(const struct dataset *dataset, size_t number, struct rng *rng,
+                         int32_t ids[64], struct tally *tally)
+{
+    const struct dataset_sample *sample = &dataset->samples[number];
+    uint64_t which = rng_below(rng, sample->count), around = rng_below(rng, 2);
+    const char *caption = dataset->captions[sample->caption + which];
+    char *text = around ? string_format("%s!", caption) : string_format("a picture of %s", caption);
+    size_t count;
+    tally->by_template[around]++;
+    tally->by_caption[sample->count == 2 && which]++;
+    assert_int_equal(tokenizer_encode(tokenizer, text, strlen(text), ids, 64, &count), 0);
+    free(text);
+    tally->cut += count > CONTEXT;
+    count = count < CONTEXT ? count : CONTEXT;
+    ids[count - 1] = tokenizer_end(tokenizer);
+    for (size_t i = count; i < CONTEXT; i++)
+        ids[i] = tokenizer_pad(tokenizer);
+    return count;
+}
+
+static void check_pixels(struct dataset *dataset, size_t number, const struct loader_params *params,
+                         struct rng *rng, const float *found)
+{
+    struct vkclip_image image;
+    float pixels[PIXELS];
+    assert_int_equal(dataset_load(dataset, number, &image), 0);
+    assert_int_equal(augment_image(&params->augment, &params->transform, &image, rng, pixels), 0);
+    assert_memory_equal(found, pixels, sizeof(pixels));
+    vkclip_free_image(&image);
+}
+
 static void rows_are_of_their_samples(void **state)
 {
     (void)state;
@@ -142,46 +180,26 @@ static void rows_are_of_their_samples(void **state)
     assert_int_equal(loader_batch_size(loader), BATCH);
     assert_int_equal(loader_context(loader), CONTEXT);
     assert_int_equal(loader_pass(loader), PICTURES / BATCH);
-    uint64_t cut = 0, by_template[2] = {0}, by_caption[2] = {0};
+    struct tally tally = {0};
     for (uint64_t step = 0; step < STEPS; step++) {
         struct loader_batch batch;
         size_t longest = 0;
         assert_int_equal(loader_next(loader, step, &batch), 0);
         for (uint32_t row = 0; row < BATCH; row++) {
             size_t number = sampler_pick(&sampler, step, row, 0), count;
-            const struct dataset_sample *sample = &dataset->samples[number];
+            int32_t ids[64];
             assert_int_equal(batch.samples[row], number);
             struct rng rng = sampler_rng(&sampler, step, row);
-            uint64_t which = rng_below(&rng, sample->count), around = rng_below(&rng, 2);
-            const char *caption = dataset->captions[sample->caption + which];
-            char *text =
-                around ? string_format("%s!", caption) : string_format("a picture of %s", caption);
-            by_template[around]++;
-            by_caption[sample->count == 2 && which]++;
-            int32_t ids[64];
-            assert_int_equal(
-                tokenizer_encode(tokenizer, text, strlen(text), ids, ARRAY_COUNT(ids), &count), 0);
-            free(text);
-            cut += count > CONTEXT;
-            count = count < CONTEXT ? count : CONTEXT;
-            ids[count - 1] = tokenizer_end(tokenizer);
-            for (size_t i = count; i < CONTEXT; i++)
-                ids[i] = tokenizer_pad(tokenizer);
+            count = expect_ids(dataset, number, &rng, ids, &tally);
             longest = count > longest ? count : longest;
             assert_memory_equal(batch.ids + row * CONTEXT, ids, CONTEXT * sizeof(*ids));
-
-            struct vkclip_image image;
-            float pixels[PIXELS];
-            assert_int_equal(dataset_load(dataset, number, &image), 0);
-            assert_int_equal(
-                augment_image(&params.augment, &params.transform, &image, &rng, pixels), 0);
-            assert_memory_equal(batch.pixels + row * PIXELS, pixels, sizeof(pixels));
-            vkclip_free_image(&image);
+            check_pixels(dataset, number, &params, &rng, batch.pixels + row * PIXELS);
         }
         assert_int_equal(batch.longest, longest);
     }
-    assert_true(cut > 0 && by_template[0] > 50 && by_template[1] > 50 && by_caption[1] > 10);
-    assert_int_equal(loader_statistics(loader).cut, cut);
+    assert_true(tally.cut > 0 && tally.by_caption[1] > 10);
+    assert_true(tally.by_template[0] > 50 && tally.by_template[1] > 50);
+    assert_int_equal(loader_statistics(loader).cut, tally.cut);
     assert_int_equal(loader_statistics(loader).broken, 0);
     sampler_close(&sampler);
     loader_close(&loader);

@@ -13,7 +13,8 @@ static int add_input(struct graph *g, const char *name, enum type type, uint32_t
                      uint32_t c)
 {
     const uint32_t shape[] = {a, b, c};
-    return graph_input(g, name, type, c ? 3 : b ? 2 : 1, shape);
+    unsigned rank = 1 + (b > 0) + (c > 0);
+    return graph_input(g, name, type, rank, shape);
 }
 
 static int add_weight(struct graph *g, const char *name, enum layout layout, uint32_t a, uint32_t b)

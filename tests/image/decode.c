@@ -133,21 +133,21 @@ static void test_samples(void **state)
 
 /* ---- PNGs to order --------------------------------------------------------------------------- */
 
-static void put32(uint8_t *at, uint32_t value)
+static void put32(uint8_t *bytes, uint32_t value)
 {
     for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(value >> (24 - 8 * i));
+        bytes[i] = (uint8_t)(value >> (24 - 8 * i));
 }
 
 static void add_chunk(struct bytes *file, const char *type, const void *data, size_t size)
 {
     file->data = realloc(file->data, file->size + size + 12);
-    uint8_t *at = file->data + file->size;
-    put32(at, (uint32_t)size);
-    memcpy(at + 4, type, 4);
+    uint8_t *chunk = file->data + file->size;
+    put32(chunk, (uint32_t)size);
+    memcpy(chunk + 4, type, 4);
     if (size)
-        memcpy(at + 8, data, size);
-    put32(at + 8 + size, (uint32_t)crc32(0, at + 4, (uInt)size + 4));
+        memcpy(chunk + 8, data, size);
+    put32(chunk + 8 + size, (uint32_t)crc32(0, chunk + 4, (uInt)size + 4));
     file->size += size + 12;
 }
 
@@ -342,8 +342,8 @@ static void check_damage(const char *name, const uint8_t *data, size_t size)
         memcpy(damaged, data, size);
         for (int i = 0; i <= round % 4; i++) {
             random = random * 1664525 + 1013904223;
-            size_t at = round % 2 ? random >> 8 : (random >> 8) % 64;
-            damaged[at % size] ^= (uint8_t)(1u << (random >> 5 & 7));
+            size_t offset = round % 2 ? random >> 8 : (random >> 8) % 64;
+            damaged[offset % size] ^= (uint8_t)(1u << (random >> 5 & 7));
         }
         if (!vkclip_decode_image(damaged, size, name, 1 << 20, &image)) {
             assert_true((uint64_t)image.width * image.height <= 1 << 20);
@@ -378,11 +378,11 @@ enum repair { AS_IS, REPAIR }; /* REPAIR corrects a PNG's checksums after the ch
 
 /* clang-format off */
 /* A broken file consists of the first `keep` bytes of a golden file or a sample (0: all bytes;
- * negative: all but the last ones). At offset `at` (negative: from the end) `bytes` overwrite it. If
+ * negative: all but the last ones). At `offset` (negative: from the end) `bytes` overwrite it. If
  * there is no source, `bytes` are the whole file. */
 static const struct broken {
     const char *name, *source;
-    long keep, at;
+    long keep, offset;
     const void *bytes;
     size_t size;
     enum repair repair;
@@ -539,13 +539,13 @@ static const struct broken {
 
 static void repair_checksums(struct bytes *file)
 {
-    for (size_t at = 8; at + 12 <= file->size;) {
-        const uint8_t *p = file->data + at;
+    for (size_t begin = 8; begin + 12 <= file->size;) {
+        const uint8_t *p = file->data + begin;
         size_t length = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-        if (length > file->size - at - 12)
+        if (length > file->size - begin - 12)
             break;
-        put32(file->data + at + 8 + length, (uint32_t)crc32(0, p + 4, (uInt)length + 4));
-        at += length + 12;
+        put32(file->data + begin + 8 + length, (uint32_t)crc32(0, p + 4, (uInt)length + 4));
+        begin += length + 12;
     }
 }
 
@@ -565,9 +565,9 @@ static struct bytes make_broken(const struct broken *b)
     if (!b->source)
         file = (struct bytes){calloc(1, b->size + 1), b->size};
     assert_non_null(file.data);
-    size_t at = b->at < 0 ? file.size - (size_t)-b->at : (size_t)b->at;
-    assert_true(at + b->size <= file.size);
-    memcpy(file.data + at, b->bytes, b->size);
+    size_t begin = b->offset < 0 ? file.size - (size_t)-b->offset : (size_t)b->offset;
+    assert_true(begin + b->size <= file.size);
+    memcpy(file.data + begin, b->bytes, b->size);
     if (b->keep)
         file.size = b->keep < 0 ? file.size - (size_t)-b->keep : (size_t)b->keep;
     if (b->repair == REPAIR)

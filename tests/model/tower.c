@@ -165,68 +165,70 @@ static char *dump(const struct graph *graph)
     return text;
 }
 
+static const struct config two_towers = {.image = {.kind = KIND_VIT,
+                                                   .projection = true,
+                                                   .width = 32,
+                                                   .layers = 1,
+                                                   .heads = 2,
+                                                   .mlp = 64,
+                                                   .activation = VKCLIP_ACTIVATION_GELU,
+                                                   .epsilon = 1e-5f},
+                                         .text = {.kind = KIND_TEXT,
+                                                  .width = 24,
+                                                  .layers = 1,
+                                                  .heads = 3,
+                                                  .mlp = 48,
+                                                  .activation = VKCLIP_ACTIVATION_QUICK_GELU,
+                                                  .epsilon = 1e-5f},
+                                         .image_size = 8,
+                                         .patch_size = 4,
+                                         .context = 7,
+                                         .vocabulary = 99,
+                                         .image_embed_dim = 16,
+                                         .text_embed_dim = 24};
+
+static const char image_nodes[] =
+    "vision.patch_embed[2,4,32] = MATMUL image[2,4,48] visual.conv1.weight[32,48]\n"
+    "vision.embeddings[2,5,32] = CLASSTOKEN vision.patch_embed[2,4,32] "
+    "visual.class_embedding[32] visual.positional_embedding[5,32]\n"
+    "vision.hidden.0[2,5,32] = LAYERNORM vision.embeddings[2,5,32] visual.ln_pre.weight[32] "
+    "visual.ln_pre.bias[32]\n"
+    "LAYERNORM.3[2,5,32] = LAYERNORM vision.hidden.0[2,5,32] "
+    "visual.transformer.resblocks.0.ln_1.weight[32] "
+    "visual.transformer.resblocks.0.ln_1.bias[32]\n"
+    "MATMUL.4[2,5,96] = MATMUL LAYERNORM.3[2,5,32] "
+    "visual.transformer.resblocks.0.attn.in_proj_weight[96,32] "
+    "visual.transformer.resblocks.0.attn.in_proj_bias[96]\n"
+    "ATTENTION.5[2,5,32] = ATTENTION MATMUL.4[2,5,96] heads=2\n"
+    "MATMUL.6[2,5,32] = MATMUL ATTENTION.5[2,5,32] "
+    "visual.transformer.resblocks.0.attn.out_proj.weight[32,32] "
+    "visual.transformer.resblocks.0.attn.out_proj.bias[32] += vision.hidden.0\n"
+    "LAYERNORM.7[2,5,32] = LAYERNORM MATMUL.6[2,5,32] "
+    "visual.transformer.resblocks.0.ln_2.weight[32] "
+    "visual.transformer.resblocks.0.ln_2.bias[32]\n"
+    "MATMUL.8[2,5,64] = MATMUL LAYERNORM.7[2,5,32] "
+    "visual.transformer.resblocks.0.mlp.c_fc.weight[64,32] "
+    "visual.transformer.resblocks.0.mlp.c_fc.bias[64] gelu\n"
+    "vision.hidden.1[2,5,32] = MATMUL MATMUL.8[2,5,64] "
+    "visual.transformer.resblocks.0.mlp.c_proj.weight[32,64] "
+    "visual.transformer.resblocks.0.mlp.c_proj.bias[32] += vision.hidden.0\n"
+    "SELECT.10[2,32] = SELECT vision.hidden.1[2,5,32]\n"
+    "vision.pooled[2,32] = LAYERNORM SELECT.10[2,32] visual.ln_post.weight[32] "
+    "visual.ln_post.bias[32]\n"
+    "vision.projected[2,16] = MATMUL vision.pooled[2,32] visual.proj[32,16]\n"
+    "vision.normalized[2,16] = NORMALIZE vision.projected[2,16]\n";
+
 static void towers_have_these_nodes(void **state)
 {
     (void)state;
-    struct config config = {.image = {.kind = KIND_VIT,
-                                      .projection = true,
-                                      .width = 32,
-                                      .layers = 1,
-                                      .heads = 2,
-                                      .mlp = 64,
-                                      .activation = VKCLIP_ACTIVATION_GELU,
-                                      .epsilon = 1e-5f},
-                            .text = {.kind = KIND_TEXT,
-                                     .width = 24,
-                                     .layers = 1,
-                                     .heads = 3,
-                                     .mlp = 48,
-                                     .activation = VKCLIP_ACTIVATION_QUICK_GELU,
-                                     .epsilon = 1e-5f},
-                            .image_size = 8,
-                            .patch_size = 4,
-                            .context = 7,
-                            .vocabulary = 99,
-                            .image_embed_dim = 16,
-                            .text_embed_dim = 24};
     struct graph graph;
-    assert_int_equal(tower_build(&config, TOWER_IMAGE, TYPE_F32, 2, &graph, NULL), 0);
+    assert_int_equal(tower_build(&two_towers, TOWER_IMAGE, TYPE_F32, 2, &graph, NULL), 0);
     char *text = dump(&graph);
-    assert_string_equal(
-        text,
-        "vision.patch_embed[2,4,32] = MATMUL image[2,4,48] visual.conv1.weight[32,48]\n"
-        "vision.embeddings[2,5,32] = CLASSTOKEN vision.patch_embed[2,4,32] "
-        "visual.class_embedding[32] visual.positional_embedding[5,32]\n"
-        "vision.hidden.0[2,5,32] = LAYERNORM vision.embeddings[2,5,32] visual.ln_pre.weight[32] "
-        "visual.ln_pre.bias[32]\n"
-        "LAYERNORM.3[2,5,32] = LAYERNORM vision.hidden.0[2,5,32] "
-        "visual.transformer.resblocks.0.ln_1.weight[32] "
-        "visual.transformer.resblocks.0.ln_1.bias[32]\n"
-        "MATMUL.4[2,5,96] = MATMUL LAYERNORM.3[2,5,32] "
-        "visual.transformer.resblocks.0.attn.in_proj_weight[96,32] "
-        "visual.transformer.resblocks.0.attn.in_proj_bias[96]\n"
-        "ATTENTION.5[2,5,32] = ATTENTION MATMUL.4[2,5,96] heads=2\n"
-        "MATMUL.6[2,5,32] = MATMUL ATTENTION.5[2,5,32] "
-        "visual.transformer.resblocks.0.attn.out_proj.weight[32,32] "
-        "visual.transformer.resblocks.0.attn.out_proj.bias[32] += vision.hidden.0\n"
-        "LAYERNORM.7[2,5,32] = LAYERNORM MATMUL.6[2,5,32] "
-        "visual.transformer.resblocks.0.ln_2.weight[32] "
-        "visual.transformer.resblocks.0.ln_2.bias[32]\n"
-        "MATMUL.8[2,5,64] = MATMUL LAYERNORM.7[2,5,32] "
-        "visual.transformer.resblocks.0.mlp.c_fc.weight[64,32] "
-        "visual.transformer.resblocks.0.mlp.c_fc.bias[64] gelu\n"
-        "vision.hidden.1[2,5,32] = MATMUL MATMUL.8[2,5,64] "
-        "visual.transformer.resblocks.0.mlp.c_proj.weight[32,64] "
-        "visual.transformer.resblocks.0.mlp.c_proj.bias[32] += vision.hidden.0\n"
-        "SELECT.10[2,32] = SELECT vision.hidden.1[2,5,32]\n"
-        "vision.pooled[2,32] = LAYERNORM SELECT.10[2,32] visual.ln_post.weight[32] "
-        "visual.ln_post.bias[32]\n"
-        "vision.projected[2,16] = MATMUL vision.pooled[2,32] visual.proj[32,16]\n"
-        "vision.normalized[2,16] = NORMALIZE vision.projected[2,16]\n");
+    assert_string_equal(text, image_nodes);
     free(text);
     graph_free(&graph);
 
-    assert_int_equal(tower_build(&config, TOWER_TEXT, TYPE_F16, 3, &graph, NULL), 0);
+    assert_int_equal(tower_build(&two_towers, TOWER_TEXT, TYPE_F16, 3, &graph, NULL), 0);
     text = dump(&graph);
     assert_non_null(strstr(text, "text.hidden.0[3,7,24] = EMBEDDING text.ids[3,7] "
                                  "token_embedding.weight[99,24] positional_embedding[7,24]\n"));

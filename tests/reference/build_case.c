@@ -259,8 +259,11 @@ static void build_PANELS(const uint32_t *s, const struct op_case *c, struct grap
 {
     const bool conv = c->layout == LAYOUT_CONV;
     const uint32_t shape[] = {s[0], conv ? 9 : s[1], s[1]};
-    int w = c->layout == LAYOUT_ROWS ? add_matrix(graph, "w", s[0], s[1])
-                                     : graph_weight(graph, "w", c->layout, conv ? 3 : 2, shape);
+    int w;
+    if (c->layout == LAYOUT_ROWS)
+        w = add_matrix(graph, "w", s[0], s[1]);
+    else
+        w = graph_weight(graph, "w", c->layout, conv ? 3 : 2, shape);
     graph_panels(graph, w, c->node.panels.transposed);
 }
 

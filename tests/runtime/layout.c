@@ -46,18 +46,18 @@ static void panel_bits(void **state)
     columns[5][0] = 127, columns[5][1] = -3;
     words[272] = 0xabcdef01;
     assert_true(layout_store_panel(TYPE_Q8, columns[0], 2, words));
-    for (size_t i = 0; i < 272; i++)
-        assert_int_equal(words[i], i == 2        ? 0x3c000000 /* the scale 1.0 of column 5 */
-                                   : i == 16 + 5 ? 0xfd7f     /* 127 and -3 */
-                                                 : 0);
+    const uint32_t q8_words[272] = {
+        [2] = 0x3c000000,  /* the scale 1.0 of column 5 */
+        [16 + 5] = 0xfd7f, /* 127 and -3 */
+    };
+    assert_memory_equal(words, q8_words, sizeof(q8_words));
     columns[5][0] = -8, columns[5][1] = 7;
     words[144] = 0xabcdef01;
     assert_true(layout_store_panel(TYPE_Q4, columns[0], 2, words));
-    for (size_t i = 0; i < 144; i++)
-        assert_int_equal(words[i], i == 2        ? 0x3c000000
-                                   : i < 16      ? 0
-                                   : i == 16 + 5 ? 0x888888f0 /* -8 + 8 and 7 + 8 */
-                                                 : 0x88888888);
+    uint32_t q4_words[144] = {[2] = 0x3c000000};
+    memset(&q4_words[16], 0x88, (144 - 16) * sizeof(*q4_words));
+    q4_words[16 + 5] = 0x888888f0; /* -8 + 8 and 7 + 8 */
+    assert_memory_equal(words, q4_words, sizeof(q4_words));
     assert_int_equal(words[144], 0xabcdef01);
     assert_int_equal(words[272], 0xabcdef01);
     float quads[2 * 32 * 4];
@@ -65,8 +65,9 @@ static void panel_bits(void **state)
     for (int k = 0; k < 5; k++)
         three[5][k] = (float)k + 1;
     assert_true(layout_store_panel(TYPE_F32, three[0], 5, quads));
+    const float expected[ARRAY_COUNT(quads)] = {[4 * 5] = 1, 2, 3, 4, [4 * (32 + 5)] = 5};
     for (size_t i = 0; i < ARRAY_COUNT(quads); i++)
-        assert_true(quads[i] == (i / 4 == 5 ? (float)(i % 4) + 1 : i == 4 * (32 + 5) ? 5 : 0));
+        assert_true(quads[i] == expected[i]);
 }
 
 /* Stores a row of 34 values: two scales share one word, and 64 values follow, of which the last 30
@@ -79,19 +80,21 @@ static void row_bits(void **state)
     row[1] = 127, row[33] = -254;
     words[17] = 0xabcdef01;
     assert_true(layout_store_row(TYPE_Q8, row, 34, words));
-    for (size_t i = 0; i < 17; i++)
-        assert_int_equal(words[i], i == 0   ? 0x40003c00 /* the scales 1.0 and 2.0 */
-                                   : i == 1 ? 0x7f00     /* 127 at index 1 */
-                                   : i == 9 ? 0x8100     /* -127 at index 33 */
-                                            : 0);
+    const uint32_t q8_words[17] = {
+        [0] = 0x40003c00, /* the scales 1.0 and 2.0 */
+        [1] = 0x7f00,     /* 127 at index 1 */
+        [9] = 0x8100,     /* -127 at index 33 */
+    };
+    assert_memory_equal(words, q8_words, sizeof(q8_words));
     assert_int_equal(words[17], 0xabcdef01);
     row[1] = -8, row[33] = -16;
     words[9] = 0xabcdef01;
     assert_true(layout_store_row(TYPE_Q4, row, 34, words));
-    for (size_t i = 0; i < 9; i++)
-        assert_int_equal(words[i], i == 0             ? 0x40003c00
-                                   : i == 1 || i == 5 ? 0x88888808 /* -8 + 8 at the second place */
-                                                      : 0x88888888);
+    uint32_t q4_words[9];
+    memset(q4_words, 0x88, sizeof(q4_words));
+    q4_words[0] = 0x40003c00;
+    q4_words[1] = q4_words[5] = 0x88888808; /* -8 + 8 at the second place */
+    assert_memory_equal(words, q4_words, sizeof(q4_words));
     assert_int_equal(words[9], 0xabcdef01);
 }
 

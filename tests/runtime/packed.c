@@ -117,7 +117,8 @@ static double packed_bytes(double bits)
         bool matrix = rank >= 2 && !strstr(name, "positional_embedding");
         bool delicate = !strncmp(name, "transformer.resblocks.0.", 24) ||
                         !strcmp(name, "text_projection") || !strcmp(name, "visual.proj");
-        bytes += elements * (!matrix ? 32 : delicate ? fmax(bits, 8.5) : bits) / 8;
+        double value_bits = delicate ? fmax(bits, 8.5) : bits;
+        bytes += elements * (matrix ? value_bits : 32) / 8;
     }
     weights_close(&weights);
     return bytes;

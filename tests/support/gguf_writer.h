@@ -160,7 +160,8 @@ static inline void write_block(struct gguf_writer *w, const struct gguf_kind *ki
     for (int i = 0; i < 32; i++) {
         float place = scale ? (values[i] - base) / scale + (float)middle : (float)middle;
         int number = (int)(place + (place < 0 ? -0.5f : 0.5f));
-        numbers[i] = number < lowest ? lowest : number > lowest + steps ? lowest + steps : number;
+        number = number < lowest ? lowest : number;
+        numbers[i] = number > lowest + steps ? lowest + steps : number;
         fifth |= (uint32_t)(numbers[i] >> 4 & 1) << i;
         defined[i] = (float)(numbers[i] - middle) * scale + base;
         if (!least)
@@ -260,7 +261,9 @@ static inline uint64_t put_values(struct gguf_writer *w, bool text, bool image)
 
 static inline bool gguf_has(const char *name, bool text, bool image)
 {
-    return name[0] == 't' ? text : name[0] == 'v' ? image : text && image;
+    if (name[0] == 't')
+        return text;
+    return name[0] == 'v' ? image : text && image;
 }
 
 /* Returns the type that a tensor gets, which is `kind` for matrices whose rows are whole blocks. */

@@ -427,6 +427,16 @@ static void cleaning(void **state)
     json_decref(lines);
 }
 
+/* Returns the letter that stands for a code point in the cases of bad_utf8. */
+static char code_letter(int32_t code)
+{
+    if (code == 0xFFFD)
+        return '?';
+    if (code > 0x7F)
+        return '^';
+    return code ? (char)code : '0';
+}
+
 /* Each maximal part of a character becomes one U+FFFD (here "?"), as with Python's "replace". */
 static void bad_utf8(void **state)
 {
@@ -459,8 +469,7 @@ static void bad_utf8(void **state)
         char text[16] = "";
         code_points_push_utf8(&codes, cases[i].bytes, cases[i].size);
         for (size_t k = 0; k < codes.length; k++) {
-            int32_t code = codes.codes[k];
-            text[k] = (char)(code == 0xFFFD ? '?' : code > 0x7F ? '^' : code ? code : '0');
+            text[k] = code_letter(codes.codes[k]);
         }
         assert_string_equal(text, cases[i].text);
         code_points_free(&codes);
@@ -537,22 +546,23 @@ static void long_texts(void **state)
         "\u1112\u1161\u11ab",
         "\xff",
         "ﷺ",
+        "amp;", /* This unit and the next one make texts of nested references, see below. */
+        "&#5",
     };
+    enum { ESCAPES = ARRAY_COUNT(units) - 2, REFERENCES };
     for (int rules = TOKENIZER_OPENAI; rules <= TOKENIZER_HF; rules++) {
         struct tokenizer *tokenizer = open_tokenizer(EMOJI, rules);
         char *text = malloc(SIZE);
-        for (size_t i = 0; i <= ARRAY_COUNT(units) + 1; i++) {
-            const char *unit = i < ARRAY_COUNT(units)    ? units[i]
-                               : i == ARRAY_COUNT(units) ? "amp;"
-                                                         : "&#5";
+        for (size_t i = 0; i < ARRAY_COUNT(units); i++) {
+            const char *unit = units[i];
             size_t size = strlen(unit), count;
             for (size_t k = 0; k < SIZE; k++)
                 text[k] = unit[k % size];
             /* "&amp;amp;amp;..." has a level of escaping per repetition. */
-            if (i == ARRAY_COUNT(units))
+            if (i == ESCAPES)
                 text[0] = '&';
             /* In "&#5&#5...;;;;" each reference resolves only after the one inside it. */
-            if (i > ARRAY_COUNT(units))
+            if (i == REFERENCES)
                 memset(text + SIZE * 3 / 4, ';', SIZE / 4);
             clock_t start = clock();
             assert_int_equal(tokenizer_encode(tokenizer, text, SIZE, NULL, 0, &count), 0);
