@@ -27,7 +27,15 @@ const char *op_name(enum op op)
 
 size_t type_size(enum type type)
 {
-    return type == TYPE_Q8 || type == TYPE_Q4 ? 0 : type == TYPE_F16 ? 2 : 4;
+    switch (type) {
+    case TYPE_Q8:
+    case TYPE_Q4:
+        return 0;
+    case TYPE_F16:
+        return 2;
+    default:
+        return 4;
+    }
 }
 
 const char *type_name(enum type type)
@@ -298,8 +306,8 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
     out.shape[out.rank - 1] = n;
     if (graph->training && (activation || residual >= 0)) {
         int y = graph_matmul(graph, NULL, x, w, bias, VKCLIP_ACTIVATION_AUTO, -1);
-        y = activation ? graph_activate(graph, residual < 0 ? name : NULL, y, activation, false)
-                       : y;
+        if (activation)
+            y = graph_activate(graph, residual < 0 ? name : NULL, y, activation, false);
         return residual < 0 ? y : graph_sum(graph, name, y, residual);
     }
     if (residual >= 0) {

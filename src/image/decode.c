@@ -315,7 +315,11 @@ static int check_tga(struct image_file *file)
     if (palette && le16(data + 3))
         return reader_unsupported(file, "a palette that does not begin at colour 0");
     static const uint8_t channels[5] = {0, 1, 3, 3, 4};
-    file->channels = palette ? 3 : bytes == 2 && grey && depth == 16 ? 2 : channels[bytes];
+    file->channels = channels[bytes];
+    if (palette)
+        file->channels = 3;
+    else if (bytes == 2 && grey && depth == 16)
+        file->channels = 2;
     file->indexed = palette;
     uint64_t pixels = (uint64_t)file->width * file->height;
     if (!packed)
@@ -388,7 +392,9 @@ static const char *name_text(const uint8_t *data, size_t size)
             return NULL;
     }
     start[length] = 0;
-    return strstr(start, "<svg") ? "SVG drawing" : strstr(start, "<html") ? "HTML page" : "text";
+    if (strstr(start, "<svg"))
+        return "SVG drawing";
+    return strstr(start, "<html") ? "HTML page" : "text";
 }
 
 static int refuse(const struct image_file *file, const char *what)

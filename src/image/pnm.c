@@ -64,8 +64,9 @@ int image_pnm_decode(struct image_file *file, uint8_t **pixels)
     offset++; /* One white space precedes the samples. */
     file->channels = kind == '6' ? 3 : 1;
     file->indexed = kind == '4';
-    uint64_t row = file->indexed ? ((uint64_t)width + 7) / 8
-                                 : (uint64_t)width * file->channels * (maximum < 256 ? 1 : 2);
+    uint64_t row = (uint64_t)width * file->channels * (maximum < 256 ? 1 : 2);
+    if (file->indexed)
+        row = ((uint64_t)width + 7) / 8; /* a bit per sample */
     if (row * file->height > file->size - offset)
         return reader_truncated(file, offset + row * file->height);
     size_t out_row = (size_t)file->width * file->channels;

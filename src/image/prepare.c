@@ -35,7 +35,8 @@ struct taps {
 
 static uint8_t clip8(int32_t value)
 {
-    return value < 0 ? 0 : value > 255 ? 255 : (uint8_t)value;
+    const int32_t positive = value < 0 ? 0 : value;
+    return (uint8_t)(positive > 255 ? 255 : positive);
 }
 
 static struct axis make_axis(uint32_t in, uint32_t out, const struct image_transform *transform)
