@@ -17,7 +17,7 @@
 /* ---- What is told about a model -------------------------------------------------------------- */
 
 /* Counts the device memory of a tower's weights, and of the activations of one item. */
-static int measure_tower(struct vkclip_model *model, enum tower tower, uint64_t *arena)
+static int count_tower_memory(struct vkclip_model *model, enum tower tower, uint64_t *arena)
 {
     struct graph graph;
     uint64_t least;
@@ -40,7 +40,7 @@ static int measure_memory(struct vkclip_model *model)
         uint64_t arena = 0;
         if (!replica_has_tower(&model->spec, tower))
             continue;
-        error = measure_tower(model, tower, &arena);
+        error = count_tower_memory(model, tower, &arena);
         activations = arena > activations ? arena : activations;
     }
     model->info.memory_bytes = model->info.weights_bytes + activations;
