@@ -92,15 +92,9 @@ static int name_output(struct conversion *conversion, const char *output, bool i
     return VKCLIP_OK;
 }
 
-static int prepare_output(struct conversion *conversion, const char *output)
+/* Refuses an output whose name belongs to something that the conversion must not replace. */
+static int check_existing(const struct conversion *conversion, const char *output, bool is_file)
 {
-    const bool is_file =
-        string_ends_with(output, ".gguf") || string_ends_with(output, ".safetensors");
-    int error = check_output(output, conversion->params->type);
-    if (!error)
-        error = name_output(conversion, output, is_file);
-    if (error)
-        return error;
     if (!is_file && file_exists(output))
         return error_fail(VKCLIP_EINVALID,
                           "%s: is a file, expected a .safetensors or .gguf file or a folder",
@@ -110,10 +104,22 @@ static int prepare_output(struct conversion *conversion, const char *output)
     if (weights_uses_file(conversion->weights, conversion->path))
         return error_fail(VKCLIP_EINVALID, "%s: is what the checkpoint is read from",
                           conversion->path);
-    if (is_file || folder_exists(output))
-        return VKCLIP_OK;
-    error = folder_make(output);
-    conversion->beside.made_folder = !error;
+    return VKCLIP_OK;
+}
+
+static int prepare_output(struct conversion *conversion, const char *output)
+{
+    const bool is_file =
+        string_ends_with(output, ".gguf") || string_ends_with(output, ".safetensors");
+    int error = check_output(output, conversion->params->type);
+    if (!error)
+        error = name_output(conversion, output, is_file);
+    if (!error)
+        error = check_existing(conversion, output, is_file);
+    if (!error && !is_file && !folder_exists(output)) {
+        error = folder_make(output);
+        conversion->beside.made_folder = !error;
+    }
     return error;
 }
 

@@ -253,6 +253,16 @@ static int take_raw_sizes(struct loader *loader)
     return VKCLIP_OK;
 }
 
+static int create_sample_flags(struct loader *loader)
+{
+    const size_t count = loader->dataset->count;
+    loader->is_broken = calloc(count, sizeof(*loader->is_broken));
+    loader->is_counted = calloc(count, 1);
+    if (!loader->is_broken || !loader->is_counted)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu samples", count);
+    return VKCLIP_OK;
+}
+
 static int open_samples(struct loader *loader)
 {
     const struct loader_params *params = &loader->params;
@@ -267,15 +277,11 @@ static int open_samples(struct loader *loader)
     int error = augment_check(&params->augment);
     if (!error)
         error = sampler_open(loader->dataset, params->batch, params->seed, &loader->sampler);
-    if (error)
-        return error;
+    if (!error)
+        error = create_sample_flags(loader);
     loader->width = loader->height = params->transform.size;
     loader->pass = loader->sampler.batches;
-    loader->is_broken = calloc(loader->dataset->count, sizeof(*loader->is_broken));
-    loader->is_counted = calloc(loader->dataset->count, 1);
-    if (!loader->is_broken || !loader->is_counted)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu samples", loader->dataset->count);
-    return VKCLIP_OK;
+    return error;
 }
 
 static int open_slots(struct loader *loader)

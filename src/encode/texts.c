@@ -262,13 +262,11 @@ static void copy_duplicates(const struct text_call *call, size_t number)
     }
 }
 
-static int encode_window(struct text_call *call, size_t number)
+/* Encodes the prepared texts of a window, equal ones once. */
+static int encode_prepared(struct text_call *call, size_t number)
 {
     const struct vkclip_model *model = call->call.model;
     struct texts *texts = call->texts;
-    int error = workers_run(gpu_workers(model->device->gpus[0]), prepare_text, call, number);
-    if (error)
-        return error;
     if (!call->call.params.hidden)
         find_duplicates(texts, number, model->spec.config.context);
     order_texts(texts, number, model->spec.config.context);
@@ -278,12 +276,20 @@ static int encode_window(struct text_call *call, size_t number)
                            .write = write_text,
                            .read = read_texts,
                            .progress = report_texts};
-    if (texts->count)
-        error = call_run(&call->call, &work);
-    if (error)
-        return error;
-    copy_duplicates(call, number);
-    error = call_deliver(&call->call, call->first, number);
+    int error = texts->count ? call_run(&call->call, &work) : VKCLIP_OK;
+    if (!error)
+        copy_duplicates(call, number);
+    return error;
+}
+
+static int encode_window(struct text_call *call, size_t number)
+{
+    const struct vkclip_model *model = call->call.model;
+    int error = workers_run(gpu_workers(model->device->gpus[0]), prepare_text, call, number);
+    if (!error)
+        error = encode_prepared(call, number);
+    if (!error)
+        error = call_deliver(&call->call, call->first, number);
     if (!error)
         call_report(&call->call, call->first + number);
     return error;

@@ -259,10 +259,10 @@ static int read_tensor(struct reader *reader, uint32_t alignment, uint64_t *end,
     int error = read_shape(reader, tensor);
     if (!error)
         error = read_dtype(reader, tensor);
-    if (error)
-        return error;
-    *offset = take_u64(reader, tensor->name);
-    error = reader->error;
+    if (!error) {
+        *offset = take_u64(reader, tensor->name);
+        error = reader->error;
+    }
     if (!error)
         error = set_size(reader->path, tensor);
     if (!error)
@@ -327,10 +327,11 @@ static int read_tensors(struct gguf *file, struct reader *reader, uint64_t count
     if (!error)
         error = place_tensors(file, reader, offsets);
     free(offsets);
-    if (error)
-        return error;
-    tensor_view_sort(file->tensors, file->count);
-    return check_tensor_names(file);
+    if (!error) {
+        tensor_view_sort(file->tensors, file->count);
+        error = check_tensor_names(file);
+    }
+    return error;
 }
 
 static int parse_file(struct gguf *file, const uint8_t *data, size_t size)

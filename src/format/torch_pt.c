@@ -183,6 +183,22 @@ static int make_dense(struct reader *reader, struct tensor_view *view, const uin
     return VKCLIP_OK;
 }
 
+/* Points a tensor to its elements, which lie in a storage of `size` bytes at `data`. */
+static int place_tensor(struct reader *reader, struct tensor_view *view,
+                        const struct placement *placement, const uint8_t *data, uint64_t size)
+{
+    const uint64_t held = size / dtype_size(view->dtype);
+    if (placement->first > held || placement->span > held - placement->first)
+        return error_fail(
+            VKCLIP_EFORMAT, "%s: %s: elements %llu to %llu of a storage of %llu: out of range",
+            reader->file->path, view->name, (unsigned long long)placement->first,
+            (unsigned long long)placement->first + placement->span, (unsigned long long)held);
+    view->data = data + placement->first * dtype_size(view->dtype);
+    if (!view->size || is_dense(view, placement->strides))
+        return VKCLIP_OK;
+    return make_dense(reader, view, placement->strides);
+}
+
 static int read_tensor(struct reader *reader, const struct pickle_object *object,
                        struct tensor_view *view)
 {
@@ -192,18 +208,9 @@ static int read_tensor(struct reader *reader, const struct pickle_object *object
     int error = read_shape(reader, object, view, &placement);
     if (!error)
         error = read_storage(reader, view, object->items[0].object, &data, &size);
-    if (error)
-        return error;
-    const uint64_t held = size / dtype_size(view->dtype);
-    if (placement.first > held || placement.span > held - placement.first)
-        return error_fail(
-            VKCLIP_EFORMAT, "%s: %s: elements %llu to %llu of a storage of %llu: out of range",
-            reader->file->path, view->name, (unsigned long long)placement.first,
-            (unsigned long long)placement.first + placement.span, (unsigned long long)held);
-    view->data = data + placement.first * dtype_size(view->dtype);
-    if (!view->size || is_dense(view, placement.strides))
-        return VKCLIP_OK;
-    return make_dense(reader, view, placement.strides);
+    if (!error)
+        error = place_tensor(reader, view, &placement, data, size);
+    return error;
 }
 
 /* ---- State dicts ----------------------------------------------------------------------------- */

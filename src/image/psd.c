@@ -88,6 +88,20 @@ static int read_planes(const struct image_file *file, const struct planes *plane
     return VKCLIP_OK;
 }
 
+static int decode_planes(const struct image_file *file, const struct planes *planes,
+                         uint8_t **pixels)
+{
+    int error;
+    uint8_t *unpacked = malloc((size_t)file->width * planes->bytes);
+    *pixels = malloc((size_t)file->width * file->height * file->channels);
+    if (unpacked && *pixels)
+        error = read_planes(file, planes, unpacked, *pixels);
+    else
+        error = reader_no_memory(file);
+    free(unpacked);
+    return error;
+}
+
 int image_psd_decode(struct image_file *file, uint8_t **pixels)
 {
     const uint8_t *data = file->data;
@@ -96,21 +110,16 @@ int image_psd_decode(struct image_file *file, uint8_t **pixels)
     unsigned channels = be16(data + 12), depth = be16(data + 22), mode = be16(data + 24);
     if (be16(data + 4) != 1 || (mode != 1 && mode != 3) || (depth != 8 && depth != 16))
         return reader_unsupported(file, "expected version 1, grey or RGB, 8 or 16 bits");
-    file->channels = mode == 1 ? 1 : channels == 4 ? 4 : 3;
+    file->channels = channels == 4 ? 4 : 3;
+    if (mode == 1)
+        file->channels = 1;
     if (channels < file->channels)
         return reader_corrupt(file, "fewer channels than its colours");
     struct planes planes = {.bytes = depth / 8};
     int error = reader_claim_size(file, be32(data + 18), be32(data + 14));
     if (!error)
         error = find_planes(file, channels, &planes);
-    if (error)
-        return error;
-    uint8_t *unpacked = malloc((size_t)file->width * planes.bytes);
-    *pixels = malloc((size_t)file->width * file->height * file->channels);
-    if (unpacked && *pixels)
-        error = read_planes(file, &planes, unpacked, *pixels);
-    else
-        error = reader_no_memory(file);
-    free(unpacked);
+    if (!error)
+        error = decode_planes(file, &planes, pixels);
     return error;
 }

@@ -85,25 +85,29 @@ static int check_limits(const struct launch *launch)
     return VKCLIP_OK;
 }
 
-/* Records one dispatch, or announces its pipeline if there are no commands. */
-static int emit(struct launch *launch, uint32_t x, uint32_t y, uint32_t z)
+/* Gets the pipeline, or only announces it if there are no commands. */
+static int find_pipeline(struct launch *launch)
 {
     const struct kernel *kernel = launch->kernel;
-    struct gpu_dispatch *dispatch = &launch->dispatch;
-    const uint32_t groups[] = {x, y, z};
-    memcpy(dispatch->groups, groups, sizeof(groups));
-    int error = check_limits(launch);
-    if (error)
-        return error;
+    struct gpu_pipeline **pipeline = &launch->dispatch.pipeline;
     if (!launch->commands)
         return gpu_pipeline_announce(launch->gpu, kernel->shader, kernel->code, kernel->bytes,
                                      kernel->needs, launch->constants, launch->constant_count,
-                                     &dispatch->pipeline);
-    error =
-        gpu_pipeline_get(launch->gpu, kernel->shader, kernel->code, kernel->bytes, kernel->needs,
-                         launch->constants, launch->constant_count, &dispatch->pipeline);
+                                     pipeline);
+    return gpu_pipeline_get(launch->gpu, kernel->shader, kernel->code, kernel->bytes, kernel->needs,
+                            launch->constants, launch->constant_count, pipeline);
+}
+
+/* Records one dispatch, or announces its pipeline if there are no commands. */
+static int emit(struct launch *launch, uint32_t x, uint32_t y, uint32_t z)
+{
+    const uint32_t groups[] = {x, y, z};
+    memcpy(launch->dispatch.groups, groups, sizeof(groups));
+    int error = check_limits(launch);
     if (!error)
-        error = gpu_commands_dispatch(launch->commands, dispatch);
+        error = find_pipeline(launch);
+    if (!error && launch->commands)
+        error = gpu_commands_dispatch(launch->commands, &launch->dispatch);
     return error;
 }
 

@@ -89,6 +89,17 @@ static int time_steps(struct gpu *gpu, struct gpu_dispatch *dispatch, uint32_t *
     return error ? error : time_dispatch(gpu, dispatch, RUNS, seconds);
 }
 
+static void note_fma(const struct peak *row, uint32_t chains, double flops,
+                     struct vkclip_peaks *peaks)
+{
+    log_message(VKCLIP_LOG_DEBUG, "%s %s, %u chains: %.1f GFLOP/s", row->shader, row->name, chains,
+                flops / 1e9);
+    if (flops > peaks->flops) {
+        peaks->flops = flops;
+        snprintf(peaks->how, sizeof(peaks->how), "%s, %u chains", row->name, chains);
+    }
+}
+
 /* Measures one row with `chains` chains of multiply-adds that do not depend on one another. */
 static int measure_fma(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t bytes,
                        const struct peak *row, uint32_t chains, struct vkclip_peaks *peaks)
@@ -108,16 +119,9 @@ static int measure_fma(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t byte
                                  ARRAY_COUNT(constants), &dispatch.pipeline);
     if (!error)
         error = time_steps(gpu, &dispatch, &steps, &seconds);
-    if (error)
-        return error;
-    const double flops = pass * groups * steps / seconds;
-    log_message(VKCLIP_LOG_DEBUG, "%s %s, %u chains: %.1f GFLOP/s", row->shader, row->name, chains,
-                flops / 1e9);
-    if (flops > peaks->flops) {
-        peaks->flops = flops;
-        snprintf(peaks->how, sizeof(peaks->how), "%s, %u chains", row->name, chains);
-    }
-    return VKCLIP_OK;
+    if (!error)
+        note_fma(row, chains, pass * groups * steps / seconds, peaks);
+    return error;
 }
 
 /* ---- Copies ---------------------------------------------------------------------------------- */

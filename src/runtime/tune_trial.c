@@ -549,28 +549,37 @@ static void compare_choices(struct trial *trial, const struct scratch *scratch, 
     *rough = time_rounds(trial, &sample, scratch, count_repeats(item_seconds * items), end) != 0;
 }
 
+/* Checks the choices on `few` items, and times those that are correct. */
+static int try_choices(struct trial *trial, const struct scratch *scratch, uint32_t few,
+                       double item_seconds, double end, size_t *best)
+{
+    struct sample sample;
+    bool rough;
+    sample_make(trial->graph, trial->node, few, &sample);
+    sample_make_plain(&sample);
+    int error = check_all(trial, &sample, scratch);
+    if (error)
+        return error;
+    compare_choices(trial, scratch, few, item_seconds, end, &rough);
+    return choose_confirmed(trial, scratch, few, rough, best);
+}
+
 static int run_trial(struct trial *trial, const struct scratch *scratch, double end, size_t *best)
 {
     const uint32_t all = sample_items(trial->graph, trial->node);
     uint32_t few = sample_has_rows(trial->node->op) ? CHECK_ROWS : 1;
     struct sample sample;
     double item_seconds = 0;
-    bool rough;
     few = few < all ? few : all;
     sample_make(trial->graph, trial->node, all, &sample);
     sample_make_plain(&sample);
     int error = build_pipelines(trial, &sample, scratch);
     if (!error)
         error = probe_speed(trial, scratch, &item_seconds);
-    if (error || !count_items(trial, trial->share, 2, item_seconds))
-        return error; /* Without an error, the device is too slow to measure. */
-    sample_make(trial->graph, trial->node, few, &sample);
-    sample_make_plain(&sample);
-    error = check_all(trial, &sample, scratch);
-    if (error)
-        return error;
-    compare_choices(trial, scratch, few, item_seconds, end, &rough);
-    return choose_confirmed(trial, scratch, few, rough, best);
+    /* A device that is too slow for even two choices keeps the default. */
+    if (!error && count_items(trial, trial->share, 2, item_seconds))
+        error = try_choices(trial, scratch, few, item_seconds, end, best);
+    return error;
 }
 
 int trial_run(struct trial *trial, size_t *best)

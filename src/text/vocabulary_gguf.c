@@ -119,15 +119,15 @@ static int load_file(struct vocabulary *v, const struct gguf *file)
         error = derive_merges(v, file->path);
     if (!error)
         error = vocabulary_make_added(v, file->path, 2);
-    if (error)
-        return error;
-    vocabulary_find_symbols(v, -1);
-    /* Only a tokenizer by Hugging Face's rules uses the added tokens. In the tokenizers of
-     * openai/clip-vit-*, too, only the start is searched for in the normalised text. */
-    vocabulary_add_added(v, v->start, true);
-    vocabulary_add_added(v, v->end, false);
-    v->openai = true;
-    return VKCLIP_OK;
+    if (!error) {
+        vocabulary_find_symbols(v, -1);
+        /* Only a tokenizer by Hugging Face's rules uses the added tokens. In the tokenizers of
+         * openai/clip-vit-*, too, only the start is searched for in the normalised text. */
+        vocabulary_add_added(v, v->start, true);
+        vocabulary_add_added(v, v->end, false);
+        v->openai = true;
+    }
+    return error;
 }
 
 int vocabulary_from_gguf(const struct gguf *file, struct vocabulary *v)

@@ -261,10 +261,11 @@ int vocabulary_load_tokenizer_json(struct vocabulary *v, const char *path, const
                             json_object_get(root, "added_tokens"), json_array_size(merges));
     if (!error)
         error = load_merges(v, path, merges);
-    if (error)
-        return error;
-    vocabulary_find_symbols(v, unknown ? vocabulary_find(v, unknown, strlen(unknown)) : -1);
-    return load_ends(v, path, root);
+    if (!error) {
+        vocabulary_find_symbols(v, unknown ? vocabulary_find(v, unknown, strlen(unknown)) : -1);
+        error = load_ends(v, path, root);
+    }
+    return error;
 }
 
 /* ---- vocab.json and merges.txt --------------------------------------------------------------- */
@@ -306,12 +307,12 @@ int vocabulary_load_pair(struct vocabulary *v, const char *vocab_path, json_t *v
     if (!error)
         error = vocabulary_find_ends(v, vocab_path, VOCABULARY_START, VOCABULARY_END);
     json_decref(merges);
-    if (error)
-        return error;
-    vocabulary_find_symbols(v, v->end);
-    /* As in the tokenizer.json of openai/clip-vit-*, only the start is searched for in the
-     * normalised text. */
-    vocabulary_add_added(v, v->start, true);
-    vocabulary_add_added(v, v->end, false);
-    return VKCLIP_OK;
+    if (!error) {
+        vocabulary_find_symbols(v, v->end);
+        /* As in the tokenizer.json of openai/clip-vit-*, only the start is searched for in the
+         * normalised text. */
+        vocabulary_add_added(v, v->start, true);
+        vocabulary_add_added(v, v->end, false);
+    }
+    return error;
 }

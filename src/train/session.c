@@ -206,14 +206,13 @@ int session_upload(struct session *session, struct gpu *gpu, struct tuner *tuner
     if (!error)
         error = train_open(gpu, tuner, &start->config, start->weights, &session->params.train,
                            &session->train);
-    if (error)
-        return error;
-    for (size_t i = 0; i < session->count; i++)
+    for (size_t i = 0; i < session->count && !error; i++)
         find_parameter(session, i);
-    if (!session->state.step)
-        return VKCLIP_OK; /* The moments of a new run are zero. */
-    return run_read_moments(start->path, session->tensors, session->has_moments, session->count,
-                            write_moment, session);
+    /* The moments of a new run are zero. */
+    if (!error && session->state.step)
+        error = run_read_moments(start->path, session->tensors, session->has_moments,
+                                 session->count, write_moment, session);
+    return error;
 }
 
 bool session_is_uploaded(const struct session *session)

@@ -84,10 +84,11 @@ static int measure_micro_batches(const struct config *config, const struct train
         pass_build_tower(config, params, tower, true, &pass);
         error = measure_pass(&pass, memory);
     }
-    if (error)
-        return error;
-    pass_build_loss(config, params, &pass);
-    return measure_pass(&pass, memory);
+    if (!error) {
+        pass_build_loss(config, params, &pass);
+        error = measure_pass(&pass, memory);
+    }
+    return error;
 }
 
 int train_measure(const struct config *config, const struct train_params *params,
@@ -104,9 +105,12 @@ int train_measure(const struct config *config, const struct train_params *params
         error = parameters_measure(&pass.graph, &memory->weights, &memory->gradients);
     memory->moments = 2 * memory->gradients;
     if (!error && pass_is_whole(params))
-        return measure_pass(&pass, memory);
-    pass_close(&pass);
-    return error ? error : measure_micro_batches(config, params, memory);
+        error = measure_pass(&pass, memory);
+    else
+        pass_close(&pass);
+    if (!error && !pass_is_whole(params))
+        error = measure_micro_batches(config, params, memory);
+    return error;
 }
 
 /* Creates a plan and takes ownership of the pass, even after an error. `outputs` are the tensors

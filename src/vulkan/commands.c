@@ -146,15 +146,15 @@ static int add_pool(struct gpu_commands *commands)
 static int allocate_set(struct gpu_commands *commands, int number, VkDescriptorSet *set)
 {
     struct gpu *gpu = commands->gpu;
-    int error = commands->sets_left ? VKCLIP_OK : add_pool(commands);
-    if (error)
-        return error;
     VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-                                        .descriptorPool = commands->pools[commands->pool_count - 1],
                                         .descriptorSetCount = 1,
                                         .pSetLayouts = &gpu->set_layouts[number]};
-    error =
-        vulkan_check(vkAllocateDescriptorSets(gpu->device, &info, set), "vkAllocateDescriptorSets");
+    int error = commands->sets_left ? VKCLIP_OK : add_pool(commands);
+    if (!error) {
+        info.descriptorPool = commands->pools[commands->pool_count - 1];
+        error = vulkan_check(vkAllocateDescriptorSets(gpu->device, &info, set),
+                             "vkAllocateDescriptorSets");
+    }
     if (!error)
         commands->sets_left--;
     return error;
@@ -212,33 +212,41 @@ static int add_view(struct gpu_commands *commands, const struct gpu_range *range
     return error;
 }
 
+/* Writes the range of one binding into a descriptor set as texels. */
+static int write_texels(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
+                        uint32_t binding, VkDescriptorSet set)
+{
+    VkBufferView view;
+    VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                  .dstSet = set,
+                                  .dstBinding = binding,
+                                  .descriptorCount = 1,
+                                  .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER,
+                                  .pTexelBufferView = &view};
+    int error = add_view(commands, &dispatch->ranges[binding], dispatch->texel[binding], &view);
+    if (!error)
+        vkUpdateDescriptorSets(commands->gpu->device, 1, &write, 0, NULL);
+    return error;
+}
+
 /* Binds the ranges that the dispatch reads as texels. Most kernels have none. */
 static int bind_texels(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
                        VkCommandBuffer buffer)
 {
-    VkDevice device = commands->gpu->device;
     VkDescriptorSet set = VK_NULL_HANDLE;
-    for (uint32_t i = 0; i < GPU_BINDINGS; i++) {
-        VkBufferView view;
+    int error = VKCLIP_OK;
+    for (uint32_t i = 0; i < GPU_BINDINGS && !error; i++) {
         if (!dispatch->texel[i])
             continue;
-        int error = set ? VKCLIP_OK : allocate_set(commands, 1, &set);
+        if (!set)
+            error = allocate_set(commands, 1, &set);
         if (!error)
-            error = add_view(commands, &dispatch->ranges[i], dispatch->texel[i], &view);
-        if (error)
-            return error;
-        VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-                                      .dstSet = set,
-                                      .dstBinding = i,
-                                      .descriptorCount = 1,
-                                      .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER,
-                                      .pTexelBufferView = &view};
-        vkUpdateDescriptorSets(device, 1, &write, 0, NULL);
+            error = write_texels(commands, dispatch, i, set);
     }
-    if (set)
+    if (!error && set)
         vkCmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, commands->gpu->layout, 1, 1,
                                 &set, 0, NULL);
-    return VKCLIP_OK;
+    return error;
 }
 
 /* ---- Recording ------------------------------------------------------------------------------- */
@@ -307,30 +315,36 @@ static int add_queries(struct gpu_commands *commands, VkCommandBuffer buffer)
     return VKCLIP_OK;
 }
 
-/* Starts another submit if the current one would exceed the work that one submit may have. */
-static int split_submit(struct gpu_commands *commands, double work)
+/* Adds a dispatch's work to the current submit. Starts another submit before that if the current
+ * one would exceed the work that one submit may have. */
+static int add_work(struct gpu_commands *commands, double work)
 {
-    if (commands->work <= 0 || commands->work + work <= commands->gpu->limits.work)
-        return VKCLIP_OK;
-    int error = end_buffer(commands);
-    return error ? error : begin_buffer(commands);
+    int error = VKCLIP_OK;
+    if (commands->work > 0 && commands->work + work > commands->gpu->limits.work) {
+        error = end_buffer(commands);
+        if (!error)
+            error = begin_buffer(commands);
+    }
+    if (!error)
+        commands->work += work;
+    return error;
 }
 
-int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch)
+static int bind_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
+                         VkCommandBuffer buffer)
 {
-    int error = split_submit(commands, dispatch->work);
-    if (error)
-        return error;
-    commands->work += dispatch->work;
-    VkCommandBuffer buffer = last_buffer(commands);
-    error = add_queries(commands, buffer);
-    if (error)
-        return error;
-    add_device_barrier(buffer);
     vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch->pipeline->pipeline);
-    error = bind_storage(commands, dispatch, buffer);
+    int error = bind_storage(commands, dispatch, buffer);
     if (!error)
         error = bind_texels(commands, dispatch, buffer);
+    return error;
+}
+
+static int record_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
+                           VkCommandBuffer buffer)
+{
+    add_device_barrier(buffer);
+    int error = bind_dispatch(commands, dispatch, buffer);
     if (error)
         return error;
     vkCmdPushConstants(buffer, commands->gpu->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
@@ -340,6 +354,16 @@ int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispat
     write_timestamp(commands, buffer, 1);
     commands->dispatches++;
     return VKCLIP_OK;
+}
+
+int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch)
+{
+    int error = add_work(commands, dispatch->work);
+    if (!error)
+        error = add_queries(commands, last_buffer(commands));
+    if (!error)
+        error = record_dispatch(commands, dispatch, last_buffer(commands));
+    return error;
 }
 
 int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,

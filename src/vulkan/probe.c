@@ -194,17 +194,9 @@ static uint32_t disabled_caps(const struct settings *settings)
     return mask;
 }
 
-int probe_features(const struct settings *settings, VkPhysicalDevice physical, struct features *f)
+static void probe_caps(const struct settings *settings, VkPhysicalDevice physical,
+                       struct features *f)
 {
-    VkExtensionProperties *listed = NULL;
-    uint32_t count = 0;
-    *f = (struct features){.core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
-    int error = list_extensions(physical, &listed, &count);
-    if (!error)
-        chain_features(listed, count, f);
-    free(listed);
-    if (error)
-        return error;
     vkGetPhysicalDeviceFeatures2(physical, &f->core);
     f->core.features = (VkPhysicalDeviceFeatures){0}; /* no kernel uses any of these */
     if (f->storage16.storageBuffer16BitAccess)
@@ -217,7 +209,20 @@ int probe_features(const struct settings *settings, VkPhysicalDevice physical, s
     probe_coopmat(physical, f);
     probe_dot(settings, physical, f);
     f->caps &= ~disabled_caps(settings);
-    return VKCLIP_OK;
+}
+
+int probe_features(const struct settings *settings, VkPhysicalDevice physical, struct features *f)
+{
+    VkExtensionProperties *listed = NULL;
+    uint32_t count = 0;
+    *f = (struct features){.core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
+    int error = list_extensions(physical, &listed, &count);
+    if (!error) {
+        chain_features(listed, count, f);
+        probe_caps(settings, physical, f);
+    }
+    free(listed);
+    return error;
 }
 
 /* ---- Description ----------------------------------------------------------------------------- */
