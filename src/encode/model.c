@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Opens a model: its checkpoint, its vocabulary, and a replica on every GPU of the device. Refuses
- * fp16 where a GPU has no 16-bit storage, and a vocabulary that is larger than the token table.
+ * fp16 where a GPU has no 16-bit storage.
  */
 #include "encode/model.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "checkpoint/inputs.h"
 #include "checkpoint/open.h"
 #include "checkpoint/weights.h"
 #include "runtime/layout.h"
@@ -97,31 +98,7 @@ const char *model_name(const struct vkclip_model *model)
     return model->info.weights_path[0] ? model->info.weights_path : "the model";
 }
 
-struct image_transform model_image_transform(const struct config *config)
-{
-    struct image_transform transform = {.size = config->image_size, .rgb_first = config->rgb_first};
-    memcpy(transform.mean, config->image_mean, sizeof(transform.mean));
-    memcpy(transform.std, config->image_std, sizeof(transform.std));
-    return transform;
-}
-
 /* ---- Opening --------------------------------------------------------------------------------- */
-
-int model_open_vocabulary(const struct config *config, const char *path,
-                          struct tokenizer **tokenizer)
-{
-    enum tokenizer_rules rules = TOKENIZER_OPENAI;
-    if (config->family == VKCLIP_FAMILY_NONE)
-        rules = TOKENIZER_BY_FILE;
-    else if (config->family == VKCLIP_FAMILY_HF)
-        rules = TOKENIZER_HF;
-    int error = tokenizer_open(path, rules, tokenizer);
-    if (!error && config->text.kind && tokenizer_size(*tokenizer) > config->vocabulary)
-        error = error_fail(VKCLIP_EFORMAT,
-                           "%s: %u entries, but the model's token table has %u: not its vocabulary",
-                           path, tokenizer_size(*tokenizer), config->vocabulary);
-    return error;
-}
 
 static int choose_types(const struct vkclip_device *device,
                         const struct vkclip_model_params *params, struct replica_spec *spec)
@@ -145,7 +122,7 @@ static int open_tokenizer(struct vkclip_model *model, const struct vkclip_model_
     if (!path)
         return VKCLIP_OK;
     snprintf(model->info.tokenizer_path, sizeof(model->info.tokenizer_path), "%s", path);
-    return model_open_vocabulary(config, path, &model->tokenizer);
+    return checkpoint_open_vocabulary(config, path, &model->tokenizer);
 }
 
 static int open_replicas(struct vkclip_model *model, const struct weights *weights,

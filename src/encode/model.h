@@ -7,7 +7,6 @@
 #define VKCLIP_ENCODE_MODEL_H
 
 #include "encode/device.h"
-#include "image/prepare.h"
 #include "encode/replica.h"
 #include "text/tokenizer.h"
 
@@ -28,12 +27,5 @@ void model_close(struct vkclip_model **model);
 
 /* Returns the model's name in messages. */
 const char *model_name(const struct vkclip_model *model);
-
-/* Returns how the pictures of a model are prepared. */
-struct image_transform model_image_transform(const struct config *config);
-/* Opens a vocabulary by the rules of the model's family. Refuses one with more entries than the
- * model's token table. */
-int model_open_vocabulary(const struct config *config, const char *path,
-                          struct tokenizer **tokenizer);
 
 #endif

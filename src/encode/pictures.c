@@ -5,8 +5,10 @@
  */
 #include "encode/pictures.h"
 #include "base/error.h"
+#include "checkpoint/inputs.h"
 #include "encode/call.h"
 #include "image/decode.h"
+#include "image/prepare.h"
 
 struct picture_call {
     struct call call; /* comes first, because callbacks of struct batches get a pointer to it */
@@ -105,7 +107,7 @@ int pictures_encode(struct vkclip_model *model, const struct pictures *pictures,
                                .read = read_pictures,
                                .deliver = deliver_pictures,
                                .progress = report_pictures};
-        call.transform = model_image_transform(&model->spec.config);
+        call.transform = checkpoint_image_transform(&model->spec.config);
         error = call_run(&call.call, &work);
     }
     call_close(&call.call);
@@ -118,6 +120,6 @@ int pictures_preprocess(const struct vkclip_model *model, const struct vkclip_im
     const struct config *config = &model->spec.config;
     if (!config->image.kind)
         return error_fail(VKCLIP_EABSENT, "%s has no image tower", model_name(model));
-    const struct image_transform transform = model_image_transform(config);
+    const struct image_transform transform = checkpoint_image_transform(config);
     return image_preprocess(image, &transform, u8, pixel_values);
 }

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Derives from a configuration how pictures are prepared and by which rules texts are split.
+ */
+#include "checkpoint/inputs.h"
+#include "base/error.h"
+
+#include <string.h>
+
+struct image_transform checkpoint_image_transform(const struct config *config)
+{
+    struct image_transform transform = {.size = config->image_size, .rgb_first = config->rgb_first};
+    memcpy(transform.mean, config->image_mean, sizeof(transform.mean));
+    memcpy(transform.std, config->image_std, sizeof(transform.std));
+    return transform;
+}
+
+int checkpoint_open_vocabulary(const struct config *config, const char *path,
+                               struct tokenizer **tokenizer)
+{
+    enum tokenizer_rules rules = TOKENIZER_OPENAI;
+    if (config->family == VKCLIP_FAMILY_NONE)
+        rules = TOKENIZER_BY_FILE;
+    else if (config->family == VKCLIP_FAMILY_HF)
+        rules = TOKENIZER_HF;
+    int error = tokenizer_open(path, rules, tokenizer);
+    if (!error && config->text.kind && tokenizer_size(*tokenizer) > config->vocabulary)
+        error = error_fail(VKCLIP_EFORMAT,
+                           "%s: %u entries, but the model's token table has %u: not its vocabulary",
+                           path, tokenizer_size(*tokenizer), config->vocabulary);
+    return error;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A trainer joins what a training run needs: the model that it begins at, the vocabulary, the data
+ * set with its loader, and the session that takes the loader's batches. Public parameters get their
+ * defaults here. Refused are numbers out of range, captions without a vocabulary, and prepared
+ * batches that do not divide into micro-batches.
+ */
+#include "train/trainer.h"
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/folder.h"
+#include "checkpoint/inputs.h"
+#include "data/loader.h"
+#include "train/session.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct vkclip_trainer {
+    struct start start;
+    struct tokenizer *tokenizer;
+    struct dataset *dataset;
+    struct loader *loader;
+    struct session *session;
+    struct vkclip_trainer_info info;
+};
+
+/* ---- Parameters ------------------------------------------------------------------------------ */
+
+/* Returns a public parameter's value, where 0 asks for the default and a negative number for 0. */
+static double or_default(double value, double otherwise)
+{
+    if (value == 0)
+        return otherwise;
+    return value < 0 ? 0 : value;
+}
+
+static int check_numbers(const struct vkclip_trainer_params *params)
+{
+    const struct {
+        const char *name;
+        double value, most;
+    } numbers[] = {{"lr", params->lr, 1e6},     {"beta1", params->beta1, 1},
+                   {"beta2", params->beta2, 1}, {"eps", params->eps, 1e6},
+                   {"wd", params->wd, 1e6},     {"grad_clip_norm", params->grad_clip_norm, 1e30}};
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++)
+        if (!(numbers[i].value < numbers[i].most))
+            return error_fail(VKCLIP_EINVALID, "`%s`: expected a number below %g, found %g",
+                              numbers[i].name, numbers[i].most, numbers[i].value);
+    return VKCLIP_OK;
+}
+
+static struct train_params take_train(const struct vkclip_trainer_params *params)
+{
+    return (struct train_params){
+        .adamw = {(float)or_default(params->beta1, 0.9), (float)or_default(params->beta2, 0.98),
+                  (float)or_default(params->eps, 1e-6), (float)or_default(params->wd, 0.2)},
+        .grad_clip_norm = (float)or_default(params->grad_clip_norm, 0),
+        .freeze_bn_stats = params->freeze_bn_stats,
+        .lock_image = params->lock_image,
+        .lock_text = params->lock_text,
+        .recompute = params->checkpoint_activations,
+        .mixed = params->precision == VKCLIP_PRECISION_F16};
+}
+
+static struct schedule take_schedule(const struct vkclip_trainer_params *params, uint64_t steps)
+{
+    struct schedule schedule = {.constant = params->lr_const,
+                                .rate = or_default(params->lr, 5e-4),
+                                .warmup = schedule_default_warmup(steps),
+                                .steps = steps};
+    if (params->warmup)
+        schedule.warmup = params->warmup < 0 ? 0 : (uint64_t)params->warmup;
+    return schedule;
+}
+
+static struct vkclip_augmentation take_augmentation(const struct vkclip_augmentation *params)
+{
+    struct vkclip_augmentation taken = *params;
+    for (size_t i = 0; i < ARRAY_COUNT(taken.color_jitter); i++)
+        taken.color_jitter[i] =
+            params->color_jitter_prob < 0 ? 0 : fmax(params->color_jitter[i], 0);
+    taken.color_jitter_prob = fmax(params->color_jitter_prob, 0);
+    taken.scale[0] = fmax(params->scale[0], 0);
+    taken.rotate = fmax(params->rotate, 0);
+    taken.gray_scale_prob = fmax(params->gray_scale_prob, 0);
+    taken.channel_gain = fmax(params->channel_gain, 0);
+    return taken;
+}
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+static int open_start(struct vkclip_trainer *trainer, const struct vkclip_trainer_params *params,
+                      bool dry)
+{
+    const struct start_params start = {.output = params->output,
+                                       .resume = params->resume,
+                                       .model = params->model,
+                                       .init = params->init,
+                                       .vocab = params->vocab,
+                                       .seed = params->seed,
+                                       .dry = dry};
+    int error = start_open(&start, &trainer->start);
+    const struct config *config = &trainer->start.config;
+    if (!error && config->tokenizer_path)
+        error = checkpoint_open_vocabulary(config, config->tokenizer_path, &trainer->tokenizer);
+    return error;
+}
+
+static int open_dataset(const struct vkclip_trainer_params *params, struct dataset **dataset)
+{
+    const struct dataset_params columns = {.separator = params->csv_separator,
+                                           .image_key = params->csv_img_key,
+                                           .caption_key = params->csv_caption_key,
+                                           .label_key = params->label_key};
+    if (params->data)
+        return dataset_open(params->data, &columns, dataset);
+    return dataset_open_raw(params->data_raw, dataset);
+}
+
+/* Opens a loader of batches of `batch_size` times `accum` pairs. */
+static int open_loader(struct vkclip_trainer *trainer, const struct vkclip_trainer_params *params,
+                       uint32_t accum)
+{
+    uint32_t batch_size = params->batch_size;
+    if (!batch_size && params->data)
+        batch_size = 64; /* Prepared batches have a size of their own. */
+    if ((uint64_t)batch_size * accum > INT32_MAX)
+        return error_fail(VKCLIP_EINVALID, "batches of %u x %u pairs: too large", batch_size,
+                          accum);
+    const struct config *config = &trainer->start.config;
+    const struct loader_params loader = {.batch = batch_size * accum,
+                                         .context = config->context,
+                                         .seed = params->seed,
+                                         .transform = checkpoint_image_transform(config),
+                                         .augment = take_augmentation(&params->augmentation),
+                                         .templates = params->templates,
+                                         .template_count = params->template_count,
+                                         .threads = params->workers};
+    int error = open_dataset(params, &trainer->dataset);
+    if (!error)
+        error = loader_open(&loader, trainer->dataset, trainer->tokenizer, &trainer->loader);
+    return error;
+}
+
+static int open_data(struct vkclip_trainer *trainer, const struct vkclip_trainer_params *params)
+{
+    const uint32_t accum = params->accum_freq ? params->accum_freq : 1;
+    struct vkclip_trainer_info *info = &trainer->info;
+    if (!params->data == !params->data_raw)
+        return error_fail(VKCLIP_EINVALID,
+                          "expected either pairs (`data`) or prepared batches (`data_raw`)");
+    if (params->data && !trainer->tokenizer)
+        return error_fail(VKCLIP_EABSENT, "captions need a vocabulary: name one (`vocab`)");
+    int error = open_loader(trainer, params, accum);
+    if (error)
+        return error;
+    info->batch = loader_batch_size(trainer->loader);
+    info->batch_size = info->batch / accum;
+    if (info->batch % accum)
+        return error_fail(VKCLIP_EINVALID,
+                          "%s: batches of %u pairs, not a multiple of `accum_freq`",
+                          params->data_raw, info->batch);
+    info->epoch_steps = loader_pass(trainer->loader);
+    info->samples = trainer->dataset->count;
+    info->captions = trainer->dataset->caption_count;
+    info->labels = params->label_key ? trainer->dataset->labels : 0;
+    info->incomplete = trainer->dataset->incomplete;
+    return VKCLIP_OK;
+}
+
+static int open_session(struct vkclip_trainer *trainer, const struct vkclip_trainer_params *params)
+{
+    struct vkclip_trainer_info *info = &trainer->info;
+    const uint64_t epochs = params->epochs ? params->epochs : 32;
+    info->steps = params->steps ? params->steps : epochs * info->epoch_steps;
+    struct session_params session = {.output = params->output,
+                                     .train = take_train(params),
+                                     .schedule = take_schedule(params, info->steps),
+                                     .seed = params->seed,
+                                     .data = trainer->dataset->identity,
+                                     .keep = params->keep ? params->keep : 3};
+    session.train.batch = info->batch;
+    session.train.micro_batch = info->batch_size;
+    int error = session_open(&session, &trainer->start, &trainer->session);
+    if (error)
+        return error;
+    info->step = session_steps_done(trainer->session);
+    session_parameters(trainer->session, &info->parameters, &info->trained_parameters);
+    return VKCLIP_OK;
+}
+
+static int open_all(struct vkclip_trainer *trainer, struct gpu *gpu, struct tuner *tuner,
+                    const struct vkclip_trainer_params *params)
+{
+    int error = check_numbers(params);
+    if (!error)
+        error = open_start(trainer, params, !gpu);
+    if (!error)
+        error = open_data(trainer, params);
+    if (!error)
+        error = open_session(trainer, params);
+    if (!error && gpu)
+        error = session_upload(trainer->session, gpu, tuner);
+    return error;
+}
+
+int trainer_open(struct gpu *gpu, struct tuner *tuner, const struct vkclip_trainer_params *params,
+                 struct vkclip_trainer **result)
+{
+    *result = calloc(1, sizeof(**result));
+    if (!*result)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
+    const bool is_new = !folder_exists(params->output);
+    int error = open_all(*result, gpu, tuner, params);
+    if (error)
+        trainer_close(result);
+    if (error && is_new)
+        start_remove(params->output);
+    return error;
+}
+
+void trainer_close(struct vkclip_trainer **handle)
+{
+    struct vkclip_trainer *trainer = *handle;
+    if (!trainer)
+        return;
+    session_close(&trainer->session);
+    loader_close(&trainer->loader);
+    dataset_close(&trainer->dataset);
+    tokenizer_close(&trainer->tokenizer);
+    start_close(&trainer->start);
+    free(trainer);
+    *handle = NULL;
+}
+
+/* ---- Use ------------------------------------------------------------------------------------- */
+
+const struct vkclip_trainer_info *trainer_info(const struct vkclip_trainer *trainer)
+{
+    return &trainer->info;
+}
+
+bool trainer_is_on_device(const struct vkclip_trainer *trainer)
+{
+    return session_is_uploaded(trainer->session);
+}
+
+int trainer_measure(const struct vkclip_trainer *trainer, bool recompute,
+                    struct vkclip_trainer_memory *memory)
+{
+    struct train_memory needed;
+    int error = session_measure(trainer->session, recompute, &needed);
+    *memory = (struct vkclip_trainer_memory){.weights = needed.weights,
+                                             .gradients = needed.gradients,
+                                             .moments = needed.moments,
+                                             .activations = needed.activations,
+                                             .least = needed.least};
+    return error;
+}
+
+int trainer_step(struct vkclip_trainer *trainer, struct vkclip_train_result *result)
+{
+    struct loader_batch batch;
+    struct session_result done;
+    if (trainer->info.step >= trainer->info.steps)
+        return error_fail(VKCLIP_EINVALID, "all %llu steps are done",
+                          (unsigned long long)trainer->info.steps);
+    const double before = clock_seconds(), waited = loader_statistics(trainer->loader).waited;
+    int error = loader_next(trainer->loader, trainer->info.step, &batch);
+    if (!error)
+        error = session_step(trainer->session, batch.pixels, batch.ids, &done);
+    if (error)
+        return error;
+    trainer->info.step = session_steps_done(trainer->session);
+    const struct loader_statistics statistics = loader_statistics(trainer->loader);
+    *result = (struct vkclip_train_result){.step = trainer->info.step,
+                                           .loss = done.step.loss,
+                                           .lr = (float)done.rate,
+                                           .logit_scale = expf(done.step.logit_scale),
+                                           .grad_norm = done.step.norm,
+                                           .loss_scale = done.step.loss_scale,
+                                           .seconds = clock_seconds() - before,
+                                           .waiting = statistics.waited - waited,
+                                           .broken = statistics.broken,
+                                           .cut = statistics.cut};
+    return VKCLIP_OK;
+}
+
+int trainer_save(struct vkclip_trainer *trainer, char **path)
+{
+    return session_save(trainer->session, path);
+}
+
+int trainer_save_model(struct vkclip_trainer *trainer)
+{
+    return session_save_model(trainer->session);
+}

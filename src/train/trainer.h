@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the public trainer handle stands for: a training run with its data. The functions expect
+ * arguments that are not NULL.
+ */
+#ifndef VKCLIP_TRAIN_TRAINER_H
+#define VKCLIP_TRAIN_TRAINER_H
+
+#include "vkclip.h"
+
+struct gpu;
+struct tuner;
+
+/* Opens a run with its data; params->output is not NULL. `gpu` and `tuner` must outlive the
+ * trainer. Without a GPU nothing is written, and the trainer only tells what the run would need. */
+int trainer_open(struct gpu *gpu, struct tuner *tuner, const struct vkclip_trainer_params *params,
+                 struct vkclip_trainer **trainer);
+void trainer_close(struct vkclip_trainer **trainer);
+
+/* The sizes of the run, and how many of its steps are done. */
+const struct vkclip_trainer_info *trainer_info(const struct vkclip_trainer *trainer);
+/* Whether the trainer has a GPU, which steps and saving need. */
+bool trainer_is_on_device(const struct vkclip_trainer *trainer);
+/* Measures the device memory of the run, if blocks are computed again for their gradients or not.
+ */
+int trainer_measure(const struct vkclip_trainer *trainer, bool recompute,
+                    struct vkclip_trainer_memory *memory);
+
+/* Trains on the loader's next batch. EINVALID: all steps are done. */
+int trainer_step(struct vkclip_trainer *trainer, struct vkclip_train_result *result);
+
+/* Saves the run as it is now. *path is a new string, the path of the saved step. */
+int trainer_save(struct vkclip_trainer *trainer, char **path);
+/* Writes the model as it is now into the run's folder itself. */
+int trainer_save_model(struct vkclip_trainer *trainer);
+
+#endif
