@@ -292,17 +292,17 @@ static int name_device(const struct driver *driver, int error)
 }
 
 /* Submits as many batches as may be in flight at once. */
-static int submit_batches(struct driver *driver, struct batch batches[PLAN_RUNS], size_t *count)
+static int submit_batches(struct driver *driver, struct batch batches[PLAN_REPLAYS], size_t *count)
 {
     int error = VKCLIP_OK;
-    while (!error && *count < PLAN_RUNS && take_batch(driver, !*count, &batches[*count])) {
+    while (!error && *count < PLAN_REPLAYS && take_batch(driver, !*count, &batches[*count])) {
         error = submit_batch(driver, &batches[*count]);
         *count += !error;
     }
     return error;
 }
 
-static int finish_oldest(struct driver *driver, struct batch batches[PLAN_RUNS], size_t *count)
+static int finish_oldest(struct driver *driver, struct batch batches[PLAN_REPLAYS], size_t *count)
 {
     int error = finish_batch(driver, &batches[0]);
     --*count;
@@ -325,7 +325,7 @@ static bool is_active(const struct driver *driver)
 static int drive_batches(struct driver *driver)
 {
     struct state *state = driver->state;
-    struct batch batches[PLAN_RUNS];
+    struct batch batches[PLAN_REPLAYS];
     size_t count = 0;
     int error = VKCLIP_OK;
     do {

@@ -3,10 +3,10 @@
  * Appends the optimiser as nodes: the norm of all gradients, clipping, AdamW (Loshchilov and Hutter
  * 2019, as torch.optim.AdamW computes it), and the clamp of the logit scale.
  *
- * Weights are updated in parts, ranges of memory that hold many weights, so that a step takes few
+ * Weights are updated in ranges of memory that hold many weights, so that a step takes few
  * dispatches. A weight and its gradient therefore each have two tensors in a graph that also
- * computes gradients: one for itself, and one for the part in which it lies. This is safe because a
- * node starts only after all nodes before it have finished, whichever tensors they wrote, and
+ * computes gradients: one for itself, and one for the range in which it lies. This is safe because
+ * a node starts only after all nodes before it have finished, whichever tensors they wrote, and
  * because the nodes of the optimiser come last.
  */
 #ifndef VKCLIP_GRAPH_OPTIMISER_H
@@ -31,8 +31,8 @@ struct adamw {
     float beta1, beta2, epsilon, decay;
 };
 
-/* A part is a range of memory that the optimiser updates with one node. */
-struct optimiser_part {
+/* A range of memory that the optimiser updates with one node. */
+struct optimiser_range {
     uint32_t elements;
     bool decayed;                    /* by adamw.decay */
     int weights, gradients, moments; /* states [n], [n] and [n,2], made by optimiser_append */
@@ -44,10 +44,10 @@ struct optimiser {
     int clip; /* result */
 };
 
-/* Appends a step over all parts and makes their states. A step changes nothing where a gradient is
+/* Appends a step over all ranges and makes their states. A step changes nothing where a gradient is
  * not finite. After the step `logit_scale` is clamped to the range from 0 to ln 100; -1 means that
  * there is no logit scale. */
 struct optimiser optimiser_append(struct graph *graph, struct adamw adamw,
-                                  struct optimiser_part *parts, size_t count, int logit_scale);
+                                  struct optimiser_range *ranges, size_t count, int logit_scale);
 
 #endif

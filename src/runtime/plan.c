@@ -15,10 +15,10 @@
 #include "runtime/layout.h"
 #include "runtime/tune.h"
 
-/* Holds what each of the runs under way has for itself, so that the host can write and read one
- * while the device computes the other. Both runs use one arena: commands wait for those submitted
- * before them, and each run copies its inputs into the arena before its first node. */
-struct run {
+/* Holds what each of the replays under way has for itself, so that the host can write and read one
+ * while the device computes the other. Both replays use one arena: commands wait for those
+ * submitted before them, and each replay copies its inputs into the arena before its first node. */
+struct replay {
     struct gpu_buffer *upload, *download;
     struct gpu_commands *commands;
 };
@@ -31,11 +31,11 @@ struct plan {
     struct kernel_choice *choices; /* of each node */
     bool *is_input, *is_output;    /* of each tensor */
     uint64_t *host_offset;         /* of each input in `upload`, of each output in `download` */
-    struct run runs[PLAN_RUNS];
-    unsigned next;          /* index of the run that is written next */
-    unsigned under_way;     /* number of runs before it that are under way */
-    const struct run *done; /* the run for which the host waited last */
-    uint64_t memory;        /* bytes of all buffers */
+    struct replay replays[PLAN_REPLAYS];
+    unsigned next;             /* index of the replay that is written next */
+    unsigned under_way;        /* number of replays before it that are under way */
+    const struct replay *done; /* the replay for which the host waited last */
+    uint64_t memory;           /* bytes of all buffers */
 };
 
 /* ---- Placement ------------------------------------------------------------------------------- */
@@ -184,7 +184,7 @@ static int place_tensors(struct plan *plan, const struct plan_params *params)
 /* ---- Recording ------------------------------------------------------------------------------- */
 
 /* Creates host memory for the wanted tensors, one after the other. The offsets are the same for
- * every run. */
+ * every replay. */
 static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const bool *wanted,
                               struct gpu_buffer **buffer)
 {
@@ -222,68 +222,68 @@ static int build_pipelines(struct plan *plan)
     return error;
 }
 
-static int record_inputs(struct plan *plan, struct run *run)
+static int record_inputs(struct plan *plan, struct replay *replay)
 {
     int error = VKCLIP_OK;
     for (size_t t = 0; t < plan->graph.tensor_count && !error; t++)
         if (plan->is_input[t]) {
-            struct gpu_range host = {run->upload, plan->host_offset[t], plan->ranges[t].size};
-            error = gpu_commands_copy(run->commands, host, plan->ranges[t]);
+            struct gpu_range host = {replay->upload, plan->host_offset[t], plan->ranges[t].size};
+            error = gpu_commands_copy(replay->commands, host, plan->ranges[t]);
         }
     return error;
 }
 
 /* Copies an output directly after the node that computes it, because a later node may reuse its
  * memory. */
-static int record_output(struct plan *plan, struct run *run, int tensor)
+static int record_output(struct plan *plan, struct replay *replay, int tensor)
 {
     struct gpu_range device = plan->ranges[tensor];
-    struct gpu_range host = {run->download, plan->host_offset[tensor], device.size};
-    return gpu_commands_copy(run->commands, device, host);
+    struct gpu_range host = {replay->download, plan->host_offset[tensor], device.size};
+    return gpu_commands_copy(replay->commands, device, host);
 }
 
-/* Records all commands of a run. If `ends` is not NULL the run is timed, and ends[n] becomes the
- * number of dispatches up to the end of node n. */
-static int record_run(struct plan *plan, struct run *run, size_t *ends)
+/* Records all commands of a replay. If `ends` is not NULL the replay is timed, and ends[n] becomes
+ * the number of dispatches up to the end of node n. */
+static int record_replay(struct plan *plan, struct replay *replay, size_t *ends)
 {
-    int error = gpu_commands_create(plan->gpu, &run->commands);
+    int error = gpu_commands_create(plan->gpu, &replay->commands);
     if (!error && ends)
-        error = gpu_commands_time(run->commands);
+        error = gpu_commands_time(replay->commands);
     if (!error)
-        error = record_inputs(plan, run);
+        error = record_inputs(plan, replay);
     for (size_t n = 0; n < plan->graph.node_count && !error; n++) {
         int out = plan->graph.nodes[n].out;
-        error = record_node(plan, run->commands, n);
+        error = record_node(plan, replay->commands, n);
         if (!error && plan->is_output[out])
-            error = record_output(plan, run, out);
+            error = record_output(plan, replay, out);
         if (ends)
-            ends[n] = gpu_commands_dispatches(run->commands);
+            ends[n] = gpu_commands_dispatches(replay->commands);
     }
     if (!error)
-        error = gpu_commands_end(run->commands);
+        error = gpu_commands_end(replay->commands);
     return error;
 }
 
-static void destroy_run(struct gpu *gpu, struct run *run)
+static void destroy_replay(struct gpu *gpu, struct replay *replay)
 {
-    gpu_commands_destroy(&run->commands);
-    gpu_buffer_destroy(gpu, &run->upload);
-    gpu_buffer_destroy(gpu, &run->download);
+    gpu_commands_destroy(&replay->commands);
+    gpu_buffer_destroy(gpu, &replay->upload);
+    gpu_buffer_destroy(gpu, &replay->download);
 }
 
-static int create_run(struct plan *plan, struct run *run)
+static int create_replay(struct plan *plan, struct replay *replay)
 {
-    int error = create_host_buffer(plan, GPU_UPLOAD, plan->is_input, &run->upload);
+    int error = create_host_buffer(plan, GPU_UPLOAD, plan->is_input, &replay->upload);
     if (!error)
-        error = create_host_buffer(plan, GPU_DOWNLOAD, plan->is_output, &run->download);
+        error = create_host_buffer(plan, GPU_DOWNLOAD, plan->is_output, &replay->download);
     for (size_t t = 0; t < plan->graph.tensor_count && !error; t++)
         if (plan->is_input[t])
-            memset((char *)gpu_buffer_map(run->upload) + plan->host_offset[t], 0,
+            memset((char *)gpu_buffer_map(replay->upload) + plan->host_offset[t], 0,
                    plan->ranges[t].size);
     if (!error)
-        error = record_run(plan, run, NULL);
+        error = record_replay(plan, replay, NULL);
     if (error)
-        destroy_run(plan->gpu, run);
+        destroy_replay(plan->gpu, replay);
     return error;
 }
 
@@ -316,7 +316,7 @@ int plan_create(const struct plan_params *params, struct graph *graph, struct pl
     }
     plan->gpu = params->gpu;
     plan->graph = *graph;
-    plan->done = plan->runs;
+    plan->done = plan->replays;
     *graph = (struct graph){0};
     int error = create_lists(plan, params);
     if (!error)
@@ -326,7 +326,7 @@ int plan_create(const struct plan_params *params, struct graph *graph, struct pl
         error = build_pipelines(plan);
     }
     if (!error)
-        error = create_run(plan, plan->runs);
+        error = create_replay(plan, plan->replays);
     if (error)
         plan_destroy(&plan);
     *result = plan;
@@ -338,8 +338,8 @@ void plan_destroy(struct plan **handle)
     struct plan *plan = *handle;
     if (!plan)
         return;
-    for (int i = 0; i < PLAN_RUNS; i++) /* Destroying commands waits until they are done. */
-        destroy_run(plan->gpu, &plan->runs[i]);
+    for (int i = 0; i < PLAN_REPLAYS; i++) /* Destroying commands waits until they are done. */
+        destroy_replay(plan->gpu, &plan->replays[i]);
     gpu_buffer_destroy(plan->gpu, &plan->arena);
     graph_free(&plan->graph);
     free(plan->ranges);
@@ -363,10 +363,10 @@ const struct kernel_choice *plan_choices(const struct plan *plan)
     return plan->choices;
 }
 
-/* Returns the address of element 0 of an input of the next run. */
+/* Returns the address of element 0 of an input of the next replay. */
 static void *input_values(const struct plan *plan, int tensor)
 {
-    char *upload = gpu_buffer_map(plan->runs[plan->next].upload);
+    char *upload = gpu_buffer_map(plan->replays[plan->next].upload);
     return upload + plan->host_offset[tensor];
 }
 
@@ -404,35 +404,36 @@ void plan_read(const struct plan *plan, int tensor, uint64_t first, float *value
 
 int plan_begin(struct plan *plan)
 {
-    if (plan->under_way == PLAN_RUNS)
-        return error_fail(VKCLIP_EINVALID, "a plan has at most %d runs under way", PLAN_RUNS);
+    if (plan->under_way == PLAN_REPLAYS)
+        return error_fail(VKCLIP_EINVALID, "a plan has at most %d replays under way", PLAN_REPLAYS);
+    /* The second replay's memory is created only when two replays are under way. */
     if (!plan->under_way)
-        plan->next = 0; /* The second run's memory is created only when two runs are under way. */
-    struct run *run = &plan->runs[plan->next];
-    return run->commands ? VKCLIP_OK : create_run(plan, run);
+        plan->next = 0;
+    struct replay *replay = &plan->replays[plan->next];
+    return replay->commands ? VKCLIP_OK : create_replay(plan, replay);
 }
 
 int plan_submit(struct plan *plan)
 {
-    int error = gpu_commands_submit(plan->runs[plan->next].commands);
+    int error = gpu_commands_submit(plan->replays[plan->next].commands);
     if (error)
         return error;
-    plan->next = (plan->next + 1) % PLAN_RUNS;
+    plan->next = (plan->next + 1) % PLAN_REPLAYS;
     plan->under_way++;
     return VKCLIP_OK;
 }
 
 int plan_wait(struct plan *plan)
 {
-    unsigned oldest = (plan->next + PLAN_RUNS - plan->under_way) % PLAN_RUNS;
-    plan->done = &plan->runs[oldest];
+    unsigned oldest = (plan->next + PLAN_REPLAYS - plan->under_way) % PLAN_REPLAYS;
+    plan->done = &plan->replays[oldest];
     plan->under_way--;
     return gpu_commands_wait(plan->done->commands);
 }
 
 int plan_run(struct plan *plan)
 {
-    const unsigned same = plan->next; /* The next run has the inputs of this one. */
+    const unsigned same = plan->next; /* The next replay has the inputs of this one. */
     int error = plan_submit(plan);
     if (!error)
         error = plan_wait(plan);
@@ -467,15 +468,15 @@ static int time_nodes(const struct plan *plan, struct gpu_commands *commands, co
 
 int plan_profile(struct plan *plan, double *seconds)
 {
-    struct run run = plan->runs[0]; /* the first run's buffers, with new commands */
+    struct replay replay = plan->replays[0]; /* the first replay's buffers, with new commands */
     size_t *ends = calloc(plan->graph.node_count + 1, sizeof(*ends));
     if (!ends)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");
-    run.commands = NULL;
-    int error = record_run(plan, &run, ends);
+    replay.commands = NULL;
+    int error = record_replay(plan, &replay, ends);
     if (!error)
-        error = time_nodes(plan, run.commands, ends, seconds);
-    gpu_commands_destroy(&run.commands);
+        error = time_nodes(plan, replay.commands, ends, seconds);
+    gpu_commands_destroy(&replay.commands);
     free(ends);
     return error;
 }

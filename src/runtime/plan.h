@@ -29,7 +29,7 @@ struct plan_params {
     const struct gpu_range *states; /* memory of the tensors of ROLE_STATE, by their index; NULL for
                                      * a graph with none. Ranges may overlap: nodes run one after
                                      * another, and a plan never writes there by itself */
-    const int *outputs;  /* tensors to be read after a run: they are copied when they are */
+    const int *outputs;  /* tensors to be read after a replay: they are copied when they are */
     size_t output_count; /* computed, so that their memory is free for later tensors */
 };
 
@@ -44,28 +44,30 @@ const struct kernel_choice *plan_choices(const struct plan *plan);
 /* Returns the bytes on the device and shared with it, without the weights. */
 uint64_t plan_memory(const struct plan *plan);
 
-/* Two runs may be under way, so that the host writes the inputs of the next run while the device
- * computes. For each run: plan_begin, plan_write, plan_submit; later plan_wait, plan_read. */
-#define PLAN_RUNS 2
-/* Makes room for the inputs of one more run. Returns EINVALID if PLAN_RUNS are under way. A caller
- * that has no run under way may omit this call. The inputs are zero at first, and keep their values
- * from one run to the next. */
+/* A replay is one execution of the recorded commands. Two replays may be under way, so that the
+ * host writes the inputs of the next replay while the device computes. For each replay: plan_begin,
+ * plan_write, plan_submit; later plan_wait, plan_read. */
+#define PLAN_REPLAYS 2
+/* Makes room for the inputs of one more replay. Returns EINVALID if PLAN_REPLAYS are under way. A
+ * caller that has no replay under way may omit this call. The inputs are zero at first, and keep
+ * their values from one replay to the next. */
 int plan_begin(struct plan *plan);
-/* Writes input values for the next run, starting at element `first`, converted to the tensor's
+/* Writes input values for the next replay, starting at element `first`, converted to the tensor's
  * type. Several threads may write different elements at once. */
 void plan_write(struct plan *plan, int tensor, uint64_t first, const float *values, uint64_t count);
 void plan_write_ids(struct plan *plan, int tensor, uint64_t first, const int32_t *ids,
                     uint64_t count);
-/* Submits a run with the inputs that were written. It begins after the runs under way are done. */
+/* Submits a replay with the inputs that were written. It begins after the replays under way are
+ * done. */
 int plan_submit(struct plan *plan);
-/* Waits for the oldest run under way. */
+/* Waits for the oldest replay under way. */
 int plan_wait(struct plan *plan);
-/* Submits a run and waits for it. No other run may be under way. */
+/* Submits a replay and waits for it. No other replay may be under way. */
 int plan_run(struct plan *plan);
-/* Reads values of an output as fp32, from the last run for which plan_wait returned. */
+/* Reads values of an output as fp32, from the last replay for which plan_wait returned. */
 void plan_read(const struct plan *plan, int tensor, uint64_t first, float *values, uint64_t count);
-/* Runs once with the inputs of an earlier run, or zeros, and gives the device's seconds for each
- * node. No run may be under way. Returns EUNSUPPORTED if the device has no timestamps. */
+/* Replays once with the inputs of an earlier replay, or zeros, and gives the device's seconds for
+ * each node. No replay may be under way. Returns EUNSUPPORTED if the device has no timestamps. */
 int plan_profile(struct plan *plan, double *seconds);
 
 #endif

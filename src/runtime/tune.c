@@ -26,7 +26,7 @@
 #define LEAST_GRAPH_WORK 2e9
 /* A class with a smaller share of its graph's work is not measured: even a kernel that takes no
  * time at all would save only 2 %. */
-#define LEAST_CLASS_PART 0.02
+#define LEAST_CLASS_SHARE 0.02
 /* One operation of attention counts as this many of a matrix product, because attention loads its
  * operands for every operation and a tile reuses them. */
 #define ATTENTION_COST 8
@@ -289,7 +289,7 @@ static size_t list_classes(const struct tuner *tuner, const struct graph *graph,
     if (!tuner->forced && graph_cost < LEAST_GRAPH_WORK)
         return 0;
     for (size_t i = 0; i < count; i++)
-        if (tuner->forced || classes[i].cost >= graph_cost * LEAST_CLASS_PART)
+        if (tuner->forced || classes[i].cost >= graph_cost * LEAST_CLASS_SHARE)
             classes[kept++] = classes[i];
     for (size_t i = 0; i < kept; i++)
         classes[i].leads_kind =

@@ -33,7 +33,7 @@
 #define CHECK_RUNS 3
 /* This many rows are run first, to know how many there is time for. */
 #define PROBE_ROWS 16
-/* Another choice replaces the default only if it takes less than this part of the default's time,
+/* Another choice replaces the default only if it takes less than this share of the default's time,
  * because choices within 5 % change from run to run; of few rows alone, times are less certain. */
 #define CLEARLY_FASTER 0.95
 #define CLEARLY_FASTER_ROUGHLY 0.75
@@ -487,7 +487,7 @@ static void scale_times(struct trial *trial, double factor)
  * faster. */
 static size_t choose_best(const struct trial *trial, bool rough)
 {
-    const double part = rough ? CLEARLY_FASTER_ROUGHLY : CLEARLY_FASTER;
+    const double share = rough ? CLEARLY_FASTER_ROUGHLY : CLEARLY_FASTER;
     size_t first = trial->ms[trial->default_choice] < 0 ? 0 : trial->default_choice;
     while (first + 1 < trial->count && trial->ms[first] < 0)
         first++;
@@ -495,7 +495,7 @@ static size_t choose_best(const struct trial *trial, bool rough)
     for (size_t i = 0; i < trial->count; i++)
         if (trial->ms[i] > 0 && trial->ms[i] < trial->ms[best])
             best = i;
-    return trial->ms[best] < part * trial->ms[first] ? best : first;
+    return trial->ms[best] < share * trial->ms[first] ? best : first;
 }
 
 /* Finds the best choice whose result is also right in the node's own form, with bias, activation

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Parameters lie in memory by group, so that the optimiser updates each group in few parts, and
+ * Parameters lie in memory by group, so that the optimiser updates each group in few ranges, and
  * gradients and moments lie in buffers beside the weights'.
  */
 #include "train/parameters.h"
@@ -15,9 +15,9 @@
 
 enum group { GROUP_DECAYED, GROUP_PLAIN, GROUP_FIXED, GROUP_COUNT };
 
-/* A part's weights take at most so many bytes. Its moments take twice as many and must fit in one
+/* A range's weights take at most so many bytes. Its moments take twice as many and must fit in one
  * binding; no known device binds less than 128 MiB. */
-#define PART_BYTES ((uint64_t)32 << 20)
+#define RANGE_BYTES ((uint64_t)32 << 20)
 /* Bytes of the buffer of zeros that is copied over gradients and moments. */
 #define ZERO_BYTES ((uint64_t)1 << 20)
 
@@ -31,7 +31,7 @@ struct entry {
 };
 
 /* A range of weights buffer number `buffer`. */
-struct part {
+struct range {
     size_t buffer;
     uint64_t offset, bytes;
     bool decayed;
@@ -44,8 +44,8 @@ struct parameters {
     size_t buffer_count;
     struct entry *entries; /* every weight of both towers, and logit_scale */
     size_t count;
-    struct part *parts;
-    size_t part_count;
+    struct range *ranges;
+    size_t range_count;
 };
 
 /* ---- The list of parameters ------------------------------------------------------------------ */
@@ -219,45 +219,45 @@ static int create_zeros(struct parameters *p, unsigned width, struct gpu_buffer 
     return error;
 }
 
-/* ---- Parts ----------------------------------------------------------------------------------- */
+/* ---- Ranges ---------------------------------------------------------------------------------- */
 
-/* Extends the last part of a group up to `end`, and cuts it where it would exceed `most`. */
-static void extend_parts(struct parameters *p, uint64_t end, uint64_t most)
+/* Extends the last range of a group up to `end`, and cuts it where it would exceed `most`. */
+static void extend_ranges(struct parameters *p, uint64_t end, uint64_t most)
 {
-    struct part *last = &p->parts[p->part_count - 1];
+    struct range *last = &p->ranges[p->range_count - 1];
     last->bytes = end - last->offset;
     while (last->bytes > most) {
-        struct part rest = *last;
+        struct range rest = *last;
         rest.offset += most;
         rest.bytes -= most;
         last->bytes = most;
-        last = &p->parts[p->part_count++];
+        last = &p->ranges[p->range_count++];
         *last = rest;
     }
 }
 
-/* Cuts the trained groups into parts, in the order of their memory. */
-static int create_parts(struct parameters *p)
+/* Cuts the trained groups into ranges, in the order of their memory. */
+static int create_ranges(struct parameters *p)
 {
-    const uint64_t range = gpu_limits(p->gpu)->buffer_range;
-    const uint64_t most = PART_BYTES < range / 4 ? PART_BYTES : range / 4;
+    const uint64_t binding = gpu_limits(p->gpu)->buffer_range;
+    const uint64_t most = RANGE_BYTES < binding / 4 ? RANGE_BYTES : binding / 4;
     size_t capacity = 0;
     for (size_t i = 0; i < p->count; i++)
         capacity += layout_tensor_bytes(&p->entries[i].tensor) / most + 2;
-    p->parts = calloc(capacity, sizeof(*p->parts));
-    if (!p->parts)
+    p->ranges = calloc(capacity, sizeof(*p->ranges));
+    if (!p->ranges)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
     for (enum group g = GROUP_DECAYED; g < GROUP_FIXED; g++) {
-        const size_t first = p->part_count;
+        const size_t first = p->range_count;
         for (size_t i = 0; i < p->count; i++) {
             if (p->entries[i].group != g)
                 continue;
             struct gpu_range weight = find_range(p, i, PARAMETER_VALUE);
             size_t buffer = find_buffer(p, weight.buffer);
-            if (p->part_count == first || p->parts[p->part_count - 1].buffer != buffer)
-                p->parts[p->part_count++] =
-                    (struct part){buffer, weight.offset, 0, g == GROUP_DECAYED};
-            extend_parts(p, weight.offset + weight.size, most);
+            if (p->range_count == first || p->ranges[p->range_count - 1].buffer != buffer)
+                p->ranges[p->range_count++] =
+                    (struct range){buffer, weight.offset, 0, g == GROUP_DECAYED};
+            extend_ranges(p, weight.offset + weight.size, most);
         }
     }
     return VKCLIP_OK;
@@ -265,41 +265,41 @@ static int create_parts(struct parameters *p)
 
 struct optimiser parameters_append_optimiser(const struct parameters *p, struct adamw adamw,
                                              int logit_scale, struct graph *graph,
-                                             struct optimiser_part **parts)
+                                             struct optimiser_range **ranges)
 {
-    *parts = calloc(p->part_count + 1, sizeof(**parts));
-    if (!*parts) {
+    *ranges = calloc(p->range_count + 1, sizeof(**ranges));
+    if (!*ranges) {
         graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for an optimiser");
         return (struct optimiser){-1, -1};
     }
-    for (size_t i = 0; i < p->part_count; i++) {
-        (*parts)[i].elements = (uint32_t)(p->parts[i].bytes / sizeof(float));
-        (*parts)[i].decayed = p->parts[i].decayed;
+    for (size_t i = 0; i < p->range_count; i++) {
+        (*ranges)[i].elements = (uint32_t)(p->ranges[i].bytes / sizeof(float));
+        (*ranges)[i].decayed = p->ranges[i].decayed;
     }
-    return optimiser_append(graph, adamw, *parts, p->part_count, logit_scale);
+    return optimiser_append(graph, adamw, *ranges, p->range_count, logit_scale);
 }
 
 int parameters_bind(const struct parameters *p, const struct graph *graph,
-                    const struct optimiser_part *parts, struct gpu_range **states)
+                    const struct optimiser_range *ranges, struct gpu_range **states)
 {
-    struct gpu_range *ranges = *states = calloc(graph->tensor_count + 1, sizeof(**states));
-    if (!ranges)
+    struct gpu_range *memory = *states = calloc(graph->tensor_count + 1, sizeof(**states));
+    if (!memory)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a list of gradients");
     for (size_t t = 0; t < graph->tensor_count; t++) {
         const struct tensor *tensor = &graph->tensors[t];
         if (tensor->gradient >= 0)
-            ranges[tensor->gradient] =
+            memory[tensor->gradient] =
                 find_range(p, parameters_find(p, tensor->name), PARAMETER_GRADIENT);
     }
-    for (size_t i = 0; i < p->part_count && parts; i++) {
-        const struct part *part = &p->parts[i];
+    for (size_t i = 0; i < p->range_count && ranges; i++) {
+        const struct range *range = &p->ranges[i];
         uint64_t size;
-        struct gpu_buffer *weights = store_buffer(p->store, part->buffer, &size);
-        ranges[parts[i].weights] = (struct gpu_range){weights, part->offset, part->bytes};
-        ranges[parts[i].gradients] =
-            (struct gpu_range){p->gradients[part->buffer], part->offset, part->bytes};
-        ranges[parts[i].moments] = (struct gpu_range){
-            p->moments[part->buffer], MOMENT_WIDTH * part->offset, MOMENT_WIDTH * part->bytes};
+        struct gpu_buffer *weights = store_buffer(p->store, range->buffer, &size);
+        memory[ranges[i].weights] = (struct gpu_range){weights, range->offset, range->bytes};
+        memory[ranges[i].gradients] =
+            (struct gpu_range){p->gradients[range->buffer], range->offset, range->bytes};
+        memory[ranges[i].moments] = (struct gpu_range){
+            p->moments[range->buffer], MOMENT_WIDTH * range->offset, MOMENT_WIDTH * range->bytes};
     }
     return VKCLIP_OK;
 }
@@ -405,7 +405,7 @@ int parameters_open(struct gpu *gpu, const struct graph *graph, const struct wei
     if (!error)
         error = create_zeros(p, MOMENT_WIDTH, &p->moments);
     if (!error)
-        error = create_parts(p);
+        error = create_ranges(p);
     if (error)
         parameters_close(result);
     return error;
@@ -427,7 +427,7 @@ void parameters_close(struct parameters **handle)
     destroy_buffers(p, p->moments);
     store_destroy(&p->store);
     free(p->entries);
-    free(p->parts);
+    free(p->ranges);
     free(p);
     *handle = NULL;
 }

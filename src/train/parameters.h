@@ -5,7 +5,7 @@
  * Beside each buffer of weights lie one buffer of gradients and one of moments, in which everything
  * has the same place. Weights are found by their names. Gradients have no names: the graphs that
  * compute them say by tensor index which weight each belongs to, and the optimiser updates the
- * memory in parts, each a range of such a buffer. A weight's memory therefore has two tensors in a
+ * memory by ranges of such a buffer. A weight's memory therefore has two tensors in a
  * graph with an optimiser, and so has its gradient's; optimiser.h says why that is safe.
  */
 #ifndef VKCLIP_TRAIN_PARAMETERS_H
@@ -39,16 +39,16 @@ void parameters_close(struct parameters **parameters);
 /* Returns the memory of the weights by name, in the form that a plan takes. */
 const struct store *parameters_store(const struct parameters *parameters);
 
-/* Appends an optimiser of all trained parameters to a graph. *parts gets a new list that
+/* Appends an optimiser of all trained parameters to a graph. *ranges gets a new list that
  * parameters_bind needs; the caller frees it, even if graph->error says that this failed. */
 struct optimiser parameters_append_optimiser(const struct parameters *parameters,
                                              struct adamw adamw, int logit_scale,
-                                             struct graph *graph, struct optimiser_part **parts);
+                                             struct graph *graph, struct optimiser_range **ranges);
 /* Gives the memory of a graph's states, by tensor index, in the form that a plan takes: gradients
- * of the weights and, unless `parts` is NULL, the parts. *states gets a new list that the caller
+ * of the weights and, unless `ranges` is NULL, the ranges. *states gets a new list that the caller
  * frees. */
 int parameters_bind(const struct parameters *parameters, const struct graph *graph,
-                    const struct optimiser_part *parts, struct gpu_range **states);
+                    const struct optimiser_range *ranges, struct gpu_range **states);
 
 /* Returns a parameter, or NULL past the last one. */
 const struct parameter *parameters_get(const struct parameters *parameters, size_t index);

@@ -45,8 +45,8 @@ static void begin_pass(const struct train_params *params, struct pass *pass)
 void pass_close(struct pass *pass)
 {
     graph_free(&pass->graph);
-    free(pass->parts);
-    pass->parts = NULL;
+    free(pass->ranges);
+    pass->ranges = NULL;
 }
 
 static void append_logit_scale(struct pass *pass)
@@ -141,7 +141,7 @@ void pass_append_optimiser(const struct parameters *parameters, const struct tra
                            struct pass *pass)
 {
     pass->tensors.optimiser = parameters_append_optimiser(
-        parameters, params->adamw, pass->tensors.logit_scale, &pass->graph, &pass->parts);
+        parameters, params->adamw, pass->tensors.logit_scale, &pass->graph, &pass->ranges);
 }
 
 void pass_build_update(const struct parameters *parameters, const struct train_params *params,

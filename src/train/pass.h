@@ -49,7 +49,7 @@ struct pass_tensors {
 struct pass {
     struct graph graph;
     struct pass_tensors tensors;
-    struct optimiser_part *parts; /* the optimiser's, for parameters_bind; NULL without one */
+    struct optimiser_range *ranges; /* the optimiser's, for parameters_bind; NULL without one */
 };
 
 struct parameters;

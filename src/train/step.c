@@ -121,7 +121,7 @@ static int create_plan(struct train *train, struct pass *pass, const int *output
     struct gpu_range *states = NULL;
     int error = pass->graph.error;
     if (!error)
-        error = parameters_bind(train->parameters, &pass->graph, pass->parts, &states);
+        error = parameters_bind(train->parameters, &pass->graph, pass->ranges, &states);
     const struct plan_params params = {.gpu = train->gpu,
                                        .tuner = train->tuner,
                                        .tuning_seconds = TUNE_SECONDS_TRAINING,

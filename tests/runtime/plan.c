@@ -112,12 +112,12 @@ static void runs_overlap(void **state)
     int input = graph_find(plan_graph(plan), "x"), rows = graph_find(plan_graph(plan), "rows");
     float *x = malloc(B * T * C * sizeof(*x)), found[B * C];
     int32_t row[B] = {1, 2, 3, 4, 5};
-    for (int run = 0; run < RUNS + PLAN_RUNS; run++) {
-        if (run >= PLAN_RUNS) { /* Each value encodes run, item and row. */
+    for (int run = 0; run < RUNS + PLAN_REPLAYS; run++) {
+        if (run >= PLAN_REPLAYS) { /* Each value encodes run, item and row. */
             assert_int_equal(plan_wait(plan), 0);
             plan_read(plan, result[2], 0, found, B * C);
             for (int i = 0; i < B * C; i++)
-                assert_int_equal((int)found[i], 10000 * (run - PLAN_RUNS) + 1000 * (i / C) +
+                assert_int_equal((int)found[i], 10000 * (run - PLAN_REPLAYS) + 1000 * (i / C) +
                                                     row[i / C] * 10 + i % C % 10);
         }
         if (run >= RUNS)
