@@ -287,7 +287,7 @@ int run_latest(const char *run, char **path)
             newest = step;
         }
     if (!found)
-        error = error_fail(VKCLIP_EABSENT, "%s: no checkpoint in it", run);
+        error = error_fail(VKCLIP_EABSENT, "%s: no saved step in it", run);
     else if (!(*path = path_join(run, found)))
         error = no_memory(run);
     folder_free_names(&names, count);

@@ -273,7 +273,7 @@ static int fail_diverged(const struct session *session, const struct train_resul
         "step %llu: loss %g, norm of the gradients %g: training has diverged and stops; %s%s. Try "
         "a lower `lr`, a longer `warmup`, or `grad_clip_norm` 1",
         (unsigned long long)session->state.step + 1, (double)result->loss, (double)result->norm,
-        path ? "the last checkpoint is " : "no checkpoint", path ? path : " was written yet");
+        path ? "the last saved step is " : "no step", path ? path : " was saved yet");
     free(path);
     return error;
 }

@@ -46,7 +46,7 @@ static int write_initial(const struct start_params *params, const char *path)
 static int find_new(const struct start_params *params, char **path)
 {
     if (!params->model == !params->init)
-        return error_fail(VKCLIP_EINVALID, "expected either a checkpoint to start from "
+        return error_fail(VKCLIP_EINVALID, "expected either a model to start from "
                                            "(`model`) or an architecture (`init`)");
     if (!params->model && params->dry)
         return VKCLIP_OK;
@@ -67,7 +67,7 @@ static int find_path(const struct start_params *params, char **path, bool *resum
         return find_new(params, path);
     if (!error && !params->resume)
         error = error_fail(VKCLIP_EINVALID,
-                           "%s: a run has left checkpoints here: resume it (`resume`), or "
+                           "%s: a run has left saved steps here: resume it (`resume`), or "
                            "name another folder",
                            params->output);
     return error;

@@ -36,7 +36,7 @@ static int check_options(const struct cli_session *session, struct train_options
     if (!params->data == !params->data_raw)
         return cli_fail_usage(session, "expected --data or --data-raw");
     if (!params->resume && !options->model.path == !params->init)
-        return cli_fail_usage(session, "expected -m, a checkpoint to continue from, or --init, an "
+        return cli_fail_usage(session, "expected -m, a model to start from, or --init, an "
                                        "architecture");
     if (options->steps && params->epochs)
         return cli_fail_usage(session,
@@ -184,10 +184,10 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "checkpoint-activations", NULL, CLI_FLAG, FIELD(params.checkpoint_activations),
                "compute blocks again instead of keeping their activations"),
     CLI_OPTION(0, "resume", NULL, CLI_FLAG, FIELD(params.resume),
-               "continue from the run's last checkpoint"),
+               "continue from the run's last saved step"),
     CLI_OPTION(0, "save-every", "STEPS", CLI_NUMBER, FIELD(save_every),
-               "steps between checkpoints (a quarter of an hour)"),
-    CLI_OPTION(0, "keep", "N", CLI_NUMBER, FIELD(params.keep), "keep the last N checkpoints (3)"),
+               "steps from one save to the next (a quarter of an hour)"),
+    CLI_OPTION(0, "keep", "N", CLI_NUMBER, FIELD(params.keep), "keep the last N saved steps (3)"),
     CLI_OPTION(0, "log", "FILE", CLI_TEXT, FIELD(log),
                "JSON Lines, one per step; the curves are drawn to FILE.svg"),
     CLI_INCLUDE(cli_evaluation_options, FIELD(evaluation)),
@@ -209,9 +209,9 @@ const struct cli_command cli_train_command = {
         "run on the same device. FOLDER gets checkpoint-STEP from time to time, complete or not "
         "at\n"
         "all, and at the end the model itself, which every other command opens with -m FOLDER.\n"
-        "Ctrl-C writes a checkpoint and ends the run. --resume continues from the last checkpoint\n"
+        "Ctrl-C saves the step and ends the run. --resume continues from the last saved step\n"
         "as if there had been no break, or begins where there is none. A number that is not\n"
-        "finite stops the run; the last checkpoint stays. --eval measures zero-shot accuracy\n"
+        "finite stops the run; the last saved step stays. --eval measures zero-shot accuracy\n"
         "among --labels, or the names of its folders.",
     .options = table,
     .options_size = sizeof(struct train_options),

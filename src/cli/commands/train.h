@@ -24,7 +24,7 @@ struct train_options {
 /* Prints what a run would need. All return an enum cli_exit. */
 int train_print_plan(const struct cli_session *session, const struct vkclip_trainer *trainer,
                      bool mixed);
-/* Runs all steps of an open trainer, with log, evaluations and checkpoints. */
+/* Runs all steps of an open trainer, with log, evaluations and saved steps. */
 int train_run(struct cli_session *session, const struct train_options *options,
               const struct cli_evaluation_inputs *evaluation, struct vkclip_trainer *trainer);
 

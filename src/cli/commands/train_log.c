@@ -291,7 +291,7 @@ int cli_train_log_evaluation(struct cli_train_log *log, uint64_t step,
 {
     const struct points *scores = &log->scores;
     if (scores->count && scores->items[scores->count - 1].step >= (double)step)
-        return CLI_DONE; /* A resumed run evaluates its first checkpoint again: the log has it. */
+        return CLI_DONE; /* A resumed run evaluates its first saved step again: the log has it. */
     if (!add(&log->scores, (double)step, evaluation->top1, evaluation->top5))
         return cli_fail(CLI_FAILED, "out of memory");
     int status =

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The loop over the steps of a training run, with checkpoints and evaluations between them. Ctrl-C
- * writes a checkpoint and ends the run; a second Ctrl-C ends it at once.
+ * The loop over the steps of a training run, with saves and evaluations between them. Ctrl-C
+ * saves the step and ends the run; a second Ctrl-C ends it at once.
  */
 #ifndef _WIN32
 #define _POSIX_C_SOURCE 200809L
@@ -15,7 +15,7 @@
 #include <signal.h>
 #include <string.h>
 
-/* Seconds between checkpoints if there is no --save-every: what a power cut costs at most. */
+/* Seconds from one save to the next if there is no --save-every: what a power cut costs at most. */
 enum { SAVE_SECONDS = 900 };
 
 struct run {
@@ -29,7 +29,7 @@ struct run {
     struct cli_evaluation evaluation; /* the last one */
     double started, waiting, saved_at;
     uint64_t first, saved; /* steps */
-    char path[1024];       /* of the last checkpoint */
+    char path[1024];       /* of the last saved step */
 };
 
 static volatile sig_atomic_t stopped;
@@ -40,7 +40,7 @@ static void stop(int number)
     signal(number, SIG_DFL);
 }
 
-/* ---- Checkpoints and evaluations ------------------------------------------------------------- */
+/* ---- Saves and evaluations ------------------------------------------------------------------ */
 
 static int save(struct run *run)
 {
@@ -55,7 +55,7 @@ static int save(struct run *run)
     return CLI_DONE;
 }
 
-/* Evaluates the last checkpoint, which is written first if need be. */
+/* Evaluates the last step, which is saved first if need be. */
 static int evaluate(struct run *run)
 {
     struct cli_evaluation *found = &run->evaluation;
@@ -105,7 +105,7 @@ static bool is_evaluation_due(const struct run *run)
     return evaluation->folder && evaluation->every && run->last.step % evaluation->every == 0;
 }
 
-static bool is_checkpoint_due(const struct run *run)
+static bool is_save_due(const struct run *run)
 {
     const uint32_t steps = run->options->save_every;
     return steps ? run->last.step % steps == 0 : clock_seconds() - run->saved_at > SAVE_SECONDS;
@@ -125,7 +125,7 @@ static int step(struct run *run)
     if (is_evaluation_due(run)) {
         status = evaluate(run);
         cli_start_progress(run->session, (size_t)run->last.step, (size_t)run->info.steps);
-    } else if (is_checkpoint_due(run)) {
+    } else if (is_save_due(run)) {
         status = save(run);
     }
     return status;
