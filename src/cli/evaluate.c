@@ -81,7 +81,7 @@ int cli_prepare_evaluation(struct cli_session *session, struct cli_evaluation_op
 
 /* ---- Scores ------------------------------------------------------------------------------------ */
 
-/* Is a cli_embed_fn. */
+/* Finds the rank of the right label among those of an encoded picture. */
 static bool score_picture(void *user, const struct cli_input *picture, const float *embed,
                           size_t width)
 {

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes of a chunk: some ten thousand captions per allocation, and at most this much left unused.
+ */
 enum { CHUNK_SIZE = 1 << 20 };
 
 void *build_grow(void *array, size_t count, size_t *capacity, size_t size)

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A million shards of ten thousand pairs are more than any public set has. The limit stops a range
+ * such as {0..999999999} before its names fill the memory. */
 enum { MOST_SHARDS = 1 << 20 };
 
 /* ---- The names of the shards ----------------------------------------------------------------- */

@@ -7,7 +7,7 @@
 
 #include "encode/model.h"
 
-/* Implements vkclip_compare_models. */
+/* Opens two models and tells how far the embeddings of the same inputs differ between them. */
 int compare_models(struct vkclip_device *device, const char *path,
                    const struct vkclip_model_params *params, const char *other,
                    const struct vkclip_model_params *other_params,

@@ -18,9 +18,11 @@ struct vkclip_device {
     struct workers *drivers; /* one thread per GPU except the first; NULL for one GPU */
 };
 
-/* Implements vkclip_list_devices; `count` must not be NULL. */
+/* Describes the first `capacity` devices of this machine and counts all in *count, which is not
+ * NULL. */
 int device_list(struct vkclip_device_info *infos, size_t capacity, size_t *count);
-/* Implements vkclip_open_device; `params` may be NULL, `device` must not. */
+/* Opens the GPUs that the parameters name, and their choices of kernels. `params` may be NULL,
+ * `device` not. */
 int device_open(const struct vkclip_device_params *params, struct vkclip_device **device);
 void device_close(struct vkclip_device **device);
 

@@ -20,7 +20,8 @@ struct vkclip_model {
     struct vkclip_model_info info;
 };
 
-/* Implements vkclip_open_model; `params` and `model` must not be NULL. */
+/* Opens the model at a path, or only the vocabulary that `params` names where the path is NULL, and
+ * uploads the weights unless `device` is NULL. `params` and `model` are not NULL. */
 int model_open(struct vkclip_device *device, const char *path,
                const struct vkclip_model_params *params, struct vkclip_model **model);
 void model_close(struct vkclip_model **model);

@@ -16,11 +16,12 @@ struct pictures {
     vkclip_source_fn *source;
 };
 
-/* Implements vkclip_encode_files and the functions for other origins of pictures. */
+/* Reads, prepares and encodes pictures on all GPUs of the model's device: embeds [N,D]. */
 int pictures_encode(struct vkclip_model *model, const struct pictures *pictures, size_t count,
                     const struct vkclip_encode_params *params, float *embeds);
 
-/* Implements vkclip_preprocess. */
+/* Prepares one picture as the model takes it: bytes after the crop, values after normalising;
+ * either result may be NULL. */
 int pictures_preprocess(const struct vkclip_model *model, const struct vkclip_image *image,
                         uint8_t *u8, float *pixel_values);
 

@@ -15,11 +15,11 @@ struct text_items {
     size_t width;
 };
 
-/* Implements vkclip_encode_texts and vkclip_encode_tokens. */
+/* Encodes texts or rows of ids on all GPUs of the model's device: embeds [M,D]. */
 int texts_encode(struct vkclip_model *model, const struct text_items *items, size_t count,
                  const struct vkclip_encode_params *params, float *embeds);
 
-/* Implements vkclip_tokenize. */
+/* Splits a text into ids: writes at most `capacity` of them and counts all in *count. */
 int texts_tokenize(const struct vkclip_model *model, const char *text, size_t length,
                    unsigned flags, int32_t *ids, size_t capacity, size_t *count);
 

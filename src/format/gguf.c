@@ -15,7 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* CLIP files have about a thousand tensors, short names and no nested arrays. The limits leave room
+ * above that and bound the memory and the recursion that a hostile file can cost. The rank is the
+ * format's own limit. */
 enum { COUNT_MAX = 1 << 16, NAME_MAX_LENGTH = 512, DEPTH_MAX = 4, RANK_MAX = 4 };
+/* The format says this where a file has no key general.alignment. */
 enum { DEFAULT_ALIGNMENT = 32 };
 
 static const size_t value_sizes[GGUF_TYPE_COUNT] = {

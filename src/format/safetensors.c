@@ -16,6 +16,7 @@
 /* The reference library accepts headers of 100 MB, from which a hostile file makes gigabytes of
  * JSON values. A header of 8 MiB describes 50,000 tensors, more than any CLIP model has. */
 #define HEADER_MAX (8u << 20)
+/* Names of CLIP models have less than 100 bytes; longer ones would make messages unreadable. */
 #define NAME_MAX_LENGTH 512
 
 /* ---- Reading --------------------------------------------------------------------------------- */

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Checkpoints have pickles below 1 MiB. The limits leave room for larger ones, and bound the memory
+ * that the machine takes for a hostile file. */
 #define PICKLE_MAX (8u << 20)
 #define VALUES_MAX (1u << 20)
 #define STACK_MAX (1u << 16)

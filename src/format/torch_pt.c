@@ -17,6 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* These limits are far above what checkpoints need (some thousand tensors, a dozen levels). They
+ * bound the memory, the recursion and the time that a hostile file can cost: a dict that holds
+ * itself several times over would be visited without end. */
 #define NAME_MAX_LENGTH 512
 #define TENSORS_MAX (1u << 16)
 #define MODULES_DEPTH 64

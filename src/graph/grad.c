@@ -12,7 +12,8 @@
 
 #include "shaders/args.h"
 
-/* A long column is summed in two steps, and each sum of the first step has this many rows. */
+/* A long column is summed in two steps, and each sum of the first step has this many rows: fewer
+ * rows leave more sums to the second step, more rows occupy fewer invocations in the first. */
 #define GROUP 256
 
 /* This struct is the state of one call of grad_backward. */

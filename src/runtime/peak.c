@@ -14,11 +14,17 @@
 #include "peaks_spirv.h"
 #include "shaders/args.h"
 
-#define WORKGROUP 64
+#define WORKGROUP 64     /* invocations: whole subgroups on every common device */
 #define CHAIN_VALUES 128 /* multiply-adds per pass of the loop, enough to hide the loop itself */
 #define LONG_ENOUGH 0.02 /* seconds of one run, enough to hide the overhead of a submit */
+/* The doubling of steps ends here: a device that is still faster is measured less precisely, and
+ * one whose clock stands still does not keep the caller for ever. */
 #define MOST_STEPS (1 << 20)
+/* The least of this many runs counts: more would find quieter moments and take longer. */
 #define RUNS 5
+/* A copy is larger than the caches of most devices, so that memory is measured, and small enough
+ * for any device.
+ */
 #define COPY_BYTES ((uint64_t)64 << 20)
 
 struct peak {

@@ -46,7 +46,12 @@
  * other tiles are left out. Most of a trial's time goes into compiling, and a kernel that loads too
  * slowly does so with every tile. */
 #define SLOW_KERNEL 2
+/* More rounds make the least time of a choice less likely to be a disturbed one, and each costs the
+ * time of all choices that are left. */
 #define ROUNDS 4
+/* The time of a trial is divided by this: two rounds of every choice, and a tenth more for submits
+ * and copies. More would time fewer rows, less would exceed the trial's time. */
+#define ROUNDS_WITH_OVERHEAD 2.2
 /* Shorter runs are repeated within one submit until they take this long, so that the overhead of a
  * submit does not hide the differences. */
 #define LEAST_SECONDS 1e-3
@@ -254,7 +259,7 @@ static uint32_t count_items(const struct trial *trial, double seconds, size_t ch
                             double item_seconds)
 {
     const uint32_t all = sample_items(trial->graph, trial->node);
-    const double fit = seconds / (2.2 * (double)choices * item_seconds);
+    const double fit = seconds / (ROUNDS_WITH_OVERHEAD * (double)choices * item_seconds);
     if (fit >= all)
         return all;
     if (sample_has_rows(trial->node->op))

@@ -14,6 +14,10 @@
 #include "runtime/tune.h"
 #include "train/parameters.h"
 
+/* Vulkan lets no device demand a larger alignment of bindings, so that the memory that is measured
+ * without a device suffices on every one; it costs at most this many bytes per tensor. */
+#define ALIGNMENT 256
+
 /* A pass, and the plan that runs it. */
 struct step_plan {
     struct plan *plan; /* NULL: this run does not need it, or has not needed it so far */
@@ -66,7 +70,7 @@ static int measure_pass(struct pass *pass, struct train_memory *memory)
     uint64_t arena = 0, least = 0;
     int error = pass->graph.error;
     if (!error)
-        error = plan_measure(&pass->graph, 256, &arena, &least);
+        error = plan_measure(&pass->graph, ALIGNMENT, &arena, &least);
     if (!error && arena > memory->activations) {
         memory->activations = arena;
         memory->least = least;

@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+/* A plan has some hundred dispatches. Larger pools would take memory that small plans leave unused,
+ * smaller ones would be created more often while commands are recorded. */
 #define SETS_PER_POOL 256
 #define DISPATCHES_PER_POOL 256
 

@@ -69,7 +69,7 @@ static bool compare_picture(struct compare *compare, const struct cli_input *pic
     return cli_check_finite(session, picture, compare->logits, count);
 }
 
-/* Is a cli_embed_fn. */
+/* Compares an encoded picture with the texts and prints the result at once. */
 static bool take_picture(void *user, const struct cli_input *picture, const float *embed,
                          size_t width)
 {

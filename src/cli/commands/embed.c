@@ -67,7 +67,7 @@ static void remove_hidden(struct results *results, size_t row)
         results_remove_row(&results->tensors[i], row);
 }
 
-/* Is a cli_embed_fn. */
+/* Adds an embedding to the results; an input that failed leaves no row in any of them. */
 static bool take_embed(void *user, const struct cli_input *input, const float *embed, size_t width)
 {
     struct results *results = user;

@@ -25,7 +25,7 @@ struct text_embeds {
 
 /* ---- Texts ------------------------------------------------------------------------------------ */
 
-/* Is a cli_embed_fn. */
+/* Keeps an encoded text with its embedding. */
 static bool take_text(void *user, const struct cli_input *text, const float *embed, size_t width)
 {
     struct text_embeds *taken = user;
