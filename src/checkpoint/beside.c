@@ -130,6 +130,11 @@ static int copy_tokenizer(struct beside *beside, const char *path)
 static int write_vocabulary(struct beside *beside, const char *path, enum names_form form)
 {
     const char *name = file_name(path);
+    if (!file_exists(path))
+        return error_fail(VKCLIP_EIO,
+                          "%s: expected the vocabulary that the model was opened with, "
+                          "found no file",
+                          path);
     if (!strcmp(name, "vocab.json") || !strcmp(name, "merges.txt"))
         return copy_pair(beside, path);
     if (string_ends_with(name, ".json"))

@@ -305,7 +305,14 @@ static size_t count_later(char *const *names, size_t count, uint64_t step)
     return later;
 }
 
-void run_prune(const char *run, size_t keep)
+/* Tells whether a file lies in a folder. */
+static bool is_inside(const char *file, const char *folder)
+{
+    const size_t length = strlen(folder);
+    return file && string_begins_with(file, folder) && strchr("/\\", file[length]);
+}
+
+void run_prune(const char *run, size_t keep, const char *needed)
 {
     char **names = NULL;
     size_t count = 0;
@@ -317,7 +324,7 @@ void run_prune(const char *run, size_t keep)
         if (parse_step(names[i], &step))
             unwanted = count_later(names, count, step) >= keep;
         char *path = unwanted ? path_join(run, names[i]) : NULL;
-        if (path)
+        if (path && !is_inside(needed, path))
             folder_remove(path);
         free(path);
     }

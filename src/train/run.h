@@ -50,7 +50,9 @@ int run_read_state(const char *path, struct run_state *state);
 int run_read_moments(const char *path, const struct model_tensor *tensors, const bool *has_moments,
                      size_t count, run_write_fn *write, void *user);
 
-/* Removes all saved steps but the newest `keep`, and the remains of an interrupted save. */
-void run_prune(const char *run, size_t keep);
+/* Removes all saved steps but the newest `keep`, and the remains of an interrupted save. The saved
+ * step that holds the file `needed` stays: a resumed run copies its vocabulary from where it
+ * started. NULL: no file is needed. */
+void run_prune(const char *run, size_t keep, const char *needed);
 
 #endif

@@ -310,7 +310,7 @@ int session_save(struct session *session, char **path)
     const struct run_step step = current_step(session);
     int error = run_save(&step, session->output, path);
     if (!error)
-        run_prune(session->output, session->params.keep);
+        run_prune(session->output, session->params.keep, session->start->config.tokenizer_path);
     return error;
 }
 

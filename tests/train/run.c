@@ -217,7 +217,7 @@ static void test_killed_while_writing(void **state)
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, 2);
     folder_free_names(&names, count);
-    run_prune(folder, 3);
+    run_prune(folder, 3, NULL);
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, 1);
     folder_free_names(&names, count);
@@ -252,7 +252,18 @@ static void test_kept(void **state)
     assert_int_equal(run_latest(folder, &path), 0);
     assert_true(string_ends_with(
         path, "/checkpoint-2000")); /* The newest is found by number, not by name. */
-    run_prune(folder, 2);
+    /* The vocabulary of a resumed run lies in the saved step that it started from. */
+    char *first = scratch_path(folder, "checkpoint-9"),
+         *vocabulary = scratch_path(folder, "checkpoint-9/tokenizer.json");
+    run_prune(folder, 2, vocabulary);
+    assert_true(folder_exists(first));
+    free(vocabulary);
+    vocabulary = scratch_path(folder, "checkpoint-99/tokenizer.json"); /* another folder's */
+    run_prune(folder, 2, vocabulary);
+    assert_false(folder_exists(first));
+    free(vocabulary);
+    free(first);
+    run_prune(folder, 2, NULL);
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, ARRAY_COUNT(left));
     for (size_t i = 0; i < count; i++)
