@@ -490,7 +490,7 @@ struct vkclip_encode_params {
  * tokenises texts) while the devices compute the items before them, on several devices at once
  * if the handle has several. The order of the embeddings is that of the items. All of the
  * caller's functions are called on the thread that called the library, except vkclip_source_fn.
- * With `count` 0 nothing is called and the result is VKCLIP_OK.
+ * With `count` 0 only the model is checked: none of the caller's functions is called.
  *
  * With params->item, `embeds` may be NULL; where it is not, the rows of failed items are undefined.
  * Errors of one item are those of its file, picture or text: EIO, EFORMAT, EUNSUPPORTED, ETOOLONG,

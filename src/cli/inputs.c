@@ -218,7 +218,10 @@ int cli_read_folders(struct cli_session *session, struct cli_inputs *inputs, boo
     bool good = true;
     for (size_t i = 0; good && i < inputs->count; i++) {
         const struct cli_input *input = &inputs->items[i];
-        if (folder_exists(input->text))
+        if (strlen(input->text) != input->length)
+            cli_fail_input(session, "%s: a path ends here at a NUL, expected one path per line",
+                           input->text);
+        else if (folder_exists(input->text))
             good = expand_folder(session, input->text, recursive, &result);
         else
             good = cli_add_input(&result, input->text, input->length);

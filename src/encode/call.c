@@ -19,7 +19,9 @@ static int check_arguments(const struct vkclip_model *model, enum tower tower, b
     const char *name = tower == TOWER_IMAGE ? "image" : "text";
     const bool has_results = embeds || (params && params->item);
     if (!model || (count && (!has_items || !has_results)))
-        return error_fail(VKCLIP_EINVALID, "encoding: model, %ss and embeds expected", name);
+        return error_fail(VKCLIP_EINVALID,
+                          "encoding %ss: expected a model, the %ss, and `embeds` or `item`", name,
+                          name);
     if (!replica_has_tower(&model->spec, tower))
         return error_fail(VKCLIP_EABSENT, "%s has no %s tower", model_name(model), name);
     if (!model->replica_count)

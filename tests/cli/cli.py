@@ -700,6 +700,7 @@ class Train(CommandTest):
             self.assertEqual(len(err.splitlines()), 1, err)
             self.assertNotIn('`', err)
         self.train('--init', self.path('config.json'), *base[2:], '--data', self.path('none.tsv'), status=1)
+        self.assertIn('no-model', self.train('-m', 'no-model', *base[2:], '--data', path, status=4)[1])
         self.assertFalse(os.path.exists(self.path('run')), 'the random weights are left behind')
 
 
@@ -1051,6 +1052,15 @@ class Embed(CommandTest):
         self.assertEqual(tensors['image_embeds'].shape, [4, 128])
         for row in tensors['image_embeds'].rows():
             self.assert_close(row, tensors['image_embeds'].row(0), 1e-6)
+
+    def test_a_list_that_ends_paths_with_nul(self):
+        """A path is not cut at a NUL, as if the rest of the line were not there."""
+        owl = MODEL + '/samples/owl.png'
+        lines = (owl + '\0' + owl + '\0\n' + owl + '\n').encode()
+        tensors, _ = self.embed('--images-from', '-', stdin=lines, status=1)
+        self.assertEqual(tensors['image_embeds'].shape, [1, 128])
+        self.assertEqual(len(self.errors), 1)
+        self.assertIn('NUL', self.errors[0])
 
 
 class Preprocess(CommandTest):

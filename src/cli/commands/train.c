@@ -51,6 +51,20 @@ static int check_options(const struct cli_session *session, struct train_options
     return status;
 }
 
+/* Tells whether the model that a new run begins with can be opened, so that the exit status says
+ * it. */
+static int check_model(const struct cli_session *session, const struct train_options *options)
+{
+    const struct vkclip_model_params params = {.vocab = options->model.vocab};
+    struct vkclip_model *model = NULL;
+    if (!options->model.path || options->params.resume)
+        return CLI_DONE;
+    if (vkclip_open_model(NULL, options->model.path, &params, &model))
+        return cli_fail_library(session, CLI_NO_MODEL);
+    vkclip_close_model(&model);
+    return CLI_DONE;
+}
+
 static int open_trainer(const struct cli_session *session, struct train_options *options,
                         const char **templates, struct vkclip_trainer **trainer)
 {
@@ -80,6 +94,8 @@ static int run_trainer(struct cli_session *session, struct train_options *option
     int status = CLI_DONE;
     if (!options->dry_run)
         status = cli_open_device(session, &options->device);
+    if (!status)
+        status = check_model(session, options);
     if (!status)
         status = open_trainer(session, options, templates, &trainer);
     if (!status && options->dry_run)
