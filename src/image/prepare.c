@@ -201,29 +201,40 @@ static int pick(const struct vkclip_image *image, struct axis x, struct axis y, 
     return VKCLIP_OK;
 }
 
+/* Adds up `count` rows of `size` bytes, each times its weight, and rounds the sums to 8 bits. */
+static void blend_rows(const uint8_t *rows, const int32_t *weights, uint32_t count, size_t size,
+                       int32_t *sums, uint8_t *blended)
+{
+    for (size_t j = 0; j < size; j++)
+        sums[j] = WEIGHT_HALF;
+    for (uint32_t k = 0; k < count; k++, rows += size) {
+        int32_t weight = weights[k];
+        for (size_t j = 0; j < size; j++)
+            sums[j] += rows[j] * weight;
+    }
+    for (size_t j = 0; j < size; j++)
+        blended[j] = clip8(sums[j] >> WEIGHT_BITS);
+}
+
 /* Resizes in the order of Pillow's ImagingResample: first within rows, with results rounded to 8
  * bits, then within columns. */
 static int resize(const struct vkclip_image *image, struct axis x, struct axis y, uint32_t size,
                   bool rgb_first, uint8_t *rgb)
 {
-    int error = VKCLIP_OK;
     struct taps across = {0}, down = {0};
     uint8_t *narrow = NULL, *converted = NULL, *blended = NULL;
     int32_t *sums = NULL;
     bool has_alpha = image->channels % 2 == 0;
     unsigned channels = image->channels - (has_alpha && rgb_first);
     size_t row_size = (size_t)size * channels;
-
-    if (!make_taps(x, size, &across) || !make_taps(y, size, &down) ||
-        !(narrow = calloc(down.high - down.low, row_size)) ||
-        !(sums = calloc(row_size, sizeof(*sums))) || !(blended = malloc(row_size)) ||
-        !(converted = calloc(across.high - across.low, channels))) {
-        error =
-            error_fail(VKCLIP_EMEMORY, "out of memory to resize a picture of %u x %u to %u x %u",
-                       image->width, image->height, x.out, y.out);
-        goto done;
+    if (make_taps(x, size, &across) && make_taps(y, size, &down)) {
+        narrow = calloc(down.high - down.low, row_size);
+        sums = calloc(row_size, sizeof(*sums));
+        blended = malloc(row_size);
+        converted = calloc(across.high - across.low, channels);
     }
-    for (uint32_t i = down.low; i < down.high; i++) {
+    const bool good = narrow && sums && blended && converted;
+    for (uint32_t i = down.low; i < down.high && good; i++) {
         const uint8_t *row = image_row(image, i) + (size_t)across.low * image->channels;
         if (has_alpha) {
             convert_row(row, across.high - across.low, image->channels, rgb_first, converted);
@@ -231,27 +242,21 @@ static int resize(const struct vkclip_image *image, struct axis x, struct axis y
         }
         resize_row(row, &across, size, channels, narrow + (i - down.low) * row_size);
     }
-    for (uint32_t i = 0; i < size; i++, rgb += (size_t)size * 3) {
+    for (uint32_t i = 0; i < size && good; i++, rgb += (size_t)size * 3) {
         const uint8_t *rows = narrow + (down.start[i] - down.low) * row_size;
-        for (size_t j = 0; j < row_size; j++)
-            sums[j] = WEIGHT_HALF;
-        for (uint32_t k = 0; k < down.count[i]; k++, rows += row_size) {
-            int32_t weight = down.weights[i * down.stride + k];
-            for (size_t j = 0; j < row_size; j++)
-                sums[j] += rows[j] * weight;
-        }
-        for (size_t j = 0; j < row_size; j++)
-            blended[j] = clip8(sums[j] >> WEIGHT_BITS);
+        blend_rows(rows, down.weights + i * down.stride, down.count[i], row_size, sums, blended);
         to_rgb(blended, size, channels, has_alpha && !rgb_first, rgb);
     }
-done:
     free(converted);
     free(blended);
     free(sums);
     free(narrow);
     free_taps(&down);
     free_taps(&across);
-    return error;
+    if (!good)
+        return error_fail(VKCLIP_EMEMORY, "out of memory to resize a picture of %u x %u to %u x %u",
+                          image->width, image->height, x.out, y.out);
+    return VKCLIP_OK;
 }
 
 static int check_arguments(const struct vkclip_image *image,
