@@ -6,6 +6,7 @@
 #include "graph/grad.h"
 #include "base/error.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,6 +268,7 @@ static struct node *find_product(const struct backward *b, int dy)
  * instead of dy, so that dy is neither written to memory nor read again. */
 static void fuse_slope(struct node *product, enum vkclip_activation activation, int x)
 {
+    assert(product->op == OP_MATMUL && product->in[2] < 0 && !product->matmul.activation);
     product->in[2] = x;
     product->matmul.activation = activation;
     product->matmul.slope = true;
