@@ -7,7 +7,9 @@
 
 #include "vkclip.h"
 
-/* Does what vkclip_train_tokenizer does. `params` must not be NULL, `result` may be. */
+/* Counts the words of all files, learns merges until the vocabulary is as large as `params` say,
+ * and writes vocab.json and merges.txt to `folder`, which is new or empty. `params` must not be
+ * NULL, `result` may be. */
 int learn_tokenizer(const char *const *paths, size_t count,
                     const struct vkclip_tokenizer_params *params, const char *folder,
                     struct vkclip_tokenizer_result *result);
