@@ -9,7 +9,7 @@ PROGRAM = ''
 
 
 def table(*arguments, status=0):
-    done = subprocess.run([PROGRAM, *arguments], stdout=subprocess.PIPE, timeout=300, check=False, text=True)
+    done = subprocess.run([PROGRAM, *arguments], stdout=subprocess.PIPE, timeout=900, check=False, text=True)
     if done.returncode != status:
         raise AssertionError(f'{arguments}: exit {done.returncode}')
     return list(csv.DictReader(done.stdout.splitlines()))
