@@ -91,12 +91,13 @@ static int write_pair(struct beside *beside, const char *path)
     if (!error)
         error = vocabulary_write(&vocabulary, &vocab, &merges);
     vocabulary_close(&vocabulary);
-    if (error)
-        return error;
-    error = write_text(beside, "vocab.json", vocab);
-    if (!error)
-        return write_text(beside, "merges.txt", merges);
-    free(merges);
+    if (!error) {
+        error = write_text(beside, "vocab.json", vocab);
+        if (!error)
+            error = write_text(beside, "merges.txt", merges);
+        else
+            free(merges);
+    }
     return error;
 }
 

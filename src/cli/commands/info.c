@@ -66,41 +66,50 @@ static json_t *tower_json(const struct vkclip_tower_info *tower)
                      activation_name(tower->activation), "projection", tower->projection);
 }
 
+/* Takes ownership of the value. A value of NULL, for which there was no memory, is a failure. */
+static bool set_item(json_t *json, const char *name, json_t *value)
+{
+    return !json_object_set_new(json, name, value);
+}
+
+static bool set_number(json_t *json, const char *name, uint64_t number)
+{
+    return set_item(json, name, json_integer((json_int_t)number));
+}
+
 static bool print_json(const struct vkclip_model_info *info, const char *path)
 {
     json_t *json = json_object(), *tokenizer = json_null();
     if (info->tokenizer)
         tokenizer = cli_json_text(info->tokenizer_path, strlen(info->tokenizer_path));
-    int bad = !json;
-#define SET(name, value) bad = bad || json_object_set_new(json, name, value)
-#define SET_NUMBER(name) SET(#name, json_integer((json_int_t)info->name))
-    SET("path", cli_json_text(path, strlen(path)));
-    SET("family", json_string(family_name(info->family)));
-    SET("image", tower_json(&info->image));
-    SET("text", tower_json(&info->text));
+    bool good = json;
+    good &= set_item(json, "path", cli_json_text(path, strlen(path)));
+    good &= set_item(json, "family", json_string(family_name(info->family)));
+    good &= set_item(json, "image", tower_json(&info->image));
+    good &= set_item(json, "text", tower_json(&info->text));
     if (info->stages[0])
-        SET("stages", json_pack("[iiii]", (int)info->stages[0], (int)info->stages[1],
-                                (int)info->stages[2], (int)info->stages[3]));
-    SET_NUMBER(image_size);
-    SET_NUMBER(patch_size);
-    SET_NUMBER(context);
-    SET_NUMBER(vocabulary);
-    SET_NUMBER(embed_dim);
-    SET_NUMBER(text_embed_dim);
-    SET("logit_scale", json_real((double)info->logit_scale));
-    SET("image_mean", cli_json_floats(info->image_mean, 3));
-    SET("image_std", cli_json_floats(info->image_std, 3));
-    SET_NUMBER(parameters);
-    SET("weights", cli_json_text(info->weights_path, strlen(info->weights_path)));
-    SET("weights_type", json_string(info->weights_type));
-    SET_NUMBER(weights_bytes);
-    SET_NUMBER(memory_bytes);
-    SET("precision", json_string(precision_name(info->precision)));
-    SET("device_weights", json_string(weights_name(info)));
-    SET("tokenizer", tokenizer);
-#undef SET_NUMBER
-#undef SET
-    if (bad) {
+        good &= set_item(json, "stages",
+                         json_pack("[iiii]", (int)info->stages[0], (int)info->stages[1],
+                                   (int)info->stages[2], (int)info->stages[3]));
+    good &= set_number(json, "image_size", info->image_size);
+    good &= set_number(json, "patch_size", info->patch_size);
+    good &= set_number(json, "context", info->context);
+    good &= set_number(json, "vocabulary", info->vocabulary);
+    good &= set_number(json, "embed_dim", info->embed_dim);
+    good &= set_number(json, "text_embed_dim", info->text_embed_dim);
+    good &= set_item(json, "logit_scale", json_real((double)info->logit_scale));
+    good &= set_item(json, "image_mean", cli_json_floats(info->image_mean, 3));
+    good &= set_item(json, "image_std", cli_json_floats(info->image_std, 3));
+    good &= set_number(json, "parameters", info->parameters);
+    good &=
+        set_item(json, "weights", cli_json_text(info->weights_path, strlen(info->weights_path)));
+    good &= set_item(json, "weights_type", json_string(info->weights_type));
+    good &= set_number(json, "weights_bytes", info->weights_bytes);
+    good &= set_number(json, "memory_bytes", info->memory_bytes);
+    good &= set_item(json, "precision", json_string(precision_name(info->precision)));
+    good &= set_item(json, "device_weights", json_string(weights_name(info)));
+    good &= set_item(json, "tokenizer", tokenizer);
+    if (!good) {
         json_decref(json);
         json = NULL;
     }
