@@ -63,7 +63,7 @@ static int add_moment(struct moments_writer *writer, size_t index, enum run_mome
                                  .dtype = DTYPE_F32,
                                  .rank = tensor->rank,
                                  .size = tensors_elements(tensor) * sizeof(float)};
-    memcpy(view->shape, tensor->shape, sizeof(view->shape));
+    memcpy(view->shape, tensor->shape, tensor->rank * sizeof(*tensor->shape));
     writer->stored[writer->count++] = (struct stored_moment){index, moment};
     return VKCLIP_OK;
 }
