@@ -21,6 +21,8 @@ struct settings {
     char *enabled_caps;  /* VKCLIP_ENABLE_CAPS: list of capabilities to use though they are slow */
     char *
         disabled_kernels; /* VKCLIP_DISABLE_KERNELS: list of shaders to treat as if none compiled */
+    bool pipeline_statistics; /* drivers are asked to say how they compiled each pipeline, which
+                               * only vkclip-bench sets */
 };
 
 /* Fills each setting from `params` where the caller sets it, and else from the environment.

@@ -186,9 +186,12 @@ static int choose_device(struct gpu *gpu, const struct settings *settings, const
 static int create_device(struct gpu *gpu, const struct settings *settings)
 {
     struct features features;
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables;
     const float priority = 1;
     gpu->family = probe_compute_family(gpu->physical);
     int error = probe_features(settings, gpu->physical, &features);
+    if (!error && settings->pipeline_statistics)
+        error = statistics_enable(gpu, &features, &executables);
     if (error)
         return error;
     gpu->caps = features.caps;

@@ -123,6 +123,24 @@ int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *cod
  * gpu_pipeline_get fails for it. */
 int gpu_pipelines_build(struct gpu *gpu);
 
+/* Returns the pipeline that was announced last, or NULL if there is none. */
+struct gpu_pipeline *gpu_pipeline_newest(const struct gpu *gpu);
+/* Builds one announced pipeline on the calling thread, so that a forked process can, which has no
+ * other threads. Fails with EDEVICE if the driver cannot build it. */
+int gpu_pipeline_build(struct gpu *gpu, struct gpu_pipeline *pipeline);
+/* Returns the specialization constants of a pipeline. */
+const uint32_t *gpu_pipeline_constants(const struct gpu_pipeline *pipeline, uint32_t *count);
+/* Holds one of the numbers by which a driver describes a pipeline, under the driver's own name. */
+struct gpu_statistic {
+    char name[64];
+    double value;
+};
+/* Reads the driver's statistics of a pipeline, up to `capacity` of them. There are none unless the
+ * device was opened with settings.pipeline_statistics and has
+ * VK_KHR_pipeline_executable_properties. */
+int gpu_pipeline_statistics(const struct gpu *gpu, const struct gpu_pipeline *pipeline,
+                            struct gpu_statistic *statistics, size_t capacity, size_t *count);
+
 /* ---- Commands -------------------------------------------------------------------------------- */
 
 enum gpu_texel { GPU_TEXEL_NONE, GPU_TEXEL_RGBA32F, GPU_TEXEL_RGBA16F, GPU_TEXEL_R32UI };

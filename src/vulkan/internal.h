@@ -32,6 +32,7 @@ struct gpu {
     struct vkclip_device_info info;
     char *cache_folder;     /* NULL where nothing is kept on disk */
     char *disabled_kernels; /* see struct settings */
+    bool statistics;        /* pipelines are built with statistics */
 };
 
 struct gpu_buffer {
@@ -88,6 +89,13 @@ void probe_info(const struct settings *settings, VkPhysicalDevice physical, uint
                 struct vkclip_device_info *info);
 /* Fills the GPU's limits and its timestamps; `physical`, `family` and `info` must be set. */
 void probe_limits(struct gpu *gpu, const struct features *f);
+
+/* ---- statistics.c ---------------------------------------------------------------------------- */
+
+/* Adds to the features of a device to be opened the extension by which drivers describe pipelines.
+ * `feature` must live as long as `f`. Leaves `f` as it is if the device lacks the extension. */
+int statistics_enable(struct gpu *gpu, struct features *f,
+                      VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR *feature);
 
 /* ---- pipeline.c ------------------------------------------------------------------------------ */
 

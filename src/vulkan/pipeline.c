@@ -152,6 +152,8 @@ static VkResult create_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipe
         info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
         info.stage.pNext = &width;
     }
+    if (gpu->statistics)
+        info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
     VkResult result =
         vkCreateComputePipelines(gpu->device, gpu->cache, 1, &info, NULL, &pipeline->pipeline);
     if (result == VK_SUCCESS && !pipeline->pipeline) /* some drivers fail without saying so */
@@ -176,6 +178,15 @@ static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipel
     return result;
 }
 
+/* Builds a pipeline and keeps and logs its result. */
+static void finish_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipeline)
+{
+    pipeline->result = build_pipeline(gpu, pipeline);
+    if (pipeline->result != VK_SUCCESS)
+        log_message(VKCLIP_LOG_WARNING, "%s: the driver cannot build kernel %s (VkResult %d)",
+                    gpu->info.name, pipeline->name, (int)pipeline->result);
+}
+
 struct building {
     const struct gpu *gpu;
     struct gpu_pipeline **pipelines;
@@ -186,12 +197,8 @@ struct building {
 static int build_job(void *user, size_t index, unsigned thread)
 {
     const struct building *building = user;
-    struct gpu_pipeline *pipeline = building->pipelines[index];
     (void)thread;
-    pipeline->result = build_pipeline(building->gpu, pipeline);
-    if (pipeline->result != VK_SUCCESS)
-        log_message(VKCLIP_LOG_WARNING, "%s: the driver cannot build kernel %s (VkResult %d)",
-                    building->gpu->info.name, pipeline->name, (int)pipeline->result);
+    finish_pipeline(building->gpu, building->pipelines[index]);
     return VKCLIP_OK;
 }
 
@@ -248,18 +255,43 @@ int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *cod
     return VKCLIP_OK;
 }
 
+struct gpu_pipeline *gpu_pipeline_newest(const struct gpu *gpu)
+{
+    return gpu->pipelines;
+}
+
+const uint32_t *gpu_pipeline_constants(const struct gpu_pipeline *pipeline, uint32_t *count)
+{
+    *count = pipeline->count;
+    return pipeline->constants;
+}
+
+/* Fails with EDEVICE for a pipeline that could not be built. The message is not logged, because
+ * finish_pipeline logged it, and another kernel may be usable. */
+static int check_pipeline(const struct gpu *gpu, const struct gpu_pipeline *pipeline)
+{
+    char message[512];
+    if (pipeline->result == VK_SUCCESS)
+        return VKCLIP_OK;
+    snprintf(message, sizeof(message), "%s: the driver cannot build kernel %s (VkResult %d)",
+             gpu->info.name, pipeline->name, (int)pipeline->result);
+    error_keep(message);
+    return VKCLIP_EDEVICE;
+}
+
+int gpu_pipeline_build(struct gpu *gpu, struct gpu_pipeline *pipeline)
+{
+    if (pipeline->result == VK_NOT_READY)
+        finish_pipeline(gpu, pipeline);
+    return check_pipeline(gpu, pipeline);
+}
+
 int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
                      uint32_t caps, const uint32_t *constants, uint32_t count,
                      struct gpu_pipeline **result)
 {
-    char message[512];
     int error = gpu_pipeline_announce(gpu, name, code, bytes, caps, constants, count, result);
     if (!error && (*result)->result == VK_NOT_READY)
         error = gpu_pipelines_build(gpu);
-    if (error || (*result)->result == VK_SUCCESS)
-        return error;
-    snprintf(message, sizeof(message), "%s: the driver cannot build kernel %s (VkResult %d)",
-             gpu->info.name, name, (int)(*result)->result);
-    error_keep(message); /* not logged: build_job logged it, and another kernel may be usable */
-    return VKCLIP_EDEVICE;
+    return error ? error : check_pipeline(gpu, *result);
 }

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lets a driver compile every variant and tile with the constants that the models' graphs give it,
+ * and prints what the driver says of each pipeline. A pipeline is built in a process of its own
+ * with a time limit, so that a crash or an endless loop of a compiler is a line of the table.
+ * Nothing is computed, so drivers that run without their GPU can be asked too.
+ */
+#define _GNU_SOURCE
+#include "base/array.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/settings.h"
+#include "bench.h"
+#include "model/arch.h"
+#include "runtime/launch.h"
+#include "runtime/layout.h"
+#include "train/pass.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A pipeline may take this many seconds, by the clock, before its process is stopped. Good ones
+ * take less than one second of processor time; the rest allows for a busy machine. */
+#define LIMIT_SECONDS 120
+#define MOST_SEEN 16384 /* number of choices that are remembered as compiled */
+
+/* ---- What drivers say ------------------------------------------------------------------------ */
+
+enum figure { REGISTERS, SPILLS, SCRATCH, SHARED, OCCUPANCY, INSTRUCTIONS, FIGURE_COUNT };
+
+/* Gives the names under which Mesa's drivers count the figures. A figure is the sum of what a
+ * driver gives. Spills are registers or instructions that store them, scratch and shared memory are
+ * bytes, and occupancy is waves per SIMD (RADV), warps per SM (NVK), waves per core (Turnip) or
+ * threads (Honeykrisp). */
+static const struct {
+    enum figure figure;
+    const char *name;
+} names[] = {
+    {REGISTERS, "VGPRs"}, /* RADV */
+    {SPILLS, "Spilled VGPRs"},
+    {SPILLS, "Spilled SGPRs"},
+    {SCRATCH, "Scratch size"},
+    {SHARED, "LDS size"},
+    {OCCUPANCY, "Subgroups per SIMD"},
+    {REGISTERS, "Number of GPRs"}, /* NVK */
+    {SPILLS, "Spills to memory"},
+    {SPILLS, "Spills to reg"},
+    {SCRATCH, "SLM size"},
+    {OCCUPANCY, "Max warps/SM"},
+    {INSTRUCTIONS, "Instruction count"},
+    {REGISTERS, "Registers used"}, /* Turnip */
+    {SPILLS, "STP Count"},
+    {OCCUPANCY, "Max Waves Per Core"},
+    {INSTRUCTIONS, "Instruction Count"},
+    {REGISTERS, "GPRs"}, /* Honeykrisp */
+    {SPILLS, "Spills"},
+    {SCRATCH, "Scratch"},
+    {OCCUPANCY, "Threads"},
+    {INSTRUCTIONS, "Instructions"}, /* RADV and Honeykrisp */
+};
+
+/* Holds the result of a process, in memory that it shares with its parent. */
+struct compiled {
+    int error;
+    double seconds; /* processor time */
+    struct gpu_statistic statistics[64];
+    size_t count;
+};
+
+static double sum_figure(const struct compiled *compiled, enum figure figure)
+{
+    double sum = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        for (size_t k = 0; k < compiled->count && names[i].figure == figure; k++)
+            if (!strcmp(compiled->statistics[k].name, names[i].name))
+                sum += compiled->statistics[k].value;
+    return sum;
+}
+
+/* ---- One pipeline ---------------------------------------------------------------------------- */
+
+struct compiling {
+    struct gpu *gpu;
+    const struct options *options;
+    struct compiled *compiled;
+    size_t built, failed;
+    uint64_t seen[MOST_SEEN];
+    size_t seen_count;
+};
+
+static double processor_seconds(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Builds the pipeline in a child process. Returns what went wrong, or NULL. */
+static const char *build_apart(struct compiling *c, struct gpu_pipeline *pipeline)
+{
+    *c->compiled = (struct compiled){0};
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child < 0)
+        return "no-process";
+    if (!child) {
+        const double start = processor_seconds();
+        alarm(LIMIT_SECONDS);
+        c->compiled->error = gpu_pipeline_build(c->gpu, pipeline);
+        c->compiled->seconds = processor_seconds() - start;
+        if (!c->compiled->error)
+            c->compiled->error =
+                gpu_pipeline_statistics(c->gpu, pipeline, c->compiled->statistics,
+                                        ARRAY_COUNT(c->compiled->statistics), &c->compiled->count);
+        _exit(0);
+    }
+    int status = 0;
+    if (waitpid(child, &status, 0) != child)
+        return "no-process";
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status) == SIGALRM ? "time-limit" : "crash";
+    return c->compiled->error ? "refused" : NULL;
+}
+
+static void print_head(const struct options *options)
+{
+    if (options->csv)
+        puts("first,op,shape,x,w,kernel,tile,constants,result,registers,spills,scratch,shared,"
+             "occupancy,instructions,seconds");
+    else
+        printf("%-5s %-10s %-18s %-4s %-4s %-34s %-10s %9s %6s %7s %6s %9s %12s %7s\n", "first",
+               "op", "shape", "x", "w", "kernel", "result", "registers", "spills", "scratch",
+               "shared", "occupancy", "instructions", "seconds");
+}
+
+static void print_compiled(const struct compiling *c, const struct node *node, const char *shape,
+                           const struct kernel_choice *choice, bool first,
+                           const struct gpu_pipeline *pipeline, const char *result)
+{
+    const struct kernel *kernel = choice->kernel;
+    const struct tile *tile = &choice->tile;
+    char name[KERNEL_CHOICE_NAME];
+    double figures[FIGURE_COUNT];
+    uint32_t count = 0;
+    const uint32_t *constants = gpu_pipeline_constants(pipeline, &count);
+    kernels_choice_name(choice, name);
+    for (int i = 0; i < FIGURE_COUNT; i++)
+        figures[i] = sum_figure(c->compiled, (enum figure)i);
+    if (getenv("RAW"))
+        for (size_t i = 0; i < c->compiled->count; i++)
+            printf("%s=%g ", c->compiled->statistics[i].name, c->compiled->statistics[i].value);
+    if (c->options->csv) {
+        printf("%d,%s,%s,%s,%s,%s,%ux%ux%u,", first, op_name(node->op), shape, type_name(kernel->x),
+               type_name(kernel->w), name, tile->rows, tile->columns, tile->height);
+        for (uint32_t i = 0; i < count; i++)
+            printf("%s%u", i ? " " : "", constants[i]);
+    } else
+        printf("%-5s %-10s %-18s %-4s %-4s %-34s", first ? "*" : "", op_name(node->op), shape,
+               type_name(kernel->x), type_name(kernel->w), name);
+    printf(c->options->csv ? ",%s,%.0f,%.0f,%.0f,%.0f,%.0f,%.0f,%.2f\n"
+                           : " %-10s %9.0f %6.0f %7.0f %6.0f %9.0f %12.0f %7.2f\n",
+           result ? result : "built", figures[REGISTERS], figures[SPILLS], figures[SCRATCH],
+           figures[SHARED], figures[OCCUPANCY], figures[INSTRUCTIONS], c->compiled->seconds);
+}
+
+/* ---- All pipelines --------------------------------------------------------------------------- */
+
+/* Tells whether the choice was compiled before, for another node. */
+static bool is_repeated(struct compiling *c, const struct kernel_choice *choice)
+{
+    const uint32_t form[] = {choice->listed_tile.rows, choice->listed_tile.columns,
+                             choice->listed_tile.height, choice->listed_tile.walk};
+    uint64_t hash = hash_bytes(0, &choice->kernel, sizeof(choice->kernel));
+    hash = hash_bytes(hash, form, sizeof(form));
+    for (size_t i = 0; i < c->seen_count; i++)
+        if (c->seen[i] == hash)
+            return true;
+    if (c->seen_count < MOST_SEEN)
+        c->seen[c->seen_count++] = hash;
+    return false;
+}
+
+static int compile_choice(struct compiling *c, const struct graph *graph, const struct node *node,
+                          const char *shape, const struct kernel_choice *choice, bool first)
+{
+    struct gpu_range ranges[KERNEL_SLOTS] = {{0}};
+    const struct gpu_pipeline *before = gpu_pipeline_newest(c->gpu);
+    for (int i = 0; i < KERNEL_SLOTS; i++) {
+        const int tensor = i == KERNEL_OUT ? node->out : node->in[i];
+        if (tensor >= 0)
+            ranges[i].size = layout_tensor_bytes(&graph->tensors[tensor]);
+    }
+    int error = launch_choice(c->gpu, NULL, graph, node, ranges, choice);
+    struct gpu_pipeline *pipeline = gpu_pipeline_newest(c->gpu);
+    if (error || pipeline == before) /* The device lacks the room, or a node had the pipeline. */
+        return error == VKCLIP_EUNSUPPORTED ? VKCLIP_OK : error;
+    const char *result = build_apart(c, pipeline);
+    c->built++;
+    c->failed += result != NULL;
+    print_compiled(c, node, shape, choice, first, pipeline, result);
+    return VKCLIP_OK;
+}
+
+static int compile_node(struct compiling *c, const struct graph *graph, const struct node *node)
+{
+    struct kernel_choice choices[KERNEL_CHOICES];
+    char shape[KERNEL_SHAPE];
+    const size_t count = kernels_choices(c->gpu, graph, node, choices);
+    int error = VKCLIP_OK;
+    kernels_node_shape(graph, node, shape);
+    if (c->options->shape && !strstr(shape, c->options->shape))
+        return VKCLIP_OK;
+    for (size_t i = 0; i < count && !error; i++) {
+        const struct kernel *kernel = choices[i].kernel;
+        const bool tile = i && kernel == choices[i - 1].kernel;
+        if (!options_want(c->options, kernel) || (i && c->options->first) ||
+            (tile && !c->options->tiles) ||
+            (is_repeated(c, &choices[i]) && i && c->options->reduced))
+            continue;
+        error = compile_choice(c, graph, node, shape, &choices[i], !i);
+    }
+    return error;
+}
+
+static int compile_graph(struct compiling *c, const struct graph *graph)
+{
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < graph->node_count && !error; i++)
+        error = compile_node(c, graph, &graph->nodes[i]);
+    return error;
+}
+
+/* Compiles one graph. This is the graph_fn of the command. */
+static int compile_one(void *user, const char *arch, bool text, uint32_t batch,
+                       const struct graph *graph)
+{
+    (void)arch, (void)text, (void)batch;
+    return compile_graph(user, graph);
+}
+
+/* Compiles one step of training with its optimiser, which here updates one range of weights. */
+static int compile_step(struct compiling *c, const struct config *config,
+                        const struct train_params *params)
+{
+    struct optimiser_range range = {.elements = 1 << 20, .decayed = true};
+    struct pass pass;
+    pass_build_whole(config, params, &pass);
+    if (!pass.graph.error)
+        optimiser_append(&pass.graph, params->adamw, &range, 1, pass.tensors.logit_scale);
+    int error = pass.graph.error;
+    if (!error)
+        error = compile_graph(c, &pass.graph);
+    pass_close(&pass);
+    return error;
+}
+
+/* Compiles the steps of training of all architectures, in both precisions, and with batch norm's
+ * statistics computed and frozen. */
+static int compile_training(struct compiling *c)
+{
+    const bool halves = gpu_caps(c->gpu) & CAP_F16;
+    const char *archs = c->options->archs;
+    char arch[64];
+    int error = VKCLIP_OK;
+    while (!error && options_next_word(&archs, arch)) {
+        struct config config;
+        error = arch_find(arch, &config);
+        for (int form = 0; form < 4 && !error; form++) {
+            const struct train_params params = {
+                .batch = 16, .mixed = form & 1, .freeze_bn_stats = form & 2};
+            if (halves || !params.mixed)
+                error = compile_step(c, &config, &params);
+        }
+    }
+    return error;
+}
+
+int bench_compile(const struct options *options)
+{
+    struct compiling *c = calloc(1, sizeof(*c));
+    int error = c ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
+    if (error)
+        return error;
+    c->options = options;
+    c->compiled =
+        mmap(NULL, sizeof(*c->compiled), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (c->compiled == MAP_FAILED)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory");
+    if (!error)
+        error = bench_open(options, true, &c->gpu, NULL);
+    if (!error) {
+        print_head(options);
+        error = graphs_each(options, compile_one, c);
+    }
+    if (!error && options->training)
+        error = compile_training(c);
+    if (!error)
+        fprintf(stderr, "%s (%s): %zu pipelines, %zu failed\n", gpu_info(c->gpu)->name,
+                gpu_info(c->gpu)->driver, c->built, c->failed);
+    if (!error && c->failed)
+        error =
+            error_fail(VKCLIP_EDEVICE, "%zu of %zu pipelines were not built", c->failed, c->built);
+    gpu_close(&c->gpu);
+    free(c);
+    return error;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Builds the graphs that the options of vkclip-bench name, so that shapes come from the graphs and
+ * not from a separate list.
+ */
+#include "bench.h"
+#include "base/array.h"
+#include "base/error.h"
+#include "model/arch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int make_graph(const struct config *config, bool text, uint32_t batch, enum type type,
+                      enum type weights, struct graph *graph)
+{
+    int error = tower_build(config, text ? TOWER_TEXT : TOWER_IMAGE, type, batch, graph, NULL);
+    if (!error)
+        graph_pack(graph, weights);
+    return error;
+}
+
+bool options_next_word(const char **list, char word[64])
+{
+    const size_t length = strcspn(*list, ",");
+    snprintf(word, 64, "%.*s", (int)length, *list);
+    *list += length;
+    if (**list == ',')
+        ++*list;
+    return length > 0;
+}
+
+bool options_parse_type(const char *text, enum type *type)
+{
+    static const enum type types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
+    for (size_t i = 0; i < ARRAY_COUNT(types); i++)
+        if (!strcmp(type_name(types[i]), text)) {
+            *type = types[i];
+            return true;
+        }
+    return false;
+}
+
+bool options_want(const struct options *options, const struct kernel *kernel)
+{
+    char variant[96];
+    snprintf(variant, sizeof(variant), "%s %s %s", kernel->shader, type_name(kernel->x),
+             type_name(kernel->w));
+    return !options->variant || strstr(variant, options->variant);
+}
+
+/* graphs_each makes this call for every graph. */
+struct graph_call {
+    graph_fn *function;
+    void *user;
+};
+
+/* Makes the call for one tower and one pair of types, which are words of the options. */
+static int call_graph(const struct graph_call *call, const char *arch, bool text, uint32_t batch,
+                      const char *type_word, const char *weights_word)
+{
+    struct config config;
+    struct graph graph = {0};
+    enum type type, weights;
+    if (!options_parse_type(type_word, &type) || !options_parse_type(weights_word, &weights))
+        return error_fail(VKCLIP_EINVALID,
+                          "expected types among f32, f16, q8 and q4, found type %s, weights %s",
+                          type_word, weights_word);
+    int error = arch_find(arch, &config);
+    if (!error)
+        error = make_graph(&config, text, batch, type, weights, &graph);
+    if (!error)
+        error = call->function(call->user, arch, text, batch, &graph);
+    graph_free(&graph);
+    return error;
+}
+
+/* Makes the call for one tower with every type that the options name. Weights have the type of the
+ * activations unless the options name other types. */
+static int each_storage(const struct options *options, const struct graph_call *call,
+                        const char *arch, bool text, uint32_t batch)
+{
+    const char *types = options->type;
+    char type[64], weight[64];
+    int error = VKCLIP_OK;
+    while (!error && options_next_word(&types, type)) {
+        const char *weights = options->weights ? options->weights : type;
+        while (!error && options_next_word(&weights, weight))
+            error = call_graph(call, arch, text, batch, type, weight);
+    }
+    return error;
+}
+
+int options_parse_batch(const char *word, uint32_t *batch)
+{
+    const int number = atoi(word);
+    if (number < 1)
+        return error_fail(VKCLIP_EINVALID, "batch %s: expected a number from 1 up", word);
+    *batch = (uint32_t)number;
+    return VKCLIP_OK;
+}
+
+int graphs_each(const struct options *options, graph_fn *function, void *user)
+{
+    const struct graph_call call = {function, user};
+    const char *archs = options->archs;
+    char arch[64], word[64];
+    int error = VKCLIP_OK;
+    while (!error && options_next_word(&archs, arch)) {
+        const char *batches = options->batches;
+        while (!error && options_next_word(&batches, word)) {
+            uint32_t batch = 0;
+            error = options_parse_batch(word, &batch);
+            for (int text = 0; text < 2 && !error; text++)
+                error = each_storage(options, &call, arch, text, batch);
+        }
+    }
+    return error;
+}
