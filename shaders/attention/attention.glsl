@@ -68,8 +68,10 @@ void main()
     }
 
     uint y_at = (item * args.t + query) * args.c + head * D;
-    for (uint d = 0; d < D; d++)
-        y[y_at + d] = XTYPE(sum[d / 4][d % 4] / total);
+    for (uint d = 0; d < D4; d++)
+        for (uint c = 0; c < 4; c++) /* An index that is no constant would move the sums to memory. */
+            if (4 * d + c < D)
+                y[y_at + 4 * d + c] = XTYPE(sum[d][c] / total);
     /* ATTENTION_DELTA stores its value beside this logarithm of the sum of exponentials. */
     if (STATS)
         stats[2 * ((item * args.t + query) * args.heads + head)] = top + log(total);

@@ -40,8 +40,10 @@ void main()
         for (uint d = 0; d < D4; d++)
             sum[d] = fma(vec4(ds), load_qkv(index + 4 * d, D - 4 * d), sum[d]);
     }
-    for (uint d = 0; d < D; d++)
-        dx[token_qkv + d] = XTYPE(sum[d / 4][d % 4]);
+    for (uint d = 0; d < D4; d++)
+        for (uint c = 0; c < 4; c++) /* An index that is no constant would move the sums to memory. */
+            if (4 * d + c < D)
+                dx[token_qkv + 4 * d + c] = XTYPE(sum[d][c]);
 
     /* As a key and value, it has k in a, v in b, and the sums dk and dv. */
     for (uint d = 0; d < D4; d++) {
@@ -66,8 +68,10 @@ void main()
             sum2[d] = fma(vec4(p), load_dy(dy_at + 4 * d, D - 4 * d), sum2[d]);
         }
     }
-    for (uint d = 0; d < D; d++) {
-        dx[token_qkv + args.c + d] = XTYPE(sum[d / 4][d % 4]);
-        dx[token_qkv + 2 * args.c + d] = XTYPE(sum2[d / 4][d % 4]);
-    }
+    for (uint d = 0; d < D4; d++)
+        for (uint c = 0; c < 4; c++)
+            if (4 * d + c < D) {
+                dx[token_qkv + args.c + 4 * d + c] = XTYPE(sum[d][c]);
+                dx[token_qkv + 2 * args.c + 4 * d + c] = XTYPE(sum2[d][c]);
+            }
 }

@@ -9,6 +9,8 @@
 #define ROW uint
 #define row_of(row) (row)
 #endif
+#include "workgroup.glsl"
+
 layout(constant_id = 3) const uint ROWS = 4;
 layout(constant_id = 4) const uint COLS = 4;
 layout(constant_id = 5) const uint ACTIVATION = 0;
@@ -17,7 +19,6 @@ layout(constant_id = 7) const bool RESIDUAL = false;
 layout(constant_id = 8) const bool RELU = false;
 layout(constant_id = 9) const bool WALK_ROWS = false; /* whether neighbouring workgroups have neighbouring rows */
 layout(constant_id = 10) const bool SLOPE = false; /* `bias` has the activation's argument */
-layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 
 #include "elementwise/activation.glsl"
 

@@ -18,6 +18,6 @@ void main()
     for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
         uint token = i / args.c, item = token / args.t;
         uint row = args.by_rows != 0 ? min(uint(rows[item]), args.t - 1) : 0;
-        dx[i] = token == item * args.t + row ? dy[(item - token) * args.c + i] : XTYPE(0.0);
+        dx[i] = XTYPE(token == item * args.t + row ? float(dy[(item - token) * args.c + i]) : 0.0);
     }
 }

@@ -10,6 +10,8 @@
  * a multiple of its lanes, and load_dy is not needed. With BROADCAST a workgroup is one subgroup too, whose lanes
  * broadcast quads of dy; ROWS is 32 at most.
  */
+#include "workgroup.glsl"
+
 layout(constant_id = 3) const uint ROWS = 4; /* a multiple of four */
 layout(constant_id = 4) const uint COLS = 1;
 layout(constant_id = 5) const bool CONV = false;
@@ -17,7 +19,6 @@ layout(constant_id = 5) const bool CONV = false;
 layout(constant_id = 6) const bool QUADS = false;
 /* Whether the sums of dy's columns, the gradient of a bias, are added to dbias too. */
 layout(constant_id = 7) const bool BIAS = false;
-layout(constant_id = 0) const uint LANES = 8; /* the width of a workgroup */
 
 layout(set = 0, binding = 2) buffer Dbias { float dbias[]; };
 layout(set = 0, binding = 3) buffer Y { float y[]; };
@@ -60,6 +61,7 @@ float column_sum[BIAS_COLS];
 /* Each variant has its own copy of dy, and its own way to broadcast it. BIAS_DY is the value of dy in row d for
  * column i of BIAS_COLS, which SUBGROUP has loaded already. */
 #if defined(SUBGROUP)
+#define LANE gl_SubgroupInvocationID /* whose value subgroupBroadcast hands out */
 float dy[DEPTH][BIAS_COLS];
 #define BIAS_DY(d, i, index) dy[d][i]
 #define BROADCAST_LANE(lane)                                                                                          \
@@ -70,6 +72,7 @@ float dy[DEPTH][BIAS_COLS];
                 sum[i * LANES + lane][j] = fma(vec4(value), x[d][j], sum[i * LANES + lane][j]);                        \
         }
 #elif defined(BROADCAST)
+#define LANE gl_LocalInvocationID.x
 const uint DY_QUADS = DEPTH * ROWS / 4, READS = (DY_QUADS + LANES - 1) / LANES;
 vec4 dy[READS];
 #define BIAS_DY(d, i, index) load_dy1(index)
@@ -82,6 +85,7 @@ vec4 dy[READS];
                 sum[n + c][j] = fma(vec4(value[c]), x[d][j], sum[n + c][j]);                                           \
     }
 #else
+#define LANE gl_LocalInvocationID.x
 #define BIAS_DY(d, i, index) load_dy1(index)
 #endif
 
@@ -97,7 +101,7 @@ void main()
         for (uint i = 0; i < ROWS; i++)
             sum[i][j] = vec4(0.0);
     }
-    uint bias_n = first_n + gl_LocalInvocationID.x;
+    uint bias_n = first_n + LANE;
     for (uint i = 0; i < BIAS_COLS; i++)
         column_sum[i] = 0.0;
     uint end = args.first + args.rows;
@@ -113,7 +117,7 @@ void main()
         for (uint d = 0; d < DEPTH; d++)
             for (uint i = 0; i < ROWS / LANES; i++)
                 dy[d][i] = load_dy1(min(m + d, end - 1) * args.n +
-                                    min(first_n + i * LANES + gl_LocalInvocationID.x, args.n - 1));
+                                    min(first_n + i * LANES + LANE, args.n - 1));
         BROADCAST_4(0)
         if (LANES >= 8) {
             BROADCAST_4(4)
@@ -159,9 +163,11 @@ void main()
     }
     if (BIAS && gl_WorkGroupID.x == 0)
         for (uint i = 0; i < BIAS_COLS; i++)
-            if (i * LANES + gl_LocalInvocationID.x < ROWS && bias_n + i * LANES < args.n)
+            if (i * LANES + LANE < ROWS && bias_n + i * LANES < args.n)
                 dbias[bias_n + i * LANES] += column_sum[i];
-    for (uint i = 0; i < ROWS && first_n + i < args.n; i++)
+    for (uint i = 0; i < ROWS; i++) { /* A bound that is no constant would move the sums to memory. */
+        if (first_n + i >= args.n)
+            continue;
         for (uint j = 0; j < COLS; j++) {
             uint n = first_n + i, k4 = first_quad + j * LANES;
             uint index = args.panels != 0 ? panel_quad(n, k4, quads) * 4 : n * args.k + 4 * k4;
@@ -172,4 +178,5 @@ void main()
                 if (l < left)
                     y[index + l] = args.add != 0 ? y[index + l] + sum[i][j][l] : sum[i][j][l];
         }
+    }
 }

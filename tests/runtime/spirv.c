@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Compares the capabilities that every variant's SPIR-V declares with the CAP_ bits that its row of
+ * shaders/kernels.def needs. A device without one of them may refuse the module, or crash.
+ */
+#include "base/array.h"
+#include "runtime/kernels.h"
+#include "support/testing.h"
+
+#include <stdlib.h>
+
+/* SPIR-V begins with five words of header. Instructions follow, whose first word has the number of
+ * words above the opcode, and capabilities come first. */
+enum { MAGIC = 0x07230203, HEADER_WORDS = 5, OP_CAPABILITY = 17 };
+
+/* Lists the capabilities that a variant with any of the CAP_ bits may declare. */
+static const struct {
+    uint32_t capability;
+    const char *name;
+    uint32_t caps; /* 0: every device has it */
+} allowed[] = {
+    {1, "Shader", 0},
+    {46, "SampledBuffer", CAP_TEXEL},
+    {61, "GroupNonUniform", CAP_SUBGROUP | CAPS_COOPMAT},
+    {63, "GroupNonUniformArithmetic", CAP_SUBGROUP},
+    {64, "GroupNonUniformBallot", CAP_SUBGROUP},
+    {9, "Float16", CAP_F16MATH | CAP_COOPMAT16},
+    {4433, "StorageBuffer16BitAccess", CAP_F16},
+    {6018, "DotProductInput4x8BitPacked", CAP_DOT},
+    {6019, "DotProduct", CAP_DOT},
+    {5345, "VulkanMemoryModel", CAPS_COOPMAT},
+    {6022, "CooperativeMatrixKHR", CAPS_COOPMAT},
+};
+
+static bool is_allowed(const struct kernel *kernel, uint32_t capability)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(allowed); i++)
+        if (allowed[i].capability == capability)
+            return !allowed[i].caps || allowed[i].caps & kernel->needs;
+    return false;
+}
+
+static const char *capability_name(uint32_t capability)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(allowed); i++)
+        if (allowed[i].capability == capability)
+            return allowed[i].name;
+    return "one that the test does not know";
+}
+
+/* Returns how many capabilities a variant declares beyond what it needs, and prints them. */
+static int count_excess(const struct kernel *kernel)
+{
+    const size_t words = kernel->bytes / 4;
+    size_t i = HEADER_WORDS;
+    int excess = 0, found = 0;
+    assert_int_equal(kernel->code[0], MAGIC);
+    while (i + 1 < words && (kernel->code[i] & 0xffff) == OP_CAPABILITY) {
+        const uint32_t capability = kernel->code[i + 1];
+        found++;
+        if (!is_allowed(kernel, capability)) {
+            print_error("%s %s %s declares capability %u (%s), which its row does not need\n",
+                        kernel->shader, type_name(kernel->x), type_name(kernel->w), capability,
+                        capability_name(capability));
+            excess++;
+        }
+        i += kernel->code[i] >> 16;
+    }
+    assert_true(found > 0);
+    return excess;
+}
+
+static void modules_declare_what_rows_need(void **state)
+{
+    int excess = 0;
+    (void)state;
+    for (size_t i = 0; i < kernel_count; i++)
+        excess += count_excess(&kernels[i]);
+    assert_int_equal(excess, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(modules_declare_what_rows_need)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
