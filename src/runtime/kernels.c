@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "runtime/layout.h"
+#include "runtime/order.h"
 
 #include "kernels_spirv.h"
 #include "shaders/args.h"
@@ -196,12 +197,13 @@ struct kernel_span kernels_span(const struct gpu *gpu, const struct kernel *kern
     return (struct kernel_span){lanes, 1, lanes, NULL};
 }
 
-/* Cuts a tile down to a result of m rows. A workgroup gets no more height than the rows need. If
+/* Cuts a tile down to a result of m rows. A workgroup gets no more height than the rows need, but
+ * no fewer invocations than `wave`, because the lanes of a subgroup without an invocation idle. If
  * more than an eighth of the rows that all workgroups compute would lie past the end, an invocation
  * gets fewer rows, because computing rows past the end is wasted time. */
-static struct tile cut_tile(struct tile tile, uint32_t m)
+static struct tile cut_tile(struct tile tile, uint32_t m, uint32_t lanes, uint32_t wave)
 {
-    while (tile.height > 1 && tile.height / 2 * tile.rows >= m)
+    while (tile.height > 1 && tile.height / 2 * tile.rows >= m && tile.height / 2 * lanes >= wave)
         tile.height /= 2;
     uint32_t height = tile.rows * tile.height, groups = divide_up(m, height);
     if (groups * height - m > m / 8)
@@ -251,6 +253,18 @@ static bool is_listed(const struct kernel_choice *choices, size_t count,
     return false;
 }
 
+/* Returns the tile of a variant that needs the fewest registers, which no estimate rejects, so that
+ * every variant remains usable; NULL if its shader has no tiles. */
+static const struct tile *smallest_tile(const struct kernel *kernel)
+{
+    const struct tile *smallest = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(tiles); i++)
+        if (!strcmp(tiles[i].shader, kernel->shader) &&
+            (!smallest || order_values(kernel, &tiles[i].tile) < order_values(kernel, smallest)))
+            smallest = &tiles[i].tile;
+    return smallest;
+}
+
 size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
                            const struct graph *graph, const struct node *node,
                            struct kernel_choice choices[KERNEL_CHOICES], size_t count)
@@ -259,17 +273,19 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
         return count;
     const struct kernel_span span = kernels_span(gpu, kernel);
     const uint32_t rows = divide_up(tensor_rows(&graph->tensors[node->out]), span.rows);
-    bool tiled = false;
-    for (size_t i = 0; i < ARRAY_COUNT(tiles); i++) {
-        if (strcmp(tiles[i].shader, kernel->shader))
+    const struct gpu_limits *limits = gpu_limits(gpu);
+    const struct tile *smallest = smallest_tile(kernel);
+    for (size_t i = 0; i < ARRAY_COUNT(tiles) && count < KERNEL_CHOICES; i++) {
+        const struct tile *tile = &tiles[i].tile;
+        if (strcmp(tiles[i].shader, kernel->shader) ||
+            (tile != smallest && !order_accepts(limits->class, kernel, tile, span.lanes)))
             continue;
-        tiled = true;
-        struct kernel_choice choice = {kernel, cut_tile(tiles[i].tile, rows), tiles[i].tile};
-        if (count < KERNEL_CHOICES && fits_workgroup(gpu, kernel, &span, &choice.tile) &&
-            !is_listed(choices, count, &choice))
+        struct kernel_choice choice = {kernel, cut_tile(*tile, rows, span.lanes, limits->wave),
+                                       *tile};
+        if (fits_workgroup(gpu, kernel, &span, &choice.tile) && !is_listed(choices, count, &choice))
             choices[count++] = choice;
     }
-    if (!tiled && count < KERNEL_CHOICES)
+    if (!smallest && count < KERNEL_CHOICES)
         choices[count++] = (struct kernel_choice){.kernel = kernel};
     return count;
 }
@@ -280,6 +296,7 @@ size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const s
     size_t count = 0;
     for (size_t i = 0; i < kernel_count; i++)
         count = kernels_add_choices(gpu, &kernels[i], graph, node, choices, count);
+    order_choices(gpu_limits(gpu)->class, choices, count);
     return count;
 }
 

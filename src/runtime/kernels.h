@@ -49,7 +49,7 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
 
 /* Lists the ways in which a device can compute a node and returns their number. Their order, the
  * fixed order, is that of the variants in kernels.def, and for each variant that of its shader's
- * tiles in tiles.def. */
+ * tiles in tiles.def, after the choices that the device's class prefers (runtime/order.h). */
 size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const struct node *node,
                        struct kernel_choice choices[KERNEL_CHOICES]);
 /* Appends the choices of one variant, which need not be in the table, to a list of `count`. Returns

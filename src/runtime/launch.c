@@ -30,6 +30,11 @@ static uint32_t divide_up(uint64_t a, uint32_t b)
     return (uint32_t)((a + b - 1) / b);
 }
 
+static uint32_t at_most(uint32_t value, uint32_t limit)
+{
+    return value < limit ? value : limit;
+}
+
 /* ---- Dispatches ------------------------------------------------------------------------------ */
 
 static void set_workgroup(struct launch *launch, uint32_t x, uint32_t y)
@@ -226,6 +231,7 @@ static int launch_tiles(struct launch *launch, struct epilogue epilogue, struct 
     set_texels(launch, 0, launch->kernel->x);
     set_texels(launch, 1, launch->kernel->w);
     uint32_t groups = divide_up(args->m, height), step = steps_per_dispatch(launch, groups);
+    step = at_most(step, gpu_limits(launch->gpu)->groups[tile->walk == WALK_ROWS ? 0 : 1]);
     launch->dispatch.work *= (double)step / groups;
 
     const struct gpu_range w = launch->dispatch.ranges[1];
@@ -364,15 +370,20 @@ static int launch_PANELS(struct launch *launch)
 
 /* ---- Attention and embedding ----------------------------------------------------------------- */
 
-/* Launches ATTENTION or its gradient with one invocation per token of a head of an item. */
+/* Launches ATTENTION or its gradient with one invocation per token of a head of an item. Texts and
+ * pictures have about 50 to 260 tokens, so that workgroups of 32 leave few invocations past the
+ * end, but a wider subgroup is filled. */
 static int launch_heads(struct launch *launch, int texel_slots)
 {
+    const struct gpu_limits *limits = gpu_limits(launch->gpu);
     const uint32_t *shape = launch->in[0]->shape; /* [B,T,3C] */
+    const uint32_t width = limits->wave > 32 ? limits->wave : 32;
     uint32_t heads = launch->node->attention.heads, c = shape[2] / 3, d = c / heads;
     uint32_t step = steps_per_dispatch(launch, shape[0]);
     struct attention_args args = {
         .t = shape[1], .c = c, .heads = heads, .scale = 1.0f / sqrtf((float)d)};
-    set_workgroup(launch, 32, 1);
+    step = at_most(step, limits->groups[2]);
+    set_workgroup(launch, width, 1);
     add_constant(launch, d);
     add_constant(launch, launch->node->attention.causal);
     add_constant(launch, launch->in[1] != NULL);
@@ -383,7 +394,7 @@ static int launch_heads(struct launch *launch, int texel_slots)
     for (; args.first < shape[0] && !error; args.first += step) {
         uint32_t left = shape[0] - args.first;
         set_args(launch, &args, sizeof(args));
-        error = emit(launch, divide_up(shape[1], 32), heads, step < left ? step : left);
+        error = emit(launch, divide_up(shape[1], width), heads, at_most(step, left));
     }
     return error;
 }

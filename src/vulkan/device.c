@@ -196,6 +196,7 @@ static int create_device(struct gpu *gpu, const struct settings *settings)
         return error;
     gpu->caps = features.caps;
     probe_limits(gpu, &features);
+    class_find(gpu->physical, &gpu->limits);
     vkGetPhysicalDeviceMemoryProperties(gpu->physical, &gpu->memory);
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                      .queueFamilyIndex = gpu->family,

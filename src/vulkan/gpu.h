@@ -51,6 +51,19 @@ struct gpu_commands;
 
 /* ---- Devices --------------------------------------------------------------------------------- */
 
+/* Classes of devices for which different kernels are good: see shaders/orders.def. GPU_OTHER has
+ * the software drivers too. */
+enum gpu_class {
+    GPU_OTHER,
+    GPU_GCN,
+    GPU_RDNA,
+    GPU_NVIDIA,
+    GPU_INTEL,
+    GPU_ADRENO,
+    GPU_APPLE,
+    GPU_MOBILE
+};
+
 struct gpu_limits {
     uint64_t buffer_range;   /* bytes that one binding may span */
     uint64_t allocation;     /* bytes that one buffer may have */
@@ -60,6 +73,8 @@ struct gpu_limits {
     uint32_t shared_bytes;   /* bytes that one workgroup may share */
     uint32_t groups[3];      /* workgroups that one dispatch may have, in x, y and z */
     uint32_t subgroup;       /* lanes of a subgroup in pipelines that need CAP_SUBGROUP */
+    uint32_t wave; /* lanes of the narrowest subgroup, which smaller workgroups leave idle */
+    enum gpu_class class;
     uint32_t matrices[2][3]; /* M, N, K of CAP_COOPMAT32 and of CAP_COOPMAT16 */
     double work;             /* operations that one submit should not exceed */
 };

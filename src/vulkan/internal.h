@@ -90,6 +90,11 @@ void probe_info(const struct settings *settings, VkPhysicalDevice physical, uint
 /* Fills the GPU's limits and its timestamps; `physical`, `family` and `info` must be set. */
 void probe_limits(struct gpu *gpu, const struct features *f);
 
+/* ---- class.c --------------------------------------------------------------------------------- */
+
+/* Fills in `class` and `wave`. */
+void class_find(VkPhysicalDevice physical, struct gpu_limits *limits);
+
 /* ---- statistics.c ---------------------------------------------------------------------------- */
 
 /* Adds to the features of a device to be opened the extension by which drivers describe pipelines.
