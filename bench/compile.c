@@ -9,7 +9,6 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/settings.h"
 #include "bench.h"
 #include "model/arch.h"
 #include "runtime/launch.h"
@@ -128,8 +127,10 @@ static const char *build_apart(struct compiling *c, struct gpu_pipeline *pipelin
     return c->compiled->error ? "refused" : NULL;
 }
 
-static void print_head(const struct options *options)
+static void print_head(const struct options *options, const struct gpu *gpu)
 {
+    if (options->csv)
+        printf("# %s, %s\n", gpu_info(gpu)->name, gpu_info(gpu)->driver);
     if (options->csv)
         puts("first,op,shape,x,w,kernel,tile,constants,result,registers,spills,scratch,shared,"
              "occupancy,instructions,seconds");
@@ -152,9 +153,6 @@ static void print_compiled(const struct compiling *c, const struct node *node, c
     kernels_choice_name(choice, name);
     for (int i = 0; i < FIGURE_COUNT; i++)
         figures[i] = sum_figure(c->compiled, (enum figure)i);
-    if (getenv("RAW"))
-        for (size_t i = 0; i < c->compiled->count; i++)
-            printf("%s=%g ", c->compiled->statistics[i].name, c->compiled->statistics[i].value);
     if (c->options->csv) {
         printf("%d,%s,%s,%s,%s,%s,%ux%ux%u,", first, op_name(node->op), shape, type_name(kernel->x),
                type_name(kernel->w), name, tile->rows, tile->columns, tile->height);
@@ -221,7 +219,7 @@ static int compile_node(struct compiling *c, const struct graph *graph, const st
         const bool tile = i && kernel == choices[i - 1].kernel;
         if (!options_want(c->options, kernel) || (i && c->options->first) ||
             (tile && !c->options->tiles) ||
-            (is_repeated(c, &choices[i]) && i && c->options->reduced))
+            (is_repeated(c, &choices[i]) && (i || c->options->first) && c->options->reduced))
             continue;
         error = compile_choice(c, graph, node, shape, &choices[i], !i);
     }
@@ -295,7 +293,7 @@ int bench_compile(const struct options *options)
     if (!error)
         error = bench_open(options, true, &c->gpu, NULL);
     if (!error) {
-        print_head(options);
+        print_head(options, c->gpu);
         error = graphs_each(options, compile_one, c);
     }
     if (!error && options->training)

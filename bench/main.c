@@ -95,9 +95,9 @@ static int usage(void)
         "  --shape TEXT    only shapes with this text in them, such as 50x768x3072\n"
         "  --tiles         every tile of a variant instead of the first one\n"
         "  --first         compile: only the first choice of every node\n"
-        "  --reduced       compile: other choices than a node's first only once per tile, not once "
-        "per\n"
-        "                  set of constants\n"
+        "  --reduced       compile: each tile of a variant once, except that a node's first choice "
+        "is\n"
+        "                  compiled with every set of constants unless --first is given\n"
         "  --training      compile: also the graphs of training, in both precisions\n"
         "  --device NAME   the device, as vkclip takes it\n"
         "  --csv           print CSV\n",

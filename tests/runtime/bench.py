@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Checks the rows and figures of the tables that vkclip-bench prints: bench.py VKCLIP_BENCH"""
 import csv
+import os
 import subprocess
 import sys
 import unittest
@@ -8,11 +9,12 @@ import unittest
 PROGRAM = ''
 
 
-def table(*arguments, status=0):
-    done = subprocess.run([PROGRAM, *arguments], stdout=subprocess.PIPE, timeout=900, check=False, text=True)
+def table(*arguments, status=0, **variables):
+    done = subprocess.run([PROGRAM, *arguments], stdout=subprocess.PIPE, timeout=900, check=False, text=True,
+                          env={**os.environ, **variables})
     if done.returncode != status:
         raise AssertionError(f'{arguments}: exit {done.returncode}')
-    return list(csv.DictReader(done.stdout.splitlines()))
+    return list(csv.DictReader(line for line in done.stdout.splitlines() if not line.startswith('#')))
 
 
 class Bench(unittest.TestCase):
@@ -31,6 +33,24 @@ class Bench(unittest.TestCase):
         self.assertEqual({row['x'] + row['w'] for row in every}, {'f32f32'})
         last = table(*arguments, '--weights', 'q8', '--variant', 'matmul f32 q8')
         self.assertEqual([(row['op'], row['w']) for row in last], [('MATMUL', 'q8')])
+
+    def test_compile(self):
+        arguments = ['compile', '--csv', '--arch', 'emoji-clip', '--batches', '1', '--type', 'f32', '--variant', 'matmul']
+        every = table(*arguments, '--tiles', '--weights', 'f32,q8')
+        self.assertEqual({row['result'] for row in every}, {'built'})
+        self.assertEqual({row['w'] for row in every}, {'f32', 'q8'})
+        self.assertTrue(all(float(row['seconds']) > 0 for row in every))
+        self.assertEqual(len({(row['kernel'], row['x'], row['w'], row['constants']) for row in every}), len(every))
+        first = table(*arguments, '--weights', 'f32', '--first')
+        self.assertEqual({row['first'] for row in first}, {'1'})
+        reduced = table(*arguments, '--weights', 'f32', '--first', '--reduced')
+        self.assertEqual(len(reduced), len({row['kernel'] for row in first}))
+        self.assertLess(len(reduced), len(first))
+
+    def test_compile_reports_failures(self):
+        rows = table('compile', '--csv', '--arch', 'emoji-clip', '--batches', '1', '--type', 'f32', '--weights', 'f32',
+                     '--first', '--variant', 'normalize', status=1, VKCLIP_DISABLE_KERNELS='normalize')
+        self.assertEqual([row['result'] for row in rows], ['refused'])
 
     def test_graph(self):
         rows = table('graph', '--arch', 'ViT-B-32', '--batches', '3')

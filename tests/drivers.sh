@@ -1,0 +1,207 @@
+#!/bin/sh
+# drivers.sh [quick] [BUILD] lets the compilers of real GPUs build vkclip's kernels, without the GPUs: build/drivers has
+# the drivers (third_party/drivers.sh). On each device it
+#   - compiles every variant and tile with the constants of real models (vkclip-bench compile), and
+#   - runs `embed` and a step of training in every precision under the validation layer. Submissions return at once and
+#     compute nothing there, so that only errors and messages count.
+# It fails on a pipeline that is not built or needs more than two seconds of processor time, on a validation message,
+# on spills in a first choice that is not among the exceptions below, and where a pipeline spills more than the figures
+# kept in bench/drivers say. The quick form compiles only first choices, once per tile, and runs fewer commands; ctest
+# runs it. The full form takes about five minutes of processor time. It belongs to every change of a shader, of a tile
+# or of the order of choices: it leaves its figures in BUILD/compile, from where they are copied to bench/drivers.
+set -eu
+cd "$(dirname "$0")/.."
+quick=
+[ "${1-}" != quick ] || { quick=1 && shift; }
+build=$(cd "${1-build}" && pwd)
+drivers=$PWD/build/drivers
+[ -f "$drivers/complete" ] || { echo "no build/drivers: third_party/drivers.sh fetches it" && exit 77; }
+
+# name, manifest of the driver, what stands in for the kernel's driver, and the variable that names the GPU
+devices='
+polaris10 radeon    amdgpu    AMDGPU_GPU_ID=polaris10
+vega10    radeon    amdgpu    AMDGPU_GPU_ID=vega10
+rdna2     radeon    amdgpu    AMDGPU_GPU_ID=navi21
+rdna3     radeon    amdgpu    AMDGPU_GPU_ID=navi31
+rdna4     radeon    amdgpu    AMDGPU_GPU_ID=gfx1201
+ampere    nouveau   nouveau   NOUVEAU_CHIPSET=0x176
+ada       nouveau   nouveau   NOUVEAU_CHIPSET=0x196
+adreno660 freedreno freedreno FD_GPU_ID=660
+adreno740 freedreno freedreno FD_GPU_ID=740
+m1        asahi     asahi     unused=
+rdna2-system system  none      RADV_FORCE_FAMILY=navi21
+'
+# First choices that may spill: device and shader as patterns, then the reason.
+exceptions='
+* attention_grad* it keeps four vectors of a head in registers, 256 values: it needs another division of the work
+'
+limit=2 # seconds of processor time that a pipeline may take
+messages='Validation (Error|Warning|Performance)|SYNC-HAZARD|VUID-|UNASSIGNED-'
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$build/compile"
+export VKCLIP_CACHE_DIR= VKCLIP_TUNE=off MESA_SHADER_CACHE_DISABLE=true
+failures=0
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+# Tells whether the device can be started, and sets how in `starter` and in the environment.
+prepare() { # NAME MANIFEST SHIM VARIABLE
+    export "$4"
+    if [ "$2" = system ]; then # the system's own RADV, which needs no stand-in
+        manifest=$(find /usr/share/vulkan/icd.d -name 'radeon_icd*.json' 2>/dev/null | head -n 1)
+        [ -n "$manifest" ] || return 1
+        unset PRELOAD
+        starter=env
+    else
+        manifest=$drivers/usr/share/vulkan/icd.d/$2_icd.json
+        export PRELOAD="lib$3_noop_drm_shim.so"
+        starter=$drivers/run
+    fi
+    export VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"
+}
+# ---- Compiling ------------------------------------------------------------------------------------------------------
+
+compile() { # NAME
+    table=$build/compile/$1.csv
+    if [ -n "$quick" ]; then
+        table=$work/$1.csv
+        set -- "$1" --first --arch ViT-B-32,RN50 --batches 8
+    else
+        set -- "$1" --tiles
+    fi
+    name=$1 && shift
+    # The summary decides and not the exit status, because Debian 12's RADV crashes when it closes a device that it
+    # only plays.
+    "$starter" "$build/vkclip-bench" compile --csv --reduced --training "$@" >"$work/table" 2>"$work/log" || true
+    grep -q ' pipelines, 0 failed$' "$work/log" || fail "$name: $(tail -n 1 "$work/log")"
+    # The seconds, which are the last column, are not kept, because they differ from run to run.
+    sed 's/,[^,]*$//' "$work/table" >"$table"
+    [ "$(wc -l <"$table")" -gt 20 ] || fail "$name: expected at least 20 pipelines"
+    awk -F, -v name="$name" -v limit=$limit -v exceptions="$exceptions" '
+        BEGIN {
+            count = split(exceptions, lines, "\n")
+            for (i = 1; i <= count; i++) {
+                split(lines[i], words, " ")
+                device[i] = words[1]; shader[i] = words[2]
+                gsub(/\*/, ".*", device[i]); gsub(/\*/, ".*", shader[i])
+            }
+        }
+        function is_excepted(kernel, i) {
+            for (i = 1; i <= count; i++)
+                if (device[i] && name ~ "^" device[i] "$" && kernel ~ "^" shader[i] "( |$)")
+                    return 1
+            return 0
+        }
+        /^#/ || /^first,/ { next }
+        { pipeline = $2 " " $3 ": " $6 " " $4 " " $5 " (" $8 ")" }
+        $9 != "built" { print name ": " pipeline ": " $9 }
+        $NF > limit { print name ": " pipeline ": " $NF " s of processor time, at most " limit }
+        $1 && ($11 > 0 || $12 > 0) && !is_excepted($6) {
+            print name ": " pipeline ": the first choice has " $11 " spills and " $12 " bytes of scratch"
+        }' "$work/table" >"$work/found"
+    while IFS= read -r line; do fail "$line"; done <"$work/found"
+    [ ! -f "bench/drivers/$name.csv" ] || compare "bench/drivers/$name.csv" "$table"
+}
+
+# Compares the figures of pipelines that both tables have, if they come from the same version of the driver.
+compare() { # KEPT FOUND
+    if [ "$(head -n 1 "$1")" != "$(head -n 1 "$2")" ]; then
+        echo "$1 has figures of another driver: $(head -n 1 "$1")"
+        return
+    fi
+    awk -F, -v name="$name" '
+        { key = $1 "," $2 "," $3 "," $4 "," $5 "," $6 "," $7 "," $8 }
+        NR == FNR { registers[key] = $10; spills[key] = $11 + $12; instructions[key] = $15; next }
+        !(key in spills) { fresh++; next }
+        $11 + $12 > spills[key] {
+            print name ": " $3 ": " $6 " " $4 " " $5 " (" $8 "): spills and scratch " $11 + $12 ", kept figure " spills[key]
+        }
+        $10 != registers[key] || $15 != instructions[key] { changed++ }
+        END {
+            if (changed) print "# " changed " pipelines have other registers or instructions than the kept figures"
+            if (fresh) print "# " fresh " pipelines are not among the kept figures"
+        }' "$1" "$2" >"$work/found"
+    while IFS= read -r line; do
+        case $line in
+        '#'*) echo "$name: ${line#\# }" ;;
+        *) fail "$line" ;;
+        esac
+    done <"$work/found"
+}
+
+# ---- Commands under the validation layer ----------------------------------------------------------------------------
+
+layer=VK_LAYER_KHRONOS_validation
+printf 'khronos_validation.%s\n' 'report_flags = error,warn' 'validate_sync = true' \
+    'syncval_shader_accesses_heuristic = true' >"$work/vk_layer_settings.txt"
+export VK_LAYER_PATH="$drivers/usr/share/vulkan/explicit_layer.d" VK_LAYER_SETTINGS_PATH="$work/vk_layer_settings.txt"
+run_checked() { # NAME COMMAND...
+    name=$1 && shift
+    status=0
+    VK_INSTANCE_LAYERS=$layer "$starter" "$build/vkclip" "$@" >"$work/log" 2>&1 ||
+        status=$?
+    if grep -Eq "$messages" "$work/log"; then
+        fail "$name: $*: $(grep -E "$messages" "$work/log" | sort | uniq -c | head -n 3)"
+    elif [ $status != 0 ] && ! { [ "$1" = train ] && [ $status = 1 ] && grep -Eq "$diverged" "$work/log"; }; then
+        fail "$name: $*: exit $status: $(tail -n 1 "$work/log")"
+    fi
+}
+# Nothing is computed, so that the gradients may be all zeros, on which training rightly ends.
+diverged='^vkclip: step 1: loss [^ ]+, norm of the gradients 0: training has diverged and stops; no step was saved yet\.'
+
+{
+    printf 'filepath\ttitle\n'
+    for picture in "$PWD"/models/emoji-clip/samples/*.png; do printf '%s\ta picture\n' "$picture"; done
+} >"$work/data.tsv"
+
+train() { # NAME PRECISION
+    rm -rf "$work/run"
+    run_checked "$1" train "$work/run" -m models/emoji-clip --data "$work/data.tsv" --batch-size 8 --steps 1 \
+        --precision "$2"
+}
+
+run_commands() { # NAME
+    # Without this check, a layer that is not found would pass for a program without messages.
+    VK_INSTANCE_LAYERS=$layer VK_LOADER_DEBUG=layer "$starter" "$build/vkclip" devices >"$work/log" 2>&1 || true
+    if ! grep -q "$layer" "$work/log"; then
+        fail "$1: the validation layer is not loaded"
+        return
+    fi
+    for form in f32 f16 'f32 --weights q8' 'f16 --weights q4'; do
+        [ -z "$quick" ] || [ "$form" = f32 ] || continue
+        # The form is two options in one text.
+        # shellcheck disable=SC2086
+        run_checked "$1" embed -m models/emoji-clip -o "$work/output.safetensors" --text owl --precision $form \
+            models/emoji-clip/samples
+    done
+    [ -n "$quick" ] || train "$1" f32
+    train "$1" f16
+}
+
+# ---- All devices ----------------------------------------------------------------------------------------------------
+
+while read -r name source shim variable; do
+    [ -n "$name" ] || continue
+    prepare "$name" "$source" "$shim" "$variable" || { echo "$name: left out: no such driver" && continue; }
+    compile "$name" </dev/null
+    # A device that the system's RADV plays has no memory.
+    [ "$source" = system ] || run_commands "$name" </dev/null
+    echo "$name: $(($(wc -l <"$table") - 2)) pipelines"
+done <<EOF
+$devices
+EOF
+
+# Every variant must be reached on some device, or the test would say nothing of it.
+if [ -z "$quick" ]; then
+    sed -nE 's/^#include "spirv_(.*)_([a-z0-9]+)_([a-z0-9]+)\.h"$/\1 \2 \3/p' "$build/shaders/kernels_spirv.h" |
+        sort -u >"$work/variants"
+    awk -F, '!/^#/ && !/^first,/ { split($6, words, " "); print words[1], $4, $5 }' "$build"/compile/*.csv |
+        sort -u >"$work/reached"
+    comm -23 "$work/variants" "$work/reached" >"$work/found"
+    while IFS= read -r line; do fail "no device compiles the variant $line"; done <"$work/found"
+fi
+[ $failures = 0 ] || { echo "$failures failures" && exit 1; }
