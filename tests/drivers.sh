@@ -34,6 +34,7 @@ rdna2-system system  none      RADV_FORCE_FAMILY=navi21
 # First choices that may spill: device and shader as patterns, then the reason.
 exceptions='
 * attention_grad* it keeps four vectors of a head in registers, 256 values: it needs another division of the work
+m1 attention it keeps two vectors of a head, 128 values, which is all that Apple has: several lanes must share a query
 '
 limit=2 # seconds of processor time that a pipeline may take
 messages='Validation (Error|Warning|Performance)|SYNC-HAZARD|VUID-|UNASSIGNED-'
