@@ -43,8 +43,8 @@ vec4 load_conv(uint m, uint k)
         return inside ? values : vec4(0.0);
     }
     vec4 values = vec4(0.0);
-    for (uint i = 0; i < 4 && k + i < args.k; i++)
-        if (pixel_at(row, (k + i) / channels, pixel))
+    for (uint i = 0; i < 4; i++)
+        if (k + i < args.k && pixel_at(row, (k + i) / channels, pixel))
             values[i] = load_x(pixel * channels + (k + i) % channels, 1).x;
     return values;
 }
