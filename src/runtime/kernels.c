@@ -253,6 +253,29 @@ static bool is_listed(const struct kernel_choice *choices, size_t count,
     return false;
 }
 
+/* A variant whose subgroup hands values around is unrolled over rows, columns and lanes. For more
+ * than this many products compilers took up to 20 s, and the code spilled on every GPU tried. */
+#define MOST_UNROLLED 4096
+
+/* Estimates how many values an invocation keeps in registers: sums, x and w, or the sums and x of
+ * OUTER, whose tiles count columns in quads. */
+static uint32_t count_values(const struct kernel *kernel, const struct tile *tile)
+{
+    if (kernel->op == OP_OUTER)
+        return 4 * tile->rows * tile->columns + 16 * tile->columns;
+    return tile->rows * tile->columns + tile->rows + 4 * tile->columns;
+}
+
+bool kernels_accept_tile(enum gpu_class class, const struct kernel *kernel, const struct tile *tile,
+                         uint32_t lanes)
+{
+    if (kernels_share_values(kernel) && tile->rows * tile->columns * lanes > MOST_UNROLLED)
+        return false;
+    if (kernel->needs & CAPS_COOPMAT) /* rows and columns count matrices, spread over the lanes */
+        return true;
+    return count_values(kernel, tile) <= order_registers(class);
+}
+
 /* Returns the tile of a variant that needs the fewest registers, which no estimate rejects, so that
  * every variant remains usable; NULL if its shader has no tiles. */
 static const struct tile *smallest_tile(const struct kernel *kernel)
@@ -260,7 +283,7 @@ static const struct tile *smallest_tile(const struct kernel *kernel)
     const struct tile *smallest = NULL;
     for (size_t i = 0; i < ARRAY_COUNT(tiles); i++)
         if (!strcmp(tiles[i].shader, kernel->shader) &&
-            (!smallest || order_values(kernel, &tiles[i].tile) < order_values(kernel, smallest)))
+            (!smallest || count_values(kernel, &tiles[i].tile) < count_values(kernel, smallest)))
             smallest = &tiles[i].tile;
     return smallest;
 }
@@ -278,7 +301,7 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
     for (size_t i = 0; i < ARRAY_COUNT(tiles) && count < KERNEL_CHOICES; i++) {
         const struct tile *tile = &tiles[i].tile;
         if (strcmp(tiles[i].shader, kernel->shader) ||
-            (tile != smallest && !order_accepts(limits->class, kernel, tile, span.lanes)))
+            (tile != smallest && !kernels_accept_tile(limits->class, kernel, tile, span.lanes)))
             continue;
         struct kernel_choice choice = {kernel, cut_tile(*tile, rows, span.lanes, limits->wave),
                                        *tile};
@@ -290,13 +313,31 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
     return count;
 }
 
+static size_t find_rank(enum gpu_class class, const struct kernel_choice *choice)
+{
+    return order_rank(class, choice->kernel->shader, choice->listed_tile.rows,
+                      choice->listed_tile.columns);
+}
+
+void kernels_sort_choices(enum gpu_class class, struct kernel_choice *choices, size_t count)
+{
+    for (size_t i = 1; i < count; i++) { /* insertion, which keeps the order of equals */
+        const struct kernel_choice choice = choices[i];
+        const size_t rank = find_rank(class, &choice);
+        size_t place = i;
+        for (; place && find_rank(class, &choices[place - 1]) > rank; place--)
+            choices[place] = choices[place - 1];
+        choices[place] = choice;
+    }
+}
+
 size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const struct node *node,
                        struct kernel_choice choices[KERNEL_CHOICES])
 {
     size_t count = 0;
     for (size_t i = 0; i < kernel_count; i++)
         count = kernels_add_choices(gpu, &kernels[i], graph, node, choices, count);
-    order_choices(gpu_limits(gpu)->class, choices, count);
+    kernels_sort_choices(gpu_limits(gpu)->class, choices, count);
     return count;
 }
 

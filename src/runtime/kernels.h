@@ -57,6 +57,14 @@ size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const s
 size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
                            const struct graph *graph, const struct node *node,
                            struct kernel_choice choices[KERNEL_CHOICES], size_t count);
+/* Moves the choices that a class of devices prefers to the front. Those of equal preference keep
+ * their order. */
+void kernels_sort_choices(enum gpu_class class, struct kernel_choice *choices, size_t count);
+/* Tells whether a class of devices has the registers for a tile with `lanes` invocations along its
+ * columns. Others are not offered, because compiling what spills thousands of registers takes up to
+ * 20 s; the smallest tile of a variant is offered nevertheless. */
+bool kernels_accept_tile(enum gpu_class class, const struct kernel *kernel, const struct tile *tile,
+                         uint32_t lanes);
 /* Tells whether two choices have the same variant and listed tile, however the tiles are cut down.
  */
 bool kernels_same_choice(const struct kernel_choice *a, const struct kernel_choice *b);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "runtime/order.h"
+#include "runtime/kernels.h"
 
 static const struct kernel *find_kernel(const char *shader, enum type w)
 {
@@ -33,7 +33,7 @@ static void check_order(enum gpu_class class, const size_t expected[4])
         make_choice("matmul_shared", 8, 4), make_choice("matmul", 8, 4)};
     struct kernel_choice after[4];
     memcpy(after, before, sizeof(before));
-    order_choices(class, after, 4);
+    kernels_sort_choices(class, after, 4);
     for (size_t i = 0; i < 4; i++)
         assert_true(kernels_same_choice(&after[i], &before[expected[i]]));
 }
@@ -50,7 +50,7 @@ static bool accepts(enum gpu_class class, const char *shader, uint32_t rows, uin
                     uint32_t lanes)
 {
     const struct tile tile = {rows, columns, 1, WALK_COLUMNS};
-    return order_accepts(class, find_kernel(shader, TYPE_F32), &tile, lanes);
+    return kernels_accept_tile(class, find_kernel(shader, TYPE_F32), &tile, lanes);
 }
 
 static void large_tiles_are_rejected(void **state)
