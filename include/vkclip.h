@@ -113,6 +113,12 @@ struct vkclip_device_info {
     char caps[256]; /* optional features found and usable, separated by spaces; "" if none */
     bool usable;    /* false: the device lacks something that the library requires */
     char why[256];  /* what the device lacks, if it is not usable */
+    uint32_t vendor_id, device_id; /* PCI identifiers, or Khronos's of a vendor without any */
+    /* Vulkan deviceUUID and driverUUID, by which other programs, OpenGL and CUDA name the device;
+     * all 0 if the driver gives none. One GPU under two drivers has one `uuid`. */
+    uint8_t uuid[16], driver_uuid[16];
+    bool has_luid;
+    uint8_t luid[8]; /* Windows's identifier of the adapter, if has_luid */
 };
 
 /* Lists the Vulkan devices of this machine in index order: writes at most `capacity` entries, and
@@ -122,10 +128,14 @@ VKCLIP_API int vkclip_list_devices(struct vkclip_device_info *infos, size_t capa
                                    size_t *count);
 
 struct vkclip_device_params {
-    /* An index, or part of a name in any case. Several with commas between them, or "all" for every
-     * usable device, give one handle for all of them. With NULL or "" the environment
-     * variable VKCLIP_DEVICE decides, which has the same form; without it the best device is
-     * opened: discrete before integrated, virtual and CPU. */
+    /* An index, or part of a name in any case. Several with commas between them give one handle for
+     * all of them. "all" gives one for every usable GPU, each once although two drivers list it,
+     * and for the CPU only where there is no GPU. With NULL or "" the environment variable
+     * VKCLIP_DEVICE decides, which has the same form; without it the best device is opened:
+     * discrete before integrated, virtual and CPU, and of several discrete ones that with the most
+     * memory. A device whose driver does not conform to Vulkan, or that runs on another driver
+     * (Dozen), comes after all others, and "all" leaves it out. A warning says where the device is
+     * a CPU and nothing named it. */
     const char *device;
     /* The folder for compiled pipelines and measurements. NULL means VKCLIP_CACHE_DIR, or without
      * it the user's cache folder; "" means that nothing is kept. */

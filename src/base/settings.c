@@ -67,6 +67,7 @@ int settings_read(const struct vkclip_device_params *params, struct settings *se
         {"VKCLIP_DISABLE_CAPS", &settings->disabled_caps},
         {"VKCLIP_ENABLE_CAPS", &settings->enabled_caps},
         {"VKCLIP_DISABLE_KERNELS", &settings->disabled_kernels},
+        {"VKCLIP_QUIRKS", &settings->quirks},
     };
     int error = copy_text(params ? params->device : NULL, &settings->device);
     if (!error && !settings->device)
@@ -86,6 +87,7 @@ void settings_free(struct settings *settings)
     free(settings->disabled_caps);
     free(settings->enabled_caps);
     free(settings->disabled_kernels);
+    free(settings->quirks);
     *settings = (struct settings){0};
 }
 

@@ -19,6 +19,7 @@ struct settings {
     char *tuning;        /* VKCLIP_TUNE: whether kernels are measured, see runtime/tune.h */
     char *disabled_caps; /* VKCLIP_DISABLE_CAPS: list of capabilities not to use, see CAPS */
     char *enabled_caps;  /* VKCLIP_ENABLE_CAPS: list of capabilities to use though they are slow */
+    char *quirks;        /* VKCLIP_QUIRKS: `off` ignores what is known to be wrong with drivers */
     char *
         disabled_kernels; /* VKCLIP_DISABLE_KERNELS: list of shaders to treat as if none compiled */
     bool pipeline_statistics; /* drivers are asked to say how they compiled each pipeline, which

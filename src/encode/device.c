@@ -4,9 +4,11 @@
  */
 #include "encode/device.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/settings.h"
 #include "runtime/tune.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,37 +48,22 @@ static int open_gpu(struct vkclip_device *device, const struct settings *setting
 
 static int open_all(struct vkclip_device *device, const struct settings *settings)
 {
-    struct vkclip_device_info infos[DEVICE_GPUS];
+    uint32_t numbers[DEVICE_GPUS];
     size_t count = 0;
-    int error = gpu_list(settings, infos, DEVICE_GPUS, &count);
+    int error = gpu_list_all(settings, numbers, DEVICE_GPUS, &count);
     for (size_t i = 0; i < count && i < DEVICE_GPUS && !error; i++) {
         char number[16];
-        snprintf(number, sizeof(number), "%u", infos[i].index);
-        if (infos[i].usable)
-            error = open_gpu(device, settings, "all", number);
+        snprintf(number, sizeof(number), "%u", numbers[i]);
+        error = open_gpu(device, settings, "all", number);
     }
-    if (!error && !device->count)
-        error = error_fail(VKCLIP_ENODEVICE, "no usable Vulkan device among %zu found", count);
     return error;
-}
-
-/* Checks whether the whole text is a device's name, which may contain a comma. */
-static bool is_device_name(const struct settings *settings, const char *text)
-{
-    struct vkclip_device_info infos[DEVICE_GPUS];
-    size_t count = 0;
-    bool found = false;
-    if (gpu_list(settings, infos, DEVICE_GPUS, &count))
-        return false;
-    for (size_t i = 0; i < count && i < DEVICE_GPUS; i++)
-        found |= gpu_name_has(infos[i].name, text);
-    return found;
 }
 
 static int open_named(struct vkclip_device *device, const struct settings *settings)
 {
     const char *names = settings->device;
-    if (!names || !strchr(names, ',') || is_device_name(settings, names))
+    /* A device's name may contain a comma. */
+    if (!names || !strchr(names, ',') || gpu_is_name(settings, names))
         return open_gpu(device, settings, names, names);
     int error = VKCLIP_OK;
     const char *start = names;
@@ -93,6 +80,34 @@ static int open_named(struct vkclip_device *device, const struct settings *setti
     return error;
 }
 
+/* Says once per process that nothing but a CPU was found, which is slow. A caller who names the
+ * CPU knows it. */
+static void warn_of_cpu(const struct vkclip_device *device, const struct settings *settings)
+{
+    static atomic_flag warned = ATOMIC_FLAG_INIT;
+    const struct vkclip_device_info *info = gpu_info(device->gpus[0]);
+    if (settings->device || info->type != VKCLIP_DEVICE_CPU || atomic_flag_test_and_set(&warned))
+        return;
+    log_message(VKCLIP_LOG_WARNING,
+                "no GPU has a usable Vulkan driver, so %s computes on the CPU, which is slow; "
+                "`device` names it without this warning",
+                info->name);
+}
+
+/* Opens the GPUs that the settings name. Vulkan stays open, so that it is opened once. */
+static int open_gpus(struct vkclip_device *device, const struct settings *settings)
+{
+    const bool all = settings->device && !strcmp(settings->device, "all");
+    int error = gpu_loader_open();
+    if (error)
+        return error;
+    error = all ? open_all(device, settings) : open_named(device, settings);
+    gpu_loader_close();
+    if (!error)
+        warn_of_cpu(device, settings);
+    return error;
+}
+
 int device_open(const struct vkclip_device_params *params, struct vkclip_device **result)
 {
     struct vkclip_device *device = *result = calloc(1, sizeof(*device));
@@ -100,9 +115,8 @@ int device_open(const struct vkclip_device_params *params, struct vkclip_device 
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
     struct settings settings;
     int error = settings_read(params, &settings);
-    bool all = settings.device && !strcmp(settings.device, "all");
     if (!error)
-        error = all ? open_all(device, &settings) : open_named(device, &settings);
+        error = open_gpus(device, &settings);
     settings_free(&settings);
     if (!error && device->count > 1)
         error = workers_open((unsigned)device->count - 1, &device->drivers);

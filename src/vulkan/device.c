@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Finds and opens a device, beginning with the Vulkan loader. Any device of Vulkan 1.1 or later
- * with a compute queue is usable. A name that no usable device has, or that several have, is
- * refused.
+ * Lists devices and opens one. Any device of Vulkan 1.1 or later with a compute queue is usable,
+ * unless a quirk refuses it.
  */
-#define VOLK_IMPLEMENTATION
 #include "vulkan/internal.h"
 
 #include "base/error.h"
@@ -13,204 +11,181 @@
 #include "base/string.h"
 #include "base/workers.h"
 
-#include <ctype.h>
 #include <stdlib.h>
-
-/* ---- Instance -------------------------------------------------------------------------------- */
-
-/* The loader lists MoltenVK only to a program that enables VK_KHR_portability_enumeration, which
- * older loaders do not have. */
-#ifdef VK_KHR_portability_enumeration
-static const char *const portability = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
-
-static int enable_portability(VkInstanceCreateInfo *info)
-{
-    static const char call[] = "vkEnumerateInstanceExtensionProperties";
-    uint32_t count = 0;
-    int error = vulkan_check(vkEnumerateInstanceExtensionProperties(NULL, &count, NULL), call);
-    if (error)
-        return error;
-    VkExtensionProperties *listed = calloc(count + 1, sizeof(*listed));
-    if (!listed)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
-    error = vulkan_check(vkEnumerateInstanceExtensionProperties(NULL, &count, listed), call);
-    if (!error && probe_has_extension(listed, count, portability)) {
-        info->flags = VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
-        info->enabledExtensionCount = 1;
-        info->ppEnabledExtensionNames = &portability;
-    }
-    free(listed);
-    return error;
-}
-#else
-static int enable_portability(VkInstanceCreateInfo *info)
-{
-    (void)info;
-    return VKCLIP_OK;
-}
-#endif
-
-static int create_instance(VkInstance *instance)
-{
-    VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
-                                     .pApplicationName = "vkclip",
-                                     .pEngineName = "vkclip",
-                                     .apiVersion = VK_API_VERSION_1_1};
-    VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
-                                 .pApplicationInfo = &application};
-    if (volkInitialize() != VK_SUCCESS)
-        return error_fail(VKCLIP_ENODEVICE, "no Vulkan loader on this machine (libvulkan): install "
-                                            "the GPU's driver, or mesa-vulkan-drivers for any CPU");
-    if (volkGetInstanceVersion() < VK_API_VERSION_1_1)
-        return error_fail(VKCLIP_ENODEVICE, "the Vulkan loader is older than Vulkan 1.1");
-    int error = enable_portability(&info);
-    if (error)
-        return error;
-    VkResult result = vkCreateInstance(&info, NULL, instance);
-    if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
-        return error_fail(VKCLIP_ENODEVICE, "no Vulkan driver on this machine: install the GPU's "
-                                            "driver, or mesa-vulkan-drivers for any CPU");
-    error = vulkan_check(result, "vkCreateInstance");
-    if (!error)
-        volkLoadInstance(*instance);
-    return error;
-}
+#include <string.h>
 
 /* ---- Which devices there are ----------------------------------------------------------------- */
 
-/* Lists the physical devices. The caller frees the list, which is NULL after an error. */
-static int list_physical(VkInstance instance, VkPhysicalDevice **devices, uint32_t *count)
+/* Describes all devices. The caller frees the list, which is NULL after an error. */
+static int describe_devices(const struct settings *settings, struct description **list,
+                            uint32_t *count)
 {
-    static const char call[] = "vkEnumeratePhysicalDevices";
-    *devices = NULL;
-    *count = 0;
-    int error = vulkan_check(vkEnumeratePhysicalDevices(instance, count, NULL), call);
-    if (error)
-        return error;
-    *devices = calloc(*count + 1, sizeof(**devices));
-    if (!*devices)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
-    error = vulkan_check(vkEnumeratePhysicalDevices(instance, count, *devices), call);
-    if (error) {
-        free(*devices);
-        *devices = NULL;
-    }
+    VkPhysicalDevice *devices = NULL;
+    *list = NULL;
+    int error = instance_list(&devices, count);
+    if (!error)
+        *list = calloc(*count + 1, sizeof(**list));
+    if (!error && !*list)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
+    for (uint32_t i = 0; i < *count && !error; i++)
+        probe_describe(settings, devices[i], i, &(*list)[i]);
+    free(devices);
     return error;
+}
+
+/* Names the capabilities of a device that is listed but not opened. Matrices of fp32 are left out,
+ * because hardly any device has them and only probe_matrices can tell. */
+static void describe_caps(const struct settings *settings, struct description *device)
+{
+    struct features features;
+    if (device->info.usable && !probe_features(settings, device, &features))
+        gpu_describe_caps(features.caps & ~CAP_COOPMAT32, device->info.caps,
+                          sizeof(device->info.caps));
 }
 
 int gpu_list(const struct settings *settings, struct vkclip_device_info *infos, size_t capacity,
              size_t *count)
 {
-    VkInstance instance = VK_NULL_HANDLE;
-    VkPhysicalDevice *devices = NULL;
+    struct description *list = NULL;
     uint32_t found = 0;
-    int error = create_instance(&instance);
-    if (!error)
-        error = list_physical(instance, &devices, &found);
-    for (uint32_t i = 0; i < found && i < capacity && !error; i++)
-        probe_info(settings, devices[i], i, &infos[i]);
+    *count = 0;
+    int error = gpu_loader_open();
+    if (error)
+        return error;
+    error = describe_devices(settings, &list, &found);
+    for (uint32_t i = 0; i < found && i < capacity && !error; i++) {
+        describe_caps(settings, &list[i]);
+        infos[i] = list[i].info;
+    }
     *count = found;
-    free(devices);
-    if (instance)
-        vkDestroyInstance(instance, NULL);
+    free(list);
+    gpu_loader_close();
     return error;
 }
 
-bool gpu_name_has(const char *name, const char *part)
+/* Says which devices cannot be used, and which are not used unless they are named. */
+static void log_choice(const struct description *list, uint32_t count, const char *wanted,
+                       const struct description *chosen)
 {
-    for (; *name; name++) {
-        size_t i = 0;
-        while (part[i] && tolower((unsigned char)name[i]) == tolower((unsigned char)part[i]))
-            i++;
-        if (!part[i])
-            return true;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct vkclip_device_info *info = &list[i].info;
+        if (!info->usable)
+            log_message(VKCLIP_LOG_INFO, "device %u, %s: skipped: %s", i, info->name, info->why);
+        else if (!wanted && !list[i].conformant && chosen->conformant)
+            log_message(chosen->info.type == VKCLIP_DEVICE_CPU ? VKCLIP_LOG_WARNING
+                                                               : VKCLIP_LOG_INFO,
+                        "device %u, %s: skipped, because its driver does not conform to Vulkan: "
+                        "name it with `device` to use it",
+                        i, info->name);
     }
-    return false;
+}
+
+int gpu_list_all(const struct settings *settings, uint32_t *numbers, size_t capacity, size_t *count)
+{
+    struct description *list = NULL;
+    uint32_t found = 0;
+    *count = 0;
+    int error = gpu_loader_open();
+    if (error)
+        return error;
+    error = describe_devices(settings, &list, &found);
+    uint32_t *chosen = calloc(found + 1, sizeof(*chosen));
+    if (!error && !chosen)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
+    if (!error)
+        *count = choose_all(list, found, chosen);
+    if (!error && !*count)
+        error = error_fail(VKCLIP_ENODEVICE, "no usable Vulkan device among %u found", found);
+    if (!error)
+        log_choice(list, found, NULL, &list[chosen[0]]);
+    for (size_t i = 0; i < *count && i < capacity && !error; i++)
+        numbers[i] = chosen[i];
+    free(chosen);
+    free(list);
+    gpu_loader_close();
+    return error;
+}
+
+bool gpu_is_name(const struct settings *settings, const char *text)
+{
+    struct description *list = NULL;
+    uint32_t count = 0;
+    bool found = false;
+    if (gpu_loader_open())
+        return false;
+    if (!describe_devices(settings, &list, &count))
+        for (uint32_t i = 0; i < count; i++)
+            found |= gpu_name_has(list[i].info.name, text);
+    free(list);
+    gpu_loader_close();
+    return found;
 }
 
 /* ---- Which device is opened ------------------------------------------------------------------ */
 
-static bool is_wanted(const struct vkclip_device_info *info, const char *wanted)
+static int choose_device(const struct settings *settings, const char *wanted,
+                         struct description *chosen)
 {
-    char *end = NULL;
-    if (!wanted)
-        return true;
-    unsigned long number = strtoul(wanted, &end, 10);
-    if (isdigit((unsigned char)*wanted) && !*end)
-        return number == info->index;
-    return gpu_name_has(info->name, wanted);
-}
-
-static int check_matches(const char *wanted, uint32_t matches, uint32_t count)
-{
-    if (!matches && wanted)
-        return error_fail(VKCLIP_ENODEVICE,
-                          "no usable Vulkan device matches \"%s\" among %u found: "
-                          "`vkclip devices` lists them",
-                          wanted, count);
-    if (!matches)
-        return error_fail(VKCLIP_ENODEVICE, "no usable Vulkan device among %u found", count);
-    if (wanted && matches > 1)
-        return error_fail(
-            VKCLIP_ENODEVICE,
-            "\"%s\" is part of the names of %u devices: give a longer part, or a device's number",
-            wanted, matches);
-    return VKCLIP_OK;
-}
-
-/* Chooses the device to open: of several wanted devices the first one of the best type. */
-static int choose_device(struct gpu *gpu, const struct settings *settings, const char *wanted)
-{
-    VkPhysicalDevice *devices = NULL;
-    uint32_t count = 0, matches = 0;
-    int error = list_physical(gpu->instance, &devices, &count);
-    for (uint32_t i = 0; i < count && !error; i++) {
-        struct vkclip_device_info info;
-        probe_info(settings, devices[i], i, &info);
-        if (!is_wanted(&info, wanted))
-            continue;
-        if (!info.usable) {
-            log_message(VKCLIP_LOG_INFO, "device %u, %s: skipped: %s", i, info.name, info.why);
-            continue;
-        }
-        matches++;
-        if (matches == 1 || info.type > gpu->info.type) {
-            gpu->physical = devices[i];
-            gpu->info = info;
-        }
+    struct description *list = NULL;
+    uint32_t count = 0, number = 0;
+    int error = describe_devices(settings, &list, &count);
+    if (!error)
+        error = choose_one(list, count, wanted, &number);
+    if (!error) {
+        *chosen = list[number];
+        log_choice(list, count, wanted, chosen);
     }
-    free(devices);
-    return error ? error : check_matches(wanted, matches, count);
+    free(list);
+    return error;
 }
 
-static int create_device(struct gpu *gpu, const struct settings *settings)
-{
+/* What vkCreateDevice enables. */
+struct enabled {
     struct features features;
-    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables;
-    const float priority = 1;
-    gpu->family = probe_compute_family(gpu->physical);
-    int error = probe_features(settings, gpu->physical, &features);
-    if (!error && settings->pipeline_statistics)
-        error = statistics_enable(gpu, &features, &executables);
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executables; /* in its chain */
+};
+
+/* Finds what the GPU can do, and what of it is enabled. */
+static int probe_device(struct gpu *gpu, const struct settings *settings,
+                        struct description *device, struct enabled *enabled)
+{
+    struct features *features = &enabled->features;
+    gpu->physical = device->physical;
+    gpu->info = device->info;
+    int error = probe_features(settings, device, features);
     if (error)
         return error;
-    gpu->caps = features.caps;
-    probe_limits(gpu, &features);
-    class_find(gpu->physical, &gpu->limits);
-    vkGetPhysicalDeviceMemoryProperties(gpu->physical, &gpu->memory);
+    const struct quirks quirks = quirks_find(settings, device);
+    probe_matrices(device->physical, features);
+    probe_enable(features);
+    gpu_describe_caps(features->caps, gpu->info.caps, sizeof(gpu->info.caps));
+    gpu->caps = features->caps;
+    gpu->family = probe_compute_family(device->physical, quirks.compute_queue);
+    probe_limits(gpu, features);
+    gpu->limits.separate_memory = quirks.separate_memory;
+    class_find(device->physical, &gpu->limits);
+    vkGetPhysicalDeviceMemoryProperties(device->physical, &gpu->memory);
+    if (settings->pipeline_statistics)
+        error = statistics_enable(gpu, features, &enabled->executables);
+    return error;
+}
+
+static int create_device(struct gpu *gpu, const struct features *features)
+{
+    const float priority = 1;
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                      .queueFamilyIndex = gpu->family,
                                      .queueCount = 1,
                                      .pQueuePriorities = &priority};
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                               .pNext = &features.core,
+                               .pNext = &features->core,
                                .queueCreateInfoCount = 1,
                                .pQueueCreateInfos = &queue,
-                               .enabledExtensionCount = features.extension_count,
-                               .ppEnabledExtensionNames = features.extensions};
+                               .enabledExtensionCount = features->extension_count,
+                               .ppEnabledExtensionNames = features->extensions};
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                     .queueFamilyIndex = gpu->family};
-    error =
+    int error =
         vulkan_check(vkCreateDevice(gpu->physical, &info, NULL, &gpu->device), "vkCreateDevice");
     if (error)
         return error;
@@ -223,6 +198,9 @@ static int create_device(struct gpu *gpu, const struct settings *settings)
 
 static int keep_settings(struct gpu *gpu, const struct settings *settings)
 {
+    if (settings->quirks && strcmp(settings->quirks, "on") && strcmp(settings->quirks, "off"))
+        log_message(VKCLIP_LOG_WARNING, "VKCLIP_QUIRKS is \"%s\", expected on or off: taken as on",
+                    settings->quirks);
     if (settings->cache_folder)
         gpu->cache_folder = string_format("%s", settings->cache_folder);
     if (settings->disabled_kernels)
@@ -235,6 +213,8 @@ static int keep_settings(struct gpu *gpu, const struct settings *settings)
 
 int gpu_open(const struct settings *settings, const char *device, struct gpu **result)
 {
+    struct description chosen;
+    struct enabled enabled;
     struct gpu *gpu = *result = calloc(1, sizeof(*gpu));
     if (!gpu)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
@@ -242,11 +222,14 @@ int gpu_open(const struct settings *settings, const char *device, struct gpu **r
     if (!error)
         error = workers_open(0, &gpu->workers);
     if (!error)
-        error = create_instance(&gpu->instance);
+        error = gpu_loader_open();
+    gpu->loader = !error;
     if (!error)
-        error = choose_device(gpu, settings, device);
+        error = choose_device(settings, device, &chosen);
     if (!error)
-        error = create_device(gpu, settings);
+        error = probe_device(gpu, settings, &chosen, &enabled);
+    if (!error)
+        error = create_device(gpu, &enabled.features);
     if (!error)
         error = pipelines_open(gpu);
     if (error)
@@ -269,8 +252,8 @@ void gpu_close(struct gpu **handle)
         vkDestroyCommandPool(gpu->device, gpu->pool, NULL);
         vkDestroyDevice(gpu->device, NULL);
     }
-    if (gpu->instance)
-        vkDestroyInstance(gpu->instance, NULL);
+    if (gpu->loader)
+        gpu_loader_close();
     free(gpu->cache_folder);
     free(gpu->disabled_kernels);
     free(gpu);

@@ -10,6 +10,7 @@ int vulkan_check(VkResult result, const char *call)
 {
     switch (result) {
     case VK_SUCCESS:
+    case VK_INCOMPLETE: /* A list grew after it was counted, as when a GPU is plugged in. */
         return VKCLIP_OK;
     case VK_ERROR_OUT_OF_HOST_MEMORY:
         return error_fail(VKCLIP_EMEMORY, "%s: out of host memory", call);

@@ -77,13 +77,24 @@ struct gpu_limits {
     enum gpu_class class;
     uint32_t matrices[2][3]; /* M, N, K of CAP_COOPMAT32 and of CAP_COOPMAT16 */
     double work;             /* operations that one submit should not exceed */
+    bool separate_memory;    /* two tensors must not lie in the same memory one after the other */
 };
 
+/* Keeps Vulkan open until gpu_loader_close, so that calls between them, which open and close it
+ * too, need not load all drivers each time. */
+int gpu_loader_open(void);
+void gpu_loader_close(void);
 /* Lists the devices of this machine in Vulkan's order, as vkclip_list_devices does. */
 int gpu_list(const struct settings *settings, struct vkclip_device_info *infos, size_t capacity,
              size_t *count);
+/* Finds the numbers of the devices that `all` means: one for each GPU, or for each CPU where there
+ * is no GPU. Writes at most `capacity` of them. Fails with ENODEVICE if there is none. */
+int gpu_list_all(const struct settings *settings, uint32_t *numbers, size_t capacity,
+                 size_t *count);
 /* Tells whether a device's name contains `part`. The comparison ignores case. */
 bool gpu_name_has(const char *name, const char *part);
+/* Tells whether a device of this machine has a name that contains `text`. */
+bool gpu_is_name(const struct settings *settings, const char *text);
 /* Opens the device whose number is `device` or whose name contains it; exactly one device must
  * match. With `device` NULL the best device is opened. `settings->device` is not read, because it
  * may name several devices. The GPU copies what it needs from the settings. */
@@ -94,6 +105,8 @@ void gpu_close(struct gpu **gpu);
 const struct vkclip_device_info *gpu_info(const struct gpu *gpu);
 const struct gpu_limits *gpu_limits(const struct gpu *gpu);
 uint32_t gpu_caps(const struct gpu *gpu);
+/* Writes the names of capabilities, separated by spaces. */
+void gpu_describe_caps(uint32_t caps, char *text, size_t size);
 /* Returns the threads for the host's work, which also build pipelines. */
 struct workers *gpu_workers(const struct gpu *gpu);
 /* Returns the path of a cache file for this device with this driver as a new string, or NULL where

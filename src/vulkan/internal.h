@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * This header has what only the files of vulkan/ share: the structs behind the handles of gpu.h,
- * what a probe finds, and the functions that these files call in each other.
+ * what a probe finds, and the functions that these files call in each other. Vulkan's functions are
+ * volk's process-wide pointers, which may be called only while the process's instance is open:
+ * between gpu_loader_open and gpu_loader_close, or as long as a GPU is open.
  */
 #ifndef VKCLIP_VULKAN_INTERNAL_H
 #define VKCLIP_VULKAN_INTERNAL_H
@@ -11,7 +13,7 @@
 #include "vulkan/gpu.h"
 
 struct gpu {
-    VkInstance instance;
+    bool loader; /* gpu_loader_open was called */
     VkPhysicalDevice physical;
     VkDevice device;
     VkQueue queue;
@@ -29,6 +31,7 @@ struct gpu {
     char *cache_path;   /* NULL where the pipeline cache is not kept on disk */
     uint32_t caps;
     struct gpu_limits limits;
+    uint32_t required_subgroup; /* lanes to ask for where CAP_SUBGROUP is needed; 0: do not ask */
     struct vkclip_device_info info;
     char *cache_folder;     /* NULL where nothing is kept on disk */
     char *disabled_kernels; /* see struct settings */
@@ -58,7 +61,28 @@ struct gpu_pipeline {
  * the call. */
 int vulkan_check(VkResult result, const char *call);
 
+/* ---- instance.c ------------------------------------------------------------------------------ */
+
+/* Lists the physical devices of the process's instance, which must be open. The caller frees the
+ * list, which is NULL after an error. */
+int instance_list(VkPhysicalDevice **devices, uint32_t *count);
+bool instance_has_extension(const VkExtensionProperties *extensions, uint32_t count,
+                            const char *name);
+
 /* ---- probe.c --------------------------------------------------------------------------------- */
+
+/* What a driver says of a device. The choice of a device and the quirks depend on nothing else, so
+ * that tests can make up any machine. */
+struct description {
+    struct vkclip_device_info info;
+    VkPhysicalDevice physical;
+    VkDriverId driver;       /* 0 if the driver does not tell */
+    uint32_t driver_version; /* in the driver's own encoding */
+    bool conformant;         /* the driver claims to have passed Vulkan's conformance tests */
+    /* These tell generations of GPUs apart. They are 0 until probe_features has asked for them. */
+    uint32_t subgroup_min, subgroup_max;
+    bool mixed_dot; /* dot products of signed with unsigned 8-bit integers are accelerated */
+};
 
 /* This struct says what a device can do beyond Vulkan 1.1. `core` heads a chain of pointers through
  * the other features, which vkCreateDevice receives, so the struct must not be copied. */
@@ -75,18 +99,28 @@ struct features {
     uint32_t matrices[2][3];   /* M, N, K of the cooperative matrices of fp32 and of fp16 */
     const char *extensions[8]; /* extensions to enable */
     uint32_t extension_count;
-    uint32_t subgroup_width; /* lanes in the variants that need CAP_SUBGROUP */
+    uint32_t subgroup_width;    /* lanes in the variants that need CAP_SUBGROUP */
+    uint32_t required_subgroup; /* see struct gpu */
     uint32_t caps;
 };
 
-bool probe_has_extension(const VkExtensionProperties *extensions, uint32_t count, const char *name);
-/* Finds the features of a device, which must have Vulkan 1.1. */
-int probe_features(const struct settings *settings, VkPhysicalDevice physical, struct features *f);
-/* Returns the first queue family that supports compute, or UINT32_MAX if there is none. */
-uint32_t probe_compute_family(VkPhysicalDevice physical);
-/* Describes any device. For an unusable device, info->why says the reason. */
-void probe_info(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
-                struct vkclip_device_info *info);
+/* Describes any device by what Vulkan has without options. For an unusable device, info.why says
+ * the reason. */
+void probe_describe(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
+                    struct description *description);
+/* Finds the features of a device, which must have Vulkan 1.1. It asks for none that are disabled or
+ * taken away by a quirk. Cooperative matrices of fp16 are assumed where the device has cooperative
+ * matrices, until probe_matrices has asked the driver for their shapes. */
+int probe_features(const struct settings *settings, struct description *description,
+                   struct features *f);
+/* Asks for the shapes of cooperative matrices. Only the device to be opened is asked, because the
+ * question crashes some drivers. */
+void probe_matrices(VkPhysicalDevice physical, struct features *f);
+/* Leaves only what the capabilities need in the chain of features and the list of extensions. */
+void probe_enable(struct features *f);
+/* Returns a queue family that supports compute, or UINT32_MAX if there is none. With `separate` one
+ * without graphics is preferred. */
+uint32_t probe_compute_family(VkPhysicalDevice physical, bool separate);
 /* Fills the GPU's limits and its timestamps; `physical`, `family` and `info` must be set. */
 void probe_limits(struct gpu *gpu, const struct features *f);
 
@@ -101,6 +135,29 @@ void class_find(VkPhysicalDevice physical, struct gpu_limits *limits);
  * `feature` must live as long as `f`. Leaves `f` as it is if the device lacks the extension. */
 int statistics_enable(struct gpu *gpu, struct features *f,
                       VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR *feature);
+
+/* ---- quirks.c -------------------------------------------------------------------------------- */
+
+/* What has to be done differently on a device, though its driver says otherwise. */
+struct quirks {
+    const char *refusal;  /* why the device must not be used; NULL if it may be */
+    uint32_t caps;        /* capabilities not to use */
+    bool separate_memory; /* see struct gpu_limits */
+    bool compute_queue;   /* a queue without graphics is better */
+};
+
+/* Finds the quirks of a device. The setting `off` gives none. */
+struct quirks quirks_find(const struct settings *settings, const struct description *description);
+
+/* ---- choose.c -------------------------------------------------------------------------------- */
+
+/* Chooses the device to open: the one whose number is `wanted` or whose name contains it, or with
+ * `wanted` NULL the best one. */
+int choose_one(const struct description *devices, uint32_t count, const char *wanted,
+               uint32_t *chosen);
+/* Chooses the devices that `all` means, see gpu_list_all, and returns their number. `chosen` has
+ * room for `count`. */
+uint32_t choose_all(const struct description *devices, uint32_t count, uint32_t *chosen);
 
 /* ---- pipeline.c ------------------------------------------------------------------------------ */
 

@@ -147,10 +147,11 @@ static VkResult create_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipe
         .layout = gpu->layout};
     VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT width = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
-        .requiredSubgroupSize = gpu->limits.subgroup};
+        .requiredSubgroupSize = gpu->required_subgroup};
     if (pipeline->caps & (CAP_SUBGROUP | CAPS_COOPMAT)) {
         info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
-        info.stage.pNext = &width;
+        if (gpu->required_subgroup)
+            info.stage.pNext = &width;
     }
     if (gpu->statistics)
         info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;

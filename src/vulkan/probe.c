@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Finds what a device is and can do. Everything beyond Vulkan 1.1 with a compute queue is probed
- * here and becomes a CAP_ bit or a limit; no other file asks the driver.
+ * here and becomes a CAP_ bit or a limit; no other file asks the driver. A driver is asked only
+ * for what will be used, because questions about optional features crash some drivers.
  */
 #include "vulkan/internal.h"
 
@@ -15,64 +16,136 @@
 
 /* ---- Extensions and features ----------------------------------------------------------------- */
 
-bool probe_has_extension(const VkExtensionProperties *extensions, uint32_t count, const char *name)
+/* An optional feature of the device, asked for where one of its capabilities is wanted. */
+struct optional_feature {
+    const char *extension; /* NULL for a feature of Vulkan 1.1 itself */
+    size_t features;       /* offset of its struct in struct features */
+    size_t bytes;          /* size of that struct */
+    VkStructureType type;
+    uint32_t caps;
+    size_t used[2]; /* offsets in that struct of what kernels use; 0: none */
+};
+
+#define FEATURES(member) \
+    offsetof(struct features, member), sizeof(((struct features *)NULL)->member)
+
+static const struct optional_feature optional[] = {
+    {NULL,
+     FEATURES(storage16),
+     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+     CAP_F16,
+     {offsetof(VkPhysicalDevice16BitStorageFeatures, storageBuffer16BitAccess)}},
+    {"VK_EXT_subgroup_size_control",
+     FEATURES(subgroup),
+     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
+     CAP_SUBGROUP | CAPS_COOPMAT,
+     {offsetof(VkPhysicalDeviceSubgroupSizeControlFeaturesEXT, subgroupSizeControl),
+      offsetof(VkPhysicalDeviceSubgroupSizeControlFeaturesEXT, computeFullSubgroups)}},
+    {"VK_KHR_shader_float16_int8",
+     FEATURES(float16),
+     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+     CAP_F16MATH | CAP_COOPMAT16,
+     {offsetof(VkPhysicalDeviceShaderFloat16Int8Features, shaderFloat16)}},
+    {"VK_KHR_vulkan_memory_model",
+     FEATURES(memory_model),
+     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+     CAPS_COOPMAT,
+     {offsetof(VkPhysicalDeviceVulkanMemoryModelFeatures, vulkanMemoryModel)}},
+#ifdef VK_KHR_cooperative_matrix
+    {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME,
+     FEATURES(coopmat),
+     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+     CAPS_COOPMAT,
+     {offsetof(VkPhysicalDeviceCooperativeMatrixFeaturesKHR, cooperativeMatrix)}},
+#endif
+    {"VK_KHR_shader_integer_dot_product",
+     FEATURES(dot),
+     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR,
+     CAP_DOT,
+     {offsetof(VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR, shaderIntegerDotProduct)}},
+};
+
+/* Vulkan requires a program to enable this extension wherever it is listed. */
+static const char portability_subset[] = "VK_KHR_portability_subset";
+
+struct extensions {
+    VkExtensionProperties *list;
+    uint32_t count;
+};
+
+static bool has_extension(const struct extensions *extensions, const char *name)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (!strcmp(extensions[i].extensionName, name))
-            return true;
-    return false;
+    return instance_has_extension(extensions->list, extensions->count, name);
 }
 
-static int list_extensions(VkPhysicalDevice physical, VkExtensionProperties **extensions,
-                           uint32_t *count)
+/* The caller frees the list, also after an error. */
+static int list_extensions(VkPhysicalDevice physical, struct extensions *extensions)
 {
     static const char call[] = "vkEnumerateDeviceExtensionProperties";
-    int error =
-        vulkan_check(vkEnumerateDeviceExtensionProperties(physical, NULL, count, NULL), call);
+    *extensions = (struct extensions){0};
+    int error = vulkan_check(
+        vkEnumerateDeviceExtensionProperties(physical, NULL, &extensions->count, NULL), call);
     if (error)
         return error;
-    *extensions = calloc(*count + 1, sizeof(**extensions));
-    if (!*extensions)
+    extensions->list = calloc(extensions->count + 1, sizeof(*extensions->list));
+    if (!extensions->list)
         return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
-    return vulkan_check(vkEnumerateDeviceExtensionProperties(physical, NULL, count, *extensions),
-                        call);
+    return vulkan_check(
+        vkEnumerateDeviceExtensionProperties(physical, NULL, &extensions->count, extensions->list),
+        call);
 }
 
-/* Chains the features of every extension that is listed, and notes the extension to be enabled. */
-static void chain_features(const VkExtensionProperties *listed, uint32_t count, struct features *f)
+static VkBaseOutStructure *feature_struct(struct features *f, const struct optional_feature *row)
 {
-    const struct {
-        const char *extension; /* NULL for a feature of Vulkan 1.1 itself */
-        VkBaseOutStructure *features;
-        VkStructureType type;
-    } optional[] = {
-        {NULL, (VkBaseOutStructure *)&f->storage16,
-         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES},
-        {"VK_EXT_subgroup_size_control", (VkBaseOutStructure *)&f->subgroup,
-         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT},
-        {"VK_KHR_shader_float16_int8", (VkBaseOutStructure *)&f->float16,
-         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES},
-        {"VK_KHR_vulkan_memory_model", (VkBaseOutStructure *)&f->memory_model,
-         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES},
-#ifdef VK_KHR_cooperative_matrix
-        {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, (VkBaseOutStructure *)&f->coopmat,
-         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR},
-#endif
-        {"VK_KHR_shader_integer_dot_product", (VkBaseOutStructure *)&f->dot,
-         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR},
-        /* Vulkan requires a program to enable this extension wherever it is listed. */
-        {"VK_KHR_portability_subset", NULL, 0},
-    };
+    return (VkBaseOutStructure *)((char *)f + row->features);
+}
+
+/* Adds a struct to the front of a chain of Vulkan's structs. */
+static void chain_struct(void **chain, void *added, VkStructureType type)
+{
+    VkBaseOutStructure *structure = added;
+    structure->sType = type;
+    structure->pNext = *chain;
+    *chain = structure;
+}
+
+/* Chains the structs of the listed features that one of the capabilities needs. */
+static void chain_features(const struct extensions *listed, uint32_t caps, struct features *f)
+{
     for (size_t i = 0; i < ARRAY_COUNT(optional); i++) {
-        if (optional[i].extension && !probe_has_extension(listed, count, optional[i].extension))
+        const struct optional_feature *row = &optional[i];
+        if (row->caps & caps && (!row->extension || has_extension(listed, row->extension)))
+            chain_struct(&f->core.pNext, feature_struct(f, row), row->type);
+    }
+    if (has_extension(listed, portability_subset))
+        f->extensions[f->extension_count++] = portability_subset;
+}
+
+/* Sets all features of a struct to false, except those that kernels use. */
+static void clear_unused(const struct optional_feature *row, VkBaseOutStructure *features)
+{
+    VkBool32 kept[ARRAY_COUNT(row->used)] = {0};
+    for (size_t i = 0; i < ARRAY_COUNT(row->used); i++)
+        if (row->used[i])
+            memcpy(&kept[i], (char *)features + row->used[i], sizeof(kept[i]));
+    memset((char *)features + sizeof(*features), 0, row->bytes - sizeof(*features));
+    for (size_t i = 0; i < ARRAY_COUNT(row->used); i++)
+        if (row->used[i])
+            memcpy((char *)features + row->used[i], &kept[i], sizeof(kept[i]));
+}
+
+void probe_enable(struct features *f)
+{
+    f->core.pNext = NULL;
+    f->core.features = (VkPhysicalDeviceFeatures){0}; /* No kernel uses any of these. */
+    for (size_t i = 0; i < ARRAY_COUNT(optional); i++) {
+        const struct optional_feature *row = &optional[i];
+        if (!(row->caps & f->caps))
             continue;
-        if (optional[i].extension)
-            f->extensions[f->extension_count++] = optional[i].extension;
-        if (optional[i].features) {
-            optional[i].features->sType = optional[i].type;
-            optional[i].features->pNext = f->core.pNext;
-            f->core.pNext = optional[i].features;
-        }
+        clear_unused(row, feature_struct(f, row));
+        chain_struct(&f->core.pNext, feature_struct(f, row), row->type);
+        if (row->extension)
+            f->extensions[f->extension_count++] = row->extension;
     }
 }
 
@@ -92,30 +165,54 @@ static bool has_texel_formats(VkPhysicalDevice physical)
            is_texel_format(physical, VK_FORMAT_R32_UINT);
 }
 
-/* Chooses the subgroup width nearest to 16. Kernels keep one tile of sums per subgroup, and wider
- * subgroups leave too few registers to each lane. */
-static void probe_subgroup(VkPhysicalDevice physical, struct features *f)
+/* What is asked beyond features. */
+struct properties {
+    VkPhysicalDeviceSubgroupProperties subgroup;
+    VkPhysicalDeviceSubgroupSizeControlPropertiesEXT control;
+    VkPhysicalDeviceShaderIntegerDotProductPropertiesKHR dot;
+};
+
+/* Asks for the properties that the capabilities need. Those of generations also decide quirks of
+ * cooperative matrices. */
+static void read_properties(VkPhysicalDevice physical, const struct extensions *listed,
+                            uint32_t caps, struct properties *p)
 {
-    VkPhysicalDeviceSubgroupSizeControlPropertiesEXT control = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
-    VkPhysicalDeviceSubgroupProperties subgroup = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &control};
-    VkPhysicalDeviceProperties2 properties = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
-    vkGetPhysicalDeviceProperties2(physical, &properties);
-    uint32_t width = 16;
-    if (width < control.minSubgroupSize)
-        width = control.minSubgroupSize;
-    if (width > control.maxSubgroupSize)
-        width = control.maxSubgroupSize;
-    if (f->subgroup.subgroupSizeControl && f->subgroup.computeFullSubgroups && width >= 4 &&
-        width <= 64 && control.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT &&
-        subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
-        subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT &&
-        subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT) {
-        f->caps |= CAP_SUBGROUP;
-        f->subgroup_width = width;
+    VkPhysicalDeviceProperties2 core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+    *p = (struct properties){0};
+    if (caps & (CAP_SUBGROUP | CAPS_COOPMAT) &&
+        has_extension(listed, "VK_EXT_subgroup_size_control")) {
+        chain_struct(&core.pNext, &p->subgroup,
+                     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES);
+        chain_struct(&core.pNext, &p->control,
+                     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT);
     }
+    if (caps & (CAP_DOT | CAPS_COOPMAT) &&
+        has_extension(listed, "VK_KHR_shader_integer_dot_product"))
+        chain_struct(&core.pNext, &p->dot,
+                     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES_KHR);
+    if (core.pNext)
+        vkGetPhysicalDeviceProperties2(physical, &core);
+}
+
+/* Chooses the subgroup width nearest to 16 and tells whether kernels can rely on it. Kernels keep
+ * one tile of sums per subgroup, and wider subgroups leave too few registers to each lane. Where
+ * the device has only one width, nothing has to be asked for, and some drivers could not be. */
+static bool choose_subgroup(const struct properties *p, struct features *f)
+{
+    uint32_t width = 16;
+    if (width < p->control.minSubgroupSize)
+        width = p->control.minSubgroupSize;
+    if (width > p->control.maxSubgroupSize)
+        width = p->control.maxSubgroupSize;
+    const bool one_width = p->control.minSubgroupSize == p->control.maxSubgroupSize;
+    const bool can_ask = f->subgroup.subgroupSizeControl &&
+                         p->control.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT;
+    f->subgroup_width = width;
+    f->required_subgroup = one_width ? 0 : width;
+    return f->subgroup.computeFullSubgroups && (one_width || can_ask) && width >= 4 &&
+           width <= 64 && p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
+           p->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT &&
+           p->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
 }
 
 #ifdef VK_KHR_cooperative_matrix
@@ -132,13 +229,20 @@ static bool is_coopmat_usable(const VkCooperativeMatrixPropertiesKHR *p, const s
            p->MSize <= 16 && p->NSize <= 16 && p->KSize <= 16 && p->KSize % 4 == 0;
 }
 
+static bool has_coopmat(const struct features *f)
+{
+    return f->coopmat.cooperativeMatrix && f->memory_model.vulkanMemoryModel;
+}
+
 /* Takes the first usable shape that the device lists for fp32 and for fp16. */
-static void probe_coopmat(VkPhysicalDevice physical, struct features *f)
+void probe_matrices(VkPhysicalDevice physical, struct features *f)
 {
     VkCooperativeMatrixPropertiesKHR listed[64];
     uint32_t count = ARRAY_COUNT(listed);
-    if (!(f->caps & CAP_SUBGROUP) || !f->coopmat.cooperativeMatrix ||
-        !f->memory_model.vulkanMemoryModel)
+    const uint32_t assumed = f->caps & CAPS_COOPMAT;
+    f->caps &= ~CAPS_COOPMAT;
+    /* Old loaders do not have the function. */
+    if (!assumed || !vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)
         return;
     for (uint32_t i = 0; i < count; i++)
         listed[i] = (VkCooperativeMatrixPropertiesKHR){
@@ -151,91 +255,98 @@ static void probe_coopmat(VkPhysicalDevice physical, struct features *f)
         const bool half = p->AType == VK_COMPONENT_TYPE_FLOAT16_KHR;
         if (!is_coopmat_usable(p, f))
             continue;
-        f->caps |= half ? CAP_COOPMAT16 : CAP_COOPMAT32;
+        f->caps |= assumed & (half ? CAP_COOPMAT16 : CAP_COOPMAT32);
         memcpy(f->matrices[half], (uint32_t[]){p->MSize, p->NSize, p->KSize},
                sizeof(f->matrices[half]));
     }
 }
 #else
-static void probe_coopmat(VkPhysicalDevice physical, struct features *f)
+static bool has_coopmat(const struct features *f)
+{
+    (void)f;
+    return false;
+}
+
+void probe_matrices(VkPhysicalDevice physical, struct features *f)
 {
     (void)physical, (void)f;
 }
 #endif
 
-/* Sets CAP_DOT where dot products of 8-bit integers are faster than those of floats, because only
- * there does rounding activations to 8 bits save time. VKCLIP_ENABLE_CAPS=dot sets it elsewhere
- * too, so that the tests can run the kernels that need it. */
-static void probe_dot(const struct settings *settings, VkPhysicalDevice physical,
-                      struct features *f)
-{
-    VkPhysicalDeviceShaderIntegerDotProductPropertiesKHR dot = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES_KHR};
-    VkPhysicalDeviceProperties2 properties = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &dot};
-    if (!f->dot.shaderIntegerDotProduct)
-        return;
-    vkGetPhysicalDeviceProperties2(physical, &properties);
-    if (dot.integerDotProduct4x8BitPackedSignedAccelerated ||
-        settings_list_has(settings->enabled_caps, "dot"))
-        f->caps |= CAP_DOT;
-}
-
-/* Returns the capabilities that VKCLIP_DISABLE_CAPS names (as in f16,texel), with which the tests
+/* Returns the capabilities that a list names, as in f16,texel. With VKCLIP_DISABLE_CAPS the tests
  * run every fallback on one machine. */
-static uint32_t disabled_caps(const struct settings *settings)
+static uint32_t named_caps(const char *list)
 {
     uint32_t mask = 0;
-#define X(name, text)                                     \
-    if (settings_list_has(settings->disabled_caps, text)) \
+#define X(name, text)                  \
+    if (settings_list_has(list, text)) \
         mask |= CAP_##name;
     CAPS(X)
 #undef X
     return mask;
 }
 
-static void probe_caps(const struct settings *settings, VkPhysicalDevice physical,
-                       struct features *f)
+/* Returns those of the wanted capabilities that the device has, and of those that are slow there
+ * only the enabled ones. */
+static uint32_t find_caps(VkPhysicalDevice physical, const struct properties *p, uint32_t wanted,
+                          uint32_t enabled, struct features *f)
 {
-    vkGetPhysicalDeviceFeatures2(physical, &f->core);
-    f->core.features = (VkPhysicalDeviceFeatures){0}; /* no kernel uses any of these */
+    uint32_t caps = 0;
     if (f->storage16.storageBuffer16BitAccess)
-        f->caps |= CAP_F16;
-    if (has_texel_formats(physical))
-        f->caps |= CAP_TEXEL;
+        caps |= CAP_F16;
+    if (wanted & CAP_TEXEL && has_texel_formats(physical))
+        caps |= CAP_TEXEL;
     if (f->float16.shaderFloat16)
-        f->caps |= CAP_F16MATH;
-    probe_subgroup(physical, f);
-    probe_coopmat(physical, f);
-    probe_dot(settings, physical, f);
-    f->caps &= ~disabled_caps(settings);
+        caps |= CAP_F16MATH;
+    if (choose_subgroup(p, f))
+        caps |= CAP_SUBGROUP;
+    if (caps & CAP_SUBGROUP && has_coopmat(f))
+        caps |= f->float16.shaderFloat16 ? CAPS_COOPMAT : CAP_COOPMAT32;
+    /* Rounding activations to 8 bits saves time only where dot products of 8-bit integers are
+     * faster than those of floats. */
+    if (f->dot.shaderIntegerDotProduct &&
+        (p->dot.integerDotProduct4x8BitPackedSignedAccelerated || enabled & CAP_DOT))
+        caps |= CAP_DOT;
+    return caps & wanted;
 }
 
-int probe_features(const struct settings *settings, VkPhysicalDevice physical, struct features *f)
+int probe_features(const struct settings *settings, struct description *device, struct features *f)
 {
-    VkExtensionProperties *listed = NULL;
-    uint32_t count = 0;
+    const uint32_t enabled = named_caps(settings->enabled_caps);
+    uint32_t wanted = ~named_caps(settings->disabled_caps);
+    struct extensions listed;
+    struct properties properties;
     *f = (struct features){.core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
-    int error = list_extensions(physical, &listed, &count);
+    int error = list_extensions(device->physical, &listed);
     if (!error) {
-        chain_features(listed, count, f);
-        probe_caps(settings, physical, f);
+        read_properties(device->physical, &listed, wanted, &properties);
+        device->subgroup_min = properties.control.minSubgroupSize;
+        device->subgroup_max = properties.control.maxSubgroupSize;
+        device->mixed_dot = properties.dot.integerDotProduct4x8BitPackedMixedSignednessAccelerated;
+        wanted &= ~quirks_find(settings, device).caps | enabled;
+        chain_features(&listed, wanted, f);
+        vkGetPhysicalDeviceFeatures2(device->physical, &f->core);
+        f->caps = find_caps(device->physical, &properties, wanted, enabled, f);
     }
-    free(listed);
+    free(listed.list);
     return error;
 }
 
 /* ---- Description ----------------------------------------------------------------------------- */
 
-uint32_t probe_compute_family(VkPhysicalDevice physical)
+uint32_t probe_compute_family(VkPhysicalDevice physical, bool separate)
 {
     VkQueueFamilyProperties families[32];
-    uint32_t count = ARRAY_COUNT(families);
+    uint32_t count = ARRAY_COUNT(families), found = UINT32_MAX;
     vkGetPhysicalDeviceQueueFamilyProperties(physical, &count, families);
-    for (uint32_t i = 0; i < count; i++)
-        if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT)
-            return i;
-    return UINT32_MAX;
+    for (uint32_t i = count; i-- > 0;) { /* backwards, so that the first of several is kept */
+        const bool graphics = families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT;
+        const bool better = found == UINT32_MAX || !separate || !graphics ||
+                            families[found].queueFlags & VK_QUEUE_GRAPHICS_BIT;
+        if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT && better)
+            found = i;
+    }
+    return found;
 }
 
 static enum vkclip_device_type device_type(VkPhysicalDeviceType type)
@@ -255,31 +366,63 @@ static enum vkclip_device_type device_type(VkPhysicalDeviceType type)
 }
 
 /* Fills in what every device says of itself, whatever its version of Vulkan. */
-static void describe_device(const VkPhysicalDeviceProperties *p, struct vkclip_device_info *info)
+static void describe_device(const VkPhysicalDeviceProperties *p, struct description *device)
 {
+    struct vkclip_device_info *info = &device->info;
     info->type = device_type(p->deviceType);
+    info->vendor_id = p->vendorID;
+    info->device_id = p->deviceID;
     info->api_version[0] = VK_API_VERSION_MAJOR(p->apiVersion);
     info->api_version[1] = VK_API_VERSION_MINOR(p->apiVersion);
     info->api_version[2] = VK_API_VERSION_PATCH(p->apiVersion);
     info->max_buffer_range = p->limits.maxStorageBufferRange;
+    device->driver_version = p->driverVersion;
+    device->conformant = true; /* until the driver says that it is not */
     snprintf(info->name, sizeof(info->name), "%s", p->deviceName);
 }
 
-/* Describes the driver by its name, or by its number only before Vulkan 1.2, where drivers have no
- * name. */
-static void describe_driver(VkPhysicalDevice physical, const VkPhysicalDeviceProperties *p,
-                            struct vkclip_device_info *info)
+/* Vulkan 1.1 has the driver's properties as an extension. */
+static int has_driver_properties(const struct description *device, bool *has)
 {
-    VkPhysicalDeviceDriverProperties driver = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
-    VkPhysicalDeviceProperties2 properties = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &driver};
-    if (p->apiVersion < VK_API_VERSION_1_2) {
-        snprintf(info->driver, sizeof(info->driver), "version %u", p->driverVersion);
-        return;
+    struct extensions listed;
+    *has = device->info.api_version[0] > 1 || device->info.api_version[1] >= 2;
+    if (*has)
+        return VKCLIP_OK;
+    int error = list_extensions(device->physical, &listed);
+    *has = !error && has_extension(&listed, "VK_KHR_driver_properties");
+    free(listed.list);
+    return error;
+}
+
+/* Fills in the identifiers of the device, and the driver by its name, or by its number only where
+ * it has no name. */
+static int describe_driver(struct description *device)
+{
+    struct vkclip_device_info *info = &device->info;
+    VkPhysicalDeviceDriverProperties driver = {0};
+    VkPhysicalDeviceIDProperties id = {0};
+    VkPhysicalDeviceProperties2 core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+    bool named = false;
+    int error = has_driver_properties(device, &named);
+    if (error)
+        return error;
+    chain_struct(&core.pNext, &id, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES);
+    if (named)
+        chain_struct(&core.pNext, &driver, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES);
+    vkGetPhysicalDeviceProperties2(device->physical, &core);
+    memcpy(info->uuid, id.deviceUUID, sizeof(info->uuid));
+    memcpy(info->driver_uuid, id.driverUUID, sizeof(info->driver_uuid));
+    memcpy(info->luid, id.deviceLUID, sizeof(info->luid));
+    info->has_luid = id.deviceLUIDValid;
+    if (!named) {
+        snprintf(info->driver, sizeof(info->driver), "version %u", device->driver_version);
+        return VKCLIP_OK;
     }
-    vkGetPhysicalDeviceProperties2(physical, &properties);
+    const VkConformanceVersion *version = &driver.conformanceVersion;
+    device->conformant = version->major || version->minor || version->subminor || version->patch;
+    device->driver = driver.driverID;
     snprintf(info->driver, sizeof(info->driver), "%s %s", driver.driverName, driver.driverInfo);
+    return VKCLIP_OK;
 }
 
 static uint64_t largest_heap(VkPhysicalDevice physical)
@@ -295,7 +438,7 @@ static uint64_t largest_heap(VkPhysicalDevice physical)
     return largest;
 }
 
-static void describe_caps(uint32_t caps, char *text, size_t size)
+void gpu_describe_caps(uint32_t caps, char *text, size_t size)
 {
     static const char *const names[] = {
 #define X(name, text) text,
@@ -303,33 +446,35 @@ static void describe_caps(uint32_t caps, char *text, size_t size)
 #undef X
     };
     size_t length = 0;
+    text[0] = 0;
     for (int i = 0; i < CAP_COUNT; i++)
         if (caps & 1u << i && length < size)
             length +=
                 (size_t)snprintf(text + length, size - length, "%s%s", length ? " " : "", names[i]);
 }
 
-void probe_info(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
-                struct vkclip_device_info *info)
+void probe_describe(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
+                    struct description *device)
 {
     VkPhysicalDeviceProperties properties;
-    struct features features;
-    *info = (struct vkclip_device_info){.index = index};
+    *device = (struct description){.info.index = index, .physical = physical};
+    struct vkclip_device_info *info = &device->info;
     vkGetPhysicalDeviceProperties(physical, &properties);
-    describe_device(&properties, info);
+    describe_device(&properties, device);
     if (properties.apiVersion < VK_API_VERSION_1_1) {
         snprintf(info->why, sizeof(info->why), "Vulkan %u.%u, needs 1.1", info->api_version[0],
                  info->api_version[1]);
         return;
     }
-    describe_driver(physical, &properties, info);
     info->memory = largest_heap(physical);
-    if (probe_features(settings, physical, &features)) {
+    if (describe_driver(device)) {
         snprintf(info->why, sizeof(info->why), "%s", error_last());
         return;
     }
-    describe_caps(features.caps, info->caps, sizeof(info->caps));
-    if (probe_compute_family(physical) == UINT32_MAX)
+    const char *refusal = quirks_find(settings, device).refusal;
+    if (refusal)
+        snprintf(info->why, sizeof(info->why), "%s", refusal);
+    else if (probe_compute_family(physical, false) == UINT32_MAX)
         snprintf(info->why, sizeof(info->why), "no compute queue");
     info->usable = !info->why[0];
 }
@@ -381,6 +526,7 @@ void probe_limits(struct gpu *gpu, const struct features *f)
                                       .shared_bytes = l->maxComputeSharedMemorySize,
                                       .subgroup = f->subgroup_width,
                                       .work = submit_work(gpu->info.type)};
+    gpu->required_subgroup = f->required_subgroup;
     memcpy(gpu->limits.groups, l->maxComputeWorkGroupCount, sizeof(gpu->limits.groups));
     memcpy(gpu->limits.matrices, f->matrices, sizeof(f->matrices));
     gpu->timestamp_bits = families[gpu->family].timestampValidBits;

@@ -26,7 +26,7 @@ int statistics_enable(struct gpu *gpu, struct features *f,
         return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
     error = vulkan_check(vkEnumerateDeviceExtensionProperties(gpu->physical, NULL, &count, listed),
                          call);
-    gpu->statistics = !error && probe_has_extension(listed, count, extension) &&
+    gpu->statistics = !error && instance_has_extension(listed, count, extension) &&
                       f->extension_count < ARRAY_COUNT(f->extensions);
     free(listed);
     if (!gpu->statistics)

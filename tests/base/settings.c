@@ -93,6 +93,7 @@ static void other_variables_are_copied(void **state)
         {"VKCLIP_TUNE", &settings.tuning},
         {"VKCLIP_DISABLE_CAPS", &settings.disabled_caps},
         {"VKCLIP_ENABLE_CAPS", &settings.enabled_caps},
+        {"VKCLIP_QUIRKS", &settings.quirks},
         {"VKCLIP_DISABLE_KERNELS", &settings.disabled_kernels},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)

@@ -659,7 +659,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(wide_grid, restore_limits),
     };
     sample = argc > 1 && !strcmp(argv[1], "sample");
-    /* DOT is tested even where it is not used by default. */
-    setenv("VKCLIP_ENABLE_CAPS", "dot", 1);
+    /* These are tested even where they are slow and therefore not used by default. */
+    setenv("VKCLIP_ENABLE_CAPS", "dot,coopmat16,coopmat32", 1);
     return cmocka_run_group_tests(tests, open_shared, close_shared);
 }

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens Vulkan: the loader, and the instance that all devices of the process share. volk's function
+ * pointers belong to the process, and an instance's functions are written to them. They are written
+ * only when no other thread can call through them: under a lock, when nobody has Vulkan open. The
+ * loader's functions behind them serve every device of the instance.
+ */
+#define VOLK_IMPLEMENTATION
+#include "vulkan/internal.h"
+
+#include "base/error.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects the following */
+static bool loaded;                                      /* volk has found the loader */
+static VkInstance instance;
+static unsigned users; /* calls of gpu_loader_open that gpu_loader_close has not ended */
+
+bool instance_has_extension(const VkExtensionProperties *extensions, uint32_t count,
+                            const char *name)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (!strcmp(extensions[i].extensionName, name))
+            return true;
+    return false;
+}
+
+/* The loader lists MoltenVK only to a program that enables VK_KHR_portability_enumeration, which
+ * older loaders do not have. */
+#ifdef VK_KHR_portability_enumeration
+static const char *const portability = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
+
+static int enable_portability(VkInstanceCreateInfo *info)
+{
+    static const char call[] = "vkEnumerateInstanceExtensionProperties";
+    uint32_t count = 0;
+    int error = vulkan_check(vkEnumerateInstanceExtensionProperties(NULL, &count, NULL), call);
+    if (error)
+        return error;
+    VkExtensionProperties *listed = calloc(count + 1, sizeof(*listed));
+    if (!listed)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
+    error = vulkan_check(vkEnumerateInstanceExtensionProperties(NULL, &count, listed), call);
+    if (!error && instance_has_extension(listed, count, portability)) {
+        info->flags = VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
+        info->enabledExtensionCount = 1;
+        info->ppEnabledExtensionNames = &portability;
+    }
+    free(listed);
+    return error;
+}
+#else
+static int enable_portability(VkInstanceCreateInfo *info)
+{
+    (void)info;
+    return VKCLIP_OK;
+}
+#endif
+
+static int create_instance(void)
+{
+    VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+                                     .pApplicationName = "vkclip",
+                                     .pEngineName = "vkclip",
+                                     .apiVersion = VK_API_VERSION_1_1};
+    VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+                                 .pApplicationInfo = &application};
+    loaded = loaded || volkInitialize() == VK_SUCCESS;
+    if (!loaded)
+        return error_fail(VKCLIP_ENODEVICE, "no Vulkan loader on this machine (libvulkan): install "
+                                            "the GPU's driver, or mesa-vulkan-drivers for any CPU");
+    if (volkGetInstanceVersion() < VK_API_VERSION_1_1)
+        return error_fail(VKCLIP_ENODEVICE, "the Vulkan loader is older than Vulkan 1.1");
+    int error = enable_portability(&info);
+    if (error)
+        return error;
+    VkResult result = vkCreateInstance(&info, NULL, &instance);
+    if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
+        return error_fail(VKCLIP_ENODEVICE, "no Vulkan driver on this machine: install the GPU's "
+                                            "driver, or mesa-vulkan-drivers for any CPU");
+    error = vulkan_check(result, "vkCreateInstance");
+    if (!error)
+        volkLoadInstance(instance);
+    return error;
+}
+
+int gpu_loader_open(void)
+{
+    pthread_mutex_lock(&lock);
+    int error = users ? VKCLIP_OK : create_instance();
+    users += !error;
+    pthread_mutex_unlock(&lock);
+    return error;
+}
+
+void gpu_loader_close(void)
+{
+    pthread_mutex_lock(&lock);
+    if (!--users)
+        vkDestroyInstance(instance, NULL);
+    pthread_mutex_unlock(&lock);
+}
+
+int instance_list(VkPhysicalDevice **devices, uint32_t *count)
+{
+    static const char call[] = "vkEnumeratePhysicalDevices";
+    *devices = NULL;
+    *count = 0;
+    int error = vulkan_check(vkEnumeratePhysicalDevices(instance, count, NULL), call);
+    if (error)
+        return error;
+    *devices = calloc(*count + 1, sizeof(**devices));
+    if (!*devices)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
+    error = vulkan_check(vkEnumeratePhysicalDevices(instance, count, *devices), call);
+    if (error) {
+        free(*devices);
+        *devices = NULL;
+    }
+    return error;
+}
