@@ -24,7 +24,7 @@ static int count_tower_memory(struct vkclip_model *model, enum tower tower, uint
     uint64_t least;
     int error = replica_graph(&model->spec, tower, 1, 0, &graph, NULL);
     if (!error)
-        error = plan_measure(&graph, 1, arena, &least);
+        error = plan_measure(&graph, 1, false, arena, &least);
     for (size_t t = 0; t < graph.tensor_count && !error; t++)
         if (graph.tensors[t].role == ROLE_WEIGHT)
             model->info.weights_bytes += layout_tensor_bytes(&graph.tensors[t]);

@@ -68,7 +68,7 @@ static bool batch_fits(struct gpu *gpu, const struct graph *graph)
         if (graph->tensors[t].role != ROLE_WEIGHT &&
             layout_tensor_bytes(&graph->tensors[t]) > limits->buffer_range)
             return false;
-    if (plan_measure(graph, limits->alignment, &arena, &least))
+    if (plan_measure(graph, limits->alignment, limits->separate_memory, &arena, &least))
         return false;
     return arena <= limits->allocation && arena <= gpu_info(gpu)->memory / 4;
 }

@@ -89,6 +89,15 @@ static void find_lifetimes(const struct graph *graph, uint32_t alignment, struct
             blocks[t].first = -1; /* The inputs are copied in before the first node. */
 }
 
+/* Lets every block live all the time, so that none takes the place of another. */
+static void keep_apart(const struct graph *graph, struct block *blocks)
+{
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        blocks[t].first = -1;
+        blocks[t].last = (int)graph->node_count;
+    }
+}
+
 /* Returns the most bytes that are alive at one node, or before the first one. */
 static uint64_t least_bytes(const struct graph *graph, const struct block *blocks)
 {
@@ -131,12 +140,15 @@ static uint64_t place_blocks(struct block *blocks, size_t count)
     return arena;
 }
 
-int plan_measure(const struct graph *graph, uint32_t alignment, uint64_t *arena, uint64_t *least)
+int plan_measure(const struct graph *graph, uint32_t alignment, bool separate_memory,
+                 uint64_t *arena, uint64_t *least)
 {
     struct block *blocks = calloc(graph->tensor_count + 1, sizeof(*blocks));
     if (!blocks)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     find_lifetimes(graph, alignment, blocks);
+    if (separate_memory)
+        keep_apart(graph, blocks);
     *least = least_bytes(graph, blocks);
     *arena = place_blocks(blocks, graph->tensor_count);
     free(blocks);
@@ -163,6 +175,8 @@ static int place_tensors(struct plan *plan, const struct plan_params *params)
     if (!blocks)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     find_lifetimes(graph, gpu_limits(plan->gpu)->alignment, blocks);
+    if (gpu_limits(plan->gpu)->separate_memory)
+        keep_apart(graph, blocks);
     uint64_t arena = place_blocks(blocks, graph->tensor_count);
     int error = gpu_buffer_create(plan->gpu, GPU_DEVICE, arena, &plan->arena);
     plan->memory += arena;

@@ -16,7 +16,8 @@ struct plan;
 
 /* Counts the bytes of the arena for a graph's activations and inputs, and the most bytes that are
  * alive at one node, which every placement needs. Allocates nothing on a device. */
-int plan_measure(const struct graph *graph, uint32_t alignment, uint64_t *arena, uint64_t *least);
+int plan_measure(const struct graph *graph, uint32_t alignment, bool separate_memory,
+                 uint64_t *arena, uint64_t *least);
 
 struct tuner;
 

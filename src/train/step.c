@@ -70,7 +70,7 @@ static int measure_pass(struct pass *pass, struct train_memory *memory)
     uint64_t arena = 0, least = 0;
     int error = pass->graph.error;
     if (!error)
-        error = plan_measure(&pass->graph, ALIGNMENT, &arena, &least);
+        error = plan_measure(&pass->graph, ALIGNMENT, false, &arena, &least);
     if (!error && arena > memory->activations) {
         memory->activations = arena;
         memory->least = least;

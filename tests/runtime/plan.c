@@ -37,10 +37,13 @@ static void arena_is_small(void **state)
             assert_int_equal(tower_build(&config, i % 2 ? TOWER_TEXT : TOWER_IMAGE, TYPE_F32, batch,
                                          &graph, NULL),
                              0);
-            assert_int_equal(plan_measure(&graph, 256, &arena, &least), 0);
+            assert_int_equal(plan_measure(&graph, 256, false, &arena, &least), 0);
             printf("%s %s, batch %u: %.1f MiB, at least %.1f\n", names[i / 2], tower, batch,
                    (double)arena / 0x100000, (double)least / 0x100000);
             assert_true(arena >= least && arena <= least + least / 20);
+            const uint64_t shared = arena;
+            assert_int_equal(plan_measure(&graph, 256, true, &arena, &least), 0);
+            assert_true(arena == least && arena > shared);
             graph_free(&graph);
             config_close(&config);
         }
@@ -96,6 +99,36 @@ static void replays(void **state)
     }
     free(x);
     plan_destroy(&plan);
+    gpu_close(&gpu);
+}
+
+/* Where the device's driver corrupts memory that is used again, every tensor has its own, and the
+ * results are the same. */
+static void memory_is_separate(void **state)
+{
+    enum { B = 5, T = 33, C = 64 };
+    struct gpu *gpu = open_gpu("");
+    float *x = malloc(B * T * C * sizeof(*x)), found[2][B * C];
+    const int32_t rows[B] = {0};
+    uint64_t memory[2];
+    (void)state;
+    for (int i = 0; i < B * T * C; i++)
+        x[i] = (float)((i * 7919) % 1009) / 1009;
+    for (int separate = 0; separate < 2; separate++) {
+        struct plan *plan;
+        int result[3];
+        changeable_limits(gpu)->separate_memory = separate;
+        assert_int_equal(make_plan(gpu, &plan, result), 0);
+        plan_write(plan, graph_find(plan_graph(plan), "x"), 0, x, B * T * C);
+        plan_write_ids(plan, graph_find(plan_graph(plan), "rows"), 0, rows, B);
+        assert_int_equal(plan_run(plan), 0);
+        plan_read(plan, result[0], 0, found[separate], B * C);
+        memory[separate] = plan_memory(plan);
+        plan_destroy(&plan);
+    }
+    assert_true(memory[1] > memory[0]);
+    assert_memory_equal(found[0], found[1], sizeof(found[0]));
+    free(x);
     gpu_close(&gpu);
 }
 
@@ -349,10 +382,11 @@ static void profiles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arena_is_small),        cmocka_unit_test(replays),
-        cmocka_unit_test(runs_overlap),          cmocka_unit_test(profiles),
-        cmocka_unit_test(splits_submits),        cmocka_unit_test(absent_weight),
-        cmocka_unit_test(cache_survives_damage), cmocka_unit_test(devices_by_name),
+        cmocka_unit_test(arena_is_small),  cmocka_unit_test(replays),
+        cmocka_unit_test(runs_overlap),    cmocka_unit_test(memory_is_separate),
+        cmocka_unit_test(profiles),        cmocka_unit_test(splits_submits),
+        cmocka_unit_test(absent_weight),   cmocka_unit_test(cache_survives_damage),
+        cmocka_unit_test(devices_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
