@@ -66,12 +66,19 @@ static void print_message(const struct cli_session *session, const char *prefix,
     free(named);
 }
 
+/* JSON is read by a program, for which a warning of a slow device is of no use. */
+static bool is_shown(const struct cli_session *session, const char *warning)
+{
+    const bool of_cpu = string_begins_with(warning, "no GPU has");
+    return !session->common.quiet && !(session->common.json && of_cpu);
+}
+
 /* Errors are printed where the command meets them, with what it does about them. */
 static void log_line(void *user, enum vkclip_log_level level, const char *message)
 {
     const struct cli_session *session = user;
     const uint32_t verbose = session->common.verbose;
-    if (level == VKCLIP_LOG_WARNING && !session->common.quiet)
+    if (level == VKCLIP_LOG_WARNING && is_shown(session, message))
         print_message(session, "warning: ", session->subject, message);
     else if ((level == VKCLIP_LOG_INFO && verbose > 0) ||
              (level == VKCLIP_LOG_DEBUG && verbose > 1))

@@ -404,6 +404,7 @@ class Devices(CommandTest):
             self.assertGreater(device['memory'], 0)
             self.assertIsInstance(device['caps'], list)
             self.assertTrue(device['name'] and device['driver'])
+            self.assertRegex(device['uuid'] or '0' * 32, '^[0-9a-f]{32}$')
             self.assertEqual('why' in device, not device['usable'])
             self.assertIn(device['name'], self.run_command('devices'))
         self.assertTrue(any(device['usable'] for device in devices))
@@ -439,6 +440,19 @@ class Devices(CommandTest):
             self.assert_error(wrong)
             self.run_command(*arguments, status=3, environment={'VKCLIP_DEVICE': wrong})
             self.assert_error(wrong)
+
+
+    def test_cpu(self):
+        """The command warns once of a CPU that nobody named, but not programs that read JSON."""
+        if any(device['type'] != 'cpu' for device in self.run_json('devices')):
+            self.skipTest('there is a GPU')
+        arguments = ['classify', '-m', MODEL, '-l', 'owl', MODEL + '/samples/owl.png']
+        unnamed = {'VKCLIP_DEVICE': ''}
+        self.run_command(*arguments, environment=unnamed)
+        self.assert_error('warning: no GPU', 'CPU', '--device')
+        for quiet in [['-q'], ['--json'], ['--device', '0']]:
+            self.run_command(*arguments, *quiet, environment=unnamed)
+            self.assertEqual(self.errors, [])
 
 
 class Info(CommandTest):
@@ -1338,6 +1352,15 @@ class Terminal(CommandTest):
         self.assertEqual(self.errors, [])
 
 
+def name_cpu():
+    """Names the CPU where there is no GPU, because the command would warn of it in every test."""
+    listed = subprocess.run([COMMAND, 'devices', '--json'], stdout=subprocess.PIPE, check=False).stdout
+    usable = [device for device in map(json.loads, listed.splitlines()) if device['usable']]
+    if usable and all(device['type'] == 'cpu' for device in usable):
+        os.environ.setdefault('VKCLIP_DEVICE', str(usable[0]['index']))
+
+
 if __name__ == '__main__':
     COMMAND = os.path.abspath(sys.argv.pop(1))
+    name_cpu()
     unittest.main()
