@@ -253,10 +253,6 @@ static bool is_listed(const struct kernel_choice *choices, size_t count,
     return false;
 }
 
-/* A variant whose subgroup hands values around is unrolled over rows, columns and lanes. For more
- * than this many products compilers took up to 20 s, and the code spilled on every GPU tried. */
-#define MOST_UNROLLED 4096
-
 /* Estimates how many values an invocation keeps in registers: sums, x and w, or the sums and x of
  * OUTER, whose tiles count columns in quads. */
 static uint32_t count_values(const struct kernel *kernel, const struct tile *tile)
@@ -269,15 +265,17 @@ static uint32_t count_values(const struct kernel *kernel, const struct tile *til
 bool kernels_accept_tile(enum gpu_class class, const struct kernel *kernel, const struct tile *tile,
                          uint32_t lanes)
 {
-    if (kernels_share_values(kernel) && tile->rows * tile->columns * lanes > MOST_UNROLLED)
+    const struct order_limits limits = order_limits(class);
+    if (kernels_share_values(kernel) && tile->rows * tile->columns * lanes > limits.products)
         return false;
     if (kernel->needs & CAPS_COOPMAT) /* rows and columns count matrices, spread over the lanes */
         return true;
-    return count_values(kernel, tile) <= order_registers(class);
+    return count_values(kernel, tile) <= limits.values;
 }
 
-/* Returns the tile of a variant that needs the fewest registers, which no estimate rejects, so that
- * every variant remains usable; NULL if its shader has no tiles. */
+/* Returns the tile of a variant that needs the fewest registers, or NULL if its shader has no
+ * tiles.
+ */
 static const struct tile *smallest_tile(const struct kernel *kernel)
 {
     const struct tile *smallest = NULL;
@@ -297,11 +295,13 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
     const struct kernel_span span = kernels_span(gpu, kernel);
     const uint32_t rows = divide_up(tensor_rows(&graph->tensors[node->out]), span.rows);
     const struct gpu_limits *limits = gpu_limits(gpu);
+    /* A variant that needs nothing must remain usable, whatever the limits. */
     const struct tile *smallest = smallest_tile(kernel);
+    const struct tile *least = kernels_share_values(kernel) ? NULL : smallest;
     for (size_t i = 0; i < ARRAY_COUNT(tiles) && count < KERNEL_CHOICES; i++) {
         const struct tile *tile = &tiles[i].tile;
         if (strcmp(tiles[i].shader, kernel->shader) ||
-            (tile != smallest && !kernels_accept_tile(limits->class, kernel, tile, span.lanes)))
+            (tile != least && !kernels_accept_tile(limits->class, kernel, tile, span.lanes)))
             continue;
         struct kernel_choice choice = {kernel, cut_tile(*tile, rows, span.lanes, limits->wave),
                                        *tile};

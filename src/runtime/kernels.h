@@ -62,7 +62,7 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
 void kernels_sort_choices(enum gpu_class class, struct kernel_choice *choices, size_t count);
 /* Tells whether a class of devices has the registers for a tile with `lanes` invocations along its
  * columns. Others are not offered, because compiling what spills thousands of registers takes up to
- * 20 s; the smallest tile of a variant is offered nevertheless. */
+ * 20 s; the smallest tile of a variant that hands no values around is offered nevertheless. */
 bool kernels_accept_tile(enum gpu_class class, const struct kernel *kernel, const struct tile *tile,
                          uint32_t lanes);
 /* Tells whether two choices have the same variant and listed tile, however the tiles are cut down.

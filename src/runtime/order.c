@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Holds the table of preferences and registers per class of devices.
+ * Holds the table of preferences and limits per class of devices.
  */
 #include "runtime/order.h"
 #include "base/array.h"
@@ -13,21 +13,21 @@ static const struct {
     uint32_t rows, columns; /* 0: any */
 } preferred[] = {
 #define PREFER(class, shader, rows, columns) {GPU_##class, #shader, rows, columns},
-#define REGISTERS(class, values)
+#define LIMITS(class, values, products)
 #include "shaders/orders.def"
 #undef PREFER
-#undef REGISTERS
+#undef LIMITS
 };
 
 static const struct {
     enum gpu_class class;
-    uint32_t values;
-} registers[] = {
+    struct order_limits limits;
+} class_limits[] = {
 #define PREFER(class, shader, rows, columns)
-#define REGISTERS(class, values) {GPU_##class, values},
+#define LIMITS(class, values, products) {GPU_##class, {values, products}},
 #include "shaders/orders.def"
 #undef PREFER
-#undef REGISTERS
+#undef LIMITS
 };
 
 size_t order_rank(enum gpu_class class, const char *shader, uint32_t rows, uint32_t columns)
@@ -41,10 +41,10 @@ size_t order_rank(enum gpu_class class, const char *shader, uint32_t rows, uint3
     return rank;
 }
 
-uint32_t order_registers(enum gpu_class class)
+struct order_limits order_limits(enum gpu_class class)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(registers); i++)
-        if (registers[i].class == class)
-            return registers[i].values;
-    return UINT32_MAX;
+    for (size_t i = 0; i < ARRAY_COUNT(class_limits); i++)
+        if (class_limits[i].class == class)
+            return class_limits[i].limits;
+    return (struct order_limits){UINT32_MAX, UINT32_MAX};
 }

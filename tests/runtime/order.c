@@ -61,6 +61,8 @@ static void large_tiles_are_rejected(void **state)
     assert_true(accepts(GPU_RDNA, "matmul_subgroup", 32, 4, 32));
     assert_false(accepts(GPU_RDNA, "matmul_subgroup", 32, 4, 64));
     assert_true(accepts(GPU_ADRENO, "matmul_texel", 16, 4, 8));
+    assert_true(accepts(GPU_ADRENO, "matmul_subgroup", 8, 4, 64));
+    assert_false(accepts(GPU_ADRENO, "matmul_subgroup", 16, 4, 64));
     assert_false(accepts(GPU_APPLE, "matmul_texel", 16, 4, 8));
     assert_true(accepts(GPU_APPLE, "outer_texel", 16, 1, 8)); /* columns are quads */
     assert_false(accepts(GPU_APPLE, "outer_texel", 16, 2, 8));
@@ -75,7 +77,7 @@ static void every_line_names_a_tile(void **state)
     } lines[] =
         {
 #define PREFER(class, shader, rows, columns) {#shader, rows, columns},
-#define REGISTERS(class, values)
+#define LIMITS(class, values, products)
 #include "shaders/orders.def"
         },
       tiles[] = {
