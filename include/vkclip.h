@@ -76,6 +76,11 @@ enum vkclip_error {
 /* Returns the version of the library in use, "major.minor.patch". The string is static. */
 VKCLIP_API const char *vkclip_version(void);
 
+/* Writes the optional features of devices for which this build of the library has kernels,
+ * separated by spaces and cut to `size` bytes. A device uses those of its `caps` that are among
+ * them. 256 bytes are enough. */
+VKCLIP_API int vkclip_get_kernel_caps(char *caps, size_t size);
+
 /* Returns the text of an error code. The string is static. */
 VKCLIP_API const char *vkclip_error_text(int error);
 

@@ -5,10 +5,20 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "runtime/kernels.h"
 
 const char *vkclip_version(void)
 {
     return VERSION;
+}
+
+int vkclip_get_kernel_caps(char *caps, size_t size)
+{
+    if (!caps || !size)
+        return error_fail(VKCLIP_EINVALID, "vkclip_get_kernel_caps: caps and size expected");
+    *caps = 0;
+    gpu_describe_caps(kernels_caps(), caps, size);
+    return VKCLIP_OK;
 }
 
 const char *vkclip_error_text(int error)

@@ -104,6 +104,16 @@ static int print_help(int count, char **names)
     return CLI_DONE;
 }
 
+/* Names the optional features too, because builds of one version may differ in them, and so in
+ * speed on one GPU. */
+static int print_version(void)
+{
+    char caps[256];
+    if (vkclip_get_kernel_caps(caps, sizeof(caps)))
+        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    return printf("vkclip %s\nkernels for: %s\n", vkclip_version(), caps) < 0;
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2) {
@@ -111,7 +121,7 @@ static int run(int argc, char **argv)
         return CLI_USAGE;
     }
     if (is_one_of(argv[1], "--version", "-V"))
-        return printf("vkclip %s\n", vkclip_version()) < 0;
+        return print_version();
     if (is_one_of(argv[1], "--help", "-h"))
         return print_help(0, NULL);
     if (!strcmp(argv[1], "help"))

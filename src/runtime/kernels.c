@@ -47,6 +47,14 @@ static uint32_t divide_up(uint32_t a, uint32_t b)
     return a / b + (a % b != 0);
 }
 
+uint32_t kernels_caps(void)
+{
+    uint32_t caps = 0;
+    for (size_t i = 0; i < kernel_count; i++)
+        caps |= kernels[i].needs;
+    return caps;
+}
+
 /* ---- What a node is -------------------------------------------------------------------------- */
 
 /* Returns the bytes that a node reads of one of its inputs. */

@@ -65,6 +65,9 @@ void kernels_sort_choices(enum gpu_class class, struct kernel_choice *choices, s
  * 20 s; the smallest tile of a variant that hands no values around is offered nevertheless. */
 bool kernels_accept_tile(enum gpu_class class, const struct kernel *kernel, const struct tile *tile,
                          uint32_t lanes);
+/* Returns the capabilities for which this build has variants. */
+uint32_t kernels_caps(void);
+
 /* Tells whether two choices have the same variant and listed tile, however the tiles are cut down.
  */
 bool kernels_same_choice(const struct kernel_choice *a, const struct kernel_choice *b);

@@ -82,8 +82,10 @@ static int create_instance(void)
         return error_fail(VKCLIP_ENODEVICE, "no Vulkan driver on this machine: install the GPU's "
                                             "driver, or mesa-vulkan-drivers for any CPU");
     error = vulkan_check(result, "vkCreateInstance");
-    if (!error)
+    if (!error) {
         volkLoadInstance(instance);
+        probe_load(instance);
+    }
     return error;
 }
 

@@ -10,6 +10,7 @@
 
 #include <volk.h>
 
+#include "vulkan/cooperative_matrix.h"
 #include "vulkan/gpu.h"
 
 struct gpu {
@@ -93,9 +94,7 @@ struct features {
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup;
     VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot;
-#ifdef VK_KHR_cooperative_matrix
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
-#endif
     uint32_t matrices[2][3];   /* M, N, K of the cooperative matrices of fp32 and of fp16 */
     const char *extensions[8]; /* extensions to enable */
     uint32_t extension_count;
@@ -104,6 +103,8 @@ struct features {
     uint32_t caps;
 };
 
+/* Loads the functions of an instance that volk does not know because its headers are too old. */
+void probe_load(VkInstance instance);
 /* Describes any device by what Vulkan has without options. For an unusable device, info.why says
  * the reason. */
 void probe_describe(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,

@@ -14,6 +14,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- Functions that old headers do not know -------------------------------------------------- */
+
+#ifdef VKCLIP_OLD_VULKAN_HEADERS
+PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR
+    vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR;
+
+void probe_load(VkInstance instance)
+{
+    vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)vkGetInstanceProcAddr(
+            instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+}
+#else
+void probe_load(VkInstance instance)
+{
+    (void)instance;
+}
+#endif
+
 /* ---- Extensions and features ----------------------------------------------------------------- */
 
 /* An optional feature of the device, asked for where one of its capabilities is wanted. */
@@ -51,13 +70,11 @@ static const struct optional_feature optional[] = {
      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
      CAPS_COOPMAT,
      {offsetof(VkPhysicalDeviceVulkanMemoryModelFeatures, vulkanMemoryModel)}},
-#ifdef VK_KHR_cooperative_matrix
     {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME,
      FEATURES(coopmat),
      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
      CAPS_COOPMAT,
      {offsetof(VkPhysicalDeviceCooperativeMatrixFeaturesKHR, cooperativeMatrix)}},
-#endif
     {"VK_KHR_shader_integer_dot_product",
      FEATURES(dot),
      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR,
@@ -215,7 +232,6 @@ static bool choose_subgroup(const struct properties *p, struct features *f)
            p->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
 }
 
-#ifdef VK_KHR_cooperative_matrix
 /* Tells whether the kernels can use a shape: fp32 or fp16 matrices of at most 16 rows and columns,
  * summed in fp32 by a subgroup.
  */
@@ -260,18 +276,6 @@ void probe_matrices(VkPhysicalDevice physical, struct features *f)
                sizeof(f->matrices[half]));
     }
 }
-#else
-static bool has_coopmat(const struct features *f)
-{
-    (void)f;
-    return false;
-}
-
-void probe_matrices(VkPhysicalDevice physical, struct features *f)
-{
-    (void)physical, (void)f;
-}
-#endif
 
 /* Returns the capabilities that a list names, as in f16,texel. With VKCLIP_DISABLE_CAPS the tests
  * run every fallback on one machine. */

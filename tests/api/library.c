@@ -341,6 +341,13 @@ static void bad_arguments(void **state)
     for (int error = 0; error > -11; error--)
         assert_true(strcmp(vkclip_error_text(error), "unknown error"));
     assert_string_equal(vkclip_error_text(-99), "unknown error");
+
+    char caps[256], cut[8];
+    assert_int_equal(vkclip_get_kernel_caps(caps, sizeof(caps)), VKCLIP_OK);
+    assert_non_null(strstr(caps, "coopmat16"));
+    assert_int_equal(vkclip_get_kernel_caps(cut, sizeof(cut)), VKCLIP_OK);
+    assert_memory_equal(caps, cut, sizeof(cut) - 1);
+    assert_int_equal(vkclip_get_kernel_caps(NULL, 256), VKCLIP_EINVALID);
     assert_string_equal(vkclip_version(), "0.1.0");
 }
 

@@ -421,6 +421,7 @@ static const enum type weight_types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
 static struct gpu *shared_gpu;
 /* If true, every tile computes a third of the shapes. */
 static bool sample;
+static uint32_t wanted_caps; /* only variants that need all of these are computed */
 
 static struct gpu_limits device_limits;
 
@@ -469,6 +470,12 @@ static size_t run_variant(const struct kernel *variant, double *worst)
     return runs;
 }
 
+static const char *const cap_texts[] = {
+#define X(name, text) text,
+    CAPS(X)
+#undef X
+};
+
 static void every_variant(void **state)
 {
     (void)state;
@@ -477,10 +484,13 @@ static void every_variant(void **state)
     for (size_t k = 0; k < kernel_count; k++) {
         const struct kernel *variant = &kernels[k];
         double worst = 0;
+        if ((variant->needs & wanted_caps) != wanted_caps)
+            continue;
         size_t runs = run_variant(variant, &worst);
         printf("%-16s x=%s w=%s: %zu cases, largest error %.2f of the bound\n", variant->shader,
                type_name(variant->x), type_name(variant->w), runs, worst);
         bool capable = (variant->needs & gpu_caps(shared_gpu)) == variant->needs;
+        assert_true(capable || !wanted_caps);
         assert_true(capable ? runs > 0 : runs == 0);
     }
 }
@@ -507,16 +517,11 @@ static void check_choices(const struct gpu *gpu, uint32_t absent, const struct g
 static void every_cap_masked(void **state)
 {
     (void)state;
-    static const char *const texts[] = {
-#define X(name, text) text,
-        CAPS(X)
-#undef X
-    };
     for (uint32_t cap = 0; cap < CAP_COUNT; cap++) {
         uint32_t absent = 1u << cap;
         if (!(gpu_caps(shared_gpu) & absent))
             continue; /* The device of every_variant lacks it too. */
-        setenv("VKCLIP_DISABLE_CAPS", texts[cap], 1);
+        setenv("VKCLIP_DISABLE_CAPS", cap_texts[cap], 1);
         struct gpu *gpu = open_gpu("");
         assert_int_equal(gpu_caps(gpu) & absent, 0);
         size_t number = 0;
@@ -646,7 +651,17 @@ static int close_shared(void **state)
     return 0;
 }
 
-/* With the argument `sample`, every tile computes a third of the shapes. */
+static uint32_t named_cap(const char *name)
+{
+    for (uint32_t cap = 0; cap < CAP_COUNT; cap++)
+        if (!strcmp(name, cap_texts[cap]))
+            return 1u << cap;
+    fprintf(stderr, "%s: expected `sample` or the name of a capability\n", name);
+    exit(2);
+}
+
+/* With the argument `sample`, every tile computes a third of the shapes. With the name of a
+ * capability, only the variants that need it do so, and the device must have it. */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -658,7 +673,11 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(split_work, restore_limits),
         cmocka_unit_test_teardown(wide_grid, restore_limits),
     };
-    sample = argc > 1 && !strcmp(argv[1], "sample");
+    sample = argc > 1;
+    if (argc > 1 && strcmp(argv[1], "sample")) {
+        wanted_caps = named_cap(argv[1]);
+        cmocka_set_test_filter("every_variant");
+    }
     /* These are tested even where they are slow and therefore not used by default. */
     setenv("VKCLIP_ENABLE_CAPS", "dot,coopmat16,coopmat32", 1);
     return cmocka_run_group_tests(tests, open_shared, close_shared);
