@@ -697,12 +697,14 @@ struct vkclip_train_result {
     uint64_t cut;            /* captions so far that were longer than the context */
 };
 
-/* Opens a training run (the paper's figure 3; OpenCLIP's train.py) on the first GPU of the device.
- * Without a device (NULL) everything is read and checked, but nothing can be trained. With `init`,
- * random weights are written into the folder "initial" of the run's folder. On an error a folder
- * that was made is removed. Errors: EINVALID (a folder with saved steps without `resume`, a batch
- * larger than the data), EUNSUPPORTED (precision F16 on a device without 16-bit storage), and those
- * of vkclip_open_model. */
+/* Opens a training run (the paper's figure 3; OpenCLIP's train.py). If the handle has several
+ * devices, each is measured first, and those share every batch that make a step shorter; the log
+ * names the others as warnings. Batch norm is trained on one device only, the fastest, unless
+ * `freeze_bn_stats` is set. Without a device (NULL) everything is read and checked, but nothing can
+ * be trained. With `init`, random weights are written into the folder "initial" of the run's
+ * folder. On an error a folder that was made is removed. Errors: EINVALID (a folder with saved
+ * steps without `resume`, a batch larger than the data), EUNSUPPORTED (precision F16 on a device
+ * without 16-bit storage), and those of vkclip_open_model. */
 VKCLIP_API int vkclip_open_trainer(struct vkclip_device *device,
                                    const struct vkclip_trainer_params *params,
                                    struct vkclip_trainer **trainer);

@@ -4,19 +4,24 @@
  */
 #include "base/error.h"
 #include "encode/device.h"
+#include "train/step.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+_Static_assert(DEVICE_GPUS <= TRAIN_DEVICES, "a run can use every device of a handle");
 
 int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_trainer_params *params,
                         struct vkclip_trainer **trainer)
 {
     if (!params || !trainer || !params->output)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_trainer: params with a folder expected");
-    if (!device)
-        return trainer_open(NULL, NULL, params, trainer);
-    return trainer_open(device->gpus[0], device->tuners[0], params, trainer);
+    struct train_device devices[DEVICE_GPUS];
+    const size_t count = device ? device->count : 0;
+    for (size_t i = 0; i < count; i++)
+        devices[i] = (struct train_device){device->gpus[i], device->tuners[i]};
+    return trainer_open(devices, count, params, trainer);
 }
 
 void vkclip_close_trainer(struct vkclip_trainer **trainer)

@@ -46,6 +46,8 @@ struct parameters {
     size_t count;
     struct range *ranges;
     size_t range_count;
+    /* Host memory for one parameter on its way to or from another device; NULL until then. */
+    struct gpu_buffer *download, *upload;
 };
 
 /* ---- The list of parameters ------------------------------------------------------------------ */
@@ -198,25 +200,35 @@ static int clear_buffer(struct gpu *gpu, struct gpu_buffer *zeros, struct gpu_bu
     return error;
 }
 
-/* Creates a buffer of zeros for each buffer of weights, `width` times as large. */
-static int create_zeros(struct parameters *p, unsigned width, struct gpu_buffer ***buffers)
+/* Sets buffers to zero that are `width` times as large as those of the weights. */
+static int clear_buffers(struct parameters *p, unsigned width, struct gpu_buffer **buffers)
 {
     struct gpu_buffer *zeros = NULL;
-    *buffers = calloc(p->buffer_count + 1, sizeof(struct gpu_buffer *));
-    if (!*buffers)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
     int error = gpu_buffer_create(p->gpu, GPU_UPLOAD, ZERO_BYTES, &zeros);
     if (!error)
         memset(gpu_buffer_map(zeros), 0, ZERO_BYTES);
     for (size_t i = 0; i < p->buffer_count && !error; i++) {
         uint64_t size;
         store_buffer(p->store, i, &size);
-        error = gpu_buffer_create(p->gpu, GPU_DEVICE, width * size, &(*buffers)[i]);
-        if (!error)
-            error = clear_buffer(p->gpu, zeros, (*buffers)[i], width * size);
+        error = clear_buffer(p->gpu, zeros, buffers[i], width * size);
     }
     gpu_buffer_destroy(p->gpu, &zeros);
     return error;
+}
+
+/* Creates a buffer of zeros for each buffer of weights, `width` times as large. */
+static int create_zeros(struct parameters *p, unsigned width, struct gpu_buffer ***buffers)
+{
+    int error = VKCLIP_OK;
+    *buffers = calloc(p->buffer_count + 1, sizeof(struct gpu_buffer *));
+    if (!*buffers)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
+    for (size_t i = 0; i < p->buffer_count && !error; i++) {
+        uint64_t size;
+        store_buffer(p->store, i, &size);
+        error = gpu_buffer_create(p->gpu, GPU_DEVICE, width * size, &(*buffers)[i]);
+    }
+    return error ? error : clear_buffers(p, width, *buffers);
 }
 
 /* ---- Ranges ---------------------------------------------------------------------------------- */
@@ -386,10 +398,92 @@ int parameters_write(struct parameters *p, size_t index, enum parameter_value wh
     return error;
 }
 
+/* ---- Several devices ------------------------------------------------------------------------- */
+
+/* Creates the host memory for the largest parameter, once. */
+static int create_passage(struct parameters *p)
+{
+    uint64_t largest = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        const uint64_t bytes = layout_tensor_bytes(&p->entries[i].tensor);
+        largest = bytes > largest ? bytes : largest;
+    }
+    int error = VKCLIP_OK;
+    if (!p->download)
+        error = gpu_buffer_create(p->gpu, GPU_DOWNLOAD, largest, &p->download);
+    if (!error && !p->upload)
+        error = gpu_buffer_create(p->gpu, GPU_UPLOAD, largest, &p->upload);
+    return error;
+}
+
+/* Reads the memory of one parameter, in the device's order, which is the same on every device. */
+static int pass_out(struct parameters *p, struct gpu_range range, const float **values)
+{
+    *values = gpu_buffer_map(p->download);
+    return gpu_copy(p->gpu, range, (struct gpu_range){p->download, 0, range.size});
+}
+
+static int pass_in(struct parameters *p, const float *values, struct gpu_range range)
+{
+    memcpy(gpu_buffer_map(p->upload), values, range.size);
+    return gpu_copy(p->gpu, (struct gpu_range){p->upload, 0, range.size}, range);
+}
+
+static int create_passages(struct parameters *p, struct parameters *const *others, size_t count)
+{
+    int error = create_passage(p);
+    for (size_t i = 0; i < count && !error; i++)
+        error = create_passage(others[i]);
+    return error;
+}
+
+static int add_gradient(struct parameters *p, struct parameters *const *others, size_t count,
+                        size_t index)
+{
+    const struct gpu_range range = find_range(p, index, PARAMETER_GRADIENT);
+    const float *values = NULL;
+    float *sum = gpu_buffer_map(p->upload);
+    int error = pass_out(p, range, &values);
+    if (error)
+        return error;
+    memcpy(sum, values, range.size);
+    for (size_t i = 0; i < count && !error; i++) {
+        error = pass_out(others[i], find_range(others[i], index, PARAMETER_GRADIENT), &values);
+        for (uint64_t k = 0; k < range.size / sizeof(*sum) && !error; k++)
+            sum[k] += values[k];
+    }
+    return error ? error : gpu_copy(p->gpu, (struct gpu_range){p->upload, 0, range.size}, range);
+}
+
+int parameters_add_gradients(struct parameters *p, struct parameters *const *others, size_t count)
+{
+    int error = create_passages(p, others, count);
+    for (size_t i = 0; i < p->count && !error; i++)
+        if (p->entries[i].parameter.trained)
+            error = add_gradient(p, others, count, i);
+    for (size_t i = 0; i < count && !error; i++)
+        error = clear_buffers(others[i], 1, others[i]->gradients);
+    return error;
+}
+
+int parameters_copy_weights(struct parameters *p, struct parameters *const *others, size_t count)
+{
+    int error = create_passages(p, others, count);
+    for (size_t i = 0; i < p->count && !error; i++) {
+        const float *values = NULL;
+        if (!p->entries[i].parameter.trained)
+            continue;
+        error = pass_out(p, find_range(p, i, PARAMETER_VALUE), &values);
+        for (size_t k = 0; k < count && !error; k++)
+            error = pass_in(others[k], values, find_range(others[k], i, PARAMETER_VALUE));
+    }
+    return error;
+}
+
 /* ---- Open and close -------------------------------------------------------------------------- */
 
 int parameters_open(struct gpu *gpu, const struct graph *graph, const struct weights *weights,
-                    struct parameters **result)
+                    bool moments, struct parameters **result)
 {
     struct parameters *p = *result = calloc(1, sizeof(*p));
     if (!p)
@@ -402,7 +496,7 @@ int parameters_open(struct gpu *gpu, const struct graph *graph, const struct wei
         p->buffer_count++;
     if (!error)
         error = create_zeros(p, 1, &p->gradients);
-    if (!error)
+    if (!error && moments)
         error = create_zeros(p, MOMENT_WIDTH, &p->moments);
     if (!error)
         error = create_ranges(p);
@@ -425,6 +519,8 @@ void parameters_close(struct parameters **handle)
         return;
     destroy_buffers(p, p->gradients);
     destroy_buffers(p, p->moments);
+    gpu_buffer_destroy(p->gpu, &p->download);
+    gpu_buffer_destroy(p->gpu, &p->upload);
     store_destroy(&p->store);
     free(p->entries);
     free(p->ranges);

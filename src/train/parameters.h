@@ -31,9 +31,10 @@ struct parameter {
  * many bytes as the trained weights, and moments twice as many. */
 int parameters_measure(const struct graph *graph, uint64_t *all, uint64_t *trained);
 
-/* Uploads the weights that a graph names, and sets gradients and moments to zero. */
+/* Uploads the weights that a graph names, and sets gradients and moments to zero. Without `moments`
+ * there are none, and no optimiser can be appended. */
 int parameters_open(struct gpu *gpu, const struct graph *graph, const struct weights *weights,
-                    struct parameters **parameters);
+                    bool moments, struct parameters **parameters);
 void parameters_close(struct parameters **parameters);
 
 /* Returns the memory of the weights by name, in the form that a plan takes. */
@@ -54,6 +55,12 @@ int parameters_bind(const struct parameters *parameters, const struct graph *gra
 const struct parameter *parameters_get(const struct parameters *parameters, size_t index);
 /* Returns the index of a parameter, or SIZE_MAX if none has that name. */
 size_t parameters_find(const struct parameters *parameters, const char *name);
+
+/* Adds the gradients of the same parameters on other devices to those of `p`, one device after the
+ * other, and sets them to zero there. No plan may be running. */
+int parameters_add_gradients(struct parameters *p, struct parameters *const *others, size_t count);
+/* Copies the trained weights of `p` to the same parameters on other devices. */
+int parameters_copy_weights(struct parameters *p, struct parameters *const *others, size_t count);
 
 enum parameter_value { PARAMETER_VALUE, PARAMETER_GRADIENT, PARAMETER_MOMENT1, PARAMETER_MOMENT2 };
 /* Reads or writes all elements of one parameter in the order of its shape. No plan that uses the

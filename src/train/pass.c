@@ -33,6 +33,12 @@ bool pass_is_locked(const struct train_params *params, enum tower tower)
     return tower == TOWER_IMAGE ? params->lock_image : params->lock_text;
 }
 
+bool pass_moves_statistics(const struct config *config, const struct train_params *params)
+{
+    return tower_find(config, TOWER_IMAGE)->batch_norm && !params->freeze_bn_stats &&
+           !params->lock_image;
+}
+
 static void begin_pass(const struct train_params *params, struct pass *pass)
 {
     *pass = (struct pass){.tensors = no_tensors};

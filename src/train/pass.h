@@ -33,6 +33,9 @@ bool pass_is_whole(const struct train_params *params);
 /* Tells whether the weights of a tower stay unchanged. */
 bool pass_is_locked(const struct train_params *params, enum tower tower);
 
+/* Tells whether a step moves batch norm's running statistics. */
+bool pass_moves_statistics(const struct config *config, const struct train_params *params);
+
 /* Indices into the graph's tensors; -1 means that the pass has no such tensor. */
 struct pass_tensors {
     struct tower_tensors towers[TOWER_COUNT];

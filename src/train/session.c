@@ -10,6 +10,7 @@
 #include "base/string.h"
 #include "model/tensors.h"
 #include "train/parameters.h"
+#include "train/share.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -195,7 +196,24 @@ static int write_moment(void *user, size_t index, enum run_moment moment, const 
                             moment_value(moment), values);
 }
 
-int session_upload(struct session *session, struct gpu *gpu, struct tuner *tuner)
+/* Opens the run on the devices that make a step shortest. */
+static int open_train(struct session *session, const struct train_device *devices, size_t count)
+{
+    const struct start *start = session->start;
+    struct train_params params = session->params.train;
+    struct share share;
+    int error = share_choose(devices, count, &start->config, start->weights, &params, &share);
+    if (error)
+        return error;
+    params.micro_batch = share.micro_batch;
+    error = train_open(share.devices[0].gpu, share.devices[0].tuner, &start->config, start->weights,
+                       &params, &session->train);
+    for (size_t i = 1; i < share.count && !error; i++)
+        error = train_add_device(session->train, &share.devices[i], start->weights);
+    return error;
+}
+
+int session_upload(struct session *session, const struct train_device *devices, size_t count)
 {
     const struct start *start = session->start;
     session->parameters = calloc(session->count, sizeof(*session->parameters));
@@ -204,8 +222,7 @@ int session_upload(struct session *session, struct gpu *gpu, struct tuner *tuner
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
     int error = start_make_folder(session->output);
     if (!error)
-        error = train_open(gpu, tuner, &start->config, start->weights, &session->params.train,
-                           &session->train);
+        error = open_train(session, devices, count);
     for (size_t i = 0; i < session->count && !error; i++)
         find_parameter(session, i);
     /* The moments of a new run are zero. */

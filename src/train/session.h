@@ -26,9 +26,9 @@ int session_open(const struct session_params *params, const struct start *start,
                  struct session **session);
 void session_close(struct session **session);
 
-/* Uploads the parameters and moments to a device, which training needs. `gpu` and `tuner` must
- * outlive the session. */
-int session_upload(struct session *session, struct gpu *gpu, struct tuner *tuner);
+/* Uploads the parameters and moments to a device, or to those of several that share.h chooses. They
+ * must outlive the session. */
+int session_upload(struct session *session, const struct train_device *devices, size_t count);
 bool session_is_uploaded(const struct session *session);
 
 uint64_t session_steps_done(const struct session *session);

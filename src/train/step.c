@@ -4,6 +4,7 @@
  */
 #include "train/step.h"
 #include "base/error.h"
+#include "base/workers.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -37,8 +38,17 @@ struct train {
     /* These plans compute a batch that is cut into micro-batches. */
     struct step_plan features[TOWER_COUNT], gradients[TOWER_COUNT], loss, update;
 
-    float *host_features[TOWER_COUNT], *host_gradients[TOWER_COUNT]; /* [B,D] */
-    float *input;                                                    /* input of one picture */
+    /* The devices that compute with this one, which leads, and a thread for each of them. */
+    struct train *others[TRAIN_DEVICES - 1];
+    struct parameters *other_parameters[TRAIN_DEVICES - 1];
+    size_t other_count;
+    struct workers *drivers;
+    uint32_t first, items; /* the pairs of a batch that this device computes */
+
+    /* [B,D]; with several devices the leading one's, to which the others' pointers lead too */
+    float *host_features[TOWER_COUNT], *host_gradients[TOWER_COUNT];
+    bool leads;
+    float *input; /* input of one picture */
     int32_t *ends, *order, *runs;
     float loss_scale;
 };
@@ -192,10 +202,10 @@ static int create_plans(struct train *train)
 {
     if (pass_is_whole(&train->params))
         return create_whole(train);
-    int error = create_loss(train);
+    int error = train->leads ? create_loss(train) : VKCLIP_OK;
     for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
         error = create_tower(train, tower);
-    return error ? error : create_update(train);
+    return error || !train->leads ? error : create_update(train);
 }
 
 /* ---- Open and close -------------------------------------------------------------------------- */
@@ -205,7 +215,7 @@ static int create_host_memory(struct train *train)
     const size_t batch = train->params.batch, tokens = batch * train->config.context;
     const size_t features = batch * train->config.image_embed_dim;
     bool missing = false;
-    for (int i = 0; i < TOWER_COUNT; i++) {
+    for (int i = 0; i < TOWER_COUNT && train->leads; i++) {
         train->host_features[i] = calloc(features, sizeof(float));
         train->host_gradients[i] = calloc(features, sizeof(float));
         missing |= !train->host_features[i] || !train->host_gradients[i];
@@ -225,21 +235,19 @@ static int open_parameters(struct train *train, const struct weights *weights)
     pass_build_whole(&train->config, &train->params, &pass);
     int error = pass.graph.error;
     if (!error)
-        error = parameters_open(train->gpu, &pass.graph, weights, &train->parameters);
+        error = parameters_open(train->gpu, &pass.graph, weights, train->leads, &train->parameters);
     pass_close(&pass);
     if (!error)
         train->logit_scale = parameters_find(train->parameters, "logit_scale");
     return error;
 }
 
-int train_open(struct gpu *gpu, struct tuner *tuner, const struct config *config,
-               const struct weights *weights, const struct train_params *params,
-               struct train **result)
+/* Opens a run on one device, which leads unless there is a `leader`. */
+static int open_device(const struct train_device *device, const struct config *config,
+                       const struct weights *weights, const struct train_params *params,
+                       struct train *leader, struct train **result)
 {
-    *result = NULL;
-    int error = check_params(config, params);
-    if (error)
-        return error;
+    struct gpu *gpu = device->gpu;
     if (params->mixed && !(gpu_caps(gpu) & CAP_F16))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s has no 16-bit storage, which f16 (`precision`) needs: train with f32",
@@ -248,11 +256,17 @@ int train_open(struct gpu *gpu, struct tuner *tuner, const struct config *config
     if (!train)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
     train->gpu = gpu;
-    train->tuner = tuner;
+    train->tuner = device->tuner;
     train->config = *config;
     train->params = *params;
     train->loss_scale = 1;
-    error = open_parameters(train, weights);
+    train->items = params->batch;
+    train->leads = !leader;
+    for (int i = 0; i < TOWER_COUNT && leader; i++) {
+        train->host_features[i] = leader->host_features[i];
+        train->host_gradients[i] = leader->host_gradients[i];
+    }
+    int error = open_parameters(train, weights);
     if (!error)
         error = create_host_memory(train);
     if (!error)
@@ -262,11 +276,64 @@ int train_open(struct gpu *gpu, struct tuner *tuner, const struct config *config
     return error;
 }
 
+int train_open(struct gpu *gpu, struct tuner *tuner, const struct config *config,
+               const struct weights *weights, const struct train_params *params,
+               struct train **result)
+{
+    const struct train_device device = {gpu, tuner};
+    *result = NULL;
+    int error = check_params(config, params);
+    return error ? error : open_device(&device, config, weights, params, NULL, result);
+}
+
+/* Gives each device as many micro-batches as any other, or one more, in the order of the devices.
+ */
+static void assign_pairs(struct train *train)
+{
+    const uint32_t micro = pass_micro_batch(&train->params);
+    const size_t count = train->params.batch / micro, devices = train->other_count + 1;
+    for (size_t i = 0; i < devices; i++) {
+        struct train *device = i ? train->others[i - 1] : train;
+        device->first = (uint32_t)((i * count + devices - 1) / devices) * micro;
+        device->items =
+            (uint32_t)(((i + 1) * count + devices - 1) / devices) * micro - device->first;
+    }
+}
+
+int train_add_device(struct train *train, const struct train_device *device,
+                     const struct weights *weights)
+{
+    const uint32_t micro = pass_micro_batch(&train->params);
+    if (train->other_count == TRAIN_DEVICES - 1 ||
+        train->params.batch / micro < train->other_count + 2)
+        return error_fail(VKCLIP_EINVALID,
+                          "%zu devices for %u micro-batches: expected at most one each, and %d",
+                          train->other_count + 2, train->params.batch / micro, TRAIN_DEVICES);
+    if (pass_moves_statistics(&train->config, &train->params))
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "batch norm is trained on one device: its running statistics would "
+                          "differ between devices");
+    struct train *other = NULL;
+    workers_close(&train->drivers);
+    int error = workers_open((unsigned)train->other_count + 1, &train->drivers);
+    if (!error)
+        error = open_device(device, &train->config, weights, &train->params, train, &other);
+    if (error)
+        return error;
+    train->other_parameters[train->other_count] = other->parameters;
+    train->others[train->other_count++] = other;
+    assign_pairs(train);
+    return VKCLIP_OK;
+}
+
 void train_close(struct train **handle)
 {
     struct train *train = *handle;
     if (!train)
         return;
+    workers_close(&train->drivers);
+    for (size_t i = 0; i < train->other_count; i++)
+        train_close(&train->others[i]);
     plan_destroy(&train->whole.plan);
     plan_destroy(&train->whole_gradients.plan);
     plan_destroy(&train->loss.plan);
@@ -274,8 +341,10 @@ void train_close(struct train **handle)
     for (int i = 0; i < TOWER_COUNT; i++) {
         plan_destroy(&train->features[i].plan);
         plan_destroy(&train->gradients[i].plan);
-        free(train->host_features[i]);
-        free(train->host_gradients[i]);
+        if (train->leads) {
+            free(train->host_features[i]);
+            free(train->host_gradients[i]);
+        }
     }
     parameters_close(&train->parameters);
     free(train->input);
@@ -375,14 +444,15 @@ static void write_micro_batch(struct train *train, struct step_plan *plan, enum 
         write_texts(train, plan, ids + (size_t)first * config->context, items);
 }
 
-/* Computes a tower's features of all micro-batches. */
+/* Computes a tower's features of this device's micro-batches. */
 static int run_features(struct train *train, enum tower tower, const float *pixels,
                         const int32_t *ids)
 {
     struct step_plan *plan = &train->features[tower];
     const uint32_t micro = pass_micro_batch(&train->params), d = train->config.image_embed_dim;
+    const uint32_t end = train->first + train->items;
     int error = VKCLIP_OK;
-    for (uint32_t first = 0; first < train->params.batch && !error; first += micro) {
+    for (uint32_t first = train->first; first < end && !error; first += micro) {
         write_micro_batch(train, plan, tower, first, pixels, ids);
         error = plan_run(plan->plan);
         if (!error)
@@ -392,15 +462,16 @@ static int run_features(struct train *train, enum tower tower, const float *pixe
     return error;
 }
 
-/* Computes the gradients of a tower's weights from those of all features. A locked tower has none.
- */
+/* Computes the gradients of a tower's weights from those of the features of this device's
+ * micro-batches. A locked tower has none. */
 static int run_gradients(struct train *train, enum tower tower, const float *pixels,
                          const int32_t *ids)
 {
     struct step_plan *plan = &train->gradients[tower];
     const uint32_t micro = pass_micro_batch(&train->params), d = train->config.image_embed_dim;
+    const uint32_t end = train->first + train->items;
     int error = VKCLIP_OK;
-    for (uint32_t first = 0; first < train->params.batch && plan->plan && !error; first += micro) {
+    for (uint32_t first = train->first; first < end && plan->plan && !error; first += micro) {
         write_micro_batch(train, plan, tower, first, pixels, ids);
         plan_write(plan->plan, plan->tensors.gradients[tower], 0,
                    train->host_gradients[tower] + (size_t)first * d, (size_t)micro * d);
@@ -426,18 +497,43 @@ static int run_loss(struct train *train, struct train_result *result)
     return VKCLIP_OK;
 }
 
+typedef int run_tower_fn(struct train *train, enum tower tower, const float *pixels,
+                         const int32_t *ids);
+
+/* What every device does with its micro-batches. */
+struct device_work {
+    struct train *train;
+    run_tower_fn *run;
+    const float *pixels;
+    const int32_t *ids;
+};
+
+/* Is a workers_job_fn. */
+static int run_on_device(void *user, size_t index, unsigned thread)
+{
+    const struct device_work *work = user;
+    struct train *train = index ? work->train->others[index - 1] : work->train;
+    (void)thread;
+    int error = work->run(train, TOWER_IMAGE, work->pixels, work->ids);
+    return error ? error : work->run(train, TOWER_TEXT, work->pixels, work->ids);
+}
+
+static int run_on_devices(struct device_work work)
+{
+    return workers_run(work.train->drivers, run_on_device, &work, work.train->other_count + 1);
+}
+
 static int run_micro_batches(struct train *train, const float *pixels, const int32_t *ids,
                              struct train_result *result)
 {
-    int error = run_features(train, TOWER_IMAGE, pixels, ids);
-    if (!error)
-        error = run_features(train, TOWER_TEXT, pixels, ids);
+    int error = run_on_devices((struct device_work){train, run_features, pixels, ids});
     if (!error)
         error = run_loss(train, result);
     if (!error)
-        error = run_gradients(train, TOWER_IMAGE, pixels, ids);
-    if (!error)
-        error = run_gradients(train, TOWER_TEXT, pixels, ids);
+        error = run_on_devices((struct device_work){train, run_gradients, pixels, ids});
+    if (!error && train->other_count)
+        error = parameters_add_gradients(train->parameters, train->other_parameters,
+                                         train->other_count);
     return error;
 }
 
@@ -473,6 +569,9 @@ int train_step(struct train *train, const float *pixels, const int32_t *ids, uin
         error = run_micro_batches(train, pixels, ids, result);
     if (!error && !whole)
         error = plan_run(last->plan);
+    if (!error && train->other_count)
+        error =
+            parameters_copy_weights(train->parameters, train->other_parameters, train->other_count);
     if (!error)
         read_step(last, result);
     return error;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs the steps of a training run on one GPU, with the parameters on the device and the plans that
- * update them. A batch that is computed at once needs one plan. If a batch is cut into
- * micro-batches, their embeddings are computed first, the objective reads all of them, and then
- * each micro-batch is computed again for its gradients (GradCache, Gao et al. 2021; OpenCLIP's
+ * Runs the steps of a training run on one or several GPUs, with the parameters on each device and
+ * the plans that update them. A batch that is computed at once needs one plan. If a batch is cut
+ * into micro-batches, their embeddings are computed first, the objective reads all of them, and
+ * then each micro-batch is computed again for its gradients (GradCache, Gao et al. 2021; OpenCLIP's
  * --accum-freq). Loss and gradients are those of the whole batch, except that batch norm sees one
  * micro-batch at a time. Knows nothing of files, of schedules or of where batches come from.
  */
@@ -24,8 +24,18 @@ struct train_memory {
 int train_measure(const struct config *config, const struct train_params *params,
                   struct train_memory *memory);
 
+/* Several devices compute a step as micro-batches are computed, each of them some micro-batches:
+ * the first device, which leads, computes the loss of all embeddings, adds up the gradients of the
+ * devices in their order, and updates the weights, which the others then get. So all devices begin
+ * every step with the same bits, and a step repeats to the bit for the same devices. */
 struct train;
 struct tuner;
+#define TRAIN_DEVICES 16
+
+struct train_device {
+    struct gpu *gpu;
+    struct tuner *tuner; /* NULL: kernels are chosen in the fixed order */
+};
 
 /* Uploads the weights; moments are zero. `config` is copied. `gpu` and `tuner`, which may be NULL,
  * must outlive the run. */
@@ -33,8 +43,14 @@ int train_open(struct gpu *gpu, struct tuner *tuner, const struct config *config
                const struct weights *weights, const struct train_params *params,
                struct train **train);
 void train_close(struct train **train);
+/* Adds a device to a run whose batch is cut into micro-batches, before its first step. Refuses a
+ * tower with batch norm that is trained, because the statistics would differ between devices. */
+int train_add_device(struct train *train, const struct train_device *device,
+                     const struct weights *weights);
 
-/* Returns the parameters, which may be read and written only between steps. */
+/* Returns the parameters, which may be read and written only between steps. With several devices
+ * they are the leading one's, and a weight that is written reaches the others after the next
+ * step. */
 struct parameters *train_parameters(struct train *train);
 
 struct train_result {

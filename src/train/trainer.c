@@ -191,29 +191,29 @@ static int open_session(struct vkclip_trainer *trainer, const struct vkclip_trai
     return VKCLIP_OK;
 }
 
-static int open_all(struct vkclip_trainer *trainer, struct gpu *gpu, struct tuner *tuner,
-                    const struct vkclip_trainer_params *params)
+static int open_all(struct vkclip_trainer *trainer, const struct train_device *devices,
+                    size_t count, const struct vkclip_trainer_params *params)
 {
     int error = check_numbers(params);
     if (!error)
-        error = open_start(trainer, params, !gpu);
+        error = open_start(trainer, params, !count);
     if (!error)
         error = open_data(trainer, params);
     if (!error)
         error = open_session(trainer, params);
-    if (!error && gpu)
-        error = session_upload(trainer->session, gpu, tuner);
+    if (!error && count)
+        error = session_upload(trainer->session, devices, count);
     return error;
 }
 
-int trainer_open(struct gpu *gpu, struct tuner *tuner, const struct vkclip_trainer_params *params,
-                 struct vkclip_trainer **result)
+int trainer_open(const struct train_device *devices, size_t count,
+                 const struct vkclip_trainer_params *params, struct vkclip_trainer **result)
 {
     *result = calloc(1, sizeof(**result));
     if (!*result)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
     const bool is_new = !folder_exists(params->output);
-    int error = open_all(*result, gpu, tuner, params);
+    int error = open_all(*result, devices, count, params);
     if (error)
         trainer_close(result);
     if (error && is_new)
