@@ -66,11 +66,16 @@ class Clip(nn.Module):
         self.text = Tower(text, self.context, dim)
         self.logit_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
-    def forward(self, pixels, ids):
+    def encode_image(self, pixels):
         x = self.patches(pixels).flatten(2).transpose(1, 2)
         x = self.ln_pre(torch.cat([self.token.expand(len(x), 1, -1), x], 1))
-        images = self.image.run(x, 0, False)
-        texts = self.text.run(self.words(ids), ids.argmax(1), True)
+        return self.image.run(x, 0, False)
+
+    def encode_text(self, ids):
+        return self.text.run(self.words(ids), ids.argmax(1), True)
+
+    def forward(self, pixels, ids):
+        images, texts = self.encode_image(pixels), self.encode_text(ids)
         logits = self.logit_scale.exp() * images @ texts.T
         labels = torch.arange(len(logits))
         return (functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2
