@@ -79,25 +79,51 @@ uint64_t layout_panel_index(uint64_t n, uint64_t k, uint64_t k_count)
     return panel_quad(n, k / 4, (k_count + 3) / 4) * 4 + k % 4;
 }
 
-static bool store_quads(enum type type, const float *columns, size_t k, void *panel)
+/* Stores the quads `first` to `end` of all columns. A column's quads are taken together, because
+ * they lie in one line of the cache. */
+static bool store_quads(enum type type, const float *columns, size_t k, size_t first, size_t end,
+                        char *panel)
 {
     const size_t bytes = 4 * type_size(type), quads = (k + 3) / 4;
     bool finite = true;
-    for (size_t k4 = 0; k4 < quads; k4++)
-        for (size_t n = 0; n < PANEL; n++) {
-            float quad[4] = {0};
-            size_t left = k - 4 * k4;
-            memcpy(quad, &columns[n * k + 4 * k4], (left < 4 ? left : 4) * sizeof(*quad));
-            char *target = (char *)panel + panel_quad(n, k4, quads) * bytes;
+    for (size_t n = 0; n < PANEL; n++)
+        for (size_t k4 = first; k4 < end; k4++) {
+            const float *quad = &columns[n * k + 4 * k4];
+            char *target = panel + panel_quad(n, k4, quads) * bytes;
             if (type == TYPE_F32)
-                memcpy(target, quad, sizeof(quad));
+                memcpy(target, quad, 4 * sizeof(*quad));
             else
                 finite &= store_halves(quad, 4, (uint16_t *)(void *)target);
         }
     return finite;
 }
 
-/* Stores the block of column n in `words`, the panel's words for this block of K. */
+/* Stores the last quad of all columns, if K is no multiple of four and it is filled up by zeros. */
+static bool store_tail(enum type type, const float *columns, size_t k, char *panel)
+{
+    float tail[4 * PANEL] = {0};
+    const size_t whole = k / 4 * 4;
+    if (whole == k)
+        return true;
+    for (size_t n = 0; n < PANEL; n++)
+        memcpy(&tail[4 * n], &columns[n * k + whole], (k - whole) * sizeof(*tail));
+    return store_quads(type, tail, 4, 0, 1, panel + panel_quad(0, k / 4, 0) * 4 * type_size(type));
+}
+
+/* Quads of four columns fill a cache line of 64 bytes. */
+#define LINE_QUADS 4
+
+static bool store_values(enum type type, const float *columns, size_t k, char *panel)
+{
+    bool finite = true;
+    for (size_t first = 0; first < k / 4; first += LINE_QUADS) {
+        const size_t end = first + LINE_QUADS < k / 4 ? first + LINE_QUADS : k / 4;
+        finite &= store_quads(type, columns, k, first, end, panel);
+    }
+    return finite & store_tail(type, columns, k, panel);
+}
+
+/* Adds the block of column n to `words`, the panel's words for this block of K. */
 static void store_block(enum type type, const struct quant_block *block, size_t n, uint32_t *words)
 {
     uint32_t *values = words + PANEL / 2;
@@ -109,20 +135,22 @@ static void store_block(enum type type, const struct quant_block *block, size_t 
             values[k / 8 * PANEL + n] |= (uint32_t)(block->q[k] + 8) << k % 8 * 4;
 }
 
-static bool store_blocks(enum type type, const float *columns, size_t k, void *panel)
+/* Words are put together here and written once, because the panel may be memory that the host reads
+ * slowly. */
+static bool store_blocks(enum type type, const float *columns, size_t k, char *panel)
 {
-    const uint64_t block_words = layout_panel_bytes(type, BLOCK) / 4;
+    const uint64_t bytes = layout_panel_bytes(type, BLOCK);
     bool finite = true;
-    memset(panel, 0, layout_panel_bytes(type, k));
-    for (size_t n = 0; n < PANEL; n++) {
-        uint32_t *words = panel;
-        for (size_t first = 0; first < k; first += BLOCK) {
+    for (size_t first = 0; first < k; first += BLOCK) {
+        const size_t count = k - first < BLOCK ? k - first : BLOCK;
+        uint32_t words[Q8_BLOCK_WORDS] = {0};
+        for (size_t n = 0; n < PANEL; n++) {
             struct quant_block block;
-            size_t count = k - first < BLOCK ? k - first : BLOCK;
             finite &= quant_pack(type, &columns[n * k + first], count, &block);
             store_block(type, &block, n, words);
-            words += block_words;
         }
+        memcpy(panel, words, bytes);
+        panel += bytes;
     }
     return finite;
 }
@@ -131,26 +159,32 @@ bool layout_store_panel(enum type type, const float *columns, size_t k, void *pa
 {
     if (type == TYPE_Q8 || type == TYPE_Q4)
         return store_blocks(type, columns, k, panel);
-    return store_quads(type, columns, k, panel);
+    return store_values(type, columns, k, panel);
 }
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
 
-static bool store_row_blocks(enum type type, const float *values, size_t c, uint32_t *row)
+/* Stores a row block by block, each word once, because the row may be memory that the host reads
+ * slowly. */
+static bool store_row_blocks(enum type type, const float *values, size_t c, char *row)
 {
-    uint32_t *stored = row + scale_words(c);
+    const size_t block_bytes = type == TYPE_Q8 ? BLOCK : BLOCK / 2;
+    char *stored = row + scale_words(c) * 4;
     bool finite = true;
-    memset(row, 0, layout_row_bytes(type, c));
+    memset(row, 0, scale_words(c) * 4);
     for (size_t first = 0; first < c; first += BLOCK) {
         struct quant_block block;
-        size_t number = first / BLOCK, count = c - first < BLOCK ? c - first : BLOCK;
+        const size_t count = c - first < BLOCK ? c - first : BLOCK;
+        uint32_t words[BLOCK / 4] = {0};
         finite &= quant_pack(type, &values[first], count, &block);
-        row[number / 2] |= (uint32_t)block.scale << number % 2 * 16;
-        for (size_t i = first; i < first + BLOCK; i++)
+        memcpy(row + first / BLOCK * sizeof(block.scale), &block.scale, sizeof(block.scale));
+        for (size_t i = 0; i < BLOCK; i++)
             if (type == TYPE_Q8)
-                stored[i / 4] |= (uint32_t)(uint8_t)block.q[i - first] << i % 4 * 8;
+                words[i / 4] |= (uint32_t)(uint8_t)block.q[i] << i % 4 * 8;
             else
-                stored[i / 8] |= (uint32_t)(block.q[i - first] + 8) << i % 8 * 4;
+                words[i / 8] |= (uint32_t)(block.q[i] + 8) << i % 8 * 4;
+        memcpy(stored, words, block_bytes);
+        stored += block_bytes;
     }
     return finite;
 }

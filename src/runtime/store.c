@@ -73,7 +73,7 @@ static int create_buffers(struct store *store)
     size_t weight = 0;
     for (size_t i = 0; i < store->memory_count && !error; i++) {
         struct memory *memory = &store->memory[i];
-        error = gpu_buffer_create(store->gpu, GPU_DEVICE, memory->size, &memory->buffer);
+        error = gpu_buffer_create(store->gpu, GPU_ANY, memory->size, &memory->buffer);
         for (; weight < memory->weights_end; weight++)
             store->weights[weight].range.buffer = memory->buffer;
     }

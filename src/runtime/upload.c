@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cuts weights into pieces, which all threads convert into one staging buffer while the other
- * staging buffer is copied to the device.
+ * Cuts weights into pieces, which all threads convert: in place where the host sees the memory of
+ * the weights, and otherwise into one staging buffer while the other one is copied to the device.
  */
 #include "runtime/upload.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/pages.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,13 +16,13 @@
 #include "runtime/layout.h"
 #include "shaders/args.h"
 
-/* An upload takes two staging buffers of this size, and scratch memory for each job, of host
- * memory. */
+/* An upload takes two staging buffers of this size where it cannot write in place, and scratch
+ * memory for each job, of host memory. */
 #define STAGING_BYTES ((uint64_t)16 << 20)
 /* A piece has at most so many bytes of rows, as fp32: few enough that a staging buffer holds work
  * for every thread, enough that the overhead of handing out a piece is negligible. */
 #define PIECE_BYTES ((uint64_t)1 << 20)
-/* A staging buffer holds at most this many pieces. */
+/* At most this many pieces wait to be converted. */
 #define PIECES 512
 /* This many jobs convert at once. Each needs scratch memory for a panel of the largest weight, so
  * that the number limits that memory on hosts with many threads. */
@@ -32,11 +33,13 @@ struct piece {
     size_t weight;         /* its index in the store */
     uint64_t first, count; /* rows or columns */
     const float *matrix;   /* LAYOUT_PANELS_KN: all of [K,N], which has been read; else NULL */
-    void *target;          /* in a staging buffer */
+    void *target;          /* in a staging buffer, or where the weight lies */
+    uint64_t bytes;        /* at `target`, if it is where the weight lies; else 0 */
     bool finite;           /* result: no value was too large for the type */
 };
 
-/* A part of a device buffer whose content is in the current staging buffer. */
+/* A part of a device buffer whose content is in the current staging buffer, and the pieces that
+ * wait to be converted. */
 struct window {
     struct gpu *gpu;
     const struct row_reader *reader;
@@ -168,6 +171,8 @@ static int convert_pieces(void *user, size_t index, unsigned thread)
         if (i >= window->count)
             break;
         struct piece *piece = &window->pieces[i];
+        if (piece->bytes)
+            pages_provide(piece->target, piece->bytes);
         if (window->weights[piece->weight].tensor.layout == LAYOUT_ROWS)
             error = convert_rows(window, piece, window->scratch[index]);
         else
@@ -204,7 +209,8 @@ static int finish_copy(struct window *window)
     return error;
 }
 
-/* Converts the waiting pieces, starts to copy them, and continues with the other staging buffer. */
+/* Converts the waiting pieces. Those in a staging buffer are then copied, while the other staging
+ * buffer is filled. */
 static int flush_window(struct window *window)
 {
     int error = convert_all(window);
@@ -221,29 +227,56 @@ static int flush_window(struct window *window)
     if (!error)
         error = gpu_commands_submit(*copy);
     window->used = 0;
+    window->target = NULL; /* The next piece begins a new window. */
     window->current = !window->current;
     if (!error)
         error = finish_copy(window);
     return error;
 }
 
-/* Adds a piece whose result has `bytes` at `offset` of its weight's buffer. Within a buffer pieces
- * must be added in the order of their offsets, because a window only grows. */
-static int add_piece(struct window *window, struct piece piece, uint64_t offset, uint64_t bytes)
+/* Creates the staging buffers when a piece first needs one. */
+static int create_staging(struct window *window)
 {
-    struct gpu_buffer *target = window->weights[piece.weight].range.buffer;
-    if (window->target != target || offset + bytes > window->first + STAGING_BYTES ||
-        window->count == PIECES) {
-        int error = flush_window(window);
-        if (error)
-            return error;
+    int error = VKCLIP_OK;
+    for (int i = 0; i < 2 && !window->staging[i] && !error; i++)
+        error = gpu_buffer_create(window->gpu, GPU_UPLOAD, STAGING_BYTES, &window->staging[i]);
+    return error;
+}
+
+/* Finds the place of a piece in the current staging buffer. Within a buffer pieces must come in the
+ * order of their offsets, because a window only grows. */
+static int place_staged(struct window *window, struct gpu_buffer *target, uint64_t offset,
+                        uint64_t bytes, struct piece *piece)
+{
+    int error = create_staging(window);
+    if (!error && (window->target != target || offset + bytes > window->first + STAGING_BYTES)) {
+        error = flush_window(window);
         window->target = target;
         window->first = offset;
     }
+    if (error)
+        return error;
     char *staging = gpu_buffer_map(window->staging[window->current]);
-    piece.target = staging + (offset - window->first);
-    piece.finite = true;
+    piece->target = staging + (offset - window->first);
     window->used = offset + bytes - window->first;
+    return VKCLIP_OK;
+}
+
+/* Adds a piece whose result has `bytes` at `offset` of its weight's buffer. */
+static int add_piece(struct window *window, struct piece piece, uint64_t offset, uint64_t bytes)
+{
+    struct gpu_buffer *target = window->weights[piece.weight].range.buffer;
+    char *mapped = gpu_buffer_map(target);
+    int error = window->count == PIECES ? flush_window(window) : VKCLIP_OK;
+    if (!error && !mapped)
+        error = place_staged(window, target, offset, bytes, &piece);
+    if (error)
+        return error;
+    if (mapped) {
+        piece.target = mapped + offset;
+        piece.bytes = bytes;
+    }
+    piece.finite = true;
     window->pieces[window->count++] = piece;
     return VKCLIP_OK;
 }
@@ -328,10 +361,7 @@ static int create_window(struct window *window, size_t weight_count)
         uint64_t bytes = scratch_floats(&window->weights[i].tensor) * sizeof(float);
         window->scratch_bytes = window->scratch_bytes > bytes ? window->scratch_bytes : bytes;
     }
-    int error = VKCLIP_OK;
-    for (int i = 0; i < 2 && !error; i++)
-        error = gpu_buffer_create(window->gpu, GPU_UPLOAD, STAGING_BYTES, &window->staging[i]);
-    return error;
+    return VKCLIP_OK;
 }
 
 /* Destroys the window after waiting for its copies, even after an error, because they read the

@@ -226,7 +226,7 @@ static int create_zeros(struct parameters *p, unsigned width, struct gpu_buffer 
     for (size_t i = 0; i < p->buffer_count && !error; i++) {
         uint64_t size;
         store_buffer(p->store, i, &size);
-        error = gpu_buffer_create(p->gpu, GPU_DEVICE, width * size, &(*buffers)[i]);
+        error = gpu_buffer_create(p->gpu, GPU_ANY, width * size, &(*buffers)[i]);
     }
     return error ? error : clear_buffers(p, width, *buffers);
 }

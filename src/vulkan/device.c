@@ -164,8 +164,8 @@ static int probe_device(struct gpu *gpu, const struct settings *settings,
     probe_limits(gpu, features);
     gpu->limits.separate_memory = quirks.separate_memory;
     class_find(device->physical, &gpu->limits);
-    vkGetPhysicalDeviceMemoryProperties(device->physical, &gpu->memory);
-    if (settings->pipeline_statistics)
+    error = memory_open(gpu);
+    if (!error && settings->pipeline_statistics)
         error = statistics_enable(gpu, features, &enabled->executables);
     return error;
 }

@@ -116,17 +116,26 @@ char *gpu_cache_path(const struct gpu *gpu, const char *kind);
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
 enum gpu_memory {
-    GPU_DEVICE,  /* fast for the device; the host does not see it */
+    GPU_DEVICE,  /* fast for the device; where it is full, the failure is not logged */
+    GPU_ANY,     /* like GPU_DEVICE, or where it is full any memory, which is said once */
+    GPU_INPUT,   /* written by the host and read by kernels */
     GPU_UPLOAD,  /* written by the host, then copied to the device */
     GPU_DOWNLOAD /* copied from the device, then read by the host */
 };
 
+/* Creates a buffer. Fails with EDEVICEMEMORY where no suitable memory is left. */
 int gpu_buffer_create(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
                       struct gpu_buffer **buffer);
 void gpu_buffer_destroy(struct gpu *gpu, struct gpu_buffer **buffer);
-/* Returns the buffer's address for the host, or NULL for GPU_DEVICE. The memory is coherent, so it
- * needs no flush. */
+/* Returns the buffer's address for the host, or NULL where the host does not see it, which is
+ * possible for GPU_DEVICE and GPU_ANY. The memory is coherent, so it needs no flush. It may be slow
+ * to read, except that of GPU_DOWNLOAD. */
 void *gpu_buffer_map(const struct gpu_buffer *buffer);
+/* Returns the bytes of the device's memory that this process can still take, or all of its bytes
+ * where the driver does not tell what is in use. */
+uint64_t gpu_memory_left(const struct gpu *gpu);
+/* Tells whether the memory is fast for the device. Kernels should not read other memory often. */
+bool gpu_buffer_is_local(const struct gpu_buffer *buffer);
 
 struct gpu_range {
     struct gpu_buffer *buffer;

@@ -26,8 +26,10 @@ struct gpu {
     VkPipelineLayout layout;
     VkPipelineCache cache;
     VkPhysicalDeviceMemoryProperties memory;
+    bool has_budget; /* the driver tells how much memory is in use */
     struct gpu_pipeline *pipelines;
     struct workers *workers;
+    bool told_full;     /* the log says that host memory is used because the device's is full */
     bool cache_changed; /* a pipeline was added since the cache was read */
     char *cache_path;   /* NULL where the pipeline cache is not kept on disk */
     uint32_t caps;
@@ -42,7 +44,8 @@ struct gpu {
 struct gpu_buffer {
     VkBuffer buffer;
     VkDeviceMemory memory;
-    void *map;
+    VkMemoryPropertyFlags properties; /* of the memory's type */
+    void *map;                        /* NULL where the host does not see the memory */
 };
 
 struct gpu_pipeline {
@@ -159,6 +162,11 @@ int choose_one(const struct description *devices, uint32_t count, const char *wa
 /* Chooses the devices that `all` means, see gpu_list_all, and returns their number. `chosen` has
  * room for `count`. */
 uint32_t choose_all(const struct description *devices, uint32_t count, uint32_t *chosen);
+
+/* ---- memory.c -------------------------------------------------------------------------------- */
+
+/* Asks the chosen device what memory it has. */
+int memory_open(struct gpu *gpu);
 
 /* ---- pipeline.c ------------------------------------------------------------------------------ */
 

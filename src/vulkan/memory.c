@@ -1,63 +1,192 @@
 /* SPDX-License-Identifier: MIT
  *
  * Creates buffers, each with memory of its own, because plans and stores create few and large
- * buffers. A buffer above the device's limit for one allocation is refused.
+ * buffers. What the host sees is mapped as long as the buffer exists. A buffer above the device's
+ * limit for one allocation is refused.
  */
 #include "vulkan/internal.h"
 
 #include "base/error.h"
+#include "base/log.h"
+#include "base/pages.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define HOST_MEMORY (VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
+#define LOCAL_MEMORY VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT
+#define KERNEL_USAGE                                                                 \
+    (VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | \
+     VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT)
 
+/* The properties that each kind of memory should have, the best first. Within one line the device's
+ * own order decides, which puts types without further properties first. */
 static const struct {
-    VkMemoryPropertyFlags required, preferred;
+    VkMemoryPropertyFlags wanted[2];
     VkBufferUsageFlags usage;
 } kinds[] = {
-    [GPU_DEVICE] = {0, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
-                    VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
-                        VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT},
-    [GPU_UPLOAD] = {HOST_MEMORY, HOST_MEMORY, VK_BUFFER_USAGE_TRANSFER_SRC_BIT},
+    [GPU_DEVICE] = {{LOCAL_MEMORY, LOCAL_MEMORY}, KERNEL_USAGE},
+    [GPU_ANY] = {{LOCAL_MEMORY, 0}, KERNEL_USAGE},
+    [GPU_INPUT] = {{LOCAL_MEMORY | HOST_MEMORY, HOST_MEMORY}, KERNEL_USAGE},
+    [GPU_UPLOAD] = {{HOST_MEMORY, HOST_MEMORY}, VK_BUFFER_USAGE_TRANSFER_SRC_BIT},
     /* Some Mali devices have no cached memory that is also coherent. */
-    [GPU_DOWNLOAD] = {HOST_MEMORY, HOST_MEMORY | VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
+    [GPU_DOWNLOAD] = {{HOST_MEMORY | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, HOST_MEMORY},
                       VK_BUFFER_USAGE_TRANSFER_DST_BIT},
 };
 
-/* Returns the first allowed type of memory that has all of the wanted properties, or UINT32_MAX if
- * there is none. */
-static uint32_t find_memory(const struct gpu *gpu, uint32_t allowed, VkMemoryPropertyFlags wanted)
+/* ---- What memory there is -------------------------------------------------------------------- */
+
+int memory_open(struct gpu *gpu)
 {
-    for (uint32_t i = 0; i < gpu->memory.memoryTypeCount; i++)
-        if (allowed & 1u << i && (gpu->memory.memoryTypes[i].propertyFlags & wanted) == wanted)
-            return i;
-    return UINT32_MAX;
+    static const char call[] = "vkEnumerateDeviceExtensionProperties";
+    VkPhysicalDevice physical = gpu->physical;
+    uint32_t count = 0;
+    vkGetPhysicalDeviceMemoryProperties(physical, &gpu->memory);
+    int error =
+        vulkan_check(vkEnumerateDeviceExtensionProperties(physical, NULL, &count, NULL), call);
+    if (error)
+        return error;
+    VkExtensionProperties *listed = calloc(count + 1, sizeof(*listed));
+    if (!listed)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
+    error =
+        vulkan_check(vkEnumerateDeviceExtensionProperties(physical, NULL, &count, listed), call);
+    gpu->has_budget = !error && instance_has_extension(listed, count, "VK_EXT_memory_budget");
+    free(listed);
+    return error;
 }
 
-static uint32_t choose_memory(const struct gpu *gpu, uint32_t allowed, enum gpu_memory memory)
+/* Returns the number of the device's largest heap. */
+static uint32_t find_heap(const struct gpu *gpu)
 {
-    uint32_t type = find_memory(gpu, allowed, kinds[memory].preferred);
-    return type == UINT32_MAX ? find_memory(gpu, allowed, kinds[memory].required) : type;
+    const VkMemoryHeap *heaps = gpu->memory.memoryHeaps;
+    uint32_t largest = 0;
+    for (uint32_t i = 0; i < gpu->memory.memoryHeapCount; i++) {
+        const bool local = heaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT;
+        const bool other = !(heaps[largest].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT);
+        if (local && (other || heaps[i].size > heaps[largest].size))
+            largest = i;
+    }
+    return largest;
 }
 
-static int allocate_memory(const struct gpu *gpu, enum gpu_memory memory, uint64_t size,
+uint64_t gpu_memory_left(const struct gpu *gpu)
+{
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT};
+    VkPhysicalDeviceMemoryProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2, .pNext = &budget};
+    const uint32_t heap = find_heap(gpu);
+    if (!gpu->has_budget)
+        return gpu->memory.memoryHeaps[heap].size;
+    vkGetPhysicalDeviceMemoryProperties2(gpu->physical, &properties);
+    const uint64_t most = budget.heapBudget[heap], used = budget.heapUsage[heap];
+    return most > used ? most - used : 0;
+}
+
+/* ---- Allocating ------------------------------------------------------------------------------ */
+
+static VkMemoryPropertyFlags type_properties(const struct gpu *gpu, uint32_t type)
+{
+    return gpu->memory.memoryTypes[type].propertyFlags;
+}
+
+/* Tells whether the device and the host compute in the same memory, so that writing
+ * there directly costs the host no more than writing a copy, and the device nothing. */
+static bool shares_memory(const struct gpu *gpu)
+{
+    return gpu->info.type == VKCLIP_DEVICE_INTEGRATED || gpu->info.type == VKCLIP_DEVICE_CPU;
+}
+
+static bool is_full(VkResult result)
+{
+    return result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY;
+}
+
+/* Tries every type of `allowed` that has the wanted properties, and takes those that it tried out
+ * of `allowed`. */
+static VkResult try_types(const struct gpu *gpu, VkMemoryPropertyFlags wanted, uint64_t size,
+                          uint32_t *allowed, struct gpu_buffer *buffer)
+{
+    VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    for (uint32_t i = 0; i < gpu->memory.memoryTypeCount; i++) {
+        if (!(*allowed & 1u << i) || (type_properties(gpu, i) & wanted) != wanted)
+            continue;
+        VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                     .allocationSize = size,
+                                     .memoryTypeIndex = i};
+        *allowed &= ~(1u << i);
+        buffer->properties = type_properties(gpu, i);
+        result = vkAllocateMemory(gpu->device, &info, NULL, &buffer->memory);
+        if (!is_full(result))
+            break;
+    }
+    return result;
+}
+
+/* Fails with a message that is not logged for GPU_DEVICE, whose caller has another way. */
+static int fail_memory(enum gpu_memory memory, const char *message)
+{
+    if (memory != GPU_DEVICE)
+        return error_fail(VKCLIP_EDEVICEMEMORY, "%s", message);
+    error_keep(message);
+    return VKCLIP_EDEVICEMEMORY;
+}
+
+static int fail_full(const struct gpu *gpu, enum gpu_memory memory, uint64_t size)
+{
+    char message[ERROR_MESSAGE];
+    snprintf(message, sizeof(message),
+             "%s: no memory for %llu bytes: choose a smaller batch or f16 (`precision`)",
+             gpu->info.name, (unsigned long long)size);
+    return fail_memory(memory, message);
+}
+
+static int check_size(const struct gpu *gpu, enum gpu_memory memory, uint64_t size)
+{
+    char message[ERROR_MESSAGE];
+    if (size <= gpu->limits.allocation)
+        return VKCLIP_OK;
+    snprintf(message, sizeof(message),
+             "%s: a buffer of %llu bytes, at most %llu can be allocated at once", gpu->info.name,
+             (unsigned long long)size, (unsigned long long)gpu->limits.allocation);
+    return fail_memory(memory, message);
+}
+
+static int allocate_memory(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
                            struct gpu_buffer *buffer)
 {
     VkMemoryRequirements needs;
     vkGetBufferMemoryRequirements(gpu->device, buffer->buffer, &needs);
-    VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                 .allocationSize = needs.size,
-                                 .memoryTypeIndex =
-                                     choose_memory(gpu, needs.memoryTypeBits, memory)};
-    if (vkAllocateMemory(gpu->device, &info, NULL, &buffer->memory) != VK_SUCCESS)
-        return error_fail(
-            VKCLIP_EDEVICEMEMORY,
-            "%s: no memory for %llu bytes: choose a smaller batch or f16 (`precision`)",
-            gpu->info.name, (unsigned long long)size);
-    return VKCLIP_OK;
+    uint32_t allowed = needs.memoryTypeBits;
+    VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    if (shares_memory(gpu) && (memory == GPU_DEVICE || memory == GPU_ANY))
+        result = try_types(gpu, LOCAL_MEMORY | HOST_MEMORY, needs.size, &allowed, buffer);
+    for (int i = 0; i < 2 && is_full(result); i++)
+        result = try_types(gpu, kinds[memory].wanted[i], needs.size, &allowed, buffer);
+    if (is_full(result))
+        return fail_full(gpu, memory, size);
+    if (memory == GPU_ANY && !(buffer->properties & LOCAL_MEMORY) && !gpu->told_full) {
+        gpu->told_full = true;
+        log_message(VKCLIP_LOG_WARNING,
+                    "%s: its memory is full: host memory is used too, which is slower",
+                    gpu->info.name);
+    }
+    return vulkan_check(result, "vkAllocateMemory");
 }
 
-static int fill_buffer(const struct gpu *gpu, enum gpu_memory memory, uint64_t size,
+static int map_memory(const struct gpu *gpu, uint64_t size, struct gpu_buffer *buffer)
+{
+    if ((buffer->properties & HOST_MEMORY) != HOST_MEMORY)
+        return VKCLIP_OK;
+    int error = vulkan_check(
+        vkMapMemory(gpu->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &buffer->map), "vkMapMemory");
+    if (!error && gpu->info.type == VKCLIP_DEVICE_CPU)
+        pages_prefer_large(buffer->map, size);
+    return error;
+}
+
+static int fill_buffer(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
                        struct gpu_buffer *buffer)
 {
     VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
@@ -70,26 +199,20 @@ static int fill_buffer(const struct gpu *gpu, enum gpu_memory memory, uint64_t s
     if (!error)
         error = vulkan_check(vkBindBufferMemory(gpu->device, buffer->buffer, buffer->memory, 0),
                              "vkBindBufferMemory");
-    if (!error && memory != GPU_DEVICE)
-        error = vulkan_check(
-            vkMapMemory(gpu->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &buffer->map),
-            "vkMapMemory");
-    return error;
+    return error ? error : map_memory(gpu, size, buffer);
 }
 
 int gpu_buffer_create(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
                       struct gpu_buffer **result)
 {
     *result = NULL;
-    if (size > gpu->limits.allocation)
-        return error_fail(VKCLIP_EDEVICEMEMORY,
-                          "%s: a buffer of %llu bytes, at most %llu can be allocated at once",
-                          gpu->info.name, (unsigned long long)size,
-                          (unsigned long long)gpu->limits.allocation);
+    int error = check_size(gpu, memory, size);
+    if (error)
+        return error;
     struct gpu_buffer *buffer = *result = calloc(1, sizeof(*buffer));
     if (!buffer)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a buffer");
-    int error = fill_buffer(gpu, memory, size, buffer);
+    error = fill_buffer(gpu, memory, size, buffer);
     if (error)
         gpu_buffer_destroy(gpu, result);
     return error;
@@ -109,4 +232,9 @@ void gpu_buffer_destroy(struct gpu *gpu, struct gpu_buffer **handle)
 void *gpu_buffer_map(const struct gpu_buffer *buffer)
 {
     return buffer->map;
+}
+
+bool gpu_buffer_is_local(const struct gpu_buffer *buffer)
+{
+    return buffer->properties & LOCAL_MEMORY;
 }
