@@ -60,6 +60,23 @@ bool file_is_same(const char *a, const char *b)
 #endif
 }
 
+/* On Windows a file cannot be written to while it is mapped, and files have no inodes. */
+struct file_stamp file_stamp(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status))
+        return (struct file_stamp){0};
+    return (struct file_stamp){(uint64_t)status.st_dev, (uint64_t)status.st_ino, status.st_size,
+                               status.st_mtime};
+}
+
+bool file_is_changed(const char *path, const struct file_stamp *before)
+{
+    const struct file_stamp now = file_stamp(path);
+    return now.inode && now.device == before->device && now.inode == before->inode &&
+           (now.size != before->size || now.modified != before->modified);
+}
+
 #ifdef _WIN32
 int file_map_open(const char *path, struct file_map *map)
 {

@@ -17,6 +17,16 @@ bool file_exists(const char *path);
 /* Tells whether two paths lead to the same existing file. */
 bool file_is_same(const char *a, const char *b);
 
+/* Identifies the content of a file, for a reader that keeps it mapped. */
+struct file_stamp {
+    uint64_t device, inode;
+    int64_t size, modified; /* bytes; seconds */
+};
+struct file_stamp file_stamp(const char *path);
+/* Tells whether a file was written to after its stamp was taken. A file that was removed, or
+ * replaced by another one, was not: a mapping of it keeps its content. */
+bool file_is_changed(const char *path, const struct file_stamp *before);
+
 /* ---- Reading --------------------------------------------------------------------------------- */
 
 /* This is a read-only mapping of a whole file. An empty file has size 0 and data NULL. */

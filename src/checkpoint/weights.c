@@ -41,6 +41,7 @@ struct weights {
     struct shards shards;
     struct gguf *gguf;
     struct torch_pt *torch_pt;
+    struct file_stamp *stamps; /* of `path`, and after it of each shard */
     const char *encoder;
     struct tensor_view *views; /* sorted by name; the format owns names and data */
     size_t view_count;
@@ -79,6 +80,35 @@ static int open_file(struct weights *weights, const struct tensor_view **views, 
         *count = error ? 0 : weights->safetensors->count;
     }
     return error;
+}
+
+/* Returns the path of the file that stamp number `index` belongs to, or NULL after the last. */
+static const char *stamped_path(const struct weights *weights, size_t index)
+{
+    if (index == 0)
+        return weights->path;
+    return index <= weights->shards.file_count ? shards_path(&weights->shards, index - 1) : NULL;
+}
+
+static int take_stamps(struct weights *weights)
+{
+    const char *path;
+    weights->stamps = calloc(weights->shards.file_count + 1, sizeof(*weights->stamps));
+    if (!weights->stamps)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", weights->path);
+    for (size_t i = 0; (path = stamped_path(weights, i)); i++)
+        weights->stamps[i] = file_stamp(path);
+    return VKCLIP_OK;
+}
+
+int weights_check(const struct weights *weights)
+{
+    const char *path;
+    for (size_t i = 0; (path = stamped_path(weights, i)); i++)
+        if (file_is_changed(path, &weights->stamps[i]))
+            return error_fail(
+                VKCLIP_EIO, "%s: was changed while the model was open: open the model again", path);
+    return VKCLIP_OK;
 }
 
 /* Copies the list of views, because an encoder is selected from it and clip.cpp's logit scale is
@@ -263,6 +293,8 @@ int weights_open_encoder(const char *path, const char *encoder, struct weights *
     if (!error)
         error = list_views(weights);
     if (!error)
+        error = take_stamps(weights);
+    if (!error)
         error = settle_family(weights, encoder);
     if (!error)
         error = add_tensors(weights);
@@ -288,6 +320,7 @@ void weights_close(struct weights **weights)
     shards_close(&(*weights)->shards);
     gguf_close(&(*weights)->gguf);
     torch_pt_close(&(*weights)->torch_pt);
+    free((*weights)->stamps);
     free((*weights)->views);
     free((*weights)->path);
     free(*weights);

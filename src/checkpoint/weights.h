@@ -64,6 +64,11 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
 int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
                         uint64_t first, uint64_t rows, float *values);
 
+/* Fails with EIO if one of the files was written to since it was opened. Who reads long after
+ * weights_open must call this first: values may be mixed, and reading a file that became shorter
+ * would end the process. */
+int weights_check(const struct weights *weights);
+
 /* Returns the weights as the source of an upload to a device. The reader must not outlive them. */
 struct row_reader weights_row_reader(const struct weights *weights);
 
