@@ -70,6 +70,20 @@ static void set_texels(struct launch *launch, int slot, enum type type)
         *texel = GPU_TEXEL_R32UI; /* Quantised blocks are read as words. */
 }
 
+/* Refuses a range that the device cannot bind, with what makes it smaller: a weight does not depend
+ * on the batch. */
+static int fail_binding(const struct launch *launch, int slot)
+{
+    const struct tensor *tensor = slot == KERNEL_OUT ? launch->out : launch->in[slot];
+    const bool stays = tensor && tensor_stays(tensor);
+    return error_fail(VKCLIP_EUNSUPPORTED,
+                      "%s: a tensor of %llu bytes, the device binds %llu: choose a smaller %s",
+                      (tensor ? tensor : launch->out)->name,
+                      (unsigned long long)launch->dispatch.ranges[slot].size,
+                      (unsigned long long)gpu_limits(launch->gpu)->buffer_range,
+                      stays ? "model" : "batch or f16 (`precision`)");
+}
+
 /* Refuses a dispatch with more workgroups than the device takes or a range that it cannot bind. */
 static int check_limits(const struct launch *launch)
 {
@@ -82,11 +96,7 @@ static int check_limits(const struct launch *launch)
                               launch->out->name, dispatch->groups[i], limits->groups[i]);
     for (int i = 0; i < KERNEL_SLOTS; i++)
         if (dispatch->ranges[i].size > limits->buffer_range)
-            return error_fail(VKCLIP_EUNSUPPORTED,
-                              "%s: a tensor of %llu bytes, the device binds %llu: choose a smaller "
-                              "batch or f16 (`precision`)",
-                              launch->out->name, (unsigned long long)dispatch->ranges[i].size,
-                              (unsigned long long)limits->buffer_range);
+            return fail_binding(launch, i);
     return VKCLIP_OK;
 }
 
@@ -107,7 +117,12 @@ static int find_pipeline(struct launch *launch)
 static int emit(struct launch *launch, uint32_t x, uint32_t y, uint32_t z)
 {
     const uint32_t groups[] = {x, y, z};
+    struct gpu_range *ranges = launch->dispatch.ranges;
     memcpy(launch->dispatch.groups, groups, sizeof(groups));
+    /* Every binding must be valid, even one that the kernel is specialized not to read. */
+    for (int i = 0; i < NODE_INPUTS; i++)
+        if (!launch->in[i])
+            ranges[i] = ranges[KERNEL_OUT];
     int error = check_limits(launch);
     if (!error)
         error = find_pipeline(launch);
@@ -654,13 +669,35 @@ static int launch_CLAMP(struct launch *launch)
     return launch_elements(launch, values);
 }
 
-/* Casts also the zeros that fill up panels. */
+/* Returns a slice of a tensor's memory, which ends at a whole word as the memory does. */
+static struct gpu_range slice_elements(struct gpu_range range, enum type type, uint64_t first,
+                                       uint64_t count)
+{
+    return (struct gpu_range){range.buffer, range.offset + first * type_size(type),
+                              (count * type_size(type) + 3) / 4 * 4};
+}
+
+/* Casts also the zeros that fill up panels, in slices that can be bound, each of which begins at a
+ * multiple of the device's alignment. */
 static int launch_CAST(struct launch *launch)
 {
-    uint64_t x = stored_elements(launch->in[0]), y = stored_elements(launch->out);
-    struct elements_args args = {.n = (uint32_t)(x < y ? x : y)};
-    set_args(launch, &args, sizeof(args));
-    return emit_elements(launch, args.n);
+    const struct gpu_limits *limits = gpu_limits(launch->gpu);
+    const enum type from = launch->in[0]->type, to = launch->out->type;
+    const uint64_t x = stored_elements(launch->in[0]), y = stored_elements(launch->out);
+    const uint64_t count = x < y ? x : y, widest = sizeof(float);
+    const uint64_t step = limits->buffer_range / widest / limits->alignment * limits->alignment;
+    struct gpu_range *ranges = launch->dispatch.ranges;
+    const struct gpu_range source = ranges[0], target = ranges[KERNEL_OUT];
+    int error = VKCLIP_OK;
+    for (uint64_t first = 0; first < count && !error; first += step) {
+        const uint64_t left = count - first;
+        struct elements_args args = {.n = (uint32_t)(left < step ? left : step)};
+        ranges[0] = slice_elements(source, from, first, args.n);
+        ranges[KERNEL_OUT] = slice_elements(target, to, first, args.n);
+        set_args(launch, &args, sizeof(args));
+        error = emit_elements(launch, args.n);
+    }
+    return error;
 }
 
 static int launch_ACTIVATE(struct launch *launch)
@@ -751,33 +788,9 @@ int launch_choice(struct gpu *gpu, struct gpu_commands *commands, const struct g
                             .node = node,
                             .out = &graph->tensors[node->out]};
     launch.dispatch.work = node_work(graph, node);
-    for (int i = 0; i < NODE_INPUTS; i++) {
+    for (int i = 0; i < NODE_INPUTS; i++)
         if (node->in[i] >= 0)
             launch.in[i] = &graph->tensors[node->in[i]];
-        /* Every binding must be valid, even one that the kernel is specialized not to read. */
-        launch.dispatch.ranges[i] = ranges[launch.in[i] ? i : KERNEL_OUT];
-    }
-    launch.dispatch.ranges[KERNEL_OUT] = ranges[KERNEL_OUT];
+    memcpy(launch.dispatch.ranges, ranges, sizeof(launch.dispatch.ranges));
     return rules[node->op](&launch);
-}
-
-int launch_node(struct gpu *gpu, struct gpu_commands *commands, const struct graph *graph,
-                const struct node *node, const struct gpu_range ranges[KERNEL_SLOTS],
-                const struct kernel_choice *first)
-{
-    struct kernel_choice choices[KERNEL_CHOICES];
-    int error = VKCLIP_EDEVICE;
-    if (first && first->kernel)
-        error = launch_choice(gpu, commands, graph, node, ranges, first);
-    if (error != VKCLIP_EDEVICE)
-        return error;
-    /* Another variant may work if the driver cannot build the first choice. */
-    size_t count = kernels_choices(gpu, graph, node, choices);
-    for (size_t i = 0; i < count && error == VKCLIP_EDEVICE; i++)
-        error = launch_choice(gpu, commands, graph, node, ranges, &choices[i]);
-    if (!count)
-        error = error_fail(VKCLIP_EUNSUPPORTED, "%s: no kernel for %s in %s on %s",
-                           graph->tensors[node->out].name, op_name(node->op),
-                           type_name(graph->tensors[node->out].type), gpu_info(gpu)->name);
-    return error;
 }

@@ -581,6 +581,15 @@ static void sliced_weight(void **state)
     run_cases(cases, ARRAY_COUNT(cases), ARRAY_COUNT(weight_types));
 }
 
+/* A weight that is larger than one binding is cast slice by slice. */
+static void sliced_cast(void **state)
+{
+    (void)state;
+    const struct op_case cases[] = {{{OP_CAST}, {70, 64}}, {{OP_CAST}, {7, 33}}};
+    changeable_limits(shared_gpu)->buffer_range = 4096;
+    run_cases(cases, ARRAY_COUNT(cases), 1);
+}
+
 /* Work that exceeds one submit is split into dispatches, which together compute every row and item.
  */
 static void split_work(void **state)
@@ -670,6 +679,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_cap_masked),
         cmocka_unit_test_teardown(sliced_table, restore_limits),
         cmocka_unit_test_teardown(sliced_weight, restore_limits),
+        cmocka_unit_test_teardown(sliced_cast, restore_limits),
         cmocka_unit_test_teardown(split_work, restore_limits),
         cmocka_unit_test_teardown(wide_grid, restore_limits),
     };
