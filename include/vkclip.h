@@ -236,7 +236,9 @@ struct vkclip_model_params {
     const char *vocab;
     /* The activation of a state dict that has no configuration. AUTO means OpenAI's QuickGELU. */
     enum vkclip_activation activation;
-    /* The largest batch that runs at once. 0: the device's limits decide, at most 32. */
+    /* The largest batch that runs at once. 0: the device's limits decide, at most 32. It is halved
+     * while the device has no memory for it; a batch of one then takes memory of the host, which is
+     * slower. The log says so. */
     uint32_t max_batch;
     /* Pixels per side of the pictures, a multiple of the patch size, or of 32 for a ModifiedResNet.
      * Another size than the checkpoint's interpolates its table of positions (bicubic, antialiased,
@@ -298,6 +300,9 @@ struct vkclip_model_info {
  *              downloads
  *   NULL       with params->vocab set: only the tokenizer is opened.
  * With `device` NULL only configuration and tokenizer are read, and encoding fails with ENODEVICE.
+ * Device memory is taken for all weights now, but a tower's weights are read when it first encodes,
+ * so that a program of pictures never waits for the text tower. The files must not be written to
+ * while the model is open; they may be removed or replaced by others.
  * Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,
                                  const struct vkclip_model_params *params,

@@ -33,6 +33,14 @@ struct state {
     bool failed;
 };
 
+struct batch {
+    const struct replica_plan *plan;
+    size_t first, number;
+    uint32_t size, length;
+    bool runs; /* At least one item was not left out. */
+    double submitted;
+};
+
 /* The thread of one replica. */
 struct driver {
     struct state *state;
@@ -40,14 +48,7 @@ struct driver {
     struct replica *replica;
     bool delivers;     /* It is the caller's thread. */
     double idle_since; /* when the device completed the previous batch */
-};
-
-struct batch {
-    const struct replica_plan *plan;
-    size_t first, number;
-    uint32_t size, length;
-    bool runs; /* At least one item was not left out. */
-    double submitted;
+    struct batch rest; /* the items of a batch that did not fit in memory, and was cut */
 };
 
 /* ---- How much a replica takes ---------------------------------------------------------------- */
@@ -149,11 +150,37 @@ static void fill_batch(const struct driver *driver, size_t number, struct batch 
     state->loads[driver->number].in_flight += batch->number;
 }
 
+/* Takes a batch from the items of one that was cut. */
+static void take_rest(struct driver *driver, struct batch *batch)
+{
+    struct batch *rest = &driver->rest;
+    const uint32_t most = replica_most_batch(driver->replica, driver->state->work->tower);
+    *batch = *rest;
+    batch->size = batch_size(most, rest->number);
+    batch->number = batch->size < rest->number ? batch->size : rest->number;
+    rest->first += batch->number;
+    rest->number -= batch->number;
+}
+
+/* Gives back a batch that does not fit in memory, to be done in smaller ones. */
+static void cut_batch(struct driver *driver, const struct batch *batch)
+{
+    struct batch *rest = &driver->rest;
+    replica_lower_batch(driver->replica, driver->state->work->tower, batch->size / 2);
+    rest->first = batch->first; /* What is left of an earlier batch follows these items. */
+    rest->number += batch->number;
+    rest->length = batch->length;
+}
+
 /* Returns false if there is nothing for this replica, at least until its batches in flight are
  * complete. */
-static bool take_batch(const struct driver *driver, bool idle, struct batch *batch)
+static bool take_batch(struct driver *driver, bool idle, struct batch *batch)
 {
     struct state *state = driver->state;
+    if (driver->rest.number) {
+        take_rest(driver, batch);
+        return true;
+    }
     pthread_mutex_lock(&state->lock);
     const size_t number = wait_for_share(driver, idle);
     if (number)
@@ -192,8 +219,6 @@ static int submit_batch(const struct driver *driver, struct batch *batch)
     struct writing writing = {.work = work, .replica = driver->replica, .batch = batch};
     int error = replica_get_plan(driver->replica, work->tower, batch->size, batch->length,
                                  work->hidden, &batch->plan);
-    if (!error)
-        error = plan_begin(batch->plan->plan);
     if (!error && work->parallel)
         error = workers_run(driver->state->workers, write_item, &writing, batch->number);
     for (size_t i = 0; i < batch->number && !error && !work->parallel; i++)
@@ -298,6 +323,10 @@ static int submit_batches(struct driver *driver, struct batch batches[PLAN_REPLA
     while (!error && *count < PLAN_REPLAYS && take_batch(driver, !*count, &batches[*count])) {
         error = submit_batch(driver, &batches[*count]);
         *count += !error;
+        if (error == VKCLIP_EDEVICEMEMORY && batches[*count].size > 1) {
+            cut_batch(driver, &batches[*count]);
+            error = VKCLIP_OK;
+        }
     }
     return error;
 }

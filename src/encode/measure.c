@@ -63,5 +63,7 @@ int measure_tower(struct vkclip_model *model, enum tower tower, uint32_t batch,
         return error_fail(VKCLIP_EINVALID, "a batch of %u, expected at most %u as opened", batch,
                           most);
     int error = replica_get_plan(model->replicas[0], tower, batch, length, false, &plan);
+    if (error == VKCLIP_EDEVICEMEMORY)
+        return error_fail(error, "%s", error_last()); /* It was not logged. */
     return error ? error : profile_plan(model, plan->plan, each, user, cost);
 }

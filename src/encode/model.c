@@ -65,8 +65,9 @@ static enum vkclip_weights public_weights(const struct replica_spec *spec)
     return weights;
 }
 
-static void fill_info(struct vkclip_model *model, const struct weights *weights)
+static void fill_info(struct vkclip_model *model)
 {
+    const struct weights *weights = model->weights;
     const struct config *config = &model->spec.config;
     struct vkclip_model_info *info = &model->info;
     info->family = config->family;
@@ -125,14 +126,13 @@ static int open_tokenizer(struct vkclip_model *model, const struct vkclip_model_
     return checkpoint_open_vocabulary(config, path, &model->tokenizer);
 }
 
-static int open_replicas(struct vkclip_model *model, const struct weights *weights,
-                         uint32_t max_batch)
+static int open_replicas(struct vkclip_model *model, uint32_t max_batch)
 {
     const struct vkclip_device *device = model->device;
     int error = VKCLIP_OK;
     for (size_t i = 0; i < device->count && !error; i++) {
-        error = replica_open(device->gpus[i], device->tuners[i], &model->spec, weights, max_batch,
-                             &model->replicas[i]);
+        error = replica_open(device->gpus[i], device->tuners[i], &model->spec, model->weights,
+                             max_batch, &model->replicas[i]);
         model->replica_count++;
     }
     return error;
@@ -141,23 +141,21 @@ static int open_replicas(struct vkclip_model *model, const struct weights *weigh
 int model_open(struct vkclip_device *device, const char *path,
                const struct vkclip_model_params *params, struct vkclip_model **result)
 {
-    struct weights *weights = NULL;
     struct vkclip_model *model = *result = calloc(1, sizeof(*model));
     if (!model)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     model->device = device;
     int error = choose_types(device, params, &model->spec);
     if (!error && path)
-        error = checkpoint_open(path, params, &model->spec.config, &weights);
+        error = checkpoint_open(path, params, &model->spec.config, &model->weights);
     if (!error)
         error = open_tokenizer(model, params);
-    if (!error && device && weights)
-        error = open_replicas(model, weights, params->max_batch);
+    if (!error && device && model->weights)
+        error = open_replicas(model, params->max_batch);
     if (!error)
         error = measure_memory(model);
     if (!error)
-        fill_info(model, weights);
-    weights_close(&weights);
+        fill_info(model);
     if (error)
         model_close(result);
     return error;
@@ -170,6 +168,7 @@ void model_close(struct vkclip_model **handle)
         return;
     for (int i = 0; i < DEVICE_GPUS; i++)
         replica_close(&model->replicas[i]);
+    weights_close(&model->weights);
     free(model->texts);
     tokenizer_close(&model->tokenizer);
     config_close(&model->spec.config);

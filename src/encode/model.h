@@ -13,6 +13,7 @@
 struct vkclip_model {
     struct vkclip_device *device; /* NULL: the model was opened without one */
     struct replica_spec spec;
+    struct weights *weights;               /* open as long as a replica may upload some of them */
     struct replica *replicas[DEVICE_GPUS]; /* one per GPU of the device */
     size_t replica_count;
     struct tokenizer *tokenizer; /* NULL: no vocabulary was found */
@@ -21,7 +22,7 @@ struct vkclip_model {
 };
 
 /* Opens the model at a path, or only the vocabulary that `params` names where the path is NULL, and
- * uploads the weights unless `device` is NULL. `params` and `model` are not NULL. */
+ * takes memory for the weights unless `device` is NULL. `params` and `model` are not NULL. */
 int model_open(struct vkclip_device *device, const char *path,
                const struct vkclip_model_params *params, struct vkclip_model **model);
 void model_close(struct vkclip_model **model);

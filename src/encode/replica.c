@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Keeps the weights on the device once for all plans. A new plan replaces the one that has been
- * unused for longest.
+ * Keeps the weights on the device once for all plans, and one arena for their activations. A new
+ * plan replaces the one that has been unused for longest.
  */
 #include "encode/replica.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "runtime/layout.h"
 #include "runtime/upload.h"
 
@@ -28,8 +29,12 @@ struct replica {
     struct gpu *gpu;
     struct tuner *tuner;
     const struct replica_spec *spec;
-    struct store *weights;
+    const struct weights *source;
+    struct store *weights[TOWER_COUNT];
+    bool uploaded[TOWER_COUNT]; /* the weights of a tower have their values */
+    struct arena arena;
     uint32_t most_batch[TOWER_COUNT];
+    bool lowered; /* a largest batch was lowered, and the log does not say so yet */
     struct kept_plan plans[REPLICA_PLANS];
     uint64_t clock; /* number of requests of plans so far */
     double speed[TOWER_COUNT];
@@ -58,8 +63,9 @@ int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t ba
 
 /* ---- Opening and closing --------------------------------------------------------------------- */
 
-/* Tells whether every tensor can be bound and the activations take at most a quarter of the memory:
- * the rest is for the weights, other plans and other programs. */
+/* Tells whether every tensor can be bound and the activations take at most a quarter of the memory
+ * that is left: the rest is for other models and other programs, and for the weights where the
+ * device does not tell how much is left. */
 static bool batch_fits(struct gpu *gpu, const struct graph *graph)
 {
     const struct gpu_limits *limits = gpu_limits(gpu);
@@ -70,7 +76,7 @@ static bool batch_fits(struct gpu *gpu, const struct graph *graph)
             return false;
     if (plan_measure(graph, limits->alignment, limits->separate_memory, &arena, &least))
         return false;
-    return arena <= limits->allocation && arena <= gpu_info(gpu)->memory / 4;
+    return arena <= limits->allocation && arena <= gpu_memory_left(gpu) / 4;
 }
 
 static uint32_t choose_batch(const struct replica *replica, enum tower tower, uint32_t wanted)
@@ -91,25 +97,25 @@ static uint32_t choose_batch(const struct replica *replica, enum tower tower, ui
     return batch;
 }
 
-/* Uploads the weights that the towers' graphs need. */
-static int open_weights(struct replica *replica, const struct weights *weights)
+/* Takes memory for the weights of a tower. */
+static int create_store(struct replica *replica, enum tower tower)
 {
-    struct graph graphs[TOWER_COUNT] = {{0}};
-    const struct graph *present[TOWER_COUNT];
-    const struct row_reader reader = weights_row_reader(weights);
-    size_t count = 0;
-    int error = VKCLIP_OK;
-    for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
-        if (replica_has_tower(replica->spec, tower)) {
-            error = replica_graph(replica->spec, tower, 1, 0, &graphs[tower], NULL);
-            present[count++] = &graphs[tower];
-        }
+    struct graph graph;
+    const struct graph *graphs[] = {&graph};
+    int error = replica_graph(replica->spec, tower, 1, 0, &graph, NULL);
     if (!error)
-        error = store_create(replica->gpu, present, count, &replica->weights);
+        error = store_create(replica->gpu, graphs, 1, &replica->weights[tower]);
+    graph_free(&graph);
+    return error;
+}
+
+static int open_tower(struct replica *replica, enum tower tower, uint32_t max_batch)
+{
+    if (!replica_has_tower(replica->spec, tower))
+        return VKCLIP_OK;
+    int error = create_store(replica, tower);
     if (!error)
-        error = upload_weights(replica->gpu, replica->weights, &reader);
-    for (enum tower tower = 0; tower < TOWER_COUNT; tower++)
-        graph_free(&graphs[tower]);
+        replica->most_batch[tower] = choose_batch(replica, tower, max_batch);
     return error;
 }
 
@@ -122,13 +128,26 @@ int replica_open(struct gpu *gpu, struct tuner *tuner, const struct replica_spec
     replica->gpu = gpu;
     replica->tuner = tuner;
     replica->spec = spec;
-    for (enum tower tower = 0; tower < TOWER_COUNT; tower++)
-        if (replica_has_tower(spec, tower))
-            replica->most_batch[tower] = choose_batch(replica, tower, max_batch);
-    int error = open_weights(replica, weights);
+    replica->source = weights;
+    replica->arena = (struct arena){.gpu = gpu, .memory = GPU_DEVICE};
+    int error = VKCLIP_OK;
+    for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
+        error = open_tower(replica, tower, max_batch);
     if (error)
         replica_close(result);
     return error;
+}
+
+/* Frees all memory on the GPU. */
+static void close_memory(struct replica *replica)
+{
+    for (int i = 0; i < REPLICA_PLANS; i++)
+        plan_destroy(&replica->plans[i].view.plan);
+    arena_release(&replica->arena);
+    for (enum tower tower = 0; tower < TOWER_COUNT; tower++) {
+        store_destroy(&replica->weights[tower]);
+        replica->uploaded[tower] = false;
+    }
 }
 
 void replica_close(struct replica **handle)
@@ -136,11 +155,9 @@ void replica_close(struct replica **handle)
     struct replica *replica = *handle;
     if (!replica)
         return;
-    for (int i = 0; i < REPLICA_PLANS; i++)
-        plan_destroy(&replica->plans[i].view.plan);
+    close_memory(replica);
     for (int i = 0; i < REPLICA_THREADS; i++)
         free(replica->scratch[i].memory);
-    store_destroy(&replica->weights);
     free(replica);
     *handle = NULL;
 }
@@ -155,6 +172,14 @@ uint32_t replica_most_batch(const struct replica *replica, enum tower tower)
     return replica->most_batch[tower];
 }
 
+void replica_lower_batch(struct replica *replica, enum tower tower, uint32_t most)
+{
+    if (most < replica->most_batch[tower]) {
+        replica->most_batch[tower] = most;
+        replica->lowered = true;
+    }
+}
+
 /* ---- Plans ----------------------------------------------------------------------------------- */
 
 bool replica_is_hidden(const struct tensor *tensor)
@@ -163,8 +188,28 @@ bool replica_is_hidden(const struct tensor *tensor)
            (!strncmp(tensor->name, "vision.", 7) || !strncmp(tensor->name, "text.", 5));
 }
 
-static int create_plan(const struct replica *replica, struct graph *graph, struct kept_plan *kept)
+/* A tower whose weights are to be uploaded. */
+struct upload {
+    struct replica *replica;
+    enum tower tower;
+};
+
+static int upload_tower(void *user)
 {
+    const struct upload *upload = user;
+    struct replica *replica = upload->replica;
+    const struct row_reader reader = weights_row_reader(replica->source);
+    int error = weights_check(replica->source);
+    if (!error)
+        error = upload_weights(replica->gpu, replica->weights[upload->tower], &reader);
+    replica->uploaded[upload->tower] = !error;
+    return error;
+}
+
+/* Creates a plan, and uploads the tower's weights meanwhile if this is its first one. */
+static int create_plan(struct replica *replica, struct graph *graph, struct kept_plan *kept)
+{
+    struct upload upload = {replica, kept->tower};
     int *outputs = calloc(graph->tensor_count, sizeof(*outputs));
     size_t count = 0;
     if (!outputs)
@@ -175,15 +220,19 @@ static int create_plan(const struct replica *replica, struct graph *graph, struc
             outputs[count++] = t;
     const struct plan_params params = {.gpu = replica->gpu,
                                        .tuner = replica->tuner,
-                                       .weights = replica->weights,
+                                       .weights = replica->weights[kept->tower],
+                                       .arena = &replica->arena,
                                        .outputs = outputs,
-                                       .output_count = count};
+                                       .output_count = count,
+                                       .meanwhile =
+                                           replica->uploaded[kept->tower] ? NULL : upload_tower,
+                                       .user = &upload};
     int error = plan_create(&params, graph, &kept->view.plan);
     free(outputs);
     return error;
 }
 
-static int make_plan(const struct replica *replica, struct kept_plan *kept)
+static int make_plan(struct replica *replica, struct kept_plan *kept)
 {
     struct graph graph;
     struct tower_tensors tensors;
@@ -200,27 +249,48 @@ static int make_plan(const struct replica *replica, struct kept_plan *kept)
     return error;
 }
 
-int replica_get_plan(struct replica *replica, enum tower tower, uint32_t batch, uint32_t length,
-                     bool hidden, const struct replica_plan **result)
+/* Returns the place of a plan: where it is, or else where it is to be made. */
+static struct kept_plan *find_plan(struct replica *replica, const struct kept_plan *wanted)
 {
     struct kept_plan *oldest = &replica->plans[0];
-    replica->clock++;
     for (int i = 0; i < REPLICA_PLANS; i++) {
         struct kept_plan *kept = &replica->plans[i];
-        if (kept->view.plan && kept->tower == tower && kept->batch == batch &&
-            kept->length == length && kept->hidden == hidden) {
-            kept->used = replica->clock;
-            *result = &kept->view;
-            return VKCLIP_OK;
-        }
+        if (kept->view.plan && kept->tower == wanted->tower && kept->batch == wanted->batch &&
+            kept->length == wanted->length && kept->hidden == wanted->hidden)
+            return kept;
         if (kept->used < oldest->used)
             oldest = kept;
     }
     plan_destroy(&oldest->view.plan);
-    *oldest = (struct kept_plan){
-        .tower = tower, .batch = batch, .length = length, .hidden = hidden, .used = replica->clock};
-    *result = &oldest->view;
-    return make_plan(replica, oldest);
+    *oldest = *wanted;
+    return oldest;
+}
+
+static int prepare_plan(struct replica *replica, struct kept_plan *kept)
+{
+    int error = kept->view.plan ? VKCLIP_OK : make_plan(replica, kept);
+    return error ? error : plan_begin(kept->view.plan);
+}
+
+int replica_get_plan(struct replica *replica, enum tower tower, uint32_t batch, uint32_t length,
+                     bool hidden, const struct replica_plan **result)
+{
+    const struct kept_plan wanted = {
+        .tower = tower, .batch = batch, .length = length, .hidden = hidden};
+    struct kept_plan *kept = find_plan(replica, &wanted);
+    kept->used = ++replica->clock;
+    *result = &kept->view;
+    int error = prepare_plan(replica, kept);
+    if (error == VKCLIP_EDEVICEMEMORY && batch == 1 && replica->arena.memory == GPU_DEVICE) {
+        replica->arena.memory = GPU_ANY;
+        error = prepare_plan(replica, kept);
+    }
+    if (!error && replica->lowered) {
+        replica->lowered = false;
+        log_message(VKCLIP_LOG_WARNING, "%s: its memory is full: batches have at most %u items",
+                    gpu_info(replica->gpu)->name, replica->most_batch[tower]);
+    }
+    return error;
 }
 
 /* ---- Memory of threads, speed ---------------------------------------------------------------- */

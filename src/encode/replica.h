@@ -26,13 +26,16 @@ int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t ba
 
 struct replica;
 
-/* Uploads the weights. If `max_batch` is 0, the device's limits determine the largest batch. `gpu`
- * and `tuner` must outlive the replica. */
+/* Takes memory for the weights, which are uploaded when their tower is first used. If `max_batch`
+ * is 0, the device's limits determine the largest batch. `gpu`, `tuner` and `weights` must outlive
+ * the replica. */
 int replica_open(struct gpu *gpu, struct tuner *tuner, const struct replica_spec *spec,
                  const struct weights *weights, uint32_t max_batch, struct replica **replica);
 void replica_close(struct replica **replica);
 struct gpu *replica_gpu(const struct replica *replica);
 uint32_t replica_most_batch(const struct replica *replica, enum tower tower);
+/* Lowers the largest batch, because a larger one did not fit in memory. */
+void replica_lower_batch(struct replica *replica, enum tower tower, uint32_t most);
 
 /* A plan, with the indices of its inputs and results. */
 struct replica_plan {
@@ -43,9 +46,11 @@ struct replica_plan {
     int normalized; /* embeddings after the division by their length */
 };
 
-/* Gets the plan for a tower, batch and length. A returned plan stays valid until REPLICA_PLANS
- * other plans have been requested. With `hidden`, the tensors that replica_is_hidden names can be
- * read after a run. */
+/* Gets the plan for a tower, batch and length, ready for plan_write; at most PLAN_REPLAYS - 1 of
+ * its replays may be under way. A returned plan stays valid until REPLICA_PLANS other plans have
+ * been requested. With `hidden`, the tensors that replica_is_hidden names can be read after a run.
+ * Fails with EDEVICEMEMORY, which is not logged, where the device's memory is too small for a batch
+ * of more than one; a batch of one then takes host memory. */
 #define REPLICA_PLANS 8
 int replica_get_plan(struct replica *replica, enum tower tower, uint32_t batch, uint32_t length,
                      bool hidden, const struct replica_plan **plan);

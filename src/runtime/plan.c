@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * Makes a plan in four steps: tensors are placed in an arena, kernels are chosen, pipelines are
- * built, and commands are recorded. A placed tensor never moves, so that running only replays the
- * commands.
+ * built, and commands are recorded. A tensor never moves within the arena, so that running only
+ * replays the commands. Where the arena itself has moved because another plan needed a larger one,
+ * the commands are recorded again.
  */
 #include "runtime/plan.h"
 #include "base/error.h"
 #include "base/half.h"
+#include "base/workers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,18 +18,22 @@
 #include "runtime/tune.h"
 
 /* Holds what each of the replays under way has for itself, so that the host can write and read one
- * while the device computes the other. Both replays use one arena: commands wait for those
- * submitted before them, and each replay copies its inputs into the arena before its first node. */
+ * while the device computes the other. Both replays use one arena, because commands wait for those
+ * submitted before them. Where `upload` is fast for the device, kernels read the inputs there;
+ * otherwise each replay copies its inputs into the arena before its first node. */
 struct replay {
     struct gpu_buffer *upload, *download;
     struct gpu_commands *commands;
+    unsigned generation; /* the arena's when the commands were recorded */
 };
 
 struct plan {
     struct gpu *gpu;
     struct graph graph;
-    struct gpu_buffer *arena;
+    struct arena *arena, own_arena;
+    uint64_t arena_bytes;          /* that this plan needs of the arena */
     struct gpu_range *ranges;      /* of each tensor on the device */
+    uint64_t *arena_offset;        /* of each tensor that has a place in the arena */
     struct kernel_choice *choices; /* of each node */
     bool *is_input, *is_output;    /* of each tensor */
     uint64_t *host_offset;         /* of each input in `upload`, of each output in `download` */
@@ -35,7 +41,7 @@ struct plan {
     unsigned next;             /* index of the replay that is written next */
     unsigned under_way;        /* number of replays before it that are under way */
     const struct replay *done; /* the replay for which the host waited last */
-    uint64_t memory;           /* bytes of all buffers */
+    uint64_t memory;           /* bytes of all buffers and of the arena */
 };
 
 /* ---- Placement ------------------------------------------------------------------------------- */
@@ -168,27 +174,28 @@ static int find_memory(const struct plan_params *params, const struct tensor *te
     return VKCLIP_OK;
 }
 
+/* Finds the place of every tensor. Ranges in the arena have no buffer until bind_ranges sets it. */
 static int place_tensors(struct plan *plan, const struct plan_params *params)
 {
     const struct graph *graph = &plan->graph;
     struct block *blocks = calloc(graph->tensor_count + 1, sizeof(*blocks));
+    int error = VKCLIP_OK;
     if (!blocks)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     find_lifetimes(graph, gpu_limits(plan->gpu)->alignment, blocks);
     if (gpu_limits(plan->gpu)->separate_memory)
         keep_apart(graph, blocks);
-    uint64_t arena = place_blocks(blocks, graph->tensor_count);
-    int error = gpu_buffer_create(plan->gpu, GPU_DEVICE, arena, &plan->arena);
-    plan->memory += arena;
-    for (size_t i = 0; i < graph->tensor_count && !error; i++)
-        plan->ranges[blocks[i].tensor] = (struct gpu_range){plan->arena, blocks[i].offset, 0};
+    plan->arena_bytes = place_blocks(blocks, graph->tensor_count);
+    plan->memory += plan->arena_bytes;
+    for (size_t i = 0; i < graph->tensor_count; i++)
+        plan->arena_offset[blocks[i].tensor] = blocks[i].offset;
     free(blocks);
     for (size_t t = 0; t < graph->tensor_count && !error; t++) {
         const struct tensor *tensor = &graph->tensors[t];
         if (tensor_stays(tensor)) {
             error = find_memory(params, tensor, t, &plan->ranges[t]);
         } else {
-            plan->ranges[t].offset = plan->ranges[tensor->storage].offset;
+            plan->arena_offset[t] = plan->arena_offset[tensor->storage];
             plan->ranges[t].size = layout_tensor_bytes(tensor);
         }
     }
@@ -202,11 +209,12 @@ static int place_tensors(struct plan *plan, const struct plan_params *params)
 static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const bool *wanted,
                               struct gpu_buffer **buffer)
 {
+    const uint64_t alignment = gpu_limits(plan->gpu)->alignment;
     uint64_t size = 0;
     for (size_t t = 0; t < plan->graph.tensor_count; t++)
         if (wanted[t]) {
             plan->host_offset[t] = size;
-            size += (plan->ranges[t].size + 15) / 16 * 16;
+            size += (plan->ranges[t].size + alignment - 1) / alignment * alignment;
         }
     plan->memory += size;
     return gpu_buffer_create(plan->gpu, memory, size, buffer);
@@ -224,23 +232,64 @@ static int record_node(struct plan *plan, struct gpu_commands *commands, size_t 
     return launch_node(plan->gpu, commands, &plan->graph, node, ranges, &plan->choices[n]);
 }
 
+/* The caller's work and the building of pipelines run at the same time. */
+struct building {
+    struct gpu *gpu;
+    const struct plan_params *params;
+};
+
+static int do_building(void *user, size_t index, unsigned thread)
+{
+    const struct building *building = user;
+    (void)thread;
+    if (index == 0)
+        return gpu_pipelines_build(building->gpu);
+    return building->params->meanwhile(building->params->user);
+}
+
 /* Builds the pipelines of all nodes at once on all threads, because recording would build them one
  * by one. */
-static int build_pipelines(struct plan *plan)
+static int build_pipelines(struct plan *plan, const struct plan_params *params)
 {
+    struct building building = {plan->gpu, params};
     int error = VKCLIP_OK;
     for (size_t n = 0; n < plan->graph.node_count && !error; n++)
         error = record_node(plan, NULL, n);
-    if (!error)
-        error = gpu_pipelines_build(plan->gpu);
-    return error;
+    if (error)
+        return error;
+    return workers_run(gpu_workers(plan->gpu), do_building, &building, params->meanwhile ? 2 : 1);
+}
+
+/* Tells whether kernels can read an input in the upload buffer: no node writes its storage. */
+static bool is_only_read(const struct graph *graph, int input)
+{
+    for (size_t t = 0; t < graph->tensor_count; t++)
+        if ((int)t != input && graph->tensors[t].storage == input)
+            return false;
+    return true;
+}
+
+/* Says where the tensors in the arena, and the inputs of a replay, lie. */
+static void bind_ranges(struct plan *plan, const struct replay *replay)
+{
+    const struct graph *graph = &plan->graph;
+    const bool in_place = gpu_buffer_is_local(replay->upload);
+    for (size_t t = 0; t < graph->tensor_count; t++) {
+        struct gpu_range *range = &plan->ranges[t];
+        if (tensor_stays(&graph->tensors[t]))
+            continue;
+        if (plan->is_input[t] && in_place && is_only_read(graph, (int)t))
+            *range = (struct gpu_range){replay->upload, plan->host_offset[t], range->size};
+        else
+            *range = (struct gpu_range){plan->arena->buffer, plan->arena_offset[t], range->size};
+    }
 }
 
 static int record_inputs(struct plan *plan, struct replay *replay)
 {
     int error = VKCLIP_OK;
     for (size_t t = 0; t < plan->graph.tensor_count && !error; t++)
-        if (plan->is_input[t]) {
+        if (plan->is_input[t] && plan->ranges[t].buffer != replay->upload) {
             struct gpu_range host = {replay->upload, plan->host_offset[t], plan->ranges[t].size};
             error = gpu_commands_copy(replay->commands, host, plan->ranges[t]);
         }
@@ -260,6 +309,7 @@ static int record_output(struct plan *plan, struct replay *replay, int tensor)
  * the number of dispatches up to the end of node n. */
 static int record_replay(struct plan *plan, struct replay *replay, size_t *ends)
 {
+    bind_ranges(plan, replay);
     int error = gpu_commands_create(plan->gpu, &replay->commands);
     if (!error && ends)
         error = gpu_commands_time(replay->commands);
@@ -278,26 +328,50 @@ static int record_replay(struct plan *plan, struct replay *replay, size_t *ends)
     return error;
 }
 
-static void destroy_replay(struct gpu *gpu, struct replay *replay)
+/* Destroying commands waits until they are done, and with them all that were submitted before. */
+static void destroy_commands(struct plan *plan, struct replay *replay)
 {
+    if (plan->arena->last == replay->commands)
+        plan->arena->last = NULL;
     gpu_commands_destroy(&replay->commands);
-    gpu_buffer_destroy(gpu, &replay->upload);
-    gpu_buffer_destroy(gpu, &replay->download);
 }
 
-static int create_replay(struct plan *plan, struct replay *replay)
+static void destroy_replay(struct plan *plan, struct replay *replay)
 {
-    int error = create_host_buffer(plan, GPU_UPLOAD, plan->is_input, &replay->upload);
+    destroy_commands(plan, replay);
+    gpu_buffer_destroy(plan->gpu, &replay->upload);
+    gpu_buffer_destroy(plan->gpu, &replay->download);
+}
+
+static int create_host_buffers(struct plan *plan, struct replay *replay)
+{
+    int error = create_host_buffer(plan, GPU_INPUT, plan->is_input, &replay->upload);
     if (!error)
         error = create_host_buffer(plan, GPU_DOWNLOAD, plan->is_output, &replay->download);
     for (size_t t = 0; t < plan->graph.tensor_count && !error; t++)
         if (plan->is_input[t])
             memset((char *)gpu_buffer_map(replay->upload) + plan->host_offset[t], 0,
                    plan->ranges[t].size);
-    if (!error)
-        error = record_replay(plan, replay, NULL);
+    return error;
+}
+
+/* Makes sure that a replay has its host memory, and commands for the arena as it is now. Only the
+ * commands of a replay that is done are replaced: the arena moves when nothing runs. */
+static int prepare_replay(struct plan *plan, struct replay *replay)
+{
+    int error = replay->download ? VKCLIP_OK : create_host_buffers(plan, replay);
+    if (error) {
+        destroy_replay(plan, replay);
+        return error;
+    }
+    error = arena_reserve(plan->arena, plan->arena_bytes);
+    if (error || (replay->commands && replay->generation == plan->arena->generation))
+        return error;
+    destroy_commands(plan, replay);
+    replay->generation = plan->arena->generation;
+    error = record_replay(plan, replay, NULL);
     if (error)
-        destroy_replay(plan->gpu, replay);
+        destroy_commands(plan, replay);
     return error;
 }
 
@@ -307,10 +381,11 @@ static int create_lists(struct plan *plan, const struct plan_params *params)
     plan->ranges = calloc(count + 1, sizeof(*plan->ranges));
     plan->host_offset = calloc(count + 1, sizeof(*plan->host_offset));
     plan->choices = calloc(plan->graph.node_count + 1, sizeof(*plan->choices));
+    plan->arena_offset = calloc(count + 1, sizeof(*plan->arena_offset));
     plan->is_input = calloc(count + 1, sizeof(*plan->is_input));
     plan->is_output = calloc(count + 1, sizeof(*plan->is_output));
-    if (!plan->ranges || !plan->host_offset || !plan->choices || !plan->is_input ||
-        !plan->is_output)
+    if (!plan->ranges || !plan->host_offset || !plan->choices || !plan->arena_offset ||
+        !plan->is_input || !plan->is_output)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     for (size_t t = 0; t < count; t++)
         plan->is_input[t] = plan->graph.tensors[t].role == ROLE_INPUT;
@@ -329,18 +404,23 @@ int plan_create(const struct plan_params *params, struct graph *graph, struct pl
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     }
     plan->gpu = params->gpu;
+    plan->own_arena = (struct arena){.gpu = params->gpu, .memory = GPU_ANY};
+    const bool shared = params->arena && !gpu_limits(params->gpu)->separate_memory;
+    plan->arena = shared ? params->arena : &plan->own_arena;
     plan->graph = *graph;
     plan->done = plan->replays;
     *graph = (struct graph){0};
     int error = create_lists(plan, params);
     if (!error)
         error = place_tensors(plan, params);
+    if (!error) /* before the kernels are measured, which would be in vain without memory */
+        error = arena_reserve(plan->arena, plan->arena_bytes);
     if (!error) {
         tune_choose(params->gpu, params->tuner, &plan->graph, seconds, plan->choices);
-        error = build_pipelines(plan);
+        error = build_pipelines(plan, params);
     }
     if (!error)
-        error = create_replay(plan, plan->replays);
+        error = prepare_replay(plan, plan->replays);
     if (error)
         plan_destroy(&plan);
     *result = plan;
@@ -352,13 +432,14 @@ void plan_destroy(struct plan **handle)
     struct plan *plan = *handle;
     if (!plan)
         return;
-    for (int i = 0; i < PLAN_REPLAYS; i++) /* Destroying commands waits until they are done. */
-        destroy_replay(plan->gpu, &plan->replays[i]);
-    gpu_buffer_destroy(plan->gpu, &plan->arena);
+    for (int i = 0; i < PLAN_REPLAYS; i++)
+        destroy_replay(plan, &plan->replays[i]);
+    arena_release(&plan->own_arena);
     graph_free(&plan->graph);
     free(plan->ranges);
     free(plan->host_offset);
     free(plan->choices);
+    free(plan->arena_offset);
     free(plan->is_input);
     free(plan->is_output);
     free(plan);
@@ -423,13 +504,17 @@ int plan_begin(struct plan *plan)
     /* The second replay's memory is created only when two replays are under way. */
     if (!plan->under_way)
         plan->next = 0;
-    struct replay *replay = &plan->replays[plan->next];
-    return replay->commands ? VKCLIP_OK : create_replay(plan, replay);
+    return prepare_replay(plan, &plan->replays[plan->next]);
 }
 
 int plan_submit(struct plan *plan)
 {
-    int error = gpu_commands_submit(plan->replays[plan->next].commands);
+    struct replay *replay = &plan->replays[plan->next];
+    int error = prepare_replay(plan, replay);
+    if (error)
+        return error;
+    plan->arena->last = replay->commands;
+    error = gpu_commands_submit(replay->commands);
     if (error)
         return error;
     plan->next = (plan->next + 1) % PLAN_REPLAYS;
@@ -487,7 +572,9 @@ int plan_profile(struct plan *plan, double *seconds)
     if (!ends)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");
     replay.commands = NULL;
-    int error = record_replay(plan, &replay, ends);
+    int error = arena_reserve(plan->arena, plan->arena_bytes);
+    if (!error)
+        error = record_replay(plan, &replay, ends);
     if (!error)
         error = time_nodes(plan, replay.commands, ends, seconds);
     gpu_commands_destroy(&replay.commands);

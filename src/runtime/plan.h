@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Turns a graph into commands: every tensor gets its place in one arena and every node its kernel,
- * and all nodes are recorded once and replayed. A plan does not know what nodes mean. Refuses
+ * Turns a graph into commands: every tensor gets its place in an arena and every node its kernel,
+ * and all nodes are recorded and replayed. A plan does not know what nodes mean. Refuses
  * graphs with weights that were not loaded, and nodes for which the device has no kernel.
  */
 #ifndef VKCLIP_RUNTIME_PLAN_H
@@ -9,6 +9,7 @@
 
 #include "vulkan/gpu.h"
 #include "graph/graph.h"
+#include "runtime/arena.h"
 #include "runtime/kernels.h"
 #include "runtime/store.h"
 
@@ -25,6 +26,8 @@ struct tuner;
 struct plan_params {
     struct gpu *gpu;
     struct tuner *tuner;   /* chooses the kernels; NULL for the fixed order */
+    struct arena *arena;   /* shared with other plans; NULL, or where memory must be separate: the
+                            * plan has one of its own */
     double tuning_seconds; /* seconds that the choice may take, see tune_choose; 0: TUNE_SECONDS */
     const struct store *weights;    /* weights by name; NULL for a graph with none */
     const struct gpu_range *states; /* memory of the tensors of ROLE_STATE, by their index; NULL for
@@ -32,25 +35,30 @@ struct plan_params {
                                      * another, and a plan never writes there by itself */
     const int *outputs;  /* tensors to be read after a replay: they are copied when they are */
     size_t output_count; /* computed, so that their memory is free for later tensors */
+    int (*meanwhile)(void *user); /* runs on another thread while pipelines are built, after the */
+    void *user;                   /* choice of kernels and before plan_create returns; or NULL */
 };
 
 /* Plans and records `graph`. The plan takes ownership of it, even after an error, and leaves it
- * empty. */
+ * empty. Fails with EDEVICEMEMORY where the arena does not fit; this is not logged if the arena is
+ * of GPU_DEVICE. */
 int plan_create(const struct plan_params *params, struct graph *graph, struct plan **plan);
 void plan_destroy(struct plan **plan);
 
 const struct graph *plan_graph(const struct plan *plan);
 /* Returns the kernel of each node. */
 const struct kernel_choice *plan_choices(const struct plan *plan);
-/* Returns the bytes on the device and shared with it, without the weights. */
+/* Returns the bytes on the device and shared with it, without the weights, as if no other plan
+ * shared the arena. */
 uint64_t plan_memory(const struct plan *plan);
 
 /* A replay is one execution of the recorded commands. Two replays may be under way, so that the
  * host writes the inputs of the next replay while the device computes. For each replay: plan_begin,
  * plan_write, plan_submit; later plan_wait, plan_read. */
 #define PLAN_REPLAYS 2
-/* Makes room for the inputs of one more replay. Returns EINVALID if PLAN_REPLAYS are under way. A
- * caller that has no replay under way may omit this call. The inputs are zero at first, and keep
+/* Makes room for the inputs of one more replay, and records its commands again if the arena has
+ * grown. Returns EINVALID if PLAN_REPLAYS are under way. A caller that has no replay under way may
+ * omit this call. The inputs are zero at first, and keep
  * their values from one replay to the next. */
 int plan_begin(struct plan *plan);
 /* Writes input values for the next replay, starting at element `first`, converted to the tensor's

@@ -31,6 +31,7 @@ struct train {
     struct config config;
     struct train_params params;
     struct parameters *parameters;
+    struct arena arena; /* of all plans */
     size_t logit_scale; /* index of the parameter */
 
     /* These plans compute a batch at once, with the optimiser or only its gradients. */
@@ -139,6 +140,7 @@ static int create_plan(struct train *train, struct pass *pass, const int *output
     const struct plan_params params = {.gpu = train->gpu,
                                        .tuner = train->tuner,
                                        .tuning_seconds = TUNE_SECONDS_TRAINING,
+                                       .arena = &train->arena,
                                        .weights = parameters_store(train->parameters),
                                        .states = states,
                                        .outputs = outputs,
@@ -259,6 +261,7 @@ static int open_device(const struct train_device *device, const struct config *c
     train->tuner = device->tuner;
     train->config = *config;
     train->params = *params;
+    train->arena = (struct arena){.gpu = gpu, .memory = GPU_ANY};
     train->loss_scale = 1;
     train->items = params->batch;
     train->leads = !leader;
@@ -346,6 +349,7 @@ void train_close(struct train **handle)
             free(train->host_gradients[i]);
         }
     }
+    arena_release(&train->arena);
     parameters_close(&train->parameters);
     free(train->input);
     free(train->ends);
