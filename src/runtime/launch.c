@@ -70,8 +70,7 @@ static void set_texels(struct launch *launch, int slot, enum type type)
         *texel = GPU_TEXEL_R32UI; /* Quantised blocks are read as words. */
 }
 
-/* Refuses a range that the device cannot bind, with what makes it smaller: a weight does not depend
- * on the batch. */
+/* Says what makes a range smaller that cannot be bound: a weight does not depend on the batch. */
 static int fail_binding(const struct launch *launch, int slot)
 {
     const struct tensor *tensor = slot == KERNEL_OUT ? launch->out : launch->in[slot];
@@ -669,33 +668,27 @@ static int launch_CLAMP(struct launch *launch)
     return launch_elements(launch, values);
 }
 
-/* Returns a slice of a tensor's memory, which ends at a whole word as the memory does. */
-static struct gpu_range slice_elements(struct gpu_range range, enum type type, uint64_t first,
-                                       uint64_t count)
-{
-    return (struct gpu_range){range.buffer, range.offset + first * type_size(type),
-                              (count * type_size(type) + 3) / 4 * 4};
-}
-
-/* Casts also the zeros that fill up panels, in slices that can be bound, each of which begins at a
- * multiple of the device's alignment. */
+/* Casts also the zeros that fill up panels, in slices that can be bound. Each begins at a multiple
+ * of the device's alignment, and ends at a whole word as the tensors' memory does. */
 static int launch_CAST(struct launch *launch)
 {
     const struct gpu_limits *limits = gpu_limits(launch->gpu);
-    const enum type from = launch->in[0]->type, to = launch->out->type;
+    const size_t from = type_size(launch->in[0]->type), to = type_size(launch->out->type);
     const uint64_t x = stored_elements(launch->in[0]), y = stored_elements(launch->out);
-    const uint64_t count = x < y ? x : y, widest = sizeof(float);
-    const uint64_t step = limits->buffer_range / widest / limits->alignment * limits->alignment;
-    struct gpu_range *ranges = launch->dispatch.ranges;
-    const struct gpu_range source = ranges[0], target = ranges[KERNEL_OUT];
+    const uint64_t step =
+        limits->buffer_range / sizeof(float) / limits->alignment * limits->alignment;
+    struct gpu_range *source = &launch->dispatch.ranges[0];
+    struct gpu_range *target = &launch->dispatch.ranges[KERNEL_OUT];
     int error = VKCLIP_OK;
-    for (uint64_t first = 0; first < count && !error; first += step) {
-        const uint64_t left = count - first;
-        struct elements_args args = {.n = (uint32_t)(left < step ? left : step)};
-        ranges[0] = slice_elements(source, from, first, args.n);
-        ranges[KERNEL_OUT] = slice_elements(target, to, first, args.n);
+    for (uint64_t left = x < y ? x : y, n; left && !error; left -= n) {
+        n = left < step ? left : step;
+        struct elements_args args = {.n = (uint32_t)n};
+        source->size = (n * from + 3) / 4 * 4;
+        target->size = (n * to + 3) / 4 * 4;
         set_args(launch, &args, sizeof(args));
         error = emit_elements(launch, args.n);
+        source->offset += step * from;
+        target->offset += step * to;
     }
     return error;
 }
