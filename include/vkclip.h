@@ -63,7 +63,8 @@ extern "C" {
     X(EDEVICEMEMORY, -8, "out of device memory")                       \
     X(ETOOLONG, -9, "text longer than the model's context")            \
     X(EABSENT, -10, "the checkpoint does not have what was asked for") \
-    X(EDIVERGED, -11, "training came to a number that is not finite")
+    X(EDIVERGED, -11, "training came to a number that is not finite")  \
+    X(ELOST, -12, "Vulkan device lost: the driver crashed or stopped it")
 
 enum vkclip_error {
 #define X(name, value, text) VKCLIP_##name = value,
@@ -150,9 +151,18 @@ struct vkclip_device_params {
 /* Opens a device. Several devices in one handle share the items of every call: a batch goes to the
  * device that will complete it first, by its measured speed. Each device holds the model's weights.
  * Results come in the order of the items and equal those of one device within rounding. If one
- * device fails, the call fails, and its message names the device. Errors: ENODEVICE (there is no
- * device, none matches, or several match a name), EINVALID (a device is named twice, or there are
- * more than 16), EDEVICE. */
+ * device fails, the call fails, and its message names the device.
+ *
+ * A device is lost when its driver crashes or stops a submit that takes too long, when it is
+ * removed, or when it shows no progress for VKCLIP_TIMEOUT seconds (300 by default). The functions
+ * that encode then open it again, upload the weights again and go on with the batches that were
+ * lost; models stay open for that, and so do their files. Where that fails, and in every other
+ * function, the error is ELOST, whose message names the kernels that were running. A kernel that
+ * stopped the device or the whole process when it first ran on this device is left out from then
+ * on, which a warning says.
+ *
+ * Errors: ENODEVICE (there is no device, none matches, or several match a name), EINVALID (a device
+ * is named twice, or there are more than 16), EDEVICE, ELOST. */
 VKCLIP_API int vkclip_open_device(const struct vkclip_device_params *params,
                                   struct vkclip_device **device);
 /* Describes the device, or the first of several. */
@@ -303,7 +313,7 @@ struct vkclip_model_info {
  * Device memory is taken for all weights now, but a tower's weights are read when it first encodes,
  * so that a program of pictures never waits for the text tower. The files must not be written to
  * while the model is open; they may be removed or replaced by others.
- * Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, EINVALID. */
+ * Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, ELOST, EINVALID. */
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,
                                  const struct vkclip_model_params *params,
                                  struct vkclip_model **model);
@@ -517,7 +527,7 @@ struct vkclip_encode_params {
  * EINVALID, EMEMORY. Other errors end the call, after which the items that were not given have no
  * result: EABSENT (the model has no such tower, or no vocabulary), ENODEVICE (the model was opened
  * without a device), EINVALID (arguments, or a function of the caller returned nonzero), EDEVICE,
- * EDEVICEMEMORY, EMEMORY. */
+ * ELOST (see vkclip_open_device), EDEVICEMEMORY, EMEMORY. */
 
 /* Encodes picture files, read as vkclip_load_image and prepared as vkclip_preprocess do it. Few
  * pictures are in memory at once. */
@@ -535,7 +545,8 @@ VKCLIP_API int vkclip_encode_pixels(struct vkclip_model *model, const float *pix
 /* Writes picture number `index` as pixel values [3,S,S]. It is called once per picture, roughly in
  * order, on several of the library's threads at once. Return nonzero to leave the picture out:
  * params->item gets the returned number as the error and that thread's last error as the message;
- * without params->item the row of the embeddings is undefined. */
+ * without params->item the row of the embeddings is undefined. If a device is lost, the pictures
+ * that it was computing are asked for once more. */
 typedef int vkclip_source_fn(void *user, size_t index, float *pixel_values);
 /* Encodes pictures that the caller's function prepares while the devices compute. Few pictures are
  * in memory at once. */
@@ -720,8 +731,8 @@ VKCLIP_API int vkclip_measure_trainer(const struct vkclip_trainer *trainer,
                                       bool checkpoint_activations,
                                       struct vkclip_trainer_memory *memory);
 /* Computes one step of the optimiser. Errors: EDIVERGED (the loss or a gradient is not finite, and
- * the step has changed nothing), EINVALID (all steps are done), EDEVICE, EFORMAT (no sample can be
- * read). */
+ * the step has changed nothing), EINVALID (all steps are done), EDEVICE, ELOST (the message names
+ * the last saved step, from which a new trainer resumes), EFORMAT (no sample can be read). */
 VKCLIP_API int vkclip_train_step(struct vkclip_trainer *trainer,
                                  struct vkclip_train_result *result);
 /* Saves the run as it is now: writes the folder checkpoint-STEP into the run's folder and removes

@@ -68,6 +68,7 @@ int settings_read(const struct vkclip_device_params *params, struct settings *se
         {"VKCLIP_ENABLE_CAPS", &settings->enabled_caps},
         {"VKCLIP_DISABLE_KERNELS", &settings->disabled_kernels},
         {"VKCLIP_QUIRKS", &settings->quirks},
+        {"VKCLIP_TIMEOUT", &settings->timeout},
     };
     int error = copy_text(params ? params->device : NULL, &settings->device);
     if (!error && !settings->device)
@@ -88,6 +89,7 @@ void settings_free(struct settings *settings)
     free(settings->enabled_caps);
     free(settings->disabled_kernels);
     free(settings->quirks);
+    free(settings->timeout);
     *settings = (struct settings){0};
 }
 

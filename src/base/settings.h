@@ -20,6 +20,7 @@ struct settings {
     char *disabled_caps; /* VKCLIP_DISABLE_CAPS: list of capabilities not to use, see CAPS */
     char *enabled_caps;  /* VKCLIP_ENABLE_CAPS: list of capabilities to use though they are slow */
     char *quirks;        /* VKCLIP_QUIRKS: `off` ignores what is known to be wrong with drivers */
+    char *timeout;       /* VKCLIP_TIMEOUT: seconds after which a silent device counts as lost */
     char *
         disabled_kernels; /* VKCLIP_DISABLE_KERNELS: list of shaders to treat as if none compiled */
     bool pipeline_statistics; /* drivers are asked to say how they compiled each pipeline, which

@@ -20,14 +20,15 @@
 #define TYPE_q8 TYPE_Q8
 #define TYPE_q4 TYPE_Q4
 const struct kernel kernels[] = {
-#define KERNEL(op, shader, x, w, needs) \
-    {OP_##op,                           \
-     #shader,                           \
-     TYPE_##x,                          \
-     TYPE_##w,                          \
-     (needs),                           \
-     spirv_##shader##_##x##_##w,        \
-     sizeof(spirv_##shader##_##x##_##w)},
+#define KERNEL(op, shader, x, w, needs)  \
+    {OP_##op,                            \
+     #shader,                            \
+     TYPE_##x,                           \
+     TYPE_##w,                           \
+     (needs),                            \
+     spirv_##shader##_##x##_##w,         \
+     sizeof(spirv_##shader##_##x##_##w), \
+     #shader " " #x " " #w},
 #include "shaders/kernels.def"
 #undef KERNEL
 };
@@ -173,7 +174,8 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
                  const struct node *node)
 {
     return kernel->op == node->op && (kernel->needs & gpu_caps(gpu)) == kernel->needs &&
-           types_fit(kernel, graph, node) && shape_fits(gpu, kernel, graph, node);
+           types_fit(kernel, graph, node) && shape_fits(gpu, kernel, graph, node) &&
+           !gpu_row_is_left_out(gpu, kernel->name);
 }
 
 double kernels_rounding(const struct kernel *kernel, const struct graph *graph,

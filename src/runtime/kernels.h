@@ -18,6 +18,7 @@ struct kernel {
     uint32_t needs; /* CAP_ bits */
     const uint32_t *code;
     size_t bytes;
+    const char *name; /* shader and types, such as "matmul_texel f32 f16", for what is remembered */
 };
 
 extern const struct kernel kernels[];
@@ -87,6 +88,10 @@ bool kernels_read_texels(const struct kernel *kernel);
 /* Tells whether the lanes of a subgroup each read single values and broadcast them to one another.
  */
 bool kernels_share_values(const struct kernel *kernel);
+
+/* One operation of attention counts as this many of a matrix product where its speed is not known,
+ * because attention loads its operands for every operation and a tile reuses them. */
+#define ATTENTION_COST 8
 
 /* Bounds the difference that a variant's rounding of activations makes if activations and weights
  * are random in [-1, 1). It is 0 for all variants but those of CAP_DOT. */

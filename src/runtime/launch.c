@@ -178,14 +178,22 @@ static int emit_columns(struct launch *launch, uint32_t columns, uint32_t groups
 
 /* ---- Splitting ------------------------------------------------------------------------------- */
 
+/* Returns how many of a dispatch's `count` equal steps have at most `work` operations. */
+static uint32_t steps_of_work(const struct launch *launch, uint32_t count, double work)
+{
+    const double steps = work / (launch->dispatch.work / count);
+    if (steps < 1)
+        return 1;
+    return steps > count ? count : (uint32_t)steps;
+}
+
 /* Returns how many of a node's `count` equal steps one dispatch may take, so that no submit exceeds
  * the device's work per submit. */
 static uint32_t steps_per_dispatch(const struct launch *launch, uint32_t count)
 {
-    double steps = gpu_limits(launch->gpu)->work / (launch->dispatch.work / count);
-    if (steps < 1)
-        return 1;
-    return steps > count ? count : (uint32_t)steps;
+    const struct gpu_dispatch *dispatch = &launch->dispatch;
+    return steps_of_work(launch, count,
+                         gpu_submit_work(launch->gpu, dispatch->row, dispatch->weight));
 }
 
 /* Computes how many of a tensor's `count` units of `bytes` bytes one binding spans, such that the
@@ -302,13 +310,16 @@ static int launch_CONV(struct launch *launch)
  * the whole result passes over them; fewer rows would read and write the result more often. */
 #define OUTER_ROWS 1024
 
-/* Returns the rows of dy and x per dispatch: equal shares of about OUTER_ROWS, or fewer if a submit
- * may not take so many. */
+/* Returns the rows of dy and x per dispatch: equal shares of about OUTER_ROWS, or fewer if these
+ * would take a slow device of this type more than a second. The measured speed does not count,
+ * because the order of the sums, and with it a result's last bits, must not depend on it. */
 static uint32_t outer_step(const struct launch *launch, uint32_t m)
 {
     uint32_t shares = (m + OUTER_ROWS / 2) / OUTER_ROWS;
     uint32_t step = divide_up(m, shares ? shares : 1);
-    uint32_t limit = steps_per_dispatch(launch, m);
+    const struct gpu_limits *limits = gpu_limits(launch->gpu);
+    const double seconds = limits->submit_seconds > 0 ? limits->submit_seconds : 1;
+    const uint32_t limit = steps_of_work(launch, m, limits->work / seconds);
     return limit < step ? limit : step;
 }
 
@@ -780,7 +791,9 @@ int launch_choice(struct gpu *gpu, struct gpu_commands *commands, const struct g
                             .tile = choice->tile,
                             .node = node,
                             .out = &graph->tensors[node->out]};
+    launch.dispatch.row = choice->kernel->name;
     launch.dispatch.work = node_work(graph, node);
+    launch.dispatch.weight = graph_attends(node->op) ? ATTENTION_COST : 1;
     for (int i = 0; i < NODE_INPUTS; i++)
         if (node->in[i] >= 0)
             launch.in[i] = &graph->tensors[node->in[i]];

@@ -27,9 +27,6 @@
 /* A class with a smaller share of its graph's work is not measured: even a kernel that takes no
  * time at all would save only 2 %. */
 #define LEAST_CLASS_SHARE 0.02
-/* One operation of attention counts as this many of a matrix product, because attention loads its
- * operands for every operation and a tile reuses them. */
-#define ATTENTION_COST 8
 /* A choice that took this many times as long as the best one of a class is not tried for later
  * classes of the same call. This may miss a winner but leaves more time for the likelier choices.
  */
@@ -374,6 +371,8 @@ static void measure_class(struct tuner *tuner, const struct shape_class *class, 
         skip[i] = i != trial->default_choice && is_slow(slow, &choices[i]);
     int error = trial_run(trial, &best);
     tuner->runs += trial->runs;
+    if (gpu_is_lost(tuner->gpu))
+        return; /* This says nothing of the choices but the one that ran. */
     if (error && (!is_first || clock_seconds() < trial->deadline))
         return;
     record_result(tuner, class->key, trial, error ? 0 : trial->count, best);
@@ -393,7 +392,7 @@ static void measure_classes(struct tuner *tuner, const struct graph *graph, doub
         const struct shape_class *class = &classes[i];
         const double deadline = start + (class->leads_kind ? 2 * seconds : seconds);
         const double seconds_left = deadline - clock_seconds();
-        if (seconds_left <= 0)
+        if (seconds_left <= 0 || gpu_is_lost(tuner->gpu))
             break; /* The next plan measures the rest. */
         struct trial trial = {.gpu = tuner->gpu,
                               .graph = graph,

@@ -13,27 +13,15 @@
 /* A plan has some hundred dispatches. Larger pools would take memory that small plans leave unused,
  * smaller ones would be created more often while commands are recorded. */
 #define SETS_PER_POOL 256
-#define DISPATCHES_PER_POOL 256
 
-struct gpu_commands {
-    struct gpu *gpu;
-    VkCommandBuffer *buffers; /* one per submit; the last one is being recorded */
-    size_t buffer_count;
-    VkDescriptorPool *pools;
-    size_t pool_count, sets_left; /* sets_left: sets not yet allocated from the last pool */
-    VkBufferView *views;
-    size_t view_count;
-    VkFence fence;
-    bool submitted;       /* a run was submitted and not waited for */
-    double work;          /* operations in the buffer that is being recorded */
-    bool timed;           /* every dispatch has a timestamp before and after it */
-    VkQueryPool *queries; /* each has the timestamps of DISPATCHES_PER_POOL dispatches */
-    size_t query_count, dispatches;
-};
+static struct gpu_part *last_part(const struct gpu_commands *commands)
+{
+    return &commands->parts[commands->part_count - 1];
+}
 
 static VkCommandBuffer last_buffer(const struct gpu_commands *commands)
 {
-    return commands->buffers[commands->buffer_count - 1];
+    return last_part(commands)->buffer;
 }
 
 /* Returns the array with room for one more element; the array may move. The room doubles when the
@@ -50,48 +38,65 @@ static void *grow_array(void *array, size_t count, size_t size)
 
 /* ---- Create and destroy ---------------------------------------------------------------------- */
 
-static int begin_buffer(struct gpu_commands *commands)
+/* Begins a part, and another command buffer for it. */
+static int begin_part(struct gpu_commands *commands)
 {
     struct gpu *gpu = commands->gpu;
-    VkCommandBuffer *buffers =
-        grow_array(commands->buffers, commands->buffer_count, sizeof(*buffers));
-    if (!buffers)
+    struct gpu_part *parts = grow_array(commands->parts, commands->part_count, sizeof(*parts));
+    if (!parts)
         return VKCLIP_EMEMORY;
-    commands->buffers = buffers;
-    VkCommandBuffer *buffer = &buffers[commands->buffer_count];
+    commands->parts = parts;
+    struct gpu_part *part = &parts[commands->part_count];
+    *part = (struct gpu_part){.end = commands->dispatch_count};
     VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
                                         .commandPool = gpu->pool,
                                         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                         .commandBufferCount = 1};
     VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-    int error = vulkan_check(vkAllocateCommandBuffers(gpu->device, &info, buffer),
+    VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    int error = vulkan_check(vkAllocateCommandBuffers(gpu->device, &info, &part->buffer),
                              "vkAllocateCommandBuffers");
     if (error)
         return error;
-    commands->buffer_count++;
-    commands->work = 0;
-    return vulkan_check(vkBeginCommandBuffer(*buffer, &begin), "vkBeginCommandBuffer");
+    commands->part_count++;
+    error = vulkan_check(vkCreateFence(gpu->device, &fence, NULL, &part->fence), "vkCreateFence");
+    return error ? error
+                 : vulkan_check(vkBeginCommandBuffer(part->buffer, &begin), "vkBeginCommandBuffer");
 }
 
-static int end_buffer(struct gpu_commands *commands)
+static int end_part(struct gpu_commands *commands)
 {
     return vulkan_check(vkEndCommandBuffer(last_buffer(commands)), "vkEndCommandBuffer");
 }
 
 int gpu_commands_create(struct gpu *gpu, struct gpu_commands **result)
 {
-    VkFenceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    const VkPipelineStageFlags all =
+        VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
     struct gpu_commands *commands = *result = calloc(1, sizeof(*commands));
     if (!commands)
         return error_fail(VKCLIP_EMEMORY, "out of memory for commands");
     commands->gpu = gpu;
-    int error =
-        vulkan_check(vkCreateFence(gpu->device, &info, NULL, &commands->fence), "vkCreateFence");
-    if (!error)
-        error = begin_buffer(commands);
+    commands->before_dispatch = commands->before_copy = all; /* of earlier submits */
+    int error = begin_part(commands);
     if (error)
         gpu_commands_destroy(result);
     return error;
+}
+
+static void destroy_objects(struct gpu_commands *commands)
+{
+    VkDevice device = commands->gpu->device;
+    for (size_t i = 0; i < commands->part_count; i++) {
+        vkFreeCommandBuffers(device, commands->gpu->pool, 1, &commands->parts[i].buffer);
+        vkDestroyFence(device, commands->parts[i].fence, NULL);
+    }
+    for (size_t i = 0; i < commands->pool_count; i++)
+        vkDestroyDescriptorPool(device, commands->pools[i], NULL);
+    for (size_t i = 0; i < commands->view_count; i++)
+        vkDestroyBufferView(device, commands->views[i], NULL);
+    for (size_t i = 0; i < commands->query_pool_count; i++)
+        vkDestroyQueryPool(device, commands->queries[i], NULL);
 }
 
 void gpu_commands_destroy(struct gpu_commands **handle)
@@ -99,21 +104,13 @@ void gpu_commands_destroy(struct gpu_commands **handle)
     struct gpu_commands *commands = *handle;
     if (!commands)
         return;
-    VkDevice device = commands->gpu->device;
-    if (commands->submitted)
-        vkWaitForFences(device, 1, &commands->fence, VK_TRUE, UINT64_MAX);
-    if (commands->buffer_count)
-        vkFreeCommandBuffers(device, commands->gpu->pool, (uint32_t)commands->buffer_count,
-                             commands->buffers);
-    for (size_t i = 0; i < commands->pool_count; i++)
-        vkDestroyDescriptorPool(device, commands->pools[i], NULL);
-    for (size_t i = 0; i < commands->view_count; i++)
-        vkDestroyBufferView(device, commands->views[i], NULL);
-    for (size_t i = 0; i < commands->query_count; i++)
-        vkDestroyQueryPool(device, commands->queries[i], NULL);
-    vkDestroyFence(device, commands->fence, NULL);
+    if (!commands->gpu->lost)
+        gpu_commands_wait(commands);
+    if (!commands->gpu->hangs)
+        destroy_objects(commands);
     free(commands->queries);
-    free(commands->buffers);
+    free(commands->parts);
+    free(commands->dispatches);
     free(commands->pools);
     free(commands->views);
     free(commands);
@@ -253,24 +250,37 @@ static int bind_texels(struct gpu_commands *commands, const struct gpu_dispatch 
 
 /* ---- Recording ------------------------------------------------------------------------------- */
 
-/* Adds a barrier: everything recorded so far, in this submit or an earlier one, is finished, and
- * its writes are visible to the commands that follow in `stages`. */
-static void add_barrier(VkCommandBuffer buffer, VkPipelineStageFlags stages, VkAccessFlags access)
+/* Adds a barrier: everything recorded so far that used the stages `before`, in this submit or an
+ * earlier one, is finished, and its writes are visible to the commands that follow in `stages`. */
+static void add_barrier(VkCommandBuffer buffer, VkPipelineStageFlags before,
+                        VkPipelineStageFlags stages, VkAccessFlags access)
 {
+    const bool shader = before & VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+    const bool copy = before & VK_PIPELINE_STAGE_TRANSFER_BIT;
     VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                              .srcAccessMask =
-                                  VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                              .srcAccessMask = (shader ? VK_ACCESS_SHADER_WRITE_BIT : 0u) |
+                                               (copy ? VK_ACCESS_TRANSFER_WRITE_BIT : 0u),
                               .dstAccessMask = access};
-    vkCmdPipelineBarrier(buffer,
-                         VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
-                         stages, 0, 1, &memory, 0, NULL, 0, NULL);
+    vkCmdPipelineBarrier(buffer, before, stages, 0, 1, &memory, 0, NULL, 0, NULL);
 }
 
-static void add_device_barrier(VkCommandBuffer buffer)
+/* Makes a dispatch wait for what was recorded before it. A barrier names copies only where there
+ * were some, because it is dearer then. */
+static void wait_before_dispatch(struct gpu_commands *commands)
 {
-    add_barrier(buffer, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
-                VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
-                    VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
+    add_barrier(last_buffer(commands), commands->before_dispatch,
+                VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+    commands->before_dispatch = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+    commands->before_copy |= VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+}
+
+static void wait_before_copy(struct gpu_commands *commands)
+{
+    add_barrier(last_buffer(commands), commands->before_copy, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
+    commands->before_copy = VK_PIPELINE_STAGE_TRANSFER_BIT;
+    commands->before_dispatch |= VK_PIPELINE_STAGE_TRANSFER_BIT;
 }
 
 int gpu_commands_time(struct gpu_commands *commands)
@@ -284,27 +294,28 @@ int gpu_commands_time(struct gpu_commands *commands)
 
 /* Records a timestamp that the device writes when everything recorded so far is done: number 0
  * before a dispatch, number 1 after it. */
-static void write_timestamp(struct gpu_commands *commands, VkCommandBuffer buffer, uint32_t number)
+static void write_timestamp(const struct gpu_commands *commands, size_t query, uint32_t number)
 {
-    const size_t dispatch = commands->dispatches;
-    if (commands->timed)
-        vkCmdWriteTimestamp(buffer, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
-                            commands->queries[dispatch / DISPATCHES_PER_POOL],
-                            2 * (uint32_t)(dispatch % DISPATCHES_PER_POOL) + number);
+    if (query != NO_QUERY)
+        vkCmdWriteTimestamp(last_buffer(commands), VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
+                            commands->queries[query / DISPATCHES_PER_POOL],
+                            2 * (uint32_t)(query % DISPATCHES_PER_POOL) + number);
 }
 
-/* Makes room for the next dispatch's timestamps. The reset of the queries is recorded, so that
- * every run repeats it.
- */
-static int add_queries(struct gpu_commands *commands, VkCommandBuffer buffer)
+/* Gets a pair of timestamps. The reset of the queries is recorded, so that every run repeats it. */
+static int add_query(struct gpu_commands *commands, size_t *query)
 {
-    if (!commands->timed || commands->dispatches % DISPATCHES_PER_POOL)
+    *query = commands->query_count;
+    if (*query < commands->query_pool_count * DISPATCHES_PER_POOL) {
+        commands->query_count++;
         return VKCLIP_OK;
-    VkQueryPool *queries = grow_array(commands->queries, commands->query_count, sizeof(*queries));
+    }
+    VkQueryPool *queries =
+        grow_array(commands->queries, commands->query_pool_count, sizeof(*queries));
     if (!queries)
         return VKCLIP_EMEMORY;
     commands->queries = queries;
-    VkQueryPool *pool = &queries[commands->query_count];
+    VkQueryPool *pool = &queries[commands->query_pool_count];
     VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
                                   .queryType = VK_QUERY_TYPE_TIMESTAMP,
                                   .queryCount = 2 * DISPATCHES_PER_POOL};
@@ -312,24 +323,52 @@ static int add_queries(struct gpu_commands *commands, VkCommandBuffer buffer)
                              "vkCreateQueryPool");
     if (error)
         return error;
+    commands->query_pool_count++;
     commands->query_count++;
-    vkCmdResetQueryPool(buffer, *pool, 0, info.queryCount);
+    vkCmdResetQueryPool(last_buffer(commands), *pool, 0, info.queryCount);
     return VKCLIP_OK;
 }
 
-/* Adds a dispatch's work to the current submit. Starts another submit before that if the current
- * one would exceed the work that one submit may have. */
-static int add_work(struct gpu_commands *commands, double work)
+/* Starts another part before a dispatch if the current part would exceed the work that one submit
+ * may have, or if either has to run alone. */
+static int choose_part(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
+                       const struct gpu_row *row)
 {
+    const struct gpu_part *part = last_part(commands);
+    const double share = dispatch->work / rows_submit_work(commands->gpu, row, dispatch->weight);
+    const bool first = part->end && commands->dispatches[part->end - 1].row->state == ROW_ALONE;
+    const bool alone = row->state == ROW_ALONE || first;
     int error = VKCLIP_OK;
-    if (commands->work > 0 && commands->work + work > commands->gpu->limits.work) {
-        error = end_buffer(commands);
+    if (part->share > 0 && (alone || part->share + share > 1)) {
+        error = end_part(commands);
         if (!error)
-            error = begin_buffer(commands);
+            error = begin_part(commands);
     }
     if (!error)
-        commands->work += work;
+        last_part(commands)->share += share;
     return error;
+}
+
+/* Adds a dispatch to the list. It gets timestamps if its speed is needed and not known, or if all
+ * have them. */
+static int list_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
+                         struct gpu_row *row)
+{
+    const bool learns = rows_is_unknown(commands->gpu, row, dispatch->work);
+    size_t query = NO_QUERY;
+    struct gpu_dispatched *list =
+        grow_array(commands->dispatches, commands->dispatch_count, sizeof(*list));
+    if (!list)
+        return VKCLIP_EMEMORY;
+    commands->dispatches = list;
+    int error = learns || commands->timed ? add_query(commands, &query) : VKCLIP_OK;
+    if (error)
+        return error;
+    list[commands->dispatch_count++] =
+        (struct gpu_dispatched){row, dispatch->work, dispatch->weight, query};
+    commands->learns |= learns;
+    last_part(commands)->end = commands->dispatch_count;
+    return VKCLIP_OK;
 }
 
 static int bind_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
@@ -342,123 +381,48 @@ static int bind_dispatch(struct gpu_commands *commands, const struct gpu_dispatc
     return error;
 }
 
-static int record_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
-                           VkCommandBuffer buffer)
+static int record_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch)
 {
-    add_device_barrier(buffer);
+    VkCommandBuffer buffer = last_buffer(commands);
+    const size_t query = commands->dispatches[commands->dispatch_count - 1].query;
+    wait_before_dispatch(commands);
     int error = bind_dispatch(commands, dispatch, buffer);
     if (error)
         return error;
     vkCmdPushConstants(buffer, commands->gpu->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                        dispatch->push_bytes, dispatch->push);
-    write_timestamp(commands, buffer, 0);
+    write_timestamp(commands, query, 0);
     vkCmdDispatch(buffer, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
-    write_timestamp(commands, buffer, 1);
-    commands->dispatches++;
+    write_timestamp(commands, query, 1);
     return VKCLIP_OK;
 }
 
 int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch)
 {
-    int error = add_work(commands, dispatch->work);
+    struct gpu_row *row =
+        rows_get(commands->gpu, dispatch->row ? dispatch->row : dispatch->pipeline->name);
+    if (!row)
+        return VKCLIP_EMEMORY;
+    int error = choose_part(commands, dispatch, row);
     if (!error)
-        error = add_queries(commands, last_buffer(commands));
-    if (!error)
-        error = record_dispatch(commands, dispatch, last_buffer(commands));
-    return error;
+        error = list_dispatch(commands, dispatch, row);
+    return error ? error : record_dispatch(commands, dispatch);
 }
 
 int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,
                       struct gpu_range target)
 {
-    VkCommandBuffer buffer = last_buffer(commands);
     VkBufferCopy region = {source.offset, target.offset, source.size};
-    add_device_barrier(buffer);
-    vkCmdCopyBuffer(buffer, source.buffer->buffer, target.buffer->buffer, 1, &region);
+    wait_before_copy(commands);
+    vkCmdCopyBuffer(last_buffer(commands), source.buffer->buffer, target.buffer->buffer, 1,
+                    &region);
     return VKCLIP_OK;
 }
 
 int gpu_commands_end(struct gpu_commands *commands)
 {
-    add_barrier(last_buffer(commands), VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
-    return end_buffer(commands);
-}
-
-/* ---- Running --------------------------------------------------------------------------------- */
-
-int gpu_commands_submit(struct gpu_commands *commands)
-{
-    struct gpu *gpu = commands->gpu;
-    int error = VKCLIP_OK;
-    for (size_t i = 0; i < commands->buffer_count && !error; i++) {
-        const bool last = i + 1 == commands->buffer_count;
-        VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                               .commandBufferCount = 1,
-                               .pCommandBuffers = &commands->buffers[i]};
-        error = vulkan_check(
-            vkQueueSubmit(gpu->queue, 1, &submit, last ? commands->fence : VK_NULL_HANDLE),
-            "vkQueueSubmit");
-    }
-    commands->submitted = !error;
-    if (error) /* earlier submits may run, and the caller may free their memory next */
-        vkQueueWaitIdle(gpu->queue);
-    return error;
-}
-
-int gpu_commands_wait(struct gpu_commands *commands)
-{
-    VkDevice device = commands->gpu->device;
-    if (!commands->submitted)
-        return VKCLIP_OK;
-    commands->submitted = false;
-    int error = vulkan_check(vkWaitForFences(device, 1, &commands->fence, VK_TRUE, UINT64_MAX),
-                             "vkWaitForFences");
-    if (!error)
-        error = vulkan_check(vkResetFences(device, 1, &commands->fence), "vkResetFences");
-    return error;
-}
-
-int gpu_commands_run(struct gpu_commands *commands)
-{
-    int error = gpu_commands_submit(commands);
-    return error ? error : gpu_commands_wait(commands);
-}
-
-size_t gpu_commands_dispatches(const struct gpu_commands *commands)
-{
-    return commands->dispatches;
-}
-
-int gpu_commands_read_times(struct gpu_commands *commands, double *seconds)
-{
-    const struct gpu *gpu = commands->gpu;
-    const uint64_t mask =
-        gpu->timestamp_bits < 64 ? ((uint64_t)1 << gpu->timestamp_bits) - 1 : UINT64_MAX;
-    for (size_t i = 0; i < commands->dispatches; i++) {
-        uint64_t stamps[2] = {0};
-        int error =
-            vulkan_check(vkGetQueryPoolResults(
-                             gpu->device, commands->queries[i / DISPATCHES_PER_POOL],
-                             2 * (uint32_t)(i % DISPATCHES_PER_POOL), 2, sizeof(stamps), stamps,
-                             sizeof(*stamps), VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
-                         "vkGetQueryPoolResults");
-        if (error)
-            return error;
-        seconds[i] = (double)((stamps[1] - stamps[0]) & mask) * gpu->timestamp_seconds;
-    }
-    return VKCLIP_OK;
-}
-
-int gpu_copy(struct gpu *gpu, struct gpu_range source, struct gpu_range target)
-{
-    struct gpu_commands *commands;
-    int error = gpu_commands_create(gpu, &commands);
-    if (!error)
-        error = gpu_commands_copy(commands, source, target);
-    if (!error)
-        error = gpu_commands_end(commands);
-    if (!error)
-        error = gpu_commands_run(commands);
-    gpu_commands_destroy(&commands);
-    return error;
+    add_barrier(last_buffer(commands),
+                VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    return end_part(commands);
 }

@@ -11,6 +11,7 @@
 #include "base/string.h"
 #include "base/workers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,6 +165,7 @@ static int probe_device(struct gpu *gpu, const struct settings *settings,
     probe_limits(gpu, features);
     gpu->limits.separate_memory = quirks.separate_memory;
     class_find(device->physical, &gpu->limits);
+    rows_set_limits(gpu);
     error = memory_open(gpu);
     if (!error && settings->pipeline_statistics)
         error = statistics_enable(gpu, features, &enabled->executables);
@@ -196,11 +198,29 @@ static int create_device(struct gpu *gpu, const struct features *features)
 
 /* ---- Open and close -------------------------------------------------------------------------- */
 
+/* A device that shows no progress for this long counts as lost. Submits take a fraction of a second
+ * on a GPU, but may take a minute on a busy CPU or where other programs use the device. */
+#define TIMEOUT_SECONDS 300
+
+static void take_timeout(struct gpu *gpu, const char *text)
+{
+    char *end = NULL;
+    gpu->timeout = TIMEOUT_SECONDS;
+    const double seconds = text ? strtod(text, &end) : 0;
+    if (text && !*end && seconds > 0)
+        gpu->timeout = seconds;
+    else if (text)
+        log_message(VKCLIP_LOG_WARNING,
+                    "VKCLIP_TIMEOUT is \"%s\", expected a number of seconds above 0: taken as %d",
+                    text, TIMEOUT_SECONDS);
+}
+
 static int keep_settings(struct gpu *gpu, const struct settings *settings)
 {
     if (settings->quirks && strcmp(settings->quirks, "on") && strcmp(settings->quirks, "off"))
         log_message(VKCLIP_LOG_WARNING, "VKCLIP_QUIRKS is \"%s\", expected on or off: taken as on",
                     settings->quirks);
+    take_timeout(gpu, settings->timeout);
     if (settings->cache_folder)
         gpu->cache_folder = string_format("%s", settings->cache_folder);
     if (settings->disabled_kernels)
@@ -232,20 +252,32 @@ int gpu_open(const struct settings *settings, const char *device, struct gpu **r
         error = create_device(gpu, &enabled.features);
     if (!error)
         error = pipelines_open(gpu);
-    if (error)
+    if (error) {
         gpu_close(result);
-    else
-        log_message(VKCLIP_LOG_INFO, "device %u: %s (%s)", gpu->info.index, gpu->info.name,
-                    gpu->info.driver);
+        return error;
+    }
+    rows_open(gpu);
+    log_message(VKCLIP_LOG_INFO, "device %u: %s (%s)", gpu->info.index, gpu->info.name,
+                gpu->info.driver);
+    return VKCLIP_OK;
+}
+
+int gpu_open_again(const struct settings *settings, struct gpu *lost, struct gpu **gpu)
+{
+    char number[16];
+    snprintf(number, sizeof(number), "%u", lost->info.index);
+    int error = gpu_open(settings, number, gpu);
+    if (!error)
+        rows_inherit(*gpu, lost);
     return error;
 }
 
-void gpu_close(struct gpu **handle)
+/* Destroys what the device and the instance have. A device that hangs is left as it is, because
+ * some drivers would wait for it for ever; so is the instance, which must outlive its devices. */
+static void close_device(struct gpu *gpu)
 {
-    struct gpu *gpu = *handle;
-    if (!gpu)
+    if (gpu->hangs)
         return;
-    workers_close(&gpu->workers);
     if (gpu->device) {
         vkDeviceWaitIdle(gpu->device);
         pipelines_close(gpu);
@@ -254,6 +286,17 @@ void gpu_close(struct gpu **handle)
     }
     if (gpu->loader)
         gpu_loader_close();
+}
+
+void gpu_close(struct gpu **handle)
+{
+    struct gpu *gpu = *handle;
+    if (!gpu)
+        return;
+    workers_close(&gpu->workers);
+    rows_close(gpu);
+    close_device(gpu);
+    free(gpu->loss);
     free(gpu->cache_folder);
     free(gpu->disabled_kernels);
     free(gpu);

@@ -17,8 +17,7 @@ int vulkan_check(VkResult result, const char *call)
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
         return error_fail(VKCLIP_EDEVICEMEMORY, "%s: out of device memory", call);
     case VK_ERROR_DEVICE_LOST:
-        return error_fail(VKCLIP_EDEVICE, "%s: device lost (the driver crashed or timed out)",
-                          call);
+        return error_fail(VKCLIP_ELOST, "%s: device lost (the driver crashed or timed out)", call);
     default:
         return error_fail(VKCLIP_EDEVICE, "%s: failed with VkResult %d", call, (int)result);
     }

@@ -76,8 +76,11 @@ struct gpu_limits {
     uint32_t wave; /* lanes of the narrowest subgroup, which smaller workgroups leave idle */
     enum gpu_class class;
     uint32_t matrices[2][3]; /* M, N, K of CAP_COOPMAT32 and of CAP_COOPMAT16 */
-    double work;             /* operations that one submit should not exceed */
-    bool separate_memory;    /* two tensors must not lie in the same memory one after the other */
+    /* Nothing watches a CPU, so that submits there are limited by `work` alone. Elsewhere a submit
+     * may take `submit_seconds`, and `work` holds for kernels whose speed is not known yet. */
+    double work;           /* operations of a matrix product that one submit should not exceed */
+    double submit_seconds; /* 0 for a CPU */
+    bool separate_memory;  /* two tensors must not lie in the same memory one after the other */
 };
 
 /* Keeps Vulkan open until gpu_loader_close, so that calls between them, which open and close it
@@ -99,6 +102,11 @@ bool gpu_is_name(const struct settings *settings, const char *text);
  * match. With `device` NULL the best device is opened. `settings->device` is not read, because it
  * may name several devices. The GPU copies what it needs from the settings. */
 int gpu_open(const struct settings *settings, const char *device, struct gpu **gpu);
+/* Opens the device of a lost GPU again, with what was learnt of its kernels. The lost GPU must be
+ * closed too, after everything that was made with it is destroyed. */
+int gpu_open_again(const struct settings *settings, struct gpu *lost, struct gpu **gpu);
+/* Tells whether the device is lost. Everything that runs on it fails with ELOST. */
+bool gpu_is_lost(const struct gpu *gpu);
 /* Closes the GPU, and writes the pipeline cache to disk if a pipeline was added to it. All buffers
  * and commands of the GPU must be destroyed before. */
 void gpu_close(struct gpu **gpu);
@@ -184,12 +192,21 @@ enum gpu_texel { GPU_TEXEL_NONE, GPU_TEXEL_RGBA32F, GPU_TEXEL_RGBA16F, GPU_TEXEL
 
 struct gpu_dispatch {
     struct gpu_pipeline *pipeline;
+    const char *row; /* name of the kernel's row, as gpu_submit_work takes it */
     struct gpu_range ranges[GPU_BINDINGS]; /* all filled, because every binding must be valid */
     enum gpu_texel texel[GPU_BINDINGS];
     uint32_t push[GPU_PUSH_BYTES / 4], push_bytes;
     uint32_t groups[3];
     double work; /* operations */
+    double
+        weight; /* operations of a matrix product that take as long as one of these; at least 1 */
 };
+
+/* Returns the operations of a kernel's row that one submit may take. They follow from its measured
+ * speed on this device. Until its first run ended they follow from a low estimate and `weight`. */
+double gpu_submit_work(const struct gpu *gpu, const char *row, double weight);
+/* Tells whether a row is left out, because the device or its driver failed when it first ran. */
+bool gpu_row_is_left_out(const struct gpu *gpu, const char *row);
 
 /* Creates an empty list of commands, which are recorded once and run any number of times. Each
  * command waits for the previous one. */
@@ -205,10 +222,12 @@ int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,
                       struct gpu_range target);
 /* Ends the recording, after which the commands can only be run. */
 int gpu_commands_end(struct gpu_commands *commands);
-/* Starts a run after everything that was submitted before, in several submits of at most
- * gpu_limits()->work operations each. */
+/* Starts a run after everything that was submitted before, in several submits, each of which takes
+ * no longer than gpu_submit_work allows. */
 int gpu_commands_submit(struct gpu_commands *commands);
-/* Waits until the submitted run is done, and returns at once if there is none. */
+/* Waits until the submitted run is done, and returns at once if there is none. A device that shows
+ * no progress for the time in settings.timeout counts as lost. Fails with ELOST and the names of
+ * the kernels that were running if the device is lost. */
 int gpu_commands_wait(struct gpu_commands *commands);
 /* Submits the commands and waits until their run is done. */
 int gpu_commands_run(struct gpu_commands *commands);

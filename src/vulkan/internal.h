@@ -36,9 +36,17 @@ struct gpu {
     struct gpu_limits limits;
     uint32_t required_subgroup; /* lanes to ask for where CAP_SUBGROUP is needed; 0: do not ask */
     struct vkclip_device_info info;
-    char *cache_folder;     /* NULL where nothing is kept on disk */
-    char *disabled_kernels; /* see struct settings */
-    bool statistics;        /* pipelines are built with statistics */
+    double timeout;         /* seconds without progress after which the device counts as lost */
+    bool lost;              /* the device is lost, so that nothing more can be submitted */
+    char *loss;             /* the message of the loss */
+    bool hangs;             /* it was never heard of again: what it uses is not destroyed */
+    struct gpu_row *rows;   /* see rows.c */
+    unsigned rows_left_out; /* number of rows that are left out */
+    bool rows_changed;      /* something is known that the file does not have */
+    char *rows_path, *running_path; /* NULL where nothing is kept on disk */
+    char *cache_folder;             /* NULL where nothing is kept on disk */
+    char *disabled_kernels;         /* see struct settings */
+    bool statistics;                /* pipelines are built with statistics */
 };
 
 struct gpu_buffer {
@@ -57,6 +65,46 @@ struct gpu_pipeline {
     uint32_t caps; /* capabilities that the shader needs */
     uint32_t constants[GPU_CONSTANTS], count;
     struct gpu_pipeline *next;
+};
+
+/* One submit's commands: a command buffer, and where it ends in the list of dispatches. */
+struct gpu_part {
+    VkCommandBuffer buffer;
+    VkFence fence;  /* signalled when the submit that ends with this part is done */
+    bool submitted; /* the fence was submitted and not waited for */
+    size_t end;     /* number of dispatches up to the end of this part */
+    double share;   /* share of the work of one submit, as known when the part was recorded */
+};
+
+/* What is remembered of a recorded dispatch. */
+struct gpu_dispatched {
+    struct gpu_row *row;
+    double work, weight;
+    size_t query; /* number of its pair of timestamps; NO_QUERY if it has none */
+};
+#define NO_QUERY SIZE_MAX
+/* A plan has some hundred dispatches. Larger pools would take memory that small plans leave unused,
+ * smaller ones would be created more often while commands are recorded. */
+#define DISPATCHES_PER_POOL 256
+
+struct gpu_commands {
+    struct gpu *gpu;
+    struct gpu_part *parts; /* the last one is being recorded */
+    size_t part_count;
+    struct gpu_dispatched *dispatches;
+    size_t dispatch_count;
+    VkDescriptorPool *pools;
+    size_t pool_count, sets_left; /* sets_left: sets not yet allocated from the last pool */
+    VkBufferView *views;
+    size_t view_count;
+    size_t finished;      /* parts of the current run that are known to be done */
+    bool proved;          /* a run has ended, so that no row runs for the first time */
+    bool timed;           /* every dispatch has timestamps */
+    bool learns;          /* some dispatches have timestamps, which the next run reads */
+    VkQueryPool *queries; /* each has the timestamps of DISPATCHES_PER_POOL dispatches */
+    size_t query_pool_count, query_count;
+    /* What was recorded that later dispatches, or later copies, have to wait for. */
+    VkPipelineStageFlags before_dispatch, before_copy;
 };
 
 /* ---- error.c --------------------------------------------------------------------------------- */
@@ -174,5 +222,51 @@ int memory_open(struct gpu *gpu);
 int pipelines_open(struct gpu *gpu);
 /* Writes the pipeline cache and destroys all pipelines. Accepts a GPU whose opening failed. */
 void pipelines_close(struct gpu *gpu);
+
+/* ---- rows.c ---------------------------------------------------------------------------------- */
+
+enum row_state {
+    ROW_NEW,   /* never run on this device */
+    ROW_KNOWN, /* it has run */
+    ROW_ALONE, /* it failed together with others: its next run is one by itself */
+    ROW_OUT    /* it failed alone: it is not used */
+};
+
+/* A row of the kernel table, by its name. */
+struct gpu_row {
+    char *name;
+    enum row_state state;
+    bool running;         /* its first run has begun and not ended */
+    double work, seconds; /* of the longest dispatch that was timed; 0: none was */
+    struct gpu_row *next;
+};
+
+/* Commands that run more rows than this for the first time are remembered only in part. */
+#define ROWS_MOST 64
+
+/* Sets how much a submit may do; gpu->info must be set. */
+void rows_set_limits(struct gpu *gpu);
+/* Reads what is known; the GPU's limits must be set. */
+void rows_open(struct gpu *gpu);
+/* Takes over what was known of a lost GPU's rows. */
+void rows_inherit(struct gpu *gpu, struct gpu *lost);
+/* Keeps on disk what is known. */
+void rows_close(struct gpu *gpu);
+/* Returns a row, or NULL if it is not in the list. */
+struct gpu_row *rows_find(const struct gpu *gpu, const char *name);
+/* Returns a row, which is added if it is not in the list, or NULL after error_fail. */
+struct gpu_row *rows_get(struct gpu *gpu, const char *name);
+/* Returns the operations of a row that one submit may take. */
+double rows_submit_work(const struct gpu *gpu, const struct gpu_row *row, double weight);
+/* Tells whether a dispatch of that work should be timed, and takes its time. */
+bool rows_is_unknown(const struct gpu *gpu, const struct gpu_row *row, double work);
+void rows_learn(struct gpu *gpu, struct gpu_row *row, double work, double seconds);
+/* Notes on disk that rows are about to run, if any of them runs for the first time, and that they
+ * have run. */
+void rows_begin(struct gpu *gpu, struct gpu_row *const *rows, size_t count);
+void rows_end(struct gpu *gpu, struct gpu_row *const *rows, size_t count);
+/* Remembers that the device was lost while it ran these rows, some of them perhaps for the first
+ * time. */
+void rows_blame(struct gpu *gpu, struct gpu_row *const *rows, size_t count);
 
 #endif

@@ -223,8 +223,10 @@ void gpu_buffer_destroy(struct gpu *gpu, struct gpu_buffer **handle)
     struct gpu_buffer *buffer = *handle;
     if (!buffer)
         return;
-    vkDestroyBuffer(gpu->device, buffer->buffer, NULL);
-    vkFreeMemory(gpu->device, buffer->memory, NULL);
+    if (!gpu->hangs) { /* A device that hangs may still use its memory. */
+        vkDestroyBuffer(gpu->device, buffer->buffer, NULL);
+        vkFreeMemory(gpu->device, buffer->memory, NULL);
+    }
     free(buffer);
     *handle = NULL;
 }

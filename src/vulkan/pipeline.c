@@ -274,6 +274,8 @@ static int check_pipeline(const struct gpu *gpu, const struct gpu_pipeline *pipe
     char message[512];
     if (pipeline->result == VK_SUCCESS)
         return VKCLIP_OK;
+    if (pipeline->result == VK_ERROR_DEVICE_LOST)
+        return vulkan_check(pipeline->result, "vkCreateComputePipelines");
     snprintf(message, sizeof(message), "%s: the driver cannot build kernel %s (VkResult %d)",
              gpu->info.name, pipeline->name, (int)pipeline->result);
     error_keep(message);

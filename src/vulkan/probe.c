@@ -485,20 +485,6 @@ void probe_describe(const struct settings *settings, VkPhysicalDevice physical, 
 
 /* ---- Limits ---------------------------------------------------------------------------------- */
 
-/* Returns how many operations a slow device of the type does well within one second. More
- * operations per submit would save overhead, but Windows stops a submit that takes two seconds. */
-static double submit_work(enum vkclip_device_type type)
-{
-    switch (type) {
-    case VKCLIP_DEVICE_DISCRETE:
-        return 1e11;
-    case VKCLIP_DEVICE_INTEGRATED:
-        return 1e10;
-    default:
-        return 1e9;
-    }
-}
-
 /* Returns the alignment of every binding. Kernels load vectors of 16 bytes, and the device's limits
  * are powers of two, so the largest of them is a multiple of all. */
 static uint32_t binding_alignment(const VkPhysicalDeviceLimits *l)
@@ -528,8 +514,7 @@ void probe_limits(struct gpu *gpu, const struct features *f)
                                       .alignment = binding_alignment(l),
                                       .invocations = l->maxComputeWorkGroupInvocations,
                                       .shared_bytes = l->maxComputeSharedMemorySize,
-                                      .subgroup = f->subgroup_width,
-                                      .work = submit_work(gpu->info.type)};
+                                      .subgroup = f->subgroup_width};
     gpu->required_subgroup = f->required_subgroup;
     memcpy(gpu->limits.groups, l->maxComputeWorkGroupCount, sizeof(gpu->limits.groups));
     memcpy(gpu->limits.matrices, f->matrices, sizeof(f->matrices));
