@@ -7,6 +7,7 @@
 #include "encode/batches.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/log.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -49,6 +50,7 @@ struct driver {
     bool delivers;     /* It is the caller's thread. */
     double idle_since; /* when the device completed the previous batch */
     struct batch rest; /* the items of a batch that did not fit in memory, and was cut */
+    int losses;        /* how often the device was lost since a batch was completed */
 };
 
 /* ---- How much a replica takes ---------------------------------------------------------------- */
@@ -249,6 +251,9 @@ static int finish_batch(struct driver *driver, const struct batch *batch)
 {
     const struct batches *work = driver->state->work;
     int error = batch->runs ? plan_wait(batch->plan->plan) : VKCLIP_OK;
+    if (error == VKCLIP_ELOST)
+        return error; /* The batch may run again. */
+    driver->losses = 0;
     const double now = clock_seconds();
     if (!error && batch->runs) {
         double start = fmax(batch->submitted, driver->idle_since);
@@ -309,12 +314,40 @@ static int name_device(const struct driver *driver, int error)
 {
     const struct vkclip_device_info *info = gpu_info(replica_gpu(driver->replica));
     if (driver->state->replica_count == 1 ||
-        (error != VKCLIP_EDEVICE && error != VKCLIP_EDEVICEMEMORY))
+        (error != VKCLIP_EDEVICE && error != VKCLIP_EDEVICEMEMORY && error != VKCLIP_ELOST))
         return error;
     bool named = strstr(error_last(), info->name);
     return error_fail(error, "device %u%s%s failed: %s", info->index, named ? "" : ", ",
                       named ? "" : info->name, error_last());
 }
+
+/* ---- A lost device --------------------------------------------------------------------------- */
+
+/* A lost device is opened again at most this often for one batch: once, and once more because the
+ * kernels that ran for the first time then run one by one, which tells which of them to leave out.
+ */
+#define MOST_LOSSES 2
+
+/* Opens the device again after it was lost, and submits all batches in flight again. Without
+ * success no batch is in flight any more. */
+static int recover(struct driver *driver, struct batch *batches, size_t *count)
+{
+    if (driver->losses++ == MOST_LOSSES) {
+        *count = 0;
+        return VKCLIP_ELOST;
+    }
+    log_message(VKCLIP_LOG_WARNING, "%s; the device is opened again", error_last());
+    int error = replica_reopen(driver->replica);
+    for (size_t i = 0; i < *count && !error; i++)
+        error = submit_batch(driver, &batches[i]);
+    if (error == VKCLIP_ELOST)
+        return recover(driver, batches, count);
+    if (error)
+        *count = 0;
+    return error;
+}
+
+/* ---- Driving one replica --------------------------------------------------------------------- */
 
 /* Submits as many batches as may be in flight at once. */
 static int submit_batches(struct driver *driver, struct batch batches[PLAN_REPLAYS], size_t *count)
@@ -322,8 +355,10 @@ static int submit_batches(struct driver *driver, struct batch batches[PLAN_REPLA
     int error = VKCLIP_OK;
     while (!error && *count < PLAN_REPLAYS && take_batch(driver, !*count, &batches[*count])) {
         error = submit_batch(driver, &batches[*count]);
-        *count += !error;
-        if (error == VKCLIP_EDEVICEMEMORY && batches[*count].size > 1) {
+        *count += !error || error == VKCLIP_ELOST;
+        if (error == VKCLIP_ELOST) {
+            error = recover(driver, batches, count);
+        } else if (error == VKCLIP_EDEVICEMEMORY && batches[*count].size > 1) {
             cut_batch(driver, &batches[*count]);
             error = VKCLIP_OK;
         }
@@ -331,9 +366,14 @@ static int submit_batches(struct driver *driver, struct batch batches[PLAN_REPLA
     return error;
 }
 
-static int finish_oldest(struct driver *driver, struct batch batches[PLAN_REPLAYS], size_t *count)
+/* Waits for the oldest batch. If its device is lost the batch stays the oldest one, to be waited
+ * for again, unless the call has failed already. */
+static int finish_oldest(struct driver *driver, struct batch batches[PLAN_REPLAYS], size_t *count,
+                         bool failed)
 {
     int error = finish_batch(driver, &batches[0]);
+    if (error == VKCLIP_ELOST && !failed)
+        return recover(driver, batches, count);
     --*count;
     for (size_t i = 0; i < *count; i++)
         batches[i] = batches[i + 1];
@@ -362,7 +402,7 @@ static int drive_batches(struct driver *driver)
             error = submit_batches(driver, batches, &count);
         const bool finishes = count > 0;
         if (finishes) {
-            int failed = finish_oldest(driver, batches, &count);
+            int failed = finish_oldest(driver, batches, &count, error);
             error = error ? error : failed;
         }
         if (!error && driver->delivers)

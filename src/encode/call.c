@@ -68,8 +68,9 @@ int call_fail_item(struct call *call, size_t item, int error)
 {
     if (!call->failures)
         return error;
-    call->failures[item % CALL_WINDOW] =
-        (struct call_failure){error, string_format("%s", error_last())};
+    struct call_failure *failure = &call->failures[item % CALL_WINDOW];
+    free(failure->message); /* The item was written before to a device that was lost. */
+    *failure = (struct call_failure){error, string_format("%s", error_last())};
     return VKCLIP_OK;
 }
 

@@ -108,16 +108,68 @@ static int open_gpus(struct vkclip_device *device, const struct settings *settin
     return error;
 }
 
+/* ---- Opening a lost GPU again ---------------------------------------------------------------- */
+
+/* Finds which of the handle's GPUs one is or was. */
+static size_t find_number(const struct vkclip_device *device, const struct gpu *gpu)
+{
+    for (size_t i = 0; i < device->loss_count; i++)
+        if (device->losses[i].gpu == gpu)
+            return device->losses[i].number;
+    size_t number = 0;
+    while (device->gpus[number] != gpu)
+        number++;
+    return number;
+}
+
+static int replace_gpu(struct vkclip_device *device, size_t number)
+{
+    struct gpu *gpu = NULL;
+    struct tuner *tuner = NULL;
+    if (device->loss_count == DEVICE_LOSSES)
+        return error_fail(VKCLIP_ELOST, "%s: lost for the %dth time, it is not opened again",
+                          gpu_info(device->gpus[number])->name, DEVICE_LOSSES + 1);
+    int error = gpu_open_again(&device->settings, device->gpus[number], &gpu);
+    if (!error)
+        error = tune_open(gpu, &device->settings, &tuner);
+    if (error) {
+        gpu_close(&gpu);
+        return error;
+    }
+    device->losses[device->loss_count++] =
+        (struct device_loss){device->gpus[number], device->tuners[number], number};
+    device->gpus[number] = gpu;
+    device->tuners[number] = tuner;
+    return VKCLIP_OK;
+}
+
+int device_reopen(struct vkclip_device *device, const struct gpu *lost, struct gpu **gpu,
+                  struct tuner **tuner)
+{
+    pthread_mutex_lock(&device->lock);
+    const size_t number = find_number(device, lost);
+    int error = VKCLIP_OK;
+    if (device->gpus[number] == lost || gpu_is_lost(device->gpus[number]))
+        error = replace_gpu(device, number);
+    if (!error) {
+        *gpu = device->gpus[number];
+        *tuner = device->tuners[number];
+    }
+    pthread_mutex_unlock(&device->lock);
+    return error;
+}
+
+/* ---- Open and close -------------------------------------------------------------------------- */
+
 int device_open(const struct vkclip_device_params *params, struct vkclip_device **result)
 {
     struct vkclip_device *device = *result = calloc(1, sizeof(*device));
     if (!device)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
-    struct settings settings;
-    int error = settings_read(params, &settings);
+    pthread_mutex_init(&device->lock, NULL);
+    int error = settings_read(params, &device->settings);
     if (!error)
-        error = open_gpus(device, &settings);
-    settings_free(&settings);
+        error = open_gpus(device, &device->settings);
     if (!error && device->count > 1)
         error = workers_open((unsigned)device->count - 1, &device->drivers);
     if (error)
@@ -135,6 +187,12 @@ void device_close(struct vkclip_device **handle)
         tune_close(&device->tuners[i]);
         gpu_close(&device->gpus[i]);
     }
+    for (size_t i = 0; i < device->loss_count; i++) {
+        tune_close(&device->losses[i].tuner);
+        gpu_close(&device->losses[i].gpu);
+    }
+    settings_free(&device->settings);
+    pthread_mutex_destroy(&device->lock);
     free(device);
     *handle = NULL;
 }

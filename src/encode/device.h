@@ -7,14 +7,31 @@
 #define VKCLIP_ENCODE_DEVICE_H
 
 #include "vulkan/gpu.h"
+#include "base/settings.h"
 #include "base/workers.h"
 
+#include <pthread.h>
+
 #define DEVICE_GPUS 16 /* the most that one handle can have */
+/* A handle's GPUs are opened again at most this often in all, because each lost GPU keeps its
+ * threads until the handle is closed, and a device that is lost more often has to be looked at. */
+#define DEVICE_LOSSES 16
+
+/* A GPU that was lost. Models may still have memory on it. */
+struct device_loss {
+    struct gpu *gpu;
+    struct tuner *tuner;
+    size_t number; /* which of the handle's GPUs it was */
+};
 
 struct vkclip_device {
     struct gpu *gpus[DEVICE_GPUS];     /* in the order named */
     struct tuner *tuners[DEVICE_GPUS]; /* tuners[i] chooses the kernels of gpus[i]. */
     size_t count;
+    struct settings settings; /* with which a lost GPU is opened again */
+    struct device_loss losses[DEVICE_LOSSES];
+    size_t loss_count;
+    pthread_mutex_t lock;    /* protects the GPUs and losses while several threads drive GPUs */
     struct workers *drivers; /* one thread per GPU except the first; NULL for one GPU */
 };
 
@@ -25,5 +42,9 @@ int device_list(struct vkclip_device_info *infos, size_t capacity, size_t *count
  * `device` not. */
 int device_open(const struct vkclip_device_params *params, struct vkclip_device **device);
 void device_close(struct vkclip_device **device);
+/* Opens a lost GPU of the handle again, unless another model has done so, and gives the GPU that
+ * replaces it. The lost one stays until the handle is closed. */
+int device_reopen(struct vkclip_device *device, const struct gpu *lost, struct gpu **gpu,
+                  struct tuner **tuner);
 
 #endif

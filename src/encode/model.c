@@ -128,11 +128,11 @@ static int open_tokenizer(struct vkclip_model *model, const struct vkclip_model_
 
 static int open_replicas(struct vkclip_model *model, uint32_t max_batch)
 {
-    const struct vkclip_device *device = model->device;
+    struct vkclip_device *device = model->device;
     int error = VKCLIP_OK;
     for (size_t i = 0; i < device->count && !error; i++) {
-        error = replica_open(device->gpus[i], device->tuners[i], &model->spec, model->weights,
-                             max_batch, &model->replicas[i]);
+        error =
+            replica_open(device, i, &model->spec, model->weights, max_batch, &model->replicas[i]);
         model->replica_count++;
     }
     return error;

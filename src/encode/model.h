@@ -13,7 +13,7 @@
 struct vkclip_model {
     struct vkclip_device *device; /* NULL: the model was opened without one */
     struct replica_spec spec;
-    struct weights *weights;               /* open as long as a replica may upload some of them */
+    struct weights *weights; /* open as long as a replica may upload some of them, again too */
     struct replica *replicas[DEVICE_GPUS]; /* one per GPU of the device */
     size_t replica_count;
     struct tokenizer *tokenizer; /* NULL: no vocabulary was found */

@@ -26,10 +26,11 @@ struct kept_plan {
 };
 
 struct replica {
+    struct vkclip_device *device;
+    const struct weights *source;
     struct gpu *gpu;
     struct tuner *tuner;
     const struct replica_spec *spec;
-    const struct weights *source;
     struct store *weights[TOWER_COUNT];
     bool uploaded[TOWER_COUNT]; /* the weights of a tower have their values */
     struct arena arena;
@@ -119,17 +120,18 @@ static int open_tower(struct replica *replica, enum tower tower, uint32_t max_ba
     return error;
 }
 
-int replica_open(struct gpu *gpu, struct tuner *tuner, const struct replica_spec *spec,
+int replica_open(struct vkclip_device *device, size_t number, const struct replica_spec *spec,
                  const struct weights *weights, uint32_t max_batch, struct replica **result)
 {
     struct replica *replica = *result = calloc(1, sizeof(*replica));
     if (!replica)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
-    replica->gpu = gpu;
-    replica->tuner = tuner;
-    replica->spec = spec;
+    replica->device = device;
     replica->source = weights;
-    replica->arena = (struct arena){.gpu = gpu, .memory = GPU_DEVICE};
+    replica->gpu = device->gpus[number];
+    replica->tuner = device->tuners[number];
+    replica->spec = spec;
+    replica->arena = (struct arena){.gpu = replica->gpu, .memory = GPU_DEVICE};
     int error = VKCLIP_OK;
     for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
         error = open_tower(replica, tower, max_batch);
@@ -148,6 +150,18 @@ static void close_memory(struct replica *replica)
         store_destroy(&replica->weights[tower]);
         replica->uploaded[tower] = false;
     }
+}
+
+/* The largest batches stay as they were, because batches of that size may be under way. */
+int replica_reopen(struct replica *replica)
+{
+    close_memory(replica);
+    int error = device_reopen(replica->device, replica->gpu, &replica->gpu, &replica->tuner);
+    replica->arena = (struct arena){.gpu = replica->gpu, .memory = replica->arena.memory};
+    for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
+        if (replica_has_tower(replica->spec, tower))
+            error = create_store(replica, tower);
+    return error;
 }
 
 void replica_close(struct replica **handle)

@@ -7,6 +7,7 @@
 #define VKCLIP_ENCODE_REPLICA_H
 
 #include "checkpoint/weights.h"
+#include "encode/device.h"
 #include "model/tower.h"
 #include "runtime/plan.h"
 
@@ -26,12 +27,15 @@ int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t ba
 
 struct replica;
 
-/* Takes memory for the weights, which are uploaded when their tower is first used. If `max_batch`
- * is 0, the device's limits determine the largest batch. `gpu`, `tuner` and `weights` must outlive
- * the replica. */
-int replica_open(struct gpu *gpu, struct tuner *tuner, const struct replica_spec *spec,
+/* Takes memory for the weights on GPU `number` of a device; they are uploaded when their tower is
+ * first used. If `max_batch` is 0, the GPU's limits determine the largest batch. `device` and
+ * `weights` must outlive the replica. */
+int replica_open(struct vkclip_device *device, size_t number, const struct replica_spec *spec,
                  const struct weights *weights, uint32_t max_batch, struct replica **replica);
 void replica_close(struct replica **replica);
+/* Opens the replica's lost GPU again, where its weights will be uploaded again. All its plans are
+ * gone. */
+int replica_reopen(struct replica *replica);
 struct gpu *replica_gpu(const struct replica *replica);
 uint32_t replica_most_batch(const struct replica *replica, enum tower tower);
 /* Lowers the largest batch, because a larger one did not fit in memory. */

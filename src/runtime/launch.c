@@ -181,9 +181,7 @@ static int emit_columns(struct launch *launch, uint32_t columns, uint32_t groups
 /* Returns how many of a dispatch's `count` equal steps have at most `work` operations. */
 static uint32_t steps_of_work(const struct launch *launch, uint32_t count, double work)
 {
-    const double steps = work / (launch->dispatch.work / count);
-    if (steps < 1)
-        return 1;
+    const double steps = fmax(work / (launch->dispatch.work / count), 1);
     return steps > count ? count : (uint32_t)steps;
 }
 

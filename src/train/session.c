@@ -13,6 +13,7 @@
 #include "train/share.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -295,13 +296,29 @@ static int fail_diverged(const struct session *session, const struct train_resul
     return error;
 }
 
+/* Adds to the message of a lost device from where the run can go on. */
+static int explain_loss(const struct session *session, int error)
+{
+    char *path = NULL, message[ERROR_MESSAGE];
+    if (error != VKCLIP_ELOST)
+        return error;
+    snprintf(message, sizeof(message), "%s", error_last());
+    if (run_latest(session->output, &path))
+        path = NULL;
+    error_fail(error, "step %llu: %s; %s%s%s", (unsigned long long)session->state.step + 1, message,
+               path ? "the last saved step is " : "no step was saved yet", path ? path : "",
+               path ? ": `resume` continues from there" : "");
+    free(path);
+    return error;
+}
+
 int session_step(struct session *session, const float *pixels, const int32_t *ids,
                  struct session_result *result)
 {
     result->rate = schedule_rate(&session->params.schedule, session->state.step);
     int error = scaled_step(session, pixels, ids, result->rate, &result->step);
     if (error)
-        return error;
+        return explain_loss(session, error);
     if (result->step.skipped || !isfinite(result->step.loss))
         return fail_diverged(session, &result->step);
     session->state.step++;
@@ -328,7 +345,7 @@ int session_save(struct session *session, char **path)
     int error = run_save(&step, session->output, path);
     if (!error)
         run_prune(session->output, session->params.keep, session->start->config.tokenizer_path);
-    return error;
+    return explain_loss(session, error);
 }
 
 int session_save_model(struct session *session)
