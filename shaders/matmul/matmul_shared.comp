@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 /* SPDX-License-Identifier: MIT
  *
  * Computes MATMUL through shared memory, on storage buffers, for any shape.

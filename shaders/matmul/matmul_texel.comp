@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 /* SPDX-License-Identifier: MIT
  *
  * Computes MATMUL with both operands read as texels: drivers that run loads from storage buffers lane by lane

@@ -81,17 +81,20 @@ void end_value(uint row_index, uint column, float value, float add)
     y[index] = XTYPE(RELU ? max(value, 0.0) : value);
 }
 
+/* Old compilers take time by the square of the number of branches, and a store has several. So the rows are stored by
+ * a loop, which picks each row's sums by selections: an index that is no constant would move them to memory. */
 void end_tile()
 {
-    for (uint j = 0; j < COLS; j++) {
-        uint column = first_column + j * LANES;
-        if (column >= args.n)
+    [[dont_unroll]] for (uint i = 0; i < ROWS; i++) {
+        if (first_row + i >= args.m)
             break;
-        float add = BIAS ? float(bias[column]) : 0.0;
-        for (uint i = 0; i < ROWS; i++) {
-            if (first_row + i >= args.m)
-                break;
-            end_value(first_row + i, column, sum[i][j], add);
+        for (uint j = 0; j < COLS; j++) {
+            uint column = first_column + j * LANES;
+            float total = sum[0][j];
+            for (uint r = 1; r < ROWS; r++)
+                total = r == i ? sum[r][j] : total;
+            if (column < args.n)
+                end_value(first_row + i, column, total, BIAS ? float(bias[column]) : 0.0);
         }
     }
 }

@@ -165,18 +165,23 @@ void main()
         for (uint i = 0; i < BIAS_COLS; i++)
             if (i * LANES + LANE < ROWS && bias_n + i * LANES < args.n)
                 dbias[bias_n + i * LANES] += column_sum[i];
-    for (uint i = 0; i < ROWS; i++) { /* A bound that is no constant would move the sums to memory. */
+    /* Old compilers take time by the square of the number of branches, and a store has several. So the rows are stored
+     * by a loop, which picks each row's sums by selections: an index that is no constant would move them to memory. */
+    [[dont_unroll]] for (uint i = 0; i < ROWS; i++) {
         if (first_n + i >= args.n)
-            continue;
+            break;
         for (uint j = 0; j < COLS; j++) {
+            vec4 total = sum[0][j];
+            for (uint r = 1; r < ROWS; r++)
+                total = r == i ? sum[r][j] : total;
             uint n = first_n + i, k4 = first_quad + j * LANES;
             uint index = args.panels != 0 ? panel_quad(n, k4, quads) * 4 : n * args.k + 4 * k4;
             uint left = k4 >= quads ? 0 : args.panels != 0 ? 4 : min(4, args.k - 4 * k4);
             if (QUADS && left != 0)
-                y4[index / 4] = args.add != 0 ? y4[index / 4] + sum[i][j] : sum[i][j];
+                y4[index / 4] = args.add != 0 ? y4[index / 4] + total : total;
             for (uint l = 0; l < 4 && !QUADS; l++)
                 if (l < left)
-                    y[index + l] = args.add != 0 ? y[index + l] + sum[i][j][l] : sum[i][j][l];
+                    y[index + l] = args.add != 0 ? y[index + l] + total[l] : total[l];
         }
     }
 }

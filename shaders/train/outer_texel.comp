@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 /* SPDX-License-Identifier: MIT
  *
  * Computes OUTER with dy and x read as texels. N and K, or C of a CONV, must be multiples of four.
