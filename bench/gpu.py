@@ -281,7 +281,7 @@ def main():
         towers = part('towers')
         result['peaks'] = measure_peaks(towers, vkclip, first, number)
         result['towers'] = measure_towers(towers, vkclip, folder, made, batches, number)
-        result['training'] = measure_training(part('training'), bench, trained, '2' if options.short else '16' if slow
+        result['training'] = measure_training(part('training'), bench, trained, '2' if options.short else '8' if slow
                                               else '64', number)
         result['torch_version'] = torch_version()
         if result['torch_version']:
