@@ -12,7 +12,7 @@
 #include "graph/objective.h"
 #include "model/resnet.h"
 #include "model/tower.h"
-#include "reference/ref.h"
+#include "runtime/reference.h"
 
 /* ---- A graph in double precision ------------------------------------------------------------- */
 
@@ -57,7 +57,7 @@ static void run_nodes(const struct values *v, size_t nodes)
         const double *in[NODE_INPUTS];
         for (int i = 0; i < NODE_INPUTS; i++)
             in[i] = node->in[i] < 0 ? NULL : tensor_values(v, node->in[i]);
-        ref_node(v->graph, node, in, tensor_values(v, node->out));
+        reference_node(v->graph, node, in, tensor_values(v, node->out));
     }
 }
 

@@ -14,25 +14,18 @@
 
 #include "reference/cases.h"
 #include "vulkan/gpu.h"
-#include "graph/grad.h"
 #include "runtime/kernels.h"
 #include "runtime/launch.h"
 #include "runtime/layout.h"
+#include "runtime/op_values.h"
 #include "graph/quant.h"
-#include "reference/ref.h"
+#include "runtime/reference.h"
 #include "shaders/args.h"
 #include "support/open_gpu.h"
 
 #define GUARD 256
 
-/* ---- Values ---------------------------------------------------------------------------------- */
-
-/* Returns a number in [-1, 1) by xorshift, which gives the same numbers on every machine. */
-static double next_value(uint32_t *state)
-{
-    *state ^= *state << 13, *state ^= *state >> 17, *state ^= *state << 5;
-    return (double)*state / 2147483648.0 - 1;
-}
+/* ---- Bytes ----------------------------------------------------------------------------------- */
 
 /* Returns the number of values that are divided into blocks: K of a matrix, C of a table. */
 static uint32_t block_row(const struct tensor *tensor)
@@ -54,78 +47,6 @@ static struct quant_block block_of(enum type type, const double *values, uint32_
         block_values[i] = (float)values[i];
     assert_true(quant_pack(type, block_values, count, &block));
     return block;
-}
-
-/* Rounds the values of one block to those that its type can hold. */
-static void quantise(enum type type, double *values, uint32_t left)
-{
-    struct quant_block block = block_of(type, values, left);
-    for (uint32_t i = 0; i < QUANT_BLOCK && i < left; i++)
-        values[i] = quant_value(&block, i);
-}
-
-/* Returns the number of rows among which the ids of a node choose. */
-static uint32_t rows_to_choose(const struct graph *graph, const struct node *node)
-{
-    if (node->op == OP_EMBEDDING)
-        return graph->tensors[node->in[1]].shape[0];
-    if (node->op == OP_SELECT_GRAD)
-        return graph->tensors[node->out].shape[1];
-    return graph->tensors[node->in[0]].shape[1];
-}
-
-/* Makes values for a tensor, which its storage type holds exactly. */
-static double *make_values(const struct graph *graph, const struct node *node, int slot,
-                           uint32_t *state)
-{
-    const struct tensor *tensor = &graph->tensors[slot < NODE_INPUTS ? node->in[slot] : node->out];
-    uint64_t count = tensor_elements(tensor);
-    double *values = malloc(count * sizeof(*values));
-    uint32_t rows = rows_to_choose(graph, node);
-    /* Sums of squares, second moments and variances are never negative. */
-    bool positive = node->op == OP_CLIP || node->op == OP_ADAMW || node->op == OP_RUNNINGSTATS;
-    /* A wide spread makes some weights of the softmax dominate. */
-    double spread = node->op == OP_ATTENTION ? 3 : 1;
-    for (uint64_t i = 0; i < count; i++) {
-        double value = next_value(state) * spread;
-        value = positive ? fabs(value) : value;
-        if (tensor->type == TYPE_I32)
-            value = floor((value + 1) / 2 * rows);
-        else if (tensor->type == TYPE_F16)
-            value = half_to_float(half_from_float((float)value));
-        values[i] = (float)value;
-    }
-    uint32_t c = block_row(tensor);
-    for (uint64_t row = 0; is_blocks(tensor) && row < count / c; row++)
-        for (uint32_t first = 0; first < c; first += QUANT_BLOCK)
-            quantise(tensor->type, values + row * c + first, c - first);
-    if (tensor->type == TYPE_I32) { /* The ids include both ends of the table. */
-        values[0] = 0;
-        values[count - 1] = rows - 1;
-    }
-    return values;
-}
-
-/* Sorts tokens by their ids. Every second text ends early, and tokens after its end are left out.
- */
-static void sort_tokens(const struct graph *graph, const struct node *node, uint32_t *state,
-                        double *order, double *runs)
-{
-    const uint32_t *shape = graph->tensors[node->in[0]].shape;
-    uint32_t tokens = shape[0] * shape[1], vocabulary = graph->tensors[node->out].shape[0];
-    int32_t *ids = calloc(4 * tokens + 2, sizeof(*ids)), *ends = calloc(shape[0], sizeof(*ends));
-    int32_t *sorted = ids + tokens, *begins = sorted + tokens;
-    for (uint32_t i = 0; i < tokens; i++)
-        ids[i] = (int32_t)((next_value(state) + 1) / 2 * vocabulary);
-    for (uint32_t i = 0; i < shape[0]; i++)
-        ends[i] = (int32_t)(shape[1] - 1 - i % 2 * (shape[1] / 2));
-    grad_sort_ids(ids, ends, shape[0], shape[1], sorted, begins);
-    for (uint32_t i = 0; i < tokens; i++)
-        order[i] = sorted[i];
-    for (uint32_t i = 0; i < 2 * tokens + 2; i++)
-        runs[i] = begins[i];
-    free(ids);
-    free(ends);
 }
 
 /* Returns where element i of a tensor's logical shape lies on the device. This formula and those of
@@ -318,12 +239,7 @@ static void prepare_case(struct case_run *run)
 {
     const struct graph *graph = run->graph;
     const struct node *node = run->node;
-    uint32_t state = 2463534242u;
-    for (int slot = 0; slot < KERNEL_SLOTS; slot++)
-        if (slot_tensor(node, slot) >= 0)
-            run->values[slot] = make_values(graph, node, slot, &state);
-    if (node->op == OP_EMBEDDING_GRAD)
-        sort_tokens(graph, node, &state, run->values[1], run->values[2]);
+    assert_int_equal(op_values_make(graph, node, run->values), 0);
     for (int slot = 0; slot < KERNEL_SLOTS; slot++) {
         int tensor = slot_tensor(node, slot);
         if (tensor < 0)
@@ -335,7 +251,7 @@ static void prepare_case(struct case_run *run)
         guarded_fill(run->gpu, guarded);
         run->ranges[slot] = (struct gpu_range){guarded->device, GUARD, guarded->bytes};
     }
-    ref_node(graph, node, (const double *const *)run->values, run->values[KERNEL_OUT]);
+    reference_node(graph, node, (const double *const *)run->values, run->values[KERNEL_OUT]);
 }
 
 static struct gpu_commands *record_case(struct case_run *run, const struct kernel_choice *choice)
@@ -448,7 +364,7 @@ static size_t run_variant(const struct kernel *variant, double *worst)
         if (op_cases[i].node.op != variant->op)
             continue;
         struct graph graph;
-        case_build(&op_cases[i], variant->x, &graph);
+        op_case_build(&op_cases[i], variant->x, &graph);
         graph_pack(&graph, variant->w);
         assert_int_equal(graph.error, 0);
         struct kernel_choice choices[KERNEL_CHOICES];
@@ -526,7 +442,7 @@ static void every_cap_masked(void **state)
             number = i && op_cases[i - 1].node.op == op ? number + 1 : 0;
             for (size_t w = 0; w < (graph_packs(op) ? ARRAY_COUNT(weight_types) : 1); w++) {
                 struct graph graph;
-                case_build(&op_cases[i], TYPE_F32, &graph);
+                op_case_build(&op_cases[i], TYPE_F32, &graph);
                 graph_pack(&graph, weight_types[w]);
                 check_choices(gpu, absent, &graph);
                 if (number == 1 || (number == 0 && last))
@@ -544,7 +460,7 @@ static void run_cases(const struct op_case *cases, size_t count, size_t type_cou
 {
     for (size_t i = 0; i < count * type_count; i++) {
         struct graph graph;
-        case_build(&cases[i / type_count], TYPE_F32, &graph);
+        op_case_build(&cases[i / type_count], TYPE_F32, &graph);
         graph_pack(&graph, weight_types[i % type_count]);
         run_case(shared_gpu, &cases[i / type_count], NULL, &graph);
         graph_free(&graph);

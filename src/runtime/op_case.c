@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Builds the graph of a test case: one function per op makes the tensors that the op reads and
- * appends its node. Ops of inference go through the builders of graph.h, so that these are tested
+ * Builds the graph of a case: one function per op makes the tensors that the op reads and appends
+ * its node. Ops of inference go through the builders of graph.h, so that these are tested
  * too; ops of training, which only the gradient and the optimiser append, are appended directly.
  */
-#include "reference/cases.h"
+#include "runtime/op_case.h"
 
 #include "shaders/args.h"
 
@@ -469,14 +469,14 @@ static void build_CLAMP(const uint32_t *s, const struct op_case *c, struct graph
     append_node(graph, n, 1, s[0], 0, 0, 0);
 }
 
-void case_build(const struct op_case *test_case, enum type type, struct graph *graph)
+void op_case_build(const struct op_case *op_case, enum type type, struct graph *graph)
 {
     static void (*const builders[])(const uint32_t *, const struct op_case *, struct graph *) = {
 #define X(op) build_##op,
         OPS(X)
 #undef X
     };
-    struct op_case c = *test_case;
+    struct op_case c = *op_case;
     for (int i = 0; i < NODE_INPUTS; i++)
         c.node.in[i] = -1;
     graph_init(graph, type);

@@ -2,7 +2,7 @@
  *
  * Computes every op of training in double precision.
  */
-#include "reference/ref_ops.h"
+#include "runtime/reference_ops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -209,18 +209,6 @@ void ref_LAYERNORM_GRAD(const struct ref *r)
     }
 }
 
-/* Returns the score q.k / sqrt(d) of a head, or -inf where a causal mask hides the key. */
-static double head_score(const struct ref *r, size_t item, size_t head, size_t query, size_t key)
-{
-    size_t t = r->x->shape[1], c = r->x->shape[2] / 3, d = c / r->node->attention.heads;
-    const double *q = r->in[0] + (item * t + query) * 3 * c + head * d;
-    const double *k = r->in[0] + (item * t + key) * 3 * c + c + head * d;
-    double sum = 0;
-    for (size_t i = 0; i < d; i++)
-        sum += q[i] * k[i];
-    return r->node->attention.causal && key > query ? -INFINITY : sum / sqrt((double)d);
-}
-
 void ref_ATTENTION_DELTA(const struct ref *r)
 {
     size_t d = tensor_columns(r->x) / r->y->shape[2];
@@ -240,7 +228,7 @@ void ref_ATTENTION_GRAD(const struct ref *r)
         size_t head = i % heads, query = i / heads % t, item = i / heads / t;
         const double *dy = r->in[1] + (item * t + query) * c + head * d;
         for (size_t key = 0; key < t; key++) {
-            double p = exp(head_score(r, item, head, query, key) - r->in[2][2 * i]), dp = 0;
+            double p = exp(ref_score(r, item, head, query, key) - r->in[2][2 * i]), dp = 0;
             size_t q_at = (item * t + query) * 3 * c + head * d;
             size_t k_at = (item * t + key) * 3 * c + c + head * d;
             for (size_t j = 0; j < d; j++)

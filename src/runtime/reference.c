@@ -2,12 +2,11 @@
  *
  * Computes every op of inference in double precision.
  */
-#include "reference/ref.h"
+#include "runtime/reference.h"
 
-#include "reference/ref_ops.h"
+#include "runtime/reference_ops.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 double ref_activate(enum vkclip_activation activation, double x)
 {
@@ -93,37 +92,49 @@ void ref_MEANTOKEN(const struct ref *r)
         }
 }
 
+double ref_score(const struct ref *r, size_t item, size_t head, size_t query, size_t key)
+{
+    size_t t = r->x->shape[1], c = r->x->shape[2] / 3, d = c / r->node->attention.heads;
+    const double *q = r->in[0] + (item * t + query) * 3 * c + head * d;
+    const double *k = r->in[0] + (item * t + key) * 3 * c + c + head * d;
+    double sum = 0;
+    if (r->node->attention.causal && key > query)
+        return -INFINITY;
+    for (size_t i = 0; i < d; i++)
+        sum += q[i] * k[i];
+    return sum / sqrt((double)d);
+}
+
+/* Computes one row of one head: the result of a query, and its statistics in training. */
+static void attend_query(const struct ref *r, size_t item, size_t head, size_t query)
+{
+    const size_t t = r->y->shape[1], c = r->y->shape[2], heads = r->node->attention.heads;
+    const size_t d = c / heads;
+    double *out = r->out + (item * t + query) * c + head * d, *stats = (double *)r->in[1];
+    double top = -INFINITY, total = 0;
+    for (size_t key = 0; key < t; key++)
+        top = fmax(top, ref_score(r, item, head, query, key));
+    for (size_t i = 0; i < d; i++)
+        out[i] = 0;
+    for (size_t key = 0; key < t; key++) {
+        const double weight = exp(ref_score(r, item, head, query, key) - top);
+        const double *value = r->in[0] + ((item * t + key) * 3 + 2) * c + head * d;
+        total += weight;
+        for (size_t i = 0; i < d; i++)
+            out[i] += weight * value[i];
+    }
+    for (size_t i = 0; i < d; i++)
+        out[i] /= total;
+    if (stats)
+        stats[2 * ((item * t + query) * heads + head)] = top + log(total);
+}
+
 void ref_ATTENTION(const struct ref *r)
 {
-    const uint32_t *shape = r->y->shape;
-    size_t t = shape[1], c = shape[2], d = c / r->node->attention.heads;
-    double *p = malloc(t * sizeof(*p)), *stats = (double *)r->in[1];
-    for (size_t b = 0; b < shape[0]; b++)
+    for (size_t item = 0; item < r->y->shape[0]; item++)
         for (size_t head = 0; head < r->node->attention.heads; head++)
-            for (size_t query = 0; query < t; query++) {
-                const double *rows = r->in[0] + b * t * 3 * c + head * d;
-                size_t end = r->node->attention.causal ? query + 1 : t;
-                double total = 0, top = -INFINITY;
-                for (size_t key = 0; key < end; key++) {
-                    p[key] = 0;
-                    for (size_t i = 0; i < d; i++)
-                        p[key] += rows[query * 3 * c + i] * rows[key * 3 * c + c + i];
-                    p[key] /= sqrt((double)d);
-                    top = fmax(top, p[key]);
-                }
-                for (size_t key = 0; key < end; key++)
-                    total += p[key] = exp(p[key] - top);
-                if (stats)
-                    stats[2 * ((b * t + query) * r->node->attention.heads + head)] =
-                        top + log(total);
-                for (size_t i = 0; i < d; i++) {
-                    double sum = 0;
-                    for (size_t key = 0; key < end; key++)
-                        sum += p[key] * rows[key * 3 * c + 2 * c + i];
-                    r->out[(b * t + query) * c + head * d + i] = sum / total;
-                }
-            }
-    free(p);
+            for (size_t query = 0; query < r->y->shape[1]; query++)
+                attend_query(r, item, head, query);
 }
 
 void ref_LAYERNORM(const struct ref *r)
@@ -185,8 +196,8 @@ void ref_NORMALIZE(const struct ref *r)
     }
 }
 
-void ref_node(const struct graph *graph, const struct node *node, const double *const *in,
-              double *out)
+void reference_node(const struct graph *graph, const struct node *node, const double *const *in,
+                    double *out)
 {
     static void (*const refs[])(const struct ref *) = {
 #define X(op) ref_##op,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Declares one function per op. Ops of inference are in ref.c, ops of training in ref_training.c.
+ * Declares one function per op. Ops of inference are in reference.c, ops of training in
+ * reference_training.c.
  */
-#ifndef VKCLIP_TESTS_REFERENCE_REF_OPS_H
-#define VKCLIP_TESTS_REFERENCE_REF_OPS_H
+#ifndef VKCLIP_RUNTIME_REFERENCE_OPS_H
+#define VKCLIP_RUNTIME_REFERENCE_OPS_H
 
 #include "graph/graph.h"
 
@@ -19,6 +20,9 @@ struct ref {
 /* Return the activation of x and its derivative there. */
 double ref_activate(enum vkclip_activation activation, double x);
 double ref_slope(enum vkclip_activation activation, double x);
+/* Returns a head's score of a query and a key, q k / sqrt(d), which is -inf where a causal mask
+ * hides the key. */
+double ref_score(const struct ref *r, size_t item, size_t head, size_t query, size_t key);
 
 #define X(op) void ref_##op(const struct ref *r);
 OPS(X)

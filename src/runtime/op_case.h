@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A case is one op with a small shape and its options, from which a graph is made. The self-test
+ * and the tests run kernels on cases. Knows nothing of devices.
+ */
+#ifndef VKCLIP_RUNTIME_OP_CASE_H
+#define VKCLIP_RUNTIME_OP_CASE_H
+
+#include "graph/graph.h"
+
+/* Describes one node to build. */
+struct op_case {
+    struct node node;   /* its op, whether it adds to its result, and the op's own values that the
+                         * shape does not give; its tensors are made by op_case_build */
+    uint32_t shape[4];  /* MATMUL M,N,K; CONV B,side,C,N; AVGPOOL B,side,C; MEANTOKEN B,P,C;
+                         * ATTENTION B,T,C,heads; LAYERNORM rows,C; EMBEDDING B,T,V,C; CLASSTOKEN
+                         * B,P,C; SELECT B,T,C; NORMALIZE B,C. Of training: OUTER M,N,K, or with a
+                         * stride B,side,C,N; PANELS N,K, or of a CONV N,C; COLSUM rows,columns,
+                         * pitch,group; EMBEDDING_GRAD B,T,V,C; ..TOKEN_GRAD B,P,C; CONTRAST_.. N;
+                         * SUMSQ, CLIP, ADAMW, CLAMP n; others as the op they belong to, or rows,C */
+    bool optional;      /* the case has the tensor that the op may be without: the bias of MATMUL,
+                         * its gradient for OUTER, the rows of SELECT and SELECT_GRAD, the residual
+                         * of BATCHNORM, the statistics of ATTENTION */
+    enum layout layout; /* layout of the weight of PANELS */
+};
+
+/* Builds a graph whose last node is that of the case. */
+void op_case_build(const struct op_case *op_case, enum type type, struct graph *graph);
+
+#endif
