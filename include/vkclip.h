@@ -186,9 +186,39 @@ VKCLIP_API int vkclip_measure_peaks(struct vkclip_device *device, struct vkclip_
 /* Closes a device, whose models must have been closed before. */
 VKCLIP_API void vkclip_close_device(struct vkclip_device **device);
 
+/* Drivers may compute wrong numbers without any error. Therefore each kernel is compared with a
+ * reference on the host before a model first uses it on a device: one that is wrong is left out
+ * with one warning, and if an op has no other, the call fails with EDEVICE. The results are kept in
+ * the cache folder for the device, its driver and this version of the library. The environment
+ * variable VKCLIP_CHECK=off leaves this out. */
+
+/* The check of one kernel with one tile. */
+struct vkclip_check {
+    const char *device, *op,
+        *kernel; /* names of the device, the op, and the shader with its tile */
+    const char *activations, *weights; /* types: "f32", "f16", "q8", "q4" */
+    const char *shape;                 /* sizes and options of what was computed */
+    double error; /* largest error as a share of its bound: above 1 is wrong; INFINITY: no number */
+    uint32_t runs; /* how often it was computed */
+    bool built;    /* the driver could build the kernel */
+    bool stable;   /* all runs gave the same bits, and wrote only the result */
+    bool right;    /* built, stable, and error at most 1 */
+};
+/* Receives each check; what `check` points to is valid during the call. Return nonzero to stop;
+ * vkclip_check_device then fails with EINVALID. */
+typedef int vkclip_check_fn(void *user, const struct vkclip_check *check);
+/* Checks every kernel that the device, or each of several, can run, and a model of two layers,
+ * whether or not they are known to be right, and keeps the results as above. This takes from some
+ * seconds to some minutes, most of them in the driver's compiler. Sets *wrong to the number of
+ * checks that are not right; that is no error. Errors: EINVALID, EDEVICE, EDEVICEMEMORY, EMEMORY.
+ */
+VKCLIP_API int vkclip_check_device(struct vkclip_device *device, vkclip_check_fn *check, void *user,
+                                   size_t *wrong);
+
 /* Measurements decide which kernel computes a class of shapes on a device. They are made once, when
  * a model with enough work first runs in shapes that are new to the device, take at most about two
- * seconds each time, and are kept in the cache folder; without a cache folder nothing is measured.
+ * seconds each time, and are kept in the cache folder; without a cache folder they take a quarter
+ * of that and last for the process. What was measured while the machine was busy is measured again.
  * The environment variable VKCLIP_TUNE is `on` (the default), `off` (a fixed order, which depends
  * on the device's features alone) or `force` (known shapes are measured again). */
 struct vkclip_tuning_time {

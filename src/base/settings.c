@@ -64,6 +64,7 @@ int settings_read(const struct vkclip_device_params *params, struct settings *se
         char **value;
     } texts[] = {
         {"VKCLIP_TUNE", &settings->tuning},
+        {"VKCLIP_CHECK", &settings->check},
         {"VKCLIP_DISABLE_CAPS", &settings->disabled_caps},
         {"VKCLIP_ENABLE_CAPS", &settings->enabled_caps},
         {"VKCLIP_DISABLE_KERNELS", &settings->disabled_kernels},
@@ -85,6 +86,7 @@ void settings_free(struct settings *settings)
     free(settings->device);
     free(settings->cache_folder);
     free(settings->tuning);
+    free(settings->check);
     free(settings->disabled_caps);
     free(settings->enabled_caps);
     free(settings->disabled_kernels);

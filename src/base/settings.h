@@ -17,6 +17,7 @@ struct settings {
     char *device;        /* VKCLIP_DEVICE: which device or devices to open */
     char *cache_folder;  /* VKCLIP_CACHE_DIR, else the user's cache folder; NULL: keep nothing */
     char *tuning;        /* VKCLIP_TUNE: whether kernels are measured, see runtime/tune.h */
+    char *check;         /* VKCLIP_CHECK: whether kernels are checked, see runtime/selftest.h */
     char *disabled_caps; /* VKCLIP_DISABLE_CAPS: list of capabilities not to use, see CAPS */
     char *enabled_caps;  /* VKCLIP_ENABLE_CAPS: list of capabilities to use though they are slow */
     char *quirks;        /* VKCLIP_QUIRKS: `off` ignores what is known to be wrong with drivers */

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "runtime/layout.h"
+#include "runtime/selftest_model.h"
 #include "runtime/upload.h"
 
 #include <math.h>
@@ -242,6 +243,10 @@ static int create_plan(struct replica *replica, struct graph *graph, struct kept
                                            replica->uploaded[kept->tower] ? NULL : upload_tower,
                                        .user = &upload};
     int error = plan_create(&params, graph, &kept->view.plan);
+    if (!error)
+        error = selftest_plan(replica->gpu, replica->tuner, kept->view.plan);
+    if (error)
+        plan_destroy(&kept->view.plan);
     free(outputs);
     return error;
 }

@@ -415,10 +415,10 @@ int plan_create(const struct plan_params *params, struct graph *graph, struct pl
         error = place_tensors(plan, params);
     if (!error) /* before the kernels are measured, which would be in vain without memory */
         error = arena_reserve(plan->arena, plan->arena_bytes);
-    if (!error) {
-        tune_choose(params->gpu, params->tuner, &plan->graph, seconds, plan->choices);
+    if (!error)
+        error = tune_choose(params->gpu, params->tuner, &plan->graph, seconds, plan->choices);
+    if (!error)
         error = build_pipelines(plan, params);
-    }
     if (!error)
         error = prepare_replay(plan, plan->replays);
     if (error)

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
  * Decides which shape classes are measured, in which order and for how long, and keeps the results
- * in a file. tune_trial.c measures one class. No error here fails a plan: a class that cannot be
- * measured keeps the fixed order.
+ * in a file. tune_trial.c measures one class. No error of a measurement fails a plan: a class that
+ * cannot be measured keeps the fixed order. A plan fails if the self-test leaves no kernel of an
+ * op.
  */
 #include "runtime/tune.h"
-#include "base/cache.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/settings.h"
-#include "base/version.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "runtime/tune_sample.h"
-#include "runtime/tune_trial.h"
+#include "runtime/tuning_file.h"
 
 /* A graph of fewer operations is not measured, because it runs in less time than any measurement
  * takes. */
@@ -31,30 +31,38 @@
  * classes of the same call. This may miss a winner but leaves more time for the likelier choices.
  */
 #define SLOW_ELSEWHERE 2.5
+/* Without a file to keep results in, this share of the time is spent on measuring, because the next
+ * process spends it again. More would delay the start of short commands, less would leave a server
+ * with the fixed order. */
+#define UNKEPT_SHARE 0.25
+/* A class whose times disagreed among themselves is measured again by this many later processes;
+ * then the fixed order stays, because the machine seems never to be quiet. */
+#define MOST_TRIES 3
+/* A choice that replaced the fixed order is compared with it again by a later process, and then
+ * once per so many seconds, a day; one process compares one class. Twenty runs of up to a quarter
+ * of RECHECK_SECONDS each take a quarter of a second at most: more would be felt at the start, less
+ * would keep for longer what a busy machine made look fast. */
+#define RECHECK_AGE (24 * 3600)
+#define RECHECK_SECONDS 0.05
 
 struct tuner {
     struct gpu *gpu;
-    bool measures; /* whether unknown classes are measured if that is worth it */
-    bool forced;   /* whether all classes are measured once per process */
-    char *path;    /* NULL: no file is kept */
-    json_t *classes;
+    struct selftest *selftest;
+    bool measures;   /* whether unknown classes are measured if that is worth it */
+    bool forced;     /* whether all classes are measured once per process */
+    bool rechecked;  /* whether this process has compared a kept choice again */
+    char *path;      /* NULL: no file is kept */
+    json_t *classes; /* the known ones */
+    json_t *unsure;  /* classes that earlier processes could not decide */
     const struct kernel *extra_kernel; /* see tune_add_kernel */
+    trial_clock_fn *clock;             /* see tune_set_clock */
+    void *clock_user;
+    const struct graph *lent_graph; /* see tune_lend */
+    const struct kernel_choice *lent_choices;
     size_t runs;
 };
 
 /* ---- The file -------------------------------------------------------------------------------- */
-
-/* Identifies the table of kernels to which the names in the file belong. The hash reads megabytes
- * of SPIR-V, so it is computed only if there is a file. */
-#define TABLE_HASH 17
-static const char *hash_table(char text[TABLE_HASH])
-{
-    uint64_t hash = hash_bytes(0, VERSION, strlen(VERSION));
-    for (size_t i = 0; i < kernel_count; i++)
-        hash = hash_bytes(hash, kernels[i].code, kernels[i].bytes);
-    snprintf(text, TABLE_HASH, "%016llx", (unsigned long long)hash);
-    return text;
-}
 
 static bool is_time(json_t *time)
 {
@@ -75,49 +83,27 @@ static bool is_valid_class(json_t *class)
     return true;
 }
 
-static bool is_current_table(json_t *file)
+/* Reads the file, and parts what is known from what is to be measured again. */
+static void read_classes(struct tuner *tuner)
 {
-    char hash[TABLE_HASH];
-    const char *table = json_string_value(json_object_get(file, "table"));
-    return table && !strcmp(table, hash_table(hash));
-}
-
-/* Returns the valid classes of a file that this process or another one wrote, as a new object. It
- * is empty if there is no file for this table of kernels, and NULL if memory runs out. */
-static json_t *read_classes(const char *path)
-{
-    struct cache_content content;
-    json_t *found = json_object();
-    json_t *class;
+    json_t *all = tuning_file_read(tuner->path, "classes"), *class;
     const char *key;
-    cache_read(path, &content);
-    json_t *file = content.data ? json_loadb(content.data, content.size, 0, NULL) : NULL;
-    cache_release(&content);
-    if (is_current_table(file))
-        json_object_foreach (json_object_get(file, "classes"), key, class)
-            if (is_valid_class(class))
-                json_object_set(found, key, class);
-    json_decref(file);
-    return found;
+    tuner->classes = json_object();
+    tuner->unsure = json_object();
+    json_object_foreach (all, key, class)
+        if (is_valid_class(class)) {
+            const json_int_t tries = json_integer_value(json_object_get(class, "unsure"));
+            const bool known = !tuner->forced && (!tries || tries >= MOST_TRIES);
+            if (!json_object_get(class, "checked")) /* This process has not measured it itself. */
+                json_object_set_new(class, "checked", json_real(0));
+            json_object_set(known ? tuner->classes : tuner->unsure, key, class);
+        }
+    json_decref(all);
 }
 
 static void write_classes(const struct tuner *tuner)
 {
-    const struct vkclip_device_info *info = gpu_info(tuner->gpu);
-    char hash[TABLE_HASH];
-    if (!tuner->path)
-        return;
-    json_t *classes = read_classes(tuner->path); /* Another process may have added some. */
-    json_object_update(classes, tuner->classes);
-    json_t *file = json_pack("{ss so}", "table", hash_table(hash), "classes", classes);
-    /* The names help a person who reads the file. A name that is not UTF-8 is left out. */
-    json_object_set_new(file, "device", json_string(info->name));
-    json_object_set_new(file, "driver", json_string(info->driver));
-    char *text = file ? json_dumps(file, JSON_INDENT(1) | JSON_REAL_PRECISION(5)) : NULL;
-    if (text)
-        cache_write(tuner->path, text, strlen(text));
-    free(text);
-    json_decref(file);
+    tuning_file_write(tuner->gpu, tuner->path, "classes", tuner->classes);
 }
 
 /* ---- Open and close -------------------------------------------------------------------------- */
@@ -135,12 +121,16 @@ int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **r
         log_message(VKCLIP_LOG_WARNING,
                     "VKCLIP_TUNE is \"%s\", expected on, off or force: taken as on", mode);
     tuner->path = off ? NULL : gpu_cache_path(gpu, "tuning");
-    tuner->measures = tuner->forced || tuner->path;
-    tuner->classes = tuner->forced ? json_object() : read_classes(tuner->path);
-    if (tuner->classes)
-        return VKCLIP_OK;
-    tune_close(result);
-    return error_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");
+    tuner->measures = !off;
+    read_classes(tuner);
+    int error = VKCLIP_OK;
+    if (!tuner->classes || !tuner->unsure)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");
+    if (!error)
+        error = selftest_open(gpu, settings, &tuner->selftest);
+    if (error)
+        tune_close(result);
+    return error;
 }
 
 void tune_close(struct tuner **handle)
@@ -148,7 +138,9 @@ void tune_close(struct tuner **handle)
     struct tuner *tuner = *handle;
     if (!tuner)
         return;
+    selftest_close(&tuner->selftest);
     json_decref(tuner->classes);
+    json_decref(tuner->unsure);
     free(tuner->path);
     free(tuner);
     *handle = NULL;
@@ -156,13 +148,17 @@ void tune_close(struct tuner **handle)
 
 /* ---- What is known --------------------------------------------------------------------------- */
 
+/* Lists the choices for a node, without those of variants that the self-test found wrong. */
 static size_t list_choices(const struct tuner *tuner, const struct graph *graph,
                            const struct node *node, struct kernel_choice choices[KERNEL_CHOICES])
 {
-    size_t count = kernels_choices(tuner->gpu, graph, node, choices);
+    size_t kept = 0, count = kernels_choices(tuner->gpu, graph, node, choices);
     if (tuner->extra_kernel)
         count = kernels_add_choices(tuner->gpu, tuner->extra_kernel, graph, node, choices, count);
-    return count;
+    for (size_t i = 0; i < count; i++)
+        if (selftest_allows(tuner->selftest, choices[i].kernel))
+            choices[kept++] = choices[i];
+    return kept;
 }
 
 /* Tells whether two classes have the same op and types. A key has the form "OP type[shape] type ->
@@ -312,7 +308,7 @@ static bool is_slow(const struct slow_choices *slow, const struct kernel_choice 
 }
 
 /* Records slow choices, except the first, because it is the default of the unknown classes. */
-static void note_slow(struct slow_choices *slow, const struct trial *trial, size_t best)
+static void note_slow(struct slow_choices *slow, const struct tune_trial *trial, size_t best)
 {
     const double limit = SLOW_ELSEWHERE * trial->ms[best];
     for (size_t i = 1; i < trial->count && slow->count < KERNEL_CHOICES; i++)
@@ -320,13 +316,11 @@ static void note_slow(struct slow_choices *slow, const struct trial *trial, size
             slow->choices[slow->count++] = trial->choices[i];
 }
 
-/* Adds a class and its times to the known classes. With `count` 0 it gets no times. */
-static void record_result(struct tuner *tuner, const char *key, const struct trial *trial,
-                          size_t count, size_t best)
+static json_t *list_ms(const struct tune_trial *trial)
 {
     char name[KERNEL_CHOICE_NAME];
     json_t *times = json_object();
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < trial->count; i++) {
         const double ms = trial->ms[i];
         kernels_choice_name(&trial->choices[i], name);
         if (ms < 0)
@@ -334,48 +328,65 @@ static void record_result(struct tuner *tuner, const char *key, const struct tri
         else if (ms > 0)
             json_object_set_new(times, name, json_real(ms));
     }
-    kernels_choice_name(&trial->choices[best], name);
-    log_message(VKCLIP_LOG_INFO, "%s: %s", key, name);
-    json_object_set_new(tuner->classes, key, json_pack("{ss so}", "kernel", name, "ms", times));
+    return times;
 }
 
-/* Returns the first tile of an op's last variant. That variant needs no optional feature, so that
- * it is the reference. */
-static size_t find_reference(const struct kernel_choice *choices, size_t count)
+/* Adds a class to the known classes. `times` is stolen; without times, the class is one that takes
+ * too long to be measured. A class whose times disagree has no times either, and the number of
+ * processes that tried to measure it. */
+static void record_result(struct tuner *tuner, const char *key, const struct kernel_choice *choice,
+                          json_t *times, bool disturbed)
 {
-    size_t reference = count ? count - 1 : 0;
-    while (reference && choices[reference - 1].kernel == choices[count - 1].kernel)
-        reference--;
-    return reference;
+    char name[KERNEL_CHOICE_NAME];
+    kernels_choice_name(choice, name);
+    json_t *class = json_pack("{ss so}", "kernel", name, "ms", times);
+    json_t *before = json_object_get(json_object_get(tuner->unsure, key), "unsure");
+    if (disturbed)
+        json_object_set_new(class, "unsure", json_integer(json_integer_value(before) + 1));
+    log_message(VKCLIP_LOG_INFO, "%s: %s%s", key, name,
+                disturbed ? ", because the device was busy with other work" : "");
+    json_object_set_new(tuner->classes, key, class);
+}
+
+/* Makes the trial of a class among `count` choices, the first of which is the default. */
+static int run_trial(struct tuner *tuner, const struct shape_class *class, struct tune_trial *trial,
+                     const struct slow_choices *slow, size_t *best)
+{
+    for (size_t i = 0; i < trial->count; i++)
+        trial->skip[i] = i && is_slow(slow, &trial->choices[i]);
+    trial->node = class->node;
+    trial->default_choice = 0;
+    trial->selftest = tuner->selftest;
+    trial->clock = tuner->clock;
+    trial->clock_user = tuner->clock_user;
+    int error = trial_run(trial, best);
+    tuner->runs += trial->runs;
+    return error;
 }
 
 /* Runs the trial of one class, with times that the caller has set. A class that alone takes all of
  * the time gets an entry without times, so that it is not tried again; other classes that fail stay
  * unknown. */
-static void measure_class(struct tuner *tuner, const struct shape_class *class, struct trial *trial,
-                          bool is_first, struct slow_choices *slow)
+static void measure_class(struct tuner *tuner, const struct shape_class *class,
+                          struct tune_trial *trial, bool is_first, struct slow_choices *slow)
 {
     struct kernel_choice choices[KERNEL_CHOICES];
     bool skip[KERNEL_CHOICES];
-    double ms[KERNEL_CHOICES];
+    double ms[KERNEL_CHOICES], most[KERNEL_CHOICES];
     size_t best;
-    const size_t table_count = kernels_choices(tuner->gpu, trial->graph, class->node, choices);
-    trial->node = class->node;
     trial->choices = choices;
     trial->skip = skip;
     trial->ms = ms;
-    trial->reference = find_reference(choices, table_count);
+    trial->most = most;
     trial->count = list_choices(tuner, trial->graph, class->node, choices);
-    trial->default_choice = find_choice(choices, trial->count, known_choice(tuner, class->key));
-    for (size_t i = 0; i < trial->count; i++)
-        skip[i] = i != trial->default_choice && is_slow(slow, &choices[i]);
-    int error = trial_run(trial, &best);
-    tuner->runs += trial->runs;
+    int error = run_trial(tuner, class, trial, slow, &best);
     if (gpu_is_lost(tuner->gpu))
         return; /* This says nothing of the choices but the one that ran. */
     if (error && (!is_first || clock_seconds() < trial->deadline))
         return;
-    record_result(tuner, class->key, trial, error ? 0 : trial->count, best);
+    const bool disturbed = !error && trial->disturbed;
+    json_t *times = error || disturbed ? json_object() : list_ms(trial);
+    record_result(tuner, class->key, &choices[best], times, disturbed);
     note_slow(slow, trial, best);
 }
 
@@ -394,11 +405,11 @@ static void measure_classes(struct tuner *tuner, const struct graph *graph, doub
         const double seconds_left = deadline - clock_seconds();
         if (seconds_left <= 0 || gpu_is_lost(tuner->gpu))
             break; /* The next plan measures the rest. */
-        struct trial trial = {.gpu = tuner->gpu,
-                              .graph = graph,
-                              .seconds = seconds_left * class->trial_cost / cost_left,
-                              .share = seconds * class->trial_cost / whole_cost,
-                              .deadline = deadline};
+        struct tune_trial trial = {.gpu = tuner->gpu,
+                                   .graph = graph,
+                                   .seconds = seconds_left * class->trial_cost / cost_left,
+                                   .share = seconds * class->trial_cost / whole_cost,
+                                   .deadline = deadline};
         log_message(VKCLIP_LOG_INFO, "measuring kernels for this device, once: %zu of %zu", i + 1,
                     count);
         measure_class(tuner, class, &trial, i == 0, &slow);
@@ -418,31 +429,120 @@ static void log_error_as_info(void *user, enum vkclip_log_level level, const cha
     log_redirect(redirected);
 }
 
+/* ---- Comparing kept choices again ------------------------------------------------------------ */
+
+/* A kept choice that another process measured, and the node for which it is now used. */
+struct kept_choice {
+    char key[SAMPLE_KEY];
+    const struct node *node;
+    struct kernel_choice pair[2]; /* the fixed order's choice and the kept one */
+    double checked;               /* time at which they were compared last */
+};
+
+/* Finds the choice of a graph that replaces the fixed order and was compared with it longest ago.
+ * Returns false if none was compared so long ago that it is time again. */
+static bool find_kept(const struct tuner *tuner, const struct graph *graph,
+                      struct kept_choice *kept)
+{
+    struct kernel_choice choices[KERNEL_CHOICES];
+    kept->node = NULL;
+    kept->checked = (double)time(NULL) - RECHECK_AGE;
+    for (size_t n = 0; n < graph->node_count; n++) {
+        const struct node *node = &graph->nodes[n];
+        char key[SAMPLE_KEY];
+        json_t *class = sample_key(graph, node, key) ? json_object_get(tuner->classes, key) : NULL;
+        json_t *checked = json_object_get(class, "checked");
+        if (!json_is_number(checked) || json_number_value(checked) >= kept->checked)
+            continue;
+        const size_t count = list_choices(tuner, graph, node, choices);
+        const size_t found = find_choice(choices, count, known_choice(tuner, key));
+        if (!found)
+            continue;
+        *kept = (struct kept_choice){.node = node, .checked = json_number_value(checked)};
+        memcpy(kept->key, key, SAMPLE_KEY);
+        kept->pair[0] = choices[0];
+        kept->pair[1] = choices[found];
+    }
+    return kept->node;
+}
+
+/* Compares a kept choice with the fixed order's again. One that is no longer faster is replaced;
+ * one that cannot be measured now stays. */
+static void compare_kept(struct tuner *tuner, const struct graph *graph,
+                         const struct kept_choice *kept)
+{
+    const struct slow_choices none = {.count = 0};
+    struct shape_class class = {.node = kept->node};
+    bool skip[2];
+    double ms[2], most[2];
+    size_t best;
+    struct tune_trial trial = {.gpu = tuner->gpu,
+                               .graph = graph,
+                               .choices = kept->pair,
+                               .count = 2,
+                               .skip = skip,
+                               .ms = ms,
+                               .most = most,
+                               .seconds = RECHECK_SECONDS,
+                               .share = RECHECK_SECONDS,
+                               .deadline = INFINITY};
+    int error = run_trial(tuner, &class, &trial, &none, &best);
+    if (!error && !trial.disturbed && best == 0 && ms[1] > 0)
+        record_result(tuner, kept->key, &kept->pair[0], list_ms(&trial), false);
+    json_object_set_new(json_object_get(tuner->classes, kept->key), "checked",
+                        json_real((double)time(NULL)));
+    write_classes(tuner);
+}
+
+/* ---- All that is measured for a graph -------------------------------------------------------- */
+
 static void measure_unknown(struct tuner *tuner, const struct graph *graph, double seconds)
 {
     struct shape_class *classes = calloc(graph->node_count + 1, sizeof(*classes));
     size_t count = classes ? list_classes(tuner, graph, classes) : 0;
-    if (count) {
-        struct log_target program = log_redirect((struct log_target){0});
-        log_redirect((struct log_target){log_error_as_info, &program});
-        measure_classes(tuner, graph, seconds, classes, count);
-        log_redirect(program);
-    }
+    if (count)
+        measure_classes(tuner, graph, tuner->path ? seconds : UNKEPT_SHARE * seconds, classes,
+                        count);
     free(classes);
+}
+
+static void measure_graph(struct tuner *tuner, const struct graph *graph, double seconds)
+{
+    struct log_target program = log_redirect((struct log_target){0});
+    struct kept_choice kept;
+    log_redirect((struct log_target){log_error_as_info, &program});
+    if (!tuner->rechecked && tuner->path && find_kept(tuner, graph, &kept)) {
+        tuner->rechecked = true;
+        compare_kept(tuner, graph, &kept);
+    }
+    measure_unknown(tuner, graph, seconds);
+    log_redirect(program);
 }
 
 /* ---- Choosing -------------------------------------------------------------------------------- */
 
-static struct kernel_choice choose_known(const struct tuner *tuner, const struct graph *graph,
-                                         const struct node *node)
+/* Chooses for one node. Fails if the device has kernels for it, but none that may be used. A node
+ * for which the device has no kernel gets none, and fails when it is recorded. */
+static int choose_known(const struct tuner *tuner, const struct graph *graph,
+                        const struct node *node, struct kernel_choice *choice)
 {
     struct kernel_choice choices[KERNEL_CHOICES];
     char key[SAMPLE_KEY];
     const size_t count = list_choices(tuner, graph, node, choices);
+    const struct vkclip_device_info *info = gpu_info(tuner->gpu);
+    *choice = (struct kernel_choice){0};
+    if (!count && kernels_choices(tuner->gpu, graph, node, choices))
+        return error_fail(VKCLIP_EDEVICE,
+                          "%s (%s): no kernel for %s in %s can be built and gives right numbers, "
+                          "so that the device cannot be used: `vkclip check` lists them for a "
+                          "report",
+                          info->name, info->driver, op_name(node->op),
+                          type_name(graph->tensors[node->out].type));
     if (!count)
-        return (struct kernel_choice){0};
+        return VKCLIP_OK;
     const char *known = sample_key(graph, node, key) ? known_choice(tuner, key) : NULL;
-    return choices[find_choice(choices, count, known)];
+    *choice = choices[find_choice(choices, count, known)];
+    return VKCLIP_OK;
 }
 
 static struct kernel_choice choose_first(const struct gpu *gpu, const struct graph *graph,
@@ -452,15 +552,72 @@ static struct kernel_choice choose_first(const struct gpu *gpu, const struct gra
     return kernels_choices(gpu, graph, node, choices) ? choices[0] : (struct kernel_choice){0};
 }
 
-void tune_choose(struct gpu *gpu, struct tuner *tuner, const struct graph *graph, double seconds,
-                 struct kernel_choice *choices)
+/* Tells whether two nodes differ in their sizes only, so that one pipeline can compute both. */
+static bool is_alike(const struct node *a, const struct node *b)
 {
-    if (tuner && tuner->measures)
-        measure_unknown(tuner, graph, seconds);
-    for (size_t n = 0; n < graph->node_count; n++) {
-        const struct node *node = &graph->nodes[n];
-        choices[n] = tuner ? choose_known(tuner, graph, node) : choose_first(gpu, graph, node);
+    if (a->op != b->op || a->residual != b->residual || (a->in[2] < 0) != (b->in[2] < 0))
+        return false;
+    if (a->op == OP_MATMUL)
+        return !memcmp(&a->matmul, &b->matmul, sizeof(a->matmul));
+    return a->op != OP_ATTENTION || (a->in[1] < 0) == (b->in[1] < 0);
+}
+
+/* Chooses what a like node of the lent graph has, or else the first choice of the fixed order. */
+static struct kernel_choice choose_lent(const struct tuner *tuner, const struct graph *graph,
+                                        const struct node *node)
+{
+    struct kernel_choice choices[KERNEL_CHOICES];
+    for (size_t n = 0; n < tuner->lent_graph->node_count; n++) {
+        const struct kernel_choice *choice = &tuner->lent_choices[n];
+        if (choice->kernel && is_alike(node, &tuner->lent_graph->nodes[n]) &&
+            kernels_fit(tuner->gpu, choice->kernel, graph, node))
+            return *choice;
     }
+    return list_choices(tuner, graph, node, choices) ? choices[0] : (struct kernel_choice){0};
+}
+
+static int choose_all(const struct gpu *gpu, const struct tuner *tuner, const struct graph *graph,
+                      struct kernel_choice *choices)
+{
+    int error = VKCLIP_OK;
+    for (size_t n = 0; n < graph->node_count && !error; n++) {
+        const struct node *node = &graph->nodes[n];
+        if (!tuner)
+            choices[n] = choose_first(gpu, graph, node);
+        else if (tuner->lent_graph)
+            choices[n] = choose_lent(tuner, graph, node);
+        else
+            error = choose_known(tuner, graph, node, &choices[n]);
+    }
+    return error;
+}
+
+int tune_choose(struct gpu *gpu, struct tuner *tuner, const struct graph *graph, double seconds,
+                struct kernel_choice *choices)
+{
+    const bool chooses = tuner && !tuner->lent_graph;
+    bool all_right = false;
+    int error = VKCLIP_OK;
+    if (chooses && tuner->measures)
+        measure_graph(tuner, graph, seconds);
+    while (!error && !all_right) { /* Each turn leaves out a variant that was found wrong. */
+        error = choose_all(gpu, tuner, graph, choices);
+        all_right = true;
+        if (!error && chooses)
+            error = selftest_graph(tuner->selftest, graph, choices, &all_right);
+    }
+    return error;
+}
+
+void tune_lend(struct tuner *tuner, const struct graph *graph, const struct kernel_choice *choices)
+{
+    tuner->lent_graph = graph;
+    tuner->lent_choices = choices;
+}
+
+struct selftest *tune_selftest(const struct tuner *tuner)
+{
+    return tuner->selftest;
 }
 
 /* ---- Listing --------------------------------------------------------------------------------- */
@@ -499,6 +656,12 @@ int tune_list(const struct tuner *tuner, vkclip_tuning_fn *entry, void *user)
 void tune_add_kernel(struct tuner *tuner, const struct kernel *kernel)
 {
     tuner->extra_kernel = kernel;
+}
+
+void tune_set_clock(struct tuner *tuner, trial_clock_fn *clock, void *user)
+{
+    tuner->clock = clock;
+    tuner->clock_user = user;
 }
 
 size_t tune_runs(const struct tuner *tuner)

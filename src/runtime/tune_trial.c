@@ -2,15 +2,17 @@
  *
  * Runs a trial on a sample: a graph of the one node, with fewer rows or items if the whole would
  * take too long. Each step of the trial runs more of the sample with fewer choices: build all
- * pipelines, time a few rows to know how many there is time for, check every choice on a few rows
- * against the reference, drop those that are far slower, time the others in rounds, and check the
- * winner again in the node's full form.
+ * pipelines, time a few rows to know how many there is time for, check every choice against the
+ * reference (selftest.h) and time it on a few rows, drop those that are far slower, time the others
+ * in rounds, and check the winner again in the node's full form.
+ *
+ * The device's own timestamps are used where it has them, because the host's clock also counts the
+ * submit, which takes longer than a small kernel.
  */
 #include "runtime/tune_trial.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/half.h"
-#include "base/log.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -25,18 +27,24 @@
 /* A matrix for which there is too little time is timed on a multiple of this many rows, so that
  * tiles are full. */
 #define LEAST_ROWS 128
-/* The number of rows that are compared with the reference is not a multiple of a tile, so that the
- * tile's edge is checked too. */
-#define CHECK_ROWS 19
-/* The least time of this many runs decides which choices are dropped, because one run may be
- * disturbed. */
-#define CHECK_RUNS 3
+/* Every choice is timed on this many rows first, which decides which choices are dropped: the least
+ * time of this many runs, because one run may be disturbed. */
+#define FEW_ROWS 19
+#define FEW_RUNS 3
 /* This many rows are run first, to know how many there is time for. */
 #define PROBE_ROWS 16
 /* Another choice replaces the default only if it takes less than this share of the default's time,
- * because choices within 5 % change from run to run; of few rows alone, times are less certain. */
+ * because choices within 5 % change from run to run; of few rows alone, times are less certain. In
+ * addition its slowest run must be faster than the default's fastest one: chance then has to favour
+ * the same choice in every round. This gives up gains that are smaller than the noise. */
 #define CLEARLY_FASTER 0.95
 #define CLEARLY_FASTER_ROUGHLY 0.75
+/* If the slowest run of the default or of the winner took this many times as long as its fastest
+ * one, something else was using the device or the processor, and the trial decides nothing. Rounds
+ * on a quiet machine differ by less than 10 %. A larger factor would keep choices that a busy
+ * machine made look fast; a smaller one would measure again and again where the clock rate varies.
+ */
+#define DISAGREEMENT 1.25
 /* A choice that took this many times as long as the best one is not run in the next round. If only
  * few rows were timed, whose times are less certain, the other factor applies and the choice is not
  * run at all. */
@@ -46,16 +54,28 @@
  * other tiles are left out. Most of a trial's time goes into compiling, and a kernel that loads too
  * slowly does so with every tile. */
 #define SLOW_KERNEL 2
-/* More rounds make the least time of a choice less likely to be a disturbed one, and each costs the
- * time of all choices that are left. */
-#define ROUNDS 4
-/* The time of a trial is divided by this: two rounds of every choice, and a tenth more for submits
- * and copies. More would time fewer rows, less would exceed the trial's time. */
+/* More rounds show a disturbance more surely, and each costs the time of all choices that are left.
+ * LEAST_ROUNDS are run even if the trial's time is over, because fewer show nothing. */
+#define ROUNDS 5
+#define LEAST_ROUNDS 3
+/* A choice that is about to replace the default is timed with it in this many further rounds. On a
+ * machine where each run is slowed down with a probability of one half, a slower choice wins the
+ * rounds of all choices once in a hundred trials, and these rounds too once in a hundred thousand.
+ */
+#define PAIR_ROUNDS 5
+/* The time of a trial is divided by this: one round of every choice, as much again for the further
+ * rounds of those that are left, and a tenth more for submits and copies. More would time fewer
+ * rows, less would exceed the trial's time. */
 #define ROUNDS_WITH_OVERHEAD 2.2
-/* Shorter runs are repeated within one submit until they take this long, so that the overhead of a
- * submit does not hide the differences. */
-#define LEAST_SECONDS 1e-3
-#define MOST_REPEATS 64
+/* Shorter runs are repeated within one submit until they take this long, because shorter times are
+ * disturbed by single interrupts and by the steps of a device's clock. Longer ones would leave time
+ * for fewer choices. */
+#define LEAST_SECONDS 2e-3
+#define MOST_REPEATS 256
+/* Before the rounds the default runs for this share of the trial's time, and at most for so long,
+ * because devices raise their clock rate only when they have worked for a while. */
+#define WARM_UP_SHARE 0.05
+#define MOST_WARM_UP 0.1
 /* Random values repeat after this many. It is a prime, so that no two rows are equal. */
 #define RANDOM_VALUES 65521
 
@@ -63,8 +83,6 @@
 
 struct scratch {
     struct gpu *gpu;
-    struct gpu_buffer *upload;   /* result's content before a run */
-    struct gpu_buffer *download; /* result's content after a run */
     struct gpu_range ranges[KERNEL_SLOTS];
 };
 
@@ -126,8 +144,7 @@ static int fill_tensor(const struct tensor *tensor, uint64_t bytes, char *data)
                                          : fill_panels(tensor, bytes, data);
 }
 
-/* Creates a tensor. A result that a kernel does not write stays NaN, which the check finds; a
- * result that a kernel adds to begins with random values. */
+/* Creates a tensor, with random values unless it is a result that the kernel writes. */
 static int create_tensor(struct scratch *scratch, const struct sample *sample, int slot)
 {
     const struct tensor *tensor = &sample->tensors[slot];
@@ -137,18 +154,13 @@ static int create_tensor(struct scratch *scratch, const struct sample *sample, i
     struct gpu_buffer *upload = NULL;
     range->size = bytes;
     int error = gpu_buffer_create(scratch->gpu, GPU_DEVICE, bytes, &range->buffer);
-    if (!error)
+    if (!error && is_read)
         error = gpu_buffer_create(scratch->gpu, GPU_UPLOAD, bytes, &upload);
     if (!error && is_read)
         error = fill_tensor(tensor, bytes, gpu_buffer_map(upload));
-    if (!error && !is_read)
-        memset(gpu_buffer_map(upload), 0xff, bytes);
-    if (!error)
+    if (!error && is_read)
         error = gpu_copy(scratch->gpu, (struct gpu_range){upload, 0, bytes}, *range);
-    if (slot == KERNEL_OUT)
-        scratch->upload = upload;
-    else
-        gpu_buffer_destroy(scratch->gpu, &upload);
+    gpu_buffer_destroy(scratch->gpu, &upload);
     return error;
 }
 
@@ -158,9 +170,6 @@ static int create_scratch(struct scratch *scratch, const struct sample *sample)
     for (int slot = 0; slot < KERNEL_SLOTS && !error; slot++)
         if (slot == KERNEL_OUT || sample->node.in[slot] >= 0)
             error = create_tensor(scratch, sample, slot);
-    if (!error)
-        error = gpu_buffer_create(scratch->gpu, GPU_DOWNLOAD, scratch->ranges[KERNEL_OUT].size,
-                                  &scratch->download);
     return error;
 }
 
@@ -168,49 +177,74 @@ static void destroy_scratch(struct scratch *scratch)
 {
     for (int slot = 0; slot < KERNEL_SLOTS; slot++)
         gpu_buffer_destroy(scratch->gpu, &scratch->ranges[slot].buffer);
-    gpu_buffer_destroy(scratch->gpu, &scratch->upload);
-    gpu_buffer_destroy(scratch->gpu, &scratch->download);
 }
 
 /* ---- Runs ------------------------------------------------------------------------------------ */
 
+/* Commands that run one choice, with the timestamps of their dispatches if the device has them. */
+struct timed_commands {
+    struct gpu_commands *commands;
+    double *times; /* of each dispatch; NULL: the host's clock is used */
+    size_t choice;
+};
+
+static void destroy_timed(struct timed_commands *timed)
+{
+    gpu_commands_destroy(&timed->commands);
+    free(timed->times);
+    timed->times = NULL;
+}
+
 /* Records a choice `repeats` times. The sample may have fewer items than the memory holds. */
-static int record_choice(const struct trial *trial, const struct sample *sample,
+static int record_choice(const struct tune_trial *trial, const struct sample *sample,
                          const struct scratch *scratch, size_t choice, uint32_t repeats,
-                         struct gpu_commands **commands)
+                         struct timed_commands *timed)
 {
     struct gpu_range ranges[KERNEL_SLOTS];
     memcpy(ranges, scratch->ranges, sizeof(ranges));
     for (int slot = 0; slot < KERNEL_SLOTS; slot++)
         if (ranges[slot].buffer)
             ranges[slot].size = layout_tensor_bytes(&sample->tensors[slot]);
-    int error = gpu_commands_create(trial->gpu, commands);
+    *timed = (struct timed_commands){.choice = choice};
+    int error = gpu_commands_create(trial->gpu, &timed->commands);
+    const bool has_times = !error && !gpu_commands_time(timed->commands);
     for (uint32_t i = 0; i < repeats && !error; i++)
-        error = launch_choice(trial->gpu, *commands, &sample->graph, &sample->node, ranges,
+        error = launch_choice(trial->gpu, timed->commands, &sample->graph, &sample->node, ranges,
                               &trial->choices[choice]);
     if (!error)
-        error = gpu_commands_end(*commands);
+        error = gpu_commands_end(timed->commands);
+    if (!error && has_times)
+        timed->times = calloc(gpu_commands_dispatches(timed->commands), sizeof(*timed->times));
     if (error)
-        gpu_commands_destroy(commands);
+        destroy_timed(timed);
     return error;
 }
 
-static int run_commands(struct trial *trial, struct gpu_commands *commands, double *seconds)
+/* Runs commands and measures their seconds. */
+static int run_timed(struct tune_trial *trial, struct timed_commands *timed, double *seconds)
 {
     const double start = clock_seconds();
-    int error = gpu_commands_run(commands);
+    int error = gpu_commands_run(timed->commands);
     *seconds = clock_seconds() - start;
+    if (!error && timed->times && !gpu_commands_read_times(timed->commands, timed->times)) {
+        double sum = 0;
+        for (size_t i = 0; i < gpu_commands_dispatches(timed->commands); i++)
+            sum += timed->times[i];
+        *seconds = sum > 0 ? sum : *seconds;
+    }
+    if (trial->clock)
+        *seconds = trial->clock(trial->clock_user, &trial->choices[timed->choice], *seconds);
     trial->runs++;
     return error;
 }
 
 /* Builds the pipelines of all choices at once, on several threads. Errors are ignored here, because
  * a choice that cannot be built fails again when it is recorded. */
-static int build_pipelines(const struct trial *trial, const struct sample *sample,
+static int build_pipelines(const struct tune_trial *trial, const struct sample *sample,
                            const struct scratch *scratch)
 {
     for (size_t i = 0; i < trial->count; i++)
-        if (!trial->skip[i] || i == trial->reference)
+        if (!trial->skip[i])
             launch_choice(trial->gpu, NULL, &sample->graph, &sample->node, scratch->ranges,
                           &trial->choices[i]);
     return gpu_pipelines_build(trial->gpu);
@@ -220,25 +254,26 @@ static int build_pipelines(const struct trial *trial, const struct sample *sampl
 
 /* Returns the seconds of that many items with the first choice that can be built. The second run
  * counts, because some drivers compile in the first. */
-static int time_items(struct trial *trial, const struct scratch *scratch, uint32_t items,
+static int time_items(struct tune_trial *trial, const struct scratch *scratch, uint32_t items,
                       double *seconds)
 {
     struct sample sample;
-    struct gpu_commands *commands = NULL;
+    struct timed_commands timed = {0};
     int error = VKCLIP_EDEVICE;
     sample_make(trial->graph, trial->node, items, &sample);
     sample_make_plain(&sample);
     for (size_t i = 0; i < trial->count && error == VKCLIP_EDEVICE; i++)
-        error = record_choice(trial, &sample, scratch, i, 1, &commands);
+        error = record_choice(trial, &sample, scratch, i, 1, &timed);
     for (int i = 0; i < 2 && !error; i++)
-        error = run_commands(trial, commands, seconds);
-    gpu_commands_destroy(&commands);
+        error = run_timed(trial, &timed, seconds);
+    destroy_timed(&timed);
     return error;
 }
 
 /* Measures the seconds per item. A run of few items takes longer per item than a run of many, so
  * that more items are run if the first ones took little of the trial's time. */
-static int probe_speed(struct trial *trial, const struct scratch *scratch, double *item_seconds)
+static int probe_speed(struct tune_trial *trial, const struct scratch *scratch,
+                       double *item_seconds)
 {
     const uint32_t all = sample_items(trial->graph, trial->node);
     uint32_t items = sample_has_rows(trial->node->op) ? PROBE_ROWS : 1;
@@ -255,7 +290,7 @@ static int probe_speed(struct trial *trial, const struct scratch *scratch, doubl
 
 /* Returns how many items `choices` choices can run twice in that time, with some overhead; 0 means
  * too few for a meaningful time. */
-static uint32_t count_items(const struct trial *trial, double seconds, size_t choices,
+static uint32_t count_items(const struct tune_trial *trial, double seconds, size_t choices,
                             double item_seconds)
 {
     const uint32_t all = sample_items(trial->graph, trial->node);
@@ -269,103 +304,46 @@ static uint32_t count_items(const struct trial *trial, double seconds, size_t ch
 
 /* ---- Checking -------------------------------------------------------------------------------- */
 
-/* Compares choices with the reference on a sample of few items. */
-struct checker {
-    struct trial *trial;
-    const struct sample *sample;
-    const struct scratch *scratch;
-    void *expected, *found; /* results of the reference and of another choice */
-};
-
-/* Runs a choice and reads its result. The first run is not timed, because some drivers compile in
- * it. */
-static int run_check(const struct checker *checker, size_t choice, void *result)
+/* Notes a time: ms has the least one and `most` the largest one since the choice was first timed.
+ */
+static void note_time(struct tune_trial *trial, size_t choice, double ms, bool first)
 {
-    struct trial *trial = checker->trial;
-    const struct scratch *scratch = checker->scratch;
-    struct gpu_range out = scratch->ranges[KERNEL_OUT];
-    struct gpu_commands *commands = NULL;
-    double seconds = 0, least = INFINITY;
-    out.size = layout_tensor_bytes(&checker->sample->tensors[KERNEL_OUT]);
-    int error = record_choice(trial, checker->sample, scratch, choice, 1, &commands);
+    trial->ms[choice] = first ? ms : fmin(trial->ms[choice], ms);
+    trial->most[choice] = first ? ms : fmax(trial->most[choice], ms);
+}
+
+/* Times a choice on a sample of few items. The first run is not counted, because some drivers
+ * compile in it. */
+static int time_few(struct tune_trial *trial, const struct sample *sample,
+                    const struct scratch *scratch, size_t choice)
+{
+    struct timed_commands timed;
+    double seconds;
+    int error = record_choice(trial, sample, scratch, choice, 1, &timed);
     if (!error)
-        error = gpu_copy(trial->gpu, (struct gpu_range){scratch->upload, 0, out.size}, out);
-    if (!error)
-        error = run_commands(trial, commands, &seconds);
-    if (!error)
-        error = gpu_copy(trial->gpu, out, (struct gpu_range){scratch->download, 0, out.size});
-    if (!error)
-        memcpy(result, gpu_buffer_map(scratch->download), out.size);
-    for (int i = 0; i < CHECK_RUNS && !error; i++) {
-        error = run_commands(trial, commands, &seconds);
-        least = fmin(least, seconds);
+        error = run_timed(trial, &timed, &seconds);
+    for (int i = 0; i < FEW_RUNS && !error; i++) {
+        error = run_timed(trial, &timed, &seconds);
+        if (!error)
+            note_time(trial, choice, seconds * 1e3, i == 0);
     }
-    trial->ms[choice] = error ? -1 : least * 1e3;
-    gpu_commands_destroy(&commands);
+    destroy_timed(&timed);
     return error;
 }
 
-static double result_value(const struct tensor *tensor, const void *data, uint64_t i)
+/* Times a choice if its result is right. Its time becomes negative if it fails or is wrong. */
+static void check_choice(struct tune_trial *trial, const struct sample *sample,
+                         const struct scratch *scratch, size_t choice)
 {
-    return tensor->type == TYPE_F32 ? (double)((const float *)data)[i]
-                                    : (double)half_to_float(((const uint16_t *)data)[i]);
-}
-
-/* Tells whether two results differ by no more than the order of their sums and `rounding` explain.
- */
-static bool is_close(const struct tensor *tensor, const void *found, const void *expected,
-                     double rounding)
-{
-    const double relative = tensor->type == TYPE_F16 ? 4e-3 : 1e-4;
-    double largest = 0, worst = 0;
-    for (uint64_t i = 0; i < tensor_elements(tensor); i++) {
-        const double value = result_value(tensor, expected, i);
-        const double difference = fabs(result_value(tensor, found, i) - value);
-        if (!isfinite(value) || !(difference <= 1e30))
-            return false;
-        largest = fmax(largest, fabs(value));
-        worst = fmax(worst, difference);
-    }
-    return worst <= relative * fmax(largest, 1e-3) + rounding;
-}
-
-static int open_checker(struct checker *checker)
-{
-    const size_t bytes = layout_tensor_bytes(&checker->sample->tensors[KERNEL_OUT]);
-    checker->expected = malloc(bytes);
-    checker->found = malloc(bytes);
-    if (!checker->expected || !checker->found)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for measuring kernels");
-    return run_check(checker, checker->trial->reference, checker->expected);
-}
-
-static void close_checker(struct checker *checker)
-{
-    free(checker->expected);
-    free(checker->found);
-}
-
-/* Times a choice. Its time becomes negative if it fails or its result differs from the reference's.
- */
-static void check_choice(const struct checker *checker, size_t choice)
-{
-    struct trial *trial = checker->trial;
-    const struct sample *sample = checker->sample;
-    const struct kernel_choice *checked = &trial->choices[choice];
-    const double rounding = kernels_rounding(checked->kernel, &sample->graph, &sample->node);
-    char name[KERNEL_CHOICE_NAME];
-    if (run_check(checker, choice, checker->found))
-        return;
-    if (is_close(&sample->tensors[KERNEL_OUT], checker->found, checker->expected, rounding))
-        return;
-    trial->ms[choice] = -1;
-    kernels_choice_name(checked, name);
-    log_message(VKCLIP_LOG_WARNING, "%s: kernel %s gives a wrong %s, it is not used",
-                gpu_info(trial->gpu)->name, name, op_name(sample->node.op));
+    bool right;
+    int error = selftest_choice(trial->selftest, &sample->graph, &sample->node,
+                                &trial->choices[choice], &right);
+    if (error || !right || time_few(trial, sample, scratch, choice))
+        trial->ms[choice] = -1;
 }
 
 /* Returns the choice that has the same kernel with its first tile. */
-static size_t first_tile(const struct trial *trial, size_t choice)
+static size_t first_tile(const struct tune_trial *trial, size_t choice)
 {
     while (choice && trial->choices[choice - 1].kernel == trial->choices[choice].kernel)
         choice--;
@@ -373,20 +351,20 @@ static size_t first_tile(const struct trial *trial, size_t choice)
 }
 
 /* Checks the first tile of every kernel, or the other tiles. */
-static int check_tiles(const struct checker *checker, bool first)
+static int check_tiles(struct tune_trial *trial, const struct sample *sample,
+                       const struct scratch *scratch, bool first)
 {
-    const struct trial *trial = checker->trial;
     for (size_t i = 0; i < trial->count; i++) {
-        if (i == trial->reference || trial->skip[i] || (i == first_tile(trial, i)) != first)
+        if (trial->skip[i] || (i == first_tile(trial, i)) != first)
             continue;
         if (clock_seconds() > trial->deadline)
             return VKCLIP_EUNSUPPORTED; /* The time is over; report nothing. */
-        check_choice(checker, i);
+        check_choice(trial, sample, scratch, i);
     }
     return VKCLIP_OK;
 }
 
-static double least_ms(const struct trial *trial)
+static double least_ms(const struct tune_trial *trial)
 {
     double least = INFINITY;
     for (size_t i = 0; i < trial->count; i++)
@@ -395,7 +373,7 @@ static double least_ms(const struct trial *trial)
     return least;
 }
 
-static void skip_slow_kernels(struct trial *trial)
+static void skip_slow_kernels(struct tune_trial *trial)
 {
     const double least = least_ms(trial);
     for (size_t i = 0; i < trial->count; i++) {
@@ -406,36 +384,20 @@ static void skip_slow_kernels(struct trial *trial)
     }
 }
 
-static int check_all(struct trial *trial, const struct sample *sample,
+static int check_all(struct tune_trial *trial, const struct sample *sample,
                      const struct scratch *scratch)
 {
-    struct checker checker = {.trial = trial, .sample = sample, .scratch = scratch};
-    int error = open_checker(&checker);
-    if (!error)
-        error = check_tiles(&checker, true);
-    if (!error) {
-        skip_slow_kernels(trial);
-        error = check_tiles(&checker, false);
-    }
-    close_checker(&checker);
-    return error;
-}
-
-static int check_one(struct trial *trial, const struct sample *sample,
-                     const struct scratch *scratch, size_t choice)
-{
-    struct checker checker = {.trial = trial, .sample = sample, .scratch = scratch};
-    int error = open_checker(&checker);
-    if (!error)
-        check_choice(&checker, choice);
-    close_checker(&checker);
-    return error;
+    int error = check_tiles(trial, sample, scratch, true);
+    if (error)
+        return error;
+    skip_slow_kernels(trial);
+    return check_tiles(trial, sample, scratch, false);
 }
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
 
 /* Drops the choices that are far slower on few items. Returns how many are left. */
-static size_t drop_slow(struct trial *trial)
+static size_t drop_slow(struct tune_trial *trial)
 {
     const double least = least_ms(trial);
     size_t left = 0;
@@ -447,84 +409,97 @@ static size_t drop_slow(struct trial *trial)
     return left;
 }
 
+static void warm_up(struct tune_trial *trial, struct timed_commands *timed)
+{
+    const double most = fmin(MOST_WARM_UP, WARM_UP_SHARE * trial->share);
+    const double end = clock_seconds() + most;
+    double seconds;
+    while (clock_seconds() < end && !run_timed(trial, timed, &seconds))
+        continue;
+}
+
+/* Tells whether a choice takes part in a round. */
+static bool is_in_round(const struct tune_trial *trial, size_t choice, int round, double best)
+{
+    if (trial->ms[choice] < 0 || trial->skip[choice])
+        return false;
+    return !round || choice == trial->default_choice ||
+           trial->ms[choice] <= DROPPED_IN_ROUNDS * best;
+}
+
 /* Times the remaining choices in turn, round by round, so that a disturbance does not affect only
- * one of them; the least time counts. Two rounds are run even if the trial's time is over, because
- * one alone is not reliable. */
-static int time_rounds(struct trial *trial, const struct sample *sample,
+ * one of them. */
+static int time_rounds(struct tune_trial *trial, const struct sample *sample,
                        const struct scratch *scratch, uint32_t repeats, double end)
 {
-    struct gpu_commands *commands[KERNEL_CHOICES] = {0};
+    struct timed_commands timed[KERNEL_CHOICES] = {{0}};
     double best = INFINITY, seconds;
     int error = VKCLIP_OK;
-    for (int round = 0; round < ROUNDS && !error; round++)
+    for (int round = 0; round < ROUNDS && !error; round++) {
+        if (round >= LEAST_ROUNDS && clock_seconds() > end)
+            break;
         for (size_t i = 0; i < trial->count && !error; i++) {
-            double *ms = &trial->ms[i];
-            if (*ms < 0 || trial->skip[i] || (round && *ms > DROPPED_IN_ROUNDS * best))
+            if (!is_in_round(trial, i, round, best))
                 continue;
-            if (round > 1 && clock_seconds() > end)
-                break;
             if (!round && clock_seconds() > trial->deadline)
                 error = VKCLIP_EUNSUPPORTED; /* The time is over; report nothing. */
-            if (!error && !commands[i])
-                error = record_choice(trial, sample, scratch, i, repeats, &commands[i]);
+            if (!error && !timed[i].commands)
+                error = record_choice(trial, sample, scratch, i, repeats, &timed[i]);
+            if (!error && !round && i == trial->default_choice)
+                warm_up(trial, &timed[i]);
             if (!error)
-                error = run_commands(trial, commands[i], &seconds);
+                error = run_timed(trial, &timed[i], &seconds);
             if (error)
                 break;
-            const double now = seconds * 1e3 / repeats;
-            *ms = round ? fmin(*ms, now) : now;
-            best = fmin(best, *ms);
+            note_time(trial, i, seconds * 1e3 / repeats, round == 0);
+            best = fmin(best, trial->ms[i]);
         }
+    }
     for (size_t i = 0; i < trial->count; i++)
-        gpu_commands_destroy(&commands[i]);
+        destroy_timed(&timed[i]);
     return error;
 }
 
 /* Scales the times of few items to estimates for `items`, for choices that are not run again. */
-static void scale_times(struct trial *trial, double factor)
+static void scale_times(struct tune_trial *trial, double factor)
 {
     for (size_t i = 0; i < trial->count; i++)
-        if (trial->ms[i] > 0)
+        if (trial->ms[i] > 0) {
             trial->ms[i] *= factor;
+            trial->most[i] *= factor;
+        }
 }
 
-/* Returns the default, or if it failed the first choice that works, unless another is clearly
- * faster. */
-static size_t choose_best(const struct trial *trial, bool rough)
+/* Returns the default, or if it failed the first choice that works. */
+static size_t find_default(const struct tune_trial *trial)
 {
-    const double share = rough ? CLEARLY_FASTER_ROUGHLY : CLEARLY_FASTER;
     size_t first = trial->ms[trial->default_choice] < 0 ? 0 : trial->default_choice;
     while (first + 1 < trial->count && trial->ms[first] < 0)
         first++;
-    size_t best = first;
-    for (size_t i = 0; i < trial->count; i++)
-        if (trial->ms[i] > 0 && trial->ms[i] < trial->ms[best])
-            best = i;
-    return trial->ms[best] < share * trial->ms[first] ? best : first;
+    return first;
 }
 
-/* Finds the best choice whose result is also right in the node's own form, with bias, activation
- * and residual. */
-static int choose_confirmed(struct trial *trial, const struct scratch *scratch, uint32_t few,
-                            bool rough, size_t *best)
+/* Tells whether a choice is clearly faster than the default `first`. */
+static bool is_faster(const struct tune_trial *trial, size_t choice, size_t first, bool rough)
 {
-    const double reference_ms = trial->ms[trial->reference];
-    struct sample sample;
-    sample_make(trial->graph, trial->node, few, &sample);
-    for (;;) {
-        *best = choose_best(trial, rough);
-        if (*best == trial->reference)
-            return VKCLIP_OK;
-        const double best_ms = trial->ms[*best];
-        int error = check_one(trial, &sample, scratch, *best);
-        trial->ms[trial->reference] = reference_ms;
-        if (error)
-            return error;
-        if (trial->ms[*best] >= 0) {
-            trial->ms[*best] = best_ms;
-            return VKCLIP_OK;
-        }
-    }
+    const double share = rough ? CLEARLY_FASTER_ROUGHLY : CLEARLY_FASTER;
+    return trial->ms[choice] > 0 && trial->ms[choice] < share * trial->ms[first] &&
+           trial->most[choice] < trial->ms[first];
+}
+
+/* Returns the fastest choice. */
+static size_t find_fastest(const struct tune_trial *trial)
+{
+    size_t best = find_default(trial);
+    for (size_t i = 0; i < trial->count; i++)
+        if (!trial->skip[i] && trial->ms[i] > 0 && trial->ms[i] < trial->ms[best])
+            best = i;
+    return best;
+}
+
+static bool is_disturbed(const struct tune_trial *trial, size_t choice)
+{
+    return trial->ms[choice] > 0 && trial->most[choice] > DISAGREEMENT * trial->ms[choice];
 }
 
 static uint32_t count_repeats(double seconds)
@@ -535,44 +510,99 @@ static uint32_t count_repeats(double seconds)
     return repeats < MOST_REPEATS ? (uint32_t)repeats : MOST_REPEATS;
 }
 
-/* Drops the slow choices and times the others on as many items as there is time for. Sets `rough`
- * if only the times of few items are known, because there was no time for more or timing more
- * failed. */
-static void compare_choices(struct trial *trial, const struct scratch *scratch, uint32_t few,
-                            double item_seconds, double end, bool *rough)
+/* How choices are compared: on so many items, so often per run. */
+struct comparison {
+    uint32_t items, repeats;
+    bool rough; /* on few items, because there is no time for more */
+};
+
+/* Drops the slow choices and times the others on as many items as there is time for. */
+static int compare_choices(struct tune_trial *trial, const struct scratch *scratch,
+                           double item_seconds, double end, struct comparison *comparison)
 {
     struct sample sample;
     const size_t choices = drop_slow(trial);
     const double left = fmax(end - clock_seconds(), trial->share / 2);
     const uint32_t items = count_items(trial, left, choices, item_seconds);
-    *rough = true;
+    comparison->rough = !items;
     if (!items)
-        return;
-    scale_times(trial, (double)items / few);
+        return VKCLIP_OK;
+    scale_times(trial, (double)items / comparison->items);
+    comparison->items = items;
+    comparison->repeats = count_repeats(item_seconds * items);
     sample_make(trial->graph, trial->node, items, &sample);
     sample_make_plain(&sample);
-    *rough = time_rounds(trial, &sample, scratch, count_repeats(item_seconds * items), end) != 0;
+    return time_rounds(trial, &sample, scratch, comparison->repeats, end);
+}
+
+/* Times two choices again in turn, and adds these times to those that are known. */
+static int time_pair(struct tune_trial *trial, const struct scratch *scratch,
+                     const struct comparison *comparison, const size_t pair[2])
+{
+    struct sample sample;
+    struct timed_commands timed[2] = {{0}};
+    double seconds;
+    int error = VKCLIP_OK;
+    sample_make(trial->graph, trial->node, comparison->items, &sample);
+    sample_make_plain(&sample);
+    for (int i = 0; i < 2 && !error; i++)
+        error = record_choice(trial, &sample, scratch, pair[i], comparison->repeats, &timed[i]);
+    for (int run = 0; run < 2 * PAIR_ROUNDS && !error; run++) {
+        error = run_timed(trial, &timed[run % 2], &seconds);
+        if (!error)
+            note_time(trial, pair[run % 2], seconds * 1e3 / comparison->repeats, false);
+    }
+    for (int i = 0; i < 2; i++)
+        destroy_timed(&timed[i]);
+    return error;
+}
+
+/* Decides whether the fastest choice replaces the default. It must be faster in further rounds of
+ * the two alone, and its result must be right in the node's own form, with bias, activation and
+ * residual. If times disagree among themselves, the default stays. */
+static int confirm_choice(struct tune_trial *trial, const struct scratch *scratch,
+                          const struct comparison *comparison, size_t *best)
+{
+    const size_t first = find_default(trial), fastest = find_fastest(trial);
+    const size_t pair[] = {first, fastest};
+    bool right = false;
+    int error = VKCLIP_OK;
+    *best = first;
+    if (fastest != first && is_faster(trial, fastest, first, comparison->rough))
+        error = time_pair(trial, scratch, comparison, pair);
+    trial->disturbed = is_disturbed(trial, first) || is_disturbed(trial, fastest);
+    if (error || trial->disturbed || !is_faster(trial, fastest, first, comparison->rough))
+        return error;
+    error = selftest_choice(trial->selftest, trial->graph, trial->node, &trial->choices[fastest],
+                            &right);
+    if (!error && right)
+        *best = fastest;
+    else
+        trial->ms[fastest] = -1;
+    return error;
 }
 
 /* Checks the choices on `few` items, and times those that are correct. */
-static int try_choices(struct trial *trial, const struct scratch *scratch, uint32_t few,
+static int try_choices(struct tune_trial *trial, const struct scratch *scratch, uint32_t few,
                        double item_seconds, double end, size_t *best)
 {
+    struct comparison comparison = {.items = few, .repeats = count_repeats(item_seconds * few)};
     struct sample sample;
-    bool rough;
     sample_make(trial->graph, trial->node, few, &sample);
     sample_make_plain(&sample);
     int error = check_all(trial, &sample, scratch);
-    if (error)
-        return error;
-    compare_choices(trial, scratch, few, item_seconds, end, &rough);
-    return choose_confirmed(trial, scratch, few, rough, best);
+    if (!error)
+        error = compare_choices(trial, scratch, item_seconds, end, &comparison);
+    if (!error)
+        error = confirm_choice(trial, scratch, &comparison, best);
+    return error;
 }
 
-static int run_trial(struct trial *trial, const struct scratch *scratch, double end, size_t *best)
+static int run_trial(struct tune_trial *trial, const struct scratch *scratch, double end,
+                     size_t *best)
 {
     const uint32_t all = sample_items(trial->graph, trial->node);
-    uint32_t few = sample_has_rows(trial->node->op) ? CHECK_ROWS : 1;
+    uint32_t few = sample_has_rows(trial->node->op) ? FEW_ROWS : 1;
     struct sample sample;
     double item_seconds = 0;
     few = few < all ? few : all;
@@ -587,19 +617,21 @@ static int run_trial(struct trial *trial, const struct scratch *scratch, double 
     return error;
 }
 
-int trial_run(struct trial *trial, size_t *best)
+int trial_run(struct tune_trial *trial, size_t *best)
 {
     const double end = clock_seconds() + trial->seconds;
     struct scratch scratch = {.gpu = trial->gpu};
     struct sample sample;
     memset(trial->ms, 0, trial->count * sizeof(*trial->ms));
+    memset(trial->most, 0, trial->count * sizeof(*trial->most));
+    trial->disturbed = false;
     sample_make(trial->graph, trial->node, sample_items(trial->graph, trial->node), &sample);
     *best = trial->default_choice;
     int error = create_scratch(&scratch, &sample);
     if (!error)
         error = run_trial(trial, &scratch, end, best);
     if (error)
-        *best = choose_best(trial, true);
+        *best = find_default(trial);
     destroy_scratch(&scratch);
     return error;
 }

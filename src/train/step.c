@@ -12,6 +12,7 @@
 
 #include "model/tower.h"
 #include "runtime/plan.h"
+#include "runtime/selftest_model.h"
 #include "runtime/tune.h"
 #include "train/parameters.h"
 
@@ -147,6 +148,8 @@ static int create_plan(struct train *train, struct pass *pass, const int *output
                                        .output_count = count};
     if (!error)
         error = plan_create(&params, &pass->graph, &step_plan->plan);
+    if (!error)
+        error = selftest_plan(train->gpu, train->tuner, step_plan->plan);
     step_plan->tensors = pass->tensors;
     free(states);
     pass_close(pass);

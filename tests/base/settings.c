@@ -91,6 +91,7 @@ static void other_variables_are_copied(void **state)
         char **value;
     } cases[] = {
         {"VKCLIP_TUNE", &settings.tuning},
+        {"VKCLIP_CHECK", &settings.check},
         {"VKCLIP_DISABLE_CAPS", &settings.disabled_caps},
         {"VKCLIP_ENABLE_CAPS", &settings.enabled_caps},
         {"VKCLIP_QUIRKS", &settings.quirks},

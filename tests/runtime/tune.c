@@ -44,16 +44,59 @@ static void count_warnings(void *user, enum vkclip_log_level level, const char *
  */
 #define ENOUGH 100
 
+/* A clock of a machine on which one kernel is really `gain` times as fast as the fixed order's
+ * choice, all others are slower, and other work slows runs down. */
+struct noisy_clock {
+    char fixed[KERNEL_CHOICE_NAME]; /* the fixed order's choice; "": whichever is seen first */
+    const char *fast;               /* the shader that is faster; NULL: none is */
+    double gain, slowdown;          /* a slowed run takes so many times as long */
+    double probability;             /* of a run to be slowed down */
+    uint32_t state;
+};
+
+static double next_number(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return (double)*state / 4294967296.0;
+}
+
+/* Is a trial_clock_fn. A run that nothing disturbs varies by 2 %. */
+static double noisy_seconds(void *user, const struct kernel_choice *choice, double seconds)
+{
+    struct noisy_clock *clock = user;
+    char name[KERNEL_CHOICE_NAME];
+    double factor = 1 + 0.02 * next_number(&clock->state);
+    (void)seconds;
+    kernels_choice_name(choice, name);
+    if (!*clock->fixed)
+        snprintf(clock->fixed, sizeof(clock->fixed), "%s", name);
+    if (clock->fast && strstr(name, clock->fast))
+        factor /= clock->gain;
+    else if (strcmp(name, clock->fixed))
+        factor *= 1.05 + (double)(strlen(name) % 4);
+    if (next_number(&clock->state) < clock->probability)
+        factor *= 1 + (clock->slowdown - 1) * next_number(&clock->state);
+    return 1e-3 * factor;
+}
+
 struct opened {
     struct gpu *gpu;
     struct tuner *tuner;
 };
+
+/* Tests that are not about time get the times of a quiet machine, because they must not depend on
+ * what else this one does. */
+static struct noisy_clock quiet_clock = {.state = 2463534242u};
 
 static struct opened open_tuner(const char *mode, const char *cache)
 {
     struct opened opened;
     setenv("VKCLIP_TUNE", mode, 1);
     opened.gpu = open_gpu_and_tuner(cache, &opened.tuner);
+    *quiet_clock.fixed = 0;
+    tune_set_clock(opened.tuner, noisy_seconds, &quiet_clock);
     return opened;
 }
 
@@ -243,6 +286,103 @@ static void measuring_ends_in_time(void **state)
     close_tuner(&opened);
 }
 
+/* ---- Busy machines --------------------------------------------------------------------------- */
+
+/* Measures or reads five classes by a noisy clock. `first` tells them from those of other calls.
+ * Returns how many got a choice that is not the fixed order's; each of them must be the faster
+ * shader.
+ */
+#define CLASSES 5
+static size_t count_replaced(const struct opened *opened, struct noisy_clock *clock, uint32_t first)
+{
+    struct kernel_choice choices[KERNEL_CHOICES];
+    struct graph graph;
+    size_t replaced = 0;
+    build_graph(&graph, 256, 33 + first, 64, CLASSES);
+    assert_true(kernels_choices(opened->gpu, &graph, graph.nodes, choices) > 2);
+    kernels_choice_name(&choices[0], clock->fixed);
+    tune_set_clock(opened->tuner, noisy_seconds, clock);
+    assert_int_equal(tune_choose(opened->gpu, opened->tuner, &graph, ENOUGH, choices), 0);
+    for (uint32_t i = 0; i < CLASSES; i++) {
+        char name[KERNEL_CHOICE_NAME];
+        kernels_choice_name(&choices[i], name);
+        if (!strcmp(name, clock->fixed))
+            continue;
+        replaced++;
+        if (!clock->fast || !strstr(name, clock->fast))
+            fail_msg("class %u got %s, which is slower than the fixed order's %s", i, name,
+                     clock->fixed);
+    }
+    graph_free(&graph);
+    return replaced;
+}
+
+/* The same in a process of its own. */
+static size_t replaced_by_process(const char *mode, const char *folder, struct noisy_clock *clock)
+{
+    struct opened opened = open_tuner(mode, folder);
+    const size_t replaced = count_replaced(&opened, clock, 0);
+    close_tuner(&opened);
+    return replaced;
+}
+
+/* However a busy machine slows runs down, a choice that is slower than the fixed order's is not
+ * made.
+ */
+static void busy_machine_makes_no_slow_choice(void **state)
+{
+    (void)state;
+    const double slowdowns[] = {1.3, 3, 20}, probabilities[] = {0.1, 0.3, 0.5, 0.9};
+    struct opened opened = open_tuner("force", "");
+    uint32_t number = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(slowdowns); i++)
+        for (size_t j = 0; j < ARRAY_COUNT(probabilities); j++, number++) {
+            struct noisy_clock clock = {.slowdown = slowdowns[i],
+                                        .probability = probabilities[j],
+                                        .state = 2463534242u + number};
+            assert_int_equal(count_replaced(&opened, &clock, CLASSES * number), 0);
+        }
+    close_tuner(&opened);
+}
+
+/* On a quiet machine a choice that is clearly faster is made; on a busy one it is made or left to a
+ * later process, and what was undecided is measured again until it is decided. */
+static void faster_choice_is_made_when_it_is_quiet(void **state)
+{
+    (void)state;
+    struct noisy_clock quiet = {.fast = "matmul_shared", .gain = 1.3, .state = 88172645};
+    struct noisy_clock busy = {
+        .fast = "matmul_shared", .gain = 1.3, .slowdown = 3, .probability = 0.5, .state = 88172645};
+    char *folder = scratch_folder();
+    assert_true(replaced_by_process("force", folder, &busy) < CLASSES);
+    struct opened opened = open_tuner("on", folder);
+    struct listed listed = {0};
+    assert_int_equal(tune_list(opened.tuner, list_one, &listed), 0);
+    assert_true(listed.classes < CLASSES); /* The undecided ones are not known. */
+    close_tuner(&opened);
+    assert_int_equal(replaced_by_process("force", folder, &quiet), CLASSES);
+    assert_int_equal(replaced_by_process("on", folder, &quiet), CLASSES);
+    scratch_remove(folder);
+}
+
+/* A kept choice is compared again by a later process, at most once a day, one of them per process,
+ * and goes if it is not faster any more. */
+static void kept_choice_is_compared_again(void **state)
+{
+    (void)state;
+    struct noisy_clock good = {.fast = "matmul_shared", .gain = 1.5, .state = 88172645};
+    struct noisy_clock bad = {.fast = "matmul_shared", .gain = 0.5, .state = 88172645};
+    char *folder = scratch_folder();
+    assert_int_equal(replaced_by_process("force", folder, &good), CLASSES);
+    for (size_t i = 1; i <= 3; i++)
+        assert_int_equal(replaced_by_process("on", folder, &bad), CLASSES - i);
+    assert_int_equal(replaced_by_process("on", folder, &good), CLASSES - 3);
+    assert_int_equal(replaced_by_process("on", folder, &good), CLASSES - 3);
+    /* The last two were compared with a good result a moment ago. */
+    assert_int_equal(replaced_by_process("on", folder, &bad), CLASSES - 3);
+    scratch_remove(folder);
+}
+
 /* ---- The file -------------------------------------------------------------------------------- */
 
 /* Opens a tuner in a mode with the files of a folder. Checks its choice, unless `kernel` is NULL,
@@ -272,8 +412,10 @@ struct kept {
     char fixed[KERNEL_CHOICE_NAME];    /* choice of the fixed order */
     char measured[KERNEL_CHOICE_NAME]; /* choice of the measurement */
     char other[KERNEL_CHOICE_NAME];    /* a choice that is not the fixed order's */
-    char *other_text;                  /* the file's content with `other` as its choice */
-    char *unknown_text;                /* the file's content with a choice that no table has */
+    char *measured_text; /* the file's content, compared so late that no process compares
+                          * its choice again */
+    char *other_text;    /* the same with `other` as its choice */
+    char *unknown_text;  /* the file's content with a choice that no table has */
 };
 
 static void keep_one_class(struct kept *kept)
@@ -295,9 +437,12 @@ static void keep_one_class(struct kept *kept)
     char *text = string_format("%.*s", (int)content.size, (const char *)content.data);
     cache_release(&content);
     char *measured = string_format("\"kernel\": \"%s\"", kept->measured);
-    char *other = string_format("\"kernel\": \"%s\"", kept->other);
+    char *late = string_format("\"checked\": 9e9, %s", measured);
+    char *other = string_format("\"checked\": 9e9, \"kernel\": \"%s\"", kept->other);
+    kept->measured_text = replace_word(text, measured, late);
     kept->other_text = replace_word(text, measured, other);
     kept->unknown_text = replace_word(text, measured, "\"kernel\": \"matmul 3x3x3 rows\"");
+    free(late);
     free(other);
     free(measured);
     free(text);
@@ -310,6 +455,7 @@ static void write_text(const struct kept *kept, const char *text)
 
 static void check_modes(const struct kept *kept)
 {
+    write_text(kept, kept->measured_text);
     expect_choice("on", kept->folder, kept->measured, false);
     write_text(kept, kept->other_text); /* The change shows that the file decides. */
     expect_choice("on", kept->folder, kept->other, false);
@@ -358,6 +504,7 @@ static void results_are_kept(void **state)
     check_modes(&kept);
     check_bad_files(&kept);
     check_other_driver(&kept);
+    free(kept.measured_text);
     free(kept.other_text);
     free(kept.unknown_text);
     free(kept.path);
@@ -386,8 +533,8 @@ static void results_are_merged(void **state)
     scratch_remove(folder);
 }
 
-/* Unless it is forced, a tuner measures only what takes long enough, and only if the result can be
- * kept. */
+/* Unless it is forced, a tuner measures only what takes long enough. Where nothing can be kept, it
+ * measures for this process. */
 static void only_what_is_worth_it_is_measured(void **state)
 {
     (void)state;
@@ -399,7 +546,10 @@ static void only_what_is_worth_it_is_measured(void **state)
     for (int cached = 0; cached < 2; cached++) {
         struct opened opened = open_tuner("on", cached ? folder : "");
         tune_choose(opened.gpu, opened.tuner, &graph, 0.01, &choice);
-        assert_int_equal(tune_runs(opened.tuner) > 0, cached);
+        const size_t runs = tune_runs(opened.tuner);
+        assert_true(runs > 0);
+        tune_choose(opened.gpu, opened.tuner, &graph, 0.01, &choice);
+        assert_int_equal(tune_runs(opened.tuner), runs);
         close_tuner(&opened);
     }
     expect_choice("on", folder, NULL, false);
@@ -415,6 +565,9 @@ int main(void)
         cmocka_unit_test(failing_kernel_is_skipped),
         cmocka_unit_test(next_variant_is_used),
         cmocka_unit_test(measuring_ends_in_time),
+        cmocka_unit_test(busy_machine_makes_no_slow_choice),
+        cmocka_unit_test(faster_choice_is_made_when_it_is_quiet),
+        cmocka_unit_test(kept_choice_is_compared_again),
         cmocka_unit_test(results_are_kept),
         cmocka_unit_test(results_are_merged),
         cmocka_unit_test(only_what_is_worth_it_is_measured),

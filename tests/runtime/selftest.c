@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The self-test: right kernels pass and are known afterwards, a variant that gives wrong numbers is
+ * left out with one line, also by later processes, and a device on which an op has no right kernel
+ * is refused. The fault layer (tests/vulkan/fault_layer.c) makes the wrong numbers; without it
+ * those cases are skipped.
+ */
+#define _GNU_SOURCE
+#include "base/array.h"
+#include "support/testing.h"
+
+#include <math.h>
+
+#include "runtime/plan.h"
+#include "runtime/selftest_cases.h"
+#include "runtime/selftest_model.h"
+#include "runtime/selftest_run.h"
+#include "support/open_gpu.h"
+#include "support/scratch.h"
+
+static size_t warnings, rounds;
+static char last_warning[512];
+
+static void count_messages(void *user, enum vkclip_log_level level, const char *message)
+{
+    (void)user;
+    if (level == VKCLIP_LOG_WARNING) {
+        warnings++;
+        snprintf(last_warning, sizeof(last_warning), "%s", message);
+        printf("log: %s\n", message);
+    }
+    rounds += strstr(message, "checked the kernels of a graph") != NULL;
+}
+
+struct opened {
+    struct gpu *gpu;
+    struct tuner *tuner;
+};
+
+static struct opened open_tuner(const char *cache)
+{
+    struct opened opened;
+    warnings = rounds = 0;
+    opened.gpu = open_gpu_and_tuner(cache, &opened.tuner);
+    return opened;
+}
+
+static void close_tuner(struct opened *opened)
+{
+    tune_close(&opened->tuner);
+    gpu_close(&opened->gpu);
+}
+
+static bool has_fault_layer(void)
+{
+    const char *layers = getenv("VK_INSTANCE_LAYERS");
+    return layers && strstr(layers, "VK_LAYER_VKCLIP_fault");
+}
+
+/* Builds what leads into an attention, and returns its result. */
+static int build_graph(struct graph *graph)
+{
+    const uint32_t x_shape[] = {2, 40, 96}, w_shape[] = {96, 96}, b_shape[] = {96};
+    graph_init(graph, TYPE_F32);
+    int x = graph_input(graph, "x", TYPE_F32, 3, x_shape);
+    const int w = graph_weight(graph, "w", LAYOUT_PANELS, 2, w_shape);
+    const int bias = graph_weight(graph, "b", LAYOUT_ROWS, 1, b_shape);
+    x = graph_matmul(graph, "y", x, w, bias, VKCLIP_ACTIVATION_GELU, -1);
+    x = graph_attention(graph, "z", x, 2, false);
+    assert_int_equal(graph->error, 0);
+    return x;
+}
+
+static int choose(const struct opened *opened, struct kernel_choice choices[2])
+{
+    struct graph graph;
+    build_graph(&graph);
+    int error = tune_choose(opened->gpu, opened->tuner, &graph, 0, choices);
+    graph_free(&graph);
+    return error;
+}
+
+/* Makes the plan of the graph, with weights that nothing has filled, and checks it as a model does.
+ */
+static int check_plan(const struct opened *opened)
+{
+    struct graph graph;
+    const struct graph *const graphs[] = {&graph};
+    struct store *store = NULL;
+    struct plan *plan = NULL;
+    const int out = build_graph(&graph);
+    assert_int_equal(store_create(opened->gpu, graphs, 1, &store), 0);
+    const struct plan_params params = {.gpu = opened->gpu,
+                                       .tuner = opened->tuner,
+                                       .weights = store,
+                                       .outputs = &out,
+                                       .output_count = 1};
+    int error = plan_create(&params, &graph, &plan);
+    if (!error)
+        error = selftest_plan(opened->gpu, opened->tuner, plan);
+    plan_destroy(&plan);
+    store_destroy(&store);
+    return error;
+}
+
+/* ---- Right kernels --------------------------------------------------------------------------- */
+
+static void every_op_has_a_case(void **state)
+{
+    (void)state;
+    for (int op = 0; op < OP_COUNT; op++) {
+        size_t count = 0;
+        for (size_t i = 0; i < selftest_case_count; i++)
+            count += (int)selftest_cases[i].node.op == op;
+        if (!count)
+            fail_msg("%s has no case in selftest_cases.c", op_name(op));
+    }
+}
+
+static void known_kernels_are_not_run_again(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder();
+    struct kernel_choice choices[2];
+    for (int process = 0; process < 2; process++) {
+        struct opened opened = open_tuner(folder);
+        assert_int_equal(choose(&opened, choices), 0);
+        assert_int_equal(choose(&opened, choices), 0);
+        assert_int_equal(rounds, process == 0);
+        assert_int_equal(check_plan(&opened), 0);
+        assert_int_equal(rounds, process == 0);
+        assert_int_equal(warnings, 0);
+        close_tuner(&opened);
+    }
+    scratch_remove(folder);
+}
+
+static void can_be_turned_off(void **state)
+{
+    (void)state;
+    struct kernel_choice choices[2];
+    setenv("VKCLIP_CHECK", "off", 1);
+    struct opened opened = open_tuner("");
+    assert_int_equal(choose(&opened, choices), 0);
+    assert_int_equal(rounds, 0);
+    close_tuner(&opened);
+    setenv("VKCLIP_CHECK", "never", 1);
+    opened = open_tuner("");
+    assert_int_equal(choose(&opened, choices), 0);
+    assert_int_equal(rounds, 1);
+    assert_int_equal(warnings, 1);
+    close_tuner(&opened);
+    unsetenv("VKCLIP_CHECK");
+}
+
+/* The case of a node runs the pipeline that the node runs, and its largest error is far below the
+ * bound, so that rounding on other devices is no fault. */
+static void right_kernels_are_far_from_the_bound(void **state)
+{
+    (void)state;
+    struct opened opened = open_tuner("");
+    struct kernel_choice choices[2];
+    struct graph graph;
+    assert_int_equal(choose(&opened, choices), 0);
+    build_graph(&graph);
+    for (int n = 0; n < 2; n++) {
+        struct op_case op_case;
+        struct selftest_result result;
+        selftest_node_case(opened.gpu, &graph, &graph.nodes[n], &choices[n], &op_case);
+        assert_int_equal(selftest_run(opened.gpu, &op_case, &choices[n], &result), 0);
+        assert_true(result.fits && result.computed && result.stable);
+        printf("%s: %.4f of the bound\n", op_name(op_case.node.op), result.error);
+        assert_true(result.error < 0.2);
+    }
+    graph_free(&graph);
+    close_tuner(&opened);
+}
+
+/* ---- Wrong kernels --------------------------------------------------------------------------- */
+
+static void wrong_variant_is_left_out(void **state)
+{
+    (void)state;
+    if (!has_fault_layer())
+        skip();
+    char *folder = scratch_folder();
+    struct kernel_choice choices[2];
+    struct opened opened = open_tuner("");
+    assert_int_equal(choose(&opened, choices), 0);
+    const struct kernel *first = choices[0].kernel;
+    close_tuner(&opened);
+
+    setenv("VKCLIP_FAULT_CORRUPT", first->shader, 1);
+    opened = open_tuner(folder);
+    assert_int_equal(choose(&opened, choices), 0);
+    assert_ptr_not_equal(choices[0].kernel, first);
+    assert_int_equal(warnings, 1);
+    assert_non_null(strstr(last_warning, first->shader));
+    assert_non_null(strstr(last_warning, "MATMUL"));
+    assert_int_equal(check_plan(&opened), 0);
+    close_tuner(&opened);
+
+    unsetenv("VKCLIP_FAULT_CORRUPT"); /* The file says that the variant is wrong. */
+    opened = open_tuner(folder);
+    assert_int_equal(choose(&opened, choices), 0);
+    assert_ptr_not_equal(choices[0].kernel, first);
+    assert_int_equal(warnings + rounds, 0);
+    close_tuner(&opened);
+    scratch_remove(folder);
+}
+
+static void device_without_a_right_kernel_is_refused(void **state)
+{
+    (void)state;
+    if (!has_fault_layer())
+        skip();
+    struct kernel_choice choices[2];
+    setenv("VKCLIP_FAULT_CORRUPT", "attention,attention_texel", 1);
+    struct opened opened = open_tuner("");
+    assert_int_equal(choose(&opened, choices), VKCLIP_EDEVICE);
+    assert_non_null(strstr(vkclip_last_error(), "no kernel for ATTENTION in f32 can be built"));
+    close_tuner(&opened);
+    unsetenv("VKCLIP_FAULT_CORRUPT");
+}
+
+/* A fault that no single kernel shows, only the model of two layers: here one dispatch of its plan.
+ */
+static void wrong_model_is_refused(void **state)
+{
+    (void)state;
+    if (!has_fault_layer())
+        skip();
+    char *folder = scratch_folder();
+    struct kernel_choice choices[2];
+    struct opened opened = open_tuner(folder);
+    assert_int_equal(choose(&opened, choices), 0); /* The kernels are known then. */
+    close_tuner(&opened);
+    setenv("VKCLIP_FAULT_CORRUPT", "12", 1); /* after the two of the graph's own plan */
+    opened = open_tuner(folder);
+    assert_int_equal(check_plan(&opened), VKCLIP_EDEVICE);
+    assert_non_null(strstr(vkclip_last_error(), "a model of two layers"));
+    close_tuner(&opened);
+    unsetenv("VKCLIP_FAULT_CORRUPT");
+    scratch_remove(folder);
+}
+
+static int stop_at_wrong(void *user, const struct vkclip_check *check)
+{
+    size_t *right = user;
+    if (!check->right)
+        printf("%s %s %s: %.3g of the bound\n", check->op, check->kernel, check->shape,
+               check->error);
+    *right += check->right;
+    return !check->right;
+}
+
+/* One wrong result in twenty is found within the first fifty checks of a device. */
+static void rare_faults_are_found(void **state)
+{
+    (void)state;
+    if (!has_fault_layer())
+        skip();
+    struct vkclip_device *device = NULL;
+    const struct vkclip_device_params params = {.cache_dir = ""};
+    size_t right = 0, wrong = 0;
+    setenv("VKCLIP_FAULT_CORRUPT", "/20", 1);
+    assert_int_equal(vkclip_open_device(&params, &device), 0);
+    assert_int_equal(vkclip_check_device(device, stop_at_wrong, &right, &wrong), VKCLIP_EINVALID);
+    assert_int_equal(wrong, 1);
+    assert_true(right < 50);
+    vkclip_close_device(&device);
+    unsetenv("VKCLIP_FAULT_CORRUPT");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_op_has_a_case),
+        cmocka_unit_test(known_kernels_are_not_run_again),
+        cmocka_unit_test(can_be_turned_off),
+        cmocka_unit_test(right_kernels_are_far_from_the_bound),
+        cmocka_unit_test(wrong_variant_is_left_out),
+        cmocka_unit_test(device_without_a_right_kernel_is_refused),
+        cmocka_unit_test(wrong_model_is_refused),
+        cmocka_unit_test(rare_faults_are_found),
+    };
+    vkclip_set_log(count_messages, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
