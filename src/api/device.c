@@ -4,6 +4,7 @@
  */
 #include "base/error.h"
 #include "encode/device.h"
+#include "runtime/selftest_model.h"
 #include "runtime/tune.h"
 
 int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity, size_t *count)
@@ -47,6 +48,37 @@ int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning, v
         return error_fail(VKCLIP_EINVALID, "vkclip_list_tuning: device and tuning expected");
     for (size_t i = 0; i < device->count && !error; i++)
         error = tune_list(device->tuners[i], tuning, user);
+    return error;
+}
+
+/* Hands checks on, and counts those that are not right. */
+struct counted_checks {
+    vkclip_check_fn *entry;
+    void *user;
+    size_t wrong;
+};
+
+static int count_check(void *user, const struct vkclip_check *check)
+{
+    struct counted_checks *counted = user;
+    counted->wrong += !check->right;
+    return counted->entry(counted->user, check);
+}
+
+int vkclip_check_device(struct vkclip_device *device, vkclip_check_fn *check, void *user,
+                        size_t *wrong)
+{
+    struct counted_checks counted = {check, user, 0};
+    int error = VKCLIP_OK;
+    if (!device || !check || !wrong)
+        return error_fail(VKCLIP_EINVALID, "vkclip_check_device: device, check and wrong expected");
+    for (size_t i = 0; i < device->count && !error; i++) {
+        struct tuner *tuner = device->tuners[i];
+        error = selftest_all(tune_selftest(tuner), count_check, &counted);
+        if (!error)
+            error = selftest_all_models(device->gpus[i], tuner, count_check, &counted);
+    }
+    *wrong = counted.wrong;
     return error;
 }
 

@@ -19,6 +19,7 @@
     X(tokenize)         \
     X(info)             \
     X(devices)          \
+    X(check)            \
     X(pull)             \
     X(convert)          \
     X(init)             \

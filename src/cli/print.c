@@ -217,6 +217,18 @@ json_t *cli_json_text(const char *text, size_t length)
     return json;
 }
 
+json_t *cli_json_words(const char *text)
+{
+    json_t *array = json_array();
+    while (array && *text) {
+        size_t length = strcspn(text, " ");
+        if (length)
+            json_array_append_new(array, cli_json_text(text, length));
+        text += length + (text[length] == ' ');
+    }
+    return array;
+}
+
 json_t *cli_json_floats(const float *values, size_t count)
 {
     json_t *array = json_array();

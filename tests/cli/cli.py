@@ -146,7 +146,7 @@ class CommandTest(unittest.TestCase):
 
 class Usage(CommandTest):
     commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices',
-                'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench', 'completion']
+                'check', 'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench', 'completion']
 
     def test_overview(self):
         overview = self.run_command('--help')
@@ -424,6 +424,26 @@ class Devices(CommandTest):
         for shape in shapes:
             self.assertTrue(not shape['ms'] or shape['kernel'] in shape['ms'])
             self.assertIn(shape['shape'] + ': ' + shape['kernel'], text)
+
+    def test_check(self):
+        """Every kernel that the device can run is right; a kernel that cannot be built is named, and
+        then the command fails."""
+        environment = {'VKCLIP_CACHE_DIR': self.folder}
+        lines = self.run_command('check', '--json', environment=environment).splitlines()
+        device, *checks = [json.loads(line) for line in lines]
+        self.assertTrue(device['device'] and device['driver'] and device['version'])
+        self.assertGreater(len(checks), 100)
+        for check in checks:
+            self.assertEqual(check['result'], 'right', check)
+            self.assertTrue(0 <= check['error'] <= 1 and check['runs'] >= 3, check)
+        self.assertEqual({c['activations'] for c in checks},
+                         {'f32', 'f16'} if 'f16' in device['caps'] else {'f32'})
+        self.assertTrue({'MATMUL', 'ATTENTION', 'LAYERNORM', 'ADAMW', 'MODEL'} <=
+                        {c['op'] for c in checks})
+        environment['VKCLIP_DISABLE_KERNELS'] = 'layernorm'
+        text = self.run_command('check', status=1, environment=environment)
+        self.assertRegex(text, r'(?m)^  not built +LAYERNORM +f32 f32 layernorm ')
+        self.assertRegex(self.errors[-1], r'checks are not right')
 
     def test_none(self):
         self.run_command('devices', status=3, environment=NO_DEVICE)

@@ -29,19 +29,6 @@ static const char *type_name(enum vkclip_device_type type)
     return "other";
 }
 
-/* Makes a JSON list of the words of a text. */
-static json_t *list_words(const char *text)
-{
-    json_t *array = json_array();
-    while (array && *text) {
-        size_t length = strcspn(text, " ");
-        if (length)
-            json_array_append_new(array, cli_json_text(text, length));
-        text += length + (text[length] == ' ');
-    }
-    return array;
-}
-
 /* Makes the UUID's text in hexadecimal, or null where the driver gives none. */
 static json_t *list_uuid(const uint8_t *uuid)
 {
@@ -64,7 +51,7 @@ static bool print_device_json(const struct vkclip_device_info *info)
                   cli_json_text(info->name, strlen(info->name)), "type", type_name(info->type),
                   "driver", cli_json_text(info->driver, strlen(info->driver)), "api", api, "uuid",
                   list_uuid(info->uuid), "memory", (json_int_t)info->memory, "caps",
-                  list_words(info->caps), "usable", info->usable);
+                  cli_json_words(info->caps), "usable", info->usable);
     if (json && !info->usable)
         json_object_set_new(json, "why", cli_json_text(info->why, strlen(info->why)));
     return cli_print_json(json, stdout);
