@@ -208,12 +208,13 @@ struct vkclip_check {
  * vkclip_check_device then fails with EINVALID. */
 typedef int vkclip_check_fn(void *user, const struct vkclip_check *check);
 /* Checks every kernel that the device, or each of several, can run, and a model of two layers,
- * whether or not they are known to be right, and keeps the results as above. This takes from some
- * seconds to some minutes, most of them in the driver's compiler. Sets *wrong to the number of
- * checks that are not right; that is no error. Errors: EINVALID, EDEVICE, EDEVICEMEMORY, EMEMORY.
- */
-VKCLIP_API int vkclip_check_device(struct vkclip_device *device, vkclip_check_fn *check, void *user,
-                                   size_t *wrong);
+ * whether or not they are known to be right, and keeps the results as above. `op` restricts this to
+ * one op by its name, such as "MATMUL", or "MODEL" for the model; NULL stands for all, which takes
+ * from some seconds to some minutes, most of them in the driver's compiler. Sets *wrong to the
+ * number of checks that are not right; that is no error. Errors: EINVALID, also for an op that has
+ * no kernel on the device, EDEVICE, EDEVICEMEMORY, EMEMORY. */
+VKCLIP_API int vkclip_check_device(struct vkclip_device *device, const char *op,
+                                   vkclip_check_fn *check, void *user, size_t *wrong);
 
 /* Measurements decide which kernel computes a class of shapes on a device. They are made once, when
  * a model with enough work first runs in shapes that are new to the device, take at most about two

@@ -7,6 +7,8 @@
 #include "runtime/selftest_model.h"
 #include "runtime/tune.h"
 
+#include <string.h>
+
 int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity, size_t *count)
 {
     if (!count || (!infos && capacity))
@@ -55,30 +57,34 @@ int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning, v
 struct counted_checks {
     vkclip_check_fn *entry;
     void *user;
-    size_t wrong;
+    size_t wrong, all;
 };
 
 static int count_check(void *user, const struct vkclip_check *check)
 {
     struct counted_checks *counted = user;
+    counted->all++;
     counted->wrong += !check->right;
     return counted->entry(counted->user, check);
 }
 
-int vkclip_check_device(struct vkclip_device *device, vkclip_check_fn *check, void *user,
-                        size_t *wrong)
+int vkclip_check_device(struct vkclip_device *device, const char *op, vkclip_check_fn *check,
+                        void *user, size_t *wrong)
 {
-    struct counted_checks counted = {check, user, 0};
+    struct counted_checks counted = {check, user, 0, 0};
+    const bool model = !op || !strcmp(op, "MODEL");
     int error = VKCLIP_OK;
     if (!device || !check || !wrong)
         return error_fail(VKCLIP_EINVALID, "vkclip_check_device: device, check and wrong expected");
     for (size_t i = 0; i < device->count && !error; i++) {
         struct tuner *tuner = device->tuners[i];
-        error = selftest_all(tune_selftest(tuner), count_check, &counted);
-        if (!error)
+        error = selftest_all(tune_selftest(tuner), op, count_check, &counted);
+        if (!error && model)
             error = selftest_all_models(device->gpus[i], tuner, count_check, &counted);
     }
     *wrong = counted.wrong;
+    if (!error && !counted.all)
+        error = error_fail(VKCLIP_EINVALID, "%s: expected the name of an op, such as MATMUL", op);
     return error;
 }
 

@@ -307,16 +307,19 @@ static int check_variant(struct selftest *selftest, const struct kernel *kernel,
     return error;
 }
 
-int selftest_all(struct selftest *selftest, vkclip_check_fn *entry, void *user)
+int selftest_all(struct selftest *selftest, const char *op, vkclip_check_fn *entry, void *user)
 {
     int error = VKCLIP_OK;
-    selftest->excluded_count = 0; /* What was found before is found again, or was no fault. */
-    json_object_clear(selftest->shares);
-    if (selftest->path)
-        remove(selftest->path);
+    if (!op) { /* What was found before is found again, or was no fault. */
+        selftest->excluded_count = 0;
+        json_object_clear(selftest->shares);
+        if (selftest->path)
+            remove(selftest->path);
+    }
     for (size_t k = 0; k < kernel_count && !error; k++)
         for (size_t i = 0; i < selftest_case_count && !error; i++)
-            if (selftest_cases[i].node.op == kernels[k].op)
+            if (selftest_cases[i].node.op == kernels[k].op &&
+                (!op || !strcmp(op, op_name(kernels[k].op))))
                 error = check_variant(selftest, &kernels[k], &selftest_cases[i], entry, user);
     keep_results(selftest);
     return error;

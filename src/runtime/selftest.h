@@ -47,8 +47,8 @@ int selftest_choice(struct selftest *selftest, const struct graph *graph, const 
 double selftest_known(const struct selftest *selftest, const char *key);
 void selftest_record(struct selftest *selftest, const char *key, double share);
 
-/* Checks every variant and tile that the device can run, whether or not they are known, and calls
- * `entry` for each, until it returns nonzero. */
-int selftest_all(struct selftest *selftest, vkclip_check_fn *entry, void *user);
+/* Checks every variant and tile that the device can run, of one op or, if `op` is NULL, of all,
+ * whether or not they are known, and calls `entry` for each, until it returns nonzero. */
+int selftest_all(struct selftest *selftest, const char *op, vkclip_check_fn *entry, void *user);
 
 #endif

@@ -265,7 +265,8 @@ static void rare_faults_are_found(void **state)
     size_t right = 0, wrong = 0;
     setenv("VKCLIP_FAULT_CORRUPT", "/20", 1);
     assert_int_equal(vkclip_open_device(&params, &device), 0);
-    assert_int_equal(vkclip_check_device(device, stop_at_wrong, &right, &wrong), VKCLIP_EINVALID);
+    assert_int_equal(vkclip_check_device(device, NULL, stop_at_wrong, &right, &wrong),
+                     VKCLIP_EINVALID);
     assert_int_equal(wrong, 1);
     assert_true(right < 50);
     vkclip_close_device(&device);

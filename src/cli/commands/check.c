@@ -12,6 +12,7 @@
 
 struct options {
     struct cli_device_options device;
+    const char *op;
 };
 
 /* What the report says about a check. */
@@ -104,7 +105,7 @@ static int run_check(struct cli_session *session, void *user)
     if (status)
         return status;
     cli_show_wait(session, "checking kernels");
-    int error = vkclip_check_device(session->device, print_check, session, &wrong);
+    int error = vkclip_check_device(session->device, options->op, print_check, session, &wrong);
     cli_clear_progress();
     if (error)
         return cli_fail_library(session, CLI_FAILED);
@@ -117,7 +118,10 @@ static int run_check(struct cli_session *session, void *user)
 }
 
 static const struct cli_option table[] = {
-    CLI_INCLUDE(cli_device_options, offsetof(struct options, device)), {0}};
+    CLI_OPTION(0, "op", "OP", CLI_TEXT, offsetof(struct options, op),
+               "only one op, such as MATMUL, or MODEL"),
+    CLI_INCLUDE(cli_device_options, offsetof(struct options, device)),
+    {0}};
 
 const struct cli_command cli_check_command = {
     .name = "check",
@@ -131,7 +135,8 @@ const struct cli_command cli_check_command = {
         "checks\n"
         "the kernels of a model by itself before it first uses them; this is the whole report, "
         "for\n"
-        "wrong numbers. It takes some minutes at most. Fails if a check is not right.",
+        "wrong numbers. It takes from some seconds to some minutes, most of them in the driver's\n"
+        "compiler. Fails if a check is not right.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_check,
