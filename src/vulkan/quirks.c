@@ -109,13 +109,15 @@ struct quirks quirks_find(const struct settings *settings, const struct descript
         const struct quirk *quirk = &table[i];
         if (!applies(quirk, device))
             continue;
-        quirks.caps |= quirk->avoid & ~decided;
+        const uint32_t avoided = quirk->avoid & ~decided;
+        quirks.caps |= avoided;
         decided |= quirk->avoid | quirk->use;
         quirks.separate_memory |= quirk->separate_memory;
         quirks.compute_queue |= quirk->compute_queue;
         quirks.refusal = quirks.refusal ? quirks.refusal : quirk->refusal;
-        log_message(VKCLIP_LOG_DEBUG, "device %u: has a quirk, see %s", device->info.index,
-                    quirk->source);
+        if (avoided || quirk->separate_memory || quirk->compute_queue || quirk->refusal)
+            log_message(VKCLIP_LOG_DEBUG, "device %u: has a quirk, see %s", device->info.index,
+                        quirk->source);
     }
     return quirks;
 }
