@@ -383,8 +383,6 @@ int main(int count, char **arguments)
         /* A device that hangs keeps Vulkan open, after which the layer reads no other faults. */
         cmocka_unit_test_setup_teardown(a_hang_ends, make_cache, remove_cache),
     };
-    /* Allocations and submits of the self-test would count among those that fail. */
-    setenv("VKCLIP_CHECK", "off", 1);
     program = arguments[0];
     if (count == 3) { /* This is the child of a_crash_is_remembered. */
         pixels = calloc(N * PIXELS, sizeof(*pixels));
