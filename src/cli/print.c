@@ -229,6 +229,12 @@ json_t *cli_json_words(const char *text)
     return array;
 }
 
+json_t *cli_json_api(const struct vkclip_device_info *info)
+{
+    return json_sprintf("%u.%u.%u", info->api_version[0], info->api_version[1],
+                        info->api_version[2]);
+}
+
 json_t *cli_json_floats(const float *values, size_t count)
 {
     json_t *array = json_array();

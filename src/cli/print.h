@@ -45,6 +45,8 @@ void cli_clear_progress(void);
 json_t *cli_json_text(const char *text, size_t length);
 /* Makes a JSON list of the words of a text, which may be NULL. */
 json_t *cli_json_words(const char *text);
+/* Makes a JSON string of a device's version of Vulkan: "1.3.250". */
+json_t *cli_json_api(const struct vkclip_device_info *info);
 json_t *cli_json_floats(const float *values, size_t count);
 /* Prints one line and releases `json`. False: it could not be built or written. */
 bool cli_print_json(json_t *json, FILE *file);

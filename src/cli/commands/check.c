@@ -59,13 +59,10 @@ static int print_check(void *user, const struct vkclip_check *check)
 
 static bool print_device_json(const struct vkclip_device_info *info)
 {
-    char api[40];
-    snprintf(api, sizeof(api), "%u.%u.%u", info->api_version[0], info->api_version[1],
-             info->api_version[2]);
-    json_t *json =
-        json_pack("{so so ss so ss}", "device", cli_json_text(info->name, strlen(info->name)),
-                  "driver", cli_json_text(info->driver, strlen(info->driver)), "api", api, "caps",
-                  cli_json_words(info->caps), "version", vkclip_version());
+    json_t *json = json_pack(
+        "{so so so so ss}", "device", cli_json_text(info->name, strlen(info->name)), "driver",
+        cli_json_text(info->driver, strlen(info->driver)), "api", cli_json_api(info), "caps",
+        cli_json_words(info->caps), "version", vkclip_version());
     return cli_print_json(json, stdout);
 }
 

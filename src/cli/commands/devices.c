@@ -43,15 +43,12 @@ static json_t *list_uuid(const uint8_t *uuid)
 
 static bool print_device_json(const struct vkclip_device_info *info)
 {
-    char api[40];
-    snprintf(api, sizeof(api), "%u.%u.%u", info->api_version[0], info->api_version[1],
-             info->api_version[2]);
-    json_t *json =
-        json_pack("{si so ss so ss so sI so sb}", "index", (int)info->index, "name",
-                  cli_json_text(info->name, strlen(info->name)), "type", type_name(info->type),
-                  "driver", cli_json_text(info->driver, strlen(info->driver)), "api", api, "uuid",
-                  list_uuid(info->uuid), "memory", (json_int_t)info->memory, "caps",
-                  cli_json_words(info->caps), "usable", info->usable);
+    json_t *json = json_pack(
+        "{si so ss so so so sI so sb}", "index", (int)info->index, "name",
+        cli_json_text(info->name, strlen(info->name)), "type", type_name(info->type), "driver",
+        cli_json_text(info->driver, strlen(info->driver)), "api", cli_json_api(info), "uuid",
+        list_uuid(info->uuid), "memory", (json_int_t)info->memory, "caps",
+        cli_json_words(info->caps), "usable", info->usable);
     if (json && !info->usable)
         json_object_set_new(json, "why", cli_json_text(info->why, strlen(info->why)));
     return cli_print_json(json, stdout);
@@ -176,10 +173,10 @@ const struct cli_command cli_devices_command = {
         "one by its number or by part of its name, or several (0,1 or all), which then share the\n"
         "work; otherwise a discrete device is chosen before an integrated, a virtual and a CPU\n"
         "one, and the one with the most memory of several. all means every GPU once, and the CPU\n"
-        "only where there is no GPU. --tuning lists, for each shape that was measured there, the "
-        "kernel that is used and\n"
-        "the milliseconds of every kernel that was tried; its JSON has one line per shape and\n"
-        "nothing else.",
+        "only where there is no GPU. --tuning lists, for each shape that was measured there, the\n"
+        "kernel that is used and the milliseconds of every kernel that was tried; its JSON has "
+        "one\n"
+        "line per shape and nothing else.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_devices,
