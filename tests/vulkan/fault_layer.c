@@ -7,31 +7,7 @@
  *     VK_LAYER_PATH=build/tests/fault:/usr/share/vulkan/explicit_layer.d
  *     VK_INSTANCE_LAYERS=VK_LAYER_VKCLIP_fault:VK_LAYER_KHRONOS_validation
  *
- * A variable of the first group says when its fault happens: a list of words with commas between
- * them. `7` is the 7th event, `7-` every event from the 7th on, `/20` every 20th event, and
- * `matmul_texel` or `matmul_texel_f32_f16` every event that has to do with that shader or that row
- * of shaders/kernels.def. Events are counted from 1 in the whole process, over all devices, and
- * from 1 again when an instance is created after one of the variables has changed.
- *
- *     VKCLIP_FAULT_CORRUPT   after a recorded dispatch, one word of its result is overwritten
- *     VKCLIP_FAULT_LOSE      at a submit the device is lost: that submit is not executed, and all
- *                            later calls on this VkDevice return VK_ERROR_DEVICE_LOST
- *     VKCLIP_FAULT_HANG      at a submit the device hangs: it executes nothing any more, and
- * waiting for it ends with VK_TIMEOUT, or never if there is no limit of time VKCLIP_FAULT_EXIT at a
- * submit the process ends with status 86, as if the driver crashed VKCLIP_FAULT_PIPELINE  a
- * pipeline cannot be built VKCLIP_FAULT_ALLOCATE  an allocation fails; the words `device` and
- * `host` stand for memory that is, or is not, local to the device
- *
- * A variable of the second group has one number.
- *
- *     VKCLIP_FAULT_PIPELINE_RESULT  what building a pipeline that fails returns; 0: VK_SUCCESS with
- *                                   no pipeline, as some drivers do (default -13, VK_ERROR_UNKNOWN)
- *     VKCLIP_FAULT_ALLOCATE_ABOVE   allocations of more bytes than this fail
- *     VKCLIP_FAULT_DEVICE_MEMORY    allocations fail that would make the live bytes of memory local
- *                                   to the device more than this, which is also the heap's size
- *     VKCLIP_FAULT_DISCRETE         1: the device says that it is a discrete GPU, and has one type
- * of memory that only the device sees and one that the host sees VKCLIP_FAULT_BINDING
- * maxStorageBufferRange is lowered to this
+ * vulkan/fault_rules.h lists the variables.
  *
  * A device that hangs must be abandoned: waiting for it without a limit of time, or destroying it,
  * would never return on some drivers, so the layer then ends the process with a message.
@@ -49,6 +25,7 @@
 #include <vulkan/vulkan.h>
 
 #include "kernels_spirv.h"
+#include "vulkan/fault_rules.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -85,70 +62,14 @@ static const struct row *find_row(const void *code, size_t bytes)
 
 /* ---- When faults happen ---------------------------------------------------------------------- */
 
-#define FAULTS(X) X(CORRUPT) X(LOSE) X(HANG) X(EXIT) X(PIPELINE) X(ALLOCATE)
-#define NUMBERS(X) X(PIPELINE_RESULT) X(ALLOCATE_ABOVE) X(DEVICE_MEMORY) X(DISCRETE) X(BINDING)
-
-enum variable {
-#define X(name) name,
-    FAULTS(X) NUMBERS(X)
-#undef X
-        VARIABLES
-};
-
-static const char *const variable_names[] = {
-#define X(name) "VKCLIP_FAULT_" #name,
-    FAULTS(X) NUMBERS(X)
-#undef X
-};
-
-static char values[VARIABLES][256];
 static uint64_t dispatches, submits, pipelines, allocations, device_bytes;
 
-/* Reads the variables. The counts begin again if one has changed. */
-static void read_variables(void)
+static void read_rules(void)
 {
     pthread_mutex_lock(&mutex);
-    bool changed = false;
-    for (int i = 0; i < VARIABLES; i++) {
-        const char *value = getenv(variable_names[i]);
-        char now[sizeof(*values)];
-        snprintf(now, sizeof(now), "%s", value ? value : "");
-        changed |= strcmp(now, values[i]) != 0;
-        memcpy(values[i], now, sizeof(now));
-    }
-    if (changed)
+    if (rules_read())
         dispatches = submits = pipelines = allocations = 0;
     pthread_mutex_unlock(&mutex);
-}
-
-/* Returns a variable of the second group, or `absent`. */
-static int64_t number_of(enum variable variable, int64_t absent)
-{
-    return *values[variable] ? strtoll(values[variable], NULL, 0) : absent;
-}
-
-static bool word_matches(const char *word, uint64_t event, const char *name, const char *other)
-{
-    char *end = NULL;
-    if (*word == '/') {
-        uint64_t every = strtoull(word + 1, NULL, 10);
-        return event && every && event % every == 0;
-    }
-    uint64_t number = strtoull(word, &end, 10);
-    if (end == word)
-        return !strcmp(word, name) || !strcmp(word, other);
-    return *end == '-' ? event >= number : event == number;
-}
-
-/* Tells whether a fault happens at an event. An event number of 0 matches only names. */
-static bool is_due(enum variable fault, uint64_t event, const char *name, const char *other)
-{
-    char list[sizeof(*values)], *rest = NULL;
-    memcpy(list, values[fault], sizeof(list));
-    for (char *word = strtok_r(list, ",", &rest); word; word = strtok_r(NULL, ",", &rest))
-        if (word_matches(word, event, name, other))
-            return true;
-    return false;
 }
 
 static void say(const char *what, uint64_t event, const char *fault)
@@ -291,7 +212,7 @@ static VkResult fault_CreateInstance(const VkInstanceCreateInfo *info,
     struct instance *instance = calloc(1, sizeof(*instance));
     if (!instance)
         return VK_ERROR_OUT_OF_HOST_MEMORY;
-    read_variables();
+    read_rules();
     instance->instance = *result;
     instance->get = get;
 #define X(name) instance->name = (PFN_vk##name)get(*result, "vk" #name);
@@ -407,17 +328,17 @@ static VkResult fault_QueueSubmit(VkQueue queue, uint32_t count, const VkSubmitI
             end |= buffer->exit;
         }
     pthread_mutex_unlock(&mutex);
-    if (end || is_due(EXIT, number, "", "")) {
+    if (end || rules_due(EXIT, number, "", "")) {
         say("submit", number, "ends the process");
         _exit(EXIT_STATUS);
     }
-    if (lose || is_due(LOSE, number, "", "")) {
+    if (lose || rules_due(LOSE, number, "", "")) {
         say("submit", number, "loses the device");
         device->DeviceWaitIdle(device->device); /* nothing of a lost device may go on executing */
         device->state = IS_LOST;
         return VK_SUCCESS; /* as on a GPU, where the loss shows later */
     }
-    if (hang || is_due(HANG, number, "", "")) {
+    if (hang || rules_due(HANG, number, "", "")) {
         say("submit", number, "hangs");
         device->DeviceWaitIdle(device->device);
         device->state = HANGS;
@@ -507,10 +428,10 @@ static VkResult fault_CreateComputePipelines(VkDevice handle, VkPipelineCache ca
     const uint64_t number = ++pipelines;
     const struct row *row = find_object(&modules, HANDLE(infos[0].stage.module))->row;
     pthread_mutex_unlock(&mutex);
-    if (is_due(PIPELINE, number, row->shader, row->name)) {
+    if (rules_due(PIPELINE, number, row->shader, row->name)) {
         say("pipeline", number, "cannot be built");
         memset(result, 0, count * sizeof(*result));
-        return (VkResult)number_of(PIPELINE_RESULT, VK_ERROR_UNKNOWN);
+        return (VkResult)rules_number(PIPELINE_RESULT, VK_ERROR_UNKNOWN);
     }
     VkResult built_result =
         device->CreateComputePipelines(handle, cache, count, infos, callbacks, result);
@@ -562,7 +483,7 @@ static void fault_UpdateDescriptorSets(VkDevice handle, uint32_t count,
                                        const VkCopyDescriptorSet *copies)
 {
     pthread_mutex_lock(&mutex);
-    for (uint32_t i = 0; i < count && *values[CORRUPT]; i++)
+    for (uint32_t i = 0; i < count && rules_set(CORRUPT); i++)
         if (writes[i].descriptorType == VK_DESCRIPTOR_TYPE_STORAGE_BUFFER &&
             writes[i].dstBinding == RESULT_BINDING)
             find_object(&sets, HANDLE(writes[i].dstSet))->result = *writes[i].pBufferInfo;
@@ -596,10 +517,10 @@ static void fault_CmdDispatch(VkCommandBuffer commands, uint32_t x, uint32_t y, 
     const uint64_t number = ++dispatches;
     struct object *buffer = find_object(&buffers, HANDLE(commands));
     const struct row *row = buffer->bound;
-    buffer->lose |= is_due(LOSE, 0, row->shader, row->name);
-    buffer->hang |= is_due(HANG, 0, row->shader, row->name);
-    buffer->exit |= is_due(EXIT, 0, row->shader, row->name);
-    const bool corrupt = is_due(CORRUPT, number, row->shader, row->name);
+    buffer->lose |= rules_due(LOSE, 0, row->shader, row->name);
+    buffer->hang |= rules_due(HANG, 0, row->shader, row->name);
+    buffer->exit |= rules_due(EXIT, 0, row->shader, row->name);
+    const bool corrupt = rules_due(CORRUPT, number, row->shader, row->name);
     const VkDescriptorBufferInfo result =
         corrupt ? find_object(&sets, buffer->set)->result : (VkDescriptorBufferInfo){0};
     pthread_mutex_unlock(&mutex);
@@ -614,7 +535,7 @@ static VkResult fault_CreateBuffer(VkDevice handle, const VkBufferCreateInfo *in
                                    const VkAllocationCallbacks *callbacks, VkBuffer *buffer)
 {
     VkBufferCreateInfo changed = *info;
-    if (*values[CORRUPT])
+    if (rules_set(CORRUPT))
         changed.usage |= VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     return find_device(handle)->CreateBuffer(handle, &changed, callbacks, buffer);
 }
@@ -624,8 +545,8 @@ enum { DEVICE_TYPE, HOST_TYPE, TYPES };
 
 static void change_memory(VkPhysicalDeviceMemoryProperties *memory)
 {
-    const VkDeviceSize bytes = (VkDeviceSize)number_of(DEVICE_MEMORY, 0);
-    if (number_of(DISCRETE, 0)) {
+    const VkDeviceSize bytes = (VkDeviceSize)rules_number(DEVICE_MEMORY, 0);
+    if (rules_number(DISCRETE, 0)) {
         memory->memoryHeaps[HOST_TYPE] = (VkMemoryHeap){memory->memoryHeaps[0].size, 0};
         memory->memoryHeaps[DEVICE_TYPE].flags = VK_MEMORY_HEAP_DEVICE_LOCAL_BIT;
         memory->memoryTypes[DEVICE_TYPE] =
@@ -666,7 +587,7 @@ static void fault_GetPhysicalDeviceMemoryProperties2(VkPhysicalDevice physical,
 /* Makes requirements that allow the real type of memory allow both types that stand for it. */
 static void change_requirements(VkMemoryRequirements *needs)
 {
-    if (number_of(DISCRETE, 0))
+    if (rules_number(DISCRETE, 0))
         needs->memoryTypeBits = 1u << DEVICE_TYPE | 1u << HOST_TYPE;
 }
 
@@ -691,15 +612,15 @@ static VkResult fault_AllocateMemory(VkDevice handle, const VkMemoryAllocateInfo
 {
     struct device *device = find_device(handle);
     VkMemoryAllocateInfo changed = *info;
-    const bool discrete = number_of(DISCRETE, 0);
+    const bool discrete = rules_number(DISCRETE, 0);
     const bool local = !discrete || info->memoryTypeIndex == DEVICE_TYPE;
-    const uint64_t above = (uint64_t)number_of(ALLOCATE_ABOVE, INT64_MAX);
-    const uint64_t capacity = (uint64_t)number_of(DEVICE_MEMORY, INT64_MAX);
+    const uint64_t above = (uint64_t)rules_number(ALLOCATE_ABOVE, INT64_MAX);
+    const uint64_t capacity = (uint64_t)rules_number(DEVICE_MEMORY, INT64_MAX);
     if (discrete)
         changed.memoryTypeIndex = device->host_type;
     pthread_mutex_lock(&mutex);
     const uint64_t number = ++allocations;
-    const bool fails = is_due(ALLOCATE, number, local ? "device" : "host", "") ||
+    const bool fails = rules_due(ALLOCATE, number, local ? "device" : "host", "") ||
                        info->allocationSize > above ||
                        (local && device_bytes + info->allocationSize > capacity);
     VkResult result = fails ? VK_ERROR_OUT_OF_DEVICE_MEMORY
@@ -732,8 +653,8 @@ static void fault_FreeMemory(VkDevice handle, VkDeviceMemory memory,
 
 static void change_properties(VkPhysicalDeviceProperties *properties)
 {
-    const uint32_t binding = (uint32_t)number_of(BINDING, UINT32_MAX);
-    if (number_of(DISCRETE, 0))
+    const uint32_t binding = (uint32_t)rules_number(BINDING, UINT32_MAX);
+    if (rules_number(DISCRETE, 0))
         properties->deviceType = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     if (properties->limits.maxStorageBufferRange > binding)
         properties->limits.maxStorageBufferRange = binding;
