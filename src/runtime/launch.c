@@ -317,8 +317,7 @@ static uint32_t outer_step(const struct launch *launch, uint32_t m)
     uint32_t step = divide_up(m, shares ? shares : 1);
     const struct gpu_limits *limits = gpu_limits(launch->gpu);
     const double seconds = limits->submit_seconds > 0 ? limits->submit_seconds : 1;
-    const uint32_t limit = steps_of_work(launch, m, limits->work / seconds);
-    return limit < step ? limit : step;
+    return at_most(step, steps_of_work(launch, m, limits->work / seconds));
 }
 
 static struct outer_args outer_args(const struct launch *launch)

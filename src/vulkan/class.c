@@ -17,37 +17,32 @@ static const struct {
     uint32_t vendor, driver, narrowest;
     enum gpu_class class;
 } rows[] = {
-    {0x1002, 0, 64, GPU_GCN}, /* AMD: before RDNA all subgroups have 64 lanes */
-    {0x1002, 0, 0, GPU_RDNA},
-    {0x10de, 0, 0, GPU_NVIDIA},
-    {0x5143, 0, 0, GPU_ADRENO},
-    {0x106b, 0, 0, GPU_APPLE}, /* MoltenVK and KosmicKrisp */
+    {VENDOR_AMD, 0, 64, GPU_GCN}, /* before RDNA all subgroups have 64 lanes */
+    {VENDOR_AMD, 0, 0, GPU_RDNA},
+    {VENDOR_NVIDIA, 0, 0, GPU_NVIDIA},
+    {VENDOR_QUALCOMM, 0, 0, GPU_ADRENO},
+    {VENDOR_APPLE, 0, 0, GPU_APPLE}, /* MoltenVK and KosmicKrisp */
     {0, DRIVER_HONEYKRISP, 0, GPU_APPLE},
-    {0x8086, 0, 0, GPU_INTEL},
-    {0x13b5, 0, 0, GPU_MOBILE}, /* Arm */
-    {0x1010, 0, 0, GPU_MOBILE}, /* Imagination */
-    {0x14e4, 0, 0, GPU_MOBILE}, /* Broadcom */
+    {VENDOR_INTEL, 0, 0, GPU_INTEL},
+    {VENDOR_ARM, 0, 0, GPU_MOBILE},
+    {VENDOR_IMAGINATION, 0, 0, GPU_MOBILE},
+    {VENDOR_BROADCOM, 0, 0, GPU_MOBILE},
 };
 
-void class_find(VkPhysicalDevice physical, struct gpu_limits *limits)
+void class_find(const struct description *description, struct gpu_limits *limits)
 {
-    VkPhysicalDeviceDriverProperties driver = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT control = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT};
     VkPhysicalDeviceSubgroupProperties subgroup = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &control};
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
-    vkGetPhysicalDeviceProperties(physical, &properties.properties);
-    if (properties.properties.apiVersion >= VK_API_VERSION_1_2)
-        control.pNext = &driver;
-    vkGetPhysicalDeviceProperties2(physical, &properties);
+    vkGetPhysicalDeviceProperties2(description->physical, &properties);
     limits->wave = control.minSubgroupSize ? control.minSubgroupSize : subgroup.subgroupSize;
     limits->class = GPU_OTHER;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        if ((rows[i].vendor && rows[i].vendor != properties.properties.vendorID) ||
-            (rows[i].driver && rows[i].driver != (uint32_t)driver.driverID) ||
+        if ((rows[i].vendor && rows[i].vendor != description->info.vendor_id) ||
+            (rows[i].driver && rows[i].driver != (uint32_t)description->driver) ||
             limits->wave < rows[i].narrowest)
             continue;
         limits->class = rows[i].class;

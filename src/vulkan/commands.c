@@ -10,8 +10,8 @@
 
 #include <stdlib.h>
 
-/* A plan has some hundred dispatches. Larger pools would take memory that small plans leave unused,
- * smaller ones would be created more often while commands are recorded. */
+/* A dispatch takes one or two descriptor sets. The size of the pool trades what DISPATCHES_PER_POOL
+ * does. */
 #define SETS_PER_POOL 256
 
 static struct gpu_part *last_part(const struct gpu_commands *commands)
@@ -334,12 +334,10 @@ static int add_query(struct gpu_commands *commands, size_t *query)
 static int choose_part(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
                        const struct gpu_row *row)
 {
-    const struct gpu_part *part = last_part(commands);
     const double share = dispatch->work / rows_submit_work(commands->gpu, row, dispatch->weight);
-    const bool first = part->end && commands->dispatches[part->end - 1].row->state == ROW_ALONE;
-    const bool alone = row->state == ROW_ALONE || first;
+    const bool alone = row->state == ROW_ALONE || run_is_alone(commands, commands->part_count - 1);
     int error = VKCLIP_OK;
-    if (part->share > 0 && (alone || part->share + share > 1)) {
+    if (last_part(commands)->share > 0 && (alone || last_part(commands)->share + share > 1)) {
         error = end_part(commands);
         if (!error)
             error = begin_part(commands);

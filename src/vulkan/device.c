@@ -156,15 +156,14 @@ static int probe_device(struct gpu *gpu, const struct settings *settings,
     int error = probe_features(settings, device, features);
     if (error)
         return error;
-    const struct quirks quirks = quirks_find(settings, device);
     probe_matrices(device->physical, features);
     probe_enable(features);
     gpu_describe_caps(features->caps, gpu->info.caps, sizeof(gpu->info.caps));
     gpu->caps = features->caps;
-    gpu->family = probe_compute_family(device->physical, quirks.compute_queue);
+    gpu->family = probe_compute_family(device->physical, features->quirks.compute_queue);
     probe_limits(gpu, features);
-    gpu->limits.separate_memory = quirks.separate_memory;
-    class_find(device->physical, &gpu->limits);
+    gpu->limits.separate_memory = features->quirks.separate_memory;
+    class_find(device, &gpu->limits);
     rows_set_limits(gpu);
     error = memory_open(gpu);
     if (!error && settings->pipeline_statistics)

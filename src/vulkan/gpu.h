@@ -198,8 +198,8 @@ struct gpu_dispatch {
     uint32_t push[GPU_PUSH_BYTES / 4], push_bytes;
     uint32_t groups[3];
     double work; /* operations */
-    double
-        weight; /* operations of a matrix product that take as long as one of these; at least 1 */
+    /* operations of a matrix product that take as long as one of these; at least 1 */
+    double weight;
 };
 
 /* Returns the operations of a kernel's row that one submit may take. They follow from its measured

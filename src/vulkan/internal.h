@@ -121,6 +121,16 @@ int instance_list(VkPhysicalDevice **devices, uint32_t *count);
 bool instance_has_extension(const VkExtensionProperties *extensions, uint32_t count,
                             const char *name);
 
+/* Numbers of vendors, which Khronos gives or which are those of PCI. */
+#define VENDOR_AMD 0x1002
+#define VENDOR_APPLE 0x106b
+#define VENDOR_ARM 0x13b5
+#define VENDOR_BROADCOM 0x14e4
+#define VENDOR_IMAGINATION 0x1010
+#define VENDOR_INTEL 0x8086
+#define VENDOR_NVIDIA 0x10de
+#define VENDOR_QUALCOMM 0x5143
+
 /* ---- probe.c --------------------------------------------------------------------------------- */
 
 /* What a driver says of a device. The choice of a device and the quirks depend on nothing else, so
@@ -134,6 +144,14 @@ struct description {
     /* These tell generations of GPUs apart. They are 0 until probe_features has asked for them. */
     uint32_t subgroup_min, subgroup_max;
     bool mixed_dot; /* dot products of signed with unsigned 8-bit integers are accelerated */
+};
+
+/* What has to be done differently on a device, though its driver says otherwise. */
+struct quirks {
+    const char *refusal;  /* why the device must not be used; NULL if it may be */
+    uint32_t caps;        /* capabilities not to use */
+    bool separate_memory; /* see struct gpu_limits */
+    bool compute_queue;   /* a queue without graphics is better */
 };
 
 /* This struct says what a device can do beyond Vulkan 1.1. `core` heads a chain of pointers through
@@ -152,10 +170,13 @@ struct features {
     uint32_t subgroup_width;    /* lanes in the variants that need CAP_SUBGROUP */
     uint32_t required_subgroup; /* see struct gpu */
     uint32_t caps;
+    struct quirks quirks;
 };
 
 /* Loads the functions of an instance that volk does not know because its headers are too old. */
 void probe_load(VkInstance instance);
+/* Tells whether the driver lists an extension of the device. */
+int probe_has_extension(VkPhysicalDevice physical, const char *name, bool *has);
 /* Describes any device by what Vulkan has without options. For an unusable device, info.why says
  * the reason. */
 void probe_describe(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
@@ -179,7 +200,7 @@ void probe_limits(struct gpu *gpu, const struct features *f);
 /* ---- class.c --------------------------------------------------------------------------------- */
 
 /* Fills in `class` and `wave`. */
-void class_find(VkPhysicalDevice physical, struct gpu_limits *limits);
+void class_find(const struct description *description, struct gpu_limits *limits);
 
 /* ---- statistics.c ---------------------------------------------------------------------------- */
 
@@ -189,14 +210,6 @@ int statistics_enable(struct gpu *gpu, struct features *f,
                       VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR *feature);
 
 /* ---- quirks.c -------------------------------------------------------------------------------- */
-
-/* What has to be done differently on a device, though its driver says otherwise. */
-struct quirks {
-    const char *refusal;  /* why the device must not be used; NULL if it may be */
-    uint32_t caps;        /* capabilities not to use */
-    bool separate_memory; /* see struct gpu_limits */
-    bool compute_queue;   /* a queue without graphics is better */
-};
 
 /* Finds the quirks of a device. The setting `off` gives none. */
 struct quirks quirks_find(const struct settings *settings, const struct description *description);
@@ -222,6 +235,11 @@ int memory_open(struct gpu *gpu);
 int pipelines_open(struct gpu *gpu);
 /* Writes the pipeline cache and destroys all pipelines. Accepts a GPU whose opening failed. */
 void pipelines_close(struct gpu *gpu);
+
+/* ---- run.c ----------------------------------------------------------------------------------- */
+
+/* Tells whether a part has a row that has to run alone, which is then the only one. */
+bool run_is_alone(const struct gpu_commands *commands, size_t part);
 
 /* ---- rows.c ---------------------------------------------------------------------------------- */
 

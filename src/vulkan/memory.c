@@ -38,22 +38,8 @@ static const struct {
 
 int memory_open(struct gpu *gpu)
 {
-    static const char call[] = "vkEnumerateDeviceExtensionProperties";
-    VkPhysicalDevice physical = gpu->physical;
-    uint32_t count = 0;
-    vkGetPhysicalDeviceMemoryProperties(physical, &gpu->memory);
-    int error =
-        vulkan_check(vkEnumerateDeviceExtensionProperties(physical, NULL, &count, NULL), call);
-    if (error)
-        return error;
-    VkExtensionProperties *listed = calloc(count + 1, sizeof(*listed));
-    if (!listed)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
-    error =
-        vulkan_check(vkEnumerateDeviceExtensionProperties(physical, NULL, &count, listed), call);
-    gpu->has_budget = !error && instance_has_extension(listed, count, "VK_EXT_memory_budget");
-    free(listed);
-    return error;
+    vkGetPhysicalDeviceMemoryProperties(gpu->physical, &gpu->memory);
+    return probe_has_extension(gpu->physical, "VK_EXT_memory_budget", &gpu->has_budget);
 }
 
 /* Returns the number of the device's largest heap. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Finds what a device is and can do. Everything beyond Vulkan 1.1 with a compute queue is probed
- * here and becomes a CAP_ bit or a limit; no other file asks the driver. A driver is asked only
- * for what will be used, because questions about optional features crash some drivers.
+ * here and becomes a CAP_ bit or a limit; class.c and memory.c ask for the rest. A driver is asked
+ * only for what will be used, because questions about optional features crash some drivers.
  */
 #include "vulkan/internal.h"
 
@@ -110,6 +110,15 @@ static int list_extensions(VkPhysicalDevice physical, struct extensions *extensi
     return vulkan_check(
         vkEnumerateDeviceExtensionProperties(physical, NULL, &extensions->count, extensions->list),
         call);
+}
+
+int probe_has_extension(VkPhysicalDevice physical, const char *name, bool *has)
+{
+    struct extensions listed;
+    int error = list_extensions(physical, &listed);
+    *has = !error && has_extension(&listed, name);
+    free(listed.list);
+    return error;
 }
 
 static VkBaseOutStructure *feature_struct(struct features *f, const struct optional_feature *row)
@@ -327,7 +336,8 @@ int probe_features(const struct settings *settings, struct description *device, 
         device->subgroup_min = properties.control.minSubgroupSize;
         device->subgroup_max = properties.control.maxSubgroupSize;
         device->mixed_dot = properties.dot.integerDotProduct4x8BitPackedMixedSignednessAccelerated;
-        wanted &= ~quirks_find(settings, device).caps | enabled;
+        f->quirks = quirks_find(settings, device);
+        wanted &= ~f->quirks.caps | enabled;
         chain_features(&listed, wanted, f);
         vkGetPhysicalDeviceFeatures2(device->physical, &f->core);
         f->caps = find_caps(device->physical, &properties, wanted, enabled, f);
@@ -388,14 +398,10 @@ static void describe_device(const VkPhysicalDeviceProperties *p, struct descript
 /* Vulkan 1.1 has the driver's properties as an extension. */
 static int has_driver_properties(const struct description *device, bool *has)
 {
-    struct extensions listed;
     *has = device->info.api_version[0] > 1 || device->info.api_version[1] >= 2;
     if (*has)
         return VKCLIP_OK;
-    int error = list_extensions(device->physical, &listed);
-    *has = !error && has_extension(&listed, "VK_KHR_driver_properties");
-    free(listed.list);
-    return error;
+    return probe_has_extension(device->physical, "VK_KHR_driver_properties", has);
 }
 
 /* Fills in the identifiers of the device, and the driver by its name, or by its number only where

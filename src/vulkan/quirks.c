@@ -11,11 +11,6 @@
 
 #include <string.h>
 
-#define VENDOR_AMD 0x1002
-#define VENDOR_IMAGINATION 0x1010
-#define VENDOR_INTEL 0x8086
-#define VENDOR_NVIDIA 0x10de
-
 static bool is_rdna3(const struct description *device)
 {
     return device->subgroup_min == 32 && device->subgroup_max == 64 && device->mixed_dot;

@@ -195,11 +195,9 @@ static void read_rows(struct gpu *gpu)
 /* A file that cannot be written is no failure: the rows' next runs count as their first ones. */
 static void write_rows(struct gpu *gpu)
 {
-    char *text = string_format("%s\n", VERSION);
-    if (!gpu->rows_path || !gpu->rows_changed) {
-        free(text);
+    if (!gpu->rows_path || !gpu->rows_changed)
         return;
-    }
+    char *text = string_format("%s\n", VERSION);
     for (const struct gpu_row *row = gpu->rows; row && text; row = row->next) {
         char *longer = text;
         if (row->state != ROW_NEW)

@@ -43,8 +43,7 @@ static size_t list_rows(const struct gpu_commands *commands, size_t first, size_
     return count;
 }
 
-/* Tells whether a part has a row that has to run alone, which is then the only one. */
-static bool is_alone(const struct gpu_commands *commands, size_t part)
+bool run_is_alone(const struct gpu_commands *commands, size_t part)
 {
     const size_t end = commands->parts[part].end;
     return end && commands->dispatches[end - 1].row->state == ROW_ALONE;
@@ -174,9 +173,8 @@ static VkResult read_seconds(const struct gpu_commands *commands, size_t query, 
 
 /* Keeps the time of each row's longest dispatch, because short ones take most of their time to
  * start. A driver that gives no time leaves the speed unknown. */
-static void learn_speeds(struct gpu_commands *commands)
+static void learn_speeds(const struct gpu_commands *commands)
 {
-    commands->learns = false;
     for (size_t i = 0; i < commands->dispatch_count; i++) {
         const struct gpu_dispatched *dispatch = &commands->dispatches[i];
         double seconds = 0;
@@ -241,12 +239,12 @@ static double part_share(const struct gpu_commands *commands, size_t part)
 static size_t choose_end(const struct gpu_commands *commands, size_t first)
 {
     size_t end = first + 1;
-    if (!commands->gpu->limits.submit_seconds || is_alone(commands, first))
+    if (!commands->gpu->limits.submit_seconds || run_is_alone(commands, first))
         return end;
     double share = part_share(commands, first);
     for (; end < commands->part_count && end - first < SUBMIT_PARTS; end++) {
         share += part_share(commands, end);
-        if (share > 1 || is_alone(commands, end))
+        if (share > 1 || run_is_alone(commands, end))
             break;
     }
     return end;
@@ -292,8 +290,8 @@ static int submit_all(struct gpu_commands *commands)
         rows_begin(commands->gpu, rows, list_rows(commands, 0, commands->part_count, rows));
     for (size_t first = 0, end; first < commands->part_count && !error; first = end) {
         end = choose_end(commands, first);
-        error = is_alone(commands, first) ? submit_alone(commands, first)
-                                          : submit_parts(commands, first, end);
+        error = run_is_alone(commands, first) ? submit_alone(commands, first)
+                                              : submit_parts(commands, first, end);
     }
     return error;
 }

@@ -14,21 +14,9 @@
 int statistics_enable(struct gpu *gpu, struct features *f,
                       VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR *feature)
 {
-    static const char call[] = "vkEnumerateDeviceExtensionProperties";
     static const char extension[] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
-    uint32_t count = 0;
-    int error =
-        vulkan_check(vkEnumerateDeviceExtensionProperties(gpu->physical, NULL, &count, NULL), call);
-    if (error)
-        return error;
-    VkExtensionProperties *listed = calloc(count + 1, sizeof(*listed));
-    if (!listed)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
-    error = vulkan_check(vkEnumerateDeviceExtensionProperties(gpu->physical, NULL, &count, listed),
-                         call);
-    gpu->statistics = !error && instance_has_extension(listed, count, extension) &&
-                      f->extension_count < ARRAY_COUNT(f->extensions);
-    free(listed);
+    int error = probe_has_extension(gpu->physical, extension, &gpu->statistics);
+    gpu->statistics &= f->extension_count < ARRAY_COUNT(f->extensions);
     if (!gpu->statistics)
         return error;
     *feature = (VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR){
