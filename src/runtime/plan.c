@@ -146,15 +146,27 @@ static uint64_t place_blocks(struct block *blocks, size_t count)
     return arena;
 }
 
-int plan_measure(const struct graph *graph, uint32_t alignment, bool separate_memory,
-                 uint64_t *arena, uint64_t *least)
+/* Returns the blocks of a graph's tensors with their lifetimes, or NULL after error_fail. */
+static struct block *make_blocks(const struct graph *graph, uint32_t alignment,
+                                 bool separate_memory)
 {
     struct block *blocks = calloc(graph->tensor_count + 1, sizeof(*blocks));
-    if (!blocks)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+    if (!blocks) {
+        error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+        return NULL;
+    }
     find_lifetimes(graph, alignment, blocks);
     if (separate_memory)
         keep_apart(graph, blocks);
+    return blocks;
+}
+
+int plan_measure(const struct graph *graph, uint32_t alignment, bool separate_memory,
+                 uint64_t *arena, uint64_t *least)
+{
+    struct block *blocks = make_blocks(graph, alignment, separate_memory);
+    if (!blocks)
+        return VKCLIP_EMEMORY;
     *least = least_bytes(graph, blocks);
     *arena = place_blocks(blocks, graph->tensor_count);
     free(blocks);
@@ -178,13 +190,11 @@ static int find_memory(const struct plan_params *params, const struct tensor *te
 static int place_tensors(struct plan *plan, const struct plan_params *params)
 {
     const struct graph *graph = &plan->graph;
-    struct block *blocks = calloc(graph->tensor_count + 1, sizeof(*blocks));
+    const struct gpu_limits *limits = gpu_limits(plan->gpu);
+    struct block *blocks = make_blocks(graph, limits->alignment, limits->separate_memory);
     int error = VKCLIP_OK;
     if (!blocks)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
-    find_lifetimes(graph, gpu_limits(plan->gpu)->alignment, blocks);
-    if (gpu_limits(plan->gpu)->separate_memory)
-        keep_apart(graph, blocks);
+        return VKCLIP_EMEMORY;
     plan->arena_bytes = place_blocks(blocks, graph->tensor_count);
     plan->memory += plan->arena_bytes;
     for (size_t i = 0; i < graph->tensor_count; i++)
@@ -204,10 +214,10 @@ static int place_tensors(struct plan *plan, const struct plan_params *params)
 
 /* ---- Recording ------------------------------------------------------------------------------- */
 
-/* Creates host memory for the wanted tensors, one after the other. The offsets are the same for
- * every replay. */
+/* Creates host memory for the wanted tensors, one after the other, and adds its size to *bytes. The
+ * offsets are the same for every replay. */
 static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const bool *wanted,
-                              struct gpu_buffer **buffer)
+                              struct gpu_buffer **buffer, uint64_t *bytes)
 {
     const uint64_t alignment = gpu_limits(plan->gpu)->alignment;
     uint64_t size = 0;
@@ -216,7 +226,7 @@ static int create_host_buffer(struct plan *plan, enum gpu_memory memory, const b
             plan->host_offset[t] = size;
             size += (plan->ranges[t].size + alignment - 1) / alignment * alignment;
         }
-    plan->memory += size;
+    *bytes += size;
     return gpu_buffer_create(plan->gpu, memory, size, buffer);
 }
 
@@ -345,14 +355,18 @@ static void destroy_replay(struct plan *plan, struct replay *replay)
 
 static int create_host_buffers(struct plan *plan, struct replay *replay)
 {
-    int error = create_host_buffer(plan, GPU_INPUT, plan->is_input, &replay->upload);
+    uint64_t bytes = 0;
+    int error = create_host_buffer(plan, GPU_INPUT, plan->is_input, &replay->upload, &bytes);
     if (!error)
-        error = create_host_buffer(plan, GPU_DOWNLOAD, plan->is_output, &replay->download);
-    for (size_t t = 0; t < plan->graph.tensor_count && !error; t++)
+        error = create_host_buffer(plan, GPU_DOWNLOAD, plan->is_output, &replay->download, &bytes);
+    if (error)
+        return error;
+    plan->memory += bytes;
+    for (size_t t = 0; t < plan->graph.tensor_count; t++)
         if (plan->is_input[t])
             memset((char *)gpu_buffer_map(replay->upload) + plan->host_offset[t], 0,
                    plan->ranges[t].size);
-    return error;
+    return VKCLIP_OK;
 }
 
 /* Makes sure that a replay has its host memory, and commands for the arena as it is now. Only the

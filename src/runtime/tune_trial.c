@@ -21,6 +21,7 @@
 
 #include "runtime/launch.h"
 #include "runtime/layout.h"
+#include "runtime/op_values.h"
 #include "runtime/tune_sample.h"
 #include "shaders/args.h"
 
@@ -86,14 +87,6 @@ struct scratch {
     struct gpu_range ranges[KERNEL_SLOTS];
 };
 
-static float next_value(uint32_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    return (float)*state / 2147483648.0f - 1;
-}
-
 /* Fills memory with repetitions of its first `known` bytes. */
 static void repeat_bytes(char *data, uint64_t bytes, uint64_t known)
 {
@@ -114,7 +107,7 @@ static int fill_panels(const struct tensor *tensor, uint64_t bytes, char *data)
         return error_fail(VKCLIP_EMEMORY, "out of memory for measuring kernels");
     for (int panel = 0; panel < 3 && known < bytes; panel++, known += panel_bytes) {
         for (size_t i = 0; i < k * PANEL; i++)
-            columns[i] = next_value(&state);
+            columns[i] = (float)op_values_next(&state);
         layout_store_panel(tensor->type, columns, k, data + known);
     }
     repeat_bytes(data, bytes, known);
@@ -128,7 +121,7 @@ static int fill_rows(const struct tensor *tensor, uint64_t bytes, char *data)
     const uint64_t count = elements < RANDOM_VALUES ? elements : RANDOM_VALUES;
     uint32_t state = 2463534242u;
     for (uint64_t i = 0; i < count; i++) {
-        const float value = next_value(&state);
+        const float value = (float)op_values_next(&state);
         if (tensor->type == TYPE_F32)
             ((float *)(void *)data)[i] = value;
         else
