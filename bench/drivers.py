@@ -26,7 +26,7 @@ def first_choice(folder, device, op):
     rows = [row for row in rows if row['kernel'] == kernel]
     spills = max(float(row['spills']) for row in rows)
     scratch = max(float(row['scratch']) for row in rows)
-    return (f'{kernel.rsplit(" ", 1)[0] if " " in kernel else kernel}: '
+    return (f'{kernel.rsplit(" ", 1)[0]}: '
             f'{max(float(row["registers"]) for row in rows):.0f}, '
             f'{f"**{spills:.0f}**" if spills else "0"}{f" + {scratch:.0f} B" if scratch else ""}, '
             f'{min(float(row["occupancy"]) for row in rows):.0f}')

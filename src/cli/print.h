@@ -43,7 +43,7 @@ void cli_clear_progress(void);
 
 /* Makes a JSON string of any bytes; those that are not UTF-8 become U+FFFD. */
 json_t *cli_json_text(const char *text, size_t length);
-/* Makes a JSON list of the words of a text, which may be NULL. */
+/* Makes a JSON list of the words of a text, which spaces separate. */
 json_t *cli_json_words(const char *text);
 /* Makes a JSON string of a device's version of Vulkan: "1.3.250". */
 json_t *cli_json_api(const struct vkclip_device_info *info);

@@ -3,6 +3,7 @@
  * vkclip check: compares every kernel that a device can run with the reference, for reports of
  * wrong numbers.
  */
+#include "base/array.h"
 #include "cli/command.h"
 #include "cli/log.h"
 #include "cli/model.h"
@@ -82,7 +83,7 @@ static int print_devices(struct cli_session *session)
 {
     struct vkclip_device_info infos[16];
     size_t count = 0;
-    if (vkclip_get_device_infos(session->device, infos, 16, &count))
+    if (vkclip_get_device_infos(session->device, infos, ARRAY_COUNT(infos), &count))
         return cli_fail_library(session, CLI_FAILED);
     for (size_t i = 0; i < count; i++)
         if (!session->common.json)
