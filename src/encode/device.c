@@ -81,7 +81,7 @@ static int open_named(struct vkclip_device *device, const struct settings *setti
 }
 
 /* Says once per process that nothing but a CPU was found, which is slow. A caller who names the
- * CPU knows it. */
+ * CPU knows it. The command recognises the message by its first words (cli/log.c). */
 static void warn_of_cpu(const struct vkclip_device *device, const struct settings *settings)
 {
     static atomic_flag warned = ATOMIC_FLAG_INIT;

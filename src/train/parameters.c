@@ -404,14 +404,16 @@ int parameters_write(struct parameters *p, size_t index, enum parameter_value wh
 static int create_passage(struct parameters *p)
 {
     uint64_t largest = 0;
+    int error = VKCLIP_OK;
+    if (p->upload)
+        return VKCLIP_OK;
     for (size_t i = 0; i < p->count; i++) {
         const uint64_t bytes = layout_tensor_bytes(&p->entries[i].tensor);
         largest = bytes > largest ? bytes : largest;
     }
-    int error = VKCLIP_OK;
     if (!p->download)
         error = gpu_buffer_create(p->gpu, GPU_DOWNLOAD, largest, &p->download);
-    if (!error && !p->upload)
+    if (!error)
         error = gpu_buffer_create(p->gpu, GPU_UPLOAD, largest, &p->upload);
     return error;
 }
@@ -442,17 +444,14 @@ static int add_gradient(struct parameters *p, struct parameters *const *others, 
 {
     const struct gpu_range range = find_range(p, index, PARAMETER_GRADIENT);
     const float *values = NULL;
-    float *sum = gpu_buffer_map(p->upload);
+    float *sum = gpu_buffer_map(p->download); /* Other host memory may be slow to read. */
     int error = pass_out(p, range, &values);
-    if (error)
-        return error;
-    memcpy(sum, values, range.size);
     for (size_t i = 0; i < count && !error; i++) {
         error = pass_out(others[i], find_range(others[i], index, PARAMETER_GRADIENT), &values);
         for (uint64_t k = 0; k < range.size / sizeof(*sum) && !error; k++)
             sum[k] += values[k];
     }
-    return error ? error : gpu_copy(p->gpu, (struct gpu_range){p->upload, 0, range.size}, range);
+    return error ? error : pass_in(p, sum, range);
 }
 
 int parameters_add_gradients(struct parameters *p, struct parameters *const *others, size_t count)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Decides which of several devices train together. Each device is measured: a tower's forward pass,
- * and how fast gradients can be copied from it. From that follows the time of a step on every
- * number of devices, the fastest first. Devices that would not shorten a step are left out, with
- * one line that says why.
+ * Decides which of several devices train together. Each device is measured: the forward pass of
+ * both towers, and how fast gradients can be copied from it. From that follows the time of a step
+ * on every number of devices, the fastest first. Devices that would not shorten a step are left
+ * out, with one line that says why.
  */
 #ifndef VKCLIP_TRAIN_SHARE_H
 #define VKCLIP_TRAIN_SHARE_H

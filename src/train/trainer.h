@@ -10,9 +10,9 @@
 
 struct train_device;
 
-/* Opens a run with its data; params->output is not NULL. The devices' GPUs and
- * tuners must outlive the trainer. Without a device nothing is written, and the trainer only tells
- * what the run would need. */
+/* Opens a run with its data; params->output is not NULL. The devices' GPUs and tuners must outlive
+ * the trainer. Without a device nothing is written, and the trainer only tells what the run would
+ * need. */
 int trainer_open(const struct train_device *devices, size_t count,
                  const struct vkclip_trainer_params *params, struct vkclip_trainer **trainer);
 void trainer_close(struct vkclip_trainer **trainer);
