@@ -130,10 +130,9 @@ static const char *build_apart(struct compiling *c, struct gpu_pipeline *pipelin
 static void print_head(const struct options *options, const struct gpu *gpu)
 {
     if (options->csv)
-        printf("# %s, %s\n", gpu_info(gpu)->name, gpu_info(gpu)->driver);
-    if (options->csv)
-        puts("first,op,shape,x,w,kernel,tile,constants,result,registers,spills,scratch,shared,"
-             "occupancy,instructions,seconds");
+        printf("# %s, %s\nfirst,op,shape,x,w,kernel,tile,constants,result,registers,spills,"
+               "scratch,shared,occupancy,instructions,seconds\n",
+               gpu_info(gpu)->name, gpu_info(gpu)->driver);
     else
         printf("%-5s %-10s %-18s %-4s %-4s %-34s %-10s %9s %6s %7s %6s %9s %12s %7s\n", "first",
                "op", "shape", "x", "w", "kernel", "result", "registers", "spills", "scratch",
@@ -169,7 +168,7 @@ static void print_compiled(const struct compiling *c, const struct node *node, c
 
 /* ---- All pipelines --------------------------------------------------------------------------- */
 
-/* Tells whether the choice was compiled before, for another node. */
+/* Tells whether the choice was compiled before, for another node, and remembers it. */
 static bool is_repeated(struct compiling *c, const struct kernel_choice *choice)
 {
     const uint32_t form[] = {choice->listed_tile.rows, choice->listed_tile.columns,
@@ -219,7 +218,7 @@ static int compile_node(struct compiling *c, const struct graph *graph, const st
         const bool tile = i && kernel == choices[i - 1].kernel;
         if (!options_want(c->options, kernel) || (i && c->options->first) ||
             (tile && !c->options->tiles) ||
-            (is_repeated(c, &choices[i]) && (i || c->options->first) && c->options->reduced))
+            (c->options->reduced && is_repeated(c, &choices[i]) && (i || c->options->first)))
             continue;
         error = compile_choice(c, graph, node, shape, &choices[i], !i);
     }

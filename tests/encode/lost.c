@@ -130,12 +130,6 @@ static void encode_as_expected(double tolerance)
     assert_true(largest_difference(found, expected, N * D) <= tolerance);
 }
 
-/* Returns the path of a file in the cache folder, or NULL. */
-static char *find_cached(const char *start)
-{
-    return scratch_find(cache, start);
-}
-
 /* ---- Loss ------------------------------------------------------------------------------------ */
 
 /* Wherever the device is lost once while pictures are encoded, the results are the same bits. At
@@ -191,14 +185,14 @@ static void a_deadly_kernel_is_left_out(void **state)
     encode_as_expected(1e-5);
     assert_said("is left out");
     assert_not_said("opened again");
-    char *rows = find_cached("rows-");
+    char *rows = scratch_find(cache, "rows-");
     assert_non_null(rows);
     assert_said(rows); /* The message says which file to remove. */
     set_fault(NULL, NULL);
     assert_int_equal(remove(rows), 0);
     encode_as_expected(0);
     assert_not_said("is left out");
-    assert_null(find_cached("running-"));
+    assert_null(scratch_find(cache, "running-"));
     free(rows);
 }
 
@@ -221,7 +215,7 @@ static void a_crash_is_remembered(void **state)
         runs++;
     printf("%d crashes until the kernels were left out\n", runs);
     assert_in_range(runs, 1, MOST - 1); /* Only the last kernel of each op would be left. */
-    assert_null(find_cached("running-"));
+    assert_null(scratch_find(cache, "running-"));
     set_fault(NULL, NULL);
     encode_as_expected(1e-5);
     assert_said("is left out");
@@ -361,9 +355,6 @@ static void training_says_where_it_resumes(void **state)
     assert_non_null(strstr(vkclip_last_error(), "`resume`"));
     vkclip_close_trainer(&trainer);
     vkclip_close_device(&device);
-    char *command = string_format("rm -r '%s'", run);
-    assert_int_equal(system(command), 0);
-    free(command);
     free(run);
     free(data);
 }

@@ -213,7 +213,7 @@ static void predicted_count(void **state)
     assert_int_equal(share_micro_batch(&params, 2), 6);
     assert_int_equal(share_micro_batch(&params, 5), 2);
     assert_int_equal(share_micro_batch(&parts, 2), 4);
-    /* Of three parts one device computes two, so that little is gained. */
+    /* Of three parts one device computes two, so that a third of the time is gained. */
     assert_int_equal(share_count(alike, 2, &parts, 0), 2);
     params.batch = 1;
     assert_int_equal(share_count(alike, 3, &params, 0), 1);
