@@ -5,6 +5,7 @@
  * to blame are left out, in later processes too, and otherwise the message says what was running.
  */
 #define _GNU_SOURCE
+#include "support/random.h"
 #include "support/difference.h"
 #include "support/scratch.h"
 #include "support/testing.h"
@@ -72,10 +73,7 @@ static int open_reference(void **state)
     pixels = malloc(N * PIXELS * sizeof(*pixels));
     expected = malloc(N * D * sizeof(*expected));
     found = malloc(N * D * sizeof(*found));
-    for (int i = 0; i < N * PIXELS; i++) {
-        random = random * 1664525 + 1013904223;
-        pixels[i] = (float)(random >> 8) / (1 << 23) - 1;
-    }
+    random_values(&random, pixels, N * PIXELS);
     set_fault(NULL, NULL);
     vkclip_set_log(keep_message, NULL);
     cache = "";

@@ -4,6 +4,7 @@
  * ranges only. The fault layer (tests/vulkan/fault_layer.c) makes them out of the driver at hand.
  */
 #define _GNU_SOURCE
+#include "support/random.h"
 #include "support/difference.h"
 #include "support/open_gpu.h"
 #include "support/scratch.h"
@@ -98,10 +99,7 @@ static int compute_expected(void **state)
     struct vkclip_model *model = NULL;
     uint32_t random = 1;
     vkclip_set_log(count_messages, NULL);
-    for (size_t i = 0; i < ARRAY_COUNT(pixels); i++) {
-        random = random * 1664525 + 1013904223;
-        pixels[i] = (float)(random >> 8) / (1 << 23) - 1;
-    }
+    random_values(&random, pixels, ARRAY_COUNT(pixels));
     clear_faults(state);
     open_model(&device, &model);
     encode_all(model, expected, expected_texts);

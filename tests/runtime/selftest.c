@@ -32,23 +32,12 @@ static void count_messages(void *user, enum vkclip_log_level level, const char *
     rounds += strstr(message, "checked the kernels of a graph") != NULL;
 }
 
-struct opened {
-    struct gpu *gpu;
-    struct tuner *tuner;
-};
-
 static struct opened open_tuner(const char *cache)
 {
     struct opened opened;
     warnings = rounds = 0;
     opened.gpu = open_gpu_and_tuner(cache, &opened.tuner);
     return opened;
-}
-
-static void close_tuner(struct opened *opened)
-{
-    tune_close(&opened->tuner);
-    gpu_close(&opened->gpu);
 }
 
 static bool has_fault_layer(void)
@@ -130,7 +119,7 @@ static void known_kernels_are_not_run_again(void **state)
         assert_int_equal(check_plan(&opened), 0);
         assert_int_equal(rounds, process == 0);
         assert_int_equal(warnings, 0);
-        close_tuner(&opened);
+        close_opened(&opened);
     }
     scratch_remove(folder);
 }
@@ -143,13 +132,13 @@ static void can_be_turned_off(void **state)
     struct opened opened = open_tuner("");
     assert_int_equal(choose(&opened, choices), 0);
     assert_int_equal(rounds, 0);
-    close_tuner(&opened);
+    close_opened(&opened);
     setenv("VKCLIP_CHECK", "never", 1);
     opened = open_tuner("");
     assert_int_equal(choose(&opened, choices), 0);
     assert_int_equal(rounds, 1);
     assert_int_equal(warnings, 1);
-    close_tuner(&opened);
+    close_opened(&opened);
     unsetenv("VKCLIP_CHECK");
 }
 
@@ -173,7 +162,7 @@ static void right_kernels_are_far_from_the_bound(void **state)
         assert_true(result.error < 0.2);
     }
     graph_free(&graph);
-    close_tuner(&opened);
+    close_opened(&opened);
 }
 
 /* ---- Wrong kernels --------------------------------------------------------------------------- */
@@ -188,7 +177,7 @@ static void wrong_variant_is_left_out(void **state)
     struct opened opened = open_tuner("");
     assert_int_equal(choose(&opened, choices), 0);
     const struct kernel *first = choices[0].kernel;
-    close_tuner(&opened);
+    close_opened(&opened);
 
     setenv("VKCLIP_FAULT_CORRUPT", first->shader, 1);
     opened = open_tuner(folder);
@@ -198,14 +187,14 @@ static void wrong_variant_is_left_out(void **state)
     assert_non_null(strstr(last_warning, first->shader));
     assert_non_null(strstr(last_warning, "MATMUL"));
     assert_int_equal(check_plan(&opened), 0);
-    close_tuner(&opened);
+    close_opened(&opened);
 
     unsetenv("VKCLIP_FAULT_CORRUPT"); /* The file says that the variant is wrong. */
     opened = open_tuner(folder);
     assert_int_equal(choose(&opened, choices), 0);
     assert_ptr_not_equal(choices[0].kernel, first);
     assert_int_equal(warnings + rounds, 0);
-    close_tuner(&opened);
+    close_opened(&opened);
     scratch_remove(folder);
 }
 
@@ -219,7 +208,7 @@ static void device_without_a_right_kernel_is_refused(void **state)
     struct opened opened = open_tuner("");
     assert_int_equal(choose(&opened, choices), VKCLIP_EDEVICE);
     assert_non_null(strstr(vkclip_last_error(), "no kernel for ATTENTION in f32 can be built"));
-    close_tuner(&opened);
+    close_opened(&opened);
     unsetenv("VKCLIP_FAULT_CORRUPT");
 }
 
@@ -234,12 +223,12 @@ static void wrong_model_is_refused(void **state)
     struct kernel_choice choices[2];
     struct opened opened = open_tuner(folder);
     assert_int_equal(choose(&opened, choices), 0); /* The kernels are known then. */
-    close_tuner(&opened);
+    close_opened(&opened);
     setenv("VKCLIP_FAULT_CORRUPT", "12", 1); /* after the two of the graph's own plan */
     opened = open_tuner(folder);
     assert_int_equal(check_plan(&opened), VKCLIP_EDEVICE);
     assert_non_null(strstr(vkclip_last_error(), "a model of two layers"));
-    close_tuner(&opened);
+    close_opened(&opened);
     unsetenv("VKCLIP_FAULT_CORRUPT");
     scratch_remove(folder);
 }

@@ -81,11 +81,6 @@ static double noisy_seconds(void *user, const struct kernel_choice *choice, doub
     return 1e-3 * factor;
 }
 
-struct opened {
-    struct gpu *gpu;
-    struct tuner *tuner;
-};
-
 /* Tests that are not about time get the times of a quiet machine, because they must not depend on
  * what else this one does. */
 static struct noisy_clock quiet_clock = {.state = 2463534242u};
@@ -98,12 +93,6 @@ static struct opened open_tuner(const char *mode, const char *cache)
     *quiet_clock.fixed = 0;
     tune_set_clock(opened.tuner, noisy_seconds, &quiet_clock);
     return opened;
-}
-
-static void close_tuner(struct opened *opened)
-{
-    tune_close(&opened->tuner);
-    gpu_close(&opened->gpu);
 }
 
 /* Builds a graph of `count` matmuls, whose widths put each into a shape class of its own. */
@@ -184,7 +173,7 @@ static void packed_matrix_fits_variants_of_its_type(void **state)
     for (size_t i = 0; i < count; i++)
         assert_int_equal(choices[i].kernel->w, TYPE_F32);
     graph_free(&graph);
-    close_tuner(&opened);
+    close_opened(&opened);
 }
 
 static void wrong_never_wins(void **state)
@@ -207,7 +196,7 @@ static void wrong_never_wins(void **state)
     size_t runs = tune_runs(opened.tuner);
     choose(&opened, name); /* `force` measures each class once per process. */
     assert_int_equal(tune_runs(opened.tuner), runs);
-    close_tuner(&opened);
+    close_opened(&opened);
 }
 
 static void failing_kernel_is_skipped(void **state)
@@ -218,7 +207,7 @@ static void failing_kernel_is_skipped(void **state)
     struct opened opened = open_tuner("force", "");
     choose(&opened, name);
     assert_null(strstr(name, "matmul_texel"));
-    close_tuner(&opened);
+    close_opened(&opened);
     unsetenv("VKCLIP_DISABLE_KERNELS");
 }
 
@@ -283,7 +272,7 @@ static void measuring_ends_in_time(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(choices); i++)
         assert_non_null(choices[i].kernel);
     graph_free(&graph);
-    close_tuner(&opened);
+    close_opened(&opened);
 }
 
 /* ---- Busy machines --------------------------------------------------------------------------- */
@@ -322,7 +311,7 @@ static size_t replaced_by_process(const char *mode, const char *folder, struct n
 {
     struct opened opened = open_tuner(mode, folder);
     const size_t replaced = count_replaced(&opened, clock, 0);
-    close_tuner(&opened);
+    close_opened(&opened);
     return replaced;
 }
 
@@ -342,7 +331,7 @@ static void busy_machine_makes_no_slow_choice(void **state)
                                         .state = 2463534242u + number};
             assert_int_equal(count_replaced(&opened, &clock, CLASSES * number), 0);
         }
-    close_tuner(&opened);
+    close_opened(&opened);
 }
 
 /* On a quiet machine a choice that is clearly faster is made; on a busy one it is made or left to a
@@ -359,7 +348,7 @@ static void faster_choice_is_made_when_it_is_quiet(void **state)
     struct listed listed = {0};
     assert_int_equal(tune_list(opened.tuner, list_one, &listed), 0);
     assert_true(listed.classes < CLASSES); /* The undecided ones are not known. */
-    close_tuner(&opened);
+    close_opened(&opened);
     assert_int_equal(replaced_by_process("force", folder, &quiet), CLASSES);
     assert_int_equal(replaced_by_process("on", folder, &quiet), CLASSES);
     scratch_remove(folder);
@@ -395,7 +384,7 @@ static void expect_choice(const char *mode, const char *folder, const char *kern
     if (kernel)
         assert_string_equal(name, kernel);
     assert_int_equal(tune_runs(opened.tuner) > 0, measured);
-    close_tuner(&opened);
+    close_opened(&opened);
 }
 
 /* Returns a new string: the text with the first occurrence of `old` replaced. */
@@ -427,7 +416,7 @@ static void keep_one_class(struct kept *kept)
     first_choice(&opened, kept->fixed);
     choose(&opened, kept->measured);
     assert_int_equal(tune_list(opened.tuner, list_one, &listed), 0);
-    close_tuner(&opened);
+    close_opened(&opened);
     snprintf(kept->other, sizeof(kept->other), "%s", listed.last);
     assert_string_not_equal(kept->other, kept->fixed);
     kept->path = scratch_find(kept->folder, "tuning-");
@@ -527,9 +516,9 @@ static void results_are_merged(void **state)
     assert_int_equal(tune_list(reader.tuner, list_one, &listed), 0);
     assert_int_equal(listed.classes, 2);
     graph_free(&graph);
-    close_tuner(&one);
-    close_tuner(&other);
-    close_tuner(&reader);
+    close_opened(&one);
+    close_opened(&other);
+    close_opened(&reader);
     scratch_remove(folder);
 }
 
@@ -550,7 +539,7 @@ static void only_what_is_worth_it_is_measured(void **state)
         assert_true(runs > 0);
         tune_choose(opened.gpu, opened.tuner, &graph, 0.01, &choice);
         assert_int_equal(tune_runs(opened.tuner), runs);
-        close_tuner(&opened);
+        close_opened(&opened);
     }
     expect_choice("on", folder, NULL, false);
     graph_free(&graph);

@@ -29,6 +29,17 @@ static inline struct gpu *open_gpu_and_tuner(const char *cache_dir, struct tuner
     return gpu;
 }
 
+struct opened {
+    struct gpu *gpu;
+    struct tuner *tuner;
+};
+
+static inline void close_opened(struct opened *opened)
+{
+    tune_close(&opened->tuner);
+    gpu_close(&opened->gpu);
+}
+
 static inline struct gpu *open_gpu(const char *cache_dir)
 {
     return open_gpu_and_tuner(cache_dir, NULL);

@@ -5,6 +5,7 @@
  * only, its device is opened twice.
  */
 #include "base/settings.h"
+#include "support/random.h"
 #include "support/open_gpu.h"
 #include "support/testing.h"
 
@@ -77,10 +78,7 @@ static void open_model(const char *path, struct run *run)
     uint32_t random = 1;
     run->pixels = malloc(BATCH * values * sizeof(*run->pixels));
     run->ids = calloc((size_t)BATCH * context, sizeof(*run->ids));
-    for (size_t i = 0; i < BATCH * values; i++) {
-        random = random * 1664525 + 1013904223;
-        run->pixels[i] = (float)(random >> 8) / (1 << 23) - 1;
-    }
+    random_values(&random, run->pixels, BATCH * values);
     for (size_t i = 0; i < (size_t)BATCH * context; i++) {
         random = random * 1664525 + 1013904223;
         run->ids[i] = (int32_t)((random >> 8) % (run->config.vocabulary - 2));
