@@ -13,6 +13,7 @@
 #include "runtime/layout.h"
 #include "runtime/op_values.h"
 #include "runtime/reference.h"
+#include "runtime/selftest_run.h"
 
 /* The sizes keep the reference below a tenth of a second: two items of 50 tokens, two heads. */
 #define ITEMS 2
@@ -28,7 +29,6 @@
 #define BOUND_F32 1e-3
 #define BOUND_F16 3e-2
 #define BOUND_DOT 2e-1
-#define RUNS 3
 
 /* What a small model has of the model that it stands for. */
 struct kind {
@@ -40,19 +40,23 @@ struct kind {
 
 /* ---- Building -------------------------------------------------------------------------------- */
 
+/* Names a weight by its number, because each needs a name of its own. */
+static int add_tensor(struct graph *graph, enum layout layout, unsigned rank, const uint32_t *shape)
+{
+    char name[32];
+    snprintf(name, sizeof(name), "selftest.%zu", graph->tensor_count);
+    return graph_weight(graph, name, layout, rank, shape);
+}
+
 static int add_weight(struct graph *graph, enum layout layout, uint32_t rows, uint32_t columns)
 {
     const uint32_t shape[] = {rows, columns};
-    char name[32];
-    snprintf(name, sizeof(name), "selftest.%zu", graph->tensor_count);
-    return graph_weight(graph, name, layout, 2, shape);
+    return add_tensor(graph, layout, 2, shape);
 }
 
 static int add_vector(struct graph *graph, uint32_t n)
 {
-    char name[32];
-    snprintf(name, sizeof(name), "selftest.%zu", graph->tensor_count);
-    return graph_weight(graph, name, LAYOUT_ROWS, 1, &n);
+    return add_tensor(graph, LAYOUT_ROWS, 1, &n);
 }
 
 static int append_norm(struct graph *graph, int x, uint32_t c)
@@ -106,9 +110,9 @@ static int out_of_memory(void)
     return error_fail(VKCLIP_EMEMORY, "out of memory for checking a model");
 }
 
-static void free_values(const struct graph *graph, double **values)
+static void free_values(size_t count, double **values)
 {
-    for (size_t t = 0; values && t < graph->tensor_count; t++)
+    for (size_t t = 0; values && t < count; t++)
         free(values[t]);
     free(values);
 }
@@ -195,12 +199,12 @@ static int write_input(struct plan *plan, const double *values)
 static int compare_runs(struct plan *plan, const struct kind *kind, int out, const double *expected,
                         double *share)
 {
-    float found[RUNS][ITEMS * EMBEDDING];
+    float found[SELFTEST_RUNS][ITEMS * EMBEDDING];
     double largest = 0, worst = 0, bound = kind->type == TYPE_F16 ? BOUND_F16 : BOUND_F32;
     int error = VKCLIP_OK;
     if (kind->dot)
         bound = BOUND_DOT;
-    for (int run = 0; run < RUNS && !error; run++) {
+    for (int run = 0; run < SELFTEST_RUNS && !error; run++) {
         error = plan_run(plan);
         if (!error)
             plan_read(plan, out, 0, found[run], ITEMS * EMBEDDING);
@@ -210,7 +214,7 @@ static int compare_runs(struct plan *plan, const struct kind *kind, int out, con
         const double difference = fabs((double)found[0][i] - expected[i]);
         worst = isfinite(difference) ? fmax(worst, difference) : INFINITY;
         largest = fmax(largest, fabs(expected[i]));
-        for (int run = 1; run < RUNS; run++)
+        for (int run = 1; run < SELFTEST_RUNS; run++)
             same &= !memcmp(&found[0][i], &found[run][i], sizeof(found[0][i]));
     }
     *share = same ? worst / (bound * largest) : INFINITY;
@@ -249,7 +253,7 @@ static int run_model(struct gpu *gpu, struct tuner *tuner, const struct kind *ki
         error = compare_runs(plan, kind, out, values[out], share);
     plan_destroy(&plan);
     store_destroy(&store);
-    free_values(&(struct graph){.tensor_count = tensors}, values);
+    free_values(tensors, values);
     return error;
 }
 
@@ -327,7 +331,7 @@ static int report_model(struct gpu *gpu, const struct kind *kind, double share,
                                        .weights = type_name(kind->weights),
                                        .shape = "[2,50,128]",
                                        .error = share,
-                                       .runs = RUNS,
+                                       .runs = SELFTEST_RUNS,
                                        .built = true,
                                        .stable = isfinite(share),
                                        .right = share <= 1};

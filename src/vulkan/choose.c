@@ -113,6 +113,16 @@ static uint32_t list_wanted(const struct description *devices, uint32_t count, c
     return listed;
 }
 
+/* Returns the number of the best device of a list, or list[0] if the list is empty. */
+static uint32_t find_best(const struct description *devices, const uint32_t *list, uint32_t listed)
+{
+    uint32_t best = list[0];
+    for (uint32_t i = 1; i < listed; i++)
+        if (is_better_device(&devices[list[i]], &devices[best]))
+            best = list[i];
+    return best;
+}
+
 static int check_matches(const char *wanted, uint32_t matches, uint32_t count)
 {
     if (!matches && wanted)
@@ -137,10 +147,7 @@ int choose_one(const struct description *devices, uint32_t count, const char *wa
     if (!list)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
     const uint32_t listed = list_wanted(devices, count, wanted, list);
-    *chosen = list[0];
-    for (uint32_t i = 1; i < listed; i++)
-        if (is_better_device(&devices[list[i]], &devices[*chosen]))
-            *chosen = list[i];
+    *chosen = find_best(devices, list, listed);
     free(list);
     return check_matches(wanted, listed, count);
 }
@@ -159,13 +166,10 @@ static bool belongs_to_all(const struct description *device, const struct descri
 uint32_t choose_all(const struct description *devices, uint32_t count, uint32_t *chosen)
 {
     const uint32_t listed = list_wanted(devices, count, NULL, chosen);
-    const struct description *best = NULL;
+    const uint32_t best = listed ? find_best(devices, chosen, listed) : 0;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < listed; i++)
-        if (!best || is_better_device(&devices[chosen[i]], best))
-            best = &devices[chosen[i]];
-    for (uint32_t i = 0; i < listed; i++)
-        if (belongs_to_all(&devices[chosen[i]], best))
+        if (belongs_to_all(&devices[chosen[i]], &devices[best]))
             chosen[kept++] = chosen[i];
     return kept;
 }
