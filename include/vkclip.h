@@ -647,6 +647,145 @@ VKCLIP_API int vkclip_classify(struct vkclip_model *model, const struct vkclip_i
                                const struct vkclip_encode_params *params, float *logits,
                                float *probs);
 
+/* ---- Picture search -------------------------------------------------------------------------- */
+
+/* An index is one file, an SQLite database: which pictures lie where, what is known about each, and
+ * its embedding by one or several models. A picture is known by the hash of its file's bytes, so
+ * that a file that was moved, renamed or copied is never encoded again. One thread at a time may
+ * use a handle; other handles and other processes may read and write the same file at any time.
+ * Builds without SQLite or xxHash have these functions, which then fail with EUNSUPPORTED. */
+struct vkclip_index;
+
+struct vkclip_index_params {
+    /* The file, made if it does not exist. NULL: the environment variable VKCLIP_INDEX, and without
+     * it vkclip/index.db in the user's data folder. */
+    const char *path;
+    bool read_only; /* The file must exist, and nothing is written to it. */
+};
+
+/* Opens an index. Errors: EIO (cannot be opened or written, disk full, locked by another process
+ * for longer than half a minute), EFORMAT (damaged, or another program's file), EUNSUPPORTED (a
+ * newer version's file), EINVALID (no path, and no data folder), EMEMORY. */
+VKCLIP_API int vkclip_open_index(const struct vkclip_index_params *params,
+                                 struct vkclip_index **index);
+VKCLIP_API void vkclip_close_index(struct vkclip_index **index);
+
+struct vkclip_index_info {
+    char path[1024];
+    uint64_t files;    /* indexed files, as far as is known all present */
+    uint64_t pictures; /* different contents among them */
+    uint64_t missing;  /* files that were there once */
+    uint64_t failed;   /* files that could not be read or decoded */
+    uint64_t folders;  /* folders that vkclip_index_paths was given */
+    uint64_t models;   /* models that have embeddings here */
+    uint64_t bytes;    /* size of the database */
+};
+VKCLIP_API int vkclip_get_index_info(struct vkclip_index *index, struct vkclip_index_info *info);
+
+/* A model whose embeddings an index has. */
+struct vkclip_index_model {
+    char identity[33]; /* hash of its weights and of how it prepares pictures */
+    char name[1024];   /* path of its weights when it was first used here */
+    uint32_t embed_dim;
+    uint64_t vectors; /* pictures that it has encoded */
+};
+/* Lists the models of an index: writes at most `capacity` entries, and their number to *count.
+ * `models` may be NULL if `capacity` is 0. */
+VKCLIP_API int vkclip_list_index_models(struct vkclip_index *index,
+                                        struct vkclip_index_model *models, size_t capacity,
+                                        size_t *count);
+
+/* Receives a file that could not be indexed. A path is the system's bytes, which need not be UTF-8.
+ * Return nonzero to stop; the call then fails with EINVALID. */
+typedef int vkclip_failure_fn(void *user, const char *path, int error, const char *message);
+/* Lists the files that are recorded as failed. */
+VKCLIP_API int vkclip_list_index_failures(struct vkclip_index *index, vkclip_failure_fn *failure,
+                                          void *user);
+
+/* How far vkclip_index_paths is. */
+struct vkclip_update_progress {
+    uint64_t found; /* pictures found so far in the folders */
+    uint64_t total; /* files that must be read; 0 while folders are still searched */
+    uint64_t done;  /* files of `total` that are done */
+};
+/* Called now and then. Return nonzero to stop; the call then fails with EINVALID, and what is done
+ * stays done. */
+typedef int vkclip_update_fn(void *user, const struct vkclip_update_progress *progress);
+
+struct vkclip_update_params {
+    bool thumbnails;   /* A small JPEG of each picture that is encoded now is kept, too. */
+    bool retry;        /* Files that failed before are read again although they did not change. */
+    bool exact_decode; /* JPEGs are decoded in full size, as vkclip_encode_files does it; otherwise
+                        * at a scale that is still twice as large as the model's pictures. */
+    uint64_t max_pixels; /* as in vkclip_load_image */
+    vkclip_update_fn *progress;
+    vkclip_failure_fn *failure; /* gets each file that fails now; may be called on any thread */
+    void *user;                 /* the first argument of both functions */
+};
+
+struct vkclip_update_result {
+    uint64_t indexed; /* files in the given folders that are in the index with an embedding */
+    uint64_t added;   /* files that were not known, copies of known pictures included */
+    uint64_t changed; /* known files with another content than before */
+    uint64_t moved;   /* known pictures in another place, whose old place is empty */
+    uint64_t removed; /* files that are gone; their rows stay, marked as missing */
+    uint64_t failed;  /* files that cannot be read or decoded, now or when they were last read */
+    uint64_t encoded; /* pictures that were computed by the model */
+};
+
+/* Brings an index up to date with files and folders: finds the pictures in them and everything
+ * below, reads those that are new or changed (another size, inode, or time of change), and encodes
+ * contents that have no embedding by this model yet. Without paths (`count` 0) it does so for all
+ * folders that it was given before. Hidden files and folders and those of systems (@eaDir,
+ * node_modules) are left out; links are followed where they lead out of the folder. A picture's
+ * EXIF orientation is applied. Files that are gone are marked as missing and are not found any
+ * more, but if a folder is absent or has no files at all although the index knows some, as if its
+ * disk were not mounted, a warning is logged and nothing is marked.
+ *
+ * Results are written in batches of at most 256 files or 5 seconds. Whenever the process ends, the
+ * index is intact, and the next call does what is left. A file that cannot be read or decoded is
+ * recorded, and is not read again until it changes. `params` and `result` may be NULL; *result is
+ * valid after an error, too. Errors: EINVALID (a path does not exist; the index has other vectors
+ * under this model's name; a function of the caller stopped the call), and those of
+ * vkclip_open_index and vkclip_encode_files. */
+VKCLIP_API int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
+                                  const char *const *paths, size_t count,
+                                  const struct vkclip_update_params *params,
+                                  struct vkclip_update_result *result);
+
+/* Waits until something below the folders of the index changes, and then until nothing has changed
+ * for a second, so that a copy in progress is indexed once. Returns also after `seconds`, with
+ * *changed false; a negative number waits for ever. Errors: EUNSUPPORTED (this system cannot tell
+ * of changes), EINVALID (the index has no folders), EIO. */
+VKCLIP_API int vkclip_watch_index(struct vkclip_index *index, double seconds, bool *changed);
+
+/* Removes files from the index: those with these paths, and all below them if they are folders. The
+ * files themselves stay. `removed` may be NULL. */
+VKCLIP_API int vkclip_remove_indexed(struct vkclip_index *index, const char *const *paths,
+                                     size_t count, uint64_t *removed);
+/* Removes the rows of missing files, then pictures that are nowhere any more with their embeddings
+ * and thumbnails, and makes the database smaller. `removed` may be NULL. */
+VKCLIP_API int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed);
+
+/* Writes the embeddings of a model and their paths in clip-retrieval's layout to the new or empty
+ * folder `folder`: img_emb/img_emb_0.npy in fp16 and metadata/metadata_0.parquet. `exported` may be
+ * NULL. */
+VKCLIP_API int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *model,
+                                   const char *folder, uint64_t *exported);
+
+struct vkclip_import_result {
+    uint64_t rows;       /* pictures in the other database */
+    uint64_t imported;   /* embeddings that were taken over */
+    uint64_t left_out;   /* files that are gone or have changed since */
+    uint64_t compared;   /* pictures that were encoded to compare */
+    double least_cosine; /* the smallest cosine of those */
+};
+/* Takes over the embeddings of a database of rclip, which must come from the same model: a sample
+ * of 16 pictures is encoded, and if a cosine is below 0.99, nothing is imported and the error is
+ * EINVALID. rclip does not apply EXIF orientation; its vectors of such pictures are left out. */
+VKCLIP_API int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
+                                   const char *database, struct vkclip_import_result *result);
+
 /* ---- Training -------------------------------------------------------------------------------- */
 
 struct vkclip_trainer;

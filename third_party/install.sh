@@ -17,18 +17,19 @@ This system has no apt, so nothing was installed. vkclip needs these packages:
   Fedora    cmake ninja-build gcc pkgconf glslang vulkan-headers vulkan-loader-devel vulkan-volk-devel
             mesa-vulkan-drivers jansson-devel utf8proc-devel gumbo-parser-devel stb_image-devel zlib-devel
             libzip-devel; tar shards of training data: libarchive-devel
-            vkclip pull: libcurl-devel openssl-devel
+            vkclip pull: libcurl-devel openssl-devel; vkclip index: sqlite-devel xxhash-devel
             tests: libcmocka-devel gcc-c++ clang compiler-rt vulkan-validation-layers python3-numpy
   Arch      cmake ninja gcc pkgconf glslang vulkan-headers vulkan-icd-loader volk vulkan-swrast
             jansson libutf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
-            vkclip pull: curl openssl
+            vkclip pull: curl openssl; vkclip index: sqlite xxhash
             tests: cmocka clang compiler-rt vulkan-validation-layers python-numpy
   Homebrew  cmake ninja pkgconf glslang vulkan-headers vulkan-loader vulkan-volk molten-vk
             jansson utf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
-            vkclip pull: curl openssl
+            vkclip pull: curl openssl; vkclip index: sqlite xxhash
             tests: cmocka llvm vulkan-validationlayers numpy
   Windows   the Vulkan SDK (headers, volk, glslang, validation layer), CMake, and from vcpkg:
-            volk jansson utf8proc gumbo stb zlib libzip pkgconf; libarchive; vkclip pull: curl openssl; tests: cmocka
+            volk jansson utf8proc gumbo stb zlib libzip pkgconf; libarchive; vkclip pull: curl openssl;
+            vkclip index: sqlite3 xxhash; tests: cmocka
 NAMES
     exit 0
 fi

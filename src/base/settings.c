@@ -24,26 +24,40 @@ static int copy_text(const char *text, char **copy)
     return *copy ? VKCLIP_OK : out_of_memory();
 }
 
-/* Finds vkclip's folder below the first variable that is set. */
-static int find_user_folder(char **folder)
-{
-    static const struct {
-        const char *variable, *below;
-    } places[] = {
+/* A folder of the user is below the first of these variables that is set. */
+struct place {
+    const char *variable, *below;
+};
+
+static const struct place cache_places[] = {
 #if defined(_WIN32)
-        {"LOCALAPPDATA", "vkclip"},
+    {"LOCALAPPDATA", "vkclip"},
 #elif defined(__APPLE__)
-        {"HOME", "Library/Caches/vkclip"},
+    {"HOME", "Library/Caches/vkclip"},
 #else
-        {"XDG_CACHE_HOME", "vkclip"},
-        {"HOME", ".cache/vkclip"},
+    {"XDG_CACHE_HOME", "vkclip"},
+    {"HOME", ".cache/vkclip"},
 #endif
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
-        const char *root = getenv(places[i].variable);
+    {NULL}};
+
+static const struct place index_places[] = {
+#if defined(_WIN32)
+    {"LOCALAPPDATA", "vkclip/index.db"},
+#elif defined(__APPLE__)
+    {"HOME", "Library/Application Support/vkclip/index.db"},
+#else
+    {"XDG_DATA_HOME", "vkclip/index.db"},
+    {"HOME", ".local/share/vkclip/index.db"},
+#endif
+    {NULL}};
+
+static int find_place(const struct place *places, char **path)
+{
+    for (; places->variable; places++) {
+        const char *root = getenv(places->variable);
         if (root && *root) {
-            *folder = string_format("%s/%s", root, places[i].below);
-            return *folder ? VKCLIP_OK : out_of_memory();
+            *path = string_format("%s/%s", root, places->below);
+            return *path ? VKCLIP_OK : out_of_memory();
         }
     }
     return VKCLIP_OK;
@@ -53,7 +67,7 @@ static int find_user_folder(char **folder)
 static int find_cache_folder(const char *wanted, char **folder)
 {
     const char *named = wanted ? wanted : getenv("VKCLIP_CACHE_DIR");
-    return named ? copy_text(named, folder) : find_user_folder(folder);
+    return named ? copy_text(named, folder) : find_place(cache_places, folder);
 }
 
 int settings_read(const struct vkclip_device_params *params, struct settings *settings)
@@ -76,6 +90,10 @@ int settings_read(const struct vkclip_device_params *params, struct settings *se
         error = copy_text(getenv("VKCLIP_DEVICE"), &settings->device);
     if (!error)
         error = find_cache_folder(params ? params->cache_dir : NULL, &settings->cache_folder);
+    if (!error)
+        error = copy_text(getenv("VKCLIP_INDEX"), &settings->index);
+    if (!error && !settings->index)
+        error = find_place(index_places, &settings->index);
     for (size_t i = 0; i < ARRAY_COUNT(texts) && !error; i++)
         error = copy_text(getenv(texts[i].variable), texts[i].value);
     return error;
@@ -85,6 +103,7 @@ void settings_free(struct settings *settings)
 {
     free(settings->device);
     free(settings->cache_folder);
+    free(settings->index);
     free(settings->tuning);
     free(settings->check);
     free(settings->disabled_caps);

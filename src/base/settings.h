@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads what the user sets from outside. This is the one place where the library reads VKCLIP_*
- * variables of the environment and finds the user's cache folder. A public function reads the
+ * variables of the environment and finds the user's folders. A public function reads the
  * settings once and hands them down, so that everything below depends on its arguments alone.
  * Nothing is refused here: the module that uses a value says what it expected. The variables of the
  * Hugging Face hub are read where its folders are known, in format/hub.c.
@@ -16,6 +16,8 @@
 struct settings {
     char *device;        /* VKCLIP_DEVICE: which device or devices to open */
     char *cache_folder;  /* VKCLIP_CACHE_DIR, else the user's cache folder; NULL: keep nothing */
+    char *index;         /* VKCLIP_INDEX, else vkclip/index.db in the user's data folder; NULL:
+                          * there is none */
     char *tuning;        /* VKCLIP_TUNE: whether kernels are measured, see runtime/tune.h */
     char *check;         /* VKCLIP_CHECK: whether kernels are checked, see runtime/selftest.h */
     char *disabled_caps; /* VKCLIP_DISABLE_CAPS: list of capabilities not to use, see CAPS */

@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/string.h"
 #include "checkpoint/clip_cpp.h"
 #include "checkpoint/diffusion.h"
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct weight {
     char *name; /* canonical name */
@@ -109,6 +111,19 @@ int weights_check(const struct weights *weights)
             return error_fail(
                 VKCLIP_EIO, "%s: was changed while the model was open: open the model again", path);
     return VKCLIP_OK;
+}
+
+uint64_t weights_stamp(const struct weights *weights)
+{
+    enum { RESOLUTION = 2 }; /* seconds: the coarsest times of a file system, those of FAT */
+    uint64_t hash = 0;
+    for (size_t i = 0; stamped_path(weights, i); i++) {
+        const struct file_stamp *stamp = &weights->stamps[i];
+        if (stamp->modified + RESOLUTION >= (int64_t)time(NULL))
+            return 0;
+        hash = hash_bytes(hash, stamp, sizeof(*stamp));
+    }
+    return hash;
 }
 
 /* Copies the list of views, because an encoder is selected from it and clip.cpp's logit scale is

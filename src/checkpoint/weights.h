@@ -69,6 +69,10 @@ int weights_read_folded(const struct weights *weights, const char *name, const c
  * would end the process. */
 int weights_check(const struct weights *weights);
 
+/* Returns a number that changes when one of the files is replaced or written to; 0 if a file was
+ * written to just now, so that a later write could have the same time. */
+uint64_t weights_stamp(const struct weights *weights);
+
 /* Returns the weights as the source of an upload to a device. The reader must not outlive them. */
 struct row_reader weights_row_reader(const struct weights *weights);
 

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Finds the file of an index and opens its store.
+ */
+#include "search/index.h"
+#include "base/file.h"
+#include "base/folder.h"
+#include "base/settings.h"
+#include "base/string.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Makes the folder of the default file, which nobody else makes. */
+static int make_parent(const char *path)
+{
+    const char *name = file_name(path);
+    char *folder = string_format("%.*s", (int)(name - path), path);
+    const bool good = folder && folder_make_all(folder);
+    free(folder);
+    return good ? VKCLIP_OK : error_fail(VKCLIP_EIO, "%s: its folder cannot be made", path);
+}
+
+/* Takes the path and the cache folder out of the settings. */
+static int name_files(const char *path, struct settings *settings, struct vkclip_index *index)
+{
+    index->cache_folder = settings->cache_folder;
+    settings->cache_folder = NULL;
+    index->path = path ? string_format("%s", path) : settings->index;
+    if (path && !index->path)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    if (path)
+        return VKCLIP_OK;
+    settings->index = NULL;
+    if (!index->path)
+        return error_fail(VKCLIP_EINVALID, "no index named (`path`), and no home folder to find it "
+                                           "in; VKCLIP_INDEX can name it");
+    return index->read_only ? VKCLIP_OK : make_parent(index->path);
+}
+
+int index_open(const struct vkclip_index_params *params, struct vkclip_index **result)
+{
+    static const struct vkclip_index_params defaults;
+    struct settings settings;
+    struct vkclip_index *index = *result = calloc(1, sizeof(*index));
+    if (!index)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for an index");
+    params = params ? params : &defaults;
+    index->read_only = params->read_only;
+    int error = settings_read(NULL, &settings);
+    if (!error)
+        error = name_files(params->path, &settings, index);
+    settings_free(&settings);
+    if (!error)
+        error = store_open(index->path, index->read_only, &index->store);
+    if (error)
+        index_close(result);
+    return error;
+}
+
+void index_close(struct vkclip_index **handle)
+{
+    struct vkclip_index *index = *handle;
+    if (!index)
+        return;
+    store_close(&index->store);
+    free(index->path);
+    free(index->cache_folder);
+    free(index);
+    *handle = NULL;
+}
+
+struct model_list {
+    struct vkclip_index_model *models;
+    size_t capacity, count;
+};
+
+static int add_model(void *user, const struct store_model *model)
+{
+    struct model_list *list = user;
+    if (list->count < list->capacity)
+        list->models[list->count] = model->info;
+    list->count++;
+    return 0;
+}
+
+int index_list_models(struct vkclip_index *index, struct vkclip_index_model *models,
+                      size_t capacity, size_t *count)
+{
+    struct model_list list = {models, capacity, 0};
+    int error = index->store->read->each_model(index->store, add_model, &list);
+    *count = list.count;
+    return error;
+}
+
+int index_check_writable(const struct vkclip_index *index)
+{
+    return index->read_only
+               ? error_fail(VKCLIP_EINVALID, "%s: was opened for reading only", index->path)
+               : VKCLIP_OK;
+}

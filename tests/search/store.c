@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The SQLite store: whose databases it opens, what it keeps, and what it says where it cannot.
+ */
+#define _GNU_SOURCE
+#include "search/store.h"
+#include "search/sqlite.h"
+#include "support/scratch.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DIM = 3 };
+static const uint16_t row[DIM] = {0x3c00, 0x0001, 0xfbff};
+
+static struct store *open_store(const char *folder)
+{
+    struct store *store;
+    char *path = scratch_path(folder, "index.db");
+    assert_int_equal(store_open(path, false, &store), 0);
+    free(path);
+    return store;
+}
+
+static int64_t add_model(struct store *store, const char *identity, const char *name)
+{
+    struct vkclip_index_model model = {.embed_dim = DIM};
+    int64_t id;
+    snprintf(model.identity, sizeof(model.identity), "%s", identity);
+    snprintf(model.name, sizeof(model.name), "%s", name);
+    assert_int_equal(store->write->put_model(store, &model, &id), 0);
+    return id;
+}
+
+/* Adds a file with a content that is known by a number, and returns the content's id. */
+static int64_t add_file(struct store *store, const char *path, uint8_t number, int64_t model)
+{
+    const struct store_hash hash = {.bytes = {number}};
+    const struct store_stamp stamp = {.size = number, .inode = 1, .modified = 2, .changed = 3};
+    int64_t id, before;
+    bool known, encoded;
+    assert_int_equal(store->write->put_content(store, &hash, model, false, &id, &known, &encoded),
+                     0);
+    assert_int_equal(store->write->put_file(store, path, &stamp, id, 0, NULL, &before), 0);
+    return id;
+}
+
+/* ---- What is opened -------------------------------------------------------------------------- */
+
+static void make_database(const char *path, const char *statements)
+{
+    struct sqlite sqlite;
+    assert_int_equal(sqlite_open(path, SQLITE_MODE_CREATE, &sqlite), 0);
+    assert_int_equal(sqlite_execute(&sqlite, statements), 0);
+    sqlite_close(&sqlite);
+}
+
+static void other_files_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *statements, *text; /* makes the file: a database, or plain text */
+        int error;
+        const char *message;
+    } cases[] = {
+        {"CREATE TABLE images(id)", NULL, VKCLIP_EFORMAT,
+         "expected an index of vkclip, found another program's database"},
+        {"PRAGMA application_id = 7", NULL, VKCLIP_EFORMAT, "another program's database"},
+        {"PRAGMA user_version = 1", NULL, VKCLIP_EFORMAT, "another program's database"},
+        {"PRAGMA application_id = 1986749292; PRAGMA user_version = 2; CREATE TABLE a(b)", NULL,
+         VKCLIP_EUNSUPPORTED, "an index of version 2, of a newer vkclip; this one knows version 1"},
+        {NULL,
+         "This is no database, and long enough to have no header of one.............."
+         "................................................................................",
+         VKCLIP_EFORMAT, "expected an SQLite database, found another kind of file"},
+    };
+    char *folder = scratch_folder();
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char *path = scratch_path(folder, "other"), *before, *after;
+        size_t size_before, size_after;
+        struct store *store;
+        if (cases[i].statements)
+            make_database(path, cases[i].statements);
+        else
+            scratch_text(folder, "other", cases[i].text);
+        assert_int_equal(file_read(path, SIZE_MAX, &before, &size_before), 0);
+        for (int read_only = 0; read_only < 2; read_only++) {
+            assert_failed(store_open(path, read_only, &store), cases[i].error, cases[i].message);
+            assert_null(store);
+        }
+        assert_int_equal(file_read(path, SIZE_MAX, &after, &size_after), 0);
+        assert_int_equal(size_before, size_after);
+        assert_memory_equal(before, after, size_before);
+        free(before);
+        free(after);
+        remove(path);
+        free(path);
+    }
+    scratch_remove(folder);
+}
+
+static void absent_files_are_made_or_refused(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "a?b#c%d.db"),
+         *far = scratch_path(folder, "none/index.db");
+    struct store *store;
+    assert_failed(store_open(path, true, &store), VKCLIP_EIO, "cannot be opened: No such file");
+    assert_failed(store_open(far, false, &store), VKCLIP_EIO, "cannot be opened");
+    assert_failed(store_open("postgresql://host/name", false, &store), VKCLIP_EUNSUPPORTED,
+                  "PostgreSQL");
+    assert_int_equal(store_open(path, false, &store), 0);
+    store_close(&store);
+    assert_true(file_exists(path)); /* A URI's special characters are part of the name. */
+    assert_int_equal(store_open(path, true, &store), 0);
+    assert_failed(store->write->begin(store), VKCLIP_EIO, "read-only");
+    store_close(&store);
+    free(path);
+    free(far);
+    scratch_remove(folder);
+}
+
+/* Cuts and damages a database at several places: whatever is found in it later is an error of one
+ * line, or nothing at all. */
+static int ignore_picture(void *user, const struct store_picture *picture)
+{
+    *(size_t *)user += strlen(picture->path);
+    return 0;
+}
+
+static void damaged_files_are_survived(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "index.db"), *data, name[64];
+    struct store *store = open_store(folder);
+    size_t size, refused = 0, seen = 0;
+    assert_int_equal(store->write->begin(store), 0);
+    const int64_t model = add_model(store, "a", "A");
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof(name), "/pictures/%d.png", i);
+        add_file(store, name, (uint8_t)i, model);
+    }
+    assert_int_equal(store->write->commit(store), 0);
+    store_close(&store);
+    assert_int_equal(file_read(path, SIZE_MAX, &data, &size), 0);
+    for (size_t place = 0; place < size; place += size / 37) {
+        char *copy = malloc(size);
+        memcpy(copy, data, size);
+        memset(copy + place, 0x5a, size - place < 100 ? size - place : 100);
+        scratch_write(folder, "broken.db", copy, place % 2 ? size : place);
+        free(copy);
+        char *broken = scratch_path(folder, "broken.db");
+        int error = store_open(broken, true, &store);
+        if (!error)
+            error = store->read->each_picture(store, ignore_picture, &seen);
+        refused += error != 0;
+        if (error)
+            assert_null(strchr(vkclip_last_error(), '\n'));
+        store_close(&store);
+        free(broken);
+    }
+    assert_true(refused > 10);
+    free(data);
+    free(path);
+    scratch_remove(folder);
+}
+
+/* ---- What is kept ---------------------------------------------------------------------------- */
+
+static void paths_are_found_below_folders(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/a",     "/a/b",        "/a/b/c", "/a-b",    "/a0",
+                                        "/a/b.c", "/a/\xff\xfe", "/ab",    "/b/a/b/c"};
+    static const struct {
+        const char *folder;
+        uint64_t count;
+    } cases[] = {{"/a", 5}, {"/a/b", 2}, {"/a/", 4}, {"/", 9}, {"/b", 1}, {"/c", 0}, {"", 9}};
+    char *folder = scratch_folder();
+    struct store *store = open_store(folder);
+    assert_int_equal(store->write->begin(store), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++)
+        add_file(store, paths[i], (uint8_t)i, 1);
+    assert_int_equal(store->write->commit(store), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        uint64_t count;
+        assert_int_equal(store->write->count_below(store, cases[i].folder, &count), 0);
+        if (count != cases[i].count)
+            fail_msg("%s: expected %d files, found %d", cases[i].folder, (int)cases[i].count,
+                     (int)count);
+    }
+    store_close(&store);
+    scratch_remove(folder);
+}
+
+struct seen_vectors {
+    size_t count;
+    int64_t last;
+};
+
+static int see_vector(void *user, int64_t id, const uint16_t *values)
+{
+    struct seen_vectors *seen = user;
+    assert_true(id > seen->last);
+    assert_memory_equal(values, row, sizeof(row));
+    seen->last = id;
+    seen->count++;
+    return 0;
+}
+
+static void assert_generation(struct store *store, int64_t model, int64_t changes, int64_t rewrites)
+{
+    struct store_generation generation;
+    assert_int_equal(store->read->read_generation(store, model, &generation), 0);
+    assert_int_equal(generation.changes, changes);
+    assert_int_equal(generation.rewrites, rewrites);
+}
+
+static void vectors_of_models_stay_apart(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder();
+    struct store *store = open_store(folder);
+    struct seen_vectors seen = {0};
+    int64_t ids[4];
+    assert_int_equal(store->write->begin(store), 0);
+    const int64_t a = add_model(store, "aa", "A"), b = add_model(store, "bb", "B");
+    assert_true(a != b);
+    assert_int_equal(add_model(store, "aa", "another name"), a);
+    for (int i = 0; i < 4; i++) {
+        ids[i] = add_file(store, (const char *[]){"/1", "/2", "/3", "/4"}[i], (uint8_t)i, a);
+        assert_int_equal(store->write->put_vector(store, ids[i], a, row, DIM), 0);
+    }
+    assert_int_equal(store->write->put_vector(store, ids[2], b, row, DIM), 0);
+    assert_int_equal(store->write->commit(store), 0);
+    assert_generation(store, a, 1, 0);
+    assert_generation(store, b, 1, 0);
+
+    assert_int_equal(store->read->each_vector(store, a, 0, see_vector, &seen), 0);
+    assert_int_equal(seen.count, 4);
+    seen = (struct seen_vectors){0};
+    assert_int_equal(store->read->each_vector(store, a, ids[1], see_vector, &seen), 0);
+    assert_int_equal(seen.count, 2);
+    seen = (struct seen_vectors){0};
+    assert_int_equal(store->read->each_vector(store, b, 0, see_vector, &seen), 0);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.last, ids[2]);
+
+    /* A vector before the last one makes copies of the model's vectors useless. */
+    assert_int_equal(store->write->begin(store), 0);
+    assert_int_equal(store->write->put_vector(store, ids[0], b, row, DIM), 0);
+    assert_int_equal(store->write->commit(store), 0);
+    assert_generation(store, a, 1, 0);
+    assert_generation(store, b, 2, 1);
+
+    /* Another model of the same name is refused. */
+    struct vkclip_index_model other = {.identity = "cc", .name = "A", .embed_dim = DIM};
+    int64_t id;
+    assert_int_equal(store->write->begin(store), 0);
+    assert_failed(store->write->put_model(store, &other, &id), VKCLIP_EINVALID,
+                  "vectors of other weights or another preparation of pictures under the name A");
+    store->write->rollback(store);
+    store_close(&store);
+    scratch_remove(folder);
+}
+
+static int check_facts(void *user, const struct store_picture *picture)
+{
+    ++*(size_t *)user;
+    assert_string_equal(picture->path, "/\xff picture");
+    assert_int_equal(picture->copies, 1);
+    assert_string_equal(picture->facts.format, "JPEG");
+    assert_null(picture->facts.camera);
+    assert_int_equal(picture->facts.width, 40);
+    assert_int_equal(picture->facts.height, 30);
+    assert_int_equal(picture->facts.orientation, 6);
+    assert_true(picture->facts.taken == INT64_MIN);
+    assert_true(isnan(picture->facts.latitude));
+    assert_true(picture->facts.longitude == -12.5);
+    return 0;
+}
+
+static void facts_and_thumbnails_are_kept(void **state)
+{
+    (void)state;
+    const struct store_facts facts = {.format = "JPEG",
+                                      .width = 40,
+                                      .height = 30,
+                                      .orientation = 6,
+                                      .taken = INT64_MIN,
+                                      .latitude = (double)NAN,
+                                      .longitude = -12.5};
+    char *folder = scratch_folder();
+    struct store *store = open_store(folder);
+    void *thumbnail;
+    size_t size, count = 0;
+    assert_int_equal(store->write->begin(store), 0);
+    const int64_t id = add_file(store, "/\xff picture", 1, 1);
+    assert_int_equal(store->write->put_facts(store, id, &facts), 0);
+    assert_int_equal(store->write->put_thumbnail(store, id, "\0jpeg", 5), 0);
+    assert_int_equal(store->write->commit(store), 0);
+    store_close(&store);
+    store = open_store(folder);
+    assert_int_equal(store->read->find_picture(store, id, check_facts, &count), 0);
+    assert_int_equal(store->read->find_picture(store, id + 1, check_facts, &count), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(store->read->read_thumbnail(store, id, &thumbnail, &size), 0);
+    assert_int_equal(size, 5);
+    assert_memory_equal(thumbnail, "\0jpeg", 5);
+    free(thumbnail);
+    assert_int_equal(store->read->read_thumbnail(store, id + 1, &thumbnail, &size), 0);
+    assert_null(thumbnail);
+    store_close(&store);
+    scratch_remove(folder);
+}
+
+static void pruning_removes_what_is_nowhere(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder();
+    struct store *store = open_store(folder);
+    struct vkclip_index_info info;
+    struct seen_vectors seen = {0};
+    uint64_t removed, marked;
+    assert_int_equal(store->write->begin(store), 0);
+    const int64_t model = add_model(store, "aa", "A");
+    static const char *const paths[] = {"/p/1", "/p/2", "/p/copy of 1", "/q/3"};
+    static const uint8_t contents[] = {1, 2, 1, 3};
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        const int64_t id = add_file(store, paths[i], contents[i], model);
+        assert_int_equal(store->write->put_vector(store, id, model, row, DIM), 0);
+        assert_int_equal(store->write->put_thumbnail(store, id, "x", 1), 0);
+    }
+    assert_int_equal(store->write->put_distinct_pair(store, 2, 1), 0);
+    assert_int_equal(store->write->commit(store), 0);
+
+    /* A pass sees one file of four, in one of two folders. */
+    const struct store_stamp stamp = {.size = 1, .inode = 1, .modified = 2, .changed = 3};
+    enum store_state found;
+    assert_int_equal(store->write->start_pass(store), 0);
+    assert_int_equal(store->write->see_file(store, "/p/copy of 1", &stamp, model, &found), 0);
+    assert_int_equal(found, STORE_INDEXED);
+    assert_int_equal(store->write->begin(store), 0);
+    assert_int_equal(store->write->mark_missing(store, "/p", 77), 0);
+    assert_int_equal(store->write->count_marked(store, 77, &marked), 0);
+    assert_int_equal(marked, 2);
+    assert_int_equal(store->write->commit(store), 0);
+    assert_int_equal(store->read->count(store, &info), 0);
+    assert_int_equal(info.files, 2);
+    assert_int_equal(info.missing, 2);
+    assert_int_equal(info.pictures, 2);
+
+    assert_int_equal(store->write->begin(store), 0);
+    assert_int_equal(store->write->prune(store, &removed), 0);
+    assert_int_equal(store->write->commit(store), 0);
+    assert_int_equal(removed, 2);
+    assert_int_equal(store->read->each_vector(store, model, 0, see_vector, &seen), 0);
+    assert_int_equal(seen.count, 2); /* Those of 1, of which a copy is there, and of 3. */
+    assert_generation(store, model, 2, 1);
+    store_close(&store);
+    scratch_remove(folder);
+}
+
+/* ---- Several users of one file --------------------------------------------------------------- */
+
+static void *commit_later(void *user)
+{
+    struct store *store = user;
+    const struct timespec wait = {.tv_nsec = 300000000};
+    nanosleep(&wait, NULL);
+    assert_int_equal(store->write->commit(store), 0);
+    return NULL;
+}
+
+static void writers_wait_and_readers_do_not(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder();
+    struct store *first = open_store(folder), *second = open_store(folder);
+    struct vkclip_index_info info;
+    pthread_t thread;
+    assert_int_equal(first->write->begin(first), 0);
+    add_file(first, "/1", 1, 1);
+    assert_int_equal(second->read->count(second, &info), 0);
+    assert_int_equal(info.files, 0);
+    assert_int_equal(pthread_create(&thread, NULL, commit_later, first), 0);
+    assert_int_equal(second->write->begin(second), 0); /* It waits for the other. */
+    pthread_join(thread, NULL);
+    add_file(second, "/2", 2, 1);
+    assert_int_equal(second->write->commit(second), 0);
+    assert_int_equal(first->read->count(first, &info), 0);
+    assert_int_equal(info.files, 2);
+
+    /* What a reader sees does not change between `begin` and `end`. */
+    assert_int_equal(first->read->begin(first), 0);
+    assert_int_equal(first->read->count(first, &info), 0);
+    assert_int_equal(second->write->begin(second), 0);
+    add_file(second, "/3", 3, 1);
+    assert_int_equal(second->write->commit(second), 0);
+    assert_int_equal(first->read->count(first, &info), 0);
+    assert_int_equal(info.files, 2);
+    assert_int_equal(first->read->end(first), 0);
+    assert_int_equal(first->read->count(first, &info), 0);
+    assert_int_equal(info.files, 3);
+    store_close(&first);
+    store_close(&second);
+    scratch_remove(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(absent_files_are_made_or_refused),
+        cmocka_unit_test(damaged_files_are_survived),
+        cmocka_unit_test(paths_are_found_below_folders),
+        cmocka_unit_test(vectors_of_models_stay_apart),
+        cmocka_unit_test(facts_and_thumbnails_are_kept),
+        cmocka_unit_test(pruning_removes_what_is_nowhere),
+        cmocka_unit_test(writers_wait_and_readers_do_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
