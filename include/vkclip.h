@@ -695,6 +695,11 @@ VKCLIP_API int vkclip_list_index_models(struct vkclip_index *index,
                                         struct vkclip_index_model *models, size_t capacity,
                                         size_t *count);
 
+/* Receives a folder that the index was given. Return nonzero to stop, which is then returned. */
+typedef int vkclip_folder_fn(void *user, const char *path);
+VKCLIP_API int vkclip_list_index_folders(struct vkclip_index *index, vkclip_folder_fn *folder,
+                                         void *user);
+
 /* Receives a file that could not be indexed. A path is the system's bytes, which need not be UTF-8.
  * Return nonzero to stop; the call then fails with EINVALID. */
 typedef int vkclip_failure_fn(void *user, const char *path, int error, const char *message);
@@ -719,8 +724,9 @@ struct vkclip_update_params {
                         * at a scale that is still twice as large as the model's pictures. */
     uint64_t max_pixels; /* as in vkclip_load_image */
     vkclip_update_fn *progress;
-    vkclip_failure_fn *failure; /* gets each file that fails now; may be called on any thread */
-    void *user;                 /* the first argument of both functions */
+    vkclip_failure_fn *failure; /* gets each file that fails now */
+    void *user;                 /* first argument of both functions, which are called on threads of
+                                 * the library, never at the same time */
 };
 
 struct vkclip_update_result {
@@ -753,10 +759,12 @@ VKCLIP_API int vkclip_index_paths(struct vkclip_index *index, struct vkclip_mode
                                   const struct vkclip_update_params *params,
                                   struct vkclip_update_result *result);
 
-/* Waits until something below the folders of the index changes, and then until nothing has changed
- * for a second, so that a copy in progress is indexed once. Returns also after `seconds`, with
- * *changed false; a negative number waits for ever. Errors: EUNSUPPORTED (this system cannot tell
- * of changes), EINVALID (the index has no folders), EIO. */
+/* Waits until pictures or folders below the folders of the index change, and then until nothing has
+ * changed for a second, so that a copy in progress is indexed once. Returns also after `seconds`,
+ * with *changed false; a negative number waits for ever. The first call begins to watch, and later
+ * ones tell also of changes between the calls: call it with 0 before vkclip_index_paths and with
+ * -1 after it. Errors: EUNSUPPORTED (this system cannot tell of changes: only Linux can), EINVALID
+ * (the index has no folders), EIO (too many folders for the system's limit). */
 VKCLIP_API int vkclip_watch_index(struct vkclip_index *index, double seconds, bool *changed);
 
 /* Removes files from the index: those with these paths, and all below them if they are folders. The

@@ -2,6 +2,7 @@
  *
  * Implements the public functions of an index.
  */
+#include "api/update.h"
 #include "search/index.h"
 
 int vkclip_open_index(const struct vkclip_index_params *params, struct vkclip_index **index)
@@ -33,10 +34,51 @@ int vkclip_list_index_models(struct vkclip_index *index, struct vkclip_index_mod
     return index_list_models(index, models, capacity, count);
 }
 
+int vkclip_list_index_folders(struct vkclip_index *index, vkclip_folder_fn *folder, void *user)
+{
+    if (!index || !folder)
+        return error_fail(VKCLIP_EINVALID, "vkclip_list_index_folders: index and folder expected");
+    return index->store->read->each_root(index->store, folder, user);
+}
+
 int vkclip_list_index_failures(struct vkclip_index *index, vkclip_failure_fn *failure, void *user)
 {
     if (!index || !failure)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_index_failures: index and failure expected");
     return index->store->read->each_failure(index->store, failure, user);
+}
+
+int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
+                       const char *const *paths, size_t count,
+                       const struct vkclip_update_params *params,
+                       struct vkclip_update_result *result)
+{
+    if (!index || !model || (!paths && count))
+        return error_fail(VKCLIP_EINVALID, "vkclip_index_paths: index, model and paths expected");
+    return update_index(index, model, paths, count, params, result);
+}
+
+int vkclip_watch_index(struct vkclip_index *index, double seconds, bool *changed)
+{
+    if (!index || !changed)
+        return error_fail(VKCLIP_EINVALID, "vkclip_watch_index: index and changed expected");
+    return index_watch(index, seconds, changed);
+}
+
+int vkclip_remove_indexed(struct vkclip_index *index, const char *const *paths, size_t count,
+                          uint64_t *removed)
+{
+    uint64_t ignored;
+    if (!index || (!paths && count))
+        return error_fail(VKCLIP_EINVALID, "vkclip_remove_indexed: index and paths expected");
+    return index_remove(index, paths, count, removed ? removed : &ignored);
+}
+
+int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed)
+{
+    uint64_t ignored;
+    if (!index)
+        return error_fail(VKCLIP_EINVALID, "vkclip_prune_index: index expected");
+    return index_prune(index, removed ? removed : &ignored);
 }

@@ -7,6 +7,8 @@
 #include "base/folder.h"
 #include "base/settings.h"
 #include "base/string.h"
+#include "search/walk.h"
+#include "search/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +65,7 @@ void index_close(struct vkclip_index **handle)
     struct vkclip_index *index = *handle;
     if (!index)
         return;
+    watch_close(&index->watch);
     store_close(&index->store);
     free(index->path);
     free(index->cache_folder);
@@ -98,4 +101,67 @@ int index_check_writable(const struct vkclip_index *index)
     return index->read_only
                ? error_fail(VKCLIP_EINVALID, "%s: was opened for reading only", index->path)
                : VKCLIP_OK;
+}
+
+static int watch_folder(void *user, const char *path)
+{
+    return watch_add(user, path);
+}
+
+int index_watch(struct vkclip_index *index, double seconds, bool *changed)
+{
+    struct vkclip_index_info info;
+    *changed = false;
+    int error = index->store->read->count(index->store, &info);
+    if (!error && !info.folders)
+        error = error_fail(VKCLIP_EINVALID, "%s: has no folders to watch", index->path);
+    if (!error && !index->watch)
+        error = watch_open(&index->watch);
+    if (!error)
+        error = index->store->read->each_root(index->store, watch_folder, index->watch);
+    return error ? error : watch_wait(index->watch, seconds, changed);
+}
+
+/* Ends a transaction: commits it, or takes it back after an error, which is returned. */
+static int end_writing(struct store *store, int error)
+{
+    if (!error)
+        error = store->write->commit(store);
+    if (error)
+        store->write->rollback(store);
+    return error;
+}
+
+int index_remove(struct vkclip_index *index, const char *const *paths, size_t count,
+                 uint64_t *removed)
+{
+    struct store *store = index->store;
+    *removed = 0;
+    int error = index_check_writable(index);
+    if (!error)
+        error = store->write->begin(store);
+    if (error)
+        return error;
+    for (size_t i = 0; i < count && !error; i++) {
+        uint64_t files = 0;
+        char *path = walk_make_absolute(paths[i]);
+        error = path ? store->write->remove_files(store, path, &files)
+                     : error_fail(VKCLIP_EMEMORY, "%s: out of memory", paths[i]);
+        *removed += files;
+        free(path);
+    }
+    return end_writing(store, error);
+}
+
+int index_prune(struct vkclip_index *index, uint64_t *removed)
+{
+    struct store *store = index->store;
+    *removed = 0;
+    int error = index_check_writable(index);
+    if (!error)
+        error = store->write->begin(store);
+    if (error)
+        return error;
+    error = end_writing(store, store->write->prune(store, removed));
+    return error ? error : store->write->compact(store);
 }

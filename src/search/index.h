@@ -12,7 +12,8 @@ struct vkclip_index {
     struct store *store;
     char *path; /* as named */
     bool read_only;
-    char *cache_folder; /* the user's; NULL: nothing is kept */
+    char *cache_folder;  /* the user's; NULL: nothing is kept */
+    struct watch *watch; /* NULL until index_watch was called */
 };
 
 /* Opens the index that the parameters or the environment name. `params` may be NULL. */
@@ -20,6 +21,12 @@ int index_open(const struct vkclip_index_params *params, struct vkclip_index **i
 void index_close(struct vkclip_index **index);
 int index_list_models(struct vkclip_index *index, struct vkclip_index_model *models,
                       size_t capacity, size_t *count);
+
+int index_remove(struct vkclip_index *index, const char *const *paths, size_t count,
+                 uint64_t *removed);
+int index_prune(struct vkclip_index *index, uint64_t *removed);
+/* Waits for changes below the folders of the index: see vkclip_watch_index. */
+int index_watch(struct vkclip_index *index, double seconds, bool *changed);
 
 /* Fails with EINVALID where the index was opened for reading only. */
 int index_check_writable(const struct vkclip_index *index);

@@ -29,7 +29,7 @@ struct listing {
         store_picture_fn *picture;
         store_id_fn *id;
         store_pair_fn *pair;
-        store_path_fn *path;
+        vkclip_folder_fn *path;
         vkclip_failure_fn *failure;
     } fn;
     void *user;
@@ -250,6 +250,29 @@ static int find_picture(struct store *store, int64_t id, store_picture_fn *fn, v
     return error;
 }
 
+static int find_content(struct store *store, const struct store_hash *hash, int64_t model,
+                        struct store_content *content)
+{
+    sqlite3_stmt *row;
+    *content = (struct store_content){0};
+    int error =
+        sqlite_find(sqlite_of_store(store),
+                    "SELECT id, EXISTS(SELECT 1 FROM vector WHERE vector.id = " SQLITE_KEY(
+                        "?2", "content.id") "), EXISTS(SELECT 1 FROM thumbnail WHERE "
+                                            "thumbnail.content = content.id), error,"
+                                            " coalesce(message, '') FROM content WHERE hash = ?1",
+                    &row, "bi", hash->bytes, sizeof(hash->bytes), model);
+    if (error || !row)
+        return error;
+    content->id = sqlite3_column_int64(row, 0);
+    content->encoded = sqlite3_column_int(row, 1);
+    content->thumbnail = sqlite3_column_int(row, 2);
+    content->error = sqlite3_column_int(row, 3);
+    snprintf(content->message, sizeof(content->message), "%s", sqlite_text(row, 4));
+    sqlite3_reset(row);
+    return VKCLIP_OK;
+}
+
 static int read_vector(struct store *store, int64_t id, int64_t model, uint16_t *row_values,
                        size_t dim, bool *found)
 {
@@ -293,7 +316,7 @@ static int each_failure(struct store *store, vkclip_failure_fn *fn, void *user)
                        give_failure, &listing, "");
 }
 
-static int each_root(struct store *store, store_path_fn *fn, void *user)
+static int each_root(struct store *store, vkclip_folder_fn *fn, void *user)
 {
     struct listing listing = {.fn.path = fn, .user = user};
     return sqlite_each(sqlite_of_store(store), "SELECT path FROM root ORDER BY path", give_path,
@@ -319,6 +342,7 @@ const struct store_readers sqlite_readers = {
     .each_picture = each_picture,
     .each_copy = each_copy,
     .find_picture = find_picture,
+    .find_content = find_content,
     .read_vector = read_vector,
     .read_thumbnail = read_thumbnail,
     .each_failure = each_failure,

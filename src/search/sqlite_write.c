@@ -86,31 +86,13 @@ static int put_distinct_pair(struct store *store, int64_t a, int64_t b)
                       a, b);
 }
 
-static int put_content(struct store *store, const struct store_hash *hash, int64_t model,
-                       bool retry, int64_t *id, bool *known, bool *encoded)
+static int put_content(struct store *store, const struct store_hash *hash, int64_t *id)
 {
-    sqlite3_stmt *row;
     const size_t size = sizeof(hash->bytes);
-    *encoded = false;
-    int error =
-        sqlite_find(sqlite_of_store(store),
-                    "SELECT id, error, EXISTS(SELECT 1 FROM vector WHERE vector.id = " SQLITE_KEY(
-                        "?2", "content.id") ") FROM content WHERE hash = ?1",
-                    &row, "bi", hash->bytes, size, model);
-    if (error)
+    int error = sqlite_find_number(sqlite_of_store(store), "SELECT id FROM content WHERE hash = ?1",
+                                   0, id, "b", hash->bytes, size);
+    if (error || *id)
         return error;
-    *known = row != NULL;
-    if (row) {
-        const bool failed = sqlite3_column_int(row, 1) != 0;
-        *id = sqlite3_column_int64(row, 0);
-        *encoded = sqlite3_column_int(row, 2) || (failed && !retry);
-        sqlite3_reset(row);
-        return failed && retry
-                   ? sqlite_run(sqlite_of_store(store),
-                                "UPDATE content SET error = 0, message = NULL WHERE id = ?1", "i",
-                                *id)
-                   : VKCLIP_OK;
-    }
     error = sqlite_run(sqlite_of_store(store), "INSERT INTO content(hash) VALUES(?1)", "b",
                        hash->bytes, size);
     *id = sqlite3_last_insert_rowid(sqlite_of_store(store)->database);
@@ -151,7 +133,7 @@ static int put_facts(struct store *store, int64_t content, const struct store_fa
     return sqlite_run(sqlite_of_store(store),
                       "UPDATE content SET format = ?2, camera = ?3, width = ?4, height = ?5,"
                       " orientation = ?6, taken = nullif(?7, -9223372036854775807 - 1),"
-                      " latitude = ?8, longitude = ?9 WHERE id = ?1",
+                      " latitude = ?8, longitude = ?9, error = 0, message = NULL WHERE id = ?1",
                       "ittiiiirr", content, facts->format, facts->camera, (int64_t)facts->width,
                       (int64_t)facts->height, (int64_t)facts->orientation, facts->taken,
                       facts->latitude, facts->longitude);
@@ -204,10 +186,15 @@ static int fail_content(struct store *store, int64_t content, int error, const c
 
 static int remove_files(struct store *store, const char *path, uint64_t *removed)
 {
-    int error =
-        sqlite_run(sqlite_of_store(store), "DELETE FROM file WHERE " SQLITE_BELOW, "p", path);
-    *removed = error ? 0 : (uint64_t)sqlite3_changes(sqlite_of_store(store)->database);
-    return error;
+    struct sqlite *sqlite = sqlite_of_store(store);
+    int error = sqlite_run(sqlite, "DELETE FROM file WHERE " SQLITE_BELOW, "p", path);
+    *removed = error ? 0 : (uint64_t)sqlite3_changes(sqlite->database);
+    return error ? error : sqlite_run(sqlite, "DELETE FROM root WHERE " SQLITE_BELOW, "p", path);
+}
+
+static int compact(struct store *store)
+{
+    return sqlite_execute(sqlite_of_store(store), "VACUUM");
 }
 
 static int prune(struct store *store, uint64_t *removed)
@@ -357,6 +344,7 @@ const struct store_writers sqlite_writers = {
     .put_vector = put_vector,
     .fail_content = fail_content,
     .remove_files = remove_files,
+    .compact = compact,
     .prune = prune,
     .start_pass = start_pass,
     .see_file = see_file,

@@ -61,6 +61,15 @@ struct store_picture {
     size_t copies; /* store_find_picture: files with this content that are present */
 };
 
+/* What is known of a content whose hash was computed. */
+struct store_content {
+    int64_t id;
+    bool encoded;      /* It has a vector by the model. */
+    bool thumbnail;    /* It has a thumbnail. */
+    int error;         /* why it cannot be decoded; VKCLIP_OK: it can, or nobody tried */
+    char message[256]; /* of that error */
+};
+
 /* A file whose content must be read. */
 struct store_work {
     int64_t number; /* position in the list of work, from 1 */
@@ -85,7 +94,6 @@ typedef int store_picture_fn(void *user, const struct store_picture *picture);
 typedef int store_id_fn(void *user, int64_t id);
 typedef int store_pair_fn(void *user, int64_t a, int64_t b);
 typedef int store_model_fn(void *user, const struct store_model *model);
-typedef int store_path_fn(void *user, const char *path);
 
 /* ---- Functions ------------------------------------------------------------------------------- */
 
@@ -111,13 +119,16 @@ struct store_readers {
     int (*each_copy)(struct store *store, int64_t id, store_picture_fn *fn, void *user);
     /* Calls the function for the first present file of a content, or not at all. */
     int (*find_picture)(struct store *store, int64_t id, store_picture_fn *fn, void *user);
+    /* Finds a content by its hash; content->id is 0 if there is none. */
+    int (*find_content)(struct store *store, const struct store_hash *hash, int64_t model,
+                        struct store_content *content);
     /* Reads a content's vector, `dim` values; *found is false if it has none. */
     int (*read_vector)(struct store *store, int64_t id, int64_t model, uint16_t *row, size_t dim,
                        bool *found);
     /* Copies a content's thumbnail, a JPEG that the caller frees; NULL if there is none. */
     int (*read_thumbnail)(struct store *store, int64_t id, void **data, size_t *size);
     int (*each_failure)(struct store *store, vkclip_failure_fn *fn, void *user);
-    int (*each_root)(struct store *store, store_path_fn *fn, void *user);
+    int (*each_root)(struct store *store, vkclip_folder_fn *fn, void *user);
     /* Lists the pairs of contents that the user called different, with a < b. */
     int (*each_distinct_pair)(struct store *store, store_pair_fn *fn, void *user);
 };
@@ -133,24 +144,25 @@ struct store_writers {
     int (*put_model)(struct store *store, const struct vkclip_index_model *model, int64_t *id);
     int (*put_root)(struct store *store, const char *path);
     int (*put_distinct_pair)(struct store *store, int64_t a, int64_t b);
-    /* Finds or adds a content. *known tells whether it was there; *encoded whether it has a vector
-     * by the model, or is known to be undecodable and `retry` is false. */
-    int (*put_content)(struct store *store, const struct store_hash *hash, int64_t model,
-                       bool retry, int64_t *id, bool *known, bool *encoded);
+    /* Finds or adds a content. */
+    int (*put_content)(struct store *store, const struct store_hash *hash, int64_t *id);
     /* Links a path to a content, or to none with an error, whose message is kept. *before is the
      * content that it had: 0 for none, or -1 for a path that was not known. */
     int (*put_file)(struct store *store, const char *path, const struct store_stamp *stamp,
                     int64_t content, int error, const char *message, int64_t *before);
     /* Forgets one missing file of a content, if there is one: it has a new place. */
     int (*take_missing)(struct store *store, int64_t content, bool *taken);
+    /* Says what a content is, and that it could be decoded. */
     int (*put_facts)(struct store *store, int64_t content, const struct store_facts *facts);
     int (*put_thumbnail)(struct store *store, int64_t content, const void *data, size_t size);
     int (*put_vector)(struct store *store, int64_t content, int64_t model, const uint16_t *row,
                       size_t dim);
     /* Records that a content cannot be decoded. */
     int (*fail_content)(struct store *store, int64_t content, int error, const char *message);
-    /* Removes the file `path` and the files below it. */
+    /* Removes the file `path` and the files below it, and those folders from the roots. */
     int (*remove_files)(struct store *store, const char *path, uint64_t *removed);
+    /* Gives the space of what was removed back to the system. To be called without `begin`. */
+    int (*compact)(struct store *store);
     /* Removes missing files, and then contents without files, with all that belongs to them. */
     int (*prune)(struct store *store, uint64_t *removed);
 

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The encoder asks for picture number i on one of its threads, which takes the next entry of the
+ * pass, decodes and prepares it. What needs no encoding is settled within the pass, so numbers at
+ * the end may remain without an entry; they are left out, and a batch of them is not computed.
+ */
+#include "api/update.h"
+#include "base/array.h"
+#include "checkpoint/inputs.h"
+#include "encode/call.h"
+#include "encode/identity.h"
+#include "encode/pictures.h"
+#include "image/decode.h"
+#include "image/prepare.h"
+#include "image/thumbnail.h"
+#include "search/pass.h"
+#include "search/walk.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The longer side of a thumbnail fits a grid of results on a dense screen. */
+enum { THUMBNAIL_SIDE = 256 };
+
+struct update {
+    struct vkclip_model *model;
+    struct vkclip_update_params params;
+    struct image_transform transform;
+    struct pass *pass;
+    /* Picture i has place i % CALL_WINDOW: the encoder begins no picture this many places after the
+     * first whose result was not given out. */
+    struct pass_entry *entries[CALL_WINDOW];
+};
+
+/* ---- Preparing ------------------------------------------------------------------------------- */
+
+static int decode_entry(const struct update *update, struct pass_entry *entry,
+                        struct vkclip_image *image)
+{
+    int error = pass_load_data(entry);
+    if (!error)
+        error =
+            image_decode(entry->data, entry->size, entry->path, update->params.max_pixels, image);
+    entry->facts = (struct store_facts){.width = image->width,
+                                        .height = image->height,
+                                        .orientation = 1,
+                                        .taken = INT64_MIN,
+                                        .latitude = (double)NAN,
+                                        .longitude = (double)NAN};
+    pass_release_data(entry);
+    return error;
+}
+
+static int prepare_entry(const struct update *update, struct pass_entry *entry, float *pixel_values)
+{
+    struct vkclip_image image = {0};
+    int error = decode_entry(update, entry, &image);
+    if (!error)
+        error = image_preprocess(&image, &update->transform, NULL, pixel_values);
+    if (!error && entry->wants_thumbnail && !entry->thumbnail)
+        error =
+            image_make_thumbnail(&image, THUMBNAIL_SIDE, &entry->thumbnail, &entry->thumbnail_size);
+    image_free(&image);
+    return error;
+}
+
+/* Is a vkclip_source_fn. A picture is asked for again if its device was lost; if it has failed
+ * before, another entry takes its number. */
+static int give_picture(void *user, size_t index, float *pixel_values)
+{
+    struct update *update = user;
+    struct pass_entry **place = &update->entries[index % CALL_WINDOW];
+    for (;;) {
+        if (!*place)
+            *place = pass_next(update->pass);
+        if (!*place)
+            return BATCHES_LEFT_OUT;
+        const int error = prepare_entry(update, *place, pixel_values);
+        if (!error)
+            return VKCLIP_OK;
+        pass_fail(update->pass, *place, error, error_last());
+        *place = NULL;
+    }
+}
+
+/* ---- Results --------------------------------------------------------------------------------- */
+
+static bool is_finite(const float *values, size_t count)
+{
+    while (count && isfinite(values[count - 1]))
+        count--;
+    return !count;
+}
+
+/* Is a vkclip_item_fn. */
+static int take_embedding(void *user, const struct vkclip_item *item)
+{
+    struct update *update = user;
+    struct pass_entry **place = &update->entries[item->index % CALL_WINDOW];
+    if (!*place)
+        return 0;
+    if (item->error)
+        pass_fail(update->pass, *place, item->error, item->message);
+    else if (!is_finite(item->embed, update->model->info.embed_dim))
+        pass_fail(update->pass, *place, VKCLIP_EINVALID,
+                  "the embedding has numbers that are not finite: try another `precision`");
+    else
+        pass_finish(update->pass, *place, item->embed);
+    *place = NULL;
+    return 0;
+}
+
+/* Is a vkclip_progress_fn, which is called after each batch. */
+static void end_batch(void *user, size_t done, size_t total)
+{
+    (void)done;
+    (void)total;
+    pass_flush(((struct update *)user)->pass);
+}
+
+static int encode_pass(void *user, struct pass *pass, uint64_t count)
+{
+    struct update *update = user;
+    const struct pictures pictures = {.source = give_picture};
+    const struct vkclip_encode_params params = {
+        .item = take_embedding, .progress = end_batch, .user = update};
+    update->pass = pass;
+    return pictures_encode(update->model, &pictures, (size_t)count, &params, NULL);
+}
+
+/* ---- The call -------------------------------------------------------------------------------- */
+
+int update_describe_model(const struct vkclip_index *index, const struct vkclip_model *model,
+                          struct vkclip_index_model *described)
+{
+    char identity[IDENTITY_SIZE];
+    *described = (struct vkclip_index_model){.embed_dim = model->info.embed_dim};
+    char *path = walk_resolve(model->info.weights_path);
+    snprintf(described->name, sizeof(described->name), "%s",
+             path ? path : model->info.weights_path);
+    free(path);
+    int error = identity_of_model(model, index->cache_folder, identity);
+    if (!error)
+        snprintf(described->identity, sizeof(described->identity), "%s", identity);
+    return error;
+}
+
+/* Checks the model before a long walk: encoding no picture does that. */
+static int check_model(struct vkclip_model *model)
+{
+    const struct pictures pictures = {.source = give_picture};
+    return pictures_encode(model, &pictures, 0, NULL, NULL);
+}
+
+int update_index(struct vkclip_index *index, struct vkclip_model *model, const char *const *paths,
+                 size_t count, const struct vkclip_update_params *params,
+                 struct vkclip_update_result *result)
+{
+    struct vkclip_update_result ignored;
+    struct update *update = calloc(1, sizeof(*update));
+    result = result ? result : &ignored;
+    *result = (struct vkclip_update_result){0};
+    if (!update)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for an update of the index");
+    if (params)
+        update->params = *params;
+    update->model = model;
+    update->transform = checkpoint_image_transform(&model->spec.config);
+    struct pass_params pass = {.update = update->params, .encode = encode_pass, .user = update};
+    int error = check_model(model);
+    if (!error)
+        error = update_describe_model(index, model, &pass.model);
+    if (!error)
+        error = pass_run(index, &pass, paths, count, result);
+    free(update);
+    return error;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files are read and not mapped, because a mapped file that becomes shorter ends the process.
+ */
+#define _GNU_SOURCE
+#include "search/file_hash.h"
+#include "search/walk.h"
+
+#ifdef VKCLIP_WITH_SEARCH
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#ifndef O_BINARY
+#define O_BINARY 0
+#endif
+#ifdef _WIN32
+#define O_CLOEXEC 0
+#define O_NONBLOCK 0
+#endif
+
+/* A picture file is smaller: the largest that is decoded by default has 89 million pixels. */
+enum { MOST_BYTES = 1 << 30 };
+
+/* Reads until the end of the file, or until there is more than expected. */
+static int read_all(int file, const char *path, uint8_t *data, size_t expected)
+{
+    size_t size = 0;
+    while (size <= expected) {
+        const ssize_t count = read(file, data + size, expected + 1 - size);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+        if (!count)
+            break;
+        size += (size_t)count;
+    }
+    if (size != expected)
+        return error_fail(VKCLIP_EIO, "%s: changed its size while it was read", path);
+    return VKCLIP_OK;
+}
+
+static int read_file(int file, const char *path, struct store_stamp *stamp, void **data)
+{
+    struct stat status;
+    if (fstat(file, &status) || !S_ISREG(status.st_mode))
+        return error_fail(VKCLIP_EIO, "%s: expected a regular file", path);
+    *stamp = walk_stamp(&status);
+    if (stamp->size > MOST_BYTES)
+        return error_fail(VKCLIP_EUNSUPPORTED, "%s: %llu bytes, expected at most %d", path,
+                          (unsigned long long)stamp->size, MOST_BYTES);
+    *data = malloc((size_t)stamp->size + 1);
+    if (!*data)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %llu bytes", path,
+                          (unsigned long long)stamp->size);
+    int error = read_all(file, path, *data, (size_t)stamp->size);
+    if (error || fstat(file, &status))
+        return error ? error : error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+    const struct store_stamp after = walk_stamp(&status);
+    if (memcmp(&after, stamp, sizeof(after)))
+        error = error_fail(VKCLIP_EIO, "%s: was written to while it was read", path);
+    return error;
+}
+
+int file_hash_read(const char *path, struct store_stamp *stamp, struct store_hash *hash,
+                   void **data, size_t *size)
+{
+    XXH128_canonical_t canonical;
+    *stamp = (struct store_stamp){0};
+    *data = NULL;
+    *size = 0;
+    /* With O_NONBLOCK a FIFO fails below, instead of waiting for a writer. */
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_BINARY);
+    if (file < 0)
+        return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+    int error = read_file(file, path, stamp, data);
+    close(file);
+    if (error) {
+        free(*data);
+        *data = NULL;
+        return error;
+    }
+    *size = (size_t)stamp->size;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(*data, *size));
+    memcpy(hash->bytes, canonical.digest, sizeof(hash->bytes));
+    return VKCLIP_OK;
+}
+#else
+int file_hash_read(const char *path, struct store_stamp *stamp, struct store_hash *hash,
+                   void **data, size_t *size)
+{
+    (void)stamp;
+    (void)hash;
+    (void)data;
+    (void)size;
+    return error_fail(VKCLIP_EUNSUPPORTED,
+                      "%s: this build has no picture search: it needs SQLite and xxHash", path);
+}
+#endif

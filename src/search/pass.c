@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The database is written to in short transactions, so that other processes wait for milliseconds.
+ * Until then an entry is in one of two lists: open ones are being decoded or encoded, ended ones
+ * wait to be written. A file whose content is in either list is added to that entry, so that copies
+ * are encoded once.
+ */
+#define _GNU_SOURCE
+#include "search/pass.h"
+#include "base/clock.h"
+#include "base/half.h"
+#include "base/string.h"
+#include "search/file_hash.h"
+#include "search/walk.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum {
+    MOST_ENDED = 256, /* entries that wait: more would be lost at a kill, and take more memory */
+    WALK_PART = 1024  /* files between which the walk lets go of its view of the database */
+};
+/* Seconds between two transactions. Longer waits would lose more work at a kill; a transaction
+ * takes about three milliseconds. */
+#define FLUSH_INTERVAL 0.5
+
+struct file_link {
+    char *path;
+    struct store_stamp stamp;
+    struct file_link *next;
+};
+
+struct entry {
+    struct pass_entry open; /* comes first, because receivers have a pointer to it */
+    bool hashed;            /* The file could be read. */
+    struct store_hash hash;
+    struct file_link *files; /* the first is that which was read */
+    uint16_t *vector;        /* NULL: the content needs none, or has failed */
+    int error;
+    char *message;
+    struct entry *next;
+};
+
+struct pass {
+    struct vkclip_index *index;
+    struct store *store;
+    const struct pass_params *params;
+    int64_t model, now; /* `now` names the pass: nanoseconds since 1970 */
+    struct vkclip_update_result result;
+
+    pthread_mutex_t lock; /* protects the store and everything below */
+    struct entry *open, *ended;
+    size_t ended_count;
+    double flushed;
+    int64_t work; /* number of the work that was taken last */
+    struct vkclip_update_progress progress;
+    int error; /* of the store, or of a stop by the caller: no more work is given */
+    char message[ERROR_MESSAGE];
+};
+
+/* ---- Entries --------------------------------------------------------------------------------- */
+
+static void free_entry(struct entry *entry)
+{
+    while (entry && entry->files) {
+        struct file_link *file = entry->files;
+        entry->files = file->next;
+        free(file->path);
+        free(file);
+    }
+    if (!entry)
+        return;
+    free(entry->open.data);
+    free(entry->open.thumbnail);
+    free(entry->vector);
+    free(entry->message);
+    free(entry);
+}
+
+static void free_entries(struct entry **list)
+{
+    while (*list) {
+        struct entry *entry = *list;
+        *list = entry->next;
+        free_entry(entry);
+    }
+}
+
+/* Appends a file, and takes the memory of its path over. */
+static bool add_file(struct entry *entry, char *path, const struct store_stamp *stamp)
+{
+    struct file_link *file = calloc(1, sizeof(*file)), **end = &entry->files;
+    if (!file)
+        return false;
+    *file = (struct file_link){path, *stamp, NULL};
+    while (*end)
+        end = &(*end)->next;
+    *end = file;
+    return true;
+}
+
+/* Sets why an entry has failed. Messages begin with the path of the file that was read, which is
+ * left out, because other files may have the same content. */
+static void set_failure(struct entry *entry, int error, const char *message)
+{
+    const size_t length = strlen(entry->files->path);
+    if (!strncmp(message, entry->files->path, length) && !strncmp(message + length, ": ", 2))
+        message += length + 2;
+    entry->error = error;
+    free(entry->message);
+    entry->message = string_format("%s", message);
+}
+
+static struct entry *find_entry(struct entry *list, const struct store_hash *hash)
+{
+    while (list && !(list->hashed && !memcmp(&list->hash, hash, sizeof(*hash))))
+        list = list->next;
+    return list;
+}
+
+/* ---- Stopping -------------------------------------------------------------------------------- */
+
+/* Ends the pass with this thread's last error. */
+static void stop_pass(struct pass *pass, int error)
+{
+    if (!error || pass->error)
+        return;
+    pass->error = error;
+    snprintf(pass->message, sizeof(pass->message), "%s", error_last());
+}
+
+static void report_progress(struct pass *pass)
+{
+    const struct vkclip_update_params *update = &pass->params->update;
+    if (!pass->error && update->progress && update->progress(update->user, &pass->progress))
+        stop_pass(pass, error_fail(VKCLIP_EINVALID, "stopped by the caller"));
+}
+
+static void report_failure(struct pass *pass, const char *path, int error, const char *message)
+{
+    const struct vkclip_update_params *update = &pass->params->update;
+    if (!pass->error && update->failure && update->failure(update->user, path, error, message))
+        stop_pass(pass, error_fail(VKCLIP_EINVALID, "stopped by the caller"));
+}
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+/* An error of the machine and not of the file is not recorded, so that the file is read again. */
+static bool is_recorded(int error)
+{
+    return error && error != VKCLIP_EMEMORY && error != VKCLIP_EINVALID;
+}
+
+static int write_content(struct pass *pass, const struct entry *entry, int64_t *content)
+{
+    struct store *store = pass->store;
+    const struct pass_entry *open = &entry->open;
+    int error = store->write->put_content(store, &entry->hash, content);
+    if (!error && entry->error)
+        return store->write->fail_content(store, *content, entry->error, entry->message);
+    if (error || !entry->vector)
+        return error;
+    error = store->write->put_facts(store, *content, &open->facts);
+    if (!error && open->thumbnail)
+        error = store->write->put_thumbnail(store, *content, open->thumbnail, open->thumbnail_size);
+    if (!error)
+        error = store->write->put_vector(store, *content, pass->model, entry->vector,
+                                         pass->params->model.embed_dim);
+    return error;
+}
+
+static int write_file(struct pass *pass, const struct entry *entry, const struct file_link *file,
+                      int64_t content, struct vkclip_update_result *result)
+{
+    struct store *store = pass->store;
+    const int failure = entry->hashed ? VKCLIP_OK : entry->error;
+    int64_t before;
+    bool moved = false;
+    int error = store->write->put_file(store, file->path, &file->stamp, content, failure,
+                                       failure ? entry->message : NULL, &before);
+    if (error || entry->error)
+        return error;
+    if (before < 0)
+        error = store->write->take_missing(store, content, &moved);
+    result->moved += moved;
+    result->added += before < 0 && !moved;
+    result->changed += before >= 0 && before != content;
+    return error;
+}
+
+static int write_entry(struct pass *pass, const struct entry *entry,
+                       struct vkclip_update_result *result)
+{
+    int64_t content = 0;
+    int error = VKCLIP_OK;
+    if (entry->error && !is_recorded(entry->error))
+        return VKCLIP_OK;
+    if (entry->hashed)
+        error = write_content(pass, entry, &content);
+    for (const struct file_link *file = entry->files; file && !error; file = file->next)
+        error = write_file(pass, entry, file, content, result);
+    result->encoded += entry->vector != NULL;
+    return error;
+}
+
+/* Writes all entries that have ended, in one transaction. */
+static void write_ended(struct pass *pass)
+{
+    struct store *store = pass->store;
+    struct vkclip_update_result result = pass->result;
+    pass->flushed = clock_seconds();
+    if (!pass->ended || (pass->error && pass->error != VKCLIP_EINVALID))
+        return;
+    int error = store->write->begin(store);
+    for (const struct entry *entry = pass->ended; entry && !error; entry = entry->next)
+        error = write_entry(pass, entry, &result);
+    if (!error)
+        error = store->write->commit(store);
+    if (error)
+        store->write->rollback(store);
+    else
+        pass->result = result;
+    stop_pass(pass, error);
+    for (const struct entry *entry = pass->ended; entry; entry = entry->next)
+        for (const struct file_link *file = entry->files; file && entry->error; file = file->next)
+            report_failure(pass, file->path, entry->error, entry->message ? entry->message : "");
+    free_entries(&pass->ended);
+    pass->ended_count = 0;
+}
+
+/* Adds an entry to those that wait to be written, and takes it over. */
+static void end_entry(struct pass *pass, struct entry *entry)
+{
+    entry->next = pass->ended;
+    pass->ended = entry;
+    pass->progress.done++;
+    if (++pass->ended_count >= MOST_ENDED || clock_seconds() - pass->flushed >= FLUSH_INTERVAL)
+        write_ended(pass);
+    report_progress(pass);
+}
+
+void pass_flush(struct pass *pass)
+{
+    pthread_mutex_lock(&pass->lock);
+    if (clock_seconds() - pass->flushed >= FLUSH_INTERVAL)
+        write_ended(pass);
+    pthread_mutex_unlock(&pass->lock);
+}
+
+/* ---- Work ------------------------------------------------------------------------------------ */
+
+/* Takes the path of the next file; NULL: there is none. */
+static char *take_work(struct pass *pass)
+{
+    struct store_work work = {0};
+    pthread_mutex_lock(&pass->lock);
+    if (!pass->error)
+        stop_pass(pass, pass->store->write->next_work(pass->store, pass->work, &work));
+    if (work.path)
+        pass->work = work.number;
+    pthread_mutex_unlock(&pass->lock);
+    return work.path;
+}
+
+/* Reads a file into a new entry. An entry whose file is gone has no files. */
+static struct entry *read_work(char *path)
+{
+    struct entry *entry = calloc(1, sizeof(*entry));
+    struct store_stamp stamp = {0};
+    struct stat status;
+    if (!entry) {
+        free(path);
+        return NULL;
+    }
+    int error = file_hash_read(path, &stamp, &entry->hash, &entry->open.data, &entry->open.size);
+    entry->hashed = !error;
+    if (!stamp.inode && !stamp.modified) {
+        if (stat(path, &status)) {
+            free(path);
+            return entry;
+        }
+        stamp = walk_stamp(&status); /* It could not be opened. */
+    }
+    if (!add_file(entry, path, &stamp)) {
+        free(path);
+        free_entry(entry);
+        return NULL;
+    }
+    entry->open.path = path;
+    if (error)
+        set_failure(entry, error, error_last());
+    return entry;
+}
+
+/* Moves the files of an entry to another one of the same content. */
+static void join_entries(struct entry *target, struct entry *source)
+{
+    struct file_link **end = &target->files;
+    while (*end)
+        end = &(*end)->next;
+    *end = source->files;
+    source->files = NULL;
+    free_entry(source);
+}
+
+/* Decides under the lock what is to be done with a file that was read. Returns the entry if it must
+ * be encoded, and takes it over otherwise. */
+static struct entry *settle_entry(struct pass *pass, struct entry *entry)
+{
+    const bool retry = pass->params->update.retry;
+    struct store_content content = {0};
+    struct entry *same = entry->hashed ? find_entry(pass->open, &entry->hash) : NULL;
+    if (!same && entry->hashed)
+        same = find_entry(pass->ended, &entry->hash);
+    if (same || !entry->files) {
+        pass->progress.done++;
+        if (same)
+            join_entries(same, entry);
+        else
+            free_entry(entry);
+        report_progress(pass);
+        return NULL;
+    }
+    if (entry->hashed)
+        stop_pass(pass, pass->store->read->find_content(pass->store, &entry->hash, pass->model,
+                                                        &content));
+    if (content.error && !retry)
+        set_failure(entry, content.error, content.message);
+    if (entry->error || content.encoded || pass->error) {
+        pass_release_data(&entry->open);
+        end_entry(pass, entry);
+        return NULL;
+    }
+    entry->open.wants_thumbnail = pass->params->update.thumbnails && !content.thumbnail;
+    entry->next = pass->open;
+    pass->open = entry;
+    return entry;
+}
+
+struct pass_entry *pass_next(struct pass *pass)
+{
+    struct entry *entry = NULL;
+    for (char *path = take_work(pass); path; path = entry ? NULL : take_work(pass)) {
+        struct entry *read = read_work(path);
+        pthread_mutex_lock(&pass->lock);
+        if (read)
+            entry = settle_entry(pass, read);
+        else
+            stop_pass(pass, error_fail(VKCLIP_EMEMORY, "out of memory for the list of pictures"));
+        pthread_mutex_unlock(&pass->lock);
+    }
+    return entry ? &entry->open : NULL;
+}
+
+void pass_release_data(struct pass_entry *entry)
+{
+    free(entry->data);
+    entry->data = NULL;
+}
+
+int pass_load_data(struct pass_entry *entry)
+{
+    struct store_stamp stamp;
+    struct store_hash hash;
+    return entry->data ? VKCLIP_OK
+                       : file_hash_read(entry->path, &stamp, &hash, &entry->data, &entry->size);
+}
+
+static void close_entry(struct pass *pass, struct entry *entry)
+{
+    struct entry **place = &pass->open;
+    while (*place != entry)
+        place = &(*place)->next;
+    *place = entry->next;
+    pass_release_data(&entry->open);
+    end_entry(pass, entry);
+}
+
+void pass_finish(struct pass *pass, struct pass_entry *open, const float *embedding)
+{
+    struct entry *entry = (struct entry *)open;
+    const uint32_t dim = pass->params->model.embed_dim;
+    entry->vector = malloc(dim * sizeof(*entry->vector));
+    for (uint32_t i = 0; i < dim && entry->vector; i++)
+        entry->vector[i] = half_from_float(embedding[i]);
+    if (!entry->vector)
+        set_failure(entry, VKCLIP_EMEMORY, "out of memory for an embedding");
+    pthread_mutex_lock(&pass->lock);
+    close_entry(pass, entry);
+    pthread_mutex_unlock(&pass->lock);
+}
+
+void pass_fail(struct pass *pass, struct pass_entry *open, int error, const char *message)
+{
+    struct entry *entry = (struct entry *)open;
+    set_failure(entry, error, message);
+    pthread_mutex_lock(&pass->lock);
+    close_entry(pass, entry);
+    pthread_mutex_unlock(&pass->lock);
+}
+
+/* ---- Finding files --------------------------------------------------------------------------- */
+
+/* What the caller named, or a folder that the index knows. */
+struct root {
+    char *path; /* absolute, without links where it exists */
+    bool known; /* The index was given this folder before. */
+    bool exists, folder;
+    bool covered; /* It lies below another one. */
+};
+
+struct roots {
+    struct root *items;
+    size_t count;
+};
+
+static void free_roots(struct roots *roots)
+{
+    for (size_t i = 0; i < roots->count; i++)
+        free(roots->items[i].path);
+    free(roots->items);
+    *roots = (struct roots){0};
+}
+
+/* Adds a root and takes the path over. */
+static int add_root(struct roots *roots, char *path)
+{
+    struct root *larger = realloc(roots->items, (roots->count + 1) * sizeof(*larger));
+    if (larger)
+        roots->items = larger;
+    if (!larger || !path) {
+        free(path);
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a list of folders");
+    }
+    struct root *root = &larger[roots->count++];
+    struct stat status;
+    *root = (struct root){.path = path};
+    root->exists = !stat(path, &status);
+    root->folder = root->exists && S_ISDIR(status.st_mode);
+    return VKCLIP_OK;
+}
+
+static int add_known_root(void *user, const char *path)
+{
+    return add_root(user, string_format("%s", path));
+}
+
+static int see_known_root(void *user, const char *path)
+{
+    struct roots *roots = user;
+    for (size_t i = 0; i < roots->count; i++)
+        roots->items[i].known |= !strcmp(roots->items[i].path, path);
+    return 0;
+}
+
+/* Lists what is to be searched, and refuses a path of which nothing is known. */
+static int list_roots(struct pass *pass, const char *const *paths, size_t count,
+                      struct roots *roots)
+{
+    struct store *store = pass->store;
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < count && !error; i++)
+        error = add_root(roots, walk_make_absolute(paths[i]));
+    if (!count)
+        error = store->read->each_root(store, add_known_root, roots);
+    if (!error && !roots->count)
+        error = error_fail(VKCLIP_EINVALID, "%s: has no folders yet: name some (`paths`)",
+                           pass->index->path);
+    if (!error)
+        error = store->read->each_root(store, see_known_root, roots);
+    for (size_t i = 0; i < roots->count && !error; i++) {
+        struct root *root = &roots->items[i];
+        uint64_t files = 0;
+        for (size_t j = 0; j < roots->count; j++)
+            root->covered |= i != j && walk_is_below(root->path, roots->items[j].path) &&
+                             (j < i || strcmp(root->path, roots->items[j].path) != 0);
+        if (!root->exists)
+            error = store->write->count_below(store, root->path, &files);
+        if (!error && !root->exists && !root->known && !files)
+            error = error_fail(VKCLIP_EINVALID, "%s: no such file or folder", paths[i]);
+    }
+    return error;
+}
+
+static int see_file(void *user, const char *path, const struct store_stamp *stamp)
+{
+    struct pass *pass = user;
+    struct store *store = pass->store;
+    enum store_state state;
+    int error = VKCLIP_OK;
+    if (++pass->progress.found % WALK_PART == 0) {
+        error = store->read->end(store);
+        if (!error)
+            error = store->read->begin(store);
+        report_progress(pass);
+    }
+    if (!error)
+        error = store->write->see_file(store, path, stamp, pass->model, &state);
+    if (error || pass->error || state == STORE_INDEXED ||
+        (state == STORE_FAILED && !pass->params->update.retry))
+        return error ? error : pass->error;
+    pass->progress.total++;
+    return store->write->add_work(store, path);
+}
+
+static int see_broken_folder(void *user, const char *path, int error)
+{
+    struct pass *pass = user;
+    report_failure(pass, path, error, error_last());
+    return pass->store->write->see_folder(pass->store, path);
+}
+
+/* A disk that is not mounted leaves an empty folder, or none. */
+static int keep_files(struct pass *pass, const struct root *root, const char *what)
+{
+    uint64_t files;
+    int error = pass->store->write->count_below(pass->store, root->path, &files);
+    if (!error && files)
+        log_message(VKCLIP_LOG_WARNING,
+                    "%s: %s, but the index has %llu files there: they stay in it; if the folder is "
+                    "not just unmounted, remove it from the index",
+                    root->path, what, (unsigned long long)files);
+    return error ? error : pass->store->write->see_folder(pass->store, root->path);
+}
+
+static int search_root(struct pass *pass, const struct root *root)
+{
+    struct walk_receiver walk = {
+        .file = see_file, .broken_folder = see_broken_folder, .user = pass};
+    struct stat status;
+    if (!root->exists)
+        return root->known ? keep_files(pass, root, "is not there") : VKCLIP_OK;
+    if (!root->folder) {
+        if (stat(root->path, &status))
+            return VKCLIP_OK;
+        const struct store_stamp stamp = walk_stamp(&status);
+        return see_file(pass, root->path, &stamp);
+    }
+    int error = walk_folder(&walk, root->path);
+    return error || walk.entries ? error : keep_files(pass, root, "has no files");
+}
+
+/* The view of the database that the walk holds is let go between parts of the walk. */
+static int search_roots(struct pass *pass, const struct roots *roots)
+{
+    struct store *store = pass->store;
+    int error = store->write->start_pass(store);
+    if (!error)
+        error = store->read->begin(store);
+    for (size_t i = 0; i < roots->count && !error; i++)
+        if (!roots->items[i].covered)
+            error = search_root(pass, &roots->items[i]);
+    if (!error)
+        return store->read->end(store);
+    store->write->rollback(store);
+    return error;
+}
+
+static int mark_roots(struct pass *pass, const struct roots *roots)
+{
+    struct store *store = pass->store;
+    int error = store->write->begin(store);
+    for (size_t i = 0; i < roots->count && !error; i++) {
+        const struct root *root = &roots->items[i];
+        if (!root->covered)
+            error = store->write->mark_missing(store, root->path, pass->now);
+    }
+    if (!error)
+        error = store->write->commit(store);
+    if (error)
+        store->write->rollback(store);
+    return error;
+}
+
+/* ---- The whole pass -------------------------------------------------------------------------- */
+
+static int put_roots(struct pass *pass, const struct roots *roots)
+{
+    struct store *store = pass->store;
+    int error = store->write->begin(store);
+    if (!error)
+        error = store->write->put_model(store, &pass->params->model, &pass->model);
+    for (size_t i = 0; i < roots->count && !error; i++)
+        if (roots->items[i].folder && !roots->items[i].covered)
+            error = store->write->put_root(store, roots->items[i].path);
+    if (!error)
+        error = store->write->commit(store);
+    if (error)
+        store->write->rollback(store);
+    return error;
+}
+
+static int count_results(struct pass *pass, const struct roots *roots)
+{
+    struct store *store = pass->store;
+    int error = store->write->count_marked(store, pass->now, &pass->result.removed);
+    for (size_t i = 0; i < roots->count && !error; i++) {
+        uint64_t indexed, failed;
+        if (roots->items[i].covered)
+            continue;
+        error = store->write->count_indexed(store, roots->items[i].path, pass->model, &indexed,
+                                            &failed);
+        pass->result.indexed += error ? 0 : indexed;
+        pass->result.failed += error ? 0 : failed;
+    }
+    return error;
+}
+
+/* Encodes what was found. What is done when the encoder fails is written, too. */
+static int encode_work(struct pass *pass)
+{
+    const struct pass_params *params = pass->params;
+    int error = VKCLIP_OK;
+    pass->flushed = clock_seconds();
+    report_progress(pass);
+    if (pass->progress.total && !pass->error)
+        error = params->encode(params->user, pass, pass->progress.total);
+    if (error && !pass->error) {
+        char message[ERROR_MESSAGE];
+        snprintf(message, sizeof(message), "%s", error_last());
+        write_ended(pass);
+        error_keep(message);
+        return error;
+    }
+    write_ended(pass);
+    if (pass->error)
+        error_keep(pass->message);
+    return pass->error;
+}
+
+static int64_t name_pass(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int pass_run(struct vkclip_index *index, const struct pass_params *params, const char *const *paths,
+             size_t count, struct vkclip_update_result *result)
+{
+    struct pass pass = {
+        .index = index, .store = index->store, .params = params, .now = name_pass()};
+    struct roots roots = {0};
+    pthread_mutex_init(&pass.lock, NULL);
+    int error = index_check_writable(index);
+    if (!error)
+        error = list_roots(&pass, paths, count, &roots);
+    if (!error)
+        error = put_roots(&pass, &roots);
+    if (!error)
+        error = search_roots(&pass, &roots);
+    if (!error)
+        error = mark_roots(&pass, &roots);
+    if (!error)
+        error = encode_work(&pass);
+    if (!error)
+        error = count_results(&pass, &roots);
+    *result = pass.result;
+    free_entries(&pass.open);
+    free_entries(&pass.ended);
+    free_roots(&roots);
+    pthread_mutex_destroy(&pass.lock);
+    return error;
+}

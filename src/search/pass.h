@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One pass over files: compares what lies in folders with what the index knows, reads and hashes
+ * what is new or changed, and writes the results. Who decodes and encodes takes entries from
+ * pass_next, on any number of threads, and hands each back once, to pass_finish or pass_fail.
+ */
+#ifndef VKCLIP_SEARCH_PASS_H
+#define VKCLIP_SEARCH_PASS_H
+
+#include "search/index.h"
+
+struct pass;
+
+/* A content that must be encoded. Threads other than the one that got it do not use it. */
+struct pass_entry {
+    const char *path; /* a file with this content */
+    void *data;       /* its bytes; NULL after pass_release_data */
+    size_t size;
+    bool wants_thumbnail;
+    /* The receiver sets these. */
+    struct store_facts facts;
+    char format[32], camera[96]; /* that facts point to */
+    void *thumbnail;             /* in memory of malloc */
+    size_t thumbnail_size;
+};
+
+struct pass_params {
+    struct vkclip_index_model model; /* identity, name and embed_dim */
+    struct vkclip_update_params update;
+    /* Encodes what pass_next gives, at most `count` contents. Not called if there is nothing. */
+    int (*encode)(void *user, struct pass *pass, uint64_t count);
+    void *user;
+};
+
+int pass_run(struct vkclip_index *index, const struct pass_params *params, const char *const *paths,
+             size_t count, struct vkclip_update_result *result);
+
+/* Gives the next content that must be encoded; NULL: there are no more, or the pass was stopped. */
+struct pass_entry *pass_next(struct pass *pass);
+/* Frees the bytes of the file, or reads them again. */
+void pass_release_data(struct pass_entry *entry);
+int pass_load_data(struct pass_entry *entry);
+/* Ends an entry with its embedding of unit length. */
+void pass_finish(struct pass *pass, struct pass_entry *entry, const float *embedding);
+/* Ends an entry that cannot be decoded. */
+void pass_fail(struct pass *pass, struct pass_entry *entry, int error, const char *message);
+/* Writes what has ended, if the last time was some time ago. To be called after a batch. */
+void pass_flush(struct pass *pass);
+
+#endif

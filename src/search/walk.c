@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Folders that are reached by links are searched after all others, so that the path of a file that
+ * is reached in two ways does not depend on the names of links.
+ */
+#define _GNU_SOURCE
+#include "search/walk.h"
+#include "base/array.h"
+#include "base/folder.h"
+#include "base/string.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef _WIN32
+#define lstat stat
+#define S_ISLNK(mode) 0
+#endif
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+static bool is_in_list(const char *name, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(name, list[i]))
+            return true;
+    return false;
+}
+
+bool walk_is_picture(const char *name)
+{
+    static const char *const extensions[] = {"jpg", "jpeg", "jpe",  "jfif", "png", "webp", "gif",
+                                             "bmp", "tif",  "tiff", "heic", "hif", "heif", "avif",
+                                             "jxl", "tga",  "psd",  "pnm",  "ppm", "pgm",  "pbm"};
+    char lower[8] = {0};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && dot[1 + i] && i + 1 < sizeof(lower); i++)
+        lower[i] = (char)(dot[1 + i] | 0x20);
+    return is_in_list(lower, extensions, ARRAY_COUNT(extensions));
+}
+
+/* These folders hold copies that systems make, deleted files, or packages of programs. */
+bool walk_is_left_out(const char *name)
+{
+    static const char *const names[] = {"@eaDir",     "@Recycle",     "#recycle",
+                                        "#snapshot",  "$RECYCLE.BIN", "System Volume Information",
+                                        "lost+found", "node_modules", "__MACOSX"};
+    return name[0] == '.' || is_in_list(name, names, ARRAY_COUNT(names));
+}
+
+/* ---- Paths ----------------------------------------------------------------------------------- */
+
+struct store_stamp walk_stamp(const struct stat *status)
+{
+    struct store_stamp stamp = {.size = (uint64_t)status->st_size,
+                                .inode = (uint64_t)status->st_ino};
+#if defined(_WIN32)
+    stamp.modified = (int64_t)status->st_mtime * 1000000000;
+    stamp.changed = stamp.modified;
+#else
+#if defined(__APPLE__)
+    const struct timespec modified = status->st_mtimespec, changed = status->st_ctimespec;
+#else
+    const struct timespec modified = status->st_mtim, changed = status->st_ctim;
+#endif
+    stamp.modified = (int64_t)modified.tv_sec * 1000000000 + modified.tv_nsec;
+    stamp.changed = (int64_t)changed.tv_sec * 1000000000 + changed.tv_nsec;
+#endif
+    return stamp;
+}
+
+char *walk_resolve(const char *path)
+{
+#ifdef _WIN32
+    struct stat status;
+    return stat(path, &status) ? NULL : _fullpath(NULL, path, 0);
+#else
+    return realpath(path, NULL);
+#endif
+}
+
+char *walk_make_absolute(const char *path)
+{
+    char *resolved = walk_resolve(path);
+    if (resolved)
+        return resolved;
+    const char *name = strrchr(path, '/');
+    char *folder = name ? string_format("%.*s", (int)(name - path + 1), path) : NULL;
+    resolved = walk_resolve(name ? folder ? folder : "" : ".");
+    char *whole = resolved ? string_format("%s/%s", resolved, name ? name + 1 : path)
+                           : string_format("%s", path);
+    free(folder);
+    free(resolved);
+    return whole;
+}
+
+bool walk_is_below(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+    while (length && folder[length - 1] == '/')
+        length--;
+    return !strncmp(path, folder, length) && (path[length] == '/' || !path[length]);
+}
+
+/* ---- Walking --------------------------------------------------------------------------------- */
+
+struct folder_key {
+    uint64_t device, inode;
+};
+
+struct walking {
+    struct walk_receiver *walk;
+    const char *root;
+    struct folder_key *visited; /* a hash table; an inode of 0 is an empty place */
+    size_t visited_count, visited_capacity;
+    char **links; /* folders to search at the end */
+    size_t link_count;
+};
+
+static int out_of_memory(const char *path)
+{
+    return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+}
+
+static struct folder_key *find_place(struct folder_key *table, size_t capacity,
+                                     struct folder_key key)
+{
+    size_t place = (size_t)((key.inode ^ key.device << 32) * 0x9e3779b97f4a7c15u) % capacity;
+    while (table[place].inode &&
+           (table[place].inode != key.inode || table[place].device != key.device))
+        place = (place + 1) % capacity;
+    return &table[place];
+}
+
+static bool enlarge(struct walking *walking)
+{
+    const size_t capacity = walking->visited_capacity ? 2 * walking->visited_capacity : 256;
+    struct folder_key *table = calloc(capacity, sizeof(*table));
+    if (!table)
+        return false;
+    for (size_t i = 0; i < walking->visited_capacity; i++)
+        if (walking->visited[i].inode)
+            *find_place(table, capacity, walking->visited[i]) = walking->visited[i];
+    free(walking->visited);
+    walking->visited = table;
+    walking->visited_capacity = capacity;
+    return true;
+}
+
+/* Notes a folder. *first is false if it was searched before. A system without inodes has no links
+ * in a circle. */
+static int visit(struct walking *walking, const char *path, const struct stat *status, bool *first)
+{
+    const struct folder_key key = {(uint64_t)status->st_dev, (uint64_t)status->st_ino};
+    *first = true;
+    if (!key.inode)
+        return VKCLIP_OK;
+    if (2 * walking->visited_count >= walking->visited_capacity && !enlarge(walking))
+        return out_of_memory(path);
+    struct folder_key *place = find_place(walking->visited, walking->visited_capacity, key);
+    *first = !place->inode;
+    walking->visited_count += *first;
+    *place = key;
+    return VKCLIP_OK;
+}
+
+static int add_link(struct walking *walking, const char *path)
+{
+    char **larger = realloc(walking->links, (walking->link_count + 1) * sizeof(*larger));
+    if (!larger)
+        return out_of_memory(path);
+    walking->links = larger;
+    larger[walking->link_count] = string_format("%s", path);
+    return larger[walking->link_count++] ? VKCLIP_OK : out_of_memory(path);
+}
+
+/* Tells whether the walk finds a path without following links: it lies below the root, and no
+ * folder on the way is left out. */
+static bool is_found_anyway(const struct walking *walking, const char *path)
+{
+    if (!walk_is_below(path, walking->root))
+        return false;
+    char *copy = string_format("%s", path + strlen(walking->root)), *rest = NULL;
+    bool found = copy != NULL;
+    for (char *name = copy ? strtok_r(copy, "/", &rest) : NULL; name && found;
+         name = strtok_r(NULL, "/", &rest))
+        found = !walk_is_left_out(name);
+    free(copy);
+    return found;
+}
+
+static int search(struct walking *walking, const char *path);
+
+static int take_entry(struct walking *walking, const char *path, const char *name)
+{
+    struct walk_receiver *walk = walking->walk;
+    struct stat status;
+    if (walk_is_left_out(name) || lstat(path, &status))
+        return VKCLIP_OK;
+    const bool link = S_ISLNK(status.st_mode);
+    walk->entries++;
+    if (link && stat(path, &status))
+        return VKCLIP_OK; /* It leads nowhere. */
+    const bool folder = S_ISDIR(status.st_mode);
+    if (!folder && !(S_ISREG(status.st_mode) && walk_is_picture(name)))
+        return VKCLIP_OK;
+    if (link) {
+        char *target = walk_resolve(path);
+        const bool skipped = !target || is_found_anyway(walking, target);
+        free(target);
+        if (skipped)
+            return VKCLIP_OK;
+    }
+    if (folder)
+        return link ? add_link(walking, path) : search(walking, path);
+    const struct store_stamp stamp = walk_stamp(&status);
+    return walk->file(walk->user, path, &stamp);
+}
+
+static int search(struct walking *walking, const char *path)
+{
+    const struct walk_receiver *walk = walking->walk;
+    struct stat status;
+    char **names = NULL;
+    size_t count = 0;
+    bool first = true;
+    int error = stat(path, &status) ? VKCLIP_OK : visit(walking, path, &status, &first);
+    if (!error && first && walk->folder)
+        error = walk->folder(walk->user, path);
+    if (error || !first)
+        return error;
+    error = folder_list(path, &names, &count);
+    if (error)
+        return error == VKCLIP_EMEMORY ? error : walk->broken_folder(walk->user, path, error);
+    const char *slash = string_ends_with(path, "/") ? "" : "/";
+    for (size_t i = 0; i < count && !error; i++) {
+        char *entry = string_format("%s%s%s", path, slash, names[i]);
+        error = entry ? take_entry(walking, entry, names[i]) : out_of_memory(path);
+        free(entry);
+    }
+    folder_free_names(&names, count);
+    return error;
+}
+
+int walk_folder(struct walk_receiver *walk, const char *path)
+{
+    struct walking walking = {.walk = walk, .root = path};
+    int error = search(&walking, path);
+    for (size_t i = 0; i < walking.link_count && !error; i++)
+        error = search(&walking, walking.links[i]);
+    for (size_t i = 0; i < walking.link_count; i++)
+        free(walking.links[i]);
+    free(walking.links);
+    free(walking.visited);
+    return error;
+}

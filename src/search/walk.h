@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Finds the pictures in a folder and everything below it, by the extensions of their names. Hidden
+ * files and folders and those that systems make are left out. A link is followed where it leads to
+ * something that is not found without it, and no folder is searched twice, so that links in a
+ * circle end.
+ */
+#ifndef VKCLIP_SEARCH_WALK_H
+#define VKCLIP_SEARCH_WALK_H
+
+#include "search/store.h"
+
+#include <sys/stat.h>
+
+struct walk_receiver {
+    /* Receives a picture. A nonzero result ends the walk and is returned. */
+    int (*file)(void *user, const char *path, const struct store_stamp *stamp);
+    /* Receives a folder that cannot be read, whose error is the thread's last. */
+    int (*broken_folder)(void *user, const char *path, int error);
+    /* Receives each folder before what is in it; may be NULL. */
+    int (*folder)(void *user, const char *path);
+    void *user;
+    uint64_t entries; /* is raised by the files and folders that were found, pictures or not */
+};
+
+/* Searches a folder, whose path must be absolute and without links. */
+int walk_folder(struct walk_receiver *walk, const char *path);
+
+bool walk_is_picture(const char *name);
+/* Tells whether a file or folder of this name is left out. */
+bool walk_is_left_out(const char *name);
+struct store_stamp walk_stamp(const struct stat *status);
+/* Returns the absolute path without links as a new string; NULL where there is nothing. */
+char *walk_resolve(const char *path);
+/* Makes a path absolute. Of one that does not exist only the folder is resolved. Returns NULL when
+ * out of memory. */
+char *walk_make_absolute(const char *path);
+/* Tells whether `path` is `folder` or lies below it. */
+bool walk_is_below(const char *path, const char *folder);
+
+#endif
