@@ -479,17 +479,34 @@ struct vkclip_image {
     /* The file held palette indices or single bits, which OpenAI's preprocessing resizes by nearest
      * neighbour. Set it to false for any other picture. */
     bool indexed;
+    /* The four channels are cyan, magenta, yellow and black, of which 0 is no ink. The reference
+     * resizes such a picture before it converts it to RGB. */
+    bool cmyk;
 };
 
-/* Decodes a PNG, JPEG, BMP, GIF (its first frame), TGA, PSD or PNM file. Samples of 16 bits are
- * read as their high bytes, CMYK JPEGs are converted, and EXIF orientation is ignored, as the
- * reference ignores it. Pictures of more than `max_pixels` are refused before they are decoded; 0
- * means 89,478,485, where Pillow warns. The caller releases the picture with vkclip_free_image.
- * Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY. */
-VKCLIP_API int vkclip_load_image(const char *path, uint64_t max_pixels, struct vkclip_image *image);
+struct vkclip_image_params {
+    /* A picture of more pixels is refused before it is decoded; 0: 89,478,485, where Pillow warns.
+     */
+    uint64_t max_pixels;
+    /* Pixels are turned and mirrored as the file's EXIF orientation says. The reference
+     * implementations ignore it, so that cameras' upright pictures lie on their side. */
+    bool orient;
+    /* A JPEG is decoded at a half, a quarter or an eighth of its size, which takes a fraction of
+     * the time, while both sides stay at least this long; 0: at its size. Twice a model's
+     * image_size is a good value, with little effect on embeddings. */
+    uint32_t least_side;
+};
+
+/* Decodes a picture file: PNG, JPEG, BMP, GIF (its first frame), TGA, PSD or PNM. Samples of 16
+ * bits are read as their high bytes. `params` may be NULL. The file is read as a whole before it is
+ * decoded. The caller releases the picture with vkclip_free_image. Errors: EIO, EFORMAT,
+ * EUNSUPPORTED, EMEMORY. */
+VKCLIP_API int vkclip_load_image(const char *path, const struct vkclip_image_params *params,
+                                 struct vkclip_image *image);
 /* Decodes a picture file that is in memory. Messages call it `name`, which may be NULL. */
 VKCLIP_API int vkclip_decode_image(const void *data, size_t size, const char *name,
-                                   uint64_t max_pixels, struct vkclip_image *image);
+                                   const struct vkclip_image_params *params,
+                                   struct vkclip_image *image);
 VKCLIP_API void vkclip_free_image(struct vkclip_image *image);
 
 /* Prepares a picture: resizes it until its shorter side is S (Pillow's antialiased bicubic), crops
@@ -541,7 +558,9 @@ struct vkclip_encode_params {
      * of `embeds`: memory does not grow with the number of items, because results are given out as
      * the call proceeds. */
     vkclip_item_fn *item;
-    uint64_t max_pixels;   /* vkclip_encode_files: as in vkclip_load_image */
+    uint64_t max_pixels;   /* vkclip_encode_files: as in struct vkclip_image_params */
+    bool orient;           /* vkclip_encode_files: as in struct vkclip_image_params */
+    bool fast_decode;      /* vkclip_encode_files: least_side is twice the model's image_size. */
     bool strict;           /* A text longer than the context is ETOOLONG instead of truncated. */
     const size_t *lengths; /* vkclip_encode_texts: bytes of each text; NULL: texts end with NUL */
 };

@@ -6,20 +6,34 @@
 #include "encode/pictures.h"
 #include "image/decode.h"
 
-int vkclip_load_image(const char *path, uint64_t max_pixels, struct vkclip_image *image)
+static struct image_options image_options(const struct vkclip_image_params *params)
+{
+    struct image_options options = {0};
+    if (params) {
+        options.max_pixels = params->max_pixels;
+        options.orient = params->orient;
+        options.least_side = params->least_side;
+    }
+    return options;
+}
+
+int vkclip_load_image(const char *path, const struct vkclip_image_params *params,
+                      struct vkclip_image *image)
 {
     if (!path || !image)
         return error_fail(VKCLIP_EINVALID, "no path or no place for the picture");
-    return image_load(path, max_pixels, image);
+    const struct image_options options = image_options(params);
+    return image_load(path, &options, image, NULL);
 }
 
-int vkclip_decode_image(const void *data, size_t size, const char *name, uint64_t max_pixels,
-                        struct vkclip_image *image)
+int vkclip_decode_image(const void *data, size_t size, const char *name,
+                        const struct vkclip_image_params *params, struct vkclip_image *image)
 {
     name = name ? name : "picture";
     if (!image || (!data && size))
         return error_fail(VKCLIP_EINVALID, "%s: no data or no place for the picture", name);
-    return image_decode(data, size, name, max_pixels, image);
+    const struct image_options options = image_options(params);
+    return image_decode(data, size, name, &options, image, NULL);
 }
 
 void vkclip_free_image(struct vkclip_image *image)

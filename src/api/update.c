@@ -38,10 +38,10 @@ struct update {
 static int decode_entry(const struct update *update, struct pass_entry *entry,
                         struct vkclip_image *image)
 {
+    const struct image_options options = {.max_pixels = update->params.max_pixels};
     int error = pass_load_data(entry);
     if (!error)
-        error =
-            image_decode(entry->data, entry->size, entry->path, update->params.max_pixels, image);
+        error = image_decode(entry->data, entry->size, entry->path, &options, image, NULL);
     entry->facts = (struct store_facts){.width = image->width,
                                         .height = image->height,
                                         .orientation = 1,

@@ -91,7 +91,9 @@ static struct vkclip_encode_params begin_call(struct call *call)
                                          .progress = show_progress,
                                          .user = call,
                                          .item = take_item,
-                                         .max_pixels = encoding->max_pixels,
+                                         .max_pixels = encoding->decoding.max_pixels,
+                                         .orient = encoding->decoding.orient,
+                                         .fast_decode = encoding->decoding.fast,
                                          .strict = encoding->strict};
 }
 

@@ -17,8 +17,8 @@ typedef bool cli_embed_fn(void *user, const struct cli_input *input, const float
 
 struct cli_encoding {
     bool no_normalize, strict;
-    uint32_t max_pixels;
-    vkclip_hidden_fn *hidden; /* may be NULL */
+    struct cli_decoding decoding; /* for files */
+    vkclip_hidden_fn *hidden;     /* may be NULL */
     cli_embed_fn *embed;
     void *user; /* given to both functions */
 };

@@ -68,8 +68,12 @@ const struct cli_option cli_picture_options[] = {
                "a list of pictures, one per line; -: stdin"),
     CLI_OPTION('r', "recursive", NULL, CLI_FLAG, FIELD(recursive),
                "also the pictures in folders within folders"),
-    CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, FIELD(max_pixels),
+    CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, FIELD(decoding.max_pixels),
                "refuse larger pictures (89478485)"),
+    CLI_OPTION(0, "orient", NULL, CLI_FLAG, FIELD(decoding.orient),
+               "turn pictures as their EXIF orientation says"),
+    CLI_OPTION(0, "fast-decode", NULL, CLI_FLAG, FIELD(decoding.fast),
+               "decode large JPEGs at a fraction of their size"),
     {0}};
 #undef FIELD
 

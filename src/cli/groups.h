@@ -32,10 +32,16 @@ struct cli_device_options {
 };
 extern const struct cli_option cli_device_options[];
 
+/* These options say how picture files are decoded. */
+struct cli_decoding {
+    uint32_t max_pixels;
+    bool orient, fast;
+};
+
 /* Pictures may also be given as arguments; see cli_read_pictures. */
 struct cli_pictures {
     struct cli_inputs images;
-    uint32_t max_pixels;
+    struct cli_decoding decoding;
     bool recursive;
 };
 extern const struct cli_option cli_picture_options[];

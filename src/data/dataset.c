@@ -62,10 +62,10 @@ int dataset_load(const struct dataset *dataset, size_t number, struct vkclip_ima
         return dataset_no_memory(dataset);
     int error = VKCLIP_OK;
     if (sample->shard == DATASET_FILE)
-        error = image_load(name, 0, image);
+        error = image_load(name, NULL, image, NULL);
     else
         error = image_decode(dataset->shards[sample->shard].map.data + sample->offset,
-                             (size_t)sample->size, name, 0, image);
+                             (size_t)sample->size, name, NULL, image, NULL);
     free(name);
     return error;
 }

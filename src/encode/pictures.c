@@ -13,6 +13,7 @@
 struct picture_call {
     struct call call; /* comes first, because callbacks of struct batches get a pointer to it */
     const struct pictures *pictures;
+    struct image_options options;
     struct image_transform transform;
 };
 
@@ -21,7 +22,7 @@ static int load_file(const struct picture_call *call, const char *path, float *p
     struct vkclip_image image;
     if (!path)
         return error_fail(VKCLIP_EINVALID, "no path of a picture");
-    int error = image_load(path, call->call.params.max_pixels, &image);
+    int error = image_load(path, &call->options, &image, NULL);
     if (error)
         return error;
     error = image_preprocess(&image, &call->transform, NULL, pixel_values);
@@ -107,7 +108,12 @@ int pictures_encode(struct vkclip_model *model, const struct pictures *pictures,
                                .read = read_pictures,
                                .deliver = deliver_pictures,
                                .progress = report_pictures};
+        const struct vkclip_encode_params *wanted = &call.call.params;
+        const uint32_t size = model->spec.config.image_size;
         call.transform = checkpoint_image_transform(&model->spec.config);
+        call.options = (struct image_options){.max_pixels = wanted->max_pixels,
+                                              .orient = wanted->orient,
+                                              .least_side = wanted->fast_decode ? 2 * size : 0};
         error = call_run(&call.call, &work);
     }
     call_close(&call.call);

@@ -8,14 +8,36 @@
 
 #include "vkclip.h"
 
-/* Decodes the picture in a file, whose format is recognised by its content. A picture of more than
- * `max_pixels` is refused before memory for it is allocated; 0 means the limit that
- * vkclip_load_image states. After an error the picture is all zero. May be called from any thread.
- */
-int image_load(const char *path, uint64_t max_pixels, struct vkclip_image *image);
+struct image_options {
+    uint64_t max_pixels; /* 0: the limit that vkclip_load_image states */
+    bool orient;         /* Turn and mirror the pixels as the file's EXIF orientation says. */
+    /* A decoder that can decode at a fraction of the size, which saves most of its time, may do so
+     * while both sides stay at least this long. 0: exact pixels. */
+    uint32_t least_side;
+};
+
+/* This is what a file says of its picture besides the pixels. */
+struct image_facts {
+    const char *format;     /* such as "JPEG"; a static text */
+    uint32_t width, height; /* as the picture is shown if it was oriented, and before scaling */
+    uint32_t orientation;   /* EXIF's 1 to 8; 1 where the file does not say */
+    int64_t taken;          /* seconds since 1970 in the camera's local time; INT64_MIN: unknown */
+    char camera[96];        /* maker and model; "" where the file does not say */
+    double latitude, longitude; /* degrees; NAN: unknown */
+};
+
+/* Decodes the picture in a file, which is read as a whole and whose format is recognised by its
+ * content. A picture of too many pixels is refused before memory for it is allocated. `options` and
+ * `facts` may be NULL. After an error the picture is all zero. May be called from any thread. */
+int image_load(const char *path, const struct image_options *options, struct vkclip_image *image,
+               struct image_facts *facts);
 /* Decodes the picture in memory in the same way; `name` is used in messages. */
-int image_decode(const void *data, size_t size, const char *name, uint64_t max_pixels,
-                 struct vkclip_image *image);
+int image_decode(const void *data, size_t size, const char *name,
+                 const struct image_options *options, struct vkclip_image *image,
+                 struct image_facts *facts);
 void image_free(struct vkclip_image *image);
+
+/* Writes the names of the formats that this build decodes: "PNG, JPEG or BMP". */
+void image_formats(char *text, size_t capacity);
 
 #endif

@@ -24,9 +24,18 @@ int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height)
                           (unsigned long long)limit,
                           limit < DECODER_MAX_PIXELS ? " (`max_pixels` sets this limit)"
                                                      : " pixels, which is all that can be decoded");
-    file->width = (uint32_t)width;
-    file->height = (uint32_t)height;
+    file->width = file->full_width = (uint32_t)width;
+    file->height = file->full_height = (uint32_t)height;
     return VKCLIP_OK;
+}
+
+int reader_check_data(const struct image_file *file, uint64_t bytes, uint64_t most_pixels)
+{
+    if (most_pixels >= (uint64_t)file->width * file->height)
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EFORMAT,
+                      "%s: corrupt %s: %llu bytes of data cannot hold %u x %u pixels", file->name,
+                      file->format, (unsigned long long)bytes, file->width, file->height);
 }
 
 int reader_truncated(const struct image_file *file, uint64_t expected)

@@ -1,31 +1,40 @@
 /* SPDX-License-Identifier: MIT
  *
- * This header has what the readers of picture formats share: image/decode.c recognises a file and
- * checks what stb_image decodes; image/gif.c, image/pnm.c and image/psd.c decode the formats that
- * stb_image does not read well.
+ * This header has what the readers of picture formats share. image/decode.c recognises a file and
+ * calls its reader; each reader is a file that is named after its format.
  */
 #ifndef VKCLIP_IMAGE_READER_H
 #define VKCLIP_IMAGE_READER_H
 
 #include "vkclip.h"
 
-/* This struct has a file's bytes, and what a reader has found in them. */
+/* This struct has a file's bytes, what the caller asks for, and what a reader has found. */
 struct image_file {
     const char *name, *format; /* for messages */
     const uint8_t *data;
     size_t size;
     uint64_t max_pixels;
+    uint32_t least_side; /* The reader may scale while both sides stay this long; 0: it must not. */
+
+    /* reader_claim_size sets the size of the whole picture and that of the pixels, of which a
+     * reader that scales changes the second. The reader itself sets the members that follow. */
+    uint32_t full_width, full_height;
     uint32_t width, height, channels;
-    bool indexed;
-    /* Only a PNG sets these members: */
-    size_t palette;  /* where the chunk with the palette begins; 0: there is none */
-    unsigned colors; /* colours of the palette */
-    unsigned depth;  /* bits of a sample, so that a pixel may name 2^depth colours */
+    bool indexed, cmyk; /* as in struct vkclip_image */
+    bool oriented;      /* The pixels are already turned as the file's orientation says. */
+    /* The EXIF data from their TIFF header on, in the file or in `memory`, which image/decode.c
+     * releases when it has read them; NULL: there are none. */
+    const uint8_t *exif;
+    size_t exif_size;
+    void *memory;
 };
 
 /* Sets the size that a header claims, and refuses a size of no pixels or of too many. Readers call
  * it before they allocate anything. */
 int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height);
+/* Refuses `bytes` of compressed data that cannot hold the claimed pixels even at the format's best
+ * rate, which would give `most_pixels`. Readers call it before memory for them is allocated. */
+int reader_check_data(const struct image_file *file, uint64_t bytes, uint64_t most_pixels);
 /* The functions from here on fail with a message that names the file. `expected` is the least size
  * in bytes that the complete file would have. */
 int reader_truncated(const struct image_file *file, uint64_t expected);
@@ -33,9 +42,14 @@ int reader_corrupt(const struct image_file *file, const char *what);
 int reader_unsupported(const struct image_file *file, const char *what);
 int reader_no_memory(const struct image_file *file);
 
-int image_gif_decode(struct image_file *file, uint8_t **pixels);
-int image_pnm_decode(struct image_file *file, uint8_t **pixels);
-int image_psd_decode(struct image_file *file, uint8_t **pixels);
+/* A reader decodes the file to width * height * channels bytes from malloc, which the caller
+ * releases even after an error. A reader whose library this build does not have is NULL, so that
+ * image/decode.c refuses the file with the library's name. */
+typedef int image_reader(struct image_file *file, uint8_t **pixels);
+image_reader image_bmp_decode, image_gif_decode, image_jpeg_decode, image_png_decode,
+    image_pnm_decode, image_psd_decode, image_tga_decode;
+/* TGA has no magic number: tells whether all fields of a header fit together. */
+bool image_tga_recognise(const struct image_file *file);
 
 static inline uint32_t le16(const uint8_t *bytes)
 {

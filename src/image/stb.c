@@ -7,8 +7,8 @@
 #include "image/stb.h"
 
 #include <limits.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 static _Thread_local size_t allocation_limit;
 
@@ -52,20 +52,32 @@ static void *limited_realloc(void *memory, size_t size)
 #endif
 #include <stb_image.h>
 
-uint8_t *image_stb_decode(const uint8_t *data, size_t size, size_t limit, unsigned channels,
-                          uint32_t *width, uint32_t *height, const char **reason)
+/* The limit is the largest allocation that a decoder needs. It is 8 bytes per pixel, in whole
+ * blocks of a JPEG, or 16 because a buffer that grows by doubling may be twice as large. To this
+ * comes twice the compressed data, which the decoder of a PNG collects. */
+static size_t largest_allocation(const struct image_file *file)
 {
-    int w = 0, h = 0, found = 0;
-    if (size > INT_MAX) {
-        *reason = "larger than 2 GiB";
-        return NULL;
-    }
-    allocation_limit = limit;
+    uint64_t limit = ((uint64_t)file->width + 31) * ((uint64_t)file->height + 31) * 16 +
+                     (uint64_t)file->size * 2 + 65536;
+    return limit < SIZE_MAX ? (size_t)limit : SIZE_MAX;
+}
+
+int image_stb_decode(struct image_file *file, const uint8_t *data, size_t size, uint8_t **pixels)
+{
+    int width = 0, height = 0, channels = 0;
+    if (size > INT_MAX)
+        return reader_unsupported(file, "larger than 2 GiB");
+    allocation_limit = largest_allocation(file);
     stbi__g_failure_reason = "damaged data"; /* Some failures set no reason. */
-    uint8_t *pixels = stbi_load_from_memory(data, (int)size, &w, &h, &found, (int)channels);
-    *reason =
-        allocation_limit ? stbi__g_failure_reason : "data that unpacks to more than its pixels";
-    *width = (uint32_t)w;
-    *height = (uint32_t)h;
-    return pixels;
+    *pixels =
+        stbi_load_from_memory(data, (int)size, &width, &height, &channels, (int)file->channels);
+    if (!*pixels && !allocation_limit)
+        return reader_corrupt(file, "data that unpacks to more than its pixels");
+    if (!*pixels && !strcmp(stbi__g_failure_reason, "outofmem"))
+        return reader_no_memory(file);
+    if (!*pixels)
+        return reader_corrupt(file, stbi__g_failure_reason);
+    if ((uint32_t)width != file->width || (uint32_t)height != file->height)
+        return reader_corrupt(file, "two headers that differ in size");
+    return VKCLIP_OK;
 }

@@ -5,14 +5,11 @@
 #ifndef VKCLIP_IMAGE_STB_H
 #define VKCLIP_IMAGE_STB_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "image/reader.h"
 
-/* Decodes PNG, JPEG, BMP or TGA to `channels` bytes per pixel, which the caller releases with
- * free(). image/decode.c must have checked the file's structure, because stb_image trusts several
- * fields. No single allocation exceeds `limit` bytes. Returns NULL after an error, where *reason is
- * a static text, which is "outofmem" for a lack of memory. */
-uint8_t *image_stb_decode(const uint8_t *data, size_t size, size_t limit, unsigned channels,
-                          uint32_t *width, uint32_t *height, const char **reason);
+/* Decodes PNG, JPEG, BMP or TGA to file->channels bytes per pixel. `data` are the file's bytes,
+ * perhaps mended. The reader must have checked the file's structure, because stb_image trusts
+ * several fields, and must have set size and channels. */
+int image_stb_decode(struct image_file *file, const uint8_t *data, size_t size, uint8_t **pixels);
 
 #endif

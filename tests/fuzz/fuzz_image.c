@@ -37,8 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static uint8_t u8[24 * 24 * 3];
     static float values[3 * 24 * 24];
     struct image_transform transform = {24, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}, false};
+    const struct vkclip_image_params params = {.max_pixels = 1 << 16};
     struct vkclip_image image;
-    if (vkclip_decode_image(data, size, "fuzz", 1 << 16, &image)) {
+    if (vkclip_decode_image(data, size, "fuzz", &params, &image)) {
         if (image.pixels || !*vkclip_last_error() || strchr(vkclip_last_error(), '\n'))
             abort();
         return 0;

@@ -85,7 +85,7 @@ int compare_pictures(struct compare *compare)
 {
     const struct cli_pictures *pictures = compare->pictures;
     const struct cli_encoding encoding = {
-        .max_pixels = pictures->max_pixels, .embed = take_picture, .user = compare};
+        .decoding = pictures->decoding, .embed = take_picture, .user = compare};
     compare->picture_columns = compare_columns(&pictures->images);
     compare->text_columns = compare_columns(compare->texts);
     return cli_encode_files(compare->session, &encoding, &pictures->images);

@@ -246,7 +246,7 @@ static struct cli_encoding describe_encoding(struct results *results, const stru
 {
     return (struct cli_encoding){.no_normalize = options->no_normalize,
                                  .strict = options->strictness.strict,
-                                 .max_pixels = options->pictures.max_pixels,
+                                 .decoding = options->pictures.decoding,
                                  .hidden = options->hidden ? take_hidden : NULL,
                                  .embed = take_embed,
                                  .user = results};

@@ -17,11 +17,15 @@ struct options {
 enum { PIXEL_VALUES, BYTES }; /* positions of the two tensors among the results */
 
 /* False: the picture cannot be read, which was reported and counted. */
-static bool load_picture(struct cli_session *session, const char *path, uint32_t max_pixels,
-                         uint8_t *bytes, float *values)
+static bool load_picture(struct cli_session *session, const char *path,
+                         const struct cli_decoding *decoding, uint8_t *bytes, float *values)
 {
+    const struct vkclip_image_params params = {
+        .max_pixels = decoding->max_pixels,
+        .orient = decoding->orient,
+        .least_side = decoding->fast ? 2 * session->info.image_size : 0};
     struct vkclip_image image = {0};
-    if (vkclip_load_image(path, max_pixels, &image)) {
+    if (vkclip_load_image(path, &params, &image)) {
         cli_fail_library_input(session, "");
         return false;
     }
@@ -35,14 +39,13 @@ static bool load_picture(struct cli_session *session, const char *path, uint32_t
 /* Appends the rows of one picture; a picture that cannot be read is left out. False when out of
  * memory. */
 static bool take_picture(struct cli_session *session, const struct cli_input *picture,
-                         uint32_t max_pixels, struct results *results)
+                         const struct cli_decoding *decoding, struct results *results)
 {
     struct rows *values = &results->tensors[PIXEL_VALUES], *bytes = &results->tensors[BYTES];
     const size_t row = values->count;
     if (!results_reserve(values, row + 1) || !results_reserve(bytes, row + 1))
         return false;
-    if (!load_picture(session, picture->text, max_pixels,
-                      (uint8_t *)bytes->data + row * bytes->size,
+    if (!load_picture(session, picture->text, decoding, (uint8_t *)bytes->data + row * bytes->size,
                       (float *)(void *)(values->data + row * values->size)))
         return true;
     values->count = bytes->count = row + 1;
@@ -59,7 +62,7 @@ static int take_pictures(struct cli_session *session, const struct cli_pictures 
                 results_add(results, "u8", DTYPE_U8, bytes, 4);
     cli_start_progress(session, 0, images->count);
     for (size_t i = 0; good && i < images->count; i++) {
-        good = take_picture(session, &images->items[i], pictures->max_pixels, results);
+        good = take_picture(session, &images->items[i], &pictures->decoding, results);
         cli_show_progress(i + 1, "");
     }
     cli_clear_progress();
