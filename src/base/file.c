@@ -113,26 +113,61 @@ void file_map_forget(const void *data, size_t size)
     (void)size;
 }
 #else
+/* Opens a regular file and tells its size. Returns a negative number after an error. */
+static int open_regular(const char *path, size_t *size)
+{
+    /* With O_NONBLOCK a FIFO fails below, instead of waiting for a writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+        return -1;
+    }
+    struct stat status;
+    if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
+        error_fail(VKCLIP_EIO, "%s: not a regular file", path);
+        close(fd);
+        return -1;
+    }
+    *size = (size_t)status.st_size;
+    return fd;
+}
+
 int file_map_open(const char *path, struct file_map *map)
 {
     int error = VKCLIP_OK;
+    size_t size;
     *map = (struct file_map){0};
-    /* With O_NONBLOCK a FIFO fails below, instead of waiting for a writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open_regular(path, &size);
     if (fd < 0)
-        return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
-    struct stat status;
-    if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
-        error = error_fail(VKCLIP_EIO, "%s: not a regular file", path);
-    } else if (status.st_size > 0) {
-        void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        return VKCLIP_EIO;
+    if (size) {
+        void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED)
             error = error_fail(VKCLIP_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
         else
-            *map = (struct file_map){data, (size_t)status.st_size};
+            *map = (struct file_map){data, size};
     }
     close(fd);
     return error;
+}
+
+/* Reads `size` bytes from `offset` on. */
+static int read_bytes(int fd, const char *path, uint64_t offset, size_t size, char *data)
+{
+    while (size) {
+        const ssize_t count = pread(fd, data, size, (off_t)offset);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return error_fail(VKCLIP_EIO, "%s: cannot be read: %s", path, strerror(errno));
+        if (count == 0)
+            return error_fail(VKCLIP_EIO, "%s: became shorter while it was read: %zu bytes missing",
+                              path, size);
+        data += count;
+        offset += (size_t)count;
+        size -= (size_t)count;
+    }
+    return VKCLIP_OK;
 }
 
 void file_map_close(struct file_map *map)
@@ -155,30 +190,57 @@ void file_map_forget(const void *data, size_t size)
 }
 #endif
 
+/* Allocates memory for a file's bytes and a final NUL. */
+static int allocate_bytes(const char *path, size_t limit, size_t size, char **data)
+{
+    if (size > limit)
+        return error_fail(VKCLIP_EFORMAT, "%s: %zu bytes, expected at most %zu", path, size, limit);
+    *data = malloc(size + 1);
+    if (!*data)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path, size);
+    (*data)[size] = 0;
+    return VKCLIP_OK;
+}
+
+#ifdef _WIN32
 int file_read(const char *path, size_t limit, char **data, size_t *size)
 {
-    struct file_map map;
+    struct file_map map; /* While it is mapped, no other program can change the file. */
     *data = NULL;
     *size = 0;
     int error = file_map_open(path, &map);
     if (error)
         return error;
-    if (map.size > limit)
-        error = error_fail(VKCLIP_EFORMAT, "%s: %zu bytes, expected at most %zu", path, map.size,
-                           limit);
+    error = allocate_bytes(path, limit, map.size, data);
+    if (!error && map.size)
+        memcpy(*data, map.data, map.size);
     if (!error)
-        *data = malloc(map.size + 1);
-    if (!error && !*data)
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path, map.size);
-    if (!error) {
-        if (map.size)
-            memcpy(*data, map.data, map.size);
-        (*data)[map.size] = 0;
         *size = map.size;
-    }
     file_map_close(&map);
     return error;
 }
+#else
+int file_read(const char *path, size_t limit, char **data, size_t *size)
+{
+    *data = NULL;
+    *size = 0;
+    size_t length;
+    int fd = open_regular(path, &length);
+    if (fd < 0)
+        return VKCLIP_EIO;
+    int error = allocate_bytes(path, limit, length, data);
+    if (!error)
+        error = read_bytes(fd, path, 0, length, *data);
+    close(fd);
+    if (!error) {
+        *size = length;
+    } else {
+        free(*data);
+        *data = NULL;
+    }
+    return error;
+}
+#endif
 
 int file_output_open(const char *path, struct file_output *output)
 {

@@ -40,7 +40,8 @@ void file_map_close(struct file_map *map);
  * memory. The data come back from the file when they are used again. */
 void file_map_forget(const void *data, size_t size);
 
-/* Reads a file of at most `limit` bytes into new memory, with a NUL after the last byte. */
+/* Reads a file of at most `limit` bytes into new memory, with a NUL after the last byte. A file
+ * that becomes shorter meanwhile is an error. */
 int file_read(const char *path, size_t limit, char **data, size_t *size);
 
 /* ---- Writing --------------------------------------------------------------------------------- */

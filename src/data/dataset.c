@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/string.h"
 #include "image/decode.h"
+#include "image/prepare.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -66,6 +67,8 @@ int dataset_load(const struct dataset *dataset, size_t number, struct vkclip_ima
     else
         error = image_decode(dataset->shards[sample->shard].map.data + sample->offset,
                              (size_t)sample->size, name, NULL, image, NULL);
+    if (!error)
+        image_make_rgb(image); /* Crops and changes of colour are of RGB. */
     free(name);
     return error;
 }

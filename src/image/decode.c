@@ -8,6 +8,8 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "image/exif.h"
+#include "image/orient.h"
 #include "image/reader.h"
 
 #include <math.h>
@@ -38,13 +40,12 @@
 static const struct format {
     const char *name;
     unsigned offset, size; /* position and number of the magic bytes */
-    const char *magic;
+    const char *magic;     /* NULL: TGA, which has none */
     image_reader *decode;
-    const char *library;   /* without which `decode` is NULL */
-    bool (*recognise)(const struct image_file *); /* instead of magic bytes */
+    const char *library;   /* without which `decode` is NULL; NULL: none would help */
 } formats[] = {
-    {"PNG", 0, 8, "\x89PNG\r\n\x1a\n", image_png_decode},
-    {"JPEG", 0, 3, "\xff\xd8\xff", image_jpeg_decode},
+    {"PNG", 0, 8, "\x89PNG\r\n\x1a\n", image_png_decode, NULL},
+    {"JPEG", 0, 3, "\xff\xd8\xff", image_jpeg_decode, NULL},
     {"WebP", 8, 4, "WEBP", image_webp_decode, "libwebp"},
     {"TIFF", 0, 4, "II*\0", image_tiff_decode, "libtiff"},
     {"TIFF", 0, 4, "MM\0*", image_tiff_decode, "libtiff"},
@@ -55,36 +56,36 @@ static const struct format {
     {"HEIF", 4, 8, "ftypmif1", image_heif_decode, "libheif"},
     {"JPEG XL", 0, 2, "\xff\x0a", image_jxl_decode, "libjxl"},
     {"JPEG XL", 4, 4, "JXL ", image_jxl_decode, "libjxl"},
-    {"BMP", 0, 2, "BM", image_bmp_decode},
-    {"GIF", 0, 6, "GIF89a", image_gif_decode},
-    {"GIF", 0, 6, "GIF87a", image_gif_decode},
-    {"PSD", 0, 4, "8BPS", image_psd_decode},
-    {"PNM", 0, 2, "P4", image_pnm_decode},
-    {"PNM", 0, 2, "P5", image_pnm_decode},
-    {"PNM", 0, 2, "P6", image_pnm_decode},
-    {"plain-text PNM picture", 0, 2, "P1"},
-    {"plain-text PNM picture", 0, 2, "P2"},
-    {"plain-text PNM picture", 0, 2, "P3"},
-    {"PAM picture", 0, 2, "P7"},
-    {"video", 4, 4, "ftyp"},
-    {"video", 0, 4, "\x1a\x45\xdf\xa3"},
-    {"JPEG 2000 picture", 4, 4, "jP  "},
-    {"OpenEXR picture", 0, 4, "v/1\x01"},
-    {"Radiance HDR picture", 0, 2, "#?"},
-    {"QOI picture", 0, 4, "qoif"},
-    {"DDS picture", 0, 4, "DDS "},
-    {"icon", 0, 4, "\0\0\x01\0"},
-    {"PDF document", 0, 5, "%PDF-"},
-    {"gzip archive", 0, 2, "\x1f\x8b"},
-    {"ZIP archive", 0, 4, "PK\x03\x04"},
-    {"TGA", .decode = image_tga_decode, .recognise = image_tga_recognise},
+    {"BMP", 0, 2, "BM", image_bmp_decode, NULL},
+    {"GIF", 0, 6, "GIF89a", image_gif_decode, NULL},
+    {"GIF", 0, 6, "GIF87a", image_gif_decode, NULL},
+    {"PSD", 0, 4, "8BPS", image_psd_decode, NULL},
+    {"PNM", 0, 2, "P1", image_pnm_decode, NULL},
+    {"PNM", 0, 2, "P2", image_pnm_decode, NULL},
+    {"PNM", 0, 2, "P3", image_pnm_decode, NULL},
+    {"PNM", 0, 2, "P4", image_pnm_decode, NULL},
+    {"PNM", 0, 2, "P5", image_pnm_decode, NULL},
+    {"PNM", 0, 2, "P6", image_pnm_decode, NULL},
+    {"PAM picture", 0, 2, "P7", NULL, NULL},
+    {"video", 4, 4, "ftyp", NULL, NULL},
+    {"video", 0, 4, "\x1a\x45\xdf\xa3", NULL, NULL},
+    {"JPEG 2000 picture", 4, 4, "jP  ", NULL, NULL},
+    {"OpenEXR picture", 0, 4, "v/1\x01", NULL, NULL},
+    {"Radiance HDR picture", 0, 2, "#?", NULL, NULL},
+    {"QOI picture", 0, 4, "qoif", NULL, NULL},
+    {"DDS picture", 0, 4, "DDS ", NULL, NULL},
+    {"icon", 0, 4, "\0\0\x01\0", NULL, NULL},
+    {"PDF document", 0, 5, "%PDF-", NULL, NULL},
+    {"gzip archive", 0, 2, "\x1f\x8b", NULL, NULL},
+    {"ZIP archive", 0, 4, "PK\x03\x04", NULL, NULL},
+    {"TGA", 0, 0, NULL, image_tga_decode, NULL},
 };
 /* clang-format on */
 
 static bool has_format(const struct image_file *file, const struct format *format)
 {
-    if (format->recognise)
-        return format->recognise(file);
+    if (!format->magic)
+        return image_tga_recognise(file);
     return file->size >= format->offset + format->size &&
            !memcmp(file->data + format->offset, format->magic, format->size);
 }
@@ -154,6 +155,47 @@ static int decode_format(struct image_file *file, uint8_t **pixels)
                           : refuse(file, format->name, format->library);
 }
 
+/* ---- What it says besides the pixels --------------------------------------------------------- */
+
+/* Reads the facts of a decoded file. Without libexif its orientation is not known, so that a
+ * picture that shall be oriented is refused if it might lie on its side. */
+static int read_facts(const struct image_file *file, bool orient, struct image_facts *facts)
+{
+    *facts = (struct image_facts){.format = file->format,
+                                  .width = file->full_width,
+                                  .height = file->full_height,
+                                  .orientation = 1,
+                                  .taken = INT64_MIN,
+                                  .latitude = NAN,
+                                  .longitude = NAN};
+#ifdef VKCLIP_WITH_EXIF
+    (void)orient;
+    if (file->exif)
+        exif_read(file->exif, file->exif_size, facts);
+#else
+    if (file->exif && orient && !file->oriented)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: its EXIF orientation cannot be read, because this build of vkclip "
+                          "has no libexif",
+                          file->name);
+#endif
+    return VKCLIP_OK;
+}
+
+/* Makes the picture upright, and its facts those of the upright picture. */
+static int orient_picture(const struct image_file *file, struct vkclip_image *image,
+                          struct image_facts *facts)
+{
+    int error = image_orient(image, facts->orientation);
+    if (error)
+        return error_fail(error, "%s: %s", file->name, error_last());
+    if (facts->orientation >= 5) {
+        facts->width = file->full_height;
+        facts->height = file->full_width;
+    }
+    return VKCLIP_OK;
+}
+
 int image_decode(const void *data, size_t size, const char *name,
                  const struct image_options *options, struct vkclip_image *image,
                  struct image_facts *facts)
@@ -165,29 +207,25 @@ int image_decode(const void *data, size_t size, const char *name,
                               .size = size,
                               .max_pixels = options->max_pixels,
                               .least_side = options->least_side};
+    struct image_facts found = {0};
     uint8_t *pixels = NULL;
-    *image = (struct vkclip_image){0};
     int error = decode_format(&file, &pixels);
-    if (!error && facts)
-        *facts = (struct image_facts){.format = file.format,
-                                      .width = file.full_width,
-                                      .height = file.full_height,
-                                      .orientation = 1,
-                                      .taken = INT64_MIN,
-                                      .latitude = NAN,
-                                      .longitude = NAN};
+    if (!error && (facts || options->orient))
+        error = read_facts(&file, options->orient, &found);
     free(file.memory);
-    if (error) {
-        free(pixels);
-        return error;
-    }
     *image = (struct vkclip_image){.pixels = pixels,
                                    .width = file.width,
                                    .height = file.height,
                                    .channels = file.channels,
                                    .indexed = file.indexed,
                                    .cmyk = file.cmyk};
-    return VKCLIP_OK;
+    if (!error && options->orient && !file.oriented)
+        error = orient_picture(&file, image, &found);
+    if (error)
+        image_free(image);
+    else if (facts)
+        *facts = found;
+    return error;
 }
 
 int image_load(const char *path, const struct image_options *options, struct vkclip_image *image,

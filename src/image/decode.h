@@ -6,6 +6,7 @@
 #ifndef VKCLIP_IMAGE_DECODE_H
 #define VKCLIP_IMAGE_DECODE_H
 
+#include "image/facts.h"
 #include "vkclip.h"
 
 struct image_options {
@@ -14,16 +15,6 @@ struct image_options {
     /* A decoder that can decode at a fraction of the size, which saves most of its time, may do so
      * while both sides stay at least this long. 0: exact pixels. */
     uint32_t least_side;
-};
-
-/* This is what a file says of its picture besides the pixels. */
-struct image_facts {
-    const char *format;     /* such as "JPEG"; a static text */
-    uint32_t width, height; /* as the picture is shown if it was oriented, and before scaling */
-    uint32_t orientation;   /* EXIF's 1 to 8; 1 where the file does not say */
-    int64_t taken;          /* seconds since 1970 in the camera's local time; INT64_MIN: unknown */
-    char camera[96];        /* maker and model; "" where the file does not say */
-    double latitude, longitude; /* degrees; NAN: unknown */
 };
 
 /* Decodes the picture in a file, which is read as a whole and whose format is recognised by its

@@ -1,107 +1,271 @@
 /* SPDX-License-Identifier: MIT
  *
- * Decodes PNG (ISO/IEC 15948). The chunks are checked up to the last byte that the picture needs
- * before a library decodes them.
+ * Decodes PNG (ISO/IEC 15948) by libspng, or by stb_image in a build without it. Its chunks are
+ * checked first, and the decoder gets only those that hold pixels, so that hostile or damaged
+ * metadata do nothing. As in Pillow, a file may end as soon as all pixels are there, the checksum
+ * of the unpacked data is not used, and indices beyond the palette are black. Transparency by
+ * colour (tRNS) is ignored, as it is when Pillow converts to RGB.
  */
 #include "base/error.h"
 #include "image/reader.h"
-#include "image/stb.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
+#ifdef VKCLIP_WITH_PNG
+#include <spng.h>
+#else
+#include "image/stb.h"
+#endif
+
+#define SIGNATURE 8     /* bytes before the first chunk */
+#define CHUNK 12        /* bytes of a chunk without its body: length, type, checksum */
+#define IHDR 0x49484452 /* the types of chunks, as 32-bit numbers */
+#define PLTE 0x504c5445
+#define IDAT 0x49444154
+#define IEND 0x49454e44
+#define EXIF 0x65584966
+
 struct chunks {
-    size_t palette;  /* where the chunk with the palette begins; 0: there is none */
-    unsigned colors; /* colours of the palette */
-    unsigned depth;  /* bits of a sample, so that a pixel may name 2^depth colours */
+    const uint8_t *header, *palette; /* bodies; NULL: there is none */
+    uint32_t palette_size;
+    uint64_t data_size; /* of all chunks IDAT together */
+    uint64_t missing;   /* size that the file would have at least; 0: it is complete */
+    unsigned depth;     /* bits of a sample */
 };
 
-static int check_header(struct image_file *file, struct chunks *found, const uint8_t *body)
+/* ---- Chunks ---------------------------------------------------------------------------------- */
+
+static int read_header(struct image_file *file, const uint8_t *body, struct chunks *found)
 {
-    static const uint8_t channels[7] = {1, 0, 3, 3,
-                                        2, 0, 4}; /* channels of each colour type, without tRNS */
-    unsigned type = body[9];
-    found->depth = body[8];
+    /* channels of each colour type, without tRNS */
+    static const uint8_t channels[7] = {1, 0, 3, 3, 2, 0, 4};
+    const unsigned depth = body[8], type = body[9];
     file->channels = type < sizeof(channels) ? channels[type] : 0;
-    if (!file->channels || found->depth > 16)
+    if (!file->channels)
         return reader_corrupt(file, "no colour type of PNG in its header");
-    file->indexed = type == 3 || (type == 0 && found->depth == 1);
+    if ((depth != 1 && depth != 2 && depth != 4 && depth != 8 && depth != 16) ||
+        (type == 3 && depth == 16) || (type != 0 && type != 3 && depth < 8))
+        return reader_corrupt(file, "a bit depth that its colour type does not have");
+    if (body[10] || body[11] || body[12] > 1)
+        return reader_corrupt(file, "a bad compression, filter or interlace method");
+    found->header = body;
+    found->depth = depth;
+    file->indexed = type == 3 || (type == 0 && depth == 1);
     return reader_claim_size(file, be32(body), be32(body + 4));
 }
 
-static int check_chunks(struct image_file *file, struct chunks *found)
+/* Handles the chunk at `offset`, which is within the file. Sets *end at the last chunk. */
+static int read_chunk(struct image_file *file, size_t offset, struct chunks *found, bool *end)
 {
-    uint64_t data = 0;
-    for (size_t offset = 8;;) {
-        if (file->size - offset < 12)
-            return reader_truncated(file, (uint64_t)offset + 12);
-        const uint8_t *chunk = file->data + offset;
-        uint32_t length = be32(chunk), type = be32(chunk + 4);
-        if (file->size - offset - 12 < length)
-            return reader_truncated(file, (uint64_t)offset + 12 + length);
-        /* Ancillary chunks (bit 5 of the first letter), such as tRNS, are not checked. */
-        if (!(chunk[4] & 0x20) &&
-            crc32(0, chunk + 4, (uInt)(length + 4)) != be32(chunk + 8 + length))
-            return error_fail(VKCLIP_EFORMAT, "%s: corrupt PNG: checksum of chunk %.4s at byte %zu",
-                              file->name, (const char *)chunk + 4, offset);
-        bool header = type == 0x49484452; /* IHDR */
-        if (header != (offset == 8) || (header && length != 13))
-            return reader_corrupt(file, "its first chunk is not the only IHDR");
-        if (header) {
-            int error = check_header(file, found, chunk + 8);
-            if (error)
-                return error;
-        } else if (type == 0x49444154) { /* IDAT */
-            data += length;
-        } else if (type == 0x504c5445) { /* PLTE */
-            if (found->palette || length % 3 || length > 768)
-                return reader_corrupt(file, "two palettes, or one of a wrong length");
-            found->palette = offset;
-            found->colors = length / 3;
-        } else if (type == 0x49454e44) { /* IEND */
-            break;
-        } else if (!(chunk[4] & 0x20)) {
-            return error_fail(VKCLIP_EFORMAT,
-                              "%s: corrupt PNG: unknown critical chunk %.4s at byte %zu",
-                              file->name, (const char *)chunk + 4, offset);
-        }
-        offset += (size_t)length + 12;
+    const uint8_t *chunk = file->data + offset, *body = chunk + 8;
+    const uint32_t length = be32(chunk), type = be32(chunk + 4);
+    const bool ancillary = chunk[4] & 0x20; /* bit 5 of the first letter */
+    if (!ancillary && crc32(0, chunk + 4, (uInt)(length + 4)) != be32(body + length))
+        return error_fail(VKCLIP_EFORMAT, "%s: corrupt PNG: checksum of chunk %.4s at byte %zu",
+                          file->name, (const char *)chunk + 4, offset);
+    if ((type == IHDR) != (offset == SIGNATURE) || (type == IHDR && length != 13))
+        return reader_corrupt(file, "its first chunk is not the only IHDR");
+    if (type == IHDR)
+        return read_header(file, body, found);
+    if (type == PLTE && (found->palette || length % 3 || length > 768))
+        return reader_corrupt(file, "two palettes, or one of a wrong length");
+    if (type == PLTE) {
+        found->palette = body;
+        found->palette_size = length;
+    } else if (type == IDAT) {
+        found->data_size += length;
+    } else if (type == EXIF && length) {
+        file->exif = body;
+        file->exif_size = length;
+    } else if (!ancillary && type != IEND) {
+        return error_fail(VKCLIP_EFORMAT,
+                          "%s: corrupt PNG: unknown critical chunk %.4s at byte %zu", file->name,
+                          (const char *)chunk + 4, offset);
     }
-    /* Deflate unpacks one byte to at most 1032 bytes, and a byte holds at most 8 pixels. */
-    return reader_check_data(file, data, data * 1032 * 8);
+    *end = type == IEND;
+    return VKCLIP_OK;
 }
 
-/* Copies a file and extends its palette to all 2^depth colours, where the added colours are black
- * as in Pillow, because stb_image would show stack memory for indices beyond a short palette. The
- * checksum is not corrected, because stb_image does not read it. */
-static uint8_t *fill_palette(const struct image_file *file, const struct chunks *found,
-                             size_t *size)
+/* Reads all chunks. Of a file that is cut off in its pixels or behind them, what is there counts,
+ * because the missing part may only be a checksum. */
+static int read_chunks(struct image_file *file, struct chunks *found)
 {
-    uint32_t length = 3u << found->depth;
-    size_t body = found->palette + 8, old = found->colors * 3;
-    *size = file->size - old + length;
-    uint8_t *data = calloc(1, *size);
-    if (data) {
-        memcpy(data, file->data, body + old);
-        data[found->palette + 2] = (uint8_t)(length >> 8);
-        data[found->palette + 3] = (uint8_t)length;
-        memcpy(data + body + length, file->data + body + old, file->size - body - old);
+    bool end = false;
+    for (size_t offset = SIGNATURE; !end && !found->missing;) {
+        const size_t left = file->size - offset;
+        const uint32_t length = left >= 8 ? be32(file->data + offset) : 0;
+        if (left < CHUNK || left - CHUNK < length) {
+            found->missing = (uint64_t)offset + CHUNK + length;
+            if (left > 8 && be32(file->data + offset + 4) == IDAT)
+                found->data_size += left - 8 < length ? left - 8 : length;
+        } else {
+            int error = read_chunk(file, offset, found, &end);
+            if (error)
+                return error;
+            offset += (size_t)length + CHUNK;
+        }
     }
-    return data;
+    if (found->missing && (!found->header || !found->data_size))
+        return reader_truncated(file, found->missing);
+    if (found->header[9] == 3 && !found->palette)
+        return reader_corrupt(file, "no PLTE chunk with its palette");
+    if (found->data_size > INT32_MAX)
+        return reader_unsupported(file, "data of more than 2 GiB");
+    /* Deflate unpacks one byte to at most 1032 bytes, and a byte holds at most 8 pixels. */
+    return reader_check_data(file, found->data_size, found->data_size * 1032 * 8);
 }
+
+/* ---- A file of the pixels alone -------------------------------------------------------------- */
+
+/* Appends a chunk and returns its body. Its checksum stays 0, because no decoder reads it. */
+static uint8_t *add_chunk(uint8_t *chunk, uint32_t type, uint32_t length)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        chunk[i] = (uint8_t)(length >> (24 - 8 * i));
+        chunk[4 + i] = (uint8_t)(type >> (24 - 8 * i));
+    }
+    return chunk + 8;
+}
+
+/* Copies the data of all chunks IDAT, of which the file may lack the end of the last. */
+static void copy_data(const struct image_file *file, uint64_t size, uint8_t *out)
+{
+    for (size_t offset = SIGNATURE; size;) {
+        const uint8_t *chunk = file->data + offset;
+        const uint32_t length = be32(chunk);
+        if (be32(chunk + 4) == IDAT) {
+            const size_t part = size < length ? (size_t)size : length;
+            memcpy(out, chunk + 8, part);
+            out += part;
+            size -= part;
+        }
+        offset += (size_t)length + CHUNK;
+    }
+}
+
+/* Makes a PNG of the header, a palette with all colours that the indices can name, and the data. */
+static uint8_t *copy_pixels(const struct image_file *file, const struct chunks *found, size_t *size)
+{
+    const bool palette = found->header[9] == 3;
+    const uint32_t palette_size = palette ? 3u << found->depth : 0;
+    *size = SIGNATURE + 4 * CHUNK + 13 + palette_size + (size_t)found->data_size;
+    uint8_t *copy = calloc(1, *size), *end = copy;
+    if (!copy)
+        return NULL;
+    memcpy(copy, file->data, SIGNATURE);
+    end = add_chunk(copy + SIGNATURE, IHDR, 13);
+    memcpy(end, found->header, 13);
+    end += 13 + 4;
+    if (palette) {
+        const uint32_t used = found->palette_size;
+        end = add_chunk(end, PLTE, palette_size);
+        memcpy(end, found->palette, used < palette_size ? used : palette_size);
+        end += palette_size + 4;
+    }
+    end = add_chunk(end, IDAT, (uint32_t)found->data_size);
+    copy_data(file, found->data_size, end);
+    end = add_chunk(end + found->data_size + 4, IEND, 0) + 4;
+    *size = (size_t)(end - copy);
+    return copy;
+}
+
+/* ---- Decoding -------------------------------------------------------------------------------- */
+
+#ifdef VKCLIP_WITH_PNG
+/* Expands rows of less than 8 bits per sample to bytes. `samples` begins with the packed rows; the
+ * last samples are written first, because a sample's place is never before its bits. */
+static void expand_bits(const struct image_file *file, unsigned depth, uint8_t *samples)
+{
+    const size_t width = file->width, row_size = (width * depth + 7) / 8;
+    const unsigned mask = (1u << depth) - 1;
+    for (size_t y = file->height; y-- > 0;)
+        for (size_t x = width; x-- > 0;) {
+            const uint8_t byte = samples[y * row_size + x * depth / 8];
+            samples[y * width + x] = (uint8_t)(byte >> (8 - depth - x * depth % 8) & mask);
+        }
+}
+
+/* Replaces indices by colours; the last ones come first, because a colour is larger. */
+static void look_up(const struct image_file *file, const struct chunks *found, uint8_t *pixels)
+{
+    for (size_t i = (size_t)file->width * file->height; i-- > 0;) {
+        const size_t color = (size_t)pixels[i] * 3;
+        for (size_t c = 0; c < 3; c++)
+            pixels[i * 3 + c] = color < found->palette_size ? found->palette[color + c] : 0;
+    }
+}
+
+/* Turns PNG's samples into bytes: the high byte of 16 bits, and grey of few bits over the whole
+ * range. */
+static void convert_samples(const struct image_file *file, const struct chunks *found,
+                            uint8_t *pixels)
+{
+    const bool palette = found->header[9] == 3;
+    const size_t count = (size_t)file->width * file->height * file->channels;
+    if (found->depth < 8)
+        expand_bits(file, found->depth, pixels);
+    if (palette) {
+        look_up(file, found, pixels);
+    } else if (found->depth == 16) {
+        for (size_t i = 0; i < count; i++)
+            pixels[i] = pixels[2 * i];
+    } else if (found->depth < 8) {
+        for (size_t i = 0; i < count; i++)
+            pixels[i] = (uint8_t)(pixels[i] * 255 / ((1u << found->depth) - 1));
+    }
+}
+
+static int run_spng(spng_ctx *spng, const uint8_t *data, size_t size, const struct image_file *file,
+                    uint8_t **pixels)
+{
+    size_t raw = 0, bytes = (size_t)file->width * file->height * file->channels;
+    int error = spng_set_crc_action(spng, SPNG_CRC_USE, SPNG_CRC_USE);
+    if (!error)
+        error = spng_set_png_buffer(spng, data, size);
+    if (!error)
+        error = spng_decoded_image_size(spng, SPNG_FMT_RAW, &raw);
+    if (error)
+        return error;
+    *pixels = malloc(raw > bytes ? raw : bytes);
+    return *pixels ? spng_decode_image(spng, *pixels, raw, SPNG_FMT_RAW, 0) : SPNG_EMEM;
+}
+
+static int decode_pixels(struct image_file *file, const struct chunks *found, const uint8_t *data,
+                         size_t size, uint8_t **pixels)
+{
+    spng_ctx *spng = spng_ctx_new(SPNG_CTX_IGNORE_ADLER32);
+    const int error = spng ? run_spng(spng, data, size, file, pixels) : SPNG_EMEM;
+    spng_ctx_free(spng);
+    if (error == SPNG_EMEM)
+        return reader_no_memory(file);
+    if (error && found->missing)
+        return reader_truncated(file, found->missing);
+    if (error)
+        return reader_corrupt(file, spng_strerror(error));
+    convert_samples(file, found, *pixels);
+    return VKCLIP_OK;
+}
+#else
+static int decode_pixels(struct image_file *file, const struct chunks *found, const uint8_t *data,
+                         size_t size, uint8_t **pixels)
+{
+    int error = image_stb_decode(file, data, size, pixels);
+    return error == VKCLIP_EFORMAT && found->missing ? reader_truncated(file, found->missing)
+                                                     : error;
+}
+#endif
 
 int image_png_decode(struct image_file *file, uint8_t **pixels)
 {
     struct chunks found = {0};
-    int error = check_chunks(file, &found);
+    size_t size;
+    int error = read_chunks(file, &found);
     if (error)
         return error;
-    if (!found.palette || !file->indexed || found.colors >= 1u << found.depth)
-        return image_stb_decode(file, file->data, file->size, pixels);
-    size_t size;
-    uint8_t *filled = fill_palette(file, &found, &size);
-    error = filled ? image_stb_decode(file, filled, size, pixels) : reader_no_memory(file);
-    free(filled);
+    uint8_t *data = copy_pixels(file, &found, &size);
+    error = data ? decode_pixels(file, &found, data, size, pixels) : reader_no_memory(file);
+    free(data);
     return error;
 }

@@ -161,6 +161,18 @@ static void resize_row(const uint8_t *in, const struct taps *taps, uint32_t size
     }
 }
 
+/* Mixes inks as Pillow does, whose division by 255 is rounded. `rgb` may be `cmyk`. */
+static void mix_inks(const uint8_t *cmyk, size_t count, uint8_t *rgb)
+{
+    for (size_t i = 0; i < count; i++, cmyk += 4) {
+        const int white = 255 - cmyk[3];
+        for (unsigned c = 0; c < 3; c++) {
+            const int product = cmyk[c] * white + 128;
+            *rgb++ = clip8(white - ((product + (product >> 8)) >> 8));
+        }
+    }
+}
+
 /* Converts grey or colour pixels to RGB, drops their alpha, and undoes the multiplication by alpha
  * if `multiplied`. */
 static void to_rgb(const uint8_t *in, size_t count, unsigned channels, bool multiplied,
@@ -174,6 +186,11 @@ static void to_rgb(const uint8_t *in, size_t count, unsigned channels, bool mult
                 value = 255 * value / alpha;
             *out++ = value > 255 ? 255 : (uint8_t)value;
         }
+}
+
+static bool has_alpha(const struct vkclip_image *image)
+{
+    return image->channels % 2 == 0 && !image->cmyk;
 }
 
 static const uint8_t *image_row(const struct vkclip_image *image, uint32_t y)
@@ -194,9 +211,13 @@ static int pick(const struct vkclip_image *image, struct axis x, struct axis y, 
     make_nearest(x, size, columns);
     make_nearest(y, size, rows);
     for (uint32_t i = 0; i < size; i++)
-        for (uint32_t j = 0; j < size; j++, rgb += 3)
-            to_rgb(image_row(image, rows[i]) + (size_t)columns[j] * image->channels, 1,
-                   image->channels, false, rgb);
+        for (uint32_t j = 0; j < size; j++, rgb += 3) {
+            const uint8_t *pixel = image_row(image, rows[i]) + (size_t)columns[j] * image->channels;
+            if (image->cmyk)
+                mix_inks(pixel, 1, rgb);
+            else
+                to_rgb(pixel, 1, image->channels, false, rgb);
+        }
     free(columns);
     return VKCLIP_OK;
 }
@@ -224,8 +245,8 @@ static int resize(const struct vkclip_image *image, struct axis x, struct axis y
     struct taps across = {0}, down = {0};
     uint8_t *narrow = NULL, *converted = NULL, *blended = NULL;
     int32_t *sums = NULL;
-    bool has_alpha = image->channels % 2 == 0;
-    unsigned channels = image->channels - (has_alpha && rgb_first);
+    const bool alpha = has_alpha(image), converts = alpha || (image->cmyk && rgb_first);
+    unsigned channels = image->channels - (converts && rgb_first);
     size_t row_size = (size_t)size * channels;
     if (make_taps(x, size, &across) && make_taps(y, size, &down)) {
         narrow = calloc(down.high - down.low, row_size);
@@ -236,16 +257,20 @@ static int resize(const struct vkclip_image *image, struct axis x, struct axis y
     const bool good = narrow && sums && blended && converted;
     for (uint32_t i = down.low; i < down.high && good; i++) {
         const uint8_t *row = image_row(image, i) + (size_t)across.low * image->channels;
-        if (has_alpha) {
+        if (alpha)
             convert_row(row, across.high - across.low, image->channels, rgb_first, converted);
-            row = converted;
-        }
+        else if (converts)
+            mix_inks(row, across.high - across.low, converted);
+        row = converts ? converted : row;
         resize_row(row, &across, size, channels, narrow + (i - down.low) * row_size);
     }
     for (uint32_t i = 0; i < size && good; i++, rgb += (size_t)size * 3) {
         const uint8_t *rows = narrow + (down.start[i] - down.low) * row_size;
         blend_rows(rows, down.weights + i * down.stride, down.count[i], row_size, sums, blended);
-        to_rgb(blended, size, channels, has_alpha && !rgb_first, rgb);
+        if (image->cmyk && !rgb_first)
+            mix_inks(blended, size, rgb);
+        else
+            to_rgb(blended, size, channels, alpha && !rgb_first, rgb);
     }
     free(converted);
     free(blended);
@@ -269,6 +294,9 @@ static int check_arguments(const struct vkclip_image *image,
                           image->width, image->height, INT_MAX);
     if (image->channels < 1 || image->channels > 4)
         return error_fail(VKCLIP_EINVALID, "picture of %u channels, expected 1 to 4",
+                          image->channels);
+    if (image->cmyk && image->channels != 4)
+        return error_fail(VKCLIP_EINVALID, "CMYK picture of %u channels, expected 4",
                           image->channels);
     uint64_t least = (uint64_t)image->width * image->channels;
     if (least > SIZE_MAX || (image->stride && image->stride < least))
@@ -329,4 +357,13 @@ int image_resize(const struct vkclip_image *image, const struct image_transform 
     if (as_it_is || (image->indexed && !transform->rgb_first))
         return pick(image, x, y, size, u8);
     return resize(image, x, y, size, transform->rgb_first, u8);
+}
+
+void image_make_rgb(struct vkclip_image *image)
+{
+    if (!image->cmyk)
+        return;
+    mix_inks(image->pixels, (size_t)image->width * image->height, (uint8_t *)image->pixels);
+    image->channels = 3;
+    image->cmyk = false;
 }

@@ -26,5 +26,8 @@ int image_preprocess(const struct vkclip_image *image, const struct image_transf
  */
 int image_resize(const struct vkclip_image *image, const struct image_transform *transform,
                  uint8_t *u8);
+/* Converts a decoded CMYK picture, whose rows have no padding, to RGB in its own memory. Does
+ * nothing with other pictures. */
+void image_make_rgb(struct vkclip_image *image);
 
 #endif

@@ -7,8 +7,11 @@
 #include "base/array.h"
 #include "base/file.h"
 #include "base/string.h"
+#include "image/decode.h"
+#include "image/exif.h"
 #include "support/scratch.h"
 
+#include <math.h>
 #include <sys/resource.h>
 #include <zlib.h>
 
@@ -66,6 +69,17 @@ static const struct sample {
      2, 1, 3, true, "\6\5\4\3\2\1"},
     {"alpha.tga", B(TGA("\0", "\2", "\0", "\0", "\1", "\1", "\x20", "\x28") "\1\2\3\4"),
      1, 1, 4, false, "\3\2\1\4"},
+    {"mirrored.tga", B(TGA("\0", "\2", "\0", "\0", "\2", "\2", "\x18", "\x10")
+                       "\1\2\3\4\5\6\7\x8\x9\xa\xb\xc"), 2, 2, 3, false,
+     "\xc\xb\xa\x9\x8\7\6\5\4\3\2\1"},
+    {"five_bits.tga", B(TGA("\0", "\2", "\0", "\0", "\1", "\1", "\x10", "\x20") "\x41\x7c"),
+     1, 1, 3, false, "\xff\x10\x8"},
+    /* A palette that begins at colour 1: indices before it and beyond it are black. */
+    {"first.tga", B("\0\1\1\1\0\1\0\x18\0\0\0\0\3\0\1\0\x8\x20" "\1\2\3\1\0\7"),
+     3, 1, 3, true, "\3\2\1\0\0\0\0\0\0"},
+    /* A run of equal pixels that continues in the next row. */
+    {"rows.tga", B(TGA("\0", "\xb", "\0", "\0", "\2", "\2", "\x8", "\x20") "\x82" "2" "\0<"),
+     2, 2, 1, false, "222<"},
     {"raw.psd", B(PSD("\3", "\3", "\2", "\x8") "\0\0" "\1\2\3\4\5\6"),
      2, 1, 3, false, "\1\3\5\2\4\6"},
     {"packed.psd", B(PSD("\3", "\3", "\3", "\x8") "\0\1" "\0\2\0\4\0\2" "\xfe\7" "\2\1\2\3"
@@ -82,6 +96,10 @@ static const struct sample {
     {"deep.pgm", B("P5 2 1 65535\n\1\xff\xff\0"), 2, 1, 1, false, "\1\xff"},
     {"scaled.pgm", B("P5 4 1 15\n\0\1\xf\x10"), 4, 1, 1, false, "\0\x11\xff\xff"},
     {"odd.ppm", B("P6 1 1 1000\n\0\0\1\xf4\3\xe8"), 1, 1, 3, false, "\0\x80\xff"},
+    {"deep.ppm", B("P6 1 1 65535\n\0\x80\0\x81\xff\xff"), 1, 1, 3, false, "\0\1\xff"},
+    {"plain.pgm", B("P2 # words\n2 1 15 # 7\n15\n1"), 2, 1, 1, false, "\xff\x11"},
+    {"plain.ppm", B("P3\n1 2\n255\n1 2 3\n4 255 6\n"), 1, 2, 3, false, "\1\2\3\4\xff\6"},
+    {"plain.pbm", B("P1 3 2\n10 1\n0\n11\n"), 3, 2, 1, true, "\0\xff\0\xff\0\0"},
     {"bits.pbm", B("P4 9 1\n\xa0\x80"), 9, 1, 1, true, "\0\xff\0\xff\xff\xff\xff\xff\0"},
     {"up.bmp", B(BMP("6", "(", "\1", "\2\0\0\0", "\x18", "\0") "\1\2\3\0\4\5\6\0"),
      1, 2, 3, false, "\6\5\4\3\2\1"},
@@ -94,6 +112,31 @@ static const struct sample {
        "BGRs\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
        "\0\0\0\0\0\0\0\0\0\0\0"
        "\0\0\0\0" "\1\2\3\4"), 1, 1, 4, false, "\3\2\1\4"},
+    {"fifths.bmp", B(BMP("6", "(", "\1", "\1\0\0\0", "\x10", "\0") "\x41\x7c"),
+     1, 1, 3, false, "\xff\x10\x8"},
+    {"sixths.bmp", B(BMP("B", "(", "\1", "\1\0\0\0", "\x10", "\3")
+                     "\0\xf8\0\0\xe0\7\0\0\x1f\0\0\0" "\x21\xf8"),
+     1, 1, 3, false, "\xff\4\x8"},
+    {"masks56.bmp", B(BMP("F", "8", "\1", "\1\0\0\0", "\x20", "\3")
+                      "\xff\0\0\0\0\xff\0\0\0\0\xff\0\0\0\0\xff" "\1\2\3\4"),
+     1, 1, 4, false, "\1\2\3\4"},
+    {"masks52.bmp", B(BMP("B", "4", "\1", "\1\0\0\0", "\x20", "\3")
+                      "\xff\0\0\0\0\xff\0\0\0\0\xff\0" "\1\2\3\4"),
+     1, 1, 3, false, "\1\2\3"},
+    {"os2.bmp", B("BM\0\0\0\0\0\0\0\0\x20\0\0\0\xc\0\0\0\2\0\1\0\1\0\1\0"
+                  "\1\2\3\4\5\6" "\x40\0\0\0"), 2, 1, 3, true, "\3\2\1\6\5\4"},
+    /* The pixels begin behind a gap after the palette. */
+    {"gap.bmp", B(BMP("F", "(", "\2", "\1\0\0\0", "\x4", "\0")
+                  "\0\0\0\0\1\2\3\0\7\7\7\0" "gap!" "\x12\0\0\0"),
+     2, 1, 3, true, "\3\2\1\7\7\7"},
+    /* Two equal pixels, the end of the row; three single pixels with padding. */
+    {"rle8.bmp", B(BMP("B", "(", "\3", "\2\0\0\0", "\x8", "\1")
+                   "\0\0\0\0\1\2\3\0\7\7\7\0" "\2\1\0\0\0\3\2\1\2\0\0\1"),
+     3, 2, 3, true, "\7\7\7\3\2\1\7\7\7\3\2\1\3\2\1\0\0\0"},
+    /* One pixel, a jump of one to the right and one up, and a run of two colours in turn. */
+    {"rle4.bmp", B(BMP("B", "(", "\4", "\2\0\0\0", "\x4", "\2")
+                   "\0\0\0\0\1\2\3\0\7\7\7\0" "\1\x10\0\2\1\1\2\x12\0\1"),
+     4, 2, 3, true, "\0\0\0\0\0\0\3\2\1\7\7\7\3\2\1\0\0\0\0\0\0\0\0\0"},
     {"palette.bmp", B(BMP("B", "(", "\2", "\1\0\0\0", "\x4", "\0")
                       "\0\0\0\0\1\2\3\0\7\7\7\0" "\x12\0\0\0"), 2, 1, 3, true, "\3\2\1\7\7\7"},
     {"ramp.bmp", B(BMP("B", "(", "\2", "\1\0\0\0", "\x4", "\0")
@@ -226,6 +269,123 @@ static void test_png(void **state)
     }
 }
 
+/* ---- EXIF ------------------------------------------------------------------------------------ */
+
+#ifdef VKCLIP_WITH_EXIF
+/* This TIFF block says: orientation 6 at byte 18, camera "Maker Model", taken at
+ * 2024-02-29 12:34:56, 48.5 degrees north, 2 degrees 30 minutes west. */
+static const uint8_t exif[] = "MM\0*\0\0\0\x8"
+                              "\0\5"                                   /* 8: IFD 0 */
+                              "\1\x12\0\3\0\0\0\1\0\6\0\0"             /* 10: orientation */
+                              "\1\x0f\0\2\0\0\0\6\0\0\0\x4a"           /* 22: maker, at 74 */
+                              "\1\x10\0\2\0\0\0\6\0\0\0\x50"           /* 34: model, at 80 */
+                              "\x87\x69\0\4\0\0\0\1\0\0\0\x56"         /* 46: IFD of EXIF, at 86 */
+                              "\x88\x25\0\4\0\0\0\1\0\0\0\x7c"         /* 58: IFD of GPS, at 124 */
+                              "\0\0\0\0"                               /* 70: no further IFD */
+                              "Maker\0Model\0"                         /* 74, 80 */
+                              "\0\1"                                   /* 86: IFD of EXIF */
+                              "\x90\3\0\2\0\0\0\x14\0\0\0\x68\0\0\0\0" /* 88: date, at 104 */
+                              "2024:02:29 12:34:56\0"                  /* 104 */
+                              "\0\4"                                   /* 124: IFD of GPS */
+                              "\0\1\0\2\0\0\0\2N\0\0\0"                /* 126: north */
+                              "\0\2\0\5\0\0\0\3\0\0\0\xb2"             /* 138: latitude, at 178 */
+                              "\0\3\0\2\0\0\0\2W\0\0\0"                /* 150: west */
+                              "\0\4\0\5\0\0\0\3\0\0\0\xca"             /* 162: longitude, at 202 */
+                              "\0\0\0\0"                               /* 174 */
+                              "\0\0\0a\0\0\0\2\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1"
+                              "\0\0\0\2\0\0\0\1\0\0\0\x1e\0\0\0\1\0\0\0\0\0\0\0\1";
+
+/* Makes a PNG of 3 x 2 grey pixels, 1 to 6, with EXIF data of that orientation. */
+static struct bytes make_oriented(unsigned orientation)
+{
+    uint8_t data[sizeof(exif) - 1];
+    memcpy(data, exif, sizeof(data));
+    data[19] = (uint8_t)orientation;
+    return make_png(3, 2, 8, 0, "eXIf", data, sizeof(data), B("\0\1\2\3\0\4\5\6"));
+}
+
+static void test_orientation(void **state)
+{
+    (void)state;
+    /* what ImageOps.exif_transpose of Pillow makes of it */
+    static const struct {
+        uint32_t width, height;
+        const char *pixels;
+    } expected[] = {
+        {3, 2, "\1\2\3\4\5\6"}, {3, 2, "\1\2\3\4\5\6"}, {3, 2, "\3\2\1\6\5\4"},
+        {3, 2, "\6\5\4\3\2\1"}, {3, 2, "\4\5\6\1\2\3"}, {2, 3, "\1\4\2\5\3\6"},
+        {2, 3, "\4\1\5\2\6\3"}, {2, 3, "\6\3\5\2\4\1"}, {2, 3, "\3\6\2\5\1\4"},
+        {3, 2, "\1\2\3\4\5\6"},
+    };
+    const struct vkclip_image_params orient = {.orient = true};
+    for (unsigned i = 0; i < ARRAY_COUNT(expected); i++) {
+        struct vkclip_image image;
+        struct bytes file = make_oriented(i);
+        assert_int_equal(vkclip_decode_image(file.data, file.size, "a.png", &orient, &image), 0);
+        assert_int_equal(image.width, expected[i].width);
+        assert_int_equal(image.height, expected[i].height);
+        assert_memory_equal(image.pixels, expected[i].pixels, 6);
+        vkclip_free_image(&image);
+        assert_int_equal(vkclip_decode_image(file.data, file.size, "a.png", NULL, &image), 0);
+        assert_memory_equal(image.pixels, expected[0].pixels, 6);
+        vkclip_free_image(&image);
+        free(file.data);
+    }
+}
+
+static void test_facts(void **state)
+{
+    (void)state;
+    const struct image_options orient = {.orient = true};
+    struct image_facts facts;
+    struct vkclip_image image;
+    struct bytes file = make_oriented(6);
+    assert_int_equal(image_decode(file.data, file.size, "a.png", &orient, &image, &facts), 0);
+    image_free(&image);
+    assert_string_equal(facts.format, "PNG");
+    assert_int_equal(facts.width, 2);
+    assert_int_equal(facts.height, 3);
+    assert_int_equal(facts.orientation, 6);
+    assert_int_equal(facts.taken, 1709210096);
+    assert_string_equal(facts.camera, "Maker Model");
+    assert_true(facts.latitude == 48.5 && facts.longitude == -2.5);
+    free(file.data);
+
+    file = make_png(1, 1, 8, 0, NULL, NULL, 0, B("\0\1"));
+    assert_int_equal(image_decode(file.data, file.size, "a.png", NULL, &image, &facts), 0);
+    image_free(&image);
+    assert_int_equal(facts.orientation, 1);
+    assert_true(facts.taken == INT64_MIN && !*facts.camera);
+    assert_true(isnan(facts.latitude) && isnan(facts.longitude));
+    free(file.data);
+}
+
+/* Damaged EXIF data are no error: what they say is missing, or something else. */
+static void test_damaged_exif(void **state)
+{
+    (void)state;
+    uint8_t data[sizeof(exif) - 1];
+    uint32_t random = 3;
+    for (size_t round = 0; round < 4000; round++) {
+        const size_t size = round < sizeof(data) ? round + 1 : sizeof(data);
+        struct image_facts facts = {.orientation = 1, .latitude = NAN, .longitude = NAN};
+        memcpy(data, exif, sizeof(data));
+        for (size_t i = 0; i < round / 1000; i++) {
+            random = random * 1664525 + 1013904223;
+            data[(random >> 8) % size] ^= (uint8_t)(1u << (random >> 5 & 7));
+        }
+        uint8_t *copy = malloc(size); /* ASan sees reads past its end. */
+        memcpy(copy, data, size);
+        exif_read(copy, size, &facts);
+        assert_in_range(facts.orientation, 1, 8);
+        assert_true(isnan(facts.latitude) || fabs(facts.latitude) <= 90);
+        assert_true(isnan(facts.longitude) || fabs(facts.longitude) <= 180);
+        assert_true(strlen(facts.camera) < sizeof(facts.camera));
+        free(copy);
+    }
+}
+#endif
+
 /* ---- A GIF whose code table fills up and stays, as gifsicle makes them ----------------------- */
 
 struct gif_writer {
@@ -325,9 +485,10 @@ static void check_cuts(const char *name, const uint8_t *data, size_t size)
         }
         free(part);
     }
-    /* A GIF's later frames and end, a BMP's last padding and a PSD's fifth channel may be missing.
-     */
-    if (accepted && !strstr(name, ".gif") && !strstr(name, ".bmp") && !strstr(name, ".psd"))
+    /* A GIF's later frames and end, a BMP's last padding, a PSD's fifth channel, a PNG's checksums
+     * and end, and white space after the last number of a PNM may be missing. */
+    if (accepted && !strstr(name, ".gif") && !strstr(name, ".bmp") && !strstr(name, ".psd") &&
+        !strstr(name, ".png") && strncmp(name, "plain.p", 7))
         fail_msg("%s: %zu cut files were accepted", name, accepted);
     vkclip_free_image(&whole);
 }
@@ -412,8 +573,7 @@ static const struct broken {
      "truncated PNG: 8 bytes, expected at least 20"},
     {"header.png", "bilevel.png", 30, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated PNG: 30 bytes"},
     {"data.png", "bilevel.png", 900, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated PNG: 900 bytes"},
-    {"end.png", "bilevel.png", -12, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated PNG"},
-    {"last.png", "bilevel.png", -1, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated PNG"},
+    {"data2.png", "bilevel.png", -40, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated PNG"},
     {"crc_header.png", "bilevel.png", 0, 16, B("\0\0\1"), AS_IS, VKCLIP_EFORMAT,
      "checksum of chunk IHDR at byte 8"},
     {"crc_data.png", "bilevel.png", 0, 500, B("\x55\xaa"), AS_IS, VKCLIP_EFORMAT,
@@ -421,17 +581,17 @@ static const struct broken {
     {"deflate.png", "bilevel.png", 0, 43, B("\xff\xff\xff\xff"), REPAIR, VKCLIP_EFORMAT,
      "corrupt PNG: "},
     {"zlib.png", "bilevel.png", 0, 41, B("\x78\0"), REPAIR, VKCLIP_EFORMAT,
-     "corrupt PNG: bad zlib"},
+     "corrupt PNG: "},
     {"zero.png", "bilevel.png", 0, 16, B("\0\0\0\0"), REPAIR, VKCLIP_EFORMAT, "0 x 140 pixels"},
     {"color.png", "bilevel.png", 0, 25, B("\5"), REPAIR, VKCLIP_EFORMAT, "colour type"},
-    {"depth.png", "bilevel.png", 0, 24, B("\7"), REPAIR, VKCLIP_EFORMAT, "1/2/4/8/16-bit only"},
-    {"interlace.png", "bilevel.png", 0, 28, B("\2"), REPAIR, VKCLIP_EFORMAT, "bad interlace"},
-    {"wide.png", "bilevel.png", 0, 16, B("\0\0\1\0"), REPAIR, VKCLIP_EFORMAT, "not enough pixels"},
+    {"depth.png", "bilevel.png", 0, 24, B("\7"), REPAIR, VKCLIP_EFORMAT, "a bit depth"},
+    {"interlace.png", "bilevel.png", 0, 28, B("\2"), REPAIR, VKCLIP_EFORMAT, "interlace"},
+    {"wide.png", "bilevel.png", 0, 16, B("\0\0\1\0"), REPAIR, VKCLIP_EFORMAT, "corrupt PNG: "},
     {"first.png", "bilevel.png", 0, 12, B("IDAT"), REPAIR, VKCLIP_EFORMAT, "first chunk"},
     {"critical.png", "bilevel.png", 0, 37, B("QDAT"), REPAIR, VKCLIP_EFORMAT,
      "unknown critical chunk QDAT at byte 33"},
     {"no_palette.png", "bilevel.png", 0, 25, B("\3"), REPAIR, VKCLIP_EFORMAT, "no PLTE"},
-    {"chunk_size.png", "bilevel.png", 0, 33, B("\xff\xff\xff\xff"), AS_IS, VKCLIP_EFORMAT,
+    {"chunk_size.png", "bilevel.png", 0, 8, B("\xff\xff\xff\xff"), AS_IS, VKCLIP_EFORMAT,
      "truncated PNG"},
     {"bomb1.png", "bilevel.png", 0, 16, B("\0\1\x86\xa0\0\1\x86\xa0"), REPAIR, VKCLIP_EUNSUPPORTED,
      "100000 x 100000 pixels, expected at most 89478485 (`max_pixels`"},
@@ -448,29 +608,45 @@ static const struct broken {
      "truncated JPEG: 3600 bytes without the end-of-image marker"},
     {"end.jpg", "jpeg_420_restart.jpg", -2, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated JPEG"},
     {"early_end.jpg", NULL, 0, 0, B("\xff\xd8\xff\xe0\0\4ab\xff\xd9"), AS_IS, VKCLIP_EFORMAT,
-     "lacks the data of a component"},
+     "corrupt JPEG: "},
     {"segment.jpg", NULL, 0, 0, B("\xff\xd8\xff\xe0\0\1ab\xff\xd9"), AS_IS, VKCLIP_EFORMAT,
-     "length below 2"},
+     "corrupt JPEG: "},
     {"huffman.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc4\0\x15\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
                                   "\xff\xff\xff\xff\xff\xff\1\2\xff\xd9"), AS_IS, VKCLIP_EFORMAT,
      "Huffman table"},
+#ifndef VKCLIP_WITH_JPEG
     {"arithmetic.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc9\0\xb\x8\0\x8\0\x8\1\1\x11\0\xff\xd9"), AS_IS,
      VKCLIP_EUNSUPPORTED, "arithmetic coding"},
-    {"twelve.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc1\0\xb\xc\0\x8\0\x8\1\1\x11\0\xff\xd9"), AS_IS,
-     VKCLIP_EUNSUPPORTED, "12 bits"},
-    {"bomb.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc0\0\xb\x8\xff\xff\xff\xff\1\1\x11\0\xff\xd9"), AS_IS,
+#endif
+    {"twelve.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc1\0\xb\xc\0\x8\0\x8\1\1\x11\0"
+                                 "\xff\xda\0\x8\1\1\0\0\x3f\0\xff\xd9"), AS_IS,
+     VKCLIP_EUNSUPPORTED, "12"},
+    {"bomb.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc0\0\xb\x8\xff\xff\xff\xff\1\1\x11\0"
+                               "\xff\xda\0\x8\1\1\0\0\x3f\0\xff\xd9"), AS_IS,
      VKCLIP_EUNSUPPORTED, "65535 x 65535 pixels, expected at most"},
+    {"bomb2.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc0\0\xb\x8\xea\x60\xea\x60\1\1\x11\0"
+                                "\xff\xda\0\x8\1\1\0\0\x3f\0\xff\xd9"), AS_IS,
+     VKCLIP_EUNSUPPORTED, "60000 x 60000 pixels, expected at most"},
     {"zero.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc0\0\xb\x8\0\0\0\x8\1\1\x11\0\xff\xd9"), AS_IS,
      VKCLIP_EFORMAT, "8 x 0 pixels"},
     {"no_scan.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc0\0\xb\x8\0\x8\0\x8\1\1\x11\0\xff\xd9"), AS_IS,
-     VKCLIP_EFORMAT, "lacks the data of a component"},
+     VKCLIP_EFORMAT, "corrupt JPEG: "},
     {"starved.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc2\0\xb\x8\x20\0\x20\0\1\1\x11\0"
                                   "\xff\xda\0\x8\1\1\0\0\0\0\xff\xd9"), AS_IS, VKCLIP_EFORMAT,
      "cannot hold 8192 x 8192 pixels"},
+#ifndef VKCLIP_WITH_JPEG
     {"cmyk.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc0\0\x14\x8\0\x8\0\x8\4"
                                "\1\x11\0\2\x11\0\3\x11\0\4\x11\0"
                                "\xff\xda\0\xe\4\1\0\2\0\3\0\4\0\0\0\0\xff\xd9"), AS_IS,
      VKCLIP_EUNSUPPORTED, "four components without Adobe's marker"},
+#else
+    {"two.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc0\0\xe\x8\0\x8\0\x8\2\1\x11\0\2\x11\0"
+                              "\xff\xda\0\xa\2\1\0\2\0\0\x3f\0\xff\xd9"), AS_IS,
+     VKCLIP_EUNSUPPORTED, "expected 1, 3 or 4 components"},
+    {"lossless.jpg", NULL, 0, 0, B("\xff\xd8\xff\xc5\0\xb\x8\0\x8\0\x8\1\1\x11\0"
+                                   "\xff\xda\0\x8\1\1\0\0\x3f\0\xff\xd9"), AS_IS,
+     VKCLIP_EUNSUPPORTED, "SOF type"},
+#endif
 
     {"header.gif", "animated.gif", 10, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated GIF: 10 bytes"},
     {"palette.gif", "animated.gif", 40, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated GIF: 40 bytes"},
@@ -489,8 +665,12 @@ static const struct broken {
 
     {"header.bmp", "palette.bmp", 40, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated BMP: 40 bytes"},
     {"data.bmp", "palette.bmp", 9000, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated BMP: 9000 bytes"},
-    {"os2.bmp", "palette.bmp", 0, 14, B("\xc"), AS_IS, VKCLIP_EUNSUPPORTED, "OS/2"},
-    {"rle.bmp", "palette.bmp", 0, 30, B("\1"), AS_IS, VKCLIP_EUNSUPPORTED, "compressed"},
+    {"thirteen.bmp", "palette.bmp", 0, 14, B("\xd"), AS_IS, VKCLIP_EUNSUPPORTED, "unknown header"},
+    {"rle.bmp", "palette.bmp", 0, 30, B("\2"), AS_IS, VKCLIP_EUNSUPPORTED, "does not fit its bits"},
+    {"png.bmp", "palette.bmp", 0, 30, B("\5"), AS_IS, VKCLIP_EUNSUPPORTED, "does not fit its bits"},
+    {"mask.bmp", "sixths.bmp", 0, 54, B("\1\xf8"), AS_IS, VKCLIP_EUNSUPPORTED, "one run of bits"},
+    {"runs.bmp", "rle8.bmp", 0, -8, B("\0\1"), AS_IS, VKCLIP_EFORMAT, "before its last row"},
+    {"cut.bmp", "rle8.bmp", -5, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated BMP"},
     {"depth.bmp", "palette.bmp", 0, 28, B("\7"), AS_IS, VKCLIP_EFORMAT, "bits per pixel"},
     {"offset.bmp", "palette.bmp", 0, 10, B("\1\0\0\0"), AS_IS, VKCLIP_EFORMAT,
      "before its header ends"},
@@ -509,8 +689,7 @@ static const struct broken {
      "65535 x 65535 pixels"},
     {"claim.tga", "raw.tga", 0, 12, B("\0\x20\0\x20"), AS_IS, VKCLIP_EFORMAT, "truncated TGA"},
     {"zero.tga", "raw.tga", 0, 12, B("\0\0"), AS_IS, VKCLIP_EFORMAT, "0 x 2 pixels"},
-    {"mirrored.tga", "raw.tga", 0, 17, B("\x10"), AS_IS, VKCLIP_EUNSUPPORTED, "right to left"},
-    {"first.tga", "palette.tga", 0, 3, B("\1"), AS_IS, VKCLIP_EUNSUPPORTED, "colour 0"},
+    {"palette.tga", "palette.tga", 22, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated TGA"},
 
     {"header.psd", "raw.psd", 20, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated PSD: 20 bytes"},
     {"data.psd", "raw.psd", -1, 0, B(""), AS_IS, VKCLIP_EFORMAT, "truncated PSD"},
@@ -534,7 +713,11 @@ static const struct broken {
      "99999 x 99999 pixels"},
     {"overflow.pgm", NULL, 0, 0, B("P5 99999999999999999999 1 255\n\1"), AS_IS,
      VKCLIP_EUNSUPPORTED, "999999999 x 999999999 pixels"},
-    {"plain.pgm", NULL, 0, 0, B("P2 1 1 255\n7\n"), AS_IS, VKCLIP_EUNSUPPORTED, "plain-text PNM"},
+    {"plain.pgm", NULL, 0, 0, B("P2 2 1 255\n7\n"), AS_IS, VKCLIP_EFORMAT,
+     "truncated PNM: 1 of 2 samples"},
+    {"large.pgm", NULL, 0, 0, B("P2 2 1 255\n7 256\n"), AS_IS, VKCLIP_EFORMAT, "no number up to"},
+    {"letter.pbm", NULL, 0, 0, B("P1 2 1\n0x\n"), AS_IS, VKCLIP_EFORMAT, "no number up to"},
+    {"pam.pam", NULL, 0, 0, B("P7\nWIDTH 1\n"), AS_IS, VKCLIP_EUNSUPPORTED, "PAM picture"},
 };
 /* clang-format on */
 
@@ -651,8 +834,14 @@ static void test_bounded_memory(void **state)
     struct vkclip_image image;
     struct bytes bomb = make_deflate_bomb();
     getrusage(RUSAGE_SELF, &before);
+#ifdef VKCLIP_WITH_PNG
+    /* What is unpacked beyond the last pixel is left alone, as Pillow does. */
+    assert_int_equal(vkclip_decode_image(bomb.data, bomb.size, "bomb.png", 0, &image), 0);
+    vkclip_free_image(&image);
+#else
     assert_failed(vkclip_decode_image(bomb.data, bomb.size, "bomb.png", 0, &image), VKCLIP_EFORMAT,
                   "corrupt PNG: data that unpacks to more than its pixels");
+#endif
     for (size_t i = 0; i < ARRAY_COUNT(broken); i++) {
         struct bytes file = make_broken(&broken[i]);
         assert_int_equal(vkclip_decode_image(file.data, file.size, "bomb", 0, &image),
@@ -673,6 +862,11 @@ int main(void)
         cmocka_unit_test(test_bounded_memory),
         cmocka_unit_test(test_samples),
         cmocka_unit_test(test_png),
+#ifdef VKCLIP_WITH_EXIF
+        cmocka_unit_test(test_orientation),
+        cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_damaged_exif),
+#endif
         cmocka_unit_test(test_gif_full_table),
         cmocka_unit_test(test_cut_and_damaged),
         cmocka_unit_test(test_messages),
