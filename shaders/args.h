@@ -129,6 +129,17 @@ struct sumsq_args {
     uint n, first; /* values that are squared; index of the first sum in the result */
 };
 
+/* MAXIMA describes this many scores of a row at a time. More of them would make a search look at more scores that are
+ * no hits; fewer would make it look at more descriptions. */
+#define MAXIMA_BLOCK 64
+/* The largest score of a block in which the mask allows none. */
+#define MAXIMA_NONE (-3.0e38f)
+
+struct maxima_args {
+    uint rows, columns, blocks; /* shape of the scores; blocks of a row */
+    uint masked;
+};
+
 struct peak_args {
     uint steps;
     float a, b;

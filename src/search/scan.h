@@ -12,36 +12,15 @@
 #define VKCLIP_SEARCH_SCAN_H
 
 #include "base/workers.h"
-#include "search/vectors.h"
-
-/* Results are kept in memory for all queries, so that a limit keeps a wrong number from taking all
- * of it. */
-#define SCAN_MOST_TOP 100000
-
-struct scan_hit {
-    int64_t id;
-    size_t row; /* index of the vector: vectors.ids[row] is its id */
-    float score;
-};
-
-/* Describes the scores of one query with all vectors, whether or not the mask allows them. The
- * values are computed in fp32 and differ between processors and devices in the last digits. */
-struct scan_statistics {
-    double mean, deviation;
-    size_t found; /* hits of this query: `top`, or the number of allowed vectors where it is less */
-};
+#include "search/hit.h"
 
 /* Finds the `top` best allowed vectors for each query of `queries` [query_count,dim]. The hits of
  * query q begin at hits[q * top], in descending order of their scores; equal scores are in
  * ascending order of ids. Bit (row % 64) of allowed[row / 64] says whether a row may be a hit;
- * without a mask all may. `statistics` has one element per query. Neither limits the other:
- * `statistics` counts all vectors. Fails with EINVALID if a query has a value that is not finite. */
+ * without a mask all may. `statistics` has one element per query. Fails with EINVALID if a
+ * query has a value that is not finite or `top` is not from 1 to HIT_MOST_TOP. */
 int scan_top(const struct vectors *vectors, const float *queries, size_t query_count, size_t top,
              const uint64_t *allowed, struct workers *workers, struct scan_hit *hits,
              struct scan_statistics *statistics);
-
-/* Returns the scalar product of a query and a vector as scan_top gives it: products and sum in
- * double precision, added in the order of the elements. */
-float scan_score(const float *query, const uint16_t *row, size_t dim);
 
 #endif

@@ -6,9 +6,9 @@
  * truncated, damaged, of another model or older than the index counts as absent and is written
  * anew.
  *
- * A file is a header of 4096 bytes, the vectors' ids as int64 in ascending order, filled up to a
- * multiple of 4096 bytes, and then the vectors in the order of their ids, as fp16 [count,dim]. All
- * numbers are little-endian.
+ * A file is a header of 4096 bytes, the vectors in the order of their ids as fp16 [count,dim],
+ * filled up to a multiple of 8 bytes, and then the ids as int64 in ascending order, all in the byte
+ * order of the machine.
  */
 #ifndef VKCLIP_SEARCH_VECTORS_H
 #define VKCLIP_SEARCH_VECTORS_H
@@ -25,29 +25,27 @@ struct vectors {
     struct file_map map; /* the file that ids and rows lie in, if they do */
 };
 
-/* What a file must be made from to be used: a model, by its identity in the index, and the index's
- * generation number of its vectors, which rises whenever they change. */
+/* What a file was made from: a model, by its identity in the index, and the state of the index. */
 struct vectors_key {
     const char *model;
-    uint64_t generation;
     size_t dim;
+    int64_t changes;  /* rises whenever the model's vectors change */
+    int64_t rewrites; /* rises whenever more is done than adding vectors after the last id */
 };
 
-/* Maps a file. Returns false, without a message, where it is absent, damaged, or has another key.
- */
-bool vectors_map(const char *path, const struct vectors_key *key, struct workers *workers,
+/* Maps a file. Returns false, without a message, where it is absent, damaged, or of another model
+ * or dimension. Sets key->changes and key->rewrites to the state that it was made from. */
+bool vectors_map(const char *path, struct vectors_key *key, struct workers *workers,
                  struct vectors *vectors);
 void vectors_close(struct vectors *vectors);
 
 /* A file that is being written. Until vectors_write_end, readers see the file that was there. */
 struct vectors_file;
-/* Begins a file of `count` vectors. */
-int vectors_write(const char *path, const struct vectors_key *key, size_t count,
-                  struct vectors_file **file);
-/* Adds the next vector. Ids must ascend. A failure is kept for vectors_write_end. */
-void vectors_add(struct vectors_file *file, int64_t id, const uint16_t *row);
-/* Completes the file and puts it in its place, or removes it if the caller passes an `error` or a
- * vector failed or is missing. */
-int vectors_write_end(struct vectors_file **file, int error);
+int vectors_write(const char *path, const struct vectors_key *key, struct vectors_file **file);
+/* Adds the next vectors. Ids must ascend. */
+int vectors_add(struct vectors_file *file, const int64_t *ids, const uint16_t *rows, size_t count);
+/* Completes the file and puts it in its place, or removes it if the caller passes an `error`, which
+ * is then returned, or writing failed. */
+int vectors_write_end(struct vectors_file **file, struct workers *workers, int error);
 
 #endif
