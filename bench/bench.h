@@ -37,5 +37,6 @@ int bench_open(const struct options *options, bool statistics, struct gpu **gpu,
 /* Each function runs a command. */
 int bench_kernels(const struct options *options);
 int bench_compile(const struct options *options);
+int bench_search(const struct options *options);
 
 #endif

@@ -85,6 +85,7 @@ static int usage(void)
         "statistics\n"
         "       vkclip-bench graph [OPTION...]     print the work and bytes of every node as CSV\n"
         "       vkclip-bench train [OPTION...]     time training: step, forward pass, ops\n"
+        "       vkclip-bench search [OPTION...]    time searches of random vectors\n"
         "  --model PATH    the model to train: any that vkclip opens\n"
         "  --arch LIST     architectures (ViT-B-32,ViT-L-14,RN50)\n"
         "  --batches LIST  batch sizes (1,8)\n"
@@ -92,7 +93,9 @@ static int usage(void)
         "  --weights LIST  types of matrices: f32,f16,q8,q4 (those of the activations; compile: "
         "all)\n"
         "  --variant TEXT  only variants with this text in \"SHADER X W\"\n"
-        "  --shape TEXT    only shapes with this text in them, such as 50x768x3072\n"
+        "  --shape TEXT    only shapes with this text in them, such as 50x768x3072; search: how "
+        "many\n"
+        "                  vectors of how many values (1000000x512)\n"
         "  --tiles         every tile of a variant instead of the first one\n"
         "  --first         compile: only the first choice of every node\n"
         "  --reduced       compile: each tile of a variant once, except that a node's first choice "
@@ -144,7 +147,8 @@ int main(int argc, char **argv)
                     /* The larger batch comes first, because its tiles are whole. */
                     {"compile", "f32,f16", "f32,f16,q8,q4", "8,1", bench_compile},
                     {"graph", "f32", NULL, "1,8", run_graph},
-                    {"train", "f32", NULL, "1,8", run_train}};
+                    {"train", "f32", NULL, "1,8", run_train},
+                    {"search", NULL, NULL, NULL, bench_search}};
     struct options options = {.archs = "ViT-B-32,ViT-L-14,RN50"};
     if (!parse_options(argc, argv, &options) || optind + 1 != argc)
         return usage();

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shaders/args.h"
+
 _Static_assert(sizeof(struct node) ==
                    offsetof(struct node, adamw) + sizeof(((struct node *)NULL)->adamw),
                "the first member of a node's union is the largest");
@@ -470,6 +472,18 @@ int graph_normalize(struct graph *graph, const char *name, int x)
     return graph_append(graph, name, node, 2, shape);
 }
 
+int graph_maxima(struct graph *graph, const char *name, int scores, int mask)
+{
+    if (graph->error || !has_rank(graph, scores, 2) ||
+        (mask >= 0 && (!is_vector(graph, mask, (graph->tensors[scores].shape[1] + 31) / 32) ||
+                       graph->tensors[mask].type != TYPE_I32)))
+        return shape_error(graph, OP_MAXIMA, name, "scores [Q,N] and mask [N/32] or none");
+    const uint32_t *x = graph->tensors[scores].shape;
+    const uint32_t shape[] = {x[0], (x[1] + MAXIMA_BLOCK - 1) / MAXIMA_BLOCK, 3};
+    const struct node node = {.op = OP_MAXIMA, .in = {scores, mask, -1}};
+    return graph_append(graph, name, node, 3, shape);
+}
+
 /* ---- What training keeps apart --------------------------------------------------------------- */
 
 int graph_cast(struct graph *graph, int x, enum type type)
@@ -589,7 +603,8 @@ double node_work(const struct graph *graph, const struct node *node)
         return 4 * elements * out->shape[1];
     if (node->op == OP_OUTER)
         return 2 * elements * tensor_rows(&graph->tensors[node->in[0]]);
-    if (node->op == OP_COLSUM || node->op == OP_SUMSQ || node->op == OP_ATTENTION_DELTA)
+    if (node->op == OP_COLSUM || node->op == OP_SUMSQ || node->op == OP_ATTENTION_DELTA ||
+        node->op == OP_MAXIMA)
         return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]);
     if (node->op == OP_ATTENTION_GRAD)
         return 6 * (double)tensor_elements(&graph->tensors[node->in[0]]) * out->shape[1];

@@ -29,7 +29,8 @@
     X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> mean of x, then x; + positions */  \
     X(SELECT)     /* x [B,T,C], rows [B] or none (row 0) -> [B,C] */                               \
     X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */                                               \
-    TRAINING_OPS(X)
+    TRAINING_OPS(X)                                                                                \
+    SEARCH_OPS(X)
 
 /* This list has the ops that only training has: those that inference fuses or folds away, gradients
  * (grad.c), the objective (objective.c) and the optimiser (optimiser.c). dy is the gradient of an
@@ -69,6 +70,11 @@
     X(CLIP)            /* parts [P], step [8] -> step [8] with norm and factor for gradients */    \
     X(ADAMW)           /* dw [n], m and v [n,2], step [8] ->> w [n]; dw becomes 0 */               \
     X(CLAMP)           /* w [1] ->> w within bounds */
+
+/* This list has the ops that only a search has, which reads the scores of queries with vectors. */
+#define SEARCH_OPS(X)                                                                          \
+    X(MAXIMA) /* scores [Q,N], mask [N/32] or none -> of every MAXIMA_BLOCK scores the largest \
+               * that the mask allows, the sum and the sum of squares [Q,blocks,3] */
 
 enum op {
 #define X(name) OP_##name,
@@ -253,6 +259,8 @@ int graph_embedding(struct graph *graph, const char *name, int ids, int table, i
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions);
 int graph_select(struct graph *graph, const char *name, int x, int rows);
 int graph_normalize(struct graph *graph, const char *name, int x);
+/* Bit (i % 32) of word i / 32 of the mask allows column i; `mask` may be -1. */
+int graph_maxima(struct graph *graph, const char *name, int scores, int mask);
 
 /* Tells whether the second input of an op may be stored in another type than the activations': the
  * matrices of MATMUL and CONV and the table of EMBEDDING. */

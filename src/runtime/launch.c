@@ -158,8 +158,7 @@ static void set_row_workgroup(struct launch *launch)
 /* Emits `groups` workgroups for rows. The kernel loops if the device takes fewer. */
 static int emit_row_groups(struct launch *launch, uint32_t groups)
 {
-    uint32_t limit = gpu_limits(launch->gpu)->groups[0];
-    return emit(launch, groups < limit ? groups : limit, 1, 1);
+    return emit(launch, at_most(groups, gpu_limits(launch->gpu)->groups[0]), 1, 1);
 }
 
 /* Emits one workgroup per row. */
@@ -270,10 +269,8 @@ static int launch_tiles(struct launch *launch, struct epilogue epilogue, struct 
             uint32_t down = step < groups - first ? step : groups - first;
             args->first = first * height;
             set_args(launch, args, arg_bytes);
-            if (tile->walk == WALK_ROWS)
-                error = emit(launch, down, across, 1);
-            else
-                error = emit(launch, across, down, 1);
+            error = tile->walk == WALK_ROWS ? emit(launch, down, across, 1)
+                                            : emit(launch, across, down, 1);
         }
     }
     return error;
@@ -362,8 +359,7 @@ static int launch_OUTER(struct launch *launch)
     launch->dispatch.work *= (double)step / args.m;
     int error = VKCLIP_OK;
     for (; args.first < args.m && !error; args.first += step) {
-        uint32_t left = args.m - args.first;
-        args.rows = left < step ? left : step;
+        args.rows = at_most(args.m - args.first, step);
         set_args(launch, &args, sizeof(args));
         error = emit(launch, across, down, 1);
         args.add = true; /* The next dispatch adds to what this one has stored. */
@@ -414,9 +410,8 @@ static int launch_heads(struct launch *launch, int texel_slots)
     launch->dispatch.work *= (double)step / shape[0];
     int error = VKCLIP_OK;
     for (; args.first < shape[0] && !error; args.first += step) {
-        uint32_t left = shape[0] - args.first;
         set_args(launch, &args, sizeof(args));
-        error = emit(launch, divide_up(shape[1], width), heads, at_most(step, left));
+        error = emit(launch, divide_up(args.t, width), heads, at_most(step, shape[0] - args.first));
     }
     return error;
 }
@@ -452,9 +447,8 @@ static int launch_table(struct launch *launch, int slot, const struct tensor *ta
     uint32_t rows = 0;
     int error = units_per_binding(launch, table, row_bytes, vocabulary, &rows);
     for (uint64_t first = 0; first < vocabulary && !error; first += rows) {
-        uint64_t left = vocabulary - first;
         args.first = (uint32_t)first;
-        args.count = left < rows ? (uint32_t)left : rows;
+        args.count = at_most(vocabulary - args.first, rows);
         range->offset = begin + first * row_bytes;
         range->size = (args.count * row_bytes + 3) / 4 * 4;
         set_args(launch, &args, sizeof(args));
@@ -529,8 +523,7 @@ static int launch_BATCHSTATS(struct launch *launch)
 
 static int launch_BATCHNORM_GRAD(struct launch *launch)
 {
-    bool frozen = launch->node->batchnorm_grad.frozen;
-    return emit_columns(launch, set_rows_args(launch, 0, frozen).c, 1);
+    return emit_columns(launch, set_rows_args(launch, 0, launch->node->batchnorm_grad.frozen).c, 1);
 }
 
 static int launch_BATCHNORM(struct launch *launch)
@@ -769,6 +762,14 @@ static int launch_CONTRAST_GRAD(struct launch *launch)
     struct contrast_args args = {.n = launch->out->shape[0]};
     set_args(launch, &args, sizeof(args));
     return emit_elements(launch, (uint64_t)args.n * args.n);
+}
+
+static int launch_MAXIMA(struct launch *launch)
+{
+    const uint32_t *x = launch->in[0]->shape, *y = launch->out->shape; /* [Q,N], [Q,blocks,3] */
+    struct maxima_args args = {x[0], x[1], y[1], launch->in[1] != NULL};
+    set_args(launch, &args, sizeof(args));
+    return emit_elements(launch, (uint64_t)y[0] * y[1]);
 }
 
 /* ---- Recording a node ------------------------------------------------------------------------ */

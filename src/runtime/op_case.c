@@ -469,6 +469,15 @@ static void build_CLAMP(const uint32_t *s, const struct op_case *c, struct graph
     append_node(graph, n, 1, s[0], 0, 0, 0);
 }
 
+/* ---- Search ---------------------------------------------------------------------------------- */
+
+static void build_MAXIMA(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    int x = add_matrix(graph, "scores", s[0], s[1]);
+    int mask = c->optional ? add_ids(graph, "mask", 1, (s[1] + 31) / 32, 0) : -1;
+    graph_maxima(graph, "y", x, mask);
+}
+
 void op_case_build(const struct op_case *op_case, enum type type, struct graph *graph)
 {
     static void (*const builders[])(const uint32_t *, const struct op_case *, struct graph *) = {

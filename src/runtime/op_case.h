@@ -17,10 +17,11 @@ struct op_case {
                          * B,P,C; SELECT B,T,C; NORMALIZE B,C. Of training: OUTER M,N,K, or with a
                          * stride B,side,C,N; PANELS N,K, or of a CONV N,C; COLSUM rows,columns,
                          * pitch,group; EMBEDDING_GRAD B,T,V,C; ..TOKEN_GRAD B,P,C; CONTRAST_.. N;
-                         * SUMSQ, CLIP, ADAMW, CLAMP n; others as the op they belong to, or rows,C */
+                         * SUMSQ, CLIP, ADAMW, CLAMP n; others as the op they belong to, or rows,C.
+                         * Of search: MAXIMA Q,N */
     bool optional;      /* the case has the tensor that the op may be without: the bias of MATMUL,
                          * its gradient for OUTER, the rows of SELECT and SELECT_GRAD, the residual
-                         * of BATCHNORM, the statistics of ATTENTION */
+                         * of BATCHNORM, the statistics of ATTENTION, the mask of MAXIMA */
     enum layout layout; /* layout of the weight of PANELS */
 };
 

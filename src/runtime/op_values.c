@@ -70,6 +70,8 @@ void op_values_fill(const struct tensor *tensor, double spread, uint32_t *state,
 /* Returns the number of rows among which the ids of a node choose. */
 static uint32_t rows_to_choose(const struct graph *graph, const struct node *node)
 {
+    if (node->op == OP_MAXIMA) /* The mask is words of random bits. */
+        return INT32_MAX;
     if (node->op == OP_EMBEDDING)
         return graph->tensors[node->in[1]].shape[0];
     if (node->op == OP_SELECT_GRAD)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Computes every op of inference in double precision.
+ * Computes every op of inference and of searches in double precision.
  */
 #include "runtime/reference.h"
 
 #include "runtime/reference_ops.h"
 
 #include <math.h>
+
+#include "shaders/args.h"
 
 double ref_activate(enum vkclip_activation activation, double x)
 {
@@ -212,4 +214,21 @@ void reference_node(const struct graph *graph, const struct node *node, const do
     for (int i = 0; i < NODE_INPUTS; i++)
         ref.in[i] = in[i];
     refs[node->op](&ref);
+}
+
+void ref_MAXIMA(const struct ref *r)
+{
+    const size_t rows = tensor_rows(r->x), n = tensor_columns(r->x), blocks = r->y->shape[1];
+    for (size_t i = 0; i < rows * blocks; i++) {
+        double *y = r->out + 3 * i;
+        const double *x = r->in[0] + i / blocks * n;
+        y[0] = (double)MAXIMA_NONE;
+        y[1] = y[2] = 0;
+        for (size_t c = i % blocks * MAXIMA_BLOCK; c < n && c / MAXIMA_BLOCK == i % blocks; c++) {
+            if (!r->in[1] || (uint32_t)r->in[1][c / 32] >> c % 32 & 1)
+                y[0] = fmax(y[0], x[c]);
+            y[1] += x[c];
+            y[2] += x[c] * x[c];
+        }
+    }
 }

@@ -66,6 +66,8 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_CLIP}, .shape = {333}},
     {.node = {.op = OP_ADAMW}, .shape = {333}},
     {.node = {.op = OP_CLAMP}, .shape = {1}},
+    {.node = {.op = OP_MAXIMA}, .shape = {3, 1000}},
+    {.node = {.op = OP_MAXIMA}, .shape = {3, 1000}, .optional = true},
 };
 const size_t selftest_case_count = ARRAY_COUNT(selftest_cases);
 
@@ -211,8 +213,8 @@ static void take_options(const struct node *node, struct op_case *op_case)
 void selftest_node_case(const struct gpu *gpu, const struct graph *graph, const struct node *node,
                         const struct kernel_choice *choice, struct op_case *op_case)
 {
-    const bool by_second =
-        node->op == OP_SELECT || node->op == OP_SELECT_GRAD || node->op == OP_ATTENTION;
+    const bool by_second = node->op == OP_SELECT || node->op == OP_SELECT_GRAD ||
+                           node->op == OP_ATTENTION || node->op == OP_MAXIMA;
     const bool slope = node->op == OP_MATMUL && node->matmul.slope;
     *op_case = *first_case(node->op);
     take_sizes(graph, node, op_case->shape);

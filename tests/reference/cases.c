@@ -165,5 +165,12 @@ const struct op_case op_cases[] = {
     {{OP_CLIP}, {333}},
     {{OP_ADAMW}, {333}},
     {{OP_CLAMP}, {1}},
+    {{OP_MAXIMA}, {1, 1}},
+    {{OP_MAXIMA}, {1, 63}},
+    {{OP_MAXIMA}, {2, 64}, .optional = true},
+    {{OP_MAXIMA}, {3, 65}},
+    {{OP_MAXIMA}, {5, 1000}, .optional = true},
+    {{OP_MAXIMA}, {1, 9001}, .optional = true},
+    {{OP_MAXIMA}, {130, 129}},
 };
 const size_t op_case_count = ARRAY_COUNT(op_cases);
