@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Goes over the upper half of the matrix of all products, batch by batch and chunk by chunk.
+ */
+#include "search/pairs.h"
+
+#include "base/half.h"
+#include "search/dot.h"
+#include "search/resident.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Rows and columns of a part of the matrix. A larger part would waste more of its lower half; a
+ * smaller one would leave a large GPU idle. */
+#define BATCH 512
+#define CHUNK 8192
+/* Rounding to fp16 changes the length of a vector by at most 2^-11, and so a product of two by less
+ * than this. */
+#define LENGTH_SLACK 0.001f
+
+/* A search under way. */
+struct pair_search {
+    const struct pairs_params *params;
+    struct resident *resident;
+    float *queries;            /* [BATCH,dim] */
+    double *lengths;           /* of all vectors */
+    struct topk_block *blocks; /* of one row of a part */
+    size_t first, count;       /* the batch of rows */
+};
+
+static bool is_allowed(const struct pairs_params *params, size_t row)
+{
+    return !params->allowed || params->allowed[row / 64] >> row % 64 & 1;
+}
+
+/* Looks at one product that may reach the bound. */
+static int check_pair(const struct pair_search *search, size_t a, size_t b)
+{
+    const struct pairs_params *params = search->params;
+    const struct vectors *vectors = params->vectors;
+    const float *query = search->queries + (a - search->first) * vectors->dim;
+    const uint16_t *row = vectors->rows + b * vectors->dim;
+    double product = 0;
+    for (size_t i = 0; i < vectors->dim; i++)
+        product += (double)query[i] * (double)half_to_float(row[i]);
+    const struct pair pair = {a, b, product / (search->lengths[a] * search->lengths[b])};
+    return pair.cosine >= params->least ? params->found(params->user, &pair) : VKCLIP_OK;
+}
+
+/* Looks at a block of products of row `a` that has one that may reach the bound. */
+static int check_block(const struct pair_search *search, size_t chunk_number, size_t a, float least,
+                       size_t block)
+{
+    const struct pairs_params *params = search->params;
+    struct resident_chunk chunk;
+    float scores[MAXIMA_BLOCK];
+    resident_get_chunk(search->resident, chunk_number, &chunk);
+    const size_t first = block * MAXIMA_BLOCK, left = chunk.count - first;
+    const size_t count = left < MAXIMA_BLOCK ? left : MAXIMA_BLOCK;
+    int error = VKCLIP_OK;
+    if (chunk.first + first + count <= a + 1) /* the lower half */
+        return VKCLIP_OK;
+    resident_read_scores(search->resident, chunk_number, a - search->first, first, count, scores);
+    for (size_t i = 0; i < count && !error; i++) {
+        const size_t b = chunk.first + first + i;
+        if (b > a && scores[i] >= least && is_allowed(params, b))
+            error = check_pair(search, a, b);
+    }
+    return error;
+}
+
+/* Computes a part of the matrix and looks at the blocks that may have pairs. */
+static int check_part(const struct pair_search *search, size_t chunk_number,
+                      const struct resident_chunk *chunk)
+{
+    const struct pairs_params *params = search->params;
+    int error = resident_run(search->resident, search->queries, search->count, params->allowed,
+                             chunk_number);
+    for (size_t q = 0; q < search->count && !error; q++) {
+        const size_t a = search->first + q, dim = params->vectors->dim;
+        const float least =
+            (float)params->least - LENGTH_SLACK - dot_error(search->queries + q * dim, dim);
+        if (!is_allowed(params, a))
+            continue;
+        resident_read_blocks(search->resident, chunk_number, q, search->blocks);
+        for (size_t i = 0; i < topk_blocks(chunk->count) && !error; i++)
+            if (search->blocks[i].best >= least)
+                error = check_block(search, chunk_number, a, least, i);
+    }
+    return error;
+}
+
+/* Converts the next batch of rows, and goes over the chunks that are not in the lower half. */
+static int check_batch(struct pair_search *search)
+{
+    const struct vectors *vectors = search->params->vectors;
+    const uint16_t *rows = vectors->rows + search->first * vectors->dim;
+    struct resident_chunk chunk;
+    int error = VKCLIP_OK;
+    search->count = vectors->count - search->first < BATCH ? vectors->count - search->first : BATCH;
+    for (size_t i = 0; i < search->count * vectors->dim; i++)
+        search->queries[i] = half_to_float(rows[i]);
+    for (size_t i = 0; !error && resident_get_chunk(search->resident, i, &chunk); i++)
+        if (chunk.first + chunk.count > search->first + 1)
+            error = check_part(search, i, &chunk);
+    return error;
+}
+
+/* Tells how much of the upper half is done. */
+static int report_share(const struct pair_search *search)
+{
+    const struct pairs_params *params = search->params;
+    const size_t done = search->first + search->count;
+    const double left = 1 - (double)done / (double)params->vectors->count;
+    return params->progress ? params->progress(params->user, 1 - left * left) : VKCLIP_OK;
+}
+
+static void compute_lengths(const struct vectors *vectors, double *lengths)
+{
+    for (size_t row = 0; row < vectors->count; row++) {
+        double squares = 0;
+        for (size_t i = 0; i < vectors->dim; i++) {
+            const double value = (double)half_to_float(vectors->rows[row * vectors->dim + i]);
+            squares += value * value;
+        }
+        lengths[row] = sqrt(squares);
+    }
+}
+
+int pairs_find(const struct pairs_params *params)
+{
+    const struct vectors *vectors = params->vectors;
+    const struct resident_params resident_params = {.gpu = params->gpu,
+                                                    .tuner = params->tuner,
+                                                    .vectors = vectors,
+                                                    .batch = BATCH,
+                                                    .chunk_rows = CHUNK};
+    struct pair_search search = {.params = params,
+                                 .queries = malloc(BATCH * vectors->dim * sizeof(*search.queries)),
+                                 .lengths = malloc((vectors->count + 1) * sizeof(*search.lengths)),
+                                 .blocks = malloc(topk_blocks(CHUNK) * sizeof(*search.blocks))};
+    int error = VKCLIP_OK;
+    if (!search.queries || !search.lengths || !search.blocks)
+        error =
+            error_fail(VKCLIP_EMEMORY, "out of memory for pairs of %zu vectors", vectors->count);
+    if (!error)
+        error = resident_open(&resident_params, &search.resident);
+    if (!error)
+        compute_lengths(vectors, search.lengths);
+    for (; search.first < vectors->count && !error; search.first += BATCH) {
+        error = check_batch(&search);
+        if (!error)
+            error = report_share(&search);
+    }
+    resident_close(&search.resident);
+    free(search.queries);
+    free(search.lengths);
+    free(search.blocks);
+    return error;
+}

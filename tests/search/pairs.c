@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pairs of a device against comparing all with all.
+ */
+#include "search/pairs.h"
+#include "support/open_gpu.h"
+#include "support/vectors.h"
+
+static struct gpu *gpu;
+
+struct found {
+    const struct vectors *vectors;
+    double least;
+    const uint64_t *allowed;
+    uint8_t *matrix; /* [count,count], 1 where a pair was found */
+    size_t count;
+};
+
+static double cosine_of(const struct vectors *vectors, size_t a, size_t b)
+{
+    double product = 0, squares_a = 0, squares_b = 0;
+    for (size_t i = 0; i < vectors->dim; i++) {
+        const double x = (double)half_to_float(vectors->rows[a * vectors->dim + i]);
+        const double y = (double)half_to_float(vectors->rows[b * vectors->dim + i]);
+        product += x * y;
+        squares_a += x * x;
+        squares_b += y * y;
+    }
+    return product / sqrt(squares_a * squares_b);
+}
+
+static int note_pair(void *user, const struct pair *pair)
+{
+    struct found *found = user;
+    uint8_t *cell = &found->matrix[pair->a * found->vectors->count + pair->b];
+    assert_true(pair->a < pair->b && pair->b < found->vectors->count && !*cell);
+    assert_true(fabs(pair->cosine - cosine_of(found->vectors, pair->a, pair->b)) < 1e-9);
+    *cell = 1;
+    found->count++;
+    return 0;
+}
+
+static void check_pairs(const struct vectors *vectors, double least, const uint64_t *allowed)
+{
+    const size_t count = vectors->count;
+    struct found found = {vectors, least, allowed, calloc(count * count + 1, 1), 0};
+    size_t expected = 0;
+    assert_non_null(found.matrix);
+    const struct pairs_params params = {.gpu = gpu,
+                                        .vectors = vectors,
+                                        .least = least,
+                                        .allowed = allowed,
+                                        .found = note_pair,
+                                        .user = &found};
+    if (pairs_find(&params))
+        fail_msg("%s", vkclip_last_error());
+    for (size_t a = 0; a < count; a++)
+        for (size_t b = a + 1; b < count; b++) {
+            const double cosine = cosine_of(vectors, a, b);
+            const bool wanted =
+                cosine >= least &&
+                (!allowed || ((allowed[a / 64] >> a % 64 & 1) && (allowed[b / 64] >> b % 64 & 1)));
+            expected += wanted;
+            if (wanted != found.matrix[a * count + b] && fabs(cosine - least) > 1e-9)
+                fail_msg("%zu and %zu: cosine %g, %s", a, b, cosine,
+                         wanted ? "not found" : "found");
+        }
+    assert_true(expected > 0 || count < 8);
+    free(found.matrix);
+}
+
+static void all_pairs(void **state)
+{
+    (void)state;
+    const size_t counts[] = {0, 1, 2, 513, 1100};
+    for (size_t c = 0; c < ARRAY_COUNT(counts); c++) {
+        struct vectors vectors = make_vectors(counts[c], 24);
+        uint64_t *mask = make_mask(counts[c], 0.9);
+        check_pairs(&vectors, 0.99, NULL);
+        check_pairs(&vectors, 0.6, counts[c] > 500 ? mask : NULL);
+        free(mask);
+        free_vectors(&vectors);
+    }
+}
+
+static int refuse_pair(void *user, const struct pair *pair)
+{
+    (void)pair;
+    return *(int *)user;
+}
+
+static int refuse_share(void *user, double share)
+{
+    assert_true(share > 0 && share <= 1);
+    return *(int *)user;
+}
+
+/* Both functions of the caller can stop the search. */
+static void stopped(void **state)
+{
+    (void)state;
+    struct vectors vectors = make_vectors(600, 16);
+    int error = VKCLIP_EINVALID;
+    struct pairs_params params = {
+        .gpu = gpu, .vectors = &vectors, .least = 0.9, .found = refuse_pair, .user = &error};
+    assert_int_equal(pairs_find(&params), VKCLIP_EINVALID);
+    params.least = 2;
+    assert_int_equal(pairs_find(&params), 0);
+    params.progress = refuse_share;
+    assert_int_equal(pairs_find(&params), VKCLIP_EINVALID);
+    free_vectors(&vectors);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_pairs), cmocka_unit_test(stopped)};
+    gpu = open_gpu("");
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    gpu_close(&gpu);
+    return failed;
+}
