@@ -509,6 +509,21 @@ VKCLIP_API int vkclip_decode_image(const void *data, size_t size, const char *na
                                    struct vkclip_image *image);
 VKCLIP_API void vkclip_free_image(struct vkclip_image *image);
 
+/* A format of picture files. */
+struct vkclip_image_format {
+    const char *name;
+    const char *extensions; /* of its files, in lower case, separated by spaces: "tif tiff" */
+    /* The library that this build lacks, so that files of this format are refused. NULL: they are
+     * decoded. */
+    const char *missing;
+};
+
+/* Returns the format at a position in the list of all formats, NULL after the last one. */
+VKCLIP_API const struct vkclip_image_format *vkclip_image_format(size_t index);
+/* Returns the format that the extension of a file's name stands for, or NULL if it stands for none.
+ * The file is not opened, and vkclip_load_image goes by its content. */
+VKCLIP_API const struct vkclip_image_format *vkclip_find_image_format(const char *path);
+
 /* Prepares a picture: resizes it until its shorter side is S (Pillow's antialiased bicubic), crops
  * S x S from the centre, and normalises by the checkpoint's mean and standard deviation. S is the
  * model's image_size. Hugging Face folders convert to RGB first, as their image processor does, all

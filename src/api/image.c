@@ -5,6 +5,9 @@
 #include "base/error.h"
 #include "encode/pictures.h"
 #include "image/decode.h"
+#include "image/formats.h"
+
+#include <string.h>
 
 static struct image_options image_options(const struct vkclip_image_params *params)
 {
@@ -40,6 +43,17 @@ void vkclip_free_image(struct vkclip_image *image)
 {
     if (image)
         image_free(image);
+}
+
+const struct vkclip_image_format *vkclip_image_format(size_t index)
+{
+    return image_format(index);
+}
+
+const struct vkclip_image_format *vkclip_find_image_format(const char *path)
+{
+    const char *dot = path ? strrchr(path, '.') : NULL;
+    return dot ? image_find_format(dot + 1) : NULL;
 }
 
 int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_image *image,

@@ -5,7 +5,6 @@
 #ifndef _WIN32
 #define _POSIX_C_SOURCE 200809L
 #endif
-#include "base/array.h"
 #include "base/folder.h"
 #include "base/string.h"
 #include "cli/inputs.h"
@@ -130,20 +129,6 @@ int cli_read_lists(struct cli_session *session, struct cli_inputs *inputs, bool 
 
 /* ---- Folders --------------------------------------------------------------------------------- */
 
-static bool is_picture_name(const char *name)
-{
-    static const char *const extensions[] = {"png", "jpg", "jpeg", "bmp", "gif", "tga",
-                                             "psd", "pnm", "ppm",  "pgm", "pbm"};
-    char lower[8] = {0};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && dot[1 + i] && i + 1 < sizeof(lower); i++)
-        lower[i] = (char)(dot[1 + i] | 0x20);
-    for (size_t i = 0; i < ARRAY_COUNT(extensions); i++)
-        if (!strcmp(lower, extensions[i]))
-            return true;
-    return false;
-}
-
 /* A link to a folder is no real folder, because links can lead in a circle. */
 static bool is_real_folder(const char *path)
 {
@@ -193,7 +178,7 @@ static bool add_folder(struct cli_session *session, const char *path, bool recur
         const char *entry = entries.items[i].text;
         if (is_real_folder(entry))
             good = !recursive || add_folder(session, entry, recursive, result);
-        else if (is_picture_name(entry) && !folder_exists(entry))
+        else if (vkclip_find_image_format(entry) && !folder_exists(entry))
             good = cli_add_input(result, entry, strlen(entry));
     }
     cli_free_inputs(&entries);

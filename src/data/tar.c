@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/string.h"
 #include "data/build.h"
+#include "image/formats.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -202,18 +203,6 @@ static int add_sample(struct builder *builder, const struct pending *pending)
     return error;
 }
 
-static bool is_picture(const char *extension)
-{
-    /* The decoder refuses WebP, so that a WebP picture counts as a broken sample and gets a warning
-     * that names it. */
-    static const char *const names[] = {"jpg", "jpeg", "png", "webp", "bmp", "gif",
-                                        "tga", "psd",  "ppm", "pgm",  "pnm"};
-    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
-        if (!strcmp(extension, names[i]))
-            return true;
-    return false;
-}
-
 /* Adds a file to the key by its extension, which is everything after the first dot. */
 static int take_file(struct dataset *dataset, struct pending *pending, const char *name,
                      const char *extension, const uint8_t *data, size_t size)
@@ -224,7 +213,7 @@ static int take_file(struct dataset *dataset, struct pending *pending, const cha
         lower[i] = (char)tolower((unsigned char)extension[i]);
     if (strlen(extension) >= sizeof(lower))
         return VKCLIP_OK;
-    if (is_picture(lower) && !pending->sample.name) {
+    if (image_find_format(lower) && !pending->sample.name) {
         pending->sample.offset = (uint64_t)(data - shard->map.data);
         pending->sample.size = size;
         return build_keep_text(dataset, name, &pending->sample.name);
