@@ -513,13 +513,12 @@ VKCLIP_API void vkclip_free_image(struct vkclip_image *image);
 struct vkclip_image_format {
     const char *name;
     const char *extensions; /* of its files, in lower case, separated by spaces: "tif tiff" */
-    /* The library that this build lacks, so that files of this format are refused. NULL: they are
-     * decoded. */
-    const char *missing;
+    const char *library;    /* which decodes it; NULL: vkclip itself */
+    bool readable;          /* false: this build lacks the library, and such files are refused. */
 };
 
 /* Returns the format at a position in the list of all formats, NULL after the last one. */
-VKCLIP_API const struct vkclip_image_format *vkclip_image_format(size_t index);
+VKCLIP_API const struct vkclip_image_format *vkclip_get_image_format(size_t index);
 /* Returns the format that the extension of a file's name stands for, or NULL if it stands for none.
  * The file is not opened, and vkclip_load_image goes by its content. */
 VKCLIP_API const struct vkclip_image_format *vkclip_find_image_format(const char *path);

@@ -45,7 +45,7 @@ void vkclip_free_image(struct vkclip_image *image)
         image_free(image);
 }
 
-const struct vkclip_image_format *vkclip_image_format(size_t index)
+const struct vkclip_image_format *vkclip_get_image_format(size_t index)
 {
     return image_format(index);
 }

@@ -104,14 +104,35 @@ static int print_help(int count, char **names)
     return CLI_DONE;
 }
 
+/* Prints the formats of pictures that are read, or those that are not because this build lacks a
+ * library, with that library. Prints nothing if there are none. */
+static void print_formats(const char *title, bool readable)
+{
+    const struct vkclip_image_format *format;
+    const char *separator = title;
+    for (size_t i = 0; (format = vkclip_get_image_format(i)); i++) {
+        if (format->readable != readable)
+            continue;
+        printf("%s%s", separator, format->name);
+        if (format->library)
+            printf(" (%s)", format->library);
+        separator = ", ";
+    }
+    if (separator != title)
+        putchar('\n');
+}
+
 /* Names the optional features too, because builds of one version may differ in them, and so in
- * speed on one GPU. */
+ * speed on one GPU and in the pictures that they read. */
 static int print_version(void)
 {
     char caps[256];
     if (vkclip_get_kernel_caps(caps, sizeof(caps)))
         return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    return printf("vkclip %s\nkernels for: %s\n", vkclip_version(), caps) < 0;
+    printf("vkclip %s\nkernels for: %s\n", vkclip_version(), caps);
+    print_formats("pictures: ", true);
+    print_formats("built without: ", false);
+    return CLI_DONE;
 }
 
 static int run(int argc, char **argv)

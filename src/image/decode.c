@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "image/exif.h"
 #include "image/orient.h"
+#include "image/formats.h"
 #include "image/reader.h"
 
 #include <math.h>
@@ -33,29 +34,30 @@
 #define image_jxl_decode NULL
 #endif
 
-/* A file has the format of the first row whose magic bytes it has. A row without a reader refuses
- * the file by name, and names the library that this build lacks if there is one. TGA is last,
- * because its files can only be told by a header that makes sense. */
+/* A file has the format of the first row whose magic bytes it has, or which recognises it. A row
+ * without a reader refuses the file by name, and image/formats.c knows the library that this build
+ * lacks, if there is one. TGA is last, because its files can only be told by a header that makes
+ * sense. */
 /* clang-format off */
 static const struct format {
     const char *name;
     unsigned offset, size; /* position and number of the magic bytes */
-    const char *magic;     /* NULL: TGA, which has none */
+    const char *magic;     /* NULL: `recognise` tells whether a file has this format */
     image_reader *decode;
-    const char *library;   /* without which `decode` is NULL; NULL: none would help */
+    bool (*recognise)(const struct image_file *);
 } formats[] = {
     {"PNG", 0, 8, "\x89PNG\r\n\x1a\n", image_png_decode, NULL},
     {"JPEG", 0, 3, "\xff\xd8\xff", image_jpeg_decode, NULL},
-    {"WebP", 8, 4, "WEBP", image_webp_decode, "libwebp"},
-    {"TIFF", 0, 4, "II*\0", image_tiff_decode, "libtiff"},
-    {"TIFF", 0, 4, "MM\0*", image_tiff_decode, "libtiff"},
-    {"AVIF", 4, 8, "ftypavif", image_heif_decode, "libheif"},
-    {"AVIF", 4, 8, "ftypavis", image_heif_decode, "libheif"},
-    {"HEIC", 4, 7, "ftyphei", image_heif_decode, "libheif"},
-    {"HEIC", 4, 7, "ftyphev", image_heif_decode, "libheif"},
-    {"HEIF", 4, 8, "ftypmif1", image_heif_decode, "libheif"},
-    {"JPEG XL", 0, 2, "\xff\x0a", image_jxl_decode, "libjxl"},
-    {"JPEG XL", 4, 4, "JXL ", image_jxl_decode, "libjxl"},
+    {"WebP", 8, 4, "WEBP", image_webp_decode, NULL},
+    {"TIFF", 0, 4, "II*\0", image_tiff_decode, NULL},
+    {"TIFF", 0, 4, "MM\0*", image_tiff_decode, NULL},
+    {"TIFF", 0, 4, "II+\0", image_tiff_decode, NULL},
+    {"TIFF", 0, 4, "MM\0+", image_tiff_decode, NULL},
+    {"AVIF", 0, 0, NULL, image_heif_decode, image_avif_recognise},
+    {"HEIC", 0, 0, NULL, image_heif_decode, image_heic_recognise},
+    {"HEIF", 0, 0, NULL, image_heif_decode, image_heif_recognise},
+    {"JPEG XL", 0, 2, "\xff\x0a", image_jxl_decode, NULL},
+    {"JPEG XL", 4, 4, "JXL ", image_jxl_decode, NULL},
     {"BMP", 0, 2, "BM", image_bmp_decode, NULL},
     {"GIF", 0, 6, "GIF89a", image_gif_decode, NULL},
     {"GIF", 0, 6, "GIF87a", image_gif_decode, NULL},
@@ -78,14 +80,14 @@ static const struct format {
     {"PDF document", 0, 5, "%PDF-", NULL, NULL},
     {"gzip archive", 0, 2, "\x1f\x8b", NULL, NULL},
     {"ZIP archive", 0, 4, "PK\x03\x04", NULL, NULL},
-    {"TGA", 0, 0, NULL, image_tga_decode, NULL},
+    {"TGA", 0, 0, NULL, image_tga_decode, image_tga_recognise},
 };
 /* clang-format on */
 
 static bool has_format(const struct image_file *file, const struct format *format)
 {
     if (!format->magic)
-        return image_tga_recognise(file);
+        return format->recognise(file);
     return file->size >= format->offset + format->size &&
            !memcmp(file->data + format->offset, format->magic, format->size);
 }
@@ -102,6 +104,16 @@ void image_formats(char *text, size_t capacity)
         length += (size_t)snprintf(text + length, capacity - length, "%s%s", i ? separator : "",
                                    names[i]);
     }
+}
+
+/* Returns the library without which this build cannot read a format, or NULL if none would help. */
+static const char *find_absent(const char *name)
+{
+    const struct vkclip_image_format *listed;
+    for (size_t i = 0; (listed = image_format(i)); i++)
+        if (!strcmp(listed->name, name) && !listed->readable)
+            return listed->library;
+    return NULL;
 }
 
 /* Names the kind of a text file by its first kilobyte: an SVG drawing, an HTML page, or any other
@@ -152,7 +164,7 @@ static int decode_format(struct image_file *file, uint8_t **pixels)
         return refuse(file, name_text(file->data, file->size), NULL);
     file->format = format->name;
     return format->decode ? format->decode(file, pixels)
-                          : refuse(file, format->name, format->library);
+                          : refuse(file, format->name, find_absent(format->name));
 }
 
 /* ---- What it says besides the pixels --------------------------------------------------------- */

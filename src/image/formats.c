@@ -8,19 +8,52 @@
 
 #include <string.h>
 
+/* What this build has. stb_image is always there, and stands in for two libraries. */
+#ifdef VKCLIP_WITH_JPEG
+#define JPEG_LIBRARY "libjpeg-turbo"
+#else
+#define JPEG_LIBRARY "stb_image"
+#endif
+#ifdef VKCLIP_WITH_PNG
+#define PNG_LIBRARY "libspng"
+#else
+#define PNG_LIBRARY "stb_image"
+#endif
+#ifdef VKCLIP_WITH_WEBP
+#define HAS_WEBP true
+#else
+#define HAS_WEBP false
+#endif
+#ifdef VKCLIP_WITH_TIFF
+#define HAS_TIFF true
+#else
+#define HAS_TIFF false
+#endif
+#ifdef VKCLIP_WITH_HEIF
+#define HAS_HEIF true
+#else
+#define HAS_HEIF false
+#endif
+#ifdef VKCLIP_WITH_JXL
+#define HAS_JXL true
+#else
+#define HAS_JXL false
+#endif
+
 static const struct vkclip_image_format formats[] = {
-    {"PNG", "png apng", NULL},
-    {"JPEG", "jpg jpeg jpe jfif", NULL},
-    {"WebP", "webp", "libwebp"},
-    {"TIFF", "tif tiff", "libtiff"},
-    {"HEIC", "heic heif hif", "libheif"},
-    {"AVIF", "avif", "libheif"},
-    {"JPEG XL", "jxl", "libjxl"},
-    {"GIF", "gif", NULL},
-    {"BMP", "bmp dib", NULL},
-    {"TGA", "tga", NULL},
-    {"PSD", "psd", NULL},
-    {"PNM", "pnm ppm pgm pbm", NULL},
+    {"PNG", "png apng", PNG_LIBRARY, true},
+    {"JPEG", "jpg jpeg jpe jfif", JPEG_LIBRARY, true},
+    {"WebP", "webp", "libwebp", HAS_WEBP},
+    {"TIFF", "tif tiff", "libtiff", HAS_TIFF},
+    {"AVIF", "avif", "libheif", HAS_HEIF},
+    {"HEIC", "heic", "libheif", HAS_HEIF},
+    {"HEIF", "heif hif", "libheif", HAS_HEIF},
+    {"JPEG XL", "jxl", "libjxl", HAS_JXL},
+    {"BMP", "bmp dib", NULL, true},
+    {"GIF", "gif", NULL, true},
+    {"PSD", "psd", NULL, true},
+    {"PNM", "pnm ppm pgm pbm", NULL, true},
+    {"TGA", "tga", NULL, true},
 };
 
 const struct vkclip_image_format *image_format(size_t index)

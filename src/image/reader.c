@@ -9,15 +9,19 @@
 #define DEFAULT_MAX_PIXELS 89478485 /* a quarter of a GiB of RGB, where Pillow begins to warn */
 #define DECODER_MAX_PIXELS ((uint64_t)1 << 28) /* stb_image counts the bytes of RGBA in an int */
 
-int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height)
+uint64_t reader_most_pixels(const struct image_file *file)
 {
     uint64_t limit = file->max_pixels ? file->max_pixels : DEFAULT_MAX_PIXELS;
+    return limit < DECODER_MAX_PIXELS ? limit : DECODER_MAX_PIXELS;
+}
+
+int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height)
+{
+    uint64_t limit = reader_most_pixels(file);
     if (!width || !height)
         return error_fail(VKCLIP_EFORMAT, "%s: corrupt %s: its header says %llu x %llu pixels",
                           file->name, file->format, (unsigned long long)width,
                           (unsigned long long)height);
-    if (limit > DECODER_MAX_PIXELS)
-        limit = DECODER_MAX_PIXELS;
     if (width > UINT32_MAX || height > UINT32_MAX || width > limit / height)
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: %llu x %llu pixels, expected at most %llu%s",
                           file->name, (unsigned long long)width, (unsigned long long)height,
@@ -27,6 +31,16 @@ int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height)
     file->width = file->full_width = (uint32_t)width;
     file->height = file->full_height = (uint32_t)height;
     return VKCLIP_OK;
+}
+
+void reader_divide_alpha(const struct image_file *file, uint8_t *pixels)
+{
+    uint64_t count = (uint64_t)file->width * file->height;
+    for (unsigned alpha = file->channels - 1; count; count--, pixels += file->channels)
+        for (unsigned c = 0; c < alpha; c++) {
+            unsigned color = pixels[alpha] ? pixels[c] * 255u / pixels[alpha] : 0;
+            pixels[c] = (uint8_t)(color < 255 ? color : 255);
+        }
 }
 
 int reader_check_data(const struct image_file *file, uint64_t bytes, uint64_t most_pixels)

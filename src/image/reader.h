@@ -32,6 +32,11 @@ struct image_file {
 /* Sets the size that a header claims, and refuses a size of no pixels or of too many. Readers call
  * it before they allocate anything. */
 int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height);
+/* Returns the number of pixels up to which reader_claim_size accepts a size. */
+uint64_t reader_most_pixels(const struct image_file *file);
+/* Divides the colours by the alpha, the last channel, that they are multiplied by, as Pillow does.
+ */
+void reader_divide_alpha(const struct image_file *file, uint8_t *pixels);
 /* Refuses `bytes` of compressed data that cannot hold the claimed pixels even at the format's best
  * rate, which would give `most_pixels`. Readers call it before memory for them is allocated. */
 int reader_check_data(const struct image_file *file, uint64_t bytes, uint64_t most_pixels);
@@ -46,8 +51,13 @@ int reader_no_memory(const struct image_file *file);
  * releases even after an error. A reader whose library this build does not have is NULL, so that
  * image/decode.c refuses the file with the library's name. */
 typedef int image_reader(struct image_file *file, uint8_t **pixels);
-image_reader image_bmp_decode, image_gif_decode, image_jpeg_decode, image_png_decode,
-    image_pnm_decode, image_psd_decode, image_tga_decode;
+image_reader image_bmp_decode, image_gif_decode, image_heif_decode, image_jpeg_decode,
+    image_jxl_decode, image_png_decode, image_pnm_decode, image_psd_decode, image_tga_decode,
+    image_tiff_decode, image_webp_decode;
+/* These functions tell whether a file names one of the format's brands. */
+bool image_avif_recognise(const struct image_file *file);
+bool image_heic_recognise(const struct image_file *file);
+bool image_heif_recognise(const struct image_file *file);
 /* TGA has no magic number: tells whether all fields of a header fit together. */
 bool image_tga_recognise(const struct image_file *file);
 

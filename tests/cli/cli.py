@@ -154,9 +154,15 @@ class Usage(CommandTest):
             self.assertRegex(overview, rf'(?m)^  {command} +\S')
         self.assertEqual(overview, self.run_command('help'))
         # Every build has all kernels, whatever its compiler of shaders knows.
-        self.assertRegex(self.run_command('--version'),
+        # A picture format whose library is missing is named on a line of its own.
+        version = self.run_command('--version')
+        self.assertRegex(version,
                          r'^vkclip \d+\.\d+\.\d+\n'
-                         r'kernels for: f16 texel subgroup coopmat16 coopmat32 f16math dot\n$')
+                         r'kernels for: f16 texel subgroup coopmat16 coopmat32 f16math dot\n'
+                         r'pictures: PNG \(\w+\), JPEG \([\w-]+\), .*TGA\n'
+                         r'(built without: .*\n)?$')
+        for form in ('WebP (libwebp)', 'TIFF (libtiff)', 'AVIF (libheif)', 'HEIC (libheif)', 'JPEG XL (libjxl)'):
+            self.assertEqual(version.count(form), 1, form)
 
     def test_help_and_manual_agree(self):
         """The manual page names the options of --help, with the commands that take them."""
