@@ -107,10 +107,24 @@ void file_map_close(struct file_map *map)
     *map = (struct file_map){0};
 }
 
-void file_map_forget(const void *data, size_t size)
+/* No program can make a file shorter while it is mapped. */
+int file_map_hold(const char *path, struct file_map *map)
 {
-    (void)data;
+    return file_map_open(path, map);
+}
+
+int file_map_load(const struct file_map *map, uint64_t offset, uint64_t size)
+{
+    (void)map;
+    (void)offset;
     (void)size;
+    return VKCLIP_OK;
+}
+
+int file_map_read(const struct file_map *map, uint64_t offset, size_t size, void *copy)
+{
+    memcpy(copy, map->data + offset, size);
+    return VKCLIP_OK;
 }
 #else
 /* Opens a regular file and tells its size. Returns a negative number after an error. */
@@ -132,25 +146,6 @@ static int open_regular(const char *path, size_t *size)
     return fd;
 }
 
-int file_map_open(const char *path, struct file_map *map)
-{
-    int error = VKCLIP_OK;
-    size_t size;
-    *map = (struct file_map){0};
-    int fd = open_regular(path, &size);
-    if (fd < 0)
-        return VKCLIP_EIO;
-    if (size) {
-        void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED)
-            error = error_fail(VKCLIP_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
-        else
-            *map = (struct file_map){data, size};
-    }
-    close(fd);
-    return error;
-}
-
 /* Reads `size` bytes from `offset` on. */
 static int read_bytes(int fd, const char *path, uint64_t offset, size_t size, char *data)
 {
@@ -170,23 +165,82 @@ static int read_bytes(int fd, const char *path, uint64_t offset, size_t size, ch
     return VKCLIP_OK;
 }
 
+static int map_file(const char *path, int fd, size_t size, struct file_map *map)
+{
+    void *data = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    if (data == MAP_FAILED)
+        return error_fail(VKCLIP_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
+    map->data = data;
+    map->size = size;
+    return VKCLIP_OK;
+}
+
+int file_map_open(const char *path, struct file_map *map)
+{
+    size_t size;
+    *map = (struct file_map){0};
+    int fd = open_regular(path, &size);
+    if (fd < 0)
+        return VKCLIP_EIO;
+    int error = map_file(path, fd, size, map);
+    close(fd);
+    return error;
+}
+
+int file_map_hold(const char *path, struct file_map *map)
+{
+    size_t size;
+    *map = (struct file_map){0};
+    int fd = open_regular(path, &size);
+    if (fd < 0)
+        return VKCLIP_EIO;
+    int error = map_file(path, fd, size, map);
+    if (!error)
+        map->path = string_format("%s", path);
+    if (!error && !map->path)
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    if (error) {
+        close(fd);
+        file_map_close(map);
+        return error;
+    }
+    map->file = fd;
+    return VKCLIP_OK;
+}
+
+/* The pages are replaced by memory of the process, because the system takes away those of a file
+ * that becomes shorter even where they were written to. */
+int file_map_load(const struct file_map *map, uint64_t offset, uint64_t size)
+{
+    if (!map->path || !size)
+        return VKCLIP_OK;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t begin = (size_t)offset & ~(page - 1), end = (size_t)(offset + size);
+    const size_t rest = map->size - begin, whole = (end - begin + page - 1) & ~(page - 1);
+    char *place = (char *)(uintptr_t)map->data + begin;
+    if (mmap(place, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+             0) == MAP_FAILED)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", map->path, whole);
+    return read_bytes(map->file, map->path, begin, whole < rest ? whole : rest, place);
+}
+
+int file_map_read(const struct file_map *map, uint64_t offset, size_t size, void *copy)
+{
+    if (map->path)
+        return read_bytes(map->file, map->path, offset, size, copy);
+    if (size)
+        memcpy(copy, map->data + offset, size);
+    return VKCLIP_OK;
+}
+
 void file_map_close(struct file_map *map)
 {
     if (map->data)
         munmap((void *)map->data, map->size);
+    if (map->path)
+        close(map->file);
+    free(map->path);
     *map = (struct file_map){0};
-}
-
-void file_map_forget(const void *data, size_t size)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    /* The first page may also hold data that were read before. It is dropped as well, because
-     * otherwise one page would stay in memory per read; data that are still needed come back from
-     * the file. */
-    uintptr_t first = (uintptr_t)data & ~(page - 1);
-    uintptr_t end = ((uintptr_t)data + size) & ~(page - 1);
-    if (end > first)
-        madvise((void *)first, end - first, MADV_DONTNEED);
 }
 #endif
 

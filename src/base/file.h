@@ -33,12 +33,21 @@ bool file_is_changed(const char *path, const struct file_stamp *before);
 struct file_map {
     const uint8_t *data;
     size_t size;
+    char *path; /* NULL unless file_map_hold has opened it */
+    int file;
 };
 int file_map_open(const char *path, struct file_map *map);
 void file_map_close(struct file_map *map);
-/* Lets the system drop the pages of [data, data + size), so that reading a large file takes little
- * memory. The data come back from the file when they are used again. */
-void file_map_forget(const void *data, size_t size);
+
+/* Where another program makes a mapped file shorter, reading the missing part would end the process
+ * by a signal. Readers of large files therefore use this function in place of file_map_open, and
+ * touch bytes only after file_map_load or by file_map_read, which fail in that case. */
+int file_map_hold(const char *path, struct file_map *map);
+/* Reads bytes from the file into their place in the mapping, where they stay whatever happens to
+ * the file. Pointers into that place stay valid. Only one thread may use it at once. */
+int file_map_load(const struct file_map *map, uint64_t offset, uint64_t size);
+/* Copies bytes of the file, which need not be loaded. May be called from several threads. */
+int file_map_read(const struct file_map *map, uint64_t offset, size_t size, void *copy);
 
 /* Reads a file of at most `limit` bytes into new memory, with a NUL after the last byte. A file
  * that becomes shorter meanwhile is an error. */

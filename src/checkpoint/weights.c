@@ -417,30 +417,9 @@ bool weights_shape(const struct weights *weights, const char *name, uint64_t sha
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* Pages are released after so many elements, which limits the memory of a long read to 4 MiB of
- * fp32. The number is a multiple of every type's block length. */
-#define RELEASE_ELEMENTS (1u << 20)
-
-/* Reads elements, then releases the pages of the file that contain them. */
-static void read_elements(const struct tensor_view *view, uint64_t first, uint64_t count,
-                          float *values)
-{
-    const struct dtype_block block = dtype_block(view->dtype);
-    while (count) {
-        const uint64_t taken = count < RELEASE_ELEMENTS ? count : RELEASE_ELEMENTS;
-        tensor_view_read(view, first, taken, values);
-        if (!view->resident)
-            file_map_forget((const uint8_t *)view->data + first / block.elements * block.bytes,
-                            (size_t)(taken / block.elements * block.bytes));
-        first += taken;
-        values += taken;
-        count -= taken;
-    }
-}
-
 /* Reads rows of the canonical [width,D], which are columns of the stored [D,width]. */
-static void read_transposed(const struct tensor_view *view, uint64_t first, uint64_t rows,
-                            float *values)
+static int read_transposed(const struct tensor_view *view, uint64_t first, uint64_t rows,
+                           float *values)
 {
     const uint64_t stored_rows = view->shape[0], width = view->shape[1];
     float piece[256];
@@ -448,16 +427,17 @@ static void read_transposed(const struct tensor_view *view, uint64_t first, uint
         for (uint64_t row = 0; row < rows; row += ARRAY_COUNT(piece)) {
             const uint64_t left = rows - row;
             const uint64_t taken = left < ARRAY_COUNT(piece) ? left : ARRAY_COUNT(piece);
-            tensor_view_read(view, stored_row * width + first + row, taken, piece);
+            int error = tensor_view_read(view, stored_row * width + first + row, taken, piece);
+            if (error)
+                return error;
             for (uint64_t i = 0; i < taken; i++)
                 values[(row + i) * stored_rows + stored_row] = piece[i];
         }
-    if (!view->resident)
-        file_map_forget(view->data, (size_t)view->size);
+    return VKCLIP_OK;
 }
 
 /* Reads rows of a tensor whose parts are stacked along its first dimension. */
-static void read_stacked(const struct weight *weight, uint64_t first, uint64_t rows, float *values)
+static int read_stacked(const struct weight *weight, uint64_t first, uint64_t rows, float *values)
 {
     const uint64_t all_rows = weight->rank ? weight->shape[0] : 1;
     const uint64_t part_rows = all_rows / weight->part_count;
@@ -465,12 +445,15 @@ static void read_stacked(const struct weight *weight, uint64_t first, uint64_t r
     while (rows) {
         const uint64_t part_first = first % part_rows, left = part_rows - part_first;
         const uint64_t taken = left < rows ? left : rows;
-        read_elements(weight->parts[first / part_rows], part_first * length, taken * length,
-                      values);
+        int error = tensor_view_read(weight->parts[first / part_rows], part_first * length,
+                                     taken * length, values);
+        if (error)
+            return error;
         values += taken * length;
         first += taken;
         rows -= taken;
     }
+    return VKCLIP_OK;
 }
 
 int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
@@ -486,11 +469,8 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
                           (unsigned long long)rows, (unsigned long long)first);
     if (!rows || !weight->parts[0]->size)
         return VKCLIP_OK;
-    if (weight->transposed)
-        read_transposed(weight->parts[0], first, rows, values);
-    else
-        read_stacked(weight, first, rows, values);
-    return VKCLIP_OK;
+    return weight->transposed ? read_transposed(weight->parts[0], first, rows, values)
+                              : read_stacked(weight, first, rows, values);
 }
 
 /* ---- Batch norm ------------------------------------------------------------------------------ */

@@ -153,8 +153,7 @@ static int read_row(void *user, size_t index, float *pixel_values)
 {
     const struct tensor_view *tensor = ((const struct call *)user)->pixel_values;
     const uint64_t row = tensor->shape[1] * tensor->shape[2] * tensor->shape[3];
-    tensor_view_read(tensor, index * row, row, pixel_values);
-    return 0;
+    return tensor_view_read(tensor, index * row, row, pixel_values);
 }
 
 int cli_encode_pixels(struct cli_session *session, const struct cli_encoding *encoding,

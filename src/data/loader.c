@@ -188,18 +188,16 @@ static int make_row(void *user, size_t index, unsigned thread)
     return VKCLIP_OK;
 }
 
-/* Returns element `index` of a tensor of I64 or I32. */
-static int64_t read_id(const struct tensor_view *ids, uint64_t index)
+/* Reads element `index` of a tensor of I64 or I32. */
+static int read_id(const struct tensor_view *ids, uint64_t index, int64_t *id)
 {
-    const uint8_t *data = (const uint8_t *)ids->data + index * dtype_size(ids->dtype);
-    int64_t wide;
-    int32_t narrow;
-    if (ids->dtype == DTYPE_I64) {
-        memcpy(&wide, data, sizeof(wide));
-        return wide;
-    }
-    memcpy(&narrow, data, sizeof(narrow));
-    return narrow;
+    int32_t narrow = 0;
+    const bool wide = ids->dtype == DTYPE_I64;
+    const size_t size = dtype_size(ids->dtype);
+    int error = tensor_view_copy(ids, index * size, size, wide ? (void *)id : (void *)&narrow);
+    if (!wide)
+        *id = narrow;
+    return error;
 }
 
 /* Copies a row of a prepared batch. This is the workers_job_fn for prepared batches. */
@@ -211,10 +209,15 @@ static int copy_row(void *user, size_t index, unsigned thread)
     const uint64_t pixels = 3 * loader->width * loader->height, context = loader->params.context;
     const uint64_t row = slot->step % images->shape[0] * loader->params.batch + index;
     (void)thread;
-    tensor_view_read(images, row * pixels, pixels, slot->pixels + index * pixels);
+    int error = tensor_view_read(images, row * pixels, pixels, slot->pixels + index * pixels);
+    if (error)
+        return error;
     slot->rows[index].length = (uint32_t)context;
     for (uint64_t i = 0; i < context; i++) {
-        const int64_t id = read_id(ids, row * context + i);
+        int64_t id;
+        error = read_id(ids, row * context + i, &id);
+        if (error)
+            return error;
         if (id < 0 || id > INT32_MAX)
             return error_fail(VKCLIP_EFORMAT, "%s: input_ids has %lld, expected ids from 0 up",
                               loader->dataset->path, (long long)id);

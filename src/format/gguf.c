@@ -21,6 +21,9 @@
 enum { COUNT_MAX = 1 << 16, NAME_MAX_LENGTH = 512, DEPTH_MAX = 4, RANK_MAX = 4 };
 /* The format says this where a file has no key general.alignment. */
 enum { DEFAULT_ALIGNMENT = 32 };
+/* A file's values and its list of tensors are read in pieces of at least this size: a call of the
+ * system per piece costs little, and most files need few. */
+enum { LOAD_SIZE = 256 << 10 };
 
 static const size_t value_sizes[GGUF_TYPE_COUNT] = {
     [GGUF_U8] = 1,  [GGUF_I8] = 1,   [GGUF_U16] = 2, [GGUF_I16] = 2, [GGUF_U32] = 4, [GGUF_I32] = 4,
@@ -50,10 +53,30 @@ uint32_t gguf_type_number(enum dtype dtype)
  * a series of reads needs one check. */
 struct reader {
     const char *path;
-    const uint8_t *begin, *next;
+    const struct file_map *map;
+    const uint8_t *next;
     size_t left;
+    size_t loaded; /* bytes from the beginning of the file that are in memory */
     int error;
 };
+
+static size_t position(const struct reader *reader)
+{
+    return (size_t)(reader->next - reader->map->data);
+}
+
+/* Loads the file up to the end of the next `size` bytes, and more to be ready for what follows. */
+static int load_next(struct reader *reader, size_t size)
+{
+    const size_t begin = position(reader);
+    const size_t enough = LOAD_SIZE > size ? LOAD_SIZE : size;
+    if (begin + size <= reader->loaded)
+        return VKCLIP_OK;
+    const size_t loaded = reader->left - size < enough ? reader->map->size : begin + size + enough;
+    int error = file_map_load(reader->map, reader->loaded, loaded - reader->loaded);
+    reader->loaded = loaded;
+    return error;
+}
 
 /* Returns the next `size` bytes, or NULL. `what` names the bytes in the error message. */
 static const uint8_t *take_bytes(struct reader *reader, uint64_t size, const char *what)
@@ -63,6 +86,8 @@ static const uint8_t *take_bytes(struct reader *reader, uint64_t size, const cha
         reader->error =
             error_fail(VKCLIP_EFORMAT, "%s: %s: needs %llu bytes, found %zu to the end of the file",
                        reader->path, what, (unsigned long long)size, reader->left);
+    if (!reader->error)
+        reader->error = load_next(reader, (size_t)size);
     if (reader->error)
         return NULL;
     reader->next += size;
@@ -323,7 +348,7 @@ static int read_tensors(struct gguf *file, struct reader *reader, uint64_t count
     for (; !error && file->count < count; file->count++)
         error = read_tensor(reader, alignment, &end, &offsets[file->count],
                             &file->tensors[file->count]);
-    const size_t header = (size_t)(reader->next - reader->begin);
+    const size_t header = position(reader);
     if (!error && count) {
         take_bytes(reader, (alignment - header % alignment) % alignment, "padding before the data");
         error = reader->error;
@@ -338,9 +363,9 @@ static int read_tensors(struct gguf *file, struct reader *reader, uint64_t count
     return error;
 }
 
-static int parse_file(struct gguf *file, const uint8_t *data, size_t size)
+static int parse_file(struct gguf *file, const struct file_map *map)
 {
-    struct reader reader = {file->path, data, data, size, VKCLIP_OK};
+    struct reader reader = {.path = file->path, .map = map, .next = map->data, .left = map->size};
     const uint8_t *magic = take_bytes(&reader, 4, "header");
     const uint32_t version = take_u32(&reader, "header");
     const uint64_t tensors = take_u64(&reader, "header"), values = take_u64(&reader, "header");
@@ -390,9 +415,11 @@ int gguf_open(const char *path, struct gguf **file)
 {
     int error = create_file(path, file);
     if (!error)
-        error = file_map_open(path, &(*file)->map);
+        error = file_map_hold(path, &(*file)->map);
     if (!error)
-        error = parse_file(*file, (*file)->map.data, (*file)->map.size);
+        error = parse_file(*file, &(*file)->map);
+    for (size_t i = 0; !error && i < (*file)->count; i++)
+        (*file)->tensors[i].map = &(*file)->map;
     if (error)
         gguf_close(file);
     return error;
@@ -400,9 +427,10 @@ int gguf_open(const char *path, struct gguf **file)
 
 int gguf_parse(const uint8_t *data, size_t size, const char *name, struct gguf **file)
 {
+    const struct file_map memory = {.data = data, .size = size};
     int error = create_file(name, file);
     if (!error)
-        error = parse_file(*file, data, size);
+        error = parse_file(*file, &memory);
     if (error)
         gguf_close(file);
     return error;

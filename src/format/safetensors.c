@@ -192,10 +192,15 @@ static int parse_tensors(struct safetensors *file, json_t *header, const uint8_t
     return error;
 }
 
-/* Reads the first eight bytes, which say the length of the header. */
-static int read_header_length(const uint8_t *data, size_t size, const char *name, size_t *result)
+/* Reads the first eight bytes, which say the length of the header, and loads the header. */
+static int load_header(const struct file_map *map, const char *name, size_t *result)
 {
+    const uint8_t *data = map->data;
+    const size_t size = map->size;
     uint64_t length = 0;
+    int error = file_map_load(map, 0, size < 9 ? size : 9);
+    if (error)
+        return error;
     for (int i = 7; i >= 0 && size >= 8; i--)
         length = length << 8 | data[i];
     if (size < 8 || length > size - 8)
@@ -210,51 +215,58 @@ static int read_header_length(const uint8_t *data, size_t size, const char *name
             "found %llu bytes that begin with 0x%02x",
             name, HEADER_MAX, (unsigned long long)length, length ? data[8] : 0);
     *result = (size_t)length;
-    return VKCLIP_OK;
+    return file_map_load(map, 0, 8 + length);
 }
 
-static int parse_file(struct safetensors *file, const uint8_t *data, size_t size)
+static int parse_file(struct safetensors *file, const struct file_map *map)
 {
+    const uint8_t *data = map->data;
     json_error_t problem;
     size_t length = 0;
-    int error = read_header_length(data, size, file->path, &length);
+    int error = load_header(map, file->path, &length);
     if (error)
         return error;
     json_t *header = json_loadb((const char *)data + 8, length, JSON_REJECT_DUPLICATES, &problem);
     if (!header)
         return error_fail(VKCLIP_EFORMAT, "%s: safetensors header: %s (byte %d)", file->path,
                           problem.text, problem.position);
-    error = parse_tensors(file, header, data + 8 + length, size - 8 - length);
+    error = parse_tensors(file, header, data + 8 + length, map->size - 8 - length);
     json_decref(header);
     return error;
 }
 
-int safetensors_parse(const uint8_t *data, size_t size, const char *name,
-                      struct safetensors **result)
+static int create_file(const char *name, struct safetensors **file)
 {
-    int error = VKCLIP_OK;
-    struct safetensors *file = calloc(1, sizeof(*file));
-    if (!file || !(file->path = string_format("%s", name)))
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
+    *file = calloc(1, sizeof(**file));
+    if (*file)
+        (*file)->path = string_format("%s", name);
+    if (*file && (*file)->path)
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
+}
+
+int safetensors_parse(const uint8_t *data, size_t size, const char *name, struct safetensors **file)
+{
+    const struct file_map memory = {.data = data, .size = size};
+    int error = create_file(name, file);
     if (!error)
-        error = parse_file(file, data, size);
+        error = parse_file(*file, &memory);
     if (error)
-        safetensors_close(&file);
-    *result = file;
+        safetensors_close(file);
     return error;
 }
 
 int safetensors_open(const char *path, struct safetensors **file)
 {
-    struct file_map map;
-    *file = NULL;
-    int error = file_map_open(path, &map);
+    int error = create_file(path, file);
     if (!error)
-        error = safetensors_parse(map.data, map.size, path, file);
+        error = file_map_hold(path, &(*file)->map);
+    if (!error)
+        error = parse_file(*file, &(*file)->map);
+    for (size_t i = 0; !error && i < (*file)->count; i++)
+        (*file)->tensors[i].map = &(*file)->map;
     if (error)
-        file_map_close(&map);
-    else
-        (*file)->map = map;
+        safetensors_close(file);
     return error;
 }
 
@@ -371,15 +383,25 @@ int safetensors_write_streamed(const char *path, const struct tensor_view *tenso
     return file_output_close(&output, error);
 }
 
-static int write_resident_data(void *user, const struct tensor_view *tensor,
-                               struct file_output *output)
+static int write_data(void *user, const struct tensor_view *tensor, struct file_output *output)
 {
+    uint8_t piece[32 << 10];
+    int error = VKCLIP_OK;
     (void)user;
-    return file_output_write(output, tensor->data, (size_t)tensor->size);
+    if (!tensor->map)
+        return file_output_write(output, tensor->data, (size_t)tensor->size);
+    for (uint64_t offset = 0; !error && offset < tensor->size; offset += sizeof(piece)) {
+        const uint64_t left = tensor->size - offset;
+        const size_t size = left < sizeof(piece) ? (size_t)left : sizeof(piece);
+        error = tensor_view_copy(tensor, offset, size, piece);
+        if (!error)
+            error = file_output_write(output, piece, size);
+    }
+    return error;
 }
 
 int safetensors_write(const char *path, const struct tensor_view *tensors, size_t count,
                       const char *const *metadata)
 {
-    return safetensors_write_streamed(path, tensors, count, metadata, write_resident_data, NULL);
+    return safetensors_write_streamed(path, tensors, count, metadata, write_data, NULL);
 }

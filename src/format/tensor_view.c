@@ -4,6 +4,7 @@
  * ggml defines them: 32 small integers with one fp16 scale, in some types with an fp16 minimum.
  */
 #include "format/tensor_view.h"
+#include "base/file.h"
 #include "base/half.h"
 
 #include <stdlib.h>
@@ -136,19 +137,30 @@ static void read_block(enum dtype dtype, const uint8_t *data, float values[BLOCK
     }
 }
 
-void tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t count, float *values)
+int tensor_view_copy(const struct tensor_view *view, uint64_t offset, size_t size, void *copy)
 {
-    const struct dtype_block block = dtype_block(view->dtype);
-    const uint8_t *data = (const uint8_t *)view->data + first / block.elements * block.bytes;
+    const uint8_t *data = (const uint8_t *)view->data + offset;
+    if (view->map)
+        return file_map_read(view->map, (uint64_t)(data - view->map->data), size, copy);
+    if (size)
+        memcpy(copy, data, size);
+    return VKCLIP_OK;
+}
+
+/* Decodes elements whose bytes begin with the block of the first. */
+static void decode_elements(enum dtype dtype, const uint8_t *data, uint64_t first, uint64_t count,
+                            float *values)
+{
+    const struct dtype_block block = dtype_block(dtype);
     float decoded[BLOCK];
     if (block.elements == 1) {
-        read_floats(view->dtype, data, count, values);
+        read_floats(dtype, data, count, values);
         return;
     }
     for (; count; data += block.bytes) {
         const unsigned skipped = (unsigned)(first % block.elements);
         const uint64_t left = block.elements - skipped, taken = left < count ? left : count;
-        read_block(view->dtype, data, decoded);
+        read_block(dtype, data, decoded);
         memcpy(values, decoded + skipped, taken * sizeof(*values));
         first += taken;
         values += taken;
@@ -156,10 +168,42 @@ void tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t c
     }
 }
 
+/* Bytes that are read from a file at once: few enough to stay in the processor's cache until they
+ * are decoded, and so many that the calls of the system cost little. */
+#define PIECE_SIZE (32 << 10)
+
+int tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t count, float *values)
+{
+    const struct dtype_block block = dtype_block(view->dtype);
+    const uint64_t most = PIECE_SIZE / block.bytes * block.elements;
+    uint8_t piece[PIECE_SIZE];
+    if (!view->map) {
+        const uint64_t offset = first / block.elements * block.bytes;
+        decode_elements(view->dtype, (const uint8_t *)view->data + offset, first, count, values);
+        return VKCLIP_OK;
+    }
+    while (count) {
+        const uint64_t skipped = first % block.elements, left = most - skipped;
+        const uint64_t taken = left < count ? left : count;
+        const uint64_t blocks = (skipped + taken + block.elements - 1) / block.elements;
+        int error = tensor_view_copy(view, first / block.elements * block.bytes,
+                                     (size_t)(blocks * block.bytes), piece);
+        if (error)
+            return error;
+        decode_elements(view->dtype, piece, first, taken, values);
+        first += taken;
+        values += taken;
+        count -= taken;
+    }
+    return VKCLIP_OK;
+}
+
 float tensor_view_value(const struct tensor_view *view, uint64_t index)
 {
+    const struct dtype_block block = dtype_block(view->dtype);
+    const uint64_t offset = index / block.elements * block.bytes;
     float value;
-    tensor_view_read(view, index, 1, &value);
+    decode_elements(view->dtype, (const uint8_t *)view->data + offset, index, 1, &value);
     return value;
 }
 

@@ -55,7 +55,9 @@ struct dtype_block dtype_block(enum dtype dtype);
 
 #define TENSOR_MAX_RANK 8
 
-/* This is a tensor somewhere in memory. The view owns nothing, and its data may have any
+struct file_map;
+
+/* This is a tensor in memory or in a file. The view owns nothing, and its data may have any
  * alignment. */
 struct tensor_view {
     const char *name;
@@ -64,17 +66,19 @@ struct tensor_view {
     uint64_t shape[TENSOR_MAX_RANK];
     const void *data;
     uint64_t size; /* in bytes */
-    /* True where the data lie in allocated memory and not in a mapped file. A reader must not tell
-     * the system to drop the pages of such data, which would be lost. */
-    bool resident;
+    /* The open file in whose mapping the data lie. They must be read by the functions below and not
+     * where they are, because another program may make the file shorter. NULL: they are memory. */
+    const struct file_map *map;
+    bool resident; /* The data are an allocated copy, which the owner of the view releases. */
 };
 
 uint64_t tensor_view_elements(const struct tensor_view *view);
+/* Copies bytes of the data. Fails if the file has become shorter. */
+int tensor_view_copy(const struct tensor_view *view, uint64_t offset, size_t size, void *copy);
 /* Decodes `count` elements to fp32, beginning at element `first` in row-major order. Elements of a
- * type that dtype_is_readable refuses become zeros. */
-void tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t count,
-                      float *values);
-/* Decodes one element. */
+ * type that dtype_is_readable refuses become zeros. Fails as tensor_view_copy does. */
+int tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t count, float *values);
+/* Decodes one element where it lies, for tests: it does not expect that a file becomes shorter. */
 float tensor_view_value(const struct tensor_view *view, uint64_t index);
 
 /* Sorts views by name, which is the order that tensor_view_find needs. */

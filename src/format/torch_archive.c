@@ -16,8 +16,7 @@ static const char pickle_name[] = "data.pkl";
 /* This is the mapped file as libzip reads it. libzip has no call that tells where the bytes of a
  * record begin, so the source remembers where the last read was. */
 struct source {
-    const uint8_t *data;
-    size_t size;
+    const struct file_map *map;
     uint64_t position, last_read;
     zip_error_t error;
 };
@@ -42,14 +41,17 @@ static zip_int64_t read_source(void *user, void *data, zip_uint64_t length,
         source->position = 0;
         return 0;
     case ZIP_SOURCE_READ:
-        if (length > source->size - source->position)
-            length = source->size - source->position;
-        memcpy(data, source->data + source->position, length);
+        if (length > source->map->size - source->position)
+            length = source->map->size - source->position;
+        if (file_map_read(source->map, source->position, (size_t)length, data)) {
+            zip_error_set(&source->error, ZIP_ER_READ, 0);
+            return -1;
+        }
         source->last_read = source->position;
         source->position += length;
         return (zip_int64_t)length;
     case ZIP_SOURCE_SEEK:
-        position = zip_source_seek_compute_offset(source->position, source->size, data, length,
+        position = zip_source_seek_compute_offset(source->position, source->map->size, data, length,
                                                   &source->error);
         if (position < 0)
             return -1;
@@ -60,7 +62,7 @@ static zip_int64_t read_source(void *user, void *data, zip_uint64_t length,
     case ZIP_SOURCE_STAT:
         stat = data;
         zip_stat_init(stat);
-        stat->size = source->size;
+        stat->size = source->map->size;
         stat->valid = ZIP_STAT_SIZE;
         return sizeof(*stat);
     case ZIP_SOURCE_ERROR:
@@ -170,15 +172,14 @@ static int find_folder(struct torch_archive *archive)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-int torch_archive_open(const uint8_t *data, size_t size, const char *name,
-                       struct torch_archive **result)
+int torch_archive_open(const struct file_map *map, const char *name, struct torch_archive **result)
 {
     *result = NULL;
     struct torch_archive *archive = calloc(1, sizeof(*archive));
     if (!archive)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
     archive->name = name;
-    archive->source = (struct source){.data = data, .size = size};
+    archive->source = (struct source){.map = map};
     zip_error_init(&archive->source.error);
     int error = open_zip(archive);
     if (!error)
@@ -231,14 +232,15 @@ static bool find_offset(struct torch_archive *archive, struct torch_record *reco
                         uint64_t compressed_size)
 {
     const struct source *source = &archive->source;
-    uint8_t first;
+    uint8_t first, there;
     zip_file_t *opened = zip_fopen_index(archive->zip, record->index, 0);
     const bool read = opened && zip_fread(opened, &first, 1) == 1;
     record->offset = source->last_read;
     if (opened)
         zip_fclose(opened);
-    return read && compressed_size == record->size && record->offset <= source->size &&
-           record->size <= source->size - record->offset && source->data[record->offset] == first;
+    return read && compressed_size == record->size && record->offset <= source->map->size &&
+           record->size <= source->map->size - record->offset &&
+           !file_map_read(source->map, record->offset, 1, &there) && there == first;
 }
 
 int torch_archive_locate(struct torch_archive *archive, struct torch_record *record)

@@ -7,6 +7,8 @@
 #ifndef VKCLIP_FORMAT_TORCH_ARCHIVE_H
 #define VKCLIP_FORMAT_TORCH_ARCHIVE_H
 
+#include "base/file.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,9 +25,9 @@ struct torch_record {
 /* This is the length of the longest name of a record, including its folder. */
 #define TORCH_RECORD_NAME_MAX 512
 
-/* Lists the records of an archive in memory that outlives the result. Messages call the archive
- * `name`. An archive without exactly one data.pkl is refused. */
-int torch_archive_open(const uint8_t *data, size_t size, const char *name,
+/* Lists the records of an archive in a file or in memory that outlives the result. Messages call
+ * the archive `name`. An archive without exactly one data.pkl is refused. */
+int torch_archive_open(const struct file_map *map, const char *name,
                        struct torch_archive **archive);
 void torch_archive_close(struct torch_archive **archive);
 

@@ -14,6 +14,7 @@
 #include "format/torch_archive.h"
 #include "format/torch_pickle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,8 +28,7 @@
 
 struct reader {
     struct torch_pt *file;
-    const uint8_t *data;
-    size_t size;
+    const struct file_map *map;
     struct torch_archive *archive;
     size_t capacity; /* of the list of tensors */
     size_t visits;   /* values of dicts seen so far */
@@ -63,14 +63,14 @@ static bool read_dimensions(const struct reader *reader, const struct pickle_val
     for (unsigned i = 0; i < view->rank; i++) {
         if (!read_size(&sizes->items[i], &view->shape[i]) ||
             !read_size(&strides->items[i], &placement->strides[i]) ||
-            view->shape[i] > reader->size ||
-            (view->shape[i] && elements > reader->size / view->shape[i]))
+            view->shape[i] > reader->map->size ||
+            (view->shape[i] && elements > reader->map->size / view->shape[i]))
             return false;
         elements *= view->shape[i];
     }
     for (unsigned i = 0; elements && i < view->rank; i++) {
         const uint64_t steps = view->shape[i] - 1;
-        if (steps && placement->strides[i] > reader->size / steps)
+        if (steps && placement->strides[i] > reader->map->size / steps)
             return false;
         last += steps ? placement->strides[i] * steps : 0;
     }
@@ -131,7 +131,7 @@ static int read_storage(struct reader *reader, const struct tensor_view *view,
             "record %.100s",
             path, view->name, (long long)storage->items[4].integer, dtype_size(dtype),
             (unsigned long long)record->size, record->name);
-    *data = reader->data + record->offset;
+    *data = reader->map->data + record->offset;
     *size = elements * dtype_size(dtype);
     return VKCLIP_OK;
 }
@@ -167,23 +167,34 @@ static void copy_elements(const struct tensor_view *view, const uint64_t *stride
 
 /* Makes a dense copy of a tensor that lies transposed in its storage, and lets the view show the
  * copy. */
-static int make_dense(struct reader *reader, struct tensor_view *view, const uint64_t *strides)
+static int make_dense(struct reader *reader, struct tensor_view *view,
+                      const struct placement *placement)
 {
+    const size_t stored_size = (size_t)placement->span * dtype_size(view->dtype);
+    const uint64_t offset = (uint64_t)((const uint8_t *)view->data - reader->map->data);
     /* Strides may repeat elements, and many tensors may share a storage, so that all copies
      * together could be much larger than the file. */
-    if (view->size > reader->size - reader->copied)
+    if (view->size > reader->map->size - reader->copied)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: %s: strided tensors that repeat more than the file holds: refused",
                           reader->file->path, view->name);
-    uint8_t *copy = malloc((size_t)view->size);
-    if (!copy)
-        return error_fail(VKCLIP_EMEMORY, "%s: %s: out of memory for a dense copy",
-                          reader->file->path, view->name);
-    reader->copied += view->size;
-    copy_elements(view, strides, view->data, copy);
-    view->data = copy;
-    view->resident = true;
-    return VKCLIP_OK;
+    uint8_t *copy = malloc((size_t)view->size), *stored = malloc(stored_size);
+    int error = VKCLIP_OK;
+    if (copy && stored)
+        error = file_map_read(reader->map, offset, stored_size, stored);
+    else
+        error = error_fail(VKCLIP_EMEMORY, "%s: %s: out of memory for a dense copy",
+                           reader->file->path, view->name);
+    if (!error) {
+        copy_elements(view, placement->strides, stored, copy);
+        reader->copied += view->size;
+        view->data = copy;
+        view->resident = true;
+    } else {
+        free(copy);
+    }
+    free(stored);
+    return error;
 }
 
 /* Points a tensor to its elements, which lie in a storage of `size` bytes at `data`. */
@@ -199,7 +210,7 @@ static int place_tensor(struct reader *reader, struct tensor_view *view,
     view->data = data + placement->first * dtype_size(view->dtype);
     if (!view->size || is_dense(view, placement->strides))
         return VKCLIP_OK;
-    return make_dense(reader, view, placement->strides);
+    return make_dense(reader, view, placement);
 }
 
 static int read_tensor(struct reader *reader, const struct pickle_object *object,
@@ -357,6 +368,13 @@ static int read_state(struct reader *reader, const struct pickle_value *root)
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
+/* Brings a record into memory, where it then is at its place in the mapping. */
+static int load_record(struct reader *reader, struct torch_record *record)
+{
+    int error = torch_archive_locate(reader->archive, record);
+    return error ? error : file_map_load(reader->map, record->offset, record->size);
+}
+
 /* Refuses big-endian archives. Archives of newer PyTorch versions name their byte order. */
 static int check_byteorder(struct reader *reader)
 {
@@ -365,9 +383,9 @@ static int check_byteorder(struct reader *reader)
         torch_archive_find(reader->archive, "byteorder", strlen("byteorder"));
     if (!record)
         return VKCLIP_OK;
-    int error = torch_archive_locate(reader->archive, record);
+    int error = load_record(reader, record);
     if (!error && (record->size != strlen(little) ||
-                   memcmp(reader->data + record->offset, little, strlen(little))))
+                   memcmp(reader->map->data + record->offset, little, strlen(little))))
         error =
             error_fail(VKCLIP_EUNSUPPORTED, "%s: byteorder: expected little", reader->file->path);
     return error;
@@ -381,18 +399,17 @@ static int read_pickle(struct reader *reader, struct torch_pickle *pickle)
     if (!record) /* The archive has data.pkl, so that only the length of its name can be wrong. */
         return error_fail(VKCLIP_EFORMAT, "%s: zip archive: record names longer than %d bytes",
                           path, TORCH_RECORD_NAME_MAX);
-    int error = torch_archive_locate(reader->archive, record);
+    int error = load_record(reader, record);
     if (!error)
-        error =
-            torch_pickle_read(reader->data + record->offset, (size_t)record->size, path, pickle);
+        error = torch_pickle_read(reader->map->data + record->offset, (size_t)record->size, path,
+                                  pickle);
     return error;
 }
 
 static int read_checkpoint(struct reader *reader)
 {
     struct torch_pickle pickle = {0};
-    int error =
-        torch_archive_open(reader->data, reader->size, reader->file->path, &reader->archive);
+    int error = torch_archive_open(reader->map, reader->file->path, &reader->archive);
     if (!error)
         error = check_byteorder(reader);
     if (!error)
@@ -429,17 +446,18 @@ static bool has_magic(const uint8_t *data, size_t size, const struct magic *magi
 bool torch_pt_is_file(const char *path)
 {
     static const char *const endings[] = {".pt", ".pth", ".bin", ".ckpt"};
-    struct file_map map;
+    uint8_t data[16];
     bool named = false;
-    if (file_map_open(path, &map))
+    FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
+    if (!file)
         return false;
+    const size_t size = fread(data, 1, sizeof(data), file);
+    fclose(file);
     for (size_t i = 0; i < ARRAY_COUNT(endings); i++)
         named = named || string_ends_with(path, endings[i]);
-    const bool is_safetensors = map.size >= 9 && map.data[8] == '{';
-    const bool found = has_magic(map.data, map.size, &zip_magic) ||
-                       has_magic(map.data, map.size, &legacy_magic) || (named && !is_safetensors);
-    file_map_close(&map);
-    return found;
+    const bool is_safetensors = size >= 9 && data[8] == '{';
+    return has_magic(data, size, &zip_magic) || has_magic(data, size, &legacy_magic) ||
+           (named && !is_safetensors);
 }
 
 /* Fails with a message that says what a file is that is no zip archive. */
@@ -460,36 +478,51 @@ static int refuse_form(const uint8_t *data, size_t size, const char *name)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-int torch_pt_parse(const uint8_t *data, size_t size, const char *name, struct torch_pt **result)
+static int parse_file(struct torch_pt *file, const struct file_map *map)
 {
-    *result = NULL;
-    if (!has_magic(data, size, &zip_magic))
-        return refuse_form(data, size, name);
-    struct torch_pt *file = calloc(1, sizeof(*file));
-    struct reader reader = {.file = file, .data = data, .size = size};
-    int error = VKCLIP_OK;
-    if (!file || !(file->path = string_format("%s", name)))
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
-    if (!error)
-        error = read_checkpoint(&reader);
+    struct reader reader = {.file = file, .map = map};
+    const size_t start = tar_magic.offset + tar_magic.size;
+    int error = file_map_load(map, 0, map->size < start ? map->size : start);
     if (error)
-        torch_pt_close(&file);
-    *result = file;
+        return error;
+    if (!has_magic(map->data, map->size, &zip_magic))
+        return refuse_form(map->data, map->size, file->path);
+    return read_checkpoint(&reader);
+}
+
+static int create_file(const char *name, struct torch_pt **file)
+{
+    *file = calloc(1, sizeof(**file));
+    if (*file)
+        (*file)->path = string_format("%s", name);
+    if (*file && (*file)->path)
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
+}
+
+int torch_pt_parse(const uint8_t *data, size_t size, const char *name, struct torch_pt **file)
+{
+    const struct file_map memory = {.data = data, .size = size};
+    int error = create_file(name, file);
+    if (!error)
+        error = parse_file(*file, &memory);
+    if (error)
+        torch_pt_close(file);
     return error;
 }
 
 int torch_pt_open(const char *path, struct torch_pt **file)
 {
-    struct file_map map;
-    *file = NULL;
-    int error = file_map_open(path, &map);
+    int error = create_file(path, file);
+    if (!error)
+        error = file_map_hold(path, &(*file)->map);
+    if (!error)
+        error = parse_file(*file, &(*file)->map);
+    for (size_t i = 0; !error && i < (*file)->count; i++)
+        if (!(*file)->tensors[i].resident)
+            (*file)->tensors[i].map = &(*file)->map;
     if (error)
-        return error;
-    error = torch_pt_parse(map.data, map.size, path, file);
-    if (error)
-        file_map_close(&map);
-    else
-        (*file)->map = map;
+        torch_pt_close(file);
     return error;
 }
 

@@ -135,7 +135,7 @@ static int read_moment(const struct safetensors *file, const struct model_tensor
         error =
             error_fail(VKCLIP_EFORMAT, "%s: no tensor %s of the model's shape", file->path, name);
     else
-        tensor_view_read(view, 0, elements, *values);
+        error = tensor_view_read(view, 0, elements, *values);
     free(name);
     return error;
 }

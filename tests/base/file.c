@@ -9,6 +9,10 @@
 #include "base/folder.h"
 #include "support/scratch.h"
 
+#ifndef _WIN32
+#include <unistd.h>
+#endif
+
 static void test_names(void **state)
 {
     (void)state;
@@ -63,6 +67,43 @@ static void test_output(void **state)
     scratch_remove(folder);
 }
 
+#ifndef _WIN32
+/* A file that another program makes shorter is an error for what is read from it afterwards; what
+ * was loaded stays. Without these functions the process would end by SIGBUS. */
+static void test_shrinking(void **state)
+{
+    (void)state;
+    static char bytes[64 << 10];
+    char copy[16];
+    struct file_map map;
+    char *folder = scratch_folder();
+    memset(bytes, 'x', sizeof(bytes));
+    scratch_write(folder, "file", bytes, sizeof(bytes));
+    char *path = scratch_path(folder, "file");
+    assert_int_equal(file_map_hold(path, &map), 0);
+    assert_int_equal(map.size, sizeof(bytes));
+    assert_int_equal(file_map_load(&map, 5000, 9000), 0);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_memory_equal(map.data + 5000, bytes, 9000);
+    assert_int_equal(file_map_read(&map, 84, 16, copy), 0);
+    assert_memory_equal(copy, bytes, 16);
+    assert_failed(file_map_read(&map, 85, 16, copy), VKCLIP_EIO,
+                  "file: became shorter while it was read: 1 bytes missing");
+    assert_failed(file_map_load(&map, 40000, 10), VKCLIP_EIO, "became shorter");
+    assert_memory_equal(map.data + 5000, bytes, 9000);
+    file_map_close(&map);
+
+    /* The files of this folder claim to be longer than they are. */
+    const char *claims = "/sys/kernel/mm/transparent_hugepage/enabled";
+    char *data;
+    size_t size;
+    if (file_exists(claims))
+        assert_failed(file_read(claims, 1 << 20, &data, &size), VKCLIP_EIO, "became shorter");
+    free(path);
+    scratch_remove(folder);
+}
+#endif
+
 static void test_folders(void **state)
 {
     (void)state;
@@ -102,6 +143,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_output),
+#ifndef _WIN32
+        cmocka_unit_test(test_shrinking),
+#endif
         cmocka_unit_test(test_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

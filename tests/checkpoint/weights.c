@@ -461,6 +461,11 @@ static void reading_keeps_little_in_memory(void **state)
         print_message("resident memory is not checked: this system does not tell it\n");
     else /* A step reads 2 MiB, and the system may map more around it. */
         assert_in_range(peak, 0, 8 << 20);
+    /* Another program makes the file shorter while the model is open. */
+    assert_int_equal(truncate(path, 1 << 20), 0);
+    assert_int_equal(weights_read(weights, "token_embedding.weight", 0, 1, piece), 0);
+    assert_failed(weights_read(weights, "token_embedding.weight", ROWS - 1, 1, piece), VKCLIP_EIO,
+                  "large.safetensors: became shorter while it was read");
     weights_close(&weights);
     free(piece);
     free(path);

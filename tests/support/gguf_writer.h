@@ -305,6 +305,7 @@ static inline void write_hf_vit(const char *folder, const struct gguf_kind *kind
         defined[count] = *view;
         defined[count].dtype = DTYPE_F32;
         defined[count].data = floats;
+        defined[count].map = NULL;
         defined[count++].size = elements * sizeof(*floats);
         free(name);
     }

@@ -116,16 +116,15 @@ static int take_pixels(struct cli_session *session, const char *path,
     return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
 }
 
-static int64_t read_id(const struct tensor_view *tensor, size_t index)
+static bool read_id(const struct tensor_view *tensor, size_t index, int64_t *id)
 {
-    int32_t narrow;
-    int64_t wide;
-    if (tensor->dtype == DTYPE_I64) {
-        memcpy(&wide, (const char *)tensor->data + index * sizeof(wide), sizeof(wide));
-        return wide;
-    }
-    memcpy(&narrow, (const char *)tensor->data + index * sizeof(narrow), sizeof(narrow));
-    return narrow;
+    int32_t narrow = 0;
+    const bool wide = tensor->dtype == DTYPE_I64;
+    const size_t size = dtype_size(tensor->dtype);
+    int error = tensor_view_copy(tensor, index * size, size, wide ? (void *)id : (void *)&narrow);
+    if (!wide)
+        *id = narrow;
+    return !error;
 }
 
 /* Copies one row of ids. Whether the model has these ids is left to the library. False: one does
@@ -135,7 +134,11 @@ static bool copy_ids(struct cli_session *session, const char *path,
 {
     const size_t length = (size_t)tensor->shape[1];
     for (size_t i = 0; i < length; i++) {
-        const int64_t id = read_id(tensor, (size_t)row * length + i);
+        int64_t id;
+        if (!read_id(tensor, (size_t)row * length + i, &id)) {
+            cli_fail_library_input(session, "");
+            return false;
+        }
         if (id < INT32_MIN || id > INT32_MAX) {
             cli_fail_input(session, "%s:%s[%llu]: %lld is not a token id", path, tensor->name,
                            (unsigned long long)row, (long long)id);
