@@ -15,6 +15,7 @@
     X(classify)         \
     X(similarity)       \
     X(embed)            \
+    X(index)            \
     X(preprocess)       \
     X(tokenize)         \
     X(info)             \

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * vkclip index: brings an index of pictures up to date, tells about it, and changes it.
+ */
+#include "base/clock.h"
+#include "cli/command.h"
+#include "cli/log.h"
+#include "cli/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum export_layout { EXPORT_NONE, EXPORT_CLIP_RETRIEVAL };
+enum import_source { IMPORT_NONE, IMPORT_RCLIP };
+
+struct options {
+    struct cli_model_options model;
+    struct cli_device_options device;
+    const char *index;
+    bool thumbnails, retry, exact, watch, status, prune, remove;
+    uint32_t max_pixels;
+    enum export_layout layout;
+    enum import_source source;
+};
+
+/* ---- Progress -------------------------------------------------------------------------------- */
+
+/* One call of vkclip_index_paths. */
+struct update {
+    struct cli_session *session;
+    uint64_t total; /* files to read, once it is known */
+    double started; /* when the first of them was read */
+};
+
+/* Is a vkclip_update_fn. */
+static int show_update(void *user, const struct vkclip_update_progress *progress)
+{
+    struct update *update = user;
+    char note[48] = "";
+    if (!update->total && !progress->total) {
+        snprintf(note, sizeof(note), "%llu pictures found", (unsigned long long)progress->found);
+        cli_show_wait(update->session, note);
+        return 0;
+    }
+    if (!update->total) {
+        update->total = progress->total;
+        update->started = clock_seconds();
+        cli_start_progress(update->session, 0, (size_t)progress->total);
+    }
+    const double seconds = clock_seconds() - update->started;
+    if (seconds > 0)
+        snprintf(note, sizeof(note), ", %.0f pictures/s", (double)progress->done / seconds);
+    cli_show_progress((size_t)progress->done, note);
+    return 0;
+}
+
+/* Is a vkclip_failure_fn. */
+static int print_failure(void *user, const char *path, int error, const char *message)
+{
+    const size_t length = strlen(path);
+    (void)error;
+    /* Messages of folders begin with the path. */
+    if (!strncmp(message, path, length))
+        cli_fail_input(((struct update *)user)->session, "%s", message);
+    else
+        cli_fail_input(((struct update *)user)->session, "%s: %s", path, message);
+    return 0;
+}
+
+/* ---- Updating -------------------------------------------------------------------------------- */
+
+static int print_result(const struct cli_session *session,
+                        const struct vkclip_update_result *result)
+{
+    if (session->common.json) {
+        json_t *json =
+            json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "indexed", (json_int_t)result->indexed, "new",
+                      (json_int_t)result->added, "changed", (json_int_t)result->changed, "moved",
+                      (json_int_t)result->moved, "removed", (json_int_t)result->removed, "failed",
+                      (json_int_t)result->failed);
+        return cli_print_json(json, stdout) ? CLI_DONE : CLI_FAILED;
+    }
+    printf("%llu indexed: %llu new, %llu changed, %llu moved, %llu removed; %llu failed\n",
+           (unsigned long long)result->indexed, (unsigned long long)result->added,
+           (unsigned long long)result->changed, (unsigned long long)result->moved,
+           (unsigned long long)result->removed, (unsigned long long)result->failed);
+    return CLI_DONE;
+}
+
+static int update_once(struct cli_session *session, struct vkclip_index *index,
+                       const struct options *options, const char *const *paths)
+{
+    struct update update = {.session = session};
+    const struct vkclip_update_params params = {.thumbnails = options->thumbnails,
+                                                .retry = options->retry,
+                                                .exact_decode = options->exact,
+                                                .max_pixels = options->max_pixels,
+                                                .progress = show_update,
+                                                .failure = print_failure,
+                                                .user = &update};
+    struct vkclip_update_result result;
+    int error = vkclip_index_paths(index, session->model, paths, session->arguments.count, &params,
+                                   &result);
+    cli_clear_progress();
+    if (error)
+        return cli_fail_library(session, CLI_FAILED);
+    return print_result(session, &result);
+}
+
+/* Waits and updates until the process is ended, which harms nothing. */
+static int watch_index(struct cli_session *session, struct vkclip_index *index,
+                       const struct options *options, const char *const *paths)
+{
+    bool changed;
+    int status = CLI_DONE;
+    int error = vkclip_watch_index(index, 0, &changed);
+    while (!error && !status) {
+        status = update_once(session, index, options, paths);
+        fflush(stdout);
+        if (!status)
+            error = vkclip_watch_index(index, -1, &changed);
+    }
+    return error ? cli_fail_library(session, CLI_FAILED) : status;
+}
+
+static int update_index(struct cli_session *session, struct vkclip_index *index,
+                        const struct options *options, const char *const *paths)
+{
+    int status = cli_open_model_on_device(session, &options->model, &options->device);
+    if (!status)
+        status = cli_check_model(session, options->model.path, CLI_NEED_IMAGES);
+    if (!status)
+        status = update_once(session, index, options, paths);
+    if (!status && options->watch)
+        status = watch_index(session, index, options, paths);
+    return status;
+}
+
+/* ---- What is in an index --------------------------------------------------------------------- */
+
+struct status {
+    struct vkclip_index_info info;
+    struct vkclip_index_model *models;
+    size_t model_count;
+    json_t *folders, *failures;
+    bool json;
+};
+
+static int add_folder(void *user, const char *path)
+{
+    struct status *status = user;
+    if (status->json)
+        return json_array_append_new(status->folders, cli_json_text(path, strlen(path)));
+    printf("folder    ");
+    cli_print_text(path, 0);
+    putchar('\n');
+    return 0;
+}
+
+static int add_failure(void *user, const char *path, int error, const char *message)
+{
+    struct status *status = user;
+    (void)error;
+    if (!status->json) {
+        printf("failed    ");
+        cli_print_text(path, 0);
+        printf(": ");
+        cli_print_text(message, 0);
+        putchar('\n');
+        return 0;
+    }
+    return json_array_append_new(status->failures,
+                                 json_pack("{s:o,s:o}", "path", cli_json_text(path, strlen(path)),
+                                           "error", cli_json_text(message, strlen(message))));
+}
+
+static void print_counts(const struct status *status)
+{
+    const struct vkclip_index_info *info = &status->info;
+    printf("index     ");
+    cli_print_text(info->path, 0);
+    printf(", %.1f MiB\n", (double)info->bytes / (1 << 20));
+    printf("files     %llu, of %llu different pictures; %llu failed, %llu missing\n",
+           (unsigned long long)info->files, (unsigned long long)info->pictures,
+           (unsigned long long)info->failed, (unsigned long long)info->missing);
+    for (size_t i = 0; i < status->model_count; i++) {
+        const struct vkclip_index_model *model = &status->models[i];
+        printf("model     ");
+        cli_print_text(model->name, 0);
+        printf(", %.8s: %llu embeddings of width %u\n", model->identity,
+               (unsigned long long)model->vectors, model->embed_dim);
+    }
+}
+
+static json_t *make_json(const struct status *status)
+{
+    const struct vkclip_index_info *info = &status->info;
+    json_t *models = json_array();
+    for (size_t i = 0; i < status->model_count; i++) {
+        const struct vkclip_index_model *model = &status->models[i];
+        json_array_append_new(models,
+                              json_pack("{s:o,s:s,s:I,s:I}", "name",
+                                        cli_json_text(model->name, strlen(model->name)), "identity",
+                                        model->identity, "embed_dim", (json_int_t)model->embed_dim,
+                                        "vectors", (json_int_t)model->vectors));
+    }
+    return json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "path",
+                     cli_json_text(info->path, strlen(info->path)), "bytes",
+                     (json_int_t)info->bytes, "files", (json_int_t)info->files, "pictures",
+                     (json_int_t)info->pictures, "missing", (json_int_t)info->missing, "failed",
+                     (json_int_t)info->failed, "models", models, "folders",
+                     json_incref(status->folders), "failures", json_incref(status->failures));
+}
+
+static int read_models(struct vkclip_index *index, struct status *status)
+{
+    int error = vkclip_list_index_models(index, NULL, 0, &status->model_count);
+    status->models = calloc(status->model_count + 1, sizeof(*status->models));
+    if (!error && status->models)
+        error = vkclip_list_index_models(index, status->models, status->model_count,
+                                         &status->model_count);
+    return error;
+}
+
+static int print_status(struct cli_session *session, struct vkclip_index *index)
+{
+    struct status status = {
+        .folders = json_array(), .failures = json_array(), .json = session->common.json};
+    bool good = true;
+    int error = vkclip_get_index_info(index, &status.info);
+    if (!error)
+        error = read_models(index, &status);
+    if (!error && !status.json)
+        print_counts(&status);
+    if (!error)
+        error = vkclip_list_index_folders(index, add_folder, &status);
+    if (!error)
+        error = vkclip_list_index_failures(index, add_failure, &status);
+    if (!error && status.json)
+        good = cli_print_json(make_json(&status), stdout);
+    free(status.models);
+    json_decref(status.folders);
+    json_decref(status.failures);
+    if (error)
+        return cli_fail_library(session, CLI_FAILED);
+    return good ? CLI_DONE : CLI_FAILED;
+}
+
+/* ---- Changing an index ----------------------------------------------------------------------- */
+
+static int print_count(const struct cli_session *session, const char *word, uint64_t count)
+{
+    if (!session->common.json)
+        return printf("%llu files %s\n", (unsigned long long)count, word) < 0;
+    return cli_print_json(json_pack("{s:I}", word, (json_int_t)count), stdout) ? CLI_DONE
+                                                                               : CLI_FAILED;
+}
+
+static int change_index(struct cli_session *session, struct vkclip_index *index,
+                        const struct options *options, const char *const *paths)
+{
+    uint64_t count = 0;
+    int error = options->remove
+                    ? vkclip_remove_indexed(index, paths, session->arguments.count, &count)
+                    : vkclip_prune_index(index, &count);
+    return error ? cli_fail_library(session, CLI_FAILED) : print_count(session, "removed", count);
+}
+
+/* ---- The command ------------------------------------------------------------------------------- */
+
+/* At most one of the options is given that do something else than updating. */
+static int check_options(const struct cli_session *session, const struct options *options)
+{
+    const size_t paths = session->arguments.count;
+    const int others = options->status + options->prune + options->remove +
+                       (options->layout != EXPORT_NONE) + (options->source != IMPORT_NONE);
+    if (others > 1)
+        return cli_fail_usage(session, "expected one of --status, --prune, --remove, --export and "
+                                       "--import");
+    if (others && options->watch)
+        return cli_fail_usage(session, "--watch is for updating an index");
+    if ((options->status || options->prune) && paths)
+        return cli_fail_usage(session, "unexpected argument '%s'",
+                              session->arguments.items[0].text);
+    if (options->remove && !paths)
+        return cli_fail_usage(session, "expected the files or folders to remove");
+    if ((options->layout || options->source) && paths != 1)
+        return cli_fail_usage(session, "expected one %s", options->layout ? "folder" : "database");
+    return CLI_DONE;
+}
+
+static int use_index(struct cli_session *session, struct vkclip_index *index,
+                     const struct options *options, const char *const *paths)
+{
+    if (options->status)
+        return print_status(session, index);
+    if (options->prune || options->remove)
+        return change_index(session, index, options, paths);
+    return update_index(session, index, options, paths);
+}
+
+static int run_index(struct cli_session *session, void *user)
+{
+    const struct options *options = user;
+    struct vkclip_index *index = NULL;
+    int status = check_options(session, options);
+    if (status)
+        return status;
+    const struct vkclip_index_params params = {.path = options->index,
+                                               .read_only = options->status || options->layout};
+    const char **paths = cli_list_texts(&session->arguments);
+    if (!paths)
+        return cli_fail(CLI_FAILED, "out of memory");
+    if (vkclip_open_index(&params, &index))
+        status = cli_fail_library(session, CLI_FAILED);
+    else
+        status = use_index(session, index, options, paths);
+    vkclip_close_index(&index);
+    free(paths);
+    return status;
+}
+
+#define FIELD(name) offsetof(struct options, name)
+static const struct cli_choice layouts[] = {{"clip-retrieval", EXPORT_CLIP_RETRIEVAL}, {0}};
+static const struct cli_choice sources[] = {{"rclip", IMPORT_RCLIP}, {0}};
+static const struct cli_option table[] = {
+    CLI_OPTION(0, "index", "FILE", CLI_TEXT, FIELD(index),
+               "the index, if not VKCLIP_INDEX or the user's"),
+    CLI_OPTION(0, "thumbnails", NULL, CLI_FLAG, FIELD(thumbnails),
+               "keep a small JPEG of each picture that is encoded now"),
+    CLI_OPTION_PARAMETER(0, "exact", NULL, CLI_FLAG, FIELD(exact), "exact_decode",
+                         "decode JPEGs in full size, as embed does: slower"),
+    CLI_OPTION(0, "retry", NULL, CLI_FLAG, FIELD(retry),
+               "read files again that failed before and have not changed"),
+    CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, FIELD(max_pixels),
+               "refuse larger pictures (89478485)"),
+    CLI_OPTION(0, "watch", NULL, CLI_FLAG, FIELD(watch),
+               "go on, and update the index whenever files change"),
+    CLI_OPTION(0, "status", NULL, CLI_FLAG, FIELD(status),
+               "print what the index has, and which files have failed"),
+    CLI_OPTION(0, "prune", NULL, CLI_FLAG, FIELD(prune),
+               "forget missing files, and pictures that are nowhere any more"),
+    CLI_OPTION(0, "remove", NULL, CLI_FLAG, FIELD(remove),
+               "forget the given files and folders; the files stay"),
+    CLI_OPTION_CHOICE("export", layouts, FIELD(layout),
+                      "write the model's embeddings into a new folder"),
+    CLI_OPTION_CHOICE("import", sources, FIELD(source),
+                      "take over the embeddings of another program's database"),
+    CLI_INCLUDE(cli_model_options, FIELD(model)),
+    CLI_INCLUDE(cli_batch_options, FIELD(model)),
+    CLI_INCLUDE(cli_device_options, FIELD(device)),
+    {0}};
+
+const struct cli_command cli_index_command = {
+    .name = "index",
+    .summary = "find the pictures in folders and encode them, for search and duplicates",
+    .usage = "-m PATH [OPTION...] [IMAGE|FOLDER...]\n"
+             "--status|--prune [--index FILE]\n"
+             "--remove [--index FILE] IMAGE|FOLDER...\n"
+             "--export clip-retrieval -m PATH [--index FILE] FOLDER\n"
+             "--import rclip -m PATH [--index FILE] DATABASE",
+    .arguments = "IMAGE|FOLDER",
+    .text = "Brings an index up to date with the pictures in folders and everything below them,\n"
+            "or without arguments with all folders that it was given before. A picture is known\n"
+            "by its content: files that were moved, renamed or copied are not encoded again.\n"
+            "Files that are gone are marked as missing; a folder without any files, as one that\n"
+            "is not mounted, changes nothing. The process may be ended at any time. With --json\n"
+            "it ends with {\"indexed\":N,\"new\":N,\"changed\":N,\"moved\":N,\"removed\":N,\n"
+            "\"failed\":N}.",
+    .options = table,
+    .options_size = sizeof(struct options),
+    .run = run_index,
+};

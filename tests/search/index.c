@@ -1,0 +1,780 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An index over a folder whose files change between passes: what a pass finds, what it encodes, and
+ * what is left when the process is killed. `index kill KILLS PICTURES` does the last with other
+ * numbers than the test.
+ */
+#define _GNU_SOURCE
+#include "search/sqlite.h"
+#include "support/open_device.h"
+#include "support/scratch.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MODEL "models/emoji-clip"
+
+static struct vkclip_model *model;
+static const char *program;
+
+static int open_all(void **state)
+{
+    struct vkclip_model_params params = {.max_batch = 8};
+    open_device(state);
+    assert_int_equal(vkclip_open_model(device, MODEL, &params, &model), 0);
+    return 0;
+}
+
+static int close_all(void **state)
+{
+    vkclip_close_model(&model);
+    return close_device(state);
+}
+
+/* ---- Pictures -------------------------------------------------------------------------------- */
+
+enum { SIDE = 24 };
+
+/* Writes picture number `number`. Pictures have different contents and one size. */
+static void write_picture(const char *path, int number)
+{
+    uint8_t pixels[SIDE * SIDE * 3];
+    uint32_t state = (uint32_t)number * 2654435761u + 1;
+    for (size_t i = 0; i < sizeof(pixels); i++) {
+        state = state * 1664525 + 1013904223;
+        pixels[i] = (uint8_t)(state >> 24);
+    }
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    fprintf(file, "P6 %d %d 255\n", SIDE, SIDE);
+    fwrite(pixels, sizeof(pixels), 1, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Replaces a picture by another one of the same size, and sets the time of modification back. With
+ * `renamed` the new one is another file that takes the name. */
+static void replace_secretly(const char *path, int number, bool renamed)
+{
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    char *other = string_format("%s.new", path);
+    write_picture(renamed ? other : path, number);
+    const struct timespec times[2] = {status.st_atim, status.st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, renamed ? other : path, times, 0), 0);
+    if (renamed)
+        assert_int_equal(rename(other, path), 0);
+    free(other);
+}
+
+/* ---- Actions on a folder --------------------------------------------------------------------- */
+
+/* Does one action in a folder:
+ *   write FILE NUMBER    inplace FILE NUMBER    replace FILE NUMBER    touch FILE    break FILE
+ *   move A B    copy A B    link A B (hard)    symlink A B    remove FILE    folder NAME
+ *   allow FILE    forbid FILE */
+static void act(const char *folder, const char *action)
+{
+    char verb[16] = "", a[64] = "", b[64] = "";
+    sscanf(action, "%15s %63s %63s", verb, a, b);
+    char *first = scratch_path(folder, a), *second = scratch_path(folder, b);
+    const int number = atoi(b);
+    int result = 0;
+    if (!strcmp(verb, "write"))
+        write_picture(first, number);
+    else if (!strcmp(verb, "inplace"))
+        replace_secretly(first, number, false);
+    else if (!strcmp(verb, "replace"))
+        replace_secretly(first, number, true);
+    else if (!strcmp(verb, "touch"))
+        result = utimensat(AT_FDCWD, first, (const struct timespec[2]){{1, 0}, {1, 0}}, 0);
+    else if (!strcmp(verb, "break"))
+        scratch_text(folder, a, "P6 24 24 255\n");
+    else if (!strcmp(verb, "move"))
+        result = rename(first, second);
+    else if (!strcmp(verb, "link"))
+        result = link(first, second);
+    else if (!strcmp(verb, "symlink"))
+        result = symlink(a, second);
+    else if (!strcmp(verb, "remove"))
+        result = remove(first);
+    else if (!strcmp(verb, "folder"))
+        result = mkdir(first, 0700);
+    else
+        fail_msg("%s: no such action", action);
+    if (result)
+        fail_msg("%s: failed", action);
+    free(first);
+    free(second);
+}
+
+/* Does actions that have semicolons between them. */
+static void act_all(const char *folder, const char *actions)
+{
+    char *copy = string_format("%s", actions), *rest = NULL;
+    for (char *action = strtok_r(copy, ";", &rest); action; action = strtok_r(NULL, ";", &rest))
+        act(folder, action);
+    free(copy);
+}
+
+static int count_failure(void *user, const char *path, int error, const char *message)
+{
+    ++*(size_t *)user;
+    assert_true(error < 0 && *message && !strchr(message, '\n'));
+    assert_true(path[0] == '/');
+    return 0;
+}
+
+static struct vkclip_update_result update(struct vkclip_index *index, const char *path,
+                                          size_t *failures)
+{
+    struct vkclip_update_params params = {.failure = count_failure, .user = failures};
+    struct vkclip_update_result result;
+    *failures = 0;
+    if (vkclip_index_paths(index, model, &path, 1, &params, &result))
+        fail_msg("%s: %s", path, vkclip_last_error());
+    return result;
+}
+
+static struct vkclip_index *open_index(const char *folder)
+{
+    char *path = scratch_path(folder, "index.db");
+    const struct vkclip_index_params params = {.path = path};
+    struct vkclip_index *index;
+    assert_int_equal(vkclip_open_index(&params, &index), 0);
+    free(path);
+    return index;
+}
+
+/* ---- What passes find ------------------------------------------------------------------------ */
+
+#define TWO "write p/a.ppm 1; write p/b.ppm 2"
+
+/* The folder p is indexed after `before`, if there is one after `between`, and after `after`; the
+ * last pass must give these results. Then one more pass must find nothing. */
+static const struct {
+    const char *name, *before, *between, *after;
+    struct vkclip_update_result expected;
+    size_t failures;         /* files that the last pass reports */
+    uint64_t files, missing; /* in the index, in the end */
+} cases[] = {
+    {"new pictures", "", NULL, TWO, {.indexed = 2, .added = 2, .encoded = 2}, 0, 2, 0},
+    {"nothing changes", TWO, NULL, "", {.indexed = 2}, 0, 2, 0},
+    {"renamed", TWO, NULL, "move p/a.ppm p/c.ppm", {.indexed = 2, .moved = 1}, 0, 2, 0},
+    {"moved into a folder",
+     TWO,
+     NULL,
+     "folder p/q; move p/a.ppm p/q/a.ppm",
+     {.indexed = 2, .moved = 1},
+     0,
+     2,
+     0},
+    {"a folder renamed",
+     "folder p/q; write p/q/a.ppm 1; write p/q/b.ppm 2",
+     NULL,
+     "move p/q p/r",
+     {.indexed = 2, .moved = 2},
+     0,
+     2,
+     0},
+    {"two names swapped",
+     TWO,
+     NULL,
+     "move p/a.ppm p/c; move p/b.ppm p/a.ppm; move p/c p/b.ppm",
+     {.indexed = 2, .changed = 2},
+     0,
+     2,
+     0},
+    {"a copy", TWO, NULL, "write p/c.ppm 1", {.indexed = 3, .added = 1}, 0, 3, 0},
+    {"copies at once",
+     "",
+     NULL,
+     "write p/a.ppm 1; write p/b.ppm 1; write p/c.ppm 1",
+     {.indexed = 3, .added = 3, .encoded = 1},
+     0,
+     3,
+     0},
+    {"a hard link", TWO, NULL, "link p/a.ppm p/c.ppm", {.indexed = 3, .added = 1}, 0, 3, 0},
+    {"a copy moved while the other stays",
+     "write p/a.ppm 1; write p/b.ppm 1",
+     NULL,
+     "move p/b.ppm p/c.ppm",
+     {.indexed = 2, .moved = 1},
+     0,
+     2,
+     0},
+    {"removed", TWO, NULL, "remove p/a.ppm", {.indexed = 1, .removed = 1}, 0, 1, 1},
+    {"removed and back", TWO, "move p/a.ppm a.ppm", "move a.ppm p/a.ppm", {.indexed = 2}, 0, 2, 0},
+    {"removed, and back elsewhere",
+     TWO,
+     "move p/a.ppm a.ppm",
+     "move a.ppm p/c.ppm",
+     {.indexed = 2, .moved = 1},
+     0,
+     2,
+     0},
+    {"replaced",
+     TWO,
+     NULL,
+     "remove p/a.ppm; write p/a.ppm 3",
+     {.indexed = 2, .changed = 1, .encoded = 1},
+     0,
+     2,
+     0},
+    {"replaced by a known picture",
+     TWO,
+     NULL,
+     "write p/a.ppm 2",
+     {.indexed = 2, .changed = 1},
+     0,
+     2,
+     0},
+    {"overwritten, with the same time of modification",
+     TWO,
+     NULL,
+     "inplace p/a.ppm 3",
+     {.indexed = 2, .changed = 1, .encoded = 1},
+     0,
+     2,
+     0},
+    {"another file with the same time of modification",
+     TWO,
+     NULL,
+     "replace p/a.ppm 3",
+     {.indexed = 2, .changed = 1, .encoded = 1},
+     0,
+     2,
+     0},
+    {"touched", TWO, NULL, "touch p/a.ppm", {.indexed = 2}, 0, 2, 0},
+    {"the folder disappears", TWO, NULL, "move p elsewhere", {.indexed = 2}, 0, 2, 0},
+    {"the folder is empty", TWO, NULL, "move p elsewhere; folder p", {.indexed = 2}, 0, 2, 0},
+    {"the folder is back",
+     TWO,
+     "move p elsewhere; folder p",
+     "remove p; move elsewhere p",
+     {.indexed = 2},
+     0,
+     2,
+     0},
+    {"a folder in it is empty, and then back",
+     "folder p/q; write p/q/a.ppm 1; write p/b.ppm 2",
+     "move p/q q; folder p/q",
+     "remove p/q; move q p/q",
+     {.indexed = 2},
+     0,
+     2,
+     0},
+    {"a broken picture", TWO, NULL, "break p/c.ppm", {.indexed = 2, .failed = 1}, 1, 3, 0},
+    {"a broken picture is not read again",
+     TWO "; break p/c.ppm",
+     NULL,
+     "",
+     {.indexed = 2, .failed = 1},
+     0,
+     3,
+     0},
+    {"a broken picture is mended",
+     TWO "; break p/c.ppm",
+     NULL,
+     "write p/c.ppm 3",
+     {.indexed = 3, .changed = 1, .encoded = 1},
+     0,
+     3,
+     0},
+    {"a broken picture is copied",
+     TWO "; break p/c.ppm",
+     NULL,
+     "break p/d.ppm",
+     {.indexed = 2, .failed = 2},
+     1,
+     4,
+     0},
+    {"a picture breaks", TWO, NULL, "break p/a.ppm", {.indexed = 1, .failed = 1}, 1, 2, 0},
+    {"hidden files and system folders",
+     "",
+     NULL,
+     "write p/.a.ppm 1; folder p/.q; write p/.q/a.ppm 1; folder p/@eaDir; write p/@eaDir/b.ppm 2; "
+     "write p/c.txt 3",
+     {0},
+     0,
+     0,
+     0},
+    {"links in a circle",
+     TWO,
+     NULL,
+     "folder p/q; symlink .. p/q/up; symlink . p/same; symlink a.ppm p/c.ppm; symlink none p/d.ppm",
+     {.indexed = 2},
+     0,
+     2,
+     0},
+    {"links that lead out",
+     "folder o; write o/c.ppm 3; folder o/o; write o/o/d.ppm 4; symlink .. o/o/up",
+     NULL,
+     TWO "; symlink ../o p/o; symlink ../o/c.ppm p/c.ppm",
+     {.indexed = 5, .added = 5, .encoded = 4},
+     0,
+     5,
+     0},
+};
+
+static void assert_update(const char *name, const struct vkclip_update_result *found,
+                          const struct vkclip_update_result *expected)
+{
+    const struct {
+        const char *name;
+        uint64_t found, expected;
+    } numbers[] = {
+        {"indexed", found->indexed, expected->indexed}, {"added", found->added, expected->added},
+        {"changed", found->changed, expected->changed}, {"moved", found->moved, expected->moved},
+        {"removed", found->removed, expected->removed}, {"failed", found->failed, expected->failed},
+        {"encoded", found->encoded, expected->encoded},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++)
+        if (numbers[i].found != numbers[i].expected)
+            fail_msg("%s: %s: expected %d, found %d", name, numbers[i].name,
+                     (int)numbers[i].expected, (int)numbers[i].found);
+}
+
+static void changes_are_found(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char *folder = scratch_folder(), *pictures = scratch_path(folder, "p");
+        struct vkclip_index *index = open_index(folder);
+        struct vkclip_index_info info;
+        size_t failures;
+        act(folder, "folder p");
+        act_all(folder, cases[i].before);
+        update(index, pictures, &failures);
+        if (cases[i].between) {
+            act_all(folder, cases[i].between);
+            update(index, pictures, &failures);
+        }
+        act_all(folder, cases[i].after);
+        struct vkclip_update_result found = update(index, pictures, &failures);
+        assert_update(cases[i].name, &found, &cases[i].expected);
+        if (failures != cases[i].failures)
+            fail_msg("%s: expected %zu failures, found %zu", cases[i].name, cases[i].failures,
+                     failures);
+        found = update(index, pictures, &failures);
+        const struct vkclip_update_result none = {.indexed = cases[i].expected.indexed,
+                                                  .failed = cases[i].expected.failed};
+        assert_update(cases[i].name, &found, &none);
+        assert_int_equal(failures, 0);
+        assert_int_equal(vkclip_get_index_info(index, &info), 0);
+        if (info.files != cases[i].files || info.missing != cases[i].missing)
+            fail_msg("%s: expected %d files and %d missing, found %d and %d", cases[i].name,
+                     (int)cases[i].files, (int)cases[i].missing, (int)info.files,
+                     (int)info.missing);
+        vkclip_close_index(&index);
+        free(pictures);
+        scratch_remove(folder);
+    }
+}
+
+/* ---- Paths and models ------------------------------------------------------------------------ */
+
+static void paths_may_overlap(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *p = scratch_path(folder, "p"),
+         *q = scratch_path(folder, "p/q"), *a = scratch_path(folder, "p/a.ppm"),
+         *none = scratch_path(folder, "none");
+    struct vkclip_index *index = open_index(folder);
+    struct vkclip_update_result result;
+    act_all(folder, "folder p; folder p/q; write p/a.ppm 1; write p/q/b.ppm 2");
+    assert_failed(vkclip_index_paths(index, model, NULL, 0, NULL, NULL), VKCLIP_EINVALID,
+                  "has no folders yet");
+    assert_failed(vkclip_index_paths(index, model, (const char *[]){p, none}, 2, NULL, &result),
+                  VKCLIP_EINVALID, "no such file or folder");
+    assert_int_equal(result.encoded, 0);
+    const char *paths[] = {q, p, p, a};
+    assert_int_equal(vkclip_index_paths(index, model, paths, 4, NULL, &result), 0);
+    assert_int_equal(result.indexed, 2);
+    assert_int_equal(result.added, 2);
+    assert_int_equal(result.encoded, 2);
+
+    /* A file alone, and without arguments the folder that was named. */
+    act(folder, "write p/a.ppm 3");
+    act(folder, "write p/c.ppm 4");
+    assert_int_equal(vkclip_index_paths(index, model, (const char *[]){a}, 1, NULL, &result), 0);
+    assert_int_equal(result.indexed, 1);
+    assert_int_equal(result.changed, 1);
+    assert_int_equal(vkclip_index_paths(index, model, NULL, 0, NULL, &result), 0);
+    assert_int_equal(result.indexed, 3);
+    assert_int_equal(result.added, 1);
+
+    /* What is removed comes back with the next pass, without being encoded. */
+    uint64_t removed;
+    assert_int_equal(vkclip_remove_indexed(index, (const char *[]){q, a}, 2, &removed), 0);
+    assert_int_equal(removed, 2);
+    assert_int_equal(vkclip_index_paths(index, model, NULL, 0, NULL, &result), 0);
+    assert_int_equal(result.added, 2);
+    assert_int_equal(result.encoded, 0);
+
+    /* A file that was named and is gone is marked, unlike a folder. */
+    act(folder, "remove p/a.ppm");
+    assert_int_equal(vkclip_index_paths(index, model, (const char *[]){a}, 1, NULL, &result), 0);
+    assert_int_equal(result.removed, 1);
+    vkclip_close_index(&index);
+    free(p);
+    free(q);
+    free(a);
+    free(none);
+    scratch_remove(folder);
+}
+
+static void models_stand_side_by_side(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *p = scratch_path(folder, "p");
+    const char *paths[] = {p};
+    struct vkclip_index *index = open_index(folder);
+    struct vkclip_update_result result;
+    struct vkclip_index_model models[3];
+    size_t count;
+    act_all(folder, "folder p; " TWO);
+    assert_int_equal(vkclip_index_paths(index, model, paths, 1, NULL, &result), 0);
+
+    /* The same weights in another format and for pictures of another size. */
+    char *other_path = scratch_path(folder, "model.gguf");
+    const struct vkclip_convert_params convert = {.type = VKCLIP_TYPE_Q8};
+    assert_int_equal(vkclip_convert_model(MODEL, NULL, other_path, &convert, NULL), 0);
+    struct vkclip_model *other, *larger;
+    assert_int_equal(vkclip_open_model(device, other_path, NULL, &other), 0);
+    assert_int_equal(vkclip_index_paths(index, other, paths, 1, NULL, &result), 0);
+    assert_int_equal(result.indexed, 2);
+    assert_int_equal(result.added, 0);
+    assert_int_equal(result.encoded, 2);
+    assert_int_equal(vkclip_list_index_models(index, models, 3, &count), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(models[0].vectors, 2);
+    assert_int_equal(models[1].vectors, 2);
+    assert_string_not_equal(models[0].identity, models[1].identity);
+
+    /* The first model has nothing to do, and the same path with another preparation is refused. */
+    assert_int_equal(vkclip_index_paths(index, model, paths, 1, NULL, &result), 0);
+    assert_int_equal(result.encoded, 0);
+    const struct vkclip_model_params size = {.image_size = 72};
+    assert_int_equal(vkclip_open_model(device, MODEL, &size, &larger), 0);
+    assert_failed(vkclip_index_paths(index, larger, paths, 1, NULL, &result), VKCLIP_EINVALID,
+                  "has vectors of other weights or another preparation of pictures");
+    vkclip_close_model(&larger);
+    vkclip_close_model(&other);
+    vkclip_close_index(&index);
+    free(other_path);
+    free(p);
+    scratch_remove(folder);
+}
+
+struct stop {
+    uint64_t at;
+    size_t calls;
+};
+
+static int stop_update(void *user, const struct vkclip_update_progress *progress)
+{
+    struct stop *stop = user;
+    stop->calls++;
+    return progress->total && progress->done >= stop->at;
+}
+
+static void a_pass_can_be_stopped(void **state)
+{
+    (void)state;
+    enum { COUNT = 60 };
+    char *folder = scratch_folder(), *p = scratch_path(folder, "p"), name[32];
+    const char *paths[] = {p};
+    struct vkclip_index *index = open_index(folder);
+    struct vkclip_update_result first, second;
+    struct stop stop = {.at = 20};
+    const struct vkclip_update_params params = {.progress = stop_update, .user = &stop};
+    act(folder, "folder p");
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof(name), "write p/%d.ppm %d", i, i);
+        act(folder, name);
+    }
+    assert_failed(vkclip_index_paths(index, model, paths, 1, &params, &first), VKCLIP_EINVALID,
+                  "stopped by the caller");
+    assert_true(first.encoded >= 20 && first.encoded < COUNT);
+    assert_int_equal(vkclip_index_paths(index, model, paths, 1, NULL, &second), 0);
+    assert_int_equal(first.encoded + second.encoded, COUNT);
+    assert_int_equal(second.indexed, COUNT);
+    vkclip_close_index(&index);
+    free(p);
+    scratch_remove(folder);
+}
+
+static void changes_are_watched(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *p = scratch_path(folder, "p");
+    const char *paths[] = {p};
+    struct vkclip_index *index = open_index(folder);
+    bool changed;
+    act(folder, "folder p");
+    act(folder, "folder p/q");
+    assert_failed(vkclip_watch_index(index, 0, &changed), VKCLIP_EINVALID, "has no folders");
+    assert_int_equal(vkclip_index_paths(index, model, paths, 1, NULL, NULL), 0);
+    assert_int_equal(vkclip_watch_index(index, 0, &changed), 0);
+    assert_false(changed);
+    act(folder, "write p/q/a.ppm 1");
+    assert_int_equal(vkclip_watch_index(index, 10, &changed), 0);
+    assert_true(changed);
+    /* Reading files and writing the index changes nothing. */
+    assert_int_equal(vkclip_index_paths(index, model, NULL, 0, NULL, NULL), 0);
+    act(folder, "write p/notes.txt 1");
+    assert_int_equal(vkclip_watch_index(index, 0.2, &changed), 0);
+    assert_false(changed);
+    act(folder, "folder p/r");
+    assert_int_equal(vkclip_watch_index(index, 10, &changed), 0);
+    assert_true(changed);
+    act(folder, "write p/r/b.ppm 2");
+    assert_int_equal(vkclip_watch_index(index, 10, &changed), 0);
+    assert_true(changed);
+    vkclip_close_index(&index);
+    free(p);
+    scratch_remove(folder);
+}
+
+/* ---- Kills ----------------------------------------------------------------------------------- */
+
+/* The other process indexes, and tells here how far it is. */
+struct shared {
+    volatile uint64_t done, started;
+};
+
+static int share_progress(void *user, const struct vkclip_update_progress *progress)
+{
+    struct shared *shared = user;
+    shared->done = progress->done;
+    shared->started |= progress->total > 0;
+    return 0;
+}
+
+static int index_in_child(char **arguments)
+{
+    const struct vkclip_index_params index_params = {.path = arguments[0]};
+    const struct vkclip_device_params device_params = {.cache_dir = arguments[3]};
+    const char *paths[] = {arguments[1]};
+    int file = open(arguments[2], O_RDWR);
+    struct shared *shared =
+        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    struct vkclip_update_params params = {.progress = share_progress, .user = shared};
+    struct vkclip_index *index = NULL;
+    int error = vkclip_open_index(&index_params, &index);
+    if (!error)
+        error = vkclip_open_device(&device_params, &device);
+    if (!error)
+        error = vkclip_open_model(device, MODEL, NULL, &model);
+    if (!error)
+        error = vkclip_index_paths(index, model, paths, 1, &params, NULL);
+    if (error)
+        fprintf(stderr, "%s\n", vkclip_last_error());
+    vkclip_close_index(&index);
+    vkclip_close_model(&model);
+    vkclip_close_device(&device);
+    return error != 0;
+}
+
+static pid_t start_child(char *const *arguments)
+{
+    pid_t child = fork();
+    if (!child) {
+        char *const command[] = {(char *)program, (char *)"child", arguments[0], arguments[1],
+                                 arguments[2],    arguments[3],    NULL};
+        execv(program, command);
+        _exit(127);
+    }
+    assert_true(child > 0);
+    return child;
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+struct dump {
+    char *text;
+    size_t size, capacity, rows;
+};
+
+static int dump_row(void *user, sqlite3_stmt *row)
+{
+    struct dump *dump = user;
+    for (int i = 0; i < 3; i++) {
+        const size_t bytes = (size_t)sqlite3_column_bytes(row, i);
+        if (dump->size + bytes > dump->capacity) {
+            dump->capacity = 2 * (dump->size + bytes);
+            dump->text = realloc(dump->text, dump->capacity);
+        }
+        memcpy(dump->text + dump->size, sqlite3_column_blob(row, i), bytes);
+        dump->size += bytes;
+    }
+    dump->rows++;
+    return 0;
+}
+
+/* Reads every path with its hash and its vector. */
+static struct dump dump_index(const char *path)
+{
+    struct dump dump = {0};
+    struct sqlite sqlite;
+    assert_int_equal(sqlite_open(path, SQLITE_MODE_READ, &sqlite), 0);
+    assert_int_equal(
+        sqlite_each(&sqlite,
+                    "SELECT path, hash, data FROM file JOIN content ON content.id = file.content"
+                    " JOIN vector ON vector.id = (1 << 40) + content.id WHERE missing = 0"
+                    " AND file.error = 0 AND content.error = 0 ORDER BY path",
+                    dump_row, &dump, ""),
+        0);
+    sqlite_close(&sqlite);
+    return dump;
+}
+
+static int64_t count_vectors(const char *path)
+{
+    struct sqlite sqlite;
+    int64_t count = 0, tables = 0;
+    if (!file_exists(path))
+        return 0;
+    assert_int_equal(sqlite_open(path, SQLITE_MODE_READ, &sqlite), 0);
+    assert_int_equal(sqlite_find_number(&sqlite,
+                                        "SELECT count(*) FROM sqlite_master WHERE name ="
+                                        " 'vector'",
+                                        0, &tables, ""),
+                     0);
+    if (tables)
+        assert_int_equal(sqlite_find_number(&sqlite, "SELECT count(*) FROM vector", 0, &count, ""),
+                         0);
+    sqlite_close(&sqlite);
+    return count;
+}
+
+static void remove_index(const char *path)
+{
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < ARRAY_COUNT(endings); i++) {
+        char *name = string_format("%s%s", path, endings[i]);
+        remove(name);
+        free(name);
+    }
+}
+
+/* Kills processes that index `pictures` pictures at random moments, `kills` times. An index that
+ * becomes complete in between is compared with one that was made without a kill, and removed. */
+static void kill_indexing(int kills, int pictures)
+{
+    char *folder = scratch_folder(), *p = scratch_path(folder, "p"),
+         *path = scratch_path(folder, "index.db"), *whole = scratch_path(folder, "whole.db"),
+         *shared_path = scratch_path(folder, "shared"), *cache = scratch_path(folder, "cache");
+    char *const arguments[] = {path, p, shared_path, cache}, *const first[] = {whole, p,
+                                                                               shared_path, cache};
+    char name[64];
+    int status, complete = 0, killed = 0;
+    uint64_t again = 0, most_again = 0;
+    act(folder, "folder p");
+    for (int i = 0; i < pictures; i++) {
+        snprintf(name, sizeof(name), "write p/%05d.ppm %d", i, i % (pictures - pictures / 10));
+        act(folder, name);
+    }
+    act(folder, "break p/broken.ppm");
+    struct shared zero = {0};
+    scratch_write(folder, "shared", &zero, sizeof(zero));
+    int file = open(shared_path, O_RDWR);
+    struct shared *shared =
+        mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    assert_true(shared != MAP_FAILED);
+    /* The cache of pipelines is filled first, so that the times are those of all later runs. */
+    waitpid(start_child(first), &status, 0);
+    assert_int_equal(status, 0);
+    const struct dump expected = dump_index(whole);
+    assert_int_equal(expected.rows, pictures);
+    remove_index(whole);
+    double started = now();
+    waitpid(start_child(first), &status, 0);
+    const double duration = now() - started;
+
+    unsigned seed = 12345;
+    while (killed < kills) {
+        const int64_t before = count_vectors(path);
+        shared->done = shared->started = 0;
+        const double wait = duration * (rand_r(&seed) % 1000) / 1000;
+        const pid_t child = start_child(arguments);
+        usleep((useconds_t)(wait * 1e6));
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+        const uint64_t done = shared->done;
+        const int64_t after = count_vectors(path);
+        assert_true(after >= before);
+        if (WIFSIGNALED(status)) {
+            killed++;
+            /* Copies and the broken picture are done without a vector. */
+            const uint64_t gained = (uint64_t)(after - before);
+            const uint64_t lost = done > gained ? done - gained : 0;
+            again += lost;
+            most_again = lost > most_again ? lost : most_again;
+            assert_true(lost <= 256 + (uint64_t)pictures / 10 + 1);
+            continue;
+        }
+        assert_int_equal(status, 0);
+        complete++;
+        struct dump found = dump_index(path);
+        assert_int_equal(found.rows, expected.rows);
+        assert_int_equal(found.size, expected.size);
+        assert_memory_equal(found.text, expected.text, expected.size);
+        free(found.text);
+        remove_index(path);
+    }
+    waitpid(start_child(arguments), &status, 0);
+    assert_int_equal(status, 0);
+    struct dump found = dump_index(path);
+    assert_int_equal(found.size, expected.size);
+    assert_memory_equal(found.text, expected.text, expected.size);
+    printf("%d kills, %d complete indexes, a run takes %.2f s; after a kill %.1f files were read "
+           "again, at most %llu\n",
+           killed, complete + 1, duration, (double)again / killed, (unsigned long long)most_again);
+    free(found.text);
+    free(expected.text);
+    munmap(shared, sizeof(*shared));
+    close(file);
+    free(p);
+    free(path);
+    free(whole);
+    free(shared_path);
+    free(cache);
+    scratch_remove(folder);
+}
+
+static void kills_lose_nothing(void **state)
+{
+    (void)state;
+    kill_indexing(4, 60);
+}
+
+int main(int argc, char **argv)
+{
+    char self[1024] = {0};
+    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+        return 1;
+    program = self;
+    if (argc == 6 && !strcmp(argv[1], "child"))
+        return index_in_child(argv + 2);
+    if (argc == 4 && !strcmp(argv[1], "kill")) {
+        kill_indexing(atoi(argv[2]), atoi(argv[3]));
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changes_are_found),         cmocka_unit_test(paths_may_overlap),
+        cmocka_unit_test(models_stand_side_by_side), cmocka_unit_test(a_pass_can_be_stopped),
+        cmocka_unit_test(changes_are_watched),       cmocka_unit_test(kills_lose_nothing),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
