@@ -35,19 +35,36 @@ struct update {
 
 /* ---- Preparing ------------------------------------------------------------------------------- */
 
+/* Pictures may be decoded at a scale that is twice as large as the model's input, because less
+ * would be seen in the embedding. */
+static struct image_options choose_options(const struct update *update,
+                                           const struct pass_entry *entry)
+{
+    struct image_options options = {.max_pixels = update->params.max_pixels, .orient = true};
+    if (!update->params.exact_decode)
+        options.least_side = 2 * update->transform.size;
+    if (options.least_side && entry->wants_thumbnail && options.least_side < THUMBNAIL_SIDE)
+        options.least_side = THUMBNAIL_SIDE;
+    return options;
+}
+
 static int decode_entry(const struct update *update, struct pass_entry *entry,
                         struct vkclip_image *image)
 {
-    const struct image_options options = {.max_pixels = update->params.max_pixels};
+    const struct image_options options = choose_options(update, entry);
+    struct image_facts facts = {.taken = INT64_MIN};
     int error = pass_load_data(entry);
     if (!error)
-        error = image_decode(entry->data, entry->size, entry->path, &options, image, NULL);
-    entry->facts = (struct store_facts){.width = image->width,
-                                        .height = image->height,
-                                        .orientation = 1,
-                                        .taken = INT64_MIN,
-                                        .latitude = (double)NAN,
-                                        .longitude = (double)NAN};
+        error = image_decode(entry->data, entry->size, entry->path, &options, image, &facts);
+    snprintf(entry->camera, sizeof(entry->camera), "%s", facts.camera);
+    entry->facts = (struct store_facts){.format = facts.format,
+                                        .camera = entry->camera[0] ? entry->camera : NULL,
+                                        .width = facts.width,
+                                        .height = facts.height,
+                                        .orientation = facts.orientation,
+                                        .taken = facts.taken,
+                                        .latitude = facts.latitude,
+                                        .longitude = facts.longitude};
     pass_release_data(entry);
     return error;
 }

@@ -19,7 +19,7 @@ struct pass_entry {
     bool wants_thumbnail;
     /* The receiver sets these. */
     struct store_facts facts;
-    char format[32], camera[96]; /* that facts point to */
+    char camera[96]; /* that facts.camera may point to */
     void *thumbnail;             /* in memory of malloc */
     size_t thumbnail_size;
 };

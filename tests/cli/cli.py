@@ -28,7 +28,7 @@ MODEL = 'models/emoji-clip'
 EXPECTED = 'tests/golden/emoji-clip'
 NO_DEVICE = {'VK_ICD_FILENAMES': '/nonexistent', 'VK_DRIVER_FILES': '/nonexistent'}
 # A line of --help: how the option is written, its name, and the help text.
-OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,]+)?) +(.*)$'
+OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,-]+)?) +(.*)$'
 TYPES = {'F32': 'f', 'F16': 'H', 'U8': 'B', 'I32': 'i', 'I64': 'q'}
 
 
@@ -145,7 +145,7 @@ class CommandTest(unittest.TestCase):
 
 
 class Usage(CommandTest):
-    commands = ['classify', 'similarity', 'embed', 'preprocess', 'tokenize', 'info', 'devices',
+    commands = ['classify', 'similarity', 'embed', 'index', 'preprocess', 'tokenize', 'info', 'devices',
                 'check', 'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench', 'completion']
 
     def test_overview(self):
