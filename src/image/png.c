@@ -174,69 +174,34 @@ static uint8_t *copy_pixels(const struct image_file *file, const struct chunks *
 /* ---- Decoding -------------------------------------------------------------------------------- */
 
 #ifdef VKCLIP_WITH_PNG
-/* Expands rows of less than 8 bits per sample to bytes. `samples` begins with the packed rows; the
- * last samples are written first, because a sample's place is never before its bits. */
-static void expand_bits(const struct image_file *file, unsigned depth, uint8_t *samples)
+/* Chooses what libspng converts: few bits and palettes to bytes. Other samples it leaves as they
+ * are. */
+static int choose_format(const struct chunks *found)
 {
-    const size_t width = file->width, row_size = (width * depth + 7) / 8;
-    const unsigned mask = (1u << depth) - 1;
-    for (size_t y = file->height; y-- > 0;)
-        for (size_t x = width; x-- > 0;) {
-            const uint8_t byte = samples[y * row_size + x * depth / 8];
-            samples[y * width + x] = (uint8_t)(byte >> (8 - depth - x * depth % 8) & mask);
-        }
+    if (found->header[9] == 3)
+        return SPNG_FMT_RGB8;
+    return found->depth < 8 ? SPNG_FMT_G8 : SPNG_FMT_RAW;
 }
 
-/* Replaces indices by colours; the last ones come first, because a colour is larger. */
-static void look_up(const struct image_file *file, const struct chunks *found, uint8_t *pixels)
+static int run_spng(spng_ctx *spng, const uint8_t *data, size_t size, int format, uint8_t **pixels)
 {
-    for (size_t i = (size_t)file->width * file->height; i-- > 0;) {
-        const size_t color = (size_t)pixels[i] * 3;
-        for (size_t c = 0; c < 3; c++)
-            pixels[i * 3 + c] = color < found->palette_size ? found->palette[color + c] : 0;
-    }
-}
-
-/* Turns PNG's samples into bytes: the high byte of 16 bits, and grey of few bits over the whole
- * range. */
-static void convert_samples(const struct image_file *file, const struct chunks *found,
-                            uint8_t *pixels)
-{
-    const bool palette = found->header[9] == 3;
-    const size_t count = (size_t)file->width * file->height * file->channels;
-    if (found->depth < 8)
-        expand_bits(file, found->depth, pixels);
-    if (palette) {
-        look_up(file, found, pixels);
-    } else if (found->depth == 16) {
-        for (size_t i = 0; i < count; i++)
-            pixels[i] = pixels[2 * i];
-    } else if (found->depth < 8) {
-        for (size_t i = 0; i < count; i++)
-            pixels[i] = (uint8_t)(pixels[i] * 255 / ((1u << found->depth) - 1));
-    }
-}
-
-static int run_spng(spng_ctx *spng, const uint8_t *data, size_t size, const struct image_file *file,
-                    uint8_t **pixels)
-{
-    size_t raw = 0, bytes = (size_t)file->width * file->height * file->channels;
+    size_t bytes = 0;
     int error = spng_set_crc_action(spng, SPNG_CRC_USE, SPNG_CRC_USE);
     if (!error)
         error = spng_set_png_buffer(spng, data, size);
     if (!error)
-        error = spng_decoded_image_size(spng, SPNG_FMT_RAW, &raw);
+        error = spng_decoded_image_size(spng, format, &bytes);
     if (error)
         return error;
-    *pixels = malloc(raw > bytes ? raw : bytes);
-    return *pixels ? spng_decode_image(spng, *pixels, raw, SPNG_FMT_RAW, 0) : SPNG_EMEM;
+    *pixels = malloc(bytes);
+    return *pixels ? spng_decode_image(spng, *pixels, bytes, format, 0) : SPNG_EMEM;
 }
 
 static int decode_pixels(struct image_file *file, const struct chunks *found, const uint8_t *data,
                          size_t size, uint8_t **pixels)
 {
     spng_ctx *spng = spng_ctx_new(SPNG_CTX_IGNORE_ADLER32);
-    const int error = spng ? run_spng(spng, data, size, file, pixels) : SPNG_EMEM;
+    const int error = spng ? run_spng(spng, data, size, choose_format(found), pixels) : SPNG_EMEM;
     spng_ctx_free(spng);
     if (error == SPNG_EMEM)
         return reader_no_memory(file);
@@ -244,7 +209,10 @@ static int decode_pixels(struct image_file *file, const struct chunks *found, co
         return reader_truncated(file, found->missing);
     if (error)
         return reader_corrupt(file, spng_strerror(error));
-    convert_samples(file, found, *pixels);
+    /* Of 16 bits, the high byte comes first. */
+    const size_t samples = (size_t)file->width * file->height * file->channels;
+    for (size_t i = 0; found->depth == 16 && i < samples; i++)
+        (*pixels)[i] = (*pixels)[2 * i];
     return VKCLIP_OK;
 }
 #else
