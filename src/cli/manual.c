@@ -28,13 +28,24 @@ static void print_word(const char *text)
     print_roff(text, strlen(text));
 }
 
+/* Tells whether two commands mean the same by options of one name: what --help says of both is the
+ * same. */
+static bool is_same_option(const struct cli_option *a, const struct cli_option *b)
+{
+    char argument_a[CLI_ARGUMENT_SIZE], argument_b[CLI_ARGUMENT_SIZE];
+    cli_describe_argument(a, argument_a);
+    cli_describe_argument(b, argument_b);
+    return !strcmp(a->name, b->name) && !strcmp(argument_a, argument_b) &&
+           !strcmp(a->help, b->help);
+}
+
 /* Tells whether the command itself takes the option, and not only because every command does. */
-static bool has_option(const struct cli_command *command, const char *name)
+static bool has_option(const struct cli_command *command, const struct cli_option *option)
 {
     struct cli_rows rows;
     cli_list_options(command, &rows);
     for (size_t i = 0; i < rows.count; i++)
-        if (!rows.items[i].common && !strcmp(rows.items[i].option->name, name))
+        if (!rows.items[i].common && is_same_option(rows.items[i].option, option))
             return true;
     return false;
 }
@@ -60,11 +71,11 @@ static void print_option(const struct cli_option *option)
 }
 
 /* Prints the commands that take an option, as "(classify, embed)". */
-static void print_takers(const char *name)
+static void print_takers(const struct cli_option *option)
 {
     const char *separator = "(";
     for (const struct cli_command *const *command = cli_commands; *command; command++) {
-        if (!has_option(*command, name))
+        if (!has_option(*command, option))
             continue;
         fputs(separator, stdout);
         print_word((*command)->name);
@@ -82,11 +93,11 @@ static void print_new_options(const struct cli_command *const *command)
         const struct cli_option *option = rows.items[i].option;
         bool known = rows.items[i].common;
         for (const struct cli_command *const *other = cli_commands; other < command; other++)
-            known = known || has_option(*other, option->name);
+            known = known || has_option(*other, option);
         if (known)
             continue;
         print_option(option);
-        print_takers(option->name);
+        print_takers(option);
     }
 }
 

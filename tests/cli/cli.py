@@ -170,21 +170,22 @@ class Usage(CommandTest):
             manual = file.read().replace('\\-', '-')
         entries = {}
         for head, text, takers in re.findall(r'\n\.TP\n(\\fB-.*)\n(.*)\n\.br\n\((.*)\)', manual):
-            head = re.sub(r'\\f[BIR]', '', head)
-            entries[re.search(r'--[a-z0-9-]+', head).group()] = (head, text, takers.split(', '))
-        takers = {name: [] for name in entries}
+            entries[re.sub(r'\\f[BIR]', '', head), text] = takers.split(', ')
+        takers = {entry: [] for entry in entries}
         for command in self.commands:
             text = self.run_command(command, '--help')
             self.assertEqual(text, self.run_command('help', command))
             self.assertTrue(text.startswith(f'vkclip {command}: '))
-            for head, name, rest in re.findall(OPTION, text):
-                self.assertIn(name, entries, 'not in the manual')
-                self.assertEqual(entries[name][:2], (head.strip(), rest))
-                takers[name].append(command)
+            for head, _, rest in re.findall(OPTION, text):
+                self.assertIn((head.strip(), rest), entries, 'not in the manual')
+                takers[head.strip(), rest].append(command)
             self.assertTrue(re.search(rf'\n\.B vkclip {command}\n', manual), 'not in the synopsis')
             self.assertTrue(re.search(rf'\n\.TP\n\.B {command}\n', manual), 'not among the commands')
-        for name, (_, _, found) in entries.items():
-            self.assertEqual(found, takers[name] if takers[name] != self.commands else ['every command'])
+        for entry, found in entries.items():
+            self.assertEqual(found, takers[entry] if takers[entry] != self.commands else ['every command'])
+        # An option means the same in every command, or is named here.
+        names = [re.search(r'--[a-z0-9-]+', head).group() for head, _ in entries]
+        self.assertEqual({name for name in names if names.count(name) > 1}, set())
 
     def test_wrong_usage(self):
         for arguments, word in [
