@@ -827,6 +827,102 @@ struct vkclip_import_result {
 VKCLIP_API int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
                                    const char *database, struct vkclip_import_result *result);
 
+struct vkclip_index;
+
+enum vkclip_query_kind {
+    VKCLIP_QUERY_TEXT,  /* a UTF-8 text in `value` */
+    VKCLIP_QUERY_IMAGE, /* a picture file whose path is in `value` */
+    VKCLIP_QUERY_ID     /* the picture `id` of the index */
+};
+
+/* A query is a sum: the embedding of each part, of unit length, times its weight, as rclip adds
+ * them. */
+struct vkclip_query_part {
+    enum vkclip_query_kind kind;
+    const char *value;
+    int64_t id;
+    double weight; /* 0: 1; negative: what pictures should not show */
+};
+
+enum vkclip_sort {
+    VKCLIP_SORT_SCORE, /* the best first */
+    VKCLIP_SORT_DATE   /* the `top` best, the newest of them first */
+};
+
+/* What is searched for, how many pictures are given, and which pictures are considered. */
+struct vkclip_search_params {
+    const struct vkclip_query_part *parts;
+    size_t part_count;
+    size_t top; /* the most pictures to give; 0: 10 */
+    enum vkclip_sort sort;
+    /* A picture is given if it reaches every limit that is not 0. */
+    double min_score; /* of its score */
+    double min_z;     /* of its z */
+    double relative;  /* of its score as a share of the best picture's, 0 to 1 */
+
+    /* The filters below choose among the pictures before they are ranked. They do not change scores
+     * or z. Zero or NULL means any. */
+    const char *path_glob; /* * stands for any bytes, ? for one character, [a-z] for one of a set. A
+                            * pattern without a slash is compared with the file's name, any other
+                            * with the whole path. */
+    int64_t after, before; /* `date` is at least `after` and less than `before` */
+    double latitude, longitude, kilometers; /* within `kilometers` of a place in degrees */
+    const char *camera;                     /* part of the camera's name, in any case */
+    const char *type;                       /* format, such as "jpeg", in any case */
+    uint32_t min_width, min_height;         /* pixels, as the picture is shown */
+    uint64_t max_pixels;                    /* of a picture in the query: as in vkclip_load_image */
+};
+
+/* A picture of the index. It and what it points to are valid during the call of the function. Equal
+ * files at several places are one picture. */
+struct vkclip_hit {
+    int64_t id;
+    const char *path; /* of one of its files */
+    size_t copies;    /* files with this content that are present */
+    /* The score is the cosine of the picture and the query. Of different queries they cannot be
+     * compared, because all pictures are nearer to some texts than to others. z tells how far the
+     * score is above the mean of all pictures of the index, in standard deviations of their
+     * scores, which can be compared. */
+    float score, z;
+    uint32_t width, height; /* as the picture is shown */
+    int64_t date;           /* seconds since 1970 in local time: when it was taken, else when its
+                             * file was last modified */
+    bool taken;             /* The picture says when it was taken. */
+    double latitude, longitude; /* degrees; NAN: unknown */
+    const char *camera;         /* "": unknown */
+    const char *format;         /* such as "jpeg" */
+};
+/* Receives the pictures that were found, in the order of params->sort. Return nonzero to stop; the
+ * call then fails with EINVALID. The function may use the index. */
+typedef int vkclip_hit_fn(void *user, const struct vkclip_hit *hit);
+
+/* Searches the index for the pictures whose embeddings by this model are nearest to a query. Scores
+ * are exact, up to the rounding of embeddings to fp16 in the index. A picture file of the query
+ * that is in the index is not encoded again, and pictures of the query are left out of the results.
+ * Only the towers that the query needs are used: the model of a query of ids needs no device.
+ * Errors: EABSENT (the index has no picture of this model, or not this id), EINVALID (no part, or
+ * parts that cancel each other out), those of vkclip_encode_texts and vkclip_encode_files, EIO,
+ * EFORMAT. */
+VKCLIP_API int vkclip_search(struct vkclip_index *index, struct vkclip_model *model,
+                             const struct vkclip_search_params *params, vkclip_hit_fn *hit,
+                             void *user);
+
+/* Receives a picture of the index and its embedding [D], of unit length. Return nonzero to stop;
+ * the call then fails with EINVALID. */
+typedef int vkclip_indexed_fn(void *user, const struct vkclip_hit *picture, const float *embed);
+/* Lists the files that the model has encoded and that pass the filters of `params`, which may be
+ * NULL, in the order of ids. Each file is listed, also where several have the same content:
+ * `copies` is 1, `score` and `z` are 0. Nothing is encoded, so the model needs no device. Errors:
+ * as of vkclip_search. */
+VKCLIP_API int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *model,
+                                   const struct vkclip_search_params *params, vkclip_indexed_fn *fn,
+                                   void *user);
+
+/* Decodes the thumbnail that the index has of a picture. The caller releases it with
+ * vkclip_free_image. Errors: EABSENT (it has none), EIO, EFORMAT, EMEMORY. */
+VKCLIP_API int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id,
+                                     struct vkclip_image *image);
+
 /* ---- Training -------------------------------------------------------------------------------- */
 
 struct vkclip_trainer;

@@ -59,6 +59,11 @@ const struct cli_option cli_device_options[] = {
                "device by number or part of its name; several: 0,1 or all"),
     {0}};
 
+const struct cli_option cli_index_options[] = {
+    CLI_OPTION(0, "index", "FILE", CLI_TEXT, offsetof(struct cli_index_options, path),
+               "the index, if not VKCLIP_INDEX or the one in the user's data folder"),
+    {0}};
+
 /* ---- Inputs ---------------------------------------------------------------------------------- */
 
 #define FIELD(name) offsetof(struct cli_pictures, name)

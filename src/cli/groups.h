@@ -38,6 +38,12 @@ struct cli_decoding {
     bool orient, fast;
 };
 
+/* The index of pictures, a file; NULL: the library's default. */
+struct cli_index_options {
+    const char *path;
+};
+extern const struct cli_option cli_index_options[]; /* --index */
+
 /* Pictures may also be given as arguments; see cli_read_pictures. */
 struct cli_pictures {
     struct cli_inputs images;
