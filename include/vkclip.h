@@ -827,8 +827,6 @@ struct vkclip_import_result {
 VKCLIP_API int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
                                    const char *database, struct vkclip_import_result *result);
 
-struct vkclip_index;
-
 enum vkclip_query_kind {
     VKCLIP_QUERY_TEXT,  /* a UTF-8 text in `value` */
     VKCLIP_QUERY_IMAGE, /* a picture file whose path is in `value` */
