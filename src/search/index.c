@@ -54,6 +54,8 @@ int index_open(const struct vkclip_index_params *params, struct vkclip_index **r
         error = name_files(params->path, &settings, index);
     settings_free(&settings);
     if (!error)
+        error = workers_open(0, &index->workers);
+    if (!error)
         error = store_open(index->path, index->read_only, &index->store);
     if (error)
         index_close(result);
@@ -66,6 +68,8 @@ void index_close(struct vkclip_index **handle)
     if (!index)
         return;
     watch_close(&index->watch);
+    current_close(&index->current);
+    workers_close(index->workers);
     store_close(&index->store);
     free(index->path);
     free(index->cache_folder);

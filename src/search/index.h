@@ -6,7 +6,7 @@
 #ifndef VKCLIP_SEARCH_INDEX_H
 #define VKCLIP_SEARCH_INDEX_H
 
-#include "search/store.h"
+#include "search/current.h"
 
 struct vkclip_index {
     struct store *store;
@@ -14,6 +14,8 @@ struct vkclip_index {
     bool read_only;
     char *cache_folder;  /* the user's; NULL: nothing is kept */
     struct watch *watch; /* NULL until index_watch was called */
+    struct current current;
+    struct workers *workers; /* for searches */
 };
 
 /* Opens the index that the parameters or the environment name. `params` may be NULL. */

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Implements the public functions that search an index: they encode the query and hand it to
+ * search/.
+ */
+#include "base/half.h"
+#include "encode/identity.h"
+#include "encode/pictures.h"
+#include "encode/texts.h"
+#include "image/decode.h"
+#include "search/file_hash.h"
+#include "search/filter.h"
+#include "search/index.h"
+#include "search/query.h"
+#include "search/search.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The parts of a query, and what is known of each. */
+struct request {
+    struct vkclip_index *index;
+    struct vkclip_model *model;
+    const struct vkclip_search_params *params;
+    int64_t number; /* of the model in the index */
+    const struct vectors *vectors;
+    size_t dim;
+    int64_t *ids;  /* [part_count] the picture of the index that a part names; 0: none */
+    float *embeds; /* [part_count,dim] */
+};
+
+/* Finds the vectors of a model in an index. */
+static int find_vectors(struct vkclip_index *index, const struct vkclip_model *model,
+                        int64_t *number, const struct vectors **vectors)
+{
+    char identity[IDENTITY_SIZE];
+    int error = identity_of_model(model, index->cache_folder, identity);
+    if (!error)
+        error = current_find_model(index, identity, model_name(model), number);
+    if (!error)
+        error = current_vectors(index, identity, *number, model->info.embed_dim, vectors);
+    if (!error && !(*vectors)->count)
+        error = error_fail(VKCLIP_EABSENT, "%s: the index has no pictures yet", index->path);
+    return error;
+}
+
+/* ---- The parts of a query ---------------------------------------------------------------------- */
+
+/* Reads the embedding of a picture of the index; *found is false where it has none. */
+static int read_embedding(const struct request *request, int64_t id, float *embed, bool *found)
+{
+    struct store *store = request->index->store;
+    uint16_t *row = malloc(request->dim * sizeof(*row));
+    if (!row)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
+    const int error =
+        store->read->read_vector(store, id, request->number, row, request->dim, found);
+    for (size_t i = 0; !error && *found && i < request->dim; i++)
+        embed[i] = half_to_float(row[i]);
+    free(row);
+    return error;
+}
+
+static int find_id(struct request *request, size_t part)
+{
+    bool found = false;
+    request->ids[part] = request->params->parts[part].id;
+    const int error =
+        read_embedding(request, request->ids[part], request->embeds + part * request->dim, &found);
+    if (error || found)
+        return error;
+    return error_fail(VKCLIP_EABSENT, "id:%lld: the index has no such picture of this model",
+                      (long long)request->ids[part]);
+}
+
+/* A picture file whose content the index knows is not encoded again. */
+static int find_picture(struct request *request, size_t part, bool *found)
+{
+    struct store *store = request->index->store;
+    struct store_stamp stamp;
+    struct store_hash hash;
+    struct store_content content = {0};
+    void *data = NULL;
+    size_t size;
+    int error = file_hash_read(request->params->parts[part].value, &stamp, &hash, &data, &size);
+    free(data);
+    if (!error)
+        error = store->read->find_content(store, &hash, request->number, &content);
+    request->ids[part] = content.id;
+    if (!error && content.id)
+        error = read_embedding(request, request->ids[part], request->embeds + part * request->dim,
+                               found);
+    return error;
+}
+
+/* Encodes the parts of one kind whose embeddings are not there yet, and puts each in its place. */
+static int encode_parts(struct request *request, enum vkclip_query_kind kind, const bool *done)
+{
+    const struct vkclip_search_params *params = request->params;
+    const struct vkclip_encode_params encode = {.max_pixels = params->max_pixels};
+    const char **values = calloc(params->part_count, sizeof(*values));
+    float *embeds = calloc(params->part_count * request->dim, sizeof(*embeds));
+    size_t count = 0;
+    int error = values && embeds ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
+    for (size_t i = 0; !error && i < params->part_count; i++)
+        if (params->parts[i].kind == kind && !done[i])
+            values[count++] = params->parts[i].value;
+    const struct text_items texts = {.strings = values};
+    const struct pictures pictures = {.paths = values};
+    if (!error && count)
+        error = kind == VKCLIP_QUERY_TEXT
+                    ? texts_encode(request->model, &texts, count, &encode, embeds)
+                    : pictures_encode(request->model, &pictures, count, &encode, embeds);
+    count = 0;
+    for (size_t i = 0; !error && i < params->part_count; i++)
+        if (params->parts[i].kind == kind && !done[i])
+            memcpy(request->embeds + i * request->dim, embeds + count++ * request->dim,
+                   request->dim * sizeof(*embeds));
+    free(values);
+    free(embeds);
+    return error;
+}
+
+/* Finds or computes the embeddings of all parts. */
+static int find_embeddings(struct request *request)
+{
+    const struct vkclip_search_params *params = request->params;
+    bool *done = calloc(params->part_count, sizeof(*done));
+    int error = done ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
+    for (size_t i = 0; !error && i < params->part_count; i++) {
+        if (params->parts[i].kind == VKCLIP_QUERY_ID)
+            error = find_id(request, i);
+        else if (params->parts[i].kind == VKCLIP_QUERY_IMAGE)
+            error = find_picture(request, i, &done[i]);
+    }
+    if (!error)
+        error = encode_parts(request, VKCLIP_QUERY_TEXT, done);
+    if (!error)
+        error = encode_parts(request, VKCLIP_QUERY_IMAGE, done);
+    free(done);
+    return error;
+}
+
+/* ---- The search -------------------------------------------------------------------------------- */
+
+static int check_parts(const struct vkclip_search_params *params)
+{
+    if (!params->part_count)
+        return error_fail(VKCLIP_EINVALID, "the query has no part");
+    for (size_t i = 0; i < params->part_count; i++) {
+        const struct vkclip_query_part *part = &params->parts[i];
+        if (part->kind != VKCLIP_QUERY_ID && !part->value)
+            return error_fail(VKCLIP_EINVALID, "part %zu of the query has no value", i);
+    }
+    return VKCLIP_OK;
+}
+
+static int search_parts(struct request *request, vkclip_hit_fn *hit, void *user)
+{
+    const struct vkclip_search_params *params = request->params;
+    float *query = calloc(request->dim, sizeof(*query));
+    request->ids = calloc(params->part_count, sizeof(*request->ids));
+    request->embeds = calloc(params->part_count * request->dim, sizeof(*request->embeds));
+    int error = query && request->ids && request->embeds
+                    ? find_embeddings(request)
+                    : error_fail(VKCLIP_EMEMORY, "out of memory for a query");
+    for (size_t i = 0; !error && i < params->part_count; i++)
+        error = query_add(query, request->embeds + i * request->dim, request->dim,
+                          params->parts[i].weight != 0 ? params->parts[i].weight : 1);
+    if (!error)
+        error = query_normalize(query, request->dim);
+    const struct search search = {.store = request->index->store,
+                                  .vectors = request->vectors,
+                                  .workers = request->index->workers,
+                                  .params = params,
+                                  .query = query,
+                                  .left_out = request->ids,
+                                  .left_out_count = params->part_count};
+    if (!error)
+        error = search_run(&search, hit, user);
+    free(query);
+    free(request->ids);
+    free(request->embeds);
+    return error;
+}
+
+int vkclip_search(struct vkclip_index *index, struct vkclip_model *model,
+                  const struct vkclip_search_params *params, vkclip_hit_fn *hit, void *user)
+{
+    struct request request = {.index = index, .model = model, .params = params};
+    if (!index || !model || !params || !hit || (params->part_count && !params->parts))
+        return error_fail(VKCLIP_EINVALID,
+                          "vkclip_search: index, model, params and hit function expected");
+    int error = check_parts(params);
+    if (!error)
+        error = filter_check(params);
+    if (!error)
+        error = find_vectors(index, model, &request.number, &request.vectors);
+    request.dim = error ? 0 : request.vectors->dim;
+    return error ? error : search_parts(&request, hit, user);
+}
+
+int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *model,
+                        const struct vkclip_search_params *params, vkclip_indexed_fn *fn,
+                        void *user)
+{
+    const struct vectors *vectors;
+    int64_t number;
+    if (!index || !model || !fn)
+        return error_fail(VKCLIP_EINVALID,
+                          "vkclip_list_indexed: index, model and function expected");
+    int error = params ? filter_check(params) : VKCLIP_OK;
+    if (!error)
+        error = find_vectors(index, model, &number, &vectors);
+    return error ? error : search_list(index->store, vectors, params, fn, user);
+}
+
+int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id, struct vkclip_image *image)
+{
+    void *data = NULL;
+    size_t size = 0;
+    if (!index || !image)
+        return error_fail(VKCLIP_EINVALID, "vkclip_load_thumbnail: index and image expected");
+    int error = index->store->read->read_thumbnail(index->store, id, &data, &size);
+    if (!error && !data)
+        error = error_fail(VKCLIP_EABSENT, "id:%lld: the index has no thumbnail", (long long)id);
+    if (!error)
+        error = vkclip_decode_image(data, size, "thumbnail", 0, image);
+    free(data);
+    return error;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Brings the file of a model's vectors up to date with the index.
+ */
+#include "search/current.h"
+#include "base/string.h"
+#include "search/index.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The model --------------------------------------------------------------------------------- */
+
+/* The names of the models of an index, with commas between them. */
+struct names {
+    char text[2048];
+    size_t length;
+};
+
+/* Is a store_model_fn. */
+static int add_name(void *user, const struct store_model *model)
+{
+    struct names *names = user;
+    if (names->length < sizeof(names->text))
+        names->length +=
+            (size_t)snprintf(names->text + names->length, sizeof(names->text) - names->length,
+                             "%s%s", names->length ? ", " : "", model->info.name);
+    return 0;
+}
+
+int current_find_model(struct vkclip_index *index, const char *identity, const char *name,
+                       int64_t *model)
+{
+    struct names names = {""};
+    int error = index->store->read->find_model(index->store, identity, model);
+    if (error || *model)
+        return error;
+    error = index->store->read->each_model(index->store, add_name, &names);
+    if (error)
+        return error;
+    if (!names.length)
+        return error_fail(VKCLIP_EABSENT, "%s: the index has no pictures yet", index->path);
+    return error_fail(VKCLIP_EABSENT, "%s: the index has no pictures by the model %s; it has %s",
+                      index->path, name, names.text);
+}
+
+/* ---- Vectors ----------------------------------------------------------------------------------- */
+
+void current_close(struct current *current)
+{
+    vectors_close(&current->vectors);
+    free(current->ids);
+    free(current->rows);
+    *current = (struct current){0};
+}
+
+/* Is a store_vector_fn. */
+static int add_to_file(void *user, int64_t id, const uint16_t *row)
+{
+    return vectors_add(user, &id, row, 1);
+}
+
+/* Writes the file: what an older file has still holds if vectors were only added since. */
+static int write_file(struct store *store, int64_t model, const char *path,
+                      const struct vectors_key *key, const struct vectors *older,
+                      struct workers *workers)
+{
+    struct vectors_file *file;
+    int error = vectors_write(path, key, &file);
+    if (error)
+        return error;
+    error = vectors_add(file, older->ids, older->rows, older->count);
+    if (!error)
+        error = store->read->each_vector(
+            store, model, older->count ? older->ids[older->count - 1] : 0, add_to_file, file);
+    return vectors_write_end(&file, workers, error);
+}
+
+static int update_file(struct vkclip_index *index, const char *path, struct vectors_key key,
+                       struct current *current)
+{
+    struct vectors_key found = key;
+    if (vectors_map(path, &found, index->workers, &current->vectors)) {
+        if (found.changes == key.changes && found.rewrites == key.rewrites)
+            return VKCLIP_OK;
+        if (found.rewrites != key.rewrites)
+            vectors_close(&current->vectors);
+    }
+    int error =
+        write_file(index->store, current->model, path, &key, &current->vectors, index->workers);
+    vectors_close(&current->vectors);
+    found = key;
+    if (!error && !vectors_map(path, &found, index->workers, &current->vectors))
+        error = error_fail(VKCLIP_EIO, "%s: cannot be read", path);
+    return error;
+}
+
+/* Vectors in memory, while they are read from the store. */
+struct growth {
+    struct current *current;
+    size_t capacity;
+};
+
+/* Is a store_vector_fn. */
+static int add_to_memory(void *user, int64_t id, const uint16_t *row)
+{
+    struct growth *growth = user;
+    struct current *current = growth->current;
+    struct vectors *vectors = &current->vectors;
+    if (vectors->count == growth->capacity) {
+        const size_t capacity = 2 * growth->capacity + 1024;
+        int64_t *ids = realloc(current->ids, capacity * sizeof(*ids));
+        current->ids = ids ? ids : current->ids;
+        uint16_t *rows = realloc(current->rows, capacity * vectors->dim * sizeof(*rows));
+        current->rows = rows ? rows : current->rows;
+        if (!ids || !rows)
+            return error_fail(VKCLIP_EMEMORY, "out of memory for %zu vectors", capacity);
+        growth->capacity = capacity;
+    }
+    current->ids[vectors->count] = id;
+    memcpy(current->rows + vectors->count++ * vectors->dim, row, vectors->dim * sizeof(*row));
+    return 0;
+}
+
+static int read_to_memory(struct store *store, size_t dim, struct current *current)
+{
+    struct growth growth = {current, 0};
+    current->vectors.dim = dim;
+    const int error = store->read->each_vector(store, current->model, 0, add_to_memory, &growth);
+    current->vectors.ids = current->ids;
+    current->vectors.rows = current->rows;
+    return error;
+}
+
+static int update_vectors(struct vkclip_index *index, const char *identity, size_t dim)
+{
+    struct current *current = &index->current;
+    char *path = string_format("%s.%lld.vectors", index->path, (long long)current->model);
+    const struct vectors_key key = {.model = identity,
+                                    .dim = dim,
+                                    .changes = current->generation.changes,
+                                    .rewrites = current->generation.rewrites};
+    int error = path ? update_file(index, path, key, current) : VKCLIP_EMEMORY;
+    free(path);
+    return error ? read_to_memory(index->store, dim, current) : VKCLIP_OK;
+}
+
+/* The generation and the vectors are read in one transaction, so that they fit together whatever
+ * other processes write. */
+int current_vectors(struct vkclip_index *index, const char *identity, int64_t model, size_t dim,
+                    const struct vectors **vectors)
+{
+    const struct store_readers *read = index->store->read;
+    struct current *current = &index->current;
+    struct store_generation now;
+    int error = read->begin(index->store);
+    if (error)
+        return error;
+    error = read->read_generation(index->store, model, &now);
+    if (!error && (current->model != model || current->generation.changes != now.changes)) {
+        current_close(current);
+        current->model = model;
+        current->generation = now;
+        error = update_vectors(index, identity, dim);
+        if (error)
+            current_close(current);
+    }
+    const int ended = read->end(index->store);
+    *vectors = &current->vectors;
+    return error ? error : ended;
+}

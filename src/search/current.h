@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Finds a model in an index, and keeps its vectors at hand as the index has them now: in the file
+ * beside the index (vectors.h), which is extended or made anew when the index has changed, or in
+ * memory where no file can be written.
+ */
+#ifndef VKCLIP_SEARCH_CURRENT_H
+#define VKCLIP_SEARCH_CURRENT_H
+
+#include "search/store.h"
+#include "search/vectors.h"
+
+struct vkclip_index;
+
+/* The vectors that an index used last. */
+struct current {
+    int64_t model; /* 0: none yet */
+    struct store_generation generation;
+    struct vectors vectors;
+    int64_t *ids; /* memory of the vectors, if they do not lie in a file */
+    uint16_t *rows;
+};
+void current_close(struct current *current);
+
+/* Finds the number of a model. Fails with EABSENT, naming the models that the index has, if it has
+ * no pictures by this one; `name` stands for the model in the message. */
+int current_find_model(struct vkclip_index *index, const char *identity, const char *name,
+                       int64_t *model);
+/* Gives all vectors of a model of `dim` values. They stay valid until the next call. */
+int current_vectors(struct vkclip_index *index, const char *identity, int64_t model, size_t dim,
+                    const struct vectors **vectors);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One search over the vectors of a model.
+ */
+#include "search/search.h"
+#include "base/calendar.h"
+#include "base/half.h"
+#include "base/string.h"
+#include "search/filter.h"
+#include "search/query.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_TOP = 10 };
+
+/* ---- Pictures ---------------------------------------------------------------------------------- */
+
+static int64_t find_date(const struct store_picture *picture)
+{
+    if (picture->facts.taken != INT64_MIN)
+        return picture->facts.taken;
+    return calendar_local(picture->modified / 1000000000);
+}
+
+static struct vkclip_hit describe_picture(const struct store_picture *picture)
+{
+    const struct store_facts *facts = &picture->facts;
+    return (struct vkclip_hit){
+        .id = picture->id,
+        .path = picture->path,
+        .copies = picture->copies,
+        .width = facts->width,
+        .height = facts->height,
+        .date = find_date(picture),
+        .taken = facts->taken != INT64_MIN,
+        .latitude = facts->latitude,
+        .longitude = facts->longitude,
+        .camera = facts->camera ? facts->camera : "",
+        .format = facts->format ? facts->format : "",
+    };
+}
+
+/* ---- Which vectors may be results ------------------------------------------------------------- */
+
+/* Walks along the vectors while the store lists ids in the same order. */
+struct walk {
+    const struct vectors *vectors;
+    const struct vkclip_search_params *params; /* NULL: no filters */
+    size_t row;                                /* the first whose id was not passed yet */
+    uint64_t *allowed;
+    vkclip_indexed_fn *fn; /* of search_list */
+    void *user;
+    float *embed;
+};
+
+/* Tells whether a picture has a vector, which is then walk->row. */
+static bool find_row(struct walk *walk, int64_t id)
+{
+    const struct vectors *vectors = walk->vectors;
+    while (walk->row < vectors->count && vectors->ids[walk->row] < id)
+        walk->row++;
+    return walk->row < vectors->count && vectors->ids[walk->row] == id;
+}
+
+/* Is a store_id_fn. */
+static int allow_id(void *user, int64_t id)
+{
+    struct walk *walk = user;
+    if (find_row(walk, id))
+        walk->allowed[walk->row / 64] |= (uint64_t)1 << walk->row % 64;
+    return 0;
+}
+
+/* Is a store_picture_fn. A picture of several files is allowed if one of them passes. */
+static int allow_picture(void *user, const struct store_picture *picture)
+{
+    const struct walk *walk = user;
+    const struct vkclip_hit hit = describe_picture(picture);
+    return filter_match(walk->params, &hit) ? allow_id(user, picture->id) : 0;
+}
+
+/* Makes the mask of the vectors whose pictures are present and pass the filters. */
+static int make_mask(const struct search *search, uint64_t **allowed)
+{
+    struct walk walk = {.vectors = search->vectors, .params = search->params};
+    walk.allowed = *allowed = calloc(search->vectors->count / 64 + 1, sizeof(**allowed));
+    if (!*allowed)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the filter of %zu pictures",
+                          search->vectors->count);
+    const struct store_readers *read = search->store->read;
+    if (filter_is_empty(search->params))
+        return read->each_present(search->store, allow_id, &walk);
+    return read->each_picture(search->store, allow_picture, &walk);
+}
+
+/* ---- Results ----------------------------------------------------------------------------------- */
+
+struct found {
+    const struct search *search;
+    struct vkclip_hit *hits; /* their texts are copies */
+    size_t count;
+    bool taken;   /* the last hit has been described */
+    size_t files; /* of the last hit that were listed */
+};
+
+static void free_found(struct found *found)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        free((char *)found->hits[i].path);
+        free((char *)found->hits[i].camera);
+        free((char *)found->hits[i].format);
+    }
+    free(found->hits);
+    *found = (struct found){0};
+}
+
+/* Is a store_picture_fn: describes the last hit by the first of its files that passes the filters.
+ */
+static int take_picture(void *user, const struct store_picture *picture)
+{
+    struct found *found = user;
+    struct vkclip_hit hit = describe_picture(picture), *last = &found->hits[found->count];
+    found->files++;
+    if (found->taken || !filter_match(found->search->params, &hit))
+        return 0;
+    hit.score = last->score;
+    hit.z = last->z;
+    hit.path = string_format("%s", hit.path);
+    hit.camera = string_format("%s", hit.camera);
+    hit.format = string_format("%s", hit.format);
+    *last = hit;
+    found->taken = true;
+    found->count++;
+    if (!hit.path || !hit.camera || !hit.format)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for results");
+    return 0;
+}
+
+static bool is_left_out(const struct search *search, int64_t id)
+{
+    for (size_t i = 0; i < search->left_out_count; i++)
+        if (search->left_out[i] == id)
+            return true;
+    return false;
+}
+
+/* Describes a hit by its first file that passes the filters, unless none is present. */
+static int take_hit(const struct search *search, int64_t id, struct found *found)
+{
+    const struct store_readers *read = search->store->read;
+    found->taken = false;
+    found->files = 0;
+    if (filter_is_empty(search->params))
+        return read->find_picture(search->store, id, take_picture, found);
+    const int error = read->each_copy(search->store, id, take_picture, found);
+    if (!error && found->taken)
+        found->hits[found->count - 1].copies = found->files;
+    return error;
+}
+
+/* Describes the hits of a scan that are results. *absent tells that the files of one are not there
+ * any more, so that others of the index could take its place. */
+static int take_hits(const struct search *search, const struct scan_hit *hits,
+                     const struct scan_statistics *statistics, size_t top, struct found *found,
+                     bool *absent)
+{
+    double best = 0;
+    int error = VKCLIP_OK;
+    *absent = false;
+    for (size_t i = 0; !error && i < statistics->found && found->count < top; i++) {
+        const double score = (double)hits[i].score;
+        const double z = query_z(score, statistics->mean, statistics->deviation);
+        if (is_left_out(search, hits[i].id))
+            continue;
+        best = found->count ? best : score;
+        if (!query_reaches(search->params, score, z, best))
+            break; /* z and shares fall with the score. */
+        found->hits[found->count] = (struct vkclip_hit){.score = hits[i].score, .z = (float)z};
+        error = take_hit(search, hits[i].id, found);
+        *absent |= !error && !found->taken;
+    }
+    return error;
+}
+
+static int scan_hits(const struct search *search, size_t top, const uint64_t *allowed,
+                     struct found *found, bool *absent)
+{
+    const size_t scanned = top + search->left_out_count;
+    struct scan_hit *hits = calloc(scanned, sizeof(*hits));
+    struct scan_statistics statistics = {0};
+    *found = (struct found){.search = search, .hits = calloc(top, sizeof(*found->hits))};
+    int error =
+        hits && found->hits ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for results");
+    if (!error)
+        error = scan_top(search->vectors, search->query, 1, scanned, allowed, search->workers, hits,
+                         &statistics);
+    if (!error)
+        error = take_hits(search, hits, &statistics, top, found, absent);
+    free(hits);
+    return error;
+}
+
+/* The newest first, and the better of one date. */
+static int compare_dates(const void *a, const void *b)
+{
+    const struct vkclip_hit *x = a, *y = b;
+    if (x->date != y->date)
+        return x->date < y->date ? 1 : -1;
+    return (x->score < y->score) - (x->score > y->score);
+}
+
+static int give_hits(struct found *found, enum vkclip_sort sort, vkclip_hit_fn *hit, void *user)
+{
+    if (sort == VKCLIP_SORT_DATE && found->count)
+        qsort(found->hits, found->count, sizeof(*found->hits), compare_dates);
+    for (size_t i = 0; i < found->count; i++)
+        if (hit(user, &found->hits[i]))
+            return error_fail(VKCLIP_EINVALID, "the search was stopped by the caller's function");
+    return VKCLIP_OK;
+}
+
+static size_t choose_top(const struct search *search)
+{
+    size_t top = search->params->top ? search->params->top : DEFAULT_TOP;
+    top = top < search->vectors->count ? top : search->vectors->count;
+    return top ? top : 1;
+}
+
+/* Without filters the scan needs no mask, which takes longer to make than the scan itself, unless
+ * it meets a picture that is gone. */
+int search_run(const struct search *search, vkclip_hit_fn *hit, void *user)
+{
+    const size_t top = choose_top(search);
+    uint64_t *allowed = NULL;
+    struct found found = {0};
+    bool absent = !filter_is_empty(search->params);
+    int error = VKCLIP_OK;
+    if (!absent)
+        error = scan_hits(search, top, NULL, &found, &absent);
+    if (!error && absent) {
+        free_found(&found);
+        error = make_mask(search, &allowed);
+        if (!error)
+            error = scan_hits(search, top, allowed, &found, &absent);
+    }
+    if (!error)
+        error = give_hits(&found, search->params->sort, hit, user);
+    free_found(&found);
+    free(allowed);
+    return error;
+}
+
+/* ---- All pictures ------------------------------------------------------------------------------ */
+
+/* Is a store_picture_fn. */
+static int list_picture(void *user, const struct store_picture *picture)
+{
+    struct walk *walk = user;
+    const size_t dim = walk->vectors->dim;
+    struct vkclip_hit hit = describe_picture(picture);
+    if (!find_row(walk, picture->id) || (walk->params && !filter_match(walk->params, &hit)))
+        return 0;
+    hit.copies = 1;
+    for (size_t i = 0; i < dim; i++)
+        walk->embed[i] = half_to_float(walk->vectors->rows[walk->row * dim + i]);
+    if (walk->fn(walk->user, &hit, walk->embed))
+        return error_fail(VKCLIP_EINVALID, "the list was stopped by the caller's function");
+    return 0;
+}
+
+int search_list(struct store *store, const struct vectors *vectors,
+                const struct vkclip_search_params *params, vkclip_indexed_fn *fn, void *user)
+{
+    struct walk walk = {.vectors = vectors, .params = params, .fn = fn, .user = user};
+    walk.embed = calloc(vectors->dim, sizeof(*walk.embed));
+    if (!walk.embed)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
+    const int error = store->read->each_picture(store, list_picture, &walk);
+    free(walk.embed);
+    return error;
+}
