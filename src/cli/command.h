@@ -12,6 +12,7 @@
 
 /* The overview lists the commands in this order. */
 #define CLI_COMMANDS(X) \
+    X(search)           \
     X(classify)         \
     X(similarity)       \
     X(embed)            \

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/commands/compare.h"
 #include "cli/inputs.h"
+#include "cli/log.h"
 #include "cli/model.h"
 
 #include <math.h>
@@ -16,6 +17,7 @@ struct options {
     struct cli_model_options model;
     struct cli_device_options device;
     struct cli_pictures pictures;
+    struct cli_index_options index;
     struct cli_strictness strictness;
     struct cli_inputs labels, templates;
     uint32_t top;
@@ -108,8 +110,11 @@ static int check_options(const struct cli_session *session, const struct options
         return cli_fail_usage(session, "name a model with -m");
     if (!options->labels.count)
         return cli_fail_usage(session, "expected --label or --labels");
-    if (!session->arguments.count && !options->pictures.images.count)
-        return cli_fail_usage(session, "expected pictures or folders");
+    const bool pictures = session->arguments.count || options->pictures.images.count;
+    if (pictures && options->index.path)
+        return cli_fail_usage(session, "expected pictures or --index, found both");
+    if (!pictures && !options->index.path)
+        return cli_fail_usage(session, "expected pictures, folders or --index");
     return cli_check_templates(session, &options->templates);
 }
 
@@ -123,7 +128,9 @@ static int read_inputs(struct cli_session *session, struct options *options)
     return status;
 }
 
-static int classify_pictures(struct classify *classify, const struct options *options)
+/* `index` is NULL if pictures are given. */
+static int classify_pictures(struct classify *classify, const struct options *options,
+                             struct vkclip_index *index)
 {
     struct compare *compare = &classify->compare;
     const size_t count = options->labels.count;
@@ -138,10 +145,21 @@ static int classify_pictures(struct classify *classify, const struct options *op
                                    options->strictness.strict, compare->embeds);
     if (!status) {
         compare_print_header(compare);
-        status = compare_pictures(compare);
+        status = index ? compare_index(compare, index) : compare_pictures(compare);
     }
     compare_close(compare);
     free(classify->ranks);
+    return status;
+}
+
+static int classify_all(struct classify *classify, const struct options *options)
+{
+    const struct vkclip_index_params params = {.path = options->index.path, .read_only = true};
+    struct vkclip_index *index = NULL;
+    if (params.path && vkclip_open_index(&params, &index))
+        return cli_fail_library(classify->compare.session, CLI_FAILED);
+    const int status = classify_pictures(classify, options, index);
+    vkclip_close_index(&index);
     return status;
 }
 
@@ -161,7 +179,7 @@ static int run_classify(struct cli_session *session, void *user)
     if (!status)
         status = read_inputs(session, options);
     if (!status)
-        status = classify_pictures(&classify, options);
+        status = classify_all(&classify, options);
     return status;
 }
 
@@ -175,6 +193,7 @@ static const struct cli_option table[] = {
     CLI_OPTION('k', "top", "K", CLI_NUMBER, FIELD(top),
                "print the K best: labels (5), pictures (10)"),
     CLI_INCLUDE(cli_picture_options, FIELD(pictures)),
+    CLI_INCLUDE(cli_index_options, FIELD(index)),
     CLI_INCLUDE(cli_strict_options, FIELD(strictness)),
     CLI_INCLUDE(cli_model_options, FIELD(model)),
     CLI_INCLUDE(cli_batch_options, FIELD(model)),
@@ -184,12 +203,14 @@ static const struct cli_option table[] = {
 const struct cli_command cli_classify_command = {
     .name = "classify",
     .summary = "name pictures with the best of your labels",
-    .usage = "-m PATH (--label TEXT)...|--labels FILE [OPTION...] IMAGE|FOLDER...",
+    .usage = "-m PATH (--label TEXT)...|--labels FILE [OPTION...] IMAGE|FOLDER...\n"
+             "-m PATH (--label TEXT)...|--labels FILE [OPTION...] --index FILE",
     .arguments = "IMAGE|FOLDER",
     .text =
         "Prints the labels that fit each picture best, with their probabilities among all labels\n"
         "given. With several templates, the embeddings of a label are averaged. A folder stands\n"
-        "for the pictures in it, sorted by name. JSON, one line per picture:\n"
+        "for the pictures in it, sorted by name. With --index, the pictures of an index are named\n"
+        "by the embeddings that it has, and none is encoded again. JSON, one line per picture:\n"
         "{\"path\":...,\"results\":[{\"label\":...,\"prob\":...,\"logit\":...},...]}, best first.",
     .options = table,
     .options_size = sizeof(struct options),

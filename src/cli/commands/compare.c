@@ -8,6 +8,7 @@
 #include "cli/print.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* A column for longer names would leave too little of a terminal for the figures. */
 enum { MAX_COLUMNS = 60 };
@@ -89,4 +90,22 @@ int compare_pictures(struct compare *compare)
     compare->picture_columns = compare_columns(&pictures->images);
     compare->text_columns = compare_columns(compare->texts);
     return cli_encode_files(compare->session, &encoding, &pictures->images);
+}
+
+/* Is a vkclip_indexed_fn. */
+static int take_indexed(void *user, const struct vkclip_hit *hit, const float *embed)
+{
+    struct compare *compare = user;
+    const struct cli_input picture = {.text = (char *)hit->path, .length = strlen(hit->path)};
+    return !take_picture(compare, &picture, embed, 0);
+}
+
+int compare_index(struct compare *compare, struct vkclip_index *index)
+{
+    compare->picture_columns = MAX_COLUMNS;
+    compare->text_columns = compare_columns(compare->texts);
+    if (vkclip_list_indexed(index, compare->session->model, NULL, take_indexed, compare) &&
+        !ferror(stdout))
+        return cli_fail_library(compare->session, CLI_FAILED);
+    return CLI_DONE;
 }

@@ -29,5 +29,7 @@ void compare_print_header(const struct compare *compare);
 int compare_columns(const struct cli_inputs *inputs);
 /* Encodes the pictures, and calls `print` for each when its logits are there. */
 int compare_pictures(struct compare *compare);
+/* Calls `print` for each picture of an index, whose embeddings are there already. */
+int compare_index(struct compare *compare, struct vkclip_index *index);
 
 #endif
