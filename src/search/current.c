@@ -32,7 +32,7 @@ static int add_name(void *user, const struct store_model *model)
 int current_find_model(struct vkclip_index *index, const char *identity, const char *name,
                        int64_t *model)
 {
-    struct names names = {""};
+    struct names names = {.length = 0};
     int error = index->store->read->find_model(index->store, identity, model);
     if (error || *model)
         return error;

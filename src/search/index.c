@@ -69,7 +69,7 @@ void index_close(struct vkclip_index **handle)
         return;
     watch_close(&index->watch);
     current_close(&index->current);
-    workers_close(index->workers);
+    workers_close(&index->workers);
     store_close(&index->store);
     free(index->path);
     free(index->cache_folder);
