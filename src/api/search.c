@@ -36,9 +36,9 @@ static int find_vectors(struct vkclip_index *index, const struct vkclip_model *m
     char identity[IDENTITY_SIZE];
     int error = identity_of_model(model, index->cache_folder, identity);
     if (!error)
-        error = current_find_model(index, identity, model_name(model), number);
+        error = current_find_model(&index->current, identity, model_name(model), number);
     if (!error)
-        error = current_vectors(index, identity, *number, model->info.embed_dim, vectors);
+        error = current_vectors(&index->current, identity, *number, model->info.embed_dim, vectors);
     if (!error && !(*vectors)->count)
         error = error_fail(VKCLIP_EABSENT, "%s: the index has no pictures yet", index->path);
     return error;
@@ -97,7 +97,7 @@ static int find_picture(struct request *request, size_t part, bool *found)
 static int encode_parts(struct request *request, enum vkclip_query_kind kind, const bool *done)
 {
     const struct vkclip_search_params *params = request->params;
-    const struct vkclip_encode_params encode = {.max_pixels = params->max_pixels};
+    const struct vkclip_encode_params encode = {.max_pixels = params->max_pixels, .orient = true};
     const char **values = calloc(params->part_count, sizeof(*values));
     float *embeds = calloc(params->part_count * request->dim, sizeof(*embeds));
     size_t count = 0;
@@ -225,7 +225,7 @@ int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id, struct vkclip_
     if (!error && !data)
         error = error_fail(VKCLIP_EABSENT, "id:%lld: the index has no thumbnail", (long long)id);
     if (!error)
-        error = vkclip_decode_image(data, size, "thumbnail", 0, image);
+        error = vkclip_decode_image(data, size, "thumbnail", NULL, image);
     free(data);
     return error;
 }

@@ -4,7 +4,6 @@
  */
 #include "search/current.h"
 #include "base/string.h"
-#include "search/index.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,20 +28,20 @@ static int add_name(void *user, const struct store_model *model)
     return 0;
 }
 
-int current_find_model(struct vkclip_index *index, const char *identity, const char *name,
+int current_find_model(const struct current *current, const char *identity, const char *name,
                        int64_t *model)
 {
     struct names names = {.length = 0};
-    int error = index->store->read->find_model(index->store, identity, model);
+    int error = current->store->read->find_model(current->store, identity, model);
     if (error || *model)
         return error;
-    error = index->store->read->each_model(index->store, add_name, &names);
+    error = current->store->read->each_model(current->store, add_name, &names);
     if (error)
         return error;
     if (!names.length)
-        return error_fail(VKCLIP_EABSENT, "%s: the index has no pictures yet", index->path);
+        return error_fail(VKCLIP_EABSENT, "%s: the index has no pictures yet", current->path);
     return error_fail(VKCLIP_EABSENT, "%s: the index has no pictures by the model %s; it has %s",
-                      index->path, name, names.text);
+                      current->path, name, names.text);
 }
 
 /* ---- Vectors ----------------------------------------------------------------------------------- */
@@ -52,7 +51,9 @@ void current_close(struct current *current)
     vectors_close(&current->vectors);
     free(current->ids);
     free(current->rows);
-    *current = (struct current){0};
+    current->model = 0;
+    current->ids = NULL;
+    current->rows = NULL;
 }
 
 /* Is a store_vector_fn. */
@@ -77,21 +78,20 @@ static int write_file(struct store *store, int64_t model, const char *path,
     return vectors_write_end(&file, workers, error);
 }
 
-static int update_file(struct vkclip_index *index, const char *path, struct vectors_key key,
-                       struct current *current)
+static int update_file(struct current *current, const char *path, struct vectors_key key)
 {
     struct vectors_key found = key;
-    if (vectors_map(path, &found, index->workers, &current->vectors)) {
+    if (vectors_map(path, &found, current->workers, &current->vectors)) {
         if (found.changes == key.changes && found.rewrites == key.rewrites)
             return VKCLIP_OK;
         if (found.rewrites != key.rewrites)
             vectors_close(&current->vectors);
     }
     int error =
-        write_file(index->store, current->model, path, &key, &current->vectors, index->workers);
+        write_file(current->store, current->model, path, &key, &current->vectors, current->workers);
     vectors_close(&current->vectors);
     found = key;
-    if (!error && !vectors_map(path, &found, index->workers, &current->vectors))
+    if (!error && !vectors_map(path, &found, current->workers, &current->vectors))
         error = error_fail(VKCLIP_EIO, "%s: cannot be read", path);
     return error;
 }
@@ -123,50 +123,49 @@ static int add_to_memory(void *user, int64_t id, const uint16_t *row)
     return 0;
 }
 
-static int read_to_memory(struct store *store, size_t dim, struct current *current)
+static int read_to_memory(struct current *current, size_t dim)
 {
     struct growth growth = {current, 0};
     current->vectors.dim = dim;
-    const int error = store->read->each_vector(store, current->model, 0, add_to_memory, &growth);
+    const int error = current->store->read->each_vector(current->store, current->model, 0,
+                                                        add_to_memory, &growth);
     current->vectors.ids = current->ids;
     current->vectors.rows = current->rows;
     return error;
 }
 
-static int update_vectors(struct vkclip_index *index, const char *identity, size_t dim)
+static int update_vectors(struct current *current, const char *identity, size_t dim)
 {
-    struct current *current = &index->current;
-    char *path = string_format("%s.%lld.vectors", index->path, (long long)current->model);
+    char *path = string_format("%s.%lld.vectors", current->path, (long long)current->model);
     const struct vectors_key key = {.model = identity,
                                     .dim = dim,
                                     .changes = current->generation.changes,
                                     .rewrites = current->generation.rewrites};
-    int error = path ? update_file(index, path, key, current) : VKCLIP_EMEMORY;
+    int error = path ? update_file(current, path, key) : VKCLIP_EMEMORY;
     free(path);
-    return error ? read_to_memory(index->store, dim, current) : VKCLIP_OK;
+    return error ? read_to_memory(current, dim) : VKCLIP_OK;
 }
 
 /* The generation and the vectors are read in one transaction, so that they fit together whatever
  * other processes write. */
-int current_vectors(struct vkclip_index *index, const char *identity, int64_t model, size_t dim,
+int current_vectors(struct current *current, const char *identity, int64_t model, size_t dim,
                     const struct vectors **vectors)
 {
-    const struct store_readers *read = index->store->read;
-    struct current *current = &index->current;
+    const struct store_readers *read = current->store->read;
     struct store_generation now;
-    int error = read->begin(index->store);
+    int error = read->begin(current->store);
     if (error)
         return error;
-    error = read->read_generation(index->store, model, &now);
+    error = read->read_generation(current->store, model, &now);
     if (!error && (current->model != model || current->generation.changes != now.changes)) {
         current_close(current);
         current->model = model;
         current->generation = now;
-        error = update_vectors(index, identity, dim);
+        error = update_vectors(current, identity, dim);
         if (error)
             current_close(current);
     }
-    const int ended = read->end(index->store);
+    const int ended = read->end(current->store);
     *vectors = &current->vectors;
     return error ? error : ended;
 }

@@ -10,24 +10,26 @@
 #include "search/store.h"
 #include "search/vectors.h"
 
-struct vkclip_index;
-
 /* The vectors that an index used last. */
 struct current {
-    int64_t model; /* 0: none yet */
+    struct store *store;
+    const char *path; /* of the index */
+    struct workers *workers;
+    int64_t model; /* whose vectors they are; 0: none yet */
     struct store_generation generation;
     struct vectors vectors;
     int64_t *ids; /* memory of the vectors, if they do not lie in a file */
     uint16_t *rows;
 };
+/* Forgets the vectors. */
 void current_close(struct current *current);
 
 /* Finds the number of a model. Fails with EABSENT, naming the models that the index has, if it has
  * no pictures by this one; `name` stands for the model in the message. */
-int current_find_model(struct vkclip_index *index, const char *identity, const char *name,
+int current_find_model(const struct current *current, const char *identity, const char *name,
                        int64_t *model);
 /* Gives all vectors of a model of `dim` values. They stay valid until the next call. */
-int current_vectors(struct vkclip_index *index, const char *identity, int64_t model, size_t dim,
+int current_vectors(struct current *current, const char *identity, int64_t model, size_t dim,
                     const struct vectors **vectors);
 
 #endif

@@ -57,6 +57,8 @@ int index_open(const struct vkclip_index_params *params, struct vkclip_index **r
         error = workers_open(0, &index->workers);
     if (!error)
         error = store_open(index->path, index->read_only, &index->store);
+    index->current =
+        (struct current){.store = index->store, .path = index->path, .workers = index->workers};
     if (error)
         index_close(result);
     return error;

@@ -97,7 +97,7 @@ static void iterm_gets_a_png_file(void **state)
     uint8_t *file = malloc((size_t)(end - data));
     assert_int_equal(read_base64(data, (size_t)(end - data), file), length);
     struct vkclip_image image;
-    if (vkclip_decode_image(file, length, "preview", 0, &image))
+    if (vkclip_decode_image(file, length, "preview", NULL, &image))
         fail_msg("%s", vkclip_last_error());
     assert_int_equal(image.width, WIDTH);
     assert_int_equal(image.height, HEIGHT);
@@ -208,7 +208,8 @@ static void sizes_fit_the_screen(void **state)
         struct preview_screen own = screen;
         struct preview preview;
         own.protocol = cases[i].protocol;
-        const struct vkclip_image image = {pixels, cases[i].width, cases[i].height, 3, 0, false};
+        const struct vkclip_image image = {
+            .pixels = pixels, .width = cases[i].width, .height = cases[i].height, .channels = 3};
         assert_true(preview_scale(&image, &own, 12, &preview));
         assert_int_equal(preview.width, cases[i].expected_width);
         assert_int_equal(preview.height, cases[i].expected_height);
@@ -226,17 +227,25 @@ static void pixels_are_averaged(void **state)
     static const struct {
         uint32_t channels;
         uint8_t pixels[16], expected[3];
+        bool cmyk;
     } cases[] = {
         {1, {10, 20, 30, 40}, {25, 25, 25}},
         {2, {0, 255, 0, 255, 0, 0, 0, 0}, {128, 128, 128}},
         {3, {10, 0, 5, 10, 0, 5, 30, 4, 5, 30, 4, 5}, {20, 2, 5}},
         {4, {0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 255, 255}, {0, 0, 255}},
         {4, {9, 9, 9, 0, 9, 9, 9, 0, 9, 9, 9, 0, 9, 9, 9, 0}, {255, 255, 255}},
+        {4, {0}, {255, 255, 255}, true}, /* no ink */
+        {4, {255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0}, {0, 255, 255}, true},
+        {4, {0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255}, {0, 0, 0}, true},
     };
     static const struct preview_screen tiny = {PREVIEW_KITTY, 1, 1, 1};
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct preview preview;
-        const struct vkclip_image image = {cases[i].pixels, 2, 2, cases[i].channels, 0, false};
+        const struct vkclip_image image = {.pixels = cases[i].pixels,
+                                           .width = 2,
+                                           .height = 2,
+                                           .channels = cases[i].channels,
+                                           .cmyk = cases[i].cmyk};
         assert_true(preview_scale(&image, &tiny, 1, &preview));
         assert_int_equal(preview.width * preview.height, 1);
         assert_memory_equal(preview.pixels, cases[i].expected, 3);

@@ -31,15 +31,20 @@ static void choose_size(const struct vkclip_image *image, const struct preview_s
     preview->rows = (preview->height + cell_height - 1) / cell_height;
 }
 
-/* Reads a pixel as RGB over white. */
+/* Reads a pixel as RGB: over white where it is transparent, and without regard to inks' real
+ * colours where it is CMYK. */
 static void read_pixel(const struct vkclip_image *image, uint32_t x, uint32_t y, uint32_t rgb[3])
 {
     const size_t stride = image->stride ? image->stride : (size_t)image->width * image->channels;
     const uint8_t *pixel = image->pixels + y * stride + (size_t)x * image->channels;
-    const uint32_t colours = image->channels < 3 ? 1 : 3;
-    const uint32_t alpha = image->channels % 2 ? 255 : pixel[image->channels - 1];
-    for (uint32_t c = 0; c < 3; c++)
-        rgb[c] = (pixel[colours == 1 ? 0 : c] * alpha + 255 * (255 - alpha) + 127) / 255;
+    const uint32_t last = image->channels % 2 ? 255 : pixel[image->channels - 1];
+    for (uint32_t c = 0; c < 3; c++) {
+        const uint32_t value = pixel[image->channels < 3 ? 0 : c];
+        if (image->cmyk)
+            rgb[c] = ((255 - value) * (255 - last) + 127) / 255;
+        else
+            rgb[c] = (value * last + 255 * (255 - last) + 127) / 255;
+    }
 }
 
 /* Averages the pixels that fall into pixel x, y of the preview. */

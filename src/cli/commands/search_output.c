@@ -19,8 +19,9 @@
 extern char **environ;
 #endif
 
-/* Twelve rows leave room for two or three pictures on a usual screen. */
-enum { PREVIEW_ROWS = 12 };
+/* Twelve rows leave room for two or three pictures on a usual screen. Their characters are seldom
+ * higher than 40 pixels, so that a picture need not be decoded in a larger size. */
+enum { PREVIEW_ROWS = 12, PREVIEW_PIXELS = PREVIEW_ROWS * 40 };
 
 void search_output_begin(struct search_output *output, const char *line)
 {
@@ -37,10 +38,11 @@ void search_output_begin(struct search_output *output, const char *line)
  * cannot be shown is no failure of the search. */
 static void show_picture(const struct search_output *output, const struct vkclip_hit *hit)
 {
+    const struct vkclip_image_params params = {.orient = true, .least_side = PREVIEW_PIXELS};
     struct vkclip_image image;
     struct preview preview;
     if (vkclip_load_thumbnail(output->index, hit->id, &image) &&
-        vkclip_load_image(hit->path, 0, &image)) {
+        vkclip_load_image(hit->path, &params, &image)) {
         cli_say("%s", vkclip_last_error());
         return;
     }
