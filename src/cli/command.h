@@ -12,11 +12,11 @@
 
 /* The overview lists the commands in this order. */
 #define CLI_COMMANDS(X) \
-    X(search)           \
     X(classify)         \
     X(similarity)       \
     X(embed)            \
     X(index)            \
+    X(search)           \
     X(preprocess)       \
     X(tokenize)         \
     X(info)             \

@@ -61,7 +61,7 @@ const struct cli_option cli_device_options[] = {
 
 const struct cli_option cli_index_options[] = {
     CLI_OPTION(0, "index", "FILE", CLI_TEXT, offsetof(struct cli_index_options, path),
-               "the index, if not VKCLIP_INDEX or the one in the user's data folder"),
+               "the index, if not VKCLIP_INDEX or the user's"),
     {0}};
 
 /* ---- Inputs ---------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 
@@ -145,7 +146,7 @@ class CommandTest(unittest.TestCase):
 
 
 class Usage(CommandTest):
-    commands = ['search', 'classify', 'similarity', 'embed', 'index', 'preprocess', 'tokenize', 'info', 'devices',
+    commands = ['classify', 'similarity', 'embed', 'index', 'search', 'preprocess', 'tokenize', 'info', 'devices',
                 'check', 'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench', 'completion']
 
     def test_overview(self):
@@ -1230,6 +1231,201 @@ class Classify(CommandTest):
         self.assertEqual(self.run_json('classify', '-m', self.path('model'), '-l', 'a', '-l', 'b',
                                        MODEL + '/samples/owl.png', status=1), [])
         self.assert_error('owl.png', 'not a finite number')
+
+
+class Search(CommandTest):
+    """Searches an index of the model's 14 samples."""
+    samples = os.path.abspath(MODEL + '/samples')
+    owl = samples + '/owl.png'
+    folder_of_index = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder_of_index = tempfile.mkdtemp()
+        cls.index = cls.folder_of_index + '/index.db'
+        subprocess.run([COMMAND, 'index', '--index', cls.index, '-m', MODEL, cls.samples], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder_of_index)
+
+    def search(self, *arguments, **others):
+        return self.run_command('search', '--index', self.index, *arguments, **others)
+
+    def search_json(self, *arguments, **others):
+        return self.run_json('search', '--index', self.index, *arguments, **others)
+
+    def test_text(self):
+        lines = self.search_json('-m', MODEL, '--top', '3', 'a picture of owl')
+        self.assertEqual([list(line) for line in lines], [['path', 'score', 'z', 'id']] * 3)
+        self.assertEqual(lines[0]['path'], self.owl)
+        scores = [line['score'] for line in lines]
+        self.assertEqual(scores, sorted(scores, reverse=True))
+        self.assertGreater(lines[0]['z'], 1)
+        # Words need no quotes, and without -m the only model of the index is used.
+        self.assertEqual(self.search_json('--top', '3', 'a', 'picture', 'of', 'owl'), lines)
+        self.assertEqual(len(self.search_json('owl')), 10)
+        self.assertEqual(len(self.search_json('owl', '--top', '100')), 14)
+
+    def test_table(self):
+        lines = self.search('a picture of owl', '--top', '2').splitlines()
+        self.assertEqual(lines[0].split(), ['score', 'z', 'id', 'date', 'picture'])
+        self.assertRegex(lines[1], rf'^ 0\.\d{{3}} +\d+\.\d +\d+  \d{{4}}-\d\d-\d\d  {self.owl}$')
+        self.assertEqual(len(lines), 3)
+
+    def test_query_parts(self):
+        owl, = self.search_json('a picture of owl', '--top', '1')
+        number = f'id:{owl["id"]}'
+        both = self.search_json('a picture of owl', '+', '2:a picture of pizza', '-', 'robot')
+        self.assertEqual(self.search_json('a picture of owl', '--subtract', 'robot', '--add',
+                                          '2:a picture of pizza'), both)
+        # A picture, by file or by number, is not its own result; a copy has the same content.
+        near = self.search_json(number)
+        self.assertNotIn(self.owl, [line['path'] for line in near])
+        self.assertEqual(self.search_json(self.owl), near)
+        self.assertEqual(self.search_json('./owl.png', cwd=self.samples), near)
+        self.assertEqual(self.search_json('owl.png', cwd=self.samples), near)
+        shutil.copy(self.owl, self.path('copy.png'))
+        self.assertEqual(self.search_json(self.path('copy.png')), near)
+        self.assertNotEqual(self.search_json(number, '-', 'a picture of penguin'), near)
+        # A picture that is not in the index is encoded.
+        grey = self.path('grey.pgm', b'P5 8 8 255\n' + bytes([200]) * 64)
+        self.assertEqual(len(self.search_json(grey)), 10)
+
+    def test_no_device_for_pictures_of_the_index(self):
+        self.assertEqual(len(self.search_json('id:1', environment=NO_DEVICE)), 10)
+        self.search('owl', environment=NO_DEVICE, status=3)
+
+    def test_paths(self):
+        paths = self.search('owl', '--paths-only', '--top', '4').splitlines()
+        self.assertEqual(len(paths), 4)
+        self.assertEqual(self.search('owl', '-0', '--top', '4').split('\0'), paths + [''])
+        self.assertEqual(sorted(self.search('owl', '--paths-only', '--sort', 'date', '--top', '4')
+                                .splitlines()), sorted(paths))
+
+    def test_filters_and_limits(self):
+        everything = self.search_json('owl', '--top', '100')
+        best = everything[0]
+        for options, count in [(['--path', 'p*'], None), (['--path', '*/samples/p*'], None),
+                               (['--type', 'png'], 14), (['--type', 'jpeg'], 0), (['--camera', 'x'], 0),
+                               (['--near', '-33.9,151.2,5'], 0), (['--min-size', '1000x1'], 0),
+                               (['--before', '1990'], 0), (['--after', '1990-01-01'], 14),
+                               (['--min-score', str(everything[4]['score'] - 1e-6)], 5),
+                               (['--min-z', str(everything[6]['z'] - 1e-5)], 7),
+                               (['--relative', str(everything[2]['score'] / best['score'] - 1e-6)], 3)]:
+            with self.subTest(options):
+                found = self.search_json('owl', '--top', '100', *options)
+                expected = [line for line in everything if '/p' in line['path']] \
+                    if count is None else everything[:count]
+                self.assertEqual(found, expected)
+                if not found:
+                    self.assert_error('no picture passes')
+
+    def test_lines(self):
+        queries = b'a picture of owl\n\n./owl.png + snow\na -\nid:1 - robot\n'
+        lines = self.search_json('--stdin', '--top', '2', stdin=queries, status=1, cwd=self.samples)
+        self.assertEqual([line['query'] for line in lines],
+                         ['a picture of owl', './owl.png + snow', 'a -', 'id:1 - robot'])
+        self.assertEqual([len(line['results']) for line in lines], [2, 2, 0, 2])
+        self.assertEqual(lines[0]['results'], self.search_json('a picture of owl', '--top', '2'))
+        self.assertIn('after the sign', lines[2]['error'])
+        paths = self.search('--stdin', '--top', '1', '--paths-only', stdin=b'a picture of owl\nid:1\n')
+        self.assertEqual(paths.split('\n')[:2], [self.owl, ''])
+        self.assertEqual(len(paths.splitlines()), 4)
+
+    def test_open(self):
+        viewer = self.path('xdg-open', b'#!/bin/sh\nprintf "%s\\n" "$#" "$1" >"$0.seen"\n')
+        os.chmod(viewer, 0o755)
+        self.search('a picture of owl', '--open',
+                    environment={'PATH': self.folder + ':' + os.environ['PATH']})
+        for _ in range(100):
+            if os.path.exists(viewer + '.seen') and os.path.getsize(viewer + '.seen'):
+                break
+            time.sleep(0.05)
+        with open(viewer + '.seen', encoding='utf-8') as file:
+            self.assertEqual(file.read().splitlines(), ['1', self.owl])
+        self.search('owl', '--open', status=1, environment={'PATH': self.path('empty')})
+        self.assert_error('xdg-open')
+
+    def test_preview(self):
+        for protocol, start, end in [('kitty', '\033_Ga=T,', '\033\\\n'), ('iterm', '\033]1337;File=', '\a\n'),
+                                     ('sixel', '\033Pq"1;1;', '\033\\\n'), ('blocks', '\033[38;2;', '\033[0m\n')]:
+            with self.subTest(protocol):
+                output = self.search('owl', '--top', '2', '--graphics', protocol)
+                self.assertEqual(len(re.findall(r'\.png\n' + re.escape(start), output)), 2)
+                self.assertTrue(output.endswith(end))
+        # In a pipe, nothing is asked.
+        self.assertIn('\033[38;', self.search('owl', '--preview'))
+
+    def test_preview_asks_the_terminal(self):
+        """A terminal that answers as kitty does gets kitty's protocol, and others what they answer."""
+        for answer, start in [(b'\033_Gi=31;OK\033\\\033[?62;c', b'\033_Ga=T'),
+                              (b'\033[?62;4;22c', b'\033Pq'), (b'\033[?62;22c', b'\033[38;5;')]:
+            with self.subTest(answer):
+                seen = self.run_in_terminal(answer, 'search', '--index', self.index, '-q', '--preview',
+                                            '--top', '1', 'a picture of owl')
+                self.assertIn(start, seen)
+                self.assertNotIn(answer, seen)
+
+    def run_in_terminal(self, answer, *arguments):
+        """Runs the command in a new terminal that answers its question; returns what it wrote."""
+        child, terminal = pty.fork()
+        if not child:
+            os.environ.pop('COLORTERM', None)
+            os.environ['TERM_PROGRAM'] = ''
+            os.execv(COMMAND, [COMMAND, *arguments])
+        seen = b''
+        with contextlib.suppress(OSError):
+            while piece := os.read(terminal, 4096):
+                seen += piece
+                if piece.endswith(b'\033[c'):
+                    os.write(terminal, answer)
+        os.close(terminal)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0, seen)
+        return seen
+
+    def test_wrong_queries(self):
+        for arguments, status, words in [
+                ([], 2, ['expected a query or --stdin']),
+                ([''], 2, ['expected a text, a picture or id:N']),
+                (['owl', '-'], 2, ['after the sign']),
+                (['owl', '--stdin'], 2, ['--stdin, found both']),
+                (['owl', '--after', 'x'], 2, ['--after', "'x'"]),
+                (['owl', '--near', '1,2'], 2, ['--near', "'1,2'"]),
+                (['owl', '--min-size', '0'], 2, ['--min-size', "'0'"]),
+                (['owl', '--relative', '2'], 1, ['--relative', 'found 2']),
+                (['owl', '--json', '-0'], 2, ['--json']),
+                (['id:999'], 1, ['id:999']),
+                (['./no.png'], 1, ['./no.png']),
+                (['README.md'], 1, ['README.md']),
+                (['owl', '-', 'owl'], 1, ['cancel']),
+                (['-m', 'tests/golden/models/hf-vit', 'owl'], 1, ['emoji-clip']),
+                (['-m', 'no/model', 'owl'], 4, ['no/model'])]:
+            with self.subTest(arguments):
+                self.search(*arguments, status=status)
+                self.assert_error(*words)
+        self.run_command('search', '--index', self.path('none.db'), 'owl', status=1)
+        self.assert_error('none.db')
+        self.run_command('search', '--index', self.path('text.db', b'no database' * 100), 'owl', status=1)
+        self.assert_error('text.db')
+
+    def test_classify_the_index(self):
+        """The labels of the index are those of the pictures, within the rounding to fp16."""
+        labels = ['--labels', MODEL + '/labels.txt', '-t', 'a picture of {}', '-m', MODEL, '--top', '1']
+        for form in [[self.samples], ['--index', self.index]]:
+            lines = self.run_json('classify', *labels, *form)
+            self.assertEqual(len(lines), 14)
+            found = {line['path']: line['results'][0] for line in lines}
+            if '--index' in form:
+                self.assertEqual(found.keys(), expected.keys())
+                for path, result in found.items():
+                    self.assertAlmostEqual(result['logit'], expected[path]['logit'], delta=0.03)
+                agree = sum(found[path]['label'] == expected[path]['label'] for path in found)
+                self.assertEqual(agree, 14)
+            expected = found
+        self.run_command('classify', *labels, '--index', self.index, self.owl, status=2)
+        self.assert_error('--index')
 
 
 class Similarity(CommandTest):

@@ -16,7 +16,7 @@ enum import_source { IMPORT_NONE, IMPORT_RCLIP };
 struct options {
     struct cli_model_options model;
     struct cli_device_options device;
-    const char *index;
+    struct cli_index_options index;
     bool thumbnails, retry, exact, watch, status, prune, remove;
     uint32_t max_pixels;
     enum export_layout layout;
@@ -306,7 +306,7 @@ static int run_index(struct cli_session *session, void *user)
     int status = check_options(session, options);
     if (status)
         return status;
-    const struct vkclip_index_params params = {.path = options->index,
+    const struct vkclip_index_params params = {.path = options->index.path,
                                                .read_only = options->status || options->layout};
     const char **paths = cli_list_texts(&session->arguments);
     if (!paths)
@@ -324,8 +324,7 @@ static int run_index(struct cli_session *session, void *user)
 static const struct cli_choice layouts[] = {{"clip-retrieval", EXPORT_CLIP_RETRIEVAL}, {0}};
 static const struct cli_choice sources[] = {{"rclip", IMPORT_RCLIP}, {0}};
 static const struct cli_option table[] = {
-    CLI_OPTION(0, "index", "FILE", CLI_TEXT, FIELD(index),
-               "the index, if not VKCLIP_INDEX or the user's"),
+    CLI_INCLUDE(cli_index_options, FIELD(index)),
     CLI_OPTION(0, "thumbnails", NULL, CLI_FLAG, FIELD(thumbnails),
                "keep a small JPEG of each picture that is encoded now"),
     CLI_OPTION_PARAMETER(0, "exact", NULL, CLI_FLAG, FIELD(exact), "exact_decode",
