@@ -4,6 +4,7 @@
  */
 #include "search/current.h"
 #include "base/string.h"
+#include "search/scan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ int current_find_model(const struct current *current, const char *identity, cons
 
 void current_close(struct current *current)
 {
+    resident_close(&current->resident);
     vectors_close(&current->vectors);
     free(current->ids);
     free(current->rows);
@@ -146,6 +148,47 @@ static int update_vectors(struct current *current, const char *identity, size_t 
     return error ? read_to_memory(current, dim) : VKCLIP_OK;
 }
 
+static void stop_keeping(struct current *current)
+{
+    resident_close(&current->resident);
+    current->gpu = NULL;
+}
+
+static int copy_vectors(struct current *current)
+{
+    const struct resident_params params = {
+        .gpu = current->gpu, .tuner = current->tuner, .vectors = &current->vectors, .batch = 1};
+    resident_close(&current->resident);
+    if (!current->gpu || !current->vectors.count)
+        return VKCLIP_OK;
+    const int error = resident_open(&params, &current->resident);
+    if (error)
+        stop_keeping(current);
+    return error;
+}
+
+int current_keep(struct current *current, struct gpu *gpu, struct tuner *tuner)
+{
+    current->gpu = gpu;
+    current->tuner = tuner;
+    return copy_vectors(current);
+}
+
+int current_top(struct current *current, const float *query, size_t top, const uint64_t *allowed,
+                struct scan_hit *hits, struct scan_statistics *statistics)
+{
+    if (current->resident &&
+        !resident_top(current->resident, query, 1, top, allowed, hits, statistics))
+        return VKCLIP_OK;
+    if (current->resident) {
+        log_message(VKCLIP_LOG_WARNING,
+                    "%s: the device cannot search any more, the processor does: %s", current->path,
+                    error_last());
+        stop_keeping(current);
+    }
+    return scan_top(&current->vectors, query, 1, top, allowed, current->workers, hits, statistics);
+}
+
 /* The generation and the vectors are read in one transaction, so that they fit together whatever
  * other processes write. */
 int current_vectors(struct current *current, const char *identity, int64_t model, size_t dim,
@@ -162,6 +205,10 @@ int current_vectors(struct current *current, const char *identity, int64_t model
         current->model = model;
         current->generation = now;
         error = update_vectors(current, identity, dim);
+        if (!error && copy_vectors(current))
+            log_message(VKCLIP_LOG_WARNING,
+                        "%s: the device cannot keep the vectors, the processor searches: %s",
+                        current->path, error_last());
         if (error)
             current_close(current);
     }

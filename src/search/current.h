@@ -7,8 +7,8 @@
 #ifndef VKCLIP_SEARCH_CURRENT_H
 #define VKCLIP_SEARCH_CURRENT_H
 
+#include "search/resident.h"
 #include "search/store.h"
-#include "search/vectors.h"
 
 /* The vectors that an index used last. */
 struct current {
@@ -20,9 +20,19 @@ struct current {
     struct vectors vectors;
     int64_t *ids; /* memory of the vectors, if they do not lie in a file */
     uint16_t *rows;
+    struct gpu *gpu; /* which keeps a copy of the vectors; NULL: none does */
+    struct tuner *tuner;
+    struct resident *resident; /* that copy */
 };
 /* Forgets the vectors. */
 void current_close(struct current *current);
+/* Keeps a copy of the vectors on a GPU from now on, also when they change. If that fails, no copy
+ * is kept. The GPU must outlive the index. */
+int current_keep(struct current *current, struct gpu *gpu, struct tuner *tuner);
+/* Finds the best vectors as scan_top does for one query. A device that fails is not used again, and
+ * the processor takes its place. */
+int current_top(struct current *current, const float *query, size_t top, const uint64_t *allowed,
+                struct scan_hit *hits, struct scan_statistics *statistics);
 
 /* Finds the number of a model. Fails with EABSENT, naming the models that the index has, if it has
  * no pictures by this one; `name` stands for the model in the message. */

@@ -83,15 +83,15 @@ static int allow_picture(void *user, const struct store_picture *picture)
 /* Makes the mask of the vectors whose pictures are present and pass the filters. */
 static int make_mask(const struct search *search, uint64_t **allowed)
 {
-    struct walk walk = {.vectors = search->vectors, .params = search->params};
-    walk.allowed = *allowed = calloc(search->vectors->count / 64 + 1, sizeof(**allowed));
+    struct walk walk = {.vectors = &search->current->vectors, .params = search->params};
+    walk.allowed = *allowed = calloc(search->current->vectors.count / 64 + 1, sizeof(**allowed));
     if (!*allowed)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the filter of %zu pictures",
-                          search->vectors->count);
-    const struct store_readers *read = search->store->read;
+                          search->current->vectors.count);
+    const struct store_readers *read = search->current->store->read;
     if (filter_is_empty(search->params))
-        return read->each_present(search->store, allow_id, &walk);
-    return read->each_picture(search->store, allow_picture, &walk);
+        return read->each_present(search->current->store, allow_id, &walk);
+    return read->each_picture(search->current->store, allow_picture, &walk);
 }
 
 /* ---- Results ----------------------------------------------------------------------------------- */
@@ -148,12 +148,12 @@ static bool is_left_out(const struct search *search, int64_t id)
 /* Describes a hit by its first file that passes the filters, unless none is present. */
 static int take_hit(const struct search *search, int64_t id, struct found *found)
 {
-    const struct store_readers *read = search->store->read;
+    const struct store_readers *read = search->current->store->read;
     found->taken = false;
     found->files = 0;
     if (filter_is_empty(search->params))
-        return read->find_picture(search->store, id, take_picture, found);
-    const int error = read->each_copy(search->store, id, take_picture, found);
+        return read->find_picture(search->current->store, id, take_picture, found);
+    const int error = read->each_copy(search->current->store, id, take_picture, found);
     if (!error && found->taken)
         found->hits[found->count - 1].copies = found->files;
     return error;
@@ -193,8 +193,7 @@ static int scan_hits(const struct search *search, size_t top, const uint64_t *al
     int error =
         hits && found->hits ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for results");
     if (!error)
-        error = scan_top(search->vectors, search->query, 1, scanned, allowed, search->workers, hits,
-                         &statistics);
+        error = current_top(search->current, search->query, scanned, allowed, hits, &statistics);
     if (!error)
         error = take_hits(search, hits, &statistics, top, found, absent);
     free(hits);
@@ -223,7 +222,7 @@ static int give_hits(struct found *found, enum vkclip_sort sort, vkclip_hit_fn *
 static size_t choose_top(const struct search *search)
 {
     size_t top = search->params->top ? search->params->top : DEFAULT_TOP;
-    top = top < search->vectors->count ? top : search->vectors->count;
+    top = top < search->current->vectors.count ? top : search->current->vectors.count;
     return top ? top : 1;
 }
 
@@ -269,14 +268,14 @@ static int list_picture(void *user, const struct store_picture *picture)
     return 0;
 }
 
-int search_list(struct store *store, const struct vectors *vectors,
-                const struct vkclip_search_params *params, vkclip_indexed_fn *fn, void *user)
+int search_list(const struct current *current, const struct vkclip_search_params *params,
+                vkclip_indexed_fn *fn, void *user)
 {
-    struct walk walk = {.vectors = vectors, .params = params, .fn = fn, .user = user};
-    walk.embed = calloc(vectors->dim, sizeof(*walk.embed));
+    struct walk walk = {.vectors = &current->vectors, .params = params, .fn = fn, .user = user};
+    walk.embed = calloc(current->vectors.dim, sizeof(*walk.embed));
     if (!walk.embed)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
-    const int error = store->read->each_picture(store, list_picture, &walk);
+    const int error = current->store->read->each_picture(current->store, list_picture, &walk);
     free(walk.embed);
     return error;
 }

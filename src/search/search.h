@@ -6,13 +6,10 @@
 #ifndef VKCLIP_SEARCH_SEARCH_H
 #define VKCLIP_SEARCH_SEARCH_H
 
-#include "search/scan.h"
-#include "search/store.h"
+#include "search/current.h"
 
 struct search {
-    struct store *store;
-    const struct vectors *vectors; /* of the model */
-    struct workers *workers;
+    struct current *current; /* the vectors of the model, and their store */
     const struct vkclip_search_params *params;
     const float *query;      /* [dim] of unit length */
     const int64_t *left_out; /* pictures of the query, which are no results */
@@ -25,7 +22,7 @@ int search_run(const struct search *search, vkclip_hit_fn *hit, void *user);
 
 /* Lists the files of pictures that have a vector and pass the filters of `params`, in the order of
  * ids; `params` may be NULL. */
-int search_list(struct store *store, const struct vectors *vectors,
-                const struct vkclip_search_params *params, vkclip_indexed_fn *fn, void *user);
+int search_list(const struct current *current, const struct vkclip_search_params *params,
+                vkclip_indexed_fn *fn, void *user);
 
 #endif

@@ -278,6 +278,31 @@ static void recall_is_exact(void **state)
     assert_true(first[0] >= 10); /* The model is not lost among the others. */
 }
 
+/* A device that keeps the vectors gives the results of the processor to the bit. */
+static void a_device_finds_the_same(void **state)
+{
+    (void)state;
+    static struct result expected[MOST];
+    const struct vkclip_search_params cases[] = {
+        {.top = 20}, {.top = 5, .path_glob = "/others/*"}, {.min_z = 2}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        search_text("a picture of robot", cases[i]);
+        const size_t count = result_count;
+        memcpy(expected, results, sizeof(results));
+        must(vkclip_upload_index(pictures, model));
+        assert_non_null(pictures->current.resident);
+        search_text("a picture of robot", cases[i]);
+        assert_int_equal(result_count, count);
+        for (size_t k = 0; k < count; k++) {
+            assert_int_equal(results[k].id, expected[k].id);
+            assert_memory_equal(&results[k].score, &expected[k].score, sizeof(float));
+            assert_float_equal(results[k].z, expected[k].z, 1e-4);
+        }
+        must(current_keep(&pictures->current, NULL, NULL));
+        assert_null(pictures->current.resident);
+    }
+}
+
 /* The samples of the model have an owl, which is found first. */
 static void owl_comes_first(void **state)
 {
@@ -530,6 +555,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recall_is_exact),
+        cmocka_unit_test(a_device_finds_the_same),
         cmocka_unit_test(owl_comes_first),
         cmocka_unit_test(parts_are_added),
         cmocka_unit_test(pictures_of_the_index_are_queries),

@@ -178,9 +178,23 @@ static bool run_line(struct search *search, const char *line)
     return good;
 }
 
+/* A GPU searches faster than the processor from some queries on. Where its memory is too small, the
+ * processor searches. */
+static void use_gpu(struct search *search)
+{
+    struct vkclip_device_info info;
+    const struct cli_session *session = search->session;
+    if (vkclip_get_device_info(session->device, &info) || info.type == VKCLIP_DEVICE_CPU ||
+        info.type == VKCLIP_DEVICE_OTHER)
+        return;
+    if (vkclip_upload_index(search->index, session->model) && session->common.verbose)
+        cli_say("the processor searches: %s", vkclip_last_error());
+}
+
 static int run_lines(struct search *search)
 {
     struct cli_reader reader;
+    use_gpu(search);
     bool good = cli_open_reader(search->session, &reader, "-", '\n');
     while (good && cli_read_text(search->session, &reader))
         if (reader.length) {
