@@ -44,7 +44,7 @@ static struct vkclip_hit describe_picture(const struct store_picture *picture)
 /* ---- Which vectors may be results ------------------------------------------------------------- */
 
 /* Walks along the vectors while the store lists ids in the same order. */
-struct walk {
+struct cursor {
     const struct vectors *vectors;
     const struct vkclip_search_params *params; /* NULL: no filters */
     size_t row;                                /* the first whose id was not passed yet */
@@ -54,44 +54,44 @@ struct walk {
     float *embed;
 };
 
-/* Tells whether a picture has a vector, which is then walk->row. */
-static bool find_row(struct walk *walk, int64_t id)
+/* Tells whether a picture has a vector, which is then cursor->row. */
+static bool find_row(struct cursor *cursor, int64_t id)
 {
-    const struct vectors *vectors = walk->vectors;
-    while (walk->row < vectors->count && vectors->ids[walk->row] < id)
-        walk->row++;
-    return walk->row < vectors->count && vectors->ids[walk->row] == id;
+    const struct vectors *vectors = cursor->vectors;
+    while (cursor->row < vectors->count && vectors->ids[cursor->row] < id)
+        cursor->row++;
+    return cursor->row < vectors->count && vectors->ids[cursor->row] == id;
 }
 
 /* Is a store_id_fn. */
 static int allow_id(void *user, int64_t id)
 {
-    struct walk *walk = user;
-    if (find_row(walk, id))
-        walk->allowed[walk->row / 64] |= (uint64_t)1 << walk->row % 64;
+    struct cursor *cursor = user;
+    if (find_row(cursor, id))
+        cursor->allowed[cursor->row / 64] |= (uint64_t)1 << cursor->row % 64;
     return 0;
 }
 
 /* Is a store_picture_fn. A picture of several files is allowed if one of them passes. */
 static int allow_picture(void *user, const struct store_picture *picture)
 {
-    const struct walk *walk = user;
+    const struct cursor *cursor = user;
     const struct vkclip_hit hit = describe_picture(picture);
-    return filter_match(walk->params, &hit) ? allow_id(user, picture->id) : 0;
+    return filter_match(cursor->params, &hit) ? allow_id(user, picture->id) : 0;
 }
 
 /* Makes the mask of the vectors whose pictures are present and pass the filters. */
 static int make_mask(const struct search *search, uint64_t **allowed)
 {
-    struct walk walk = {.vectors = &search->current->vectors, .params = search->params};
-    walk.allowed = *allowed = calloc(search->current->vectors.count / 64 + 1, sizeof(**allowed));
+    struct cursor cursor = {.vectors = &search->current->vectors, .params = search->params};
+    cursor.allowed = *allowed = calloc(search->current->vectors.count / 64 + 1, sizeof(**allowed));
     if (!*allowed)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the filter of %zu pictures",
                           search->current->vectors.count);
     const struct store_readers *read = search->current->store->read;
     if (filter_is_empty(search->params))
-        return read->each_present(search->current->store, allow_id, &walk);
-    return read->each_picture(search->current->store, allow_picture, &walk);
+        return read->each_present(search->current->store, allow_id, &cursor);
+    return read->each_picture(search->current->store, allow_picture, &cursor);
 }
 
 /* ---- Results ----------------------------------------------------------------------------------- */
@@ -255,15 +255,15 @@ int search_run(const struct search *search, vkclip_hit_fn *hit, void *user)
 /* Is a store_picture_fn. */
 static int list_picture(void *user, const struct store_picture *picture)
 {
-    struct walk *walk = user;
-    const size_t dim = walk->vectors->dim;
+    struct cursor *cursor = user;
+    const size_t dim = cursor->vectors->dim;
     struct vkclip_hit hit = describe_picture(picture);
-    if (!find_row(walk, picture->id) || (walk->params && !filter_match(walk->params, &hit)))
+    if (!find_row(cursor, picture->id) || (cursor->params && !filter_match(cursor->params, &hit)))
         return 0;
     hit.copies = 1;
     for (size_t i = 0; i < dim; i++)
-        walk->embed[i] = half_to_float(walk->vectors->rows[walk->row * dim + i]);
-    if (walk->fn(walk->user, &hit, walk->embed))
+        cursor->embed[i] = half_to_float(cursor->vectors->rows[cursor->row * dim + i]);
+    if (cursor->fn(cursor->user, &hit, cursor->embed))
         return error_fail(VKCLIP_EINVALID, "the list was stopped by the caller's function");
     return 0;
 }
@@ -271,11 +271,11 @@ static int list_picture(void *user, const struct store_picture *picture)
 int search_list(const struct current *current, const struct vkclip_search_params *params,
                 vkclip_indexed_fn *fn, void *user)
 {
-    struct walk walk = {.vectors = &current->vectors, .params = params, .fn = fn, .user = user};
-    walk.embed = calloc(current->vectors.dim, sizeof(*walk.embed));
-    if (!walk.embed)
+    struct cursor cursor = {.vectors = &current->vectors, .params = params, .fn = fn, .user = user};
+    cursor.embed = calloc(current->vectors.dim, sizeof(*cursor.embed));
+    if (!cursor.embed)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
-    const int error = current->store->read->each_picture(current->store, list_picture, &walk);
-    free(walk.embed);
+    const int error = current->store->read->each_picture(current->store, list_picture, &cursor);
+    free(cursor.embed);
     return error;
 }
