@@ -107,6 +107,10 @@ static int check_markers(struct image_file *file)
             error = check_scan(file, &jpeg, body, length);
         else if (*marker == 0xee && length >= 12 && !memcmp(body, "Adobe", 5))
             jpeg.adobe = true;
+        else if (*marker == 0xe1 && length > 6 && !memcmp(body, "Exif\0", 6) && !file->exif) {
+            file->exif = body + 6;
+            file->exif_size = length - 6;
+        }
         if (error)
             return error;
         offset += length + 2;

@@ -7,7 +7,7 @@
 
 #include "image/reader.h"
 
-/* Decodes PNG, JPEG, BMP or TGA to file->channels bytes per pixel. `data` are the file's bytes,
+/* Decodes PNG or JPEG to file->channels bytes per pixel. `data` are the file's bytes,
  * perhaps mended. The reader must have checked the file's structure, because stb_image trusts
  * several fields, and must have set size and channels. */
 int image_stb_decode(struct image_file *file, const uint8_t *data, size_t size, uint8_t **pixels);
