@@ -121,49 +121,57 @@ static int scan_device(struct bench_search *search)
                         search->hits, search->statistics);
 }
 
-/* Runs a function several times, the first of which is not counted, and gives the median time. */
-static int time_runs(int (*run)(struct bench_search *), struct bench_search *search,
-                     double *seconds)
+static const struct {
+    const char *name;
+    int (*run)(struct bench_search *);
+    size_t queries;
+} rows[] = {{"read the bytes", read_bytes, 0},
+            {"processor, 1 query", scan_host, 1},
+            {"device, 1 query", scan_device, 1},
+            {"processor, 16 queries", scan_host, QUERIES},
+            {"device, 16 queries", scan_device, QUERIES}};
+
+static double find_median(const double values[RUNS])
 {
-    double times[RUNS];
-    int error = run(search);
-    for (int i = 0; i < RUNS && !error; i++) {
-        const double before = clock_seconds();
-        error = run(search);
-        times[i] = clock_seconds() - before;
-    }
-    if (!error)
-        qsort(times, RUNS, sizeof(*times), array_compare_doubles);
-    *seconds = error ? 0 : times[RUNS / 2];
+    double sorted[RUNS];
+    memcpy(sorted, values, sizeof(sorted));
+    qsort(sorted, RUNS, sizeof(*sorted), array_compare_doubles);
+    return sorted[RUNS / 2];
+}
+
+/* Runs everything in turn, so that other work on the machine slows all of it alike. The first round
+ * is not counted. */
+static int time_rounds(struct bench_search *search, double times[ARRAY_COUNT(rows)][RUNS])
+{
+    int error = VKCLIP_OK;
+    for (int round = -1; round < RUNS; round++)
+        for (size_t i = 0; i < ARRAY_COUNT(rows) && !error; i++) {
+            const double before = clock_seconds();
+            search->query_count = rows[i].queries;
+            error = rows[i].run(search);
+            if (round >= 0)
+                times[i][round] = clock_seconds() - before;
+        }
     return error;
 }
 
+/* Prints medians: of the times, and of what each is of the reading in the same round. */
 static int print_times(struct bench_search *search)
 {
-    static const struct {
-        const char *name;
-        int (*run)(struct bench_search *);
-        size_t queries;
-    } rows[] = {{"read the bytes", read_bytes, 0},
-                {"processor, 1 query", scan_host, 1},
-                {"device, 1 query", scan_device, 1},
-                {"processor, 16 queries", scan_host, QUERIES},
-                {"device, 16 queries", scan_device, QUERIES}};
-    const double gigabytes =
-        (double)(search->vectors.count * search->vectors.dim * sizeof(uint16_t)) / 1e9;
-    double read_seconds = 0;
-    int error = VKCLIP_OK;
+    const double bytes = (double)(search->vectors.count * search->vectors.dim * sizeof(uint16_t));
+    double times[ARRAY_COUNT(rows)][RUNS], shares[RUNS];
+    int error = time_rounds(search, times);
+    if (error)
+        return error;
     puts("what                      ms   GB/s  times the reading");
-    for (size_t i = 0; i < ARRAY_COUNT(rows) && !error; i++) {
-        double seconds = 0;
-        search->query_count = rows[i].queries;
-        error = time_runs(rows[i].run, search, &seconds);
-        read_seconds = i ? read_seconds : seconds;
-        if (!error)
-            printf("%-22s %7.1f %6.1f %6.2f\n", rows[i].name, 1e3 * seconds, gigabytes / seconds,
-                   seconds / read_seconds);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        const double seconds = find_median(times[i]);
+        for (int round = 0; round < RUNS; round++)
+            shares[round] = times[i][round] / times[0][round];
+        printf("%-22s %7.1f %6.1f %6.2f\n", rows[i].name, 1e3 * seconds, bytes / seconds / 1e9,
+               find_median(shares));
     }
-    return error;
+    return VKCLIP_OK;
 }
 
 /* ---- The command ----------------------------------------------------------------------------- */

@@ -26,7 +26,8 @@ struct pair_search {
     float *queries;            /* [BATCH,dim] */
     double *lengths;           /* of all vectors */
     struct topk_block *blocks; /* of one row of a part */
-    size_t first, count;       /* the batch of rows */
+    size_t chunk_count;
+    size_t first, count; /* the batch of rows */
 };
 
 static bool is_allowed(const struct pairs_params *params, size_t row)
@@ -70,13 +71,11 @@ static int check_block(const struct pair_search *search, size_t chunk_number, si
     return error;
 }
 
-/* Computes a part of the matrix and looks at the blocks that may have pairs. */
-static int check_part(const struct pair_search *search, size_t chunk_number,
-                      const struct resident_chunk *chunk)
+/* Looks at the blocks of a part of the matrix that may have pairs. */
+static int check_part(const struct pair_search *search, size_t chunk_number, size_t blocks)
 {
     const struct pairs_params *params = search->params;
-    int error = resident_run(search->resident, search->queries, search->count, params->allowed,
-                             chunk_number);
+    int error = resident_wait(search->resident, chunk_number);
     for (size_t q = 0; q < search->count && !error; q++) {
         const size_t a = search->first + q, dim = params->vectors->dim;
         const float least =
@@ -84,26 +83,45 @@ static int check_part(const struct pair_search *search, size_t chunk_number,
         if (!is_allowed(params, a))
             continue;
         resident_read_blocks(search->resident, chunk_number, q, search->blocks);
-        for (size_t i = 0; i < topk_blocks(chunk->count) && !error; i++)
+        for (size_t i = 0; i < blocks && !error; i++)
             if (search->blocks[i].best >= least)
                 error = check_block(search, chunk_number, a, least, i);
     }
     return error;
 }
 
-/* Converts the next batch of rows, and goes over the chunks that are not in the lower half. */
+/* Starts a part unless it lies in the lower half. *chunk has no vectors then or past the last one.
+ */
+static int submit_part(const struct pair_search *search, size_t number,
+                       struct resident_chunk *chunk)
+{
+    if (!resident_get_chunk(search->resident, number, chunk) ||
+        chunk->first + chunk->count <= search->first + 1) {
+        chunk->count = 0;
+        return VKCLIP_OK;
+    }
+    return resident_submit(search->resident, search->queries, search->count,
+                           search->params->allowed, number);
+}
+
+/* Converts the next batch of rows, and goes over the chunks. The device computes a part while the
+ * host looks at the one before. */
 static int check_batch(struct pair_search *search)
 {
     const struct vectors *vectors = search->params->vectors;
     const uint16_t *rows = vectors->rows + search->first * vectors->dim;
-    struct resident_chunk chunk;
-    int error = VKCLIP_OK;
+    struct resident_chunk chunk = {0}, next;
     search->count = vectors->count - search->first < BATCH ? vectors->count - search->first : BATCH;
     for (size_t i = 0; i < search->count * vectors->dim; i++)
         search->queries[i] = half_to_float(rows[i]);
-    for (size_t i = 0; !error && resident_get_chunk(search->resident, i, &chunk); i++)
-        if (chunk.first + chunk.count > search->first + 1)
-            error = check_part(search, i, &chunk);
+    int error = submit_part(search, 0, &chunk);
+    for (size_t i = 0; i < search->chunk_count && !error; i++, chunk = next) {
+        error = submit_part(search, i + 1, &next);
+        if (!error && chunk.count)
+            error = check_part(search, i, topk_blocks(chunk.count));
+    }
+    for (size_t i = 0; i < search->chunk_count; i++)
+        resident_wait(search->resident, i); /* after an error */
     return error;
 }
 
@@ -140,6 +158,7 @@ int pairs_find(const struct pairs_params *params)
                                  .queries = malloc(BATCH * vectors->dim * sizeof(*search.queries)),
                                  .lengths = malloc((vectors->count + 1) * sizeof(*search.lengths)),
                                  .blocks = malloc(topk_blocks(CHUNK) * sizeof(*search.blocks))};
+    struct resident_chunk chunk;
     int error = VKCLIP_OK;
     if (!search.queries || !search.lengths || !search.blocks)
         error =
@@ -148,6 +167,8 @@ int pairs_find(const struct pairs_params *params)
         error = resident_open(&resident_params, &search.resident);
     if (!error)
         compute_lengths(vectors, search.lengths);
+    while (!error && resident_get_chunk(search.resident, search.chunk_count, &chunk))
+        search.chunk_count++;
     for (; search.first < vectors->count && !error; search.first += BATCH) {
         error = check_batch(&search);
         if (!error)

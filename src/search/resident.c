@@ -21,7 +21,8 @@ struct chunk_plan {
 struct chunk {
     size_t first, count;
     struct chunk_plan one, many; /* for one query, and for a batch; made when they are first used */
-    struct chunk_plan *last;     /* that ran last */
+    struct chunk_plan *last;     /* that was submitted last */
+    bool under_way;              /* it was not waited for yet */
 };
 
 struct resident {
@@ -214,20 +215,33 @@ static void write_mask(const struct chunk *chunk, const struct chunk_plan *plan,
     }
 }
 
-int resident_run(struct resident *resident, const float *queries, size_t query_count,
-                 const uint64_t *allowed, size_t number)
+int resident_submit(struct resident *resident, const float *queries, size_t query_count,
+                    const uint64_t *allowed, size_t number)
 {
     struct chunk *chunk = &resident->chunks[number];
     struct chunk_plan *plan = query_count == 1 ? &chunk->one : &chunk->many;
     int error = VKCLIP_OK;
     if (!plan->plan)
         error = make_plan(resident, number, query_count == 1 ? 1 : resident->params.batch, plan);
+    if (!error)
+        error = plan_begin(plan->plan);
     if (error)
         return error;
     plan_write(plan->plan, plan->queries, 0, queries, query_count * resident->params.vectors->dim);
     write_mask(chunk, plan, allowed);
+    error = plan_submit(plan->plan);
     chunk->last = plan;
-    return plan_run(plan->plan);
+    chunk->under_way = !error;
+    return error;
+}
+
+int resident_wait(struct resident *resident, size_t number)
+{
+    struct chunk *chunk = &resident->chunks[number];
+    if (number >= resident->chunk_count || !chunk->under_way)
+        return VKCLIP_OK;
+    chunk->under_way = false;
+    return plan_wait(chunk->last->plan);
 }
 
 void resident_read_blocks(const struct resident *resident, size_t number, size_t query,
@@ -298,7 +312,11 @@ static int search_batch(struct resident *resident, struct search *search, size_t
 {
     int error = VKCLIP_OK;
     for (size_t i = 0; i < resident->chunk_count && !error; i++)
-        error = resident_run(resident, search->queries, query_count, search->allowed, i);
+        error = resident_submit(resident, search->queries, query_count, search->allowed, i);
+    for (size_t i = 0; i < resident->chunk_count; i++) {
+        const int wait_error = resident_wait(resident, i);
+        error = error ? error : wait_error;
+    }
     if (!error)
         error = workers_run(gpu_workers(resident->params.gpu), finish_query, search, query_count);
     return error;

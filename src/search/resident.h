@@ -8,9 +8,10 @@
 #ifndef VKCLIP_SEARCH_RESIDENT_H
 #define VKCLIP_SEARCH_RESIDENT_H
 
-#include "runtime/tune.h"
 #include "search/topk.h"
 
+struct gpu;
+struct tuner;
 struct resident;
 
 struct resident_params {
@@ -38,9 +39,13 @@ struct resident_chunk {
 /* Returns false after the last chunk. */
 bool resident_get_chunk(const struct resident *resident, size_t number,
                         struct resident_chunk *chunk);
-/* Computes the scores of up to `batch` queries with the vectors of a chunk. */
-int resident_run(struct resident *resident, const float *queries, size_t query_count,
-                 const uint64_t *allowed, size_t chunk);
+/* Starts to compute the scores of up to `batch` queries with the vectors of a chunk, after the
+ * chunks that were submitted before. A chunk must not be submitted again before it was waited for.
+ */
+int resident_submit(struct resident *resident, const float *queries, size_t query_count,
+                    const uint64_t *allowed, size_t chunk);
+/* Waits for a chunk, or returns at once if it was not submitted. */
+int resident_wait(struct resident *resident, size_t chunk);
 /* Reads what the last run of a chunk computed for query number `query`: the descriptions of all of
  * the chunk's blocks, or some scores, where `first` counts from the chunk's first vector. */
 void resident_read_blocks(const struct resident *resident, size_t chunk, size_t query,
