@@ -928,6 +928,53 @@ VKCLIP_API int vkclip_list_indexed(struct vkclip_index *index, const struct vkcl
 VKCLIP_API int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id,
                                      struct vkclip_image *image);
 
+enum vkclip_group_kind {
+    VKCLIP_GROUP_EXACT, /* files with the same bytes */
+    VKCLIP_GROUP_SAME,  /* the same picture in other sizes, formats or qualities */
+    VKCLIP_GROUP_NEAR   /* similar pictures */
+};
+
+/* A group of duplicates, which is valid during the call of the function. */
+struct vkclip_group {
+    enum vkclip_group_kind kind;
+    const char *const *paths; /* EXACT: all files; else the first file of each picture */
+    const int64_t *ids;       /* of the pictures; EXACT: the same one `count` times */
+    size_t count;             /* at least 2 */
+    double cosine;            /* the smallest of two pictures that brought the group together */
+};
+/* Receives a group. Return nonzero to stop; the call then fails with EINVALID. */
+typedef int vkclip_group_fn(void *user, const struct vkclip_group *group);
+/* Receives now and then which share of the work is done. Return nonzero to stop; the call then
+ * fails with EINVALID. */
+typedef int vkclip_share_fn(void *user, double share);
+
+struct vkclip_duplicates_params {
+    /* Whose embeddings are compared: a model's name or identity in the index; NULL: that of its
+     * only model. */
+    const char *model;
+    double distance; /* the largest 1 - cosine of two pictures; 0: 0.01 */
+    vkclip_share_fn *progress;
+};
+
+/* Finds the duplicates among the pictures of an index: all EXACT groups, then all SAME ones, then
+ * all NEAR ones. Two pictures are the same if their cosine is at least 0.995 as well as 1 -
+ * distance, their sides have the same proportion to within a pixel of the smaller one, and the
+ * moments at which they were taken do not differ, where both are known. Groups are what such pairs
+ * connect, so that two pictures of a NEAR group may be further apart than `distance`. A NEAR group
+ * has one picture of each SAME group. The device's first GPU compares all pictures with each other.
+ * Without a device (NULL) only EXACT groups are found. `params` may be NULL; `user` is the first
+ * argument of both functions. Errors: EABSENT (the index has no such model), EINVALID (the index
+ * has several models and `params` names none; a function stopped the call), ELOST, EIO, EFORMAT,
+ * EMEMORY, EDEVICEMEMORY. */
+VKCLIP_API int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *device,
+                                      const struct vkclip_duplicates_params *params,
+                                      vkclip_group_fn *group, void *user);
+
+/* Remembers that two pictures of the index are no duplicates: no SAME or NEAR group has both from
+ * then on. Each is the path of a file or "id:N". Errors: EABSENT (the index does not have it),
+ * EINVALID (both have the same content; the index was opened for reading only), EIO. */
+VKCLIP_API int vkclip_forget_duplicates(struct vkclip_index *index, const char *a, const char *b);
+
 /* ---- Training -------------------------------------------------------------------------------- */
 
 struct vkclip_trainer;

@@ -17,6 +17,7 @@
     X(embed)            \
     X(index)            \
     X(search)           \
+    X(duplicates)       \
     X(preprocess)       \
     X(tokenize)         \
     X(info)             \

@@ -146,8 +146,8 @@ class CommandTest(unittest.TestCase):
 
 
 class Usage(CommandTest):
-    commands = ['classify', 'similarity', 'embed', 'index', 'search', 'preprocess', 'tokenize', 'info', 'devices',
-                'check', 'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench', 'completion']
+    commands = ['classify', 'similarity', 'embed', 'index', 'search', 'duplicates', 'preprocess', 'tokenize', 'info',
+                'devices', 'check', 'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench', 'completion']
 
     def test_overview(self):
         overview = self.run_command('--help')
@@ -1231,6 +1231,52 @@ class Classify(CommandTest):
         self.assertEqual(self.run_json('classify', '-m', self.path('model'), '-l', 'a', '-l', 'b',
                                        MODEL + '/samples/owl.png', status=1), [])
         self.assert_error('owl.png', 'not a finite number')
+
+
+class Duplicates(CommandTest):
+    """Finds what is several times in an index of samples, some of which are there in two sizes."""
+
+    def make_index(self):
+        """An index of three samples: one twice, and one also with every pixel doubled."""
+        os.mkdir(self.path('p'))
+        for name in ('owl', 'pizza', 'robot'):
+            shutil.copy(f'{MODEL}/samples/{name}.png', self.path(f'p/{name}.png'))
+        shutil.copy(self.path('p/owl.png'), self.path('p/owl again.png'))
+        for scale in (1, 2):
+            side, pixels = 64, bytearray()
+            for y in range(side * scale):
+                for x in range(side * scale):
+                    pixels += bytes([x // scale * 4, y // scale * 4, (x + y) // scale * 2])
+            self.path(f'p/pattern{scale}.ppm', b'P6 %d %d 255\n' % (side * scale, side * scale) + bytes(pixels))
+        index = self.path('index.db')
+        self.run_command('index', '--index', index, '-m', MODEL, self.path('p'))
+        return index
+
+    def test_groups(self):
+        index = self.make_index()
+        exact, same = self.run_json('duplicates', '--index', index)
+        self.assertEqual(list(exact), ['kind', 'paths', 'cosine', 'ids'])
+        self.assertEqual([os.path.basename(path) for path in exact['paths']], ['owl again.png', 'owl.png'])
+        self.assertEqual((exact['kind'], exact['cosine']), ('exact', 1))
+        self.assertEqual(sorted(os.path.basename(path) for path in same['paths']), ['pattern1.ppm', 'pattern2.ppm'])
+        self.assertEqual((same['kind'], same['same_picture']), ('near', True))
+        self.assertGreater(same['cosine'], 0.995)
+        text = self.run_command('duplicates', '--index', index)
+        self.assertRegex(text, r'^the same file:\n  .*/owl again.png\n  .*/owl.png\n\nthe same picture, cosine '
+                               r'\d\.\d{4}:\n  .*/pattern\d.ppm\n  .*/pattern\d.ppm\n$')
+        # With a large distance everything is near; what was called different stays apart.
+        far = self.run_json('duplicates', '--index', index, '--distance', '0.99')
+        self.assertEqual([group.get('same_picture') for group in far], [None, True, False])
+        self.run_command('duplicates', '--index', index, '--forget', same['paths'][0],
+                         f'id:{same["ids"][1]}')
+        self.assertEqual(self.run_json('duplicates', '--index', index), [exact])
+
+    def test_wrong_usage(self):
+        for arguments, message in ((['a.png'], 'expected no arguments without --forget'),
+                                   (['--forget', 'a.png'], '--forget: expected two pictures, each a path or id:N'),
+                                   (['--distance', '1'], '--distance: expected a number from 0 to less than 1')):
+            self.run_command('duplicates', *arguments, status=2)
+            self.assertIn(message, self.errors[0])
 
 
 class Search(CommandTest):

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Implements the public functions of duplicates.
+ */
+#include "encode/device.h"
+#include "search/current.h"
+#include "search/groups.h"
+
+#include <string.h>
+
+/* As immich's, whose users found larger ones to bring merely similar pictures together. */
+#define DEFAULT_DISTANCE 0.01
+
+/* Whose embeddings are compared. */
+struct choice {
+    const char *name; /* or identity; NULL: any */
+    struct store_model model;
+    size_t count; /* models that fit */
+};
+
+/* Is a store_model_fn. */
+static int choose_model(void *user, const struct store_model *model)
+{
+    struct choice *choice = user;
+    if (choice->name && strcmp(choice->name, model->info.name) &&
+        strcmp(choice->name, model->info.identity))
+        return VKCLIP_OK;
+    choice->model = *model;
+    choice->count++;
+    return VKCLIP_OK;
+}
+
+static int find_model(struct vkclip_index *index, struct choice *choice)
+{
+    int error = index->store->read->each_model(index->store, choose_model, choice);
+    if (!error && !choice->count && choice->name)
+        error = error_fail(VKCLIP_EABSENT, "%s: the index has no pictures by the model %s",
+                           index->path, choice->name);
+    if (!error && choice->count > 1)
+        error = error_fail(VKCLIP_EINVALID,
+                           "%s: the index has pictures by %zu models: expected the name of one "
+                           "(`model`), such as %s",
+                           index->path, choice->count, choice->model.info.name);
+    return error;
+}
+
+/* The functions of a caller. */
+struct receiver {
+    vkclip_share_fn *progress;
+    vkclip_group_fn *group;
+    void *user;
+};
+
+static int stop_call(void)
+{
+    return error_fail(VKCLIP_EINVALID, "the caller stopped the search for duplicates");
+}
+
+/* Is a vkclip_share_fn. */
+static int give_share(void *user, double share)
+{
+    const struct receiver *receiver = user;
+    const bool stops = receiver->progress && receiver->progress(receiver->user, share);
+    return stops ? stop_call() : VKCLIP_OK;
+}
+
+/* Is a vkclip_group_fn. */
+static int give_group(void *user, const struct vkclip_group *group)
+{
+    const struct receiver *receiver = user;
+    return receiver->group(receiver->user, group) ? stop_call() : VKCLIP_OK;
+}
+
+int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *device,
+                           const struct vkclip_duplicates_params *params, vkclip_group_fn *group,
+                           void *user)
+{
+    static const struct vkclip_duplicates_params defaults;
+    params = params ? params : &defaults;
+    if (!index || !group || !(params->distance >= 0 && params->distance < 1))
+        return error_fail(VKCLIP_EINVALID, "vkclip_find_duplicates: index, group and a distance "
+                                           "from 0 to less than 1 expected");
+    struct receiver receiver = {params->progress, group, user};
+    struct choice choice = {.name = params->model};
+    struct groups_request request = {.distance =
+                                         params->distance > 0 ? params->distance : DEFAULT_DISTANCE,
+                                     .progress = give_share,
+                                     .group = give_group,
+                                     .user = &receiver};
+    int error = device ? find_model(index, &choice) : VKCLIP_OK;
+    if (!error && choice.count) {
+        request.gpu = device->gpus[0];
+        request.tuner = device->tuners[0];
+        error = current_vectors(&index->current, choice.model.info.identity, choice.model.id,
+                                choice.model.info.embed_dim, &request.vectors);
+    }
+    return error ? error : groups_find(index->store, &request);
+}
+
+int vkclip_forget_duplicates(struct vkclip_index *index, const char *a, const char *b)
+{
+    if (!index || !a || !b)
+        return error_fail(VKCLIP_EINVALID,
+                          "vkclip_forget_duplicates: index and two pictures expected");
+    return groups_forget(index, a, b);
+}
