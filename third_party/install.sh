@@ -18,22 +18,22 @@ This system has no apt, so nothing was installed. vkclip needs these packages:
             mesa-vulkan-drivers jansson-devel utf8proc-devel gumbo-parser-devel stb_image-devel zlib-devel
             libzip-devel; tar shards of training data: libarchive-devel
             vkclip pull: libcurl-devel openssl-devel; vkclip index: sqlite-devel xxhash-devel
-            more pictures: libjpeg-turbo-devel libspng-devel libexif-devel libwebp-devel libtiff-devel libheif-devel
-            libjxl-devel
+            more pictures: libjpeg-turbo-devel libspng-devel libexif-devel libwebp-devel libtiff-devel libavif-devel
+            libheif-devel libjxl-devel
             tests: libcmocka-devel gcc-c++ clang compiler-rt vulkan-validation-layers python3-numpy
   Arch      cmake ninja gcc pkgconf glslang vulkan-headers vulkan-icd-loader volk vulkan-swrast
             jansson libutf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
             vkclip pull: curl openssl; vkclip index: sqlite xxhash
-            more pictures: libjpeg-turbo libspng libexif libwebp libtiff libheif libjxl
+            more pictures: libjpeg-turbo libspng libexif libwebp libtiff libavif libheif libjxl
             tests: cmocka clang compiler-rt vulkan-validation-layers python-numpy
   Homebrew  cmake ninja pkgconf glslang vulkan-headers vulkan-loader vulkan-volk molten-vk
             jansson utf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
             vkclip pull: curl openssl; vkclip index: sqlite xxhash
-            more pictures: jpeg-turbo libspng libexif webp libtiff libheif jpeg-xl
+            more pictures: jpeg-turbo libspng libexif webp libtiff libavif libheif jpeg-xl
             tests: cmocka llvm vulkan-validationlayers numpy
   Windows   the Vulkan SDK (headers, volk, glslang, validation layer), CMake, and from vcpkg:
             volk jansson utf8proc gumbo stb zlib libzip pkgconf; libarchive; vkclip pull: curl openssl;
-            vkclip index: sqlite3 xxhash; more pictures: libjpeg-turbo libspng libexif libwebp tiff libheif libjxl;
+            vkclip index: sqlite3 xxhash; more pictures: libjpeg-turbo libspng libexif libwebp tiff libavif libheif libjxl;
             tests: cmocka
 NAMES
     exit 0

@@ -2,6 +2,8 @@
  *
  * The command vkclip: finds the subcommand, runs it, and checks that its output could be written.
  */
+#define _GNU_SOURCE /* fopencookie */
+#include "base/mute.h"
 #include "cli/command.h"
 #include "cli/log.h"
 #include "cli/suggest.h"
@@ -153,8 +155,28 @@ static int run(int argc, char **argv)
     return run_command(command, argc - 1, argv + 1);
 }
 
+#ifdef __GLIBC__
+static ssize_t write_unless_mute(void *cookie, const char *data, size_t size)
+{
+    (void)cookie;
+    return mute_is_on() ? (ssize_t)size : write(STDERR_FILENO, data, size);
+}
+
+/* Leaves out what libraries print of a damaged file, which has its one line of an error already. */
+static void mute_libraries(void)
+{
+    const cookie_io_functions_t functions = {.write = write_unless_mute};
+    FILE *stream = fopencookie(NULL, "w", functions);
+    if (stream && !setvbuf(stream, NULL, _IONBF, 0))
+        stderr = stream;
+}
+#endif
+
 int main(int argc, char **argv)
 {
+#ifdef __GLIBC__
+    mute_libraries();
+#endif
 #ifndef _WIN32
     /* A reader that goes away is an error to report, and not the end of the process. */
     signal(SIGPIPE, SIG_IGN);

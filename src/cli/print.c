@@ -42,7 +42,7 @@ static double seconds(void)
 void cli_start_progress(const struct cli_session *session, size_t done, size_t total)
 {
     cli_clear_progress();
-    progress.lines = !session->common.quiet && !isatty(fileno(stderr));
+    progress.lines = !session->common.quiet && !isatty(2);
     progress.enabled = !session->common.quiet && !progress.lines;
     progress.first = done;
     progress.total = total;
@@ -200,7 +200,7 @@ void cli_fail_input(struct cli_session *session, const char *format, ...)
 void cli_show_wait(const struct cli_session *session, const char *message)
 {
     cli_clear_progress();
-    if (session->common.quiet || !isatty(fileno(stderr)))
+    if (session->common.quiet || !isatty(2))
         return;
     fprintf(stderr, "\r%s\033[K", message);
     fflush(stderr);

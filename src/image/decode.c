@@ -30,6 +30,9 @@
 #ifndef VKCLIP_WITH_HEIF
 #define image_heif_decode NULL
 #endif
+#ifndef VKCLIP_WITH_AVIF
+#define image_avif_decode image_heif_decode /* with pixels that differ from Pillow's */
+#endif
 #ifndef VKCLIP_WITH_JXL
 #define image_jxl_decode NULL
 #endif
@@ -53,7 +56,7 @@ static const struct format {
     {"TIFF", 0, 4, "MM\0*", image_tiff_decode, NULL},
     {"TIFF", 0, 4, "II+\0", image_tiff_decode, NULL},
     {"TIFF", 0, 4, "MM\0+", image_tiff_decode, NULL},
-    {"AVIF", 0, 0, NULL, image_heif_decode, image_avif_recognise},
+    {"AVIF", 0, 0, NULL, image_avif_decode, image_avif_recognise},
     {"HEIC", 0, 0, NULL, image_heif_decode, image_heic_recognise},
     {"HEIF", 0, 0, NULL, image_heif_decode, image_heif_recognise},
     {"JPEG XL", 0, 2, "\xff\x0a", image_jxl_decode, NULL},

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-/* What this build has. stb_image is always there, and stands in for two libraries. */
+/* What this build has. stb_image is always there, and stands in for two libraries, as
+ * libheif does for libavif. */
 #ifdef VKCLIP_WITH_JPEG
 #define JPEG_LIBRARY "libjpeg-turbo"
 #else
@@ -34,6 +35,11 @@
 #else
 #define HAS_HEIF false
 #endif
+#ifdef VKCLIP_WITH_AVIF
+#define HAS_AVIF true
+#else
+#define HAS_AVIF false
+#endif
 #ifdef VKCLIP_WITH_JXL
 #define HAS_JXL true
 #else
@@ -45,7 +51,7 @@ static const struct vkclip_image_format formats[] = {
     {"JPEG", "jpg jpeg jpe jfif", JPEG_LIBRARY, true},
     {"WebP", "webp", "libwebp", HAS_WEBP},
     {"TIFF", "tif tiff", "libtiff", HAS_TIFF},
-    {"AVIF", "avif", "libheif", HAS_HEIF},
+    {"AVIF", "avif", HAS_HEIF && !HAS_AVIF ? "libheif" : "libavif", HAS_AVIF || HAS_HEIF},
     {"HEIC", "heic", "libheif", HAS_HEIF},
     {"HEIF", "heif hif", "libheif", HAS_HEIF},
     {"JPEG XL", "jxl", "libjxl", HAS_JXL},

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Decodes the primary picture of a HEIF file, HEIC or AVIF, with libheif. libheif applies the
- * rotation, the mirroring and the cropping that the file asks for itself. Samples of more than 8
- * bits are reduced to 8. Sequences without a still picture are refused.
+ * Decodes the primary picture of a HEIF file with libheif: HEIC, and AVIF in builds without
+ * libavif. libheif applies the rotation, the mirroring and the cropping that the file asks for
+ * itself. Samples of more than 8 bits are reduced to 8. Sequences without a still picture are
+ * refused.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "base/array.h"
 #include "base/error.h"
+#include "base/mute.h"
 #include "image/reader.h"
 
 #include <libheif/heif.h>
@@ -126,9 +128,11 @@ static int decode_handle(struct image_file *file, const struct heif_image_handle
     options->convert_hdr_to_8bit = 1;
     options->strict_decoding = 1;
     struct heif_image *image = NULL;
+    mute_set(true);
     struct heif_error failure = heif_decode_image(
         handle, &image, heif_colorspace_RGB,
         alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB, options);
+    mute_set(false);
     heif_decoding_options_free(options);
     if (failure.code != heif_error_Ok)
         return fail_heif(file, failure);

@@ -5,6 +5,7 @@
  * as they are stored. libjxl applies the orientation itself. CMYK pictures are refused.
  */
 #include "base/error.h"
+#include "base/mute.h"
 #include "image/reader.h"
 
 #include <jxl/decode.h>
@@ -135,7 +136,10 @@ static int decode_first(struct image_file *file, JxlDecoder *decoder, struct mem
 {
     int error = VKCLIP_OK;
     while (!error) {
-        switch (JxlDecoderProcessInput(decoder)) {
+        mute_set(true);
+        JxlDecoderStatus status = JxlDecoderProcessInput(decoder);
+        mute_set(false);
+        switch (status) {
         case JXL_DEC_BASIC_INFO:
             error = claim_basic_info(file, decoder, memory);
             break;

@@ -5,6 +5,9 @@
  */
 #include "image/reader.h"
 #include "base/error.h"
+#include "image/orient.h"
+
+#include <string.h>
 
 #define DEFAULT_MAX_PIXELS 89478485 /* a quarter of a GiB of RGB, where Pillow begins to warn */
 #define DECODER_MAX_PIXELS ((uint64_t)1 << 28) /* stb_image counts the bytes of RGBA in an int */
@@ -31,6 +34,27 @@ int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height)
     file->width = file->full_width = (uint32_t)width;
     file->height = file->full_height = (uint32_t)height;
     return VKCLIP_OK;
+}
+
+void reader_set_exif(struct image_file *file, const uint8_t *data, size_t size)
+{
+    const size_t prefix = size > 6 && !memcmp(data, "Exif\0\0", 6) ? 6 : 0;
+    file->exif = data + prefix;
+    file->exif_size = size - prefix;
+}
+
+int reader_orient(struct image_file *file, uint8_t **pixels, uint32_t orientation)
+{
+    struct vkclip_image image = {.pixels = *pixels,
+                                 .width = file->width,
+                                 .height = file->height,
+                                 .channels = file->channels};
+    int error = image_orient(&image, orientation);
+    *pixels = (uint8_t *)image.pixels;
+    file->width = file->full_width = image.width;
+    file->height = file->full_height = image.height;
+    file->oriented = true;
+    return error ? reader_no_memory(file) : VKCLIP_OK;
 }
 
 void reader_divide_alpha(const struct image_file *file, uint8_t *pixels)

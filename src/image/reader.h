@@ -34,6 +34,10 @@ struct image_file {
 int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height);
 /* Returns the number of pixels up to which reader_claim_size accepts a size. */
 uint64_t reader_most_pixels(const struct image_file *file);
+/* Keeps EXIF data, which begin with their TIFF header or with the prefix of a JPEG before it. */
+void reader_set_exif(struct image_file *file, const uint8_t *data, size_t size);
+/* Makes the pixels upright and sets `oriented`, for a format that has an orientation of its own. */
+int reader_orient(struct image_file *file, uint8_t **pixels, uint32_t orientation);
 /* Divides the colours by the alpha, the last channel, that they are multiplied by, as Pillow does.
  */
 void reader_divide_alpha(const struct image_file *file, uint8_t *pixels);
@@ -51,9 +55,9 @@ int reader_no_memory(const struct image_file *file);
  * releases even after an error. A reader whose library this build does not have is NULL, so that
  * image/decode.c refuses the file with the library's name. */
 typedef int image_reader(struct image_file *file, uint8_t **pixels);
-image_reader image_bmp_decode, image_gif_decode, image_heif_decode, image_jpeg_decode,
-    image_jxl_decode, image_png_decode, image_pnm_decode, image_psd_decode, image_tga_decode,
-    image_tiff_decode, image_webp_decode;
+image_reader image_avif_decode, image_bmp_decode, image_gif_decode, image_heif_decode,
+    image_jpeg_decode, image_jxl_decode, image_png_decode, image_pnm_decode, image_psd_decode,
+    image_tga_decode, image_tiff_decode, image_webp_decode;
 /* These functions tell whether a file names one of the format's brands. */
 bool image_avif_recognise(const struct image_file *file);
 bool image_heic_recognise(const struct image_file *file);

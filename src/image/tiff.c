@@ -7,7 +7,6 @@
  */
 #include "base/array.h"
 #include "base/error.h"
-#include "image/orient.h"
 #include "image/reader.h"
 
 #include <stdarg.h>
@@ -441,25 +440,6 @@ static int read_ycbcr(struct reader *reader, uint8_t **pixels)
     return error;
 }
 
-/* Makes the pixels upright, as Pillow does for this format whatever its caller asks for. */
-static int orient_page(struct reader *reader, uint8_t **pixels)
-{
-    struct image_file *file = reader->file;
-    struct vkclip_image image = {.pixels = *pixels,
-                                 .width = file->width,
-                                 .height = file->height,
-                                 .channels = file->channels};
-    uint16_t orientation = ORIENTATION_TOPLEFT;
-    TIFFGetFieldDefaulted(reader->tiff, TIFFTAG_ORIENTATION, &orientation);
-    if (image_orient(&image, orientation))
-        return reader_no_memory(file);
-    *pixels = (uint8_t *)image.pixels;
-    file->width = file->full_width = image.width;
-    file->height = file->full_height = image.height;
-    file->oriented = true;
-    return VKCLIP_OK;
-}
-
 int image_tiff_decode(struct image_file *file, uint8_t **pixels)
 {
     struct reader reader = {.file = file};
@@ -472,8 +452,11 @@ int image_tiff_decode(struct image_file *file, uint8_t **pixels)
     if (!error)
         error = reader.photometric == PHOTOMETRIC_YCBCR ? read_ycbcr(&reader, pixels)
                                                         : read_samples(&reader, pixels);
+    /* Pillow makes this format's pictures upright whatever its caller asks for. */
+    uint16_t orientation = ORIENTATION_TOPLEFT;
+    TIFFGetFieldDefaulted(reader.tiff, TIFFTAG_ORIENTATION, &orientation);
     if (!error)
-        error = orient_page(&reader, pixels);
+        error = reader_orient(file, pixels, orientation);
     TIFFClose(reader.tiff);
     return error;
 }

@@ -36,14 +36,11 @@ static int decode_frame(const struct image_file *file, const WebPIterator *frame
     return status == VP8_STATUS_OK ? VKCLIP_OK : fail_status(file, status);
 }
 
-/* Finds the block of EXIF, which some programs write with the prefix that it has in a JPEG. */
 static void find_exif(struct image_file *file, const WebPDemuxer *demuxer)
 {
     WebPChunkIterator chunk;
     if (WebPDemuxGetChunk(demuxer, "EXIF", 1, &chunk)) {
-        bool prefix = chunk.chunk.size > 6 && !memcmp(chunk.chunk.bytes, "Exif\0\0", 6);
-        file->exif = chunk.chunk.bytes + (prefix ? 6 : 0);
-        file->exif_size = chunk.chunk.size - (prefix ? 6 : 0);
+        reader_set_exif(file, chunk.chunk.bytes, chunk.chunk.size);
         WebPDemuxReleaseChunkIterator(&chunk);
     }
 }

@@ -27,6 +27,7 @@ import xml.etree.ElementTree
 COMMAND = ''
 MODEL = 'models/emoji-clip'
 EXPECTED = 'tests/golden/emoji-clip'
+PICTURES = 'tests/golden/pictures'
 NO_DEVICE = {'VK_ICD_FILENAMES': '/nonexistent', 'VK_DRIVER_FILES': '/nonexistent'}
 # A line of --help: how the option is written, its name, and the help text.
 OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,-]+)?) +(.*)$'
@@ -162,7 +163,7 @@ class Usage(CommandTest):
                          r'kernels for: f16 texel subgroup coopmat16 coopmat32 f16math dot\n'
                          r'pictures: PNG \(\w+\), JPEG \([\w-]+\), .*TGA\n'
                          r'(built without: .*\n)?$')
-        for form in ('WebP (libwebp)', 'TIFF (libtiff)', 'AVIF (libheif)', 'HEIC (libheif)', 'JPEG XL (libjxl)'):
+        for form in ('WebP (libwebp)', 'TIFF (libtiff)', 'AVIF (libavif)', 'HEIC (libheif)', 'JPEG XL (libjxl)'):
             self.assertEqual(version.count(form), 1, form)
 
     def test_help_and_manual_agree(self):
@@ -1125,6 +1126,20 @@ class Preprocess(CommandTest):
             plane = values[channel * 4096:(channel + 1) * 4096]
             self.assert_close(plane, [(b / 255 - mean[channel]) / std[channel]
                                       for b in bytes_[channel::3]], 1e-5)
+
+    def test_every_format_fails_in_one_line(self):
+        """Some decoders print on standard error what they find in a damaged file."""
+        broken = []
+        for folder in ('webp', 'tiff', 'heif', 'jxl'):
+            for name in sorted(os.listdir(f'{PICTURES}/{folder}')):
+                with open(f'{PICTURES}/{folder}/{name}', 'rb') as file:
+                    data = bytearray(file.read())
+                data[len(data) * 2 // 3:] = bytes(len(data) - len(data) * 2 // 3)
+                broken += [self.path(name, data), self.path('cut.' + name, data[:len(data) // 2])]
+        self.run_command('preprocess', '-m', MODEL, *broken, '-o', self.path('o.safetensors'), status=1)
+        self.assertLessEqual(len(self.errors), len(broken) + 1)
+        for line in self.errors:
+            self.assertRegex(line, r'^vkclip: \S+\.(webp|tif|avif|heic|jxl|safetensors): ')
 
     def test_failures(self):
         owl, none, output = MODEL + '/samples/owl.png', self.path('none'), self.path('o.safetensors')

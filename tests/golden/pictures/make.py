@@ -165,6 +165,9 @@ expect('rgb_left', rgb.transpose(Image.ROTATE_90))
 rgb.save(f'{root}/exif.png', exif=exif)
 with open(f'{root}/exif', 'wb') as file:
     file.write(exif.tobytes()[6:])
+run('avifenc', '-y', '420', '--min', '10', '--max', '10', path('rgb.png'), path('rgb_half-subsampled.avif'))
+run('avifdec', path('rgb_half-subsampled.avif'), path('rgb_half.png'))
+expect('rgb_half', Image.open(path('rgb_half.png')).convert('RGB'))
 # avifenc and cjxl write the orientation of EXIF as their formats' own too.
 run('avifenc', '--lossless', '--exif', f'{root}/exif', path('rgb.png'), path('rgb_upright-exif.avif'))
 run('cjxl', f'{root}/exif.png', path('rgb_upright-turned.jxl'), '-d', '0')
