@@ -19,7 +19,7 @@ execFileSync(program, [file]);
 const ROWS = 40000;
 
 const expected = (i) => {
-  const row = [`row ${i}: \u00e9 ${String(i).padStart(1000, '0')}`, [255, 0, i % 256].slice(0, i % 4), -i,
+  const row = [`row ${i}: \u00e9 ${String(i).padStart(1000, '0')}`, [255, 0, i % 256].slice(0, i % 4), 0 - i,
                BigInt(i) * -10000000000n, i / 8, i / 10];
   return row.map((value, column) => (i + column) % 4 === 3 ? null : value);
 };
