@@ -2,7 +2,9 @@
  *
  * Implements the public functions of an index.
  */
+#include "api/import.h"
 #include "api/update.h"
+#include "search/export.h"
 #include "search/index.h"
 
 int vkclip_open_index(const struct vkclip_index_params *params, struct vkclip_index **index)
@@ -81,4 +83,27 @@ int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed)
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_prune_index: index expected");
     return index_prune(index, removed ? removed : &ignored);
+}
+
+int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *model,
+                        const char *folder, uint64_t *exported)
+{
+    struct vkclip_index_model described;
+    uint64_t ignored;
+    if (!index || !model || !folder)
+        return error_fail(VKCLIP_EINVALID, "vkclip_export_index: index, model and folder expected");
+    int error = update_describe_model(index, model, &described);
+    return error ? error
+                 : export_clip_retrieval(index, described.identity, described.embed_dim, folder,
+                                         exported ? exported : &ignored);
+}
+
+int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
+                        const char *database, struct vkclip_import_result *result)
+{
+    struct vkclip_import_result ignored;
+    if (!index || !model || !database)
+        return error_fail(VKCLIP_EINVALID,
+                          "vkclip_import_rclip: index, model and database expected");
+    return import_rclip(index, model, database, result ? result : &ignored);
 }

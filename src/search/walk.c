@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/folder.h"
 #include "base/string.h"
+#include "image/formats.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,14 +30,8 @@ static bool is_in_list(const char *name, const char *const *list, size_t count)
 
 bool walk_is_picture(const char *name)
 {
-    static const char *const extensions[] = {"jpg", "jpeg", "jpe",  "jfif", "png", "webp", "gif",
-                                             "bmp", "tif",  "tiff", "heic", "hif", "heif", "avif",
-                                             "jxl", "tga",  "psd",  "pnm",  "ppm", "pgm",  "pbm"};
-    char lower[8] = {0};
     const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && dot[1 + i] && i + 1 < sizeof(lower); i++)
-        lower[i] = (char)(dot[1 + i] | 0x20);
-    return is_in_list(lower, extensions, ARRAY_COUNT(extensions));
+    return dot && image_find_format(dot + 1);
 }
 
 /* These folders hold copies that systems make, deleted files, or packages of programs. */

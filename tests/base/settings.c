@@ -118,11 +118,37 @@ static void lists_are_matched_by_word(void **state)
     assert_false(settings_list_has(NULL, "f16"));
 }
 
+static void index_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable, *data, *home, *expected;
+    } cases[] = {
+        {"named", "/d", "/h", "named"},
+#if !defined(_WIN32) && !defined(__APPLE__)
+        {"", "/d", "/h", "/d/vkclip/index.db"},
+        {NULL, "", "/h", "/h/.local/share/vkclip/index.db"},
+        {NULL, NULL, NULL, NULL},
+#endif
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct settings settings;
+        set_variable("VKCLIP_INDEX", cases[i].variable);
+        set_variable("XDG_DATA_HOME", cases[i].data);
+        set_variable("HOME", cases[i].home);
+        assert_int_equal(settings_read(NULL, &settings), 0);
+        assert_text(settings.index, cases[i].expected);
+        settings_free(&settings);
+    }
+    unsetenv("VKCLIP_INDEX");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(caller_wins_over_environment),
         cmocka_unit_test(cache_folder_is_found),
+        cmocka_unit_test(index_is_found),
         cmocka_unit_test(other_variables_are_copied),
         cmocka_unit_test(lists_are_matched_by_word),
     };

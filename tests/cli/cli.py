@@ -1108,6 +1108,103 @@ class Embed(CommandTest):
         self.assertIn('NUL', self.errors[0])
 
 
+class Index(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.pictures = self.path('pictures')
+        self.index = ['index', '--index', self.path('index.db')]
+        made = subprocess.run([COMMAND, *self.index, '--prune'], capture_output=True, check=False)
+        if b'no picture search' in made.stderr:
+            self.skipTest('this build has no picture search')
+        shutil.copytree(f'{MODEL}/samples', self.pictures)
+
+    def update(self, *arguments, **others):
+        (result,) = self.run_json(*self.index, '-m', MODEL, *arguments, **others)
+        return result
+
+    def test_form(self):
+        counts = {'new': 0, 'changed': 0, 'moved': 0, 'removed': 0, 'failed': 0}
+        self.assertEqual(self.update(self.pictures), {'indexed': 14, **counts, 'new': 14})
+        os.rename(f'{self.pictures}/owl.png', f'{self.pictures}/uhu.png')
+        os.remove(f'{self.pictures}/robot.png')
+        self.path('pictures/cut.png', b'\x89PNG\r\n\x1a\n')
+        found = self.update(status=1)
+        self.assert_error(f'{self.pictures}/cut.png: truncated PNG')
+        self.assertEqual(found, {'indexed': 13, **counts, 'moved': 1, 'removed': 1, 'failed': 1})
+        # A known failure is counted, but neither read nor reported again.
+        self.assertEqual(self.update(), {'indexed': 13, **counts, 'failed': 1})
+        self.assertEqual(self.update('--retry', status=1)['failed'], 1)
+        self.assertRegex(self.run_command(*self.index, '-m', MODEL),
+                         r'^13 indexed: 0 new, 0 changed, 0 moved, 0 removed; 1 failed\n$')
+
+    def test_status(self):
+        self.update(self.pictures)
+        self.path('pictures/\udcff.png', b'')
+        self.update(status=1)
+        (found,) = self.run_json(*self.index, '--status')
+        self.assertEqual([found[name] for name in ('files', 'pictures', 'missing', 'failed')],
+                         [15, 15, 0, 1])
+        self.assertEqual(found['folders'], [os.path.realpath(self.pictures)])
+        self.assertEqual([found['models'][0][name] for name in ('embed_dim', 'vectors')], [128, 14])
+        self.assertEqual(len(found['failures']), 1)
+        text = self.run_command(*self.index, '--status')
+        self.assertRegex(text, r'(?m)^files     15, of 15 different pictures; 1 failed, 0 missing$')
+
+    def test_removal(self):
+        self.update(self.pictures)
+        self.assertEqual(self.run_json(*self.index, '--remove', f'{self.pictures}/owl.png'),
+                         [{'removed': 1}])
+        os.remove(f'{self.pictures}/robot.png')
+        self.assertEqual(self.update()['removed'], 1)
+        self.assertEqual(self.run_json(*self.index, '--prune'), [{'removed': 1}])
+        (found,) = self.run_json(*self.index, '--status')
+        self.assertEqual((found['files'], found['models'][0]['vectors']), (13, 13))
+
+    def test_unmounted(self):
+        """A folder that is gone or empty changes nothing."""
+        self.update(self.pictures)
+        os.rename(self.pictures, self.path('elsewhere'))
+        for words in 'is not there', 'has no files':
+            found = self.update()
+            self.assert_error('warning: ', words, 'the index has 14 files there')
+            self.assertEqual((found['indexed'], found['removed']), (14, 0))
+            os.makedirs(self.pictures, exist_ok=True)
+
+    def test_thumbnails(self):
+        self.update(self.pictures, '--thumbnails')
+        import sqlite3
+        with contextlib.closing(sqlite3.connect(self.path('index.db'))) as index:
+            thumbnails = index.execute('SELECT data FROM thumbnail').fetchall()
+            self.assertEqual(len(thumbnails), 14)
+            self.path('thumbnail.jpg', thumbnails[0][0])
+        self.run_json('classify', '-m', MODEL, '-l', 'owl', self.path('thumbnail.jpg'))
+
+    def test_environment(self):
+        home = {'VKCLIP_INDEX': '', 'XDG_DATA_HOME': self.path('data')}
+        self.run_json('index', '-m', MODEL, self.pictures, environment=home)
+        self.assertTrue(os.path.exists(self.path('data/vkclip/index.db')))
+        named = {'VKCLIP_INDEX': self.path('data/vkclip/index.db')}
+        (found,) = self.run_json('index', '--status', environment=named)
+        self.assertEqual(found['files'], 14)
+
+    def test_bad_input(self):
+        for arguments, status, words in [
+                ([self.path('none')], 1, ['none: no such file or folder']),
+                ([], 1, ['has no folders yet']),
+                (['--status', '--prune'], 2, ['expected one of --status']),
+                (['--remove'], 2, ['expected the files or folders to remove']),
+                (['--export', 'csv', 'x'], 2, ['clip-retrieval']),
+                (['--import', 'rclip'], 2, ['expected one database']),
+                (['--index', self.path('absent/index.db')], 2, ['given twice'])]:
+            self.run_command(*self.index, '-m', MODEL, *arguments, status=status)
+            self.assert_error(*words)
+        self.path('text.db', b'no database' * 100)
+        self.run_command('index', '--index', self.path('text.db'), '--status', status=1)
+        self.assert_error('text.db: expected an SQLite database')
+        self.run_command('index', '--index', self.path('new.db'), '--status', status=1)
+        self.assert_error('new.db: cannot be opened: No such file or directory')
+
+
 class Preprocess(CommandTest):
     def test_expected(self):
         pictures = [f'{EXPECTED}/{label["file"]}' for label in read_labels()]

@@ -4,11 +4,12 @@
  */
 #define _GNU_SOURCE
 #include "search/store.h"
-#include "search/sqlite.h"
+#include "search/sqlite_store.h"
 #include "support/scratch.h"
 
 #include <math.h>
 #include <pthread.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -412,6 +413,97 @@ static void writers_wait_and_readers_do_not(void **state)
     scratch_remove(folder);
 }
 
+static void a_lock_is_an_error_in_the_end(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder();
+    struct store *first = open_store(folder), *second = open_store(folder);
+    struct vkclip_index_info info;
+    sqlite3_busy_timeout(sqlite_of_store(second)->database, 100);
+    assert_int_equal(first->write->begin(first), 0);
+    add_file(first, "/1", 1, 1);
+    assert_failed(second->write->begin(second), VKCLIP_EIO, "locked by another process");
+    second->write->rollback(second);
+    assert_int_equal(first->write->commit(first), 0);
+    assert_int_equal(second->write->begin(second), 0);
+    add_file(second, "/2", 2, 1);
+    assert_int_equal(second->write->commit(second), 0);
+    assert_int_equal(second->read->count(second, &info), 0);
+    assert_int_equal(info.files, 2);
+    store_close(&first);
+    store_close(&second);
+    scratch_remove(folder);
+}
+
+/* SQLite's limit of pages has the same result code as a full disk. */
+static void a_full_disk_loses_one_batch(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), name[400];
+    struct store *store = open_store(folder);
+    struct vkclip_index_info info;
+    int error = 0, batches = 0;
+    assert_int_equal(sqlite_execute(sqlite_of_store(store), "PRAGMA max_page_count = 40"), 0);
+    while (!error) {
+        assert_int_equal(store->write->begin(store), 0);
+        for (int i = 0; i < 20 && !error; i++) {
+            const struct store_stamp stamp = {.size = 1};
+            int64_t before;
+            snprintf(name, sizeof(name), "/%300d", batches * 20 + i);
+            error = store->write->put_file(store, name, &stamp, 0, 0, NULL, &before);
+        }
+        if (!error)
+            error = store->write->commit(store);
+        batches += !error;
+    }
+    assert_failed(error, VKCLIP_EIO, "the disk is full; all earlier batches are in the index");
+    store->write->rollback(store);
+    assert_true(batches > 1);
+    store_close(&store);
+    store = open_store(folder);
+    assert_int_equal(store->read->count(store, &info), 0);
+    assert_int_equal(info.files, 20 * batches);
+    store_close(&store);
+    scratch_remove(folder);
+}
+
+/* Runs as another user, whom the file's permissions bind even if this one is root. */
+static int write_as_nobody(const char *path)
+{
+    struct store *store = NULL;
+    if (!getuid() && (setgid(65534) || setuid(65534)))
+        return 3;
+    int error = store_open(path, false, &store);
+    if (!error)
+        error = store->write->begin(store);
+    if (!error)
+        error = store->write->put_root(store, "/");
+    const bool good = error == VKCLIP_EIO && strstr(vkclip_last_error(), "read-only");
+    store_close(&store);
+    error = store_open(path, true, &store); /* Reading needs no permission to write. */
+    store_close(&store);
+    return good && !error ? 0 : 4;
+}
+
+static void read_only_files_are_read(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "index.db");
+    struct store *store = open_store(folder);
+    int status;
+    store_close(&store);
+    assert_int_equal(chmod(path, 0444), 0);
+    assert_int_equal(chmod(folder, 0555), 0);
+    const pid_t child = fork();
+    if (!child)
+        _exit(write_as_nobody(path));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(chmod(folder, 0755), 0);
+    free(path);
+    scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +515,9 @@ int main(void)
         cmocka_unit_test(facts_and_thumbnails_are_kept),
         cmocka_unit_test(pruning_removes_what_is_nowhere),
         cmocka_unit_test(writers_wait_and_readers_do_not),
+        cmocka_unit_test(a_lock_is_an_error_in_the_end),
+        cmocka_unit_test(a_full_disk_loses_one_batch),
+        cmocka_unit_test(read_only_files_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

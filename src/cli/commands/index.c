@@ -266,6 +266,41 @@ static int change_index(struct cli_session *session, struct vkclip_index *index,
     return error ? cli_fail_library(session, CLI_FAILED) : print_count(session, "removed", count);
 }
 
+/* Writes into a folder, which needs no device. */
+static int export_index(struct cli_session *session, struct vkclip_index *index,
+                        const struct options *options, const char *folder)
+{
+    uint64_t count = 0;
+    int status = cli_open_model(session, &options->model);
+    if (!status && vkclip_export_index(index, session->model, folder, &count))
+        status = cli_fail_library(session, CLI_FAILED);
+    return status ? status : print_count(session, "exported", count);
+}
+
+static int import_index(struct cli_session *session, struct vkclip_index *index,
+                        const struct options *options, const char *database)
+{
+    struct vkclip_import_result result;
+    int status = cli_open_model_on_device(session, &options->model, &options->device);
+    if (!status && vkclip_import_rclip(index, session->model, database, &result))
+        status = cli_fail_library(session, CLI_FAILED);
+    if (status)
+        return status;
+    if (session->common.json) {
+        json_t *json =
+            json_pack("{s:I,s:I,s:I,s:I,s:f}", "rows", (json_int_t)result.rows, "imported",
+                      (json_int_t)result.imported, "left_out", (json_int_t)result.left_out,
+                      "compared", (json_int_t)result.compared, "least_cosine", result.least_cosine);
+        return cli_print_json(json, stdout) ? CLI_DONE : CLI_FAILED;
+    }
+    printf("%llu of %llu imported; cosine of %llu pictures at least %.6f; %llu left out: gone, "
+           "changed, or turned by EXIF\n",
+           (unsigned long long)result.imported, (unsigned long long)result.rows,
+           (unsigned long long)result.compared, result.least_cosine,
+           (unsigned long long)result.left_out);
+    return CLI_DONE;
+}
+
 /* ---- The command ------------------------------------------------------------------------------- */
 
 /* At most one of the options is given that do something else than updating. */
@@ -296,6 +331,10 @@ static int use_index(struct cli_session *session, struct vkclip_index *index,
         return print_status(session, index);
     if (options->prune || options->remove)
         return change_index(session, index, options, paths);
+    if (options->layout)
+        return export_index(session, index, options, paths[0]);
+    if (options->source)
+        return import_index(session, index, options, paths[0]);
     return update_index(session, index, options, paths);
 }
 

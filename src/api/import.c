@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rclip keeps a row per file with an embedding in fp32, and knows a file by its path, size and time
+ * of modification. Its files are read and hashed, because an index knows contents, and decoded at a
+ * small scale for what is told about a picture, but not encoded. rclip's model is not named in its
+ * database, so a sample is compared.
+ */
+#include "api/import.h"
+
+#ifdef VKCLIP_WITH_SEARCH
+#include "api/update.h"
+#include "base/half.h"
+#include "encode/pictures.h"
+#include "image/decode.h"
+#include "search/file_hash.h"
+#include "search/sqlite.h"
+#include "search/walk.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+    SAMPLE = 16, /* Wrong models differ in every picture; broken files may be among a few. */
+    BATCH = 256  /* files per transaction */
+};
+
+/* Two implementations of one model agree to 0.9999 in fp32 and to 0.999 in fp16; those of two
+ * models are near 0. */
+#define LEAST_COSINE 0.99
+
+#define ROWS " FROM images WHERE deleted IS NULL AND vector IS NOT NULL"
+
+struct import {
+    struct vkclip_index *index;
+    struct vkclip_model *model;
+    struct sqlite rclip;
+    int64_t model_id;
+    uint32_t dim;
+    uint16_t *vector; /* [dim] */
+    unsigned written; /* files in the open transaction */
+    struct vkclip_import_result *result;
+};
+
+/* Tells whether a file is as rclip has seen it. rclip keeps the time as a double. */
+static bool is_unchanged(sqlite3_stmt *row, const char *path)
+{
+    struct stat status;
+    if (!path || stat(path, &status))
+        return false;
+    const double modified = (double)walk_stamp(&status).modified * 1e-9;
+    return sqlite3_column_int64(row, 1) == (int64_t)status.st_size &&
+           fabs(sqlite3_column_double(row, 2) - modified) < 1e-5;
+}
+
+static bool has_vector(const struct import *import, sqlite3_stmt *row)
+{
+    return (size_t)sqlite3_column_bytes(row, 3) == import->dim * sizeof(float);
+}
+
+/* ---- The sample ------------------------------------------------------------------------------ */
+
+/* Returns the cosine of a picture's embedding and rclip's; NAN where it cannot be encoded. */
+static double compare_row(const struct import *import, sqlite3_stmt *row, float *embedding)
+{
+    const char *path = (const char *)sqlite3_column_text(row, 0);
+    const struct pictures pictures = {.paths = &path};
+    const float *other = sqlite3_column_blob(row, 3);
+    double dot = 0, length = 0, other_length = 0;
+    if (pictures_encode(import->model, &pictures, 1, NULL, embedding))
+        return (double)NAN;
+    for (uint32_t i = 0; i < import->dim; i++) {
+        dot += (double)embedding[i] * other[i];
+        length += (double)embedding[i] * embedding[i];
+        other_length += (double)other[i] * other[i];
+    }
+    return dot / sqrt(length * other_length);
+}
+
+static int compare_sample(struct import *import)
+{
+    struct vkclip_import_result *result = import->result;
+    float *embedding = malloc(import->dim * sizeof(*embedding));
+    int error = embedding ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a picture");
+    const uint64_t sample = result->rows < SAMPLE ? result->rows : SAMPLE;
+    for (uint64_t i = 0; i < sample && !error; i++) {
+        sqlite3_stmt *row;
+        error = sqlite_find(&import->rclip,
+                            "SELECT filepath, size, modified_at, vector" ROWS
+                            " ORDER BY id LIMIT 1 OFFSET ?1",
+                            &row, "i", (int64_t)(i * result->rows / sample));
+        if (error || !row)
+            continue;
+        const char *path = (const char *)sqlite3_column_text(row, 0);
+        if (!has_vector(import, row))
+            error = error_fail(VKCLIP_EINVALID,
+                               "%s: an embedding of %d bytes, expected %u values of this model",
+                               import->rclip.path, sqlite3_column_bytes(row, 3), import->dim);
+        const double cosine =
+            !error && is_unchanged(row, path) ? compare_row(import, row, embedding) : (double)NAN;
+        if (!isnan(cosine)) {
+            result->compared++;
+            result->least_cosine = fmin(result->least_cosine, cosine);
+        }
+        sqlite3_reset(row);
+    }
+    free(embedding);
+    if (!error && result->compared && result->least_cosine < LEAST_COSINE)
+        error = error_fail(VKCLIP_EINVALID,
+                           "%s: comes from another model: the cosine of a picture is %.4f, "
+                           "expected at least %.2f",
+                           import->rclip.path, result->least_cosine, LEAST_COSINE);
+    if (!error && result->rows && !result->compared)
+        error = error_fail(VKCLIP_EINVALID,
+                           "%s: none of %llu files of a sample is as it was, so that the model "
+                           "cannot be compared",
+                           import->rclip.path, (unsigned long long)sample);
+    return error;
+}
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+/* Reads what an index knows of a file; false: it is no picture, or one that rclip sees otherwise.
+ */
+static bool read_facts(const char *path, const void *data, size_t size, struct image_facts *facts)
+{
+    const struct image_options small = {.least_side = 1, .orient = true};
+    struct vkclip_image image = {0};
+    const bool good = !image_decode(data, size, path, &small, &image, facts);
+    image_free(&image);
+    return good && facts->orientation <= 1;
+}
+
+static int write_row(struct import *import, sqlite3_stmt *row, const char *path,
+                     const struct store_stamp *stamp, const struct store_hash *hash,
+                     const struct image_facts *image)
+{
+    struct store *store = import->index->store;
+    const struct store_facts facts = {.format = image->format,
+                                      .camera = image->camera[0] ? image->camera : NULL,
+                                      .width = image->width,
+                                      .height = image->height,
+                                      .orientation = image->orientation,
+                                      .taken = image->taken,
+                                      .latitude = image->latitude,
+                                      .longitude = image->longitude};
+    const float *values = sqlite3_column_blob(row, 3);
+    int64_t content, before;
+    double length = 0;
+    for (uint32_t i = 0; i < import->dim; i++)
+        length += (double)values[i] * values[i];
+    for (uint32_t i = 0; i < import->dim; i++)
+        import->vector[i] = half_from_float((float)(values[i] / sqrt(length)));
+    int error = store->write->put_content(store, hash, &content);
+    if (!error)
+        error = store->write->put_facts(store, content, &facts);
+    if (!error)
+        error =
+            store->write->put_vector(store, content, import->model_id, import->vector, import->dim);
+    if (!error)
+        error = store->write->put_file(store, path, stamp, content, 0, NULL, &before);
+    return error;
+}
+
+static int import_row(void *user, sqlite3_stmt *row)
+{
+    struct import *import = user;
+    struct store *store = import->index->store;
+    const char *path = (const char *)sqlite3_column_text(row, 0);
+    struct store_stamp stamp;
+    struct store_hash hash;
+    struct image_facts facts;
+    void *data = NULL;
+    size_t size;
+    import->result->left_out++;
+    if (!has_vector(import, row) || !is_unchanged(row, path) ||
+        file_hash_read(path, &stamp, &hash, &data, &size))
+        return VKCLIP_OK;
+    const bool good = read_facts(path, data, size, &facts);
+    free(data);
+    if (!good)
+        return VKCLIP_OK;
+    int error = write_row(import, row, path, &stamp, &hash, &facts);
+    if (!error && ++import->written % BATCH == 0) {
+        error = store->write->commit(store);
+        if (!error)
+            error = store->write->begin(store);
+    }
+    import->result->left_out--;
+    import->result->imported++;
+    return error;
+}
+
+static int import_rows(struct import *import, const struct vkclip_index_model *model)
+{
+    struct store *store = import->index->store;
+    import->vector = malloc(import->dim * sizeof(*import->vector));
+    if (!import->vector)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
+    int error = store->write->begin(store);
+    if (!error)
+        error = store->write->put_model(store, model, &import->model_id);
+    if (!error)
+        error = sqlite_each(&import->rclip,
+                            "SELECT filepath, size, modified_at, vector" ROWS " ORDER BY id",
+                            import_row, import, "");
+    if (!error)
+        error = store->write->commit(store);
+    if (error)
+        store->write->rollback(store);
+    free(import->vector);
+    return error;
+}
+
+int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const char *path,
+                 struct vkclip_import_result *result)
+{
+    struct import import = {
+        .index = index, .model = model, .dim = model->info.embed_dim, .result = result};
+    struct vkclip_index_model described;
+    int64_t rows = 0, tables = 0;
+    *result = (struct vkclip_import_result){.least_cosine = 1};
+    int error = index_check_writable(index);
+    if (!error)
+        error = update_describe_model(index, model, &described);
+    if (!error)
+        error = sqlite_open(path, SQLITE_MODE_READ, &import.rclip);
+    if (error)
+        return error;
+    error = sqlite_find_number(&import.rclip,
+                               "SELECT count(*) FROM pragma_table_info('images') WHERE name IN"
+                               " ('filepath', 'size', 'modified_at', 'vector', 'deleted')",
+                               0, &tables, "");
+    if (!error && tables != 5)
+        error =
+            error_fail(VKCLIP_EFORMAT, "%s: expected a database of rclip, found another one", path);
+    if (!error)
+        error = sqlite_find_number(&import.rclip, "SELECT count(*)" ROWS, 0, &rows, "");
+    result->rows = (uint64_t)rows;
+    if (!error)
+        error = compare_sample(&import);
+    if (!error)
+        error = import_rows(&import, &described);
+    sqlite_close(&import.rclip);
+    return error;
+}
+#else
+int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const char *path,
+                 struct vkclip_import_result *result)
+{
+    (void)index;
+    (void)model;
+    *result = (struct vkclip_import_result){0};
+    return error_fail(VKCLIP_EUNSUPPORTED,
+                      "%s: this build has no picture search: it needs SQLite and xxHash", path);
+}
+#endif
