@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/string.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,14 +132,14 @@ static void report_waiting(const struct gpu *gpu, double waited)
                 waited, gpu->timeout);
 }
 
-/* Waits for one submit, slice by slice. */
+/* Waits for one submit, slice by slice. At most the length of a slice counts as waited for it,
+ * because a process that is stopped meanwhile finds that more time has passed. */
 static int wait_for_part(struct gpu_commands *commands, struct gpu_part *part)
 {
     struct gpu *gpu = commands->gpu;
-    const double start = clock_seconds();
     double waited = 0;
     for (;;) {
-        const double left = gpu->timeout - waited;
+        const double left = gpu->timeout - waited, start = clock_seconds();
         const double slice = left < SLICE_SECONDS ? left : SLICE_SECONDS;
         VkResult result = vkWaitForFences(gpu->device, 1, &part->fence, VK_TRUE,
                                           slice > 0 ? (uint64_t)(slice * 1e9) : 0);
@@ -150,7 +151,7 @@ static int wait_for_part(struct gpu_commands *commands, struct gpu_part *part)
                        ? error
                        : vulkan_check(vkResetFences(gpu->device, 1, &part->fence), "vkResetFences");
         }
-        waited = clock_seconds() - start;
+        waited += fmin(slice, clock_seconds() - start);
         if (waited >= gpu->timeout)
             return lose_silent_device(commands);
         report_waiting(gpu, waited);
