@@ -11,22 +11,27 @@
  * as that of its software drivers is. Older headers do not know it. */
 #define DRIVER_HONEYKRISP 26
 
+/* Mesa encodes its version as Vulkan does. */
+#define MESA_26 VK_MAKE_VERSION(26, 0, 0)
+
 /* Each row gives the class of the devices of a vendor or of a driver; 0 stands for any. A device
- * whose narrowest subgroup is narrower than `narrowest` is not of the row. The first row counts. */
+ * whose narrowest subgroup is narrower than `narrowest`, or whose driver is older than `oldest`, is
+ * not of the row. The first row counts. */
 static const struct {
-    uint32_t vendor, driver, narrowest;
+    uint32_t vendor, driver, narrowest, oldest;
     enum gpu_class class;
 } rows[] = {
-    {VENDOR_AMD, 0, 64, GPU_GCN}, /* before RDNA all subgroups have 64 lanes */
-    {VENDOR_AMD, 0, 0, GPU_RDNA},
-    {VENDOR_NVIDIA, 0, 0, GPU_NVIDIA},
-    {VENDOR_QUALCOMM, 0, 0, GPU_ADRENO},
-    {VENDOR_APPLE, 0, 0, GPU_APPLE}, /* MoltenVK and KosmicKrisp */
-    {0, DRIVER_HONEYKRISP, 0, GPU_APPLE},
-    {VENDOR_INTEL, 0, 0, GPU_INTEL},
-    {VENDOR_ARM, 0, 0, GPU_MOBILE},
-    {VENDOR_IMAGINATION, 0, 0, GPU_MOBILE},
-    {VENDOR_BROADCOM, 0, 0, GPU_MOBILE},
+    {VENDOR_AMD, 0, 64, 0, GPU_GCN}, /* before RDNA all subgroups have 64 lanes */
+    {VENDOR_AMD, 0, 0, 0, GPU_RDNA},
+    {VENDOR_NVIDIA, 0, 0, 0, GPU_NVIDIA},
+    {VENDOR_QUALCOMM, 0, 0, 0, GPU_ADRENO},
+    {VENDOR_APPLE, 0, 0, 0, GPU_APPLE}, /* MoltenVK and KosmicKrisp */
+    {0, DRIVER_HONEYKRISP, 0, 0, GPU_APPLE},
+    {VENDOR_INTEL, 0, 0, 0, GPU_INTEL},
+    {VENDOR_ARM, 0, 0, 0, GPU_MOBILE},
+    {VENDOR_IMAGINATION, 0, 0, 0, GPU_MOBILE},
+    {VENDOR_BROADCOM, 0, 0, 0, GPU_MOBILE},
+    {0, VK_DRIVER_ID_MESA_LLVMPIPE, 0, MESA_26, GPU_LAVAPIPE},
 };
 
 void class_find(const struct description *description, struct gpu_limits *limits)
@@ -43,7 +48,7 @@ void class_find(const struct description *description, struct gpu_limits *limits
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         if ((rows[i].vendor && rows[i].vendor != description->info.vendor_id) ||
             (rows[i].driver && rows[i].driver != (uint32_t)description->driver) ||
-            limits->wave < rows[i].narrowest)
+            limits->wave < rows[i].narrowest || description->driver_version < rows[i].oldest)
             continue;
         limits->class = rows[i].class;
         return;

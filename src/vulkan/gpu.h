@@ -61,7 +61,8 @@ enum gpu_class {
     GPU_INTEL,
     GPU_ADRENO,
     GPU_APPLE,
-    GPU_MOBILE
+    GPU_MOBILE,
+    GPU_LAVAPIPE /* of Mesa 26 or later; older ones load lane by lane, as no GPU does */
 };
 
 struct gpu_limits {
