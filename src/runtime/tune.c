@@ -35,8 +35,8 @@
  * process spends it again. More would delay the start of short commands, less would leave a server
  * with the fixed order. */
 #define UNKEPT_SHARE 0.25
-/* A class whose times disagreed among themselves is measured again by this many later processes;
- * then the fixed order stays, because the machine seems never to be quiet. */
+/* So many processes try to measure a class that cannot be decided; then the fixed order stays,
+ * because the machine seems never to be quiet, or too slow. */
 #define MOST_TRIES 3
 /* A choice that replaced the fixed order is compared with it again by a later process, and then
  * once per so many seconds, a day; one process compares one class. Twenty runs of up to a quarter
@@ -171,6 +171,12 @@ static bool is_same_kind(const char *a, const char *b)
     return !strncmp(a_weights, b_weights, strcspn(a_weights, "[>"));
 }
 
+/* Tells whether a class was measured and decided. */
+static bool is_decided(json_t *class)
+{
+    return json_object_size(json_object_get(class, "ms"));
+}
+
 /* Returns the name of the choice that was found for a class, or else for another class of its kind,
  * or NULL if nothing is known of the kind. */
 static const char *known_choice(const struct tuner *tuner, const char *key)
@@ -178,9 +184,9 @@ static const char *known_choice(const struct tuner *tuner, const char *key)
     json_t *found = json_object_get(tuner->classes, key);
     json_t *class;
     const char *other_key;
-    if (!found)
+    if (!is_decided(found))
         json_object_foreach (tuner->classes, other_key, class)
-            if (is_same_kind(key, other_key))
+            if (is_decided(class) && is_same_kind(key, other_key))
                 found = class;
     return json_string_value(json_object_get(found, "kernel"));
 }
@@ -331,20 +337,19 @@ static json_t *list_ms(const struct tune_trial *trial)
     return times;
 }
 
-/* Adds a class to the known classes. `times` is stolen; without times, the class is one that takes
- * too long to be measured. A class whose times disagree has no times either, and the number of
- * processes that tried to measure it. */
+/* Adds a class to the known classes. `times` is stolen. A class that could not be decided has no
+ * times, and the number of processes that tried to measure it. */
 static void record_result(struct tuner *tuner, const char *key, const struct kernel_choice *choice,
-                          json_t *times, bool disturbed)
+                          json_t *times, bool undecided)
 {
     char name[KERNEL_CHOICE_NAME];
     kernels_choice_name(choice, name);
     json_t *class = json_pack("{ss so}", "kernel", name, "ms", times);
     json_t *before = json_object_get(json_object_get(tuner->unsure, key), "unsure");
-    if (disturbed)
+    if (undecided)
         json_object_set_new(class, "unsure", json_integer(json_integer_value(before) + 1));
     log_message(VKCLIP_LOG_INFO, "%s: %s%s", key, name,
-                disturbed ? ", because the device was busy with other work" : "");
+                undecided ? ", because the device was too busy or too slow to tell" : "");
     json_object_set_new(tuner->classes, key, class);
 }
 
@@ -365,8 +370,8 @@ static int run_trial(struct tuner *tuner, const struct shape_class *class, struc
 }
 
 /* Runs the trial of one class, with times that the caller has set. A class that alone takes all of
- * the time gets an entry without times, so that it is not tried again; other classes that fail stay
- * unknown. */
+ * the time gets an entry without times, so that this process does not try it again; other classes
+ * that fail stay unknown. */
 static void measure_class(struct tuner *tuner, const struct shape_class *class,
                           struct tune_trial *trial, bool is_first, struct slow_choices *slow)
 {
@@ -384,9 +389,9 @@ static void measure_class(struct tuner *tuner, const struct shape_class *class,
         return; /* This says nothing of the choices but the one that ran. */
     if (error && (!is_first || clock_seconds() < trial->deadline))
         return;
-    const bool disturbed = !error && trial->disturbed;
-    json_t *times = error || disturbed ? json_object() : list_ms(trial);
-    record_result(tuner, class->key, &choices[best], times, disturbed);
+    const bool undecided = error || trial->undecided;
+    json_t *times = undecided ? json_object() : list_ms(trial);
+    record_result(tuner, class->key, &choices[best], times, undecided);
     note_slow(slow, trial, best);
 }
 
@@ -452,7 +457,7 @@ static bool find_kept(const struct tuner *tuner, const struct graph *graph,
         char key[SAMPLE_KEY];
         json_t *class = sample_key(graph, node, key) ? json_object_get(tuner->classes, key) : NULL;
         json_t *checked = json_object_get(class, "checked");
-        if (!json_is_number(checked) || json_number_value(checked) >= kept->checked)
+        if (!is_decided(class) || json_number_value(checked) >= kept->checked)
             continue;
         const size_t count = list_choices(tuner, graph, node, choices);
         const size_t found = find_choice(choices, count, known_choice(tuner, key));
@@ -487,7 +492,7 @@ static void compare_kept(struct tuner *tuner, const struct graph *graph,
                                .share = RECHECK_SECONDS,
                                .deadline = INFINITY};
     int error = run_trial(tuner, &class, &trial, &none, &best);
-    if (!error && !trial.disturbed && best == 0 && ms[1] > 0)
+    if (!error && !trial.undecided && best == 0 && ms[1] > 0)
         record_result(tuner, kept->key, &kept->pair[0], list_ms(&trial), false);
     json_object_set_new(json_object_get(tuner->classes, kept->key), "checked",
                         json_real((double)time(NULL)));

@@ -34,17 +34,16 @@
 #define FEW_RUNS 3
 /* This many rows are run first, to know how many there is time for. */
 #define PROBE_ROWS 16
-/* Another choice replaces the default only if it takes less than this share of the default's time,
- * because choices within 5 % change from run to run; of few rows alone, times are less certain. In
- * addition its slowest run must be faster than the default's fastest one: chance then has to favour
- * the same choice in every round. This gives up gains that are smaller than the noise. */
+/* Another choice replaces the default only if its fastest run takes less than this share of the
+ * default's, because choices within 5 % change from run to run; of few rows alone, times are less
+ * certain. This gives up gains that are smaller than the noise. */
 #define CLEARLY_FASTER 0.95
 #define CLEARLY_FASTER_ROUGHLY 0.75
-/* If the slowest run of the default or of the winner took this many times as long as its fastest
- * one, something else was using the device or the processor, and the trial decides nothing. Rounds
- * on a quiet machine differ by less than 10 %. A larger factor would keep choices that a busy
- * machine made look fast; a smaller one would measure again and again where the clock rate varies.
- */
+/* If the slowest run of the default or of the fastest choice took this many times as long as its
+ * fastest one, something else was using the device or the processor. A trial that then finds no
+ * clearly faster choice is made again by a later process. Rounds on a quiet machine differ by less
+ * than 10 %. A larger factor would keep what a busy machine hid; a smaller one would measure again
+ * and again where the clock rate varies. */
 #define DISAGREEMENT 1.25
 /* A choice that took this many times as long as the best one is not run in the next round. If only
  * few rows were timed, whose times are less certain, the other factor applies and the choice is not
@@ -59,11 +58,13 @@
  * LEAST_ROUNDS are run even if the trial's time is over, because fewer show nothing. */
 #define ROUNDS 5
 #define LEAST_ROUNDS 3
-/* A choice that is about to replace the default is timed with it in this many further rounds. On a
- * machine where each run is slowed down with a probability of one half, a slower choice wins the
- * rounds of all choices once in a hundred trials, and these rounds too once in a hundred thousand.
- */
-#define PAIR_ROUNDS 5
+/* A choice that is about to replace the default is timed with it, in turn, in this many further
+ * rounds, of which it must win so many: all but one, because a single run of a fast choice may be
+ * slowed down. On a machine where each run is slowed down with a probability of one half, a slower
+ * choice wins so many of them four times in ten thousand, and besides each run of the default must
+ * have been slowed down. */
+#define PAIR_ROUNDS 8
+#define LEAST_WINS 7
 /* The time of a trial is divided by this: one round of every choice, as much again for the further
  * rounds of those that are left, and a tenth more for submits and copies. More would time fewer
  * rows, less would exceed the trial's time. */
@@ -476,8 +477,7 @@ static size_t find_default(const struct tune_trial *trial)
 static bool is_faster(const struct tune_trial *trial, size_t choice, size_t first, bool rough)
 {
     const double share = rough ? CLEARLY_FASTER_ROUGHLY : CLEARLY_FASTER;
-    return trial->ms[choice] > 0 && trial->ms[choice] < share * trial->ms[first] &&
-           trial->most[choice] < trial->ms[first];
+    return trial->ms[choice] > 0 && trial->ms[choice] < share * trial->ms[first];
 }
 
 /* Returns the fastest choice. */
@@ -528,22 +528,24 @@ static int compare_choices(struct tune_trial *trial, const struct scratch *scrat
     return time_rounds(trial, &sample, scratch, comparison->repeats, end);
 }
 
-/* Times two choices again in turn, and adds these times to those that are known. */
+/* Times two choices again in turn, adds these times to those that are known, and counts the rounds
+ * in which the second was faster. */
 static int time_pair(struct tune_trial *trial, const struct scratch *scratch,
-                     const struct comparison *comparison, const size_t pair[2])
+                     const struct comparison *comparison, const size_t pair[2], unsigned *wins)
 {
     struct sample sample;
     struct timed_commands timed[2] = {{0}};
-    double seconds;
+    double seconds[2];
     int error = VKCLIP_OK;
     sample_make(trial->graph, trial->node, comparison->items, &sample);
     sample_make_plain(&sample);
     for (int i = 0; i < 2 && !error; i++)
         error = record_choice(trial, &sample, scratch, pair[i], comparison->repeats, &timed[i]);
     for (int run = 0; run < 2 * PAIR_ROUNDS && !error; run++) {
-        error = run_timed(trial, &timed[run % 2], &seconds);
+        error = run_timed(trial, &timed[run % 2], &seconds[run % 2]);
         if (!error)
-            note_time(trial, pair[run % 2], seconds * 1e3 / comparison->repeats, false);
+            note_time(trial, pair[run % 2], seconds[run % 2] * 1e3 / comparison->repeats, false);
+        *wins += !error && run % 2 && seconds[1] < seconds[0];
     }
     for (int i = 0; i < 2; i++)
         destroy_timed(&timed[i]);
@@ -552,19 +554,21 @@ static int time_pair(struct tune_trial *trial, const struct scratch *scratch,
 
 /* Decides whether the fastest choice replaces the default. It must be faster in further rounds of
  * the two alone, and its result must be right in the node's own form, with bias, activation and
- * residual. If times disagree among themselves, the default stays. */
+ * residual. */
 static int confirm_choice(struct tune_trial *trial, const struct scratch *scratch,
                           const struct comparison *comparison, size_t *best)
 {
     const size_t first = find_default(trial), fastest = find_fastest(trial);
     const size_t pair[] = {first, fastest};
+    unsigned wins = 0;
     bool right = false;
     int error = VKCLIP_OK;
     *best = first;
     if (fastest != first && is_faster(trial, fastest, first, comparison->rough))
-        error = time_pair(trial, scratch, comparison, pair);
-    trial->disturbed = is_disturbed(trial, first) || is_disturbed(trial, fastest);
-    if (error || trial->disturbed || !is_faster(trial, fastest, first, comparison->rough))
+        error = time_pair(trial, scratch, comparison, pair, &wins);
+    const bool faster = wins >= LEAST_WINS && is_faster(trial, fastest, first, comparison->rough);
+    trial->undecided = !faster && (is_disturbed(trial, first) || is_disturbed(trial, fastest));
+    if (error || !faster)
         return error;
     error = selftest_choice(trial->selftest, trial->graph, trial->node, &trial->choices[fastest],
                             &right);
@@ -604,8 +608,9 @@ static int run_trial(struct tune_trial *trial, const struct scratch *scratch, do
     int error = build_pipelines(trial, &sample, scratch);
     if (!error)
         error = probe_speed(trial, scratch, &item_seconds);
-    /* A device that is too slow for even two choices keeps the default. */
-    if (!error && count_items(trial, trial->share, 2, item_seconds))
+    /* A device that is too slow for even two choices keeps the default. It may be slow only now. */
+    trial->undecided = !error && !count_items(trial, trial->share, 2, item_seconds);
+    if (!error && !trial->undecided)
         error = try_choices(trial, scratch, few, item_seconds, end, best);
     return error;
 }
@@ -617,7 +622,7 @@ int trial_run(struct tune_trial *trial, size_t *best)
     struct sample sample;
     memset(trial->ms, 0, trial->count * sizeof(*trial->ms));
     memset(trial->most, 0, trial->count * sizeof(*trial->most));
-    trial->disturbed = false;
+    trial->undecided = false;
     sample_make(trial->graph, trial->node, sample_items(trial->graph, trial->node), &sample);
     *best = trial->default_choice;
     int error = create_scratch(&scratch, &sample);

@@ -28,11 +28,13 @@ struct tune_trial {
     double seconds;        /* seconds that the trial may take now */
     double share;          /* seconds that it would have if all classes shared time by their work */
     double deadline;       /* time of clock_seconds at which the trial gives up */
-    double *ms;     /* result per choice: least milliseconds; negative: failed or wrong; 0: not
-                     * measured */
-    double *most;   /* result per choice: largest milliseconds */
-    bool disturbed; /* result: the times disagree among themselves, so that the default stays */
-    size_t runs;    /* result: runs on the device */
+    double *ms;   /* result per choice: least milliseconds; negative: failed or wrong; 0: not
+                   * measured */
+    double *most; /* result per choice: largest milliseconds */
+    /* Result: no other choice is clearly faster, but the times disagree among themselves, or the
+     * device was too slow to compare any; another trial may find one. */
+    bool undecided;
+    size_t runs; /* result: runs on the device */
 };
 
 /* Finds the fastest choice. The default wins if no other choice is clearly faster, or if the device
