@@ -349,13 +349,13 @@ static int restore_limits(void **state)
 }
 
 /* Tells whether choice number `choice` of a variant computes case number `number` of its op. A
- * variant's first tile computes every shape, unless only a sample is asked for, and its other tiles
- * a third of them; neighbouring tiles compute different ones. Cooperative matrices take seconds per
- * pipeline on lavapipe, so that a run for one capability computes a sixth. */
+ * variant's first tile computes every shape, or a third of them in a sample, and its other tiles a
+ * sixth; neighbouring tiles compute different ones. Cooperative matrices take seconds per pipeline
+ * on lavapipe, so that all tiles compute a sixth in a run for one capability. */
 static bool is_sampled(size_t number, size_t choice)
 {
-    const size_t every = wanted_caps ? 6 : 3;
-    return (!sample && choice == 0) || (number + 2 * choice) % every == 0;
+    const size_t every = choice || wanted_caps ? 6 : sample ? 3 : 1;
+    return (number + 2 * choice) % every == 0;
 }
 
 /* Runs a variant over the shapes of its op, and returns the number of runs. */
@@ -582,8 +582,8 @@ static uint32_t named_cap(const char *name)
     exit(2);
 }
 
-/* With the argument `sample`, every tile computes a third of the shapes. With the name of a
- * capability, only the variants that need it do so, and the device must have it. */
+/* With the argument `sample`, a variant's first tile computes a third of the shapes. With the name
+ * of a capability, only the variants that need it do so, and the device must have it. */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
