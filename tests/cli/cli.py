@@ -1563,6 +1563,11 @@ class Search(CommandTest):
             with self.subTest(arguments):
                 self.search(*arguments, status=status)
                 self.assert_error(*words)
+        os.mkdir(self.path('nothing'))
+        self.run_command('index', '--index', self.path('empty.db'), '-m', MODEL, self.path('nothing'))
+        for model in [[], ['-m', MODEL]]:
+            self.run_command('search', '--index', self.path('empty.db'), 'owl', *model, status=1)
+            self.assert_error('empty.db: the index has no pictures yet')
         self.run_command('search', '--index', self.path('none.db'), 'owl', status=1)
         self.assert_error('none.db')
         self.run_command('search', '--index', self.path('text.db', b'no database' * 100), 'owl', status=1)

@@ -217,6 +217,15 @@ static int open_index(struct search *search)
     return CLI_DONE;
 }
 
+static int refuse_empty(const struct search *search)
+{
+    struct vkclip_index_info info;
+    if (vkclip_get_index_info(search->index, &info))
+        return cli_fail_library(search->session, CLI_FAILED);
+    return cli_fail(CLI_FAILED, "%s: the index has no pictures yet; 'vkclip index' adds them",
+                    info.path);
+}
+
 /* Without -m, the model is the one that the index has, if it has one only. */
 static int find_model(const struct search *search, struct vkclip_index_model *models)
 {
@@ -228,7 +237,7 @@ static int find_model(const struct search *search, struct vkclip_index_model *mo
     if (vkclip_list_index_models(search->index, models, MOST_MODELS, &count))
         return cli_fail_library(search->session, CLI_FAILED);
     if (!count)
-        return cli_fail(CLI_FAILED, "the index is empty: 'vkclip index' adds pictures to it");
+        return refuse_empty(search);
     for (size_t i = 0; i < count && i < MOST_MODELS && length < sizeof(names); i++)
         length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s", i ? ", " : "",
                                    models[i].name);
