@@ -689,6 +689,9 @@ VKCLIP_API int vkclip_classify(struct vkclip_model *model, const struct vkclip_i
  * Builds without SQLite or xxHash have these functions, which then fail with EUNSUPPORTED. */
 struct vkclip_index;
 
+/* Tells whether this build has picture search. */
+VKCLIP_API bool vkclip_has_search(void);
+
 struct vkclip_index_params {
     /* The file, made if it does not exist. NULL: the environment variable VKCLIP_INDEX, and without
      * it vkclip/index.db in the user's data folder. */

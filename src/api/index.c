@@ -7,6 +7,15 @@
 #include "search/export.h"
 #include "search/index.h"
 
+bool vkclip_has_search(void)
+{
+#ifdef VKCLIP_WITH_SEARCH
+    return true;
+#else
+    return false;
+#endif
+}
+
 int vkclip_open_index(const struct vkclip_index_params *params, struct vkclip_index **index)
 {
     if (!index)

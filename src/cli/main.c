@@ -134,6 +134,8 @@ static int print_version(void)
     printf("vkclip %s\nkernels for: %s\n", vkclip_version(), caps);
     print_formats("pictures: ", true);
     print_formats("built without: ", false);
+    if (!vkclip_has_search())
+        puts("built without: picture search (SQLite and xxHash)");
     return CLI_DONE;
 }
 

@@ -16,6 +16,7 @@ import resource
 import select
 import shutil
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -1172,12 +1173,20 @@ class Index(CommandTest):
 
     def test_thumbnails(self):
         self.update(self.pictures, '--thumbnails')
-        import sqlite3
         with contextlib.closing(sqlite3.connect(self.path('index.db'))) as index:
             thumbnails = index.execute('SELECT data FROM thumbnail').fetchall()
             self.assertEqual(len(thumbnails), 14)
             self.path('thumbnail.jpg', thumbnails[0][0])
         self.run_json('classify', '-m', MODEL, '-l', 'owl', self.path('thumbnail.jpg'))
+
+    def test_facts(self):
+        """What a file says of its picture is kept, as the picture is shown."""
+        shutil.copy('tests/golden/preprocess/images/jpeg_exif.jpg', self.pictures)
+        self.update(f'{self.pictures}/jpeg_exif.jpg')
+        with contextlib.closing(sqlite3.connect(self.path('index.db'))) as index:
+            facts = index.execute('SELECT format, width, height, orientation, camera, taken, latitude '
+                                  'FROM content').fetchall()
+        self.assertEqual(facts, [('JPEG', 35, 47, 6, 'Maker Model', None, None)])
 
     def test_environment(self):
         home = {'VKCLIP_INDEX': '', 'XDG_DATA_HOME': self.path('data')}

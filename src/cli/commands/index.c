@@ -87,8 +87,14 @@ static int print_result(const struct cli_session *session,
     return CLI_DONE;
 }
 
+static bool has_news(const struct vkclip_update_result *result)
+{
+    return result->added || result->changed || result->moved || result->removed;
+}
+
+/* With `quiet`, a result without news is not printed. */
 static int update_once(struct cli_session *session, struct vkclip_index *index,
-                       const struct options *options, const char *const *paths)
+                       const struct options *options, const char *const *paths, bool quiet)
 {
     struct update update = {.session = session};
     const struct vkclip_update_params params = {.thumbnails = options->thumbnails,
@@ -104,10 +110,11 @@ static int update_once(struct cli_session *session, struct vkclip_index *index,
     cli_clear_progress();
     if (error)
         return cli_fail_library(session, CLI_FAILED);
-    return print_result(session, &result);
+    return quiet && !has_news(&result) ? CLI_DONE : print_result(session, &result);
 }
 
-/* Waits and updates until the process is ended, which harms nothing. */
+/* Waits and updates until the process is ended, which harms nothing. The first update finds what
+ * has changed since the one before, during which nothing was watched. */
 static int watch_index(struct cli_session *session, struct vkclip_index *index,
                        const struct options *options, const char *const *paths)
 {
@@ -115,7 +122,7 @@ static int watch_index(struct cli_session *session, struct vkclip_index *index,
     int status = CLI_DONE;
     int error = vkclip_watch_index(index, 0, &changed);
     while (!error && !status) {
-        status = update_once(session, index, options, paths);
+        status = update_once(session, index, options, paths, true);
         fflush(stdout);
         if (!status)
             error = vkclip_watch_index(index, -1, &changed);
@@ -130,7 +137,7 @@ static int update_index(struct cli_session *session, struct vkclip_index *index,
     if (!status)
         status = cli_check_model(session, options->model.path, CLI_NEED_IMAGES);
     if (!status)
-        status = update_once(session, index, options, paths);
+        status = update_once(session, index, options, paths, false);
     if (!status && options->watch)
         status = watch_index(session, index, options, paths);
     return status;
