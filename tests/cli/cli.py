@@ -1525,6 +1525,34 @@ class Search(CommandTest):
         # In a pipe, nothing is asked.
         self.assertIn('\033[38;', self.search('owl', '--preview'))
 
+    def test_thumbnails_are_shown(self):
+        """A preview needs no picture file where the index has a thumbnail; else one line says why."""
+        os.mkdir(self.path('photos'))
+        for options, errors in [(['--thumbnails'], 0), ([], 1)]:
+            shutil.copy(self.owl, self.path('photos/owl.png'))
+            index = self.path(f'{errors}.db')
+            self.run_command('index', '--index', index, '-m', MODEL, *options, self.path('photos'))
+            self.path('photos/owl.png', b'gone')
+            output = self.run_command('search', '--index', index, 'owl', '--graphics', 'kitty')
+            self.assertEqual('\033_G' in output, not errors)
+            self.assertEqual(len(self.errors), errors, self.errors)
+
+    def test_refresh(self):
+        os.mkdir(self.path('photos'))
+        shutil.copy(self.owl, self.path('photos'))
+        index = ['--index', self.path('new.db')]
+        self.run_command('index', *index, '-m', MODEL, self.path('photos'))
+        shutil.copy(self.samples + '/pizza.png', self.path('photos'))
+        self.path('photos/cut.png', b'\x89PNG\r\n\x1a\n')
+        self.assertEqual(len(self.run_json('search', *index, 'a picture of pizza')), 1)
+        # A file that cannot be read is told of once.
+        for status in [1, 0]:
+            found = self.run_json('search', *index, '--refresh', 'a picture of pizza', status=status)
+            self.assertEqual([os.path.basename(line['path']) for line in found], ['pizza.png', 'owl.png'])
+        os.remove(self.path('photos/pizza.png'))
+        found = self.run_json('search', *index, '--refresh', 'a picture of pizza')
+        self.assertEqual([os.path.basename(line['path']) for line in found], ['owl.png'])
+
     def test_preview_asks_the_terminal(self):
         """A terminal that answers as kitty does gets kitty's protocol, and others what they answer."""
         for answer, start in [(b'\033_Gi=31;OK\033\\\033[?62;c', b'\033_Ga=T'),
