@@ -343,7 +343,8 @@ struct vkclip_model_info {
  * With `device` NULL only configuration and tokenizer are read, and encoding fails with ENODEVICE.
  * Device memory is taken for all weights now, but a tower's weights are read when it first encodes,
  * so that a program of pictures never waits for the text tower. The files must not be written to
- * while the model is open; they may be removed or replaced by others.
+ * while the model is open; they may be removed or replaced by others. What is read of a file that
+ * became shorter all the same fails with EIO.
  * Errors: EIO, EFORMAT, EUNSUPPORTED, EMEMORY, EDEVICEMEMORY, EDEVICE, ELOST, EINVALID. */
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,
                                  const struct vkclip_model_params *params,
@@ -497,10 +498,10 @@ struct vkclip_image_params {
     uint32_t least_side;
 };
 
-/* Decodes a picture file: PNG, JPEG, BMP, GIF (its first frame), TGA, PSD or PNM. Samples of 16
- * bits are read as their high bytes. `params` may be NULL. The file is read as a whole before it is
- * decoded. The caller releases the picture with vkclip_free_image. Errors: EIO, EFORMAT,
- * EUNSUPPORTED, EMEMORY. */
+/* Decodes a picture file of a format that vkclip_image_format lists, of an animation the first
+ * frame. Samples of 16 bits are read as their high bytes. `params` may be NULL. The file is read as
+ * a whole before it is decoded. The caller releases the picture with vkclip_free_image. Errors:
+ * EIO, EFORMAT, EUNSUPPORTED, EMEMORY. */
 VKCLIP_API int vkclip_load_image(const char *path, const struct vkclip_image_params *params,
                                  struct vkclip_image *image);
 /* Decodes a picture file that is in memory. Messages call it `name`, which may be NULL. */

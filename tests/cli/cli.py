@@ -1233,6 +1233,32 @@ class Preprocess(CommandTest):
             self.assert_close(plane, [(b / 255 - mean[channel]) / std[channel]
                                       for b in bytes_[channel::3]], 1e-5)
 
+    def preprocess(self, picture, size, *options, status=0):
+        output = self.path('prepared.safetensors')
+        self.run_command('preprocess', '-m', MODEL, '--image-size', str(size), picture, '-o', output, *options,
+                         status=status)
+        return None if status else read_safetensors(output)[0]['u8'].values
+
+    def test_orient(self):
+        picture = 'tests/golden/preprocess/images/jpeg_exif.jpg'
+        expected = read_safetensors('tests/golden/preprocess/expected/jpeg_exif_jpg.safetensors')[0]
+        if 'libjpeg-turbo' not in self.run_command('--version'):  # nor is libexif there
+            self.preprocess(picture, 32, '--orient', status=1)
+            self.assert_error(picture, 'libexif')
+            return
+        self.assertEqual(self.preprocess(picture, 32), expected['u8_32'].values)
+        self.assertEqual(self.preprocess(picture, 32, '--orient'), expected['u8_32_exif_applied'].values)
+
+    def test_fast_decode(self):
+        picture = 'tests/golden/preprocess/images/jpeg_420_restart.jpg'  # 203 x 181
+        exact, fast = self.preprocess(picture, 16), self.preprocess(picture, 16, '--fast-decode')
+        differences = [abs(a - b) for a, b in zip(exact, fast)]
+        self.assertEqual(any(differences), 'libjpeg-turbo' in self.run_command('--version'),
+                         'a quarter of its size is enough')
+        self.assertLess(sum(differences) / len(differences), 4)
+        self.assertEqual(self.preprocess(picture, 64), self.preprocess(picture, 64, '--fast-decode'),
+                         'at a half it would be too small')
+
     def test_every_format_fails_in_one_line(self):
         """Some decoders print on standard error what they find in a damaged file."""
         broken = []
