@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/string.h"
 #include "data/build.h"
+#include "format/json.h"
 #include "image/formats.h"
 
 #include <stdlib.h>
@@ -121,7 +122,6 @@ static int expand(struct dataset *dataset, size_t *capacity, const char *path)
 #include <archive.h>
 #include <archive_entry.h>
 #include <ctype.h>
-#include <jansson.h>
 
 enum { LONGEST_TEXT = 16 << 20 }; /* bytes of a .txt or .json; longer ones are ignored */
 
@@ -203,6 +203,14 @@ static int add_sample(struct builder *builder, const struct pending *pending)
     return error;
 }
 
+/* Tells whether a file is none of a sample, although it stands between those of one: .DS_Store, or
+ * ._00000.jpg, in which macOS stores attributes of 00000.jpg. */
+static bool is_hidden(const char *name)
+{
+    return *name == '.' && strcmp(name, ".txt") != 0 && strcmp(name, ".json") != 0 &&
+           !image_find_format(name + 1);
+}
+
 /* Adds a file to the key by its extension, which is everything after the first dot. */
 static int take_file(struct dataset *dataset, struct pending *pending, const char *name,
                      const char *extension, const uint8_t *data, size_t size)
@@ -226,7 +234,7 @@ static int take_file(struct dataset *dataset, struct pending *pending, const cha
             return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %s", shard->path, name);
     }
     if (!strcmp(lower, "json") && !pending->json)
-        pending->json = json_loadb((const char *)data, size, 0, NULL);
+        pending->json = json_read((const char *)data, size, NULL);
     return VKCLIP_OK;
 }
 
@@ -275,7 +283,7 @@ static int read_entry(struct builder *builder, struct archive *archive, struct a
     if (!name)
         name = archive_entry_pathname_utf8(entry);
     const char *dot = name ? strchr(file_name(name), '.') : NULL;
-    if (archive_entry_filetype(entry) != AE_IFREG || !dot)
+    if (archive_entry_filetype(entry) != AE_IFREG || !dot || is_hidden(file_name(name)))
         return VKCLIP_OK;
     if (archive_entry_size(entry) < 0 || (uint64_t)archive_entry_size(entry) > shard->map.size)
         return error_fail(VKCLIP_EFORMAT,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads rows as RFC 4180 defines them, with any separator, and with lines that end in "\n" or
- * "\r\n".
+ * Reads rows as RFC 4180 defines them, with any separator, and with lines that end in "\n", "\r\n"
+ * or "\r".
  */
 #include "format/csv.h"
 #include "base/error.h"
@@ -46,8 +46,10 @@ static int read_field(struct csv *csv)
                 continue;
         } else if (!quoted && (c == csv->separator || c == '\n')) {
             return (unsigned char)c;
-        } else if (!quoted && c == '\r' && (csv->position == size || data[csv->position] == '\n')) {
-            continue;
+        } else if (!quoted && c == '\r') {
+            csv->position += csv->position < size && data[csv->position] == '\n';
+            csv->next_line++;
+            return '\n';
         }
         if (!put_character(csv, c))
             return NO_MEMORY;
@@ -114,8 +116,9 @@ int csv_next(struct csv *csv, bool *more)
 static char guess_separator(const struct csv *csv)
 {
     const char *line = (const char *)csv->map.data;
-    const char *end = csv->map.size ? memchr(line, '\n', csv->map.size) : NULL;
-    const size_t length = end ? (size_t)(end - line) : csv->map.size;
+    size_t length = 0;
+    while (length < csv->map.size && line[length] != '\n' && line[length] != '\r')
+        length++;
     return length && memchr(line, '\t', length) ? '\t' : ',';
 }
 
@@ -133,6 +136,9 @@ static int open_file(const char *path, char separator, struct csv *csv)
     int error = file_map_open(path, &csv->map);
     if (error)
         return error;
+    if (csv->map.size > 1 &&
+        (!memcmp(csv->map.data, "\xff\xfe", 2) || !memcmp(csv->map.data, "\xfe\xff", 2)))
+        return error_fail(VKCLIP_EUNSUPPORTED, "%s: UTF-16, expected UTF-8", path);
     if (csv->map.size > strlen(mark) && !memcmp(csv->map.data, mark, strlen(mark)))
         csv->position = strlen(mark);
     csv->separator = separator ? separator : guess_separator(csv);

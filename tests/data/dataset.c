@@ -117,6 +117,13 @@ static void finds_columns(void **state)
     assert_captions(dataset, 0, "a, b\tc", NULL);
     assert_string_equal(dataset->samples[0].name, "p,1.png");
     dataset_close(&dataset);
+    /* Excel on a Mac ends lines with CR alone; a tab in a later row is not the separator. */
+    scratch_text(folder, "cr.csv", "filepath,title\rp.png,\"a\rb\"\rq.png,c\td\r");
+    assert_int_equal(open_file(folder, "cr.csv", NULL, &dataset), 0);
+    assert_int_equal(dataset->count, 2);
+    assert_captions(dataset, 0, "a\rb", NULL);
+    assert_captions(dataset, 1, "c\td", NULL);
+    dataset_close(&dataset);
     const struct dataset_params byte = {.separator = '\xff'};
     scratch_text(folder, "byte.csv", "filepath\xfftitle\np\xffone");
     assert_int_equal(open_file(folder, "byte.csv", &byte, &dataset), 0);
@@ -158,6 +165,12 @@ static void refuses_files(void **state)
         assert_failed(open_file(folder, "a.tsv", files[i].params, &dataset), files[i].error,
                       files[i].message);
     }
+    scratch_write(folder, "utf16.csv",
+                  "\xff\xfe"
+                  "f\0i\0",
+                  6);
+    assert_failed(open_file(folder, "utf16.csv", NULL, &dataset), VKCLIP_EUNSUPPORTED,
+                  "utf16.csv: UTF-16, expected UTF-8");
     scratch_write(folder, "nul.tsv", "filepath\ttitle\na\0b\tc\n", 21);
     assert_failed(open_file(folder, "nul.tsv", NULL, &dataset), VKCLIP_EFORMAT,
                   "line 2: expected text, found a NUL byte");
@@ -345,9 +358,13 @@ static void reads_shards(void **state)
     struct dataset *dataset;
     struct vkclip_image image;
     put_entry(&tar, "./", '5', "", 0);
+    put_text(&tar, "./._k.ppm", "attributes of macOS, which come before every file");
     put_picture(&tar, "k.ppm");
+    put_text(&tar, "._k.txt", "attributes");
     put_text(&tar, "k.txt", "a caption\n");
-    put_text(&tar, "k.json", "{\"caption\": \"not this\", \"name\": \"n\"}");
+    put_text(&tar, "k.json",
+             "{\"caption\": \"not this\", \"name\": \"n\", \"x\": \"NaN\", \"y\": NaN, "
+             "\"z\": [-Infinity, \"\\\"Infinity\"]}");
     put_text(&tar, "k.cls", "7");
     put_text(&tar, "lonely.txt", "no picture");
     put_file(&tar, "dir.x/000.png", "tests/fuzz/corpus/image/checker_97.png");

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads strict JSON at once, and only what that refuses a second time, with the three words
+ * replaced outside strings.
+ */
+#include "format/json.h"
+#include "base/array.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Returns the length of the word that stands at `text` and is no JSON, or 0. */
+static size_t match_word(const char *text, size_t size)
+{
+    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
+        const size_t length = strlen(words[i]);
+        if (length <= size && !memcmp(text, words[i], length))
+            return length;
+    }
+    return 0;
+}
+
+/* Copies a text with null for the three words. `copy` has room for twice the size. */
+static size_t replace_words(const char *text, size_t size, char *copy)
+{
+    bool string = false;
+    size_t length = 0;
+    for (size_t i = 0; i < size;) {
+        const size_t word = string ? 0 : match_word(text + i, size - i);
+        if (word) {
+            memcpy(copy + length, "null", 4);
+            length += 4;
+            i += word;
+            continue;
+        }
+        string = string != (text[i] == '"');
+        if (string && text[i] == '\\' && i + 1 < size)
+            copy[length++] = text[i++];
+        copy[length++] = text[i++];
+    }
+    return length;
+}
+
+json_t *json_read(const char *text, size_t size, json_error_t *error)
+{
+    json_t *json = json_loadb(text, size, 0, error);
+    char *copy = json || size > SIZE_MAX / 2 - 1 ? NULL : malloc(2 * size + 1);
+    if (copy)
+        json = json_loadb(copy, replace_words(text, size, copy), 0, NULL);
+    free(copy);
+    return json;
+}
