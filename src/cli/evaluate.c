@@ -68,7 +68,7 @@ int cli_prepare_evaluation(struct cli_session *session, struct cli_evaluation_op
         return cli_fail(CLI_FAILED, "out of memory");
     int status = cli_read_folders(session, pictures, true);
     if (!status)
-        status = cli_read_lists(session, &options->labels, false);
+        status = cli_read_lists(session, &options->labels, false, false);
     if (!status && !pictures->count)
         status = cli_fail(CLI_FAILED, "%s: no pictures to evaluate with", folder);
     const bool given = options->labels.count > 0;

@@ -68,9 +68,12 @@ const struct cli_option cli_index_options[] = {
 
 #define FIELD(name) offsetof(struct cli_pictures, name)
 const struct cli_option cli_picture_options[] = {
-    CLI_OPTION(0, "image", "FILE", CLI_ITEM, FIELD(images), "a picture, or a folder of pictures"),
+    CLI_OPTION(0, "image", "FILE", CLI_ITEM, FIELD(images),
+               "a picture, or a folder of pictures; -: a picture from stdin"),
     CLI_OPTION(0, "images-from", "FILE", CLI_LIST, FIELD(images),
                "a list of pictures, one per line; -: stdin"),
+    CLI_OPTION('0', "null", NULL, CLI_FLAG, FIELD(null),
+               "the inputs of lists end with a NUL byte, as find -print0 writes them"),
     CLI_OPTION('r', "recursive", NULL, CLI_FLAG, FIELD(recursive),
                "also the pictures in folders within folders"),
     CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, FIELD(decoding.max_pixels),

@@ -48,7 +48,7 @@ extern const struct cli_option cli_index_options[]; /* --index */
 struct cli_pictures {
     struct cli_inputs images;
     struct cli_decoding decoding;
-    bool recursive;
+    bool recursive, null;
 };
 extern const struct cli_option cli_picture_options[];
 

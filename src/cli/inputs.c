@@ -5,10 +5,12 @@
 #ifndef _WIN32
 #define _POSIX_C_SOURCE 200809L
 #endif
+#include "base/file.h"
 #include "base/folder.h"
 #include "base/string.h"
 #include "cli/inputs.h"
 #include "cli/print.h"
+#include "cli/reader.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,93 +18,24 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* A text has fewer bytes: the limit is far beyond any context, and a file that holds no texts is
- * noticed early. */
-enum { MAX_TEXT = 1 << 20 };
-
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
-bool cli_open_reader(struct cli_session *session, struct cli_reader *reader, const char *path,
-                     int delimiter)
+/* Moves an input to the end of another list. False when out of memory. */
+static bool move_input(struct cli_inputs *inputs, struct cli_input *input)
 {
-    bool standard = !strcmp(path, "-");
-    *reader =
-        (struct cli_reader){.name = standard ? "standard input" : path, .delimiter = delimiter};
-    reader->file = standard ? stdin : fopen(path, "rb");
-    if (!reader->file)
-        cli_fail_input(session, "%s: %s", path, strerror(errno));
-    return reader->file != NULL;
-}
-
-void cli_close_reader(struct cli_reader *reader)
-{
-    if (reader->file && reader->file != stdin)
-        fclose(reader->file);
-    free(reader->text);
-    *reader = (struct cli_reader){0};
-}
-
-/* Appends one byte, or drops it if the text is too long already. False when out of memory. */
-static bool keep_byte(struct cli_reader *reader, int byte)
-{
-    if (reader->length + 1 >= reader->capacity) {
-        size_t capacity = reader->capacity ? 2 * reader->capacity : 256;
-        char *text = realloc(reader->text, capacity);
-        if (!text)
-            return false;
-        reader->text = text;
-        reader->capacity = capacity;
-    }
-    reader->text[reader->length] = (char)byte;
-    reader->length += reader->length < MAX_TEXT;
+    if (!cli_add_input(inputs, input->text, input->length))
+        return false;
+    inputs->items[inputs->count - 1].file = input->file;
+    input->file = NULL;
     return true;
 }
 
-/* Reads the bytes up to the delimiter or the end of the file. False: there are none, or they cannot
- * be read, which was reported. */
-static bool read_bytes(struct cli_session *session, struct cli_reader *reader)
-{
-    bool any = false, good = true;
-    int byte = 0;
-    reader->length = 0;
-    while (good) {
-        byte = getc(reader->file);
-        if (byte == EOF || byte == reader->delimiter)
-            break;
-        any = true;
-        good = keep_byte(reader, byte);
-    }
-    if (!good)
-        cli_fail_input(session, "%s: out of memory", reader->name);
-    if (byte == EOF && ferror(reader->file)) {
-        cli_fail_input(session, "%s: %s", reader->name, strerror(errno));
-        good = false;
-    }
-    return good && (any || byte != EOF);
-}
-
-bool cli_read_text(struct cli_session *session, struct cli_reader *reader)
-{
-    bool good = read_bytes(session, reader);
-    reader->number++;
-    while (good && reader->length == MAX_TEXT) {
-        cli_fail_input(session, "%s: text %zu: expected at most %d bytes", reader->name,
-                       reader->number, MAX_TEXT - 1);
-        good = read_bytes(session, reader);
-        reader->number++;
-    }
-    if (good && reader->delimiter == '\n' && reader->length &&
-        reader->text[reader->length - 1] == '\r')
-        reader->length--;
-    return good;
-}
-
-static bool read_list(struct cli_session *session, const char *path, bool keep_empty,
+static bool read_list(struct cli_session *session, const char *path, int delimiter, bool keep_empty,
                       struct cli_inputs *inputs)
 {
     bool good = true;
     struct cli_reader reader;
-    if (!cli_open_reader(session, &reader, path, '\n'))
+    if (!cli_open_reader(session, &reader, path, delimiter))
         return true; /* It counts as a failed input; the others are done. */
     while (good && cli_read_text(session, &reader))
         if (reader.length || keep_empty)
@@ -111,16 +44,17 @@ static bool read_list(struct cli_session *session, const char *path, bool keep_e
     return good;
 }
 
-int cli_read_lists(struct cli_session *session, struct cli_inputs *inputs, bool keep_empty)
+int cli_read_lists(struct cli_session *session, struct cli_inputs *inputs, bool null,
+                   bool keep_empty)
 {
     struct cli_inputs result = {0};
     bool good = true;
     for (size_t i = 0; good && i < inputs->count; i++) {
-        const struct cli_input *input = &inputs->items[i];
+        struct cli_input *input = &inputs->items[i];
         if (input->list)
-            good = read_list(session, input->text, keep_empty, &result);
+            good = read_list(session, input->text, null ? 0 : '\n', keep_empty, &result);
         else
-            good = cli_add_input(&result, input->text, input->length);
+            good = move_input(&result, input);
     }
     cli_free_inputs(inputs);
     *inputs = result;
@@ -128,6 +62,66 @@ int cli_read_lists(struct cli_session *session, struct cli_inputs *inputs, bool 
 }
 
 /* ---- Folders --------------------------------------------------------------------------------- */
+
+/* Files of a folder that are no pictures by their names, counted by the ending of the name. */
+enum { MOST_KINDS = 12, LONGEST_ENDING = 8 };
+struct left_out {
+    size_t total, kind_count;
+    struct kind {
+        char ending[LONGEST_ENDING + 1];
+        size_t count;
+    } kinds[MOST_KINDS];
+};
+
+/* Writes what follows the last dot of a name in lower case, or "" if there is no short ending. */
+static void find_ending(const char *path, char ending[LONGEST_ENDING + 1])
+{
+    const char *dot = strrchr(file_name(path), '.');
+    size_t length = dot ? strlen(dot + 1) : 0;
+    length = length <= LONGEST_ENDING ? length : 0;
+    for (size_t i = 0; i < length; i++)
+        ending[i] = dot[1 + i] >= 'A' && dot[1 + i] <= 'Z' ? (char)(dot[1 + i] | 0x20) : dot[1 + i];
+    ending[length] = 0;
+}
+
+/* The last place counts all endings for which no place is left. */
+static void leave_out(struct left_out *left_out, const char *path)
+{
+    struct kind *kinds = left_out->kinds;
+    char ending[LONGEST_ENDING + 1];
+    size_t i = 0;
+    find_ending(path, ending);
+    while (i < left_out->kind_count && strcmp(kinds[i].ending, ending) != 0)
+        i++;
+    if (i == MOST_KINDS)
+        strcpy(kinds[--i].ending, "...");
+    else if (i == left_out->kind_count)
+        strcpy(kinds[left_out->kind_count++].ending, ending);
+    kinds[i].count++;
+    left_out->total++;
+}
+
+static int compare_kinds(const void *a, const void *b)
+{
+    const struct kind *x = a, *y = b;
+    if (x->count != y->count)
+        return x->count > y->count ? -1 : 1;
+    return strcmp(x->ending, y->ending);
+}
+
+/* Writes "8 files were left out, ...: 5 .webp, 3 without an ending". */
+static void describe_left_out(struct left_out *left_out, char *text, size_t size)
+{
+    qsort(left_out->kinds, left_out->kind_count, sizeof(*left_out->kinds), compare_kinds);
+    size_t used = (size_t)snprintf(
+        text, size, "%zu file%s left out, by the ending of the name no picture%s:", left_out->total,
+        left_out->total > 1 ? "s were" : " was", left_out->total > 1 ? "s" : "");
+    for (size_t i = 0; i < left_out->kind_count && used < size; i++) {
+        const struct kind *kind = &left_out->kinds[i];
+        used += (size_t)snprintf(text + used, size - used, "%s %zu %s%s", i ? "," : "", kind->count,
+                                 *kind->ending ? "." : "without an ending", kind->ending);
+    }
+}
 
 /* A link to a folder is no real folder, because links can lead in a circle. */
 static bool is_real_folder(const char *path)
@@ -170,16 +164,20 @@ static bool list_folder(struct cli_session *session, const char *path, struct cl
 }
 
 static bool add_folder(struct cli_session *session, const char *path, bool recursive,
-                       struct cli_inputs *result)
+                       struct cli_inputs *result, struct left_out *left_out)
 {
     struct cli_inputs entries = {0};
     bool good = list_folder(session, path, &entries);
     for (size_t i = 0; good && i < entries.count; i++) {
         const char *entry = entries.items[i].text;
         if (is_real_folder(entry))
-            good = !recursive || add_folder(session, entry, recursive, result);
-        else if (vkclip_find_image_format(entry) && !folder_exists(entry))
+            good = !recursive || add_folder(session, entry, recursive, result, left_out);
+        else if (folder_exists(entry))
+            continue;
+        else if (vkclip_find_image_format(entry))
             good = cli_add_input(result, entry, strlen(entry));
+        else
+            leave_out(left_out, entry);
     }
     cli_free_inputs(&entries);
     return good;
@@ -190,10 +188,17 @@ static bool expand_folder(struct cli_session *session, const char *path, bool re
                           struct cli_inputs *result)
 {
     const size_t count = result->count, failures = session->failures;
-    if (!add_folder(session, path, recursive, result))
+    struct left_out left_out = {0};
+    char kinds[512] = "";
+    if (!add_folder(session, path, recursive, result, &left_out))
         return false;
+    if (left_out.total)
+        describe_left_out(&left_out, kinds, sizeof(kinds));
     if (result->count == count && session->failures == failures)
-        cli_fail_input(session, "%s: no pictures in this folder", path);
+        cli_fail_input(session, "%s: no pictures in this folder%s%s", path, *kinds ? "; " : "",
+                       kinds);
+    else if (left_out.total && !session->common.quiet)
+        cli_say("warning: %s: %s", path, kinds);
     return true;
 }
 
@@ -202,18 +207,65 @@ int cli_read_folders(struct cli_session *session, struct cli_inputs *inputs, boo
     struct cli_inputs result = {0};
     bool good = true;
     for (size_t i = 0; good && i < inputs->count; i++) {
-        const struct cli_input *input = &inputs->items[i];
+        struct cli_input *input = &inputs->items[i];
         if (strlen(input->text) != input->length)
-            cli_fail_input(session, "%s: a path ends here at a NUL, expected one path per line",
+            cli_fail_input(session,
+                           "%s: a path ends here at a NUL, expected one path per line; -0 reads "
+                           "lists of paths that end with NUL",
                            input->text);
-        else if (folder_exists(input->text))
+        else if (!input->file && folder_exists(input->text))
             good = expand_folder(session, input->text, recursive, &result);
         else
-            good = cli_add_input(&result, input->text, input->length);
+            good = move_input(&result, input);
     }
     cli_free_inputs(inputs);
     *inputs = result;
     return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+}
+
+/* ---- Standard input -------------------------------------------------------------------------- */
+
+/* Copies standard input to a file without a name, which ends with the process, and lets the input
+ * be read from there, because a picture's bytes may be needed more than once. False: it cannot be
+ * read or copied, which was reported. */
+static bool copy_standard_input(struct cli_session *session, struct cli_input *input)
+{
+    char block[1 << 14];
+    size_t size;
+    FILE *copy = tmpfile();
+    bool good = copy != NULL;
+    while (good && (size = fread(block, 1, sizeof(block), stdin)))
+        good = fwrite(block, 1, size, copy) == size;
+    good = good && !ferror(stdin) && !fflush(copy);
+    if (!good)
+        cli_fail_input(session, "standard input: cannot be copied to a temporary file: %s",
+                       strerror(errno));
+    input->file = good ? string_format("/dev/fd/%d", fileno(copy)) : NULL;
+    return input->file != NULL;
+}
+
+/* Finds the picture "-" among those that were named one by one; a list can name a file "-" so. */
+static void read_standard_input(struct cli_session *session, struct cli_inputs *pictures)
+{
+    size_t kept = 0;
+    bool seen = false;
+    for (size_t i = 0; i < pictures->count; i++) {
+        struct cli_input *input = &pictures->items[i];
+        const bool standard = !input->list && !strcmp(input->text, "-");
+        bool good = true;
+        if (standard && seen) {
+            cli_fail_input(session, "-: standard input holds one picture, and was named before");
+            good = false;
+        } else if (standard) {
+            good = copy_standard_input(session, input);
+        }
+        seen = seen || standard;
+        if (good)
+            pictures->items[kept++] = *input;
+        else
+            free(input->text);
+    }
+    pictures->count = kept;
 }
 
 int cli_read_pictures(struct cli_session *session, struct cli_pictures *pictures)
@@ -222,7 +274,8 @@ int cli_read_pictures(struct cli_session *session, struct cli_pictures *pictures
     for (size_t i = 0; i < arguments->count; i++)
         if (!cli_add_input(&pictures->images, arguments->items[i].text, arguments->items[i].length))
             return cli_fail(CLI_FAILED, "out of memory");
-    int status = cli_read_lists(session, &pictures->images, false);
+    read_standard_input(session, &pictures->images);
+    int status = cli_read_lists(session, &pictures->images, pictures->null, false);
     if (!status)
         status = cli_read_folders(session, &pictures->images, pictures->recursive);
     return status;

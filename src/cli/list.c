@@ -28,8 +28,10 @@ bool cli_add_input(struct cli_inputs *inputs, const char *text, size_t length)
 
 void cli_free_inputs(struct cli_inputs *inputs)
 {
-    for (size_t i = 0; i < inputs->count; i++)
+    for (size_t i = 0; i < inputs->count; i++) {
         free(inputs->items[i].text);
+        free(inputs->items[i].file);
+    }
     free(inputs->items);
     *inputs = (struct cli_inputs){0};
 }
@@ -40,4 +42,13 @@ const char **cli_list_texts(const struct cli_inputs *inputs)
     for (size_t i = 0; texts && i < inputs->count; i++)
         texts[i] = inputs->items[i].text;
     return texts;
+}
+
+const char **cli_list_paths(const struct cli_inputs *inputs)
+{
+    const char **paths = cli_list_texts(inputs);
+    for (size_t i = 0; paths && i < inputs->count; i++)
+        if (inputs->items[i].file)
+            paths[i] = inputs->items[i].file;
+    return paths;
 }

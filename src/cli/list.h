@@ -14,7 +14,8 @@
 struct cli_input {
     char *text;
     size_t length;
-    bool list; /* `text` names a file of inputs */
+    bool list;  /* `text` names a file of inputs */
+    char *file; /* a path that is opened in place of `text`, a copy of standard input; or NULL */
 };
 
 struct cli_inputs {
@@ -27,5 +28,7 @@ bool cli_add_input(struct cli_inputs *inputs, const char *text, size_t length);
 void cli_free_inputs(struct cli_inputs *inputs);
 /* Returns the texts as an array that ends with NULL and is to be freed; NULL when out of memory. */
 const char **cli_list_texts(const struct cli_inputs *inputs);
+/* Returns the paths to open in the same way. */
+const char **cli_list_paths(const struct cli_inputs *inputs);
 
 #endif

@@ -113,3 +113,12 @@ void cli_fail_library_input(struct cli_session *session, const char *prefix)
     print_message(session, "", prefix, vkclip_last_error());
     session->failures++;
 }
+
+void cli_fail_named_input(struct cli_session *session, const struct cli_input *input,
+                          const char *message)
+{
+    const bool copied = input->file && string_begins_with(message, input->file);
+    print_message(session, "", copied ? "standard input" : "",
+                  message + (copied ? strlen(input->file) : 0));
+    session->failures++;
+}

@@ -16,6 +16,9 @@ int cli_fail_library(const struct cli_session *session, int status);
 int cli_fail_library_usage(const struct cli_session *session);
 /* Prints `prefix` and the library's last error, and counts one input as failed. */
 void cli_fail_library_input(struct cli_session *session, const char *prefix);
+/* Prints a message that begins with the path of an input, and counts the input as failed. */
+void cli_fail_named_input(struct cli_session *session, const struct cli_input *input,
+                          const char *message);
 /* Returns `message` with the options of the session's command in it, as a new string; NULL when out
  * of memory. */
 char *cli_name_options(const struct cli_session *session, const char *message);

@@ -6,6 +6,7 @@
 #ifndef _WIN32
 #define _POSIX_C_SOURCE 200809L
 #endif
+#include "base/base64.h"
 #include "base/string.h"
 #include "cli/print.h"
 
@@ -215,6 +216,31 @@ json_t *cli_json_text(const char *text, size_t length)
         json = json_stringn(clean, clean_text(text, length, true, clean));
     free(clean);
     return json;
+}
+
+json_t *cli_json_with(json_t *object, const char *key, json_t *value)
+{
+    if (!object || !value || json_object_set_new(object, key, value)) {
+        if (!object)
+            json_decref(value);
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+json_t *cli_json_name(const char *key, const char *name, size_t length)
+{
+    json_t *text = json_stringn(name, length), *object = json_object();
+    if (text)
+        return cli_json_with(object, key, text);
+    char *encoded = base64_encode(name, length), *bytes_key = string_format("%s_bytes", key);
+    object = cli_json_with(object, key, cli_json_text(name, length));
+    if (encoded && bytes_key)
+        object = cli_json_with(object, bytes_key, json_string(encoded));
+    free(bytes_key);
+    free(encoded);
+    return object;
 }
 
 json_t *cli_json_words(const char *text)

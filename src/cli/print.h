@@ -43,6 +43,12 @@ void cli_clear_progress(void);
 
 /* Makes a JSON string of any bytes; those that are not UTF-8 become U+FFFD. */
 json_t *cli_json_text(const char *text, size_t length);
+/* Makes an object with a name of any bytes. Where these are not UTF-8, KEY_bytes has them in
+ * base64, so that the name can be found again: {"path":"\ufffd.png","path_bytes":"/y5wbmc="}. */
+json_t *cli_json_name(const char *key, const char *name, size_t length);
+/* Adds a member to an object that may be NULL, and releases `value`; returns the object, or NULL if
+ * it could not be built. */
+json_t *cli_json_with(json_t *object, const char *key, json_t *value);
 /* Makes a JSON list of the words of a text, which spaces separate. */
 json_t *cli_json_words(const char *text);
 /* Makes a JSON string of a device's version of Vulkan: "1.3.250". */

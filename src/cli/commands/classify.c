@@ -74,10 +74,9 @@ static bool print_json(const struct classify *classify, const struct cli_input *
                                                  cli_json_text(label->text, label->length), "prob",
                                                  rank->prob, "logit", (double)rank->logit));
     }
-    return cli_print_json(json_pack("{so so}", "path",
-                                    cli_json_text(picture->text, picture->length), "results",
-                                    results),
-                          stdout);
+    return cli_print_json(
+        cli_json_with(cli_json_name("path", picture->text, picture->length), "results", results),
+        stdout);
 }
 
 static bool print_table(const struct classify *classify, const struct cli_input *picture)
@@ -120,7 +119,7 @@ static int check_options(const struct cli_session *session, const struct options
 
 static int read_inputs(struct cli_session *session, struct options *options)
 {
-    int status = cli_read_lists(session, &options->labels, false);
+    int status = cli_read_lists(session, &options->labels, options->pictures.null, false);
     if (!status)
         status = cli_read_pictures(session, &options->pictures);
     if (!status && !options->labels.count)

@@ -56,10 +56,9 @@ static bool print_json(const struct compare *compare, const struct cli_input *pi
         const struct cli_input *text = &compare->texts->items[i];
         json_array_append_new(texts, cli_json_text(text->text, text->length));
     }
-    return cli_print_json(
-        json_pack("{so so so}", "path", cli_json_text(picture->text, picture->length), "logits",
-                  cli_json_floats(compare->logits, compare->texts->count), "texts", texts),
-        stdout);
+    json_t *json = cli_json_name("path", picture->text, picture->length);
+    json = cli_json_with(json, "logits", cli_json_floats(compare->logits, compare->texts->count));
+    return cli_print_json(cli_json_with(json, "texts", texts), stdout);
 }
 
 static bool print_row(const struct compare *compare, const struct cli_input *picture)
@@ -107,7 +106,7 @@ static int open_inputs(struct cli_session *session, struct options *options)
     if (!status)
         status = cli_check_model(session, options->model.path, CLI_NEED_ALL);
     if (!status)
-        status = cli_read_lists(session, &options->texts.texts, true);
+        status = cli_read_lists(session, &options->texts.texts, options->pictures.null, true);
     if (!status)
         status = cli_read_pictures(session, &options->pictures);
     return status;

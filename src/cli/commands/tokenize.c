@@ -3,9 +3,9 @@
  * vkclip tokenize: texts to token ids, exactly those that the text tower is given.
  */
 #include "cli/command.h"
-#include "cli/inputs.h"
 #include "cli/log.h"
 #include "cli/model.h"
+#include "cli/reader.h"
 
 #include <stdlib.h>
 
