@@ -342,6 +342,15 @@ static bool rename_file(const char *source, const char *target)
 #endif
 }
 
+int file_rename(const char *source, const char *target)
+{
+    errno = 0;
+    if (rename_file(source, target))
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EIO, "%s: cannot be renamed to %s: %s", source, target,
+                      strerror(errno));
+}
+
 int file_output_close(struct file_output *output, int error)
 {
     if (!error)

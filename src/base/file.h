@@ -70,6 +70,9 @@ int file_output_write(struct file_output *output, const void *data, size_t size)
  * which is then returned. */
 int file_output_close(struct file_output *output, int error);
 
+/* Gives a file another name in the same folder, and replaces a file of that name. */
+int file_rename(const char *source, const char *target);
+
 /* Writes a whole file from parts that follow one another. */
 struct file_part {
     const void *data;

@@ -114,6 +114,60 @@ void settings_free(struct settings *settings)
     *settings = (struct settings){0};
 }
 
+/* Reads a number of the environment; false if it is not set or no such number. */
+static bool read_number(const char *variable, uint32_t *number)
+{
+    const char *text = getenv(variable);
+    char *end = NULL;
+    const unsigned long value = text ? strtoul(text, &end, 10) : 0;
+    *number = (uint32_t)value;
+    return text && *text >= '0' && *text <= '9' && !*end && value < UINT32_MAX;
+}
+
+/* The numbers of a Slurm array begin anywhere and may have any distance. */
+static int read_array_task(uint32_t *rank, uint32_t *count)
+{
+    uint32_t id, first, last, step;
+    if (!read_number("SLURM_ARRAY_TASK_MIN", &first) ||
+        !read_number("SLURM_ARRAY_TASK_MAX", &last) ||
+        !read_number("SLURM_ARRAY_TASK_STEP", &step) || !read_number("SLURM_ARRAY_TASK_ID", &id) ||
+        !step || id < first || (last - first) / step + 1 != *count)
+        return error_fail(
+            VKCLIP_EINVALID,
+            "the numbers of this Slurm array do not follow each other: name the shard, "
+            "as in $SLURM_ARRAY_TASK_ID/100");
+    *rank = (id - first) / step;
+    return VKCLIP_OK;
+}
+
+int settings_read_rank(uint32_t *rank, uint32_t *count)
+{
+    static const struct {
+        const char *rank, *count;
+    } variables[] = {
+        {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"},
+        {"SLURM_PROCID", "SLURM_NTASKS"},
+        {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+        {"PMI_RANK", "PMI_SIZE"},
+        {"RANK", "WORLD_SIZE"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(variables); i++) {
+        if (!getenv(variables[i].rank) || !getenv(variables[i].count))
+            continue;
+        if (!read_number(variables[i].rank, rank) || !read_number(variables[i].count, count))
+            return error_fail(VKCLIP_EINVALID, "%s and %s: expected numbers from 0 up",
+                              variables[i].rank, variables[i].count);
+        int error = i ? VKCLIP_OK : read_array_task(rank, count);
+        if (!error && *rank >= *count)
+            error = error_fail(VKCLIP_EINVALID, "%s: expected a number below %s, %u, found %u",
+                               variables[i].rank, variables[i].count, *count, *rank);
+        return error;
+    }
+    return error_fail(VKCLIP_EINVALID,
+                      "no variables of a job are set: SLURM_ARRAY_TASK_ID, SLURM_PROCID, "
+                      "OMPI_COMM_WORLD_RANK, PMI_RANK or RANK with its count");
+}
+
 bool settings_list_has(const char *list, const char *word)
 {
     const size_t length = strlen(word);

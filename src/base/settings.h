@@ -35,6 +35,11 @@ struct settings {
 int settings_read(const struct vkclip_device_params *params, struct settings *settings);
 void settings_free(struct settings *settings);
 
+/* Finds which of how many processes of a job this one is, numbered from 0, by the variables of
+ * Slurm's arrays and tasks, of Open MPI, of MPICH and of torchrun, the first of these that are set.
+ * Fails if none is, or if a Slurm array leaves out numbers, since their share would be missing. */
+int settings_read_rank(uint32_t *rank, uint32_t *count);
+
 /* Tells whether a list contains a word. The list may be NULL, which contains none. */
 bool settings_list_has(const char *list, const char *word);
 

@@ -3,6 +3,7 @@
  * Calls the library's encoders and hands their results to a command, with a progress bar.
  */
 #include "cli/encode.h"
+#include "cli/interrupt.h"
 #include "cli/log.h"
 #include "cli/print.h"
 
@@ -39,12 +40,12 @@ bool cli_check_finite(struct cli_session *session, const struct cli_input *input
 static void report_failure(const struct call *call, const struct cli_input *input,
                            const char *message)
 {
+    if (call->named) {
+        cli_fail_named_input(call->session, input, message);
+        return;
+    }
     char *named = cli_name_options(call->session, message);
-    const char *text = named ? named : message;
-    if (call->named)
-        cli_fail_input(call->session, "%s", text);
-    else
-        cli_fail_input(call->session, "%s: %s", input->text, text);
+    cli_fail_input(call->session, "%s: %s", input->text, named ? named : message);
     free(named);
 }
 
@@ -54,6 +55,7 @@ static int take_item(void *user, const struct vkclip_item *item)
     struct call *call = user;
     const struct cli_encoding *encoding = call->encoding;
     const struct cli_input *input = &call->inputs->items[item->index];
+    const char *message = item->error ? item->message : "the embedding is not finite";
     const float *embed = item->embed;
     if (item->error)
         report_failure(call, input, item->message);
@@ -61,6 +63,9 @@ static int take_item(void *user, const struct vkclip_item *item)
         embed = NULL;
     if (embed || (encoding->hidden && !item->error))
         call->stopped = !encoding->embed(encoding->user, input, embed, call->width);
+    if (!embed && encoding->failure && !call->stopped)
+        call->stopped = !encoding->failure(encoding->user, input, message);
+    call->stopped = call->stopped || (encoding->interruptible && cli_interrupted());
     return call->stopped;
 }
 
@@ -113,7 +118,7 @@ int cli_encode_files(struct cli_session *session, const struct cli_encoding *enc
                         .inputs = inputs,
                         .width = session->info.embed_dim,
                         .named = true};
-    const char **paths = cli_list_texts(inputs);
+    const char **paths = cli_list_paths(inputs);
     if (!paths)
         return cli_fail(CLI_FAILED, "out of memory");
     const struct vkclip_encode_params params = begin_call(&call);

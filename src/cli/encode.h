@@ -15,12 +15,18 @@
 typedef bool cli_embed_fn(void *user, const struct cli_input *input, const float *embed,
                           size_t width);
 
+/* Is told why an input has no embedding, after that was reported. May be NULL. False stops the run.
+ */
+typedef bool cli_failure_fn(void *user, const struct cli_input *input, const char *message);
+
 struct cli_encoding {
     bool no_normalize, strict;
+    bool interruptible;           /* The run stops at the next item when cli_interrupted. */
     struct cli_decoding decoding; /* for files */
     vkclip_hidden_fn *hidden;     /* may be NULL */
     cli_embed_fn *embed;
-    void *user; /* given to both functions */
+    cli_failure_fn *failure;
+    void *user; /* given to these functions */
 };
 
 /* All return an enum cli_exit. The inputs are picture files, texts, or the names of the rows of a

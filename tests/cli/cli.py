@@ -31,7 +31,7 @@ EXPECTED = 'tests/golden/emoji-clip'
 PICTURES = 'tests/golden/pictures'
 NO_DEVICE = {'VK_ICD_FILENAMES': '/nonexistent', 'VK_DRIVER_FILES': '/nonexistent'}
 # A line of --help: how the option is written, its name, and the help text.
-OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,-]+)?) +(.*)$'
+OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,/-]+)?) +(.*)$'
 TYPES = {'F32': 'f', 'F16': 'H', 'U8': 'B', 'I32': 'i', 'I64': 'q'}
 
 
@@ -947,7 +947,7 @@ class Embed(CommandTest):
         line, = self.run_json('embed', '-m', MODEL, *arguments, '-o', self.path('b.safetensors'))
         self.assertEqual(line['tensors'], {'text_embeds': [2, 128]})
         self.assertEqual(sorted(os.listdir(self.folder)),
-                         ['b.safetensors', 'out.jsonl', 'out.npy', 'out.safetensors'])
+                         ['b.safetensors', 'out.jsonl', 'out.names.jsonl', 'out.npy', 'out.safetensors'])
 
     def test_goldens(self):
         for model, case in [('hf-vit', 'openai-vit'), ('hf-vit-bf16', 'hf-vit-bf16'),

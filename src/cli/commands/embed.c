@@ -4,7 +4,7 @@
  */
 #include "base/string.h"
 #include "cli/command.h"
-#include "cli/commands/results.h"
+#include "cli/commands/embed_output.h"
 #include "cli/encode.h"
 #include "cli/inputs.h"
 #include "cli/log.h"
@@ -19,8 +19,9 @@ struct options {
     struct cli_pictures pictures;
     struct cli_texts texts;
     struct cli_strictness strictness;
-    const char *raw, *output;
-    bool no_normalize, hidden;
+    const char *raw, *output, *shard;
+    struct shard part; /* which --shard names */
+    bool no_normalize, hidden, resume, skip_existing;
 };
 
 /* The tensors of the --raw file, with the names of their rows.
@@ -32,60 +33,6 @@ struct raw {
     int32_t *ids;                     /* [M,length] */
     size_t length;
 };
-
-/* ---- Results ---------------------------------------------------------------------------------- */
-
-static struct rows *find_rows(struct results *results, const char *name)
-{
-    for (size_t i = 1; i < results->count; i++)
-        if (!strcmp(results->tensors[i].name, name))
-            return &results->tensors[i];
-    return NULL;
-}
-
-/* Is a vkclip_hidden_fn. The hidden states of inputs come in the order of the inputs, before their
- * embeddings, and not for inputs that fail. */
-static int take_hidden(void *user, const char *name, const float *data, const size_t *shape,
-                       size_t rank, size_t first, size_t items)
-{
-    struct results *results = user;
-    struct rows *rows = find_rows(results, name);
-    (void)first;
-    if (!rows && rank <= TENSOR_MAX_RANK)
-        rows = results_add(results, name, DTYPE_F32, shape, rank);
-    if (!rows || !results_reserve(rows, rows->count + items))
-        return 1;
-    memcpy(rows->data + rows->count * rows->size, data, items * rows->size);
-    rows->count += items;
-    return 0;
-}
-
-/* The row of the next embedding is the first that has no embedding yet. */
-static void remove_hidden(struct results *results, size_t row)
-{
-    for (size_t i = 1; i < results->count; i++)
-        results_remove_row(&results->tensors[i], row);
-}
-
-/* Adds an embedding to the results; an input that failed leaves no row in any of them. */
-static bool take_embed(void *user, const struct cli_input *input, const float *embed, size_t width)
-{
-    struct results *results = user;
-    struct rows *rows = results->tensors;
-    (void)width;
-    if (!embed) {
-        remove_hidden(results, rows->count);
-        return true;
-    }
-    if (!results_reserve(rows, rows->count + 1) ||
-        !cli_add_input(&results->inputs, input->text, input->length)) {
-        cli_fail(CLI_FAILED, "out of memory");
-        return false;
-    }
-    memcpy(rows->data + rows->count * rows->size, embed, rows->size);
-    rows->count++;
-    return true;
-}
 
 /* ---- Prepared tensors -------------------------------------------------------------------------- */
 
@@ -199,7 +146,21 @@ static void close_raw(struct raw *raw)
     safetensors_close(&raw->file);
 }
 
-/* ---- The command ------------------------------------------------------------------------------- */
+/* ---- Options ----------------------------------------------------------------------------------- */
+
+/* Keeping and resuming needs inputs that have names, and a file. */
+static int check_start(const struct cli_session *session, const struct options *options)
+{
+    const bool resumes = options->resume || options->skip_existing;
+    if (resumes && options->raw)
+        return cli_fail_usage(session, "--raw cannot be resumed");
+    if (resumes && !strcmp(options->output, "-"))
+        return cli_fail_usage(session, "--resume and --skip-existing need a file, -o FILE");
+    if (options->shard && (resumes || options->raw || options->hidden))
+        return cli_fail_usage(session, "--shard takes no --raw, --hidden, --resume or "
+                                       "--skip-existing; a shard always resumes");
+    return CLI_DONE;
+}
 
 static int check_output(const struct cli_session *session, const struct options *options,
                         bool images, bool texts)
@@ -207,6 +168,10 @@ static int check_output(const struct cli_session *session, const struct options 
     const char *output = options->output;
     if (!output)
         return cli_fail_usage(session, "name the result with -o");
+    if (options->shard && images && texts)
+        return cli_fail_usage(session, "%s: shards hold either pictures or texts", output);
+    if (options->shard)
+        return check_start(session, options);
     const enum results_format format = results_find_format(output);
     if (format == RESULTS_UNKNOWN)
         return cli_fail_usage(
@@ -215,7 +180,7 @@ static int check_output(const struct cli_session *session, const struct options 
         return cli_fail_usage(session, "--hidden needs a result in .safetensors");
     if (images && texts && format == RESULTS_NPY)
         return cli_fail_usage(session, "%s: a .npy file holds either pictures or texts", output);
-    return CLI_DONE;
+    return check_start(session, options);
 }
 
 /* Everything that must be right before the first input is encoded. */
@@ -229,6 +194,8 @@ static int open_inputs(struct cli_session *session, struct options *options, str
         return cli_fail_usage(session, "expected pictures or --image, --text, a list of either, "
                                        "or --raw");
     int status = check_output(session, options, images, texts);
+    if (!status && options->shard)
+        status = shard_parse(session, options->shard, &options->part);
     if (!status)
         status = cli_open_model_on_device(session, &options->model, &options->device);
     if (!status)
@@ -241,66 +208,115 @@ static int open_inputs(struct cli_session *session, struct options *options, str
     if (!status)
         status = cli_read_pictures(session, &options->pictures);
     if (!status)
-        status = cli_read_lists(session, &options->texts.texts, true);
+        status = cli_read_lists(session, &options->texts.texts, options->pictures.null, true);
     return status;
 }
 
-static struct cli_encoding describe_encoding(struct results *results, const struct options *options)
+/* ---- Encoding ---------------------------------------------------------------------------------- */
+
+static struct cli_encoding describe_encoding(struct embed_output *output,
+                                             const struct options *options)
 {
     return (struct cli_encoding){.no_normalize = options->no_normalize,
                                  .strict = options->strictness.strict,
+                                 .interruptible = output->partial,
                                  .decoding = options->pictures.decoding,
-                                 .hidden = options->hidden ? take_hidden : NULL,
-                                 .embed = take_embed,
-                                 .user = results};
+                                 .hidden = options->hidden ? embed_output_take_hidden : NULL,
+                                 .embed = embed_output_take,
+                                 .failure = embed_output_fail,
+                                 .user = output};
 }
 
 /* The pictures of files first, then those of --raw. */
-static int encode_images(struct cli_session *session, const struct options *options,
-                         const struct raw *raw, struct results *results)
+static int encode_images(struct embed_output *output, const struct options *options,
+                         const struct raw *raw)
 {
-    const struct cli_encoding encoding = describe_encoding(results, options);
-    const size_t shape[2] = {0, session->info.embed_dim};
-    int status = CLI_DONE;
-    if (!results_add(results, "image_embeds", DTYPE_F32, shape, 2))
-        return cli_fail(CLI_FAILED, "out of memory");
-    if (options->pictures.images.count)
-        status = cli_encode_files(session, &encoding, &options->pictures.images);
+    const struct cli_encoding encoding = describe_encoding(output, options);
+    const struct cli_inputs *rest;
+    int status = embed_output_begin(output, EMBED_IMAGES, &options->pictures.images, &rest);
+    if (!status && rest->count)
+        status = cli_encode_files(output->session, &encoding, rest);
     if (!status && raw->pixel_rows.count)
-        status = cli_encode_pixels(session, &encoding, &raw->pixel_rows, raw->pixels);
+        status = cli_encode_pixels(output->session, &encoding, &raw->pixel_rows, raw->pixels);
     return status;
 }
 
 /* The texts of options and lists first, then those of --raw. */
-static int encode_texts(struct cli_session *session, const struct options *options,
-                        const struct raw *raw, struct results *results)
+static int encode_texts(struct embed_output *output, const struct options *options,
+                        const struct raw *raw)
 {
-    const struct cli_encoding encoding = describe_encoding(results, options);
-    const size_t shape[2] = {0, session->info.text_embed_dim};
-    int status = CLI_DONE;
-    if (!results_add(results, "text_embeds", DTYPE_F32, shape, 2))
-        return cli_fail(CLI_FAILED, "out of memory");
-    if (options->texts.texts.count)
-        status = cli_encode_texts(session, &encoding, &options->texts.texts);
+    const struct cli_encoding encoding = describe_encoding(output, options);
+    const struct cli_inputs *rest;
+    int status = embed_output_begin(output, EMBED_TEXTS, &options->texts.texts, &rest);
+    if (!status && rest->count)
+        status = cli_encode_texts(output->session, &encoding, rest);
     if (!status && raw->id_rows.count)
-        status = cli_encode_ids(session, &encoding, &raw->id_rows, raw->ids, raw->length);
+        status = cli_encode_ids(output->session, &encoding, &raw->id_rows, raw->ids, raw->length);
     return status;
+}
+
+/* ---- The command ------------------------------------------------------------------------------- */
+
+/* Names what decides the numbers of a shard: where a job's tasks differ in it, their shards do not
+ * fit together. The path of the model may differ from machine to machine. */
+static void identify_shard(const struct cli_session *session, const struct options *options,
+                           struct shard *shard)
+{
+    const struct vkclip_model_info *info = &session->info;
+    snprintf(shard->identity, sizeof(shard->identity),
+             "%.200s, %llu parameters, %u numbers, %s, %u pixels%s", file_name(options->model.path),
+             (unsigned long long)info->parameters,
+             shard->texts ? info->text_embed_dim : info->embed_dim,
+             info->precision == VKCLIP_PRECISION_F16 ? "f16" : "f32", info->image_size,
+             options->no_normalize ? ", not normalised" : "");
+}
+
+/* Leaves the inputs of the shard. *done is true if there is nothing to do. */
+static int open_shard(struct cli_session *session, struct options *options, bool *done)
+{
+    struct shard *shard = &options->part;
+    shard->folder = options->output;
+    shard->texts = options->texts.texts.count > 0;
+    identify_shard(session, options, shard);
+    shard_select(shard, shard->texts ? &options->texts.texts : &options->pictures.images);
+    const int status = shard_open(shard, done);
+    if (!status && *done && !session->common.quiet)
+        cli_say("%s: shard %u of %u is complete", shard->folder, shard->index, shard->count);
+    return status;
+}
+
+static enum embed_start choose_start(const struct options *options)
+{
+    if (options->skip_existing)
+        return EMBED_SKIP_EXISTING;
+    return options->resume || options->shard ? EMBED_RESUME : EMBED_ANEW;
 }
 
 static int run_embed(struct cli_session *session, void *user)
 {
     struct options *options = user;
     struct raw raw = {0};
-    struct results images = {0}, texts = {0};
+    struct embed_output output = {.session = session};
+    bool done = false;
     int status = open_inputs(session, options, &raw);
-    if (!status)
-        status = encode_images(session, options, &raw, &images);
-    if (!status)
-        status = encode_texts(session, options, &raw, &texts);
-    if (!status)
-        status = results_write(session, options->output, &images, &texts);
-    results_free(&images);
-    results_free(&texts);
+    if (!status && options->shard)
+        status = open_shard(session, options, &done);
+    if (!status && !done) {
+        const size_t images = options->pictures.images.count + raw.pixel_rows.count,
+                     texts = options->texts.texts.count + raw.id_rows.count;
+        output.path = options->output;
+        output.shard = options->shard ? &options->part : NULL;
+        output.format = options->shard ? RESULTS_NPY : results_find_format(output.path);
+        output.partial = !options->raw && strcmp(output.path, "-") != 0;
+        status = embed_output_open(&output, choose_start(options),
+                                   options->shard ? !options->part.texts : images > 0,
+                                   options->shard ? options->part.texts : texts > 0);
+        if (!status)
+            status = encode_images(&output, options, &raw);
+        if (!status)
+            status = encode_texts(&output, options, &raw);
+    }
+    status = embed_output_close(&output, status);
     close_raw(&raw);
     return status;
 }
@@ -313,6 +329,12 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "raw", "FILE", CLI_TEXT, FIELD(raw),
                "pixel_values and input_ids from a .safetensors file"),
     CLI_OPTION('o', "output", "FILE", CLI_TEXT, FIELD(output), "the result's file"),
+    CLI_OPTION(0, "resume", NULL, CLI_FLAG, FIELD(resume),
+               "continue a run that ended early, whose results FILE.part keeps"),
+    CLI_OPTION(0, "skip-existing", NULL, CLI_FLAG, FIELD(skip_existing),
+               "keep the rows of FILE and add the inputs that it lacks"),
+    CLI_OPTION(0, "shard", "I/N|auto", CLI_TEXT, FIELD(shard),
+               "every Nth input from number I on, in clip-retrieval's folders"),
     CLI_OPTION(0, "no-normalize", NULL, CLI_FLAG, FIELD(no_normalize),
                "do not divide by the L2 norm"),
     CLI_OPTION(0, "hidden", NULL, CLI_FLAG, FIELD(hidden), "add the hidden states of all blocks"),

@@ -17,7 +17,7 @@ struct options {
 enum { PIXEL_VALUES, BYTES }; /* positions of the two tensors among the results */
 
 /* False: the picture cannot be read, which was reported and counted. */
-static bool load_picture(struct cli_session *session, const char *path,
+static bool load_picture(struct cli_session *session, const struct cli_input *picture,
                          const struct cli_decoding *decoding, uint8_t *bytes, float *values)
 {
     const struct vkclip_image_params params = {
@@ -25,13 +25,13 @@ static bool load_picture(struct cli_session *session, const char *path,
         .orient = decoding->orient,
         .least_side = decoding->fast ? 2 * session->info.image_size : 0};
     struct vkclip_image image = {0};
-    if (vkclip_load_image(path, &params, &image)) {
-        cli_fail_library_input(session, "");
+    if (vkclip_load_image(picture->file ? picture->file : picture->text, &params, &image)) {
+        cli_fail_named_input(session, picture, vkclip_last_error());
         return false;
     }
     int error = vkclip_preprocess(session->model, &image, bytes, values);
     if (error)
-        cli_fail_input(session, "%s: %s", path, vkclip_last_error());
+        cli_fail_input(session, "%s: %s", picture->text, vkclip_last_error());
     vkclip_free_image(&image);
     return !error;
 }
@@ -45,7 +45,7 @@ static bool take_picture(struct cli_session *session, const struct cli_input *pi
     const size_t row = values->count;
     if (!results_reserve(values, row + 1) || !results_reserve(bytes, row + 1))
         return false;
-    if (!load_picture(session, picture->text, decoding, (uint8_t *)bytes->data + row * bytes->size,
+    if (!load_picture(session, picture, decoding, (uint8_t *)bytes->data + row * bytes->size,
                       (float *)(void *)(values->data + row * values->size)))
         return true;
     values->count = bytes->count = row + 1;
@@ -80,10 +80,22 @@ static int check_options(const struct cli_session *session, const struct options
     return CLI_DONE;
 }
 
+static int write_result(const struct cli_session *session, const char *path,
+                        const struct results *results)
+{
+    const struct results none = {0};
+    if (!results->inputs.count)
+        return cli_fail(CLI_FAILED, "%s: not written, no input is left", path);
+    int status = results_write_safetensors(path, results, &none);
+    if (!status && session->common.json && !results_print_tensors(path, results, &none))
+        status = CLI_FAILED;
+    return status;
+}
+
 static int run_preprocess(struct cli_session *session, void *user)
 {
     struct options *options = user;
-    struct results results = {0}, none = {0};
+    struct results results = {0};
     int status = check_options(session, options);
     if (!status)
         status = cli_open_model(session, &options->model);
@@ -94,7 +106,7 @@ static int run_preprocess(struct cli_session *session, void *user)
     if (!status)
         status = take_pictures(session, &options->pictures, &results);
     if (!status)
-        status = results_write(session, options->output, &results, &none);
+        status = write_result(session, options->output, &results);
     results_free(&results);
     return status;
 }

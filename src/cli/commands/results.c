@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tensors that grow row by row, and the three formats in which they are written.
+ * Tensors that grow row by row, and the formats in which they are written.
  */
 #include "cli/commands/results.h"
+#include "base/base64.h"
+#include "base/half.h"
 #include "base/string.h"
 #include "cli/print.h"
 
-#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,18 +51,59 @@ void results_remove_row(struct rows *rows, size_t row)
             (rows->count - row) * rows->size);
 }
 
+float *results_row(const struct results *results, size_t row)
+{
+    const struct rows *rows = results->tensors;
+    return (float *)(void *)(rows->data + row * rows->size);
+}
+
+bool results_append(struct results *results, const struct cli_input *input, const float *embed)
+{
+    struct rows *rows = results->tensors;
+    if (!results_reserve(rows, rows->count + 1) ||
+        !cli_add_input(&results->inputs, input->text, input->length))
+        return false;
+    float *row = results_row(results, rows->count++);
+    for (size_t i = 0; i < rows->shape[1]; i++)
+        row[i] = embed ? embed[i] : NAN;
+    results->good += embed != NULL;
+    return true;
+}
+
+bool results_add_failure(struct results *results, size_t row, const struct cli_input *input,
+                         const char *message)
+{
+    if (results->failure_count == results->failure_capacity) {
+        const size_t capacity = 2 * results->failure_capacity + 16;
+        void *failures = realloc(results->failures, capacity * sizeof(*results->failures));
+        if (!failures)
+            return false;
+        results->failures = failures;
+        results->failure_capacity = capacity;
+    }
+    struct results_failure *failure = &results->failures[results->failure_count++];
+    *failure = (struct results_failure){row, string_format("%s", input->text),
+                                        string_format("%s", message)};
+    return failure->name && failure->message;
+}
+
 void results_free(struct results *results)
 {
     for (size_t i = 0; i < results->count; i++) {
         free(results->tensors[i].name);
         free(results->tensors[i].data);
     }
+    for (size_t i = 0; i < results->failure_count; i++) {
+        free(results->failures[i].name);
+        free(results->failures[i].message);
+    }
     free(results->tensors);
+    free(results->failures);
     cli_free_inputs(&results->inputs);
     *results = (struct results){0};
 }
 
-/* ---- Output ---------------------------------------------------------------------------------- */
+/* ---- Formats --------------------------------------------------------------------------------- */
 
 /* Whether the name is more than the ending. */
 static bool ends_with(const char *path, const char *end)
@@ -79,113 +122,149 @@ enum results_format results_find_format(const char *path)
     return RESULTS_UNKNOWN;
 }
 
-static char *names_json(const struct cli_inputs *inputs)
+/* ---- Safetensors ----------------------------------------------------------------------------- */
+
+/* Writes the names as a JSON list, and those that are not UTF-8 as an object of row and base64. */
+static bool name_rows(const struct cli_inputs *inputs, char **names, char **bytes)
 {
-    json_t *array = json_array();
-    for (size_t i = 0; i < inputs->count; i++)
-        json_array_append_new(array, cli_json_text(inputs->items[i].text, inputs->items[i].length));
-    char *text = json_dumps(array, JSON_COMPACT);
-    json_decref(array);
-    return text;
+    json_t *list = json_array(), *object = json_object();
+    for (size_t i = 0; i < inputs->count; i++) {
+        const struct cli_input *input = &inputs->items[i];
+        json_t *name = json_stringn(input->text, input->length);
+        char row[32], *encoded = name ? NULL : base64_encode(input->text, input->length);
+        snprintf(row, sizeof(row), "%zu", i);
+        if (encoded)
+            json_object_set_new(object, row, json_string(encoded));
+        json_array_append_new(list, name ? name : cli_json_text(input->text, input->length));
+        free(encoded);
+    }
+    *names = json_dumps(list, JSON_COMPACT);
+    *bytes = json_object_size(object) ? json_dumps(object, JSON_COMPACT) : NULL;
+    const bool good = *names && (*bytes || !json_object_size(object));
+    json_decref(list);
+    json_decref(object);
+    return good;
 }
 
-static struct tensor_view view_rows(const struct rows *rows)
+/* Describes the first `count` rows, those that have an input. */
+static struct tensor_view view_rows(const struct rows *rows, size_t count)
 {
     struct tensor_view view = {.name = rows->name,
                                .dtype = rows->dtype,
                                .rank = (unsigned)rows->rank,
                                .data = rows->data,
-                               .size = rows->count * rows->size};
-    view.shape[0] = rows->count;
+                               .size = count * rows->size};
+    view.shape[0] = count;
     for (size_t i = 1; i < rows->rank; i++)
         view.shape[i] = rows->shape[i];
     return view;
 }
 
-/* Writes both kinds into one file, whose metadata names the inputs row by row. */
-static int write_safetensors(const char *path, const struct results *const *kinds)
+int results_write_safetensors(const char *path, const struct results *images,
+                              const struct results *texts)
 {
-    static const char *const keys[] = {"images", "texts"};
-    const char *metadata[5] = {NULL};
-    char *names[2] = {NULL};
+    static const char *const keys[][2] = {{"images", "images_bytes"}, {"texts", "texts_bytes"}};
+    const struct results *const kinds[] = {images, texts};
+    const char *metadata[9] = {NULL};
+    char *values[4] = {NULL};
     size_t count = 0, entries = 0;
-    int status = CLI_DONE;
-    struct tensor_view *views = calloc(kinds[0]->count + kinds[1]->count + 1, sizeof(*views));
-    if (!views)
-        status = cli_fail(CLI_FAILED, "out of memory");
+    struct tensor_view *views = calloc(images->count + texts->count + 1, sizeof(*views));
+    int status = views ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
     for (size_t k = 0; !status && k < 2; k++) {
-        if (!kinds[k]->inputs.count)
+        const struct results *results = kinds[k];
+        if (!results->inputs.count)
             continue;
-        names[k] = names_json(&kinds[k]->inputs);
-        if (!names[k])
+        if (!name_rows(&results->inputs, &values[2 * k], &values[2 * k + 1]))
             status = cli_fail(CLI_FAILED, "out of memory");
-        metadata[entries++] = keys[k];
-        metadata[entries++] = names[k];
-        for (size_t i = 0; i < kinds[k]->count; i++)
-            views[count++] = view_rows(&kinds[k]->tensors[i]);
+        for (size_t i = 0; i < 2; i++)
+            if (values[2 * k + i]) {
+                metadata[entries++] = keys[k][i];
+                metadata[entries++] = values[2 * k + i];
+            }
+        for (size_t i = 0; i < results->count; i++)
+            views[count++] = view_rows(&results->tensors[i], results->inputs.count);
     }
     if (!status && safetensors_write(path, views, count, metadata))
         status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    free(names[0]);
-    free(names[1]);
+    for (size_t i = 0; i < 4; i++)
+        free(values[i]);
     free(views);
     return status;
 }
 
+/* ---- NumPy ----------------------------------------------------------------------------------- */
+
 /* NumPy's format 1.0: magic, version, length of a Python literal; the data begins at byte 128. */
-static int write_npy(const char *path, const struct rows *rows)
+int results_write_npy(const char *path, const struct results *results, bool half)
 {
+    const struct rows *rows = results->tensors;
+    const size_t count = rows->count * rows->shape[1];
+    uint16_t *halves = half ? malloc(2 * count + 1) : NULL;
     char header[128];
+    if (half && !halves)
+        return cli_fail(CLI_FAILED, "out of memory");
+    for (size_t i = 0; half && i < count; i++)
+        halves[i] = half_from_float(results_row(results, 0)[i]);
     memcpy(header, "\x93NUMPY\1\0\x76\0", 10); /* 0x76 is 118: the rest of the 128 bytes */
     snprintf(header + 10, sizeof(header) - 10,
-             "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", rows->count,
-             rows->shape[1]);
+             "{'descr': '<f%d', 'fortran_order': False, 'shape': (%zu, %zu), }", half ? 2 : 4,
+             rows->count, rows->shape[1]);
     size_t length = 10 + strlen(header + 10);
     memset(header + length, ' ', sizeof(header) - length);
     header[sizeof(header) - 1] = '\n';
-    struct file_part parts[] = {{header, sizeof(header)}, {rows->data, rows->count * rows->size}};
-    return file_write(path, parts, 2) ? cli_fail(CLI_FAILED, "%s", vkclip_last_error()) : CLI_DONE;
-}
-
-static bool print_embeds(const struct results *results, const char *key, FILE *file)
-{
-    bool good = true;
-    for (size_t i = 0; good && i < results->inputs.count; i++) {
-        const struct cli_input *input = &results->inputs.items[i];
-        const struct rows *rows = results->tensors;
-        const float *embed = (const float *)(const void *)(rows->data + i * rows->size);
-        good = cli_print_json(json_pack("{so so}", key, cli_json_text(input->text, input->length),
-                                        "embedding", cli_json_floats(embed, rows->shape[1])),
-                              file);
-    }
-    return good;
-}
-
-/* A failure of standard output is left to main(), which checks it at the end. */
-static int write_jsonl(const char *path, const struct results *images, const struct results *texts)
-{
-    struct file_output output;
-    if (!strcmp(path, "-")) {
-        if (print_embeds(images, "path", stdout))
-            print_embeds(texts, "text", stdout);
-        return CLI_DONE;
-    }
-    int error = file_output_open(path, &output);
-    if (!error &&
-        !(print_embeds(images, "path", output.file) && print_embeds(texts, "text", output.file)))
-        error = error_fail(VKCLIP_EIO, "%s: cannot be written: %s", path, strerror(errno));
-    error = file_output_close(&output, error);
+    const struct file_part parts[] = {
+        {header, sizeof(header)},
+        {half ? (const char *)halves : rows->data, (half ? 2 : 4) * count}};
+    const int error = file_write(path, parts, 2);
+    free(halves);
     return error ? cli_fail(CLI_FAILED, "%s", vkclip_last_error()) : CLI_DONE;
 }
 
-/* With --json: the tensors that were written, with their shapes. */
-static bool print_tensors(const char *path, const struct results *const *kinds)
+char *results_names_path(const char *path)
 {
+    return string_format("%.*s.names.jsonl", (int)(strlen(path) - strlen(".npy")), path);
+}
+
+int results_write_names(const char *path, const struct results *results, const char *key)
+{
+    struct file_output output;
+    const char **messages = calloc(results->inputs.count + 1, sizeof(*messages));
+    int error = file_output_open(path, &output);
+    if (!error && !messages)
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    for (size_t i = 0; messages && i < results->failure_count; i++)
+        messages[results->failures[i].row] = results->failures[i].message;
+    for (size_t i = 0; !error && i < results->inputs.count; i++) {
+        const struct cli_input *input = &results->inputs.items[i];
+        json_t *line = cli_json_name(key, input->text, input->length);
+        if (messages[i])
+            line = cli_json_with(line, "error", cli_json_text(messages[i], strlen(messages[i])));
+        if (!cli_print_json(line, output.file))
+            error = error_fail(VKCLIP_EIO, "%s: cannot be written", path);
+    }
+    error = file_output_close(&output, error);
+    free(messages);
+    return error ? cli_fail(CLI_FAILED, "%s", vkclip_last_error()) : CLI_DONE;
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+bool results_print_line(FILE *file, const char *key, const struct cli_input *input,
+                        const float *embed, size_t width)
+{
+    json_t *line = cli_json_name(key, input->text, input->length);
+    return cli_print_json(cli_json_with(line, "embedding", cli_json_floats(embed, width)), file);
+}
+
+bool results_print_tensors(const char *path, const struct results *images,
+                           const struct results *texts)
+{
+    const struct results *const kinds[] = {images, texts};
     json_t *tensors = json_object();
     for (size_t k = 0; k < 2; k++)
-        for (size_t i = 0; i < kinds[k]->count && kinds[k]->inputs.count; i++) {
+        for (size_t i = 0; i < kinds[k]->count && kinds[k]->tensors->count; i++) {
             const struct rows *rows = &kinds[k]->tensors[i];
-            json_t *shape = json_pack("[I]", (json_int_t)rows->count);
+            json_t *shape = json_pack("[I]", (json_int_t)kinds[k]->tensors->count);
             for (size_t d = 1; d < rows->rank; d++)
                 json_array_append_new(shape, json_integer((json_int_t)rows->shape[d]));
             json_object_set_new(tensors, rows->name, shape);
@@ -193,26 +272,4 @@ static bool print_tensors(const char *path, const struct results *const *kinds)
     return cli_print_json(
         json_pack("{so so}", "output", cli_json_text(path, strlen(path)), "tensors", tensors),
         stdout);
-}
-
-int results_write(const struct cli_session *session, const char *path, const struct results *images,
-                  const struct results *texts)
-{
-    const struct results *kinds[] = {images, texts};
-    int status = CLI_DONE;
-    if (!images->inputs.count && !texts->inputs.count)
-        return cli_fail(CLI_FAILED, "%s: not written, no input is left", path);
-    switch (results_find_format(path)) {
-    case RESULTS_SAFETENSORS:
-        status = write_safetensors(path, kinds);
-        break;
-    case RESULTS_NPY:
-        status = write_npy(path, images->inputs.count ? images->tensors : texts->tensors);
-        break;
-    default:
-        status = write_jsonl(path, images, texts);
-    }
-    if (!status && session->common.json && strcmp(path, "-") && !print_tensors(path, kinds))
-        status = CLI_FAILED;
-    return status;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tensors that vkclip embed and vkclip preprocess write. They are held in memory until all are
- * there, so that the file is written whole or not at all.
+ * The tensors that vkclip embed and vkclip preprocess write, with the names of the inputs that
+ * their rows belong to, and the files in which they are written.
  */
 #ifndef VKCLIP_CLI_COMMANDS_RESULTS_H
 #define VKCLIP_CLI_COMMANDS_RESULTS_H
+
+#include <stdio.h>
 
 #include "cli/session.h"
 #include "format/safetensors.h"
@@ -19,28 +21,57 @@ struct rows {
     size_t count, capacity;
 };
 
+/* Why an input has no embedding. */
+struct results_failure {
+    size_t row; /* the row of NaN that takes its place, if there is one */
+    char *name, *message;
+};
+
 /* The tensors of pictures, or those of texts. */
 struct results {
     struct rows *tensors; /* the first one holds the embeddings */
     size_t count;
     struct cli_inputs inputs; /* input i is what row i of each tensor belongs to */
+    size_t good;              /* inputs that have an embedding */
+    struct results_failure *failures;
+    size_t failure_count, failure_capacity;
 };
 
-/* Both return NULL or false when out of memory. */
+/* All return NULL or false when out of memory. */
 struct rows *results_add(struct results *results, const char *name, enum dtype dtype,
                          const size_t *shape, size_t rank);
 bool results_reserve(struct rows *rows, size_t count);
 void results_remove_row(struct rows *rows, size_t row);
+/* Appends the embedding of an input, or a row of NaN if `embed` is NULL. */
+bool results_append(struct results *results, const struct cli_input *input, const float *embed);
+bool results_add_failure(struct results *results, size_t row, const struct cli_input *input,
+                         const char *message);
 void results_free(struct results *results);
+/* Returns a row of the embeddings [D]. */
+float *results_row(const struct results *results, size_t row);
 
 /* What a result's name says about its format: .safetensors, .npy, .jsonl, or - for lines on
  * standard output. */
 enum results_format { RESULTS_UNKNOWN, RESULTS_SAFETENSORS, RESULTS_NPY, RESULTS_JSONL };
 enum results_format results_find_format(const char *path);
 
-/* Writes both kinds into the file `path`, and with --json prints what was written. Fails if no
- * input is left. Returns an enum cli_exit. */
-int results_write(const struct cli_session *session, const char *path, const struct results *images,
-                  const struct results *texts);
+/* The functions below return an enum cli_exit, after they have printed what failed. */
+
+/* Writes the tensors of both kinds into one file, whose metadata names the inputs row by row. Only
+ * rows that have an input are written. */
+int results_write_safetensors(const char *path, const struct results *images,
+                              const struct results *texts);
+/* Writes the embeddings of one kind, in fp16 if `half`. */
+int results_write_npy(const char *path, const struct results *results, bool half);
+/* Returns the path of the file that names the rows of an .npy file, as a new string. */
+char *results_names_path(const char *path);
+/* Writes it: a line of JSON for each row, {"path" or "text":...}, with "error" for a row of NaN. */
+int results_write_names(const char *path, const struct results *results, const char *key);
+/* Prints one line, {KEY:...,"embedding":[...]}. */
+bool results_print_line(FILE *file, const char *key, const struct cli_input *input,
+                        const float *embed, size_t width);
+/* With --json: prints the tensors that were written, with their shapes. */
+bool results_print_tensors(const char *path, const struct results *images,
+                           const struct results *texts);
 
 #endif

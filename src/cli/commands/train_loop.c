@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "cli/commands/train.h"
 #include "cli/commands/train_log.h"
+#include "cli/interrupt.h"
 #include "cli/log.h"
 #include "cli/print.h"
 
-#include <signal.h>
 #include <string.h>
 
 /* Seconds from one save to the next if there is no --save-every: what a power cut costs at most. */
@@ -31,14 +31,6 @@ struct run {
     uint64_t first, saved; /* steps */
     char path[1024];       /* of the last saved step */
 };
-
-static volatile sig_atomic_t stopped;
-
-static void stop(int number)
-{
-    stopped = number;
-    signal(number, SIG_DFL);
-}
 
 /* ---- Saves and evaluations ------------------------------------------------------------------ */
 
@@ -120,7 +112,7 @@ static int step(struct run *run)
     if (run->log)
         status = cli_train_log_step(run->log, &run->last, run->info.batch);
     show(run);
-    if (status || run->last.step == run->info.steps || stopped)
+    if (status || run->last.step == run->info.steps || cli_interrupted())
         return status;
     if (is_evaluation_due(run)) {
         status = evaluate(run);
@@ -174,7 +166,7 @@ static int run_steps(struct run *run)
 {
     int status = CLI_DONE;
     cli_start_progress(run->session, (size_t)run->first, (size_t)run->info.steps);
-    while (!status && !stopped && run->last.step < run->info.steps)
+    while (!status && !cli_interrupted() && run->last.step < run->info.steps)
         status = step(run);
     cli_clear_progress();
     if (status)
@@ -189,16 +181,12 @@ static int run_steps(struct run *run)
     return status;
 }
 
-/* The default handlers are set again at the end, so that a signal then ends the command. */
 static int run_with_signals(struct run *run)
 {
-    stopped = 0;
-    signal(SIGINT, stop);
-    signal(SIGTERM, stop);
+    cli_catch_interrupts();
     run->started = run->saved_at = clock_seconds();
     int status = run_steps(run);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    cli_release_interrupts();
     return status;
 }
 

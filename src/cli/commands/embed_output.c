@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Takes the results of vkclip embed. Where a run ends early, FILE.part is a file of lines, or for
+ * all other formats a safetensors file, whose rows come first when the run resumes.
+ */
+#ifndef _WIN32
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include "cli/commands/embed_output.h"
+#include "base/clock.h"
+#include "base/string.h"
+#include "cli/interrupt.h"
+#include "cli/print.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef _WIN32
+#include <io.h>
+#define ftruncate _chsize
+#define fsync _commit
+#define fileno _fileno
+#else
+#include <unistd.h>
+#endif
+
+/* Results in memory are saved at most once per minute, and for at most a fiftieth of the time. */
+enum { SAVE_SECONDS = 60, SAVE_SHARE = 50 };
+
+static const char *const keys[] = {[EMBED_IMAGES] = "path", [EMBED_TEXTS] = "text"};
+
+static int fail_memory(void)
+{
+    return cli_fail(CLI_FAILED, "out of memory");
+}
+
+static bool is_lines(const struct embed_output *output)
+{
+    return output->format == RESULTS_JSONL;
+}
+
+/* ---- What is kept ---------------------------------------------------------------------------- */
+
+static int save_part(struct embed_output *output)
+{
+    const double before = clock_seconds();
+    int status = CLI_DONE;
+    if (!is_lines(output))
+        status = results_write_safetensors(output->part, &output->kinds[EMBED_IMAGES],
+                                           &output->kinds[EMBED_TEXTS]);
+    else if (fflush(output->lines))
+        status = cli_fail(CLI_FAILED, "%s: cannot be written: %s", output->part, strerror(errno));
+    output->saved = clock_seconds();
+    output->saving = output->saved - before;
+    return status;
+}
+
+static bool is_save_due(const struct embed_output *output)
+{
+    const double least = SAVE_SHARE * output->saving;
+    return output->partial && !is_lines(output) &&
+           clock_seconds() - output->saved > (least > SAVE_SECONDS ? least : SAVE_SECONDS);
+}
+
+/* Copies the file of an earlier run to the part, which new lines are added to. */
+static int copy_file(const char *source, const char *target)
+{
+    struct file_map map;
+    int error = file_map_open(source, &map);
+    if (error)
+        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    const struct file_part part = {map.data, map.size};
+    error = file_write(target, &part, 1);
+    file_map_close(&map);
+    return error ? cli_fail(CLI_FAILED, "%s", vkclip_last_error()) : CLI_DONE;
+}
+
+/* Opens the file of lines behind its first `size` bytes and drops what follows them. */
+static int open_lines(struct embed_output *output, long size)
+{
+    if (!strcmp(output->path, "-")) {
+        output->lines = stdout;
+        return CLI_DONE;
+    }
+    output->lines = fopen(output->part, size ? "r+b" : "wb");
+    if (!output->lines || fseek(output->lines, size, SEEK_SET) ||
+        ftruncate(fileno(output->lines), size))
+        return cli_fail(CLI_FAILED, "%s: cannot be written: %s", output->part, strerror(errno));
+    return CLI_DONE;
+}
+
+/* Reads what an earlier run left. *size is set to the bytes of complete lines. */
+static int read_earlier(struct embed_output *output, enum embed_start start, long *size)
+{
+    struct results *kinds = output->kinds;
+    const enum results_format part = is_lines(output) ? RESULTS_JSONL : RESULTS_SAFETENSORS;
+    const bool exists = !output->shard && file_exists(output->path);
+    *size = 0;
+    if (!output->partial)
+        return CLI_DONE;
+    if (file_exists(output->part) && start == EMBED_ANEW)
+        return cli_fail(
+            CLI_FAILED,
+            "%s: keeps the results of a run that ended early; continue it with --resume, "
+            "or remove the file",
+            output->part);
+    if (!file_exists(output->part) && start == EMBED_SKIP_EXISTING && exists && is_lines(output)) {
+        int status = copy_file(output->path, output->part);
+        if (status)
+            return status;
+    }
+    if (file_exists(output->part))
+        return resume_read(output->part, part, &kinds[EMBED_IMAGES], &kinds[EMBED_TEXTS], size);
+    if (start == EMBED_SKIP_EXISTING && exists)
+        return resume_read(output->path, output->format, &kinds[EMBED_IMAGES], &kinds[EMBED_TEXTS],
+                           size);
+    return CLI_DONE;
+}
+
+int embed_output_open(struct embed_output *output, enum embed_start start, bool images, bool texts)
+{
+    const struct vkclip_model_info *info = &output->session->info;
+    const size_t image[] = {0, info->embed_dim}, text[] = {0, info->text_embed_dim};
+    struct results *kinds = output->kinds;
+    long size = 0;
+    if (output->shard)
+        output->part = shard_part_path(output->shard);
+    else
+        output->part = string_format("%s.part", output->path);
+    /* What an earlier run wrote may be of both kinds, and is not lost. */
+    const bool both = start != EMBED_ANEW && output->format != RESULTS_NPY;
+    images = images || (both && info->image.width);
+    texts = texts || (both && info->text.width);
+    const bool good =
+        (!images || results_add(&kinds[EMBED_IMAGES], "image_embeds", DTYPE_F32, image, 2)) &&
+        (!texts || results_add(&kinds[EMBED_TEXTS], "text_embeds", DTYPE_F32, text, 2));
+    int status = output->part && good ? CLI_DONE : fail_memory();
+    output->saved = clock_seconds();
+    if (!status)
+        status = read_earlier(output, start, &size);
+    if (!status && is_lines(output))
+        status = open_lines(output, size);
+    output->open = !status;
+    if (!status && output->partial)
+        cli_catch_interrupts();
+    return status;
+}
+
+int embed_output_begin(struct embed_output *output, enum embed_kind kind,
+                       const struct cli_inputs *inputs, const struct cli_inputs **rest)
+{
+    struct resume_plan *plan = &output->plans[kind];
+    const struct results *results = &output->kinds[kind];
+    const bool quiet = output->session->common.quiet;
+    output->kind = kind;
+    *rest = inputs;
+    if (!results->inputs.count)
+        return CLI_DONE;
+    int status = resume_find_rest(results, inputs, plan);
+    *rest = &plan->rest;
+    if (!status && !quiet)
+        cli_say("%zu of %zu %s had been done", inputs->count - plan->missing, inputs->count,
+                kind == EMBED_IMAGES ? "pictures" : "texts");
+    return status;
+}
+
+/* ---- Results --------------------------------------------------------------------------------- */
+
+/* Returns which row an input fills. */
+static size_t find_row(const struct embed_output *output, const struct cli_input *input)
+{
+    const struct resume_plan *plan = &output->plans[output->kind];
+    return plan->rows ? plan->rows[input - plan->rest.items] : RESUME_APPEND;
+}
+
+static bool take_line(struct embed_output *output, const struct cli_input *input,
+                      const float *embed, size_t width)
+{
+    struct results *results = &output->kinds[output->kind];
+    results->tensors->count++;
+    results->good++;
+    if (results_print_line(output->lines, keys[output->kind], input, embed, width) &&
+        !fflush(output->lines))
+        return true;
+    if (output->lines != stdout) /* main() says what is wrong with standard output. */
+        cli_fail(CLI_FAILED, "%s: cannot be written: %s", output->part, strerror(errno));
+    return false;
+}
+
+static bool take_row(struct embed_output *output, const struct cli_input *input, const float *embed,
+                     size_t row)
+{
+    struct results *results = &output->kinds[output->kind];
+    if (row == RESUME_APPEND) {
+        if (results_append(results, input, embed))
+            return true;
+        fail_memory();
+        return false;
+    }
+    memcpy(results_row(results, row), embed, results->tensors->size);
+    return true;
+}
+
+/* The row of the next embedding is the first that has no embedding yet. */
+static void remove_hidden(struct results *results)
+{
+    for (size_t i = 1; i < results->count; i++)
+        results_remove_row(&results->tensors[i], results->tensors->count);
+}
+
+bool embed_output_take(void *user, const struct cli_input *input, const float *embed, size_t width)
+{
+    struct embed_output *output = user;
+    struct results *results = &output->kinds[output->kind];
+    const size_t row = find_row(output, input);
+    if (!embed || row == RESUME_CHECK)
+        remove_hidden(results);
+    if (!embed)
+        return true;
+    if (row == RESUME_CHECK)
+        return !resume_check(output->part, input, embed,
+                             results_row(results, output->plans[output->kind].check_row), width);
+    output->taken++;
+    if (is_lines(output))
+        return take_line(output, input, embed, width);
+    return take_row(output, input, embed, row) && !(is_save_due(output) && save_part(output));
+}
+
+bool embed_output_fail(void *user, const struct cli_input *input, const char *message)
+{
+    struct embed_output *output = user;
+    struct results *results = &output->kinds[output->kind];
+    const bool fills = output->format == RESULTS_NPY && !output->shard;
+    size_t row = find_row(output, input);
+    bool good = true;
+    if (is_lines(output) || row == RESUME_CHECK || output->format == RESULTS_SAFETENSORS)
+        return true;
+    if (fills && row == RESUME_APPEND) {
+        row = results->inputs.count;
+        good = results_append(results, input, NULL);
+    }
+    if (good && results_add_failure(results, row, input, message))
+        return true;
+    fail_memory();
+    return false;
+}
+
+static struct rows *find_rows(struct results *results, const char *name)
+{
+    for (size_t i = 1; i < results->count; i++)
+        if (!strcmp(results->tensors[i].name, name))
+            return &results->tensors[i];
+    return NULL;
+}
+
+/* The hidden states of inputs come in the order of the inputs, before their embeddings, and not for
+ * inputs that fail. */
+int embed_output_take_hidden(void *user, const char *name, const float *data, const size_t *shape,
+                             size_t rank, size_t first, size_t items)
+{
+    struct embed_output *output = user;
+    struct results *results = &output->kinds[output->kind];
+    struct rows *rows = find_rows(results, name);
+    (void)first;
+    if (!rows && rank <= TENSOR_MAX_RANK)
+        rows = results_add(results, name, DTYPE_F32, shape, rank);
+    if (!rows || !results_reserve(rows, rows->count + items))
+        return 1;
+    memcpy(rows->data + rows->count * rows->size, data, items * rows->size);
+    rows->count += items;
+    return 0;
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+static int write_npy(const struct embed_output *output, const struct results *results)
+{
+    const char *key = keys[results == &output->kinds[EMBED_TEXTS]];
+    char *names = results_names_path(output->path);
+    int status = names ? results_write_npy(output->path, results, false) : fail_memory();
+    if (!status)
+        status = results_write_names(names, results, key);
+    free(names);
+    return status;
+}
+
+/* Gives the file of lines its name. */
+static int finish_lines(struct embed_output *output)
+{
+    if (output->lines == stdout)
+        return CLI_DONE;
+    if (fflush(output->lines) || fsync(fileno(output->lines)))
+        return cli_fail(CLI_FAILED, "%s: cannot be written: %s", output->part, strerror(errno));
+    if (file_rename(output->part, output->path))
+        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    return CLI_DONE;
+}
+
+static int write_result(struct embed_output *output)
+{
+    const struct results *images = &output->kinds[EMBED_IMAGES],
+                         *texts = &output->kinds[EMBED_TEXTS];
+    const struct results *first = images->count ? images : texts;
+    if (output->shard)
+        return shard_write(output->shard, first);
+    if (!images->good && !texts->good)
+        return cli_fail(CLI_FAILED, "%s: not written, no input is left", output->path);
+    if (is_lines(output))
+        return finish_lines(output);
+    if (output->format == RESULTS_NPY)
+        return write_npy(output, first);
+    return results_write_safetensors(output->path, images, texts);
+}
+
+/* Keeps what is done of a run that ended early. */
+static void keep_part(struct embed_output *output)
+{
+    const bool interrupted = cli_interrupted();
+    const char *reason = interrupted ? "interrupted" : "ended early";
+    if (!output->taken) {
+        if (interrupted)
+            cli_say("interrupted before the first result");
+    } else if (!output->partial) {
+        cli_say("%s after %zu results", reason, output->taken);
+    } else if (!save_part(output)) {
+        cli_say("%s after %zu new results, which %s keeps; continue with %s", reason, output->taken,
+                output->part, output->shard ? "the same command" : "--resume");
+    }
+}
+
+/* Closes the lines, and removes the part unless it keeps results of a run that did not complete. */
+static void close_part(struct embed_output *output, bool complete)
+{
+    const bool lines = output->lines && output->lines != stdout;
+    const size_t earlier = output->kinds[0].inputs.count + output->kinds[1].inputs.count;
+    const bool keeps = output->partial && !complete && (output->taken || earlier);
+    if (lines)
+        fclose(output->lines);
+    if (!keeps && (lines || output->partial))
+        remove(output->part);
+}
+
+static int finish(struct embed_output *output, int status)
+{
+    const bool ended = status || cli_interrupted();
+    if (ended)
+        keep_part(output);
+    else
+        status = write_result(output);
+    close_part(output, !ended && !status);
+    if (!ended && !status && output->session->common.json && strcmp(output->path, "-") != 0 &&
+        !results_print_tensors(output->path, &output->kinds[0], &output->kinds[1]))
+        status = CLI_FAILED;
+    if (output->partial)
+        cli_end_by_interrupt();
+    return status;
+}
+
+int embed_output_close(struct embed_output *output, int status)
+{
+    if (output->open)
+        status = finish(output, status);
+    for (size_t i = 0; i < 2; i++) {
+        results_free(&output->kinds[i]);
+        resume_free(&output->plans[i]);
+    }
+    free(output->part);
+    return status;
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads results back by their format. A file that vkclip embed did not write, or whose embeddings
+ * have another width than the model's, is refused.
+ */
+#include "cli/commands/resume.h"
+#include "base/base64.h"
+#include "base/string.h"
+#include "cli/print.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int fail_file(const char *path, const char *problem)
+{
+    return cli_fail(CLI_FAILED, "%s: %s; name another file or remove this one", path, problem);
+}
+
+static int fail_memory(void)
+{
+    return cli_fail(CLI_FAILED, "out of memory");
+}
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+/* Adds a name, whose bytes in base64 are preferred where they are given. */
+static bool add_name(struct cli_inputs *names, const json_t *text, const json_t *bytes)
+{
+    size_t size = json_string_length(text);
+    char *decoded = bytes ? base64_decode(json_string_value(bytes), &size) : NULL;
+    const char *name = decoded ? decoded : json_string_value(text);
+    const bool good = name && cli_add_input(names, name, size);
+    free(decoded);
+    return good;
+}
+
+/* Reads the name in one line of JSON. Returns whose results it belongs to, or NULL. */
+static struct results *read_name(const json_t *line, struct results *images, struct results *texts)
+{
+    const bool image = json_object_get(line, "path") != NULL;
+    const json_t *text = json_object_get(line, image ? "path" : "text"),
+                 *bytes = json_object_get(line, image ? "path_bytes" : "text_bytes");
+    struct results *results = image ? images : texts;
+    if (!json_is_string(text) || (bytes && !json_is_string(bytes)) || !results->count)
+        return NULL;
+    return add_name(&results->inputs, text, bytes) ? results : NULL;
+}
+
+/* ---- Safetensors ----------------------------------------------------------------------------- */
+
+/* Reads the names of the rows from the metadata, under the keys that results.c gives them. */
+static bool read_names(const json_t *metadata, const char *key, struct cli_inputs *names)
+{
+    char *bytes_key = string_format("%s_bytes", key);
+    const char *text = json_string_value(json_object_get(metadata, key));
+    const char *bytes_text =
+        bytes_key ? json_string_value(json_object_get(metadata, bytes_key)) : NULL;
+    json_t *list = text ? json_loads(text, 0, NULL) : NULL;
+    json_t *bytes = bytes_text ? json_loads(bytes_text, 0, NULL) : NULL;
+    bool good = json_is_array(list) && (!bytes_text || bytes);
+    for (size_t i = 0; good && i < json_array_size(list); i++) {
+        char row[32];
+        snprintf(row, sizeof(row), "%zu", i);
+        const json_t *encoded = json_object_get(bytes, row);
+        good = json_is_string(json_array_get(list, i)) && (!encoded || json_is_string(encoded)) &&
+               add_name(names, json_array_get(list, i), encoded);
+    }
+    json_decref(list);
+    json_decref(bytes);
+    free(bytes_key);
+    return good;
+}
+
+static json_t *read_metadata(const struct safetensors *file)
+{
+    uint64_t size;
+    memcpy(&size, file->map.data, sizeof(size)); /* safetensors_open has checked the size. */
+    json_t *header = json_loadb((const char *)file->map.data + sizeof(size), (size_t)size, 0, NULL);
+    json_t *metadata = json_incref(json_object_get(header, "__metadata__"));
+    json_decref(header);
+    return metadata;
+}
+
+/* Copies a tensor of the file, whose rows must be those of the results' tensor of that name. */
+static int read_tensor(const char *path, const struct tensor_view *view, struct results *results)
+{
+    struct rows *rows = NULL;
+    size_t shape[TENSOR_MAX_RANK] = {0}, size = dtype_size(view->dtype);
+    for (size_t i = 0; i < results->count; i++)
+        if (!strcmp(results->tensors[i].name, view->name))
+            rows = &results->tensors[i];
+    for (size_t i = 1; i < view->rank; i++)
+        size *= shape[i] = (size_t)view->shape[i];
+    if (view->dtype != DTYPE_F32 || !view->rank || view->shape[0] != results->inputs.count ||
+        (rows && (rows->size != size || rows->rank != view->rank)))
+        return cli_fail(CLI_FAILED,
+                        "%s: %s: expected rows as this model writes them, one per name; name "
+                        "another file or remove this one",
+                        path, view->name);
+    if (!rows)
+        rows = results_add(results, view->name, view->dtype, shape, view->rank);
+    if (!rows || !results_reserve(rows, results->inputs.count + 1))
+        return fail_memory();
+    memcpy(rows->data, view->data, (size_t)view->size);
+    rows->count = results->inputs.count;
+    return CLI_DONE;
+}
+
+static int read_safetensors(const char *path, struct results *images, struct results *texts)
+{
+    struct safetensors *file;
+    if (safetensors_open(path, &file))
+        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    json_t *metadata = read_metadata(file);
+    bool good = true;
+    int status = CLI_DONE;
+    if (images->count && json_object_get(metadata, "images"))
+        good = read_names(metadata, "images", &images->inputs);
+    if (good && texts->count && json_object_get(metadata, "texts"))
+        good = read_names(metadata, "texts", &texts->inputs);
+    if (!good)
+        status = fail_file(path, "expected names of the rows in its metadata");
+    for (size_t i = 0; !status && i < file->count; i++) {
+        const struct tensor_view *view = &file->tensors[i];
+        const bool of_text = !strncmp(view->name, "text", strlen("text"));
+        struct results *results = of_text ? texts : images;
+        if (results->inputs.count)
+            status = read_tensor(path, view, results);
+    }
+    json_decref(metadata);
+    safetensors_close(&file);
+    return status;
+}
+
+/* ---- NumPy ----------------------------------------------------------------------------------- */
+
+/* Reads an fp32 matrix of this width as results_write_npy writes it. */
+static bool read_matrix(const struct file_map *map, struct results *results, size_t rows)
+{
+    enum { HEADER = 128 };
+    struct rows *tensor = results->tensors;
+    char header[HEADER - 9] = "", expected[HEADER];
+    if (map->size < HEADER || memcmp(map->data, "\x93NUMPY\1\0\x76\0", 10))
+        return false;
+    memcpy(header, map->data + 10, HEADER - 10);
+    snprintf(expected, sizeof(expected),
+             "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", rows,
+             tensor->shape[1]);
+    if (!string_begins_with(header, expected) || map->size != HEADER + rows * tensor->size ||
+        !results_reserve(tensor, rows + 1))
+        return false;
+    memcpy(tensor->data, map->data + HEADER, rows * tensor->size);
+    tensor->count = rows;
+    return true;
+}
+
+static int read_npy(const char *path, struct results *images, struct results *texts)
+{
+    struct results *results = images->count ? images : texts;
+    struct file_map map = {0};
+    long size;
+    char *names = results_names_path(path);
+    int status = names ? resume_read(names, RESULTS_JSONL, images, texts, &size) : fail_memory();
+    if (!status && file_map_open(path, &map))
+        status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    if (!status && !read_matrix(&map, results, results->inputs.count))
+        status = fail_file(path, "expected fp32 rows of this model's width, one per line of the "
+                                 "names beside it");
+    file_map_close(&map);
+    free(names);
+    return status;
+}
+
+/* ---- Lines ----------------------------------------------------------------------------------- */
+
+/* Keeps the first embedding of a kind. A line without one belongs to a list of names. */
+static bool take_line(const json_t *line, struct results *images, struct results *texts)
+{
+    struct results *results = read_name(line, images, texts);
+    const json_t *embedding = json_object_get(line, "embedding");
+    if (!results || !embedding)
+        return results != NULL;
+    struct rows *rows = results->tensors;
+    if (json_array_size(embedding) != rows->shape[1] || !results_reserve(rows, 1))
+        return false;
+    for (size_t i = 0; !rows->count && i < rows->shape[1]; i++)
+        results_row(results, 0)[i] = (float)json_number_value(json_array_get(embedding, i));
+    rows->count++;
+    return true;
+}
+
+/* A last line that does not end was cut when the process was killed; it is left out. */
+static int read_lines(const char *path, struct results *images, struct results *texts, long *size)
+{
+    FILE *file = fopen(path, "rb");
+    size_t number = 0;
+    bool good = true;
+    *size = 0;
+    if (!file)
+        return cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
+    while (good && !feof(file)) {
+        json_t *line = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL);
+        const int end = feof(file) ? EOF : getc(file);
+        if (end != EOF) {
+            number++;
+            good = line && end == '\n' && take_line(line, images, texts);
+            *size = good ? ftell(file) : *size;
+        }
+        json_decref(line);
+    }
+    fclose(file);
+    if (good)
+        return CLI_DONE;
+    return cli_fail(
+        CLI_FAILED,
+        "%s: line %zu: expected a result of this model, as vkclip embed writes it; name "
+        "another file or remove this one",
+        path, number);
+}
+
+int resume_read(const char *path, enum results_format format, struct results *images,
+                struct results *texts, long *size)
+{
+    int status = CLI_DONE;
+    *size = 0;
+    if (format == RESULTS_SAFETENSORS)
+        status = read_safetensors(path, images, texts);
+    else if (format == RESULTS_NPY)
+        status = read_npy(path, images, texts);
+    else
+        status = read_lines(path, images, texts, size);
+    images->good = images->inputs.count;
+    texts->good = texts->inputs.count;
+    return status;
+}
+
+/* ---- The rest -------------------------------------------------------------------------------- */
+
+/* A name in the order by which inputs and rows are compared: equal names stay in their own order.
+ */
+struct name {
+    const struct cli_input *input;
+    size_t position;
+};
+
+static int compare_bytes(const struct cli_input *a, const struct cli_input *b)
+{
+    const size_t shorter = a->length < b->length ? a->length : b->length;
+    const int order = memcmp(a->text, b->text, shorter);
+    return order ? order : (a->length > b->length) - (a->length < b->length);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct name *x = a, *y = b;
+    const int order = compare_bytes(x->input, y->input);
+    return order ? order : (x->position > y->position) - (x->position < y->position);
+}
+
+static struct name *sort_names(const struct cli_inputs *inputs)
+{
+    struct name *names = calloc(inputs->count + 1, sizeof(*names));
+    for (size_t i = 0; names && i < inputs->count; i++)
+        names[i] = (struct name){&inputs->items[i], i};
+    if (names && inputs->count)
+        qsort(names, inputs->count, sizeof(*names), compare_names);
+    return names;
+}
+
+/* Writes the row of each input, or RESUME_APPEND. */
+static bool match_rows(const struct results *results, const struct cli_inputs *inputs, size_t *rows)
+{
+    struct name *wanted = sort_names(inputs), *known = sort_names(&results->inputs);
+    const bool good = wanted && known;
+    for (size_t i = 0, k = 0; good && i < inputs->count; i++) {
+        int order = -1;
+        while (k < results->inputs.count &&
+               (order = compare_bytes(known[k].input, wanted[i].input)) < 0)
+            k++;
+        const bool found = k < results->inputs.count && !order;
+        rows[wanted[i].position] = found ? known[k++].position : RESUME_APPEND;
+    }
+    free(wanted);
+    free(known);
+    return good;
+}
+
+static bool add_rest(struct resume_plan *plan, const struct cli_input *input, size_t row)
+{
+    plan->rows[plan->rest.count] = row;
+    if (!cli_add_input(&plan->rest, input->text, input->length))
+        return false;
+    char **file = &plan->rest.items[plan->rest.count - 1].file;
+    *file = input->file ? string_format("%s", input->file) : NULL;
+    return !input->file || *file;
+}
+
+/* Tells whether the rows are in memory. Of lines only the first is, and none of them is of NaN. */
+static bool holds_rows(const struct results *results)
+{
+    return results->tensors->capacity >= results->inputs.count;
+}
+
+static bool is_missing(const struct results *results, size_t row)
+{
+    return row == RESUME_APPEND || (holds_rows(results) && isnan(results_row(results, row)[0]));
+}
+
+int resume_find_rest(const struct results *results, const struct cli_inputs *inputs,
+                     struct resume_plan *plan)
+{
+    size_t *rows = calloc(inputs->count + 1, sizeof(*rows)), check = inputs->count;
+    plan->rows = calloc(inputs->count + 2, sizeof(*plan->rows));
+    bool good = rows && plan->rows && match_rows(results, inputs, rows);
+    for (size_t i = 0; good && i < inputs->count; i++) {
+        if (is_missing(results, rows[i]))
+            plan->missing++;
+        else if (check == inputs->count && (holds_rows(results) || !rows[i]))
+            check = i;
+    }
+    if (good && plan->missing && check < inputs->count) {
+        plan->check_row = rows[check];
+        good = add_rest(plan, &inputs->items[check], RESUME_CHECK);
+    }
+    for (size_t i = 0; good && i < inputs->count; i++)
+        if (is_missing(results, rows[i]))
+            good = add_rest(plan, &inputs->items[i], rows[i]);
+    free(rows);
+    return good ? CLI_DONE : fail_memory();
+}
+
+void resume_free(struct resume_plan *plan)
+{
+    cli_free_inputs(&plan->rest);
+    free(plan->rows);
+    *plan = (struct resume_plan){0};
+}
+
+int resume_check(const char *path, const struct cli_input *input, const float *embed,
+                 const float *row, size_t width)
+{
+    double distance = 0, squares = 0;
+    for (size_t i = 0; i < width; i++) {
+        distance += ((double)embed[i] - row[i]) * ((double)embed[i] - row[i]);
+        squares += (double)row[i] * row[i];
+    }
+    /* Precisions and devices differ by less than 3 %, models and normalisation by far more. */
+    if (sqrt(distance) <= 0.03 * sqrt(squares))
+        return CLI_DONE;
+    return cli_fail(CLI_FAILED,
+                    "%s: %s has another embedding there than this model gives it with these "
+                    "options; name another file or remove this one",
+                    path, input->text);
+}
