@@ -681,6 +681,38 @@ VKCLIP_API int vkclip_classify(struct vkclip_model *model, const struct vkclip_i
                                const struct vkclip_encode_params *params, float *logits,
                                float *probs);
 
+/* ---- Linear probe (paper, section 3.2) ------------------------------------------------------- */
+
+/* A linear probe is a classifier of embeddings: multinomial logistic regression, which measures how
+ * well the embeddings separate labelled pictures. The paper fits it to embeddings that are not
+ * normalised (params->no_normalize), and chooses `c` by the accuracy on pictures set aside. */
+struct vkclip_probe_params {
+    double c; /* as scikit-learn's C, the weight of the data against the penalty; 0: 1 */
+    uint32_t max_iterations; /* 0: 1000, as in the paper */
+    double tolerance; /* The search ends when the largest derivative is this part of the largest one
+                       * at the beginning; 0: 1e-5. */
+    vkclip_progress_fn *progress; /* gets the iterations done, and the most there will be */
+    void *user;
+};
+struct vkclip_probe_result {
+    uint32_t iterations;
+    bool converged;   /* false: max_iterations was too small */
+    double objective; /* the minimum that was found */
+};
+
+/* Fits a probe to features [N,D] with labels [N], which are numbers below K, by L-BFGS from zero:
+ * minimises c * (sum of the rows' cross-entropies) + 1/2 * (sum of the squared weights), as
+ * scikit-learn's LogisticRegression does with multi_class="multinomial". Writes weights [K,D] and
+ * biases [K]. `result` may be NULL. Needs no device. Errors: EINVALID, EMEMORY. */
+VKCLIP_API int vkclip_fit_probe(const float *features, const uint32_t *labels, size_t count,
+                                size_t dim, size_t classes,
+                                const struct vkclip_probe_params *params, float *weights,
+                                float *biases, struct vkclip_probe_result *result);
+/* Writes the probabilities [N,K] that a probe gives to features [N,D]. */
+VKCLIP_API int vkclip_apply_probe(const float *features, size_t count, size_t dim,
+                                  const float *weights, const float *biases, size_t classes,
+                                  float *probs);
+
 /* ---- Picture search -------------------------------------------------------------------------- */
 
 /* An index is one file, an SQLite database: which pictures lie where, what is known about each, and
