@@ -18,6 +18,7 @@
     X(index)            \
     X(search)           \
     X(duplicates)       \
+    X(probe)            \
     X(preprocess)       \
     X(tokenize)         \
     X(info)             \

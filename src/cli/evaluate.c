@@ -35,8 +35,7 @@ static const char *folder_name(const char *path, size_t *length)
     return name;
 }
 
-/* Returns the number of a picture's label, or the count of labels if it is none of them. */
-static size_t find_label(const struct cli_inputs *labels, const char *path)
+size_t cli_find_label(const struct cli_inputs *labels, const char *path)
 {
     size_t length, i = 0;
     const char *name = folder_name(path, &length);
@@ -51,13 +50,22 @@ static int add_label(struct cli_inputs *labels, bool given, const char *path)
 {
     size_t length;
     const char *name = folder_name(path, &length);
-    if (find_label(labels, path) < labels->count)
+    if (cli_find_label(labels, path) < labels->count)
         return CLI_DONE;
     if (given)
         return cli_fail(CLI_FAILED, "%s: its folder's name is none of the labels", path);
     if (!cli_add_input(labels, name, length))
         return cli_fail(CLI_FAILED, "out of memory");
     return CLI_DONE;
+}
+
+int cli_add_labels(struct cli_inputs *labels, const struct cli_inputs *pictures)
+{
+    const bool given = labels->count > 0;
+    int status = CLI_DONE;
+    for (size_t i = 0; i < pictures->count && !status; i++)
+        status = add_label(labels, given, pictures->items[i].text);
+    return status;
 }
 
 int cli_prepare_evaluation(struct cli_session *session, struct cli_evaluation_options *options,
@@ -71,9 +79,8 @@ int cli_prepare_evaluation(struct cli_session *session, struct cli_evaluation_op
         status = cli_read_lists(session, &options->labels, false, false);
     if (!status && !pictures->count)
         status = cli_fail(CLI_FAILED, "%s: no pictures to evaluate with", folder);
-    const bool given = options->labels.count > 0;
-    for (size_t i = 0; i < pictures->count && !status; i++)
-        status = add_label(&options->labels, given, pictures->items[i].text);
+    if (!status)
+        status = cli_add_labels(&options->labels, pictures);
     if (!status && options->labels.count < 2)
         status = cli_fail(CLI_FAILED, "%s: expected a folder for each label, at least two", folder);
     return status;
@@ -87,7 +94,7 @@ static bool score_picture(void *user, const struct cli_input *picture, const flo
 {
     struct scores *scores = user;
     const size_t labels = scores->labels->count;
-    const size_t label = find_label(scores->labels, picture->text);
+    const size_t label = cli_find_label(scores->labels, picture->text);
     size_t better = 0;
     (void)width;
     if (vkclip_similarity(scores->session->model, embed, 1, scores->embeds, labels,

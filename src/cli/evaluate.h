@@ -28,6 +28,13 @@ struct cli_evaluation {
     double top1, top5; /* per cent of the images */
 };
 
+/* Returns the number of a picture's label, which is the name of its folder, or the count of labels
+ * if it is none of them. */
+size_t cli_find_label(const struct cli_inputs *labels, const char *path);
+/* Makes the names of all pictures' folders labels, unless labels were given, of which they must be.
+ * Returns an enum cli_exit. */
+int cli_add_labels(struct cli_inputs *labels, const struct cli_inputs *pictures);
+
 /* Finds the pictures, and takes the folders' names for labels if none were given. Both return an
  * enum cli_exit. */
 int cli_prepare_evaluation(struct cli_session *session, struct cli_evaluation_options *options,

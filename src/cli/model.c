@@ -3,6 +3,7 @@
  * Opens the device and the model that the options name.
  */
 #include "cli/model.h"
+#include "base/file.h"
 #include "cli/log.h"
 #include "cli/print.h"
 
@@ -62,4 +63,14 @@ int cli_check_model(const struct cli_session *session, const char *path, unsigne
     if (lacks)
         return cli_fail(CLI_NO_MODEL, "%s: the checkpoint has %s", path, lacks);
     return CLI_DONE;
+}
+
+void cli_describe_model(const struct cli_session *session, const char *path, bool normalized,
+                        char *text, size_t size)
+{
+    const struct vkclip_model_info *info = &session->info;
+    snprintf(text, size, "%.200s, %llu parameters, %u and %u numbers, %s, %u pixels%s",
+             file_name(path), (unsigned long long)info->parameters, info->embed_dim,
+             info->text_embed_dim, info->precision == VKCLIP_PRECISION_F16 ? "f16" : "f32",
+             info->image_size, normalized ? "" : ", not normalised");
 }

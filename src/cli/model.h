@@ -16,6 +16,12 @@ int cli_open_model_on_device(struct cli_session *session, const struct cli_model
                              const struct cli_device_options *device);
 struct vkclip_model_params cli_model_params(const struct cli_model_options *model);
 
+/* Names the model and what else decides the numbers of its embeddings, so that files which were
+ * made with different ones can be told apart. The folder of the model is left out, because it may
+ * differ from machine to machine. */
+void cli_describe_model(const struct cli_session *session, const char *path, bool normalized,
+                        char *text, size_t size);
+
 /* A command may need parts of the model that not every checkpoint has. */
 enum cli_need {
     CLI_NEED_IMAGES = 1,

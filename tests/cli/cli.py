@@ -148,8 +148,9 @@ class CommandTest(unittest.TestCase):
 
 
 class Usage(CommandTest):
-    commands = ['classify', 'similarity', 'embed', 'index', 'search', 'duplicates', 'preprocess', 'tokenize', 'info',
-                'devices', 'check', 'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench', 'completion']
+    commands = ['classify', 'similarity', 'embed', 'index', 'search', 'duplicates', 'probe', 'preprocess', 'tokenize',
+                'info', 'devices', 'check', 'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench',
+                'completion']
 
     def test_overview(self):
         overview = self.run_command('--help')
@@ -210,6 +211,11 @@ class Usage(CommandTest):
                 (['embed', '-m', MODEL, '--text', 'a', '-o', 'x.txt'], 'x.txt'),
                 (['embed', '-m', MODEL, '--text', 'a', '-o', 'x.npy', '--hidden'], '--hidden'),
                 (['embed', '-m', MODEL, '--text', 'a', '--image', 'b', '-o', 'x.npy'], 'x.npy'),
+                (['probe', '-m', MODEL, 'x'], 'train or predict'),
+                (['probe', 'train', '-m', MODEL, 'x'], '-o'),
+                (['probe', 'train', '-m', MODEL, 'x', '-o', 'x.npy'], '.safetensors'),
+                (['probe', 'predict', '-m', MODEL, 'x'], '--probe'),
+                (['probe', 'train', '-m', MODEL, '-o', 'x.safetensors'], 'folders'),
                 (['embed', '--precision', 'f64'], 'f64'),
                 (['embed', '--batch', '5000000000'], '5000000000'),
                 (['preprocess', '-m', MODEL, 'x.png', '-o', 'x.npy'], '-o'),

@@ -257,27 +257,14 @@ static int encode_texts(struct embed_output *output, const struct options *optio
 
 /* ---- The command ------------------------------------------------------------------------------- */
 
-/* Names what decides the numbers of a shard: where a job's tasks differ in it, their shards do not
- * fit together. The path of the model may differ from machine to machine. */
-static void identify_shard(const struct cli_session *session, const struct options *options,
-                           struct shard *shard)
-{
-    const struct vkclip_model_info *info = &session->info;
-    snprintf(shard->identity, sizeof(shard->identity),
-             "%.200s, %llu parameters, %u numbers, %s, %u pixels%s", file_name(options->model.path),
-             (unsigned long long)info->parameters,
-             shard->texts ? info->text_embed_dim : info->embed_dim,
-             info->precision == VKCLIP_PRECISION_F16 ? "f16" : "f32", info->image_size,
-             options->no_normalize ? ", not normalised" : "");
-}
-
 /* Leaves the inputs of the shard. *done is true if there is nothing to do. */
 static int open_shard(struct cli_session *session, struct options *options, bool *done)
 {
     struct shard *shard = &options->part;
     shard->folder = options->output;
     shard->texts = options->texts.texts.count > 0;
-    identify_shard(session, options, shard);
+    cli_describe_model(session, options->model.path, !options->no_normalize, shard->identity,
+                       sizeof(shard->identity));
     shard_select(shard, shard->texts ? &options->texts.texts : &options->pictures.images);
     const int status = shard_open(shard, done);
     if (!status && *done && !session->common.quiet)
@@ -330,7 +317,7 @@ static const struct cli_option table[] = {
                "pixel_values and input_ids from a .safetensors file"),
     CLI_OPTION('o', "output", "FILE", CLI_TEXT, FIELD(output), "the result's file"),
     CLI_OPTION(0, "resume", NULL, CLI_FLAG, FIELD(resume),
-               "continue a run that ended early, whose results FILE.part keeps"),
+               "continue a run that ended early, from what it saved"),
     CLI_OPTION(0, "skip-existing", NULL, CLI_FLAG, FIELD(skip_existing),
                "keep the rows of FILE and add the inputs that it lacks"),
     CLI_OPTION(0, "shard", "I/N|auto", CLI_TEXT, FIELD(shard),

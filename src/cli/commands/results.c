@@ -192,6 +192,16 @@ int results_write_safetensors(const char *path, const struct results *images,
     return status;
 }
 
+json_t *results_read_metadata(const struct safetensors *file)
+{
+    uint64_t size;
+    memcpy(&size, file->map.data, sizeof(size)); /* safetensors_open has checked the size. */
+    json_t *header = json_loadb((const char *)file->map.data + sizeof(size), (size_t)size, 0, NULL);
+    json_t *metadata = json_incref(json_object_get(header, "__metadata__"));
+    json_decref(header);
+    return metadata;
+}
+
 /* ---- NumPy ----------------------------------------------------------------------------------- */
 
 /* NumPy's format 1.0: magic, version, length of a Python literal; the data begins at byte 128. */

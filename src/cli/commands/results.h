@@ -6,6 +6,7 @@
 #ifndef VKCLIP_CLI_COMMANDS_RESULTS_H
 #define VKCLIP_CLI_COMMANDS_RESULTS_H
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "cli/session.h"
@@ -61,6 +62,8 @@ enum results_format results_find_format(const char *path);
  * rows that have an input are written. */
 int results_write_safetensors(const char *path, const struct results *images,
                               const struct results *texts);
+/* Returns the metadata of an open file, an object of strings, or NULL if it has none. */
+json_t *results_read_metadata(const struct safetensors *file);
 /* Writes the embeddings of one kind, in fp16 if `half`. */
 int results_write_npy(const char *path, const struct results *results, bool half);
 /* Returns the path of the file that names the rows of an .npy file, as a new string. */

@@ -73,16 +73,6 @@ static bool read_names(const json_t *metadata, const char *key, struct cli_input
     return good;
 }
 
-static json_t *read_metadata(const struct safetensors *file)
-{
-    uint64_t size;
-    memcpy(&size, file->map.data, sizeof(size)); /* safetensors_open has checked the size. */
-    json_t *header = json_loadb((const char *)file->map.data + sizeof(size), (size_t)size, 0, NULL);
-    json_t *metadata = json_incref(json_object_get(header, "__metadata__"));
-    json_decref(header);
-    return metadata;
-}
-
 /* Copies a tensor of the file, whose rows must be those of the results' tensor of that name. */
 static int read_tensor(const char *path, const struct tensor_view *view, struct results *results)
 {
@@ -113,7 +103,7 @@ static int read_safetensors(const char *path, struct results *images, struct res
     struct safetensors *file;
     if (safetensors_open(path, &file))
         return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    json_t *metadata = read_metadata(file);
+    json_t *metadata = results_read_metadata(file);
     bool good = true;
     int status = CLI_DONE;
     if (images->count && json_object_get(metadata, "images"))

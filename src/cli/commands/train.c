@@ -200,7 +200,7 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "checkpoint-activations", NULL, CLI_FLAG, FIELD(params.checkpoint_activations),
                "compute blocks again instead of keeping their activations"),
     CLI_OPTION(0, "resume", NULL, CLI_FLAG, FIELD(params.resume),
-               "continue from the run's last saved step"),
+               "continue a run that ended early, from what it saved"),
     CLI_OPTION(0, "save-every", "STEPS", CLI_NUMBER, FIELD(save_every),
                "steps from one save to the next (a quarter of an hour)"),
     CLI_OPTION(0, "keep", "N", CLI_NUMBER, FIELD(params.keep), "keep the last N saved steps (3)"),
