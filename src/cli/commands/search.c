@@ -10,6 +10,7 @@
 #include "cli/commands/search_output.h"
 #include "cli/encode.h"
 #include "cli/inputs.h"
+#include "cli/reader.h"
 #include "cli/log.h"
 #include "cli/model.h"
 
