@@ -106,22 +106,38 @@ static int print_help(int count, char **names)
     return CLI_DONE;
 }
 
+/* What this build lacks besides formats of pictures, and the library that it would need. */
+static const struct {
+    const char *feature, *library;
+} absent_features[] = {
+#ifndef VKCLIP_WITH_EXIF
+    {"orientation and date of pictures", "libexif"},
+#endif
+#ifndef VKCLIP_WITH_LIBARCHIVE
+    {"tar shards", "libarchive"},
+#endif
+#ifndef VKCLIP_WITH_CURL
+    {"downloads", "libcurl"},
+#endif
+    {NULL, NULL},
+};
+
+static void print_feature(const char **separator, const char *name, const char *library)
+{
+    printf("%s%s", *separator, name);
+    if (library)
+        printf(" (%s)", library);
+    *separator = ", ";
+}
+
 /* Prints the formats of pictures that are read, or those that are not because this build lacks a
- * library, with that library. Prints nothing if there are none. */
-static void print_formats(const char *title, bool readable)
+ * library, with that library. */
+static void print_formats(const char **separator, bool readable)
 {
     const struct vkclip_image_format *format;
-    const char *separator = title;
-    for (size_t i = 0; (format = vkclip_get_image_format(i)); i++) {
-        if (format->readable != readable)
-            continue;
-        printf("%s%s", separator, format->name);
-        if (format->library)
-            printf(" (%s)", format->library);
-        separator = ", ";
-    }
-    if (separator != title)
-        putchar('\n');
+    for (size_t i = 0; (format = vkclip_get_image_format(i)); i++)
+        if (format->readable == readable)
+            print_feature(separator, format->name, format->library);
 }
 
 /* Names the optional features too, because builds of one version may differ in them, and so in
@@ -129,13 +145,18 @@ static void print_formats(const char *title, bool readable)
 static int print_version(void)
 {
     char caps[256];
+    const char *separator = "pictures: ";
     if (vkclip_get_kernel_caps(caps, sizeof(caps)))
         return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     printf("vkclip %s\nkernels for: %s\n", vkclip_version(), caps);
-    print_formats("pictures: ", true);
-    print_formats("built without: ", false);
+    print_formats(&separator, true);
+    separator = "\nbuilt without: ";
+    print_formats(&separator, false);
+    for (size_t i = 0; absent_features[i].feature; i++)
+        print_feature(&separator, absent_features[i].feature, absent_features[i].library);
     if (!vkclip_has_search())
-        puts("built without: picture search (SQLite and xxHash)");
+        print_feature(&separator, "picture search", "SQLite and xxHash");
+    putchar('\n');
     return CLI_DONE;
 }
 

@@ -318,6 +318,10 @@ static void convert_row(const struct reader *reader, const uint8_t *in, uint32_t
     const bool separate = reader->planar == PLANARCONFIG_SEPARATE;
     const size_t step = separate ? 1 : reader->samples, channels = reader->file->channels;
     const unsigned end = separate ? plane + 1 : reader->kept;
+    if (reader->bits == 8 && step == channels && !separate && !reader->red && !reader->flip) {
+        memcpy(out, in, count * channels);
+        return;
+    }
     for (unsigned c = plane; c < end; c++)
         for (size_t x = 0; x < count; x++) {
             unsigned value = read_sample(in, x * step + (separate ? 0 : c), reader->bits);
