@@ -66,10 +66,13 @@ static int put_model(struct store *store, const struct vkclip_index_model *model
                            model->identity);
         sqlite3_reset(row);
     }
+    /* Rewrites are counted from a random number. Otherwise a copy of the vectors that was made from
+     * an index that was here before, and since then deleted, could pass for one of this index. */
     if (!error)
         error = sqlite_run(sqlite_of_store(store),
-                           "INSERT INTO model(identity, name, dim) VALUES(?1, ?2, ?3)", "tti",
-                           model->identity, model->name, (int64_t)model->embed_dim);
+                           "INSERT INTO model(identity, name, dim, rewrites)"
+                           " VALUES(?1, ?2, ?3, random() >> 16)",
+                           "tti", model->identity, model->name, (int64_t)model->embed_dim);
     *id = sqlite3_last_insert_rowid(sqlite_of_store(store)->database);
     return error;
 }

@@ -84,8 +84,9 @@ struct store_model {
 /* Tells whether a copy of a model's vectors is up to date. */
 struct store_generation {
     int64_t changes; /* rises with every commit that changes the model's vectors */
-    int64_t
-        rewrites; /* rises with every commit that does more than add vectors after the last id */
+    /* Rises with every commit that does more than add vectors after the last id, from a number that
+     * no other index begins with. */
+    int64_t rewrites;
 };
 
 /* Functions that list rows call these for each; a nonzero result stops the list and is returned. */

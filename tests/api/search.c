@@ -493,6 +493,27 @@ static void files_come_and_go(void **state)
     free(pizza);
 }
 
+/* An index that is deleted and made anew has other vectors under the same names of files. */
+static void an_index_is_made_anew(void **state)
+{
+    (void)state;
+    char *anew = scratch_path(folder, "anew.db");
+    const struct vkclip_index_params params = {.path = anew};
+    static const char *const files[] = {MODEL "/samples/owl.png", MODEL "/samples/pizza.png"};
+    struct vkclip_index *kept = pictures;
+    for (size_t i = 0; i < 2; i++) {
+        must(vkclip_open_index(&params, &pictures));
+        must(vkclip_index_paths(pictures, model, &files[i], 1, NULL, NULL));
+        search_text("a picture of owl", (struct vkclip_search_params){0});
+        assert_int_equal(result_count, 1);
+        assert_true(i ? results[0].score < 0.3f : results[0].score > 0.5f);
+        vkclip_close_index(&pictures);
+        assert_int_equal(remove(anew), 0);
+    }
+    pictures = kept;
+    free(anew);
+}
+
 static int stop(void *user, const struct vkclip_hit *hit)
 {
     (void)hit;
@@ -563,6 +584,7 @@ int main(void)
         cmocka_unit_test(filters_choose),
         cmocka_unit_test(limits_cut),
         cmocka_unit_test(files_come_and_go),
+        cmocka_unit_test(an_index_is_made_anew),
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(other_indexes_are_refused),
     };

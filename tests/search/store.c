@@ -213,12 +213,21 @@ static int see_vector(void *user, int64_t id, const uint16_t *values)
     return 0;
 }
 
-static void assert_generation(struct store *store, int64_t model, int64_t changes, int64_t rewrites)
+static struct store_generation read_generation(struct store *store, int64_t model)
 {
     struct store_generation generation;
     assert_int_equal(store->read->read_generation(store, model, &generation), 0);
-    assert_int_equal(generation.changes, changes);
-    assert_int_equal(generation.rewrites, rewrites);
+    return generation;
+}
+
+/* Compares with the generation that the model had when it was added. */
+static void assert_generation(struct store *store, int64_t model,
+                              const struct store_generation *first, int64_t changes,
+                              int64_t rewrites)
+{
+    const struct store_generation now = read_generation(store, model);
+    assert_int_equal(now.changes - first->changes, changes);
+    assert_int_equal(now.rewrites - first->rewrites, rewrites);
 }
 
 static void vectors_of_models_stay_apart(void **state)
@@ -230,7 +239,10 @@ static void vectors_of_models_stay_apart(void **state)
     int64_t ids[4];
     assert_int_equal(store->write->begin(store), 0);
     const int64_t a = add_model(store, "aa", "A"), b = add_model(store, "bb", "B");
+    const struct store_generation first_a = read_generation(store, a),
+                                  first_b = read_generation(store, b);
     assert_true(a != b);
+    assert_true(first_a.rewrites != first_b.rewrites);
     assert_int_equal(add_model(store, "aa", "another name"), a);
     for (int i = 0; i < 4; i++) {
         ids[i] = add_file(store, (const char *[]){"/1", "/2", "/3", "/4"}[i], (uint8_t)i, a);
@@ -238,8 +250,8 @@ static void vectors_of_models_stay_apart(void **state)
     }
     assert_int_equal(store->write->put_vector(store, ids[2], b, row, DIM), 0);
     assert_int_equal(store->write->commit(store), 0);
-    assert_generation(store, a, 1, 0);
-    assert_generation(store, b, 1, 0);
+    assert_generation(store, a, &first_a, 1, 0);
+    assert_generation(store, b, &first_b, 1, 0);
 
     assert_int_equal(store->read->each_vector(store, a, 0, see_vector, &seen), 0);
     assert_int_equal(seen.count, 4);
@@ -255,8 +267,8 @@ static void vectors_of_models_stay_apart(void **state)
     assert_int_equal(store->write->begin(store), 0);
     assert_int_equal(store->write->put_vector(store, ids[0], b, row, DIM), 0);
     assert_int_equal(store->write->commit(store), 0);
-    assert_generation(store, a, 1, 0);
-    assert_generation(store, b, 2, 1);
+    assert_generation(store, a, &first_a, 1, 0);
+    assert_generation(store, b, &first_b, 2, 1);
 
     /* Another model of the same name is refused. */
     struct vkclip_index_model other = {.identity = "cc", .name = "A", .embed_dim = DIM};
@@ -329,6 +341,7 @@ static void pruning_removes_what_is_nowhere(void **state)
     uint64_t removed, marked;
     assert_int_equal(store->write->begin(store), 0);
     const int64_t model = add_model(store, "aa", "A");
+    const struct store_generation first = read_generation(store, model);
     static const char *const paths[] = {"/p/1", "/p/2", "/p/copy of 1", "/q/3"};
     static const uint8_t contents[] = {1, 2, 1, 3};
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
@@ -362,7 +375,7 @@ static void pruning_removes_what_is_nowhere(void **state)
     assert_int_equal(removed, 2);
     assert_int_equal(store->read->each_vector(store, model, 0, see_vector, &seen), 0);
     assert_int_equal(seen.count, 2); /* Those of 1, of which a copy is there, and of 3. */
-    assert_generation(store, model, 2, 1);
+    assert_generation(store, model, &first, 2, 1);
     store_close(&store);
     scratch_remove(folder);
 }
