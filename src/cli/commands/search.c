@@ -378,8 +378,8 @@ const struct cli_command cli_search_command = {
         "QUERY is a text, a picture file (/path, ./path or a file's name with a dot) or id:N, a\n"
         "picture of the index; 2:QUERY has twice the weight, and what follows a - is what the\n"
         "pictures should not show. z tells how many standard deviations a score is above the mean\n"
-        "of all pictures; in a large index, that of good results is mostly above 3. Without -m the\n"
-        "index's only model is used. JSON, one line per picture, the best first:\n"
+        "of all pictures; in a large index, that of good results is mostly above 3. Without -m\n"
+        "the index's only model is used. JSON, one line per picture, the best first:\n"
         "{\"path\":...,\"score\":...,\"z\":...,\"id\":...}; with --stdin one line per query:\n"
         "{\"query\":...,\"results\":[...]}.",
     .options = table,
