@@ -10,6 +10,7 @@
 #include "bench.h"
 #include "runtime/tune.h"
 #include "search/dot.h"
+#include "search/pairs.h"
 #include "search/resident.h"
 #include "search/scan.h"
 
@@ -76,6 +77,8 @@ static int map_vectors(const char *path, size_t count, size_t dim, struct worker
 /* ---- Times ----------------------------------------------------------------------------------- */
 
 struct bench_search {
+    struct gpu *gpu;
+    struct tuner *tuner;
     struct vectors vectors;
     struct workers *workers;
     struct resident *resident;
@@ -174,6 +177,35 @@ static int print_times(struct bench_search *search)
     return VKCLIP_OK;
 }
 
+/* ---- Pairs ----------------------------------------------------------------------------------- */
+
+/* Is the `found` of pairs_params. */
+static int count_pair(void *user, const struct pair *pair)
+{
+    (void)pair;
+    ++*(size_t *)user;
+    return VKCLIP_OK;
+}
+
+static int time_pairs(const struct bench_search *search)
+{
+    const struct vectors *vectors = &search->vectors;
+    const double before = clock_seconds(), count = (double)vectors->count;
+    size_t found = 0;
+    const struct pairs_params params = {.gpu = search->gpu,
+                                        .tuner = search->tuner,
+                                        .vectors = vectors,
+                                        .least = 0.99,
+                                        .found = count_pair,
+                                        .user = &found};
+    int error = pairs_find(&params);
+    const double seconds = clock_seconds() - before;
+    if (!error)
+        printf("all pairs: %.1f s, %.1f GFLOP/s, %zu found\n", seconds,
+               count * count * (double)vectors->dim / seconds / 1e9, found);
+    return error;
+}
+
 /* ---- The command ----------------------------------------------------------------------------- */
 
 /* Reads "1000000x512". */
@@ -186,47 +218,55 @@ static int parse_shape(const char *text, size_t *count, size_t *dim)
     return VKCLIP_OK;
 }
 
-int bench_search(const struct options *options)
+static int open_search(const struct options *options, struct bench_search *search)
 {
-    struct bench_search *search = calloc(1, sizeof(*search));
-    struct gpu *gpu = NULL;
-    struct tuner *tuner = NULL;
     const char *folder = getenv("TMPDIR");
     char *path = string_format("%s/vkclip-bench.vectors", folder ? folder : "/tmp");
-    float *queries = NULL;
-    size_t count, dim;
-    uint32_t state = 77;
-    int error = search && path ? parse_shape(options->shape, &count, &dim) : VKCLIP_EMEMORY;
+    size_t count = 0, dim = 0;
+    int error = path ? parse_shape(options->shape, &count, &dim) : VKCLIP_EMEMORY;
     if (!error)
         error = workers_open(0, &search->workers);
     if (!error)
         error = map_vectors(path, count, dim, search->workers, &search->vectors);
     if (!error)
-        error = bench_open(options, false, &gpu, &tuner);
+        error = bench_open(options, false, &search->gpu, &search->tuner);
+    free(path);
     if (!error)
-        error = resident_open(
-            &(struct resident_params){
-                .gpu = gpu, .tuner = tuner, .vectors = &search->vectors, .batch = QUERIES},
-            &search->resident);
-    if (!error && !(queries = malloc(QUERIES * dim * sizeof(*queries))))
-        error = VKCLIP_EMEMORY;
+        printf("%zu vectors of %zu, best %d; %u threads with %s; %s\n", count, dim, TOP,
+               workers_threads(search->workers), dot_fastest()->name, gpu_info(search->gpu)->name);
+    return error;
+}
+
+static int time_searches(struct bench_search *search)
+{
+    const size_t dim = search->vectors.dim;
+    const struct resident_params params = {
+        .gpu = search->gpu, .tuner = search->tuner, .vectors = &search->vectors, .batch = QUERIES};
+    float *queries = malloc(QUERIES * dim * sizeof(*queries));
+    uint32_t state = 77;
+    int error = queries ? resident_open(&params, &search->resident) : VKCLIP_EMEMORY;
     for (int q = 0; q < QUERIES && !error; q++)
         fill_vector(&state, queries + q * dim, dim);
-    if (!error) {
-        search->queries = queries;
-        printf("%zu vectors of %zu, best %d; %u threads with %s; %s\n", count, dim, TOP,
-               workers_threads(search->workers), dot_fastest()->name, gpu_info(gpu)->name);
+    search->queries = queries;
+    if (!error)
         error = print_times(search);
-    }
-    if (search) {
-        resident_close(&search->resident);
-        vectors_close(&search->vectors);
-        workers_close(&search->workers);
-    }
-    tune_close(&tuner);
-    gpu_close(&gpu);
     free(queries);
-    free(path);
+    return error;
+}
+
+int bench_search(const struct options *options)
+{
+    struct bench_search *search = calloc(1, sizeof(*search));
+    if (!search)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a search");
+    int error = open_search(options, search);
+    if (!error)
+        error = options->pairs ? time_pairs(search) : time_searches(search);
+    resident_close(&search->resident);
+    vectors_close(&search->vectors);
+    workers_close(&search->workers);
+    tune_close(&search->tuner);
+    gpu_close(&search->gpu);
     free(search);
     return error;
 }
