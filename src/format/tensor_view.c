@@ -182,6 +182,9 @@ int tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t co
         decode_elements(view->dtype, (const uint8_t *)view->data + offset, first, count, values);
         return VKCLIP_OK;
     }
+    if (view->dtype == DTYPE_F32) /* needs no decoding */
+        return tensor_view_copy(view, first * sizeof(*values), (size_t)count * sizeof(*values),
+                                values);
     while (count) {
         const uint64_t skipped = first % block.elements, left = most - skipped;
         const uint64_t taken = left < count ? left : count;
