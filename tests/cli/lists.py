@@ -126,6 +126,10 @@ class Lists(CommandTest):
             self.assertEqual([name_of(line) for line in lines], names)
             self.assertEqual(lines[0]['path'], self.folder + '/\ufffd\ufffd.png')
             self.assertNotIn('path_bytes', lines[1])
+        index = ['--index', self.path('index.db'), '-m', MODEL]
+        self.run_json('index', *index, self.folder)
+        lines = self.run_json('search', *index, 'owl')  # The two files are one picture.
+        self.assertIn(name_of(lines[0]), names)
         result = self.path('o.safetensors')
         self.run_command('embed', '-m', MODEL, *names, '-o', result)
         metadata = read_safetensors(result)[1]

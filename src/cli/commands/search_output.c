@@ -56,8 +56,10 @@ static void show_picture(const struct search_output *output, const struct vkclip
 
 static json_t *describe_hit(const struct vkclip_hit *hit)
 {
-    return json_pack("{so sf sf sI}", "path", cli_json_text(hit->path, strlen(hit->path)), "score",
-                     (double)hit->score, "z", (double)hit->z, "id", (json_int_t)hit->id);
+    json_t *json = cli_json_name("path", hit->path, strlen(hit->path));
+    json = cli_json_with(json, "score", json_real((double)hit->score));
+    json = cli_json_with(json, "z", json_real((double)hit->z));
+    return cli_json_with(json, "id", json_integer((json_int_t)hit->id));
 }
 
 static void print_row(const struct search_output *output, const struct vkclip_hit *hit)
