@@ -6,6 +6,7 @@ Runs in the project's root, on the Vulkan driver that the environment names. Nee
 library only.
 """
 import array
+import base64
 import contextlib
 import json
 import math
@@ -1568,6 +1569,19 @@ class Search(CommandTest):
             output = self.run_command('search', '--index', index, 'owl', '--graphics', 'kitty')
             self.assertEqual('\033_G' in output, not errors)
             self.assertEqual(len(self.errors), errors, self.errors)
+
+    def test_names_that_are_not_utf_8(self):
+        """Such a path comes out as it is, and in JSON its bytes are beside it."""
+        os.mkdir(self.path('photos'))
+        path = self.path('photos').encode() + b'/\xff owl.png'
+        shutil.copy(self.owl, path)
+        index = ['--index', self.path('names.db')]
+        self.run_command('index', *index, '-m', MODEL, self.path('photos'))
+        line, = self.run_json('search', *index, 'owl')
+        self.assertEqual(list(line), ['path', 'path_bytes', 'score', 'z', 'id'])
+        self.assertEqual(base64.b64decode(line['path_bytes']), path)
+        done = subprocess.run([COMMAND, 'search', *index, 'owl', '-0'], stdout=subprocess.PIPE, check=True)
+        self.assertEqual(done.stdout, path + b'\0')
 
     def test_refresh(self):
         os.mkdir(self.path('photos'))
