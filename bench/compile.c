@@ -241,6 +241,22 @@ static int compile_one(void *user, const char *arch, bool text, uint32_t batch,
     return compile_graph(user, graph);
 }
 
+/* Compiles what a search among vectors runs, as search/resident.c builds it. */
+static int compile_search(struct compiling *c)
+{
+    const uint32_t queries[] = {1, 512}, vectors[] = {4096, 512}, mask = 4096 / 32;
+    struct graph graph;
+    graph_init(&graph, TYPE_F32);
+    const int scores =
+        graph_matmul(&graph, "scores", graph_input(&graph, "queries", TYPE_F32, 2, queries),
+                     graph_weight(&graph, "vectors", LAYOUT_PANELS, 2, vectors), -1, 0, -1);
+    graph_maxima(&graph, "maxima", scores, graph_input(&graph, "mask", TYPE_I32, 1, &mask));
+    graph_pack(&graph, TYPE_F16);
+    const int error = graph.error ? graph.error : compile_graph(c, &graph);
+    graph_free(&graph);
+    return error;
+}
+
 /* Compiles one step of training with its optimiser, which here updates one range of weights. */
 static int compile_step(struct compiling *c, const struct config *config,
                         const struct train_params *params)
@@ -295,6 +311,8 @@ int bench_compile(const struct options *options)
         print_head(options, c->gpu);
         error = graphs_each(options, compile_one, c);
     }
+    if (!error)
+        error = compile_search(c);
     if (!error && options->training)
         error = compile_training(c);
     if (!error)
