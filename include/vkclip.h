@@ -987,8 +987,8 @@ typedef int vkclip_group_fn(void *user, const struct vkclip_group *group);
 typedef int vkclip_share_fn(void *user, double share);
 
 struct vkclip_duplicates_params {
-    /* Whose embeddings are compared: a model's name or identity in the index; NULL: that of its
-     * only model. */
+    /* Whose embeddings are compared: a model's name or identity in the index, or a path to the file
+     * of its weights; NULL: that of its only model. */
     const char *model;
     double distance; /* the largest 1 - cosine of two pictures; 0: 0.01 */
     vkclip_share_fn *progress;

@@ -5,7 +5,9 @@
 #include "encode/device.h"
 #include "search/current.h"
 #include "search/groups.h"
+#include "search/walk.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* As immich's, whose users found larger ones to bring merely similar pictures together. */
@@ -14,6 +16,7 @@
 /* Whose embeddings are compared. */
 struct choice {
     const char *name; /* or identity; NULL: any */
+    const char *path; /* of the name's file; NULL: there is none */
     struct store_model model;
     size_t count; /* models that fit */
 };
@@ -22,17 +25,22 @@ struct choice {
 static int choose_model(void *user, const struct store_model *model)
 {
     struct choice *choice = user;
-    if (choice->name && strcmp(choice->name, model->info.name) &&
-        strcmp(choice->name, model->info.identity))
-        return VKCLIP_OK;
-    choice->model = *model;
-    choice->count++;
+    const bool fits = !choice->name || !strcmp(choice->name, model->info.name) ||
+                      !strcmp(choice->name, model->info.identity) ||
+                      (choice->path && !strcmp(choice->path, model->info.name));
+    if (fits)
+        choice->model = *model;
+    choice->count += fits;
     return VKCLIP_OK;
 }
 
 static int find_model(struct vkclip_index *index, struct choice *choice)
 {
+    char *path = choice->name ? walk_resolve(choice->name) : NULL;
+    choice->path = path;
     int error = index->store->read->each_model(index->store, choose_model, choice);
+    choice->path = NULL;
+    free(path);
     if (!error && !choice->count && choice->name)
         error = error_fail(VKCLIP_EABSENT, "%s: the index has no pictures by the model %s",
                            index->path, choice->name);

@@ -1409,6 +1409,7 @@ class Duplicates(CommandTest):
     def test_groups(self):
         index = self.make_index()
         exact, same = self.run_json('duplicates', '--index', index)
+        self.assertEqual(self.run_json('duplicates', '--index', index, '-m', MODEL), [exact, same])
         self.assertEqual(list(exact), ['kind', 'paths', 'cosine', 'ids'])
         self.assertEqual([os.path.basename(path) for path in exact['paths']], ['owl again.png', 'owl.png'])
         self.assertEqual((exact['kind'], exact['cosine']), ('exact', 1))

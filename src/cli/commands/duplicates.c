@@ -84,9 +84,16 @@ static int find_duplicates(struct cli_session *session, const struct options *op
                            struct vkclip_index *index)
 {
     struct finding finding = {.session = session};
-    const struct vkclip_duplicates_params params = {
-        .model = options->model, .distance = options->distance, .progress = show_share};
-    int status = cli_open_device(session, &options->device);
+    struct vkclip_duplicates_params params = {.distance = options->distance,
+                                              .progress = show_share};
+    const struct cli_model_options model = {.path = options->model};
+    int status = CLI_DONE;
+    if (model.path) {
+        status = cli_open_model(session, &model);
+        params.model = session->info.weights_path; /* An index names its models so. */
+    }
+    if (!status)
+        status = cli_open_device(session, &options->device);
     if (!status && vkclip_find_duplicates(index, session->device, &params, print_group, &finding))
         status = cli_fail_library(session, CLI_FAILED);
     cli_clear_progress();
@@ -124,8 +131,8 @@ static const struct cli_option table[] = {
     CLI_INCLUDE(cli_index_options, FIELD(index)),
     CLI_OPTION(0, "distance", "D", CLI_REALS, FIELD(distance),
                "largest 1 - cosine of two near pictures (0.01)"),
-    CLI_OPTION_PARAMETER(0, "embeddings", "NAME", CLI_TEXT, FIELD(model), "model",
-                         "the model whose embeddings are compared, of several in the index"),
+    CLI_OPTION('m', "model", "PATH", CLI_TEXT, FIELD(model),
+               "checkpoint: a file, a folder or a hub name"),
     CLI_OPTION(0, "forget", NULL, CLI_FLAG, FIELD(forget),
                "remember that two pictures are no duplicates"),
     CLI_INCLUDE(cli_device_options, FIELD(device)),
@@ -143,7 +150,8 @@ const struct cli_command cli_duplicates_command = {
             "which they were taken do not differ. A group is what such pairs connect. With --json\n"
             "one line per group: {\"kind\":\"exact\"|\"near\",\"paths\":[...],\"cosine\":X,\n"
             "\"ids\":[...]}, and \"same_picture\" tells the last two kinds apart. Pairs that were\n"
-            "given to --forget do not come together any more.",
+            "given to --forget do not come together any more. --model is needed only where the\n"
+            "index has pictures by several models.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_duplicates,
