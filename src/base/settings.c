@@ -38,7 +38,7 @@ static const struct place cache_places[] = {
     {"XDG_CACHE_HOME", "vkclip"},
     {"HOME", ".cache/vkclip"},
 #endif
-    {NULL}};
+    {NULL, NULL}};
 
 static const struct place index_places[] = {
 #if defined(_WIN32)
@@ -49,7 +49,7 @@ static const struct place index_places[] = {
     {"XDG_DATA_HOME", "vkclip/index.db"},
     {"HOME", ".local/share/vkclip/index.db"},
 #endif
-    {NULL}};
+    {NULL, NULL}};
 
 static int find_place(const struct place *places, char **path)
 {
