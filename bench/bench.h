@@ -12,7 +12,7 @@ struct tuner;
 
 struct options {
     const char *device, *model, *variant, *shape, *archs, *batches, *type, *weights;
-    bool csv, tiles, first, reduced, training, pairs;
+    bool csv, tiles, first, reduced, training, search, pairs;
 };
 
 /* Takes the next word of a list with commas between its words. Returns false at the end of the

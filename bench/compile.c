@@ -311,7 +311,7 @@ int bench_compile(const struct options *options)
         print_head(options, c->gpu);
         error = graphs_each(options, compile_one, c);
     }
-    if (!error)
+    if (!error && options->search)
         error = compile_search(c);
     if (!error && options->training)
         error = compile_training(c);

@@ -84,7 +84,7 @@ compile() { # NAME
     name=$1 && shift
     # The summary decides and not the exit status, because Debian 12's RADV crashes when it closes a device that it
     # only plays.
-    "$starter" "$build/vkclip-bench" compile --csv --reduced --training "$@" >"$work/table" 2>"$work/log" || true
+    "$starter" "$build/vkclip-bench" compile --csv --reduced --training --search "$@" >"$work/table" 2>"$work/log" || true
     grep -q ' pipelines, 0 failed$' "$work/log" || fail "$name: $(tail -n 1 "$work/log")"
     # The seconds, which are the last column, are not kept, because they differ from run to run.
     sed 's/,[^,]*$//' "$work/table" >"$table"
