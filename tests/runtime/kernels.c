@@ -336,7 +336,7 @@ static const enum type weight_types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
 /* All tests of this program share one device, so that each pipeline is compiled only once. */
 static struct gpu *shared_gpu;
 /* If true, every tile computes a third of the shapes. */
-static bool sample;
+static bool sample, all_shapes;
 static uint32_t wanted_caps; /* only variants that need all of these are computed */
 
 static struct gpu_limits device_limits;
@@ -350,11 +350,14 @@ static int restore_limits(void **state)
 
 /* Tells whether choice number `choice` of a variant computes case number `number` of its op. A
  * variant's first tile computes every shape, or a third of them in a sample, and its other tiles a
- * sixth; neighbouring tiles compute different ones. Cooperative matrices take seconds per pipeline
- * on lavapipe, so that all tiles compute a sixth in a run for one capability. */
-static bool is_sampled(size_t number, size_t choice)
+ * sixth; neighbouring tiles compute different ones. Variants that differ from another one only in
+ * how they decode weights compute a third too, unless all shapes are asked for. Cooperative
+ * matrices take seconds per pipeline on lavapipe, so that all tiles compute a sixth in a run for
+ * one capability. */
+static bool is_sampled(const struct kernel *variant, size_t number, size_t choice)
 {
-    const size_t every = choice || wanted_caps ? 6 : sample ? 3 : 1;
+    const bool decodes = variant->w != variant->x && !all_shapes;
+    const size_t every = choice || wanted_caps ? 6 : sample || decodes ? 3 : 1;
     return (number + 2 * choice) % every == 0;
 }
 
@@ -373,7 +376,7 @@ static size_t run_variant(const struct kernel *variant, double *worst)
         size_t count = kernels_add_choices(shared_gpu, variant, &graph,
                                            &graph.nodes[graph.node_count - 1], choices, 0);
         for (size_t c = 0; c < count; c++)
-            if (is_sampled(number, c)) {
+            if (is_sampled(variant, number, c)) {
                 *worst = fmax(*worst, run_case(shared_gpu, &op_cases[i], &choices[c], &graph));
                 runs++;
             }
@@ -578,12 +581,13 @@ static uint32_t named_cap(const char *name)
     for (uint32_t cap = 0; cap < CAP_COUNT; cap++)
         if (!strcmp(name, cap_texts[cap]))
             return 1u << cap;
-    fprintf(stderr, "%s: expected `sample` or the name of a capability\n", name);
+    fprintf(stderr, "%s: expected `all`, `sample` or the name of a capability\n", name);
     exit(2);
 }
 
-/* With the argument `sample`, a variant's first tile computes a third of the shapes. With the name
- * of a capability, only the variants that need it do so, and the device must have it. */
+/* With the argument `sample`, a variant's first tile computes a third of the shapes, and with `all`
+ * every shape. With the name of a capability, only the variants that need it run, and the device
+ * must have it. */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -596,8 +600,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(split_work, restore_limits),
         cmocka_unit_test_teardown(wide_grid, restore_limits),
     };
-    sample = argc > 1;
-    if (argc > 1 && strcmp(argv[1], "sample")) {
+    all_shapes = argc > 1 && !strcmp(argv[1], "all");
+    sample = argc > 1 && !all_shapes;
+    if (sample && strcmp(argv[1], "sample")) {
         wanted_caps = named_cap(argv[1]);
         cmocka_set_test_filter("every_variant");
     }
