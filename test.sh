@@ -11,6 +11,7 @@ third_party/install.sh --tests
 third_party/swiftshader.sh
 third_party/drivers.sh
 third_party/readers.sh
+third_party/pglite.sh
 if command -v ninja >/dev/null; then export CMAKE_GENERATOR="${CMAKE_GENERATOR-Ninja}"; fi
 cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DVKCLIP_WERROR=ON
 cmake --build build --parallel

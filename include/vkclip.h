@@ -717,26 +717,30 @@ VKCLIP_API int vkclip_apply_probe(const float *features, size_t count, size_t di
 
 /* ---- Picture search -------------------------------------------------------------------------- */
 
-/* An index is one file, an SQLite database: which pictures lie where, what is known about each, and
- * its embedding by one or several models. A picture is known by the hash of its file's bytes, so
- * that a file that was moved, renamed or copied is never encoded again. One thread at a time may
- * use a handle; other handles and other processes may read and write the same file at any time.
- * Builds without SQLite or xxHash have these functions, which then fail with EUNSUPPORTED. */
+/* An index is one file, an SQLite database, or a schema of a PostgreSQL database that several
+ * machines share: which pictures lie where, what is known about each, and its embedding by one or
+ * several models. A picture is known by the hash of its file's bytes, so that a file that was
+ * moved, renamed or copied is never encoded again. One thread at a time may use a handle; other
+ * handles and other processes may read and write the same index at any time. Builds without SQLite
+ * or xxHash have these functions, which then fail with EUNSUPPORTED. */
 struct vkclip_index;
 
-/* Tells whether this build has picture search. */
+/* Tells whether this build has picture search, and whether it has that in PostgreSQL, too. */
 VKCLIP_API bool vkclip_has_search(void);
+VKCLIP_API bool vkclip_has_postgresql(void);
 
 struct vkclip_index_params {
-    /* The file, made if it does not exist. NULL: the environment variable VKCLIP_INDEX, and without
-     * it vkclip/index.db in the user's data folder. */
+    /* The file, made if it does not exist, or a database as postgresql://USER@HOST/NAME, which gets
+     * a schema `vkclip`. NULL: the environment variable VKCLIP_INDEX, and without it
+     * vkclip/index.db in the user's data folder. No message has the password of a database. */
     const char *path;
     bool read_only; /* The file must exist, and nothing is written to it. */
 };
 
 /* Opens an index. Errors: EIO (cannot be opened or written, disk full, locked by another process
- * for longer than half a minute), EFORMAT (damaged, or another program's file), EUNSUPPORTED (a
- * newer version's file), EINVALID (no path, and no data folder), EMEMORY. */
+ * for longer than half a minute, no connection), EFORMAT (damaged, or another program's file),
+ * EUNSUPPORTED (a newer version's file; PostgreSQL in a build without libpq, or a server before
+ * version 14), EINVALID (no path, and no data folder; a malformed URI), EMEMORY. */
 VKCLIP_API int vkclip_open_index(const struct vkclip_index_params *params,
                                  struct vkclip_index **index);
 VKCLIP_API void vkclip_close_index(struct vkclip_index **index);
@@ -845,6 +849,11 @@ VKCLIP_API int vkclip_remove_indexed(struct vkclip_index *index, const char *con
 /* Removes the rows of missing files, then pictures that are nowhere any more with their embeddings
  * and thumbnails, and makes the database smaller. `removed` may be NULL. */
 VKCLIP_API int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed);
+/* Adds an HNSW index to the embeddings of each model, for programs that search in SQL by pgvector's
+ * operators. It follows later changes, which become slower. Searches of this library do not use it,
+ * because they are exact. Errors: EUNSUPPORTED (the index is a file, or its database had no
+ * pgvector when it was made), EINVALID (opened for reading only), EIO. */
+VKCLIP_API int vkclip_add_hnsw_index(struct vkclip_index *index);
 
 /* Writes the embeddings of a model and their paths in clip-retrieval's layout to the new or empty
  * folder `folder`: img_emb/img_emb_0.npy in fp16 and metadata/metadata_0.parquet. `exported` may be

@@ -16,6 +16,15 @@ bool vkclip_has_search(void)
 #endif
 }
 
+bool vkclip_has_postgresql(void)
+{
+#ifdef VKCLIP_WITH_POSTGRESQL
+    return vkclip_has_search();
+#else
+    return false;
+#endif
+}
+
 int vkclip_open_index(const struct vkclip_index_params *params, struct vkclip_index **index)
 {
     if (!index)
@@ -92,6 +101,13 @@ int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed)
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_prune_index: index expected");
     return index_prune(index, removed ? removed : &ignored);
+}
+
+int vkclip_add_hnsw_index(struct vkclip_index *index)
+{
+    if (!index)
+        return error_fail(VKCLIP_EINVALID, "vkclip_add_hnsw_index: index expected");
+    return index_add_hnsw(index);
 }
 
 int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *model,

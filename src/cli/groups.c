@@ -60,8 +60,8 @@ const struct cli_option cli_device_options[] = {
     {0}};
 
 const struct cli_option cli_index_options[] = {
-    CLI_OPTION(0, "index", "FILE", CLI_TEXT, offsetof(struct cli_index_options, path),
-               "the index, if not VKCLIP_INDEX or the user's"),
+    CLI_OPTION(0, "index", "FILE|URI", CLI_TEXT, offsetof(struct cli_index_options, path),
+               "the index or its database, if not VKCLIP_INDEX or the user's"),
     {0}};
 
 /* ---- Inputs ---------------------------------------------------------------------------------- */

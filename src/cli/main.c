@@ -156,6 +156,8 @@ static int print_version(void)
         print_feature(&separator, absent_features[i].feature, absent_features[i].library);
     if (!vkclip_has_search())
         print_feature(&separator, "picture search", "SQLite and xxHash");
+    else if (!vkclip_has_postgresql())
+        print_feature(&separator, "indexes in PostgreSQL", "libpq");
     putchar('\n');
     return CLI_DONE;
 }

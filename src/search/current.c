@@ -138,7 +138,9 @@ static int read_to_memory(struct current *current, size_t dim)
 
 static int update_vectors(struct current *current, const char *identity, size_t dim)
 {
-    char *path = string_format("%s.%lld.vectors", current->path, (long long)current->model);
+    char *path = current->files_path ? string_format("%s.%lld.vectors", current->files_path,
+                                                     (long long)current->model)
+                                     : NULL;
     const struct vectors_key key = {.model = identity,
                                     .dim = dim,
                                     .changes = current->generation.changes,

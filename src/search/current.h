@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Finds a model in an index, and keeps its vectors at hand as the index has them now: in the file
- * beside the index (vectors.h), which is extended or made anew when the index has changed, or in
- * memory where no file can be written.
+ * beside the index (vectors.h) or in the cache folder, which is extended or made anew when the
+ * index has changed, or in memory where no file can be written.
  */
 #ifndef VKCLIP_SEARCH_CURRENT_H
 #define VKCLIP_SEARCH_CURRENT_H
@@ -13,7 +13,8 @@
 /* The vectors that an index used last. */
 struct current {
     struct store *store;
-    const char *path; /* of the index */
+    const char *path;       /* of the index */
+    const char *files_path; /* the beginning of the names of its files of vectors; NULL: none */
     struct workers *workers;
     int64_t model; /* whose vectors they are; 0: none yet */
     struct store_generation generation;

@@ -5,6 +5,7 @@
 #include "search/index.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/hash.h"
 #include "base/settings.h"
 #include "base/string.h"
 #include "search/walk.h"
@@ -30,14 +31,41 @@ static int name_files(const char *path, struct settings *settings, struct vkclip
     settings->cache_folder = NULL;
     index->path = path ? string_format("%s", path) : settings->index;
     if (path && !index->path)
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the name of an index");
     if (path)
         return VKCLIP_OK;
     settings->index = NULL;
     if (!index->path)
         return error_fail(VKCLIP_EINVALID, "no index named (`path`), and no home folder to find it "
                                            "in; VKCLIP_INDEX can name it");
-    return index->read_only ? VKCLIP_OK : make_parent(index->path);
+    return index->read_only || store_is_on_server(index->path) ? VKCLIP_OK
+                                                               : make_parent(index->path);
+}
+
+/* Files of vectors lie beside the index, or in the cache folder if the index is on a server. Where
+ * there is none, the vectors are read into memory. */
+static int name_vectors(struct vkclip_index *index)
+{
+    const bool local = !store_is_on_server(index->path);
+    if (local)
+        index->files_path = string_format("%s", index->path);
+    else if (index->cache_folder && folder_make_all(index->cache_folder))
+        index->files_path =
+            string_format("%s/index-%016llx", index->cache_folder,
+                          (unsigned long long)hash_bytes(0, index->path, strlen(index->path)));
+    return index->files_path || !local ? VKCLIP_OK
+                                       : error_fail(VKCLIP_EMEMORY, "out of memory for an index");
+}
+
+/* Opens the store by its name, and keeps of the name what messages may have. */
+static int open_store(struct vkclip_index *index)
+{
+    char *name = index->path;
+    index->path = store_shown_name(name);
+    int error = index->path ? store_open(name, index->read_only, &index->store)
+                            : error_fail(VKCLIP_EMEMORY, "out of memory for an index");
+    free(name);
+    return error ? error : name_vectors(index);
 }
 
 int index_open(const struct vkclip_index_params *params, struct vkclip_index **result)
@@ -56,9 +84,11 @@ int index_open(const struct vkclip_index_params *params, struct vkclip_index **r
     if (!error)
         error = workers_open(0, &index->workers);
     if (!error)
-        error = store_open(index->path, index->read_only, &index->store);
-    index->current =
-        (struct current){.store = index->store, .path = index->path, .workers = index->workers};
+        error = open_store(index);
+    index->current = (struct current){.store = index->store,
+                                      .path = index->path,
+                                      .files_path = index->files_path,
+                                      .workers = index->workers};
     if (error)
         index_close(result);
     return error;
@@ -74,6 +104,7 @@ void index_close(struct vkclip_index **handle)
     workers_close(&index->workers);
     store_close(&index->store);
     free(index->path);
+    free(index->files_path);
     free(index->cache_folder);
     free(index);
     *handle = NULL;
@@ -170,4 +201,10 @@ int index_prune(struct vkclip_index *index, uint64_t *removed)
         return error;
     error = end_writing(store, store->write->prune(store, removed));
     return error ? error : store->write->compact(store);
+}
+
+int index_add_hnsw(struct vkclip_index *index)
+{
+    int error = index_check_writable(index);
+    return error ? error : index->store->write->add_hnsw(index->store);
 }

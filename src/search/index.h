@@ -10,7 +10,8 @@
 
 struct vkclip_index {
     struct store *store;
-    char *path; /* as named */
+    char *path;       /* as named, without a password */
+    char *files_path; /* where files of vectors lie: the beginning of their names, or NULL */
     bool read_only;
     char *cache_folder;  /* the user's; NULL: nothing is kept */
     struct watch *watch; /* NULL until index_watch was called */
@@ -27,6 +28,8 @@ int index_list_models(struct vkclip_index *index, struct vkclip_index_model *mod
 int index_remove(struct vkclip_index *index, const char *const *paths, size_t count,
                  uint64_t *removed);
 int index_prune(struct vkclip_index *index, uint64_t *removed);
+/* Adds HNSW indexes: see vkclip_add_hnsw_index. */
+int index_add_hnsw(struct vkclip_index *index);
 /* Waits for changes below the folders of the index: see vkclip_watch_index. */
 int index_watch(struct vkclip_index *index, double seconds, bool *changed);
 

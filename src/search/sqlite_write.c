@@ -213,6 +213,13 @@ static int prune(struct store *store, uint64_t *removed)
     return error ? error : sqlite_execute(sqlite, unused);
 }
 
+/* A search of a file is exact, and fast enough without one. */
+static int add_hnsw(struct store *store)
+{
+    return error_fail(VKCLIP_EUNSUPPORTED, "%s: only an index in PostgreSQL can have an HNSW index",
+                      sqlite_of_store(store)->path);
+}
+
 /* ---- One pass -------------------------------------------------------------------------------- */
 
 static int start_pass(struct store *store)
@@ -349,6 +356,7 @@ const struct store_writers sqlite_writers = {
     .remove_files = remove_files,
     .compact = compact,
     .prune = prune,
+    .add_hnsw = add_hnsw,
     .start_pass = start_pass,
     .see_file = see_file,
     .see_folder = see_folder,

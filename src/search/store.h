@@ -2,8 +2,9 @@
  *
  * Keeps an index: files with their paths, contents with what is known about them, and the contents'
  * vectors by several models. A store is a table of functions, so that other databases can be added;
- * search/store_sqlite.c has the one that is a single SQLite file. Nothing outside of the stores
- * knows SQL. Refuses databases of other programs and of newer versions.
+ * search/store_sqlite.c has the one that is a single SQLite file, and search/store_postgres.c the
+ * one that is a schema of a PostgreSQL database. Nothing outside of the stores knows SQL. Refuses
+ * databases of other programs and of newer versions.
  *
  * A file is a path with its stamp; a content is the bytes of one or several files, known by their
  * hash. An id is a content's id everywhere in search/. One thread at a time may use a store.
@@ -166,10 +167,13 @@ struct store_writers {
     int (*compact)(struct store *store);
     /* Removes missing files, and then contents without files, with all that belongs to them. */
     int (*prune)(struct store *store, uint64_t *removed);
+    /* Adds an index for approximate searches in SQL to the vectors of each model. To be called
+     * without `begin`. */
+    int (*add_hnsw)(struct store *store);
 
-    /* The functions from here on are those of one pass over the files: see search/index.c. What was
-     * seen and the list of work belong to this handle and not to the database, so that nothing of
-     * them is left when the process ends. Only mark_missing needs `begin`. */
+    /* The functions from here on are those of one pass over the files: see search/pass.c. What was
+     * seen and the list of work belong to this handle, so that nothing of them is left when the
+     * process ends. Only mark_missing needs `begin`. */
     int (*start_pass)(struct store *store);
     /* Tells what is known of a path, and counts the file as seen in this pass. */
     int (*see_file)(struct store *store, const char *path, const struct store_stamp *stamp,
@@ -177,7 +181,8 @@ struct store_writers {
     /* Counts every known file below a folder as seen: it could not be searched. */
     int (*see_folder)(struct store *store, const char *path);
     int (*add_work)(struct store *store, const char *path);
-    /* Reads the work after number `after`; work->path is NULL after the last. */
+    /* Reads the work after number `after`; work->path is NULL after the last. A store that several
+     * machines use leaves out what another process has taken. */
     int (*next_work)(struct store *store, int64_t after, struct store_work *work);
     /* Counts the files that are known and present at a path or below it. */
     int (*count_below)(struct store *store, const char *path, uint64_t *count);
@@ -194,7 +199,14 @@ struct store_writers {
 
 /* Opens the SQLite file at a path, or makes it. */
 int store_open_sqlite(const char *path, bool read_only, struct store **store);
+/* Opens the schema in the PostgreSQL database of a URI, or makes it. */
+int store_open_postgres(const char *uri, bool read_only, struct store **store);
 
+/* Tells whether a name is that of a database on a server, and not the path of a file. */
+bool store_is_on_server(const char *name);
+/* Copies a name for messages: without the password that it may have. Returns NULL when out of
+ * memory. */
+char *store_shown_name(const char *name);
 /* Opens the store that a name stands for. */
 int store_open(const char *name, bool read_only, struct store **store);
 void store_close(struct store **store);

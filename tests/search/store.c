@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * The SQLite store: whose databases it opens, what it keeps, and what it says where it cannot.
+ * A store: whose databases it opens, what it keeps, and what it says where it cannot. The tests run
+ * on SQLite, and where the environment names a PostgreSQL database by VKCLIP_TEST_POSTGRESQL, those
+ * that are not about files run on that instead. Its schema vkclip is dropped before each.
  */
 #define _GNU_SOURCE
 #include "search/store.h"
 #include "search/sqlite_store.h"
 #include "support/scratch.h"
+#ifdef VKCLIP_WITH_POSTGRESQL
+#include "search/postgres_store.h"
+#endif
 
 #include <math.h>
 #include <pthread.h>
@@ -16,13 +21,43 @@
 enum { DIM = 3 };
 static const uint16_t row[DIM] = {0x3c00, 0x0001, 0xfbff};
 
+static const char *server; /* the database; NULL: stores are files */
+
 static struct store *open_store(const char *folder)
 {
     struct store *store;
-    char *path = scratch_path(folder, "index.db");
-    assert_int_equal(store_open(path, false, &store), 0);
+    char *path = server ? string_format("%s", server) : scratch_path(folder, "index.db");
+    if (store_open(path, false, &store))
+        fail_msg("%s", vkclip_last_error());
     free(path);
     return store;
+}
+
+static int empty_database(void **state)
+{
+    (void)state;
+#ifdef VKCLIP_WITH_POSTGRESQL
+    struct postgres postgres;
+    if (!server)
+        return 0;
+    assert_int_equal(postgres_open(server, &postgres), 0);
+    assert_int_equal(postgres_execute(&postgres, "DROP SCHEMA IF EXISTS vkclip CASCADE"), 0);
+    postgres_close(&postgres);
+#endif
+    return 0;
+}
+
+/* Makes a store wait a tenth of a second for another one that writes. */
+static void wait_shortly(struct store *store)
+{
+#ifdef VKCLIP_WITH_POSTGRESQL
+    if (server) {
+        assert_int_equal(postgres_execute(postgres_of_store(store), "SET lock_timeout = '100ms'"),
+                         0);
+        return;
+    }
+#endif
+    sqlite3_busy_timeout(sqlite_of_store(store)->database, 100);
 }
 
 static int64_t add_model(struct store *store, const char *identity, const char *name)
@@ -112,8 +147,10 @@ static void absent_files_are_made_or_refused(void **state)
     struct store *store;
     assert_failed(store_open(path, true, &store), VKCLIP_EIO, "cannot be opened: No such file");
     assert_failed(store_open(far, false, &store), VKCLIP_EIO, "cannot be opened");
+#ifndef VKCLIP_WITH_POSTGRESQL
     assert_failed(store_open("postgresql://host/name", false, &store), VKCLIP_EUNSUPPORTED,
                   "PostgreSQL");
+#endif
     assert_int_equal(store_open(path, false, &store), 0);
     store_close(&store);
     assert_true(file_exists(path)); /* A URI's special characters are part of the name. */
@@ -432,7 +469,7 @@ static void a_lock_is_an_error_in_the_end(void **state)
     char *folder = scratch_folder();
     struct store *first = open_store(folder), *second = open_store(folder);
     struct vkclip_index_info info;
-    sqlite3_busy_timeout(sqlite_of_store(second)->database, 100);
+    wait_shortly(second);
     assert_int_equal(first->write->begin(first), 0);
     add_file(first, "/1", 1, 1);
     assert_failed(second->write->begin(second), VKCLIP_EIO, "locked by another process");
@@ -520,17 +557,23 @@ static void read_only_files_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(paths_are_found_below_folders, empty_database),
+        cmocka_unit_test_setup(vectors_of_models_stay_apart, empty_database),
+        cmocka_unit_test_setup(facts_and_thumbnails_are_kept, empty_database),
+        cmocka_unit_test_setup(pruning_removes_what_is_nowhere, empty_database),
+        cmocka_unit_test_setup(writers_wait_and_readers_do_not, empty_database),
+        cmocka_unit_test_setup(a_lock_is_an_error_in_the_end, empty_database),
+    };
+    const struct CMUnitTest tests_of_files[] = {
         cmocka_unit_test(other_files_are_refused),
         cmocka_unit_test(absent_files_are_made_or_refused),
         cmocka_unit_test(damaged_files_are_survived),
-        cmocka_unit_test(paths_are_found_below_folders),
-        cmocka_unit_test(vectors_of_models_stay_apart),
-        cmocka_unit_test(facts_and_thumbnails_are_kept),
-        cmocka_unit_test(pruning_removes_what_is_nowhere),
-        cmocka_unit_test(writers_wait_and_readers_do_not),
-        cmocka_unit_test(a_lock_is_an_error_in_the_end),
         cmocka_unit_test(a_full_disk_loses_one_batch),
         cmocka_unit_test(read_only_files_are_read),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    server = getenv("VKCLIP_TEST_POSTGRESQL");
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    if (!server)
+        failed += cmocka_run_group_tests(tests_of_files, NULL, NULL);
+    return failed;
 }

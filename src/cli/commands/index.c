@@ -17,7 +17,7 @@ struct options {
     struct cli_model_options model;
     struct cli_device_options device;
     struct cli_index_options index;
-    bool thumbnails, retry, exact, watch, status, prune, remove;
+    bool thumbnails, retry, exact, watch, status, prune, remove, hnsw;
     uint32_t max_pixels;
     enum export_layout layout;
     enum import_source source;
@@ -273,6 +273,11 @@ static int change_index(struct cli_session *session, struct vkclip_index *index,
     return error ? cli_fail_library(session, CLI_FAILED) : print_count(session, "removed", count);
 }
 
+static int add_hnsw(struct cli_session *session, struct vkclip_index *index)
+{
+    return vkclip_add_hnsw_index(index) ? cli_fail_library(session, CLI_FAILED) : CLI_DONE;
+}
+
 /* Writes into a folder, which needs no device. */
 static int export_index(struct cli_session *session, struct vkclip_index *index,
                         const struct options *options, const char *folder)
@@ -314,14 +319,14 @@ static int import_index(struct cli_session *session, struct vkclip_index *index,
 static int check_options(const struct cli_session *session, const struct options *options)
 {
     const size_t paths = session->arguments.count;
-    const int others = options->status + options->prune + options->remove +
+    const int others = options->status + options->prune + options->remove + options->hnsw +
                        (options->layout != EXPORT_NONE) + (options->source != IMPORT_NONE);
     if (others > 1)
-        return cli_fail_usage(session, "expected one of --status, --prune, --remove, --export and "
-                                       "--import");
+        return cli_fail_usage(session, "expected one of --status, --prune, --remove, --hnsw, "
+                                       "--export and --import");
     if (others && options->watch)
         return cli_fail_usage(session, "--watch is for updating an index");
-    if ((options->status || options->prune) && paths)
+    if ((options->status || options->prune || options->hnsw) && paths)
         return cli_fail_usage(session, "unexpected argument '%s'",
                               session->arguments.items[0].text);
     if (options->remove && !paths)
@@ -338,6 +343,8 @@ static int use_index(struct cli_session *session, struct vkclip_index *index,
         return print_status(session, index);
     if (options->prune || options->remove)
         return change_index(session, index, options, paths);
+    if (options->hnsw)
+        return add_hnsw(session, index);
     if (options->layout)
         return export_index(session, index, options, paths[0]);
     if (options->source)
@@ -387,6 +394,8 @@ static const struct cli_option table[] = {
                "forget missing files, and pictures that are nowhere any more"),
     CLI_OPTION(0, "remove", NULL, CLI_FLAG, FIELD(remove),
                "forget the given files and folders; the files stay"),
+    CLI_OPTION(0, "hnsw", NULL, CLI_FLAG, FIELD(hnsw),
+               "add HNSW indexes, for SQL searches in PostgreSQL with pgvector"),
     CLI_OPTION_CHOICE("export", layouts, FIELD(layout),
                       "write the model's embeddings into a new folder"),
     CLI_OPTION_CHOICE("import", sources, FIELD(source),
@@ -400,7 +409,7 @@ const struct cli_command cli_index_command = {
     .name = "index",
     .summary = "find the pictures in folders and encode them, for search and duplicates",
     .usage = "-m PATH [OPTION...] [IMAGE|FOLDER...]\n"
-             "--status|--prune [--index FILE]\n"
+             "--status|--prune|--hnsw [--index FILE]\n"
              "--remove [--index FILE] IMAGE|FOLDER...\n"
              "--export clip-retrieval -m PATH [--index FILE] FOLDER\n"
              "--import rclip -m PATH [--index FILE] DATABASE",

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Values go to the server and come back in their binary forms, in the network's order of bytes, so
+ * that embeddings are neither written nor read as text.
+ */
+#include "search/postgres.h"
+#include "base/array.h"
+#include "base/string.h"
+#include "search/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    OLDEST_SERVER = 140000, /* whose rtrim takes bytes */
+    FETCH_ROWS = 512,       /* that wait in memory while rows are listed: half a MiB of vectors */
+};
+
+/* ---- Errors ---------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *state;
+    int error;
+    const char *text;
+} failures[] = {
+    {"55P03", VKCLIP_EIO,
+     "locked by another process for half a minute: try again when that has ended"},
+    {"25006", VKCLIP_EIO, "cannot be written to: the database or this connection is read-only"},
+    {"42501", VKCLIP_EIO, "no permission"},
+    {"53100", VKCLIP_EIO,
+     "the server's disk is full; all earlier batches are in the index: free some space and try "
+     "again"},
+    {"53200", VKCLIP_EIO, "the server is out of memory"},
+    {"57014", VKCLIP_EIO, "the server has cancelled a statement"},
+    {"XX001", VKCLIP_EFORMAT, "damaged database: restore it from a backup"},
+    {"XX002", VKCLIP_EFORMAT, "damaged database: restore it from a backup"},
+};
+
+/* Fails with what the server says about a statement, or the library about the connection. Its
+ * messages may have several lines, of which the first says what happened. */
+static int fail(const struct postgres *postgres, const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *reason = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    if (!reason)
+        reason = PQerrorMessage(postgres->connection);
+    const int length = (int)strcspn(reason, "\n");
+    for (size_t i = 0; state && i < ARRAY_COUNT(failures); i++)
+        if (!strcmp(failures[i].state, state))
+            return error_fail(failures[i].error, "%s: %s: %.*s", postgres->name, failures[i].text,
+                              length, reason);
+    if (PQstatus(postgres->connection) != CONNECTION_OK)
+        return error_fail(VKCLIP_EIO, "%s: no connection to the database: %.*s", postgres->name,
+                          length, reason);
+    return error_fail(VKCLIP_EIO, "%s: cannot be read or written: %.*s", postgres->name, length,
+                      reason);
+}
+
+/* Checks a result. After an error it is freed. */
+static int check(const struct postgres *postgres, PGresult **result)
+{
+    const ExecStatusType status = PQresultStatus(*result);
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
+        return VKCLIP_OK;
+    int error = fail(postgres, *result);
+    PQclear(*result);
+    *result = NULL;
+    return error;
+}
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+static void ignore_notice(void *user, const PGresult *result)
+{
+    (void)user;
+    (void)result;
+}
+
+/* Tells whether a URI can be parsed, and has no @ or / within its password: those would make a part
+ * of the password the name of a host, which messages name. */
+static bool is_uri_right(const char *uri)
+{
+    const char *start = strstr(uri, "://") + 3;
+    const size_t length = strcspn(start, "?");
+    const char *at = memchr(start, '@', length), *slash = memchr(start, '/', length);
+    const bool strange =
+        at && ((slash && slash < at) || memchr(at + 1, '@', length - (size_t)(at + 1 - start)));
+    PQconninfoOption *options = strange ? NULL : PQconninfoParse(uri, NULL);
+    PQconninfoFree(options);
+    return options != NULL;
+}
+
+static int check_server(const struct postgres *postgres)
+{
+    const int version = PQserverVersion(postgres->connection);
+    const char *encoding = PQparameterStatus(postgres->connection, "server_encoding");
+    if (version < OLDEST_SERVER)
+        return error_fail(VKCLIP_EUNSUPPORTED, "%s: expected PostgreSQL %d or newer, found %d",
+                          postgres->name, OLDEST_SERVER / 10000, version / 10000);
+    if (encoding && strcmp(encoding, "UTF8") != 0 && strcmp(encoding, "SQL_ASCII") != 0)
+        return error_fail(VKCLIP_EUNSUPPORTED, "%s: expected a database in UTF8, found %s",
+                          postgres->name, encoding);
+    return VKCLIP_OK;
+}
+
+static int connect_to(const char *uri, struct postgres *postgres)
+{
+    /* What follows `dbname` cannot be overridden by the URI. */
+    const char *const keywords[] = {"connect_timeout", "fallback_application_name", "dbname",
+                                    "client_encoding", NULL};
+    const char *const values[] = {"30", "vkclip", uri, "UTF8", NULL};
+    postgres->connection = PQconnectdbParams(keywords, values, 1);
+    if (!postgres->connection)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", postgres->name);
+    PQsetNoticeReceiver(postgres->connection, ignore_notice, NULL);
+    if (PQstatus(postgres->connection) != CONNECTION_OK)
+        return fail(postgres, NULL);
+    return check_server(postgres);
+}
+
+int postgres_open(const char *uri, struct postgres *postgres)
+{
+    *postgres = (struct postgres){.name = store_shown_name(uri)};
+    int error = VKCLIP_OK;
+    if (!postgres->name)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for the name of a database");
+    else if (!is_uri_right(uri))
+        error = error_fail(VKCLIP_EINVALID,
+                           "%s: expected postgresql://USER:PASSWORD@HOST/DATABASE, in which other "
+                           "characters than letters and digits are written as %%XX",
+                           postgres->name);
+    else
+        error = connect_to(uri, postgres);
+    if (error)
+        postgres_close(postgres);
+    return error;
+}
+
+void postgres_close(struct postgres *postgres)
+{
+    PQfinish(postgres->connection);
+    free(postgres->name);
+    *postgres = (struct postgres){0};
+}
+
+/* ---- Statements ------------------------------------------------------------------------------ */
+
+int postgres_execute(struct postgres *postgres, const char *text)
+{
+    PGresult *result = PQexec(postgres->connection, text);
+    int error = check(postgres, &result);
+    PQclear(result);
+    return error;
+}
+
+/* Names a statement by its place in the list, and lets the server prepare it the first time. Where
+ * there are too many, a statement has no name and is prepared whenever it runs. */
+static int name_statement(struct postgres *postgres, const char *text,
+                          const struct postgres_values *values, char *name, size_t size)
+{
+    size_t place = 0;
+    *name = 0;
+    while (place < ARRAY_COUNT(postgres->statements) && postgres->statements[place] &&
+           postgres->statements[place] != text)
+        place++;
+    if (place < ARRAY_COUNT(postgres->statements))
+        snprintf(name, size, "s%zu", place);
+    if (*name && postgres->statements[place])
+        return VKCLIP_OK;
+    PGresult *result = PQprepare(postgres->connection, name, text, values->count, values->types);
+    int error = check(postgres, &result);
+    PQclear(result);
+    if (!error && *name)
+        postgres->statements[place] = text;
+    return error;
+}
+
+static int run_prepared(struct postgres *postgres, const char *text, PGresult **result,
+                        const char *types, va_list arguments)
+{
+    struct postgres_values values;
+    char name[16];
+    *result = NULL;
+    int error = postgres_values_make(&values, types, arguments);
+    if (!error)
+        error = name_statement(postgres, text, &values, name, sizeof(name));
+    if (!error) {
+        *result = PQexecPrepared(postgres->connection, name, values.count, values.data,
+                                 values.sizes, values.formats, 1);
+        error = check(postgres, result);
+    }
+    postgres_values_free(&values);
+    return error;
+}
+
+int postgres_run(struct postgres *postgres, const char *text, uint64_t *changed, const char *types,
+                 ...)
+{
+    PGresult *result;
+    va_list arguments;
+    va_start(arguments, types);
+    int error = run_prepared(postgres, text, &result, types, arguments);
+    va_end(arguments);
+    if (changed)
+        *changed = error ? 0 : strtoull(PQcmdTuples(result), NULL, 10);
+    PQclear(result);
+    return error;
+}
+
+int postgres_find(struct postgres *postgres, const char *text, PGresult **rows, const char *types,
+                  ...)
+{
+    va_list arguments;
+    va_start(arguments, types);
+    int error = run_prepared(postgres, text, rows, types, arguments);
+    va_end(arguments);
+    return error;
+}
+
+int postgres_find_number(struct postgres *postgres, const char *text, int64_t fallback,
+                         int64_t *number, const char *types, ...)
+{
+    PGresult *rows;
+    va_list arguments;
+    va_start(arguments, types);
+    int error = run_prepared(postgres, text, &rows, types, arguments);
+    va_end(arguments);
+    *number =
+        !error && PQntuples(rows) ? postgres_number((struct postgres_row){rows, 0}, 0) : fallback;
+    PQclear(rows);
+    return error;
+}
+
+/* ---- Lists ----------------------------------------------------------------------------------- */
+
+static int open_cursor(struct postgres *postgres, unsigned number, const char *text,
+                       const char *types, va_list arguments)
+{
+    struct postgres_values values;
+    char *declaration = string_format("DECLARE list%u NO SCROLL CURSOR FOR %s", number, text);
+    int error = declaration ? postgres_values_make(&values, types, arguments)
+                            : error_fail(VKCLIP_EMEMORY, "out of memory for a statement");
+    if (!error) {
+        PGresult *result = PQexecParams(postgres->connection, declaration, values.count,
+                                        values.types, values.data, values.sizes, values.formats, 1);
+        error = check(postgres, &result);
+        PQclear(result);
+    }
+    if (declaration)
+        postgres_values_free(&values);
+    free(declaration);
+    return error;
+}
+
+/* Reads the next rows of a cursor; *count is 0 after the last. */
+static int fetch_rows(struct postgres *postgres, unsigned number, postgres_row_fn *fn, void *user,
+                      int *count)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "FETCH %d FROM list%u", FETCH_ROWS, number);
+    PGresult *rows = PQexecParams(postgres->connection, text, 0, NULL, NULL, NULL, NULL, 1);
+    int error = check(postgres, &rows);
+    *count = PQntuples(rows);
+    for (int i = 0; i < *count && !error; i++)
+        error = fn(user, (struct postgres_row){rows, i});
+    PQclear(rows);
+    return error;
+}
+
+/* A cursor lives within a transaction. Where none is open, the list has one of its own. */
+int postgres_each(struct postgres *postgres, const char *text, postgres_row_fn *fn, void *user,
+                  const char *types, ...)
+{
+    const bool alone = PQtransactionStatus(postgres->connection) == PQTRANS_IDLE;
+    const unsigned number = postgres->cursors++;
+    int count = 1, error = alone ? postgres_execute(postgres, "BEGIN") : VKCLIP_OK;
+    va_list arguments;
+    va_start(arguments, types);
+    if (!error)
+        error = open_cursor(postgres, number, text, types, arguments);
+    va_end(arguments);
+    while (!error && count)
+        error = fetch_rows(postgres, number, fn, user, &count);
+    char end[64];
+    snprintf(end, sizeof(end), alone ? "COMMIT" : "CLOSE list%u", number);
+    PQclear(PQexec(postgres->connection, end)); /* The first error has been reported. */
+    return error;
+}

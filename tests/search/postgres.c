@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What only the PostgreSQL store does: passwords stay out of messages, schemas of others are
+ * refused, and several processes share the work. Most of it needs the database that
+ * VKCLIP_TEST_POSTGRESQL names; its schema vkclip is dropped before each test.
+ */
+#define _GNU_SOURCE
+#include "search/postgres_store.h"
+#include "support/scratch.h"
+
+#include <time.h>
+
+enum { DIM = 3, PATHS = 100 };
+static const uint16_t row[DIM] = {0x3c00, 0x0001, 0xfbff};
+static const struct store_stamp stamp = {.size = 1, .inode = 1, .modified = 2, .changed = 3};
+static const char *server;
+
+static void execute(const char *text)
+{
+    struct postgres postgres;
+    assert_int_equal(postgres_open(server, &postgres), 0);
+    if (postgres_execute(&postgres, text))
+        fail_msg("%s: %s", text, vkclip_last_error());
+    postgres_close(&postgres);
+}
+
+static int empty_database(void **state)
+{
+    (void)state;
+    execute("DROP SCHEMA IF EXISTS vkclip CASCADE");
+    return 0;
+}
+
+static struct store *open_store(void)
+{
+    struct store *store;
+    if (store_open(server, false, &store))
+        fail_msg("%s", vkclip_last_error());
+    return store;
+}
+
+static int64_t add_model(struct store *store)
+{
+    const struct vkclip_index_model model = {
+        .identity = "aa", .name = "/models/\xff", .embed_dim = DIM};
+    int64_t id;
+    assert_int_equal(store->write->begin(store), 0);
+    assert_int_equal(store->write->put_model(store, &model, &id), 0);
+    assert_int_equal(store->write->commit(store), 0);
+    return id;
+}
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+static void names_are_shown_without_passwords(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *shown;
+    } cases[] = {
+        {"/a:b@c/password=x.db", "/a:b@c/password=x.db"},
+        {"postgresql://host/name", "postgresql://host/name"},
+        {"postgresql://host:5433/name", "postgresql://host:5433/name"},
+        {"postgresql://me@host:5433/name", "postgresql://me@host:5433/name"},
+        {"postgresql://me:secret@host:5433/name", "postgresql://me@host:5433/name"},
+        {"postgres://me:secret@/name?host=/run", "postgres://me@/name?host=/run"},
+        {"postgresql://me:sec@ret/secret@host/name", "postgresql://me@host/name"},
+        {"postgresql://host/name?password=secret&port=1",
+         "postgresql://host/name?password=&port=1"},
+        {"postgresql://host/name?sslpassword=secret", "postgresql://host/name?sslpassword="},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char *shown = store_shown_name(cases[i].name);
+        assert_string_equal(shown, cases[i].shown);
+        free(shown);
+    }
+}
+
+static void no_message_has_a_password(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int error;
+        const char *message;
+    } cases[] = {
+        {"postgresql://me:sec@ret@/name?host=/nonexistent", VKCLIP_EINVALID, "written as %XX"},
+        {"postgresql://me:sec/ret@/name?host=/nonexistent", VKCLIP_EINVALID, "written as %XX"},
+        {"postgresql://me:sec?ret@/name?host=/nonexistent", VKCLIP_EINVALID, "written as %XX"},
+        {"postgresql://me:secret@/name?host=/nonexistent&no=1", VKCLIP_EINVALID, "written as %XX"},
+        {"postgresql://me:secret@/name?host=/nonexistent", VKCLIP_EIO,
+         "postgresql://me@/name?host=/nonexistent: no connection to the database"},
+        {"postgresql:///name?host=/nonexistent&password=secret", VKCLIP_EIO, "no connection"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct vkclip_index_params params = {.path = cases[i].name};
+        struct vkclip_index *index;
+        assert_failed(vkclip_open_index(&params, &index), cases[i].error, cases[i].message);
+        assert_null(index);
+        assert_null(strstr(vkclip_last_error(), "ret"));
+    }
+}
+
+/* ---- Schemas --------------------------------------------------------------------------------- */
+
+static void other_schemas_are_refused(void **state)
+{
+    (void)state;
+    struct store *store;
+    assert_failed(store_open(server, true, &store), VKCLIP_EIO, "the database has no index yet");
+    execute("CREATE SCHEMA vkclip");
+    assert_failed(store_open(server, false, &store), VKCLIP_EFORMAT,
+                  "found another program's schema vkclip");
+    execute("DROP SCHEMA vkclip");
+    store = open_store();
+    store_close(&store);
+    execute("UPDATE vkclip.version SET number = 2");
+    assert_failed(store_open(server, false, &store), VKCLIP_EUNSUPPORTED,
+                  "an index of version 2, of a newer vkclip; this one knows version 1");
+    execute("UPDATE vkclip.version SET number = 1");
+    assert_int_equal(store_open(server, true, &store), 0);
+    assert_failed(store->write->put_root(store, "/"), VKCLIP_EIO, "read-only");
+    store_close(&store);
+}
+
+/* What files and messages say need not be UTF-8, which the server demands of texts. */
+static int check_camera(void *user, const struct store_picture *picture)
+{
+    *(bool *)user = true;
+    assert_string_equal(picture->facts.camera, "caf\xc3\xa9 ? ?");
+    return 0;
+}
+
+static void texts_are_mended(void **state)
+{
+    (void)state;
+    struct store *store = open_store();
+    const struct store_hash hash = {.bytes = {0, 1}};
+    const struct store_facts facts = {.format = "JPEG", .camera = "caf\xc3\xa9 \xe9 \xff"};
+    int64_t id, before;
+    bool seen = false;
+    assert_int_equal(store->write->begin(store), 0);
+    assert_int_equal(store->write->put_content(store, &hash, &id), 0);
+    assert_int_equal(store->write->put_facts(store, id, &facts), 0);
+    assert_int_equal(
+        store->write->put_file(store, "/\xff", &stamp, id, VKCLIP_EIO, "\xff broken", &before), 0);
+    assert_int_equal(store->write->commit(store), 0);
+    assert_int_equal(store->read->find_picture(store, id, check_camera, &seen), 0);
+    assert_true(seen);
+    store_close(&store);
+}
+
+/* ---- Shared work ----------------------------------------------------------------------------- */
+
+static void list_work(struct store *store, int64_t model)
+{
+    char path[32];
+    enum store_state found;
+    assert_int_equal(store->write->start_pass(store), 0);
+    for (int i = 0; i < PATHS; i++) {
+        snprintf(path, sizeof(path), "/p/%d", i);
+        assert_int_equal(store->write->see_file(store, path, &stamp, model, &found), 0);
+        if (found != STORE_INDEXED)
+            assert_int_equal(store->write->add_work(store, path), 0);
+    }
+}
+
+/* Takes the next path of a store and counts it. Returns its number, or -1 after the last. */
+static int take_path(struct store *store, int64_t *after, int *counts)
+{
+    struct store_work work;
+    int number = -1;
+    assert_int_equal(store->write->next_work(store, *after, &work), 0);
+    if (!work.path)
+        return -1;
+    assert_true(work.number > *after);
+    *after = work.number;
+    assert_int_equal(sscanf(work.path, "/p/%d", &number), 1);
+    counts[number]++;
+    free(work.path);
+    return number;
+}
+
+static void write_path(struct store *store, int number, int64_t model)
+{
+    const struct store_hash hash = {.bytes = {(uint8_t)number}};
+    int64_t id, before;
+    char path[32];
+    snprintf(path, sizeof(path), "/p/%d", number);
+    assert_int_equal(store->write->begin(store), 0);
+    assert_int_equal(store->write->put_content(store, &hash, &id), 0);
+    assert_int_equal(store->write->put_vector(store, id, model, row, DIM), 0);
+    assert_int_equal(store->write->put_file(store, path, &stamp, id, 0, NULL, &before), 0);
+    assert_int_equal(store->write->commit(store), 0);
+}
+
+/* Two processes that have found the same files take each of them once, whether the other is done
+ * with it or not. */
+static void work_is_claimed_once(void **state)
+{
+    (void)state;
+    struct store *stores[2] = {open_store(), open_store()};
+    const int64_t model = add_model(stores[0]);
+    int64_t after[2] = {0};
+    int counts[PATHS] = {0}, taken[2] = {0}, number = 0;
+    struct vkclip_index_info info;
+    list_work(stores[0], model);
+    list_work(stores[1], model);
+    for (int i = 0, ends = 0; ends < 2; i++) {
+        const int turn = i % 3 == 2; /* One is faster. */
+        number = take_path(stores[turn], &after[turn], counts);
+        ends = number < 0 ? ends + 1 : 0;
+        taken[turn] += number >= 0;
+        if (number >= 0 && i % 2)
+            write_path(stores[turn], number, model);
+    }
+    for (int i = 0; i < PATHS; i++)
+        assert_int_equal(counts[i], 1);
+    assert_true(taken[0] > 16 && taken[1] > 16);
+
+    /* What one has written since the other began is not missing for it. */
+    uint64_t marked;
+    assert_int_equal(stores[1]->write->start_pass(stores[1]), 0);
+    write_path(stores[0], 200, model);
+    assert_int_equal(stores[1]->read->count(stores[1], &info), 0);
+    assert_int_equal(stores[1]->write->begin(stores[1]), 0);
+    assert_int_equal(stores[1]->write->mark_missing(stores[1], "/p", 7), 0);
+    assert_int_equal(stores[1]->write->count_marked(stores[1], 7, &marked), 0);
+    assert_int_equal(marked, info.files - 1);
+    assert_int_equal(stores[1]->write->commit(stores[1]), 0);
+    store_close(&stores[0]);
+    store_close(&stores[1]);
+}
+
+/* The server takes some milliseconds to see that a connection has ended. */
+static void wait_for_end(struct postgres *postgres)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    int64_t workers = 1;
+    for (int i = 0; i < 500 && workers; i++) {
+        nanosleep(&pause, NULL);
+        assert_int_equal(postgres_find_number(postgres,
+                                              "SELECT count(*) FROM pg_locks"
+                                              " WHERE locktype = 'advisory'",
+                                              0, &workers, ""),
+                         0);
+    }
+    assert_int_equal(workers, 0);
+}
+
+/* What a process had claimed is free when its connection ends, however that comes. */
+static void claims_end_with_their_process(void **state)
+{
+    (void)state;
+    struct store *dead = open_store(), *other = open_store();
+    const int64_t model = add_model(dead);
+    int64_t after = 0, after_other = 0;
+    int counts[PATHS] = {0}, of_other[PATHS] = {0};
+    list_work(dead, model);
+    for (int i = 0; i < 5; i++)
+        write_path(dead, take_path(dead, &after, counts), model);
+    PQfinish(postgres_of_store(dead)->connection);
+    wait_for_end(postgres_of_store(other));
+    postgres_of_store(dead)->connection = NULL;
+    store_close(&dead);
+    list_work(other, model);
+    while (take_path(other, &after_other, of_other) >= 0) {
+    }
+    for (int i = 0; i < PATHS; i++)
+        assert_int_equal(of_other[i], i >= 5);
+    store_close(&other);
+}
+
+/* ---- HNSW ------------------------------------------------------------------------------------ */
+
+static void an_hnsw_index_needs_pgvector(void **state)
+{
+    (void)state;
+    struct store *store = open_store();
+    int64_t halfvec, indexes;
+    const int64_t model = add_model(store);
+    write_path(store, 1, model);
+    assert_int_equal(postgres_find_number(postgres_of_store(store),
+                                          "SELECT (to_regtype('halfvec') IS NOT NULL)::int::bigint",
+                                          0, &halfvec, ""),
+                     0);
+    for (int i = 0; i < 2; i++) {
+        if (halfvec)
+            assert_int_equal(store->write->add_hnsw(store), 0);
+        else
+            assert_failed(store->write->add_hnsw(store), VKCLIP_EUNSUPPORTED, "no pgvector");
+    }
+    assert_int_equal(postgres_find_number(postgres_of_store(store),
+                                          "SELECT count(*) FROM pg_indexes"
+                                          " WHERE schemaname = 'vkclip' AND indexdef LIKE '%hnsw%'",
+                                          0, &indexes, ""),
+                     0);
+    assert_int_equal(indexes, halfvec);
+    store_close(&store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests_of_names[] = {
+        cmocka_unit_test(names_are_shown_without_passwords),
+        cmocka_unit_test(no_message_has_a_password),
+    };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(other_schemas_are_refused, empty_database),
+        cmocka_unit_test_setup(texts_are_mended, empty_database),
+        cmocka_unit_test_setup(work_is_claimed_once, empty_database),
+        cmocka_unit_test_setup(claims_end_with_their_process, empty_database),
+        cmocka_unit_test_setup(an_hnsw_index_needs_pgvector, empty_database),
+    };
+    const struct CMUnitTest tests_of_hnsw[] = {
+        cmocka_unit_test_setup(an_hnsw_index_needs_pgvector, empty_database),
+    };
+    server = getenv("VKCLIP_TEST_HNSW"); /* a database with pgvector and only one connection */
+    if (server)
+        return cmocka_run_group_tests(tests_of_hnsw, NULL, NULL);
+    server = getenv("VKCLIP_TEST_POSTGRESQL");
+    int failed = cmocka_run_group_tests(tests_of_names, NULL, NULL);
+    if (server)
+        failed += cmocka_run_group_tests(tests, NULL, NULL);
+    return failed;
+}
