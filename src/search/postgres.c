@@ -82,10 +82,8 @@ static void ignore_notice(void *user, const PGresult *result)
 static bool is_uri_right(const char *uri)
 {
     const char *start = strstr(uri, "://") + 3;
-    const size_t length = strcspn(start, "?");
-    const char *at = memchr(start, '@', length), *slash = memchr(start, '/', length);
-    const bool strange =
-        at && ((slash && slash < at) || memchr(at + 1, '@', length - (size_t)(at + 1 - start)));
+    const char *at = strchr(start, '@'), *slash = strchr(start, '/');
+    const bool strange = at && ((slash && slash < at) || memchr(at + 1, '@', strcspn(at + 1, "?")));
     PQconninfoOption *options = strange ? NULL : PQconninfoParse(uri, NULL);
     PQconninfoFree(options);
     return options != NULL;
@@ -116,7 +114,9 @@ static int connect_to(const char *uri, struct postgres *postgres)
     PQsetNoticeReceiver(postgres->connection, ignore_notice, NULL);
     if (PQstatus(postgres->connection) != CONNECTION_OK)
         return fail(postgres, NULL);
-    return check_server(postgres);
+    int error = check_server(postgres);
+    /* A pooler may give a session that another process has used. */
+    return error ? error : postgres_execute(postgres, "DISCARD ALL");
 }
 
 int postgres_open(const char *uri, struct postgres *postgres)

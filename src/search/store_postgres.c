@@ -102,7 +102,7 @@ static int make_tables(struct postgres_store *store)
 {
     struct postgres *postgres = &store->postgres;
     const char *type = NULL;
-    int64_t version;
+    int64_t version = 0;
     char *text = NULL;
     int error = choose_type(postgres, &type);
     if (!error) {
