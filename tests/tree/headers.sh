@@ -5,7 +5,7 @@ set -eu
 cc=$1
 cxx=$2
 failed=0
-flags='-Wall -Wextra -Wshadow -Werror -fsyntax-only -Iinclude -Isrc -I.'
+flags="-Wall -Wextra -Wshadow -Werror -fsyntax-only -Iinclude -Isrc -I. $(pkg-config --cflags libpq 2>/dev/null || :)"
 
 # compile COMPILER FLAGS HEADER compiles a file that only includes the header, twice.
 compile() {
