@@ -506,7 +506,8 @@ struct vkclip_image_params {
  * EUNSUPPORTED, EMEMORY. */
 VKCLIP_API int vkclip_load_image(const char *path, const struct vkclip_image_params *params,
                                  struct vkclip_image *image);
-/* Decodes a picture file that is in memory. Messages call it `name`, which may be NULL. */
+/* Decodes a picture file that is in memory. Messages call it `name`, which may be NULL. Errors:
+ * EFORMAT, EUNSUPPORTED, EMEMORY. */
 VKCLIP_API int vkclip_decode_image(const void *data, size_t size, const char *name,
                                    const struct vkclip_image_params *params,
                                    struct vkclip_image *image);
@@ -710,7 +711,7 @@ VKCLIP_API int vkclip_fit_probe(const float *features, const uint32_t *labels, s
                                 size_t dim, size_t classes,
                                 const struct vkclip_probe_params *params, float *weights,
                                 float *biases, struct vkclip_probe_result *result);
-/* Writes the probabilities [N,K] that a probe gives to features [N,D]. */
+/* Writes the probabilities [N,K] that a probe gives to features [N,D]. Errors: EINVALID. */
 VKCLIP_API int vkclip_apply_probe(const float *features, size_t count, size_t dim,
                                   const float *weights, const float *biases, size_t classes,
                                   float *probs);

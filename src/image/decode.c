@@ -225,7 +225,7 @@ int image_decode(const void *data, size_t size, const char *name,
     struct image_facts found = {0};
     uint8_t *pixels = NULL;
     int error = decode_format(&file, &pixels);
-    if (!error && (facts || options->orient))
+    if (!error && (facts || (options->orient && !file.oriented)))
         error = read_facts(&file, options->orient, &found);
     free(file.memory);
     *image = (struct vkclip_image){.pixels = pixels,

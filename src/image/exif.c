@@ -4,6 +4,7 @@
  * programs that edit pictures, so that anything that makes no sense counts as missing.
  */
 #include "image/exif.h"
+#include "base/calendar.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -15,6 +16,11 @@
 #include <libexif/exif-data.h>
 
 #define HEADER "Exif\0" /* with its final NUL, what libexif expects before the TIFF header */
+
+/* libexif reads entries from as many bytes only as a segment of a JPEG can hold. Of a larger block
+ * it would copy maker's notes from the rest, which nobody asks for, and a hostile file can have
+ * hundreds of those that all have the same megabytes as their value. */
+#define MOST_BYTES 0xfffe
 
 static const ExifEntry *find_entry(const ExifData *data, ExifIfd ifd, int tag, ExifFormat format,
                                    unsigned long components)
@@ -43,14 +49,6 @@ static void copy_text(const ExifData *data, ExifIfd ifd, int tag, char *text, si
 
 /* ---- Date ------------------------------------------------------------------------------------ */
 
-/* Counts the days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March, so
- * that the leap day is a year's last. */
-static int64_t count_days(int year, int month, int day)
-{
-    const int y = month > 2 ? year : year - 1, m = (month + 9) % 12;
-    return 365 * (int64_t)y + y / 4 - y / 100 + y / 400 + (m * 306 + 5) / 10 + day - 1 - 719468;
-}
-
 static bool read_date(const ExifData *data, ExifIfd ifd, int tag, int64_t *taken)
 {
     char text[32];
@@ -62,7 +60,7 @@ static bool read_date(const ExifData *data, ExifIfd ifd, int tag, int64_t *taken
     if (year < 1 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 ||
         minute < 0 || minute > 59 || second < 0 || second > 60)
         return false;
-    *taken = count_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    *taken = calendar_days(year, month, day) * CALENDAR_DAY + hour * 3600 + minute * 60 + second;
     return true;
 }
 
@@ -126,14 +124,15 @@ static void read_place(const ExifData *data, struct image_facts *facts)
 static ExifData *open_data(const uint8_t *bytes, size_t size)
 {
     const size_t header = sizeof(HEADER);
+    const size_t most = MOST_BYTES - header, used = size < most ? size : most;
     ExifData *data = exif_data_new();
-    uint8_t *copy = malloc(header + size);
+    uint8_t *copy = malloc(header + used);
     if (data && copy) {
         memcpy(copy, HEADER, header);
-        memcpy(copy + header, bytes, size);
+        memcpy(copy + header, bytes, used);
         /* libexif would fill in what the specification demands, such as the date of today. */
         exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
-        exif_data_load_data(data, copy, (unsigned)(header + size));
+        exif_data_load_data(data, copy, (unsigned)(header + used));
     }
     free(copy);
     return data;
@@ -141,8 +140,7 @@ static ExifData *open_data(const uint8_t *bytes, size_t size)
 
 void exif_read(const uint8_t *bytes, size_t size, struct image_facts *facts)
 {
-    /* Only JPEG limits EXIF data, to 64 KiB. Larger ones are a maker's notes or previews. */
-    ExifData *data = size > 0 && size <= 1 << 24 ? open_data(bytes, size) : NULL;
+    ExifData *data = size > 0 ? open_data(bytes, size) : NULL;
     if (!data)
         return;
     const ExifByteOrder order = exif_data_get_byte_order(data);

@@ -65,8 +65,7 @@ static int fail_heif(const struct image_file *file, struct heif_error failure)
     return reader_corrupt(file, failure.message);
 }
 
-/* Copies the block of EXIF, whose first four bytes say where the TIFF block begins. A picture
- * without a readable block has none. */
+/* Copies the block of EXIF. A picture without a readable block has none. */
 static void copy_exif(struct image_file *file, const struct heif_image_handle *handle)
 {
     heif_item_id id;
@@ -77,13 +76,10 @@ static void copy_exif(struct image_file *file, const struct heif_image_handle *h
     if (!block)
         return;
     if (heif_image_handle_get_metadata(handle, id, block).code == heif_error_Ok &&
-        be32(block) < size - 4) {
-        file->exif = block + 4 + be32(block);
-        file->exif_size = size - 4 - be32(block);
+        reader_set_exif_block(file, block, size))
         file->memory = block;
-    } else {
+    else
         free(block);
-    }
 }
 
 /* Copies the rows, whose colours become independent of the alpha that they may be multiplied by. */

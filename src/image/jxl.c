@@ -56,8 +56,7 @@ static void release_memory(void *opaque, void *address)
 }
 
 /* Finds the Exif box, which only a file with boxes has; such a file begins with the length of the
- * first one. The box's first four bytes say where the TIFF block begins. Compressed boxes are left
- * out. */
+ * first one. Compressed boxes are left out. */
 static void find_exif(struct image_file *file)
 {
     for (size_t offset = 0; file->data[0] == 0 && file->size - offset >= 8;) {
@@ -71,12 +70,9 @@ static void find_exif(struct image_file *file)
         }
         if (size < header || size > file->size - offset)
             return;
-        if (!memcmp(box + 4, "Exif", 4) && size - header > 4 &&
-            be32(box + header) < size - header - 4) {
-            file->exif = box + header + 4 + be32(box + header);
-            file->exif_size = (size_t)size - (size_t)header - 4 - be32(box + header);
+        if (!memcmp(box + 4, "Exif", 4) &&
+            reader_set_exif_block(file, box + header, (size_t)(size - header)))
             return;
-        }
         offset += (size_t)size;
     }
 }

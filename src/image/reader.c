@@ -43,6 +43,15 @@ void reader_set_exif(struct image_file *file, const uint8_t *data, size_t size)
     file->exif_size = size - prefix;
 }
 
+bool reader_set_exif_block(struct image_file *file, const uint8_t *block, size_t size)
+{
+    if (size <= 4 || be32(block) >= size - 4)
+        return false;
+    file->exif = block + 4 + be32(block);
+    file->exif_size = size - 4 - be32(block);
+    return true;
+}
+
 int reader_orient(struct image_file *file, uint8_t **pixels, uint32_t orientation)
 {
     struct vkclip_image image = {.pixels = *pixels,

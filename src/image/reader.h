@@ -36,6 +36,9 @@ int reader_claim_size(struct image_file *file, uint64_t width, uint64_t height);
 uint64_t reader_most_pixels(const struct image_file *file);
 /* Keeps EXIF data, which begin with their TIFF header or with the prefix of a JPEG before it. */
 void reader_set_exif(struct image_file *file, const uint8_t *data, size_t size);
+/* Keeps the EXIF data of a block as HEIF and JPEG XL have it, whose first four bytes say how many
+ * bytes follow them before the TIFF header. Returns false if there are not so many. */
+bool reader_set_exif_block(struct image_file *file, const uint8_t *block, size_t size);
 /* Makes the pixels upright and sets `oriented`, for a format that has an orientation of its own. */
 int reader_orient(struct image_file *file, uint8_t **pixels, uint32_t orientation);
 /* Divides the colours by the alpha, the last channel, that they are multiplied by, as Pillow does.

@@ -8,7 +8,7 @@
 #include "vkclip.h"
 
 /* Writes the picture so that its longer side has at most `side` pixels; transparent parts become
- * white. The caller frees *data. */
+ * white. A CMYK picture must have been converted to RGB. The caller frees *data. */
 int image_make_thumbnail(const struct vkclip_image *image, uint32_t side, void **data,
                          size_t *size);
 

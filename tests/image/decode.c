@@ -360,6 +360,20 @@ static void test_facts(void **state)
     free(file.data);
 }
 
+/* The block of a TIFF is the whole file, of whatever size. */
+static void test_large_exif(void **state)
+{
+    (void)state;
+    const size_t size = 17 << 20;
+    struct image_facts facts = {.orientation = 1};
+    uint8_t *data = calloc(1, size);
+    memcpy(data, exif, sizeof(exif) - 1);
+    exif_read(data, size, &facts);
+    free(data);
+    assert_int_equal(facts.orientation, 6);
+    assert_string_equal(facts.camera, "Maker Model");
+}
+
 /* Damaged EXIF data are no error: what they say is missing, or something else. */
 static void test_damaged_exif(void **state)
 {
@@ -859,6 +873,7 @@ int main(void)
 #ifdef VKCLIP_WITH_EXIF
         cmocka_unit_test(test_orientation),
         cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_large_exif),
         cmocka_unit_test(test_damaged_exif),
 #endif
         cmocka_unit_test(test_gif_full_table),
