@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads and writes safetensors files. The reader refuses what the reference library refuses (gaps
- * and overlaps, sizes that do not follow from their shapes), and also headers above 8 MiB, ranks
- * above 8 and names above 512 bytes. The format is little-endian, and so must the host be.
+ * and overlaps, sizes that do not follow from their shapes), and also headers that have more than
+ * 8 MiB outside of strings, ranks above 8 and names above 512 bytes. The format is little-endian,
+ * and so must the host be.
  */
 #include "format/safetensors.h"
 #include "base/error.h"
@@ -14,8 +15,11 @@
 #include <string.h>
 
 /* The reference library accepts headers of 100 MB, from which a hostile file makes gigabytes of
- * JSON values. A header of 8 MiB describes 50,000 tensors, more than any CLIP model has. */
-#define HEADER_MAX (8u << 20)
+ * JSON values. Strings take no more memory than their bytes, and those of the metadata may name a
+ * million inputs of vkclip embed. What is not in strings is limited: 8 MiB of it describe 50,000
+ * tensors, more than any CLIP model has. */
+#define HEADER_MAX 100000000u
+#define STRUCTURE_MAX (8u << 20)
 /* Names of CLIP models have less than 100 bytes; longer ones would make messages unreadable. */
 #define NAME_MAX_LENGTH 512
 
@@ -218,12 +222,34 @@ static int load_header(const struct file_map *map, const char *name, size_t *res
     return file_map_load(map, 0, 8 + length);
 }
 
+/* Checks how many bytes of the header are outside of strings, to which their quotes belong. */
+static int check_structure(const char *name, const uint8_t *header, size_t length)
+{
+    size_t outside = 0;
+    bool string = false;
+    for (size_t i = 0; i < length; i++) {
+        const bool quote = header[i] == '"';
+        outside += quote || !string;
+        if (string && header[i] == '\\')
+            i++; /* A quote that is escaped does not end the string. */
+        string = string != quote;
+    }
+    if (outside <= STRUCTURE_MAX)
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EFORMAT,
+                      "%s: expected at most %u bytes of a safetensors header outside of strings, "
+                      "found %zu",
+                      name, STRUCTURE_MAX, outside);
+}
+
 static int parse_file(struct safetensors *file, const struct file_map *map)
 {
     const uint8_t *data = map->data;
     json_error_t problem;
     size_t length = 0;
     int error = load_header(map, file->path, &length);
+    if (!error)
+        error = check_structure(file->path, data + 8, length);
     if (error)
         return error;
     json_t *header = json_loadb((const char *)data + 8, length, JSON_REJECT_DUPLICATES, &problem);
