@@ -75,9 +75,11 @@ static int prepare_entry(const struct update *update, struct pass_entry *entry, 
     int error = decode_entry(update, entry, &image);
     if (!error)
         error = image_preprocess(&image, &update->transform, NULL, pixel_values);
-    if (!error && entry->wants_thumbnail && !entry->thumbnail)
+    if (!error && entry->wants_thumbnail && !entry->thumbnail) {
+        image_make_rgb(&image);
         error =
             image_make_thumbnail(&image, THUMBNAIL_SIDE, &entry->thumbnail, &entry->thumbnail_size);
+    }
     image_free(&image);
     return error;
 }

@@ -1186,6 +1186,16 @@ class Index(CommandTest):
             self.path('thumbnail.jpg', thumbnails[0][0])
         self.run_json('classify', '-m', MODEL, '-l', 'owl', self.path('thumbnail.jpg'))
 
+    def test_thumbnail_of_inks(self):
+        inks = 'tests/golden/preprocess/images/jpeg_cmyk.jpg'
+        self.update(inks, '--thumbnails')
+        with contextlib.closing(sqlite3.connect(self.path('index.db'))) as index:
+            ((thumbnail,),) = index.execute('SELECT data FROM thumbnail').fetchall()
+        self.run_command('preprocess', '-m', MODEL, inks, self.path('thumbnail.jpg', thumbnail), '-o',
+                         self.path('p.safetensors'))
+        rows = list(read_safetensors(self.path('p.safetensors'))[0]['u8'].rows())
+        self.assertLess(sum(abs(a - b) for a, b in zip(*rows)) / len(rows[0]), 8)
+
     def test_facts(self):
         """What a file says of its picture is kept, as the picture is shown."""
         shutil.copy('tests/golden/preprocess/images/jpeg_exif.jpg', self.pictures)
