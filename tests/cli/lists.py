@@ -173,6 +173,8 @@ class Resume(CommandTest):
         lines = read_lines(self.path('o.names.jsonl'))
         self.assertEqual(['error' in line for line in lines], [False, True, False])
         self.assertIn('PNG', lines[1]['error'])
+        self.embed('o.npy', SAMPLES[2], '--skip-existing')  # The others stay as they are.
+        self.assertEqual(read_lines(self.path('o.names.jsonl')), [*lines, {'path': SAMPLES[2]}])
         # The row is filled when the picture can be read.
         shutil.copy(SAMPLES[1], bad)
         self.embed('o.npy', OWL, bad, SAMPLES[0], '--skip-existing')
@@ -180,6 +182,7 @@ class Resume(CommandTest):
         self.embed('p.npy', OWL, SAMPLES[1], SAMPLES[0])
         self.assert_same_rows([(SAMPLES[1], filled[1][1])], self.rows('p.npy')[1:2])
         self.assertEqual([filled[0], filled[2]], [rows[0], rows[2]])
+        self.assertFalse(any('error' in line for line in read_lines(self.path('o.names.jsonl'))))
 
     def interrupt(self, name, inputs, number=signal.SIGINT):
         """Sends a signal when the message about an input that fails has come."""
@@ -268,12 +271,37 @@ class Resume(CommandTest):
             self.embed(name, *SAMPLES[:3], '--no-normalize')
             before = self.rows(name)
             self.embed(name, *SAMPLES[:4], '--skip-existing', status=1)
-            self.assertIn('has another embedding there than this model gives it', self.errors[-2]
-                          if len(self.errors) > 1 and 'another' in self.errors[-2] else self.errors[-1])
+            self.assertIn(name + ': ' + SAMPLES[0] + ' has another embedding there than this model gives it',
+                          '\n'.join(self.errors))
             self.assertEqual(self.rows(name), before)
+            self.assertFalse(os.path.exists(self.path(name + '.part')))
         self.path('o.npy', b'no matrix')
         self.embed('o.npy', OWL, '--skip-existing', status=1)
         self.assert_error('o.npy: expected fp32 rows')
+
+    def test_names_without_embeddings(self):
+        tensor = {'dtype': 'F32', 'shape': [1, 0], 'data_offsets': [0, 0]}
+        for tensors, words in [({}, 'expected an embedding of every input'),
+                               ({'image_x': tensor}, 'expected rows as this model writes them')]:
+            header = json.dumps({'__metadata__': {'images': json.dumps([OWL])}, **tensors}).encode()
+            self.path('o.safetensors', struct.pack('<Q', len(header)) + header)
+            self.embed('o.safetensors', OWL, SAMPLES[0], '--skip-existing', status=1)
+            self.assert_error('o.safetensors: ', words)
+        self.path('o.jsonl', json.dumps({'path': OWL}).encode() + b'\n')
+        self.embed('o.jsonl', OWL, SAMPLES[0], '--skip-existing', status=1)
+        self.assert_error('o.jsonl: expected an embedding of every input')
+        self.assertFalse(os.path.exists(self.path('o.jsonl.part')))
+
+    def test_hidden_states_of_all_rows_or_of_none(self):
+        for first, second, words in [(['--hidden'], [], 'add --hidden'), ([], ['--hidden'], 'leave out --hidden')]:
+            self.embed('o.safetensors', OWL, *first)
+            self.embed('o.safetensors', OWL, SAMPLES[0], '--skip-existing', *second, status=1)
+            self.assert_error('o.safetensors: ', words)
+            self.embed('o.safetensors', OWL, '--skip-existing', *second)
+            self.embed('o.safetensors', OWL, SAMPLES[0], '--skip-existing', *first)
+            tensors = read_safetensors(self.path('o.safetensors'))[0]
+            self.assertEqual({tensor.shape[0] for tensor in tensors.values()}, {2})
+            self.assertEqual(len(tensors) > 1, bool(first))
 
     def test_usage(self):
         for arguments, word in [(['-o', '-', '--resume', OWL], '-o FILE'),
@@ -371,6 +399,17 @@ class Shards(CommandTest):
         self.assertEqual(read_npy(self.path('out/img_emb/img_emb_0.npy'))[0], (len(inputs) - 1, 128))
         self.assertEqual(read_parquet(self.path('out/metadata/metadata_0.parquet'))['image_path'],
                          [path for path in inputs if 'none' not in path])
+
+
+    def test_what_another_run_kept(self):
+        os.makedirs(self.path('out/stats'))
+        part = self.path('out/stats/part_0.safetensors')
+        self.run_command('embed', '-m', MODEL, *SAMPLES[:2], '-o', part)
+        self.shard('0/2', *SAMPLES[:3], status=1)  # It has the first and the third one.
+        self.assert_error('part_0.safetensors: keeps results of inputs that this shard does not have')
+        self.shard('0/1', *SAMPLES[:3])
+        self.assertEqual(read_parquet(self.path('out/metadata/metadata_0.parquet'))['image_path'], SAMPLES[:3])
+        self.assertFalse(os.path.exists(part))
 
 
 class Probe(CommandTest):

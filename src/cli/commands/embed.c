@@ -221,7 +221,7 @@ static struct cli_encoding describe_encoding(struct embed_output *output,
                                  .strict = options->strictness.strict,
                                  .interruptible = output->partial,
                                  .decoding = options->pictures.decoding,
-                                 .hidden = options->hidden ? embed_output_take_hidden : NULL,
+                                 .hidden = output->hidden ? embed_output_take_hidden : NULL,
                                  .embed = embed_output_take,
                                  .failure = embed_output_fail,
                                  .user = output};
@@ -294,6 +294,7 @@ static int run_embed(struct cli_session *session, void *user)
         output.path = options->output;
         output.shard = options->shard ? &options->part : NULL;
         output.format = options->shard ? RESULTS_NPY : results_find_format(output.path);
+        output.hidden = options->hidden;
         output.partial = !options->raw && strcmp(output.path, "-") != 0;
         status = embed_output_open(&output, choose_start(options),
                                    options->shard ? !options->part.texts : images > 0,

@@ -90,6 +90,12 @@ static int open_lines(struct embed_output *output, long size)
     return CLI_DONE;
 }
 
+/* Returns the file whose rows come first, for messages. */
+static const char *find_earlier(const struct embed_output *output)
+{
+    return output->copied || !file_exists(output->part) ? output->path : output->part;
+}
+
 /* Reads what an earlier run left. *size is set to the bytes of complete lines. */
 static int read_earlier(struct embed_output *output, enum embed_start start, long *size)
 {
@@ -109,9 +115,11 @@ static int read_earlier(struct embed_output *output, enum embed_start start, lon
         int status = copy_file(output->path, output->part);
         if (status)
             return status;
+        output->copied = true;
     }
     if (file_exists(output->part))
-        return resume_read(output->part, part, &kinds[EMBED_IMAGES], &kinds[EMBED_TEXTS], size);
+        return resume_read(find_earlier(output), part, &kinds[EMBED_IMAGES], &kinds[EMBED_TEXTS],
+                           size);
     if (start == EMBED_SKIP_EXISTING && exists)
         return resume_read(output->path, output->format, &kinds[EMBED_IMAGES], &kinds[EMBED_TEXTS],
                            size);
@@ -147,6 +155,24 @@ int embed_output_open(struct embed_output *output, enum embed_start start, bool 
     return status;
 }
 
+/* Refuses earlier rows to which the new ones cannot be added: those with other tensors, and in a
+ * shard, whose rows must be those of its own inputs, the rows of others. */
+static int check_earlier(const struct embed_output *output, const struct results *results,
+                         const struct resume_plan *plan, size_t inputs)
+{
+    const char *path = find_earlier(output);
+    if (output->shard && inputs - plan->missing < results->inputs.count)
+        return cli_fail(CLI_FAILED,
+                        "%s: keeps results of inputs that this shard does not have; name another "
+                        "folder or remove the file",
+                        path);
+    if (plan->missing && output->hidden != (results->count > 1))
+        return cli_fail(CLI_FAILED, "%s: its rows have %shidden states; %s, or name another file",
+                        path, output->hidden ? "no " : "",
+                        output->hidden ? "leave out --hidden" : "add --hidden");
+    return CLI_DONE;
+}
+
 int embed_output_begin(struct embed_output *output, enum embed_kind kind,
                        const struct cli_inputs *inputs, const struct cli_inputs **rest)
 {
@@ -159,6 +185,8 @@ int embed_output_begin(struct embed_output *output, enum embed_kind kind,
         return CLI_DONE;
     int status = resume_find_rest(results, inputs, plan);
     *rest = &plan->rest;
+    if (!status)
+        status = check_earlier(output, results, plan, inputs->count);
     if (!status && !quiet)
         cli_say("%zu of %zu %s had been done", inputs->count - plan->missing, inputs->count,
                 kind == EMBED_IMAGES ? "pictures" : "texts");
@@ -219,7 +247,7 @@ bool embed_output_take(void *user, const struct cli_input *input, const float *e
     if (!embed)
         return true;
     if (row == RESUME_CHECK)
-        return !resume_check(output->part, input, embed,
+        return !resume_check(find_earlier(output), input, embed,
                              results_row(results, output->plans[output->kind].check_row), width);
     output->taken++;
     if (is_lines(output))
@@ -329,12 +357,14 @@ static void keep_part(struct embed_output *output)
     }
 }
 
-/* Closes the lines, and removes the part unless it keeps results of a run that did not complete. */
+/* Closes the lines, and removes the part unless it keeps results of a run that did not complete. A
+ * copy to which nothing was added keeps none. */
 static void close_part(struct embed_output *output, bool complete)
 {
     const bool lines = output->lines && output->lines != stdout;
     const size_t earlier = output->kinds[0].inputs.count + output->kinds[1].inputs.count;
-    const bool keeps = output->partial && !complete && (output->taken || earlier);
+    const bool keeps =
+        output->partial && !complete && (output->taken || (earlier && !output->copied));
     if (lines)
         fclose(output->lines);
     if (!keeps && (lines || output->partial))
@@ -361,6 +391,8 @@ int embed_output_close(struct embed_output *output, int status)
 {
     if (output->open)
         status = finish(output, status);
+    else if (output->copied)
+        remove(output->part);
     for (size_t i = 0; i < 2; i++) {
         results_free(&output->kinds[i]);
         resume_free(&output->plans[i]);

@@ -16,7 +16,9 @@ struct embed_output {
     const char *path;          /* the result's file, or the folder of the shards */
     const struct shard *shard; /* NULL: the result is one file */
     enum results_format format;
+    bool hidden;  /* The hidden states are wanted as well. */
     bool partial; /* What is done is kept in `part` if the run ends early. */
+    bool copied;  /* `part` is nothing but a copy of the result so far. */
     bool open;    /* embed_output_open succeeded. */
     char *part;
     FILE *lines; /* of RESULTS_JSONL */

@@ -181,8 +181,12 @@ int results_write_safetensors(const char *path, const struct results *images,
                 metadata[entries++] = keys[k][i];
                 metadata[entries++] = values[2 * k + i];
             }
-        for (size_t i = 0; i < results->count; i++)
+        for (size_t i = 0; i < results->count; i++) {
+            if (results->tensors[i].count < results->inputs.count)
+                status = cli_fail(CLI_FAILED, "%s: not written, %s has fewer rows than inputs",
+                                  path, results->tensors[i].name);
             views[count++] = view_rows(&results->tensors[i], results->inputs.count);
+        }
     }
     if (!status && safetensors_write(path, views, count, metadata))
         status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
@@ -247,7 +251,7 @@ int results_write_names(const char *path, const struct results *results, const c
     for (size_t i = 0; !error && i < results->inputs.count; i++) {
         const struct cli_input *input = &results->inputs.items[i];
         json_t *line = cli_json_name(key, input->text, input->length);
-        if (messages[i])
+        if (messages[i] && isnan(results_row(results, i)[0])) /* The row has not been filled. */
             line = cli_json_with(line, "error", cli_json_text(messages[i], strlen(messages[i])));
         if (!cli_print_json(line, output.file))
             error = error_fail(VKCLIP_EIO, "%s: cannot be written", path);

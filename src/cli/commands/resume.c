@@ -84,7 +84,7 @@ static int read_tensor(const char *path, const struct tensor_view *view, struct 
     for (size_t i = 1; i < view->rank; i++)
         size *= shape[i] = (size_t)view->shape[i];
     if (view->dtype != DTYPE_F32 || !view->rank || view->shape[0] != results->inputs.count ||
-        (rows && (rows->size != size || rows->rank != view->rank)))
+        !size || (rows && (rows->size != size || rows->rank != view->rank)))
         return cli_fail(CLI_FAILED,
                         "%s: %s: expected rows as this model writes them, one per name; name "
                         "another file or remove this one",
@@ -93,7 +93,8 @@ static int read_tensor(const char *path, const struct tensor_view *view, struct 
         rows = results_add(results, view->name, view->dtype, shape, view->rank);
     if (!rows || !results_reserve(rows, results->inputs.count + 1))
         return fail_memory();
-    memcpy(rows->data, view->data, (size_t)view->size);
+    if (tensor_view_copy(view, 0, (size_t)view->size, rows->data))
+        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     rows->count = results->inputs.count;
     return CLI_DONE;
 }
@@ -124,54 +125,25 @@ static int read_safetensors(const char *path, struct results *images, struct res
     return status;
 }
 
-/* ---- NumPy ----------------------------------------------------------------------------------- */
-
-/* Reads an fp32 matrix of this width as results_write_npy writes it. */
-static bool read_matrix(const struct file_map *map, struct results *results, size_t rows)
-{
-    enum { HEADER = 128 };
-    struct rows *tensor = results->tensors;
-    char header[HEADER - 9] = "", expected[HEADER];
-    if (map->size < HEADER || memcmp(map->data, "\x93NUMPY\1\0\x76\0", 10))
-        return false;
-    memcpy(header, map->data + 10, HEADER - 10);
-    snprintf(expected, sizeof(expected),
-             "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", rows,
-             tensor->shape[1]);
-    if (!string_begins_with(header, expected) || map->size != HEADER + rows * tensor->size ||
-        !results_reserve(tensor, rows + 1))
-        return false;
-    memcpy(tensor->data, map->data + HEADER, rows * tensor->size);
-    tensor->count = rows;
-    return true;
-}
-
-static int read_npy(const char *path, struct results *images, struct results *texts)
-{
-    struct results *results = images->count ? images : texts;
-    struct file_map map = {0};
-    long size;
-    char *names = results_names_path(path);
-    int status = names ? resume_read(names, RESULTS_JSONL, images, texts, &size) : fail_memory();
-    if (!status && file_map_open(path, &map))
-        status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    if (!status && !read_matrix(&map, results, results->inputs.count))
-        status = fail_file(path, "expected fp32 rows of this model's width, one per line of the "
-                                 "names beside it");
-    file_map_close(&map);
-    free(names);
-    return status;
-}
-
 /* ---- Lines ----------------------------------------------------------------------------------- */
+
+/* Keeps why the last named row is one of NaN, if the line says so. */
+static bool take_failure(struct results *results, const json_t *line)
+{
+    const char *message = json_string_value(json_object_get(line, "error"));
+    const size_t row = results->inputs.count - 1;
+    return !message || results_add_failure(results, row, &results->inputs.items[row], message);
+}
 
 /* Keeps the first embedding of a kind. A line without one belongs to a list of names. */
 static bool take_line(const json_t *line, struct results *images, struct results *texts)
 {
     struct results *results = read_name(line, images, texts);
     const json_t *embedding = json_object_get(line, "embedding");
-    if (!results || !embedding)
-        return results != NULL;
+    if (!results)
+        return false;
+    if (!embedding)
+        return take_failure(results, line);
     struct rows *rows = results->tensors;
     if (json_array_size(embedding) != rows->shape[1] || !results_reserve(rows, 1))
         return false;
@@ -210,6 +182,55 @@ static int read_lines(const char *path, struct results *images, struct results *
         path, number);
 }
 
+/* ---- NumPy ----------------------------------------------------------------------------------- */
+
+/* Reads an fp32 matrix of this width as results_write_npy writes it. */
+static bool read_matrix(const struct file_map *map, struct results *results, size_t rows)
+{
+    enum { HEADER = 128 };
+    struct rows *tensor = results->tensors;
+    char header[HEADER - 9] = "", expected[HEADER];
+    if (map->size < HEADER || memcmp(map->data, "\x93NUMPY\1\0\x76\0", 10))
+        return false;
+    memcpy(header, map->data + 10, HEADER - 10);
+    snprintf(expected, sizeof(expected),
+             "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", rows,
+             tensor->shape[1]);
+    if (!string_begins_with(header, expected) || map->size != HEADER + rows * tensor->size ||
+        !results_reserve(tensor, rows + 1))
+        return false;
+    memcpy(tensor->data, map->data + HEADER, rows * tensor->size);
+    tensor->count = rows;
+    return true;
+}
+
+static int read_npy(const char *path, struct results *images, struct results *texts)
+{
+    struct results *results = images->count ? images : texts;
+    struct file_map map = {0};
+    long size;
+    char *names = results_names_path(path);
+    int status = names ? read_lines(names, images, texts, &size) : fail_memory();
+    if (!status && file_map_open(path, &map))
+        status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    if (!status && !read_matrix(&map, results, results->inputs.count))
+        status = fail_file(path, "expected fp32 rows of this model's width, one per line of the "
+                                 "names beside it");
+    file_map_close(&map);
+    free(names);
+    return status;
+}
+
+/* ---- Any format -------------------------------------------------------------------------------- */
+
+/* Refuses names without an embedding for each. Of lines, the embeddings are only counted. */
+static int check_rows(const char *path, const struct results *results)
+{
+    if (!results->inputs.count || results->tensors->count == results->inputs.count)
+        return CLI_DONE;
+    return fail_file(path, "expected an embedding of every input that it names");
+}
+
 int resume_read(const char *path, enum results_format format, struct results *images,
                 struct results *texts, long *size)
 {
@@ -221,6 +242,10 @@ int resume_read(const char *path, enum results_format format, struct results *im
         status = read_npy(path, images, texts);
     else
         status = read_lines(path, images, texts, size);
+    if (!status)
+        status = check_rows(path, images);
+    if (!status)
+        status = check_rows(path, texts);
     images->good = images->inputs.count;
     texts->good = texts->inputs.count;
     return status;
