@@ -34,6 +34,10 @@ int vkclip_fit_probe(const float *features, const uint32_t *labels, size_t count
     if (!features || !labels || !weights || !biases || !count || !dim || classes < 2)
         return error_fail(VKCLIP_EINVALID, "vkclip_fit_probe: features, labels, at least two "
                                            "classes, weights and biases expected");
+    if (params && !(params->c >= 0 && params->tolerance >= 0))
+        return error_fail(VKCLIP_EINVALID,
+                          "vkclip_fit_probe: c %g and tolerance %g: expected numbers from 0 up",
+                          params->c, params->tolerance);
     int error = check_features(&data);
     if (!error)
         error = workers_open(0, &workers);

@@ -236,7 +236,8 @@ static void minimise(struct search *search, const struct vkclip_probe_params *pa
             params->progress(params->user, result->iterations, limit);
     }
     /* Where rounding ends the search the gradient is as small as it can be. */
-    result->converged = result->iterations < limit;
+    result->converged =
+        result->iterations < limit || largest(search->gradient, size) <= tolerance * first;
     result->objective = search->value;
 }
 

@@ -453,6 +453,13 @@ class Probe(CommandTest):
                                  ((self.path('train'), '--test', self.path('other')), 'none of the labels')]:
             self.run_command(*train, *arguments, status=1)
             self.assertIn(words, self.errors[-1])
+        for label in 'a', 'b':
+            os.makedirs(self.path('empty/' + label))
+            self.path(f'empty/{label}/x.png', b'')
+        self.run_command(*train, self.path('empty'), status=1)
+        self.assertIn('no picture could be encoded', self.errors[-1])
+        self.run_command(*train, self.path('train'), '-C', '0', status=2)
+        self.assert_error('--inverse-penalty: expected C')
         self.run_command(*train, self.path('train'), '--iterations', '1')
         self.assert_error('1 iterations were too few')
         shutil.copytree(MODEL, self.path('model'), ignore=lambda *_: ['samples'])

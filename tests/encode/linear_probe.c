@@ -172,11 +172,29 @@ static void refuses(void **state)
                                    fixture.weights, fixture.biases, NULL),
                   VKCLIP_EINVALID, "expected");
     make_data(&fixture, 100, 24, 7, 3);
+    assert_failed(fit(&fixture, -1, NULL), VKCLIP_EINVALID, "c -1");
+    assert_failed(fit(&fixture, NAN, NULL), VKCLIP_EINVALID, "expected numbers from 0 up");
     assert_int_equal(vkclip_fit_probe(fixture.features, fixture.labels, 100, 24, 7, &few,
                                       fixture.weights, fixture.biases, &result),
                      0);
     assert_int_equal(result.iterations, 2);
     assert_false(result.converged);
+}
+
+static void as_many_iterations_as_it_needs_are_enough(void **state)
+{
+    (void)state;
+    static struct fixture fixture;
+    struct vkclip_probe_params params = {.c = 1};
+    struct vkclip_probe_result result;
+    make_data(&fixture, 100, 24, 7, 3);
+    for (unsigned run = 0; run < 2; run++) {
+        assert_int_equal(vkclip_fit_probe(fixture.features, fixture.labels, 100, 24, 7, &params,
+                                          fixture.weights, fixture.biases, &result),
+                         0);
+        assert_true(result.converged);
+        params.max_iterations = result.iterations;
+    }
 }
 
 int main(void)
@@ -187,6 +205,7 @@ int main(void)
         cmocka_unit_test(gives_the_same_bits_on_all_threads),
         cmocka_unit_test(predicts),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(as_many_iterations_as_it_needs_are_enough),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,10 +203,8 @@ static bool copy_tensor(const struct safetensors *file, const char *name, size_t
                         float *values)
 {
     const struct tensor_view *view = safetensors_find(file, name);
-    if (!view || view->dtype != DTYPE_F32 || tensor_view_elements(view) != count)
-        return false;
-    tensor_view_read(view, 0, count, values);
-    return true;
+    return view && view->dtype == DTYPE_F32 && tensor_view_elements(view) == count &&
+           !tensor_view_read(view, 0, count, values);
 }
 
 static int take_probe(const char *path, const struct safetensors *file, struct probe *probe)
@@ -311,6 +309,9 @@ static int train_probe(struct probe *probe, struct options *options)
         status = cli_fail(CLI_FAILED, "expected a folder for each label, at least two");
     if (!status)
         status = encode_features(probe, &options->pictures.images, options, &features);
+    if (!status && !features.count)
+        status =
+            cli_fail(CLI_FAILED, "%s: not written, no picture could be encoded", options->output);
     if (!status)
         status = fit(probe, &features, options, &result);
     if (!status)
@@ -426,6 +427,8 @@ static int check_options(const struct cli_session *session, const struct options
     if (train && results_find_format(options->output) != RESULTS_SAFETENSORS)
         return cli_fail_usage(session, "%s: expected a name that ends in .safetensors",
                               options->output);
+    if (options->c[0] < 0) /* It was given as 0. */
+        return cli_fail_usage(session, "--inverse-penalty: expected C, a number above 0");
     if (!train && (!options->probe || options->output))
         return cli_fail_usage(session, "name the probe to read with --probe");
     if (!pictures && (train || !options->test))
