@@ -8,6 +8,7 @@
 #include "base/string.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -296,10 +297,17 @@ int file_read(const char *path, size_t limit, char **data, size_t *size)
 }
 #endif
 
+/* Two threads may write the same file at once, so that the number of the process is not enough. */
+static char *name_temporary(const char *path)
+{
+    static atomic_uint opened;
+    return string_format("%s.%d.%u.tmp", path, (int)getpid(), atomic_fetch_add(&opened, 1));
+}
+
 int file_output_open(const char *path, struct file_output *output)
 {
     *output = (struct file_output){.path = string_format("%s", path),
-                                   .temporary = string_format("%s.%d.tmp", path, (int)getpid())};
+                                   .temporary = name_temporary(path)};
     if (!output->path || !output->temporary) {
         output->error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
         return output->error;

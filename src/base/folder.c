@@ -52,9 +52,21 @@ static bool add_name(char ***names, size_t *count, const char *name)
     return true;
 }
 
+#ifndef _WIN32
+/* Returns NULL after the last entry, and where the rest cannot be read, with the reason then. */
+static struct dirent *next_entry(DIR *folder, int *reason)
+{
+    errno = 0;
+    struct dirent *entry = readdir(folder);
+    *reason = entry ? 0 : errno;
+    return entry;
+}
+#endif
+
 int folder_list(const char *path, char ***names, size_t *count)
 {
     bool good = true;
+    int reason = 0; /* why the list is not complete */
     *names = NULL;
     *count = 0;
 #ifdef _WIN32
@@ -72,14 +84,15 @@ int folder_list(const char *path, char ***names, size_t *count)
     DIR *folder = opendir(path);
     if (!folder)
         return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
-    for (struct dirent *entry; good && (entry = readdir(folder));)
+    for (struct dirent *entry; good && (entry = next_entry(folder, &reason));)
         good = add_name(names, count, entry->d_name);
     closedir(folder);
 #endif
-    if (!good) {
+    if (!good || reason) {
         folder_free_names(names, *count);
         *count = 0;
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+        return good ? error_fail(VKCLIP_EIO, "%s: %s", path, strerror(reason))
+                    : error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     }
     if (*count)
         qsort(*names, *count, sizeof(**names), compare_names);

@@ -56,6 +56,17 @@ static void test_output(void **state)
     assert_int_equal(output.size, 3);
     assert_int_equal(file_output_close(&output, 0), 0);
     assert_content(path, "new");
+
+    /* Of two that are written at once, the one that ends last stays. */
+    struct file_output other;
+    assert_int_equal(file_output_open(path, &output), 0);
+    assert_int_equal(file_output_open(path, &other), 0);
+    file_output_write(&other, "two", 3);
+    file_output_write(&output, "one", 3);
+    assert_int_equal(file_output_close(&output, 0), 0);
+    assert_content(path, "one");
+    assert_int_equal(file_output_close(&other, 0), 0);
+    assert_content(path, "two");
     assert_failed(file_read(path, 2, &data, &size), VKCLIP_EFORMAT, "3 bytes, expected at most 2");
     assert_null(data);
     free(path);

@@ -1793,7 +1793,7 @@ class Convert(CommandTest):
             with subprocess.Popen([COMMAND, 'convert', MODEL, f'{folder}/{name}', '--no-check'],
                                   stdout=subprocess.DEVNULL) as process:
                 while process.poll() is None and not any(
-                        re.search(r'\.(gguf|safetensors)\.\d+\.tmp$', file)
+                        re.search(r'\.(gguf|safetensors)\.\d+\.\d+\.tmp$', file)
                         for _, _, files in os.walk(folder) for file in files):
                     pass
                 process.send_signal(number)
