@@ -64,33 +64,63 @@ static int add_to_file(void *user, int64_t id, const uint16_t *row)
     return vectors_add(user, &id, row, 1);
 }
 
-/* Writes the file: what an older file has still holds if vectors were only added since. */
-static int write_file(struct store *store, int64_t model, const char *path,
-                      const struct vectors_key *key, const struct vectors *older,
-                      struct workers *workers)
+/* Writes the file anew. */
+static int write_file(const struct current *current, const char *path,
+                      const struct vectors_key *key)
 {
     struct vectors_file *file;
     int error = vectors_write(path, key, &file);
     if (error)
         return error;
-    error = vectors_add(file, older->ids, older->rows, older->count);
+    error = current->store->read->each_vector(current->store, current->model, 0, add_to_file, file);
+    return vectors_write_end(&file, current->workers, error);
+}
+
+/* A file that gets the vectors that were added since an older one was written. */
+struct extension {
+    struct vectors_file *file;
+    size_t dim;
+    int64_t changes; /* checksum of the vectors so far */
+};
+
+/* Is a store_vector_fn. */
+static int add_to_extension(void *user, int64_t id, const uint16_t *row)
+{
+    struct extension *extension = user;
+    extension->changes = store_add_vector(extension->changes, id, row, extension->dim);
+    return vectors_add(extension->file, &id, row, 1);
+}
+
+/* Writes the file from the mapped one, whose checksum is `changes`, and what follows in the store.
+ * Fails without a message if the index does not descend from the state of the mapped file. */
+static int extend_file(const struct current *current, const char *path,
+                       const struct vectors_key *key, int64_t changes)
+{
+    struct store *store = current->store;
+    const struct vectors *older = &current->vectors;
+    const int64_t last = older->count ? older->ids[older->count - 1] : 0;
+    struct extension extension = {.dim = key->dim, .changes = changes};
+    int error = vectors_write(path, key, &extension.file);
+    if (error)
+        return error;
+    error = vectors_add(extension.file, older->ids, older->rows, older->count);
     if (!error)
-        error = store->read->each_vector(
-            store, model, older->count ? older->ids[older->count - 1] : 0, add_to_file, file);
-    return vectors_write_end(&file, workers, error);
+        error = store->read->each_vector(store, current->model, last, add_to_extension, &extension);
+    if (!error && extension.changes != key->changes)
+        error = VKCLIP_EABSENT;
+    return vectors_write_end(&extension.file, current->workers, error);
 }
 
 static int update_file(struct current *current, const char *path, struct vectors_key key)
 {
     struct vectors_key found = key;
-    if (vectors_map(path, &found, current->workers, &current->vectors)) {
-        if (found.changes == key.changes && found.rewrites == key.rewrites)
-            return VKCLIP_OK;
-        if (found.rewrites != key.rewrites)
-            vectors_close(&current->vectors);
-    }
-    int error =
-        write_file(current->store, current->model, path, &key, &current->vectors, current->workers);
+    const bool mapped = vectors_map(path, &found, current->workers, &current->vectors);
+    const bool older = mapped && found.rewrites == key.rewrites;
+    if (older && found.changes == key.changes)
+        return VKCLIP_OK;
+    int error = older ? extend_file(current, path, &key, found.changes) : VKCLIP_EABSENT;
+    if (error)
+        error = write_file(current, path, &key);
     vectors_close(&current->vectors);
     found = key;
     if (!error && !vectors_map(path, &found, current->workers, &current->vectors))
@@ -179,9 +209,11 @@ int current_keep(struct current *current, struct gpu *gpu, struct tuner *tuner)
 int current_top(struct current *current, const float *query, size_t top, const uint64_t *allowed,
                 struct scan_hit *hits, struct scan_statistics *statistics)
 {
-    if (current->resident &&
-        !resident_top(current->resident, query, 1, top, allowed, hits, statistics))
-        return VKCLIP_OK;
+    int error = current->resident ? resident_top(current->resident, query, 1, top, allowed, hits,
+                                                 statistics)
+                                  : VKCLIP_OK;
+    if (current->resident && (!error || error == VKCLIP_EINVALID))
+        return error;
     if (current->resident) {
         log_message(VKCLIP_LOG_WARNING,
                     "%s: the device cannot search any more, the processor does: %s", current->path,
@@ -202,7 +234,8 @@ int current_vectors(struct current *current, const char *identity, int64_t model
     if (error)
         return error;
     error = read->read_generation(current->store, model, &now);
-    if (!error && (current->model != model || current->generation.changes != now.changes)) {
+    if (!error && (current->model != model || current->generation.changes != now.changes ||
+                   current->generation.rewrites != now.rewrites)) {
         current_close(current);
         current->model = model;
         current->generation = now;

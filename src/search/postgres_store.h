@@ -14,6 +14,7 @@ struct postgres_store {
     struct postgres postgres;
     /* What the open transaction has done to a model's vectors; model 0: nothing. */
     int64_t model, last; /* `last` is the content of the model's last vector */
+    int64_t changes;     /* of the model's generation */
     bool rewritten;
     /* The pass: see postgres_pass.c. */
     struct postgres_pass {

@@ -27,22 +27,26 @@ static int begin(struct store *store)
     return error;
 }
 
-static int count_change(struct store *store)
+/* A number that a copy of the vectors does not have by chance. */
+#define RANDOM "(random() * 140737488355328)::bigint"
+
+static int put_generation(struct store *store)
 {
     struct postgres_store *postgres = (struct postgres_store *)store;
     int error = VKCLIP_OK;
     if (postgres->model)
         error = postgres_run(postgres_of_store(store),
-                             "UPDATE model SET changes = changes + 1, rewrites = rewrites + $2"
-                             " WHERE id = $1",
-                             NULL, "ii", postgres->model, (int64_t)postgres->rewritten);
+                             "UPDATE model SET changes = $2, rewrites = CASE WHEN $3::bigint <> 0"
+                             " THEN " RANDOM " ELSE rewrites END WHERE id = $1",
+                             NULL, "iii", postgres->model, postgres->changes,
+                             (int64_t)postgres->rewritten);
     postgres->model = 0;
     return error;
 }
 
 static int commit(struct store *store)
 {
-    int error = count_change(store);
+    int error = put_generation(store);
     return error ? error : postgres_execute(postgres_of_store(store), "COMMIT");
 }
 
@@ -68,12 +72,12 @@ static int put_model(struct store *store, const struct vkclip_index_model *model
     if (!error && PQntuples(rows))
         error = refuse_model(store, model, postgres_text((struct postgres_row){rows, 0}, 0));
     PQclear(rows);
-    /* Rewrites are counted from a random number. Otherwise a copy of the vectors that was made from
-     * an index that was here before, and since then deleted, could pass for one of this index. */
+    /* Without a random number, a copy of the vectors of an index that was here before, and since
+     * then deleted, could pass for one of this index. */
     if (!error)
         error = postgres_find_number(postgres_of_store(store),
                                      "INSERT INTO model(identity, name, dim, rewrites) VALUES($1,"
-                                     " $2, $3, (random() * 140737488355328)::bigint) RETURNING id",
+                                     " $2, $3, " RANDOM ") RETURNING id",
                                      0, id, "tpi", model->identity, model->name,
                                      (int64_t)model->embed_dim);
     return error;
@@ -160,15 +164,19 @@ static int put_thumbnail(struct store *store, int64_t content, const void *data,
 static int use_model(struct store *store, int64_t model)
 {
     struct postgres_store *postgres = (struct postgres_store *)store;
+    struct store_generation generation = {0};
     if (postgres->model == model)
         return VKCLIP_OK;
-    int error = count_change(store);
+    int error = put_generation(store);
+    if (!error)
+        error = postgres_readers.read_generation(store, model, &generation);
     if (!error)
         error = postgres_find_number(postgres_of_store(store),
                                      "SELECT coalesce(max(content), 0) FROM vector"
                                      " WHERE model = $1",
                                      0, &postgres->last, "i", model);
-    postgres->model = model;
+    postgres->model = error ? 0 : model;
+    postgres->changes = generation.changes;
     postgres->rewritten = false;
     return error;
 }
@@ -180,6 +188,7 @@ static int put_vector(struct store *store, int64_t content, int64_t model, const
     int error = use_model(store, model);
     if (error)
         return error;
+    postgres->changes = store_add_vector(postgres->changes, content, row, dim);
     postgres->rewritten |= content <= postgres->last;
     postgres->last = content > postgres->last ? content : postgres->last;
     return postgres_run(postgres_of_store(store),
@@ -216,7 +225,7 @@ static int prune(struct store *store, uint64_t *removed)
         "DELETE FROM content WHERE NOT EXISTS(SELECT 1 FROM file WHERE file.content = content.id);"
         "DELETE FROM vector WHERE NOT EXISTS(SELECT 1 FROM content"
         " WHERE content.id = vector.content);"
-        "UPDATE model SET changes = changes + 1, rewrites = rewrites + 1;";
+        "UPDATE model SET changes = " RANDOM ", rewrites = " RANDOM ";";
     struct postgres *postgres = postgres_of_store(store);
     int error = postgres_run(postgres, "DELETE FROM file WHERE missing <> 0", removed, "");
     return error ? error : postgres_execute(postgres, unused);

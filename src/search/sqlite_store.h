@@ -14,6 +14,7 @@ struct sqlite_store {
     struct sqlite sqlite;
     /* What the open transaction has done to a model's vectors; model 0: nothing. */
     int64_t model, last; /* `last` is the key of the model's last vector */
+    int64_t changes;     /* of the model's generation */
     bool rewritten;
 };
 

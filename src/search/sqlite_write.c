@@ -22,22 +22,22 @@ static int begin(struct store *store)
     return sqlite_execute(sqlite_of_store(store), "BEGIN IMMEDIATE");
 }
 
-static int count_change(struct store *store)
+static int put_generation(struct store *store)
 {
     struct sqlite_store *sqlite = (struct sqlite_store *)store;
     int error = VKCLIP_OK;
     if (sqlite->model)
         error = sqlite_run(sqlite_of_store(store),
-                           "UPDATE model SET changes = changes + 1, rewrites = rewrites + ?2"
-                           " WHERE id = ?1",
-                           "ii", sqlite->model, (int64_t)sqlite->rewritten);
+                           "UPDATE model SET changes = ?2,"
+                           " rewrites = CASE WHEN ?3 THEN random() ELSE rewrites END WHERE id = ?1",
+                           "iii", sqlite->model, sqlite->changes, (int64_t)sqlite->rewritten);
     sqlite->model = 0;
     return error;
 }
 
 static int commit(struct store *store)
 {
-    int error = count_change(store);
+    int error = put_generation(store);
     return error ? error : sqlite_execute(sqlite_of_store(store), "COMMIT");
 }
 
@@ -66,12 +66,12 @@ static int put_model(struct store *store, const struct vkclip_index_model *model
                            model->identity);
         sqlite3_reset(row);
     }
-    /* Rewrites are counted from a random number. Otherwise a copy of the vectors that was made from
-     * an index that was here before, and since then deleted, could pass for one of this index. */
+    /* Without a random number, a copy of the vectors of an index that was here before, and since
+     * then deleted, could pass for one of this index. */
     if (!error)
         error = sqlite_run(sqlite_of_store(store),
                            "INSERT INTO model(identity, name, dim, rewrites)"
-                           " VALUES(?1, ?2, ?3, random() >> 16)",
+                           " VALUES(?1, ?2, ?3, random())",
                            "tti", model->identity, model->name, (int64_t)model->embed_dim);
     *id = sqlite3_last_insert_rowid(sqlite_of_store(store)->database);
     return error;
@@ -152,15 +152,19 @@ static int put_thumbnail(struct store *store, int64_t content, const void *data,
 static int use_model(struct store *store, int64_t model)
 {
     struct sqlite_store *sqlite = (struct sqlite_store *)store;
+    struct store_generation generation = {0};
     if (sqlite->model == model)
         return VKCLIP_OK;
-    int error = count_change(store);
+    int error = put_generation(store);
+    if (!error)
+        error = sqlite_readers.read_generation(store, model, &generation);
     if (!error)
         error = sqlite_find_number(
             sqlite_of_store(store),
             "SELECT coalesce(max(id), 0) FROM vector WHERE id < " SQLITE_KEY("?1 + 1", "0"), 0,
             &sqlite->last, "i", model);
-    sqlite->model = model;
+    sqlite->model = error ? 0 : model;
+    sqlite->changes = generation.changes;
     sqlite->rewritten = false;
     return error;
 }
@@ -173,6 +177,7 @@ static int put_vector(struct store *store, int64_t content, int64_t model, const
     int error = use_model(store, model);
     if (error)
         return error;
+    sqlite->changes = store_add_vector(sqlite->changes, content, row, dim);
     sqlite->rewritten |= key <= sqlite->last;
     sqlite->last = key > sqlite->last ? key : sqlite->last;
     return sqlite_run(sqlite_of_store(store),
@@ -206,7 +211,7 @@ static int prune(struct store *store, uint64_t *removed)
         "DELETE FROM content WHERE id NOT IN (SELECT content FROM file WHERE content IS NOT NULL);"
         "DELETE FROM vector WHERE NOT EXISTS(SELECT 1 FROM content WHERE content.id ="
         " vector.id & ((1 << 40) - 1));"
-        "UPDATE model SET changes = changes + 1, rewrites = rewrites + 1;";
+        "UPDATE model SET changes = random(), rewrites = random();";
     const struct sqlite *sqlite = sqlite_of_store(store);
     int error = sqlite_execute(sqlite, "DELETE FROM file WHERE missing <> 0");
     *removed = error ? 0 : (uint64_t)sqlite3_changes(sqlite_of_store(store)->database);

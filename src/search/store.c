@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Chooses the store by the form of its name.
+ * What all stores share, and the choice of one by the form of its name.
  */
 #include "search/store.h"
+#include "base/hash.h"
 #include "base/string.h"
 
 #include <string.h>
@@ -42,6 +43,12 @@ int store_open_postgres(const char *uri, bool read_only, struct store **store)
                       "libpq");
 }
 #endif
+
+int64_t store_add_vector(int64_t changes, int64_t id, const uint16_t *row, size_t dim)
+{
+    const uint64_t hash = hash_bytes((uint64_t)changes, &id, sizeof(id));
+    return (int64_t)hash_bytes(hash, row, dim * sizeof(*row));
+}
 
 int store_open(const char *name, bool read_only, struct store **store)
 {

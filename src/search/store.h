@@ -82,11 +82,14 @@ struct store_model {
     struct vkclip_index_model info;
 };
 
-/* Tells whether a copy of a model's vectors is up to date. */
+/* Tells whether a copy of a model's vectors is up to date. Counters could not tell: an index that
+ * was restored from a backup, or lost its last commits in a power cut, counts again to numbers for
+ * which a copy with other vectors exists. */
 struct store_generation {
-    int64_t changes; /* rises with every commit that changes the model's vectors */
-    /* Rises with every commit that does more than add vectors after the last id, from a number that
-     * no other index begins with. */
+    int64_t changes; /* checksum of the vectors in the order in which they were put */
+    /* A random number that every commit draws anew that does more than add vectors after the last
+     * id. While it stays, an older copy is the beginning of the vectors, unless `changes` disagrees
+     * when those that follow are added to the copy's checksum. */
     int64_t rewrites;
 };
 
@@ -196,6 +199,9 @@ struct store_writers {
     int (*count_indexed)(struct store *store, const char *path, int64_t model, uint64_t *indexed,
                          uint64_t *failed);
 };
+
+/* Continues the checksum of a generation by one vector. */
+int64_t store_add_vector(int64_t changes, int64_t id, const uint16_t *row, size_t dim);
 
 /* Opens the SQLite file at a path, or makes it. */
 int store_open_sqlite(const char *path, bool read_only, struct store **store);

@@ -29,8 +29,7 @@ struct vectors {
 struct vectors_key {
     const char *model;
     size_t dim;
-    int64_t changes;  /* rises whenever the model's vectors change */
-    int64_t rewrites; /* rises whenever more is done than adding vectors after the last id */
+    int64_t changes, rewrites; /* see struct store_generation */
 };
 
 /* Maps a file. Returns false, without a message, where it is absent, damaged, or of another model

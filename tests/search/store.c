@@ -5,7 +5,7 @@
  * that are not about files run on that instead. Its schema vkclip is dropped before each.
  */
 #define _GNU_SOURCE
-#include "search/store.h"
+#include "search/current.h"
 #include "search/sqlite_store.h"
 #include "support/scratch.h"
 #ifdef VKCLIP_WITH_POSTGRESQL
@@ -257,14 +257,14 @@ static struct store_generation read_generation(struct store *store, int64_t mode
     return generation;
 }
 
-/* Compares with the generation that the model had when it was added. */
-static void assert_generation(struct store *store, int64_t model,
-                              const struct store_generation *first, int64_t changes,
-                              int64_t rewrites)
+/* Compares with the generation that the model had before, which becomes that of now. */
+static void assert_generation(struct store *store, int64_t model, struct store_generation *before,
+                              bool changed, bool rewritten)
 {
     const struct store_generation now = read_generation(store, model);
-    assert_int_equal(now.changes - first->changes, changes);
-    assert_int_equal(now.rewrites - first->rewrites, rewrites);
+    assert_int_equal(now.changes != before->changes, changed);
+    assert_int_equal(now.rewrites != before->rewrites, rewritten);
+    *before = now;
 }
 
 static void vectors_of_models_stay_apart(void **state)
@@ -276,19 +276,21 @@ static void vectors_of_models_stay_apart(void **state)
     int64_t ids[4];
     assert_int_equal(store->write->begin(store), 0);
     const int64_t a = add_model(store, "aa", "A"), b = add_model(store, "bb", "B");
-    const struct store_generation first_a = read_generation(store, a),
-                                  first_b = read_generation(store, b);
+    struct store_generation of_a = read_generation(store, a), of_b = read_generation(store, b);
+    int64_t checksum = of_a.changes;
     assert_true(a != b);
-    assert_true(first_a.rewrites != first_b.rewrites);
+    assert_true(of_a.rewrites != of_b.rewrites);
     assert_int_equal(add_model(store, "aa", "another name"), a);
     for (int i = 0; i < 4; i++) {
         ids[i] = add_file(store, (const char *[]){"/1", "/2", "/3", "/4"}[i], (uint8_t)i, a);
         assert_int_equal(store->write->put_vector(store, ids[i], a, row, DIM), 0);
+        checksum = store_add_vector(checksum, ids[i], row, DIM);
     }
     assert_int_equal(store->write->put_vector(store, ids[2], b, row, DIM), 0);
     assert_int_equal(store->write->commit(store), 0);
-    assert_generation(store, a, &first_a, 1, 0);
-    assert_generation(store, b, &first_b, 1, 0);
+    assert_generation(store, a, &of_a, true, false);
+    assert_generation(store, b, &of_b, true, false);
+    assert_int_equal(of_a.changes, checksum);
 
     assert_int_equal(store->read->each_vector(store, a, 0, see_vector, &seen), 0);
     assert_int_equal(seen.count, 4);
@@ -304,8 +306,8 @@ static void vectors_of_models_stay_apart(void **state)
     assert_int_equal(store->write->begin(store), 0);
     assert_int_equal(store->write->put_vector(store, ids[0], b, row, DIM), 0);
     assert_int_equal(store->write->commit(store), 0);
-    assert_generation(store, a, &first_a, 1, 0);
-    assert_generation(store, b, &first_b, 2, 1);
+    assert_generation(store, a, &of_a, false, false);
+    assert_generation(store, b, &of_b, true, true);
 
     /* Another model of the same name is refused. */
     struct vkclip_index_model other = {.identity = "cc", .name = "A", .embed_dim = DIM};
@@ -378,7 +380,7 @@ static void pruning_removes_what_is_nowhere(void **state)
     uint64_t removed, marked;
     assert_int_equal(store->write->begin(store), 0);
     const int64_t model = add_model(store, "aa", "A");
-    const struct store_generation first = read_generation(store, model);
+    struct store_generation generation = read_generation(store, model);
     static const char *const paths[] = {"/p/1", "/p/2", "/p/copy of 1", "/q/3"};
     static const uint8_t contents[] = {1, 2, 1, 3};
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
@@ -389,6 +391,7 @@ static void pruning_removes_what_is_nowhere(void **state)
     }
     assert_int_equal(store->write->put_distinct_pair(store, 2, 1), 0);
     assert_int_equal(store->write->commit(store), 0);
+    assert_generation(store, model, &generation, true, false);
 
     /* A pass sees one file of four, in one of two folders. */
     const struct store_stamp stamp = {.size = 1, .inode = 1, .modified = 2, .changed = 3};
@@ -412,9 +415,78 @@ static void pruning_removes_what_is_nowhere(void **state)
     assert_int_equal(removed, 2);
     assert_int_equal(store->read->each_vector(store, model, 0, see_vector, &seen), 0);
     assert_int_equal(seen.count, 2); /* Those of 1, of which a copy is there, and of 3. */
-    assert_generation(store, model, &first, 2, 1);
+    assert_generation(store, model, &generation, true, true);
     store_close(&store);
     scratch_remove(folder);
+}
+
+/* ---- The file of vectors --------------------------------------------------------------------- */
+
+/* Adds contents in one transaction, whose vectors begin with their numbers. */
+static void add_vectors(const char *folder, const char *numbers)
+{
+    struct store *store = open_store(folder);
+    assert_int_equal(store->write->begin(store), 0);
+    const int64_t model = add_model(store, "aa", "A");
+    for (; *numbers; numbers++) {
+        const uint16_t values[DIM] = {(uint16_t)*numbers};
+        const int64_t id = add_file(store, (const char[]){*numbers, 0}, (uint8_t)*numbers, model);
+        assert_int_equal(store->write->put_vector(store, id, model, values, DIM), 0);
+    }
+    assert_int_equal(store->write->commit(store), 0);
+    store_close(&store);
+}
+
+/* Brings the file of vectors up to date, and compares it with the numbers of all contents. */
+static void assert_vectors(const char *folder, const char *numbers)
+{
+    struct workers *workers;
+    struct current current = {.store = open_store(folder)};
+    const struct vectors *vectors;
+    char *path = scratch_path(folder, "index.db");
+    assert_int_equal(workers_open(1, &workers), 0);
+    current.path = path;
+    current.workers = workers;
+    assert_int_equal(current_vectors(&current, "aa", 1, DIM, &vectors), 0);
+    assert_non_null(vectors->map.data);
+    assert_int_equal(vectors->count, strlen(numbers));
+    for (size_t i = 0; i < vectors->count; i++) {
+        assert_int_equal(vectors->ids[i], i + 1);
+        assert_int_equal(vectors->rows[i * DIM], numbers[i]);
+    }
+    current_close(&current);
+    store_close(&current.store);
+    workers_close(&workers);
+    free(path);
+}
+
+/* The vectors file is newer than an index that was restored from a backup, or that a power cut has
+ * taken back. What is added then has the ids of other contents in that file. */
+static void restored_indexes_do_not_use_later_vectors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lost, *added;
+    } cases[] = {{"c", ""},   {"c", "d"},  {"cd", "dc"},   {"cde", "dce"},
+                 {"c", "dc"}, {"cd", "e"}, {"cd", "edcf"}, {"c", "c"}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char *folder = scratch_folder(), *path = scratch_path(folder, "index.db"), *backup, all[9];
+        size_t size;
+        add_vectors(folder, "ab");
+        assert_vectors(folder, "ab");
+        assert_int_equal(file_read(path, SIZE_MAX, &backup, &size), 0);
+        add_vectors(folder, cases[i].lost);
+        snprintf(all, sizeof(all), "ab%s", cases[i].lost);
+        assert_vectors(folder, all);
+        scratch_write(folder, "index.db", backup, size);
+        if (*cases[i].added)
+            add_vectors(folder, cases[i].added);
+        snprintf(all, sizeof(all), "ab%s", cases[i].added);
+        assert_vectors(folder, all);
+        free(backup);
+        free(path);
+        scratch_remove(folder);
+    }
 }
 
 /* ---- Several users of one file --------------------------------------------------------------- */
@@ -568,6 +640,7 @@ int main(void)
         cmocka_unit_test(other_files_are_refused),
         cmocka_unit_test(absent_files_are_made_or_refused),
         cmocka_unit_test(damaged_files_are_survived),
+        cmocka_unit_test(restored_indexes_do_not_use_later_vectors),
         cmocka_unit_test(a_full_disk_loses_one_batch),
         cmocka_unit_test(read_only_files_are_read),
     };
