@@ -824,7 +824,7 @@ struct vkclip_update_result {
  * more, but if a folder is absent or has no files at all although the index knows some, as if its
  * disk were not mounted, a warning is logged and nothing is marked.
  *
- * Results are written in batches of at most 256 files or 5 seconds. Whenever the process ends, the
+ * Results are written in batches of at most 256 files or half a second. Whenever the process ends, the
  * index is intact, and the next call does what is left. A file that cannot be read or decoded is
  * recorded, and is not read again until it changes. `params` and `result` may be NULL; *result is
  * valid after an error, too. Errors: EINVALID (a path does not exist; the index has other vectors
@@ -836,11 +836,12 @@ VKCLIP_API int vkclip_index_paths(struct vkclip_index *index, struct vkclip_mode
                                   struct vkclip_update_result *result);
 
 /* Waits until pictures or folders below the folders of the index change, and then until nothing has
- * changed for a second, so that a copy in progress is indexed once. Returns also after `seconds`,
- * with *changed false; a negative number waits for ever. The first call begins to watch, and later
- * ones tell also of changes between the calls: call it with 0 before vkclip_index_paths and with
- * -1 after it. Errors: EUNSUPPORTED (this system cannot tell of changes: only Linux can), EINVALID
- * (the index has no folders), EIO (too many folders for the system's limit). */
+ * changed for a second, so that a copy in progress is indexed once, but for a minute at most.
+ * Returns also after `seconds`, with *changed false; a negative number waits for ever. The first
+ * call begins to watch, and later ones tell also of changes between the calls: call it with 0
+ * before vkclip_index_paths and with -1 after it. Errors: EUNSUPPORTED (this system cannot tell of
+ * changes: only Linux can), EINVALID (the index has no folders), EIO (too many folders for the
+ * system's limit). */
 VKCLIP_API int vkclip_watch_index(struct vkclip_index *index, double seconds, bool *changed);
 
 /* Removes files from the index: those with these paths, and all below them if they are folders. The

@@ -49,6 +49,7 @@ struct pass {
     struct vkclip_index *index;
     struct store *store;
     const struct pass_params *params;
+    const struct roots *roots; /* what is searched */
     int64_t model, now; /* `now` names the pass: nanoseconds since 1970 */
     struct vkclip_update_result result;
 
@@ -149,10 +150,12 @@ static void report_failure(struct pass *pass, const char *path, int error, const
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* An error of the machine and not of the file is not recorded, so that the file is read again. */
-static bool is_recorded(int error)
+/* An error of the machine and not of the file or its content is not recorded, so that the file is
+ * read again. A content that was read cannot be to blame for an error of reading. */
+static bool is_recorded(const struct entry *entry)
 {
-    return error && error != VKCLIP_EMEMORY && error != VKCLIP_EINVALID;
+    return entry->error == VKCLIP_EFORMAT || entry->error == VKCLIP_EUNSUPPORTED ||
+           (entry->error == VKCLIP_EIO && !entry->hashed);
 }
 
 static int write_content(struct pass *pass, const struct entry *entry, int64_t *content)
@@ -197,7 +200,7 @@ static int write_entry(struct pass *pass, const struct entry *entry,
 {
     int64_t content = 0;
     int error = VKCLIP_OK;
-    if (entry->error && !is_recorded(entry->error))
+    if (entry->error && !is_recorded(entry))
         return VKCLIP_OK;
     if (entry->hashed)
         error = write_content(pass, entry, &content);
@@ -328,9 +331,13 @@ static struct entry *settle_entry(struct pass *pass, struct entry *entry)
     if (entry->hashed)
         stop_pass(pass, pass->store->read->find_content(pass->store, &entry->hash, pass->model,
                                                         &content));
+    if (pass->error) {
+        free_entry(entry);
+        return NULL;
+    }
     if (content.error && !retry)
         set_failure(entry, content.error, content.message);
-    if (entry->error || content.encoded || pass->error) {
+    if (entry->error || content.encoded) {
         pass_release_data(&entry->open);
         end_entry(pass, entry);
         return NULL;
@@ -362,12 +369,18 @@ void pass_release_data(struct pass_entry *entry)
     entry->data = NULL;
 }
 
-int pass_load_data(struct pass_entry *entry)
+/* A file that is read again must still have the content that its embedding is kept for. */
+int pass_load_data(struct pass_entry *open)
 {
+    const struct entry *entry = (const struct entry *)open;
     struct store_stamp stamp;
     struct store_hash hash;
-    return entry->data ? VKCLIP_OK
-                       : file_hash_read(entry->path, &stamp, &hash, &entry->data, &entry->size);
+    if (open->data)
+        return VKCLIP_OK;
+    int error = file_hash_read(open->path, &stamp, &hash, &open->data, &open->size);
+    if (!error && memcmp(&hash, &entry->hash, sizeof(hash)))
+        error = error_fail(VKCLIP_EIO, "%s: was written to while it was read", open->path);
+    return error;
 }
 
 static void close_entry(struct pass *pass, struct entry *entry)
@@ -410,7 +423,8 @@ struct root {
     char *path; /* absolute, without links where it exists */
     bool known; /* The index was given this folder before. */
     bool exists, folder;
-    bool covered; /* It lies below another one. */
+    bool below;   /* It lies below another one. */
+    bool covered; /* The search of another one comes to it, too. */
 };
 
 struct roots {
@@ -457,6 +471,14 @@ static int see_known_root(void *user, const char *path)
     return 0;
 }
 
+/* A hidden folder, or a file whose name is no picture's, is found only if it is named. */
+static void compare_roots(struct root *root, const struct root *other)
+{
+    root->below |= walk_is_below(root->path, other->path);
+    root->covered |= walk_finds(root->path, other->path) &&
+                     (!root->exists || root->folder || walk_is_picture(root->path));
+}
+
 /* Lists what is to be searched, and refuses a path of which nothing is known. */
 static int list_roots(struct pass *pass, const char *const *paths, size_t count,
                       struct roots *roots)
@@ -476,8 +498,8 @@ static int list_roots(struct pass *pass, const char *const *paths, size_t count,
         struct root *root = &roots->items[i];
         uint64_t files = 0;
         for (size_t j = 0; j < roots->count; j++)
-            root->covered |= i != j && walk_is_below(root->path, roots->items[j].path) &&
-                             (j < i || strcmp(root->path, roots->items[j].path) != 0);
+            if (j < i || (j > i && strcmp(root->path, roots->items[j].path) != 0))
+                compare_roots(root, &roots->items[j]);
         if (!root->exists)
             error = store->write->count_below(store, root->path, &files);
         if (!error && !root->exists && !root->known && !files)
@@ -507,7 +529,7 @@ static int see_file(void *user, const char *path, const struct store_stamp *stam
     return store->write->add_work(store, path);
 }
 
-static int see_broken_folder(void *user, const char *path, int error)
+static int see_broken(void *user, const char *path, int error)
 {
     struct pass *pass = user;
     report_failure(pass, path, error, error_last());
@@ -530,7 +552,7 @@ static int keep_files(struct pass *pass, const struct root *root, const char *wh
 static int search_root(struct pass *pass, const struct root *root)
 {
     struct walk_receiver walk = {
-        .file = see_file, .broken_folder = see_broken_folder, .user = pass};
+        .file = see_file, .broken = see_broken, .user = pass};
     struct stat status;
     if (!root->exists)
         return root->known ? keep_files(pass, root, "is not there") : VKCLIP_OK;
@@ -544,6 +566,20 @@ static int search_root(struct pass *pass, const struct root *root)
     return error || walk.entries ? error : keep_files(pass, root, "has no files");
 }
 
+/* Is a vkclip_folder_fn. A folder that the index was given once and that is hidden within a folder
+ * of this pass is not searched, and its files stay as they are. */
+static int keep_hidden_root(void *user, const char *path)
+{
+    const struct pass *pass = user;
+    bool is_below = false;
+    for (size_t i = 0; i < pass->roots->count; i++) {
+        if (walk_finds(path, pass->roots->items[i].path))
+            return VKCLIP_OK;
+        is_below |= walk_is_below(path, pass->roots->items[i].path);
+    }
+    return is_below ? pass->store->write->see_folder(pass->store, path) : VKCLIP_OK;
+}
+
 /* The view of the database that the walk holds is let go between parts of the walk. */
 static int search_roots(struct pass *pass, const struct roots *roots)
 {
@@ -554,6 +590,8 @@ static int search_roots(struct pass *pass, const struct roots *roots)
     for (size_t i = 0; i < roots->count && !error; i++)
         if (!roots->items[i].covered)
             error = search_root(pass, &roots->items[i]);
+    if (!error)
+        error = store->read->each_root(store, keep_hidden_root, pass);
     if (!error)
         return store->read->end(store);
     store->write->rollback(store);
@@ -566,7 +604,7 @@ static int mark_roots(struct pass *pass, const struct roots *roots)
     int error = store->write->begin(store);
     for (size_t i = 0; i < roots->count && !error; i++) {
         const struct root *root = &roots->items[i];
-        if (!root->covered)
+        if (!root->below)
             error = store->write->mark_missing(store, root->path, pass->now);
     }
     if (!error)
@@ -600,7 +638,7 @@ static int count_results(struct pass *pass, const struct roots *roots)
     int error = store->write->count_marked(store, pass->now, &pass->result.removed);
     for (size_t i = 0; i < roots->count && !error; i++) {
         uint64_t indexed, failed;
-        if (roots->items[i].covered)
+        if (roots->items[i].below)
             continue;
         error = store->write->count_indexed(store, roots->items[i].path, pass->model, &indexed,
                                             &failed);
@@ -645,6 +683,7 @@ int pass_run(struct vkclip_index *index, const struct pass_params *params, const
     struct pass pass = {
         .index = index, .store = index->store, .params = params, .now = name_pass()};
     struct roots roots = {0};
+    pass.roots = &roots;
     pthread_mutex_init(&pass.lock, NULL);
     int error = index_check_writable(index);
     if (!error)

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Milliseconds for which a process waits for another one's batch. A batch is committed after five
- * seconds, but on a slow disk the commit itself may take some. */
+/* Milliseconds for which a process waits for another one's batch. A batch is written in some
+ * milliseconds, but on a slow disk its commit may take seconds. */
 enum { BUSY_TIMEOUT = 30000 };
 
 /* ---- Errors ---------------------------------------------------------------------------------- */

@@ -268,7 +268,8 @@ static int see_file(struct store *store, const char *path, const struct store_st
 static int see_folder(struct store *store, const char *path)
 {
     return sqlite_run(sqlite_of_store(store),
-                      "INSERT OR IGNORE INTO temp.seen SELECT id FROM file WHERE " SQLITE_BELOW,
+                      "INSERT OR IGNORE INTO temp.seen SELECT id FROM file WHERE missing = 0"
+                      " AND " SQLITE_BELOW,
                       "p", path);
 }
 

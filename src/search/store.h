@@ -181,7 +181,8 @@ struct store_writers {
     /* Tells what is known of a path, and counts the file as seen in this pass. */
     int (*see_file)(struct store *store, const char *path, const struct store_stamp *stamp,
                     int64_t model, enum store_state *state);
-    /* Counts every known file below a folder as seen: it could not be searched. */
+    /* Counts every known and present file at a path or below it as seen: it could not be searched.
+     */
     int (*see_folder)(struct store *store, const char *path);
     int (*add_work)(struct store *store, const char *path);
     /* Reads the work after number `after`; work->path is NULL after the last. A store that several

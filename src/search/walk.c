@@ -10,6 +10,7 @@
 #include "base/string.h"
 #include "image/formats.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,19 +75,41 @@ char *walk_resolve(const char *path)
 #endif
 }
 
+/* What exists of the path is resolved, and the rest is put after it as it is. */
 char *walk_make_absolute(const char *path)
 {
     char *resolved = walk_resolve(path);
-    if (resolved)
-        return resolved;
-    const char *name = strrchr(path, '/');
-    char *folder = name ? string_format("%.*s", (int)(name - path + 1), path) : NULL;
-    resolved = walk_resolve(name ? folder ? folder : "" : ".");
-    char *whole = resolved ? string_format("%s/%s", resolved, name ? name + 1 : path)
-                           : string_format("%s", path);
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin && path[begin - 1] != '/')
+        begin--;
+    const bool is_last = begin == end || (end == 1 && *path == '.'); /* It cannot be cut any more. */
+    if (resolved || is_last)
+        return resolved ? resolved : string_format("%s", path);
+    char *folder = begin ? string_format("%.*s", (int)begin, path) : string_format(".");
+    char *absolute = folder ? walk_make_absolute(folder) : NULL;
+    char *whole = absolute ? string_format("%s%s%.*s", absolute,
+                                           string_ends_with(absolute, "/") ? "" : "/",
+                                           (int)(end - begin), path + begin)
+                           : NULL;
     free(folder);
-    free(resolved);
+    free(absolute);
     return whole;
+}
+
+bool walk_finds(const char *path, const char *folder)
+{
+    if (!walk_is_below(path, folder))
+        return false;
+    char *copy = string_format("%s", path + strlen(folder)), *rest = NULL;
+    bool found = copy != NULL;
+    for (char *name = copy ? strtok_r(copy, "/", &rest) : NULL; name && found;
+         name = strtok_r(NULL, "/", &rest))
+        found = !walk_is_left_out(name);
+    free(copy);
+    return found;
 }
 
 bool walk_is_below(const char *path, const char *folder)
@@ -169,19 +192,14 @@ static int add_link(struct walking *walking, const char *path)
     return larger[walking->link_count++] ? VKCLIP_OK : out_of_memory(path);
 }
 
-/* Tells whether the walk finds a path without following links: it lies below the root, and no
- * folder on the way is left out. */
-static bool is_found_anyway(const struct walking *walking, const char *path)
+/* Tells of an entry that is there and of which nothing is known, so that what the index knows of it
+ * stays. An entry that has disappeared since it was listed is none. */
+static int report_entry(const struct walk_receiver *walk, const char *path)
 {
-    if (!walk_is_below(path, walking->root))
-        return false;
-    char *copy = string_format("%s", path + strlen(walking->root)), *rest = NULL;
-    bool found = copy != NULL;
-    for (char *name = copy ? strtok_r(copy, "/", &rest) : NULL; name && found;
-         name = strtok_r(NULL, "/", &rest))
-        found = !walk_is_left_out(name);
-    free(copy);
-    return found;
+    if (errno == ENOENT)
+        return VKCLIP_OK;
+    return walk->broken(walk->user, path,
+                        error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno)));
 }
 
 static int search(struct walking *walking, const char *path);
@@ -190,8 +208,10 @@ static int take_entry(struct walking *walking, const char *path, const char *nam
 {
     struct walk_receiver *walk = walking->walk;
     struct stat status;
-    if (walk_is_left_out(name) || lstat(path, &status))
+    if (walk_is_left_out(name))
         return VKCLIP_OK;
+    if (lstat(path, &status))
+        return report_entry(walk, path);
     const bool link = S_ISLNK(status.st_mode);
     walk->entries++;
     if (link && stat(path, &status))
@@ -201,7 +221,7 @@ static int take_entry(struct walking *walking, const char *path, const char *nam
         return VKCLIP_OK;
     if (link) {
         char *target = walk_resolve(path);
-        const bool skipped = !target || is_found_anyway(walking, target);
+        const bool skipped = !target || walk_finds(target, walking->root);
         free(target);
         if (skipped)
             return VKCLIP_OK;
@@ -226,7 +246,7 @@ static int search(struct walking *walking, const char *path)
         return error;
     error = folder_list(path, &names, &count);
     if (error)
-        return error == VKCLIP_EMEMORY ? error : walk->broken_folder(walk->user, path, error);
+        return error == VKCLIP_EMEMORY ? error : walk->broken(walk->user, path, error);
     const char *slash = string_ends_with(path, "/") ? "" : "/";
     for (size_t i = 0; i < count && !error; i++) {
         char *entry = string_format("%s%s%s", path, slash, names[i]);

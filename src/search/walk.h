@@ -15,8 +15,9 @@
 struct walk_receiver {
     /* Receives a picture. A nonzero result ends the walk and is returned. */
     int (*file)(void *user, const char *path, const struct store_stamp *stamp);
-    /* Receives a folder that cannot be read, whose error is the thread's last. */
-    int (*broken_folder)(void *user, const char *path, int error);
+    /* Receives a folder that cannot be read, or a file or folder of which nothing can be known. The
+     * error is the thread's last. */
+    int (*broken)(void *user, const char *path, int error);
     /* Receives each folder before what is in it; may be NULL. */
     int (*folder)(void *user, const char *path);
     void *user;
@@ -32,10 +33,12 @@ bool walk_is_left_out(const char *name);
 struct store_stamp walk_stamp(const struct stat *status);
 /* Returns the absolute path without links as a new string; NULL where there is nothing. */
 char *walk_resolve(const char *path);
-/* Makes a path absolute. Of one that does not exist only the folder is resolved. Returns NULL when
- * out of memory. */
+/* Makes a path absolute, also one that leads to nothing. Returns NULL when out of memory. */
 char *walk_make_absolute(const char *path);
 /* Tells whether `path` is `folder` or lies below it. */
 bool walk_is_below(const char *path, const char *folder);
+/* Tells whether a walk of `folder` comes to `path` without following links: it lies below, and no
+ * folder on the way is left out. */
+bool walk_finds(const char *path, const char *folder);
 
 #endif

@@ -5,18 +5,24 @@
  */
 #define _GNU_SOURCE
 #include "search/watch.h"
+#include "base/clock.h"
 #include "search/walk.h"
 
 #ifdef __linux__
 #include <errno.h>
+#include <limits.h>
+#include <math.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
-/* Milliseconds without a change after which a copy in progress counts as complete. */
-enum { QUIET = 1000 };
+/* Seconds without a change after which a copy in progress counts as complete. */
+#define QUIET 1.0
+/* Seconds after which a change is told although others follow, as those of a camera that takes
+ * pictures all the time. Until then a pass would find only a part of what comes. */
+#define MOST_WAIT 60.0
 
 struct watch {
     int file;
@@ -77,7 +83,7 @@ static int ignore_broken(void *user, const char *path, int error)
 int watch_add(struct watch *watch, const char *folder)
 {
     struct walk_receiver walk = {
-        .file = ignore_file, .broken_folder = ignore_broken, .folder = watch_one, .user = watch};
+        .file = ignore_file, .broken = ignore_broken, .folder = watch_one, .user = watch};
     return walk_folder(&walk, folder);
 }
 
@@ -107,19 +113,33 @@ static bool read_events(const struct watch *watch)
     return changed;
 }
 
+/* Converts seconds for poll, for which a negative number means for ever. */
+static int to_milliseconds(double seconds)
+{
+    if (seconds <= 0)
+        return 0;
+    return seconds < INT_MAX / 1000 ? (int)(seconds * 1000) : -1;
+}
+
 int watch_wait(struct watch *watch, double seconds, bool *changed)
 {
     struct pollfd poll_file = {.fd = watch->file, .events = POLLIN};
+    double end = seconds < 0 ? (double)INFINITY : clock_seconds() + seconds;
     *changed = false;
-    for (;;) {
-        const int wait = *changed ? QUIET : seconds < 0 ? -1 : (int)(seconds * 1000);
-        const int ready = poll(&poll_file, 1, wait);
+    do {
+        const double left = end - clock_seconds();
+        const int ready =
+            poll(&poll_file, 1, to_milliseconds(*changed && left > QUIET ? QUIET : left));
         if (ready < 0 && errno != EINTR)
             return error_fail(VKCLIP_EIO, "changes cannot be waited for: %s", strerror(errno));
         if (ready <= 0)
             return VKCLIP_OK;
-        *changed |= read_events(watch);
-    }
+        if (read_events(watch) && !*changed) {
+            *changed = true;
+            end = clock_seconds() + MOST_WAIT;
+        }
+    } while (clock_seconds() < end);
+    return VKCLIP_OK;
 }
 #else
 int watch_open(struct watch **watch)

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "search/sqlite.h"
+#include "search/walk.h"
 #include "support/open_device.h"
 #include "support/pictures.h"
 #include "support/scratch.h"
@@ -234,6 +235,14 @@ static const struct {
      0},
     {"touched", TWO, NULL, "touch p/a.ppm", {.indexed = 2}, 0, 2, 0},
     {"the folder disappears", TWO, NULL, "move p elsewhere", {.indexed = 2}, 0, 2, 0},
+    {"a missing picture of a folder that disappears",
+     TWO,
+     "remove p/a.ppm",
+     "move p elsewhere",
+     {.indexed = 1},
+     0,
+     1,
+     1},
     {"the folder is empty", TWO, NULL, "move p elsewhere; folder p", {.indexed = 2}, 0, 2, 0},
     {"the folder is back",
      TWO,
@@ -409,6 +418,60 @@ static void paths_may_overlap(void **state)
     free(a);
     free(none);
     scratch_remove(folder);
+}
+
+/* A hidden folder and a file with another name are indexed because they were named, and a search of
+ * the folder around them, which does not come to them, says nothing about them. */
+static void what_was_named_stays(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *p = scratch_path(folder, "p"),
+         *hidden = scratch_path(folder, "p/.hidden"), *other = scratch_path(folder, "p/other");
+    struct vkclip_index *index = open_index(folder);
+    struct vkclip_update_result result;
+    act_all(folder, "folder p; folder p/.hidden; write p/a.ppm 1; write p/.hidden/b.ppm 2;"
+                    "write p/other 3");
+    const char *named[] = {hidden}, *around[] = {p}, *all[] = {p, hidden, other};
+    assert_int_equal(vkclip_index_paths(index, model, named, 1, NULL, &result), 0);
+    assert_int_equal(result.indexed, 1);
+    assert_int_equal(vkclip_index_paths(index, model, around, 1, NULL, &result), 0);
+    assert_int_equal(result.indexed, 2);
+    assert_int_equal(result.removed, 0);
+    assert_int_equal(vkclip_index_paths(index, model, all, 3, NULL, &result), 0);
+    assert_int_equal(result.indexed, 3);
+    assert_int_equal(result.removed, 0);
+
+    /* Without arguments the hidden folder is searched, too. */
+    act_all(folder, "remove p/other; remove p/.hidden/b.ppm; write p/.hidden/c.ppm 4");
+    assert_int_equal(vkclip_index_paths(index, model, NULL, 0, NULL, &result), 0);
+    assert_int_equal(result.added, 1);
+    assert_int_equal(result.removed, 2);
+    vkclip_close_index(&index);
+    free(p);
+    free(hidden);
+    free(other);
+    scratch_remove(folder);
+}
+
+static void paths_become_absolute(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"none", "none"},   {"none/", "none"},         {"none/a.png", "none/a.png"},
+        {"./none", "none"}, {"none/b//", "none/b"},    {"tests/../none", "none"},
+        {"tests", "tests"}, {"tests/none", "tests/none"}};
+    char *here = walk_resolve("."), *path;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char *expected = string_format("%s/%s", here, cases[i][1]);
+        path = walk_make_absolute(cases[i][0]);
+        assert_string_equal(path, expected);
+        free(expected);
+        free(path);
+    }
+    path = walk_make_absolute("/none/a");
+    assert_string_equal(path, "/none/a");
+    free(path);
+    free(here);
 }
 
 static void models_stand_side_by_side(void **state)
@@ -759,6 +822,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_are_found),         cmocka_unit_test(paths_may_overlap),
+        cmocka_unit_test(what_was_named_stays),      cmocka_unit_test(paths_become_absolute),
         cmocka_unit_test(models_stand_side_by_side), cmocka_unit_test(a_pass_can_be_stopped),
         cmocka_unit_test(changes_are_watched),       cmocka_unit_test(kills_lose_nothing),
     };
