@@ -866,7 +866,7 @@ VKCLIP_API int vkclip_export_index(struct vkclip_index *index, const struct vkcl
 struct vkclip_import_result {
     uint64_t rows;       /* pictures in the other database */
     uint64_t imported;   /* embeddings that were taken over */
-    uint64_t left_out;   /* files that are gone or have changed since */
+    uint64_t left_out;   /* files that are gone, have changed since, or have no usable embedding */
     uint64_t compared;   /* pictures that were encoded to compare */
     double least_cosine; /* the smallest cosine of those */
 };

@@ -38,7 +38,8 @@ struct import {
     struct sqlite rclip;
     int64_t model_id;
     uint32_t dim;
-    uint16_t *vector; /* [dim] */
+    float *values;    /* [dim] the embedding of the row at hand, of unit length */
+    uint16_t *vector; /* [dim] the same as the index has it */
     unsigned written; /* files in the open transaction */
     struct vkclip_import_result *result;
 };
@@ -59,6 +60,19 @@ static bool has_vector(const struct import *import, sqlite3_stmt *row)
     return (size_t)sqlite3_column_bytes(row, 3) == import->dim * sizeof(float);
 }
 
+/* Reads the embedding of a row, which need not be aligned in memory. Returns false if it has no
+ * direction: one such vector would make the mean of every search a NaN. */
+static bool read_vector(const struct import *import, sqlite3_stmt *row)
+{
+    double squares = 0;
+    memcpy(import->values, sqlite3_column_blob(row, 3), import->dim * sizeof(*import->values));
+    for (uint32_t i = 0; i < import->dim; i++)
+        squares += (double)import->values[i] * (double)import->values[i];
+    for (uint32_t i = 0; i < import->dim; i++)
+        import->values[i] = (float)((double)import->values[i] / sqrt(squares));
+    return squares > 0 && squares < INFINITY;
+}
+
 /* ---- The sample ------------------------------------------------------------------------------ */
 
 /* Returns the cosine of a picture's embedding and rclip's; NAN where it cannot be encoded. */
@@ -66,16 +80,14 @@ static double compare_row(const struct import *import, sqlite3_stmt *row, float 
 {
     const char *path = (const char *)sqlite3_column_text(row, 0);
     const struct pictures pictures = {.paths = &path};
-    const float *other = sqlite3_column_blob(row, 3);
-    double dot = 0, length = 0, other_length = 0;
-    if (pictures_encode(import->model, &pictures, 1, NULL, embedding))
+    double dot = 0, length = 0;
+    if (!read_vector(import, row) || pictures_encode(import->model, &pictures, 1, NULL, embedding))
         return (double)NAN;
     for (uint32_t i = 0; i < import->dim; i++) {
-        dot += (double)embedding[i] * other[i];
-        length += (double)embedding[i] * embedding[i];
-        other_length += (double)other[i] * other[i];
+        dot += (double)embedding[i] * (double)import->values[i];
+        length += (double)embedding[i] * (double)embedding[i];
     }
-    return dot / sqrt(length * other_length);
+    return dot / sqrt(length);
 }
 
 static int compare_sample(struct import *import)
@@ -132,9 +144,8 @@ static bool read_facts(const char *path, const void *data, size_t size, struct i
     return good && facts->orientation <= 1;
 }
 
-static int write_row(struct import *import, sqlite3_stmt *row, const char *path,
-                     const struct store_stamp *stamp, const struct store_hash *hash,
-                     const struct image_facts *image)
+static int write_row(const struct import *import, const char *path, const struct store_stamp *stamp,
+                     const struct store_hash *hash, const struct image_facts *image)
 {
     struct store *store = import->index->store;
     const struct store_facts facts = {.format = image->format,
@@ -145,13 +156,9 @@ static int write_row(struct import *import, sqlite3_stmt *row, const char *path,
                                       .taken = image->taken,
                                       .latitude = image->latitude,
                                       .longitude = image->longitude};
-    const float *values = sqlite3_column_blob(row, 3);
     int64_t content, before;
-    double length = 0;
     for (uint32_t i = 0; i < import->dim; i++)
-        length += (double)values[i] * values[i];
-    for (uint32_t i = 0; i < import->dim; i++)
-        import->vector[i] = half_from_float((float)(values[i] / sqrt(length)));
+        import->vector[i] = half_from_float(import->values[i]);
     int error = store->write->put_content(store, hash, &content);
     if (!error)
         error = store->write->put_facts(store, content, &facts);
@@ -174,14 +181,14 @@ static int import_row(void *user, sqlite3_stmt *row)
     void *data = NULL;
     size_t size;
     import->result->left_out++;
-    if (!has_vector(import, row) || !is_unchanged(row, path) ||
+    if (!has_vector(import, row) || !read_vector(import, row) || !is_unchanged(row, path) ||
         file_hash_read(path, &stamp, &hash, &data, &size))
         return VKCLIP_OK;
     const bool good = read_facts(path, data, size, &facts);
     free(data);
     if (!good)
         return VKCLIP_OK;
-    int error = write_row(import, row, path, &stamp, &hash, &facts);
+    int error = write_row(import, path, &stamp, &hash, &facts);
     if (!error && ++import->written % BATCH == 0) {
         error = store->write->commit(store);
         if (!error)
@@ -195,9 +202,6 @@ static int import_row(void *user, sqlite3_stmt *row)
 static int import_rows(struct import *import, const struct vkclip_index_model *model)
 {
     struct store *store = import->index->store;
-    import->vector = malloc(import->dim * sizeof(*import->vector));
-    if (!import->vector)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
     int error = store->write->begin(store);
     if (!error)
         error = store->write->put_model(store, model, &import->model_id);
@@ -209,15 +213,14 @@ static int import_rows(struct import *import, const struct vkclip_index_model *m
         error = store->write->commit(store);
     if (error)
         store->write->rollback(store);
-    free(import->vector);
     return error;
 }
 
 int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const char *path,
                  struct vkclip_import_result *result)
 {
-    struct import import = {
-        .index = index, .model = model, .dim = model->info.embed_dim, .result = result};
+    const uint32_t dim = model->info.embed_dim;
+    struct import import = {.index = index, .model = model, .dim = dim, .result = result};
     struct vkclip_index_model described;
     int64_t rows = 0, tables = 0;
     *result = (struct vkclip_import_result){.least_cosine = 1};
@@ -228,10 +231,15 @@ int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const c
         error = sqlite_open(path, SQLITE_MODE_READ, &import.rclip);
     if (error)
         return error;
-    error = sqlite_find_number(&import.rclip,
-                               "SELECT count(*) FROM pragma_table_info('images') WHERE name IN"
-                               " ('filepath', 'size', 'modified_at', 'vector', 'deleted')",
-                               0, &tables, "");
+    import.values = malloc(dim * sizeof(*import.values));
+    import.vector = malloc(dim * sizeof(*import.vector));
+    if (!import.values || !import.vector)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
+    if (!error)
+        error = sqlite_find_number(&import.rclip,
+                                   "SELECT count(*) FROM pragma_table_info('images') WHERE name IN"
+                                   " ('filepath', 'size', 'modified_at', 'vector', 'deleted')",
+                                   0, &tables, "");
     if (!error && tables != 5)
         error =
             error_fail(VKCLIP_EFORMAT, "%s: expected a database of rclip, found another one", path);
@@ -242,6 +250,8 @@ int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const c
         error = compare_sample(&import);
     if (!error)
         error = import_rows(&import, &described);
+    free(import.values);
+    free(import.vector);
     sqlite_close(&import.rclip);
     return error;
 }

@@ -186,7 +186,9 @@ static int take_hits(const struct search *search, const struct scan_hit *hits,
 static int scan_hits(const struct search *search, size_t top, const uint64_t *allowed,
                      struct found *found, bool *absent)
 {
-    const size_t scanned = top + search->left_out_count;
+    /* The query's own pictures may be among the best. */
+    const size_t wanted = top + search->left_out_count;
+    const size_t scanned = top <= HIT_MOST_TOP && wanted > HIT_MOST_TOP ? HIT_MOST_TOP : wanted;
     struct scan_hit *hits = calloc(scanned, sizeof(*hits));
     struct scan_statistics statistics = {0};
     *found = (struct found){.search = search, .hits = calloc(top, sizeof(*found->hits))};

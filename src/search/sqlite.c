@@ -54,13 +54,14 @@ int sqlite_fail(const struct sqlite *sqlite, int code)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-/* Makes a URI of a path, in which SQLite gives a meaning to ?, # and %. */
+/* Makes a URI of a path, in which SQLite gives a meaning to ?, # and %, and to two slashes at the
+ * beginning, after which a host's name would follow. */
 static char *make_uri(const char *path, const char *parameters)
 {
-    char *uri = malloc(3 * strlen(path) + strlen(parameters) + 6), *next = uri;
+    char *uri = malloc(3 * strlen(path) + strlen(parameters) + 8), *next = uri;
     if (!uri)
         return NULL;
-    next += sprintf(next, "file:");
+    next += sprintf(next, *path == '/' ? "file://" : "file:");
     for (; *path; path++)
         next += sprintf(next, strchr("?#%", *path) ? "%%%02x" : "%c", (unsigned char)*path);
     strcpy(next, parameters);
@@ -202,20 +203,21 @@ static int keep_statement(struct sqlite *sqlite, const char *text, sqlite3_stmt 
             return VKCLIP_OK;
         }
     int error = prepare(sqlite, text, statement);
+    if (error)
+        return error;
     size_t place = 0;
     while (place < ARRAY_COUNT(sqlite->statements) && kept[place].text)
         place++;
     if (place == ARRAY_COUNT(sqlite->statements))
         sqlite3_finalize(kept[place = 0].statement);
-    if (!error)
-        kept[place] = (struct sqlite_statement){text, *statement};
-    return error;
+    kept[place] = (struct sqlite_statement){text, *statement};
+    return VKCLIP_OK;
 }
 
 static int find_row(struct sqlite *sqlite, const char *text, sqlite3_stmt **row, const char *types,
                     va_list values)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     bool found = false;
     int error = keep_statement(sqlite, text, &statement);
     if (!error)

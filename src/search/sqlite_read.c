@@ -277,6 +277,9 @@ static int read_vector(struct store *store, int64_t id, int64_t model, uint16_t 
                        size_t dim, bool *found)
 {
     sqlite3_stmt *row;
+    *found = false;
+    if (id < 0 || id >> SQLITE_KEY_BITS)
+        return VKCLIP_OK; /* The key would be that of another model's vector. */
     int error = sqlite_find(sqlite_of_store(store),
                             "SELECT data FROM vector WHERE id = " SQLITE_KEY("?2", "?1"), &row,
                             "ii", id, model);

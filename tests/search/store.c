@@ -157,6 +157,10 @@ static void absent_files_are_made_or_refused(void **state)
     assert_int_equal(store_open(path, true, &store), 0);
     assert_failed(store->write->put_root(store, "/"), VKCLIP_EIO, "read-only");
     store_close(&store);
+    char *slashes = string_format("/%s", path);
+    assert_int_equal(store_open(slashes, true, &store), 0);
+    store_close(&store);
+    free(slashes);
     free(path);
     free(far);
     scratch_remove(folder);
@@ -301,6 +305,17 @@ static void vectors_of_models_stay_apart(void **state)
     assert_int_equal(store->read->each_vector(store, b, 0, see_vector, &seen), 0);
     assert_int_equal(seen.count, 1);
     assert_int_equal(seen.last, ids[2]);
+
+    /* An id that is too large is not one of another model. */
+    uint16_t values[DIM];
+    bool found;
+    assert_int_equal(store->read->read_vector(store, ids[2], b, values, DIM, &found), 0);
+    assert_true(found);
+    const int64_t distance = (b - a) << SQLITE_KEY_BITS;
+    assert_int_equal(store->read->read_vector(store, ids[2] + distance, a, values, DIM, &found), 0);
+    assert_false(found);
+    assert_int_equal(store->read->read_vector(store, ids[3] - distance, b, values, DIM, &found), 0);
+    assert_false(found);
 
     /* A vector before the last one makes copies of the model's vectors useless. */
     assert_int_equal(store->write->begin(store), 0);
