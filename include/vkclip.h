@@ -962,7 +962,7 @@ VKCLIP_API int vkclip_search(struct vkclip_index *index, struct vkclip_model *mo
 VKCLIP_API int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model);
 
 /* Receives a picture of the index and its embedding [D], of unit length. Return nonzero to stop;
- * the call then fails with EINVALID. */
+ * the call then fails with EINVALID. The function must not use the index. */
 typedef int vkclip_indexed_fn(void *user, const struct vkclip_hit *picture, const float *embed);
 /* Lists the files that the model has encoded and that pass the filters of `params`, which may be
  * NULL, in the order of ids. Each file is listed, also where several have the same content:
@@ -991,7 +991,8 @@ struct vkclip_group {
     size_t count;             /* at least 2 */
     double cosine;            /* the smallest of two pictures that brought the group together */
 };
-/* Receives a group. Return nonzero to stop; the call then fails with EINVALID. */
+/* Receives a group. Return nonzero to stop; the call then fails with EINVALID. The function must not
+ * use the index. */
 typedef int vkclip_group_fn(void *user, const struct vkclip_group *group);
 /* Receives now and then which share of the work is done. Return nonzero to stop; the call then
  * fails with EINVALID. */

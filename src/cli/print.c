@@ -198,6 +198,14 @@ void cli_fail_input(struct cli_session *session, const char *format, ...)
     session->failures++;
 }
 
+void cli_fail_file(struct cli_session *session, const char *path, const char *message)
+{
+    if (string_begins_with(message, path))
+        cli_fail_input(session, "%s", message);
+    else
+        cli_fail_input(session, "%s: %s", path, message);
+}
+
 void cli_show_wait(const struct cli_session *session, const char *message)
 {
     cli_clear_progress();
@@ -279,6 +287,11 @@ bool cli_print_json(json_t *json, FILE *file)
                 putc('\n', file) != EOF;
     json_decref(json);
     return good;
+}
+
+bool cli_prints_to_terminal(void)
+{
+    return isatty(fileno(stdout));
 }
 
 int cli_text_columns(const char *text)

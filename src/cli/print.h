@@ -19,6 +19,8 @@ int cli_fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);
 int cli_fail_usage(const struct cli_session *session, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Prints the message about one input and counts the input as failed. */
 void cli_fail_input(struct cli_session *session, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Prints a message about a file, after its path unless that is there, and counts it as failed. */
+void cli_fail_file(struct cli_session *session, const char *path, const char *message);
 /* Prints "vkclip: message" about something that is no failure. */
 void cli_say(const char *format, ...) PRINTF_LIKE(1, 2);
 /* Prints "vkclip: PREFIX SUBJECT MESSAGE", each with its own separators. */
@@ -56,6 +58,8 @@ json_t *cli_json_api(const struct vkclip_device_info *info);
 json_t *cli_json_floats(const float *values, size_t count);
 /* Prints one line and releases `json`. False: it could not be built or written. */
 bool cli_print_json(json_t *json, FILE *file);
+/* Tells whether standard output is read by a person. */
+bool cli_prints_to_terminal(void);
 /* Prints a text for a person: without control characters, filled up to `columns` of a terminal. */
 void cli_print_text(const char *text, int columns);
 int cli_text_columns(const char *text);

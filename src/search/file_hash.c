@@ -25,6 +25,12 @@
 /* A picture file is smaller: the largest that is decoded by default has 89 million pixels. */
 enum { MOST_BYTES = 1 << 30 };
 
+/* Tells whether a file cannot be opened now for a reason that is not its own. */
+static bool is_short_of_memory(int reason)
+{
+    return reason == ENOMEM || reason == EMFILE || reason == ENFILE;
+}
+
 /* Reads until the end of the file, or until there is more than expected. */
 static int read_all(int file, const char *path, uint8_t *data, size_t expected)
 {
@@ -76,7 +82,8 @@ int file_hash_read(const char *path, struct store_stamp *stamp, struct store_has
     /* With O_NONBLOCK a FIFO fails below, instead of waiting for a writer. */
     const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_BINARY);
     if (file < 0)
-        return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+        return error_fail(is_short_of_memory(errno) ? VKCLIP_EMEMORY : VKCLIP_EIO, "%s: %s", path,
+                          strerror(errno));
     int error = read_file(file, path, stamp, data);
     close(file);
     if (error) {

@@ -1594,6 +1594,29 @@ class Search(CommandTest):
         done = subprocess.run([COMMAND, 'search', *index, 'owl', '-0'], stdout=subprocess.PIPE, check=True)
         self.assertEqual(done.stdout, path + b'\0')
 
+        # In lists, those that are not UTF-8 are named by their place.
+        shutil.copy(self.owl, self.path('photos'))
+        self.path('photos/cut.png', b'\x89PNG\r\n\x1a\n')
+        cut = self.path('photos').encode() + b'/\xff cut.png'
+        os.rename(self.path('photos/cut.png'), cut)
+        self.run_command('index', *index, '-m', MODEL, self.path('photos'), status=1)
+        group, = self.run_json('duplicates', *index)
+        (place, encoded), = group['paths_bytes'].items()
+        self.assertEqual(base64.b64decode(encoded), path)
+        self.assertNotEqual(group['paths'][int(place)], self.path('photos/owl.png'))
+        status, = self.run_json('index', *index, '--status')
+        self.assertEqual(base64.b64decode(status['failures'][0]['path_bytes']), cut)
+
+        # A terminal gets no bytes that it could take for commands.
+        control = self.path('photos').encode() + b'/\033[31m.png'
+        os.rename(path, control)
+        self.run_command('index', *index, '-m', MODEL, self.path('photos'))
+        seen = self.run_in_terminal(b'', 'search', *index, '-q', '--paths-only', 'owl')
+        self.assertNotIn(b'\033', seen)
+        done = subprocess.run([COMMAND, 'search', *index, 'owl', '--paths-only'], stdout=subprocess.PIPE,
+                              check=True)
+        self.assertIn(control, done.stdout)
+
     def test_refresh(self):
         os.mkdir(self.path('photos'))
         shutil.copy(self.owl, self.path('photos'))
@@ -1605,6 +1628,7 @@ class Search(CommandTest):
         # A file that cannot be read is told of once.
         for status in [1, 0]:
             found = self.run_json('search', *index, '--refresh', 'a picture of pizza', status=status)
+            self.assertEqual(any('photos/cut.png: ' in line for line in self.errors), status == 1)
             self.assertEqual([os.path.basename(line['path']) for line in found], ['pizza.png', 'owl.png'])
         os.remove(self.path('photos/pizza.png'))
         found = self.run_json('search', *index, '--refresh', 'a picture of pizza')

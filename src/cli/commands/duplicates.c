@@ -2,10 +2,12 @@
  *
  * vkclip duplicates: the pictures of an index that are there several times.
  */
+#include "base/base64.h"
 #include "cli/command.h"
 #include "cli/log.h"
 #include "cli/model.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct options {
@@ -40,11 +42,24 @@ static const char *const kinds[] = {[VKCLIP_GROUP_EXACT] = "the same file",
                                     [VKCLIP_GROUP_SAME] = "the same picture",
                                     [VKCLIP_GROUP_NEAR] = "near"};
 
+/* Adds a path to a list. Where it is not UTF-8, `bytes` has it in base64 by its place. */
+static void add_path(json_t *paths, json_t *bytes, const char *path)
+{
+    const size_t length = strlen(path);
+    json_t *text = json_stringn(path, length);
+    char place[32], *encoded = text ? NULL : base64_encode(path, length);
+    snprintf(place, sizeof(place), "%zu", json_array_size(paths));
+    if (encoded)
+        json_object_set_new(bytes, place, json_string(encoded));
+    json_array_append_new(paths, text ? text : cli_json_text(path, length));
+    free(encoded);
+}
+
 static bool print_group_json(const struct vkclip_group *group)
 {
-    json_t *paths = json_array(), *ids = json_array();
+    json_t *paths = json_array(), *bytes = json_object(), *ids = json_array();
     for (size_t i = 0; i < group->count; i++) {
-        json_array_append_new(paths, cli_json_text(group->paths[i], strlen(group->paths[i])));
+        add_path(paths, bytes, group->paths[i]);
         json_array_append_new(ids, json_integer(group->ids[i]));
     }
     json_t *json =
@@ -52,6 +67,9 @@ static bool print_group_json(const struct vkclip_group *group)
                   "paths", paths, "cosine", group->cosine, "ids", ids);
     if (json && group->kind != VKCLIP_GROUP_EXACT)
         json_object_set_new(json, "same_picture", json_boolean(group->kind == VKCLIP_GROUP_SAME));
+    if (json && json_object_size(bytes))
+        json_object_set(json, "paths_bytes", bytes);
+    json_decref(bytes);
     return cli_print_json(json, stdout);
 }
 
@@ -149,9 +167,10 @@ const struct cli_command cli_duplicates_command = {
             "cosine is at least 0.995, their sides have the same proportion, and the moments at\n"
             "which they were taken do not differ. A group is what such pairs connect. With --json\n"
             "one line per group: {\"kind\":\"exact\"|\"near\",\"paths\":[...],\"cosine\":X,\n"
-            "\"ids\":[...]}, and \"same_picture\" tells the last two kinds apart. Pairs that were\n"
-            "given to --forget do not come together any more. --model is needed only where the\n"
-            "index has pictures by several models.",
+            "\"ids\":[...]}, and \"same_picture\" tells the last two kinds apart; \"paths_bytes\" has\n"
+            "paths that are not UTF-8 in base64, by their place. Pairs that were given to --forget\n"
+            "do not come together any more. --model is needed only where the index has pictures by\n"
+            "several models.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_duplicates,

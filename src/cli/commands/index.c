@@ -57,13 +57,8 @@ static int show_update(void *user, const struct vkclip_update_progress *progress
 /* Is a vkclip_failure_fn. */
 static int print_failure(void *user, const char *path, int error, const char *message)
 {
-    const size_t length = strlen(path);
     (void)error;
-    /* Messages of folders begin with the path. */
-    if (!strncmp(message, path, length))
-        cli_fail_input(((struct update *)user)->session, "%s", message);
-    else
-        cli_fail_input(((struct update *)user)->session, "%s: %s", path, message);
+    cli_fail_file(((struct update *)user)->session, path, message);
     return 0;
 }
 
@@ -176,9 +171,10 @@ static int add_failure(void *user, const char *path, int error, const char *mess
         putchar('\n');
         return 0;
     }
-    return json_array_append_new(status->failures,
-                                 json_pack("{s:o,s:o}", "path", cli_json_text(path, strlen(path)),
-                                           "error", cli_json_text(message, strlen(message))));
+    json_t *failure = cli_json_name("path", path, strlen(path));
+    return json_array_append_new(
+        status->failures,
+        cli_json_with(failure, "error", cli_json_text(message, strlen(message))));
 }
 
 static void print_counts(const struct status *status)
@@ -221,11 +217,13 @@ static json_t *make_json(const struct status *status)
 
 static int read_models(struct vkclip_index *index, struct status *status)
 {
-    int error = vkclip_list_index_models(index, NULL, 0, &status->model_count);
-    status->models = calloc(status->model_count + 1, sizeof(*status->models));
-    if (!error && status->models)
-        error = vkclip_list_index_models(index, status->models, status->model_count,
-                                         &status->model_count);
+    size_t room = 0, count = 0;
+    int error = vkclip_list_index_models(index, NULL, 0, &room);
+    status->models = error ? NULL : calloc(room + 1, sizeof(*status->models));
+    if (!status->models)
+        return error;
+    error = vkclip_list_index_models(index, status->models, room, &count);
+    status->model_count = count < room ? count : room; /* Another process may have added some. */
     return error;
 }
 

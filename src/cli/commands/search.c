@@ -259,9 +259,8 @@ static int open_model(struct search *search, bool device)
 /* Is a vkclip_failure_fn. */
 static int report_failure(void *user, const char *path, int error, const char *message)
 {
-    (void)path;
     (void)error;
-    cli_fail_input(user, "%s", message);
+    cli_fail_file(user, path, message);
     return 0;
 }
 

@@ -75,6 +75,16 @@ static void print_row(const struct search_output *output, const struct vkclip_hi
     putchar('\n');
 }
 
+/* Prints the system's bytes for another program, and no control characters for a person. */
+static void print_path(const struct search_output *output, const char *path)
+{
+    if (!output->nul && cli_prints_to_terminal())
+        cli_print_text(path, 0);
+    else
+        fputs(path, stdout);
+    putchar(output->nul ? 0 : '\n');
+}
+
 int search_output_hit(void *user, const struct vkclip_hit *hit)
 {
     struct search_output *output = user;
@@ -86,7 +96,7 @@ int search_output_hit(void *user, const struct vkclip_hit *hit)
     if (output->session->common.json)
         return !cli_print_json(describe_hit(hit), stdout);
     if (output->paths_only)
-        printf("%s%c", hit->path, output->nul ? 0 : '\n');
+        print_path(output, hit->path);
     else
         print_row(output, hit);
     if (output->preview && !output->paths_only)

@@ -83,7 +83,8 @@ static size_t read_answer(int terminal, char *answer, size_t capacity)
     return size;
 }
 
-/* Asks without echo, so that the answer does not appear on the screen. */
+/* Asks without echo, so that the answer does not appear on the screen. A process in the background
+ * does not ask, because the system would stop it. */
 static enum preview_protocol ask_terminal(void)
 {
     char answer[256];
@@ -92,7 +93,7 @@ static enum preview_protocol ask_terminal(void)
     const int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (terminal < 0)
         return protocol;
-    if (!tcgetattr(terminal, &before)) {
+    if (tcgetpgrp(terminal) == getpgrp() && !tcgetattr(terminal, &before)) {
         quiet = before;
         quiet.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
         tcsetattr(terminal, TCSAFLUSH, &quiet);
