@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "search/pass.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/half.h"
 #include "base/string.h"
 #include "search/file_hash.h"
@@ -537,16 +538,16 @@ static int see_broken(void *user, const char *path, int error)
 }
 
 /* A disk that is not mounted leaves an empty folder, or none. */
-static int keep_files(struct pass *pass, const struct root *root, const char *what)
+static int keep_files(const struct pass *pass, const char *path, const char *what)
 {
     uint64_t files;
-    int error = pass->store->write->count_below(pass->store, root->path, &files);
+    int error = pass->store->write->count_below(pass->store, path, &files);
     if (!error && files)
         log_message(VKCLIP_LOG_WARNING,
                     "%s: %s, but the index has %llu files there: they stay in it; if the folder is "
                     "not just unmounted, remove it from the index",
-                    root->path, what, (unsigned long long)files);
-    return error ? error : pass->store->write->see_folder(pass->store, root->path);
+                    path, what, (unsigned long long)files);
+    return error ? error : pass->store->write->see_folder(pass->store, path);
 }
 
 static int search_root(struct pass *pass, const struct root *root)
@@ -555,7 +556,7 @@ static int search_root(struct pass *pass, const struct root *root)
         .file = see_file, .broken = see_broken, .user = pass};
     struct stat status;
     if (!root->exists)
-        return root->known ? keep_files(pass, root, "is not there") : VKCLIP_OK;
+        return root->known ? keep_files(pass, root->path, "is not there") : VKCLIP_OK;
     if (!root->folder) {
         if (stat(root->path, &status))
             return VKCLIP_OK;
@@ -563,21 +564,42 @@ static int search_root(struct pass *pass, const struct root *root)
         return see_file(pass, root->path, &stamp);
     }
     int error = walk_folder(&walk, root->path);
-    return error || walk.entries ? error : keep_files(pass, root, "has no files");
+    return error || walk.entries ? error : keep_files(pass, root->path, "has no files");
 }
 
-/* Is a vkclip_folder_fn. A folder that the index was given once and that is hidden within a folder
- * of this pass is not searched, and its files stay as they are. */
-static int keep_hidden_root(void *user, const char *path)
+/* Tells whether a folder has files or folders that a search does not leave out. */
+static bool has_entries(const char *path)
+{
+    char **names = NULL;
+    size_t count = 0, left_out = 0;
+    if (folder_list(path, &names, &count))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        left_out += walk_is_left_out(names[i]);
+    folder_free_names(&names, count);
+    return left_out < count;
+}
+
+/* Is a vkclip_folder_fn. A folder that the index was given once may lie below one of this pass. Its
+ * files stay as they are if the pass does not come to it, because it is hidden, or if it is not
+ * mounted. */
+static int keep_known_root(void *user, const char *path)
 {
     const struct pass *pass = user;
-    bool is_below = false;
+    bool is_below = false, is_found = false;
     for (size_t i = 0; i < pass->roots->count; i++) {
-        if (walk_finds(path, pass->roots->items[i].path))
-            return VKCLIP_OK;
-        is_below |= walk_is_below(path, pass->roots->items[i].path);
+        const struct root *root = &pass->roots->items[i];
+        const bool same = !strcmp(path, root->path);
+        if (same && !root->covered)
+            return VKCLIP_OK; /* It was searched on its own account. */
+        is_below |= !same && walk_is_below(path, root->path);
+        is_found |= !same && walk_finds(path, root->path);
     }
-    return is_below ? pass->store->write->see_folder(pass->store, path) : VKCLIP_OK;
+    if (!is_below)
+        return VKCLIP_OK;
+    if (!is_found)
+        return pass->store->write->see_folder(pass->store, path);
+    return has_entries(path) ? VKCLIP_OK : keep_files(pass, path, "has no files");
 }
 
 /* The view of the database that the walk holds is let go between parts of the walk. */
@@ -591,7 +613,7 @@ static int search_roots(struct pass *pass, const struct roots *roots)
         if (!roots->items[i].covered)
             error = search_root(pass, &roots->items[i]);
     if (!error)
-        error = store->read->each_root(store, keep_hidden_root, pass);
+        error = store->read->each_root(store, keep_known_root, pass);
     if (!error)
         return store->read->end(store);
     store->write->rollback(store);

@@ -446,6 +446,22 @@ static void what_was_named_stays(void **state)
     assert_int_equal(vkclip_index_paths(index, model, NULL, 0, NULL, &result), 0);
     assert_int_equal(result.added, 1);
     assert_int_equal(result.removed, 2);
+
+    /* A known folder within another one that has no files is not mounted. */
+    act_all(folder, "folder p/disk; write p/disk/d.ppm 5");
+    char *disk = scratch_path(folder, "p/disk");
+    assert_int_equal(vkclip_index_paths(index, model, (const char *[]){disk}, 1, NULL, &result), 0);
+    act(folder, "move p/disk away");
+    for (int is_there = 0; is_there < 2; is_there++) {
+        assert_int_equal(vkclip_index_paths(index, model, around, 1, NULL, &result), 0);
+        assert_int_equal(result.removed, 0);
+        assert_int_equal(vkclip_index_paths(index, model, NULL, 0, NULL, &result), 0);
+        assert_int_equal(result.removed, 0);
+        act(folder, is_there ? "write p/disk/other.ppm 6" : "folder p/disk");
+    }
+    assert_int_equal(vkclip_index_paths(index, model, around, 1, NULL, &result), 0);
+    assert_int_equal(result.removed, 1);
+    free(disk);
     vkclip_close_index(&index);
     free(p);
     free(hidden);
