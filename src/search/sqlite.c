@@ -106,9 +106,7 @@ int sqlite_open(const char *path, enum sqlite_mode mode, struct sqlite *sqlite)
     if (mode == SQLITE_MODE_READ)
         code = open_read_only(sqlite);
     else
-        code = open_database(sqlite, "",
-                             SQLITE_OPEN_READWRITE |
-                                 (mode == SQLITE_MODE_CREATE ? SQLITE_OPEN_CREATE : 0));
+        code = open_database(sqlite, "", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     int error = code ? sqlite_fail(sqlite, code) : VKCLIP_OK;
     if (error)
         sqlite_close(sqlite);

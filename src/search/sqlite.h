@@ -19,7 +19,7 @@ struct sqlite {
     } statements[48]; /* those that are kept */
 };
 
-enum sqlite_mode { SQLITE_MODE_READ, SQLITE_MODE_WRITE, SQLITE_MODE_CREATE };
+enum sqlite_mode { SQLITE_MODE_READ, SQLITE_MODE_CREATE };
 
 /* Opens a database. After an error the connection is closed. */
 int sqlite_open(const char *path, enum sqlite_mode mode, struct sqlite *sqlite);

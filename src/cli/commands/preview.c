@@ -3,6 +3,7 @@
  * Pictures in a terminal: pixels to the bytes of each protocol.
  */
 #include "cli/commands/preview.h"
+#include "base/base64.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -91,19 +92,12 @@ void preview_free(struct preview *preview)
 
 /* ---- Base64 ------------------------------------------------------------------------------------ */
 
-static void write_base64(const uint8_t *data, size_t size, FILE *file)
+static bool write_base64(const uint8_t *data, size_t size, FILE *file)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < size; i += 3) {
-        const size_t left = size - i;
-        const uint32_t bits = (uint32_t)data[i] << 16 |
-                              (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
-                              (left > 2 ? data[i + 2] : 0);
-        putc(digits[bits >> 18], file);
-        putc(digits[bits >> 12 & 63], file);
-        putc(left > 1 ? digits[bits >> 6 & 63] : '=', file);
-        putc(left > 2 ? digits[bits & 63] : '=', file);
-    }
+    char *text = base64_encode(data, size);
+    const bool good = text && fputs(text, file) >= 0;
+    free(text);
+    return good;
 }
 
 /* ---- kitty ------------------------------------------------------------------------------------- */
@@ -114,15 +108,16 @@ static bool write_kitty(const struct preview *preview, FILE *file)
 {
     enum { PIECE = 3072 };
     const size_t size = (size_t)preview->width * preview->height * 3;
+    bool good = true;
     fprintf(file, "\033_Ga=T,f=24,q=2,s=%u,v=%u,c=%u,r=%u,", preview->width, preview->height,
             preview->columns, preview->rows);
     for (size_t done = 0; done < size; done += PIECE) {
         const bool last = size - done <= PIECE;
         fprintf(file, "%sm=%d;", done ? "\033_G" : "", !last);
-        write_base64(preview->pixels + done, last ? size - done : PIECE, file);
+        good &= write_base64(preview->pixels + done, last ? size - done : PIECE, file);
         fputs("\033\\", file);
     }
-    return putc('\n', file) != EOF;
+    return putc('\n', file) != EOF && good;
 }
 
 /* ---- iTerm2, which takes a picture file: a PNG ------------------------------------------------- */
@@ -198,9 +193,9 @@ static bool write_iterm(const struct preview *preview, FILE *file)
         return false;
     fprintf(file, "\033]1337;File=inline=1;size=%zu;width=%u;height=%u:", png.size,
             preview->columns, preview->rows);
-    write_base64(png.data, png.size, file);
+    const bool good = write_base64(png.data, png.size, file);
     free(png.data);
-    return fputs("\a\n", file) >= 0;
+    return fputs("\a\n", file) >= 0 && good;
 }
 
 /* ---- Sixel ------------------------------------------------------------------------------------- */
