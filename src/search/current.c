@@ -111,6 +111,19 @@ static int extend_file(const struct current *current, const char *path,
     return vectors_write_end(&extension.file, current->workers, error);
 }
 
+/* Maps what was written, unless another process has put the vectors of another state in its place
+ * since. */
+static int map_written_file(struct current *current, const char *path,
+                            const struct vectors_key *key)
+{
+    struct vectors_key found = *key;
+    if (vectors_map(path, &found, current->workers, &current->vectors) &&
+        found.changes == key->changes && found.rewrites == key->rewrites)
+        return VKCLIP_OK;
+    vectors_close(&current->vectors);
+    return error_fail(VKCLIP_EIO, "%s: cannot be read, or was replaced by another process", path);
+}
+
 static int update_file(struct current *current, const char *path, struct vectors_key key)
 {
     struct vectors_key found = key;
@@ -122,9 +135,8 @@ static int update_file(struct current *current, const char *path, struct vectors
     if (error)
         error = write_file(current, path, &key);
     vectors_close(&current->vectors);
-    found = key;
-    if (!error && !vectors_map(path, &found, current->workers, &current->vectors))
-        error = error_fail(VKCLIP_EIO, "%s: cannot be read", path);
+    if (!error)
+        error = map_written_file(current, path, &key);
     return error;
 }
 
@@ -209,12 +221,11 @@ int current_keep(struct current *current, struct gpu *gpu, struct tuner *tuner)
 int current_top(struct current *current, const float *query, size_t top, const uint64_t *allowed,
                 struct scan_hit *hits, struct scan_statistics *statistics)
 {
-    int error = current->resident ? resident_top(current->resident, query, 1, top, allowed, hits,
-                                                 statistics)
-                                  : VKCLIP_OK;
-    if (current->resident && (!error || error == VKCLIP_EINVALID))
-        return error;
     if (current->resident) {
+        const int error =
+            resident_top(current->resident, query, 1, top, allowed, hits, statistics);
+        if (!error || error == VKCLIP_EINVALID)
+            return error; /* Wrong arguments are no fault of the device. */
         log_message(VKCLIP_LOG_WARNING,
                     "%s: the device cannot search any more, the processor does: %s", current->path,
                     error_last());
