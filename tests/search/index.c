@@ -469,6 +469,28 @@ static void what_was_named_stays(void **state)
     scratch_remove(folder);
 }
 
+/* The names in a folder can be read without the permission to look at its files. Root has it. */
+static void files_that_cannot_be_looked_at_stay(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *p = scratch_path(folder, "p"),
+         *q = scratch_path(folder, "p/q");
+    struct vkclip_index *index = open_index(folder);
+    size_t failures;
+    act_all(folder, "folder p; folder p/q; write p/a.ppm 1; write p/q/b.ppm 2");
+    update(index, p, &failures);
+    assert_int_equal(chmod(q, 0400), 0);
+    const struct vkclip_update_result result = update(index, p, &failures);
+    assert_int_equal(chmod(q, 0700), 0);
+    assert_int_equal(failures, geteuid() != 0);
+    assert_int_equal(result.removed, 0);
+    assert_int_equal(result.indexed, 2);
+    vkclip_close_index(&index);
+    free(p);
+    free(q);
+    scratch_remove(folder);
+}
+
 static void paths_become_absolute(void **state)
 {
     (void)state;
@@ -839,6 +861,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_are_found),         cmocka_unit_test(paths_may_overlap),
         cmocka_unit_test(what_was_named_stays),      cmocka_unit_test(paths_become_absolute),
+        cmocka_unit_test(files_that_cannot_be_looked_at_stay),
         cmocka_unit_test(models_stand_side_by_side), cmocka_unit_test(a_pass_can_be_stopped),
         cmocka_unit_test(changes_are_watched),       cmocka_unit_test(kills_lose_nothing),
     };
