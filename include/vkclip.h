@@ -824,11 +824,11 @@ struct vkclip_update_result {
  * more, but if a folder is absent or has no files at all although the index knows some, as if its
  * disk were not mounted, a warning is logged and nothing is marked.
  *
- * Results are written in batches of at most 256 files or half a second. Whenever the process ends, the
- * index is intact, and the next call does what is left. A file that cannot be read or decoded is
- * recorded, and is not read again until it changes. `params` and `result` may be NULL; *result is
- * valid after an error, too. Errors: EINVALID (a path does not exist; the index has other vectors
- * under this model's name; a function of the caller stopped the call), and those of
+ * Results are written in batches of at most 256 files or half a second. Whenever the process ends,
+ * the index is intact, and the next call does what is left. A file that cannot be read or decoded
+ * is recorded, and is not read again until it changes. `params` and `result` may be NULL; *result
+ * is valid after an error, too. Errors: EINVALID (a path does not exist; the index has other
+ * vectors under this model's name; a function of the caller stopped the call), and those of
  * vkclip_open_index and vkclip_encode_files. */
 VKCLIP_API int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
                                   const char *const *paths, size_t count,
@@ -991,8 +991,8 @@ struct vkclip_group {
     size_t count;             /* at least 2 */
     double cosine;            /* the smallest of two pictures that brought the group together */
 };
-/* Receives a group. Return nonzero to stop; the call then fails with EINVALID. The function must not
- * use the index. */
+/* Receives a group. Return nonzero to stop; the call then fails with EINVALID. The function must
+ * not use the index. */
 typedef int vkclip_group_fn(void *user, const struct vkclip_group *group);
 /* Receives now and then which share of the work is done. Return nonzero to stop; the call then
  * fails with EINVALID. */

@@ -306,8 +306,8 @@ static char *name_temporary(const char *path)
 
 int file_output_open(const char *path, struct file_output *output)
 {
-    *output = (struct file_output){.path = string_format("%s", path),
-                                   .temporary = name_temporary(path)};
+    *output =
+        (struct file_output){.path = string_format("%s", path), .temporary = name_temporary(path)};
     if (!output->path || !output->temporary) {
         output->error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
         return output->error;

@@ -222,8 +222,7 @@ int current_top(struct current *current, const float *query, size_t top, const u
                 struct scan_hit *hits, struct scan_statistics *statistics)
 {
     if (current->resident) {
-        const int error =
-            resident_top(current->resident, query, 1, top, allowed, hits, statistics);
+        const int error = resident_top(current->resident, query, 1, top, allowed, hits, statistics);
         if (!error || error == VKCLIP_EINVALID)
             return error; /* Wrong arguments are no fault of the device. */
         log_message(VKCLIP_LOG_WARNING,

@@ -51,7 +51,7 @@ struct pass {
     struct store *store;
     const struct pass_params *params;
     const struct roots *roots; /* what is searched */
-    int64_t model, now; /* `now` names the pass: nanoseconds since 1970 */
+    int64_t model, now;        /* `now` names the pass: nanoseconds since 1970 */
     struct vkclip_update_result result;
 
     pthread_mutex_t lock; /* protects the store and everything below */
@@ -552,8 +552,7 @@ static int keep_files(const struct pass *pass, const char *path, const char *wha
 
 static int search_root(struct pass *pass, const struct root *root)
 {
-    struct walk_receiver walk = {
-        .file = see_file, .broken = see_broken, .user = pass};
+    struct walk_receiver walk = {.file = see_file, .broken = see_broken, .user = pass};
     struct stat status;
     if (!root->exists)
         return root->known ? keep_files(pass, root->path, "is not there") : VKCLIP_OK;

@@ -85,15 +85,16 @@ char *walk_make_absolute(const char *path)
     size_t begin = end;
     while (begin && path[begin - 1] != '/')
         begin--;
-    const bool is_last = begin == end || (end == 1 && *path == '.'); /* It cannot be cut any more. */
+    const bool is_last =
+        begin == end || (end == 1 && *path == '.'); /* It cannot be cut any more. */
     if (resolved || is_last)
         return resolved ? resolved : string_format("%s", path);
     char *folder = begin ? string_format("%.*s", (int)begin, path) : string_format(".");
     char *absolute = folder ? walk_make_absolute(folder) : NULL;
-    char *whole = absolute ? string_format("%s%s%.*s", absolute,
-                                           string_ends_with(absolute, "/") ? "" : "/",
-                                           (int)(end - begin), path + begin)
-                           : NULL;
+    char *whole =
+        absolute ? string_format("%s%s%.*s", absolute, string_ends_with(absolute, "/") ? "" : "/",
+                                 (int)(end - begin), path + begin)
+                 : NULL;
     free(folder);
     free(absolute);
     return whole;
@@ -198,8 +199,7 @@ static int report_entry(const struct walk_receiver *walk, const char *path)
 {
     if (errno == ENOENT)
         return VKCLIP_OK;
-    return walk->broken(walk->user, path,
-                        error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno)));
+    return walk->broken(walk->user, path, error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno)));
 }
 
 static int search(struct walking *walking, const char *path);

@@ -494,14 +494,14 @@ static void files_that_cannot_be_looked_at_stay(void **state)
 static void paths_become_absolute(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {
-        {"none", "none"},   {"none/", "none"},         {"none/a.png", "none/a.png"},
-        {"./none", "none"}, {"none/b//", "none/b"},    {"tests/../none", "none"},
+    static const char *const paths[][2] = {
+        {"none", "none"},   {"none/", "none"},           {"none/a.png", "none/a.png"},
+        {"./none", "none"}, {"none/b//", "none/b"},      {"tests/../none", "none"},
         {"tests", "tests"}, {"tests/none", "tests/none"}};
     char *here = walk_resolve("."), *path;
-    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        char *expected = string_format("%s/%s", here, cases[i][1]);
-        path = walk_make_absolute(cases[i][0]);
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        char *expected = string_format("%s/%s", here, paths[i][1]);
+        path = walk_make_absolute(paths[i][0]);
         assert_string_equal(path, expected);
         free(expected);
         free(path);
@@ -859,11 +859,15 @@ int main(int argc, char **argv)
         return 0;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(changes_are_found),         cmocka_unit_test(paths_may_overlap),
-        cmocka_unit_test(what_was_named_stays),      cmocka_unit_test(paths_become_absolute),
+        cmocka_unit_test(changes_are_found),
+        cmocka_unit_test(paths_may_overlap),
+        cmocka_unit_test(what_was_named_stays),
+        cmocka_unit_test(paths_become_absolute),
         cmocka_unit_test(files_that_cannot_be_looked_at_stay),
-        cmocka_unit_test(models_stand_side_by_side), cmocka_unit_test(a_pass_can_be_stopped),
-        cmocka_unit_test(changes_are_watched),       cmocka_unit_test(kills_lose_nothing),
+        cmocka_unit_test(models_stand_side_by_side),
+        cmocka_unit_test(a_pass_can_be_stopped),
+        cmocka_unit_test(changes_are_watched),
+        cmocka_unit_test(kills_lose_nothing),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

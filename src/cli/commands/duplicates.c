@@ -162,15 +162,16 @@ const struct cli_command cli_duplicates_command = {
     .usage = "[OPTION...]\n"
              "--forget [--index FILE] PATH|id:N PATH|id:N",
     .arguments = "PATH|id:N",
-    .text = "Prints groups of files with the same bytes, then groups of the same picture in other\n"
-            "sizes and formats, then groups of near pictures. Two pictures are the same if their\n"
-            "cosine is at least 0.995, their sides have the same proportion, and the moments at\n"
-            "which they were taken do not differ. A group is what such pairs connect. With --json\n"
-            "one line per group: {\"kind\":\"exact\"|\"near\",\"paths\":[...],\"cosine\":X,\n"
-            "\"ids\":[...]}, and \"same_picture\" tells the last two kinds apart; \"paths_bytes\" has\n"
-            "paths that are not UTF-8 in base64, by their place. Pairs that were given to --forget\n"
-            "do not come together any more. --model is needed only where the index has pictures by\n"
-            "several models.",
+    .text =
+        "Prints groups of files with the same bytes, then groups of the same picture in other\n"
+        "sizes and formats, then groups of near pictures. Two pictures are the same if their\n"
+        "cosine is at least 0.995, their sides have the same proportion, and the moments at\n"
+        "which they were taken do not differ. A group is what such pairs connect. With --json\n"
+        "one line per group: {\"kind\":\"exact\"|\"near\",\"paths\":[...],\"cosine\":X,\n"
+        "\"ids\":[...]}, and \"same_picture\" tells the last two kinds apart; \"paths_bytes\" has\n"
+        "paths that are not UTF-8 in base64, by their place. Pairs that were given to --forget\n"
+        "do not come together any more. --model is needed only where the index has pictures by\n"
+        "several models.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_duplicates,

@@ -173,8 +173,7 @@ static int add_failure(void *user, const char *path, int error, const char *mess
     }
     json_t *failure = cli_json_name("path", path, strlen(path));
     return json_array_append_new(
-        status->failures,
-        cli_json_with(failure, "error", cli_json_text(message, strlen(message))));
+        status->failures, cli_json_with(failure, "error", cli_json_text(message, strlen(message))));
 }
 
 static void print_counts(const struct status *status)
