@@ -112,10 +112,11 @@ int postgres_see_file(struct store *store, const char *path, const struct store_
 
 int postgres_see_folder(struct store *store, const char *path)
 {
-    return postgres_run(postgres_of_store(store),
-                        "INSERT INTO pass_seen SELECT path FROM file WHERE " POSTGRES_BELOW
-                        " ON CONFLICT DO NOTHING",
-                        NULL, "p", path);
+    return postgres_run(
+        postgres_of_store(store),
+        "INSERT INTO pass_seen SELECT path FROM file WHERE missing = 0 AND " POSTGRES_BELOW
+        " ON CONFLICT DO NOTHING",
+        NULL, "p", path);
 }
 
 /* A file that another process has written since this pass began is there, whether this one has seen
