@@ -460,7 +460,7 @@ static void assert_vectors(const char *folder, const char *numbers)
     const struct vectors *vectors;
     char *path = scratch_path(folder, "index.db");
     assert_int_equal(workers_open(1, &workers), 0);
-    current.path = path;
+    current.path = current.files_path = path;
     current.workers = workers;
     assert_int_equal(current_vectors(&current, "aa", 1, DIM, &vectors), 0);
     assert_non_null(vectors->map.data);
