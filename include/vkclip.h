@@ -230,7 +230,7 @@ struct vkclip_tuning {
     const char *device, *shape;             /* names of the device and of the class of shapes */
     const char *kernel;                     /* the name of the kernel that is used */
     const struct vkclip_tuning_time *times; /* [count], times of the candidates */
-    size_t count;                           /* 0: the device was too slow to measure */
+    size_t count;                           /* 0: the device was too slow or too busy to tell */
 };
 /* Receives the choice of kernel for one class of shapes. What `tuning` points to is valid during
  * the call. Return nonzero to stop; vkclip_list_tuning then fails with EINVALID. */

@@ -640,11 +640,14 @@ static size_t list_times(json_t *class, struct vkclip_tuning_time times[KERNEL_C
     return count;
 }
 
-int tune_list(const struct tuner *tuner, vkclip_tuning_fn *entry, void *user)
+static int list_entries(const struct tuner *tuner, json_t *classes, vkclip_tuning_fn *entry,
+                        void *user)
 {
     json_t *class;
     const char *key;
-    json_object_foreach (tuner->classes, key, class) {
+    json_object_foreach (classes, key, class) {
+        if (json_object_get(tuner->classes, key) != class && json_object_get(tuner->classes, key))
+            continue; /* This process has measured it again. */
         struct vkclip_tuning_time times[KERNEL_CHOICES];
         struct vkclip_tuning tuning = {.device = gpu_info(tuner->gpu)->name,
                                        .shape = key,
@@ -656,6 +659,12 @@ int tune_list(const struct tuner *tuner, vkclip_tuning_fn *entry, void *user)
             return error_fail(VKCLIP_EINVALID, "the list of kernels was stopped by its caller");
     }
     return VKCLIP_OK;
+}
+
+int tune_list(const struct tuner *tuner, vkclip_tuning_fn *entry, void *user)
+{
+    int error = list_entries(tuner, tuner->classes, entry, user);
+    return error ? error : list_entries(tuner, tuner->unsure, entry, user);
 }
 
 void tune_add_kernel(struct tuner *tuner, const struct kernel *kernel)
