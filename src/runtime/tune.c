@@ -646,7 +646,8 @@ static int list_entries(const struct tuner *tuner, json_t *classes, vkclip_tunin
     json_t *class;
     const char *key;
     json_object_foreach (classes, key, class) {
-        if (json_object_get(tuner->classes, key) != class && json_object_get(tuner->classes, key))
+        json_t *known = json_object_get(tuner->classes, key);
+        if (known && known != class)
             continue; /* This process has measured it again. */
         struct vkclip_tuning_time times[KERNEL_CHOICES];
         struct vkclip_tuning tuning = {.device = gpu_info(tuner->gpu)->name,
