@@ -22,7 +22,7 @@ struct bench {
     struct config config;
     struct weights *weights;
     struct train *train;
-    struct store *store;
+    struct weight_store *store;
     struct plan *forward;
     float *pixels;
     int32_t *ids;
@@ -43,7 +43,7 @@ static int open_forward(struct gpu *gpu, struct tuner *tuner, struct bench *benc
     const int outputs[] = {image.normalized, text.normalized};
     int error = graph.error;
     if (!error)
-        error = store_create(gpu, graphs, 1, &bench->store);
+        error = weight_store_create(gpu, graphs, 1, &bench->store);
     struct row_reader reader = weights_row_reader(bench->weights);
     if (!error)
         error = upload_weights(gpu, bench->store, &reader);
@@ -157,7 +157,7 @@ int bench_train(struct gpu *gpu, struct tuner *tuner, const char *model, uint32_
     if (!error)
         error = run(&bench, batch, csv);
     plan_destroy(&bench.forward);
-    store_destroy(&bench.store);
+    weight_store_destroy(&bench.store);
     train_close(&bench.train);
     weights_close(&bench.weights);
     config_close(&bench.config);

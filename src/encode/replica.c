@@ -32,7 +32,7 @@ struct replica {
     struct gpu *gpu;
     struct tuner *tuner;
     const struct replica_spec *spec;
-    struct store *weights[TOWER_COUNT];
+    struct weight_store *weights[TOWER_COUNT];
     bool uploaded[TOWER_COUNT]; /* the weights of a tower have their values */
     struct arena arena;
     uint32_t most_batch[TOWER_COUNT];
@@ -106,7 +106,7 @@ static int create_store(struct replica *replica, enum tower tower)
     const struct graph *graphs[] = {&graph};
     int error = replica_graph(replica->spec, tower, 1, 0, &graph, NULL);
     if (!error)
-        error = store_create(replica->gpu, graphs, 1, &replica->weights[tower]);
+        error = weight_store_create(replica->gpu, graphs, 1, &replica->weights[tower]);
     graph_free(&graph);
     return error;
 }
@@ -148,7 +148,7 @@ static void close_memory(struct replica *replica)
         plan_destroy(&replica->plans[i].view.plan);
     arena_release(&replica->arena);
     for (enum tower tower = 0; tower < TOWER_COUNT; tower++) {
-        store_destroy(&replica->weights[tower]);
+        weight_store_destroy(&replica->weights[tower]);
         replica->uploaded[tower] = false;
     }
 }

@@ -177,7 +177,7 @@ int plan_measure(const struct graph *graph, uint32_t alignment, bool separate_me
 static int find_memory(const struct plan_params *params, const struct tensor *tensor, size_t index,
                        struct gpu_range *range)
 {
-    if (tensor->role == ROLE_WEIGHT && !store_find(params->weights, tensor->name, range))
+    if (tensor->role == ROLE_WEIGHT && !weight_store_find(params->weights, tensor->name, range))
         return error_fail(VKCLIP_EABSENT, "tensor %s was not loaded", tensor->name);
     if (tensor->role == ROLE_STATE && params->states)
         *range = params->states[index];

@@ -11,7 +11,7 @@
 #include "graph/graph.h"
 #include "runtime/arena.h"
 #include "runtime/kernels.h"
-#include "runtime/store.h"
+#include "runtime/weight_store.h"
 
 struct plan;
 
@@ -29,7 +29,7 @@ struct plan_params {
     struct arena *arena;   /* shared with other plans; NULL, or where memory must be separate: the
                             * plan has one of its own */
     double tuning_seconds; /* seconds that the choice may take, see tune_choose; 0: TUNE_SECONDS */
-    const struct store *weights;    /* weights by name; NULL for a graph with none */
+    const struct weight_store *weights; /* weights by name; NULL for a graph with none */
     const struct gpu_range *states; /* memory of the tensors of ROLE_STATE, by their index; NULL for
                                      * a graph with none. Ranges may overlap: nodes run one after
                                      * another, and a plan never writes there by itself */

@@ -150,12 +150,12 @@ static void compute_reference(const struct graph *graph, double *const *values)
     }
 }
 
-static int upload_weight(struct gpu *gpu, const struct store *store, const struct tensor *tensor,
-                         const double *values)
+static int upload_weight(struct gpu *gpu, const struct weight_store *store,
+                         const struct tensor *tensor, const double *values)
 {
     struct gpu_buffer *upload = NULL;
     struct gpu_range range;
-    if (!store_find(store, tensor->name, &range))
+    if (!weight_store_find(store, tensor->name, &range))
         return error_fail(VKCLIP_EABSENT, "tensor %s has no memory", tensor->name);
     const uint64_t bytes = layout_tensor_bytes(tensor);
     int error = gpu_buffer_create(gpu, GPU_UPLOAD, bytes, &upload);
@@ -169,9 +169,9 @@ static int upload_weight(struct gpu *gpu, const struct store *store, const struc
 }
 
 static int create_weights(struct gpu *gpu, const struct graph *graph, double *const *values,
-                          struct store **store)
+                          struct weight_store **store)
 {
-    int error = store_create(gpu, &graph, 1, store);
+    int error = weight_store_create(gpu, &graph, 1, store);
     for (size_t t = 0; t < graph->tensor_count && !error; t++)
         if (graph->tensors[t].role == ROLE_WEIGHT)
             error = upload_weight(gpu, *store, &graph->tensors[t], values[t]);
@@ -226,7 +226,7 @@ static int run_model(struct gpu *gpu, struct tuner *tuner, const struct kind *ki
                      const struct plan *lender, double *share)
 {
     struct graph graph;
-    struct store *store = NULL;
+    struct weight_store *store = NULL;
     struct plan *plan = NULL;
     double **values = NULL;
     const int out = build_model(kind, &graph);
@@ -252,7 +252,7 @@ static int run_model(struct gpu *gpu, struct tuner *tuner, const struct kind *ki
     if (!error)
         error = compare_runs(plan, kind, out, values[out], share);
     plan_destroy(&plan);
-    store_destroy(&store);
+    weight_store_destroy(&store);
     free_values(tensors, values);
     return error;
 }

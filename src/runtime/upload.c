@@ -43,7 +43,7 @@ struct piece {
 struct window {
     struct gpu *gpu;
     const struct row_reader *reader;
-    const struct store_weight *weights;
+    const struct stored_weight *weights;
     bool *overflows; /* of each weight: it has values beyond the range of its type */
     struct gpu_buffer *staging[2], *target;
     struct gpu_commands *copies[2];
@@ -283,7 +283,7 @@ static int add_piece(struct window *window, struct piece piece, uint64_t offset,
 
 static int upload_rows(struct window *window, size_t weight)
 {
-    const struct store_weight *stored = &window->weights[weight];
+    const struct stored_weight *stored = &window->weights[weight];
     uint64_t rows = row_count(&stored->tensor), step = rows_per_piece(&stored->tensor);
     uint64_t bytes = layout_row_bytes(stored->tensor.type, tensor_elements(&stored->tensor) / rows);
     int error = VKCLIP_OK;
@@ -298,7 +298,7 @@ static int upload_rows(struct window *window, size_t weight)
 /* Adds every panel of a weight; `matrix` is as in struct piece. */
 static int upload_panels(struct window *window, size_t weight, const float *matrix)
 {
-    const struct store_weight *stored = &window->weights[weight];
+    const struct stored_weight *stored = &window->weights[weight];
     uint64_t n = tensor_n(&stored->tensor), k = tensor_elements(&stored->tensor) / n;
     uint64_t bytes = layout_panel_bytes(stored->tensor.type, k), offset = stored->range.offset;
     int error = VKCLIP_OK;
@@ -383,7 +383,7 @@ static int destroy_window(struct window *window)
     return error;
 }
 
-int upload_weights(struct gpu *gpu, struct store *store, const struct row_reader *reader)
+int upload_weights(struct gpu *gpu, struct weight_store *store, const struct row_reader *reader)
 {
     size_t count = 0;
     struct window *window = calloc(1, sizeof(*window));
@@ -391,7 +391,7 @@ int upload_weights(struct gpu *gpu, struct store *store, const struct row_reader
         return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
     window->gpu = gpu;
     window->reader = reader;
-    window->weights = store_weights(store, &count);
+    window->weights = weight_store_list(store, &count);
     int error = create_window(window, count);
     for (size_t i = 0; i < count && !error; i++)
         error = upload_weight(window, i);

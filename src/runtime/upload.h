@@ -8,10 +8,10 @@
 #define VKCLIP_RUNTIME_UPLOAD_H
 
 #include "graph/row_reader.h"
-#include "runtime/store.h"
+#include "runtime/weight_store.h"
 
 /* Reads, converts and copies every weight of the store. The reader is not needed afterwards. Warns
  * of each tensor that has values too large for the type in which it is stored. */
-int upload_weights(struct gpu *gpu, struct store *store, const struct row_reader *reader);
+int upload_weights(struct gpu *gpu, struct weight_store *store, const struct row_reader *reader);
 
 #endif

@@ -30,7 +30,7 @@ struct resident {
     struct chunk *chunks;
     size_t chunk_count;
     size_t chunk_rows; /* of all chunks but the last */
-    struct store *weights;
+    struct weight_store *weights;
     struct arena arena;
 };
 
@@ -93,7 +93,8 @@ static int upload_chunks(struct resident *resident)
         list[i] = &graphs[i];
     }
     if (!error)
-        error = store_create(resident->params.gpu, list, resident->chunk_count, &resident->weights);
+        error = weight_store_create(resident->params.gpu, list, resident->chunk_count,
+                                    &resident->weights);
     if (!error)
         error = upload_weights(resident->params.gpu, resident->weights, &reader);
     for (size_t i = 0; graphs && i < resident->chunk_count; i++)
@@ -168,7 +169,7 @@ void resident_close(struct resident **handle)
     }
     free(resident->chunks);
     arena_release(&resident->arena);
-    store_destroy(&resident->weights);
+    weight_store_destroy(&resident->weights);
     free(resident);
     *handle = NULL;
 }

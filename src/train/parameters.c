@@ -39,7 +39,7 @@ struct range {
 
 struct parameters {
     struct gpu *gpu;
-    struct store *store;
+    struct weight_store *store;
     struct gpu_buffer **gradients, **moments; /* by the number of the weights' buffer */
     size_t buffer_count;
     struct entry *entries; /* every weight of both towers, and logit_scale */
@@ -130,7 +130,7 @@ size_t parameters_find(const struct parameters *p, const char *name)
 
 /* ---- Memory ---------------------------------------------------------------------------------- */
 
-const struct store *parameters_store(const struct parameters *p)
+const struct weight_store *parameters_store(const struct parameters *p)
 {
     return p->store;
 }
@@ -154,7 +154,7 @@ static int upload_groups(struct parameters *p, const struct weights *weights)
         error = graph->error;
     }
     if (!error)
-        error = store_create(p->gpu, all, GROUP_COUNT, &p->store);
+        error = weight_store_create(p->gpu, all, GROUP_COUNT, &p->store);
     struct row_reader reader = weights_row_reader(weights);
     if (!error)
         error = upload_weights(p->gpu, p->store, &reader);
@@ -168,7 +168,7 @@ static size_t find_buffer(const struct parameters *p, const struct gpu_buffer *b
 {
     uint64_t size;
     size_t i = 0;
-    while (i < p->buffer_count && store_buffer(p->store, i, &size) != buffer)
+    while (i < p->buffer_count && weight_store_buffer(p->store, i, &size) != buffer)
         i++;
     return i;
 }
@@ -178,7 +178,7 @@ static struct gpu_range find_range(const struct parameters *p, size_t index,
                                    enum parameter_value which)
 {
     struct gpu_range range = {0};
-    store_find(p->store, p->entries[index].parameter.name, &range);
+    weight_store_find(p->store, p->entries[index].parameter.name, &range);
     if (which == PARAMETER_VALUE)
         return range;
     const size_t buffer = find_buffer(p, range.buffer);
@@ -209,7 +209,7 @@ static int clear_buffers(struct parameters *p, unsigned width, struct gpu_buffer
         memset(gpu_buffer_map(zeros), 0, ZERO_BYTES);
     for (size_t i = 0; i < p->buffer_count && !error; i++) {
         uint64_t size;
-        store_buffer(p->store, i, &size);
+        weight_store_buffer(p->store, i, &size);
         error = clear_buffer(p->gpu, zeros, buffers[i], width * size);
     }
     gpu_buffer_destroy(p->gpu, &zeros);
@@ -225,7 +225,7 @@ static int create_zeros(struct parameters *p, unsigned width, struct gpu_buffer 
         return error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
     for (size_t i = 0; i < p->buffer_count && !error; i++) {
         uint64_t size;
-        store_buffer(p->store, i, &size);
+        weight_store_buffer(p->store, i, &size);
         error = gpu_buffer_create(p->gpu, GPU_ANY, width * size, &(*buffers)[i]);
     }
     return error ? error : clear_buffers(p, width, *buffers);
@@ -306,7 +306,7 @@ int parameters_bind(const struct parameters *p, const struct graph *graph,
     for (size_t i = 0; i < p->range_count && ranges; i++) {
         const struct range *range = &p->ranges[i];
         uint64_t size;
-        struct gpu_buffer *weights = store_buffer(p->store, range->buffer, &size);
+        struct gpu_buffer *weights = weight_store_buffer(p->store, range->buffer, &size);
         memory[ranges[i].weights] = (struct gpu_range){weights, range->offset, range->bytes};
         memory[ranges[i].gradients] =
             (struct gpu_range){p->gradients[range->buffer], range->offset, range->bytes};
@@ -491,7 +491,7 @@ int parameters_open(struct gpu *gpu, const struct graph *graph, const struct wei
     int error = list_entries(graph, weights, &p->entries, &p->count);
     if (!error)
         error = upload_groups(p, weights);
-    for (uint64_t size; !error && store_buffer(p->store, p->buffer_count, &size);)
+    for (uint64_t size; !error && weight_store_buffer(p->store, p->buffer_count, &size);)
         p->buffer_count++;
     if (!error)
         error = create_zeros(p, 1, &p->gradients);
@@ -520,7 +520,7 @@ void parameters_close(struct parameters **handle)
     destroy_buffers(p, p->moments);
     gpu_buffer_destroy(p->gpu, &p->download);
     gpu_buffer_destroy(p->gpu, &p->upload);
-    store_destroy(&p->store);
+    weight_store_destroy(&p->store);
     free(p->entries);
     free(p->ranges);
     free(p);

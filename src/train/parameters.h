@@ -16,7 +16,7 @@
 #include "vulkan/gpu.h"
 
 struct parameters;
-struct store;
+struct weight_store;
 
 /* Describes one parameter by the checkpoint's name and shape. */
 struct parameter {
@@ -38,7 +38,7 @@ int parameters_open(struct gpu *gpu, const struct graph *graph, const struct wei
 void parameters_close(struct parameters **parameters);
 
 /* Returns the memory of the weights by name, in the form that a plan takes. */
-const struct store *parameters_store(const struct parameters *parameters);
+const struct weight_store *parameters_store(const struct parameters *parameters);
 
 /* Appends an optimiser of all trained parameters to a graph. *ranges gets a new list that
  * parameters_bind needs; the caller frees it, even if graph->error says that this failed. */

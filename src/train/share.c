@@ -75,7 +75,7 @@ size_t share_count(const struct share_speed *speeds, size_t count,
 
 /* A device while it is measured. */
 struct trial {
-    struct store *store;
+    struct weight_store *store;
     struct plan *plans[TOWER_COUNT];
 };
 
@@ -92,7 +92,7 @@ static int open_trial(const struct train_device *device, const struct config *co
         error = error ? error : passes[tower].graph.error;
     }
     if (!error)
-        error = store_create(device->gpu, graphs, TOWER_COUNT, &trial->store);
+        error = weight_store_create(device->gpu, graphs, TOWER_COUNT, &trial->store);
     struct row_reader reader = weights_row_reader(weights);
     if (!error)
         error = upload_weights(device->gpu, trial->store, &reader);
@@ -114,7 +114,7 @@ static void close_trial(struct trial *trial)
 {
     for (enum tower tower = 0; tower < TOWER_COUNT; tower++)
         plan_destroy(&trial->plans[tower]);
-    store_destroy(&trial->store);
+    weight_store_destroy(&trial->store);
 }
 
 /* Gives the seconds of a forward pass of both towers on inputs of zeros. */
@@ -128,11 +128,11 @@ static int time_pass(const struct trial *trial, double *seconds)
     return error;
 }
 
-static int time_copies(struct gpu *gpu, const struct store *store, double *rate)
+static int time_copies(struct gpu *gpu, const struct weight_store *store, double *rate)
 {
     struct gpu_buffer *host = NULL;
     uint64_t size = 0;
-    struct gpu_buffer *source = store_buffer(store, 0, &size);
+    struct gpu_buffer *source = weight_store_buffer(store, 0, &size);
     size = size < COPY_BYTES ? size : COPY_BYTES;
     int error = gpu_buffer_create(gpu, GPU_DOWNLOAD, size, &host);
     double seconds = 0;

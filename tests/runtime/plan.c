@@ -203,21 +203,21 @@ static void absent_weight(void **state)
     struct graph graph;
     struct plan *plan = NULL;
     struct weights *weights = NULL;
-    struct store *store = NULL;
+    struct weight_store *store = NULL;
     struct config config;
     struct vkclip_model_params params = {0};
     gpu = open_gpu("");
     assert_int_equal(checkpoint_open("models/emoji-clip", &params, &config, &weights), 0);
     assert_int_equal(tower_build(&config, TOWER_TEXT, TYPE_F32, 1, &graph, NULL), 0);
     const struct graph *graphs[] = {&graph};
-    assert_int_equal(store_create(gpu, graphs, 1, &store), 0);
+    assert_int_equal(weight_store_create(gpu, graphs, 1, &store), 0);
     graph_free(&graph);
     assert_int_equal(tower_build(&config, TOWER_IMAGE, TYPE_F32, 1, &graph, NULL), 0);
     const struct plan_params plan_params = {.gpu = gpu, .weights = store};
     assert_int_equal(plan_create(&plan_params, &graph, &plan), VKCLIP_EABSENT);
     assert_null(plan);
     assert_int_equal(graph.node_count, 0); /* The plan owns it even on error. */
-    store_destroy(&store);
+    weight_store_destroy(&store);
     weights_close(&weights);
     config_close(&config);
     gpu_close(&gpu);

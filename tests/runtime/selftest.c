@@ -75,10 +75,10 @@ static int check_plan(const struct opened *opened)
 {
     struct graph graph;
     const struct graph *const graphs[] = {&graph};
-    struct store *store = NULL;
+    struct weight_store *store = NULL;
     struct plan *plan = NULL;
     const int out = build_graph(&graph);
-    assert_int_equal(store_create(opened->gpu, graphs, 1, &store), 0);
+    assert_int_equal(weight_store_create(opened->gpu, graphs, 1, &store), 0);
     const struct plan_params params = {.gpu = opened->gpu,
                                        .tuner = opened->tuner,
                                        .weights = store,
@@ -88,7 +88,7 @@ static int check_plan(const struct opened *opened)
     if (!error)
         error = selftest_plan(opened->gpu, opened->tuner, plan);
     plan_destroy(&plan);
-    store_destroy(&store);
+    weight_store_destroy(&store);
     return error;
 }
 

@@ -2,7 +2,7 @@
  *
  * Places weights one after the other in buffers, and finds memory by name.
  */
-#include "runtime/store.h"
+#include "runtime/weight_store.h"
 #include "base/error.h"
 
 #include <stdlib.h>
@@ -21,11 +21,11 @@ struct memory {
     size_t weights_end; /* index after its last weight */
 };
 
-struct store {
+struct weight_store {
     struct gpu *gpu;
     struct memory *memory;
     size_t memory_count;
-    struct store_weight *weights;
+    struct stored_weight *weights;
     size_t weight_count;
 };
 
@@ -33,7 +33,7 @@ struct store {
 
 /* Places a weight after the previous one, or at the beginning of the next buffer. The range has no
  * buffer until create_buffers sets it. */
-static void place_weight(struct store *store, const struct tensor *tensor)
+static void place_weight(struct weight_store *store, const struct tensor *tensor)
 {
     const struct gpu_limits *limits = gpu_limits(store->gpu);
     uint64_t largest = BUFFER_BYTES < limits->allocation ? BUFFER_BYTES : limits->allocation;
@@ -43,12 +43,13 @@ static void place_weight(struct store *store, const struct tensor *tensor)
         store->memory_count++;
     struct memory *memory = &store->memory[store->memory_count - 1];
     store->weights[store->weight_count++] =
-        (struct store_weight){*tensor, {.offset = memory->size, .size = bytes}};
+        (struct stored_weight){*tensor, {.offset = memory->size, .size = bytes}};
     memory->size += aligned;
     memory->weights_end = store->weight_count;
 }
 
-static int place_weights(struct store *store, const struct graph *const *graphs, size_t graph_count)
+static int place_weights(struct weight_store *store, const struct graph *const *graphs,
+                         size_t graph_count)
 {
     struct gpu_range known;
     size_t total = 0;
@@ -61,13 +62,13 @@ static int place_weights(struct store *store, const struct graph *const *graphs,
     for (size_t g = 0; g < graph_count; g++)
         for (size_t t = 0; t < graphs[g]->tensor_count; t++) {
             const struct tensor *tensor = &graphs[g]->tensors[t];
-            if (tensor->role == ROLE_WEIGHT && !store_find(store, tensor->name, &known))
+            if (tensor->role == ROLE_WEIGHT && !weight_store_find(store, tensor->name, &known))
                 place_weight(store, tensor);
         }
     return VKCLIP_OK;
 }
 
-static int create_buffers(struct store *store)
+static int create_buffers(struct weight_store *store)
 {
     int error = VKCLIP_OK;
     size_t weight = 0;
@@ -80,11 +81,11 @@ static int create_buffers(struct store *store)
     return error;
 }
 
-int store_create(struct gpu *gpu, const struct graph *const *graphs, size_t graph_count,
-                 struct store **result)
+int weight_store_create(struct gpu *gpu, const struct graph *const *graphs, size_t graph_count,
+                        struct weight_store **result)
 {
     *result = NULL;
-    struct store *store = calloc(1, sizeof(*store));
+    struct weight_store *store = calloc(1, sizeof(*store));
     if (!store)
         return error_fail(VKCLIP_EMEMORY, "out of memory for weights");
     store->gpu = gpu;
@@ -92,14 +93,14 @@ int store_create(struct gpu *gpu, const struct graph *const *graphs, size_t grap
     if (!error)
         error = create_buffers(store);
     if (error)
-        store_destroy(&store);
+        weight_store_destroy(&store);
     *result = store;
     return error;
 }
 
-void store_destroy(struct store **handle)
+void weight_store_destroy(struct weight_store **handle)
 {
-    struct store *store = *handle;
+    struct weight_store *store = *handle;
     if (!store)
         return;
     for (size_t i = 0; i < store->memory_count; i++)
@@ -112,19 +113,20 @@ void store_destroy(struct store **handle)
 
 /* ---- Looking up ------------------------------------------------------------------------------ */
 
-const struct store_weight *store_weights(const struct store *store, size_t *count)
+const struct stored_weight *weight_store_list(const struct weight_store *store, size_t *count)
 {
     *count = store->weight_count;
     return store->weights;
 }
 
-struct gpu_buffer *store_buffer(const struct store *store, size_t index, uint64_t *size)
+struct gpu_buffer *weight_store_buffer(const struct weight_store *store, size_t index,
+                                       uint64_t *size)
 {
     *size = index < store->memory_count ? store->memory[index].size : 0;
     return index < store->memory_count ? store->memory[index].buffer : NULL;
 }
 
-bool store_find(const struct store *store, const char *name, struct gpu_range *range)
+bool weight_store_find(const struct weight_store *store, const char *name, struct gpu_range *range)
 {
     for (size_t i = 0; i < store->weight_count; i++)
         if (!strcmp(store->weights[i].tensor.name, name)) {
