@@ -45,27 +45,30 @@ struct import {
 };
 
 /* Tells whether a file is as rclip has seen it. rclip keeps the time as a double. */
-static bool is_unchanged(sqlite3_stmt *row, const char *path)
+static bool is_unchanged(const struct row *row, const char *path)
 {
     struct stat status;
     if (!path || stat(path, &status))
         return false;
     const double modified = (double)walk_stamp(&status).modified * 1e-9;
-    return sqlite3_column_int64(row, 1) == (int64_t)status.st_size &&
-           fabs(sqlite3_column_double(row, 2) - modified) < 1e-5;
+    return row_number(row, 1) == (int64_t)status.st_size &&
+           fabs(row_double(row, 2) - modified) < 1e-5;
 }
 
-static bool has_vector(const struct import *import, sqlite3_stmt *row)
+static bool has_vector(const struct import *import, const struct row *row, size_t *size)
 {
-    return (size_t)sqlite3_column_bytes(row, 3) == import->dim * sizeof(float);
+    row_bytes(row, 3, size);
+    return *size == import->dim * sizeof(float);
 }
 
-/* Reads the embedding of a row, which need not be aligned in memory. Returns false if it has no
- * direction: one such vector would make the mean of every search a NaN. */
-static bool read_vector(const struct import *import, sqlite3_stmt *row)
+/* Reads the embedding of a row that has one, which need not be aligned in memory. Returns false if
+ * it has no direction: one such vector would make the mean of every search a NaN. */
+static bool read_vector(const struct import *import, const struct row *row)
 {
     double squares = 0;
-    memcpy(import->values, sqlite3_column_blob(row, 3), import->dim * sizeof(*import->values));
+    size_t size;
+    const void *values = row_bytes(row, 3, &size);
+    memcpy(import->values, values, size);
     for (uint32_t i = 0; i < import->dim; i++)
         squares += (double)import->values[i] * (double)import->values[i];
     for (uint32_t i = 0; i < import->dim; i++)
@@ -76,9 +79,9 @@ static bool read_vector(const struct import *import, sqlite3_stmt *row)
 /* ---- The sample ------------------------------------------------------------------------------ */
 
 /* Returns the cosine of a picture's embedding and rclip's; NAN where it cannot be encoded. */
-static double compare_row(const struct import *import, sqlite3_stmt *row, float *embedding)
+static double compare_row(const struct import *import, const struct row *row, float *embedding)
 {
-    const char *path = (const char *)sqlite3_column_text(row, 0);
+    const char *path = row_text(row, 0);
     const struct pictures pictures = {.paths = &path};
     double dot = 0, length = 0;
     if (!read_vector(import, row) || pictures_encode(import->model, &pictures, 1, NULL, embedding))
@@ -97,37 +100,38 @@ static int compare_sample(struct import *import)
     int error = embedding ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a picture");
     const uint64_t sample = result->rows < SAMPLE ? result->rows : SAMPLE;
     for (uint64_t i = 0; i < sample && !error; i++) {
-        sqlite3_stmt *row;
-        error = sqlite_find(&import->rclip,
-                            "SELECT filepath, size, modified_at, vector" ROWS
-                            " ORDER BY id LIMIT 1 OFFSET ?1",
-                            &row, "i", (int64_t)(i * result->rows / sample));
-        if (error || !row)
+        struct row row;
+        size_t size;
+        error = database_find(&import->rclip.database,
+                              "SELECT filepath, size, modified_at, vector" ROWS
+                              " ORDER BY id LIMIT 1 OFFSET $1",
+                              &row, "i", (int64_t)(i * result->rows / sample));
+        if (error || !row.rows)
             continue;
-        const char *path = (const char *)sqlite3_column_text(row, 0);
-        if (!has_vector(import, row))
+        const char *path = row_text(&row, 0);
+        if (!has_vector(import, &row, &size))
             error = error_fail(VKCLIP_EINVALID,
-                               "%s: an embedding of %d bytes, expected %u values of this model",
-                               import->rclip.path, sqlite3_column_bytes(row, 3), import->dim);
+                               "%s: an embedding of %zu bytes, expected %u values of this model",
+                               import->rclip.database.name, size, import->dim);
         const double cosine =
-            !error && is_unchanged(row, path) ? compare_row(import, row, embedding) : (double)NAN;
+            !error && is_unchanged(&row, path) ? compare_row(import, &row, embedding) : (double)NAN;
         if (!isnan(cosine)) {
             result->compared++;
             result->least_cosine = fmin(result->least_cosine, cosine);
         }
-        sqlite3_reset(row);
+        row_release(&row);
     }
     free(embedding);
     if (!error && result->compared && result->least_cosine < LEAST_COSINE)
         error = error_fail(VKCLIP_EINVALID,
                            "%s: comes from another model: the cosine of a picture is %.4f, "
                            "expected at least %.2f",
-                           import->rclip.path, result->least_cosine, LEAST_COSINE);
+                           import->rclip.database.name, result->least_cosine, LEAST_COSINE);
     if (!error && result->rows && !result->compared)
         error = error_fail(VKCLIP_EINVALID,
                            "%s: none of %llu files of a sample is as it was, so that the model "
                            "cannot be compared",
-                           import->rclip.path, (unsigned long long)sample);
+                           import->rclip.database.name, (unsigned long long)sample);
     return error;
 }
 
@@ -170,18 +174,18 @@ static int write_row(const struct import *import, const char *path, const struct
     return error;
 }
 
-static int import_row(void *user, sqlite3_stmt *row)
+static int import_row(void *user, const struct row *row)
 {
     struct import *import = user;
     struct store *store = import->index->store;
-    const char *path = (const char *)sqlite3_column_text(row, 0);
+    const char *path = row_text(row, 0);
     struct store_stamp stamp;
     struct store_hash hash;
     struct image_facts facts;
     void *data = NULL;
     size_t size;
     import->result->left_out++;
-    if (!has_vector(import, row) || !read_vector(import, row) || !is_unchanged(row, path) ||
+    if (!has_vector(import, row, &size) || !read_vector(import, row) || !is_unchanged(row, path) ||
         file_hash_read(path, &stamp, &hash, &data, &size))
         return VKCLIP_OK;
     const bool good = read_facts(path, data, size, &facts);
@@ -206,9 +210,9 @@ static int import_rows(struct import *import, const struct vkclip_index_model *m
     if (!error)
         error = store->write->put_model(store, model, &import->model_id);
     if (!error)
-        error = sqlite_each(&import->rclip,
-                            "SELECT filepath, size, modified_at, vector" ROWS " ORDER BY id",
-                            import_row, import, "");
+        error = database_each(&import->rclip.database,
+                              "SELECT filepath, size, modified_at, vector" ROWS " ORDER BY id",
+                              import_row, import, "");
     if (!error)
         error = store->write->commit(store);
     if (error)
@@ -236,15 +240,16 @@ int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const c
     if (!import.values || !import.vector)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
     if (!error)
-        error = sqlite_find_number(&import.rclip,
-                                   "SELECT count(*) FROM pragma_table_info('images') WHERE name IN"
-                                   " ('filepath', 'size', 'modified_at', 'vector', 'deleted')",
-                                   0, &tables, "");
+        error =
+            database_find_number(&import.rclip.database,
+                                 "SELECT count(*) FROM pragma_table_info('images') WHERE name IN"
+                                 " ('filepath', 'size', 'modified_at', 'vector', 'deleted')",
+                                 0, &tables, "");
     if (!error && tables != 5)
         error =
             error_fail(VKCLIP_EFORMAT, "%s: expected a database of rclip, found another one", path);
     if (!error)
-        error = sqlite_find_number(&import.rclip, "SELECT count(*)" ROWS, 0, &rows, "");
+        error = database_find_number(&import.rclip.database, "SELECT count(*)" ROWS, 0, &rows, "");
     result->rows = (uint64_t)rows;
     if (!error)
         error = compare_sample(&import);

@@ -48,13 +48,13 @@ static int fail(const struct postgres *postgres, const PGresult *result)
     const int length = (int)strcspn(reason, "\n");
     for (size_t i = 0; state && i < ARRAY_COUNT(failures); i++)
         if (!strcmp(failures[i].state, state))
-            return error_fail(failures[i].error, "%s: %s: %.*s", postgres->name, failures[i].text,
-                              length, reason);
+            return error_fail(failures[i].error, "%s: %s: %.*s", postgres->database.name,
+                              failures[i].text, length, reason);
     if (PQstatus(postgres->connection) != CONNECTION_OK)
-        return error_fail(VKCLIP_EIO, "%s: no connection to the database: %.*s", postgres->name,
-                          length, reason);
-    return error_fail(VKCLIP_EIO, "%s: cannot be read or written: %.*s", postgres->name, length,
-                      reason);
+        return error_fail(VKCLIP_EIO, "%s: no connection to the database: %.*s",
+                          postgres->database.name, length, reason);
+    return error_fail(VKCLIP_EIO, "%s: cannot be read or written: %.*s", postgres->database.name,
+                      length, reason);
 }
 
 /* Checks a result. After an error it is freed. */
@@ -68,6 +68,8 @@ static int check(const struct postgres *postgres, PGresult **result)
     *result = NULL;
     return error;
 }
+
+static const struct database_driver driver;
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
@@ -95,10 +97,10 @@ static int check_server(const struct postgres *postgres)
     const char *encoding = PQparameterStatus(postgres->connection, "server_encoding");
     if (version < OLDEST_SERVER)
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: expected PostgreSQL %d or newer, found %d",
-                          postgres->name, OLDEST_SERVER / 10000, version / 10000);
+                          postgres->database.name, OLDEST_SERVER / 10000, version / 10000);
     if (encoding && strcmp(encoding, "UTF8") != 0 && strcmp(encoding, "SQL_ASCII") != 0)
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: expected a database in UTF8, found %s",
-                          postgres->name, encoding);
+                          postgres->database.name, encoding);
     return VKCLIP_OK;
 }
 
@@ -110,26 +112,26 @@ static int connect_to(const char *uri, struct postgres *postgres)
     const char *const values[] = {"30", "vkclip", uri, "UTF8", NULL};
     postgres->connection = PQconnectdbParams(keywords, values, 1);
     if (!postgres->connection)
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", postgres->name);
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", postgres->database.name);
     PQsetNoticeReceiver(postgres->connection, ignore_notice, NULL);
     if (PQstatus(postgres->connection) != CONNECTION_OK)
         return fail(postgres, NULL);
     int error = check_server(postgres);
     /* A pooler may give a session that another process has used. */
-    return error ? error : postgres_execute(postgres, "DISCARD ALL");
+    return error ? error : database_execute(&postgres->database, "DISCARD ALL");
 }
 
 int postgres_open(const char *uri, struct postgres *postgres)
 {
-    *postgres = (struct postgres){.name = store_shown_name(uri)};
+    *postgres = (struct postgres){.database = {&driver, store_shown_name(uri)}};
     int error = VKCLIP_OK;
-    if (!postgres->name)
+    if (!postgres->database.name)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for the name of a database");
     else if (!is_uri_right(uri))
         error = error_fail(VKCLIP_EINVALID,
                            "%s: expected postgresql://USER:PASSWORD@HOST/DATABASE, in which other "
                            "characters than letters and digits are written as %%XX",
-                           postgres->name);
+                           postgres->database.name);
     else
         error = connect_to(uri, postgres);
     if (error)
@@ -140,18 +142,24 @@ int postgres_open(const char *uri, struct postgres *postgres)
 void postgres_close(struct postgres *postgres)
 {
     PQfinish(postgres->connection);
-    free(postgres->name);
+    free(postgres->database.name);
     *postgres = (struct postgres){0};
 }
 
 /* ---- Statements ------------------------------------------------------------------------------ */
 
-int postgres_execute(struct postgres *postgres, const char *text)
+static int execute(struct database *database, const char *text)
 {
+    const struct postgres *postgres = (struct postgres *)database;
     PGresult *result = PQexec(postgres->connection, text);
     int error = check(postgres, &result);
     PQclear(result);
     return error;
+}
+
+static void rollback(struct database *database)
+{
+    PQclear(PQexec(((struct postgres *)database)->connection, "ROLLBACK"));
 }
 
 /* Names a statement by its place in the list, and lets the server prepare it the first time. Where
@@ -176,59 +184,28 @@ static int name_statement(struct postgres *postgres, const char *text,
     return error;
 }
 
-static int run_prepared(struct postgres *postgres, const char *text, PGresult **result,
-                        const char *types, va_list arguments)
+static int find(struct database *database, const char *text, struct row *row, uint64_t *changed,
+                const char *types, va_list arguments)
 {
+    struct postgres *postgres = (struct postgres *)database;
     struct postgres_values values;
     char name[16];
-    *result = NULL;
+    *row = (struct row){.driver = &driver};
+    *changed = 0;
     int error = postgres_values_make(&values, types, arguments);
     if (!error)
         error = name_statement(postgres, text, &values, name, sizeof(name));
     if (!error) {
-        *result = PQexecPrepared(postgres->connection, name, values.count, values.data,
-                                 values.sizes, values.formats, 1);
-        error = check(postgres, result);
+        PGresult *rows = PQexecPrepared(postgres->connection, name, values.count, values.data,
+                                        values.sizes, values.formats, 1);
+        error = check(postgres, &rows);
+        *changed = error ? 0 : strtoull(PQcmdTuples(rows), NULL, 10);
+        if (PQntuples(rows))
+            row->rows = rows;
+        else
+            PQclear(rows);
     }
     postgres_values_free(&values);
-    return error;
-}
-
-int postgres_run(struct postgres *postgres, const char *text, uint64_t *changed, const char *types,
-                 ...)
-{
-    PGresult *result;
-    va_list arguments;
-    va_start(arguments, types);
-    int error = run_prepared(postgres, text, &result, types, arguments);
-    va_end(arguments);
-    if (changed)
-        *changed = error ? 0 : strtoull(PQcmdTuples(result), NULL, 10);
-    PQclear(result);
-    return error;
-}
-
-int postgres_find(struct postgres *postgres, const char *text, PGresult **rows, const char *types,
-                  ...)
-{
-    va_list arguments;
-    va_start(arguments, types);
-    int error = run_prepared(postgres, text, rows, types, arguments);
-    va_end(arguments);
-    return error;
-}
-
-int postgres_find_number(struct postgres *postgres, const char *text, int64_t fallback,
-                         int64_t *number, const char *types, ...)
-{
-    PGresult *rows;
-    va_list arguments;
-    va_start(arguments, types);
-    int error = run_prepared(postgres, text, &rows, types, arguments);
-    va_end(arguments);
-    *number =
-        !error && PQntuples(rows) ? postgres_number((struct postgres_row){rows, 0}, 0) : fallback;
-    PQclear(rows);
     return error;
 }
 
@@ -254,7 +231,7 @@ static int open_cursor(struct postgres *postgres, unsigned number, const char *t
 }
 
 /* Reads the next rows of a cursor; *count is 0 after the last. */
-static int fetch_rows(struct postgres *postgres, unsigned number, postgres_row_fn *fn, void *user,
+static int fetch_rows(struct postgres *postgres, unsigned number, row_fn *fn, void *user,
                       int *count)
 {
     char text[64];
@@ -263,23 +240,21 @@ static int fetch_rows(struct postgres *postgres, unsigned number, postgres_row_f
     int error = check(postgres, &rows);
     *count = PQntuples(rows);
     for (int i = 0; i < *count && !error; i++)
-        error = fn(user, (struct postgres_row){rows, i});
+        error = fn(user, &(const struct row){&driver, rows, i});
     PQclear(rows);
     return error;
 }
 
 /* A cursor lives within a transaction. Where none is open, the list has one of its own. */
-int postgres_each(struct postgres *postgres, const char *text, postgres_row_fn *fn, void *user,
-                  const char *types, ...)
+static int each(struct database *database, const char *text, row_fn *fn, void *user,
+                const char *types, va_list arguments)
 {
+    struct postgres *postgres = (struct postgres *)database;
     const bool alone = PQtransactionStatus(postgres->connection) == PQTRANS_IDLE;
     const unsigned number = postgres->cursors++;
-    int count = 1, error = alone ? postgres_execute(postgres, "BEGIN") : VKCLIP_OK;
-    va_list arguments;
-    va_start(arguments, types);
+    int count = 1, error = alone ? execute(database, "BEGIN") : VKCLIP_OK;
     if (!error)
         error = open_cursor(postgres, number, text, types, arguments);
-    va_end(arguments);
     while (!error && count)
         error = fetch_rows(postgres, number, fn, user, &count);
     char end[64];
@@ -287,3 +262,21 @@ int postgres_each(struct postgres *postgres, const char *text, postgres_row_fn *
     PQclear(PQexec(postgres->connection, end)); /* The first error has been reported. */
     return error;
 }
+
+static void release(struct row *row)
+{
+    PQclear(row->rows);
+}
+
+static const struct database_driver driver = {
+    .execute = execute,
+    .rollback = rollback,
+    .find = find,
+    .each = each,
+    .read_number = postgres_read_number,
+    .read_double = postgres_read_double,
+    .read_text = postgres_read_text,
+    .read_bytes = postgres_read_bytes,
+    .read_halves = postgres_read_halves,
+    .release = release,
+};

@@ -141,56 +141,57 @@ void postgres_values_free(struct postgres_values *values)
 
 /* ---- From the server ------------------------------------------------------------------------- */
 
-bool postgres_is_null(struct postgres_row row, int column)
+static bool is_null(const struct row *row, int column)
 {
-    return PQgetisnull(row.rows, row.number, column);
+    return PQgetisnull(row->rows, row->number, column);
 }
 
-const void *postgres_bytes(struct postgres_row row, int column, size_t *size)
+const void *postgres_read_bytes(const struct row *row, int column, size_t *size)
 {
-    *size = (size_t)PQgetlength(row.rows, row.number, column);
-    return PQgetvalue(row.rows, row.number, column);
+    *size = (size_t)PQgetlength(row->rows, row->number, column);
+    return PQgetvalue(row->rows, row->number, column);
 }
 
 /* Reads the bits of a number or a truth value, which is one byte. */
-static uint64_t read_bits(struct postgres_row row, int column)
+static uint64_t read_bits(const struct row *row, int column)
 {
     size_t size;
     uint64_t number = 0;
-    const uint8_t *bytes = postgres_bytes(row, column, &size);
+    const uint8_t *bytes = postgres_read_bytes(row, column, &size);
     for (size_t i = 0; i < size; i++)
         number = number << 8 | bytes[i];
     return number;
 }
 
-int64_t postgres_number(struct postgres_row row, int column)
+int64_t postgres_read_number(const struct row *row, int column)
 {
     return (int64_t)read_bits(row, column);
 }
 
-double postgres_double(struct postgres_row row, int column)
+double postgres_read_double(const struct row *row, int column)
 {
     const uint64_t bits = read_bits(row, column);
     double number = (double)NAN;
-    if (!postgres_is_null(row, column))
+    if (!is_null(row, column))
         memcpy(&number, &bits, sizeof(number));
     return number;
 }
 
 /* libpq puts a NUL behind each value. */
-const char *postgres_text(struct postgres_row row, int column)
+const char *postgres_read_text(const struct row *row, int column)
 {
-    return postgres_is_null(row, column) ? NULL : PQgetvalue(row.rows, row.number, column);
+    return is_null(row, column) ? NULL : PQgetvalue(row->rows, row->number, column);
 }
 
-bool postgres_halves(struct postgres_row row, int column, uint16_t *values, size_t count)
+size_t postgres_read_halves(const struct row *row, int column, uint16_t *values, size_t count)
 {
     size_t size;
-    const uint8_t *bytes = postgres_bytes(row, column, &size);
-    if (size != HALVES_HEADER + 2 * count)
-        return false;
+    const uint8_t *bytes = postgres_read_bytes(row, column, &size);
+    size = size > HALVES_HEADER ? size - HALVES_HEADER : 0;
+    if (size != 2 * count)
+        return size;
     bytes += HALVES_HEADER;
     for (size_t i = 0; i < count; i++)
         values[i] = (uint16_t)(bytes[2 * i] << 8 | bytes[2 * i + 1]);
-    return true;
+    return size;
 }

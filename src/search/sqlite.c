@@ -39,18 +39,21 @@ static const struct {
     {SQLITE_NOMEM, VKCLIP_EMEMORY, "out of memory for the database"},
 };
 
-int sqlite_fail(const struct sqlite *sqlite, int code)
+static int fail(const struct sqlite *sqlite, int code)
 {
-    const int system = sqlite->database ? sqlite3_system_errno(sqlite->database) : 0;
+    const int system = sqlite->connection ? sqlite3_system_errno(sqlite->connection) : 0;
     const bool by_system =
         system && ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR);
-    const char *reason = by_system ? strerror(system) : sqlite3_errmsg(sqlite->database);
+    const char *reason = by_system ? strerror(system) : sqlite3_errmsg(sqlite->connection);
     for (size_t i = 0; i < ARRAY_COUNT(failures); i++)
         if (failures[i].code == (code & 0xff))
-            return error_fail(failures[i].error, "%s: %s%s%s", sqlite->path, failures[i].text,
-                              by_system ? ": " : "", by_system ? reason : "");
-    return error_fail(VKCLIP_EIO, "%s: cannot be read or written: %s", sqlite->path, reason);
+            return error_fail(failures[i].error, "%s: %s%s%s", sqlite->database.name,
+                              failures[i].text, by_system ? ": " : "", by_system ? reason : "");
+    return error_fail(VKCLIP_EIO, "%s: cannot be read or written: %s", sqlite->database.name,
+                      reason);
 }
+
+static const struct database_driver driver;
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
@@ -70,19 +73,19 @@ static char *make_uri(const char *path, const char *parameters)
 
 static int open_database(struct sqlite *sqlite, const char *parameters, int flags)
 {
-    char *uri = make_uri(sqlite->path, parameters);
+    char *uri = make_uri(sqlite->database.name, parameters);
     if (!uri)
         return SQLITE_NOMEM;
-    sqlite3_close(sqlite->database);
-    int code = sqlite3_open_v2(uri, &sqlite->database,
+    sqlite3_close(sqlite->connection);
+    int code = sqlite3_open_v2(uri, &sqlite->connection,
                                flags | SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX, NULL);
     free(uri);
     if (!code) {
-        sqlite3_extended_result_codes(sqlite->database, 1);
-        sqlite3_busy_timeout(sqlite->database, BUSY_TIMEOUT);
+        sqlite3_extended_result_codes(sqlite->connection, 1);
+        sqlite3_busy_timeout(sqlite->connection, BUSY_TIMEOUT);
         /* The file itself is first read by a statement. */
-        code =
-            sqlite3_exec(sqlite->database, "SELECT count(*) FROM sqlite_master", NULL, NULL, NULL);
+        code = sqlite3_exec(sqlite->connection, "SELECT count(*) FROM sqlite_master", NULL, NULL,
+                            NULL);
     }
     return code;
 }
@@ -100,14 +103,14 @@ static int open_read_only(struct sqlite *sqlite)
 int sqlite_open(const char *path, enum sqlite_mode mode, struct sqlite *sqlite)
 {
     int code = SQLITE_NOMEM;
-    *sqlite = (struct sqlite){.path = string_format("%s", path)};
-    if (!sqlite->path)
+    *sqlite = (struct sqlite){{&driver, string_format("%s", path)}, NULL, {{0}}};
+    if (!sqlite->database.name)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     if (mode == SQLITE_MODE_READ)
         code = open_read_only(sqlite);
     else
         code = open_database(sqlite, "", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    int error = code ? sqlite_fail(sqlite, code) : VKCLIP_OK;
+    int error = code ? fail(sqlite, code) : VKCLIP_OK;
     if (error)
         sqlite_close(sqlite);
     return error;
@@ -117,17 +120,24 @@ void sqlite_close(struct sqlite *sqlite)
 {
     for (size_t i = 0; i < ARRAY_COUNT(sqlite->statements); i++)
         sqlite3_finalize(sqlite->statements[i].statement);
-    sqlite3_close_v2(sqlite->database);
-    free(sqlite->path);
+    sqlite3_close_v2(sqlite->connection);
+    free(sqlite->database.name);
     *sqlite = (struct sqlite){0};
 }
 
 /* ---- Statements ------------------------------------------------------------------------------ */
 
-int sqlite_execute(const struct sqlite *sqlite, const char *text)
+static int execute(struct database *database, const char *text)
 {
-    int code = sqlite3_exec(sqlite->database, text, NULL, NULL, NULL);
-    return code ? sqlite_fail(sqlite, code) : VKCLIP_OK;
+    const struct sqlite *sqlite = (struct sqlite *)database;
+    int code = sqlite3_exec(sqlite->connection, text, NULL, NULL, NULL);
+    return code ? fail(sqlite, code) : VKCLIP_OK;
+}
+
+/* SQLite may have ended the transaction itself, which is no error. */
+static void rollback(struct database *database)
+{
+    sqlite3_exec(((struct sqlite *)database)->connection, "ROLLBACK", NULL, NULL, NULL);
 }
 
 static int bind_bytes(sqlite3_stmt *statement, int place, const void *data, size_t size)
@@ -156,9 +166,13 @@ static int bind_value(sqlite3_stmt *statement, int place, char type, va_list *va
     if (type == 't')
         return bind_text(statement, place, va_arg(*values, const char *));
     const char *data = va_arg(*values, const char *);
-    return bind_bytes(statement, place, data, type == 'p' ? strlen(data) : va_arg(*values, size_t));
+    if (type == 'p')
+        return bind_bytes(statement, place, data, strlen(data));
+    const size_t size = va_arg(*values, size_t);
+    return bind_bytes(statement, place, data, type == 'h' ? size * sizeof(uint16_t) : size);
 }
 
+/* SQLite numbers names such as $2 in the order in which a statement first has them. */
 static int bind(const struct sqlite *sqlite, sqlite3_stmt *statement, const char *types,
                 va_list values)
 {
@@ -166,10 +180,14 @@ static int bind(const struct sqlite *sqlite, sqlite3_stmt *statement, const char
     va_list rest;
     va_copy(rest, values); /* A parameter's address may have another type than a va_list's. */
     sqlite3_reset(statement);
-    for (int i = 0; types[i] && !code; i++)
-        code = bind_value(statement, i + 1, types[i], &rest);
+    for (int i = 0; types[i] && !code; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "$%d", i + 1);
+        code =
+            bind_value(statement, sqlite3_bind_parameter_index(statement, name), types[i], &rest);
+    }
     va_end(rest);
-    return code ? sqlite_fail(sqlite, code) : VKCLIP_OK;
+    return code ? fail(sqlite, code) : VKCLIP_OK;
 }
 
 /* Steps to the next row; *row is false after the last, where the statement is reset. */
@@ -179,15 +197,15 @@ static int step(const struct sqlite *sqlite, sqlite3_stmt *statement, bool *row)
     *row = code == SQLITE_ROW;
     if (*row)
         return VKCLIP_OK;
-    int error = code == SQLITE_DONE ? VKCLIP_OK : sqlite_fail(sqlite, code);
+    int error = code == SQLITE_DONE ? VKCLIP_OK : fail(sqlite, code);
     sqlite3_reset(statement);
     return error;
 }
 
 static int prepare(const struct sqlite *sqlite, const char *text, sqlite3_stmt **statement)
 {
-    int code = sqlite3_prepare_v2(sqlite->database, text, -1, statement, NULL);
-    return code ? sqlite_fail(sqlite, code) : VKCLIP_OK;
+    int code = sqlite3_prepare_v2(sqlite->connection, text, -1, statement, NULL);
+    return code ? fail(sqlite, code) : VKCLIP_OK;
 }
 
 /* Finds a statement that was used before by the address of its text. Where there are too many, the
@@ -212,9 +230,10 @@ static int keep_statement(struct sqlite *sqlite, const char *text, sqlite3_stmt 
     return VKCLIP_OK;
 }
 
-static int find_row(struct sqlite *sqlite, const char *text, sqlite3_stmt **row, const char *types,
-                    va_list values)
+static int find(struct database *database, const char *text, struct row *row, uint64_t *changed,
+                const char *types, va_list values)
 {
+    struct sqlite *sqlite = (struct sqlite *)database;
     sqlite3_stmt *statement = NULL;
     bool found = false;
     int error = keep_statement(sqlite, text, &statement);
@@ -222,62 +241,82 @@ static int find_row(struct sqlite *sqlite, const char *text, sqlite3_stmt **row,
         error = bind(sqlite, statement, types, values);
     if (!error)
         error = step(sqlite, statement, &found);
-    *row = found ? statement : NULL;
+    *changed = error ? 0 : (uint64_t)sqlite3_changes(sqlite->connection);
+    *row = (struct row){&driver, found ? statement : NULL, 0};
     return error;
 }
 
-int sqlite_find(struct sqlite *sqlite, const char *text, sqlite3_stmt **row, const char *types, ...)
+/* A statement is prepared for each list alone, so that the function may list the same. */
+static int each(struct database *database, const char *text, row_fn *fn, void *user,
+                const char *types, va_list values)
 {
-    va_list values;
-    va_start(values, types);
-    int error = find_row(sqlite, text, row, types, values);
-    va_end(values);
-    return error;
-}
-
-int sqlite_run(struct sqlite *sqlite, const char *text, const char *types, ...)
-{
-    sqlite3_stmt *row;
-    va_list values;
-    va_start(values, types);
-    int error = find_row(sqlite, text, &row, types, values);
-    va_end(values);
-    sqlite3_reset(row);
-    return error;
-}
-
-int sqlite_find_number(struct sqlite *sqlite, const char *text, int64_t fallback, int64_t *number,
-                       const char *types, ...)
-{
-    sqlite3_stmt *row;
-    va_list values;
-    va_start(values, types);
-    int error = find_row(sqlite, text, &row, types, values);
-    va_end(values);
-    *number = row ? sqlite3_column_int64(row, 0) : fallback;
-    sqlite3_reset(row);
-    return error;
-}
-
-int sqlite_each(const struct sqlite *sqlite, const char *text, sqlite_row_fn *fn, void *user,
-                const char *types, ...)
-{
+    const struct sqlite *sqlite = (struct sqlite *)database;
     sqlite3_stmt *statement = NULL;
-    va_list values;
-    bool row = true;
+    bool found = true;
     int error = prepare(sqlite, text, &statement);
-    va_start(values, types);
     if (!error)
         error = bind(sqlite, statement, types, values);
-    va_end(values);
-    while (!error && row) {
-        error = step(sqlite, statement, &row);
-        if (!error && row)
-            error = fn(user, statement);
+    while (!error && found) {
+        error = step(sqlite, statement, &found);
+        if (!error && found)
+            error = fn(user, &(const struct row){&driver, statement, 0});
     }
     sqlite3_finalize(statement);
     return error;
 }
+
+/* ---- Rows ------------------------------------------------------------------------------------ */
+
+static int64_t read_number(const struct row *row, int column)
+{
+    return sqlite3_column_int64(row->rows, column);
+}
+
+static double read_double(const struct row *row, int column)
+{
+    return sqlite3_column_type(row->rows, column) == SQLITE_NULL
+               ? (double)NAN
+               : sqlite3_column_double(row->rows, column);
+}
+
+static const char *read_text(const struct row *row, int column)
+{
+    return (const char *)sqlite3_column_text(row->rows, column);
+}
+
+static const void *read_bytes(const struct row *row, int column, size_t *size)
+{
+    const void *bytes = sqlite3_column_blob(row->rows, column);
+    *size = (size_t)sqlite3_column_bytes(row->rows, column);
+    return bytes;
+}
+
+static size_t read_halves(const struct row *row, int column, uint16_t *values, size_t count)
+{
+    size_t size;
+    const void *bytes = read_bytes(row, column, &size);
+    if (size && size == count * sizeof(*values))
+        memcpy(values, bytes, size);
+    return size;
+}
+
+static void release(struct row *row)
+{
+    sqlite3_reset(row->rows);
+}
+
+static const struct database_driver driver = {
+    .execute = execute,
+    .rollback = rollback,
+    .find = find,
+    .each = each,
+    .read_number = read_number,
+    .read_double = read_double,
+    .read_text = read_text,
+    .read_bytes = read_bytes,
+    .read_halves = read_halves,
+    .release = release,
+};
 #else
 typedef int sqlite_is_left_out; /* A file of C must declare something. */
 #endif

@@ -7,6 +7,7 @@
 #include "search/postgres_store.h"
 #include "base/string.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { VERSION = 1 };
@@ -48,23 +49,97 @@ static const char find_schemas[] =
     " quote_ident(nspname) FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
     " WHERE extname = 'vector'), ''), false)";
 
+/* ---- Statements ------------------------------------------------------------------------------ */
+
+#define BEGIN_READ "BEGIN ISOLATION LEVEL REPEATABLE READ"
+#define BEGIN_WRITE "BEGIN; SELECT pg_advisory_xact_lock(" POSTGRES_LOCK ")"
+#define COMPACT "VACUUM file, content, vector, thumbnail"
+#define BYTES                                                       \
+    "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class" \
+    " WHERE relnamespace = 'vkclip'::regnamespace AND relkind = 'r'"
+/* "/" is followed by "0" in the order of bytes. */
+#define BELOW                                                    \
+    "(path = $1 OR (path > rtrim($1, '\\x2f') || '\\x2f'::bytea" \
+    " AND path < rtrim($1, '\\x2f') || '\\x30'::bytea))"
+#define BY_CONTENT ""
+#define NAME(value) value
+/* A number that a copy of the vectors does not have by chance. */
+#define RANDOM "(random() * 140737488355328)::bigint"
+#define VECTOR_KEY "model, content"
+#define VECTOR_ORDER "vector.content"
+#define VECTOR_CONTENT "vector.content"
+#define KEY_OF(model, content) model ", " content
+#define VECTOR_OF(model, content) "vector.model = " model " AND vector.content = " content
+#define VECTORS_AFTER(model, content) "vector.model = " model " AND vector.content > " content
+#define ON_SERVER(text) text
+#define CLOCK POSTGRES_CLOCK
+#define WRITTEN_BEFORE(time) "file.written < " time
+#define SEEN_KEY "path"
+#define SEE_ID NULL
+
+static const char *const statements[SQL_STATEMENTS] = {
+#define SQL_STATEMENT(name, text) [SQL_##name] = text,
+#include "search/statements.def"
+};
+
+/* ---- The HNSW index -------------------------------------------------------------------------- */
+
+/* The vectors of all models are in one table. The index of one has those of its length only. */
+static int add_hnsw_of_model(struct database *database, int64_t model, int64_t dim)
+{
+    char text[320];
+    snprintf(text, sizeof(text),
+             "CREATE INDEX IF NOT EXISTS vector_hnsw_%lld ON vector"
+             " USING hnsw ((data::halfvec(%lld)) halfvec_cosine_ops) WHERE model = %lld",
+             (long long)model, (long long)dim, (long long)model);
+    return database_execute(database, text);
+}
+
+static int add_hnsw(struct store *store)
+{
+    struct database *database = sql_database(store);
+    int64_t vectors, model = 0, dim;
+    int error =
+        database_find_number(database,
+                             "SELECT count(*) FROM pg_attribute WHERE attrelid = 'vector'::regclass"
+                             " AND attname = 'data' AND atttypid = to_regtype('halfvec')",
+                             0, &vectors, "");
+    if (!error && !vectors)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: has no HNSW index: the database had no pgvector 0.7 or newer when "
+                          "the index was made",
+                          database->name);
+    do {
+        if (!error)
+            error = database_find_number(database,
+                                         "SELECT coalesce(min(id), 0) FROM model WHERE id > $1", 0,
+                                         &model, "i", model);
+        if (!error)
+            error = database_find_number(database, "SELECT dim FROM model WHERE id = $1", 0, &dim,
+                                         "i", model);
+        if (!error && model)
+            error = add_hnsw_of_model(database, model, dim);
+    } while (!error && model);
+    return error;
+}
+
 /* ---- Opening --------------------------------------------------------------------------------- */
 
 static void close_store(struct store *store)
 {
     postgres_end_pass((struct postgres_store *)store);
-    postgres_close(postgres_of_store(store));
+    postgres_close(&((struct postgres_store *)store)->postgres);
     free(store);
 }
 
 /* Reads the version of the tables: 0 in a database without the schema, -1 in a schema of another
  * program. */
-static int read_version(struct postgres *postgres, int64_t *version)
+static int read_version(struct database *database, int64_t *version)
 {
     int64_t tables;
     *version = 0;
-    int error = postgres_find_number(
-        postgres,
+    int error = database_find_number(
+        database,
         "SELECT CASE WHEN to_regnamespace('vkclip') IS NULL THEN 0"
         " WHEN to_regclass('vkclip.version') IS NULL THEN -1 ELSE 1 END::bigint",
         0, &tables, "");
@@ -72,7 +147,7 @@ static int read_version(struct postgres *postgres, int64_t *version)
         *version = tables;
         return error;
     }
-    return postgres_find_number(postgres, "SELECT number::bigint FROM vkclip.version", -1, version,
+    return database_find_number(database, "SELECT number::bigint FROM vkclip.version", -1, version,
                                 "");
 }
 
@@ -82,10 +157,11 @@ static int choose_type(struct postgres *postgres, const char **type)
 {
     int64_t found;
     PQclear(PQexec(postgres->connection, "CREATE EXTENSION IF NOT EXISTS vector SCHEMA public"));
-    int error = postgres_execute(postgres, find_schemas);
+    int error = database_execute(&postgres->database, find_schemas);
     if (!error)
-        error = postgres_find_number(
-            postgres, "SELECT (to_regtype('halfvec') IS NOT NULL)::int::bigint", 0, &found, "");
+        error = database_find_number(&postgres->database,
+                                     "SELECT (to_regtype('halfvec') IS NOT NULL)::int::bigint", 0,
+                                     &found, "");
     if (error)
         return error;
     *type = found ? "halfvec" : "bytea";
@@ -93,7 +169,7 @@ static int choose_type(struct postgres *postgres, const char **type)
         log_message(VKCLIP_LOG_INFO,
                     "%s: has no pgvector 0.7 or newer; embeddings are kept as plain bytes, for "
                     "which there is no HNSW index",
-                    postgres->name);
+                    postgres->database.name);
     return VKCLIP_OK;
 }
 
@@ -101,21 +177,22 @@ static int choose_type(struct postgres *postgres, const char **type)
 static int make_tables(struct postgres_store *store)
 {
     struct postgres *postgres = &store->postgres;
+    struct store *writer = &store->sql.store;
     const char *type = NULL;
     int64_t version = 0;
     char *text = NULL;
     int error = choose_type(postgres, &type);
     if (!error) {
         text = string_format(schema, VERSION, type);
-        error = text ? store->store.write->begin(&store->store)
-                     : error_fail(VKCLIP_EMEMORY, "%s: out of memory", postgres->name);
+        error = text ? writer->write->begin(writer)
+                     : error_fail(VKCLIP_EMEMORY, "%s: out of memory", postgres->database.name);
     }
     if (!error)
-        error = read_version(postgres, &version);
+        error = read_version(&postgres->database, &version);
     if (!error && !version)
-        error = postgres_execute(postgres, text);
+        error = database_execute(&postgres->database, text);
     if (!error)
-        error = store->store.write->commit(&store->store);
+        error = writer->write->commit(writer);
     free(text);
     return error;
 }
@@ -123,13 +200,13 @@ static int make_tables(struct postgres_store *store)
 /* Checks whose tables they are. */
 static int check_tables(struct postgres_store *store, bool read_only)
 {
-    const char *name = store->postgres.name;
+    const char *name = store->postgres.database.name;
     int64_t version;
-    int error = read_version(&store->postgres, &version);
+    int error = read_version(store->sql.database, &version);
     if (!error && !version && !read_only) {
         error = make_tables(store);
         if (!error)
-            error = read_version(&store->postgres, &version);
+            error = read_version(store->sql.database, &version);
     }
     if (error)
         return error;
@@ -152,15 +229,24 @@ int store_open_postgres(const char *name, bool read_only, struct store **result)
     struct postgres_store *store = calloc(1, sizeof(*store));
     if (!store)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an index");
-    store->store = (struct store){close_store, &postgres_readers, &postgres_writers};
-    *result = &store->store;
+    struct sql_store *sql = &store->sql;
+    *sql = (struct sql_store){.store = {close_store, &sql_readers, &sql->write},
+                              .write = sql_writers,
+                              .database = &store->postgres.database,
+                              .statements = statements};
+    sql->write.put_file = postgres_put_file;
+    sql->write.start_pass = postgres_start_pass;
+    sql->write.add_work = postgres_add_work;
+    sql->write.next_work = postgres_next_work;
+    sql->write.add_hnsw = add_hnsw;
+    *result = &sql->store;
     int error = postgres_open(name, &store->postgres);
     if (!error)
-        error = postgres_execute(&store->postgres, "SET lock_timeout = '30s'");
+        error = database_execute(sql->database, "SET lock_timeout = '30s'");
     if (!error && read_only)
-        error = postgres_execute(&store->postgres, "SET default_transaction_read_only = on");
+        error = database_execute(sql->database, "SET default_transaction_read_only = on");
     if (!error)
-        error = postgres_execute(&store->postgres, find_schemas);
+        error = database_execute(sql->database, find_schemas);
     if (!error)
         error = check_tables(store, read_only);
     if (error)

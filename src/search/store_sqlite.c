@@ -7,10 +7,16 @@
 #include "search/store.h"
 
 #ifdef VKCLIP_WITH_SEARCH
-#include "search/sqlite_store.h"
+#include "search/sql_store.h"
+#include "search/sqlite.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+struct sqlite_store {
+    struct sql_store sql; /* comes first, because callers have a pointer to it */
+    struct sqlite sqlite;
+};
 
 enum { APPLICATION = 0x766b636c, VERSION = 1 }; /* "vkcl" */
 
@@ -34,56 +40,127 @@ static const char schema[] =
     " b INTEGER NOT NULL REFERENCES content(id) ON DELETE CASCADE, PRIMARY KEY(a, b))"
     " WITHOUT ROWID;";
 
+/* ---- Statements ------------------------------------------------------------------------------ */
+
+#define BEGIN_READ "BEGIN"
+#define BEGIN_WRITE "BEGIN IMMEDIATE"
+#define COMPACT "VACUUM"
+#define BYTES "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+/* "/" is followed by "0" in the order of bytes. */
+#define BELOW                                                       \
+    "(path = $1 OR (path > CAST(rtrim($1, '/') || '/' AS BLOB) AND" \
+    " path < CAST(rtrim($1, '/') || '0' AS BLOB)))"
+#define BY_CONTENT " INDEXED BY file_content"
+#define NAME(value) "CAST(" value " AS TEXT)"
+#define RANDOM "random()"
+/* A vector's key has the model above its content, so that the vectors of a model lie together in
+ * the order of ids. */
+#define VECTOR_KEY "id"
+#define VECTOR_ORDER "vector.id"
+#define VECTOR_CONTENT "(vector.id & 1099511627775)"
+#define KEY_OF(model, content) "((" model " << 40) + " content ")"
+#define VECTOR_OF(model, content) "vector.id = " KEY_OF(model, content)
+#define VECTORS_AFTER(model, content) \
+    "vector.id > " KEY_OF(model, content) " AND vector.id < " KEY_OF(model " + 1", "0")
+#define ON_SERVER(text) ""
+#define WRITTEN_BEFORE(time) time " = 0"
+#define SEEN_KEY "id"
+#define SEE_ID "INSERT INTO pass_seen VALUES($1) ON CONFLICT DO NOTHING"
+
+static const char *const statements[SQL_STATEMENTS] = {
+#define SQL_STATEMENT(name, text) [SQL_##name] = text,
+#include "search/statements.def"
+};
+
+/* ---- A pass ---------------------------------------------------------------------------------- */
+
+static int start_pass(struct store *store)
+{
+    return database_execute(sql_database(store),
+                            "DROP TABLE IF EXISTS temp.pass_seen;"
+                            "DROP TABLE IF EXISTS temp.pass_work;"
+                            "CREATE TEMP TABLE pass_seen(id INTEGER PRIMARY KEY);"
+                            "CREATE TEMP TABLE pass_work(id INTEGER PRIMARY KEY, path BLOB);");
+}
+
+static int add_work(struct store *store, const char *path)
+{
+    return database_run(sql_database(store), "INSERT INTO pass_work(path) VALUES($1)", NULL, "p",
+                        path);
+}
+
+static int next_work(struct store *store, int64_t after, struct store_work *work)
+{
+    struct row row;
+    *work = (struct store_work){0};
+    int error = database_find(sql_database(store),
+                              "SELECT id, path FROM pass_work WHERE id > $1 ORDER BY id LIMIT 1",
+                              &row, "i", after);
+    if (error || !row.rows)
+        return error;
+    error = sql_read_work(&row, work);
+    row_release(&row);
+    return error;
+}
+
+/* A search of a file is exact, and fast enough without one. */
+static int add_hnsw(struct store *store)
+{
+    return error_fail(VKCLIP_EUNSUPPORTED, "%s: only an index in PostgreSQL can have an HNSW index",
+                      sql_database(store)->name);
+}
+
 /* ---- Opening --------------------------------------------------------------------------------- */
 
 static void close_store(struct store *store)
 {
-    sqlite_close(sqlite_of_store(store));
+    sqlite_close(&((struct sqlite_store *)store)->sqlite);
     free(store);
 }
 
 /* Makes the tables of a new database, as one transaction: another process may do the same now. */
-static int make_tables(struct sqlite *sqlite)
+static int make_tables(struct database *database)
 {
     char numbers[96];
     int64_t application = 0;
     snprintf(numbers, sizeof(numbers), "PRAGMA application_id = %d; PRAGMA user_version = %d;",
              APPLICATION, VERSION);
-    int error = sqlite_execute(sqlite, "BEGIN IMMEDIATE");
+    int error = database_execute(database, "BEGIN IMMEDIATE");
     if (!error)
-        error = sqlite_find_number(sqlite, "PRAGMA application_id", 0, &application, "");
+        error = database_find_number(database, "PRAGMA application_id", 0, &application, "");
     if (!error && !application)
-        error = sqlite_execute(sqlite, schema);
+        error = database_execute(database, schema);
     if (!error && !application)
-        error = sqlite_execute(sqlite, numbers);
+        error = database_execute(database, numbers);
     if (!error)
-        return sqlite_execute(sqlite, "COMMIT");
-    sqlite3_exec(sqlite->database, "ROLLBACK", NULL, NULL, NULL);
+        return database_execute(database, "COMMIT");
+    database_rollback(database);
     return error;
 }
 
 /* Checks whose database it is. A database without any table is a new one. */
-static int check_tables(struct sqlite *sqlite, bool read_only)
+static int check_tables(struct database *database, bool read_only)
 {
     int64_t application, version, tables;
-    int error = sqlite_find_number(sqlite, "PRAGMA application_id", 0, &application, "");
+    int error = database_find_number(database, "PRAGMA application_id", 0, &application, "");
     if (!error)
-        error = sqlite_find_number(sqlite, "PRAGMA user_version", 0, &version, "");
+        error = database_find_number(database, "PRAGMA user_version", 0, &version, "");
     if (!error)
-        error = sqlite_find_number(sqlite, "SELECT count(*) FROM sqlite_master", 0, &tables, "");
+        error =
+            database_find_number(database, "SELECT count(*) FROM sqlite_master", 0, &tables, "");
     if (error)
         return error;
     if (!application && !version && !tables && !read_only)
-        return make_tables(sqlite);
+        return make_tables(database);
     if (application != APPLICATION)
         return error_fail(VKCLIP_EFORMAT,
                           "%s: expected an index of vkclip, found another program's database",
-                          sqlite->path);
+                          database->name);
     if (version > VERSION)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: an index of version %lld, of a newer vkclip; this one knows version "
                           "%d",
-                          sqlite->path, (long long)version, VERSION);
+                          database->name, (long long)version, VERSION);
     return VKCLIP_OK;
 }
 
@@ -92,18 +169,26 @@ int store_open_sqlite(const char *path, bool read_only, struct store **result)
     struct sqlite_store *store = calloc(1, sizeof(*store));
     if (!store)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    store->store = (struct store){close_store, &sqlite_readers, &sqlite_writers};
-    *result = &store->store;
+    struct sql_store *sql = &store->sql;
+    *sql = (struct sql_store){.store = {close_store, &sql_readers, &sql->write},
+                              .write = sql_writers,
+                              .database = &store->sqlite.database,
+                              .statements = statements};
+    sql->write.start_pass = start_pass;
+    sql->write.add_work = add_work;
+    sql->write.next_work = next_work;
+    sql->write.add_hnsw = add_hnsw;
+    *result = &sql->store;
     int error =
         sqlite_open(path, read_only ? SQLITE_MODE_READ : SQLITE_MODE_CREATE, &store->sqlite);
     if (!error)
-        error = check_tables(&store->sqlite, read_only);
+        error = check_tables(sql->database, read_only);
     /* In WAL mode others can read while this process writes, and what was committed survives the
      * end of the process. */
     if (!error && !read_only)
-        error = sqlite_execute(&store->sqlite, "PRAGMA journal_mode = WAL;"
-                                               "PRAGMA synchronous = NORMAL;"
-                                               "PRAGMA foreign_keys = ON;");
+        error = database_execute(sql->database, "PRAGMA journal_mode = WAL;"
+                                                "PRAGMA synchronous = NORMAL;"
+                                                "PRAGMA foreign_keys = ON;");
     if (error)
         store_close(result);
     return error;

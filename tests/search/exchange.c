@@ -136,25 +136,28 @@ static void make_rclip(const struct scene *scene, const float *embeds, size_t di
     struct sqlite sqlite;
     remove(scene->database);
     assert_int_equal(sqlite_open(scene->database, SQLITE_MODE_CREATE, &sqlite), 0);
-    assert_int_equal(sqlite_execute(&sqlite, "CREATE TABLE images(id INTEGER PRIMARY KEY, deleted "
-                                             "BOOLEAN, filepath NVARCHAR UNIQUE, modified_at "
-                                             "DATETIME, size INTEGER, vector BLOB, indexing "
-                                             "BOOLEAN, hash NVARCHAR)"),
+    assert_int_equal(database_execute(&sqlite.database,
+                                      "CREATE TABLE images(id INTEGER PRIMARY KEY, deleted "
+                                      "BOOLEAN, filepath NVARCHAR UNIQUE, modified_at "
+                                      "DATETIME, size INTEGER, vector BLOB, indexing "
+                                      "BOOLEAN, hash NVARCHAR)"),
                      0);
     for (int i = 0; i < N; i++) {
         struct stat status;
         assert_int_equal(stat(scene->paths[i], &status), 0);
         const double modified =
             (double)status.st_mtim.tv_sec + (double)status.st_mtim.tv_nsec * 1e-9;
-        assert_int_equal(sqlite_run(&sqlite,
-                                    "INSERT INTO images(filepath, modified_at, size, vector)"
-                                    " VALUES(?1, ?2, ?3, ?4)",
-                                    "trib", scene->paths[i], modified, (int64_t)status.st_size,
-                                    &embeds[(size_t)i * dim], dim * sizeof(*embeds)),
+        assert_int_equal(database_run(&sqlite.database,
+                                      "INSERT INTO images(filepath, modified_at, size, vector)"
+                                      " VALUES($1, $2, $3, $4)",
+                                      NULL, "trib", scene->paths[i], modified,
+                                      (int64_t)status.st_size, &embeds[(size_t)i * dim],
+                                      dim * sizeof(*embeds)),
                          0);
     }
-    assert_int_equal(sqlite_execute(&sqlite, "INSERT INTO images(deleted, filepath, modified_at, "
-                                             "size, vector) VALUES(1, '/deleted', 0, 0, x'00')"),
+    assert_int_equal(database_execute(&sqlite.database,
+                                      "INSERT INTO images(deleted, filepath, modified_at, "
+                                      "size, vector) VALUES(1, '/deleted', 0, 0, x'00')"),
                      0);
     sqlite_close(&sqlite);
 }

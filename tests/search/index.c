@@ -690,16 +690,17 @@ struct dump {
     size_t size, capacity, rows;
 };
 
-static int dump_row(void *user, sqlite3_stmt *row)
+static int dump_row(void *user, const struct row *row)
 {
     struct dump *dump = user;
     for (int i = 0; i < 3; i++) {
-        const size_t bytes = (size_t)sqlite3_column_bytes(row, i);
+        size_t bytes;
+        const void *value = row_bytes(row, i, &bytes);
         if (dump->size + bytes > dump->capacity) {
             dump->capacity = 2 * (dump->size + bytes);
             dump->text = realloc(dump->text, dump->capacity);
         }
-        memcpy(dump->text + dump->size, sqlite3_column_blob(row, i), bytes);
+        memcpy(dump->text + dump->size, value, bytes);
         dump->size += bytes;
     }
     dump->rows++;
@@ -713,11 +714,11 @@ static struct dump dump_index(const char *path)
     struct sqlite sqlite;
     assert_int_equal(sqlite_open(path, SQLITE_MODE_READ, &sqlite), 0);
     assert_int_equal(
-        sqlite_each(&sqlite,
-                    "SELECT path, hash, data FROM file JOIN content ON content.id = file.content"
-                    " JOIN vector ON vector.id = (1 << 40) + content.id WHERE missing = 0"
-                    " AND file.error = 0 AND content.error = 0 ORDER BY path",
-                    dump_row, &dump, ""),
+        database_each(&sqlite.database,
+                      "SELECT path, hash, data FROM file JOIN content ON content.id = file.content"
+                      " JOIN vector ON vector.id = (1 << 40) + content.id WHERE missing = 0"
+                      " AND file.error = 0 AND content.error = 0 ORDER BY path",
+                      dump_row, &dump, ""),
         0);
     sqlite_close(&sqlite);
     return dump;
@@ -730,14 +731,15 @@ static int64_t count_vectors(const char *path)
     if (!file_exists(path))
         return 0;
     assert_int_equal(sqlite_open(path, SQLITE_MODE_READ, &sqlite), 0);
-    assert_int_equal(sqlite_find_number(&sqlite,
-                                        "SELECT count(*) FROM sqlite_master WHERE name ="
-                                        " 'vector'",
-                                        0, &tables, ""),
+    assert_int_equal(database_find_number(&sqlite.database,
+                                          "SELECT count(*) FROM sqlite_master WHERE name ="
+                                          " 'vector'",
+                                          0, &tables, ""),
                      0);
     if (tables)
-        assert_int_equal(sqlite_find_number(&sqlite, "SELECT count(*) FROM vector", 0, &count, ""),
-                         0);
+        assert_int_equal(
+            database_find_number(&sqlite.database, "SELECT count(*) FROM vector", 0, &count, ""),
+            0);
     sqlite_close(&sqlite);
     return count;
 }

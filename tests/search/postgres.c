@@ -19,7 +19,7 @@ static void execute(const char *text)
 {
     struct postgres postgres;
     assert_int_equal(postgres_open(server, &postgres), 0);
-    if (postgres_execute(&postgres, text))
+    if (database_execute(&postgres.database, text))
         fail_msg("%s: %s", text, vkclip_last_error());
     postgres_close(&postgres);
 }
@@ -235,13 +235,13 @@ static void work_is_claimed_once(void **state)
 }
 
 /* The server takes some milliseconds to see that a connection has ended. */
-static void wait_for_end(struct postgres *postgres)
+static void wait_for_end(struct database *database)
 {
     const struct timespec pause = {.tv_nsec = 20000000};
     int64_t workers = 1;
     for (int i = 0; i < 500 && workers; i++) {
         nanosleep(&pause, NULL);
-        assert_int_equal(postgres_find_number(postgres,
+        assert_int_equal(database_find_number(database,
                                               "SELECT count(*) FROM pg_locks"
                                               " WHERE locktype = 'advisory'",
                                               0, &workers, ""),
@@ -261,9 +261,10 @@ static void claims_end_with_their_process(void **state)
     list_work(dead, model);
     for (int i = 0; i < 5; i++)
         write_path(dead, take_path(dead, &after, counts), model);
-    PQfinish(postgres_of_store(dead)->connection);
-    wait_for_end(postgres_of_store(other));
-    postgres_of_store(dead)->connection = NULL;
+    struct postgres *connection = &((struct postgres_store *)dead)->postgres;
+    PQfinish(connection->connection);
+    wait_for_end(sql_database(other));
+    connection->connection = NULL;
     store_close(&dead);
     list_work(other, model);
     while (take_path(other, &after_other, of_other) >= 0) {
@@ -282,7 +283,7 @@ static void an_hnsw_index_needs_pgvector(void **state)
     int64_t halfvec, indexes;
     const int64_t model = add_model(store);
     write_path(store, 1, model);
-    assert_int_equal(postgres_find_number(postgres_of_store(store),
+    assert_int_equal(database_find_number(sql_database(store),
                                           "SELECT (to_regtype('halfvec') IS NOT NULL)::int::bigint",
                                           0, &halfvec, ""),
                      0);
@@ -292,7 +293,7 @@ static void an_hnsw_index_needs_pgvector(void **state)
         else
             assert_failed(store->write->add_hnsw(store), VKCLIP_EUNSUPPORTED, "no pgvector");
     }
-    assert_int_equal(postgres_find_number(postgres_of_store(store),
+    assert_int_equal(database_find_number(sql_database(store),
                                           "SELECT count(*) FROM pg_indexes"
                                           " WHERE schemaname = 'vkclip' AND indexdef LIKE '%hnsw%'",
                                           0, &indexes, ""),

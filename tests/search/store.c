@@ -6,10 +6,11 @@
  */
 #define _GNU_SOURCE
 #include "search/current.h"
-#include "search/sqlite_store.h"
+#include "search/sql_store.h"
+#include "search/sqlite.h"
 #include "support/scratch.h"
 #ifdef VKCLIP_WITH_POSTGRESQL
-#include "search/postgres_store.h"
+#include "search/postgres.h"
 #endif
 
 #include <math.h>
@@ -41,7 +42,8 @@ static int empty_database(void **state)
     if (!server)
         return 0;
     assert_int_equal(postgres_open(server, &postgres), 0);
-    assert_int_equal(postgres_execute(&postgres, "DROP SCHEMA IF EXISTS vkclip CASCADE"), 0);
+    assert_int_equal(database_execute(&postgres.database, "DROP SCHEMA IF EXISTS vkclip CASCADE"),
+                     0);
     postgres_close(&postgres);
 #endif
     return 0;
@@ -50,14 +52,8 @@ static int empty_database(void **state)
 /* Makes a store wait a tenth of a second for another one that writes. */
 static void wait_shortly(struct store *store)
 {
-#ifdef VKCLIP_WITH_POSTGRESQL
-    if (server) {
-        assert_int_equal(postgres_execute(postgres_of_store(store), "SET lock_timeout = '100ms'"),
-                         0);
-        return;
-    }
-#endif
-    sqlite3_busy_timeout(sqlite_of_store(store)->database, 100);
+    const char *text = server ? "SET lock_timeout = '100ms'" : "PRAGMA busy_timeout = 100";
+    assert_int_equal(database_execute(sql_database(store), text), 0);
 }
 
 static int64_t add_model(struct store *store, const char *identity, const char *name)
@@ -91,7 +87,7 @@ static void make_database(const char *path, const char *statements)
 {
     struct sqlite sqlite;
     assert_int_equal(sqlite_open(path, SQLITE_MODE_CREATE, &sqlite), 0);
-    assert_int_equal(sqlite_execute(&sqlite, statements), 0);
+    assert_int_equal(database_execute(&sqlite.database, statements), 0);
     sqlite_close(&sqlite);
 }
 
@@ -311,7 +307,7 @@ static void vectors_of_models_stay_apart(void **state)
     bool found;
     assert_int_equal(store->read->read_vector(store, ids[2], b, values, DIM, &found), 0);
     assert_true(found);
-    const int64_t distance = (b - a) << SQLITE_KEY_BITS;
+    const int64_t distance = (b - a) << SQL_ID_BITS;
     assert_int_equal(store->read->read_vector(store, ids[2] + distance, a, values, DIM, &found), 0);
     assert_false(found);
     assert_int_equal(store->read->read_vector(store, ids[3] - distance, b, values, DIM, &found), 0);
@@ -580,7 +576,7 @@ static void a_full_disk_loses_one_batch(void **state)
     struct store *store = open_store(folder);
     struct vkclip_index_info info;
     int error = 0, batches = 0;
-    assert_int_equal(sqlite_execute(sqlite_of_store(store), "PRAGMA max_page_count = 40"), 0);
+    assert_int_equal(database_execute(sql_database(store), "PRAGMA max_page_count = 40"), 0);
     while (!error) {
         assert_int_equal(store->write->begin(store), 0);
         for (int i = 0; i < 20 && !error; i++) {
