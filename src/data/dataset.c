@@ -22,10 +22,8 @@ void dataset_close(struct dataset **handle)
     struct dataset *dataset = *handle;
     if (!dataset)
         return;
-    for (size_t i = 0; i < dataset->shard_count; i++) {
-        file_map_close(&dataset->shards[i].map);
+    for (size_t i = 0; i < dataset->shard_count; i++)
         free(dataset->shards[i].path);
-    }
     while (dataset->chunks) {
         struct dataset_chunk *earlier = dataset->chunks->earlier;
         free(dataset->chunks);
@@ -54,6 +52,41 @@ char *dataset_name(const struct dataset *dataset, size_t number)
     return string_format("%s%s", is_absolute(sample->name) ? "" : dataset->folder, sample->name);
 }
 
+/* Reads the bytes of a picture, whose place in the shard holds only while the shard is unchanged.
+ * It is opened for every picture, because a process may have fewer files open than data sets have
+ * shards. */
+static int read_from_shard(const struct dataset_shard *shard, const struct dataset_sample *sample,
+                           uint8_t **data)
+{
+    const struct file_stamp now = file_stamp(shard->path);
+    struct file_map map;
+    int error = file_map_hold(shard->path, &map);
+    if (error)
+        return error;
+    *data = malloc((size_t)sample->size + 1);
+    if (now.size != shard->stamp.size || now.modified != shard->stamp.modified)
+        error =
+            error_fail(VKCLIP_EIO, "%s: was written to after its samples were listed", shard->path);
+    else if (!*data)
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for %llu bytes", shard->path,
+                           (unsigned long long)sample->size);
+    else
+        error = file_map_read(&map, sample->offset, (size_t)sample->size, *data);
+    file_map_close(&map);
+    return error;
+}
+
+static int load_from_shard(const struct dataset *dataset, const struct dataset_sample *sample,
+                           const char *name, struct vkclip_image *image)
+{
+    uint8_t *data = NULL;
+    int error = read_from_shard(&dataset->shards[sample->shard], sample, &data);
+    if (!error)
+        error = image_decode(data, (size_t)sample->size, name, NULL, image, NULL);
+    free(data);
+    return error;
+}
+
 int dataset_load(const struct dataset *dataset, size_t number, struct vkclip_image *image)
 {
     const struct dataset_sample *sample = &dataset->samples[number];
@@ -61,12 +94,8 @@ int dataset_load(const struct dataset *dataset, size_t number, struct vkclip_ima
     char *name = dataset_name(dataset, number);
     if (!name)
         return dataset_no_memory(dataset);
-    int error = VKCLIP_OK;
-    if (sample->shard == DATASET_FILE)
-        error = image_load(name, NULL, image, NULL);
-    else
-        error = image_decode(dataset->shards[sample->shard].map.data + sample->offset,
-                             (size_t)sample->size, name, NULL, image, NULL);
+    const int error = sample->shard == DATASET_FILE ? image_load(name, NULL, image, NULL)
+                                                    : load_from_shard(dataset, sample, name, image);
     if (!error)
         image_make_rgb(image); /* Crops and changes of colour are of RGB. */
     free(name);

@@ -31,7 +31,7 @@ struct dataset_sample {
 
 struct dataset_shard {
     char *path;
-    struct file_map map;
+    struct file_stamp stamp; /* when its samples were listed */
 };
 
 /* A chunk is a piece of memory for names and captions, which never moves. */
@@ -71,8 +71,8 @@ int dataset_open(const char *path, const struct dataset_params *params, struct d
 int dataset_open_raw(const char *path, struct dataset **dataset);
 void dataset_close(struct dataset **dataset);
 
-/* Reads and decodes a picture, which the caller releases with image_free. May be called from
- * any thread. */
+/* Reads and decodes a picture, which the caller releases with image_free. A shard that was written
+ * to after the data set was opened is an error. May be called from any thread. */
 int dataset_load(const struct dataset *dataset, size_t sample, struct vkclip_image *image);
 /* Returns the name of a sample for messages as a new string, "FILE" or "SHARD: FILE", or NULL when
  * out of memory. */

@@ -90,6 +90,23 @@ static int check_raw(const struct dataset *dataset)
     return VKCLIP_OK;
 }
 
+/* The identity leaves out the pixels, whose hash would take a pass over data that may be far larger
+ * than memory. */
+static int identify_raw(struct dataset *dataset)
+{
+    uint8_t piece[4096];
+    int error = VKCLIP_OK;
+    dataset->identity = hash_bytes(0, dataset->images->shape, 5 * sizeof(uint64_t));
+    for (uint64_t done = 0; done < dataset->ids->size && !error; done += sizeof(piece)) {
+        const uint64_t left = dataset->ids->size - done;
+        const size_t size = left < sizeof(piece) ? (size_t)left : sizeof(piece);
+        error = tensor_view_copy(dataset->ids, done, size, piece);
+        if (!error)
+            dataset->identity = hash_bytes(dataset->identity, piece, size);
+    }
+    return error;
+}
+
 static int open_raw(struct dataset *dataset)
 {
     int error = safetensors_open(dataset->path, &dataset->file);
@@ -100,11 +117,7 @@ static int open_raw(struct dataset *dataset)
     error = check_raw(dataset);
     if (error)
         return error;
-    /* The identity leaves out the pixels, whose hash would take a pass over data that may be far
-     * larger than memory. */
-    dataset->identity = hash_bytes(0, dataset->images->shape, 5 * sizeof(uint64_t));
-    dataset->identity = hash_bytes(dataset->identity, dataset->ids->data, dataset->ids->size);
-    return VKCLIP_OK;
+    return identify_raw(dataset);
 }
 
 int dataset_open_raw(const char *path, struct dataset **result)

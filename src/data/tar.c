@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads WebDataset's shards: uncompressed tar files in which the files of one key (their path up to
- * the first dot of the name) are one sample. libarchive reads the tar from the mapped file and
- * tells where the bytes of a file lie, so that they can be read later in any order.
+ * the first dot of the name) are one sample. libarchive reads headers and texts and tells where the
+ * bytes of a picture lie, so that they can be read later in any order. A shard is read and not
+ * mapped, because a mapped file that becomes shorter ends the process.
  */
 #include "base/array.h"
 #include "base/error.h"
@@ -125,6 +126,38 @@ static int expand(struct dataset *dataset, size_t *capacity, const char *path)
 
 enum { LONGEST_TEXT = 16 << 20 }; /* bytes of a .txt or .json; longer ones are ignored */
 
+/* This is the shard as libarchive reads it. libarchive skips pictures, so that larger pieces would
+ * only read more of their bytes. */
+struct source {
+    struct archive *archive;
+    struct file_map map;
+    uint64_t position;
+    int error; /* Reading the file has failed, with a message. */
+    uint8_t piece[16 << 10];
+};
+
+static la_ssize_t read_piece(struct archive *archive, void *user, const void **piece)
+{
+    struct source *source = user;
+    const uint64_t left = source->map.size - source->position;
+    const size_t size = left < sizeof(source->piece) ? (size_t)left : sizeof(source->piece);
+    (void)archive;
+    source->error = file_map_read(&source->map, source->position, size, source->piece);
+    source->position += size;
+    *piece = source->piece;
+    return source->error ? ARCHIVE_FATAL : (la_ssize_t)size;
+}
+
+static la_int64_t skip_bytes(struct archive *archive, void *user, la_int64_t count)
+{
+    struct source *source = user;
+    const uint64_t left = source->map.size - source->position;
+    const uint64_t skipped = (uint64_t)count < left ? (uint64_t)count : left;
+    (void)archive;
+    source->position += skipped;
+    return (la_int64_t)skipped;
+}
+
 /* This is what has been read of the current key. */
 struct pending {
     char *key;
@@ -211,48 +244,47 @@ static bool is_hidden(const char *name)
            !image_find_format(name + 1);
 }
 
+/* Reads the whole text of the current entry and ends it with a NUL. */
+static int read_text(struct source *source, const char *path, const char *name, size_t size,
+                     char **text)
+{
+    *text = malloc(size + 1);
+    if (!*text)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %s", path, name);
+    (*text)[size] = 0;
+    if (archive_read_data(source->archive, *text, size) == (la_ssize_t)size)
+        return VKCLIP_OK;
+    return source->error ? source->error
+                         : error_fail(VKCLIP_EFORMAT, "%s: %s: fewer than %zu bytes (truncated?)",
+                                      path, name, size);
+}
+
 /* Adds a file to the key by its extension, which is everything after the first dot. */
 static int take_file(struct dataset *dataset, struct pending *pending, const char *name,
-                     const char *extension, const uint8_t *data, size_t size)
+                     const char *extension, struct source *source, uint64_t offset, size_t size)
 {
-    const struct dataset_shard *shard = &dataset->shards[pending->sample.shard];
-    char lower[8] = "";
+    char lower[8] = "", *text = NULL;
     for (size_t i = 0; extension[i] && i + 1 < sizeof(lower); i++)
         lower[i] = (char)tolower((unsigned char)extension[i]);
     if (strlen(extension) >= sizeof(lower))
         return VKCLIP_OK;
     if (image_find_format(lower) && !pending->sample.name) {
-        pending->sample.offset = (uint64_t)(data - shard->map.data);
+        pending->sample.offset = offset;
         pending->sample.size = size;
         return build_keep_text(dataset, name, &pending->sample.name);
     }
-    if (size > LONGEST_TEXT)
+    const bool is_caption = !strcmp(lower, "txt") && !pending->text;
+    const bool is_json = !strcmp(lower, "json") && !pending->json;
+    if (size > LONGEST_TEXT || (!is_caption && !is_json))
         return VKCLIP_OK;
-    if (!strcmp(lower, "txt") && !pending->text) {
-        pending->text = string_format("%.*s", (int)size, (const char *)data);
-        if (!pending->text)
-            return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %s", shard->path, name);
-    }
-    if (!strcmp(lower, "json") && !pending->json)
-        pending->json = json_read((const char *)data, size, NULL);
-    return VKCLIP_OK;
-}
-
-/* Finds where the entry's bytes lie in the mapped file: libarchive gives blocks of the memory from
- * which it reads, and a plain file as one block. Returns NULL if the bytes are not in one piece. */
-static const uint8_t *find_data(struct archive *archive, const struct file_map *map, size_t size)
-{
-    const void *block = NULL;
-    size_t length;
-    la_int64_t offset = 0;
-    if (!size)
-        return map->data;
-    int result = archive_read_data_block(archive, &block, &length, &offset);
-    const uintptr_t found = (uintptr_t)block, begin = (uintptr_t)map->data;
-    if (result != ARCHIVE_OK || offset || length != size || found < begin ||
-        found - begin > map->size - size)
-        return NULL;
-    return block;
+    int error = read_text(source, dataset->shards[pending->sample.shard].path, name, size, &text);
+    if (!error && is_json)
+        pending->json = json_read(text, size, NULL);
+    if (!error && is_caption)
+        pending->text = text;
+    else
+        free(text);
+    return error;
 }
 
 /* Begins a new key if the entry has another key, because the current key's sample is then complete.
@@ -274,37 +306,38 @@ static int enter_key(struct builder *builder, struct pending *pending, const cha
                                      builder->dataset->shards[number].path, name);
 }
 
-static int read_entry(struct builder *builder, struct archive *archive, struct archive_entry *entry,
+static int read_entry(struct builder *builder, struct source *source, struct archive_entry *entry,
                       struct pending *pending)
 {
     struct dataset *dataset = builder->dataset;
-    const struct dataset_shard *shard = &dataset->shards[pending->sample.shard];
+    const char *path = dataset->shards[pending->sample.shard].path;
     const char *name = archive_entry_pathname(entry);
     if (!name)
         name = archive_entry_pathname_utf8(entry);
     const char *dot = name ? strchr(file_name(name), '.') : NULL;
     if (archive_entry_filetype(entry) != AE_IFREG || !dot || is_hidden(file_name(name)))
         return VKCLIP_OK;
-    if (archive_entry_size(entry) < 0 || (uint64_t)archive_entry_size(entry) > shard->map.size)
+    if (archive_entry_size(entry) < 0 || (uint64_t)archive_entry_size(entry) > source->map.size)
         return error_fail(VKCLIP_EFORMAT,
-                          "%s: %s: %lld bytes, more than the shard has (truncated?)", shard->path,
-                          name, (long long)archive_entry_size(entry));
+                          "%s: %s: %lld bytes, more than the shard has (truncated?)", path, name,
+                          (long long)archive_entry_size(entry));
     const size_t size = (size_t)archive_entry_size(entry);
     int error = enter_key(builder, pending, name, (size_t)(dot - name));
     if (error)
         return error;
-    const uint8_t *data = find_data(archive, &shard->map, size);
-    if (!data)
+    /* libarchive has read the header only, so that the entry's bytes follow what it has taken. */
+    const uint64_t offset = (uint64_t)archive_filter_bytes(source->archive, 0);
+    if (archive_entry_sparse_count(entry) || offset > source->map.size - size)
         return error_fail(VKCLIP_EFORMAT,
-                          "%s: %s: not %zu bytes in one piece (truncated or sparse)", shard->path,
-                          name, size);
-    return take_file(dataset, pending, name, dot + 1, data, size);
+                          "%s: %s: not %zu bytes in one piece (truncated or sparse)", path, name,
+                          size);
+    return take_file(dataset, pending, name, dot + 1, source, offset, size);
 }
 
 /* ---- Shards ---------------------------------------------------------------------------------- */
 
-/* Returns the name of the shard's compression, or NULL if it has no known compression. */
-static const char *find_compression(const struct file_map *map)
+/* Refuses a shard that begins as a file of a known compression does. */
+static int check_compression(const char *path, const struct file_map *map)
 {
     static const struct {
         const char *name, *magic;
@@ -313,30 +346,36 @@ static const char *find_compression(const struct file_map *map)
                  {"xz", "\xfd"
                         "7zXZ"},
                  {"bzip2", "BZh"}};
-    for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
-        const size_t length = strlen(known[i].magic);
-        if (map->size > length && !memcmp(map->data, known[i].magic, length))
-            return known[i].name;
-    }
-    return NULL;
+    char start[8] = "";
+    int error = file_map_read(map, 0, map->size < sizeof(start) ? map->size : sizeof(start), start);
+    for (size_t i = 0; i < ARRAY_COUNT(known) && !error; i++)
+        if (!memcmp(start, known[i].magic, strlen(known[i].magic)))
+            error = error_fail(VKCLIP_EUNSUPPORTED,
+                               "%s: compressed by %s, so that single samples cannot be read: "
+                               "unpack it to a plain .tar",
+                               path, known[i].name);
+    return error;
 }
 
-static int read_archive(struct builder *builder, struct archive *archive, struct pending *pending)
+static int read_archive(struct builder *builder, struct source *source, struct pending *pending)
 {
-    const struct dataset_shard *shard = &builder->dataset->shards[pending->sample.shard];
+    struct archive *archive = source->archive;
     struct archive_entry *entry;
     int error = VKCLIP_OK, result = archive_read_support_format_tar(archive);
     if (result == ARCHIVE_OK)
-        result = archive_read_open_memory(archive, shard->map.data, shard->map.size);
+        result = archive_read_open2(archive, source, NULL, read_piece, skip_bytes, NULL);
     if (result == ARCHIVE_OK)
         result = archive_read_next_header(archive, &entry);
     while (!error && (result == ARCHIVE_OK || result == ARCHIVE_WARN)) {
-        error = read_entry(builder, archive, entry, pending);
+        error = read_entry(builder, source, entry, pending);
         if (!error)
             result = archive_read_next_header(archive, &entry);
     }
+    if (!error && source->error)
+        return source->error;
     if (!error && result != ARCHIVE_EOF)
-        error = error_fail(VKCLIP_EFORMAT, "%s: tar archive: %s (truncated?)", shard->path,
+        error = error_fail(VKCLIP_EFORMAT, "%s: tar archive: %s (truncated?)",
+                           builder->dataset->shards[pending->sample.shard].path,
                            archive_error_string(archive));
     if (!error && pending->key)
         error = add_sample(builder, pending);
@@ -347,21 +386,20 @@ static int read_shard(struct builder *builder, uint32_t number)
 {
     struct dataset_shard *shard = &builder->dataset->shards[number];
     struct pending pending = {.sample.shard = number};
-    int error = file_map_open(shard->path, &shard->map);
-    if (error || !shard->map.size)
-        return error;
-    const char *compression = find_compression(&shard->map);
-    if (compression)
-        return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: compressed by %s, so that single samples cannot be read: unpack it "
-                          "to a plain .tar",
-                          shard->path, compression);
-    struct archive *archive = archive_read_new();
-    if (!archive)
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory to read it", shard->path);
-    error = read_archive(builder, archive, &pending);
+    struct source source = {.archive = archive_read_new()};
+    int error = VKCLIP_OK;
+    shard->stamp = file_stamp(shard->path);
+    if (!source.archive)
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory to read it", shard->path);
+    if (!error)
+        error = file_map_hold(shard->path, &source.map);
+    if (!error)
+        error = check_compression(shard->path, &source.map);
+    if (!error && source.map.size)
+        error = read_archive(builder, &source, &pending);
     clear_pending(&pending);
-    archive_read_free(archive);
+    archive_read_free(source.archive);
+    file_map_close(&source.map);
     return error;
 }
 #else

@@ -11,8 +11,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A field can end in three ways other than at a separator or a line end. */
-enum { END_OF_FILE = -1, NOT_CLOSED = -2, NO_MEMORY = -3 };
+/* A field can end in four ways other than at a separator or a line end. */
+enum { END_OF_FILE = -1, NOT_CLOSED = -2, NO_MEMORY = -3, NOT_READ = -4 };
+
+enum { PIECE_SIZE = 64 << 10 }; /* Larger pieces are not read faster. */
+
+/* Returns the next byte without taking it, END_OF_FILE or NOT_READ. */
+static int peek_byte(struct csv *csv)
+{
+    if (csv->position >= csv->map.size)
+        return END_OF_FILE;
+    if (csv->position >= csv->end && !csv->error) {
+        const size_t left = csv->map.size - csv->position;
+        const size_t size = left < PIECE_SIZE ? left : PIECE_SIZE;
+        csv->begin = csv->position;
+        csv->end = csv->begin + size;
+        csv->error = file_map_read(&csv->map, csv->begin, size, csv->piece);
+    }
+    return csv->error ? NOT_READ : (unsigned char)csv->piece[csv->position - csv->begin];
+}
+
+/* Takes the next byte if it is the expected one. */
+static bool take_byte(struct csv *csv, char expected)
+{
+    const bool found = peek_byte(csv) == (unsigned char)expected;
+    csv->position += found;
+    return found;
+}
 
 static bool put_character(struct csv *csv, char c)
 {
@@ -29,32 +54,30 @@ static bool put_character(struct csv *csv, char c)
 }
 
 /* Reads the next field without its quotes and appends it to the row. Returns the character that
- * ended the field, or END_OF_FILE, NOT_CLOSED or NO_MEMORY. */
+ * ended the field, or END_OF_FILE, NOT_CLOSED, NO_MEMORY or NOT_READ. */
 static int read_field(struct csv *csv)
 {
-    const char *data = (const char *)csv->map.data;
-    const size_t size = csv->map.size;
-    bool quoted = csv->position < size && data[csv->position] == '"';
-    csv->position += quoted;
-    while (csv->position < size) {
-        const char c = data[csv->position++];
+    bool quoted = take_byte(csv, '"');
+    int next;
+    while ((next = peek_byte(csv)) >= 0) {
+        const char c = (char)next;
+        csv->position++;
         csv->next_line += c == '\n';
         if (quoted && c == '"') { /* A doubled quote means one quote; any other closes the field. */
-            quoted = csv->position < size && data[csv->position] == '"';
-            csv->position += quoted;
+            quoted = take_byte(csv, '"');
             if (!quoted)
                 continue;
         } else if (!quoted && (c == csv->separator || c == '\n')) {
             return (unsigned char)c;
         } else if (!quoted && c == '\r') {
-            csv->position += csv->position < size && data[csv->position] == '\n';
+            take_byte(csv, '\n');
             csv->next_line++;
             return '\n';
         }
         if (!put_character(csv, c))
             return NO_MEMORY;
     }
-    return quoted ? NOT_CLOSED : END_OF_FILE;
+    return quoted && next == END_OF_FILE ? NOT_CLOSED : next;
 }
 
 static bool add_field(struct csv *csv, size_t length)
@@ -79,6 +102,8 @@ static int read_row(struct csv *csv)
     do {
         const size_t begin = csv->row_size;
         end = read_field(csv);
+        if (end == NOT_READ)
+            return csv->error;
         if (end == NOT_CLOSED)
             return error_fail(VKCLIP_EFORMAT, "%s: line %llu: a quote that is not closed",
                               csv->path, (unsigned long long)csv->line);
@@ -113,33 +138,33 @@ int csv_next(struct csv *csv, bool *more)
     return VKCLIP_OK;
 }
 
+/* Looks for a tab in the first row, or in as much of it as has been read. */
 static char guess_separator(const struct csv *csv)
 {
-    const char *line = (const char *)csv->map.data;
-    size_t length = 0;
-    while (length < csv->map.size && line[length] != '\n' && line[length] != '\r')
-        length++;
-    return length && memchr(line, '\t', length) ? '\t' : ',';
+    for (size_t i = 0; i < csv->end && csv->piece[i] != '\n' && csv->piece[i] != '\r'; i++)
+        if (csv->piece[i] == '\t')
+            return '\t';
+    return ',';
 }
 
 static int open_file(const char *path, char separator, struct csv *csv)
 {
     static const char mark[] = "\xef\xbb\xbf"; /* Some programs begin UTF-8 files with this mark. */
     csv->path = string_format("%s", path);
-    if (!csv->path)
+    csv->piece = calloc(1, PIECE_SIZE);
+    if (!csv->path || !csv->piece)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     if (separator && strchr("\"\r\n", separator))
         return error_fail(VKCLIP_EINVALID,
                           "%s: expected columns separated by a "
                           "comma, a tab or another character, found a quote or a line end",
                           path);
-    int error = file_map_open(path, &csv->map);
-    if (error)
-        return error;
-    if (csv->map.size > 1 &&
-        (!memcmp(csv->map.data, "\xff\xfe", 2) || !memcmp(csv->map.data, "\xfe\xff", 2)))
+    int error = file_map_hold(path, &csv->map);
+    if (error || peek_byte(csv) == NOT_READ)
+        return error ? error : csv->error;
+    if (!memcmp(csv->piece, "\xff\xfe", 2) || !memcmp(csv->piece, "\xfe\xff", 2))
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: UTF-16, expected UTF-8", path);
-    if (csv->map.size > strlen(mark) && !memcmp(csv->map.data, mark, strlen(mark)))
+    if (csv->map.size > strlen(mark) && !memcmp(csv->piece, mark, strlen(mark)))
         csv->position = strlen(mark);
     csv->separator = separator ? separator : guess_separator(csv);
     return VKCLIP_OK;
@@ -164,6 +189,7 @@ void csv_close(struct csv *csv)
 {
     file_map_close(&csv->map);
     free(csv->path);
+    free(csv->piece);
     free(csv->row);
     free(csv->fields);
     *csv = (struct csv){0};

@@ -17,9 +17,13 @@ struct csv_field {
 
 struct csv {
     char *path;
-    struct file_map map;
+    struct file_map
+        map;         /* is read in pieces and never looked into, so that it may become shorter */
     size_t position; /* the byte where the next row begins */
-    uint64_t line;   /* the line where the current row begins, from 1 */
+    char *piece;     /* the bytes of the file from `begin` to `end` */
+    size_t begin, end;
+    int error;     /* Reading a piece has failed. */
+    uint64_t line; /* the line where the current row begins, from 1 */
     uint64_t next_line;
     char separator;
     char *row; /* the texts of the fields */

@@ -11,6 +11,7 @@
 #include "support/scratch.h"
 
 #include "data/dataset.h"
+#include "format/csv.h"
 
 static const char *const tsv = "filepath\ttitle\tname\n"
                                "a.ppm\tone\tx\n"
@@ -218,6 +219,32 @@ static void loads_pictures(void **state)
     assert_failed(dataset_load(dataset, 1, &image), VKCLIP_EIO, "none.ppm");
     assert_null(image.pixels);
     dataset_close(&dataset);
+    scratch_remove(folder);
+}
+
+/* A table that becomes shorter while it is read is an error and never a shorter table. */
+static void refuses_shrinking_tables(void **state)
+{
+    (void)state;
+    static char rows[200000];
+    char *folder = scratch_folder(), *path = scratch_path(folder, "a.csv");
+    struct csv csv;
+    size_t count = 0;
+    bool more = true;
+    memset(rows, 'x', sizeof(rows));
+    for (size_t i = 9; i < sizeof(rows); i += 10)
+        rows[i] = '\n';
+    scratch_write(folder, "a.csv", rows, sizeof(rows));
+    assert_int_equal(csv_open(path, 0, &csv), 0);
+    assert_int_equal(truncate(path, 100000), 0);
+    int error = 0;
+    while (!error && more && count <= sizeof(rows)) {
+        error = csv_next(&csv, &more);
+        count++;
+    }
+    assert_failed(error, VKCLIP_EIO, "a.csv: became shorter while it was read");
+    csv_close(&csv);
+    free(path);
     scratch_remove(folder);
 }
 
@@ -527,6 +554,29 @@ static void bears_hostile_names(void **state)
     scratch_remove(folder);
 }
 
+/* Pictures are read from shards that still have the content that was listed. */
+static void refuses_changed_shards(void **state)
+{
+    (void)state;
+    static struct tar tar;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "a.tar");
+    struct dataset *dataset;
+    struct vkclip_image image;
+    put_picture(&tar, "k.ppm");
+    put_text(&tar, "k.txt", "caption");
+    write_tar(&tar, folder, "a.tar");
+    assert_int_equal(open_file(folder, "a.tar", NULL, &dataset), 0);
+    assert_int_equal(truncate(path, 3), 0);
+    assert_failed(dataset_load(dataset, 0, &image), VKCLIP_EIO,
+                  "a.tar: was written to after its samples were listed");
+    assert_null(image.pixels);
+    assert_int_equal(remove(path), 0);
+    assert_failed(dataset_load(dataset, 0, &image), VKCLIP_EIO, "a.tar: ");
+    dataset_close(&dataset);
+    free(path);
+    scratch_remove(folder);
+}
+
 static void refuses_shards(void **state)
 {
     (void)state;
@@ -589,13 +639,20 @@ static void refuses_all_shards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_rows),       cmocka_unit_test(finds_columns),
-        cmocka_unit_test(refuses_files),    cmocka_unit_test(tells_data_sets_apart),
-        cmocka_unit_test(loads_pictures),   cmocka_unit_test(refuses_raw),
+        cmocka_unit_test(reads_rows),
+        cmocka_unit_test(finds_columns),
+        cmocka_unit_test(refuses_files),
+        cmocka_unit_test(tells_data_sets_apart),
+        cmocka_unit_test(loads_pictures),
+        cmocka_unit_test(refuses_raw),
+        cmocka_unit_test(refuses_shrinking_tables),
 #ifdef VKCLIP_WITH_LIBARCHIVE
-        cmocka_unit_test(reads_shards),     cmocka_unit_test(expands_braces),
-        cmocka_unit_test(reads_long_names), cmocka_unit_test(bears_hostile_names),
+        cmocka_unit_test(reads_shards),
+        cmocka_unit_test(expands_braces),
+        cmocka_unit_test(reads_long_names),
+        cmocka_unit_test(bears_hostile_names),
         cmocka_unit_test(refuses_shards),
+        cmocka_unit_test(refuses_changed_shards),
 #else
         cmocka_unit_test(refuses_all_shards),
 #endif

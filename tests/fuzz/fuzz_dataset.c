@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Uses the input as a tar shard and as a table of pictures. It must be refused, or every sample
- * must have a name, captions, a label and readable bytes. No picture is decoded.
+ * must have a name, captions, a label and a place inside the shard. No picture is decoded.
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
@@ -67,11 +67,9 @@ static void read_samples(const struct dataset *dataset)
             fuzz_sum += strlen(dataset->captions[sample->caption + k]);
         if (sample->shard == DATASET_FILE)
             continue;
-        const struct file_map *map = &dataset->shards[sample->shard].map;
-        if (sample->offset > map->size || sample->size > map->size - sample->offset)
+        const uint64_t size = (uint64_t)dataset->shards[sample->shard].stamp.size;
+        if (sample->offset > size || sample->size > size - sample->offset)
             abort();
-        for (uint64_t k = 0; k < sample->size; k++)
-            fuzz_sum += map->data[sample->offset + k];
     }
     if (captions != dataset->caption_count)
         abort();
