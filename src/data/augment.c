@@ -117,11 +117,11 @@ static size_t row_stride(const struct vkclip_image *image)
 }
 
 /* Interpolates between four pixels. Where the picture has no pixel, `fill` replaces it. */
-static void sample(const struct vkclip_image *image, double x, double y, const uint8_t fill[3],
-                   uint8_t rgb[3])
+static void sample(const struct vkclip_image *image, double x, double y, const uint8_t fill[4],
+                   unsigned channels, uint8_t out[4])
 {
     double left = floor(x), top = floor(y);
-    float across = (float)(x - left), down = (float)(y - top), sums[3] = {0};
+    float across = (float)(x - left), down = (float)(y - top), sums[4] = {0};
     for (int i = 0; i < 4; i++) {
         double column = left + (i & 1), row = top + (i >> 1);
         float weight = (i & 1 ? across : 1 - across) * (i >> 1 ? down : 1 - down);
@@ -130,40 +130,43 @@ static void sample(const struct vkclip_image *image, double x, double y, const u
         if (inside)
             pixel =
                 image->pixels + (size_t)row * row_stride(image) + (size_t)column * image->channels;
-        for (unsigned c = 0; c < 3; c++)
+        for (unsigned c = 0; c < channels; c++)
             sums[c] += weight * pixel[inside && image->channels < 3 ? 0 : c];
     }
-    for (unsigned c = 0; c < 3; c++)
-        rgb[c] = (uint8_t)(sums[c] + 0.5f);
+    for (unsigned c = 0; c < channels; c++)
+        out[c] = (uint8_t)(sums[c] + 0.5f);
 }
 
-/* Draws the crop as a separate picture of the same scale. */
+/* Draws the crop as a separate picture of the same scale, of RGB or of inks. */
 static int draw_crop(const struct vkclip_image *image, const struct crop *crop,
-                     const uint8_t fill[3], uint8_t **rgb)
+                     const uint8_t fill[4], unsigned channels, uint8_t **pixels)
 {
     const size_t width = (size_t)crop->width, height = (size_t)crop->height;
-    uint8_t *out = *rgb = malloc(width * height * 3);
+    uint8_t *out = *pixels = malloc(width * height * channels);
     if (!out)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a crop of %zu x %zu", width, height);
     const double cosine = cos(crop->radians), sine = sin(crop->radians);
     const double half_x = (double)width / 2, half_y = (double)height / 2;
     for (size_t i = 0; i < height; i++)
-        for (size_t j = 0; j < width; j++, out += 3) {
+        for (size_t j = 0; j < width; j++, out += channels) {
             double x = (double)j + 0.5 - half_x, y = (double)i + 0.5 - half_y;
             sample(image, (double)crop->x + half_x + cosine * x - sine * y - 0.5,
-                   (double)crop->y + half_y + sine * x + cosine * y - 0.5, fill, out);
+                   (double)crop->y + half_y + sine * x + cosine * y - 0.5, fill, channels, out);
         }
     return VKCLIP_OK;
 }
 
-/* Chooses the colour that is drawn outside the picture. */
+/* Chooses the colour that is drawn outside the picture: RGB, or the inks that make it without
+ * black. */
 static void choose_fill(const struct vkclip_augmentation *params,
-                        const struct image_transform *transform, uint8_t fill[3])
+                        const struct image_transform *transform, bool inks, uint8_t fill[4])
 {
     for (unsigned c = 0; c < 3; c++) {
         const float mean = fmaxf(0, fminf(255, transform->mean[c] * 255 + 0.5f));
-        fill[c] = params->fill_mean ? (uint8_t)mean : 255;
+        const uint8_t colour = params->fill_mean ? (uint8_t)mean : 255;
+        fill[c] = inks ? (uint8_t)(255 - colour) : colour;
     }
+    fill[3] = 0;
 }
 
 static int crop_and_resize(const struct vkclip_augmentation *params,
@@ -183,11 +186,11 @@ static int crop_and_resize(const struct vkclip_augmentation *params,
         part.pixels += (size_t)crop.y * part.stride + (size_t)crop.x * part.channels;
         return image_resize(&part, transform, rgb);
     }
-    uint8_t *drawn = NULL, fill[3];
-    choose_fill(params, transform, fill);
-    int error = draw_crop(image, &crop, fill, &drawn);
+    uint8_t *drawn = NULL, fill[4];
+    choose_fill(params, transform, image->cmyk, fill);
+    part.channels = image->cmyk ? 4 : 3;
+    int error = draw_crop(image, &crop, fill, part.channels, &drawn);
     part.pixels = drawn;
-    part.channels = 3;
     part.stride = 0;
     part.indexed = false;
     if (!error)

@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/string.h"
 #include "image/decode.h"
-#include "image/prepare.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -96,8 +95,6 @@ int dataset_load(const struct dataset *dataset, size_t number, struct vkclip_ima
         return dataset_no_memory(dataset);
     const int error = sample->shard == DATASET_FILE ? image_load(name, NULL, image, NULL)
                                                     : load_from_shard(dataset, sample, name, image);
-    if (!error)
-        image_make_rgb(image); /* Crops and changes of colour are of RGB. */
     free(name);
     return error;
 }

@@ -63,13 +63,16 @@ static void crops_the_whole_as_inference_does(void **state)
     static const uint32_t sizes[] = {5, SIZE, 17, 40, 131};
     float expected[3 * COUNT], found[3 * COUNT];
     for (size_t i = 0; i < ARRAY_COUNT(sizes); i++)
-        for (uint32_t channels = 1; channels <= 4; channels++) {
+        for (uint32_t kind = 1; kind <= 5; kind++) { /* The last one is CMYK. */
+            const uint32_t channels = kind < 5 ? kind : 4;
             struct vkclip_image image = make_image(sizes[i], sizes[i], channels);
+            image.cmyk = kind == 5;
             assert_int_equal(image_preprocess(&image, &transform, NULL, expected), 0);
             augment(&whole, &image, i, found);
             assert_memory_equal(found, expected, sizeof(found));
             free_image(&image);
             image = make_image(sizes[i], 30, channels);
+            image.cmyk = kind == 5;
             assert_int_equal(image_preprocess(&image, &transform, NULL, expected), 0);
             augment(&off, &image, i, found);
             assert_memory_equal(found, expected, sizeof(found));
@@ -325,6 +328,42 @@ static void fills_what_is_outside(void **state)
     free_image(&image);
 }
 
+/* Inks are cropped, turned and resized before they become colours, as those of a picture that is
+ * not augmented are. */
+static void turns_inks(void **state)
+{
+    (void)state;
+    struct image_transform inks = transform;
+    inks.rgb_first = false;
+    struct vkclip_image image = make_image(40, 40, 4);
+    const struct vkclip_augmentation still = {.scale = {1, 1}, .ratio = {1, 1}};
+    /* A rotation by nearly nothing draws the same pixels. */
+    const struct vkclip_augmentation turned = {.scale = {1, 1}, .ratio = {1, 1}, .rotate = 1e-9};
+    const struct vkclip_augmentation outside = {
+        .scale = {4, 4}, .ratio = {1, 1}, .fill_mean = true};
+    float expected[3 * COUNT], found[3 * COUNT];
+    image.cmyk = true;
+    assert_int_equal(image_preprocess(&image, &inks, NULL, expected), 0);
+    const struct vkclip_augmentation *const cases[] = {&still, &turned};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct rng rng = {.key = 3};
+        assert_int_equal(augment_image(cases[i], &inks, &image, &rng, found), 0);
+        assert_memory_equal(found, expected, sizeof(found));
+    }
+    /* The picture is black without black ink, in the middle of what has the fill's colour. */
+    for (size_t i = 0; i < 40 * 40 * 4; i++)
+        ((uint8_t *)image.pixels)[i] = i % 4 < 3 ? 255 : 0;
+    struct rng rng = {.key = 3};
+    assert_int_equal(augment_image(&outside, &inks, &image, &rng, found), 0);
+    for (unsigned c = 0; c < 3; c++) {
+        double sum = 0;
+        for (size_t i = 0; i < COUNT; i++)
+            sum += value_at(found, c, i);
+        assert_true(fabs(sum / COUNT / transform.mean[c] - 0.75) < 0.02);
+    }
+    free_image(&image);
+}
+
 /* ---- Colours --------------------------------------------------------------------------------- */
 
 static double clamp(double value)
@@ -524,6 +563,7 @@ int main(void)
         cmocka_unit_test(resizes_as_pillow),
         cmocka_unit_test(turns_about_the_middle),
         cmocka_unit_test(fills_what_is_outside),
+        cmocka_unit_test(turns_inks),
         cmocka_unit_test(changes_colors_as_the_reference),
         cmocka_unit_test(colors_come_by_chance),
         cmocka_unit_test(gains_differ_by_channel),
