@@ -5,28 +5,10 @@
  * something odd are refused with a message. Formats that this build lacks are refused by name.
  */
 #define _GNU_SOURCE
-#include "support/testing.h"
 #include "image/decode.h"
+#include "image/files.h"
 
-#define B(bytes) (bytes), sizeof(bytes) - 1
 #define GOLDEN "tests/golden/pictures/"
-
-struct bytes {
-    uint8_t *data;
-    size_t size;
-};
-
-static struct bytes read_bytes(const char *path)
-{
-    struct bytes file = {0};
-    char *data;
-    if (file_read(path, 1 << 24, &data, &file.size))
-        fail_msg("%s", vkclip_last_error());
-    file.data = malloc(file.size + !file.size); /* ASan sees reads past the end. */
-    memcpy(file.data, data, file.size);
-    free(data);
-    return file;
-}
 
 static bool is_readable(const char *name)
 {
