@@ -501,9 +501,10 @@ struct vkclip_image_params {
 /* Decodes a picture file of any format that vkclip_get_image_format lists: of an animation the
  * first frame, of a TIFF the first page. Samples of 16 bits are read as their high bytes. TIFF,
  * HEIC, AVIF and JPEG XL have an orientation of their own, which is always applied, as Pillow and
- * these formats' libraries do. `params` may be NULL. The file is read as a whole before it is
- * decoded. The caller releases the picture with vkclip_free_image. Errors: EIO, EFORMAT,
- * EUNSUPPORTED, EMEMORY. */
+ * these formats' libraries do. `params` may be NULL. A file that begins as a picture does is read
+ * as a whole before it is decoded, and refused if it is longer than 64 MiB and 16 bytes for each
+ * pixel of `max_pixels`. The caller releases the picture with vkclip_free_image. Errors: EIO,
+ * EFORMAT, EUNSUPPORTED, EMEMORY. */
 VKCLIP_API int vkclip_load_image(const char *path, const struct vkclip_image_params *params,
                                  struct vkclip_image *image);
 /* Decodes a picture file that is in memory. Messages call it `name`, which may be NULL. Errors:

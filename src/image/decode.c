@@ -20,6 +20,9 @@
 
 /* ---- What a file is -------------------------------------------------------------------------- */
 
+/* The bytes of a file by which it is recognised, of which a list of brands takes the most. */
+enum { START_SIZE = 4096 };
+
 /* The readers of libraries that this build does not have. */
 #ifndef VKCLIP_WITH_WEBP
 #define image_webp_decode NULL
@@ -157,7 +160,8 @@ static int refuse(const struct image_file *file, const char *what, const char *l
                       file->name, start[0], start[1], start[2], start[3], supported);
 }
 
-static int decode_format(struct image_file *file, uint8_t **pixels)
+/* Finds the reader of a file, of which the first START_SIZE bytes are enough. */
+static int find_reader(struct image_file *file, image_reader **decode)
 {
     const struct format *format = formats;
     const struct format *end = formats + ARRAY_COUNT(formats);
@@ -166,8 +170,8 @@ static int decode_format(struct image_file *file, uint8_t **pixels)
     if (format == end)
         return refuse(file, name_text(file->data, file->size), NULL);
     file->format = format->name;
-    return format->decode ? format->decode(file, pixels)
-                          : refuse(file, format->name, find_absent(format->name));
+    *decode = format->decode;
+    return *decode ? VKCLIP_OK : refuse(file, format->name, find_absent(format->name));
 }
 
 /* ---- What it says besides the pixels --------------------------------------------------------- */
@@ -224,7 +228,10 @@ int image_decode(const void *data, size_t size, const char *name,
                               .least_side = options->least_side};
     struct image_facts found = {0};
     uint8_t *pixels = NULL;
-    int error = decode_format(&file, &pixels);
+    image_reader *decode;
+    int error = find_reader(&file, &decode);
+    if (!error)
+        error = decode(&file, &pixels);
     if (!error && (facts || (options->orient && !file.oriented)))
         error = read_facts(&file, options->orient, &found);
     free(file.memory);
@@ -243,16 +250,64 @@ int image_decode(const void *data, size_t size, const char *name,
     return error;
 }
 
+/* ---- Files ----------------------------------------------------------------------------------- */
+
+/* A file may have 16 bytes for each pixel that may be decoded, which is the most that a TIFF
+ * without compression has (8 samples of 16 bits), and 64 MiB for what else it holds. The limit
+ * bounds the memory that a file takes, and refuses files of many pages, layers or frames that are
+ * longer. */
+enum { BYTES_PER_PIXEL = 16, BYTES_BESIDE = 64 << 20 };
+
+static int check_length(const struct image_file *file, size_t length)
+{
+    const uint64_t pixels = reader_most_pixels(file);
+    if (length <= BYTES_PER_PIXEL * pixels + BYTES_BESIDE)
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EUNSUPPORTED,
+                      "%s: %s of %zu bytes, expected at most %llu for the %llu pixels that "
+                      "`max_pixels` allows",
+                      file->name, file->format, length,
+                      (unsigned long long)(BYTES_PER_PIXEL * pixels + BYTES_BESIDE),
+                      (unsigned long long)pixels);
+}
+
+/* Reads a file that is a picture by its first bytes, so that the memory of a long video with a
+ * wrong name is not needed. */
+static int read_picture(const struct file_map *map, const char *path, uint64_t max_pixels,
+                        uint8_t **data)
+{
+    uint8_t start[START_SIZE];
+    struct image_file file = {.name = path, .data = start, .max_pixels = max_pixels};
+    image_reader *decode;
+    file.size = map->size < START_SIZE ? map->size : START_SIZE;
+    int error = file_map_read(map, 0, file.size, start);
+    if (!error)
+        error = find_reader(&file, &decode);
+    if (!error)
+        error = check_length(&file, map->size);
+    if (error)
+        return error;
+    *data = malloc(map->size);
+    if (!*data)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path, map->size);
+    memcpy(*data, start, file.size);
+    return file_map_read(map, file.size, map->size - file.size, *data + file.size);
+}
+
 int image_load(const char *path, const struct image_options *options, struct vkclip_image *image,
                struct image_facts *facts)
 {
-    char *data;
-    size_t size;
+    struct file_map map;
+    uint8_t *data = NULL;
     *image = (struct vkclip_image){0};
-    int error = file_read(path, SIZE_MAX - 1, &data, &size);
+    int error = file_map_hold(path, &map);
+    if (error)
+        return error;
+    error = read_picture(&map, path, options ? options->max_pixels : 0, &data);
     if (!error)
-        error = image_decode(data, size, path, options, image, facts);
+        error = image_decode(data, map.size, path, options, image, facts);
     free(data);
+    file_map_close(&map);
     return error;
 }
 

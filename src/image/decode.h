@@ -17,9 +17,10 @@ struct image_options {
     uint32_t least_side;
 };
 
-/* Decodes the picture in a file, which is read as a whole and whose format is recognised by its
- * content. A picture of too many pixels is refused before memory for it is allocated. `options` and
- * `facts` may be NULL. After an error the picture is all zero. May be called from any thread. */
+/* Decodes the picture in a file, whose format is recognised by its content. A file that is no
+ * picture, or too long for the limit of pixels, is refused before it is read as a whole, and a
+ * picture of too many pixels before memory for it is allocated. `options` and `facts` may be NULL.
+ * After an error the picture is all zero. May be called from any thread. */
 int image_load(const char *path, const struct image_options *options, struct vkclip_image *image,
                struct image_facts *facts);
 /* Decodes the picture in memory in the same way; `name` is used in messages. */

@@ -252,6 +252,38 @@ static void test_messages(void **state)
     scratch_remove(folder);
 }
 
+/* A long file is refused by its first bytes or its length, and never read as a whole. */
+static void test_long_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        const void *start;
+        size_t size;
+        const char *message;
+    } files[] = {
+        {"video.jpg", B("\0\0\0 ftypisom\0\0\0\0"), "video.jpg: video, expected PNG"},
+        {"unknown.jpg", B("\1\2\3\4"), "unknown.jpg: unknown kind of file"},
+        {"long.jpg", B("\xff\xd8\xff"),
+         "long.jpg: JPEG of 42949672960 bytes, expected at most 67108880 for the 1 pixels that "
+         "`max_pixels` allows"},
+    };
+    const struct vkclip_image_params params = {.max_pixels = 1};
+    char *folder = scratch_folder();
+    for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
+        struct vkclip_image image;
+        char *path = scratch_path(folder, files[i].name);
+        scratch_write(folder, files[i].name, files[i].start, files[i].size);
+        assert_int_equal(truncate(path, (off_t)40 << 30),
+                         0); /* The file has no blocks on the disk. */
+        if (!vkclip_load_image(path, &params, &image) ||
+            !strstr(vkclip_last_error(), files[i].message))
+            fail_msg("%s: %s", files[i].name, vkclip_last_error());
+        free(path);
+    }
+    scratch_remove(folder);
+}
+
 /* The caller's limit may be smaller or larger than the default. */
 static void test_max_pixels(void **state)
 {
@@ -328,6 +360,7 @@ int main(void)
         /* It runs first, because it needs a low peak of memory. */
         cmocka_unit_test(test_bounded_memory),
         cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_long_files),
         cmocka_unit_test(test_max_pixels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
