@@ -69,9 +69,9 @@ def read_safetensors(path):
     return tensors, metadata
 
 
-def write_safetensors(path, tensors):
+def write_safetensors(path, tensors, metadata=None):
     """Writes a file of tensors, a dictionary of name: (dtype, shape, values)."""
-    header, data = {}, b''
+    header, data = {'__metadata__': metadata} if metadata else {}, b''
     for name, (dtype, shape, values) in tensors.items():
         piece = array.array(TYPES[dtype], values).tobytes()
         header[name] = {'dtype': dtype, 'shape': shape,

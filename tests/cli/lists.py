@@ -469,6 +469,30 @@ class Probe(CommandTest):
         self.run_command('probe', 'predict', '-m', MODEL, '--probe', self.path('e.safetensors'), OWL, status=1)
         self.assert_error('not a file of vkclip probe train')
 
+    def test_a_damaged_probe(self):
+        metadata = {'labels': '["a","b"]', 'model': ''}
+
+        def predict(path, tensors, words):
+            cli.write_safetensors(path, tensors, metadata)
+            self.run_command('probe', 'predict', '-m', MODEL, '--probe', path, OWL, status=1)
+            self.assert_error(path + ': ', words)
+        path, weight = self.path('p.safetensors'), ('F32', [2, 128], [0.5] * 256)
+        good = {'weight': weight, 'bias': ('F32', [2], [0, 1])}
+        predict(path, good, 'made with "", expected "')
+        metadata['model'] = self.errors[0].split('expected "')[1][:-1]
+        for tensors, words in [({'weight': ('F32', [2, 64], [0.5] * 128)}, 'expected weight [2,128]'),
+                               ({'weight': ('F32', [128, 2], weight[2])}, 'expected weight [2,128]'),
+                               ({'weight': ('F32', [2, 128], [0.5] * 200 + [math.nan] * 56)}, 'weight[200] is not'),
+                               ({'bias': ('F32', [2], [0, -math.inf])}, 'bias[1] is not a finite number'),
+                               ({'bias': ('F32', [3], [0, 1, 2])}, 'bias [2] in F32, which bias is not')]:
+            predict(path, {**good, **tensors}, words)
+        cli.write_safetensors(path, good, metadata)
+        line, = self.run_json('probe', 'predict', '-m', MODEL, '--probe', path, OWL)
+        self.assertEqual([result['label'] for result in line['results']], ['b', 'a'])
+        os.truncate(path, os.path.getsize(path) - 5)
+        self.run_command('probe', 'predict', '-m', MODEL, '--probe', path, OWL, status=1)
+        self.assert_error(path + ': ', 'truncated')
+
 
 if __name__ == '__main__':
     cli.COMMAND = os.path.abspath(sys.argv.pop(1))

@@ -13,6 +13,7 @@
 #include "cli/log.h"
 #include "cli/model.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,12 +200,27 @@ static bool read_labels(const json_t *metadata, struct cli_inputs *labels)
     return good;
 }
 
-static bool copy_tensor(const struct safetensors *file, const char *name, size_t count,
-                        float *values)
+/* Reads a tensor of the shape [K,D] or [K], whose values must be numbers: the probabilities of all
+ * labels follow from each of them. */
+static int copy_tensor(const char *path, const struct safetensors *file, const char *name,
+                       const uint64_t shape[2], unsigned rank, float *values)
 {
     const struct tensor_view *view = safetensors_find(file, name);
-    return view && view->dtype == DTYPE_F32 && tensor_view_elements(view) == count &&
-           !tensor_view_read(view, 0, count, values);
+    const uint64_t count = view ? tensor_view_elements(view) : 0;
+    if (!view || view->dtype != DTYPE_F32 || view->rank != rank ||
+        memcmp(view->shape, shape, rank * sizeof(*shape)) != 0)
+        return cli_fail(CLI_FAILED,
+                        "%s: expected weight [%llu,%llu] and bias [%llu] in F32, which %s is not",
+                        path, (unsigned long long)shape[0], (unsigned long long)shape[1],
+                        (unsigned long long)shape[0], name);
+    if (tensor_view_read(view, 0, count, values))
+        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    for (uint64_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return cli_fail(CLI_FAILED,
+                            "%s: %s[%llu] is not a finite number: train the probe again", path,
+                            name, (unsigned long long)i);
+    return CLI_DONE;
 }
 
 static int take_probe(const char *path, const struct safetensors *file, struct probe *probe)
@@ -219,11 +235,11 @@ static int take_probe(const char *path, const struct safetensors *file, struct p
                           probe->model);
     if (!status && !make_arrays(probe))
         status = fail_memory();
-    const size_t classes = probe->labels.count;
-    if (!status && !(copy_tensor(file, "weight", classes * probe->dim, probe->weights) &&
-                     copy_tensor(file, "bias", classes, probe->biases)))
-        status = cli_fail(CLI_FAILED, "%s: expected weight [%zu,%zu] and bias [%zu] in F32", path,
-                          classes, probe->dim, classes);
+    const uint64_t shape[] = {probe->labels.count, probe->dim};
+    if (!status)
+        status = copy_tensor(path, file, "weight", shape, 2, probe->weights);
+    if (!status)
+        status = copy_tensor(path, file, "bias", shape, 1, probe->biases);
     json_decref(metadata);
     return status;
 }
