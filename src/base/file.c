@@ -8,6 +8,7 @@
 #include "base/string.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +16,13 @@
 #include <sys/types.h>
 
 #ifdef _WIN32
+#include <io.h>
 #include <process.h>
+#include <share.h>
 #include <windows.h>
 #define getpid _getpid
 #else
-#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #endif
@@ -329,16 +332,23 @@ int file_output_write(struct file_output *output, const void *data, size_t size)
     return output->error;
 }
 
-/* Writes what is buffered, with `sync` as far as the disk, and closes the file. */
-static bool close_stream(FILE *file, bool sync)
+/* Writes what is buffered as far as the disk. */
+static bool sync_stream(FILE *file)
 {
-    bool good = !fflush(file);
-#ifndef _WIN32
-    good = good && (!sync || !fsync(fileno(file)));
+#ifdef _WIN32
+    return !fflush(file);
 #else
-    (void)sync;
+    return !fflush(file) && !fsync(fileno(file));
 #endif
-    return !fclose(file) && good;
+}
+
+int file_output_sync(struct file_output *output)
+{
+    errno = 0;
+    if (!output->error && !sync_stream(output->file))
+        output->error =
+            error_fail(VKCLIP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
+    return output->error;
 }
 
 static bool rename_file(const char *source, const char *target)
@@ -364,7 +374,8 @@ int file_output_close(struct file_output *output, int error)
     if (!error)
         error = output->error;
     errno = 0;
-    bool good = !output->file || close_stream(output->file, !error);
+    bool good = !output->file || error || sync_stream(output->file);
+    good = (!output->file || !fclose(output->file)) && good;
     if (!error && !(good && rename_file(output->temporary, output->path)))
         error = error_fail(VKCLIP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
     if (error && output->file)
@@ -382,4 +393,81 @@ int file_write(const char *path, const struct file_part *parts, size_t count)
     for (size_t i = 0; i < count && !error; i++)
         error = file_output_write(&output, parts[i].data, parts[i].size);
     return file_output_close(&output, error);
+}
+
+#ifdef _WIN32
+/* No other process can open the file, which the system removes when it is closed. */
+static int open_lock(const char *path)
+{
+    int file = -1;
+    _sopen_s(&file, path, _O_RDWR | _O_CREAT | _O_TEMPORARY, _SH_DENYRW, _S_IREAD | _S_IWRITE);
+    return file;
+}
+
+static bool is_busy(void)
+{
+    return errno == EACCES;
+}
+
+static void close_lock(const struct file_lock *lock)
+{
+    _close(lock->file);
+}
+#else
+/* The process that held the lock may remove the file after this one opened it. What is locked then
+ * is no longer at the path, where another process would lock a new file. */
+static int open_lock(const char *path)
+{
+    struct stat opened, named;
+    int file = -1;
+    do {
+        if (file >= 0)
+            close(file);
+        file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (file < 0)
+            return file;
+        if (flock(file, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+            close(file);
+            errno = EWOULDBLOCK;
+            return -1;
+        }
+    } while (fstat(file, &opened) || stat(path, &named) || opened.st_ino != named.st_ino);
+    return file;
+}
+
+static bool is_busy(void)
+{
+    return errno == EWOULDBLOCK;
+}
+
+static void close_lock(const struct file_lock *lock)
+{
+    remove(lock->path); /* It must be gone before another process can lock it. */
+    close(lock->file);
+}
+#endif
+
+int file_lock(const char *path, struct file_lock *lock)
+{
+    *lock = (struct file_lock){.path = string_format("%s.lock", path)};
+    if (!lock->path)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    lock->file = open_lock(lock->path);
+    if (lock->file >= 0)
+        return VKCLIP_OK;
+    const int error =
+        is_busy()
+            ? error_fail(VKCLIP_EIO, "%s: another process is writing it; wait until it ends", path)
+            : error_fail(VKCLIP_EIO, "%s: cannot be written: %s", path, strerror(errno));
+    free(lock->path);
+    lock->path = NULL;
+    return error;
+}
+
+void file_unlock(struct file_lock *lock)
+{
+    if (lock->path)
+        close_lock(lock);
+    free(lock->path);
+    *lock = (struct file_lock){0};
 }

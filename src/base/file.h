@@ -66,6 +66,9 @@ struct file_output {
 };
 int file_output_open(const char *path, struct file_output *output);
 int file_output_write(struct file_output *output, const void *data, size_t size);
+/* Writes as far as the disk. The file can still be closed with an `error`, and then leaves no
+ * trace. */
+int file_output_sync(struct file_output *output);
 /* Renames the file, or removes what was written if writing failed or the caller passes an `error`,
  * which is then returned. */
 int file_output_close(struct file_output *output, int error);
@@ -79,5 +82,18 @@ struct file_part {
     size_t size;
 };
 int file_write(const char *path, const struct file_part *parts, size_t count);
+
+/* ---- Locking --------------------------------------------------------------------------------- */
+
+/* Says to other processes that this one writes a file: PATH.lock is made, locked, and removed by
+ * file_unlock. The system unlocks it when the process ends in any way, so that a file which was
+ * left behind locks nothing. Fails with EIO if another process holds the lock. File systems that
+ * have no locks let every process pass. */
+struct file_lock {
+    char *path; /* NULL: nothing is locked */
+    int file;
+};
+int file_lock(const char *path, struct file_lock *lock);
+void file_unlock(struct file_lock *lock);
 
 #endif

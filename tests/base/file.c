@@ -10,6 +10,8 @@
 #include "support/scratch.h"
 
 #ifndef _WIN32
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #endif
 
@@ -113,6 +115,39 @@ static void test_shrinking(void **state)
     free(path);
     scratch_remove(folder);
 }
+
+/* A lock keeps other processes out until it is released, or until its process is killed, whose lock
+ * file stays. */
+static void test_locks(void **state)
+{
+    (void)state;
+    struct file_lock lock, other;
+    int ready[2];
+    char byte;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "a.npy");
+    char *beside = scratch_path(folder, "a.npy.lock"), *none = scratch_path(folder, "none/a.npy");
+    assert_int_equal(pipe(ready), 0);
+    const pid_t child = fork();
+    if (!child)
+        _exit(file_lock(path, &lock) || write(ready[1], "x", 1) != 1 || pause());
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_failed(file_lock(path, &lock), VKCLIP_EIO, "a.npy: another process is writing it");
+    file_unlock(&lock);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_true(file_exists(beside));
+    assert_int_equal(file_lock(path, &lock), VKCLIP_OK);
+    assert_failed(file_lock(path, &other), VKCLIP_EIO, "another process");
+    file_unlock(&lock);
+    assert_false(file_exists(beside));
+    assert_failed(file_lock(none, &lock), VKCLIP_EIO, "none/a.npy: cannot be written");
+    close(ready[0]);
+    close(ready[1]);
+    free(path);
+    free(beside);
+    free(none);
+    scratch_remove(folder);
+}
 #endif
 
 static void test_folders(void **state)
@@ -152,10 +187,9 @@ static void test_folders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_output),
+        cmocka_unit_test(test_names),     cmocka_unit_test(test_output),
 #ifndef _WIN32
-        cmocka_unit_test(test_shrinking),
+        cmocka_unit_test(test_shrinking), cmocka_unit_test(test_locks),
 #endif
         cmocka_unit_test(test_folders),
     };

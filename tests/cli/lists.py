@@ -266,6 +266,18 @@ class Resume(CommandTest):
                 self.assertEqual(self.rows(name), after)
         self.assertEqual(json.loads(read_safetensors(self.path('o.safetensors'))[1]['texts']), ['an owl'])
 
+    def test_two_processes(self):
+        arguments = [cli.COMMAND, 'embed', '-m', MODEL, '-o', self.path('o.npy'), '--images-from', '-']
+        with subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdin.write('\n'.join([self.path('none.png')] + [OWL] * 4000).encode())
+            process.stdin.close()
+            process.stderr.readline()
+            self.embed('o.npy', OWL, status=1)
+            self.assert_error('o.npy: another process is writing it')
+            process.kill()
+        self.embed('o.npy', OWL)
+        self.assertEqual(sorted(os.listdir(self.folder)), ['o.names.jsonl', 'o.npy'])
+
     def test_rows_of_another_model(self):
         for name in ['o.safetensors', 'o.npy', 'o.jsonl']:
             self.embed(name, *SAMPLES[:3], '--no-normalize')
@@ -366,6 +378,18 @@ class Shards(CommandTest):
                                  (('2/10', OWL, '--no-normalize'), 'not normalised')]:
             self.shard(*arguments, status=1)
             self.assert_error(words)
+
+    def test_two_processes_of_one_shard(self):
+        inputs = [self.path('none.png')] + [OWL] * 4000
+        arguments = [cli.COMMAND, 'embed', '-m', MODEL, '-o', self.path('out'), '--shard', '0/1',
+                     '--images-from', self.path('list', '\n'.join(inputs).encode())]
+        with subprocess.Popen(arguments, stderr=subprocess.PIPE) as process:
+            process.stderr.readline()
+            self.run_command(*arguments[1:], status=1)
+            self.assert_error('stats/part_0.safetensors: another process is writing it')
+            process.terminate()
+            process.stderr.read()
+        self.assertEqual(self.files(), ['stats/part_0.safetensors'])
 
     def test_a_job_names_its_shard(self):
         array_task = {'SLURM_ARRAY_TASK_ID': '7', 'SLURM_ARRAY_TASK_COUNT': '3', 'SLURM_ARRAY_TASK_MIN': '3',

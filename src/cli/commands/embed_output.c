@@ -126,6 +126,14 @@ static int read_earlier(struct embed_output *output, enum embed_start start, lon
     return CLI_DONE;
 }
 
+/* Two runs that write one file would mix their parts. */
+static int lock_output(struct embed_output *output)
+{
+    if (!output->partial || !file_lock(output->shard ? output->part : output->path, &output->lock))
+        return CLI_DONE;
+    return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+}
+
 int embed_output_open(struct embed_output *output, enum embed_start start, bool images, bool texts)
 {
     const struct vkclip_model_info *info = &output->session->info;
@@ -145,6 +153,8 @@ int embed_output_open(struct embed_output *output, enum embed_start start, bool 
         (!texts || results_add(&kinds[EMBED_TEXTS], "text_embeds", DTYPE_F32, text, 2));
     int status = output->part && good ? CLI_DONE : fail_memory();
     output->saved = clock_seconds();
+    if (!status)
+        status = lock_output(output);
     if (!status)
         status = read_earlier(output, start, &size);
     if (!status && is_lines(output))
@@ -393,6 +403,7 @@ int embed_output_close(struct embed_output *output, int status)
         status = finish(output, status);
     else if (output->copied)
         remove(output->part);
+    file_unlock(&output->lock);
     for (size_t i = 0; i < 2; i++) {
         results_free(&output->kinds[i]);
         resume_free(&output->plans[i]);

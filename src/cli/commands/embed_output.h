@@ -6,6 +6,7 @@
 #ifndef VKCLIP_CLI_COMMANDS_EMBED_OUTPUT_H
 #define VKCLIP_CLI_COMMANDS_EMBED_OUTPUT_H
 
+#include "base/file.h"
 #include "cli/commands/resume.h"
 #include "cli/commands/shard.h"
 
@@ -21,7 +22,8 @@ struct embed_output {
     bool copied;  /* `part` is nothing but a copy of the result so far. */
     bool open;    /* embed_output_open succeeded. */
     char *part;
-    FILE *lines; /* of RESULTS_JSONL */
+    struct file_lock lock; /* keeps other processes from the result */
+    FILE *lines;           /* of RESULTS_JSONL */
     struct results kinds[2];
     struct resume_plan plans[2];
     enum embed_kind kind; /* of the inputs that are being encoded */
