@@ -57,9 +57,9 @@ static int take_item(void *user, const struct vkclip_item *item)
     const struct cli_input *input = &call->inputs->items[item->index];
     const char *message = item->error ? item->message : "the embedding is not finite";
     const float *embed = item->embed;
-    if (item->error)
+    if (item->error && item->index >= encoding->checks)
         report_failure(call, input, item->message);
-    else if (!cli_check_finite(call->session, input, embed, call->width))
+    if (!item->error && !cli_check_finite(call->session, input, embed, call->width))
         embed = NULL;
     if (embed || (encoding->hidden && !item->error))
         call->stopped = !encoding->embed(encoding->user, input, embed, call->width);

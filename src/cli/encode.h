@@ -22,6 +22,7 @@ typedef bool cli_failure_fn(void *user, const struct cli_input *input, const cha
 struct cli_encoding {
     bool no_normalize, strict;
     bool interruptible;           /* The run stops at the next item when cli_interrupted. */
+    size_t checks;                /* The first inputs, this many, may fail without a report. */
     struct cli_decoding decoding; /* for files */
     vkclip_hidden_fn *hidden;     /* may be NULL */
     cli_embed_fn *embed;

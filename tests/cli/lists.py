@@ -266,6 +266,25 @@ class Resume(CommandTest):
                 self.assertEqual(self.rows(name), after)
         self.assertEqual(json.loads(read_safetensors(self.path('o.safetensors'))[1]['texts']), ['an owl'])
 
+    def test_a_row_needs_no_picture(self):
+        """A picture that is gone, or damaged, is no failure where its row is there."""
+        for name in ['o.safetensors', 'o.npy', 'o.jsonl']:
+            with self.subTest(name):
+                old = [self.path(f'{i}.png') for i in range(2)]
+                for path, sample in zip(old, SAMPLES):
+                    shutil.copy(sample, path)
+                self.embed(name, *old)
+                os.remove(old[0])
+                self.embed(name, *old, SAMPLES[2], '--skip-existing')
+                # Of lines only the first embedding is in memory, so that another row is no check.
+                self.assertEqual(len(self.errors), 2 if name == 'o.jsonl' else 1, self.errors)
+                self.path('1.png', b'no picture')
+                self.embed(name, *old, SAMPLES[2], SAMPLES[3], '--skip-existing')
+                self.embed(name, *old, SAMPLES[4], '--skip-existing')
+                self.assertIn('2 of 3 pictures had been done', self.errors[0])
+                self.assertIn('none of their pictures could be read', self.errors[1])
+                self.assertEqual([path for path, _ in self.rows(name)], old + SAMPLES[2:5])
+
     def test_two_processes(self):
         arguments = [cli.COMMAND, 'embed', '-m', MODEL, '-o', self.path('o.npy'), '--images-from', '-']
         with subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -220,6 +220,7 @@ static struct cli_encoding describe_encoding(struct embed_output *output,
     return (struct cli_encoding){.no_normalize = options->no_normalize,
                                  .strict = options->strictness.strict,
                                  .interruptible = output->partial,
+                                 .checks = output->plans[output->kind].checks,
                                  .decoding = options->pictures.decoding,
                                  .hidden = output->hidden ? embed_output_take_hidden : NULL,
                                  .embed = embed_output_take,
@@ -231,9 +232,9 @@ static struct cli_encoding describe_encoding(struct embed_output *output,
 static int encode_images(struct embed_output *output, const struct options *options,
                          const struct raw *raw)
 {
-    const struct cli_encoding encoding = describe_encoding(output, options);
     const struct cli_inputs *rest;
     int status = embed_output_begin(output, EMBED_IMAGES, &options->pictures.images, &rest);
+    const struct cli_encoding encoding = describe_encoding(output, options);
     if (!status && rest->count)
         status = cli_encode_files(output->session, &encoding, rest);
     if (!status && raw->pixel_rows.count)
@@ -245,9 +246,9 @@ static int encode_images(struct embed_output *output, const struct options *opti
 static int encode_texts(struct embed_output *output, const struct options *options,
                         const struct raw *raw)
 {
-    const struct cli_encoding encoding = describe_encoding(output, options);
     const struct cli_inputs *rest;
     int status = embed_output_begin(output, EMBED_TEXTS, &options->texts.texts, &rest);
+    const struct cli_encoding encoding = describe_encoding(output, options);
     if (!status && rest->count)
         status = cli_encode_texts(output->session, &encoding, rest);
     if (!status && raw->id_rows.count)

@@ -183,6 +183,15 @@ static int check_earlier(const struct embed_output *output, const struct results
     return CLI_DONE;
 }
 
+/* Says that no row of an earlier run could be compared with an embedding by this model. */
+static void warn_unchecked(const struct embed_output *output)
+{
+    if (!output->session->common.quiet)
+        cli_say("warning: %s: whether this model made its rows is not known, because none of their "
+                "pictures could be read",
+                find_earlier(output));
+}
+
 int embed_output_begin(struct embed_output *output, enum embed_kind kind,
                        const struct cli_inputs *inputs, const struct cli_inputs **rest)
 {
@@ -193,13 +202,15 @@ int embed_output_begin(struct embed_output *output, enum embed_kind kind,
     *rest = inputs;
     if (!results->inputs.count)
         return CLI_DONE;
-    int status = resume_find_rest(results, inputs, plan);
+    int status = resume_find_rest(results, inputs, kind == EMBED_IMAGES, plan);
     *rest = &plan->rest;
     if (!status)
         status = check_earlier(output, results, plan, inputs->count);
     if (!status && !quiet)
         cli_say("%zu of %zu %s had been done", inputs->count - plan->missing, inputs->count,
                 kind == EMBED_IMAGES ? "pictures" : "texts");
+    if (!status && plan->missing && !plan->checks)
+        warn_unchecked(output);
     return status;
 }
 
@@ -272,6 +283,8 @@ bool embed_output_fail(void *user, const struct cli_input *input, const char *me
     const bool fills = output->format == RESULTS_NPY && !output->shard;
     size_t row = find_row(output, input);
     bool good = true;
+    if (row == RESUME_CHECK)
+        warn_unchecked(output);
     if (is_lines(output) || row == RESUME_CHECK || output->format == RESULTS_SAFETENSORS)
         return true;
     if (fills && row == RESUME_APPEND) {

@@ -323,22 +323,32 @@ static bool is_missing(const struct results *results, size_t row)
     return row == RESUME_APPEND || (holds_rows(results) && isnan(results_row(results, row)[0]));
 }
 
-int resume_find_rest(const struct results *results, const struct cli_inputs *inputs,
+/* Adds the first input with a row that is in memory, and with a file that is still there. */
+static bool add_check(const struct results *results, const struct cli_inputs *inputs, bool files,
+                      const size_t *rows, struct resume_plan *plan)
+{
+    for (size_t i = 0; i < inputs->count; i++) {
+        const struct cli_input *input = &inputs->items[i];
+        const bool has_row = !is_missing(results, rows[i]) && (holds_rows(results) || !rows[i]);
+        if (!has_row || (files && !file_exists(input->file ? input->file : input->text)))
+            continue;
+        plan->check_row = rows[i];
+        plan->checks = 1;
+        return add_rest(plan, input, RESUME_CHECK);
+    }
+    return true;
+}
+
+int resume_find_rest(const struct results *results, const struct cli_inputs *inputs, bool files,
                      struct resume_plan *plan)
 {
-    size_t *rows = calloc(inputs->count + 1, sizeof(*rows)), check = inputs->count;
+    size_t *rows = calloc(inputs->count + 1, sizeof(*rows));
     plan->rows = calloc(inputs->count + 2, sizeof(*plan->rows));
     bool good = rows && plan->rows && match_rows(results, inputs, rows);
-    for (size_t i = 0; good && i < inputs->count; i++) {
-        if (is_missing(results, rows[i]))
-            plan->missing++;
-        else if (check == inputs->count && (holds_rows(results) || !rows[i]))
-            check = i;
-    }
-    if (good && plan->missing && check < inputs->count) {
-        plan->check_row = rows[check];
-        good = add_rest(plan, &inputs->items[check], RESUME_CHECK);
-    }
+    for (size_t i = 0; good && i < inputs->count; i++)
+        plan->missing += is_missing(results, rows[i]);
+    if (good && plan->missing)
+        good = add_check(results, inputs, files, rows, plan);
     for (size_t i = 0; good && i < inputs->count; i++)
         if (is_missing(results, rows[i]))
             good = add_rest(plan, &inputs->items[i], rows[i]);

@@ -20,15 +20,17 @@ struct resume_plan {
     struct cli_inputs rest;
     size_t *rows;
     size_t missing;   /* inputs that have no row yet */
+    size_t checks;    /* 1 if the first of `rest` is RESUME_CHECK, else 0 */
     size_t check_row; /* the row of the input that is RESUME_CHECK */
 };
 #define RESUME_APPEND SIZE_MAX
 #define RESUME_CHECK (SIZE_MAX - 1) /* It has a row, with which its embedding is compared. */
 
 /* Compares the inputs with the rows of the results. An input that is listed twice needs two rows,
- * and rows of NaN are filled. If inputs are left, the first of `rest` is one that has a row, if any
- * has, because the rows may come from another model. */
-int resume_find_rest(const struct results *results, const struct cli_inputs *inputs,
+ * and rows of NaN are filled. If inputs are left, the first of `rest` is one that has a row,
+ * because the rows may come from another model. Of inputs that are `files` it is one that is still
+ * there; if none is, there is no such input. */
+int resume_find_rest(const struct results *results, const struct cli_inputs *inputs, bool files,
                      struct resume_plan *plan);
 void resume_free(struct resume_plan *plan);
 
