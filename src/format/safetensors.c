@@ -14,11 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The reference library accepts headers of 100 MB, from which a hostile file makes gigabytes of
- * JSON values. Strings take no more memory than their bytes, and those of the metadata may name a
- * million inputs of vkclip embed. What is not in strings is limited: 8 MiB of it describe 50,000
- * tensors, more than any CLIP model has. */
-#define HEADER_MAX 100000000u
+/* A hostile file makes gigabytes of JSON values from a header of 100 MB. Strings take no more
+ * memory than their bytes, and those of the metadata may name a million inputs of vkclip embed.
+ * What is not in strings is limited: 8 MiB of it describe 50,000 tensors, more than any CLIP model
+ * has. */
 #define STRUCTURE_MAX (8u << 20)
 /* Names of CLIP models have less than 100 bytes; longer ones would make messages unreadable. */
 #define NAME_MAX_LENGTH 512
@@ -212,12 +211,12 @@ static int load_header(const struct file_map *map, const char *name, size_t *res
                           "%s: expected a safetensors header of %llu bytes, found a file of %zu "
                           "(truncated, or not safetensors)",
                           name, (unsigned long long)length, size);
-    if (length > HEADER_MAX || length < 2 || data[8] != '{')
+    if (length > SAFETENSORS_HEADER_MAX || length < 2 || data[8] != '{')
         return error_fail(
             VKCLIP_EFORMAT,
             "%s: expected a safetensors header of 2 to %u bytes that begins with '{', "
             "found %llu bytes that begin with 0x%02x",
-            name, HEADER_MAX, (unsigned long long)length, length ? data[8] : 0);
+            name, SAFETENSORS_HEADER_MAX, (unsigned long long)length, length ? data[8] : 0);
     *result = (size_t)length;
     return file_map_load(map, 0, 8 + length);
 }
@@ -371,7 +370,14 @@ static int build_header(const char *path, const struct tensor_view *tensors, siz
     *text = NULL;
     if (!error)
         error = describe_tensors(path, tensors, count, header);
-    if (!error && (json = json_dumps(header, JSON_COMPACT)))
+    if (!error)
+        json = json_dumps(header, JSON_COMPACT);
+    if (json && strlen(json) > SAFETENSORS_HEADER_MAX)
+        error = error_fail(VKCLIP_EUNSUPPORTED,
+                           "%s: not written, its header would have %zu bytes, and readers of "
+                           "safetensors take %u at most",
+                           path, strlen(json), SAFETENSORS_HEADER_MAX);
+    if (!error && json)
         *text = string_format("%s%*s", json, (int)(-strlen(json) & 7), "");
     if (!error && !*text)
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);

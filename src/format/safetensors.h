@@ -11,6 +11,9 @@
 #include "base/file.h"
 #include "format/tensor_view.h"
 
+/* The reference library refuses a file whose header has more bytes. */
+#define SAFETENSORS_HEADER_MAX 100000000u
+
 struct safetensors {
     char *path;
     struct file_map map;
@@ -31,7 +34,7 @@ void safetensors_close(struct safetensors **file);
  * begin at a multiple of 8 bytes and have no gaps, as the format demands, so that all tensors are
  * aligned if those of the widest types come first. `metadata` is key, value, key, value ... and
  * ends with NULL; it may be NULL. Names that are not UTF-8 or occur twice, and sizes that do not
- * follow from the shape, are refused. */
+ * follow from the shape, are refused, and a header that is too large is EUNSUPPORTED. */
 int safetensors_write(const char *path, const struct tensor_view *tensors, size_t count,
                       const char *const *metadata);
 

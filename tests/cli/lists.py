@@ -285,6 +285,38 @@ class Resume(CommandTest):
                 self.assertIn('none of their pictures could be read', self.errors[1])
                 self.assertEqual([path for path, _ in self.rows(name)], old + SAMPLES[2:5])
 
+    def test_a_kill_between_matrix_and_names(self):
+        """The names come first, and those that have no row yet are left out."""
+        self.embed('o.npy', *SAMPLES[:4])
+        rows = self.rows('o.npy')
+        with open(self.path('o.npy'), 'rb') as file:
+            content = file.read()
+        self.path('o.npy', content[:128].replace(b'(4, ', b'(2, ') + content[128:128 + 2 * 128 * 4])
+        self.embed('o.npy', *SAMPLES[:5], '--skip-existing')
+        self.assertIn('2 of 5 pictures had been done', self.errors[0])
+        self.assert_same_rows(self.rows('o.npy')[:4], rows)
+        self.assertEqual(len(self.rows('o.npy')), 5)
+        self.path('o.names.jsonl', b''.join(json.dumps({'path': path}).encode() + b'\n' for path in SAMPLES[:4]))
+        self.embed('o.npy', *SAMPLES, '--skip-existing', status=1)
+        self.assert_error('o.npy: expected fp32 rows', 'one per line of the names')
+        # The names of a new result never stand beside the rows of an old one.
+        os.remove(self.path('o.names.jsonl'))
+        os.mkdir(self.path('o.names.jsonl'))
+        self.embed('o.npy', *SAMPLES[:5], status=1)
+        self.assertIn('o.names.jsonl: cannot be written', self.errors[0])
+        self.assertIn('o.npy.part keeps', self.errors[1])
+        self.assertFalse(os.path.exists(self.path('o.npy')))
+        os.rmdir(self.path('o.names.jsonl'))
+        self.embed('o.npy', *SAMPLES[:5], '--resume')
+        self.assert_same_rows(self.rows('o.npy')[:4], rows)
+
+    def test_names_that_a_header_cannot_hold(self):
+        """They are refused before anything is encoded."""
+        self.path('list', (b'x' * 1_000_000 + b'\n') * 100)
+        self.embed('o.safetensors', '--texts-from', self.path('list'), status=1)
+        self.assert_error('o.safetensors: the names of 100 inputs take 100000500 bytes of its header, which has '
+                          '100000000 at most; write .npy')
+
     def test_two_processes(self):
         arguments = [cli.COMMAND, 'embed', '-m', MODEL, '-o', self.path('o.npy'), '--images-from', '-']
         with subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -185,6 +185,22 @@ static void accepts_long_strings_alone(void **state)
     free(text);
 }
 
+static void refuses_to_write_long_headers(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "a"), *value = malloc(100000001);
+    const char *const metadata[] = {"names", value, NULL};
+    memset(value, 'x', 100000000);
+    value[100000000] = 0;
+    assert_failed(safetensors_write(path, NULL, 0, metadata), VKCLIP_EUNSUPPORTED,
+                  "a: not written, its header would have 100000029 bytes");
+    value[100000000 - 29] = 0;
+    assert_int_equal(safetensors_write(path, NULL, 0, metadata), 0);
+    free(value);
+    free(path);
+    scratch_remove(folder);
+}
+
 static void accepts_what_the_format_allows(void **state)
 {
     (void)state;
@@ -353,6 +369,7 @@ int main(void)
         cmocka_unit_test(refuses_truncated_files),
         cmocka_unit_test(refuses_deep_and_long_headers),
         cmocka_unit_test(accepts_long_strings_alone),
+        cmocka_unit_test(refuses_to_write_long_headers),
         cmocka_unit_test(accepts_what_the_format_allows),
         cmocka_unit_test(refuses_other_files),
         cmocka_unit_test(writes_what_it_reads),

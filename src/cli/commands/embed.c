@@ -256,6 +256,27 @@ static int encode_texts(struct embed_output *output, const struct options *optio
     return status;
 }
 
+/* Refuses a result whose names cannot stand in the header of its file, before hours are spent on
+ * it.
+ */
+static int check_names(const struct options *options, const struct raw *raw)
+{
+    const struct cli_inputs *const lists[] = {&options->pictures.images, &options->texts.texts,
+                                              &raw->pixel_rows, &raw->id_rows};
+    size_t size = 0, count = 0;
+    for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+        size += results_names_size(lists[i]);
+        count += lists[i]->count;
+    }
+    if (size <= SAFETENSORS_HEADER_MAX || options->shard ||
+        results_find_format(options->output) != RESULTS_SAFETENSORS)
+        return CLI_DONE;
+    return cli_fail(CLI_FAILED,
+                    "%s: the names of %zu inputs take %zu bytes of its header, which has %u at "
+                    "most; " RESULTS_LARGE,
+                    options->output, count, size, SAFETENSORS_HEADER_MAX);
+}
+
 /* ---- The command ------------------------------------------------------------------------------- */
 
 /* Leaves the inputs of the shard. *done is true if there is nothing to do. */
@@ -287,6 +308,8 @@ static int run_embed(struct cli_session *session, void *user)
     struct embed_output output = {.session = session};
     bool done = false;
     int status = open_inputs(session, options, &raw);
+    if (!status)
+        status = check_names(options, &raw);
     if (!status && options->shard)
         status = open_shard(session, options, &done);
     if (!status && !done) {

@@ -48,7 +48,7 @@ static int save_part(struct embed_output *output)
     int status = CLI_DONE;
     if (!is_lines(output))
         status = results_write_safetensors(output->part, &output->kinds[EMBED_IMAGES],
-                                           &output->kinds[EMBED_TEXTS]);
+                                           &output->kinds[EMBED_TEXTS], true);
     else if (fflush(output->lines))
         status = cli_fail(CLI_FAILED, "%s: cannot be written: %s", output->part, strerror(errno));
     output->saved = clock_seconds();
@@ -120,7 +120,8 @@ static int read_earlier(struct embed_output *output, enum embed_start start, lon
     if (file_exists(output->part))
         return resume_read(find_earlier(output), part, &kinds[EMBED_IMAGES], &kinds[EMBED_TEXTS],
                            size);
-    if (start == EMBED_SKIP_EXISTING && exists)
+    output->continues = start == EMBED_SKIP_EXISTING && exists;
+    if (output->continues)
         return resume_read(output->path, output->format, &kinds[EMBED_IMAGES], &kinds[EMBED_TEXTS],
                            size);
     return CLI_DONE;
@@ -325,17 +326,6 @@ int embed_output_take_hidden(void *user, const char *name, const float *data, co
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-static int write_npy(const struct embed_output *output, const struct results *results)
-{
-    const char *key = keys[results == &output->kinds[EMBED_TEXTS]];
-    char *names = results_names_path(output->path);
-    int status = names ? results_write_npy(output->path, results, false) : fail_memory();
-    if (!status)
-        status = results_write_names(names, results, key);
-    free(names);
-    return status;
-}
-
 /* Gives the file of lines its name. */
 static int finish_lines(struct embed_output *output)
 {
@@ -360,11 +350,18 @@ static int write_result(struct embed_output *output)
     if (is_lines(output))
         return finish_lines(output);
     if (output->format == RESULTS_NPY)
-        return write_npy(output, first);
-    return results_write_safetensors(output->path, images, texts);
+        return results_write_npy(output->path, first, keys[first == texts], output->continues);
+    return results_write_safetensors(output->path, images, texts, false);
 }
 
-/* Keeps what is done of a run that ended early. */
+static const char *how_to_continue(const struct embed_output *output)
+{
+    if (!output->shard)
+        return "--resume";
+    return output->shard->overwrite ? "the same command without --overwrite" : "the same command";
+}
+
+/* Keeps what is done of a run that ended early, or whose result could not be written. */
 static void keep_part(struct embed_output *output)
 {
     const bool interrupted = cli_interrupted();
@@ -396,13 +393,15 @@ static void close_part(struct embed_output *output, bool complete)
 
 static int finish(struct embed_output *output, int status)
 {
-    const bool ended = status || cli_interrupted();
-    if (ended)
-        keep_part(output);
-    else
+    bool complete = !status && !cli_interrupted();
+    if (complete)
         status = write_result(output);
-    close_part(output, !ended && !status);
-    if (!ended && !status && output->session->common.json && strcmp(output->path, "-") != 0 &&
+    complete = complete && !status;
+    if (!complete)
+        keep_part(output);
+    close_part(output, complete);
+    file_unlock(&output->lock);
+    if (complete && output->session->common.json && strcmp(output->path, "-") != 0 &&
         !results_print_tensors(output->path, &output->kinds[0], &output->kinds[1]))
         status = CLI_FAILED;
     if (output->partial)

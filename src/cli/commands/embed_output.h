@@ -17,10 +17,11 @@ struct embed_output {
     const char *path;          /* the result's file, or the folder of the shards */
     const struct shard *shard; /* NULL: the result is one file */
     enum results_format format;
-    bool hidden;  /* The hidden states are wanted as well. */
-    bool partial; /* What is done is kept in `part` if the run ends early. */
-    bool copied;  /* `part` is nothing but a copy of the result so far. */
-    bool open;    /* embed_output_open succeeded. */
+    bool hidden;    /* The hidden states are wanted as well. */
+    bool partial;   /* What is done is kept in `part` if the run ends early. */
+    bool copied;    /* `part` is nothing but a copy of the result so far. */
+    bool continues; /* The first rows are those of the result so far. */
+    bool open;      /* embed_output_open succeeded. */
     char *part;
     struct file_lock lock; /* keeps other processes from the result */
     FILE *lines;           /* of RESULTS_JSONL */

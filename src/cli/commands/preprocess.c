@@ -86,7 +86,7 @@ static int write_result(const struct cli_session *session, const char *path,
     const struct results none = {0};
     if (!results->inputs.count)
         return cli_fail(CLI_FAILED, "%s: not written, no input is left", path);
-    int status = results_write_safetensors(path, results, &none);
+    int status = results_write_safetensors(path, results, &none, false);
     if (!status && session->common.json && !results_print_tensors(path, results, &none))
         status = CLI_FAILED;
     return status;

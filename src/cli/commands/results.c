@@ -160,15 +160,35 @@ static struct tensor_view view_rows(const struct rows *rows, size_t count)
     return view;
 }
 
+size_t results_names_size(const struct cli_inputs *inputs)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < inputs->count; i++) /* The name, and \"\", around it. */
+        size += inputs->items[i].length + 5;
+    return size;
+}
+
+/* Describes names, which are JSON, as bytes. */
+static struct tensor_view view_names(const char *key, const char *names)
+{
+    const size_t size = strlen(names);
+    return (struct tensor_view){.name = key,
+                                .dtype = DTYPE_U8,
+                                .rank = 1,
+                                .shape = {size},
+                                .data = (const uint8_t *)names,
+                                .size = size};
+}
+
 int results_write_safetensors(const char *path, const struct results *images,
-                              const struct results *texts)
+                              const struct results *texts, bool part)
 {
     static const char *const keys[][2] = {{"images", "images_bytes"}, {"texts", "texts_bytes"}};
     const struct results *const kinds[] = {images, texts};
     const char *metadata[9] = {NULL};
     char *values[4] = {NULL};
     size_t count = 0, entries = 0;
-    struct tensor_view *views = calloc(images->count + texts->count + 1, sizeof(*views));
+    struct tensor_view *views = calloc(images->count + texts->count + 4, sizeof(*views));
     int status = views ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
     for (size_t k = 0; !status && k < 2; k++) {
         const struct results *results = kinds[k];
@@ -176,11 +196,6 @@ int results_write_safetensors(const char *path, const struct results *images,
             continue;
         if (!name_rows(&results->inputs, &values[2 * k], &values[2 * k + 1]))
             status = cli_fail(CLI_FAILED, "out of memory");
-        for (size_t i = 0; i < 2; i++)
-            if (values[2 * k + i]) {
-                metadata[entries++] = keys[k][i];
-                metadata[entries++] = values[2 * k + i];
-            }
         for (size_t i = 0; i < results->count; i++) {
             if (results->tensors[i].count < results->inputs.count)
                 status = cli_fail(CLI_FAILED, "%s: not written, %s has fewer rows than inputs",
@@ -188,8 +203,19 @@ int results_write_safetensors(const char *path, const struct results *images,
             views[count++] = view_rows(&results->tensors[i], results->inputs.count);
         }
     }
-    if (!status && safetensors_write(path, views, count, metadata))
-        status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
+    for (size_t i = 0; !status && i < 4; i++) {
+        const char *key = keys[i / 2][i % 2];
+        if (values[i] && part) {
+            views[count++] = view_names(key, values[i]);
+        } else if (values[i]) {
+            metadata[entries++] = key;
+            metadata[entries++] = values[i];
+        }
+    }
+    const int error = status ? VKCLIP_OK : safetensors_write(path, views, count, metadata);
+    if (error)
+        status = cli_fail(CLI_FAILED, "%s%s", vkclip_last_error(),
+                          error == VKCLIP_EUNSUPPORTED ? "; " RESULTS_LARGE : "");
     for (size_t i = 0; i < 4; i++)
         free(values[i]);
     free(views);
@@ -209,14 +235,14 @@ json_t *results_read_metadata(const struct safetensors *file)
 /* ---- NumPy ----------------------------------------------------------------------------------- */
 
 /* NumPy's format 1.0: magic, version, length of a Python literal; the data begins at byte 128. */
-int results_write_npy(const char *path, const struct results *results, bool half)
+static int put_matrix(struct file_output *output, const struct results *results, bool half)
 {
     const struct rows *rows = results->tensors;
     const size_t count = rows->count * rows->shape[1];
     uint16_t *halves = half ? malloc(2 * count + 1) : NULL;
     char header[128];
     if (half && !halves)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", output->path);
     for (size_t i = 0; half && i < count; i++)
         halves[i] = half_from_float(results_row(results, 0)[i]);
     memcpy(header, "\x93NUMPY\1\0\x76\0", 10); /* 0x76 is 118: the rest of the 128 bytes */
@@ -226,11 +252,39 @@ int results_write_npy(const char *path, const struct results *results, bool half
     size_t length = 10 + strlen(header + 10);
     memset(header + length, ' ', sizeof(header) - length);
     header[sizeof(header) - 1] = '\n';
-    const struct file_part parts[] = {
-        {header, sizeof(header)},
-        {half ? (const char *)halves : rows->data, (half ? 2 : 4) * count}};
-    const int error = file_write(path, parts, 2);
+    file_output_write(output, header, sizeof(header));
+    int error =
+        file_output_write(output, half ? (const char *)halves : rows->data, (half ? 2 : 4) * count);
     free(halves);
+    return error;
+}
+
+static int put_names(struct file_output *output, const struct results *results, const char *key)
+{
+    const char **messages = calloc(results->inputs.count + 1, sizeof(*messages));
+    int error =
+        messages ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", output->path);
+    for (size_t i = 0; messages && i < results->failure_count; i++)
+        messages[results->failures[i].row] = results->failures[i].message;
+    for (size_t i = 0; !error && i < results->inputs.count; i++) {
+        const struct cli_input *input = &results->inputs.items[i];
+        json_t *line = cli_json_name(key, input->text, input->length);
+        if (messages[i] && isnan(results_row(results, i)[0])) /* The row has not been filled. */
+            line = cli_json_with(line, "error", cli_json_text(messages[i], strlen(messages[i])));
+        if (!cli_print_json(line, output->file))
+            error = error_fail(VKCLIP_EIO, "%s: cannot be written", output->path);
+    }
+    free(messages);
+    return error;
+}
+
+int results_write_matrix(const char *path, const struct results *results)
+{
+    struct file_output output;
+    int error = file_output_open(path, &output);
+    if (!error)
+        error = put_matrix(&output, results, true);
+    error = file_output_close(&output, error);
     return error ? cli_fail(CLI_FAILED, "%s", vkclip_last_error()) : CLI_DONE;
 }
 
@@ -239,25 +293,33 @@ char *results_names_path(const char *path)
     return string_format("%.*s.names.jsonl", (int)(strlen(path) - strlen(".npy")), path);
 }
 
-int results_write_names(const char *path, const struct results *results, const char *key)
+/* Both files are on the disk before the first gets its name. The names get theirs first: after a
+ * kill between the two there are more names than rows, of which resume.c leaves out the last. An
+ * older file whose rows are not the first of the new ones would get names of others, and is
+ * removed. */
+int results_write_npy(const char *path, const struct results *results, const char *key,
+                      bool continues)
 {
-    struct file_output output;
-    const char **messages = calloc(results->inputs.count + 1, sizeof(*messages));
-    int error = file_output_open(path, &output);
-    if (!error && !messages)
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    for (size_t i = 0; messages && i < results->failure_count; i++)
-        messages[results->failures[i].row] = results->failures[i].message;
-    for (size_t i = 0; !error && i < results->inputs.count; i++) {
-        const struct cli_input *input = &results->inputs.items[i];
-        json_t *line = cli_json_name(key, input->text, input->length);
-        if (messages[i] && isnan(results_row(results, i)[0])) /* The row has not been filled. */
-            line = cli_json_with(line, "error", cli_json_text(messages[i], strlen(messages[i])));
-        if (!cli_print_json(line, output.file))
-            error = error_fail(VKCLIP_EIO, "%s: cannot be written", path);
-    }
-    error = file_output_close(&output, error);
-    free(messages);
+    struct file_output matrix = {0}, names = {0};
+    char *names_path = results_names_path(path);
+    int error = names_path ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    if (!error)
+        error = file_output_open(path, &matrix);
+    if (!error)
+        error = put_matrix(&matrix, results, false);
+    if (!error)
+        error = file_output_sync(&matrix);
+    if (!error)
+        error = file_output_open(names_path, &names);
+    if (!error)
+        error = put_names(&names, results, key);
+    if (!error)
+        error = file_output_sync(&names);
+    if (!error && !continues)
+        remove(path);
+    error = file_output_close(&names, error);
+    error = file_output_close(&matrix, error);
+    free(names_path);
     return error ? cli_fail(CLI_FAILED, "%s", vkclip_last_error()) : CLI_DONE;
 }
 

@@ -58,18 +58,27 @@ enum results_format results_find_format(const char *path);
 
 /* The functions below return an enum cli_exit, after they have printed what failed. */
 
-/* Writes the tensors of both kinds into one file, whose metadata names the inputs row by row. Only
- * rows that have an input are written. */
+/* Returns the least bytes that the names of inputs take in the header of a .safetensors file, which
+ * has at most SAFETENSORS_HEADER_MAX. */
+size_t results_names_size(const struct cli_inputs *inputs);
+/* What to do where a header would be larger. */
+#define RESULTS_LARGE "write .npy or .jsonl, or divide the inputs with --shard"
+/* Writes the tensors of both kinds into one file, whose metadata names the inputs row by row, or
+ * for a `part` tensors of bytes, which may have any length. Only rows that have an input are
+ * written. */
 int results_write_safetensors(const char *path, const struct results *images,
-                              const struct results *texts);
+                              const struct results *texts, bool part);
 /* Returns the metadata of an open file, an object of strings, or NULL if it has none. */
 json_t *results_read_metadata(const struct safetensors *file);
-/* Writes the embeddings of one kind, in fp16 if `half`. */
-int results_write_npy(const char *path, const struct results *results, bool half);
-/* Returns the path of the file that names the rows of an .npy file, as a new string. */
+/* Writes the embeddings of one kind in fp32 to an .npy file, and beside it the file of the names of
+ * the rows: a line of JSON for each, {KEY:...}, with "error" for a row of NaN. With `continues` the
+ * first rows are those of the file that is there. */
+int results_write_npy(const char *path, const struct results *results, const char *key,
+                      bool continues);
+/* Returns the path of the file of names, as a new string. */
 char *results_names_path(const char *path);
-/* Writes it: a line of JSON for each row, {"path" or "text":...}, with "error" for a row of NaN. */
-int results_write_names(const char *path, const struct results *results, const char *key);
+/* Writes the embeddings alone, in fp16. */
+int results_write_matrix(const char *path, const struct results *results);
 /* Prints one line, {KEY:...,"embedding":[...]}. */
 bool results_print_line(FILE *file, const char *key, const struct cli_input *input,
                         const float *embed, size_t width);

@@ -50,16 +50,28 @@ static struct results *read_name(const json_t *line, struct results *images, str
 
 /* ---- Safetensors ----------------------------------------------------------------------------- */
 
-/* Reads the names of the rows from the metadata, under the keys that results.c gives them. */
-static bool read_names(const json_t *metadata, const char *key, struct cli_inputs *names)
+/* Reads the JSON that results.c stored under a key: in the metadata, or in a tensor of bytes.
+ * Returns NULL if there is none. */
+static json_t *read_json(const struct safetensors *file, const json_t *metadata, const char *key)
 {
-    char *bytes_key = string_format("%s_bytes", key);
+    const struct tensor_view *view = safetensors_find(file, key);
     const char *text = json_string_value(json_object_get(metadata, key));
-    const char *bytes_text =
-        bytes_key ? json_string_value(json_object_get(metadata, bytes_key)) : NULL;
-    json_t *list = text ? json_loads(text, 0, NULL) : NULL;
-    json_t *bytes = bytes_text ? json_loads(bytes_text, 0, NULL) : NULL;
-    bool good = json_is_array(list) && (!bytes_text || bytes);
+    if (!view)
+        return text ? json_loads(text, 0, NULL) : NULL;
+    char *bytes = malloc((size_t)view->size + 1);
+    json_t *json = NULL;
+    if (bytes && !tensor_view_copy(view, 0, (size_t)view->size, bytes))
+        json = json_loadb(bytes, (size_t)view->size, 0, NULL);
+    free(bytes);
+    return json;
+}
+
+/* Reads the names of the rows, under the keys that results.c gives them. */
+static bool read_names(const struct safetensors *file, const json_t *metadata, const char *key,
+                       const char *bytes_key, struct cli_inputs *names)
+{
+    json_t *list = read_json(file, metadata, key), *bytes = read_json(file, metadata, bytes_key);
+    bool good = !list || json_is_array(list);
     for (size_t i = 0; good && i < json_array_size(list); i++) {
         char row[32];
         snprintf(row, sizeof(row), "%zu", i);
@@ -69,7 +81,6 @@ static bool read_names(const json_t *metadata, const char *key, struct cli_input
     }
     json_decref(list);
     json_decref(bytes);
-    free(bytes_key);
     return good;
 }
 
@@ -107,17 +118,17 @@ static int read_safetensors(const char *path, struct results *images, struct res
     json_t *metadata = results_read_metadata(file);
     bool good = true;
     int status = CLI_DONE;
-    if (images->count && json_object_get(metadata, "images"))
-        good = read_names(metadata, "images", &images->inputs);
-    if (good && texts->count && json_object_get(metadata, "texts"))
-        good = read_names(metadata, "texts", &texts->inputs);
+    if (images->count)
+        good = read_names(file, metadata, "images", "images_bytes", &images->inputs);
+    if (good && texts->count)
+        good = read_names(file, metadata, "texts", "texts_bytes", &texts->inputs);
     if (!good)
         status = fail_file(path, "expected names of the rows in its metadata");
     for (size_t i = 0; !status && i < file->count; i++) {
         const struct tensor_view *view = &file->tensors[i];
         const bool of_text = !strncmp(view->name, "text", strlen("text"));
         struct results *results = of_text ? texts : images;
-        if (results->inputs.count)
+        if (results->inputs.count && view->dtype != DTYPE_U8) /* not names */
             status = read_tensor(path, view, results);
     }
     json_decref(metadata);
@@ -153,8 +164,10 @@ static bool take_line(const json_t *line, struct results *images, struct results
     return true;
 }
 
-/* A last line that does not end was cut when the process was killed; it is left out. */
-static int read_lines(const char *path, struct results *images, struct results *texts, long *size)
+/* Reads `most` lines. A last line that does not end was cut when the process was killed; it is left
+ * out. */
+static int read_lines(const char *path, size_t most, struct results *images, struct results *texts,
+                      long *size)
 {
     FILE *file = fopen(path, "rb");
     size_t number = 0;
@@ -162,7 +175,7 @@ static int read_lines(const char *path, struct results *images, struct results *
     *size = 0;
     if (!file)
         return cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
-    while (good && !feof(file)) {
+    while (good && number < most && !feof(file)) {
         json_t *line = json_loadf(file, JSON_DISABLE_EOF_CHECK, NULL);
         const int end = feof(file) ? EOF : getc(file);
         if (end != EOF) {
@@ -184,38 +197,50 @@ static int read_lines(const char *path, struct results *images, struct results *
 
 /* ---- NumPy ----------------------------------------------------------------------------------- */
 
-/* Reads an fp32 matrix of this width as results_write_npy writes it. */
-static bool read_matrix(const struct file_map *map, struct results *results, size_t rows)
+enum { NPY_HEADER = 128 };
+
+/* Reads how many fp32 rows of this width a file has, as results_write_npy writes it. False: it was
+ * not written so. */
+static bool count_rows(const struct file_map *map, const struct rows *tensor, size_t *rows)
 {
-    enum { HEADER = 128 };
-    struct rows *tensor = results->tensors;
-    char header[HEADER - 9] = "", expected[HEADER];
-    if (map->size < HEADER || memcmp(map->data, "\x93NUMPY\1\0\x76\0", 10))
+    char header[NPY_HEADER - 9] = "";
+    unsigned long long count = 0, width = 0;
+    if (map->size < NPY_HEADER || memcmp(map->data, "\x93NUMPY\1\0\x76\0", 10))
         return false;
-    memcpy(header, map->data + 10, HEADER - 10);
-    snprintf(expected, sizeof(expected),
-             "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", rows,
-             tensor->shape[1]);
-    if (!string_begins_with(header, expected) || map->size != HEADER + rows * tensor->size ||
-        !results_reserve(tensor, rows + 1))
+    memcpy(header, map->data + 10, NPY_HEADER - 10);
+    if (sscanf(header, "{'descr': '<f4', 'fortran_order': False, 'shape': (%llu, %llu)", &count,
+               &width) != 2 ||
+        width != tensor->shape[1] || count != (map->size - NPY_HEADER) / tensor->size ||
+        (map->size - NPY_HEADER) % tensor->size)
         return false;
-    memcpy(tensor->data, map->data + HEADER, rows * tensor->size);
-    tensor->count = rows;
+    *rows = (size_t)count;
     return true;
 }
 
+/* Of more names than rows the last belong to a result that a kill kept from getting its name. */
 static int read_npy(const char *path, struct results *images, struct results *texts)
 {
     struct results *results = images->count ? images : texts;
+    struct rows *tensor = results->tensors;
     struct file_map map = {0};
+    size_t rows = 0;
     long size;
     char *names = results_names_path(path);
-    int status = names ? read_lines(names, images, texts, &size) : fail_memory();
+    int status = names ? CLI_DONE : fail_memory();
     if (!status && file_map_open(path, &map))
         status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    if (!status && !read_matrix(&map, results, results->inputs.count))
+    const bool good = !status && count_rows(&map, tensor, &rows);
+    if (good)
+        status = read_lines(names, rows, images, texts, &size);
+    if (!status && (!good || results->inputs.count != rows))
         status = fail_file(path, "expected fp32 rows of this model's width, one per line of the "
                                  "names beside it");
+    if (!status && !results_reserve(tensor, rows + 1))
+        status = fail_memory();
+    if (!status) {
+        memcpy(tensor->data, map.data + NPY_HEADER, rows * tensor->size);
+        tensor->count = rows;
+    }
     file_map_close(&map);
     free(names);
     return status;
@@ -241,7 +266,7 @@ int resume_read(const char *path, enum results_format format, struct results *im
     else if (format == RESULTS_NPY)
         status = read_npy(path, images, texts);
     else
-        status = read_lines(path, images, texts, size);
+        status = read_lines(path, SIZE_MAX, images, texts, size);
     if (!status)
         status = check_rows(path, images);
     if (!status)

@@ -222,8 +222,7 @@ int shard_write(const struct shard *shard, const struct results *results)
 {
     const char *name = shard->texts ? "text_emb" : "img_emb";
     char *path = make_path(shard, name, name, ".npy");
-    int status =
-        path ? results_write_npy(path, results, true) : cli_fail(CLI_FAILED, "out of memory");
+    int status = path ? results_write_matrix(path, results) : cli_fail(CLI_FAILED, "out of memory");
     if (!status)
         status = write_metadata(shard, &results->inputs);
     if (!status)

@@ -15,6 +15,7 @@ struct shard {
     uint32_t index, count;
     const char *folder;
     bool texts;           /* else pictures */
+    bool overwrite;       /* The shard is computed again although it is complete. */
     char identity[512];   /* what all shards of a folder must have been made with */
     uint64_t inputs_hash; /* a hash of the names of the shard's inputs */
 };
