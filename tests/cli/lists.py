@@ -317,6 +317,17 @@ class Resume(CommandTest):
         self.assert_error('o.safetensors: the names of 100 inputs take 100000500 bytes of its header, which has '
                           '100000000 at most; write .npy')
 
+    def test_overwrite(self):
+        for name in ['o.safetensors', 'o.npy', 'o.jsonl']:
+            self.embed(name, OWL)
+            os.rename(self.path(name), self.path(name + '.part'))
+            self.embed(name, SAMPLES[0], status=1)
+            self.assert_error(name + '.part: ', '--overwrite')
+            self.embed(name, SAMPLES[0], '--overwrite')
+            self.embed(name, SAMPLES[1], '--overwrite')
+            self.assertEqual([path for path, _ in self.rows(name)], [SAMPLES[1]])
+            self.assertFalse(os.path.exists(self.path(name + '.part')))
+
     def test_two_processes(self):
         arguments = [cli.COMMAND, 'embed', '-m', MODEL, '-o', self.path('o.npy'), '--images-from', '-']
         with subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -429,6 +440,21 @@ class Shards(CommandTest):
                                  (('2/10', OWL, '--no-normalize'), 'not normalised')]:
             self.shard(*arguments, status=1)
             self.assert_error(words)
+
+    def test_a_shard_is_overwritten(self):
+        for i in range(2):
+            self.shard(f'{i}/2', *SAMPLES[:4])
+        self.shard('1/2', *SAMPLES[:6], status=1)
+        self.assert_error('stats_1.json: made from other inputs')
+        self.shard('1/2', *SAMPLES[:4], '--no-normalize', '--overwrite', status=1)  # Shard 0 stays as it is.
+        self.assert_error('stats_0.json: made with')
+        self.shard('1/2', *SAMPLES[:4])
+        self.assert_error('shard 1 of 2 is complete')
+        self.path('out/stats/part_1.safetensors', b'of another run')
+        self.shard('1/2', *SAMPLES[:6], '--overwrite')
+        self.assertEqual(read_parquet(self.path('out/metadata/metadata_1.parquet'))['image_path'], SAMPLES[1:6:2])
+        self.assertEqual(read_npy(self.path('out/img_emb/img_emb_1.npy'))[0], (3, 128))
+        self.assertEqual(len(self.files()), 6)
 
     def test_two_processes_of_one_shard(self):
         inputs = [self.path('none.png')] + [OWL] * 4000

@@ -21,7 +21,7 @@ struct options {
     struct cli_strictness strictness;
     const char *raw, *output, *shard;
     struct shard part; /* which --shard names */
-    bool no_normalize, hidden, resume, skip_existing;
+    bool no_normalize, hidden, overwrite, resume, skip_existing;
 };
 
 /* The tensors of the --raw file, with the names of their rows.
@@ -152,6 +152,8 @@ static void close_raw(struct raw *raw)
 static int check_start(const struct cli_session *session, const struct options *options)
 {
     const bool resumes = options->resume || options->skip_existing;
+    if (options->overwrite + options->resume + options->skip_existing > 1)
+        return cli_fail_usage(session, "expected one of --overwrite, --resume and --skip-existing");
     if (resumes && options->raw)
         return cli_fail_usage(session, "--raw cannot be resumed");
     if (resumes && !strcmp(options->output, "-"))
@@ -285,6 +287,7 @@ static int open_shard(struct cli_session *session, struct options *options, bool
     struct shard *shard = &options->part;
     shard->folder = options->output;
     shard->texts = options->texts.texts.count > 0;
+    shard->overwrite = options->overwrite;
     cli_describe_model(session, options->model.path, !options->no_normalize, shard->identity,
                        sizeof(shard->identity));
     shard_select(shard, shard->texts ? &options->texts.texts : &options->pictures.images);
@@ -298,6 +301,8 @@ static enum embed_start choose_start(const struct options *options)
 {
     if (options->skip_existing)
         return EMBED_SKIP_EXISTING;
+    if (options->overwrite)
+        return EMBED_OVERWRITE;
     return options->resume || options->shard ? EMBED_RESUME : EMBED_ANEW;
 }
 
@@ -341,6 +346,8 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "raw", "FILE", CLI_TEXT, FIELD(raw),
                "pixel_values and input_ids from a .safetensors file"),
     CLI_OPTION('o', "output", "FILE", CLI_TEXT, FIELD(output), "the result's file"),
+    CLI_OPTION(0, "overwrite", NULL, CLI_FLAG, FIELD(overwrite),
+               "drop what an earlier run saved of FILE, or a complete shard"),
     CLI_OPTION(0, "resume", NULL, CLI_FLAG, FIELD(resume),
                "continue a run that ended early, from what it saved"),
     CLI_OPTION(0, "skip-existing", NULL, CLI_FLAG, FIELD(skip_existing),
@@ -365,8 +372,9 @@ const struct cli_command cli_embed_command = {
         "and the rows of --raw last. A .safetensors file holds image_embeds [N,D] and\n"
         "text_embeds [M,D] in fp32, and its metadata names the input of each row; a .npy file\n"
         "holds one of the two; a .jsonl file (or -, standard output) has one object per line:\n"
-        "{\"path\" or \"text\":...,\"embedding\":[...]}. Inputs that fail are reported and left "
-        "out.",
+        "{\"path\" or \"text\":...,\"embedding\":[...]}. Inputs that fail are reported and left\n"
+        "out. A FILE that exists is replaced when the new one is complete; what a run that ended\n"
+        "early left beside it is kept until --resume or --overwrite.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_embed,

@@ -105,11 +105,13 @@ static int read_earlier(struct embed_output *output, enum embed_start start, lon
     *size = 0;
     if (!output->partial)
         return CLI_DONE;
+    if (start == EMBED_OVERWRITE)
+        remove(output->part);
     if (file_exists(output->part) && start == EMBED_ANEW)
         return cli_fail(
             CLI_FAILED,
             "%s: keeps the results of a run that ended early; continue it with --resume, "
-            "or remove the file",
+            "or begin anew with --overwrite",
             output->part);
     if (!file_exists(output->part) && start == EMBED_SKIP_EXISTING && exists && is_lines(output)) {
         int status = copy_file(output->path, output->part);
@@ -146,7 +148,7 @@ int embed_output_open(struct embed_output *output, enum embed_start start, bool 
     else
         output->part = string_format("%s.part", output->path);
     /* What an earlier run wrote may be of both kinds, and is not lost. */
-    const bool both = start != EMBED_ANEW && output->format != RESULTS_NPY;
+    const bool both = start >= EMBED_RESUME && output->format != RESULTS_NPY;
     images = images || (both && info->image.width);
     texts = texts || (both && info->text.width);
     const bool good =
@@ -373,7 +375,7 @@ static void keep_part(struct embed_output *output)
         cli_say("%s after %zu results", reason, output->taken);
     } else if (!save_part(output)) {
         cli_say("%s after %zu new results, which %s keeps; continue with %s", reason, output->taken,
-                output->part, output->shard ? "the same command" : "--resume");
+                output->part, how_to_continue(output));
     }
 }
 

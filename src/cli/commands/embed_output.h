@@ -32,9 +32,9 @@ struct embed_output {
     double saved, saving; /* when `part` was last written, and the seconds which that took */
 };
 
-/* How a run begins: anew, which refuses to overwrite what an interrupted run left; with what that
- * left; or with what the result's file has as well. */
-enum embed_start { EMBED_ANEW, EMBED_RESUME, EMBED_SKIP_EXISTING };
+/* How a run begins: anew, which refuses to overwrite what an interrupted run left, or which removes
+ * that; with what it left; or with what the result's file has as well. */
+enum embed_start { EMBED_ANEW, EMBED_OVERWRITE, EMBED_RESUME, EMBED_SKIP_EXISTING };
 
 /* `session` must have a model, whose widths the rows get. All return an enum cli_exit, and print
  * what failed. */

@@ -122,14 +122,16 @@ static int read_record(const struct shard *shard, const char *path, bool own)
     return status;
 }
 
-/* Reads the record of the first shard that has one, because all have the same in common. */
-static int check_neighbour(const struct shard *shard)
+/* Reads the record of the first shard that has one, because all have the same in common. The
+ * shard's own record, which may be overwritten, is not compared here. */
+static int check_neighbour(const struct shard *shard, const char *own)
 {
     char **names = NULL, *folder = string_format("%s/stats", shard->folder);
     size_t count = 0;
     int status = folder && !folder_list(folder, &names, &count) ? CLI_DONE : fail_library();
     for (size_t i = 0; !status && i < count; i++) {
-        if (!string_begins_with(names[i], "stats_") || !string_ends_with(names[i], ".json"))
+        if (!string_begins_with(names[i], "stats_") || !string_ends_with(names[i], ".json") ||
+            !strcmp(names[i], own))
             continue;
         char *path = string_format("%s/%s", folder, names[i]);
         status = path ? read_record(shard, path, false) : cli_fail(CLI_FAILED, "out of memory");
@@ -149,7 +151,9 @@ int shard_open(struct shard *shard, bool *done)
     for (size_t i = 0; !status && i < sizeof(folders) / sizeof(*folders); i++)
         status = make_folder(shard->folder, folders[i]);
     if (!status)
-        status = check_neighbour(shard);
+        status = check_neighbour(shard, file_name(path));
+    if (!status && shard->overwrite)
+        remove(path);
     *done = !status && file_exists(path);
     if (*done)
         status = read_record(shard, path, true);

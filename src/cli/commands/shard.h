@@ -25,8 +25,8 @@ struct shard {
 int shard_parse(const struct cli_session *session, const char *text, struct shard *shard);
 /* Leaves only the inputs of the shard. */
 void shard_select(struct shard *shard, struct cli_inputs *inputs);
-/* Makes the folders. *done is true if the shard is complete. Fails if other shards were made with
- * another number of shards, another model or other options. */
+/* Makes the folders. *done is true if the shard is complete; with `overwrite` it is not any more.
+ * Fails if other shards were made with another number of shards, another model or other options. */
 int shard_open(struct shard *shard, bool *done);
 /* Returns the path where results are kept until the shard is complete, as a new string. */
 char *shard_part_path(const struct shard *shard);
