@@ -22,7 +22,8 @@ struct request {
     struct vkclip_index *index;
     struct vkclip_model *model;
     const struct vkclip_search_params *params;
-    int64_t number; /* of the model in the index */
+    char identity[IDENTITY_SIZE]; /* of the model */
+    int64_t number;               /* of the model in the index */
     size_t dim;
     int64_t *ids;  /* [part_count] the picture of the index that a part names; 0: none */
     float *embeds; /* [part_count,dim] */
@@ -30,10 +31,9 @@ struct request {
 
 /* Finds the vectors of a model in an index. */
 static int find_vectors(struct vkclip_index *index, const struct vkclip_model *model,
-                        int64_t *number)
+                        char identity[IDENTITY_SIZE], int64_t *number)
 {
     const struct vectors *vectors = NULL;
-    char identity[IDENTITY_SIZE];
     int error = identity_of_model(model, index->cache_folder, identity);
     if (!error)
         error = current_find_model(&index->current, identity, model_name(model), number);
@@ -171,6 +171,9 @@ static int search_parts(struct request *request, vkclip_hit_fn *hit, void *user)
     if (!error)
         error = query_normalize(query, request->dim);
     const struct search search = {.current = &request->index->current,
+                                  .identity = request->identity,
+                                  .model = request->number,
+                                  .dim = request->dim,
                                   .params = params,
                                   .query = query,
                                   .left_out = request->ids,
@@ -194,20 +197,21 @@ int vkclip_search(struct vkclip_index *index, struct vkclip_model *model,
     if (!error)
         error = filter_check(params);
     if (!error)
-        error = find_vectors(index, model, &request.number);
+        error = find_vectors(index, model, request.identity, &request.number);
     request.dim = model->info.embed_dim;
     return error ? error : search_parts(&request, hit, user);
 }
 
 int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model)
 {
+    char identity[IDENTITY_SIZE];
     int64_t number;
     if (!index || !model)
         return error_fail(VKCLIP_EINVALID, "vkclip_upload_index: index and model expected");
     if (!model->device)
         return error_fail(VKCLIP_ENODEVICE, "%s: the model was opened without a device",
                           model_name(model));
-    const int error = find_vectors(index, model, &number);
+    const int error = find_vectors(index, model, identity, &number);
     return error ? error
                  : current_keep(&index->current, model->device->gpus[0], model->device->tuners[0]);
 }
@@ -216,14 +220,17 @@ int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *m
                         const struct vkclip_search_params *params, vkclip_indexed_fn *fn,
                         void *user)
 {
-    int64_t number;
+    char identity[IDENTITY_SIZE];
+    struct search search = {.identity = identity, .params = params};
     if (!index || !model || !fn)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_indexed: index, model and function expected");
     int error = params ? filter_check(params) : VKCLIP_OK;
     if (!error)
-        error = find_vectors(index, model, &number);
-    return error ? error : search_list(&index->current, params, fn, user);
+        error = find_vectors(index, model, identity, &search.model);
+    search.current = &index->current;
+    search.dim = model->info.embed_dim;
+    return error ? error : search_list(&search, fn, user);
 }
 
 int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id, struct vkclip_image *image)

@@ -235,8 +235,8 @@ int current_top(struct current *current, const float *query, size_t top, const u
 
 /* The generation and the vectors are read in one transaction, so that they fit together whatever
  * other processes write. */
-int current_vectors(struct current *current, const char *identity, int64_t model, size_t dim,
-                    const struct vectors **vectors)
+int current_begin(struct current *current, const char *identity, int64_t model, size_t dim,
+                  const struct vectors **vectors)
 {
     const struct store_readers *read = current->store->read;
     struct store_generation now;
@@ -257,7 +257,19 @@ int current_vectors(struct current *current, const char *identity, int64_t model
         if (error)
             current_close(current);
     }
-    const int ended = read->end(current->store);
     *vectors = &current->vectors;
+    return error ? current_end(current, error) : VKCLIP_OK;
+}
+
+int current_end(const struct current *current, int error)
+{
+    const int ended = current->store->read->end(current->store);
     return error ? error : ended;
+}
+
+int current_vectors(struct current *current, const char *identity, int64_t model, size_t dim,
+                    const struct vectors **vectors)
+{
+    const int error = current_begin(current, identity, model, dim, vectors);
+    return error ? error : current_end(current, VKCLIP_OK);
 }

@@ -42,5 +42,10 @@ int current_find_model(const struct current *current, const char *identity, cons
 /* Gives all vectors of a model of `dim` values. They stay valid until the next call. */
 int current_vectors(struct current *current, const char *identity, int64_t model, size_t dim,
                     const struct vectors **vectors);
+/* Does the same, and what is read from the store until current_end, which returns its own error or
+ * the first one, is what the index had at that moment. After an error nothing is to be ended. */
+int current_begin(struct current *current, const char *identity, int64_t model, size_t dim,
+                  const struct vectors **vectors);
+int current_end(const struct current *current, int error);
 
 #endif

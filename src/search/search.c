@@ -230,25 +230,40 @@ static size_t choose_top(const struct search *search)
 
 /* Without filters the scan needs no mask, which takes longer to make than the scan itself, unless
  * it meets a picture that is gone. */
-int search_run(const struct search *search, vkclip_hit_fn *hit, void *user)
+static int find_hits(const struct search *search, struct found *found)
 {
     const size_t top = choose_top(search);
     uint64_t *allowed = NULL;
-    struct found found = {0};
     bool absent = !filter_is_empty(search->params);
     int error = VKCLIP_OK;
     if (!absent)
-        error = scan_hits(search, top, NULL, &found, &absent);
+        error = scan_hits(search, top, NULL, found, &absent);
     if (!error && absent) {
-        free_found(&found);
+        free_found(found);
         error = make_mask(search, &allowed);
         if (!error)
-            error = scan_hits(search, top, allowed, &found, &absent);
+            error = scan_hits(search, top, allowed, found, &absent);
     }
+    free(allowed);
+    return error;
+}
+
+static int begin(const struct search *search)
+{
+    const struct vectors *vectors;
+    return current_begin(search->current, search->identity, search->model, search->dim, &vectors);
+}
+
+int search_run(const struct search *search, vkclip_hit_fn *hit, void *user)
+{
+    struct found found = {0};
+    int error = begin(search);
+    if (error)
+        return error;
+    error = current_end(search->current, find_hits(search, &found));
     if (!error)
         error = give_hits(&found, search->params->sort, hit, user);
     free_found(&found);
-    free(allowed);
     return error;
 }
 
@@ -270,14 +285,17 @@ static int list_picture(void *user, const struct store_picture *picture)
     return 0;
 }
 
-int search_list(const struct current *current, const struct vkclip_search_params *params,
-                vkclip_indexed_fn *fn, void *user)
+int search_list(const struct search *search, vkclip_indexed_fn *fn, void *user)
 {
-    struct cursor cursor = {.vectors = &current->vectors, .params = params, .fn = fn, .user = user};
-    cursor.embed = calloc(current->vectors.dim, sizeof(*cursor.embed));
-    if (!cursor.embed)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
-    const int error = current->store->read->each_picture(current->store, list_picture, &cursor);
+    struct current *current = search->current;
+    struct cursor cursor = {
+        .vectors = &current->vectors, .params = search->params, .fn = fn, .user = user};
+    cursor.embed = calloc(search->dim, sizeof(*cursor.embed));
+    int error =
+        cursor.embed ? begin(search) : error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
+    if (!error)
+        error = current_end(
+            current, current->store->read->each_picture(current->store, list_picture, &cursor));
     free(cursor.embed);
     return error;
 }

@@ -5,7 +5,7 @@
  * that are not about files run on that instead. Its schema vkclip is dropped before each.
  */
 #define _GNU_SOURCE
-#include "search/current.h"
+#include "search/search.h"
 #include "search/sql_store.h"
 #include "search/sqlite.h"
 #include "support/scratch.h"
@@ -546,6 +546,91 @@ static void writers_wait_and_readers_do_not(void **state)
     scratch_remove(folder);
 }
 
+static const struct store_readers *readers; /* of the store that searches */
+static struct store *writer;
+
+/* Puts another picture in the place of all, whose id may be that of one before. */
+static void replace_pictures(void)
+{
+    uint64_t removed;
+    if (!writer)
+        return;
+    assert_int_equal(writer->write->begin(writer), 0);
+    assert_int_equal(writer->write->remove_files(writer, "/", &removed), 0);
+    assert_int_equal(writer->write->prune(writer, &removed), 0);
+    add_file(writer, "/new", 2, 1);
+    assert_int_equal(writer->write->commit(writer), 0);
+    store_close(&writer);
+}
+
+static int find_picture_late(struct store *store, int64_t id, store_picture_fn *fn, void *user)
+{
+    replace_pictures();
+    return readers->find_picture(store, id, fn, user);
+}
+
+static int each_picture_late(struct store *store, store_picture_fn *fn, void *user)
+{
+    replace_pictures();
+    return readers->each_picture(store, fn, user);
+}
+
+static int see_old_hit(void *user, const struct vkclip_hit *hit)
+{
+    assert_string_equal(hit->path, "/old");
+    ++*(size_t *)user;
+    return 0;
+}
+
+static int see_old_picture(void *user, const struct vkclip_hit *hit, const float *embed)
+{
+    assert_true(embed[0] == 1);
+    return see_old_hit(user, hit);
+}
+
+/* What another process writes between the vectors and the pictures of one search is not seen. */
+static void hits_are_of_one_moment(void **state)
+{
+    (void)state;
+    static const uint16_t values[DIM] = {0x3c00};
+    static const float query[DIM] = {1};
+    const struct vkclip_search_params params = {0};
+    for (int lists = 0; lists < 2; lists++) {
+        char *folder = scratch_folder();
+        empty_database(NULL);
+        struct store *store = open_store(folder);
+        struct current current = {.store = store, .path = folder};
+        const struct search search = {.current = &current,
+                                      .identity = "aa",
+                                      .model = 1,
+                                      .dim = DIM,
+                                      .params = &params,
+                                      .query = query};
+        size_t count = 0;
+        assert_int_equal(workers_open(1, &current.workers), 0);
+        assert_int_equal(store->write->begin(store), 0);
+        assert_int_equal(add_model(store, "aa", "A"), 1);
+        const int64_t id = add_file(store, "/old", 1, 1);
+        assert_int_equal(store->write->put_vector(store, id, 1, values, DIM), 0);
+        assert_int_equal(store->write->commit(store), 0);
+        struct store_readers late = *store->read;
+        late.find_picture = find_picture_late;
+        late.each_picture = each_picture_late;
+        readers = store->read;
+        store->read = &late;
+        writer = open_store(folder);
+        assert_int_equal(lists ? search_list(&search, see_old_picture, &count)
+                               : search_run(&search, see_old_hit, &count),
+                         0);
+        assert_null(writer);
+        assert_int_equal(count, 1);
+        current_close(&current);
+        workers_close(&current.workers);
+        store_close(&store);
+        scratch_remove(folder);
+    }
+}
+
 static void a_lock_is_an_error_in_the_end(void **state)
 {
     (void)state;
@@ -645,6 +730,7 @@ int main(void)
         cmocka_unit_test_setup(facts_and_thumbnails_are_kept, empty_database),
         cmocka_unit_test_setup(pruning_removes_what_is_nowhere, empty_database),
         cmocka_unit_test_setup(writers_wait_and_readers_do_not, empty_database),
+        cmocka_unit_test_setup(hits_are_of_one_moment, empty_database),
         cmocka_unit_test_setup(a_lock_is_an_error_in_the_end, empty_database),
     };
     const struct CMUnitTest tests_of_files[] = {
