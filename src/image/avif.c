@@ -81,6 +81,8 @@ static int decode_first(struct image_file *file, avifDecoder *decoder, uint8_t *
     if (error)
         return error;
     copy_exif(file, image);
+    /* The container may claim a smaller picture than its coded frame is. */
+    decoder->imageSizeLimit = (uint32_t)reader_most_pixels(file);
     mute_set(true);
     result = avifDecoderNextImage(decoder);
     mute_set(false);

@@ -12,6 +12,7 @@
 #include "image/reader.h"
 
 #include <libheif/heif.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,127 @@ static int fail_heif(const struct image_file *file, struct heif_error failure)
     return reader_corrupt(file, failure.message);
 }
 
+/* ---- The size of coded frames ---------------------------------------------------------------- */
+
+/* These are the bits of a unit of HEVC, in which a 3 after two zero bytes is no data. */
+struct bits {
+    const uint8_t *next, *end;
+    uint32_t byte, left; /* the current byte, and how many of its bits are not read */
+    unsigned zeros;      /* zero bytes before the next one */
+};
+
+/* Returns 0 beyond the end. */
+static uint32_t read_bit(struct bits *bits)
+{
+    if (!bits->left) {
+        if (bits->zeros >= 2 && bits->next < bits->end && *bits->next == 3) {
+            bits->next++;
+            bits->zeros = 0;
+        }
+        bits->byte = bits->next < bits->end ? *bits->next++ : 0;
+        bits->zeros = bits->byte ? 0 : bits->zeros + 1;
+        bits->left = 8;
+    }
+    return bits->byte >> --bits->left & 1;
+}
+
+static uint32_t read_bits(struct bits *bits, unsigned count)
+{
+    uint32_t value = 0;
+    while (count--)
+        value = value << 1 | read_bit(bits);
+    return value;
+}
+
+static void skip_bits(struct bits *bits, unsigned count)
+{
+    while (count--)
+        read_bit(bits);
+}
+
+/* Reads an Exp-Golomb number, which begins with as many zeros as bits follow its first one. */
+static uint64_t read_golomb(struct bits *bits)
+{
+    unsigned count = 0;
+    while (count < 32 && !read_bit(bits))
+        count++;
+    return ((uint64_t)1 << count) - 1 + read_bits(bits, count);
+}
+
+/* Reads the size of the frames from a sequence parameter set of HEVC, whose header of two bytes has
+ * been read. Returns false if it is none. */
+static bool read_frame_size(struct bits *bits, uint64_t *width, uint64_t *height)
+{
+    enum { PROFILE = 88, LEVEL = 8 };
+    unsigned skipped = 0; /* bits of lower layers */
+    skip_bits(bits, 4);   /* the number of its video parameter set */
+    const unsigned layers = read_bits(bits, 3);
+    skip_bits(bits, 1 + PROFILE + LEVEL);
+    for (unsigned i = 0; i < layers; i++) {
+        skipped += read_bit(bits) * PROFILE;
+        skipped += read_bit(bits) * LEVEL;
+    }
+    skip_bits(bits, layers ? 2 * (8 - layers) + skipped : 0);
+    const uint64_t number = read_golomb(bits), colours = read_golomb(bits);
+    if (colours == 3)
+        read_bit(bits);
+    *width = read_golomb(bits);
+    *height = read_golomb(bits);
+    return number < 16 && colours < 4 && *width && *height && bits->next < bits->end;
+}
+
+/* Refuses frames of more than the allowed pixels. A frame is up to 63 pixels wider and higher than
+ * what is shown of it. */
+static int check_frame(const struct image_file *file, const uint8_t *unit, const uint8_t *end)
+{
+    struct bits bits = {.next = unit + 2, .end = end};
+    uint64_t width, height;
+    if (!read_frame_size(&bits, &width, &height))
+        return VKCLIP_OK;
+    const uint64_t shown_width = width > 63 ? width - 63 : 1;
+    const uint64_t shown_height = height > 63 ? height - 63 : 1;
+    if (shown_width <= reader_most_pixels(file) / shown_height)
+        return VKCLIP_OK;
+    struct image_file frame = *file;
+    return reader_claim_size(&frame, width, height);
+}
+
+/* Checks the parameter sets between two places, where each unit follows its length. */
+static int check_units(const struct image_file *file, const uint8_t *begin, const uint8_t *end,
+                       unsigned length_size)
+{
+    enum { PARAMETERS = 33 << 1 }; /* the first byte of a sequence parameter set */
+    int error = VKCLIP_OK;
+    const uint8_t *next = begin + length_size;
+    while (!error && next + 2 < end &&
+           (next = memchr(next, PARAMETERS, (size_t)(end - next) - 2))) {
+        const uint64_t length =
+            length_size == 2 ? be16(next - length_size) : be32(next - length_size);
+        if (next[1] >> 3 == 0 && length > 2 && length <= (uint64_t)(end - next))
+            error = check_frame(file, next, next + length);
+        next++;
+    }
+    return error;
+}
+
+/* Refuses a file with a coded frame that is larger than what may be decoded, because a container
+ * may claim a smaller picture, and libde265 decodes a frame before anybody compares the two.
+ * Parameter sets are in the boxes hvcC and may be among the data of a picture too. */
+static int check_frames(const struct image_file *file)
+{
+    const uint8_t *end = file->data + file->size, *next = file->data + 4;
+    int error = check_units(file, file->data, end, 4);
+    while (!error && next + 4 < end && (next = memchr(next, 'h', (size_t)(end - next) - 3))) {
+        const uint64_t size = be32(next - 4);
+        if (!memcmp(next, "hvcC", 4) && size >= 8 && size - 4 <= (uint64_t)(end - next))
+            error = check_units(file, next + 4, next + size - 4, 2);
+        next++;
+    }
+    return error;
+}
+
+/* ---- Decoding -------------------------------------------------------------------------------- */
+
 /* Copies the block of EXIF. A picture without a readable block has none. */
 static void copy_exif(struct image_file *file, const struct heif_image_handle *handle)
 {
@@ -114,6 +236,9 @@ static int decode_handle(struct image_file *file, const struct heif_image_handle
         reader_claim_size(file, width > 0 ? (uint64_t)width : 0, height > 0 ? (uint64_t)height : 0);
     if (error)
         return error;
+    error = check_frames(file);
+    if (error)
+        return error;
     copy_exif(file, handle);
     file->oriented = true;
     bool alpha = heif_image_handle_has_alpha_channel(handle);
@@ -149,6 +274,9 @@ static int decode_primary(struct image_file *file, struct heif_context *context,
         failure = heif_context_get_primary_image_handle(context, &handle);
     if (failure.code != heif_error_Ok)
         return fail_heif(file, failure);
+    /* The limit, of a side of a square, holds for the canvas that a grid or an overlay asks for. */
+    heif_context_set_maximum_image_size_limit(context,
+                                              (int)ceil(sqrt((double)reader_most_pixels(file))));
     int error = decode_handle(file, handle, pixels);
     heif_image_handle_release(handle);
     return error;

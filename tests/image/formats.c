@@ -328,6 +328,53 @@ static void test_heif_bomb(void **state)
     free(file.data);
 }
 
+/* A sequence parameter set of HEVC for frames of 40000 x 40000. */
+#define LARGE_FRAMES                                                                               \
+    "\x42\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xa0\x00\x13\x88\x20\x00\x27\x10" \
+    "\x7f\x80"
+
+/* Frames that are larger than what the container claims are refused before they are decoded, where
+ * ever their parameter set is. */
+static void test_heif_frames(void **state)
+{
+    (void)state;
+    static const struct {
+        const void *bytes;
+        size_t size;
+    } additions[] = {
+        /* a box of configuration, and data of a picture */
+        {B("\0\0\0\x2ahvcC\xa1\0\1\0\x19" LARGE_FRAMES "\0\0\0\0")},
+        {B("\0\0\0\x19" LARGE_FRAMES)},
+    };
+    struct bytes file = read_bytes(GOLDEN "heif/rgb-lossless.heic");
+    for (size_t i = 0; i < ARRAY_COUNT(additions); i++) {
+        uint8_t *data = malloc(file.size + additions[i].size);
+        memcpy(data, file.data, file.size);
+        memcpy(data + file.size, additions[i].bytes, additions[i].size);
+        check_refused("frames.heic", data, file.size + additions[i].size, VKCLIP_EUNSUPPORTED,
+                      "40000 x 40000 pixels");
+        free(data);
+    }
+    free(file.data);
+}
+
+/* libavif hands the limit to its decoder, which then refuses larger frames. */
+static void test_avif_frames(void **state)
+{
+    (void)state;
+    const struct vkclip_image_params params = {.max_pixels = 45 * 35 - 1};
+    struct vkclip_image image;
+    if (!is_readable("a.avif") || strcmp(vkclip_find_image_format("a.avif")->library, "libavif"))
+        skip();
+    struct bytes file = read_bytes(GOLDEN "heif/rgb-lossless.avif");
+    uint8_t *box = memmem(file.data, file.size, "ispe", 4);
+    memcpy(box + 8, "\0\0\0\x10\0\0\0\x10", 8);
+    assert_int_equal(vkclip_decode_image(file.data, file.size, "a.avif", &params, &image),
+                     VKCLIP_EFORMAT);
+    check_message("a.avif: corrupt AVIF");
+    free(file.data);
+}
+
 /* ---- The list of formats --------------------------------------------------------------------- */
 
 static void test_names(void **state)
@@ -374,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_pixels),        cmocka_unit_test(test_facts),
         cmocka_unit_test(test_cuts),          cmocka_unit_test(test_damage),
         cmocka_unit_test(test_tiff_messages), cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_heif_frames),   cmocka_unit_test(test_avif_frames),
         cmocka_unit_test(test_heif_bomb),     cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
