@@ -110,16 +110,17 @@ static void prefer_srgb(const struct image_file *file, JxlDecoder *decoder)
     JxlDecoderSetPreferredColorProfile(decoder, &srgb);
 }
 
+/* Gives the memory of the pixels whenever libjxl asks for it, since it would ask for ever if it
+ * asked a second time and got nothing. */
 static int give_pixels(struct image_file *file, JxlDecoder *decoder, uint8_t **pixels)
 {
     const JxlPixelFormat format = {file->channels, JXL_TYPE_UINT8, JXL_NATIVE_ENDIAN, 0};
     size_t size = (size_t)file->width * file->height * file->channels, wanted;
-    if (*pixels)
-        return VKCLIP_OK;
     if (JxlDecoderImageOutBufferSize(decoder, &format, &wanted) != JXL_DEC_SUCCESS ||
         wanted != size)
         return reader_corrupt(file, "its first frame is of another size than its header says");
-    *pixels = malloc(size);
+    if (!*pixels)
+        *pixels = malloc(size);
     if (!*pixels)
         return reader_no_memory(file);
     if (JxlDecoderSetImageOutBuffer(decoder, &format, *pixels, size) != JXL_DEC_SUCCESS)

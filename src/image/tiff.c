@@ -249,6 +249,25 @@ static const struct compression *find_compression(uint16_t value)
     return NULL;
 }
 
+/* Refuses strips or tiles that share so many bytes that reading them all takes far longer than
+ * reading the file: a thousand may have the same megabyte as their data. The bytes of the pixels
+ * are allowed besides those of the file, because empty tiles may share their few bytes. */
+static int check_units(const struct reader *reader)
+{
+    const struct image_file *file = reader->file;
+    TIFF *tiff = reader->tiff;
+    const uint64_t samples = (uint64_t)file->width * file->height * reader->samples;
+    const uint64_t most = file->size + samples * reader->bits / 8;
+    const uint32_t count = TIFFIsTiled(tiff) ? TIFFNumberOfTiles(tiff) : TIFFNumberOfStrips(tiff);
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count && total <= most; i++) {
+        const uint64_t bytes = TIFFGetStrileByteCount(tiff, i);
+        total += bytes < file->size ? bytes : file->size;
+    }
+    return total <= most ? VKCLIP_OK
+                         : reader_corrupt(file, "its strips or tiles share the same bytes");
+}
+
 static int read_directory(struct reader *reader)
 {
     TIFF *tiff = reader->tiff;
@@ -286,6 +305,9 @@ static int read_directory(struct reader *reader)
     if (reader->samples > MAX_SAMPLES)
         return refuse_kind(reader, "%u samples per pixel, expected at most 8", reader->samples);
     error = read_photometric(reader);
+    /* Of a strip without compression libtiff reads only what its pixels need. */
+    if (!error && reader->compression != COMPRESSION_NONE)
+        error = check_units(reader);
     if (error || !compression->most_bits)
         return error;
     /* Subsampled colours may add little to the 8 bits of brightness. */

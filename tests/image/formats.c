@@ -270,6 +270,28 @@ static void test_tiff_messages(void **state)
     }
 }
 
+/* All strips of a picture have the same megabyte as their data. */
+static void test_tiff_shared_strips(void **state)
+{
+    (void)state;
+    enum { ROWS = 4000, OFFSETS = 1024, COUNTS = OFFSETS + 4 * ROWS, DATA = COUNTS + 4 * ROWS };
+    static uint8_t data[DATA + 1000000];
+    static const struct field changes[] = {{256, 1},       {257, ROWS},   {259, 5}, {278, 1},
+                                           {273, OFFSETS}, {279, COUNTS}, {0}};
+    make_tiff(data, changes);
+    for (size_t i = 0; i < 9; i++) { /* Offsets and lengths are arrays of ROWS. */
+        uint8_t *field = data + 10 + 12 * i;
+        if (field[1] == 1 && (field[0] == 273 - 256 || field[0] == 279 - 256))
+            memcpy(field + 4, "\xa0\x0f\0\0", 4);
+    }
+    for (size_t i = 0; i < ROWS; i++) {
+        memcpy(data + OFFSETS + 4 * i, "\0\x81\0\0", 4); /* 33024 */
+        memcpy(data + COUNTS + 4 * i, "\0\0\xf\0", 4);   /* 983040 */
+    }
+    check_refused("shared.tif", data, sizeof(data), VKCLIP_EFORMAT,
+                  "its strips or tiles share the same bytes");
+}
+
 static void test_messages(void **state)
 {
     (void)state;
@@ -418,11 +440,17 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pixels),        cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_cuts),          cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_tiff_messages), cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_heif_frames),   cmocka_unit_test(test_avif_frames),
-        cmocka_unit_test(test_heif_bomb),     cmocka_unit_test(test_names),
+        cmocka_unit_test(test_pixels),
+        cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_tiff_messages),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_tiff_shared_strips),
+        cmocka_unit_test(test_heif_frames),
+        cmocka_unit_test(test_avif_frames),
+        cmocka_unit_test(test_heif_bomb),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

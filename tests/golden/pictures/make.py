@@ -178,6 +178,12 @@ os.remove(f'{root}/exif.png')
 run('cjxl', path('grey.png'), path('grey-lossless.jxl'), '-d', '0')
 run('cjxl', path('grey_alpha.png'), path('grey_alpha-lossless.jxl'), '-d', '0')
 run('cjxl', path('rgb.png'), path('rgb-container.jxl'), '-d', '0', '--container=1')
+# Two frames, and two layers of one frame: a frame that is shown for no time is a layer.
+for name, first in (('rgb-animated', 100), ('rgb_last-layers', 0)):
+    rgb.save(f'{root}/frames.png', save_all=True, append_images=[rgb.rotate(180)], duration=[first, 100])
+    run('cjxl', f'{root}/frames.png', path(name + '.jxl'), '-d', '0')
+os.remove(f'{root}/frames.png')
+expect('rgb_last', rgb.rotate(180))
 with open(path('rgb-container.jxl'), 'rb') as file:
     boxes = file.read()
 block = exif.tobytes()[6:]
