@@ -17,7 +17,8 @@
 
 #define HEADER "Exif\0" /* with its final NUL, what libexif expects before the TIFF header */
 
-/* libexif reads entries from as many bytes only as a segment of a JPEG can hold. Of a larger block
+/* libexif reads entries from as many bytes only as a segment of a JPEG can hold, which is why
+ * image/tiff.c copies those that lie elsewhere in a TIFF. Of a larger block
  * it would copy maker's notes from the rest, which nobody asks for, and a hostile file can have
  * hundreds of those that all have the same megabytes as their value. */
 #define MOST_BYTES 0xfffe

@@ -156,17 +156,36 @@ static uint64_t read_number(const struct image_file *file, uint64_t offset, unsi
     return value;
 }
 
-/* Returns where the value of a tag of the first directory lies in the file itself, because libtiff
- * adds tags that are missing and changes others. Returns 0 if the directory does not have it. */
+/* Returns the bytes of an offset, which are more in a BigTIFF. */
+static unsigned offset_size(const struct image_file *file)
+{
+    return read_number(file, 2, 2) == 43 ? 8 : 4;
+}
+
+static uint64_t find_first(const struct image_file *file)
+{
+    return read_number(file, offset_size(file), offset_size(file));
+}
+
+/* Returns where the entry of a tag of a directory lies in the file itself, because libtiff adds
+ * tags that are missing and changes others. Returns 0 if the directory does not have it. */
+static uint64_t find_entry(const struct image_file *file, uint64_t directory, unsigned tag)
+{
+    const unsigned wide = offset_size(file), size = wide == 8 ? 8 : 2;
+    const uint64_t count = read_number(file, directory, size);
+    for (uint64_t i = 0; i < count && count <= UINT16_MAX; i++) {
+        const uint64_t entry = directory + size + i * (4 + 2 * wide);
+        if (read_number(file, entry, 2) == tag)
+            return entry;
+    }
+    return 0;
+}
+
+/* Returns where the value of a tag lies, or where the offset of a longer value does. */
 static uint64_t find_value(const struct image_file *file, unsigned tag)
 {
-    const bool big = read_number(file, 2, 2) == 43; /* BigTIFF has wider numbers. */
-    const unsigned wide = big ? 8 : 4, entry = big ? 20 : 12, size = big ? 8 : 2;
-    uint64_t offset = read_number(file, wide, wide), count = read_number(file, offset, size);
-    for (offset += size; count && offset < file->size; count--, offset += entry)
-        if (read_number(file, offset, 2) == tag)
-            return offset + entry - wide;
-    return 0;
+    const uint64_t entry = find_entry(file, find_first(file), tag);
+    return entry ? entry + 4 + offset_size(file) : 0;
 }
 
 /* Finds out what the samples after the colours are. If a file of four samples for RGB does not say
@@ -314,6 +333,108 @@ static int read_directory(struct reader *reader)
     unsigned bits = reader->bits * (reader->photometric == PHOTOMETRIC_YCBCR ? 1 : reader->samples);
     return reader_check_data(file, file->size,
                              (uint64_t)file->size * compression->most_bits / bits);
+}
+
+/* ---- EXIF data ------------------------------------------------------------------------------- */
+
+/* libexif reads only the first 64 KiB of a block, and no BigTIFF, while many programs write the
+ * directories behind the pixels. So it gets a small TIFF without pixels, into which the tags that
+ * image/exif.c reads are copied, of a text longer than VALUE its beginning. */
+enum { MOST_TAGS = 4, ENTRY = 12, VALUE = 64 };
+enum { DIRECTORY = 2 + (MOST_TAGS + 2) * ENTRY + 4, HEADER = 8 };
+
+static const struct directory {
+    uint16_t pointer; /* the tag of the first directory that leads to this one; 0: this is it */
+    uint16_t tags[MOST_TAGS];
+} directories[] = {
+    {0, {TIFFTAG_MAKE, TIFFTAG_MODEL, TIFFTAG_ORIENTATION, TIFFTAG_DATETIME}},
+    {TIFFTAG_EXIFIFD, {EXIFTAG_DATETIMEORIGINAL, EXIFTAG_DATETIMEDIGITIZED}},
+    {TIFFTAG_GPSIFD, {GPSTAG_LATITUDEREF, GPSTAG_LATITUDE, GPSTAG_LONGITUDEREF, GPSTAG_LONGITUDE}},
+};
+
+struct block {
+    uint8_t data[HEADER + ARRAY_COUNT(directories) * (DIRECTORY + MOST_TAGS * VALUE)];
+    size_t used; /* by directories, and by values after them */
+};
+
+/* Writes a number of 2 or 4 bytes in the file's byte order. */
+static void write_number(const struct image_file *file, uint64_t value, unsigned bytes,
+                         uint8_t *place)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        place[i] = (uint8_t)(value >> 8 * (file->data[0] == 'I' ? i : bytes - 1 - i));
+}
+
+/* Copies an entry with its value. Returns false if the value lies outside the file, or is of a type
+ * that none of the tags has. */
+static bool copy_entry(const struct image_file *file, uint64_t entry, struct block *block,
+                       uint8_t *place)
+{
+    static const uint8_t sizes[] = {
+        [TIFF_BYTE] = 1, [TIFF_ASCII] = 1, [TIFF_SHORT] = 2, [TIFF_LONG] = 4, [TIFF_RATIONAL] = 8};
+    const unsigned wide = offset_size(file);
+    const uint64_t type = read_number(file, entry + 2, 2);
+    const unsigned size = type < ARRAY_COUNT(sizes) ? sizes[type] : 0;
+    uint64_t count = read_number(file, entry + 4, wide), source = entry + 4 + wide;
+    uint8_t *value = place + 8;
+    if (!entry || !size || !count)
+        return false;
+    if (count > wide / size)
+        source = read_number(file, source, wide);
+    count = count < VALUE / size ? count : VALUE / size;
+    const size_t bytes = (size_t)count * size;
+    if (source > file->size || file->size - source < bytes)
+        return false;
+    memcpy(place, file->data + entry, 4);
+    write_number(file, count, 4, place + 4);
+    if (bytes > 4) {
+        write_number(file, block->used, 4, value);
+        value = block->data + block->used;
+        block->used += VALUE;
+    }
+    memcpy(value, file->data + source, bytes);
+    return true;
+}
+
+/* Copies the tags of a directory and returns how many it has of them. */
+static unsigned copy_tags(const struct image_file *file, uint64_t source, const uint16_t *tags,
+                          struct block *block, uint8_t *place)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < MOST_TAGS && tags[i]; i++)
+        count +=
+            copy_entry(file, find_entry(file, source, tags[i]), block, place + 2 + count * ENTRY);
+    write_number(file, count, 2, place);
+    return count;
+}
+
+/* Without memory there are no EXIF data. */
+static void copy_exif(struct image_file *file)
+{
+    const uint64_t first = find_first(file);
+    struct block *block = file->memory = calloc(1, sizeof(*block));
+    if (!block)
+        return;
+    uint8_t *copy = block->data + HEADER;
+    memcpy(block->data, file->data, 2); /* the byte order */
+    write_number(file, 42, 2, block->data + 2);
+    write_number(file, HEADER, 4, block->data + 4);
+    block->used = HEADER + ARRAY_COUNT(directories) * DIRECTORY;
+    unsigned count = copy_tags(file, first, directories[0].tags, block, copy);
+    for (unsigned i = 1; i < ARRAY_COUNT(directories); i++) {
+        const uint64_t pointer = find_entry(file, first, directories[i].pointer);
+        const unsigned bytes = read_number(file, pointer + 2, 2) >= TIFF_LONG8 ? 8 : 4;
+        const uint64_t source = read_number(file, pointer + 4 + offset_size(file), bytes);
+        uint8_t *entry = copy + 2 + count * ENTRY;
+        if (!pointer || !copy_tags(file, source, directories[i].tags, block, copy + i * DIRECTORY))
+            continue;
+        write_number(file, directories[i].pointer, 2, entry);
+        write_number(file, TIFF_LONG, 2, entry + 2);
+        write_number(file, 1, 4, entry + 4);
+        write_number(file, HEADER + i * DIRECTORY, 4, entry + 8);
+        write_number(file, ++count, 2, copy);
+    }
+    reader_set_exif(file, block->data, sizeof(block->data));
 }
 
 /* ---- Pixels ---------------------------------------------------------------------------------- */
@@ -472,8 +593,7 @@ int image_tiff_decode(struct image_file *file, uint8_t **pixels)
     reader.tiff = open_bytes(&reader);
     if (!reader.tiff)
         return fail_reading(&reader);
-    file->exif = file->data;
-    file->exif_size = file->size;
+    copy_exif(file);
     int error = read_directory(&reader);
     if (!error)
         error = reader.photometric == PHOTOMETRIC_YCBCR ? read_ycbcr(&reader, pixels)

@@ -96,7 +96,7 @@ static void test_facts(void **state)
     free(file.data);
 }
 
-/* The block of a TIFF is the whole file, of whatever size. */
+/* A block of whatever size may begin with its entries. */
 static void test_large_exif(void **state)
 {
     (void)state;

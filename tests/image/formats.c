@@ -101,6 +101,96 @@ static void check_facts(const char *name, const struct bytes *file)
     vkclip_free_image(&image);
 }
 
+/* Writes numbers from the lowest byte on. */
+struct writer {
+    uint8_t *next;
+    unsigned wide; /* bytes of an offset: 4, or 8 in a BigTIFF */
+};
+
+static void put_number(struct writer *writer, uint64_t value, unsigned bytes)
+{
+    while (bytes--) {
+        *writer->next++ = (uint8_t)value;
+        value >>= 8;
+    }
+}
+
+static void put_field(struct writer *writer, unsigned tag, unsigned type, uint64_t count,
+                      uint64_t value)
+{
+    put_number(writer, tag, 2);
+    put_number(writer, type, 2);
+    put_number(writer, count, writer->wide);
+    put_number(writer, value, writer->wide);
+}
+
+/* Many programs write the directories of a TIFF behind its pixels, where libexif does not look. */
+static void check_far_directories(unsigned wide)
+{
+    enum { PIXELS = 16, TEXTS = 70000, FIRST = 71000, EXIF = 72000, GPS = 73000, SIZE = 74000 };
+    enum { ASCII = 2, SHORT = 3, LONG = 4, RATIONAL = 5 };
+    uint8_t *data = calloc(1, SIZE);
+    struct writer writer = {data, wide};
+    memcpy(data, wide == 8 ? "II+\0\x8\0\0\0" : "II*\0", wide);
+    writer.next = data + wide;
+    put_number(&writer, FIRST, wide);
+    memcpy(data + TEXTS, "Maker Works", 12);
+    memcpy(data + TEXTS + 16, "Model Number 1", 15);
+    memcpy(data + TEXTS + 32, "2024:02:29 12:34:56", 20);
+    static const uint32_t place[] = {48, 1, 30, 1, 0, 1, 2, 1, 30, 1, 0, 1};
+    writer.next = data + TEXTS + 64;
+    for (size_t i = 0; i < ARRAY_COUNT(place); i++)
+        put_number(&writer, place[i], 4);
+
+    writer.next = data + FIRST;
+    put_number(&writer, 13, wide == 8 ? 8 : 2);
+    put_field(&writer, 256, SHORT, 1, 16);
+    put_field(&writer, 257, SHORT, 1, 16);
+    put_field(&writer, 258, SHORT, 1, 8);
+    put_field(&writer, 259, SHORT, 1, 1);
+    put_field(&writer, 262, SHORT, 1, 1);
+    put_field(&writer, 271, ASCII, 12, TEXTS);
+    put_field(&writer, 272, ASCII, 15, TEXTS + 16);
+    put_field(&writer, 273, LONG, 1, PIXELS);
+    put_field(&writer, 274, SHORT, 1, 3);
+    put_field(&writer, 278, SHORT, 1, 16);
+    put_field(&writer, 279, LONG, 1, 256);
+    put_field(&writer, 34665, LONG, 1, EXIF);
+    put_field(&writer, 34853, LONG, 1, GPS);
+    writer.next = data + EXIF;
+    put_number(&writer, 1, wide == 8 ? 8 : 2);
+    put_field(&writer, 36867, ASCII, 20, TEXTS + 32);
+    writer.next = data + GPS;
+    put_number(&writer, 4, wide == 8 ? 8 : 2);
+    put_field(&writer, 1, ASCII, 2, 'N');
+    put_field(&writer, 2, RATIONAL, 3, TEXTS + 64);
+    put_field(&writer, 3, ASCII, 2, 'W');
+    put_field(&writer, 4, RATIONAL, 3, TEXTS + 88);
+
+    struct vkclip_image image;
+    struct image_facts facts;
+    if (image_decode(data, SIZE, "far.tif", NULL, &image, &facts))
+        fail_msg("%s", vkclip_last_error());
+    assert_int_equal(facts.orientation, 3);
+    assert_int_equal(facts.taken, 1709210096);
+    assert_string_equal(facts.camera, "Maker Works Model Number 1");
+    assert_true(facts.latitude == 48.5 && facts.longitude == -2.5);
+    vkclip_free_image(&image);
+    free(data);
+}
+
+static void test_far_directories(void **state)
+{
+    (void)state;
+#ifndef VKCLIP_WITH_EXIF
+    skip();
+#endif
+    if (!is_readable("a.tif"))
+        skip();
+    check_far_directories(4);
+    check_far_directories(8);
+}
+
 static void test_facts(void **state)
 {
     (void)state;
@@ -440,17 +530,12 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pixels),
-        cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_tiff_messages),
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_tiff_shared_strips),
-        cmocka_unit_test(test_heif_frames),
-        cmocka_unit_test(test_avif_frames),
-        cmocka_unit_test(test_heif_bomb),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_pixels),          cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_far_directories), cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_damage),          cmocka_unit_test(test_tiff_messages),
+        cmocka_unit_test(test_messages),        cmocka_unit_test(test_tiff_shared_strips),
+        cmocka_unit_test(test_heif_frames),     cmocka_unit_test(test_avif_frames),
+        cmocka_unit_test(test_heif_bomb),       cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
