@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Milliseconds for which a process waits for another one's batch. A batch is written in some
  * milliseconds, but on a slow disk its commit may take seconds. */
@@ -26,6 +27,10 @@ static const struct {
     {SQLITE_BUSY, VKCLIP_EIO,
      "locked by another process for half a minute: try again when that has ended"},
     {SQLITE_LOCKED, VKCLIP_EIO, "locked by another process: try again when that has ended"},
+    {SQLITE_READONLY_RECOVERY, VKCLIP_EIO,
+     "its last changes are in a -wal or -journal file beside it, which can be read only in a "
+     "folder "
+     "that can be written to: copy both files to one"},
     {SQLITE_READONLY, VKCLIP_EIO,
      "cannot be written to: expected a file and a folder that are not read-only"},
     {SQLITE_FULL, VKCLIP_EIO,
@@ -46,7 +51,7 @@ static int fail(const struct sqlite *sqlite, int code)
         system && ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR);
     const char *reason = by_system ? strerror(system) : sqlite3_errmsg(sqlite->connection);
     for (size_t i = 0; i < ARRAY_COUNT(failures); i++)
-        if (failures[i].code == (code & 0xff))
+        if (failures[i].code == code || failures[i].code == (code & 0xff))
             return error_fail(failures[i].error, "%s: %s%s%s", sqlite->database.name,
                               failures[i].text, by_system ? ": " : "", by_system ? reason : "");
     return error_fail(VKCLIP_EIO, "%s: cannot be read or written: %s", sqlite->database.name,
@@ -90,14 +95,29 @@ static int open_database(struct sqlite *sqlite, const char *parameters, int flag
     return code;
 }
 
+/* Tells whether a file beside the database has changes that are not in it. */
+static bool has_log(const struct sqlite *sqlite)
+{
+    static const char *const endings[] = {"-wal", "-journal"};
+    bool found = false;
+    for (size_t i = 0; i < ARRAY_COUNT(endings) && !found; i++) {
+        struct stat status;
+        char *path = string_format("%s%s", sqlite->database.name, endings[i]);
+        found = !path || (!stat(path, &status) && status.st_size > 0);
+        free(path);
+    }
+    return found;
+}
+
 /* A database in WAL mode in a folder that cannot be written to needs a file that cannot be made. It
- * is then read as a file that nobody changes. */
+ * is then read as a file that nobody changes, which leaves out what is only in its log. */
 static int open_read_only(struct sqlite *sqlite)
 {
     int code = open_database(sqlite, "", SQLITE_OPEN_READONLY);
-    if ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_READONLY)
-        code = open_database(sqlite, "?immutable=1", SQLITE_OPEN_READONLY);
-    return code;
+    if ((code & 0xff) != SQLITE_CANTOPEN && (code & 0xff) != SQLITE_READONLY)
+        return code;
+    code = open_database(sqlite, "?immutable=1", SQLITE_OPEN_READONLY);
+    return !code && has_log(sqlite) ? SQLITE_READONLY_RECOVERY : code;
 }
 
 int sqlite_open(const char *path, enum sqlite_mode mode, struct sqlite *sqlite)

@@ -722,6 +722,67 @@ static void read_only_files_are_read(void **state)
     scratch_remove(folder);
 }
 
+/* Copies an index with what another process has written last, which is in its log. */
+static void copy_with_log(const char *folder, const char *copy)
+{
+    char *path = scratch_path(folder, "index.db"), *log = scratch_path(folder, "index.db-wal"),
+         *data;
+    struct store *store = open_store(folder);
+    size_t size;
+    assert_int_equal(store->write->begin(store), 0);
+    assert_int_equal(store->write->put_root(store, "/"), 0);
+    assert_int_equal(store->write->commit(store), 0);
+    assert_int_equal(file_read(path, SIZE_MAX, &data, &size), 0);
+    scratch_write(copy, "index.db", data, size);
+    free(data);
+    assert_int_equal(file_read(log, SIZE_MAX, &data, &size), 0);
+    assert_true(size > 0);
+    scratch_write(copy, "index.db-wal", data, size);
+    free(data);
+    store_close(&store);
+    free(path);
+    free(log);
+}
+
+/* Reads the index as a user who may not write to its folder. */
+static int read_as_nobody(const char *path, const char *expected)
+{
+    struct store *store = NULL;
+    if (!getuid() && (setgid(65534) || setuid(65534)))
+        return 3;
+    const int error = store_open(path, true, &store);
+    store_close(&store);
+    if (!expected)
+        return error ? 4 : 0;
+    return error == VKCLIP_EIO && strstr(vkclip_last_error(), expected) ? 0 : 5;
+}
+
+static void logs_are_not_passed_over(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *copy = scratch_path(folder, "copy"),
+         *path = scratch_path(copy, "index.db"), *log = scratch_path(copy, "index.db-wal");
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(mkdir(copy, 0755), 0);
+    copy_with_log(folder, copy);
+    for (int empty = 0; empty < 2; empty++) {
+        int status;
+        if (empty)
+            assert_int_equal(truncate(log, 0), 0);
+        assert_int_equal(chmod(copy, 0555), 0);
+        const pid_t child = fork();
+        if (!child)
+            _exit(read_as_nobody(path, empty ? NULL : "its last changes are in a -wal"));
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        assert_int_equal(chmod(copy, 0755), 0);
+    }
+    free(path);
+    free(log);
+    free(copy);
+    scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -740,6 +801,7 @@ int main(void)
         cmocka_unit_test(restored_indexes_do_not_use_later_vectors),
         cmocka_unit_test(a_full_disk_loses_one_batch),
         cmocka_unit_test(read_only_files_are_read),
+        cmocka_unit_test(logs_are_not_passed_over),
     };
     server = getenv("VKCLIP_TEST_POSTGRESQL");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
