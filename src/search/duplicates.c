@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Two forests of pictures: in one a tree is a picture in its sizes and formats, in the other a tree
- * has near pictures too. The root of a tree is its first picture.
+ * has near pictures too. The root of a tree is its first picture. A pair that the user called
+ * different is an edge, of which each end is in a list of its tree, so that two trees are compared
+ * by the edges of one of them, and not by all.
  */
 #include "search/duplicates.h"
 
@@ -10,6 +12,10 @@
 struct forest {
     size_t *parents;
     double *cosines; /* by root: the smallest of the pairs that the tree is made of */
+    /* The ends of edges: 2 * i is the first of pair i, and 2 * i + 1 the second. */
+    size_t *ends;       /* by root: one end in the tree, if there are any */
+    size_t *end_counts; /* by root */
+    size_t *next;       /* by end: the next one in the tree, in a circle */
 };
 
 struct duplicates {
@@ -22,17 +28,56 @@ struct duplicates {
 
 /* ---- Forests --------------------------------------------------------------------------------- */
 
-static int plant_forest(struct forest *forest, size_t count)
+/* Returns the picture at an end of an edge. */
+static size_t find_picture(const struct duplicates *duplicates, size_t end)
 {
+    const struct duplicates_distinct *pair = &duplicates->distinct[end / 2];
+    return end % 2 ? pair->b : pair->a;
+}
+
+/* Adds a circle of `count` ends to that of a tree. */
+static void add_ends(struct forest *forest, size_t root, size_t end, size_t count)
+{
+    if (!count)
+        return;
+    if (forest->end_counts[root]) {
+        const size_t next = forest->next[forest->ends[root]];
+        forest->next[forest->ends[root]] = forest->next[end];
+        forest->next[end] = next;
+    }
+    forest->ends[root] = end;
+    forest->end_counts[root] += count;
+}
+
+static int plant_forest(const struct duplicates *duplicates, struct forest *forest)
+{
+    const size_t count = duplicates->count, end_count = 2 * duplicates->distinct_count;
     forest->parents = malloc((count + 1) * sizeof(*forest->parents));
     forest->cosines = malloc((count + 1) * sizeof(*forest->cosines));
-    if (!forest->parents || !forest->cosines)
+    forest->ends = calloc(count + 1, sizeof(*forest->ends));
+    forest->end_counts = calloc(count + 1, sizeof(*forest->end_counts));
+    forest->next = malloc((end_count + 1) * sizeof(*forest->next));
+    if (!forest->parents || !forest->cosines || !forest->ends || !forest->end_counts ||
+        !forest->next)
         return error_fail(VKCLIP_EMEMORY, "out of memory for groups of %zu pictures", count);
     for (size_t i = 0; i < count; i++) {
         forest->parents[i] = i;
         forest->cosines[i] = 1;
     }
+    for (size_t end = 0; end < end_count; end++) {
+        forest->next[end] = end;
+        add_ends(forest, find_picture(duplicates, end), end, 1);
+    }
     return VKCLIP_OK;
+}
+
+static void cut_forest(struct forest *forest)
+{
+    free(forest->parents);
+    free(forest->cosines);
+    free(forest->ends);
+    free(forest->end_counts);
+    free(forest->next);
 }
 
 static size_t find_root(const struct forest *forest, size_t row)
@@ -48,12 +93,12 @@ static size_t find_root(const struct forest *forest, size_t row)
 static bool are_distinct(const struct duplicates *duplicates, const struct forest *forest, size_t a,
                          size_t b)
 {
-    for (size_t i = 0; i < duplicates->distinct_count; i++) {
-        const size_t x = find_root(forest, duplicates->distinct[i].a);
-        const size_t y = find_root(forest, duplicates->distinct[i].b);
-        if ((x == a && y == b) || (x == b && y == a))
+    const bool fewer = forest->end_counts[a] < forest->end_counts[b];
+    const size_t tree = fewer ? a : b, other = fewer ? b : a;
+    size_t end = forest->ends[tree];
+    for (size_t i = 0; i < forest->end_counts[tree]; i++, end = forest->next[end])
+        if (find_root(forest, find_picture(duplicates, end ^ 1)) == other)
             return true;
-    }
     return false;
 }
 
@@ -64,6 +109,8 @@ static void join_trees(const struct duplicates *duplicates, struct forest *fores
     const size_t root = a < b ? a : b, other = a < b ? b : a;
     if (a != b && are_distinct(duplicates, forest, a, b))
         return;
+    if (a != b)
+        add_ends(forest, root, forest->ends[other], forest->end_counts[other]);
     forest->parents[other] = root;
     if (forest->cosines[other] < forest->cosines[root])
         forest->cosines[root] = forest->cosines[other];
@@ -113,9 +160,9 @@ int duplicates_open(const struct duplicates_item *items, size_t count,
     duplicates->count = count;
     duplicates->distinct = distinct;
     duplicates->distinct_count = distinct_count;
-    int error = plant_forest(&duplicates->same, count);
+    int error = plant_forest(duplicates, &duplicates->same);
     if (!error)
-        error = plant_forest(&duplicates->near, count);
+        error = plant_forest(duplicates, &duplicates->near);
     if (error)
         duplicates_close(result);
     return error;
@@ -126,10 +173,8 @@ void duplicates_close(struct duplicates **handle)
     struct duplicates *duplicates = *handle;
     if (!duplicates)
         return;
-    free(duplicates->same.parents);
-    free(duplicates->same.cosines);
-    free(duplicates->near.parents);
-    free(duplicates->near.cosines);
+    cut_forest(&duplicates->same);
+    cut_forest(&duplicates->near);
     free(duplicates);
     *handle = NULL;
 }

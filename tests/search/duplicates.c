@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "support/testing.h"
 
+#include <time.h>
+
 #define UNKNOWN INT64_MIN
 static const struct duplicates_item large = {4000, 3000, UNKNOWN};
 
@@ -86,6 +88,40 @@ static void distinct(void **state)
     check_groups(items, 4, pairs, 4, apart + 1, 1, "same 0 1 2: 0.997");
 }
 
+static int count_rows(void *user, const struct duplicates_group *group)
+{
+    *(size_t *)user += group->same ? group->count : 0;
+    return 0;
+}
+
+/* Each of 20,000 pictures of one group is called different from one beyond it. Comparing each pair
+ * that is found with all of these takes some seconds. */
+static void many_distinct_pairs(void **state)
+{
+    (void)state;
+    enum { N = 20000 };
+    struct duplicates_item *items = malloc(2 * N * sizeof(*items));
+    struct duplicates_distinct *apart = malloc(N * sizeof(*apart));
+    struct duplicates *duplicates;
+    size_t rows = 0;
+    const clock_t start = clock();
+    for (size_t i = 0; i < 2 * N; i++)
+        items[i] = large;
+    for (size_t i = 0; i < N; i++)
+        apart[i] = (struct duplicates_distinct){i, i + N};
+    assert_int_equal(duplicates_open(items, 2 * N, apart, N, &duplicates), 0);
+    for (size_t i = 0; i + 1 < N; i++)
+        duplicates_add(duplicates, &(struct pair){i, i + 1, 1});
+    for (size_t i = 0; i < N; i++)
+        duplicates_add(duplicates, &(struct pair){i, 2 * N - 1 - i, 1});
+    assert_int_equal(duplicates_each(duplicates, count_rows, &rows), 0);
+    assert_int_equal(rows, N);
+    assert_true(clock() - start < CLOCKS_PER_SEC);
+    duplicates_close(&duplicates);
+    free(apart);
+    free(items);
+}
+
 static int refuse_group(void *user, const struct duplicates_group *group)
 {
     (void)user;
@@ -107,7 +143,8 @@ static void stopped(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(kinds), cmocka_unit_test(groups),
-                                       cmocka_unit_test(distinct), cmocka_unit_test(stopped)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kinds), cmocka_unit_test(groups), cmocka_unit_test(distinct),
+        cmocka_unit_test(many_distinct_pairs), cmocka_unit_test(stopped)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
