@@ -59,7 +59,12 @@ void cache_release(struct cache_content *content)
 void cache_write(const char *path, const void *data, size_t size)
 {
     char header[HEADER + 1];
+    struct cache_content old;
     make_header(data, size, header);
     struct file_part parts[] = {{header, HEADER}, {data, size}};
-    file_write(path, parts, 2);
+    cache_read(path, &old);
+    const bool same = old.data && !memcmp(old.map.data, header, HEADER);
+    cache_release(&old);
+    if (!same)
+        file_write(path, parts, 2);
 }

@@ -22,7 +22,9 @@ struct cache_content {
 /* Maps the content of a file. A `path` of NULL counts as an absent file. */
 void cache_read(const char *path, struct cache_content *content);
 void cache_release(struct cache_content *content);
-/* Replaces the file. Where that fails, the old file stays as it was. */
+/* Replaces the file. Where that fails, the old file stays as it was. A file that has this content
+ * already is left alone, because the disk takes longer to write one than most processes to start.
+ */
 void cache_write(const char *path, const void *data, size_t size);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * Files and folders: paths give the right names, a file that is written keeps its old content until
- * the new content is complete, folders are replaced as a whole, and folder_make_new accepts only
- * new and empty folders.
+ * the new content is complete, a cache file that has the content already is not written, folders
+ * are replaced as a whole, and folder_make_new accepts only new and empty folders.
  */
 #define _GNU_SOURCE
+#include "base/cache.h"
 #include "base/file.h"
 #include "base/folder.h"
 #include "support/scratch.h"
@@ -76,6 +77,32 @@ static void test_output(void **state)
     assert_failed(file_output_open(path, &output), VKCLIP_EIO, "none/a.txt: cannot be written");
     file_output_write(&output, "x", 1);
     assert_int_equal(file_output_close(&output, 0), VKCLIP_EIO);
+    free(path);
+    scratch_remove(folder);
+}
+
+static void write_cache(const char *path, const char *text)
+{
+    struct cache_content content;
+    cache_write(path, text, strlen(text));
+    cache_read(path, &content);
+    assert_int_equal(content.size, strlen(text));
+    assert_memory_equal(content.data, text, content.size);
+    cache_release(&content);
+}
+
+static void test_cache(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "cache");
+    write_cache(path, "one");
+    const struct file_stamp first = file_stamp(path);
+    write_cache(path, "one");
+    assert_int_equal(file_stamp(path).inode, first.inode);
+    write_cache(path, "two");
+    assert_true(file_stamp(path).inode != first.inode);
+    scratch_text(folder, "cache", "damaged");
+    write_cache(path, "two");
     free(path);
     scratch_remove(folder);
 }
@@ -188,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),     cmocka_unit_test(test_output),
+        cmocka_unit_test(test_cache),
 #ifndef _WIN32
         cmocka_unit_test(test_shrinking), cmocka_unit_test(test_locks),
 #endif
