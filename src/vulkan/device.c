@@ -165,7 +165,7 @@ static int probe_device(struct gpu *gpu, const struct settings *settings,
     gpu->limits.separate_memory = features->quirks.separate_memory;
     class_find(device, &gpu->limits);
     rows_set_limits(gpu);
-    error = memory_open(gpu);
+    error = memory_open(gpu, features);
     if (!error && settings->pipeline_statistics)
         error = statistics_enable(gpu, features, &enabled->executables);
     return error;

@@ -26,7 +26,8 @@ struct gpu {
     VkPipelineLayout layout;
     VkPipelineCache cache;
     VkPhysicalDeviceMemoryProperties memory;
-    bool has_budget; /* the driver tells how much memory is in use */
+    bool has_budget;           /* the driver tells how much memory is in use */
+    uint64_t import_alignment; /* of the process's memory that the device can use; 0: of none */
     struct gpu_pipeline *pipelines;
     struct workers *workers;
     bool told_full;     /* the log says that host memory is used because the device's is full */
@@ -54,6 +55,8 @@ struct gpu_buffer {
     VkDeviceMemory memory;
     VkMemoryPropertyFlags properties; /* of the memory's type */
     void *map;                        /* NULL where the host does not see the memory */
+    void *pages;                      /* the process's memory behind it; NULL: it is the driver's */
+    uint64_t page_bytes;
 };
 
 struct gpu_pipeline {
@@ -226,8 +229,9 @@ uint32_t choose_all(const struct description *devices, uint32_t count, uint32_t 
 
 /* ---- memory.c -------------------------------------------------------------------------------- */
 
-/* Asks the chosen device what memory it has. */
-int memory_open(struct gpu *gpu);
+/* Asks the chosen device what memory it has, and adds to the features of the device the extension
+ * by which a CPU uses memory of the process. */
+int memory_open(struct gpu *gpu, struct features *f);
 
 /* ---- pipeline.c ------------------------------------------------------------------------------ */
 

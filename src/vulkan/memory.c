@@ -6,6 +6,7 @@
  */
 #include "vulkan/internal.h"
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/pages.h"
@@ -36,10 +37,32 @@ static const struct {
 
 /* ---- What memory there is -------------------------------------------------------------------- */
 
-int memory_open(struct gpu *gpu)
+/* A CPU computes in the memory of the process, which has large pages, while a driver's own may be
+ * of a kind of which the system gives small pages only, as that of Mesa 26 is. */
+static int open_import(struct gpu *gpu, struct features *f)
+{
+    static const char extension[] = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
+    VkPhysicalDeviceExternalMemoryHostPropertiesEXT host = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT};
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &host};
+    bool has = false;
+    if (gpu->info.type != VKCLIP_DEVICE_CPU || f->extension_count == ARRAY_COUNT(f->extensions))
+        return VKCLIP_OK;
+    int error = probe_has_extension(gpu->physical, extension, &has);
+    if (error || !has)
+        return error;
+    f->extensions[f->extension_count++] = extension;
+    vkGetPhysicalDeviceProperties2(gpu->physical, &properties);
+    gpu->import_alignment = host.minImportedHostPointerAlignment;
+    return VKCLIP_OK;
+}
+
+int memory_open(struct gpu *gpu, struct features *f)
 {
     vkGetPhysicalDeviceMemoryProperties(gpu->physical, &gpu->memory);
-    return probe_has_extension(gpu->physical, "VK_EXT_memory_budget", &gpu->has_budget);
+    int error = probe_has_extension(gpu->physical, "VK_EXT_memory_budget", &gpu->has_budget);
+    return error ? error : open_import(gpu, f);
 }
 
 /* Returns the number of the device's largest heap. */
@@ -90,15 +113,16 @@ static bool is_full(VkResult result)
 }
 
 /* Tries every type of `allowed` that has the wanted properties, and takes those that it tried out
- * of `allowed`. */
+ * of `allowed`. `import` is what vkAllocateMemory takes memory of the process by, or NULL. */
 static VkResult try_types(const struct gpu *gpu, VkMemoryPropertyFlags wanted, uint64_t size,
-                          uint32_t *allowed, struct gpu_buffer *buffer)
+                          const void *import, uint32_t *allowed, struct gpu_buffer *buffer)
 {
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     for (uint32_t i = 0; i < gpu->memory.memoryTypeCount; i++) {
         if (!(*allowed & 1u << i) || (type_properties(gpu, i) & wanted) != wanted)
             continue;
         VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                     .pNext = import,
                                      .allocationSize = size,
                                      .memoryTypeIndex = i};
         *allowed &= ~(1u << i);
@@ -108,6 +132,50 @@ static VkResult try_types(const struct gpu *gpu, VkMemoryPropertyFlags wanted, u
             break;
     }
     return result;
+}
+
+#define PROCESS_MEMORY VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT
+
+/* Tells whether a buffer is to lie in memory of the process. Smaller
+ * ones have no large page. */
+static bool is_imported(const struct gpu *gpu, enum gpu_memory memory, uint64_t size)
+{
+    return gpu->import_alignment && gpu->import_alignment <= PAGES_LARGE && size >= PAGES_LARGE &&
+           (memory == GPU_DEVICE || memory == GPU_ANY);
+}
+
+static void free_pages(struct gpu_buffer *buffer)
+{
+    pages_free(buffer->pages, buffer->page_bytes);
+    buffer->pages = NULL;
+}
+
+/* Takes memory of the process for a buffer, or none if the driver refuses it for any reason. Only
+ * the types that are full are taken out of `allowed`. */
+static VkResult import_memory(const struct gpu *gpu, uint64_t size, uint32_t *allowed,
+                              struct gpu_buffer *buffer)
+{
+    VkMemoryHostPointerPropertiesEXT properties = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT};
+    buffer->page_bytes = (size + PAGES_LARGE - 1) / PAGES_LARGE * PAGES_LARGE;
+    buffer->pages = pages_allocate(buffer->page_bytes);
+    if (!buffer->pages || vkGetMemoryHostPointerPropertiesEXT(gpu->device, PROCESS_MEMORY,
+                                                              buffer->pages, &properties))
+        properties.memoryTypeBits = 0;
+    const VkImportMemoryHostPointerInfoEXT import = {
+        .sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT,
+        .handleType = PROCESS_MEMORY,
+        .pHostPointer = buffer->pages};
+    const uint32_t types = *allowed & properties.memoryTypeBits;
+    uint32_t left = types;
+    VkResult result =
+        try_types(gpu, LOCAL_MEMORY | HOST_MEMORY, buffer->page_bytes, &import, &left, buffer);
+    if (result == VK_SUCCESS)
+        return result;
+    free_pages(buffer);
+    if (is_full(result))
+        *allowed &= ~types | left;
+    return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 }
 
 /* Fails with a message that is not logged for GPU_DEVICE, whose caller has another way. */
@@ -146,10 +214,12 @@ static int allocate_memory(struct gpu *gpu, enum gpu_memory memory, uint64_t siz
     vkGetBufferMemoryRequirements(gpu->device, buffer->buffer, &needs);
     uint32_t allowed = needs.memoryTypeBits;
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    if (shares_memory(gpu) && (memory == GPU_DEVICE || memory == GPU_ANY))
-        result = try_types(gpu, LOCAL_MEMORY | HOST_MEMORY, needs.size, &allowed, buffer);
+    if (is_imported(gpu, memory, size))
+        result = import_memory(gpu, needs.size, &allowed, buffer);
+    if (is_full(result) && shares_memory(gpu) && (memory == GPU_DEVICE || memory == GPU_ANY))
+        result = try_types(gpu, LOCAL_MEMORY | HOST_MEMORY, needs.size, NULL, &allowed, buffer);
     for (int i = 0; i < 2 && is_full(result); i++)
-        result = try_types(gpu, kinds[memory].wanted[i], needs.size, &allowed, buffer);
+        result = try_types(gpu, kinds[memory].wanted[i], needs.size, NULL, &allowed, buffer);
     if (is_full(result))
         return fail_full(gpu, memory, size);
     if (memory == GPU_ANY && !(buffer->properties & LOCAL_MEMORY) && !gpu->told_full) {
@@ -175,7 +245,11 @@ static int map_memory(const struct gpu *gpu, uint64_t size, struct gpu_buffer *b
 static int fill_buffer(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
                        struct gpu_buffer *buffer)
 {
+    const VkExternalMemoryBufferCreateInfo import = {
+        .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
+        .handleTypes = PROCESS_MEMORY};
     VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                               .pNext = is_imported(gpu, memory, size) ? &import : NULL,
                                .size = size ? size : 4, /* Vulkan has no empty buffers */
                                .usage = kinds[memory].usage};
     int error =
@@ -212,6 +286,7 @@ void gpu_buffer_destroy(struct gpu *gpu, struct gpu_buffer **handle)
     if (!gpu->hangs) { /* A device that hangs may still use its memory. */
         vkDestroyBuffer(gpu->device, buffer->buffer, NULL);
         vkFreeMemory(gpu->device, buffer->memory, NULL);
+        free_pages(buffer);
     }
     free(buffer);
     *handle = NULL;
