@@ -2,6 +2,11 @@
 # shaders/peaks.def. The types become -D options, and the result is an array `spirv_SHADER_X_W`; kernels_spirv.h and
 # peaks_spirv.h include all of them. A row written KERNEL_NAME(...) needs a GLSL extension that some compilers do not
 # know. With such a compiler its SPIR-V is taken from shaders/prebuilt/, so that every build has every row.
+set(VKCLIP_SPIRV_FROM "" CACHE PATH "Folder shaders of another build of this tree, whose SPIR-V is taken")
+if(VKCLIP_SPIRV_FROM)
+  set(kernel_include_dir ${VKCLIP_SPIRV_FROM})
+  return()
+endif()
 set(optional_kernels DOT=GL_EXT_integer_dot_product COOPMAT=GL_KHR_cooperative_matrix)
 set(shaders ${CMAKE_CURRENT_SOURCE_DIR}/shaders)
 include(third_party/KernelRows.cmake)

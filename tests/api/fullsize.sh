@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# fullsize.sh TEST_PROGRAM SCRATCH ITEMS ARCH... makes the weights of each full-size model with the script of the
-# reference data, compares their embeddings with the reference's, and removes the weights.
+# fullsize.sh TEST_PROGRAM SCRATCH [ITEMS | ARCH]... makes the weights of each full-size model with the script of the
+# reference data, compares ITEMS of their embeddings with the reference's, and removes the weights.
 set -eu
-program=$1 scratch=$2 items=$3
-shift 3
+program=$1 scratch=$2
+shift 2
 golden=${VKCLIP_GOLDEN:-../shared/golden}
 python=
 for candidate in python3 /usr/bin/python3; do
@@ -17,6 +17,7 @@ fi
 mkdir -p "$scratch"
 trap 'rm -rf "$scratch"' EXIT
 for arch; do
+    case $arch in [0-9]*) items=$arch; continue ;; esac
     echo "== $arch"
     "$python" "$golden/fullsize/make_weights.py" "$arch" "$scratch" --seed 1
     "$program" "$scratch/$arch.safetensors" "$golden/fullsize/$arch.safetensors" "$items"
