@@ -528,6 +528,25 @@ VKCLIP_API const struct vkclip_image_format *vkclip_get_image_format(size_t inde
  * The file is not opened, and vkclip_load_image goes by its content. */
 VKCLIP_API const struct vkclip_image_format *vkclip_find_image_format(const char *path);
 
+/* The pictures in a tar file, such as a shard of WebDataset. Several threads may use an archive at
+ * the same time. */
+struct vkclip_archive;
+
+/* Opens a tar file that is not compressed, and lists the files in it whose names have the extension
+ * of a picture, in their order; others are left out. The file is opened again for each picture, and
+ * a picture is refused if the file was written to in between. Errors: EIO, EFORMAT (truncated, or
+ * no tar file with pictures), EUNSUPPORTED (compressed, or this build has no libarchive), EMEMORY.
+ */
+VKCLIP_API int vkclip_open_archive(const char *path, struct vkclip_archive **archive);
+/* Returns the path of a picture within the archive, which lives as long as the archive. After the
+ * last picture the result is NULL. */
+VKCLIP_API const char *vkclip_get_archived_name(const struct vkclip_archive *archive, size_t index);
+/* Decodes a picture as vkclip_load_image does. */
+VKCLIP_API int vkclip_load_archived(const struct vkclip_archive *archive, size_t index,
+                                    const struct vkclip_image_params *params,
+                                    struct vkclip_image *image);
+VKCLIP_API void vkclip_close_archive(struct vkclip_archive **archive);
+
 /* Prepares a picture: resizes it until its shorter side is S (Pillow's antialiased bicubic), crops
  * S x S from the centre, and normalises by the checkpoint's mean and standard deviation. S is the
  * model's image_size. Hugging Face folders convert to RGB first, as their image processor does, all

@@ -2,30 +2,19 @@
  *
  * Implements the public functions of pictures.
  */
+#include "api/image.h"
 #include "base/error.h"
 #include "encode/pictures.h"
-#include "image/decode.h"
 #include "image/formats.h"
 
 #include <string.h>
-
-static struct image_options image_options(const struct vkclip_image_params *params)
-{
-    struct image_options options = {0};
-    if (params) {
-        options.max_pixels = params->max_pixels;
-        options.orient = params->orient;
-        options.least_side = params->least_side;
-    }
-    return options;
-}
 
 int vkclip_load_image(const char *path, const struct vkclip_image_params *params,
                       struct vkclip_image *image)
 {
     if (!path || !image)
         return error_fail(VKCLIP_EINVALID, "no path or no place for the picture");
-    const struct image_options options = image_options(params);
+    const struct image_options options = image_options_from(params);
     return image_load(path, &options, image, NULL);
 }
 
@@ -35,7 +24,7 @@ int vkclip_decode_image(const void *data, size_t size, const char *name,
     name = name ? name : "picture";
     if (!image || (!data && size))
         return error_fail(VKCLIP_EINVALID, "%s: no data or no place for the picture", name);
-    const struct image_options options = image_options(params);
+    const struct image_options options = image_options_from(params);
     return image_decode(data, size, name, &options, image, NULL);
 }
 

@@ -3,6 +3,8 @@
  * Calls the library's encoders and hands their results to a command, with a progress bar.
  */
 #include "cli/encode.h"
+#include "base/error.h"
+#include "cli/inputs.h"
 #include "cli/interrupt.h"
 #include "cli/log.h"
 #include "cli/print.h"
@@ -110,6 +112,39 @@ static int end_call(const struct call *call, int error)
     return error ? cli_fail_library(call->session, CLI_FAILED) : CLI_DONE;
 }
 
+/* Is a vkclip_source_fn: runs on threads of the library. */
+static int read_picture(void *user, size_t index, float *pixel_values)
+{
+    const struct call *call = user;
+    const struct cli_input *input = &call->inputs->items[index];
+    const struct cli_decoding *decoding = &call->encoding->decoding;
+    const uint32_t size = call->session->info.image_size;
+    const struct vkclip_image_params params = {.max_pixels = decoding->max_pixels,
+                                               .orient = decoding->orient,
+                                               .least_side = decoding->fast ? 2 * size : 0};
+    struct vkclip_image image = {0};
+    int error = VKCLIP_OK;
+    if (!input->archive)
+        error = vkclip_load_image(input->file ? input->file : input->text, &params, &image);
+    else if (input->archive->problem)
+        error = error_fail(VKCLIP_EFORMAT, "%s", input->archive->problem);
+    else
+        error = vkclip_load_archived(input->archive->handle, input->member, &params, &image);
+    if (error)
+        return error;
+    error = vkclip_preprocess(call->session->model, &image, NULL, pixel_values);
+    vkclip_free_image(&image);
+    return error ? error_fail(error, "%s: %s", input->text, vkclip_last_error()) : VKCLIP_OK;
+}
+
+static bool has_archives(const struct cli_inputs *inputs)
+{
+    for (size_t i = 0; i < inputs->count; i++)
+        if (inputs->items[i].archive)
+            return true;
+    return false;
+}
+
 int cli_encode_files(struct cli_session *session, const struct cli_encoding *encoding,
                      const struct cli_inputs *inputs)
 {
@@ -118,6 +153,11 @@ int cli_encode_files(struct cli_session *session, const struct cli_encoding *enc
                         .inputs = inputs,
                         .width = session->info.embed_dim,
                         .named = true};
+    if (has_archives(inputs)) {
+        const struct vkclip_encode_params params = begin_call(&call);
+        return end_call(&call, vkclip_encode_source(session->model, read_picture, inputs->count,
+                                                    &params, NULL));
+    }
     const char **paths = cli_list_paths(inputs);
     if (!paths)
         return cli_fail(CLI_FAILED, "out of memory");

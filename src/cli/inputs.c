@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads lists and folders. Links to folders are not followed, and hidden files are left out.
+ * Reads lists, folders and tar files. Links to folders are not followed, and hidden files are left
+ * out.
  */
 #ifndef _WIN32
 #define _POSIX_C_SOURCE 200809L
@@ -279,4 +280,73 @@ int cli_read_pictures(struct cli_session *session, struct cli_pictures *pictures
     if (!status)
         status = cli_read_folders(session, &pictures->images, pictures->recursive);
     return status;
+}
+
+/* ---- Tar files ------------------------------------------------------------------------------- */
+
+/* Adds an archive to the list, or why it cannot be opened. NULL: out of memory. */
+static struct cli_archive *open_archive(const char *path, struct cli_archive **archives)
+{
+    struct cli_archive *archive = calloc(1, sizeof(*archive));
+    if (!archive)
+        return NULL;
+    archive->next = *archives;
+    *archives = archive;
+    if (!vkclip_open_archive(path, &archive->handle))
+        return archive;
+    archive->problem = string_format("%s", vkclip_last_error());
+    return archive->problem ? archive : NULL;
+}
+
+static bool add_member(struct cli_inputs *inputs, const char *name,
+                       const struct cli_archive *archive, size_t member)
+{
+    if (!name || !cli_add_input(inputs, name, strlen(name)))
+        return false;
+    struct cli_input *input = &inputs->items[inputs->count - 1];
+    input->archive = archive;
+    input->member = member;
+    return true;
+}
+
+static bool add_archive(struct cli_inputs *inputs, const char *path, struct cli_archive **archives)
+{
+    const struct cli_archive *archive = open_archive(path, archives);
+    const char *member;
+    bool good = archive != NULL;
+    if (good && archive->problem)
+        return add_member(inputs, path, archive, 0);
+    for (size_t i = 0; good && (member = vkclip_get_archived_name(archive->handle, i)); i++) {
+        char *name = string_format("%s: %s", path, member);
+        good = add_member(inputs, name, archive, i);
+        free(name);
+    }
+    return good;
+}
+
+int cli_read_archives(struct cli_inputs *inputs, struct cli_archive **archives)
+{
+    struct cli_inputs result = {0};
+    bool good = true;
+    for (size_t i = 0; good && i < inputs->count; i++) {
+        struct cli_input *input = &inputs->items[i];
+        if (!input->file && string_ends_with(input->text, ".tar"))
+            good = add_archive(&result, input->text, archives);
+        else
+            good = move_input(&result, input);
+    }
+    cli_free_inputs(inputs);
+    *inputs = result;
+    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+}
+
+void cli_close_archives(struct cli_archive **archives)
+{
+    while (*archives) {
+        struct cli_archive *archive = *archives;
+        *archives = archive->next;
+        vkclip_close_archive(&archive->handle);
+        free(archive->problem);
+        free(archive);
+    }
 }

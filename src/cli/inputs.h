@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where inputs come from: lists of paths and texts, and the pictures in folders. An input that
- * cannot be read is reported and counted as failed; the others are done.
+ * Where inputs come from: lists of paths and texts, and the pictures in folders and tar files. An
+ * input that cannot be read is reported and counted as failed; the others are done.
  */
 #ifndef VKCLIP_CLI_INPUTS_H
 #define VKCLIP_CLI_INPUTS_H
@@ -19,5 +19,17 @@ int cli_read_folders(struct cli_session *session, struct cli_inputs *inputs, boo
 /* Completes the pictures of a command: appends its arguments, reads the picture "-" from standard
  * input, then lists and folders. */
 int cli_read_pictures(struct cli_session *session, struct cli_pictures *pictures);
+
+/* An open tar file. One that cannot be opened stays an input, so that it is reported, and recorded
+ * where failures are, in its turn. */
+struct cli_archive {
+    struct vkclip_archive *handle;
+    char *problem; /* why it cannot be opened; NULL: it is open */
+    struct cli_archive *next;
+};
+/* Replaces every .tar file by the pictures in it, which are named "FILE.tar: NAME". The archives
+ * are added to the list *archives, which must stay open as long as the inputs are used. */
+int cli_read_archives(struct cli_inputs *inputs, struct cli_archive **archives);
+void cli_close_archives(struct cli_archive **archives);
 
 #endif

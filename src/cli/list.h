@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct cli_archive;
+
 /* One input: a path, a text, or the name of a row of a tensor. Until cli_read_lists has run, it may
  * be the name of a file that lists such inputs. */
 struct cli_input {
@@ -16,6 +18,8 @@ struct cli_input {
     size_t length;
     bool list;  /* `text` names a file of inputs */
     char *file; /* a path that is opened in place of `text`, a copy of standard input; or NULL */
+    const struct cli_archive *archive; /* has the picture; NULL: a file of its own */
+    size_t member;                     /* the number of the picture in the archive */
 };
 
 struct cli_inputs {

@@ -197,7 +197,8 @@ int build_finish(struct builder *builder)
                           "%s: none of %zu samples has a picture and a caption (%s)", dataset->path,
                           dataset->incomplete, builder->incomplete);
     if (!dataset->count)
-        return error_fail(VKCLIP_EFORMAT, "%s: contains no samples", dataset->path);
+        return error_fail(VKCLIP_EFORMAT, "%s: contains no %s", dataset->path,
+                          builder->params->pictures_only ? "pictures" : "samples");
     if (dataset->incomplete)
         log_message(VKCLIP_LOG_WARNING, "%s: %zu samples left out, the first: %s", dataset->path,
                     dataset->incomplete, builder->incomplete);

@@ -5,7 +5,6 @@
 #include "data/dataset.h"
 #include "base/error.h"
 #include "base/string.h"
-#include "image/decode.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -76,25 +75,30 @@ static int read_from_shard(const struct dataset_shard *shard, const struct datas
 }
 
 static int load_from_shard(const struct dataset *dataset, const struct dataset_sample *sample,
-                           const char *name, struct vkclip_image *image)
+                           const char *name, const struct image_options *options,
+                           struct vkclip_image *image)
 {
     uint8_t *data = NULL;
     int error = read_from_shard(&dataset->shards[sample->shard], sample, &data);
     if (!error)
-        error = image_decode(data, (size_t)sample->size, name, NULL, image, NULL);
+        error = image_decode(data, (size_t)sample->size, name, options, image, NULL);
     free(data);
     return error;
 }
 
-int dataset_load(const struct dataset *dataset, size_t number, struct vkclip_image *image)
+int dataset_load(const struct dataset *dataset, size_t number, const struct image_options *options,
+                 struct vkclip_image *image)
 {
     const struct dataset_sample *sample = &dataset->samples[number];
     *image = (struct vkclip_image){0};
     char *name = dataset_name(dataset, number);
     if (!name)
         return dataset_no_memory(dataset);
-    const int error = sample->shard == DATASET_FILE ? image_load(name, NULL, image, NULL)
-                                                    : load_from_shard(dataset, sample, name, image);
+    int error = VKCLIP_OK;
+    if (sample->shard == DATASET_FILE)
+        error = image_load(name, options, image, NULL);
+    else
+        error = load_from_shard(dataset, sample, name, options, image);
     free(name);
     return error;
 }

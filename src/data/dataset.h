@@ -9,6 +9,7 @@
 #define VKCLIP_DATA_DATASET_H
 
 #include "format/safetensors.h"
+#include "image/decode.h"
 #include "vkclip.h"
 
 /* Zero and NULL select the defaults, which are those of OpenCLIP. */
@@ -17,6 +18,7 @@ struct dataset_params {
     const char *image_key;   /* column of picture files; NULL: filepath */
     const char *caption_key; /* column of captions; NULL: title */
     const char *label_key;   /* column of labels, or member of the shards' .json; NULL: none */
+    bool pictures_only;      /* One tar file: each of its pictures is a sample, without captions. */
 };
 
 /* A sample is a picture with its captions. */
@@ -73,7 +75,8 @@ void dataset_close(struct dataset **dataset);
 
 /* Reads and decodes a picture, which the caller releases with image_free. A shard that was written
  * to after the data set was opened is an error. May be called from any thread. */
-int dataset_load(const struct dataset *dataset, size_t sample, struct vkclip_image *image);
+int dataset_load(const struct dataset *dataset, size_t sample, const struct image_options *options,
+                 struct vkclip_image *image);
 /* Returns the name of a sample for messages as a new string, "FILE" or "SHARD: FILE", or NULL when
  * out of memory. */
 char *dataset_name(const struct dataset *dataset, size_t sample);

@@ -82,7 +82,7 @@ static int load_picture(const struct loader *loader, size_t sample, struct rng *
     struct vkclip_image image;
     struct log_target outer = log_redirect((struct log_target){0});
     log_redirect((struct log_target){drop_errors, &outer});
-    int error = dataset_load(loader->dataset, sample, &image);
+    int error = dataset_load(loader->dataset, sample, NULL, &image);
     if (!error)
         error =
             augment_image(&loader->params.augment, &loader->params.transform, &image, rng, pixels);

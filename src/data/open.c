@@ -37,7 +37,8 @@ static bool is_tar(const char *path)
 static int build(struct dataset *dataset, const struct dataset_params *params)
 {
     struct builder builder = {.dataset = dataset, .params = params};
-    int error = is_tar(dataset->path) ? build_from_shards(&builder) : build_from_table(&builder);
+    const bool shards = params->pictures_only || is_tar(dataset->path);
+    int error = shards ? build_from_shards(&builder) : build_from_table(&builder);
     if (!error)
         error = build_finish(&builder);
     build_close(&builder);

@@ -221,6 +221,8 @@ static int add_sample(struct builder *builder, const struct pending *pending)
 {
     const char *label_key = builder->params->label_key, *label = NULL, *caption;
     char number[32];
+    if (builder->params->pictures_only)
+        return build_add_picture(builder, &pending->sample, NULL);
     if (label_key)
         label = get_label(pending, label_key, number);
     if (!pending->sample.name)
@@ -306,6 +308,17 @@ static int enter_key(struct builder *builder, struct pending *pending, const cha
                                      builder->dataset->shards[number].path, name);
 }
 
+/* Returns the dot that ends the key of a file, or NULL if it is a file of no sample. The key of
+ * 00000.seg.png is 00000. Where only pictures count, each is its own sample. */
+static const char *find_extension(const struct builder *builder, const char *name)
+{
+    const char *file = file_name(name);
+    if (!builder->params->pictures_only)
+        return is_hidden(file) ? NULL : strchr(file, '.');
+    const char *dot = is_hidden(file) ? NULL : strrchr(file, '.');
+    return dot && image_find_format(dot + 1) ? dot : NULL;
+}
+
 static int read_entry(struct builder *builder, struct source *source, struct archive_entry *entry,
                       struct pending *pending)
 {
@@ -314,15 +327,16 @@ static int read_entry(struct builder *builder, struct source *source, struct arc
     const char *name = archive_entry_pathname(entry);
     if (!name)
         name = archive_entry_pathname_utf8(entry);
-    const char *dot = name ? strchr(file_name(name), '.') : NULL;
-    if (archive_entry_filetype(entry) != AE_IFREG || !dot || is_hidden(file_name(name)))
+    const char *dot = name ? find_extension(builder, name) : NULL;
+    if (archive_entry_filetype(entry) != AE_IFREG || !dot)
         return VKCLIP_OK;
     if (archive_entry_size(entry) < 0 || (uint64_t)archive_entry_size(entry) > source->map.size)
         return error_fail(VKCLIP_EFORMAT,
                           "%s: %s: %lld bytes, more than the shard has (truncated?)", path, name,
                           (long long)archive_entry_size(entry));
     const size_t size = (size_t)archive_entry_size(entry);
-    int error = enter_key(builder, pending, name, (size_t)(dot - name));
+    const size_t key = builder->params->pictures_only ? strlen(name) : (size_t)(dot - name);
+    int error = enter_key(builder, pending, name, key);
     if (error)
         return error;
     /* libarchive has read the header only, so that the entry's bytes follow what it has taken. */
@@ -415,9 +429,14 @@ static int read_shard(struct builder *builder, uint32_t number)
 
 int build_from_shards(struct builder *builder)
 {
+    struct dataset *dataset = builder->dataset;
     size_t capacity = 0;
-    int error = expand(builder->dataset, &capacity, builder->dataset->path);
-    for (size_t i = 0; i < builder->dataset->shard_count && !error; i++)
+    int error = VKCLIP_OK;
+    if (builder->params->pictures_only)
+        error = add_shard(dataset, &capacity, string_format("%s", dataset->path));
+    else
+        error = expand(dataset, &capacity, dataset->path);
+    for (size_t i = 0; i < dataset->shard_count && !error; i++)
         error = read_shard(builder, (uint32_t)i);
     return error;
 }

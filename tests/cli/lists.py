@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tarfile
 import unittest
 
 import cli
@@ -440,6 +441,60 @@ class Shards(CommandTest):
                                  (('2/10', OWL, '--no-normalize'), 'not normalised')]:
             self.shard(*arguments, status=1)
             self.assert_error(words)
+
+    def make_tar(self, name, *samples, extra=()):
+        with tarfile.open(self.path(name), 'w') as tar:
+            for sample in samples:
+                tar.add(sample, os.path.basename(sample))
+                self.path('caption', b'a caption')
+                tar.add(self.path('caption'), os.path.basename(sample).replace('.png', '.txt'))
+            for member in extra:
+                tar.add(member, os.path.basename(member))
+        return self.path(name)
+
+    def test_tar_files(self):
+        """A shard has every Nth tar file, and in it all pictures, named by the file and by their path there."""
+        bad = self.path('bad.png', b'no picture')
+        tars = [self.make_tar('0.tar', *SAMPLES[:3]), self.make_tar('1.tar', *SAMPLES[3:5], extra=[bad]),
+                self.make_tar('2.tar', SAMPLES[5])]
+        cut = self.path('3.tar', b'x' * 700)
+        names = [f'{tar}: {os.path.basename(path)}' for tar, part in
+                 zip(tars, [SAMPLES[:3], SAMPLES[3:5] + [bad], SAMPLES[5:6]]) for path in part]
+        self.shard('0/2', *tars, cut)
+        self.shard('1/2', *tars, cut, status=1)
+        self.assertEqual(len(self.errors), 2, self.errors)
+        self.assertIn(f'{names[5]}: ', self.errors[0])
+        self.assertIn(f'{cut}: ', self.errors[1])
+        self.run_command('embed', '-m', MODEL, *SAMPLES[:6], '-o', self.path('all.npy'))
+        values = read_npy(self.path('all.npy'))[1]
+        for i, rows in enumerate([[0, 1, 2, 5], [3, 4]]):
+            self.assertEqual(read_parquet(self.path(f'out/metadata/metadata_{i}.parquet'))['image_path'],
+                             [names[row + (row > 4)] for row in rows])
+            halves = read_npy(self.path(f'out/img_emb/img_emb_{i}.npy'))[1]
+            for k, row in enumerate(rows):
+                self.assert_close(halves[k * 128:k * 128 + 128], values[row * 128:row * 128 + 128], 1e-3)
+        with open(self.path('out/stats/stats_1.json'), encoding='utf-8') as file:
+            self.assertEqual([failure['path'] for failure in json.load(file)['failed']], [names[5], cut])
+        for tar in tars:
+            os.remove(tar)
+        self.shard('0/2', *tars, cut)  # It is complete, and opens no tar file.
+        self.assert_error('shard 0 of 2 is complete')
+
+    def test_a_tar_file_beside_pictures(self):
+        tar = self.make_tar('0.tar', *SAMPLES[:2])
+        self.run_command('embed', '-m', MODEL, SAMPLES[2], tar, '-o', self.path('o.jsonl'))
+        names = [SAMPLES[2]] + [f'{tar}: {os.path.basename(path)}' for path in SAMPLES[:2]]
+        self.assertEqual([line['path'] for line in read_lines(self.path('o.jsonl'))], names)
+        self.run_command('embed', '-m', MODEL, tar, SAMPLES[3], '-o', self.path('o.jsonl'), '--skip-existing')
+        self.assertIn('2 of 3 pictures had been done', self.errors[0])
+        self.assertEqual([line['path'] for line in read_lines(self.path('o.jsonl'))], names + [SAMPLES[3]])
+        for content, word in [(b'\x1f\x8b', 'compressed by gzip'), (None, 'No such file')]:
+            name = self.path('none.tar', content)
+            self.run_command('embed', '-m', MODEL, name, '-o', self.path('p.npy'), status=1)
+            self.assertIn(f'{name}: ', self.errors[0])
+            self.assertIn(word, self.errors[0])
+            if content:
+                os.remove(name)
 
     def test_a_shard_is_overwritten(self):
         for i in range(2):

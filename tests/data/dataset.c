@@ -212,11 +212,11 @@ static void loads_pictures(void **state)
     scratch_write(folder, "a.ppm", "P6 2 1 255\nabcdef", 17);
     scratch_text(folder, "a.tsv", "filepath\ttitle\na.ppm\tone\nnone.ppm\ttwo\n");
     assert_int_equal(open_file(folder, "a.tsv", NULL, &dataset), 0);
-    assert_int_equal(dataset_load(dataset, 0, &image), 0);
+    assert_int_equal(dataset_load(dataset, 0, NULL, &image), 0);
     assert_int_equal(image.width, 2);
     assert_memory_equal(image.pixels, "abcdef", 6);
     vkclip_free_image(&image);
-    assert_failed(dataset_load(dataset, 1, &image), VKCLIP_EIO, "none.ppm");
+    assert_failed(dataset_load(dataset, 1, NULL, &image), VKCLIP_EIO, "none.ppm");
     assert_null(image.pixels);
     dataset_close(&dataset);
     scratch_remove(folder);
@@ -417,13 +417,13 @@ static void reads_shards(void **state)
     assert_captions(dataset, 2, "c", NULL);
     assert_int_equal(dataset->samples[2].label, dataset->samples[0].label);
     assert_name(dataset, 1, shard, "dir.x/000.png");
-    assert_int_equal(dataset_load(dataset, 0, &image), 0);
+    assert_int_equal(dataset_load(dataset, 0, NULL, &image), 0);
     assert_memory_equal(image.pixels, "abc", 3);
     vkclip_free_image(&image);
-    assert_int_equal(dataset_load(dataset, 1, &image), 0);
+    assert_int_equal(dataset_load(dataset, 1, NULL, &image), 0);
     assert_int_equal(image.width, 97);
     vkclip_free_image(&image);
-    assert_int_equal(dataset_load(dataset, 2, &image), 0);
+    assert_int_equal(dataset_load(dataset, 2, NULL, &image), 0);
     vkclip_free_image(&image);
     dataset_close(&dataset);
     free(shard);
@@ -545,12 +545,44 @@ static void bears_hostile_names(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         assert_string_equal(dataset->samples[i].name, names[i]);
         /* The picture is read from the shard, not from a file in the folder. */
-        assert_int_equal(dataset_load(dataset, i, &image), 0);
+        assert_int_equal(dataset_load(dataset, i, NULL, &image), 0);
         vkclip_free_image(&image);
     }
-    assert_failed(dataset_load(dataset, ARRAY_COUNT(names), &image), VKCLIP_EFORMAT,
+    assert_failed(dataset_load(dataset, ARRAY_COUNT(names), NULL, &image), VKCLIP_EFORMAT,
                   "hostile.tar: empty.ppm");
     dataset_close(&dataset);
+    scratch_remove(folder);
+}
+
+/* Without captions each picture is a sample, whatever else its key has. */
+static void lists_pictures_alone(void **state)
+{
+    (void)state;
+    static struct tar tar;
+    static const struct dataset_params alone = {.pictures_only = true};
+    static const char *const names[] = {"0.ppm", "0.seg.ppm", "a.b/photo.2024.PPM", "z{0,9}.ppm"};
+    char *folder = scratch_folder();
+    struct dataset *dataset;
+    struct vkclip_image image;
+    put_text(&tar, "0.json", "{}");
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        put_picture(&tar, names[i]);
+        put_text(&tar, "._0.ppm", "of a Mac");
+        put_text(&tar, "notes", "no extension");
+    }
+    write_tar(&tar, folder, "{0..9}.tar");
+    assert_int_equal(open_file(folder, "{0..9}.tar", &alone, &dataset), 0);
+    assert_int_equal(dataset->count, ARRAY_COUNT(names));
+    for (size_t i = 0; i < dataset->count; i++) {
+        assert_string_equal(dataset->samples[i].name, names[i]);
+        assert_int_equal(dataset_load(dataset, i, NULL, &image), 0);
+        vkclip_free_image(&image);
+    }
+    dataset_close(&dataset);
+    put_text(&tar, "0.txt", "caption");
+    write_tar(&tar, folder, "none.tar");
+    assert_failed(open_file(folder, "none.tar", &alone, &dataset), VKCLIP_EFORMAT,
+                  "none.tar: contains no pictures");
     scratch_remove(folder);
 }
 
@@ -567,11 +599,11 @@ static void refuses_changed_shards(void **state)
     write_tar(&tar, folder, "a.tar");
     assert_int_equal(open_file(folder, "a.tar", NULL, &dataset), 0);
     assert_int_equal(truncate(path, 3), 0);
-    assert_failed(dataset_load(dataset, 0, &image), VKCLIP_EIO,
+    assert_failed(dataset_load(dataset, 0, NULL, &image), VKCLIP_EIO,
                   "a.tar: was written to after its samples were listed");
     assert_null(image.pixels);
     assert_int_equal(remove(path), 0);
-    assert_failed(dataset_load(dataset, 0, &image), VKCLIP_EIO, "a.tar: ");
+    assert_failed(dataset_load(dataset, 0, NULL, &image), VKCLIP_EIO, "a.tar: ");
     dataset_close(&dataset);
     free(path);
     scratch_remove(folder);
@@ -652,6 +684,7 @@ int main(void)
         cmocka_unit_test(reads_long_names),
         cmocka_unit_test(bears_hostile_names),
         cmocka_unit_test(refuses_shards),
+        cmocka_unit_test(lists_pictures_alone),
         cmocka_unit_test(refuses_changed_shards),
 #else
         cmocka_unit_test(refuses_all_shards),

@@ -157,7 +157,7 @@ static void check_pixels(struct dataset *dataset, size_t number, const struct lo
 {
     struct vkclip_image image;
     float pixels[PIXELS];
-    assert_int_equal(dataset_load(dataset, number, &image), 0);
+    assert_int_equal(dataset_load(dataset, number, NULL, &image), 0);
     assert_int_equal(augment_image(&params->augment, &params->transform, &image, rng, pixels), 0);
     assert_memory_equal(found, pixels, sizeof(pixels));
     vkclip_free_image(&image);

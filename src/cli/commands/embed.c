@@ -21,6 +21,7 @@ struct options {
     struct cli_strictness strictness;
     const char *raw, *output, *shard;
     struct shard part; /* which --shard names */
+    struct cli_archive *archives;
     bool no_normalize, hidden, overwrite, resume, skip_existing;
 };
 
@@ -313,10 +314,12 @@ static int run_embed(struct cli_session *session, void *user)
     struct embed_output output = {.session = session};
     bool done = false;
     int status = open_inputs(session, options, &raw);
-    if (!status)
-        status = check_names(options, &raw);
     if (!status && options->shard)
         status = open_shard(session, options, &done);
+    if (!status && !done)
+        status = cli_read_archives(&options->pictures.images, &options->archives);
+    if (!status && !done)
+        status = check_names(options, &raw);
     if (!status && !done) {
         const size_t images = options->pictures.images.count + raw.pixel_rows.count,
                      texts = options->texts.texts.count + raw.id_rows.count;
@@ -335,6 +338,7 @@ static int run_embed(struct cli_session *session, void *user)
     }
     status = embed_output_close(&output, status);
     close_raw(&raw);
+    cli_close_archives(&options->archives);
     return status;
 }
 
@@ -365,16 +369,17 @@ static const struct cli_option table[] = {
 const struct cli_command cli_embed_command = {
     .name = "embed",
     .summary = "encode pictures and texts to embeddings in a file",
-    .usage = "-m PATH -o FILE [--text TEXT]... [OPTION...] [IMAGE|FOLDER...]",
-    .arguments = "IMAGE|FOLDER",
+    .usage = "-m PATH -o FILE [--text TEXT]... [OPTION...] [IMAGE|FOLDER|TAR...]",
+    .arguments = "IMAGE|FOLDER|TAR",
     .text =
         "Writes the embeddings of pictures and texts, in the order given: pictures before texts,\n"
-        "and the rows of --raw last. A .safetensors file holds image_embeds [N,D] and\n"
-        "text_embeds [M,D] in fp32, and its metadata names the input of each row; a .npy file\n"
-        "holds one of the two; a .jsonl file (or -, standard output) has one object per line:\n"
-        "{\"path\" or \"text\":...,\"embedding\":[...]}. Inputs that fail are reported and left\n"
-        "out. A FILE that exists is replaced when the new one is complete; what a run that ended\n"
-        "early left beside it is kept until --resume or --overwrite.",
+        "and the rows of --raw last. A .tar file stands for the pictures in it. A result in\n"
+        ".safetensors holds image_embeds [N,D] and text_embeds [M,D] in fp32, and its metadata\n"
+        "names the input of each row; .npy holds one of the two; .jsonl (or -, standard output)\n"
+        "has one object per line: {\"path\" or \"text\":...,\"embedding\":[...]}. Inputs that "
+        "fail\n"
+        "are reported and left out. A FILE that exists is replaced when the new one is complete;\n"
+        "what a run that ended early left beside it is kept until --resume or --overwrite.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_embed,

@@ -332,9 +332,11 @@ static bool add_rest(struct resume_plan *plan, const struct cli_input *input, si
     plan->rows[plan->rest.count] = row;
     if (!cli_add_input(&plan->rest, input->text, input->length))
         return false;
-    char **file = &plan->rest.items[plan->rest.count - 1].file;
-    *file = input->file ? string_format("%s", input->file) : NULL;
-    return !input->file || *file;
+    struct cli_input *copy = &plan->rest.items[plan->rest.count - 1];
+    copy->archive = input->archive;
+    copy->member = input->member;
+    copy->file = input->file ? string_format("%s", input->file) : NULL;
+    return !input->file || copy->file;
 }
 
 /* Tells whether the rows are in memory. Of lines only the first is, and none of them is of NaN. */
@@ -355,7 +357,9 @@ static bool add_check(const struct results *results, const struct cli_inputs *in
     for (size_t i = 0; i < inputs->count; i++) {
         const struct cli_input *input = &inputs->items[i];
         const bool has_row = !is_missing(results, rows[i]) && (holds_rows(results) || !rows[i]);
-        if (!has_row || (files && !file_exists(input->file ? input->file : input->text)))
+        const bool there =
+            !files || input->archive || file_exists(input->file ? input->file : input->text);
+        if (!has_row || !there)
             continue;
         plan->check_row = rows[i];
         plan->checks = 1;

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Implements the public functions of tar files with pictures.
+ */
+#include "api/image.h"
+#include "base/error.h"
+#include "data/dataset.h"
+
+#include <stdlib.h>
+
+struct vkclip_archive {
+    struct dataset *pictures;
+};
+
+int vkclip_open_archive(const char *path, struct vkclip_archive **archive)
+{
+    static const struct dataset_params params = {.pictures_only = true};
+    if (!path || !archive)
+        return error_fail(VKCLIP_EINVALID, "no path or no place for the archive");
+    *archive = calloc(1, sizeof(**archive));
+    if (!*archive)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    const int error = dataset_open(path, &params, &(*archive)->pictures);
+    if (error)
+        vkclip_close_archive(archive);
+    return error;
+}
+
+const char *vkclip_get_archived_name(const struct vkclip_archive *archive, size_t index)
+{
+    const struct dataset *pictures = archive ? archive->pictures : NULL;
+    return pictures && index < pictures->count ? pictures->samples[index].name : NULL;
+}
+
+int vkclip_load_archived(const struct vkclip_archive *archive, size_t index,
+                         const struct vkclip_image_params *params, struct vkclip_image *image)
+{
+    if (!vkclip_get_archived_name(archive, index) || !image)
+        return error_fail(VKCLIP_EINVALID, "no such picture or no place for it");
+    const struct image_options options = image_options_from(params);
+    return dataset_load(archive->pictures, index, &options, image);
+}
+
+void vkclip_close_archive(struct vkclip_archive **archive)
+{
+    if (!archive || !*archive)
+        return;
+    dataset_close(&(*archive)->pictures);
+    free(*archive);
+    *archive = NULL;
+}
