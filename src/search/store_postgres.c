@@ -84,14 +84,32 @@ static const char *const statements[SQL_STATEMENTS] = {
 
 /* ---- The HNSW index -------------------------------------------------------------------------- */
 
+/* Counts the HNSW indexes of a model's vectors that the server uses. One of the same name may be of
+ * another kind, or invalid because its making was interrupted. */
+static int count_hnsw(struct database *database, int64_t model, int64_t *count)
+{
+    return database_find_number(database,
+                                "SELECT count(*) FROM pg_index JOIN pg_class"
+                                " ON pg_class.oid = indexrelid JOIN pg_am ON pg_am.oid = relam"
+                                " WHERE indrelid = 'vector'::regclass AND amname = 'hnsw'"
+                                " AND indisvalid"
+                                " AND pg_get_expr(indpred, indrelid) = '(model = ' || $1 || ')'",
+                                0, count, "i", model);
+}
+
 /* The vectors of all models are in one table. The index of one has those of its length only. */
 static int add_hnsw_of_model(struct database *database, int64_t model, int64_t dim)
 {
-    char text[320];
+    char text[384];
+    int64_t count;
+    int error = count_hnsw(database, model, &count);
+    if (error || count)
+        return error;
     snprintf(text, sizeof(text),
-             "CREATE INDEX IF NOT EXISTS vector_hnsw_%lld ON vector"
+             "DROP INDEX IF EXISTS vkclip.vector_hnsw_%lld;"
+             "CREATE INDEX vector_hnsw_%lld ON vector"
              " USING hnsw ((data::halfvec(%lld)) halfvec_cosine_ops) WHERE model = %lld",
-             (long long)model, (long long)dim, (long long)model);
+             (long long)model, (long long)model, (long long)dim, (long long)model);
     return database_execute(database, text);
 }
 

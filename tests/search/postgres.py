@@ -120,6 +120,11 @@ class IndexTest(unittest.TestCase):
         self.assertNotIn(PASSWORD, output.decode() + self.errors)
         return output.decode()
 
+    def run_test(self, program, uri, *arguments):
+        done = subprocess.run([program, *arguments], env={**self.cache, 'VKCLIP_TEST_POSTGRESQL': uri},
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout.decode('utf-8', 'replace'))
+
     def run_json(self, *arguments, status=0):
         return [json.loads(line) for line in self.end(self.start(*arguments, '--json'), status).splitlines()]
 
@@ -164,9 +169,7 @@ class PostgreSQL(IndexTest):
     def test_programs(self):
         """The tests of the store."""
         for program in ARGUMENTS[1:3]:
-            done = subprocess.run([program], env={**self.cache, 'VKCLIP_TEST_POSTGRESQL': self.uri},
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False)
-            self.assertEqual(done.returncode, 0, done.stdout.decode('utf-8', 'replace'))
+            self.run_test(program, self.uri)
 
     def watch_vectors(self):
         """Logs every vector that is written from now on."""
@@ -251,6 +254,7 @@ class PGlite(IndexTest):
             for status, index in (0, uri), (1, f'{self.folder}/index.db'):
                 self.end(self.start('index', '--index', index, '--hnsw'), status)
             self.assertIn('only an index in PostgreSQL can have an HNSW index', self.errors)
+            self.run_test(ARGUMENTS[2], uri, 'an_hnsw*')
 
 
 if __name__ == '__main__':
