@@ -251,6 +251,17 @@ json_t *cli_json_name(const char *key, const char *name, size_t length)
     return object;
 }
 
+void cli_json_add_name(json_t *names, json_t *bytes, const char *name, size_t length)
+{
+    json_t *text = json_stringn(name, length);
+    char place[32], *encoded = text ? NULL : base64_encode(name, length);
+    snprintf(place, sizeof(place), "%zu", json_array_size(names));
+    if (encoded)
+        json_object_set_new(bytes, place, json_string(encoded));
+    json_array_append_new(names, text ? text : cli_json_text(name, length));
+    free(encoded);
+}
+
 json_t *cli_json_words(const char *text)
 {
     json_t *array = json_array();

@@ -48,6 +48,9 @@ json_t *cli_json_text(const char *text, size_t length);
 /* Makes an object with a name of any bytes. Where these are not UTF-8, KEY_bytes has them in
  * base64, so that the name can be found again: {"path":"\ufffd.png","path_bytes":"/y5wbmc="}. */
 json_t *cli_json_name(const char *key, const char *name, size_t length);
+/* Adds a name of any bytes to a list of strings. Where it is not UTF-8, the object `bytes` gets it
+ * in base64 by its place in the list: {"2":"/y5wbmc="}. */
+void cli_json_add_name(json_t *names, json_t *bytes, const char *name, size_t length);
 /* Adds a member to an object that may be NULL, and releases `value`; returns the object, or NULL if
  * it could not be built. */
 json_t *cli_json_with(json_t *object, const char *key, json_t *value);

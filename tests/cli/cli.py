@@ -1604,8 +1604,13 @@ class Search(CommandTest):
         (place, encoded), = group['paths_bytes'].items()
         self.assertEqual(base64.b64decode(encoded), path)
         self.assertNotEqual(group['paths'][int(place)], self.path('photos/owl.png'))
+        os.mkdir(self.path('folder').encode() + b'\xff')
+        self.run_command('index', *index, '-m', MODEL, self.path('folder').encode() + b'\xff')
         status, = self.run_json('index', *index, '--status')
         self.assertEqual(base64.b64decode(status['failures'][0]['path_bytes']), cut)
+        (place, encoded), = status['folders_bytes'].items()
+        self.assertEqual(status['folders'][int(place)], self.path('folder\N{REPLACEMENT CHARACTER}'))
+        self.assertEqual(base64.b64decode(encoded), self.path('folder').encode() + b'\xff')
 
         # A terminal gets no bytes that it could take for commands.
         control = self.path('photos').encode() + b'/\033[31m.png'

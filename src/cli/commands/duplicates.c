@@ -2,7 +2,6 @@
  *
  * vkclip duplicates: the pictures of an index that are there several times.
  */
-#include "base/base64.h"
 #include "cli/command.h"
 #include "cli/log.h"
 #include "cli/model.h"
@@ -42,24 +41,11 @@ static const char *const kinds[] = {[VKCLIP_GROUP_EXACT] = "the same file",
                                     [VKCLIP_GROUP_SAME] = "the same picture",
                                     [VKCLIP_GROUP_NEAR] = "near"};
 
-/* Adds a path to a list. Where it is not UTF-8, `bytes` has it in base64 by its place. */
-static void add_path(json_t *paths, json_t *bytes, const char *path)
-{
-    const size_t length = strlen(path);
-    json_t *text = json_stringn(path, length);
-    char place[32], *encoded = text ? NULL : base64_encode(path, length);
-    snprintf(place, sizeof(place), "%zu", json_array_size(paths));
-    if (encoded)
-        json_object_set_new(bytes, place, json_string(encoded));
-    json_array_append_new(paths, text ? text : cli_json_text(path, length));
-    free(encoded);
-}
-
 static bool print_group_json(const struct vkclip_group *group)
 {
     json_t *paths = json_array(), *bytes = json_object(), *ids = json_array();
     for (size_t i = 0; i < group->count; i++) {
-        add_path(paths, bytes, group->paths[i]);
+        cli_json_add_name(paths, bytes, group->paths[i], strlen(group->paths[i]));
         json_array_append_new(ids, json_integer(group->ids[i]));
     }
     json_t *json =

@@ -144,15 +144,17 @@ struct status {
     struct vkclip_index_info info;
     struct vkclip_index_model *models;
     size_t model_count;
-    json_t *folders, *failures;
+    json_t *folders, *folder_bytes, *failures;
     bool json;
 };
 
 static int add_folder(void *user, const char *path)
 {
     struct status *status = user;
-    if (status->json)
-        return json_array_append_new(status->folders, cli_json_text(path, strlen(path)));
+    if (status->json) {
+        cli_json_add_name(status->folders, status->folder_bytes, path, strlen(path));
+        return 0;
+    }
     printf("folder    ");
     cli_print_text(path, 0);
     putchar('\n');
@@ -194,24 +196,35 @@ static void print_counts(const struct status *status)
     }
 }
 
+/* Makes an object with a path, whose bytes need not be UTF-8, and the members of `rest`, which is
+ * released. */
+static json_t *add_members(const char *key, const char *path, json_t *rest)
+{
+    json_t *json = cli_json_name(key, path, strlen(path));
+    json_object_update(json, rest);
+    json_decref(rest);
+    return json;
+}
+
 static json_t *make_json(const struct status *status)
 {
     const struct vkclip_index_info *info = &status->info;
     json_t *models = json_array();
     for (size_t i = 0; i < status->model_count; i++) {
         const struct vkclip_index_model *model = &status->models[i];
-        json_array_append_new(models,
-                              json_pack("{s:o,s:s,s:I,s:I}", "name",
-                                        cli_json_text(model->name, strlen(model->name)), "identity",
-                                        model->identity, "embed_dim", (json_int_t)model->embed_dim,
-                                        "vectors", (json_int_t)model->vectors));
+        json_t *rest =
+            json_pack("{s:s,s:I,s:I}", "identity", model->identity, "embed_dim",
+                      (json_int_t)model->embed_dim, "vectors", (json_int_t)model->vectors);
+        json_array_append_new(models, add_members("name", model->name, rest));
     }
-    return json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o}", "path",
-                     cli_json_text(info->path, strlen(info->path)), "bytes",
-                     (json_int_t)info->bytes, "files", (json_int_t)info->files, "pictures",
-                     (json_int_t)info->pictures, "missing", (json_int_t)info->missing, "failed",
-                     (json_int_t)info->failed, "models", models, "folders",
-                     json_incref(status->folders), "failures", json_incref(status->failures));
+    json_t *rest =
+        json_pack("{s:I,s:I,s:I,s:I,s:I,s:o,s:O,s:O}", "bytes", (json_int_t)info->bytes, "files",
+                  (json_int_t)info->files, "pictures", (json_int_t)info->pictures, "missing",
+                  (json_int_t)info->missing, "failed", (json_int_t)info->failed, "models", models,
+                  "folders", status->folders, "failures", status->failures);
+    if (json_object_size(status->folder_bytes))
+        json_object_set(rest, "folders_bytes", status->folder_bytes);
+    return add_members("path", info->path, rest);
 }
 
 static int read_models(struct vkclip_index *index, struct status *status)
@@ -228,8 +241,10 @@ static int read_models(struct vkclip_index *index, struct status *status)
 
 static int print_status(struct cli_session *session, struct vkclip_index *index)
 {
-    struct status status = {
-        .folders = json_array(), .failures = json_array(), .json = session->common.json};
+    struct status status = {.folders = json_array(),
+                            .folder_bytes = json_object(),
+                            .failures = json_array(),
+                            .json = session->common.json};
     bool good = true;
     int error = vkclip_get_index_info(index, &status.info);
     if (!error)
@@ -244,6 +259,7 @@ static int print_status(struct cli_session *session, struct vkclip_index *index)
         good = cli_print_json(make_json(&status), stdout);
     free(status.models);
     json_decref(status.folders);
+    json_decref(status.folder_bytes);
     json_decref(status.failures);
     if (error)
         return cli_fail_library(session, CLI_FAILED);

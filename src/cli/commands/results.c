@@ -3,7 +3,6 @@
  * Tensors that grow row by row, and the formats in which they are written.
  */
 #include "cli/commands/results.h"
-#include "base/base64.h"
 #include "base/half.h"
 #include "base/string.h"
 #include "cli/print.h"
@@ -130,13 +129,7 @@ static bool name_rows(const struct cli_inputs *inputs, char **names, char **byte
     json_t *list = json_array(), *object = json_object();
     for (size_t i = 0; i < inputs->count; i++) {
         const struct cli_input *input = &inputs->items[i];
-        json_t *name = json_stringn(input->text, input->length);
-        char row[32], *encoded = name ? NULL : base64_encode(input->text, input->length);
-        snprintf(row, sizeof(row), "%zu", i);
-        if (encoded)
-            json_object_set_new(object, row, json_string(encoded));
-        json_array_append_new(list, name ? name : cli_json_text(input->text, input->length));
-        free(encoded);
+        cli_json_add_name(list, object, input->text, input->length);
     }
     *names = json_dumps(list, JSON_COMPACT);
     *bytes = json_object_size(object) ? json_dumps(object, JSON_COMPACT) : NULL;
