@@ -22,6 +22,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 import xml.etree.ElementTree
@@ -1649,8 +1650,15 @@ class Search(CommandTest):
                 self.assertIn(start, seen)
                 self.assertNotIn(answer, seen)
 
-    def run_in_terminal(self, answer, *arguments):
-        """Runs the command in a new terminal that answers its question; returns what it wrote."""
+    def test_a_terminal_gets_its_echo_back(self):
+        """A key that ends the process while it waits for the answer does not leave a terminal without echo."""
+        self.run_in_terminal(b'\x03', 'search', '--index', self.index, '-q', '--preview', 'owl',
+                             status=-signal.SIGINT)
+        self.assertTrue(self.flags & termios.ECHO and self.flags & termios.ICANON)
+
+    def run_in_terminal(self, answer, *arguments, status=0):
+        """Runs the command in a new terminal that answers its question; returns what it wrote, and leaves the
+        terminal's last state in self.flags."""
         child, terminal = pty.fork()
         if not child:
             os.environ.pop('COLORTERM', None)
@@ -1662,8 +1670,9 @@ class Search(CommandTest):
                 seen += piece
                 if piece.endswith(b'\033[c'):
                     os.write(terminal, answer)
+        self.flags = termios.tcgetattr(terminal)[3]
         os.close(terminal)
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0, seen)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), status, seen)
         return seen
 
     def test_wrong_queries(self):

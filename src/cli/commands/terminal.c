@@ -8,6 +8,7 @@
 #define _DEFAULT_SOURCE
 #endif
 #include "cli/commands/terminal.h"
+#include "base/array.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #ifndef _WIN32
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -83,26 +85,55 @@ static size_t read_answer(int terminal, char *answer, size_t capacity)
     return size;
 }
 
-/* Asks without echo, so that the answer does not appear on the screen. A process in the background
- * does not ask, because the system would stop it. */
-static enum preview_protocol ask_terminal(void)
+/* The signals that end or stop a process whose terminal has no echo. */
+static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP};
+
+/* What the handler of these signals restores. */
+static struct {
+    int terminal;
+    struct termios before;
+} asked;
+
+/* Gives the terminal its echo back before the signal does what it does without a handler. */
+static void restore_echo(int number)
+{
+    tcsetattr(asked.terminal, TCSANOW, &asked.before);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+/* Asks without echo, so that the answer does not appear on the screen. */
+static enum preview_protocol ask_quietly(int terminal)
 {
     char answer[256];
-    struct termios before, quiet;
+    struct sigaction before[ARRAY_COUNT(signals)];
+    const struct sigaction restore = {.sa_handler = restore_echo};
+    struct termios quiet = asked.before;
     enum preview_protocol protocol = PREVIEW_AUTO;
-    const int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    if (terminal < 0)
+    quiet.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
+    for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
+        if (!sigaction(signals[i], NULL, &before[i]) && before[i].sa_handler == SIG_DFL)
+            sigaction(signals[i], &restore, NULL);
+    tcsetattr(terminal, TCSAFLUSH, &quiet);
+    const ssize_t size = (ssize_t)strlen(terminal_question);
+    if (write(terminal, terminal_question, (size_t)size) == size)
+        protocol = terminal_read_answer(answer, read_answer(terminal, answer, sizeof(answer)));
+    tcsetattr(terminal, TCSAFLUSH, &asked.before);
+    for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
+        sigaction(signals[i], &before[i], NULL);
+    return protocol;
+}
+
+/* A process in the background does not ask, because the system would stop it. */
+static enum preview_protocol ask_terminal(void)
+{
+    enum preview_protocol protocol = PREVIEW_AUTO;
+    asked.terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (asked.terminal < 0)
         return protocol;
-    if (tcgetpgrp(terminal) == getpgrp() && !tcgetattr(terminal, &before)) {
-        quiet = before;
-        quiet.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
-        tcsetattr(terminal, TCSAFLUSH, &quiet);
-        const ssize_t size = (ssize_t)strlen(terminal_question);
-        if (write(terminal, terminal_question, (size_t)size) == size)
-            protocol = terminal_read_answer(answer, read_answer(terminal, answer, sizeof(answer)));
-        tcsetattr(terminal, TCSAFLUSH, &before);
-    }
-    close(terminal);
+    if (tcgetpgrp(asked.terminal) == getpgrp() && !tcgetattr(asked.terminal, &asked.before))
+        protocol = ask_quietly(asked.terminal);
+    close(asked.terminal);
     return protocol;
 }
 
