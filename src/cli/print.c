@@ -43,7 +43,7 @@ static double seconds(void)
 void cli_start_progress(const struct cli_session *session, size_t done, size_t total)
 {
     cli_clear_progress();
-    progress.lines = !session->common.quiet && !isatty(2);
+    progress.lines = !session->common.quiet && !cli_reports_to_terminal();
     progress.enabled = !session->common.quiet && !progress.lines;
     progress.first = done;
     progress.total = total;
@@ -209,7 +209,7 @@ void cli_fail_file(struct cli_session *session, const char *path, const char *me
 void cli_show_wait(const struct cli_session *session, const char *message)
 {
     cli_clear_progress();
-    if (session->common.quiet || !isatty(2))
+    if (session->common.quiet || !cli_reports_to_terminal())
         return;
     fprintf(stderr, "\r%s\033[K", message);
     fflush(stderr);
@@ -303,6 +303,11 @@ bool cli_print_json(json_t *json, FILE *file)
 bool cli_prints_to_terminal(void)
 {
     return isatty(fileno(stdout));
+}
+
+bool cli_reports_to_terminal(void)
+{
+    return isatty(2); /* The stream `stderr` may be one without a file: see main.c. */
 }
 
 int cli_text_columns(const char *text)

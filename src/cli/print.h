@@ -63,6 +63,8 @@ json_t *cli_json_floats(const float *values, size_t count);
 bool cli_print_json(json_t *json, FILE *file);
 /* Tells whether standard output is read by a person. */
 bool cli_prints_to_terminal(void);
+/* Tells whether standard error is. */
+bool cli_reports_to_terminal(void);
 /* Prints a text for a person: without control characters, filled up to `columns` of a terminal. */
 void cli_print_text(const char *text, int columns);
 int cli_text_columns(const char *text);

@@ -1637,7 +1637,9 @@ class Search(CommandTest):
             self.assertEqual(any('photos/cut.png: ' in line for line in self.errors), status == 1)
             self.assertEqual([os.path.basename(line['path']) for line in found], ['pizza.png', 'owl.png'])
         os.remove(self.path('photos/pizza.png'))
+        self.assertIn(b'\r2 pictures found', self.run_in_terminal(b'', 'search', *index, '--refresh', 'owl'))
         found = self.run_json('search', *index, '--refresh', 'a picture of pizza')
+        self.assertEqual(self.errors, [])
         self.assertEqual([os.path.basename(line['path']) for line in found], ['owl.png'])
 
     def test_preview_asks_the_terminal(self):

@@ -2,8 +2,8 @@
  *
  * vkclip index: brings an index of pictures up to date, tells about it, and changes it.
  */
-#include "base/clock.h"
 #include "cli/command.h"
+#include "cli/commands/refresh.h"
 #include "cli/log.h"
 #include "cli/model.h"
 
@@ -22,45 +22,6 @@ struct options {
     enum export_layout layout;
     enum import_source source;
 };
-
-/* ---- Progress -------------------------------------------------------------------------------- */
-
-/* One call of vkclip_index_paths. */
-struct update {
-    struct cli_session *session;
-    uint64_t total; /* files to read, once it is known */
-    double started; /* when the first of them was read */
-};
-
-/* Is a vkclip_update_fn. */
-static int show_update(void *user, const struct vkclip_update_progress *progress)
-{
-    struct update *update = user;
-    char note[48] = "";
-    if (!update->total && !progress->total) {
-        snprintf(note, sizeof(note), "%llu pictures found", (unsigned long long)progress->found);
-        cli_show_wait(update->session, note);
-        return 0;
-    }
-    if (!update->total) {
-        update->total = progress->total;
-        update->started = clock_seconds();
-        cli_start_progress(update->session, 0, (size_t)progress->total);
-    }
-    const double seconds = clock_seconds() - update->started;
-    if (seconds > 0)
-        snprintf(note, sizeof(note), ", %.0f pictures/s", (double)progress->done / seconds);
-    cli_show_progress((size_t)progress->done, note);
-    return 0;
-}
-
-/* Is a vkclip_failure_fn. */
-static int print_failure(void *user, const char *path, int error, const char *message)
-{
-    (void)error;
-    cli_fail_file(((struct update *)user)->session, path, message);
-    return 0;
-}
 
 /* ---- Updating -------------------------------------------------------------------------------- */
 
@@ -91,20 +52,19 @@ static bool has_news(const struct vkclip_update_result *result)
 static int update_once(struct cli_session *session, struct vkclip_index *index,
                        const struct options *options, const char *const *paths, bool quiet)
 {
-    struct update update = {.session = session};
-    const struct vkclip_update_params params = {.thumbnails = options->thumbnails,
-                                                .retry = options->retry,
-                                                .exact_decode = options->exact,
-                                                .max_pixels = options->max_pixels,
-                                                .progress = show_update,
-                                                .failure = print_failure,
-                                                .user = &update};
+    const struct refresh refresh = {.session = session,
+                                    .index = index,
+                                    .paths = paths,
+                                    .count = session->arguments.count,
+                                    .params = {.thumbnails = options->thumbnails,
+                                               .retry = options->retry,
+                                               .exact_decode = options->exact,
+                                               .max_pixels = options->max_pixels},
+                                    .lines = true};
     struct vkclip_update_result result;
-    int error = vkclip_index_paths(index, session->model, paths, session->arguments.count, &params,
-                                   &result);
-    cli_clear_progress();
-    if (error)
-        return cli_fail_library(session, CLI_FAILED);
+    const int status = refresh_index(&refresh, &result);
+    if (status)
+        return status;
     return quiet && !has_news(&result) ? CLI_DONE : print_result(session, &result);
 }
 

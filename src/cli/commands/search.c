@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/commands/limits.h"
 #include "cli/commands/query.h"
+#include "cli/commands/refresh.h"
 #include "cli/commands/search_output.h"
 #include "cli/encode.h"
 #include "cli/inputs.h"
@@ -256,22 +257,6 @@ static int open_model(struct search *search, bool device)
     return cli_open_model_on_device(search->session, &options->model, &options->device);
 }
 
-/* Is a vkclip_failure_fn. */
-static int report_failure(void *user, const char *path, int error, const char *message)
-{
-    (void)error;
-    cli_fail_file(user, path, message);
-    return 0;
-}
-
-static int refresh_index(const struct search *search)
-{
-    const struct vkclip_update_params params = {.failure = report_failure, .user = search->session};
-    if (vkclip_index_paths(search->index, search->session->model, NULL, 0, &params, NULL))
-        return cli_fail_library(search->session, CLI_FAILED);
-    return CLI_DONE;
-}
-
 /* ---- The command ------------------------------------------------------------------------------- */
 
 static int run_queries(struct search *search, const struct query *query)
@@ -283,8 +268,9 @@ static int run_queries(struct search *search, const struct query *query)
         status = find_model(search, models);
     if (!status)
         status = open_model(search, options->refresh || !has_ids_only(query));
+    const struct refresh refresh = {.session = search->session, .index = search->index};
     if (!status && options->refresh)
-        status = refresh_index(search);
+        status = refresh_index(&refresh, NULL);
     if (!status && options->preview)
         terminal_find(&search->output.screen);
     if (!status && options->lines)
