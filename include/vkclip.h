@@ -814,7 +814,8 @@ struct vkclip_update_progress {
 typedef int vkclip_update_fn(void *user, const struct vkclip_update_progress *progress);
 
 struct vkclip_update_params {
-    bool thumbnails;   /* A small JPEG of each picture that is encoded now is kept, too. */
+    bool thumbnails;   /* A small JPEG of each picture is kept, too, also of pictures that were
+                        * encoded without one before. */
     bool retry;        /* Files that failed before are read again although they did not change. */
     bool exact_decode; /* JPEGs are decoded in full size, as vkclip_encode_files does it; otherwise
                         * at a scale that is still twice as large as the model's pictures. */
@@ -826,13 +827,14 @@ struct vkclip_update_params {
 };
 
 struct vkclip_update_result {
-    uint64_t indexed; /* files in the given folders that are in the index with an embedding */
-    uint64_t added;   /* files that were not known, copies of known pictures included */
-    uint64_t changed; /* known files with another content than before */
-    uint64_t moved;   /* known pictures in another place, whose old place is empty */
-    uint64_t removed; /* files that are gone; their rows stay, marked as missing */
-    uint64_t failed;  /* files that cannot be read or decoded, now or when they were last read */
-    uint64_t encoded; /* pictures that were computed by the model */
+    uint64_t indexed;    /* files in the given folders that are in the index with an embedding */
+    uint64_t added;      /* files that were not known, copies of known pictures included */
+    uint64_t changed;    /* known files with another content than before */
+    uint64_t moved;      /* known pictures in another place, whose old place is empty */
+    uint64_t removed;    /* files that are gone; their rows stay, marked as missing */
+    uint64_t failed;     /* files that cannot be read or decoded, now or when they were last read */
+    uint64_t encoded;    /* pictures that were computed by the model */
+    uint64_t thumbnails; /* pictures whose thumbnail was made */
 };
 
 /* Brings an index up to date with files and folders: finds the pictures in them and everything

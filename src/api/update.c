@@ -41,10 +41,10 @@ static struct image_options choose_options(const struct update *update,
                                            const struct pass_entry *entry)
 {
     struct image_options options = {.max_pixels = update->params.max_pixels, .orient = true};
+    const uint32_t side = entry->encoded ? 0 : 2 * update->transform.size;
+    const uint32_t thumbnail_side = entry->wants_thumbnail ? THUMBNAIL_SIDE : 0;
     if (!update->params.exact_decode)
-        options.least_side = 2 * update->transform.size;
-    if (options.least_side && entry->wants_thumbnail && options.least_side < THUMBNAIL_SIDE)
-        options.least_side = THUMBNAIL_SIDE;
+        options.least_side = side > thumbnail_side ? side : thumbnail_side;
     return options;
 }
 
@@ -73,7 +73,7 @@ static int prepare_entry(const struct update *update, struct pass_entry *entry, 
 {
     struct vkclip_image image = {0};
     int error = decode_entry(update, entry, &image);
-    if (!error)
+    if (!error && !entry->encoded)
         error = image_preprocess(&image, &update->transform, NULL, pixel_values);
     if (!error && entry->wants_thumbnail && !entry->thumbnail) {
         image_make_rgb(&image);
@@ -85,7 +85,7 @@ static int prepare_entry(const struct update *update, struct pass_entry *entry, 
 }
 
 /* Is a vkclip_source_fn. A picture is asked for again if its device was lost; if it has failed
- * before, another entry takes its number. */
+ * before, or needed only a thumbnail, another entry takes its number. */
 static int give_picture(void *user, size_t index, float *pixel_values)
 {
     struct update *update = user;
@@ -96,9 +96,12 @@ static int give_picture(void *user, size_t index, float *pixel_values)
         if (!*place)
             return BATCHES_LEFT_OUT;
         const int error = prepare_entry(update, *place, pixel_values);
-        if (!error)
+        if (!error && !(*place)->encoded)
             return VKCLIP_OK;
-        pass_fail(update->pass, *place, error, error_last());
+        if (error)
+            pass_fail(update->pass, *place, error, error_last());
+        else
+            pass_finish(update->pass, *place, NULL);
         *place = NULL;
     }
 }

@@ -166,11 +166,11 @@ static int write_content(struct pass *pass, const struct entry *entry, int64_t *
     int error = store->write->put_content(store, &entry->hash, content);
     if (!error && entry->error)
         return store->write->fail_content(store, *content, entry->error, entry->message);
+    if (!error && open->thumbnail)
+        error = store->write->put_thumbnail(store, *content, open->thumbnail, open->thumbnail_size);
     if (error || !entry->vector)
         return error;
     error = store->write->put_facts(store, *content, &open->facts);
-    if (!error && open->thumbnail)
-        error = store->write->put_thumbnail(store, *content, open->thumbnail, open->thumbnail_size);
     if (!error)
         error = store->write->put_vector(store, *content, pass->model, entry->vector,
                                          pass->params->model.embed_dim);
@@ -208,6 +208,7 @@ static int write_entry(struct pass *pass, const struct entry *entry,
     for (const struct file_link *file = entry->files; file && !error; file = file->next)
         error = write_file(pass, entry, file, content, result);
     result->encoded += entry->vector != NULL;
+    result->thumbnails += entry->open.thumbnail != NULL;
     return error;
 }
 
@@ -338,12 +339,13 @@ static struct entry *settle_entry(struct pass *pass, struct entry *entry)
     }
     if (content.error && !retry)
         set_failure(entry, content.error, content.message);
-    if (entry->error || content.encoded) {
+    entry->open.encoded = content.encoded;
+    entry->open.wants_thumbnail = pass->params->update.thumbnails && !content.thumbnail;
+    if (entry->error || (content.encoded && !entry->open.wants_thumbnail)) {
         pass_release_data(&entry->open);
         end_entry(pass, entry);
         return NULL;
     }
-    entry->open.wants_thumbnail = pass->params->update.thumbnails && !content.thumbnail;
     entry->next = pass->open;
     pass->open = entry;
     return entry;
@@ -398,10 +400,11 @@ void pass_finish(struct pass *pass, struct pass_entry *open, const float *embedd
 {
     struct entry *entry = (struct entry *)open;
     const uint32_t dim = pass->params->model.embed_dim;
-    entry->vector = malloc(dim * sizeof(*entry->vector));
+    if (embedding)
+        entry->vector = malloc(dim * sizeof(*entry->vector));
     for (uint32_t i = 0; i < dim && entry->vector; i++)
         entry->vector[i] = half_from_float(embedding[i]);
-    if (!entry->vector)
+    if (embedding && !entry->vector)
         set_failure(entry, VKCLIP_EMEMORY, "out of memory for an embedding");
     pthread_mutex_lock(&pass->lock);
     close_entry(pass, entry);
@@ -411,8 +414,11 @@ void pass_finish(struct pass *pass, struct pass_entry *open, const float *embedd
 void pass_fail(struct pass *pass, struct pass_entry *open, int error, const char *message)
 {
     struct entry *entry = (struct entry *)open;
-    set_failure(entry, error, message);
+    if (!open->encoded)
+        set_failure(entry, error, message);
     pthread_mutex_lock(&pass->lock);
+    if (open->encoded)
+        report_failure(pass, open->path, error, message);
     close_entry(pass, entry);
     pthread_mutex_unlock(&pass->lock);
 }
@@ -522,7 +528,8 @@ static int see_file(void *user, const char *path, const struct store_stamp *stam
         report_progress(pass);
     }
     if (!error)
-        error = store->write->see_file(store, path, stamp, pass->model, &state);
+        error = store->write->see_file(store, path, stamp, pass->model,
+                                       pass->params->update.thumbnails, &state);
     if (error || pass->error || state == STORE_INDEXED ||
         (state == STORE_FAILED && !pass->params->update.retry))
         return error ? error : pass->error;

@@ -11,11 +11,13 @@
 
 struct pass;
 
-/* A content that must be encoded. Threads other than the one that got it do not use it. */
+/* A content that must be encoded, or needs a thumbnail. Threads other than the one that got it do
+ * not use it. */
 struct pass_entry {
     const char *path; /* a file with this content */
     void *data;       /* its bytes; NULL after pass_release_data */
     size_t size;
+    bool encoded; /* The index has its embedding: it needs nothing but a thumbnail. */
     bool wants_thumbnail;
     /* The receiver sets these. */
     struct store_facts facts;
@@ -27,7 +29,8 @@ struct pass_entry {
 struct pass_params {
     struct vkclip_index_model model; /* identity, name and embed_dim */
     struct vkclip_update_params update;
-    /* Encodes what pass_next gives, at most `count` contents. Not called if there is nothing. */
+    /* Does what the contents need that pass_next gives, at most `count`. Not called if there is
+     * nothing. */
     int (*encode)(void *user, struct pass *pass, uint64_t count);
     void *user;
 };
@@ -35,14 +38,15 @@ struct pass_params {
 int pass_run(struct vkclip_index *index, const struct pass_params *params, const char *const *paths,
              size_t count, struct vkclip_update_result *result);
 
-/* Gives the next content that must be encoded; NULL: there are no more, or the pass was stopped. */
+/* Gives the next content; NULL: there are no more, or the pass was stopped. */
 struct pass_entry *pass_next(struct pass *pass);
 /* Frees the bytes of the file, or reads them again. */
 void pass_release_data(struct pass_entry *entry);
 int pass_load_data(struct pass_entry *entry);
-/* Ends an entry with its embedding of unit length. */
+/* Ends an entry with its embedding of unit length, which is NULL if the entry is encoded. */
 void pass_finish(struct pass *pass, struct pass_entry *entry, const float *embedding);
-/* Ends an entry that cannot be decoded. */
+/* Ends an entry that cannot be decoded. One that is encoded stays in the index without a thumbnail.
+ */
 void pass_fail(struct pass *pass, struct pass_entry *entry, int error, const char *message);
 /* Writes what has ended, if the last time was some time ago. To be called after a batch. */
 void pass_flush(struct pass *pass);

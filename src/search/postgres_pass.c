@@ -90,8 +90,11 @@ static int offer_work(struct postgres_store *store)
         " AND NOT EXISTS(SELECT 1 FROM file LEFT JOIN content ON content.id = file.content"
         " WHERE file.path = mine.path AND file.written >= $3 AND (file.error <> 0"
         " OR content.error <> 0 OR EXISTS(SELECT 1 FROM vector"
-        " WHERE vector.model = $1 AND vector.content = file.content))) ON CONFLICT DO NOTHING",
-        NULL, "iii", store->sql.pass_model, pass->asked, store->sql.pass_started);
+        " WHERE vector.model = $1 AND vector.content = file.content) AND ($4 = 0 OR"
+        " EXISTS(SELECT 1 FROM thumbnail WHERE thumbnail.content = file.content))))"
+        " ON CONFLICT DO NOTHING",
+        NULL, "iiii", store->sql.pass_model, pass->asked, store->sql.pass_started,
+        (int64_t)store->sql.pass_thumbnail);
 }
 
 /* Claims those of them that no other process has, or is about to get. */

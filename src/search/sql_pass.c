@@ -13,18 +13,19 @@ static enum store_state read_state(const struct row *row, const struct store_sta
         return STORE_UNKNOWN;
     if (row_number(row, 4))
         return STORE_FAILED;
-    return row_number(row, 5) ? STORE_INDEXED : STORE_UNENCODED;
+    return row_number(row, 5) ? STORE_INDEXED : STORE_INCOMPLETE;
 }
 
 int sql_see_file(struct store *store, const char *path, const struct store_stamp *stamp,
-                 int64_t model, enum store_state *state)
+                 int64_t model, bool thumbnail, enum store_state *state)
 {
     const char *see_id = sql_text(store, SQL_SEE_ID);
     struct row row;
     *state = STORE_UNKNOWN;
     sql_store(store)->pass_model = model;
-    int error =
-        database_find(sql_database(store), sql_text(store, SQL_SEE_FILE), &row, "pi", path, model);
+    sql_store(store)->pass_thumbnail = thumbnail;
+    int error = database_find(sql_database(store), sql_text(store, SQL_SEE_FILE), &row, "pii", path,
+                              model, (int64_t)thumbnail);
     if (error || !row.rows)
         return error;
     *state = read_state(&row, stamp);

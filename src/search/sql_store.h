@@ -33,6 +33,7 @@ struct sql_store {
     /* The pass. `pass_started` is by the server's clock, in microseconds since 1970; 0 in a
      * database into which one process writes at a time. */
     int64_t pass_model, pass_started;
+    bool pass_thumbnail; /* Thumbnails are wanted, too. */
 };
 
 static inline struct sql_store *sql_store(struct store *store)
@@ -56,7 +57,7 @@ extern const struct store_writers sql_writers;
 
 /* Functions of sql_pass.c: see store.h. */
 int sql_see_file(struct store *store, const char *path, const struct store_stamp *stamp,
-                 int64_t model, enum store_state *state);
+                 int64_t model, bool thumbnail, enum store_state *state);
 int sql_see_folder(struct store *store, const char *path);
 int sql_count_below(struct store *store, const char *path, uint64_t *count);
 int sql_mark_missing(struct store *store, const char *path, int64_t now);

@@ -37,9 +37,9 @@ struct store_hash {
 
 /* What the index knows of a path. */
 enum store_state {
-    STORE_UNKNOWN,   /* There is no such file, or it has another stamp. */
-    STORE_UNENCODED, /* The content has no vector by the model. */
-    STORE_FAILED,    /* The file or its content could not be read or decoded. */
+    STORE_UNKNOWN,    /* There is no such file, or it has another stamp. */
+    STORE_INCOMPLETE, /* The content has no vector by the model, or no thumbnail that is wanted. */
+    STORE_FAILED,     /* The file or its content could not be read or decoded. */
     STORE_INDEXED
 };
 
@@ -180,7 +180,7 @@ struct store_writers {
     int (*start_pass)(struct store *store);
     /* Tells what is known of a path, and counts the file as seen in this pass. */
     int (*see_file)(struct store *store, const char *path, const struct store_stamp *stamp,
-                    int64_t model, enum store_state *state);
+                    int64_t model, bool thumbnail, enum store_state *state);
     /* Counts every known and present file at a path or below it as seen: it could not be searched.
      */
     int (*see_folder)(struct store *store, const char *path);

@@ -1180,7 +1180,10 @@ class Index(CommandTest):
             os.makedirs(self.pictures, exist_ok=True)
 
     def test_thumbnails(self):
-        self.update(self.pictures, '--thumbnails')
+        self.update(self.pictures)
+        self.assertEqual(self.update('--thumbnails')['thumbnails'], 14)
+        self.assertRegex(self.run_command(*self.index, '-m', MODEL, '--thumbnails'),
+                         r'^14 indexed: .* 0 failed; 0 thumbnails\n$')
         with contextlib.closing(sqlite3.connect(self.path('index.db'))) as index:
             thumbnails = index.execute('SELECT data FROM thumbnail').fetchall()
             self.assertEqual(len(thumbnails), 14)

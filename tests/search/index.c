@@ -320,10 +320,14 @@ static void assert_update(const char *name, const struct vkclip_update_result *f
         const char *name;
         uint64_t found, expected;
     } numbers[] = {
-        {"indexed", found->indexed, expected->indexed}, {"added", found->added, expected->added},
-        {"changed", found->changed, expected->changed}, {"moved", found->moved, expected->moved},
-        {"removed", found->removed, expected->removed}, {"failed", found->failed, expected->failed},
+        {"indexed", found->indexed, expected->indexed},
+        {"added", found->added, expected->added},
+        {"changed", found->changed, expected->changed},
+        {"moved", found->moved, expected->moved},
+        {"removed", found->removed, expected->removed},
+        {"failed", found->failed, expected->failed},
         {"encoded", found->encoded, expected->encoded},
+        {"thumbnails", found->thumbnails, expected->thumbnails},
     };
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++)
         if (numbers[i].found != numbers[i].expected)
@@ -551,6 +555,66 @@ static void models_stand_side_by_side(void **state)
     vkclip_close_model(&other);
     vkclip_close_index(&index);
     free(other_path);
+    free(p);
+    scratch_remove(folder);
+}
+
+/* The failures and the progress of a pass that makes thumbnails. */
+struct thumbnails {
+    size_t failures;
+    struct vkclip_update_progress progress;
+};
+
+static int count_thumbnail_failure(void *user, const char *path, int error, const char *message)
+{
+    return count_failure(&((struct thumbnails *)user)->failures, path, error, message);
+}
+
+static int note_progress(void *user, const struct vkclip_update_progress *progress)
+{
+    ((struct thumbnails *)user)->progress = *progress;
+    return 0;
+}
+
+/* Pictures that are encoded and have no thumbnail get one without being encoded again. */
+static void thumbnails_are_added(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *action; /* before the pass */
+        uint64_t max_pixels, total, thumbnails;
+        size_t failures;
+    } passes[] = {
+        {"touch p/a.ppm", 1, 2, 0, 2}, /* too large to be decoded: they stay in the index */
+        {"write p/c.ppm 1", 0, 3, 2, 0},
+        {"move p/a.ppm p/d.ppm", 0, 1, 0, 0},
+        {"touch p/b.ppm", 0, 1, 0, 0},
+    };
+    char *folder = scratch_folder(), *p = scratch_path(folder, "p");
+    struct vkclip_index *index = open_index(folder);
+    struct vkclip_update_result result;
+    size_t failures;
+    act_all(folder, "folder p; " TWO);
+    result = update(index, p, &failures);
+    assert_int_equal(result.thumbnails, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(passes); i++) {
+        struct thumbnails found = {0};
+        const struct vkclip_update_params params = {.thumbnails = true,
+                                                    .max_pixels = passes[i].max_pixels,
+                                                    .progress = note_progress,
+                                                    .failure = count_thumbnail_failure,
+                                                    .user = &found};
+        act(folder, passes[i].action);
+        assert_int_equal(vkclip_index_paths(index, model, NULL, 0, &params, &result), 0);
+        assert_int_equal(found.failures, passes[i].failures);
+        assert_int_equal(found.progress.total, passes[i].total);
+        assert_int_equal(found.progress.done, passes[i].total);
+        assert_int_equal(result.thumbnails, passes[i].thumbnails);
+        assert_int_equal(result.encoded, 0);
+        assert_int_equal(result.failed, 0);
+        assert_int_equal(result.indexed, i ? 3 : 2);
+    }
+    vkclip_close_index(&index);
     free(p);
     scratch_remove(folder);
 }
@@ -867,6 +931,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(paths_become_absolute),
         cmocka_unit_test(files_that_cannot_be_looked_at_stay),
         cmocka_unit_test(models_stand_side_by_side),
+        cmocka_unit_test(thumbnails_are_added),
         cmocka_unit_test(a_pass_can_be_stopped),
         cmocka_unit_test(changes_are_watched),
         cmocka_unit_test(kills_lose_nothing),

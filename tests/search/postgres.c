@@ -165,7 +165,7 @@ static void list_work(struct store *store, int64_t model)
     assert_int_equal(store->write->start_pass(store), 0);
     for (int i = 0; i < PATHS; i++) {
         snprintf(path, sizeof(path), "/p/%d", i);
-        assert_int_equal(store->write->see_file(store, path, &stamp, model, &found), 0);
+        assert_int_equal(store->write->see_file(store, path, &stamp, model, false, &found), 0);
         if (found != STORE_INDEXED)
             assert_int_equal(store->write->add_work(store, path), 0);
     }

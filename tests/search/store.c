@@ -408,7 +408,8 @@ static void pruning_removes_what_is_nowhere(void **state)
     const struct store_stamp stamp = {.size = 1, .inode = 1, .modified = 2, .changed = 3};
     enum store_state found;
     assert_int_equal(store->write->start_pass(store), 0);
-    assert_int_equal(store->write->see_file(store, "/p/copy of 1", &stamp, model, &found), 0);
+    assert_int_equal(store->write->see_file(store, "/p/copy of 1", &stamp, model, false, &found),
+                     0);
     assert_int_equal(found, STORE_INDEXED);
     assert_int_equal(store->write->begin(store), 0);
     assert_int_equal(store->write->mark_missing(store, "/p", 77), 0);

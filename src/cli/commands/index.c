@@ -25,8 +25,9 @@ struct options {
 
 /* ---- Updating -------------------------------------------------------------------------------- */
 
+/* Thumbnails are counted if they were asked for. */
 static int print_result(const struct cli_session *session,
-                        const struct vkclip_update_result *result)
+                        const struct vkclip_update_result *result, bool thumbnails)
 {
     if (session->common.json) {
         json_t *json =
@@ -34,18 +35,24 @@ static int print_result(const struct cli_session *session,
                       (json_int_t)result->added, "changed", (json_int_t)result->changed, "moved",
                       (json_int_t)result->moved, "removed", (json_int_t)result->removed, "failed",
                       (json_int_t)result->failed);
+        if (thumbnails)
+            json = cli_json_with(json, "thumbnails", json_integer((json_int_t)result->thumbnails));
         return cli_print_json(json, stdout) ? CLI_DONE : CLI_FAILED;
     }
-    printf("%llu indexed: %llu new, %llu changed, %llu moved, %llu removed; %llu failed\n",
+    printf("%llu indexed: %llu new, %llu changed, %llu moved, %llu removed; %llu failed",
            (unsigned long long)result->indexed, (unsigned long long)result->added,
            (unsigned long long)result->changed, (unsigned long long)result->moved,
            (unsigned long long)result->removed, (unsigned long long)result->failed);
+    if (thumbnails)
+        printf("; %llu thumbnails", (unsigned long long)result->thumbnails);
+    putchar('\n');
     return CLI_DONE;
 }
 
 static bool has_news(const struct vkclip_update_result *result)
 {
-    return result->added || result->changed || result->moved || result->removed;
+    return result->added || result->changed || result->moved || result->removed ||
+           result->thumbnails;
 }
 
 /* With `quiet`, a result without news is not printed. */
@@ -65,7 +72,8 @@ static int update_once(struct cli_session *session, struct vkclip_index *index,
     const int status = refresh_index(&refresh, &result);
     if (status)
         return status;
-    return quiet && !has_news(&result) ? CLI_DONE : print_result(session, &result);
+    return quiet && !has_news(&result) ? CLI_DONE
+                                       : print_result(session, &result, options->thumbnails);
 }
 
 /* Waits and updates until the process is ended, which harms nothing. The first update finds what
@@ -352,7 +360,7 @@ static const struct cli_choice sources[] = {{"rclip", IMPORT_RCLIP}, {0}};
 static const struct cli_option table[] = {
     CLI_INCLUDE(cli_index_options, FIELD(index)),
     CLI_OPTION(0, "thumbnails", NULL, CLI_FLAG, FIELD(thumbnails),
-               "keep a small JPEG of each picture that is encoded now"),
+               "keep a small JPEG of each picture"),
     CLI_OPTION_PARAMETER(0, "exact", NULL, CLI_FLAG, FIELD(exact), "exact_decode",
                          "decode JPEGs in full size, as embed does: slower"),
     CLI_OPTION(0, "retry", NULL, CLI_FLAG, FIELD(retry),
@@ -393,7 +401,7 @@ const struct cli_command cli_index_command = {
             "Files that are gone are marked as missing; a folder without any files, as one that\n"
             "is not mounted, changes nothing. The process may be ended at any time. With --json\n"
             "it ends with {\"indexed\":N,\"new\":N,\"changed\":N,\"moved\":N,\"removed\":N,\n"
-            "\"failed\":N}.",
+            "\"failed\":N}, and \"thumbnails\":N if there is --thumbnails.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_index,
