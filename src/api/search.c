@@ -41,7 +41,7 @@ static int find_vectors(struct vkclip_index *index, const struct vkclip_model *m
         error =
             current_vectors(&index->current, identity, *number, model->info.embed_dim, &vectors);
     if (!error && !vectors->count)
-        error = error_fail(VKCLIP_EABSENT, "%s: the index has no pictures yet", index->path);
+        error = current_refuse_model(&index->current, model_name(model));
     return error;
 }
 

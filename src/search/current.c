@@ -32,11 +32,14 @@ static int add_name(void *user, const struct store_model *model)
 int current_find_model(const struct current *current, const char *identity, const char *name,
                        int64_t *model)
 {
+    const int error = current->store->read->find_model(current->store, identity, model);
+    return error || *model ? error : current_refuse_model(current, name);
+}
+
+int current_refuse_model(const struct current *current, const char *name)
+{
     struct names names = {.length = 0};
-    int error = current->store->read->find_model(current->store, identity, model);
-    if (error || *model)
-        return error;
-    error = current->store->read->each_model(current->store, add_name, &names);
+    const int error = current->store->read->each_model(current->store, add_name, &names);
     if (error)
         return error;
     if (!names.length)

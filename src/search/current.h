@@ -35,10 +35,12 @@ int current_keep(struct current *current, struct gpu *gpu, struct tuner *tuner);
 int current_top(struct current *current, const float *query, size_t top, const uint64_t *allowed,
                 struct scan_hit *hits, struct scan_statistics *statistics);
 
-/* Finds the number of a model. Fails with EABSENT, naming the models that the index has, if it has
- * no pictures by this one; `name` stands for the model in the message. */
+/* Finds the number of a model, or refuses the model if the index does not know it. */
 int current_find_model(const struct current *current, const char *identity, const char *name,
                        int64_t *model);
+/* Fails with EABSENT, naming the models that the index has, because it has no pictures by this one;
+ * `name` stands for the model in the message. */
+int current_refuse_model(const struct current *current, const char *name);
 /* Gives all vectors of a model of `dim` values. They stay valid until the next call. */
 int current_vectors(struct current *current, const char *identity, int64_t model, size_t dim,
                     const struct vectors **vectors);

@@ -14,6 +14,7 @@
 #include "search/file_hash.h"
 #include "search/walk.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,6 +222,9 @@ static void write_ended(struct pass *pass)
     if (!pass->ended || (pass->error && pass->error != VKCLIP_EINVALID))
         return;
     int error = store->write->begin(store);
+    /* Another model may have taken the place of one that has no vectors yet. */
+    if (!error)
+        error = store->write->put_model(store, &pass->params->model, &pass->model);
     for (const struct entry *entry = pass->ended; entry && !error; entry = entry->next)
         error = write_entry(pass, entry, &result);
     if (!error)
@@ -515,26 +519,32 @@ static int list_roots(struct pass *pass, const char *const *paths, size_t count,
     return error;
 }
 
-static int see_file(void *user, const char *path, const struct store_stamp *stamp)
+static int see_picture(struct pass *pass, const char *path, const struct store_stamp *stamp)
 {
-    struct pass *pass = user;
-    struct store *store = pass->store;
     enum store_state state;
-    int error = VKCLIP_OK;
-    if (++pass->progress.found % WALK_PART == 0) {
-        error = store->read->end(store);
-        if (!error)
-            error = store->read->begin(store);
-        report_progress(pass);
-    }
-    if (!error)
-        error = store->write->see_file(store, path, stamp, pass->model,
-                                       pass->params->update.thumbnails, &state);
+    pass->progress.found++;
+    const int error = pass->store->write->see_file(pass->store, path, stamp, pass->model,
+                                                   pass->params->update.thumbnails, &state);
     if (error || pass->error || state == STORE_INDEXED ||
         (state == STORE_FAILED && !pass->params->update.retry))
         return error ? error : pass->error;
     pass->progress.total++;
-    return store->write->add_work(store, path);
+    return pass->store->write->add_work(pass->store, path);
+}
+
+/* Lets the view of the database go now and then. */
+static int see_file(void *user, const char *path, const struct store_stamp *stamp)
+{
+    struct pass *pass = user;
+    struct store *store = pass->store;
+    int error = see_picture(pass, path, stamp);
+    if (error || pass->progress.found % WALK_PART)
+        return error;
+    error = store->read->end(store);
+    if (!error)
+        error = store->read->begin(store);
+    report_progress(pass);
+    return error;
 }
 
 static int see_broken(void *user, const char *path, int error)
@@ -608,6 +618,21 @@ static int keep_known_root(void *user, const char *path)
     return has_entries(path) ? VKCLIP_OK : keep_files(pass, path, "has no files");
 }
 
+/* Is a vkclip_folder_fn. A search does not come to a file that was named itself, if something on
+ * the way to it is hidden or its name is no picture's, and so this looks whether it is there. */
+static int see_named(void *user, const char *path)
+{
+    struct pass *pass = user;
+    struct stat status;
+    for (size_t i = 0; i < pass->roots->count; i++)
+        if (walk_finds(path, pass->roots->items[i].path) && walk_is_picture(path))
+            return VKCLIP_OK;
+    if (stat(path, &status))
+        return errno == ENOENT ? VKCLIP_OK : pass->store->write->see_folder(pass->store, path);
+    const struct store_stamp stamp = walk_stamp(&status);
+    return S_ISREG(status.st_mode) ? see_picture(pass, path, &stamp) : VKCLIP_OK;
+}
+
 /* The view of the database that the walk holds is let go between parts of the walk. */
 static int search_roots(struct pass *pass, const struct roots *roots)
 {
@@ -620,6 +645,9 @@ static int search_roots(struct pass *pass, const struct roots *roots)
             error = search_root(pass, &roots->items[i]);
     if (!error)
         error = store->read->each_root(store, keep_known_root, pass);
+    for (size_t i = 0; i < roots->count && !error; i++)
+        if (!roots->items[i].below)
+            error = store->write->each_unseen(store, roots->items[i].path, see_named, pass);
     if (!error)
         return store->read->end(store);
     store->write->rollback(store);

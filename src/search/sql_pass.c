@@ -39,6 +39,24 @@ int sql_see_folder(struct store *store, const char *path)
     return database_run(sql_database(store), sql_text(store, SQL_SEE_FOLDER), NULL, "p", path);
 }
 
+struct unseen {
+    vkclip_folder_fn *fn;
+    void *user;
+};
+
+static int give_unseen(void *user, const struct row *row)
+{
+    const struct unseen *unseen = user;
+    return unseen->fn(unseen->user, row_text(row, 0));
+}
+
+int sql_each_unseen(struct store *store, const char *path, vkclip_folder_fn *fn, void *user)
+{
+    struct unseen unseen = {fn, user};
+    return database_each(sql_database(store), sql_text(store, SQL_EACH_UNSEEN), give_unseen,
+                         &unseen, "p", path);
+}
+
 int sql_read_work(const struct row *row, struct store_work *work)
 {
     *work = (struct store_work){.number = row_number(row, 0),

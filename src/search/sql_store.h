@@ -59,6 +59,7 @@ extern const struct store_writers sql_writers;
 int sql_see_file(struct store *store, const char *path, const struct store_stamp *stamp,
                  int64_t model, bool thumbnail, enum store_state *state);
 int sql_see_folder(struct store *store, const char *path);
+int sql_each_unseen(struct store *store, const char *path, vkclip_folder_fn *fn, void *user);
 int sql_count_below(struct store *store, const char *path, uint64_t *count);
 int sql_mark_missing(struct store *store, const char *path, int64_t now);
 int sql_count_marked(struct store *store, int64_t now, uint64_t *count);

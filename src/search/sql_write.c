@@ -209,6 +209,7 @@ const struct store_writers sql_writers = {
     .prune = prune,
     .see_file = sql_see_file,
     .see_folder = sql_see_folder,
+    .each_unseen = sql_each_unseen,
     .count_below = sql_count_below,
     .mark_missing = sql_mark_missing,
     .count_marked = sql_count_marked,

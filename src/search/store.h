@@ -108,6 +108,7 @@ struct store_readers {
     int (*begin)(struct store *store);
     int (*end)(struct store *store);
     int (*count)(struct store *store, struct vkclip_index_info *info);
+    /* Lists the models that have vectors. */
     int (*each_model)(struct store *store, store_model_fn *fn, void *user);
     /* Finds the model with an identity; *id is 0 if there is none. */
     int (*find_model)(struct store *store, const char *identity, int64_t *id);
@@ -145,7 +146,8 @@ struct store_writers {
     int (*commit)(struct store *store);
     void (*rollback)(struct store *store);
 
-    /* Finds or adds a model. Refuses a model whose name is known with another identity. */
+    /* Finds or adds a model. Refuses a model whose name is known with another identity, unless that
+     * model has no vectors: its place is taken then. */
     int (*put_model)(struct store *store, const struct vkclip_index_model *model, int64_t *id);
     int (*put_root)(struct store *store, const char *path);
     int (*put_distinct_pair)(struct store *store, int64_t a, int64_t b);
@@ -184,6 +186,9 @@ struct store_writers {
     /* Counts every known and present file at a path or below it as seen: it could not be searched.
      */
     int (*see_folder)(struct store *store, const char *path);
+    /* Lists the known files at a path or below it, missing ones included, that were not seen in
+     * this pass. The function may see them. */
+    int (*each_unseen)(struct store *store, const char *path, vkclip_folder_fn *fn, void *user);
     int (*add_work)(struct store *store, const char *path);
     /* Reads the work after number `after`; work->path is NULL after the last. A store that several
      * machines use leaves out what another process has taken. */

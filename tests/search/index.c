@@ -473,6 +473,48 @@ static void what_was_named_stays(void **state)
     scratch_remove(folder);
 }
 
+/* So is a file that was named although something on the way to it is hidden or it has another name:
+ * a search of the folder around it follows its changes. */
+static void files_that_were_named_are_followed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *action;
+        struct vkclip_update_result expected;
+    } passes[] = {
+        {"touch p/a.ppm", {.indexed = 4}},
+        {"write p/.x.ppm 5", {.indexed = 4, .changed = 1, .encoded = 1}},
+        {"move p/.x.ppm x", {.indexed = 3, .removed = 1}},
+        {"move x p/.x.ppm", {.indexed = 4}},
+        {"write p/.q/z.ppm 6", {.indexed = 4}}, /* This one was not named. */
+        {"remove p/other", {.indexed = 3, .removed = 1}},
+    };
+    static const char *const names[] = {"p/.x.ppm", "p/.q/y.ppm", "p/other"};
+    char *folder = scratch_folder(), *p = scratch_path(folder, "p"), *named[ARRAY_COUNT(names)];
+    struct vkclip_index *index = open_index(folder);
+    struct vkclip_update_result result;
+    size_t failures;
+    act_all(folder, "folder p; folder p/.q; write p/a.ppm 1; write p/.x.ppm 2; write p/.q/y.ppm 3;"
+                    "write p/other 4");
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        named[i] = scratch_path(folder, names[i]);
+    assert_int_equal(vkclip_index_paths(index, model, (const char *const *)named,
+                                        ARRAY_COUNT(names), NULL, &result),
+                     0);
+    assert_int_equal(result.indexed, 3);
+    update(index, p, &failures);
+    for (size_t i = 0; i < ARRAY_COUNT(passes); i++) {
+        act(folder, passes[i].action);
+        result = update(index, p, &failures);
+        assert_update(passes[i].action, &result, &passes[i].expected);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        free(named[i]);
+    vkclip_close_index(&index);
+    free(p);
+    scratch_remove(folder);
+}
+
 /* The names in a folder can be read without the permission to look at its files. Root has it. */
 static void files_that_cannot_be_looked_at_stay(void **state)
 {
@@ -928,6 +970,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(changes_are_found),
         cmocka_unit_test(paths_may_overlap),
         cmocka_unit_test(what_was_named_stays),
+        cmocka_unit_test(files_that_were_named_are_followed),
         cmocka_unit_test(paths_become_absolute),
         cmocka_unit_test(files_that_cannot_be_looked_at_stay),
         cmocka_unit_test(models_stand_side_by_side),

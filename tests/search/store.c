@@ -56,6 +56,12 @@ static void wait_shortly(struct store *store)
     assert_int_equal(database_execute(sql_database(store), text), 0);
 }
 
+/* Is a store_model_fn, which fails for the model with the number *user. */
+static int refuse_model(void *user, const struct store_model *model)
+{
+    return model->id == *(const int64_t *)user;
+}
+
 static int64_t add_model(struct store *store, const char *identity, const char *name)
 {
     struct vkclip_index_model model = {.embed_dim = DIM};
@@ -327,6 +333,20 @@ static void vectors_of_models_stay_apart(void **state)
     assert_failed(store->write->put_model(store, &other, &id), VKCLIP_EINVALID,
                   "vectors of other weights or another preparation of pictures under the name A");
     store->write->rollback(store);
+
+    /* One that has no vectors, as after a pass that failed at once, is not listed, and makes room.
+     */
+    int64_t empty;
+    struct vkclip_index_info info;
+    assert_int_equal(store->write->begin(store), 0);
+    empty = add_model(store, "ee", "E");
+    assert_int_equal(add_model(store, "ff", "E"), empty);
+    assert_int_equal(store->write->commit(store), 0);
+    assert_int_equal(store->read->find_model(store, "ee", &id), 0);
+    assert_int_equal(id, 0);
+    assert_int_equal(store->read->each_model(store, refuse_model, &empty), 0);
+    assert_int_equal(store->read->count(store, &info), 0);
+    assert_int_equal(info.models, 2);
     store_close(&store);
     scratch_remove(folder);
 }
