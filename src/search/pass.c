@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * The database is written to in short transactions, so that other processes wait for milliseconds.
- * Until then an entry is in one of two lists: open ones are being decoded or encoded, ended ones
- * wait to be written. A file whose content is in either list is added to that entry, so that copies
- * are encoded once.
+ * Until then an entry is in a list: open ones are being decoded or encoded, ended ones wait to be
+ * written. A file whose content is in a list is added to that entry, so that copies are encoded
+ * once. A content that another process encodes waits until everything else is done.
  */
 #define _GNU_SOURCE
 #include "search/pass.h"
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/folder.h"
 #include "base/half.h"
@@ -30,23 +31,6 @@ enum {
  * takes about three milliseconds. */
 #define FLUSH_INTERVAL 0.5
 
-struct file_link {
-    char *path;
-    struct store_stamp stamp;
-    struct file_link *next;
-};
-
-struct entry {
-    struct pass_entry open; /* comes first, because receivers have a pointer to it */
-    bool hashed;            /* The file could be read. */
-    struct store_hash hash;
-    struct file_link *files; /* the first is that which was read */
-    uint16_t *vector;        /* NULL: the content needs none, or has failed */
-    int error;
-    char *message;
-    struct entry *next;
-};
-
 struct pass {
     struct vkclip_index *index;
     struct store *store;
@@ -57,6 +41,8 @@ struct pass {
 
     pthread_mutex_t lock; /* protects the store and everything below */
     struct entry *open, *ended;
+    struct entry *waiting; /* Another process encodes their contents now. */
+    struct entry *ready;   /* waited, and must be encoded after all */
     size_t ended_count;
     double flushed;
     int64_t work; /* number of the work that was taken last */
@@ -64,66 +50,6 @@ struct pass {
     int error; /* of the store, or of a stop by the caller: no more work is given */
     char message[ERROR_MESSAGE];
 };
-
-/* ---- Entries --------------------------------------------------------------------------------- */
-
-static void free_entry(struct entry *entry)
-{
-    while (entry && entry->files) {
-        struct file_link *file = entry->files;
-        entry->files = file->next;
-        free(file->path);
-        free(file);
-    }
-    if (!entry)
-        return;
-    free(entry->open.data);
-    free(entry->open.thumbnail);
-    free(entry->vector);
-    free(entry->message);
-    free(entry);
-}
-
-static void free_entries(struct entry **list)
-{
-    while (*list) {
-        struct entry *entry = *list;
-        *list = entry->next;
-        free_entry(entry);
-    }
-}
-
-/* Appends a file, and takes the memory of its path over. */
-static bool add_file(struct entry *entry, char *path, const struct store_stamp *stamp)
-{
-    struct file_link *file = calloc(1, sizeof(*file)), **end = &entry->files;
-    if (!file)
-        return false;
-    *file = (struct file_link){path, *stamp, NULL};
-    while (*end)
-        end = &(*end)->next;
-    *end = file;
-    return true;
-}
-
-/* Sets why an entry has failed. Messages begin with the path of the file that was read, which is
- * left out, because other files may have the same content. */
-static void set_failure(struct entry *entry, int error, const char *message)
-{
-    const size_t length = strlen(entry->files->path);
-    if (!strncmp(message, entry->files->path, length) && !strncmp(message + length, ": ", 2))
-        message += length + 2;
-    entry->error = error;
-    free(entry->message);
-    entry->message = string_format("%s", message);
-}
-
-static struct entry *find_entry(struct entry *list, const struct store_hash *hash)
-{
-    while (list && !(list->hashed && !memcmp(&list->hash, hash, sizeof(*hash))))
-        list = list->next;
-    return list;
-}
 
 /* ---- Stopping -------------------------------------------------------------------------------- */
 
@@ -202,8 +128,11 @@ static int write_entry(struct pass *pass, const struct entry *entry,
 {
     int64_t content = 0;
     int error = VKCLIP_OK;
-    if (entry->error && !is_recorded(entry))
-        return VKCLIP_OK;
+    if (entry->error && !is_recorded(entry)) {
+        for (const struct file_link *file = entry->files; file && !error; file = file->next)
+            error = pass->store->write->drop_work(pass->store, file->path, &entry->hash);
+        return error;
+    }
     if (entry->hashed)
         error = write_content(pass, entry, &content);
     for (const struct file_link *file = entry->files; file && !error; file = file->next)
@@ -237,15 +166,14 @@ static void write_ended(struct pass *pass)
     for (const struct entry *entry = pass->ended; entry; entry = entry->next)
         for (const struct file_link *file = entry->files; file && entry->error; file = file->next)
             report_failure(pass, file->path, entry->error, entry->message ? entry->message : "");
-    free_entries(&pass->ended);
+    entry_free_all(&pass->ended);
     pass->ended_count = 0;
 }
 
 /* Adds an entry to those that wait to be written, and takes it over. */
 static void end_entry(struct pass *pass, struct entry *entry)
 {
-    entry->next = pass->ended;
-    pass->ended = entry;
+    entry_push(&pass->ended, entry);
     pass->progress.done++;
     if (++pass->ended_count >= MOST_ENDED || clock_seconds() - pass->flushed >= FLUSH_INTERVAL)
         write_ended(pass);
@@ -262,111 +190,107 @@ void pass_flush(struct pass *pass)
 
 /* ---- Work ------------------------------------------------------------------------------------ */
 
-/* Takes the path of the next file; NULL: there is none. */
+/* Takes the path of the next file under the lock; NULL: there is none. */
 static char *take_work(struct pass *pass)
 {
     struct store_work work = {0};
-    pthread_mutex_lock(&pass->lock);
     if (!pass->error)
         stop_pass(pass, pass->store->write->next_work(pass->store, pass->work, &work));
     if (work.path)
         pass->work = work.number;
-    pthread_mutex_unlock(&pass->lock);
     return work.path;
 }
 
-/* Reads a file into a new entry. An entry whose file is gone has no files. */
-static struct entry *read_work(char *path)
+/* Returns the entry of this pass that has the same content, or NULL. */
+static struct entry *find_same(const struct pass *pass, const struct entry *entry)
 {
-    struct entry *entry = calloc(1, sizeof(*entry));
-    struct store_stamp stamp = {0};
-    struct stat status;
-    if (!entry) {
-        free(path);
-        return NULL;
-    }
-    int error = file_hash_read(path, &stamp, &entry->hash, &entry->open.data, &entry->open.size);
-    entry->hashed = !error;
-    if (!stamp.inode && !stamp.modified) {
-        if (stat(path, &status)) {
-            free(path);
-            return entry;
-        }
-        stamp = walk_stamp(&status); /* It could not be opened. */
-    }
-    if (!add_file(entry, path, &stamp)) {
-        free(path);
-        free_entry(entry);
-        return NULL;
-    }
-    entry->open.path = path;
-    if (error)
-        set_failure(entry, error, error_last());
-    return entry;
+    struct entry *const lists[] = {pass->open, pass->ended, pass->waiting, pass->ready};
+    struct entry *same = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(lists) && entry->hashed && !same; i++)
+        same = entry_find(lists[i], &entry->hash);
+    return same;
 }
 
-/* Moves the files of an entry to another one of the same content. */
-static void join_entries(struct entry *target, struct entry *source)
+/* Tells whether nothing of a content is to be computed. */
+static bool is_done(const struct pass *pass, const struct store_content *content)
 {
-    struct file_link **end = &target->files;
-    while (*end)
-        end = &(*end)->next;
-    *end = source->files;
-    source->files = NULL;
-    free_entry(source);
+    const struct vkclip_update_params *update = &pass->params->update;
+    if (content->error && !update->retry)
+        return true;
+    return content->encoded && (content->thumbnail || !update->thumbnails);
+}
+
+/* Finds what the index knows of a content, and claims it if it is not done. Another process may
+ * have done it before the claim, which is seen by looking again. */
+static int claim_content(const struct pass *pass, const struct store_hash *hash,
+                         struct store_content *content, bool *claimed)
+{
+    struct store *store = pass->store;
+    int error = store->read->find_content(store, hash, pass->model, content);
+    *claimed = true;
+    if (error || is_done(pass, content))
+        return error;
+    error = store->write->claim_content(store, hash, pass->model, claimed);
+    if (error || !*claimed)
+        return error;
+    return store->read->find_content(store, hash, pass->model, content);
 }
 
 /* Decides under the lock what is to be done with a file that was read. Returns the entry if it must
  * be encoded, and takes it over otherwise. */
 static struct entry *settle_entry(struct pass *pass, struct entry *entry)
 {
-    const bool retry = pass->params->update.retry;
     struct store_content content = {0};
-    struct entry *same = entry->hashed ? find_entry(pass->open, &entry->hash) : NULL;
-    if (!same && entry->hashed)
-        same = find_entry(pass->ended, &entry->hash);
+    struct entry *same = find_same(pass, entry);
+    bool claimed = true;
     if (same || !entry->files) {
         pass->progress.done++;
         if (same)
-            join_entries(same, entry);
+            entry_join(same, entry);
         else
-            free_entry(entry);
+            entry_free(entry);
         report_progress(pass);
         return NULL;
     }
-    if (entry->hashed)
-        stop_pass(pass, pass->store->read->find_content(pass->store, &entry->hash, pass->model,
-                                                        &content));
+    if (entry->hashed && !pass->error)
+        stop_pass(pass, claim_content(pass, &entry->hash, &content, &claimed));
     if (pass->error) {
-        free_entry(entry);
+        entry_free(entry);
         return NULL;
     }
-    if (content.error && !retry)
-        set_failure(entry, content.error, content.message);
+    if (content.error && !pass->params->update.retry)
+        entry_fail(entry, content.error, content.message);
     entry->open.encoded = content.encoded;
     entry->open.wants_thumbnail = pass->params->update.thumbnails && !content.thumbnail;
-    if (entry->error || (content.encoded && !entry->open.wants_thumbnail)) {
-        pass_release_data(&entry->open);
+    if (claimed && !entry->error && !is_done(pass, &content))
+        return entry;
+    pass_release_data(&entry->open);
+    if (claimed)
         end_entry(pass, entry);
-        return NULL;
-    }
-    entry->next = pass->open;
-    pass->open = entry;
-    return entry;
+    else
+        entry_push(&pass->waiting, entry);
+    return NULL;
 }
 
 struct pass_entry *pass_next(struct pass *pass)
 {
-    struct entry *entry = NULL;
-    for (char *path = take_work(pass); path; path = entry ? NULL : take_work(pass)) {
-        struct entry *read = read_work(path);
+    pthread_mutex_lock(&pass->lock);
+    struct entry *entry = entry_pop(&pass->ready);
+    while (!entry) {
+        char *path = take_work(pass);
+        if (!path)
+            break;
+        pthread_mutex_unlock(&pass->lock);
+        struct entry *read = entry_read(path);
         pthread_mutex_lock(&pass->lock);
         if (read)
             entry = settle_entry(pass, read);
         else
             stop_pass(pass, error_fail(VKCLIP_EMEMORY, "out of memory for the list of pictures"));
-        pthread_mutex_unlock(&pass->lock);
     }
+    if (entry)
+        entry_push(&pass->open, entry);
+    pthread_mutex_unlock(&pass->lock);
     return entry ? &entry->open : NULL;
 }
 
@@ -409,7 +333,7 @@ void pass_finish(struct pass *pass, struct pass_entry *open, const float *embedd
     for (uint32_t i = 0; i < dim && entry->vector; i++)
         entry->vector[i] = half_from_float(embedding[i]);
     if (embedding && !entry->vector)
-        set_failure(entry, VKCLIP_EMEMORY, "out of memory for an embedding");
+        entry_fail(entry, VKCLIP_EMEMORY, "out of memory for an embedding");
     pthread_mutex_lock(&pass->lock);
     close_entry(pass, entry);
     pthread_mutex_unlock(&pass->lock);
@@ -419,7 +343,7 @@ void pass_fail(struct pass *pass, struct pass_entry *open, int error, const char
 {
     struct entry *entry = (struct entry *)open;
     if (!open->encoded)
-        set_failure(entry, error, message);
+        entry_fail(entry, error, message);
     pthread_mutex_lock(&pass->lock);
     if (open->encoded)
         report_failure(pass, open->path, error, message);
@@ -704,6 +628,28 @@ static int count_results(struct pass *pass, const struct roots *roots)
     return error;
 }
 
+/* Waits for other processes that encode contents of this one's files, and encodes those that they
+ * have given up. They may wait in the same way, so that everything else is done and written first.
+ */
+static int settle_waiting(struct pass *pass)
+{
+    const struct timespec pause = {.tv_nsec = 100000000};
+    uint64_t count = 0;
+    write_ended(pass);
+    nanosleep(&pause, NULL);
+    struct entry *list = pass->waiting;
+    pass->waiting = NULL;
+    for (struct entry *entry; (entry = entry_pop(&list));) {
+        entry = settle_entry(pass, entry);
+        if (entry)
+            entry_push(&pass->ready, entry);
+        count += entry != NULL;
+    }
+    report_progress(pass);
+    return count && !pass->error ? pass->params->encode(pass->params->user, pass, count)
+                                 : VKCLIP_OK;
+}
+
 /* Encodes what was found. What is done when the encoder fails is written, too. */
 static int encode_work(struct pass *pass)
 {
@@ -713,6 +659,8 @@ static int encode_work(struct pass *pass)
     report_progress(pass);
     if (pass->progress.total && !pass->error)
         error = params->encode(params->user, pass, pass->progress.total);
+    while (!error && !pass->error && pass->waiting)
+        error = settle_waiting(pass);
     if (error && !pass->error) {
         char message[ERROR_MESSAGE];
         snprintf(message, sizeof(message), "%s", error_last());
@@ -755,8 +703,11 @@ int pass_run(struct vkclip_index *index, const struct pass_params *params, const
     if (!error)
         error = count_results(&pass, &roots);
     *result = pass.result;
-    free_entries(&pass.open);
-    free_entries(&pass.ended);
+    pass.store->write->end_pass(pass.store);
+    entry_free_all(&pass.open);
+    entry_free_all(&pass.ended);
+    entry_free_all(&pass.waiting);
+    entry_free_all(&pass.ready);
     free_roots(&roots);
     pthread_mutex_destroy(&pass.lock);
     return error;

@@ -7,24 +7,10 @@
 #ifndef VKCLIP_SEARCH_PASS_H
 #define VKCLIP_SEARCH_PASS_H
 
+#include "search/entry.h"
 #include "search/index.h"
 
 struct pass;
-
-/* A content that must be encoded, or needs a thumbnail. Threads other than the one that got it do
- * not use it. */
-struct pass_entry {
-    const char *path; /* a file with this content */
-    void *data;       /* its bytes; NULL after pass_release_data */
-    size_t size;
-    bool encoded; /* The index has its embedding: it needs nothing but a thumbnail. */
-    bool wants_thumbnail;
-    /* The receiver sets these. */
-    struct store_facts facts;
-    char camera[96]; /* that facts.camera may point to */
-    void *thumbnail; /* in memory of malloc */
-    size_t thumbnail_size;
-};
 
 struct pass_params {
     struct vkclip_index_model model; /* identity, name and embed_dim */

@@ -5,9 +5,11 @@
  *
  * Every process lists the files that it finds in a temporary table of its own, because another
  * machine may not have them. Before a path is read, it is claimed: the table `work` has a row for
- * it with the number of the process. A process holds an advisory lock of its number as long as it
- * is connected, so that the claims of one that was killed are free at once. A claim ends in the
- * transaction that writes the file's row, and others leave out what was written since they began.
+ * it with the number of the process. A content is claimed before it is encoded, because others may
+ * read copies of it; who finds it claimed waits until it is written. A process holds an advisory
+ * lock of its number as long as it is connected, so that the claims of one that was killed are free
+ * at once. A claim ends in the transaction that writes the file's row, and others leave out what
+ * was written since they began.
  */
 #include "search/postgres_store.h"
 
@@ -21,6 +23,9 @@ enum { CLAIM_PATHS = 16 };
     "(SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory'"  \
     " AND classid = " POSTGRES_LOCK " AND objsubid = 2 AND database =" \
     " (SELECT oid FROM pg_database WHERE datname = current_database()))"
+
+/* A content is claimed as if it were a path: no path has a NUL before it. */
+#define CONTENT(hash) "('\\x00'::bytea || " hash ")"
 
 /* The paths of the list of work that were not claimed yet. */
 #define PART "mine.number > $2 AND mine.number <= $2 + " CLAIM
@@ -51,7 +56,7 @@ static int become_worker(struct postgres_store *store)
 int postgres_start_pass(struct store *store)
 {
     struct postgres_store *postgres = (struct postgres_store *)store;
-    postgres_end_pass(postgres);
+    postgres_end_pass(store);
     int error = become_worker(postgres);
     if (!error)
         error = database_execute(postgres->sql.database, pass_schema);
@@ -61,13 +66,14 @@ int postgres_start_pass(struct store *store)
     return error;
 }
 
-void postgres_end_pass(struct postgres_store *store)
+void postgres_end_pass(struct store *store)
 {
-    struct postgres_pass *pass = &store->pass;
+    const struct postgres_store *postgres = (struct postgres_store *)store;
+    struct postgres_pass *pass = &((struct postgres_store *)store)->pass;
     row_release(&pass->claimed);
     *pass = (struct postgres_pass){.worker = pass->worker};
-    if (PQtransactionStatus(store->postgres.connection) == PQTRANS_IDLE && pass->worker)
-        database_run(store->sql.database, "DELETE FROM work WHERE worker = $1", NULL, "i",
+    if (PQtransactionStatus(postgres->postgres.connection) == PQTRANS_IDLE && pass->worker)
+        database_run(sql_database(store), "DELETE FROM work WHERE worker = $1", NULL, "i",
                      pass->worker);
 }
 
@@ -133,18 +139,39 @@ int postgres_next_work(struct store *store, int64_t after, struct store_work *wo
     return error;
 }
 
-/* Ends the claim of a path. */
-static int end_work(struct postgres_store *store, const char *path)
+int postgres_claim_content(struct store *store, const struct store_hash *hash, int64_t model,
+                           bool *claimed)
 {
-    if (!store->pass.worker)
-        return VKCLIP_OK;
-    return database_run(store->sql.database, "DELETE FROM work WHERE path = $1 AND worker = $2",
-                        NULL, "pi", path, store->pass.worker);
+    int64_t worker;
+    int error = database_find_number(
+        sql_database(store),
+        "INSERT INTO work VALUES(" CONTENT(
+            "$1") ", $2, $3) ON CONFLICT(path, model) DO UPDATE"
+                  " SET worker = $3 WHERE work.worker = $3 OR work.worker NOT IN " WORKERS
+                  " RETURNING worker",
+        0, &worker, "bii", hash->bytes, sizeof(hash->bytes), model,
+        ((struct postgres_store *)store)->pass.worker);
+    *claimed = worker;
+    return error;
+}
+
+int postgres_drop_work(struct store *store, const char *path, const struct store_hash *hash)
+{
+    return database_run(sql_database(store),
+                        "DELETE FROM work WHERE path IN ($1, " CONTENT("$2") ") AND worker = $3",
+                        NULL, "pbi", path, hash->bytes, sizeof(hash->bytes),
+                        ((struct postgres_store *)store)->pass.worker);
 }
 
 int postgres_put_file(struct store *store, const char *path, const struct store_stamp *stamp,
                       int64_t content, int failure, const char *message, int64_t *before)
 {
+    const int64_t worker = ((struct postgres_store *)store)->pass.worker;
     int error = sql_writers.put_file(store, path, stamp, content, failure, message, before);
-    return error ? error : end_work((struct postgres_store *)store, path);
+    if (error || !worker)
+        return error;
+    return database_run(sql_database(store),
+                        "DELETE FROM work WHERE path IN ($1, (SELECT " CONTENT(
+                            "hash") " FROM content WHERE id = $2)) AND worker = $3",
+                        NULL, "pii", path, content, worker);
 }

@@ -30,10 +30,12 @@ struct postgres_store {
 int postgres_start_pass(struct store *store);
 int postgres_add_work(struct store *store, const char *path);
 int postgres_next_work(struct store *store, int64_t after, struct store_work *work);
-/* Ends the claim of the path, too. */
+int postgres_claim_content(struct store *store, const struct store_hash *hash, int64_t model,
+                           bool *claimed);
+int postgres_drop_work(struct store *store, const char *path, const struct store_hash *hash);
+void postgres_end_pass(struct store *store);
+/* Ends the claims of the path and the content, too. */
 int postgres_put_file(struct store *store, const char *path, const struct store_stamp *stamp,
                       int64_t content, int failure, const char *message, int64_t *before);
-/* Ends all that the pass had claimed. */
-void postgres_end_pass(struct postgres_store *store);
 
 #endif

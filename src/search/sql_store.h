@@ -52,7 +52,7 @@ static inline const char *sql_text(struct store *store, enum sql_statement state
 }
 
 extern const struct store_readers sql_readers;
-/* All but start_pass, add_work, next_work and add_hnsw. */
+/* All but start_pass, add_work, next_work, the claims that follow it, and add_hnsw. */
 extern const struct store_writers sql_writers;
 
 /* Functions of sql_pass.c: see store.h. */

@@ -193,6 +193,14 @@ struct store_writers {
     /* Reads the work after number `after`; work->path is NULL after the last. A store that several
      * machines use leaves out what another process has taken. */
     int (*next_work)(struct store *store, int64_t after, struct store_work *work);
+    /* Claims a content, of which other processes may have copies; *claimed is false if another one
+     * has claimed it. Both kinds of claims end when put_file writes the file with its content. */
+    int (*claim_content)(struct store *store, const struct store_hash *hash, int64_t model,
+                         bool *claimed);
+    /* Ends the claims of a file and its content without a result. */
+    int (*drop_work)(struct store *store, const char *path, const struct store_hash *hash);
+    /* Ends all claims. */
+    void (*end_pass)(struct store *store);
     /* Counts the files that are known and present at a path or below it. */
     int (*count_below)(struct store *store, const char *path, uint64_t *count);
     /* Marks those files among them as missing that were not seen in this pass, and the seen ones as

@@ -145,7 +145,7 @@ static int add_hnsw(struct store *store)
 
 static void close_store(struct store *store)
 {
-    postgres_end_pass((struct postgres_store *)store);
+    postgres_end_pass(store);
     postgres_close(&((struct postgres_store *)store)->postgres);
     free(store);
 }
@@ -256,6 +256,9 @@ int store_open_postgres(const char *name, bool read_only, struct store **result)
     sql->write.start_pass = postgres_start_pass;
     sql->write.add_work = postgres_add_work;
     sql->write.next_work = postgres_next_work;
+    sql->write.claim_content = postgres_claim_content;
+    sql->write.drop_work = postgres_drop_work;
+    sql->write.end_pass = postgres_end_pass;
     sql->write.add_hnsw = add_hnsw;
     *result = &sql->store;
     int error = postgres_open(name, &store->postgres);

@@ -103,6 +103,30 @@ static int next_work(struct store *store, int64_t after, struct store_work *work
     return error;
 }
 
+/* Two processes that index into one file do no harm, but may encode the same pictures. */
+static int claim_content(struct store *store, const struct store_hash *hash, int64_t model,
+                         bool *claimed)
+{
+    (void)store;
+    (void)hash;
+    (void)model;
+    *claimed = true;
+    return VKCLIP_OK;
+}
+
+static int drop_work(struct store *store, const char *path, const struct store_hash *hash)
+{
+    (void)store;
+    (void)path;
+    (void)hash;
+    return VKCLIP_OK;
+}
+
+static void end_pass(struct store *store)
+{
+    (void)store;
+}
+
 /* A search of a file is exact, and fast enough without one. */
 static int add_hnsw(struct store *store)
 {
@@ -177,6 +201,9 @@ int store_open_sqlite(const char *path, bool read_only, struct store **result)
     sql->write.start_pass = start_pass;
     sql->write.add_work = add_work;
     sql->write.next_work = next_work;
+    sql->write.claim_content = claim_content;
+    sql->write.drop_work = drop_work;
+    sql->write.end_pass = end_pass;
     sql->write.add_hnsw = add_hnsw;
     *result = &sql->store;
     int error =

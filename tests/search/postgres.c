@@ -239,6 +239,40 @@ static void work_is_claimed_once(void **state)
     store_close(&stores[1]);
 }
 
+static void assert_claim(struct store *store, uint8_t number, int64_t model, bool expected)
+{
+    const struct store_hash hash = {.bytes = {number}};
+    bool claimed;
+    assert_int_equal(store->write->claim_content(store, &hash, model, &claimed), 0);
+    assert_int_equal(claimed, expected);
+}
+
+/* Copies of a content, which two processes may read at the same time, are for one of them until it
+ * has written a file that has it, given it back, or ended its pass. */
+static void contents_are_claimed_once(void **state)
+{
+    (void)state;
+    struct store *stores[2] = {open_store(), open_store()};
+    const int64_t model = add_model(stores[0]);
+    const struct store_hash three = {.bytes = {3}};
+    list_work(stores[0], model);
+    list_work(stores[1], model);
+    for (uint8_t number = 1; number <= 4; number++) {
+        assert_claim(stores[0], number, model, true);
+        assert_claim(stores[0], number, model, true);
+        assert_claim(stores[1], number, model, false);
+        assert_claim(stores[1], number, model + 1, true);
+    }
+    write_path(stores[0], 2, model);
+    assert_claim(stores[1], 2, model, true);
+    assert_int_equal(stores[0]->write->drop_work(stores[0], "/none", &three), 0);
+    assert_claim(stores[1], 3, model, true);
+    stores[0]->write->end_pass(stores[0]);
+    assert_claim(stores[1], 4, model, true);
+    store_close(&stores[0]);
+    store_close(&stores[1]);
+}
+
 /* The server takes some milliseconds to see that a connection has ended. */
 static void wait_for_end(struct database *database)
 {
@@ -266,6 +300,7 @@ static void claims_end_with_their_process(void **state)
     list_work(dead, model);
     for (int i = 0; i < 5; i++)
         write_path(dead, take_path(dead, &after, counts), model);
+    assert_claim(dead, 7, model, true);
     struct postgres *connection = &((struct postgres_store *)dead)->postgres;
     PQfinish(connection->connection);
     wait_for_end(sql_database(other));
@@ -276,6 +311,7 @@ static void claims_end_with_their_process(void **state)
     }
     for (int i = 0; i < PATHS; i++)
         assert_int_equal(of_other[i], i >= 5);
+    assert_claim(other, 7, model, true);
     store_close(&other);
 }
 
@@ -346,6 +382,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(other_schemas_are_refused, empty_database),
         cmocka_unit_test_setup(texts_are_mended, empty_database),
         cmocka_unit_test_setup(work_is_claimed_once, empty_database),
+        cmocka_unit_test_setup(contents_are_claimed_once, empty_database),
         cmocka_unit_test_setup(claims_end_with_their_process, empty_database),
         cmocka_unit_test_setup(an_hnsw_index_needs_pgvector, empty_database),
     };

@@ -197,6 +197,18 @@ class PostgreSQL(IndexTest):
         self.assertTrue(status['path'].startswith('postgresql://vkclip@/postgres?'), status['path'])
         self.compare_with_file(self.uri)
 
+    def test_two_processes_with_copies(self):
+        """Of copies that two processes read at the same time, one is encoded, and both are in the index."""
+        self.write_pictures(COUNT)
+        shutil.copytree(f'{self.folder}/p', f'{self.folder}/q')
+        self.watch_vectors()
+        both = [self.start('index', '--index', self.uri, '-m', MODEL, f'{self.folder}/{name}', '--json')
+                for name in 'pq']
+        results = [json.loads(self.end(process)) for process in both]
+        self.assertEqual([(result['indexed'], result['new']) for result in results], [(COUNT, COUNT)] * 2)
+        self.assertEqual(self.sql('SELECT count(*), count(DISTINCT content) FROM vkclip.log'), [f'{COUNT}|{COUNT}'])
+        self.assertEqual(self.sql('SELECT count(*) FROM vkclip.work'), ['0'])
+
     def test_kill(self):
         """What a killed process had claimed is done by the next."""
         self.write_pictures(COUNT)

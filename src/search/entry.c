@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Entries and their lists. A file is read once, when its entry is made.
+ */
+#include "search/entry.h"
+#include "base/string.h"
+#include "search/file_hash.h"
+#include "search/walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Appends a file, and takes the memory of its path over. */
+static bool add_file(struct entry *entry, char *path, const struct store_stamp *stamp)
+{
+    struct file_link *file = calloc(1, sizeof(*file)), **end = &entry->files;
+    if (!file)
+        return false;
+    *file = (struct file_link){path, *stamp, NULL};
+    while (*end)
+        end = &(*end)->next;
+    *end = file;
+    return true;
+}
+
+struct entry *entry_read(char *path)
+{
+    struct entry *entry = calloc(1, sizeof(*entry));
+    struct store_stamp stamp = {0};
+    struct stat status;
+    if (!entry) {
+        free(path);
+        return NULL;
+    }
+    int error = file_hash_read(path, &stamp, &entry->hash, &entry->open.data, &entry->open.size);
+    entry->hashed = !error;
+    if (!stamp.inode && !stamp.modified) {
+        if (stat(path, &status)) {
+            free(path);
+            return entry;
+        }
+        stamp = walk_stamp(&status); /* It could not be opened. */
+    }
+    if (!add_file(entry, path, &stamp)) {
+        free(path);
+        entry_free(entry);
+        return NULL;
+    }
+    entry->open.path = path;
+    if (error)
+        entry_fail(entry, error, error_last());
+    return entry;
+}
+
+/* Messages begin with the path of the file that was read, which is left out, because other files
+ * may have the same content. */
+void entry_fail(struct entry *entry, int error, const char *message)
+{
+    const size_t length = strlen(entry->files->path);
+    if (!strncmp(message, entry->files->path, length) && !strncmp(message + length, ": ", 2))
+        message += length + 2;
+    entry->error = error;
+    free(entry->message);
+    entry->message = string_format("%s", message);
+}
+
+struct entry *entry_find(struct entry *list, const struct store_hash *hash)
+{
+    while (list && !(list->hashed && !memcmp(&list->hash, hash, sizeof(*hash))))
+        list = list->next;
+    return list;
+}
+
+void entry_join(struct entry *target, struct entry *source)
+{
+    struct file_link **end = &target->files;
+    while (*end)
+        end = &(*end)->next;
+    *end = source->files;
+    source->files = NULL;
+    entry_free(source);
+}
+
+void entry_push(struct entry **list, struct entry *entry)
+{
+    entry->next = *list;
+    *list = entry;
+}
+
+struct entry *entry_pop(struct entry **list)
+{
+    struct entry *entry = *list;
+    if (entry)
+        *list = entry->next;
+    return entry;
+}
+
+void entry_free(struct entry *entry)
+{
+    while (entry && entry->files) {
+        struct file_link *file = entry->files;
+        entry->files = file->next;
+        free(file->path);
+        free(file);
+    }
+    if (!entry)
+        return;
+    free(entry->open.data);
+    free(entry->open.thumbnail);
+    free(entry->vector);
+    free(entry->message);
+    free(entry);
+}
+
+void entry_free_all(struct entry **list)
+{
+    while (*list)
+        entry_free(entry_pop(list));
+}
