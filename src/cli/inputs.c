@@ -64,14 +64,20 @@ int cli_read_lists(struct cli_session *session, struct cli_inputs *inputs, bool 
 
 /* ---- Folders --------------------------------------------------------------------------------- */
 
-/* Files of a folder that are no pictures by their names, counted by the ending of the name. */
+/* Files of a folder that are left out, counted by the ending of the name. */
 enum { MOST_KINDS = 12, LONGEST_ENDING = 8 };
 struct left_out {
     size_t total, kind_count;
     struct kind {
         char ending[LONGEST_ENDING + 1];
+        const char *library; /* that this build lacks for such pictures; NULL: none */
         size_t count;
     } kinds[MOST_KINDS];
+};
+
+/* What a folder has besides the pictures that this build reads, by the endings of the names. */
+struct folder_rest {
+    struct left_out others, unreadable;
 };
 
 /* Writes what follows the last dot of a name in lower case, or "" if there is no short ending. */
@@ -86,7 +92,7 @@ static void find_ending(const char *path, char ending[LONGEST_ENDING + 1])
 }
 
 /* The last place counts all endings for which no place is left. */
-static void leave_out(struct left_out *left_out, const char *path)
+static void leave_out(struct left_out *left_out, const char *path, const char *library)
 {
     struct kind *kinds = left_out->kinds;
     char ending[LONGEST_ENDING + 1];
@@ -98,6 +104,7 @@ static void leave_out(struct left_out *left_out, const char *path)
         strcpy(kinds[--i].ending, "...");
     else if (i == left_out->kind_count)
         strcpy(kinds[left_out->kind_count++].ending, ending);
+    kinds[i].library = library;
     kinds[i].count++;
     left_out->total++;
 }
@@ -110,17 +117,19 @@ static int compare_kinds(const void *a, const void *b)
     return strcmp(x->ending, y->ending);
 }
 
-/* Writes "8 files were left out, ...: 5 .webp, 3 without an ending". */
-static void describe_left_out(struct left_out *left_out, char *text, size_t size)
+/* Writes "8 files were left out, REASON: 5 .txt, 3 without an ending". */
+static void describe_left_out(struct left_out *left_out, const char *reason, char *text,
+                              size_t size)
 {
     qsort(left_out->kinds, left_out->kind_count, sizeof(*left_out->kinds), compare_kinds);
-    size_t used = (size_t)snprintf(
-        text, size, "%zu file%s left out, by the ending of the name no picture%s:", left_out->total,
-        left_out->total > 1 ? "s were" : " was", left_out->total > 1 ? "s" : "");
+    size_t used = (size_t)snprintf(text, size, "%zu file%s left out, %s:", left_out->total,
+                                   left_out->total > 1 ? "s were" : " was", reason);
     for (size_t i = 0; i < left_out->kind_count && used < size; i++) {
         const struct kind *kind = &left_out->kinds[i];
         used += (size_t)snprintf(text + used, size - used, "%s %zu %s%s", i ? "," : "", kind->count,
                                  *kind->ending ? "." : "without an ending", kind->ending);
+        if (kind->library && used < size)
+            used += (size_t)snprintf(text + used, size - used, " (needs %s)", kind->library);
     }
 }
 
@@ -165,40 +174,53 @@ static bool list_folder(struct cli_session *session, const char *path, struct cl
 }
 
 static bool add_folder(struct cli_session *session, const char *path, bool recursive,
-                       struct cli_inputs *result, struct left_out *left_out)
+                       struct cli_inputs *result, struct folder_rest *rest)
 {
     struct cli_inputs entries = {0};
     bool good = list_folder(session, path, &entries);
     for (size_t i = 0; good && i < entries.count; i++) {
         const char *entry = entries.items[i].text;
+        const struct vkclip_image_format *format = vkclip_find_image_format(entry);
         if (is_real_folder(entry))
-            good = !recursive || add_folder(session, entry, recursive, result, left_out);
+            good = !recursive || add_folder(session, entry, recursive, result, rest);
         else if (folder_exists(entry))
             continue;
-        else if (vkclip_find_image_format(entry))
-            good = cli_add_input(result, entry, strlen(entry));
+        else if (!format)
+            leave_out(&rest->others, entry, NULL);
+        else if (!format->readable)
+            leave_out(&rest->unreadable, entry, format->library);
         else
-            leave_out(left_out, entry);
+            good = cli_add_input(result, entry, strlen(entry));
     }
     cli_free_inputs(&entries);
     return good;
 }
 
-/* A folder without pictures counts as a failed input, unless a reason was reported already. */
+/* Pictures that this build cannot read count as one failed input. So does a folder without
+ * pictures, unless a reason was reported already. */
 static bool expand_folder(struct cli_session *session, const char *path, bool recursive,
                           struct cli_inputs *result)
 {
     const size_t count = result->count, failures = session->failures;
-    struct left_out left_out = {0};
+    struct folder_rest rest = {0};
     char kinds[512] = "";
-    if (!add_folder(session, path, recursive, result, &left_out))
+    if (!add_folder(session, path, recursive, result, &rest))
         return false;
-    if (left_out.total)
-        describe_left_out(&left_out, kinds, sizeof(kinds));
+    if (rest.unreadable.total) {
+        describe_left_out(&rest.unreadable,
+                          "because this build of vkclip was built without their libraries", kinds,
+                          sizeof(kinds));
+        cli_fail_input(session, "%s: %s", path, kinds);
+    }
+    if (rest.others.total)
+        describe_left_out(&rest.others,
+                          rest.others.total > 1 ? "by the ending of the name no pictures"
+                                                : "by the ending of the name no picture",
+                          kinds, sizeof(kinds));
     if (result->count == count && session->failures == failures)
         cli_fail_input(session, "%s: no pictures in this folder%s%s", path, *kinds ? "; " : "",
                        kinds);
-    else if (left_out.total && !session->common.quiet)
+    else if (rest.others.total && !session->common.quiet)
         cli_say("warning: %s: %s", path, kinds);
     return true;
 }

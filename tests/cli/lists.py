@@ -98,6 +98,23 @@ class Lists(CommandTest):
         self.run_command(*arguments, self.folder)
         self.assert_error('25 files were left out', ' ....')
 
+    def test_pictures_that_this_build_cannot_read(self):
+        """One line per folder counts them, and names the libraries that they need."""
+        absent = self.run_command('--version').partition('built without: ')[2]
+        names = {'a.png': 'PNG', 'b.webp': 'WebP', 'c.webp': 'WebP', 'd.tif': 'TIFF', 'e.jxl': 'JPEG XL'}
+        for name in names:
+            shutil.copy(OWL, self.path(name))  # The names decide what is left out.
+        left_out = [name for name, kind in names.items() if kind + ' (' in absent]
+        lines = self.run_json('classify', '-m', MODEL, '-l', 'owl', self.folder, status=bool(left_out))
+        self.assertEqual([os.path.basename(line['path']) for line in lines],
+                         [name for name in names if name not in left_out])
+        self.assertEqual(len(self.errors), bool(left_out))
+        for words in [f'{self.folder}: {len(left_out)} file', ' left out, because this build'] * bool(left_out):
+            self.assertIn(words, self.errors[0])
+        for name, words in [('b.webp', '2 .webp (needs libwebp)'), ('d.tif', '1 .tif (needs libtiff)'),
+                            ('e.jxl', '1 .jxl (needs libjxl)')]:
+            self.assertEqual(words in ''.join(self.errors), name in left_out)
+
     def test_a_picture_from_standard_input(self):
         with open(OWL, 'rb') as file:
             content = file.read()
