@@ -912,6 +912,9 @@ struct vkclip_query_part {
     const char *value;
     int64_t id;
     double weight; /* 0: 1; negative: what pictures should not show */
+    /* The bytes of the picture file, whose name for messages `value` is then; NULL: it is read. */
+    const void *data;
+    size_t size;
 };
 
 enum vkclip_sort {

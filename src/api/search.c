@@ -78,12 +78,17 @@ static int find_id(struct request *request, size_t part)
 static int find_picture(struct request *request, size_t part, bool *found)
 {
     struct store *store = request->index->store;
+    const struct vkclip_query_part *picture = &request->params->parts[part];
     struct store_stamp stamp;
     struct store_hash hash;
     struct store_content content = {0};
     void *data = NULL;
     size_t size;
-    int error = file_hash_read(request->params->parts[part].value, &stamp, &hash, &data, &size);
+    int error = VKCLIP_OK;
+    if (picture->data)
+        file_hash_bytes(picture->data, picture->size, &hash);
+    else
+        error = file_hash_read(picture->value, &stamp, &hash, &data, &size);
     free(data);
     if (!error)
         error = store->read->find_content(store, &hash, request->number, &content);
@@ -94,30 +99,49 @@ static int find_picture(struct request *request, size_t part, bool *found)
     return error;
 }
 
+static int load_picture(const struct request *request, size_t part, struct vkclip_image *image)
+{
+    const struct vkclip_query_part *picture = &request->params->parts[part];
+    const struct image_options options = {.max_pixels = request->params->max_pixels,
+                                          .orient = true};
+    if (picture->data)
+        return image_decode(picture->data, picture->size, picture->value, &options, image, NULL);
+    return image_load(picture->value, &options, image, NULL);
+}
+
 /* Encodes the parts of one kind whose embeddings are not there yet, and puts each in its place. */
 static int encode_parts(struct request *request, enum vkclip_query_kind kind, const bool *done)
 {
     const struct vkclip_search_params *params = request->params;
-    const struct vkclip_encode_params encode = {.max_pixels = params->max_pixels, .orient = true};
-    const char **values = calloc(params->part_count, sizeof(*values));
+    const char **strings = calloc(params->part_count, sizeof(*strings));
+    struct vkclip_image *images = calloc(params->part_count, sizeof(*images));
     float *embeds = calloc(params->part_count * request->dim, sizeof(*embeds));
     size_t count = 0;
-    int error = values && embeds ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
-    for (size_t i = 0; !error && i < params->part_count; i++)
-        if (params->parts[i].kind == kind && !done[i])
-            values[count++] = params->parts[i].value;
-    const struct text_items texts = {.strings = values};
-    const struct pictures pictures = {.paths = values};
+    int error =
+        strings && images && embeds ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
+    for (size_t i = 0; !error && i < params->part_count; i++) {
+        if (params->parts[i].kind != kind || done[i])
+            continue;
+        strings[count] = params->parts[i].value;
+        if (kind == VKCLIP_QUERY_IMAGE)
+            error = load_picture(request, i, &images[count]);
+        count++;
+    }
+    const struct text_items texts = {.strings = strings};
+    const struct pictures pictures = {.images = images};
     if (!error && count)
         error = kind == VKCLIP_QUERY_TEXT
-                    ? texts_encode(request->model, &texts, count, &encode, embeds)
-                    : pictures_encode(request->model, &pictures, count, &encode, embeds);
+                    ? texts_encode(request->model, &texts, count, NULL, embeds)
+                    : pictures_encode(request->model, &pictures, count, NULL, embeds);
+    for (size_t i = 0; i < count; i++)
+        image_free(&images[i]);
     count = 0;
     for (size_t i = 0; !error && i < params->part_count; i++)
         if (params->parts[i].kind == kind && !done[i])
             memcpy(request->embeds + i * request->dim, embeds + count++ * request->dim,
                    request->dim * sizeof(*embeds));
-    free(values);
+    free(strings);
+    free(images);
     free(embeds);
     return error;
 }

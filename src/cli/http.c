@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 enum {
+    PICTURE_TIME = 60,  /* seconds that somebody waits for a picture */
     TRIES = 5,          /* failures of a request in a row, between which less than a MiB arrives */
     REDIRECTIONS = 10,  /* followed at most: more of them are a circle */
     MOST_TEXT = 1 << 26 /* bytes of a document, or of a file whose size the server does not tell */
@@ -283,6 +284,48 @@ static int transfer(struct cli_http *http, const char *url, struct body *body, i
         wait_for(tries);
     }
     return CLI_DONE;
+}
+
+/* ---- Pictures -------------------------------------------------------------------------------- */
+
+/* Tells in one line why there is no picture. */
+static void describe_failure(const char *url, const struct body *body, CURLcode code, long status,
+                             char *message, size_t capacity)
+{
+    if (body->error == EOVERFLOW || code == CURLE_FILESIZE_EXCEEDED)
+        snprintf(message, capacity,
+                 "%s: more than %lld bytes, the most that a picture needs within --max-pixels", url,
+                 (long long)body->limit);
+    else if (body->error)
+        snprintf(message, capacity, "%s: %s", url, strerror(body->error));
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        snprintf(message, capacity, "%s: has not arrived within %d seconds", url, PICTURE_TIME);
+    else if (code)
+        snprintf(message, capacity, "%s: %s", url, curl_easy_strerror(code));
+    else if (status == 404)
+        snprintf(message, capacity, "%s: not found (404)", url);
+    else if (status >= 300)
+        snprintf(message, capacity, "%s: the server answers %ld", url, status);
+    else
+        snprintf(message, capacity, "%s: empty, expected a picture", url);
+}
+
+void *cli_get_picture(struct cli_http *http, const char *url, int64_t limit, size_t *size,
+                      char *message, size_t capacity)
+{
+    struct body body = {.easy = http->easy, .limit = limit};
+    CURLcode code = CURLE_OK;
+    long status = 0;
+    prepare(http->easy, url, &body);
+    curl_easy_setopt(http->easy, CURLOPT_TIMEOUT, (long)PICTURE_TIME);
+    curl_easy_setopt(http->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)limit);
+    const bool good = request(http->easy, &body, -1, &code, &status);
+    *size = (size_t)body.have;
+    if (good && body.have)
+        return body.text;
+    describe_failure(url, &body, code, status, message, capacity);
+    free(body.text);
+    return NULL;
 }
 
 /* ---- Documents and metadata ------------------------------------------------------------------ */

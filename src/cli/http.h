@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What vkclip pull asks a server for: a document, a file's metadata, a file. Functions that return
- * an int print their failures and return an enum cli_exit.
+ * What vkclip pull and queries of vkclip search ask a server for: a document, a file's metadata, a
+ * file, a picture. Functions that return an int print their failures and return an enum cli_exit.
  */
 #ifndef VKCLIP_CLI_HTTP_H
 #define VKCLIP_CLI_HTTP_H
@@ -37,6 +37,11 @@ int cli_get_metadata(struct cli_http *http, const char *url, struct cli_metadata
  */
 int cli_get_file(struct cli_http *http, const char *url, const char *path, int64_t size,
                  uint64_t *fetched);
+
+/* Downloads at most `limit` bytes within a minute, in one try, and returns them in memory of
+ * malloc. After a failure returns NULL, and `message` has a line that begins with the URL. */
+void *cli_get_picture(struct cli_http *http, const char *url, int64_t limit, size_t *size,
+                      char *message, size_t capacity);
 
 /* Compares a file with its ETag, if that is a hash: 64 digits are the file's SHA-256, 40 digits the
  * SHA-1 of a git blob ("blob SIZE", NUL, the bytes). *good is false if they differ. */

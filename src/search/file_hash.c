@@ -72,10 +72,16 @@ static int read_file(int file, const char *path, struct store_stamp *stamp, void
     return error;
 }
 
+void file_hash_bytes(const void *data, size_t size, struct store_hash *hash)
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, size));
+    memcpy(hash->bytes, canonical.digest, sizeof(hash->bytes));
+}
+
 int file_hash_read(const char *path, struct store_stamp *stamp, struct store_hash *hash,
                    void **data, size_t *size)
 {
-    XXH128_canonical_t canonical;
     *stamp = (struct store_stamp){0};
     *data = NULL;
     *size = 0;
@@ -92,11 +98,17 @@ int file_hash_read(const char *path, struct store_stamp *stamp, struct store_has
         return error;
     }
     *size = (size_t)stamp->size;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits(*data, *size));
-    memcpy(hash->bytes, canonical.digest, sizeof(hash->bytes));
+    file_hash_bytes(*data, *size, hash);
     return VKCLIP_OK;
 }
 #else
+void file_hash_bytes(const void *data, size_t size, struct store_hash *hash)
+{
+    (void)data;
+    (void)size;
+    *hash = (struct store_hash){0};
+}
+
 int file_hash_read(const char *path, struct store_stamp *stamp, struct store_hash *hash,
                    void **data, size_t *size)
 {

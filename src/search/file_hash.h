@@ -13,4 +13,7 @@
 int file_hash_read(const char *path, struct store_stamp *stamp, struct store_hash *hash,
                    void **data, size_t *size);
 
+/* Hashes the bytes of a file that are in memory. */
+void file_hash_bytes(const void *data, size_t size, struct store_hash *hash);
+
 #endif

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""pull.py COMMAND [unittest's arguments]: tests vkclip pull with a hub on this machine.
+"""pull.py COMMAND [unittest's arguments]: tests vkclip pull and URLs in queries with a hub on this machine.
 
 Two servers replace the hub: one with the hub's own paths, and the store at another port, to which
 large files are redirected. Runs in the project's root; needs Python's own library only.
@@ -15,6 +15,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def handle(self):
+        with contextlib.suppress(ConnectionError):  # The client has what it wants.
+            super().handle()
+
     def answer(self, status, headers=None, body=b''):
         self.send_response(status)
         for name, value in (headers or {}).items():
@@ -76,6 +81,7 @@ class Hub:
         self.lock = threading.Lock()
         self.requests = []
         self.repositories = {}
+        self.pages = {}         # other paths, with the bytes that they have; None: a redirection to /
         self.private = False    # the hub asks for a token
         self.cuts = []          # bytes after which the store breaks each of the next connections
         self.ranges = True
@@ -112,6 +118,9 @@ class Hub:
 
     def answer(self, request):
         path = request.path
+        if path in self.pages:
+            return request.answer(302, {'Location': '/'}) if self.pages[path] is None else \
+                request.answer(200, body=self.pages[path])
         if self.busy:
             self.busy -= 1
             return request.answer(503)
@@ -547,6 +556,56 @@ class Refusals(PullTest):
         self.hub.answer = lambda request: request.answer(302, {'Location': request.path})
         self.fails('edirect')
         self.fails('HF_ENDPOINT', environment={'HF_ENDPOINT': 'ftp://127.0.0.1'})
+
+
+class Queries(PullTest):
+    """A query of vkclip search may name a picture by its URL."""
+
+    def setUp(self):
+        super().setUp()
+        self.search = ['search', '--index', f'{self.folder}/index.db', '-m', MODEL, '--json']
+        done = subprocess.run([COMMAND, 'index', *self.search[1:5], MODEL + '/samples'], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, check=False)
+        if b'no picture search' in done.stderr:
+            self.skipTest('this build has no picture search')
+
+    def test_urls(self):
+        grey = b'P5 8 8 255\n' + bytes([200]) * 64
+        self.hub.pages = {'/owl': read(MODEL, 'samples/owl.png'), '/grey.pgm?size=8': grey, '/moved': None, '/': grey}
+        with open(f'{self.folder}/grey.pgm', 'wb') as file:
+            file.write(grey)
+        url = self.hub.url('hub')
+        for query, expected in [(f'{url}/owl', f'{MODEL}/samples/owl.png'),
+                                (f'{url}/grey.pgm?size=8', f'{self.folder}/grey.pgm'),
+                                (f'{url}/moved', f'{self.folder}/grey.pgm')]:
+            with self.subTest(query):
+                lines = self.run_command(*self.search, '--stdin', input=(
+                    f'{query} - snow\n./{os.path.relpath(expected)} - snow\n').encode()).splitlines()
+                found, wanted = [json.loads(line)['results'] for line in lines]
+                self.assertEqual(found, wanted)
+        self.assertNotIn('Authorization', self.requests_to('hub')[0][3])
+
+    def test_failures(self):
+        with socket.socket() as closed:
+            closed.bind(('127.0.0.1', 0))
+            port = closed.getsockname()[1]
+        self.hub.pages = {'/page': b'<!doctype html><html>', '/empty': b'', '/large': bytes(1 << 21)}
+        url = self.hub.url('hub')
+        cases = [(f'{url}/none', 'not found (404)'), (f'{url}/page', 'HTML page, expected '),
+                 (f'{url}/empty', 'empty, expected a picture'),
+                 (f'{url}/large', 'more than 1048984 bytes, the most that a picture needs within --max-pixels'),
+                 (f'http://127.0.0.1:{port}/', 'connect'), ('http://no.such.host.invalid/a.png', 'resolve')]
+        done = subprocess.run([COMMAND, *self.search, '--stdin', '--max-pixels', '51'],
+                              input='\n'.join(case[0] for case in cases).encode(), capture_output=True, check=False,
+                              env={**self.environment, 'RES_OPTIONS': 'timeout:1 attempts:1'})
+        self.assertEqual(done.returncode, 1)
+        errors = done.stderr.decode().splitlines()
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual((len(errors), len(answers)), (len(cases), len(cases)), errors)
+        for (query, words), error, answer in zip(cases, errors, answers):
+            self.assertTrue(error.startswith(f'vkclip: {query}: '), error)
+            self.assertIn(words, error)
+            self.assertIn(words, answer['error'].replace('`max_pixels`', '--max-pixels'))
 
 
 class Cache(PullTest):

@@ -70,6 +70,9 @@ static void words_are_understood(void **state)
         {{"/x"}, {picture(1, "/x")}},
         {{"cat.jpg"}, {picture(1, "cat.jpg")}},
         {{"dog.jpg"}, {text(1, "dog.jpg")}}, /* there is no such file */
+        {{"https://a/b?c=d"}, {picture(1, "https://a/b?c=d")}},
+        {{"snow", "-", "2:http://a/b"}, {text(1, "snow"), picture(-2, "http://a/b")}},
+        {{"http:", "ftp://a/b"}, {text(1, "http: ftp://a/b")}},
         {{"cat.jpg", "in", "snow"}, {picture(1, "cat.jpg"), text(1, "in snow")}},
         {{"snow", "3:cat.jpg", "at night"},
          {text(1, "snow"), picture(3, "cat.jpg"), text(1, "at night")}},
@@ -104,6 +107,7 @@ static void lines_are_understood(void **state)
         {"- zoo", {text(-1, "zoo")}},
         {"./my cat.jpg + snow", {picture(1, "./my cat.jpg"), text(1, "snow")}},
         {"my cat.jpg", {picture(1, "my cat.jpg")}},
+        {"http://a/b.png + snow", {picture(1, "http://a/b.png"), text(1, "snow")}},
         {"x-ray + black-and-white", {text(1, "x-ray"), text(1, "black-and-white")}},
         {"id:3 - fog", {item(1, 3), text(-1, "fog")}},
         {"train at 10:30", {text(1, "train at 10:30")}},

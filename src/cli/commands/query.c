@@ -47,10 +47,15 @@ static const char *read_weight(const char *word, double *weight)
     return word + length + 1;
 }
 
+bool query_is_url(const char *word)
+{
+    return string_begins_with(word, "http://") || string_begins_with(word, "https://");
+}
+
 static bool is_picture(const char *word, query_is_file_fn *is_file)
 {
-    return *word == '/' || string_begins_with(word, "./") || string_begins_with(word, "../") ||
-           (strchr(word, '.') && is_file(word));
+    return *word == '/' || query_is_url(word) || string_begins_with(word, "./") ||
+           string_begins_with(word, "../") || (strchr(word, '.') && is_file(word));
 }
 
 static bool read_id(struct query *query, const char *word, int64_t *id)
@@ -198,8 +203,10 @@ bool query_parse_line(const char *line, query_is_file_fn *is_file, struct query 
 
 void query_free(struct query *query)
 {
-    for (size_t i = 0; i < query->count; i++)
+    for (size_t i = 0; i < query->count; i++) {
         free((char *)query->parts[i].value);
+        free((void *)query->parts[i].data);
+    }
     free(query->parts);
     query->parts = NULL;
     query->count = 0;

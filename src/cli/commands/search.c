@@ -148,12 +148,16 @@ static bool has_ids_only(const struct query *query)
 
 /* Searches and prints. A query that fails is reported and counted; false: nothing more can be
  * printed. */
-static bool run_query(struct search *search, const struct query *query, const char *line)
+static bool run_query(struct search *search, struct query *query, const char *line)
 {
     struct cli_session *session = search->session;
     search->params.parts = query->parts;
     search->params.part_count = query->count;
     search_output_begin(&search->output, line);
+    if (!query_fetch(session, search->params.max_pixels, query)) {
+        cli_fail_input(session, "%s", query->error);
+        return search_output_end(&search->output, query->error);
+    }
     const int error = vkclip_search(search->index, session->model, &search->params,
                                     search_output_hit, &search->output);
     if (ferror(stdout))
@@ -259,7 +263,7 @@ static int open_model(struct search *search, bool device)
 
 /* ---- The command ------------------------------------------------------------------------------- */
 
-static int run_queries(struct search *search, const struct query *query)
+static int run_queries(struct search *search, struct query *query)
 {
     const struct options *options = search->options;
     struct vkclip_index_model *models = calloc(MOST_MODELS, sizeof(*models));
@@ -360,9 +364,11 @@ const struct cli_command cli_search_command = {
     .arguments = "QUERY",
     .text =
         "Prints the pictures of the index (see 'vkclip index') that are nearest to the query. A\n"
-        "QUERY is a text, a picture file (/path, ./path or a file's name with a dot) or id:N, a\n"
-        "picture of the index; 2:QUERY has twice the weight, and what follows a - is what the\n"
-        "pictures should not show. z tells how many standard deviations a score is above the mean\n"
+        "QUERY is a text, a picture file (/path, ./path or a file's name with a dot), the URL of "
+        "a\n"
+        "picture (http://... or https://...) or id:N, a picture of the index; 2:QUERY has twice\n"
+        "the weight, and what follows a - is what the pictures should not show. z tells how many "
+        "standard deviations a score is above the mean\n"
         "of all pictures; in a large index, that of good results is mostly above 3. Without -m\n"
         "the index's only model is used. JSON, one line per picture, the best first:\n"
         "{\"path\":...,\"score\":...,\"z\":...,\"id\":...}; with --stdin one line per query:\n"
