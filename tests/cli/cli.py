@@ -1531,7 +1531,7 @@ class Search(CommandTest):
                                (['--relative', str(everything[2]['score'] / best['score'] - 1e-6)], 3)]:
             with self.subTest(options):
                 found = self.search_json('owl', '--top', '100', *options)
-                expected = [line for line in everything if '/p' in line['path']] \
+                expected = [line for line in everything if '/samples/p' in line['path']] \
                     if count is None else everything[:count]
                 self.assertEqual(found, expected)
                 if not found:
