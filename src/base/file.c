@@ -65,13 +65,16 @@ bool file_is_same(const char *a, const char *b)
 }
 
 /* On Windows a file cannot be written to while it is mapped, and files have no inodes. */
+static struct file_stamp make_stamp(const struct stat *status)
+{
+    return (struct file_stamp){(uint64_t)status->st_dev, (uint64_t)status->st_ino, status->st_size,
+                               status->st_mtime};
+}
+
 struct file_stamp file_stamp(const char *path)
 {
     struct stat status;
-    if (stat(path, &status))
-        return (struct file_stamp){0};
-    return (struct file_stamp){(uint64_t)status.st_dev, (uint64_t)status.st_ino, status.st_size,
-                               status.st_mtime};
+    return stat(path, &status) ? (struct file_stamp){0} : make_stamp(&status);
 }
 
 bool file_is_changed(const char *path, const struct file_stamp *before)
@@ -114,7 +117,14 @@ void file_map_close(struct file_map *map)
 /* No program can make a file shorter while it is mapped. */
 int file_map_hold(const char *path, struct file_map *map)
 {
-    return file_map_open(path, map);
+    int error = file_map_open(path, map);
+    map->stamp = file_stamp(path);
+    return error;
+}
+
+int file_open(const char *path, struct file_map *map)
+{
+    return file_map_hold(path, map);
 }
 
 int file_map_load(const struct file_map *map, uint64_t offset, uint64_t size)
@@ -131,8 +141,8 @@ int file_map_read(const struct file_map *map, uint64_t offset, size_t size, void
     return VKCLIP_OK;
 }
 #else
-/* Opens a regular file and tells its size. Returns a negative number after an error. */
-static int open_regular(const char *path, size_t *size)
+/* Opens a regular file. Returns a negative number after an error. */
+static int open_regular(const char *path, struct stat *status)
 {
     /* With O_NONBLOCK a FIFO fails below, instead of waiting for a writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -140,13 +150,11 @@ static int open_regular(const char *path, size_t *size)
         error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
         return -1;
     }
-    struct stat status;
-    if (fstat(fd, &status) || !S_ISREG(status.st_mode)) {
+    if (fstat(fd, status) || !S_ISREG(status->st_mode)) {
         error_fail(VKCLIP_EIO, "%s: not a regular file", path);
         close(fd);
         return -1;
     }
-    *size = (size_t)status.st_size;
     return fd;
 }
 
@@ -181,35 +189,42 @@ static int map_file(const char *path, int fd, size_t size, struct file_map *map)
 
 int file_map_open(const char *path, struct file_map *map)
 {
-    size_t size;
+    struct stat status;
     *map = (struct file_map){0};
-    int fd = open_regular(path, &size);
+    int fd = open_regular(path, &status);
     if (fd < 0)
         return VKCLIP_EIO;
-    int error = map_file(path, fd, size, map);
+    int error = map_file(path, fd, (size_t)status.st_size, map);
     close(fd);
     return error;
 }
 
-int file_map_hold(const char *path, struct file_map *map)
+int file_open(const char *path, struct file_map *map)
 {
-    size_t size;
+    struct stat status;
     *map = (struct file_map){0};
-    int fd = open_regular(path, &size);
+    int fd = open_regular(path, &status);
     if (fd < 0)
         return VKCLIP_EIO;
-    int error = map_file(path, fd, size, map);
-    if (!error)
-        map->path = string_format("%s", path);
-    if (!error && !map->path)
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    if (error) {
+    map->path = string_format("%s", path);
+    if (!map->path) {
         close(fd);
-        file_map_close(map);
-        return error;
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     }
     map->file = fd;
+    map->size = (size_t)status.st_size;
+    map->stamp = make_stamp(&status);
     return VKCLIP_OK;
+}
+
+int file_map_hold(const char *path, struct file_map *map)
+{
+    int error = file_open(path, map);
+    if (!error)
+        error = map_file(path, map->file, map->size, map);
+    if (error)
+        file_map_close(map);
+    return error;
 }
 
 /* The pages are replaced by memory of the process, because the system takes away those of a file
@@ -282,10 +297,11 @@ int file_read(const char *path, size_t limit, char **data, size_t *size)
 {
     *data = NULL;
     *size = 0;
-    size_t length;
-    int fd = open_regular(path, &length);
+    struct stat status;
+    int fd = open_regular(path, &status);
     if (fd < 0)
         return VKCLIP_EIO;
+    const size_t length = (size_t)status.st_size;
     int error = allocate_bytes(path, limit, length, data);
     if (!error)
         error = read_bytes(fd, path, 0, length, *data);

@@ -33,8 +33,9 @@ bool file_is_changed(const char *path, const struct file_stamp *before);
 struct file_map {
     const uint8_t *data;
     size_t size;
-    char *path; /* NULL unless file_map_hold has opened it */
+    char *path; /* NULL after file_map_open, as the members that follow */
     int file;
+    struct file_stamp stamp; /* when the file was opened */
 };
 int file_map_open(const char *path, struct file_map *map);
 void file_map_close(struct file_map *map);
@@ -43,6 +44,8 @@ void file_map_close(struct file_map *map);
  * by a signal. Readers of large files therefore use this function in place of file_map_open, and
  * touch bytes only after file_map_load or by file_map_read, which fail in that case. */
 int file_map_hold(const char *path, struct file_map *map);
+/* Opens a file for file_map_read alone, which saves the time that mapping a small file takes. */
+int file_open(const char *path, struct file_map *map);
 /* Reads bytes from the file into their place in the mapping, where they stay whatever happens to
  * the file. Pointers into that place stay valid. Only one thread may use it at once. */
 int file_map_load(const struct file_map *map, uint64_t offset, uint64_t size);

@@ -56,13 +56,12 @@ char *dataset_name(const struct dataset *dataset, size_t number)
 static int read_from_shard(const struct dataset_shard *shard, const struct dataset_sample *sample,
                            uint8_t **data)
 {
-    const struct file_stamp now = file_stamp(shard->path);
     struct file_map map;
-    int error = file_map_hold(shard->path, &map);
+    int error = file_open(shard->path, &map);
     if (error)
         return error;
     *data = malloc((size_t)sample->size + 1);
-    if (now.size != shard->stamp.size || now.modified != shard->stamp.modified)
+    if (map.stamp.size != shard->stamp.size || map.stamp.modified != shard->stamp.modified)
         error =
             error_fail(VKCLIP_EIO, "%s: was written to after its samples were listed", shard->path);
     else if (!*data)

@@ -402,11 +402,11 @@ static int read_shard(struct builder *builder, uint32_t number)
     struct pending pending = {.sample.shard = number};
     struct source source = {.archive = archive_read_new()};
     int error = VKCLIP_OK;
-    shard->stamp = file_stamp(shard->path);
     if (!source.archive)
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory to read it", shard->path);
     if (!error)
-        error = file_map_hold(shard->path, &source.map);
+        error = file_open(shard->path, &source.map);
+    shard->stamp = source.map.stamp;
     if (!error)
         error = check_compression(shard->path, &source.map);
     if (!error && source.map.size)

@@ -159,7 +159,7 @@ static int open_file(const char *path, char separator, struct csv *csv)
                           "%s: expected columns separated by a "
                           "comma, a tab or another character, found a quote or a line end",
                           path);
-    int error = file_map_hold(path, &csv->map);
+    int error = file_open(path, &csv->map);
     if (error || peek_byte(csv) == NOT_READ)
         return error ? error : csv->error;
     if (!memcmp(csv->piece, "\xff\xfe", 2) || !memcmp(csv->piece, "\xfe\xff", 2))

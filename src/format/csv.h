@@ -17,10 +17,9 @@ struct csv_field {
 
 struct csv {
     char *path;
-    struct file_map
-        map;         /* is read in pieces and never looked into, so that it may become shorter */
-    size_t position; /* the byte where the next row begins */
-    char *piece;     /* the bytes of the file from `begin` to `end` */
+    struct file_map map; /* is read in pieces, because a mapped file may become shorter */
+    size_t position;     /* the byte where the next row begins */
+    char *piece;         /* the bytes of the file from `begin` to `end` */
     size_t begin, end;
     int error;     /* Reading a piece has failed. */
     uint64_t line; /* the line where the current row begins, from 1 */

@@ -300,7 +300,7 @@ int image_load(const char *path, const struct image_options *options, struct vkc
     struct file_map map;
     uint8_t *data = NULL;
     *image = (struct vkclip_image){0};
-    int error = file_map_hold(path, &map);
+    int error = file_open(path, &map);
     if (error)
         return error;
     error = read_picture(&map, path, options ? options->max_pixels : 0, &data);

@@ -133,6 +133,15 @@ static void test_shrinking(void **state)
     assert_memory_equal(map.data + 5000, bytes, 9000);
     file_map_close(&map);
 
+    assert_int_equal(file_open(path, &map), 0);
+    assert_int_equal(map.size, 100);
+    assert_int_equal(map.stamp.size, 100);
+    assert_null(map.data);
+    assert_int_equal(truncate(path, 50), 0);
+    assert_int_equal(file_map_read(&map, 34, 16, copy), 0);
+    assert_failed(file_map_read(&map, 35, 16, copy), VKCLIP_EIO, "file: became shorter");
+    file_map_close(&map);
+
     /* The files of this folder claim to be longer than they are. */
     const char *claims = "/sys/kernel/mm/transparent_hugepage/enabled";
     char *data;
