@@ -5,32 +5,12 @@
 #define _GNU_SOURCE
 #include "base/half.h"
 #include "search/sqlite.h"
-#include "support/open_device.h"
-#include "support/pictures.h"
-#include "support/scratch.h"
+#include "support/open_index.h"
 
 #include <fcntl.h>
 #include <math.h>
-#include <sys/stat.h>
 
-#define MODEL "models/emoji-clip"
 enum { N = 5, D = 128 };
-
-static struct vkclip_model *model;
-
-static int open_all(void **state)
-{
-    struct vkclip_model_params params = {.max_batch = 8};
-    open_device(state);
-    assert_int_equal(vkclip_open_model(device, MODEL, &params, &model), 0);
-    return 0;
-}
-
-static int close_all(void **state)
-{
-    vkclip_close_model(&model);
-    return close_device(state);
-}
 
 /* A folder with pictures and their exact embeddings. */
 struct scene {
@@ -52,10 +32,7 @@ static struct scene *open_scene(void)
     }
     assert_int_equal(
         vkclip_encode_files(model, (const char *const *)scene->paths, N, NULL, scene->embeds), 0);
-    char *path = scratch_path(scene->folder, "index.db");
-    const struct vkclip_index_params params = {.path = path};
-    assert_int_equal(vkclip_open_index(&params, &scene->index), 0);
-    free(path);
+    scene->index = open_index(scene->folder);
     return scene;
 }
 
@@ -70,12 +47,10 @@ static void close_scene(struct scene *scene)
     free(scene);
 }
 
-static struct vkclip_update_result update(struct scene *scene)
+static struct vkclip_update_result update_scene(const struct scene *scene)
 {
-    const char *paths[] = {scene->pictures};
-    struct vkclip_update_result result;
-    assert_int_equal(vkclip_index_paths(scene->index, model, paths, 1, NULL, &result), 0);
-    return result;
+    size_t failures;
+    return update(scene->index, scene->pictures, &failures);
 }
 
 /* ---- clip-retrieval -------------------------------------------------------------------------- */
@@ -91,7 +66,7 @@ static void exported_rows_are_in_step(void **state)
                   "has no embeddings of this model");
     char *odd = string_format("%s/\xff.ppm", scene->pictures);
     write_picture(odd, 0); /* A copy of a picture, whose name Parquet cannot have. */
-    assert_int_equal(update(scene).indexed, N + 1);
+    assert_int_equal(update_scene(scene).indexed, N + 1);
     assert_int_equal(vkclip_export_index(scene->index, model, folder, &count), 0);
     assert_int_equal(count, N);
 
@@ -179,7 +154,7 @@ static void rclip_embeddings_are_taken_over(void **state)
     assert_int_equal(result.left_out, 3);
     assert_int_equal(result.compared, 2);
     assert_true(result.least_cosine > 0.9999);
-    const struct vkclip_update_result found = update(scene);
+    const struct vkclip_update_result found = update_scene(scene);
     assert_int_equal(found.indexed, 4);
     assert_int_equal(found.added, 2);
     assert_int_equal(found.encoded, 2);
