@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
+#include "image/decode.h"
 #include "image/prepare.h"
 
 #include <zlib.h>
@@ -38,15 +39,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static float values[3 * 24 * 24];
     struct image_transform transform = {24, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}, false};
     /* Half of the inputs are decoded at a scale where the decoder has one. */
-    const struct vkclip_image_params params = {
+    const struct image_options options = {
         .max_pixels = 1 << 16, .orient = true, .least_side = size % 2 ? 24 : 0};
     struct vkclip_image image;
-    if (vkclip_decode_image(data, size, "fuzz", &params, &image)) {
+    struct image_facts facts; /* Every format's EXIF data are read because these are asked for. */
+    if (image_decode(data, size, "fuzz", &options, &image, &facts)) {
         if (image.pixels || !*vkclip_last_error() || strchr(vkclip_last_error(), '\n'))
             abort();
         return 0;
     }
     if (!image.pixels || (uint64_t)image.width * image.height > 1 << 16)
+        abort();
+    if (facts.orientation < 1 || facts.orientation > 8 || strlen(facts.camera) >= 96)
         abort();
     for (int i = 0; i < 2; i++, transform.rgb_first = true)
         if (image_preprocess(&image, &transform, u8, values))

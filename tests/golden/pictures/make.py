@@ -171,6 +171,7 @@ expect('rgb_half', Image.open(path('rgb_half.png')).convert('RGB'))
 # avifenc and cjxl write the orientation of EXIF as their formats' own too.
 run('avifenc', '--lossless', '--exif', f'{root}/exif', path('rgb.png'), path('rgb_upright-exif.avif'))
 run('cjxl', f'{root}/exif.png', path('rgb_upright-turned.jxl'), '-d', '0')
+rgb.save(path('rgb_upright-exif.tif'), compression='tiff_lzw', exif=exif)
 expect('rgb_upright', rgb.transpose(Image.ROTATE_270))
 run('heif-enc', '-L', '-p', 'chroma=444', '--matrix_coefficients=0', f'{root}/exif.png', '-o', path('rgb-exif.heic'))
 os.remove(f'{root}/exif')
