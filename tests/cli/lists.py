@@ -1,10 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""lists.py COMMAND [unittest's arguments]: tests lists, folders, results that are resumed or in shards, and probes.
-
-Runs as cli.py does.
-"""
-import array
+"""lists.py COMMAND [unittest's arguments]: tests lists, folders, results that are resumed or in shards, and probes."""
 import base64
 import json
 import math
@@ -15,7 +11,6 @@ import struct
 import subprocess
 import sys
 import tarfile
-import unittest
 
 import cli
 from cli import MODEL, CommandTest, read_safetensors
@@ -668,6 +663,4 @@ class Probe(CommandTest):
 
 
 if __name__ == '__main__':
-    cli.COMMAND = os.path.abspath(sys.argv.pop(1))
-    cli.name_cpu()
-    unittest.main()
+    cli.main()

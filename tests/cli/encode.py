@@ -1,0 +1,442 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""encode.py COMMAND [unittest's arguments]: tests the commands that encode: embed, preprocess, classify, similarity."""
+import array
+import json
+import math
+import os
+import shutil
+import struct
+
+import cli
+from cli import EXPECTED, MODEL, NO_DEVICE, CommandTest, golden, read_labels, read_safetensors, write_safetensors
+
+PICTURES = 'tests/golden/pictures'
+
+
+class Embed(CommandTest):
+    def embed(self, *arguments, name='out.safetensors', model=MODEL, **others):
+        self.run_command('embed', '-m', model, '-o', self.path(name), *arguments, **others)
+        return read_safetensors(self.path(name))
+
+    def test_expected(self):
+        labels = read_labels()[::6]
+        pictures = [f'{EXPECTED}/{label["file"]}' for label in labels]
+        prompts = [label['prompt'] for label in labels]
+        tensors, metadata = self.embed(
+            '--images-from', self.path('pictures', '\r\n'.join([*pictures, '']).encode()),
+            '--texts-from', '-', stdin='\n'.join(prompts).encode())
+        expected = read_safetensors(EXPECTED + '/expected.safetensors')[0]
+        self.assertEqual(sorted(tensors), ['image_embeds', 'text_embeds'])
+        for name, tensor in tensors.items():
+            self.assertEqual(tensor.shape, [10, 128])
+            for found, row in zip(tensor.rows(), expected[name].rows()[::6]):
+                self.assert_close(found, row, 1e-5, name)
+        self.assertEqual(json.loads(metadata['images']), pictures)
+        self.assertEqual(json.loads(metadata['texts']), prompts)
+
+    def test_order(self):
+        a, b, c = (f'{MODEL}/samples/{name}.png' for name in ['pizza', 'owl', 'robot'])
+        tensors, metadata = self.embed('--image', a, '--text', 'x', '--images-from',
+                                       self.path('list', f'{b}\n\n'.encode()), '--text', 'y',
+                                       '--image', c, '--texts-from', self.path('texts', b'z\n\n'))
+        self.assertEqual(json.loads(metadata['images']), [a, b, c])
+        self.assertEqual(json.loads(metadata['texts']), ['x', 'y', 'z', ''])
+        for i, path in enumerate([a, b, c]):
+            one = self.embed('--image', path)[0]['image_embeds']
+            self.assertEqual(one.shape, [1, 128])
+            self.assert_close(tensors['image_embeds'].row(i), one.values, 1e-5)
+
+    def test_not_normalised(self):
+        arguments = ['--image', MODEL + '/samples/owl.png', '--text', 'owl']
+        plain = self.embed(*arguments, '--no-normalize')[0]
+        for name, tensor in self.embed(*arguments)[0].items():
+            norm = math.sqrt(sum(x * x for x in plain[name].values))
+            self.assertGreater(abs(norm - 1), 0.01)
+            self.assert_close([x / norm for x in plain[name].values], tensor.values, 1e-5)
+
+    def test_formats(self):
+        arguments = ['--text', 'owl', '--text', 'caf\u00e9 "1"']
+        expected = self.embed(*arguments)[0]['text_embeds']
+        self.run_command('embed', '-m', MODEL, *arguments, '-o', self.path('out.npy'))
+        with open(self.path('out.npy'), 'rb') as file:
+            self.assertEqual(file.read(8), b'\x93NUMPY\1\0')
+            header = file.read(struct.unpack('<H', file.read(2))[0]).decode()
+            self.assertEqual(file.tell() % 64, 0)
+            values = array.array('f', file.read())
+        self.assertRegex(header, r"^\{'descr': '<f4', 'fortran_order': False, 'shape': \(2, 128\), \} *\n$")
+        self.assertEqual(values, expected.values)
+        self.run_command('embed', '-m', MODEL, *arguments, '-o', self.path('out.jsonl'))
+        printed = self.run_command('embed', '-m', MODEL, *arguments, '-o', '-')
+        with open(self.path('out.jsonl'), encoding='utf-8') as file:
+            self.assertEqual(file.read(), printed)
+        lines = [json.loads(line) for line in printed.splitlines()]
+        self.assertEqual([line['text'] for line in lines], ['owl', 'caf\u00e9 "1"'])
+        single = array.array('f', lines[0]['embedding'] + lines[1]['embedding'])
+        self.assertEqual(single, expected.values, 'digits are lost')
+        line, = self.run_json('embed', '-m', MODEL, *arguments, '-o', self.path('b.safetensors'))
+        self.assertEqual(line['tensors'], {'text_embeds': [2, 128]})
+        self.assertEqual(sorted(os.listdir(self.folder)),
+                         ['b.safetensors', 'out.jsonl', 'out.names.jsonl', 'out.npy', 'out.safetensors'])
+
+    def test_goldens(self):
+        for model, case in [('hf-vit', 'openai-vit'), ('hf-vit-bf16', 'hf-vit-bf16'),
+                            ('hf-vit-gelu-f16', 'hf-vit-gelu-f16'), ('openclip-vit', 'openclip-vit'),
+                            ('sd-text/text_encoder', 'sd-text'),
+                            ('sdxl-text2/text_encoder', 'sdxl-text2')]:
+            with self.subTest(model):
+                raw = golden(f'models/{case}/case.safetensors')
+                expected = read_safetensors(raw)[0]
+                if 'input_ids' not in expected:  # This case shares the inputs of another.
+                    raw = golden('models/openai-vit/case.safetensors')
+                self.check_golden(golden('models/' + model), raw, expected)
+
+    def check_golden(self, model, raw, expected):
+        found = self.embed('--raw', raw, '--hidden', model=model)[0]
+        names = [name for name in expected if name.startswith(('vision.', 'text.'))]
+        self.assertGreater(len(names), 5)
+        for name in names:
+            values = expected[name].values
+            self.assertEqual(found[name].shape, expected[name].shape, name)
+            self.assert_close(found[name].values, values, 1e-4 * max(map(abs, values)), name)
+        for name, embeds in [('vision.normalized', 'image_embeds'), ('text.normalized', 'text_embeds')]:
+            if name in expected:
+                self.assertEqual(found[embeds].values, found[name].values)
+        plain = self.embed('--raw', raw, '--no-normalize', model=model)[0]
+        for name, embeds in [('vision.projected', 'image_embeds'), ('text.projected', 'text_embeds')]:
+            if name in expected:
+                self.assert_close(plain[embeds].values, expected[name].values,
+                                  1e-4 * max(map(abs, expected[name].values)), name)
+
+    def test_raw(self):
+        case = read_safetensors(golden('models/openai-vit/case.safetensors'))[0]
+        pixels, ids = case['pixel_values'], case['input_ids']
+        raw = self.path('raw.safetensors')
+        model = golden('models/hf-vit')
+        write_safetensors(raw, {'input_ids': ('I64', ids.shape, ids.values),
+                                'pixel_values': ('F32', pixels.shape, pixels.values)})
+        tensors, metadata = self.embed('--raw', raw, '--batch', '2', model=model)
+        self.assertEqual(json.loads(metadata['texts'])[0], raw + ':input_ids[0]')
+        for name, expected in [('image_embeds', 'vision.normalized'),
+                               ('text_embeds', 'text.normalized')]:
+            self.assert_close(tensors[name].values, case[expected].values, 1e-4)
+        half = [struct.unpack('<H', struct.pack('<e', value))[0] for value in pixels.values]
+        write_safetensors(raw, {'pixel_values': ('F16', pixels.shape, half)})
+        found = self.embed('--raw', raw, model=model)[0]
+        self.assertEqual(list(found), ['image_embeds'])
+        self.assert_close(found['image_embeds'].values, case['vision.normalized'].values, 5e-3)
+
+    def test_bad_raw(self):
+        model, raw = golden('models/hf-vit'), self.path('raw.safetensors')
+        row = [1024] + [1] * 75 + [1025]
+        for tensors, message in [
+                ({'other': ('F32', [1], [0])}, 'pixel_values'),
+                ({'input_ids': ('F32', [1, 2], [0, 0])}, 'I32'),
+                ({'input_ids': ('I32', [1, 78], [0] * 78)}, '77'),
+                ({'input_ids': ('I32', [77], row)}, '[M,T]'),
+                ({'input_ids': ('I64', [1, 77], [1 << 40] + row[1:])}, str(1 << 40)),
+                ({'input_ids': ('I32', [1, 77], [1026] + row[1:])}, '1026'),
+                ({'pixel_values': ('F32', [1, 3, 4, 4], [0] * 48)}, '[N,3,48,48]')]:
+            with self.subTest(message):
+                write_safetensors(raw, tensors)
+                self.run_command('embed', '-m', model, '--raw', raw, '-o', self.path('o.npy'), status=1)
+                self.assertEqual(len(self.errors), 2)
+                self.assertIn(message, self.errors[0])
+                self.assertIn('not written', self.errors[1])
+                self.assertFalse(os.path.exists(self.path('o.npy')))
+        write_safetensors(raw, {'input_ids': ('I32', [3, 77], row + [-1] * 77 + row)})
+        tensors, metadata = self.embed('--raw', raw, '--hidden', model=model, status=1)
+        self.assert_error('input_ids[1]')
+        self.assertEqual([tensor.shape[0] for tensor in tensors.values()], [2] * len(tensors))
+        self.assertEqual(len(json.loads(metadata['texts'])), 2)
+        for tensor in tensors.values():
+            self.assertEqual(tensor.row(0), tensor.row(1))
+
+    def test_bad_inputs_among_good_ones(self):
+        good = [f'{MODEL}/samples/{name}.png' for name in ['pizza', 'owl']]
+        with open(good[0], 'rb') as file:
+            content = file.read()
+        bad = [self.path('none.png'), self.path('empty.png', b''), self.path('junk.png', b'junk' * 99),
+               self.path('cut.png', content[:len(content) // 2])]
+        tensors, metadata = self.embed(*(word for pair in zip(bad, good + good)
+                                         for path in pair for word in ['--image', path]), status=1)
+        self.assertEqual(len(self.errors), len(bad))
+        for path in bad:
+            self.assertEqual(len([line for line in self.errors if path in line]), 1, path)
+        self.assertEqual(json.loads(metadata['images']), good + good)
+        self.assertEqual(tensors['image_embeds'].shape[0], len(bad))
+
+    def test_strict(self):
+        long = 'penguin ' * 100
+        tensors, metadata = self.embed('--text', 'owl', '--text', long, '--text', 'owl')
+        self.assert_error('warning', 'penguin')
+        self.assertEqual(tensors['text_embeds'].shape[0], 3)
+        tensors, metadata = self.embed('--text', 'owl', '--text', long, '--text', 'owl', '--strict',
+                                       status=1)
+        self.assertEqual(json.loads(metadata['texts']), ['owl', 'owl'])
+        self.assertEqual(tensors['text_embeds'].row(0), tensors['text_embeds'].row(1))
+
+    def test_result_that_cannot_be_written(self):
+        for name in ['a.safetensors', 'a.npy', 'a.jsonl']:
+            path = self.path('no folder') + '/' + name
+            self.run_command('embed', '-m', MODEL, '--text', 'a', '-o', path, status=1)
+            self.assert_error(path)
+
+    def test_missing_tower_or_vocabulary(self):
+        output = ['-o', self.path('a.npy')]
+        self.run_command('embed', '-m', golden('models/sd-text/text_encoder'), '--image', 'a.png',
+                         *output, status=4)
+        self.assert_error('image tower')
+        self.run_command('embed', '-m', golden('models/openclip-vit'), '--text', 'a', *output, status=4)
+        self.assert_error('--vocab')
+
+    def test_half_precision(self):
+        usable = next(d for d in self.run_json('devices') if d['usable'])
+        arguments = ['--image', MODEL + '/samples/owl.png', '--text', 'owl']
+        if 'f16' not in usable['caps']:
+            self.run_command('embed', '-m', MODEL, *arguments, '-o', self.path('a.safetensors'),
+                             '--precision', 'f16', status=4)
+            self.assert_error('16-bit')
+            return
+        exact = self.embed(*arguments)[0]
+        for name, tensor in self.embed(*arguments, '--precision', 'f16')[0].items():
+            cosine = sum(a * b for a, b in zip(tensor.values, exact[name].values))
+            self.assertGreater(cosine, 0.999)
+            self.assertNotEqual(tensor.values, exact[name].values)
+
+    def test_not_finite(self):
+        """A text whose embedding is not a number is left out, with its hidden states."""
+        texts = [word for text in ('a red owl', 'pizza', 'owl', 'pizza') for word in ('--text', text)]
+        pizza, = self.run_json('tokenize', '-m', MODEL, 'pizza')
+        self.damage_model('text_model.embeddings.token_embedding.weight', row=pizza['ids'][1])
+        tensors, metadata = self.embed(*texts, '--hidden', model=self.path('model'), status=1)
+        self.assertEqual(len(self.errors), 2)
+        for line in self.errors:
+            self.assertIn('pizza: the model\'s answer is not a finite number', line)
+        self.assertEqual(json.loads(metadata['texts']), ['a red owl', 'owl'])
+        good = self.embed('--text', 'a red owl', '--text', 'owl', '--hidden')[0]
+        self.assertEqual(sorted(tensors), sorted(good))
+        for name, tensor in tensors.items():
+            self.assert_close(tensor.values, good[name].values, 1e-5, name)
+
+    def test_many(self):
+        """A picture gives the same row at the beginning and at the end of a long list with failures."""
+        good, bad = MODEL + '/samples/owl.png\n', self.path('none.png') + '\n'
+        lines = (good + bad * 61 + good * 3).encode()
+        tensors, _ = self.embed('--images-from', '-', stdin=lines, status=1)
+        self.assertEqual(len(self.errors), 61)
+        self.assertEqual(tensors['image_embeds'].shape, [4, 128])
+        for row in tensors['image_embeds'].rows():
+            self.assert_close(row, tensors['image_embeds'].row(0), 1e-6)
+
+    def test_a_list_that_ends_paths_with_nul(self):
+        """A path is not cut at a NUL, as if the rest of the line were not there."""
+        owl = MODEL + '/samples/owl.png'
+        lines = (owl + '\0' + owl + '\0\n' + owl + '\n').encode()
+        tensors, _ = self.embed('--images-from', '-', stdin=lines, status=1)
+        self.assertEqual(tensors['image_embeds'].shape, [1, 128])
+        self.assertEqual(len(self.errors), 1)
+        self.assertIn('NUL', self.errors[0])
+
+
+class Preprocess(CommandTest):
+    def test_expected(self):
+        pictures = [f'{EXPECTED}/{label["file"]}' for label in read_labels()]
+        output = self.path('out.safetensors')
+        line, = self.run_json('preprocess', '-m', MODEL, *pictures, '-o', output,
+                              environment=NO_DEVICE)
+        self.assertEqual(line, {'output': output, 'tensors': {'pixel_values': [60, 3, 64, 64],
+                                                              'u8': [60, 64, 64, 3]}})
+        tensors, metadata = read_safetensors(output)
+        expected = read_safetensors(EXPECTED + '/expected.safetensors')[0]['pixels_u8']
+        self.assertEqual(tensors['u8'].values, expected.values)
+        self.assertEqual(json.loads(metadata['images']), pictures)
+        mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+        values, bytes_ = tensors['pixel_values'].row(7), tensors['u8'].row(7)
+        for channel in range(3):
+            plane = values[channel * 4096:(channel + 1) * 4096]
+            self.assert_close(plane, [(b / 255 - mean[channel]) / std[channel]
+                                      for b in bytes_[channel::3]], 1e-5)
+
+    def preprocess(self, picture, size, *options, status=0):
+        output = self.path('prepared.safetensors')
+        self.run_command('preprocess', '-m', MODEL, '--image-size', str(size), picture, '-o', output, *options,
+                         status=status)
+        return None if status else read_safetensors(output)[0]['u8'].values
+
+    def test_orient(self):
+        picture = 'tests/golden/preprocess/images/jpeg_exif.jpg'
+        expected = read_safetensors('tests/golden/preprocess/expected/jpeg_exif_jpg.safetensors')[0]
+        if 'libjpeg-turbo' not in self.run_command('--version'):  # nor is libexif there
+            self.preprocess(picture, 32, '--orient', status=1)
+            self.assert_error(picture, 'libexif')
+            return
+        self.assertEqual(self.preprocess(picture, 32), expected['u8_32'].values)
+        self.assertEqual(self.preprocess(picture, 32, '--orient'), expected['u8_32_exif_applied'].values)
+
+    def test_fast_decode(self):
+        picture = 'tests/golden/preprocess/images/jpeg_420_restart.jpg'  # 203 x 181
+        exact, fast = self.preprocess(picture, 16), self.preprocess(picture, 16, '--fast-decode')
+        differences = [abs(a - b) for a, b in zip(exact, fast)]
+        self.assertEqual(any(differences), 'libjpeg-turbo' in self.run_command('--version'),
+                         'a quarter of its size is enough')
+        self.assertLess(sum(differences) / len(differences), 4)
+        self.assertEqual(self.preprocess(picture, 64), self.preprocess(picture, 64, '--fast-decode'),
+                         'at a half it would be too small')
+
+    def test_every_format_fails_in_one_line(self):
+        """Some decoders print on standard error what they find in a damaged file."""
+        broken = []
+        for folder in ('webp', 'tiff', 'heif', 'jxl'):
+            for name in sorted(os.listdir(f'{PICTURES}/{folder}')):
+                with open(f'{PICTURES}/{folder}/{name}', 'rb') as file:
+                    data = bytearray(file.read())
+                data[len(data) * 2 // 3:] = bytes(len(data) - len(data) * 2 // 3)
+                broken += [self.path(name, data), self.path('cut.' + name, data[:len(data) // 2])]
+        self.run_command('preprocess', '-m', MODEL, *broken, '-o', self.path('o.safetensors'), status=1)
+        self.assertLessEqual(len(self.errors), len(broken) + 1)
+        for line in self.errors:
+            self.assertRegex(line, r'^vkclip: \S+\.(webp|tif|avif|heic|jxl|safetensors): ')
+
+    def test_failures(self):
+        owl, none, output = MODEL + '/samples/owl.png', self.path('none'), self.path('o.safetensors')
+        self.run_command('preprocess', '-m', MODEL, none, owl, '-o', output, status=1)
+        self.assert_error(none)
+        self.assertEqual(read_safetensors(output)[0]['u8'].shape, [1, 64, 64, 3])
+        self.run_command('preprocess', '-m', MODEL, owl, '-o', output, '--max-pixels', '100', status=1)
+        self.assertIn(owl, self.errors[0])
+        huge = self.path('huge.ppm', b'P6 100000 100000 255\n')
+        self.run_command('preprocess', '-m', MODEL, huge, '-o', output, status=1)
+        self.assertIn('(--max-pixels sets this limit)', self.errors[0], 'the option is not named')
+
+
+class Classify(CommandTest):
+    arguments = ['classify', '-m', MODEL, '-l', 'owl', '-l', 'red apple', '-l', 'pizza']
+
+    def test_top_labels(self):
+        labels = read_labels()
+        some = [f'{EXPECTED}/{label["file"]}' for label in labels[:12]]
+        lines = self.run_json('classify', '-m', MODEL, '--labels', MODEL + '/labels.txt', '--template',
+                              'a picture of {}', '-k', '60', *some)
+        found = {os.path.basename(line['path']): line['results'] for line in lines}
+        self.assertEqual([line['path'] for line in lines], some)
+        expected = read_safetensors(EXPECTED + '/expected.safetensors')[0]['logits_per_image']
+        for number, label in enumerate(labels[:12]):
+            results = found[os.path.basename(label['file'])]
+            self.assertEqual(results[0]['label'], label['top1'])
+            logits = {result['label']: result['logit'] for result in results}
+            self.assert_close([logits[other['name']] for other in labels], expected.row(number), 1e-3)
+            self.assertAlmostEqual(sum(result['prob'] for result in results), 1, places=5)
+            best = results[0]
+            for result in results:
+                self.assertAlmostEqual(result['prob'], best['prob'] *
+                                       math.exp(result['logit'] - best['logit']), places=5)
+            self.assertEqual(results, sorted(results, key=lambda result: -result['logit']))
+
+    def test_table(self):
+        table = self.run_command(*self.arguments, '--top', '2', MODEL + '/samples/owl.png',
+                                 MODEL + '/samples/pizza.png')
+        head, *rows = table.split('\n')
+        device = next(d for d in self.run_json('devices') if d['usable'])
+        self.assertIn(MODEL, head)
+        self.assertIn(device['name'], head)
+        self.assertRegex(rows[1], r'^models/emoji-clip/samples/owl\.png    owl        +\d+\.\d\d %$')
+        self.assertRegex(rows[2], r'^ {37}\w.* +\d+\.\d\d %$')
+        self.assertRegex(rows[3], r'^models/emoji-clip/samples/pizza\.png  pizza +\d+\.\d\d %$')
+        self.assertEqual(len({len(row) for row in rows[1:5]}), 1, 'not aligned')
+
+    def test_templates(self):
+        """The embedding of a label is the normalised mean over the templates."""
+        texts = ['a picture of owl', 'an icon of owl', 'owl']
+        picture = MODEL + '/samples/owl.png'
+        self.run_command('embed', '-m', MODEL, '--image', picture, '-o', self.path('o.safetensors'),
+                         *(word for text in texts for word in ['--text', text]))
+        tensors = read_safetensors(self.path('o.safetensors'))[0]
+        mean = [sum(column) / 3 for column in zip(*tensors['text_embeds'].rows())]
+        norm = math.sqrt(sum(x * x for x in mean))
+        cosine = sum(a * b for a, b in zip(mean, tensors['image_embeds'].values)) / norm
+        line, = self.run_json('classify', '-m', MODEL, '-l', 'owl', '-t', 'a picture of {}', '-t',
+                              'an icon of {}', '-t', '{}', picture)
+        scale = self.run_json('info', '-m', MODEL)[0]['logit_scale']
+        self.assertEqual((len(line['results']), line['results'][0]['prob']), (1, 1))
+        self.assertAlmostEqual(line['results'][0]['logit'], scale * cosine, places=4)
+
+    def test_folders(self):
+        owl = MODEL + '/samples/owl.png'
+        for folder in ['', 'b', 'b/c', '.hidden', 'empty']:
+            os.makedirs(self.path(folder), exist_ok=True)
+        for name in ['z.PNG', 'a.png', 'b/x.jpeg', 'b/c/y.png', '.h.png', '.hidden/x.png']:
+            shutil.copy(owl, self.path(name))
+        self.path('notes.txt', b'not a picture')
+        os.symlink('..', self.path('b/up'))
+
+        def names(*arguments, **others):
+            lines = self.run_json('classify', '-m', MODEL, '-l', 'owl', *arguments, **others)
+            return [os.path.relpath(line['path'], self.folder) for line in lines]
+        self.assertEqual(names(self.folder), ['a.png', 'z.PNG'])
+        self.assertEqual(names('-r', self.folder + '/'), ['a.png', 'b/c/y.png', 'b/x.jpeg', 'z.PNG'])
+        self.assertEqual(names(self.path('empty'), self.path('.h.png'), self.path('b'), status=1),
+                         ['.h.png', 'b/x.jpeg'])
+        self.assert_error(self.path('empty'))
+
+    def test_failures(self):
+        owl, none = MODEL + '/samples/owl.png', self.path('no\nne\x1b.png')
+        lines = self.run_json(*self.arguments, owl, none, owl, status=1)
+        self.assertEqual([line['path'] for line in lines], [owl, owl])
+        self.assert_error('no?ne?.png')
+        self.run_command('classify', '-m', MODEL, '--labels', self.path('none'), owl, status=1)
+        self.assertIn(self.path('none'), self.errors[0])
+        self.run_command('classify', '-m', MODEL, '--strict', '-l', 'owl', '-l', 'penguin ' * 100, owl,
+                         status=1)
+        self.assert_error('penguin')
+
+    def test_names_that_are_not_text(self):
+        path = os.fsencode(self.folder) + b'/\xff\xfe.png'
+        shutil.copy(MODEL + '/samples/owl.png', path)
+        line, = self.run_json('classify', '-m', MODEL, '-l', b'o\xffwl', path)
+        self.assertEqual(line['path'], self.folder + '/\ufffd\ufffd.png')
+        self.assertEqual(line['results'][0]['label'], 'o\ufffdwl')
+
+    def test_damaged_weights(self):
+        """Weights that are not numbers give an error, not a ranking."""
+        self.damage_model('visual_projection.weight')
+        self.assertEqual(self.run_json('classify', '-m', self.path('model'), '-l', 'a', '-l', 'b',
+                                       MODEL + '/samples/owl.png', status=1), [])
+        self.assert_error('owl.png', 'not a finite number')
+
+
+class Similarity(CommandTest):
+    def test_expected(self):
+        labels = read_labels()[::12]
+        self.path('texts', '\n'.join(label['prompt'] for label in labels).encode())
+        pictures = '\n'.join(f'{EXPECTED}/{label["file"]}' for label in labels).encode()
+        lines = self.run_json('similarity', '-m', MODEL, '--images-from', '-', '--texts-from',
+                              self.path('texts'), stdin=pictures)
+        expected = read_safetensors(EXPECTED + '/expected.safetensors')[0]['logits_per_image']
+        self.assertEqual(len(lines), 5)
+        for number, (line, label) in enumerate(zip(lines, labels)):
+            self.assertEqual(line['path'], f'{EXPECTED}/{label["file"]}')
+            self.assertEqual(line['texts'], [other['prompt'] for other in labels])
+            self.assert_close(line['logits'], expected.row(12 * number)[::12], 1e-3)
+
+    def test_table(self):
+        arguments = ['similarity', '-m', MODEL, '--image', MODEL + '/samples/owl.png', '--text',
+                     'a picture of owl', '--text', 'a picture of pizza']
+        table = self.run_command(*arguments)
+        line, = self.run_json(*arguments)
+        self.assertRegex(table, r'(?m)^ +1  a picture of owl$')
+        row = table.splitlines()[-1].split()
+        self.assertEqual(row, [MODEL + '/samples/owl.png',
+                               *(f'{logit:.3f}' for logit in line['logits'])])
+        self.assertGreater(line['logits'][0], line['logits'][1])
+
+    def test_failures(self):
+        owl, none = MODEL + '/samples/owl.png', self.path('none')
+        line, = self.run_json('similarity', '-m', MODEL, '--image', none, '--image', owl, '--text',
+                              'penguin ' * 100, '--text', 'owl', '--strict', status=1)
+        self.assertEqual((line['path'], line['texts'], len(line['logits'])), (owl, ['owl'], 1))
+        self.assertEqual(len(self.errors), 2)
+
+
+if __name__ == '__main__':
+    cli.main()

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""train.py COMMAND [unittest's arguments]: tests vkclip train."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import xml.etree.ElementTree
+
+import cli
+from cli import MODEL, CommandTest, read_safetensors, write_safetensors
+
+
+class Train(CommandTest):
+    """Trains a tiny model for a few steps, with the kernels of the fixed order, so that nothing is measured."""
+    BATCH = 4
+
+    def setUp(self):
+        super().setUp()
+        with open(MODEL + '/config.json', encoding='utf-8') as file:
+            config = json.load(file)
+        size = {'hidden_size': 32, 'num_hidden_layers': 3, 'num_attention_heads': 2, 'intermediate_size': 64}
+        config['projection_dim'] = 16
+        config['text_config'].update(size, max_position_embeddings=16)
+        config['vision_config'].update(size, image_size=16)
+        with open(MODEL + '/preprocessor_config.json', encoding='utf-8') as file:
+            processor = json.load(file)
+        processor.update(size={'shortest_edge': 16}, crop_size={'height': 16, 'width': 16})
+        for name, value in (('config.json', config), ('preprocessor_config.json', processor)):
+            with open(self.path(name), 'w', encoding='utf-8') as file:
+                json.dump(value, file)
+        self.model = self.path('model')
+        self.run_command('init', self.path('config.json'), self.model)
+
+    def train(self, *args, status=0, wait=True):
+        process = subprocess.Popen([cli.COMMAND, 'train', *map(str, args)], text=True,
+                                   env=dict(os.environ, VKCLIP_TUNE='off'),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if not wait:
+            return process
+        out, err = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, status, err)
+        return out, err
+
+    def raw(self, value=1.0):
+        """Writes two prepared batches and returns their path."""
+        path = self.path('raw.safetensors')
+        pixels = [value * ((i * 7919) % 1000 / 500 - 1) for i in range(2 * self.BATCH * 3 * 16 * 16)]
+        ids = []
+        for row in range(2 * self.BATCH):
+            ids += [2238, 10 + row, 20 + 3 * row] + [2239] * 13
+        write_safetensors(path, {'images': ('F32', [2, self.BATCH, 3, 16, 16], pixels),
+                                 'input_ids': ('I32', [2, self.BATCH, 16], ids)})
+        return path
+
+    def table(self, rows=8):
+        """Writes the samples as a table with one broken picture, and as a folder per label."""
+        path, folder = self.path('train.tsv'), self.path('eval')
+        samples = os.path.abspath(MODEL + '/samples')
+        self.path('broken.png', b'\x89PNG nothing more')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write('filepath\ttitle\n')
+            for name in sorted(os.listdir(samples))[:rows]:
+                label = name[:-4].replace('-', ' ')
+                file.write(f'{samples}/{name}\ta picture of {label}\n')
+                os.makedirs(os.path.join(folder, label))
+                shutil.copy(os.path.join(samples, name), os.path.join(folder, label))
+            file.write('broken.png\tnothing\n')
+        return path, folder
+
+    def lines(self, path):
+        with open(path, encoding='utf-8') as file:
+            return [json.loads(line) for line in file]
+
+    def read_bytes(self, *parts):
+        with open(os.path.join(*parts), 'rb') as file:
+            return file.read()
+
+    def test_killed_and_resumed_it_is_the_same_run(self):
+        common = ['-m', self.model, '--data-raw', self.raw(), '--steps', '7', '--lr', '1e-4']
+        one, two = self.path('one'), self.path('two')
+        log, other = self.path('one.jsonl'), self.path('two.jsonl')
+        self.train(*common, one, '--log', log, '--save-every', '5')
+        process = self.train(*common, two, '--log', other, '--save-every', '2', wait=False)
+        while not os.path.exists(other) or self.read_bytes(other).count(b'\n') < 4:
+            self.assertIsNone(process.poll(), 'it ended before it was killed')
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        self.train(*common, two, status=1)  # A run is not resumed without --resume.
+        with open(other, 'a', encoding='utf-8') as file:
+            file.write('{"step":')
+        mine = self.path('mine.txt', b'not a log\n')
+        self.assertIn('not the log', self.train(*common, two, '--log', mine, '--resume', status=1)[1])
+        self.assertEqual(self.read_bytes(mine), b'not a log\n')
+        self.train(*common, two, '--log', self.path('a.svg'), '--resume', status=1)
+        self.train(*common, two, '--log', other, '--resume')
+        for name in ('model.safetensors', 'checkpoint-7/training.safetensors'):
+            self.assertEqual(self.read_bytes(one, name), self.read_bytes(two, name), name)
+        # Another run that begins with a checkpoint of this one counts its steps from the first.
+        self.train('-m', one + '/checkpoint-5', '--data-raw', self.raw(), '--steps', '1', self.path('three'))
+        self.assertTrue(os.path.exists(self.path('three') + '/checkpoint-1'))
+        values = [[(line['step'], line['loss'], line['lr'], line['logit_scale'])
+                   for line in self.lines(path)] for path in (log, other)]
+        self.assertEqual([line[0] for line in values[0]], list(range(1, 8)))
+        self.assertEqual(values[0], values[1])
+        self.assertEqual(sorted(name for name in os.listdir(one) if 'checkpoint' in name),
+                         ['checkpoint-5', 'checkpoint-7'])
+        xml.etree.ElementTree.parse(self.path('one.svg'))
+
+    def test_an_interrupt_saves(self):
+        run, log = self.path('run'), self.path('log.jsonl')
+        process = self.train('-m', self.model, '--data-raw', self.raw(), '--steps', '100000', run,
+                             '--log', log, wait=False)
+        while not os.path.exists(log) or not self.read_bytes(log):
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=100)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn('--resume', err)
+        step = len(self.lines(log))
+        self.assertTrue(os.path.exists(f'{run}/checkpoint-{step}/training.json'), err)
+
+    def test_from_random_weights_with_pictures_and_an_evaluation(self):
+        path, folder = self.table()
+        run, log = self.path('run'), self.path('log.jsonl')
+        args = ['--init', self.path('config.json'), '--vocab', MODEL + '/tokenizer.json', '--data', path,
+                '--batch-size', '4', '--steps', '4', '--seed', '3', '--aug-color-jitter', '0.2,0.2,0.2,0']
+        args += [run, '--log', log, '--eval', folder, '--eval-every', '2', '--template', 'a picture of {}',
+                 '--accum-freq', '2', '--json']
+        out, err = self.train(*args)
+        result = json.loads(out)
+        self.assertEqual((result['step'], result['broken']), (4, 1))
+        self.assertIn('broken.png', err)
+        scores = [line for line in self.lines(log) if 'top1' in line]
+        self.assertEqual([line['step'] for line in scores], [2, 4])
+        self.assertTrue(all(line['images'] == 8 and 0 <= line['top1'] <= line['top5'] <= 100 for line in scores))
+        before = self.read_bytes(log)  # A finished run is evaluated again and not logged twice.
+        again = json.loads(self.train(*args, '--resume')[0])
+        self.assertEqual((again['step'], again['loss'], again['top1']), (4, None, result['top1']))
+        self.assertEqual(self.read_bytes(log), before)
+        xml.etree.ElementTree.parse(self.path('log.svg'))
+        for name in ('model.safetensors', 'config.json', 'tokenizer.json', 'preprocessor_config.json'):
+            self.assertTrue(os.path.exists(f'{run}/{name}'), name)
+        label = os.listdir(folder)[0]
+        line, = self.run_json('classify', '-m', run, '--label', label, '--label', 'other',
+                              os.path.join(folder, label, os.listdir(os.path.join(folder, label))[0]))
+        self.assertEqual(len(line['results']), 2)
+        # Training has changed the weights, so that the evaluation is not that of the first ones.
+        tensors, _ = read_safetensors(run + '/model.safetensors')
+        first, _ = read_safetensors(run + '/initial/model.safetensors')
+        self.assertNotEqual(tensors['logit_scale'].values, first['logit_scale'].values)
+
+    def test_a_locked_tower_stays(self):
+        run = self.path('run')
+        self.train('-m', self.model, '--data-raw', self.raw(), '--steps', '2', run, '--lock-image')
+        before, _ = read_safetensors(self.model + '/model.safetensors')
+        after, _ = read_safetensors(run + '/model.safetensors')
+        for name in before:
+            if name.startswith(('vision_model.', 'visual_')):
+                self.assertEqual(before[name].values, after[name].values, name)
+        self.assertNotEqual(before['text_projection.weight'].values, after['text_projection.weight'].values)
+
+    def test_mixed_precision_keeps_its_scale(self):
+        """The loss scale falls until the gradients fit, a checkpoint keeps it, and the memory is smaller."""
+        common = ['-m', self.model, '--data-raw', self.raw(), '--steps', '5', '--precision', 'f16']
+        one, two, log = self.path('one'), self.path('two'), self.path('one.jsonl')
+        if 'f16' not in next(d for d in self.run_json('devices') if d['usable'])['caps']:
+            self.assertIn('16-bit', self.train(*common, one, status=1)[1])
+            return
+        self.train(*common, one, '--log', log, '--save-every', '2')
+        shutil.copytree(one + '/checkpoint-2', two + '/checkpoint-2')
+        with open(one + '/checkpoint-4/training.json', encoding='utf-8') as file:
+            scale = json.load(file)['loss_scale']
+        self.assertEqual([line['loss_scale'] for line in self.lines(log)][3], scale)
+        self.train(*common, two, '--resume')
+        self.assertEqual(self.read_bytes(one, 'model.safetensors'), self.read_bytes(two, 'model.safetensors'))
+        plain = self.path('plain.jsonl')
+        self.train(*common[:-1], 'f32', self.path('three'), '--log', plain)
+        for a, b in zip(self.lines(log), self.lines(plain)):
+            self.assertAlmostEqual(a['loss'], b['loss'], delta=1e-2)
+            self.assertGreater(a['loss_scale'], b['loss_scale'])
+        dry = [json.loads(self.train(*common[:-1], precision, one + 'x', '--dry-run', '--json')[0])
+               for precision in ('f16', 'f32')]
+        self.assertEqual([plan['precision'] for plan in dry], ['f16', 'f32'])
+        self.assertLess(dry[0]['memory']['activations'], 0.75 * dry[1]['memory']['activations'])
+
+    def test_divergence_stops_and_keeps_the_last_checkpoint(self):
+        run = self.path('run')
+        out, err = self.train('-m', self.model, '--data-raw', self.raw(), '--steps', '50', run, '--lr', '1e5',
+                              '--warmup', '0', '--save-every', '1', status=1)
+        self.assertRegex(err, r'diverged.*checkpoint-\d+')
+        self.assertFalse(os.path.exists(run + '/model.safetensors'))
+
+    def test_what_a_run_would_need(self):
+        args = ['--init', self.path('config.json'), '--vocab', MODEL + '/tokenizer.json', '--data', self.table()[0],
+                '--batch-size', '4', '--accum-freq', '2', '--steps', '3', self.path('run'), '--dry-run']
+        plan = json.loads(self.train(*args, '--json')[0])
+        parameters = sum(len(tensor.values) for tensor in read_safetensors(self.model + '/model.safetensors')[0].values())
+        self.assertEqual((plan['parameters'], plan['pictures'], plan['batch']), (parameters, 9, 8))
+        kept, again = plan['memory'], plan['memory_checkpoint_activations']
+        self.assertLess(again['activations'], kept['activations'])
+        self.assertEqual(kept['moments'], 2 * kept['gradients'])
+        self.assertFalse(os.path.exists(self.path('run')))
+        self.assertIn('--checkpoint-activations', self.train(*args)[0])
+
+    def test_wrong_input(self):
+        path = self.table()[0]
+        base = ['-m', self.model, '--vocab', MODEL + '/tokenizer.json', self.path('run'), '--steps', '1']
+        for args, part in ((['--data', path, '--batch-size', '64'], 'train.tsv'),
+                           (['--data', path, '--csv-img-key', 'picture'], 'picture'),
+                           (['--data', self.path('none.tsv')], 'none.tsv'),
+                           (['--data-raw', path], 'train.tsv'),
+                           (['--data-raw', self.raw(), '--batch-size', '3'], 'samples per batch'),
+                           (['--data-raw', self.raw(), '--accum-freq', '3'], '--accum-freq'),
+                           (['--data-raw', self.raw(), '--beta1', '1'], '--beta1')):
+            out, err = self.train(*base, *args, status=1)
+            self.assertIn(part, err)
+            self.assertEqual(len(err.splitlines()), 1, err)
+            self.assertNotIn('`', err)
+        self.train('--init', self.path('config.json'), *base[2:], '--data', self.path('none.tsv'), status=1)
+        self.assertIn('no-model', self.train('-m', 'no-model', *base[2:], '--data', path, status=4)[1])
+        self.assertFalse(os.path.exists(self.path('run')), 'the random weights are left behind')
+
+
+if __name__ == '__main__':
+    cli.main()
