@@ -220,12 +220,4 @@ int store_open_sqlite(const char *path, bool read_only, struct store **result)
         store_close(result);
     return error;
 }
-#else
-int store_open_sqlite(const char *path, bool read_only, struct store **store)
-{
-    (void)read_only;
-    (void)store;
-    return error_fail(VKCLIP_EUNSUPPORTED,
-                      "%s: this build has no picture search: it needs SQLite and xxHash", path);
-}
 #endif

@@ -74,6 +74,12 @@ def read_labels():
     return [dict(zip(lines[0], line)) for line in lines[1:]]
 
 
+def need_search():
+    """Skips tests of picture search where this build has none."""
+    if b'picture search' in subprocess.run([COMMAND, '--version'], stdout=subprocess.PIPE, check=True).stdout:
+        raise unittest.SkipTest('this build has no picture search')
+
+
 class CommandTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp()

@@ -139,6 +139,7 @@ class Lists(CommandTest):
             self.assertEqual([name_of(line) for line in lines], names)
             self.assertEqual(lines[0]['path'], self.folder + '/\ufffd\ufffd.png')
             self.assertNotIn('path_bytes', lines[1])
+        cli.need_search()
         index = ['--index', self.path('index.db'), '-m', MODEL]
         self.run_json('index', *index, self.folder)
         lines = self.run_json('search', *index, 'owl')  # The two files are one picture.
