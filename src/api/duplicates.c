@@ -90,19 +90,19 @@ int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *dev
                                            "from 0 to less than 1 expected");
     struct receiver receiver = {params->progress, group, user};
     struct choice choice = {.name = params->model};
-    struct groups_request request = {.distance =
+    struct groups_request request = {.current = &index->current,
+                                     .distance =
                                          params->distance > 0 ? params->distance : DEFAULT_DISTANCE,
                                      .progress = give_share,
                                      .group = give_group,
                                      .user = &receiver};
     int error = device ? find_model(index, &choice) : VKCLIP_OK;
     if (!error && choice.count) {
+        request.model = &choice.model;
         request.gpu = device->gpus[0];
         request.tuner = device->tuners[0];
-        error = current_vectors(&index->current, choice.model.info.identity, choice.model.id,
-                                choice.model.info.embed_dim, &request.vectors);
     }
-    return error ? error : groups_find(index->store, &request);
+    return error ? error : groups_find(&request);
 }
 
 int vkclip_forget_duplicates(struct vkclip_index *index, const char *a, const char *b)

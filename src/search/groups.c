@@ -19,7 +19,8 @@ struct picture {
 
 struct finding {
     const struct groups_request *request;
-    struct picture *pictures; /* in the order of ids */
+    const struct vectors *vectors; /* NULL: none are compared */
+    struct picture *pictures;      /* in the order of ids */
     size_t picture_count, picture_capacity;
     char **paths;
     size_t path_count, path_capacity;
@@ -98,7 +99,7 @@ static size_t find_row(const struct vectors *vectors, int64_t id)
 static int add_distinct(void *user, int64_t a, int64_t b)
 {
     struct finding *finding = user;
-    const struct vectors *vectors = finding->request->vectors;
+    const struct vectors *vectors = finding->vectors;
     const struct duplicates_distinct pair = {find_row(vectors, a), find_row(vectors, b)};
     if (pair.a == vectors->count || pair.b == vectors->count)
         return VKCLIP_OK;
@@ -112,7 +113,7 @@ static int add_distinct(void *user, int64_t a, int64_t b)
 /* Finds the picture of each row. */
 static int match_rows(struct finding *finding)
 {
-    const struct vectors *vectors = finding->request->vectors;
+    const struct vectors *vectors = finding->vectors;
     finding->rows = calloc(vectors->count + 1, sizeof(*finding->rows));
     finding->items = calloc(vectors->count + 1, sizeof(*finding->items));
     finding->present = calloc(vectors->count / 64 + 1, sizeof(*finding->present));
@@ -188,18 +189,14 @@ static int give_share(void *user, double share)
     return request->progress ? request->progress(request->user, share) : VKCLIP_OK;
 }
 
-static int find_similar(struct finding *finding, struct store *store)
+static int find_similar(struct finding *finding)
 {
     const struct groups_request *request = finding->request;
-    int error = match_rows(finding);
-    if (!error)
-        error = store->read->each_distinct_pair(store, add_distinct, finding);
-    if (!error)
-        error = duplicates_open(finding->items, request->vectors->count, finding->distinct,
+    int error = duplicates_open(finding->items, finding->vectors->count, finding->distinct,
                                 finding->distinct_count, &finding->duplicates);
     const struct pairs_params params = {.gpu = request->gpu,
                                         .tuner = request->tuner,
-                                        .vectors = request->vectors,
+                                        .vectors = finding->vectors,
                                         .least = 1 - request->distance,
                                         .allowed = finding->present,
                                         .found = add_pair,
@@ -223,15 +220,34 @@ static void free_finding(struct finding *finding)
     free(finding->distinct);
 }
 
-int groups_find(struct store *store, const struct groups_request *request)
+/* Reads vectors, files and pairs in one transaction, so that they fit together. */
+static int read_index(struct finding *finding)
+{
+    struct current *current = finding->request->current;
+    const struct store_model *model = finding->request->model;
+    struct store *store = current->store;
+    int error = model ? current_begin(current, model->info.identity, model->id,
+                                      model->info.embed_dim, &finding->vectors)
+                      : store->read->begin(store);
+    if (error)
+        return error;
+    error = store->read->each_picture(store, add_file, finding);
+    if (!error && model)
+        error = match_rows(finding);
+    if (!error && model)
+        error = store->read->each_distinct_pair(store, add_distinct, finding);
+    return current_end(current, error);
+}
+
+int groups_find(const struct groups_request *request)
 {
     struct finding finding = {.request = request};
-    int error = store->read->each_picture(store, add_file, &finding);
+    int error = read_index(&finding);
     for (size_t i = 0; i < finding.picture_count && !error; i++)
         if (finding.pictures[i].count > 1)
             error = give_exact(&finding, &finding.pictures[i]);
-    if (!error && request->vectors)
-        error = find_similar(&finding, store);
+    if (!error && request->model)
+        error = find_similar(&finding);
     free_finding(&finding);
     return error;
 }

@@ -8,14 +8,15 @@
 #define VKCLIP_SEARCH_GROUPS_H
 
 #include "search/index.h"
-#include "search/vectors.h"
 
 struct gpu;
 struct tuner;
 
 /* What vkclip_find_duplicates was asked. */
 struct groups_request {
-    const struct vectors *vectors; /* of the model; NULL: only files with the same content */
+    struct current *current;         /* of the index */
+    const struct store_model *model; /* whose vectors are compared; NULL: only files with the same
+                                      * content are found */
     struct gpu *gpu;
     struct tuner *tuner;
     double distance;
@@ -24,7 +25,7 @@ struct groups_request {
     void *user;
 };
 
-int groups_find(struct store *store, const struct groups_request *request);
+int groups_find(const struct groups_request *request);
 
 /* Remembers that two pictures are no duplicates. Each is a path of an indexed file or "id:N". */
 int groups_forget(struct vkclip_index *index, const char *a, const char *b);

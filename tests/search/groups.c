@@ -89,21 +89,15 @@ static int write_group(void *user, const struct vkclip_group *group)
 
 static void check_groups(struct vkclip_index *index, bool similar, const char *expected)
 {
-    int64_t ids[PICTURES];
-    uint16_t rows[PICTURES * DIM] = {0};
-    for (size_t i = 0; i < PICTURES; i++) {
-        ids[i] = (int64_t)i + 1;
-        rows[i * DIM] = half_from_float((float)cos(pictures[i].angle));
-        rows[i * DIM + 1] = half_from_float((float)sin(pictures[i].angle));
-    }
-    const struct vectors vectors = {.ids = ids, .rows = rows, .count = PICTURES, .dim = DIM};
+    const struct store_model model = {.id = 1, .info = {.identity = "1", .embed_dim = DIM}};
     char text[1000] = "";
-    const struct groups_request request = {.vectors = similar ? &vectors : NULL,
+    const struct groups_request request = {.current = &index->current,
+                                           .model = similar ? &model : NULL,
                                            .gpu = gpu,
                                            .distance = 0.01,
                                            .group = write_group,
                                            .user = text};
-    if (groups_find(index->store, &request))
+    if (groups_find(&request))
         fail_msg("%s", vkclip_last_error());
     assert_string_equal(text, expected);
 }
@@ -127,6 +121,39 @@ static void groups(void **state)
     scratch_remove(folder);
 }
 
+static const struct store_readers *readers; /* of the store in which duplicates are found */
+static struct vkclip_index *writer;
+
+/* Removes a picture before the pictures are read. */
+static int each_picture_late(struct store *store, store_picture_fn *fn, void *user)
+{
+    const char *path = "/p/c.jpg";
+    uint64_t removed;
+    assert_int_equal(vkclip_remove_indexed(writer, &path, 1, &removed), 0);
+    return readers->each_picture(store, fn, user);
+}
+
+/* What another process writes between the vectors and the pictures is not seen. */
+static void groups_are_of_one_moment(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "index.db");
+    const struct vkclip_index_params params = {.path = path};
+    struct vkclip_index *index = make_index(folder);
+    readers = index->store->read;
+    struct store_readers late = *readers;
+    late.each_picture = each_picture_late;
+    index->store->read = &late;
+    assert_int_equal(vkclip_open_index(&params, &writer), 0);
+    check_groups(index, true,
+                 "exact a.jpg=1,copy of a.jpg=1; same a.jpg=1,a small.png=2,b.jpg=3; "
+                 "near c.jpg=4,d.jpg=6");
+    vkclip_close_index(&writer);
+    vkclip_close_index(&index);
+    free(path);
+    scratch_remove(folder);
+}
+
 static void wrong_pictures(void **state)
 {
     (void)state;
@@ -145,7 +172,9 @@ static void wrong_pictures(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(groups), cmocka_unit_test(wrong_pictures)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(groups),
+                                       cmocka_unit_test(groups_are_of_one_moment),
+                                       cmocka_unit_test(wrong_pictures)};
     gpu = open_gpu("");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     gpu_close(&gpu);
