@@ -129,7 +129,8 @@ static void describe_left_out(struct left_out *left_out, const char *reason, cha
         used += (size_t)snprintf(text + used, size - used, "%s %zu %s%s", i ? "," : "", kind->count,
                                  *kind->ending ? "." : "without an ending", kind->ending);
         if (kind->library && used < size)
-            used += (size_t)snprintf(text + used, size - used, " (needs %s)", kind->library);
+            used +=
+                (size_t)snprintf(text + used, size - used, " (built without %s)", kind->library);
     }
 }
 
@@ -207,8 +208,7 @@ static bool expand_folder(struct cli_session *session, const char *path, bool re
     if (!add_folder(session, path, recursive, result, &rest))
         return false;
     if (rest.unreadable.total) {
-        describe_left_out(&rest.unreadable,
-                          "because this build of vkclip was built without their libraries", kinds,
+        describe_left_out(&rest.unreadable, "which this build of vkclip cannot read", kinds,
                           sizeof(kinds));
         cli_fail_input(session, "%s: %s", path, kinds);
     }
