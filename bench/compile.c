@@ -244,7 +244,7 @@ static int compile_one(void *user, const char *arch, bool text, uint32_t batch,
 /* Compiles what a search among vectors runs, as search/resident.c builds it. */
 static int compile_search(struct compiling *c)
 {
-    const uint32_t queries[] = {1, 512}, vectors[] = {4096, 512}, mask = 4096 / 32;
+    const uint32_t queries[] = {1, 512}, vectors[] = {16384, 512}, mask = 16384 / 32;
     struct graph graph;
     graph_init(&graph, TYPE_F32);
     const int scores =

@@ -13,7 +13,7 @@
     {                                                                                              \
         vec4 w[COLS];                                                                              \
         for (uint j = 0; j < COLS; j++)                                                            \
-            w[j] = load_w(quad[j] + (k4) * PANEL, scale[j]);                                       \
+            w[j] = load_column(j, k4);                                                             \
         for (uint i = 0; i < ROWS; i++) {                                                          \
             vec4 x = load(row[i], k4);                                                             \
             for (uint j = 0; j < COLS; j++)                                                        \

@@ -28,6 +28,26 @@ uint quad[COLS];   /* the first quad of each column of w */
 float scale[COLS]; /* scales of the columns' current blocks */
 uint first_row, first_column;
 
+/* Give number j of an invocation's columns, and what that column has of w at quad k4. With PAIRS, columns are pairs of
+ * neighbours, and must be loaded in their order. */
+#ifdef PAIRS
+#define lane_column (2 * gl_LocalInvocationID.x)
+#define tile_column(j) (first_column + (j) / 2 * 2 * LANES + (j) % 2)
+uvec4 pair;
+
+vec4 load_column(uint j, uint k4)
+{
+    if (j % 2 == 0)
+        pair = load_pair(quad[j] + k4 * PANEL);
+    uvec2 words = j % 2 == 0 ? pair.xy : pair.zw;
+    return vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));
+}
+#else
+#define lane_column gl_LocalInvocationID.x
+#define tile_column(j) (first_column + (j) * LANES)
+#define load_column(j, k4) load_w(quad[j] + (k4) * PANEL, scale[j])
+#endif
+
 float add_quad(vec4 x, vec4 w, float total)
 {
     return fma(x.w, w.w, fma(x.z, w.z, fma(x.y, w.y, fma(x.x, w.x, total))));
@@ -54,9 +74,9 @@ uint w_quad(uint column)
 void begin_tile(uint tile)
 {
     first_row = args.first + tile * ROWS;
-    first_column = args.first_column + tile_group().x * COLS * LANES + gl_LocalInvocationID.x;
+    first_column = args.first_column + tile_group().x * COLS * LANES + lane_column;
     for (uint j = 0; j < COLS; j++)
-        quad[j] = w_quad(first_column + j * LANES);
+        quad[j] = w_quad(tile_column(j));
     for (uint i = 0; i < ROWS; i++) {
         row[i] = row_of(min(first_row + i, args.m - 1));
         for (uint j = 0; j < COLS; j++)
@@ -89,7 +109,7 @@ void end_tile()
         if (first_row + i >= args.m)
             break;
         for (uint j = 0; j < COLS; j++) {
-            uint column = first_column + j * LANES;
+            uint column = tile_column(j);
             float total = sum[0][j];
             for (uint r = 1; r < ROWS; r++)
                 total = r == i ? sum[r][j] : total;

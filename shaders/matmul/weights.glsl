@@ -5,6 +5,8 @@
  *     vec4 load_w(uint quad, float scale)    the quad's values; scale is used for blocks alone
  *     float load_scale(uint quad)            the scale of the quad's block
  *     int load_w_word(uint quad)             the four values of a quad of q8 as they are stored
+ * With PAIRS, a texel has the quads of two neighbouring columns in fp16, and this file defines instead of load_w
+ *     uvec4 load_pair(uint quad)             the quad of an even column in x and y, that of the next one in z and w
  */
 #include "matmul/panels.glsl"
 
@@ -56,7 +58,10 @@ vec4 load_w(uint quad, float scale)
 
 #else
 #define load_scale(quad) 1.0
-#if defined(TEXELS)
+#if defined(PAIRS)
+layout(set = 1, binding = 1) uniform utextureBuffer w_pairs;
+#define load_pair(quad) texelFetch(w_pairs, int((quad) / 2))
+#elif defined(TEXELS)
 layout(set = 1, binding = 1) uniform textureBuffer w_texels;
 #define load_w(quad, scale) texelFetch(w_texels, int(quad))
 #elif defined(W_WORDS)

@@ -37,7 +37,7 @@ void dispatch_texels(struct launch *launch, int slot, enum type type)
     if (type == TYPE_F32)
         *texel = GPU_TEXEL_RGBA32F;
     else if (type == TYPE_F16)
-        *texel = GPU_TEXEL_RGBA16F;
+        *texel = kernels_read_pairs(launch->kernel) ? GPU_TEXEL_RGBA32UI : GPU_TEXEL_RGBA16F;
     else
         *texel = GPU_TEXEL_R32UI; /* Quantised blocks are read as words. */
 }

@@ -102,6 +102,11 @@ bool kernels_read_texels(const struct kernel *kernel)
     return kernel->needs & CAP_TEXEL;
 }
 
+bool kernels_read_pairs(const struct kernel *kernel)
+{
+    return !strcmp(kernel->shader, "matmul_narrow");
+}
+
 bool kernels_share_values(const struct kernel *kernel)
 {
     return kernel->needs & CAP_SUBGROUP && !kernels_read_texels(kernel);
@@ -151,6 +156,8 @@ static bool texels_fit(const struct gpu *gpu, const struct graph *graph, const s
         return false;
     if (node->op == OP_ATTENTION || node->op == OP_ATTENTION_GRAD) /* a head's part of a row */
         return tensor_columns(x) / 3 / node->attention.heads % 4 == 0;
+    if (node->op == OP_MAXIMA) /* The mask is not read as texels. */
+        return tensor_columns(x) % 4 == 0;
     const struct tensor *w = &graph->tensors[node->in[1]];
     if (node->op == OP_OUTER && tensor_columns(w) % 4 != 0)
         return false;
@@ -296,6 +303,10 @@ static const struct tile *smallest_tile(const struct kernel *kernel)
     return smallest;
 }
 
+/* Tiles that span all rows are for results with at least so many columns, of which a workgroup may
+ * have 512: with fewer workgroups most of a large GPU would idle. */
+#define WIDE 16384
+
 size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
                            const struct graph *graph, const struct node *node,
                            struct kernel_choice choices[KERNEL_CHOICES], size_t count)
@@ -304,6 +315,7 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
         return count;
     const struct kernel_span span = kernels_span(gpu, kernel);
     const uint32_t rows = divide_up(tensor_rows(&graph->tensors[node->out]), span.rows);
+    const uint32_t columns = tensor_columns(&graph->tensors[node->out]);
     const struct gpu_limits *limits = gpu_limits(gpu);
     /* A variant that needs nothing must remain usable, whatever the limits. */
     const struct tile *smallest = smallest_tile(kernel);
@@ -311,6 +323,7 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
     for (size_t i = 0; i < ARRAY_COUNT(tiles) && count < KERNEL_CHOICES; i++) {
         const struct tile *tile = &tiles[i].tile;
         if (strcmp(tiles[i].shader, kernel->shader) ||
+            (tile->walk == WALK_ONCE && (rows > tile->rows * tile->height || columns < WIDE)) ||
             (tile != least && !kernels_accept_tile(limits->class, kernel, tile, span.lanes)))
             continue;
         struct kernel_choice choice = {kernel, cut_tile(*tile, rows, span.lanes, limits->wave),

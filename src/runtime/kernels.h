@@ -25,7 +25,7 @@ extern const struct kernel kernels[];
 extern const size_t kernel_count;
 
 /* Says how a workgroup covers a result: see shaders/tiles.def. */
-enum walk { WALK_COLUMNS, WALK_ROWS };
+enum walk { WALK_COLUMNS, WALK_ROWS, WALK_ONCE };
 struct tile {
     uint32_t rows, columns, height; /* all 0: the shader has no tiles */
     enum walk walk;
@@ -85,6 +85,8 @@ struct kernel_span {
 struct kernel_span kernels_span(const struct gpu *gpu, const struct kernel *kernel);
 /* Tells whether a variant reads its inputs as texels. */
 bool kernels_read_texels(const struct kernel *kernel);
+/* Tells whether a variant reads w in texels of two columns (PAIRS in matmul/tile.glsl). */
+bool kernels_read_pairs(const struct kernel *kernel);
 /* Tells whether the lanes of a subgroup each read single values and broadcast them to one another.
  */
 bool kernels_share_values(const struct kernel *kernel);

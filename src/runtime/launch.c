@@ -32,7 +32,7 @@ static void set_tile_constants(struct launch *launch, const struct tile *tile,
     dispatch_constant(launch, launch->in[2] && !epilogue->slope);
     dispatch_constant(launch, launch->node->residual);
     dispatch_constant(launch, epilogue->relu);
-    dispatch_constant(launch, tile->walk);
+    dispatch_constant(launch, tile->walk == WALK_ROWS);
     dispatch_constant(launch, epilogue->slope);
     for (int i = 0; i < 3 && span->matrices; i++)
         dispatch_constant(launch, span->matrices[i]);
@@ -573,6 +573,7 @@ static int launch_MAXIMA(struct launch *launch)
 {
     const uint32_t *x = launch->in[0]->shape, *y = launch->out->shape; /* [Q,N], [Q,blocks,3] */
     struct maxima_args args = {x[0], x[1], y[1], launch->in[1] != NULL};
+    dispatch_texels(launch, 0, TYPE_F32);
     dispatch_args(launch, &args, sizeof(args));
     return dispatch_elements(launch, (uint64_t)y[0] * y[1]);
 }

@@ -177,14 +177,14 @@ static bool is_decided(json_t *class)
     return json_object_size(json_object_get(class, "ms"));
 }
 
-/* Returns the name of the choice that was found for a class, or else for another class of its kind,
- * or NULL if nothing is known of the kind. */
-static const char *known_choice(const struct tuner *tuner, const char *key)
+/* Returns the name of the choice that was found for a class, or else for another class of its kind
+ * unless `alone`, or NULL if nothing is known. */
+static const char *known_choice(const struct tuner *tuner, const char *key, bool alone)
 {
     json_t *found = json_object_get(tuner->classes, key);
     json_t *class;
     const char *other_key;
-    if (!is_decided(found))
+    if (!is_decided(found) && !alone)
         json_object_foreach (tuner->classes, other_key, class)
             if (is_decided(class) && is_same_kind(key, other_key))
                 found = class;
@@ -292,7 +292,7 @@ static size_t list_classes(const struct tuner *tuner, const struct graph *graph,
             classes[kept++] = classes[i];
     for (size_t i = 0; i < kept; i++)
         classes[i].leads_kind =
-            !known_choice(tuner, classes[i].key) && leads_kind(classes, kept, i);
+            !known_choice(tuner, classes[i].key, false) && leads_kind(classes, kept, i);
     qsort(classes, kept, sizeof(*classes), compare_classes);
     return kept;
 }
@@ -460,7 +460,7 @@ static bool find_kept(const struct tuner *tuner, const struct graph *graph,
         if (!is_decided(class) || json_number_value(checked) >= kept->checked)
             continue;
         const size_t count = list_choices(tuner, graph, node, choices);
-        const size_t found = find_choice(choices, count, known_choice(tuner, key));
+        const size_t found = find_choice(choices, count, known_choice(tuner, key, true));
         if (!found)
             continue;
         *kept = (struct kept_choice){.node = node, .checked = json_number_value(checked)};
@@ -545,7 +545,9 @@ static int choose_known(const struct tuner *tuner, const struct graph *graph,
                           type_name(graph->tensors[node->out].type));
     if (!count)
         return VKCLIP_OK;
-    const char *known = sample_key(graph, node, key) ? known_choice(tuner, key) : NULL;
+    /* What is the fastest for many rows says nothing of a node with a tile for few rows. */
+    const bool alone = choices[0].tile.walk == WALK_ONCE;
+    const char *known = sample_key(graph, node, key) ? known_choice(tuner, key, alone) : NULL;
     *choice = choices[find_choice(choices, count, known)];
     return VKCLIP_OK;
 }

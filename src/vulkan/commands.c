@@ -193,7 +193,8 @@ static int add_view(struct gpu_commands *commands, const struct gpu_range *range
         uint64_t bytes;
     } texels[] = {[GPU_TEXEL_RGBA32F] = {VK_FORMAT_R32G32B32A32_SFLOAT, 16},
                   [GPU_TEXEL_RGBA16F] = {VK_FORMAT_R16G16B16A16_SFLOAT, 8},
-                  [GPU_TEXEL_R32UI] = {VK_FORMAT_R32_UINT, 4}};
+                  [GPU_TEXEL_R32UI] = {VK_FORMAT_R32_UINT, 4},
+                  [GPU_TEXEL_RGBA32UI] = {VK_FORMAT_R32G32B32A32_UINT, 16}};
     VkBufferView *views = grow_array(commands->views, commands->view_count, sizeof(*views));
     if (!views)
         return VKCLIP_EMEMORY;

@@ -189,7 +189,13 @@ int gpu_pipeline_statistics(const struct gpu *gpu, const struct gpu_pipeline *pi
 
 /* ---- Commands -------------------------------------------------------------------------------- */
 
-enum gpu_texel { GPU_TEXEL_NONE, GPU_TEXEL_RGBA32F, GPU_TEXEL_RGBA16F, GPU_TEXEL_R32UI };
+enum gpu_texel {
+    GPU_TEXEL_NONE,
+    GPU_TEXEL_RGBA32F,
+    GPU_TEXEL_RGBA16F,
+    GPU_TEXEL_R32UI,
+    GPU_TEXEL_RGBA32UI
+};
 
 struct gpu_dispatch {
     struct gpu_pipeline *pipeline;

@@ -188,7 +188,8 @@ static bool has_texel_formats(VkPhysicalDevice physical)
 {
     return is_texel_format(physical, VK_FORMAT_R32G32B32A32_SFLOAT) &&
            is_texel_format(physical, VK_FORMAT_R16G16B16A16_SFLOAT) &&
-           is_texel_format(physical, VK_FORMAT_R32_UINT);
+           is_texel_format(physical, VK_FORMAT_R32_UINT) &&
+           is_texel_format(physical, VK_FORMAT_R32G32B32A32_UINT);
 }
 
 /* What is asked beyond features. */

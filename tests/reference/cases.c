@@ -28,7 +28,10 @@ const struct op_case op_cases[] = {
     {{OP_MATMUL, .matmul = {.slope = true, .activation = QUICK}}, {33, 42, 40}},
     {{OP_MATMUL, .residual = true, .matmul.relu = true}, {35, 17, 8}, .optional = true},
     {{OP_MATMUL, .residual = true}, {9, 45, 33}, .optional = true},
+    {{OP_MATMUL, .matmul.activation = QUICK}, {3, 16385, 12}, .optional = true},
     {{OP_MATMUL}, {70, 100, 100}, .optional = true},
+    {{OP_MATMUL, .residual = true}, {16, 16387, 36}, .optional = true},
+    {{OP_MATMUL}, {1, 20010, 8}},
     {{OP_CONV, .conv.stride = 1}, {1, 1, 1, 1}},
     {{OP_CONV, .conv = {.stride = 2, .relu = true}}, {2, 2, 4, 3}},
     {{OP_CONV, .conv.stride = 1}, {1, 3, 2, 33}},
@@ -172,5 +175,7 @@ const struct op_case op_cases[] = {
     {{OP_MAXIMA}, {5, 1000}, .optional = true},
     {{OP_MAXIMA}, {1, 9001}, .optional = true},
     {{OP_MAXIMA}, {130, 129}},
+    {{OP_MAXIMA}, {3, 68}, .optional = true},
+    {{OP_MAXIMA}, {7, 164}},
 };
 const size_t op_case_count = ARRAY_COUNT(op_cases);

@@ -337,7 +337,8 @@ static const enum type weight_types[] = {TYPE_F32, TYPE_F16, TYPE_Q8, TYPE_Q4};
 static struct gpu *shared_gpu;
 /* If true, every tile computes a third of the shapes. */
 static bool sample, all_shapes;
-static uint32_t wanted_caps; /* only variants that need all of these are computed */
+static uint32_t wanted_caps;      /* only variants that need all of these are computed */
+static const char *wanted_shader; /* only its variants are computed; NULL: all */
 
 static struct gpu_limits device_limits;
 
@@ -400,7 +401,8 @@ static void every_variant(void **state)
     for (size_t k = 0; k < kernel_count; k++) {
         const struct kernel *variant = &kernels[k];
         double worst = 0;
-        if ((variant->needs & wanted_caps) != wanted_caps)
+        if ((variant->needs & wanted_caps) != wanted_caps ||
+            (wanted_shader && strcmp(wanted_shader, variant->shader)))
             continue;
         size_t runs = run_variant(variant, &worst);
         printf("%-16s x=%s w=%s: %zu cases, largest error %.2f of the bound\n", variant->shader,
@@ -576,18 +578,29 @@ static int close_shared(void **state)
     return 0;
 }
 
-static uint32_t named_cap(const char *name)
+/* Selects the variants that need a capability, or those of a shader, over every shape. */
+static void select_variants(const char *name)
 {
+    cmocka_set_test_filter("every_variant");
     for (uint32_t cap = 0; cap < CAP_COUNT; cap++)
-        if (!strcmp(name, cap_texts[cap]))
-            return 1u << cap;
-    fprintf(stderr, "%s: expected `all`, `sample` or the name of a capability\n", name);
+        if (!strcmp(name, cap_texts[cap])) {
+            wanted_caps = 1u << cap;
+            return;
+        }
+    sample = false;
+    all_shapes = true;
+    for (size_t k = 0; k < kernel_count; k++)
+        if (!strcmp(name, kernels[k].shader))
+            wanted_shader = name;
+    if (wanted_shader)
+        return;
+    fprintf(stderr, "%s: expected `all`, `sample` or the name of a capability or a shader\n", name);
     exit(2);
 }
 
 /* With the argument `sample`, a variant's first tile computes a third of the shapes, and with `all`
  * every shape. With the name of a capability, only the variants that need it run, and the device
- * must have it. */
+ * must have it. With the name of a shader, only its variants run, over every shape. */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -602,10 +615,8 @@ int main(int argc, char **argv)
     };
     all_shapes = argc > 1 && !strcmp(argv[1], "all");
     sample = argc > 1 && !all_shapes;
-    if (sample && strcmp(argv[1], "sample")) {
-        wanted_caps = named_cap(argv[1]);
-        cmocka_set_test_filter("every_variant");
-    }
+    if (sample && strcmp(argv[1], "sample"))
+        select_variants(argv[1]);
     /* A sample includes variants that are slow and therefore not used by default. LLVM 15 compiles
      * each of the integer dot products for half a minute, which is too long for all shapes. */
     if (sample)

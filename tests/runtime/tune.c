@@ -485,12 +485,35 @@ static void check_other_driver(const struct kept *kept)
     free(elsewhere);
 }
 
+/* What was measured for many rows serves other shapes of its kind, but not a node with a tile for
+ * few rows. */
+static void check_few_rows(const struct kept *kept)
+{
+    char *text = replace_word(kept->other_text, " f32 ->", " f16 ->");
+    write_text(kept, text);
+    struct opened opened = open_tuner("on", kept->folder);
+    for (uint32_t rows = 1; rows <= 100; rows += 99) {
+        struct graph graph;
+        struct kernel_choice choice;
+        char name[KERNEL_CHOICE_NAME];
+        build_graph(&graph, rows, 16384, 64, 1);
+        graph_pack(&graph, TYPE_F16);
+        assert_int_equal(tune_choose(opened.gpu, opened.tuner, &graph, ENOUGH, &choice), 0);
+        kernels_choice_name(&choice, name);
+        assert_string_equal(name, rows == 1 ? "matmul_narrow 16x8x1 columns" : kept->other);
+        graph_free(&graph);
+    }
+    close_opened(&opened);
+    free(text);
+}
+
 static void results_are_kept(void **state)
 {
     struct kept kept;
     (void)state;
     keep_one_class(&kept);
     check_modes(&kept);
+    check_few_rows(&kept);
     check_bad_files(&kept);
     check_other_driver(&kept);
     free(kept.measured_text);
