@@ -7,6 +7,7 @@
 #include "base/half.h"
 #include "search/dot.h"
 #include "search/resident.h"
+#include "search/shorten.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -22,9 +23,10 @@
 /* A search under way. */
 struct pair_search {
     const struct pairs_params *params;
+    struct vectors vectors; /* shortened: their products are at least those of the vectors */
     struct resident *resident;
-    float *queries;            /* [BATCH,dim] */
-    double *lengths;           /* of all vectors */
+    float *queries;            /* [BATCH,vectors.dim] */
+    double *lengths;           /* of all vectors, before they were shortened */
     struct topk_block *blocks; /* of one row of a part */
     size_t chunk_count;
     size_t first, count; /* the batch of rows */
@@ -40,11 +42,10 @@ static int check_pair(const struct pair_search *search, size_t a, size_t b)
 {
     const struct pairs_params *params = search->params;
     const struct vectors *vectors = params->vectors;
-    const float *query = search->queries + (a - search->first) * vectors->dim;
-    const uint16_t *row = vectors->rows + b * vectors->dim;
+    const uint16_t *x = vectors->rows + a * vectors->dim, *y = vectors->rows + b * vectors->dim;
     double product = 0;
     for (size_t i = 0; i < vectors->dim; i++)
-        product += (double)query[i] * (double)half_to_float(row[i]);
+        product += (double)half_to_float(x[i]) * (double)half_to_float(y[i]);
     const struct pair pair = {a, b, product / (search->lengths[a] * search->lengths[b])};
     return pair.cosine >= params->least ? params->found(params->user, &pair) : VKCLIP_OK;
 }
@@ -77,7 +78,7 @@ static int check_part(const struct pair_search *search, size_t chunk_number, siz
     const struct pairs_params *params = search->params;
     int error = resident_wait(search->resident, chunk_number);
     for (size_t q = 0; q < search->count && !error; q++) {
-        const size_t a = search->first + q, dim = params->vectors->dim;
+        const size_t a = search->first + q, dim = search->vectors.dim;
         const float least =
             (float)params->least - LENGTH_SLACK - dot_error(search->queries + q * dim, dim);
         if (!is_allowed(params, a))
@@ -108,7 +109,7 @@ static int submit_part(const struct pair_search *search, size_t number,
  * host looks at the one before. */
 static int check_batch(struct pair_search *search)
 {
-    const struct vectors *vectors = search->params->vectors;
+    const struct vectors *vectors = &search->vectors;
     const uint16_t *rows = vectors->rows + search->first * vectors->dim;
     struct resident_chunk chunk = {0}, next;
     search->count = vectors->count - search->first < BATCH ? vectors->count - search->first : BATCH;
@@ -149,18 +150,19 @@ static void compute_lengths(const struct vectors *vectors, double *lengths)
 int pairs_find(const struct pairs_params *params)
 {
     const struct vectors *vectors = params->vectors;
-    const struct resident_params resident_params = {.gpu = params->gpu,
-                                                    .tuner = params->tuner,
-                                                    .vectors = vectors,
-                                                    .batch = BATCH,
-                                                    .chunk_rows = CHUNK};
     struct pair_search search = {.params = params,
-                                 .queries = malloc(BATCH * vectors->dim * sizeof(*search.queries)),
+                                 .vectors = *vectors,
                                  .lengths = malloc((vectors->count + 1) * sizeof(*search.lengths)),
                                  .blocks = malloc(topk_blocks(CHUNK) * sizeof(*search.blocks))};
+    const struct resident_params resident_params = {.gpu = params->gpu,
+                                                    .tuner = params->tuner,
+                                                    .vectors = &search.vectors,
+                                                    .batch = BATCH,
+                                                    .chunk_rows = CHUNK};
     struct resident_chunk chunk;
-    int error = VKCLIP_OK;
-    if (!search.queries || !search.lengths || !search.blocks)
+    int error = shorten_vectors(vectors, params->least - (double)LENGTH_SLACK, &search.vectors);
+    search.queries = malloc(BATCH * search.vectors.dim * sizeof(*search.queries));
+    if (!error && (!search.queries || !search.lengths || !search.blocks))
         error =
             error_fail(VKCLIP_EMEMORY, "out of memory for pairs of %zu vectors", vectors->count);
     if (!error)
@@ -175,6 +177,7 @@ int pairs_find(const struct pairs_params *params)
             error = report_share(&search);
     }
     resident_close(&search.resident);
+    shorten_free(vectors, &search.vectors);
     free(search.queries);
     free(search.lengths);
     free(search.blocks);

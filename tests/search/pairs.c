@@ -3,6 +3,7 @@
  * Pairs of a device against comparing all with all.
  */
 #include "search/pairs.h"
+#include "search/shorten.h"
 #include "support/open_gpu.h"
 #include "support/vectors.h"
 
@@ -72,15 +73,45 @@ static void check_pairs(const struct vectors *vectors, double least, const uint6
 static void all_pairs(void **state)
 {
     (void)state;
-    const size_t counts[] = {0, 1, 2, 513, 1100};
+    const size_t counts[] = {0, 1, 2, 513, 1100}, dims[] = {24, 24, 300, 24, 24};
     for (size_t c = 0; c < ARRAY_COUNT(counts); c++) {
-        struct vectors vectors = make_vectors(counts[c], 24);
+        struct vectors vectors = make_vectors(counts[c], dims[c]);
         uint64_t *mask = make_mask(counts[c], 0.9);
         check_pairs(&vectors, 0.99, NULL);
         check_pairs(&vectors, 0.6, counts[c] > 500 ? mask : NULL);
         free(mask);
         free_vectors(&vectors);
     }
+}
+
+static double product_of(const struct vectors *vectors, size_t a, size_t b)
+{
+    double product = 0;
+    for (size_t i = 0; i < vectors->dim; i++)
+        product += (double)half_to_float(vectors->rows[a * vectors->dim + i]) *
+                   (double)half_to_float(vectors->rows[b * vectors->dim + i]);
+    return product;
+}
+
+/* Products of short vectors are at least those of the long ones, and few pairs need few values. */
+static void shortened(void **state)
+{
+    (void)state;
+    struct vectors vectors = make_vectors(300, 320);
+    static const struct {
+        double least;
+        size_t dim;
+    } cases[] = {{0.99, 64}, {0.8, 128}, {0.3, 320}};
+    for (size_t c = 0; c < ARRAY_COUNT(cases); c++) {
+        struct vectors result;
+        assert_int_equal(shorten_vectors(&vectors, cases[c].least, &result), 0);
+        assert_int_equal(result.dim, cases[c].dim);
+        for (size_t a = 0; a < vectors.count; a++)
+            for (size_t b = 0; b <= a; b++)
+                assert_true(product_of(&result, a, b) >= product_of(&vectors, a, b) - 1e-12);
+        shorten_free(&vectors, &result);
+    }
+    free_vectors(&vectors);
 }
 
 static int refuse_pair(void *user, const struct pair *pair)
@@ -113,7 +144,8 @@ static void stopped(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_pairs), cmocka_unit_test(stopped)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_pairs), cmocka_unit_test(shortened),
+                                       cmocka_unit_test(stopped)};
     gpu = open_gpu("");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     gpu_close(&gpu);
