@@ -521,6 +521,8 @@ class Shards(CommandTest):
             fcntl.flock(file, fcntl.LOCK_EX)
             self.shard('1/2', *SAMPLES[:6], '--overwrite', status=1)
             self.assert_error('part_1.safetensors: another process is writing it')
+        self.shard('1/2', *SAMPLES[:4])
+        self.assert_error('shard 1 of 2 is complete')  # The refused run changed nothing.
         self.shard('1/2', *SAMPLES[:6], '--overwrite')
         self.assertEqual(read_parquet(self.path('out/metadata/metadata_1.parquet'))['image_path'], SAMPLES[1:6:2])
         self.assertEqual(read_npy(self.path('out/img_emb/img_emb_1.npy'))[0], (3, 128))

@@ -105,8 +105,11 @@ static int read_earlier(struct embed_output *output, enum embed_start start, lon
     *size = 0;
     if (!output->partial)
         return CLI_DONE;
-    if (start == EMBED_OVERWRITE)
+    if (start == EMBED_OVERWRITE) {
         remove(output->part);
+        if (output->shard)
+            shard_remove_record(output->shard);
+    }
     if (file_exists(output->part) && start == EMBED_ANEW)
         return cli_fail(
             CLI_FAILED,

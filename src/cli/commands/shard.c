@@ -152,13 +152,19 @@ int shard_open(struct shard *shard, bool *done)
         status = make_folder(shard->folder, folders[i]);
     if (!status)
         status = check_neighbour(shard, file_name(path));
-    if (!status && shard->overwrite)
-        remove(path);
-    *done = !status && file_exists(path);
+    *done = !status && !shard->overwrite && file_exists(path);
     if (*done)
         status = read_record(shard, path, true);
     free(path);
     return status;
+}
+
+void shard_remove_record(const struct shard *shard)
+{
+    char *path = record_path(shard);
+    if (path)
+        remove(path);
+    free(path);
 }
 
 /* ---- Writing --------------------------------------------------------------------------------- */

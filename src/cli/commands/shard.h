@@ -25,9 +25,11 @@ struct shard {
 int shard_parse(const struct cli_session *session, const char *text, struct shard *shard);
 /* Leaves only the inputs of the shard. */
 void shard_select(struct shard *shard, struct cli_inputs *inputs);
-/* Makes the folders. *done is true if the shard is complete; with `overwrite` it is not any more.
+/* Makes the folders. *done is true if the shard is complete and not to be overwritten.
  * Fails if other shards were made with another number of shards, another model or other options. */
 int shard_open(struct shard *shard, bool *done);
+/* Makes a shard that is to be overwritten incomplete. Its caller has locked it. */
+void shard_remove_record(const struct shard *shard);
 /* Returns the path where results are kept until the shard is complete, as a new string. */
 char *shard_part_path(const struct shard *shard);
 int shard_write(const struct shard *shard, const struct results *results);
