@@ -151,20 +151,20 @@ static int check_frame(const struct image_file *file, const uint8_t *unit, const
     return reader_claim_size(&frame, width, height);
 }
 
-/* Checks the parameter sets between two places, where each unit follows its length. */
+/* Checks the parameter sets between two places, where each unit follows its length. libde265
+ * ignores the highest bit of a unit, which must be 0. */
 static int check_units(const struct image_file *file, const uint8_t *begin, const uint8_t *end,
                        unsigned length_size)
 {
     enum { PARAMETERS = 33 << 1 }; /* the first byte of a sequence parameter set */
     int error = VKCLIP_OK;
-    const uint8_t *next = begin + length_size;
-    while (!error && next + 2 < end &&
-           (next = memchr(next, PARAMETERS, (size_t)(end - next) - 2))) {
+    for (const uint8_t *next = begin + length_size; !error && end - next > 2; next++) {
+        if ((*next & 0x7f) != PARAMETERS || next[1] >> 3)
+            continue;
         const uint64_t length =
             length_size == 2 ? be16(next - length_size) : be32(next - length_size);
-        if (next[1] >> 3 == 0 && length > 2 && length <= (uint64_t)(end - next))
+        if (length > 2 && length <= (uint64_t)(end - next))
             error = check_frame(file, next, next + length);
-        next++;
     }
     return error;
 }

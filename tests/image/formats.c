@@ -441,8 +441,9 @@ static void test_heif_bomb(void **state)
 }
 
 /* A sequence parameter set of HEVC for frames of 40000 x 40000. */
-#define LARGE_FRAMES                                                                               \
-    "\x42\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xa0\x00\x13\x88\x20\x00\x27\x10" \
+#define LARGE_FRAMES "\x42" AFTER_FIRST
+#define AFTER_FIRST                                                                            \
+    "\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xa0\x00\x13\x88\x20\x00\x27\x10" \
     "\x7f\x80"
 
 /* Frames that are larger than what the container claims are refused before they are decoded, where
@@ -454,9 +455,10 @@ static void test_heif_frames(void **state)
         const void *bytes;
         size_t size;
     } additions[] = {
-        /* a box of configuration, and data of a picture */
+        /* a box of configuration, data of a picture, and such whose first bit is wrong */
         {B("\0\0\0\x2ahvcC\xa1\0\1\0\x19" LARGE_FRAMES "\0\0\0\0")},
         {B("\0\0\0\x19" LARGE_FRAMES)},
+        {B("\0\0\0\x19\xc2" AFTER_FIRST)},
     };
     struct bytes file = read_bytes(GOLDEN "heif/rgb-lossless.heic");
     for (size_t i = 0; i < ARRAY_COUNT(additions); i++) {
