@@ -213,7 +213,7 @@ class Resume(CommandTest):
         return rest
 
     def test_interrupted_and_resumed_it_is_the_same_result(self):
-        inputs = SAMPLES * 3 + [self.path('none.png')] + SAMPLES * 8
+        inputs = SAMPLES * 3 + [self.path('none.png')] + SAMPLES * 4
         self.embed('whole.npy', '--images-from', '-', stdin='\n'.join(inputs).encode(), status=1)
         whole = self.rows('whole.npy')
         for name in ['a.safetensors', 'a.npy', 'a.jsonl']:
@@ -546,7 +546,7 @@ class Shards(CommandTest):
             self.assert_error(word)
 
     def test_interrupted_it_continues(self):
-        inputs = SAMPLES * 3 + [self.path('none.png')] + SAMPLES * 10
+        inputs = SAMPLES * 3 + [self.path('none.png')] + SAMPLES * 4
         arguments = [cli.COMMAND, 'embed', '-m', MODEL, '-o', self.path('out'), '--shard', '0/1',
                      '--images-from', self.path('list', '\n'.join(inputs).encode())]
         with subprocess.Popen(arguments, stderr=subprocess.PIPE) as process:
