@@ -177,7 +177,9 @@ static int check_frames(const struct image_file *file)
     const uint8_t *end = file->data + file->size, *next = file->data + 4;
     int error = check_units(file, file->data, end, 4);
     while (!error && next + 4 < end && (next = memchr(next, 'h', (size_t)(end - next) - 3))) {
-        const uint64_t size = be32(next - 4);
+        uint64_t size = be32(next - 4);
+        if (size == 1 && end - next >= 12) /* It follows the name as 64 bits. */
+            size = be32(next + 8);
         if (!memcmp(next, "hvcC", 4) && size >= 8 && size - 4 <= (uint64_t)(end - next))
             error = check_units(file, next + 4, next + size - 4, 2);
         next++;

@@ -455,8 +455,10 @@ static void test_heif_frames(void **state)
         const void *bytes;
         size_t size;
     } additions[] = {
-        /* a box of configuration, data of a picture, and such whose first bit is wrong */
+        /* a box of configuration with either form of its size */
         {B("\0\0\0\x2ahvcC\xa1\0\1\0\x19" LARGE_FRAMES "\0\0\0\0")},
+        {B("\0\0\0\1hvcC\0\0\0\0\0\0\0\x32\xa1\0\1\0\x19" LARGE_FRAMES "\0\0\0\0")},
+        /* data of a picture, and such whose first bit is wrong */
         {B("\0\0\0\x19" LARGE_FRAMES)},
         {B("\0\0\0\x19\xc2" AFTER_FIRST)},
     };
