@@ -30,8 +30,8 @@ struct sql_store {
     int64_t model, last; /* `last` is the content of the model's last vector */
     int64_t changes;     /* of the model's generation */
     bool rewritten;
-    /* The pass. `pass_started` is by the server's clock, in microseconds since 1970; 0 in a
-     * database into which one process writes at a time. */
+    /* The pass. `pass_started` is by the server's clock, in microseconds since 1970, and in SQLite
+     * the id of the last file that there was. */
     int64_t pass_model, pass_started;
     bool pass_thumbnail; /* Thumbnails are wanted, too. */
 };

@@ -73,7 +73,7 @@ static const char find_schemas[] =
 #define VECTORS_AFTER(model, content) "vector.model = " model " AND vector.content > " content
 #define ON_SERVER(text) text
 #define CLOCK POSTGRES_CLOCK
-#define WRITTEN_BEFORE(time) "file.written < " time
+#define WRITTEN_BEFORE(start) "file.written < " start
 #define SEEN_KEY "path"
 #define SEE_ID NULL
 

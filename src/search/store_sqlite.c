@@ -63,7 +63,7 @@ static const char schema[] =
 #define VECTORS_AFTER(model, content) \
     "vector.id > " KEY_OF(model, content) " AND vector.id < " KEY_OF(model " + 1", "0")
 #define ON_SERVER(text) ""
-#define WRITTEN_BEFORE(time) time " = 0"
+#define WRITTEN_BEFORE(start) "file.id <= " start
 #define SEEN_KEY "id"
 #define SEE_ID "INSERT INTO pass_seen VALUES($1) ON CONFLICT DO NOTHING"
 
@@ -76,11 +76,14 @@ static const char *const statements[SQL_STATEMENTS] = {
 
 static int start_pass(struct store *store)
 {
-    return database_execute(sql_database(store),
-                            "DROP TABLE IF EXISTS temp.pass_seen;"
-                            "DROP TABLE IF EXISTS temp.pass_work;"
-                            "CREATE TEMP TABLE pass_seen(id INTEGER PRIMARY KEY);"
-                            "CREATE TEMP TABLE pass_work(id INTEGER PRIMARY KEY, path BLOB);");
+    int error = database_execute(sql_database(store),
+                                 "DROP TABLE IF EXISTS temp.pass_seen;"
+                                 "DROP TABLE IF EXISTS temp.pass_work;"
+                                 "CREATE TEMP TABLE pass_seen(id INTEGER PRIMARY KEY);"
+                                 "CREATE TEMP TABLE pass_work(id INTEGER PRIMARY KEY, path BLOB);");
+    return error ? error
+                 : database_find_number(sql_database(store), "SELECT max(id) FROM file", 0,
+                                        &sql_store(store)->pass_started, "");
 }
 
 static int add_work(struct store *store, const char *path)
