@@ -552,7 +552,9 @@ static int see_named(void *user, const char *path)
         if (walk_finds(path, pass->roots->items[i].path) && walk_is_picture(path))
             return VKCLIP_OK;
     if (stat(path, &status))
-        return errno == ENOENT ? VKCLIP_OK : pass->store->write->see_folder(pass->store, path);
+        return errno == ENOENT || errno == ENOTDIR
+                   ? VKCLIP_OK
+                   : pass->store->write->see_folder(pass->store, path);
     const struct store_stamp stamp = walk_stamp(&status);
     return S_ISREG(status.st_mode) ? see_picture(pass, path, &stamp) : VKCLIP_OK;
 }
