@@ -317,6 +317,7 @@ void *cli_get_picture(struct cli_http *http, const char *url, int64_t limit, siz
     CURLcode code = CURLE_OK;
     long status = 0;
     prepare(http->easy, url, &body);
+    curl_easy_setopt(http->easy, CURLOPT_CONNECTTIMEOUT, (long)PICTURE_TIME);
     curl_easy_setopt(http->easy, CURLOPT_TIMEOUT, (long)PICTURE_TIME);
     curl_easy_setopt(http->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)limit);
     const bool good = request(http->easy, &body, -1, &code, &status);
