@@ -364,13 +364,12 @@ const struct cli_command cli_search_command = {
     .arguments = "QUERY",
     .text =
         "Prints the pictures of the index (see 'vkclip index') that are nearest to the query. A\n"
-        "QUERY is a text, a picture file (/path, ./path or a file's name with a dot), the URL of "
-        "a\n"
-        "picture (http://... or https://...) or id:N, a picture of the index; 2:QUERY has twice\n"
-        "the weight, and what follows a - is what the pictures should not show. z tells how many "
-        "standard deviations a score is above the mean\n"
-        "of all pictures; in a large index, that of good results is mostly above 3. Without -m\n"
-        "the index's only model is used. JSON, one line per picture, the best first:\n"
+        "QUERY is a text, a picture file (/path, ./path or a file's name with a dot), the URL\n"
+        "of a picture (http://... or https://...) or id:N, a picture of the index; 2:QUERY has\n"
+        "twice the weight, and what follows a - is what the pictures should not show. z tells\n"
+        "how many standard deviations a score is above the mean of all pictures; in a large\n"
+        "index, that of good results is mostly above 3. Without -m the index's only model is\n"
+        "used. JSON, one line per picture, the best first:\n"
         "{\"path\":...,\"score\":...,\"z\":...,\"id\":...}; with --stdin one line per query:\n"
         "{\"query\":...,\"results\":[...]}.",
     .options = table,
