@@ -37,7 +37,7 @@ static struct store *open_store(void)
 {
     const struct timespec pause = {.tv_nsec = 50000000};
     struct store *store;
-    for (int i = 0; i < 20 && store_open(server, false, &store); i++)
+    for (int i = 0; i < 200 && store_open(server, false, &store); i++)
         nanosleep(&pause, NULL);
     if (!store)
         fail_msg("%s", vkclip_last_error());
