@@ -50,38 +50,24 @@ char *dataset_name(const struct dataset *dataset, size_t number)
     return string_format("%s%s", is_absolute(sample->name) ? "" : dataset->folder, sample->name);
 }
 
-/* Reads the bytes of a picture, whose place in the shard holds only while the shard is unchanged.
- * It is opened for every picture, because a process may have fewer files open than data sets have
- * shards. */
-static int read_from_shard(const struct dataset_shard *shard, const struct dataset_sample *sample,
-                           uint8_t **data)
-{
-    struct file_map map;
-    int error = file_open(shard->path, &map);
-    if (error)
-        return error;
-    *data = malloc((size_t)sample->size + 1);
-    if (map.stamp.size != shard->stamp.size || map.stamp.modified != shard->stamp.modified)
-        error =
-            error_fail(VKCLIP_EIO, "%s: was written to after its samples were listed", shard->path);
-    else if (!*data)
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for %llu bytes", shard->path,
-                           (unsigned long long)sample->size);
-    else
-        error = file_map_read(&map, sample->offset, (size_t)sample->size, *data);
-    file_map_close(&map);
-    return error;
-}
-
+/* Loads a picture, whose place in the shard holds only while the shard is unchanged. It is opened
+ * for every picture, because a process may have fewer files open than data sets have shards. */
 static int load_from_shard(const struct dataset *dataset, const struct dataset_sample *sample,
                            const char *name, const struct image_options *options,
                            struct vkclip_image *image)
 {
-    uint8_t *data = NULL;
-    int error = read_from_shard(&dataset->shards[sample->shard], sample, &data);
-    if (!error)
-        error = image_decode(data, (size_t)sample->size, name, options, image, NULL);
-    free(data);
+    const struct dataset_shard *shard = &dataset->shards[sample->shard];
+    struct file_map map;
+    int error = file_open(shard->path, &map);
+    if (error)
+        return error;
+    if (map.stamp.size != shard->stamp.size || map.stamp.modified != shard->stamp.modified)
+        error =
+            error_fail(VKCLIP_EIO, "%s: was written to after its samples were listed", shard->path);
+    else
+        error =
+            image_load_part(&map, sample->offset, (size_t)sample->size, name, options, image, NULL);
+    file_map_close(&map);
     return error;
 }
 

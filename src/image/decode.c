@@ -273,40 +273,49 @@ static int check_length(const struct image_file *file, size_t length)
 
 /* Reads a file that is a picture by its first bytes, so that the memory of a long video with a
  * wrong name is not needed. */
-static int read_picture(const struct file_map *map, const char *path, uint64_t max_pixels,
-                        uint8_t **data)
+static int read_picture(const struct file_map *map, uint64_t offset, size_t size, const char *name,
+                        uint64_t max_pixels, uint8_t **data)
 {
     uint8_t start[START_SIZE];
-    struct image_file file = {.name = path, .data = start, .max_pixels = max_pixels};
+    struct image_file file = {.name = name, .data = start, .max_pixels = max_pixels};
     image_reader *decode;
-    file.size = map->size < START_SIZE ? map->size : START_SIZE;
-    int error = file_map_read(map, 0, file.size, start);
+    file.size = size < START_SIZE ? size : START_SIZE;
+    int error = file_map_read(map, offset, file.size, start);
     if (!error)
         error = find_reader(&file, &decode);
     if (!error)
-        error = check_length(&file, map->size);
+        error = check_length(&file, size);
     if (error)
         return error;
-    *data = malloc(map->size);
+    *data = malloc(size);
     if (!*data)
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path, map->size);
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", name, size);
     memcpy(*data, start, file.size);
-    return file_map_read(map, file.size, map->size - file.size, *data + file.size);
+    return file_map_read(map, offset + file.size, size - file.size, *data + file.size);
+}
+
+int image_load_part(const struct file_map *map, uint64_t offset, size_t size, const char *name,
+                    const struct image_options *options, struct vkclip_image *image,
+                    struct image_facts *facts)
+{
+    uint8_t *data = NULL;
+    *image = (struct vkclip_image){0};
+    int error = read_picture(map, offset, size, name, options ? options->max_pixels : 0, &data);
+    if (!error)
+        error = image_decode(data, size, name, options, image, facts);
+    free(data);
+    return error;
 }
 
 int image_load(const char *path, const struct image_options *options, struct vkclip_image *image,
                struct image_facts *facts)
 {
     struct file_map map;
-    uint8_t *data = NULL;
     *image = (struct vkclip_image){0};
     int error = file_open(path, &map);
     if (error)
         return error;
-    error = read_picture(&map, path, options ? options->max_pixels : 0, &data);
-    if (!error)
-        error = image_decode(data, map.size, path, options, image, facts);
-    free(data);
+    error = image_load_part(&map, 0, map.size, path, options, image, facts);
     file_map_close(&map);
     return error;
 }

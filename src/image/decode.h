@@ -6,6 +6,7 @@
 #ifndef VKCLIP_IMAGE_DECODE_H
 #define VKCLIP_IMAGE_DECODE_H
 
+#include "base/file.h"
 #include "image/facts.h"
 #include "vkclip.h"
 
@@ -23,6 +24,10 @@ struct image_options {
  * After an error the picture is all zero. May be called from any thread. */
 int image_load(const char *path, const struct image_options *options, struct vkclip_image *image,
                struct image_facts *facts);
+/* Decodes `size` bytes of a file from `offset` on in the same way; `name` is used in messages. */
+int image_load_part(const struct file_map *map, uint64_t offset, size_t size, const char *name,
+                    const struct image_options *options, struct vkclip_image *image,
+                    struct image_facts *facts);
 /* Decodes the picture in memory in the same way; `name` is used in messages. */
 int image_decode(const void *data, size_t size, const char *name,
                  const struct image_options *options, struct vkclip_image *image,

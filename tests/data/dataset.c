@@ -609,6 +609,28 @@ static void refuses_changed_shards(void **state)
     scratch_remove(folder);
 }
 
+/* A file that is too long for its limit of pixels is not read, as outside a shard. */
+static void refuses_long_pictures(void **state)
+{
+    (void)state;
+    static struct tar tar;
+    static const struct image_options options = {.max_pixels = 1};
+    char *folder = scratch_folder(), *path = scratch_path(folder, "a.tar");
+    struct dataset *dataset;
+    struct vkclip_image image;
+    put_text(&tar, "k.txt", "caption");
+    put_header(&tar, "k.ppm", '0', "00600000000", 11); /* 96 MiB */
+    put_data(&tar, picture, sizeof(picture) - 1);
+    write_tar(&tar, folder, "a.tar");
+    assert_int_equal(truncate(path, 97 << 20), 0);
+    assert_int_equal(open_file(folder, "a.tar", NULL, &dataset), 0);
+    assert_failed(dataset_load(dataset, 0, &options, &image), VKCLIP_EUNSUPPORTED,
+                  "k.ppm: PNM of 100663296 bytes, expected at most 67108880");
+    dataset_close(&dataset);
+    free(path);
+    scratch_remove(folder);
+}
+
 static void refuses_shards(void **state)
 {
     (void)state;
@@ -686,6 +708,7 @@ int main(void)
         cmocka_unit_test(refuses_shards),
         cmocka_unit_test(lists_pictures_alone),
         cmocka_unit_test(refuses_changed_shards),
+        cmocka_unit_test(refuses_long_pictures),
 #else
         cmocka_unit_test(refuses_all_shards),
 #endif
