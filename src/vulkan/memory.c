@@ -136,8 +136,7 @@ static VkResult try_types(const struct gpu *gpu, VkMemoryPropertyFlags wanted, u
 
 #define PROCESS_MEMORY VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT
 
-/* Tells whether a buffer is to lie in memory of the process. Smaller
- * ones have no large page. */
+/* Tells whether a buffer is to lie in memory of the process. Smaller ones have no large page. */
 static bool is_imported(const struct gpu *gpu, enum gpu_memory memory, uint64_t size)
 {
     return gpu->import_alignment && gpu->import_alignment <= PAGES_LARGE && size >= PAGES_LARGE &&
