@@ -290,12 +290,13 @@ static int take_file(struct dataset *dataset, struct pending *pending, const cha
 }
 
 /* Begins a new key if the entry has another key, because the current key's sample is then complete.
- */
+ * Where only pictures count, two of one name are two samples. */
 static int enter_key(struct builder *builder, struct pending *pending, const char *name,
                      size_t length)
 {
     const uint32_t number = pending->sample.shard;
-    if (pending->key && !strncmp(pending->key, name, length) && !pending->key[length])
+    if (!builder->params->pictures_only && pending->key && !strncmp(pending->key, name, length) &&
+        !pending->key[length])
         return VKCLIP_OK;
     int error = pending->key ? add_sample(builder, pending) : VKCLIP_OK;
     clear_pending(pending);

@@ -492,12 +492,12 @@ class Shards(CommandTest):
         self.assert_error('shard 0 of 2 is complete')
 
     def test_a_tar_file_beside_pictures(self):
-        tar = self.make_tar('0.tar', *SAMPLES[:2])
+        tar = self.make_tar('0.tar', *SAMPLES[:2], SAMPLES[1])
         self.run_command('embed', '-m', MODEL, SAMPLES[2], tar, '-o', self.path('o.jsonl'))
-        names = [SAMPLES[2]] + [f'{tar}: {os.path.basename(path)}' for path in SAMPLES[:2]]
+        names = [SAMPLES[2]] + [f'{tar}: {os.path.basename(path)}' for path in [*SAMPLES[:2], SAMPLES[1]]]
         self.assertEqual([line['path'] for line in read_lines(self.path('o.jsonl'))], names)
         self.run_command('embed', '-m', MODEL, tar, SAMPLES[3], '-o', self.path('o.jsonl'), '--skip-existing')
-        self.assertIn('2 of 3 pictures had been done', self.errors[0])
+        self.assertIn('3 of 4 pictures had been done', self.errors[0])
         self.assertEqual([line['path'] for line in read_lines(self.path('o.jsonl'))], names + [SAMPLES[3]])
         for content, word in [(b'\x1f\x8b', 'compressed by gzip'), (None, 'No such file')]:
             name = self.path('none.tar', content)
