@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Compares a full-size model of random weights with the reference's embeddings:
- *     test_fullsize MODEL.safetensors EXPECTED.safetensors [ITEMS]
+ *     test_fullsize MODEL.safetensors EXPECTED.safetensors [ITEMS [STORAGES]]
  * The pictures are the reference's inputs, already cropped. If the system tells how much memory a
  * process takes, loading must also stay within its bound on the host's memory.
  */
@@ -15,7 +15,7 @@
 #include "format/safetensors.h"
 
 static const char *model_path, *expected_path;
-static size_t most_items = 4;
+static size_t most_items = 4, most_storages = 4;
 
 static void log_all(void *user, enum vkclip_log_level level, const char *message)
 {
@@ -102,7 +102,7 @@ static void embeddings_match_the_reference(void **state)
         {VKCLIP_PRECISION_F32, VKCLIP_WEIGHTS_Q8, 0.999},
         {VKCLIP_PRECISION_F32, VKCLIP_WEIGHTS_Q4, 0.975},
     };
-    for (size_t i = 0; i < ARRAY_COUNT(storages); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(storages) && i < most_storages; i++) {
         const bool rounded = i > 0; /* Something is stored in less than fp32. */
         if (storages[i].precision == VKCLIP_PRECISION_F16 && !strstr(device_info.caps, "f16"))
             continue;
@@ -213,6 +213,8 @@ int main(int argc, char **argv)
     expected_path = argv[2];
     if (argc > 3)
         most_items = (size_t)atoi(argv[3]);
+    if (argc > 4)
+        most_storages = (size_t)atoi(argv[4]);
     vkclip_set_log(log_all, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loading_is_bounded),

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# fullsize.sh TEST_PROGRAM SCRATCH [ITEMS | ARCH]... makes the weights of each full-size model with the script of the
-# reference data, compares ITEMS of their embeddings with the reference's, and removes the weights.
+# fullsize.sh TEST_PROGRAM SCRATCH ARCH=ITEMS,STORAGES... makes the weights of each full-size model with the script of
+# the reference data, compares ITEMS of its embeddings with the reference's, computed from weights stored as the first
+# STORAGES of f32, f16, q8 and q4, and removes the weights.
 set -eu
 program=$1 scratch=$2
 shift 2
@@ -16,10 +17,10 @@ if [ ! -f "$golden/fullsize/make_weights.py" ] || [ -z "$python" ]; then
 fi
 mkdir -p "$scratch"
 trap 'rm -rf "$scratch"' EXIT
-for arch; do
-    case $arch in [0-9]*) items=$arch; continue ;; esac
+for model; do
+    arch=${model%=*} numbers=${model#*=}
     echo "== $arch"
     "$python" "$golden/fullsize/make_weights.py" "$arch" "$scratch" --seed 1
-    "$program" "$scratch/$arch.safetensors" "$golden/fullsize/$arch.safetensors" "$items"
+    "$program" "$scratch/$arch.safetensors" "$golden/fullsize/$arch.safetensors" "${numbers%,*}" "${numbers#*,}"
     rm -f "$scratch/$arch.safetensors"
 done

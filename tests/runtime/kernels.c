@@ -349,40 +349,58 @@ static int restore_limits(void **state)
     return 0;
 }
 
-/* Tells whether choice number `choice` of a variant computes case number `number` of those that it
- * can compute. A variant's first tile computes every shape, or a third of them in a sample, and its
- * other tiles a sixth; neighbouring tiles compute different ones. Variants that differ from another
- * one only in how they decode weights compute a third too, unless all shapes are asked for.
- * Cooperative matrices take seconds per pipeline on lavapipe, so that all tiles compute a sixth in
- * a run for one capability. */
-static bool is_sampled(const struct kernel *variant, size_t number, size_t choice)
+/* Tells whether choice number `choice` of a variant computes case number `number` of the `cases`
+ * that it can compute. A variant's first tile computes every shape, or a third of them in a sample,
+ * and its other tiles a twelfth, but at least one; neighbouring tiles compute different ones.
+ * Variants that differ from another one only in how they decode weights compute a third too, unless
+ * all shapes are asked for. Cooperative matrices take seconds per pipeline on lavapipe, so that all
+ * tiles compute a twelfth in a run for one capability. */
+static bool is_sampled(const struct kernel *variant, size_t number, size_t cases, size_t choice)
 {
     const bool decodes = variant->w != variant->x && !all_shapes;
-    const size_t every = choice || wanted_caps ? 6 : sample || decodes ? 3 : 1;
-    return (number + 2 * choice) % every == 0;
+    const size_t every = choice || wanted_caps ? 12 : sample || decodes ? 3 : 1;
+    return (number + 2 * choice) % (every < cases ? every : cases) == 0;
+}
+
+/* Builds the graph of case number `i` and returns the number of choices that the variant has for
+ * it, or 0 if the case is of another op. The caller frees the graph of a number above 0. */
+static size_t build_case(const struct kernel *variant, size_t i, struct graph *graph,
+                         struct kernel_choice choices[KERNEL_CHOICES])
+{
+    if (op_cases[i].node.op != variant->op)
+        return 0;
+    op_case_build(&op_cases[i], variant->x, graph);
+    graph_pack(graph, variant->w);
+    assert_int_equal(graph->error, 0);
+    const size_t count = kernels_add_choices(shared_gpu, variant, graph,
+                                             &graph->nodes[graph->node_count - 1], choices, 0);
+    if (!count)
+        graph_free(graph);
+    return count;
 }
 
 /* Runs a variant over the shapes of its op, and returns the number of runs. */
 static size_t run_variant(const struct kernel *variant, double *worst)
 {
-    size_t number = 0, runs = 0;
+    struct graph graph;
+    struct kernel_choice choices[KERNEL_CHOICES];
+    size_t cases = 0, number = 0, runs = 0;
+    for (size_t i = 0; i < op_case_count; i++)
+        if (build_case(variant, i, &graph, choices)) {
+            graph_free(&graph);
+            cases++;
+        }
     for (size_t i = 0; i < op_case_count; i++) {
-        if (op_cases[i].node.op != variant->op)
-            continue;
-        struct graph graph;
-        op_case_build(&op_cases[i], variant->x, &graph);
-        graph_pack(&graph, variant->w);
-        assert_int_equal(graph.error, 0);
-        struct kernel_choice choices[KERNEL_CHOICES];
-        size_t count = kernels_add_choices(shared_gpu, variant, &graph,
-                                           &graph.nodes[graph.node_count - 1], choices, 0);
+        const size_t count = build_case(variant, i, &graph, choices);
         for (size_t c = 0; c < count; c++)
-            if (is_sampled(variant, number, c)) {
+            if (is_sampled(variant, number, cases, c)) {
                 *worst = fmax(*worst, run_case(shared_gpu, &op_cases[i], &choices[c], &graph));
                 runs++;
             }
-        graph_free(&graph);
-        number += count > 0;
+        if (count) {
+            graph_free(&graph);
+            number++;
+        }
     }
     return runs;
 }
