@@ -287,22 +287,22 @@ class Completion(CommandTest):
 
 class Terminal(CommandTest):
     def preprocess_slowly(self, pictures, errors):
-        """Runs preprocess in slices, because a bar appears only when the work takes more than a second."""
+        """Stops preprocess for more than a second, after which a bar appears. One stop of some falls into its work."""
         process = subprocess.Popen([cli.COMMAND, 'preprocess', '-m', MODEL, '--images-from', '-', '-o',
                                     self.path('out.safetensors')], stdin=subprocess.PIPE, stderr=errors)
         process.stdin.write(pictures)
         process.stdin.close()
-        for _ in range(6):
-            time.sleep(0.01)
+        for _ in range(4):
+            time.sleep(0.02)
             process.send_signal(signal.SIGSTOP)
-            time.sleep(0.3)
+            time.sleep(1.1)
             process.send_signal(signal.SIGCONT)
         return process
 
     def test_progress_bar(self):
         """Long work shows a bar on a terminal, which is removed at the end, and none elsewhere."""
         large = self.path('large.ppm', b'P6 3000 2000 255\n' + bytes(18000000))
-        pictures = (large + '\n').encode() * 4
+        pictures = (large + '\n').encode() * 8
         ours, theirs = pty.openpty()
         with self.preprocess_slowly(pictures, theirs) as process:
             os.close(theirs)
@@ -311,7 +311,7 @@ class Terminal(CommandTest):
                 while piece := terminal.read(4096):
                     seen += piece
         self.assertEqual(process.returncode, 0, seen)
-        self.assertRegex(seen, rb'\[#*-*\] \d+/4')
+        self.assertRegex(seen, rb'\[#*-*\] \d+/8')
         self.assertTrue(seen.endswith(b'\r\x1b[K'), seen[-40:])
         with self.preprocess_slowly(pictures, subprocess.PIPE) as process:
             self.assertEqual(process.stderr.read(), b'')
