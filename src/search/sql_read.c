@@ -295,6 +295,16 @@ static int each_distinct_pair(struct store *store, store_pair_fn *fn, void *user
                          &listing, "");
 }
 
+int sql_check_version(const char *name, int64_t version, int64_t known)
+{
+    if (version <= known)
+        return VKCLIP_OK;
+    return error_fail(
+        VKCLIP_EUNSUPPORTED,
+        "%s: an index of version %lld, of a newer vkclip; this one knows version %lld", name,
+        (long long)version, (long long)known);
+}
+
 const struct store_readers sql_readers = {
     .begin = begin,
     .end = end,

@@ -55,6 +55,9 @@ extern const struct store_readers sql_readers;
 /* All but start_pass, add_work, next_work, the claims that follow it, and add_hnsw. */
 extern const struct store_writers sql_writers;
 
+/* Refuses the index `name` of a version of the tables that is newer than the `known` one. */
+int sql_check_version(const char *name, int64_t version, int64_t known);
+
 /* Functions of sql_pass.c: see store.h. */
 int sql_see_file(struct store *store, const char *path, const struct store_stamp *stamp,
                  int64_t model, bool thumbnail, enum store_state *state);

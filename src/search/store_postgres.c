@@ -234,12 +234,7 @@ static int check_tables(struct postgres_store *store, bool read_only)
         return error_fail(VKCLIP_EFORMAT,
                           "%s: expected an index of vkclip, found another program's schema vkclip",
                           name);
-    if (version > VERSION)
-        return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: an index of version %lld, of a newer vkclip; this one knows version "
-                          "%d",
-                          name, (long long)version, VERSION);
-    return VKCLIP_OK;
+    return sql_check_version(name, version, VERSION);
 }
 
 int store_open_postgres(const char *name, bool read_only, struct store **result)

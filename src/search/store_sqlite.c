@@ -183,12 +183,7 @@ static int check_tables(struct database *database, bool read_only)
         return error_fail(VKCLIP_EFORMAT,
                           "%s: expected an index of vkclip, found another program's database",
                           database->name);
-    if (version > VERSION)
-        return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: an index of version %lld, of a newer vkclip; this one knows version "
-                          "%d",
-                          database->name, (long long)version, VERSION);
-    return VKCLIP_OK;
+    return sql_check_version(database->name, version, VERSION);
 }
 
 int store_open_sqlite(const char *path, bool read_only, struct store **result)
