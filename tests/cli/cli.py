@@ -5,6 +5,7 @@ A script of tests has the command as its first argument, and unittest's argument
 project's root, on the Vulkan driver that the environment names, and needs Python's own library only.
 """
 import array
+import contextlib
 import json
 import math
 import os
@@ -40,6 +41,15 @@ class Tensor:
 
     def rows(self):
         return [self.row(i) for i in range(self.shape[0])]
+
+
+def read_terminal(ours):
+    """Returns what a program writes to the terminal whose other end this is, until the program ends."""
+    seen = b''
+    with contextlib.suppress(OSError), open(ours, 'rb', buffering=0) as terminal:
+        while piece := terminal.read(4096):
+            seen += piece
+    return seen
 
 
 def read_safetensors(path):

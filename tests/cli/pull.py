@@ -24,6 +24,8 @@ import time
 import unittest
 import urllib.parse
 
+from cli import read_terminal
+
 COMMAND = ''
 MODEL = 'models/emoji-clip'
 NEEDED = ['config.json', 'merges.txt', 'model.safetensors', 'preprocessor_config.json',
@@ -370,10 +372,7 @@ class Pulls(PullTest):
         with subprocess.Popen([COMMAND, 'pull', self.name], stdout=subprocess.DEVNULL, stderr=theirs,
                               env=self.environment) as process:
             os.close(theirs)
-            seen = b''
-            with contextlib.suppress(OSError), open(ours, 'rb', buffering=0) as terminal:
-                while piece := terminal.read(4096):
-                    seen += piece
+            seen = read_terminal(ours)
         self.assertEqual(process.returncode, 0, seen)
         self.assertRegex(seen, rb'model.safetensors \[#+-*\] \d/9 MiB, \d+ s left')
         self.assertTrue(seen.endswith(b'\r\x1b[K'), seen[-40:])

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """usage.py COMMAND [unittest's arguments]: tests help, wrong usage, completions, and the progress bar."""
-import contextlib
 import json
 import os
 import pty
@@ -13,7 +12,7 @@ import subprocess
 import time
 
 import cli
-from cli import MODEL, CommandTest, read_safetensors
+from cli import MODEL, CommandTest, read_safetensors, read_terminal
 
 # A line of --help: how the option is written, its name, and the help text.
 OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,/-]+)?) +(.*)$'
@@ -306,10 +305,7 @@ class Terminal(CommandTest):
         ours, theirs = pty.openpty()
         with self.preprocess_slowly(pictures, theirs) as process:
             os.close(theirs)
-            seen = b''
-            with contextlib.suppress(OSError), open(ours, 'rb', buffering=0) as terminal:
-                while piece := terminal.read(4096):
-                    seen += piece
+            seen = read_terminal(ours)
         self.assertEqual(process.returncode, 0, seen)
         self.assertRegex(seen, rb'\[#*-*\] \d+/8')
         self.assertTrue(seen.endswith(b'\r\x1b[K'), seen[-40:])
