@@ -561,12 +561,12 @@ static int confirm_choice(struct tune_trial *trial, const struct scratch *scratc
     const size_t first = find_default(trial), fastest = find_fastest(trial);
     const size_t pair[] = {first, fastest};
     unsigned wins = 0;
-    bool right = false, disturbed = false;
+    bool right = false;
     int error = VKCLIP_OK;
     *best = first;
     if (fastest != first && is_faster(trial, fastest, first, comparison->rough))
         error = time_pair(trial, scratch, comparison, pair, &wins);
-    disturbed = is_disturbed(trial, first) || is_disturbed(trial, fastest);
+    const bool disturbed = is_disturbed(trial, first) || is_disturbed(trial, fastest);
     if (!error && disturbed && wins >= LEAST_WINS) {
         wins = 0; /* Rounds on a busy machine count only if as many say the same again. */
         error = time_pair(trial, scratch, comparison, pair, &wins);
