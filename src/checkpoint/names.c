@@ -136,8 +136,10 @@ enum vkclip_family names_family(const char *name, bool gguf)
 
 bool names_is_buffer(const char *name)
 {
-    static const char *const buffers[] = {"position_ids",     "num_batches_tracked", "attn_mask",
-                                          "input_resolution", "context_length",      "vocab_size"};
+    /* scaled_fp8 and scale_input are ComfyUI's, and spiece_model is a tokenizer's file. */
+    static const char *const buffers[] = {
+        "position_ids", "num_batches_tracked", "attn_mask",   "input_resolution", "context_length",
+        "vocab_size",   "scaled_fp8",          "scale_input", "spiece_model"};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; i < ARRAY_COUNT(buffers); i++)
         if (!strcmp(dot ? dot + 1 : name, buffers[i]))

@@ -12,6 +12,7 @@
 #include "checkpoint/clip_cpp.h"
 #include "checkpoint/diffusion.h"
 #include "checkpoint/names.h"
+#include "checkpoint/scales.h"
 #include "checkpoint/shards.h"
 #include "format/gguf.h"
 #include "format/safetensors.h"
@@ -194,7 +195,8 @@ static int add_tensor(struct weights *weights, const struct tensor_view *view)
     struct weight *weight = &weights->tensors[weights->count];
     struct names_canonical canonical;
     if (!dtype_is_readable(view->dtype))
-        return error_fail(VKCLIP_EUNSUPPORTED, "%s: %s: expected F32, F16, BF16 or F64, found %s",
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: %s: expected F32, F16, BF16, F64, F8_E4M3 or F8_E5M2, found %s",
                           path, view->name, dtype_name(view->dtype));
     int error = names_find_canonical(find_form(weights), view->name, &canonical);
     if (error)
@@ -232,15 +234,14 @@ static int stack_parts(const struct weights *weights, struct weight *group, size
     bool good = found == 3 && query->rank >= 1;
     for (unsigned i = 0; good && i < 3; i++) {
         const struct tensor_view *view = group[i].parts[0];
-        good = group[i].part == i + 1 && view->rank == query->rank && view->dtype == query->dtype &&
+        good = group[i].part == i + 1 && view->rank == query->rank &&
                !memcmp(view->shape, query->shape, sizeof(query->shape));
         group->parts[i] = view;
     }
     if (!good)
-        return error_fail(
-            VKCLIP_EFORMAT,
-            "%s: %s: expected q_proj, k_proj and v_proj of one shape and type beside it",
-            weights->path, query->name);
+        return error_fail(VKCLIP_EFORMAT,
+                          "%s: %s: expected q_proj, k_proj and v_proj of one shape beside it",
+                          weights->path, query->name);
     group->part_count = 3;
     group->shape[0] *= 3;
     return VKCLIP_OK;
@@ -311,6 +312,8 @@ int weights_open_encoder(const char *path, const char *encoder, struct weights *
         error = take_stamps(weights);
     if (!error)
         error = settle_family(weights, encoder);
+    if (!error)
+        error = scales_apply(path, weights->views, &weights->view_count);
     if (!error)
         error = add_tensors(weights);
     if (error)

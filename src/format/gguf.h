@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads the GGUF file format, versions 2 and 3: typed values by key, then tensors, many of them in
- * blocks of 32 small integers with a scale. A file is mapped, and its values and tensors are views
- * into the mapping. Every number in a file that the file's size contradicts is refused. This module
- * knows nothing of CLIP.
+ * blocks of 32 or 256 small integers with scales. A file is mapped, and its values and tensors are
+ * views into the mapping. Every number in a file that the file's size contradicts is refused. This
+ * module knows nothing of CLIP.
  */
 #ifndef VKCLIP_FORMAT_GGUF_H
 #define VKCLIP_FORMAT_GGUF_H

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * This file has the element types and their decoding. The blocks of Q4_0 to Q8_0 are decoded as
- * ggml defines them: 32 small integers with one fp16 scale, in some types with an fp16 minimum.
+ * This file has the element types and their decoding. Blocks are decoded as ggml defines them.
+ * Those of Q4_0 to Q8_0 are 32 small integers with one fp16 scale, in some types with an fp16
+ * minimum. Those of Q4_K to Q6_K are 256 integers in groups of 32 or 16, each of which has a scale
+ * of its own: a small integer that multiplies the block's fp16 scale.
  */
 #include "format/tensor_view.h"
 #include "base/file.h"
 #include "base/half.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 32 };
+enum { BLOCK = 32, K_BLOCK = 256 };
 
 static const struct {
     const char *name;
@@ -36,6 +39,11 @@ static const struct {
     [DTYPE_Q5_0] = {"Q5_0", {BLOCK, 2 + 4 + 16}},     /* scale, 32 fifth bits, 32 x 4 bits */
     [DTYPE_Q5_1] = {"Q5_1", {BLOCK, 2 + 2 + 4 + 16}}, /* scale, minimum, fifth bits, 4 bits */
     [DTYPE_Q8_0] = {"Q8_0", {BLOCK, 2 + 32}},         /* scale, 32 x 8 bits */
+    /* scale, minimum, 8 x 6 bits for the scales and 8 x 6 for the minima of groups, integers */
+    [DTYPE_Q4_K] = {"Q4_K", {K_BLOCK, 2 + 2 + 12 + 128}},
+    [DTYPE_Q5_K] = {"Q5_K", {K_BLOCK, 2 + 2 + 12 + 32 + 128}},
+    /* low 4 bits and high 2 bits of the integers, 16 x 8 bits for the scales of groups, scale */
+    [DTYPE_Q6_K] = {"Q6_K", {K_BLOCK, 128 + 64 + 16 + 2}},
 };
 
 const char *dtype_name(enum dtype dtype)
@@ -61,10 +69,19 @@ bool dtype_is_float(enum dtype dtype)
 
 bool dtype_is_readable(enum dtype dtype)
 {
-    return dtype_is_float(dtype) || dtype_block(dtype).elements > 1;
+    return dtype_is_float(dtype) || dtype == DTYPE_F8_E4M3 || dtype == DTYPE_F8_E5M2 ||
+           dtype_block(dtype).elements > 1;
 }
 
 /* ---- Decoding -------------------------------------------------------------------------------- */
+
+/* The 4 bits of exponent and 3 bits of mantissa are an fp16 number whose exponent counts from 7
+ * instead of 15. The type has no infinity; its largest code is not a number. */
+static float e4m3_to_float(uint8_t code)
+{
+    const uint16_t half = (uint16_t)((code & 0x80) << 8 | (code & 0x7f) << 7);
+    return (code & 0x7f) == 0x7f ? NAN : half_to_float(half) * 256;
+}
 
 /* Elements are copied out one by one because no format promises their alignment. */
 static void read_floats(enum dtype dtype, const uint8_t *data, uint64_t count, float *values)
@@ -94,6 +111,14 @@ static void read_floats(enum dtype dtype, const uint8_t *data, uint64_t count, f
             values[i] = (float)wide;
         }
         break;
+    case DTYPE_F8_E4M3:
+        for (uint64_t i = 0; i < count; i++)
+            values[i] = e4m3_to_float(data[i]);
+        break;
+    case DTYPE_F8_E5M2: /* the upper half of an fp16 number */
+        for (uint64_t i = 0; i < count; i++)
+            values[i] = half_to_float((uint16_t)(data[i] << 8));
+        break;
     default:
         for (uint64_t i = 0; i < count; i++)
             values[i] = 0;
@@ -110,7 +135,7 @@ static float take_half(const uint8_t **data)
 
 /* The product of an integer of 8 bits and a scale of 11 bits is exact in fp32, so that only the sum
  * with the minimum rounds, and every implementation of the format gives the same values. */
-static void read_block(enum dtype dtype, const uint8_t *data, float values[BLOCK])
+static void read_small_block(enum dtype dtype, const uint8_t *data, float values[BLOCK])
 {
     const bool has_minimum = dtype == DTYPE_Q4_1 || dtype == DTYPE_Q5_1;
     const bool has_fifth_bits = dtype == DTYPE_Q5_0 || dtype == DTYPE_Q5_1;
@@ -137,6 +162,70 @@ static void read_block(enum dtype dtype, const uint8_t *data, float values[BLOCK
     }
 }
 
+/* Takes the scale and the minimum of group number `group`, which have 6 bits each, from the 12
+ * bytes in which Q4_K and Q5_K pack those of 8 groups: the first 4 groups have the low 6 bits of
+ * bytes 0 to 3 and 4 to 7; the others have a half of bytes 8 to 11, and the high 2 bits of the
+ * former. */
+static void unpack_group(const uint8_t packed[12], unsigned group, unsigned *scale,
+                         unsigned *minimum)
+{
+    if (group < 4) {
+        *scale = packed[group] & 63u;
+        *minimum = packed[group + 4] & 63u;
+    } else {
+        *scale = (packed[group + 4] & 15u) | (unsigned)(packed[group - 4] >> 6) << 4;
+        *minimum = (unsigned)(packed[group + 4] >> 4) | (unsigned)(packed[group] >> 6) << 4;
+    }
+}
+
+/* Two groups of 32 share 32 bytes: one has the low and the other the high halves. Bit number
+ * `group` of byte i of the fifth bits belongs to element i of that group. */
+static void read_q4_or_q5_k(bool has_fifth_bits, const uint8_t *data, float values[K_BLOCK])
+{
+    const float scale = take_half(&data), minimum = take_half(&data);
+    const uint8_t *packed = data, *fifth_bits = data + 12;
+    const uint8_t *integers = fifth_bits + (has_fifth_bits ? BLOCK : 0);
+    for (unsigned group = 0; group < K_BLOCK / BLOCK; group++) {
+        const uint8_t *bytes = integers + group / 2 * BLOCK;
+        unsigned group_scale, group_minimum;
+        unpack_group(packed, group, &group_scale, &group_minimum);
+        const float step = scale * (float)group_scale, lowest = minimum * (float)group_minimum;
+        for (unsigned i = 0; i < BLOCK; i++) {
+            unsigned integer = group % 2 ? bytes[i] >> 4 : bytes[i] & 15u;
+            if (has_fifth_bits)
+                integer |= (fifth_bits[i] >> group & 1u) << 4;
+            *values++ = step * (float)integer - lowest;
+        }
+    }
+}
+
+/* Each half of a block has 128 elements: four runs of 32, whose low 4 bits are the halves of 64
+ * bytes, and whose high 2 bits are the quarters of 32 bytes. */
+static void read_q6_k(const uint8_t *data, float values[K_BLOCK])
+{
+    const uint8_t *low = data, *high = data + 128, *scales = high + 64, *end = scales + 16;
+    const float scale = take_half(&end);
+    for (unsigned i = 0; i < K_BLOCK; i++) {
+        const unsigned half = i / 128, run = i / BLOCK % 4, place = i % BLOCK;
+        const unsigned byte = low[64 * half + BLOCK * (run % 2) + place];
+        const unsigned integer =
+            (run < 2 ? byte & 15u : byte >> 4) | (high[BLOCK * half + place] >> 2 * run & 3u) << 4;
+        values[i] = scale * (float)(int8_t)scales[i / 16] * (float)((int)integer - 32);
+    }
+}
+
+/* The products of the K types have at most 23 bits, those of a scale, of a group's scale and of an
+ * integer: they are exact too, with and without fused multiply-add. */
+static void read_block(enum dtype dtype, const uint8_t *data, float *values)
+{
+    if (dtype == DTYPE_Q6_K)
+        read_q6_k(data, values);
+    else if (dtype == DTYPE_Q4_K || dtype == DTYPE_Q5_K)
+        read_q4_or_q5_k(dtype == DTYPE_Q5_K, data, values);
+    else
+        read_small_block(dtype, data, values);
+}
+
 int tensor_view_copy(const struct tensor_view *view, uint64_t offset, size_t size, void *copy)
 {
     const uint8_t *data = (const uint8_t *)view->data + offset;
@@ -152,7 +241,7 @@ static void decode_elements(enum dtype dtype, const uint8_t *data, uint64_t firs
                             float *values)
 {
     const struct dtype_block block = dtype_block(dtype);
-    float decoded[BLOCK];
+    float decoded[K_BLOCK];
     if (block.elements == 1) {
         read_floats(dtype, data, count, values);
         return;
@@ -172,7 +261,8 @@ static void decode_elements(enum dtype dtype, const uint8_t *data, uint64_t firs
  * are decoded, and so many that the calls of the system cost little. */
 #define PIECE_SIZE (32 << 10)
 
-int tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t count, float *values)
+static int read_unscaled(const struct tensor_view *view, uint64_t first, uint64_t count,
+                         float *values)
 {
     const struct dtype_block block = dtype_block(view->dtype);
     const uint64_t most = PIECE_SIZE / block.bytes * block.elements;
@@ -201,13 +291,21 @@ int tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t co
     return VKCLIP_OK;
 }
 
+int tensor_view_read(const struct tensor_view *view, uint64_t first, uint64_t count, float *values)
+{
+    int error = read_unscaled(view, first, count, values);
+    for (uint64_t i = 0; !error && view->scaled && i < count; i++)
+        values[i] *= view->scale;
+    return error;
+}
+
 float tensor_view_value(const struct tensor_view *view, uint64_t index)
 {
     const struct dtype_block block = dtype_block(view->dtype);
     const uint64_t offset = index / block.elements * block.bytes;
     float value;
     decode_elements(view->dtype, (const uint8_t *)view->data + offset, index, 1, &value);
-    return value;
+    return view->scaled ? value * view->scale : value;
 }
 
 uint64_t tensor_view_elements(const struct tensor_view *view)

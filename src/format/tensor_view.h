@@ -26,13 +26,16 @@ enum dtype {
     DTYPE_U32,
     DTYPE_I64,
     DTYPE_U64,
-    DTYPE_F8_E4M3, /* A file may have tensors of the F8 types, but their values cannot be read. */
+    DTYPE_F8_E4M3, /* without infinity: float8_e4m3fn of PyTorch */
     DTYPE_F8_E5M2,
-    DTYPE_Q4_0, /* The Q types store blocks of 32 elements, and only GGUF files have them. */
+    DTYPE_Q4_0, /* The Q types store blocks of 32 or 256 elements; only GGUF files have them. */
     DTYPE_Q4_1,
     DTYPE_Q5_0,
     DTYPE_Q5_1,
     DTYPE_Q8_0,
+    DTYPE_Q4_K,
+    DTYPE_Q5_K,
+    DTYPE_Q6_K,
     DTYPE_COUNT
 };
 
@@ -42,8 +45,8 @@ const char *dtype_name(enum dtype dtype);
 size_t dtype_size(enum dtype dtype);
 /* Tells whether the type is F32, F16, BF16 or F64. */
 bool dtype_is_float(enum dtype dtype);
-/* Tells whether tensor_view_read decodes the type: F32, F16, BF16, F64 and the types that store
- * blocks. */
+/* Tells whether tensor_view_read decodes the type: F32, F16, BF16, F64, the F8 types and those that
+ * store blocks. */
 bool dtype_is_readable(enum dtype dtype);
 
 /* A row of a tensor is a whole number of blocks. Types without blocks have blocks of one element.
@@ -70,6 +73,8 @@ struct tensor_view {
      * where they are, because another program may make the file shorter. NULL: they are memory. */
     const struct file_map *map;
     bool resident; /* The data are an allocated copy, which the owner of the view releases. */
+    bool scaled;   /* tensor_view_read multiplies the decoded values by `scale`. */
+    float scale;
 };
 
 uint64_t tensor_view_elements(const struct tensor_view *view);

@@ -147,7 +147,8 @@ static void refuses_wrong_tensors(void **state)
         {"vision_model.embeddings.patch_embedding.weight", FLATTEN, NULL, FORMAT,
          "visual.conv1.weight: expected shape [64,3,8,8], found [12288]"},
         {"text_model.final_layer_norm.bias", RETYPE, NULL, UNSUPPORTED,
-         "text_model.final_layer_norm.bias: expected F32, F16, BF16 or F64, found I16"},
+         "text_model.final_layer_norm.bias: expected F32, F16, BF16, F64, F8_E4M3 or F8_E5M2, "
+         "found I16"},
         {"text_projection.weight", FLATTEN, NULL, FORMAT, "expected 2 dimensions, found 1"},
         {"logit_scale", RENAME, "logit_bias", UNSUPPORTED, "tensor logit_bias: not part of CLIP"},
         {"logit_scale", RENAME, "text.logit_scale", UNSUPPORTED,

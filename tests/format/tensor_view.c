@@ -97,11 +97,88 @@ static void reads_across_blocks(void **state)
         assert_true(values[i] == ldexpf((float)((20 + i) % 32 + 1), (20 + i) / 32 - 1));
 }
 
+/* Every code of the two types of 8 bits is counted up from the smallest number. */
+static void reads_eight_bits(void **state)
+{
+    (void)state;
+    uint8_t codes[256];
+    float values[256];
+    for (int i = 0; i < 256; i++)
+        codes[i] = (uint8_t)i;
+    struct tensor_view view = {.dtype = DTYPE_F8_E4M3, .data = codes, .size = sizeof(codes)};
+    for (int five = 0; five < 2; five++) {
+        const int mantissa = five ? 2 : 3, bias = five ? 15 : 7, largest = five ? 0x7b : 0x7e;
+        view.dtype = five ? DTYPE_F8_E5M2 : DTYPE_F8_E4M3;
+        assert_true(dtype_is_readable(view.dtype) && !dtype_is_float(view.dtype));
+        tensor_view_read(&view, 0, 256, values);
+        for (int i = 0; i <= largest; i++) {
+            const int exponent = i >> mantissa, fraction = i & ((1 << mantissa) - 1);
+            const int leading = exponent ? 1 << mantissa : 0;
+            const float expected =
+                ldexpf((float)(leading + fraction), (exponent ? exponent : 1) - bias - mantissa);
+            assert_true(values[i] == expected && values[i + 128] == -expected);
+            assert_true(!signbit(values[i]) && signbit(values[i + 128]));
+        }
+        assert_true(isnan(values[0x7f]) && isnan(values[0xff]));
+        assert_true(values[largest] == (five ? 57344 : 448));
+        assert_true(!five || (values[0x7c] == INFINITY && values[0xfc] == -INFINITY));
+    }
+}
+
+/* The blocks have a scale of 0.5 and a minimum of 2, group number g a scale of 7 * g + 3 and a
+ * minimum of 8 * g + 7, and the integers count up. */
+static void reads_large_blocks(void **state)
+{
+    (void)state;
+    uint8_t q4_k[144] = {0x00, 0x38, 0x00, 0x40}, q5_k[176] = {0x00, 0x38, 0x00, 0x40};
+    uint8_t q6_k[210] = {[209] = 0x38};
+    for (int g = 0; g < 8; g++) {
+        const int scale = 7 * g + 3, minimum = 8 * g + 7;
+        if (g < 4) {
+            q4_k[4 + g] |= (uint8_t)scale;
+            q4_k[8 + g] |= (uint8_t)minimum;
+        } else {
+            q4_k[8 + g] |= (uint8_t)((scale & 15) | (minimum & 15) << 4);
+            q4_k[g] |= (uint8_t)(scale >> 4 << 6);
+            q4_k[4 + g] |= (uint8_t)(minimum >> 4 << 6);
+        }
+    }
+    memcpy(q5_k + 4, q4_k + 4, 12);
+    for (int i = 0; i < 256; i++) {
+        const int group = i / 32, half = i / 128, run = i / 32 % 4, five = i % 32, six = i % 64;
+        q4_k[16 + group / 2 * 32 + i % 32] |= (uint8_t)((i & 15) << 4 * (group % 2));
+        q5_k[48 + group / 2 * 32 + i % 32] |= (uint8_t)((five & 15) << 4 * (group % 2));
+        q5_k[16 + i % 32] |= (uint8_t)(five >> 4 << group);
+        q6_k[64 * half + 32 * (run % 2) + i % 32] |= (uint8_t)((six & 15) << 4 * (run / 2));
+        q6_k[128 + 32 * half + i % 32] |= (uint8_t)(six >> 4 << 2 * run);
+        q6_k[192 + i / 16] = (uint8_t)(i / 16 * 17 - 128);
+    }
+    struct tensor_view views[] = {
+        {.dtype = DTYPE_Q4_K, .data = q4_k, .size = sizeof(q4_k)},
+        {.dtype = DTYPE_Q5_K, .data = q5_k, .size = sizeof(q5_k)},
+        {.dtype = DTYPE_Q6_K, .data = q6_k, .size = sizeof(q6_k)},
+    };
+    float found[ARRAY_COUNT(views)][256];
+    for (size_t i = 0; i < ARRAY_COUNT(views); i++) {
+        assert_true(dtype_is_readable(views[i].dtype) && !dtype_is_float(views[i].dtype));
+        assert_int_equal(dtype_size(views[i].dtype), 0);
+        assert_int_equal(tensor_view_elements(&views[i]), 256);
+        tensor_view_read(&views[i], 0, 100, found[i]);
+        tensor_view_read(&views[i], 100, 156, found[i] + 100);
+    }
+    for (int i = 0; i < 256; i++) {
+        const float step = 0.5f * (float)(i / 32 * 7 + 3), lowest = 2 * (float)(i / 32 * 8 + 7);
+        assert_true(found[0][i] == step * (float)(i & 15) - lowest);
+        assert_true(found[1][i] == step * (float)(i % 32) - lowest);
+        assert_true(found[2][i] == 0.5f * (float)(i / 16 * 17 - 128) * (float)(i % 64 - 32));
+    }
+}
+
 static void knows_unreadable_types(void **state)
 {
     (void)state;
     static const uint8_t data[8] = {1, 1, 1, 1, 1, 1, 1, 1};
-    static const enum dtype types[] = {DTYPE_U8, DTYPE_I64, DTYPE_BOOL, DTYPE_F8_E4M3};
+    static const enum dtype types[] = {DTYPE_U8, DTYPE_I64, DTYPE_BOOL, DTYPE_U16};
     for (size_t i = 0; i < ARRAY_COUNT(types); i++) {
         const struct tensor_view view = {.dtype = types[i], .data = data, .size = sizeof(data)};
         assert_false(dtype_is_readable(types[i]));
@@ -131,7 +208,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_floats),           cmocka_unit_test(reads_blocks),
         cmocka_unit_test(reads_across_blocks),    cmocka_unit_test(finds_by_name),
-        cmocka_unit_test(knows_unreadable_types),
+        cmocka_unit_test(knows_unreadable_types), cmocka_unit_test(reads_eight_bits),
+        cmocka_unit_test(reads_large_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

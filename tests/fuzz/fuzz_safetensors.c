@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
+#include "checkpoint/scales.h"
 #include "format/safetensors.h"
 
 volatile float fuzz_sum; /* The compiler must not remove the reads that are added to it. */
@@ -24,6 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (dtype_is_readable(view->dtype))
             fuzz_sum += tensor_view_value(view, tensor_view_elements(view) - 1);
     }
+    if (!scales_apply("fuzz", file->tensors, &file->count))
+        for (size_t i = 0; i < file->count; i++)
+            if (file->tensors[i].scaled && file->tensors[i].size)
+                fuzz_sum += tensor_view_value(&file->tensors[i], 0);
     safetensors_close(&file);
     return 0;
 }
