@@ -286,7 +286,8 @@ struct vkclip_model_params {
      * as OpenCLIP does it). 0: the checkpoint's size. */
     uint32_t image_size;
     /* The text encoder of a Stable Diffusion checkpoint in one file: "clip_l", "clip_h" or
-     * "clip_g". NULL: the first that the file has. */
+     * "clip_g". NULL: the first that the file has. For a file that is one text encoder without a
+     * configuration, it says which one; NULL: its width tells. */
     const char *text_encoder;
     enum vkclip_weights weights;
 };

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * Finds CLIP's text encoders among the tensors of Stable Diffusion 1, 2, XL (base and refiner) and
- * 3 in one file. The other tensors (denoiser, VAE, T5) are left out by name and never read.
+ * Finds text encoders among the tensors of a diffusion model in one file: Stable Diffusion 1, 2, XL
+ * (base and refiner) and 3, FLUX and others. The other tensors (denoiser, VAE) are left out by name
+ * and never read.
  */
 #include "checkpoint/diffusion.h"
 #include "base/array.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/string.h"
+#include "checkpoint/names.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* clip_l is OpenAI's ViT-L/14; clip_h and clip_g are OpenCLIP's ViT-H/14 and ViT-bigG/14. The
- * comment at each row names the version of Stable Diffusion that uses the prefix. */
+/* clip_l is OpenAI's ViT-L/14; clip_h and clip_g are OpenCLIP's ViT-H/14 and ViT-bigG/14; t5xxl and
+ * umt5xxl are Google's encoders. The comment at each row names the versions of Stable Diffusion, or
+ * the other models, that use the prefix. */
 static const struct encoder {
     const char *prefix, *name;
 } encoders[] = {
@@ -22,8 +25,10 @@ static const struct encoder {
     {"conditioner.embedders.0.transformer.", "clip_l"}, /* XL */
     {"conditioner.embedders.1.model.", "clip_g"},       /* XL */
     {"conditioner.embedders.0.model.", "clip_g"},       /* XL's refiner */
-    {"text_encoders.clip_l.transformer.", "clip_l"},    /* 3 */
+    {"text_encoders.clip_l.transformer.", "clip_l"},    /* 3, FLUX */
     {"text_encoders.clip_g.transformer.", "clip_g"},    /* 3 */
+    {"text_encoders.t5xxl.transformer.", "t5xxl"},      /* 3, FLUX, Chroma */
+    {"text_encoders.umt5xxl.transformer.", "umt5xxl"},  /* Wan */
 };
 
 static bool has_encoder(const struct encoder *encoder, const struct tensor_view *views,
@@ -32,8 +37,7 @@ static bool has_encoder(const struct encoder *encoder, const struct tensor_view 
     size_t length = strlen(encoder->prefix);
     for (size_t i = 0; i < count; i++)
         if (string_begins_with(views[i].name, encoder->prefix) &&
-            (string_begins_with(views[i].name + length, "text_model.") ||
-             string_begins_with(views[i].name + length, "transformer.resblocks.")))
+            names_family(views[i].name + length, false))
             return true;
     return false;
 }
@@ -55,20 +59,33 @@ static const struct encoder *choose_encoder(const char *wanted, const struct ten
     return chosen;
 }
 
+/* Tells whether the views are those of one text encoder, so that the caller may say which it is. */
+static bool is_text_alone(const struct tensor_view *views, size_t count)
+{
+    bool found = false;
+    for (size_t i = 0; i < count; i++) {
+        found = found || names_family(views[i].name, false);
+        if (string_begins_with(views[i].name, "vision_model.") ||
+            string_begins_with(views[i].name, "visual.") ||
+            names_hugging_face_form(views[i].name) == NAMES_IMAGE_ALONE)
+            return false;
+    }
+    return found;
+}
+
 int diffusion_pick_encoder(const char *path, const char *wanted, struct tensor_view *views,
                            size_t *count, const char **name)
 {
     char found[64];
     const struct encoder *encoder = choose_encoder(wanted, views, *count, found, sizeof(found));
     *name = encoder ? encoder->name : NULL;
+    if (!encoder && wanted && !*found && is_text_alone(views, *count))
+        return VKCLIP_OK;
     if (!encoder && wanted)
         return error_fail(VKCLIP_EABSENT, "%s: has no text encoder called %.40s, found %s", path,
                           wanted, *found ? found : "none by name");
     if (!encoder)
         return VKCLIP_OK;
-    if (strchr(found, ','))
-        log_message(VKCLIP_LOG_INFO, "%s: has the text encoders %s: %s is used", path, found,
-                    *name);
     size_t kept = 0;
     for (size_t i = 0; i < *count; i++)
         if (string_begins_with(views[i].name, encoder->prefix)) {
@@ -76,6 +93,9 @@ int diffusion_pick_encoder(const char *path, const char *wanted, struct tensor_v
             views[kept].name += strlen(encoder->prefix);
             kept++;
         }
+    log_message(VKCLIP_LOG_INFO,
+                "%s: has the text encoders %s: %s is used, %zu other tensors are not", path, found,
+                *name, *count - kept);
     *count = kept;
     return VKCLIP_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Finds the text encoders inside a single-file Stable Diffusion checkpoint (1, 2, XL and 3) by the
- * prefixes of their tensors' names. Only weights.c calls this.
+ * Finds the text encoders inside a single-file Stable Diffusion checkpoint (1, 2, XL, 3), or one of
+ * FLUX and other models, by the prefixes of their tensors' names. Only weights.c calls this.
  */
 #ifndef VKCLIP_CHECKPOINT_DIFFUSION_H
 #define VKCLIP_CHECKPOINT_DIFFUSION_H
@@ -9,9 +9,9 @@
 #include "format/tensor_view.h"
 
 /* Keeps the views of the encoder called `wanted`, or of the first encoder if `wanted` is NULL, and
- * removes the prefix from their names. *name becomes the encoder's name. If there is no encoder and
- * `wanted` is NULL, *name is NULL and the views are unchanged. Returns EABSENT if the wanted
- * encoder is missing. */
+ * removes the prefix from their names. *name becomes the encoder's name. If no prefix is found, and
+ * `wanted` is NULL or may name the one text encoder that the file is, *name is NULL and the views
+ * are unchanged. Returns EABSENT if the wanted encoder is missing. */
 int diffusion_pick_encoder(const char *path, const char *wanted, struct tensor_view *views,
                            size_t *count, const char **name);
 

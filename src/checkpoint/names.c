@@ -74,15 +74,26 @@ static const struct rule clip_cpp_rules[] = {
     {"visual_projection.weight", "visual.proj", TRANSPOSED},
 };
 
+#define TABLE(rules, absent) {rules, ARRAY_COUNT(rules), absent}
 static const struct {
     const struct rule *rules;
     size_t count;
+    const char *absent; /* a prefix of the rules' stored names that files of the form leave out */
 } tables[] = {
-    [NAMES_OPENAI] = {openai_rules, ARRAY_COUNT(openai_rules)},
-    [NAMES_HUGGING_FACE] = {hugging_face_rules, ARRAY_COUNT(hugging_face_rules)},
-    [NAMES_CLIP_CPP] = {clip_cpp_rules, ARRAY_COUNT(clip_cpp_rules)},
+    [NAMES_OPENAI] = TABLE(openai_rules, ""),
+    [NAMES_HUGGING_FACE] = TABLE(hugging_face_rules, ""),
+    [NAMES_TEXT_ALONE] = TABLE(hugging_face_rules, "text_model."),
+    [NAMES_IMAGE_ALONE] = TABLE(hugging_face_rules, "vision_model."),
+    [NAMES_CLIP_CPP] = TABLE(clip_cpp_rules, ""),
 };
 /* clang-format on */
+
+/* Returns the pattern that names in files of a form match. */
+static const char *stored_pattern(enum names_form form, const struct rule *rule)
+{
+    const char *absent = tables[form].absent;
+    return rule->stored + (string_begins_with(rule->stored, absent) ? strlen(absent) : 0);
+}
 
 /* Where '#' and '*' begin in a name that matches a pattern. */
 struct wildcards {
@@ -127,11 +138,21 @@ enum vkclip_family names_family(const char *name, bool gguf)
 {
     if (gguf && (string_begins_with(name, "t.") || string_begins_with(name, "v.")))
         return VKCLIP_FAMILY_OPENAI;
-    if (string_begins_with(name, "text_model.") || string_begins_with(name, "vision_model."))
+    if (string_begins_with(name, "text_model.") || string_begins_with(name, "vision_model.") ||
+        names_hugging_face_form(name) != NAMES_HUGGING_FACE)
         return VKCLIP_FAMILY_HF;
     if (string_begins_with(name, "visual.") || string_begins_with(name, "transformer.resblocks."))
         return VKCLIP_FAMILY_OPENAI;
     return VKCLIP_FAMILY_NONE;
+}
+
+enum names_form names_hugging_face_form(const char *name)
+{
+    if (string_begins_with(name, "embeddings.token_embedding."))
+        return NAMES_TEXT_ALONE;
+    if (string_begins_with(name, "embeddings.patch_embedding."))
+        return NAMES_IMAGE_ALONE;
+    return NAMES_HUGGING_FACE;
 }
 
 bool names_is_buffer(const char *name)
@@ -153,7 +174,7 @@ int names_find_canonical(enum names_form form, const char *stored,
     const struct rule *rule = NULL;
     struct wildcards wildcards = {0};
     for (size_t i = 0; i < tables[form].count && !rule; i++)
-        if (match_pattern(stored, tables[form].rules[i].stored, &wildcards))
+        if (match_pattern(stored, stored_pattern(form, &tables[form].rules[i]), &wildcards))
             rule = &tables[form].rules[i];
     *canonical = (struct names_canonical){0};
     canonical->name =
@@ -198,7 +219,8 @@ int names_find_part(enum names_form form, const char *canonical, unsigned rank,
     *part = (struct names_part){.rank = rank};
     if (rank)
         memcpy(part->shape, shape, rank * sizeof(*shape));
-    part->name = rule ? fill_pattern(rule->stored, &wildcards) : string_format("%s", canonical);
+    part->name = rule ? fill_pattern(stored_pattern(form, rule), &wildcards)
+                      : string_format("%s", canonical);
     if (!part->name)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", canonical);
     if (rule && rule->kind >= QUERY) {

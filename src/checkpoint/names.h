@@ -22,11 +22,23 @@
 #include "format/tensor_view.h"
 #include "vkclip.h"
 
-enum names_form { NAMES_OPENAI, NAMES_HUGGING_FACE, NAMES_CLIP_CPP };
+/* Newer versions of transformers write a model that is one tower without the tower's prefix, which
+ * is "text_model." or "vision_model.": such files have the forms TEXT_ALONE and IMAGE_ALONE. */
+enum names_form {
+    NAMES_OPENAI,
+    NAMES_HUGGING_FACE,
+    NAMES_TEXT_ALONE,
+    NAMES_IMAGE_ALONE,
+    NAMES_CLIP_CPP
+};
 
 /* Returns the family whose names a tensor's name shows, or NONE if the name tells nothing.
  * clip.cpp's own names are accepted only in a GGUF file, and belong to OpenAI's family. */
 enum vkclip_family names_family(const char *name, bool gguf);
+
+/* Returns the form of Hugging Face's names to which a tensor's name belongs, or NAMES_HUGGING_FACE
+ * if the name tells nothing. */
+enum names_form names_hugging_face_form(const char *name);
 
 /* Tells whether a module keeps the tensor besides its parameters, such as position_ids. */
 bool names_is_buffer(const char *name);

@@ -138,10 +138,18 @@ static int read_preprocessor(const char *folder, struct config *config)
     return hugging_face_read_preprocessor(path, config);
 }
 
+/* Tells whether the weights are a text encoder alone. */
+static bool is_text_alone(const struct weights *weights)
+{
+    return state_dict_kind(weights, TOWER_TEXT) != KIND_NONE &&
+           state_dict_kind(weights, TOWER_IMAGE) == KIND_NONE;
+}
+
 /* Reads the configuration from the weights' own file, or from the file beside it that fits their
- * names. `activation` is used only if no file names one. */
+ * names. The activation and the name of the text encoder that `params` has are used only if no file
+ * tells them. */
 static int read_config(const struct weights *weights, const char *folder,
-                       enum vkclip_activation activation, struct config *config)
+                       const struct vkclip_model_params *params, struct config *config)
 {
     const bool hugging_face = !weights_gguf(weights) && !weights_encoder(weights) &&
                               weights_family(weights) == VKCLIP_FAMILY_HF;
@@ -152,19 +160,21 @@ static int read_config(const struct weights *weights, const char *folder,
     if (weights_gguf(weights)) {
         error = read_gguf(weights, config);
     } else if (weights_encoder(weights)) {
-        error = state_dict_read_encoder(weights, config);
+        error = state_dict_read_encoder(weights, weights_encoder(weights), config);
     } else if (files_find(folder, hugging_face ? "config.json" : "open_clip_config.json", beside)) {
         source = beside;
         error = hugging_face ? hugging_face_read(beside, config) : openclip_read(beside, config);
+    } else if (is_text_alone(weights) && (hugging_face || params->text_encoder)) {
+        error = state_dict_read_encoder(weights, params->text_encoder, config);
     } else if (hugging_face) {
         error = error_fail(
             VKCLIP_EIO, "%s: its tensors have Hugging Face names, expected config.json beside it",
             source);
     } else {
         configured = false;
-        error = state_dict_read(weights, activation, config);
+        error = state_dict_read(weights, params->activation, config);
     }
-    if (!error && configured && activation != VKCLIP_ACTIVATION_AUTO)
+    if (!error && configured && params->activation != VKCLIP_ACTIVATION_AUTO)
         log_message(VKCLIP_LOG_WARNING,
                     "%s says what the activation is: the one asked for is ignored", source);
     if (!error)
@@ -223,7 +233,7 @@ int checkpoint_open(const char *path, const struct vkclip_model_params *params,
         error = weights_open_encoder(file, params->text_encoder, weights);
     }
     if (!error)
-        error = read_config(*weights, folder, params->activation, config);
+        error = read_config(*weights, folder, params, config);
     if (!error)
         error = check_tensors(*weights, config);
     if (!error && params->image_size && config->image.kind)

@@ -111,28 +111,39 @@ int state_dict_read(const struct weights *weights, enum vkclip_activation activa
 
 /* ---- Stable Diffusion ------------------------------------------------------------------------ */
 
-int state_dict_read_encoder(const struct weights *weights, struct config *config)
+int state_dict_read_encoder(const struct weights *weights, const char *name, struct config *config)
 {
-    /* The widths tell apart the three encoders that Stable Diffusion uses. */
     static const struct {
-        uint32_t width, heads;
+        const char *name;
+        uint32_t width;
         enum vkclip_activation activation;
         enum vkclip_family family; /* decides how texts are prepared */
     } encoders[] = {
-        {768, 12, VKCLIP_ACTIVATION_QUICK_GELU, VKCLIP_FAMILY_HF},  /* OpenAI's ViT-L/14 */
-        {1024, 16, VKCLIP_ACTIVATION_GELU, VKCLIP_FAMILY_OPENCLIP}, /* ViT-H/14 */
-        {1280, 20, VKCLIP_ACTIVATION_GELU, VKCLIP_FAMILY_OPENCLIP}, /* ViT-bigG/14 */
+        {"clip_l", 768, VKCLIP_ACTIVATION_QUICK_GELU, VKCLIP_FAMILY_HF},  /* OpenAI's ViT-L/14 */
+        {"clip_h", 1024, VKCLIP_ACTIVATION_GELU, VKCLIP_FAMILY_OPENCLIP}, /* ViT-H/14 */
+        {"clip_g", 1280, VKCLIP_ACTIVATION_GELU, VKCLIP_FAMILY_OPENCLIP}, /* ViT-bigG/14 */
     };
+    enum { HEAD = 64 }; /* the width of a head in all of them */
     struct config_tower *text = &config->text;
     size_t i = 0;
     read_sizes(weights, TOWER_TEXT, config);
-    while (i < ARRAY_COUNT(encoders) && encoders[i].width != text->width)
+    while (i < ARRAY_COUNT(encoders) &&
+           (name ? strcmp(encoders[i].name, name) : encoders[i].width != text->width))
         i++;
+    if (i == ARRAY_COUNT(encoders) && name)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: text encoder %.40s: expected clip_l, clip_h or clip_g",
+                          weights_path(weights), name);
     if (i == ARRAY_COUNT(encoders))
         return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: text encoder %s: expected a width of 768, 1024 or 1280, found %u",
-                          weights_path(weights), weights_encoder(weights), text->width);
-    text->heads = encoders[i].heads;
+                          "%s: a text encoder without config.json beside it: expected a width of "
+                          "768, 1024 or 1280, found %u: say whether it is clip_l, clip_h or clip_g",
+                          weights_path(weights), text->width);
+    if (!text->width || text->width % HEAD)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: text encoder %s: expected a width of a multiple of %d, found %u",
+                          weights_path(weights), encoders[i].name, HEAD, text->width);
+    text->heads = text->width / HEAD;
     text->activation = encoders[i].activation;
     text->projection = state_dict_size(weights, "text_projection", 0) > 0;
     config->family = encoders[i].family;
@@ -140,5 +151,8 @@ int state_dict_read_encoder(const struct weights *weights, struct config *config
      * 0. */
     if (config->family == VKCLIP_FAMILY_HF)
         config->pad_token_id = (int32_t)config->vocabulary - 1;
+    if (!name)
+        log_message(VKCLIP_LOG_INFO, "%s: no config.json beside it: read as %s by its width",
+                    weights_path(weights), encoders[i].name);
     return VKCLIP_OK;
 }

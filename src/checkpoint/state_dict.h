@@ -18,7 +18,8 @@ enum tower_kind state_dict_kind(const struct weights *weights, enum tower tower)
 /* Reads a bare state dict, by OpenAI's rule unless the caller names an activation. */
 int state_dict_read(const struct weights *weights, enum vkclip_activation activation,
                     struct config *config);
-/* Reads a text encoder inside a single-file Stable Diffusion checkpoint. */
-int state_dict_read_encoder(const struct weights *weights, struct config *config);
+/* Reads a text encoder of a diffusion model: "clip_l", "clip_h" or "clip_g". If `name` is NULL, the
+ * width tells which one it is. */
+int state_dict_read_encoder(const struct weights *weights, const char *name, struct config *config);
 
 #endif

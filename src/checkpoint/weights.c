@@ -49,6 +49,7 @@ struct weights {
     struct tensor_view *views; /* sorted by name; the format owns names and data */
     size_t view_count;
     enum vkclip_family family;
+    enum names_form form;
     enum dtype dtype;
     uint64_t parameters, bytes;
     struct weight *tensors; /* sorted by name */
@@ -159,6 +160,18 @@ static enum vkclip_family find_family(const struct weights *weights)
     return family;
 }
 
+static enum names_form find_form(const struct weights *weights)
+{
+    enum names_form form = NAMES_HUGGING_FACE;
+    if (weights->gguf)
+        return NAMES_CLIP_CPP;
+    if (weights->family != VKCLIP_FAMILY_HF)
+        return NAMES_OPENAI;
+    for (size_t i = 0; i < weights->view_count && form == NAMES_HUGGING_FACE; i++)
+        form = names_hugging_face_form(weights->views[i].name);
+    return form;
+}
+
 /* Finds the family by the tensors' names. In a Stable Diffusion checkpoint, first selects the
  * requested encoder and removes its prefix from the names. */
 static int settle_family(struct weights *weights, const char *encoder)
@@ -170,6 +183,7 @@ static int settle_family(struct weights *weights, const char *encoder)
     if (error)
         return error;
     weights->family = find_family(weights);
+    weights->form = find_form(weights);
     if (weights->family)
         return VKCLIP_OK;
     return error_fail(VKCLIP_EUNSUPPORTED,
@@ -182,13 +196,6 @@ static int settle_family(struct weights *weights, const char *encoder)
 
 /* ---- The list of tensors --------------------------------------------------------------------- */
 
-static enum names_form find_form(const struct weights *weights)
-{
-    if (weights->gguf)
-        return NAMES_CLIP_CPP;
-    return weights->family == VKCLIP_FAMILY_HF ? NAMES_HUGGING_FACE : NAMES_OPENAI;
-}
-
 static int add_tensor(struct weights *weights, const struct tensor_view *view)
 {
     const char *path = weights->path;
@@ -198,7 +205,7 @@ static int add_tensor(struct weights *weights, const struct tensor_view *view)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: %s: expected F32, F16, BF16, F64, F8_E4M3 or F8_E5M2, found %s",
                           path, view->name, dtype_name(view->dtype));
-    int error = names_find_canonical(find_form(weights), view->name, &canonical);
+    int error = names_find_canonical(weights->form, view->name, &canonical);
     if (error)
         return error;
     weights->count++;

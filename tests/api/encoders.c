@@ -118,24 +118,30 @@ static char *write_folder(const struct encoder *encoder, const struct tensors *t
     return folder;
 }
 
-/* Adds the tensors of a folder's encoder to those of a single file, under a prefix. Their names are
- * the folder's or OpenCLIP's, which are the canonical ones. */
-static void add_encoder(struct tensors *all, const char *folder, const char *prefix, bool openclip)
+/* The names of a folder are followed, those of newer versions of transformers, which leave out
+ * "text_model.", or OpenCLIP's, which are the canonical ones. */
+enum names { FOLDER, NEWER, OPENCLIP };
+
+/* Adds the tensors of a folder's encoder to those of a single file, under a prefix. */
+static void add_encoder(struct tensors *all, const char *folder, const char *prefix,
+                        enum names names)
 {
+    static const char tower[] = "text_model.";
     char *path = scratch_path(folder, "model.safetensors");
     struct safetensors *file;
     struct weights *weights;
     const char *name;
     assert_int_equal(safetensors_open(path, &file), 0);
     assert_int_equal(weights_open(path, &weights), 0);
-    for (size_t i = 0; !openclip && i < file->count; i++) {
+    for (size_t i = 0; names != OPENCLIP && i < file->count; i++) {
         const struct tensor_view *view = &file->tensors[i];
+        const bool shorter = names == NEWER && string_begins_with(view->name, tower);
         void *copy = malloc(view->size);
         memcpy(copy, view->data, view->size);
-        add_tensor(all, string_format("%s%s", prefix, view->name), view->dtype, view->rank,
-                   view->shape, copy);
+        add_tensor(all, string_format("%s%s", prefix, view->name + (shorter ? strlen(tower) : 0)),
+                   view->dtype, view->rank, view->shape, copy);
     }
-    for (size_t i = 0; openclip && (name = weights_name(weights, i)); i++) {
+    for (size_t i = 0; names == OPENCLIP && (name = weights_name(weights, i)); i++) {
         uint64_t shape[TENSOR_MAX_RANK];
         unsigned rank;
         assert_true(weights_shape(weights, name, shape, &rank));
@@ -219,20 +225,21 @@ static const struct file {
     struct {
         const struct encoder *encoder;
         const char *prefix;
-        bool openclip;
+        enum names names;
     } encoders[2];
     bool hidden; /* whether hidden states are compared; each encoder once, to save time */
 } files[] = {
     {"SD 1", {{&clip_l, "cond_stage_model.transformer."}}},
-    {"SD 2", {{&clip_h, "cond_stage_model.model.", true}}, true},
+    {"SD 2", {{&clip_h, "cond_stage_model.model.", OPENCLIP}}, true},
     {"SDXL",
      {{&clip_l, "conditioner.embedders.0.transformer."},
-      {&clip_g, "conditioner.embedders.1.model.", true}},
+      {&clip_g, "conditioner.embedders.1.model.", OPENCLIP}},
      true},
-    {"SDXL refiner", {{&clip_g, "conditioner.embedders.0.model.", true}}},
+    {"SDXL refiner", {{&clip_g, "conditioner.embedders.0.model.", OPENCLIP}}},
     {"SD 3",
      {{&clip_l_of_sd3, "text_encoders.clip_l.transformer."},
       {&clip_g, "text_encoders.clip_g.transformer."}}},
+    {"FLUX", {{&clip_l, "text_encoders.clip_l.transformer.", NEWER}}},
 };
 
 static void states_are_those_of_a_folder(void **state)
@@ -256,7 +263,7 @@ static void states_are_those_of_a_folder(void **state)
                 expected[e] = encode_texts(device, hf, NULL, &info);
                 assert_true(expected[e].count > 4);
             }
-            add_encoder(&all, hf, files[i].encoders[e].prefix, files[i].encoders[e].openclip);
+            add_encoder(&all, hf, files[i].encoders[e].prefix, files[i].encoders[e].names);
             scratch_remove(hf);
         }
         add_others(&all);
@@ -282,10 +289,52 @@ static void states_are_those_of_a_folder(void **state)
     }
 }
 
+/* A file that is one text encoder needs no configuration: its width tells which encoder it is, or
+ * the caller does. A folder of newer versions of transformers is read like an older one. */
+static void opens_encoders_alone(void **state)
+{
+    (void)state;
+    static const struct encoder small = {"clip_g", "gelu", 64, 1, true};
+    static const struct encoder *const encoders[] = {&clip_l, &clip_h, &clip_g, &small};
+    for (size_t i = 0; i < ARRAY_COUNT(encoders); i++)
+        for (enum names names = FOLDER; names <= OPENCLIP; names++) {
+            struct tensors all = {0}, single = {0};
+            struct vkclip_model_info info;
+            struct vkclip_model *model = NULL;
+            char *folder = scratch_folder(), *path = scratch_path(folder, "encoder.safetensors");
+            make_encoder(encoders[i], &single);
+            char *hf = write_folder(encoders[i], &single);
+            char *weights = scratch_path(hf, "model.safetensors");
+            const uint64_t hash = hash_weights(weights, NULL);
+            const bool named = encoders[i] == &small || names == OPENCLIP;
+            add_encoder(&all, hf, "", names);
+            assert_int_equal(safetensors_write(path, all.views, all.count, NULL), 0);
+            assert_int_equal(hash_weights(path, NULL), hash);
+            encode_texts(NULL, path, named ? encoders[i]->name : NULL, &info);
+            assert_int_equal(info.text.heads, encoders[i]->heads);
+            assert_int_equal(info.text.projection, encoders[i]->projection);
+            assert_int_equal(info.text.activation, strcmp(encoders[i]->activation, "gelu")
+                                                       ? VKCLIP_ACTIVATION_QUICK_GELU
+                                                       : VKCLIP_ACTIVATION_GELU);
+            if (names != OPENCLIP && encoders[i] == &small)
+                assert_failed(vkclip_open_model(NULL, path, NULL, &model), VKCLIP_EUNSUPPORTED,
+                              "expected a width of 768, 1024 or 1280, found 64: say whether");
+            if (names == NEWER) {
+                assert_int_equal(safetensors_write(weights, all.views, all.count, NULL), 0);
+                assert_int_equal(hash_weights(weights, NULL), hash);
+                encode_texts(NULL, hf, "clip_h", &info);
+                assert_int_equal(info.text.heads, encoders[i]->heads);
+            }
+            free_tensors(&all), free_tensors(&single);
+            free(path), free(weights);
+            scratch_remove(folder), scratch_remove(hf);
+        }
+}
+
 static void refuses_other_files(void **state)
 {
     (void)state;
-    static const struct encoder odd = {"odd", "gelu", 64, 1, false};
+    static const struct encoder odd = {"odd", "gelu", 72, 1, false};
     struct tensors all = {0}, single = {0};
     struct vkclip_model *model = NULL;
     struct vkclip_model_params params = {.text_encoder = "clip_g"};
@@ -294,10 +343,10 @@ static void refuses_other_files(void **state)
     make_encoder(&odd, &single);
     char *hf = write_folder(&odd, &single);
     free_tensors(&single);
-    add_encoder(&all, hf, "cond_stage_model.transformer.", false);
+    add_encoder(&all, hf, "cond_stage_model.transformer.", FOLDER);
     assert_int_equal(safetensors_write(path, all.views, all.count, NULL), 0);
     assert_failed(vkclip_open_model(NULL, path, NULL, &model), VKCLIP_EUNSUPPORTED,
-                  "text encoder clip_l: expected a width of 768, 1024 or 1280, found 64");
+                  "text encoder clip_l: expected a width of a multiple of 64, found 72");
     assert_failed(vkclip_open_model(NULL, path, &params, &model), VKCLIP_EABSENT,
                   "has no text encoder called clip_g, found clip_l");
     assert_failed(vkclip_open_model(NULL, golden, &params, &model), VKCLIP_EABSENT,
@@ -316,6 +365,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_are_those_of_a_folder),
+        cmocka_unit_test(opens_encoders_alone),
         cmocka_unit_test(refuses_other_files),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
