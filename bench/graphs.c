@@ -15,7 +15,8 @@
 static int make_graph(const struct config *config, bool text, uint32_t batch, enum type type,
                       enum type weights, struct graph *graph)
 {
-    int error = tower_build(config, text ? TOWER_TEXT : TOWER_IMAGE, type, batch, graph, NULL);
+    int error =
+        tower_build(config, text ? TOWER_TEXT : TOWER_IMAGE, NULL, type, batch, graph, NULL);
     if (!error)
         graph_pack(graph, weights);
     return error;

@@ -558,6 +558,8 @@ VKCLIP_API int vkclip_preprocess(const struct vkclip_model *model, const struct 
 
 /* ---- Encoding -------------------------------------------------------------------------------- */
 
+enum vkclip_tower { VKCLIP_TOWER_IMAGE, VKCLIP_TOWER_TEXT };
+
 /* Receives one intermediate tensor of `items` consecutive items, the first of which is number
  * `first`, as fp32 of shape [items, shape[1], ...]. Names of a ViT's tensors are
  * vision.patch_embed, vision.embeddings, vision.hidden.I (0: the input of the first block; I: the
@@ -584,6 +586,30 @@ struct vkclip_item {
  * given. */
 typedef int vkclip_item_fn(void *user, const struct vkclip_item *item);
 
+/* Selects the state of the tokens within a tower, which programs take that feed a language model or
+ * a diffusion model with pictures. A ModifiedResNet has none. */
+struct vkclip_features {
+    /* 0: the input of the first block; I: the output of block I. Negative numbers count from the
+     * last block, whose output is -1, as Hugging Face's hidden_states do. */
+    int layer;
+    bool norm;     /* The tower's last LayerNorm follows. */
+    bool no_class; /* The class token of a picture is left out. */
+    bool pooled; /* Only the token which embeddings are made of: the class token or a text's end */
+    bool projected; /* The tower's projection follows. */
+};
+/* Reads LAYER[,no-class][,norm|,no-norm][,pooled][,projected] or the name of a preset, after which
+ * such words may follow too:
+ *   llava            -2,no-class: LLaVA 1.5 and LLaVA-NeXT
+ *   ip-adapter       -1,norm,pooled,projected: IP-Adapter, whose embeddings are not normalised
+ *   ip-adapter-plus  -2: IP-Adapter Plus, Wan's pictures
+ * Errors: EINVALID. */
+VKCLIP_API int vkclip_parse_features(const char *text, struct vkclip_features *features);
+/* Tells the shape of one item's features: the number of tokens (1 with `pooled`) and the width of
+ * each. Errors: EABSENT (the model has no such tower or projection), EUNSUPPORTED (a
+ * ModifiedResNet), EINVALID (it has no such layer, or no class token). */
+VKCLIP_API int vkclip_get_features_shape(const struct vkclip_model *model, enum vkclip_tower tower,
+                                         const struct vkclip_features *features, size_t shape[2]);
+
 struct vkclip_encode_params {
     bool no_normalize; /* Embeddings are not divided by their L2 norm. */
     /* NULL: intermediate tensors stay on the device. Otherwise the first of several devices does
@@ -602,6 +628,11 @@ struct vkclip_encode_params {
     bool fast_decode;      /* vkclip_encode_files: least_side is twice the model's image_size. */
     bool strict;           /* A text longer than the context is ETOOLONG instead of truncated. */
     const size_t *lengths; /* vkclip_encode_texts: bytes of each text; NULL: texts end with NUL */
+    /* NULL: the result of an item is its embedding. Otherwise these features take its place, and
+     * the blocks after their layer do not run: `embeds` is [count,tokens,width] as
+     * vkclip_get_features_shape tells, and nothing is normalised. Texts have all positions of the
+     * context. `hidden` must be NULL. */
+    const struct vkclip_features *features;
 };
 
 /* The functions below encode `count` items to embeddings [count,D], which are L2-normalised by
@@ -654,8 +685,6 @@ VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *i
                                     float *embeds);
 
 /* ---- Measuring ------------------------------------------------------------------------------- */
-
-enum vkclip_tower { VKCLIP_TOWER_IMAGE, VKCLIP_TOWER_TEXT };
 
 /* A node of a tower's graph, as it runs for one batch. */
 struct vkclip_node {

@@ -89,12 +89,25 @@ static void show_progress(void *user, size_t done, size_t total)
 
 /* ---- Calls ------------------------------------------------------------------------------------- */
 
+/* Returns the number of values of one input's result. The library refuses features that the model
+ * does not have when the call begins. */
+static size_t find_width(const struct cli_session *session, const struct cli_encoding *encoding,
+                         enum vkclip_tower tower)
+{
+    const struct vkclip_model_info *info = &session->info;
+    size_t shape[2] = {1, tower == VKCLIP_TOWER_TEXT ? info->text_embed_dim : info->embed_dim};
+    if (encoding->features)
+        vkclip_get_features_shape(session->model, tower, encoding->features, shape);
+    return shape[0] * shape[1];
+}
+
 static struct vkclip_encode_params begin_call(struct call *call)
 {
     const struct cli_encoding *encoding = call->encoding;
     cli_start_progress(call->session, 0, call->inputs->count);
     return (struct vkclip_encode_params){.no_normalize = encoding->no_normalize,
                                          .hidden = encoding->hidden ? take_hidden : NULL,
+                                         .features = encoding->features,
                                          .progress = show_progress,
                                          .user = call,
                                          .item = take_item,
@@ -151,7 +164,7 @@ int cli_encode_files(struct cli_session *session, const struct cli_encoding *enc
     struct call call = {.session = session,
                         .encoding = encoding,
                         .inputs = inputs,
-                        .width = session->info.embed_dim,
+                        .width = find_width(session, encoding, VKCLIP_TOWER_IMAGE),
                         .named = true};
     if (has_archives(inputs)) {
         const struct vkclip_encode_params params = begin_call(&call);
@@ -173,7 +186,7 @@ int cli_encode_texts(struct cli_session *session, const struct cli_encoding *enc
     struct call call = {.session = session,
                         .encoding = encoding,
                         .inputs = inputs,
-                        .width = session->info.text_embed_dim,
+                        .width = find_width(session, encoding, VKCLIP_TOWER_TEXT),
                         .named = true};
     const char **texts = cli_list_texts(inputs);
     size_t *lengths = calloc(inputs->count + 1, sizeof(*lengths));
@@ -207,7 +220,7 @@ int cli_encode_pixels(struct cli_session *session, const struct cli_encoding *en
     struct call call = {.session = session,
                         .encoding = encoding,
                         .inputs = inputs,
-                        .width = session->info.embed_dim,
+                        .width = find_width(session, encoding, VKCLIP_TOWER_IMAGE),
                         .pixel_values = pixel_values};
     const struct vkclip_encode_params params = begin_call(&call);
     return end_call(&call,
@@ -220,7 +233,7 @@ int cli_encode_ids(struct cli_session *session, const struct cli_encoding *encod
     struct call call = {.session = session,
                         .encoding = encoding,
                         .inputs = inputs,
-                        .width = session->info.text_embed_dim};
+                        .width = find_width(session, encoding, VKCLIP_TOWER_TEXT)};
     const struct vkclip_encode_params params = begin_call(&call);
     return end_call(
         &call, vkclip_encode_tokens(session->model, ids, inputs->count, length, &params, NULL));

@@ -9,8 +9,9 @@
 #include "cli/groups.h"
 #include "format/tensor_view.h"
 
-/* Receives the embedding of one input [width]. False stops the run. With `hidden`, `embed` is NULL
- * for an input whose hidden states were given and whose embedding is unusable, which was reported.
+/* Receives the embedding or the features of one input [width]. False stops the run. With `hidden`,
+ * `embed` is NULL for an input whose hidden states were given and whose embedding is unusable,
+ * which was reported.
  */
 typedef bool cli_embed_fn(void *user, const struct cli_input *input, const float *embed,
                           size_t width);
@@ -25,6 +26,7 @@ struct cli_encoding {
     size_t checks;                /* The first inputs, this many, may fail without a report. */
     struct cli_decoding decoding; /* for files */
     vkclip_hidden_fn *hidden;     /* may be NULL */
+    const struct vkclip_features *features; /* wanted in place of embeddings; NULL: none are */
     cli_embed_fn *embed;
     cli_failure_fn *failure;
     void *user; /* given to these functions */

@@ -219,8 +219,12 @@ static int submit_batch(const struct driver *driver, struct batch *batch)
 {
     const struct batches *work = driver->state->work;
     struct writing writing = {.work = work, .replica = driver->replica, .batch = batch};
-    int error = replica_get_plan(driver->replica, work->tower, batch->size, batch->length,
-                                 work->hidden, &batch->plan);
+    const struct replica_request request = {.tower = work->tower,
+                                            .batch = batch->size,
+                                            .length = batch->length,
+                                            .hidden = work->hidden,
+                                            .features = work->features};
+    int error = replica_get_plan(driver->replica, &request, &batch->plan);
     if (!error && work->parallel)
         error = workers_run(driver->state->workers, write_item, &writing, batch->number);
     for (size_t i = 0; i < batch->number && !error && !work->parallel; i++)

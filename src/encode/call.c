@@ -22,6 +22,9 @@ static int check_arguments(const struct vkclip_model *model, enum tower tower, b
         return error_fail(VKCLIP_EINVALID,
                           "encoding %ss: expected a model, the %ss, and `embeds` or `item`", name,
                           name);
+    if (params && params->features && params->hidden)
+        return error_fail(VKCLIP_EINVALID,
+                          "encoding %ss: expected `features` or `hidden`, not both", name);
     if (!replica_has_tower(&model->spec, tower))
         return error_fail(VKCLIP_EABSENT, "%s has no %s tower", model_name(model), name);
     if (!model->replica_count)
@@ -31,12 +34,37 @@ static int check_arguments(const struct vkclip_model *model, enum tower tower, b
 
 static int open_window(struct call *call)
 {
-    call->failures = calloc(CALL_WINDOW, sizeof(*call->failures));
+    call->failures = calloc(call->places, sizeof(*call->failures));
     if (!call->embeds)
-        call->window = calloc(CALL_WINDOW, call->dim * sizeof(*call->window));
+        call->window = calloc(call->places, call->dim * sizeof(*call->window));
     if (!call->failures || (!call->embeds && !call->window))
-        return error_fail(VKCLIP_EMEMORY, "out of memory for the results of %d items", CALL_WINDOW);
+        return error_fail(VKCLIP_EMEMORY, "out of memory for the results of %zu items",
+                          call->places);
     return VKCLIP_OK;
+}
+
+static size_t choose_places(size_t dim)
+{
+    const size_t places = CALL_WINDOW_BYTES / (dim * sizeof(float));
+    if (places > CALL_WINDOW)
+        return CALL_WINDOW;
+    return places < CALL_WINDOW_LEAST ? CALL_WINDOW_LEAST : places;
+}
+
+/* Finds out what the result of an item is: its embedding, or the features that are wanted. */
+static int choose_result(struct call *call, enum tower tower)
+{
+    const struct config *config = &call->model->spec.config;
+    size_t shape[2] = {1, config_embed_dim(config, tower)};
+    int error = VKCLIP_OK;
+    if (call->params.features)
+        error = tower_find_features(model_name(call->model), config, tower, call->params.features,
+                                    &call->features);
+    if (!error && call->features.wanted)
+        tower_features_shape(config, tower, &call->features, shape);
+    call->dim = shape[0] * shape[1];
+    call->places = choose_places(call->dim);
+    return error;
 }
 
 int call_open(struct vkclip_model *model, enum tower tower, bool has_items, size_t count,
@@ -46,16 +74,15 @@ int call_open(struct vkclip_model *model, enum tower tower, bool has_items, size
     int error = check_arguments(model, tower, has_items, count, params, embeds);
     if (error)
         return error;
-    const struct config *config = &model->spec.config;
-    call->dim = tower == TOWER_IMAGE ? config->image_embed_dim : config->text_embed_dim;
     if (params)
         call->params = *params;
-    return call->params.item ? open_window(call) : VKCLIP_OK;
+    error = choose_result(call, tower);
+    return !error && call->params.item ? open_window(call) : error;
 }
 
 void call_close(struct call *call)
 {
-    for (size_t i = 0; call->failures && i < CALL_WINDOW; i++)
+    for (size_t i = 0; call->failures && i < call->places; i++)
         free(call->failures[i].message);
     free(call->failures);
     free(call->window);
@@ -68,7 +95,7 @@ int call_fail_item(struct call *call, size_t item, int error)
 {
     if (!call->failures)
         return error;
-    struct call_failure *failure = &call->failures[item % CALL_WINDOW];
+    struct call_failure *failure = &call->failures[item % call->places];
     free(failure->message); /* The item was written before to a device that was lost. */
     *failure = (struct call_failure){error, string_format("%s", error_last())};
     return VKCLIP_OK;
@@ -76,19 +103,19 @@ int call_fail_item(struct call *call, size_t item, int error)
 
 bool call_has_failed(const struct call *call, size_t item)
 {
-    return call->failures && call->failures[item % CALL_WINDOW].error;
+    return call->failures && call->failures[item % call->places].error;
 }
 
 float *call_embedding(const struct call *call, size_t item)
 {
     if (call->embeds)
         return &call->embeds[item * call->dim];
-    return &call->window[item % CALL_WINDOW * call->dim];
+    return &call->window[item % call->places * call->dim];
 }
 
 static int deliver_item(struct call *call, size_t index)
 {
-    struct call_failure *failure = &call->failures[index % CALL_WINDOW];
+    struct call_failure *failure = &call->failures[index % call->places];
     struct vkclip_item item = {.index = index, .error = failure->error, .message = ""};
     if (!failure->error)
         item.embed = call_embedding(call, index);
@@ -121,6 +148,7 @@ int call_run(struct call *call, struct batches *work)
 {
     const struct vkclip_model *model = call->model;
     work->hidden = call->params.hidden != NULL;
+    work->features = call->features;
     work->user = call;
     return batches_run(work, model->replicas, work->hidden ? 1 : model->replica_count,
                        model->device->drivers, gpu_workers(model->device->gpus[0]));
@@ -211,10 +239,15 @@ int call_read(const struct call *call, const struct replica_plan *plan, size_t f
               const size_t *items, size_t number)
 {
     int result = call->params.no_normalize ? plan->embeddings : plan->normalized;
+    if (call->features.wanted)
+        result = plan->features;
+    const struct tensor *tensor = &plan_graph(plan->plan)->tensors[result];
+    const size_t values = (size_t)(tensor_elements(tensor) / tensor->shape[0]);
     for (size_t place = 0; place < number; place++) {
         const size_t item = item_at(items, first, place);
         if (!call_has_failed(call, item))
-            plan_read(plan->plan, result, place * call->dim, call_embedding(call, item), call->dim);
+            plan_read(plan->plan, result, (place + 1) * values - call->dim,
+                      call_embedding(call, item), call->dim);
     }
     if (!call->params.hidden)
         return VKCLIP_OK;

@@ -12,6 +12,10 @@
 /* Limits how many results wait for those of earlier items, so that their memory does not grow with
  * the number of items. With a smaller window a fast device would have to wait for a slow one. */
 #define CALL_WINDOW 1024
+/* Features are up to a thousand times larger than embeddings, so that fewer of them wait: as many
+ * as fit in CALL_WINDOW_BYTES, but enough for several devices' batches in flight. */
+#define CALL_WINDOW_BYTES ((size_t)64 << 20)
+#define CALL_WINDOW_LEAST 64
 
 struct call_failure {
     int error;     /* VKCLIP_OK: the item has not failed */
@@ -21,13 +25,15 @@ struct call_failure {
 struct call {
     struct vkclip_model *model;
     struct vkclip_encode_params params;
-    float *embeds; /* [count,dim], the caller's memory or NULL */
-    size_t count, dim;
+    struct tower_features features; /* wanted in place of embeddings */
+    float *embeds;                  /* [count,dim], the caller's memory or NULL */
+    size_t count, dim;              /* `dim` is the number of values of one item's result */
     size_t reported; /* number that was last passed to the caller's progress function */
 
-    /* These members are used only with an item function. Item i has place i % CALL_WINDOW. */
-    float *window;                 /* [CALL_WINDOW,dim]; NULL if the caller has `embeds` */
-    struct call_failure *failures; /* [CALL_WINDOW] */
+    size_t places; /* size of the window */
+    /* These members are used only with an item function. Item i has place i % places. */
+    float *window;                 /* [places,dim]; NULL if the caller has `embeds` */
+    struct call_failure *failures; /* [places] */
 };
 
 /* Checks the arguments; `has_items` says whether the items are not NULL. `params` may be NULL.

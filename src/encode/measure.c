@@ -51,7 +51,10 @@ static int profile_plan(const struct vkclip_model *model, struct plan *plan, vkc
 int measure_tower(struct vkclip_model *model, enum tower tower, uint32_t batch,
                   vkclip_node_fn *each, void *user, struct vkclip_cost *cost)
 {
-    const uint32_t length = tower == TOWER_TEXT ? model->spec.config.context : 0;
+    const struct replica_request request = {
+        .tower = tower,
+        .batch = batch,
+        .length = tower == TOWER_TEXT ? model->spec.config.context : 0};
     const struct replica_plan *plan;
     if (!model->replica_count)
         return error_fail(VKCLIP_ENODEVICE, "the model was opened without a device");
@@ -62,7 +65,7 @@ int measure_tower(struct vkclip_model *model, enum tower tower, uint32_t batch,
     if (batch > most)
         return error_fail(VKCLIP_EINVALID, "a batch of %u, expected at most %u as opened", batch,
                           most);
-    int error = replica_get_plan(model->replicas[0], tower, batch, length, false, &plan);
+    int error = replica_get_plan(model->replicas[0], &request, &plan);
     if (error == VKCLIP_EDEVICEMEMORY)
         return error_fail(error, "%s", error_last()); /* It was not logged. */
     return error ? error : profile_plan(model, plan->plan, each, user, cost);

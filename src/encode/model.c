@@ -21,8 +21,9 @@
 static int count_tower_memory(struct vkclip_model *model, enum tower tower, uint64_t *arena)
 {
     struct graph graph;
+    const struct replica_request request = {.tower = tower, .batch = 1};
     uint64_t least;
-    int error = replica_graph(&model->spec, tower, 1, 0, &graph, NULL);
+    int error = replica_graph(&model->spec, &request, &graph, NULL);
     if (!error)
         error = plan_measure(&graph, 1, false, arena, &least);
     for (size_t t = 0; t < graph.tensor_count && !error; t++)

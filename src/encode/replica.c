@@ -20,9 +20,7 @@
 
 struct kept_plan {
     struct replica_plan view;
-    enum tower tower;
-    uint32_t batch, length;
-    bool hidden;
+    struct replica_request request;
     uint64_t used; /* the replica's clock at the last request */
 };
 
@@ -51,13 +49,14 @@ bool replica_has_tower(const struct replica_spec *spec, enum tower tower)
     return config_tower(&spec->config, tower)->kind != KIND_NONE;
 }
 
-int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t batch,
-                  uint32_t length, struct graph *graph, struct tower_tensors *tensors)
+int replica_graph(const struct replica_spec *spec, const struct replica_request *request,
+                  struct graph *graph, struct tower_tensors *tensors)
 {
     struct config config = spec->config;
-    if (length)
-        config.context = length; /* The graph uses the first rows of the table of positions. */
-    int error = tower_build(&config, tower, spec->type, batch, graph, tensors);
+    if (request->length) /* The graph uses the first rows of the table of positions. */
+        config.context = request->length;
+    int error = tower_build(&config, request->tower, &request->features, spec->type, request->batch,
+                            graph, tensors);
     if (!error)
         graph_pack(graph, spec->weights);
     return error;
@@ -84,19 +83,19 @@ static bool batch_fits(struct gpu *gpu, const struct graph *graph)
 static uint32_t choose_batch(const struct replica *replica, enum tower tower, uint32_t wanted)
 {
     const uint32_t most = wanted ? wanted : DEFAULT_BATCH;
-    uint32_t batch = 1;
+    struct replica_request request = {.tower = tower, .batch = 1};
     bool fits = false;
-    while (batch * 2 <= most && batch < MOST_BATCH)
-        batch *= 2;
-    while (batch > 1 && !fits) {
+    while (request.batch * 2 <= most && request.batch < MOST_BATCH)
+        request.batch *= 2;
+    while (request.batch > 1 && !fits) {
         struct graph graph;
-        int error = replica_graph(replica->spec, tower, batch, 0, &graph, NULL);
+        int error = replica_graph(replica->spec, &request, &graph, NULL);
         fits = !error && batch_fits(replica->gpu, &graph);
         graph_free(&graph);
         if (!fits)
-            batch /= 2;
+            request.batch /= 2;
     }
-    return batch;
+    return request.batch;
 }
 
 /* Takes memory for the weights of a tower. */
@@ -104,7 +103,8 @@ static int create_store(struct replica *replica, enum tower tower)
 {
     struct graph graph;
     const struct graph *graphs[] = {&graph};
-    int error = replica_graph(replica->spec, tower, 1, 0, &graph, NULL);
+    const struct replica_request request = {.tower = tower, .batch = 1};
+    int error = replica_graph(replica->spec, &request, &graph, NULL);
     if (!error)
         error = weight_store_create(replica->gpu, graphs, 1, &replica->weights[tower]);
     graph_free(&graph);
@@ -221,26 +221,33 @@ static int upload_tower(void *user)
     return error;
 }
 
+/* Tells whether a tensor of a plan's graph can be read after a run. */
+static bool is_output(const struct kept_plan *kept, const struct graph *graph, int tensor)
+{
+    const struct replica_plan *view = &kept->view;
+    return tensor == view->features || tensor == view->embeddings || tensor == view->normalized ||
+           (kept->request.hidden && replica_is_hidden(&graph->tensors[tensor]));
+}
+
 /* Creates a plan, and uploads the tower's weights meanwhile if this is its first one. */
 static int create_plan(struct replica *replica, struct graph *graph, struct kept_plan *kept)
 {
-    struct upload upload = {replica, kept->tower};
+    const enum tower tower = kept->request.tower;
+    struct upload upload = {replica, tower};
     int *outputs = calloc(graph->tensor_count, sizeof(*outputs));
     size_t count = 0;
     if (!outputs)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     for (int t = 0; t < (int)graph->tensor_count; t++)
-        if (t == kept->view.embeddings || t == kept->view.normalized ||
-            (kept->hidden && replica_is_hidden(&graph->tensors[t])))
+        if (is_output(kept, graph, t))
             outputs[count++] = t;
     const struct plan_params params = {.gpu = replica->gpu,
                                        .tuner = replica->tuner,
-                                       .weights = replica->weights[kept->tower],
+                                       .weights = replica->weights[tower],
                                        .arena = &replica->arena,
                                        .outputs = outputs,
                                        .output_count = count,
-                                       .meanwhile =
-                                           replica->uploaded[kept->tower] ? NULL : upload_tower,
+                                       .meanwhile = replica->uploaded[tower] ? NULL : upload_tower,
                                        .user = &upload};
     int error = plan_create(&params, graph, &kept->view.plan);
     if (!error)
@@ -255,12 +262,12 @@ static int make_plan(struct replica *replica, struct kept_plan *kept)
 {
     struct graph graph;
     struct tower_tensors tensors;
-    int error =
-        replica_graph(replica->spec, kept->tower, kept->batch, kept->length, &graph, &tensors);
+    int error = replica_graph(replica->spec, &kept->request, &graph, &tensors);
     if (error)
         return error;
     kept->view = (struct replica_plan){.input = tensors.input,
                                        .rows = tensors.rows,
+                                       .features = tensors.features,
                                        .embeddings = tensors.embeddings,
                                        .normalized = tensors.normalized};
     error = create_plan(replica, &graph, kept);
@@ -268,20 +275,28 @@ static int make_plan(struct replica *replica, struct kept_plan *kept)
     return error;
 }
 
+static bool are_equal(const struct replica_request *a, const struct replica_request *b)
+{
+    const struct tower_features *x = &a->features, *y = &b->features;
+    return a->tower == b->tower && a->batch == b->batch && a->length == b->length &&
+           a->hidden == b->hidden && x->wanted == y->wanted && x->embedding == y->embedding &&
+           x->layer == y->layer && x->norm == y->norm && x->pooled == y->pooled &&
+           x->projected == y->projected;
+}
+
 /* Returns the place of a plan: where it is, or else where it is to be made. */
-static struct kept_plan *find_plan(struct replica *replica, const struct kept_plan *wanted)
+static struct kept_plan *find_plan(struct replica *replica, const struct replica_request *request)
 {
     struct kept_plan *oldest = &replica->plans[0];
     for (int i = 0; i < REPLICA_PLANS; i++) {
         struct kept_plan *kept = &replica->plans[i];
-        if (kept->view.plan && kept->tower == wanted->tower && kept->batch == wanted->batch &&
-            kept->length == wanted->length && kept->hidden == wanted->hidden)
+        if (kept->view.plan && are_equal(&kept->request, request))
             return kept;
         if (kept->used < oldest->used)
             oldest = kept;
     }
     plan_destroy(&oldest->view.plan);
-    *oldest = *wanted;
+    *oldest = (struct kept_plan){.request = *request};
     return oldest;
 }
 
@@ -291,23 +306,22 @@ static int prepare_plan(struct replica *replica, struct kept_plan *kept)
     return error ? error : plan_begin(kept->view.plan);
 }
 
-int replica_get_plan(struct replica *replica, enum tower tower, uint32_t batch, uint32_t length,
-                     bool hidden, const struct replica_plan **result)
+int replica_get_plan(struct replica *replica, const struct replica_request *request,
+                     const struct replica_plan **result)
 {
-    const struct kept_plan wanted = {
-        .tower = tower, .batch = batch, .length = length, .hidden = hidden};
-    struct kept_plan *kept = find_plan(replica, &wanted);
+    struct kept_plan *kept = find_plan(replica, request);
     kept->used = ++replica->clock;
     *result = &kept->view;
     int error = prepare_plan(replica, kept);
-    if (error == VKCLIP_EDEVICEMEMORY && batch == 1 && replica->arena.memory == GPU_DEVICE) {
+    if (error == VKCLIP_EDEVICEMEMORY && request->batch == 1 &&
+        replica->arena.memory == GPU_DEVICE) {
         replica->arena.memory = GPU_ANY;
         error = prepare_plan(replica, kept);
     }
     if (!error && replica->lowered) {
         replica->lowered = false;
         log_message(VKCLIP_LOG_WARNING, "%s: its memory is full: batches have at most %u items",
-                    gpu_info(replica->gpu)->name, replica->most_batch[tower]);
+                    gpu_info(replica->gpu)->name, replica->most_batch[request->tower]);
     }
     return error;
 }

@@ -19,11 +19,22 @@ struct replica_spec {
 };
 
 bool replica_has_tower(const struct replica_spec *spec, enum tower tower);
-/* Builds the graph of a tower for `batch` items. Texts have `length` token positions, where 0 means
- * the whole context. A short length gives the same embedding, because the text tower is causal: a
- * text's end does not depend on later positions. `tensors` may be NULL. */
-int replica_graph(const struct replica_spec *spec, enum tower tower, uint32_t batch,
-                  uint32_t length, struct graph *graph, struct tower_tensors *tensors);
+
+/* Says which tower is to run for how many items, and what is wanted of it. */
+struct replica_request {
+    enum tower tower;
+    uint32_t batch;
+    /* Token positions of texts, where 0 means the whole context. A short length gives the same
+     * embedding, because the text tower is causal: a text's end does not depend on later positions.
+     */
+    uint32_t length;
+    bool hidden; /* The tensors that replica_is_hidden names can be read after a run. */
+    struct tower_features features;
+};
+
+/* Builds the graph of a tower. `tensors` may be NULL. */
+int replica_graph(const struct replica_spec *spec, const struct replica_request *request,
+                  struct graph *graph, struct tower_tensors *tensors);
 
 struct replica;
 
@@ -46,18 +57,18 @@ struct replica_plan {
     struct plan *plan;
     int input;      /* pictures, or token ids */
     int rows;       /* where each text ends; -1 for pictures */
-    int embeddings; /* embeddings before the division by their length */
-    int normalized; /* embeddings after the division by their length */
+    int features;   /* -1: not requested */
+    int embeddings; /* embeddings before the division by their length; -1: not requested */
+    int normalized; /* embeddings after the division by their length; -1: not requested */
 };
 
-/* Gets the plan for a tower, batch and length, ready for plan_write; at most PLAN_REPLAYS - 1 of
- * its replays may be under way. A returned plan stays valid until REPLICA_PLANS other plans have
- * been requested. With `hidden`, the tensors that replica_is_hidden names can be read after a run.
- * Fails with EDEVICEMEMORY, which is not logged, where the device's memory is too small for a batch
- * of more than one; a batch of one then takes host memory. */
+/* Gets the plan for a request, ready for plan_write; at most PLAN_REPLAYS - 1 of its replays may be
+ * under way. A returned plan stays valid until REPLICA_PLANS other plans have been requested. Fails
+ * with EDEVICEMEMORY, which is not logged, where the device's memory is too small for a batch of
+ * more than one; a batch of one then takes host memory. */
 #define REPLICA_PLANS 8
-int replica_get_plan(struct replica *replica, enum tower tower, uint32_t batch, uint32_t length,
-                     bool hidden, const struct replica_plan **plan);
+int replica_get_plan(struct replica *replica, const struct replica_request *request,
+                     const struct replica_plan **plan);
 /* Tells whether vkclip_hidden_fn gets this tensor. */
 bool replica_is_hidden(const struct tensor *tensor);
 

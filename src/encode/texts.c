@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum {
-    WINDOW = CALL_WINDOW, /* An item's place in the window equals its place in struct call. */
+    WINDOW = CALL_WINDOW, /* the most; an item's place equals its place in struct call. */
     SHORTEST = 8,         /* token positions; shorter plans would not be faster */
     LENGTHS = 16,         /* powers of two from SHORTEST on, and the context */
     SHOWN = 40            /* bytes of a text in messages */
@@ -146,8 +146,13 @@ static int check_ids(const struct config *config, size_t item, const int32_t *id
     return VKCLIP_OK;
 }
 
-/* Makes the ids of one text, and finds its end and the length that it runs in. If hidden states are
- * wanted, the length is the whole context. */
+/* Tells whether more than the text's end is wanted, so that its later positions count. */
+static bool wants_all(const struct text_call *call)
+{
+    return call->call.params.hidden || call->call.features.wanted;
+}
+
+/* Makes the ids of one text, and finds its end and the length that it runs in. */
 static int prepare_text(void *user, size_t place, unsigned thread)
 {
     struct text_call *call = user;
@@ -171,7 +176,7 @@ static int prepare_text(void *user, size_t place, unsigned thread)
     uint32_t length = SHORTEST;
     while (length <= texts->ends[place])
         length *= 2;
-    bool whole = call->call.params.hidden || length > context;
+    bool whole = wants_all(call) || length > context;
     texts->lengths[place] = whole ? (uint32_t)context : length;
     return VKCLIP_OK;
 }
@@ -267,7 +272,7 @@ static int encode_prepared(struct text_call *call, size_t number)
 {
     const struct vkclip_model *model = call->call.model;
     struct texts *texts = call->texts;
-    if (!call->call.params.hidden)
+    if (!wants_all(call))
         find_duplicates(texts, number, model->spec.config.context);
     order_texts(texts, number, model->spec.config.context);
     struct batches work = {.tower = TOWER_TEXT,
@@ -305,9 +310,10 @@ static int encode_windows(struct text_call *call)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of texts");
     call->texts = model->texts;
     int error = VKCLIP_OK;
-    for (; call->first < call->call.count && !error; call->first += WINDOW) {
+    const size_t window = call->call.places;
+    for (; call->first < call->call.count && !error; call->first += window) {
         const size_t left = call->call.count - call->first;
-        error = encode_window(call, left < WINDOW ? left : WINDOW);
+        error = encode_window(call, left < window ? left : window);
     }
     return error;
 }

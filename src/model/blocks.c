@@ -91,32 +91,62 @@ static int append_block(struct graph *graph, const char *result, int x,
     return block_linear(graph, result, y, group, PROJ, none, x);
 }
 
-int block_transformer(struct graph *graph, const char *stem, int x,
-                      const struct config_tower *tower, const char *prefix, bool causal)
+/* Appends the blocks from number `first` up to number `end`. */
+static int append_blocks(struct graph *graph, int x, const struct block_tower *tower,
+                         uint32_t first, uint32_t end)
 {
-    for (uint32_t i = 0; i < tower->layers; i++) {
+    for (uint32_t i = first; i < end; i++) {
         struct tensor_group group;
         char result[64];
-        block_group(tower, prefix, i, &group);
-        snprintf(result, sizeof(result), "%s.hidden.%u", stem, i + 1);
+        block_group(tower->sizes, tower->prefix, i, &group);
+        snprintf(result, sizeof(result), "%s.hidden.%u", tower->stem, i + 1);
         graph_begin_segment(graph);
-        x = append_block(graph, result, x, tower, &group, causal);
+        x = append_block(graph, result, x, tower->sizes, &group, tower->causal);
     }
     graph_end_segment(graph);
     return x;
 }
 
-void block_embed(struct graph *graph, const char *stem, int pooled,
-                 const struct config_tower *tower, const struct tensor_group *group, size_t row,
+static int append_projection(struct graph *graph, const char *result, int x,
+                             const struct block_tower *tower)
+{
+    const int matrix = group_weight(graph, tower->group, tower->projection);
+    return graph_matmul(graph, result, x, matrix, -1, VKCLIP_ACTIVATION_AUTO, -1);
+}
+
+/* Appends what makes features of the tokens x. The pooled token is selected first, because norm and
+ * projection treat every token alike. */
+static int append_features(struct graph *graph, int x, const struct block_tower *tower,
+                           const struct tower_features *features, int rows)
+{
+    if (features->pooled)
+        x = graph_select(graph, NULL, x, rows);
+    if (features->norm)
+        x = block_layernorm(graph, NULL, x, tower->group, tower->norm, tower->sizes->epsilon);
+    if (features->projected)
+        x = append_projection(graph, NULL, x, tower);
+    return x;
+}
+
+int block_transformer(struct graph *graph, int x, const struct block_tower *tower,
+                      const struct tower_features *features, struct tower_tensors *tensors)
+{
+    const uint32_t layers = tower->sizes->layers;
+    if (!features->wanted)
+        return append_blocks(graph, x, tower, 0, layers);
+    x = append_blocks(graph, x, tower, 0, features->layer);
+    tensors->features = append_features(graph, x, tower, features, tensors->rows);
+    return features->embedding ? append_blocks(graph, x, tower, features->layer, layers) : -1;
+}
+
+void block_embed(struct graph *graph, int pooled, const struct block_tower *tower,
                  struct tower_tensors *tensors)
 {
     char projected[64], normalized[64];
-    snprintf(projected, sizeof(projected), "%s.projected", stem);
-    snprintf(normalized, sizeof(normalized), "%s.normalized", stem);
+    snprintf(projected, sizeof(projected), "%s.projected", tower->stem);
+    snprintf(normalized, sizeof(normalized), "%s.normalized", tower->stem);
     tensors->embeddings = pooled;
-    if (tower->projection)
-        tensors->embeddings =
-            graph_matmul(graph, projected, pooled, group_weight(graph, group, row), -1,
-                         VKCLIP_ACTIVATION_AUTO, -1);
+    if (tower->sizes->projection)
+        tensors->embeddings = append_projection(graph, projected, pooled, tower);
     tensors->normalized = graph_normalize(graph, normalized, tensors->embeddings);
 }

@@ -23,15 +23,27 @@ void block_group(const struct config_tower *tower, const char *prefix, uint32_t 
 /* Reads the number of blocks and the MLP's width from a checkpoint. */
 void block_read_sizes(const struct tower_sizes *sizes, const char *prefix,
                       struct config_tower *tower);
-/* Appends all blocks. Their results are named STEM.hidden.1 and so on. */
-int block_transformer(struct graph *graph, const char *stem, int x,
-                      const struct config_tower *tower, const char *prefix, bool causal);
 
-/* Appends the projection of pooled tokens by the matrix in `row`, which gives embeddings, and the
- * division of the embeddings by their length. Without a projection the pooled tokens are the
- * embeddings. The results are named STEM.projected and STEM.normalized. */
-void block_embed(struct graph *graph, const char *stem, int pooled,
-                 const struct config_tower *tower, const struct tensor_group *group, size_t row,
+/* A tower of blocks, with the rows of its last norm and of its projection in the group of tensors
+ * outside the blocks. */
+struct block_tower {
+    const char *stem;   /* with which the names of results begin */
+    const char *prefix; /* with which the names of the blocks' tensors begin */
+    const struct config_tower *sizes;
+    const struct tensor_group *group;
+    size_t norm, projection;
+    bool causal;
+};
+
+/* Appends the blocks, and the features that are wanted of them. The results of blocks are named
+ * STEM.hidden.1 and so on. Returns the last one's, or -1 if no embedding is wanted. */
+int block_transformer(struct graph *graph, int x, const struct block_tower *tower,
+                      const struct tower_features *features, struct tower_tensors *tensors);
+
+/* Appends the projection of pooled tokens, which gives embeddings, and the division of the
+ * embeddings by their length. Without a projection the pooled tokens are the embeddings. The
+ * results are named STEM.projected and STEM.normalized. */
+void block_embed(struct graph *graph, int pooled, const struct block_tower *tower,
                  struct tower_tensors *tensors);
 
 #endif

@@ -292,11 +292,12 @@ static void append_pool(const struct config *config, struct graph *graph, int x,
     tensors->normalized = graph_normalize(graph, "vision.normalized", tensors->embeddings);
 }
 
-static void append_resnet(const struct config *config, uint32_t batch, struct graph *graph,
-                          struct tower_tensors *tensors)
+static void append_resnet(const struct config *config, const struct tower_features *features,
+                          uint32_t batch, struct graph *graph, struct tower_tensors *tensors)
 {
     const uint32_t shape[] = {batch, config->image_size, config->image_size, CHANNELS};
     struct tensor_group group;
+    (void)features; /* tower_find_features refuses them for a tower without blocks. */
     stem_group(config, &group);
     tensors->input = graph_input(graph, "image", graph->type, 4, shape);
     int x = append_conv(graph, &group, CONV1, tensors->input, 2, -1, true);

@@ -66,28 +66,37 @@ static void describe_tower(const struct config *config, struct vkclip_tower_info
     info->positions = config->context;
 }
 
-static void append_text(const struct config *config, uint32_t batch, struct graph *graph,
-                        struct tower_tensors *tensors)
+static void append_text(const struct config *config, const struct tower_features *features,
+                        uint32_t batch, struct graph *graph, struct tower_tensors *tensors)
 {
-    const struct config_tower *tower = &config->text;
     const uint32_t shape[] = {batch, config->context};
     struct tensor_group group;
+    const struct block_tower tower = {.stem = "text",
+                                      .prefix = "",
+                                      .sizes = &config->text,
+                                      .group = &group,
+                                      .norm = LN_FINAL,
+                                      .projection = PROJECTION,
+                                      .causal = true};
     outer_group(config, &group);
     tensors->input = graph_input(graph, "text.ids", TYPE_I32, 2, shape);
     tensors->rows = graph_input(graph, "text.rows", TYPE_I32, 1, &batch);
     const int tokens = group_weight(graph, &group, TOKENS);
     const int positions = group_weight(graph, &group, POSITIONS);
     int x = graph_embedding(graph, "text.hidden.0", tensors->input, tokens, positions);
-    x = block_transformer(graph, "text", x, tower, "", true);
-    x = block_layernorm(graph, "text.final_norm", x, &group, LN_FINAL, tower->epsilon);
+    x = block_transformer(graph, x, &tower, features, tensors);
+    if (x < 0)
+        return;
+    x = block_layernorm(graph, "text.final_norm", x, &group, LN_FINAL, config->text.epsilon);
     x = graph_select(graph, "text.pooled", x, tensors->rows);
-    block_embed(graph, "text", x, tower, &group, PROJECTION, tensors);
+    block_embed(graph, x, &tower, tensors);
 }
 
 const struct tower_row tower_text = {
     .tower = TOWER_TEXT,
     .prefixes = {"transformer.", "token_embedding."},
     .closed = "transformer.",
+    .blocks = true,
     .read = read_sizes,
     .check = check_sizes,
     .describe = describe_tower,

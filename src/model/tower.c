@@ -93,24 +93,78 @@ int tower_check(const char *path, const struct config *config)
 
 /* ---- Graphs ---------------------------------------------------------------------------------- */
 
-int tower_append(const struct config *config, enum tower tower, uint32_t batch, struct graph *graph,
-                 struct tower_tensors *tensors)
+static int append_features(const struct config *config, enum tower tower,
+                           const struct tower_features *features, uint32_t batch,
+                           struct graph *graph, struct tower_tensors *tensors)
 {
-    struct tower_tensors appended = {-1, -1, -1, -1};
-    tower_find(config, tower)->append(config, batch, graph, &appended);
+    const struct tower_features none = {0};
+    struct tower_tensors appended = {-1, -1, -1, -1, -1};
+    tower_find(config, tower)->append(config, features ? features : &none, batch, graph, &appended);
     if (tensors)
         *tensors = appended;
     return graph->error;
 }
 
-int tower_build(const struct config *config, enum tower tower, enum type type, uint32_t batch,
+int tower_append(const struct config *config, enum tower tower, uint32_t batch, struct graph *graph,
+                 struct tower_tensors *tensors)
+{
+    return append_features(config, tower, NULL, batch, graph, tensors);
+}
+
+int tower_build(const struct config *config, enum tower tower,
+                const struct tower_features *features, enum type type, uint32_t batch,
                 struct graph *graph, struct tower_tensors *tensors)
 {
     graph_init(graph, type);
-    int error = tower_append(config, tower, batch, graph, tensors);
+    int error = append_features(config, tower, features, batch, graph, tensors);
     if (error)
         graph_free(graph);
     return error;
+}
+
+/* ---- Features -------------------------------------------------------------------------------- */
+
+int tower_find_features(const char *path, const struct config *config, enum tower tower,
+                        const struct vkclip_features *wanted, struct tower_features *features)
+{
+    const struct tower_row *row = tower_find(config, tower);
+    const struct config_tower *sizes = config_tower(config, tower);
+    const char *name = tower == TOWER_IMAGE ? "image" : "text";
+    const int layers = (int)sizes->layers;
+    *features = (struct tower_features){0};
+    if (!row->blocks)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: its %s tower has no layers of tokens, which `features` choose from",
+                          path, name);
+    if (wanted->layer < -layers - 1 || wanted->layer > layers)
+        return error_fail(VKCLIP_EINVALID,
+                          "%s: `features`: layer %d of its %s tower, expected 0 to %d, or -1 for "
+                          "the last to %d for the first",
+                          path, wanted->layer, name, layers, -layers - 1);
+    if (wanted->no_class && (!row->class_tokens || wanted->pooled))
+        return error_fail(VKCLIP_EINVALID,
+                          "%s: `features`: %s has no class token that could be left out", path,
+                          wanted->pooled ? "the pooled token alone" : "its text tower");
+    if (wanted->projected && !sizes->projection)
+        return error_fail(VKCLIP_EABSENT, "%s: `features`: its %s tower has no projection", path,
+                          name);
+    *features = (struct tower_features){
+        .wanted = true,
+        .layer = (uint32_t)(wanted->layer < 0 ? layers + 1 + wanted->layer : wanted->layer),
+        .norm = wanted->norm,
+        .pooled = wanted->pooled,
+        .projected = wanted->projected,
+        .skip = wanted->no_class ? row->class_tokens : 0};
+    return VKCLIP_OK;
+}
+
+void tower_features_shape(const struct config *config, enum tower tower,
+                          const struct tower_features *features, size_t shape[2])
+{
+    const struct config_tower *sizes = config_tower(config, tower);
+    const uint32_t positions = tower_describe(config, tower).positions;
+    shape[0] = features->pooled ? 1 : positions - features->skip;
+    shape[1] = features->projected ? config_embed_dim(config, tower) : sizes->width;
 }
 
 /* ---- Inputs ---------------------------------------------------------------------------------- */

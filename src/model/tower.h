@@ -13,12 +13,25 @@
 
 struct tensor_group;
 
+/* Says which state of the tokens is wanted of a tower. With all zeros none is, and only the
+ * embedding is computed. */
+struct tower_features {
+    bool wanted;
+    bool embedding; /* The embedding is wanted too; without it the tower ends at the layer. */
+    uint32_t layer; /* 0: the input of the first block; I: the output of block I */
+    bool norm;      /* The tower's final norm follows. */
+    bool pooled;    /* Only the token is wanted which embeddings are made of. */
+    bool projected; /* The tower's projection follows. */
+    uint32_t skip;  /* tokens at the begin that are left out when results are read */
+};
+
 /* Indices of the tensors that connect a tower to the rest of a graph. */
 struct tower_tensors {
     int input;      /* pictures as tower_write_picture writes them, or token ids [B,T] */
     int rows;       /* [B]: the token at which each text ends; -1 for pictures */
-    int embeddings; /* [B,D] */
-    int normalized; /* [B,D], embeddings divided by their length */
+    int features;   /* [B,T,C], or [B,C] of the pooled token; -1: not wanted */
+    int embeddings; /* [B,D]; -1: not wanted */
+    int normalized; /* [B,D], embeddings divided by their length; -1: not wanted */
 };
 
 /* Reads one size of a tensor of a checkpoint, or 0 if the tensor or the dimension is missing. The
@@ -38,6 +51,8 @@ struct tower_row {
     const char *closed;
     const char *position_table; /* resized for pictures of another size; NULL for texts */
     bool batch_norm;            /* Training can freeze the running statistics. */
+    bool blocks;                /* The tower has layers of tokens, which features can be. */
+    uint32_t class_tokens;      /* tokens at the begin that stand for no part of the input */
 
     /* Derives sizes from the shapes of a checkpoint's tensors. */
     void (*read)(const struct tower_sizes *sizes, struct config *config);
@@ -48,8 +63,8 @@ struct tower_row {
     /* Describes group number `index` of the tensors; returns false after the last. */
     bool (*group)(const struct config *config, uint32_t index, struct tensor_group *group);
     /* Appends the tower to a graph and fills `tensors`. */
-    void (*append)(const struct config *config, uint32_t batch, struct graph *graph,
-                   struct tower_tensors *tensors);
+    void (*append)(const struct config *config, const struct tower_features *features,
+                   uint32_t batch, struct graph *graph, struct tower_tensors *tensors);
     /* A tower of pictures tells the floats of one picture's input, and converts pixels [3,S,S] to
      * that input. */
     size_t (*picture_floats)(const struct config *config);
@@ -82,10 +97,19 @@ int tower_check_picture(const char *path, const struct config *config);
  * graph, batch norm uses the batch's statistics and updates the running ones. */
 int tower_append(const struct config *config, enum tower tower, uint32_t batch, struct graph *graph,
                  struct tower_tensors *tensors);
-/* Builds the graph of one tower alone, with activations and weights stored as `type`. After an
- * error the graph is empty. */
-int tower_build(const struct config *config, enum tower tower, enum type type, uint32_t batch,
+/* Builds the graph of one tower alone, with activations and weights stored as `type`. `features`
+ * may be NULL. After an error the graph is empty. */
+int tower_build(const struct config *config, enum tower tower,
+                const struct tower_features *features, enum type type, uint32_t batch,
                 struct graph *graph, struct tower_tensors *tensors);
+
+/* Checks which features a caller wants of a tower that the model has. `path` is the file that
+ * messages name. */
+int tower_find_features(const char *path, const struct config *config, enum tower tower,
+                        const struct vkclip_features *wanted, struct tower_features *features);
+/* Tells the shape of one item's features: the number of tokens and the width of each. */
+void tower_features_shape(const struct config *config, enum tower tower,
+                          const struct tower_features *features, size_t shape[2]);
 
 /* These functions tell the floats of one picture's input, and convert a picture [3,S,S] to it. */
 size_t tower_picture_floats(const struct config *config);

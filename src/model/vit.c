@@ -80,13 +80,19 @@ static void describe_tower(const struct config *config, struct vkclip_tower_info
     info->positions = side * side + 1; /* patches and the class token */
 }
 
-static void append_vit(const struct config *config, uint32_t batch, struct graph *graph,
-                       struct tower_tensors *tensors)
+static void append_vit(const struct config *config, const struct tower_features *features,
+                       uint32_t batch, struct graph *graph, struct tower_tensors *tensors)
 {
-    const struct config_tower *tower = &config->image;
+    const float epsilon = config->image.epsilon;
     const uint32_t side = patches_per_side(config);
     const uint32_t shape[] = {batch, side * side, 3 * config->patch_size * config->patch_size};
     struct tensor_group group;
+    const struct block_tower tower = {.stem = "vision",
+                                      .prefix = "visual.",
+                                      .sizes = &config->image,
+                                      .group = &group,
+                                      .norm = LN_POST,
+                                      .projection = PROJECTION};
     outer_group(config, &group);
     tensors->input = graph_input(graph, "image", graph->type, 3, shape);
     int x = graph_matmul(graph, "vision.patch_embed", tensors->input,
@@ -94,11 +100,13 @@ static void append_vit(const struct config *config, uint32_t batch, struct graph
     const int token = group_weight(graph, &group, CLASS);
     const int positions = group_weight(graph, &group, POSITIONS);
     x = graph_classtoken(graph, "vision.embeddings", x, token, positions);
-    x = block_layernorm(graph, "vision.hidden.0", x, &group, LN_PRE, tower->epsilon);
-    x = block_transformer(graph, "vision", x, tower, "visual.", false);
+    x = block_layernorm(graph, "vision.hidden.0", x, &group, LN_PRE, epsilon);
+    x = block_transformer(graph, x, &tower, features, tensors);
+    if (x < 0)
+        return;
     x = graph_select(graph, NULL, x, -1);
-    x = block_layernorm(graph, "vision.pooled", x, &group, LN_POST, tower->epsilon);
-    block_embed(graph, "vision", x, tower, &group, PROJECTION, tensors);
+    x = block_layernorm(graph, "vision.pooled", x, &group, LN_POST, epsilon);
+    block_embed(graph, x, &tower, tensors);
 }
 
 static size_t count_floats(const struct config *config)
@@ -124,6 +132,8 @@ const struct tower_row tower_vit = {
     .prefixes = {"visual."},
     .closed = "visual.",
     .position_table = "visual.positional_embedding",
+    .blocks = true,
+    .class_tokens = 1,
     .read = read_sizes,
     .check = check_sizes,
     .describe = describe_tower,

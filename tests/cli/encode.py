@@ -126,6 +126,43 @@ class Embed(CommandTest):
         self.assertEqual(list(found), ['image_embeds'])
         self.assert_close(found['image_embeds'].values, case['vision.normalized'].values, 5e-3)
 
+    def test_features(self):
+        raw = golden('models/openai-vit/case.safetensors')
+        case = read_safetensors(raw)[0]
+        tensors, metadata = self.embed('--raw', raw, '--features', '-2', model=golden('models/hf-vit'))
+        self.assertEqual(metadata['features'], '-2')
+        self.assertEqual(sorted(tensors), ['image_features', 'text_features'])
+        for name, expected in [('image_features', 'vision.hidden.1'), ('text_features', 'text.hidden.1')]:
+            self.assertEqual(tensors[name].shape, case[expected].shape)
+            self.assert_close(tensors[name].values, case[expected].values,
+                              1e-4 * max(map(abs, case[expected].values)), name)
+        picture = f'{MODEL}/samples/owl.png'
+        plain = self.embed('--no-normalize', picture)[0]['image_embeds']
+        found = self.embed('--features', 'ip-adapter', picture)[0]['image_features']
+        self.assertEqual(found.shape, plain.shape)
+        self.assert_close(found.values, plain.values, 1e-5)
+
+    def test_features_of_more_inputs(self):
+        self.embed('--features', '-2', '--text', 'a')
+        tensors = self.embed('--features', '3', '--skip-existing', '--text', 'a', '--text', 'b')[0]
+        self.assertEqual(tensors['text_features'].shape, [2, 32, 192])
+        for features, message in [(['--features', '0'], 'another embedding'), ([], 'expected an embedding')]:
+            self.embed(*features, '--skip-existing', '--quiet', '--text', 'a', '--text', 'c', status=1)
+            self.assert_error(message)
+
+    def test_bad_features(self):
+        for status, message, features, name in [
+                (2, "'clas' is not known", 'llava,clas', 'out.safetensors'),
+                (2, 'needs a result in .safetensors', 'llava', 'out.npy'),
+                (4, 'layer 9 of its text tower, expected 0 to 4', '9', 'out.safetensors'),
+                (4, 'no class token', 'llava', 'out.safetensors')]:
+            self.run_command('embed', '-m', MODEL, '-o', self.path(name), '--features', features,
+                             '--text', 'a', status=status)
+            self.assert_error(message)
+        self.run_command('embed', '-m', MODEL, '-o', self.path('out.safetensors'), '--hidden',
+                         '--features', '-1', '--text', 'a', status=2)
+        self.assert_error('one of --hidden and --features')
+
     def test_bad_raw(self):
         model, raw = golden('models/hf-vit'), self.path('raw.safetensors')
         row = [1024] + [1] * 75 + [1025]

@@ -128,7 +128,7 @@ static void towers_without_projection(void **state)
     assert_null(find_tensor(&list, "text_projection"));
     assert_non_null(find_tensor(&list, "visual.ln_post.bias"));
     assert_non_null(find_tensor(&list, "ln_final.bias"));
-    assert_int_equal(tower_build(&config, TOWER_TEXT, TYPE_F32, 2, &graph, &tensors), 0);
+    assert_int_equal(tower_build(&config, TOWER_TEXT, NULL, TYPE_F32, 2, &graph, &tensors), 0);
     assert_string_equal(graph.tensors[tensors.embeddings].name, "text.pooled");
     assert_string_equal(graph.tensors[tensors.normalized].name, "text.normalized");
     graph_free(&graph);
@@ -222,13 +222,13 @@ static void towers_have_these_nodes(void **state)
 {
     (void)state;
     struct graph graph;
-    assert_int_equal(tower_build(&two_towers, TOWER_IMAGE, TYPE_F32, 2, &graph, NULL), 0);
+    assert_int_equal(tower_build(&two_towers, TOWER_IMAGE, NULL, TYPE_F32, 2, &graph, NULL), 0);
     char *text = dump(&graph);
     assert_string_equal(text, image_nodes);
     free(text);
     graph_free(&graph);
 
-    assert_int_equal(tower_build(&two_towers, TOWER_TEXT, TYPE_F16, 3, &graph, NULL), 0);
+    assert_int_equal(tower_build(&two_towers, TOWER_TEXT, NULL, TYPE_F16, 3, &graph, NULL), 0);
     text = dump(&graph);
     assert_non_null(strstr(text, "text.hidden.0[3,7,24] = EMBEDDING text.ids[3,7] "
                                  "token_embedding.weight[99,24] positional_embedding[7,24]\n"));

@@ -37,8 +37,8 @@ static void arena_is_small(void **state)
             struct graph graph;
             uint64_t arena, least;
             assert_int_equal(arch_find(names[i / 2], &config), 0);
-            assert_int_equal(tower_build(&config, i % 2 ? TOWER_TEXT : TOWER_IMAGE, TYPE_F32, batch,
-                                         &graph, NULL),
+            assert_int_equal(tower_build(&config, i % 2 ? TOWER_TEXT : TOWER_IMAGE, NULL, TYPE_F32,
+                                         batch, &graph, NULL),
                              0);
             assert_int_equal(plan_measure(&graph, 256, false, &arena, &least), 0);
             printf("%s %s, batch %u: %.1f MiB, at least %.1f\n", names[i / 2], tower, batch,
@@ -211,11 +211,11 @@ static void absent_weight(void **state)
     struct vkclip_model_params params = {0};
     gpu = open_gpu("");
     assert_int_equal(checkpoint_open("models/emoji-clip", &params, &config, &weights), 0);
-    assert_int_equal(tower_build(&config, TOWER_TEXT, TYPE_F32, 1, &graph, NULL), 0);
+    assert_int_equal(tower_build(&config, TOWER_TEXT, NULL, TYPE_F32, 1, &graph, NULL), 0);
     const struct graph *graphs[] = {&graph};
     assert_int_equal(weight_store_create(gpu, graphs, 1, &store), 0);
     graph_free(&graph);
-    assert_int_equal(tower_build(&config, TOWER_IMAGE, TYPE_F32, 1, &graph, NULL), 0);
+    assert_int_equal(tower_build(&config, TOWER_IMAGE, NULL, TYPE_F32, 1, &graph, NULL), 0);
     const struct plan_params plan_params = {.gpu = gpu, .weights = store};
     assert_int_equal(plan_create(&plan_params, &graph, &plan), VKCLIP_EABSENT);
     assert_null(plan);

@@ -19,8 +19,9 @@ struct options {
     struct cli_pictures pictures;
     struct cli_texts texts;
     struct cli_strictness strictness;
-    const char *raw, *output, *shard;
-    struct shard part; /* which --shard names */
+    const char *raw, *output, *shard, *features;
+    struct vkclip_features selected; /* which --features names */
+    struct shard part;               /* which --shard names */
     struct cli_archive *archives;
     bool no_normalize, hidden, overwrite, resume, skip_existing;
 };
@@ -159,9 +160,11 @@ static int check_start(const struct cli_session *session, const struct options *
         return cli_fail_usage(session, "--raw cannot be resumed");
     if (resumes && !strcmp(options->output, "-"))
         return cli_fail_usage(session, "--resume and --skip-existing need a file, -o FILE");
-    if (options->shard && (resumes || options->raw || options->hidden))
-        return cli_fail_usage(session, "--shard takes no --raw, --hidden, --resume or "
+    if (options->shard && (resumes || options->raw || options->hidden || options->features))
+        return cli_fail_usage(session, "--shard takes no --raw, --hidden, --features, --resume or "
                                        "--skip-existing; a shard always resumes");
+    if (options->hidden && options->features)
+        return cli_fail_usage(session, "expected one of --hidden and --features");
     return CLI_DONE;
 }
 
@@ -179,8 +182,9 @@ static int check_output(const struct cli_session *session, const struct options 
     if (format == RESULTS_UNKNOWN)
         return cli_fail_usage(
             session, "%s: expected a name that ends in .safetensors, .npy or .jsonl", output);
-    if (options->hidden && format != RESULTS_SAFETENSORS)
-        return cli_fail_usage(session, "--hidden needs a result in .safetensors");
+    if ((options->hidden || options->features) && format != RESULTS_SAFETENSORS)
+        return cli_fail_usage(session, "%s needs a result in .safetensors",
+                              options->hidden ? "--hidden" : "--features");
     if (images && texts && format == RESULTS_NPY)
         return cli_fail_usage(session, "%s: a .npy file holds either pictures or texts", output);
     return check_start(session, options);
@@ -197,6 +201,9 @@ static int open_inputs(struct cli_session *session, struct options *options, str
         return cli_fail_usage(session, "expected pictures or --image, --text, a list of either, "
                                        "or --raw");
     int status = check_output(session, options, images, texts);
+    if (!status && options->features &&
+        vkclip_parse_features(options->features, &options->selected))
+        return cli_fail_library(session, CLI_USAGE);
     if (!status && options->shard)
         status = shard_parse(session, options->shard, &options->part);
     if (!status)
@@ -226,6 +233,7 @@ static struct cli_encoding describe_encoding(struct embed_output *output,
                                  .checks = output->plans[output->kind].checks,
                                  .decoding = options->pictures.decoding,
                                  .hidden = output->hidden ? embed_output_take_hidden : NULL,
+                                 .features = output->features,
                                  .embed = embed_output_take,
                                  .failure = embed_output_fail,
                                  .user = output};
@@ -327,6 +335,8 @@ static int run_embed(struct cli_session *session, void *user)
         output.shard = options->shard ? &options->part : NULL;
         output.format = options->shard ? RESULTS_NPY : results_find_format(output.path);
         output.hidden = options->hidden;
+        output.features = options->features ? &options->selected : NULL;
+        output.features_name = options->features;
         output.partial = !options->raw && strcmp(output.path, "-") != 0;
         status = embed_output_open(&output, choose_start(options),
                                    options->shard ? !options->part.texts : images > 0,
@@ -361,6 +371,8 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "no-normalize", NULL, CLI_FLAG, FIELD(no_normalize),
                "do not divide by the L2 norm"),
     CLI_OPTION(0, "hidden", NULL, CLI_FLAG, FIELD(hidden), "add the hidden states of all blocks"),
+    CLI_OPTION(0, "features", "LAYER,WORD", CLI_TEXT, FIELD(features),
+               "the tokens of a layer instead of embeddings; words below"),
     CLI_INCLUDE(cli_model_options, FIELD(model)),
     CLI_INCLUDE(cli_batch_options, FIELD(model)),
     CLI_INCLUDE(cli_device_options, FIELD(device)),
@@ -379,7 +391,14 @@ const struct cli_command cli_embed_command = {
         "has one object per line: {\"path\" or \"text\":...,\"embedding\":[...]}. Inputs that "
         "fail\n"
         "are reported and left out. A FILE that exists is replaced when the new one is complete;\n"
-        "what a run that ended early left beside it is kept until --resume or --overwrite.",
+        "what a run that ended early left beside it is kept until --resume or --overwrite.\n"
+        "\n"
+        "--features gives image_features and text_features [N,T,C], which models take that use\n"
+        "CLIP's towers: of LAYER (0: before the first block; -1: after the last one) all tokens,\n"
+        "with no-class all but the class token, with pooled the token alone [N,C] which becomes\n"
+        "the embedding, after the last LayerNorm with norm and the projection with projected.\n"
+        "Presets: llava (-2,no-class), ip-adapter (-1,norm,pooled,projected), ip-adapter-plus "
+        "(-2).",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_embed,

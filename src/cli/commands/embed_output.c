@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/string.h"
 #include "cli/interrupt.h"
+#include "cli/log.h"
 #include "cli/print.h"
 
 #include <errno.h>
@@ -140,24 +141,43 @@ static int lock_output(struct embed_output *output)
     return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
 }
 
+/* Adds the tensor of the embeddings or features of one kind. */
+static int add_tensor(struct embed_output *output, enum embed_kind kind)
+{
+    static const char *const names[][2] = {{"image_embeds", "image_features"},
+                                           {"text_embeds", "text_features"}};
+    const struct vkclip_model_info *info = &output->session->info;
+    const struct vkclip_features *features = output->features;
+    const enum vkclip_tower tower = kind == EMBED_TEXTS ? VKCLIP_TOWER_TEXT : VKCLIP_TOWER_IMAGE;
+    size_t shape[] = {0, kind == EMBED_TEXTS ? info->text_embed_dim : info->embed_dim, 0};
+    if (features && vkclip_get_features_shape(output->session->model, tower, features, &shape[1]))
+        return cli_fail_library(output->session, CLI_NO_MODEL);
+    if (features && features->pooled) /* [N,D], as embeddings are */
+        shape[1] = shape[2];
+    const size_t rank = features && !features->pooled ? 3 : 2;
+    output->kinds[kind].features = output->features_name;
+    return results_add(&output->kinds[kind], names[kind][features != NULL], DTYPE_F32, shape, rank)
+               ? CLI_DONE
+               : fail_memory();
+}
+
 int embed_output_open(struct embed_output *output, enum embed_start start, bool images, bool texts)
 {
     const struct vkclip_model_info *info = &output->session->info;
-    const size_t image[] = {0, info->embed_dim}, text[] = {0, info->text_embed_dim};
-    struct results *kinds = output->kinds;
     long size = 0;
     if (output->shard)
         output->part = shard_part_path(output->shard);
     else
         output->part = string_format("%s.part", output->path);
     /* What an earlier run wrote may be of both kinds, and is not lost. */
-    const bool both = start >= EMBED_RESUME && output->format != RESULTS_NPY;
+    const bool both = start >= EMBED_RESUME && output->format != RESULTS_NPY && !output->features;
     images = images || (both && info->image.width);
     texts = texts || (both && info->text.width);
-    const bool good =
-        (!images || results_add(&kinds[EMBED_IMAGES], "image_embeds", DTYPE_F32, image, 2)) &&
-        (!texts || results_add(&kinds[EMBED_TEXTS], "text_embeds", DTYPE_F32, text, 2));
-    int status = output->part && good ? CLI_DONE : fail_memory();
+    int status = output->part ? CLI_DONE : fail_memory();
+    if (!status && images)
+        status = add_tensor(output, EMBED_IMAGES);
+    if (!status && texts)
+        status = add_tensor(output, EMBED_TEXTS);
     output->saved = clock_seconds();
     if (!status)
         status = lock_output(output);

@@ -17,7 +17,9 @@ struct embed_output {
     const char *path;          /* the result's file, or the folder of the shards */
     const struct shard *shard; /* NULL: the result is one file */
     enum results_format format;
-    bool hidden;    /* The hidden states are wanted as well. */
+    bool hidden;                            /* The hidden states are wanted as well. */
+    const struct vkclip_features *features; /* which --features wants; NULL: embeddings */
+    const char *features_name;              /* as --features names them */
     bool partial;   /* What is done is kept in `part` if the run ends early. */
     bool copied;    /* `part` is nothing but a copy of the result so far. */
     bool continues; /* The first rows are those of the result so far. */

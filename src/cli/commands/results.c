@@ -63,7 +63,7 @@ bool results_append(struct results *results, const struct cli_input *input, cons
         !cli_add_input(&results->inputs, input->text, input->length))
         return false;
     float *row = results_row(results, rows->count++);
-    for (size_t i = 0; i < rows->shape[1]; i++)
+    for (size_t i = 0; i < rows->size / sizeof(*row); i++)
         row[i] = embed ? embed[i] : NAN;
     results->good += embed != NULL;
     return true;
@@ -178,7 +178,7 @@ int results_write_safetensors(const char *path, const struct results *images,
 {
     static const char *const keys[][2] = {{"images", "images_bytes"}, {"texts", "texts_bytes"}};
     const struct results *const kinds[] = {images, texts};
-    const char *metadata[9] = {NULL};
+    const char *metadata[11] = {NULL};
     char *values[4] = {NULL};
     size_t count = 0, entries = 0;
     struct tensor_view *views = calloc(images->count + texts->count + 4, sizeof(*views));
@@ -187,6 +187,11 @@ int results_write_safetensors(const char *path, const struct results *images,
         const struct results *results = kinds[k];
         if (!results->inputs.count)
             continue;
+        if (results->features) {
+            metadata[0] = "features";
+            metadata[1] = results->features;
+            entries = 2;
+        }
         if (!name_rows(&results->inputs, &values[2 * k], &values[2 * k + 1]))
             status = cli_fail(CLI_FAILED, "out of memory");
         for (size_t i = 0; i < results->count; i++) {

@@ -32,6 +32,7 @@ struct results_failure {
 struct results {
     struct rows *tensors; /* the first one holds the embeddings */
     size_t count;
+    const char *features;     /* what the first one holds instead, for the file's metadata; NULL */
     struct cli_inputs inputs; /* input i is what row i of each tensor belongs to */
     size_t good;              /* inputs that have an embedding */
     struct results_failure *failures;
