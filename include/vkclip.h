@@ -470,6 +470,23 @@ VKCLIP_API int vkclip_train_tokenizer(const char *const *paths, size_t count,
                                       const struct vkclip_tokenizer_params *params,
                                       const char *folder, struct vkclip_tokenizer_result *result);
 
+/* A prompt's syntax says what brackets mean, how a long prompt is split into chunks, and what
+ * weights do to the encoder's output. The names in tables and on the command line are those in
+ * quotes. */
+#define VKCLIP_SYNTAXES(X)                                                                      \
+    X(NONE, "none")   /* Brackets are text, and a long prompt is cut: diffusers. */             \
+    X(A1111, "a1111") /* AUTOMATIC1111's webui with its emphasis Original */                    \
+    X(A1111_NO_NORM, "a1111-no-norm") /* the webui with its emphasis No norm */                 \
+    X(A1111_IGNORE, "a1111-ignore")   /* the webui with its emphasis Ignore: no weights */      \
+    X(A1111_NONE, "a1111-none")       /* the webui with its emphasis None: brackets are text */ \
+    X(COMFY, "comfy")                 /* ComfyUI */
+
+enum vkclip_syntax {
+#define X(name, text) VKCLIP_SYNTAX_##name,
+    VKCLIP_SYNTAXES(X)
+#undef X
+};
+
 /* ---- Pictures -------------------------------------------------------------------------------- */
 
 /* 8-bit pixels, rows from the top. */

@@ -7,12 +7,12 @@
 #define _GNU_SOURCE
 #include "base/array.h"
 #include "base/file.h"
+#include "support/json_lines.h"
 #include "support/scratch.h"
 #include "format/safetensors.h"
 #include "text/clean.h"
 #include "text/tokenizer.h"
 
-#include <jansson.h>
 #include <pthread.h>
 #include <time.h>
 #include <zlib.h>
@@ -36,23 +36,6 @@ static struct tokenizer *open_golden(const char *file, enum tokenizer_rules rule
         print_message("skipped: reference data %s is not here\n", file);
     free(path);
     return tokenizer;
-}
-
-/* Reads the lines of a JSON Lines file as an array. */
-static json_t *read_lines(const char *file)
-{
-    char *path = golden_path(file), *line = NULL;
-    FILE *stream = path ? fopen(path, "r") : NULL;
-    size_t capacity = 0;
-    json_t *lines = json_array();
-    assert_non_null(stream);
-    while (getline(&line, &capacity, stream) > 0)
-        assert_int_equal(json_array_append_new(lines, json_loads(line, JSON_ALLOW_NUL, NULL)), 0);
-    assert_true(json_array_size(lines) > 0);
-    fclose(stream);
-    free(line);
-    free(path);
-    return lines;
 }
 
 static json_t *encode(const struct tokenizer *tokenizer, const char *text, size_t length)
