@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/string.h"
-#include "text/tokenizer.h"
+#include "text/clip_bpe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,7 +141,7 @@ static void append_word(struct bpe *bpe, const int32_t *codes, size_t length, ui
     *slot = (uint32_t)++bpe->word_count;
 }
 
-/* Counts a word. This is the tokenizer_word_fn of bpe_add_text. */
+/* Counts a word. This is the clip_bpe_word_fn of bpe_add_text. */
 static void add_word(void *user, const int32_t *codes, size_t length)
 {
     struct bpe *bpe = user;
@@ -165,7 +165,7 @@ static void add_word(void *user, const int32_t *codes, size_t length)
 
 int bpe_add_text(struct bpe *bpe, const char *text, size_t length)
 {
-    int error = tokenizer_split(text, length, add_word, bpe);
+    int error = clip_bpe_split(text, length, add_word, bpe);
     if (!error && bpe->failed)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for words");
     return error;

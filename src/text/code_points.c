@@ -97,6 +97,17 @@ void code_points_push_utf8(struct code_points *text, const char *bytes, size_t s
     }
 }
 
+char *code_points_utf8(const struct code_points *text)
+{
+    char *bytes = malloc(4 * text->length + 1);
+    size_t end = 0;
+    for (size_t i = 0; bytes && i < text->length; i++)
+        end += (size_t)utf8proc_encode_char(text->codes[i], (uint8_t *)bytes + end);
+    if (bytes)
+        bytes[end] = 0;
+    return bytes;
+}
+
 bool code_point_is_space(int32_t code)
 {
     return (code >= 9 && code <= 13) || code == 0x85 || code == ' ' || code == 0xA0 ||

@@ -19,6 +19,8 @@ void code_points_push(struct code_points *text, int32_t code);
 void code_points_push_all(struct code_points *text, const int32_t *codes, size_t count);
 /* Appends UTF-8. Invalid bytes become U+FFFD, one for each maximal part of a character. */
 void code_points_push_utf8(struct code_points *text, const char *bytes, size_t size);
+/* Returns the text as UTF-8, a new string, or NULL when out of memory. */
+char *code_points_utf8(const struct code_points *text);
 /* Makes room for `capacity` code points. Returns false when memory ran out, now or before. */
 bool code_points_reserve(struct code_points *text, size_t capacity);
 void code_points_free(struct code_points *text);

@@ -1,532 +1,103 @@
 /* SPDX-License-Identifier: MIT
  *
- * Turns text to ids and back: cleans a text by the rules of OpenAI or Hugging Face, splits it into
- * words, and merges byte pairs. It does not truncate, pad or warn, because only the caller knows
- * the model's context.
+ * Chooses the kind of a tokenizer and puts start and end around the ids. It does not truncate, pad
+ * or warn, because only the caller knows the model's context.
  */
 #include "text/tokenizer.h"
 #include "base/array.h"
 #include "base/error.h"
-#include "text/clean.h"
-#include "text/vocabulary.h"
+#include "text/tokenizer_kind.h"
 
 #include <stdlib.h>
-#include <string.h>
-#include <utf8proc.h>
 
 enum { TEXT_LIMIT = 1 << 28 }; /* bytes, so that positions fit 32 bits even after cleaning */
 
-/* A pattern is an added token in the form in which it is searched for. */
-struct pattern {
-    struct code_points text;
-    int32_t id;
-};
+/* CLIP's comes last, because its readers say what was expected of a file that nobody knows. */
+static const struct tokenizer_kind *const kinds[] = {&tokenizer_unigram, &tokenizer_clip_bpe};
 
-struct patterns {
-    struct pattern *list; /* [count], sorted by code points */
-    size_t count;
-};
-
-struct tokenizer {
-    struct vocabulary vocabulary;
-    enum tokenizer_rules rules;
-    struct patterns
-        added[2]; /* Hugging Face's added tokens, searched for before and after normalising */
-};
-
-/* A piece is a token of the word that is being merged. The pieces of a word form a doubly linked
- * list. */
-struct piece {
-    int32_t id;             /* -1: it has merged into the piece before it */
-    uint32_t before, after; /* neighbours; `after` of the last piece is the number of pieces */
-};
-
-/* A job is the tokenization of one text. */
-struct job {
-    const struct tokenizer *tokenizer;
-    int32_t *ids;           /* [capacity] */
-    size_t capacity, count; /* `count` keeps counting when `ids` is full */
-    struct piece *pieces;   /* [room] the pieces of the current word */
-    uint64_t *queue; /* [2 * room] heap of rank << 32 | place of the left piece, smallest first */
-    size_t queued, room;
-    tokenizer_word_fn *word; /* receives the words; NULL: words are merged to ids */
-    void *user;
-    bool failed; /* out of memory */
-};
-
-/* ---- Byte-pair merging ----------------------------------------------------------------------- */
-
-static void push_id(struct job *job, int32_t id)
-{
-    if (job->count < job->capacity)
-        job->ids[job->count] = id;
-    job->count++;
-}
-
-static void enqueue(struct job *job, uint64_t key)
-{
-    size_t i = job->queued++;
-    for (; i && job->queue[(i - 1) / 2] > key; i = (i - 1) / 2)
-        job->queue[i] = job->queue[(i - 1) / 2];
-    job->queue[i] = key;
-}
-
-static uint64_t dequeue(struct job *job)
-{
-    const uint64_t first = job->queue[0], key = job->queue[--job->queued];
-    size_t i = 0, child = 1;
-    while (child < job->queued) {
-        if (child + 1 < job->queued && job->queue[child + 1] < job->queue[child])
-            child++;
-        if (job->queue[child] >= key)
-            break;
-        job->queue[i] = job->queue[child];
-        i = child;
-        child = 2 * i + 1;
-    }
-    job->queue[i] = key;
-    return first;
-}
-
-/* Returns the merge of a piece and the piece after it in a word of `count` pieces, or NULL if there
- * is none. */
-static const struct merge *find_merge(const struct job *job, uint32_t left, uint32_t count)
-{
-    const uint32_t right = job->pieces[left].after;
-    if (right == count)
-        return NULL;
-    return vocabulary_merge(&job->tokenizer->vocabulary, job->pieces[left].id,
-                            job->pieces[right].id);
-}
-
-static void enqueue_merge(struct job *job, uint32_t left, uint32_t count)
-{
-    const struct merge *merge = find_merge(job, left, count);
-    if (merge)
-        enqueue(job, (uint64_t)merge->rank << 32 | left);
-}
-
-/* Applies the merge that was learnt first, leftmost first, until none is left. OpenAI's lists make
- * the parts of a merge before the merge, so the result equals that of OpenAI's code, which joins
- * all pairs of one kind before those of the next. */
-static void merge_pieces(struct job *job, uint32_t count)
-{
-    struct piece *pieces = job->pieces;
-    job->queued = 0;
-    for (uint32_t i = 0; i < count; i++)
-        enqueue_merge(job, i, count);
-    while (job->queued) {
-        const uint64_t key = dequeue(job);
-        const uint32_t left = (uint32_t)key, right = pieces[left].after;
-        const struct merge *merge = pieces[left].id < 0 ? NULL : find_merge(job, left, count);
-        if (!merge || merge->rank != key >> 32)
-            continue; /* One of the two pieces has merged with another one meanwhile. */
-        pieces[left].id = merge->joined;
-        pieces[left].after = pieces[right].after;
-        pieces[right].id = -1;
-        if (pieces[left].after != count)
-            pieces[pieces[left].after].before = left;
-        enqueue_merge(job, left, count);
-        if (left)
-            enqueue_merge(job, pieces[left].before, count);
-    }
-    for (uint32_t i = 0; i < count; i = pieces[i].after)
-        push_id(job, pieces[i].id);
-}
-
-static bool make_room(struct job *job, size_t pieces)
-{
-    if (pieces <= job->room)
-        return true;
-    const size_t room = 2 * pieces + 64;
-    struct piece *larger = realloc(job->pieces, room * sizeof(*larger));
-    job->pieces = larger ? larger : job->pieces;
-    /* A merge takes one entry from the queue and adds at most two. */
-    uint64_t *queue = realloc(job->queue, 2 * room * sizeof(*queue));
-    job->queue = queue ? queue : job->queue;
-    job->failed = !larger || !queue;
-    if (!job->failed)
-        job->room = room;
-    return !job->failed;
-}
-
-static void encode_word(struct job *job, const int32_t *word, size_t length)
-{
-    const struct vocabulary *vocabulary = &job->tokenizer->vocabulary;
-    uint32_t count = 0;
-    if (job->word) {
-        job->word(job->user, word, length);
-        return;
-    }
-    if (!make_room(job, 4 * length))
-        return;
-    for (size_t i = 0; i < length; i++) {
-        uint8_t bytes[4];
-        size_t size = (size_t)utf8proc_encode_char(word[i], bytes);
-        for (size_t k = 0; k < size; k++) {
-            bool last = i + 1 == length && k + 1 == size;
-            int32_t id = vocabulary->symbols[last][bytes[k]];
-            if (id >= 0) {
-                job->pieces[count] = (struct piece){id, count - 1, count + 1};
-                count++;
-            }
-        }
-    }
-    merge_pieces(job, count);
-}
-
-/* ---- Splitting into words -------------------------------------------------------------------- */
-
-/* The regex matches these literals before it looks at the kinds of characters. */
-static const char *const LITERALS[] = {
-    VOCABULARY_START, VOCABULARY_END, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
-
-enum { MARKERS = 2 }; /* The first two literals are the start and the end of text. */
-
-/* Returns the literal's length if `codes` begins with it, else 0. OpenAI's regex ignores case
- * (`fold`), so that a long s matches an s. No other letter that is left after lower-casing matches
- * another one. */
-static size_t literal_length(const char *literal, const int32_t *codes, size_t length, bool fold)
+static int open_source(const struct vocabulary_source *source, enum tokenizer_rules rules,
+                       struct tokenizer **tokenizer)
 {
     size_t i = 0;
-    for (; literal[i]; i++) {
-        const bool is_long_s = fold && literal[i] == 's' && i < length && codes[i] == 0x17F;
-        if (i == length || (codes[i] != literal[i] && !is_long_s))
-            return 0;
-    }
-    return i;
-}
-
-enum kind { LETTER, NUMBER, OTHER, SPACE };
-
-/* Returns the kind of a character. OpenAI's regex matches U+0345 nowhere: ignoring case, the class
- * "neither letter nor digit" takes it for the letter iota, but the class "letter" takes it for a
- * mark. So U+0345 separates words as a space does. */
-static enum kind character_kind(int32_t code, bool openai)
-{
-    if (code_point_is_space(code) || (openai && code == 0x345))
-        return SPACE;
-    switch (utf8proc_category(code)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-        return LETTER;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-        return NUMBER;
-    default:
-        return OTHER;
-    }
-}
-
-/* Returns the length of the regex's match at the start of `codes`. *literal becomes the index of
- * the literal that matched, or the number of literals if none did. */
-static size_t match_length(const struct tokenizer *tokenizer, const int32_t *codes, size_t length,
-                           size_t *literal)
-{
-    const bool openai = tokenizer->rules == TOKENIZER_OPENAI;
-    *literal = openai || tokenizer->vocabulary.literals ? 0 : MARKERS;
-    for (; *literal < ARRAY_COUNT(LITERALS); ++*literal) {
-        size_t matched = literal_length(LITERALS[*literal], codes, length, openai);
-        if (matched)
-            return matched;
-    }
-    const enum kind kind = character_kind(codes[0], openai);
-    size_t end = 1;
-    while (kind != NUMBER && end < length && character_kind(codes[end], openai) == kind)
-        end++;
-    return end;
-}
-
-/* Encodes a start or end of text that the text itself contains. */
-static void encode_marker(struct job *job, const int32_t *codes, size_t length, size_t literal)
-{
-    const struct vocabulary *vocabulary = &job->tokenizer->vocabulary;
-    if (job->tokenizer->rules ==
-        TOKENIZER_HF) { /* The regex of ByteLevel splits the marker once more. */
-        encode_word(job, codes, 2);
-        encode_word(job, codes + 2, length - 4);
-        encode_word(job, codes + length - 2, 2);
-    } else if (literal_length(LITERALS[literal], codes, length, false)) {
-        push_id(job, literal ? vocabulary->end : vocabulary->start);
-    } else { /* The marker matched only with a long s. */
-        encode_word(job, codes, length);
-    }
-}
-
-static void encode_words(struct job *job, const int32_t *codes, size_t length)
-{
-    const struct tokenizer *tokenizer = job->tokenizer;
-    for (size_t i = 0, matched, literal; i < length && !job->failed; i += matched) {
-        matched = 1;
-        if (character_kind(codes[i], tokenizer->rules == TOKENIZER_OPENAI) == SPACE)
-            continue;
-        matched = match_length(tokenizer, codes + i, length - i, &literal);
-        if (literal < MARKERS)
-            encode_marker(job, codes + i, matched, literal);
-        else
-            encode_word(job, codes + i, matched);
-    }
-}
-
-/* ---- Added tokens (Hugging Face) ------------------------------------------------------------- */
-
-static int compare_patterns(const void *a, const void *b)
-{
-    const struct code_points *left = &((const struct pattern *)a)->text;
-    const struct code_points *right = &((const struct pattern *)b)->text;
-    size_t i = 0;
-    while (i < left->length && i < right->length && left->codes[i] == right->codes[i])
+    while (i + 1 < ARRAY_COUNT(kinds) && !kinds[i]->recognizes(source))
         i++;
-    if (i == left->length || i == right->length)
-        return (left->length > right->length) - (left->length < right->length);
-    return left->codes[i] < right->codes[i] ? -1 : 1;
-}
-
-/* Returns the first of the sorted patterns low to high - 1 whose code point at `depth` is not below
- * `code`. All of these patterns must be longer than `depth`. */
-static size_t lower_bound(const struct patterns *patterns, size_t low, size_t high, size_t depth,
-                          int32_t code)
-{
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (patterns->list[middle].text.codes[depth] < code)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* Returns the length of the longest pattern with which `codes` begins, or 0 if there is none. It
- * narrows the sorted patterns, code point by code point, to those that agree so far. */
-static size_t match_added(const struct patterns *patterns, const int32_t *codes, size_t length,
-                          int32_t *id)
-{
-    size_t low = 0, high = patterns->count, best = 0;
-    for (size_t depth = 0; low < high; depth++) {
-        if (patterns->list[low].text.length == depth) {
-            best = depth;
-            *id = patterns->list[low].id;
-            while (low < high && patterns->list[low].text.length == depth)
-                low++;
-        }
-        if (depth == length)
-            break;
-        low = lower_bound(patterns, low, high, depth, codes[depth]);
-        high = lower_bound(patterns, low, high, depth, codes[depth] + 1);
-    }
-    return best;
-}
-
-static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized);
-
-/* Encodes the text between two added tokens. */
-static void encode_part(struct job *job, const int32_t *codes, size_t length, bool normalized)
-{
-    if (normalized) {
-        encode_words(job, codes, length);
-        return;
-    }
-    struct code_points text = {0};
-    code_points_push_all(&text, codes, length);
-    clean_hugging_face(&text);
-    job->failed |= text.failed;
-    if (!job->failed)
-        encode_added(job, text.codes, text.length, true);
-    code_points_free(&text);
-}
-
-static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized)
-{
-    size_t start = 0, i = 0;
-    while (i < length) {
-        int32_t id = -1;
-        const size_t matched =
-            match_added(&job->tokenizer->added[normalized], codes + i, length - i, &id);
-        if (matched) {
-            encode_part(job, codes + start, i - start, normalized);
-            push_id(job, id);
-            start = i + matched;
-        }
-        i += matched ? matched : 1;
-    }
-    if (start < length) /* An empty text may have no memory, and its pointer must not be used. */
-        encode_part(job, codes + start, length - start, normalized);
-}
-
-static bool make_patterns(struct tokenizer *tokenizer)
-{
-    const struct vocabulary *vocabulary = &tokenizer->vocabulary;
-    for (int normalized = 0; normalized < 2; normalized++) {
-        struct patterns *patterns = &tokenizer->added[normalized];
-        patterns->list = calloc(vocabulary->added_count + 1, sizeof(*patterns->list));
-        if (!patterns->list)
-            return false;
-        for (size_t i = 0; i < vocabulary->added_count; i++) {
-            const struct added_token *added = vocabulary->added + i;
-            if (added->normalized != normalized)
-                continue;
-            struct pattern *pattern = patterns->list + patterns->count++;
-            pattern->id = added->id;
-            code_points_push_utf8(&pattern->text, added->text, strlen(added->text));
-            if (normalized)
-                clean_hugging_face(&pattern->text);
-            if (pattern->text.failed)
-                return false;
-        }
-        qsort(patterns->list, patterns->count, sizeof(*patterns->list), compare_patterns);
-    }
-    return true;
-}
-
-/* ---- The interface --------------------------------------------------------------------------- */
-
-static int load_rules(struct tokenizer *tokenizer, const char *path, enum tokenizer_rules rules)
-{
-    tokenizer->rules = rules;
-    if (rules == TOKENIZER_BY_FILE)
-        tokenizer->rules = tokenizer->vocabulary.openai ? TOKENIZER_OPENAI : TOKENIZER_HF;
-    if (tokenizer->rules == TOKENIZER_OPENAI)
-        return VKCLIP_OK;
-    int error = vocabulary_read_pad(&tokenizer->vocabulary, path);
-    if (!error && !make_patterns(tokenizer))
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for the added tokens", path);
-    return error;
-}
-
-int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **result)
-{
-    struct tokenizer *tokenizer = *result = calloc(1, sizeof(*tokenizer));
-    if (!tokenizer)
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    int error = vocabulary_open(path, &tokenizer->vocabulary);
+    if (!kinds[i]->recognizes(source))
+        return error_fail(VKCLIP_EFORMAT, "%s: neither a SentencePiece model nor a tokenizer.json",
+                          source->path);
+    int error = kinds[i]->open(source, rules, tokenizer);
     if (!error)
-        error = load_rules(tokenizer, path, rules);
-    if (error)
-        tokenizer_close(result);
+        (*tokenizer)->kind = kinds[i];
     return error;
+}
+
+int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **tokenizer)
+{
+    struct vocabulary_source source;
+    *tokenizer = NULL;
+    int error = vocabulary_source_open(path, &source);
+    if (error)
+        return error;
+    error = open_source(&source, rules, tokenizer);
+    vocabulary_source_close(&source);
+    return error;
+}
+
+int tokenizer_parse(const void *data, size_t size, const char *name, struct tokenizer **tokenizer)
+{
+    struct vocabulary_source source;
+    *tokenizer = NULL;
+    int error = vocabulary_source_view(data, size, name, &source);
+    if (error)
+        return error;
+    error = open_source(&source, TOKENIZER_BY_FILE, tokenizer);
+    vocabulary_source_close(&source);
+    return error;
+}
+
+int tokenizer_from_gguf(const struct gguf *file, struct tokenizer **tokenizer)
+{
+    const struct vocabulary_source source = vocabulary_source_gguf(file);
+    *tokenizer = NULL;
+    return open_source(&source, TOKENIZER_BY_FILE, tokenizer);
 }
 
 void tokenizer_close(struct tokenizer **tokenizer)
 {
-    if (!*tokenizer)
-        return;
-    for (int i = 0; i < 2; i++) {
-        for (size_t k = 0; k < (*tokenizer)->added[i].count; k++)
-            code_points_free(&(*tokenizer)->added[i].list[k].text);
-        free((*tokenizer)->added[i].list);
-    }
-    vocabulary_close(&(*tokenizer)->vocabulary);
-    free(*tokenizer);
+    if (*tokenizer)
+        (*tokenizer)->kind->close(*tokenizer);
     *tokenizer = NULL;
-}
-
-static int encode_text(struct job *job, const char *text, size_t length)
-{
-    struct code_points points = {0};
-    if (length >= TEXT_LIMIT)
-        return error_fail(VKCLIP_EINVALID, "text of %zu bytes, expected less than %d", length,
-                          TEXT_LIMIT);
-    const bool openai = job->tokenizer->rules == TOKENIZER_OPENAI;
-    code_points_push_utf8(&points, text, length);
-    if (openai)
-        clean_openai(&points);
-    if (!points.failed && openai)
-        encode_words(job, points.codes, points.length);
-    else if (!points.failed)
-        encode_added(job, points.codes, points.length, false);
-    const bool failed = points.failed || job->failed;
-    code_points_free(&points);
-    free(job->pieces);
-    free(job->queue);
-    if (failed)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for a text of %zu bytes", length);
-    return VKCLIP_OK;
 }
 
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
                      int32_t *ids, size_t capacity, size_t *count)
 {
-    struct job job = {.tokenizer = tokenizer, .ids = ids, .capacity = capacity};
-    push_id(&job, tokenizer->vocabulary.start);
-    int error = encode_text(&job, text, length);
-    push_id(&job, tokenizer->vocabulary.end);
-    *count = error ? 0 : job.count;
-    return error;
-}
-
-int tokenizer_split(const char *text, size_t length, tokenizer_word_fn *word, void *user)
-{
-    static const struct tokenizer plain = {.rules = TOKENIZER_HF};
-    struct job job = {.tokenizer = &plain, .word = word, .user = user};
-    return encode_text(&job, text, length);
-}
-
-/* Writes the bytes of a token, each of whose characters means one byte, and returns their number.
- * `bytes` may be NULL. */
-static size_t token_bytes(const char *token, char *bytes)
-{
-    size_t size = 0, length = strlen(token);
-    for (size_t i = 0; i < length;) {
-        int32_t code;
-        const size_t used = (size_t)utf8proc_iterate((const uint8_t *)token + i,
-                                                     (utf8proc_ssize_t)(length - i), &code);
-        const int byte = vocabulary_byte(code);
-        const bool as_it_is = byte < 0; /* A character of an added token means itself. */
-        if (bytes && as_it_is)
-            memcpy(bytes + size, token + i, used);
-        else if (bytes)
-            bytes[size] = (char)byte;
-        size += as_it_is ? used : 1;
-        i += used;
-    }
-    return size;
-}
-
-/* Writes code points as UTF-8, with a space in place of each "</w>". Returns NULL when out of
- * memory. */
-static char *spell_text(const struct code_points *points)
-{
-    char *text = malloc(4 * points->length + 1);
-    size_t end = 0;
-    if (!text)
-        return NULL;
-    for (size_t i = 0; i < points->length;) {
-        const int32_t *codes = points->codes + i;
-        const size_t suffix = literal_length(VOCABULARY_WORD_END, codes, points->length - i, false);
-        end += (size_t)utf8proc_encode_char(suffix ? ' ' : *codes, (uint8_t *)text + end);
-        i += suffix ? suffix : 1;
-    }
-    text[end] = 0;
-    return text;
+    struct token_ids list = {.ids = ids, .capacity = capacity};
+    struct code_points points = {0};
+    *count = 0;
+    if (length >= TEXT_LIMIT)
+        return error_fail(VKCLIP_EINVALID, "text of %zu bytes, expected less than %d", length,
+                          TEXT_LIMIT);
+    if (tokenizer->start >= 0)
+        token_ids_push(&list, tokenizer->start);
+    code_points_push_utf8(&points, text, length);
+    const bool encoded = !points.failed && tokenizer->kind->encode(tokenizer, &points, &list);
+    code_points_free(&points);
+    if (!encoded)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a text of %zu bytes", length);
+    token_ids_push(&list, tokenizer->end);
+    *count = list.count;
+    return VKCLIP_OK;
 }
 
 int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
                      char **text)
 {
-    const struct vocabulary *vocabulary = &tokenizer->vocabulary;
-    struct code_points points = {0};
-    size_t size = 0, end = 0;
     *text = NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (ids[i] < 0 || (uint32_t)ids[i] >= vocabulary->count)
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || (uint32_t)ids[i] >= tokenizer->size)
             return error_fail(VKCLIP_EINVALID, "id %d is outside the vocabulary, expected 0 to %u",
-                              ids[i], vocabulary->count - 1);
-        size += token_bytes(vocabulary->tokens[ids[i]], NULL);
-    }
-    char *bytes = malloc(size + 1);
-    for (size_t i = 0; i < count && bytes; i++)
-        end += token_bytes(vocabulary->tokens[ids[i]], bytes + end);
-    if (bytes)
-        code_points_push_utf8(&points, bytes, end);
-    if (bytes && !points.failed)
-        *text = spell_text(&points);
-    code_points_free(&points);
-    free(bytes);
+                              ids[i], tokenizer->size - 1);
+    *text = tokenizer->kind->decode(tokenizer, ids, count);
     if (!*text)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the text of %zu tokens", count);
     return VKCLIP_OK;
@@ -534,20 +105,25 @@ int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size
 
 int32_t tokenizer_start(const struct tokenizer *tokenizer)
 {
-    return tokenizer->vocabulary.start;
+    return tokenizer->start;
 }
 
 int32_t tokenizer_end(const struct tokenizer *tokenizer)
 {
-    return tokenizer->vocabulary.end;
+    return tokenizer->end;
 }
 
 int32_t tokenizer_pad(const struct tokenizer *tokenizer)
 {
-    return tokenizer->vocabulary.pad;
+    return tokenizer->pad;
 }
 
 uint32_t tokenizer_size(const struct tokenizer *tokenizer)
 {
-    return tokenizer->vocabulary.count;
+    return tokenizer->size;
+}
+
+uint32_t tokenizer_context(const struct tokenizer *tokenizer)
+{
+    return tokenizer->kind->context;
 }

@@ -173,7 +173,7 @@ bool vocabulary_add_merge(struct vocabulary *v, uint32_t rank, int32_t left, int
 
 void vocabulary_add_added(struct vocabulary *v, int32_t id, bool normalized)
 {
-    v->added[v->added_count++] = (struct added_token){v->tokens[id], id, normalized};
+    v->added[v->added_count++] = (struct added_token){.id = id, .normalized = normalized};
 }
 
 void vocabulary_find_symbols(struct vocabulary *v, int32_t unknown)

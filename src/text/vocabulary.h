@@ -8,7 +8,7 @@
 #ifndef VKCLIP_TEXT_VOCABULARY_H
 #define VKCLIP_TEXT_VOCABULARY_H
 
-#include "vkclip.h"
+#include "text/added_tokens.h"
 
 struct merge {
     int32_t left, right, joined;
@@ -16,13 +16,6 @@ struct merge {
 };
 
 #define MERGE_NONE UINT32_MAX /* the rank of a free slot */
-
-/* An added token is a text that is one token wherever it occurs. */
-struct added_token {
-    const char *text;
-    int32_t id;
-    bool normalized; /* The token is searched for in the normalised text, not in the original. */
-};
 
 struct vocabulary {
     char *arena; /* the tokens' texts, each with its NUL */
@@ -44,6 +37,8 @@ struct vocabulary {
 /* Reads the vocabulary at `path`, which is one of the files that tokenizer_open names. The pad id
  * is 0, which is OpenAI's. Every function that fills a vocabulary leaves it empty on an error. */
 int vocabulary_open(const char *path, struct vocabulary *vocabulary);
+struct vocabulary_source;
+int vocabulary_load(const struct vocabulary_source *source, struct vocabulary *vocabulary);
 void vocabulary_close(struct vocabulary *vocabulary);
 /* Sets the pad id to Hugging Face's pad token: that of tokenizer_config.json or
  * special_tokens_map.json in the folder of `path`, else end of text. */

@@ -4,6 +4,7 @@
  * truncated file as complete.
  */
 #include "text/vocabulary_file.h"
+#include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
@@ -124,6 +125,51 @@ int vocabulary_file_read_json(const char *path, json_t **root)
 char *vocabulary_file_beside(const char *path, const char *name)
 {
     return string_format("%.*s%s", (int)(file_name(path) - path), path, name);
+}
+
+/* ---- The pad token --------------------------------------------------------------------------- */
+
+/* Looks for a pad token in the file `name` in the vocabulary's folder. *text becomes a new string
+ * if the file has one. */
+static int read_pad(const char *file, char **text)
+{
+    json_t *root = NULL;
+    int error = file_exists(file) ? vocabulary_file_read_json(file, &root) : VKCLIP_OK;
+    const json_t *pad = json_object_get(root, "pad_token");
+    if (json_is_object(pad))
+        pad = json_object_get(pad, "content");
+    if (json_is_string(pad)) {
+        *text = string_format("%s", json_string_value(pad));
+        if (!*text)
+            error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", file);
+    }
+    json_decref(root);
+    return error;
+}
+
+int vocabulary_file_read_pad(const char *path, int32_t (*find)(const void *user, const char *text),
+                             const void *user, int32_t *pad)
+{
+    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json"};
+    int error = VKCLIP_OK;
+    char *text = NULL;
+    for (size_t i = 0; !error && !text && i < ARRAY_COUNT(names); i++) {
+        char *file = vocabulary_file_beside(path, names[i]);
+        if (file)
+            error = read_pad(file, &text);
+        else
+            error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+        if (!error && text) {
+            *pad = find(user, text);
+            if (*pad < 0)
+                error = error_fail(VKCLIP_EFORMAT,
+                                   "%s: pad_token \"%.40s\" is not in the vocabulary %s", file,
+                                   text, path);
+        }
+        free(file);
+    }
+    free(text);
+    return error;
 }
 
 /* ---- Lines of merges ------------------------------------------------------------------------- */

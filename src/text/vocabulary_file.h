@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the bytes of a vocabulary file, unpacks them if the file is packed with gzip, and parses
- * the JSON in it. Files that are empty, truncated or above a limit are refused.
+ * Reads the bytes of a vocabulary file, unpacks them if the file is packed with gzip, parses the
+ * JSON in it, and finds the pad token in the other files of the folder. Files that are empty,
+ * truncated or above a limit are refused.
  */
 #ifndef VKCLIP_TEXT_VOCABULARY_FILE_H
 #define VKCLIP_TEXT_VOCABULARY_FILE_H
@@ -10,7 +11,9 @@
 
 #include <jansson.h>
 
-enum { VOCABULARY_JSON_LIMIT = 16 << 20 }; /* bytes, which take up to fifty times as much parsed */
+/* Bytes of JSON, which take up to fifty times as much parsed. The largest known tokenizer.json,
+ * that of Gemma with 256,000 tokens, has 34 MB. */
+enum { VOCABULARY_JSON_LIMIT = 40 << 20 };
 
 /* Reads a whole file into new memory with a NUL after its end, and unpacks it if it is packed. */
 int vocabulary_file_read(const char *path, size_t limit, char **data, size_t *size);
@@ -19,6 +22,11 @@ int vocabulary_file_parse_json(const char *path, const char *data, size_t size, 
 int vocabulary_file_read_json(const char *path, json_t **root);
 /* Returns the path of the file `name` in the folder of `path` as a new string. */
 char *vocabulary_file_beside(const char *path, const char *name);
+/* Sets *pad to the id of the pad token that tokenizer_config.json or special_tokens_map.json in the
+ * folder of `path` names, and leaves it as it is if neither does. `find` returns the id of a token,
+ * or -1. */
+int vocabulary_file_read_pad(const char *path, int32_t (*find)(const void *user, const char *text),
+                             const void *user, int32_t *pad);
 
 /* Takes the next line, without its end, from the text at *next. Returns false at the end of the
  * text. */

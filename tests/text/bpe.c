@@ -10,6 +10,7 @@
 #include "support/scratch.h"
 
 #include "text/bpe.h"
+#include "text/clip_bpe.h"
 #include "format/csv.h"
 #include "text/tokenizer.h"
 
@@ -96,7 +97,7 @@ static void test_merges_are_those_of_the_plain_way(void **state)
         make_texts(seed, texts, count);
         assert_int_equal(bpe_open(&bpe), 0);
         for (int i = 0; i < count; i++) {
-            assert_int_equal(tokenizer_split(texts[i], strlen(texts[i]), add_word, plain), 0);
+            assert_int_equal(clip_bpe_split(texts[i], strlen(texts[i]), add_word, plain), 0);
             const char *text = texts[count - 1 - i]; /* The order must not matter. */
             assert_int_equal(bpe_add_text(bpe, text, strlen(text)), 0);
         }

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * CLIP's tokenizer turns text to ids and back: it cleans a text by the rules of OpenAI or Hugging
+ * Face, splits it into words, and merges byte pairs.
+ */
+#include "text/clip_bpe.h"
+#include "base/array.h"
+#include "base/error.h"
+#include "text/added_tokens.h"
+#include "text/clean.h"
+#include "text/tokenizer_kind.h"
+#include "text/vocabulary.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+struct clip_bpe {
+    struct tokenizer tokenizer;
+    struct vocabulary vocabulary;
+    enum tokenizer_rules rules;
+    struct added_tokens
+        added[2]; /* Hugging Face's added tokens, searched for before and after normalising */
+};
+
+/* A piece is a token of the word that is being merged. The pieces of a word form a doubly linked
+ * list. */
+struct piece {
+    int32_t id;             /* -1: it has merged into the piece before it */
+    uint32_t before, after; /* neighbours; `after` of the last piece is the number of pieces */
+};
+
+/* A job is the tokenization of one text. */
+struct job {
+    const struct clip_bpe *tokenizer;
+    struct token_ids *ids;
+    struct piece *pieces; /* [room] the pieces of the current word */
+    uint64_t *queue; /* [2 * room] heap of rank << 32 | place of the left piece, smallest first */
+    size_t queued, room;
+    clip_bpe_word_fn *word; /* receives the words; NULL: words are merged to ids */
+    void *user;
+    bool failed; /* out of memory */
+};
+
+/* ---- Byte-pair merging ----------------------------------------------------------------------- */
+
+static void enqueue(struct job *job, uint64_t key)
+{
+    size_t i = job->queued++;
+    for (; i && job->queue[(i - 1) / 2] > key; i = (i - 1) / 2)
+        job->queue[i] = job->queue[(i - 1) / 2];
+    job->queue[i] = key;
+}
+
+static uint64_t dequeue(struct job *job)
+{
+    const uint64_t first = job->queue[0], key = job->queue[--job->queued];
+    size_t i = 0, child = 1;
+    while (child < job->queued) {
+        if (child + 1 < job->queued && job->queue[child + 1] < job->queue[child])
+            child++;
+        if (job->queue[child] >= key)
+            break;
+        job->queue[i] = job->queue[child];
+        i = child;
+        child = 2 * i + 1;
+    }
+    job->queue[i] = key;
+    return first;
+}
+
+/* Returns the merge of a piece and the piece after it in a word of `count` pieces, or NULL if there
+ * is none. */
+static const struct merge *find_merge(const struct job *job, uint32_t left, uint32_t count)
+{
+    const uint32_t right = job->pieces[left].after;
+    if (right == count)
+        return NULL;
+    return vocabulary_merge(&job->tokenizer->vocabulary, job->pieces[left].id,
+                            job->pieces[right].id);
+}
+
+static void enqueue_merge(struct job *job, uint32_t left, uint32_t count)
+{
+    const struct merge *merge = find_merge(job, left, count);
+    if (merge)
+        enqueue(job, (uint64_t)merge->rank << 32 | left);
+}
+
+/* Applies the merge that was learnt first, leftmost first, until none is left. OpenAI's lists make
+ * the parts of a merge before the merge, so the result equals that of OpenAI's code, which joins
+ * all pairs of one kind before those of the next. */
+static void merge_pieces(struct job *job, uint32_t count)
+{
+    struct piece *pieces = job->pieces;
+    job->queued = 0;
+    for (uint32_t i = 0; i < count; i++)
+        enqueue_merge(job, i, count);
+    while (job->queued) {
+        const uint64_t key = dequeue(job);
+        const uint32_t left = (uint32_t)key, right = pieces[left].after;
+        const struct merge *merge = pieces[left].id < 0 ? NULL : find_merge(job, left, count);
+        if (!merge || merge->rank != key >> 32)
+            continue; /* One of the two pieces has merged with another one meanwhile. */
+        pieces[left].id = merge->joined;
+        pieces[left].after = pieces[right].after;
+        pieces[right].id = -1;
+        if (pieces[left].after != count)
+            pieces[pieces[left].after].before = left;
+        enqueue_merge(job, left, count);
+        if (left)
+            enqueue_merge(job, pieces[left].before, count);
+    }
+    for (uint32_t i = 0; i < count; i = pieces[i].after)
+        token_ids_push(job->ids, pieces[i].id);
+}
+
+static bool make_room(struct job *job, size_t pieces)
+{
+    if (pieces <= job->room)
+        return true;
+    const size_t room = 2 * pieces + 64;
+    struct piece *larger = realloc(job->pieces, room * sizeof(*larger));
+    job->pieces = larger ? larger : job->pieces;
+    /* A merge takes one entry from the queue and adds at most two. */
+    uint64_t *queue = realloc(job->queue, 2 * room * sizeof(*queue));
+    job->queue = queue ? queue : job->queue;
+    job->failed = !larger || !queue;
+    if (!job->failed)
+        job->room = room;
+    return !job->failed;
+}
+
+static void encode_word(struct job *job, const int32_t *word, size_t length)
+{
+    const struct vocabulary *vocabulary = &job->tokenizer->vocabulary;
+    uint32_t count = 0;
+    if (job->word) {
+        job->word(job->user, word, length);
+        return;
+    }
+    if (!make_room(job, 4 * length))
+        return;
+    for (size_t i = 0; i < length; i++) {
+        uint8_t bytes[4];
+        size_t size = (size_t)utf8proc_encode_char(word[i], bytes);
+        for (size_t k = 0; k < size; k++) {
+            bool last = i + 1 == length && k + 1 == size;
+            int32_t id = vocabulary->symbols[last][bytes[k]];
+            if (id >= 0) {
+                job->pieces[count] = (struct piece){id, count - 1, count + 1};
+                count++;
+            }
+        }
+    }
+    merge_pieces(job, count);
+}
+
+/* ---- Splitting into words -------------------------------------------------------------------- */
+
+/* The regex matches these literals before it looks at the kinds of characters. */
+static const char *const LITERALS[] = {
+    VOCABULARY_START, VOCABULARY_END, "'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
+
+enum { MARKERS = 2 }; /* The first two literals are the start and the end of text. */
+
+/* Returns the literal's length if `codes` begins with it, else 0. OpenAI's regex ignores case
+ * (`fold`), so that a long s matches an s. No other letter that is left after lower-casing matches
+ * another one. */
+static size_t literal_length(const char *literal, const int32_t *codes, size_t length, bool fold)
+{
+    size_t i = 0;
+    for (; literal[i]; i++) {
+        const bool is_long_s = fold && literal[i] == 's' && i < length && codes[i] == 0x17F;
+        if (i == length || (codes[i] != literal[i] && !is_long_s))
+            return 0;
+    }
+    return i;
+}
+
+enum kind { LETTER, NUMBER, OTHER, SPACE };
+
+/* Returns the kind of a character. OpenAI's regex matches U+0345 nowhere: ignoring case, the class
+ * "neither letter nor digit" takes it for the letter iota, but the class "letter" takes it for a
+ * mark. So U+0345 separates words as a space does. */
+static enum kind character_kind(int32_t code, bool openai)
+{
+    if (code_point_is_space(code) || (openai && code == 0x345))
+        return SPACE;
+    switch (utf8proc_category(code)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+        return LETTER;
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+        return NUMBER;
+    default:
+        return OTHER;
+    }
+}
+
+/* Returns the length of the regex's match at the start of `codes`. *literal becomes the index of
+ * the literal that matched, or the number of literals if none did. */
+static size_t match_length(const struct clip_bpe *tokenizer, const int32_t *codes, size_t length,
+                           size_t *literal)
+{
+    const bool openai = tokenizer->rules == TOKENIZER_OPENAI;
+    *literal = openai || tokenizer->vocabulary.literals ? 0 : MARKERS;
+    for (; *literal < ARRAY_COUNT(LITERALS); ++*literal) {
+        size_t matched = literal_length(LITERALS[*literal], codes, length, openai);
+        if (matched)
+            return matched;
+    }
+    const enum kind kind = character_kind(codes[0], openai);
+    size_t end = 1;
+    while (kind != NUMBER && end < length && character_kind(codes[end], openai) == kind)
+        end++;
+    return end;
+}
+
+/* Encodes a start or end of text that the text itself contains. */
+static void encode_marker(struct job *job, const int32_t *codes, size_t length, size_t literal)
+{
+    const struct vocabulary *vocabulary = &job->tokenizer->vocabulary;
+    if (job->tokenizer->rules ==
+        TOKENIZER_HF) { /* The regex of ByteLevel splits the marker once more. */
+        encode_word(job, codes, 2);
+        encode_word(job, codes + 2, length - 4);
+        encode_word(job, codes + length - 2, 2);
+    } else if (literal_length(LITERALS[literal], codes, length, false)) {
+        token_ids_push(job->ids, literal ? vocabulary->end : vocabulary->start);
+    } else { /* The marker matched only with a long s. */
+        encode_word(job, codes, length);
+    }
+}
+
+static void encode_words(struct job *job, const int32_t *codes, size_t length)
+{
+    const struct clip_bpe *tokenizer = job->tokenizer;
+    for (size_t i = 0, matched, literal; i < length && !job->failed; i += matched) {
+        matched = 1;
+        if (character_kind(codes[i], tokenizer->rules == TOKENIZER_OPENAI) == SPACE)
+            continue;
+        matched = match_length(tokenizer, codes + i, length - i, &literal);
+        if (literal < MARKERS)
+            encode_marker(job, codes + i, matched, literal);
+        else
+            encode_word(job, codes + i, matched);
+    }
+}
+
+/* ---- Added tokens (Hugging Face) ------------------------------------------------------------- */
+
+static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized);
+
+/* Encodes the text between two added tokens. */
+static void encode_part(struct job *job, const int32_t *codes, size_t length, bool normalized)
+{
+    if (normalized) {
+        encode_words(job, codes, length);
+        return;
+    }
+    struct code_points text = {0};
+    code_points_push_all(&text, codes, length);
+    clean_hugging_face(&text);
+    job->failed |= text.failed;
+    if (!job->failed)
+        encode_added(job, text.codes, text.length, true);
+    code_points_free(&text);
+}
+
+static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized)
+{
+    const struct added_tokens *added = &job->tokenizer->added[normalized];
+    struct added_match match;
+    for (size_t i = 0; i < length; i += match.end) {
+        match = added_tokens_find(added, codes + i, length - i);
+        if (match.start)
+            encode_part(job, codes + i, match.start, normalized);
+        if (match.id >= 0)
+            token_ids_push(job->ids, match.id);
+    }
+}
+
+/* Prepares the search for the added tokens that are searched for in the normalised text, or for
+ * the others. */
+static bool make_added(struct clip_bpe *tokenizer, bool normalized)
+{
+    const struct vocabulary *vocabulary = &tokenizer->vocabulary;
+    const size_t count = vocabulary->added_count;
+    struct code_points *texts = calloc(count + 1, sizeof(*texts));
+    bool good = texts;
+    for (size_t i = 0; good && i < count; i++) {
+        const char *text = vocabulary->tokens[vocabulary->added[i].id];
+        code_points_push_utf8(&texts[i], text, strlen(text));
+        if (normalized)
+            clean_hugging_face(&texts[i]);
+        good = !texts[i].failed;
+    }
+    good = good && added_tokens_open(&tokenizer->added[normalized], vocabulary->added, texts, count,
+                                     normalized);
+    for (size_t i = 0; texts && i < count; i++)
+        code_points_free(&texts[i]);
+    free(texts);
+    return good;
+}
+
+/* ---- Opening --------------------------------------------------------------------------------- */
+
+static int load_rules(struct clip_bpe *tokenizer, const struct vocabulary_source *source,
+                      enum tokenizer_rules rules)
+{
+    tokenizer->rules = rules;
+    if (rules == TOKENIZER_BY_FILE)
+        tokenizer->rules = tokenizer->vocabulary.openai ? TOKENIZER_OPENAI : TOKENIZER_HF;
+    if (tokenizer->rules == TOKENIZER_OPENAI)
+        return VKCLIP_OK;
+    tokenizer->vocabulary.pad = tokenizer->vocabulary.end;
+    int error =
+        source->in_memory ? VKCLIP_OK : vocabulary_read_pad(&tokenizer->vocabulary, source->path);
+    if (!error && (!make_added(tokenizer, false) || !make_added(tokenizer, true)))
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for the added tokens", source->path);
+    return error;
+}
+
+static bool recognize_clip_bpe(const struct vocabulary_source *source)
+{
+    return source->gguf || source->root || !source->in_memory;
+}
+
+static void close_clip_bpe(struct tokenizer *tokenizer)
+{
+    struct clip_bpe *clip = (struct clip_bpe *)tokenizer;
+    for (int i = 0; i < 2; i++)
+        added_tokens_close(&clip->added[i]);
+    vocabulary_close(&clip->vocabulary);
+    free(clip);
+}
+
+static int open_clip_bpe(const struct vocabulary_source *source, enum tokenizer_rules rules,
+                         struct tokenizer **result)
+{
+    struct clip_bpe *clip = calloc(1, sizeof(*clip));
+    if (!clip)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", source->path);
+    int error = vocabulary_load(source, &clip->vocabulary);
+    if (!error)
+        error = load_rules(clip, source, rules);
+    if (error) {
+        close_clip_bpe(&clip->tokenizer);
+        return error;
+    }
+    const struct vocabulary *vocabulary = &clip->vocabulary;
+    *result = &clip->tokenizer;
+    **result = (struct tokenizer){.start = vocabulary->start,
+                                  .end = vocabulary->end,
+                                  .pad = vocabulary->pad,
+                                  .size = vocabulary->count};
+    return VKCLIP_OK;
+}
+
+/* ---- From text to ids ------------------------------------------------------------------------ */
+
+/* Does the steps of a job whose text is `points`. */
+static bool run_job(struct job *job, struct code_points *points)
+{
+    const bool openai = job->tokenizer->rules == TOKENIZER_OPENAI;
+    if (openai)
+        clean_openai(points);
+    if (!points->failed && openai)
+        encode_words(job, points->codes, points->length);
+    else if (!points->failed)
+        encode_added(job, points->codes, points->length, false);
+    free(job->pieces);
+    free(job->queue);
+    return !points->failed && !job->failed;
+}
+
+static bool encode_clip_bpe(const struct tokenizer *tokenizer, struct code_points *text,
+                            struct token_ids *ids)
+{
+    struct job job = {.tokenizer = (const struct clip_bpe *)tokenizer, .ids = ids};
+    return run_job(&job, text);
+}
+
+int clip_bpe_split(const char *text, size_t length, clip_bpe_word_fn *word, void *user)
+{
+    static const struct clip_bpe plain = {.rules = TOKENIZER_HF};
+    struct job job = {.tokenizer = &plain, .word = word, .user = user};
+    struct code_points points = {0};
+    code_points_push_utf8(&points, text, length);
+    const bool good = run_job(&job, &points);
+    code_points_free(&points);
+    return good ? VKCLIP_OK
+                : error_fail(VKCLIP_EMEMORY, "out of memory for a text of %zu bytes", length);
+}
+
+/* ---- From ids to text ------------------------------------------------------------------------ */
+
+/* Writes the bytes of a token, each of whose characters means one byte, and returns their number.
+ * `bytes` may be NULL. */
+static size_t token_bytes(const char *token, char *bytes)
+{
+    size_t size = 0, length = strlen(token);
+    for (size_t i = 0; i < length;) {
+        int32_t code;
+        const size_t used = (size_t)utf8proc_iterate((const uint8_t *)token + i,
+                                                     (utf8proc_ssize_t)(length - i), &code);
+        const int byte = vocabulary_byte(code);
+        const bool as_it_is = byte < 0; /* A character of an added token means itself. */
+        if (bytes && as_it_is)
+            memcpy(bytes + size, token + i, used);
+        else if (bytes)
+            bytes[size] = (char)byte;
+        size += as_it_is ? used : 1;
+        i += used;
+    }
+    return size;
+}
+
+/* Writes code points as UTF-8, with a space in place of each "</w>". Returns NULL when out of
+ * memory. */
+static char *spell_text(const struct code_points *points)
+{
+    char *text = malloc(4 * points->length + 1);
+    size_t end = 0;
+    if (!text)
+        return NULL;
+    for (size_t i = 0; i < points->length;) {
+        const int32_t *codes = points->codes + i;
+        const size_t suffix = literal_length(VOCABULARY_WORD_END, codes, points->length - i, false);
+        end += (size_t)utf8proc_encode_char(suffix ? ' ' : *codes, (uint8_t *)text + end);
+        i += suffix ? suffix : 1;
+    }
+    text[end] = 0;
+    return text;
+}
+
+static char *decode_clip_bpe(const struct tokenizer *tokenizer, const int32_t *ids, size_t count)
+{
+    const struct vocabulary *vocabulary = &((const struct clip_bpe *)tokenizer)->vocabulary;
+    struct code_points points = {0};
+    size_t size = 0, end = 0;
+    char *text = NULL;
+    for (size_t i = 0; i < count; i++)
+        size += token_bytes(vocabulary->tokens[ids[i]], NULL);
+    char *bytes = malloc(size + 1);
+    for (size_t i = 0; i < count && bytes; i++)
+        end += token_bytes(vocabulary->tokens[ids[i]], bytes + end);
+    if (bytes)
+        code_points_push_utf8(&points, bytes, end);
+    if (bytes && !points.failed)
+        text = spell_text(&points);
+    code_points_free(&points);
+    free(bytes);
+    return text;
+}
+
+const struct tokenizer_kind tokenizer_clip_bpe = {
+    .context = 77,
+    .recognizes = recognize_clip_bpe,
+    .open = open_clip_bpe,
+    .encode = encode_clip_bpe,
+    .decode = decode_clip_bpe,
+    .close = close_clip_bpe,
+};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Names the rules of CLIP's byte-pair encoding, of which there are two sets.
+ */
+#ifndef VKCLIP_TEXT_TOKENIZER_RULES_H
+#define VKCLIP_TEXT_TOKENIZER_RULES_H
+
+/* Tokenizers of another kind than CLIP's ignore them. */
+enum tokenizer_rules {
+    TOKENIZER_BY_FILE, /* OpenAI's for its list of merges and GGUF, Hugging Face's for other files
+                        */
+    TOKENIZER_OPENAI,  /* ftfy's plain steps, HTML unescaping, full lower case; the pad id is 0 */
+    TOKENIZER_HF       /* what tokenizer.json says; the pad id is what tokenizer_config.json says */
+};
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a file is follows from what it begins with, and for safetensors from its name.
+ */
+#include "text/vocabulary_source.h"
+#include "base/string.h"
+#include "format/safetensors.h"
+#include "format/sentencepiece.h"
+#include "text/vocabulary_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_LIMIT = 64 << 20 }; /* bytes of a file, unpacked */
+
+static int parse_json(struct vocabulary_source *source)
+{
+    size_t start = 0;
+    while (start < source->size && source->data[start] && strchr(" \t\r\n", source->data[start]))
+        start++;
+    if (start == source->size || source->data[start] != '{' ||
+        sentencepiece_is_model(source->data, source->size))
+        return VKCLIP_OK;
+    return vocabulary_file_parse_json(source->path, source->data, source->size, &source->root);
+}
+
+/* Copies the tensor with a SentencePiece model. */
+static int read_tensor(struct vocabulary_source *source)
+{
+    static const char name[] = "spiece_model";
+    struct safetensors *file = NULL;
+    int error = safetensors_open(source->path, &file);
+    if (error)
+        return error;
+    const struct tensor_view *tensor = safetensors_find(file, name);
+    if (!tensor || tensor->dtype != DTYPE_U8 || !tensor->size || tensor->size > FILE_LIMIT)
+        error = error_fail(VKCLIP_EFORMAT,
+                           "%s: no tokenizer in it, which would be a tensor \"%s\" of type U8 and "
+                           "at most %d bytes",
+                           source->path, name, FILE_LIMIT);
+    if (!error) {
+        source->size = (size_t)tensor->size;
+        source->data = source->owned_data = malloc(source->size + 1);
+        if (!source->owned_data)
+            error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", source->path);
+    }
+    if (!error)
+        error = tensor_view_copy(tensor, 0, source->size, source->owned_data);
+    if (!error)
+        source->owned_data[source->size] = 0;
+    safetensors_close(&file);
+    return error;
+}
+
+int vocabulary_source_open(const char *path, struct vocabulary_source *source)
+{
+    int error = VKCLIP_OK;
+    *source = (struct vocabulary_source){.path = path};
+    if (gguf_is_file(path)) {
+        error = gguf_open(path, &source->owned_gguf);
+        source->gguf = source->owned_gguf;
+        return error;
+    }
+    if (string_ends_with(path, ".safetensors"))
+        error = read_tensor(source);
+    else
+        error = vocabulary_file_read(path, FILE_LIMIT, &source->owned_data, &source->size);
+    source->data = source->owned_data;
+    if (!error)
+        error = parse_json(source);
+    if (error)
+        vocabulary_source_close(source);
+    return error;
+}
+
+int vocabulary_source_view(const void *data, size_t size, const char *name,
+                           struct vocabulary_source *source)
+{
+    *source =
+        (struct vocabulary_source){.path = name, .in_memory = true, .data = data, .size = size};
+    return parse_json(source);
+}
+
+struct vocabulary_source vocabulary_source_gguf(const struct gguf *file)
+{
+    return (struct vocabulary_source){.path = file->path, .in_memory = true, .gguf = file};
+}
+
+void vocabulary_source_close(struct vocabulary_source *source)
+{
+    json_decref(source->root);
+    gguf_close(&source->owned_gguf);
+    free(source->owned_data);
+    *source = (struct vocabulary_source){0};
+}
