@@ -271,9 +271,9 @@ enum vkclip_activation {
 
 struct vkclip_model_params {
     enum vkclip_precision precision;
-    /* The file with the vocabulary: tokenizer.json, vocab.json (with merges.txt beside it),
-     * bpe_simple_vocab_16e6.txt.gz, or a GGUF file. NULL: the one in the checkpoint or beside it.
-     */
+    /* The file with the vocabulary: tokenizer.json, spiece.model, vocab.json (with merges.txt
+     * beside it), bpe_simple_vocab_16e6.txt.gz, a GGUF file, or a safetensors file with the tensor
+     * spiece_model. NULL: the one in the checkpoint or beside it. */
     const char *vocab;
     /* The activation of a state dict that has no configuration. AUTO means OpenAI's QuickGELU. */
     enum vkclip_activation activation;
@@ -326,9 +326,12 @@ struct vkclip_model_info {
     enum vkclip_precision precision;
     enum vkclip_weights weights; /* AUTO: as the precision */
     bool tokenizer;              /* A vocabulary was found. */
-    char weights_path[1024];     /* the file with the weights */
-    char weights_type[16];       /* the type of most of them: "F32", "F16", "BF16" */
-    char tokenizer_path[1024];   /* the file with the vocabulary */
+    /* The ids of a text that models with such a vocabulary take: 77 for CLIP's, and 0 for T5's,
+     * whose models take texts of any length. */
+    uint32_t tokenizer_context;
+    char weights_path[1024];   /* the file with the weights */
+    char weights_type[16];     /* the type of most of them: "F32", "F16", "BF16" */
+    char tokenizer_path[1024]; /* the file with the vocabulary */
 };
 
 /* Opens a checkpoint. `path` is one of
@@ -434,14 +437,15 @@ enum vkclip_tokenize_flags {
     VKCLIP_TOKENIZE_FULL = 4    /* The context does not limit the ids, only `capacity` does. */
 };
 
-/* Byte-pair encodes one UTF-8 text of `length` bytes to ids with start and end of text, by OpenAI's
- * simple_tokenizer.py with ftfy's plain steps or by the Hugging Face tokenizer.json, as the
- * checkpoint's family says. Writes at most `capacity` ids, and their number without padding to
- * *count. The limit is the smaller of the model's context and `capacity`; a longer text is
- * truncated, keeps its end of text, and a warning is logged. With VKCLIP_TOKENIZE_FULL, or without
- * a context, only `capacity` limits the ids; with that flag *count is the number needed, which may
- * exceed `capacity`. Bytes that are not UTF-8 are read as U+FFFD. Errors: EABSENT (there is no
- * vocabulary), ETOOLONG, EINVALID. */
+/* Encodes one UTF-8 text of `length` bytes to ids. CLIP's byte pairs, with start and end of text,
+ * follow OpenAI's simple_tokenizer.py with ftfy's plain steps or the Hugging Face tokenizer.json,
+ * as the checkpoint's family says. T5's unigram pieces, with the end of text, follow SentencePiece
+ * for a spiece.model and GGUF, and the `tokenizers` library for a tokenizer.json. Writes at most
+ * `capacity` ids, and their number without padding to *count. The limit is the smaller of the
+ * model's context and `capacity`; a longer text is truncated, keeps its end of text, and a warning
+ * is logged. With VKCLIP_TOKENIZE_FULL, or without a context, only `capacity` limits the ids; with
+ * that flag *count is the number needed, which may exceed `capacity`. Bytes that are not UTF-8 are
+ * read as U+FFFD. Errors: EABSENT (there is no vocabulary), ETOOLONG, EINVALID. */
 VKCLIP_API int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t length,
                                unsigned flags, int32_t *ids, size_t capacity, size_t *count);
 

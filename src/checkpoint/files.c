@@ -173,7 +173,7 @@ static bool find_vocabulary(const char *folder, enum vkclip_family family,
                             char path[FILES_PATH_SIZE])
 {
     static const char *const names[] = {"bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt",
-                                        "tokenizer.json", "vocab.json"};
+                                        "tokenizer.json", "vocab.json", "spiece.model"};
     /* OpenAI's lists of merges are ignored beside Hugging Face's models. */
     for (size_t i = family == VKCLIP_FAMILY_HF ? 2 : 0; i < ARRAY_COUNT(names); i++) {
         if (!strcmp(names[i], "vocab.json") && !files_find(folder, "merges.txt", path))

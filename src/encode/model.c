@@ -93,6 +93,8 @@ static void fill_info(struct vkclip_model *model)
     info->weights = public_weights(&model->spec);
     info->precision = model->spec.type == TYPE_F16 ? VKCLIP_PRECISION_F16 : VKCLIP_PRECISION_F32;
     info->tokenizer = model->tokenizer != NULL;
+    if (model->tokenizer)
+        info->tokenizer_context = tokenizer_context(model->tokenizer);
 }
 
 const char *model_name(const struct vkclip_model *model)

@@ -9,8 +9,7 @@
 
 #include <stdlib.h>
 
-/* Ids of a text where there is a vocabulary and no model: the context of OpenAI's models. */
-enum { DEFAULT_CONTEXT = 77 };
+enum { FIRST_CAPACITY = 256 }; /* ids of a text whose length nothing limits, at first */
 
 struct options {
     struct cli_model_options model;
@@ -96,15 +95,23 @@ static bool tokenize_stream(struct cli_session *session, int delimiter, struct i
     return good;
 }
 
+/* Returns the number of ids that a text may have. 0: any number. */
+static size_t find_limit(const struct cli_session *session, const struct options *options)
+{
+    const uint32_t context = session->info.context;
+    if (context && (!options->context || options->context > context))
+        return context;
+    return options->context ? options->context : session->info.tokenizer_context;
+}
+
 static int tokenize_inputs(struct cli_session *session, const struct options *options,
                            struct ids *ids)
 {
     const struct cli_inputs *arguments = &session->arguments;
-    const uint32_t context = session->info.context;
-    size_t capacity = options->context ? options->context : DEFAULT_CONTEXT;
-    if (context && (!options->context || options->context > context))
-        capacity = context;
-    bool good = grow_ids(ids, capacity);
+    const size_t limit = find_limit(session, options);
+    if (!limit)
+        ids->flags = VKCLIP_TOKENIZE_FULL;
+    bool good = grow_ids(ids, limit ? limit : FIRST_CAPACITY);
     for (size_t i = 0; good && i < arguments->count; i++)
         good = tokenize_text(session, arguments->items[i].text, arguments->items[i].length, ids);
     if (good && !arguments->count)
@@ -142,7 +149,8 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "stdin0", NULL, CLI_FLAG, FIELD(records),
                "read texts from standard input, each ended by a NUL byte"),
     CLI_OPTION(0, "context", "N", CLI_NUMBER, FIELD(context),
-               "cut to N ids (the model's context, or 77)"),
+               "cut to N ids (the model's context; without a model 77 for CLIP's vocabularies, and "
+               "any number for T5's)"),
     CLI_OPTION(0, "full", NULL, CLI_FLAG, FIELD(full), "do not cut: print all ids"),
     CLI_INCLUDE(cli_strict_options, FIELD(strictness)),
     CLI_INCLUDE(cli_activation_options, FIELD(model)),
@@ -155,9 +163,9 @@ const struct cli_command cli_tokenize_command = {
              "-m PATH|--vocab FILE [OPTION...] --stdin|--stdin0",
     .arguments = "TEXT",
     .text =
-        "Prints one line of token ids per text, with the ids of start and end of text and without\n"
-        "padding. A text longer than the context is cut as for encoding, and a warning says so.\n"
-        "JSON: {\"text\":...,\"ids\":[...]}. Needs no device.",
+        "Prints one line of token ids per text, with the ids of start and end of text (T5 has no\n"
+        "start) and without padding. A text longer than the context is cut as for encoding, and a\n"
+        "warning says so. JSON: {\"text\":...,\"ids\":[...]}. Needs no device.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_tokenize,
