@@ -15,7 +15,7 @@ enum torch_global_kind {
     GLOBAL_FIRST, /* a call gives its first argument */
     GLOBAL_DTYPE,
     GLOBAL_STORAGE,
-    GLOBAL_CLASS, /* a class of TorchScript, of which only the name matters */
+    GLOBAL_CLASS, /* a class whose objects are their state: TorchScript's and ParameterDict */
 };
 
 struct torch_global {

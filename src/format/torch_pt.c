@@ -2,7 +2,8 @@
  *
  * Finds the tensors of a checkpoint: torch_archive.c says where the records lie, torch_pickle.c
  * what the objects are. A state dict is a dict of tensors, one under the key state_dict (training
- * checkpoints of OpenCLIP), or the modules of a TorchScript archive. Refused are PyTorch's formats
+ * checkpoints of OpenCLIP) or string_to_param (textual inversions), or the modules of a TorchScript
+ * archive. Refused are PyTorch's formats
  * from before 1.6, big-endian files, and tensors that their records do not hold. Little-endian
  * hosts only.
  */
@@ -334,18 +335,20 @@ static int sort_tensors(struct torch_pt *file)
     return VKCLIP_OK;
 }
 
-/* Finds the state dict: the root itself, the dict under the root's key state_dict, or the state of
- * a module. */
+/* Finds the state dict: the root itself, the dict under one of the root's keys, or the state of a
+ * module. Textual inversions have string_to_param, which is a dict or a ParameterDict. */
 static const struct pickle_value *find_state(const struct pickle_value *root)
 {
+    static const char *const keys[] = {"state_dict", "string_to_param"};
     const struct pickle_value *state = root, *nested = NULL;
-    if (root->kind == PICKLE_DICT)
-        nested = find_item(root->object, "state_dict");
+    for (size_t i = 0; i < ARRAY_COUNT(keys) && root->kind == PICKLE_DICT && !nested; i++)
+        nested = find_item(root->object, keys[i]);
     if (nested)
         state = nested;
     if (state->kind == PICKLE_OBJECT && state->object->count)
         state = &state->object->items[0];
-    return state;
+    nested = state->kind == PICKLE_DICT ? find_item(state->object, "_parameters") : NULL;
+    return nested ? nested : state;
 }
 
 static int read_state(struct reader *reader, const struct pickle_value *root)
@@ -360,7 +363,8 @@ static int read_state(struct reader *reader, const struct pickle_value *root)
         return error_fail(
             VKCLIP_EUNSUPPORTED,
             "%s: holds no named tensors, expected a state dict, a training checkpoint "
-            "with one under state_dict, or TorchScript modules",
+            "with one under state_dict, a textual inversion with string_to_param, or TorchScript "
+            "modules",
             reader->file->path);
     unwrap_names(reader->file);
     return sort_tensors(reader->file);
