@@ -24,6 +24,13 @@
 #include <string.h>
 #include <time.h>
 
+/* A product that is added to rows of a tensor. */
+struct addend {
+    struct weights_product product;
+    uint64_t first; /* row of the tensor */
+    struct addend *next;
+};
+
 struct weight {
     char *name; /* canonical name */
     unsigned rank;
@@ -36,6 +43,7 @@ struct weight {
         part; /* 1 to 3 for query, key and value until they are stacked; 0 for a whole tensor */
     bool transposed; /* stored as [D,width], while the canonical shape is [width,D] */
     struct tensor_view *replacement; /* NULL, or parts[0] with memory of its own */
+    struct addend *addends;          /* in the order in which they are added */
 };
 
 struct weights {
@@ -329,6 +337,21 @@ int weights_open_encoder(const char *path, const char *encoder, struct weights *
     return error;
 }
 
+static void free_product(const struct weights_product *product)
+{
+    free(product->left);
+    free(product->right);
+}
+
+static void free_addends(struct weight *weight)
+{
+    for (struct addend *addend = weight->addends, *next; addend; addend = next) {
+        next = addend->next;
+        free_product(&addend->product);
+        free(addend);
+    }
+}
+
 void weights_close(struct weights **weights)
 {
     if (!weights || !*weights)
@@ -339,6 +362,7 @@ void weights_close(struct weights **weights)
         if (weight->replacement)
             free((void *)weight->replacement->data);
         free(weight->replacement);
+        free_addends(weight);
     }
     free((*weights)->tensors);
     safetensors_close(&(*weights)->safetensors);
@@ -466,6 +490,22 @@ static int read_stacked(const struct weight *weight, uint64_t first, uint64_t ro
     return VKCLIP_OK;
 }
 
+/* Adds a product to rows [first, first + rows) of the tensor that it belongs to. */
+static void add_product(const struct addend *addend, uint64_t first, uint64_t rows, float *values)
+{
+    const struct weights_product *product = &addend->product;
+    const uint64_t columns = product->columns;
+    for (uint64_t row = 0; row < rows; row++) {
+        float *target = values + row * columns;
+        if (first + row < addend->first || first + row - addend->first >= product->rows)
+            continue;
+        const float *left = product->left + (first + row - addend->first) * product->rank;
+        for (uint64_t i = 0; i < product->rank; i++)
+            for (uint64_t column = 0; column < columns; column++)
+                target[column] += left[i] * product->right[i * columns + column];
+    }
+}
+
 int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
                  float *values)
 {
@@ -479,8 +519,11 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
                           (unsigned long long)rows, (unsigned long long)first);
     if (!rows || !weight->parts[0]->size)
         return VKCLIP_OK;
-    return weight->transposed ? read_transposed(weight->parts[0], first, rows, values)
-                              : read_stacked(weight, first, rows, values);
+    int error = weight->transposed ? read_transposed(weight->parts[0], first, rows, values)
+                                   : read_stacked(weight, first, rows, values);
+    for (const struct addend *addend = weight->addends; addend && !error; addend = addend->next)
+        add_product(addend, first, rows, values);
+    return error;
 }
 
 /* ---- Batch norm ------------------------------------------------------------------------------ */
@@ -580,5 +623,35 @@ int weights_replace(struct weights *weights, const char *name, const uint64_t *s
     weight->parts[0] = weight->replacement = view;
     weight->part_count = 1;
     weight->transposed = false;
+    return VKCLIP_OK;
+}
+
+/* ---- Adding ---------------------------------------------------------------------------------- */
+
+int weights_add_product(struct weights *weights, const char *name, uint64_t first,
+                        const struct weights_product *product)
+{
+    struct weight *weight = find_weight(weights, name);
+    struct addend *addend = NULL;
+    int error = VKCLIP_OK;
+    if (!weight)
+        error = error_fail(VKCLIP_EABSENT, "%s: has no tensor %s", weights->path, name);
+    else if (weight->rank != 2 || weight->shape[1] != product->columns ||
+             first > weight->shape[0] || product->rows > weight->shape[0] - first)
+        error = error_fail(VKCLIP_EINVALID,
+                           "%s: %s: a product of %llu rows and %llu columns does not fit into it",
+                           weights->path, name, (unsigned long long)product->rows,
+                           (unsigned long long)product->columns);
+    else if (!(addend = malloc(sizeof(*addend))))
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
+    if (error) {
+        free_product(product);
+        return error;
+    }
+    *addend = (struct addend){.product = *product, .first = first};
+    struct addend **last = &weight->addends;
+    while (*last)
+        last = &(*last)->next;
+    *last = addend;
     return VKCLIP_OK;
 }

@@ -81,4 +81,15 @@ struct row_reader weights_row_reader(const struct weights *weights);
 int weights_replace(struct weights *weights, const char *name, const uint64_t *shape,
                     float *values);
 
+/* A product of two small matrices, left [rows,rank] times right [rank,columns], in fp32. */
+struct weights_product {
+    uint64_t rows, columns, rank;
+    float *left, *right; /* from malloc */
+};
+/* Adds a product to the values of a tensor of two dimensions, beginning with row `first`, whenever
+ * they are read. Takes ownership of the matrices, even after an error. Returns EINVALID if the
+ * product has not the tensor's columns or exceeds its rows. */
+int weights_add_product(struct weights *weights, const char *name, uint64_t first,
+                        const struct weights_product *product);
+
 #endif
