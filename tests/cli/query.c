@@ -71,6 +71,7 @@ static void words_are_understood(void **state)
         {{"cat.jpg"}, {picture(1, "cat.jpg")}},
         {{"dog.jpg"}, {text(1, "dog.jpg")}}, /* there is no such file */
         {{"https://a/b?c=d"}, {picture(1, "https://a/b?c=d")}},
+        {{"HTTP://a/b", "Https://c"}, {picture(1, "HTTP://a/b"), picture(1, "Https://c")}},
         {{"snow", "-", "2:http://a/b"}, {text(1, "snow"), picture(-2, "http://a/b")}},
         {{"http:", "ftp://a/b"}, {text(1, "http: ftp://a/b")}},
         {{"cat.jpg", "in", "snow"}, {picture(1, "cat.jpg"), text(1, "in snow")}},

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* What was read of a query so far. */
 struct parser {
@@ -47,9 +48,10 @@ static const char *read_weight(const char *word, double *weight)
     return word + length + 1;
 }
 
+/* The scheme of a URL may be written in capitals. */
 bool query_is_url(const char *word)
 {
-    return string_begins_with(word, "http://") || string_begins_with(word, "https://");
+    return !strncasecmp(word, "http://", 7) || !strncasecmp(word, "https://", 8);
 }
 
 static bool is_picture(const char *word, query_is_file_fn *is_file)
