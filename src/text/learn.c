@@ -16,6 +16,7 @@
 #include <string.h>
 
 enum { DEFAULT_SIZE = 49408, DEFAULT_FREQUENCY = 2, DEFAULT_CONTEXT = 77 };
+enum { PIECE_SIZE = 64 << 10 }; /* Larger pieces are not read faster. */
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
@@ -44,23 +45,50 @@ static int add_column(struct bpe *bpe, const char *path, const char *name, uint6
     return error;
 }
 
+/* Adds the lines of a text, or without `is_end` those that end in it, and tells how many bytes they
+ * take. */
+static int add_texts(struct bpe *bpe, const char *text, size_t size, bool is_end, size_t *taken,
+                     uint64_t *texts)
+{
+    int error = VKCLIP_OK;
+    *taken = 0;
+    while (!error && *taken < size) {
+        const char *line = text + *taken, *stop = memchr(line, '\n', size - *taken);
+        if (!stop && !is_end)
+            break;
+        const size_t length = stop ? (size_t)(stop - line) : size - *taken;
+        error = bpe_add_text(bpe, line, length); /* A '\r' at the end counts as white space. */
+        *texts += length > 0;
+        *taken += length + (stop != NULL);
+    }
+    return error;
+}
+
+/* Reads a file in pieces. The beginning of a line that does not end in one stays in front of the
+ * next. */
 static int add_lines(struct bpe *bpe, const char *path, uint64_t *texts)
 {
     struct file_map map;
-    int error = file_map_open(path, &map);
-    if (error)
-        return error;
-    const char *line = (const char *)map.data;
-    size_t left = map.size;
-    while (!error && left) {
-        const char *stop = memchr(line, '\n', left);
-        const size_t length = stop ? (size_t)(stop - line) : left;
-        const size_t step = length + (stop != NULL);
-        error = bpe_add_text(bpe, line, length); /* A '\r' at the end counts as white space. */
-        *texts += length > 0;
-        line += step;
-        left -= step;
+    char *text = NULL;
+    size_t kept = 0;
+    int error = file_open(path, &map);
+    for (uint64_t read = 0; !error && read < map.size;) {
+        const size_t step = map.size - read < PIECE_SIZE ? (size_t)(map.size - read) : PIECE_SIZE;
+        char *larger = realloc(text, kept + step);
+        size_t taken = 0;
+        if (!larger) {
+            error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for a line", path);
+            break;
+        }
+        text = larger;
+        error = file_map_read(&map, read, step, text + kept);
+        read += step;
+        if (!error)
+            error = add_texts(bpe, text, kept + step, read == map.size, &taken, texts);
+        kept += step - taken;
+        memmove(text, text + taken, kept);
     }
+    free(text);
     file_map_close(&map);
     return error;
 }

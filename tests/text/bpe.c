@@ -226,6 +226,40 @@ static void test_files_open(void **state)
     scratch_remove(folder);
 }
 
+/* A file of lines is read in pieces of 64 KiB, in which neither lines nor words end. */
+static void test_long_files(void **state)
+{
+    (void)state;
+    enum { LINES = 3000, LONG_LINE = 30000 };
+    char *folder = scratch_folder(), *lines = scratch_path(folder, "a.txt"),
+         *table = scratch_path(folder, "b.tsv"), *one = scratch_path(folder, "one"),
+         *two = scratch_path(folder, "two");
+    struct vkclip_tokenizer_result result;
+    FILE *text = fopen(lines, "wb"), *rows = fopen(table, "wb");
+    assert_true(text && rows);
+    fprintf(rows, "title\n");
+    for (int i = 0; i < LINES; i++) {
+        const int words = i == LINES / 2 ? LONG_LINE : 10;
+        for (int j = 0; j < words; j++) {
+            fprintf(text, "owl%d ", i * j % 101);
+            fprintf(rows, "owl%d ", i * j % 101);
+        }
+        fprintf(text, "%s", i + 1 < LINES ? "\n" : "");
+        fprintf(rows, "\n");
+    }
+    fclose(text);
+    fclose(rows);
+    train((const char *const[]){lines}, 1, one, 600, NULL, &result);
+    assert_int_equal(result.texts, LINES);
+    train((const char *const[]){table}, 1, two, 600, NULL, &result);
+    check_same_files(one, two);
+    free(lines);
+    free(table);
+    free(one);
+    free(two);
+    scratch_remove(folder);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -311,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_merges_are_those_of_the_plain_way),
         cmocka_unit_test(test_words_are_the_tokenizers),
         cmocka_unit_test(test_files_open),
+        cmocka_unit_test(test_long_files),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_rows),
     };
