@@ -900,10 +900,11 @@ struct vkclip_update_result {
  *
  * Results are written in batches of at most 256 files or half a second. Whenever the process ends,
  * the index is intact, and the next call does what is left. A file that cannot be read or decoded
- * is recorded, and is not read again until it changes. `params` and `result` may be NULL; *result
- * is valid after an error, too. Errors: EINVALID (a path does not exist; the index has other
- * vectors under this model's name; a function of the caller stopped the call), and those of
- * vkclip_open_index and vkclip_encode_files. */
+ * is recorded, and is not read again until it changes, or has failed for lack of something that
+ * this build and machine have. `params` and `result` may be NULL; *result is valid after an error,
+ * too. Errors: EINVALID (a path does not exist; the index has other vectors under this model's
+ * name; a function of the caller stopped the call), and those of vkclip_open_index and
+ * vkclip_encode_files. */
 VKCLIP_API int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
                                   const char *const *paths, size_t count,
                                   const struct vkclip_update_params *params,

@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/string.h"
 #include "image/exif.h"
 #include "image/orient.h"
 #include "image/formats.h"
@@ -139,6 +140,27 @@ static const char *name_text(const uint8_t *data, size_t size)
     return strstr(start, "<html") ? "HTML page" : "text";
 }
 
+#define NOT_BUILT " picture, which this build of vkclip cannot read"
+#define NO_LIBEXIF "this build of vkclip has no libexif"
+
+bool image_has_library_now(const char *message)
+{
+    const struct vkclip_image_format *listed;
+    for (size_t i = 0; (listed = image_format(i)); i++)
+        if (listed->readable && string_begins_with(message, listed->name) &&
+            string_begins_with(message + strlen(listed->name), NOT_BUILT))
+            return true;
+#ifdef VKCLIP_WITH_EXIF
+    if (strstr(message, NO_LIBEXIF))
+        return true;
+#endif
+#ifdef VKCLIP_WITH_HEIF
+    return image_heif_has_decoder_now(message);
+#else
+    return false;
+#endif
+}
+
 /* Refuses a file of a known format without a reader, or of an unknown one. */
 static int refuse(const struct image_file *file, const char *what, const char *library)
 {
@@ -150,8 +172,7 @@ static int refuse(const struct image_file *file, const char *what, const char *l
     memcpy(start, file->data, file->size < 4 ? file->size : 4);
     if (library)
         return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: %s picture, which this build of vkclip cannot read because it was "
-                          "built without %s; expected %s",
+                          "%s: %s" NOT_BUILT " because it was built without %s; expected %s",
                           file->name, what, library, supported);
     if (what)
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: %s, expected %s", file->name, what, supported);
@@ -194,8 +215,7 @@ static int read_facts(const struct image_file *file, bool orient, struct image_f
 #else
     if (file->exif && orient && !file->oriented)
         return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: its EXIF orientation cannot be read, because this build of vkclip "
-                          "has no libexif",
+                          "%s: its EXIF orientation cannot be read, because " NO_LIBEXIF,
                           file->name);
 #endif
     return VKCLIP_OK;

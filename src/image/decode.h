@@ -34,6 +34,10 @@ int image_decode(const void *data, size_t size, const char *name,
                  struct image_facts *facts);
 void image_free(struct vkclip_image *image);
 
+/* Tells whether this program has the library or plugin for the lack of which one refused a file
+ * with this message, which must be without the file's name. */
+bool image_has_library_now(const char *message);
+
 /* Writes the names of the formats that this build decodes: "PNG, JPEG or BMP". */
 void image_formats(char *text, size_t capacity);
 

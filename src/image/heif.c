@@ -9,6 +9,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/mute.h"
+#include "base/string.h"
 #include "image/reader.h"
 
 #include <libheif/heif.h>
@@ -19,6 +20,8 @@
 
 /* Registers the decoders that are installed as plugins. They stay registered, because searching
  * their folder again for every picture would take longer than decoding a small one. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
 static void register_decoders(void)
 {
     heif_init(NULL);
@@ -44,6 +47,18 @@ static const struct decoder *find_absent(const struct image_file *file)
     return NULL;
 }
 
+#define NO_DECODER "libheif has no decoder of "
+
+bool image_heif_has_decoder_now(const char *message)
+{
+    const char *codec = strstr(message, NO_DECODER);
+    pthread_once(&once, register_decoders);
+    for (size_t i = 0; codec && i < ARRAY_COUNT(decoders); i++)
+        if (string_begins_with(codec + strlen(NO_DECODER), decoders[i].codec))
+            return heif_have_decoder_for_format(decoders[i].compression);
+    return false;
+}
+
 /* Fails with libheif's message, or with the name of the package that the decoder is in. */
 static int fail_heif(const struct image_file *file, struct heif_error failure)
 {
@@ -53,8 +68,7 @@ static int fail_heif(const struct image_file *file, struct heif_error failure)
         absent = find_absent(file);
     if (absent)
         return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: %s picture, but libheif has no decoder of %s; install the package "
-                          "%s",
+                          "%s: %s picture, but " NO_DECODER "%s; install the package %s",
                           file->name, file->format, absent->codec, absent->package);
     if (failure.subcode == heif_suberror_Security_limit_exceeded)
         return reader_unsupported(file, failure.message);
@@ -286,7 +300,6 @@ static int decode_primary(struct image_file *file, struct heif_context *context,
 
 int image_heif_decode(struct image_file *file, uint8_t **pixels)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, register_decoders);
     struct heif_context *context = heif_context_alloc();
     if (!context)

@@ -65,6 +65,8 @@ image_reader image_avif_decode, image_bmp_decode, image_gif_decode, image_heif_d
 bool image_avif_recognise(const struct image_file *file);
 bool image_heic_recognise(const struct image_file *file);
 bool image_heif_recognise(const struct image_file *file);
+/* Tells whether libheif has the decoder whose absence a message tells of. */
+bool image_heif_has_decoder_now(const char *message);
 /* TGA has no magic number: tells whether all fields of a header fit together. */
 bool image_tga_recognise(const struct image_file *file);
 

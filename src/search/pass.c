@@ -12,6 +12,7 @@
 #include "base/folder.h"
 #include "base/half.h"
 #include "base/string.h"
+#include "image/decode.h"
 #include "search/file_hash.h"
 #include "search/walk.h"
 
@@ -211,11 +212,18 @@ static struct entry *find_same(const struct pass *pass, const struct entry *entr
     return same;
 }
 
+/* Tells whether a content that could not be decoded, for the reason in `message`, is to be tried
+ * again. */
+static bool is_tried_again(const struct pass *pass, const char *message)
+{
+    return pass->params->update.retry || image_has_library_now(message);
+}
+
 /* Tells whether nothing of a content is to be computed. */
 static bool is_done(const struct pass *pass, const struct store_content *content)
 {
     const struct vkclip_update_params *update = &pass->params->update;
-    if (content->error && !update->retry)
+    if (content->error && !is_tried_again(pass, content->message))
         return true;
     return content->encoded && (content->thumbnail || !update->thumbnails);
 }
@@ -258,7 +266,7 @@ static struct entry *settle_entry(struct pass *pass, struct entry *entry)
         entry_free(entry);
         return NULL;
     }
-    if (content.error && !pass->params->update.retry)
+    if (content.error && !is_tried_again(pass, content.message))
         entry_fail(entry, content.error, content.message);
     entry->open.encoded = content.encoded;
     entry->open.wants_thumbnail = pass->params->update.thumbnails && !content.thumbnail;
@@ -445,12 +453,12 @@ static int list_roots(struct pass *pass, const char *const *paths, size_t count,
 
 static int see_picture(struct pass *pass, const char *path, const struct store_stamp *stamp)
 {
-    enum store_state state;
+    struct store_seen seen;
     pass->progress.found++;
     const int error = pass->store->write->see_file(pass->store, path, stamp, pass->model,
-                                                   pass->params->update.thumbnails, &state);
-    if (error || pass->error || state == STORE_INDEXED ||
-        (state == STORE_FAILED && !pass->params->update.retry))
+                                                   pass->params->update.thumbnails, &seen);
+    if (error || pass->error || seen.state == STORE_INDEXED ||
+        (seen.state == STORE_FAILED && !is_tried_again(pass, seen.message)))
         return error ? error : pass->error;
     pass->progress.total++;
     return pass->store->write->add_work(pass->store, path);

@@ -5,6 +5,8 @@
 #include "search/sql_store.h"
 #include "base/string.h"
 
+#include <stdio.h>
+
 static enum store_state read_state(const struct row *row, const struct store_stamp *stamp)
 {
     if ((uint64_t)row_number(row, 0) != stamp->size ||
@@ -17,18 +19,19 @@ static enum store_state read_state(const struct row *row, const struct store_sta
 }
 
 int sql_see_file(struct store *store, const char *path, const struct store_stamp *stamp,
-                 int64_t model, bool thumbnail, enum store_state *state)
+                 int64_t model, bool thumbnail, struct store_seen *seen)
 {
     const char *see_id = sql_text(store, SQL_SEE_ID);
     struct row row;
-    *state = STORE_UNKNOWN;
+    *seen = (struct store_seen){STORE_UNKNOWN, ""};
     sql_store(store)->pass_model = model;
     sql_store(store)->pass_thumbnail = thumbnail;
     int error = database_find(sql_database(store), sql_text(store, SQL_SEE_FILE), &row, "pii", path,
                               model, (int64_t)thumbnail);
     if (error || !row.rows)
         return error;
-    *state = read_state(&row, stamp);
+    seen->state = read_state(&row, stamp);
+    snprintf(seen->message, sizeof(seen->message), "%s", row_text(&row, 7));
     const int64_t id = row_number(&row, 6);
     row_release(&row);
     return see_id ? database_run(sql_database(store), see_id, NULL, "i", id) : VKCLIP_OK;

@@ -60,7 +60,7 @@ int sql_check_version(const char *name, int64_t version, int64_t known);
 
 /* Functions of sql_pass.c: see store.h. */
 int sql_see_file(struct store *store, const char *path, const struct store_stamp *stamp,
-                 int64_t model, bool thumbnail, enum store_state *state);
+                 int64_t model, bool thumbnail, struct store_seen *seen);
 int sql_see_folder(struct store *store, const char *path);
 int sql_each_unseen(struct store *store, const char *path, vkclip_folder_fn *fn, void *user);
 int sql_count_below(struct store *store, const char *path, uint64_t *count);

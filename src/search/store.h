@@ -43,6 +43,11 @@ enum store_state {
     STORE_INDEXED
 };
 
+struct store_seen {
+    enum store_state state;
+    char message[256]; /* of STORE_FAILED, if it is the content that cannot be decoded */
+};
+
 /* What is known of a picture besides its vectors. Texts are NULL where nothing is known. */
 struct store_facts {
     const char *format, *camera;
@@ -182,7 +187,7 @@ struct store_writers {
     int (*start_pass)(struct store *store);
     /* Tells what is known of a path, and counts the file as seen in this pass. */
     int (*see_file)(struct store *store, const char *path, const struct store_stamp *stamp,
-                    int64_t model, bool thumbnail, enum store_state *state);
+                    int64_t model, bool thumbnail, struct store_seen *seen);
     /* Counts every known and present file at a path or below it as seen: it could not be searched.
      */
     int (*see_folder)(struct store *store, const char *path);

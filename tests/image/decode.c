@@ -3,6 +3,7 @@
  * Picture files: small handmade files decode to the expected pixels, a file that is cut off is
  * never accepted as complete, and a damaged one gives an error or a picture of its size.
  */
+#include "image/decode.h"
 #include "image/samples.h"
 
 /* ---- What files decode to -------------------------------------------------------------------- */
@@ -215,13 +216,44 @@ static void test_cut_and_damaged(void **state)
     }
 }
 
+/* ---- Libraries ------------------------------------------------------------------------------- */
+
+#ifdef VKCLIP_WITH_EXIF
+#define HAS_EXIF true
+#else
+#define HAS_EXIF false
+#endif
+
+/* A message tells by what was lacking whether a file may be tried again. */
+static void test_what_was_lacking(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *message;
+        bool expected;
+    } cases[] = {
+        {"PNG picture, which this build of vkclip cannot read because it was built without a",
+         true},
+        {"QOI picture, which this build of vkclip cannot read because it was built without a",
+         false},
+        {"QOI picture, expected PNG or JPEG", false},
+        {"truncated PNG: 500 bytes, expected at least 3250", false},
+        {"its EXIF orientation cannot be read, because this build of vkclip has no libexif",
+         HAS_EXIF},
+        {"HEIC picture, but libheif has no decoder of VVC; install the package a", false},
+        {"", false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        if (image_has_library_now(cases[i].message) != cases[i].expected)
+            fail_msg("%s", cases[i].message);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_png),
-        cmocka_unit_test(test_gif_full_table),
-        cmocka_unit_test(test_cut_and_damaged),
+        cmocka_unit_test(test_samples),          cmocka_unit_test(test_png),
+        cmocka_unit_test(test_gif_full_table),   cmocka_unit_test(test_cut_and_damaged),
+        cmocka_unit_test(test_what_was_lacking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,12 +161,12 @@ static void texts_are_mended(void **state)
 static void list_work(struct store *store, int64_t model)
 {
     char path[32];
-    enum store_state found;
+    struct store_seen found;
     assert_int_equal(store->write->start_pass(store), 0);
     for (int i = 0; i < PATHS; i++) {
         snprintf(path, sizeof(path), "/p/%d", i);
         assert_int_equal(store->write->see_file(store, path, &stamp, model, false, &found), 0);
-        if (found != STORE_INDEXED)
+        if (found.state != STORE_INDEXED)
             assert_int_equal(store->write->add_work(store, path), 0);
     }
 }

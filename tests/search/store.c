@@ -258,7 +258,7 @@ static void pruning_removes_what_is_nowhere(void **state)
     /* A pass sees one file of four, in one of two folders. What another process adds meanwhile is
      * not missing. */
     const struct store_stamp stamp = {.size = 1, .inode = 1, .modified = 2, .changed = 3};
-    enum store_state found;
+    struct store_seen found;
     assert_int_equal(store->write->start_pass(store), 0);
     struct store *other = open_store(folder);
     assert_int_equal(other->write->begin(other), 0);
@@ -267,7 +267,7 @@ static void pruning_removes_what_is_nowhere(void **state)
     store_close(&other);
     assert_int_equal(store->write->see_file(store, "/p/copy of 1", &stamp, model, false, &found),
                      0);
-    assert_int_equal(found, STORE_INDEXED);
+    assert_int_equal(found.state, STORE_INDEXED);
     assert_int_equal(store->write->begin(store), 0);
     assert_int_equal(store->write->mark_missing(store, "/p", 77), 0);
     assert_int_equal(store->write->count_marked(store, 77, &marked), 0);
