@@ -891,12 +891,13 @@ struct vkclip_update_result {
 /* Brings an index up to date with files and folders: finds the pictures in them and everything
  * below, reads those that are new or changed (another size, inode, or time of change), and encodes
  * contents that have no embedding by this model yet. Without paths (`count` 0) it does so for all
- * folders that it was given before. Hidden files and folders and those of systems (@eaDir,
- * node_modules) are left out unless they are named; a file that was named once is followed by calls
- * for a folder around it, too. Links are followed where they lead out of the folder. A picture's
- * EXIF orientation is applied. Files that are gone are marked as missing and are not found any
- * more, but if a folder is absent or has no files at all although the index knows some, as if its
- * disk were not mounted, a warning is logged and nothing is marked.
+ * files and folders that it was given before. Hidden files and folders and those of systems
+ * (@eaDir, node_modules) are left out unless they are named; a file that was named once is followed
+ * by calls for a folder around it, too. The log says which other files of a new folder are left
+ * out. Links are followed where they lead out of the folder. A picture's EXIF orientation is
+ * applied. Files that are gone are marked as missing and are not found any more, but if a folder is
+ * absent or has no files at all although the index knows some, as if its disk were not mounted, a
+ * warning is logged and nothing is marked.
  *
  * Results are written in batches of at most 256 files or half a second. Whenever the process ends,
  * the index is intact, and the next call does what is left. A file that cannot be read or decoded

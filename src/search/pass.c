@@ -9,11 +9,13 @@
 #include "search/pass.h"
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/folder.h"
 #include "base/half.h"
 #include "base/string.h"
 #include "image/decode.h"
 #include "search/file_hash.h"
+#include "search/roots.h"
 #include "search/walk.h"
 
 #include <errno.h>
@@ -37,6 +39,7 @@ struct pass {
     struct store *store;
     const struct pass_params *params;
     const struct roots *roots; /* what is searched */
+    bool whole;                /* The caller named nothing: this is about all that is known. */
     int64_t model, now;        /* `now` names the pass: nanoseconds since 1970 */
     struct vkclip_update_result result;
 
@@ -361,96 +364,6 @@ void pass_fail(struct pass *pass, struct pass_entry *open, int error, const char
 
 /* ---- Finding files --------------------------------------------------------------------------- */
 
-/* What the caller named, or a folder that the index knows. */
-struct root {
-    char *path; /* absolute, without links where it exists */
-    bool known; /* The index was given this folder before. */
-    bool exists, folder;
-    bool below;   /* It lies below another one. */
-    bool covered; /* The search of another one comes to it, too. */
-};
-
-struct roots {
-    struct root *items;
-    size_t count;
-};
-
-static void free_roots(struct roots *roots)
-{
-    for (size_t i = 0; i < roots->count; i++)
-        free(roots->items[i].path);
-    free(roots->items);
-    *roots = (struct roots){0};
-}
-
-/* Adds a root and takes the path over. */
-static int add_root(struct roots *roots, char *path)
-{
-    struct root *larger = realloc(roots->items, (roots->count + 1) * sizeof(*larger));
-    if (larger)
-        roots->items = larger;
-    if (!larger || !path) {
-        free(path);
-        return error_fail(VKCLIP_EMEMORY, "out of memory for a list of folders");
-    }
-    struct root *root = &larger[roots->count++];
-    struct stat status;
-    *root = (struct root){.path = path};
-    root->exists = !stat(path, &status);
-    root->folder = root->exists && S_ISDIR(status.st_mode);
-    return VKCLIP_OK;
-}
-
-static int add_known_root(void *user, const char *path)
-{
-    return add_root(user, string_format("%s", path));
-}
-
-static int see_known_root(void *user, const char *path)
-{
-    struct roots *roots = user;
-    for (size_t i = 0; i < roots->count; i++)
-        roots->items[i].known |= !strcmp(roots->items[i].path, path);
-    return 0;
-}
-
-/* A hidden folder, or a file whose name is no picture's, is found only if it is named. */
-static void compare_roots(struct root *root, const struct root *other)
-{
-    root->below |= walk_is_below(root->path, other->path);
-    root->covered |= walk_finds(root->path, other->path) &&
-                     (!root->exists || root->folder || walk_is_picture(root->path));
-}
-
-/* Lists what is to be searched, and refuses a path of which nothing is known. */
-static int list_roots(struct pass *pass, const char *const *paths, size_t count,
-                      struct roots *roots)
-{
-    struct store *store = pass->store;
-    int error = VKCLIP_OK;
-    for (size_t i = 0; i < count && !error; i++)
-        error = add_root(roots, walk_make_absolute(paths[i]));
-    if (!count)
-        error = store->read->each_root(store, add_known_root, roots);
-    if (!error && !roots->count)
-        error = error_fail(VKCLIP_EINVALID, "%s: has no folders yet: name some (`paths`)",
-                           pass->index->path);
-    if (!error)
-        error = store->read->each_root(store, see_known_root, roots);
-    for (size_t i = 0; i < roots->count && !error; i++) {
-        struct root *root = &roots->items[i];
-        uint64_t files = 0;
-        for (size_t j = 0; j < roots->count; j++)
-            if (j < i || (j > i && strcmp(root->path, roots->items[j].path) != 0))
-                compare_roots(root, &roots->items[j]);
-        if (!root->exists)
-            error = store->write->count_below(store, root->path, &files);
-        if (!error && !root->exists && !root->known && !files)
-            error = error_fail(VKCLIP_EINVALID, "%s: no such file or folder", paths[i]);
-    }
-    return error;
-}
-
 static int see_picture(struct pass *pass, const char *path, const struct store_stamp *stamp)
 {
     struct store_seen seen;
@@ -550,21 +463,54 @@ static int keep_known_root(void *user, const char *path)
     return has_entries(path) ? VKCLIP_OK : keep_files(pass, path, "has no files");
 }
 
-/* Is a vkclip_folder_fn. A search does not come to a file that was named itself, if something on
- * the way to it is hidden or its name is no picture's, and so this looks whether it is there. */
+/* Tells whether a file that cannot be found is gone. A file outside of all folders of the index may
+ * be on a disk that is not mounted. */
+static bool is_gone(const char *path, bool outside)
+{
+    if (errno != ENOENT && errno != ENOTDIR)
+        return false;
+    char *folder = string_format("%.*s", (int)(file_name(path) - path), path);
+    const bool gone = !outside || (folder && has_entries(folder));
+    free(folder);
+    return gone;
+}
+
+/* Is a vkclip_folder_fn. A search does not come to a file that was named itself, if it lies outside
+ * of all folders, something on the way to it is hidden, or its name is no picture's, and so this
+ * looks whether it is there. */
 static int see_named(void *user, const char *path)
 {
     struct pass *pass = user;
     struct stat status;
-    for (size_t i = 0; i < pass->roots->count; i++)
-        if (walk_finds(path, pass->roots->items[i].path) && walk_is_picture(path))
+    bool outside = true;
+    for (size_t i = 0; i < pass->roots->count; i++) {
+        const char *root = pass->roots->items[i].path;
+        if (walk_finds(path, root) && walk_is_picture(path))
             return VKCLIP_OK;
+        outside &= !walk_is_below(path, root);
+    }
     if (stat(path, &status))
-        return errno == ENOENT || errno == ENOTDIR
-                   ? VKCLIP_OK
-                   : pass->store->write->see_folder(pass->store, path);
+        return is_gone(path, outside) ? VKCLIP_OK
+                                      : pass->store->write->see_folder(pass->store, path);
     const struct store_stamp stamp = walk_stamp(&status);
     return S_ISREG(status.st_mode) ? see_picture(pass, path, &stamp) : VKCLIP_OK;
+}
+
+/* Calls a function for each path below which this pass knows of everything whether it is there. */
+static int each_scope(struct pass *pass, int (*fn)(struct pass *, const char *path))
+{
+    int error = VKCLIP_OK;
+    if (pass->whole)
+        return fn(pass, "/");
+    for (size_t i = 0; i < pass->roots->count && !error; i++)
+        if (!pass->roots->items[i].below)
+            error = fn(pass, pass->roots->items[i].path);
+    return error;
+}
+
+static int see_all_named(struct pass *pass, const char *path)
+{
+    return pass->store->write->each_unseen(pass->store, path, see_named, pass);
 }
 
 /* The view of the database that the walk holds is let go between parts of the walk. */
@@ -579,24 +525,25 @@ static int search_roots(struct pass *pass, const struct roots *roots)
             error = search_root(pass, &roots->items[i]);
     if (!error)
         error = store->read->each_root(store, keep_known_root, pass);
-    for (size_t i = 0; i < roots->count && !error; i++)
-        if (!roots->items[i].below)
-            error = store->write->each_unseen(store, roots->items[i].path, see_named, pass);
+    if (!error)
+        error = each_scope(pass, see_all_named);
     if (!error)
         return store->read->end(store);
     store->write->rollback(store);
     return error;
 }
 
-static int mark_roots(struct pass *pass, const struct roots *roots)
+static int mark_missing(struct pass *pass, const char *path)
+{
+    return pass->store->write->mark_missing(pass->store, path, pass->now);
+}
+
+static int mark_files(struct pass *pass)
 {
     struct store *store = pass->store;
     int error = store->write->begin(store);
-    for (size_t i = 0; i < roots->count && !error; i++) {
-        const struct root *root = &roots->items[i];
-        if (!root->below)
-            error = store->write->mark_missing(store, root->path, pass->now);
-    }
+    if (!error)
+        error = each_scope(pass, mark_missing);
     if (!error)
         error = store->write->commit(store);
     if (error)
@@ -622,20 +569,20 @@ static int put_roots(struct pass *pass, const struct roots *roots)
     return error;
 }
 
-static int count_results(struct pass *pass, const struct roots *roots)
+static int count_indexed(struct pass *pass, const char *path)
 {
-    struct store *store = pass->store;
-    int error = store->write->count_marked(store, pass->now, &pass->result.removed);
-    for (size_t i = 0; i < roots->count && !error; i++) {
-        uint64_t indexed, failed;
-        if (roots->items[i].below)
-            continue;
-        error = store->write->count_indexed(store, roots->items[i].path, pass->model, &indexed,
-                                            &failed);
-        pass->result.indexed += error ? 0 : indexed;
-        pass->result.failed += error ? 0 : failed;
-    }
+    uint64_t indexed, failed;
+    int error =
+        pass->store->write->count_indexed(pass->store, path, pass->model, &indexed, &failed);
+    pass->result.indexed += error ? 0 : indexed;
+    pass->result.failed += error ? 0 : failed;
     return error;
+}
+
+static int count_results(struct pass *pass)
+{
+    int error = pass->store->write->count_marked(pass->store, pass->now, &pass->result.removed);
+    return error ? error : each_scope(pass, count_indexed);
 }
 
 /* Waits for other processes that encode contents of this one's files, and encodes those that they
@@ -698,27 +645,28 @@ int pass_run(struct vkclip_index *index, const struct pass_params *params, const
         .index = index, .store = index->store, .params = params, .now = name_pass()};
     struct roots roots = {0};
     pass.roots = &roots;
+    pass.whole = !count;
     pthread_mutex_init(&pass.lock, NULL);
     int error = index_check_writable(index);
     if (!error)
-        error = list_roots(&pass, paths, count, &roots);
+        error = roots_list(index, paths, count, &roots);
     if (!error)
         error = put_roots(&pass, &roots);
     if (!error)
         error = search_roots(&pass, &roots);
     if (!error)
-        error = mark_roots(&pass, &roots);
+        error = mark_files(&pass);
     if (!error)
         error = encode_work(&pass);
     if (!error)
-        error = count_results(&pass, &roots);
+        error = count_results(&pass);
     *result = pass.result;
     pass.store->write->end_pass(pass.store);
     entry_free_all(&pass.open);
     entry_free_all(&pass.ended);
     entry_free_all(&pass.waiting);
     entry_free_all(&pass.ready);
-    free_roots(&roots);
+    roots_free(&roots);
     pthread_mutex_destroy(&pass.lock);
     return error;
 }

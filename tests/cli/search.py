@@ -123,7 +123,7 @@ class Index(CommandTest):
     def test_bad_input(self):
         for arguments, status, words in [
                 ([self.path('none')], 1, ['none: no such file or folder']),
-                ([], 1, ['has no folders yet']),
+                ([], 1, ['has no folders or files yet']),
                 (['--status', '--prune'], 2, ['expected one of --status']),
                 (['--remove'], 2, ['expected the files or folders to remove']),
                 (['--export', 'csv', 'x'], 2, ['clip-retrieval']),

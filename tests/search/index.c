@@ -325,7 +325,7 @@ static void paths_may_overlap(void **state)
     struct vkclip_update_result result;
     act_all(folder, "folder p; folder p/q; write p/a.ppm 1; write p/q/b.ppm 2");
     assert_failed(vkclip_index_paths(index, model, NULL, 0, NULL, NULL), VKCLIP_EINVALID,
-                  "has no folders yet");
+                  "has no folders or files yet");
     assert_failed(vkclip_index_paths(index, model, (const char *[]){p, none}, 2, NULL, &result),
                   VKCLIP_EINVALID, "no such file or folder");
     assert_int_equal(result.encoded, 0);

@@ -1,11 +1,76 @@
 /* SPDX-License-Identifier: MIT
  *
- * Passes over an index: what is tried again.
+ * Passes over an index: what one without paths looks at, and what is tried again.
  */
 #define _GNU_SOURCE
 #include "search/index.h"
 #include "search/sql_store.h"
 #include "support/open_index.h"
+
+static struct vkclip_update_result update_all(struct vkclip_index *index)
+{
+    struct vkclip_update_result result;
+    if (vkclip_index_paths(index, model, NULL, 0, NULL, &result))
+        fail_msg("%s", vkclip_last_error());
+    return result;
+}
+
+static void assert_counts(const struct vkclip_update_result *result, uint64_t indexed,
+                          uint64_t changed, uint64_t removed)
+{
+    assert_int_equal(result->indexed, indexed);
+    assert_int_equal(result->changed, changed);
+    assert_int_equal(result->removed, removed);
+}
+
+/* A pass without paths looks at files that were named by themselves, with and without folders in
+ * the index. It marks those as missing that are gone, but not if nothing else is where they were,
+ * because that may be a disk that is not mounted. */
+static void named_files_are_looked_at(void **state)
+{
+    (void)state;
+    for (int with_folder = 0; with_folder < 2; with_folder++) {
+        char *folder = scratch_folder(), *p = scratch_path(folder, "p"),
+             *disk = scratch_path(folder, "disk"), *away = scratch_path(folder, "away"),
+             *file = scratch_path(folder, "disk/a.ppm"), *other = scratch_path(folder, "disk/b");
+        struct vkclip_index *index = open_index(folder);
+        size_t failures;
+        assert_int_equal(mkdir(p, 0700), 0);
+        assert_int_equal(mkdir(disk, 0700), 0);
+        write_picture(file, 1);
+        write_picture(other, 2);
+        update(index, file, &failures);
+        update(index, other, &failures);
+        if (with_folder)
+            update(index, p, &failures);
+        struct vkclip_update_result result = update_all(index);
+        assert_counts(&result, 2, 0, 0);
+
+        write_picture(file, 3);
+        result = update_all(index);
+        assert_counts(&result, 2, 1, 0);
+        assert_int_equal(rename(disk, away), 0);
+        result = update_all(index);
+        assert_counts(&result, 2, 0, 0);
+        assert_int_equal(mkdir(disk, 0700), 0);
+        result = update_all(index);
+        assert_counts(&result, 2, 0, 0);
+        assert_int_equal(rmdir(disk), 0);
+        assert_int_equal(rename(away, disk), 0);
+        assert_int_equal(remove(file), 0);
+        result = update_all(index);
+        assert_counts(&result, 1, 0, 1);
+        vkclip_close_index(&index);
+        free(p);
+        free(disk);
+        free(away);
+        free(file);
+        free(other);
+        scratch_remove(folder);
+    }
+}
+
+/* ---- Failures -------------------------------------------------------------------------------- */
 
 /* Pretends that a program failed for the reason in `message` to decode all pictures. */
 static void fail_contents(struct vkclip_index *index, const char *message)
@@ -59,6 +124,7 @@ static void failures_end_where_the_library_is_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(named_files_are_looked_at),
         cmocka_unit_test(failures_end_where_the_library_is_there),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

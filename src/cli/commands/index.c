@@ -396,8 +396,8 @@ const struct cli_command cli_index_command = {
              "--import rclip -m PATH [--index FILE] DATABASE",
     .arguments = "IMAGE|FOLDER",
     .text = "Brings an index up to date with the pictures in folders and everything below them,\n"
-            "or without arguments with all folders that it was given before. A picture is known\n"
-            "by its content: files that were moved, renamed or copied are not encoded again.\n"
+            "or without arguments with all that it was given before. A picture is known by\n"
+            "its content: files that were moved, renamed or copied are not encoded again.\n"
             "Files that are gone are marked as missing; a folder without any files, as one that\n"
             "is not mounted, changes nothing. The process may be ended at any time. With --json\n"
             "it ends with {\"indexed\":N,\"new\":N,\"changed\":N,\"moved\":N,\"removed\":N,\n"
