@@ -8,6 +8,7 @@
 #endif
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/left_out.h"
 #include "base/string.h"
 #include "cli/inputs.h"
 #include "cli/print.h"
@@ -64,75 +65,10 @@ int cli_read_lists(struct cli_session *session, struct cli_inputs *inputs, bool 
 
 /* ---- Folders --------------------------------------------------------------------------------- */
 
-/* Files of a folder that are left out, counted by the ending of the name. */
-enum { MOST_KINDS = 12, LONGEST_ENDING = 8 };
-struct left_out {
-    size_t total, kind_count;
-    struct kind {
-        char ending[LONGEST_ENDING + 1];
-        const char *library; /* that this build lacks for such pictures; NULL: none */
-        size_t count;
-    } kinds[MOST_KINDS];
-};
-
 /* What a folder has besides the pictures that this build reads, by the endings of the names. */
 struct folder_rest {
     struct left_out others, unreadable;
 };
-
-/* Writes what follows the last dot of a name in lower case, or "" if there is no short ending. */
-static void find_ending(const char *path, char ending[LONGEST_ENDING + 1])
-{
-    const char *dot = strrchr(file_name(path), '.');
-    size_t length = dot ? strlen(dot + 1) : 0;
-    length = length <= LONGEST_ENDING ? length : 0;
-    for (size_t i = 0; i < length; i++)
-        ending[i] = dot[1 + i] >= 'A' && dot[1 + i] <= 'Z' ? (char)(dot[1 + i] | 0x20) : dot[1 + i];
-    ending[length] = 0;
-}
-
-/* The last place counts all endings for which no place is left. */
-static void leave_out(struct left_out *left_out, const char *path, const char *library)
-{
-    struct kind *kinds = left_out->kinds;
-    char ending[LONGEST_ENDING + 1];
-    size_t i = 0;
-    find_ending(path, ending);
-    while (i < left_out->kind_count && strcmp(kinds[i].ending, ending) != 0)
-        i++;
-    if (i == MOST_KINDS)
-        strcpy(kinds[--i].ending, "...");
-    else if (i == left_out->kind_count)
-        strcpy(kinds[left_out->kind_count++].ending, ending);
-    kinds[i].library = library;
-    kinds[i].count++;
-    left_out->total++;
-}
-
-static int compare_kinds(const void *a, const void *b)
-{
-    const struct kind *x = a, *y = b;
-    if (x->count != y->count)
-        return x->count > y->count ? -1 : 1;
-    return strcmp(x->ending, y->ending);
-}
-
-/* Writes "8 files were left out, REASON: 5 .txt, 3 without an ending". */
-static void describe_left_out(struct left_out *left_out, const char *reason, char *text,
-                              size_t size)
-{
-    qsort(left_out->kinds, left_out->kind_count, sizeof(*left_out->kinds), compare_kinds);
-    size_t used = (size_t)snprintf(text, size, "%zu file%s left out, %s:", left_out->total,
-                                   left_out->total > 1 ? "s were" : " was", reason);
-    for (size_t i = 0; i < left_out->kind_count && used < size; i++) {
-        const struct kind *kind = &left_out->kinds[i];
-        used += (size_t)snprintf(text + used, size - used, "%s %zu %s%s", i ? "," : "", kind->count,
-                                 *kind->ending ? "." : "without an ending", kind->ending);
-        if (kind->library && used < size)
-            used +=
-                (size_t)snprintf(text + used, size - used, " (built without %s)", kind->library);
-    }
-}
 
 /* A link to a folder is no real folder, because links can lead in a circle. */
 static bool is_real_folder(const char *path)
@@ -187,9 +123,9 @@ static bool add_folder(struct cli_session *session, const char *path, bool recur
         else if (folder_exists(entry))
             continue;
         else if (!format)
-            leave_out(&rest->others, entry, NULL);
+            left_out_add(&rest->others, entry, NULL);
         else if (!format->readable)
-            leave_out(&rest->unreadable, entry, format->library);
+            left_out_add(&rest->unreadable, entry, format->library);
         else
             good = cli_add_input(result, entry, strlen(entry));
     }
@@ -208,15 +144,12 @@ static bool expand_folder(struct cli_session *session, const char *path, bool re
     if (!add_folder(session, path, recursive, result, &rest))
         return false;
     if (rest.unreadable.total) {
-        describe_left_out(&rest.unreadable, "which this build of vkclip cannot read", kinds,
+        left_out_describe(&rest.unreadable, "which this build of vkclip cannot read", kinds,
                           sizeof(kinds));
         cli_fail_input(session, "%s: %s", path, kinds);
     }
     if (rest.others.total)
-        describe_left_out(&rest.others,
-                          rest.others.total > 1 ? "by the ending of the name no pictures"
-                                                : "by the ending of the name no picture",
-                          kinds, sizeof(kinds));
+        left_out_describe(&rest.others, NULL, kinds, sizeof(kinds));
     if (result->count == count && session->failures == failures)
         cli_fail_input(session, "%s: no pictures in this folder%s%s", path, *kinds ? "; " : "",
                        kinds);

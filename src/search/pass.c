@@ -412,6 +412,17 @@ static int keep_files(const struct pass *pass, const char *path, const char *wha
     return error ? error : pass->store->write->see_folder(pass->store, path);
 }
 
+/* Says which files of a folder are no pictures: loudly only the first time, because later passes
+ * would repeat it. */
+static void report_others(const struct root *root, struct left_out *others)
+{
+    char text[512];
+    if (!others->total)
+        return;
+    left_out_describe(others, NULL, text, sizeof(text));
+    log_message(root->known ? VKCLIP_LOG_INFO : VKCLIP_LOG_WARNING, "%s: %s", root->path, text);
+}
+
 static int search_root(struct pass *pass, const struct root *root)
 {
     struct walk_receiver walk = {.file = see_file, .broken = see_broken, .user = pass};
@@ -425,6 +436,7 @@ static int search_root(struct pass *pass, const struct root *root)
         return see_file(pass, root->path, &stamp);
     }
     int error = walk_folder(&walk, root->path);
+    report_others(root, &walk.others);
     return error || walk.entries ? error : keep_files(pass, root->path, "has no files");
 }
 

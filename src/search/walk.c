@@ -217,8 +217,12 @@ static int take_entry(struct walking *walking, const char *path, const char *nam
     if (link && stat(path, &status))
         return VKCLIP_OK; /* It leads nowhere. */
     const bool folder = S_ISDIR(status.st_mode);
-    if (!folder && !(S_ISREG(status.st_mode) && walk_is_picture(name)))
+    if (!folder && !S_ISREG(status.st_mode))
         return VKCLIP_OK;
+    if (!folder && !walk_is_picture(name)) {
+        left_out_add(&walk->others, name, NULL);
+        return VKCLIP_OK;
+    }
     if (link) {
         char *target = walk_resolve(path);
         const bool skipped = !target || walk_finds(target, walking->root);

@@ -8,6 +8,7 @@
 #ifndef VKCLIP_SEARCH_WALK_H
 #define VKCLIP_SEARCH_WALK_H
 
+#include "base/left_out.h"
 #include "search/store.h"
 
 #include <sys/stat.h>
@@ -22,6 +23,7 @@ struct walk_receiver {
     int (*folder)(void *user, const char *path);
     void *user;
     uint64_t entries; /* is raised by the files and folders that were found, pictures or not */
+    struct left_out others; /* gets the files that are no pictures by their names */
 };
 
 /* Searches a folder, whose path must be absolute and without links. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Passes over an index: what one without paths looks at, and what is tried again.
+ * Passes over an index: what one without paths looks at, what is tried again, and what is said of
+ * files that are no pictures.
  */
 #define _GNU_SOURCE
 #include "search/index.h"
@@ -121,11 +122,59 @@ static void failures_end_where_the_library_is_there(void **state)
     scratch_remove(folder);
 }
 
+/* ---- Files that are no pictures -------------------------------------------------------------- */
+
+struct seen_messages {
+    int warnings, others;
+};
+
+static void see_message(void *user, enum vkclip_log_level level, const char *message)
+{
+    struct seen_messages *seen = user;
+    if (!strstr(message,
+                "/p: 3 files were left out, by the ending of the name no pictures: 2 .txt, "
+                "1 without an ending"))
+        return;
+    seen->warnings += level == VKCLIP_LOG_WARNING;
+    seen->others += level == VKCLIP_LOG_INFO;
+}
+
+/* A folder that is new to the index says which files it leaves out; a known one says so only to who
+ * wants to read more. */
+static void a_new_folder_says_what_it_leaves_out(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *p = scratch_path(folder, "p"),
+         *q = scratch_path(folder, "p/q");
+    struct vkclip_index *index = open_index(folder);
+    struct seen_messages seen = {0};
+    size_t failures;
+    assert_int_equal(mkdir(p, 0700), 0);
+    assert_int_equal(mkdir(q, 0700), 0);
+    scratch_text(p, "a.txt", "");
+    scratch_text(q, "b.TXT", "");
+    scratch_text(q, "c", "");
+    scratch_text(q, ".d", "");
+    vkclip_set_log(see_message, &seen);
+    update(index, p, &failures);
+    assert_int_equal(seen.warnings, 1);
+    assert_int_equal(seen.others, 0);
+    update(index, p, &failures);
+    vkclip_set_log(NULL, NULL);
+    assert_int_equal(seen.warnings, 1);
+    assert_int_equal(seen.others, 1);
+    vkclip_close_index(&index);
+    free(p);
+    free(q);
+    scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(named_files_are_looked_at),
         cmocka_unit_test(failures_end_where_the_library_is_there),
+        cmocka_unit_test(a_new_folder_says_what_it_leaves_out),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
