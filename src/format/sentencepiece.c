@@ -81,9 +81,10 @@ static bool take_field(struct message *message, struct field *field)
     }
 }
 
+/* Returns the message in a field, which is empty if the field is a number. */
 static struct message submessage(const struct field *field)
 {
-    return (struct message){field->bytes, field->bytes + field->size};
+    return (struct message){field->bytes, field->bytes ? field->bytes + field->size : NULL};
 }
 
 /* ---- The three messages in a model ----------------------------------------------------------- */
@@ -119,8 +120,9 @@ static int read_piece(struct reader *reader, const struct field *source)
         } else if (field.number == 2) {
             const uint32_t bits = (uint32_t)field.value;
             memcpy(&score, &bits, sizeof(score));
-        } else if (field.number == 3 && field.value <= SENTENCEPIECE_BYTE) {
-            piece.kind = (enum sentencepiece_kind)field.value;
+        } else if (field.number == 3) {
+            piece.kind =
+                field.value > SENTENCEPIECE_BYTE ? 0 : (enum sentencepiece_kind)field.value;
         }
     }
     piece.score = score;
@@ -251,8 +253,8 @@ static int finish(struct reader *reader)
 
 bool sentencepiece_is_model(const void *data, size_t size)
 {
-    struct message message = {data, (const uint8_t *)data + size};
-    struct field field;
+    struct field field = {.bytes = data, .size = size};
+    struct message message = submessage(&field);
     if (!size || !take_field(&message, &field) || field.number != MODEL_PIECE || !field.size)
         return false;
     message = submessage(&field);

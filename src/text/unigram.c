@@ -306,7 +306,8 @@ static bool recognize_unigram(const struct vocabulary_source *source)
     if (source->root) {
         const json_t *model = json_object_get(source->root, "model");
         const char *type = json_string_value(json_object_get(model, "type"));
-        return type && !strcmp(type, "Unigram");
+        /* Old files name no type, but only this one has a list of pieces. */
+        return type ? !strcmp(type, "Unigram") : json_is_array(json_object_get(model, "vocab"));
     }
     return sentencepiece_is_model(source->data, source->size);
 }

@@ -181,7 +181,7 @@ static int refuse(const struct reader *reader, const char *what, const json_t *v
 {
     const char *type = json_string_value(json_object_get(value, "type"));
     return error_fail(VKCLIP_EUNSUPPORTED,
-                      "%s: %s \"%.40s\" is none of T5's tokenizers, expected %s", reader->path,
+                      "%s: %s \"%.40s\" is not that of a T5 tokenizer, expected %s", reader->path,
                       what, type ? type : "", expected);
 }
 
