@@ -136,7 +136,8 @@ class CommandTest(unittest.TestCase):
     def run_json(self, *arguments, **others):
         output = self.run_command(*arguments, '--json', **others)
         self.assertNotRegex(output, r', "|": ', 'not compact')
-        return [json.loads(line) for line in output.splitlines()]
+        # A text may contain characters other than LF at which splitlines splits.
+        return [json.loads(line) for line in output.split('\n')[:-1]]
 
     def assert_error(self, *words):
         self.assertEqual(len(self.errors), 1, self.errors)

@@ -152,6 +152,22 @@ class Tokenize(CommandTest):
                                   stdin=''.join(case['text'] + '\0' for case in cases).encode())
             self.assertEqual(lines, [{'text': c['text'], 'ids': c['ids']} for c in cases])
 
+    def test_t5_vocabularies(self):
+        folder = golden('conditioning/tokenizers/t5-small')
+        with open(folder + '_cases.jsonl', encoding='utf-8') as file:
+            cases = [case for case in map(json.loads, file) if '\0' not in case['text']]
+        stdin = ''.join(case['text'] + '\0' for case in cases).encode()
+        for name, key in [('spiece.model', 'ids_spm'), ('tokenizer.json', 'ids_hf')]:
+            lines = self.run_json('tokenize', '--vocab', folder + '/' + name, '--stdin0', stdin=stdin)
+            self.assertEqual(lines, [{'text': case['text'], 'ids': case.get(key, case['ids_spm'])}
+                                     for case in cases])
+        self.assertGreater(max(len(line['ids']) for line in lines), 77)
+        vocabulary = ['--vocab', folder + '/spiece.model', '--context', '3']
+        line, = self.run_json('tokenize', *vocabulary, 'a a a')
+        self.assert_error('warning', 'truncated to 3')
+        self.assertEqual(line['ids'], [5, 5, 1])
+        self.run_json('tokenize', *vocabulary, '--strict', 'a a a', status=1)
+
     def test_missing_vocabulary(self):
         self.run_command('tokenize', '--vocab', self.path('none'), 'a', status=4)
         self.assert_error(self.path('none'))

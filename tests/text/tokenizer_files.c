@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/file.h"
 #include "base/string.h"
+#include "support/change_json.h"
 #include "support/scratch.h"
 #include "text/tokenizer.h"
 
@@ -31,32 +32,6 @@ static void refused(const char *folder, const char *name, int error, const char 
 }
 
 /* ---- tokenizer.json -------------------------------------------------------------------------- */
-
-/* Replaces the value at a path such as "a.b.0" by `value`, which is JSON. NULL removes the value.
- */
-static void change(json_t *root, const char *place, const char *value)
-{
-    char *copy = string_format("%s", place), *rest = copy, *key = strsep(&rest, ".");
-    json_t *parent = root, *new = value ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
-    assert_true(new || !value);
-    for (; rest; key = strsep(&rest, "."))
-        parent = json_is_array(parent) ? json_array_get(parent, (size_t)atoi(key))
-                                       : json_object_get(parent, key);
-    assert_non_null(parent);
-    const size_t index = (size_t)atoi(key);
-    if (json_is_array(parent) && index == json_array_size(parent))
-        json_array_append(parent, new);
-    else if (json_is_array(parent) && new)
-        json_array_set(parent, index, new);
-    else if (json_is_array(parent))
-        json_array_remove(parent, index);
-    else if (new)
-        json_object_set(parent, key, new);
-    else
-        json_object_del(parent, key);
-    json_decref(new);
-    free(copy);
-}
 
 static const struct {
     const char *place, *value;
@@ -156,7 +131,7 @@ static void bad_tokenizer_json(void **state)
     char *folder = scratch_folder();
     for (size_t i = 0; i < ARRAY_COUNT(bad_json); i++) {
         json_t *root = emoji();
-        change(root, bad_json[i].place, bad_json[i].value);
+        change_json(root, bad_json[i].place, bad_json[i].value);
         write_json(folder, "tokenizer.json", root);
         refused(folder, "tokenizer.json", bad_json[i].error, bad_json[i].message);
         json_decref(root);
@@ -203,7 +178,7 @@ static void other_tokenizer_json(void **state)
     assert_true(count > 8 && count <= 32);
     for (size_t i = 0; i < ARRAY_COUNT(changes); i++) {
         json_t *root = emoji();
-        change(root, changes[i][0], changes[i][1]);
+        change_json(root, changes[i][0], changes[i][1]);
         write_json(folder, "tokenizer.json", root);
         if (tokenizer_open(path, TOKENIZER_BY_FILE, &tokenizer))
             fail_msg("%s: %s", changes[i][0], vkclip_last_error());
