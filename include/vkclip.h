@@ -266,7 +266,9 @@ enum vkclip_weights {
 enum vkclip_activation {
     VKCLIP_ACTIVATION_AUTO,
     VKCLIP_ACTIVATION_QUICK_GELU,
-    VKCLIP_ACTIVATION_GELU
+    VKCLIP_ACTIVATION_GELU,
+    VKCLIP_ACTIVATION_GELU_TANH, /* of a T5 with gates: described, not asked for */
+    VKCLIP_ACTIVATION_RELU       /* of other T5 */
 };
 
 struct vkclip_model_params {

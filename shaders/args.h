@@ -23,6 +23,8 @@
 /* The activations that a specialization constant selects. The values are those of enum vkclip_activation. */
 #define ACTIVATION_QUICK_GELU 1
 #define ACTIVATION_GELU 2
+#define ACTIVATION_GELU_TANH 3
+#define ACTIVATION_RELU 4
 
 struct matmul_args {
     uint m, n, k;
@@ -47,13 +49,26 @@ struct meantoken_args {
     uint b, p, c;
 };
 
-struct attention_args { /* ATTENTION, ATTENTION_GRAD */
+struct attention_args { /* ATTENTION, ATTENTION_MASKED, ATTENTION_GRAD */
     uint t, c, heads; /* tokens; channels of all heads together */
     float scale;
     uint first; /* the item that this dispatch begins with */
 };
 
-struct rows_args { /* LAYERNORM, NORMALIZE, BATCHSTATS, and the gradients of LAYERNORM, NORMALIZE, BATCHNORM */
+/* A quarter of a RELATIVE table's buckets are for ranges of distances; this many at most. */
+#define RELATIVE_STEPS 16
+
+struct relative_args {
+    uint n, t, heads;
+    uint steps;                 /* buckets for ranges, and as many before them for one distance each */
+    uint first[RELATIVE_STEPS]; /* the least distance of each range */
+};
+
+struct gate_args {
+    uint n, c, activation;
+};
+
+struct rows_args { /* LAYERNORM, RMSNORM, NORMALIZE, BATCHSTATS, and the gradients of LAYERNORM, NORMALIZE, BATCHNORM */
     uint rows, c;
     float epsilon;
     uint add;    /* whether to add to what the result holds */

@@ -190,7 +190,7 @@ bool graph_sums(enum op op)
 
 bool graph_attends(enum op op)
 {
-    return op == OP_ATTENTION || op == OP_ATTENTION_GRAD;
+    return op == OP_ATTENTION || op == OP_ATTENTION_MASKED || op == OP_ATTENTION_GRAD;
 }
 
 /* A result has the type of the first input. Where the first input holds ids, it has the type of all
@@ -305,6 +305,8 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
         return shape_error(graph, OP_MATMUL, name, "x [..,K] and w [N,K] in panels");
     if (bias >= 0 && !is_vector(graph, bias, n))
         return shape_error(graph, OP_MATMUL, name, "bias [N]");
+    if (activation > VKCLIP_ACTIVATION_GELU)
+        return shape_error(graph, OP_MATMUL, name, "QuickGELU, GELU or none");
     out.shape[out.rank - 1] = n;
     if (graph->training && (activation || residual >= 0)) {
         int y = graph_matmul(graph, NULL, x, w, bias, VKCLIP_ACTIVATION_AUTO, -1);
@@ -404,7 +406,8 @@ int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t hea
         return shape_error(graph, OP_ATTENTION, name, "qkv [B,T,3C] with C a multiple of heads");
     struct tensor x = graph->tensors[qkv]; /* a copy, because the list moves while it grows */
     const uint32_t *s = x.shape, shape[] = {s[0], s[1], s[2] / 3};
-    struct node node = {.op = OP_ATTENTION, .in = {qkv, -1, -1}, .attention = {heads, causal}};
+    struct node node = {
+        .op = OP_ATTENTION, .in = {qkv, -1, -1}, .attention = {.heads = heads, .causal = causal}};
     if (graph->training) {
         const uint32_t stats[] = {s[0], s[1], heads, 2};
         char numbered[64];
@@ -414,6 +417,41 @@ int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t hea
     return graph_append(graph, name, node, 3, shape);
 }
 
+int graph_attention_masked(struct graph *graph, const char *name, int qkv, int mask, int bias,
+                           uint32_t heads, bool causal, float scale)
+{
+    if (graph->error || !has_rank(graph, qkv, 3) || !heads ||
+        graph->tensors[qkv].shape[2] % (3 * heads))
+        return shape_error(graph, OP_ATTENTION_MASKED, name, "qkv [B,T,3C], C of whole heads");
+    const struct tensor *x = &graph->tensors[qkv], *m = &graph->tensors[mask < 0 ? 0 : mask];
+    const uint32_t shape[] = {x->shape[0], x->shape[1], x->shape[2] / 3};
+    const uint32_t biases[] = {heads, 2 * shape[1] - 1};
+    if ((mask >= 0 && (!has_rank(graph, mask, 2) || m->type != TYPE_I32 ||
+                       memcmp(m->shape, shape, 2 * sizeof(*shape)))) ||
+        (bias >= 0 && (!has_rank(graph, bias, 2) ||
+                       memcmp(graph->tensors[bias].shape, biases, sizeof(biases)))))
+        return shape_error(graph, OP_ATTENTION_MASKED, name, "mask [B,T], bias [heads,2T-1]");
+    struct node node = {.op = OP_ATTENTION_MASKED,
+                        .in = {qkv, mask, bias},
+                        .attention = {.heads = heads, .causal = causal, .scale = scale}};
+    return graph_append(graph, name, node, 3, shape);
+}
+
+int graph_relative(struct graph *graph, const char *name, int table, uint32_t tokens,
+                   uint32_t farthest)
+{
+    const uint32_t buckets =
+        graph->error || !has_rank(graph, table, 2) ? 0 : graph->tensors[table].shape[0];
+    if (!buckets || buckets % 4 || buckets > 4 * RELATIVE_STEPS || farthest <= buckets / 4 ||
+        !tokens || tokens > INT32_MAX / 2)
+        return shape_error(graph, OP_RELATIVE, name,
+                           "table [V,heads], V a multiple of 4 of at most 64, below 4 distances");
+    uint32_t shape[] = {graph->tensors[table].shape[1], 2 * tokens - 1};
+    struct node node = {
+        .op = OP_RELATIVE, .in = {table, -1, -1}, .relative.farthest = farthest};
+    return graph_append(graph, name, node, 2, shape);
+}
+
 int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon)
 {
     uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
@@ -421,6 +459,26 @@ int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int 
         return shape_error(graph, OP_LAYERNORM, name, "x [..,C], gain [C], bias [C]");
     struct node node = {.op = OP_LAYERNORM, .in = {x, gain, bias}, .layernorm.epsilon = epsilon};
     struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_rmsnorm(struct graph *graph, const char *name, int x, int gain, float epsilon)
+{
+    uint32_t c = graph->error || x < 0 ? 0 : tensor_columns(&graph->tensors[x]);
+    if (!c || !is_vector(graph, gain, c))
+        return shape_error(graph, OP_RMSNORM, name, "x [..,C], gain [C]");
+    struct node node = {.op = OP_RMSNORM, .in = {x, gain, -1}, .layernorm.epsilon = epsilon};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_gate(struct graph *graph, const char *name, int x, enum vkclip_activation activation)
+{
+    if (graph->error || x < 0 || tensor_columns(&graph->tensors[x]) % 2)
+        return shape_error(graph, OP_GATE, name, "x [..,2C]");
+    struct node node = {.op = OP_GATE, .in = {x, -1, -1}, .gate.activation = activation};
+    struct tensor out = graph->tensors[x];
+    out.shape[out.rank - 1] /= 2;
     return graph_append(graph, name, node, out.rank, out.shape);
 }
 
@@ -599,7 +657,7 @@ double node_work(const struct graph *graph, const struct node *node)
         return 2 * elements * tensor_columns(&graph->tensors[node->in[0]]);
     if (node->op == OP_CONV)
         return 2 * elements * 9 * tensor_columns(&graph->tensors[node->in[0]]);
-    if (node->op == OP_ATTENTION)
+    if (node->op == OP_ATTENTION || node->op == OP_ATTENTION_MASKED)
         return 4 * elements * out->shape[1];
     if (node->op == OP_OUTER)
         return 2 * elements * tensor_rows(&graph->tensors[node->in[0]]);
@@ -622,9 +680,12 @@ static void dump_tensor(FILE *file, const struct graph *graph, int index)
 
 static const char *activation_name(enum vkclip_activation activation)
 {
-    if (activation == VKCLIP_ACTIVATION_GELU)
-        return " gelu";
-    return activation == VKCLIP_ACTIVATION_QUICK_GELU ? " quick_gelu" : "";
+    static const char *const names[] = {[VKCLIP_ACTIVATION_AUTO] = "",
+                                        [VKCLIP_ACTIVATION_QUICK_GELU] = " quick_gelu",
+                                        [VKCLIP_ACTIVATION_GELU] = " gelu",
+                                        [VKCLIP_ACTIVATION_GELU_TANH] = " gelu_tanh",
+                                        [VKCLIP_ACTIVATION_RELU] = " relu"};
+    return names[activation];
 }
 
 void node_options(const struct node *node, char text[NODE_OPTIONS])
@@ -641,6 +702,16 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
     case OP_AVGPOOL:
     case OP_AVGPOOL_GRAD:
         snprintf(text, NODE_OPTIONS, " size=%u", node->avgpool.size);
+        break;
+    case OP_ATTENTION_MASKED:
+        snprintf(text, NODE_OPTIONS, " heads=%u scale=%g%s", node->attention.heads,
+                 (double)node->attention.scale, node->attention.causal ? " causal" : "");
+        break;
+    case OP_RELATIVE:
+        snprintf(text, NODE_OPTIONS, " farthest=%u", node->relative.farthest);
+        break;
+    case OP_GATE:
+        snprintf(text, NODE_OPTIONS, "%s", activation_name(node->gate.activation));
         break;
     case OP_ATTENTION:
     case OP_ATTENTION_GRAD:

@@ -23,7 +23,14 @@
     X(AVGPOOL)    /* x [B,H,W,C] -> means of s x s pixels [B,H/s,W/s,C] */                         \
     X(ATTENTION)  /* qkv [B,T,3C] -> softmax(q kT / sqrt(d)) v [B,T,C], d = C / heads; and, in     \
                    * training, logsumexp -> the first of each of stats [B,T,heads,2] */            \
+    X(ATTENTION_MASKED) /* qkv [B,T,3C], mask [B,T] or none, bias [heads,2T-1] or none ->          \
+                         * softmax(q kT scale + bias at key - query) v [B,T,C] over the keys that  \
+                         * the mask allows; without one it weighs all keys alike */                \
+    X(RELATIVE)   /* table [V,heads] -> row of the bucket of every distance -T < d < T, as bias    \
+                   * [heads,2T-1] (Raffel et al. 2020, section 2.1) */                             \
     X(LAYERNORM)  /* x [..,C], gain [C], bias [C] -> [..,C] */                                     \
+    X(RMSNORM)    /* x [..,C], gain [C] -> x / sqrt(mean of x^2) gain [..,C] */                    \
+    X(GATE)       /* x [..,2C] -> activation(first C of a row) times its last C [..,C] */          \
     X(EMBEDDING)  /* ids [B,T], table [V,C], positions [T,C] -> table[ids] + positions [B,T,C] */  \
     X(CLASSTOKEN) /* x [B,P,C], token [C], positions [P+1,C] -> token, then x; + positions */      \
     X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> mean of x, then x; + positions */  \
@@ -154,10 +161,17 @@ struct node {
         struct {
             uint32_t heads;
             bool causal;
-        } attention; /* ATTENTION, ATTENTION_GRAD */
+            float scale; /* 0: 1 / sqrt(d) */
+        } attention;     /* ATTENTION, ATTENTION_MASKED, ATTENTION_GRAD */
+        struct {
+            uint32_t farthest; /* All larger distances share a bucket with this one. */
+        } relative;
         struct {
             float epsilon;
-        } layernorm; /* LAYERNORM, LAYERNORM_SUMS, LAYERNORM_GRAD */
+        } layernorm; /* LAYERNORM, RMSNORM, LAYERNORM_SUMS, LAYERNORM_GRAD */
+        struct {
+            enum vkclip_activation activation;
+        } gate;
         struct {
             enum vkclip_activation activation;
             bool relu; /* instead of the activation */
@@ -253,8 +267,17 @@ int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, ui
 int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size);
 int graph_meantoken(struct graph *graph, const char *name, int x, int positions);
 int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal);
+/* `mask` has a zero for every key that is left out; `mask` and `bias` may be -1. */
+int graph_attention_masked(struct graph *graph, const char *name, int qkv, int mask, int bias,
+                           uint32_t heads, bool causal, float scale);
+/* Half of the table's buckets are for keys after the query. Half of those are for one distance
+ * each, and the others share the distances up to `farthest` by their logarithms. */
+int graph_relative(struct graph *graph, const char *name, int table, uint32_t tokens,
+                   uint32_t farthest);
 int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias,
                     float epsilon);
+int graph_rmsnorm(struct graph *graph, const char *name, int x, int gain, float epsilon);
+int graph_gate(struct graph *graph, const char *name, int x, enum vkclip_activation activation);
 int graph_embedding(struct graph *graph, const char *name, int ids, int table, int positions);
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions);
 int graph_select(struct graph *graph, const char *name, int x, int rows);

@@ -154,7 +154,7 @@ static bool texels_fit(const struct gpu *gpu, const struct graph *graph, const s
     const struct tensor *x = &graph->tensors[node->in[0]];
     if (!fits_texels(gpu, x))
         return false;
-    if (node->op == OP_ATTENTION || node->op == OP_ATTENTION_GRAD) /* a head's part of a row */
+    if (graph_attends(node->op)) /* a head's part of a row */
         return tensor_columns(x) / 3 / node->attention.heads % 4 == 0;
     if (node->op == OP_MAXIMA) /* The mask is not read as texels. */
         return tensor_columns(x) % 4 == 0;

@@ -201,12 +201,16 @@ static int launch_heads(struct launch *launch, int texel_slots)
     uint32_t heads = launch->node->attention.heads, c = shape[2] / 3, d = c / heads;
     uint32_t step = dispatch_steps(launch, shape[0]);
     struct attention_args args = {
-        .t = shape[1], .c = c, .heads = heads, .scale = 1.0f / sqrtf((float)d)};
+        .t = shape[1], .c = c, .heads = heads, .scale = launch->node->attention.scale};
+    if (args.scale <= 0)
+        args.scale = 1.0f / sqrtf((float)d);
     step = at_most(step, limits->groups[2]);
     dispatch_workgroup(launch, width, 1);
     dispatch_constant(launch, d);
     dispatch_constant(launch, launch->node->attention.causal);
     dispatch_constant(launch, launch->in[1] != NULL);
+    if (launch->node->op == OP_ATTENTION_MASKED)
+        dispatch_constant(launch, launch->in[2] != NULL);
     for (int slot = 0; slot < texel_slots; slot++)
         dispatch_texels(launch, slot, launch->kernel->x);
     launch->dispatch.work *= (double)step / shape[0];
@@ -222,6 +226,32 @@ static int launch_heads(struct launch *launch, int texel_slots)
 static int launch_ATTENTION(struct launch *launch)
 {
     return launch_heads(launch, 1); /* qkv */
+}
+
+static int launch_ATTENTION_MASKED(struct launch *launch)
+{
+    return launch_heads(launch, 1); /* qkv */
+}
+
+/* Finds the distances at which ranges begin in fp32, as torch does, because another rounding of a
+ * logarithm may put a distance into the next bucket. */
+static int launch_RELATIVE(struct launch *launch)
+{
+    const struct tensor *y = launch->out; /* [heads,2T-1] */
+    struct relative_args args = {.n = (uint32_t)tensor_elements(y),
+                                 .t = (y->shape[1] + 1) / 2,
+                                 .heads = y->shape[0],
+                                 .steps = launch->in[0]->shape[0] / 4};
+    const float steps = (float)args.steps, farthest = (float)launch->node->relative.farthest;
+    const float range = (float)log((double)farthest / (double)steps);
+    uint32_t distance = args.steps;
+    for (uint32_t step = 0; step < args.steps; step++) {
+        while (logf((float)distance / steps) / range * steps < (float)step)
+            distance++;
+        args.first[step] = distance;
+    }
+    dispatch_args(launch, &args, sizeof(args));
+    return dispatch_elements(launch, args.n);
 }
 
 static int launch_ATTENTION_GRAD(struct launch *launch)
@@ -287,6 +317,11 @@ static int launch_LAYERNORM(struct launch *launch)
 {
     return dispatch_rows(launch,
                          set_rows_args(launch, launch->node->layernorm.epsilon, false).rows);
+}
+
+static int launch_RMSNORM(struct launch *launch)
+{
+    return launch_LAYERNORM(launch);
 }
 
 /* Launches a gradient of LAYERNORM. A workgroup takes several rows, because starting it takes as
@@ -504,6 +539,15 @@ static int launch_ACTIVATE(struct launch *launch)
     struct activate_args args = {.n = (uint32_t)tensor_elements(launch->out),
                                  .activation = launch->node->activate.activation,
                                  .relu = launch->node->activate.relu};
+    dispatch_args(launch, &args, sizeof(args));
+    return dispatch_elements(launch, args.n);
+}
+
+static int launch_GATE(struct launch *launch)
+{
+    struct gate_args args = {.n = (uint32_t)tensor_elements(launch->out),
+                             .c = tensor_columns(launch->out),
+                             .activation = launch->node->gate.activation};
     dispatch_args(launch, &args, sizeof(args));
     return dispatch_elements(launch, args.n);
 }

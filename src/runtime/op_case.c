@@ -138,6 +138,33 @@ static void build_ATTENTION(const uint32_t *s, const struct op_case *c, struct g
     graph_attention(graph, "y", x, s[3], c->node.attention.causal);
 }
 
+static void build_ATTENTION_MASKED(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const int x = add_tokens(graph, "x", s[0], s[1], 3 * s[2]);
+    const int mask = c->optional ? add_ids(graph, "mask", 2, s[0], s[1]) : -1;
+    const int bias = c->biased ? add_matrix(graph, "bias", s[3], 2 * s[1] - 1) : -1;
+    graph_attention_masked(graph, "y", x, mask, bias, s[3], c->node.attention.causal,
+                           c->node.attention.scale);
+}
+
+static void build_RELATIVE(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const int table = add_weight_matrix(graph, "table", s[1], s[2]);
+    graph_relative(graph, "y", table, s[0], c->node.relative.farthest);
+}
+
+static void build_RMSNORM(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    (void)c;
+    const int x = add_matrix(graph, "x", s[0], s[1]);
+    graph_rmsnorm(graph, "y", x, add_weight_vector(graph, "gain", s[1]), EPSILON);
+}
+
+static void build_GATE(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    graph_gate(graph, "y", add_matrix(graph, "x", s[0], 2 * s[1]), c->node.gate.activation);
+}
+
 static void build_LAYERNORM(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     (void)c;

@@ -72,6 +72,8 @@ static uint32_t rows_to_choose(const struct graph *graph, const struct node *nod
 {
     if (node->op == OP_MAXIMA) /* The mask is words of random bits. */
         return INT32_MAX;
+    if (node->op == OP_ATTENTION_MASKED) /* The mask hides about half of the keys. */
+        return 2;
     if (node->op == OP_EMBEDDING)
         return graph->tensors[node->in[1]].shape[0];
     if (node->op == OP_SELECT_GRAD)

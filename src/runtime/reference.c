@@ -7,6 +7,7 @@
 #include "runtime/reference_ops.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "shaders/args.h"
 
@@ -16,7 +17,9 @@ double ref_activate(enum vkclip_activation activation, double x)
         return x / (1 + exp(-1.702 * x));
     if (activation == VKCLIP_ACTIVATION_GELU)
         return x * 0.5 * erfc(-x / sqrt(2));
-    return x;
+    if (activation == VKCLIP_ACTIVATION_GELU_TANH)
+        return x * 0.5 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+    return activation == VKCLIP_ACTIVATION_RELU ? fmax(x, 0) : x;
 }
 
 double ref_slope(enum vkclip_activation activation, double x)
@@ -104,7 +107,12 @@ double ref_score(const struct ref *r, size_t item, size_t head, size_t query, si
         return -INFINITY;
     for (size_t i = 0; i < d; i++)
         sum += q[i] * k[i];
-    return sum / sqrt((double)d);
+    sum *= r->node->attention.scale > 0 ? (double)r->node->attention.scale : 1 / sqrt((double)d);
+    if (r->node->op != OP_ATTENTION_MASKED)
+        return sum;
+    if (r->in[1] && r->in[1][item * t + key] == 0) /* below all scores, but not below itself */
+        return -1e300;
+    return r->in[2] ? sum + r->in[2][head * (2 * t - 1) + t - 1 + key - query] : sum;
 }
 
 /* Computes one row of one head: the result of a query, and its statistics in training. */
@@ -112,7 +120,8 @@ static void attend_query(const struct ref *r, size_t item, size_t head, size_t q
 {
     const size_t t = r->y->shape[1], c = r->y->shape[2], heads = r->node->attention.heads;
     const size_t d = c / heads;
-    double *out = r->out + (item * t + query) * c + head * d, *stats = (double *)r->in[1];
+    double *out = r->out + (item * t + query) * c + head * d;
+    double *stats = r->node->op == OP_ATTENTION ? (double *)r->in[1] : NULL;
     double top = -INFINITY, total = 0;
     for (size_t key = 0; key < t; key++)
         top = fmax(top, ref_score(r, item, head, query, key));
@@ -137,6 +146,58 @@ void ref_ATTENTION(const struct ref *r)
         for (size_t head = 0; head < r->node->attention.heads; head++)
             for (size_t query = 0; query < r->y->shape[1]; query++)
                 attend_query(r, item, head, query);
+}
+
+void ref_ATTENTION_MASKED(const struct ref *r)
+{
+    ref_ATTENTION(r);
+}
+
+/* Follows transformers' T5Attention._relative_position_bucket, whose logarithms are fp32. */
+static size_t find_bucket(size_t buckets, uint32_t farthest, long distance)
+{
+    const size_t half = buckets / 2, exact = half / 2, steps = (size_t)labs(distance);
+    const float range = (float)log((double)farthest / (double)exact);
+    size_t bucket = steps;
+    if (steps >= exact) {
+        bucket = exact + (size_t)(logf((float)steps / (float)exact) / range * (float)exact);
+        bucket = bucket < half ? bucket : half - 1;
+    }
+    return distance > 0 ? half + bucket : bucket;
+}
+
+void ref_RELATIVE(const struct ref *r)
+{
+    const size_t heads = r->y->shape[0], columns = r->y->shape[1], buckets = r->x->shape[0];
+    for (size_t head = 0; head < heads; head++)
+        for (size_t i = 0; i < columns; i++) {
+            const long distance = (long)i - (long)(columns / 2);
+            r->out[head * columns + i] =
+                r->in[0][find_bucket(buckets, r->node->relative.farthest, distance) * heads + head];
+        }
+}
+
+void ref_RMSNORM(const struct ref *r)
+{
+    const size_t rows = tensor_rows(r->y), c = tensor_columns(r->y);
+    for (size_t row = 0; row < rows; row++) {
+        const double *x = r->in[0] + row * c;
+        double squares = 0;
+        for (size_t i = 0; i < c; i++)
+            squares += x[i] * x[i] / (double)c;
+        for (size_t i = 0; i < c; i++)
+            r->out[row * c + i] =
+                x[i] / sqrt(squares + (double)r->node->layernorm.epsilon) * r->in[1][i];
+    }
+}
+
+void ref_GATE(const struct ref *r)
+{
+    const size_t c = tensor_columns(r->y);
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        const double *row = r->in[0] + i / c * 2 * c;
+        r->out[i] = ref_activate(r->node->gate.activation, row[i % c]) * row[c + i % c];
+    }
 }
 
 void ref_LAYERNORM(const struct ref *r)

@@ -20,8 +20,7 @@ struct ref {
 /* Return the activation of x and its derivative there. */
 double ref_activate(enum vkclip_activation activation, double x);
 double ref_slope(enum vkclip_activation activation, double x);
-/* Returns a head's score of a query and a key, q k / sqrt(d), which is -inf where a causal mask
- * hides the key. */
+/* Returns a head's score of a query and a key, which is -inf where a causal mask hides the key. */
 double ref_score(const struct ref *r, size_t item, size_t head, size_t query, size_t key);
 
 #define X(op) void ref_##op(const struct ref *r);

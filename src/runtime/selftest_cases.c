@@ -24,7 +24,14 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_MEANTOKEN}, .shape = {2, 49, 130}},
     {.node = {.op = OP_ATTENTION}, .shape = {2, 67, 128, 2}},
     {.node = {.op = OP_ATTENTION, .attention.causal = true}, .shape = {2, 67, 128, 2}},
+    {.node = {.op = OP_ATTENTION_MASKED, .attention.scale = 1},
+     .shape = {2, 67, 128, 2},
+     .optional = true,
+     .biased = true},
+    {.node = {.op = OP_RELATIVE, .relative.farthest = 128}, .shape = {150, 32, 3}},
     {.node = {.op = OP_LAYERNORM}, .shape = {131, 768}},
+    {.node = {.op = OP_RMSNORM}, .shape = {131, 768}},
+    {.node = {.op = OP_GATE, .gate.activation = VKCLIP_ACTIVATION_GELU_TANH}, .shape = {131, 65}},
     {.node = {.op = OP_EMBEDDING}, .shape = {2, 77, 1026, 48}},
     {.node = {.op = OP_CLASSTOKEN}, .shape = {3, 36, 65}},
     {.node = {.op = OP_SELECT}, .shape = {4, 50, 96}},
@@ -174,6 +181,7 @@ static void take_sizes(const struct graph *graph, const struct node *node, uint3
         shape[2] = tensor_columns(&graph->tensors[node->in[1]]);
         break;
     case OP_ATTENTION:
+    case OP_ATTENTION_MASKED:
     case OP_ATTENTION_GRAD:
         shape[3] = node->attention.heads < 2 ? node->attention.heads : 2;
         shape[2] = columns / 3 / node->attention.heads * shape[3];
@@ -183,6 +191,7 @@ static void take_sizes(const struct graph *graph, const struct node *node, uint3
         shape[1] = 3 * node->avgpool.size + 1;
         break;
     case OP_LAYERNORM:
+    case OP_RMSNORM:
     case OP_LAYERNORM_SUMS:
     case OP_LAYERNORM_GRAD:
     case OP_NORMALIZE:
@@ -214,12 +223,14 @@ void selftest_node_case(const struct gpu *gpu, const struct graph *graph, const 
                         const struct kernel_choice *choice, struct op_case *op_case)
 {
     const bool by_second = node->op == OP_SELECT || node->op == OP_SELECT_GRAD ||
-                           node->op == OP_ATTENTION || node->op == OP_MAXIMA;
+                           node->op == OP_ATTENTION || node->op == OP_ATTENTION_MASKED ||
+                           node->op == OP_MAXIMA;
     const bool slope = node->op == OP_MATMUL && node->matmul.slope;
     *op_case = *first_case(node->op);
     take_sizes(graph, node, op_case->shape);
     take_options(node, op_case);
     op_case->optional = node->in[by_second ? 1 : 2] >= 0 && !slope;
+    op_case->biased = node->op == OP_ATTENTION_MASKED && node->in[2] >= 0;
     if (node->op == OP_PANELS) {
         op_case->layout = graph->tensors[node->in[0]].layout;
         if (op_case->layout == LAYOUT_PANELS_KN)
@@ -244,9 +255,9 @@ void selftest_key(const struct op_case *op_case, const struct kernel_choice *cho
     char variant[SELFTEST_VARIANT], options[NODE_OPTIONS];
     selftest_variant_name(choice->kernel, variant);
     node_options(&op_case->node, options);
-    snprintf(key, SELFTEST_KEY, "%s%ux%ux%u %s: %s [%u,%u,%u,%u]%s%s%s%s", variant, tile->rows,
+    snprintf(key, SELFTEST_KEY, "%s%ux%ux%u %s: %s [%u,%u,%u,%u]%s%s%s%s%s", variant, tile->rows,
              tile->columns, tile->height, tile->walk == WALK_ROWS ? "rows" : "columns",
              op_name(op_case->node.op), s[0], s[1], s[2], s[3], options,
              op_case->node.residual ? " residual" : "", op_case->optional ? " optional" : "",
-             op_case->layout == LAYOUT_CONV ? " conv" : "");
+             op_case->biased ? " biased" : "", op_case->layout == LAYOUT_CONV ? " conv" : "");
 }

@@ -17,7 +17,8 @@
 
 bool sample_has_rows(enum op op)
 {
-    return op == OP_MATMUL || op == OP_LAYERNORM || op == OP_NORMALIZE || op == OP_OUTER;
+    return op == OP_MATMUL || op == OP_LAYERNORM || op == OP_RMSNORM || op == OP_GATE ||
+           op == OP_NORMALIZE || op == OP_OUTER;
 }
 
 void sample_make_plain(struct sample *sample)
@@ -177,6 +178,8 @@ static bool is_measured(const struct graph *graph, const struct node *node)
     for (int i = 0; i < NODE_INPUTS; i++)
         if (node->in[i] >= 0 && graph->tensors[node->in[i]].type == TYPE_I32)
             return false;
+    if (node->op == OP_ATTENTION_MASKED || node->op == OP_RELATIVE)
+        return false; /* A bias has no items, of which a sample could have fewer. */
     if (node->op == OP_OUTER)
         return !node->outer.stride;
     return node->op <= OP_NORMALIZE || graph_attends(node->op);

@@ -1,0 +1,33 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+/* SPDX-License-Identifier: MIT
+ *
+ * GATE multiplies the second half of each row by the activation of its first half (Shazeer 2020, "GLU Variants").
+ */
+#include "common.glsl"
+
+layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
+layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
+
+layout(push_constant) uniform Args { gate_args args; };
+
+#include "elementwise/activation.glsl"
+
+/* GELU by tanh (Hendrycks and Gimpel 2016) is written as a logistic function, which cannot overflow to NaN. */
+float open_gate(float value)
+{
+    if (args.activation == ACTIVATION_GELU_TANH)
+        return value / (1.0 + exp(-1.5957691216057308 * (value + 0.044715 * value * value * value)));
+    if (args.activation == ACTIVATION_RELU)
+        return max(value, 0.0);
+    return activate(args.activation, value);
+}
+
+void main()
+{
+    uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
+    for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
+        uint index = i + i / args.c * args.c;
+        y[i] = XTYPE(open_gate(float(x[index])) * float(x[index + args.c]));
+    }
+}
