@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The push constants of every op, and the sizes that host and shaders share. C and GLSL include this file; all
- * members are 32 bits wide. docs/layout.md draws the panels and blocks whose sizes are here.
+ * The push constants of every op, and the sizes that host and shaders share. C and GLSL include
+ * this file; all members are 32 bits wide. docs/layout.md draws the panels and blocks whose sizes
+ * are here.
  */
 #ifndef VKCLIP_ARGS_H
 #define VKCLIP_ARGS_H
@@ -14,13 +15,15 @@
 /* The weights of MATMUL and CONV lie in panels of this many columns. */
 #define PANEL 32
 
-/* BLOCK values of a quantised type share one scale. The other sizes count the words that one block of every column
- * takes in a panel: first the scales, two per word, and then the values, four (q8) or eight (q4) per word. */
+/* BLOCK values of a quantised type share one scale. The other sizes count the words that one block
+ * of every column takes in a panel: first the scales, two per word, and then the values, four (q8)
+ * or eight (q4) per word. */
 #define BLOCK 32
 #define Q8_BLOCK_WORDS (PANEL / 2 + BLOCK * PANEL / 4)
 #define Q4_BLOCK_WORDS (PANEL / 2 + BLOCK * PANEL / 8)
 
-/* The activations that a specialization constant selects. The values are those of enum vkclip_activation. */
+/* The activations that a specialization constant selects. The values are those of enum
+ * vkclip_activation. */
 #define ACTIVATION_QUICK_GELU 1
 #define ACTIVATION_GELU 2
 #define ACTIVATION_GELU_TANH 3
@@ -29,7 +32,8 @@
 struct matmul_args {
     uint m, n, k;
     uint first;        /* the row that this dispatch begins with */
-    uint first_column; /* the column that this dispatch begins with; its binding of w begins there too */
+    uint first_column; /* the column that this dispatch begins with; its binding of w begins there
+                          too */
 };
 
 struct conv_args { /* The first members are those of matmul_args, with k = 9 c. */
@@ -50,7 +54,7 @@ struct meantoken_args {
 };
 
 struct attention_args { /* ATTENTION, ATTENTION_MASKED, ATTENTION_GRAD */
-    uint t, c, heads; /* tokens; channels of all heads together */
+    uint t, c, heads;   /* tokens; channels of all heads together */
     float scale;
     uint first; /* the item that this dispatch begins with */
 };
@@ -60,7 +64,7 @@ struct attention_args { /* ATTENTION, ATTENTION_MASKED, ATTENTION_GRAD */
 
 struct relative_args {
     uint n, t, heads;
-    uint steps;                 /* buckets for ranges, and as many before them for one distance each */
+    uint steps; /* buckets for ranges, and as many before them for one distance each */
     uint first[RELATIVE_STEPS]; /* the least distance of each range */
 };
 
@@ -68,7 +72,8 @@ struct gate_args {
     uint n, c, activation;
 };
 
-struct rows_args { /* LAYERNORM, RMSNORM, NORMALIZE, BATCHSTATS, and the gradients of LAYERNORM, NORMALIZE, BATCHNORM */
+struct rows_args { /* LAYERNORM, RMSNORM, NORMALIZE, BATCHSTATS, and the gradients of LAYERNORM,
+                      NORMALIZE, BATCHNORM */
     uint rows, c;
     float epsilon;
     uint add;    /* whether to add to what the result holds */
@@ -95,12 +100,13 @@ struct select_args {
 /* One workgroup of SUMSQ adds up the squares of this many values. */
 #define SUMSQ_PART 65536
 
-/* These arguments serve the ops with one invocation per element that need few other values: ADD, AFFINE, SCALE, CAST,
- * CLAMP, ADAMW, ATTENTION_DELTA, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD. */
+/* These arguments serve the ops with one invocation per element that need few other values: ADD,
+ * AFFINE, SCALE, CAST, CLAMP, ADAMW, ATTENTION_DELTA, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD.
+ */
 struct elements_args {
     uint n;
     uint t, c;
-    uint by_rows; /* SELECT_GRAD: 0 if row 0 of every item was selected */
+    uint by_rows;    /* SELECT_GRAD: 0 if row 0 of every item was selected */
     float values[4]; /* ADAMW: beta1, beta2, epsilon, decay; CLAMP: lower and upper bound */
 };
 
@@ -120,9 +126,9 @@ struct panels_args {
 
 struct outer_args {
     uint m, n, k;
-    uint first, rows; /* the rows of dy and x that this dispatch adds up */
-    uint add;         /* whether to add to what the result holds */
-    uint panels;      /* whether the result lies in panels */
+    uint first, rows;                /* the rows of dy and x that this dispatch adds up */
+    uint add;                        /* whether to add to what the result holds */
+    uint panels;                     /* whether the result lies in panels */
     uint h, w, out_h, out_w, stride; /* pictures and stride of a CONV; stride is 0 for a MATMUL */
 };
 
@@ -144,8 +150,8 @@ struct sumsq_args {
     uint n, first; /* values that are squared; index of the first sum in the result */
 };
 
-/* MAXIMA describes this many scores of a row at a time. More of them would make a search look at more scores that are
- * no hits; fewer would make it look at more descriptions. */
+/* MAXIMA describes this many scores of a row at a time. More of them would make a search look at
+ * more scores that are no hits; fewer would make it look at more descriptions. */
 #define MAXIMA_BLOCK 64
 /* The largest score of a block in which the mask allows none. */
 #define MAXIMA_NONE (-3.0e38f)

@@ -43,6 +43,7 @@ int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts, si
 int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *ids, size_t count,
                          size_t length, const struct vkclip_encode_params *params, float *embeds)
 {
-    const struct text_items items = {.ids = ids, .width = length};
+    const struct text_items items = {
+        .ids = ids, .mask = params ? params->attention_mask : NULL, .width = length};
     return texts_encode(model, &items, count, params, embeds);
 }

@@ -527,6 +527,9 @@ int convert_model(const char *path, const struct vkclip_model_params *model, con
 {
     struct conversion conversion = {.params = params};
     int error = checkpoint_open(path, model, &conversion.config, &conversion.weights);
+    if (!error && conversion.config.text.kind == KIND_T5)
+        error = error_fail(VKCLIP_EUNSUPPORTED, "%s: is a T5, which is only read, not written",
+                           weights_path(conversion.weights));
     if (!error)
         error = prepare_output(&conversion, output);
     if (!error)

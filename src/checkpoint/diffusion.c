@@ -37,7 +37,7 @@ static bool has_encoder(const struct encoder *encoder, const struct tensor_view 
     size_t length = strlen(encoder->prefix);
     for (size_t i = 0; i < count; i++)
         if (string_begins_with(views[i].name, encoder->prefix) &&
-            names_family(views[i].name + length, false))
+            names_family(views[i].name + length, false, NULL))
             return true;
     return false;
 }
@@ -64,10 +64,10 @@ static bool is_text_alone(const struct tensor_view *views, size_t count)
 {
     bool found = false;
     for (size_t i = 0; i < count; i++) {
-        found = found || names_family(views[i].name, false);
+        enum names_form form = NAMES_OPENAI;
+        found = names_family(views[i].name, false, &form) || found;
         if (string_begins_with(views[i].name, "vision_model.") ||
-            string_begins_with(views[i].name, "visual.") ||
-            names_hugging_face_form(views[i].name) == NAMES_IMAGE_ALONE)
+            string_begins_with(views[i].name, "visual.") || form == NAMES_IMAGE_ALONE)
             return false;
     }
     return found;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the configuration files of transformers' CLIP models. Refuses other kinds of models,
+ * Reads the configuration files of transformers' CLIP and T5 models. Refuses other kinds of models,
  * quantised weights, activations other than QuickGELU and GELU, and a preparation of pictures that
  * is not CLIP's: bicubic resize, centre crop, scale to 1, normalise.
  */
@@ -56,6 +56,34 @@ static void read_image(const struct section *section, struct config *config)
         section_refuse(section, "num_channels", "3");
 }
 
+/* Reads a T5, mT5 or UMT5, of which only the encoder counts. */
+static void read_t5(const struct section *section, const char *type, struct config *config)
+{
+    struct config_tower *tower = &config->text;
+    const bool first = !strcmp(type, "t5"); /* Defaults are those of each class in transformers. */
+    const char *mlp = section_text(section, "feed_forward_proj");
+    tower->kind = KIND_T5;
+    tower->width = section_size(section, "d_model", 512);
+    tower->mlp = section_size(section, "d_ff", first ? 2048 : 1024);
+    tower->layers = section_size(section, "num_layers", first ? 6 : 8);
+    tower->heads = section_size(section, "num_heads", first ? 8 : 6);
+    tower->head_width = section_size(section, "d_kv", 64);
+    tower->epsilon = (float)section_number(section, "layer_norm_epsilon", 1e-6, 0, 1);
+    tower->gated = *mlp ? strcmp(mlp, "relu") != 0 : !first;
+    tower->own_positions = !strcmp(type, "umt5");
+    tower->activation = tower->gated ? VKCLIP_ACTIVATION_GELU_TANH : VKCLIP_ACTIVATION_RELU;
+    if (*mlp && tower->gated && strcmp(mlp, "gated-gelu"))
+        section_refuse(section, "feed_forward_proj", "relu or gated-gelu");
+    if (section_size(section, "relative_attention_num_buckets", 32) != 32)
+        section_refuse(section, "relative_attention_num_buckets", "32");
+    if (section_size(section, "relative_attention_max_distance", 128) != 128)
+        section_refuse(section, "relative_attention_max_distance", "128");
+    config->context = T5_CONTEXT;
+    config->vocabulary = section_size(section, "vocab_size", first ? 32128 : 250112);
+    config->pad_token_id = section_id(section, "pad_token_id", 0);
+    config->eos_token_id = section_id(section, "eos_token_id", 1);
+}
+
 /* Finds a tower as transformers does: the older NAME_dict, if present, takes precedence over NAME.
  */
 static struct section find_tower(const struct section *root, const char *older, const char *name)
@@ -92,10 +120,12 @@ int hugging_face_read(const char *path, struct config *config)
         read_text(&root, config);
     } else if (!strcmp(type, "clip_vision_model")) {
         read_image(&root, config);
+    } else if (!strcmp(type, "t5") || !strcmp(type, "mt5") || !strcmp(type, "umt5")) {
+        read_t5(&root, type, config);
     } else if (!document.error) {
         document.error = error_fail(VKCLIP_EUNSUPPORTED,
-                                    "%s: model_type: expected clip, clip_text_model or "
-                                    "clip_vision_model, found %s",
+                                    "%s: model_type: expected clip, clip_text_model, "
+                                    "clip_vision_model, t5, mt5 or umt5, found %s",
                                     path, *type ? type : "none");
     }
     return document_close(&document);

@@ -9,7 +9,7 @@
 
 #include "model/config.h"
 
-/* Tells by its model_type whether a config.json describes a CLIP model. */
+/* Tells by its model_type whether a config.json describes a CLIP model, which T5 is not. */
 bool hugging_face_is_config(const char *path);
 
 /* Reads the towers from a config.json, but not how pictures are prepared. */

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum rule_kind { WHOLE, TRANSPOSED, QUERY, KEY, VALUE };
+enum rule_kind { WHOLE, TRANSPOSED, COPY, LEFT_OUT, GATE, GATED, QUERY, KEY, VALUE };
 
 /* In `stored` and `canonical`, '#' matches a block's number and '*' the rest of the name. */
 struct rule {
@@ -74,6 +74,28 @@ static const struct rule clip_cpp_rules[] = {
     {"visual_projection.weight", "visual.proj", TRANSPOSED},
 };
 
+/* transformers' names of T5, mT5 and UMT5. Whole models have a decoder too. */
+#define T5_BLOCK(stored, canonical, kind)                                                    \
+    {"encoder.block.#.layer." stored, "encoder.block.#." canonical, kind}
+static const struct rule t5_rules[] = {
+    {"shared.weight", "encoder.token_embedding.weight", WHOLE},
+    {"encoder.embed_tokens.weight", "encoder.token_embedding.weight", COPY},
+    {"encoder.final_layer_norm.weight", "encoder.ln_final.weight", WHOLE},
+    T5_BLOCK("0.layer_norm.weight", "ln_1.weight", WHOLE),
+    T5_BLOCK("0.SelfAttention.q.*", "attn.in_proj_*", QUERY),
+    T5_BLOCK("0.SelfAttention.k.*", "attn.in_proj_*", KEY),
+    T5_BLOCK("0.SelfAttention.v.*", "attn.in_proj_*", VALUE),
+    T5_BLOCK("0.SelfAttention.o.*", "attn.out_proj.*", WHOLE),
+    T5_BLOCK("0.SelfAttention.relative_attention_bias.*", "attn.relative.*", WHOLE),
+    T5_BLOCK("1.layer_norm.weight", "ln_2.weight", WHOLE),
+    T5_BLOCK("1.DenseReluDense.wi.*", "mlp.c_fc.*", WHOLE),
+    T5_BLOCK("1.DenseReluDense.wi_0.*", "mlp.c_fc.*", GATE),
+    T5_BLOCK("1.DenseReluDense.wi_1.*", "mlp.c_fc.*", GATED),
+    T5_BLOCK("1.DenseReluDense.wo.*", "mlp.c_proj.*", WHOLE),
+    {"decoder.*", "", LEFT_OUT},
+    {"lm_head.*", "", LEFT_OUT},
+};
+
 #define TABLE(rules, absent) {rules, ARRAY_COUNT(rules), absent}
 static const struct {
     const struct rule *rules;
@@ -85,6 +107,7 @@ static const struct {
     [NAMES_TEXT_ALONE] = TABLE(hugging_face_rules, "text_model."),
     [NAMES_IMAGE_ALONE] = TABLE(hugging_face_rules, "vision_model."),
     [NAMES_CLIP_CPP] = TABLE(clip_cpp_rules, ""),
+    [NAMES_T5] = TABLE(t5_rules, ""),
 };
 /* clang-format on */
 
@@ -134,25 +157,31 @@ static char *fill_pattern(const char *pattern, const struct wildcards *wildcards
 
 /* ---- From files to canonical names ----------------------------------------------------------- */
 
-enum vkclip_family names_family(const char *name, bool gguf)
+enum vkclip_family names_family(const char *name, bool gguf, enum names_form *form)
 {
-    if (gguf && (string_begins_with(name, "t.") || string_begins_with(name, "v.")))
-        return VKCLIP_FAMILY_OPENAI;
-    if (string_begins_with(name, "text_model.") || string_begins_with(name, "vision_model.") ||
-        names_hugging_face_form(name) != NAMES_HUGGING_FACE)
-        return VKCLIP_FAMILY_HF;
-    if (string_begins_with(name, "visual.") || string_begins_with(name, "transformer.resblocks."))
-        return VKCLIP_FAMILY_OPENAI;
+    static const struct {
+        const char *prefix;
+        bool gguf; /* only in GGUF files */
+        enum vkclip_family family;
+        enum names_form form;
+    } prefixes[] = {
+        {"t.", true, VKCLIP_FAMILY_OPENAI, NAMES_CLIP_CPP},
+        {"v.", true, VKCLIP_FAMILY_OPENAI, NAMES_CLIP_CPP},
+        {"text_model.", false, VKCLIP_FAMILY_HF, NAMES_HUGGING_FACE},
+        {"vision_model.", false, VKCLIP_FAMILY_HF, NAMES_HUGGING_FACE},
+        {"embeddings.token_embedding.", false, VKCLIP_FAMILY_HF, NAMES_TEXT_ALONE},
+        {"embeddings.patch_embedding.", false, VKCLIP_FAMILY_HF, NAMES_IMAGE_ALONE},
+        {"encoder.block.", false, VKCLIP_FAMILY_HF, NAMES_T5},
+        {"visual.", false, VKCLIP_FAMILY_OPENAI, NAMES_OPENAI},
+        {"transformer.resblocks.", false, VKCLIP_FAMILY_OPENAI, NAMES_OPENAI},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)
+        if ((gguf || !prefixes[i].gguf) && string_begins_with(name, prefixes[i].prefix)) {
+            if (form)
+                *form = prefixes[i].form;
+            return prefixes[i].family;
+        }
     return VKCLIP_FAMILY_NONE;
-}
-
-enum names_form names_hugging_face_form(const char *name)
-{
-    if (string_begins_with(name, "embeddings.token_embedding."))
-        return NAMES_TEXT_ALONE;
-    if (string_begins_with(name, "embeddings.patch_embedding."))
-        return NAMES_IMAGE_ALONE;
-    return NAMES_HUGGING_FACE;
 }
 
 bool names_is_buffer(const char *name)
@@ -168,6 +197,14 @@ bool names_is_buffer(const char *name)
     return false;
 }
 
+/* Returns the number of parts of a tensor of which a rule gives one, or 0 if it gives all. */
+static unsigned count_parts(enum rule_kind kind)
+{
+    if (kind >= QUERY)
+        return 3;
+    return kind >= GATE ? 2 : 0;
+}
+
 int names_find_canonical(enum names_form form, const char *stored,
                          struct names_canonical *canonical)
 {
@@ -177,12 +214,19 @@ int names_find_canonical(enum names_form form, const char *stored,
         if (match_pattern(stored, stored_pattern(form, &tables[form].rules[i]), &wildcards))
             rule = &tables[form].rules[i];
     *canonical = (struct names_canonical){0};
+    if (rule && rule->kind == LEFT_OUT)
+        return VKCLIP_OK;
     canonical->name =
         rule ? fill_pattern(rule->canonical, &wildcards) : string_format("%s", stored);
     if (!canonical->name)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", stored);
-    canonical->transposed = rule && rule->kind == TRANSPOSED;
-    canonical->part = rule && rule->kind >= QUERY ? 1 + rule->kind - QUERY : 0;
+    if (!rule)
+        return VKCLIP_OK;
+    canonical->transposed = rule->kind == TRANSPOSED;
+    canonical->copy = rule->kind == COPY;
+    canonical->parts = count_parts(rule->kind);
+    if (canonical->parts)
+        canonical->part = 1 + rule->kind - (rule->kind >= QUERY ? QUERY : GATE);
     return VKCLIP_OK;
 }
 
@@ -223,8 +267,8 @@ int names_find_part(enum names_form form, const char *canonical, unsigned rank,
                       : string_format("%s", canonical);
     if (!part->name)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", canonical);
-    if (rule && rule->kind >= QUERY) {
-        part->shape[0] /= 3;
+    if (rule && count_parts(rule->kind)) {
+        part->shape[0] /= count_parts(rule->kind);
         part->first_row = index * part->shape[0];
     }
     if (rule && rule->kind == TRANSPOSED) {

@@ -12,6 +12,12 @@
  *     token_embedding.weight                 positional_embedding
  *     transformer.resblocks.I (as above)     ln_final.{weight,bias}
  *     text_projection [width,D]              logit_scale
+ * The encoder of T5 has canonical names in the same manner:
+ *     encoder.token_embedding.weight         encoder.ln_final.weight
+ *     encoder.block.I.{ln_1,ln_2}.weight     encoder.block.I.attn.relative.weight [buckets,heads]
+ *     encoder.block.I.attn.{in_proj_weight,out_proj.weight}
+ *     encoder.block.I.mlp.c_fc.weight, which has gate and value one below the other where there is
+ *     a gate                                 encoder.block.I.mlp.c_proj.weight
  * Hugging Face and clip.cpp store query, key and value as three tensors, which are parts of the
  * canonical in_proj, and store projections transposed. A name that no rule knows keeps its name:
  * nothing is guessed, and nothing is refused here. Opens no file.
@@ -29,30 +35,30 @@ enum names_form {
     NAMES_HUGGING_FACE,
     NAMES_TEXT_ALONE,
     NAMES_IMAGE_ALONE,
-    NAMES_CLIP_CPP
+    NAMES_CLIP_CPP,
+    NAMES_T5
 };
 
 /* Returns the family whose names a tensor's name shows, or NONE if the name tells nothing.
- * clip.cpp's own names are accepted only in a GGUF file, and belong to OpenAI's family. */
-enum vkclip_family names_family(const char *name, bool gguf);
-
-/* Returns the form of Hugging Face's names to which a tensor's name belongs, or NAMES_HUGGING_FACE
- * if the name tells nothing. */
-enum names_form names_hugging_face_form(const char *name);
+ * clip.cpp's own names are accepted only in a GGUF file, and belong to OpenAI's family. The
+ * form that the name shows is written to `form`, which may be NULL. */
+enum vkclip_family names_family(const char *name, bool gguf, enum names_form *form);
 
 /* Tells whether a module keeps the tensor besides its parameters, such as position_ids. */
 bool names_is_buffer(const char *name);
 
 /* Says which canonical tensor a stored tensor is, or is a part of. */
 struct names_canonical {
-    char *name;      /* a new string */
-    unsigned part;   /* 1 to 3 for query, key and value; 0 for a tensor that is whole */
-    bool transposed; /* The rows of the stored tensor are the columns of the canonical one. */
+    char *name;           /* a new string; NULL: the tensor belongs to no tower and is left out */
+    unsigned part, parts; /* number of this part and of all: query, key and value, or gate and
+                           * value; 0 for a tensor that is whole */
+    bool transposed;      /* The rows of the stored tensor are the columns of the canonical one. */
+    bool copy;            /* Another tensor with the same canonical name takes precedence. */
 };
 int names_find_canonical(enum names_form form, const char *stored,
                          struct names_canonical *canonical);
 
-/* Returns the number of tensors in which files of a form store a canonical tensor: 1 or 3. */
+/* Returns the number of tensors in which files of a form store a canonical tensor: 1, 2 or 3. */
 unsigned names_count_parts(enum names_form form, const char *canonical);
 
 /* Describes one of the tensors in which a file stores a canonical tensor. */

@@ -127,6 +127,10 @@ int state_dict_read_encoder(const struct weights *weights, const char *name, str
     struct config_tower *text = &config->text;
     size_t i = 0;
     read_sizes(weights, TOWER_TEXT, config);
+    if (text->kind == KIND_T5) { /* Its shapes tell everything. */
+        config->family = VKCLIP_FAMILY_HF;
+        return VKCLIP_OK;
+    }
     while (i < ARRAY_COUNT(encoders) &&
            (name ? strcmp(encoders[i].name, name) : encoders[i].width != text->width))
         i++;

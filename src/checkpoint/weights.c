@@ -35,14 +35,14 @@ struct weight {
     char *name; /* canonical name */
     unsigned rank;
     uint64_t shape[TENSOR_MAX_RANK];
-    /* Parts along the first dimension: query, key and value, or one part that is the whole tensor.
-     */
-    const struct tensor_view *parts[3];
-    unsigned part_count;
-    unsigned
-        part; /* 1 to 3 for query, key and value until they are stacked; 0 for a whole tensor */
-    bool transposed; /* stored as [D,width], while the canonical shape is [width,D] */
-    struct tensor_view *replacement; /* NULL, or parts[0] with memory of its own */
+    /* Parts along the first dimension: query, key and value, gate and value, or one part that is
+     * the whole tensor. */
+    const struct tensor_view *views[3];
+    unsigned view_count;
+    unsigned part, parts; /* of a tensor in parts until they are stacked, see names.h */
+    bool transposed;      /* stored as [D,width], while the canonical shape is [width,D] */
+    bool copy;            /* of another tensor, if there is one of the same name */
+    struct tensor_view *replacement; /* NULL, or views[0] with memory of its own */
     struct addend *addends;          /* in the order in which they are added */
 };
 
@@ -160,24 +160,12 @@ static int list_views(struct weights *weights)
     return error;
 }
 
-static enum vkclip_family find_family(const struct weights *weights)
+static enum vkclip_family find_family(struct weights *weights)
 {
     enum vkclip_family family = VKCLIP_FAMILY_NONE;
     for (size_t i = 0; i < weights->view_count && !family; i++)
-        family = names_family(weights->views[i].name, weights->gguf != NULL);
+        family = names_family(weights->views[i].name, weights->gguf != NULL, &weights->form);
     return family;
-}
-
-static enum names_form find_form(const struct weights *weights)
-{
-    enum names_form form = NAMES_HUGGING_FACE;
-    if (weights->gguf)
-        return NAMES_CLIP_CPP;
-    if (weights->family != VKCLIP_FAMILY_HF)
-        return NAMES_OPENAI;
-    for (size_t i = 0; i < weights->view_count && form == NAMES_HUGGING_FACE; i++)
-        form = names_hugging_face_form(weights->views[i].name);
-    return form;
 }
 
 /* Finds the family by the tensors' names. In a Stable Diffusion checkpoint, first selects the
@@ -191,13 +179,12 @@ static int settle_family(struct weights *weights, const char *encoder)
     if (error)
         return error;
     weights->family = find_family(weights);
-    weights->form = find_form(weights);
     if (weights->family)
         return VKCLIP_OK;
     return error_fail(VKCLIP_EUNSUPPORTED,
-                      "%s: not a CLIP checkpoint: expected tensors named text_model... or "
+                      "%s: neither CLIP nor T5: expected tensors named text_model... or "
                       "vision_model... (Hugging Face), visual... or transformer.resblocks... "
-                      "(OpenAI, OpenCLIP)%s, found %s",
+                      "(OpenAI, OpenCLIP), encoder.block... (T5)%s, found %s",
                       weights->path, weights->gguf ? ", t... or v... (clip.cpp)" : "",
                       weights->view_count ? weights->views[0].name : "none");
 }
@@ -209,21 +196,23 @@ static int add_tensor(struct weights *weights, const struct tensor_view *view)
     const char *path = weights->path;
     struct weight *weight = &weights->tensors[weights->count];
     struct names_canonical canonical;
-    if (!dtype_is_readable(view->dtype))
-        return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: %s: expected F32, F16, BF16, F64, F8_E4M3 or F8_E5M2, found %s",
-                          path, view->name, dtype_name(view->dtype));
     int error = names_find_canonical(weights->form, view->name, &canonical);
-    if (error)
+    if (error || !canonical.name)
         return error;
     weights->count++;
     *weight = (struct weight){.name = canonical.name,
                               .rank = view->rank,
-                              .parts = {view},
-                              .part_count = 1,
+                              .views = {view},
+                              .view_count = 1,
                               .part = canonical.part,
-                              .transposed = canonical.transposed};
+                              .parts = canonical.parts,
+                              .transposed = canonical.transposed,
+                              .copy = canonical.copy};
     memcpy(weight->shape, view->shape, sizeof(weight->shape));
+    if (!dtype_is_readable(view->dtype))
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: %s: expected F32, F16, BF16, F64, F8_E4M3 or F8_E5M2, found %s",
+                          path, view->name, dtype_name(view->dtype));
     if (!weight->transposed)
         return VKCLIP_OK;
     if (view->rank != 2)
@@ -238,27 +227,29 @@ static int compare_weights(const void *a, const void *b)
 {
     const struct weight *x = a, *y = b;
     int order = strcmp(x->name, y->name);
+    if (!order)
+        order = x->copy - y->copy;
     return order ? order : (x->part > y->part) - (x->part < y->part);
 }
 
-/* Merges the `found` neighbours that share a name, which must be query, key and value of one shape,
- * into one tensor. */
+/* Merges the `found` neighbours that share a name, which must be all parts of one shape, into one
+ * tensor. */
 static int stack_parts(const struct weights *weights, struct weight *group, size_t found)
 {
-    const struct tensor_view *query = group->parts[0];
-    bool good = found == 3 && query->rank >= 1;
-    for (unsigned i = 0; good && i < 3; i++) {
-        const struct tensor_view *view = group[i].parts[0];
-        good = group[i].part == i + 1 && view->rank == query->rank &&
-               !memcmp(view->shape, query->shape, sizeof(query->shape));
-        group->parts[i] = view;
+    const struct tensor_view *first = group->views[0];
+    bool good = found == group->parts && first->rank >= 1;
+    for (unsigned i = 0; good && i < found; i++) {
+        const struct tensor_view *view = group[i].views[0];
+        good = group[i].part == i + 1 && view->rank == first->rank &&
+               !memcmp(view->shape, first->shape, sizeof(first->shape));
+        group->views[i] = view;
     }
     if (!good)
-        return error_fail(VKCLIP_EFORMAT,
-                          "%s: %s: expected q_proj, k_proj and v_proj of one shape beside it",
-                          weights->path, query->name);
-    group->part_count = 3;
-    group->shape[0] *= 3;
+        return error_fail(VKCLIP_EFORMAT, "%s: %s: expected %s of one shape beside it",
+                          weights->path, first->name,
+                          group->parts == 3 ? "query, key and value" : "gate and value");
+    group->view_count = group->parts;
+    group->shape[0] *= group->parts;
     return VKCLIP_OK;
 }
 
@@ -274,7 +265,8 @@ static int merge_tensors(struct weights *weights)
         for (next = i + 1; next < weights->count; next++)
             if (strcmp(group->name, weights->tensors[next].name))
                 break;
-        if (!error && group->part == 0 && next > i + 1)
+        const bool copied = next == i + 2 && weights->tensors[i + 1].copy;
+        if (!error && group->part == 0 && next > i + 1 && !copied)
             error = error_fail(VKCLIP_EFORMAT, "%s: %s is there twice, under two families' names",
                                weights->path, group->name);
         if (!error && group->part)
@@ -287,24 +279,31 @@ static int merge_tensors(struct weights *weights)
     return error;
 }
 
-static int add_tensors(struct weights *weights)
+static void count_tensors(struct weights *weights)
 {
     uint64_t largest = 0;
-    int error = VKCLIP_OK;
-    for (size_t i = 0; i < weights->view_count && !error; i++) {
-        const struct tensor_view *view = &weights->views[i];
-        if (names_is_buffer(view->name))
-            continue;
-        error = add_tensor(weights, view);
-        weights->parameters += tensor_view_elements(view);
-        weights->bytes += view->size;
-        if (view->size > largest) {
-            largest = view->size;
-            weights->dtype = view->dtype;
+    for (size_t i = 0; i < weights->count; i++)
+        for (unsigned j = 0; j < weights->tensors[i].view_count; j++) {
+            const struct tensor_view *view = weights->tensors[i].views[j];
+            weights->parameters += tensor_view_elements(view);
+            weights->bytes += view->size;
+            if (view->size > largest) {
+                largest = view->size;
+                weights->dtype = view->dtype;
+            }
         }
-    }
+}
+
+static int add_tensors(struct weights *weights)
+{
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < weights->view_count && !error; i++)
+        if (!names_is_buffer(weights->views[i].name))
+            error = add_tensor(weights, &weights->views[i]);
     if (!error)
         error = merge_tensors(weights);
+    if (!error)
+        count_tensors(weights);
     return error;
 }
 
@@ -474,12 +473,12 @@ static int read_transposed(const struct tensor_view *view, uint64_t first, uint6
 static int read_stacked(const struct weight *weight, uint64_t first, uint64_t rows, float *values)
 {
     const uint64_t all_rows = weight->rank ? weight->shape[0] : 1;
-    const uint64_t part_rows = all_rows / weight->part_count;
-    const uint64_t length = tensor_view_elements(weight->parts[0]) / part_rows;
+    const uint64_t part_rows = all_rows / weight->view_count;
+    const uint64_t length = tensor_view_elements(weight->views[0]) / part_rows;
     while (rows) {
         const uint64_t part_first = first % part_rows, left = part_rows - part_first;
         const uint64_t taken = left < rows ? left : rows;
-        int error = tensor_view_read(weight->parts[first / part_rows], part_first * length,
+        int error = tensor_view_read(weight->views[first / part_rows], part_first * length,
                                      taken * length, values);
         if (error)
             return error;
@@ -517,9 +516,9 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
         return error_fail(VKCLIP_EINVALID, "%s: %s: has %llu rows, asked for %llu from %llu on",
                           weights_path(weights), name, (unsigned long long)all_rows,
                           (unsigned long long)rows, (unsigned long long)first);
-    if (!rows || !weight->parts[0]->size)
+    if (!rows || !weight->views[0]->size)
         return VKCLIP_OK;
-    int error = weight->transposed ? read_transposed(weight->parts[0], first, rows, values)
+    int error = weight->transposed ? read_transposed(weight->views[0], first, rows, values)
                                    : read_stacked(weight, first, rows, values);
     for (const struct addend *addend = weight->addends; addend && !error; addend = addend->next)
         add_product(addend, first, rows, values);
@@ -620,8 +619,8 @@ int weights_replace(struct weights *weights, const char *name, const uint64_t *s
         weight->shape[i] = view->shape[i] = shape[i];
         view->size *= shape[i];
     }
-    weight->parts[0] = weight->replacement = view;
-    weight->part_count = 1;
+    weight->views[0] = weight->replacement = view;
+    weight->view_count = 1;
     weight->transposed = false;
     return VKCLIP_OK;
 }

@@ -228,13 +228,15 @@ int cli_encode_pixels(struct cli_session *session, const struct cli_encoding *en
 }
 
 int cli_encode_ids(struct cli_session *session, const struct cli_encoding *encoding,
-                   const struct cli_inputs *inputs, const int32_t *ids, size_t length)
+                   const struct cli_inputs *inputs, const int32_t *ids, const int32_t *mask,
+                   size_t length)
 {
     struct call call = {.session = session,
                         .encoding = encoding,
                         .inputs = inputs,
                         .width = find_width(session, encoding, VKCLIP_TOWER_TEXT)};
-    const struct vkclip_encode_params params = begin_call(&call);
+    struct vkclip_encode_params params = begin_call(&call);
+    params.attention_mask = mask;
     return end_call(
         &call, vkclip_encode_tokens(session->model, ids, inputs->count, length, &params, NULL));
 }

@@ -41,7 +41,8 @@ int cli_encode_texts(struct cli_session *session, const struct cli_encoding *enc
 int cli_encode_pixels(struct cli_session *session, const struct cli_encoding *encoding,
                       const struct cli_inputs *inputs, const struct tensor_view *pixel_values);
 int cli_encode_ids(struct cli_session *session, const struct cli_encoding *encoding,
-                   const struct cli_inputs *inputs, const int32_t *ids, size_t length);
+                   const struct cli_inputs *inputs, const int32_t *ids, const int32_t *mask,
+                   size_t length);
 
 /* True if all values are finite numbers; else the input is reported and counted as failed. */
 bool cli_check_finite(struct cli_session *session, const struct cli_input *input,

@@ -52,23 +52,26 @@ static size_t choose_places(size_t dim)
 }
 
 /* Finds out what the result of an item is: its embedding, or the features that are wanted. */
-static int choose_result(struct call *call, enum tower tower)
+static int choose_result(struct call *call, enum tower tower, uint32_t length)
 {
-    const struct config *config = &call->model->spec.config;
-    size_t shape[2] = {1, config_embed_dim(config, tower)};
+    struct config config = call->model->spec.config;
+    size_t shape[2] = {1, config_embed_dim(&config, tower)};
     int error = VKCLIP_OK;
     if (call->params.features)
-        error = tower_find_features(model_name(call->model), config, tower, call->params.features,
+        error = tower_find_features(model_name(call->model), &config, tower, call->params.features,
                                     &call->features);
+    if (length)
+        config.context = length;
     if (!error && call->features.wanted)
-        tower_features_shape(config, tower, &call->features, shape);
+        tower_features_shape(&config, tower, &call->features, shape);
     call->dim = shape[0] * shape[1];
     call->places = choose_places(call->dim);
     return error;
 }
 
 int call_open(struct vkclip_model *model, enum tower tower, bool has_items, size_t count,
-              const struct vkclip_encode_params *params, float *embeds, struct call *call)
+              uint32_t length, const struct vkclip_encode_params *params, float *embeds,
+              struct call *call)
 {
     *call = (struct call){.model = model, .embeds = embeds, .count = count};
     int error = check_arguments(model, tower, has_items, count, params, embeds);
@@ -76,7 +79,7 @@ int call_open(struct vkclip_model *model, enum tower tower, bool has_items, size
         return error;
     if (params)
         call->params = *params;
-    error = choose_result(call, tower);
+    error = choose_result(call, tower, length);
     return !error && call->params.item ? open_window(call) : error;
 }
 

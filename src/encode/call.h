@@ -37,9 +37,11 @@ struct call {
 };
 
 /* Checks the arguments; `has_items` says whether the items are not NULL. `params` may be NULL.
+ * Texts have `length` token positions, where 0 means the whole context.
  * call_close releases what the call holds, even after an error. */
 int call_open(struct vkclip_model *model, enum tower tower, bool has_items, size_t count,
-              const struct vkclip_encode_params *params, float *embeds, struct call *call);
+              uint32_t length, const struct vkclip_encode_params *params, float *embeds,
+              struct call *call);
 void call_close(struct call *call);
 
 /* Stores this thread's last error as the item's. Returns VKCLIP_OK if the caller has an item

@@ -6,6 +6,7 @@
 #include "encode/model.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "checkpoint/inputs.h"
 #include "checkpoint/open.h"
 #include "checkpoint/weights.h"
@@ -107,10 +108,16 @@ const char *model_name(const struct vkclip_model *model)
 static int choose_types(const struct vkclip_device *device,
                         const struct vkclip_model_params *params, struct replica_spec *spec)
 {
+    const struct tower_row *text = tower_find(&spec->config, TOWER_TEXT);
     spec->type = params->precision == VKCLIP_PRECISION_F16 ? TYPE_F16 : TYPE_F32;
     spec->weights = spec->type;
     if (params->weights > VKCLIP_WEIGHTS_AUTO && params->weights <= VKCLIP_WEIGHTS_Q4)
         spec->weights = weight_types[params->weights];
+    if (text && text->fp32 && spec->type == TYPE_F16) {
+        spec->type = TYPE_F32;
+        log_message(VKCLIP_LOG_WARNING, "the values between T5's layers exceed f16 (`precision`): "
+                                        "they stay f32, and the weights are f16");
+    }
     for (size_t i = 0; device && spec->type == TYPE_F16 && i < device->count; i++)
         if (!(gpu_caps(device->gpus[i]) & CAP_F16))
             return error_fail(VKCLIP_EUNSUPPORTED,
@@ -148,9 +155,11 @@ int model_open(struct vkclip_device *device, const char *path,
     if (!model)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     model->device = device;
-    int error = choose_types(device, params, &model->spec);
-    if (!error && path)
+    int error = VKCLIP_OK;
+    if (path)
         error = checkpoint_open(path, params, &model->spec.config, &model->weights);
+    if (!error)
+        error = choose_types(device, params, &model->spec);
     if (!error)
         error = open_tokenizer(model, params);
     if (!error && device && model->weights)

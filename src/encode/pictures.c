@@ -96,7 +96,7 @@ int pictures_encode(struct vkclip_model *model, const struct pictures *pictures,
 {
     const bool given = pictures->paths || pictures->images || pictures->pixels || pictures->source;
     struct picture_call call = {.pictures = pictures};
-    int error = call_open(model, TOWER_IMAGE, given, count, params, embeds, &call.call);
+    int error = call_open(model, TOWER_IMAGE, given, count, 0, params, embeds, &call.call);
     if (!error) {
         const struct batches_group all = {.end = count};
         struct batches work = {.tower = TOWER_IMAGE,

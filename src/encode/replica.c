@@ -266,6 +266,7 @@ static int make_plan(struct replica *replica, struct kept_plan *kept)
     if (error)
         return error;
     kept->view = (struct replica_plan){.input = tensors.input,
+                                       .mask = tensors.mask,
                                        .rows = tensors.rows,
                                        .features = tensors.features,
                                        .embeddings = tensors.embeddings,

@@ -55,7 +55,8 @@ void replica_lower_batch(struct replica *replica, enum tower tower, uint32_t mos
 /* A plan, with the indices of its inputs and results. */
 struct replica_plan {
     struct plan *plan;
-    int input;      /* pictures, or token ids */
+    int input;      /* pictures, token ids, or rows of the token table */
+    int mask;       /* see struct tower_tensors */
     int rows;       /* where each text ends; -1 for pictures */
     int features;   /* -1: not requested */
     int embeddings; /* embeddings before the division by their length; -1: not requested */

@@ -35,6 +35,8 @@ struct texts {
 struct text_call {
     struct call call; /* comes first, because callbacks of struct batches get a pointer to it */
     const struct text_items *items;
+    struct config config; /* the model's, whose context is the width of ids that are not padded */
+    const char *token_table; /* of a tower that takes any length, else NULL */
     struct texts *texts;
     size_t first; /* item at the window's first place */
 };
@@ -152,11 +154,17 @@ static bool wants_all(const struct text_call *call)
     return call->call.params.hidden || call->call.features.wanted;
 }
 
+/* Tells whether the padding is part of the texts: they are ids for a tower of any length. */
+static bool is_exact(const struct text_call *call)
+{
+    return call->token_table && call->items->ids;
+}
+
 /* Makes the ids of one text, and finds its end and the length that it runs in. */
 static int prepare_text(void *user, size_t place, unsigned thread)
 {
     struct text_call *call = user;
-    const struct config *config = &call->call.model->spec.config;
+    const struct config *config = &call->config;
     const size_t context = config->context, item = call->first + place;
     struct texts *texts = call->texts;
     int32_t *ids = &texts->ids[place * context];
@@ -176,7 +184,7 @@ static int prepare_text(void *user, size_t place, unsigned thread)
     uint32_t length = SHORTEST;
     while (length <= texts->ends[place])
         length *= 2;
-    bool whole = wants_all(call) || length > context;
+    bool whole = wants_all(call) || is_exact(call) || length > context;
     texts->lengths[place] = whole ? (uint32_t)context : length;
     return VKCLIP_OK;
 }
@@ -226,6 +234,40 @@ static void order_texts(struct texts *texts, size_t number, uint32_t context)
 
 /* ---- Encoding -------------------------------------------------------------------------------- */
 
+/* Writes the rows of the token table for the ids of the text at a place of a batch. */
+static int write_rows(const struct text_call *call, struct replica *replica,
+                      const struct replica_plan *plan, const int32_t *ids, uint32_t length,
+                      uint32_t place, unsigned thread)
+{
+    const uint32_t width = call->config.text.width;
+    float *row = replica_scratch(replica, thread, width * sizeof(*row));
+    int error = row ? VKCLIP_OK : VKCLIP_EMEMORY;
+    for (uint32_t i = 0; i < length && !error; i++) {
+        error =
+            weights_read(call->call.model->weights, call->token_table, (uint64_t)ids[i], 1, row);
+        if (!error)
+            plan_write(plan->plan, plan->input, ((uint64_t)place * length + i) * width, row, width);
+    }
+    return error;
+}
+
+/* Writes which tokens are attended to: those that the caller's mask says, or all of a row of ids,
+ * or those of a text up to its end. */
+static void write_mask(const struct text_call *call, const struct replica_plan *plan, uint32_t text,
+                       uint32_t place)
+{
+    const struct texts *texts = call->texts;
+    const uint32_t length = texts->lengths[text];
+    const int32_t *mask = call->items->mask;
+    const size_t first = (call->first + text) * call->items->width;
+    for (uint32_t i = 0; i < length; i++) {
+        int32_t seen = is_exact(call) || i <= texts->ends[text];
+        if (mask)
+            seen = mask[first + i] != 0;
+        plan_write_ids(plan->plan, plan->mask, (uint64_t)place * length + i, &seen, 1);
+    }
+}
+
 static int write_text(void *user, struct replica *replica, const struct replica_plan *plan,
                       size_t index, uint32_t place, unsigned thread)
 {
@@ -233,11 +275,13 @@ static int write_text(void *user, struct replica *replica, const struct replica_
     const struct texts *texts = call->texts;
     const uint32_t text = texts->order[index], length = texts->lengths[text];
     const int32_t end = (int32_t)texts->ends[text];
-    (void)replica;
-    (void)thread;
-    plan_write_ids(plan->plan, plan->input, (uint64_t)place * length,
-                   &texts->ids[(size_t)text * call->call.model->spec.config.context], length);
+    const int32_t *ids = &texts->ids[(size_t)text * call->config.context];
     plan_write_ids(plan->plan, plan->rows, place, &end, 1);
+    if (plan->mask >= 0)
+        write_mask(call, plan, text, place);
+    if (call->token_table)
+        return write_rows(call, replica, plan, ids, length, place, thread);
+    plan_write_ids(plan->plan, plan->input, (uint64_t)place * length, ids, length);
     return VKCLIP_OK;
 }
 
@@ -270,11 +314,10 @@ static void copy_duplicates(const struct text_call *call, size_t number)
 /* Encodes the prepared texts of a window, equal ones once. */
 static int encode_prepared(struct text_call *call, size_t number)
 {
-    const struct vkclip_model *model = call->call.model;
     struct texts *texts = call->texts;
-    if (!wants_all(call))
-        find_duplicates(texts, number, model->spec.config.context);
-    order_texts(texts, number, model->spec.config.context);
+    if (!wants_all(call) && !is_exact(call))
+        find_duplicates(texts, number, call->config.context);
+    order_texts(texts, number, call->config.context);
     struct batches work = {.tower = TOWER_TEXT,
                            .count = texts->count,
                            .groups = texts->groups,
@@ -309,7 +352,7 @@ static int encode_windows(struct text_call *call)
     if (!model->texts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of texts");
     call->texts = model->texts;
-    int error = VKCLIP_OK;
+    int error = call->token_table ? weights_check(model->weights) : VKCLIP_OK;
     const size_t window = call->call.places;
     for (; call->first < call->call.count && !error; call->first += window) {
         const size_t left = call->call.count - call->first;
@@ -318,20 +361,32 @@ static int encode_windows(struct text_call *call)
     return error;
 }
 
+/* Returns the name of the token table of a tower that takes any length, or NULL. */
+static const char *find_table(const struct vkclip_model *model)
+{
+    const struct tower_row *row = model ? tower_find(&model->spec.config, TOWER_TEXT) : NULL;
+    return row ? row->token_table : NULL;
+}
+
 int texts_encode(struct vkclip_model *model, const struct text_items *items, size_t count,
                  const struct vkclip_encode_params *params, float *embeds)
 {
     const bool given = items->strings || items->ids;
-    struct text_call call = {.items = items};
-    int error = call_open(model, TOWER_TEXT, given, count, params, embeds, &call.call);
+    struct text_call call = {.items = items, .token_table = find_table(model)};
+    const bool exact = is_exact(&call) && items->width <= model->spec.config.context;
+    const uint32_t length = exact ? (uint32_t)items->width : 0;
+    int error = call_open(model, TOWER_TEXT, given, count, length, params, embeds, &call.call);
     if (!error && items->strings && count)
         error = check_tokenizer(model);
     const size_t context = error ? 0 : model->spec.config.context;
     if (!error && items->ids && (!items->width || items->width > context))
         error = error_fail(VKCLIP_ETOOLONG, "rows of %zu token ids, expected 1 to %zu",
                            items->width, context);
-    if (!error)
+    if (!error) {
+        call.config = model->spec.config;
+        call.config.context = length ? length : call.config.context;
         error = encode_windows(&call);
+    }
     call_close(&call.call);
     return error;
 }

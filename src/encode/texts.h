@@ -11,11 +11,15 @@
 /* Gives a call's texts either as strings or as ids. */
 struct text_items {
     const char *const *strings;
-    const int32_t *ids; /* [M,width] */
+    const int32_t *ids;  /* [M,width] */
+    const int32_t *mask; /* [M,width] beside ids: 0 for tokens to which no other attends; or NULL */
     size_t width;
 };
 
-/* Encodes texts or rows of ids on all GPUs of the model's device: embeds [M,D]. */
+/* Encodes texts or rows of ids on all GPUs of the model's device: embeds [M,D]. CLIP's texts are
+ * padded to the context. Those of a tower that takes any length (token_table in tower.h) are rows
+ * of ids as they are, which attend to all of their tokens without a mask; of strings, the padding
+ * is masked. The hidden states have the names of vkclip_hidden_fn. */
 int texts_encode(struct vkclip_model *model, const struct text_items *items, size_t count,
                  const struct vkclip_encode_params *params, float *embeds);
 

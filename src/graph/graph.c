@@ -428,8 +428,8 @@ int graph_attention_masked(struct graph *graph, const char *name, int qkv, int m
     const uint32_t biases[] = {heads, 2 * shape[1] - 1};
     if ((mask >= 0 && (!has_rank(graph, mask, 2) || m->type != TYPE_I32 ||
                        memcmp(m->shape, shape, 2 * sizeof(*shape)))) ||
-        (bias >= 0 && (!has_rank(graph, bias, 2) ||
-                       memcmp(graph->tensors[bias].shape, biases, sizeof(biases)))))
+        (bias >= 0 &&
+         (!has_rank(graph, bias, 2) || memcmp(graph->tensors[bias].shape, biases, sizeof(biases)))))
         return shape_error(graph, OP_ATTENTION_MASKED, name, "mask [B,T], bias [heads,2T-1]");
     struct node node = {.op = OP_ATTENTION_MASKED,
                         .in = {qkv, mask, bias},
@@ -447,8 +447,7 @@ int graph_relative(struct graph *graph, const char *name, int table, uint32_t to
         return shape_error(graph, OP_RELATIVE, name,
                            "table [V,heads], V a multiple of 4 of at most 64, below 4 distances");
     uint32_t shape[] = {graph->tensors[table].shape[1], 2 * tokens - 1};
-    struct node node = {
-        .op = OP_RELATIVE, .in = {table, -1, -1}, .relative.farthest = farthest};
+    struct node node = {.op = OP_RELATIVE, .in = {table, -1, -1}, .relative.farthest = farthest};
     return graph_append(graph, name, node, 2, shape);
 }
 

@@ -17,26 +17,26 @@
 
 /* This list has every op with what it computes. The tables of launch rules, references and test
  * cases are built from this list, so that an op with a missing part fails to compile. */
-#define OPS(X)                                                                                     \
-    X(MATMUL)     /* x [M,K], w [N,K], bias [N] or none -> activation(x wT + bias) (+ residual) */ \
-    X(CONV)       /* x [B,H,W,C], w [N,3,3,C], bias [N] -> 3x3, padded by 1, [B,H/s,W/s,N] */      \
-    X(AVGPOOL)    /* x [B,H,W,C] -> means of s x s pixels [B,H/s,W/s,C] */                         \
-    X(ATTENTION)  /* qkv [B,T,3C] -> softmax(q kT / sqrt(d)) v [B,T,C], d = C / heads; and, in     \
-                   * training, logsumexp -> the first of each of stats [B,T,heads,2] */            \
-    X(ATTENTION_MASKED) /* qkv [B,T,3C], mask [B,T] or none, bias [heads,2T-1] or none ->          \
-                         * softmax(q kT scale + bias at key - query) v [B,T,C] over the keys that  \
-                         * the mask allows; without one it weighs all keys alike */                \
-    X(RELATIVE)   /* table [V,heads] -> row of the bucket of every distance -T < d < T, as bias    \
-                   * [heads,2T-1] (Raffel et al. 2020, section 2.1) */                             \
-    X(LAYERNORM)  /* x [..,C], gain [C], bias [C] -> [..,C] */                                     \
-    X(RMSNORM)    /* x [..,C], gain [C] -> x / sqrt(mean of x^2) gain [..,C] */                    \
-    X(GATE)       /* x [..,2C] -> activation(first C of a row) times its last C [..,C] */          \
-    X(EMBEDDING)  /* ids [B,T], table [V,C], positions [T,C] -> table[ids] + positions [B,T,C] */  \
-    X(CLASSTOKEN) /* x [B,P,C], token [C], positions [P+1,C] -> token, then x; + positions */      \
-    X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> mean of x, then x; + positions */  \
-    X(SELECT)     /* x [B,T,C], rows [B] or none (row 0) -> [B,C] */                               \
-    X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */                                               \
-    TRAINING_OPS(X)                                                                                \
+#define OPS(X)                                                                                    \
+    X(MATMUL)    /* x [M,K], w [N,K], bias [N] or none -> activation(x wT + bias) (+ residual) */ \
+    X(CONV)      /* x [B,H,W,C], w [N,3,3,C], bias [N] -> 3x3, padded by 1, [B,H/s,W/s,N] */      \
+    X(AVGPOOL)   /* x [B,H,W,C] -> means of s x s pixels [B,H/s,W/s,C] */                         \
+    X(ATTENTION) /* qkv [B,T,3C] -> softmax(q kT / sqrt(d)) v [B,T,C], d = C / heads; and, in     \
+                  * training, logsumexp -> the first of each of stats [B,T,heads,2] */            \
+    X(ATTENTION_MASKED) /* qkv [B,T,3C], mask [B,T] or none, bias [heads,2T-1] or none ->         \
+                         * softmax(q kT scale + bias at key - query) v [B,T,C] over the keys that \
+                         * the mask allows; without one it weighs all keys alike */               \
+    X(RELATIVE)   /* table [V,heads] -> row of the bucket of every distance -T < d < T, as bias   \
+                   * [heads,2T-1] (Raffel et al. 2020, section 2.1) */                            \
+    X(LAYERNORM)  /* x [..,C], gain [C], bias [C] -> [..,C] */                                    \
+    X(RMSNORM)    /* x [..,C], gain [C] -> x / sqrt(mean of x^2) gain [..,C] */                   \
+    X(GATE)       /* x [..,2C] -> activation(first C of a row) times its last C [..,C] */         \
+    X(EMBEDDING)  /* ids [B,T], table [V,C], positions [T,C] -> table[ids] + positions [B,T,C] */ \
+    X(CLASSTOKEN) /* x [B,P,C], token [C], positions [P+1,C] -> token, then x; + positions */     \
+    X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> mean of x, then x; + positions */ \
+    X(SELECT)     /* x [B,T,C], rows [B] or none (row 0) -> [B,C] */                              \
+    X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */                                              \
+    TRAINING_OPS(X)                                                                               \
     SEARCH_OPS(X)
 
 /* This list has the ops that only training has: those that inference fuses or folds away, gradients

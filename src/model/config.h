@@ -17,7 +17,8 @@ enum tower { TOWER_IMAGE, TOWER_TEXT, TOWER_COUNT };
 #define TOWER_KINDS(X) \
     X(VIT, vit)        \
     X(RESNET, resnet)  \
-    X(TEXT, text)
+    X(TEXT, text)      \
+    X(T5, t5)
 
 /* KIND_NONE, which is 0, says that the model has no such tower. */
 enum tower_kind {
@@ -34,9 +35,15 @@ struct config_tower {
     uint32_t width, layers, heads, mlp;
     enum vkclip_activation activation;
     float epsilon; /* added to the variance in LayerNorm */
+    /* Only T5 has these. */
+    uint32_t head_width; /* width / heads elsewhere */
+    bool gated;          /* The MLP multiplies its activations by other products of its input. */
+    bool own_positions;  /* Each block has relative positions of its own, not the first one's. */
 };
 
 #define CONFIG_STAGES 4
+/* T5 has no longest text; this is the longest that it was trained with. */
+#define T5_CONTEXT 512
 
 struct config {
     enum vkclip_family family;

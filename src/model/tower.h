@@ -27,7 +27,9 @@ struct tower_features {
 
 /* Indices of the tensors that connect a tower to the rest of a graph. */
 struct tower_tensors {
-    int input;      /* pictures as tower_write_picture writes them, or token ids [B,T] */
+    int input;      /* pictures as tower_write_picture writes them, token ids [B,T], or rows of the
+                     * token table [B,T,C] (see struct tower_row) */
+    int mask;       /* [B,T]: 0 for tokens to which no other attends; -1 where there is no mask */
     int rows;       /* [B]: the token at which each text ends; -1 for pictures */
     int features;   /* [B,T,C], or [B,C] of the pooled token; -1: not wanted */
     int embeddings; /* [B,D]; -1: not wanted */
@@ -53,6 +55,11 @@ struct tower_row {
     bool batch_norm;            /* Training can freeze the running statistics. */
     bool blocks;                /* The tower has layers of tokens, which features can be. */
     uint32_t class_tokens;      /* tokens at the begin that stand for no part of the input */
+    /* The host looks up tokens in this tensor, of which only few rows are ever needed, and the
+     * input has its rows; NULL: the input has ids. Such a tower takes texts of any length up to its
+     * context, and the padding takes part in it unless a mask leaves it out. */
+    const char *token_table;
+    bool fp32; /* Activations exceed the range of fp16. */
 
     /* Derives sizes from the shapes of a checkpoint's tensors. */
     void (*read)(const struct tower_sizes *sizes, struct config *config);

@@ -141,7 +141,7 @@ static void refuses_wrong_tensors(void **state)
         {"text_model.encoder.layers.1.mlp.fc2.bias", DROP, NULL, FORMAT,
          "tensor transformer.resblocks.1.mlp.c_proj.bias: expected shape [64], found none"},
         {"text_model.encoder.layers.1.self_attn.k_proj.bias", DROP, NULL, FORMAT,
-         "q_proj.bias: expected q_proj, k_proj and v_proj"},
+         "q_proj.bias: expected query, key and value"},
         {"vision_model.pre_layrnorm.weight", RENAME, "vision_model.pre_layernorm.weight", FORMAT,
          "tensor visual.ln_pre.weight: expected"},
         {"vision_model.embeddings.patch_embedding.weight", FLATTEN, NULL, FORMAT,

@@ -33,7 +33,7 @@ static void check_edits(const char *golden, const char *name, const struct edit 
 static const struct edit hugging_face_edits[] = {
     {"model_type", "\"siglip\"", UNSUPPORTED, "found siglip"},
     {"model_type", "\"chinese_clip\"", UNSUPPORTED, "found chinese_clip"},
-    {"model_type", "\"blip\"", UNSUPPORTED, "model_type: expected clip, clip_text_model or"},
+    {"model_type", "\"blip\"", UNSUPPORTED, "model_type: expected clip, clip_text_model,"},
     {"model_type", NULL, UNSUPPORTED, "found none"},
     {"model_type", "7", FORMAT, "model_type: expected a string, found 7"},
     {"quantization_config", "{\"bits\":4}", UNSUPPORTED,

@@ -49,7 +49,8 @@ static void check_form(enum names_form form, const char *canonical, const char *
         assert_int_equal(part.first_row, i * 12 / count);
         assert_int_equal(names_find_canonical(form, part.name, &back), 0);
         assert_string_equal(back.name, canonical);
-        assert_int_equal(back.part, count == 3 ? i + 1 : 0);
+        assert_int_equal(back.part, count > 1 ? i + 1 : 0);
+        assert_int_equal(back.parts, count > 1 ? count : 0);
         assert_int_equal(back.transposed, transposed);
         free(part.name);
         free(back.name);
@@ -65,6 +66,43 @@ static void leads_back(void **state)
         check_form(NAMES_OPENAI, name, cases[i].openai, cases[i].openai_parts, false);
         check_form(NAMES_HUGGING_FACE, name, cases[i].hugging_face, parts, cases[i].transposed);
         check_form(NAMES_CLIP_CPP, name, cases[i].clip_cpp, parts, cases[i].transposed);
+    }
+}
+
+/* An encoder of T5 has one of two forms of the first product of the MLP, a whole one or two parts,
+ * and more tensors than its tower. */
+static void names_of_t5(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *stored, *canonical;
+        unsigned part, parts;
+        bool copy;
+    } t5[] = {
+        {"shared.weight", "encoder.token_embedding.weight", 0, 0, false},
+        {"encoder.embed_tokens.weight", "encoder.token_embedding.weight", 0, 0, true},
+        {"encoder.final_layer_norm.weight", "encoder.ln_final.weight", 0, 0, false},
+        {"encoder.block.23.layer.0.SelfAttention.v.weight", "encoder.block.23.attn.in_proj_weight",
+         3, 3, false},
+        {"encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+         "encoder.block.0.attn.relative.weight", 0, 0, false},
+        {"encoder.block.1.layer.1.DenseReluDense.wi.weight", "encoder.block.1.mlp.c_fc.weight", 0,
+         0, false},
+        {"encoder.block.1.layer.1.DenseReluDense.wi_1.weight", "encoder.block.1.mlp.c_fc.weight", 2,
+         2, false},
+        {"decoder.block.1.layer.2.DenseReluDense.wo.weight", NULL, 0, 0, false},
+        {"lm_head.weight", NULL, 0, 0, false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(t5); i++) {
+        struct names_canonical found;
+        assert_int_equal(names_find_canonical(NAMES_T5, t5[i].stored, &found), 0);
+        assert_int_equal(!found.name, !t5[i].canonical);
+        if (found.name)
+            assert_string_equal(found.name, t5[i].canonical);
+        assert_int_equal(found.part, t5[i].part);
+        assert_int_equal(found.parts, t5[i].parts);
+        assert_int_equal(found.copy, t5[i].copy);
+        free(found.name);
     }
 }
 
@@ -89,11 +127,14 @@ static void keeps_unknown_names(void **state)
 static void tells_families(void **state)
 {
     (void)state;
-    assert_int_equal(names_family("vision_model.x", false), VKCLIP_FAMILY_HF);
-    assert_int_equal(names_family("transformer.resblocks.0.x", false), VKCLIP_FAMILY_OPENAI);
-    assert_int_equal(names_family("t.blk.0.x", true), VKCLIP_FAMILY_OPENAI);
-    assert_int_equal(names_family("t.blk.0.x", false), VKCLIP_FAMILY_NONE);
-    assert_int_equal(names_family("logit_scale", false), VKCLIP_FAMILY_NONE);
+    enum names_form form;
+    assert_int_equal(names_family("vision_model.x", false, &form), VKCLIP_FAMILY_HF);
+    assert_int_equal(names_family("transformer.resblocks.0.x", false, &form), VKCLIP_FAMILY_OPENAI);
+    assert_int_equal(names_family("t.blk.0.x", true, &form), VKCLIP_FAMILY_OPENAI);
+    assert_int_equal(names_family("t.blk.0.x", false, &form), VKCLIP_FAMILY_NONE);
+    assert_int_equal(names_family("logit_scale", false, &form), VKCLIP_FAMILY_NONE);
+    assert_int_equal(names_family("encoder.block.0.x", false, &form), VKCLIP_FAMILY_HF);
+    assert_int_equal(form, NAMES_T5);
     assert_true(names_is_buffer("text_model.embeddings.position_ids"));
     assert_true(names_is_buffer("input_resolution"));
     assert_false(names_is_buffer("visual.conv1.weight"));
@@ -103,6 +144,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(leads_back),
+        cmocka_unit_test(names_of_t5),
         cmocka_unit_test(keeps_unknown_names),
         cmocka_unit_test(tells_families),
     };

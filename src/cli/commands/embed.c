@@ -23,7 +23,7 @@ struct options {
     struct vkclip_features selected; /* which --features names */
     struct shard part;               /* which --shard names */
     struct cli_archive *archives;
-    bool no_normalize, hidden, overwrite, resume, skip_existing;
+    bool no_normalize, hidden, no_mask, overwrite, resume, skip_existing;
 };
 
 /* The tensors of the --raw file, with the names of their rows.
@@ -32,7 +32,7 @@ struct raw {
     struct safetensors *file;
     struct cli_inputs pixel_rows, id_rows;
     const struct tensor_view *pixels; /* [N,3,S,S] */
-    int32_t *ids;                     /* [M,length] */
+    int32_t *ids, *mask;              /* [M,length]; `mask` may be NULL */
     size_t length;
 };
 
@@ -119,6 +119,22 @@ static int take_ids(struct cli_session *session, const char *path, const struct 
     return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
 }
 
+/* Reads which tokens are attended to. Rows of ids that were left out are an error already. */
+static int take_mask(struct cli_session *session, const char *path,
+                     const struct tensor_view *tensor, struct raw *raw)
+{
+    const size_t rows = raw->id_rows.count;
+    bool good = (tensor->dtype == DTYPE_I32 || tensor->dtype == DTYPE_I64) && tensor->rank == 2 &&
+                tensor->shape[0] == rows && tensor->shape[1] == raw->length;
+    if (!good)
+        cli_fail_input(session, "%s: attention_mask: expected I32 or I64 [%zu,%zu] as input_ids",
+                       path, rows, raw->length);
+    raw->mask = good ? calloc(rows * raw->length + 1, sizeof(*raw->mask)) : NULL;
+    for (size_t i = 0; i < rows && raw->mask && good; i++)
+        good = copy_ids(session, path, tensor, i, &raw->mask[i * raw->length]);
+    return raw->mask || !good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+}
+
 /* Reads the --raw file; what does not fit the model is a failed input. */
 static int read_raw(struct cli_session *session, const struct options *options, struct raw *raw)
 {
@@ -129,6 +145,7 @@ static int read_raw(struct cli_session *session, const struct options *options, 
     }
     const struct tensor_view *pixels = safetensors_find(raw->file, "pixel_values");
     const struct tensor_view *ids = safetensors_find(raw->file, "input_ids");
+    const struct tensor_view *mask = safetensors_find(raw->file, "attention_mask");
     const unsigned needs = (pixels ? CLI_NEED_IMAGES : 0) | (ids ? CLI_NEED_TEXTS : 0);
     if (!needs)
         cli_fail_input(session, "%s: expected a tensor pixel_values or input_ids", path);
@@ -137,6 +154,8 @@ static int read_raw(struct cli_session *session, const struct options *options, 
         status = take_pixels(session, path, pixels, raw);
     if (!status && ids)
         status = take_ids(session, path, ids, raw);
+    if (!status && raw->ids && mask && !options->no_mask)
+        status = take_mask(session, path, mask, raw);
     return status;
 }
 
@@ -145,6 +164,7 @@ static void close_raw(struct raw *raw)
     cli_free_inputs(&raw->pixel_rows);
     cli_free_inputs(&raw->id_rows);
     free(raw->ids);
+    free(raw->mask);
     safetensors_close(&raw->file);
 }
 
@@ -263,7 +283,8 @@ static int encode_texts(struct embed_output *output, const struct options *optio
     if (!status && rest->count)
         status = cli_encode_texts(output->session, &encoding, rest);
     if (!status && raw->id_rows.count)
-        status = cli_encode_ids(output->session, &encoding, &raw->id_rows, raw->ids, raw->length);
+        status = cli_encode_ids(output->session, &encoding, &raw->id_rows, raw->ids, raw->mask,
+                                raw->length);
     return status;
 }
 
@@ -358,7 +379,9 @@ static const struct cli_option table[] = {
     CLI_INCLUDE(cli_texts_options, FIELD(texts)),
     CLI_INCLUDE(cli_strict_options, FIELD(strictness)),
     CLI_OPTION(0, "raw", "FILE", CLI_TEXT, FIELD(raw),
-               "pixel_values and input_ids from a .safetensors file"),
+               "pixel_values, input_ids, attention_mask of a .safetensors file"),
+    CLI_OPTION(0, "no-mask", NULL, CLI_FLAG, FIELD(no_mask),
+               "let T5 attend to padding that the raw attention_mask leaves out"),
     CLI_OPTION('o', "output", "FILE", CLI_TEXT, FIELD(output), "the result's file"),
     CLI_OPTION(0, "overwrite", NULL, CLI_FLAG, FIELD(overwrite),
                "drop what an earlier run saved of FILE, or a complete shard"),

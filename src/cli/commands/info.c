@@ -36,10 +36,13 @@ static const char *activation_name(enum vkclip_activation activation)
         return "gelu";
     case VKCLIP_ACTIVATION_QUICK_GELU:
         return "quick_gelu";
-    case VKCLIP_ACTIVATION_AUTO:
+    case VKCLIP_ACTIVATION_GELU_TANH:
+        return "gelu_tanh";
+    case VKCLIP_ACTIVATION_RELU:
+    case VKCLIP_ACTIVATION_AUTO: /* a ModifiedResNet, which has no choice of it */
         break;
     }
-    return "relu"; /* of a ModifiedResNet, which has no choice of it */
+    return "relu";
 }
 
 static const char *precision_name(enum vkclip_precision precision)

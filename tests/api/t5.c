@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Compares encoders of T5, mT5 and UMT5 with the reference data: every hidden state, with and
+ * without a mask, on the device that the environment names.
+ */
+#include "base/array.h"
+#include "base/string.h"
+#include "support/testing.h"
+
+#include <math.h>
+
+#include "support/open_device.h"
+#include "format/safetensors.h"
+
+/* The largest error in fp32 as a share of a tensor's largest absolute value. The reference's own
+ * fp32 is within 1e-6. */
+#define RELATIVE 1e-5
+
+static const struct {
+    const char *model, *inputs;
+} cases[] = {
+    {"single/t5xxl_fp16.safetensors", "single/t5xxl_fp16_case.safetensors"},
+    {"t5-v1_1", "t5-v1_1/case_16.safetensors"},
+    {"t5-v1_1", "t5-v1_1/case_77.safetensors"},
+    {"t5-v1_1", "t5-v1_1/case_256.safetensors"},
+    {"t5-v1_0", "t5-v1_0/case_16.safetensors"},
+    {"t5-v1_0", "t5-v1_0/case_77.safetensors"},
+    {"t5-v1_0", "t5-v1_0/case_256.safetensors"},
+    {"mt5-bf16", "mt5-bf16/case_16.safetensors"},
+    {"mt5-bf16", "mt5-bf16/case_77.safetensors"},
+    {"mt5-bf16", "mt5-bf16/case_256.safetensors"},
+    {"umt5-f16", "umt5-f16/case_16.safetensors"},
+    {"umt5-f16", "umt5-f16/case_77.safetensors"},
+    {"umt5-f16", "umt5-f16/case_256.safetensors"},
+    {"t5-v1_1-full-f16", "t5-v1_1-full-f16/case_16.safetensors"},
+};
+
+struct comparison {
+    const struct safetensors *expected;
+    const char *prefix; /* of the expected tensors: "masked" or "nomask" */
+    double least_cosine, largest_error;
+    size_t compared; /* number of tensors */
+};
+
+/* Is a vkclip_hidden_fn. */
+static int compare_hidden(void *user, const char *name, const float *data, const size_t *shape,
+                          size_t rank, size_t first, size_t items)
+{
+    struct comparison *comparison = user;
+    char *key = string_format("%s.%s", comparison->prefix, name + strlen("text."));
+    const struct tensor_view *expected = safetensors_find(comparison->expected, key);
+    free(key);
+    if (!expected)
+        return 0;
+    assert_int_equal(rank, 3);
+    assert_true(shape[1] == expected->shape[1] && shape[2] == expected->shape[2]);
+    const uint64_t row = shape[1] * shape[2], count = items * row;
+    double worst = 0, largest = 0, dot = 0, a = 0, b = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        const double x = data[i], y = tensor_view_value(expected, first * row + i);
+        worst = fmax(worst, isfinite(x) ? fabs(x - y) : INFINITY);
+        largest = fmax(largest, fabs(y));
+        dot += x * y, a += x * x, b += y * y;
+    }
+    comparison->least_cosine = fmin(comparison->least_cosine, dot / sqrt(a * b));
+    comparison->largest_error = fmax(comparison->largest_error, worst / largest);
+    comparison->compared += first == 0;
+    return 0;
+}
+
+/* Encodes the inputs of a case with or without its mask and compares all that the case has. */
+static struct comparison run_case(struct vkclip_model *model, const struct safetensors *file,
+                                  bool masked)
+{
+    const struct tensor_view *ids = safetensors_find(file, "input_ids");
+    const struct tensor_view *mask = safetensors_find(file, "attention_mask");
+    struct comparison comparison = {
+        .expected = file, .prefix = masked ? "masked" : "nomask", .least_cosine = 1};
+    const struct vkclip_encode_params params = {.hidden = compare_hidden,
+                                                .user = &comparison,
+                                                .attention_mask = masked ? mask->data : NULL};
+    struct vkclip_model_info info;
+    assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
+    float *embeds = calloc(ids->shape[0], info.text_embed_dim * sizeof(*embeds));
+    assert_non_null(embeds);
+    if (vkclip_encode_tokens(model, ids->data, ids->shape[0], ids->shape[1], &params, embeds))
+        fail_msg("%s", vkclip_last_error());
+    free(embeds);
+    return comparison;
+}
+
+static size_t count_expected(const struct safetensors *file, const char *prefix)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < file->count; i++)
+        count += string_begins_with(file->tensors[i].name, prefix);
+    return count;
+}
+
+/* Opens a model and the inputs of a case; false where the reference data is not here. */
+static bool open_case(size_t number, const struct vkclip_model_params *params,
+                      struct vkclip_model **model, struct safetensors **inputs)
+{
+    char name[96], inputs_name[96];
+    snprintf(name, sizeof(name), "conditioning/t5/%s", cases[number].model);
+    snprintf(inputs_name, sizeof(inputs_name), "conditioning/t5/%s", cases[number].inputs);
+    char *path = golden_path(name), *inputs_path = golden_path(inputs_name);
+    const bool found = path && inputs_path;
+    if (!found)
+        printf("skipped: reference data %s is not here\n", inputs_name);
+    if (found && vkclip_open_model(device, path, params, model))
+        fail_msg("%s", vkclip_last_error());
+    if (found)
+        assert_int_equal(safetensors_open(inputs_path, inputs), VKCLIP_OK);
+    free(path);
+    free(inputs_path);
+    return found;
+}
+
+/* Batches of two leave the last one half empty. */
+static void fp32_matches_the_reference(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct vkclip_model_params params = {.max_batch = i % 2 ? 2 : 8};
+        struct vkclip_model *model = NULL;
+        struct safetensors *inputs = NULL;
+        if (!open_case(i, &params, &model, &inputs))
+            continue;
+        for (int masked = 0; masked < 2; masked++) {
+            const struct comparison result = run_case(model, inputs, masked);
+            assert_int_equal(result.compared, count_expected(inputs, result.prefix));
+            if (result.largest_error > RELATIVE)
+                fail_msg("%s, %s: relative error %.3g, expected at most %g", cases[i].inputs,
+                         result.prefix, result.largest_error, RELATIVE);
+        }
+        vkclip_close_model(&model);
+        safetensors_close(&inputs);
+    }
+}
+
+/* Smaller weights stay close to the reference. With f16 asked for, only the weights are f16. */
+static void smaller_weights_are_close(void **state)
+{
+    (void)state;
+    const struct {
+        struct vkclip_model_params params;
+        double cosine;
+    } kinds[] = {{{.weights = VKCLIP_WEIGHTS_F16}, 0.99999},
+                 {{.precision = VKCLIP_PRECISION_F16}, 0.99999},
+                 {{.weights = VKCLIP_WEIGHTS_Q8}, 0.998},
+                 {{.weights = VKCLIP_WEIGHTS_Q4}, 0.9}};
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        struct vkclip_model *model = NULL;
+        struct safetensors *inputs = NULL;
+        struct vkclip_model_info info;
+        if (!open_case(0, &kinds[i].params, &model, &inputs))
+            continue;
+        assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
+        assert_int_equal(info.precision, VKCLIP_PRECISION_F32);
+        const struct comparison result = run_case(model, inputs, true);
+        if (!(result.least_cosine >= kinds[i].cosine))
+            fail_msg("kind %zu: cosine %.6f, expected at least %g", i, result.least_cosine,
+                     kinds[i].cosine);
+        vkclip_close_model(&model);
+        safetensors_close(&inputs);
+    }
+}
+
+static void what_t5_refuses(void **state)
+{
+    (void)state;
+    struct vkclip_model *model = NULL;
+    struct safetensors *inputs = NULL;
+    int32_t ids[513] = {0};
+    float embeds[2][32], image[3] = {0};
+    if (!open_case(0, NULL, &model, &inputs))
+        return;
+    assert_int_equal(vkclip_encode_tokens(model, ids, 1, 513, NULL, embeds[0]), VKCLIP_ETOOLONG);
+    ids[3] = 1120;
+    assert_int_equal(vkclip_encode_tokens(model, ids, 1, 5, NULL, embeds[0]), VKCLIP_EINVALID);
+    assert_non_null(strstr(vkclip_last_error(), "token id 1120 at position 3, expected 0 to 1119"));
+    assert_int_equal(vkclip_encode_pixels(model, image, 1, NULL, embeds[0]), VKCLIP_EABSENT);
+    /* A mask without any token leaves every key with the same weight, as in transformers. */
+    const int32_t masks[10] = {0};
+    const struct vkclip_encode_params params = {.attention_mask = masks};
+    memset(ids, 0, sizeof(ids));
+    ids[1] = ids[6] = 7;
+    assert_int_equal(vkclip_encode_tokens(model, ids, 2, 5, &params, embeds[0]), VKCLIP_OK);
+    assert_memory_equal(embeds[0], embeds[1], sizeof(embeds[0]));
+    assert_true(isfinite(embeds[0][0]));
+    vkclip_close_model(&model);
+    safetensors_close(&inputs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fp32_matches_the_reference),
+        cmocka_unit_test(smaller_weights_are_close),
+        cmocka_unit_test(what_t5_refuses),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
