@@ -355,7 +355,7 @@ static void refuses_other_files(void **state)
     add_others(&all);
     assert_int_equal(safetensors_write(path, all.views, all.count, NULL), 0);
     assert_failed(vkclip_open_model(NULL, path, NULL, &model), VKCLIP_EUNSUPPORTED,
-                  "not a CLIP checkpoint");
+                  "neither CLIP nor T5");
     free_tensors(&all);
     free(path), free(golden);
     scratch_remove(folder), scratch_remove(hf);

@@ -147,7 +147,7 @@ static void refuses_bad_indices(void **state)
         {MAP("a", "model-00001-of-00003.safetensors"), VKCLIP_EFORMAT, "has no tensor a, which "},
         {MAP("a", "short.safetensors"), VKCLIP_EFORMAT, "short.safetensors: "},
         {MAP("logit_scale", "model-00001-of-00003.safetensors"), VKCLIP_EUNSUPPORTED,
-         "not a CLIP checkpoint"},
+         "neither CLIP nor T5"},
         {MAP("text_model.embeddings.token_embedding.weight", "model-00001-of-00003.safetensors"),
          VKCLIP_EFORMAT, "is missing"},
     };

@@ -351,7 +351,7 @@ static void refuses_what_it_cannot_name(void **state)
         int error;
         const char *message;
     } bad[] = {
-        {0, {{0}}, VKCLIP_EUNSUPPORTED, "not a CLIP checkpoint"},
+        {0, {{0}}, VKCLIP_EUNSUPPORTED, "neither CLIP nor T5"},
         {1, {VIEW("model.embed.weight", 1, 4)}, VKCLIP_EUNSUPPORTED, "found model.embed.weight"},
         {1,
          {{"visual.x", DTYPE_I32, 1, {4}, data, 16}},

@@ -113,6 +113,46 @@ static void sizes_are_read_back_from_shapes(void **state)
     }
 }
 
+/* The three forms of T5: with gates, with ReLU, and with relative positions in every block. The
+ * token table is no weight of the graph, because the host reads it. */
+static void forms_of_t5(void **state)
+{
+    (void)state;
+    for (int form = 0; form < 3; form++) {
+        struct config config = {
+            .text = {.kind = KIND_T5,
+                     .width = 24,
+                     .layers = 2,
+                     .heads = 3,
+                     .head_width = 16,
+                     .mlp = 40,
+                     .gated = form != 1,
+                     .own_positions = form == 2,
+                     .activation = form == 1 ? VKCLIP_ACTIVATION_RELU : VKCLIP_ACTIVATION_GELU_TANH,
+                     .epsilon = 1e-6f},
+            .context = 5,
+            .vocabulary = 99,
+            .text_embed_dim = 24};
+        struct config found = config_defaults;
+        struct list list;
+        struct graph graph;
+        struct tower_tensors tensors;
+        assert_int_equal(tensors_list(&config, &list.tensors, &list.count), 0);
+        assert_int_equal(list.count, 1 + (form == 2 ? 2 + 2 * 7 : 3 + 2 * 6));
+        assert_int_equal(tower_build(&config, TOWER_TEXT, TYPE_F32, 2, &graph, &tensors), 0);
+        check_weights(&list, TOWER_TEXT, &graph);
+        assert_int_equal(graph_find(&graph, tower_find(&config, TOWER_TEXT)->token_table), -1);
+        assert_true(tensors.mask >= 0 && tensors.rows >= 0 && tensors.input >= 0);
+        graph_free(&graph);
+        const struct tower_sizes sizes = {get_size, &list};
+        found.text.kind = KIND_T5;
+        tower_find(&config, TOWER_TEXT)->read(&sizes, &found);
+        assert_memory_equal(&found.text, &config.text, sizeof(config.text));
+        assert_int_equal(found.vocabulary, 99);
+        free(list.tensors);
+    }
+}
+
 /* A tower without a projection has no such tensor, and its embedding is the pooled token. */
 static void towers_without_projection(void **state)
 {
@@ -286,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graphs_have_the_listed_weights),
         cmocka_unit_test(sizes_are_read_back_from_shapes),
+        cmocka_unit_test(forms_of_t5),
         cmocka_unit_test(towers_without_projection),
         cmocka_unit_test(delicate_tensors_are_few),
         cmocka_unit_test(towers_have_these_nodes),
