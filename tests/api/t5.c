@@ -139,6 +139,35 @@ static void fp32_matches_the_reference(void **state)
     }
 }
 
+/* The last layer after the norm, which is what diffusion models take, without all others. */
+static void features_are_the_last_norm(void **state)
+{
+    (void)state;
+    const struct vkclip_features features = {.layer = -1, .norm = true};
+    struct vkclip_model *model = NULL;
+    struct safetensors *inputs = NULL;
+    if (!open_case(0, NULL, &model, &inputs))
+        return;
+    const struct tensor_view *ids = safetensors_find(inputs, "input_ids");
+    const struct tensor_view *expected = safetensors_find(inputs, "nomask.final_norm");
+    const struct vkclip_encode_params params = {.features = &features};
+    const uint64_t count = tensor_view_elements(expected);
+    float *found = calloc(count, sizeof(*found));
+    assert_non_null(found);
+    if (vkclip_encode_tokens(model, ids->data, ids->shape[0], ids->shape[1], &params, found))
+        fail_msg("%s", vkclip_last_error());
+    double worst = 0, largest = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        const double y = tensor_view_value(expected, i);
+        worst = fmax(worst, fabs((double)found[i] - y));
+        largest = fmax(largest, fabs(y));
+    }
+    assert_true(largest > 0 && worst <= RELATIVE * largest);
+    free(found);
+    vkclip_close_model(&model);
+    safetensors_close(&inputs);
+}
+
 /* Smaller weights stay close to the reference. With f16 asked for, only the weights are f16. */
 static void smaller_weights_are_close(void **state)
 {
@@ -197,6 +226,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fp32_matches_the_reference),
+        cmocka_unit_test(features_are_the_last_norm),
         cmocka_unit_test(smaller_weights_are_close),
         cmocka_unit_test(what_t5_refuses),
     };

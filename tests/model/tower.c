@@ -139,7 +139,7 @@ static void forms_of_t5(void **state)
         struct tower_tensors tensors;
         assert_int_equal(tensors_list(&config, &list.tensors, &list.count), 0);
         assert_int_equal(list.count, 1 + (form == 2 ? 2 + 2 * 7 : 3 + 2 * 6));
-        assert_int_equal(tower_build(&config, TOWER_TEXT, TYPE_F32, 2, &graph, &tensors), 0);
+        assert_int_equal(tower_build(&config, TOWER_TEXT, NULL, TYPE_F32, 2, &graph, &tensors), 0);
         check_weights(&list, TOWER_TEXT, &graph);
         assert_int_equal(graph_find(&graph, tower_find(&config, TOWER_TEXT)->token_table), -1);
         assert_true(tensors.mask >= 0 && tensors.rows >= 0 && tensors.input >= 0);
