@@ -15,13 +15,13 @@
  *              the same name, which accepts NULL and half-built handles and sets the handle to
  *              NULL.
  *   Threads    One thread at a time may use the handles of one device: the device and the models
- *              opened on it. vkclip_tokenize and vkclip_preprocess are exceptions and may run at
- *              any time on any thread. Different devices are independent. The library has threads
- *              of its own, which end with their device. vkclip_source_fn is the only function of
- *              the caller that they call.
- *   Params     A params struct that is all zero means the defaults, and so does NULL in its place.
- *   Layout     Arrays are dense and row-major. N is a number of pictures, M of texts, T of token
- *              positions (the model's context), L of labels; D is the width of the embeddings.
+ *              opened on it. vkclip_tokenize, vkclip_tokenize_prompt, vkclip_detokenize and
+ *              vkclip_preprocess are exceptions and may run at any time on any thread. Different
+ * devices are independent. The library has threads of its own, which end with their device.
+ * vkclip_source_fn is the only function of the caller that they call. Params     A params struct
+ * that is all zero means the defaults, and so does NULL in its place. Layout     Arrays are dense
+ * and row-major. N is a number of pictures, M of texts, T of token positions (the model's context),
+ * L of labels; D is the width of the embeddings.
  */
 #ifndef VKCLIP_H
 #define VKCLIP_H
@@ -450,6 +450,11 @@ enum vkclip_tokenize_flags {
  * read as U+FFFD. Errors: EABSENT (there is no vocabulary), ETOOLONG, EINVALID. */
 VKCLIP_API int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t length,
                                unsigned flags, int32_t *ids, size_t capacity, size_t *count);
+/* Writes the text of `count` ids as UTF-8 with its NUL, cut to `capacity` bytes, and the number of
+ * its bytes without the NUL to *length, which may be larger. Start and end of text are text too. An
+ * id outside the vocabulary is EINVALID. Errors: EABSENT, EINVALID, EMEMORY. */
+VKCLIP_API int vkclip_detokenize(const struct vkclip_model *model, const int32_t *ids, size_t count,
+                                 char *text, size_t capacity, size_t *length);
 
 struct vkclip_tokenizer_params {
     uint32_t vocabulary;    /* number of tokens, start and end included; 0: 49408 as CLIP has */
@@ -476,9 +481,10 @@ VKCLIP_API int vkclip_train_tokenizer(const char *const *paths, size_t count,
                                       const struct vkclip_tokenizer_params *params,
                                       const char *folder, struct vkclip_tokenizer_result *result);
 
+/* ---- Prompts --------------------------------------------------------------------------------- */
+
 /* A prompt's syntax says what brackets mean, how a long prompt is split into chunks, and what
- * weights do to the encoder's output. The names in tables and on the command line are those in
- * quotes. */
+ * weights do to the encoder's output. Each has its name on the command line. */
 #define VKCLIP_SYNTAXES(X)                                                                      \
     X(NONE, "none")   /* Brackets are text, and a long prompt is cut: diffusers. */             \
     X(A1111, "a1111") /* AUTOMATIC1111's webui with its emphasis Original */                    \
@@ -492,6 +498,52 @@ enum vkclip_syntax {
     VKCLIP_SYNTAXES(X)
 #undef X
 };
+
+/* What the weights of a chunk do to the rows that its encoder returns. */
+enum vkclip_weighting {
+    VKCLIP_WEIGHTING_NONE,        /* The rows stay as they are. */
+    VKCLIP_WEIGHTING_MULTIPLY,    /* Each row is multiplied by its weight. */
+    VKCLIP_WEIGHTING_RENORMALISE, /* The chunk's mean becomes again what it was before that. */
+    VKCLIP_WEIGHTING_INTERPOLATE  /* Each row lies between the empty prompt's and its own. */
+};
+
+/* One row of an encoder's input. */
+struct vkclip_prompt_place {
+    int32_t id;        /* 0 where a vector takes the place */
+    int32_t embedding; /* index of the textual inversion whose vector it is, or -1 */
+    uint32_t vector;   /* which of its vectors */
+    bool special;      /* The place is start of text, end of text or fill. */
+    double weight;
+};
+
+struct vkclip_prompt {
+    struct vkclip_prompt_place *places; /* [chunks,length] */
+    uint32_t chunks, length;
+    /* The places that the text takes, without the special ones, and those that there are. A chunk
+     * that was closed before it was full counts whole. Where text is left out, `used` is larger. */
+    uint32_t used, available;
+    char *rest; /* the text that was left out, as its tokens spell it; NULL: none was */
+    enum vkclip_weighting weighting; /* NONE also where all weights are 1 */
+};
+
+struct vkclip_prompt_params {
+    enum vkclip_syntax syntax;
+    /* Places of a chunk, start and end of text included, or of T5's sequence, at which ComfyUI's
+     * prompts are not cut, and all others are. 0: the model's context, or 77, or for T5 as many as
+     * the prompt needs. */
+    uint32_t length;
+    bool strict; /* Text that is left out is ETOOLONG, not truncated with a warning. */
+};
+
+/* Makes the input of the model's text encoder from a prompt of `length` bytes in UTF-8, by the
+ * rules of a program for diffusion models; the families of these models and textual inversions are
+ * subjects of a conditioner. The caller releases *prompt with vkclip_free_prompt. `params` may be
+ * NULL. Errors: EABSENT (there is no vocabulary), EINVALID (also a weight that is no finite number,
+ * and more than 64 KiB), ETOOLONG, EMEMORY. */
+VKCLIP_API int vkclip_tokenize_prompt(const struct vkclip_model *model, const char *text,
+                                      size_t length, const struct vkclip_prompt_params *params,
+                                      struct vkclip_prompt *prompt);
+VKCLIP_API void vkclip_free_prompt(struct vkclip_prompt *prompt);
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
 

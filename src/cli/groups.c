@@ -97,3 +97,13 @@ const struct cli_option cli_strict_options[] = {
     CLI_OPTION(0, "strict", NULL, CLI_FLAG, offsetof(struct cli_strictness, strict),
                "a text longer than the context is an error"),
     {0}};
+
+static const struct cli_choice syntaxes[] = {
+#define X(name, text) {text, 1 + VKCLIP_SYNTAX_##name},
+    VKCLIP_SYNTAXES(X)
+#undef X
+        {0}};
+const struct cli_option cli_syntax_options[] = {
+    CLI_OPTION_CHOICE("syntax", syntaxes, offsetof(struct cli_syntax, given),
+                      "brackets, weights and chunks of prompts as another program has them"),
+    {0}};

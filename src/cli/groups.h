@@ -63,4 +63,9 @@ struct cli_strictness {
 };
 extern const struct cli_option cli_strict_options[];
 
+struct cli_syntax {
+    int given; /* 1 + an enum vkclip_syntax; 0: the option was not given */
+};
+extern const struct cli_option cli_syntax_options[]; /* --syntax */
+
 #endif

@@ -34,16 +34,24 @@ static struct left describe_option(const struct cli_option *option)
     return left;
 }
 
+/* The help of an option that is wider stands on the next line, so that one option with many choices
+ * does not move the help of all others to the right. */
+enum { WIDTH_LIMIT = 50 };
+
 static void print_options(const struct cli_rows *rows)
 {
     int width = 0;
     for (size_t i = 0; i < rows->count; i++) {
         const int length = (int)strlen(describe_option(rows->items[i].option).text);
-        width = length > width ? length : width;
+        width = length > width && length <= WIDTH_LIMIT ? length : width;
     }
-    for (size_t i = 0; i < rows->count; i++)
-        printf("  %-*s %s\n", width, describe_option(rows->items[i].option).text,
-               rows->items[i].option->help);
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct left left = describe_option(rows->items[i].option);
+        if (strlen(left.text) > WIDTH_LIMIT)
+            printf("  %s\n  %*s %s\n", left.text, width, "", rows->items[i].option->help);
+        else
+            printf("  %-*s %s\n", width, left.text, rows->items[i].option->help);
+    }
 }
 
 void cli_print_help(const struct cli_command *command)

@@ -80,7 +80,7 @@ static void pad_ids(const struct tokenizer *tokenizer, int32_t *ids, size_t coun
         ids[i] = tokenizer_pad(tokenizer);
 }
 
-static int check_tokenizer(const struct vkclip_model *model)
+int texts_check_tokenizer(const struct vkclip_model *model)
 {
     if (model->tokenizer)
         return VKCLIP_OK;
@@ -94,7 +94,7 @@ int texts_tokenize(const struct vkclip_model *model, const char *text, size_t le
     const bool full = flags & VKCLIP_TOKENIZE_FULL;
     const size_t context = model->spec.config.context;
     size_t limit = capacity;
-    int error = check_tokenizer(model);
+    int error = texts_check_tokenizer(model);
     if (error)
         return error;
     if (!full && context && context < limit)
@@ -377,7 +377,7 @@ int texts_encode(struct vkclip_model *model, const struct text_items *items, siz
     const uint32_t length = exact ? (uint32_t)items->width : 0;
     int error = call_open(model, TOWER_TEXT, given, count, length, params, embeds, &call.call);
     if (!error && items->strings && count)
-        error = check_tokenizer(model);
+        error = texts_check_tokenizer(model);
     const size_t context = error ? 0 : model->spec.config.context;
     if (!error && items->ids && (!items->width || items->width > context))
         error = error_fail(VKCLIP_ETOOLONG, "rows of %zu token ids, expected 1 to %zu",

@@ -27,4 +27,7 @@ int texts_encode(struct vkclip_model *model, const struct text_items *items, siz
 int texts_tokenize(const struct vkclip_model *model, const char *text, size_t length,
                    unsigned flags, int32_t *ids, size_t capacity, size_t *count);
 
+/* Fails if the model has no vocabulary. */
+int texts_check_tokenizer(const struct vkclip_model *model);
+
 #endif

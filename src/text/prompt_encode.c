@@ -23,7 +23,7 @@ enum {
 struct packer {
     const struct prompt_form *form;
     const struct prompt_items *items;
-    struct prompt *prompt;
+    struct vkclip_prompt *prompt;
     bool begins;        /* A chunk begins with a start of text. */
     uint32_t room;      /* places of a chunk for tokens and vectors */
     uint32_t used;      /* of these in the last chunk */
@@ -44,21 +44,21 @@ static int fail_places(const struct prompt_form *form)
 }
 
 /* Returns the first place for a token in the last chunk. */
-static struct prompt_place *last_chunk(const struct packer *packer)
+static struct vkclip_prompt_place *last_chunk(const struct packer *packer)
 {
-    const struct prompt *prompt = packer->prompt;
+    const struct vkclip_prompt *prompt = packer->prompt;
     return prompt->places + (size_t)(prompt->chunks - 1) * prompt->length + packer->begins;
 }
 
 static int open_chunk(struct packer *packer)
 {
-    struct prompt *prompt = packer->prompt;
+    struct vkclip_prompt *prompt = packer->prompt;
     if (prompt->chunks == PROMPT_PLACES / prompt->length)
         return fail_places(packer->form);
     if (prompt->chunks == packer->capacity) {
         const uint32_t capacity = 2 * packer->capacity + 1;
         const size_t size = (size_t)capacity * prompt->length * sizeof(*prompt->places);
-        struct prompt_place *places = realloc(prompt->places, size);
+        struct vkclip_prompt_place *places = realloc(prompt->places, size);
         if (!places)
             return fail_memory(packer->form);
         prompt->places = places;
@@ -69,17 +69,17 @@ static int open_chunk(struct packer *packer)
     packer->last_comma = -1;
     if (packer->begins)
         last_chunk(packer)[-1] =
-            (struct prompt_place){tokenizer_start(packer->form->tokenizer), -1, 0, 1};
+            (struct vkclip_prompt_place){tokenizer_start(packer->form->tokenizer), -1, 0, true, 1};
     return VKCLIP_OK;
 }
 
 /* Ends the text of the last chunk, and fills it. */
 static void close_chunk(struct packer *packer)
 {
-    struct prompt_place *chunk = last_chunk(packer);
+    struct vkclip_prompt_place *chunk = last_chunk(packer);
     int32_t id = tokenizer_end(packer->form->tokenizer);
     for (uint32_t i = packer->used; i + packer->begins < packer->prompt->length; i++) {
-        chunk[i] = (struct prompt_place){id, -1, 0, 1};
+        chunk[i] = (struct vkclip_prompt_place){id, -1, 0, true, 1};
         id = packer->form->fill;
     }
 }
@@ -95,8 +95,8 @@ static void put_item(struct packer *packer, const struct prompt_item *item, uint
                      uint32_t count)
 {
     for (uint32_t i = first; i < first + count; i++) {
-        struct prompt_place *place = last_chunk(packer) + packer->used++;
-        *place = (struct prompt_place){item->id, item->embedding, i, item->weight};
+        struct vkclip_prompt_place *place = last_chunk(packer) + packer->used++;
+        *place = (struct vkclip_prompt_place){item->id, item->embedding, i, false, item->weight};
         if (item->id == ITEM_EMBEDDING)
             place->id = 0;
     }
@@ -104,7 +104,7 @@ static void put_item(struct packer *packer, const struct prompt_item *item, uint
 
 /* ---- Cut ------------------------------------------------------------------------------------- */
 
-static int append_text(struct prompt *prompt, const char *more)
+static int append_text(struct vkclip_prompt *prompt, const char *more)
 {
     const bool spaced = prompt->rest && !string_ends_with(prompt->rest, " ");
     char *joined =
@@ -117,8 +117,8 @@ static int append_text(struct prompt *prompt, const char *more)
 }
 
 /* Appends the text of token ids to the text that was left out. */
-static int append_ids(struct prompt *prompt, const struct prompt_form *form, const int32_t *ids,
-                      size_t count)
+static int append_ids(struct vkclip_prompt *prompt, const struct prompt_form *form,
+                      const int32_t *ids, size_t count)
 {
     char *text = NULL;
     int error = count ? tokenizer_decode(form->tokenizer, ids, count, &text) : VKCLIP_OK;
@@ -155,7 +155,7 @@ static int spell_rest(struct packer *packer, size_t first)
 }
 
 /* Says what was left out, or fails where that is an error. */
-static int report_rest(const struct prompt *prompt, const struct prompt_form *form)
+static int report_rest(const struct vkclip_prompt *prompt, const struct prompt_form *form)
 {
     size_t shown = strlen(prompt->rest);
     const bool all = shown <= SHOWN;
@@ -200,7 +200,7 @@ static int pack_cut(struct packer *packer)
 /* Closes the chunk after its last comma, and moves what followed it to the next chunk. */
 static int move_after_comma(struct packer *packer)
 {
-    struct prompt_place moved[COMMA_BACKTRACK];
+    struct vkclip_prompt_place moved[COMMA_BACKTRACK];
     const uint32_t kept = (uint32_t)packer->last_comma + 1, count = packer->used - kept;
     memcpy(moved, last_chunk(packer) + kept, count * sizeof(*moved));
     packer->used = kept;
@@ -238,10 +238,10 @@ static int pack_webui_item(struct packer *packer, const struct prompt_item *item
 /* Sets the ids after the first end of text to the fill, also where the prompt itself has one. */
 static void fill_after_end(struct packer *packer)
 {
-    const struct prompt *prompt = packer->prompt;
+    const struct vkclip_prompt *prompt = packer->prompt;
     const int32_t end = tokenizer_end(packer->form->tokenizer);
     for (uint32_t chunk = 0; chunk < prompt->chunks; chunk++) {
-        struct prompt_place *places = prompt->places + (size_t)chunk * prompt->length;
+        struct vkclip_prompt_place *places = prompt->places + (size_t)chunk * prompt->length;
         bool ended = false;
         for (uint32_t i = 0; i < prompt->length; i++) {
             if (ended)
@@ -313,16 +313,16 @@ static int pack_comfy(struct packer *packer)
 
 struct rules {
     int (*pack)(struct packer *packer);
-    enum prompt_weighting weighting;
+    enum vkclip_weighting weighting;
 };
 
 static const struct rules syntaxes[] = {
-    [VKCLIP_SYNTAX_NONE] = {pack_cut, PROMPT_UNWEIGHTED},
-    [VKCLIP_SYNTAX_A1111] = {pack_webui, PROMPT_RENORMALISE},
-    [VKCLIP_SYNTAX_A1111_NO_NORM] = {pack_webui, PROMPT_MULTIPLY},
-    [VKCLIP_SYNTAX_A1111_IGNORE] = {pack_webui, PROMPT_UNWEIGHTED},
-    [VKCLIP_SYNTAX_A1111_NONE] = {pack_webui, PROMPT_UNWEIGHTED},
-    [VKCLIP_SYNTAX_COMFY] = {pack_comfy, PROMPT_INTERPOLATE},
+    [VKCLIP_SYNTAX_NONE] = {pack_cut, VKCLIP_WEIGHTING_NONE},
+    [VKCLIP_SYNTAX_A1111] = {pack_webui, VKCLIP_WEIGHTING_RENORMALISE},
+    [VKCLIP_SYNTAX_A1111_NO_NORM] = {pack_webui, VKCLIP_WEIGHTING_MULTIPLY},
+    [VKCLIP_SYNTAX_A1111_IGNORE] = {pack_webui, VKCLIP_WEIGHTING_NONE},
+    [VKCLIP_SYNTAX_A1111_NONE] = {pack_webui, VKCLIP_WEIGHTING_NONE},
+    [VKCLIP_SYNTAX_COMFY] = {pack_comfy, VKCLIP_WEIGHTING_INTERPOLATE},
 };
 
 /* Returns the rules of a syntax for an encoder. The webui knows a sequence, T5's, only for Stable
@@ -331,7 +331,7 @@ static struct rules find_rules(enum vkclip_syntax syntax, const struct prompt_fo
 {
     const struct rules rules = syntaxes[syntax];
     if (form->sequence && rules.pack == pack_webui)
-        return (struct rules){pack_cut, PROMPT_UNWEIGHTED};
+        return (struct rules){pack_cut, VKCLIP_WEIGHTING_NONE};
     return rules;
 }
 
@@ -339,18 +339,17 @@ static struct rules find_rules(enum vkclip_syntax syntax, const struct prompt_fo
 static int open_packer(struct packer *packer, const struct rules *rules)
 {
     const struct prompt_form *form = packer->form;
-    uint64_t length = form->length, needed = 1;
-    int error = prompt_ids_begin(form, &packer->begins);
-    if (error)
-        return error;
-    needed += packer->begins;
-    if (length < needed || (rules->pack != pack_cut && !form->sequence && length < CHUNK_LEAST))
-        return error_fail(VKCLIP_EINVALID, "%s: prompt of %u places, expected at least %d",
-                          form->name, form->length, CHUNK_LEAST);
+    packer->begins = tokenizer_start(form->tokenizer) >= 0;
+    uint64_t length = form->length, needed = 1 + packer->begins;
+    const uint64_t least = form->sequence || rules->pack == pack_cut ? needed : CHUNK_LEAST;
+    const bool grows = form->sequence && (rules->pack == pack_comfy || !length);
     for (size_t i = 0; i < packer->items->count; i++)
         needed += packer->items->list[i].places;
-    if (rules->pack == pack_comfy && form->sequence && needed > length)
+    if (grows && needed > length)
         length = needed;
+    if (length < least)
+        return error_fail(VKCLIP_EINVALID, "%s: prompt of %u places, expected at least %u",
+                          form->name, form->length, (unsigned)least);
     if (length > PROMPT_PLACES)
         return fail_places(form);
     packer->prompt->length = (uint32_t)length;
@@ -358,7 +357,7 @@ static int open_packer(struct packer *packer, const struct rules *rules)
     return open_chunk(packer);
 }
 
-static bool is_weighted(const struct prompt *prompt)
+static bool is_weighted(const struct vkclip_prompt *prompt)
 {
     for (size_t i = 0; i < (size_t)prompt->chunks * prompt->length; i++)
         if (prompt->places[i].weight != 1)
@@ -367,11 +366,11 @@ static bool is_weighted(const struct prompt *prompt)
 }
 
 /* Decides how the rows are weighted, and says where weights have no effect. */
-static void choose_weighting(struct prompt *prompt, enum prompt_weighting wanted,
-                             enum prompt_weighting possible, const struct prompt_form *form)
+static void choose_weighting(struct vkclip_prompt *prompt, enum vkclip_weighting wanted,
+                             enum vkclip_weighting possible, const struct prompt_form *form)
 {
     const bool weighted = is_weighted(prompt);
-    prompt->weighting = weighted ? possible : PROMPT_UNWEIGHTED;
+    prompt->weighting = weighted ? possible : VKCLIP_WEIGHTING_NONE;
     if (weighted && wanted != possible)
         log_message(VKCLIP_LOG_WARNING,
                     "%s: the prompt's weights do not change this encoder's output, as in the webui",
@@ -379,11 +378,11 @@ static void choose_weighting(struct prompt *prompt, enum prompt_weighting wanted
 }
 
 int prompt_encode(const char *text, size_t length, enum vkclip_syntax syntax,
-                  const struct prompt_form *form, struct prompt *prompt)
+                  const struct prompt_form *form, struct vkclip_prompt *prompt)
 {
     struct prompt_items items;
     struct packer packer = {.form = form, .items = &items, .prompt = prompt};
-    *prompt = (struct prompt){0};
+    *prompt = (struct vkclip_prompt){0};
     int error = prompt_items_make(text, length, syntax, form, &items);
     if (error)
         return error;
@@ -403,23 +402,20 @@ int prompt_encode(const char *text, size_t length, enum vkclip_syntax syntax,
     return error;
 }
 
-void prompt_free(struct prompt *prompt)
+void prompt_free(struct vkclip_prompt *prompt)
 {
     free(prompt->places);
     free(prompt->rest);
-    *prompt = (struct prompt){0};
+    *prompt = (struct vkclip_prompt){0};
 }
 
-int prompt_empty(const struct prompt_form *form, uint32_t length, int32_t *ids)
+void prompt_empty(const struct prompt_form *form, uint32_t length, int32_t *ids)
 {
-    bool begins;
-    int error = prompt_ids_begin(form, &begins);
     uint32_t i = 0;
-    if (!error && !form->empty_is_fill && begins && i < length)
+    if (!form->empty_is_fill && tokenizer_start(form->tokenizer) >= 0 && i < length)
         ids[i++] = tokenizer_start(form->tokenizer);
-    if (!error && !form->empty_is_fill && i < length)
+    if (!form->empty_is_fill && i < length)
         ids[i++] = tokenizer_end(form->tokenizer);
     while (i < length)
         ids[i++] = form->fill;
-    return error;
 }

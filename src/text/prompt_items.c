@@ -37,22 +37,11 @@ static int encode_whole(const struct prompt_form *form, const char *text, size_t
     return tokenizer_encode(form->tokenizer, text, length, list, capacity, &ids->count);
 }
 
-int prompt_ids_begin(const struct prompt_form *form, bool *begins)
-{
-    int32_t ids[2];
-    size_t count;
-    int error = tokenizer_encode(form->tokenizer, "", 0, ids, ARRAY_COUNT(ids), &count);
-    *begins = count > 1;
-    return error;
-}
-
 int prompt_ids_encode(const struct prompt_form *form, const char *text, size_t length,
                       struct prompt_ids *ids)
 {
-    bool begins = false;
-    int error = prompt_ids_begin(form, &begins);
-    if (!error)
-        error = encode_whole(form, text, length, ids);
+    const bool begins = tokenizer_start(form->tokenizer) >= 0;
+    int error = encode_whole(form, text, length, ids);
     if (error)
         return error;
     ids->count -= 1 + begins;

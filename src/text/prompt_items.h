@@ -38,7 +38,5 @@ void prompt_items_free(struct prompt_items *items);
 /* Encodes a text without start and end of text. */
 int prompt_ids_encode(const struct prompt_form *form, const char *text, size_t length,
                       struct prompt_ids *ids);
-/* Tells whether the encoder's texts begin with a start of text. */
-int prompt_ids_begin(const struct prompt_form *form, bool *begins);
 
 #endif

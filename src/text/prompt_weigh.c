@@ -26,24 +26,24 @@ static void interpolate_values(float *values, const float *empty, size_t count, 
         values[i] = (values[i] - empty[i]) * weight + empty[i];
 }
 
-void prompt_weigh(const struct prompt *prompt, uint32_t chunk, size_t width, const float *empty,
-                  float *rows)
+void prompt_weigh(const struct vkclip_prompt *prompt, uint32_t chunk, size_t width,
+                  const float *empty, float *rows)
 {
     const size_t length = prompt->length;
-    const struct prompt_place *places = prompt->places + chunk * length;
-    if (prompt->weighting == PROMPT_UNWEIGHTED)
+    const struct vkclip_prompt_place *places = prompt->places + chunk * length;
+    if (prompt->weighting == VKCLIP_WEIGHTING_NONE)
         return;
     const double before = mean_value(rows, length * width);
     for (size_t i = 0; i < length; i++) {
         const float weight = (float)places[i].weight;
         if (places[i].weight == 1)
             continue;
-        if (prompt->weighting == PROMPT_INTERPOLATE)
+        if (prompt->weighting == VKCLIP_WEIGHTING_INTERPOLATE)
             interpolate_values(rows + i * width, empty + i * width, width, weight);
         else
             scale_values(rows + i * width, width, weight);
     }
-    if (prompt->weighting != PROMPT_RENORMALISE)
+    if (prompt->weighting != VKCLIP_WEIGHTING_RENORMALISE)
         return;
     const double ratio = before / mean_value(rows, length * width);
     if (isfinite(ratio)) /* A mean of 0 has no ratio, and the rows stay as they are. */

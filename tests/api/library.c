@@ -265,6 +265,35 @@ static void long_texts(void **state)
     assert_true(ids[0] == 2238 && ids[1] == 2239 && ids[T - 1] == 2239);
 }
 
+static void prompts_and_texts(void **state)
+{
+    static const int32_t outside[] = {2240};
+    struct vkclip_prompt_params params = {.syntax = VKCLIP_SYNTAX_A1111};
+    struct vkclip_prompt prompt;
+    char text[8] = "";
+    size_t length;
+    (void)state;
+    assert_int_equal(vkclip_tokenize_prompt(model, "(owl:1.5)", 9, &params, &prompt), 0);
+    assert_true(prompt.length == T && prompt.chunks == 1 && prompt.used > 0);
+    assert_true(prompt.places[0].special && prompt.places[0].id == 2238);
+    assert_true(!prompt.places[1].special && prompt.places[1].weight == 1.5);
+    assert_int_equal(prompt.weighting, VKCLIP_WEIGHTING_RENORMALISE);
+    const int32_t word[] = {prompt.places[1].id, prompt.places[2].id};
+    vkclip_free_prompt(&prompt);
+    assert_null(prompt.places);
+    assert_int_equal(vkclip_tokenize_prompt(model, NULL, 0, NULL, &prompt), 0);
+    assert_true(!prompt.used && prompt.places[1].id == 2239);
+    vkclip_free_prompt(&prompt);
+    assert_int_equal(vkclip_tokenize_prompt(model, "a", 1, NULL, NULL), VKCLIP_EINVALID);
+
+    assert_int_equal(vkclip_detokenize(model, word, 2, NULL, 0, &length), 0);
+    assert_true(length > 1);
+    assert_int_equal(vkclip_detokenize(model, word, 2, text, 2, &length), 0);
+    assert_string_equal(text, "o"); /* The text is cut to the capacity. */
+    assert_int_equal(vkclip_detokenize(model, outside, 1, text, 8, &length), VKCLIP_EINVALID);
+    assert_int_equal(vkclip_detokenize(model, NULL, 1, text, 8, &length), VKCLIP_EINVALID);
+}
+
 static int stop_at(void *user, const char *name, const float *data, const size_t *shape,
                    size_t rank, size_t first, size_t items)
 {
@@ -479,6 +508,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(callbacks),          cmocka_unit_test(bad_arguments),
         cmocka_unit_test(without_a_device),   cmocka_unit_test(absent_tower),
         cmocka_unit_test(another_image_size), cmocka_unit_test(all_devices),
+        cmocka_unit_test(prompts_and_texts),
     };
     if (argc > 1)
         encoded = strtoul(argv[1], NULL, 10);

@@ -131,6 +131,29 @@ class Tokenize(CommandTest):
         self.assertEqual(full['ids'][:31], first['ids'][:31])
         self.assertGreater(len(full['ids']), 101)
 
+    def test_prompts(self):
+        vocabulary = ['tokenize', '--vocab', golden('conditioning/pipelines/sd1/tokenizer/vocab.json'), '--syntax']
+        text = 'a (red:1.4) cat BREAK [dog]'
+        line, = self.run_json(*vocabulary, 'a1111', text)
+        first, second = line['chunks']
+        self.assertEqual((line['text'], line['used'], line['available'], line['left_out']), (text, 77, 150, None))
+        self.assertEqual((first['ids'][:6], len(first['ids'])), ([1024, 320, 736, 66, 536, 1025], 77))
+        self.assertEqual((first['weights'][:4], second['weights'][:4]), ([1, 1, 1.4, 1], [1, 0.909090909, 0.909090909, 1]))
+        self.assertEqual(self.run_command(*vocabulary, 'a1111', text).split('\n'),
+                         ['77 of 150 tokens', 'chunk  weight tokens  text', '    1  1          1  a',
+                          '    1  1.4        1  red', '    1  1          2  cat', '    2  0.9091     2  dog', ''])
+        self.assertEqual(self.run_command(*vocabulary, 'comfy', '--stdin', stdin=b'\n').split('\n'),
+                         ['0 of 75 tokens', ''])
+        cut = self.run_command(*vocabulary, 'none', '--context', '4', 'a a (red:1.4)')
+        self.assertTrue(cut.endswith('left out: ( red : 1 . 4 )\n'), cut)
+        self.assert_error('warning', 'a a (red', 'prompt of 9 tokens cut to 2', '( red : 1 . 4 )')
+        self.run_command(*vocabulary, 'none', '--context', '4', '--strict', 'a a (red:1.4)', status=1)
+        self.assert_error('prompt of 9 tokens, expected at most 2')
+        only, = self.run_json(*vocabulary, 'a1111', '(a:1.2.3)', 'a', status=1)
+        self.assertEqual(only['text'], 'a')
+        self.assert_error("'1.2.3' is not a number")
+        self.run_command(*vocabulary, 'a1111', '--full', 'a', status=2)
+
     def test_bytes_that_are_not_text(self):
         line, = self.run_json('tokenize', '-m', MODEL, b'owl\xff "\x01')
         self.assertEqual(line['text'], 'owl\ufffd "\x01')

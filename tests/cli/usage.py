@@ -15,7 +15,7 @@ import cli
 from cli import MODEL, CommandTest, read_safetensors, read_terminal
 
 # A line of --help: how the option is written, its name, and the help text.
-OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,/-]+)?) +(.*)$'
+OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,/-]+)?)(?: +|\n {8,})(.*)$'
 
 
 class Usage(CommandTest):

@@ -26,21 +26,21 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-static void check_prompt(const struct prompt *prompt, const struct prompt_form *form)
+static void check_prompt(const struct vkclip_prompt *prompt, const struct prompt_form *form)
 {
     float rows[2] = {1, 2}, empty[2] = {3, 4};
     fuzz_check(prompt->chunks && prompt->length >= form->length, "a prompt has a chunk");
     fuzz_check(prompt->rest ? prompt->used > prompt->available : prompt->used <= prompt->available,
                "what does not fit is left out");
     for (size_t i = 0; i < (size_t)prompt->chunks * prompt->length; i++) {
-        const struct prompt_place *place = &prompt->places[i];
+        const struct vkclip_prompt_place *place = &prompt->places[i];
         fuzz_check(place->id >= 0 && (uint32_t)place->id < tokenizer_size(tokenizer), "id");
         fuzz_check(isfinite(place->weight), "weight");
         fuzz_check(place->embedding < 0 ||
                        place->vector < form->embeddings[place->embedding].vectors,
                    "vector");
     }
-    struct prompt one = {prompt->places, 1, 1, 0, 0, NULL, prompt->weighting};
+    struct vkclip_prompt one = {prompt->places, 1, 1, 0, 0, NULL, prompt->weighting};
     prompt_weigh(&one, 0, 2, empty, rows);
 }
 
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct prompt_embedding embeddings[] = {{"cat", 3}, {"a, b", 70}, {"<x>", 1}};
     struct prompt_form form = {"fuzz", tokenizer, 77, 0, false, false, false, embeddings, 3};
-    struct prompt prompt;
+    struct vkclip_prompt prompt;
     if (size < 2)
         return 0;
     const enum vkclip_syntax syntax = (enum vkclip_syntax)(data[0] % 6);

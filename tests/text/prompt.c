@@ -19,14 +19,19 @@ enum { START = 1024, END = 1025, CONTEXT = 77 };
 static const struct prompt_embedding EMBEDDINGS[] = {
     {"bad-hands", 2}, {"cat-toy", 1}, {"foggy-style", 3}, {"tiny3", 4}, {"xl-paint", 2}};
 
-static int open_vocabulary(void **state)
+static struct tokenizer *open_tokenizer(const char *file)
 {
-    char *path = golden_path(VOCABULARY);
+    char *path = golden_path(file);
     struct tokenizer *tokenizer = NULL;
     if (!path || tokenizer_open(path, TOKENIZER_HF, &tokenizer))
-        fail_msg("%s: %s", VOCABULARY, vkclip_last_error());
+        fail_msg("%s: %s", file, vkclip_last_error());
     free(path);
-    *state = tokenizer;
+    return tokenizer;
+}
+
+static int open_vocabulary(void **state)
+{
+    *state = open_tokenizer(VOCABULARY);
     return 0;
 }
 
@@ -146,10 +151,10 @@ static double list_weight(const json_t *weights, size_t place)
     return weight_value(json_array_get(weights, json_array_size(weights) == 1 ? 0 : place));
 }
 
-static void check_chunk(const char *text, const struct prompt *prompt, size_t chunk,
+static void check_chunk(const char *text, const struct vkclip_prompt *prompt, size_t chunk,
                         const json_t *tokens, const json_t *weights)
 {
-    const struct prompt_place *places = prompt->places + chunk * prompt->length;
+    const struct vkclip_prompt_place *places = prompt->places + chunk * prompt->length;
     assert_int_equal(json_array_size(tokens), prompt->length);
     for (size_t i = 0; i < prompt->length; i++) {
         const json_t *token = json_array_get(tokens, i);
@@ -163,7 +168,7 @@ static void check_chunk(const char *text, const struct prompt *prompt, size_t ch
 }
 
 static void encode(const char *text, enum vkclip_syntax syntax, const struct prompt_form *form,
-                   struct prompt *prompt)
+                   struct vkclip_prompt *prompt)
 {
     if (prompt_encode(text, strlen(text), syntax, form, prompt))
         fail_msg("%s: %s", text, vkclip_last_error());
@@ -179,7 +184,7 @@ static void check_chunks(void **state, const char *file, enum vkclip_syntax synt
     json_array_foreach (lines, i, line) {
         const char *text = json_string_value(json_object_get(line, "text"));
         const json_t *count = json_object_get(line, "token_count");
-        struct prompt prompt;
+        struct vkclip_prompt prompt;
         encode(text, syntax, &form, &prompt);
         assert_int_equal(prompt.chunks, json_array_size(json_object_get(line, "chunks")));
         json_array_foreach (json_object_get(line, "chunks"), k, chunk)
@@ -210,15 +215,15 @@ static const struct {
 } CASES[] = {{"a1111_sd1.json", VKCLIP_SYNTAX_A1111}, {"comfyui_sd1.json", VKCLIP_SYNTAX_COMFY}};
 
 /* Checks the places of the webui's inversions: [[place after the start of text, name], ...]. */
-static void check_inserted(const struct prompt *prompt, size_t chunk, const json_t *inserted)
+static void check_inserted(const struct vkclip_prompt *prompt, size_t chunk, const json_t *inserted)
 {
-    const struct prompt_place *places = prompt->places + chunk * prompt->length + 1;
+    const struct vkclip_prompt_place *places = prompt->places + chunk * prompt->length + 1;
     const json_t *insertion;
     size_t i, vectors = 0;
     for (size_t k = 0; k + 1 < prompt->length; k++)
         vectors += places[k].embedding >= 0;
     json_array_foreach (inserted, i, insertion) {
-        const struct prompt_place *place =
+        const struct vkclip_prompt_place *place =
             &places[json_integer_value(json_array_get(insertion, 0))];
         const struct prompt_embedding *embedding = &EMBEDDINGS[place->embedding];
         assert_true(place->embedding >= 0);
@@ -254,8 +259,10 @@ static void check_case(const json_t *object, enum vkclip_syntax syntax, struct p
 {
     const char *text = json_string_value(json_object_get(object, "text"));
     const json_t *pairs = json_object_get(object, "chunks");
+    if (!pairs)
+        pairs = json_object_get(object, "tokens");
     const json_t *inserted = json_object_get(object, "inserted");
-    struct prompt prompt;
+    struct vkclip_prompt prompt;
     if (!inserted || json_object_get(object, "embeddings")) {
         form.embeddings = EMBEDDINGS;
         form.embedding_count = ARRAY_COUNT(EMBEDDINGS);
@@ -278,6 +285,26 @@ static void check_case(const json_t *object, enum vkclip_syntax syntax, struct p
     prompt_free(&prompt);
 }
 
+/* ComfyUI's prompts of T5 are one sequence, which is filled up to a length. */
+static void t5_references(void **state)
+{
+    struct tokenizer *tokenizer = open_tokenizer("conditioning/tokenizers/t5-small/tokenizer.json");
+    json_t *file = read_golden("comfyui_t5.json"), *object;
+    size_t k;
+    (void)state;
+    json_array_foreach (json_object_get(file, "cases"), k, object) {
+        const json_t *length = json_object_get(object, "min_length");
+        check_case(object, VKCLIP_SYNTAX_COMFY,
+                   (struct prompt_form){.name = "t5xxl",
+                                        .tokenizer = tokenizer,
+                                        .length = (uint32_t)json_integer_value(length),
+                                        .sequence = true});
+    }
+    assert_true(k > 0);
+    json_decref(file);
+    tokenizer_close(&tokenizer);
+}
+
 static void references(void **state)
 {
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
@@ -291,11 +318,11 @@ static void references(void **state)
 
 /* Writes the places of a prompt: ids, names and numbers of vectors, "|" between chunks, without the
  * start of text and without what follows the first end of text. */
-static char *spell(const struct prompt *prompt, const struct prompt_form *form)
+static char *spell(const struct vkclip_prompt *prompt, const struct prompt_form *form)
 {
     char *text = string_format("%s", "");
     for (size_t i = 0; i < (size_t)prompt->chunks * prompt->length; i++) {
-        const struct prompt_place *place = &prompt->places[i];
+        const struct vkclip_prompt_place *place = &prompt->places[i];
         char *longer = NULL;
         if (i && place->id == START)
             longer = string_format("%s| ", text);
@@ -315,7 +342,7 @@ static char *spell(const struct prompt *prompt, const struct prompt_form *form)
 static void assert_places(const char *text, enum vkclip_syntax syntax,
                           const struct prompt_form *form, const char *expected)
 {
-    struct prompt prompt;
+    struct vkclip_prompt prompt;
     encode(text, syntax, form, &prompt);
     char *found = spell(&prompt, form);
     if (strcmp(found, expected))
@@ -357,7 +384,7 @@ static void moved_vectors(void **state)
 {
     char text[512] = "";
     struct prompt_form form = form_of(state);
-    struct prompt prompt;
+    struct vkclip_prompt prompt;
     for (int i = 0; i < 30; i++)
         strcat(text, "cat ");
     strcat(text, ", bad-hands cat cat cat cat cat cat cat");
@@ -367,7 +394,7 @@ static void moved_vectors(void **state)
     assert_int_equal(prompt.chunks, 2);
     assert_int_equal(prompt.used, 75 + 16);
     for (uint32_t i = 0; i < 2; i++) {
-        const struct prompt_place *place = &prompt.places[CONTEXT + 1 + i];
+        const struct vkclip_prompt_place *place = &prompt.places[CONTEXT + 1 + i];
         assert_true(place->embedding == 0 && place->vector == i && place->id == 0);
     }
     assert_int_equal(prompt.places[62].id, END);
@@ -381,7 +408,7 @@ static void fills(void **state)
 {
     static const char text[] = "a<|endoftext|>a";
     struct prompt_form form = form_of(state);
-    struct prompt prompt;
+    struct vkclip_prompt prompt;
     form.fill = 0;
     encode(text, VKCLIP_SYNTAX_A1111, &form, &prompt);
     assert_true(prompt.places[2].id == END && !prompt.places[3].id && !prompt.places[4].id);
@@ -391,11 +418,11 @@ static void fills(void **state)
     prompt_free(&prompt);
 
     int32_t ids[4];
-    assert_int_equal(prompt_empty(&form, 4, ids), 0);
+    prompt_empty(&form, 4, ids);
     assert_memory_equal(ids, ((int32_t[]){START, END, 0, 0}), sizeof(ids));
     form.empty_is_fill = true;
     form.fill = 7;
-    assert_int_equal(prompt_empty(&form, 4, ids), 0);
+    prompt_empty(&form, 4, ids);
     assert_memory_equal(ids, ((int32_t[]){7, 7, 7, 7}), sizeof(ids));
 }
 
@@ -403,7 +430,7 @@ static void cuts(void **state)
 {
     static const struct prompt_embedding embeddings[] = {{"tiny3", 4}};
     struct prompt_form form = form_of(state);
-    struct prompt prompt;
+    struct vkclip_prompt prompt;
     form.length = 6;
     form.embeddings = embeddings;
     form.embedding_count = 1;
@@ -430,20 +457,22 @@ static void cuts(void **state)
 static void sequences(void **state)
 {
     struct prompt_form form = form_of(state);
-    struct prompt prompt;
+    struct vkclip_prompt prompt;
     form.length = 6;
     form.sequence = true;
     encode("(a cat:2) BREAK a cat", VKCLIP_SYNTAX_A1111, &form, &prompt);
     assert_true(prompt.chunks == 1 && prompt.length == 6 && prompt.used == 6);
-    assert_true(prompt.weighting == PROMPT_UNWEIGHTED && prompt.places[4].id == 320);
+    assert_true(prompt.weighting == VKCLIP_WEIGHTING_NONE && prompt.places[4].id == 320);
     assert_string_equal(prompt.rest, "cat");
     prompt_free(&prompt);
     encode("(a cat:2) a cat", VKCLIP_SYNTAX_COMFY, &form, &prompt);
-    assert_true(prompt.chunks == 1 && prompt.length == 8 && prompt.weighting == PROMPT_INTERPOLATE);
+    assert_true(prompt.chunks == 1 && prompt.length == 8 &&
+                prompt.weighting == VKCLIP_WEIGHTING_INTERPOLATE);
     assert_true(prompt.used == 6 && prompt.available == 6 && prompt.places[7].id == END);
     prompt_free(&prompt);
     encode("a", VKCLIP_SYNTAX_COMFY, &form, &prompt);
-    assert_true(prompt.length == 6 && prompt.used == 1 && prompt.weighting == PROMPT_UNWEIGHTED);
+    assert_true(prompt.length == 6 && prompt.used == 1 &&
+                prompt.weighting == VKCLIP_WEIGHTING_NONE);
     prompt_free(&prompt);
 }
 
@@ -453,7 +482,7 @@ static void refused(void **state)
 {
     static const struct prompt_embedding large[] = {{"cat", 76}}, none[] = {{"cat", 0}};
     struct prompt_form form = form_of(state);
-    struct prompt prompt;
+    struct vkclip_prompt prompt;
     struct prompt_pieces pieces;
     char *text = calloc(1, PROMPT_LIMIT + 2);
     assert_non_null(text);
@@ -496,25 +525,26 @@ static void refused(void **state)
 /* Two rows of two, of which the second has the weight 3. */
 static void weights(void **state)
 {
-    struct prompt_place places[] = {{0, -1, 0, 1}, {0, -1, 0, 3}};
-    struct prompt prompt = {.places = places, .chunks = 1, .length = 2};
+    struct vkclip_prompt_place places[] = {{0, -1, 0, false, 1}, {0, -1, 0, false, 3}};
+    struct vkclip_prompt prompt = {.places = places, .chunks = 1, .length = 2};
     static const float empty[] = {5, 5, 1, 1}, rows[] = {1, 2, 3, 4};
-    static const float expected[][4] = {[PROMPT_UNWEIGHTED] = {1, 2, 3, 4},
-                                        [PROMPT_MULTIPLY] = {1, 2, 9, 12},
-                                        [PROMPT_RENORMALISE] = {10 / 24.f, 20 / 24.f, 90 / 24.f, 5},
-                                        [PROMPT_INTERPOLATE] = {1, 2, 7, 10}};
+    static const float expected[][4] = {
+        [VKCLIP_WEIGHTING_NONE] = {1, 2, 3, 4},
+        [VKCLIP_WEIGHTING_MULTIPLY] = {1, 2, 9, 12},
+        [VKCLIP_WEIGHTING_RENORMALISE] = {10 / 24.f, 20 / 24.f, 90 / 24.f, 5},
+        [VKCLIP_WEIGHTING_INTERPOLATE] = {1, 2, 7, 10}};
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
         float found[4];
         memcpy(found, rows, sizeof(rows));
-        prompt.weighting = (enum prompt_weighting)i;
+        prompt.weighting = (enum vkclip_weighting)i;
         prompt_weigh(&prompt, 0, 2, empty, found);
         for (int k = 0; k < 4; k++)
             assert_float_equal(found[k], expected[i][k], 1e-6);
     }
     /* The mean is 0 after multiplying, so that there is no factor. */
     float zero[] = {-3, 0, 1, 0};
-    prompt.weighting = PROMPT_RENORMALISE;
+    prompt.weighting = VKCLIP_WEIGHTING_RENORMALISE;
     prompt_weigh(&prompt, 0, 2, NULL, zero);
     assert_float_equal(zero[0], -3, 0);
 }
@@ -561,7 +591,7 @@ static void reference_weights(void **state)
     for (size_t i = 0; plain && empty && i < ARRAY_COUNT(cases); i++) {
         float *expected = read_rows(cases[i].file, cases[i].tensor);
         float rows[CONTEXT * WIDTH];
-        struct prompt prompt;
+        struct vkclip_prompt prompt;
         memcpy(rows, plain, sizeof(rows));
         encode(cases[i].text, cases[i].syntax, &form, &prompt);
         prompt_weigh(&prompt, 0, WIDTH, empty, rows);
@@ -577,12 +607,19 @@ static void reference_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parsers),   cmocka_unit_test(numbers),
-        cmocka_unit_test(chunks),    cmocka_unit_test(references),
-        cmocka_unit_test(names),     cmocka_unit_test(moved_vectors),
-        cmocka_unit_test(fills),     cmocka_unit_test(cuts),
-        cmocka_unit_test(sequences), cmocka_unit_test(refused),
-        cmocka_unit_test(weights),   cmocka_unit_test(reference_weights),
+        cmocka_unit_test(parsers),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(chunks),
+        cmocka_unit_test(references),
+        cmocka_unit_test(t5_references),
+        cmocka_unit_test(names),
+        cmocka_unit_test(moved_vectors),
+        cmocka_unit_test(fills),
+        cmocka_unit_test(cuts),
+        cmocka_unit_test(sequences),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(weights),
+        cmocka_unit_test(reference_weights),
     };
     return cmocka_run_group_tests_name("prompt", tests, open_vocabulary, close_vocabulary);
 }
