@@ -124,10 +124,13 @@ static bool read_number(const char *variable, uint32_t *number)
     return text && *text >= '0' && *text <= '9' && !*end && value < UINT32_MAX;
 }
 
-/* The numbers of a Slurm array begin anywhere and may have any distance. */
+/* The numbers of a Slurm array begin anywhere and may have any distance. Programs that stand in for
+ * Slurm may only set a task's number and the count. */
 static int read_array_task(uint32_t *rank, uint32_t *count)
 {
     uint32_t id, first, last, step;
+    if (!getenv("SLURM_ARRAY_TASK_MIN") && !getenv("SLURM_ARRAY_TASK_MAX"))
+        return VKCLIP_OK;
     if (!read_number("SLURM_ARRAY_TASK_MIN", &first) ||
         !read_number("SLURM_ARRAY_TASK_MAX", &last) ||
         !read_number("SLURM_ARRAY_TASK_STEP", &step) || !read_number("SLURM_ARRAY_TASK_ID", &id) ||

@@ -531,7 +531,8 @@ class Shards(CommandTest):
     def test_a_job_names_its_shard(self):
         array_task = {'SLURM_ARRAY_TASK_ID': '7', 'SLURM_ARRAY_TASK_COUNT': '3', 'SLURM_ARRAY_TASK_MIN': '3',
                       'SLURM_ARRAY_TASK_MAX': '7', 'SLURM_ARRAY_TASK_STEP': '2', 'RANK': '0', 'WORLD_SIZE': '9'}
-        for environment in [array_task, {'OMPI_COMM_WORLD_RANK': '2', 'OMPI_COMM_WORLD_SIZE': '3'},
+        for environment in [array_task, {'SLURM_ARRAY_TASK_ID': '2', 'SLURM_ARRAY_TASK_COUNT': '3'},
+                            {'OMPI_COMM_WORLD_RANK': '2', 'OMPI_COMM_WORLD_SIZE': '3'},
                             {'RANK': '2', 'WORLD_SIZE': '3'}, {'PMI_RANK': '2', 'PMI_SIZE': '3'},
                             {'SLURM_PROCID': '2', 'SLURM_NTASKS': '3'}]:
             shutil.rmtree(self.path('out'), ignore_errors=True)
@@ -540,6 +541,7 @@ class Shards(CommandTest):
                                             'text_emb/text_emb_2.npy'])
             self.assertEqual(read_parquet(self.path('out/metadata/metadata_2.parquet'))['caption'], ['an owl'])
         for environment, word in [({**array_task, 'SLURM_ARRAY_TASK_COUNT': '2'}, 'do not follow'),
+                                  ({'SLURM_ARRAY_TASK_ID': '3', 'SLURM_ARRAY_TASK_COUNT': '3'}, 'below'),
                                   ({'RANK': '3', 'WORLD_SIZE': '3'}, 'below WORLD_SIZE'),
                                   ({'RANK': 'x', 'WORLD_SIZE': '3'}, 'numbers')]:
             self.shard('auto', OWL, environment=environment, status=2)
