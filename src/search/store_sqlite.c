@@ -177,12 +177,12 @@ static int check_tables(struct database *database, bool read_only)
             database_find_number(database, "SELECT count(*) FROM sqlite_master", 0, &tables, "");
     if (error)
         return error;
-    if (!application && !version && !tables && !read_only)
+    const bool empty = !application && !version && !tables;
+    if (empty && !read_only)
         return make_tables(database);
     if (application != APPLICATION)
-        return error_fail(VKCLIP_EFORMAT,
-                          "%s: expected an index of vkclip, found another program's database",
-                          database->name);
+        return error_fail(VKCLIP_EFORMAT, "%s: expected an index of vkclip, found %s",
+                          database->name, empty ? "an empty file" : "another program's database");
     return sql_check_version(database->name, version, VERSION);
 }
 

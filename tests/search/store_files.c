@@ -71,6 +71,9 @@ static void absent_files_are_made_or_refused(void **state)
          *far = scratch_path(folder, "none/index.db");
     struct store *store;
     assert_failed(store_open(path, true, &store), VKCLIP_EIO, "cannot be opened: No such file");
+    scratch_text(folder, file_name(path), "");
+    assert_failed(store_open(path, true, &store), VKCLIP_EFORMAT, "found an empty file");
+    remove(path);
     assert_failed(store_open(far, false, &store), VKCLIP_EIO, "cannot be opened");
 #ifndef VKCLIP_WITH_POSTGRESQL
     assert_failed(store_open("postgresql://host/name", false, &store), VKCLIP_EUNSUPPORTED,
