@@ -122,3 +122,11 @@ void cli_fail_named_input(struct cli_session *session, const struct cli_input *i
                   message + (copied ? strlen(input->file) : 0));
     session->failures++;
 }
+
+void cli_fail_file(struct cli_session *session, const char *path, const char *message)
+{
+    char *subject = string_begins_with(message, path) ? NULL : string_format("%s: ", path);
+    print_message(session, "", subject ? subject : "", message);
+    free(subject);
+    session->failures++;
+}

@@ -19,6 +19,9 @@ void cli_fail_library_input(struct cli_session *session, const char *prefix);
 /* Prints a message that begins with the path of an input, and counts the input as failed. */
 void cli_fail_named_input(struct cli_session *session, const struct cli_input *input,
                           const char *message);
+/* Prints the library's message about a file, after its path unless that is there, and counts the
+ * file as failed. */
+void cli_fail_file(struct cli_session *session, const char *path, const char *message);
 /* Returns `message` with the options of the session's command in it, as a new string; NULL when out
  * of memory. */
 char *cli_name_options(const struct cli_session *session, const char *message);

@@ -198,14 +198,6 @@ void cli_fail_input(struct cli_session *session, const char *format, ...)
     session->failures++;
 }
 
-void cli_fail_file(struct cli_session *session, const char *path, const char *message)
-{
-    if (string_begins_with(message, path))
-        cli_fail_input(session, "%s", message);
-    else
-        cli_fail_input(session, "%s: %s", path, message);
-}
-
 void cli_show_wait(const struct cli_session *session, const char *message)
 {
     cli_clear_progress();

@@ -19,8 +19,6 @@ int cli_fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);
 int cli_fail_usage(const struct cli_session *session, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Prints the message about one input and counts the input as failed. */
 void cli_fail_input(struct cli_session *session, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Prints a message about a file, after its path unless that is there, and counts it as failed. */
-void cli_fail_file(struct cli_session *session, const char *path, const char *message);
 /* Prints "vkclip: message" about something that is no failure. */
 void cli_say(const char *format, ...) PRINTF_LIKE(1, 2);
 /* Prints "vkclip: PREFIX SUBJECT MESSAGE", each with its own separators. */

@@ -70,8 +70,8 @@ int roots_list(struct vkclip_index *index, const char *const *paths, size_t coun
     if (!error && !count)
         error = store->write->count_below(store, "/", &files);
     if (!error && !roots->count && !files)
-        error = error_fail(VKCLIP_EINVALID, "%s: has no folders or files yet: name some (`paths`)",
-                           index->path);
+        error =
+            error_fail(VKCLIP_EINVALID, "%s: has no folders or files yet: name some", index->path);
     if (!error)
         error = store->read->each_root(store, see_known_root, roots);
     for (size_t i = 0; i < roots->count && !error; i++) {

@@ -68,6 +68,16 @@ class Index(CommandTest):
         (found,) = self.run_json(*self.index, '--status')
         self.assertEqual((found['files'], found['models'][0]['vectors']), (13, 13))
 
+    def test_limit(self):
+        """What the library calls a parameter is an option here, also in what is recorded."""
+        self.path('pictures/large.ppm', b'P6 10000 9000 255\n')
+        self.update(self.pictures, status=1)
+        limit = '10000 x 9000 pixels, expected at most 89478485 (--max-pixels sets this limit)'
+        self.assert_error(f'{self.pictures}/large.ppm: {limit}')
+        (found,) = self.run_json(*self.index, '--status')
+        self.assertEqual(found['failures'][0]['error'], limit)
+        self.assertIn(limit, self.run_command(*self.index, '--status'))
+
     def test_unmounted(self):
         """A folder that is gone or empty changes nothing."""
         self.update(self.pictures)

@@ -113,13 +113,13 @@ struct status {
     struct vkclip_index_model *models;
     size_t model_count;
     json_t *folders, *folder_bytes, *failures;
-    bool json;
+    const struct cli_session *session;
 };
 
 static int add_folder(void *user, const char *path)
 {
     struct status *status = user;
-    if (status->json) {
+    if (status->session->common.json) {
         cli_json_add_name(status->folders, status->folder_bytes, path, strlen(path));
         return 0;
     }
@@ -132,18 +132,22 @@ static int add_folder(void *user, const char *path)
 static int add_failure(void *user, const char *path, int error, const char *message)
 {
     struct status *status = user;
+    char *named = cli_name_options(status->session, message);
     (void)error;
-    if (!status->json) {
+    message = named ? named : message;
+    if (status->session->common.json) {
+        json_t *failure = cli_json_name("path", path, strlen(path));
+        failure = cli_json_with(failure, "error", cli_json_text(message, strlen(message)));
+        json_array_append_new(status->failures, failure);
+    } else {
         printf("failed    ");
         cli_print_text(path, 0);
         printf(": ");
         cli_print_text(message, 0);
         putchar('\n');
-        return 0;
     }
-    json_t *failure = cli_json_name("path", path, strlen(path));
-    return json_array_append_new(
-        status->failures, cli_json_with(failure, "error", cli_json_text(message, strlen(message))));
+    free(named);
+    return 0;
 }
 
 static void print_counts(const struct status *status)
@@ -212,18 +216,19 @@ static int print_status(struct cli_session *session, struct vkclip_index *index)
     struct status status = {.folders = json_array(),
                             .folder_bytes = json_object(),
                             .failures = json_array(),
-                            .json = session->common.json};
+                            .session = session};
+    const bool json = session->common.json;
     bool good = true;
     int error = vkclip_get_index_info(index, &status.info);
     if (!error)
         error = read_models(index, &status);
-    if (!error && !status.json)
+    if (!error && !json)
         print_counts(&status);
     if (!error)
         error = vkclip_list_index_folders(index, add_folder, &status);
     if (!error)
         error = vkclip_list_index_failures(index, add_failure, &status);
-    if (!error && status.json)
+    if (!error && json)
         good = cli_print_json(make_json(&status), stdout);
     free(status.models);
     json_decref(status.folders);
