@@ -18,7 +18,8 @@ struct lora;
 int lora_open(const char *path, float strength, struct lora **lora);
 void lora_close(struct lora **lora);
 
-/* Adds the products for one text encoder to its weights, which then own them. `place` is the
+/* Adds the products for one text encoder to its weights, which then own them; to be called before
+ * the weights are read for a device. `place` is the
  * encoder's place in its pipeline: 1 for text_encoder, 2 for text_encoder_2, 3 for text_encoder_3.
  * An encoder that is alone in its pipeline has place 1, except that of the refiner of Stable
  * Diffusion XL, which has place 2. Returns EABSENT if the encoder has no such matrix, and EFORMAT

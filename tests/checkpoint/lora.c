@@ -216,8 +216,8 @@ static void merges_all_forms(void **state)
         struct lora *lora;
         write_encoder(model, f % 2);
         write_lora(lora_path, form);
-        if (weights_open(model, &weights) || lora_open(lora_path, 0.8f, &lora))
-            fail_msg("%s", vkclip_last_error());
+        assert_int_equal(weights_open(model, &weights), 0);
+        assert_int_equal(lora_open(lora_path, 0.8f, &lora), 0);
         assert_int_equal(lora_merge(lora, form->place == 3 ? 1 : 3, weights), 0);
         check_weights(weights, false, 0); /* The file has nothing for an encoder at that place. */
         if (lora_merge(lora, form->place, weights))

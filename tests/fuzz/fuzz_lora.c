@@ -10,6 +10,11 @@
 #include "format/safetensors.h"
 
 #define BLOCK "text_model.encoder.layers.0."
+#define MATRIX(title, rows, columns)                                                           \
+    {                                                                                          \
+        .name = title, .dtype = DTYPE_F32, .rank = 2, .shape = {rows, columns}, .data = zeros, \
+        .size = (rows) * (columns) * sizeof(float)                                             \
+    }
 
 volatile float fuzz_sum; /* The compiler must not remove the reads that are added to it. */
 static char *folder, *path, *model;
@@ -26,14 +31,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static const float zeros[32];
     static const struct tensor_view views[] = {
-        {BLOCK "self_attn.q_proj.weight", DTYPE_F32, 2, {4, 4}, zeros, 64},
-        {BLOCK "self_attn.k_proj.weight", DTYPE_F32, 2, {4, 4}, zeros, 64},
-        {BLOCK "self_attn.v_proj.weight", DTYPE_F32, 2, {4, 4}, zeros, 64},
-        {BLOCK "self_attn.v_proj.bias", DTYPE_F32, 1, {4}, zeros, 16},
-        {BLOCK "self_attn.q_proj.bias", DTYPE_F32, 1, {4}, zeros, 16},
-        {BLOCK "self_attn.k_proj.bias", DTYPE_F32, 1, {4}, zeros, 16},
-        {BLOCK "mlp.fc1.weight", DTYPE_F32, 2, {8, 4}, zeros, 128},
-        {"text_projection.weight", DTYPE_F32, 2, {3, 4}, zeros, 48},
+        MATRIX(BLOCK "self_attn.q_proj.weight", 4, 4),
+        MATRIX(BLOCK "self_attn.k_proj.weight", 4, 4),
+        MATRIX(BLOCK "self_attn.v_proj.weight", 4, 4),
+        MATRIX(BLOCK "mlp.fc1.weight", 8, 4),
+        MATRIX("text_projection.weight", 3, 4),
     };
     (void)argc;
     (void)argv;
