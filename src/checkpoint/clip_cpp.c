@@ -127,24 +127,14 @@ static int read_image(const struct gguf *file, struct config *config)
     return values.error;
 }
 
-static bool is_clip(const struct gguf *file)
-{
-    const struct gguf_value *value = gguf_find(file, "general.architecture");
-    if (!value || value->type != GGUF_STRING)
-        return false;
-    const uint8_t *cursor = value->data;
-    size_t length;
-    const char *text = gguf_next_text(&cursor, &length);
-    return length == 4 && !memcmp(text, "clip", 4);
-}
-
 int clip_cpp_read(const struct gguf *file, struct config *config)
 {
     struct values values = {file, "", VKCLIP_OK};
     config->family =
         VKCLIP_FAMILY_OPENAI; /* OpenAI's family decides how texts and pictures are prepared. */
-    if (!is_clip(file))
-        return error_fail(VKCLIP_EUNSUPPORTED, "%s: general.architecture is not clip", file->path);
+    if (!gguf_is_text(gguf_find(file, "general.architecture"), "clip"))
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: general.architecture is not clip, t5 or t5encoder", file->path);
     const bool text = read_flag(&values, "has_text_encoder");
     const bool image = read_flag(&values, "has_vision_encoder");
     if (read_flag(&values, "has_llava_projector") || gguf_find(file, "clip.projector_type"))

@@ -62,13 +62,14 @@ static const struct encoder *choose_encoder(const char *wanted, const struct ten
 /* Tells whether the views are those of one text encoder, so that the caller may say which it is. */
 static bool is_text_alone(const struct tensor_view *views, size_t count)
 {
+    static const char *const pictures[] = {"vision_model.", "visual.", "v.",
+                                           "embeddings.patch_embedding."};
     bool found = false;
     for (size_t i = 0; i < count; i++) {
-        enum names_form form = NAMES_OPENAI;
-        found = names_family(views[i].name, false, &form) || found;
-        if (string_begins_with(views[i].name, "vision_model.") ||
-            string_begins_with(views[i].name, "visual.") || form == NAMES_IMAGE_ALONE)
-            return false;
+        found = found || names_family(views[i].name, true, NULL);
+        for (size_t j = 0; j < ARRAY_COUNT(pictures); j++)
+            if (string_begins_with(views[i].name, pictures[j]))
+                return false;
     }
     return found;
 }

@@ -299,9 +299,8 @@ static int find_matrix(const struct weights *weights, const struct module *modul
 {
     *matrix = (struct matrix){0};
     for (size_t i = 0; (matrix->canonical = weights_name(weights, i)); i++) {
-        const enum names_form form = string_begins_with(matrix->canonical, "encoder.")
-                                         ? NAMES_HUGGING_FACE
-                                         : NAMES_HUGGING_FACE;
+        const enum names_form form =
+            string_begins_with(matrix->canonical, "encoder.") ? NAMES_T5 : NAMES_HUGGING_FACE;
         const unsigned parts = names_count_parts(form, matrix->canonical);
         uint64_t shape[TENSOR_MAX_RANK];
         unsigned rank;

@@ -96,6 +96,25 @@ static const struct rule t5_rules[] = {
     {"lm_head.*", "", LEFT_OUT},
 };
 
+/* llama.cpp's names of the same. Where there is no gate, the first matrix of an MLP is "up". */
+#define T5_LLAMA(up_kind)                                                                    \
+    {"token_embd.weight", "encoder.token_embedding.weight", WHOLE},                          \
+    {"enc.output_norm.weight", "encoder.ln_final.weight", WHOLE},                            \
+    {"enc.blk.#.attn_norm.weight", "encoder.block.#.ln_1.weight", WHOLE},                    \
+    {"enc.blk.#.attn_q.*", "encoder.block.#.attn.in_proj_*", QUERY},                         \
+    {"enc.blk.#.attn_k.*", "encoder.block.#.attn.in_proj_*", KEY},                           \
+    {"enc.blk.#.attn_v.*", "encoder.block.#.attn.in_proj_*", VALUE},                         \
+    {"enc.blk.#.attn_o.*", "encoder.block.#.attn.out_proj.*", WHOLE},                        \
+    {"enc.blk.#.attn_rel_b.*", "encoder.block.#.attn.relative.*", WHOLE},                    \
+    {"enc.blk.#.ffn_norm.weight", "encoder.block.#.ln_2.weight", WHOLE},                     \
+    {"enc.blk.#.ffn_gate.*", "encoder.block.#.mlp.c_fc.*", GATE},                            \
+    {"enc.blk.#.ffn_up.*", "encoder.block.#.mlp.c_fc.*", up_kind},                           \
+    {"enc.blk.#.ffn_down.*", "encoder.block.#.mlp.c_proj.*", WHOLE},                         \
+    {"dec.*", "", LEFT_OUT},                                                                 \
+    {"output.*", "", LEFT_OUT},
+static const struct rule t5_llama_rules[] = {T5_LLAMA(GATED)};
+static const struct rule t5_llama_plain_rules[] = {T5_LLAMA(WHOLE)};
+
 #define TABLE(rules, absent) {rules, ARRAY_COUNT(rules), absent}
 static const struct {
     const struct rule *rules;
@@ -108,6 +127,8 @@ static const struct {
     [NAMES_IMAGE_ALONE] = TABLE(hugging_face_rules, "vision_model."),
     [NAMES_CLIP_CPP] = TABLE(clip_cpp_rules, ""),
     [NAMES_T5] = TABLE(t5_rules, ""),
+    [NAMES_T5_LLAMA] = TABLE(t5_llama_rules, ""),
+    [NAMES_T5_LLAMA_PLAIN] = TABLE(t5_llama_plain_rules, ""),
 };
 /* clang-format on */
 
@@ -172,6 +193,8 @@ enum vkclip_family names_family(const char *name, bool gguf, enum names_form *fo
         {"embeddings.token_embedding.", false, VKCLIP_FAMILY_HF, NAMES_TEXT_ALONE},
         {"embeddings.patch_embedding.", false, VKCLIP_FAMILY_HF, NAMES_IMAGE_ALONE},
         {"encoder.block.", false, VKCLIP_FAMILY_HF, NAMES_T5},
+        {"enc.blk.0.ffn_gate.", true, VKCLIP_FAMILY_HF, NAMES_T5_LLAMA}, /* It is sorted first. */
+        {"enc.blk.0.ffn_norm.", true, VKCLIP_FAMILY_HF, NAMES_T5_LLAMA_PLAIN},
         {"visual.", false, VKCLIP_FAMILY_OPENAI, NAMES_OPENAI},
         {"transformer.resblocks.", false, VKCLIP_FAMILY_OPENAI, NAMES_OPENAI},
     };
@@ -205,6 +228,12 @@ static unsigned count_parts(enum rule_kind kind)
     return kind >= GATE ? 2 : 0;
 }
 
+/* Returns which of the parts a rule gives, counted from 0. */
+static unsigned part_number(enum rule_kind kind)
+{
+    return kind - (kind >= QUERY ? QUERY : GATE);
+}
+
 int names_find_canonical(enum names_form form, const char *stored,
                          struct names_canonical *canonical)
 {
@@ -226,7 +255,7 @@ int names_find_canonical(enum names_form form, const char *stored,
     canonical->copy = rule->kind == COPY;
     canonical->parts = count_parts(rule->kind);
     if (canonical->parts)
-        canonical->part = 1 + rule->kind - (rule->kind >= QUERY ? QUERY : GATE);
+        canonical->part = 1 + part_number(rule->kind);
     return VKCLIP_OK;
 }
 
@@ -269,7 +298,7 @@ int names_find_part(enum names_form form, const char *canonical, unsigned rank,
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", canonical);
     if (rule && count_parts(rule->kind)) {
         part->shape[0] /= count_parts(rule->kind);
-        part->first_row = index * part->shape[0];
+        part->first_row = part_number(rule->kind) * part->shape[0];
     }
     if (rule && rule->kind == TRANSPOSED) {
         part->transposed = true;

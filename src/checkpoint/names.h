@@ -29,14 +29,18 @@
 #include "vkclip.h"
 
 /* Newer versions of transformers write a model that is one tower without the tower's prefix, which
- * is "text_model." or "vision_model.": such files have the forms TEXT_ALONE and IMAGE_ALONE. */
+ * is "text_model." or "vision_model.": such files have the forms TEXT_ALONE and IMAGE_ALONE. A T5
+ * has transformers' names, or in GGUF files also llama.cpp's, which differ where there is no gate.
+ */
 enum names_form {
     NAMES_OPENAI,
     NAMES_HUGGING_FACE,
     NAMES_TEXT_ALONE,
     NAMES_IMAGE_ALONE,
     NAMES_CLIP_CPP,
-    NAMES_T5
+    NAMES_T5,
+    NAMES_T5_LLAMA,
+    NAMES_T5_LLAMA_PLAIN
 };
 
 /* Returns the family whose names a tensor's name shows, or NONE if the name tells nothing.
@@ -58,7 +62,8 @@ struct names_canonical {
 int names_find_canonical(enum names_form form, const char *stored,
                          struct names_canonical *canonical);
 
-/* Returns the number of tensors in which files of a form store a canonical tensor: 1, 2 or 3. */
+/* Returns the number of names that files of a form have for a canonical tensor or its parts: 1 or
+ * 3, and more in forms that are only read, where a tensor may be whole or in parts. */
 unsigned names_count_parts(enum names_form form, const char *canonical);
 
 /* Describes one of the tensors in which a file stores a canonical tensor. */

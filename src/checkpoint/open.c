@@ -15,6 +15,7 @@
 #include "checkpoint/openclip.h"
 #include "checkpoint/positions.h"
 #include "checkpoint/state_dict.h"
+#include "checkpoint/t5_gguf.h"
 #include "format/hub.h"
 #include "model/tower.h"
 
@@ -121,9 +122,14 @@ static int settle_towers(const struct weights *weights, struct config *config)
 
 /* ---- The configuration ----------------------------------------------------------------------- */
 
-/* Reads a GGUF file's values, which give everything but the size of the vocabulary. */
-static int read_gguf(const struct weights *weights, struct config *config)
+/* Reads a GGUF file's values, which give everything but the size of the vocabulary. Those of a T5
+ * are compared with the sizes of its tensors. */
+static int read_gguf(const struct weights *weights, const char *encoder, struct config *config)
 {
+    if (t5_gguf_is_file(weights_gguf(weights))) {
+        int error = state_dict_read_encoder(weights, encoder, config);
+        return error ? error : t5_gguf_read(weights_gguf(weights), config);
+    }
     int error = clip_cpp_read(weights_gguf(weights), config);
     if (config->text.kind)
         config->vocabulary = state_dict_size(weights, "token_embedding.weight", 0);
@@ -158,7 +164,7 @@ static int read_config(const struct weights *weights, const char *folder,
     bool configured = true;
     int error;
     if (weights_gguf(weights)) {
-        error = read_gguf(weights, config);
+        error = read_gguf(weights, params->text_encoder, config);
     } else if (weights_encoder(weights)) {
         error = state_dict_read_encoder(weights, weights_encoder(weights), config);
     } else if (files_find(folder, hugging_face ? "config.json" : "open_clip_config.json", beside)) {

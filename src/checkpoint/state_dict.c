@@ -127,6 +127,9 @@ int state_dict_read_encoder(const struct weights *weights, const char *name, str
     struct config_tower *text = &config->text;
     size_t i = 0;
     read_sizes(weights, TOWER_TEXT, config);
+    if (text->kind == KIND_T5 && name && !strstr(name, "t5"))
+        return error_fail(VKCLIP_EABSENT, "%s: expected the text encoder %.40s, found a T5",
+                          weights_path(weights), name);
     if (text->kind == KIND_T5) { /* Its shapes tell everything. */
         config->family = VKCLIP_FAMILY_HF;
         return VKCLIP_OK;

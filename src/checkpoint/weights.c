@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Works on the list of tensor views that the reader of every file format returns. Only open_file
- * knows which format the list came from.
+ * Works on the list of tensor views that the reader of every file format returns.
  */
 #include "checkpoint/weights.h"
 #include "base/array.h"
@@ -10,13 +9,10 @@
 #include "base/hash.h"
 #include "base/string.h"
 #include "checkpoint/clip_cpp.h"
+#include "checkpoint/container.h"
 #include "checkpoint/diffusion.h"
 #include "checkpoint/names.h"
 #include "checkpoint/scales.h"
-#include "checkpoint/shards.h"
-#include "format/gguf.h"
-#include "format/safetensors.h"
-#include "format/torch_pt.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,10 +44,7 @@ struct weight {
 
 struct weights {
     char *path;
-    struct safetensors *safetensors; /* Only the member of the file's own format is set. */
-    struct shards shards;
-    struct gguf *gguf;
-    struct torch_pt *torch_pt;
+    struct container container;
     struct file_stamp *stamps; /* of `path`, and after it of each shard */
     const char *encoder;
     struct tensor_view *views; /* sorted by name; the format owns names and data */
@@ -66,46 +59,20 @@ struct weights {
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
-/* Opens the file and returns its tensors. The content tells the format, except that an index is
- * recognised by its name. */
-static int open_file(struct weights *weights, const struct tensor_view **views, size_t *count)
-{
-    const char *path = weights->path;
-    int error;
-    *views = NULL;
-    *count = 0;
-    if (shards_is_index(path)) {
-        error = shards_open(path, &weights->shards);
-        *views = weights->shards.views;
-        *count = weights->shards.count;
-    } else if (gguf_is_file(path)) {
-        error = gguf_open(path, &weights->gguf);
-        *views = error ? NULL : weights->gguf->tensors;
-        *count = error ? 0 : weights->gguf->count;
-    } else if (torch_pt_is_file(path)) {
-        error = torch_pt_open(path, &weights->torch_pt);
-        *views = error ? NULL : weights->torch_pt->tensors;
-        *count = error ? 0 : weights->torch_pt->count;
-    } else {
-        error = safetensors_open(path, &weights->safetensors);
-        *views = error ? NULL : weights->safetensors->tensors;
-        *count = error ? 0 : weights->safetensors->count;
-    }
-    return error;
-}
-
 /* Returns the path of the file that stamp number `index` belongs to, or NULL after the last. */
 static const char *stamped_path(const struct weights *weights, size_t index)
 {
     if (index == 0)
         return weights->path;
-    return index <= weights->shards.file_count ? shards_path(&weights->shards, index - 1) : NULL;
+    return index <= weights->container.shards.file_count
+               ? shards_path(&weights->container.shards, index - 1)
+               : NULL;
 }
 
 static int take_stamps(struct weights *weights)
 {
     const char *path;
-    weights->stamps = calloc(weights->shards.file_count + 1, sizeof(*weights->stamps));
+    weights->stamps = calloc(weights->container.shards.file_count + 1, sizeof(*weights->stamps));
     if (!weights->stamps)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", weights->path);
     for (size_t i = 0; (path = stamped_path(weights, i)); i++)
@@ -140,22 +107,22 @@ uint64_t weights_stamp(const struct weights *weights)
  * added to it. */
 static int list_views(struct weights *weights)
 {
-    const struct tensor_view *views;
-    size_t count;
-    int error = open_file(weights, &views, &count);
+    struct container *container = &weights->container;
+    int error = container_open(weights->path, container);
     if (error)
         return error;
-    weights->views = calloc(count + 2, sizeof(*views));
+    const size_t count = container->count;
+    weights->views = calloc(count + 2, sizeof(*weights->views));
     weights->tensors = calloc(count + 2, sizeof(*weights->tensors));
     if (!weights->views || !weights->tensors)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", weights->path);
     if (count)
-        memcpy(weights->views, views, count * sizeof(*views));
+        memcpy(weights->views, container->views, count * sizeof(*weights->views));
     weights->view_count = count;
-    if (!weights->gguf)
+    if (!container->gguf)
         return VKCLIP_OK;
     bool found = false;
-    error = clip_cpp_find_logit_scale(weights->gguf, &weights->views[count], &found);
+    error = clip_cpp_find_logit_scale(container->gguf, &weights->views[count], &found);
     weights->view_count += found;
     return error;
 }
@@ -164,7 +131,8 @@ static enum vkclip_family find_family(struct weights *weights)
 {
     enum vkclip_family family = VKCLIP_FAMILY_NONE;
     for (size_t i = 0; i < weights->view_count && !family; i++)
-        family = names_family(weights->views[i].name, weights->gguf != NULL, &weights->form);
+        family =
+            names_family(weights->views[i].name, weights->container.gguf != NULL, &weights->form);
     return family;
 }
 
@@ -185,7 +153,9 @@ static int settle_family(struct weights *weights, const char *encoder)
                       "%s: neither CLIP nor T5: expected tensors named text_model... or "
                       "vision_model... (Hugging Face), visual... or transformer.resblocks... "
                       "(OpenAI, OpenCLIP), encoder.block... (T5)%s, found %s",
-                      weights->path, weights->gguf ? ", t... or v... (clip.cpp)" : "",
+                      weights->path,
+                      weights->container.gguf ? ", t... or v... (clip.cpp), enc.blk... (llama.cpp)"
+                                              : "",
                       weights->view_count ? weights->views[0].name : "none");
 }
 
@@ -364,10 +334,7 @@ void weights_close(struct weights **weights)
         free_addends(weight);
     }
     free((*weights)->tensors);
-    safetensors_close(&(*weights)->safetensors);
-    shards_close(&(*weights)->shards);
-    gguf_close(&(*weights)->gguf);
-    torch_pt_close(&(*weights)->torch_pt);
+    container_close(&(*weights)->container);
     free((*weights)->stamps);
     free((*weights)->views);
     free((*weights)->path);
@@ -384,7 +351,7 @@ enum vkclip_family weights_family(const struct weights *weights)
 
 const struct gguf *weights_gguf(const struct weights *weights)
 {
-    return weights->gguf;
+    return weights->container.gguf;
 }
 
 const char *weights_encoder(const struct weights *weights)
@@ -415,8 +382,8 @@ uint64_t weights_bytes(const struct weights *weights)
 bool weights_uses_file(const struct weights *weights, const char *path)
 {
     bool used = file_is_same(weights->path, path);
-    for (size_t i = 0; i < weights->shards.file_count && !used; i++)
-        used = file_is_same(shards_path(&weights->shards, i), path);
+    for (size_t i = 0; i < weights->container.shards.file_count && !used; i++)
+        used = file_is_same(shards_path(&weights->container.shards, i), path);
     return used;
 }
 

@@ -513,6 +513,16 @@ bool gguf_read_number(const struct gguf_value *value, uint64_t index, double *nu
     return true;
 }
 
+bool gguf_is_text(const struct gguf_value *value, const char *text)
+{
+    size_t length;
+    if (!value || value->type != GGUF_STRING)
+        return false;
+    const uint8_t *cursor = value->data;
+    const char *found = gguf_next_text(&cursor, &length);
+    return length == strlen(text) && !memcmp(found, text, length);
+}
+
 const char *gguf_next_text(const uint8_t **cursor, size_t *length)
 {
     uint64_t size;

@@ -63,6 +63,8 @@ const struct gguf_value *gguf_find(const struct gguf *file, const char *key);
 bool gguf_read_integer(const struct gguf_value *value, uint64_t *number);
 bool gguf_read_bool(const struct gguf_value *value, bool *truth);
 bool gguf_read_number(const struct gguf_value *value, uint64_t index, double *number);
+/* Tells whether the value is this string. */
+bool gguf_is_text(const struct gguf_value *value, const char *text);
 
 /* Returns the string at *cursor, which is not terminated, and moves the cursor to the next string.
  * The cursor begins as the data of a value whose elements are strings. */

@@ -19,7 +19,8 @@
  * those of a layer that counts from the last, which is -1. */
 struct encoder {
     const char *path, *name;
-    const char *ids; /* which ids of pipelines/sdxl/case.safetensors, whose tokenizers are alike */
+    const char *ids_case, *ids; /* the ids of another case of the same texts */
+    size_t texts, tokens;
     unsigned place;
     struct vkclip_features features;
     size_t first, width;
@@ -35,8 +36,8 @@ struct encoder {
         .layer = -2 \
     }
 
-#define L "input_ids"
-#define G "input_ids_2"
+#define L "pipelines/sdxl/case", "input_ids", 2, 77 /* All CLIP vocabularies are alike. */
+#define G "pipelines/sdxl/case", "input_ids_2", 2, 77
 static const struct encoder
     sd1[] = {{"pipelines/sd1/text_encoder", NULL, L, 1, NORM, 0, 64}, {0}},
     sd1_file[] = {{"pipelines/sd1/sd1.safetensors", NULL, L, 1, NORM, 0, 64}, {0}},
@@ -44,7 +45,10 @@ static const struct encoder
               {"pipelines/sdxl/text_encoder_2", NULL, G, 2, RAW, 64, 128, true}},
     sdxl_file[] = {{"pipelines/sdxl/sdxl.safetensors", "clip_l", L, 1, RAW, 0, 64},
                    {"pipelines/sdxl/sdxl.safetensors", "clip_g", G, 2, RAW, 64, 128, true}},
-    flux[] = {{"pipelines/flux/text_encoder", NULL, L, 1, NORM, 0, 0, true}, {0}};
+    flux[] = {{"pipelines/flux/text_encoder", NULL, "pipelines/sdxl/case", "input_ids", 1, 77, 1,
+               NORM, 0, 0, true},
+              {"pipelines/flux/text_encoder_2", NULL, "pipelines/flux/case", "t5_input_ids", 1, 64,
+               2, NORM, 0, 48}};
 
 static const struct {
     const char *title;
@@ -63,7 +67,7 @@ static const struct {
     {"sdxl_peft", sdxl, {"sdxl_peft"}, {0.8f}},
     {"flux_kohya", flux, {"flux_kohya"}, {0.8f}},
 };
-enum { TEXTS = 2, TOKENS = 77 };
+enum { IDS_MAX = 2 * 77 };
 
 static char *reference(const char *name, const char *ending)
 {
@@ -120,45 +124,48 @@ static const struct tensor_view *find_expected(const struct safetensors *file, c
     return view;
 }
 
-static void read_ids(const char *name, int32_t ids[TEXTS * TOKENS])
+static void read_ids(const struct encoder *encoder, int32_t ids[IDS_MAX])
 {
-    char *path = reference("pipelines/sdxl/case", ".safetensors");
+    char *path = reference(encoder->ids_case, ".safetensors");
     struct safetensors *file;
     assert_int_equal(safetensors_open(path, &file), 0);
-    const struct tensor_view *view = safetensors_find(file, name);
-    assert_int_equal(tensor_view_copy(view, 0, TEXTS * TOKENS * sizeof(*ids), ids), 0);
+    const struct tensor_view *view = safetensors_find(file, encoder->ids);
+    const size_t size = encoder->texts * encoder->tokens * sizeof(*ids);
+    assert_int_equal(tensor_view_copy(view, 0, size, ids), 0);
     safetensors_close(&file);
     free(path);
+}
+
+/* Encodes the texts and compares the results with a tensor of the case. */
+static void check_result(struct vkclip_model *model, const struct encoder *encoder,
+                         const struct vkclip_features *features, const struct tensor_view *expected)
+{
+    static float values[IDS_MAX * 128];
+    const struct vkclip_encode_params params = {.no_normalize = true, .features = features};
+    const size_t rows = encoder->texts * (features ? encoder->tokens : 1);
+    int32_t ids[IDS_MAX];
+    read_ids(encoder, ids);
+    if (vkclip_encode_tokens(model, ids, encoder->texts, encoder->tokens, &params, values))
+        fail_msg("%s", vkclip_last_error());
+    compare(encoder->path, expected, values, rows, features ? encoder->first : 0,
+            features ? encoder->width : model->info.text_embed_dim);
 }
 
 static void check_encoder(const struct safetensors *file, size_t index,
                           const struct encoder *encoder)
 {
-    static float values[TEXTS * TOKENS * 128];
     const char *title = cases[index].title;
-    const size_t count = encoder->width ? TEXTS : 1; /* FLUX has one text. */
-    int32_t ids[TEXTS * TOKENS];
-    char *path = reference(encoder->path, "");
     const struct vkclip_model_params params = {.text_encoder = encoder->name};
-    struct vkclip_encode_params encode = {.no_normalize = true};
+    char *path = reference(encoder->path, "");
     struct vkclip_model *model;
     if (vkclip_open_model(device, path, &params, &model))
         fail_msg("%s", vkclip_last_error());
-    read_ids(encoder->ids, ids);
     merge_files(index, encoder->place, model);
-    if (encoder->pooled) {
-        if (vkclip_encode_tokens(model, ids, count, TOKENS, &encode, values))
-            fail_msg("%s", vkclip_last_error());
-        compare(path, find_expected(file, title, "pooled_prompt_embeds"), values, count, 0,
-                model->info.text_embed_dim);
-    }
-    if (encoder->width) {
-        encode.features = &encoder->features;
-        if (vkclip_encode_tokens(model, ids, count, TOKENS, &encode, values))
-            fail_msg("%s", vkclip_last_error());
-        compare(path, find_expected(file, title, "prompt_embeds"), values, TEXTS * TOKENS,
-                encoder->first, encoder->width);
-    }
+    if (encoder->pooled)
+        check_result(model, encoder, NULL, find_expected(file, title, "pooled_prompt_embeds"));
+    if (encoder->width)
+        check_result(model, encoder, &encoder->features,
+                     find_expected(file, title, "prompt_embeds"));
     vkclip_close_model(&model);
     free(path);
 }

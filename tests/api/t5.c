@@ -33,6 +33,17 @@ static const struct {
     {"umt5-f16", "umt5-f16/case_77.safetensors"},
     {"umt5-f16", "umt5-f16/case_256.safetensors"},
     {"t5-v1_1-full-f16", "t5-v1_1-full-f16/case_16.safetensors"},
+    {"single/t5xxl_fp8_e4m3fn.safetensors", "single/t5xxl_fp8_e4m3fn_case.safetensors"},
+    {"single/t5xxl_fp8_e4m3fn_scaled.safetensors",
+     "single/t5xxl_fp8_e4m3fn_scaled_case.safetensors"},
+    {"single/umt5_xxl_fp8_e4m3fn_scaled.safetensors",
+     "single/umt5_xxl_fp8_e4m3fn_scaled_case.safetensors"},
+    {"gguf/t5_f16.gguf", "gguf/t5_f16_case.safetensors"},
+    {"gguf/t5_q4_k.gguf", "gguf/t5_q4_k_case.safetensors"},
+    {"gguf/t5_q5_k_hfnames.gguf", "gguf/t5_q5_k_hfnames_case.safetensors"},
+    {"gguf/t5_q6_k.gguf", "gguf/t5_q6_k_case.safetensors"},
+    {"gguf/t5_q8_0.gguf", "gguf/t5_q8_0_case.safetensors"},
+    {"gguf/umt5_q8_0.gguf", "gguf/umt5_q8_0_case.safetensors"},
 };
 
 struct comparison {
