@@ -17,11 +17,11 @@
  *   Threads    One thread at a time may use the handles of one device: the device and the models
  *              opened on it. vkclip_tokenize, vkclip_tokenize_prompt, vkclip_detokenize and
  *              vkclip_preprocess are exceptions and may run at any time on any thread. Different
- * devices are independent. The library has threads of its own, which end with their device.
- * vkclip_source_fn is the only function of the caller that they call. Params     A params struct
- * that is all zero means the defaults, and so does NULL in its place. Layout     Arrays are dense
- * and row-major. N is a number of pictures, M of texts, T of token positions (the model's context),
- * L of labels; D is the width of the embeddings.
+ *              devices are independent. The library has threads of its own, which end with their
+ *              device. vkclip_source_fn is the only function of the caller that they call.
+ *   Params     A params struct that is all zero means the defaults, and so does NULL in its place.
+ *   Layout     Arrays are dense and row-major. N is a number of pictures, M of texts, T of token
+ *              positions (the model's context), L of labels; D is the width of the embeddings.
  */
 #ifndef VKCLIP_H
 #define VKCLIP_H
