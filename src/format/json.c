@@ -6,7 +6,6 @@
 #include "format/json.h"
 #include "base/array.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +41,11 @@ static size_t replace_words(const char *text, size_t size, char *copy)
         copy[length++] = text[i++];
     }
     return length;
+}
+
+bool json_is_text(const json_t *value, const char *text)
+{
+    return json_is_string(value) && !strcmp(json_string_value(value), text);
 }
 
 json_t *json_read(const char *text, size_t size, json_error_t *error)

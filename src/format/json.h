@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads JSON as Python's json module writes it: with NaN, Infinity and -Infinity, which the format
- * does not have. They become null.
+ * does not have. They become null. Compares strings in it.
  */
 #ifndef VKCLIP_FORMAT_JSON_H
 #define VKCLIP_FORMAT_JSON_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 /* Returns NULL if the text is not JSON otherwise, or when out of memory. `error` may be NULL. */
 json_t *json_read(const char *text, size_t size, json_error_t *error);
+
+/* Tells whether a value, which may be NULL, is this string. */
+bool json_is_text(const json_t *value, const char *text);
 
 #endif

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECES_LIMIT = 4 << 20 }; /* The largest known vocabularies have 1,000,000 pieces. */
-
 /* ---- Protobuf -------------------------------------------------------------------------------- */
 
 struct message {
@@ -199,9 +197,9 @@ static int count_pieces(const struct reader *reader, struct message message, siz
             return malformed(reader, "a field");
         *count += field.number == MODEL_PIECE;
     }
-    if (!*count || *count > PIECES_LIMIT)
+    if (!*count || *count > SENTENCEPIECE_PIECES)
         return error_fail(VKCLIP_EFORMAT, "%s: %zu pieces, expected 1 to %d", reader->name, *count,
-                          PIECES_LIMIT);
+                          SENTENCEPIECE_PIECES);
     return VKCLIP_OK;
 }
 

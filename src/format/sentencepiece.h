@@ -21,8 +21,12 @@ enum sentencepiece_kind {
 
 enum sentencepiece_algorithm { SENTENCEPIECE_UNIGRAM = 1, SENTENCEPIECE_BPE };
 
-/* Bytes of a piece at most, because pieces are compared at every place of a text. */
-enum { SENTENCEPIECE_PIECE_SIZE = 512 };
+enum {
+    SENTENCEPIECE_PIECES =
+        4 << 20, /* pieces at most; the largest known vocabularies have 1,000,000 */
+    SENTENCEPIECE_PIECE_SIZE =
+        512 /* bytes of a piece, which is compared at every place of a text */
+};
 
 struct sentencepiece_piece {
     const char *text; /* [length], not terminated */

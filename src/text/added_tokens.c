@@ -6,32 +6,52 @@
 
 #include <stdlib.h>
 
-bool added_tokens_open(struct added_tokens *tokens, const struct added_token *list,
-                       const struct code_points *texts, size_t count, bool normalized)
+/* Builds the trie of the tokens that are `normalized` or not, with the texts [count] of all. */
+static bool build_trie(struct added_tokens *tokens, const struct code_points *texts, size_t count,
+                       bool normalized)
 {
     struct trie_text *entries = malloc((count + 1) * sizeof(*entries));
     size_t used = 0;
-    *tokens = (struct added_tokens){.list = list};
     for (size_t i = 0; entries && i < count; i++)
-        if (list[i].normalized == normalized)
+        if (tokens->list[i].normalized == normalized)
             entries[used++] =
                 (struct trie_text){texts[i].codes, (uint32_t)texts[i].length, (int32_t)i};
-    const bool built = entries && trie_build(&tokens->trie, entries, used);
+    const bool built = entries && trie_build(&tokens->tries[normalized], entries, used);
     free(entries);
     return built;
 }
 
-void added_tokens_close(struct added_tokens *tokens)
+bool added_tokens_open(struct added_tokens *tokens, const struct added_token *list, size_t count,
+                       added_text_fn *text, const void *user)
 {
-    trie_free(&tokens->trie);
+    struct code_points *texts = calloc(count + 1, sizeof(*texts));
+    bool good = texts;
+    *tokens = (struct added_tokens){.list = list};
+    for (size_t i = 0; good && i < count; i++) {
+        text(user, &list[i], &texts[i]);
+        good = !texts[i].failed;
+    }
+    good =
+        good && build_trie(tokens, texts, count, false) && build_trie(tokens, texts, count, true);
+    for (size_t i = 0; texts && i < count; i++)
+        code_points_free(&texts[i]);
+    free(texts);
+    return good;
 }
 
-struct added_match added_tokens_find(const struct added_tokens *tokens, const int32_t *codes,
-                                     size_t length)
+void added_tokens_close(struct added_tokens *tokens)
+{
+    trie_free(&tokens->tries[false]);
+    trie_free(&tokens->tries[true]);
+}
+
+struct added_match added_tokens_find(const struct added_tokens *tokens, bool normalized,
+                                     const int32_t *codes, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
         int32_t place = 0;
-        const size_t matched = trie_longest(&tokens->trie, codes + i, length - i, &place);
+        const size_t matched =
+            trie_longest(&tokens->tries[normalized], codes + i, length - i, &place);
         if (!matched)
             continue;
         const struct added_token *token = &tokens->list[place];

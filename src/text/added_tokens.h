@@ -15,23 +15,29 @@ struct added_token {
     bool strips_left, strips_right; /* It takes the white space beside it. */
 };
 
+/* Bytes of an added token at most, because added tokens are compared at every place of a text. */
+enum { ADDED_TOKEN_SIZE = 256 };
+
 struct added_tokens {
     const struct added_token *list; /* belongs to the caller */
-    struct trie trie;               /* the values are places in the list */
+    struct trie tries[2];           /* by `normalized`; the values are places in the list */
 };
 
-/* Prepares the search for those tokens of the list that are `normalized` or not. `texts` [count]
- * has the text of each token in the form in which it is searched for. Returns false when out of
- * memory. */
-bool added_tokens_open(struct added_tokens *tokens, const struct added_token *list,
-                       const struct code_points *texts, size_t count, bool normalized);
+/* Appends the text of a token in the form in which it is searched for. */
+typedef void added_text_fn(const void *user, const struct added_token *token,
+                           struct code_points *text);
+
+/* Prepares the search. Returns false when out of memory; the tokens must be closed all the same. */
+bool added_tokens_open(struct added_tokens *tokens, const struct added_token *list, size_t count,
+                       added_text_fn *text, const void *user);
 void added_tokens_close(struct added_tokens *tokens);
 
 struct added_match {
     size_t start, end; /* `start` code points of text come before the token */
     int32_t id;        /* -1: there is no token, and start = end = the text's length */
 };
-struct added_match added_tokens_find(const struct added_tokens *tokens, const int32_t *codes,
-                                     size_t length);
+/* Finds the first of those tokens that are searched for in `normalized` text or in the original. */
+struct added_match added_tokens_find(const struct added_tokens *tokens, bool normalized,
+                                     const int32_t *codes, size_t length);
 
 #endif

@@ -19,8 +19,7 @@ struct clip_bpe {
     struct tokenizer tokenizer;
     struct vocabulary vocabulary;
     enum tokenizer_rules rules;
-    struct added_tokens
-        added[2]; /* Hugging Face's added tokens, searched for before and after normalising */
+    struct added_tokens added; /* Hugging Face's */
 };
 
 /* A piece is a token of the word that is being merged. The pieces of a word form a doubly linked
@@ -275,10 +274,10 @@ static void encode_part(struct job *job, const int32_t *codes, size_t length, bo
 
 static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized)
 {
-    const struct added_tokens *added = &job->tokenizer->added[normalized];
+    const struct added_tokens *added = &job->tokenizer->added;
     struct added_match match;
     for (size_t i = 0; i < length; i += match.end) {
-        match = added_tokens_find(added, codes + i, length - i);
+        match = added_tokens_find(added, normalized, codes + i, length - i);
         if (match.start)
             encode_part(job, codes + i, match.start, normalized);
         if (match.id >= 0)
@@ -286,27 +285,13 @@ static void encode_added(struct job *job, const int32_t *codes, size_t length, b
     }
 }
 
-/* Prepares the search for the added tokens that are searched for in the normalised text, or for
- * the others. */
-static bool make_added(struct clip_bpe *tokenizer, bool normalized)
+/* Spells an added token. This is the added_text_fn of CLIP's tokenizers. */
+static void spell_added(const void *user, const struct added_token *token, struct code_points *text)
 {
-    const struct vocabulary *vocabulary = &tokenizer->vocabulary;
-    const size_t count = vocabulary->added_count;
-    struct code_points *texts = calloc(count + 1, sizeof(*texts));
-    bool good = texts;
-    for (size_t i = 0; good && i < count; i++) {
-        const char *text = vocabulary->tokens[vocabulary->added[i].id];
-        code_points_push_utf8(&texts[i], text, strlen(text));
-        if (normalized)
-            clean_hugging_face(&texts[i]);
-        good = !texts[i].failed;
-    }
-    good = good && added_tokens_open(&tokenizer->added[normalized], vocabulary->added, texts, count,
-                                     normalized);
-    for (size_t i = 0; texts && i < count; i++)
-        code_points_free(&texts[i]);
-    free(texts);
-    return good;
+    const char *string = ((const struct vocabulary *)user)->tokens[token->id];
+    code_points_push_utf8(text, string, strlen(string));
+    if (token->normalized)
+        clean_hugging_face(text);
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
@@ -322,7 +307,9 @@ static int load_rules(struct clip_bpe *tokenizer, const struct vocabulary_source
     tokenizer->vocabulary.pad = tokenizer->vocabulary.end;
     int error =
         source->in_memory ? VKCLIP_OK : vocabulary_read_pad(&tokenizer->vocabulary, source->path);
-    if (!error && (!make_added(tokenizer, false) || !make_added(tokenizer, true)))
+    const struct vocabulary *vocabulary = &tokenizer->vocabulary;
+    if (!error && !added_tokens_open(&tokenizer->added, vocabulary->added, vocabulary->added_count,
+                                     spell_added, vocabulary))
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for the added tokens", source->path);
     return error;
 }
@@ -335,8 +322,7 @@ static bool recognize_clip_bpe(const struct vocabulary_source *source)
 static void close_clip_bpe(struct tokenizer *tokenizer)
 {
     struct clip_bpe *clip = (struct clip_bpe *)tokenizer;
-    for (int i = 0; i < 2; i++)
-        added_tokens_close(&clip->added[i]);
+    added_tokens_close(&clip->added);
     vocabulary_close(&clip->vocabulary);
     free(clip);
 }

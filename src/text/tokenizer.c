@@ -18,16 +18,16 @@ static const struct tokenizer_kind *const kinds[] = {&tokenizer_unigram, &tokeni
 static int open_source(const struct vocabulary_source *source, enum tokenizer_rules rules,
                        struct tokenizer **tokenizer)
 {
-    size_t i = 0;
-    while (i + 1 < ARRAY_COUNT(kinds) && !kinds[i]->recognizes(source))
-        i++;
-    if (!kinds[i]->recognizes(source))
-        return error_fail(VKCLIP_EFORMAT, "%s: neither a SentencePiece model nor a tokenizer.json",
-                          source->path);
-    int error = kinds[i]->open(source, rules, tokenizer);
-    if (!error)
-        (*tokenizer)->kind = kinds[i];
-    return error;
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        if (!kinds[i]->recognizes(source))
+            continue;
+        int error = kinds[i]->open(source, rules, tokenizer);
+        if (!error)
+            (*tokenizer)->kind = kinds[i];
+        return error;
+    }
+    return error_fail(VKCLIP_EFORMAT, "%s: neither a SentencePiece model nor a tokenizer.json",
+                      source->path);
 }
 
 int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **tokenizer)

@@ -4,6 +4,7 @@
  */
 #include "text/unigram.h"
 #include "base/error.h"
+#include "format/json.h"
 
 #include <float.h>
 #include <stdlib.h>
@@ -305,9 +306,10 @@ static bool recognize_unigram(const struct vocabulary_source *source)
     }
     if (source->root) {
         const json_t *model = json_object_get(source->root, "model");
-        const char *type = json_string_value(json_object_get(model, "type"));
-        /* Old files name no type, but only this one has a list of pieces. */
-        return type ? !strcmp(type, "Unigram") : json_is_array(json_object_get(model, "vocab"));
+        const json_t *type = json_object_get(model, "type");
+        /* Old files name no type, but only unigram models have a list of pieces. */
+        return type ? json_is_text(type, "Unigram")
+                    : json_is_array(json_object_get(model, "vocab"));
     }
     return sentencepiece_is_model(source->data, source->size);
 }

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECES_LIMIT = 4 << 20 };
-
 static const struct gguf_value *find_list(const struct gguf *file, const char *key,
                                           enum gguf_type element, enum gguf_type other)
 {
@@ -31,12 +29,12 @@ static int load_pieces(const struct gguf *file, struct sentencepiece *model)
     const struct gguf_value *kinds =
         find_list(file, "tokenizer.ggml.token_type", GGUF_I32, GGUF_U32);
     if (!tokens || !scores || !kinds || scores->count != tokens->count ||
-        kinds->count != tokens->count || !tokens->count || tokens->count > PIECES_LIMIT)
+        kinds->count != tokens->count || !tokens->count || tokens->count > SENTENCEPIECE_PIECES)
         return error_fail(VKCLIP_EFORMAT,
                           "%s: expected lists of the same length, 1 to %d, in "
                           "tokenizer.ggml.tokens, tokenizer.ggml.scores (F32) and "
                           "tokenizer.ggml.token_type (I32)",
-                          file->path, PIECES_LIMIT);
+                          file->path, SENTENCEPIECE_PIECES);
     model->pieces = malloc((size_t)tokens->count * sizeof(*model->pieces));
     if (!model->pieces)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for the pieces", file->path);

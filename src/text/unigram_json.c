@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/base64.h"
 #include "base/error.h"
+#include "format/json.h"
 #include "text/unigram_pipeline.h"
 #include "text/vocabulary_file.h"
 
@@ -14,11 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    PIECES_LIMIT = 4 << 20,
-    STEPS_LIMIT = 16,  /* normalisers; T5's tokenizers have at most 3 */
-    ADDED_LIMIT = 256, /* bytes of an added token, which is compared at every place of a text */
-};
+enum { STEPS_LIMIT = 16 }; /* normalisers; T5's tokenizers have at most 3 */
 
 /* Keeps what is needed while a file is read. */
 struct reader {
@@ -29,11 +26,6 @@ struct reader {
     char *charsmap;  /* decoded */
     struct unigram_pipeline *pipeline;
 };
-
-static bool is_text(const json_t *value, const char *text)
-{
-    return json_is_string(value) && !strcmp(json_string_value(value), text);
-}
 
 /* Returns a truth value, or `otherwise` if there is none. */
 static bool read_truth(const json_t *value, bool otherwise)
@@ -75,10 +67,10 @@ static int load_pieces(struct reader *reader)
     const size_t count = json_array_size(vocab);
     const size_t added = json_array_size(json_object_get(reader->root, "added_tokens"));
     reader->searched = reader->model.count = count;
-    if (!count || count > PIECES_LIMIT || added > PIECES_LIMIT)
+    if (!count || count > SENTENCEPIECE_PIECES || added > SENTENCEPIECE_PIECES)
         return error_fail(VKCLIP_EFORMAT,
                           "%s: %zu pieces in model.vocab and %zu added tokens, expected 1 to %d",
-                          reader->path, count, added, PIECES_LIMIT);
+                          reader->path, count, added, SENTENCEPIECE_PIECES);
     if (!json_is_integer(unknown) || json_integer_value(unknown) < 0 ||
         (uint64_t)json_integer_value(unknown) >= count)
         return error_fail(VKCLIP_EFORMAT,
@@ -110,12 +102,12 @@ static int load_added_token(struct reader *reader, size_t number, const json_t *
     const size_t length = text ? strlen(text) : 0;
     const size_t room =
         reader->searched + json_array_size(json_object_get(reader->root, "added_tokens"));
-    if (!length || length > ADDED_LIMIT || id < 0 || (uint64_t)id >= room ||
+    if (!length || length > ADDED_TOKEN_SIZE || id < 0 || (uint64_t)id >= room ||
         json_is_true(json_object_get(item, "single_word")))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: added token %zu: expected a text of 1 to %d bytes that need not be "
                           "a whole word, and an id below %zu",
-                          reader->path, number, ADDED_LIMIT, room);
+                          reader->path, number, ADDED_TOKEN_SIZE, room);
     struct sentencepiece_piece *piece = &reader->model.pieces[id];
     if (piece->length && (piece->length != length || memcmp(piece->text, text, length)))
         return error_fail(VKCLIP_EFORMAT, "%s: added token %zu has the id %d of \"%.*s\"",
@@ -140,7 +132,7 @@ static int load_added_token(struct reader *reader, size_t number, const json_t *
 static int load_added(struct reader *reader)
 {
     const json_t *added = json_object_get(reader->root, "added_tokens");
-    const size_t count = json_array_size(added);
+    const size_t count = reader->pipeline->added_count = json_array_size(added);
     struct added_token *list = reader->pipeline->list = calloc(count + 1, sizeof(*list));
     int error = list ? VKCLIP_OK : out_of_memory(reader);
     for (size_t i = 0; i < count && !error; i++)
@@ -152,26 +144,14 @@ static int load_added(struct reader *reader)
     return error;
 }
 
-/* Prepares the search for the added tokens, for which the tokenizer must be made already. */
-static int make_added(const struct reader *reader, struct unigram *unigram, bool normalized)
+/* Spells an added token. This is the added_text_fn of unigram tokenizers. */
+static void spell_added(const void *user, const struct added_token *token, struct code_points *text)
 {
-    struct unigram_pipeline *pipeline = unigram->pipeline;
-    const size_t count = json_array_size(json_object_get(reader->root, "added_tokens"));
-    struct code_points *texts = calloc(count + 1, sizeof(*texts));
-    bool good = texts;
-    for (size_t i = 0; good && i < count; i++) {
-        const char *text = unigram->pieces[pipeline->list[i].id].text;
-        code_points_push_utf8(&texts[i], text, strlen(text));
-        if (normalized)
-            unigram_normalize(unigram, &texts[i]);
-        good = !texts[i].failed;
-    }
-    good = good && added_tokens_open(&pipeline->added[normalized], pipeline->list, texts, count,
-                                     normalized);
-    for (size_t i = 0; texts && i < count; i++)
-        code_points_free(&texts[i]);
-    free(texts);
-    return good ? VKCLIP_OK : out_of_memory(reader);
+    const struct unigram *unigram = user;
+    const char *string = unigram->pieces[token->id].text;
+    code_points_push_utf8(text, string, strlen(string));
+    if (token->normalized)
+        unigram_normalize(unigram, text);
 }
 
 /* ---- Normalisers ----------------------------------------------------------------------------- */
@@ -212,7 +192,7 @@ static int read_spaces(struct reader *reader, const json_t *value, struct unigra
     const char *content = json_string_value(json_object_get(value, "content"));
     const json_t *pattern = json_object_get(value, "pattern");
     step->apply = unigram_step_spaces;
-    if (!content || !is_text(json_object_get(pattern, "Regex"), " {2,}"))
+    if (!content || !json_is_text(json_object_get(pattern, "Regex"), " {2,}"))
         return refuse(reader, "normalizer", value, "the pattern \" {2,}\" for two or more spaces");
     code_points_push_utf8(&step->content, content, strlen(content));
     return step->content.failed ? out_of_memory(reader) : VKCLIP_OK;
@@ -226,7 +206,7 @@ static int load_step(struct reader *reader, const json_t *value)
     } rows[] = {{"Precompiled", read_charsmap}, {"Strip", read_strip}, {"Replace", read_spaces}};
     struct unigram_pipeline *pipeline = reader->pipeline;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        if (is_text(json_object_get(value, "type"), rows[i].type))
+        if (json_is_text(json_object_get(value, "type"), rows[i].type))
             return rows[i].read(reader, value, &pipeline->steps[pipeline->step_count++]);
     return refuse(reader, "normalizer", value, "Precompiled, Strip or Replace");
 }
@@ -235,7 +215,7 @@ static int load_normalizer(struct reader *reader)
 {
     const json_t *value = json_object_get(reader->root, "normalizer");
     const json_t *list = json_object_get(value, "normalizers");
-    const bool sequence = is_text(json_object_get(value, "type"), "Sequence");
+    const bool sequence = json_is_text(json_object_get(value, "type"), "Sequence");
     const size_t count = sequence ? json_array_size(list) : 1;
     int error = VKCLIP_OK;
     if (!value || json_is_null(value))
@@ -260,10 +240,10 @@ static int read_metaspace(struct reader *reader, const json_t *value)
                                         [UNIGRAM_PREFIX_NEVER] = "never"};
     const json_t *scheme = json_object_get(value, "prepend_scheme");
     size_t prefix = UNIGRAM_PREFIX_ALWAYS;
-    if (!is_text(json_object_get(value, "type"), "Metaspace") ||
-        !is_text(json_object_get(value, "replacement"), "\xe2\x96\x81"))
+    if (!json_is_text(json_object_get(value, "type"), "Metaspace") ||
+        !json_is_text(json_object_get(value, "replacement"), "\xe2\x96\x81"))
         return refuse(reader, "pre_tokenizer", value, "Metaspace with U+2581");
-    while (scheme && prefix < ARRAY_COUNT(names) && !is_text(scheme, names[prefix]))
+    while (scheme && prefix < ARRAY_COUNT(names) && !json_is_text(scheme, names[prefix]))
         prefix++;
     if (prefix == ARRAY_COUNT(names))
         return refuse(reader, "pre_tokenizer", value, "a prepend_scheme always, first or never");
@@ -279,10 +259,11 @@ static int load_splits(struct reader *reader)
     const json_t *value = json_object_get(reader->root, "pre_tokenizer");
     const json_t *list = json_object_get(value, "pretokenizers");
     const size_t count = json_array_size(list);
-    if (!is_text(json_object_get(value, "type"), "Sequence"))
+    if (!json_is_text(json_object_get(value, "type"), "Sequence"))
         return read_metaspace(reader, value);
     const json_t *first = json_array_get(list, 0);
-    reader->pipeline->splits_space = is_text(json_object_get(first, "type"), "WhitespaceSplit");
+    reader->pipeline->splits_space =
+        json_is_text(json_object_get(first, "type"), "WhitespaceSplit");
     if (count != (reader->pipeline->splits_space ? 2u : 1u))
         return refuse(reader, "pre_tokenizer", first, "WhitespaceSplit and Metaspace");
     return read_metaspace(reader, json_array_get(list, count - 1));
@@ -371,10 +352,11 @@ int unigram_open_json(const struct vocabulary_source *source, struct unigram **r
         unigram->tokenizer.start = start;
         unigram->pipeline = reader.pipeline;
         reader.pipeline = NULL;
-        error = make_added(&reader, unigram, false);
+        struct unigram_pipeline *pipeline = unigram->pipeline;
+        if (!added_tokens_open(&pipeline->added, pipeline->list, pipeline->added_count, spell_added,
+                               unigram))
+            error = out_of_memory(&reader);
     }
-    if (!error)
-        error = make_added(&reader, unigram, true);
     if (error)
         unigram_free(unigram);
     else

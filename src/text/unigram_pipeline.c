@@ -168,10 +168,10 @@ static void encode_part(struct job *job, const int32_t *codes, size_t length, bo
 static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized,
                          bool first)
 {
-    const struct added_tokens *added = &job->pipeline->added[normalized];
+    const struct added_tokens *added = &job->pipeline->added;
     struct added_match match;
     for (size_t i = 0; i < length && !job->failed; i += match.end) {
-        match = added_tokens_find(added, codes + i, length - i);
+        match = added_tokens_find(added, normalized, codes + i, length - i);
         if (match.start)
             (normalized ? encode_words : encode_part)(job, codes + i, match.start, first && !i);
         if (match.id >= 0)
@@ -194,8 +194,7 @@ void unigram_free_pipeline(struct unigram_pipeline *pipeline)
 {
     for (size_t i = 0; i < pipeline->step_count; i++)
         code_points_free(&pipeline->steps[i].content);
-    for (int i = 0; i < 2; i++)
-        added_tokens_close(&pipeline->added[i]);
+    added_tokens_close(&pipeline->added);
     free(pipeline->steps);
     free(pipeline->list);
     free(pipeline);

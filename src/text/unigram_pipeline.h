@@ -28,10 +28,11 @@ enum unigram_prefix { UNIGRAM_PREFIX_ALWAYS, UNIGRAM_PREFIX_FIRST, UNIGRAM_PREFI
 struct unigram_pipeline {
     struct unigram_step *steps; /* [step_count] */
     size_t step_count;
-    struct added_token *list;     /* all added tokens */
-    struct added_tokens added[2]; /* searched for before and after normalising */
-    bool splits_space;            /* White space separates words and is dropped. */
-    bool splits_prefix;           /* A word begins at each U+2581. */
+    struct added_token *list; /* [added_count] */
+    size_t added_count;
+    struct added_tokens added;
+    bool splits_space;  /* White space separates words and is dropped. */
+    bool splits_prefix; /* A word begins at each U+2581. */
     enum unigram_prefix prefix;
 };
 

@@ -6,16 +6,14 @@
  */
 #include "base/array.h"
 #include "base/error.h"
+#include "format/json.h"
 #include "text/vocabulary_file.h"
 #include "text/vocabulary_readers.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    ADDED_LIMIT = 256, /* bytes of an added token, which is compared at every place of a text */
-    PAIR_ADDED = 2     /* added tokens that vocab.json has without naming them: start and end */
-};
+enum { PAIR_ADDED = 2 }; /* added tokens that vocab.json has without naming them: start and end */
 
 /* ---- Tokens ---------------------------------------------------------------------------------- */
 
@@ -56,10 +54,10 @@ static int load_added(struct vocabulary *v, const char *path, const json_t *item
     if (known < 0 || !json_is_integer(id) || json_integer_value(id) != known)
         return error_fail(VKCLIP_EFORMAT, "%s: added token %zu has another id than its text", path,
                           number);
-    if (strlen(text) > ADDED_LIMIT || json_is_true(json_object_get(item, "single_word")))
+    if (strlen(text) > ADDED_TOKEN_SIZE || json_is_true(json_object_get(item, "single_word")))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: added token %zu is for whole words only, or longer than %d bytes",
-                          path, number, ADDED_LIMIT);
+                          path, number, ADDED_TOKEN_SIZE);
     vocabulary_add_added(v, known, json_is_true(json_object_get(item, "normalized")));
     return VKCLIP_OK;
 }
@@ -166,11 +164,6 @@ static bool is_off(const json_t *value)
            (json_is_string(value) && !*json_string_value(value));
 }
 
-static bool is_text(const json_t *value, const char *text)
-{
-    return json_is_string(value) && !strcmp(json_string_value(value), text);
-}
-
 static bool is_json(json_t *value, const char *text)
 {
     json_t *expected = json_loads(text, 0, NULL);
@@ -198,9 +191,9 @@ static int check_steps(struct vocabulary *v, const char *path, const json_t *roo
     if (!is_json(json_object_get(root, "normalizer"), NORMALIZER))
         return refuse(path, "normalizer", "NFC, white space to one space, lower case");
     v->literals = is_json(words, SPLIT("<\\\\|startoftext\\\\|>|<\\\\|endoftext\\\\|>|"));
-    if (!is_text(json_object_get(splitting, "type"), "Sequence") || json_array_size(steps) != 2 ||
-        (!v->literals && !is_json(words, SPLIT(""))) ||
-        !is_text(json_object_get(bytes, "type"), "ByteLevel") ||
+    if (!json_is_text(json_object_get(splitting, "type"), "Sequence") ||
+        json_array_size(steps) != 2 || (!v->literals && !is_json(words, SPLIT(""))) ||
+        !json_is_text(json_object_get(bytes, "type"), "ByteLevel") ||
         !is_off(json_object_get(bytes, "add_prefix_space")) ||
         (v->literals && json_is_false(json_object_get(bytes, "use_regex"))))
         return refuse(path, "pre_tokenizer",
@@ -213,8 +206,8 @@ static int check_model(const char *path, const json_t *model)
     static const char *const off[] = {"dropout", "continuing_subword_prefix", "fuse_unk",
                                       "byte_fallback", "ignore_merges"};
     const json_t *type = json_object_get(model, "type");
-    if ((type && !is_text(type, "BPE")) ||
-        !is_text(json_object_get(model, "end_of_word_suffix"), VOCABULARY_WORD_END))
+    if ((type && !json_is_text(type, "BPE")) ||
+        !json_is_text(json_object_get(model, "end_of_word_suffix"), VOCABULARY_WORD_END))
         return refuse(path, "model", "byte-pair encoding (BPE) with end_of_word_suffix \"</w>\"");
     for (size_t i = 0; i < ARRAY_COUNT(off); i++)
         if (!is_off(json_object_get(model, off[i])))
@@ -233,7 +226,7 @@ static int load_ends(struct vocabulary *v, const char *path, const json_t *root)
     const char *start = VOCABULARY_START, *end = VOCABULARY_END, *text;
     json_int_t start_id = -1, end_id = -1;
     int failed = 0;
-    if (is_text(json_object_get(post, "type"), "RobertaProcessing"))
+    if (json_is_text(json_object_get(post, "type"), "RobertaProcessing"))
         failed =
             json_unpack(post, "{s:[sI],s:[sI]}", "cls", &start, &start_id, "sep", &end, &end_id);
     else if (!is_off(post))
