@@ -313,7 +313,12 @@ class Preprocess(CommandTest):
         self.assertEqual(self.preprocess(picture, 32, '--orient'), expected['u8_32_exif_applied'].values)
 
     def test_fast_decode(self):
-        picture = 'tests/golden/preprocess/images/jpeg_420_restart.jpg'  # 203 x 181
+        odd = 'tests/golden/preprocess/images/jpeg_420_restart.jpg'  # 203 x 181, in 13 x 12 blocks of 16 x 16
+        with open(odd, 'rb') as file:
+            data = file.read()
+        size = struct.pack('>2H', 181, 203)
+        self.assertEqual(data.count(size), 1)
+        picture = self.path('even.jpg', data.replace(size, struct.pack('>2H', 192, 208)))
         exact, fast = self.preprocess(picture, 16), self.preprocess(picture, 16, '--fast-decode')
         differences = [abs(a - b) for a, b in zip(exact, fast)]
         self.assertEqual(any(differences), 'libjpeg-turbo' in self.run_command('--version'),
@@ -321,6 +326,8 @@ class Preprocess(CommandTest):
         self.assertLess(sum(differences) / len(differences), 4)
         self.assertEqual(self.preprocess(picture, 64), self.preprocess(picture, 64, '--fast-decode'),
                          'at a half it would be too small')
+        self.assertEqual(self.preprocess(odd, 16), self.preprocess(odd, 16, '--fast-decode'),
+                         'the last pixel of a quarter would be narrower, and move the picture')
 
     def test_every_format_fails_in_one_line(self):
         """Some decoders print on standard error what they find in a damaged file."""
