@@ -253,7 +253,7 @@ enum vkclip_precision {
  * precision decides how it stores activations and small vectors, and how it computes, except that
  * Q8 and Q4 may round more. */
 enum vkclip_weights {
-    VKCLIP_WEIGHTS_AUTO, /* as the precision says */
+    VKCLIP_WEIGHTS_AUTO, /* as the precision says, or fp16 for a T5 whose files are fp16 */
     VKCLIP_WEIGHTS_F16,  /* fp16, on any device, also in precision F32 */
     /* 8.5 bits per value: blocks of 32 values with a scale, as GGUF's Q8_0 has them. Activations
      * may be rounded to blocks of 8 bits as well, where the device multiplies integers faster. */
@@ -292,6 +292,11 @@ struct vkclip_model_params {
      * configuration, it says which one; NULL: its width tells. */
     const char *text_encoder;
     enum vkclip_weights weights;
+    /* The weights of a tower's blocks stay in the files. On the device they take turns in two slots
+     * of the size of one block: one is filled while the device computes with the other. This needs
+     * little memory, and every batch reads all weights. T5 does so by itself where its weights
+     * would take more than three quarters of the device's memory that is left. */
+    bool stream;
 };
 
 enum vkclip_family {
@@ -681,10 +686,13 @@ struct vkclip_features {
  * Errors: EINVALID. */
 VKCLIP_API int vkclip_parse_features(const char *text, struct vkclip_features *features);
 /* Tells the shape of one item's features: the number of tokens (1 with `pooled`) and the width of
- * each. Errors: EABSENT (the model has no such tower or projection), EUNSUPPORTED (a
- * ModifiedResNet), EINVALID (it has no such layer, or no class token). */
+ * each. `length` is that of the rows of token ids, as many tokens as T5 then has; other models, and
+ * T5 with texts, for which it is 0, have all positions of the context. Errors: EABSENT (the model
+ * has no such tower or projection), EUNSUPPORTED (a ModifiedResNet), EINVALID (it has no such
+ * layer, or no class token). */
 VKCLIP_API int vkclip_get_features_shape(const struct vkclip_model *model, enum vkclip_tower tower,
-                                         const struct vkclip_features *features, size_t shape[2]);
+                                         const struct vkclip_features *features, size_t length,
+                                         size_t shape[2]);
 
 struct vkclip_encode_params {
     bool no_normalize; /* Embeddings are not divided by their L2 norm. */

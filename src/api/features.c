@@ -79,7 +79,8 @@ int vkclip_parse_features(const char *text, struct vkclip_features *features)
 }
 
 int vkclip_get_features_shape(const struct vkclip_model *model, enum vkclip_tower tower,
-                              const struct vkclip_features *features, size_t shape[2])
+                              const struct vkclip_features *features, size_t length,
+                              size_t shape[2])
 {
     const enum tower wanted = tower == VKCLIP_TOWER_TEXT ? TOWER_TEXT : TOWER_IMAGE;
     struct tower_features found;
@@ -89,9 +90,11 @@ int vkclip_get_features_shape(const struct vkclip_model *model, enum vkclip_towe
     if (!replica_has_tower(&model->spec, wanted))
         return error_fail(VKCLIP_EABSENT, "%s has no %s tower", model_name(model),
                           wanted == TOWER_TEXT ? "text" : "image");
-    int error =
-        tower_find_features(model_name(model), &model->spec.config, wanted, features, &found);
+    struct config config = model->spec.config; /* a copy with the texts' own length */
+    if (length && length < config.context && tower_find(&config, wanted)->token_table)
+        config.context = (uint32_t)length;
+    int error = tower_find_features(model_name(model), &config, wanted, features, &found);
     if (!error)
-        tower_features_shape(&model->spec.config, wanted, &found, shape);
+        tower_features_shape(&config, wanted, &found, shape);
     return error;
 }

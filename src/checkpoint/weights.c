@@ -364,6 +364,17 @@ enum dtype weights_dtype(const struct weights *weights)
     return weights->dtype;
 }
 
+bool weights_are_halves(const struct weights *weights)
+{
+    for (size_t i = 0; i < weights->count; i++)
+        for (unsigned j = 0; j < weights->tensors[i].view_count; j++) {
+            const struct tensor_view *view = weights->tensors[i].views[j];
+            if (view->dtype != DTYPE_F16 || view->scaled || weights->tensors[i].addends)
+                return false;
+        }
+    return true;
+}
+
 const char *weights_path(const struct weights *weights)
 {
     return weights->path;

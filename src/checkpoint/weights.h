@@ -30,6 +30,8 @@ void weights_close(struct weights **weights);
 enum vkclip_family weights_family(const struct weights *weights);
 /* Returns the element type of the largest tensor. */
 enum dtype weights_dtype(const struct weights *weights);
+/* Tells whether every value is one of fp16, so that storing the weights as fp16 changes none. */
+bool weights_are_halves(const struct weights *weights);
 /* Returns the name of the text encoder that was opened, or NULL if the file is not a Stable
  * Diffusion checkpoint. */
 const char *weights_encoder(const struct weights *weights);

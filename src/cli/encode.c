@@ -97,7 +97,8 @@ static size_t find_width(const struct cli_session *session, const struct cli_enc
     const struct vkclip_model_info *info = &session->info;
     size_t shape[2] = {1, tower == VKCLIP_TOWER_TEXT ? info->text_embed_dim : info->embed_dim};
     if (encoding->features)
-        vkclip_get_features_shape(session->model, tower, encoding->features, shape);
+        vkclip_get_features_shape(session->model, tower, encoding->features, encoding->length,
+                                  shape);
     return shape[0] * shape[1];
 }
 

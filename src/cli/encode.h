@@ -27,6 +27,7 @@ struct cli_encoding {
     struct cli_decoding decoding; /* for files */
     vkclip_hidden_fn *hidden;     /* may be NULL */
     const struct vkclip_features *features; /* wanted in place of embeddings; NULL: none are */
+    size_t length;                          /* of rows of token ids; 0: the inputs are none */
     cli_embed_fn *embed;
     cli_failure_fn *failure;
     void *user; /* given to these functions */

@@ -44,6 +44,8 @@ const struct cli_option cli_model_options[] = {
     CLI_INCLUDE(cli_precision_options, 0),
     CLI_OPTION_CHOICE("weights", cli_weights_choices, FIELD(weights),
                       "smaller matrices on the device: 16, 8.5 or 4.5 bits per value"),
+    CLI_OPTION(0, "stream", NULL, CLI_FLAG, FIELD(stream),
+               "keep two blocks of a tower on the device, and read the others as they run"),
     CLI_INCLUDE(cli_image_size_options, 0),
     CLI_INCLUDE(cli_activation_options, 0),
     CLI_INCLUDE(cli_text_options, 0),

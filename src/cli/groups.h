@@ -16,6 +16,7 @@ struct cli_model_options {
     enum vkclip_precision precision;
     enum vkclip_weights weights;
     uint32_t image_size, batch;
+    bool stream;
 };
 extern const struct cli_choice cli_weights_choices[];
 extern const struct cli_option cli_path_options[];       /* -m */
@@ -24,7 +25,7 @@ extern const struct cli_option cli_activation_options[]; /* --activation */
 extern const struct cli_option cli_image_size_options[]; /* --image-size */
 extern const struct cli_option cli_text_options[];       /* --text-encoder, --vocab */
 extern const struct cli_option cli_precision_options[];  /* --precision */
-extern const struct cli_option cli_model_options[];      /* all of those, and --weights */
+extern const struct cli_option cli_model_options[];      /* all of those, --weights, --stream */
 extern const struct cli_option cli_batch_options[];      /* --batch */
 
 struct cli_device_options {

@@ -17,6 +17,7 @@ struct vkclip_model_params cli_model_params(const struct cli_model_options *mode
         .text_encoder = model->text_encoder,
         .image_size = model->image_size,
         .weights = model->weights,
+        .stream = model->stream,
     };
 }
 

@@ -18,6 +18,29 @@
 
 /* ---- What is told about a model -------------------------------------------------------------- */
 
+/* Adds the device memory of a graph's weights. Where they stream, the largest segment has it
+ * twice, and the others none. */
+static int count_weights(const struct graph *graph, bool stream, uint64_t *bytes)
+{
+    uint64_t *segments = calloc((size_t)graph->segments + 1, sizeof(*segments)), largest = 0;
+    if (!segments)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
+    for (size_t n = 0; n < graph->node_count; n++)
+        for (int i = 0; i < NODE_INPUTS; i++) {
+            const int t = graph->nodes[n].in[i];
+            if (t >= 0 && graph->tensors[t].role == ROLE_WEIGHT)
+                segments[graph->nodes[n].segment] += layout_tensor_bytes(&graph->tensors[t]);
+        }
+    *bytes += segments[0];
+    for (uint32_t segment = 1; segment <= graph->segments; segment++) {
+        largest = segments[segment] > largest ? segments[segment] : largest;
+        *bytes += stream ? 0 : segments[segment];
+    }
+    *bytes += stream ? 2 * largest : 0;
+    free(segments);
+    return VKCLIP_OK;
+}
+
 /* Counts the device memory of a tower's weights, and of the activations of one item. */
 static int count_tower_memory(struct vkclip_model *model, enum tower tower, uint64_t *arena)
 {
@@ -27,9 +50,8 @@ static int count_tower_memory(struct vkclip_model *model, enum tower tower, uint
     int error = replica_graph(&model->spec, &request, &graph, NULL);
     if (!error)
         error = plan_measure(&graph, 1, false, arena, &least);
-    for (size_t t = 0; t < graph.tensor_count && !error; t++)
-        if (graph.tensors[t].role == ROLE_WEIGHT)
-            model->info.weights_bytes += layout_tensor_bytes(&graph.tensors[t]);
+    if (!error)
+        error = count_weights(&graph, model->spec.stream, &model->info.weights_bytes);
     graph_free(&graph);
     return error;
 }
@@ -106,13 +128,17 @@ const char *model_name(const struct vkclip_model *model)
 /* ---- Opening --------------------------------------------------------------------------------- */
 
 static int choose_types(const struct vkclip_device *device,
-                        const struct vkclip_model_params *params, struct replica_spec *spec)
+                        const struct vkclip_model_params *params, const struct weights *weights,
+                        struct replica_spec *spec)
 {
     const struct tower_row *text = tower_find(&spec->config, TOWER_TEXT);
     spec->type = params->precision == VKCLIP_PRECISION_F16 ? TYPE_F16 : TYPE_F32;
     spec->weights = spec->type;
+    spec->stream = params->stream;
     if (params->weights > VKCLIP_WEIGHTS_AUTO && params->weights <= VKCLIP_WEIGHTS_Q4)
         spec->weights = weight_types[params->weights];
+    else if (text && text->fp32 && weights && weights_are_halves(weights))
+        spec->weights = TYPE_F16; /* Half of the memory holds the same values. */
     if (text && text->fp32 && spec->type == TYPE_F16) {
         spec->type = TYPE_F32;
         log_message(VKCLIP_LOG_WARNING, "the values between T5's layers exceed f16 (`precision`): "
@@ -159,7 +185,7 @@ int model_open(struct vkclip_device *device, const char *path,
     if (path)
         error = checkpoint_open(path, params, &model->spec.config, &model->weights);
     if (!error)
-        error = choose_types(device, params, &model->spec);
+        error = choose_types(device, params, model->weights, &model->spec);
     if (!error)
         error = open_tokenizer(model, params);
     if (!error && device && model->weights)

@@ -31,6 +31,11 @@ struct replica {
     struct tuner *tuner;
     const struct replica_spec *spec;
     struct weight_store *weights[TOWER_COUNT];
+    struct filler {
+        struct replica *replica;
+        enum tower tower;
+    } fillers[TOWER_COUNT];     /* of the weights of each tower */
+    bool streams[TOWER_COUNT];  /* The weights of the tower's blocks take turns. */
     bool uploaded[TOWER_COUNT]; /* the weights of a tower have their values */
     struct arena arena;
     uint32_t most_batch[TOWER_COUNT];
@@ -98,6 +103,26 @@ static uint32_t choose_batch(const struct replica *replica, enum tower tower, ui
     return request.batch;
 }
 
+/* Tells whether the weights of a tower's blocks take turns: where the caller wants it, and for a T5
+ * whose weights would leave less than a quarter of the memory to activations and to others. */
+static bool must_stream(const struct replica *replica, enum tower tower, const struct graph *graph)
+{
+    const uint64_t left = gpu_memory_left(replica->gpu);
+    uint64_t bytes = 0;
+    for (size_t t = 0; t < graph->tensor_count; t++)
+        if (graph->tensors[t].role == ROLE_WEIGHT)
+            bytes += layout_tensor_bytes(&graph->tensors[t]);
+    if (replica->spec->stream || !tower_find(&replica->spec->config, tower)->token_table ||
+        bytes <= left / 4 * 3)
+        return replica->spec->stream;
+    log_message(VKCLIP_LOG_WARNING,
+                "%s: %llu MiB of weights are too many for the %llu MiB that are left: blocks are "
+                "read from the files as they run (`stream`)",
+                gpu_info(replica->gpu)->name, (unsigned long long)(bytes >> 20),
+                (unsigned long long)(left >> 20));
+    return true;
+}
+
 /* Takes memory for the weights of a tower. */
 static int create_store(struct replica *replica, enum tower tower)
 {
@@ -105,7 +130,10 @@ static int create_store(struct replica *replica, enum tower tower)
     const struct graph *graphs[] = {&graph};
     const struct replica_request request = {.tower = tower, .batch = 1};
     int error = replica_graph(replica->spec, &request, &graph, NULL);
-    if (!error)
+    replica->streams[tower] = !error && must_stream(replica, tower, &graph);
+    if (!error && replica->streams[tower])
+        error = weight_store_create_slots(replica->gpu, &graph, &replica->weights[tower]);
+    else if (!error)
         error = weight_store_create(replica->gpu, graphs, 1, &replica->weights[tower]);
     graph_free(&graph);
     return error;
@@ -203,22 +231,28 @@ bool replica_is_hidden(const struct tensor *tensor)
            (!strncmp(tensor->name, "vision.", 7) || !strncmp(tensor->name, "text.", 5));
 }
 
-/* A tower whose weights are to be uploaded. */
-struct upload {
-    struct replica *replica;
-    enum tower tower;
-};
-
+/* Uploads the weights of a tower that stay on the device. */
 static int upload_tower(void *user)
 {
-    const struct upload *upload = user;
-    struct replica *replica = upload->replica;
+    const struct filler *filler = user;
+    struct replica *replica = filler->replica;
     const struct row_reader reader = weights_row_reader(replica->source);
     int error = weights_check(replica->source);
     if (!error)
-        error = upload_weights(replica->gpu, replica->weights[upload->tower], &reader);
-    replica->uploaded[upload->tower] = !error;
+        error = upload_weights(replica->gpu, replica->weights[filler->tower], &reader);
+    replica->uploaded[filler->tower] = !error;
     return error;
+}
+
+/* Uploads the weights of one block into its slot. */
+static int fill_slot(void *user, uint32_t segment)
+{
+    const struct filler *filler = user;
+    const struct replica *replica = filler->replica;
+    const struct row_reader reader = weights_row_reader(replica->source);
+    int error = weights_check(replica->source);
+    return error ? error
+                 : upload_segment(replica->gpu, replica->weights[filler->tower], &reader, segment);
 }
 
 /* Tells whether a tensor of a plan's graph can be read after a run. */
@@ -233,11 +267,12 @@ static bool is_output(const struct kept_plan *kept, const struct graph *graph, i
 static int create_plan(struct replica *replica, struct graph *graph, struct kept_plan *kept)
 {
     const enum tower tower = kept->request.tower;
-    struct upload upload = {replica, tower};
+    struct filler *filler = &replica->fillers[tower];
     int *outputs = calloc(graph->tensor_count, sizeof(*outputs));
     size_t count = 0;
     if (!outputs)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+    *filler = (struct filler){replica, tower};
     for (int t = 0; t < (int)graph->tensor_count; t++)
         if (is_output(kept, graph, t))
             outputs[count++] = t;
@@ -247,8 +282,10 @@ static int create_plan(struct replica *replica, struct graph *graph, struct kept
                                        .arena = &replica->arena,
                                        .outputs = outputs,
                                        .output_count = count,
+                                       .fill = replica->streams[tower] ? fill_slot : NULL,
+                                       .filler = filler,
                                        .meanwhile = replica->uploaded[tower] ? NULL : upload_tower,
-                                       .user = &upload};
+                                       .user = filler};
     int error = plan_create(&params, graph, &kept->view.plan);
     if (!error)
         error = selftest_plan(replica->gpu, replica->tuner, kept->view.plan);

@@ -16,6 +16,7 @@ struct replica_spec {
     struct config config;
     enum type type;    /* type of the activations */
     enum type weights; /* type of the matrices and the token table */
+    bool stream;       /* The weights of blocks take turns in two slots. */
 };
 
 bool replica_has_tower(const struct replica_spec *spec, enum tower tower);

@@ -23,8 +23,15 @@
  * otherwise each replay copies its inputs into the arena before its first node. */
 struct replay {
     struct gpu_buffer *upload, *download;
-    struct gpu_commands *commands;
-    unsigned generation; /* the arena's when the commands were recorded */
+    struct gpu_commands **commands; /* of each part of the plan; NULL: not recorded */
+    unsigned generation;            /* the arena's when the commands were recorded */
+};
+
+/* Neighbouring nodes whose commands are submitted at once: a segment where weights are filled in
+ * between, and otherwise all nodes. */
+struct part {
+    size_t first, end; /* nodes */
+    uint32_t segment;
 };
 
 struct plan {
@@ -35,8 +42,12 @@ struct plan {
     struct gpu_range *ranges;      /* of each tensor on the device */
     uint64_t *arena_offset;        /* of each tensor that has a place in the arena */
     struct kernel_choice *choices; /* of each node */
-    bool *is_input, *is_output;    /* of each tensor */
-    uint64_t *host_offset;         /* of each input in `upload`, of each output in `download` */
+    struct part *parts;
+    size_t part_count;
+    int (*fill)(void *filler, uint32_t segment);
+    void *filler;
+    bool *is_input, *is_output; /* of each tensor */
+    uint64_t *host_offset;      /* of each input in `upload`, of each output in `download` */
     struct replay replays[PLAN_REPLAYS];
     unsigned next;             /* index of the replay that is written next */
     unsigned under_way;        /* number of replays before it that are under way */
@@ -295,55 +306,70 @@ static void bind_ranges(struct plan *plan, const struct replay *replay)
     }
 }
 
-static int record_inputs(struct plan *plan, struct replay *replay)
+static int record_inputs(struct plan *plan, const struct replay *replay,
+                         struct gpu_commands *commands)
 {
     int error = VKCLIP_OK;
     for (size_t t = 0; t < plan->graph.tensor_count && !error; t++)
         if (plan->is_input[t] && plan->ranges[t].buffer != replay->upload) {
             struct gpu_range host = {replay->upload, plan->host_offset[t], plan->ranges[t].size};
-            error = gpu_commands_copy(replay->commands, host, plan->ranges[t]);
+            error = gpu_commands_copy(commands, host, plan->ranges[t]);
         }
     return error;
 }
 
 /* Copies an output directly after the node that computes it, because a later node may reuse its
  * memory. */
-static int record_output(struct plan *plan, struct replay *replay, int tensor)
+static int record_output(struct plan *plan, const struct replay *replay,
+                         struct gpu_commands *commands, int tensor)
 {
     struct gpu_range device = plan->ranges[tensor];
     struct gpu_range host = {replay->download, plan->host_offset[tensor], device.size};
-    return gpu_commands_copy(replay->commands, device, host);
+    return gpu_commands_copy(commands, device, host);
+}
+
+static int record_part(struct plan *plan, struct replay *replay, size_t part, size_t *ends)
+{
+    struct gpu_commands **commands = &replay->commands[part];
+    int error = gpu_commands_create(plan->gpu, commands);
+    if (!error && ends)
+        error = gpu_commands_time(*commands);
+    if (!error && !part)
+        error = record_inputs(plan, replay, *commands);
+    for (size_t n = plan->parts[part].first; n < plan->parts[part].end && !error; n++) {
+        int out = plan->graph.nodes[n].out;
+        error = record_node(plan, *commands, n);
+        if (!error && plan->is_output[out])
+            error = record_output(plan, replay, *commands, out);
+        if (ends)
+            ends[n] = gpu_commands_dispatches(*commands);
+    }
+    return error ? error : gpu_commands_end(*commands);
 }
 
 /* Records all commands of a replay. If `ends` is not NULL the replay is timed, and ends[n] becomes
- * the number of dispatches up to the end of node n. */
+ * the number of dispatches of a part up to the end of its node n. */
 static int record_replay(struct plan *plan, struct replay *replay, size_t *ends)
 {
     bind_ranges(plan, replay);
-    int error = gpu_commands_create(plan->gpu, &replay->commands);
-    if (!error && ends)
-        error = gpu_commands_time(replay->commands);
-    if (!error)
-        error = record_inputs(plan, replay);
-    for (size_t n = 0; n < plan->graph.node_count && !error; n++) {
-        int out = plan->graph.nodes[n].out;
-        error = record_node(plan, replay->commands, n);
-        if (!error && plan->is_output[out])
-            error = record_output(plan, replay, out);
-        if (ends)
-            ends[n] = gpu_commands_dispatches(replay->commands);
-    }
-    if (!error)
-        error = gpu_commands_end(replay->commands);
+    replay->commands = calloc(plan->part_count, sizeof(*replay->commands));
+    int error =
+        replay->commands ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for commands");
+    for (size_t part = 0; part < plan->part_count && !error; part++)
+        error = record_part(plan, replay, part, ends);
     return error;
 }
 
 /* Destroying commands waits until they are done, and with them all that were submitted before. */
 static void destroy_commands(struct plan *plan, struct replay *replay)
 {
-    if (plan->arena->last == replay->commands)
-        plan->arena->last = NULL;
-    gpu_commands_destroy(&replay->commands);
+    for (size_t part = 0; part < plan->part_count && replay->commands; part++) {
+        if (plan->arena->last == replay->commands[part])
+            plan->arena->last = NULL;
+        gpu_commands_destroy(&replay->commands[part]);
+    }
+    free(replay->commands);
+    replay->commands = NULL;
 }
 
 static void destroy_replay(struct plan *plan, struct replay *replay)
@@ -389,6 +415,20 @@ static int prepare_replay(struct plan *plan, struct replay *replay)
     return error;
 }
 
+static void list_parts(struct plan *plan)
+{
+    plan->part_count = 1;
+    for (size_t n = 0; n < plan->graph.node_count; n++) {
+        struct part *part = &plan->parts[plan->part_count - 1];
+        const uint32_t segment = plan->fill ? plan->graph.nodes[n].segment : 0;
+        if (segment != part->segment) {
+            plan->part_count++;
+            *++part = (struct part){.first = n, .segment = segment};
+        }
+        part->end = n + 1;
+    }
+}
+
 static int create_lists(struct plan *plan, const struct plan_params *params)
 {
     size_t count = plan->graph.tensor_count;
@@ -398,9 +438,11 @@ static int create_lists(struct plan *plan, const struct plan_params *params)
     plan->arena_offset = calloc(count + 1, sizeof(*plan->arena_offset));
     plan->is_input = calloc(count + 1, sizeof(*plan->is_input));
     plan->is_output = calloc(count + 1, sizeof(*plan->is_output));
+    plan->parts = calloc(plan->graph.node_count + 1, sizeof(*plan->parts));
     if (!plan->ranges || !plan->host_offset || !plan->choices || !plan->arena_offset ||
-        !plan->is_input || !plan->is_output)
+        !plan->is_input || !plan->is_output || !plan->parts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
+    list_parts(plan);
     for (size_t t = 0; t < count; t++)
         plan->is_input[t] = plan->graph.tensors[t].role == ROLE_INPUT;
     for (size_t i = 0; i < params->output_count; i++)
@@ -418,6 +460,8 @@ int plan_create(const struct plan_params *params, struct graph *graph, struct pl
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     }
     plan->gpu = params->gpu;
+    plan->fill = params->fill;
+    plan->filler = params->filler;
     plan->own_arena = (struct arena){.gpu = params->gpu, .memory = GPU_ANY};
     const bool shared = params->arena && !gpu_limits(params->gpu)->separate_memory;
     plan->arena = shared ? params->arena : &plan->own_arena;
@@ -453,6 +497,7 @@ void plan_destroy(struct plan **handle)
     free(plan->ranges);
     free(plan->host_offset);
     free(plan->choices);
+    free(plan->parts);
     free(plan->arena_offset);
     free(plan->is_input);
     free(plan->is_output);
@@ -521,14 +566,51 @@ int plan_begin(struct plan *plan)
     return prepare_replay(plan, &plan->replays[plan->next]);
 }
 
+/* Waits until all parts of a replay that were submitted are done. */
+static int wait_parts(const struct plan *plan, const struct replay *replay)
+{
+    int error = VKCLIP_OK;
+    for (size_t part = 0; part < plan->part_count; part++) {
+        int failed = gpu_commands_wait(replay->commands[part]);
+        error = error ? error : failed;
+    }
+    return error;
+}
+
+/* Fills the slot of a part while the device computes the part before, which has the other slot. */
+static int fill_slot(const struct plan *plan, const struct replay *replay, size_t part)
+{
+    const uint32_t segment = plan->parts[part].segment;
+    if (!segment)
+        return VKCLIP_OK;
+    int error = part < 2 ? VKCLIP_OK : gpu_commands_wait(replay->commands[part - 2]);
+    return error ? error : plan->fill(plan->filler, segment);
+}
+
+/* Submits the parts of a replay one after the other. Where slots are filled, nothing else of their
+ * store may be running, neither before nor after. */
+static int submit_parts(const struct plan *plan, const struct replay *replay)
+{
+    int error = VKCLIP_OK;
+    for (size_t part = 0; part < plan->part_count && !error; part++) {
+        error = fill_slot(plan, replay, part);
+        if (!error)
+            error = gpu_commands_submit(replay->commands[part]);
+    }
+    if (!plan->fill)
+        return error;
+    int failed = wait_parts(plan, replay);
+    return error ? error : failed;
+}
+
 int plan_submit(struct plan *plan)
 {
     struct replay *replay = &plan->replays[plan->next];
     int error = prepare_replay(plan, replay);
     if (error)
         return error;
-    plan->arena->last = replay->commands;
-    error = gpu_commands_submit(replay->commands);
+    plan->arena->last = replay->commands[plan->part_count - 1];
+    error = submit_parts(plan, replay);
     if (error)
         return error;
     plan->next = (plan->next + 1) % PLAN_REPLAYS;
@@ -541,7 +623,7 @@ int plan_wait(struct plan *plan)
     unsigned oldest = (plan->next + PLAN_REPLAYS - plan->under_way) % PLAN_REPLAYS;
     plan->done = &plan->replays[oldest];
     plan->under_way--;
-    return gpu_commands_wait(plan->done->commands);
+    return wait_parts(plan, plan->done);
 }
 
 int plan_run(struct plan *plan)
@@ -559,18 +641,16 @@ uint64_t plan_memory(const struct plan *plan)
     return plan->memory;
 }
 
-/* Runs timed commands and adds up the seconds of each node's dispatches. */
-static int time_nodes(const struct plan *plan, struct gpu_commands *commands, const size_t *ends,
+/* Reads the times of commands that ran and adds up the seconds of each node's dispatches. */
+static int time_nodes(const struct part *part, struct gpu_commands *commands, const size_t *ends,
                       double *seconds)
 {
     double *times = calloc(gpu_commands_dispatches(commands) + 1, sizeof(*times));
     if (!times)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");
-    int error = gpu_commands_run(commands);
-    if (!error)
-        error = gpu_commands_read_times(commands, times);
+    int error = gpu_commands_read_times(commands, times);
     size_t dispatch = 0;
-    for (size_t n = 0; n < plan->graph.node_count && !error; n++) {
+    for (size_t n = part->first; n < part->end && !error; n++) {
         seconds[n] = 0;
         for (; dispatch < ends[n]; dispatch++)
             seconds[n] += times[dispatch];
@@ -590,8 +670,12 @@ int plan_profile(struct plan *plan, double *seconds)
     if (!error)
         error = record_replay(plan, &replay, ends);
     if (!error)
-        error = time_nodes(plan, replay.commands, ends, seconds);
-    gpu_commands_destroy(&replay.commands);
+        error = submit_parts(plan, &replay);
+    if (!error)
+        error = wait_parts(plan, &replay);
+    for (size_t part = 0; part < plan->part_count && !error; part++)
+        error = time_nodes(&plan->parts[part], replay.commands[part], ends, seconds);
+    destroy_commands(plan, &replay);
     free(ends);
     return error;
 }

@@ -35,6 +35,11 @@ struct plan_params {
                                      * another, and a plan never writes there by itself */
     const int *outputs;  /* tensors to be read after a replay: they are copied when they are */
     size_t output_count; /* computed, so that their memory is free for later tensors */
+    /* Fills the slot of a segment with its weights (weight_store.h), of which the device reads
+     * nothing at that time; NULL: all weights stay where they are. plan_submit then returns when
+     * the replay is done. */
+    int (*fill)(void *filler, uint32_t segment);
+    void *filler;
     int (*meanwhile)(void *user); /* runs on another thread while pipelines are built, after the */
     void *user;                   /* choice of kernels and before plan_create returns; or NULL */
 };

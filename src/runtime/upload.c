@@ -352,12 +352,14 @@ static void warn_of_overflows(const struct window *window, size_t count)
                         type_name(window->weights[i].tensor.type));
 }
 
-static int create_window(struct window *window, size_t weight_count)
+static int create_window(struct window *window, size_t weight_count, uint32_t segment)
 {
     window->overflows = calloc(weight_count + 1, sizeof(*window->overflows));
     if (!window->overflows)
         return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
     for (size_t i = 0; i < weight_count; i++) {
+        if (window->weights[i].segment != segment)
+            continue;
         uint64_t bytes = scratch_floats(&window->weights[i].tensor) * sizeof(float);
         window->scratch_bytes = window->scratch_bytes > bytes ? window->scratch_bytes : bytes;
     }
@@ -383,7 +385,8 @@ static int destroy_window(struct window *window)
     return error;
 }
 
-int upload_weights(struct gpu *gpu, struct weight_store *store, const struct row_reader *reader)
+static int upload_part(struct gpu *gpu, struct weight_store *store, const struct row_reader *reader,
+                       uint32_t segment)
 {
     size_t count = 0;
     struct window *window = calloc(1, sizeof(*window));
@@ -392,13 +395,32 @@ int upload_weights(struct gpu *gpu, struct weight_store *store, const struct row
     window->gpu = gpu;
     window->reader = reader;
     window->weights = weight_store_list(store, &count);
-    int error = create_window(window, count);
+    int error = create_window(window, count, segment);
     for (size_t i = 0; i < count && !error; i++)
-        error = upload_weight(window, i);
+        if (window->weights[i].segment == segment)
+            error = upload_weight(window, i);
     if (!error)
         error = flush_window(window);
     if (!error)
         warn_of_overflows(window, count);
     int failed = destroy_window(window);
     return error ? error : failed;
+}
+
+int upload_weights(struct gpu *gpu, struct weight_store *store, const struct row_reader *reader)
+{
+    return upload_part(gpu, store, reader, 0);
+}
+
+int upload_segment(struct gpu *gpu, struct weight_store *store, const struct row_reader *reader,
+                   uint32_t segment)
+{
+    uint32_t *in_slot = weight_store_slot(store, segment);
+    if (!in_slot || *in_slot == segment)
+        return VKCLIP_OK;
+    *in_slot = 0; /* until all of the weights are there */
+    int error = upload_part(gpu, store, reader, segment);
+    if (!error)
+        *in_slot = segment;
+    return error;
 }

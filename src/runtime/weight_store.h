@@ -2,7 +2,8 @@
  *
  * Manages device memory by name. A weight store places every weight that graphs name in a few
  * large buffers and finds it by its name. The weights' contents are undefined until upload.h has
- * filled them.
+ * filled them. A store that streams has less memory than weights: the segments of the graph take
+ * turns in two slots, those of even numbers in one and those of odd numbers in the other.
  */
 #ifndef VKCLIP_RUNTIME_WEIGHT_STORE_H
 #define VKCLIP_RUNTIME_WEIGHT_STORE_H
@@ -16,6 +17,7 @@ struct weight_store;
 struct stored_weight {
     struct tensor tensor;
     struct gpu_range range;
+    uint32_t segment; /* that shares its slot with others; 0: the weight stays where it is */
 };
 
 /* Allocates memory for every weight of the graphs, in the order of the graphs and of their tensors.
@@ -23,6 +25,10 @@ struct stored_weight {
  * them. */
 int weight_store_create(struct gpu *gpu, const struct graph *const *graphs, size_t graph_count,
                         struct weight_store **store);
+/* Allocates memory for the weights of a graph such that those which only one segment reads take
+ * turns in the two slots. */
+int weight_store_create_slots(struct gpu *gpu, const struct graph *graph,
+                              struct weight_store **store);
 void weight_store_destroy(struct weight_store **store);
 
 const struct stored_weight *weight_store_list(const struct weight_store *store, size_t *count);
@@ -30,6 +36,10 @@ const struct stored_weight *weight_store_list(const struct weight_store *store, 
  * one. */
 struct gpu_buffer *weight_store_buffer(const struct weight_store *store, size_t index,
                                        uint64_t *size);
+
+/* Returns where the number of the segment is kept whose weights are in a segment's slot; 0 says
+ * that the slot has none. Returns NULL if the store has no slots. */
+uint32_t *weight_store_slot(struct weight_store *store, uint32_t segment);
 
 /* Finds the memory of a weight. Returns false if no weight has that name. */
 bool weight_store_find(const struct weight_store *store, const char *name, struct gpu_range *range);

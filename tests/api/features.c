@@ -64,7 +64,7 @@ static void check_row(struct vkclip_model *model, const struct safetensors *file
     const size_t count = (size_t)input->shape[0];
     assert_int_equal(vkclip_parse_features(row->features, &features), VKCLIP_OK);
     assert_int_equal(vkclip_get_features_shape(model, text ? VKCLIP_TOWER_TEXT : VKCLIP_TOWER_IMAGE,
-                                               &features, shape),
+                                               &features, 0, shape),
                      VKCLIP_OK);
     float *found = malloc(count * shape[0] * shape[1] * sizeof(*found));
     int error;
@@ -179,7 +179,7 @@ static void items_get_features(void **state)
     size_t shape[2];
     (void)state;
     assert_non_null(model);
-    assert_int_equal(vkclip_get_features_shape(model, VKCLIP_TOWER_IMAGE, &features, shape), 0);
+    assert_int_equal(vkclip_get_features_shape(model, VKCLIP_TOWER_IMAGE, &features, 0, shape), 0);
     const size_t size = shape[0] * shape[1];
     const size_t pixels = safetensors_find(file, "pixel_values")->size /
                           safetensors_find(file, "pixel_values")->shape[0] / sizeof(float);
@@ -255,8 +255,9 @@ static void impossible_features_are_refused(void **state)
         struct vkclip_model *model = NULL;
         size_t shape[2];
         assert_int_equal(vkclip_open_model(NULL, path, NULL, &model), VKCLIP_OK);
-        assert_int_equal(vkclip_get_features_shape(model, rows[i].tower, &rows[i].features, shape),
-                         rows[i].error);
+        assert_int_equal(
+            vkclip_get_features_shape(model, rows[i].tower, &rows[i].features, 0, shape),
+            rows[i].error);
         if (!strstr(vkclip_last_error(), rows[i].message))
             fail_msg("'%s' expected in: %s", rows[i].message, vkclip_last_error());
         vkclip_close_model(&model);

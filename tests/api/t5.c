@@ -150,6 +150,70 @@ static void fp32_matches_the_reference(void **state)
     }
 }
 
+/* Is a vkclip_hidden_fn that keeps a tensor. */
+static int keep_final_norm(void *user, const char *name, const float *data, const size_t *shape,
+                           size_t rank, size_t first, size_t items)
+{
+    (void)rank;
+    (void)first;
+    if (!strcmp(name, "text.final_norm"))
+        memcpy(user, data, items * shape[1] * shape[2] * sizeof(*data));
+    return 0;
+}
+
+/* Blocks that take turns in two slots give the same bits as blocks that stay on the device, also
+ * where two runs follow each other and for a run that ends at an earlier block. */
+static void streamed_blocks_give_the_same_bits(void **state)
+{
+    (void)state;
+    const size_t numbers[] = {0, 1,
+                              10}; /* of two and three blocks, with shared and own positions */
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        float *found[2] = {NULL, NULL}, *early[2] = {NULL, NULL};
+        size_t bytes = 0;
+        struct safetensors *inputs = NULL;
+        for (int stream = 0; stream < 2; stream++) {
+            const struct vkclip_model_params params = {.stream = stream, .max_batch = 2};
+            const struct vkclip_features features = {.layer = 1};
+            struct vkclip_model *model = NULL;
+            safetensors_close(&inputs);
+            if (!open_case(numbers[i], &params, &model, &inputs))
+                break;
+            const struct tensor_view *ids = safetensors_find(inputs, "input_ids");
+            const struct tensor_view *like = safetensors_find(inputs, "masked.final_norm");
+            const size_t rows = ids->shape[0], length = ids->shape[1];
+            bytes = tensor_view_elements(like) * sizeof(float);
+            found[stream] = malloc(bytes);
+            early[stream] = malloc(bytes);
+            float *embeds = malloc(bytes);
+            assert_true(found[stream] && early[stream] && embeds);
+            const struct vkclip_encode_params whole = {.hidden = keep_final_norm,
+                                                       .user = found[stream]};
+            const struct vkclip_encode_params part = {.features = &features};
+            for (int run = 0; run < 2; run++) {
+                /* Only the first two rows are kept, because the last batch overwrites them. */
+                assert_int_equal(vkclip_encode_tokens(model, ids->data, rows < 2 ? rows : 2, length,
+                                                      &whole, embeds),
+                                 0);
+                assert_int_equal(
+                    vkclip_encode_tokens(model, ids->data, rows, length, &part, early[stream]), 0);
+            }
+            bytes = bytes / rows * (rows < 2 ? rows : 2);
+            free(embeds);
+            vkclip_close_model(&model);
+        }
+        if (found[1]) {
+            assert_memory_equal(found[0], found[1], bytes);
+            assert_memory_equal(early[0], early[1], bytes);
+        }
+        for (int stream = 0; stream < 2; stream++) {
+            free(found[stream]);
+            free(early[stream]);
+        }
+        safetensors_close(&inputs);
+    }
+}
+
 /* The last layer after the norm, which is what diffusion models take, without all others. */
 static void features_are_the_last_norm(void **state)
 {
@@ -238,6 +302,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fp32_matches_the_reference),
         cmocka_unit_test(features_are_the_last_norm),
+        cmocka_unit_test(streamed_blocks_give_the_same_bits),
         cmocka_unit_test(smaller_weights_are_close),
         cmocka_unit_test(what_t5_refuses),
     };

@@ -232,6 +232,8 @@ static int open_inputs(struct cli_session *session, struct options *options, str
         status = cli_check_model(session, options->model.path, needs);
     if (!status && options->raw)
         status = read_raw(session, options, raw);
+    if (!status && options->features && texts && raw->ids)
+        return cli_fail_usage(session, "--features takes texts or the ids of --raw, not both");
     if (!status)
         status = check_output(session, options, images || raw->pixel_rows.count,
                               texts || raw->id_rows.count);
@@ -254,6 +256,7 @@ static struct cli_encoding describe_encoding(struct embed_output *output,
                                  .decoding = options->pictures.decoding,
                                  .hidden = output->hidden ? embed_output_take_hidden : NULL,
                                  .features = output->features,
+                                 .length = output->length,
                                  .embed = embed_output_take,
                                  .failure = embed_output_fail,
                                  .user = output};
@@ -358,6 +361,7 @@ static int run_embed(struct cli_session *session, void *user)
         output.hidden = options->hidden;
         output.features = options->features ? &options->selected : NULL;
         output.features_name = options->features;
+        output.length = raw.length;
         output.partial = !options->raw && strcmp(output.path, "-") != 0;
         status = embed_output_open(&output, choose_start(options),
                                    options->shard ? !options->part.texts : images > 0,

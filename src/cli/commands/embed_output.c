@@ -150,7 +150,8 @@ static int add_tensor(struct embed_output *output, enum embed_kind kind)
     const struct vkclip_features *features = output->features;
     const enum vkclip_tower tower = kind == EMBED_TEXTS ? VKCLIP_TOWER_TEXT : VKCLIP_TOWER_IMAGE;
     size_t shape[] = {0, kind == EMBED_TEXTS ? info->text_embed_dim : info->embed_dim, 0};
-    if (features && vkclip_get_features_shape(output->session->model, tower, features, &shape[1]))
+    if (features && vkclip_get_features_shape(output->session->model, tower, features,
+                                              output->length, &shape[1]))
         return cli_fail_library(output->session, CLI_NO_MODEL);
     if (features && features->pooled) /* [N,D], as embeddings are */
         shape[1] = shape[2];

@@ -20,6 +20,7 @@ struct embed_output {
     bool hidden;                            /* The hidden states are wanted as well. */
     const struct vkclip_features *features; /* which --features wants; NULL: embeddings */
     const char *features_name;              /* as --features names them */
+    size_t length;                          /* of the rows of token ids; 0: there are none */
     bool partial;   /* What is done is kept in `part` if the run ends early. */
     bool copied;    /* `part` is nothing but a copy of the result so far. */
     bool continues; /* The first rows are those of the result so far. */
