@@ -6,11 +6,12 @@
  * A row's first runs are risky, because a driver may crash, hang or lose the device. Before the
  * first run the names of all rows that the commands run for the first time are written to one small
  * file, which is removed when the run is done. A later process that finds such a file of a process
- * that is no more knows what was running when it ended: a single row is left out, and of several
- * rows each is run alone the next time, so that the next such file names one. The file is not
- * synchronised with the disk: it survives the end of the process, which is the common case, but
- * perhaps not that of the machine, and so it costs a tenth of a millisecond per first run and
- * nothing later. A process that the user stops during a first run leaves the file too.
+ * that is no more knows what was running when it ended: each of these rows is run alone the next
+ * time, so that the next such file names one, which is then left out. A single row that was not run
+ * for this reason gets a second try, because a process that the user stops during a first run
+ * leaves the file too. The file is not synchronised with the disk: it survives the end of the
+ * process, which is the common case, but perhaps not that of the machine, and so it costs a tenth
+ * of a millisecond per first run and nothing later.
  *
  * A second file, written when the GPU is closed, has a line per row: `known`, `alone` or `out`, the
  * operations and the seconds of the longest dispatch that was timed, and the row's name. Files of
@@ -264,12 +265,14 @@ static void warn_left_out(const struct gpu *gpu, const struct gpu_row *row)
                 gpu->rows_path ? gpu->rows_path : "");
 }
 
-/* Draws conclusions from a failure during the first runs of `count` rows. */
-static void blame(struct gpu *gpu, struct gpu_row *const *rows, size_t count)
+/* Draws conclusions from a failure during the first runs of `count` rows. `certain` tells whether
+ * what ran must have failed: a single row is then left out at once. */
+static void blame(struct gpu *gpu, struct gpu_row *const *rows, size_t count, bool certain)
 {
+    const bool out = count == 1 && (certain || rows[0]->state == ROW_ALONE);
     for (size_t i = 0; i < count; i++)
-        set_state(gpu, rows[i], count == 1 ? ROW_OUT : ROW_ALONE);
-    if (count == 1)
+        set_state(gpu, rows[i], out ? ROW_OUT : ROW_ALONE);
+    if (out)
         warn_left_out(gpu, rows[0]);
 }
 
@@ -284,7 +287,7 @@ void rows_blame(struct gpu *gpu, struct gpu_row *const *rows, size_t count)
         row->running = false;
     if (gpu->running_path)
         remove(gpu->running_path);
-    blame(gpu, first, first_count);
+    blame(gpu, first, first_count, true);
     write_rows(gpu);
 }
 
@@ -314,7 +317,15 @@ static void read_crash(struct gpu *gpu, const char *path)
     if (file)
         fclose(file);
     if (!remove(path))
-        blame(gpu, rows, count);
+        blame(gpu, rows, count, false);
+}
+
+/* Tells whether a process that is no more left the file. A file with the name that this process is
+ * about to use is of an earlier one with the same number: in containers all have the same. */
+static bool is_left(const struct gpu *gpu, const char *path, const char *prefix)
+{
+    return (gpu->running_path && !strcmp(path, gpu->running_path)) ||
+           !is_running(atol(path + strlen(prefix)));
 }
 
 /* Finds the files of processes that ended while they ran rows for the first time. */
@@ -326,10 +337,10 @@ static void find_crashes(struct gpu *gpu, const char *prefix)
     if (folder_list(gpu->cache_folder, &names, &count))
         return;
     for (size_t i = 0; i < count; i++) {
-        if (!string_begins_with(names[i], base) || is_running(atol(names[i] + strlen(base))))
+        if (!string_begins_with(names[i], base))
             continue;
         char *path = string_format("%s/%s", gpu->cache_folder, names[i]);
-        if (path)
+        if (path && is_left(gpu, path, prefix))
             read_crash(gpu, path);
         free(path);
     }

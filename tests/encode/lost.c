@@ -12,7 +12,9 @@
 
 #include <math.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/folder.h"
 #include "encode/model.h"
 #include "runtime/kernels.h"
 
@@ -230,6 +232,77 @@ static void a_stopped_process_blames_no_known_kernel(void **state)
     assert_not_said("left out");
 }
 
+/* Opens a device, which reads what other processes left, and closes it. */
+static void open_once(void)
+{
+    const struct vkclip_device_params params = {.cache_dir = cache};
+    struct vkclip_device *device = NULL;
+    messages[0] = 0;
+    assert_int_equal(vkclip_open_device(&params, &device), 0);
+    vkclip_close_device(&device);
+}
+
+/* Writes the note of a process that ended while it ran one row for the first time. Returns the part
+ * of its name that comes before the number of the process. */
+static char *leave_note(int process, int opened)
+{
+    static const char row[] = "classtoken f32 f32\n";
+    char *pipelines = scratch_find(cache, "pipelines-");
+    assert_non_null(pipelines);
+    char *begin = string_format("running-%s.", strstr(pipelines, "pipelines-") + 10);
+    char *name = string_format("%s%d.%d", begin, process, opened);
+    scratch_write(cache, name, row, strlen(row));
+    free(pipelines);
+    free(name);
+    return begin;
+}
+
+/* A process that ends while a single row runs for the first time may have been stopped by its user.
+ * The row is left out when that happens again. */
+static void a_single_row_gets_a_second_try(void **state)
+{
+    (void)state;
+    encode_as_expected(0);
+    char *rows = scratch_find(cache, "rows-");
+    assert_non_null(rows);
+    assert_int_equal(remove(rows), 0); /* The row is new again. */
+    free(leave_note(0, 0));
+    open_once();
+    assert_not_said("left out");
+    free(leave_note(0, 0));
+    open_once();
+    assert_said("kernel classtoken f32 f32 is left out");
+    free(rows);
+}
+
+static size_t count_files(const char *begin)
+{
+    char **names = NULL;
+    size_t count = 0, begun = 0;
+    assert_int_equal(folder_list(cache, &names, &count), 0);
+    for (size_t i = 0; i < count; i++)
+        begun += string_begins_with(names[i], begin);
+    folder_free_names(&names, count);
+    return begun;
+}
+
+/* A note of an earlier process with the number of this one is read, although that number runs: in
+ * containers all processes have the same number. */
+static void a_note_under_the_same_number_is_read(void **state)
+{
+    (void)state;
+    enum { NOTES = 100 }; /* The name ends with the number of devices that were opened before. */
+    char *begin = NULL;
+    encode_as_expected(0);
+    for (int i = 0; i < NOTES; i++) {
+        free(begin);
+        begin = leave_note(getpid(), i);
+    }
+    open_once();
+    assert_int_equal(count_files(begin), NOTES - 1);
+    free(begin);
+}
+
 /* ---- Hangs ----------------------------------------------------------------------------------- */
 
 static void a_hang_ends(void **state)
@@ -365,6 +438,9 @@ int main(int count, char **arguments)
         cmocka_unit_test_setup_teardown(a_deadly_kernel_is_left_out, make_cache, remove_cache),
         cmocka_unit_test_setup_teardown(a_crash_is_remembered, make_cache, remove_cache),
         cmocka_unit_test_setup_teardown(a_stopped_process_blames_no_known_kernel, make_cache,
+                                        remove_cache),
+        cmocka_unit_test_setup_teardown(a_single_row_gets_a_second_try, make_cache, remove_cache),
+        cmocka_unit_test_setup_teardown(a_note_under_the_same_number_is_read, make_cache,
                                         remove_cache),
         cmocka_unit_test_setup_teardown(failing_pipelines_are_replaced, make_cache, remove_cache),
         cmocka_unit_test_setup_teardown(submits_follow_the_speed, make_cache, remove_cache),
