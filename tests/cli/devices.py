@@ -3,6 +3,8 @@
 """devices.py COMMAND [unittest's arguments]: tests the commands of devices: devices, check, bench."""
 import json
 import os
+import signal
+import subprocess
 import xml.etree.ElementTree
 
 import cli
@@ -55,6 +57,18 @@ class Devices(CommandTest):
         self.assertRegex(self.errors[-1], r'not right')
         self.run_command('check', '--op', 'NONSENSE', status=1)
         self.assert_error('NONSENSE')
+
+    def test_interrupted_check(self):
+        """A check that is stopped leaves no note of a kernel that was running, as a crash does."""
+        environment = dict(os.environ, VKCLIP_CACHE_DIR=self.folder)
+        with subprocess.Popen([cli.COMMAND, 'check', '--op', 'ATTENTION', '--json'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=environment) as process:
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            errors = process.communicate()[1].decode()
+        self.assertEqual(process.returncode, -signal.SIGINT, errors)
+        self.assertNotIn('stopped by its caller', errors)
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith('running-')], [])
 
     def test_none(self):
         self.run_command('devices', status=3, environment=NO_DEVICE)

@@ -5,6 +5,7 @@
  */
 #include "base/array.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/log.h"
 #include "cli/model.h"
 
@@ -42,20 +43,21 @@ static int print_check_json(const struct vkclip_check *check)
     return !cli_print_json(json, stdout);
 }
 
-/* Is a vkclip_check_fn. */
+/* Is a vkclip_check_fn. A signal ends the checks between two kernels: a process that ended while
+ * one runs for the first time would look like a crash of the driver. */
 static int print_check(void *user, const struct vkclip_check *check)
 {
     const struct cli_session *session = user;
     char error[16] = "";
     cli_clear_progress();
     if (session->common.json)
-        return print_check_json(check);
+        return print_check_json(check) || cli_interrupted();
     if (check->built)
         snprintf(error, sizeof(error), "%.3f", check->error);
     printf("  %-9s %8s  %-15s %-3s %-3s %s %s\n", verdict(check), error, check->op,
            check->activations, check->weights, check->kernel, check->shape);
     cli_show_wait(session, "checking kernels");
-    return 0;
+    return cli_interrupted();
 }
 
 static bool print_device_json(const struct vkclip_device_info *info)
@@ -103,8 +105,10 @@ static int run_check(struct cli_session *session, void *user)
     if (status)
         return status;
     cli_show_wait(session, "checking kernels");
+    cli_catch_interrupts();
     int error = vkclip_check_device(session->device, options->op, print_check, session, &wrong);
     cli_clear_progress();
+    cli_end_by_interrupt();
     if (error)
         return cli_fail_library(session, CLI_FAILED);
     if (wrong)
