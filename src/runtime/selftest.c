@@ -59,8 +59,11 @@ static void exclude_known(struct selftest *selftest)
         for (size_t i = 0; i < kernel_count; i++) {
             char name[SELFTEST_VARIANT];
             selftest_variant_name(&kernels[i], name);
-            if (!strncmp(key, name, strlen(name)) && selftest_allows(selftest, &kernels[i]))
-                exclude(selftest, &kernels[i]);
+            if (strncmp(key, name, strlen(name)) || !selftest_allows(selftest, &kernels[i]))
+                continue;
+            log_message(VKCLIP_LOG_INFO, "%s: kernel %sgave wrong results before, it is not used",
+                        gpu_info(selftest->gpu)->name, name);
+            exclude(selftest, &kernels[i]);
         }
     }
 }

@@ -86,7 +86,7 @@ void selftest_announce(struct gpu *gpu, const struct op_case *op_case,
 
 static int create_buffers(struct run *run)
 {
-    int error = gpu_buffer_create(run->gpu, GPU_DEVICE, run->bytes, &run->device);
+    int error = gpu_buffer_create(run->gpu, GPU_ANY, run->bytes, &run->device);
     if (!error)
         error = gpu_buffer_create(run->gpu, GPU_UPLOAD, run->bytes, &run->upload);
     if (!error)
