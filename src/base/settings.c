@@ -5,6 +5,7 @@
  */
 #include "base/settings.h"
 #include "base/array.h"
+#include "base/log.h"
 #include "base/string.h"
 
 #include <stdlib.h>
@@ -182,4 +183,18 @@ bool settings_list_has(const char *list, const char *word)
         list += *list == ',';
     }
     return false;
+}
+
+void settings_check_list(const char *variable, const char *list, bool (*is_known)(const char *word),
+                         const char *expected)
+{
+    while (list && *list) {
+        const size_t length = strcspn(list, ",");
+        char *word = string_format("%.*s", (int)length, list);
+        if (word && *word && !is_known(word))
+            log_message(VKCLIP_LOG_WARNING, "%s has \"%s\", expected %s", variable, word, expected);
+        free(word);
+        list += length;
+        list += *list == ',';
+    }
 }

@@ -42,5 +42,8 @@ int settings_read_rank(uint32_t *rank, uint32_t *count);
 
 /* Tells whether a list contains a word. The list may be NULL, which contains none. */
 bool settings_list_has(const char *list, const char *word);
+/* Warns of each word of a variable's list that is not known. The list may be NULL. */
+void settings_check_list(const char *variable, const char *list, bool (*is_known)(const char *word),
+                         const char *expected);
 
 #endif

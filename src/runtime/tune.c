@@ -108,6 +108,14 @@ static void write_classes(const struct tuner *tuner)
 
 /* ---- Open and close -------------------------------------------------------------------------- */
 
+static bool is_kernel(const char *word)
+{
+    for (size_t i = 0; i < kernel_count; i++)
+        if (!strcmp(kernels[i].shader, word))
+            return true;
+    return false;
+}
+
 int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **result)
 {
     const char *mode = settings->tuning ? settings->tuning : "on";
@@ -120,6 +128,8 @@ int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **r
     if (!off && !tuner->forced && strcmp(mode, "on"))
         log_message(VKCLIP_LOG_WARNING,
                     "VKCLIP_TUNE is \"%s\", expected on, off or force: taken as on", mode);
+    settings_check_list("VKCLIP_DISABLE_KERNELS", settings->disabled_kernels, is_kernel,
+                        "names of kernels, as `vkclip check` prints them, with commas between");
     tuner->path = off ? NULL : gpu_cache_path(gpu, "tuning");
     tuner->measures = !off;
     read_classes(tuner);

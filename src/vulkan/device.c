@@ -214,8 +214,18 @@ static void take_timeout(struct gpu *gpu, const char *text)
                     text, TIMEOUT_SECONDS);
 }
 
+static void check_caps(const char *variable, const char *list)
+{
+    char names[160], expected[200];
+    gpu_describe_caps(UINT32_MAX, names, sizeof(names));
+    snprintf(expected, sizeof(expected), "some of %s, with commas between", names);
+    settings_check_list(variable, list, probe_is_cap, expected);
+}
+
 static int keep_settings(struct gpu *gpu, const struct settings *settings)
 {
+    check_caps("VKCLIP_DISABLE_CAPS", settings->disabled_caps);
+    check_caps("VKCLIP_ENABLE_CAPS", settings->enabled_caps);
     if (settings->quirks && strcmp(settings->quirks, "on") && strcmp(settings->quirks, "off"))
         log_message(VKCLIP_LOG_WARNING, "VKCLIP_QUIRKS is \"%s\", expected on or off: taken as on",
                     settings->quirks);

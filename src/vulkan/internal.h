@@ -184,6 +184,8 @@ int probe_has_extension(VkPhysicalDevice physical, const char *name, bool *has);
  * the reason. */
 void probe_describe(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
                     struct description *description);
+/* Tells whether a word of VKCLIP_DISABLE_CAPS or VKCLIP_ENABLE_CAPS names a capability. */
+bool probe_is_cap(const char *word);
 /* Finds the features of a device, which must have Vulkan 1.1. It asks for none that are disabled or
  * taken away by a quirk. Cooperative matrices of fp16 are assumed where the device has cooperative
  * matrices, until probe_matrices has asked the driver for their shapes. */

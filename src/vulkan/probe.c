@@ -300,6 +300,11 @@ static uint32_t named_caps(const char *list)
     return mask;
 }
 
+bool probe_is_cap(const char *word)
+{
+    return named_caps(word);
+}
+
 /* Returns those of the wanted capabilities that the device has, and of those that are slow there
  * only the enabled ones. */
 static uint32_t find_caps(VkPhysicalDevice physical, const struct properties *p, uint32_t wanted,

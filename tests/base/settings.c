@@ -118,6 +118,33 @@ static void lists_are_matched_by_word(void **state)
     assert_false(settings_list_has(NULL, "f16"));
 }
 
+static char warnings[512];
+
+static void keep_warning(void *user, enum vkclip_log_level level, const char *message)
+{
+    (void)user;
+    (void)level;
+    snprintf(warnings + strlen(warnings), sizeof(warnings) - strlen(warnings), "%s\n", message);
+}
+
+static bool is_letter(const char *word)
+{
+    return strlen(word) == 1;
+}
+
+static void unknown_words_are_named(void **state)
+{
+    (void)state;
+    vkclip_set_log(keep_warning, NULL);
+    settings_check_list("X", NULL, is_letter, "letters");
+    settings_check_list("X", "a,b,,c,", is_letter, "letters");
+    assert_string_equal(warnings, "");
+    settings_check_list("X", ",a,bc,d, e", is_letter, "letters");
+    vkclip_set_log(NULL, NULL);
+    assert_string_equal(warnings,
+                        "X has \"bc\", expected letters\nX has \" e\", expected letters\n");
+}
+
 static void index_is_found(void **state)
 {
     (void)state;
@@ -151,6 +178,7 @@ int main(void)
         cmocka_unit_test(index_is_found),
         cmocka_unit_test(other_variables_are_copied),
         cmocka_unit_test(lists_are_matched_by_word),
+        cmocka_unit_test(unknown_words_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
