@@ -61,9 +61,10 @@ class Devices(CommandTest):
     def test_interrupted_check(self):
         """A check that is stopped leaves no note of a kernel that was running, as a crash does."""
         environment = dict(os.environ, VKCLIP_CACHE_DIR=self.folder)
-        with subprocess.Popen([cli.COMMAND, 'check', '--op', 'ATTENTION', '--json'], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=environment) as process:
-            process.stdout.readline()
+        with subprocess.Popen([cli.COMMAND, 'check', '--op', 'ATTENTION', '--json'], env=environment,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            for _ in ('the device', 'the first check'):
+                self.assertTrue(process.stdout.readline())
             process.send_signal(signal.SIGINT)
             errors = process.communicate()[1].decode()
         self.assertEqual(process.returncode, -signal.SIGINT, errors)

@@ -43,19 +43,21 @@ static int print_check_json(const struct vkclip_check *check)
     return !cli_print_json(json, stdout);
 }
 
-/* Is a vkclip_check_fn. A signal ends the checks between two kernels: a process that ended while
- * one runs for the first time would look like a crash of the driver. */
+/* Is a vkclip_check_fn. Each line is written at once, because the next kernel may end the process.
+ * A signal ends the checks between two kernels: a process that ended while one runs for the first
+ * time would look like a crash of the driver. */
 static int print_check(void *user, const struct vkclip_check *check)
 {
     const struct cli_session *session = user;
     char error[16] = "";
     cli_clear_progress();
     if (session->common.json)
-        return print_check_json(check) || cli_interrupted();
+        return print_check_json(check) || fflush(stdout) || cli_interrupted();
     if (check->built)
         snprintf(error, sizeof(error), "%.3f", check->error);
     printf("  %-9s %8s  %-15s %-3s %-3s %s %s\n", verdict(check), error, check->op,
            check->activations, check->weights, check->kernel, check->shape);
+    fflush(stdout);
     cli_show_wait(session, "checking kernels");
     return cli_interrupted();
 }
@@ -92,6 +94,7 @@ static int print_devices(struct cli_session *session)
             print_device(&infos[i]);
         else if (!print_device_json(&infos[i]))
             return CLI_FAILED;
+    fflush(stdout);
     return CLI_DONE;
 }
 
