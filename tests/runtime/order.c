@@ -46,6 +46,19 @@ static void preferred_choices_come_first(void **state)
     check_order(GPU_NVIDIA, (const size_t[]){2, 0, 1, 3});
 }
 
+/* Matrix units come first wherever a quirk lets them be used. */
+static void matrix_units_come_first(void **state)
+{
+    static const enum gpu_class classes[] = {GPU_RDNA, GPU_NVIDIA, GPU_INTEL};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(classes); i++) {
+        struct kernel_choice choices[] = {make_choice("matmul_texel", 16, 4),
+                                          make_choice("matmul_coopmat", 2, 2)};
+        kernels_sort_choices(classes[i], choices, 2);
+        assert_string_equal(choices[0].kernel->shader, "matmul_coopmat");
+    }
+}
+
 static bool accepts(enum gpu_class class, const char *shader, uint32_t rows, uint32_t columns,
                     uint32_t lanes)
 {
@@ -108,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(preferred_choices_come_first),
+        cmocka_unit_test(matrix_units_come_first),
         cmocka_unit_test(large_tiles_are_rejected),
         cmocka_unit_test(every_line_names_a_tile),
     };
