@@ -203,6 +203,7 @@ class Train(CommandTest):
         self.assertEqual(kept['moments'], 2 * kept['gradients'])
         self.assertFalse(os.path.exists(self.path('run')))
         self.assertIn('--checkpoint-activations', self.train(*args)[0])
+        self.assertIn('no such device', self.train(*args, '--device', 'no such device', status=3)[1])
 
     def test_wrong_input(self):
         path = self.table()[0]

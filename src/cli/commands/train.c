@@ -92,8 +92,10 @@ static int run_trainer(struct cli_session *session, struct train_options *option
 {
     struct vkclip_trainer *trainer = NULL;
     int status = CLI_DONE;
-    if (!options->dry_run)
+    if (!options->dry_run || options->device.name)
         status = cli_open_device(session, &options->device);
+    if (options->dry_run) /* It computes nothing, but a device that is named must be there. */
+        vkclip_close_device(&session->device);
     if (!status)
         status = check_model(session, options);
     if (!status)
