@@ -17,6 +17,12 @@ struct options {
     const char *op;
 };
 
+/* What the report has come to. */
+struct report {
+    const struct cli_session *session;
+    const char *device; /* whose checks are printed, or NULL where there is only one */
+};
+
 /* What the report says about a check. */
 static const char *verdict(const struct vkclip_check *check)
 {
@@ -48,13 +54,19 @@ static int print_check_json(const struct vkclip_check *check)
  * time would look like a crash of the driver. */
 static int print_check(void *user, const struct vkclip_check *check)
 {
-    const struct cli_session *session = user;
+    struct report *report = user;
+    const struct cli_session *session = report->session;
     char error[16] = "";
     cli_clear_progress();
     if (session->common.json)
         return print_check_json(check) || fflush(stdout) || cli_interrupted();
     if (check->built)
         snprintf(error, sizeof(error), "%.3f", check->error);
+    if (report->device && report->device != check->device) { /* Names may be equal. */
+        report->device = check->device;
+        cli_print_text(check->device, 0);
+        printf("\n");
+    }
     printf("  %-9s %8s  %-15s %-3s %-3s %s %s\n", verdict(check), error, check->op,
            check->activations, check->weights, check->kernel, check->shape);
     fflush(stdout);
@@ -83,7 +95,7 @@ static void print_device(const struct vkclip_device_info *info)
 }
 
 /* Prints what identifies the devices: a report needs it. */
-static int print_devices(struct cli_session *session)
+static int print_devices(struct report *report, struct cli_session *session)
 {
     struct vkclip_device_info infos[16];
     size_t count = 0;
@@ -94,6 +106,7 @@ static int print_devices(struct cli_session *session)
             print_device(&infos[i]);
         else if (!print_device_json(&infos[i]))
             return CLI_FAILED;
+    report->device = count > 1 ? "" : NULL;
     fflush(stdout);
     return CLI_DONE;
 }
@@ -101,15 +114,16 @@ static int print_devices(struct cli_session *session)
 static int run_check(struct cli_session *session, void *user)
 {
     const struct options *options = user;
+    struct report report = {.session = session};
     size_t wrong = 0;
     int status = cli_open_device(session, &options->device);
     if (!status)
-        status = print_devices(session);
+        status = print_devices(&report, session);
     if (status)
         return status;
     cli_show_wait(session, "checking kernels");
     cli_catch_interrupts();
-    int error = vkclip_check_device(session->device, options->op, print_check, session, &wrong);
+    int error = vkclip_check_device(session->device, options->op, print_check, &report, &wrong);
     cli_clear_progress();
     cli_end_by_interrupt();
     if (error)
