@@ -120,9 +120,9 @@ static int copy_pair(struct beside *beside, const char *path)
     return error;
 }
 
-static int copy_tokenizer(struct beside *beside, const char *path, const char *new_name)
+static int copy_tokenizer(struct beside *beside, const char *path)
 {
-    int error = copy_file(beside, path, file_name(path), new_name);
+    int error = copy_file(beside, path, file_name(path), "tokenizer.json");
     if (!error)
         error = copy_settings(beside, path);
     return error;
@@ -139,9 +139,7 @@ static int write_vocabulary(struct beside *beside, const char *path, enum names_
     if (!strcmp(name, "vocab.json") || !strcmp(name, "merges.txt"))
         return copy_pair(beside, path);
     if (string_ends_with(name, ".json"))
-        return copy_tokenizer(beside, path, "tokenizer.json");
-    if (string_ends_with(name, ".model"))
-        return copy_tokenizer(beside, path, "spiece.model");
+        return copy_tokenizer(beside, path);
     /* Readers find OpenAI's list of merges by its name, but ignore it beside Hugging Face's
      * weights. */
     if (string_begins_with(name, "bpe_simple_vocab_16e6.") && form != NAMES_HUGGING_FACE)

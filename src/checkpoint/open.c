@@ -202,8 +202,7 @@ static int find_tokenizer(const struct weights *weights, const char *folder, con
     char path[FILES_PATH_SIZE];
     if (vocab && !file_exists(vocab))
         return error_fail(VKCLIP_EIO, "%s: no such vocabulary file", vocab);
-    if (!vocab && weights_gguf(weights) &&
-        gguf_find(weights_gguf(weights), "tokenizer.ggml.tokens"))
+    if (!vocab && weights_has_vocabulary(weights))
         vocab = weights_path(weights);
     if (!vocab && files_find_vocabulary(folder, config->family, path))
         vocab = path;

@@ -354,6 +354,14 @@ const struct gguf *weights_gguf(const struct weights *weights)
     return weights->container.gguf;
 }
 
+bool weights_has_vocabulary(const struct weights *weights)
+{
+    const struct container *container = &weights->container;
+    if (container->gguf)
+        return gguf_find(container->gguf, "tokenizer.ggml.tokens");
+    return container->safetensors && safetensors_find(container->safetensors, "spiece_model");
+}
+
 const char *weights_encoder(const struct weights *weights)
 {
     return weights->encoder;

@@ -38,6 +38,9 @@ const char *weights_encoder(const struct weights *weights);
 /* Returns the GGUF file of the weights, which also has the configuration, or NULL for other
  * formats. */
 const struct gguf *weights_gguf(const struct weights *weights);
+/* Tells whether a vocabulary is in the file at weights_path: GGUF's tokens, or ComfyUI's tensor
+ * spiece_model. */
+bool weights_has_vocabulary(const struct weights *weights);
 const char *weights_path(const struct weights *weights);
 uint64_t weights_parameters(const struct weights *weights);
 /* Returns the bytes of all tensors as the files store them. */

@@ -260,6 +260,19 @@ static int parse_file(struct safetensors *file, const struct file_map *map)
     return error;
 }
 
+bool safetensors_is_file(const char *path)
+{
+    uint8_t start[9] = {0};
+    uint64_t length;
+    FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
+    if (!file)
+        return false;
+    const bool read = fread(start, sizeof(start), 1, file) == 1;
+    fclose(file);
+    memcpy(&length, start, sizeof(length));
+    return read && length >= 2 && length <= SAFETENSORS_HEADER_MAX && start[8] == '{';
+}
+
 static int create_file(const char *name, struct safetensors **file)
 {
     *file = calloc(1, sizeof(**file));

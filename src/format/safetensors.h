@@ -22,6 +22,9 @@ struct safetensors {
     char *names; /* storage of the names */
 };
 
+/* Tells whether the file begins as safetensors files do. */
+bool safetensors_is_file(const char *path);
+
 int safetensors_open(const char *path, struct safetensors **file);
 /* Parses a file in memory that outlives the result. Messages call the file `name`. */
 int safetensors_parse(const uint8_t *data, size_t size, const char *name,

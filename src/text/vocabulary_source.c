@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a file is follows from what it begins with, and for safetensors from its name.
+ * What a file is follows from what it begins with.
  */
 #include "text/vocabulary_source.h"
-#include "base/string.h"
+#include "base/error.h"
 #include "format/safetensors.h"
 #include "format/sentencepiece.h"
 #include "text/vocabulary_file.h"
@@ -61,7 +61,7 @@ int vocabulary_source_open(const char *path, struct vocabulary_source *source)
         source->gguf = source->owned_gguf;
         return error;
     }
-    if (string_ends_with(path, ".safetensors"))
+    if (safetensors_is_file(path))
         error = read_tensor(source);
     else
         error = vocabulary_file_read(path, FILE_LIMIT, &source->owned_data, &source->size);

@@ -185,6 +185,11 @@ class Tokenize(CommandTest):
             self.assertEqual(lines, [{'text': case['text'], 'ids': case.get(key, case['ids_spm'])}
                                      for case in cases])
         self.assertGreater(max(len(line['ids']) for line in lines), 77)
+        single = golden('conditioning/t5/single/umt5_xxl_fp8_e4m3fn_scaled.safetensors')
+        if single:
+            model = golden('conditioning/tokenizers/umt5/spiece.model')
+            self.assertEqual(self.run_json('tokenize', '-m', single, 'a [BRK] cat'),
+                             self.run_json('tokenize', '--vocab', model, 'a [BRK] cat'))
         vocabulary = ['--vocab', folder + '/spiece.model', '--context', '3']
         line, = self.run_json('tokenize', *vocabulary, 'a a a')
         self.assert_error('warning', 'truncated to 3')

@@ -238,7 +238,7 @@ static void test_tensor(void **state)
 {
     (void)state;
     static const char *const keys[] = {"ids_spm", NULL};
-    char *folder = scratch_folder(), *path = scratch_path(folder, "model.safetensors"), *data;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "some file"), *data;
     struct tokenizer *tokenizer;
     size_t size;
     assert_int_equal(file_read(SPIECE, 1 << 20, &data, &size), 0);
