@@ -486,13 +486,35 @@ static void lower(struct code_points *text, struct code_points *spare, bool fina
     replace(text, spare);
 }
 
-void clean_openai(struct code_points *text)
+void clean_fix(struct code_points *text)
 {
     struct code_points spare = {0};
     fix(text);
     unescape(text, &spare);
     unescape(text, &spare);
     collapse_spaces(text, true);
+    code_points_free(&spare);
+}
+
+void clean_lower(struct code_points *text)
+{
+    struct code_points spare = {0};
+    size_t first = 0;
+    lower(text, &spare, true);
+    while (text->length && code_point_is_space(text->codes[text->length - 1]))
+        text->length--;
+    while (first < text->length && code_point_is_space(text->codes[first]))
+        first++;
+    text->length -= first;
+    for (size_t i = 0; i < text->length; i++)
+        text->codes[i] = text->codes[i + first];
+    code_points_free(&spare);
+}
+
+void clean_openai(struct code_points *text)
+{
+    struct code_points spare = {0};
+    clean_fix(text);
     lower(text, &spare, true);
     code_points_free(&spare);
 }

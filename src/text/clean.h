@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Does the two cleanings that CLIP's tokenizers apply to a text before they split it into words.
+ * Does the cleanings that CLIP's tokenizers, and some pipelines of diffusion models before any
+ * tokenizer, apply to a text.
  * Mojibake (UTF-8 that was once read as another encoding) is not repaired, because that is
  * guesswork.
  */
@@ -16,5 +17,12 @@ void clean_openai(struct code_points *text);
 /* Cleans a text as Hugging Face's CLIP normaliser does: NFC, each run of white space replaced by
  * one space, lower case letter by letter. */
 void clean_hugging_face(struct code_points *text);
+
+/* Does the first part of clean_openai, all but the lower case. Wan's pipeline in diffusers does it.
+ */
+void clean_fix(struct code_points *text);
+
+/* Does str.lower and str.strip, as PixArt's pipeline in diffusers does. */
+void clean_lower(struct code_points *text);
 
 #endif

@@ -51,6 +51,10 @@ struct prompt_form {
     const struct tokenizer *tokenizer;
     uint32_t length; /* places of a chunk with its start and end of text, such as 77 */
     int32_t fill;    /* id of the places after the end of text */
+    /* Without a syntax this text is the fill id wherever it occurs, as the pad token is in
+     * diffusers' tokenizers: "!" of Stable Diffusion 2 and of XL's second encoder. NULL: there is
+     * none. */
+    const char *pad_text;
     /* The encoder takes one sequence of any length, as T5 does. It is filled up to `length`, at
      * which ComfyUI's prompts are not cut, and all others are. 0: as long as the prompt. */
     bool sequence;

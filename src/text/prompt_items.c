@@ -125,21 +125,34 @@ static bool find_name(const struct prompt_form *form, const char *text, size_t l
     return longest > 0;
 }
 
-/* Adds a text in which names of embeddings may stand, as diffusers' added tokens do. */
+/* Returns the length of the pad token's text at a place of a text, or 0. */
+static size_t match_pad(const struct prompt_form *form, const char *text, size_t length)
+{
+    const size_t size = form->pad_text ? strlen(form->pad_text) : 0;
+    return size <= length && size && !memcmp(text, form->pad_text, size) ? size : 0;
+}
+
+/* Adds a text in which names of embeddings and pad tokens may stand, as diffusers' added tokens do.
+ */
 static int add_plain(struct prompt_items *items, const char *text, size_t length, double weight)
 {
+    const struct prompt_form *form = items->form;
     size_t start = 0, index;
     for (size_t i = 0; i < length;) {
-        if (!find_name(items->form, text, length, i, &index)) {
+        const bool named = find_name(form, text, length, i, &index);
+        const size_t size =
+            named ? strlen(form->embeddings[index].name) : match_pad(form, text + i, length - i);
+        if (!size) {
             i++;
             continue;
         }
         int error = push_text(items, text + start, i - start, weight);
         if (!error)
-            error = push_embedding(items, index, weight);
+            error = named ? push_embedding(items, index, weight)
+                          : push_token(items, form->fill, weight);
         if (error)
             return error;
-        i += strlen(items->form->embeddings[index].name);
+        i += size;
         start = i;
     }
     return push_text(items, text + start, length - start, weight);
