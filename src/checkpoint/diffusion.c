@@ -17,9 +17,7 @@
 /* clip_l is OpenAI's ViT-L/14; clip_h and clip_g are OpenCLIP's ViT-H/14 and ViT-bigG/14; t5xxl and
  * umt5xxl are Google's encoders. The comment at each row names the versions of Stable Diffusion, or
  * the other models, that use the prefix. */
-static const struct encoder {
-    const char *prefix, *name;
-} encoders[] = {
+static const struct diffusion_encoder encoders[] = {
     {"cond_stage_model.transformer.", "clip_l"},        /* 1 */
     {"cond_stage_model.model.", "clip_h"},              /* 2 */
     {"conditioner.embedders.0.transformer.", "clip_l"}, /* XL */
@@ -31,7 +29,7 @@ static const struct encoder {
     {"text_encoders.umt5xxl.transformer.", "umt5xxl"},  /* Wan */
 };
 
-static bool has_encoder(const struct encoder *encoder, const struct tensor_view *views,
+static bool has_encoder(const struct diffusion_encoder *encoder, const struct tensor_view *views,
                         size_t count)
 {
     size_t length = strlen(encoder->prefix);
@@ -43,10 +41,11 @@ static bool has_encoder(const struct encoder *encoder, const struct tensor_view 
 }
 
 /* Returns the encoder to be used, or NULL. Writes the names of all encoders to `found`. */
-static const struct encoder *choose_encoder(const char *wanted, const struct tensor_view *views,
-                                            size_t count, char *found, size_t size)
+static const struct diffusion_encoder *choose_encoder(const char *wanted,
+                                                      const struct tensor_view *views, size_t count,
+                                                      char *found, size_t size)
 {
-    const struct encoder *chosen = NULL;
+    const struct diffusion_encoder *chosen = NULL;
     *found = 0;
     for (size_t i = 0; i < ARRAY_COUNT(encoders); i++) {
         if (!has_encoder(&encoders[i], views, count))
@@ -75,11 +74,12 @@ static bool is_text_alone(const struct tensor_view *views, size_t count)
 }
 
 int diffusion_pick_encoder(const char *path, const char *wanted, struct tensor_view *views,
-                           size_t *count, const char **name)
+                           size_t *count, const struct diffusion_encoder **result)
 {
     char found[64];
-    const struct encoder *encoder = choose_encoder(wanted, views, *count, found, sizeof(found));
-    *name = encoder ? encoder->name : NULL;
+    const struct diffusion_encoder *encoder =
+        choose_encoder(wanted, views, *count, found, sizeof(found));
+    *result = encoder;
     if (!encoder && wanted && !*found && is_text_alone(views, *count))
         return VKCLIP_OK;
     if (!encoder && wanted)
@@ -96,7 +96,7 @@ int diffusion_pick_encoder(const char *path, const char *wanted, struct tensor_v
         }
     log_message(VKCLIP_LOG_INFO,
                 "%s: has the text encoders %s: %s is used, %zu other tensors are not", path, found,
-                *name, *count - kept);
+                encoder->name, *count - kept);
     *count = kept;
     return VKCLIP_OK;
 }

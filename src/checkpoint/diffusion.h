@@ -8,11 +8,17 @@
 
 #include "format/tensor_view.h"
 
+/* An encoder in a file of a whole model. */
+struct diffusion_encoder {
+    const char *prefix; /* of the names of its tensors */
+    const char *name;
+};
+
 /* Keeps the views of the encoder called `wanted`, or of the first encoder if `wanted` is NULL, and
- * removes the prefix from their names. *name becomes the encoder's name. If no prefix is found, and
- * `wanted` is NULL or may name the one text encoder that the file is, *name is NULL and the views
+ * removes the prefix from their names. *found becomes the encoder. If no prefix is found, and
+ * `wanted` is NULL or may name the one text encoder that the file is, *found is NULL and the views
  * are unchanged. Returns EABSENT if the wanted encoder is missing. */
 int diffusion_pick_encoder(const char *path, const char *wanted, struct tensor_view *views,
-                           size_t *count, const char **name);
+                           size_t *count, const struct diffusion_encoder **found);
 
 #endif

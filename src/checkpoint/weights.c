@@ -40,13 +40,15 @@ struct weight {
     bool copy;            /* of another tensor, if there is one of the same name */
     struct tensor_view *replacement; /* NULL, or views[0] with memory of its own */
     struct addend *addends;          /* in the order in which they are added */
+    float *appended;                 /* the last `appended_rows` rows, which no file has; or NULL */
+    uint64_t appended_rows;
 };
 
 struct weights {
     char *path;
     struct container container;
     struct file_stamp *stamps; /* of `path`, and after it of each shard */
-    const char *encoder;
+    const struct diffusion_encoder *encoder;
     struct tensor_view *views; /* sorted by name; the format owns names and data */
     size_t view_count;
     enum vkclip_family family;
@@ -332,6 +334,7 @@ void weights_close(struct weights **weights)
             free((void *)weight->replacement->data);
         free(weight->replacement);
         free_addends(weight);
+        free(weight->appended);
     }
     free((*weights)->tensors);
     container_close(&(*weights)->container);
@@ -364,7 +367,12 @@ bool weights_has_vocabulary(const struct weights *weights)
 
 const char *weights_encoder(const struct weights *weights)
 {
-    return weights->encoder;
+    return weights->encoder ? weights->encoder->name : NULL;
+}
+
+const char *weights_encoder_prefix(const struct weights *weights)
+{
+    return weights->encoder ? weights->encoder->prefix : NULL;
 }
 
 enum dtype weights_dtype(const struct weights *weights)
@@ -458,7 +466,7 @@ static int read_transposed(const struct tensor_view *view, uint64_t first, uint6
 /* Reads rows of a tensor whose parts are stacked along its first dimension. */
 static int read_stacked(const struct weight *weight, uint64_t first, uint64_t rows, float *values)
 {
-    const uint64_t all_rows = weight->rank ? weight->shape[0] : 1;
+    const uint64_t all_rows = weight->rank ? weight->shape[0] - weight->appended_rows : 1;
     const uint64_t part_rows = all_rows / weight->view_count;
     const uint64_t length = tensor_view_elements(weight->views[0]) / part_rows;
     while (rows) {
@@ -491,6 +499,20 @@ static void add_product(const struct addend *addend, uint64_t first, uint64_t ro
     }
 }
 
+/* Copies those of the rows that no file has, and returns how many others come before them. */
+static uint64_t read_appended(const struct weight *weight, uint64_t all_rows, uint64_t first,
+                              uint64_t rows, float *values)
+{
+    const uint64_t stored = all_rows - weight->appended_rows, end = first + rows;
+    if (end <= stored)
+        return rows;
+    const uint64_t length = tensor_view_elements(weight->views[0]) / stored;
+    const uint64_t begin = first > stored ? first : stored;
+    memcpy(values + (begin - first) * length, weight->appended + (begin - stored) * length,
+           (end - begin) * length * sizeof(*values));
+    return begin - first;
+}
+
 int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
                  float *values)
 {
@@ -504,8 +526,9 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
                           (unsigned long long)rows, (unsigned long long)first);
     if (!rows || !weight->views[0]->size)
         return VKCLIP_OK;
-    int error = weight->transposed ? read_transposed(weight->views[0], first, rows, values)
-                                   : read_stacked(weight, first, rows, values);
+    const uint64_t stored = read_appended(weight, all_rows, first, rows, values);
+    int error = weight->transposed ? read_transposed(weight->views[0], first, stored, values)
+                                   : read_stacked(weight, first, stored, values);
     for (const struct addend *addend = weight->addends; addend && !error; addend = addend->next)
         add_product(addend, first, rows, values);
     return error;
@@ -612,6 +635,20 @@ int weights_replace(struct weights *weights, const char *name, const uint64_t *s
 }
 
 /* ---- Adding ---------------------------------------------------------------------------------- */
+
+int weights_append_rows(struct weights *weights, const char *name, uint64_t rows, float *values)
+{
+    struct weight *weight = find_weight(weights, name);
+    if (!weight || weight->rank != 2 || weight->view_count != 1 || weight->transposed ||
+        weight->appended) {
+        free(values);
+        return error_fail(VKCLIP_EINVALID, "%s: %s cannot get more rows", weights->path, name);
+    }
+    weight->appended = values;
+    weight->appended_rows = rows;
+    weight->shape[0] += rows;
+    return VKCLIP_OK;
+}
 
 int weights_add_product(struct weights *weights, const char *name, uint64_t first,
                         const struct weights_product *product)

@@ -35,6 +35,8 @@ bool weights_are_halves(const struct weights *weights);
 /* Returns the name of the text encoder that was opened, or NULL if the file is not a Stable
  * Diffusion checkpoint. */
 const char *weights_encoder(const struct weights *weights);
+/* Returns the prefix of the encoder's tensors in that file; NULL if it is no such file. */
+const char *weights_encoder_prefix(const struct weights *weights);
 /* Returns the GGUF file of the weights, which also has the configuration, or NULL for other
  * formats. */
 const struct gguf *weights_gguf(const struct weights *weights);
@@ -85,6 +87,10 @@ struct row_reader weights_row_reader(const struct weights *weights);
  * after an error. */
 int weights_replace(struct weights *weights, const char *name, const uint64_t *shape,
                     float *values);
+
+/* Appends rows to a tensor's first dimension, as for tokens that a model did not have. Takes
+ * ownership of `values`, even after an error. Can be called once per tensor. */
+int weights_append_rows(struct weights *weights, const char *name, uint64_t rows, float *values);
 
 /* A product of two small matrices, left [rows,rank] times right [rank,columns], in fp32. */
 struct weights_product {
