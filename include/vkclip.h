@@ -773,6 +773,141 @@ VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *i
                                     size_t length, const struct vkclip_encode_params *params,
                                     float *embeds);
 
+/* ---- Conditioning of diffusion models -------------------------------------------------------- */
+
+/* The text encoders of one diffusion model. */
+struct vkclip_conditioner;
+
+#define VKCLIP_ENCODERS 3 /* the most encoders that a conditioner has */
+
+/* A file with changes of the weights of text encoders. */
+struct vkclip_lora {
+    const char *path;
+    float scale; /* with which the changes are multiplied; 0: 1 */
+};
+
+struct vkclip_conditioner_params {
+    /* A name of vkclip_diffusion_family, such as "sdxl". NULL: what the files are. */
+    const char *family;
+    /* Files with vocabularies, for files of weights that have none beside them. Each is used for
+     * the encoders of its kind, CLIP's or T5's. */
+    const char *const *vocabs;
+    size_t vocab_count;
+    enum vkclip_precision precision;
+    enum vkclip_weights weights;
+    uint32_t max_batch; /* as in struct vkclip_model_params */
+    /* Textual inversions: files (.pt, .bin, .safetensors), or folders of them, whose names without
+     * extension stand in prompts for their vectors. */
+    const char *const *embeddings;
+    size_t embedding_count;
+    const struct vkclip_lora *loras; /* are added in this order */
+    size_t lora_count;
+    bool identify; /* Hash the weights, for struct vkclip_encoder_info. It reads them once. */
+};
+
+/* Returns the name of a family of diffusion models: "sd1", "sd2", "sdxl" and so on. `index` counts
+ * from 0; after the last family the result is NULL. Names are static. */
+VKCLIP_API const char *vkclip_diffusion_family(size_t index);
+
+/* Opens the text encoders of a diffusion model. Each path is
+ *   the folder of a pipeline   of diffusers, with model_index.json
+ *   a whole model in one file  such as sd_xl_base_1.0.safetensors, of which the encoders are read
+ *   one encoder                a file or folder, such as clip_l.safetensors; it takes the place of
+ *                              the one that an earlier path has
+ *   a name                     of any of these in the Hugging Face hub's cache
+ * and `count` is at least 1. Memory on the device is taken for all encoders now, and their weights
+ * are read when they are first used. Errors: EINVALID (the files are of no known family or could be
+ * of several, and params->family is NULL), EABSENT (an encoder or a vocabulary is missing),
+ * EUNSUPPORTED (the pipeline of another kind of model), and those of vkclip_open_model. */
+VKCLIP_API int vkclip_open_conditioner(struct vkclip_device *device, const char *const *paths,
+                                       size_t count, const struct vkclip_conditioner_params *params,
+                                       struct vkclip_conditioner **conditioner);
+VKCLIP_API void vkclip_close_conditioner(struct vkclip_conditioner **conditioner);
+
+/* One text encoder of a conditioner. */
+struct vkclip_encoder_info {
+    const char *name; /* "clip_l", "clip_h", "clip_g", "t5xxl", "umt5xxl" */
+    bool absent;      /* It was not found, and zeros stand in for it. */
+    bool variable;    /* `length` is what vkclip_condition_params.max_sequence_length changes. */
+    uint32_t length;  /* token positions of a text by default */
+    uint32_t width;   /* of each token's state */
+    const struct vkclip_model *model; /* for vkclip_get_model_info; NULL if `absent` */
+    const char *identity; /* hash of the weights as they are in the files; "" without `identify` */
+};
+struct vkclip_conditioner_info {
+    const char *family;
+    size_t encoder_count;
+    struct vkclip_encoder_info encoders[VKCLIP_ENCODERS];
+    /* What vkclip_condition does without negative prompts: gives zeros, or encodes empty texts,
+     * unless the family takes no negative prompts. */
+    bool zero_negative, no_negative;
+};
+/* What the information points to lives as long as the conditioner. */
+VKCLIP_API int vkclip_get_conditioner_info(const struct vkclip_conditioner *conditioner,
+                                           struct vkclip_conditioner_info *info);
+
+struct vkclip_condition_params {
+    /* prompts[0] has `count` texts, which condition one picture each. prompts[1] and prompts[2], if
+     * they are not NULL, have as many texts for the second and the third encoder; otherwise these
+     * take the first encoder's. Texts end with NUL. */
+    const char *const *prompts[VKCLIP_ENCODERS];
+    size_t count;
+    /* Likewise `negative_count` negative prompts, which is `count`, or 1 for all pictures, or 0:
+     * then the family's pipeline decides (see struct vkclip_conditioner_info). */
+    const char *const *negatives[VKCLIP_ENCODERS];
+    size_t negative_count;
+    bool zero_negative; /* Zeros stand for a negative prompt that is empty or not given. */
+    enum vkclip_syntax syntax;
+    /* Which block of CLIP's encoders conditions the model, counted from the end as the webui,
+     * ComfyUI and others do: 1 is the last one; 0: the family's own. With one of the webui's
+     * syntaxes it is that of the first encoder alone. */
+    uint32_t clip_skip;
+    /* The same as diffusers count it: how many blocks before the family's own. It does not concern
+     * negative prompts. At most one of both may be set. */
+    uint32_t clip_skip_diffusers;
+    uint32_t max_sequence_length; /* token positions of T5, 1 to 512; 0: the family's own */
+    bool strict; /* Text that is cut, or an unknown embedding's name, is an error. */
+    bool f16;    /* Results are fp16 instead of fp32. */
+};
+
+enum vkclip_tensor_type { VKCLIP_TENSOR_F32, VKCLIP_TENSOR_F16, VKCLIP_TENSOR_I32 };
+
+struct vkclip_tensor {
+    const char *name; /* as the pipeline's arguments are called: "prompt_embeds" */
+    enum vkclip_tensor_type type;
+    size_t rank, shape[3]; /* [count,...] */
+    size_t size;           /* bytes of `data` */
+    const void *data;
+};
+
+/* How much of an encoder's places a prompt takes. */
+struct vkclip_prompt_usage {
+    const char *encoder;
+    bool negative;
+    size_t prompt;            /* its index */
+    uint32_t used, available; /* tokens without start and end of text; more used: it was cut */
+    const char *rest;         /* the text that was left out; NULL: none was */
+};
+
+struct vkclip_conditioning {
+    const struct vkclip_tensor *tensors;
+    size_t tensor_count;
+    const struct vkclip_prompt_usage *usage;
+    size_t usage_count;
+};
+
+/* Encodes prompts to what a diffusion model is conditioned with, as the encode_prompt of its
+ * pipeline in diffusers returns it, and under the same names: prompt_embeds and
+ * negative_prompt_embeds [count,tokens,width], by the family also pooled_prompt_embeds or
+ * prompt_embeds_pooled, and prompt_attention_mask, and each with negative_ before it. A text that
+ * is cut is logged as a warning. The caller releases the result with vkclip_free_conditioning.
+ * Errors: EINVALID, ETOOLONG (`strict`), EABSENT (`strict`: an unknown embedding), EMEMORY,
+ * EDEVICE, ELOST, EDEVICEMEMORY. */
+VKCLIP_API int vkclip_condition(struct vkclip_conditioner *conditioner,
+                                const struct vkclip_condition_params *params,
+                                struct vkclip_conditioning **conditioning);
+VKCLIP_API void vkclip_free_conditioning(struct vkclip_conditioning **conditioning);
+
 /* ---- Measuring ------------------------------------------------------------------------------- */
 
 /* A node of a tower's graph, as it runs for one batch. */

@@ -177,6 +177,13 @@ static int open_replicas(struct vkclip_model *model, uint32_t max_batch)
 int model_open(struct vkclip_device *device, const char *path,
                const struct vkclip_model_params *params, struct vkclip_model **result)
 {
+    return model_open_changed(device, path, params, NULL, NULL, result);
+}
+
+int model_open_changed(struct vkclip_device *device, const char *path,
+                       const struct vkclip_model_params *params, model_change_fn *change,
+                       void *user, struct vkclip_model **result)
+{
     struct vkclip_model *model = *result = calloc(1, sizeof(*model));
     if (!model)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
@@ -188,6 +195,8 @@ int model_open(struct vkclip_device *device, const char *path,
         error = choose_types(device, params, model->weights, &model->spec);
     if (!error)
         error = open_tokenizer(model, params);
+    if (!error && change)
+        error = change(user, model);
     if (!error && device && model->weights)
         error = open_replicas(model, params->max_batch);
     if (!error)

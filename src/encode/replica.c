@@ -319,7 +319,7 @@ static bool are_equal(const struct replica_request *a, const struct replica_requ
     return a->tower == b->tower && a->batch == b->batch && a->length == b->length &&
            a->hidden == b->hidden && x->wanted == y->wanted && x->embedding == y->embedding &&
            x->layer == y->layer && x->norm == y->norm && x->pooled == y->pooled &&
-           x->projected == y->projected;
+           x->projected == y->projected && x->masked == y->masked;
 }
 
 /* Returns the place of a plan: where it is, or else where it is to be made. */

@@ -234,17 +234,21 @@ static void order_texts(struct texts *texts, size_t number, uint32_t context)
 
 /* ---- Encoding -------------------------------------------------------------------------------- */
 
-/* Writes the rows of the token table for the ids of the text at a place of a batch. */
-static int write_rows(const struct text_call *call, struct replica *replica,
-                      const struct replica_plan *plan, const int32_t *ids, uint32_t length,
-                      uint32_t place, unsigned thread)
+int texts_write_ids(const struct vkclip_model *model, struct replica *replica,
+                    const struct replica_plan *plan, const int32_t *ids, uint32_t length,
+                    uint32_t place, unsigned thread)
 {
-    const uint32_t width = call->config.text.width;
+    const struct config *config = &model->spec.config;
+    const char *table = tower_find(config, TOWER_TEXT)->token_table;
+    const uint32_t width = config->text.width;
+    if (!table) {
+        plan_write_ids(plan->plan, plan->input, (uint64_t)place * length, ids, length);
+        return VKCLIP_OK;
+    }
     float *row = replica_scratch(replica, thread, width * sizeof(*row));
     int error = row ? VKCLIP_OK : VKCLIP_EMEMORY;
     for (uint32_t i = 0; i < length && !error; i++) {
-        error =
-            weights_read(call->call.model->weights, call->token_table, (uint64_t)ids[i], 1, row);
+        error = weights_read(model->weights, table, (uint64_t)ids[i], 1, row);
         if (!error)
             plan_write(plan->plan, plan->input, ((uint64_t)place * length + i) * width, row, width);
     }
@@ -279,10 +283,7 @@ static int write_text(void *user, struct replica *replica, const struct replica_
     plan_write_ids(plan->plan, plan->rows, place, &end, 1);
     if (plan->mask >= 0)
         write_mask(call, plan, text, place);
-    if (call->token_table)
-        return write_rows(call, replica, plan, ids, length, place, thread);
-    plan_write_ids(plan->plan, plan->input, (uint64_t)place * length, ids, length);
-    return VKCLIP_OK;
+    return texts_write_ids(call->call.model, replica, plan, ids, length, place, thread);
 }
 
 static int read_texts(void *user, const struct replica_plan *plan, size_t first, size_t number)

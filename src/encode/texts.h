@@ -27,6 +27,12 @@ int texts_encode(struct vkclip_model *model, const struct text_items *items, siz
 int texts_tokenize(const struct vkclip_model *model, const char *text, size_t length,
                    unsigned flags, int32_t *ids, size_t capacity, size_t *count);
 
+/* Writes the ids of a text to a place of a batch; for a tower with a token table on the host, the
+ * rows of that table. weights_check must come first then. */
+int texts_write_ids(const struct vkclip_model *model, struct replica *replica,
+                    const struct replica_plan *plan, const int32_t *ids, uint32_t length,
+                    uint32_t place, unsigned thread);
+
 /* Fails if the model has no vocabulary. */
 int texts_check_tokenizer(const struct vkclip_model *model);
 

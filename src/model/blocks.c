@@ -78,13 +78,16 @@ void block_read_sizes(const struct tower_sizes *sizes, const char *prefix,
 
 /* Appends x += attention(ln_1(x)), then x += mlp(ln_2(x)). */
 static int append_block(struct graph *graph, const char *result, int x,
-                        const struct config_tower *tower, const struct tensor_group *group,
-                        bool causal)
+                        const struct block_tower *block, const struct tensor_group *group)
 {
+    const struct config_tower *tower = block->sizes;
     const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
     int y = block_layernorm(graph, NULL, x, group, LN_1, tower->epsilon);
     y = block_linear(graph, NULL, y, group, QKV, none, -1);
-    y = graph_attention(graph, NULL, y, tower->heads, causal);
+    if (block->mask < 0)
+        y = graph_attention(graph, NULL, y, tower->heads, block->causal);
+    else
+        y = graph_attention_masked(graph, NULL, y, block->mask, -1, tower->heads, block->causal, 0);
     x = block_linear(graph, NULL, y, group, OUT, none, x);
     y = block_layernorm(graph, NULL, x, group, LN_2, tower->epsilon);
     y = block_linear(graph, NULL, y, group, FC, tower->activation, -1);
@@ -101,7 +104,7 @@ static int append_blocks(struct graph *graph, int x, const struct block_tower *t
         block_group(tower->sizes, tower->prefix, i, &group);
         snprintf(result, sizeof(result), "%s.hidden.%u", tower->stem, i + 1);
         graph_begin_segment(graph);
-        x = append_block(graph, result, x, tower->sizes, &group, tower->causal);
+        x = append_block(graph, result, x, tower, &group);
     }
     graph_end_segment(graph);
     return x;

@@ -33,6 +33,7 @@ struct block_tower {
     const struct tensor_group *group;
     size_t norm, projection;
     bool causal;
+    int mask; /* [B,T]: 0 for tokens to which no other attends; -1: there is no mask */
 };
 
 /* Appends the blocks, and the features that are wanted of them. The results of blocks are named

@@ -71,16 +71,19 @@ static void append_text(const struct config *config, const struct tower_features
 {
     const uint32_t shape[] = {batch, config->context};
     struct tensor_group group;
-    const struct block_tower tower = {.stem = "text",
-                                      .prefix = "",
-                                      .sizes = &config->text,
-                                      .group = &group,
-                                      .norm = LN_FINAL,
-                                      .projection = PROJECTION,
-                                      .causal = true};
+    struct block_tower tower = {.stem = "text",
+                                .prefix = "",
+                                .sizes = &config->text,
+                                .group = &group,
+                                .norm = LN_FINAL,
+                                .projection = PROJECTION,
+                                .causal = true,
+                                .mask = -1};
     outer_group(config, &group);
     tensors->input = graph_input(graph, "text.ids", TYPE_I32, 2, shape);
     tensors->rows = graph_input(graph, "text.rows", TYPE_I32, 1, &batch);
+    if (features->masked)
+        tower.mask = tensors->mask = graph_input(graph, "text.mask", TYPE_I32, 2, shape);
     const int tokens = group_weight(graph, &group, TOKENS);
     const int positions = group_weight(graph, &group, POSITIONS);
     int x = graph_embedding(graph, "text.hidden.0", tensors->input, tokens, positions);

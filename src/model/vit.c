@@ -92,7 +92,8 @@ static void append_vit(const struct config *config, const struct tower_features 
                                       .sizes = &config->image,
                                       .group = &group,
                                       .norm = LN_POST,
-                                      .projection = PROJECTION};
+                                      .projection = PROJECTION,
+                                      .mask = -1};
     outer_group(config, &group);
     tensors->input = graph_input(graph, "image", graph->type, 3, shape);
     int x = graph_matmul(graph, "vision.patch_embed", tensors->input,

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Conditions a diffusion model: encodes prompts and negative prompts by the row of its family, and
+ * arranges what the encoders give.
+ */
+#ifndef VKCLIP_ENCODE_CONDITION_H
+#define VKCLIP_ENCODE_CONDITION_H
+
+#include "encode/conditioner.h"
+
+/* `params` is not NULL. */
+int condition_run(struct vkclip_conditioner *conditioner,
+                  const struct vkclip_condition_params *params,
+                  struct vkclip_conditioning **conditioning);
+void condition_free(struct vkclip_conditioning **conditioning);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Opens the text encoders of a family one after the other, and changes them before their weights
+ * are uploaded: textual inversions are more rows of the token table, LoRAs products that are added
+ * to matrices.
+ */
+#include "encode/conditioner.h"
+#include "base/error.h"
+#include "checkpoint/lora.h"
+#include "encode/sources.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The encoders ---------------------------------------------------------------------------- */
+
+/* Tells whether a vocabulary is of the kind that an encoder takes: T5's texts have no start. */
+static bool fits_vocabulary(const char *path, const struct family_encoder *row)
+{
+    struct tokenizer *tokenizer;
+    if (tokenizer_open(path, TOKENIZER_BY_FILE, &tokenizer))
+        return false;
+    const bool fits = (tokenizer_start(tokenizer) < 0) == row->sequence;
+    tokenizer_close(&tokenizer);
+    return fits;
+}
+
+/* What the encoders are opened with. */
+struct opening {
+    struct vkclip_device *device;
+    const struct vkclip_conditioner_params *params;
+    struct sources sources;
+    struct lora **loras; /* [params->lora_count] */
+    struct vkclip_conditioner *conditioner;
+    struct conditioner_encoder *encoder; /* the one that is being opened */
+};
+
+/* Gives the vectors of an inversion to an encoder, as tokens that follow those of its table. */
+static int add_inversion(struct vkclip_model *model, const struct inversion *inversion,
+                         struct conditioner_encoder *encoder, float **values, uint64_t *rows)
+{
+    struct config *config = &model->spec.config;
+    const uint32_t width = config->text.width;
+    const struct inversion_vectors *vectors = inversion_find(inversion, encoder->row->name, width);
+    if (!vectors)
+        return VKCLIP_OK;
+    const size_t row = width * sizeof(**values);
+    float *grown = realloc(*values, (size_t)(*rows + vectors->count) * row);
+    if (!grown)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", inversion->path);
+    memcpy(grown + *rows * width, vectors->values, vectors->count * row);
+    *values = grown;
+    encoder->embeddings[encoder->embedding_count] =
+        (struct prompt_embedding){inversion->name, vectors->count};
+    encoder->first_ids[encoder->embedding_count++] = (int32_t)(config->vocabulary + *rows);
+    *rows += vectors->count;
+    return VKCLIP_OK;
+}
+
+static int add_inversions(const struct inversions *inversions, struct vkclip_model *model,
+                          struct conditioner_encoder *encoder)
+{
+    float *values = NULL;
+    uint64_t rows = 0;
+    encoder->embeddings = calloc(inversions->count + 1, sizeof(*encoder->embeddings));
+    encoder->first_ids = calloc(inversions->count + 1, sizeof(*encoder->first_ids));
+    int error = encoder->embeddings && encoder->first_ids
+                    ? VKCLIP_OK
+                    : error_fail(VKCLIP_EMEMORY, "out of memory for textual inversions");
+    for (size_t i = 0; i < inversions->count && !error; i++)
+        error = add_inversion(model, &inversions->list[i], encoder, &values, &rows);
+    if (error || !rows) {
+        free(values);
+        return error;
+    }
+    model->spec.config.vocabulary += (uint32_t)rows;
+    const char *table = tower_find(&model->spec.config, TOWER_TEXT)->token_table;
+    return weights_append_rows(model->weights, table ? table : "token_embedding.weight", rows,
+                               values);
+}
+
+/* Is a model_change_fn. The identity is that of the files, because the caller knows what else it
+ * has named. */
+static int change_encoder(void *user, struct vkclip_model *model)
+{
+    const struct opening *opening = user;
+    const struct vkclip_conditioner_params *params = opening->params;
+    struct conditioner_encoder *encoder = opening->encoder;
+    const char *cache = opening->device ? opening->device->settings.cache_folder : NULL;
+    int error = VKCLIP_OK;
+    if (params->identify)
+        error = identity_of_model(model, cache, encoder->identity);
+    if (!error || error == VKCLIP_EUNSUPPORTED) /* This build has no hash, so that it stays "". */
+        error = add_inversions(&opening->conditioner->inversions, model, encoder);
+    for (size_t i = 0; i < params->lora_count && !error; i++)
+        error = lora_merge(opening->loras[i], (unsigned)family_folder_index(encoder->row) + 1,
+                           model->weights);
+    return error;
+}
+
+/* Finds the file or folder of an encoder: the last file that holds it, or else the folder of the
+ * pipeline. `path` is empty if zeros stand in for it, and `vocabulary` if it is beside the weights.
+ */
+static int find_encoder(const struct opening *opening, char path[FILES_PATH_SIZE],
+                        char vocabulary[FILES_PATH_SIZE], bool *inside)
+{
+    const struct sources *sources = &opening->sources;
+    const struct family_encoder *row = opening->encoder->row;
+    const char *file = sources_find_file(sources, row->name);
+    *path = *vocabulary = 0;
+    *inside = !file && sources_find_folder(sources, row, path);
+    if (!file && !*inside && !row->optional)
+        return error_fail(VKCLIP_EABSENT, "%s: has no %s: name its file too", sources->list[0].path,
+                          row->name);
+    for (size_t i = 0; i < opening->params->vocab_count && !*vocabulary; i++)
+        if (fits_vocabulary(opening->params->vocabs[i], row))
+            snprintf(vocabulary, FILES_PATH_SIZE, "%s", opening->params->vocabs[i]);
+    if (file && !*vocabulary && !sources_find_vocabulary(file, row, vocabulary))
+        *vocabulary = 0;
+    if (file)
+        snprintf(path, FILES_PATH_SIZE, "%s", file);
+    return VKCLIP_OK;
+}
+
+static int open_encoder(struct opening *opening)
+{
+    const struct vkclip_conditioner_params *params = opening->params;
+    struct conditioner_encoder *encoder = opening->encoder;
+    char path[FILES_PATH_SIZE], vocabulary[FILES_PATH_SIZE];
+    bool inside;
+    int error = find_encoder(opening, path, vocabulary, &inside);
+    if (error || !*path)
+        return error;
+    const struct vkclip_model_params model = {.precision = params->precision,
+                                              .weights = params->weights,
+                                              .max_batch = params->max_batch,
+                                              .text_encoder = inside ? NULL : encoder->row->name,
+                                              .vocab = *vocabulary ? vocabulary : NULL};
+    error =
+        model_open_changed(opening->device, path, &model, change_encoder, opening, &encoder->model);
+    if (error)
+        return error;
+    encoder->layers = (int32_t)encoder->model->spec.config.text.layers;
+    if (inside && encoder->row->shortened)
+        encoder->layers += -1 - encoder->row->features.layer;
+    return VKCLIP_OK;
+}
+
+/* Pipelines prepare texts by Hugging Face's rules, whatever file the weights come from. */
+static int settle_tokenizer(const struct sources *sources, struct conditioner_encoder *encoder)
+{
+    const struct family_encoder *row = encoder->row;
+    struct vkclip_model *model = encoder->model;
+    int error = VKCLIP_OK;
+    if (!row->sequence && model->spec.config.family != VKCLIP_FAMILY_HF) {
+        tokenizer_close(&model->tokenizer);
+        error = tokenizer_open(model->info.tokenizer_path, TOKENIZER_HF, &model->tokenizer);
+    }
+    if (error)
+        return error;
+    const int32_t end = tokenizer_end(model->tokenizer);
+    encoder->fill = row->fill == FAMILY_FILL_END ? end : row->fill;
+    if (sources->folder && !sources_find_file(sources, row->name))
+        encoder->fill = tokenizer_pad(model->tokenizer);
+    if (row->sequence || encoder->fill == end)
+        return VKCLIP_OK;
+    return tokenizer_decode(model->tokenizer, &encoder->fill, 1, &encoder->pad_text);
+}
+
+/* Checks what the family's row needs of an encoder, and takes from its files what they decide. */
+static int settle_encoder(const struct sources *sources, struct conditioner_encoder *encoder)
+{
+    const struct family_encoder *row = encoder->row;
+    const struct vkclip_model *model = encoder->model;
+    if (!model)
+        return VKCLIP_OK;
+    if (!replica_has_tower(&model->spec, TOWER_TEXT))
+        return error_fail(VKCLIP_EABSENT, "%s has no text tower, expected %s", model_name(model),
+                          row->name);
+    if ((model->spec.config.text.kind == KIND_T5) != row->sequence)
+        return error_fail(VKCLIP_EINVALID, "%s: is no %s, expected a text encoder of %s",
+                          model_name(model), row->name, row->sequence ? "T5's kind" : "CLIP");
+    if (!model->tokenizer)
+        return error_fail(VKCLIP_EABSENT, "%s: no vocabulary beside it: name one (`vocab`)",
+                          model_name(model));
+    if (row->embedding == FAMILY_PROJECTED && !model->spec.config.text.projection)
+        return error_fail(VKCLIP_EABSENT, "%s: has no text_projection, which %s needs",
+                          model_name(model), row->name);
+    return settle_tokenizer(sources, encoder);
+}
+
+static void take_defaults(struct vkclip_conditioner *conditioner, const struct sources *sources)
+{
+    const struct family *family = conditioner->family;
+    const struct pipeline *pipeline = &sources->pipeline;
+    conditioner->encoder_count = family_encoder_count(family);
+    conditioner->length = family->pipelines[0].length;
+    conditioner->absent_width = family->absent_width;
+    conditioner->zeros = family->negative == FAMILY_NEGATIVE_ZEROS;
+    for (size_t i = 0; i < conditioner->encoder_count; i++) {
+        conditioner->encoders[i].row = &family->encoders[i];
+        conditioner->encoders[i].clean = family->clean;
+    }
+    if (!sources->folder)
+        return;
+    family_match(family, pipeline->class_name, &conditioner->length);
+    if (pipeline->joint_width)
+        conditioner->absent_width = pipeline->joint_width;
+    if (pipeline->force_zeros >= 0 && family->negative != FAMILY_NEGATIVE_NONE)
+        conditioner->zeros = pipeline->force_zeros;
+}
+
+/* Opens the files that change encoders. */
+static int open_changes(struct opening *opening)
+{
+    const struct vkclip_conditioner_params *params = opening->params;
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < params->embedding_count && !error; i++)
+        error = inversions_add(&opening->conditioner->inversions, params->embeddings[i]);
+    if (error || !params->lora_count)
+        return error;
+    opening->loras = calloc(params->lora_count, sizeof(*opening->loras));
+    if (!opening->loras)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for LoRA files");
+    for (size_t i = 0; i < params->lora_count && !error; i++) {
+        const struct vkclip_lora *lora = &params->loras[i];
+        error = lora_open(lora->path, lora->scale == 0 ? 1 : lora->scale, &opening->loras[i]);
+    }
+    return error;
+}
+
+/* Refuses an inversion that no encoder has vectors of. */
+static int check_inversions(const struct vkclip_conditioner *conditioner)
+{
+    for (size_t i = 0; i < conditioner->inversions.count; i++) {
+        const struct inversion *inversion = &conditioner->inversions.list[i];
+        bool used = false;
+        for (size_t e = 0; e < conditioner->encoder_count; e++)
+            for (size_t k = 0; k < conditioner->encoders[e].embedding_count; k++)
+                used |= conditioner->encoders[e].embeddings[k].name == inversion->name;
+        if (!used)
+            return error_fail(VKCLIP_EINVALID, "%s: its vectors of width %u fit no encoder of %s",
+                              inversion->path, inversion->vectors[0].width,
+                              conditioner->family->name);
+    }
+    return VKCLIP_OK;
+}
+
+static int open_all(struct opening *opening)
+{
+    struct vkclip_conditioner *conditioner = opening->conditioner;
+    int error = open_changes(opening);
+    for (size_t i = 0; i < conditioner->encoder_count && !error; i++) {
+        opening->encoder = &conditioner->encoders[i];
+        error = open_encoder(opening);
+        if (!error)
+            error = settle_encoder(&opening->sources, opening->encoder);
+    }
+    if (!error)
+        error = check_inversions(conditioner);
+    for (size_t i = 0; opening->loras && i < opening->params->lora_count; i++) {
+        if (!error)
+            lora_report(opening->loras[i]);
+        lora_close(&opening->loras[i]);
+    }
+    free(opening->loras);
+    return error;
+}
+
+int conditioner_open(struct vkclip_device *device, const char *const *paths, size_t count,
+                     const struct vkclip_conditioner_params *params,
+                     struct vkclip_conditioner **result)
+{
+    struct vkclip_conditioner *conditioner = *result = calloc(1, sizeof(*conditioner));
+    struct opening opening = {.device = device, .params = params, .conditioner = conditioner};
+    if (!conditioner)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a conditioner");
+    int error = sources_open(paths, count, &opening.sources);
+    if (!error)
+        error = sources_find_family(&opening.sources, params->family, &conditioner->family);
+    if (!error) {
+        take_defaults(conditioner, &opening.sources);
+        error = open_all(&opening);
+    }
+    sources_close(&opening.sources);
+    if (error)
+        conditioner_close(result);
+    return error;
+}
+
+void conditioner_close(struct vkclip_conditioner **handle)
+{
+    struct vkclip_conditioner *conditioner = *handle;
+    if (!conditioner)
+        return;
+    for (size_t i = 0; i < FAMILY_ENCODERS; i++) {
+        struct conditioner_encoder *encoder = &conditioner->encoders[i];
+        model_close(&encoder->model);
+        free(encoder->pad_text);
+        free(encoder->embeddings);
+        free(encoder->first_ids);
+    }
+    inversions_close(&conditioner->inversions);
+    free(conditioner);
+    *handle = NULL;
+}
