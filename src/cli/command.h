@@ -21,6 +21,7 @@
     X(probe)            \
     X(preprocess)       \
     X(tokenize)         \
+    X(condition)        \
     X(info)             \
     X(devices)          \
     X(check)            \

@@ -7,7 +7,7 @@
 /* ---- The model ------------------------------------------------------------------------------- */
 
 #define FIELD(name) offsetof(struct cli_model_options, name)
-static const struct cli_choice precisions[] = {
+const struct cli_choice cli_precision_choices[] = {
     {"f32", VKCLIP_PRECISION_F32}, {"f16", VKCLIP_PRECISION_F16}, {0}};
 static const struct cli_choice activations[] = {
     {"quick_gelu", VKCLIP_ACTIVATION_QUICK_GELU}, {"gelu", VKCLIP_ACTIVATION_GELU}, {0}};
@@ -36,7 +36,7 @@ const struct cli_option cli_text_options[] = {
     CLI_INCLUDE(cli_vocab_options, 0),
     {0}};
 const struct cli_option cli_precision_options[] = {
-    CLI_OPTION_CHOICE("precision", precisions, FIELD(precision),
+    CLI_OPTION_CHOICE("precision", cli_precision_choices, FIELD(precision),
                       "of activations and, except in training, of weights (f32)"),
     {0}};
 const struct cli_option cli_model_options[] = {

@@ -20,7 +20,7 @@ OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,/-]+)?)(?: +|\n 
 
 class Usage(CommandTest):
     commands = ['classify', 'similarity', 'embed', 'index', 'search', 'duplicates', 'probe', 'preprocess', 'tokenize',
-                'info', 'devices', 'check', 'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench',
+                'condition', 'info', 'devices', 'check', 'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench',
                 'completion']
 
     def test_overview(self):
