@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * A T5 in a GGUF file is the same model as in safetensors, with llama.cpp's and with transformers'
- * names, and values that contradict its tensors are refused.
+ * names, and values that contradict its tensors are refused. Files that have their tokenizer give
+ * the ids of the reference.
  */
 #define _GNU_SOURCE
 #include "base/array.h"
 #include "support/gguf_writer.h"
 #include "support/weights.h"
+#include "checkpoint/inputs.h"
 #include "checkpoint/open.h"
+
+#include <jansson.h>
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 
@@ -245,12 +249,75 @@ static void refuses_contradictions(void **state)
     }
 }
 
+/* ---- Tokenizers ------------------------------------------------------------------------------ */
+
+/* Compares the ids of a text with a row of the expected ids, which ends with pads. */
+static void check_ids(const struct tokenizer *tokenizer, const char *text, const int32_t *expected,
+                      size_t length)
+{
+    int32_t ids[64];
+    size_t count;
+    assert_int_equal(tokenizer_encode(tokenizer, text, strlen(text), ids, ARRAY_COUNT(ids), &count),
+                     0);
+    assert_true(count > 3 && count <= length);
+    assert_memory_equal(ids, expected, count * sizeof(*ids));
+    assert_true(ids[count - 1] == 1 && (count == length || expected[count] == 0));
+}
+
+static void has_its_tokenizer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *inputs;
+    } cases[] = {
+        {"gguf/t5_f16.gguf", "gguf/t5_f16_case"},
+        {"gguf/umt5_q8_0.gguf", "gguf/umt5_q8_0_case"},
+        {"single/umt5_xxl_fp8_e4m3fn_scaled.safetensors", "single/umt5_xxl_fp8_e4m3fn_scaled_case"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char *model_name = string_format("conditioning/t5/%s", cases[i].model);
+        char *inputs_name = string_format("conditioning/t5/%s.safetensors", cases[i].inputs);
+        char *json_name = string_format("conditioning/t5/%s.json", cases[i].inputs);
+        char *path = golden_path(model_name), *inputs_path = golden_path(inputs_name);
+        char *json_path = golden_path(json_name);
+        free(model_name), free(inputs_name), free(json_name);
+        if (!path || !inputs_path || !json_path) {
+            free(path), free(inputs_path), free(json_path);
+            print_message("skipped: reference data %s is not here\n", cases[i].model);
+            skip();
+        }
+        struct config config;
+        struct weights *weights;
+        struct tokenizer *tokenizer;
+        struct safetensors *inputs;
+        json_t *root = json_load_file(json_path, 0, NULL);
+        const json_t *texts = json_object_get(root, "texts");
+        open_model(path, &config, &weights);
+        assert_string_equal(config.tokenizer_path, path);
+        if (checkpoint_open_vocabulary(&config, path, &tokenizer))
+            fail_msg("%s", vkclip_last_error());
+        assert_int_equal(safetensors_open(inputs_path, &inputs), 0);
+        const struct tensor_view *ids = safetensors_find(inputs, "input_ids");
+        assert_int_equal(json_array_size(texts), ids->shape[0]);
+        for (size_t row = 0; row < ids->shape[0]; row++)
+            check_ids(tokenizer, json_string_value(json_array_get(texts, row)),
+                      (const int32_t *)ids->data + row * ids->shape[1], ids->shape[1]);
+        tokenizer_close(&tokenizer);
+        weights_close(&weights);
+        config_close(&config);
+        safetensors_close(&inputs);
+        json_decref(root);
+        free(path), free(inputs_path), free(json_path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_the_model_of_safetensors),
         cmocka_unit_test(is_one_text_encoder),
         cmocka_unit_test(refuses_contradictions),
+        cmocka_unit_test(has_its_tokenizer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
