@@ -12,6 +12,8 @@
 #include "checkpoint/container.h"
 #include "checkpoint/names.h"
 
+#include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,7 @@ struct lora {
     char *path;
     float strength;
     struct container container;
+    json_t *adapter;        /* what peft keeps in the file's metadata; NULL: nothing */
     struct module *modules; /* sorted by name */
     size_t count;
 };
@@ -240,6 +243,22 @@ static int list_modules(struct lora *lora)
     return error;
 }
 
+/* Reads the values of peft's configuration that diffusers writes, as "text_encoder.lora_alpha". */
+static int read_adapter(struct lora *lora)
+{
+    const struct safetensors *file = lora->container.safetensors;
+    char *text = file ? safetensors_metadata(file, "lora_adapter_metadata") : NULL;
+    if (!text)
+        return VKCLIP_OK;
+    lora->adapter = json_loads(text, 0, NULL);
+    free(text);
+    if (json_is_object(lora->adapter))
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EFORMAT,
+                      "%s: lora_adapter_metadata in its metadata: expected a JSON object",
+                      lora->path);
+}
+
 int lora_open(const char *path, float strength, struct lora **result)
 {
     struct lora *lora = *result = calloc(1, sizeof(*lora));
@@ -248,6 +267,8 @@ int lora_open(const char *path, float strength, struct lora **result)
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     if (!error)
         error = container_open(path, &lora->container);
+    if (!error)
+        error = read_adapter(lora);
     if (!error) {
         lora->strength = strength;
         error = list_modules(lora);
@@ -264,6 +285,7 @@ void lora_close(struct lora **lora)
     for (size_t i = 0; i < (*lora)->count; i++)
         free((*lora)->modules[i].name);
     free((*lora)->modules);
+    json_decref((*lora)->adapter);
     container_close(&(*lora)->container);
     free((*lora)->path);
     free(*lora);
@@ -334,14 +356,38 @@ static int read_matrix(const struct tensor_view *view, bool transposed, float **
     return *values ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", view->name);
 }
 
-/* Returns the factor of a module's product. Kohya's trainer takes an alpha of 0 for none. */
+/* Returns peft's value for a module's text encoder, or NULL if there is none. */
+static const json_t *find_adapter_value(const struct lora *lora, const struct module *module,
+                                        const char *key)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "%.*s%s", (int)(module->matrix - module->name), module->name, key);
+    return json_object_get(lora->adapter, name);
+}
+
+/* Returns the value of the first ending of a module's name that alpha_pattern has, or else
+ * lora_alpha. */
+static double find_adapter_alpha(const struct lora *lora, const struct module *module)
+{
+    json_t *patterns = (json_t *)find_adapter_value(lora, module, "alpha_pattern"), *value;
+    const char *ending;
+    json_object_foreach (patterns, ending, value)
+        if (string_ends_with(module->name, ending))
+            return json_number_value(value);
+    return json_number_value(find_adapter_value(lora, module, "lora_alpha"));
+}
+
+/* Computes the factor of a module's product. An alpha of 0 means that there is none, for kohya's
+ * trainer too. */
 static int read_factor(const struct lora *lora, const struct module *module, float *factor)
 {
-    float alpha = 0;
+    const double rank = (double)module->down->shape[0];
+    const bool root = json_is_true(find_adapter_value(lora, module, "use_rslora"));
+    float alpha = (float)find_adapter_alpha(lora, module);
     int error = module->alpha ? tensor_view_read(module->alpha, 0, 1, &alpha) : VKCLIP_OK;
     *factor = lora->strength;
     if (alpha != 0)
-        *factor *= alpha / (float)module->down->shape[0];
+        *factor *= (float)(alpha / (root ? sqrt(rank) : rank));
     return error;
 }
 

@@ -251,7 +251,9 @@ static int parse_file(struct safetensors *file, const struct file_map *map)
         error = check_structure(file->path, data + 8, length);
     if (error)
         return error;
-    json_t *header = json_loadb((const char *)data + 8, length, JSON_REJECT_DUPLICATES, &problem);
+    file->header = (const char *)data + 8;
+    file->header_size = length;
+    json_t *header = json_loadb(file->header, length, JSON_REJECT_DUPLICATES, &problem);
     if (!header)
         return error_fail(VKCLIP_EFORMAT, "%s: safetensors header: %s (byte %d)", file->path,
                           problem.text, problem.position);
@@ -311,6 +313,16 @@ int safetensors_open(const char *path, struct safetensors **file)
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name)
 {
     return tensor_view_find(file->tensors, file->count, name);
+}
+
+char *safetensors_metadata(const struct safetensors *file, const char *key)
+{
+    json_t *header = json_loadb(file->header, file->header_size, 0, NULL);
+    const char *text =
+        json_string_value(json_object_get(json_object_get(header, "__metadata__"), key));
+    char *copy = text ? string_format("%s", text) : NULL;
+    json_decref(header);
+    return copy;
 }
 
 void safetensors_close(struct safetensors **file)

@@ -17,6 +17,8 @@
 struct safetensors {
     char *path;
     struct file_map map;
+    const char *header; /* JSON in the file, [header_size] */
+    size_t header_size;
     struct tensor_view *tensors; /* sorted by name */
     size_t count;
     char *names; /* storage of the names */
@@ -31,6 +33,8 @@ int safetensors_parse(const uint8_t *data, size_t size, const char *name,
                       struct safetensors **file);
 /* Returns the tensor of that name, or NULL if the file has none. */
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name);
+/* Returns a text of the file's metadata as a new string, or NULL if it has none of that key. */
+char *safetensors_metadata(const struct safetensors *file, const char *key);
 void safetensors_close(struct safetensors **file);
 
 /* Writes tensors in the order given. The file appears at `path` only when it is complete. The data

@@ -67,9 +67,9 @@ static void add_view(struct file *file, char *name, uint64_t rows, uint64_t colu
         name, DTYPE_F32, 2, {rows, columns}, values, rows * columns * sizeof(*values)};
 }
 
-static void write_file(struct file *file, const char *path)
+static void write_file(struct file *file, const char *path, const char *const *metadata)
 {
-    assert_int_equal(safetensors_write(path, file->views, file->count, NULL), 0);
+    assert_int_equal(safetensors_write(path, file->views, file->count, metadata), 0);
     for (size_t i = 0; i < file->count; i++) {
         free((char *)file->views[i].name);
         free((void *)file->views[i].data);
@@ -113,14 +113,23 @@ static void write_encoder(const char *path, bool openclip)
         add_view(&file, string_format("%s", matrices[0].canonical), 3 * WIDTH, WIDTH, packed);
     else
         free(packed);
-    write_file(&file, path);
+    write_file(&file, path, NULL);
 }
+
+/* The alphas of get_alpha, as diffusers writes them. */
+static const char *const peft_metadata[] = {
+    "lora_adapter_metadata",
+    "{\"text_encoder_2.lora_alpha\": 0.5, \"text_encoder_2.alpha_pattern\": {\"k_proj\": 1.5,"
+    "\"v_proj\": 0, \"encoder.layers.0.self_attn.out_proj\": 3.5, \"mlp.fc1\": 4.5,"
+    "\"fc2\": 5.5, \"text_projection\": 6.5}, \"unet.lora_alpha\": 9}",
+    NULL};
 
 /* A way to name the two matrices of a product. The separator is "." or "_" with "text_model", and
  * "-" for "." without it. */
 static const struct form {
     const char *prefix, *separator, *down, *up, *alpha;
     unsigned place;
+    const char *const *metadata; /* with the alphas of the matrices */
 } forms[] = {
     {"lora_te_", "_", ".lora_down.weight", ".lora_up.weight", ".alpha", 1},
     {"lora_te2_", "_", ".lora_down.weight", ".lora_up.weight", NULL, 2},
@@ -128,6 +137,7 @@ static const struct form {
     {"text_encoder_2.", "-", ".lora_A.weight", ".lora_B.weight", NULL, 2},
     {"text_encoder_3.", ".", ".lora_linear_layer.down.weight", ".lora_linear_layer.up.weight",
      ".alpha", 3},
+    {"text_encoder_2.", ".", ".lora_A.weight", ".lora_B.weight", NULL, 2, peft_metadata},
 };
 
 /* Ranks differ, and so does alpha; it is 0 for one matrix, which means none. */
@@ -159,7 +169,7 @@ static void write_lora(const char *path, const struct form *form)
     add_view(&file, string_format("lora_unet_mid_block.lora_mid.weight"), 1, 2,
              make_matrix(0, 1, 2, 0));
     add_view(&file, string_format("transformer.x.lora_A.weight"), 1, 2, make_matrix(0, 1, 2, 0));
-    write_file(&file, path);
+    write_file(&file, path, form->metadata);
 }
 
 /* ---- Merging --------------------------------------------------------------------------------- */
@@ -228,7 +238,7 @@ static void merges_all_forms(void **state)
         assert_non_null(strstr(logged, "changes 7 matrices of text encoders with strength 0.8, and "
                                        "leaves alone 1 of lora_unet, 1 of transformer"));
         lora_close(&lora);
-        check_weights(weights, form->alpha, 0.8f);
+        check_weights(weights, form->alpha || form->metadata, 0.8f);
         weights_close(&weights);
     }
     free(lora_path), free(model);
@@ -253,6 +263,61 @@ static void adds_several_files(void **state)
     check_weights(weights, true, 1.5f - 0.7f);
     lora_close(&first), lora_close(&second);
     weights_close(&weights);
+    free(path), free(model);
+    scratch_remove(folder);
+}
+
+/* With use_rslora, alpha is divided by the square root of the rank. */
+static void reads_the_values_of_peft(void **state)
+{
+    (void)state;
+    static const float down[4 * WIDTH] = {1}, up[4 * WIDTH] = {1};
+    static const struct {
+        const char *json;
+        double factor;
+    } cases[] = {
+        {"{}", 1},
+        {"{\"text_encoder.lora_alpha\": 8}", 2},
+        {"{\"text_encoder.lora_alpha\": 8, \"text_encoder.use_rslora\": true}", 4},
+        {"{\"text_encoder_2.lora_alpha\": 8}", 1},
+    };
+    const struct tensor_view views[] = {
+        {"text_encoder.encoder.layers.0.self_attn.q_proj.lora_A.weight",
+         DTYPE_F32,
+         2,
+         {4, WIDTH},
+         down,
+         sizeof(down)},
+        {"text_encoder.encoder.layers.0.self_attn.q_proj.lora_B.weight",
+         DTYPE_F32,
+         2,
+         {WIDTH, 4},
+         up,
+         sizeof(up)},
+    };
+    char *folder = scratch_folder(), *path = scratch_path(folder, "lora.safetensors");
+    char *model = scratch_path(folder, "model.safetensors");
+    struct lora *lora;
+    write_encoder(model, true);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const char *const metadata[] = {"lora_adapter_metadata", cases[i].json, NULL};
+        struct weights *weights;
+        float value;
+        assert_int_equal(safetensors_write(path, views, 2, metadata), 0);
+        assert_int_equal(weights_open(model, &weights), 0);
+        assert_int_equal(lora_open(path, 1, &lora), 0);
+        assert_int_equal(lora_merge(lora, 1, weights), 0);
+        float row[WIDTH];
+        assert_int_equal(weights_read(weights, matrices[0].canonical, 0, 1, row), 0);
+        value = row[0] - make_value(0, 0, 0, 0);
+        assert_true(fabs((double)value - cases[i].factor) < 1e-5);
+        lora_close(&lora);
+        weights_close(&weights);
+    }
+    const char *const broken[] = {"lora_adapter_metadata", "[]", NULL};
+    assert_int_equal(safetensors_write(path, views, 2, broken), 0);
+    assert_failed(lora_open(path, 1, &lora), VKCLIP_EFORMAT,
+                  "lora_adapter_metadata in its metadata: expected a JSON object");
     free(path), free(model);
     scratch_remove(folder);
 }
@@ -337,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(merges_all_forms),
         cmocka_unit_test(adds_several_files),
+        cmocka_unit_test(reads_the_values_of_peft),
         cmocka_unit_test(refuses_what_cannot_be_merged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
