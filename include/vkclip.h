@@ -287,9 +287,9 @@ struct vkclip_model_params {
      * Another size than the checkpoint's interpolates its table of positions (bicubic, antialiased,
      * as OpenCLIP does it). 0: the checkpoint's size. */
     uint32_t image_size;
-    /* The text encoder of a Stable Diffusion checkpoint in one file: "clip_l", "clip_h" or
-     * "clip_g". NULL: the first that the file has. For a file that is one text encoder without a
-     * configuration, it says which one; NULL: its width tells. */
+    /* The text encoder of a diffusion model in one file: "clip_l", "clip_h", "clip_g", "t5xxl" or
+     * "umt5xxl". NULL: the first that the file has. For a file that is one text encoder without a
+     * configuration, it says which one; NULL: its tensors tell. */
     const char *text_encoder;
     enum vkclip_weights weights;
     /* The weights of a tower's blocks stay in the files. On the device they take turns in two slots
