@@ -86,8 +86,9 @@ compile() { # NAME
     # only plays.
     "$starter" "$build/vkclip-bench" compile --csv --reduced --training --search "$@" >"$work/table" 2>"$work/log" || true
     grep -q ' pipelines, 0 failed$' "$work/log" || fail "$name: $(tail -n 1 "$work/log")"
-    # The seconds, which are the last column, are not kept, because they differ from run to run.
-    sed 's/,[^,]*$//' "$work/table" >"$table"
+    # The seconds, which are the last column, are not kept, because they differ from run to run. The first line keeps the
+    # version of the driver.
+    sed '/^#/!s/,[^,]*$//' "$work/table" >"$table"
     [ "$(wc -l <"$table")" -gt 20 ] || fail "$name: expected at least 20 pipelines"
     awk -F, -v name="$name" -v limit=$limit -v exceptions="$exceptions" '
         BEGIN {
