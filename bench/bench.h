@@ -23,9 +23,12 @@ int options_parse_batch(const char *word, uint32_t *batch);
 /* Tells whether --variant names a variant, or nothing. */
 bool options_want(const struct options *options, const struct kernel *kernel);
 
+/* Finds an architecture that `vkclip init` knows, or T5-XXL. */
+int graphs_find(const char *arch, struct config *config);
+
 typedef int graph_fn(void *user, const char *arch, bool text, uint32_t batch,
                      const struct graph *graph);
-/* Makes the call for both towers of every architecture, with every batch size and type that the
+/* Makes the call for the towers of every architecture, with every batch size and type that the
  * options name. */
 int graphs_each(const struct options *options, graph_fn *function, void *user);
 

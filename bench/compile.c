@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "bench.h"
-#include "model/arch.h"
 #include "runtime/launch.h"
 #include "runtime/layout.h"
 #include "train/pass.h"
@@ -283,8 +282,8 @@ static int compile_training(struct compiling *c)
     int error = VKCLIP_OK;
     while (!error && options_next_word(&archs, arch)) {
         struct config config;
-        error = arch_find(arch, &config);
-        for (int form = 0; form < 4 && !error; form++) {
+        error = graphs_find(arch, &config);
+        for (int form = 0; form < 4 && !error && config.image.kind; form++) {
             const struct train_params params = {
                 .batch = 16, .mixed = form & 1, .freeze_bn_stats = form & 2};
             if (halves || !params.mixed)

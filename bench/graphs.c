@@ -12,6 +12,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The encoder of T5 version 1.1 XXL. Its ops are in no architecture that vkclip makes itself. */
+static const struct config t5_xxl = {.text = {.kind = KIND_T5,
+                                              .width = 4096,
+                                              .layers = 24,
+                                              .heads = 64,
+                                              .mlp = 10240,
+                                              .activation = VKCLIP_ACTIVATION_GELU_TANH,
+                                              .epsilon = 1e-6f,
+                                              .head_width = 64,
+                                              .gated = true},
+                                     .context = T5_CONTEXT,
+                                     .vocabulary = 32128,
+                                     .text_embed_dim = 4096,
+                                     .eos_token_id = 1};
+
+int graphs_find(const char *arch, struct config *config)
+{
+    if (strcmp(arch, "T5-XXL") != 0)
+        return arch_find(arch, config);
+    *config = t5_xxl;
+    return VKCLIP_OK;
+}
+
 static int make_graph(const struct config *config, bool text, uint32_t batch, enum type type,
                       enum type weights, struct graph *graph)
 {
@@ -68,9 +91,10 @@ static int call_graph(const struct graph_call *call, const char *arch, bool text
         return error_fail(VKCLIP_EINVALID,
                           "expected types among f32, f16, q8 and q4, found type %s, weights %s",
                           type_word, weights_word);
-    int error = arch_find(arch, &config);
-    if (!error)
-        error = make_graph(&config, text, batch, type, weights, &graph);
+    int error = graphs_find(arch, &config);
+    if (error || !config_tower(&config, text ? TOWER_TEXT : TOWER_IMAGE)->kind)
+        return error;
+    error = make_graph(&config, text, batch, type, weights, &graph);
     if (!error)
         error = call->function(call->user, arch, text, batch, &graph);
     graph_free(&graph);

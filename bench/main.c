@@ -87,7 +87,7 @@ static int usage(void)
         "       vkclip-bench train [OPTION...]     time training: step, forward pass, ops\n"
         "       vkclip-bench search [OPTION...]    time searches of random vectors\n"
         "  --model PATH    the model to train: any that vkclip opens\n"
-        "  --arch LIST     architectures (ViT-B-32,ViT-L-14,RN50)\n"
+        "  --arch LIST     architectures, T5-XXL too (ViT-B-32,ViT-L-14,RN50)\n"
         "  --batches LIST  batch sizes (1,8)\n"
         "  --type LIST     types of activations: f32,f16 (f32; compile: both)\n"
         "  --weights LIST  types of matrices: f32,f16,q8,q4 (those of the activations; compile: "

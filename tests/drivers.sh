@@ -41,6 +41,7 @@ ada matmul_shared as ampere
 ada conv_shared as ampere
 ada *_dot as ampere
 m1 attention it keeps two vectors of a head, 128 values, which is all that Apple has: several lanes must share a query
+m1 attention_masked as attention
 '
 limit=2 # seconds of processor time that a pipeline may take
 messages='Validation (Error|Warning|Performance)|SYNC-HAZARD|VUID-|UNASSIGNED-'
@@ -77,9 +78,9 @@ compile() { # NAME
     table=$build/compile/$1.csv
     if [ -n "$quick" ]; then
         table=$work/$1.csv
-        set -- "$1" --first --arch ViT-B-32,RN50 --batches 8
+        set -- "$1" --first --arch ViT-B-32,RN50,T5-XXL --batches 8
     else
-        set -- "$1" --tiles
+        set -- "$1" --tiles --arch ViT-B-32,ViT-L-14,RN50,T5-XXL
     fi
     name=$1 && shift
     # The summary decides and not the exit status, because Debian 12's RADV crashes when it closes a device that it
@@ -204,11 +205,17 @@ done <<EOF
 $devices
 EOF
 
-# Every variant must be reached on some device, or the test would say nothing of it.
+# Every op, and in the full form every variant, must be reached on some device, or the test would say nothing of it.
+tables=$build/compile
+[ -z "$quick" ] || tables=$work
+sed -nE 's/^KERNEL[A-Z_]*\(([A-Z_]+),.*/\1/p' shaders/kernels.def | sort -u >"$work/ops"
+awk -F, '!/^#/ && !/^first,/ { print $2 }' "$tables"/*.csv | sort -u >"$work/reached"
+comm -23 "$work/ops" "$work/reached" >"$work/found"
+while IFS= read -r line; do fail "no device compiles the op $line"; done <"$work/found"
 if [ -z "$quick" ]; then
     sed -nE 's/^#include "spirv_(.*)_([a-z0-9]+)_([a-z0-9]+)\.h"$/\1 \2 \3/p' "$build/shaders/kernels_spirv.h" |
         sort -u >"$work/variants"
-    awk -F, '!/^#/ && !/^first,/ { split($6, words, " "); print words[1], $4, $5 }' "$build"/compile/*.csv |
+    awk -F, '!/^#/ && !/^first,/ { split($6, words, " "); print words[1], $4, $5 }' "$tables"/*.csv |
         sort -u >"$work/reached"
     # The objective of training is fp32, so that no graph has the first one. None of these GPUs has cooperative
     # matrices of fp32.
