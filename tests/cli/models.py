@@ -136,7 +136,7 @@ class Tokenize(CommandTest):
         text = 'a (red:1.4) cat BREAK [dog]'
         line, = self.run_json(*vocabulary, 'a1111', text)
         first, second = line['chunks']
-        self.assertEqual((line['text'], line['used'], line['available'], line['left_out']), (text, 77, 150, None))
+        self.assertEqual((line['text'], line['used'], line['available'], line['rest']), (text, 77, 150, None))
         self.assertEqual((first['ids'][:6], len(first['ids'])), ([1024, 320, 736, 66, 536, 1025], 77))
         self.assertEqual((first['weights'][:4], second['weights'][:4]), ([1, 1, 1.4, 1], [1, 0.909090909, 0.909090909, 1]))
         self.assertEqual(self.run_command(*vocabulary, 'a1111', text).split('\n'),

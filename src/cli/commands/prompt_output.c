@@ -84,7 +84,7 @@ static json_t *describe_prompt(const struct vkclip_prompt *prompt, const char *t
     for (size_t i = 0; i < prompt->chunks; i++)
         json_array_append_new(chunks, describe_chunk(prompt, i));
     return json_pack("{so si si so so}", "text", cli_json_text(text, length), "used",
-                     (int)prompt->used, "available", (int)prompt->available, "left_out", rest,
+                     (int)prompt->used, "available", (int)prompt->available, "rest", rest,
                      "chunks", chunks);
 }
 

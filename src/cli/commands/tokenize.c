@@ -204,7 +204,7 @@ const struct cli_command cli_tokenize_command = {
         "With --syntax a text is the prompt of a diffusion model: its tokens with their weights "
         "in\n"
         "chunks, and what is left out. JSON has every place: {\"text\":...,\"used\":...,\n"
-        "\"available\":...,\"left_out\":...,\"chunks\":[{\"ids\":[...],\"weights\":[...]},...]}.",
+        "\"available\":...,\"rest\":...,\"chunks\":[{\"ids\":[...],\"weights\":[...]},...]}.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_tokenize,
