@@ -531,6 +531,13 @@ struct vkclip_prompt {
     enum vkclip_weighting weighting; /* NONE also where all weights are 1 */
 };
 
+/* A textual inversion is a name in prompts that stands for vectors, which take places as tokens do.
+ */
+struct vkclip_embedding {
+    const char *name;
+    uint32_t vectors;
+};
+
 struct vkclip_prompt_params {
     enum vkclip_syntax syntax;
     /* Places of a chunk, start and end of text included, or of T5's sequence, at which ComfyUI's
@@ -538,13 +545,15 @@ struct vkclip_prompt_params {
      * the prompt needs. */
     uint32_t length;
     bool strict; /* Text that is left out is ETOOLONG, not truncated with a warning. */
+    /* The textual inversions whose names the prompt may have; a conditioner knows its own. */
+    const struct vkclip_embedding *embeddings;
+    size_t embedding_count;
 };
 
 /* Makes the input of the model's text encoder from a prompt of `length` bytes in UTF-8, by the
- * rules of a program for diffusion models; the families of these models and textual inversions are
- * subjects of a conditioner. The caller releases *prompt with vkclip_free_prompt. `params` may be
- * NULL. Errors: EABSENT (there is no vocabulary), EINVALID (also a weight that is no finite number,
- * and more than 64 KiB), ETOOLONG, EMEMORY. */
+ * rules of a program for diffusion models. The caller releases *prompt with vkclip_free_prompt.
+ * `params` may be NULL. Errors: EABSENT (there is no vocabulary), EINVALID (also a weight that is
+ * no finite number, and more than 64 KiB), ETOOLONG, EMEMORY. */
 VKCLIP_API int vkclip_tokenize_prompt(const struct vkclip_model *model, const char *text,
                                       size_t length, const struct vkclip_prompt_params *params,
                                       struct vkclip_prompt *prompt);
@@ -833,6 +842,8 @@ struct vkclip_encoder_info {
     uint32_t width;   /* of each token's state */
     const struct vkclip_model *model; /* for vkclip_get_model_info; NULL if `absent` */
     const char *identity; /* hash of the weights as they are in the files; "" without `identify` */
+    const struct vkclip_embedding *embeddings; /* that have vectors for this encoder */
+    size_t embedding_count;
 };
 struct vkclip_conditioner_info {
     const char *family;
@@ -845,6 +856,15 @@ struct vkclip_conditioner_info {
 /* What the information points to lives as long as the conditioner. */
 VKCLIP_API int vkclip_get_conditioner_info(const struct vkclip_conditioner *conditioner,
                                            struct vkclip_conditioner_info *info);
+
+/* Makes the input of the encoder with this index from a prompt, as vkclip_condition does it: with
+ * the family's padding and cleaning and the conditioner's embeddings. params->length is that of
+ * T5's sequence, and 0 the family's; an encoder that is absent is EABSENT. Otherwise it is
+ * vkclip_tokenize_prompt, also in that any thread may call it. */
+VKCLIP_API int vkclip_tokenize_condition(const struct vkclip_conditioner *conditioner,
+                                         size_t encoder, const char *text,
+                                         const struct vkclip_prompt_params *params,
+                                         struct vkclip_prompt *prompt);
 
 struct vkclip_condition_params {
     /* prompts[0] has `count` texts, which condition one picture each. prompts[1] and prompts[2], if

@@ -37,7 +37,9 @@ static struct vkclip_encoder_info describe_encoder(const struct vkclip_condition
     struct vkclip_encoder_info info = {.name = encoder->row->name,
                                        .absent = !model,
                                        .model = model,
-                                       .identity = encoder->identity};
+                                       .identity = encoder->identity,
+                                       .embeddings = encoder->embeddings,
+                                       .embedding_count = encoder->embedding_count};
     info.variable = encoder->row->sequence;
     info.width = model ? model->spec.config.text.width : conditioner->absent_width;
     info.length = encoder->row->sequence ? conditioner->length : model->spec.config.context;
@@ -58,6 +60,17 @@ int vkclip_get_conditioner_info(const struct vkclip_conditioner *conditioner,
     for (size_t i = 0; i < conditioner->encoder_count; i++)
         info->encoders[i] = describe_encoder(conditioner, &conditioner->encoders[i]);
     return VKCLIP_OK;
+}
+
+int vkclip_tokenize_condition(const struct vkclip_conditioner *conditioner, size_t encoder,
+                              const char *text, const struct vkclip_prompt_params *params,
+                              struct vkclip_prompt *prompt)
+{
+    static const struct vkclip_prompt_params defaults;
+    if (!conditioner || !text || !prompt)
+        return error_fail(VKCLIP_EINVALID,
+                          "vkclip_tokenize_condition: conditioner, text and prompt expected");
+    return condition_tokenize(conditioner, encoder, text, params ? params : &defaults, prompt);
 }
 
 int vkclip_condition(struct vkclip_conditioner *conditioner,

@@ -58,7 +58,9 @@ int vkclip_tokenize_prompt(const struct vkclip_model *model, const char *text, s
                                .length = context ? context : common,
                                .fill = tokenizer_pad(tokenizer),
                                .sequence = !common,
-                               .strict = params->strict};
+                               .strict = params->strict,
+                               .embeddings = params->embeddings,
+                               .embedding_count = params->embedding_count};
     if (params->length)
         form.length = params->length;
     return prompt_encode(text, length, params->syntax, &form, prompt);

@@ -30,11 +30,12 @@ const struct cli_option cli_image_size_options[] = {
     CLI_OPTION(0, "image-size", "N", CLI_NUMBER, FIELD(image_size),
                "pixels per side, if not the checkpoint's: positions are interpolated"),
     {0}};
-const struct cli_option cli_text_options[] = {
+const struct cli_option cli_encoder_options[] = {
     CLI_OPTION(0, "text-encoder", "clip_l|clip_h|clip_g|t5xxl", CLI_TEXT, FIELD(text_encoder),
                "which text encoder of a file with several, or which one a file is"),
-    CLI_INCLUDE(cli_vocab_options, 0),
     {0}};
+const struct cli_option cli_text_options[] = {
+    CLI_INCLUDE(cli_encoder_options, 0), CLI_INCLUDE(cli_vocab_options, 0), {0}};
 const struct cli_option cli_precision_options[] = {
     CLI_OPTION_CHOICE("precision", cli_precision_choices, FIELD(precision),
                       "of activations and, except in training, of weights (f32)"),

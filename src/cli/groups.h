@@ -23,6 +23,7 @@ extern const struct cli_option cli_path_options[];       /* -m */
 extern const struct cli_option cli_vocab_options[];      /* --vocab */
 extern const struct cli_option cli_activation_options[]; /* --activation */
 extern const struct cli_option cli_image_size_options[]; /* --image-size */
+extern const struct cli_option cli_encoder_options[];    /* --text-encoder */
 extern const struct cli_option cli_text_options[];       /* --text-encoder, --vocab */
 extern const struct cli_option cli_precision_options[];  /* --precision */
 extern const struct cli_option cli_model_options[];      /* all of those, --weights, --stream */

@@ -461,6 +461,21 @@ static int encode_sides(struct conditioning *conditioning)
     return error;
 }
 
+int condition_tokenize(const struct vkclip_conditioner *conditioner, size_t index, const char *text,
+                       const struct vkclip_prompt_params *params, struct vkclip_prompt *prompt)
+{
+    struct vkclip_prompt_params wanted = *params;
+    if (index >= conditioner->encoder_count)
+        return error_fail(VKCLIP_EINVALID, "encoder %zu, but %s has %zu", index,
+                          conditioner->family->name, conditioner->encoder_count);
+    if (!conditioner->encoders[index].model)
+        return error_fail(VKCLIP_EABSENT, "%s was not found among the files",
+                          conditioner->encoders[index].row->name);
+    if (!wanted.length)
+        wanted.length = conditioner->length;
+    return encoding_tokenize_text(&conditioner->encoders[index], text, &wanted, prompt);
+}
+
 int condition_run(struct vkclip_conditioner *conditioner,
                   const struct vkclip_condition_params *params, struct vkclip_conditioning **shown)
 {

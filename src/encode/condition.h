@@ -8,7 +8,10 @@
 
 #include "encode/conditioner.h"
 
-/* `params` is not NULL. */
+/* `params` is not NULL in both. */
+int condition_tokenize(const struct vkclip_conditioner *conditioner, size_t encoder,
+                       const char *text, const struct vkclip_prompt_params *params,
+                       struct vkclip_prompt *prompt);
 int condition_run(struct vkclip_conditioner *conditioner,
                   const struct vkclip_condition_params *params,
                   struct vkclip_conditioning **conditioning);

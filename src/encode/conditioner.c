@@ -52,7 +52,7 @@ static int add_inversion(struct vkclip_model *model, const struct inversion *inv
     memcpy(grown + *rows * width, vectors->values, vectors->count * row);
     *values = grown;
     encoder->embeddings[encoder->embedding_count] =
-        (struct prompt_embedding){inversion->name, vectors->count};
+        (struct vkclip_embedding){inversion->name, vectors->count};
     encoder->first_ids[encoder->embedding_count++] = (int32_t)(config->vocabulary + *rows);
     *rows += vectors->count;
     return VKCLIP_OK;

@@ -22,7 +22,7 @@ struct conditioner_encoder {
     char identity[IDENTITY_SIZE];
     /* The textual inversions that have vectors for this encoder. The vectors of embedding i are
      * tokens from first_ids[i] on. */
-    struct prompt_embedding *embeddings; /* [embedding_count] */
+    struct vkclip_embedding *embeddings; /* [embedding_count] */
     int32_t *first_ids;                  /* [embedding_count] */
     size_t embedding_count;
 };

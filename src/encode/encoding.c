@@ -19,9 +19,8 @@ static int fail_memory(void)
 
 /* ---- Places ---------------------------------------------------------------------------------- */
 
-static struct prompt_form describe_form(const struct conditioner_encoder *encoder,
-                                        const struct vkclip_condition_params *params,
-                                        uint32_t length)
+static struct prompt_form describe_form(const struct conditioner_encoder *encoder, uint32_t length,
+                                        bool strict)
 {
     const struct vkclip_model *model = encoder->model;
     return (struct prompt_form){.name = encoder->row->name,
@@ -32,7 +31,7 @@ static struct prompt_form describe_form(const struct conditioner_encoder *encode
                                 .pad_text = encoder->pad_text,
                                 .sequence = encoder->row->sequence,
                                 .empty_is_fill = encoder->row->empty_is_fill,
-                                .strict = params->strict,
+                                .strict = strict,
                                 .embeddings = encoder->embeddings,
                                 .embedding_count = encoder->embedding_count};
 }
@@ -52,15 +51,15 @@ static char *clean_text(const char *text, enum family_clean clean)
     return cleaned;
 }
 
-static int encode_text(const char *text, const struct conditioner_encoder *encoder,
-                       const struct prompt_form *form, enum vkclip_syntax syntax,
-                       struct vkclip_prompt *prompt)
+int encoding_tokenize_text(const struct conditioner_encoder *encoder, const char *text,
+                           const struct vkclip_prompt_params *params, struct vkclip_prompt *prompt)
 {
+    const struct prompt_form form = describe_form(encoder, params->length, params->strict);
     if (encoder->clean == FAMILY_CLEAN_NOTHING)
-        return prompt_encode(text, strlen(text), syntax, form, prompt);
+        return prompt_encode(text, strlen(text), params->syntax, &form, prompt);
     char *cleaned = clean_text(text, encoder->clean);
-    int error =
-        cleaned ? prompt_encode(cleaned, strlen(cleaned), syntax, form, prompt) : fail_memory();
+    int error = cleaned ? prompt_encode(cleaned, strlen(cleaned), params->syntax, &form, prompt)
+                        : fail_memory();
     free(cleaned);
     return error;
 }
@@ -69,19 +68,21 @@ int encoding_tokenize(const struct conditioner_encoder *encoder, const char *con
                       size_t count, const struct vkclip_condition_params *params, uint32_t length,
                       struct encoding *encoding)
 {
-    const struct prompt_form form = describe_form(encoder, params, length);
-    *encoding = (struct encoding){.encoder = encoder, .count = count, .length = form.length};
+    const struct vkclip_prompt_params wanted = {
+        .syntax = params->syntax, .length = length, .strict = params->strict};
+    *encoding = (struct encoding){
+        .encoder = encoder, .count = count, .length = describe_form(encoder, length, false).length};
     encoding->prompts = calloc(count + 1, sizeof(*encoding->prompts));
     int error = encoding->prompts ? VKCLIP_OK : fail_memory();
     for (size_t i = 0; i < count && !error; i++) {
         struct vkclip_prompt *prompt = &encoding->prompts[i];
-        error = encode_text(texts[i], encoder, &form, params->syntax, prompt);
+        error = encoding_tokenize_text(encoder, texts[i], &wanted, prompt);
         if (error)
             return error;
         if (i && prompt->length != encoding->length)
             return error_fail(VKCLIP_EUNSUPPORTED,
                               "%s: prompts of %u and %u places: condition them one by one",
-                              form.name, encoding->length, prompt->length);
+                              encoder->row->name, encoding->length, prompt->length);
         encoding->length = prompt->length;
         encoding->interpolates |= prompt->weighting == VKCLIP_WEIGHTING_INTERPOLATE;
         if (prompt->chunks > encoding->chunks)

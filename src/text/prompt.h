@@ -38,13 +38,6 @@ void prompt_free_pieces(struct prompt_pieces *pieces);
 
 /* ---- Tokens ---------------------------------------------------------------------------------- */
 
-/* A textual inversion is a name in the prompt that stands for vectors, which take places as tokens
- * do. */
-struct prompt_embedding {
-    const char *name;
-    uint32_t vectors;
-};
-
 /* The form of an encoder's input. */
 struct prompt_form {
     const char *name; /* the encoder's, for messages */
@@ -60,7 +53,7 @@ struct prompt_form {
     bool sequence;
     bool empty_is_fill; /* ComfyUI's empty prompt has no start and end of text, as for PixArt. */
     bool strict; /* Text that is left out, or an unknown embedding, is an error, not a warning. */
-    const struct prompt_embedding *embeddings; /* [embedding_count] */
+    const struct vkclip_embedding *embeddings; /* [embedding_count] */
     size_t embedding_count;
 };
 

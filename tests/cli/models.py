@@ -154,6 +154,31 @@ class Tokenize(CommandTest):
         self.assert_error("'1.2.3' is not a number")
         self.run_command(*vocabulary, 'a1111', '--full', 'a', status=2)
 
+    def test_encoders_of_diffusion_models(self):
+        chroma = os.path.dirname(golden('conditioning/pipelines/chroma/model_index.json'))
+        for arguments in [], ['--family', 'chroma']:
+            line, = self.run_json('tokenize', '-m', chroma, *arguments, '--context', '8', 'a (red:1.4) cat')
+            self.assertEqual((line['encoder'], line['available'], len(line['chunks'][0]['ids'])), ('t5xxl', 7, 8))
+            self.assert_error('warning', 't5xxl: prompt of', line['rest'])
+        text = self.run_command('tokenize', '-m', chroma, '--syntax', 'comfy', 'a (red:1.4) cat')
+        self.assertRegex(text, r'(?s)^t5xxl: \d+ of 511 tokens\n.*\n    1  1.4 +\d+  red\n')
+        self.run_command('tokenize', '-m', chroma, '--family', 'nonsense', 'a', status=4)
+        self.assert_error('--family nonsense', 'chroma')
+        self.run_command('tokenize', '-m', chroma, '--full', 'a', status=2)
+        self.run_command('tokenize', '--family', 'sd1', '--vocab', MODEL + '/tokenizer.json', 'a', status=2)
+        sdxl = golden('conditioning/pipelines/sdxl/model_index.json')
+        embeddings = golden('conditioning/prompts/embeddings/xl-paint.safetensors')
+        if not sdxl or not embeddings:
+            self.skipTest('the reference data conditioning/pipelines/sdxl is not here')
+        prompt = ['tokenize', '-m', os.path.dirname(sdxl), '--embedding', embeddings, '--syntax', 'a1111',
+                  'a (xl-paint:1.5) cat']
+        first, second = self.run_json(*prompt)
+        self.assertEqual((first['encoder'], second['encoder']), ('clip_l', 'clip_g'))
+        self.assertEqual(first['chunks'][0]['vectors'],
+                         [{'place': 2 + i, 'embedding': 'xl-paint', 'vector': i} for i in range(2)])
+        self.assertEqual((first['chunks'][0]['ids'][-1], second['chunks'][0]['ids'][-1]), (1025, 0))
+        self.assertEqual(self.run_command(*prompt).count('    1  1.5        2  [xl-paint]\n'), 2)
+
     def test_bytes_that_are_not_text(self):
         line, = self.run_json('tokenize', '-m', MODEL, b'owl\xff "\x01')
         self.assertEqual(line['text'], 'owl\ufffd "\x01')

@@ -46,7 +46,7 @@ static void check_prompt(const struct vkclip_prompt *prompt, const struct prompt
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct prompt_embedding embeddings[] = {{"cat", 3}, {"a, b", 70}, {"<x>", 1}};
+    static const struct vkclip_embedding embeddings[] = {{"cat", 3}, {"a, b", 70}, {"<x>", 1}};
     struct prompt_form form = {"fuzz", tokenizer, 77, 0, false, false, false, embeddings, 3};
     struct vkclip_prompt prompt;
     if (size < 2)

@@ -16,7 +16,7 @@ static const char VOCABULARY[] = "conditioning/pipelines/sd1/tokenizer/vocab.jso
 enum { START = 1024, END = 1025, CONTEXT = 77 };
 
 /* The embeddings of the reference data. */
-static const struct prompt_embedding EMBEDDINGS[] = {
+static const struct vkclip_embedding EMBEDDINGS[] = {
     {"bad-hands", 2}, {"cat-toy", 1}, {"foggy-style", 3}, {"tiny3", 4}, {"xl-paint", 2}};
 
 static struct tokenizer *open_tokenizer(const char *file)
@@ -225,7 +225,7 @@ static void check_inserted(const struct vkclip_prompt *prompt, size_t chunk, con
     json_array_foreach (inserted, i, insertion) {
         const struct vkclip_prompt_place *place =
             &places[json_integer_value(json_array_get(insertion, 0))];
-        const struct prompt_embedding *embedding = &EMBEDDINGS[place->embedding];
+        const struct vkclip_embedding *embedding = &EMBEDDINGS[place->embedding];
         assert_true(place->embedding >= 0);
         assert_string_equal(embedding->name, json_string_value(json_array_get(insertion, 1)));
         for (uint32_t k = 0; k < embedding->vectors; k++)
@@ -354,7 +354,7 @@ static void assert_places(const char *text, enum vkclip_syntax syntax,
 /* 320 is "a", 66 536 is "cat", 267 is ",". */
 static void names(void **state)
 {
-    static const struct prompt_embedding embeddings[] = {{"cat", 2}, {"cat a", 1}, {"<Cat>", 1}};
+    static const struct vkclip_embedding embeddings[] = {{"cat", 2}, {"cat a", 1}, {"<Cat>", 1}};
     static const struct {
         enum vkclip_syntax syntax;
         const char *text, *places;
@@ -428,7 +428,7 @@ static void fills(void **state)
 
 static void cuts(void **state)
 {
-    static const struct prompt_embedding embeddings[] = {{"tiny3", 4}};
+    static const struct vkclip_embedding embeddings[] = {{"tiny3", 4}};
     struct prompt_form form = form_of(state);
     struct vkclip_prompt prompt;
     form.length = 6;
@@ -480,7 +480,7 @@ static void sequences(void **state)
 
 static void refused(void **state)
 {
-    static const struct prompt_embedding large[] = {{"cat", 76}}, none[] = {{"cat", 0}};
+    static const struct vkclip_embedding large[] = {{"cat", 76}}, none[] = {{"cat", 0}};
     struct prompt_form form = form_of(state);
     struct vkclip_prompt prompt;
     struct prompt_pieces pieces;

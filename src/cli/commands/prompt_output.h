@@ -7,9 +7,16 @@
 
 #include "cli/print.h"
 
-/* Prints a prompt of `length` bytes as its encoder is given it. `model` has the encoder's
- * vocabulary. False: nothing more can be printed. */
-bool cli_print_prompt(const struct cli_session *session, const struct vkclip_model *model,
+/* The encoder that is given a prompt. */
+struct cli_encoder {
+    const char *name;                 /* NULL: it is the only one */
+    const struct vkclip_model *model; /* has its vocabulary */
+    const struct vkclip_embedding *embeddings;
+};
+
+/* Prints a prompt of `length` bytes as its encoder is given it. False: nothing more can be printed.
+ */
+bool cli_print_prompt(const struct cli_session *session, const struct cli_encoder *encoder,
                       const char *text, size_t length, const struct vkclip_prompt *prompt);
 
 #endif

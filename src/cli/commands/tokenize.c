@@ -2,6 +2,8 @@
  *
  * vkclip tokenize: texts to token ids, exactly those that the text tower is given.
  */
+#include "base/file.h"
+#include "base/string.h"
 #include "cli/command.h"
 #include "cli/commands/prompt_output.h"
 #include "cli/log.h"
@@ -14,6 +16,8 @@ enum { FIRST_CAPACITY = 256 }; /* ids of a text whose length nothing limits, at 
 
 struct options {
     struct cli_model_options model;
+    struct cli_inputs models, vocabs, embeddings; /* several only for a conditioner */
+    const char *family;
     struct cli_strictness strictness;
     struct cli_syntax syntax;
     uint32_t context;
@@ -21,10 +25,16 @@ struct options {
 };
 
 struct ids {
-    const struct options *options;
     int32_t *data;
     size_t count, capacity;
     unsigned flags; /* of vkclip_tokenize */
+};
+
+struct run {
+    const struct options *options;
+    struct vkclip_conditioner *conditioner; /* NULL: there is one model or vocabulary */
+    struct vkclip_conditioner_info info;
+    struct ids ids;
 };
 
 /* Names the text by its beginning in what the library says about it. */
@@ -82,28 +92,51 @@ static bool grow_ids(struct ids *ids, size_t capacity)
 
 /* Prints what an encoder is given of a prompt. False: nothing more can be printed. */
 static bool tokenize_prompt(struct cli_session *session, const char *text, size_t length,
-                            const struct options *options)
+                            const struct run *run, size_t index)
 {
-    const struct vkclip_prompt_params params = {.syntax =
-                                                    (enum vkclip_syntax)(options->syntax.given - 1),
-                                                .length = options->context,
-                                                .strict = options->strictness.strict};
+    const struct options *options = run->options;
+    const struct vkclip_encoder_info *info = &run->info.encoders[index];
+    const struct vkclip_prompt_params params = {
+        .syntax = (enum vkclip_syntax)(options->syntax.given ? options->syntax.given - 1 : 0),
+        .length = options->context,
+        .strict = options->strictness.strict};
+    struct cli_encoder encoder = {.model = session->model};
     struct vkclip_prompt prompt;
+    int error;
     begin_subject(session, text, length);
-    if (!end_subject(session,
-                     vkclip_tokenize_prompt(session->model, text, length, &params, &prompt)))
+    if (run->conditioner) {
+        encoder = (struct cli_encoder){info->name, info->model, info->embeddings};
+        error = vkclip_tokenize_condition(run->conditioner, index, text, &params, &prompt);
+    } else {
+        error = vkclip_tokenize_prompt(session->model, text, length, &params, &prompt);
+    }
+    if (!end_subject(session, error))
         return true;
-    const bool good = cli_print_prompt(session, session->model, text, length, &prompt);
+    const bool good = cli_print_prompt(session, &encoder, text, length, &prompt);
     vkclip_free_prompt(&prompt);
+    return good;
+}
+
+/* Prints what each encoder is given of a prompt. */
+static bool tokenize_prompts(struct cli_session *session, const char *text, size_t length,
+                             const struct run *run)
+{
+    bool good = true;
+    for (size_t i = 0; i < run->info.encoder_count && good; i++)
+        if (!run->info.encoders[i].absent)
+            good = tokenize_prompt(session, text, length, run, i);
     return good;
 }
 
 /* Prints the ids of a text, or reports why it has none. False: nothing more can be printed. */
 static bool tokenize_text(struct cli_session *session, const char *text, size_t length,
-                          struct ids *ids)
+                          struct run *run)
 {
-    if (ids->options->syntax.given)
-        return tokenize_prompt(session, text, length, ids->options);
+    struct ids *ids = &run->ids;
+    if (run->conditioner)
+        return tokenize_prompts(session, text, length, run);
+    if (run->options->syntax.given)
+        return tokenize_prompt(session, text, length, run, 0);
     if (!make_ids(session, text, length, ids))
         return true;
     if (ids->count > ids->capacity) { /* With --full a text may need more room: it is repeated. */
@@ -115,14 +148,14 @@ static bool tokenize_text(struct cli_session *session, const char *text, size_t 
     return print_ids(session, text, length, ids);
 }
 
-static bool tokenize_stream(struct cli_session *session, int delimiter, struct ids *ids)
+static bool tokenize_stream(struct cli_session *session, int delimiter, struct run *run)
 {
     struct cli_reader reader;
     bool good = true;
     if (!cli_open_reader(session, &reader, "-", delimiter))
         return true;
     while (good && cli_read_text(session, &reader))
-        good = tokenize_text(session, reader.length ? reader.text : "", reader.length, ids);
+        good = tokenize_text(session, reader.length ? reader.text : "", reader.length, run);
     cli_close_reader(&reader);
     return good;
 }
@@ -136,48 +169,109 @@ static size_t find_limit(const struct cli_session *session, const struct options
     return options->context ? options->context : session->info.tokenizer_context;
 }
 
-static int tokenize_inputs(struct cli_session *session, const struct options *options,
-                           struct ids *ids)
+static int tokenize_inputs(struct cli_session *session, struct run *run)
 {
+    const struct options *options = run->options;
     const struct cli_inputs *arguments = &session->arguments;
     const size_t limit = find_limit(session, options);
     if (!limit)
-        ids->flags = VKCLIP_TOKENIZE_FULL;
-    bool good = grow_ids(ids, limit ? limit : FIRST_CAPACITY);
+        run->ids.flags = VKCLIP_TOKENIZE_FULL;
+    bool good = grow_ids(&run->ids, limit ? limit : FIRST_CAPACITY);
     for (size_t i = 0; good && i < arguments->count; i++)
-        good = tokenize_text(session, arguments->items[i].text, arguments->items[i].length, ids);
+        good = tokenize_text(session, arguments->items[i].text, arguments->items[i].length, run);
     if (good && !arguments->count)
-        good = tokenize_stream(session, options->lines ? '\n' : 0, ids);
+        good = tokenize_stream(session, options->lines ? '\n' : 0, run);
     return good ? CLI_DONE : CLI_FAILED;
+}
+
+/* Opens the text encoders of a diffusion model without a device. */
+static int open_conditioner(struct cli_session *session, struct run *run)
+{
+    const struct options *options = run->options;
+    const char **models = cli_list_texts(&options->models);
+    const char **vocabs = cli_list_texts(&options->vocabs);
+    const char **embeddings = cli_list_texts(&options->embeddings);
+    const struct vkclip_conditioner_params params = {.family = options->family,
+                                                     .vocabs = vocabs,
+                                                     .vocab_count = options->vocabs.count,
+                                                     .embeddings = embeddings,
+                                                     .embedding_count = options->embeddings.count};
+    int status = CLI_DONE;
+    if (!models || !vocabs || !embeddings)
+        status = cli_fail(CLI_FAILED, "out of memory");
+    else if (vkclip_open_conditioner(NULL, models, options->models.count, &params,
+                                     &run->conditioner) ||
+             vkclip_get_conditioner_info(run->conditioner, &run->info))
+        status = cli_fail_library(session, CLI_NO_MODEL);
+    free(models);
+    free(vocabs);
+    free(embeddings);
+    return status;
+}
+
+static int open_model(struct cli_session *session, const struct options *options)
+{
+    struct cli_model_options model = options->model;
+    if (options->models.count)
+        model.path = options->models.items[0].text;
+    if (options->vocabs.count)
+        model.vocab = options->vocabs.items[0].text;
+    int status = cli_open_model(session, &model);
+    return status ? status : cli_check_model(session, model.path, CLI_NEED_VOCABULARY);
+}
+
+/* Tells whether the options name the text encoders of a diffusion model, not one model. */
+static bool names_encoders(const struct options *options)
+{
+    const size_t count = options->models.count;
+    if (options->family || count > 1 || options->vocabs.count > 1 || options->embeddings.count)
+        return true;
+    char *index =
+        count ? string_format("%s/model_index.json", options->models.items[0].text) : NULL;
+    const bool pipeline = index && file_exists(index);
+    free(index);
+    return pipeline;
+}
+
+static int check_options(const struct cli_session *session, const struct options *options)
+{
+    if (options->full && (options->syntax.given || names_encoders(options)))
+        return cli_fail_usage(session, "--full shows no prompts of diffusion models");
+    if (!options->models.count && !options->vocabs.count)
+        return cli_fail_usage(session, "name a model with -m or a vocabulary with --vocab");
+    if (!options->models.count && names_encoders(options))
+        return cli_fail_usage(session, "name the files of the diffusion model with -m");
+    if ((session->arguments.count > 0) + options->lines + options->records != 1)
+        return cli_fail_usage(session, "expected texts, --stdin or --stdin0");
+    return CLI_DONE;
 }
 
 static int run_tokenize(struct cli_session *session, void *user)
 {
     const struct options *options = user;
-    struct ids ids = {.options = options};
+    struct run run = {.options = options};
     if (options->full)
-        ids.flags = VKCLIP_TOKENIZE_FULL;
+        run.ids.flags = VKCLIP_TOKENIZE_FULL;
     else if (options->strictness.strict)
-        ids.flags = VKCLIP_TOKENIZE_STRICT;
-    if (options->full && options->syntax.given)
-        return cli_fail_usage(session, "--full and --syntax exclude each other");
-    if (!options->model.path && !options->model.vocab)
-        return cli_fail_usage(session, "name a model with -m or a vocabulary with --vocab");
-    if ((session->arguments.count > 0) + options->lines + options->records != 1)
-        return cli_fail_usage(session, "expected texts, --stdin or --stdin0");
-    int status = cli_open_model(session, &options->model);
+        run.ids.flags = VKCLIP_TOKENIZE_STRICT;
+    int status = check_options(session, options);
     if (!status)
-        status = cli_check_model(session, options->model.path, CLI_NEED_VOCABULARY);
+        status = names_encoders(options) ? open_conditioner(session, &run)
+                                         : open_model(session, options);
     if (!status)
-        status = tokenize_inputs(session, options, &ids);
-    free(ids.data);
+        status = tokenize_inputs(session, &run);
+    free(run.ids.data);
+    vkclip_close_conditioner(&run.conditioner);
     return status;
 }
 
 #define FIELD(name) offsetof(struct options, name)
 static const struct cli_option table[] = {
-    CLI_INCLUDE(cli_path_options, FIELD(model)),
-    CLI_INCLUDE(cli_text_options, FIELD(model)),
+    CLI_OPTION('m', "model", "PATH", CLI_ITEM, FIELD(models),
+               "checkpoint: a file, a folder or a hub name"),
+    CLI_INCLUDE(cli_encoder_options, FIELD(model)),
+    CLI_OPTION(0, "vocab", "FILE", CLI_ITEM, FIELD(vocabs),
+               "vocabulary, if not the one beside the checkpoint"),
     CLI_OPTION(0, "stdin", NULL, CLI_FLAG, FIELD(lines),
                "read texts from standard input, one per line"),
     CLI_OPTION(0, "stdin0", NULL, CLI_FLAG, FIELD(records),
@@ -186,6 +280,10 @@ static const struct cli_option table[] = {
                "cut to N ids (the model's context; without a model 77 for CLIP's vocabularies, and "
                "any number for T5's)"),
     CLI_OPTION(0, "full", NULL, CLI_FLAG, FIELD(full), "do not cut: print all ids"),
+    CLI_OPTION(0, "family", "NAME", CLI_TEXT, FIELD(family),
+               "family of the model, if its files do not tell it"),
+    CLI_OPTION(0, "embedding", "FILE|FOLDER", CLI_ITEM, FIELD(embeddings),
+               "a textual inversion, used by its name in prompts"),
     CLI_INCLUDE(cli_syntax_options, FIELD(syntax)),
     CLI_INCLUDE(cli_strict_options, FIELD(strictness)),
     CLI_INCLUDE(cli_activation_options, FIELD(model)),
@@ -201,10 +299,12 @@ const struct cli_command cli_tokenize_command = {
         "Prints one line of token ids per text, with the ids of start and end of text (T5 has no\n"
         "start) and without padding. A text longer than the context is cut as for encoding, and a\n"
         "warning says so. JSON: {\"text\":...,\"ids\":[...]}. Needs no device.\n"
-        "With --syntax a text is the prompt of a diffusion model: its tokens with their weights "
-        "in\n"
-        "chunks, and what is left out. JSON has every place: {\"text\":...,\"used\":...,\n"
-        "\"available\":...,\"rest\":...,\"chunks\":[{\"ids\":[...],\"weights\":[...]},...]}.",
+        "\n"
+        "With --syntax, or where -m names a pipeline of diffusers, a text is the prompt of a\n"
+        "diffusion model: the tokens of each of its text encoders, with their weights, in chunks,\n"
+        "and what is left out. Several -m, and --family, name the encoders as condition does.\n"
+        "JSON has every place: {\"text\":...,\"encoder\":...,\"used\":...,\"available\":...,\n"
+        "\"rest\":...,\"chunks\":[{\"ids\":[...],\"weights\":[...],\"vectors\":[...]},...]}.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_tokenize,
