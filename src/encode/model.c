@@ -192,11 +192,11 @@ int model_open_changed(struct vkclip_device *device, const char *path,
     if (path)
         error = checkpoint_open(path, params, &model->spec.config, &model->weights);
     if (!error)
-        error = choose_types(device, params, model->weights, &model->spec);
-    if (!error)
         error = open_tokenizer(model, params);
     if (!error && change)
         error = change(user, model);
+    if (!error)
+        error = choose_types(device, params, model->weights, &model->spec);
     if (!error && device && model->weights)
         error = open_replicas(model, params->max_batch);
     if (!error)

@@ -25,8 +25,8 @@ struct vkclip_model {
  * takes memory for the weights unless `device` is NULL. `params` and `model` are not NULL. */
 int model_open(struct vkclip_device *device, const char *path,
                const struct vkclip_model_params *params, struct vkclip_model **model);
-/* Opens a model like model_open, and calls `change` when its files are open and no memory on the
- * device is taken yet. */
+/* Opens a model like model_open, and calls `change` when its files are open. The types of weights
+ * are not chosen yet, because they depend on the values, and no memory on the device is taken. */
 typedef int model_change_fn(void *user, struct vkclip_model *model);
 int model_open_changed(struct vkclip_device *device, const char *path,
                        const struct vkclip_model_params *params, model_change_fn *change,

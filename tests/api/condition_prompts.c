@@ -49,14 +49,13 @@ static struct vkclip_conditioner *open_conditioner(const char *pipeline,
 }
 
 /* The error of the reference's own arithmetic in fp32 can be larger where the webui divides by a
- * mean near 0. T5's weights stay fp16 on the device, so that what a LoRA adds to them is rounded.
- */
+ * mean near 0. */
 static double find_bound(const json_t *json, const char *name)
 {
     const json_t *noise = json_object_get(json_object_get(json, "tensors"), name);
     const double error = json_number_value(json_object_get(noise, "max_abs_fp32_vs_fp64"));
     const double largest = json_number_value(json_object_get(noise, "max"));
-    return fmax(strstr(name, "flux_kohya") ? 5e-4 : 1e-4, 30 * error / largest);
+    return fmax(1e-4, 30 * error / largest);
 }
 
 static void compare(const json_t *json, const struct safetensors *file, const char *name,
