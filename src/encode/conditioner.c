@@ -15,15 +15,16 @@
 
 /* ---- The encoders ---------------------------------------------------------------------------- */
 
-/* Tells whether a vocabulary is of the kind that an encoder takes: T5's texts have no start. */
-static bool fits_vocabulary(const char *path, const struct family_encoder *row)
+/* Tells whether a vocabulary is of T5's kind, whose texts have no start, or of CLIP's. */
+static int find_kind(const char *path, bool *sequence)
 {
     struct tokenizer *tokenizer;
-    if (tokenizer_open(path, TOKENIZER_BY_FILE, &tokenizer))
-        return false;
-    const bool fits = (tokenizer_start(tokenizer) < 0) == row->sequence;
+    int error = tokenizer_open(path, TOKENIZER_BY_FILE, &tokenizer);
+    if (error)
+        return error;
+    *sequence = tokenizer_start(tokenizer) < 0;
     tokenizer_close(&tokenizer);
-    return fits;
+    return VKCLIP_OK;
 }
 
 /* What the encoders are opened with. */
@@ -32,6 +33,7 @@ struct opening {
     const struct vkclip_conditioner_params *params;
     struct sources sources;
     struct lora **loras; /* [params->lora_count] */
+    bool *sequences;     /* [params->vocab_count], as find_kind tells */
     struct vkclip_conditioner *conditioner;
     struct conditioner_encoder *encoder; /* the one that is being opened */
 };
@@ -99,6 +101,27 @@ static int change_encoder(void *user, struct vkclip_model *model)
     return error;
 }
 
+/* Finds a vocabulary of the encoder's kind: one that the caller names, or else, if it `searches`,
+ * one beside the sources, the last one first. It is empty if there is none. */
+static void find_vocabulary(const struct opening *opening, bool searches,
+                            char vocabulary[FILES_PATH_SIZE])
+{
+    const struct vkclip_conditioner_params *params = opening->params;
+    const struct sources *sources = &opening->sources;
+    const struct family_encoder *row = opening->encoder->row;
+    bool sequence;
+    for (size_t i = 0; i < params->vocab_count; i++)
+        if (opening->sequences[i] == row->sequence) {
+            snprintf(vocabulary, FILES_PATH_SIZE, "%s", params->vocabs[i]);
+            return;
+        }
+    for (size_t i = sources->count; searches && i-- > 0;)
+        if (sources_find_vocabulary(sources, i, row, vocabulary) &&
+            !find_kind(vocabulary, &sequence) && sequence == row->sequence)
+            return;
+    *vocabulary = 0;
+}
+
 /* Finds the file or folder of an encoder: the last file that holds it, or else the folder of the
  * pipeline. `path` is empty if zeros stand in for it, and `vocabulary` if it is beside the weights.
  */
@@ -107,19 +130,15 @@ static int find_encoder(const struct opening *opening, char path[FILES_PATH_SIZE
 {
     const struct sources *sources = &opening->sources;
     const struct family_encoder *row = opening->encoder->row;
-    const char *file = sources_find_file(sources, row->name);
+    const struct source *file = sources_find_file(sources, row->name);
     *path = *vocabulary = 0;
     *inside = !file && sources_find_folder(sources, row, path);
     if (!file && !*inside && !row->optional)
         return error_fail(VKCLIP_EABSENT, "%s: has no %s: name its file too", sources->list[0].path,
                           row->name);
-    for (size_t i = 0; i < opening->params->vocab_count && !*vocabulary; i++)
-        if (fits_vocabulary(opening->params->vocabs[i], row))
-            snprintf(vocabulary, FILES_PATH_SIZE, "%s", opening->params->vocabs[i]);
-    if (file && !*vocabulary && !sources_find_vocabulary(file, row, vocabulary))
-        *vocabulary = 0;
+    find_vocabulary(opening, file && !file->vocabulary, vocabulary);
     if (file)
-        snprintf(path, FILES_PATH_SIZE, "%s", file);
+        snprintf(path, FILES_PATH_SIZE, "%s", file->path);
     return VKCLIP_OK;
 }
 
@@ -159,6 +178,9 @@ static int settle_tokenizer(const struct sources *sources, struct conditioner_en
     }
     if (error)
         return error;
+    if ((tokenizer_start(model->tokenizer) < 0) != row->sequence)
+        return error_fail(VKCLIP_EINVALID, "%s: is no vocabulary of %s: name another (`vocab`)",
+                          model->info.tokenizer_path, row->name);
     const int32_t end = tokenizer_end(model->tokenizer);
     encoder->fill = row->fill == FAMILY_FILL_END ? end : row->fill;
     if (sources->folder && !sources_find_file(sources, row->name))
@@ -211,6 +233,28 @@ static void take_defaults(struct vkclip_conditioner *conditioner, const struct s
         conditioner->zeros = pipeline->force_zeros;
 }
 
+/* Finds out of which kind the vocabularies are that the caller names, and refuses those that no
+ * encoder of the family takes. */
+static int find_kinds(struct opening *opening)
+{
+    const struct vkclip_conditioner_params *params = opening->params;
+    const struct vkclip_conditioner *conditioner = opening->conditioner;
+    int error = VKCLIP_OK;
+    opening->sequences = calloc(params->vocab_count + 1, sizeof(*opening->sequences));
+    if (!opening->sequences)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for vocabularies");
+    for (size_t i = 0; i < params->vocab_count && !error; i++) {
+        bool fits = false;
+        error = find_kind(params->vocabs[i], &opening->sequences[i]);
+        for (size_t e = 0; e < conditioner->encoder_count; e++)
+            fits |= conditioner->encoders[e].row->sequence == opening->sequences[i];
+        if (!error && !fits)
+            error = error_fail(VKCLIP_EINVALID, "%s: is no vocabulary for an encoder of %s",
+                               params->vocabs[i], conditioner->family->name);
+    }
+    return error;
+}
+
 /* Opens the files that change encoders. */
 static int open_changes(struct opening *opening)
 {
@@ -250,7 +294,9 @@ static int check_inversions(const struct vkclip_conditioner *conditioner)
 static int open_all(struct opening *opening)
 {
     struct vkclip_conditioner *conditioner = opening->conditioner;
-    int error = open_changes(opening);
+    int error = find_kinds(opening);
+    if (!error)
+        error = open_changes(opening);
     for (size_t i = 0; i < conditioner->encoder_count && !error; i++) {
         opening->encoder = &conditioner->encoders[i];
         error = open_encoder(opening);
@@ -265,6 +311,7 @@ static int open_all(struct opening *opening)
         lora_close(&opening->loras[i]);
     }
     free(opening->loras);
+    free(opening->sequences);
     return error;
 }
 

@@ -49,22 +49,22 @@ static const struct family families[] = {
      .pipelines = {{"StableDiffusionXL", 0}},
      .bundle = "conditioner.embedders.0.transformer.",
      .encoders = {{"clip_l", "text_encoder", LAST_BUT_ONE, .fill = FAMILY_FILL_END},
-                  {"clip_g", "text_encoder_2", LAST_BUT_ONE, FAMILY_PROJECTED}},
+                  {"clip_g", "text_encoder_2", LAST_BUT_ONE, .embedding = FAMILY_PROJECTED}},
      .negative = FAMILY_NEGATIVE_ZEROS},
 
     {.name = "sdxl-refiner",
      .pipelines = {{"StableDiffusionXL", 0}},
      .bundle = "conditioner.embedders.0.model.",
-     .encoders = {{"clip_g", "text_encoder_2", LAST_BUT_ONE, FAMILY_PROJECTED}}},
+     .encoders = {{"clip_g", "text_encoder_2", LAST_BUT_ONE, .embedding = FAMILY_PROJECTED}}},
 
     /* The columns of both CLIP encoders are filled with zeros up to T5's. Padding takes part in
      * T5's attention, so that the length changes every row. */
     {.name = "sd3",
      .pipelines = {{"StableDiffusion3", 256}},
      .bundle = "text_encoders.clip_l.",
-     .encoders = {{"clip_l", "text_encoder", LAST_BUT_ONE, FAMILY_EMBEDDING,
+     .encoders = {{"clip_l", "text_encoder", LAST_BUT_ONE, .embedding = FAMILY_EMBEDDING,
                    .fill = FAMILY_FILL_END},
-                  {"clip_g", "text_encoder_2", LAST_BUT_ONE, FAMILY_PROJECTED},
+                  {"clip_g", "text_encoder_2", LAST_BUT_ONE, .embedding = FAMILY_PROJECTED},
                   {"t5xxl", "text_encoder_3", LAST_NORM, .sequence = true, .stacked = true,
                    .optional = true}},
      .absent_width = 4096},
@@ -79,8 +79,8 @@ static const struct family families[] = {
 
     {.name = "cascade",
      .pipelines = {{"StableCascade", 0}},
-     .encoders = {{"clip_g", "text_encoder", LAST, FAMILY_PROJECTED, .fill = FAMILY_FILL_END,
-                   .masked = true}},
+     .encoders = {{"clip_g", "text_encoder", LAST, .embedding = FAMILY_PROJECTED,
+                   .fill = FAMILY_FILL_END, .masked = true}},
      .pooled = "prompt_embeds_pooled",
      .pooled_row = true},
 

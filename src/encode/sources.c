@@ -52,6 +52,8 @@ static int inspect(struct source *source)
     if (!whole && config.text.kind)
         name_tower(&config.text, source);
     source->bundle = weights_encoder_prefix(weights);
+    source->vocabulary =
+        config.tokenizer_path && !strcmp(config.tokenizer_path, weights_path(weights));
     for (size_t i = 0; whole && i < SOURCES_NAMES; i++) {
         struct weights *other;
         source->has[i] = !weights_open_encoder(weights_path(weights), encoder_names[i], &other);
@@ -218,20 +220,24 @@ int sources_find_family(const struct sources *sources, const char *name,
                                sources->folder, sources->pipeline.class_name, list_families(names));
 }
 
-const char *sources_find_file(const struct sources *sources, const char *name)
+const struct source *sources_find_file(const struct sources *sources, const char *name)
 {
     for (size_t i = sources->count; i-- > 0;)
         if (sources->list[i].has[name_index(name)])
-            return sources->list[i].path;
+            return &sources->list[i];
     return NULL;
 }
 
-bool sources_find_vocabulary(const char *file, const struct family_encoder *row,
-                             char path[FILES_PATH_SIZE])
+bool sources_find_vocabulary(const struct sources *sources, size_t index,
+                             const struct family_encoder *encoder, char path[FILES_PATH_SIZE])
 {
     char folder[FILES_PATH_SIZE], inner[FILES_PATH_SIZE];
-    files_folder(file, folder);
-    snprintf(inner, sizeof(inner), "%.3000s/%s", folder, row->folder);
+    const char *source = sources->list[index].path;
+    if (source == sources->folder)
+        snprintf(folder, sizeof(folder), "%.3000s", source);
+    else
+        files_folder(source, folder);
+    snprintf(inner, sizeof(inner), "%.3000s/%s", folder, encoder->folder);
     return files_find_vocabulary(folder, VKCLIP_FAMILY_HF, path) ||
            files_find_vocabulary(inner, VKCLIP_FAMILY_HF, path);
 }

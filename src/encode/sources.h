@@ -16,6 +16,7 @@
 struct source {
     char *path; /* of a file or folder, also where the caller named a model of the hub */
     bool has[SOURCES_NAMES];
+    bool vocabulary;    /* is in the file itself, as GGUF files have it */
     const char *bundle; /* begin of the tensors' names in a file of a whole model; NULL: another */
 };
 
@@ -33,14 +34,14 @@ void sources_close(struct sources *sources);
 /* Finds the family that is called `name` or, if that is NULL, whose files these are. */
 int sources_find_family(const struct sources *sources, const char *name,
                         const struct family **family);
-/* Returns the last file that holds an encoder of this name, or NULL. */
-const char *sources_find_file(const struct sources *sources, const char *name);
+/* Returns the last source with a file that holds an encoder of this name, or NULL. */
+const struct source *sources_find_file(const struct sources *sources, const char *name);
 /* Tells whether the pipeline's folder has an encoder, and writes the path of its folder. */
 bool sources_find_folder(const struct sources *sources, const struct family_encoder *encoder,
                          char path[FILES_PATH_SIZE]);
-/* Finds a vocabulary beside a file, or where a pipeline has it: in tokenizer, tokenizer_2 or
- * tokenizer_3 there. */
-bool sources_find_vocabulary(const char *file, const struct family_encoder *encoder,
-                             char path[FILES_PATH_SIZE]);
+/* Finds a vocabulary for an encoder beside the file or in the pipeline's folder number `index`:
+ * there, or in tokenizer, tokenizer_2 or tokenizer_3 there. */
+bool sources_find_vocabulary(const struct sources *sources, size_t index,
+                             const struct family_encoder *encoder, char path[FILES_PATH_SIZE]);
 
 #endif

@@ -115,6 +115,17 @@ class Condition(CommandTest):
         for name in expected:
             self.assertEqual(found[name].values, expected[name].values, name)
 
+    def test_vocabularies(self):
+        flux, t5 = self.need_pipeline('flux'), golden('conditioning/t5/single/t5xxl_fp16.safetensors')
+        own = self.condition('-p', 'a red cat', model=flux)[0]
+        found = self.condition('-p', 'a red cat', '-m', t5, model=flux)[0] # with the vocabulary of the pipeline
+        self.assertEqual(found['pooled_prompt_embeds'].values, own['pooled_prompt_embeds'].values)
+        self.assertNotEqual(found['prompt_embeds'].shape, own['prompt_embeds'].shape)
+        self.fail_condition(4, 'no vocabulary beside it', '--family', 'chroma', '-p', 'a', model=t5)
+        self.fail_condition(4, 'is no vocabulary for an encoder of chroma', '--family', 'chroma', '-p', 'a',
+                            '--vocab', flux + '/tokenizer/vocab.json', model=t5)
+        self.fail_condition(4, self.path('nothing.json'), '-p', 'a', '--vocab', self.path('nothing.json'), model=flux)
+
     def test_changes(self):
         """Textual inversions, LoRA, syntax and the layer change what they should."""
         sd1, prompts = self.need_pipeline('sd1'), golden('conditioning/prompts/embeddings')
