@@ -42,3 +42,11 @@ bool string_ends_with(const char *text, const char *end)
     size_t length = strlen(text), size = strlen(end);
     return length >= size && !strcmp(text + length - size, end);
 }
+
+size_t string_fit(const char *text, size_t length, size_t limit)
+{
+    size_t shown = length < limit ? length : limit;
+    while (shown && shown < length && (text[shown] & 0xc0) == 0x80)
+        shown--;
+    return shown;
+}

@@ -15,5 +15,8 @@ char *string_format(const char *format, ...) PRINTF_LIKE(1, 2);
 char *string_fill(const char *template, const char *text);
 bool string_begins_with(const char *text, const char *start);
 bool string_ends_with(const char *text, const char *end);
+/* Returns how many of the text's `length` bytes in UTF-8 a message of `limit` bytes can show
+ * without cutting within a character. */
+size_t string_fit(const char *text, size_t length, size_t limit);
 
 #endif

@@ -473,7 +473,8 @@ int condition_tokenize(const struct vkclip_conditioner *conditioner, size_t inde
                           conditioner->encoders[index].row->name);
     if (!wanted.length)
         wanted.length = conditioner->length;
-    return encoding_tokenize_text(&conditioner->encoders[index], text, &wanted, prompt);
+    const struct conditioner_encoder *encoder = &conditioner->encoders[index];
+    return encoding_tokenize_text(encoder, encoder->row->name, text, &wanted, prompt);
 }
 
 int condition_run(struct vkclip_conditioner *conditioner,

@@ -5,12 +5,15 @@
  */
 #include "encode/encoding.h"
 #include "base/error.h"
+#include "base/string.h"
 #include "encode/batches.h"
 #include "encode/texts.h"
 #include "text/clean.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { SHOWN = 40 }; /* bytes of a prompt in messages */
 
 static int fail_memory(void)
 {
@@ -51,16 +54,30 @@ static char *clean_text(const char *text, enum family_clean clean)
     return cleaned;
 }
 
-int encoding_tokenize_text(const struct conditioner_encoder *encoder, const char *text,
-                           const struct vkclip_prompt_params *params, struct vkclip_prompt *prompt)
+int encoding_tokenize_text(const struct conditioner_encoder *encoder, const char *name,
+                           const char *text, const struct vkclip_prompt_params *params,
+                           struct vkclip_prompt *prompt)
 {
-    const struct prompt_form form = describe_form(encoder, params->length, params->strict);
+    struct prompt_form form = describe_form(encoder, params->length, params->strict);
+    form.name = name;
     if (encoder->clean == FAMILY_CLEAN_NOTHING)
         return prompt_encode(text, strlen(text), params->syntax, &form, prompt);
     char *cleaned = clean_text(text, encoder->clean);
     int error = cleaned ? prompt_encode(cleaned, strlen(cleaned), params->syntax, &form, prompt)
                         : fail_memory();
     free(cleaned);
+    return error;
+}
+
+/* Names a prompt by its beginning in messages, which may be one of many. */
+static int tokenize_named(const struct conditioner_encoder *encoder, const char *text,
+                          const struct vkclip_prompt_params *params, struct vkclip_prompt *prompt)
+{
+    const size_t length = strlen(text), shown = string_fit(text, length, SHOWN);
+    char *name = string_format("prompt '%.*s%s': %s", (int)shown, text, shown < length ? "..." : "",
+                               encoder->row->name);
+    int error = name ? encoding_tokenize_text(encoder, name, text, params, prompt) : fail_memory();
+    free(name);
     return error;
 }
 
@@ -76,7 +93,7 @@ int encoding_tokenize(const struct conditioner_encoder *encoder, const char *con
     int error = encoding->prompts ? VKCLIP_OK : fail_memory();
     for (size_t i = 0; i < count && !error; i++) {
         struct vkclip_prompt *prompt = &encoding->prompts[i];
-        error = encoding_tokenize_text(encoder, texts[i], &wanted, prompt);
+        error = tokenize_named(encoder, texts[i], &wanted, prompt);
         if (error)
             return error;
         if (i && prompt->length != encoding->length)

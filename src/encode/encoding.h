@@ -25,9 +25,10 @@ struct encoding {
 };
 
 /* Splits one prompt into places. params->length is the number of places of an encoder with
- * `sequence`. */
-int encoding_tokenize_text(const struct conditioner_encoder *encoder, const char *text,
-                           const struct vkclip_prompt_params *params, struct vkclip_prompt *prompt);
+ * `sequence`. Messages begin with `name`. */
+int encoding_tokenize_text(const struct conditioner_encoder *encoder, const char *name,
+                           const char *text, const struct vkclip_prompt_params *params,
+                           struct vkclip_prompt *prompt);
 /* Splits prompts into places. `length` is the number of places of an encoder with `sequence`. */
 int encoding_tokenize(const struct conditioner_encoder *encoder, const char *const *texts,
                       size_t count, const struct vkclip_condition_params *params, uint32_t length,

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/string.h"
 #include "encode/call.h"
 
 #include <stdlib.h>
@@ -51,9 +52,7 @@ struct quote {
 static struct quote quote_text(const char *text, size_t length)
 {
     struct quote quote;
-    size_t shown = length < SHOWN ? length : SHOWN;
-    while (shown && shown < length && (text[shown] & 0xc0) == 0x80)
-        shown--;
+    const size_t shown = string_fit(text, length, SHOWN);
     snprintf(quote.text, sizeof(quote.text), "text '%.*s%s': ", (int)shown, text,
              shown < length ? "..." : "");
     return quote;

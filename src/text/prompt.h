@@ -31,8 +31,9 @@ enum {
 };
 
 /* Splits a prompt into pieces. The webui's BREAK is a piece of its own, whose weight is -1.
- * Errors: EINVALID (a weight that is no number, or a limit above), EMEMORY. */
-int prompt_parse(const char *text, size_t length, enum vkclip_syntax syntax,
+ * Messages begin with `name`. Errors: EINVALID (a weight that is no number, or a limit above),
+ * EMEMORY. */
+int prompt_parse(const char *name, const char *text, size_t length, enum vkclip_syntax syntax,
                  struct prompt_pieces *pieces);
 void prompt_free_pieces(struct prompt_pieces *pieces);
 
@@ -40,7 +41,7 @@ void prompt_free_pieces(struct prompt_pieces *pieces);
 
 /* The form of an encoder's input. */
 struct prompt_form {
-    const char *name; /* the encoder's, for messages */
+    const char *name; /* with which messages begin: the encoder's, or the prompt's too */
     const struct tokenizer *tokenizer;
     uint32_t length; /* places of a chunk with its start and end of text, such as 77 */
     int32_t fill;    /* id of the places after the end of text */

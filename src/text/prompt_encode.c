@@ -6,7 +6,6 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/string.h"
-#include "text/characters.h"
 #include "text/prompt_items.h"
 
 #include <stdlib.h>
@@ -157,18 +156,14 @@ static int spell_rest(struct packer *packer, size_t first)
 /* Says what was left out, or fails where that is an error. */
 static int report_rest(const struct vkclip_prompt *prompt, const struct prompt_form *form)
 {
-    size_t shown = strlen(prompt->rest);
-    const bool all = shown <= SHOWN;
-    if (!all)
-        shown = character_before(prompt->rest, SHOWN + 1);
+    const size_t length = strlen(prompt->rest), shown = string_fit(prompt->rest, length, SHOWN);
+    const char *more = shown < length ? "..." : "";
     if (form->strict)
         return error_fail(VKCLIP_ETOOLONG,
-                          "%s: prompt of %u tokens, expected at most %u; does not fit: '%.*s%s'",
-                          form->name, prompt->used, prompt->available, (int)shown, prompt->rest,
-                          all ? "" : "...");
-    log_message(VKCLIP_LOG_WARNING, "%s: prompt of %u tokens cut to %u; left out: '%.*s%s'",
-                form->name, prompt->used, prompt->available, (int)shown, prompt->rest,
-                all ? "" : "...");
+                          "%s: %u tokens, expected at most %u; does not fit: '%.*s%s'", form->name,
+                          prompt->used, prompt->available, (int)shown, prompt->rest, more);
+    log_message(VKCLIP_LOG_WARNING, "%s: %u tokens cut to %u; left out: '%.*s%s'", form->name,
+                prompt->used, prompt->available, (int)shown, prompt->rest, more);
     return VKCLIP_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "text/prompt_items.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/string.h"
 #include "text/characters.h"
 
 #include <math.h>
@@ -199,9 +200,9 @@ static int add_webui(struct prompt_items *items, const char *text, size_t length
             return push_item(items, (struct prompt_item){ITEM_BREAK, -1, 0, 0, 1});
         if (weight != 1)
             log_message(VKCLIP_LOG_WARNING,
-                        "prompt: BREAK in brackets is a word with a weight of %g, "
-                        "as in the webui, and closes no chunk",
-                        weight);
+                        "%s: BREAK in brackets is a word with a weight of %g, as in the webui, and "
+                        "closes no chunk",
+                        items->form->name, weight);
     }
     int error = items->names ? VKCLIP_OK : encode_names(items);
     if (!error)
@@ -245,7 +246,7 @@ static bool find_file(const struct prompt_form *form, const char *name, size_t l
 
 static int fail_unknown(const struct prompt_form *form, const char *name, size_t length)
 {
-    const int shown = length < 80 ? (int)length : 80;
+    const int shown = (int)string_fit(name, length, 80);
     if (form->strict)
         return error_fail(VKCLIP_EABSENT, "%s: embedding:%.*s is not among the %zu embeddings",
                           form->name, shown, name, form->embedding_count);
@@ -357,7 +358,7 @@ int prompt_items_make(const char *text, size_t length, enum vkclip_syntax syntax
     *items = (struct prompt_items){.form = form};
     int error = check_embeddings(form);
     if (!error)
-        error = prompt_parse(text, length, syntax, &pieces);
+        error = prompt_parse(form->name, text, length, syntax, &pieces);
     if (error)
         return error;
     for (size_t i = 0; i < pieces.count && !error; i++) {
@@ -365,8 +366,8 @@ int prompt_items_make(const char *text, size_t length, enum vkclip_syntax syntax
         if (isfinite(piece->weight))
             error = adders[syntax](items, pieces.text + piece->start, piece->length, piece->weight);
         else
-            error = error_fail(VKCLIP_EINVALID, "prompt: weight of '%.*s' is not finite",
-                               piece->length < 40 ? (int)piece->length : 40,
+            error = error_fail(VKCLIP_EINVALID, "%s: weight of '%.*s' is not finite", form->name,
+                               (int)string_fit(pieces.text + piece->start, piece->length, 40),
                                pieces.text + piece->start);
     }
     prompt_free_pieces(&pieces);

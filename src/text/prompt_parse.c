@@ -18,6 +18,7 @@ struct span {
 };
 
 struct parser {
+    const char *name; /* for messages */
     const char *text;
     size_t length;
     struct prompt_pieces *pieces;
@@ -34,7 +35,8 @@ static bool is_one(char byte, const char *set)
 
 static int fail_memory(const struct parser *parser)
 {
-    return error_fail(VKCLIP_EMEMORY, "out of memory for a prompt of %zu bytes", parser->length);
+    return error_fail(VKCLIP_EMEMORY, "%s: out of memory for a prompt of %zu bytes", parser->name,
+                      parser->length);
 }
 
 static int push_piece(struct parser *parser, const char *text, size_t length, double weight)
@@ -138,9 +140,9 @@ static int close_weighted(struct parser *parser, const struct span *number)
 {
     double factor;
     if (!prompt_read_number(number->text, number->length, &factor))
-        return error_fail(VKCLIP_EINVALID,
-                          "prompt: weight '%.*s' is not a number, expected one such as 1.2",
-                          number->length < 40 ? (int)number->length : 40, number->text);
+        return error_fail(
+            VKCLIP_EINVALID, "%s: weight '%.*s' is not a number, expected one such as 1.2",
+            parser->name, number->length < 40 ? (int)number->length : 40, number->text);
     multiply_from(parser, parser->round[--parser->rounds], factor);
     return VKCLIP_OK;
 }
@@ -278,7 +280,7 @@ static int parse_level(struct parser *parser, const char *text, size_t length, d
     long level = 0;
     int error = VKCLIP_OK;
     if (depth > PROMPT_NESTING)
-        return error_fail(VKCLIP_EINVALID, "prompt: brackets in more than %d levels",
+        return error_fail(VKCLIP_EINVALID, "%s: brackets in more than %d levels", parser->name,
                           PROMPT_NESTING);
     for (size_t i = 0; i < length && !error; i++) {
         size_t end = start;
@@ -315,17 +317,18 @@ static int (*const parsers[])(struct parser *) = {
     [VKCLIP_SYNTAX_A1111_NONE] = parse_plain,    [VKCLIP_SYNTAX_COMFY] = parse_comfy,
 };
 
-int prompt_parse(const char *text, size_t length, enum vkclip_syntax syntax,
+int prompt_parse(const char *name, const char *text, size_t length, enum vkclip_syntax syntax,
                  struct prompt_pieces *pieces)
 {
-    struct parser parser = {.text = length ? text : "", .length = length, .pieces = pieces};
+    struct parser parser = {
+        .name = name, .text = length ? text : "", .length = length, .pieces = pieces};
     *pieces = (struct prompt_pieces){0};
     if ((unsigned)syntax >= ARRAY_COUNT(parsers))
-        return error_fail(VKCLIP_EINVALID, "prompt: syntax %d, expected 0 to %zu", (int)syntax,
+        return error_fail(VKCLIP_EINVALID, "%s: syntax %d, expected 0 to %zu", name, (int)syntax,
                           ARRAY_COUNT(parsers) - 1);
     if (length > PROMPT_LIMIT)
-        return error_fail(VKCLIP_EINVALID, "prompt of %zu bytes, expected at most %d", length,
-                          PROMPT_LIMIT);
+        return error_fail(VKCLIP_EINVALID, "%s: prompt of %zu bytes, expected at most %d", name,
+                          length, PROMPT_LIMIT);
     pieces->text = malloc(length + 1);
     int error = pieces->text ? parsers[syntax](&parser) : fail_memory(&parser);
     if (error)

@@ -47,6 +47,16 @@ class Condition(CommandTest):
         self.assertEqual(json.loads(metadata['negative_prompts']), [case['negative_prompt']])
         self.assertEqual(list(json.loads(metadata['encoders'])), ['t5xxl'])
 
+    def test_tokens_are_counted(self):
+        arguments = ['condition', '-m', pipeline('chroma'), '-o', self.path('out.safetensors'),
+                     '--max-sequence-length', '16', '-p', 'a cat', '-p']
+        self.assertRegex(self.run_command(*arguments, ''), '^prompt 1, t5xxl: [2-9] of 15 tokens\n'
+                         'prompt 2, t5xxl: 0 of 15 tokens\nnegative prompt 1, t5xxl: 0 of 15 tokens\n$')
+        self.run_command(*arguments, 'cat ' * 40)
+        self.assert_error("prompt 'cat cat", "...': t5xxl: ", 'tokens cut to 15', 'left out: ')
+        self.run_command(*arguments, '(a:1.2.3)', '--syntax', 'a1111', status=1)
+        self.assert_error("prompt '(a:1.2.3)': t5xxl: weight '1.2.3' is not a number")
+
     def test_batch(self):
         prompts = ['a photo of a red cat', 'a dog', '']
         length = ['--max-sequence-length', '16']

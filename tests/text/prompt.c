@@ -85,8 +85,8 @@ static void check_pieces(const char *file, enum vkclip_syntax syntax)
         const json_t *text = json_object_get(line, "text"),
                      *parsed = json_object_get(line, "parsed");
         struct prompt_pieces pieces;
-        int error =
-            prompt_parse(json_string_value(text), json_string_length(text), syntax, &pieces);
+        int error = prompt_parse("prompt", json_string_value(text), json_string_length(text),
+                                 syntax, &pieces);
         assert_int_equal(error, parsed ? VKCLIP_OK : VKCLIP_EINVALID);
         assert_int_equal(pieces.count, json_array_size(parsed));
         for (size_t k = 0; k < pieces.count; k++)
@@ -135,8 +135,9 @@ static void numbers(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct prompt_pieces pieces;
-        assert_int_equal(
-            prompt_parse(cases[i].text, strlen(cases[i].text), VKCLIP_SYNTAX_COMFY, &pieces), 0);
+        assert_int_equal(prompt_parse("prompt", cases[i].text, strlen(cases[i].text),
+                                      VKCLIP_SYNTAX_COMFY, &pieces),
+                         0);
         if (pieces.list[0].weight != cases[i].weight)
             fail_msg("%s: weight %.17g", cases[i].text, pieces.list[0].weight);
         prompt_free_pieces(&pieces);
@@ -448,8 +449,7 @@ static void cuts(void **state)
     prompt_free(&prompt);
     form.strict = true;
     assert_failed(prompt_encode("a cat a cat", 11, VKCLIP_SYNTAX_NONE, &form, &prompt),
-                  VKCLIP_ETOOLONG,
-                  "clip_l: prompt of 6 tokens, expected at most 4; does not fit: 'cat'");
+                  VKCLIP_ETOOLONG, "clip_l: 6 tokens, expected at most 4; does not fit: 'cat'");
     assert_null(prompt.places);
 }
 
@@ -487,14 +487,14 @@ static void refused(void **state)
     char *text = calloc(1, PROMPT_LIMIT + 2);
     assert_non_null(text);
     assert_failed(prompt_encode("(a:1.2.3)", 9, VKCLIP_SYNTAX_A1111, &form, &prompt),
-                  VKCLIP_EINVALID, "prompt: weight '1.2.3' is not a number");
+                  VKCLIP_EINVALID, "clip_l: weight '1.2.3' is not a number");
     assert_failed(prompt_encode("a (cat:nan)", 11, VKCLIP_SYNTAX_COMFY, &form, &prompt),
-                  VKCLIP_EINVALID, "prompt: weight of 'cat' is not finite");
+                  VKCLIP_EINVALID, "clip_l: weight of 'cat' is not finite");
     assert_failed(prompt_encode("a", 1, (enum vkclip_syntax)99, &form, &prompt), VKCLIP_EINVALID,
-                  "prompt: syntax 99, expected 0 to 5");
+                  "clip_l: syntax 99, expected 0 to 5");
     memset(text, '(', 1000);
     memset(text + 1000, ')', 1000);
-    assert_failed(prompt_parse(text, 2000, VKCLIP_SYNTAX_COMFY, &pieces), VKCLIP_EINVALID,
+    assert_failed(prompt_parse("prompt", text, 2000, VKCLIP_SYNTAX_COMFY, &pieces), VKCLIP_EINVALID,
                   "prompt: brackets in more than 900 levels");
     memset(text, 'a', PROMPT_LIMIT + 1);
     assert_failed(prompt_encode(text, PROMPT_LIMIT + 1, VKCLIP_SYNTAX_NONE, &form, &prompt),

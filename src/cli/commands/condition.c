@@ -301,9 +301,8 @@ static json_t *describe_usage(const struct vkclip_prompt_usage *usage, size_t pr
                : line;
 }
 
-/* With --json: one line per group of prompts. */
-static bool print_conditioning(const struct run *run,
-                               const struct vkclip_conditioning *conditioning, size_t prompt)
+static bool print_json(const struct run *run, const struct vkclip_conditioning *conditioning,
+                       size_t prompt)
 {
     json_t *tensors = json_object(), *usage = json_array();
     for (size_t i = 0; i < conditioning->tensor_count; i++) {
@@ -320,6 +319,20 @@ static bool print_conditioning(const struct run *run,
                                     cli_json_text(output, strlen(output)), "family",
                                     run->info.family, "tensors", tensors, "usage", usage),
                           stdout);
+}
+
+/* Prints one line per prompt and encoder, or per group of prompts with --json. */
+static bool print_conditioning(const struct run *run,
+                               const struct vkclip_conditioning *conditioning, size_t prompt)
+{
+    if (run->session->common.json)
+        return print_json(run, conditioning, prompt);
+    for (size_t i = 0; i < conditioning->usage_count; i++) {
+        const struct vkclip_prompt_usage *usage = &conditioning->usage[i];
+        printf("%s %zu, %s: %u of %u tokens\n", usage->negative ? "negative prompt" : "prompt",
+               prompt + usage->prompt + 1, usage->encoder, usage->used, usage->available);
+    }
+    return !ferror(stdout);
 }
 
 static bool is_folder(const struct options *options)
@@ -351,7 +364,7 @@ static int run_group(struct run *run, const char **texts[VKCLIP_ENCODERS], const
     int status = is_folder(options)
                      ? write_files(run, conditioning, first)
                      : write_file(run, options->output, conditioning, 0, count, first);
-    if (!status && run->session->common.json && !print_conditioning(run, conditioning, first))
+    if (!status && !print_conditioning(run, conditioning, first))
         status = CLI_FAILED;
     vkclip_free_conditioning(&conditioning);
     return status;

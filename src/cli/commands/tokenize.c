@@ -40,9 +40,7 @@ struct run {
 /* Names the text by its beginning in what the library says about it. */
 static void begin_subject(struct cli_session *session, const char *text, size_t length)
 {
-    size_t shown = length < 40 ? length : 40;
-    while (shown && shown < length && (text[shown] & 0xc0) == 0x80)
-        shown--; /* The text is not cut within a character. */
+    const size_t shown = string_fit(text, length, 40);
     snprintf(session->subject, sizeof(session->subject), "text '%.*s%s': ", (int)shown, text,
              shown < length ? "..." : "");
 }
