@@ -35,9 +35,9 @@ static const struct {
     uint32_t number;
     enum dtype dtype;
 } tensor_types[] = {
-    {0, DTYPE_F32},   {1, DTYPE_F16},   {2, DTYPE_Q4_0}, {3, DTYPE_Q4_1},
-    {6, DTYPE_Q5_0},  {7, DTYPE_Q5_1},  {8, DTYPE_Q8_0}, {12, DTYPE_Q4_K},
-    {13, DTYPE_Q5_K}, {14, DTYPE_Q6_K}, {28, DTYPE_F64}, {30, DTYPE_BF16},
+    {0, DTYPE_F32},   {1, DTYPE_F16},   {2, DTYPE_Q4_0},  {3, DTYPE_Q4_1},  {6, DTYPE_Q5_0},
+    {7, DTYPE_Q5_1},  {8, DTYPE_Q8_0},  {10, DTYPE_Q2_K}, {11, DTYPE_Q3_K}, {12, DTYPE_Q4_K},
+    {13, DTYPE_Q5_K}, {14, DTYPE_Q6_K}, {28, DTYPE_F64},  {30, DTYPE_BF16},
 };
 
 uint32_t gguf_type_number(enum dtype dtype)
@@ -228,7 +228,7 @@ static int read_dtype(struct reader *reader, struct tensor_view *tensor)
     return error_fail(
         VKCLIP_EUNSUPPORTED,
         "%s: %s: tensor type %u is not supported, expected F32, F16, BF16, F64, Q4_0, "
-        "Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K",
+        "Q4_1, Q5_0, Q5_1, Q8_0, or Q2_K to Q6_K",
         reader->path, tensor->name, number);
 }
 

@@ -2,7 +2,7 @@
  *
  * This file has the element types and their decoding. Blocks are decoded as ggml defines them.
  * Those of Q4_0 to Q8_0 are 32 small integers with one fp16 scale, in some types with an fp16
- * minimum. Those of Q4_K to Q6_K are 256 integers in groups of 32 or 16, each of which has a scale
+ * minimum. Those of Q2_K to Q6_K are 256 integers in groups of 32 or 16, each of which has a scale
  * of its own: a small integer that multiplies the block's fp16 scale.
  */
 #include "format/tensor_view.h"
@@ -39,6 +39,10 @@ static const struct {
     [DTYPE_Q5_0] = {"Q5_0", {BLOCK, 2 + 4 + 16}},     /* scale, 32 fifth bits, 32 x 4 bits */
     [DTYPE_Q5_1] = {"Q5_1", {BLOCK, 2 + 2 + 4 + 16}}, /* scale, minimum, fifth bits, 4 bits */
     [DTYPE_Q8_0] = {"Q8_0", {BLOCK, 2 + 32}},         /* scale, 32 x 8 bits */
+    /* 16 x 4 bits for the scales and 16 x 4 for the minima of groups, integers, scale, minimum */
+    [DTYPE_Q2_K] = {"Q2_K", {K_BLOCK, 16 + 64 + 2 + 2}},
+    /* high bits and low 2 bits of the integers, 16 x 6 bits for the scales of groups, scale */
+    [DTYPE_Q3_K] = {"Q3_K", {K_BLOCK, 32 + 64 + 12 + 2}},
     /* scale, minimum, 8 x 6 bits for the scales and 8 x 6 for the minima of groups, integers */
     [DTYPE_Q4_K] = {"Q4_K", {K_BLOCK, 2 + 2 + 12 + 128}},
     [DTYPE_Q5_K] = {"Q5_K", {K_BLOCK, 2 + 2 + 12 + 32 + 128}},
@@ -162,6 +166,40 @@ static void read_small_block(enum dtype dtype, const uint8_t *data, float values
     }
 }
 
+/* In Q2_K, Q3_K and Q6_K each half of a block has 128 elements, in four runs of 32. Two bits of
+ * each element of the runs are the quarters of the 32 bytes of their half. */
+static unsigned take_quarter(const uint8_t *bytes, unsigned element)
+{
+    return bytes[BLOCK * (element / 128) + element % BLOCK] >> 2 * (element / BLOCK % 4) & 3u;
+}
+
+static void read_q2_k(const uint8_t *data, float values[K_BLOCK])
+{
+    const uint8_t *groups = data, *integers = groups + 16, *end = integers + 64;
+    const float scale = take_half(&end), minimum = take_half(&end);
+    for (unsigned i = 0; i < K_BLOCK; i++) {
+        const float step = scale * (float)(groups[i / 16] & 15u);
+        const float lowest = minimum * (float)(groups[i / 16] >> 4);
+        values[i] = step * (float)take_quarter(integers, i) - lowest;
+    }
+}
+
+/* The low 4 bits of 16 groups' scales are the halves of 8 bytes, first the low ones, and the high 2
+ * bits are the quarters of 4 bytes. Bit number `run` of a byte of the high bits belongs to one of
+ * the eight runs of 32 elements; where it is not set, the integer is 4 less. */
+static void read_q3_k(const uint8_t *data, float values[K_BLOCK])
+{
+    const uint8_t *high = data, *low = high + 32, *packed = low + 64, *end = packed + 12;
+    const float scale = take_half(&end);
+    for (unsigned i = 0; i < K_BLOCK; i++) {
+        const unsigned group = i / 16, run = i / BLOCK;
+        const unsigned group_scale = (packed[group % 8] >> 4 * (group / 8) & 15u) |
+                                     (packed[8 + group % 4] >> 2 * (group / 4) & 3u) << 4;
+        const int integer = (int)take_quarter(low, i) - (high[i % BLOCK] >> run & 1 ? 0 : 4);
+        values[i] = scale * (float)((int)group_scale - 32) * (float)integer;
+    }
+}
+
 /* Takes the scale and the minimum of group number `group`, which have 6 bits each, from the 12
  * bytes in which Q4_K and Q5_K pack those of 8 groups: the first 4 groups have the low 6 bits of
  * bytes 0 to 3 and 4 to 7; the others have a half of bytes 8 to 11, and the high 2 bits of the
@@ -199,17 +237,14 @@ static void read_q4_or_q5_k(bool has_fifth_bits, const uint8_t *data, float valu
     }
 }
 
-/* Each half of a block has 128 elements: four runs of 32, whose low 4 bits are the halves of 64
- * bytes, and whose high 2 bits are the quarters of 32 bytes. */
+/* The low 4 bits of the runs are the halves of 64 bytes per half of the block. */
 static void read_q6_k(const uint8_t *data, float values[K_BLOCK])
 {
     const uint8_t *low = data, *high = data + 128, *scales = high + 64, *end = scales + 16;
     const float scale = take_half(&end);
     for (unsigned i = 0; i < K_BLOCK; i++) {
-        const unsigned half = i / 128, run = i / BLOCK % 4, place = i % BLOCK;
-        const unsigned byte = low[64 * half + BLOCK * (run % 2) + place];
-        const unsigned integer =
-            (run < 2 ? byte & 15u : byte >> 4) | (high[BLOCK * half + place] >> 2 * run & 3u) << 4;
+        const unsigned byte = low[64 * (i / 128) + i % 64];
+        const unsigned integer = (i / 64 % 2 ? byte >> 4 : byte & 15u) | take_quarter(high, i) << 4;
         values[i] = scale * (float)(int8_t)scales[i / 16] * (float)((int)integer - 32);
     }
 }
@@ -218,12 +253,23 @@ static void read_q6_k(const uint8_t *data, float values[K_BLOCK])
  * integer: they are exact too, with and without fused multiply-add. */
 static void read_block(enum dtype dtype, const uint8_t *data, float *values)
 {
-    if (dtype == DTYPE_Q6_K)
-        read_q6_k(data, values);
-    else if (dtype == DTYPE_Q4_K || dtype == DTYPE_Q5_K)
+    switch (dtype) {
+    case DTYPE_Q2_K:
+        read_q2_k(data, values);
+        break;
+    case DTYPE_Q3_K:
+        read_q3_k(data, values);
+        break;
+    case DTYPE_Q4_K:
+    case DTYPE_Q5_K:
         read_q4_or_q5_k(dtype == DTYPE_Q5_K, data, values);
-    else
+        break;
+    case DTYPE_Q6_K:
+        read_q6_k(data, values);
+        break;
+    default:
         read_small_block(dtype, data, values);
+    }
 }
 
 int tensor_view_copy(const struct tensor_view *view, uint64_t offset, size_t size, void *copy)

@@ -33,6 +33,8 @@ enum dtype {
     DTYPE_Q5_0,
     DTYPE_Q5_1,
     DTYPE_Q8_0,
+    DTYPE_Q2_K,
+    DTYPE_Q3_K,
     DTYPE_Q4_K,
     DTYPE_Q5_K,
     DTYPE_Q6_K,

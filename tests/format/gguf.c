@@ -366,7 +366,7 @@ static const struct {
     {HEAD(1, 0) "st i2 l4294967296 l4294967296 i0 l0", FORMAT, "t: shape is empty or overflows"},
     {HEAD(1, 0) "st i1 l4611686018427387904 i0 l0", FORMAT, "t: shape is empty or overflows"},
     {HEAD(1, 0) "st i1 l1 i4 l0", UNSUPPORTED, "t: tensor type 4 is not supported"},
-    {HEAD(1, 0) "st i1 l256 i11 l0", UNSUPPORTED, "t: tensor type 11 is not supported"},
+    {HEAD(1, 0) "st i1 l256 i15 l0", UNSUPPORTED, "t: tensor type 15 is not supported"},
     {HEAD(1, 0) "st i1 l1 i4294967295 l0", UNSUPPORTED, "tensor type 4294967295 is not"},
     {HEAD(1, 0) "st i2 l31 l32 i2 l0 a32 z999", FORMAT, "t: Q4_0 needs rows of a multiple of 32"},
     {HEAD(1, 0) "st i1 l288 i14 l0 a32 z420", FORMAT, "t: Q6_K needs rows of a multiple of 256"},

@@ -131,7 +131,8 @@ static void reads_large_blocks(void **state)
 {
     (void)state;
     uint8_t q4_k[144] = {0x00, 0x38, 0x00, 0x40}, q5_k[176] = {0x00, 0x38, 0x00, 0x40};
-    uint8_t q6_k[210] = {[209] = 0x38};
+    uint8_t q6_k[210] = {[209] = 0x38}, q3_k[110] = {[109] = 0x38};
+    uint8_t q2_k[84] = {[81] = 0x38, [83] = 0x40};
     for (int g = 0; g < 8; g++) {
         const int scale = 7 * g + 3, minimum = 8 * g + 7;
         if (g < 4) {
@@ -152,11 +153,21 @@ static void reads_large_blocks(void **state)
         q6_k[64 * half + 32 * (run % 2) + i % 32] |= (uint8_t)((six & 15) << 4 * (run / 2));
         q6_k[128 + 32 * half + i % 32] |= (uint8_t)(six >> 4 << 2 * run);
         q6_k[192 + i / 16] = (uint8_t)(i / 16 * 17 - 128);
+        q3_k[i % 32] |= (uint8_t)((i & 7) >> 2 << group);
+        q3_k[32 + 32 * half + i % 32] |= (uint8_t)((i & 3) << 2 * run);
+        q2_k[16 + 32 * half + i % 32] |= (uint8_t)((i & 3) << 2 * run);
+    }
+    for (int g = 0; g < 16; g++) { /* Q2_K and Q3_K have 16 groups of 16 elements. */
+        q2_k[g] = (uint8_t)(g | (15 - g) << 4);
+        q3_k[96 + g % 8] |= (uint8_t)((4 * g + 1) % 16 << 4 * (g / 8));
+        q3_k[104 + g % 4] |= (uint8_t)((4 * g + 1) / 16 << 2 * (g / 4));
     }
     struct tensor_view views[] = {
         {.dtype = DTYPE_Q4_K, .data = q4_k, .size = sizeof(q4_k)},
         {.dtype = DTYPE_Q5_K, .data = q5_k, .size = sizeof(q5_k)},
         {.dtype = DTYPE_Q6_K, .data = q6_k, .size = sizeof(q6_k)},
+        {.dtype = DTYPE_Q3_K, .data = q3_k, .size = sizeof(q3_k)},
+        {.dtype = DTYPE_Q2_K, .data = q2_k, .size = sizeof(q2_k)},
     };
     float found[ARRAY_COUNT(views)][256];
     for (size_t i = 0; i < ARRAY_COUNT(views); i++) {
@@ -171,6 +182,8 @@ static void reads_large_blocks(void **state)
         assert_true(found[0][i] == step * (float)(i & 15) - lowest);
         assert_true(found[1][i] == step * (float)(i % 32) - lowest);
         assert_true(found[2][i] == 0.5f * (float)(i / 16 * 17 - 128) * (float)(i % 64 - 32));
+        assert_true(found[3][i] == 0.5f * (float)(i / 16 * 4 + 1 - 32) * (float)(i % 8 - 4));
+        assert_true(found[4][i] == 0.5f * (float)(i / 16 * (i & 3)) - 2 * (float)(15 - i / 16));
     }
 }
 
