@@ -198,18 +198,28 @@ static void settle_chunks(struct conditioning *conditioning)
         }
 }
 
-static int encode_side(struct conditioning *conditioning, struct side *side)
+/* Runs one encoder for both sides. Where they take the same layer and length they run at once, so
+ * that weights that are streamed to the device pass once. */
+static int run_encoder(struct conditioning *conditioning, size_t index)
 {
-    const struct vkclip_conditioner *conditioner = conditioning->conditioner;
+    struct encoding *encodings[SIDES];
+    struct vkclip_features features[SIDES];
+    size_t count = 0;
     int error = VKCLIP_OK;
-    for (size_t i = 0; i < conditioner->encoder_count && !error; i++) {
-        struct vkclip_features features;
-        if (!conditioner->encoders[i].model || !side->count)
+    for (size_t s = 0; s < conditioning->side_count && !error; s++) {
+        struct side *side = &conditioning->sides[s];
+        if (!side->count)
             continue;
-        error = choose_features(conditioning, side->negative, i, &features);
-        if (!error)
-            error = encoding_run(&side->encodings[i], &features);
+        error = choose_features(conditioning, side->negative, index, &features[count]);
+        encodings[count++] = &side->encodings[index];
     }
+    if (error)
+        return error;
+    if (count == SIDES && features[0].layer == features[1].layer &&
+        encodings[0]->length == encodings[1]->length)
+        return encoding_run(encodings, SIDES, &features[0]);
+    for (size_t i = 0; i < count && !error; i++)
+        error = encoding_run(&encodings[i], 1, &features[i]);
     return error;
 }
 
@@ -256,16 +266,22 @@ struct place {
     size_t row, column, rows, width; /* rows of 0: it gives no states */
 };
 
-/* Places all encoders. Sizes are those of the prompts, because negative ones may have been left
- * out. Returns the rows and columns of all together. */
-static void arrange(const struct conditioning *conditioning, struct place places[FAMILY_ENCODERS],
-                    size_t shape[3])
+/* Returns what an encoder made of a side, or of the prompts if nothing of this side was encoded. */
+static const struct encoding *find_encoding(const struct conditioning *conditioning,
+                                            const struct side *side, size_t index)
+{
+    return side->count ? &side->encodings[index] : &conditioning->sides[0].encodings[index];
+}
+
+/* Places all encoders, and tells the rows and columns of all together. */
+static void arrange(const struct conditioning *conditioning, const struct side *side,
+                    struct place places[FAMILY_ENCODERS], size_t shape[3])
 {
     const struct vkclip_conditioner *conditioner = conditioning->conditioner;
     struct place all = {0};
     for (size_t i = 0; i < conditioner->encoder_count; i++) {
         const struct family_encoder *row = conditioner->encoders[i].row;
-        const struct encoding *encoding = &conditioning->sides[0].encodings[i];
+        const struct encoding *encoding = find_encoding(conditioning, side, i);
         struct place *place = &places[i];
         *place = (struct place){0};
         if (row->features.pooled)
@@ -312,7 +328,7 @@ static int add_states(struct conditioning *conditioning, const struct side *side
 {
     struct place places[FAMILY_ENCODERS];
     size_t shape[3];
-    arrange(conditioning, places, shape);
+    arrange(conditioning, side, places, shape);
     float *target = add_tensor(conditioning, side, "prompt_embeds", VKCLIP_TENSOR_F32, 3, shape);
     if (!target)
         return fail_memory();
@@ -320,14 +336,6 @@ static int add_states(struct conditioning *conditioning, const struct side *side
         if (side->encodings[i].states)
             copy_states(conditioning, side, &side->encodings[i], &places[i], shape, target);
     return VKCLIP_OK;
-}
-
-/* Tells how wide the vector is that an encoder gives: as wide as for the prompts, because negative
- * ones may have been left out. */
-static size_t pooled_width(const struct conditioning *conditioning, size_t index)
-{
-    const struct encoding *encoding = &conditioning->sides[0].encodings[index];
-    return encoding->pooled ? encoding->pooled_width : 0;
 }
 
 static void copy_pooled(const struct conditioning *conditioning, const struct side *side,
@@ -342,13 +350,18 @@ static void copy_pooled(const struct conditioning *conditioning, const struct si
     }
 }
 
+static size_t pooled_width(const struct encoding *encoding)
+{
+    return encoding->pooled ? encoding->pooled_width : 0;
+}
+
 static int add_pooled(struct conditioning *conditioning, const struct side *side)
 {
     const struct family *family = conditioning->conditioner->family;
     const char *name = family->pooled ? family->pooled : "pooled_prompt_embeds";
     size_t width = 0, column = 0;
     for (size_t i = 0; i < FAMILY_ENCODERS; i++)
-        width += pooled_width(conditioning, i);
+        width += pooled_width(find_encoding(conditioning, side, i));
     if (!width)
         return VKCLIP_OK;
     const size_t flat[] = {0, width}, row[] = {0, 1, width};
@@ -359,7 +372,7 @@ static int add_pooled(struct conditioning *conditioning, const struct side *side
     for (size_t i = 0; i < FAMILY_ENCODERS; i++) {
         if (side->encodings[i].pooled)
             copy_pooled(conditioning, side, &side->encodings[i], width, target + column);
-        column += pooled_width(conditioning, i);
+        column += pooled_width(find_encoding(conditioning, side, i));
     }
     return VKCLIP_OK;
 }
@@ -369,7 +382,7 @@ static int add_mask(struct conditioning *conditioning, const struct side *side)
 {
     const struct family *family = conditioning->conditioner->family;
     const struct encoding *encoding = &side->encodings[0];
-    const size_t shape[] = {0, conditioning->sides[0].encodings[0].length};
+    const size_t shape[] = {0, find_encoding(conditioning, side, 0)->length};
     if (!family->attention_mask)
         return VKCLIP_OK;
     int32_t *mask =
@@ -456,8 +469,9 @@ static int encode_sides(struct conditioning *conditioning)
         error = tokenize_side(conditioning, &conditioning->sides[s]);
     if (!error)
         settle_chunks(conditioning);
-    for (size_t s = 0; s < conditioning->side_count && !error; s++)
-        error = encode_side(conditioning, &conditioning->sides[s]);
+    for (size_t i = 0; i < conditioning->conditioner->encoder_count && !error; i++)
+        if (conditioning->conditioner->encoders[i].model)
+            error = run_encoder(conditioning, i);
     return error;
 }
 

@@ -158,11 +158,26 @@ static int write_rows(struct encoding *encoding)
 
 /* ---- Running --------------------------------------------------------------------------------- */
 
+/* The rows of several encodings by one encoder, which run in the same batches. */
+struct rows {
+    struct encoding *const *encodings;
+    size_t count; /* of encodings */
+};
+
+/* Returns the encoding that has a row, whose number in it *row becomes. */
+static struct encoding *find_row(const struct rows *rows, size_t *row)
+{
+    size_t i = 0;
+    while (*row >= rows->encodings[i]->rows)
+        *row -= rows->encodings[i++]->rows;
+    return rows->encodings[i];
+}
+
 /* Is the write function of struct batches. */
 static int put_row(void *user, struct replica *replica, const struct replica_plan *plan, size_t row,
                    uint32_t place, unsigned thread)
 {
-    const struct encoding *encoding = user;
+    const struct encoding *encoding = find_row(user, &row);
     const struct conditioner_encoder *encoder = encoding->encoder;
     const uint32_t length = encoding->length;
     const int32_t end = (int32_t)encoding->ends[row];
@@ -178,14 +193,17 @@ static int put_row(void *user, struct replica *replica, const struct replica_pla
 /* Is the read function of struct batches. Each row is written by one replica. */
 static int take_rows(void *user, const struct replica_plan *plan, size_t first, size_t number)
 {
-    const struct encoding *encoding = user;
-    const size_t states = encoding->length * encoding->width, pooled = encoding->pooled_width;
-    const int vectors = encoding->states ? plan->embeddings : plan->features;
-    if (encoding->states)
-        plan_read(plan->plan, plan->features, 0, &encoding->states[first * states],
-                  number * states);
-    if (encoding->pooled)
-        plan_read(plan->plan, vectors, 0, &encoding->pooled[first * pooled], number * pooled);
+    for (size_t place = 0; place < number; place++) {
+        size_t row = first + place;
+        const struct encoding *encoding = find_row(user, &row);
+        const size_t states = encoding->length * encoding->width, pooled = encoding->pooled_width;
+        const int vectors = encoding->states ? plan->embeddings : plan->features;
+        if (encoding->states)
+            plan_read(plan->plan, plan->features, place * states, &encoding->states[row * states],
+                      states);
+        if (encoding->pooled)
+            plan_read(plan->plan, vectors, place * pooled, &encoding->pooled[row * pooled], pooled);
+    }
     return VKCLIP_OK;
 }
 
@@ -204,15 +222,18 @@ static int allocate_results(struct encoding *encoding, const struct tower_featur
     return good ? VKCLIP_OK : fail_memory();
 }
 
-static int run_rows(struct encoding *encoding, const struct tower_features *features)
+static int run_rows(struct rows *rows, const struct tower_features *features)
 {
-    const struct vkclip_model *model = encoding->encoder->model;
-    const struct batches_group all = {.length = encoding->length, .end = encoding->rows};
+    const struct encoding *first = rows->encodings[0];
+    const struct vkclip_model *model = first->encoder->model;
+    struct batches_group all = {.length = first->length};
+    for (size_t i = 0; i < rows->count; i++)
+        all.end += rows->encodings[i]->rows;
     const struct batches work = {.tower = TOWER_TEXT,
-                                 .count = encoding->rows,
+                                 .count = all.end,
                                  .groups = &all,
                                  .features = *features,
-                                 .user = encoding,
+                                 .user = rows,
                                  .write = put_row,
                                  .parallel = true,
                                  .read = take_rows};
@@ -230,24 +251,29 @@ static void weigh_rows(struct encoding *encoding)
                          &encoding->states[(i * encoding->chunks + chunk) * row]);
 }
 
-int encoding_run(struct encoding *encoding, const struct vkclip_features *wanted)
+int encoding_run(struct encoding *const *encodings, size_t count,
+                 const struct vkclip_features *wanted)
 {
-    const struct vkclip_model *model = encoding->encoder->model;
+    const struct conditioner_encoder *encoder = encodings[0]->encoder;
+    const struct vkclip_model *model = encoder->model;
+    struct rows rows = {.encodings = encodings, .count = count};
     struct tower_features features;
     int error =
         tower_find_features(model_name(model), &model->spec.config, TOWER_TEXT, wanted, &features);
-    features.embedding = encoding->encoder->row->embedding != FAMILY_NO_EMBEDDING;
-    features.masked = encoding->encoder->row->masked;
+    features.embedding = encoder->row->embedding != FAMILY_NO_EMBEDDING;
+    features.masked = encoder->row->masked;
     if (!error)
         error = weights_check(model->weights);
+    for (size_t i = 0; i < count && !error; i++) {
+        error = write_rows(encodings[i]);
+        if (!error)
+            error = allocate_results(encodings[i], &features);
+    }
     if (!error)
-        error = write_rows(encoding);
-    if (!error)
-        error = allocate_results(encoding, &features);
-    if (!error)
-        error = run_rows(encoding, &features);
-    if (!error && encoding->states)
-        weigh_rows(encoding);
+        error = run_rows(&rows, &features);
+    for (size_t i = 0; i < count && !error; i++)
+        if (encodings[i]->states)
+            weigh_rows(encodings[i]);
     return error;
 }
 

@@ -33,9 +33,10 @@ int encoding_tokenize_text(const struct conditioner_encoder *encoder, const char
 int encoding_tokenize(const struct conditioner_encoder *encoder, const char *const *texts,
                       size_t count, const struct vkclip_condition_params *params, uint32_t length,
                       struct encoding *encoding);
-/* Computes the states and vectors. Prompts with fewer than `encoding->chunks` chunks are continued
- * with empty ones. */
-int encoding_run(struct encoding *encoding, const struct vkclip_features *features);
+/* Computes the states and vectors of encodings by one encoder that have the same length. Prompts
+ * with fewer than `encoding->chunks` chunks are continued with empty ones. */
+int encoding_run(struct encoding *const *encodings, size_t count,
+                 const struct vkclip_features *features);
 void encoding_close(struct encoding *encoding);
 
 #endif

@@ -125,6 +125,18 @@ class Condition(CommandTest):
         for name in expected:
             self.assertEqual(found[name].values, expected[name].values, name)
 
+    def test_lengths(self):
+        """ComfyUI's sequence for T5 grows with the prompt, and each side has its own length."""
+        options = ['--syntax', 'comfy', '--max-sequence-length', '8']
+        one = self.condition('-p', 'a cat', *options)[0]
+        both = self.condition('-p', 'a photo of a red cat and a dog, both of them asleep', '--negative', 'a cat', *options)[0]
+        self.assertGreater(both['prompt_embeds'].shape[1], 8)
+        self.assertEqual(both['prompt_attention_mask'].shape[1], both['prompt_embeds'].shape[1])
+        self.assertEqual(both['negative_prompt_embeds'].shape, [1, 8, 32])
+        self.assert_close(both['negative_prompt_embeds'].values, one['prompt_embeds'].values, 1e-5)
+        self.fail_condition(1, 'condition them one by one', '-p', 'a cat', '-p', 'a photo of a red cat and a dog',
+                            *options)
+
     def test_vocabularies(self):
         flux, t5 = self.need_pipeline('flux'), golden('conditioning/t5/single/t5xxl_fp16.safetensors')
         own = self.condition('-p', 'a red cat', model=flux)[0]
