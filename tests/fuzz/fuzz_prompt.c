@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
+#include "base/array.h"
 #include "text/prompt.h"
 
 #include <math.h>
@@ -40,14 +41,19 @@ static void check_prompt(const struct vkclip_prompt *prompt, const struct prompt
                        place->vector < form->embeddings[place->embedding].vectors,
                    "vector");
     }
-    struct vkclip_prompt one = {prompt->places, 1, 1, 0, 0, NULL, prompt->weighting};
+    const struct vkclip_prompt one = {
+        .places = prompt->places, .chunks = 1, .length = 1, .weighting = prompt->weighting};
     prompt_weigh(&one, 0, 2, empty, rows);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct vkclip_embedding embeddings[] = {{"cat", 3}, {"a, b", 70}, {"<x>", 1}};
-    struct prompt_form form = {"fuzz", tokenizer, 77, 0, false, false, false, embeddings, 3};
+    struct prompt_form form = {.name = "fuzz",
+                               .tokenizer = tokenizer,
+                               .pad_text = "!",
+                               .embeddings = embeddings,
+                               .embedding_count = ARRAY_COUNT(embeddings)};
     struct vkclip_prompt prompt;
     if (size < 2)
         return 0;
