@@ -24,7 +24,7 @@ static void make_header(const void *data, size_t size, char header[HEADER + 1])
 
 char *cache_path(const char *folder, const char *name)
 {
-    return folder_make_all(folder) ? string_format("%s/%s", folder, name) : NULL;
+    return folder_make_all(folder, 0700) ? string_format("%s/%s", folder, name) : NULL;
 }
 
 static bool is_intact(const struct file_map *map)

@@ -138,7 +138,7 @@ int folder_make_new(const char *path)
     return error;
 }
 
-bool folder_make_all(const char *path)
+bool folder_make_all(const char *path, unsigned mode)
 {
     char *copy = string_format("%s", path);
     if (!copy)
@@ -146,10 +146,10 @@ bool folder_make_all(const char *path)
     for (char *separator = copy; *separator; separator++)
         if (*separator == '/' && separator != copy) {
             *separator = 0;
-            make_one(copy, 0700);
+            make_one(copy, mode);
             *separator = '/';
         }
-    make_one(copy, 0700);
+    make_one(copy, mode);
     const bool usable = folder_exists(copy) && !access(copy, W_OK);
     free(copy);
     return usable;

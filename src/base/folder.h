@@ -13,9 +13,9 @@ int folder_make(const char *path);
 /* Makes a folder, or accepts an empty folder. Refuses a folder that holds files, so that no files
  * are overwritten or mixed. */
 int folder_make_new(const char *path);
-/* Makes a folder and all folders above it, for this user only. Returns whether the folder exists
- * and can be written to. */
-bool folder_make_all(const char *path);
+/* Makes a folder and all folders above it with these permissions: 0700 for this user only, 0777 for
+ * whom the user's umask allows. Returns whether the folder exists and can be written to. */
+bool folder_make_all(const char *path, unsigned mode);
 /* Renames the folder `source` to `target` and removes an older folder of that name. The files in
  * `source` must be on the disk already. After an error the older folder is still there. */
 int folder_replace(const char *source, const char *target);

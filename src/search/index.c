@@ -19,7 +19,7 @@ static int make_parent(const char *path)
 {
     const char *name = file_name(path);
     char *folder = string_format("%.*s", (int)(name - path), path);
-    const bool good = folder && folder_make_all(folder);
+    const bool good = folder && folder_make_all(folder, 0700);
     free(folder);
     return good ? VKCLIP_OK : error_fail(VKCLIP_EIO, "%s: its folder cannot be made", path);
 }
@@ -49,7 +49,7 @@ static int name_vectors(struct vkclip_index *index)
     const bool local = !store_is_on_server(index->path);
     if (local)
         index->files_path = string_format("%s", index->path);
-    else if (index->cache_folder && folder_make_all(index->cache_folder))
+    else if (index->cache_folder && folder_make_all(index->cache_folder, 0700))
         index->files_path =
             string_format("%s/index-%016llx", index->cache_folder,
                           (unsigned long long)hash_bytes(0, index->path, strlen(index->path)));

@@ -210,7 +210,7 @@ static void test_folders(void **state)
     assert_true(folder_exists(two)); /* The older folder stays. */
     assert_failed(folder_list(one, &names, &count), VKCLIP_EIO, "one");
 
-    assert_true(folder_make_all(deep));
+    assert_true(folder_make_all(deep, 0700));
     assert_true(folder_exists(deep));
     folder_remove(two);
     assert_false(folder_exists(two));

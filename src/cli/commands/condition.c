@@ -392,6 +392,23 @@ static int run_groups(struct run *run)
 
 /* ---- The command ----------------------------------------------------------------------------- */
 
+/* Refuses a name that two prompts have, because the second file would replace the first. */
+static int check_twins(const struct run *run)
+{
+    const struct cli_inputs *names = &run->prompts.names;
+    json_t *seen = json_object();
+    int status = seen ? CLI_DONE : fail_memory();
+    for (size_t i = 0; i < names->count && !status; i++) {
+        if (json_object_get(seen, names->items[i].text))
+            status = cli_fail(CLI_FAILED, "%s: two prompts have the name '%s'",
+                              run->options->prompts_from, names->items[i].text);
+        else if (json_object_set_new(seen, names->items[i].text, json_true()))
+            status = fail_memory();
+    }
+    json_decref(seen);
+    return status;
+}
+
 /* A folder needs names of files. */
 static int check_names(const struct run *run)
 {
@@ -405,7 +422,9 @@ static int check_names(const struct run *run)
         if (!*names->items[i].text || strpbrk(names->items[i].text, "/\\"))
             return cli_fail(CLI_FAILED, "%s: the name '%s' cannot be that of a file",
                             run->options->prompts_from, names->items[i].text);
-    return folder_make_all(run->options->output)
+    if (check_twins(run))
+        return CLI_FAILED;
+    return folder_make_all(run->options->output, 0777)
                ? CLI_DONE
                : cli_fail(CLI_FAILED, "%s: cannot be made", run->options->output);
 }

@@ -55,7 +55,8 @@ static int take_line(const char *path, size_t number, json_t *line, struct promp
         if (text && i && i != NAME && list->count + 1 != prompts->texts[0].count)
             return fail_line(path, number, "earlier lines have no ", keys[i]);
         if (!text && i != NAME && list->count)
-            return fail_line(path, number, "expected as in earlier lines ", keys[i]);
+            return fail_line(path, number, "expected, as in earlier lines, a text called ",
+                             keys[i]);
         if (!text && i != NAME)
             continue;
         const char *bytes = text ? json_string_value(text) : name;
@@ -78,8 +79,11 @@ int prompts_read(struct cli_session *session, const char *path, struct prompts *
         number++;
         if (!reader.length)
             continue;
-        json_t *line = json_loadb(reader.text, reader.length, JSON_ALLOW_NUL, NULL);
-        status = take_line(path, number, line, prompts);
+        json_error_t error;
+        json_t *line =
+            json_loadb(reader.text, reader.length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
+        status = line ? take_line(path, number, line, prompts)
+                      : cli_fail(CLI_FAILED, "%s: line %zu: %s", path, number, error.text);
         json_decref(line);
     }
     cli_close_reader(&reader);
