@@ -826,8 +826,10 @@ VKCLIP_API const char *vkclip_diffusion_family(size_t index);
  *   a name                     of any of these in the Hugging Face hub's cache
  * and `count` is at least 1. Memory on the device is taken for all encoders now, and their weights
  * are read when they are first used. Errors: EINVALID (the files are of no known family or could be
- * of several, and params->family is NULL), EABSENT (an encoder or a vocabulary is missing),
- * EUNSUPPORTED (the pipeline of another kind of model), and those of vkclip_open_model. */
+ * of several, and params->family is NULL; a path, an embedding or a LoRA is for none of its
+ * encoders), EABSENT (an encoder or a vocabulary is missing), EUNSUPPORTED (the pipeline of another
+ * kind of model), and those of vkclip_open_model. An embedding for other encoders is left out with
+ * a warning where a folder has it. */
 VKCLIP_API int vkclip_open_conditioner(struct vkclip_device *device, const char *const *paths,
                                        size_t count, const struct vkclip_conditioner_params *params,
                                        struct vkclip_conditioner **conditioner);
@@ -921,8 +923,9 @@ struct vkclip_conditioning {
  * negative_prompt_embeds [count,tokens,width], by the family also pooled_prompt_embeds or
  * prompt_embeds_pooled, and prompt_attention_mask, and each with negative_ before it. A text that
  * is cut is logged as a warning. The caller releases the result with vkclip_free_conditioning.
- * Errors: EINVALID, ETOOLONG (`strict`), EABSENT (`strict`: an unknown embedding), EMEMORY,
- * EDEVICE, ELOST, EDEVICEMEMORY. */
+ * Errors: EINVALID (also values that are infinite or no numbers in the type of the results),
+ * ETOOLONG (`strict`), EABSENT (`strict`: an unknown embedding), EMEMORY, EDEVICE, ELOST,
+ * EDEVICEMEMORY. */
 VKCLIP_API int vkclip_condition(struct vkclip_conditioner *conditioner,
                                 const struct vkclip_condition_params *params,
                                 struct vkclip_conditioning **conditioning);

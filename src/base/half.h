@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#define HALF_LARGEST 65504.0f
+
 /* IEEE half precision has 5 bits of exponent and 10 of mantissa. */
 float half_to_float(uint16_t value);
 uint16_t half_from_float(float value);

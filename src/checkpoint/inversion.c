@@ -117,7 +117,7 @@ static const struct inversion *find_name(const struct inversions *inversions, co
     return NULL;
 }
 
-static int add_file(struct inversions *inversions, const char *path)
+static int add_file(struct inversions *inversions, const char *path, bool listed)
 {
     struct inversion added;
     struct inversion *list =
@@ -134,6 +134,7 @@ static int add_file(struct inversions *inversions, const char *path)
         close_inversion(&added);
         return VKCLIP_OK;
     }
+    added.listed = listed;
     list[inversions->count++] = added;
     return VKCLIP_OK;
 }
@@ -151,7 +152,7 @@ static int add_folder(struct inversions *inversions, const char *folder)
         char *path = known ? string_format("%s/%s", folder, names[i]) : NULL;
         if (known && !path)
             error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
-        if (path && add_file(inversions, path))
+        if (path && add_file(inversions, path, true))
             log_message(VKCLIP_LOG_WARNING, "left out: %s", error_last());
         free(path);
     }
@@ -161,7 +162,7 @@ static int add_folder(struct inversions *inversions, const char *folder)
 
 int inversions_add(struct inversions *inversions, const char *path)
 {
-    return folder_exists(path) ? add_folder(inversions, path) : add_file(inversions, path);
+    return folder_exists(path) ? add_folder(inversions, path) : add_file(inversions, path, false);
 }
 
 void inversions_close(struct inversions *inversions)

@@ -8,6 +8,7 @@
 #ifndef VKCLIP_CHECKPOINT_INVERSION_H
 #define VKCLIP_CHECKPOINT_INVERSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@ enum { INVERSION_ENCODERS = 3 };
 struct inversion {
     char *name; /* of the file without its extension, by which prompts call it */
     char *path;
+    bool listed; /* It was found in a folder, and may be for another model. */
     struct inversion_vectors vectors[INVERSION_ENCODERS];
     size_t count;
 };

@@ -263,6 +263,9 @@ int lora_open(const char *path, float strength, struct lora **result)
 {
     struct lora *lora = *result = calloc(1, sizeof(*lora));
     int error = VKCLIP_OK;
+    if (!isfinite(strength))
+        error = error_fail(VKCLIP_EINVALID, "%s: strength %g, expected a finite number", path,
+                           (double)strength);
     if (!lora || !(lora->path = string_format("%s", path)))
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     if (!error)
@@ -425,6 +428,19 @@ static int merge_module(const struct lora *lora, const struct module *module,
     return weights_add_product(weights, matrix->canonical, part->first_row, &product);
 }
 
+int lora_check_places(const struct lora *lora, unsigned places)
+{
+    for (size_t i = 0; i < lora->count; i++) {
+        const struct module *module = &lora->modules[i];
+        if (module->place && !(places >> module->place & 1))
+            return error_fail(VKCLIP_EINVALID,
+                              "%s: %s: the model has no text encoder of this name: is the file for "
+                              "another model?",
+                              lora->path, module->name);
+    }
+    return VKCLIP_OK;
+}
+
 static bool is_t5(const struct weights *weights)
 {
     uint64_t shape[TENSOR_MAX_RANK];
@@ -434,8 +450,7 @@ static bool is_t5(const struct weights *weights)
 
 int lora_merge(struct lora *lora, unsigned place, struct weights *weights)
 {
-    /* Kohya's trainer gives T5 the number 3 also in FLUX, where T5 is the second encoder. */
-    const unsigned other_place = is_t5(weights) ? 3 : place;
+    const unsigned other_place = is_t5(weights) ? LORA_PLACE_T5 : place;
     int error = VKCLIP_OK;
     for (size_t i = 0; i < lora->count && !error; i++) {
         struct module *module = &lora->modules[i];

@@ -18,6 +18,13 @@ struct lora;
 int lora_open(const char *path, float strength, struct lora **lora);
 void lora_close(struct lora **lora);
 
+/* Kohya's trainer gives T5 this place also in FLUX, where T5 is the second encoder. */
+enum { LORA_PLACE_T5 = 3 };
+
+/* Refuses a file with products for a text encoder whose place has no bit (1 << place) in `places`.
+ * Returns EINVALID. */
+int lora_check_places(const struct lora *lora, unsigned places);
+
 /* Adds the products for one text encoder to its weights, which then own them; to be called before
  * the weights are read for a device. `place` is the
  * encoder's place in its pipeline: 1 for text_encoder, 2 for text_encoder_2, 3 for text_encoder_3.

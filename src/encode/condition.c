@@ -10,6 +10,8 @@
 #include "base/string.h"
 #include "encode/encoding.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -424,6 +426,28 @@ static int add_usage(struct conditioning *conditioning)
     return VKCLIP_OK;
 }
 
+/* Refuses values that the results' type does not have, because a diffusion model would make black
+ * pictures of them. */
+static int check_values(const struct result *result, bool f16)
+{
+    const float most = f16 ? HALF_LARGEST : FLT_MAX;
+    for (size_t i = 0; i < result->shown.tensor_count; i++) {
+        const struct vkclip_tensor *tensor = &result->tensors[i];
+        const float *values = tensor->data;
+        size_t good = 0;
+        if (tensor->type != VKCLIP_TENSOR_F32)
+            continue;
+        while (good < tensor->size / sizeof(*values) && fabsf(values[good]) <= most)
+            good++;
+        if (good < tensor->size / sizeof(*values))
+            return error_fail(VKCLIP_EINVALID,
+                              "%s: found the value %g, expected at most %g in fp%d: are weights in "
+                              "prompts, a LoRA or an embedding too large?",
+                              tensor->name, (double)values[good], (double)most, f16 ? 16 : 32);
+    }
+    return VKCLIP_OK;
+}
+
 static int convert_to_half(struct result *result)
 {
     for (size_t i = 0; i < result->shown.tensor_count; i++) {
@@ -457,6 +481,8 @@ static int arrange_sides(struct conditioning *conditioning)
     }
     if (!error)
         error = add_usage(conditioning);
+    if (!error)
+        error = check_values(conditioning->result, conditioning->params->f16);
     if (!error && conditioning->params->f16)
         error = convert_to_half(conditioning->result);
     return error;

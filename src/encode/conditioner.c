@@ -6,6 +6,7 @@
  */
 #include "encode/conditioner.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "checkpoint/lora.h"
 #include "encode/sources.h"
 
@@ -255,6 +256,18 @@ static int find_kinds(struct opening *opening)
     return error;
 }
 
+/* Returns a bit for each place of a text encoder that the family has, counted as lora_merge does.
+ */
+static unsigned find_places(const struct vkclip_conditioner *conditioner)
+{
+    unsigned places = 0;
+    for (size_t i = 0; i < conditioner->encoder_count; i++) {
+        const struct family_encoder *row = conditioner->encoders[i].row;
+        places |= 2u << family_folder_index(row) | (row->sequence ? 1u << LORA_PLACE_T5 : 0);
+    }
+    return places;
+}
+
 /* Opens the files that change encoders. */
 static int open_changes(struct opening *opening)
 {
@@ -270,11 +283,14 @@ static int open_changes(struct opening *opening)
     for (size_t i = 0; i < params->lora_count && !error; i++) {
         const struct vkclip_lora *lora = &params->loras[i];
         error = lora_open(lora->path, lora->scale == 0 ? 1 : lora->scale, &opening->loras[i]);
+        if (!error)
+            error = lora_check_places(opening->loras[i], find_places(opening->conditioner));
     }
     return error;
 }
 
-/* Refuses an inversion that no encoder has vectors of. */
+/* Refuses an inversion that no encoder has vectors of. Folders are those of all models that someone
+ * has, so that in them such files are left out. */
 static int check_inversions(const struct vkclip_conditioner *conditioner)
 {
     for (size_t i = 0; i < conditioner->inversions.count; i++) {
@@ -283,10 +299,14 @@ static int check_inversions(const struct vkclip_conditioner *conditioner)
         for (size_t e = 0; e < conditioner->encoder_count; e++)
             for (size_t k = 0; k < conditioner->encoders[e].embedding_count; k++)
                 used |= conditioner->encoders[e].embeddings[k].name == inversion->name;
-        if (!used)
-            return error_fail(VKCLIP_EINVALID, "%s: its vectors of width %u fit no encoder of %s",
-                              inversion->path, inversion->vectors[0].width,
-                              conditioner->family->name);
+        if (used)
+            continue;
+        int error =
+            error_fail(VKCLIP_EINVALID, "%s: its vectors of width %u fit no encoder of %s",
+                       inversion->path, inversion->vectors[0].width, conditioner->family->name);
+        if (!inversion->listed)
+            return error;
+        log_message(VKCLIP_LOG_WARNING, "left out: %s", error_last());
     }
     return VKCLIP_OK;
 }
@@ -326,6 +346,8 @@ int conditioner_open(struct vkclip_device *device, const char *const *paths, siz
     int error = sources_open(paths, count, &opening.sources);
     if (!error)
         error = sources_find_family(&opening.sources, params->family, &conditioner->family);
+    if (!error)
+        error = sources_check(&opening.sources, conditioner->family);
     if (!error) {
         take_defaults(conditioner, &opening.sources);
         error = open_all(&opening);

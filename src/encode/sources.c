@@ -220,6 +220,20 @@ int sources_find_family(const struct sources *sources, const char *name,
                                sources->folder, sources->pipeline.class_name, list_families(names));
 }
 
+int sources_check(const struct sources *sources, const struct family *family)
+{
+    for (size_t i = 0; i < sources->count; i++) {
+        const struct source *source = &sources->list[i];
+        bool used = source->path == sources->folder;
+        for (size_t e = 0; e < family_encoder_count(family); e++)
+            used |= source->has[name_index(family->encoders[e].name)];
+        if (!used)
+            return error_fail(VKCLIP_EINVALID, "%s: holds none of the text encoders of %s",
+                              source->path, family->name);
+    }
+    return VKCLIP_OK;
+}
+
 const struct source *sources_find_file(const struct sources *sources, const char *name)
 {
     for (size_t i = sources->count; i-- > 0;)

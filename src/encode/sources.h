@@ -34,6 +34,8 @@ void sources_close(struct sources *sources);
 /* Finds the family that is called `name` or, if that is NULL, whose files these are. */
 int sources_find_family(const struct sources *sources, const char *name,
                         const struct family **family);
+/* Refuses a path of which the family would use nothing. */
+int sources_check(const struct sources *sources, const struct family *family);
 /* Returns the last source with a file that holds an encoder of this name, or NULL. */
 const struct source *sources_find_file(const struct sources *sources, const char *name);
 /* Tells whether the pipeline's folder has an encoder, and writes the path of its folder. */

@@ -90,16 +90,19 @@ class Condition(CommandTest):
     def test_bad_prompts_from(self):
         for content, message in [
                 (b'', 'no prompt in it'),
-                (b'{"prompt":"a"', 'line 1: expected an object'),
+                (b'{"prompt":"a"', "line 1: '}' expected near end of file"),
+                (b'["a"]', 'line 1: expected an object'),
+                (b'{"prompt":"a","prompt":"b"}', 'line 1: duplicate object key'),
                 (b'{"text":"a"}', 'line 1: expected an object with a "prompt"'),
                 (b'{"prompt":"a","size":3}', 'found size'),
                 (b'{"prompt":"a"}\n{"prompt":"b","negative":"c"}', 'line 2: earlier lines have no negative'),
-                (b'{"prompt":"a","negative":"c"}\n{"prompt":"b"}', 'line 2: expected as in earlier lines negative')]:
+                (b'{"prompt":"a","negative":"c"}\n{"prompt":"b"}', 'line 2: expected, as in earlier lines, a text called negative')]:
             self.fail_condition(1, message, '--prompts-from', self.path('bad.jsonl', content))
-        source = self.path('slash.jsonl', b'{"prompt":"a","name":"../a"}')
-        self.run_command('condition', '-m', pipeline('chroma'), '--prompts-from', source, '-o', self.path('folder'),
-                         status=1)
-        self.assert_error("'../a' cannot be that of a file")
+        for content, message in [(b'{"prompt":"a","name":"../a"}', "'../a' cannot be that of a file"),
+                                 (b'{"prompt":"a","name":"2"}\n{"prompt":"b"}', "two prompts have the name '2'")]:
+            self.run_command('condition', '-m', pipeline('chroma'), '--prompts-from', self.path('bad.jsonl', content),
+                             '-o', self.path('folder'), status=1)
+            self.assert_error(message)
 
     def test_half(self):
         full = self.condition('-p', 'a', '--max-sequence-length', '8')[0]['prompt_embeds']
@@ -225,9 +228,31 @@ class Condition(CommandTest):
 
     def test_wrong_embedding(self):
         sd1 = self.need_pipeline('sd1')
-        write_safetensors(self.path('wide.safetensors'), {'<wide>': ('F32', [2, 5], [0.5] * 10)})
-        self.fail_condition(4, 'width 5 fit no encoder of sd1', '-p', 'wide', '--embedding',
-                            self.path('wide.safetensors'), model=sd1)
+        os.mkdir(self.path('embeddings'))
+        wide = self.path('embeddings/wide.safetensors')
+        write_safetensors(wide, {'<wide>': ('F32', [2, 5], [0.5] * 10)})
+        self.fail_condition(4, 'width 5 fit no encoder of sd1', '-p', 'wide', '--embedding', wide, model=sd1)
+        self.condition('-p', 'wide', '--embedding', self.path('embeddings'), model=sd1)
+        self.assertIn('left out: ' + wide, self.errors[0])
+
+    def test_wrong_values(self):
+        """A value that the result's type does not have is an error, and no file is written."""
+        for arguments in [['-p', '(a:1e6)', '--half'], ['-p', '(a:1e60)']]:
+            self.fail_condition(1, 'are weights in prompts, a LoRA or an embedding too large?', '--syntax', 'comfy',
+                                '--max-sequence-length', '8', *arguments)
+            self.assertFalse(os.path.exists(self.path('out.safetensors')))
+
+    def test_wrong_lora(self):
+        for model, message in [('sd1', 'the model has no text encoder of this name'),
+                               ('sdxl-refiner', 'the model has no text encoder of this name')]:
+            self.fail_condition(4, message, '-p', 'a', '--lora', golden('conditioning/lora/sdxl_kohya.safetensors'),
+                                model=self.need_pipeline(model))
+        self.fail_condition(4, 'strength nan, expected a finite number', '-p', 'a', '--lora',
+                            golden('conditioning/lora/sd1_peft.safetensors') + ':nan', model=pipeline('sd1'))
+
+    def test_superfluous_file(self):
+        flux = self.need_pipeline('flux')
+        self.fail_condition(4, 'holds none of the text encoders of chroma', '-p', 'a', '-m', flux + '/text_encoder')
 
 
 if __name__ == '__main__':
