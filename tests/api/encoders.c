@@ -295,40 +295,45 @@ static void opens_encoders_alone(void **state)
 {
     (void)state;
     static const struct encoder small = {"clip_g", "gelu", 64, 1, true};
-    static const struct encoder *const encoders[] = {&clip_l, &clip_h, &clip_g, &small};
-    for (size_t i = 0; i < ARRAY_COUNT(encoders); i++)
-        for (enum names names = FOLDER; names <= OPENCLIP; names++) {
-            struct tensors all = {0}, single = {0};
-            struct vkclip_model_info info;
-            struct vkclip_model *model = NULL;
-            char *folder = scratch_folder(), *path = scratch_path(folder, "encoder.safetensors");
-            make_encoder(encoders[i], &single);
-            char *hf = write_folder(encoders[i], &single);
-            char *weights = scratch_path(hf, "model.safetensors");
-            const uint64_t hash = hash_weights(weights, NULL);
-            const bool named = encoders[i] == &small || names == OPENCLIP;
-            add_encoder(&all, hf, "", names);
-            assert_int_equal(safetensors_write(path, all.views, all.count, NULL), 0);
-            assert_int_equal(hash_weights(path, NULL), hash);
-            encode_texts(NULL, path, named ? encoders[i]->name : NULL, &info);
-            assert_int_equal(info.text.heads, encoders[i]->heads);
-            assert_int_equal(info.text.projection, encoders[i]->projection);
-            assert_int_equal(info.text.activation, strcmp(encoders[i]->activation, "gelu")
-                                                       ? VKCLIP_ACTIVATION_QUICK_GELU
-                                                       : VKCLIP_ACTIVATION_GELU);
-            if (names != OPENCLIP && encoders[i] == &small)
-                assert_failed(vkclip_open_model(NULL, path, NULL, &model), VKCLIP_EUNSUPPORTED,
-                              "expected a width of 768, 1024 or 1280, found 64: say whether");
-            if (names == NEWER) {
-                assert_int_equal(safetensors_write(weights, all.views, all.count, NULL), 0);
-                assert_int_equal(hash_weights(weights, NULL), hash);
-                encode_texts(NULL, hf, "clip_h", &info);
-                assert_int_equal(info.text.heads, encoders[i]->heads);
-            }
-            free_tensors(&all), free_tensors(&single);
-            free(path), free(weights);
-            scratch_remove(folder), scratch_remove(hf);
+    static const struct {
+        const struct encoder *encoder;
+        enum names names;
+    } cases[] = {{&clip_l, NEWER}, {&clip_h, FOLDER},  {&clip_g, NEWER},
+                 {&small, FOLDER}, {&small, OPENCLIP}, {&small, NEWER}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct encoder *encoder = cases[i].encoder;
+        const enum names names = cases[i].names;
+        struct tensors all = {0}, single = {0};
+        struct vkclip_model_info info;
+        struct vkclip_model *model = NULL;
+        char *folder = scratch_folder(), *path = scratch_path(folder, "encoder.safetensors");
+        make_encoder(encoder, &single);
+        char *hf = write_folder(encoder, &single);
+        char *weights = scratch_path(hf, "model.safetensors");
+        const uint64_t hash = hash_weights(weights, NULL);
+        const bool named = encoder == &small || names == OPENCLIP;
+        add_encoder(&all, hf, "", names);
+        assert_int_equal(safetensors_write(path, all.views, all.count, NULL), 0);
+        assert_int_equal(hash_weights(path, NULL), hash);
+        encode_texts(NULL, path, named ? encoder->name : NULL, &info);
+        assert_int_equal(info.text.heads, encoder->heads);
+        assert_int_equal(info.text.projection, encoder->projection);
+        assert_int_equal(info.text.activation, strcmp(encoder->activation, "gelu")
+                                                   ? VKCLIP_ACTIVATION_QUICK_GELU
+                                                   : VKCLIP_ACTIVATION_GELU);
+        if (names != OPENCLIP && encoder == &small)
+            assert_failed(vkclip_open_model(NULL, path, NULL, &model), VKCLIP_EUNSUPPORTED,
+                          "expected a width of 768, 1024 or 1280, found 64: say whether");
+        if (names == NEWER) {
+            assert_int_equal(safetensors_write(weights, all.views, all.count, NULL), 0);
+            assert_int_equal(hash_weights(weights, NULL), hash);
+            encode_texts(NULL, hf, "clip_h", &info);
+            assert_int_equal(info.text.heads, encoder->heads);
         }
+        free_tensors(&all), free_tensors(&single);
+        free(path), free(weights);
+        scratch_remove(folder), scratch_remove(hf);
+    }
 }
 
 static void refuses_other_files(void **state)
