@@ -249,12 +249,54 @@ static void refuses_files_that_are_not_json(void **state)
     scratch_remove(folder);
 }
 
+/* A T5's config.json, and what opening the model beside it says. Of it the encoder counts, and its
+ * shapes must be those of the weights. */
+static void checks_t5_values(void **state)
+{
+    (void)state;
+    static const char good[] = "{\"model_type\":\"t5\",\"d_model\":32,\"d_kv\":16,\"num_heads\":3,"
+                               "\"d_ff\":48,\"num_layers\":2,\"vocab_size\":1120,"
+                               "\"feed_forward_proj\":\"gated-gelu\",\"num_decoder_layers\":9}";
+    static const struct edit edits[] = {
+        {"num_decoder_layers", "7", 0, NULL},
+        {"relative_attention_num_buckets", "32", 0, NULL},
+        {"model_type", "\"mt5\"", 0, NULL},
+        {"model_type", "\"umt5\"", FORMAT, "encoder.block.1.attn.relative.weight: expected shape"},
+        {"model_type", "\"longt5\"", UNSUPPORTED, "t5, mt5 or umt5, found longt5"},
+        {"feed_forward_proj", "\"gated-silu\"", UNSUPPORTED,
+         "feed_forward_proj: \"gated-silu\" is not supported, expected relu or gated-gelu"},
+        {"feed_forward_proj", NULL, FORMAT,
+         "mlp.c_fc.weight: expected shape [48,32], found [96,32]"},
+        {"relative_attention_num_buckets", "64", UNSUPPORTED, "relative_attention_num_buckets: 64"},
+        {"relative_attention_max_distance", "8", UNSUPPORTED, "relative_attention_max_distance: 8"},
+        {"d_kv", NULL, FORMAT, "attn.in_proj_weight: expected shape [576,32], found [144,32]"},
+        {"d_kv", "2000", FORMAT, "head width: expected 1 to 1024, found 2000"},
+        {"num_heads", "4", FORMAT, "encoder.block.0.attn.relative.weight: expected shape [32,4]"},
+        {"num_layers", "3", FORMAT, "encoder.block.2.ln_1.weight: expected shape [32], found none"},
+        {"num_layers", "1", UNSUPPORTED, "encoder.block.1"},
+        {"vocab_size", "1121", FORMAT, "token_embedding.weight: expected shape [1121,32]"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(edits); i++) {
+        char *folder = scratch_folder();
+        link_golden(folder, "conditioning/t5/single", "t5xxl_fp16.safetensors",
+                    "model.safetensors");
+        scratch_text(folder, "config.json", good);
+        edit_json(folder, "config.json", edits[i].path, edits[i].value);
+        if (edits[i].error)
+            assert_failed(open_close(folder, NULL), edits[i].error, edits[i].message);
+        else if (open_close(folder, NULL))
+            fail_msg("%s = %s: %s", edits[i].path, edits[i].value, vkclip_last_error());
+        scratch_remove(folder);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checks_hugging_face_values),
         cmocka_unit_test(checks_preprocessor_values),
         cmocka_unit_test(checks_openclip_values),
+        cmocka_unit_test(checks_t5_values),
         cmocka_unit_test(refuses_files_that_are_not_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
