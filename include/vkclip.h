@@ -805,6 +805,7 @@ struct vkclip_conditioner_params {
     enum vkclip_precision precision;
     enum vkclip_weights weights;
     uint32_t max_batch; /* as in struct vkclip_model_params */
+    bool stream;        /* as there, for all encoders */
     /* Textual inversions: files (.pt, .bin, .safetensors), or folders of them, whose names without
      * extension stand in prompts for their vectors. */
     const char *const *embeddings;

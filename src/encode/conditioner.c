@@ -155,6 +155,7 @@ static int open_encoder(struct opening *opening)
     const struct vkclip_model_params model = {.precision = params->precision,
                                               .weights = params->weights,
                                               .max_batch = params->max_batch,
+                                              .stream = params->stream,
                                               .text_encoder = inside ? NULL : encoder->row->name,
                                               .vocab = *vocabulary ? vocabulary : NULL};
     error =

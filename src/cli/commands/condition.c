@@ -25,6 +25,7 @@ struct options {
     const char *family, *prompts_from, *output;
     enum vkclip_precision precision;
     enum vkclip_weights weights;
+    bool stream;
     struct cli_syntax syntax;
     uint32_t clip_skip, clip_skip_diffusers, max_sequence_length, batch;
     bool zero_negative, half;
@@ -99,6 +100,7 @@ static int open_conditioner(struct run *run)
                                                      .vocab_count = options->vocabs.count,
                                                      .precision = options->precision,
                                                      .weights = options->weights,
+                                                     .stream = options->stream,
                                                      .max_batch = options->batch,
                                                      .embeddings = embeddings,
                                                      .embedding_count = options->embeddings.count,
@@ -523,6 +525,8 @@ static const struct cli_option table[] = {
                       "smaller matrices on the device: 16, 8.5 or 4.5 bits per value"),
     CLI_OPTION_PARAMETER(0, "batch", "N", CLI_NUMBER, FIELD(batch), "max_batch",
                          "the most inputs that run at once"),
+    CLI_OPTION(0, "stream", NULL, CLI_FLAG, FIELD(stream),
+               "keep two blocks of each encoder on the device, and read the others as they run"),
     CLI_INCLUDE(cli_device_options, FIELD(device)),
     {0}};
 
