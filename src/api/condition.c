@@ -11,6 +11,23 @@ const char *vkclip_diffusion_family(size_t index)
     return family ? family->name : NULL;
 }
 
+static bool has_texts(const char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!texts || !texts[i])
+            return false;
+    return true;
+}
+
+static bool has_lists(const struct vkclip_conditioner_params *params)
+{
+    for (size_t i = 0; i < params->lora_count; i++)
+        if (!params->loras || !params->loras[i].path)
+            return false;
+    return has_texts(params->vocabs, params->vocab_count) &&
+           has_texts(params->embeddings, params->embedding_count);
+}
+
 int vkclip_open_conditioner(struct vkclip_device *device, const char *const *paths, size_t count,
                             const struct vkclip_conditioner_params *params,
                             struct vkclip_conditioner **conditioner)
@@ -19,9 +36,14 @@ int vkclip_open_conditioner(struct vkclip_device *device, const char *const *pat
     if (!conditioner)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_conditioner: conditioner expected");
     *conditioner = NULL;
-    if (!paths || !count)
-        return error_fail(VKCLIP_EINVALID, "vkclip_open_conditioner: at least one path expected");
-    return conditioner_open(device, paths, count, params ? params : &defaults, conditioner);
+    params = params ? params : &defaults;
+    if (!count || !has_texts(paths, count))
+        return error_fail(VKCLIP_EINVALID, "vkclip_open_conditioner: at least one path expected, "
+                                           "and none that is NULL");
+    if (!has_lists(params))
+        return error_fail(VKCLIP_EINVALID, "vkclip_open_conditioner: a vocabulary, embedding or "
+                                           "LoRA is NULL");
+    return conditioner_open(device, paths, count, params, conditioner);
 }
 
 void vkclip_close_conditioner(struct vkclip_conditioner **conditioner)

@@ -245,9 +245,35 @@ static void conditioning_is_that_of_the_pipelines(void **state)
         check_pipeline(&pipelines[i]);
 }
 
+static void what_is_null_is_refused(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"tests/golden/conditioning/pipelines/chroma"};
+    static const char *const nothing[] = {NULL};
+    static const struct vkclip_lora lora = {.path = NULL};
+    static const struct vkclip_conditioner_params params[] = {
+        {.vocab_count = 1},     {.vocabs = nothing, .vocab_count = 1},
+        {.embedding_count = 1}, {.embeddings = nothing, .embedding_count = 1},
+        {.lora_count = 1},      {.loras = &lora, .lora_count = 1},
+    };
+    struct vkclip_conditioner *none = NULL;
+    assert_int_equal(vkclip_open_conditioner(device, NULL, 1, NULL, &none), VKCLIP_EINVALID);
+    assert_int_equal(vkclip_open_conditioner(device, nothing, 1, NULL, &none), VKCLIP_EINVALID);
+    assert_int_equal(vkclip_open_conditioner(device, paths, 0, NULL, &none), VKCLIP_EINVALID);
+    assert_int_equal(vkclip_open_conditioner(device, paths, 1, NULL, NULL), VKCLIP_EINVALID);
+    for (size_t i = 0; i < ARRAY_COUNT(params); i++)
+        assert_int_equal(vkclip_open_conditioner(device, paths, 1, &params[i], &none),
+                         VKCLIP_EINVALID);
+    assert_null(none);
+    vkclip_close_conditioner(&none);
+    vkclip_close_conditioner(NULL);
+    vkclip_free_conditioning(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_null_is_refused),
         cmocka_unit_test(conditioning_is_that_of_the_pipelines),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

@@ -52,6 +52,7 @@ class Condition(CommandTest):
                      '--max-sequence-length', '16', '-p', 'a cat', '-p']
         self.assertRegex(self.run_command(*arguments, ''), '^prompt 1, t5xxl: [2-9] of 15 tokens\n'
                          'prompt 2, t5xxl: 0 of 15 tokens\nnegative prompt 1, t5xxl: 0 of 15 tokens\n$')
+        self.assertEqual(self.run_command(*arguments, '', '--quiet'), '')
         self.run_command(*arguments, 'cat ' * 40)
         self.assert_error("prompt 'cat cat", "...': t5xxl: ", 'tokens cut to 15', 'left out: ')
         self.run_command(*arguments, '(a:1.2.3)', '--syntax', 'a1111', status=1)

@@ -323,13 +323,14 @@ static bool print_json(const struct run *run, const struct vkclip_conditioning *
                           stdout);
 }
 
-/* Prints one line per prompt and encoder, or per group of prompts with --json. */
+/* Prints one line per prompt and encoder, which large batches drop with --quiet, or per group of
+ * prompts with --json. */
 static bool print_conditioning(const struct run *run,
                                const struct vkclip_conditioning *conditioning, size_t prompt)
 {
     if (run->session->common.json)
         return print_json(run, conditioning, prompt);
-    for (size_t i = 0; i < conditioning->usage_count; i++) {
+    for (size_t i = 0; i < conditioning->usage_count && !run->session->common.quiet; i++) {
         const struct vkclip_prompt_usage *usage = &conditioning->usage[i];
         printf("%s %zu, %s: %u of %u tokens\n", usage->negative ? "negative prompt" : "prompt",
                prompt + usage->prompt + 1, usage->encoder, usage->used, usage->available);
