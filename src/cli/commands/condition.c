@@ -527,7 +527,7 @@ static const struct cli_option table[] = {
     CLI_OPTION_PARAMETER(0, "batch", "N", CLI_NUMBER, FIELD(batch), "max_batch",
                          "the most inputs that run at once"),
     CLI_OPTION(0, "stream", NULL, CLI_FLAG, FIELD(stream),
-               "keep two blocks of each encoder on the device, and read the others as they run"),
+               "keep two blocks of a tower on the device, and read the others as they run"),
     CLI_INCLUDE(cli_device_options, FIELD(device)),
     {0}};
 
