@@ -206,8 +206,8 @@ static int settle_encoder(const struct sources *sources, struct conditioner_enco
         return error_fail(VKCLIP_EINVALID, "%s: is no %s, expected a text encoder of %s",
                           model_name(model), row->name, row->sequence ? "T5's kind" : "CLIP");
     if (!model->tokenizer)
-        return error_fail(VKCLIP_EABSENT, "%s: no vocabulary beside it: name one (`vocab`)",
-                          model_name(model));
+        return error_fail(VKCLIP_EABSENT, "%s: no vocabulary for %s beside it: name one (`vocab`)",
+                          model_name(model), row->name);
     if (row->embedding == FAMILY_PROJECTED && !model->spec.config.text.projection)
         return error_fail(VKCLIP_EABSENT, "%s: has no text_projection, which %s needs",
                           model_name(model), row->name);

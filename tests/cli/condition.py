@@ -147,7 +147,7 @@ class Condition(CommandTest):
         found = self.condition('-p', 'a red cat', '-m', t5, model=flux)[0] # with the vocabulary of the pipeline
         self.assertEqual(found['pooled_prompt_embeds'].values, own['pooled_prompt_embeds'].values)
         self.assertNotEqual(found['prompt_embeds'].shape, own['prompt_embeds'].shape)
-        self.fail_condition(4, 'no vocabulary beside it', '--family', 'chroma', '-p', 'a', model=t5)
+        self.fail_condition(4, 'no vocabulary for t5xxl beside it', '--family', 'chroma', '-p', 'a', model=t5)
         self.fail_condition(4, 'is no vocabulary for an encoder of chroma', '--family', 'chroma', '-p', 'a',
                             '--vocab', flux + '/tokenizer/vocab.json', model=t5)
         self.fail_condition(4, self.path('nothing.json'), '-p', 'a', '--vocab', self.path('nothing.json'), model=flux)
@@ -219,6 +219,9 @@ class Condition(CommandTest):
                 (1, 'no block of chroma can be skipped', ['--clip-skip', '2']),
                 (1, '513, expected 1 to 512', ['--max-sequence-length', '513'])]:
             self.fail_condition(status, message, '-p', 'a', *arguments)
+        self.run_command('condition', '-m', self.path('nothing'), '-p', 'a', '-o', self.path('none/out.safetensors'),
+                         status=1)
+        self.assert_error('none/out.safetensors: cannot be written: there is no such folder')
         self.fail_condition(4, 'several families: pixart, chroma: name the --family', '-p', 'a',
                             model=pipeline('chroma') + '/text_encoder')
         os.mkdir(self.path('other'))

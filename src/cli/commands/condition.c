@@ -412,12 +412,22 @@ static int check_twins(const struct run *run)
     return status;
 }
 
+/* Looks for the folder of the result before the encoders are opened, which may take minutes. */
+static int check_folder(const char *output)
+{
+    char *folder = string_format("%.*s", (int)(file_name(output) - output), output);
+    const bool good = folder && (!*folder || folder_exists(folder));
+    free(folder);
+    return good ? CLI_DONE
+                : cli_fail(CLI_FAILED, "%s: cannot be written: there is no such folder", output);
+}
+
 /* A folder needs names of files. */
 static int check_names(const struct run *run)
 {
     const struct cli_inputs *names = &run->prompts.names;
     if (!is_folder(run->options))
-        return CLI_DONE;
+        return check_folder(run->options->output);
     if (!names->count)
         return cli_fail_usage(run->session, "%s: expected a name that ends in .safetensors",
                               run->options->output);
