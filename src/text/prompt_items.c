@@ -138,7 +138,7 @@ static size_t match_pad(const struct prompt_form *form, const char *text, size_t
 static int add_plain(struct prompt_items *items, const char *text, size_t length, double weight)
 {
     const struct prompt_form *form = items->form;
-    size_t start = 0, index;
+    size_t start = 0, index = 0;
     for (size_t i = 0; i < length;) {
         const bool named = find_name(form, text, length, i, &index);
         const size_t size =
