@@ -50,8 +50,10 @@ class Part:
             return (error.stdout or b'').decode(errors='replace'), 'not done'
         output = done.stdout.decode(errors='replace')
         if done.returncode:
-            last = (done.stderr.decode(errors='replace').strip() or output.strip() or 'no output').splitlines()[-1]
-            self.skip(title, f'exit {done.returncode}: {last}')
+            lines = (done.stderr.decode(errors='replace').strip() or output.strip() or 'no output').splitlines()
+            # After its error PyTorch prints advice.
+            errors = [line for line in lines if re.match(r'[\w.]+Error: ', line)] or lines
+            self.skip(title, f'exit {done.returncode}: {errors[-1]}')
         return output, 'FAILED' if done.returncode else 'passed'
 
     def skip(self, title, reason):
