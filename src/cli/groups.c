@@ -110,3 +110,8 @@ const struct cli_option cli_syntax_options[] = {
     CLI_OPTION_CHOICE("syntax", syntaxes, offsetof(struct cli_syntax, given),
                       "brackets, weights and chunks of prompts as another program has them"),
     {0}};
+
+enum vkclip_syntax cli_find_syntax(const struct cli_syntax *syntax)
+{
+    return syntax->given ? (enum vkclip_syntax)(syntax->given - 1) : VKCLIP_SYNTAX_NONE;
+}

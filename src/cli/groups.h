@@ -69,5 +69,6 @@ struct cli_syntax {
     int given; /* 1 + an enum vkclip_syntax; 0: the option was not given */
 };
 extern const struct cli_option cli_syntax_options[]; /* --syntax */
+enum vkclip_syntax cli_find_syntax(const struct cli_syntax *syntax);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/string.h"
 #include "cli/command.h"
 #include "cli/commands/prompts.h"
+#include "cli/conditioner.h"
 #include "cli/log.h"
 #include "cli/model.h"
 #include "format/safetensors.h"
@@ -18,11 +19,12 @@
 enum { GROUP = 16 };
 
 struct options {
-    struct cli_inputs models, vocabs, embeddings, loras;
+    struct cli_encoder_files files;
+    struct cli_inputs loras;
     struct cli_inputs prompts[VKCLIP_ENCODERS], negatives;
     struct cli_device_options device;
     struct cli_strictness strictness;
-    const char *family, *prompts_from, *output;
+    const char *prompts_from, *output;
     enum vkclip_precision precision;
     enum vkclip_weights weights;
     bool stream;
@@ -47,12 +49,6 @@ static const char *const syntax_names[] = {
     VKCLIP_SYNTAXES(X)
 #undef X
 };
-
-static enum vkclip_syntax find_syntax(const struct options *options)
-{
-    return options->syntax.given ? (enum vkclip_syntax)(options->syntax.given - 1)
-                                 : VKCLIP_SYNTAX_NONE;
-}
 
 static int fail_memory(void)
 {
@@ -84,44 +80,28 @@ static int open_conditioner(struct run *run)
 {
     const struct options *options = run->options;
     size_t count = 0;
-    const char **models = cli_list_texts(&options->models);
-    const char **vocabs = cli_list_texts(&options->vocabs);
-    const char **embeddings = cli_list_texts(&options->embeddings);
     struct vkclip_lora *loras = calloc(options->loras.count + 1, sizeof(*loras));
     char **paths = calloc(options->loras.count + 1, sizeof(*paths));
-    int status = models && vocabs && embeddings && loras && paths ? CLI_DONE : fail_memory();
+    int status = loras && paths ? CLI_DONE : fail_memory();
     for (size_t i = 0; i < options->loras.count && !status; i++) {
         if (!read_lora(&options->loras.items[i], &paths[i], &loras[count]))
             status = fail_memory();
         count += loras[count].scale != 0; /* To the library 0 is the default. */
     }
-    const struct vkclip_conditioner_params params = {.family = options->family,
-                                                     .vocabs = vocabs,
-                                                     .vocab_count = options->vocabs.count,
-                                                     .precision = options->precision,
+    const struct vkclip_conditioner_params params = {.precision = options->precision,
                                                      .weights = options->weights,
                                                      .stream = options->stream,
                                                      .max_batch = options->batch,
-                                                     .embeddings = embeddings,
-                                                     .embedding_count = options->embeddings.count,
                                                      .loras = loras,
                                                      .lora_count = count,
                                                      .identify = true};
-    int error = VKCLIP_OK;
     if (!status)
-        error = vkclip_open_conditioner(run->session->device, models, options->models.count,
-                                        &params, &run->conditioner);
-    if (!status && !error)
-        error = vkclip_get_conditioner_info(run->conditioner, &run->info);
-    if (error)
-        status = cli_fail_library(run->session, CLI_NO_MODEL);
+        status = cli_open_conditioner(run->session, &options->files, params, &run->conditioner,
+                                      &run->info);
     for (size_t i = 0; paths && i < options->loras.count; i++)
         free(paths[i]);
     free(paths);
     free(loras);
-    free(embeddings);
-    free(vocabs);
-    free(models);
     return status;
 }
 
@@ -213,12 +193,14 @@ static int describe(struct run *run)
         add_entry(run, "family", string_format("%s", run->info.family)) && add_encoders(run) &&
         add_entry(run, "precision", string_format("%s", f16 ? "f16" : "f32")) &&
         (!*weights || add_entry(run, "weights", string_format("%s", weights))) &&
-        add_entry(run, "syntax", string_format("%s", syntax_names[find_syntax(options)])) &&
+        add_entry(run, "syntax",
+                  string_format("%s", syntax_names[cli_find_syntax(&options->syntax)])) &&
         add_number(run, "clip_skip", options->clip_skip) &&
         add_number(run, "clip_skip_diffusers", options->clip_skip_diffusers) &&
         add_number(run, "max_sequence_length", find_length(run)) &&
         (!options->zero_negative || add_entry(run, "zero_negative", string_format("true"))) &&
-        add_texts(run, "embeddings", &options->embeddings, 0, options->embeddings.count) &&
+        add_texts(run, "embeddings", &options->files.embeddings, 0,
+                  options->files.embeddings.count) &&
         add_texts(run, "loras", &options->loras, 0, options->loras.count);
     return good ? CLI_DONE : fail_memory();
 }
@@ -351,7 +333,7 @@ static int run_group(struct run *run, const char **texts[VKCLIP_ENCODERS], const
     const size_t negative_count = run->prompts.negatives.count;
     struct vkclip_condition_params params = {.count = count,
                                              .zero_negative = options->zero_negative,
-                                             .syntax = find_syntax(options),
+                                             .syntax = cli_find_syntax(&options->syntax),
                                              .clip_skip = options->clip_skip,
                                              .clip_skip_diffusers = options->clip_skip_diffusers,
                                              .max_sequence_length = options->max_sequence_length,
@@ -448,7 +430,7 @@ static int check_options(const struct run *run)
     bool given = options->negatives.count > 0;
     for (size_t i = 0; i < VKCLIP_ENCODERS; i++)
         given = given || options->prompts[i].count;
-    if (!options->models.count)
+    if (!options->files.models.count)
         return cli_fail_usage(run->session, "name a pipeline or its files with -m");
     if (!options->output)
         return cli_fail_usage(run->session, "name the result with -o");
@@ -498,9 +480,9 @@ static int run_condition(struct cli_session *session, void *user)
 
 #define FIELD(name) offsetof(struct options, name)
 static const struct cli_option table[] = {
-    CLI_OPTION('m', "model", "PATH", CLI_ITEM, FIELD(models),
+    CLI_OPTION('m', "model", "PATH", CLI_ITEM, FIELD(files.models),
                "checkpoint: a file, a folder or a hub name"),
-    CLI_OPTION(0, "family", "NAME", CLI_TEXT, FIELD(family),
+    CLI_OPTION(0, "family", "NAME", CLI_TEXT, FIELD(files.family),
                "family of the model, if its files do not tell it"),
     CLI_OPTION('p', "prompt", "TEXT", CLI_ITEM, FIELD(prompts[0]),
                "a prompt; several make a batch"),
@@ -521,14 +503,14 @@ static const struct cli_option table[] = {
                "tokens of T5, if not the family's"),
     CLI_OPTION(0, "zero-negative", NULL, CLI_FLAG, FIELD(zero_negative),
                "zeros for a negative prompt that is empty or not given"),
-    CLI_OPTION(0, "embedding", "FILE|FOLDER", CLI_ITEM, FIELD(embeddings),
+    CLI_OPTION(0, "embedding", "FILE|FOLDER", CLI_ITEM, FIELD(files.embeddings),
                "a textual inversion, used by its name in prompts"),
     CLI_OPTION(0, "lora", "FILE", CLI_ITEM, FIELD(loras),
                "a LoRA of the text encoders; with another strength FILE:SCALE"),
     CLI_INCLUDE(cli_strict_options, FIELD(strictness)),
     CLI_OPTION('o', "output", "FILE", CLI_TEXT, FIELD(output), "the result's file"),
     CLI_OPTION(0, "half", NULL, CLI_FLAG, FIELD(half), "write fp16 instead of fp32"),
-    CLI_OPTION(0, "vocab", "FILE", CLI_ITEM, FIELD(vocabs),
+    CLI_OPTION(0, "vocab", "FILE", CLI_ITEM, FIELD(files.vocabs),
                "vocabulary, if not the one beside the checkpoint"),
     CLI_OPTION_CHOICE("precision", cli_precision_choices, FIELD(precision),
                       "of activations and, except in training, of weights (f32)"),

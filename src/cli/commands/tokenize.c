@@ -6,6 +6,7 @@
 #include "base/string.h"
 #include "cli/command.h"
 #include "cli/commands/prompt_output.h"
+#include "cli/conditioner.h"
 #include "cli/log.h"
 #include "cli/model.h"
 #include "cli/reader.h"
@@ -16,8 +17,7 @@ enum { FIRST_CAPACITY = 256 }; /* ids of a text whose length nothing limits, at 
 
 struct options {
     struct cli_model_options model;
-    struct cli_inputs models, vocabs, embeddings; /* several only for a conditioner */
-    const char *family;
+    struct cli_encoder_files files; /* several only for a conditioner */
     struct cli_strictness strictness;
     struct cli_syntax syntax;
     uint32_t context;
@@ -94,10 +94,9 @@ static bool tokenize_prompt(struct cli_session *session, const char *text, size_
 {
     const struct options *options = run->options;
     const struct vkclip_encoder_info *info = &run->info.encoders[index];
-    const struct vkclip_prompt_params params = {
-        .syntax = (enum vkclip_syntax)(options->syntax.given ? options->syntax.given - 1 : 0),
-        .length = options->context,
-        .strict = options->strictness.strict};
+    const struct vkclip_prompt_params params = {.syntax = cli_find_syntax(&options->syntax),
+                                                .length = options->context,
+                                                .strict = options->strictness.strict};
     struct cli_encoder encoder = {.model = session->model};
     struct vkclip_prompt prompt;
     int error;
@@ -182,38 +181,13 @@ static int tokenize_inputs(struct cli_session *session, struct run *run)
     return good ? CLI_DONE : CLI_FAILED;
 }
 
-/* Opens the text encoders of a diffusion model without a device. */
-static int open_conditioner(struct cli_session *session, struct run *run)
-{
-    const struct options *options = run->options;
-    const char **models = cli_list_texts(&options->models);
-    const char **vocabs = cli_list_texts(&options->vocabs);
-    const char **embeddings = cli_list_texts(&options->embeddings);
-    const struct vkclip_conditioner_params params = {.family = options->family,
-                                                     .vocabs = vocabs,
-                                                     .vocab_count = options->vocabs.count,
-                                                     .embeddings = embeddings,
-                                                     .embedding_count = options->embeddings.count};
-    int status = CLI_DONE;
-    if (!models || !vocabs || !embeddings)
-        status = cli_fail(CLI_FAILED, "out of memory");
-    else if (vkclip_open_conditioner(NULL, models, options->models.count, &params,
-                                     &run->conditioner) ||
-             vkclip_get_conditioner_info(run->conditioner, &run->info))
-        status = cli_fail_library(session, CLI_NO_MODEL);
-    free(models);
-    free(vocabs);
-    free(embeddings);
-    return status;
-}
-
 static int open_model(struct cli_session *session, const struct options *options)
 {
     struct cli_model_options model = options->model;
-    if (options->models.count)
-        model.path = options->models.items[0].text;
-    if (options->vocabs.count)
-        model.vocab = options->vocabs.items[0].text;
+    if (options->files.models.count)
+        model.path = options->files.models.items[0].text;
+    if (options->files.vocabs.count)
+        model.vocab = options->files.vocabs.items[0].text;
     int status = cli_open_model(session, &model);
     return status ? status : cli_check_model(session, model.path, CLI_NEED_VOCABULARY);
 }
@@ -221,11 +195,12 @@ static int open_model(struct cli_session *session, const struct options *options
 /* Tells whether the options name the text encoders of a diffusion model, not one model. */
 static bool names_encoders(const struct options *options)
 {
-    const size_t count = options->models.count;
-    if (options->family || count > 1 || options->vocabs.count > 1 || options->embeddings.count)
+    const size_t count = options->files.models.count;
+    if (options->files.family || count > 1 || options->files.vocabs.count > 1 ||
+        options->files.embeddings.count)
         return true;
     char *index =
-        count ? string_format("%s/model_index.json", options->models.items[0].text) : NULL;
+        count ? string_format("%s/model_index.json", options->files.models.items[0].text) : NULL;
     const bool pipeline = index && file_exists(index);
     free(index);
     return pipeline;
@@ -235,9 +210,9 @@ static int check_options(const struct cli_session *session, const struct options
 {
     if (options->full && (options->syntax.given || names_encoders(options)))
         return cli_fail_usage(session, "--full shows no prompts of diffusion models");
-    if (!options->models.count && !options->vocabs.count)
+    if (!options->files.models.count && !options->files.vocabs.count)
         return cli_fail_usage(session, "name a model with -m or a vocabulary with --vocab");
-    if (!options->models.count && names_encoders(options))
+    if (!options->files.models.count && names_encoders(options))
         return cli_fail_usage(session, "name the files of the diffusion model with -m");
     if ((session->arguments.count > 0) + options->lines + options->records != 1)
         return cli_fail_usage(session, "expected texts, --stdin or --stdin0");
@@ -254,8 +229,11 @@ static int run_tokenize(struct cli_session *session, void *user)
         run.ids.flags = VKCLIP_TOKENIZE_STRICT;
     int status = check_options(session, options);
     if (!status)
-        status = names_encoders(options) ? open_conditioner(session, &run)
-                                         : open_model(session, options);
+        status = names_encoders(options)
+                     ? cli_open_conditioner(session, &options->files,
+                                            (struct vkclip_conditioner_params){0}, &run.conditioner,
+                                            &run.info)
+                     : open_model(session, options);
     if (!status)
         status = tokenize_inputs(session, &run);
     free(run.ids.data);
@@ -265,10 +243,10 @@ static int run_tokenize(struct cli_session *session, void *user)
 
 #define FIELD(name) offsetof(struct options, name)
 static const struct cli_option table[] = {
-    CLI_OPTION('m', "model", "PATH", CLI_ITEM, FIELD(models),
+    CLI_OPTION('m', "model", "PATH", CLI_ITEM, FIELD(files.models),
                "checkpoint: a file, a folder or a hub name"),
     CLI_INCLUDE(cli_encoder_options, FIELD(model)),
-    CLI_OPTION(0, "vocab", "FILE", CLI_ITEM, FIELD(vocabs),
+    CLI_OPTION(0, "vocab", "FILE", CLI_ITEM, FIELD(files.vocabs),
                "vocabulary, if not the one beside the checkpoint"),
     CLI_OPTION(0, "stdin", NULL, CLI_FLAG, FIELD(lines),
                "read texts from standard input, one per line"),
@@ -278,9 +256,9 @@ static const struct cli_option table[] = {
                "cut to N ids (the model's context; without a model 77 for CLIP's vocabularies, and "
                "any number for T5's)"),
     CLI_OPTION(0, "full", NULL, CLI_FLAG, FIELD(full), "do not cut: print all ids"),
-    CLI_OPTION(0, "family", "NAME", CLI_TEXT, FIELD(family),
+    CLI_OPTION(0, "family", "NAME", CLI_TEXT, FIELD(files.family),
                "family of the model, if its files do not tell it"),
-    CLI_OPTION(0, "embedding", "FILE|FOLDER", CLI_ITEM, FIELD(embeddings),
+    CLI_OPTION(0, "embedding", "FILE|FOLDER", CLI_ITEM, FIELD(files.embeddings),
                "a textual inversion, used by its name in prompts"),
     CLI_INCLUDE(cli_syntax_options, FIELD(syntax)),
     CLI_INCLUDE(cli_strict_options, FIELD(strictness)),

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/conditioner.h"
+#include "cli/log.h"
+#include "cli/print.h"
+#include "cli/session.h"
+
+#include <stdlib.h>
+
+int cli_open_conditioner(const struct cli_session *session, const struct cli_encoder_files *files,
+                         struct vkclip_conditioner_params params,
+                         struct vkclip_conditioner **conditioner,
+                         struct vkclip_conditioner_info *info)
+{
+    const char **models = cli_list_texts(&files->models);
+    const char **vocabs = cli_list_texts(&files->vocabs);
+    const char **embeddings = cli_list_texts(&files->embeddings);
+    int status = CLI_DONE;
+    params.family = files->family;
+    params.vocabs = vocabs;
+    params.vocab_count = files->vocabs.count;
+    params.embeddings = embeddings;
+    params.embedding_count = files->embeddings.count;
+    if (!models || !vocabs || !embeddings)
+        status = cli_fail(CLI_FAILED, "out of memory");
+    else if (vkclip_open_conditioner(session->device, models, files->models.count, &params,
+                                     conditioner) ||
+             vkclip_get_conditioner_info(*conditioner, info))
+        status = cli_fail_library(session, CLI_NO_MODEL);
+    free(models);
+    free(vocabs);
+    free(embeddings);
+    return status;
+}
