@@ -36,13 +36,27 @@ static inline char *fuzz_path(const char *folder, const char *name)
     return path;
 }
 
-/* Makes a temporary folder, which the target removes with folder_remove. */
+static char *fuzz_folders[16]; /* what fuzz_folder made */
+static size_t fuzz_folder_count;
+
+static inline void fuzz_remove_folders(void)
+{
+    for (size_t i = 0; i < fuzz_folder_count; i++) {
+        folder_remove(fuzz_folders[i]);
+        free(fuzz_folders[i]);
+    }
+}
+
+/* Makes a temporary folder, which is removed when the target ends. */
 static inline char *fuzz_folder(void)
 {
     const char *base = getenv("TMPDIR");
     char *folder = fuzz_path(base ? base : P_tmpdir, "vkclip-fuzz-XXXXXX");
     fuzz_check(mkdtemp(folder), "folder");
-    return folder;
+    if (!fuzz_folder_count)
+        atexit(fuzz_remove_folders);
+    fuzz_check(fuzz_folder_count < sizeof(fuzz_folders) / sizeof(*fuzz_folders), "folders");
+    return fuzz_folders[fuzz_folder_count++] = folder;
 }
 
 /* Writes a file in place, which is faster than file_write, which writes another file and renames

@@ -27,14 +27,6 @@ static const struct {
 };
 static char *folders[ARRAY_COUNT(kinds)];
 
-static void remove_folders(void)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
-        folder_remove(folders[i]);
-        free(folders[i]);
-    }
-}
-
 /* Links a file of a reference model into a folder. */
 static void link_golden(const char *golden, const char *model, const char *name, const char *folder)
 {
@@ -57,7 +49,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
             link_golden(golden, kinds[i].beside[0], kinds[i].beside[j], folders[i]);
     }
     free(golden);
-    atexit(remove_folders);
     return 0;
 }
 

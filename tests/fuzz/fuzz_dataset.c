@@ -11,14 +11,6 @@
 volatile uint64_t fuzz_sum; /* The compiler must not remove the reads that are added to it. */
 static char *folder, *tar, *csv;
 
-static void finish(void)
-{
-    folder_remove(folder);
-    free(folder);
-    free(tar);
-    free(csv);
-}
-
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
@@ -26,7 +18,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     folder = fuzz_folder();
     tar = fuzz_path(folder, "data.tar");
     csv = fuzz_path(folder, "data.csv");
-    atexit(finish);
     return 0;
 }
 

@@ -12,20 +12,12 @@
 volatile double fuzz_sum; /* The compiler must not remove the reads that are added to it. */
 static char *folder, *path;
 
-static void finish(void)
-{
-    folder_remove(folder);
-    free(folder);
-    free(path);
-}
-
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
     folder = fuzz_folder();
     path = fuzz_path(folder, "model.gguf");
-    atexit(finish);
     return 0;
 }
 

@@ -19,14 +19,6 @@
 volatile float fuzz_sum; /* The compiler must not remove the reads that are added to it. */
 static char *folder, *path, *model;
 
-static void finish(void)
-{
-    folder_remove(folder);
-    free(folder);
-    free(path);
-    free(model);
-}
-
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static const float zeros[32];
@@ -43,7 +35,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     path = fuzz_path(folder, "lora.pt");
     model = fuzz_path(folder, "model.safetensors");
     fuzz_check(!safetensors_write(model, views, ARRAY_COUNT(views), NULL), "model");
-    atexit(finish);
     return 0;
 }
 

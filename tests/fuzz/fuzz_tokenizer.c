@@ -35,8 +35,6 @@ static void remove_files(void)
 
 static void finish(void)
 {
-    folder_remove(folder);
-    free(folder);
     tokenizer_close(&good[0]);
     tokenizer_close(&good[1]);
 }
