@@ -37,17 +37,7 @@ static char *llama_name(const char *name)
         {"layer.1.DenseReluDense.wi_1.", "ffn_up."},
         {"layer.1.DenseReluDense.wo.", "ffn_down."},
     };
-    char *result = string_format("%s", name);
-    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
-        char *found = strstr(result, parts[i][0]);
-        if (!found)
-            continue;
-        char *next = string_format("%.*s%s%s", (int)(found - result), result, parts[i][1],
-                                   found + strlen(parts[i][0]));
-        free(result);
-        result = next;
-    }
-    return result;
+    return rename_parts(name, parts, ARRAY_COUNT(parts));
 }
 
 static void put_t5_values(struct gguf_writer *w)

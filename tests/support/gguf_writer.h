@@ -91,6 +91,22 @@ static inline void pad_to(struct gguf_writer *w, size_t alignment)
     put(w, zeros, (alignment - w->size % alignment) % alignment);
 }
 
+/* Returns a name as a new string in which each of the parts that it has is replaced once. */
+static inline char *rename_parts(const char *name, const char *const parts[][2], size_t count)
+{
+    char *result = string_format("%s", name);
+    for (size_t i = 0; i < count; i++) {
+        char *found = strstr(result, parts[i][0]);
+        if (!found)
+            continue;
+        char *next = string_format("%.*s%s%s", (int)(found - result), result, parts[i][1],
+                                   found + strlen(parts[i][0]));
+        free(result);
+        result = next;
+    }
+    return result;
+}
+
 /* Returns a new string, the name that clip.cpp's files have for a Hugging Face tensor. */
 static inline char *gguf_name(const char *name)
 {
@@ -104,17 +120,7 @@ static inline char *gguf_name(const char *name)
         {"layer_norm1", "ln1"},         {"layer_norm2", "ln2"},
         {"mlp.fc1", "ffn_down"},        {"mlp.fc2", "ffn_up"},
     };
-    char *result = string_format("%s", name);
-    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
-        char *found = strstr(result, parts[i][0]);
-        if (!found)
-            continue;
-        char *next = string_format("%.*s%s%s", (int)(found - result), result, parts[i][1],
-                                   found + strlen(parts[i][0]));
-        free(result);
-        result = next;
-    }
-    return result;
+    return rename_parts(name, parts, ARRAY_COUNT(parts));
 }
 
 /* ---- Values ---------------------------------------------------------------------------------- */
