@@ -9,6 +9,7 @@
 
 #include "support/open_device.h"
 #include "format/safetensors.h"
+#include "support/read_floats.h"
 
 #define RELATIVE 1e-4
 
@@ -18,18 +19,6 @@ struct features_case {
     const char *expected; /* a tensor of the file */
     uint32_t skip;        /* tokens of that tensor which the features leave out */
 };
-
-static float *read_floats(const struct tensor_view *view)
-{
-    uint64_t count = 1;
-    for (unsigned i = 0; i < view->rank; i++)
-        count *= view->shape[i];
-    float *values = malloc(count * sizeof(*values));
-    assert_non_null(values);
-    for (uint64_t i = 0; i < count; i++)
-        values[i] = tensor_view_value(view, i);
-    return values;
-}
 
 static void compare(const struct features_case *row, const struct tensor_view *expected,
                     const float *found, const size_t shape[2])

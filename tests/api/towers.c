@@ -11,6 +11,7 @@
 
 #include "support/open_device.h"
 #include "format/safetensors.h"
+#include "support/read_floats.h"
 
 /* The largest error, as a share of the tensor's largest absolute value, must be at most `relative`,
  * and the cosine of each item with the reference at least `cosine`. */
@@ -92,18 +93,6 @@ static size_t count_states(const struct safetensors *file)
         count += string_begins_with(file->tensors[i].name, "vision.") ||
                  string_begins_with(file->tensors[i].name, "text.");
     return count;
-}
-
-static float *read_floats(const struct tensor_view *view)
-{
-    uint64_t count = 1;
-    for (unsigned i = 0; i < view->rank; i++)
-        count *= view->shape[i];
-    float *values = malloc(count * sizeof(*values));
-    assert_non_null(values);
-    for (uint64_t i = 0; i < count; i++)
-        values[i] = tensor_view_value(view, i);
-    return values;
 }
 
 /* The embeddings of a tower are NULL if the model or the file has none. */
