@@ -11,7 +11,7 @@
 struct tuner;
 
 struct options {
-    const char *device, *model, *variant, *shape, *archs, *batches, *type, *weights;
+    const char *device, *model, *variant, *shape, *archs, *batches, *type, *weights, *assembly;
     bool csv, tiles, first, reduced, training, search, pairs;
 };
 

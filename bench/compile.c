@@ -99,8 +99,38 @@ static double processor_seconds(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+/* Writes the forms of the newest pipeline into a file of --assembly. */
+static int write_forms(const struct compiling *c, const struct gpu_pipeline *pipeline,
+                       const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/%s.txt", c->options->assembly, name);
+    FILE *file = fopen(path, "w");
+    if (!file)
+        return error_fail(VKCLIP_EIO, "%s: cannot write it", path);
+    fprintf(file, "# %s, %s\n", gpu_info(c->gpu)->name, gpu_info(c->gpu)->driver);
+    int error = gpu_pipeline_write_forms(c->gpu, pipeline, file);
+    if (fclose(file) && !error)
+        error = error_fail(VKCLIP_EIO, "%s: cannot write it", path);
+    return error;
+}
+
+static void build_here(const struct compiling *c, struct gpu_pipeline *pipeline, const char *name)
+{
+    struct compiled *compiled = c->compiled;
+    const double start = processor_seconds();
+    compiled->error = gpu_pipeline_build(c->gpu, pipeline);
+    compiled->seconds = processor_seconds() - start;
+    if (!compiled->error)
+        compiled->error =
+            gpu_pipeline_statistics(c->gpu, pipeline, compiled->statistics,
+                                    ARRAY_COUNT(compiled->statistics), &compiled->count);
+    if (!compiled->error && c->options->assembly)
+        compiled->error = write_forms(c, pipeline, name);
+}
+
 /* Builds the pipeline in a child process. Returns what went wrong, or NULL. */
-static const char *build_apart(struct compiling *c, struct gpu_pipeline *pipeline)
+static const char *build_apart(struct compiling *c, struct gpu_pipeline *pipeline, const char *name)
 {
     *c->compiled = (struct compiled){0};
     fflush(NULL);
@@ -108,14 +138,8 @@ static const char *build_apart(struct compiling *c, struct gpu_pipeline *pipelin
     if (child < 0)
         return "no-process";
     if (!child) {
-        const double start = processor_seconds();
         alarm(LIMIT_SECONDS);
-        c->compiled->error = gpu_pipeline_build(c->gpu, pipeline);
-        c->compiled->seconds = processor_seconds() - start;
-        if (!c->compiled->error)
-            c->compiled->error =
-                gpu_pipeline_statistics(c->gpu, pipeline, c->compiled->statistics,
-                                        ARRAY_COUNT(c->compiled->statistics), &c->compiled->count);
+        build_here(c, pipeline, name);
         _exit(0);
     }
     int status = 0;
@@ -182,6 +206,17 @@ static bool is_repeated(struct compiling *c, const struct kernel_choice *choice)
     return false;
 }
 
+/* Names the file of --assembly for a choice, such as "0007-matmul-f32-f16-16x4x8-400x768x768". */
+static void form_name(const struct compiling *c, const struct kernel_choice *choice,
+                      const char *shape, char *name, size_t size)
+{
+    const struct tile *tile = &choice->tile;
+    snprintf(name, size, "%04zu-%s-%ux%ux%u-%s", c->built, choice->kernel->name, tile->rows,
+             tile->columns, tile->height, shape);
+    for (char *space = strchr(name, ' '); space; space = strchr(space, ' '))
+        *space = '-';
+}
+
 static int compile_choice(struct compiling *c, const struct graph *graph, const struct node *node,
                           const char *shape, const struct kernel_choice *choice, bool first)
 {
@@ -196,7 +231,9 @@ static int compile_choice(struct compiling *c, const struct graph *graph, const 
     struct gpu_pipeline *pipeline = gpu_pipeline_newest(c->gpu);
     if (error || pipeline == before) /* The device lacks the room, or a node had the pipeline. */
         return error == VKCLIP_EUNSUPPORTED ? VKCLIP_OK : error;
-    const char *result = build_apart(c, pipeline);
+    char name[2 * KERNEL_CHOICE_NAME + KERNEL_SHAPE];
+    form_name(c, choice, shape, name, sizeof(name));
+    const char *result = build_apart(c, pipeline, name);
     c->built++;
     c->failed += result != NULL;
     print_compiled(c, node, shape, choice, first, pipeline, result);

@@ -102,6 +102,8 @@ static int usage(void)
         "is\n"
         "                  compiled with every set of constants unless --first is given\n"
         "  --training      compile: also the graphs of training, in both precisions\n"
+        "  --assembly FOLDER\n"
+        "                  compile: write the driver's assembly of each pipeline into FOLDER\n"
         "  --search        compile: also the graph of a search\n"
         "  --pairs         search: all pairs with a cosine of 0.99\n"
         "  --device NAME   the device, as vkclip takes it\n"
@@ -118,7 +120,7 @@ static bool parse_options(int argc, char **argv, struct options *options)
         {"tiles", 0, NULL, 'l'},    {"device", 1, NULL, 'd'},  {"csv", 0, NULL, 'c'},
         {"model", 1, NULL, 'm'},    {"first", 0, NULL, '1'},   {"reduced", 0, NULL, 'R'},
         {"training", 0, NULL, 'T'}, {"search", 0, NULL, 'S'},  {"pairs", 0, NULL, 'P'},
-        {NULL, 0, NULL, 0}};
+        {"assembly", 1, NULL, 'A'}, {NULL, 0, NULL, 0}};
     bool *const flags[] = {
         ['l'] = &options->tiles,   ['c'] = &options->csv,      ['1'] = &options->first,
         ['R'] = &options->reduced, ['T'] = &options->training, ['S'] = &options->search,
@@ -126,7 +128,7 @@ static bool parse_options(int argc, char **argv, struct options *options)
     const char **const texts[] = {
         ['a'] = &options->archs,   ['b'] = &options->batches, ['t'] = &options->type,
         ['w'] = &options->weights, ['v'] = &options->variant, ['s'] = &options->shape,
-        ['d'] = &options->device,  ['m'] = &options->model};
+        ['d'] = &options->device,  ['m'] = &options->model,   ['A'] = &options->assembly};
     int letter = getopt_long(argc, argv, "", longs, NULL);
     while (letter != -1) {
         if (letter == '?')

@@ -13,6 +13,8 @@
 
 #include "vkclip.h"
 
+#include <stdio.h>
+
 #define GPU_BINDINGS 4
 #define GPU_PUSH_BYTES 128
 #define GPU_CONSTANTS 16
@@ -186,6 +188,10 @@ struct gpu_statistic {
  * VK_KHR_pipeline_executable_properties. */
 int gpu_pipeline_statistics(const struct gpu *gpu, const struct gpu_pipeline *pipeline,
                             struct gpu_statistic *statistics, size_t capacity, size_t *count);
+/* Writes the forms that the driver gave the pipeline while it compiled it, under the same
+ * conditions. The last one is the assembly where the driver gives any. */
+int gpu_pipeline_write_forms(const struct gpu *gpu, const struct gpu_pipeline *pipeline,
+                             FILE *file);
 
 /* ---- Commands -------------------------------------------------------------------------------- */
 

@@ -154,7 +154,8 @@ static VkResult create_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipe
             info.stage.pNext = &width;
     }
     if (gpu->statistics)
-        info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
+        info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR |
+                     VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
     VkResult result =
         vkCreateComputePipelines(gpu->device, gpu->cache, 1, &info, NULL, &pipeline->pipeline);
     if (result == VK_SUCCESS && !pipeline->pipeline) /* some drivers fail without saying so */

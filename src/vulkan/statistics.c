@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads how a driver compiled a pipeline: registers, spills, instructions and whatever else it
- * counts (VK_KHR_pipeline_executable_properties). Drivers without the extension say nothing.
+ * Reads how a driver compiled a pipeline: registers, spills, instructions, whatever else it counts,
+ * and the assembly (VK_KHR_pipeline_executable_properties). Drivers without the extension say
+ * nothing.
  */
 #include "vulkan/internal.h"
 
@@ -67,4 +68,45 @@ int gpu_pipeline_statistics(const struct gpu *gpu, const struct gpu_pipeline *pi
         statistic->value = statistic_value(&read[i]);
     }
     return VKCLIP_OK;
+}
+
+/* Makes room for the texts of the forms, which the driver fills in when it is asked again. */
+static bool reserve_texts(VkPipelineExecutableInternalRepresentationKHR *forms, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        forms[i].pData = malloc(forms[i].dataSize + 1);
+        if (!forms[i].pData)
+            return false;
+    }
+    return true;
+}
+
+int gpu_pipeline_write_forms(const struct gpu *gpu, const struct gpu_pipeline *pipeline, FILE *file)
+{
+    static const char call[] = "vkGetPipelineExecutableInternalRepresentationsKHR";
+    VkPipelineExecutableInternalRepresentationKHR forms[16];
+    const VkPipelineExecutableInfoKHR executable = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, .pipeline = pipeline->pipeline};
+    uint32_t count = ARRAY_COUNT(forms);
+    if (!gpu->statistics)
+        return VKCLIP_OK;
+    for (uint32_t i = 0; i < count; i++)
+        forms[i] = (VkPipelineExecutableInternalRepresentationKHR){
+            .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INTERNAL_REPRESENTATION_KHR};
+    int error = vulkan_check(
+        vkGetPipelineExecutableInternalRepresentationsKHR(gpu->device, &executable, &count, forms),
+        call);
+    if (!error && !reserve_texts(forms, count))
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for the assembly of a pipeline");
+    if (!error)
+        error = vulkan_check(vkGetPipelineExecutableInternalRepresentationsKHR(
+                                 gpu->device, &executable, &count, forms),
+                             call);
+    for (uint32_t i = 0; i < ARRAY_COUNT(forms); i++) {
+        if (!error && i < count && forms[i].isText)
+            fprintf(file, "==== %s\n%.*s\n", forms[i].name, (int)forms[i].dataSize,
+                    (const char *)forms[i].pData);
+        free(forms[i].pData);
+    }
+    return error;
 }
