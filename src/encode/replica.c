@@ -58,10 +58,12 @@ int replica_graph(const struct replica_spec *spec, const struct replica_request 
                   struct graph *graph, struct tower_tensors *tensors)
 {
     struct config config = spec->config;
+    struct tower_features features = request->features;
+    features.hidden = request->hidden;
     if (request->length) /* The graph uses the first rows of the table of positions. */
         config.context = request->length;
-    int error = tower_build(&config, request->tower, &request->features, spec->type, request->batch,
-                            graph, tensors);
+    int error =
+        tower_build(&config, request->tower, &features, spec->type, request->batch, graph, tensors);
     if (!error)
         graph_pack(graph, spec->weights);
     return error;

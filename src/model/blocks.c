@@ -76,9 +76,11 @@ void block_read_sizes(const struct tower_sizes *sizes, const char *prefix,
         tower->layers++;
 }
 
-/* Appends x += attention(ln_1(x)), then x += mlp(ln_2(x)). */
+/* Appends x += attention(ln_1(x)), then x += mlp(ln_2(x)). With `pooled` only the pooled token
+ * leaves the attention, because what follows treats every token alike. */
 static int append_block(struct graph *graph, const char *result, int x,
-                        const struct block_tower *block, const struct tensor_group *group)
+                        const struct block_tower *block, const struct tensor_group *group,
+                        bool pooled)
 {
     const struct config_tower *tower = block->sizes;
     const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
@@ -88,15 +90,20 @@ static int append_block(struct graph *graph, const char *result, int x,
         y = graph_attention(graph, NULL, y, tower->heads, block->causal);
     else
         y = graph_attention_masked(graph, NULL, y, block->mask, -1, tower->heads, block->causal, 0);
+    if (pooled) {
+        y = graph_select(graph, NULL, y, block->rows);
+        x = graph_select(graph, NULL, x, block->rows);
+    }
     x = block_linear(graph, NULL, y, group, OUT, none, x);
     y = block_layernorm(graph, NULL, x, group, LN_2, tower->epsilon);
     y = block_linear(graph, NULL, y, group, FC, tower->activation, -1);
     return block_linear(graph, result, y, group, PROJ, none, x);
 }
 
-/* Appends the blocks from number `first` up to number `end`. */
+/* Appends the blocks from number `first` up to number `end`. With `pooled` the result is the pooled
+ * token [B,C] alone. */
 static int append_blocks(struct graph *graph, int x, const struct block_tower *tower,
-                         uint32_t first, uint32_t end)
+                         uint32_t first, uint32_t end, bool pooled)
 {
     for (uint32_t i = first; i < end; i++) {
         struct tensor_group group;
@@ -104,10 +111,10 @@ static int append_blocks(struct graph *graph, int x, const struct block_tower *t
         block_group(tower->sizes, tower->prefix, i, &group);
         snprintf(result, sizeof(result), "%s.hidden.%u", tower->stem, i + 1);
         graph_begin_segment(graph);
-        x = append_block(graph, result, x, tower, &group);
+        x = append_block(graph, result, x, tower, &group, pooled && i + 1 == end);
     }
     graph_end_segment(graph);
-    return x;
+    return pooled && first == end ? graph_select(graph, NULL, x, tower->rows) : x;
 }
 
 static int append_projection(struct graph *graph, const char *result, int x,
@@ -117,13 +124,10 @@ static int append_projection(struct graph *graph, const char *result, int x,
     return graph_matmul(graph, result, x, matrix, -1, VKCLIP_ACTIVATION_AUTO, -1);
 }
 
-/* Appends what makes features of the tokens x. The pooled token is selected first, because norm and
- * projection treat every token alike. */
+/* Appends what makes features of the tokens x, or of the pooled token. */
 static int append_features(struct graph *graph, int x, const struct block_tower *tower,
-                           const struct tower_features *features, int rows)
+                           const struct tower_features *features)
 {
-    if (features->pooled)
-        x = graph_select(graph, NULL, x, rows);
     if (features->norm)
         x = block_layernorm(graph, NULL, x, tower->group, tower->norm, tower->sizes->epsilon);
     if (features->projected)
@@ -136,10 +140,12 @@ int block_transformer(struct graph *graph, int x, const struct block_tower *towe
 {
     const uint32_t layers = tower->sizes->layers;
     if (!features->wanted)
-        return append_blocks(graph, x, tower, 0, layers);
-    x = append_blocks(graph, x, tower, 0, features->layer);
-    tensors->features = append_features(graph, x, tower, features, tensors->rows);
-    return features->embedding ? append_blocks(graph, x, tower, features->layer, layers) : -1;
+        return append_blocks(graph, x, tower, 0, layers, !features->hidden);
+    const bool pooled = features->pooled && !features->embedding;
+    x = append_blocks(graph, x, tower, 0, features->layer, pooled);
+    const int tokens = features->pooled && !pooled ? graph_select(graph, NULL, x, tower->rows) : x;
+    tensors->features = append_features(graph, tokens, tower, features);
+    return features->embedding ? append_blocks(graph, x, tower, features->layer, layers, true) : -1;
 }
 
 void block_embed(struct graph *graph, int pooled, const struct block_tower *tower,

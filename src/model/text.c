@@ -81,7 +81,7 @@ static void append_text(const struct config *config, const struct tower_features
                                 .mask = -1};
     outer_group(config, &group);
     tensors->input = graph_input(graph, "text.ids", TYPE_I32, 2, shape);
-    tensors->rows = graph_input(graph, "text.rows", TYPE_I32, 1, &batch);
+    tower.rows = tensors->rows = graph_input(graph, "text.rows", TYPE_I32, 1, &batch);
     if (features->masked)
         tower.mask = tensors->mask = graph_input(graph, "text.mask", TYPE_I32, 2, shape);
     const int tokens = group_weight(graph, &group, TOKENS);
@@ -90,8 +90,10 @@ static void append_text(const struct config *config, const struct tower_features
     x = block_transformer(graph, x, &tower, features, tensors);
     if (x < 0)
         return;
-    x = block_layernorm(graph, "text.final_norm", x, &group, LN_FINAL, config->text.epsilon);
-    x = graph_select(graph, "text.pooled", x, tensors->rows);
+    x = block_layernorm(graph, features->hidden ? "text.final_norm" : "text.pooled", x, &group,
+                        LN_FINAL, config->text.epsilon);
+    if (features->hidden)
+        x = graph_select(graph, "text.pooled", x, tensors->rows);
     block_embed(graph, x, &tower, tensors);
 }
 

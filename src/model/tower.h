@@ -22,6 +22,7 @@ struct tower_features {
     bool norm;      /* The tower's final norm follows. */
     bool pooled;    /* Only the token is wanted which embeddings are made of. */
     bool projected; /* The tower's projection follows. */
+    bool hidden;    /* All tokens of all blocks are wanted, else perhaps only the pooled token's. */
     bool masked;    /* CLIP's tokens attend only to those that a mask names; T5 always has one. */
     uint32_t skip;  /* tokens at the begin that are left out when results are read */
 };

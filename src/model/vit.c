@@ -93,7 +93,8 @@ static void append_vit(const struct config *config, const struct tower_features 
                                       .group = &group,
                                       .norm = LN_POST,
                                       .projection = PROJECTION,
-                                      .mask = -1};
+                                      .mask = -1,
+                                      .rows = -1};
     outer_group(config, &group);
     tensors->input = graph_input(graph, "image", graph->type, 3, shape);
     int x = graph_matmul(graph, "vision.patch_embed", tensors->input,
@@ -105,7 +106,8 @@ static void append_vit(const struct config *config, const struct tower_features 
     x = block_transformer(graph, x, &tower, features, tensors);
     if (x < 0)
         return;
-    x = graph_select(graph, NULL, x, -1);
+    if (features->hidden)
+        x = graph_select(graph, NULL, x, -1);
     x = block_layernorm(graph, "vision.pooled", x, &group, LN_POST, epsilon);
     block_embed(graph, x, &tower, tensors);
 }

@@ -95,6 +95,16 @@ static size_t count_states(const struct safetensors *file)
     return count;
 }
 
+/* Compares embeddings that were made without hidden states, where the last block computes the
+ * pooled token alone. */
+static void compare_embeddings(const struct comparison *comparison, const char *name,
+                               const float *found, size_t items)
+{
+    const struct tensor_view *expected = safetensors_find(comparison->expected, name);
+    if (expected)
+        compare(name, found, expected, 0, items, comparison->bounds);
+}
+
 /* The embeddings of a tower are NULL if the model or the file has none. */
 struct embeddings {
     float *values;
@@ -114,8 +124,10 @@ static struct embeddings encode_pictures(struct vkclip_model *model,
     float *pixels = read_floats(view);
     found.count = view->shape[0];
     found.values = malloc(found.count * info->embed_dim * sizeof(float));
-    if (vkclip_encode_pixels(model, pixels, found.count, &params, found.values))
+    if (vkclip_encode_pixels(model, pixels, found.count, &params, found.values) ||
+        vkclip_encode_pixels(model, pixels, found.count, NULL, found.values))
         fail_msg("%s", vkclip_last_error());
+    compare_embeddings(comparison, "vision.normalized", found.values, found.count);
     free(pixels);
     return found;
 }
@@ -132,8 +144,10 @@ static struct embeddings encode_texts(struct vkclip_model *model,
         return found;
     found.count = ids->shape[0];
     found.values = malloc(found.count * info->text_embed_dim * sizeof(float));
-    if (vkclip_encode_tokens(model, ids->data, found.count, ids->shape[1], &params, found.values))
+    if (vkclip_encode_tokens(model, ids->data, found.count, ids->shape[1], &params, found.values) ||
+        vkclip_encode_tokens(model, ids->data, found.count, ids->shape[1], NULL, found.values))
         fail_msg("%s", vkclip_last_error());
+    compare_embeddings(comparison, "text.normalized", found.values, found.count);
     return found;
 }
 

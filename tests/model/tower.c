@@ -244,20 +244,21 @@ static const char image_nodes[] =
     "visual.transformer.resblocks.0.attn.in_proj_weight[96,32] "
     "visual.transformer.resblocks.0.attn.in_proj_bias[96]\n"
     "ATTENTION.5[2,5,32] = ATTENTION MATMUL.4[2,5,96] heads=2\n"
-    "MATMUL.6[2,5,32] = MATMUL ATTENTION.5[2,5,32] "
+    "SELECT.6[2,32] = SELECT ATTENTION.5[2,5,32]\n"
+    "SELECT.7[2,32] = SELECT vision.hidden.0[2,5,32]\n"
+    "MATMUL.8[2,32] = MATMUL SELECT.6[2,32] "
     "visual.transformer.resblocks.0.attn.out_proj.weight[32,32] "
-    "visual.transformer.resblocks.0.attn.out_proj.bias[32] += vision.hidden.0\n"
-    "LAYERNORM.7[2,5,32] = LAYERNORM MATMUL.6[2,5,32] "
+    "visual.transformer.resblocks.0.attn.out_proj.bias[32] += SELECT.7\n"
+    "LAYERNORM.9[2,32] = LAYERNORM MATMUL.8[2,32] "
     "visual.transformer.resblocks.0.ln_2.weight[32] "
     "visual.transformer.resblocks.0.ln_2.bias[32]\n"
-    "MATMUL.8[2,5,64] = MATMUL LAYERNORM.7[2,5,32] "
+    "MATMUL.10[2,64] = MATMUL LAYERNORM.9[2,32] "
     "visual.transformer.resblocks.0.mlp.c_fc.weight[64,32] "
     "visual.transformer.resblocks.0.mlp.c_fc.bias[64] gelu\n"
-    "vision.hidden.1[2,5,32] = MATMUL MATMUL.8[2,5,64] "
+    "vision.hidden.1[2,32] = MATMUL MATMUL.10[2,64] "
     "visual.transformer.resblocks.0.mlp.c_proj.weight[32,64] "
-    "visual.transformer.resblocks.0.mlp.c_proj.bias[32] += vision.hidden.0\n"
-    "SELECT.10[2,32] = SELECT vision.hidden.1[2,5,32]\n"
-    "vision.pooled[2,32] = LAYERNORM SELECT.10[2,32] visual.ln_post.weight[32] "
+    "visual.transformer.resblocks.0.mlp.c_proj.bias[32] += SELECT.7\n"
+    "vision.pooled[2,32] = LAYERNORM vision.hidden.1[2,32] visual.ln_post.weight[32] "
     "visual.ln_post.bias[32]\n"
     "vision.projected[2,16] = MATMUL vision.pooled[2,32] visual.proj[32,16]\n"
     "vision.normalized[2,16] = NORMALIZE vision.projected[2,16]\n";
@@ -278,8 +279,17 @@ static void towers_have_these_nodes(void **state)
                                  "token_embedding.weight[99,24] positional_embedding[7,24]\n"));
     assert_non_null(strstr(text, " heads=3 causal\n"));
     assert_non_null(strstr(text, " quick_gelu\n"));
-    assert_non_null(strstr(text, "text.pooled[3,24] = SELECT text.final_norm[3,7,24] text.rows[3]\n"
-                                 "text.normalized[3,24] = NORMALIZE text.pooled[3,24]\n"));
+    assert_non_null(strstr(text, "text.pooled[3,24] = LAYERNORM text.hidden.1[3,24] "));
+    assert_non_null(strstr(text, "text.normalized[3,24] = NORMALIZE text.pooled[3,24]\n"));
+    free(text);
+    graph_free(&graph);
+
+    const struct tower_features all = {.hidden = true};
+    assert_int_equal(tower_build(&two_towers, TOWER_TEXT, &all, TYPE_F16, 3, &graph, NULL), 0);
+    text = dump(&graph);
+    assert_non_null(strstr(text, "text.final_norm[3,7,24] = LAYERNORM text.hidden.1[3,7,24] "));
+    assert_non_null(
+        strstr(text, "text.pooled[3,24] = SELECT text.final_norm[3,7,24] text.rows[3]\n"));
     free(text);
     graph_free(&graph);
 }
