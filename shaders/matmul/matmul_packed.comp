@@ -14,7 +14,9 @@ layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { matmul_args args; };
 
-#define load_x(row, k4) x_quads[(row) * (args.k / 4) + (k4)]
+#define ROW uint
+#define row_of(row) ((row) * (args.k / 4))
+#define load_x(row, k4) x_quads[(row) + (k4)]
 
 #include "matmul/weights.glsl"
 #include "matmul/packed.glsl"

@@ -172,8 +172,8 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
         return tensor_columns(&graph->tensors[node->in[1]]) % 4 == 0;
     if (kernels_share_values(kernel) && graph_packs(node->op))
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
-    if (kernel->needs & CAP_F16MATH) /* Scaled gradients exceed fp16 sums. */
-        return tensor_columns(x) % 4 == 0 && !graph->mixed;
+    if (kernel->needs & CAP_F16MATH && (tensor_columns(x) % 4 != 0 || graph->mixed))
+        return false; /* Scaled gradients exceed fp16 sums. */
     return !kernels_read_texels(kernel) || texels_fit(gpu, graph, node);
 }
 
@@ -276,7 +276,10 @@ static uint32_t count_values(const struct kernel *kernel, const struct tile *til
 {
     if (kernel->op == OP_OUTER)
         return 4 * tile->rows * tile->columns + 16 * tile->columns;
-    return tile->rows * tile->columns + tile->rows + 4 * tile->columns;
+    const uint32_t sums = tile->rows * tile->columns;
+    if (kernel->needs & CAP_F16MATH) /* short sums besides, and pairs of values */
+        return 2 * sums + 2 * tile->rows + 2 * tile->columns;
+    return sums + tile->rows + 4 * tile->columns;
 }
 
 bool kernels_accept_tile(enum gpu_class class, const struct kernel *kernel, const struct tile *tile,
