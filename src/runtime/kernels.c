@@ -214,18 +214,51 @@ struct kernel_span kernels_span(const struct gpu *gpu, const struct kernel *kern
     return (struct kernel_span){lanes, 1, lanes, NULL};
 }
 
-/* Cuts a tile down to a result of m rows. A workgroup gets no more height than the rows need, but
- * no fewer invocations than `wave`, because the lanes of a subgroup without an invocation idle. If
- * more than an eighth of the rows that all workgroups compute would lie past the end, an invocation
- * gets fewer rows, because computing rows past the end is wasted time. */
-static struct tile cut_tile(struct tile tile, uint32_t m, uint32_t lanes, uint32_t wave)
+/* Gives an invocation fewer rows if more than an eighth of the rows that all workgroups compute
+ * would lie past the end, because computing these is wasted time. */
+static void cut_rows(struct tile *tile, uint32_t m)
 {
-    while (tile.height > 1 && tile.height / 2 * tile.rows >= m && tile.height / 2 * lanes >= wave)
-        tile.height /= 2;
-    uint32_t height = tile.rows * tile.height, groups = divide_up(m, height);
+    const uint32_t height = tile->rows * tile_height(tile), groups = divide_up(m, height);
     if (groups * height - m > m / 8)
-        tile.rows = divide_up(m, groups * tile.height);
-    return tile;
+        tile->rows = divide_up(m, groups * tile_height(tile));
+}
+
+/* Cuts a tile down to a result of m rows. A workgroup gets no more height than the rows need, but
+ * no fewer invocations than `wave`, because the lanes of a subgroup without an invocation idle. */
+static void cut_height(struct tile *tile, uint32_t m, uint32_t lanes, uint32_t wave)
+{
+    while (tile->height > 1 && tile->height / 2 * tile->rows >= m &&
+           tile->height / 2 * lanes >= wave)
+        tile->height /= 2;
+}
+
+/* With this many invocations a unit hides the time that loads take: two to four subgroups on each
+ * of its arithmetic units. */
+#define BUSY_INVOCATIONS 256
+/* A slice has at least this many values of K, because adding up the sums of slices takes about as
+ * long as adding a few more products. */
+#define LEAST_SLICE 16
+
+/* Returns the bytes of shared memory in which slices add up their sums (matmul/slices.glsl). */
+static uint32_t slice_bytes(const struct tile *tile, uint32_t lanes)
+{
+    return tile->rows * tile->columns * (tile_slices(tile) + 1) * lanes * 4;
+}
+
+/* Cuts a tile that divides K down to a result of m rows, n columns and depth k: to fewer columns if
+ * there are fewer workgroups than units, and to no more slices than keep the device busy. */
+static void cut_slices(struct tile *tile, uint32_t m, uint32_t n, uint32_t k,
+                       const struct kernel_span *span, const struct gpu_limits *limits)
+{
+    const uint32_t down = divide_up(m, tile->rows);
+    while (tile->columns > 1 && down * divide_up(n, tile->columns * span->columns) < limits->units)
+        tile->columns /= 2;
+    const uint64_t groups = (uint64_t)down * divide_up(n, tile->columns * span->columns);
+    const uint64_t most = 2ull * BUSY_INVOCATIONS * limits->units; /* invocations, exclusive */
+    while (tile->height > 1 &&
+           (groups * span->lanes * tile->height >= most || k < LEAST_SLICE * tile->height ||
+            slice_bytes(tile, span->lanes) > limits->shared_bytes))
+        tile->height /= 2;
 }
 
 /* Returns the bytes of shared memory that matmul_coopmat.comp needs for x, w and the sums. */
@@ -293,22 +326,47 @@ bool kernels_accept_tile(enum gpu_class class, const struct kernel *kernel, cons
     return count_values(kernel, tile) <= limits.values;
 }
 
-/* Returns the tile of a variant that needs the fewest registers, or NULL if its shader has no
- * tiles.
- */
+/* Returns the tile of a variant that needs the fewest registers, of those that are for every
+ * result, or NULL if its shader has no tiles. */
 static const struct tile *smallest_tile(const struct kernel *kernel)
 {
     const struct tile *smallest = NULL;
     for (size_t i = 0; i < ARRAY_COUNT(tiles); i++)
-        if (!strcmp(tiles[i].shader, kernel->shader) &&
+        if (!strcmp(tiles[i].shader, kernel->shader) && tiles[i].tile.walk != WALK_SLICES &&
             (!smallest || count_values(kernel, &tiles[i].tile) < count_values(kernel, smallest)))
             smallest = &tiles[i].tile;
     return smallest;
 }
 
+/* Returns the depth of a matrix product or convolution. */
+static uint32_t node_depth(const struct graph *graph, const struct node *node)
+{
+    const struct tensor *w = &graph->tensors[node->in[1]];
+    return (uint32_t)(tensor_elements(w) / tensor_n(w));
+}
+
 /* Tiles that span all rows are for results with at least so many columns, of which a workgroup may
  * have 512: with fewer workgroups most of a large GPU would idle. */
 #define WIDE 16384
+
+/* Cuts a tile down to a node. Returns false if it is a tile for results of another form. */
+static bool cut_tile(const struct gpu *gpu, const struct kernel_span *span,
+                     const struct graph *graph, const struct node *node, struct tile *tile)
+{
+    const struct gpu_limits *limits = gpu_limits(gpu);
+    const uint32_t m = divide_up(tensor_rows(&graph->tensors[node->out]), span->rows);
+    const uint32_t n = tensor_columns(&graph->tensors[node->out]);
+    if (tile->walk == WALK_ONCE && (m > tile->rows * tile->height || n < WIDE))
+        return false;
+    if (tile->walk == WALK_SLICES) {
+        cut_rows(tile, m);
+        cut_slices(tile, m, n, node_depth(graph, node), span, limits);
+        return tile->height > 1 && tile->height * span->lanes >= limits->wave;
+    }
+    cut_height(tile, m, span->lanes, limits->wave);
+    cut_rows(tile, m);
+    return true;
+}
 
 size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
                            const struct graph *graph, const struct node *node,
@@ -317,20 +375,17 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
     if (!kernels_fit(gpu, kernel, graph, node))
         return count;
     const struct kernel_span span = kernels_span(gpu, kernel);
-    const uint32_t rows = divide_up(tensor_rows(&graph->tensors[node->out]), span.rows);
-    const uint32_t columns = tensor_columns(&graph->tensors[node->out]);
-    const struct gpu_limits *limits = gpu_limits(gpu);
+    const enum gpu_class class = gpu_limits(gpu)->class;
     /* A variant that needs nothing must remain usable, whatever the limits. */
     const struct tile *smallest = smallest_tile(kernel);
     const struct tile *least = kernels_share_values(kernel) ? NULL : smallest;
     for (size_t i = 0; i < ARRAY_COUNT(tiles) && count < KERNEL_CHOICES; i++) {
         const struct tile *tile = &tiles[i].tile;
+        struct kernel_choice choice = {kernel, *tile, *tile};
         if (strcmp(tiles[i].shader, kernel->shader) ||
-            (tile->walk == WALK_ONCE && (rows > tile->rows * tile->height || columns < WIDE)) ||
-            (tile != least && !kernels_accept_tile(limits->class, kernel, tile, span.lanes)))
+            (tile != least && !kernels_accept_tile(class, kernel, tile, span.lanes)) ||
+            !cut_tile(gpu, &span, graph, node, &choice.tile))
             continue;
-        struct kernel_choice choice = {kernel, cut_tile(*tile, rows, span.lanes, limits->wave),
-                                       *tile};
         if (fits_workgroup(gpu, kernel, &span, &choice.tile) && !is_listed(choices, count, &choice))
             choices[count++] = choice;
     }
@@ -341,8 +396,10 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
 
 static size_t find_rank(enum gpu_class class, const struct kernel_choice *choice)
 {
+    const bool sliced = choice->listed_tile.walk == WALK_SLICES;
     return order_rank(class, choice->kernel->shader, choice->listed_tile.rows,
-                      choice->listed_tile.columns);
+                      choice->listed_tile.columns) +
+           (sliced ? 0 : ORDER_RANKS);
 }
 
 void kernels_sort_choices(enum gpu_class class, struct kernel_choice *choices, size_t count)
@@ -367,12 +424,20 @@ size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const s
     return count;
 }
 
+void kernels_tile_name(const struct tile *tile, char name[TILE_NAME])
+{
+    static const char *const walks[] = {
+        [WALK_COLUMNS] = "columns", [WALK_ROWS] = "rows", [WALK_ONCE] = "columns", "slices"};
+    snprintf(name, TILE_NAME, "%ux%ux%u %s", tile->rows, tile->columns, tile->height,
+             walks[tile->walk]);
+}
+
 void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CHOICE_NAME])
 {
-    const struct tile *tile = &choice->listed_tile;
-    if (tile->rows)
-        snprintf(name, KERNEL_CHOICE_NAME, "%s %ux%ux%u %s", choice->kernel->shader, tile->rows,
-                 tile->columns, tile->height, tile->walk == WALK_ROWS ? "rows" : "columns");
+    char tile[TILE_NAME];
+    kernels_tile_name(&choice->listed_tile, tile);
+    if (choice->listed_tile.rows)
+        snprintf(name, KERNEL_CHOICE_NAME, "%s %s", choice->kernel->shader, tile);
     else
         snprintf(name, KERNEL_CHOICE_NAME, "%s", choice->kernel->shader);
 }

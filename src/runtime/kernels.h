@@ -25,11 +25,20 @@ extern const struct kernel kernels[];
 extern const size_t kernel_count;
 
 /* Says how a workgroup covers a result: see shaders/tiles.def. */
-enum walk { WALK_COLUMNS, WALK_ROWS, WALK_ONCE };
+enum walk { WALK_COLUMNS, WALK_ROWS, WALK_ONCE, WALK_SLICES };
 struct tile {
     uint32_t rows, columns, height; /* all 0: the shader has no tiles */
     enum walk walk;
 };
+/* Returns the invocations of a workgroup that have rows of their own, and those that divide K. */
+static inline uint32_t tile_height(const struct tile *tile)
+{
+    return tile->walk == WALK_SLICES ? 1 : tile->height;
+}
+static inline uint32_t tile_slices(const struct tile *tile)
+{
+    return tile->walk == WALK_SLICES ? tile->height : 1;
+}
 
 /* Describes one way to compute a node: a variant and its tile. */
 struct kernel_choice {
@@ -50,7 +59,9 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
 
 /* Lists the ways in which a device can compute a node and returns their number. Their order, the
  * fixed order, is that of the variants in kernels.def, and for each variant that of its shader's
- * tiles in tiles.def, after the choices that the device's class prefers (runtime/order.h). */
+ * tiles in tiles.def, after the choices that the device's class prefers (runtime/order.h). Tiles
+ * that divide K come before all others, because they are offered only where others leave most of
+ * the device idle. */
 size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const struct node *node,
                        struct kernel_choice choices[KERNEL_CHOICES]);
 /* Appends the choices of one variant, which need not be in the table, to a list of `count`. Returns
@@ -72,6 +83,9 @@ uint32_t kernels_caps(void);
 /* Tells whether two choices have the same variant and listed tile, however the tiles are cut down.
  */
 bool kernels_same_choice(const struct kernel_choice *a, const struct kernel_choice *b);
+/* Writes a name such as "16x4x8 columns". */
+#define TILE_NAME 48
+void kernels_tile_name(const struct tile *tile, char name[TILE_NAME]);
 /* Writes a name such as "matmul_texel 16x4x8 columns", with the tile as tiles.def lists it. */
 #define KERNEL_CHOICE_NAME 80
 void kernels_choice_name(const struct kernel_choice *choice, char name[KERNEL_CHOICE_NAME]);

@@ -25,7 +25,8 @@ struct epilogue {
 static void set_tile_constants(struct launch *launch, const struct tile *tile,
                                const struct kernel_span *span, const struct epilogue *epilogue)
 {
-    dispatch_workgroup(launch, span->lanes, tile->height);
+    dispatch_workgroup(launch, span->lanes, tile_height(tile));
+    launch->constants[2] = tile_slices(tile);
     dispatch_constant(launch, tile->rows);
     dispatch_constant(launch, tile->columns);
     dispatch_constant(launch, epilogue->activation);
@@ -47,7 +48,7 @@ static int launch_tiles(struct launch *launch, struct epilogue epilogue, struct 
     const struct tile *tile = launch->tile.rows ? &launch->tile : &untiled;
     const struct kernel_span span = kernels_span(launch->gpu, launch->kernel);
     const uint32_t columns = span.columns * tile->columns; /* columns of a workgroup */
-    const uint32_t height = tile->rows * span.rows * tile->height;
+    const uint32_t height = tile->rows * span.rows * tile_height(tile);
     set_tile_constants(launch, tile, &span, &epilogue);
     dispatch_texels(launch, 0, launch->kernel->x);
     dispatch_texels(launch, 1, launch->kernel->w);

@@ -251,12 +251,11 @@ void selftest_key(const struct op_case *op_case, const struct kernel_choice *cho
                   char key[SELFTEST_KEY])
 {
     const uint32_t *s = op_case->shape;
-    const struct tile *tile = &choice->tile;
-    char variant[SELFTEST_VARIANT], options[NODE_OPTIONS];
+    char variant[SELFTEST_VARIANT], tile[TILE_NAME], options[NODE_OPTIONS];
     selftest_variant_name(choice->kernel, variant);
+    kernels_tile_name(&choice->tile, tile);
     node_options(&op_case->node, options);
-    snprintf(key, SELFTEST_KEY, "%s%ux%ux%u %s: %s [%u,%u,%u,%u]%s%s%s%s%s", variant, tile->rows,
-             tile->columns, tile->height, tile->walk == WALK_ROWS ? "rows" : "columns",
+    snprintf(key, SELFTEST_KEY, "%s%s: %s [%u,%u,%u,%u]%s%s%s%s%s", variant, tile,
              op_name(op_case->node.op), s[0], s[1], s[2], s[3], options,
              op_case->node.residual ? " residual" : "", op_case->optional ? " optional" : "",
              op_case->biased ? " biased" : "", op_case->layout == LAYOUT_CONV ? " conv" : "");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Finds the class of a device, which decides the order in which kernels are preferred where nothing
- * was measured, and the width of its subgroups.
+ * was measured, the width of its subgroups, and how many workgroups it runs side by side.
  */
 #include "vulkan/internal.h"
 
@@ -34,6 +34,50 @@ static const struct {
     {0, VK_DRIVER_ID_MESA_LLVMPIPE, 0, MESA_26, GPU_LAVAPIPE},
 };
 
+/* A GPU whose driver does not tell its units is taken for a small one of its type: with too low a
+ * number, results of few rows are computed by fewer workgroups than would be best. */
+#define DISCRETE_UNITS 32
+#define INTEGRATED_UNITS 8
+
+static uint32_t guess_units(enum vkclip_device_type type)
+{
+    if (type == VKCLIP_DEVICE_CPU)
+        return 0;
+    return type == VKCLIP_DEVICE_DISCRETE ? DISCRETE_UNITS : INTEGRATED_UNITS;
+}
+
+/* Counts the units of a device by the extension of its vendor. */
+static uint32_t count_units(const struct description *description)
+{
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nvidia = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV};
+    VkPhysicalDeviceShaderCoreProperties2AMD amd = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_2_AMD};
+    VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM arm = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_BUILTINS_PROPERTIES_ARM};
+    const struct {
+        const char *extension;
+        void *properties;
+        const uint32_t *units;
+    } vendors[] = {
+        {"VK_NV_shader_sm_builtins", &nvidia, &nvidia.shaderSMCount},
+        {"VK_AMD_shader_core_properties2", &amd, &amd.activeComputeUnitCount},
+        {"VK_ARM_shader_core_builtins", &arm, &arm.shaderCoreCount},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(vendors); i++) {
+        VkPhysicalDeviceProperties2 properties = {
+            .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+            .pNext = vendors[i].properties};
+        bool has = false;
+        if (probe_has_extension(description->physical, vendors[i].extension, &has) || !has)
+            continue;
+        vkGetPhysicalDeviceProperties2(description->physical, &properties);
+        if (*vendors[i].units)
+            return *vendors[i].units;
+    }
+    return guess_units(description->info.type);
+}
+
 void class_find(const struct description *description, struct gpu_limits *limits)
 {
     VkPhysicalDeviceSubgroupSizeControlPropertiesEXT control = {
@@ -44,6 +88,7 @@ void class_find(const struct description *description, struct gpu_limits *limits
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
     vkGetPhysicalDeviceProperties2(description->physical, &properties);
     limits->wave = control.minSubgroupSize ? control.minSubgroupSize : subgroup.subgroupSize;
+    limits->units = count_units(description);
     limits->class = GPU_OTHER;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         if ((rows[i].vendor && rows[i].vendor != description->info.vendor_id) ||

@@ -77,6 +77,9 @@ struct gpu_limits {
     uint32_t groups[3];      /* workgroups that one dispatch may have, in x, y and z */
     uint32_t subgroup;       /* lanes of a subgroup in pipelines that need CAP_SUBGROUP */
     uint32_t wave; /* lanes of the narrowest subgroup, which smaller workgroups leave idle */
+    /* processors that run workgroups side by side (compute units, streaming multiprocessors,
+     * cores); 0 for a CPU, which has few and gains nothing from smaller workgroups */
+    uint32_t units;
     enum gpu_class class;
     uint32_t matrices[2][3]; /* M, N, K of CAP_COOPMAT32 and of CAP_COOPMAT16 */
     /* Nothing watches a CPU, so that submits there are limited by `work` alone. Elsewhere a submit

@@ -204,7 +204,7 @@ void probe_limits(struct gpu *gpu, const struct features *f);
 
 /* ---- class.c --------------------------------------------------------------------------------- */
 
-/* Fills in `class` and `wave`. */
+/* Fills in `class`, `wave` and `units`. */
 void class_find(const struct description *description, struct gpu_limits *limits);
 
 /* ---- statistics.c ---------------------------------------------------------------------------- */

@@ -541,6 +541,68 @@ static void split_work(void **state)
         run_cases(cases, ARRAY_COUNT(cases), 1);
 }
 
+/* Runs the tiles of a variant that divide K over one case, and returns the number of runs. */
+static size_t run_slices(const struct kernel *variant, size_t i)
+{
+    struct kernel_choice choices[KERNEL_CHOICES];
+    struct graph graph;
+    size_t runs = 0;
+    const size_t count = build_case(variant, i, &graph, choices);
+    for (size_t c = 0; c < count; c++)
+        if (choices[c].tile.walk == WALK_SLICES) {
+            run_case(shared_gpu, &op_cases[i], &choices[c], &graph);
+            runs++;
+        }
+    if (count)
+        graph_free(&graph);
+    return runs;
+}
+
+/* On a device with many units tiles divide K wherever they can, and are cut down in many ways. Each
+ * variant computes an eighth of the shapes, or all if these are asked for; neighbouring variants
+ * compute different ones. */
+static void sliced_depth(void **state)
+{
+    (void)state;
+    const size_t every = all_shapes ? 1 : 8;
+    size_t runs = 0;
+    changeable_limits(shared_gpu)->units = 64;
+    for (size_t k = 0; k < kernel_count; k++)
+        for (size_t i = 0; i < op_case_count; i++)
+            if ((i + k) % every == 0)
+                runs += run_slices(&kernels[k], i);
+    printf("tiles that divide K: %zu runs\n", runs);
+    assert_true(runs > 0);
+}
+
+/* A tile that divides K comes first where a result is small for the device, and is not offered
+ * elsewhere. */
+static void slices_for_small_results(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t units, m;
+        bool sliced;
+    } expected[] = {
+        {0, 1, false}, {96, 1, true}, {96, 50, true}, {96, 4000, false}, {2, 50, false}};
+    struct gpu_limits *limits = changeable_limits(shared_gpu);
+    limits->wave = 32;
+    for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
+        const struct op_case op_case = {{OP_MATMUL}, {expected[i].m, 768, 768}};
+        struct kernel_choice choices[KERNEL_CHOICES];
+        struct graph graph;
+        size_t sliced = 0;
+        limits->units = expected[i].units;
+        op_case_build(&op_case, TYPE_F32, &graph);
+        const size_t count = kernels_choices(shared_gpu, &graph, &graph.nodes[0], choices);
+        for (size_t c = 0; c < count; c++)
+            sliced += choices[c].tile.walk == WALK_SLICES;
+        assert_int_equal(choices[0].tile.walk == WALK_SLICES, expected[i].sliced);
+        assert_int_equal(sliced > 0, expected[i].sliced);
+        graph_free(&graph);
+    }
+}
+
 /* If there are more rows than a grid's first dimension allows, they continue in the second one. */
 static void wide_grid(void **state)
 {
@@ -625,6 +687,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(table_is_complete),
         cmocka_unit_test(every_variant),
         cmocka_unit_test(every_cap_masked),
+        cmocka_unit_test_teardown(sliced_depth, restore_limits),
+        cmocka_unit_test_teardown(slices_for_small_results, restore_limits),
         cmocka_unit_test_teardown(sliced_table, restore_limits),
         cmocka_unit_test_teardown(sliced_weight, restore_limits),
         cmocka_unit_test_teardown(sliced_cast, restore_limits),
