@@ -7,31 +7,11 @@
  */
 #include "image/prepare.h"
 #include "base/error.h"
+#include "image/resample.h"
 
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* An axis is the resize in one direction: `in` pixels become `out` pixels, of which the crop keeps
- * S from `first` on. */
-struct axis {
-    uint32_t in, out, first;
-};
-
-/* Each kept output is a weighted sum of inputs. The taps are their positions and weights, as
- * Pillow's precompute_coeffs and normalize_coeffs_8bpc compute them. */
-struct taps {
-    uint32_t *start, *count; /* [S] */
-    int32_t *weights;        /* [S,stride], fixed point of WEIGHT_BITS */
-    size_t stride;
-    uint32_t low, high; /* All inputs that are used lie in [low, high). */
-};
-
-/* Of 32 bits, 8 are for the pixel, 2 for sums that exceed its range, and the others for the
- * fraction. */
-#define WEIGHT_BITS (32 - 8 - 2)
-#define WEIGHT_HALF (1 << (WEIGHT_BITS - 1))
 
 static uint8_t clip8(int32_t value)
 {
@@ -39,75 +19,24 @@ static uint8_t clip8(int32_t value)
     return (uint8_t)(positive > 255 ? 255 : positive);
 }
 
-static struct axis make_axis(uint32_t in, uint32_t out, const struct image_transform *transform)
+static struct resample_axis make_axis(uint32_t in, uint32_t out,
+                                      const struct image_transform *transform)
 {
     uint32_t rest = out - transform->size, half = rest / 2;
     /* Python's round() goes to the even neighbour at .5, so that half of 1 is 0 and half of 3 is 2.
      */
     bool up = !transform->rgb_first && rest % 2 && half % 2;
-    return (struct axis){in, out, half + up};
-}
-
-/* Computes the kernel of Keys' cubic convolution with a = -0.5. */
-static double bicubic(double x)
-{
-    const double a = -0.5;
-    x = fabs(x);
-    if (x < 1.0)
-        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
-    if (x < 2.0)
-        return (((x - 5) * x + 8) * x - 4) * a;
-    return 0.0;
-}
-
-static void free_taps(struct taps *taps)
-{
-    free(taps->start);
-    free(taps->count);
-    free(taps->weights);
-    *taps = (struct taps){0};
-}
-
-static bool make_taps(struct axis axis, uint32_t size, struct taps *taps)
-{
-    double scale = (double)(float)axis.in / axis.out; /* Pillow's box has floats. */
-    double widening = scale < 1.0 ? 1.0 : scale, support = 2.0 * widening;
-    taps->stride = (size_t)ceil(support) * 2 + 1;
-    taps->start = calloc(size, sizeof(*taps->start));
-    taps->count = calloc(size, sizeof(*taps->count));
-    taps->weights = calloc(size, taps->stride * sizeof(*taps->weights));
-    double *exact = calloc(taps->stride, sizeof(*exact));
-    bool good = taps->start && taps->count && taps->weights && exact;
-    for (uint32_t i = 0; good && i < size; i++) {
-        double center = (axis.first + i + 0.5) * scale, sum = 0;
-        double start = center - support + 0.5, end = center + support + 0.5;
-        taps->start[i] = start < 0 ? 0 : (uint32_t)start;
-        taps->count[i] = (end > axis.in ? axis.in : (uint32_t)end) - taps->start[i];
-        for (uint32_t k = 0; k < taps->count[i]; k++) {
-            double x = (double)k + taps->start[i] - center + 0.5;
-            exact[k] = bicubic(x * (1.0 / widening));
-            sum += exact[k];
-        }
-        int32_t *weights = taps->weights + i * taps->stride;
-        for (uint32_t k = 0; k < taps->count[i]; k++) {
-            double weight = (sum != 0.0 ? exact[k] / sum : exact[k]) * (1 << WEIGHT_BITS);
-            weights[k] = (int32_t)(weight < 0 ? weight - 0.5 : weight + 0.5);
-        }
-        taps->high = taps->start[i] + taps->count[i];
-    }
-    free(exact);
-    taps->low = good ? taps->start[0] : 0;
-    return good;
+    return (struct resample_axis){in, out, half + up, transform->size};
 }
 
 /* Finds the nearest input of each output. Positions are summed up instead of multiplied, as in
  * Pillow's ImagingScaleAffine, so that rounding gives the same pixels. */
-static void make_nearest(struct axis axis, uint32_t size, uint32_t *positions)
+static void make_nearest(struct resample_axis axis, uint32_t *positions)
 {
     double scale = (double)(float)axis.in / axis.out, position = scale * 0.5;
     for (uint32_t i = 0; i < axis.first; i++)
         position += scale;
-    for (uint32_t i = 0; i < size; i++, position += scale)
+    for (uint32_t i = 0; i < axis.size; i++, position += scale)
         positions[i] = position < axis.in ? (uint32_t)position : axis.in - 1;
 }
 
@@ -125,39 +54,6 @@ static void convert_row(const uint8_t *in, uint32_t count, unsigned channels, bo
         }
         if (!drop_alpha)
             *out++ = (uint8_t)alpha;
-    }
-}
-
-static inline void resize_channels(const uint8_t *in, const struct taps *taps, uint32_t size,
-                                   const unsigned channels, uint8_t *out)
-{
-    for (uint32_t i = 0; i < size; i++) {
-        const int32_t *weights = taps->weights + i * taps->stride;
-        const uint8_t *pixel = in + (size_t)(taps->start[i] - taps->low) * channels;
-        int32_t sum[4] = {WEIGHT_HALF, WEIGHT_HALF, WEIGHT_HALF, WEIGHT_HALF};
-        for (uint32_t k = 0; k < taps->count[i]; k++, pixel += channels)
-            for (unsigned c = 0; c < channels; c++)
-                sum[c] += pixel[c] * weights[k];
-        for (unsigned c = 0; c < channels; c++)
-            *out++ = clip8(sum[c] >> WEIGHT_BITS);
-    }
-}
-
-static void resize_row(const uint8_t *in, const struct taps *taps, uint32_t size, unsigned channels,
-                       uint8_t *out)
-{
-    switch (channels) { /* With a constant the compiler keeps the sums in registers. */
-    case 1:
-        resize_channels(in, taps, size, 1, out);
-        break;
-    case 2:
-        resize_channels(in, taps, size, 2, out);
-        break;
-    case 3:
-        resize_channels(in, taps, size, 3, out);
-        break;
-    default:
-        resize_channels(in, taps, size, 4, out);
     }
 }
 
@@ -201,83 +97,152 @@ static const uint8_t *image_row(const struct vkclip_image *image, uint32_t y)
 
 /* Copies pixels without a filter: each pixel if the size is right, else the nearest neighbours, as
  * Pillow does for pictures with palettes or single bits. */
-static int pick(const struct vkclip_image *image, struct axis x, struct axis y, uint32_t size,
+static int pick(const struct vkclip_image *image, struct resample_axis x, struct resample_axis y,
                 uint8_t *rgb)
 {
+    const uint32_t size = x.size;
+    const bool copies = image->channels == 3 && x.in == x.out;
     uint32_t *columns = calloc(size, 2 * sizeof(*columns)), *rows;
     if (!columns)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %u x %u", size, size);
     rows = columns + size;
-    make_nearest(x, size, columns);
-    make_nearest(y, size, rows);
-    for (uint32_t i = 0; i < size; i++)
-        for (uint32_t j = 0; j < size; j++, rgb += 3) {
-            const uint8_t *pixel = image_row(image, rows[i]) + (size_t)columns[j] * image->channels;
+    make_nearest(x, columns);
+    make_nearest(y, rows);
+    for (uint32_t i = 0; i < size; i++, rgb += (size_t)3 * size) {
+        const uint8_t *row = image_row(image, rows[i]);
+        if (copies)
+            memcpy(rgb, row + (size_t)3 * columns[0], (size_t)3 * size);
+        for (uint32_t j = 0; j < size && !copies; j++) {
+            const uint8_t *pixel = row + (size_t)columns[j] * image->channels;
             if (image->cmyk)
-                mix_inks(pixel, 1, rgb);
+                mix_inks(pixel, 1, rgb + 3 * j);
             else
-                to_rgb(pixel, 1, image->channels, false, rgb);
+                to_rgb(pixel, 1, image->channels, false, rgb + 3 * j);
         }
+    }
     free(columns);
     return VKCLIP_OK;
 }
 
-/* Adds up `count` rows of `size` bytes, each times its weight, and rounds the sums to 8 bits. */
-static void blend_rows(const uint8_t *rows, const int32_t *weights, uint32_t count, size_t size,
-                       int32_t *sums, uint8_t *blended)
+/* A resize in the order of Pillow's ImagingResample: first within rows, with results rounded to 8
+ * bits, then within columns. */
+struct resize {
+    const struct vkclip_image *image;
+    const struct resample_kernel *kernel;
+    struct resample_taps across, down;
+    bool rgb_first;
+    unsigned channels;        /* of the rows that are resized */
+    size_t row_bytes;         /* of a row that is resized within itself */
+    uint8_t *narrow;          /* the rows that are used, resized within themselves */
+    uint8_t *blended;         /* one row of the result */
+    uint8_t *copies;          /* RESAMPLE_ROWS rows of the picture */
+    size_t pitch, copy_pitch; /* bytes from one row of `narrow`, or of `copies`, to the next */
+};
+
+/* Adds bytes to a block, and returns their place. */
+static size_t add_bytes(size_t *total, size_t bytes)
 {
-    for (size_t j = 0; j < size; j++)
-        sums[j] = WEIGHT_HALF;
-    for (uint32_t k = 0; k < count; k++, rows += size) {
-        int32_t weight = weights[k];
-        for (size_t j = 0; j < size; j++)
-            sums[j] += rows[j] * weight;
-    }
-    for (size_t j = 0; j < size; j++)
-        blended[j] = clip8(sums[j] >> WEIGHT_BITS);
+    const size_t place = *total;
+    *total += (bytes + 31) / 32 * 32;
+    return place;
 }
 
-/* Resizes in the order of Pillow's ImagingResample: first within rows, with results rounded to 8
- * bits, then within columns. */
-static int resize(const struct vkclip_image *image, struct axis x, struct axis y, uint32_t size,
-                  bool rgb_first, uint8_t *rgb)
+static bool open_resize(struct resize *resize, struct scratch *scratch)
 {
-    struct taps across = {0}, down = {0};
-    uint8_t *narrow = NULL, *converted = NULL, *blended = NULL;
-    int32_t *sums = NULL;
-    const bool alpha = has_alpha(image), converts = alpha || (image->cmyk && rgb_first);
-    unsigned channels = image->channels - (converts && rgb_first);
-    size_t row_size = (size_t)size * channels;
-    if (make_taps(x, size, &across) && make_taps(y, size, &down)) {
-        narrow = calloc(down.high - down.low, row_size);
-        sums = calloc(row_size, sizeof(*sums));
-        blended = malloc(row_size);
-        converted = calloc(across.high - across.low, channels);
+    const size_t used = resize->across.high - resize->across.low;
+    size_t bytes = 0;
+    resize->row_bytes = (size_t)resize->across.axis.size * resize->channels;
+    resize->pitch = resize->row_bytes + RESAMPLE_SLACK;
+    resize->copy_pitch = used * resize->image->channels + RESAMPLE_SLACK;
+    const size_t across = add_bytes(&bytes, resample_bytes(&resize->across));
+    const size_t down = add_bytes(&bytes, resample_bytes(&resize->down));
+    const size_t narrow = add_bytes(&bytes, (resize->down.high - resize->down.low) * resize->pitch);
+    const size_t blended = add_bytes(&bytes, resize->pitch);
+    const size_t copies = add_bytes(&bytes, RESAMPLE_ROWS * resize->copy_pitch);
+    uint8_t *memory = scratch_reserve(scratch, bytes);
+    if (!memory)
+        return false;
+    resample_fill(&resize->across, memory + across);
+    resample_fill(&resize->down, memory + down);
+    resize->narrow = memory + narrow;
+    resize->blended = memory + blended;
+    resize->copies = memset(memory + copies, 0, RESAMPLE_ROWS * resize->copy_pitch);
+    return true;
+}
+
+/* Returns the used part of a row of the picture: where it is, or a copy if its colours have to be
+ * converted first, or if the bytes that a kernel may read beyond it are not the picture's. */
+static const uint8_t *take_row(const struct resize *resize, uint32_t i, uint8_t *copy)
+{
+    const struct vkclip_image *image = resize->image;
+    const uint32_t low = resize->across.low, used = resize->across.high - low;
+    const uint8_t *row = image_row(image, i) + (size_t)low * image->channels;
+    const uint8_t *end =
+        image_row(image, image->height - 1) + (size_t)image->width * image->channels;
+    if (has_alpha(image))
+        convert_row(row, used, image->channels, resize->rgb_first, copy);
+    else if (image->cmyk && resize->rgb_first)
+        mix_inks(row, used, copy);
+    else if ((size_t)(end - row) >= (size_t)used * image->channels + RESAMPLE_SLACK)
+        return row;
+    else
+        memcpy(copy, row, (size_t)used * image->channels);
+    return copy;
+}
+
+/* Resizes all used rows within themselves. Where fewer rows are left than a kernel takes, it gets
+ * the last one more than once. */
+static void resize_rows(const struct resize *resize)
+{
+    const uint32_t low = resize->down.low, high = resize->down.high;
+    for (uint32_t first = low; first < high; first += RESAMPLE_ROWS) {
+        const uint8_t *in[RESAMPLE_ROWS];
+        uint8_t *out[RESAMPLE_ROWS];
+        for (uint32_t r = 0; r < RESAMPLE_ROWS; r++) {
+            const uint32_t i = r < high - first ? first + r : high - 1;
+            in[r] = take_row(resize, i, resize->copies + r * resize->copy_pitch);
+            out[r] = resize->narrow + (i - low) * resize->pitch;
+        }
+        resize->kernel->rows(in, &resize->across, resize->channels, out);
     }
-    const bool good = narrow && sums && blended && converted;
-    for (uint32_t i = down.low; i < down.high && good; i++) {
-        const uint8_t *row = image_row(image, i) + (size_t)across.low * image->channels;
-        if (alpha)
-            convert_row(row, across.high - across.low, image->channels, rgb_first, converted);
-        else if (converts)
-            mix_inks(row, across.high - across.low, converted);
-        row = converts ? converted : row;
-        resize_row(row, &across, size, channels, narrow + (i - down.low) * row_size);
+}
+
+static void resize_columns(const struct resize *resize, uint8_t *rgb)
+{
+    const struct vkclip_image *image = resize->image;
+    const struct resample_taps *down = &resize->down;
+    const bool multiplied = has_alpha(image) && !resize->rgb_first;
+    const uint32_t size = resize->across.axis.size;
+    for (uint32_t i = 0; i < down->axis.size; i++, rgb += (size_t)size * 3) {
+        const bool is_rgb = resize->channels == 3;
+        const uint8_t *rows = resize->narrow + (down->start[i] - down->low) * resize->pitch;
+        resize->kernel->columns(rows, resize->pitch, down->weights + i * down->stride,
+                                down->count[i], resize->row_bytes, is_rgb ? rgb : resize->blended);
+        if (image->cmyk && !resize->rgb_first)
+            mix_inks(resize->blended, size, rgb);
+        else if (!is_rgb)
+            to_rgb(resize->blended, size, resize->channels, multiplied, rgb);
     }
-    for (uint32_t i = 0; i < size && good; i++, rgb += (size_t)size * 3) {
-        const uint8_t *rows = narrow + (down.start[i] - down.low) * row_size;
-        blend_rows(rows, down.weights + i * down.stride, down.count[i], row_size, sums, blended);
-        if (image->cmyk && !rgb_first)
-            mix_inks(blended, size, rgb);
-        else
-            to_rgb(blended, size, channels, alpha && !rgb_first, rgb);
+}
+
+static int resize_picture(const struct vkclip_image *image, struct resample_axis x,
+                          struct resample_axis y, bool rgb_first, struct scratch *scratch,
+                          uint8_t *rgb)
+{
+    const bool drops = rgb_first && (has_alpha(image) || image->cmyk);
+    struct scratch own = {0};
+    struct resize resize = {.image = image,
+                            .kernel = resample_fastest(),
+                            .across = resample_measure(&x),
+                            .down = resample_measure(&y),
+                            .rgb_first = rgb_first,
+                            .channels = image->channels - drops};
+    const bool good = open_resize(&resize, scratch ? scratch : &own);
+    if (good) {
+        resize_rows(&resize);
+        resize_columns(&resize, rgb);
     }
-    free(converted);
-    free(blended);
-    free(sums);
-    free(narrow);
-    free_taps(&down);
-    free_taps(&across);
+    scratch_free(&own);
     if (!good)
         return error_fail(VKCLIP_EMEMORY, "out of memory to resize a picture of %u x %u to %u x %u",
                           image->width, image->height, x.out, y.out);
@@ -312,33 +277,46 @@ static int check_arguments(const struct vkclip_image *image,
     return VKCLIP_OK;
 }
 
-int image_preprocess(const struct vkclip_image *image, const struct image_transform *transform,
-                     uint8_t *u8, float *pixel_values)
+int image_prepare(const struct vkclip_image *image, const struct image_transform *transform,
+                  struct scratch *scratch, uint8_t *rgb)
 {
     int error = check_arguments(image, transform);
     if (error)
         return error;
-    uint32_t size = transform->size, width = image->width, height = image->height;
-    uint32_t shorter = width < height ? width : height;
-    struct axis x = make_axis(width, (uint32_t)((uint64_t)size * width / shorter), transform);
-    struct axis y = make_axis(height, (uint32_t)((uint64_t)size * height / shorter), transform);
-    size_t count = (size_t)size * size;
-    uint8_t *rgb = u8 ? u8 : malloc(count * 3);
-    if (!rgb)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %u x %u", size, size);
-
+    const uint64_t size = transform->size;
+    const uint32_t width = image->width, height = image->height;
+    const uint32_t shorter = width < height ? width : height;
+    const struct resample_axis x = make_axis(width, (uint32_t)(size * width / shorter), transform);
+    const struct resample_axis y =
+        make_axis(height, (uint32_t)(size * height / shorter), transform);
     /* If the shorter side changes, the longer one changes too, so that Pillow never skips one of
      * the two passes. */
     if (shorter == size || (image->indexed && !transform->rgb_first))
-        error = pick(image, x, y, size, rgb);
-    else
-        error = resize(image, x, y, size, transform->rgb_first, rgb);
-    for (unsigned c = 0; !error && pixel_values && c < 3; c++) {
-        float values[256];
+        return pick(image, x, y, rgb);
+    return resize_picture(image, x, y, transform->rgb_first, scratch, rgb);
+}
+
+void image_normalised(const struct image_transform *transform, float values[3][256])
+{
+    for (unsigned c = 0; c < 3; c++)
         for (unsigned i = 0; i < 256; i++)
-            values[i] = ((float)i / 255.0f - transform->mean[c]) / transform->std[c];
-        for (size_t i = 0; i < count; i++)
-            pixel_values[c * count + i] = values[rgb[i * 3 + c]];
+            values[c][i] = ((float)i / 255.0f - transform->mean[c]) / transform->std[c];
+}
+
+int image_preprocess(const struct vkclip_image *image, const struct image_transform *transform,
+                     uint8_t *u8, float *pixel_values)
+{
+    const size_t count = transform ? (size_t)transform->size * transform->size : 0;
+    uint8_t *rgb = u8 ? u8 : malloc(count * 3 + 1);
+    if (!rgb)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %zu pixels", count);
+    int error = image_prepare(image, transform, NULL, rgb);
+    if (!error && pixel_values) {
+        float values[3][256];
+        image_normalised(transform, values);
+        for (unsigned c = 0; c < 3; c++)
+            for (size_t i = 0; i < count; i++)
+                pixel_values[c * count + i] = values[c][rgb[3 * i + c]];
     }
     if (rgb != u8)
         free(rgb);
@@ -351,12 +329,13 @@ int image_resize(const struct vkclip_image *image, const struct image_transform 
     int error = check_arguments(image, transform);
     if (error)
         return error;
-    uint32_t size = transform->size;
-    struct axis x = {.in = image->width, .out = size}, y = {.in = image->height, .out = size};
+    const uint32_t size = transform->size;
+    const struct resample_axis x = {.in = image->width, .out = size, .size = size};
+    const struct resample_axis y = {.in = image->height, .out = size, .size = size};
     bool as_it_is = image->width == size && image->height == size;
     if (as_it_is || (image->indexed && !transform->rgb_first))
-        return pick(image, x, y, size, u8);
-    return resize(image, x, y, size, transform->rgb_first, u8);
+        return pick(image, x, y, u8);
+    return resize_picture(image, x, y, transform->rgb_first, NULL, u8);
 }
 
 void image_make_rgb(struct vkclip_image *image)

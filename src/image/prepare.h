@@ -6,6 +6,7 @@
 #ifndef VKCLIP_IMAGE_PREPARE_H
 #define VKCLIP_IMAGE_PREPARE_H
 
+#include "base/scratch.h"
 #include "vkclip.h"
 
 struct image_transform {
@@ -17,6 +18,12 @@ struct image_transform {
     bool rgb_first;
 };
 
+/* Prepares a picture as RGB bytes [S,S,3]. `scratch` has memory that is used meanwhile, and may be
+ * NULL. */
+int image_prepare(const struct vkclip_image *image, const struct image_transform *transform,
+                  struct scratch *scratch, uint8_t *rgb);
+/* Gives the normalised value of each byte of each colour. */
+void image_normalised(const struct image_transform *transform, float values[3][256]);
 /* Prepares a picture as RGB bytes [S,S,3] and normalised values [3,S,S], either of which may be
  * NULL. */
 int image_preprocess(const struct vkclip_image *image, const struct image_transform *transform,

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The filter in plain C and with the instructions of AVX2. Sums are of 32 bits and may be taken
+ * modulo 2^32 in any order, so that all kernels give the same bits.
+ */
+#include "image/resample.h"
+
+#include "base/array.h"
+
+#include <math.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define WITH_X86
+#include <immintrin.h>
+#endif
+
+/* Of 32 bits, 8 are for the pixel, 2 for sums that exceed its range, and the others for the
+ * fraction. */
+#define WEIGHT_BITS (32 - 8 - 2)
+#define WEIGHT_HALF (1 << (WEIGHT_BITS - 1))
+
+/* ---- Taps ------------------------------------------------------------------------------------ */
+
+/* Computes the kernel of Keys' cubic convolution with a = -0.5. */
+static double bicubic(double x)
+{
+    const double a = -0.5;
+    x = fabs(x);
+    if (x < 1.0)
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    if (x < 2.0)
+        return (((x - 5) * x + 8) * x - 4) * a;
+    return 0.0;
+}
+
+/* Where an output's inputs lie: those whose centers are within `support` of its own. */
+struct window {
+    double center, support;
+    uint32_t start, end;
+};
+
+static struct window find_window(const struct resample_axis *axis, uint32_t i)
+{
+    const double scale = (double)(float)axis->in / axis->out; /* Pillow's box has floats. */
+    struct window window = {.center = (axis->first + i + 0.5) * scale,
+                            .support = 2 * (scale < 1 ? 1 : scale)};
+    const double start = window.center - window.support + 0.5;
+    const double end = window.center + window.support + 0.5;
+    window.start = start < 0 ? 0 : (uint32_t)start;
+    window.end = end > axis->in ? axis->in : (uint32_t)end;
+    return window;
+}
+
+struct resample_taps resample_measure(const struct resample_axis *axis)
+{
+    const struct window first = find_window(axis, 0), last = find_window(axis, axis->size - 1);
+    const size_t most = 2 * (size_t)ceil(first.support) + 1;
+    return (struct resample_taps){.axis = *axis,
+                                  .stride =
+                                      (most + RESAMPLE_STEP - 1) / RESAMPLE_STEP * RESAMPLE_STEP,
+                                  .low = first.start,
+                                  .high = last.end};
+}
+
+size_t resample_bytes(const struct resample_taps *taps)
+{
+    const size_t weight = sizeof(*taps->weights) + 2 * sizeof(*taps->halves);
+    return taps->stride * sizeof(double) +
+           taps->axis.size * (sizeof(*taps->start) + sizeof(*taps->count) + taps->stride * weight);
+}
+
+static void make_weights(struct resample_taps *taps, uint32_t i, double *exact)
+{
+    const struct window window = find_window(&taps->axis, i);
+    const uint32_t count = window.end - window.start;
+    int32_t *weights = taps->weights + i * taps->stride;
+    int16_t *halves = taps->halves + 2 * i * taps->stride;
+    double sum = 0;
+    taps->start[i] = window.start;
+    taps->count[i] = count;
+    for (uint32_t k = 0; k < count; k++) {
+        const double x = (double)k + window.start - window.center + 0.5;
+        exact[k] = bicubic(x * (1.0 / (window.support / 2)));
+        sum += exact[k];
+    }
+    for (uint32_t k = 0; k < taps->stride; k++) {
+        const double share = k >= count ? 0 : sum != 0.0 ? exact[k] / sum : exact[k];
+        const double weight = share * (1 << WEIGHT_BITS);
+        weights[k] = (int32_t)(weight < 0 ? weight - 0.5 : weight + 0.5);
+        halves[k] = (int16_t)((uint32_t)weights[k] % (1 << RESAMPLE_HALF));
+        halves[taps->stride + k] = (int16_t)((weights[k] - halves[k]) / (1 << RESAMPLE_HALF));
+    }
+}
+
+void resample_fill(struct resample_taps *taps, void *memory)
+{
+    double *exact = memory;
+    const uint32_t size = taps->axis.size;
+    taps->start = (uint32_t *)(void *)(exact + taps->stride);
+    taps->count = taps->start + size;
+    taps->weights = (int32_t *)(taps->count + size);
+    taps->halves = (int16_t *)(void *)(taps->weights + size * taps->stride);
+    for (uint32_t i = 0; i < size; i++)
+        make_weights(taps, i, exact);
+}
+
+/* ---- Plain C --------------------------------------------------------------------------------- */
+
+static uint8_t clip8(int32_t value)
+{
+    const int32_t positive = value < 0 ? 0 : value;
+    return (uint8_t)(positive > 255 ? 255 : positive);
+}
+
+static inline void resize_channels(const uint8_t *in, const struct resample_taps *taps,
+                                   const unsigned channels, uint8_t *out)
+{
+    for (uint32_t i = 0; i < taps->axis.size; i++) {
+        const int32_t *weights = taps->weights + i * taps->stride;
+        const uint8_t *pixel = in + (size_t)(taps->start[i] - taps->low) * channels;
+        int32_t sum[4] = {WEIGHT_HALF, WEIGHT_HALF, WEIGHT_HALF, WEIGHT_HALF};
+        for (uint32_t k = 0; k < taps->count[i]; k++, pixel += channels)
+            for (unsigned c = 0; c < channels; c++)
+                sum[c] += pixel[c] * weights[k];
+        for (unsigned c = 0; c < channels; c++)
+            *out++ = clip8(sum[c] >> WEIGHT_BITS);
+    }
+}
+
+static void rows_plain(const uint8_t *const in[RESAMPLE_ROWS], const struct resample_taps *taps,
+                       unsigned channels, uint8_t *const out[RESAMPLE_ROWS])
+{
+    for (int r = 0; r < RESAMPLE_ROWS; r++)
+        switch (channels) { /* With a constant the compiler keeps the sums in registers. */
+        case 1:
+            resize_channels(in[r], taps, 1, out[r]);
+            break;
+        case 2:
+            resize_channels(in[r], taps, 2, out[r]);
+            break;
+        case 3:
+            resize_channels(in[r], taps, 3, out[r]);
+            break;
+        default:
+            resize_channels(in[r], taps, 4, out[r]);
+        }
+}
+
+/* Sums of this many columns stay in registers while the rows are added. */
+#define COLUMNS 32
+
+/* Adds up some columns. A compiler turns the inner loops into vector instructions where the number
+ * of columns is known. */
+static inline void blend_columns(const uint8_t *rows, size_t pitch, const int32_t *weights,
+                                 uint32_t count, const size_t columns, uint8_t *out)
+{
+    int32_t sums[COLUMNS];
+    for (size_t j = 0; j < columns; j++)
+        sums[j] = WEIGHT_HALF;
+    for (uint32_t k = 0; k < count; k++)
+        for (size_t j = 0; j < columns; j++)
+            sums[j] += rows[k * pitch + j] * weights[k];
+    for (size_t j = 0; j < columns; j++)
+        out[j] = clip8(sums[j] >> WEIGHT_BITS);
+}
+
+static inline void blend_rows(const uint8_t *rows, size_t pitch, const int32_t *weights,
+                              uint32_t count, size_t bytes, uint8_t *out)
+{
+    size_t j = 0;
+    for (; j + COLUMNS <= bytes; j += COLUMNS)
+        blend_columns(rows + j, pitch, weights, count, COLUMNS, out + j);
+    blend_columns(rows + j, pitch, weights, count, bytes - j, out + j);
+}
+
+static void columns_plain(const uint8_t *rows, size_t pitch, const int32_t *weights, uint32_t count,
+                          size_t bytes, uint8_t *out)
+{
+    blend_rows(rows, pitch, weights, count, bytes, out);
+}
+
+static bool is_always_usable(void)
+{
+    return true;
+}
+
+/* ---- AVX2 ------------------------------------------------------------------------------------ */
+
+#ifdef WITH_X86
+#define AVX2 __attribute__((target("avx2")))
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2");
+}
+
+/* Makes the pattern by which four pixels become pairs of 16-bit values, one pair of neighbours per
+ * channel: pixels 0 and 1 in the lower half of a register, and 2 and 3 in the upper half. */
+AVX2 static __m256i pair_pattern(unsigned channels)
+{
+    uint8_t pattern[32];
+    for (unsigned i = 0; i < sizeof(pattern); i++) {
+        const unsigned pixel = i / 16 * 2 + i % 4 / 2, channel = i % 16 / 4;
+        const bool zero = i % 2 || channel >= channels;
+        pattern[i] = zero ? 0x80 : (uint8_t)(pixel * channels + channel);
+    }
+    return _mm256_loadu_si256((const void *)pattern);
+}
+
+/* Loads four weights: the first two for every pair in the lower half of a register, the others for
+ * every pair in the upper half. */
+AVX2 static inline __m256i load_weights(const int16_t *weights)
+{
+    const __m256i order = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+    const __m128i four = _mm_loadl_epi64((const void *)weights);
+    return _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(four), order);
+}
+
+/* Rounds the sums of one pixel's channels to 8 bits and stores four bytes. */
+AVX2 static inline void store_pixel(__m256i low, __m256i high, uint8_t *out)
+{
+    const __m256i both = _mm256_add_epi32(low, _mm256_slli_epi32(high, RESAMPLE_HALF));
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+    sum = _mm_srai_epi32(_mm_add_epi32(sum, _mm_set1_epi32(WEIGHT_HALF)), WEIGHT_BITS);
+    const __m128i packed = _mm_packs_epi32(sum, sum);
+    const int pixel = _mm_cvtsi128_si32(_mm_packus_epi16(packed, packed));
+    memcpy(out, &pixel, sizeof(pixel));
+}
+
+AVX2 static void rows_avx2(const uint8_t *const in[RESAMPLE_ROWS], const struct resample_taps *taps,
+                           unsigned channels, uint8_t *const out[RESAMPLE_ROWS])
+{
+    const __m256i pattern = pair_pattern(channels);
+    for (uint32_t i = 0; i < taps->axis.size; i++) {
+        const int16_t *halves = taps->halves + 2 * i * taps->stride;
+        size_t place = (size_t)(taps->start[i] - taps->low) * channels;
+        __m256i low[RESAMPLE_ROWS], high[RESAMPLE_ROWS];
+        for (int r = 0; r < RESAMPLE_ROWS; r++)
+            low[r] = high[r] = _mm256_setzero_si256();
+        for (uint32_t k = 0; k < taps->count[i]; k += RESAMPLE_STEP) {
+            const __m256i low_weights = load_weights(halves + k);
+            const __m256i high_weights = load_weights(halves + taps->stride + k);
+            for (int r = 0; r < RESAMPLE_ROWS; r++) {
+                const __m128i bytes = _mm_loadu_si128((const void *)(in[r] + place));
+                const __m256i pairs =
+                    _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), pattern);
+                low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(pairs, low_weights));
+                high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(pairs, high_weights));
+            }
+            place += RESAMPLE_STEP * channels;
+        }
+        for (int r = 0; r < RESAMPLE_ROWS; r++)
+            store_pixel(low[r], high[r], out[r] + i * channels);
+    }
+}
+
+AVX2 static void columns_avx2(const uint8_t *rows, size_t pitch, const int32_t *weights,
+                              uint32_t count, size_t bytes, uint8_t *out)
+{
+    blend_rows(rows, pitch, weights, count, bytes, out);
+}
+#endif
+
+/* ---- The list -------------------------------------------------------------------------------- */
+
+static const struct resample_kernel list[] = {
+#ifdef WITH_X86
+    {"AVX2", has_avx2, rows_avx2, columns_avx2},
+#endif
+    {"plain C", is_always_usable, rows_plain, columns_plain},
+};
+
+const struct resample_kernel *resample_kernels(size_t *count)
+{
+    *count = ARRAY_COUNT(list);
+    return list;
+}
+
+const struct resample_kernel *resample_fastest(void)
+{
+    const struct resample_kernel *kernel = list;
+    while (!kernel->is_usable())
+        kernel++;
+    return kernel;
+}
