@@ -188,6 +188,12 @@ bool graph_sums(enum op op)
            op == OP_ATTENTION_DELTA || op == OP_EMBEDDING_GRAD || op == OP_BATCHNORM_GRAD;
 }
 
+bool graph_writes(enum op op, int input)
+{
+    return (op == OP_ATTENTION && input == 1) || (op == OP_OUTER && input == 2) ||
+           (op == OP_ADAMW && input < 2);
+}
+
 bool graph_attends(enum op op)
 {
     return op == OP_ATTENTION || op == OP_ATTENTION_MASKED || op == OP_ATTENTION_GRAD;

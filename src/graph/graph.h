@@ -332,6 +332,8 @@ int graph_cast(struct graph *graph, int x, enum type type);
 
 /* Tells whether an op sums activations of any type in fp32. Its result is fp32. */
 bool graph_sums(enum op op);
+/* Tells whether an op writes its input number `input` in addition to its result. */
+bool graph_writes(enum op op, int input);
 /* Tells whether an op's nodes have `attention`: heads and causality. */
 bool graph_attends(enum op op);
 

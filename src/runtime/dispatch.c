@@ -90,9 +90,11 @@ int dispatch_emit(struct launch *launch, uint32_t x, uint32_t y, uint32_t z)
     struct gpu_range *ranges = launch->dispatch.ranges;
     memcpy(launch->dispatch.groups, groups, sizeof(groups));
     /* Every binding must be valid, even one that the kernel is specialized not to read. */
-    for (int i = 0; i < NODE_INPUTS; i++)
+    for (int i = 0; i < NODE_INPUTS; i++) {
         if (!launch->in[i])
             ranges[i] = ranges[KERNEL_OUT];
+        launch->dispatch.only_read[i] = launch->in[i] && !graph_writes(launch->node->op, i);
+    }
     int error = check_limits(launch);
     if (!error)
         error = find_pipeline(launch);

@@ -641,6 +641,15 @@ uint64_t plan_memory(const struct plan *plan)
     return plan->memory;
 }
 
+void plan_count(const struct plan *plan, size_t *dispatches, size_t *barriers)
+{
+    *dispatches = *barriers = 0;
+    for (size_t part = 0; part < plan->part_count; part++) {
+        *dispatches += gpu_commands_dispatches(plan->replays[0].commands[part]);
+        *barriers += gpu_commands_barriers(plan->replays[0].commands[part]);
+    }
+}
+
 /* Reads the times of commands that ran and adds up the seconds of each node's dispatches. */
 static int time_nodes(const struct part *part, struct gpu_commands *commands, const size_t *ends,
                       double *seconds)

@@ -57,6 +57,9 @@ const struct kernel_choice *plan_choices(const struct plan *plan);
  * shared the arena. */
 uint64_t plan_memory(const struct plan *plan);
 
+/* Counts the dispatches of a replay, and its commands that wait for the previous ones. */
+void plan_count(const struct plan *plan, size_t *dispatches, size_t *barriers);
+
 /* A replay is one execution of the recorded commands. Two replays may be under way, so that the
  * host writes the inputs of the next replay while the device computes. For each replay: plan_begin,
  * plan_write, plan_submit; later plan_wait, plan_read. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Records commands: copies and dispatches, which are split into submits by their work and timed if
- * the caller asks for it. The only vkCmdDispatch of the library is here. A barrier separates every
- * command from the previous one, so that the order of recording is the order of execution.
+ * the caller asks for it. The only vkCmdDispatch of the library is here. A barrier precedes every
+ * command whose ranges conflict with those of the commands since the last barrier, so that results
+ * are as if the order of recording were the order of execution.
  */
 #include "vulkan/internal.h"
 
@@ -13,6 +14,8 @@
 /* A dispatch takes one or two descriptor sets. The size of the pool trades what DISPATCHES_PER_POOL
  * does. */
 #define SETS_PER_POOL 256
+
+#define ALL_STAGES (VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT)
 
 static struct gpu_part *last_part(const struct gpu_commands *commands)
 {
@@ -71,13 +74,11 @@ static int end_part(struct gpu_commands *commands)
 
 int gpu_commands_create(struct gpu *gpu, struct gpu_commands **result)
 {
-    const VkPipelineStageFlags all =
-        VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
     struct gpu_commands *commands = *result = calloc(1, sizeof(*commands));
     if (!commands)
         return error_fail(VKCLIP_EMEMORY, "out of memory for commands");
     commands->gpu = gpu;
-    commands->before_dispatch = commands->before_copy = all; /* of earlier submits */
+    commands->stages = ALL_STAGES; /* of earlier submits */
     int error = begin_part(commands);
     if (error)
         gpu_commands_destroy(result);
@@ -113,6 +114,7 @@ void gpu_commands_destroy(struct gpu_commands **handle)
     free(commands->dispatches);
     free(commands->pools);
     free(commands->views);
+    free(commands->accesses);
     free(commands);
     *handle = NULL;
 }
@@ -265,23 +267,85 @@ static void add_barrier(VkCommandBuffer buffer, VkPipelineStageFlags before,
     vkCmdPipelineBarrier(buffer, before, stages, 0, 1, &memory, 0, NULL, 0, NULL);
 }
 
-/* Makes a dispatch wait for what was recorded before it. A barrier names copies only where there
- * were some, because it is dearer then. */
-static void wait_before_dispatch(struct gpu_commands *commands)
+static struct gpu_access access_range(const struct gpu_range *range, bool written)
 {
-    add_barrier(last_buffer(commands), commands->before_dispatch,
-                VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-                VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
-    commands->before_dispatch = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
-    commands->before_copy |= VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+    return (struct gpu_access){range->buffer, range->offset, range->offset + range->size, written};
 }
 
-static void wait_before_copy(struct gpu_commands *commands)
+/* Tells whether a range overlaps one that was used since the last barrier, and either is written.
+ */
+static bool conflicts(const struct gpu_commands *commands, const struct gpu_access *access)
 {
-    add_barrier(last_buffer(commands), commands->before_copy, VK_PIPELINE_STAGE_TRANSFER_BIT,
-                VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
-    commands->before_copy = VK_PIPELINE_STAGE_TRANSFER_BIT;
-    commands->before_dispatch |= VK_PIPELINE_STAGE_TRANSFER_BIT;
+    for (size_t i = 0; i < commands->access_count; i++) {
+        const struct gpu_access *other = &commands->accesses[i];
+        if ((access->written || other->written) && access->buffer == other->buffer &&
+            access->begin < other->end && other->begin < access->end)
+            return true;
+    }
+    return false;
+}
+
+/* Lists the ranges of the next command, which the commands after it may have to wait for. */
+static int list_accesses(struct gpu_commands *commands, const struct gpu_access *accesses,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct gpu_access *list =
+            grow_array(commands->accesses, commands->access_count, sizeof(*list));
+        if (!list)
+            return VKCLIP_EMEMORY;
+        commands->accesses = list;
+        list[commands->access_count++] = accesses[i];
+    }
+    return VKCLIP_OK;
+}
+
+static void note_barrier(struct gpu_commands *commands)
+{
+    commands->access_count = 0;
+    commands->barrier_count++;
+}
+
+/* Makes a dispatch wait for what was recorded before it, and the first one for earlier submits. A
+ * barrier names copies only where there were some, because it is dearer then. A dispatch with
+ * timestamps always waits, because it would otherwise be timed together with those before it. */
+static int order_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
+                          bool timed)
+{
+    struct gpu_access accesses[GPU_BINDINGS];
+    bool wait = timed || !commands->barrier_count;
+    for (int i = 0; i < GPU_BINDINGS; i++) {
+        accesses[i] = access_range(&dispatch->ranges[i], !dispatch->only_read[i]);
+        wait = wait || conflicts(commands, &accesses[i]);
+    }
+    if (wait) {
+        add_barrier(last_buffer(commands), commands->stages, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                    VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
+        note_barrier(commands);
+        commands->stages = 0;
+    }
+    commands->stages |= VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+    commands->copies_wait = true;
+    return list_accesses(commands, accesses, GPU_BINDINGS);
+}
+
+/* Makes a copy wait for what was recorded before it. The barriers before dispatches do not order
+ * copies, so that the first copy after a dispatch always waits, and its barrier is one for all. */
+static int order_copy(struct gpu_commands *commands, const struct gpu_range *source,
+                      const struct gpu_range *target)
+{
+    const struct gpu_access accesses[] = {access_range(source, false), access_range(target, true)};
+    if (commands->copies_wait || !commands->barrier_count || conflicts(commands, &accesses[0]) ||
+        conflicts(commands, &accesses[1])) {
+        add_barrier(last_buffer(commands), ALL_STAGES, ALL_STAGES,
+                    VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
+                        VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
+        note_barrier(commands);
+        commands->copies_wait = false;
+        commands->stages = 0;
+    }
+    commands->stages |= VK_PIPELINE_STAGE_TRANSFER_BIT;
+    return list_accesses(commands, accesses, 2);
 }
 
 int gpu_commands_time(struct gpu_commands *commands)
@@ -384,8 +448,9 @@ static int record_dispatch(struct gpu_commands *commands, const struct gpu_dispa
 {
     VkCommandBuffer buffer = last_buffer(commands);
     const size_t query = commands->dispatches[commands->dispatch_count - 1].query;
-    wait_before_dispatch(commands);
-    int error = bind_dispatch(commands, dispatch, buffer);
+    int error = order_dispatch(commands, dispatch, query != NO_QUERY);
+    if (!error)
+        error = bind_dispatch(commands, dispatch, buffer);
     if (error)
         return error;
     vkCmdPushConstants(buffer, commands->gpu->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
@@ -412,7 +477,10 @@ int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,
                       struct gpu_range target)
 {
     VkBufferCopy region = {source.offset, target.offset, source.size};
-    wait_before_copy(commands);
+    target.size = source.size;
+    int error = order_copy(commands, &source, &target);
+    if (error)
+        return error;
     vkCmdCopyBuffer(last_buffer(commands), source.buffer->buffer, target.buffer->buffer, 1,
                     &region);
     return VKCLIP_OK;
@@ -420,8 +488,7 @@ int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,
 
 int gpu_commands_end(struct gpu_commands *commands)
 {
-    add_barrier(last_buffer(commands),
-                VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
-                VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    add_barrier(last_buffer(commands), ALL_STAGES, VK_PIPELINE_STAGE_HOST_BIT,
+                VK_ACCESS_HOST_READ_BIT);
     return end_part(commands);
 }

@@ -210,6 +210,7 @@ struct gpu_dispatch {
     struct gpu_pipeline *pipeline;
     const char *row; /* name of the kernel's row, as gpu_submit_work takes it */
     struct gpu_range ranges[GPU_BINDINGS]; /* all filled, because every binding must be valid */
+    bool only_read[GPU_BINDINGS];          /* The kernel does not write the range. */
     enum gpu_texel texel[GPU_BINDINGS];
     uint32_t push[GPU_PUSH_BYTES / 4], push_bytes;
     uint32_t groups[3];
@@ -224,8 +225,9 @@ double gpu_submit_work(const struct gpu *gpu, const char *row, double weight);
 /* Tells whether a row is left out, because the device or its driver failed when it first ran. */
 bool gpu_row_is_left_out(const struct gpu *gpu, const char *row);
 
-/* Creates an empty list of commands, which are recorded once and run any number of times. Each
- * command waits for the previous one. */
+/* Creates an empty list of commands, which are recorded once and run any number of times. A command
+ * waits for all previous ones if one of its ranges overlaps one of theirs since the last command
+ * that waited, and at least one of the two ranges is written. */
 int gpu_commands_create(struct gpu *gpu, struct gpu_commands **commands);
 /* Waits for a run that has been submitted, then destroys the commands. */
 void gpu_commands_destroy(struct gpu_commands **commands);
@@ -249,6 +251,8 @@ int gpu_commands_wait(struct gpu_commands *commands);
 int gpu_commands_run(struct gpu_commands *commands);
 /* Returns the number of dispatches recorded so far. */
 size_t gpu_commands_dispatches(const struct gpu_commands *commands);
+/* Returns how many of the commands recorded so far wait for previous ones. */
+size_t gpu_commands_barriers(const struct gpu_commands *commands);
 /* Reads the seconds that the device took for each dispatch in the last run. */
 int gpu_commands_read_times(struct gpu_commands *commands, double *seconds);
 

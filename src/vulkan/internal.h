@@ -90,6 +90,13 @@ struct gpu_dispatched {
  * smaller ones would be created more often while commands are recorded. */
 #define DISPATCHES_PER_POOL 256
 
+/* A range that a recorded command reads or writes. */
+struct gpu_access {
+    const struct gpu_buffer *buffer;
+    uint64_t begin, end;
+    bool written;
+};
+
 struct gpu_commands {
     struct gpu *gpu;
     struct gpu_part *parts; /* the last one is being recorded */
@@ -106,8 +113,10 @@ struct gpu_commands {
     bool learns;          /* some dispatches have timestamps, which the next run reads */
     VkQueryPool *queries; /* each has the timestamps of DISPATCHES_PER_POOL dispatches */
     size_t query_pool_count, query_count;
-    /* What was recorded that later dispatches, or later copies, have to wait for. */
-    VkPipelineStageFlags before_dispatch, before_copy;
+    struct gpu_access *accesses; /* of the commands since the last barrier */
+    size_t access_count, barrier_count;
+    VkPipelineStageFlags stages; /* those that the next dispatch with a barrier waits for */
+    bool copies_wait;            /* The next copy has to wait whatever its ranges are. */
 };
 
 /* ---- error.c --------------------------------------------------------------------------------- */

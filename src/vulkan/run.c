@@ -324,6 +324,11 @@ size_t gpu_commands_dispatches(const struct gpu_commands *commands)
     return commands->dispatch_count;
 }
 
+size_t gpu_commands_barriers(const struct gpu_commands *commands)
+{
+    return commands->barrier_count;
+}
+
 int gpu_commands_read_times(struct gpu_commands *commands, double *seconds)
 {
     int error = VKCLIP_OK;

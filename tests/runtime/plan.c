@@ -199,6 +199,36 @@ static void splits_submits(void **state)
     gpu_close(&gpu);
 }
 
+/* A ViT is a chain of nodes, so that nearly every command has to wait for the one before it: only
+ * the second of two selections, and what follows the copy of an output, need not. */
+static void barriers_are_few(void **state)
+{
+    struct gpu *gpu = open_gpu("");
+    struct config config;
+    struct graph graph;
+    struct tower_tensors tensors;
+    struct weight_store *store = NULL;
+    struct plan *plan;
+    const struct graph *graphs[] = {&graph};
+    size_t dispatches, barriers;
+    (void)state;
+    assert_int_equal(arch_find("ViT-B-32", &config), 0);
+    assert_int_equal(tower_build(&config, TOWER_IMAGE, NULL, TYPE_F32, 1, &graph, &tensors), 0);
+    assert_int_equal(weight_store_create(gpu, graphs, 1, &store), 0);
+    const int outputs[] = {tensors.embeddings, tensors.normalized};
+    const struct plan_params params = {
+        .gpu = gpu, .weights = store, .outputs = outputs, .output_count = 2};
+    assert_int_equal(plan_create(&params, &graph, &plan), 0);
+    plan_count(plan, &dispatches, &barriers);
+    printf("ViT-B-32: %zu dispatches, %zu barriers\n", dispatches, barriers);
+    assert_int_equal(dispatches, 92);
+    assert_true(barriers <= 93); /* of 92 dispatches, and copies of an input and two outputs */
+    plan_destroy(&plan);
+    weight_store_destroy(&store);
+    config_close(&config);
+    gpu_close(&gpu);
+}
+
 static void absent_weight(void **state)
 {
     (void)state;
@@ -407,11 +437,17 @@ static void profiles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arena_is_small),  cmocka_unit_test(replays),
-        cmocka_unit_test(runs_overlap),    cmocka_unit_test(memory_is_separate),
-        cmocka_unit_test(profiles),        cmocka_unit_test(splits_submits),
-        cmocka_unit_test(absent_weight),   cmocka_unit_test(cache_survives_damage),
-        cmocka_unit_test(devices_by_name), cmocka_unit_test(memory_has_large_pages),
+        cmocka_unit_test(arena_is_small),
+        cmocka_unit_test(replays),
+        cmocka_unit_test(runs_overlap),
+        cmocka_unit_test(memory_is_separate),
+        cmocka_unit_test(profiles),
+        cmocka_unit_test(splits_submits),
+        cmocka_unit_test(barriers_are_few),
+        cmocka_unit_test(absent_weight),
+        cmocka_unit_test(cache_survives_damage),
+        cmocka_unit_test(devices_by_name),
+        cmocka_unit_test(memory_has_large_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-// Reads one buffer and writes another; hazard.c binds one buffer as both.
+/* Adds one to the words of one range and writes them to another. */
 #version 450
 layout(local_size_x = 1) in;
 layout(set = 0, binding = 0) readonly buffer Before { uint before[]; };
