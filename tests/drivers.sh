@@ -17,20 +17,6 @@ build=$(cd "${1-build}" && pwd)
 drivers=$PWD/build/drivers
 [ -f "$drivers/complete" ] || { echo "no build/drivers: third_party/drivers.sh fetches it" && exit 77; }
 
-# name, manifest of the driver, what stands in for the kernel's driver, and the variable that names the GPU
-devices='
-polaris10 radeon    amdgpu    AMDGPU_GPU_ID=polaris10
-vega10    radeon    amdgpu    AMDGPU_GPU_ID=vega10
-rdna2     radeon    amdgpu    AMDGPU_GPU_ID=navi21
-rdna3     radeon    amdgpu    AMDGPU_GPU_ID=navi31
-rdna4     radeon    amdgpu    AMDGPU_GPU_ID=gfx1201
-ampere    nouveau   nouveau   NOUVEAU_CHIPSET=0x176
-ada       nouveau   nouveau   NOUVEAU_CHIPSET=0x196
-adreno660 freedreno freedreno FD_GPU_ID=660
-adreno740 freedreno freedreno FD_GPU_ID=740
-m1        asahi     asahi     unused=
-rdna2-system system  none      RADV_FORCE_FAMILY=navi21
-'
 # First choices that may spill: device and shader as patterns, then the reason.
 exceptions='
 * attention_grad* it keeps four vectors of a head in registers, 256 values: it needs another division of the work
@@ -49,29 +35,12 @@ messages='Validation (Error|Warning|Performance)|SYNC-HAZARD|VUID-|UNASSIGNED-'
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$build/compile"
-# Submissions compute nothing here, so that every kernel would fail the self-test.
-export VKCLIP_CACHE_DIR= VKCLIP_TUNE=off VKCLIP_CHECK=off MESA_SHADER_CACHE_DISABLE=true
 failures=0
 fail() {
     echo "FAILED: $*"
     failures=$((failures + 1))
 }
 
-# Tells whether the device can be started, and sets how in `starter` and in the environment.
-prepare() { # NAME MANIFEST SHIM VARIABLE
-    export "$4"
-    if [ "$2" = system ]; then # the system's own RADV, which needs no stand-in
-        manifest=$(find /usr/share/vulkan/icd.d -name 'radeon_icd*.json' 2>/dev/null | head -n 1)
-        [ -n "$manifest" ] || return 1
-        unset PRELOAD
-        starter=env
-    else
-        manifest=$drivers/usr/share/vulkan/icd.d/$2_icd.json
-        export PRELOAD="lib$3_noop_drm_shim.so"
-        starter=$drivers/run
-    fi
-    export VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"
-}
 # ---- Compiling ------------------------------------------------------------------------------------------------------
 
 compile() { # NAME
@@ -85,7 +54,7 @@ compile() { # NAME
     name=$1 && shift
     # The summary decides and not the exit status, because Debian 12's RADV crashes when it closes a device that it
     # only plays.
-    "$starter" "$build/vkclip-bench" compile --csv --reduced --training --search "$@" >"$work/table" 2>"$work/log" || true
+    tests/gpu_driver.sh "$name" "$build/vkclip-bench" compile --csv --reduced --training --search "$@" >"$work/table" 2>"$work/log" || true
     grep -q ' pipelines, 0 failed$' "$work/log" || fail "$name: $(tail -n 1 "$work/log")"
     # The seconds, which are the last column, are not kept, because they differ from run to run. The first line keeps the
     # version of the driver.
@@ -152,7 +121,7 @@ export VK_LAYER_PATH="$drivers/usr/share/vulkan/explicit_layer.d" VK_LAYER_SETTI
 run_checked() { # NAME COMMAND...
     name=$1 && shift
     status=0
-    VK_INSTANCE_LAYERS=$layer "$starter" "$build/vkclip" "$@" >"$work/log" 2>&1 ||
+    VK_INSTANCE_LAYERS=$layer tests/gpu_driver.sh "$name" "$build/vkclip" "$@" >"$work/log" 2>&1 ||
         status=$?
     if grep -Eq "$messages" "$work/log"; then
         fail "$name: $*: $(grep -E "$messages" "$work/log" | sort | uniq -c | head -n 3)"
@@ -176,7 +145,7 @@ train() { # NAME PRECISION
 
 run_commands() { # NAME
     # Without this check, a layer that is not found would pass for a program without messages.
-    VK_INSTANCE_LAYERS=$layer VK_LOADER_DEBUG=layer "$starter" "$build/vkclip" devices >"$work/log" 2>&1 || true
+    VK_INSTANCE_LAYERS=$layer VK_LOADER_DEBUG=layer tests/gpu_driver.sh "$1" "$build/vkclip" devices >"$work/log" 2>&1 || true
     if ! grep -q "$layer" "$work/log"; then
         fail "$1: the validation layer is not loaded"
         return
@@ -194,16 +163,13 @@ run_commands() { # NAME
 
 # ---- All devices ----------------------------------------------------------------------------------------------------
 
-while read -r name source shim variable; do
-    [ -n "$name" ] || continue
-    prepare "$name" "$source" "$shim" "$variable" || { echo "$name: left out: no such driver" && continue; }
+for name in $(tests/gpu_driver.sh list); do
+    tests/gpu_driver.sh "$name" || continue
     compile "$name" </dev/null
     # A device that the system's RADV plays has no memory.
-    [ "$source" = system ] || run_commands "$name" </dev/null
+    [ "$name" = rdna2-system ] || run_commands "$name" </dev/null
     echo "$name: $(($(wc -l <"$table") - 2)) pipelines"
-done <<EOF
-$devices
-EOF
+done
 
 # Every op, and in the full form every variant, must be reached on some device, or the test would say nothing of it.
 tables=$build/compile
