@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Bounds the speed of kernels by the instructions of their loops: loops.py FILE... reads what `vkclip-bench compile
---assembly` wrote for GPUs of AMD (RADV) or NVIDIA (NVK). It takes the innermost loop with the most arithmetic, adds up
+--assembly` wrote for GPUs of AMD (RADV), NVIDIA (NVK) or Qualcomm (Turnip). It takes the innermost loop with the most arithmetic, adds up
 what one turn of one wave occupies of every unit of a compute unit or multiprocessor, and divides: the busiest unit bounds
 the speed. Latencies, bank conflicts of shared memory, misses of caches and instructions beside the unit's pipes are left
 out, so that the real speed is lower. Instructions of both arms of a branch count, once.
@@ -15,7 +15,10 @@ bytes a clock from LDS and as many from the L0 cache, of which texels get half. 
 NVIDIA, an SM with four partitions. A partition issues one instruction a clock; instructions with integers take two
 (Ampere, Ada), transcendental functions eight, a matrix product of 16x8x16 with fp32 sums 32 on GeForce, beside the
 others. The four share 128 bytes a clock from shared memory and the L1 cache together, and four texture units with one
-lane a clock each."""
+lane a clock each.
+
+Adreno. Counted are the slots in which a wave issues, with those that wait for a register; one of fp16 takes half as long.
+What its texture unit delivers, by which buffers are read too, is not published, so that it does not count."""
 import re
 import sys
 
@@ -101,7 +104,7 @@ def amd_blocks(lines):
 
 # ---- NVIDIA ---------------------------------------------------------------------------------------------------------
 
-NVIDIA_FLOPS = [('ffma', 2), ('hfma2', 4), ('i?dp4a', 8)]
+NVIDIA_FLOPS = [('ffma', 2), ('hfma2', 4), ('idp4', 8)]
 
 
 def nvidia_bytes(name):
@@ -120,7 +123,7 @@ def count_nvidia(loop, line, lanes, _gpu):
         loop.matrix_flops += 2 * 16 * 8 * 16
         return
     cycles = 1
-    if re.match(r'(iadd|imad|lop|lea|shf|isetp|imnmx|plop|sel|ineg|iabs|i?dp4a)', name) and not re.match(r'u[rp]\d', line):
+    if re.match(r'(iadd|imad|lop|lea|shf|isetp|imnmx|plop|sel|ineg|iabs|idp4)', name) and not re.match(r'u[rp]\d', line):
         cycles = 2
     elif re.match(r'(mufu|f2f\.|f2i|i2f|popc|flo)', name):
         cycles = 8
@@ -155,15 +158,53 @@ def nvidia_blocks(lines):
     return [(block, [numbers[number] for number in end]) for block, end in zip(blocks, ends)]
 
 
+# ---- Qualcomm -------------------------------------------------------------------------------------------------------
+
+
+def count_adreno(loop, line, lanes, _gpu):
+    name = re.sub(r'\([^)]*\)', '', line).split()[0]
+    repeats = re.search(r'\(rpt(\d)\)', line)
+    idle = re.search(r'\(nop(\d)\)', line)
+    issues = 1 + (int(repeats.group(1)) if repeats else 0)
+    cycles = 0.5 if re.search(r'\.f16(f16)?$', name) else 1
+    multiplies = re.match(r'(mad|mul)\.f', name)
+    loop.instructions += 1
+    loop.alu += issues * cycles + (int(idle.group(1)) if idle else 0)
+    loop.products += issues * cycles if multiplies else 0
+    loop.flops += issues * lanes * 2 if multiplies else 0
+
+
+def adreno_blocks(lines):
+    blocks, numbers = [[]], {}
+    for line in lines:
+        text = line.strip()
+        label = re.match(r'l(\d+):$', text)
+        if label:
+            numbers['#l' + label.group(1)] = len(blocks)
+            blocks.append([])
+        elif re.match(r'(\([^)]*\) ?)*[a-z][a-z0-9.]*( |$)', text) and not text.startswith('Native'):
+            blocks[-1].append(text)
+            if '#l' in text:
+                blocks.append([])
+    for index, block in enumerate(blocks):
+        targets = [numbers[word] for line in block for word in line.split() if word in numbers]
+        ends = block and re.match(r'(\([^)]*\) ?)*jump', block[-1])
+        blocks[index] = (block, targets if ends else targets + [index + 1])
+    return blocks
+
+
 # ---- The bound ------------------------------------------------------------------------------------------------------
 
-# SIMDs of a CU or partitions of an SM, FLOP per clock of all of them in fp32, and with matrices
-GPUS = {'rdna2': (2, 128, 256), 'rdna3': (2, 256, 512), 'rdna4': (2, 256, 1024), 'nvidia': (4, 256, 512)}
+# SIMDs of a CU, partitions of an SM or threads of a wave that issue at once; FLOP per clock of all of them in fp32, and
+# with matrices
+GPUS = {'rdna2': (2, 128, 256), 'rdna3': (2, 256, 512), 'rdna4': (2, 256, 1024), 'nvidia': (4, 256, 512), 'adreno': (1, 256, None)}
 
 
 def find_gpu(head, section):
     if section.startswith('NAK'):
         return 'nvidia'
+    if section.startswith('IR3'):
+        return 'adreno'
     if re.search(r'NAVI2|VANGOGH|REMBRANDT', head):
         return 'rdna2'
     return 'rdna4' if 'GFX12' in head else 'rdna3'
@@ -194,8 +235,9 @@ def read_loop(path):
     if 'exec, ' in section or 's[exec]' in section:
         lanes = 64
     lines = section.split('\n')[1:]
-    blocks = nvidia_blocks(lines) if gpu == 'nvidia' else amd_blocks(lines)
-    count = count_nvidia if gpu == 'nvidia' else count_amd
+    split, count = {'nvidia': (nvidia_blocks, count_nvidia), 'adreno': (adreno_blocks, count_adreno)}.get(
+        gpu, (amd_blocks, count_amd))
+    blocks = split(lines)
     best = None
     for last, (_, targets) in enumerate(blocks):
         for first in (target for target in targets if target <= last):
@@ -209,24 +251,34 @@ def read_loop(path):
     return gpu, lanes, best
 
 
+def bound(gpu, loop):
+    """Returns the FLOP per clock that the busiest unit allows, its share of the peak, and the unit's name."""
+    units, fp32, matrix = GPUS[gpu]
+    memory = loop.shared + loop.cache if gpu == 'nvidia' else max(loop.shared, loop.cache)
+    cycles = {'alu': loop.alu / units, 'matrix': loop.matrix / units, 'memory': memory}
+    busiest = max(cycles, key=lambda unit: cycles[unit])
+    speed = (loop.matrix_flops or loop.flops) / cycles[busiest]
+    return speed, speed / (matrix if loop.matrix_flops else fp32), busiest
+
+
 def print_loop(path):
     gpu, lanes, loop = read_loop(path)
     name = path.rsplit('/', 1)[-1].removesuffix('.txt')
     if not loop or not loop.flops + loop.matrix_flops:
         print(f'{name:60} no loop with arithmetic')
         return
-    units, fp32, matrix = GPUS[gpu]
-    memory = loop.shared + loop.cache if gpu == 'nvidia' else max(loop.shared, loop.cache)
-    cycles = {'alu': loop.alu / units, 'matrix': loop.matrix / units, 'memory': memory}
-    busiest = max(cycles, key=lambda unit: cycles[unit])
-    flops = loop.matrix_flops or loop.flops
-    speed = flops / cycles[busiest]
+    speed, share, busiest = bound(gpu, loop)
     print(f'{name:60} {gpu:6} {lanes:4} {loop.instructions:12} {loop.alu:6.0f} {loop.products + loop.matrix:8.0f} '
-          f'{loop.shared:6.0f} {loop.cache:6.0f} {loop.waits:5} {loop.barriers:8} {flops:7} {speed:9.0f} '
-          f'{100 * speed / (matrix if loop.matrix_flops else fp32):4.0f} %  {busiest}')
+          f'{loop.shared:6.0f} {loop.cache:6.0f} {loop.waits:5} {loop.barriers:8} {loop.matrix_flops or loop.flops:7} '
+          f'{speed:9.0f} {100 * share:4.0f} %  {busiest}')
 
 
-print(f'{"pipeline":60} {"gpu":6} wave instructions    alu products shared  cache waits barriers    FLOP FLOP/clk share'
-      '  busiest')
-for argument in sys.argv[1:]:
-    print_loop(argument)
+def main():
+    print(f'{"pipeline":60} {"gpu":6} wave instructions    alu products shared  cache waits barriers    FLOP FLOP/clk share'
+          '  busiest')
+    for argument in sys.argv[1:]:
+        print_loop(argument)
+
+
+if __name__ == '__main__':
+    main()

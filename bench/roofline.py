@@ -3,43 +3,50 @@
 """Writes bench/ROOFLINE.md: roofline.py VKCLIP_BENCH >bench/ROOFLINE.md
 
 Work and bytes come from the models' own graphs (vkclip-bench graph), the peaks of the GPUs from what their
-makers publish. Every time in the tables is computed here.
+makers publish, and the bounds of kernels from the assembly of the GPUs' compilers (third_party/drivers.sh). Every time in
+the tables is computed here.
 """
 import collections
 import csv
+import glob
+import math
+import os
 import subprocess
 import sys
+import tempfile
 
-Gpu = collections.namedtuple('Gpu', 'name fp32 fp16 matrix bandwidth source rows')
+import loops
 
-# TFLOP/s of fp32, of fp16 in vectors, and of fp16 products that matrix units sum in fp32 (None: the GPU has no
+Gpu = collections.namedtuple('Gpu', 'name driver fp32 fp16 matrix bandwidth source rows')
+
+# The name of the GPU's driver in tests/gpu_driver.sh (None: none runs without the GPU), TFLOP/s of fp32, of fp16 in vectors, and of fp16 products that matrix units sum in fp32 (None: the GPU has no
 # such units); GB/s.
 GPUS = [
-    Gpu('NVIDIA GeForce RTX 4090', 82.6, 82.6, 165.2, 1008,
+    Gpu('NVIDIA GeForce RTX 4090', 'ada', 82.6, 82.6, 165.2, 1008,
         "NVIDIA's Ada GPU architecture paper (matrix: dense, fp32 sums)",
         '''`matmul_coopmat` with 2x2 matrices of 16x16 per subgroup and several subgroups per workgroup, because the matrix units give
 twice the fp32 rate and the products of batch 32 are beyond the ridge. Models in fp32 use `matmul_shared` 8x4x8, which suits
 subgroups of 32 and 48 KiB of shared memory. At batch 1 the products of ViT-B/32 wait for the weights, which every tile reads
 once, so that q8 or q4 weights gain more than any tile. The level-2 cache of 72 MiB holds the activations of most batches, so that
 memory transfers little besides weights.'''),
-    Gpu('AMD Radeon RX 7900 XTX', 61.4, 122.8, 122.8, 960,
+    Gpu('AMD Radeon RX 7900 XTX', 'rdna3', 61.4, 122.8, 122.8, 960,
         "AMD's product page (fp16: packed, and by WMMA the same)",
         '''`matmul_coopmat` (WMMA, 16x16x16), which is as fast as packed fp16 and has its sums in fp32. Models in fp32 use
 `matmul_shared` 8x4x8: the doubled fp32 rate needs pairs of independent instructions, which 32 sums per invocation give. Texel
 and storage loads go through the same cache, so `matmul_texel` has no advantage. Subgroups are 32 or 64 wide.'''),
-    Gpu('Intel Arc A770 (16 GB)', 17.2, 34.4, 137.6, 560,
+    Gpu('Intel Arc A770 (16 GB)', None, 17.2, 34.4, 137.6, 560,
         "Intel's product page and Xe-HPG white paper: 32 Xe cores of 128 fp32 lanes and 16 XMX of 128 fp16 operations per clock, at "
         'the graphics clock of 2.1 GHz',
         '''`matmul_coopmat` (XMX), which has eight times the fp32 rate. This is the largest gain of the five and gives the highest ridge,
 so that some products of batch 32 still wait for memory. The matrix shape is the one that the driver lists, in tiles of few
 matrices where registers are short. Models in fp32 use `matmul_subgroup` 16x4, whose loads of x are shared by broadcasts within a
 subgroup of 8 or 16 and need no barrier.'''),
-    Gpu('Qualcomm Adreno X1-85', 4.6, 9.2, None, 135,
+    Gpu('Qualcomm Adreno X1-85', 'adreno740', 4.6, 9.2, None, 135,
         "Qualcomm's Snapdragon X Elite brief (fp16: twice fp32, as its fp16 lanes)",
         '''`matmul_texel` 16x4x8, because textures have a cache and a path of their own. `matmul_shared` is second, because a workgroup
 has few subgroups of 64 or 128. fp16 storage halves the traffic. Sums stay in fp32, so the faster fp16 arithmetic is not used, and
 work is the limit. Pipelines with many registers may fail to build there; then the next variant or a smaller tile is used.'''),
-    Gpu('Arm Immortalis-G715 MC11', 2.76, 5.5, None, 68,
+    Gpu('Arm Immortalis-G715 MC11', None, 2.76, 5.5, None, 68,
         "Arm's and MediaTek's Dimensity 9200 pages: 11 cores of 128 multiply-adds per clock at 0.981 GHz (fp16: twice), LPDDR5X-8533 of "
         '64 bits',
         '''`matmul` 4x4x8 or `matmul_texel` 8x4x8. Shared memory is ordinary cached memory there, so that staging data in it adds traffic,
@@ -129,6 +136,49 @@ def print_products(nodes):
             print(f'| {shape} | {batch} | {node[2] / node[3]:.0f} |{cells}')
 
 
+def first_choices(program, driver, *options):
+    """Returns (op, x, w) -> what the compiler makes of the first choice for the largest result: name, tile, bound."""
+    top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    largest = {}
+    with tempfile.TemporaryDirectory() as folder:
+        # Debian's drivers may end badly after their work is done, so that only the table counts.
+        text = subprocess.run([top + '/tests/gpu_driver.sh', driver, program, 'compile', '--csv', '--first', '--arch',
+                               'ViT-B-32,RN50', '--batches', '8', '--assembly', folder, *options],
+                              stdout=subprocess.PIPE, check=False, text=True).stdout
+        lines = [line for line in text.splitlines() if line and not line.startswith('#')]
+        for number, row in enumerate(csv.DictReader(lines)):
+            elements = math.prod(int(side) for side in row['shape'].split('x'))
+            key = row['op'], row['x'], row['w']
+            if row['result'] == 'built' and elements > largest.get(key, (0,))[0]:
+                largest[key] = elements, row['kernel'], row['tile'], number
+        bounds = {}
+        for key, (_, kernel, tile, number) in largest.items():
+            gpu, _, loop = loops.read_loop(glob.glob(f'{folder}/{number:04d}-*')[0])
+            if loop and loop.flops + loop.matrix_flops:
+                _, share, busiest = loops.bound(gpu, loop)
+                bounds[key] = kernel.split()[0], tile, share, busiest, bool(loop.matrix_flops)
+        return bounds
+
+
+BOUNDED = [('MATMUL', 'f32', 'f32'), ('MATMUL', 'f16', 'f16'), ('MATMUL', 'f32', 'q8'), ('MATMUL', 'f16', 'q8'),
+           ('MATMUL', 'f16', 'q4'), ('CONV', 'f32', 'f32'), ('CONV', 'f16', 'f16'), ('ATTENTION', 'f32', 'f32'),
+           ('ATTENTION', 'f16', 'f16'), ('OUTER', 'f32', 'f32'), ('ATTENTION_GRAD', 'f32', 'f32')]
+
+
+def print_bounds(program):
+    gpus = [gpu for gpu in GPUS if gpu.driver]
+    # The forward pass of training excludes some variants, so that the graphs of inference come first.
+    bounds = [first_choices(program, gpu.driver, '--training') | first_choices(program, gpu.driver) for gpu in gpus]
+    print('| op, x, w |' + ''.join(f' {gpu.name} |' for gpu in gpus) + '\n|---|' + '---|' * len(gpus))
+    for key in BOUNDED:
+        cells = []
+        for gpu, found in zip(gpus, bounds):
+            kernel, tile, share, busiest, matrix = found.get(key, ('', '', 0, '', False))
+            peak = gpu.matrix if matrix else gpu.fp32
+            cells.append(f' `{kernel}` {tile}: {100 * share:.0f} %, {show(share * peak)} TFLOP/s, {busiest} |' if kernel else ' |')
+        print(f'| {key[0]} {key[1]} {key[2]} |' + ''.join(cells))
+
+
 def main():
     nodes = {storage: read_nodes(sys.argv[1], storage) for storage in ('f32', 'f16')}
     print('''# What the hardware allows
@@ -161,6 +211,15 @@ help, which is the purpose of q8 and q4 weights. At batch 32 the tile decides: a
 multiply-adds per value loaded. So the cache or shared memory must deliver one value per 2.7 multiply-adds to a tile of 8x4, and
 one value per 21 multiply-adds to a workgroup's tile of 64x32 in shared memory.
 
+## What the kernels can reach
+
+Where nothing was measured, these variants and tiles are chosen for the largest products of ViT-B/32 and RN50 at batch 8. The
+share is what the busiest unit leaves of the peak (of matrix units where the variant uses them, else of fp32) when the
+instructions of the innermost loop are added up as the driver's compiler wrote them; [loops.py](loops.py) has the cycles
+of each and says what it leaves out. No compiler of the other two GPUs runs without them.
+''')
+    print_bounds(sys.argv[1])
+    print('''
 ## Which variant and tile
 
 Where several variants fit, vkclip measures them on the device; `vkclip devices --tuning` lists its choices. The choices below
