@@ -195,7 +195,8 @@ static void print_compiled(const struct compiling *c, const struct node *node, c
 static bool is_repeated(struct compiling *c, const struct kernel_choice *choice)
 {
     const uint32_t form[] = {choice->listed_tile.rows, choice->listed_tile.columns,
-                             choice->listed_tile.height, choice->listed_tile.walk};
+                             choice->listed_tile.height, choice->listed_tile.width,
+                             choice->listed_tile.walk};
     uint64_t hash = hash_bytes(0, &choice->kernel, sizeof(choice->kernel));
     hash = hash_bytes(hash, form, sizeof(form));
     for (size_t i = 0; i < c->seen_count; i++)
@@ -210,9 +211,9 @@ static bool is_repeated(struct compiling *c, const struct kernel_choice *choice)
 static void form_name(const struct compiling *c, const struct kernel_choice *choice,
                       const char *shape, char *name, size_t size)
 {
-    const struct tile *tile = &choice->tile;
-    snprintf(name, size, "%04zu-%s-%ux%ux%u-%s", c->built, choice->kernel->name, tile->rows,
-             tile->columns, tile->height, shape);
+    char tile[TILE_NAME];
+    kernels_tile_name(&choice->tile, tile);
+    snprintf(name, size, "%04zu-%s-%s-%s", c->built, choice->kernel->name, tile, shape);
     for (char *space = strchr(name, ' '); space; space = strchr(space, ' '))
         *space = '-';
 }
@@ -269,12 +270,16 @@ static int compile_graph(struct compiling *c, const struct graph *graph)
     return error;
 }
 
-/* Compiles one graph. This is the graph_fn of the command. */
+/* Compiles one graph, and then what its nodes may run if factors may be rounded to fp16. This is
+ * the graph_fn of the command. */
 static int compile_one(void *user, const char *arch, bool text, uint32_t batch,
                        const struct graph *graph)
 {
+    struct graph allowed = *graph;
     (void)arch, (void)text, (void)batch;
-    return compile_graph(user, graph);
+    allowed.compute_f16 = true;
+    const int error = compile_graph(user, graph);
+    return error ? error : compile_graph(user, &allowed);
 }
 
 /* Compiles what a search among vectors runs, as search/resident.c builds it. */

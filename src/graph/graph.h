@@ -223,6 +223,7 @@ struct graph {
     bool training;     /* builders do not fuse what a gradient needs apart */
     bool frozen;       /* in training, batch norm uses its running statistics and leaves them */
     bool mixed;        /* weights are stored in fp32 and cast; features are fp32 */
+    bool compute_f16;  /* kernels may round the factors of fp32 products to fp16 */
     uint32_t segment;  /* of the nodes appended next; 0: none */
     uint32_t segments; /* begun so far */
     int error;         /* of the first builder that failed; later builders do nothing */

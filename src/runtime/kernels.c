@@ -38,9 +38,11 @@ static const struct {
     const char *shader;
     struct tile tile;
 } tiles[] = {
-#define TILE(shader, rows, columns, height, walk) {#shader, {rows, columns, height, WALK_##walk}},
+#define TILE_WIDE(shader, rows, columns, height, width, walk) \
+    {#shader, {rows, columns, height, width, WALK_##walk}},
 #include "shaders/tiles.def"
 #undef TILE
+#undef TILE_WIDE
 };
 
 static uint32_t divide_up(uint32_t a, uint32_t b)
@@ -105,6 +107,11 @@ bool kernels_read_texels(const struct kernel *kernel)
 bool kernels_read_pairs(const struct kernel *kernel)
 {
     return !strcmp(kernel->shader, "matmul_narrow");
+}
+
+bool kernels_round_factors(const struct kernel *kernel)
+{
+    return kernel->x == TYPE_F32 && kernel->needs & CAP_COOPMAT16;
 }
 
 bool kernels_share_values(const struct kernel *kernel)
@@ -172,6 +179,8 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
         return tensor_columns(&graph->tensors[node->in[1]]) % 4 == 0;
     if (kernels_share_values(kernel) && graph_packs(node->op))
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
+    if (kernels_round_factors(kernel) && !graph->compute_f16)
+        return false;
     if (kernel->needs & CAP_F16MATH && (tensor_columns(x) % 4 != 0 || graph->mixed))
         return false; /* Scaled gradients exceed fp16 sums. */
     return !kernels_read_texels(kernel) || texels_fit(gpu, graph, node);
@@ -188,13 +197,18 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
 double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
                         const struct node *node)
 {
-    if (!(kernel->needs & CAP_DOT))
+    double deviation; /* of the error of one of the K products */
+    if (kernels_round_factors(kernel))
+        deviation = sqrt(2) / 4096 / 3;
+    else if (kernel->needs & CAP_DOT)
+        deviation = 1.0 / 254 / 3;
+    else
         return 0;
-    /* Rounding x errs by up to half a step, 1/254, and is multiplied by a weight in [-1, 1), so
-     * that the error of each of K products has a standard deviation of 1/254/3. The errors add up
-     * like a random walk; the bound is six standard deviations of the sum. */
+    /* Rounding a factor errs by up to half a step, 1/254 of 8 bits and at most 1/4096 of fp16, and
+     * is multiplied by a factor in [-1, 1). The errors add up like a random walk; the bound is six
+     * standard deviations of the sum. */
     const struct tensor *w = &graph->tensors[node->in[1]];
-    return 2.0 / 254 * sqrt((double)(tensor_elements(w) / tensor_n(w)));
+    return 6 * deviation * sqrt((double)(tensor_elements(w) / tensor_n(w)));
 }
 
 /* ---- Tiles ----------------------------------------------------------------------------------- */
@@ -202,9 +216,9 @@ double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
 struct kernel_span kernels_span(const struct gpu *gpu, const struct kernel *kernel)
 {
     const struct gpu_limits *limits = gpu_limits(gpu);
-    if (kernel->needs & CAPS_COOPMAT) {
-        const uint32_t *matrices = limits->matrices[(kernel->needs & CAP_COOPMAT16) != 0];
-        return (struct kernel_span){limits->subgroup, matrices[0], matrices[1], matrices};
+    if (kernel->needs & CAP_COOPMAT16) {
+        const uint32_t *matrix = limits->matrix;
+        return (struct kernel_span){limits->subgroup, matrix[0], matrix[1], matrix};
     }
     uint32_t lanes = PANEL / 4;
     if (kernel->needs & CAP_SUBGROUP)
@@ -261,22 +275,23 @@ static void cut_slices(struct tile *tile, uint32_t m, uint32_t n, uint32_t k,
         tile->height /= 2;
 }
 
-/* Returns the bytes of shared memory that matmul_coopmat.comp needs for x, w and the sums. */
-static uint32_t coopmat_shared_bytes(const struct kernel *kernel, const uint32_t matrix[3],
-                                     const struct tile *tile)
+/* Returns the bytes of shared memory that shaders/matmul/matrices.glsl needs: for a slab, whose
+ * rows and columns are octets of 16 bytes, and in its place for fp32 sums. */
+static uint32_t matrices_shared_bytes(const struct kernel_span *span, const struct tile *tile)
 {
-    uint32_t rows = tile->rows * tile->height * matrix[0], columns = tile->columns * matrix[1];
-    uint32_t values = 2 * matrix[2] * (rows + columns), sums = tile->height * matrix[0] * matrix[1];
-    return values * (uint32_t)type_size(kernel->x) + sums * 4;
+    const uint32_t columns = tile->columns * tile->width * span->columns;
+    const uint32_t slab = (tile->rows * tile->height * span->rows + columns) * (BLOCK / 8 + 1) * 16;
+    const uint32_t sums = tile->height * span->rows * columns * (uint32_t)sizeof(float);
+    return slab > sums ? slab : sums;
 }
 
-static bool fits_workgroup(const struct gpu *gpu, const struct kernel *kernel,
-                           const struct kernel_span *span, const struct tile *tile)
+static bool fits_workgroup(const struct gpu *gpu, const struct kernel_span *span,
+                           const struct tile *tile)
 {
     const struct gpu_limits *limits = gpu_limits(gpu);
-    if (span->matrices && coopmat_shared_bytes(kernel, span->matrices, tile) > limits->shared_bytes)
+    if (span->matrices && matrices_shared_bytes(span, tile) > limits->shared_bytes)
         return false;
-    return span->lanes * tile->height <= limits->invocations;
+    return span->lanes * tile->height * tile->width <= limits->invocations;
 }
 
 /* ---- Choices --------------------------------------------------------------------------------- */
@@ -284,7 +299,7 @@ static bool fits_workgroup(const struct gpu *gpu, const struct kernel *kernel,
 static bool same_tile(const struct tile *a, const struct tile *b)
 {
     return a->rows == b->rows && a->columns == b->columns && a->height == b->height &&
-           a->walk == b->walk;
+           a->width == b->width && a->walk == b->walk;
 }
 
 bool kernels_same_choice(const struct kernel_choice *a, const struct kernel_choice *b)
@@ -321,7 +336,7 @@ bool kernels_accept_tile(enum gpu_class class, const struct kernel *kernel, cons
     const struct order_limits limits = order_limits(class);
     if (kernels_share_values(kernel) && tile->rows * tile->columns * lanes > limits.products)
         return false;
-    if (kernel->needs & CAPS_COOPMAT) /* rows and columns count matrices, spread over the lanes */
+    if (kernel->needs & CAP_COOPMAT16) /* rows and columns count matrices, spread over the lanes */
         return true;
     return count_values(kernel, tile) <= limits.values;
 }
@@ -363,9 +378,22 @@ static bool cut_tile(const struct gpu *gpu, const struct kernel_span *span,
         cut_slices(tile, m, n, node_depth(graph, node), span, limits);
         return tile->height > 1 && tile->height * span->lanes >= limits->wave;
     }
-    cut_height(tile, m, span->lanes, limits->wave);
+    cut_height(tile, m, span->lanes * tile->width, limits->wave);
     cut_rows(tile, m);
     return true;
+}
+
+/* Tells whether a tile of cooperative matrices gives fewer workgroups than the device has units, so
+ * that a smaller tile is faster. */
+static bool leaves_units_idle(const struct gpu *gpu, const struct kernel_span *span,
+                              const struct graph *graph, const struct node *node,
+                              const struct tile *tile)
+{
+    const struct tensor *out = &graph->tensors[node->out];
+    const uint32_t down = divide_up(tensor_rows(out), tile->rows * span->rows * tile->height);
+    const uint32_t columns = tile->columns * span->columns * tile->width;
+    return span->matrices &&
+           (uint64_t)down * divide_up(tensor_columns(out), columns) < gpu_limits(gpu)->units;
 }
 
 size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
@@ -384,9 +412,10 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
         struct kernel_choice choice = {kernel, *tile, *tile};
         if (strcmp(tiles[i].shader, kernel->shader) ||
             (tile != least && !kernels_accept_tile(class, kernel, tile, span.lanes)) ||
-            !cut_tile(gpu, &span, graph, node, &choice.tile))
+            !cut_tile(gpu, &span, graph, node, &choice.tile) ||
+            (tile != smallest && leaves_units_idle(gpu, &span, graph, node, &choice.tile)))
             continue;
-        if (fits_workgroup(gpu, kernel, &span, &choice.tile) && !is_listed(choices, count, &choice))
+        if (fits_workgroup(gpu, &span, &choice.tile) && !is_listed(choices, count, &choice))
             choices[count++] = choice;
     }
     if (!smallest && count < KERNEL_CHOICES)
@@ -428,7 +457,10 @@ void kernels_tile_name(const struct tile *tile, char name[TILE_NAME])
 {
     static const char *const walks[] = {
         [WALK_COLUMNS] = "columns", [WALK_ROWS] = "rows", [WALK_ONCE] = "columns", "slices"};
-    snprintf(name, TILE_NAME, "%ux%ux%u %s", tile->rows, tile->columns, tile->height,
+    char width[16] = "";
+    if (tile->width > 1)
+        snprintf(width, sizeof(width), "x%u", tile->width);
+    snprintf(name, TILE_NAME, "%ux%ux%u%s %s", tile->rows, tile->columns, tile->height, width,
              walks[tile->walk]);
 }
 

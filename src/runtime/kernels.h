@@ -27,7 +27,7 @@ extern const size_t kernel_count;
 /* Says how a workgroup covers a result: see shaders/tiles.def. */
 enum walk { WALK_COLUMNS, WALK_ROWS, WALK_ONCE, WALK_SLICES };
 struct tile {
-    uint32_t rows, columns, height; /* all 0: the shader has no tiles */
+    uint32_t rows, columns, height, width; /* all 0: the shader has no tiles */
     enum walk walk;
 };
 /* Returns the invocations of a workgroup that have rows of their own, and those that divide K. */
@@ -83,7 +83,7 @@ uint32_t kernels_caps(void);
 /* Tells whether two choices have the same variant and listed tile, however the tiles are cut down.
  */
 bool kernels_same_choice(const struct kernel_choice *a, const struct kernel_choice *b);
-/* Writes a name such as "16x4x8 columns". */
+/* Writes a name such as "16x4x8 columns", or with its width "4x2x2x4 columns". */
 #define TILE_NAME 48
 void kernels_tile_name(const struct tile *tile, char name[TILE_NAME]);
 /* Writes a name such as "matmul_texel 16x4x8 columns", with the tile as tiles.def lists it. */
@@ -101,6 +101,9 @@ struct kernel_span kernels_span(const struct gpu *gpu, const struct kernel *kern
 bool kernels_read_texels(const struct kernel *kernel);
 /* Tells whether a variant reads w in texels of two columns (PAIRS in matmul/tile.glsl). */
 bool kernels_read_pairs(const struct kernel *kernel);
+/* Tells whether a variant rounds fp32 to fp16 before it multiplies, for which the graph must be
+ * allowed to (compute_f16). */
+bool kernels_round_factors(const struct kernel *kernel);
 /* Tells whether the lanes of a subgroup each read single values and broadcast them to one another.
  */
 bool kernels_share_values(const struct kernel *kernel);
@@ -110,7 +113,8 @@ bool kernels_share_values(const struct kernel *kernel);
 #define ATTENTION_COST 8
 
 /* Bounds the difference that a variant's rounding of activations makes if activations and weights
- * are random in [-1, 1). It is 0 for all variants but those of CAP_DOT. */
+ * are random in [-1, 1). It is 0 for all variants but those of CAP_DOT and those that round
+ * fp32 to fp16. */
 double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
                         const struct node *node);
 

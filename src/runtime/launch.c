@@ -21,12 +21,12 @@ struct epilogue {
     bool slope, relu;
 };
 
-/* Sets the specialization constants of shaders/matmul/tile.glsl. */
+/* Sets the specialization constants of shaders/matmul/tile.glsl and matrices.glsl. */
 static void set_tile_constants(struct launch *launch, const struct tile *tile,
                                const struct kernel_span *span, const struct epilogue *epilogue)
 {
     dispatch_workgroup(launch, span->lanes, tile_height(tile));
-    launch->constants[2] = tile_slices(tile);
+    launch->constants[2] = tile_slices(tile) * tile->width;
     dispatch_constant(launch, tile->rows);
     dispatch_constant(launch, tile->columns);
     dispatch_constant(launch, epilogue->activation);
@@ -35,8 +35,12 @@ static void set_tile_constants(struct launch *launch, const struct tile *tile,
     dispatch_constant(launch, epilogue->relu);
     dispatch_constant(launch, tile->walk == WALK_ROWS);
     dispatch_constant(launch, epilogue->slope);
-    for (int i = 0; i < 3 && span->matrices; i++)
+    if (!span->matrices)
+        return;
+    for (int i = 0; i < 3; i++)
         dispatch_constant(launch, span->matrices[i]);
+    dispatch_constant(launch, tensor_columns(launch->in[0]) % BLOCK == 0);
+    dispatch_constant(launch, tensor_columns(launch->out) % 4 == 0);
 }
 
 /* Launches the tiled loop of MATMUL and CONV over [M,K] and [K,N]: one dispatch per slice of w that
@@ -44,10 +48,10 @@ static void set_tile_constants(struct launch *launch, const struct tile *tile,
 static int launch_tiles(struct launch *launch, struct epilogue epilogue, struct conv_args *args,
                         uint32_t arg_bytes)
 {
-    const struct tile untiled = {1, 4, 1, WALK_COLUMNS};
+    const struct tile untiled = {1, 4, 1, 1, WALK_COLUMNS};
     const struct tile *tile = launch->tile.rows ? &launch->tile : &untiled;
     const struct kernel_span span = kernels_span(launch->gpu, launch->kernel);
-    const uint32_t columns = span.columns * tile->columns; /* columns of a workgroup */
+    const uint32_t columns = span.columns * tile->columns * tile->width; /* of a workgroup */
     const uint32_t height = tile->rows * span.rows * tile_height(tile);
     set_tile_constants(launch, tile, &span, &epilogue);
     dispatch_texels(launch, 0, launch->kernel->x);

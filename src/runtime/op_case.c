@@ -516,5 +516,6 @@ void op_case_build(const struct op_case *op_case, enum type type, struct graph *
     for (int i = 0; i < NODE_INPUTS; i++)
         c.node.in[i] = -1;
     graph_init(graph, type);
+    graph->compute_f16 = true; /* Every variant can compute a case. */
     builders[c.node.op](c.shape, &c, graph);
 }

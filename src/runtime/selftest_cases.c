@@ -101,7 +101,8 @@ static uint32_t cut_size(uint32_t size, uint32_t least, uint32_t unit)
  */
 static void fit_columns(const struct gpu *gpu, const struct kernel_choice *choice, uint32_t *n)
 {
-    const uint32_t columns = choice->tile.columns ? choice->tile.columns : 4;
+    const struct tile *tile = &choice->tile;
+    const uint32_t columns = tile->columns ? tile->columns * tile->width : 4;
     *n = larger(kernels_span(gpu, choice->kernel).columns * columns, 3 * PANEL) + *n % PANEL;
 }
 

@@ -82,7 +82,8 @@ void sample_make(const struct graph *graph, const struct node *node, uint32_t it
                                    .tensor_count = KERNEL_SLOTS,
                                    .node_count = 1,
                                    .type = graph->type,
-                                   .mixed = graph->mixed};
+                                   .mixed = graph->mixed,
+                                   .compute_f16 = graph->compute_f16};
 }
 
 static uint32_t node_items(const struct graph *graph, const struct node *node)
@@ -197,5 +198,6 @@ bool sample_key(const struct graph *graph, const struct node *node, char key[SAM
     print_shape(&sample.tensors[KERNEL_OUT], graph_attends(node->op), y);
     snprintf(key, SAMPLE_KEY, "%s %s %s -> %s", op_name(node->op), x, weights, y);
     add_details(key, node);
+    add_word(key, graph->compute_f16 && graph->type == TYPE_F32 && graph_packs(node->op), "f16");
     return true;
 }

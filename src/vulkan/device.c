@@ -34,14 +34,12 @@ static int describe_devices(const struct settings *settings, struct description 
     return error;
 }
 
-/* Names the capabilities of a device that is listed but not opened. Matrices of fp32 are left out,
- * because hardly any device has them and only probe_matrices can tell. */
+/* Names the capabilities of a device that is listed but not opened. */
 static void describe_caps(const struct settings *settings, struct description *device)
 {
     struct features features;
     if (device->info.usable && !probe_features(settings, device, &features))
-        gpu_describe_caps(features.caps & ~CAP_COOPMAT32, device->info.caps,
-                          sizeof(device->info.caps));
+        gpu_describe_caps(features.caps, device->info.caps, sizeof(device->info.caps));
 }
 
 int gpu_list(const struct settings *settings, struct vkclip_device_info *infos, size_t capacity,

@@ -26,7 +26,6 @@
     X(TEXEL, "texel")         /* storage ranges readable as texel buffers of four components */ \
     X(SUBGROUP, "subgroup")   /* subgroups of a known width, whose lanes broadcast and add */   \
     X(COOPMAT16, "coopmat16") /* cooperative matrices of fp16, summed in fp32 */                \
-    X(COOPMAT32, "coopmat32") /* cooperative matrices of fp32 */                                \
     X(F16MATH, "f16math")     /* arithmetic of fp16 */                                          \
     X(DOT, "dot")             /* dot products of four 8-bit integers, faster than in floats */
 
@@ -41,8 +40,6 @@ enum cap {
     CAPS(X)
 #undef X
 };
-
-#define CAPS_COOPMAT (CAP_COOPMAT16 | CAP_COOPMAT32)
 
 struct settings;
 struct workers;
@@ -81,7 +78,7 @@ struct gpu_limits {
      * cores); 0 for a CPU, which has few and gains nothing from smaller workgroups */
     uint32_t units;
     enum gpu_class class;
-    uint32_t matrices[2][3]; /* M, N, K of CAP_COOPMAT32 and of CAP_COOPMAT16 */
+    uint32_t matrix[3]; /* M, N, K of CAP_COOPMAT16 */
     /* Nothing watches a CPU, so that submits there are limited by `work` alone. Elsewhere a submit
      * may take `submit_seconds`, and `work` holds for kernels whose speed is not known yet. */
     double work;           /* operations of a matrix product that one submit should not exceed */

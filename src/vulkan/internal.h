@@ -176,7 +176,7 @@ struct features {
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup;
     VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
-    uint32_t matrices[2][3];   /* M, N, K of the cooperative matrices of fp32 and of fp16 */
+    uint32_t matrix[3];        /* M, N, K of the cooperative matrices */
     const char *extensions[8]; /* extensions to enable */
     uint32_t extension_count;
     uint32_t subgroup_width;    /* lanes in the variants that need CAP_SUBGROUP */

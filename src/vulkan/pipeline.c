@@ -148,7 +148,7 @@ static VkResult create_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipe
     VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT width = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
         .requiredSubgroupSize = gpu->required_subgroup};
-    if (pipeline->caps & (CAP_SUBGROUP | CAPS_COOPMAT)) {
+    if (pipeline->caps & (CAP_SUBGROUP | CAP_COOPMAT16)) {
         info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT;
         if (gpu->required_subgroup)
             info.stage.pNext = &width;

@@ -57,7 +57,7 @@ static const struct optional_feature optional[] = {
     {"VK_EXT_subgroup_size_control",
      FEATURES(subgroup),
      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
-     CAP_SUBGROUP | CAPS_COOPMAT,
+     CAP_SUBGROUP | CAP_COOPMAT16,
      {offsetof(VkPhysicalDeviceSubgroupSizeControlFeaturesEXT, subgroupSizeControl),
       offsetof(VkPhysicalDeviceSubgroupSizeControlFeaturesEXT, computeFullSubgroups)}},
     {"VK_KHR_shader_float16_int8",
@@ -68,12 +68,12 @@ static const struct optional_feature optional[] = {
     {"VK_KHR_vulkan_memory_model",
      FEATURES(memory_model),
      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
-     CAPS_COOPMAT,
+     CAP_COOPMAT16,
      {offsetof(VkPhysicalDeviceVulkanMemoryModelFeatures, vulkanMemoryModel)}},
     {VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME,
      FEATURES(coopmat),
      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
-     CAPS_COOPMAT,
+     CAP_COOPMAT16,
      {offsetof(VkPhysicalDeviceCooperativeMatrixFeaturesKHR, cooperativeMatrix)}},
     {"VK_KHR_shader_integer_dot_product",
      FEATURES(dot),
@@ -206,14 +206,14 @@ static void read_properties(VkPhysicalDevice physical, const struct extensions *
 {
     VkPhysicalDeviceProperties2 core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
     *p = (struct properties){0};
-    if (caps & (CAP_SUBGROUP | CAPS_COOPMAT) &&
+    if (caps & (CAP_SUBGROUP | CAP_COOPMAT16) &&
         has_extension(listed, "VK_EXT_subgroup_size_control")) {
         chain_struct(&core.pNext, &p->subgroup,
                      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES);
         chain_struct(&core.pNext, &p->control,
                      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT);
     }
-    if (caps & (CAP_DOT | CAPS_COOPMAT) &&
+    if (caps & (CAP_DOT | CAP_COOPMAT16) &&
         has_extension(listed, "VK_KHR_shader_integer_dot_product"))
         chain_struct(&core.pNext, &p->dot,
                      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES_KHR);
@@ -242,31 +242,29 @@ static bool choose_subgroup(const struct properties *p, struct features *f)
            p->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
 }
 
-/* Tells whether the kernels can use a shape: fp32 or fp16 matrices of at most 16 rows and columns,
- * summed in fp32 by a subgroup.
- */
-static bool is_coopmat_usable(const VkCooperativeMatrixPropertiesKHR *p, const struct features *f)
+/* Tells whether the kernels can use a shape: fp16 matrices of at most 16 rows and columns, summed
+ * in fp32 by a subgroup. The loop's slabs are whole matrices and whole octets along K. */
+static bool is_coopmat_usable(const VkCooperativeMatrixPropertiesKHR *p)
 {
-    if (p->AType != VK_COMPONENT_TYPE_FLOAT32_KHR &&
-        (p->AType != VK_COMPONENT_TYPE_FLOAT16_KHR || !f->float16.shaderFloat16))
-        return false;
-    return p->BType == p->AType && p->CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+    return p->AType == VK_COMPONENT_TYPE_FLOAT16_KHR && p->BType == p->AType &&
+           p->CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
            p->ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && p->scope == VK_SCOPE_SUBGROUP_KHR &&
-           p->MSize <= 16 && p->NSize <= 16 && p->KSize <= 16 && p->KSize % 4 == 0;
+           p->MSize <= 16 && p->NSize <= 16 && (p->KSize == 8 || p->KSize == 16);
 }
 
 static bool has_coopmat(const struct features *f)
 {
-    return f->coopmat.cooperativeMatrix && f->memory_model.vulkanMemoryModel;
+    return f->coopmat.cooperativeMatrix && f->memory_model.vulkanMemoryModel &&
+           f->float16.shaderFloat16;
 }
 
-/* Takes the first usable shape that the device lists for fp32 and for fp16. */
+/* Takes the first usable shape that the device lists. */
 void probe_matrices(VkPhysicalDevice physical, struct features *f)
 {
     VkCooperativeMatrixPropertiesKHR listed[64];
     uint32_t count = ARRAY_COUNT(listed);
-    const uint32_t assumed = f->caps & CAPS_COOPMAT;
-    f->caps &= ~CAPS_COOPMAT;
+    const bool assumed = f->caps & CAP_COOPMAT16;
+    f->caps &= ~(uint32_t)CAP_COOPMAT16;
     /* Old loaders do not have the function. */
     if (!assumed || !vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)
         return;
@@ -276,14 +274,13 @@ void probe_matrices(VkPhysicalDevice physical, struct features *f)
     VkResult result = vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical, &count, listed);
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         return;
-    for (uint32_t i = count; i-- > 0;) { /* backwards, so that the first usable shape is kept */
+    for (uint32_t i = 0; i < count; i++) {
         const VkCooperativeMatrixPropertiesKHR *p = &listed[i];
-        const bool half = p->AType == VK_COMPONENT_TYPE_FLOAT16_KHR;
-        if (!is_coopmat_usable(p, f))
+        if (!is_coopmat_usable(p))
             continue;
-        f->caps |= assumed & (half ? CAP_COOPMAT16 : CAP_COOPMAT32);
-        memcpy(f->matrices[half], (uint32_t[]){p->MSize, p->NSize, p->KSize},
-               sizeof(f->matrices[half]));
+        f->caps |= CAP_COOPMAT16;
+        memcpy(f->matrix, (uint32_t[]){p->MSize, p->NSize, p->KSize}, sizeof(f->matrix));
+        return;
     }
 }
 
@@ -320,7 +317,7 @@ static uint32_t find_caps(VkPhysicalDevice physical, const struct properties *p,
     if (choose_subgroup(p, f))
         caps |= CAP_SUBGROUP;
     if (caps & CAP_SUBGROUP && has_coopmat(f))
-        caps |= f->float16.shaderFloat16 ? CAPS_COOPMAT : CAP_COOPMAT32;
+        caps |= CAP_COOPMAT16;
     /* Rounding activations to 8 bits saves time only where dot products of 8-bit integers are
      * faster than those of floats. */
     if (f->dot.shaderIntegerDotProduct &&
@@ -529,7 +526,7 @@ void probe_limits(struct gpu *gpu, const struct features *f)
                                       .subgroup = f->subgroup_width};
     gpu->required_subgroup = f->required_subgroup;
     memcpy(gpu->limits.groups, l->maxComputeWorkGroupCount, sizeof(gpu->limits.groups));
-    memcpy(gpu->limits.matrices, f->matrices, sizeof(f->matrices));
+    memcpy(gpu->limits.matrix, f->matrix, sizeof(f->matrix));
     gpu->timestamp_bits = families[gpu->family].timestampValidBits;
     gpu->timestamp_seconds = (double)l->timestampPeriod * 1e-9;
 }

@@ -647,6 +647,7 @@ static int open_shared(void **state)
 {
     (void)state;
     shared_gpu = open_gpu("");
+    changeable_limits(shared_gpu)->units = 0; /* No tile is too large for a small result. */
     device_limits = *gpu_limits(shared_gpu);
     return 0;
 }
@@ -702,6 +703,6 @@ int main(int argc, char **argv)
     /* A sample includes variants that are slow and therefore not used by default. LLVM 15 compiles
      * each of the integer dot products for half a minute, which is too long for all shapes. */
     if (sample)
-        setenv("VKCLIP_ENABLE_CAPS", "dot,coopmat16,coopmat32", 1);
+        setenv("VKCLIP_ENABLE_CAPS", "dot,coopmat16", 1);
     return cmocka_run_group_tests(tests, open_shared, close_shared);
 }

@@ -62,7 +62,7 @@ static void matrix_units_come_first(void **state)
 static bool accepts(enum gpu_class class, const char *shader, uint32_t rows, uint32_t columns,
                     uint32_t lanes)
 {
-    const struct tile tile = {rows, columns, 1, WALK_COLUMNS};
+    const struct tile tile = {rows, columns, 1, 1, WALK_COLUMNS};
     return kernels_accept_tile(class, find_kernel(shader, TYPE_F32), &tile, lanes);
 }
 
@@ -94,7 +94,7 @@ static void every_line_names_a_tile(void **state)
 #include "shaders/orders.def"
         },
       tiles[] = {
-#define TILE(shader, rows, columns, height, walk) {#shader, rows, columns},
+#define TILE_WIDE(shader, rows, columns, height, width, walk) {#shader, rows, columns},
 #include "shaders/tiles.def"
       };
     static const char *const shaders[] = {

@@ -25,15 +25,15 @@ static const struct {
 } allowed[] = {
     {1, "Shader", 0},
     {46, "SampledBuffer", CAP_TEXEL},
-    {61, "GroupNonUniform", CAP_SUBGROUP | CAPS_COOPMAT},
+    {61, "GroupNonUniform", CAP_SUBGROUP | CAP_COOPMAT16},
     {63, "GroupNonUniformArithmetic", CAP_SUBGROUP},
     {64, "GroupNonUniformBallot", CAP_SUBGROUP},
     {9, "Float16", CAP_F16MATH | CAP_COOPMAT16},
     {4433, "StorageBuffer16BitAccess", CAP_F16},
     {6018, "DotProductInput4x8BitPacked", CAP_DOT},
     {6019, "DotProduct", CAP_DOT},
-    {5345, "VulkanMemoryModel", CAPS_COOPMAT},
-    {6022, "CooperativeMatrixKHR", CAPS_COOPMAT},
+    {5345, "VulkanMemoryModel", CAP_COOPMAT16},
+    {6022, "CooperativeMatrixKHR", CAP_COOPMAT16},
 };
 
 static bool is_allowed(const struct kernel *kernel, uint32_t capability)

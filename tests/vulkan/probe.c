@@ -377,7 +377,7 @@ static void opening(void **state)
 /* A capability that is disabled is not asked for. */
 static void disabled_caps(void **state)
 {
-    char list[] = "texel,f16math,coopmat16,coopmat32,dot,subgroup";
+    char list[] = "texel,f16math,coopmat16,dot,subgroup";
     (void)state;
     open_device(&(struct settings){.disabled_caps = list}, "Card");
     assert_int_equal(asked[CARD].struct_count, 1);
