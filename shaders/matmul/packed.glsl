@@ -4,7 +4,7 @@
  * values that follow each other along K, added to sums in fp32 after every SHORT quads. K must be a multiple of
  * four. The including file defines load_x as for matmul.glsl.
  */
-#include "matmul/tile.glsl"
+#include "matmul/slices.glsl"
 
 #ifndef load_w_packed
 #define load_w_packed(quad) w_quads[quad]
@@ -38,12 +38,12 @@ void add_quads(uint k4, uint count)
 void main()
 {
     begin_tile(tile_group().y * gl_WorkGroupSize.y + gl_LocalInvocationID.y);
-    if (first_row >= args.m)
+    if (SLICES == 1 && first_row >= args.m)
         return;
-    uint k4 = 0, quads = args.k / 4;
-    for (; k4 + SHORT <= quads; k4 += SHORT)
+    uint k4 = SLICES > 1 ? gl_LocalInvocationID.z * SHORT : 0, quads = args.k / 4;
+    for (; k4 + SHORT <= quads; k4 += SHORT * SLICES)
         add_quads(k4, SHORT);
     if (k4 < quads)
         add_quads(k4, quads - k4);
-    end_tile();
+    end_slices();
 }

@@ -247,7 +247,7 @@ static void cut_height(struct tile *tile, uint32_t m, uint32_t lanes, uint32_t w
 }
 
 /* With this many invocations a unit hides the time that loads take: two to four subgroups on each
- * of its arithmetic units. */
+ * of its arithmetic units. Slices are for results that have fewer. */
 #define BUSY_INVOCATIONS 256
 /* A slice has at least this many values of K, because adding up the sums of slices takes about as
  * long as adding a few more products. */
@@ -260,19 +260,23 @@ static uint32_t slice_bytes(const struct tile *tile, uint32_t lanes)
 }
 
 /* Cuts a tile that divides K down to a result of m rows, n columns and depth k: to fewer columns if
- * there are fewer workgroups than units, and to no more slices than keep the device busy. */
-static void cut_slices(struct tile *tile, uint32_t m, uint32_t n, uint32_t k,
+ * there are fewer workgroups than units, and to no more slices than keep the device busy. Returns
+ * false if it is busy without slices. */
+static bool cut_slices(struct tile *tile, uint32_t m, uint32_t n, uint32_t k,
                        const struct kernel_span *span, const struct gpu_limits *limits)
 {
     const uint32_t down = divide_up(m, tile->rows);
     while (tile->columns > 1 && down * divide_up(n, tile->columns * span->columns) < limits->units)
         tile->columns /= 2;
     const uint64_t groups = (uint64_t)down * divide_up(n, tile->columns * span->columns);
-    const uint64_t most = 2ull * BUSY_INVOCATIONS * limits->units; /* invocations, exclusive */
-    while (tile->height > 1 &&
-           (groups * span->lanes * tile->height >= most || k < LEAST_SLICE * tile->height ||
-            slice_bytes(tile, span->lanes) > limits->shared_bytes))
+    const uint64_t columns = groups * span->lanes, busy = BUSY_INVOCATIONS * limits->units;
+    while (tile->height > 1 && tile->height / 2 * span->lanes >= limits->wave &&
+           columns * tile->height / 2 >= busy)
         tile->height /= 2;
+    while (tile->height > 1 && (k < LEAST_SLICE * tile->height ||
+                                slice_bytes(tile, span->lanes) > limits->shared_bytes))
+        tile->height /= 2;
+    return columns < busy && tile->height > 1 && tile->height * span->lanes >= limits->wave;
 }
 
 /* Returns the bytes of shared memory that shaders/matmul/matrices.glsl needs: for a slab, whose
@@ -375,8 +379,7 @@ static bool cut_tile(const struct gpu *gpu, const struct kernel_span *span,
         return false;
     if (tile->walk == WALK_SLICES) {
         cut_rows(tile, m);
-        cut_slices(tile, m, n, node_depth(graph, node), span, limits);
-        return tile->height > 1 && tile->height * span->lanes >= limits->wave;
+        return cut_slices(tile, m, n, node_depth(graph, node), span, limits);
     }
     cut_height(tile, m, span->lanes * tile->width, limits->wave);
     cut_rows(tile, m);
@@ -423,12 +426,16 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
     return count;
 }
 
+/* With so many slices less than a quarter of the device would be busy without them, so that not
+ * even matrix units are faster. */
+#define PREFERRED_SLICES 8
+
 static size_t find_rank(enum gpu_class class, const struct kernel_choice *choice)
 {
-    const bool sliced = choice->listed_tile.walk == WALK_SLICES;
+    const bool preferred = tile_slices(&choice->tile) >= PREFERRED_SLICES;
     return order_rank(class, choice->kernel->shader, choice->listed_tile.rows,
                       choice->listed_tile.columns) +
-           (sliced ? 0 : ORDER_RANKS);
+           (preferred ? 0 : ORDER_RANKS);
 }
 
 void kernels_sort_choices(enum gpu_class class, struct kernel_choice *choices, size_t count)

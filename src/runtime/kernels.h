@@ -60,8 +60,8 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
 /* Lists the ways in which a device can compute a node and returns their number. Their order, the
  * fixed order, is that of the variants in kernels.def, and for each variant that of its shader's
  * tiles in tiles.def, after the choices that the device's class prefers (runtime/order.h). Tiles
- * that divide K come before all others, because they are offered only where others leave most of
- * the device idle. */
+ * that divide K into many slices come before all others, because others would leave most of the
+ * device idle. */
 size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const struct node *node,
                        struct kernel_choice choices[KERNEL_CHOICES]);
 /* Appends the choices of one variant, which need not be in the table, to a list of `count`. Returns

@@ -37,7 +37,7 @@ static const struct {
 /* A GPU whose driver does not tell its units is taken for a small one of its type: with too low a
  * number, results of few rows are computed by fewer workgroups than would be best. */
 #define DISCRETE_UNITS 32
-#define INTEGRATED_UNITS 8
+#define INTEGRATED_UNITS 16
 
 static uint32_t guess_units(enum vkclip_device_type type)
 {
