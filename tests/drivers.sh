@@ -19,7 +19,6 @@ drivers=$PWD/build/drivers
 
 # First choices that may spill: device and shader as patterns, then the reason.
 exceptions='
-* attention_grad* it keeps four vectors of a head in registers, 256 values: it needs another division of the work
 ampere matmul_shared 13 registers, and only while the loop that stores a tile picks its rows: kernels written for GPUs
 ampere conv_shared 3 registers, as matmul_shared
 ampere *_dot 16 registers, as matmul_shared

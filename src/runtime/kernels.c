@@ -171,6 +171,15 @@ static bool texels_fit(const struct gpu *gpu, const struct graph *graph, const s
     return tensor_columns(x) % 4 == 0 && fits_texels(gpu, w);
 }
 
+/* Tells whether a head is no wider than a variant takes that divides heads into tiles: as wide as
+ * those of all models. */
+static bool head_fits(const struct kernel *kernel, const struct tensor *qkv,
+                      const struct node *node)
+{
+    return strcmp(kernel->shader, "attention_grad_shared") != 0 ||
+           tensor_columns(qkv) / 3 / node->attention.heads <= 128;
+}
+
 static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
                        const struct graph *graph, const struct node *node)
 {
@@ -183,7 +192,8 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
         return false;
     if (kernel->needs & CAP_F16MATH && (tensor_columns(x) % 4 != 0 || graph->mixed))
         return false; /* Scaled gradients exceed fp16 sums. */
-    return !kernels_read_texels(kernel) || texels_fit(gpu, graph, node);
+    return head_fits(kernel, x, node) &&
+           (!kernels_read_texels(kernel) || texels_fit(gpu, graph, node));
 }
 
 bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struct graph *graph,

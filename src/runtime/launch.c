@@ -259,9 +259,39 @@ static int launch_RELATIVE(struct launch *launch)
     return dispatch_elements(launch, args.n);
 }
 
+/* Launches attention_grad_shared.comp: once for the gradients of queries and once for those of keys
+ * and values. Two tokens per invocation with wider heads would need more than the 16 KiB of shared
+ * memory that every device has. */
+static int launch_gradient_tiles(struct launch *launch)
+{
+    const uint32_t lanes = 8;
+    const uint32_t *shape = launch->in[0]->shape; /* [B,T,3C] */
+    const uint32_t heads = launch->node->attention.heads, c = shape[2] / 3, d = c / heads;
+    const uint32_t tokens = d > 88 ? 1 : launch->tile.rows;
+    const uint32_t step =
+        at_most(dispatch_steps(launch, shape[0]), gpu_limits(launch->gpu)->groups[2]);
+    struct attention_args args = {
+        .t = shape[1], .c = c, .heads = heads, .scale = 1.0f / sqrtf((float)d)};
+    launch->dispatch.work *= (double)step / shape[0] / 2;
+    int error = VKCLIP_OK;
+    for (uint32_t keys = 0; keys < 2; keys++) {
+        dispatch_workgroup(launch, lanes, lanes);
+        dispatch_constant(launch, d);
+        dispatch_constant(launch, launch->node->attention.causal);
+        dispatch_constant(launch, tokens);
+        dispatch_constant(launch, keys);
+        for (args.first = 0; args.first < shape[0] && !error; args.first += step) {
+            dispatch_args(launch, &args, sizeof(args));
+            error = dispatch_emit(launch, divide_up(args.t, tokens * lanes), heads,
+                                  at_most(step, shape[0] - args.first));
+        }
+    }
+    return error;
+}
+
 static int launch_ATTENTION_GRAD(struct launch *launch)
 {
-    return launch_heads(launch, 2); /* qkv and dy */
+    return launch->tile.rows ? launch_gradient_tiles(launch) : launch_heads(launch, 1);
 }
 
 static int launch_ATTENTION_DELTA(struct launch *launch)

@@ -157,6 +157,7 @@ const struct op_case op_cases[] = {
     {{OP_ATTENTION_GRAD, .attention.causal = true}, {2, 33, 10, 2}},
     {{OP_ATTENTION_GRAD}, {2, 65, 48, 3}},
     {{OP_ATTENTION_GRAD, .attention.causal = true}, {1, 77, 64, 1}},
+    {{OP_ATTENTION_GRAD, .attention.causal = true}, {1, 21, 92, 1}},
     {{OP_EMBEDDING_GRAD}, {1, 1, 1, 1}},
     {{OP_EMBEDDING_GRAD}, {2, 7, 19, 5}},
     {{OP_EMBEDDING_GRAD}, {3, 77, 26, 48}},
