@@ -25,8 +25,6 @@ ampere *_dot 16 registers, as matmul_shared
 ada matmul_shared as ampere
 ada conv_shared as ampere
 ada *_dot as ampere
-m1 attention it keeps two vectors of a head, 128 values, which is all that Apple has: several lanes must share a query
-m1 attention_masked as attention
 '
 limit=2 # seconds of processor time that a pipeline may take
 messages='Validation (Error|Warning|Performance)|SYNC-HAZARD|VUID-|UNASSIGNED-'

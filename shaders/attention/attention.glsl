@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Defines the loop of every variant of ATTENTION and, with MASKED, of ATTENTION_MASKED. An invocation computes one query of one head with the running
- * softmax of Milakov and Gimelshein 2018, so that no T x T matrix is kept. It takes KEYS keys at a time: q and the
- * sums are then read, written and scaled once for all of them. The including file defines
- *     vec4 load_qkv(uint index, uint left)   four values of qkv from element `index`, zero from `left` on
+ * Defines the loop of the variants of ATTENTION and ATTENTION_MASKED that take any shape on any device, or read texels.
+ * An invocation computes one query of one head with the running softmax of Milakov and Gimelshein 2018, so that no T x T matrix is
+ * kept. It takes KEYS keys at a time: q and the sums are then read, written and scaled once for all of them.
  */
-#include "attention/heads.glsl"
-#ifdef MASKED
-layout(constant_id = 5) const bool MASK = false;
-layout(constant_id = 6) const bool BIAS = false;
-
-layout(set = 0, binding = 1) readonly buffer Mask { int mask[]; };
-layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
-#else
-layout(constant_id = 5) const bool STATS = false;
-
-layout(set = 0, binding = 1) buffer Stats { float stats[]; };
-#endif
+#include "attention/score.glsl"
 
 const uint KEYS = 2;
-const float LEAST = -3.4e38;
 
 void main()
 {
@@ -38,7 +25,6 @@ void main()
     float top = LEAST, total = 0.0;
     /* All invocations of a workgroup have the same end, so that their loads stay uniform. */
     uint end = CAUSAL ? min(args.t, (gl_WorkGroupID.x + 1) * gl_WorkGroupSize.x) : args.t;
-    uint last = CAUSAL ? query : args.t - 1;
     for (uint key = 0; key < end; key += KEYS) {
         uint index[KEYS];
         float score[KEYS];
@@ -55,24 +41,15 @@ void main()
                 score[j] = fma(q[d].z, k.z, score[j]);
                 score[j] = fma(q[d].w, k.w, score[j]);
             }
-#ifdef MASKED
-        for (uint j = 0; j < KEYS; j++) {
-            uint seen = min(key + j, end - 1);
-            if (BIAS)
-                score[j] += float(bias[head * (2 * args.t - 1) + args.t - 1 + seen - query]);
-            if (MASK && mask[item * args.t + seen] == 0)
-                score[j] = LEAST;
-        }
-#endif
         float next = top;
         for (uint j = 0; j < KEYS; j++) {
-            score[j] = key + j <= last ? score[j] : LEAST;
+            score[j] = seen_score(score[j], item, head, query, key + j);
             next = max(next, score[j]);
         }
         float keep = exp(top - next);
         total *= keep;
         for (uint j = 0; j < KEYS; j++) {
-            score[j] = key + j <= last ? exp(score[j] - next) : 0.0;
+            score[j] = exp(score[j] - next);
             total += score[j];
         }
         for (uint d = 0; d < D4; d++) {
@@ -89,9 +66,5 @@ void main()
         for (uint c = 0; c < 4; c++) /* An index that is no constant would move the sums to memory. */
             if (4 * d + c < D)
                 y[y_at + 4 * d + c] = XTYPE(sum[d][c] / total);
-#ifndef MASKED
-    /* ATTENTION_DELTA stores its value beside this logarithm of the sum of exponentials. */
-    if (STATS)
-        stats[2 * ((item * args.t + query) * args.heads + head)] = top + log(total);
-#endif
+    store_stats(item, head, query, top, total);
 }

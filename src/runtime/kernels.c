@@ -119,6 +119,17 @@ bool kernels_share_values(const struct kernel *kernel)
     return kernel->needs & CAP_SUBGROUP && !kernels_read_texels(kernel);
 }
 
+bool kernels_tile_heads(const struct kernel *kernel)
+{
+    return graph_attends(kernel->op) &&
+           (kernel->needs & CAP_COOPMAT16 || strstr(kernel->shader, "_shared"));
+}
+
+uint32_t kernels_head_width(const struct tensor *qkv, const struct node *node)
+{
+    return tensor_columns(qkv) / 3 / node->attention.heads;
+}
+
 /* Tells whether a row is whole texels. A texel is four values, or one word of the quantised types,
  * which have no size of their own. */
 static bool fits_texels(const struct gpu *gpu, const struct tensor *tensor)
@@ -162,7 +173,7 @@ static bool texels_fit(const struct gpu *gpu, const struct graph *graph, const s
     if (!fits_texels(gpu, x))
         return false;
     if (graph_attends(node->op)) /* a head's part of a row */
-        return tensor_columns(x) / 3 / node->attention.heads % 4 == 0;
+        return kernels_head_width(x, node) % 4 == 0;
     if (node->op == OP_MAXIMA) /* The mask is not read as texels. */
         return tensor_columns(x) % 4 == 0;
     const struct tensor *w = &graph->tensors[node->in[1]];
@@ -171,13 +182,19 @@ static bool texels_fit(const struct gpu *gpu, const struct graph *graph, const s
     return tensor_columns(x) % 4 == 0 && fits_texels(gpu, w);
 }
 
-/* Tells whether a head is no wider than a variant takes that divides heads into tiles: as wide as
- * those of all models. */
-static bool head_fits(const struct kernel *kernel, const struct tensor *qkv,
-                      const struct node *node)
+/* Tells whether a variant that divides heads into tiles takes heads of a width: as wide as those of
+ * all models. Without matrices it needs the 16 KiB of shared memory at most that every device has.
+ */
+static bool heads_fit(const struct gpu *gpu, const struct kernel *kernel, uint32_t width)
 {
-    return strcmp(kernel->shader, "attention_grad_shared") != 0 ||
-           tensor_columns(qkv) / 3 / node->attention.heads <= 128;
+    const struct gpu_limits *limits = gpu_limits(gpu);
+    const uint32_t *matrix = limits->matrix;
+    if (!(kernel->needs & CAP_COOPMAT16))
+        return width <= 128;
+    const uint32_t rows = ATTENTION_SUBGROUPS * matrix[0], tile = rows > 64 ? rows : 64;
+    const uint32_t bytes = tile * 2 * ((width + 15) / 16 * 16 + 8) + rows * (4 * 36 + 2 * 40 + 4) +
+                           ATTENTION_SUBGROUPS * limits->subgroup * 4;
+    return width <= 128 && limits->subgroup % matrix[0] == 0 && bytes <= limits->shared_bytes;
 }
 
 static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
@@ -190,10 +207,11 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
     if (kernels_round_factors(kernel) && !graph->compute_f16)
         return false;
+    if (kernels_tile_heads(kernel))
+        return heads_fit(gpu, kernel, kernels_head_width(x, node));
     if (kernel->needs & CAP_F16MATH && (tensor_columns(x) % 4 != 0 || graph->mixed))
         return false; /* Scaled gradients exceed fp16 sums. */
-    return head_fits(kernel, x, node) &&
-           (!kernels_read_texels(kernel) || texels_fit(gpu, graph, node));
+    return !kernels_read_texels(kernel) || texels_fit(gpu, graph, node);
 }
 
 bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struct graph *graph,

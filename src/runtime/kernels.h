@@ -107,6 +107,13 @@ bool kernels_round_factors(const struct kernel *kernel);
 /* Tells whether the lanes of a subgroup each read single values and broadcast them to one another.
  */
 bool kernels_share_values(const struct kernel *kernel);
+/* Subgroups of a workgroup of attention/matrices.glsl. */
+#define ATTENTION_SUBGROUPS 4
+/* Tells whether the invocations of a variant of ATTENTION, ATTENTION_MASKED or ATTENTION_GRAD share
+ * the queries and keys of a head. */
+bool kernels_tile_heads(const struct kernel *kernel);
+/* Returns the width of a head of an ATTENTION or its gradient. */
+uint32_t kernels_head_width(const struct tensor *qkv, const struct node *node);
 
 /* One operation of attention counts as this many of a matrix product where its speed is not known,
  * because attention loads its operands for every operation and a tile reuses them. */

@@ -195,47 +195,83 @@ static int launch_PANELS(struct launch *launch)
 
 /* ---- Attention and embedding ----------------------------------------------------------------- */
 
-/* Launches ATTENTION or its gradient with one invocation per token of a head of an item. Texts and
- * pictures have about 50 to 260 tokens, so that workgroups of 32 leave few invocations past the
- * end, but a wider subgroup is filled. */
-static int launch_heads(struct launch *launch, int texel_slots)
+/* Emits one dispatch per step of items that a submit may take, with a workgroup for `queries`
+ * tokens of a head of an item. */
+static int launch_heads(struct launch *launch, uint32_t queries)
 {
-    const struct gpu_limits *limits = gpu_limits(launch->gpu);
     const uint32_t *shape = launch->in[0]->shape; /* [B,T,3C] */
-    const uint32_t width = limits->wave > 32 ? limits->wave : 32;
-    uint32_t heads = launch->node->attention.heads, c = shape[2] / 3, d = c / heads;
-    uint32_t step = dispatch_steps(launch, shape[0]);
+    const uint32_t heads = launch->node->attention.heads, c = shape[2] / 3;
+    const uint32_t limit = gpu_limits(launch->gpu)->groups[2];
+    const uint32_t step = at_most(dispatch_steps(launch, shape[0]), limit);
     struct attention_args args = {
         .t = shape[1], .c = c, .heads = heads, .scale = launch->node->attention.scale};
     if (args.scale <= 0)
-        args.scale = 1.0f / sqrtf((float)d);
-    step = at_most(step, limits->groups[2]);
-    dispatch_workgroup(launch, width, 1);
-    dispatch_constant(launch, d);
-    dispatch_constant(launch, launch->node->attention.causal);
-    dispatch_constant(launch, launch->in[1] != NULL);
-    if (launch->node->op == OP_ATTENTION_MASKED)
-        dispatch_constant(launch, launch->in[2] != NULL);
-    for (int slot = 0; slot < texel_slots; slot++)
-        dispatch_texels(launch, slot, launch->kernel->x);
+        args.scale = 1.0f / sqrtf((float)(c / heads));
     launch->dispatch.work *= (double)step / shape[0];
     int error = VKCLIP_OK;
     for (; args.first < shape[0] && !error; args.first += step) {
         dispatch_args(launch, &args, sizeof(args));
-        error = dispatch_emit(launch, divide_up(args.t, width), heads,
+        error = dispatch_emit(launch, divide_up(args.t, queries), heads,
                               at_most(step, shape[0] - args.first));
     }
     return error;
 }
 
+/* Sets the specialization constants of shaders/attention/score.glsl after the workgroup. */
+static void set_heads_constants(struct launch *launch)
+{
+    dispatch_constant(launch, kernels_head_width(launch->in[0], launch->node));
+    dispatch_constant(launch, launch->node->attention.causal);
+    dispatch_constant(launch, launch->in[1] != NULL);
+    dispatch_constant(launch, launch->in[2] != NULL);
+}
+
+/* Launches one invocation per token of a head of an item. Texts and pictures have about 50 to 260
+ * tokens, so that workgroups of 32 leave few invocations past the end, but a wider subgroup is
+ * filled. */
+static int launch_tokens(struct launch *launch)
+{
+    const uint32_t wave = gpu_limits(launch->gpu)->wave, width = wave > 32 ? wave : 32;
+    dispatch_workgroup(launch, width, 1);
+    dispatch_texels(launch, 0, launch->kernel->x); /* qkv */
+    set_heads_constants(launch);
+    return launch_heads(launch, width);
+}
+
+/* Launches subgroups that take as many queries as a matrix has rows. */
+static int launch_matrices(struct launch *launch)
+{
+    const struct gpu_limits *limits = gpu_limits(launch->gpu);
+    const uint32_t *matrix = limits->matrix;
+    dispatch_workgroup(launch, limits->subgroup, ATTENTION_SUBGROUPS);
+    set_heads_constants(launch);
+    for (int i = 0; i < 3; i++)
+        dispatch_constant(launch, matrix[i]);
+    return launch_heads(launch, ATTENTION_SUBGROUPS * matrix[0]);
+}
+
+/* Launches workgroups of attention/shared.glsl. A lane has one quad of a head, or two where that
+ * would take more than 128 invocations. */
+static int launch_shared_heads(struct launch *launch)
+{
+    const uint32_t quads = divide_up(kernels_head_width(launch->in[0], launch->node), 4);
+    const uint32_t lanes = quads <= 8 ? 8 : quads <= 12 ? 12 : 16, height = 8;
+    dispatch_workgroup(launch, lanes, height);
+    set_heads_constants(launch);
+    return launch_heads(launch, 4 * height);
+}
+
 static int launch_ATTENTION(struct launch *launch)
 {
-    return launch_heads(launch, 1); /* qkv */
+    if (!kernels_tile_heads(launch->kernel))
+        return launch_tokens(launch);
+    return launch->kernel->needs & CAP_COOPMAT16 ? launch_matrices(launch)
+                                                 : launch_shared_heads(launch);
 }
 
 static int launch_ATTENTION_MASKED(struct launch *launch)
 {
-    return launch_heads(launch, 1); /* qkv */
+    return launch_ATTENTION(launch);
 }
 
 /* Finds the distances at which ranges begin in fp32, as torch does, because another rounding of a
@@ -264,34 +300,25 @@ static int launch_RELATIVE(struct launch *launch)
  * memory that every device has. */
 static int launch_gradient_tiles(struct launch *launch)
 {
-    const uint32_t lanes = 8;
-    const uint32_t *shape = launch->in[0]->shape; /* [B,T,3C] */
-    const uint32_t heads = launch->node->attention.heads, c = shape[2] / 3, d = c / heads;
-    const uint32_t tokens = d > 88 ? 1 : launch->tile.rows;
-    const uint32_t step =
-        at_most(dispatch_steps(launch, shape[0]), gpu_limits(launch->gpu)->groups[2]);
-    struct attention_args args = {
-        .t = shape[1], .c = c, .heads = heads, .scale = 1.0f / sqrtf((float)d)};
-    launch->dispatch.work *= (double)step / shape[0] / 2;
+    const uint32_t lanes = 8, width = kernels_head_width(launch->in[0], launch->node);
+    const uint32_t tokens = width > 88 ? 1 : launch->tile.rows;
+    const double work = launch->dispatch.work / 2;
     int error = VKCLIP_OK;
-    for (uint32_t keys = 0; keys < 2; keys++) {
+    for (uint32_t keys = 0; keys < 2 && !error; keys++) {
+        launch->dispatch.work = work;
         dispatch_workgroup(launch, lanes, lanes);
-        dispatch_constant(launch, d);
+        dispatch_constant(launch, width);
         dispatch_constant(launch, launch->node->attention.causal);
         dispatch_constant(launch, tokens);
         dispatch_constant(launch, keys);
-        for (args.first = 0; args.first < shape[0] && !error; args.first += step) {
-            dispatch_args(launch, &args, sizeof(args));
-            error = dispatch_emit(launch, divide_up(args.t, tokens * lanes), heads,
-                                  at_most(step, shape[0] - args.first));
-        }
+        error = launch_heads(launch, tokens * lanes);
     }
     return error;
 }
 
 static int launch_ATTENTION_GRAD(struct launch *launch)
 {
-    return launch->tile.rows ? launch_gradient_tiles(launch) : launch_heads(launch, 1);
+    return launch->tile.rows ? launch_gradient_tiles(launch) : launch_tokens(launch);
 }
 
 static int launch_ATTENTION_DELTA(struct launch *launch)

@@ -204,7 +204,7 @@ static void device_without_a_right_kernel_is_refused(void **state)
     if (!has_fault_layer())
         skip();
     struct kernel_choice choices[2];
-    setenv("VKCLIP_FAULT_CORRUPT", "attention,attention_texel", 1);
+    setenv("VKCLIP_FAULT_CORRUPT", "attention,attention_texel,attention_shared", 1);
     struct opened opened = open_tuner("");
     assert_int_equal(choose(&opened, choices), VKCLIP_EDEVICE);
     assert_non_null(strstr(vkclip_last_error(), "no kernel for ATTENTION in f32 can be built"));

@@ -251,7 +251,7 @@ static void next_variant_is_used(void **state)
     assert_int_equal(warnings, 1); /* The warning shows that it was tried. */
     for (size_t i = 0; i < ARRAY_COUNT(first); i++)
         assert_true(fabsf(first[i] - next[i]) < 1e-5f);
-    assert_int_equal(attend("attention,attention_texel", next), VKCLIP_EDEVICE);
+    assert_int_equal(attend("attention,attention_texel,attention_shared", next), VKCLIP_EDEVICE);
     assert_non_null(strstr(vkclip_last_error(), "cannot build kernel attention"));
 }
 
