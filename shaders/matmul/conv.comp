@@ -8,11 +8,11 @@
 #include "common.glsl"
 
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x_values[]; };
+layout(set = 0, binding = 0) readonly buffer XQuads { XVEC4 x_quads[]; };
 layout(set = 0, binding = 2) readonly buffer Bias { XTYPE bias[]; };
 layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
-LOADER(load_x_at, x_values)
-#define load_pixels(index) load_x_at(index, 4)
+#define load_pixels(index) vec4(x_quads[(index) / 4])
 #define load_pixel(index) float(x_values[index])
 
 #include "matmul/weights.glsl"

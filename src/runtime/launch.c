@@ -21,7 +21,7 @@ struct epilogue {
     bool slope, relu;
 };
 
-/* Sets the specialization constants of shaders/matmul/tile.glsl and matrices.glsl. */
+/* Sets the specialization constants of shaders/matmul/tile.glsl, quads.glsl and matrices.glsl. */
 static void set_tile_constants(struct launch *launch, const struct tile *tile,
                                const struct kernel_span *span, const struct epilogue *epilogue)
 {
@@ -35,8 +35,10 @@ static void set_tile_constants(struct launch *launch, const struct tile *tile,
     dispatch_constant(launch, epilogue->relu);
     dispatch_constant(launch, tile->walk == WALK_ROWS);
     dispatch_constant(launch, epilogue->slope);
-    if (!span->matrices)
+    if (!span->matrices) {
+        dispatch_constant(launch, tensor_columns(launch->in[0]) % 4 == 0);
         return;
+    }
     for (int i = 0; i < 3; i++)
         dispatch_constant(launch, span->matrices[i]);
     dispatch_constant(launch, tensor_columns(launch->in[0]) % BLOCK == 0);
