@@ -124,7 +124,8 @@ def measure_peaks(part, vkclip, model, device):
     output, _ = part.run('peaks', [vkclip, 'bench', '-m', model, '--tower', 'image', '--batches', '1', '--seconds', '1',
                                    '--json', '--device', device])
     rows = lines_of_json(output)
-    return {name: rows[0][name] for name in ('peak_gflops', 'peak_gbytes', 'startup_cold', 'startup_warm')} if rows else {}
+    names = ('peak_gflops', 'matrix_peak_gflops', 'peak_gbytes', 'startup_cold', 'startup_warm')
+    return {name: rows[0][name] for name in names} if rows else {}
 
 
 def measure_towers(part, vkclip, folder, made, batches, device):
@@ -223,7 +224,9 @@ def markdown(result):
     lines += ['| check | result |', '|---|---|', f'| self-test, `vkclip check` | {describe_check(result["check"])} |',
               f'| `test_kernels`, against double precision | {describe_kernels(result["kernels"])} |', '']
     if peaks:
-        lines += [f'Measured peaks: {peaks["peak_gflops"]:.4g} GFLOP/s of fp32 multiply-adds, '
+        matrices = peaks.get('matrix_peak_gflops')
+        lines += [f'Measured peaks: {peaks["peak_gflops"]:.4g} GFLOP/s of fp32 multiply-adds, ' +
+                  (f'{matrices:.4g} GFLOP/s of products of fp16 matrices, ' if matrices else '') +
                   f'{peaks["peak_gbytes"]:.4g} GB/s of copies. Start-up until the first embedding of {result["first"]}: '
                   f'{peaks["startup_cold"]:.2f} s with empty caches, {peaks["startup_warm"]:.2f} s with full ones.', '']
     lines += ['Items per second, and the share of the peak of fp32 multiply-adds, which matrix units exceed.', '']

@@ -176,9 +176,11 @@ VKCLIP_API int vkclip_get_device_infos(const struct vkclip_device *device,
 
 /* The most that a device was measured to achieve. */
 struct vkclip_peaks {
-    double flops; /* fp32 operations per second; a multiply-add in registers counts as two */
-    double bytes; /* bytes per second that a large copy reads and writes */
-    char how[64]; /* the multiply-add kernel that was the fastest */
+    double flops;        /* fp32 operations per second; a multiply-add in registers counts as two */
+    double bytes;        /* bytes per second that a large copy reads and writes */
+    char how[64];        /* the multiply-add kernel that was the fastest */
+    double matrix_flops; /* of products of cooperative matrices, summed in fp32; 0: it has none */
+    char matrix_how[64]; /* shape of the matrices, and how many products were independent */
 };
 /* Measures the device, or the first of several, which takes a few seconds. */
 VKCLIP_API int vkclip_measure_peaks(struct vkclip_device *device, struct vkclip_peaks *peaks);

@@ -1,7 +1,7 @@
 # What the build and shaders/prebuilt/update.cmake both know of a row of the tables in shaders/: its parts, the command
 # that compiles it, and the hash of what it is compiled from. `shaders` must be the path of the folder shaders/.
 
-# Takes apart a row NAME(op, shader, x, w, needs) or PEAK(shader, x, w): sets macro, shader, x, w, symbol and source.
+# Takes apart a row NAME(op, shader, x, w, needs) or PEAK(shader, x, w, needs): sets macro, shader, x, w, symbol and source.
 macro(kernel_row row)
   string(REGEX MATCH "^[A-Z_]+" macro "${row}")
   string(REGEX MATCH "([a-z0-9_]+) *, *([a-z0-9_]+) *, *([a-z0-9_]+) *[,)]" _ "${row}")

@@ -1,6 +1,6 @@
-# Compiles every KERNEL(op, shader, x, w, needs) row of shaders/kernels.def and every PEAK(shader, x, w) row of
+# Compiles every KERNEL(op, shader, x, w, needs) row of shaders/kernels.def and every PEAK(shader, x, w, needs) row of
 # shaders/peaks.def. The types become -D options, and the result is an array `spirv_SHADER_X_W`; kernels_spirv.h and
-# peaks_spirv.h include all of them. A row written KERNEL_NAME(...) needs a GLSL extension that some compilers do not
+# peaks_spirv.h include all of them. A row written KERNEL_NAME(...) or PEAK_NAME(...) needs a GLSL extension that some compilers do not
 # know. With such a compiler its SPIR-V is taken from shaders/prebuilt/, so that every build has every row.
 set(VKCLIP_SPIRV_FROM "" CACHE PATH "Folder shaders of another build of this tree, whose SPIR-V is taken")
 if(VKCLIP_SPIRV_FROM)
@@ -15,7 +15,7 @@ set(optional_macros)
 set(prebuilt_macros)
 foreach(optional IN LISTS optional_kernels)
   string(REGEX MATCH "^(.*)=(.*)$" _ ${optional})
-  set(macro KERNEL_${CMAKE_MATCH_1})
+  set(suffix _${CMAKE_MATCH_1})
   set(extension ${CMAKE_MATCH_2})
   set(probe ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${extension}.comp)
   file(WRITE ${probe} "#version 450\n#extension ${extension} : require\nvoid main() {}\n")
@@ -23,10 +23,10 @@ foreach(optional IN LISTS optional_kernels)
                   RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
   if(failed)
     message(STATUS "Kernels with ${extension} are taken from shaders/prebuilt: ${GLSLANG} does not know it")
-    list(APPEND prebuilt_macros ${macro})
+    list(APPEND prebuilt_macros KERNEL${suffix} PEAK${suffix})
   endif()
-  string(APPEND row_macros "|${macro}")
-  string(APPEND optional_macros "#define ${macro} KERNEL\n")
+  string(APPEND row_macros "|KERNEL${suffix}|PEAK${suffix}")
+  string(APPEND optional_macros "#define KERNEL${suffix} KERNEL\n#define PEAK${suffix} PEAK\n")
 endforeach()
 set(kernel_include_dir ${CMAKE_CURRENT_BINARY_DIR}/shaders)
 file(MAKE_DIRECTORY ${kernel_include_dir})

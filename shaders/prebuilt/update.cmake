@@ -1,5 +1,5 @@
-# Compiles the rows KERNEL_NAME(...) of shaders/kernels.def, which need a GLSL extension that old compilers do not know,
-# into the headers beside this file. The build copies them where its compiler is such an old one.
+# Compiles the rows KERNEL_NAME(...) of shaders/kernels.def and PEAK_NAME(...) of shaders/peaks.def, which need a GLSL
+# extension that old compilers do not know, into the headers beside this file. The build copies them where its compiler is such an old one.
 #     cmake [-DGLSLANG=PROGRAM] -P shaders/prebuilt/update.cmake
 # compiles them again after a change of a shader. It needs glslang 14 or newer; the default is the one that
 # third_party/drivers.sh fetches.
@@ -62,6 +62,8 @@ if(NOT GLSLANG AND NOT CHECK AND NOT HEADER)
   message(FATAL_ERROR "No glslang: expected -DGLSLANG=PROGRAM, or that of third_party/drivers.sh")
 endif()
 file(STRINGS ${shaders}/kernels.def rows REGEX "^KERNEL_[A-Z]+\\(")
+file(STRINGS ${shaders}/peaks.def peak_rows REGEX "^PEAK_[A-Z]+\\(")
+list(APPEND rows ${peak_rows})
 if(HEADER)
   get_filename_component(name ${HEADER} NAME_WE)
 endif()
@@ -95,5 +97,5 @@ file(REMOVE ${temporary})
 file(GLOB present RELATIVE ${CMAKE_CURRENT_LIST_DIR} ${CMAKE_CURRENT_LIST_DIR}/*.h)
 list(REMOVE_ITEM present ${wanted})
 if(present AND CHECK)
-  message(FATAL_ERROR "shaders/prebuilt: no row of shaders/kernels.def has ${present}: remove it")
+  message(FATAL_ERROR "shaders/prebuilt: no row of the tables has ${present}: remove it")
 endif()

@@ -30,12 +30,17 @@
 struct peak {
     const char *shader, *name;
     uint32_t values; /* values that an invocation computes at once */
+    uint32_t needs;
     const uint32_t *code;
     size_t bytes;
 };
 static const struct peak rows[] = {
-#define PEAK(shader, x, w)                                                                 \
-    {#shader, #x " " #w, sizeof(#x) == sizeof("vec4") ? 4 : 1, spirv_##shader##_##x##_##w, \
+#define PEAK(shader, x, w, needs)          \
+    {#shader,                              \
+     #x " " #w,                            \
+     sizeof(#x) == sizeof("vec4") ? 4 : 1, \
+     (needs),                              \
+     spirv_##shader##_##x##_##w,           \
      sizeof(spirv_##shader##_##x##_##w)},
 #include "shaders/peaks.def"
 #undef PEAK
@@ -65,10 +70,11 @@ static int time_dispatch(struct gpu *gpu, const struct gpu_dispatch *dispatch, i
 /* ---- Multiply-adds --------------------------------------------------------------------------- */
 
 /* Returns the workgroups of one dispatch. A pass of the loop by all of them takes about a 64th of
- * the work that a submit may do, and each invocation has a value of the buffer to write. */
-static uint32_t count_groups(const struct gpu_limits *limits, double pass, uint64_t buffer_bytes)
+ * the work that a submit may do, and each of them has `results` values of the buffer to write. */
+static uint32_t count_groups(const struct gpu_limits *limits, double pass, uint64_t buffer_bytes,
+                             uint32_t results)
 {
-    const double values = (double)(buffer_bytes / 4 / WORKGROUP);
+    const double values = (double)(buffer_bytes / 4 / results);
     double groups = limits->work / 64 / pass;
     if (groups > values)
         groups = values;
@@ -95,15 +101,43 @@ static int time_steps(struct gpu *gpu, struct gpu_dispatch *dispatch, uint32_t *
     return error ? error : time_dispatch(gpu, dispatch, RUNS, seconds);
 }
 
-static void note_fma(const struct peak *row, uint32_t chains, double flops,
-                     struct vkclip_peaks *peaks)
+/* A loop of a row, and where its speed goes if it is the fastest. */
+struct loop {
+    const struct peak *row;
+    uint32_t constants[GPU_CONSTANTS], count;
+    double pass;      /* operations of a workgroup in one pass */
+    uint32_t results; /* values that a workgroup writes */
+    char how[64];
+    double *flops;
+    char *fastest; /* of the size of `how` */
+};
+
+static int measure_loop(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t bytes,
+                        const struct loop *loop)
 {
-    log_message(VKCLIP_LOG_DEBUG, "%s %s, %u chains: %.1f GFLOP/s", row->shader, row->name, chains,
-                flops / 1e9);
-    if (flops > peaks->flops) {
-        peaks->flops = flops;
-        snprintf(peaks->how, sizeof(peaks->how), "%s, %u chains", row->name, chains);
+    const struct peak *row = loop->row;
+    const uint32_t groups = count_groups(gpu_limits(gpu), loop->pass, bytes, loop->results);
+    struct gpu_dispatch dispatch = {.push_bytes = sizeof(struct peak_args),
+                                    .groups = {groups, 1, 1}};
+    uint32_t steps = 1;
+    double seconds = 0;
+    for (int i = 0; i < GPU_BINDINGS; i++)
+        dispatch.ranges[i] = (struct gpu_range){buffer, 0, bytes};
+    int error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, row->needs,
+                                 loop->constants, loop->count, &dispatch.pipeline);
+    if (error == VKCLIP_EDEVICE && row->needs)
+        return VKCLIP_OK; /* The driver cannot build what it offers, which is no failure here. */
+    if (!error)
+        error = time_steps(gpu, &dispatch, &steps, &seconds);
+    if (error)
+        return error;
+    const double flops = loop->pass * groups * steps / seconds;
+    log_message(VKCLIP_LOG_DEBUG, "%s %s: %.1f GFLOP/s", row->shader, loop->how, flops / 1e9);
+    if (flops > *loop->flops) {
+        *loop->flops = flops;
+        memcpy(loop->fastest, loop->how, sizeof(loop->how));
     }
+    return VKCLIP_OK;
 }
 
 /* Measures one row with `chains` chains of multiply-adds that do not depend on one another. */
@@ -112,22 +146,35 @@ static int measure_fma(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t byte
 {
     const uint32_t values = CHAIN_VALUES / row->values;
     const uint32_t length = values < chains ? 1 : values / chains;
-    const uint32_t constants[] = {WORKGROUP, 1, 1, chains, length};
-    const double pass = 2.0 * chains * length * row->values * WORKGROUP; /* of one workgroup */
-    const uint32_t groups = count_groups(gpu_limits(gpu), pass, bytes);
-    struct gpu_dispatch dispatch = {.push_bytes = sizeof(struct peak_args),
-                                    .groups = {groups, 1, 1}};
-    uint32_t steps = 1;
-    double seconds = 0;
-    for (int i = 0; i < GPU_BINDINGS; i++)
-        dispatch.ranges[i] = (struct gpu_range){buffer, 0, bytes};
-    int error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, 0, constants,
-                                 ARRAY_COUNT(constants), &dispatch.pipeline);
-    if (!error)
-        error = time_steps(gpu, &dispatch, &steps, &seconds);
-    if (!error)
-        note_fma(row, chains, pass * groups * steps / seconds, peaks);
-    return error;
+    struct loop loop = {.row = row,
+                        .constants = {WORKGROUP, 1, 1, chains, length},
+                        .count = 5,
+                        .pass = 2.0 * chains * length * row->values * WORKGROUP,
+                        .results = WORKGROUP,
+                        .flops = &peaks->flops,
+                        .fastest = peaks->how};
+    snprintf(loop.how, sizeof(loop.how), "%s, %u chains", row->name, chains);
+    return measure_loop(gpu, buffer, bytes, &loop);
+}
+
+/* Measures one row of cooperative matrices, which the device must have, with `sums` sums of
+ * products. */
+static int measure_matrices(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t bytes,
+                            const struct peak *row, uint32_t sums, struct vkclip_peaks *peaks)
+{
+    const struct gpu_limits *limits = gpu_limits(gpu);
+    const uint32_t *m = limits->matrix;
+    const uint32_t subgroups = limits->subgroup < 128 ? 128 / limits->subgroup : 1;
+    struct loop loop = {.row = row,
+                        .constants = {subgroups * limits->subgroup, 1, 1, sums, m[0], m[1], m[2]},
+                        .count = 7,
+                        .pass = 2.0 * sums * m[0] * m[1] * m[2] * subgroups,
+                        .results = m[0] * m[1] * subgroups,
+                        .flops = &peaks->matrix_flops,
+                        .fastest = peaks->matrix_how};
+    snprintf(loop.how, sizeof(loop.how), "%s, %ux%ux%u, %u sums", row->name, m[0], m[1], m[2],
+             sums);
+    return measure_loop(gpu, buffer, bytes, &loop);
 }
 
 /* ---- Copies ---------------------------------------------------------------------------------- */
@@ -182,11 +229,15 @@ static int measure_shader_copy(struct gpu *gpu, struct gpu_range source, struct 
 static int measure_row(struct gpu *gpu, const struct peak *row, struct gpu_range source,
                        struct gpu_range target, struct vkclip_peaks *peaks)
 {
-    static const uint32_t chains[] = {8, 16, 32};
+    static const uint32_t chains[] = {8, 16, 32}, sums[] = {4, 8};
     int error = VKCLIP_OK;
     if (!strcmp(row->shader, "peak_copy"))
         return measure_shader_copy(gpu, source, target, row, peaks);
-    for (size_t i = 0; i < ARRAY_COUNT(chains) && !error; i++)
+    if ((gpu_caps(gpu) & row->needs) != row->needs)
+        return VKCLIP_OK;
+    for (size_t i = 0; i < ARRAY_COUNT(sums) && row->needs && !error; i++)
+        error = measure_matrices(gpu, source.buffer, source.size, row, sums[i], peaks);
+    for (size_t i = 0; i < ARRAY_COUNT(chains) && !row->needs && !error; i++)
         error = measure_fma(gpu, source.buffer, source.size, row, chains[i], peaks);
     return error;
 }

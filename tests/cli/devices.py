@@ -116,6 +116,7 @@ class Bench(CommandTest):
             self.assertGreaterEqual(line['seconds_high'], line['seconds'])
             self.assertGreater(line['peak_gbytes'], 0)
             self.assertAlmostEqual(line['share_of_peak'], line['gflops'] / line['peak_gflops'], places=4)
+            self.assertEqual(line['matrix_peak_gflops'] is None, line['share_of_matrix_peak'] is None)
             self.assertGreater(line['host_bytes'], 10 << 20)
             self.assertGreater(line['startup_cold'], 0)
             self.assertGreater(line['startup_warm'], 0)

@@ -33,10 +33,20 @@ static const char *storage_name(const struct vkclip_model_info *info)
     return info->precision == VKCLIP_PRECISION_F16 ? "f16" : "f32";
 }
 
-/* The share of the device's peak; below 0 where that was not measured. */
+/* The share of a peak; below 0 where that was not measured. */
+static double share_of(double flops, double peak)
+{
+    return peak > 0 ? flops / peak : -1;
+}
+
 static double peak_share(const struct bench *bench, double flops)
 {
-    return bench->peaks.flops > 0 ? flops / bench->peaks.flops : -1;
+    return share_of(flops, bench->peaks.flops);
+}
+
+static double matrix_share(const struct bench *bench, double flops)
+{
+    return share_of(flops, bench->peaks.matrix_flops);
 }
 
 /* A figure as text; `none` if it is below 0, which means that it was not measured. */
@@ -92,6 +102,9 @@ static bool print_json(const struct cli_session *session, const struct bench_opt
     set(json, "peak_gflops", measured ? bench->peaks.flops / 1e9 : -1);
     set(json, "peak_gbytes", measured ? bench->peaks.bytes / 1e9 : -1);
     set(json, "share_of_peak", peak_share(bench, flops));
+    set(json, "matrix_peak_gflops",
+        bench->peaks.matrix_flops > 0 ? bench->peaks.matrix_flops / 1e9 : -1);
+    set(json, "share_of_matrix_peak", matrix_share(bench, flops));
     set(json, "startup_cold", bench->cold[row->tower]);
     set(json, "startup_warm", bench->warm[row->tower]);
     if (options->profile)
@@ -103,9 +116,10 @@ static bool print_json(const struct cli_session *session, const struct bench_opt
 
 static void print_csv(const struct bench_options *options, const struct bench *bench)
 {
-    puts(options->profile ? "tower,batch,op,shape,kernel,calls,ms,gflops,gbytes_per_s"
-                          : "tower,batch,runs,items_per_s,ms,ms_low,ms_high,gflops,share_of_peak,"
-                            "device_mib,host_mib,startup_cold_s,startup_warm_s");
+    puts(options->profile
+             ? "tower,batch,op,shape,kernel,calls,ms,gflops,gbytes_per_s"
+             : "tower,batch,runs,items_per_s,ms,ms_low,ms_high,gflops,share_of_peak,"
+               "share_of_matrix_peak,device_mib,host_mib,startup_cold_s,startup_warm_s");
     for (size_t i = 0; i < bench->count; i++) {
         const struct bench_row *row = &bench->rows[i];
         const char *tower = bench_tower_name(row->tower);
@@ -119,9 +133,10 @@ static void print_csv(const struct bench_options *options, const struct bench *b
                    show(op->node.bytes / seconds / 1e9, 3, "").text);
         }
         if (!options->profile)
-            printf("%s,%u,%u,%.4f,%.4f,%.4f,%.4f,%.3f,%s,%.1f,%.1f,%s,%s\n", tower, row->batch,
+            printf("%s,%u,%u,%.4f,%.4f,%.4f,%.4f,%.3f,%s,%s,%.1f,%.1f,%s,%s\n", tower, row->batch,
                    row->runs, items_per_s(row), row->seconds * 1e3, row->low * 1e3, row->high * 1e3,
                    flops / 1e9, show(peak_share(bench, flops), 4, "").text,
+                   show(matrix_share(bench, flops), 4, "").text,
                    (double)row->cost.device_bytes / (1 << 20),
                    (double)bench->host_bytes / (1 << 20), show(bench->cold[row->tower], 4, "").text,
                    show(bench->warm[row->tower], 4, "").text);
@@ -163,17 +178,21 @@ static void print_text(const struct cli_session *session, const struct bench_opt
     if (bench->peaks.flops > 0)
         printf("peak: %.1f GFLOP/s (%s), copy %.1f GB/s\n", bench->peaks.flops / 1e9,
                bench->peaks.how, bench->peaks.bytes / 1e9);
+    if (bench->peaks.matrix_flops > 0)
+        printf("peak of matrices: %.1f GFLOP/s (%s)\n", bench->peaks.matrix_flops / 1e9,
+               bench->peaks.matrix_how);
     putchar('\n');
-    printf("%-5s %5s %10s %10s %13s %9s %7s %11s\n", "tower", "batch", "items/s", "ms",
-           "middle half", "GFLOP/s", "% peak", "device MiB");
+    printf("%-5s %5s %10s %10s %13s %9s %7s %10s %11s\n", "tower", "batch", "items/s", "ms",
+           "middle half", "GFLOP/s", "% peak", "% matrices", "device MiB");
     for (size_t i = 0; i < bench->count; i++) {
         const struct bench_row *row = &bench->rows[i];
         const double flops = row->cost.operations / row->seconds;
         char half[32];
         snprintf(half, sizeof(half), "%.1f-%.1f", row->low * 1e3, row->high * 1e3);
-        printf("%-5s %5u %10.3f %10.2f %13s %9.2f %7s %11.1f\n", bench_tower_name(row->tower),
+        printf("%-5s %5u %10.3f %10.2f %13s %9.2f %7s %10s %11.1f\n", bench_tower_name(row->tower),
                row->batch, items_per_s(row), row->seconds * 1e3, half, flops / 1e9,
                show(100 * peak_share(bench, flops), 1, "-").text,
+               show(100 * matrix_share(bench, flops), 1, "-").text,
                (double)row->cost.device_bytes / (1 << 20));
     }
     putchar('\n');
