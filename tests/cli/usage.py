@@ -105,6 +105,7 @@ class Usage(CommandTest):
                 (['bench'], '-m'),
                 (['bench', '-m', MODEL, '--batches', '1,,2'], '1,,2'),
                 (['bench', '-m', MODEL, '--batches', '0'], "'0'"),
+                (['bench', '-m', MODEL, '--batches', '3'], "'3'"),
                 (['ebmed'], 'did you mean embed?'),
                 (['help', 'clasify'], 'did you mean classify?'),
                 (['classify', '--lable', 'a'], 'did you mean --label?'),
