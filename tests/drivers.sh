@@ -19,12 +19,6 @@ drivers=$PWD/build/drivers
 
 # First choices that may spill: device and shader as patterns, then the reason.
 exceptions='
-ampere matmul_shared 13 registers, and only while the loop that stores a tile picks its rows: kernels written for GPUs
-ampere conv_shared 3 registers, as matmul_shared
-ampere *_dot 16 registers, as matmul_shared
-ada matmul_shared as ampere
-ada conv_shared as ampere
-ada *_dot as ampere
 '
 limit=2 # seconds of processor time that a pipeline may take
 messages='Validation (Error|Warning|Performance)|SYNC-HAZARD|VUID-|UNASSIGNED-'

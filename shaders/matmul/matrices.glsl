@@ -13,11 +13,11 @@ const uint TILE_K = 32, TILE_OCTETS = TILE_K / 8;
 
 layout(constant_id = 1) const uint HEIGHT = 1; /* subgroups along the rows */
 layout(constant_id = 2) const uint WIDTH = 1;  /* subgroups along the columns */
-layout(constant_id = 11) const uint MATRIX_M = 16;
-layout(constant_id = 12) const uint MATRIX_N = 16;
-layout(constant_id = 13) const uint MATRIX_K = 16;
-layout(constant_id = 14) const bool WHOLE_K = false; /* K, or the channels of CONV, is a multiple of TILE_K */
-layout(constant_id = 15) const bool WHOLE_N = false; /* N is a multiple of four */
+layout(constant_id = 12) const uint MATRIX_M = 16;
+layout(constant_id = 13) const uint MATRIX_N = 16;
+layout(constant_id = 14) const uint MATRIX_K = 16;
+layout(constant_id = 15) const bool WHOLE_K = false; /* K, or the channels of CONV, is a multiple of TILE_K */
+layout(constant_id = 16) const bool WHOLE_N = false; /* N is a multiple of four */
 
 #include "matmul/tile.glsl"
 

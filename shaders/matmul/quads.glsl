@@ -3,7 +3,7 @@
  * Loads x of MATMUL from storage buffers. Where rows are whole quads, a load takes a quad at once: drivers do not make
  * one load of four whose alignment they do not know. This file defines row_of, load_x and load_x_end for tile.glsl.
  */
-layout(constant_id = 11) const bool WHOLE_QUADS = false; /* K is a multiple of four */
+layout(constant_id = 12) const bool WHOLE_QUADS = false; /* K is a multiple of four */
 
 layout(set = 0, binding = 0) readonly buffer X { XTYPE x_values[]; };
 layout(set = 0, binding = 0) readonly buffer XQuads { XVEC4 x_quads[]; };

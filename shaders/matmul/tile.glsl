@@ -19,6 +19,7 @@ layout(constant_id = 7) const bool RESIDUAL = false;
 layout(constant_id = 8) const bool RELU = false;
 layout(constant_id = 9) const bool WALK_ROWS = false; /* whether neighbouring workgroups have neighbouring rows */
 layout(constant_id = 10) const bool SLOPE = false; /* `bias` has the activation's argument */
+layout(constant_id = 11) const uint STORED_ROWS = 0; /* rows that a turn of end_tile's loop stores; 0: no loop */
 
 #include "elementwise/activation.glsl"
 
@@ -101,20 +102,28 @@ void end_value(uint row_index, uint column, float value, float add)
     y[index] = XTYPE(RELU ? max(value, 0.0) : value);
 }
 
-/* Old compilers take time by the square of the number of branches, and a store has several. So the rows are stored by
- * a loop, which picks each row's sums by selections: an index that is no constant would move them to memory. */
+/* Stores the sum of row i and column j of the tile if they lie inside the result. */
+void end_sum(uint i, uint j, float total)
+{
+    uint row_index = first_row + i, column = tile_column(j);
+    if (row_index < args.m && column < args.n)
+        end_value(row_index, column, total, BIAS ? float(bias[column]) : 0.0);
+}
+
+/* A store has several branches. Where those make the compiler slow, the rows are stored by a loop, whose turns pick the
+ * sums of their rows by selections: an index that is no constant would move them to memory. */
 void end_tile()
 {
-    [[dont_unroll]] for (uint i = 0; i < ROWS; i++) {
-        if (first_row + i >= args.m)
-            break;
-        for (uint j = 0; j < COLS; j++) {
-            uint column = tile_column(j);
-            float total = sum[0][j];
-            for (uint r = 1; r < ROWS; r++)
-                total = r == i ? sum[r][j] : total;
-            if (column < args.n)
-                end_value(first_row + i, column, total, BIAS ? float(bias[column]) : 0.0);
-        }
-    }
+    for (uint i = 0; i < ROWS && STORED_ROWS == 0; i++)
+        for (uint j = 0; j < COLS; j++)
+            end_sum(i, j, sum[i][j]);
+    [[dont_unroll]] for (uint first = 0; first < ROWS && STORED_ROWS > 0; first += STORED_ROWS)
+        for (uint i = 0; i < min(STORED_ROWS, ROWS); i++)
+            for (uint j = 0; j < COLS; j++) {
+                float total = sum[i][j];
+                for (uint r = i + STORED_ROWS; r < ROWS; r += STORED_ROWS)
+                    total = r == first + i ? sum[r][j] : total;
+                if (first + i < ROWS)
+                    end_sum(first + i, j, total);
+            }
 }

@@ -19,6 +19,7 @@ layout(constant_id = 5) const bool CONV = false;
 layout(constant_id = 6) const bool QUADS = false;
 /* Whether the sums of dy's columns, the gradient of a bias, are added to dbias too. */
 layout(constant_id = 7) const bool BIAS = false;
+layout(constant_id = 8) const uint STORED_ROWS = 0; /* as in matmul/tile.glsl */
 
 layout(set = 0, binding = 2) buffer Dbias { float dbias[]; };
 layout(set = 0, binding = 3) buffer Y { float y[]; };
@@ -89,6 +90,21 @@ vec4 dy[READS];
 #define BIAS_DY(d, i, index) load_dy1(index)
 #endif
 
+/* Stores quad k4 of row n of the result, or adds to it. Nothing is stored outside the result. */
+void end_quad(uint n, uint k4, uint quads, vec4 total)
+{
+    if (n >= args.n || k4 >= quads)
+        return;
+    uint index = args.panels != 0 ? panel_quad(n, k4, quads) * 4 : n * args.k + 4 * k4;
+    uint left = args.panels != 0 ? 4 : min(4, args.k - 4 * k4);
+    if (QUADS)
+        y4[index / 4] = args.add != 0 ? y4[index / 4] + total : total;
+    for (uint l = 0; l < 4 && !QUADS; l++)
+        if (l < left)
+            y[index + l] = args.add != 0 ? y[index + l] + total[l] : total[l];
+}
+
+/* The result is stored as by end_tile of matmul/tile.glsl. */
 void main()
 {
     uint first_n = (gl_WorkGroupID.y * gl_WorkGroupSize.y + gl_LocalInvocationID.y) * ROWS;
@@ -165,23 +181,15 @@ void main()
         for (uint i = 0; i < BIAS_COLS; i++)
             if (i * LANES + LANE < ROWS && bias_n + i * LANES < args.n)
                 dbias[bias_n + i * LANES] += column_sum[i];
-    /* Old compilers take time by the square of the number of branches, and a store has several. So the rows are stored
-     * by a loop, which picks each row's sums by selections: an index that is no constant would move them to memory. */
-    [[dont_unroll]] for (uint i = 0; i < ROWS; i++) {
-        if (first_n + i >= args.n)
-            break;
-        for (uint j = 0; j < COLS; j++) {
-            vec4 total = sum[0][j];
-            for (uint r = 1; r < ROWS; r++)
-                total = r == i ? sum[r][j] : total;
-            uint n = first_n + i, k4 = first_quad + j * LANES;
-            uint index = args.panels != 0 ? panel_quad(n, k4, quads) * 4 : n * args.k + 4 * k4;
-            uint left = k4 >= quads ? 0 : args.panels != 0 ? 4 : min(4, args.k - 4 * k4);
-            if (QUADS && left != 0)
-                y4[index / 4] = args.add != 0 ? y4[index / 4] + total : total;
-            for (uint l = 0; l < 4 && !QUADS; l++)
-                if (l < left)
-                    y[index + l] = args.add != 0 ? y[index + l] + total[l] : total[l];
-        }
-    }
+    for (uint i = 0; i < ROWS && STORED_ROWS == 0; i++)
+        for (uint j = 0; j < COLS; j++)
+            end_quad(first_n + i, first_quad + j * LANES, quads, sum[i][j]);
+    [[dont_unroll]] for (uint first = 0; first < ROWS && STORED_ROWS > 0; first += STORED_ROWS)
+        for (uint i = 0; i < STORED_ROWS; i++)
+            for (uint j = 0; j < COLS; j++) {
+                vec4 total = sum[i][j];
+                for (uint r = i + STORED_ROWS; r < ROWS; r += STORED_ROWS)
+                    total = r == first + i ? sum[r][j] : total;
+                end_quad(first_n + first + i, first_quad + j * LANES, quads, total);
+            }
 }

@@ -35,6 +35,7 @@ static void set_tile_constants(struct launch *launch, const struct tile *tile,
     dispatch_constant(launch, epilogue->relu);
     dispatch_constant(launch, tile->walk == WALK_ROWS);
     dispatch_constant(launch, epilogue->slope);
+    dispatch_constant(launch, gpu_limits(launch->gpu)->stored_rows);
     if (!span->matrices) {
         dispatch_constant(launch, tensor_columns(launch->in[0]) % 4 == 0);
         return;
@@ -160,6 +161,7 @@ static int launch_OUTER(struct launch *launch)
     dispatch_constant(launch, args.stride != 0);
     dispatch_constant(launch, quads);
     dispatch_constant(launch, launch->in[2] != NULL);
+    dispatch_constant(launch, gpu_limits(launch->gpu)->stored_rows);
     dispatch_texels(launch, 0, launch->kernel->x);
     dispatch_texels(launch, 1, launch->kernel->x);
     const uint32_t across = divide_up(args.k, columns);

@@ -161,6 +161,7 @@ static int probe_device(struct gpu *gpu, const struct settings *settings,
     gpu->family = probe_compute_family(device->physical, features->quirks.compute_queue);
     probe_limits(gpu, features);
     gpu->limits.separate_memory = features->quirks.separate_memory;
+    gpu->limits.stored_rows = features->quirks.stored_rows;
     class_find(device, &gpu->limits);
     rows_set_limits(gpu);
     error = memory_open(gpu, features);

@@ -17,7 +17,7 @@
 
 #define GPU_BINDINGS 4
 #define GPU_PUSH_BYTES 128
-#define GPU_CONSTANTS 16
+#define GPU_CONSTANTS 17
 
 /* A device may have these optional capabilities. Each has its name here, and its text in `caps`, in
  * VKCLIP_DISABLE_CAPS and in VKCLIP_ENABLE_CAPS. */
@@ -84,6 +84,7 @@ struct gpu_limits {
     double work;           /* operations of a matrix product that one submit should not exceed */
     double submit_seconds; /* 0 for a CPU */
     bool separate_memory;  /* two tensors must not lie in the same memory one after the other */
+    uint32_t stored_rows;  /* STORED_ROWS of shaders/matmul/tile.glsl */
 };
 
 /* Keeps Vulkan open until gpu_loader_close, so that calls between them, which open and close it

@@ -164,6 +164,7 @@ struct quirks {
     uint32_t caps;        /* capabilities not to use */
     bool separate_memory; /* see struct gpu_limits */
     bool compute_queue;   /* a queue without graphics is better */
+    uint32_t stored_rows; /* see struct gpu_limits */
 };
 
 /* This struct says what a device can do beyond Vulkan 1.1. `core` heads a chain of pointers through

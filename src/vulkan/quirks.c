@@ -32,6 +32,7 @@ static const struct quirk {
     bool (*generation)(const struct description *device);
     uint32_t use, avoid; /* capabilities */
     bool separate_memory, compute_queue;
+    uint32_t stored_rows; /* see struct gpu_limits */
     const char *refusal;
     const char *source;
 } table[] = {
@@ -80,6 +81,18 @@ static const struct quirk {
      .source = "ggml-org/llama.cpp, ggml_vk_khr_cooperative_matrix_support"},
     {.avoid = CAP_COOPMAT16, .source = "ggml-org/llama.cpp#24404, Tencent/ncnn#6972"},
 
+    /* LLVM 15, with which Debian 12's lavapipe compiles, takes time by the square of a shader's
+     * branches, and 40 times as long where a turn of the loop stores two rows. LLVM 22 of Mesa
+     * 26.2.6 takes twice as long for unrolled stores, and a tenth longer for turns of four rows,
+     * which save a quarter of a product's time where K is 64. Others were not measured. */
+    {.driver = VK_DRIVER_ID_MESA_LLVMPIPE,
+     .fixed = VK_MAKE_VERSION(26, 0, 0),
+     .stored_rows = 1,
+     .source = "vkclip-bench kernels, Mesa 22.3.6"},
+    {.driver = VK_DRIVER_ID_MESA_LLVMPIPE,
+     .stored_rows = 4,
+     .source = "vkclip-bench kernels, Mesa 26.2.6"},
+
     /* On the queue for graphics a long dispatch stops the desktop. */
     {.vendor = VENDOR_AMD, .compute_queue = true, .source = "ggml-org/llama.cpp#20599"},
     {.vendor = VENDOR_NVIDIA, .compute_queue = true, .source = "ggml-org/llama.cpp#20599"},
@@ -109,8 +122,10 @@ struct quirks quirks_find(const struct settings *settings, const struct descript
         decided |= quirk->avoid | quirk->use;
         quirks.separate_memory |= quirk->separate_memory;
         quirks.compute_queue |= quirk->compute_queue;
+        quirks.stored_rows = quirks.stored_rows ? quirks.stored_rows : quirk->stored_rows;
         quirks.refusal = quirks.refusal ? quirks.refusal : quirk->refusal;
-        if (avoided || quirk->separate_memory || quirk->compute_queue || quirk->refusal)
+        if (avoided || quirk->separate_memory || quirk->compute_queue || quirk->stored_rows ||
+            quirk->refusal)
             log_message(VKCLIP_LOG_DEBUG, "device %u: has a quirk, see %s", device->info.index,
                         quirk->source);
     }

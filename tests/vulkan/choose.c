@@ -149,6 +149,7 @@ static void quirks_of_drivers(void **state)
         bool mixed_dot;
         uint32_t caps; /* not to be used */
         bool refused, separate_memory, compute_queue;
+        uint32_t stored_rows;
     } cases[] = {
         {"MoltenVK 1.2.11", 0x106b, VK_DRIVER_ID_MOLTENVK, 10211, INTEGRATED, 32, 32,
          .caps = CAP_COOPMAT16, .refused = true},
@@ -175,8 +176,10 @@ static void quirks_of_drivers(void **state)
          32},
         {"Adreno 840", 0x5143, VK_DRIVER_ID_QUALCOMM_PROPRIETARY, 1, INTEGRATED, 64, 128,
          .caps = CAP_COOPMAT16},
-        {"llvmpipe", 0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, 1, VKCLIP_DEVICE_CPU, 8, 8,
-         .caps = CAP_COOPMAT16},
+        {"llvmpipe of Mesa 25", 0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, VK_MAKE_VERSION(25, 3, 9),
+         VKCLIP_DEVICE_CPU, 8, 8, .caps = CAP_COOPMAT16, .stored_rows = 1},
+        {"llvmpipe of Mesa 26", 0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, VK_MAKE_VERSION(26, 0, 0),
+         VKCLIP_DEVICE_CPU, 8, 8, .caps = CAP_COOPMAT16, .stored_rows = 4},
         {"a driver that does not tell", 0x1010, 0, 1, INTEGRATED,
          .caps = CAP_COOPMAT16 | CAP_F16 | CAP_F16MATH, .separate_memory = true},
     };
@@ -197,7 +200,9 @@ static void quirks_of_drivers(void **state)
         assert_int_equal(quirks.refusal != NULL, cases[i].refused);
         assert_int_equal(quirks.separate_memory, cases[i].separate_memory);
         assert_int_equal(quirks.compute_queue, cases[i].compute_queue);
-        assert_true(!none.caps && !none.refusal && !none.separate_memory && !none.compute_queue);
+        assert_int_equal(quirks.stored_rows, cases[i].stored_rows);
+        assert_true(!none.caps && !none.refusal && !none.separate_memory && !none.compute_queue &&
+                    !none.stored_rows);
     }
 }
 
