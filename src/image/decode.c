@@ -245,6 +245,7 @@ int image_decode(const void *data, size_t size, const char *name,
                               .data = data,
                               .size = size,
                               .max_pixels = options->max_pixels,
+                              .spare = options->memory ? &options->memory->pixels : NULL,
                               .least_side = options->least_side};
     struct image_facts found = {0};
     uint8_t *pixels = NULL;
@@ -294,7 +295,7 @@ static int check_length(const struct image_file *file, size_t length)
 /* Reads a file that is a picture by its first bytes, so that the memory of a long video with a
  * wrong name is not needed. */
 static int read_picture(const struct file_map *map, uint64_t offset, size_t size, const char *name,
-                        uint64_t max_pixels, uint8_t **data)
+                        uint64_t max_pixels, struct scratch *memory, uint8_t **data)
 {
     uint8_t start[START_SIZE];
     struct image_file file = {.name = name, .data = start, .max_pixels = max_pixels};
@@ -307,7 +308,7 @@ static int read_picture(const struct file_map *map, uint64_t offset, size_t size
         error = check_length(&file, size);
     if (error)
         return error;
-    *data = malloc(size);
+    *data = scratch_reserve(memory, size);
     if (!*data)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", name, size);
     memcpy(*data, start, file.size);
@@ -318,12 +319,14 @@ int image_load_part(const struct file_map *map, uint64_t offset, size_t size, co
                     const struct image_options *options, struct vkclip_image *image,
                     struct image_facts *facts)
 {
+    struct image_memory own = {0}, *memory = options && options->memory ? options->memory : &own;
     uint8_t *data = NULL;
     *image = (struct vkclip_image){0};
-    int error = read_picture(map, offset, size, name, options ? options->max_pixels : 0, &data);
+    int error = read_picture(map, offset, size, name, options ? options->max_pixels : 0,
+                             &memory->file, &data);
     if (!error)
         error = image_decode(data, size, name, options, image, facts);
-    free(data);
+    scratch_free(&own.file);
     return error;
 }
 
@@ -343,5 +346,13 @@ int image_load(const char *path, const struct image_options *options, struct vkc
 void image_free(struct vkclip_image *image)
 {
     free((void *)image->pixels);
+    *image = (struct vkclip_image){0};
+}
+
+void image_keep(struct vkclip_image *image, struct image_memory *memory)
+{
+    scratch_free(&memory->pixels);
+    memory->pixels = (struct scratch){(void *)image->pixels,
+                                      (size_t)image->width * image->height * image->channels};
     *image = (struct vkclip_image){0};
 }

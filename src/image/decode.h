@@ -7,8 +7,14 @@
 #define VKCLIP_IMAGE_DECODE_H
 
 #include "base/file.h"
+#include "base/scratch.h"
 #include "image/facts.h"
 #include "vkclip.h"
+
+/* Memory that one thread keeps from one picture to the next. All zeros is none yet. */
+struct image_memory {
+    struct scratch file, pixels;
+};
 
 struct image_options {
     uint64_t max_pixels; /* 0: the limit that vkclip_load_image states */
@@ -16,6 +22,7 @@ struct image_options {
     /* A decoder that can decode at a fraction of the size, which saves most of its time, may do so
      * while both sides stay at least this long. 0: exact pixels. */
     uint32_t least_side;
+    struct image_memory *memory; /* used, and enlarged if it is too small; NULL: none is kept */
 };
 
 /* Decodes the picture in a file, whose format is recognised by its content. A file that is no
@@ -33,6 +40,8 @@ int image_decode(const void *data, size_t size, const char *name,
                  const struct image_options *options, struct vkclip_image *image,
                  struct image_facts *facts);
 void image_free(struct vkclip_image *image);
+/* Keeps the memory of a picture, which is no longer used, for the pixels of the next one. */
+void image_keep(struct vkclip_image *image, struct image_memory *memory);
 
 /* Tells whether this program has the library or plugin for the lack of which one refused a file
  * with this message, which must be without the file's name. */

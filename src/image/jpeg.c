@@ -219,7 +219,7 @@ static int read_pixels(struct jpeg_decompress_struct *jpeg, const struct image_f
                        uint8_t **pixels)
 {
     const size_t row_size = (size_t)file->width * file->channels;
-    *pixels = malloc(row_size * file->height);
+    *pixels = reader_allocate(file, row_size * file->height);
     if (!*pixels)
         return reader_no_memory(file);
     while (jpeg->output_scanline < jpeg->output_height) {

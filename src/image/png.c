@@ -183,7 +183,8 @@ static int choose_format(const struct chunks *found)
     return found->depth < 8 ? SPNG_FMT_G8 : SPNG_FMT_RAW;
 }
 
-static int run_spng(spng_ctx *spng, const uint8_t *data, size_t size, int format, uint8_t **pixels)
+static int run_spng(const struct image_file *file, spng_ctx *spng, const uint8_t *data, size_t size,
+                    int format, uint8_t **pixels)
 {
     size_t bytes = 0;
     int error = spng_set_crc_action(spng, SPNG_CRC_USE, SPNG_CRC_USE);
@@ -193,7 +194,7 @@ static int run_spng(spng_ctx *spng, const uint8_t *data, size_t size, int format
         error = spng_decoded_image_size(spng, format, &bytes);
     if (error)
         return error;
-    *pixels = malloc(bytes);
+    *pixels = reader_allocate(file, bytes);
     return *pixels ? spng_decode_image(spng, *pixels, bytes, format, 0) : SPNG_EMEM;
 }
 
@@ -201,7 +202,8 @@ static int decode_pixels(struct image_file *file, const struct chunks *found, co
                          size_t size, uint8_t **pixels)
 {
     spng_ctx *spng = spng_ctx_new(SPNG_CTX_IGNORE_ADLER32);
-    const int error = spng ? run_spng(spng, data, size, choose_format(found), pixels) : SPNG_EMEM;
+    const int error =
+        spng ? run_spng(file, spng, data, size, choose_format(found), pixels) : SPNG_EMEM;
     spng_ctx_free(spng);
     if (error == SPNG_EMEM)
         return reader_no_memory(file);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "image/orient.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_MAX_PIXELS 89478485 /* a quarter of a GiB of RGB, where Pillow begins to warn */
@@ -106,4 +107,10 @@ int reader_no_memory(const struct image_file *file)
 {
     return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %u x %u pixels", file->name,
                       file->width, file->height);
+}
+
+uint8_t *reader_allocate(const struct image_file *file, size_t bytes)
+{
+    uint8_t *memory = file->spare ? scratch_take(file->spare, bytes) : NULL;
+    return memory ? memory : malloc(bytes);
 }

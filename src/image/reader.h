@@ -6,6 +6,7 @@
 #ifndef VKCLIP_IMAGE_READER_H
 #define VKCLIP_IMAGE_READER_H
 
+#include "base/scratch.h"
 #include "vkclip.h"
 
 /* This struct has a file's bytes, what the caller asks for, and what a reader has found. */
@@ -14,6 +15,7 @@ struct image_file {
     const uint8_t *data;
     size_t size;
     uint64_t max_pixels;
+    struct scratch *spare; /* memory for the pixels, if it is large enough; may be NULL */
     uint32_t least_side; /* The reader may scale while both sides stay this long; 0: it must not. */
 
     /* reader_claim_size sets the size of the whole picture and that of the pixels, of which a
@@ -53,6 +55,9 @@ int reader_truncated(const struct image_file *file, uint64_t expected);
 int reader_corrupt(const struct image_file *file, const char *what);
 int reader_unsupported(const struct image_file *file, const char *what);
 int reader_no_memory(const struct image_file *file);
+
+/* Returns memory for pixels, which may be the spare one, or NULL when out of memory. */
+uint8_t *reader_allocate(const struct image_file *file, size_t bytes);
 
 /* A reader decodes the file to width * height * channels bytes from malloc, which the caller
  * releases even after an error. A reader whose library this build does not have is NULL, so that

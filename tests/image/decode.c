@@ -4,6 +4,7 @@
  * never accepted as complete, and a damaged one gives an error or a picture of its size.
  */
 #include "image/decode.h"
+#include "image/prepare.h"
 #include "image/samples.h"
 
 /* ---- What files decode to -------------------------------------------------------------------- */
@@ -248,12 +249,51 @@ static void test_what_was_lacking(void **state)
             fail_msg("%s", cases[i].message);
 }
 
+#ifdef VKCLIP_WITH_JPEG
+#define OWN_READERS true
+#else
+#define OWN_READERS false
+#endif
+
+/* A thread that decodes and prepares pictures of one size allocates for the first one only, except
+ * for their pixels where a reader or its library allocates these. */
+static void test_kept_memory(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"animated.gif", "small_17x31.png", "jpeg_420_restart.jpg"};
+    const struct image_transform transform = {.size = 24, .std = {1, 1, 1}};
+    struct image_memory memory = {0};
+    const struct image_options options = {.memory = &memory};
+    struct scratch scratch = {0};
+    uint8_t rgb[2][24 * 24 * 3];
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        char *path = string_format("tests/golden/preprocess/images/%s", names[i]);
+        const void *blocks[2][3];
+        for (int round = 0; round < 2; round++) {
+            struct vkclip_image image;
+            assert_int_equal(image_load(path, &options, &image, NULL), 0);
+            assert_int_equal(image_prepare(&image, &transform, &scratch, rgb[round]), 0);
+            image_keep(&image, &memory);
+            assert_null(image.pixels);
+            blocks[round][0] = memory.file.memory;
+            blocks[round][1] = scratch.memory;
+            blocks[round][2] = memory.pixels.memory;
+        }
+        assert_memory_equal(rgb[0], rgb[1], sizeof(rgb[0]));
+        assert_memory_equal(blocks[0], blocks[1], (i && OWN_READERS ? 3 : 2) * sizeof(void *));
+        free(path);
+    }
+    scratch_free(&memory.file);
+    scratch_free(&memory.pixels);
+    scratch_free(&scratch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_samples),          cmocka_unit_test(test_png),
         cmocka_unit_test(test_gif_full_table),   cmocka_unit_test(test_cut_and_damaged),
-        cmocka_unit_test(test_what_was_lacking),
+        cmocka_unit_test(test_what_was_lacking), cmocka_unit_test(test_kept_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
