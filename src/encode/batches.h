@@ -32,7 +32,7 @@ struct batches {
     void *user; /* first argument of the callbacks */
     /* Writes an item's input to its place in a batch, or returns BATCHES_LEFT_OUT, after which the
      * item's results are undefined. With `parallel` set it runs on several threads at once, and
-     * `thread` selects the memory of replica_scratch. */
+     * `thread` selects the memory of replica_memory. */
     int (*write)(void *user, struct replica *replica, const struct replica_plan *plan, size_t item,
                  uint32_t place, unsigned thread);
     bool parallel;

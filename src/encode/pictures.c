@@ -17,28 +17,58 @@ struct picture_call {
     struct image_transform transform;
 };
 
-static int load_file(const struct picture_call *call, const char *path, float *pixel_values)
+static int load_file(const struct picture_call *call, const char *path,
+                     struct replica_memory *memory, uint8_t *rgb)
 {
+    struct image_options options = call->options;
     struct vkclip_image image;
     if (!path)
         return error_fail(VKCLIP_EINVALID, "no path of a picture");
-    int error = image_load(path, &call->options, &image, NULL);
+    options.memory = &memory->decode;
+    int error = image_load(path, &options, &image, NULL);
     if (error)
         return error;
-    error = image_preprocess(&image, &call->transform, NULL, pixel_values);
-    image_free(&image);
+    error = image_prepare(&image, &call->transform, &memory->resize, rgb);
+    image_keep(&image, &memory->decode);
     return error ? error_fail(error, "%s: %s", path, error_last()) : VKCLIP_OK;
 }
 
-/* Loads the pixel values [3,S,S] of an item. */
-static int load_picture(const struct picture_call *call, size_t item, float *pixel_values)
+/* Writes the bytes of an item, which are prepared here. The device normalises them. */
+static int write_bytes(const struct picture_call *call, size_t item, struct replica_memory *memory,
+                       const struct replica_plan *plan, uint32_t place)
 {
     const struct pictures *pictures = call->pictures;
-    if (pictures->paths)
-        return load_file(call, pictures->paths[item], pixel_values);
-    if (pictures->images)
-        return image_preprocess(&pictures->images[item], &call->transform, NULL, pixel_values);
-    return pictures->source(call->call.params.user, item, pixel_values);
+    const size_t size = call->transform.size, words = (3 * size * size + 3) / 4;
+    int32_t *scratch = scratch_reserve(&memory->item, words * sizeof(*scratch));
+    uint8_t *rgb = (uint8_t *)scratch;
+    if (!scratch)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a picture");
+    int error = pictures->paths ? load_file(call, pictures->paths[item], memory, rgb)
+                                : image_prepare(&pictures->images[item], &call->transform,
+                                                &memory->resize, rgb);
+    if (!error)
+        plan_write_ids(plan->plan, plan->input, place * words, scratch, words);
+    return error;
+}
+
+/* Writes the values of an item, which the caller has normalised. */
+static int write_values(const struct picture_call *call, size_t item, struct replica_memory *memory,
+                        const struct replica_plan *plan, uint32_t place)
+{
+    const struct pictures *pictures = call->pictures;
+    const size_t floats = (size_t)3 * call->transform.size * call->transform.size;
+    const float *values = pictures->pixels ? &pictures->pixels[item * floats] : NULL;
+    int error = VKCLIP_OK;
+    if (!values) {
+        float *scratch = scratch_reserve(&memory->item, floats * sizeof(*scratch));
+        if (!scratch)
+            return error_fail(VKCLIP_EMEMORY, "out of memory for a picture");
+        error = pictures->source(call->call.params.user, item, scratch);
+        values = scratch;
+    }
+    if (!error)
+        plan_write(plan->plan, plan->input, place * floats, values, floats);
+    return error;
 }
 
 /* Handles a picture's error. A picture that the caller's source refused is only left out, because
@@ -54,23 +84,10 @@ static int write_picture(void *user, struct replica *replica, const struct repli
                          size_t item, uint32_t place, unsigned thread)
 {
     struct picture_call *call = user;
-    const struct config *config = &call->call.model->spec.config;
-    const size_t size = (size_t)3 * config->image_size * config->image_size;
-    const size_t floats = tower_picture_floats(config);
-    float *scratch = replica_scratch(replica, thread, (size + floats) * sizeof(*scratch));
-    if (!scratch)
-        return VKCLIP_EMEMORY;
-    const float *pixels = scratch;
-    int error = VKCLIP_OK;
-    if (call->pictures->pixels)
-        pixels = &call->pictures->pixels[item * size];
-    else
-        error = load_picture(call, item, scratch);
-    if (error)
-        return fail_picture(call, item, error);
-    tower_write_picture(config, pixels, scratch + size);
-    plan_write(plan->plan, plan->input, place * floats, scratch + size, floats);
-    return VKCLIP_OK;
+    struct replica_memory *memory = replica_memory(replica, thread);
+    int error = call->call.features.bytes ? write_bytes(call, item, memory, plan, place)
+                                          : write_values(call, item, memory, plan, place);
+    return error ? fail_picture(call, item, error) : VKCLIP_OK;
 }
 
 static int read_pictures(void *user, const struct replica_plan *plan, size_t first, size_t number)
@@ -110,6 +127,7 @@ int pictures_encode(struct vkclip_model *model, const struct pictures *pictures,
                                .progress = report_pictures};
         const struct vkclip_encode_params *wanted = &call.call.params;
         const uint32_t size = model->spec.config.image_size;
+        call.call.features.bytes = pictures->paths || pictures->images;
         call.transform = checkpoint_image_transform(&model->spec.config);
         call.options = (struct image_options){.max_pixels = wanted->max_pixels,
                                               .orient = wanted->orient,

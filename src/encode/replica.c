@@ -6,6 +6,7 @@
 #include "encode/replica.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoint/inputs.h"
 #include "runtime/layout.h"
 #include "runtime/selftest_model.h"
 #include "runtime/upload.h"
@@ -43,10 +44,8 @@ struct replica {
     struct kept_plan plans[REPLICA_PLANS];
     uint64_t clock; /* number of requests of plans so far */
     double speed[TOWER_COUNT];
-    struct {
-        void *memory;
-        size_t bytes;
-    } scratch[REPLICA_THREADS];
+    struct replica_memory memory[REPLICA_THREADS];
+    float values[3][256]; /* the normalised values of bytes */
 };
 
 bool replica_has_tower(const struct replica_spec *spec, enum tower tower)
@@ -162,6 +161,8 @@ int replica_open(struct vkclip_device *device, size_t number, const struct repli
     replica->gpu = device->gpus[number];
     replica->tuner = device->tuners[number];
     replica->spec = spec;
+    const struct image_transform transform = checkpoint_image_transform(&spec->config);
+    image_normalised(&transform, replica->values);
     replica->arena = (struct arena){.gpu = replica->gpu, .memory = GPU_DEVICE};
     int error = VKCLIP_OK;
     for (enum tower tower = 0; tower < TOWER_COUNT && !error; tower++)
@@ -195,6 +196,14 @@ int replica_reopen(struct replica *replica)
     return error;
 }
 
+static void free_memory(struct replica_memory *memory)
+{
+    scratch_free(&memory->item);
+    scratch_free(&memory->resize);
+    scratch_free(&memory->decode.file);
+    scratch_free(&memory->decode.pixels);
+}
+
 void replica_close(struct replica **handle)
 {
     struct replica *replica = *handle;
@@ -202,7 +211,7 @@ void replica_close(struct replica **handle)
         return;
     close_memory(replica);
     for (int i = 0; i < REPLICA_THREADS; i++)
-        free(replica->scratch[i].memory);
+        free_memory(&replica->memory[i]);
     free(replica);
     *handle = NULL;
 }
@@ -305,6 +314,7 @@ static int make_plan(struct replica *replica, struct kept_plan *kept)
     if (error)
         return error;
     kept->view = (struct replica_plan){.input = tensors.input,
+                                       .values = tensors.values,
                                        .mask = tensors.mask,
                                        .rows = tensors.rows,
                                        .features = tensors.features,
@@ -321,7 +331,7 @@ static bool are_equal(const struct replica_request *a, const struct replica_requ
     return a->tower == b->tower && a->batch == b->batch && a->length == b->length &&
            a->hidden == b->hidden && x->wanted == y->wanted && x->embedding == y->embedding &&
            x->layer == y->layer && x->norm == y->norm && x->pooled == y->pooled &&
-           x->projected == y->projected && x->masked == y->masked;
+           x->projected == y->projected && x->masked == y->masked && x->bytes == y->bytes;
 }
 
 /* Returns the place of a plan: where it is, or else where it is to be made. */
@@ -342,8 +352,13 @@ static struct kept_plan *find_plan(struct replica *replica, const struct replica
 
 static int prepare_plan(struct replica *replica, struct kept_plan *kept)
 {
-    int error = kept->view.plan ? VKCLIP_OK : make_plan(replica, kept);
-    return error ? error : plan_begin(kept->view.plan);
+    const struct replica_plan *view = &kept->view;
+    int error = view->plan ? VKCLIP_OK : make_plan(replica, kept);
+    if (!error)
+        error = plan_begin(view->plan);
+    if (!error && view->values >= 0)
+        plan_write(view->plan, view->values, 0, &replica->values[0][0], 3 * 256);
+    return error;
 }
 
 int replica_get_plan(struct replica *replica, const struct replica_request *request,
@@ -368,16 +383,9 @@ int replica_get_plan(struct replica *replica, const struct replica_request *requ
 
 /* ---- Memory of threads, speed ---------------------------------------------------------------- */
 
-void *replica_scratch(struct replica *replica, unsigned thread, size_t bytes)
+struct replica_memory *replica_memory(struct replica *replica, unsigned thread)
 {
-    if (replica->scratch[thread].bytes < bytes) {
-        free(replica->scratch[thread].memory);
-        replica->scratch[thread].memory = malloc(bytes);
-        replica->scratch[thread].bytes = replica->scratch[thread].memory ? bytes : 0;
-    }
-    if (!replica->scratch[thread].memory)
-        error_fail(VKCLIP_EMEMORY, "out of memory for a batch");
-    return replica->scratch[thread].memory;
+    return &replica->memory[thread];
 }
 
 double replica_speed(const struct replica *replica, enum tower tower)

@@ -8,6 +8,7 @@
 
 #include "checkpoint/weights.h"
 #include "encode/device.h"
+#include "image/decode.h"
 #include "model/tower.h"
 #include "runtime/plan.h"
 
@@ -57,6 +58,7 @@ void replica_lower_batch(struct replica *replica, enum tower tower, uint32_t mos
 struct replica_plan {
     struct plan *plan;
     int input;      /* pictures, token ids, or rows of the token table */
+    int values;     /* see struct tower_tensors; it has been written */
     int mask;       /* see struct tower_tensors */
     int rows;       /* where each text ends; -1 for pictures */
     int features;   /* -1: not requested */
@@ -74,10 +76,14 @@ int replica_get_plan(struct replica *replica, const struct replica_request *requ
 /* Tells whether vkclip_hidden_fn gets this tensor. */
 bool replica_is_hidden(const struct tensor *tensor);
 
-/* Returns the memory of thread number `thread` of a pool of workers, which the replica keeps for
- * the next use. Returns NULL after error_fail if memory runs out. */
+/* Memory that a thread keeps from one item to the next. */
+struct replica_memory {
+    struct scratch item, resize;
+    struct image_memory decode;
+};
+/* Returns the memory of thread number `thread` of a pool of workers. */
 #define REPLICA_THREADS 64
-void *replica_scratch(struct replica *replica, unsigned thread, size_t bytes);
+struct replica_memory *replica_memory(struct replica *replica, unsigned thread);
 
 /* Returns the measured items per second of a tower, or 0 before the first run. */
 double replica_speed(const struct replica *replica, enum tower tower);

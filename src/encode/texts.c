@@ -244,8 +244,8 @@ int texts_write_ids(const struct vkclip_model *model, struct replica *replica,
         plan_write_ids(plan->plan, plan->input, (uint64_t)place * length, ids, length);
         return VKCLIP_OK;
     }
-    float *row = replica_scratch(replica, thread, width * sizeof(*row));
-    int error = row ? VKCLIP_OK : VKCLIP_EMEMORY;
+    float *row = scratch_reserve(&replica_memory(replica, thread)->item, width * sizeof(*row));
+    int error = row ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a text");
     for (uint32_t i = 0; i < length && !error; i++) {
         error = weights_read(model->weights, table, (uint64_t)ids[i], 1, row);
         if (!error)

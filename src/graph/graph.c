@@ -199,14 +199,14 @@ bool graph_attends(enum op op)
     return op == OP_ATTENTION || op == OP_ATTENTION_MASKED || op == OP_ATTENTION_GRAD;
 }
 
-/* A result has the type of the first input. Where the first input holds ids, it has the type of all
- * activations. */
+/* A result has the type of the first input. Where the first input holds ids or pictures, it has the
+ * type of all activations. */
 static enum type result_type(const struct graph *graph, const struct node *node)
 {
     enum type type = node->in[0] < 0 ? TYPE_I32 : graph->tensors[node->in[0]].type;
     if (graph_sums(node->op))
         return TYPE_F32;
-    return type == TYPE_I32 ? graph->type : type;
+    return type == TYPE_I32 || node->op == OP_PATCHES ? graph->type : type;
 }
 
 int graph_append(struct graph *graph, const char *name, struct node node, unsigned rank,
@@ -500,6 +500,37 @@ int graph_embedding(struct graph *graph, const char *name, int ids, int table, i
     return graph_append(graph, name, node, 3, shape);
 }
 
+/* Tells whether pictures are as PATCHES takes them: fp32 values, or bytes in words and a table. */
+static bool are_pictures(const struct graph *graph, int pictures, int values, uint32_t size)
+{
+    const struct tensor *x = &graph->tensors[pictures], *table = &graph->tensors[values];
+    const uint64_t bytes = (uint64_t)3 * size * size;
+    if (values < 0)
+        return has_rank(graph, pictures, 4) && x->type == TYPE_F32 && x->shape[1] == 3 &&
+               x->shape[2] == size && x->shape[3] == size;
+    return has_rank(graph, pictures, 2) && x->type == TYPE_I32 && x->shape[1] == (bytes + 3) / 4 &&
+           has_rank(graph, values, 2) && table->type == TYPE_F32 && table->shape[0] == 3 &&
+           table->shape[1] == 256;
+}
+
+int graph_patches(struct graph *graph, const char *name, int pictures, int values, uint32_t size,
+                  uint32_t patch, unsigned rank, const uint32_t *shape)
+{
+    struct node node = {
+        .op = OP_PATCHES, .in = {pictures, values, -1}, .patches = {.size = size, .patch = patch}};
+    uint64_t rows = 1;
+    for (unsigned i = 0; i + 1 < rank; i++)
+        rows *= shape[i];
+    if (graph->error || pictures < 0 || !are_pictures(graph, pictures, values, size) || !patch ||
+        size % patch || shape[0] != graph->tensors[pictures].shape[0] ||
+        rows != (uint64_t)shape[0] * (size / patch) * (size / patch) ||
+        shape[rank - 1] % (patch * patch) || shape[rank - 1] < 3 * patch * patch)
+        return shape_error(graph, OP_PATCHES, name,
+                           "pictures [B,3,S,S], or words [B,n] and values [3,256], and patches "
+                           "[B,..,C p p]");
+    return graph_append(graph, name, node, rank, shape);
+}
+
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions)
 {
     if (graph->error || !has_rank(graph, x, 3) || !has_rank(graph, positions, 2) ||
@@ -707,6 +738,9 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
     case OP_AVGPOOL:
     case OP_AVGPOOL_GRAD:
         snprintf(text, NODE_OPTIONS, " size=%u", node->avgpool.size);
+        break;
+    case OP_PATCHES:
+        snprintf(text, NODE_OPTIONS, " size=%u patch=%u", node->patches.size, node->patches.patch);
         break;
     case OP_ATTENTION_MASKED:
         snprintf(text, NODE_OPTIONS, " heads=%u scale=%g%s", node->attention.heads,

@@ -32,6 +32,8 @@
     X(RMSNORM)    /* x [..,C], gain [C] -> x / sqrt(mean of x^2) gain [..,C] */                   \
     X(GATE)       /* x [..,2C] -> activation(first C of a row) times its last C [..,C] */         \
     X(EMBEDDING)  /* ids [B,T], table [V,C], positions [T,C] -> table[ids] + positions [B,T,C] */ \
+    X(PATCHES)    /* pictures [B,3,S,S], or RGB bytes [B,S,S,3] in words [B,n] and their values   \
+                   * [3,256] -> patches [B,..,C p p], of which colours after the third are 0 */   \
     X(CLASSTOKEN) /* x [B,P,C], token [C], positions [P+1,C] -> token, then x; + positions */     \
     X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> mean of x, then x; + positions */ \
     X(SELECT)     /* x [B,T,C], rows [B] or none (row 0) -> [B,C] */                              \
@@ -177,6 +179,9 @@ struct node {
             bool relu; /* instead of the activation */
         } activate;    /* ACTIVATE, ACTIVATE_GRAD */
         struct {
+            uint32_t size, patch; /* pixels along each side of a picture, and of a patch */
+        } patches;
+        struct {
             float epsilon;
         } batchstats;
         struct {
@@ -280,6 +285,10 @@ int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int 
 int graph_rmsnorm(struct graph *graph, const char *name, int x, int gain, float epsilon);
 int graph_gate(struct graph *graph, const char *name, int x, enum vkclip_activation activation);
 int graph_embedding(struct graph *graph, const char *name, int ids, int table, int positions);
+/* The result has one row per patch, or one per pixel where `patch` is 1, and its shape must have B
+ * first and a row's values last. With `values` -1 the pictures are values. */
+int graph_patches(struct graph *graph, const char *name, int pictures, int values, uint32_t size,
+                  uint32_t patch, unsigned rank, const uint32_t *shape);
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions);
 int graph_select(struct graph *graph, const char *name, int x, int rows);
 int graph_normalize(struct graph *graph, const char *name, int x);

@@ -159,3 +159,20 @@ void block_embed(struct graph *graph, int pooled, const struct block_tower *towe
         tensors->embeddings = append_projection(graph, projected, pooled, tower);
     tensors->normalized = graph_normalize(graph, normalized, tensors->embeddings);
 }
+
+int block_pictures(const struct config *config, const struct tower_features *features,
+                   uint32_t patch, unsigned rank, const uint32_t *shape, struct graph *graph,
+                   struct tower_tensors *tensors)
+{
+    const uint32_t size = config->image_size, values[] = {3, 256};
+    const uint32_t pictures[] = {shape[0], 3, size, size};
+    const uint32_t words[] = {shape[0], (3 * size * size + 3) / 4};
+    if (features->bytes) {
+        tensors->input = graph_input(graph, "image", TYPE_I32, 2, words);
+        tensors->values = graph_input(graph, "image.values", TYPE_F32, 2, values);
+    } else {
+        tensors->input = graph_input(graph, "image", TYPE_F32, 4, pictures);
+    }
+    return graph_patches(graph, "image.patches", tensors->input, tensors->values, size, patch, rank,
+                         shape);
+}

@@ -16,6 +16,12 @@ int block_layernorm(struct graph *graph, const char *result, int x,
 int block_linear(struct graph *graph, const char *result, int x, const struct tensor_group *group,
                  size_t row, enum vkclip_activation activation, int residual);
 
+/* Appends the pictures of a batch as an input, and what cuts them into patches of the given shape,
+ * as graph_patches does. */
+int block_pictures(const struct config *config, const struct tower_features *features,
+                   uint32_t patch, unsigned rank, const uint32_t *shape, struct graph *graph,
+                   struct tower_tensors *tensors);
+
 /* Describes the tensors of block number `block`. Their names begin with `prefix`, which is followed
  * by "transformer.resblocks." and the number. */
 void block_group(const struct config_tower *tower, const char *prefix, uint32_t block,

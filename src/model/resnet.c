@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The ModifiedResNet of CLIP (paper, section 2.4; clip/model.py, ModifiedResNet). Five sizes are
- * published: RN50, RN101, RN50x4, RN50x16, RN50x64. A picture goes in with its channels last and a
- * fourth one of zeros, because kernels load four channels at once. Batch norm is folded into the
+ * published: RN50, RN101, RN50x4, RN50x16, RN50x64. A picture gets its channels last and a fourth
+ * one of zeros, because kernels load four channels at once. Batch norm is folded into the
  * convolution before it, except in training, where it needs the convolution's own result.
  */
 #include "model/resnet.h"
@@ -297,10 +297,10 @@ static void append_resnet(const struct config *config, const struct tower_featur
 {
     const uint32_t shape[] = {batch, config->image_size, config->image_size, CHANNELS};
     struct tensor_group group;
-    (void)features; /* tower_find_features refuses them for a tower without blocks. */
     stem_group(config, &group);
-    tensors->input = graph_input(graph, "image", graph->type, 4, shape);
-    int x = append_conv(graph, &group, CONV1, tensors->input, 2, -1, true);
+    /* tower_find_features refuses other features for a tower without blocks. */
+    int x = block_pictures(config, features, 1, 4, shape, graph, tensors);
+    x = append_conv(graph, &group, CONV1, x, 2, -1, true);
     x = append_conv(graph, &group, CONV2, x, 1, -1, true);
     x = append_conv(graph, &group, CONV3, x, 1, -1, true);
     x = graph_avgpool(graph, "vision.stem", x, 2);
@@ -318,21 +318,6 @@ static void append_resnet(const struct config *config, const struct tower_featur
     append_pool(config, graph, x, tensors);
 }
 
-/* ---- Pictures -------------------------------------------------------------------------------- */
-
-static size_t count_floats(const struct config *config)
-{
-    return (size_t)CHANNELS * config->image_size * config->image_size;
-}
-
-static void write_channels_last(const struct config *config, const float *pixels, float *input)
-{
-    const size_t plane = (size_t)config->image_size * config->image_size;
-    for (size_t i = 0; i < plane; i++)
-        for (size_t channel = 0; channel < CHANNELS; channel++)
-            input[CHANNELS * i + channel] = channel < 3 ? pixels[channel * plane + i] : 0;
-}
-
 const struct tower_row tower_resnet = {
     .tower = TOWER_IMAGE,
     .prefixes = {"visual.layer1."},
@@ -344,6 +329,4 @@ const struct tower_row tower_resnet = {
     .describe = describe_tower,
     .group = describe_group,
     .append = append_resnet,
-    .picture_floats = count_floats,
-    .write_picture = write_channels_last,
 };

@@ -98,7 +98,7 @@ static int append_features(const struct config *config, enum tower tower,
                            struct graph *graph, struct tower_tensors *tensors)
 {
     const struct tower_features none = {0};
-    struct tower_tensors appended = {-1, -1, -1, -1, -1, -1};
+    struct tower_tensors appended = {-1, -1, -1, -1, -1, -1, -1};
     tower_find(config, tower)->append(config, features ? features : &none, batch, graph, &appended);
     if (tensors)
         *tensors = appended;
@@ -168,16 +168,6 @@ void tower_features_shape(const struct config *config, enum tower tower,
 }
 
 /* ---- Inputs ---------------------------------------------------------------------------------- */
-
-size_t tower_picture_floats(const struct config *config)
-{
-    return tower_find(config, TOWER_IMAGE)->picture_floats(config);
-}
-
-void tower_write_picture(const struct config *config, const float *pixels, float *input)
-{
-    tower_find(config, TOWER_IMAGE)->write_picture(config, pixels, input);
-}
 
 /* Returns the index of the largest id, the first of several equal ones, as OpenAI's code does. */
 static int32_t largest_id(const int32_t *ids, uint32_t count)

@@ -13,9 +13,10 @@
 
 struct tensor_group;
 
-/* Says which state of the tokens is wanted of a tower. With all zeros none is, and only the
- * embedding is computed. */
+/* Says how pictures go in, and which state of the tokens is wanted of a tower. With all zeros
+ * pictures are values, and only the embedding is computed. */
 struct tower_features {
+    bool bytes; /* Pictures go in as RGB bytes. */
     bool wanted;
     bool embedding; /* The embedding is wanted too; without it the tower ends at the layer. */
     uint32_t layer; /* 0: the input of the first block; I: the output of block I */
@@ -29,8 +30,9 @@ struct tower_features {
 
 /* Indices of the tensors that connect a tower to the rest of a graph. */
 struct tower_tensors {
-    int input;      /* pictures as tower_write_picture writes them, token ids [B,T], or rows of the
-                     * token table [B,T,C] (see struct tower_row) */
+    int input;      /* pictures [B,3,S,S], or words [B,n] of their bytes [B,S,S,3]; token ids [B,T],
+                     * or rows of the token table [B,T,C] (see struct tower_row) */
+    int values;     /* [3,256]: the normalised value of each byte; -1 where no bytes go in */
     int mask;       /* [B,T]: 0 for tokens to which no other attends; -1 where there is no mask */
     int rows;       /* [B]: the token at which each text ends; -1 for pictures */
     int features;   /* [B,T,C], or [B,C] of the pooled token; -1: not wanted */
@@ -74,10 +76,6 @@ struct tower_row {
     /* Appends the tower to a graph and fills `tensors`. */
     void (*append)(const struct config *config, const struct tower_features *features,
                    uint32_t batch, struct graph *graph, struct tower_tensors *tensors);
-    /* A tower of pictures tells the floats of one picture's input, and converts pixels [3,S,S] to
-     * that input. */
-    size_t (*picture_floats)(const struct config *config);
-    void (*write_picture)(const struct config *config, const float *pixels, float *input);
 };
 
 #define X(kind, name) extern const struct tower_row tower_##name;
@@ -120,9 +118,6 @@ int tower_find_features(const char *path, const struct config *config, enum towe
 void tower_features_shape(const struct config *config, enum tower tower,
                           const struct tower_features *features, size_t shape[2]);
 
-/* These functions tell the floats of one picture's input, and convert a picture [3,S,S] to it. */
-size_t tower_picture_floats(const struct config *config);
-void tower_write_picture(const struct config *config, const float *pixels, float *input);
 /* Returns the index of the token at which a text of T ids ends, which is the token that is pooled.
  */
 int32_t tower_text_end(const struct config *config, const int32_t *ids);

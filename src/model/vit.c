@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * The Vision Transformer of CLIP (paper, section 2.4; clip/model.py, VisionTransformer). Patches do
- * not overlap, so their convolution is a matrix product over rows of pixels: a picture goes in as
- * one row per patch, in reading order, each with its pixels in the order channel, y, x.
+ * not overlap, so their convolution is a matrix product over rows of pixels: a picture becomes one
+ * row per patch, in reading order, each with its pixels in the order channel, y, x.
  */
 #include "base/array.h"
 #include "model/blocks.h"
 
 #include <math.h>
-#include <string.h>
 
 /* A LayerNorm has two rows, its gain and its bias. */
 enum { CLASS, PATCH, POSITIONS, LN_PRE, LN_POST = LN_PRE + 2, PROJECTION = LN_POST + 2 };
@@ -96,9 +95,9 @@ static void append_vit(const struct config *config, const struct tower_features 
                                       .mask = -1,
                                       .rows = -1};
     outer_group(config, &group);
-    tensors->input = graph_input(graph, "image", graph->type, 3, shape);
-    int x = graph_matmul(graph, "vision.patch_embed", tensors->input,
-                         group_weight(graph, &group, PATCH), -1, VKCLIP_ACTIVATION_AUTO, -1);
+    int x = block_pictures(config, features, config->patch_size, 3, shape, graph, tensors);
+    x = graph_matmul(graph, "vision.patch_embed", x, group_weight(graph, &group, PATCH), -1,
+                     VKCLIP_ACTIVATION_AUTO, -1);
     const int token = group_weight(graph, &group, CLASS);
     const int positions = group_weight(graph, &group, POSITIONS);
     x = graph_classtoken(graph, "vision.embeddings", x, token, positions);
@@ -110,24 +109,6 @@ static void append_vit(const struct config *config, const struct tower_features 
         x = graph_select(graph, NULL, x, -1);
     x = block_layernorm(graph, "vision.pooled", x, &group, LN_POST, epsilon);
     block_embed(graph, x, &tower, tensors);
-}
-
-static size_t count_floats(const struct config *config)
-{
-    return (size_t)3 * config->image_size * config->image_size;
-}
-
-static void write_patches(const struct config *config, const float *pixels, float *patches)
-{
-    const uint32_t size = config->image_size, patch = config->patch_size;
-    for (uint32_t top = 0; top < size; top += patch)
-        for (uint32_t left = 0; left < size; left += patch)
-            for (uint32_t channel = 0; channel < 3; channel++)
-                for (uint32_t y = 0; y < patch; y++) {
-                    const size_t row = (size_t)channel * size + top + y;
-                    memcpy(patches, &pixels[row * size + left], patch * sizeof(*patches));
-                    patches += patch;
-                }
 }
 
 const struct tower_row tower_vit = {
@@ -142,6 +123,4 @@ const struct tower_row tower_vit = {
     .describe = describe_tower,
     .group = describe_group,
     .append = append_vit,
-    .picture_floats = count_floats,
-    .write_picture = write_patches,
 };

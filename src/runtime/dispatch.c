@@ -112,12 +112,14 @@ int dispatch_emit(struct launch *launch, uint32_t x, uint32_t y, uint32_t z)
 
 int dispatch_elements(struct launch *launch, uint64_t elements)
 {
-    uint32_t groups = divide_up(elements, 64), limit = gpu_limits(launch->gpu)->groups[0];
+    uint32_t groups = divide_up(elements, ELEMENTS_WORKGROUP),
+             limit = gpu_limits(launch->gpu)->groups[0];
     if (groups > BUSY_GROUPS * ELEMENTS_PER_INVOCATION)
         groups /= ELEMENTS_PER_INVOCATION;
     else if (groups > BUSY_GROUPS)
         groups = BUSY_GROUPS;
-    dispatch_workgroup(launch, 64, 1);
+    if (!launch->constant_count) /* The rule has no constants of its own after the size. */
+        dispatch_workgroup(launch, ELEMENTS_WORKGROUP, 1);
     return dispatch_emit(launch, groups < limit ? groups : limit, 1, 1);
 }
 

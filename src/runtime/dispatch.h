@@ -40,7 +40,9 @@ void dispatch_texels(struct launch *launch, int slot, enum type type);
 
 /* The functions below record one dispatch, or announce its pipeline if there are no commands. */
 int dispatch_emit(struct launch *launch, uint32_t x, uint32_t y, uint32_t z);
-/* Emits one invocation per element. The kernel loops if there are fewer invocations. */
+/* Emits one invocation per element. The kernel loops if there are fewer invocations. A rule with
+ * constants of its own sets the workgroup's size ELEMENTS_WORKGROUP and these before. */
+#define ELEMENTS_WORKGROUP 64
 int dispatch_elements(struct launch *launch, uint64_t elements);
 /* Emits one workgroup per row. */
 int dispatch_rows(struct launch *launch, uint32_t rows);

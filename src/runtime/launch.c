@@ -531,6 +531,17 @@ static int launch_elements(struct launch *launch, const float values[4])
     return dispatch_elements(launch, args.n);
 }
 
+static int launch_PATCHES(struct launch *launch)
+{
+    const uint32_t size = launch->node->patches.size, patch = launch->node->patches.patch;
+    dispatch_workgroup(launch, ELEMENTS_WORKGROUP, 1);
+    dispatch_constant(launch, size);
+    dispatch_constant(launch, patch);
+    dispatch_constant(launch, tensor_columns(launch->out) / (patch * patch));
+    dispatch_constant(launch, launch->in[1] != NULL);
+    return launch_elements(launch, (const float[4]){0});
+}
+
 static int launch_ADD(struct launch *launch)
 {
     return launch_elements(launch, (const float[4]){0});

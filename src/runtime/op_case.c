@@ -181,6 +181,16 @@ static void build_EMBEDDING(const uint32_t *s, const struct op_case *c, struct g
     graph_embedding(graph, "y", x, table, add_weight_matrix(graph, "positions", s[1], s[3]));
 }
 
+static void build_PATCHES(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const uint32_t pictures[] = {s[0], 3, s[1], s[1]}, values[] = {3, 256}, side = s[1] / s[2];
+    const uint32_t patches[] = {s[0], side * side, s[3] * s[2] * s[2]};
+    int x = c->optional ? add_ids(graph, "x", 2, s[0], (3 * s[1] * s[1] + 3) / 4)
+                        : graph_input(graph, "x", TYPE_F32, 4, pictures);
+    int table = c->optional ? graph_input(graph, "values", TYPE_F32, 2, values) : -1;
+    graph_patches(graph, "y", x, table, s[1], s[2], 3, patches);
+}
+
 static void build_CLASSTOKEN(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     (void)c;

@@ -70,7 +70,8 @@ void op_values_fill(const struct tensor *tensor, double spread, uint32_t *state,
 /* Returns the number of rows among which the ids of a node choose. */
 static uint32_t rows_to_choose(const struct graph *graph, const struct node *node)
 {
-    if (node->op == OP_MAXIMA) /* The mask is words of random bits. */
+    /* The mask is words of random bits, and so are the bytes of pictures. */
+    if (node->op == OP_MAXIMA || node->op == OP_PATCHES)
         return INT32_MAX;
     if (node->op == OP_ATTENTION_MASKED) /* The mask hides about half of the keys. */
         return 2;

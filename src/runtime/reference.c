@@ -227,6 +227,27 @@ void ref_EMBEDDING(const struct ref *r)
                 r->in[1][(size_t)r->in[0][token] * c + i] + r->in[2][token % t * c + i];
 }
 
+void ref_PATCHES(const struct ref *r)
+{
+    const size_t size = r->node->patches.size, patch = r->node->patches.patch;
+    const size_t side = size / patch, area = patch * patch, columns = tensor_columns(r->y);
+    const size_t words = (3 * size * size + 3) / 4;
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        const size_t number = i / columns, c = i % columns / area, item = number / side / side;
+        const size_t y = number / side % side * patch + i % area / patch;
+        const size_t x = number % side * patch + i % patch;
+        const size_t byte = (y * size + x) * 3 + c;
+        if (c > 2)
+            r->out[i] = 0;
+        else if (!r->in[1])
+            r->out[i] = r->in[0][((item * 3 + c) * size + y) * size + x];
+        else
+            r->out[i] =
+                r->in[1][c * 256 +
+                         ((uint32_t)r->in[0][item * words + byte / 4] >> 8 * (byte % 4) & 255)];
+    }
+}
+
 void ref_CLASSTOKEN(const struct ref *r)
 {
     const uint32_t *shape = r->y->shape;

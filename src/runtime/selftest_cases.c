@@ -33,6 +33,8 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_RMSNORM}, .shape = {131, 768}},
     {.node = {.op = OP_GATE, .gate.activation = VKCLIP_ACTIVATION_GELU_TANH}, .shape = {131, 65}},
     {.node = {.op = OP_EMBEDDING}, .shape = {2, 77, 1026, 48}},
+    {.node = {.op = OP_PATCHES}, .shape = {3, 21, 7, 3}},
+    {.node = {.op = OP_PATCHES}, .shape = {3, 21, 7, 3}, .optional = true},
     {.node = {.op = OP_CLASSTOKEN}, .shape = {3, 36, 65}},
     {.node = {.op = OP_SELECT}, .shape = {4, 50, 96}},
     {.node = {.op = OP_NORMALIZE}, .shape = {131, 512}},

@@ -50,7 +50,6 @@ struct train {
     /* [B,D]; with several devices the leading one's, to which the others' pointers lead too */
     float *host_features[TOWER_COUNT], *host_gradients[TOWER_COUNT];
     bool leads;
-    float *input; /* input of one picture */
     int32_t *ends, *order, *runs;
     float loss_scale;
 };
@@ -225,11 +224,10 @@ static int create_host_memory(struct train *train)
         train->host_gradients[i] = calloc(features, sizeof(float));
         missing |= !train->host_features[i] || !train->host_gradients[i];
     }
-    train->input = calloc(tower_picture_floats(&train->config), sizeof(float));
     train->ends = calloc(batch, sizeof(*train->ends));
     train->order = calloc(tokens, sizeof(*train->order));
     train->runs = calloc(2 * tokens + 2, sizeof(*train->runs));
-    if (missing || !train->input || !train->ends || !train->order || !train->runs)
+    if (missing || !train->ends || !train->order || !train->runs)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch");
     return VKCLIP_OK;
 }
@@ -354,7 +352,6 @@ void train_close(struct train **handle)
     }
     arena_release(&train->arena);
     parameters_close(&train->parameters);
-    free(train->input);
     free(train->ends);
     free(train->order);
     free(train->runs);
@@ -372,14 +369,9 @@ struct parameters *train_parameters(struct train *train)
 static void write_pictures(struct train *train, struct step_plan *plan, const float *pixels,
                            uint32_t items)
 {
-    const struct config *config = &train->config;
-    const size_t floats = tower_picture_floats(config);
-    const size_t values = (size_t)3 * config->image_size * config->image_size;
-    for (uint32_t i = 0; i < items; i++) {
-        tower_write_picture(config, pixels + i * values, train->input);
-        plan_write(plan->plan, plan->tensors.towers[TOWER_IMAGE].input, i * floats, train->input,
-                   floats);
-    }
+    const size_t size = train->config.image_size;
+    plan_write(plan->plan, plan->tensors.towers[TOWER_IMAGE].input, 0, pixels,
+               items * 3 * size * size);
 }
 
 static void write_texts(struct train *train, struct step_plan *plan, const int32_t *ids,

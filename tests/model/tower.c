@@ -232,32 +232,33 @@ static const struct config two_towers = {.image = {.kind = KIND_VIT,
                                          .text_embed_dim = 24};
 
 static const char image_nodes[] =
-    "vision.patch_embed[2,4,32] = MATMUL image[2,4,48] visual.conv1.weight[32,48]\n"
+    "image.patches[2,4,48] = PATCHES image[2,3,8,8] size=8 patch=4\n"
+    "vision.patch_embed[2,4,32] = MATMUL image.patches[2,4,48] visual.conv1.weight[32,48]\n"
     "vision.embeddings[2,5,32] = CLASSTOKEN vision.patch_embed[2,4,32] "
     "visual.class_embedding[32] visual.positional_embedding[5,32]\n"
     "vision.hidden.0[2,5,32] = LAYERNORM vision.embeddings[2,5,32] visual.ln_pre.weight[32] "
     "visual.ln_pre.bias[32]\n"
-    "LAYERNORM.3[2,5,32] = LAYERNORM vision.hidden.0[2,5,32] "
+    "LAYERNORM.4[2,5,32] = LAYERNORM vision.hidden.0[2,5,32] "
     "visual.transformer.resblocks.0.ln_1.weight[32] "
     "visual.transformer.resblocks.0.ln_1.bias[32]\n"
-    "MATMUL.4[2,5,96] = MATMUL LAYERNORM.3[2,5,32] "
+    "MATMUL.5[2,5,96] = MATMUL LAYERNORM.4[2,5,32] "
     "visual.transformer.resblocks.0.attn.in_proj_weight[96,32] "
     "visual.transformer.resblocks.0.attn.in_proj_bias[96]\n"
-    "ATTENTION.5[2,5,32] = ATTENTION MATMUL.4[2,5,96] heads=2\n"
-    "SELECT.6[2,32] = SELECT ATTENTION.5[2,5,32]\n"
-    "SELECT.7[2,32] = SELECT vision.hidden.0[2,5,32]\n"
-    "MATMUL.8[2,32] = MATMUL SELECT.6[2,32] "
+    "ATTENTION.6[2,5,32] = ATTENTION MATMUL.5[2,5,96] heads=2\n"
+    "SELECT.7[2,32] = SELECT ATTENTION.6[2,5,32]\n"
+    "SELECT.8[2,32] = SELECT vision.hidden.0[2,5,32]\n"
+    "MATMUL.9[2,32] = MATMUL SELECT.7[2,32] "
     "visual.transformer.resblocks.0.attn.out_proj.weight[32,32] "
-    "visual.transformer.resblocks.0.attn.out_proj.bias[32] += SELECT.7\n"
-    "LAYERNORM.9[2,32] = LAYERNORM MATMUL.8[2,32] "
+    "visual.transformer.resblocks.0.attn.out_proj.bias[32] += SELECT.8\n"
+    "LAYERNORM.10[2,32] = LAYERNORM MATMUL.9[2,32] "
     "visual.transformer.resblocks.0.ln_2.weight[32] "
     "visual.transformer.resblocks.0.ln_2.bias[32]\n"
-    "MATMUL.10[2,64] = MATMUL LAYERNORM.9[2,32] "
+    "MATMUL.11[2,64] = MATMUL LAYERNORM.10[2,32] "
     "visual.transformer.resblocks.0.mlp.c_fc.weight[64,32] "
     "visual.transformer.resblocks.0.mlp.c_fc.bias[64] gelu\n"
-    "vision.hidden.1[2,32] = MATMUL MATMUL.10[2,64] "
+    "vision.hidden.1[2,32] = MATMUL MATMUL.11[2,64] "
     "visual.transformer.resblocks.0.mlp.c_proj.weight[32,64] "
-    "visual.transformer.resblocks.0.mlp.c_proj.bias[32] += SELECT.7\n"
+    "visual.transformer.resblocks.0.mlp.c_proj.bias[32] += SELECT.8\n"
     "vision.pooled[2,32] = LAYERNORM vision.hidden.1[2,32] visual.ln_post.weight[32] "
     "visual.ln_post.bias[32]\n"
     "vision.projected[2,16] = MATMUL vision.pooled[2,32] visual.proj[32,16]\n"
@@ -308,33 +309,6 @@ static void texts_end_at_the_id_that_the_model_names(void **state)
     assert_int_equal(tower_text_end(&config, ids), 0); /* The id is missing. */
 }
 
-static void pictures_become_patches(void **state)
-{
-    (void)state;
-    struct config config = {.image.kind = KIND_VIT, .image_size = 4, .patch_size = 2};
-    float pixels[3 * 4 * 4], found[3 * 4 * 4];
-    for (int i = 0; i < 48; i++)
-        pixels[i] = (float)i;
-    tower_write_picture(&config, pixels, found);
-    /* The second patch is at the top right. Its red values come first, then green, then blue. */
-    const float expected[] = {2, 3, 6, 7, 18, 19, 22, 23, 34, 35, 38, 39};
-    assert_memory_equal(found + 12, expected, sizeof(expected));
-    assert_true(found[0] == 0 && found[47] == 47);
-}
-
-static void pictures_become_four_channels(void **state)
-{
-    (void)state;
-    const struct config config = {.image.kind = KIND_RESNET, .image_size = 2};
-    float pixels[3 * 2 * 2], found[4 * 2 * 2];
-    for (int i = 0; i < 12; i++)
-        pixels[i] = (float)i;
-    assert_int_equal(tower_picture_floats(&config), ARRAY_COUNT(found));
-    tower_write_picture(&config, pixels, found);
-    const float expected[] = {0, 4, 8, 0, 1, 5, 9, 0, 2, 6, 10, 0, 3, 7, 11, 0};
-    assert_memory_equal(found, expected, sizeof(expected));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,8 +319,6 @@ int main(void)
         cmocka_unit_test(delicate_tensors_are_few),
         cmocka_unit_test(towers_have_these_nodes),
         cmocka_unit_test(texts_end_at_the_id_that_the_model_names),
-        cmocka_unit_test(pictures_become_patches),
-        cmocka_unit_test(pictures_become_four_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
