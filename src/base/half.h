@@ -6,6 +6,7 @@
 #ifndef VKCLIP_BASE_HALF_H
 #define VKCLIP_BASE_HALF_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define HALF_LARGEST 65504.0f
@@ -13,6 +14,8 @@
 /* IEEE half precision has 5 bits of exponent and 10 of mantissa. */
 float half_to_float(uint16_t value);
 uint16_t half_from_float(float value);
+/* Converts many values to the same bits, with the processor's instructions where it has them. */
+void half_from_floats(const float *values, size_t count, uint16_t *halves);
 
 /* A bfloat16 is the upper half of an fp32 number, with 8 bits of exponent and 7 of mantissa. */
 float bfloat_to_float(uint16_t value);

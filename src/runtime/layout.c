@@ -27,11 +27,9 @@ static uint64_t scale_words(uint64_t c)
 static bool store_halves(const float *values, size_t c, uint16_t *halves)
 {
     bool finite = true;
-    for (size_t i = 0; i < c; i++) {
-        uint16_t half = half_from_float(values[i]);
-        halves[i] = half;
-        finite = finite && (half & 0x7c00) != 0x7c00;
-    }
+    half_from_floats(values, c, halves);
+    for (size_t i = 0; i < c; i++)
+        finite &= (halves[i] & 0x7c00) != 0x7c00;
     return finite;
 }
 
@@ -79,22 +77,27 @@ uint64_t layout_panel_index(uint64_t n, uint64_t k, uint64_t k_count)
     return panel_quad(n, k / 4, (k_count + 3) / 4) * 4 + k % 4;
 }
 
-/* Stores the quads `first` to `end` of all columns. A column's quads are taken together, because
- * they lie in one line of the cache. */
+/* Quads of four columns fill a cache line of 64 bytes. */
+#define LINE_QUADS 4
+
+/* Stores the quads `first` to `end`, at most LINE_QUADS, of all columns. A column's quads are taken
+ * together, because they lie in one line of the cache. */
 static bool store_quads(enum type type, const float *columns, size_t k, size_t first, size_t end,
                         char *panel)
 {
     const size_t bytes = 4 * type_size(type), quads = (k + 3) / 4;
     bool finite = true;
-    for (size_t n = 0; n < PANEL; n++)
-        for (size_t k4 = first; k4 < end; k4++) {
-            const float *quad = &columns[n * k + 4 * k4];
-            char *target = panel + panel_quad(n, k4, quads) * bytes;
-            if (type == TYPE_F32)
-                memcpy(target, quad, 4 * sizeof(*quad));
-            else
-                finite &= store_halves(quad, 4, (uint16_t *)(void *)target);
+    for (size_t n = 0; n < PANEL; n++) {
+        const float *values = &columns[n * k + 4 * first];
+        const char *source = (const char *)values;
+        uint16_t halves[4 * LINE_QUADS];
+        if (type == TYPE_F16) {
+            finite &= store_halves(values, 4 * (end - first), halves);
+            source = (const char *)halves;
         }
+        for (size_t k4 = first; k4 < end; k4++, source += bytes)
+            memcpy(panel + panel_quad(n, k4, quads) * bytes, source, bytes);
+    }
     return finite;
 }
 
@@ -109,9 +112,6 @@ static bool store_tail(enum type type, const float *columns, size_t k, char *pan
         memcpy(&tail[4 * n], &columns[n * k + whole], (k - whole) * sizeof(*tail));
     return store_quads(type, tail, 4, 0, 1, panel + panel_quad(0, k / 4, 0) * 4 * type_size(type));
 }
-
-/* Quads of four columns fill a cache line of 64 bytes. */
-#define LINE_QUADS 4
 
 static bool store_values(enum type type, const float *columns, size_t k, char *panel)
 {

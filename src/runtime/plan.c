@@ -532,8 +532,7 @@ void plan_write(struct plan *plan, int tensor, uint64_t first, const float *valu
         return;
     }
     uint16_t *input = input_values(plan, tensor);
-    for (uint64_t i = 0; i < count; i++)
-        input[first + i] = half_from_float(values[i]);
+    half_from_floats(values, count, &input[first]);
 }
 
 void plan_write_ids(struct plan *plan, int tensor, uint64_t first, const int32_t *ids,
