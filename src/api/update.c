@@ -49,10 +49,11 @@ static struct image_options choose_options(const struct update *update,
 }
 
 static int decode_entry(const struct update *update, struct pass_entry *entry,
-                        struct vkclip_image *image)
+                        struct image_memory *memory, struct vkclip_image *image)
 {
-    const struct image_options options = choose_options(update, entry);
+    struct image_options options = choose_options(update, entry);
     struct image_facts facts = {.taken = INT64_MIN};
+    options.memory = memory;
     int error = pass_load_data(entry);
     if (!error)
         error = image_decode(entry->data, entry->size, entry->path, &options, image, &facts);
@@ -69,24 +70,25 @@ static int decode_entry(const struct update *update, struct pass_entry *entry,
     return error;
 }
 
-static int prepare_entry(const struct update *update, struct pass_entry *entry, float *pixel_values)
+static int prepare_entry(const struct update *update, struct pass_entry *entry,
+                         struct replica_memory *memory, uint8_t *rgb)
 {
     struct vkclip_image image = {0};
-    int error = decode_entry(update, entry, &image);
+    int error = decode_entry(update, entry, &memory->decode, &image);
     if (!error && !entry->encoded)
-        error = image_preprocess(&image, &update->transform, NULL, pixel_values);
+        error = image_prepare(&image, &update->transform, &memory->resize, rgb);
     if (!error && entry->wants_thumbnail && !entry->thumbnail) {
         image_make_rgb(&image);
         error =
             image_make_thumbnail(&image, THUMBNAIL_SIDE, &entry->thumbnail, &entry->thumbnail_size);
     }
-    image_free(&image);
+    image_keep(&image, &memory->decode);
     return error;
 }
 
-/* Is a vkclip_source_fn. A picture is asked for again if its device was lost; if it has failed
- * before, or needed only a thumbnail, another entry takes its number. */
-static int give_picture(void *user, size_t index, float *pixel_values)
+/* Is `prepare` of struct pictures. A picture is asked for again if its device was lost; if it has
+ * failed before, or needed only a thumbnail, another entry takes its number. */
+static int give_picture(void *user, size_t index, struct replica_memory *memory, uint8_t *rgb)
 {
     struct update *update = user;
     struct pass_entry **place = &update->entries[index % CALL_WINDOW];
@@ -95,7 +97,7 @@ static int give_picture(void *user, size_t index, float *pixel_values)
             *place = pass_next(update->pass);
         if (!*place)
             return BATCHES_LEFT_OUT;
-        const int error = prepare_entry(update, *place, pixel_values);
+        const int error = prepare_entry(update, *place, memory, rgb);
         if (!error && !(*place)->encoded)
             return VKCLIP_OK;
         if (error)
@@ -144,7 +146,7 @@ static void end_batch(void *user, size_t done, size_t total)
 static int encode_pass(void *user, struct pass *pass, uint64_t count)
 {
     struct update *update = user;
-    const struct pictures pictures = {.source = give_picture};
+    const struct pictures pictures = {.prepare = give_picture};
     const struct vkclip_encode_params params = {
         .item = take_embedding, .progress = end_batch, .user = update};
     update->pass = pass;
@@ -171,7 +173,7 @@ int update_describe_model(const struct vkclip_index *index, const struct vkclip_
 /* Checks the model before a long walk: encoding no picture does that. */
 static int check_model(struct vkclip_model *model)
 {
-    const struct pictures pictures = {.source = give_picture};
+    const struct pictures pictures = {.prepare = give_picture};
     return pictures_encode(model, &pictures, 0, NULL, NULL);
 }
 

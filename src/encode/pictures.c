@@ -33,19 +33,27 @@ static int load_file(const struct picture_call *call, const char *path,
     return error ? error_fail(error, "%s: %s", path, error_last()) : VKCLIP_OK;
 }
 
-/* Writes the bytes of an item, which are prepared here. The device normalises them. */
+/* Prepares the bytes of an item. */
+static int prepare_bytes(const struct picture_call *call, size_t item,
+                         struct replica_memory *memory, uint8_t *rgb)
+{
+    const struct pictures *pictures = call->pictures;
+    if (pictures->paths)
+        return load_file(call, pictures->paths[item], memory, rgb);
+    if (pictures->images)
+        return image_prepare(&pictures->images[item], &call->transform, &memory->resize, rgb);
+    return pictures->prepare(call->call.params.user, item, memory, rgb);
+}
+
+/* Writes the bytes of an item. The device normalises them. */
 static int write_bytes(const struct picture_call *call, size_t item, struct replica_memory *memory,
                        const struct replica_plan *plan, uint32_t place)
 {
-    const struct pictures *pictures = call->pictures;
     const size_t size = call->transform.size, words = (3 * size * size + 3) / 4;
     int32_t *scratch = scratch_reserve(&memory->item, words * sizeof(*scratch));
-    uint8_t *rgb = (uint8_t *)scratch;
     if (!scratch)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a picture");
-    int error = pictures->paths ? load_file(call, pictures->paths[item], memory, rgb)
-                                : image_prepare(&pictures->images[item], &call->transform,
-                                                &memory->resize, rgb);
+    int error = prepare_bytes(call, item, memory, (uint8_t *)scratch);
     if (!error)
         plan_write_ids(plan->plan, plan->input, place * words, scratch, words);
     return error;
@@ -111,7 +119,8 @@ static void report_pictures(void *user, size_t done)
 int pictures_encode(struct vkclip_model *model, const struct pictures *pictures, size_t count,
                     const struct vkclip_encode_params *params, float *embeds)
 {
-    const bool given = pictures->paths || pictures->images || pictures->pixels || pictures->source;
+    const bool bytes = pictures->paths || pictures->images || pictures->prepare;
+    const bool given = bytes || pictures->pixels || pictures->source;
     struct picture_call call = {.pictures = pictures};
     int error = call_open(model, TOWER_IMAGE, given, count, 0, params, embeds, &call.call);
     if (!error) {
@@ -127,7 +136,7 @@ int pictures_encode(struct vkclip_model *model, const struct pictures *pictures,
                                .progress = report_pictures};
         const struct vkclip_encode_params *wanted = &call.call.params;
         const uint32_t size = model->spec.config.image_size;
-        call.call.features.bytes = pictures->paths || pictures->images;
+        call.call.features.bytes = bytes;
         call.transform = checkpoint_image_transform(&model->spec.config);
         call.options = (struct image_options){.max_pixels = wanted->max_pixels,
                                               .orient = wanted->orient,

@@ -14,6 +14,8 @@ struct pictures {
     const struct vkclip_image *images;
     const float *pixels; /* [N,3,S,S] */
     vkclip_source_fn *source;
+    /* Prepares item number `index` as RGB bytes [S,S,3], as a vkclip_source_fn gives values. */
+    int (*prepare)(void *user, size_t index, struct replica_memory *memory, uint8_t *rgb);
 };
 
 /* Reads, prepares and encodes pictures on all GPUs of the model's device: embeds [N,D]. */
