@@ -19,6 +19,8 @@ struct scratch {
 void *scratch_reserve(struct scratch *scratch, size_t bytes);
 /* Gives the memory away, to be freed by free(), or NULL if there are fewer bytes. */
 void *scratch_take(struct scratch *scratch, size_t bytes);
+/* Frees a block that is too large to be kept without a use in sight. */
+void scratch_trim(struct scratch *scratch);
 void scratch_free(struct scratch *scratch);
 
 #endif

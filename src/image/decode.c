@@ -354,5 +354,7 @@ void image_keep(struct vkclip_image *image, struct image_memory *memory)
     scratch_free(&memory->pixels);
     memory->pixels = (struct scratch){(void *)image->pixels,
                                       (size_t)image->width * image->height * image->channels};
+    scratch_trim(&memory->pixels);
+    scratch_trim(&memory->file);
     *image = (struct vkclip_image){0};
 }

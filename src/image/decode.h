@@ -40,7 +40,8 @@ int image_decode(const void *data, size_t size, const char *name,
                  const struct image_options *options, struct vkclip_image *image,
                  struct image_facts *facts);
 void image_free(struct vkclip_image *image);
-/* Keeps the memory of a picture, which is no longer used, for the pixels of the next one. */
+/* Keeps the memory of a picture, which is no longer used, for the pixels of the next one, unless it
+ * is larger than most pictures need. */
 void image_keep(struct vkclip_image *image, struct image_memory *memory);
 
 /* Tells whether this program has the library or plugin for the lack of which one refused a file
