@@ -10,6 +10,8 @@ layout(push_constant) uniform Args { conv_args args; };
 #include "matmul/pixels.glsl"
 
 #ifdef load_pixels
+layout(constant_id = 12) const bool WHOLE_QUADS = false; /* C is a multiple of four */
+
 float load_x1(ROW row, uint k)
 {
     uint channels = args.k / 9, pixel;
@@ -19,7 +21,7 @@ float load_x1(ROW row, uint k)
 vec4 load_x(ROW row, uint k4)
 {
     uint channels = args.k / 9, k = 4 * k4, pixel;
-    if (channels % 4 != 0)
+    if (!WHOLE_QUADS)
         return vec4(load_x1(row, k), load_x1(row, k + 1), load_x1(row, k + 2), load_x1(row, k + 3));
     bool inside = pixel_at(row, k / channels, pixel);
     vec4 values = load_pixels(pixel * channels + k % channels);

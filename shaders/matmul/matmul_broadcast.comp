@@ -15,7 +15,9 @@ layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { matmul_args args; };
 
-#define load_x(row, k4) texelFetch(x_texels, int((row) * (args.k / 4) + (k4)))
+#define ROW uint /* the first quad of a row */
+#define row_of(row) ((row) * (args.k / 4))
+#define load_x(row, k4) texelFetch(x_texels, int((row) + (k4)))
 
 #define TEXELS
 #include "matmul/weights.glsl"

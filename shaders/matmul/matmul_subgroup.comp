@@ -14,7 +14,9 @@ layout(set = 0, binding = 3) buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { matmul_args args; };
 
-#define load_x_lane(row, first_k) float(x_values[(row) * args.k + (first_k) + gl_SubgroupInvocationID])
+#define ROW uint /* the first value of a row */
+#define row_of(row) ((row) * args.k)
+#define load_x_lane(row, first_k) float(x_values[(row) + (first_k) + gl_SubgroupInvocationID])
 
 #include "matmul/weights.glsl"
 #include "matmul/subgroup.glsl"

@@ -21,7 +21,8 @@ struct epilogue {
     bool slope, relu;
 };
 
-/* Sets the specialization constants of shaders/matmul/tile.glsl, quads.glsl and matrices.glsl. */
+/* Sets the specialization constants of shaders/matmul/tile.glsl, quads.glsl, shared.glsl
+ * and matrices.glsl. */
 static void set_tile_constants(struct launch *launch, const struct tile *tile,
                                const struct kernel_span *span, const struct epilogue *epilogue)
 {
@@ -38,6 +39,7 @@ static void set_tile_constants(struct launch *launch, const struct tile *tile,
     dispatch_constant(launch, gpu_limits(launch->gpu)->stored_rows);
     if (!span->matrices) {
         dispatch_constant(launch, tensor_columns(launch->in[0]) % 4 == 0);
+        dispatch_constant(launch, tensor_columns(launch->in[0]) % 16 == 0);
         return;
     }
     for (int i = 0; i < 3; i++)
