@@ -324,7 +324,10 @@ static int launch_gradient_tiles(struct launch *launch)
 
 static int launch_ATTENTION_GRAD(struct launch *launch)
 {
-    return launch->tile.rows ? launch_gradient_tiles(launch) : launch_tokens(launch);
+    if (launch->tile.rows)
+        return launch_gradient_tiles(launch);
+    dispatch_texels(launch, 1, launch->kernel->x); /* dy */
+    return launch_tokens(launch);
 }
 
 static int launch_ATTENTION_DELTA(struct launch *launch)
