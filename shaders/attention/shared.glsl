@@ -27,11 +27,12 @@ shared vec4 partial[HEIGHT * LANES];
 
 uint head, item;
 
-/* Loads a quad of q, k or v, which are the parts 0 to 2 of a row. Tokens past the end repeat the last one. */
+/* Loads a quad of q, k or v, which are the parts 0 to 2 of a row. Tokens past the end repeat the last one. What all
+ * invocations share is added up first. */
 vec4 load_token(uint token, uint part, uint quad)
 {
-    uint row = item * args.t + min(token, args.t - 1);
-    return load_qkv((3 * row + part) * args.c + head * D + 4 * quad, D - 4 * quad);
+    uint first = (3 * item * args.t + part) * args.c + head * D;
+    return load_qkv(first + min(token, args.t - 1) * (3 * args.c) + 4 * quad, D - 4 * quad);
 }
 
 /* Loads up to SLICE quads of q and k. */
@@ -42,7 +43,7 @@ void load_slice(uint first_query, uint first_key, uint first_quad, uint quads)
         mat4 q = transpose(mat4(load_token(query, 0, quad), load_token(query + HEIGHT, 0, quad),
                                 load_token(query + 2 * HEIGHT, 0, quad), load_token(query + 3 * HEIGHT, 0, quad)));
         for (uint c = 0; c < 4; c++)
-            query_tile[(c * SLICE + i % quads) * QUERY_PITCH + i / quads] = q[c] * args.scale;
+            query_tile[(c * SLICE + i % quads) * QUERY_PITCH + i / quads] = q[c];
     }
     for (uint i = gl_LocalInvocationIndex; i < LANES * quads; i += LANES * HEIGHT) {
         uint quad = first_quad + i % quads, key = first_key + i / quads;
@@ -97,7 +98,8 @@ void main()
         for (uint j = 0; j < 2; j++)
             for (uint r = 0; r < 4; r++) {
                 uint query = min(first_query + r * HEIGHT + group, args.t - 1);
-                score[r][j] = seen_score(score[r][j], item, head, query, first_key + j * LANES + lane);
+                uint key = first_key + j * LANES + lane;
+                score[r][j] = seen_score(score[r][j] * args.scale, item, head, query, key);
                 next[r] = max(next[r], score[r][j]);
             }
         partial[group * LANES + lane] = next;
