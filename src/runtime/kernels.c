@@ -207,6 +207,9 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
     if (kernels_round_factors(kernel) && !graph->compute_f16)
         return false;
+    /* ATTENTION_GRAD computes in fp32 what the sums in in[1] must agree with. */
+    if (kernels_round_factors(kernel) && node->op == OP_ATTENTION && node->in[1] >= 0)
+        return false;
     if (kernels_tile_heads(kernel))
         return heads_fit(gpu, kernel, kernels_head_width(x, node));
     if (kernel->needs & CAP_F16MATH && (tensor_columns(x) % 4 != 0 || graph->mixed))
@@ -222,10 +225,25 @@ bool kernels_fit(const struct gpu *gpu, const struct kernel *kernel, const struc
            !gpu_row_is_left_out(gpu, kernel->name);
 }
 
+/* Bounds the difference for ATTENTION with q, k and v in [-3, 3), or for ATTENTION_MASKED in [-1,
+ * 1). The error of a score is that of a sum of products, and is also the relative error of a weight
+ * of the softmax; weights and values are rounded once more. */
+static double attention_rounding(const struct graph *graph, const struct node *node)
+{
+    const double range = node->op == OP_ATTENTION ? 3 : 1;
+    const double width = kernels_head_width(&graph->tensors[node->in[0]], node);
+    const double scale =
+        node->attention.scale > 0 ? (double)node->attention.scale : 1 / sqrt(width);
+    const double score = 6 * sqrt(2) / 4096 / 3 * sqrt(width) * scale * range * range;
+    return range * (score + 2.0 / 2048);
+}
+
 double kernels_rounding(const struct kernel *kernel, const struct graph *graph,
                         const struct node *node)
 {
     double deviation; /* of the error of one of the K products */
+    if (kernels_round_factors(kernel) && graph_attends(node->op))
+        return attention_rounding(graph, node);
     if (kernels_round_factors(kernel))
         deviation = sqrt(2) / 4096 / 3;
     else if (kernel->needs & CAP_DOT)

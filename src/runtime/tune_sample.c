@@ -198,6 +198,9 @@ bool sample_key(const struct graph *graph, const struct node *node, char key[SAM
     print_shape(&sample.tensors[KERNEL_OUT], graph_attends(node->op), y);
     snprintf(key, SAMPLE_KEY, "%s %s %s -> %s", op_name(node->op), x, weights, y);
     add_details(key, node);
-    add_word(key, graph->compute_f16 && graph->type == TYPE_F32 && graph_packs(node->op), "f16");
+    add_word(key,
+             graph->compute_f16 && graph->type == TYPE_F32 &&
+                 (graph_packs(node->op) || graph_attends(node->op)),
+             "f16");
     return true;
 }
