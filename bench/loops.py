@@ -210,18 +210,24 @@ def find_gpu(head, section):
     return 'rdna4' if 'GFX12' in head else 'rdna3'
 
 
-def find_loop(blocks, first, last):
-    """Returns the blocks of the loop that block `last` closes: those that reach it without passing block `first`."""
-    found, waiting = {first, last}, [last]
+def reach(edges, start, end=None):
+    """Returns the blocks that edges lead to from block `start`, not beyond block `end`."""
+    found, waiting = {start}, [start]
     while waiting:
         number = waiting.pop()
-        if number == first:
-            continue
-        for before, (_, targets) in enumerate(blocks):
-            if number in targets and before not in found:
-                found.add(before)
-                waiting.append(before)
+        for after in edges[number] if number != end else []:
+            if after not in found:
+                found.add(after)
+                waiting.append(after)
     return found
+
+
+def find_loop(blocks, first, last):
+    """Returns the blocks of the loop that a branch from block `last` back to block `first` closes: those that lead to
+    `last` without passing `first`, except what enters the loop in its middle."""
+    after = [[target for target in targets if target < len(blocks)] for _, targets in blocks]
+    before = [[number for number, targets in enumerate(after) if block in targets] for block in range(len(blocks))]
+    return reach(before, last, first) & reach(after, first)
 
 
 def read_loop(path):
