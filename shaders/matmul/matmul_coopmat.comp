@@ -25,15 +25,11 @@ LOADER(load_x_at, x_values)
 #include "matmul/weights.glsl"
 #include "matmul/matrices.glsl"
 
-Octet load_x(uint row, uint k8)
+Octet load_x(uint row, uint slab, uint octet)
 {
-    Octet x;
-    if (WHOLE_K) {
-        [[unroll]] for (uint i = 0; i < X_WORDS; i++)
-            x.words[i] = x_words[(row + k8) * X_WORDS + i];
-        return x;
-    }
-    uint k = 8 * k8;
+    uint k8 = slab * TILE_OCTETS + octet, k = 8 * k8;
+    if (WHOLE_K)
+        return load_octet(row + k8);
     return make_octet(k < args.k ? load_x_at(row + k, args.k - k) : vec4(0.0),
                       k + 4 < args.k ? load_x_at(row + k + 4, args.k - k - 4) : vec4(0.0));
 }

@@ -7,7 +7,7 @@
  *
  * The unit of loading is an octet, eight values along K, as 16 bytes of fp16 or 32 of fp32. The including file defines
  * row_of for tile.glsl, and after this file
- *     Octet load_x(ROW row, uint k8)    the values of x from 8 * k8 on, zero from K on
+ *     Octet load_x(ROW row, uint slab, uint octet)    an octet of a slab of x, zero from K on
  */
 const uint TILE_K = 32, TILE_OCTETS = TILE_K / 8;
 
@@ -33,7 +33,15 @@ layout(set = 0, binding = 3) buffer YQuads { XVEC4 y_quads[]; };
 struct Octet {
     uvec4 words[X_WORDS];
 };
-Octet load_x(ROW row, uint k8);
+Octet load_x(ROW row, uint slab, uint octet);
+
+Octet load_octet(uint index)
+{
+    Octet octet;
+    [[unroll]] for (uint i = 0; i < X_WORDS; i++)
+        octet.words[i] = x_words[index * X_WORDS + i];
+    return octet;
+}
 
 /* Rounds eight values to fp16. */
 uvec4 pack_halves(vec4 low, vec4 high)
@@ -108,20 +116,26 @@ Pair load_pair(uint quad, uint next)
     return pair;
 }
 
-#if defined(W_q8)
-vec4 decode_quad(uint word)
+/* Makes two values of the integers in the low bits of two halves: 0x6400 is 1024 in fp16, where integers follow each
+ * other. The difference is exact, so that only the product is rounded. */
+uint scale_integers(uint integers, float16_t zero, float16_t scale)
 {
-    int q = int(word);
-    return vec4(bitfieldExtract(q, 0, 8), bitfieldExtract(q, 8, 8), bitfieldExtract(q, 16, 8),
-                bitfieldExtract(q, 24, 8));
+    f16vec2 values = unpackFloat2x16(integers | 0x64006400) - (float16_t(1024.0) + zero);
+    return packFloat2x16(values * scale);
 }
-#elif defined(W_q4)
-vec4 decode_quad(uint word)
+
+uvec2 decode_q8(uint word, float16_t scale)
 {
-    return vec4(bitfieldExtract(word, 0, 4), bitfieldExtract(word, 4, 4), bitfieldExtract(word, 8, 4),
-                bitfieldExtract(word, 12, 4)) - 8.0;
+    word ^= 0x80808080; /* from signed to 128 more */
+    uint low = (word & 0xff) | (word & 0xff00) << 8, high = (word >> 16 & 0xff) | (word >> 8 & 0xff0000);
+    return uvec2(scale_integers(low, float16_t(128.0), scale), scale_integers(high, float16_t(128.0), scale));
 }
-#endif
+
+uvec2 decode_q4(uint word, float16_t scale)
+{
+    uint low = (word & 0xf) | (word & 0xf0) << 12, high = (word >> 8 & 0xf) | (word & 0xf000) << 4;
+    return uvec2(scale_integers(low, float16_t(8.0), scale), scale_integers(high, float16_t(8.0), scale));
+}
 
 /* Returns the eight values of one of the pair's columns. */
 uvec4 pair_halves(Pair pair, uint column)
@@ -131,12 +145,12 @@ uvec4 pair_halves(Pair pair, uint column)
 #elif defined(W_f16)
     return column == 0 ? uvec4(pair.words[0].xy, pair.words[1].xy) : uvec4(pair.words[0].zw, pair.words[1].zw);
 #else
-    float scale = unpackHalf2x16(pair.scales)[column];
-#ifdef W_q8
-    return pack_halves(scale * decode_quad(pair.words[0][column]), scale * decode_quad(pair.words[0][2 + column]));
-#else
+    float16_t scale = unpackFloat2x16(pair.scales)[column];
     uint word = pair.words[0][column];
-    return pack_halves(scale * decode_quad(word), scale * decode_quad(word >> 16));
+#ifdef W_q8
+    return uvec4(decode_q8(word, scale), decode_q8(pair.words[0][2 + column], scale));
+#else
+    return uvec4(decode_q4(word, scale), decode_q4(word >> 16, scale));
 #endif
 #endif
 }
@@ -177,7 +191,7 @@ void begin_loads(uint tile_row, uint tile_column)
 void load_slab(uint slab)
 {
     [[unroll]] for (uint i = 0; i < X_LOADS; i++)
-        x_next[i] = load_x(x_row[i], slab * TILE_OCTETS + x_load(i) % TILE_OCTETS);
+        x_next[i] = load_x(x_row[i], slab, x_load(i) % TILE_OCTETS);
     [[unroll]] for (uint i = 0; i < W_LOADS; i++) {
         uint k4 = 2 * (slab * TILE_OCTETS + min(w_load(i) / (TILE_COLS / 2), TILE_OCTETS - 1)), next = 1;
 #ifndef W_BLOCKS
