@@ -265,6 +265,16 @@ enum vkclip_weights {
     VKCLIP_WEIGHTS_Q4
 };
 
+/* How the device multiplies the matrices of a model in precision F32. Sums are in fp32 either way.
+ */
+enum vkclip_compute {
+    VKCLIP_COMPUTE_F32, /* as it stores them */
+    /* Rounded to fp16, activations too, where the device has matrix units for that, which makes it
+     * several times faster; in fp32 elsewhere. Values beyond 65504 become infinite. T5, whose
+     * values are that large, stays in fp32. */
+    VKCLIP_COMPUTE_F16
+};
+
 enum vkclip_activation {
     VKCLIP_ACTIVATION_AUTO,
     VKCLIP_ACTIVATION_QUICK_GELU,
@@ -299,6 +309,7 @@ struct vkclip_model_params {
      * little memory, and every batch reads all weights. T5 does so by itself where its weights
      * would take more than three quarters of the device's memory that is left. */
     bool stream;
+    enum vkclip_compute compute;
 };
 
 enum vkclip_family {

@@ -15,6 +15,7 @@ struct cli_model_options {
     enum vkclip_activation activation;
     enum vkclip_precision precision;
     enum vkclip_weights weights;
+    enum vkclip_compute compute;
     uint32_t image_size, batch;
     bool stream;
 };

@@ -18,6 +18,7 @@ struct vkclip_model_params cli_model_params(const struct cli_model_options *mode
         .image_size = model->image_size,
         .weights = model->weights,
         .stream = model->stream,
+        .compute = model->compute,
     };
 }
 

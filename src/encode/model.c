@@ -139,6 +139,10 @@ static int choose_types(const struct vkclip_device *device,
         spec->weights = weight_types[params->weights];
     else if (text && text->fp32 && weights && weights_are_halves(weights))
         spec->weights = TYPE_F16; /* Half of the memory holds the same values. */
+    spec->compute_f16 = params->compute == VKCLIP_COMPUTE_F16 && !(text && text->fp32);
+    if (params->compute == VKCLIP_COMPUTE_F16 && !spec->compute_f16)
+        log_message(VKCLIP_LOG_WARNING, "the values between T5's layers exceed f16 (`compute`): "
+                                        "they are multiplied in f32");
     if (text && text->fp32 && spec->type == TYPE_F16) {
         spec->type = TYPE_F32;
         log_message(VKCLIP_LOG_WARNING, "the values between T5's layers exceed f16 (`precision`): "

@@ -63,9 +63,11 @@ int replica_graph(const struct replica_spec *spec, const struct replica_request 
         config.context = request->length;
     int error =
         tower_build(&config, request->tower, &features, spec->type, request->batch, graph, tensors);
-    if (!error)
-        graph_pack(graph, spec->weights);
-    return error;
+    if (error)
+        return error;
+    graph_pack(graph, spec->weights);
+    graph->compute_f16 = spec->compute_f16;
+    return VKCLIP_OK;
 }
 
 /* ---- Opening and closing --------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ struct replica_spec {
     enum type type;    /* type of the activations */
     enum type weights; /* type of the matrices and the token table */
     bool stream;       /* The weights of blocks take turns in two slots. */
+    bool compute_f16;  /* Factors of fp32 may be rounded to fp16. */
 };
 
 bool replica_has_tower(const struct replica_spec *spec, enum tower tower);

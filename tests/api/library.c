@@ -175,6 +175,24 @@ static void half_precision(void **state)
     vkclip_close_model(&half);
 }
 
+/* Matrix units that multiply in fp16 leave the embeddings what they are, and a device without them
+ * multiplies in fp32. */
+static void products_of_halves(void **state)
+{
+    (void)state;
+    enum { MOST = 4 };
+    const size_t some = encoded < MOST ? encoded : MOST;
+    float image[MOST * D];
+    struct vkclip_model *rounded = NULL;
+    const struct vkclip_model_params params = {.compute = VKCLIP_COMPUTE_F16};
+    const float *e_image = expected_floats("image_embeds");
+    assert_int_equal(vkclip_open_model(device, MODEL, &params, &rounded), 0);
+    assert_int_equal(vkclip_encode_images(rounded, images, some, NULL, image), 0);
+    assert_true(largest_difference(image, e_image, some * D) < 1e-3);
+    free((void *)e_image);
+    vkclip_close_model(&rounded);
+}
+
 /* An item's embedding does not depend on the batch or on the other items. */
 static void batches_agree(void **state)
 {
@@ -502,13 +520,13 @@ static void all_devices(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inputs_are_exact),   cmocka_unit_test(embeddings_and_top1),
-        cmocka_unit_test(half_precision),     cmocka_unit_test(batches_agree),
-        cmocka_unit_test(classification),     cmocka_unit_test(long_texts),
-        cmocka_unit_test(callbacks),          cmocka_unit_test(bad_arguments),
-        cmocka_unit_test(without_a_device),   cmocka_unit_test(absent_tower),
-        cmocka_unit_test(another_image_size), cmocka_unit_test(all_devices),
-        cmocka_unit_test(prompts_and_texts),
+        cmocka_unit_test(inputs_are_exact), cmocka_unit_test(embeddings_and_top1),
+        cmocka_unit_test(half_precision),   cmocka_unit_test(products_of_halves),
+        cmocka_unit_test(batches_agree),    cmocka_unit_test(classification),
+        cmocka_unit_test(long_texts),       cmocka_unit_test(callbacks),
+        cmocka_unit_test(bad_arguments),    cmocka_unit_test(without_a_device),
+        cmocka_unit_test(absent_tower),     cmocka_unit_test(another_image_size),
+        cmocka_unit_test(all_devices),      cmocka_unit_test(prompts_and_texts),
     };
     if (argc > 1)
         encoded = strtoul(argv[1], NULL, 10);

@@ -372,8 +372,11 @@ static size_t build_case(const struct kernel *variant, size_t i, struct graph *g
     op_case_build(&op_cases[i], variant->x, graph);
     graph_pack(graph, variant->w);
     assert_int_equal(graph->error, 0);
-    const size_t count = kernels_add_choices(shared_gpu, variant, graph,
-                                             &graph->nodes[graph->node_count - 1], choices, 0);
+    const struct node *node = &graph->nodes[graph->node_count - 1];
+    const size_t count = kernels_add_choices(shared_gpu, variant, graph, node, choices, 0);
+    graph->compute_f16 = false; /* without which no variant may round fp32 */
+    assert_false(kernels_round_factors(variant) && kernels_fit(shared_gpu, variant, graph, node));
+    graph->compute_f16 = true;
     if (!count)
         graph_free(graph);
     return count;
