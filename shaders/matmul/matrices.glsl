@@ -9,15 +9,16 @@
  * row_of for tile.glsl, and after this file
  *     Octet load_x(ROW row, uint slab, uint octet)    an octet of a slab of x, zero from K on
  */
-const uint TILE_K = 32, TILE_OCTETS = TILE_K / 8;
-
 layout(constant_id = 1) const uint HEIGHT = 1; /* subgroups along the rows */
-layout(constant_id = 2) const uint WIDTH = 1;  /* subgroups along the columns */
+layout(constant_id = 2) const uint DEPTH = 1;  /* subgroups of the same rows: WIDTH * SLICES */
 layout(constant_id = 12) const uint MATRIX_M = 16;
 layout(constant_id = 13) const uint MATRIX_N = 16;
 layout(constant_id = 14) const uint MATRIX_K = 16;
 layout(constant_id = 15) const bool WHOLE_K = false; /* K, or the channels of CONV, is a multiple of TILE_K */
 layout(constant_id = 16) const bool WHOLE_N = false; /* N is a multiple of four */
+layout(constant_id = 17) const uint SLICES = 1; /* subgroups that divide K among them */
+const uint WIDTH = DEPTH / SLICES;              /* subgroups along the columns */
+const uint SLICE_K = 32, TILE_K = SLICES * SLICE_K, TILE_OCTETS = TILE_K / 8;
 
 #include "matmul/tile.glsl"
 
@@ -158,7 +159,7 @@ uvec4 pair_halves(Pair pair, uint column)
 /* ---- Slabs ----------------------------------------------------------------------------------- */
 
 const uint TILE_ROWS = ROWS * MATRIX_M * HEIGHT, TILE_COLS = COLS * MATRIX_N * WIDTH;
-const uint INVOCATIONS = LANES * HEIGHT * WIDTH;
+const uint INVOCATIONS = LANES * HEIGHT * DEPTH;
 const uint X_OCTETS = TILE_ROWS * TILE_OCTETS, W_PAIRS = TILE_COLS / 2 * TILE_OCTETS; /* of a slab */
 const uint X_LOADS = (X_OCTETS + INVOCATIONS - 1) / INVOCATIONS;                      /* of an invocation */
 const uint W_LOADS = (W_PAIRS + INVOCATIONS - 1) / INVOCATIONS;
@@ -168,7 +169,7 @@ const uint PITCH = TILE_OCTETS + 1;
 
 /* The rows of x, then the columns of w. At the end, a row of each subgroup's matrices. */
 const uint SLAB_OCTETS = (TILE_ROWS + TILE_COLS) * PITCH;
-const uint SUM_OCTETS = HEIGHT * WIDTH * MATRIX_M * COLS * MATRIX_N / 4;
+const uint SUM_OCTETS = HEIGHT * DEPTH * MATRIX_M * COLS * MATRIX_N / 4;
 shared uvec4 tile[SLAB_OCTETS > SUM_OCTETS ? SLAB_OCTETS : SUM_OCTETS];
 
 ROW x_row[X_LOADS];
@@ -222,10 +223,11 @@ void store_slab()
 
 coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator> total[ROWS][COLS];
 
-/* Adds the products of a slab, for the matrices that begin at a row and a column of the tile. */
-void add_slab(uint row, uint column)
+/* Adds the products of a slice of a slab, for the matrices that begin at a row and a column of the tile. */
+void add_slab(uint row, uint column, uint slice)
 {
-    [[unroll]] for (uint k = 0; k < TILE_K; k += MATRIX_K) {
+    [[unroll]] for (uint k4 = 0; k4 < SLICE_K / 4; k4 += MATRIX_K / 4) {
+        uint k = slice * SLICE_K + 4 * k4;
         coopmat<float16_t, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB> w[COLS];
         [[unroll]] for (uint j = 0; j < COLS; j++)
             coopMatLoad(w[j], tile, (TILE_ROWS + column + j * MATRIX_N) * PITCH + k / 8, PITCH,
@@ -260,19 +262,34 @@ void end_quad(uint row, uint column, vec4 sums)
     y_quads[index] = XVEC4(RELU ? max(sums, vec4(0.0)) : sums);
 }
 
-/* Stores the sums. The slabs' memory takes a row of the subgroup's matrices at a time, from which each invocation
+/* Waits until those subgroups have written or read sums that add them up together. */
+void sums_barrier()
+{
+    if (SLICES > 1)
+        barrier();
+    else
+        subgroupBarrier();
+}
+
+/* Adds up the sums of the slices in their order, and stores them. The slabs' memory takes a row of the subgroup's matrices at a time, from which each invocation
  * stores quads of neighbouring columns: the device's memory gets wider accesses than from the matrices themselves. */
 void end_matrices(uint row, uint column)
 {
     const uint quads = COLS * MATRIX_N / 4; /* in a row of the matrices */
-    uint first = gl_SubgroupID * MATRIX_M * quads;
+    const uint places = HEIGHT * WIDTH; /* subgroups of a slice */
+    uint slice = gl_SubgroupID / places, place = gl_SubgroupID % places;
     [[unroll]] for (uint i = 0; i < ROWS; i++) {
         [[unroll]] for (uint j = 0; j < COLS; j++)
-            coopMatStore(total[i][j], tile, first + j * MATRIX_N / 4, quads, gl_CooperativeMatrixLayoutRowMajor);
-        subgroupBarrier();
-        [[unroll]] for (uint e = gl_SubgroupInvocationID; e < MATRIX_M * quads; e += LANES)
-            end_quad(row + i * MATRIX_M + e / quads, column + e % quads * 4, uintBitsToFloat(tile[first + e]));
-        subgroupBarrier();
+            coopMatStore(total[i][j], tile, gl_SubgroupID * MATRIX_M * quads + j * MATRIX_N / 4, quads,
+                         gl_CooperativeMatrixLayoutRowMajor);
+        sums_barrier();
+        [[unroll]] for (uint e = slice * LANES + gl_SubgroupInvocationID; e < MATRIX_M * quads; e += SLICES * LANES) {
+            vec4 sums = vec4(0.0);
+            [[unroll]] for (uint s = 0; s < SLICES; s++)
+                sums += uintBitsToFloat(tile[(s * places + place) * MATRIX_M * quads + e]);
+            end_quad(row + i * MATRIX_M + e / quads, column + e % quads * 4, sums);
+        }
+        sums_barrier();
     }
 }
 
@@ -280,7 +297,7 @@ void main()
 {
     uint tile_row = args.first + tile_group().y * TILE_ROWS;
     uint tile_column = args.first_column + tile_group().x * TILE_COLS;
-    uint row = gl_SubgroupID / WIDTH * ROWS * MATRIX_M; /* within the tile */
+    uint row = gl_SubgroupID / WIDTH % HEIGHT * ROWS * MATRIX_M; /* within the tile */
     uint column = gl_SubgroupID % WIDTH * COLS * MATRIX_N;
     uint slabs = (args.k + TILE_K - 1) / TILE_K;
     [[unroll]] for (uint i = 0; i < ROWS; i++)
@@ -293,7 +310,7 @@ void main()
         store_slab();
         barrier();
         load_slab(min(slab + 1, slabs - 1));
-        add_slab(row, column);
+        add_slab(row, column, gl_SubgroupID / (HEIGHT * WIDTH));
     }
     barrier();
     end_matrices(tile_row + row, tile_column + column);

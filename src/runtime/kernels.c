@@ -293,16 +293,40 @@ static void cut_height(struct tile *tile, uint32_t m, uint32_t lanes, uint32_t w
 }
 
 /* With this many invocations a unit hides the time that loads take: two to four subgroups on each
- * of its arithmetic units. Slices are for results that have fewer. */
+ * of its arithmetic units. Slices are for results that have fewer. Matrix units need half of them,
+ * because each of their instructions takes longer. */
 #define BUSY_INVOCATIONS 256
 /* A slice has at least this many values of K, because adding up the sums of slices takes about as
  * long as adding a few more products. */
 #define LEAST_SLICE 16
 
-/* Returns the bytes of shared memory in which slices add up their sums (matmul/slices.glsl). */
-static uint32_t slice_bytes(const struct tile *tile, uint32_t lanes)
+/* Returns the bytes of shared memory that shaders/matmul/matrices.glsl needs: for a slab, whose
+ * rows and columns are octets of 16 bytes, and in its place for fp32 sums. */
+static uint32_t matrices_shared_bytes(const struct kernel_span *span, const struct tile *tile)
 {
-    return tile->rows * tile->columns * (tile_slices(tile) + 1) * lanes * 4;
+    const uint32_t columns = tile->columns * tile->width * span->columns;
+    const uint32_t rows = tile->rows * tile_height(tile) * span->rows;
+    const uint32_t slab = (rows + columns) * (BLOCK / 8 * tile_slices(tile) + 1) * 16;
+    const uint32_t sums = tile->height * span->rows * columns * (uint32_t)sizeof(float);
+    return slab > sums ? slab : sums;
+}
+
+/* Returns the bytes in which slices add up their sums (matmul/slices.glsl), or those of matrices.
+ */
+static uint32_t shared_bytes(const struct kernel_span *span, const struct tile *tile)
+{
+    if (span->matrices)
+        return matrices_shared_bytes(span, tile);
+    if (tile_slices(tile) == 1)
+        return 0;
+    return tile->rows * tile->columns * (tile_slices(tile) + 1) * span->lanes * 4;
+}
+
+/* Tells whether slices can divide K: those of matrices are loaded together, BLOCK values of each.
+ */
+static bool divide_depth(uint32_t k, const struct kernel_span *span, uint32_t slices)
+{
+    return span->matrices ? k % (BLOCK * slices) == 0 : k >= LEAST_SLICE * slices;
 }
 
 /* Cuts a tile that divides K down to a result of m rows, n columns and depth k: to fewer columns if
@@ -315,31 +339,22 @@ static bool cut_slices(struct tile *tile, uint32_t m, uint32_t n, uint32_t k,
     while (tile->columns > 1 && down * divide_up(n, tile->columns * span->columns) < limits->units)
         tile->columns /= 2;
     const uint64_t groups = (uint64_t)down * divide_up(n, tile->columns * span->columns);
-    const uint64_t columns = groups * span->lanes, busy = BUSY_INVOCATIONS * limits->units;
+    const uint64_t columns = groups * span->lanes;
+    const uint64_t busy = BUSY_INVOCATIONS / (span->matrices ? 2 : 1) * limits->units;
     while (tile->height > 1 && tile->height / 2 * span->lanes >= limits->wave &&
            columns * tile->height / 2 >= busy)
         tile->height /= 2;
-    while (tile->height > 1 && (k < LEAST_SLICE * tile->height ||
-                                slice_bytes(tile, span->lanes) > limits->shared_bytes))
+    while (tile->height > 1 && (!divide_depth(k, span, tile->height) ||
+                                shared_bytes(span, tile) > limits->shared_bytes))
         tile->height /= 2;
     return columns < busy && tile->height > 1 && tile->height * span->lanes >= limits->wave;
-}
-
-/* Returns the bytes of shared memory that shaders/matmul/matrices.glsl needs: for a slab, whose
- * rows and columns are octets of 16 bytes, and in its place for fp32 sums. */
-static uint32_t matrices_shared_bytes(const struct kernel_span *span, const struct tile *tile)
-{
-    const uint32_t columns = tile->columns * tile->width * span->columns;
-    const uint32_t slab = (tile->rows * tile->height * span->rows + columns) * (BLOCK / 8 + 1) * 16;
-    const uint32_t sums = tile->height * span->rows * columns * (uint32_t)sizeof(float);
-    return slab > sums ? slab : sums;
 }
 
 static bool fits_workgroup(const struct gpu *gpu, const struct kernel_span *span,
                            const struct tile *tile)
 {
     const struct gpu_limits *limits = gpu_limits(gpu);
-    if (span->matrices && matrices_shared_bytes(span, tile) > limits->shared_bytes)
+    if (shared_bytes(span, tile) > limits->shared_bytes)
         return false;
     return span->lanes * tile->height * tile->width <= limits->invocations;
 }
@@ -424,6 +439,9 @@ static bool cut_tile(const struct gpu *gpu, const struct kernel_span *span,
     if (tile->walk == WALK_ONCE && (m > tile->rows * tile->height || n < WIDE))
         return false;
     if (tile->walk == WALK_SLICES) {
+        /* Matrices that are mostly empty are no faster than reading w. */
+        if (2 * tensor_rows(&graph->tensors[node->out]) < span->rows)
+            return false;
         cut_rows(tile, m);
         return cut_slices(tile, m, n, node_depth(graph, node), span, limits);
     }
@@ -441,7 +459,7 @@ static bool leaves_units_idle(const struct gpu *gpu, const struct kernel_span *s
     const struct tensor *out = &graph->tensors[node->out];
     const uint32_t down = divide_up(tensor_rows(out), tile->rows * span->rows * tile->height);
     const uint32_t columns = tile->columns * span->columns * tile->width;
-    return span->matrices &&
+    return span->matrices && tile->walk != WALK_SLICES &&
            (uint64_t)down * divide_up(tensor_columns(out), columns) < gpu_limits(gpu)->units;
 }
 
@@ -473,12 +491,13 @@ size_t kernels_add_choices(const struct gpu *gpu, const struct kernel *kernel,
 }
 
 /* With so many slices less than a quarter of the device would be busy without them, so that not
- * even matrix units are faster. */
+ * even matrix units are faster that do not divide K. */
 #define PREFERRED_SLICES 8
 
 static size_t find_rank(enum gpu_class class, const struct kernel_choice *choice)
 {
-    const bool preferred = tile_slices(&choice->tile) >= PREFERRED_SLICES;
+    const uint32_t least = choice->kernel->needs & CAP_COOPMAT16 ? 2 : PREFERRED_SLICES;
+    const bool preferred = tile_slices(&choice->tile) >= least;
     return order_rank(class, choice->kernel->shader, choice->listed_tile.rows,
                       choice->listed_tile.columns) +
            (preferred ? 0 : ORDER_RANKS);

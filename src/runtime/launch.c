@@ -44,8 +44,9 @@ static void set_tile_constants(struct launch *launch, const struct tile *tile,
     }
     for (int i = 0; i < 3; i++)
         dispatch_constant(launch, span->matrices[i]);
-    dispatch_constant(launch, tensor_columns(launch->in[0]) % BLOCK == 0);
+    dispatch_constant(launch, tensor_columns(launch->in[0]) % (BLOCK * tile_slices(tile)) == 0);
     dispatch_constant(launch, tensor_columns(launch->out) % 4 == 0);
+    dispatch_constant(launch, tile_slices(tile));
 }
 
 /* Launches the tiled loop of MATMUL and CONV over [M,K] and [K,N]: one dispatch per slice of w that

@@ -17,7 +17,7 @@
 
 #define GPU_BINDINGS 4
 #define GPU_PUSH_BYTES 128
-#define GPU_CONSTANTS 17
+#define GPU_CONSTANTS 18
 
 /* A device may have these optional capabilities. Each has its name here, and its text in `caps`, in
  * VKCLIP_DISABLE_CAPS and in VKCLIP_ENABLE_CAPS. */
