@@ -4,37 +4,39 @@
  * LAYERNORM_ROWS rows. COLSUM adds up these shares. The including file defines
  *     float workgroup_sum(float value)
  */
-layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
-layout(set = 0, binding = 1) readonly buffer Dy { XTYPE dy[]; };
-layout(set = 0, binding = 3) writeonly buffer Sums { float sums[]; };
-
 layout(push_constant) uniform Args { rows_args args; };
 
 #include "norm/normalized.glsl"
 
-float dgain[OWN], dbias[OWN];
+layout(set = 0, binding = 1) readonly buffer Dy { XTYPE dy[]; };
+layout(set = 0, binding = 1) readonly buffer Dy4 { XVEC4 dy4[]; };
+layout(set = 0, binding = 3) writeonly buffer Sums { float sums[]; };
+layout(set = 0, binding = 3) writeonly buffer Sums4 { vec4 sums4[]; };
+ROW_LOADER(dy)
+ROW_STORER(sums, float, vec4)
+
+vec4 dgain[OWN], dbias[OWN];
 
 void main()
 {
     uint groups = (args.rows + LAYERNORM_ROWS - 1) / LAYERNORM_ROWS;
     for (uint group = gl_WorkGroupID.x; group < groups; group += gl_NumWorkGroups.x) {
-        for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
-            if (in_row(i))
-                dgain[j] = dbias[j] = 0.0;
+        for (uint j = 0; j < OWN; j++)
+            dgain[j] = dbias[j] = vec4(0.0);
         uint end = min((group + 1) * LAYERNORM_ROWS, args.rows);
         for (uint row = group * LAYERNORM_ROWS; row < end; row++) {
             normalize_row(row * C);
-            for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
-                if (in_row(i)) {
-                    float value = float(dy[row * C + i]);
+            for (uint j = 0, quad = gl_LocalInvocationID.x; j < OWN; j++, quad += LANES)
+                if (in_row(quad)) {
+                    vec4 value = load_dy(row * C, quad);
                     dgain[j] += value * normalized[j];
                     dbias[j] += value;
                 }
         }
-        for (uint j = 0, i = gl_LocalInvocationID.x; j < OWN; j++, i += gl_WorkGroupSize.x)
-            if (in_row(i)) {
-                sums[2 * group * C + i] = dgain[j];
-                sums[(2 * group + 1) * C + i] = dbias[j];
+        for (uint j = 0, quad = gl_LocalInvocationID.x; j < OWN; j++, quad += LANES)
+            if (in_row(quad)) {
+                store_sums(2 * group * C, quad, dgain[j]);
+                store_sums((2 * group + 1) * C, quad, dbias[j]);
             }
     }
 }

@@ -3,21 +3,22 @@
  * Defines the loop of every variant of RMSNORM, one workgroup per row. The including file defines
  *     float workgroup_sum(float value)
  */
-layout(set = 0, binding = 0) readonly buffer X { XTYPE x[]; };
-layout(set = 0, binding = 1) readonly buffer Gain { XTYPE gain[]; };
-layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
-
-layout(push_constant) uniform Args { rows_args args; };
+#include "norm/kept.glsl"
 
 void main()
 {
     for (uint row = gl_WorkGroupID.x; row < args.rows; row += gl_NumWorkGroups.x) {
-        uint index = row * args.c;
-        float squares = 0.0;
-        for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x)
-            squares += float(x[index + i]) * float(x[index + i]);
-        float scale = 1.0 / sqrt(workgroup_sum(squares) / float(args.c) + args.epsilon);
-        for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x)
-            y[index + i] = XTYPE(float(x[index + i]) * scale * float(gain[i]));
+        uint first = row * C;
+        vec4 squares = vec4(0.0);
+        keep_row(first);
+        for (uint j = 0, quad = gl_LocalInvocationID.x; j < OWN; j++, quad += LANES)
+            if (in_row(quad)) {
+                vec4 values = row_quad(first, j, quad);
+                squares += values * values;
+            }
+        float scale = 1.0 / sqrt(workgroup_sum(add_up(squares)) / float(C) + args.epsilon);
+        for (uint j = 0, quad = gl_LocalInvocationID.x; j < OWN; j++, quad += LANES)
+            if (in_row(quad))
+                store_y(first, quad, row_quad(first, j, quad) * scale * load_gain(0, quad));
     }
 }

@@ -385,25 +385,23 @@ static struct rows_args set_rows_args(struct launch *launch, float epsilon, bool
     return args;
 }
 
-static int launch_LAYERNORM(struct launch *launch)
-{
-    return dispatch_rows(launch,
-                         set_rows_args(launch, launch->node->layernorm.epsilon, false).rows);
-}
-
-static int launch_RMSNORM(struct launch *launch)
-{
-    return launch_LAYERNORM(launch);
-}
-
-/* Launches a gradient of LAYERNORM. A workgroup takes several rows, because starting it takes as
- * long as computing one. */
-static int launch_row_sets(struct launch *launch, uint32_t rows_per_group)
+/* Launches a kernel of rows whose width is a constant, with `rows` rows per workgroup. */
+static int launch_row_sets(struct launch *launch, uint32_t rows)
 {
     struct rows_args args = set_rows_args(launch, launch->node->layernorm.epsilon, false);
     dispatch_row_workgroup(launch);
     dispatch_constant(launch, args.c);
-    return dispatch_row_groups(launch, divide_up(args.rows, rows_per_group));
+    return dispatch_row_groups(launch, divide_up(args.rows, rows));
+}
+
+static int launch_LAYERNORM(struct launch *launch)
+{
+    return launch_row_sets(launch, 1);
+}
+
+static int launch_RMSNORM(struct launch *launch)
+{
+    return launch_row_sets(launch, 1);
 }
 
 static int launch_LAYERNORM_SUMS(struct launch *launch)
@@ -411,6 +409,7 @@ static int launch_LAYERNORM_SUMS(struct launch *launch)
     return launch_row_sets(launch, LAYERNORM_ROWS);
 }
 
+/* A workgroup takes several rows, because starting it takes as long as computing one. */
 static int launch_LAYERNORM_GRAD(struct launch *launch)
 {
     return launch_row_sets(launch, 4);
