@@ -168,7 +168,7 @@ static void endless_losses_end(void **state)
     set_fault("LOSE", "attention_texel,attention");
     assert_int_equal(encode(found), VKCLIP_ELOST);
     assert_said("opened again");
-    assert_non_null(strstr(vkclip_last_error(), "attention"));
+    assert_non_null(strstr(vkclip_last_error(), "classtoken f32 f32"));
     assert_non_null(strstr(vkclip_last_error(), "lost"));
 }
 
@@ -359,7 +359,7 @@ static void submits_follow_the_speed(void **state)
         assert_true(gpu_submit_work(device->gpus[0], "unknown", 8) == limits->work / 8);
         known[i] = gpu_submit_work(device->gpus[0], row, 1);
         vkclip_close_device(&device);
-        encode_as_expected(0);
+        encode_as_expected(1e-5); /* A discrete GPU adds up in another order than a CPU. */
     }
     printf("%g operations of %s per submit at first, then %g\n", known[0], row, known[1]);
     assert_true(known[1] != known[0] && known[1] > 0);

@@ -287,8 +287,8 @@ static void training_in_host_memory(void **state)
 {
     (void)state;
     float device[4], host[4];
+    set_fault("VKCLIP_FAULT_DISCRETE", "1"); /* The type decides which kernels run. */
     train_two_steps(false, device);
-    set_fault("VKCLIP_FAULT_DISCRETE", "1");
     set_fault("VKCLIP_FAULT_ALLOCATE", "device");
     train_two_steps(false, host);
     assert_memory_equal(device, host, sizeof(device));
