@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes bench/ROOFLINE.md: roofline.py VKCLIP_BENCH >bench/ROOFLINE.md
+"""Writes bench/ROOFLINE.md: roofline.py VKCLIP_BENCH >bench/ROOFLINE.md. With --no-compilers after the program it leaves
+out what the compilers of GPUs say, which takes minutes.
 
 Work and bytes come from the models' own graphs (vkclip-bench graph), the peaks of the GPUs from what their
 makers publish, and the bounds of kernels from the assembly of the GPUs' compilers (third_party/drivers.sh). Every time in
@@ -24,15 +25,15 @@ Gpu = collections.namedtuple('Gpu', 'name driver fp32 fp16 matrix bandwidth sour
 GPUS = [
     Gpu('NVIDIA GeForce RTX 4090', 'ada', 82.6, 82.6, 165.2, 1008,
         "NVIDIA's Ada GPU architecture paper (matrix: dense, fp32 sums)",
-        '''`matmul_coopmat` with 2x2 matrices of 16x16 per subgroup and several subgroups per workgroup, because the matrix units give
-twice the fp32 rate and the products of batch 32 are beyond the ridge. Models in fp32 use `matmul_shared` 8x4x8, which suits
-subgroups of 32 and 48 KiB of shared memory. At batch 1 the products of ViT-B/32 wait for the weights, which every tile reads
+        '''`matmul_coopmat` 4x2x2x4, whose workgroup of eight subgroups computes 128x128 values, because the matrix units give
+twice the fp32 rate and the products of batch 32 are beyond the ridge. Models in fp32 use `matmul_shared` 8x8x8, which suits
+subgroups of 32 and 48 KiB of shared memory, or the same matrix units with `--compute f16`. At batch 1 the products of ViT-B/32 wait for the weights, which every tile reads
 once, so that q8 or q4 weights gain more than any tile. The level-2 cache of 72 MiB holds the activations of most batches, so that
 memory transfers little besides weights.'''),
     Gpu('AMD Radeon RX 7900 XTX', 'rdna3', 61.4, 122.8, 122.8, 960,
         "AMD's product page (fp16: packed, and by WMMA the same)",
         '''`matmul_coopmat` (WMMA, 16x16x16), which is as fast as packed fp16 and has its sums in fp32. Models in fp32 use
-`matmul_shared` 8x4x8: the doubled fp32 rate needs pairs of independent instructions, which 32 sums per invocation give. Texel
+`matmul_shared` 8x8x8: the doubled fp32 rate needs pairs of independent instructions, which 64 sums per invocation give. Texel
 and storage loads go through the same cache, so `matmul_texel` has no advantage. Subgroups are 32 or 64 wide.'''),
     Gpu('Intel Arc A770 (16 GB)', None, 17.2, 34.4, 137.6, 560,
         "Intel's product page and Xe-HPG white paper: 32 Xe cores of 128 fp32 lanes and 16 XMX of 128 fp16 operations per clock, at "
@@ -43,14 +44,14 @@ matrices where registers are short. Models in fp32 use `matmul_subgroup` 16x4, w
 subgroup of 8 or 16 and need no barrier.'''),
     Gpu('Qualcomm Adreno X1-85', 'adreno740', 4.6, 9.2, None, 135,
         "Qualcomm's Snapdragon X Elite brief (fp16: twice fp32, as its fp16 lanes)",
-        '''`matmul_texel` 16x4x8, because textures have a cache and a path of their own. `matmul_shared` is second, because a workgroup
-has few subgroups of 64 or 128. fp16 storage halves the traffic. Sums stay in fp32, so the faster fp16 arithmetic is not used, and
-work is the limit. Pipelines with many registers may fail to build there; then the next variant or a smaller tile is used.'''),
+        '''`matmul_texel` 8x4x8 in fp32, because textures have a cache and a path of their own. In fp16 `matmul_packed_texel` 4x4x8, which
+multiplies in fp16 and adds short sums of 16 products to sums in fp32; the limits above leave out that fp16 arithmetic. Pipelines
+with many registers may fail to build there; then the next variant or a smaller tile is used.'''),
     Gpu('Arm Immortalis-G715 MC11', None, 2.76, 5.5, None, 68,
         "Arm's and MediaTek's Dimensity 9200 pages: 11 cores of 128 multiply-adds per clock at 0.981 GHz (fp16: twice), LPDDR5X-8533 of "
         '64 bits',
-        '''`matmul` 4x4x8 or `matmul_texel` 8x4x8. Shared memory is ordinary cached memory there, so that staging data in it adds traffic,
-and more than 32 registers halve the number of threads in flight, which favours small tiles. Subgroups are 16 wide. At batch 1
+        '''`matmul` 4x4x8 in fp32, `matmul_packed_texel` 4x2x8 in fp16. Shared memory is ordinary cached memory there, so that staging
+data in it adds traffic, and more than 32 registers halve the number of threads in flight, which favours small tiles. Subgroups are 16 wide. At batch 1
 ViT-B/32 waits for memory in fp32, and not with f16 or q8 weights.'''),
 ]
 MODELS = [('ViT-B-32', 'image', 'ViT-B/32'), ('ViT-B-16', 'image', 'ViT-B/16'), ('ViT-L-14', 'image', 'ViT-L/14'),
@@ -175,7 +176,8 @@ def print_bounds(program):
         for gpu, found in zip(gpus, bounds):
             kernel, tile, share, busiest, matrix = found.get(key, ('', '', 0, '', False))
             peak = gpu.matrix if matrix else gpu.fp32
-            cells.append(f' `{kernel}` {tile}: {100 * share:.0f} %, {show(share * peak)} TFLOP/s, {busiest} |' if kernel else ' |')
+            name = f'`{kernel}`' + (f' {tile}' if tile != '0x0x0' else '')
+            cells.append(f' {name}: {100 * share:.0f} %, {show(share * peak)} TFLOP/s, {busiest} |' if kernel else ' |')
         print(f'| {key[0]} {key[1]} {key[2]} |' + ''.join(cells))
 
 
@@ -209,21 +211,24 @@ The ridge is the number of FLOP per byte above which work is the limit instead o
 At batch 1 a product of 50 rows does at most 50 operations per byte of fp16 weights, whatever the kernel. Only fewer bytes
 help, which is the purpose of q8 and q4 weights. At batch 32 the tile decides: a tile of R rows and C columns does R C / (R + C)
 multiply-adds per value loaded. So the cache or shared memory must deliver one value per 2.7 multiply-adds to a tile of 8x4, and
-one value per 21 multiply-adds to a workgroup's tile of 64x32 in shared memory.
-
+one value per 64 multiply-adds to a workgroup's tile of 128x128 in shared memory.''')
+    if '--no-compilers' not in sys.argv:
+        print('''
 ## What the kernels can reach
 
-Where nothing was measured, these variants and tiles are chosen for the largest products of ViT-B/32 and RN50 at batch 8. The
+Where nothing was measured, these variants and tiles are chosen for the largest results of ViT-B/32 and RN50 at batch 8. The
 share is what the busiest unit leaves of the peak (of matrix units where the variant uses them, else of fp32) when the
 instructions of the innermost loop are added up as the driver's compiler wrote them; [loops.py](loops.py) has the cycles
-of each and says what it leaves out. No compiler of the other two GPUs runs without them.
+of each and says what it leaves out. Loops that lie in another one count once, so that shares of ATTENTION are too low. No
+compiler of the other two GPUs runs without them.
 ''')
-    print_bounds(sys.argv[1])
+        print_bounds(sys.argv[1])
     print('''
 ## Which variant and tile
 
 Where several variants fit, vkclip measures them on the device; `vkclip devices --tuning` lists its choices. The choices below
-are expected from the makers' published facts and were not measured, because none of these five GPUs was available.
+are expected from the makers' published facts and from what the compilers say, and were not measured, because none of these five
+GPUs was available.
 ''')
     for gpu in GPUS:
         print(f'**{gpu.name}**: {gpu.rows}\n')
