@@ -10,7 +10,7 @@
 #include "train/parameters.h"
 
 static const struct pass_tensors no_tensors = {
-    .towers = {{-1, -1, -1, -1, -1, -1}, {-1, -1, -1, -1, -1, -1}},
+    .towers = {{-1, -1, -1, -1, -1, -1, -1}, {-1, -1, -1, -1, -1, -1, -1}},
     .sorted_ids = {-1, -1},
     .features = {-1, -1},
     .gradients = {-1, -1},
