@@ -252,7 +252,8 @@ int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *cod
                                       .caps = caps,
                                       .count = count,
                                       .next = gpu->pipelines};
-    memcpy(pipeline->constants, constants, 4 * count);
+    if (count) /* Without constants they may be NULL. */
+        memcpy(pipeline->constants, constants, 4 * count);
     gpu->pipelines = pipeline;
     return VKCLIP_OK;
 }
