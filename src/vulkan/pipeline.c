@@ -252,8 +252,7 @@ int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *cod
                                       .caps = caps,
                                       .count = count,
                                       .next = gpu->pipelines};
-    if (count) /* Without constants they may be NULL. */
-        memcpy(pipeline->constants, constants, 4 * count);
+    memcpy(pipeline->constants, constants, 4 * count);
     gpu->pipelines = pipeline;
     return VKCLIP_OK;
 }
