@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Defines the loop of the variants of ATTENTION and ATTENTION_MASKED that take any shape on any device, or read texels.
- * An invocation computes one query of one head with the running softmax of Milakov and Gimelshein 2018, so that no T x T matrix is
- * kept. It takes KEYS keys at a time: q and the sums are then read, written and scaled once for all of them.
+ * An invocation computes one query of one head with the running softmax of Milakov and Gimelshein 2018, so that no T x T
+ * matrix is kept. It takes KEYS keys at a time: q and the sums are then read, written and scaled once for all of them.
  */
 #include "attention/score.glsl"
 

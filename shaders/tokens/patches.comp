@@ -9,7 +9,7 @@
 #include "common.glsl"
 
 layout(constant_id = 3) const uint SIZE = 2; /* pixels along each side of a picture */
-layout(constant_id = 4) const uint PATCH = 1; /* and of a patch */
+layout(constant_id = 4) const uint PATCH = 1; /* pixels along each side of a patch */
 layout(constant_id = 5) const uint CHANNELS = 4;
 layout(constant_id = 6) const uint BYTES = 1;
 

@@ -184,7 +184,8 @@ static bool texels_fit(const struct gpu *gpu, const struct graph *graph, const s
 
 /* Tells whether a variant that divides heads into tiles takes heads of a width: as wide as those of
  * all models. Without matrices it needs the 16 KiB of shared memory at most that every device has.
- */
+ * With them it needs the arrays of attention/matrices.glsl: rows of halves, and per query 36
+ * scores, 40 weights and a factor. */
 static bool heads_fit(const struct gpu *gpu, const struct kernel *kernel, uint32_t width)
 {
     const struct gpu_limits *limits = gpu_limits(gpu);
@@ -527,8 +528,10 @@ size_t kernels_choices(const struct gpu *gpu, const struct graph *graph, const s
 
 void kernels_tile_name(const struct tile *tile, char name[TILE_NAME])
 {
-    static const char *const walks[] = {
-        [WALK_COLUMNS] = "columns", [WALK_ROWS] = "rows", [WALK_ONCE] = "columns", "slices"};
+    static const char *const walks[] = {[WALK_COLUMNS] = "columns",
+                                        [WALK_ROWS] = "rows",
+                                        [WALK_ONCE] = "columns",
+                                        [WALK_SLICES] = "slices"};
     char width[16] = "";
     if (tile->width > 1)
         snprintf(width, sizeof(width), "x%u", tile->width);

@@ -556,7 +556,8 @@ static int choose_known(const struct tuner *tuner, const struct graph *graph,
     if (!count)
         return VKCLIP_OK;
     /* What is the fastest for many rows says nothing of a node with a tile for few rows. */
-    const bool alone = choices[0].tile.walk >= WALK_ONCE;
+    const enum walk walk = choices[0].tile.walk;
+    const bool alone = walk == WALK_ONCE || walk == WALK_SLICES;
     const char *known = sample_key(graph, node, key) ? known_choice(tuner, key, alone) : NULL;
     *choice = choices[find_choice(choices, count, known)];
     return VKCLIP_OK;
