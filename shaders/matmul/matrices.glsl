@@ -271,8 +271,9 @@ void sums_barrier()
         subgroupBarrier();
 }
 
-/* Adds up the sums of the slices in their order, and stores them. The slabs' memory takes a row of the subgroup's matrices at a time, from which each invocation
- * stores quads of neighbouring columns: the device's memory gets wider accesses than from the matrices themselves. */
+/* Adds up the sums of the slices in their order, and stores them. The slabs' memory takes a row of the subgroup's
+ * matrices at a time, from which each invocation stores quads of neighbouring columns: the device's memory gets wider
+ * accesses than from the matrices themselves. */
 void end_matrices(uint row, uint column)
 {
     const uint quads = COLS * MATRIX_N / 4; /* in a row of the matrices */
