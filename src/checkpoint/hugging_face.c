@@ -57,9 +57,10 @@ static void read_image(const struct section *section, struct config *config)
 }
 
 /* Reads a T5, mT5 or UMT5, of which only the encoder counts. */
-static void read_t5(const struct section *section, const char *type, struct config *config)
+static void read_t5(const struct section *section, struct config *config)
 {
     struct config_tower *tower = &config->text;
+    const char *type = section_text(section, "model_type");
     const bool first = !strcmp(type, "t5"); /* Defaults are those of each class in transformers. */
     const char *mlp = section_text(section, "feed_forward_proj");
     tower->kind = KIND_T5;
@@ -91,14 +92,55 @@ static struct section find_tower(const struct section *root, const char *older, 
     return section_child(root, section_get(root, older) ? older : name);
 }
 
+static void read_clip(const struct section *root, struct config *config)
+{
+    struct section text = find_tower(root, "text_config_dict", "text_config");
+    struct section image = find_tower(root, "vision_config_dict", "vision_config");
+    config->image.projection = config->text.projection = true;
+    read_text(&text, config);
+    read_image(&image, config);
+}
+
+/* The kinds of models, by their model_type. */
+static const struct {
+    const char *type;
+    void (*read)(const struct section *root, struct config *config);
+} readers[] = {
+    {"clip", read_clip},
+    {"clip_text_model", read_text},
+    {"clip_vision_model", read_image},
+    {"t5", read_t5},
+    {"mt5", read_t5},
+    {"umt5", read_t5},
+};
+
+/* Returns the index of a type's reader, or the number of readers if there is none. */
+static size_t find_reader(const char *type)
+{
+    size_t i = 0;
+    while (i < ARRAY_COUNT(readers) && strcmp(type, readers[i].type))
+        i++;
+    return i;
+}
+
 bool hugging_face_is_config(const char *path)
 {
     struct document document;
     struct section root = document_open(path, &document);
-    const char *type = json_string_value(section_get(&root, "model_type"));
-    const bool is_clip = type && !strncmp(type, "clip", 4);
+    const size_t reader = find_reader(section_text(&root, "model_type"));
     document_close(&document);
-    return is_clip;
+    return reader < ARRAY_COUNT(readers);
+}
+
+/* Lists the known types for a message. */
+static const char *list_types(char list[256])
+{
+    size_t length = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(readers); i++) {
+        const char *separator = i ? i + 1 < ARRAY_COUNT(readers) ? ", " : " or " : "";
+        length += (size_t)snprintf(list + length, 256 - length, "%s%s", separator, readers[i].type);
+    }
+    return list;
 }
 
 int hugging_face_read(const char *path, struct config *config)
@@ -106,28 +148,17 @@ int hugging_face_read(const char *path, struct config *config)
     struct document document;
     struct section root = document_open(path, &document);
     const char *type = section_text(&root, "model_type");
+    const size_t reader = find_reader(type);
+    char list[256];
     config->family = VKCLIP_FAMILY_HF;
-    config->image.projection = config->text.projection = !strcmp(type, "clip");
     if (section_get(&root, "quantization_config"))
         section_refuse(&root, "quantization_config", "none");
     config->image_embed_dim = config->text_embed_dim = section_size(&root, "projection_dim", 512);
-    if (!strcmp(type, "clip")) {
-        struct section text = find_tower(&root, "text_config_dict", "text_config");
-        struct section image = find_tower(&root, "vision_config_dict", "vision_config");
-        read_text(&text, config);
-        read_image(&image, config);
-    } else if (!strcmp(type, "clip_text_model")) {
-        read_text(&root, config);
-    } else if (!strcmp(type, "clip_vision_model")) {
-        read_image(&root, config);
-    } else if (!strcmp(type, "t5") || !strcmp(type, "mt5") || !strcmp(type, "umt5")) {
-        read_t5(&root, type, config);
-    } else if (!document.error) {
-        document.error = error_fail(VKCLIP_EUNSUPPORTED,
-                                    "%s: model_type: expected clip, clip_text_model, "
-                                    "clip_vision_model, t5, mt5 or umt5, found %s",
-                                    path, *type ? type : "none");
-    }
+    if (reader < ARRAY_COUNT(readers))
+        readers[reader].read(&root, config);
+    else if (!document.error)
+        document.error = error_fail(VKCLIP_EUNSUPPORTED, "%s: model_type: expected %s, found %s",
+                                    path, list_types(list), *type ? type : "none");
     return document_close(&document);
 }
 

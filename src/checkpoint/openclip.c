@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "checkpoint/json.h"
+#include "checkpoint/timm.h"
 #include "model/resnet.h"
 
 #include <string.h>
@@ -211,7 +212,9 @@ static void read_model(const struct section *section, struct config *config)
         quick ? VKCLIP_ACTIVATION_QUICK_GELU : VKCLIP_ACTIVATION_GELU;
     /* OpenCLIP always writes two towers; `vkclip convert` also writes configurations of one. */
     struct section image = section_child(section, "vision_cfg");
-    if (image.object)
+    if (image.object && timm_is_tower(&image))
+        timm_read(&image, config);
+    else if (image.object)
         read_image(&image, config);
     struct section text = section_child(section, "text_cfg");
     if (text.object)

@@ -29,12 +29,23 @@ enum tower_kind {
         KIND_COUNT
 };
 
+/* Says what of a tower's tokens the embedding is made of. */
+enum pooling {
+    POOL_DEFAULT, /* a picture's class token; the token at which a text ends */
+    POOL_FIRST,
+    POOL_LAST, /* the last one of the context, which most texts fill with padding */
+    POOL_MEAN  /* the mean of the patches, or of a text's tokens without the padding */
+};
+
 struct config_tower {
     enum tower_kind kind;
-    bool projection; /* whether a matrix without bias maps the pooled token to the embedding */
+    bool projection; /* whether a matrix maps the pooled token to the embedding */
     uint32_t width, layers, heads, mlp;
     enum vkclip_activation activation;
-    float epsilon; /* added to the variance in LayerNorm */
+    float epsilon;        /* added to the variance in LayerNorm */
+    bool projection_bias; /* whether a bias is added to the projection's product */
+    bool bidirectional;   /* Tokens of a text attend to later ones too, and to the padding. */
+    enum pooling pooling;
     /* Only T5 has these. */
     uint32_t head_width; /* width / heads elsewhere */
     bool gated;          /* The MLP multiplies its activations by other products of its input. */
@@ -58,6 +69,8 @@ struct config {
     int32_t eos_token_id; /* A text ends at its first such id; -1: at its largest id. */
     int32_t pad_token_id; /* used only if the tokenizer's own files name none */
     float logit_scale;    /* exp of the stored value; 1 if there is none */
+    bool sigmoid;         /* Each pair of a picture and a text has a probability of its own: */
+    float logit_bias;     /* sigmoid(logit_scale cos + logit_bias), as in SigLIP. */
     float image_mean[3], image_std[3];
     bool rgb_first; /* Pictures are converted to RGB before the resize, as Hugging Face does. */
     char *tokenizer_path; /* NULL: no vocabulary was found beside the checkpoint */

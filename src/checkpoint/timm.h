@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The image towers that OpenCLIP takes from timm, by the names that timm gives them. A published
+ * configuration has little more than the name, from which the number of heads and the settings of
+ * the family follow; the sizes that `timm_model_kwargs` states have precedence, and sizes that
+ * neither has are read from the tensors.
+ */
+#ifndef VKCLIP_CHECKPOINT_TIMM_H
+#define VKCLIP_CHECKPOINT_TIMM_H
+
+#include "checkpoint/json.h"
+#include "model/config.h"
+
+/* Tells whether a `vision_cfg` describes a tower of timm. */
+bool timm_is_tower(const struct section *vision);
+/* Reads such a `vision_cfg`. */
+void timm_read(const struct section *vision, struct config *config);
+
+#endif
