@@ -59,6 +59,15 @@ struct attention_args { /* ATTENTION, ATTENTION_MASKED, ATTENTION_GRAD */
     uint first; /* the item that this dispatch begins with */
 };
 
+/* One item has at most this many queries, of which POOL_GRAD keeps sums in shared memory. */
+#define POOL_QUERIES 1024
+
+struct pool_args { /* POOL, POOL_GRAD */
+    uint t, c, queries;
+    float scale;
+    uint first; /* the item that this dispatch begins with */
+};
+
 /* A quarter of a RELATIVE table's buckets are for ranges of distances; this many at most. */
 #define RELATIVE_STEPS 16
 
@@ -90,6 +99,7 @@ struct embedding_args {
 
 struct classtoken_args {
     uint b, p, c;
+    uint tokens; /* class tokens: 1 or 0 */
 };
 
 struct select_args {

@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 /* SPDX-License-Identifier: MIT
  *
- * CLASSTOKEN puts the class token before the patches and adds the positions, as ViT does in clip/model.py.
+ * CLASSTOKEN puts the class token, if there is one, before the patches and adds the positions, as ViT does in
+ * clip/model.py.
  */
 #include "common.glsl"
 
@@ -16,12 +17,12 @@ layout(push_constant) uniform Args { classtoken_args args; };
 void main()
 {
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
-    uint t = args.p + 1;
+    uint t = args.p + args.tokens;
     for (uint i = gl_GlobalInvocationID.x; i < args.b * t * args.c; i += all) {
         uint channel = i % args.c, position = i / args.c % t, item = i / args.c / t;
-        float value = position == 0
+        float value = position < args.tokens
                           ? float(token[channel])
-                          : float(x[(item * args.p + position - 1) * args.c + channel]);
+                          : float(x[(item * args.p + position - args.tokens) * args.c + channel]);
         y[i] = XTYPE(value + float(positions[position * args.c + channel]));
     }
 }

@@ -173,6 +173,24 @@ static void grad_ATTENTION(struct backward *b, struct node n, int dy)
     give_node(b, n.in[0], node);
 }
 
+/* Every item has a share in the gradient of the queries. */
+static void grad_POOL(struct backward *b, struct node n, int dy)
+{
+    struct graph *graph = b->graph;
+    struct node node = {.op = OP_POOL_GRAD, .in = {n.in[0], n.in[1], dy}, .pool = n.pool};
+    if (b->needed[n.in[1]])
+        give_node(b, n.in[1], node);
+    if (!b->needed[n.in[0]])
+        return;
+    const struct tensor y = *get_tensor(b, dy), q = *get_tensor(b, n.in[0]);
+    node.pool.queries = true;
+    const int shares = graph_append(graph, NULL, node, y.rank, y.shape);
+    node = (struct node){
+        .op = OP_COLSUM, .in = {shares, -1, -1}, .colsum.pitch = (uint32_t)tensor_elements(&q)};
+    const int sum = graph_append(graph, NULL, node, q.rank, q.shape);
+    give_gradient(b, n.in[0], q.type == TYPE_F32 ? sum : graph_cast(graph, sum, q.type));
+}
+
 static void grad_LAYERNORM(struct backward *b, struct node n, int dy)
 {
     struct graph *graph = b->graph;
@@ -212,6 +230,12 @@ static void grad_CLASSTOKEN(struct backward *b, struct node n, int dy)
 {
     const struct tensor *y = get_tensor(b, dy);
     uint32_t items = y->shape[0], c = tensor_columns(y);
+    if (n.in[1] < 0) {
+        sum_items(b, dy, n.in[2]);
+        if (b->needed[n.in[0]])
+            give_gradient(b, n.in[0], dy);
+        return;
+    }
     grad_sum_rows(b->graph, (struct grad_rows){dy, items, c, y->shape[1] * c, 0}, n.in[1]);
     sum_items(b, dy, n.in[2]);
     if (b->needed[n.in[0]])
@@ -333,6 +357,7 @@ static void (*const rules[OP_COUNT])(struct backward *b, struct node n, int dy) 
     [OP_SELECT] = grad_SELECT,       [OP_NORMALIZE] = grad_NORMALIZE,
     [OP_ACTIVATE] = grad_ACTIVATE,   [OP_ADD] = grad_ADD,
     [OP_BATCHNORM] = grad_BATCHNORM, [OP_CAST] = grad_CAST,
+    [OP_POOL] = grad_POOL,
 };
 
 /* ---- The pass -------------------------------------------------------------------------------- */
@@ -448,6 +473,19 @@ static void mark_needed(struct backward *b, size_t first, size_t last)
     }
 }
 
+/* Adds the gradients of weights that nodes have read as they read activations, such as a learned
+ * query that is projected. */
+static void sum_read_weights(struct backward *b)
+{
+    for (size_t t = 0; t < b->capacity && t < b->graph->tensor_count && !b->graph->error; t++) {
+        const int gradient = b->gradients[t];
+        if (gradient < 0 || b->graph->tensors[t].role != ROLE_WEIGHT)
+            continue;
+        const uint32_t elements = (uint32_t)tensor_elements(get_tensor(b, gradient));
+        grad_sum_rows(b->graph, (struct grad_rows){gradient, 1, elements, elements, 0}, (int)t);
+    }
+}
+
 struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds,
                                  size_t count, bool recompute)
 {
@@ -468,6 +506,7 @@ struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct
             apply_rule(&b, &node);
         last = segment ? begin : last - 1;
     }
+    sum_read_weights(&b);
     free(b.gradients);
     free(b.needed);
     return b.inputs;

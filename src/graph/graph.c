@@ -443,6 +443,21 @@ int graph_attention_masked(struct graph *graph, const char *name, int qkv, int m
     return graph_append(graph, name, node, 3, shape);
 }
 
+int graph_pool(struct graph *graph, const char *name, int q, int kv, uint32_t heads)
+{
+    if (graph->error || q < 0 || !has_rank(graph, kv, 3) || !heads ||
+        graph->tensors[kv].shape[2] != 2 * tensor_columns(&graph->tensors[q]) ||
+        tensor_columns(&graph->tensors[q]) % heads ||
+        tensor_rows(&graph->tensors[q]) > POOL_QUERIES)
+        return shape_error(graph, OP_POOL, name,
+                           "q [..,C] of at most 1024 rows, kv [B,T,2C], C of whole heads");
+    const struct tensor *queries = &graph->tensors[q];
+    const uint32_t shape[] = {graph->tensors[kv].shape[0], tensor_rows(queries),
+                              tensor_columns(queries)};
+    struct node node = {.op = OP_POOL, .in = {q, kv, -1}, .pool.heads = heads};
+    return graph_append(graph, name, node, 3, shape);
+}
+
 int graph_relative(struct graph *graph, const char *name, int table, uint32_t tokens,
                    uint32_t farthest)
 {
@@ -522,7 +537,7 @@ int graph_patches(struct graph *graph, const char *name, int pictures, int value
     for (unsigned i = 0; i + 1 < rank; i++)
         rows *= shape[i];
     if (graph->error || pictures < 0 || !are_pictures(graph, pictures, values, size) || !patch ||
-        size % patch || shape[0] != graph->tensors[pictures].shape[0] ||
+        shape[0] != graph->tensors[pictures].shape[0] || !rows ||
         rows != (uint64_t)shape[0] * (size / patch) * (size / patch) ||
         shape[rank - 1] % (patch * patch) || shape[rank - 1] < 3 * patch * patch)
         return shape_error(graph, OP_PATCHES, name,
@@ -533,13 +548,15 @@ int graph_patches(struct graph *graph, const char *name, int pictures, int value
 
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions)
 {
-    if (graph->error || !has_rank(graph, x, 3) || !has_rank(graph, positions, 2) ||
-        !is_vector(graph, token, graph->tensors[x].shape[2]) ||
-        graph->tensors[positions].shape[0] != graph->tensors[x].shape[1] + 1 ||
-        graph->tensors[positions].shape[1] != graph->tensors[x].shape[2])
-        return shape_error(graph, OP_CLASSTOKEN, name, "x [B,P,C], token [C], positions [P+1,C]");
+    const uint32_t tokens = token >= 0;
+    if (graph->error || !has_rank(graph, x, 3) || positions < 0 ||
+        (tokens && !is_vector(graph, token, graph->tensors[x].shape[2])) ||
+        tensor_rows(&graph->tensors[positions]) != graph->tensors[x].shape[1] + tokens ||
+        tensor_columns(&graph->tensors[positions]) != graph->tensors[x].shape[2])
+        return shape_error(graph, OP_CLASSTOKEN, name,
+                           "x [B,P,C], token [C] or none, positions [..,C] of all tokens");
     const uint32_t *s = graph->tensors[x].shape;
-    uint32_t shape[] = {s[0], s[1] + 1, s[2]};
+    uint32_t shape[] = {s[0], s[1] + tokens, s[2]};
     struct node node = {.op = OP_CLASSTOKEN, .in = {x, token, positions}};
     return graph_append(graph, name, node, 3, shape);
 }
@@ -682,111 +699,5 @@ void graph_pack(struct graph *graph, enum type type)
             continue;
         struct tensor *w = &graph->tensors[node->in[1]];
         w->type = type == TYPE_Q4 && w->delicate ? TYPE_Q8 : type;
-    }
-}
-
-double node_work(const struct graph *graph, const struct node *node)
-{
-    const struct tensor *out = &graph->tensors[node->out];
-    double elements = (double)tensor_elements(out);
-    if (node->op == OP_MATMUL)
-        return 2 * elements * tensor_columns(&graph->tensors[node->in[0]]);
-    if (node->op == OP_CONV)
-        return 2 * elements * 9 * tensor_columns(&graph->tensors[node->in[0]]);
-    if (node->op == OP_ATTENTION || node->op == OP_ATTENTION_MASKED)
-        return 4 * elements * out->shape[1];
-    if (node->op == OP_OUTER)
-        return 2 * elements * tensor_rows(&graph->tensors[node->in[0]]);
-    if (node->op == OP_COLSUM || node->op == OP_SUMSQ || node->op == OP_ATTENTION_DELTA ||
-        node->op == OP_MAXIMA)
-        return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]);
-    if (node->op == OP_ATTENTION_GRAD)
-        return 6 * (double)tensor_elements(&graph->tensors[node->in[0]]) * out->shape[1];
-    return 8 * elements;
-}
-
-static void dump_tensor(FILE *file, const struct graph *graph, int index)
-{
-    const struct tensor *tensor = &graph->tensors[index];
-    fprintf(file, "%s[", tensor->name);
-    for (unsigned i = 0; i < tensor->rank; i++)
-        fprintf(file, "%s%u", i ? "," : "", tensor->shape[i]);
-    fprintf(file, "]");
-}
-
-static const char *activation_name(enum vkclip_activation activation)
-{
-    static const char *const names[] = {[VKCLIP_ACTIVATION_AUTO] = "",
-                                        [VKCLIP_ACTIVATION_QUICK_GELU] = " quick_gelu",
-                                        [VKCLIP_ACTIVATION_GELU] = " gelu",
-                                        [VKCLIP_ACTIVATION_GELU_TANH] = " gelu_tanh",
-                                        [VKCLIP_ACTIVATION_RELU] = " relu"};
-    return names[activation];
-}
-
-void node_options(const struct node *node, char text[NODE_OPTIONS])
-{
-    switch (node->op) {
-    case OP_MATMUL:
-        snprintf(text, NODE_OPTIONS, "%s%s%s", activation_name(node->matmul.activation),
-                 node->matmul.slope ? " slope" : "", node->matmul.relu ? " relu" : "");
-        break;
-    case OP_CONV:
-        snprintf(text, NODE_OPTIONS, " stride=%u%s", node->conv.stride,
-                 node->conv.relu ? " relu" : "");
-        break;
-    case OP_AVGPOOL:
-    case OP_AVGPOOL_GRAD:
-        snprintf(text, NODE_OPTIONS, " size=%u", node->avgpool.size);
-        break;
-    case OP_PATCHES:
-        snprintf(text, NODE_OPTIONS, " size=%u patch=%u", node->patches.size, node->patches.patch);
-        break;
-    case OP_ATTENTION_MASKED:
-        snprintf(text, NODE_OPTIONS, " heads=%u scale=%g%s", node->attention.heads,
-                 (double)node->attention.scale, node->attention.causal ? " causal" : "");
-        break;
-    case OP_RELATIVE:
-        snprintf(text, NODE_OPTIONS, " farthest=%u", node->relative.farthest);
-        break;
-    case OP_GATE:
-        snprintf(text, NODE_OPTIONS, "%s", activation_name(node->gate.activation));
-        break;
-    case OP_ATTENTION:
-    case OP_ATTENTION_GRAD:
-        snprintf(text, NODE_OPTIONS, " heads=%u%s", node->attention.heads,
-                 node->attention.causal ? " causal" : "");
-        break;
-    case OP_ACTIVATE:
-    case OP_ACTIVATE_GRAD:
-        snprintf(text, NODE_OPTIONS, "%s%s", activation_name(node->activate.activation),
-                 node->activate.relu ? " relu" : "");
-        break;
-    case OP_BATCHNORM:
-        snprintf(text, NODE_OPTIONS, "%s", node->batchnorm.relu ? " relu" : "");
-        break;
-    default:
-        *text = 0;
-        break;
-    }
-}
-
-void graph_dump(const struct graph *graph, FILE *file)
-{
-    for (size_t i = 0; i < graph->node_count; i++) {
-        const struct node *node = &graph->nodes[i];
-        char options[NODE_OPTIONS];
-        dump_tensor(file, graph, node->out);
-        fprintf(file, " = %s", op_name(node->op));
-        for (int j = 0; j < NODE_INPUTS; j++)
-            if (node->in[j] >= 0) {
-                fprintf(file, " ");
-                dump_tensor(file, graph, node->in[j]);
-            }
-        node_options(node, options);
-        fprintf(file, "%s", options);
-        if (node->residual)
-            fprintf(file, " += %s", graph->tensors[graph->tensors[node->out].storage].name);
-        fprintf(file, "\n");
     }
 }

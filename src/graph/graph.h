@@ -26,6 +26,8 @@
     X(ATTENTION_MASKED) /* qkv [B,T,3C], mask [B,T] or none, bias [heads,2T-1] or none ->         \
                          * softmax(q kT scale + bias at key - query) v [B,T,C] over the keys that \
                          * the mask allows; without one it weighs all keys alike */               \
+    X(POOL)       /* q [..,C] of Q rows, kv [B,T,2C] -> softmax(q kT / sqrt(d)) v [B,Q,C], where  \
+                   * all items have the same queries */                                           \
     X(RELATIVE)   /* table [V,heads] -> row of the bucket of every distance -T < d < T, as bias   \
                    * [heads,2T-1] (Raffel et al. 2020, section 2.1) */                            \
     X(LAYERNORM)  /* x [..,C], gain [C], bias [C] -> [..,C] */                                    \
@@ -34,7 +36,8 @@
     X(EMBEDDING)  /* ids [B,T], table [V,C], positions [T,C] -> table[ids] + positions [B,T,C] */ \
     X(PATCHES)    /* pictures [B,3,S,S], or RGB bytes [B,S,S,3] in words [B,n] and their values   \
                    * [3,256] -> patches [B,..,C p p], of which colours after the third are 0 */   \
-    X(CLASSTOKEN) /* x [B,P,C], token [C], positions [P+1,C] -> token, then x; + positions */     \
+    X(CLASSTOKEN) /* x [B,P,C], token [C] or none, positions [..,C] of P+1 rows, or of P without  \
+                   * a token -> token, then x; + positions */                                     \
     X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> mean of x, then x; + positions */ \
     X(SELECT)     /* x [B,T,C], rows [B] or none (row 0) -> [B,C] */                              \
     X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */                                              \
@@ -58,6 +61,7 @@
     X(LAYERNORM_GRAD)  /* x [..,C], gain, dy -> dx, ->> */                                         \
     X(ATTENTION_DELTA) /* y, dy [B,T,C] -> y.dy in ATTENTION's stats [B,T,heads,2] */              \
     X(ATTENTION_GRAD)  /* qkv, dy, stats -> dqkv [B,T,3C] */                                       \
+    X(POOL_GRAD)       /* q, kv, dy [B,Q,C] -> dkv [B,T,2C], or each item's share of dq [B,Q,C] */ \
     X(EMBEDDING_GRAD)  /* dy [B,T,C], order [BT], runs [BT+1,2] (see grad_sort_ids) ->> dtable     \
                         * [V,C] */                                                                 \
     X(CLASSTOKEN_GRAD) /* dy [B,P+1,C] -> dx [B,P,C] */                                            \
@@ -165,6 +169,10 @@ struct node {
             bool causal;
             float scale; /* 0: 1 / sqrt(d) */
         } attention;     /* ATTENTION, ATTENTION_MASKED, ATTENTION_GRAD */
+        struct {
+            uint32_t heads;
+            bool queries; /* POOL_GRAD: the result is dq, not dkv */
+        } pool;           /* POOL, POOL_GRAD */
         struct {
             uint32_t farthest; /* All larger distances share a bucket with this one. */
         } relative;
@@ -276,6 +284,9 @@ int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t hea
 /* `mask` has a zero for every key that is left out; `mask` and `bias` may be -1. */
 int graph_attention_masked(struct graph *graph, const char *name, int qkv, int mask, int bias,
                            uint32_t heads, bool causal, float scale);
+/* Appends an attention pool. A row of `kv` has a key and after it a value. The queries, which may
+ * be at most POOL_QUERIES, can be a weight or what layers have made of one. */
+int graph_pool(struct graph *graph, const char *name, int q, int kv, uint32_t heads);
 /* Half of the table's buckets are for keys after the query. Half of those are for one distance
  * each, and the others share the distances up to `farthest` by their logarithms. */
 int graph_relative(struct graph *graph, const char *name, int table, uint32_t tokens,
@@ -286,9 +297,11 @@ int graph_rmsnorm(struct graph *graph, const char *name, int x, int gain, float 
 int graph_gate(struct graph *graph, const char *name, int x, enum vkclip_activation activation);
 int graph_embedding(struct graph *graph, const char *name, int ids, int table, int positions);
 /* The result has one row per patch, or one per pixel where `patch` is 1, and its shape must have B
- * first and a row's values last. With `values` -1 the pictures are values. */
+ * first and a row's values last. With `values` -1 the pictures are values. Pixels at the right and
+ * lower edge that fill no patch are unused. */
 int graph_patches(struct graph *graph, const char *name, int pictures, int values, uint32_t size,
                   uint32_t patch, unsigned rank, const uint32_t *shape);
+/* With `token` -1 only the positions are added. */
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions);
 int graph_select(struct graph *graph, const char *name, int x, int rows);
 int graph_normalize(struct graph *graph, const char *name, int x);

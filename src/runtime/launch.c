@@ -281,6 +281,41 @@ static int launch_ATTENTION_MASKED(struct launch *launch)
     return launch_ATTENTION(launch);
 }
 
+/* Launches one workgroup per query of a head of an item, or with `queries` 1 one that has all of
+ * them, in steps of items that a submit may take. */
+static int launch_pooled_heads(struct launch *launch, uint32_t queries, bool keys)
+{
+    const uint32_t *shape = launch->in[1]->shape; /* [B,T,2C] */
+    const uint32_t heads = launch->node->pool.heads, c = shape[2] / 2;
+    const uint32_t limit = gpu_limits(launch->gpu)->groups[2];
+    const uint32_t step = at_most(dispatch_steps(launch, shape[0]), limit);
+    struct pool_args args = {.t = shape[1],
+                             .c = c,
+                             .queries = tensor_rows(launch->in[0]),
+                             .scale = 1.0f / sqrtf((float)(c / heads))};
+    launch->dispatch.work *= (double)step / shape[0];
+    dispatch_workgroup(launch, 64, 1);
+    dispatch_constant(launch, c / heads);
+    dispatch_constant(launch, keys);
+    int error = VKCLIP_OK;
+    for (; args.first < shape[0] && !error; args.first += step) {
+        dispatch_args(launch, &args, sizeof(args));
+        error = dispatch_emit(launch, queries, heads, at_most(step, shape[0] - args.first));
+    }
+    return error;
+}
+
+static int launch_POOL(struct launch *launch)
+{
+    return launch_pooled_heads(launch, tensor_rows(launch->in[0]), false);
+}
+
+static int launch_POOL_GRAD(struct launch *launch)
+{
+    const bool queries = launch->node->pool.queries;
+    return launch_pooled_heads(launch, queries ? tensor_rows(launch->in[0]) : 1, !queries);
+}
+
 /* Finds the distances at which ranges begin in fp32, as torch does, because another rounding of a
  * logarithm may put a distance into the next bucket. */
 static int launch_RELATIVE(struct launch *launch)
@@ -507,7 +542,8 @@ static int launch_MEANTOKEN(struct launch *launch)
 static int launch_CLASSTOKEN(struct launch *launch)
 {
     const uint32_t *shape = launch->in[0]->shape; /* [B,P,C] */
-    struct classtoken_args args = {.b = shape[0], .p = shape[1], .c = shape[2]};
+    struct classtoken_args args = {
+        .b = shape[0], .p = shape[1], .c = shape[2], .tokens = launch->in[1] != NULL};
     dispatch_args(launch, &args, sizeof(args));
     return dispatch_elements(launch, tensor_elements(launch->out));
 }

@@ -147,6 +147,13 @@ static void build_ATTENTION_MASKED(const uint32_t *s, const struct op_case *c, s
                            c->node.attention.scale);
 }
 
+static void build_POOL(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const int q = add_matrix(graph, "q", s[3], s[2]);
+    const int kv = add_tokens(graph, "kv", s[0], s[1], 2 * s[2]);
+    graph_pool(graph, "y", q, kv, c->node.pool.heads);
+}
+
 static void build_RELATIVE(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     const int table = add_weight_matrix(graph, "table", s[1], s[2]);
@@ -193,10 +200,10 @@ static void build_PATCHES(const uint32_t *s, const struct op_case *c, struct gra
 
 static void build_CLASSTOKEN(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
-    (void)c;
     int x = add_tokens(graph, "x", s[0], s[1], s[2]);
-    int token = add_weight_vector(graph, "token", s[2]);
-    graph_classtoken(graph, "y", x, token, add_weight_matrix(graph, "positions", s[1] + 1, s[2]));
+    int token = c->optional ? add_weight_vector(graph, "token", s[2]) : -1;
+    graph_classtoken(graph, "y", x, token,
+                     add_weight_matrix(graph, "positions", s[1] + c->optional, s[2]));
 }
 
 static void build_SELECT(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -385,6 +392,18 @@ static void build_ATTENTION_GRAD(const uint32_t *s, const struct op_case *c, str
     n.in[1] = add_tokens(graph, "dy", s[0], s[1], s[2]);
     n.in[2] = add_statistics(graph, 4, s[0], s[1], s[3], 2);
     append_node(graph, n, 3, s[0], s[1], 3 * s[2], 0);
+}
+
+static void build_POOL_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    struct node n = c->node;
+    n.in[0] = add_matrix(graph, "q", s[3], s[2]);
+    n.in[1] = add_tokens(graph, "kv", s[0], s[1], 2 * s[2]);
+    n.in[2] = add_tokens(graph, "dy", s[0], s[3], s[2]);
+    if (n.pool.queries)
+        append_node(graph, n, 3, s[0], s[3], s[2], 0);
+    else
+        append_node(graph, n, 3, s[0], s[1], 2 * s[2], 0);
 }
 
 static void build_EMBEDDING_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "shaders/args.h"
 
@@ -153,6 +154,42 @@ void ref_ATTENTION_MASKED(const struct ref *r)
     ref_ATTENTION(r);
 }
 
+void ref_weigh_keys(const struct ref *r, size_t item, size_t head, size_t query, double *weights)
+{
+    const size_t t = r->second->shape[1], c = r->second->shape[2] / 2;
+    const size_t d = c / r->node->pool.heads;
+    const double *q = r->in[0] + query * c + head * d;
+    double top = -INFINITY, total = 0;
+    for (size_t key = 0; key < t; key++) {
+        const double *k = r->in[1] + (item * t + key) * 2 * c + head * d;
+        weights[key] = 0;
+        for (size_t i = 0; i < d; i++)
+            weights[key] += q[i] * k[i] / sqrt((double)d);
+        top = fmax(top, weights[key]);
+    }
+    for (size_t key = 0; key < t; key++)
+        total += exp(weights[key] - top);
+    for (size_t key = 0; key < t; key++)
+        weights[key] = exp(weights[key] - top) / total;
+}
+
+void ref_POOL(const struct ref *r)
+{
+    const size_t t = r->second->shape[1], queries = r->y->shape[1], c = r->y->shape[2];
+    const size_t heads = r->node->pool.heads, d = c / heads;
+    double *weights = malloc(t * sizeof(*weights));
+    memset(r->out, 0, tensor_elements(r->y) * sizeof(*r->out));
+    for (size_t i = 0; i < r->y->shape[0] * queries * heads && weights; i++) {
+        const size_t head = i % heads, query = i / heads % queries, item = i / heads / queries;
+        ref_weigh_keys(r, item, head, query, weights);
+        for (size_t key = 0; key < t; key++)
+            for (size_t j = 0; j < d; j++)
+                r->out[(item * queries + query) * c + head * d + j] +=
+                    weights[key] * r->in[1][((item * t + key) * 2 + 1) * c + head * d + j];
+    }
+    free(weights);
+}
+
 /* Follows transformers' T5Attention._relative_position_bucket, whose logarithms are fp32. */
 static size_t find_bucket(size_t buckets, uint32_t farthest, long distance)
 {
@@ -251,13 +288,14 @@ void ref_PATCHES(const struct ref *r)
 void ref_CLASSTOKEN(const struct ref *r)
 {
     const uint32_t *shape = r->y->shape;
-    size_t t = shape[1], c = shape[2];
+    size_t t = shape[1], c = shape[2], tokens = r->in[1] != NULL;
     for (size_t b = 0; b < shape[0]; b++)
         for (size_t position = 0; position < t; position++)
             for (size_t i = 0; i < c; i++)
                 r->out[(b * t + position) * c + i] =
                     r->in[2][position * c + i] +
-                    (position ? r->in[0][(b * (t - 1) + position - 1) * c + i] : r->in[1][i]);
+                    (position < tokens ? r->in[1][i]
+                                       : r->in[0][(b * (t - tokens) + position - tokens) * c + i]);
 }
 
 void ref_SELECT(const struct ref *r)

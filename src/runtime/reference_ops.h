@@ -23,6 +23,9 @@ double ref_slope(enum vkclip_activation activation, double x);
 /* Returns a head's score of a query and a key, which is -inf where a causal mask hides the key. */
 double ref_score(const struct ref *r, size_t item, size_t head, size_t query, size_t key);
 
+/* Computes the softmax of a query of POOL over the keys of an item. */
+void ref_weigh_keys(const struct ref *r, size_t item, size_t head, size_t query, double *weights);
+
 #define X(op) void ref_##op(const struct ref *r);
 OPS(X)
 #undef X

@@ -243,6 +243,46 @@ void ref_ATTENTION_GRAD(const struct ref *r)
     }
 }
 
+/* Adds the gradients that one query of one head gives its item's keys and values, or itself. */
+static void pool_query_grad(const struct ref *r, size_t item, size_t head, size_t query,
+                            const double *weights)
+{
+    const size_t t = r->second->shape[1], c = r->second->shape[2] / 2;
+    const size_t d = c / r->node->pool.heads, row = query * c + head * d;
+    const size_t queries = tensor_rows(r->x);
+    const double *dy = r->in[2] + item * queries * c + row;
+    double delta = 0;
+    for (size_t key = 0; key < t; key++)
+        for (size_t i = 0; i < d; i++)
+            delta += weights[key] * dy[i] * r->in[1][((item * t + key) * 2 + 1) * c + head * d + i];
+    for (size_t key = 0; key < t; key++) {
+        const size_t k = (item * t + key) * 2 * c + head * d;
+        double dp = 0;
+        for (size_t i = 0; i < d; i++)
+            dp += dy[i] * r->in[1][k + c + i];
+        const double ds = weights[key] * (dp - delta) / sqrt((double)d);
+        for (size_t i = 0; i < d && r->node->pool.queries; i++)
+            r->out[item * queries * c + row + i] += ds * r->in[1][k + i];
+        for (size_t i = 0; i < d && !r->node->pool.queries; i++) {
+            r->out[k + i] += ds * r->in[0][row + i];
+            r->out[k + c + i] += weights[key] * dy[i];
+        }
+    }
+}
+
+void ref_POOL_GRAD(const struct ref *r)
+{
+    const size_t heads = r->node->pool.heads, queries = tensor_rows(r->x);
+    double *weights = malloc(r->second->shape[1] * sizeof(*weights));
+    memset(r->out, 0, tensor_elements(r->y) * sizeof(*r->out));
+    for (size_t i = 0; i < r->second->shape[0] * queries * heads && weights; i++) {
+        const size_t head = i % heads, query = i / heads % queries, item = i / heads / queries;
+        ref_weigh_keys(r, item, head, query, weights);
+        pool_query_grad(r, item, head, query, weights);
+    }
+    free(weights);
+}
+
 void ref_EMBEDDING_GRAD(const struct ref *r)
 {
     size_t c = tensor_columns(r->x), tokens = tensor_rows(r->x);

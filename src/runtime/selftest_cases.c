@@ -28,6 +28,7 @@ const struct op_case selftest_cases[] = {
      .shape = {2, 67, 128, 2},
      .optional = true,
      .biased = true},
+    {.node = {.op = OP_POOL, .pool.heads = 2}, .shape = {2, 67, 128, 3}},
     {.node = {.op = OP_RELATIVE, .relative.farthest = 128}, .shape = {150, 32, 3}},
     {.node = {.op = OP_LAYERNORM}, .shape = {131, 768}},
     {.node = {.op = OP_RMSNORM}, .shape = {131, 768}},
@@ -35,7 +36,7 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_EMBEDDING}, .shape = {2, 77, 1026, 48}},
     {.node = {.op = OP_PATCHES}, .shape = {3, 21, 7, 3}},
     {.node = {.op = OP_PATCHES}, .shape = {3, 21, 7, 3}, .optional = true},
-    {.node = {.op = OP_CLASSTOKEN}, .shape = {3, 36, 65}},
+    {.node = {.op = OP_CLASSTOKEN}, .shape = {3, 36, 65}, .optional = true},
     {.node = {.op = OP_SELECT}, .shape = {4, 50, 96}},
     {.node = {.op = OP_NORMALIZE}, .shape = {131, 512}},
     {.node = {.op = OP_CAST}, .shape = {131, 64}},
@@ -56,6 +57,8 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_LAYERNORM_GRAD}, .shape = {131, 768}},
     {.node = {.op = OP_ATTENTION_DELTA}, .shape = {2, 65, 48, 3}},
     {.node = {.op = OP_ATTENTION_GRAD}, .shape = {2, 67, 128, 2}},
+    {.node = {.op = OP_POOL_GRAD, .pool.heads = 2}, .shape = {2, 67, 128, 3}},
+    {.node = {.op = OP_POOL_GRAD, .pool = {.heads = 2, .queries = true}}, .shape = {2, 67, 128, 3}},
     {.node = {.op = OP_EMBEDDING_GRAD}, .shape = {3, 77, 26, 48}},
     {.node = {.op = OP_CLASSTOKEN_GRAD}, .shape = {3, 36, 65}},
     {.node = {.op = OP_MEANTOKEN_GRAD}, .shape = {2, 49, 65}},
@@ -164,6 +167,11 @@ static const struct op_case *first_case(enum op op)
     return &selftest_cases[i];
 }
 
+static uint32_t pooled_heads(const struct node *node)
+{
+    return node->pool.heads < 2 ? node->pool.heads : 2;
+}
+
 /* Takes the sizes that matter from a node's tensors. Two heads are enough, because each is computed
  * by workgroups of its own. */
 static void take_sizes(const struct graph *graph, const struct node *node, uint32_t *shape)
@@ -188,6 +196,10 @@ static void take_sizes(const struct graph *graph, const struct node *node, uint3
     case OP_ATTENTION_GRAD:
         shape[3] = node->attention.heads < 2 ? node->attention.heads : 2;
         shape[2] = columns / 3 / node->attention.heads * shape[3];
+        break;
+    case OP_POOL:
+    case OP_POOL_GRAD:
+        shape[2] = columns / node->pool.heads * pooled_heads(node);
         break;
     case OP_AVGPOOL:
     case OP_AVGPOOL_GRAD:
@@ -220,6 +232,8 @@ static void take_options(const struct node *node, struct op_case *op_case)
         op_case->shape[3] = 0;
     if (graph_attends(node->op))
         op_case->node.attention.heads = op_case->shape[3];
+    if (node->op == OP_POOL || node->op == OP_POOL_GRAD)
+        op_case->node.pool.heads = pooled_heads(node);
 }
 
 void selftest_node_case(const struct gpu *gpu, const struct graph *graph, const struct node *node,
@@ -227,12 +241,12 @@ void selftest_node_case(const struct gpu *gpu, const struct graph *graph, const 
 {
     const bool by_second = node->op == OP_SELECT || node->op == OP_SELECT_GRAD ||
                            node->op == OP_ATTENTION || node->op == OP_ATTENTION_MASKED ||
-                           node->op == OP_MAXIMA;
+                           node->op == OP_CLASSTOKEN || node->op == OP_MAXIMA;
     const bool slope = node->op == OP_MATMUL && node->matmul.slope;
     *op_case = *first_case(node->op);
     take_sizes(graph, node, op_case->shape);
     take_options(node, op_case);
-    op_case->optional = node->in[by_second ? 1 : 2] >= 0 && !slope;
+    op_case->optional = node->in[by_second ? 1 : 2] >= 0 && !slope && node->op != OP_POOL_GRAD;
     op_case->biased = node->op == OP_ATTENTION_MASKED && node->in[2] >= 0;
     if (node->op == OP_PANELS) {
         op_case->layout = graph->tensors[node->in[0]].layout;

@@ -268,6 +268,49 @@ static void fused_slopes(void **state)
     }
 }
 
+static int add_vector(struct graph *graph, const char *name, uint32_t n)
+{
+    return graph_weight(graph, name, LAYOUT_ROWS, 1, &n);
+}
+
+/* Two learned queries, of which the second counts, attend to the tokens of a picture. Positions are
+ * added to these tokens without a class token. */
+static int append_pool(struct graph *graph)
+{
+    const uint32_t tokens_shape[] = {3, 5, 4}, positions_shape[] = {1, 5, 4};
+    const uint32_t latent_shape[] = {1, 2, 4};
+    int x = graph_input(graph, "x", TYPE_F32, 3, tokens_shape);
+    x = add_matmul(graph, "in", x, 4, 4);
+    x = graph_classtoken(graph, NULL, x, -1,
+                         graph_weight(graph, "positions", LAYOUT_ROWS, 3, positions_shape));
+    int q = graph_weight(graph, "latent", LAYOUT_ROWS, 3, latent_shape);
+    q = graph_layernorm(graph, NULL, q, add_vector(graph, "gain", 4), add_vector(graph, "shift", 4),
+                        1e-5f);
+    q = add_matmul(graph, "q", q, 4, 4);
+    int y = graph_pool(graph, NULL, q, add_matmul(graph, "kv", x, 8, 4), 2);
+    const uint32_t items = 3;
+    return graph_select(graph, NULL, y, graph_input(graph, "rows", TYPE_I32, 1, &items));
+}
+
+static void learned_queries(void **state)
+{
+    (void)state;
+    const uint32_t other_shape[] = {3, 4};
+    struct graph graph;
+    struct values v = {.graph = &graph};
+    graph_init(&graph, TYPE_F32);
+    graph.training = true;
+    int y = graph_normalize(&graph, NULL, add_matmul(&graph, "out", append_pool(&graph), 6, 4));
+    int other = graph_input(&graph, "other", TYPE_F32, 2, other_shape);
+    other = graph_normalize(&graph, NULL, add_matmul(&graph, "d", other, 6, 4));
+    struct built built = append_gradients(&graph, y, other, false);
+    fill_values(&v);
+    set_ids(&v, graph_find(&graph, "rows"), (const int32_t[]){1, 1, 1}, 3);
+    assert_true(graph.tensors[graph_find(&graph, "latent")].gradient >= 0);
+    assert_true(check_weights(&v, &built) > 40);
+    free_values(&v);
+}
+
 /* A locked weight has no gradient, and nodes that lead to no gradient are left out. */
 static void locked_weights(void **state)
 {
@@ -311,7 +354,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vit_quick_gelu),  cmocka_unit_test(vit_gelu),
         cmocka_unit_test(modified_resnet), cmocka_unit_test(fused_slopes),
-        cmocka_unit_test(locked_weights),  cmocka_unit_test(sorts_ids),
+        cmocka_unit_test(learned_queries), cmocka_unit_test(locked_weights),
+        cmocka_unit_test(sorts_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
