@@ -279,8 +279,8 @@ enum vkclip_activation {
     VKCLIP_ACTIVATION_AUTO,
     VKCLIP_ACTIVATION_QUICK_GELU,
     VKCLIP_ACTIVATION_GELU,
-    VKCLIP_ACTIVATION_GELU_TANH, /* of a T5 with gates: described, not asked for */
-    VKCLIP_ACTIVATION_RELU       /* of other T5 */
+    VKCLIP_ACTIVATION_GELU_TANH, /* GELU by tanh: described, not asked for */
+    VKCLIP_ACTIVATION_RELU       /* of a T5 without gates */
 };
 
 struct vkclip_model_params {

@@ -15,12 +15,21 @@ float error_function(float x)
     return x < 0.0 ? -e : e;
 }
 
+/* GELU by tanh (Hendrycks and Gimpel 2016) is x times the logistic function of this argument, which cannot overflow to
+ * NaN. */
+float tanh_argument(float x)
+{
+    return 1.5957691216057308 * (x + 0.044715 * x * x * x);
+}
+
 float activate(uint activation, float x)
 {
     if (activation == ACTIVATION_QUICK_GELU) /* QuickGELU in clip/model.py */
         return x / (1.0 + exp(-1.702 * x));
     if (activation == ACTIVATION_GELU)
         return 0.5 * x * (1.0 + error_function(x * 0.70710678118654752));
+    if (activation == ACTIVATION_GELU_TANH)
+        return x / (1.0 + exp(-tanh_argument(x)));
     return x;
 }
 
@@ -30,6 +39,10 @@ float slope(uint activation, float x)
     if (activation == ACTIVATION_QUICK_GELU) {
         float s = 1.0 / (1.0 + exp(-1.702 * x));
         return s * (1.0 + 1.702 * x * (1.0 - s));
+    }
+    if (activation == ACTIVATION_GELU_TANH) {
+        float s = 1.0 / (1.0 + exp(-tanh_argument(x)));
+        return s * (1.0 + 1.5957691216057308 * (x + 0.134145 * x * x * x) * (1.0 - s));
     }
     return 0.5 * (1.0 + error_function(x * 0.70710678118654752)) + x * 0.3989422804014327 * exp(-0.5 * x * x);
 }

@@ -13,11 +13,8 @@ layout(push_constant) uniform Args { gate_args args; };
 
 #include "elementwise/activation.glsl"
 
-/* GELU by tanh (Hendrycks and Gimpel 2016) is written as a logistic function, which cannot overflow to NaN. */
 float open_gate(float value)
 {
-    if (args.activation == ACTIVATION_GELU_TANH)
-        return value / (1.0 + exp(-1.5957691216057308 * (value + 0.044715 * value * value * value)));
     if (args.activation == ACTIVATION_RELU)
         return max(value, 0.0);
     return activate(args.activation, value);

@@ -311,8 +311,8 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
         return shape_error(graph, OP_MATMUL, name, "x [..,K] and w [N,K] in panels");
     if (bias >= 0 && !is_vector(graph, bias, n))
         return shape_error(graph, OP_MATMUL, name, "bias [N]");
-    if (activation > VKCLIP_ACTIVATION_GELU)
-        return shape_error(graph, OP_MATMUL, name, "QuickGELU, GELU or none");
+    if (activation > VKCLIP_ACTIVATION_GELU_TANH)
+        return shape_error(graph, OP_MATMUL, name, "QuickGELU, GELU, GELU by tanh or none");
     out.shape[out.rank - 1] = n;
     if (graph->training && (activation || residual >= 0)) {
         int y = graph_matmul(graph, NULL, x, w, bias, VKCLIP_ACTIVATION_AUTO, -1);

@@ -25,10 +25,13 @@ double ref_activate(enum vkclip_activation activation, double x)
 
 double ref_slope(enum vkclip_activation activation, double x)
 {
-    double s = 1 / (1 + exp(-1.702 * x));
-    return activation == VKCLIP_ACTIVATION_GELU
-               ? 0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * acos(-1))
-               : s + x * 1.702 * s * (1 - s);
+    const double s = 1 / (1 + exp(-1.702 * x)), k = sqrt(2 / acos(-1));
+    const double t = tanh(k * (x + 0.044715 * x * x * x));
+    if (activation == VKCLIP_ACTIVATION_GELU)
+        return 0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * acos(-1));
+    if (activation == VKCLIP_ACTIVATION_GELU_TANH)
+        return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * k * (1 + 3 * 0.044715 * x * x);
+    return s + x * 1.702 * s * (1 - s);
 }
 
 void ref_MATMUL(const struct ref *r)

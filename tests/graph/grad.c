@@ -218,6 +218,12 @@ static void vit_gelu(void **state)
     check_towers(false, VKCLIP_ACTIVATION_GELU, true, false);
 }
 
+static void vit_gelu_by_tanh(void **state)
+{
+    (void)state;
+    check_towers(false, VKCLIP_ACTIVATION_GELU_TANH, false, false);
+}
+
 static void modified_resnet(void **state)
 {
     (void)state;
@@ -352,9 +358,10 @@ static void sorts_ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vit_quick_gelu),  cmocka_unit_test(vit_gelu),
-        cmocka_unit_test(modified_resnet), cmocka_unit_test(fused_slopes),
-        cmocka_unit_test(learned_queries), cmocka_unit_test(locked_weights),
+        cmocka_unit_test(vit_quick_gelu),   cmocka_unit_test(vit_gelu),
+        cmocka_unit_test(vit_gelu_by_tanh), cmocka_unit_test(modified_resnet),
+        cmocka_unit_test(fused_slopes),     cmocka_unit_test(learned_queries),
+        cmocka_unit_test(locked_weights),   cmocka_unit_test(sorts_ids),
         cmocka_unit_test(sorts_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

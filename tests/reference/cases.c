@@ -8,6 +8,7 @@
 
 #define QUICK VKCLIP_ACTIVATION_QUICK_GELU
 #define GELU VKCLIP_ACTIVATION_GELU
+#define TANH VKCLIP_ACTIVATION_GELU_TANH
 
 const struct op_case op_cases[] = {
     {{OP_MATMUL}, {1, 1, 1}},
@@ -30,6 +31,8 @@ const struct op_case op_cases[] = {
     {{OP_MATMUL, .residual = true}, {9, 45, 33}, .optional = true},
     {{OP_MATMUL, .matmul.activation = QUICK}, {3, 16385, 12}, .optional = true},
     {{OP_MATMUL}, {70, 100, 100}, .optional = true},
+    {{OP_MATMUL, .matmul.activation = TANH}, {34, 36, 12}, .optional = true},
+    {{OP_MATMUL, .matmul = {.slope = true, .activation = TANH}}, {7, 68, 20}},
     {{OP_MATMUL, .residual = true}, {16, 16387, 36}, .optional = true},
     {{OP_MATMUL}, {1, 20010, 8}},
     {{OP_CONV, .conv.stride = 1}, {1, 1, 1, 1}},
@@ -78,7 +81,7 @@ const struct op_case op_cases[] = {
     {{OP_RMSNORM}, {65, 64}},
     {{OP_RMSNORM}, {3, 4096}},
     {{OP_GATE, .gate.activation = GELU}, {1, 1}},
-    {{OP_GATE, .gate.activation = VKCLIP_ACTIVATION_GELU_TANH}, {7, 33}},
+    {{OP_GATE, .gate.activation = TANH}, {7, 33}},
     {{OP_GATE, .gate.activation = VKCLIP_ACTIVATION_RELU}, {65, 64}},
     {{OP_LAYERNORM}, {1, 1}},
     {{OP_LAYERNORM}, {3, 2}},
@@ -119,10 +122,12 @@ const struct op_case op_cases[] = {
     {{OP_CAST}, {70, 64}},
     {{OP_ACTIVATE, .activate.activation = QUICK}, {1, 1}},
     {{OP_ACTIVATE, .activate.activation = GELU}, {7, 33}},
+    {{OP_ACTIVATE, .activate.activation = TANH}, {7, 33}},
     {{OP_ACTIVATE, .activate.relu = true}, {70, 65}},
     {{OP_ACTIVATE_GRAD, .activate.activation = QUICK}, {1, 1}},
     {{OP_ACTIVATE_GRAD, .activate.activation = GELU}, {7, 33}},
     {{OP_ACTIVATE_GRAD, .activate.activation = QUICK}, {7, 33}},
+    {{OP_ACTIVATE_GRAD, .activate.activation = TANH}, {7, 33}},
     {{OP_ACTIVATE_GRAD, .activate.relu = true}, {70, 65}},
     {{OP_ADD}, {3, 31}},
     {{OP_ADD}, {128, 192}},
