@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Turns decoded pixels into a tower's input, bit for bit as Pillow and torchvision do it: resize of
- * the shorter side to S, centre crop, normalisation. Only what the crop keeps is computed, so that
- * a picture of 1 x 60000 pixels costs no more than any other. Pictures so thin that the longer side
- * would exceed an int are refused.
+ * Turns decoded pixels into a tower's input, bit for bit as Pillow and torchvision do it: resize,
+ * centre crop, normalisation. Only what the crop keeps is computed, so that a picture of 1 x 60000
+ * pixels costs no more than any other. Pictures so thin that the longer side would exceed an int,
+ * or that the shorter one would have no pixel, are refused.
  */
 #include "image/prepare.h"
 #include "base/error.h"
 #include "image/resample.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,15 +20,92 @@ static uint8_t clip8(int32_t value)
     return (uint8_t)(positive > 255 ? 255 : positive);
 }
 
+/* Places the centre of a resized axis. Python's round() goes to the even neighbour at .5, so that
+ * half of 1 is 0 and half of 3 is 2. */
 static struct resample_axis make_axis(uint32_t in, uint32_t out,
                                       const struct image_transform *transform)
 {
-    uint32_t rest = out - transform->size, half = rest / 2;
-    /* Python's round() goes to the even neighbour at .5, so that half of 1 is 0 and half of 3 is 2.
-     */
-    bool up = !transform->rgb_first && rest % 2 && half % 2;
-    return (struct resample_axis){in, out, half + up, transform->size};
+    const uint32_t size = transform->size;
+    struct resample_axis axis = {in, out, 0, out, transform->resize.filter};
+    if (out > size) {
+        const uint32_t rest = out - size, half = rest / 2;
+        const bool up = !transform->rgb_first && rest % 2 && half % 2;
+        axis.first = half + up;
+        axis.size = size;
+    }
+    return axis;
 }
+
+/* Returns how many pixels come before those of an axis that is shorter than the result. */
+static uint32_t find_margin(const struct resample_axis *axis,
+                            const struct image_transform *transform)
+{
+    return (transform->size - axis->size + transform->rgb_first) / 2;
+}
+
+/* ---- Sizes ----------------------------------------------------------------------------------- */
+
+/* The size of a picture after the resize. */
+struct frame {
+    uint64_t width, height;
+};
+
+static uint32_t size_or(uint32_t size, const struct image_transform *transform)
+{
+    return size ? size : transform->size;
+}
+
+/* Makes the shorter side `shortest`. The longer one is truncated, as by Python's int(). */
+static struct frame fit_shortest(uint64_t width, uint64_t height, uint64_t shortest)
+{
+    const uint64_t shorter = width < height ? width : height;
+    return (struct frame){shortest * width / shorter, shortest * height / shorter};
+}
+
+/* Makes the longer side `size`. The shorter one is rounded half to even, as by Python's round(). */
+static struct frame fit_longest(uint32_t width, uint32_t height, uint32_t size)
+{
+    const double across = (double)width / size, down = (double)height / size;
+    const double ratio = across > down ? across : down;
+    return (struct frame){(uint64_t)rint(width / ratio), (uint64_t)rint(height / ratio)};
+}
+
+/* Follows transformers' get_size_with_aspect_ratio, whose sides come from doubles in this order. */
+static struct frame fit_between(uint32_t width, uint32_t height, uint32_t shortest,
+                                uint32_t longest)
+{
+    const double shorter = width < height ? width : height;
+    const double longer = width < height ? height : width;
+    if (longer / shorter * shortest <= longest)
+        return fit_shortest(width, height, shortest);
+    const double exact = longest * shorter / longer;
+    const uint32_t size = (uint32_t)rint(exact);
+    if ((uint32_t)shorter == size)
+        return (struct frame){width, height};
+    const uint64_t other = (uint64_t)(exact * longer / shorter);
+    return width < height ? (struct frame){size, other} : (struct frame){other, size};
+}
+
+static struct frame find_frame(const struct vkclip_image *image,
+                               const struct image_transform *transform)
+{
+    const struct image_resize *resize = &transform->resize;
+    const uint32_t width = image->width, height = image->height;
+    const uint32_t shortest = size_or(resize->shortest, transform);
+    switch (resize->fit) {
+    case FIT_SQUASH:
+        return (struct frame){size_or(resize->width, transform),
+                              size_or(resize->height, transform)};
+    case FIT_LONGEST:
+        return fit_longest(width, height, transform->size);
+    case FIT_BETWEEN:
+        return fit_between(width, height, shortest, resize->longest);
+    default:
+        return fit_shortest(width, height, shortest);
+    }
+}
+
+/* ---- Pixels ---------------------------------------------------------------------------------- */
 
 /* Finds the nearest input of each output. Positions are summed up instead of multiplied, as in
  * Pillow's ImagingScaleAffine, so that rounding gives the same pixels. */
@@ -98,21 +176,20 @@ static const uint8_t *image_row(const struct vkclip_image *image, uint32_t y)
 /* Copies pixels without a filter: each pixel if the size is right, else the nearest neighbours, as
  * Pillow does for pictures with palettes or single bits. */
 static int pick(const struct vkclip_image *image, struct resample_axis x, struct resample_axis y,
-                uint8_t *rgb)
+                uint8_t *rgb, size_t pitch)
 {
-    const uint32_t size = x.size;
     const bool copies = image->channels == 3 && x.in == x.out;
-    uint32_t *columns = calloc(size, 2 * sizeof(*columns)), *rows;
+    uint32_t *columns = calloc((size_t)x.size + y.size, sizeof(*columns)), *rows;
     if (!columns)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %u x %u", size, size);
-    rows = columns + size;
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %u x %u", x.size, y.size);
+    rows = columns + x.size;
     make_nearest(x, columns);
     make_nearest(y, rows);
-    for (uint32_t i = 0; i < size; i++, rgb += (size_t)3 * size) {
+    for (uint32_t i = 0; i < y.size; i++, rgb += pitch) {
         const uint8_t *row = image_row(image, rows[i]);
         if (copies)
-            memcpy(rgb, row + (size_t)3 * columns[0], (size_t)3 * size);
-        for (uint32_t j = 0; j < size && !copies; j++) {
+            memcpy(rgb, row + (size_t)3 * columns[0], (size_t)3 * x.size);
+        for (uint32_t j = 0; j < x.size && !copies; j++) {
             const uint8_t *pixel = row + (size_t)columns[j] * image->channels;
             if (image->cmyk)
                 mix_inks(pixel, 1, rgb + 3 * j);
@@ -124,8 +201,8 @@ static int pick(const struct vkclip_image *image, struct resample_axis x, struct
     return VKCLIP_OK;
 }
 
-/* A resize in the order of Pillow's ImagingResample: first within rows, with results rounded to 8
- * bits, then within columns. */
+/* A resize in two passes, of which each rounds its results to 8 bits: first within rows, then
+ * within columns, or in the other order. */
 struct resize {
     const struct vkclip_image *image;
     const struct resample_kernel *kernel;
@@ -137,7 +214,15 @@ struct resize {
     uint8_t *blended;         /* one row of the result */
     uint8_t *copies;          /* RESAMPLE_ROWS rows of the picture */
     size_t pitch, copy_pitch; /* bytes from one row of `narrow`, or of `copies`, to the next */
+    uint8_t *window;          /* the rows of the picture that one row of the result needs */
 };
+
+/* Tells whether Pillow (13) resizes within columns first: where these lose more pixels than rows
+ * do, counted twice. The order matters, because the first pass rounds. */
+static bool is_columns_first(const struct resample_axis *x, const struct resample_axis *y)
+{
+    return y->out < y->in && (int64_t)y->in - y->out > 2 * ((int64_t)x->in - x->out);
+}
 
 /* Adds bytes to a block, and returns their place. */
 static size_t add_bytes(size_t *total, size_t bytes)
@@ -147,18 +232,23 @@ static size_t add_bytes(size_t *total, size_t bytes)
     return place;
 }
 
-static bool open_resize(struct resize *resize, struct scratch *scratch)
+/* Where columns come first, `narrow` has RESAMPLE_ROWS rows of the result, and `copies` what
+ * becomes of them. */
+static bool open_resize(struct resize *resize, bool columns_first, struct scratch *scratch)
 {
     const size_t used = resize->across.high - resize->across.low;
+    const size_t rows = columns_first ? RESAMPLE_ROWS : resize->down.high - resize->down.low;
     size_t bytes = 0;
     resize->row_bytes = (size_t)resize->across.axis.size * resize->channels;
     resize->pitch = resize->row_bytes + RESAMPLE_SLACK;
     resize->copy_pitch = used * resize->image->channels + RESAMPLE_SLACK;
     const size_t across = add_bytes(&bytes, resample_bytes(&resize->across));
     const size_t down = add_bytes(&bytes, resample_bytes(&resize->down));
-    const size_t narrow = add_bytes(&bytes, (resize->down.high - resize->down.low) * resize->pitch);
+    const size_t narrow = add_bytes(&bytes, rows * resize->pitch);
     const size_t blended = add_bytes(&bytes, resize->pitch);
     const size_t copies = add_bytes(&bytes, RESAMPLE_ROWS * resize->copy_pitch);
+    const size_t window =
+        add_bytes(&bytes, columns_first ? resize->down.stride * resize->copy_pitch : 0);
     uint8_t *memory = scratch_reserve(scratch, bytes);
     if (!memory)
         return false;
@@ -166,6 +256,7 @@ static bool open_resize(struct resize *resize, struct scratch *scratch)
     resample_fill(&resize->down, memory + down);
     resize->narrow = memory + narrow;
     resize->blended = memory + blended;
+    resize->window = memory + window;
     resize->copies = memset(memory + copies, 0, RESAMPLE_ROWS * resize->copy_pitch);
     return true;
 }
@@ -207,27 +298,74 @@ static void resize_rows(const struct resize *resize)
     }
 }
 
-static void resize_columns(const struct resize *resize, uint8_t *rgb)
+/* Makes RGB of a row of the result. `row` may be `rgb` where it is RGB already. */
+static void finish_row(const struct resize *resize, const uint8_t *row, uint8_t *rgb)
+{
+    const struct vkclip_image *image = resize->image;
+    const bool multiplied = has_alpha(image) && !resize->rgb_first;
+    const uint32_t size = resize->across.axis.size;
+    if (image->cmyk && !resize->rgb_first)
+        mix_inks(row, size, rgb);
+    else if (resize->channels != 3)
+        to_rgb(row, size, resize->channels, multiplied, rgb);
+    else if (row != rgb)
+        memcpy(rgb, row, resize->row_bytes);
+}
+
+static void resize_columns(const struct resize *resize, uint8_t *rgb, size_t pitch)
+{
+    const struct resample_taps *down = &resize->down;
+    for (uint32_t i = 0; i < down->axis.size; i++, rgb += pitch) {
+        uint8_t *row = resize->channels == 3 ? rgb : resize->blended;
+        const uint8_t *rows = resize->narrow + (down->start[i] - down->low) * resize->pitch;
+        resize->kernel->columns(rows, resize->pitch, down->weights + i * down->stride,
+                                down->count[i], resize->row_bytes, row);
+        finish_row(resize, row, rgb);
+    }
+}
+
+/* Blends the rows of the picture that row `i` of the result needs, within their columns that are
+ * used. Rows whose colours have to be converted first are copied. */
+static void blend_rows(const struct resize *resize, uint32_t i, uint8_t *blended)
 {
     const struct vkclip_image *image = resize->image;
     const struct resample_taps *down = &resize->down;
-    const bool multiplied = has_alpha(image) && !resize->rgb_first;
-    const uint32_t size = resize->across.axis.size;
-    for (uint32_t i = 0; i < down->axis.size; i++, rgb += (size_t)size * 3) {
-        const bool is_rgb = resize->channels == 3;
-        const uint8_t *rows = resize->narrow + (down->start[i] - down->low) * resize->pitch;
-        resize->kernel->columns(rows, resize->pitch, down->weights + i * down->stride,
-                                down->count[i], resize->row_bytes, is_rgb ? rgb : resize->blended);
-        if (image->cmyk && !resize->rgb_first)
-            mix_inks(resize->blended, size, rgb);
-        else if (!is_rgb)
-            to_rgb(resize->blended, size, resize->channels, multiplied, rgb);
+    const uint32_t low = resize->across.low, used = resize->across.high - low;
+    const bool converts = has_alpha(image) || (image->cmyk && resize->rgb_first);
+    size_t pitch = image->stride ? image->stride : (size_t)image->width * image->channels;
+    const uint8_t *rows = image_row(image, down->start[i]) + (size_t)low * image->channels;
+    if (converts) {
+        for (uint32_t k = 0; k < down->count[i]; k++)
+            take_row(resize, down->start[i] + k, resize->window + k * resize->copy_pitch);
+        rows = resize->window;
+        pitch = resize->copy_pitch;
+    }
+    resize->kernel->columns(rows, pitch, down->weights + i * down->stride, down->count[i],
+                            (size_t)used * resize->channels, blended);
+}
+
+/* Resizes within columns first, then within rows. */
+static void resize_columns_first(const struct resize *resize, uint8_t *rgb, size_t pitch)
+{
+    const uint32_t size = resize->down.axis.size;
+    for (uint32_t first = 0; first < size; first += RESAMPLE_ROWS) {
+        const uint8_t *in[RESAMPLE_ROWS];
+        uint8_t *out[RESAMPLE_ROWS];
+        for (uint32_t r = 0; r < RESAMPLE_ROWS; r++) {
+            uint8_t *blended = resize->copies + r * resize->copy_pitch;
+            blend_rows(resize, r < size - first ? first + r : size - 1, blended);
+            in[r] = blended;
+            out[r] = resize->narrow + r * resize->pitch;
+        }
+        resize->kernel->rows(in, &resize->across, resize->channels, out);
+        for (uint32_t r = 0; r < RESAMPLE_ROWS && r < size - first; r++)
+            finish_row(resize, out[r], rgb + (first + r) * pitch);
     }
 }
 
 static int resize_picture(const struct vkclip_image *image, struct resample_axis x,
                           struct resample_axis y, bool rgb_first, struct scratch *scratch,
-                          uint8_t *rgb)
+                          uint8_t *rgb, size_t pitch)
 {
     const bool drops = rgb_first && (has_alpha(image) || image->cmyk);
     struct scratch own = {0};
@@ -237,10 +375,13 @@ static int resize_picture(const struct vkclip_image *image, struct resample_axis
                             .down = resample_measure(&y),
                             .rgb_first = rgb_first,
                             .channels = image->channels - drops};
-    const bool good = open_resize(&resize, scratch ? scratch : &own);
-    if (good) {
+    const bool columns_first = is_columns_first(&x, &y);
+    const bool good = open_resize(&resize, columns_first, scratch ? scratch : &own);
+    if (good && columns_first) {
+        resize_columns_first(&resize, rgb, pitch);
+    } else if (good) {
         resize_rows(&resize);
-        resize_columns(&resize, rgb);
+        resize_columns(&resize, rgb, pitch);
     }
     scratch_free(&own);
     if (!good)
@@ -267,13 +408,43 @@ static int check_arguments(const struct vkclip_image *image,
     if (least > SIZE_MAX || (image->stride && image->stride < least))
         return error_fail(VKCLIP_EINVALID, "picture rows of %zu bytes, expected at least %llu",
                           image->stride, (unsigned long long)least);
-    uint32_t shorter = image->width < image->height ? image->width : image->height;
-    uint32_t longer = image->width < image->height ? image->height : image->width;
-    if ((uint64_t)transform->size * longer / shorter > INT_MAX)
+    return VKCLIP_OK;
+}
+
+/* Refuses a picture that has no pixel after the resize, or more across than an int counts. */
+static int check_frame(const struct vkclip_image *image, const struct image_transform *transform,
+                       struct frame frame)
+{
+    if (frame.width > INT_MAX || frame.height > INT_MAX)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "picture of %u x %u pixels is too thin: with the shorter side at %u, "
                           "the longer would pass %d",
-                          image->width, image->height, transform->size, INT_MAX);
+                          image->width, image->height,
+                          size_or(transform->resize.shortest, transform), INT_MAX);
+    if (!frame.width || !frame.height)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "picture of %u x %u pixels is too thin: its shorter side would have no "
+                          "pixel after the resize",
+                          image->width, image->height);
+    return VKCLIP_OK;
+}
+
+/* Fills the whole result where the picture will not cover it. */
+static int fill_around(const struct vkclip_image *image, const struct image_transform *transform,
+                       uint8_t *rgb)
+{
+    const size_t pixels = (size_t)transform->size * transform->size;
+    uint8_t fill = transform->rgb_first ? 0 : transform->resize.fill;
+    const uint8_t inks[4] = {fill, fill, fill, fill};
+    uint8_t colour[3] = {fill, fill, fill};
+    if (image->indexed && !transform->rgb_first)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "picture of %u x %u pixels: one with a palette cannot be padded",
+                          image->width, image->height);
+    if (image->cmyk && !transform->rgb_first)
+        mix_inks(inks, 1, colour);
+    for (size_t i = 0; i < pixels; i++)
+        memcpy(rgb + 3 * i, colour, 3);
     return VKCLIP_OK;
 }
 
@@ -283,17 +454,25 @@ int image_prepare(const struct vkclip_image *image, const struct image_transform
     int error = check_arguments(image, transform);
     if (error)
         return error;
-    const uint64_t size = transform->size;
-    const uint32_t width = image->width, height = image->height;
-    const uint32_t shorter = width < height ? width : height;
-    const struct resample_axis x = make_axis(width, (uint32_t)(size * width / shorter), transform);
-    const struct resample_axis y =
-        make_axis(height, (uint32_t)(size * height / shorter), transform);
-    /* If the shorter side changes, the longer one changes too, so that Pillow never skips one of
-     * the two passes. */
-    if (shorter == size || (image->indexed && !transform->rgb_first))
-        return pick(image, x, y, rgb);
-    return resize_picture(image, x, y, transform->rgb_first, scratch, rgb);
+    const struct frame frame = find_frame(image, transform);
+    error = check_frame(image, transform, frame);
+    if (error)
+        return error;
+    const struct resample_axis x = make_axis(image->width, (uint32_t)frame.width, transform);
+    const struct resample_axis y = make_axis(image->height, (uint32_t)frame.height, transform);
+    const size_t pitch = (size_t)3 * transform->size;
+    if (x.size < transform->size || y.size < transform->size) {
+        error = fill_around(image, transform, rgb);
+        if (error)
+            return error;
+        rgb += find_margin(&y, transform) * pitch + (size_t)3 * find_margin(&x, transform);
+    }
+    /* Pillow skips the pass along a side that stays as it is, which would change nothing. */
+    const bool as_it_is = x.in == x.out && y.in == y.out;
+    if (as_it_is || transform->resize.filter == FILTER_NEAREST ||
+        (image->indexed && !transform->rgb_first))
+        return pick(image, x, y, rgb, pitch);
+    return resize_picture(image, x, y, transform->rgb_first, scratch, rgb, pitch);
 }
 
 void image_normalised(const struct image_transform *transform, float values[3][256])
@@ -326,16 +505,9 @@ int image_preprocess(const struct vkclip_image *image, const struct image_transf
 int image_resize(const struct vkclip_image *image, const struct image_transform *transform,
                  uint8_t *u8)
 {
-    int error = check_arguments(image, transform);
-    if (error)
-        return error;
-    const uint32_t size = transform->size;
-    const struct resample_axis x = {.in = image->width, .out = size, .size = size};
-    const struct resample_axis y = {.in = image->height, .out = size, .size = size};
-    bool as_it_is = image->width == size && image->height == size;
-    if (as_it_is || (image->indexed && !transform->rgb_first))
-        return pick(image, x, y, u8);
-    return resize_picture(image, x, y, transform->rgb_first, NULL, u8);
+    struct image_transform squash = transform ? *transform : (struct image_transform){0};
+    squash.resize = (struct image_resize){.fit = FIT_SQUASH};
+    return image_prepare(image, transform ? &squash : NULL, NULL, u8);
 }
 
 void image_make_rgb(struct vkclip_image *image)

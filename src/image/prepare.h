@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Turns decoded pixels into the towers' input: Pillow's antialiased bicubic resize in its
- * fixed-point arithmetic, centre crop, normalisation.
+ * Turns decoded pixels into the towers' input: Pillow's antialiased resize in its fixed-point
+ * arithmetic, centre crop, normalisation.
  */
 #ifndef VKCLIP_IMAGE_PREPARE_H
 #define VKCLIP_IMAGE_PREPARE_H
 
 #include "base/scratch.h"
+#include "image/resize.h"
 #include "vkclip.h"
 
 struct image_transform {
@@ -16,6 +17,7 @@ struct image_transform {
      * False is OpenAI's order: resize in the file's mode, crop at an offset that is rounded half to
      * even, convert to RGB. */
     bool rgb_first;
+    struct image_resize resize;
 };
 
 /* Prepares a picture as RGB bytes [S,S,3]. `scratch` has memory that is used meanwhile, and may be
@@ -28,9 +30,8 @@ void image_normalised(const struct image_transform *transform, float values[3][2
  * NULL. */
 int image_preprocess(const struct vkclip_image *image, const struct image_transform *transform,
                      uint8_t *u8, float *pixel_values);
-/* Resizes the whole picture to RGB bytes [S,S,3], where width and height may change by different
- * factors.
- */
+/* Resizes the whole picture by the bicubic filter to RGB bytes [S,S,3], where width and height may
+ * change by different factors. */
 int image_resize(const struct vkclip_image *image, const struct image_transform *transform,
                  uint8_t *u8);
 /* Converts a decoded CMYK picture, whose rows have no padding, to RGB in its own memory. Does

@@ -34,17 +34,60 @@ static double bicubic(double x)
     return 0.0;
 }
 
-/* Where an output's inputs lie: those whose centers are within `support` of its own. */
+static double bilinear(double x)
+{
+    return fabs(x) < 1.0 ? 1.0 - fabs(x) : 0.0;
+}
+
+static double sinc(double x)
+{
+    const double angle = x * 3.14159265358979323846;
+    return x == 0.0 ? 1.0 : sin(angle) / angle;
+}
+
+static double lanczos(double x)
+{
+    return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
+}
+
+static double box(double x)
+{
+    return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
+}
+
+/* Computes a sinc within a window of Hamming, whose constants are floats in Pillow. */
+static double hamming(double x)
+{
+    const double angle = fabs(x) * 3.14159265358979323846;
+    if (x == 0.0)
+        return 1.0;
+    return fabs(x) < 1.0 ? sin(angle) / angle * (0.54f + 0.46f * cos(angle)) : 0.0;
+}
+
+/* Each filter is zero at distances beyond its radius. */
+static const struct {
+    double (*weigh)(double x);
+    double radius;
+} filters[] = {
+    [FILTER_BICUBIC] = {bicubic, 2}, [FILTER_BILINEAR] = {bilinear, 1},
+    [FILTER_LANCZOS] = {lanczos, 3}, [FILTER_BOX] = {box, 0.5},
+    [FILTER_HAMMING] = {hamming, 1},
+};
+
+/* Where an output's inputs lie: those whose centers are within `support` of its own. The filter is
+ * stretched by `stretch`, so that it never leaves out an input. */
 struct window {
-    double center, support;
+    double center, stretch, support;
     uint32_t start, end;
 };
 
 static struct window find_window(const struct resample_axis *axis, uint32_t i)
 {
     const double scale = (double)(float)axis->in / axis->out; /* Pillow's box has floats. */
+    const double stretch = scale < 1 ? 1 : scale;
     struct window window = {.center = (axis->first + i + 0.5) * scale,
-                            .support = 2 * (scale < 1 ? 1 : scale)};
+                            .stretch = stretch,
+                            .support = filters[axis->filter].radius * stretch};
     const double start = window.center - window.support + 0.5;
     const double end = window.center + window.support + 0.5;
     window.start = start < 0 ? 0 : (uint32_t)start;
@@ -81,7 +124,7 @@ static void make_weights(struct resample_taps *taps, uint32_t i, double *exact)
     taps->count[i] = count;
     for (uint32_t k = 0; k < count; k++) {
         const double x = (double)k + window.start - window.center + 0.5;
-        exact[k] = bicubic(x * (1.0 / (window.support / 2)));
+        exact[k] = filters[taps->axis.filter].weigh(x * (1.0 / window.stretch));
         sum += exact[k];
     }
     for (uint32_t k = 0; k < taps->stride; k++) {

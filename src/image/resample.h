@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Resizes rows and columns of pixels with Pillow's antialiased bicubic filter, in its fixed-point
+ * Resizes rows and columns of pixels with Pillow's antialiased filters, in its fixed-point
  * arithmetic: within each direction a pixel is a weighted sum of 8-bit values, rounded to 8 bits.
  * Every kernel gives the same bits.
  */
 #ifndef VKCLIP_IMAGE_RESAMPLE_H
 #define VKCLIP_IMAGE_RESAMPLE_H
+
+#include "image/resize.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,6 +17,7 @@
  * `size` from `first` on. */
 struct resample_axis {
     uint32_t in, out, first, size;
+    enum image_filter filter; /* not FILTER_NEAREST */
 };
 
 /* Each kept output is a weighted sum of inputs. The taps are their positions and weights, as
