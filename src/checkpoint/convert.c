@@ -77,11 +77,9 @@ static int name_output(struct conversion *conversion, const char *output, bool i
 {
     char folder[FILES_PATH_SIZE];
     const char *name = "open_clip_model.safetensors";
-    conversion->form = NAMES_OPENAI;
-    if (conversion->config.family == VKCLIP_FAMILY_HF) {
-        conversion->form = NAMES_HUGGING_FACE;
+    conversion->form = write_config_form(&conversion->config);
+    if (conversion->form == NAMES_HUGGING_FACE)
         name = "model.safetensors";
-    }
     if (string_ends_with(output, ".gguf"))
         conversion->form = NAMES_CLIP_CPP;
     files_folder(output, folder);

@@ -2,12 +2,13 @@
  *
  * Reads the configuration files of transformers' CLIP and T5 models. Refuses other kinds of models,
  * quantised weights, activations other than QuickGELU and GELU, and a preparation of pictures that
- * is not CLIP's: bicubic resize, centre crop, scale to 1, normalise.
+ * is not of these steps: resize, centre crop, scale to 1, normalise.
  */
 #include "checkpoint/hugging_face.h"
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/string.h"
 #include "checkpoint/json.h"
 
 #include <math.h>
@@ -28,8 +29,10 @@ static void read_tower(const struct section *section, struct config_tower *tower
     tower->activation = VKCLIP_ACTIVATION_QUICK_GELU;
     if (!strcmp(activation, "gelu"))
         tower->activation = VKCLIP_ACTIVATION_GELU;
+    else if (!strcmp(activation, "gelu_pytorch_tanh") || !strcmp(activation, "gelu_new"))
+        tower->activation = VKCLIP_ACTIVATION_GELU_TANH;
     else if (*activation && strcmp(activation, "quick_gelu"))
-        section_refuse(section, "hidden_act", "quick_gelu or gelu");
+        section_refuse(section, "hidden_act", "quick_gelu, gelu or gelu_pytorch_tanh");
 }
 
 static void read_text(const struct section *section, struct config *config)
@@ -50,8 +53,8 @@ static void read_image(const struct section *section, struct config *config)
 {
     config->image.kind = KIND_VIT;
     read_tower(section, &config->image, 768, 3072, 12);
-    config->image_size = section_size(section, "image_size", 224);
-    config->patch_size = section_size(section, "patch_size", 32);
+    config->image_size = section_square(section, "image_size", 224);
+    config->patch_size = section_square(section, "patch_size", 32);
     if (section_size(section, "num_channels", 3) != 3)
         section_refuse(section, "num_channels", "3");
 }
@@ -101,6 +104,20 @@ static void read_clip(const struct section *root, struct config *config)
     read_image(&image, config);
 }
 
+/* Reads a text tower of MetaCLIP 2, in which an eos_token_id of 2 means that id. */
+static void read_metaclip_text(const struct section *section, struct config *config)
+{
+    read_text(section, config);
+    config->eos_token_id = section_id(section, "eos_token_id", 49407);
+}
+
+static void read_metaclip(const struct section *root, struct config *config)
+{
+    struct section text = find_tower(root, "text_config_dict", "text_config");
+    read_clip(root, config);
+    read_metaclip_text(&text, config);
+}
+
 /* The kinds of models, by their model_type. */
 static const struct {
     const char *type;
@@ -109,6 +126,9 @@ static const struct {
     {"clip", read_clip},
     {"clip_text_model", read_text},
     {"clip_vision_model", read_image},
+    {"metaclip_2", read_metaclip},
+    {"metaclip_2_text_model", read_metaclip_text},
+    {"metaclip_2_vision_model", read_image},
     {"t5", read_t5},
     {"mt5", read_t5},
     {"umt5", read_t5},
@@ -164,44 +184,147 @@ int hugging_face_read(const char *path, struct config *config)
 
 /* ---- preprocessor_config.json ---------------------------------------------------------------- */
 
-/* Checks that `key` describes a square of the model's size: an integer, or an object with the
- * integers `first_side` and `second_side`. */
-static void check_square(const struct section *section, const char *key, const char *first_side,
-                         const char *second_side, uint32_t size)
+/* A class of image processors, with its defaults. The others resize and crop alike. */
+struct processor {
+    const char *name;
+    bool square;     /* A size that is one number is that of both sides, not of the shorter one. */
+    bool crops;      /* The centre is cut out after the resize. */
+    bool halves;     /* Mean and standard deviation are 0.5, not OpenAI's. */
+    unsigned filter; /* Pillow's number of its filter */
+};
+
+static const struct processor processors[] = {
+    {"CLIP", false, true, false, 3}, {"ChineseCLIP", false, true, false, 3},
+    {"Bit", false, true, false, 3},  {"Siglip", true, false, true, 3},
+    {"ViT", true, false, true, 2},
+};
+
+/* Finds a class by its name, such as CLIPImageProcessorFast. Returns NULL if there is none. */
+static const struct processor *find_processor(const char *type)
 {
-    const json_t *value = section_get(section, key);
-    json_int_t first = json_integer_value(value), second = first;
-    char expected[96];
-    if (!value && size == 224) /* The default of CLIPImageProcessor applies. */
-        return;
-    if (json_is_object(value)) {
-        first = json_integer_value(json_object_get(value, first_side));
-        second = json_integer_value(json_object_get(value, second_side));
+    static const char *const ends[] = {"ImageProcessor", "ImageProcessorFast", "ImageProcessorPil",
+                                       "FeatureExtractor"};
+    if (!*type)
+        return processors;
+    for (size_t i = 0; i < ARRAY_COUNT(processors); i++) {
+        const size_t length = strlen(processors[i].name);
+        for (size_t e = 0; e < ARRAY_COUNT(ends) && string_begins_with(type, processors[i].name);
+             e++)
+            if (!strcmp(type + length, ends[e]))
+                return &processors[i];
     }
-    if (first == size && second == size)
+    return NULL;
+}
+
+/* Returns a side of the object `sizes`, which is 0 if it is missing. */
+static uint32_t read_side(const struct section *section, const json_t *sizes, const char *key)
+{
+    enum { MOST = 16384 };
+    const json_t *value = json_object_get(sizes, key);
+    const json_int_t side = json_integer_value(value);
+    if (!value || json_is_null(value))
+        return 0;
+    if (side < 1 || side > MOST)
+        section_wrong(section, "size", "sides from 1 to 16384");
+    return section->document->error ? 0 : (uint32_t)side;
+}
+
+/* Reads the size to which pictures are resized: one number, or an object with both sides, with the
+ * shorter one, or with limits of both. */
+static void read_size(const struct section *section, bool square, struct image_resize *resize)
+{
+    const json_t *value = section_get(section, "size");
+    const uint32_t number =
+        value && !json_is_object(value) ? section_size(section, "size", 1) : 224;
+    resize->fit = square ? FIT_SQUASH : FIT_SHORTEST;
+    resize->width = resize->height = resize->shortest = number;
+    if (!json_is_object(value))
         return;
-    snprintf(expected, sizeof(expected), "%u, the model's image_size, as %s", size, first_side);
-    section_wrong(section, key, expected);
+    resize->width = read_side(section, value, "width");
+    resize->height = read_side(section, value, "height");
+    resize->shortest = read_side(section, value, "shortest_edge");
+    resize->longest = read_side(section, value, "longest_edge");
+    const bool sides = resize->width && resize->height && !resize->shortest && !resize->longest;
+    const bool edge = resize->shortest && !resize->width && !resize->height;
+    resize->fit = FIT_SQUASH;
+    if (!sides)
+        resize->fit = resize->longest ? FIT_BETWEEN : FIT_SHORTEST;
+    if (!sides && !edge)
+        section_refuse(section, "size",
+                       "height and width, shortest_edge, or shortest_edge and longest_edge");
+}
+
+/* Checks that the resize and the crop give pictures of the model's size, and forgets sides that are
+ * that size. */
+static void check_size(const struct section *section, bool crops, uint32_t size,
+                       struct image_resize *resize)
+{
+    const json_t *crop = section_get(section, "crop_size");
+    json_int_t height = crop ? json_integer_value(crop) : 224, width = height;
+    char expected[96];
+    if (json_is_object(crop)) {
+        height = json_integer_value(json_object_get(crop, "height"));
+        width = json_integer_value(json_object_get(crop, "width"));
+    }
+    snprintf(expected, sizeof(expected), "%u, the model's image_size, as height and width", size);
+    if (crops && (height != size || width != size))
+        section_wrong(section, "crop_size", expected);
+    else if (!crops &&
+             (resize->fit != FIT_SQUASH || resize->width != size || resize->height != size))
+        section_wrong(section, "size", expected);
+    if (resize->width == size && resize->height == size)
+        resize->width = resize->height = 0;
+    if (resize->shortest == size)
+        resize->shortest = 0;
+}
+
+static void read_filter(const struct section *section, unsigned fallback,
+                        struct image_resize *resize)
+{
+    static const enum image_filter filters[] = {FILTER_NEAREST, FILTER_LANCZOS, FILTER_BILINEAR,
+                                                FILTER_BICUBIC, FILTER_BOX,     FILTER_HAMMING};
+    const double number = section_number(section, "resample", fallback, 0, 5);
+    resize->filter = filters[(unsigned)number];
+}
+
+/* Reads the steps that may be left out, and refuses those that may not. */
+static void read_steps(const struct section *section, struct config *config)
+{
+    static const char *const steps[] = {"do_resize", "do_rescale"};
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++)
+        if (!section_bool(section, steps[i], true))
+            section_refuse(section, steps[i], "true");
+    if (section_bool(section, "do_pad", false))
+        section_refuse(section, "do_pad", "false");
+    if (fabs(section_number(section, "rescale_factor", 1 / 255.0, 0, 1) - 1 / 255.0) > 1e-7)
+        section_refuse(section, "rescale_factor", "1/255");
+    section_colours(section, "image_mean", -1000, config->image_mean);
+    section_colours(section, "image_std", 1e-6, config->image_std);
+    for (unsigned c = 0; c < 3 && !section_bool(section, "do_normalize", true); c++) {
+        config->image_mean[c] = 0;
+        config->image_std[c] = 1;
+    }
 }
 
 static void read_processor(const struct section *section, struct config *config)
 {
-    static const char *const steps[] = {"do_resize", "do_center_crop", "do_rescale",
-                                        "do_normalize"};
-    const char *type = section_text(section, "image_processor_type");
-    if (*type && strncmp(type, "CLIP", 4))
-        section_refuse(section, "image_processor_type", "CLIPImageProcessor");
-    for (size_t i = 0; i < ARRAY_COUNT(steps); i++)
-        if (!section_bool(section, steps[i], true))
-            section_refuse(section, steps[i], "true");
-    if (section_size(section, "resample", 3) != 3)
-        section_refuse(section, "resample", "3 (bicubic)");
-    if (fabs(section_number(section, "rescale_factor", 1 / 255.0, 0, 1) - 1 / 255.0) > 1e-7)
-        section_refuse(section, "rescale_factor", "1/255");
-    check_square(section, "size", "shortest_edge", "shortest_edge", config->image_size);
-    check_square(section, "crop_size", "height", "width", config->image_size);
-    section_colours(section, "image_mean", -1000, config->image_mean);
-    section_colours(section, "image_std", 1e-6, config->image_std);
+    const char *key = "image_processor_type";
+    if (!section_get(section, key) && section_get(section, "feature_extractor_type"))
+        key = "feature_extractor_type"; /* of versions before 4.26 */
+    const struct processor *processor = find_processor(section_text(section, key));
+    struct image_resize resize = {.fit = FIT_SHORTEST};
+    if (!processor) {
+        section_refuse(section, key, "CLIP-, ChineseCLIP-, Bit-, Siglip- or ViTImageProcessor");
+        return;
+    }
+    for (unsigned c = 0; c < 3 && processor->halves; c++)
+        config->image_mean[c] = config->image_std[c] = 0.5f;
+    read_steps(section, config);
+    read_filter(section, processor->filter, &resize);
+    read_size(section, processor->square, &resize);
+    check_size(section, section_bool(section, "do_center_crop", processor->crops),
+               config->image_size, &resize);
+    config->resize = resize;
     config->rgb_first = section_bool(section, "do_convert_rgb", true);
 }
 

@@ -9,7 +9,8 @@
 
 struct image_transform checkpoint_image_transform(const struct config *config)
 {
-    struct image_transform transform = {.size = config->image_size, .rgb_first = config->rgb_first};
+    struct image_transform transform = {
+        .size = config->image_size, .rgb_first = config->rgb_first, .resize = config->resize};
     memcpy(transform.mean, config->image_mean, sizeof(transform.mean));
     memcpy(transform.std, config->image_std, sizeof(transform.std));
     return transform;

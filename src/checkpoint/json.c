@@ -109,6 +109,20 @@ uint32_t section_size(const struct section *section, const char *key, uint32_t f
     return (uint32_t)number;
 }
 
+uint32_t section_square(const struct section *section, const char *key, uint32_t fallback)
+{
+    const json_t *value = section_get(section, key);
+    if (!json_is_array(value))
+        return section_size(section, key, fallback);
+    const json_int_t height = json_integer_value(json_array_get(value, 0));
+    const json_int_t width = json_integer_value(json_array_get(value, 1));
+    if (json_array_size(value) != 2 || height < 1 || height > INT32_MAX)
+        section_wrong(section, key, "an integer, or two");
+    else if (height != width)
+        section_refuse(section, key, "a square");
+    return section->document->error ? fallback : (uint32_t)height;
+}
+
 int32_t section_id(const struct section *section, const char *key, int32_t fallback)
 {
     const json_t *value = section_get(section, key);
@@ -159,9 +173,9 @@ void section_colours(const struct section *section, const char *key, double lowe
 {
     const json_t *value = section_get(section, key);
     double numbers[3];
-    bool good = json_array_size(value) == 3;
+    bool good = json_is_number(value) || json_array_size(value) == 3;
     for (size_t i = 0; good && i < 3; i++) {
-        const json_t *number = json_array_get(value, i);
+        const json_t *number = json_is_number(value) ? value : json_array_get(value, i);
         numbers[i] = json_number_value(number);
         good = json_is_number(number) && numbers[i] >= lowest && numbers[i] <= 1000;
     }

@@ -46,6 +46,8 @@ json_t *section_get(const struct section *section, const char *key);
 struct section section_child(const struct section *section, const char *key);
 /* Returns a size of at least 1. Upper limits are checked when the configuration is complete. */
 uint32_t section_size(const struct section *section, const char *key, uint32_t fallback);
+/* Returns the side of a square: an integer, or a height and a width that are equal. */
+uint32_t section_square(const struct section *section, const char *key, uint32_t fallback);
 /* Returns a token id, or -1. */
 int32_t section_id(const struct section *section, const char *key, int32_t fallback);
 double section_number(const struct section *section, const char *key, double fallback,
@@ -53,7 +55,8 @@ double section_number(const struct section *section, const char *key, double fal
 bool section_bool(const struct section *section, const char *key, bool fallback);
 /* Returns a string, which is "" if it is missing. */
 const char *section_text(const struct section *section, const char *key);
-/* Reads three numbers, one per colour; `colours` keeps its values if they are missing. */
+/* Reads three numbers, one per colour, or one for all; `colours` keeps its values if they are
+ * missing. */
 void section_colours(const struct section *section, const char *key, double lowest,
                      float colours[3]);
 

@@ -43,10 +43,21 @@ static const struct rule hugging_face_rules[] = {
 };
 
 /* OpenAI's names differ from the canonical ones only in the attention pool of a ModifiedResNet. */
-static const struct rule openai_rules[] = {
-    {"visual.attnpool.q_proj.*", "visual.attnpool.in_proj_*", QUERY},
-    {"visual.attnpool.k_proj.*", "visual.attnpool.in_proj_*", KEY},
+#define OPENAI_RULES                                            \
+    {"visual.attnpool.q_proj.*", "visual.attnpool.in_proj_*", QUERY}, \
+    {"visual.attnpool.k_proj.*", "visual.attnpool.in_proj_*", KEY},   \
     {"visual.attnpool.v_proj.*", "visual.attnpool.in_proj_*", VALUE},
+static const struct rule openai_rules[] = {OPENAI_RULES};
+
+/* With `custom_text` OpenCLIP puts the text tower in a module of its own. */
+static const struct rule custom_text_rules[] = {
+    OPENAI_RULES
+    {"text.transformer.resblocks.*", "transformer.resblocks.*", WHOLE},
+    {"text.token_embedding.weight", "token_embedding.weight", WHOLE},
+    {"text.positional_embedding", "positional_embedding", WHOLE},
+    {"text.ln_final.*", "ln_final.*", WHOLE},
+    {"text.text_projection", "text_projection", WHOLE},
+    {"text.text_projection.*", "text_projection.*", WHOLE},
 };
 
 /* clip.cpp calls the first matrix of an MLP "down" and the second "up". */
@@ -122,6 +133,7 @@ static const struct {
     const char *absent; /* a prefix of the rules' stored names that files of the form leave out */
 } tables[] = {
     [NAMES_OPENAI] = TABLE(openai_rules, ""),
+    [NAMES_CUSTOM_TEXT] = TABLE(custom_text_rules, ""),
     [NAMES_HUGGING_FACE] = TABLE(hugging_face_rules, ""),
     [NAMES_TEXT_ALONE] = TABLE(hugging_face_rules, "text_model."),
     [NAMES_IMAGE_ALONE] = TABLE(hugging_face_rules, "vision_model."),
@@ -195,6 +207,8 @@ enum vkclip_family names_family(const char *name, bool gguf, enum names_form *fo
         {"encoder.block.", false, VKCLIP_FAMILY_HF, NAMES_T5},
         {"enc.blk.0.ffn_gate.", true, VKCLIP_FAMILY_HF, NAMES_T5_LLAMA}, /* It is sorted first. */
         {"enc.blk.0.ffn_norm.", true, VKCLIP_FAMILY_HF, NAMES_T5_LLAMA_PLAIN},
+        {"text.", false, VKCLIP_FAMILY_OPENAI,
+         NAMES_CUSTOM_TEXT}, /* It is sorted before "visual". */
         {"visual.", false, VKCLIP_FAMILY_OPENAI, NAMES_OPENAI},
         {"transformer.resblocks.", false, VKCLIP_FAMILY_OPENAI, NAMES_OPENAI},
     };

@@ -34,6 +34,7 @@
  */
 enum names_form {
     NAMES_OPENAI,
+    NAMES_CUSTOM_TEXT, /* OpenCLIP's, whose text tower has the prefix "text." */
     NAMES_HUGGING_FACE,
     NAMES_TEXT_ALONE,
     NAMES_IMAGE_ALONE,

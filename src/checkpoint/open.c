@@ -107,6 +107,7 @@ static int settle_towers(const struct weights *weights, struct config *config)
     int error = check_text_names(weights);
     if (error)
         return error;
+    config->custom_text |= weights_form(weights) == NAMES_CUSTOM_TEXT;
     settle_tower(weights, TOWER_TEXT, "text", &config->text);
     settle_tower(weights, TOWER_IMAGE, "image", &config->image);
     if (!config->image.kind && !config->text.kind)

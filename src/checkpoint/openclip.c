@@ -60,6 +60,22 @@ static float read_epsilon(const struct section *section)
     return (float)section_number(&norm, "eps", 1e-5, 0, 1);
 }
 
+/* Reads the settings of the activation, of which QuickGELU has none. The activation must be that of
+ * `quick_gelu` before. */
+static void read_activation(const struct section *section, struct config_tower *tower)
+{
+    static const struct known_key keys[] = {{"approximate", NULL}};
+    struct section settings = section_child(section, "act_kwargs");
+    check_keys(&settings, keys, ARRAY_COUNT(keys));
+    const char *approximate = section_text(&settings, "approximate");
+    if (*approximate && tower->activation == VKCLIP_ACTIVATION_QUICK_GELU)
+        section_refuse(&settings, "approximate", "none with quick_gelu");
+    else if (!strcmp(approximate, "tanh"))
+        tower->activation = VKCLIP_ACTIVATION_GELU_TANH;
+    else if (*approximate && strcmp(approximate, "none"))
+        section_refuse(&settings, "approximate", "tanh or none");
+}
+
 static uint32_t read_mlp(const struct section *section, uint32_t width)
 {
     const double mlp = width * section_number(section, "mlp_ratio", 4, 1e-3, 1e3);
@@ -68,13 +84,43 @@ static uint32_t read_mlp(const struct section *section, uint32_t width)
 
 /* ---- Text ------------------------------------------------------------------------------------ */
 
+/* Reads which token of a text is pooled. */
+static void read_pooling(const struct section *section, struct config *config)
+{
+    const char *type = section_text(section, "pool_type");
+    if (!strcmp(type, "first"))
+        config->text.pooling = POOL_FIRST;
+    else if (!strcmp(type, "last"))
+        config->text.pooling = POOL_LAST;
+    else if (!strcmp(type, "eos"))
+        config->eos_token_id = section_id(section, "eos_id", -1);
+    else if (*type && strcmp(type, "argmax"))
+        section_refuse(section, "pool_type", "argmax, eos, first or last");
+    if (!strcmp(type, "eos") && config->eos_token_id < 0)
+        section_wrong(section, "eos_id", "the id of the pool_type eos");
+}
+
 static void read_text(const struct section *section, struct config *config)
 {
     static const struct known_key keys[] = {
-        {"context_length", NULL}, {"vocab_size", NULL},    {"width", NULL},
-        {"heads", NULL},          {"layers", NULL},        {"mlp_ratio", NULL},
-        {"norm_kwargs", NULL},    {"pool_type", "argmax"}, {"proj_type", NULL},
-        {"pad_id", NULL},         {"eos_id", NULL},        {"hf_model_pretrained", NULL},
+        {"context_length", NULL},
+        {"vocab_size", NULL},
+        {"width", NULL},
+        {"heads", NULL},
+        {"layers", NULL},
+        {"mlp_ratio", NULL},
+        {"norm_kwargs", NULL},
+        {"pool_type", NULL},
+        {"proj_type", NULL},
+        {"pad_id", NULL},
+        {"eos_id", NULL},
+        {"hf_model_pretrained", NULL},
+        {"act_kwargs", NULL},
+        {"no_causal_mask", NULL},
+        {"proj_bias", NULL},
+        {"hf_tokenizer_name", NULL},
+        {"tokenizer_kwargs", NULL},    /* The tokenizer's files say it. */
+        {"final_ln_after_pool", NULL}, /* The norm of the pooled token is the same before. */
     };
     struct config_tower *tower = &config->text;
     check_keys(section, keys, ARRAY_COUNT(keys));
@@ -88,26 +134,15 @@ static void read_text(const struct section *section, struct config *config)
     tower->layers = section_size(section, "layers", 12);
     tower->mlp = read_mlp(section, tower->width);
     tower->epsilon = read_epsilon(section);
+    tower->bidirectional = section_bool(section, "no_causal_mask", false);
+    tower->projection_bias = tower->projection && section_bool(section, "proj_bias", false);
+    read_activation(section, tower);
+    read_pooling(section, config);
     config->context = section_size(section, "context_length", 77);
     config->vocabulary = section_size(section, "vocab_size", 49408);
 }
 
 /* ---- Images ---------------------------------------------------------------------------------- */
-
-/* Reads a size of pictures: an integer, or a height and a width that are equal. */
-static uint32_t read_image_size(const struct section *section, const char *key, uint32_t fallback)
-{
-    const json_t *value = section_get(section, key);
-    if (!json_is_array(value))
-        return section_size(section, key, fallback);
-    const json_int_t height = json_integer_value(json_array_get(value, 0));
-    const json_int_t width = json_integer_value(json_array_get(value, 1));
-    if (json_array_size(value) != 2 || height < 1 || height > INT32_MAX)
-        section_wrong(section, key, "an integer, or two");
-    else if (height != width)
-        section_refuse(section, key, "a square");
-    return section->document->error ? fallback : (uint32_t)height;
-}
 
 static void refuse_head_width(const struct section *section, const char *what, uint32_t width,
                               uint32_t head_width)
@@ -133,7 +168,7 @@ static void read_resnet(const struct section *section, const json_t *layers, uin
         config->stages[i] = (uint32_t)blocks;
     }
     resnet_derive_sizes(config, head_width);
-    config->image_size = read_image_size(section, "image_size", 224);
+    config->image_size = section_square(section, "image_size", 224);
     if (tower->mlp % head_width)
         refuse_head_width(section, "number of channels", tower->mlp, head_width);
 }
@@ -146,7 +181,7 @@ static void read_vit(const struct section *section, uint32_t head_width, struct 
     tower->mlp = read_mlp(section, tower->width);
     tower->epsilon = read_epsilon(section);
     config->patch_size = section_size(section, "patch_size", 16);
-    config->image_size = read_image_size(section, "image_size", 224);
+    config->image_size = section_square(section, "image_size", 224);
     if (tower->width % head_width)
         refuse_head_width(section, "width", tower->width, head_width);
 }
@@ -175,22 +210,39 @@ static void read_image(const struct section *section, struct config *config)
         read_vit(section, head_width, config);
 }
 
+static void read_resize(const struct section *section, struct image_resize *resize)
+{
+    const char *mode = section_text(section, "resize_mode");
+    const char *filter = section_text(section, "interpolation");
+    if (!strcmp(mode, "squash"))
+        resize->fit = FIT_SQUASH;
+    else if (!strcmp(mode, "longest"))
+        resize->fit = FIT_LONGEST;
+    else if (*mode && strcmp(mode, "shortest"))
+        section_refuse(section, "resize_mode", "shortest, longest or squash");
+    if (!strcmp(filter, "bilinear"))
+        resize->filter = FILTER_BILINEAR;
+    else if (*filter && strcmp(filter, "bicubic") && strcmp(filter, "random"))
+        section_refuse(section, "interpolation",
+                       "bicubic, bilinear or random"); /* See transform.py. */
+    resize->fill = (uint8_t)section_number(section, "fill_color", 0, 0, 255);
+}
+
 static void read_preprocess(const struct section *section, struct config *config)
 {
-    static const struct known_key keys[] = {
-        {"size", NULL},
-        {"mean", NULL},
-        {"std", NULL},
-        {"mode", "RGB"},
-        {"interpolation", "bicubic"},
-        {"resize_mode", "shortest"},
-        {"fill_color", NULL}, /* used by another resize_mode */
-    };
+    static const struct known_key
+        keys[] =
+            {
+                {"size", NULL},       {"mean", NULL},          {"std", NULL},
+                {"mode", "RGB"},      {"interpolation", NULL}, {"resize_mode", NULL},
+                {"fill_color", NULL}, /* used by the resize_mode longest */
+            };
     check_keys(section, keys, ARRAY_COUNT(keys));
+    read_resize(section, &config->resize);
     section_colours(section, "mean", -1000, config->image_mean);
     section_colours(section, "std", 1e-6, config->image_std);
     if (config->image.kind &&
-        read_image_size(section, "size", config->image_size) != config->image_size)
+        section_square(section, "size", config->image_size) != config->image_size)
         section_wrong(section, "size", "vision_cfg.image_size");
 }
 
@@ -201,9 +253,10 @@ static void read_model(const struct section *section, struct config *config)
     static const struct known_key keys[] = {
         {"embed_dim", NULL},  {"quick_gelu", NULL},       {"vision_cfg", NULL},
         {"text_cfg", NULL},   {"init_logit_scale", NULL}, /* The stored scale is used instead. */
-        {"cast_dtype", NULL}, {"output_dict", NULL},
+        {"cast_dtype", NULL}, {"output_dict", NULL},      {"custom_text", NULL},
     };
     check_keys(section, keys, ARRAY_COUNT(keys));
+    config->custom_text = section_bool(section, "custom_text", false);
     config->image_embed_dim = config->text_embed_dim = section_size(section, "embed_dim", 0);
     if (!config->text_embed_dim)
         section_wrong(section, "embed_dim", "an integer");

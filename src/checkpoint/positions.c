@@ -91,6 +91,11 @@ int positions_fit(struct weights *weights, uint32_t image_size, struct config *c
         return error_fail(VKCLIP_EINVALID,
                           "image size %u: expected a multiple of %u of at most 4096 for this model",
                           image_size, config->patch_size);
+    if (config->resize.shortest || config->resize.width || config->resize.fit == FIT_BETWEEN)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "image size %u: this model's pictures are resized to a size of their own "
+                          "before the crop, which does not follow from it",
+                          image_size);
     uint64_t shape[TENSOR_MAX_RANK];
     unsigned rank;
     weights_shape(weights, name, shape, &rank);

@@ -11,7 +11,6 @@
 #include "checkpoint/clip_cpp.h"
 #include "checkpoint/container.h"
 #include "checkpoint/diffusion.h"
-#include "checkpoint/names.h"
 #include "checkpoint/scales.h"
 
 #include <math.h>
@@ -350,6 +349,11 @@ void weights_close(struct weights **weights)
 enum vkclip_family weights_family(const struct weights *weights)
 {
     return weights->family;
+}
+
+enum names_form weights_form(const struct weights *weights)
+{
+    return weights->form;
 }
 
 const struct gguf *weights_gguf(const struct weights *weights)

@@ -8,6 +8,7 @@
 #ifndef VKCLIP_CHECKPOINT_WEIGHTS_H
 #define VKCLIP_CHECKPOINT_WEIGHTS_H
 
+#include "checkpoint/names.h"
 #include "format/tensor_view.h"
 #include "graph/row_reader.h"
 #include "vkclip.h"
@@ -28,6 +29,7 @@ void weights_close(struct weights **weights);
 /* Returns the family whose names the file uses: VKCLIP_FAMILY_HF, or VKCLIP_FAMILY_OPENAI for the
  * names that OpenAI and OpenCLIP share and for clip.cpp's. */
 enum vkclip_family weights_family(const struct weights *weights);
+enum names_form weights_form(const struct weights *weights);
 /* Returns the element type of the largest tensor. */
 enum dtype weights_dtype(const struct weights *weights);
 /* Tells whether every value is one of fp16, so that storing the weights as fp16 changes none. */

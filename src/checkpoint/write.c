@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/string.h"
 #include "checkpoint/beside.h"
+#include "checkpoint/write_config.h"
 #include "format/safetensors.h"
 #include "model/tensors.h"
 
@@ -160,9 +161,9 @@ static int write_weights(const struct checkpoint_source *source, enum names_form
 
 int checkpoint_write(const struct checkpoint_source *source, const char *folder)
 {
-    const bool hugging_face = source->config->family == VKCLIP_FAMILY_HF;
-    const enum names_form form = hugging_face ? NAMES_HUGGING_FACE : NAMES_OPENAI;
-    const char *name = hugging_face ? "model.safetensors" : "open_clip_model.safetensors";
+    const enum names_form form = write_config_form(source->config);
+    const char *name =
+        form == NAMES_HUGGING_FACE ? "model.safetensors" : "open_clip_model.safetensors";
     struct beside beside = {.folder = string_format("%s", folder)};
     char *path = string_format("%s/%s", folder, name);
     int error = VKCLIP_OK;

@@ -38,12 +38,44 @@ static json_t *pack_colours(const float values[3])
                      pack_number(values[2]));
 }
 
-static bool is_gelu(const struct config_tower *tower)
+static bool is_quick(const struct config_tower *tower)
 {
-    return tower->activation == VKCLIP_ACTIVATION_GELU;
+    return tower->activation == VKCLIP_ACTIVATION_QUICK_GELU;
+}
+
+enum names_form write_config_form(const struct config *config)
+{
+    if (config->family == VKCLIP_FAMILY_HF)
+        return NAMES_HUGGING_FACE;
+    return config->custom_text ? NAMES_CUSTOM_TEXT : NAMES_OPENAI;
+}
+
+/* Returns what only OpenCLIP's configurations can say of a text tower, or NULL if there is nothing.
+ */
+static const char *find_text_option(const struct config_tower *text)
+{
+    if (text->bidirectional)
+        return "texts that attend to later tokens (no_causal_mask)";
+    if (text->pooling != POOL_DEFAULT)
+        return "another token pooled than the end of text (pool_type)";
+    return text->projection_bias ? "a projection with bias (proj_bias)" : NULL;
 }
 
 /* ---- Hugging Face ---------------------------------------------------------------------------- */
+
+static const char *hugging_face_activation(const struct config_tower *tower)
+{
+    if (tower->activation == VKCLIP_ACTIVATION_GELU_TANH)
+        return "gelu_pytorch_tanh";
+    return is_quick(tower) ? "quick_gelu" : "gelu";
+}
+
+/* In transformers an eos_token_id of 2 is an id in MetaCLIP 2 only, elsewhere it means the largest
+ * id. */
+static const char *choose_type(const struct config *config, const char *clip, const char *metaclip)
+{
+    return config->text.kind && config->eos_token_id == 2 ? metaclip : clip;
+}
 
 static json_t *pack_hugging_face_tower(const struct config_tower *tower, const char *type,
                                        uint32_t embed_dim)
@@ -51,8 +83,8 @@ static json_t *pack_hugging_face_tower(const struct config_tower *tower, const c
     return json_pack("{ss si si si si so ss si}", "model_type", type, "hidden_size",
                      (int)tower->width, "intermediate_size", (int)tower->mlp, "num_hidden_layers",
                      (int)tower->layers, "num_attention_heads", (int)tower->heads, "layer_norm_eps",
-                     pack_number(tower->epsilon), "hidden_act",
-                     is_gelu(tower) ? "gelu" : "quick_gelu", "projection_dim", (int)embed_dim);
+                     pack_number(tower->epsilon), "hidden_act", hugging_face_activation(tower),
+                     "projection_dim", (int)embed_dim);
 }
 
 /* Adds the keys of `more` to a tower. Takes ownership of both objects. */
@@ -67,9 +99,8 @@ static json_t *merge_keys(json_t *tower, json_t *more)
 
 static json_t *pack_hugging_face_text(const struct config *config)
 {
-    json_t *tower =
-        pack_hugging_face_tower(&config->text, "clip_text_model", config->text_embed_dim);
-    /* An id of 2 means the largest id in transformers and in hugging_face.c. */
+    const char *type = choose_type(config, "clip_text_model", "metaclip_2_text_model");
+    json_t *tower = pack_hugging_face_tower(&config->text, type, config->text_embed_dim);
     int end = config->eos_token_id < 0 ? 2 : config->eos_token_id;
     json_t *more = json_pack("{si si si si}", "max_position_embeddings", (int)config->context,
                              "vocab_size", (int)config->vocabulary, "eos_token_id", end,
@@ -79,22 +110,38 @@ static json_t *pack_hugging_face_text(const struct config *config)
 
 static json_t *pack_hugging_face_image(const struct config *config)
 {
-    json_t *tower =
-        pack_hugging_face_tower(&config->image, "clip_vision_model", config->image_embed_dim);
+    const char *type = choose_type(config, "clip_vision_model", "metaclip_2_vision_model");
+    json_t *tower = pack_hugging_face_tower(&config->image, type, config->image_embed_dim);
     json_t *more = json_pack("{si si}", "image_size", (int)config->image_size, "patch_size",
                              (int)config->patch_size);
     return merge_keys(tower, more);
 }
 
+static json_t *pack_size(const struct config *config)
+{
+    const struct image_resize *resize = &config->resize;
+    const int size = (int)config->image_size;
+    const int shortest = resize->shortest ? (int)resize->shortest : size;
+    if (resize->fit == FIT_SQUASH)
+        return json_pack("{si si}", "height", resize->height ? (int)resize->height : size, "width",
+                         resize->width ? (int)resize->width : size);
+    if (resize->fit == FIT_BETWEEN)
+        return json_pack("{si si}", "shortest_edge", shortest, "longest_edge",
+                         (int)resize->longest);
+    return json_pack("{si}", "shortest_edge", shortest);
+}
+
 static json_t *pack_processor(const struct config *config)
 {
+    static const int filters[] = {[FILTER_NEAREST] = 0, [FILTER_LANCZOS] = 1, [FILTER_BILINEAR] = 2,
+                                  [FILTER_BICUBIC] = 3, [FILTER_BOX] = 4,     [FILTER_HAMMING] = 5};
     int size = (int)config->image_size;
-    return json_pack("{ss sb s{si} si sb s{si si} sb sf sb so so sb}", "image_processor_type",
-                     "CLIPImageProcessor", "do_resize", 1, "size", "shortest_edge", size,
-                     "resample", 3, "do_center_crop", 1, "crop_size", "height", size, "width", size,
-                     "do_rescale", 1, "rescale_factor", 1 / 255.0, "do_normalize", 1, "image_mean",
-                     pack_colours(config->image_mean), "image_std", pack_colours(config->image_std),
-                     "do_convert_rgb", (int)config->rgb_first);
+    return json_pack("{ss sb so si sb s{si si} sb sf sb so so sb}", "image_processor_type",
+                     "CLIPImageProcessor", "do_resize", 1, "size", pack_size(config), "resample",
+                     filters[config->resize.filter], "do_center_crop", 1, "crop_size", "height",
+                     size, "width", size, "do_rescale", 1, "rescale_factor", 1 / 255.0,
+                     "do_normalize", 1, "image_mean", pack_colours(config->image_mean), "image_std",
+                     pack_colours(config->image_std), "do_convert_rgb", (int)config->rgb_first);
 }
 
 static json_t *pack_hugging_face(const struct config *config)
@@ -103,9 +150,10 @@ static json_t *pack_hugging_face(const struct config *config)
         return pack_hugging_face_text(config);
     if (!config->text.kind)
         return pack_hugging_face_image(config);
-    return json_pack("{ss si so so}", "model_type", "clip", "projection_dim",
-                     (int)config->text_embed_dim, "text_config", pack_hugging_face_text(config),
-                     "vision_config", pack_hugging_face_image(config));
+    return json_pack("{ss si so so}", "model_type", choose_type(config, "clip", "metaclip_2"),
+                     "projection_dim", (int)config->text_embed_dim, "text_config",
+                     pack_hugging_face_text(config), "vision_config",
+                     pack_hugging_face_image(config));
 }
 
 static bool has_two_widths(const struct config *config)
@@ -121,6 +169,12 @@ int write_config_hugging_face(const struct config *config, char **model, char **
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "config.json has one width of embeddings, these towers %u and %u",
                           config->text_embed_dim, config->image_embed_dim);
+    if (config->text.kind && find_text_option(&config->text))
+        return error_fail(VKCLIP_EUNSUPPORTED, "config.json cannot describe %s",
+                          find_text_option(&config->text));
+    if (config->resize.fit == FIT_LONGEST)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "preprocessor_config.json cannot describe the resize of the longer side");
     int error = dump_text(pack_hugging_face(config), model);
     if (!error && config->image.kind)
         error = dump_text(pack_processor(config), processor);
@@ -142,14 +196,47 @@ static json_t *pack_mlp_ratio(uint32_t width, uint32_t mlp)
     return json_real((double)millionths / 1e6);
 }
 
+/* Adds the settings that only differ from OpenCLIP's defaults in some towers. Takes ownership of
+ * the tower. */
+static json_t *add_activation(json_t *tower, const struct config_tower *sizes)
+{
+    if (sizes->activation != VKCLIP_ACTIVATION_GELU_TANH)
+        return tower;
+    return merge_keys(tower, json_pack("{s{ss}}", "act_kwargs", "approximate", "tanh"));
+}
+
+/* Packs which token is pooled, if it is not the largest id, and what else OpenCLIP's text towers
+ * may have. */
+static json_t *pack_text_options(const struct config *config)
+{
+    static const char *const types[] = {[POOL_FIRST] = "first", [POOL_LAST] = "last"};
+    const struct config_tower *text = &config->text;
+    json_t *options = json_object();
+    bool good = options != NULL;
+    if (text->pooling != POOL_DEFAULT)
+        good &= !json_object_set_new(options, "pool_type", json_string(types[text->pooling]));
+    else if (config->eos_token_id >= 0)
+        good &= !json_object_set_new(options, "pool_type", json_string("eos")) &&
+                !json_object_set_new(options, "eos_id", json_integer(config->eos_token_id));
+    if (text->bidirectional)
+        good &= !json_object_set_new(options, "no_causal_mask", json_true());
+    if (text->projection_bias)
+        good &= !json_object_set_new(options, "proj_bias", json_true());
+    if (good)
+        return options;
+    json_decref(options);
+    return NULL;
+}
+
 static json_t *pack_openclip_text(const struct config *config)
 {
     const struct config_tower *text = &config->text;
-    return json_pack("{si si si si si so s{so} ss}", "context_length", (int)config->context,
-                     "vocab_size", (int)config->vocabulary, "width", (int)text->width, "heads",
-                     (int)text->heads, "layers", (int)text->layers, "mlp_ratio",
-                     pack_mlp_ratio(text->width, text->mlp), "norm_kwargs", "eps",
-                     pack_number(text->epsilon), "proj_type", text->projection ? "linear" : "none");
+    json_t *tower = json_pack(
+        "{si si si si si so s{so} ss}", "context_length", (int)config->context, "vocab_size",
+        (int)config->vocabulary, "width", (int)text->width, "heads", (int)text->heads, "layers",
+        (int)text->layers, "mlp_ratio", pack_mlp_ratio(text->width, text->mlp), "norm_kwargs",
+        "eps", pack_number(text->epsilon), "proj_type", text->projection ? "linear" : "none");
+    return add_activation(merge_keys(tower, pack_text_options(config)), text);
 }
 
 static json_t *pack_openclip_image(const struct config *config)
@@ -160,11 +247,13 @@ static json_t *pack_openclip_image(const struct config *config)
         return json_pack("{si s[iiii] si si}", "image_size", (int)config->image_size, "layers",
                          (int)stages[0], (int)stages[1], (int)stages[2], (int)stages[3], "width",
                          (int)image->width, "head_width", (int)(image->mlp / image->heads));
-    return json_pack("{si si si si si so s{so}}", "image_size", (int)config->image_size, "layers",
-                     (int)image->layers, "width", (int)image->width, "head_width",
-                     (int)(image->width / image->heads), "patch_size", (int)config->patch_size,
-                     "mlp_ratio", pack_mlp_ratio(image->width, image->mlp), "norm_kwargs", "eps",
-                     pack_number(image->epsilon));
+    json_t *tower =
+        json_pack("{si si si si si so s{so}}", "image_size", (int)config->image_size, "layers",
+                  (int)image->layers, "width", (int)image->width, "head_width",
+                  (int)(image->width / image->heads), "patch_size", (int)config->patch_size,
+                  "mlp_ratio", pack_mlp_ratio(image->width, image->mlp), "norm_kwargs", "eps",
+                  pack_number(image->epsilon));
+    return add_activation(tower, image);
 }
 
 static json_t *pack_openclip_model(const struct config *config)
@@ -174,8 +263,10 @@ static json_t *pack_openclip_model(const struct config *config)
     const uint32_t embed_dim =
         config->image.kind ? config->image_embed_dim : config->text_embed_dim;
     json_t *model =
-        json_pack("{si sb}", "embed_dim", (int)embed_dim, "quick_gelu", (int)!is_gelu(first));
+        json_pack("{si sb}", "embed_dim", (int)embed_dim, "quick_gelu", (int)is_quick(first));
     bool good = model != NULL;
+    if (good && config->custom_text)
+        good = !json_object_set_new(model, "custom_text", json_true());
     if (good && config->image.kind)
         good = !json_object_set_new(model, "vision_cfg", pack_openclip_image(config));
     if (good && config->text.kind)
@@ -186,13 +277,24 @@ static json_t *pack_openclip_model(const struct config *config)
     return NULL;
 }
 
+/* Tells whether OpenCLIP has a name for a resize of pictures. */
+static bool is_openclip_resize(const struct image_resize *resize)
+{
+    return resize->fit != FIT_BETWEEN && !resize->shortest && !resize->width && !resize->height &&
+           (resize->filter == FILTER_BICUBIC || resize->filter == FILTER_BILINEAR);
+}
+
 static json_t *pack_openclip_preprocess(const struct config *config)
 {
+    static const char *const modes[] = {
+        [FIT_SHORTEST] = "shortest", [FIT_SQUASH] = "squash", [FIT_LONGEST] = "longest"};
     if (!config->image.kind)
         return json_object();
-    return json_pack("{si ss ss ss so so}", "size", (int)config->image_size, "mode", "RGB",
-                     "interpolation", "bicubic", "resize_mode", "shortest", "mean",
-                     pack_colours(config->image_mean), "std", pack_colours(config->image_std));
+    return json_pack(
+        "{si ss ss ss si so so}", "size", (int)config->image_size, "mode", "RGB", "interpolation",
+        config->resize.filter == FILTER_BILINEAR ? "bilinear" : "bicubic", "resize_mode",
+        modes[config->resize.fit], "fill_color", (int)config->resize.fill, "mean",
+        pack_colours(config->image_mean), "std", pack_colours(config->image_std));
 }
 
 int write_config_openclip(const struct config *config, char **model)
@@ -204,9 +306,15 @@ int write_config_openclip(const struct config *config, char **model)
                           "%u",
                           config->text_embed_dim, config->image_embed_dim);
     if (config->text.kind && config->image.kind && config->image.kind != KIND_RESNET &&
-        is_gelu(&config->text) != is_gelu(&config->image))
+        is_quick(&config->text) != is_quick(&config->image))
+        return error_fail(
+            VKCLIP_EUNSUPPORTED,
+            "open_clip_config.json has quick_gelu for both towers or none, and one of "
+            "these has it");
+    if (!is_openclip_resize(&config->resize))
         return error_fail(VKCLIP_EUNSUPPORTED,
-                          "open_clip_config.json has one activation, these towers have two");
+                          "open_clip_config.json cannot describe how this model's pictures are "
+                          "resized");
     return dump_text(json_pack("{so so}", "model_cfg", pack_openclip_model(config),
                                "preprocess_cfg", pack_openclip_preprocess(config)),
                      model);
@@ -243,7 +351,15 @@ static const char *find_obstacle(const struct config *config)
         return "no ModifiedResNet";
     if ((text->kind && !text->projection) || (image->kind && !image->projection))
         return "no tower without a projection";
-    if (text->kind && image->kind && is_gelu(text) != is_gelu(image))
+    if (text->kind && find_text_option(text))
+        return "no text tower that is not CLIP's";
+    if (config->resize.fit != FIT_SHORTEST || config->resize.filter != FILTER_BICUBIC ||
+        config->resize.shortest)
+        return "no resize of pictures but CLIP's";
+    if (text->activation == VKCLIP_ACTIVATION_GELU_TANH ||
+        image->activation == VKCLIP_ACTIVATION_GELU_TANH)
+        return "no GELU by tanh";
+    if (text->kind && image->kind && is_quick(text) != is_quick(image))
         return "one activation for both towers";
     return NULL;
 }
@@ -269,7 +385,7 @@ int write_config_clip_cpp(const struct config *config, enum dtype dtype, struct 
     gguf_put_flag(head, "clip.has_text_encoder", text->kind);
     gguf_put_flag(head, "clip.has_vision_encoder", image->kind);
     gguf_put_flag(head, "clip.has_llava_projector", false);
-    gguf_put_flag(head, "clip.use_gelu", is_gelu(text->kind ? text : image));
+    gguf_put_flag(head, "clip.use_gelu", !is_quick(text->kind ? text : image));
     if (text->kind) {
         put_tower(head, "text", text, config->text_embed_dim);
         gguf_put_size(head, "clip.text.context_length", config->context);

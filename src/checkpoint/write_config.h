@@ -6,8 +6,12 @@
 #ifndef VKCLIP_CHECKPOINT_WRITE_CONFIG_H
 #define VKCLIP_CHECKPOINT_WRITE_CONFIG_H
 
+#include "checkpoint/names.h"
 #include "format/gguf_write.h"
 #include "model/config.h"
+
+/* Returns the form of the names that safetensors files of a model have. */
+enum names_form write_config_form(const struct config *config);
 
 /* Builds the texts of config.json and preprocessor_config.json as new strings. *processor is NULL
  * if the model has no image tower. */

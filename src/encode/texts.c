@@ -23,7 +23,8 @@ enum {
 
 /* Holds a window of texts by their places in it. */
 struct texts {
-    uint32_t ends[WINDOW];      /* where each text ends */
+    uint32_t ends[WINDOW];      /* the token of each text that is pooled */
+    uint32_t extents[WINDOW];   /* how many tokens its embedding depends on */
     uint32_t lengths[WINDOW];   /* token positions that it runs in; 0: it has failed */
     uint32_t same[WINDOW];      /* first text with the same ids */
     uint32_t order[WINDOW];     /* different texts, the shorter ones first */
@@ -180,8 +181,9 @@ static int prepare_text(void *user, size_t place, unsigned thread)
     if (error)
         return call_fail_item(&call->call, item, error);
     texts->ends[place] = (uint32_t)tower_text_end(config, ids);
+    texts->extents[place] = tower_text_extent(config, ids);
     uint32_t length = SHORTEST;
-    while (length <= texts->ends[place])
+    while (length < texts->extents[place])
         length *= 2;
     bool whole = wants_all(call) || is_exact(call) || length > context;
     texts->lengths[place] = whole ? (uint32_t)context : length;
@@ -190,12 +192,12 @@ static int prepare_text(void *user, size_t place, unsigned thread)
 
 static bool are_equal(const struct texts *texts, size_t a, size_t b, size_t context)
 {
-    const size_t count = texts->ends[a] + 1;
-    return texts->ends[a] == texts->ends[b] &&
+    const size_t count = texts->extents[a];
+    return texts->ends[a] == texts->ends[b] && count == texts->extents[b] &&
            !memcmp(&texts->ids[a * context], &texts->ids[b * context], count * sizeof(*texts->ids));
 }
 
-/* Compares texts only up to their ends, because later ids do not change the embedding. */
+/* Compares texts only as far as their ids change the embedding. */
 static void find_duplicates(struct texts *texts, size_t number, size_t context)
 {
     const size_t entries = ARRAY_COUNT(texts->table);
@@ -203,7 +205,7 @@ static void find_duplicates(struct texts *texts, size_t number, size_t context)
     for (size_t i = 0; i < number; i++) {
         if (!texts->lengths[i])
             continue;
-        const size_t size = (texts->ends[i] + 1) * sizeof(*texts->ids);
+        const size_t size = texts->extents[i] * sizeof(*texts->ids);
         size_t entry = hash_bytes(0, &texts->ids[i * context], size) % entries;
         while (texts->table[entry] && !are_equal(texts, i, texts->table[entry] - 1, context))
             entry = (entry + 1) % entries;

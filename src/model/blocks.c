@@ -120,8 +120,11 @@ static int append_blocks(struct graph *graph, int x, const struct block_tower *t
 static int append_projection(struct graph *graph, const char *result, int x,
                              const struct block_tower *tower)
 {
+    const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
+    if (tower->sizes->projection_bias)
+        return block_linear(graph, result, x, tower->group, tower->projection, none, -1);
     const int matrix = group_weight(graph, tower->group, tower->projection);
-    return graph_matmul(graph, result, x, matrix, -1, VKCLIP_ACTIVATION_AUTO, -1);
+    return graph_matmul(graph, result, x, matrix, -1, none, -1);
 }
 
 /* Appends what makes features of the tokens x, or of the pooled token. */

@@ -7,6 +7,7 @@
 #ifndef VKCLIP_MODEL_CONFIG_H
 #define VKCLIP_MODEL_CONFIG_H
 
+#include "image/resize.h"
 #include "vkclip.h"
 
 /* A model may lack one of CLIP's two towers. */
@@ -72,8 +73,11 @@ struct config {
     bool sigmoid;         /* Each pair of a picture and a text has a probability of its own: */
     float logit_bias;     /* sigmoid(logit_scale cos + logit_bias), as in SigLIP. */
     float image_mean[3], image_std[3];
+    struct image_resize resize; /* to what size pictures are resized before the centre is cut out */
     bool rgb_first; /* Pictures are converted to RGB before the resize, as Hugging Face does. */
     char *tokenizer_path; /* NULL: no vocabulary was found beside the checkpoint */
+    bool
+        custom_text; /* OpenCLIP's files begin the names of the text tower's tensors with "text." */
 };
 
 /* This configuration has no tower, and prepares pictures and texts as OpenAI's code does

@@ -12,6 +12,17 @@ void group_set(struct tensor_group *group, char letter, uint64_t size)
     group->sizes[letter - 'a'] = size;
 }
 
+void group_leave_out(struct tensor_group *group, size_t row, size_t count)
+{
+    for (size_t i = row; i < row + count; i++)
+        group->absent |= UINT32_C(1) << i;
+}
+
+bool group_has(const struct tensor_group *group, size_t row)
+{
+    return row < group->count && !(group->absent >> row & 1);
+}
+
 static uint64_t group_size(const struct tensor_group *group, char letter)
 {
     return group->sizes[letter - 'a'];

@@ -46,6 +46,7 @@ struct tensor_group {
     size_t count;
     unsigned flags;     /* flags that every tensor of the group has */
     uint64_t sizes[26]; /* sizes that the letters a to z mean */
+    uint32_t absent;    /* Bit I says that the tower lacks row I of the table. */
 };
 
 /* Describes one tensor as a checkpoint stores it. */
@@ -61,6 +62,10 @@ struct model_tensor {
 /* Sets the size that a letter means. `initial` takes the width from 'w' and the number of layers
  * from 'l'. */
 void group_set(struct tensor_group *group, char letter, uint64_t size);
+
+/* Leaves out `count` rows from `row` on, which the tower lacks. */
+void group_leave_out(struct tensor_group *group, size_t row, size_t count);
+bool group_has(const struct tensor_group *group, size_t row);
 
 /* Fills all fields of `tensor` except `tower` from a row of the group's table. */
 void group_tensor(const struct tensor_group *group, size_t row, struct model_tensor *tensor);

@@ -44,6 +44,8 @@ static size_t list_tower(const struct config *config, enum tower tower,
     size_t count = 0;
     for (uint32_t i = 0; row && row->group(config, i, &group); i++)
         for (size_t r = 0; r < group.count; r++) {
+            if (!group_has(&group, r))
+                continue;
             group_tensor(&group, r, &tensors[count]);
             tensors[count++].tower = tower;
         }
@@ -53,7 +55,7 @@ static size_t list_tower(const struct config *config, enum tower tower,
 int tensors_list(const struct config *config, struct model_tensor **tensors, size_t *count)
 {
     const size_t most = 1 + count_rows(config, TOWER_TEXT) + count_rows(config, TOWER_IMAGE);
-    *count = 0;
+    *count = 0; /* `most` counts the rows that towers lack too. */
     *tensors = calloc(most, sizeof(**tensors));
     if (!*tensors)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");

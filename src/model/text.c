@@ -2,12 +2,14 @@
  *
  * The text transformer of CLIP (paper, section 2.4; clip/model.py, encode_text). Its attention is
  * causal, so that the token at a text's end has seen the whole text and nothing of the padding.
+ * Later models pool another token, attend to all tokens of the context with the padding, or add a
+ * bias to the projection, which files then store as torch.nn.Linear does.
  */
 #include "base/array.h"
 #include "model/blocks.h"
 
 /* The LayerNorm has two rows, its gain and its bias. */
-enum { TOKENS, POSITIONS, LN_FINAL, PROJECTION = LN_FINAL + 2 };
+enum { TOKENS, POSITIONS, LN_FINAL, PROJECTION = LN_FINAL + 2, LINEAR };
 
 /* In a shape, v is the size of the vocabulary, w the width, t the context, d the length of the
  * embedding. */
@@ -17,13 +19,19 @@ static const struct tensor_row text_rows[] = {
     [LN_FINAL] = {"ln_final.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
     {"ln_final.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
     [PROJECTION] = {"text_projection", "wd", LAYOUT_PANELS_KN, INITIAL_WIDTH, TENSOR_DELICATE},
+    [LINEAR] = {"text_projection.weight", "dw", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_DELICATE},
+    {"text_projection.bias", "d", LAYOUT_ROWS, INITIAL_ZERO, 0},
 };
 
-/* Describes the tensors outside the blocks. The last row is the projection, which may be absent. */
+/* Describes the tensors outside the blocks. There is one of two kinds of projections, or none. */
 static void outer_group(const struct config *config, struct tensor_group *group)
 {
-    *group = (struct tensor_group){.rows = text_rows,
-                                   .count = ARRAY_COUNT(text_rows) - !config->text.projection};
+    const struct config_tower *tower = &config->text;
+    *group = (struct tensor_group){.rows = text_rows, .count = ARRAY_COUNT(text_rows)};
+    if (!tower->projection || tower->projection_bias)
+        group_leave_out(group, PROJECTION, 1);
+    if (!tower->projection || !tower->projection_bias)
+        group_leave_out(group, LINEAR, 2);
     group_set(group, 'v', config->vocabulary);
     group_set(group, 'w', config->text.width);
     group_set(group, 't', config->context);
@@ -49,6 +57,9 @@ static void read_sizes(const struct tower_sizes *sizes, struct config *config)
     config->context = sizes->get(checkpoint, "positional_embedding", 0);
     config->vocabulary = sizes->get(checkpoint, "token_embedding.weight", 0);
     config->text_embed_dim = sizes->get(checkpoint, "text_projection", 1);
+    config->text.projection_bias = sizes->get(checkpoint, "text_projection.bias", 0) > 0;
+    if (config->text.projection_bias)
+        config->text_embed_dim = sizes->get(checkpoint, "text_projection.bias", 0);
 }
 
 static int check_sizes(const char *path, const struct config *config)
@@ -76,8 +87,8 @@ static void append_text(const struct config *config, const struct tower_features
                                 .sizes = &config->text,
                                 .group = &group,
                                 .norm = LN_FINAL,
-                                .projection = PROJECTION,
-                                .causal = true,
+                                .projection = config->text.projection_bias ? LINEAR : PROJECTION,
+                                .causal = !config->text.bidirectional,
                                 .mask = -1};
     outer_group(config, &group);
     tensors->input = graph_input(graph, "text.ids", TYPE_I32, 2, shape);

@@ -181,10 +181,19 @@ static int32_t largest_id(const int32_t *ids, uint32_t count)
 
 int32_t tower_text_end(const struct config *config, const int32_t *ids)
 {
+    if (config->text.pooling == POOL_FIRST)
+        return 0;
+    if (config->text.pooling == POOL_LAST)
+        return (int32_t)config->context - 1;
     if (config->eos_token_id < 0)
         return largest_id(ids, config->context);
     for (uint32_t i = 0; i < config->context; i++)
         if (ids[i] == config->eos_token_id)
             return (int32_t)i;
     return 0; /* A text without an end is pooled at its first token, as in Hugging Face's code. */
+}
+
+uint32_t tower_text_extent(const struct config *config, const int32_t *ids)
+{
+    return config->text.bidirectional ? config->context : (uint32_t)tower_text_end(config, ids) + 1;
 }

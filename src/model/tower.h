@@ -118,8 +118,10 @@ int tower_find_features(const char *path, const struct config *config, enum towe
 void tower_features_shape(const struct config *config, enum tower tower,
                           const struct tower_features *features, size_t shape[2]);
 
-/* Returns the index of the token at which a text of T ids ends, which is the token that is pooled.
- */
+/* Returns the index of the token of a text that is pooled: the one at which the text of T ids ends,
+ * or the first or the last one of the context. */
 int32_t tower_text_end(const struct config *config, const int32_t *ids);
+/* Returns how many tokens of a text of T ids its embedding depends on. */
+uint32_t tower_text_extent(const struct config *config, const int32_t *ids);
 
 #endif

@@ -387,7 +387,9 @@ static void write_texts(struct train *train, struct step_plan *plan, const int32
     plan_write_ids(plan->plan, text->rows, 0, train->ends, items);
     if (sorted.order < 0)
         return;
-    grad_sort_ids(ids, train->ends, items, config->context, train->order, train->runs);
+    /* Tokens after a text's end have no gradient, unless others attend to them. */
+    grad_sort_ids(ids, config->text.bidirectional ? NULL : train->ends, items, config->context,
+                  train->order, train->runs);
     plan_write_ids(plan->plan, sorted.order, 0, train->order, tokens);
     plan_write_ids(plan->plan, sorted.runs, 0, train->runs, 2 * tokens + 2);
 }

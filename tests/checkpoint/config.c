@@ -499,8 +499,8 @@ static void reads_the_values(void **state)
     assert_true(config.image_mean[1] == 1 && config.rgb_first);
     config_close(&config);
     weights_close(&weights);
-    replace(folder, "processor_config.json", "{\"image_processor\":{\"size\":49}}");
-    assert_failed(open_close(folder, NULL), FORMAT, "image_processor.size: expected 48");
+    replace(folder, "processor_config.json", "{\"image_processor\":{\"crop_size\":49}}");
+    assert_failed(open_close(folder, NULL), FORMAT, "image_processor.crop_size: expected 48");
     free(path);
     scratch_remove(folder);
 }

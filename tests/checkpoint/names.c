@@ -3,6 +3,7 @@
  * Names of tensors: the names that a canonical tensor has in the files of each form lead back to
  * it, and names that no rule knows stay as they are.
  */
+#include "base/string.h"
 #include "checkpoint/names.h"
 #include "support/testing.h"
 
@@ -27,6 +28,8 @@ static const struct {
      "vision_model.encoder.layers.0.mlp.fc1.weight", "v.blk.0.ffn_down.weight", 1, 1, false},
     {"visual.attnpool.in_proj_weight", "visual.attnpool.q_proj.weight",
      "visual.attnpool.in_proj_weight", "visual.attnpool.in_proj_weight", 1, 3, false},
+    {"text_projection.bias", "text_projection.bias", "text_projection.bias", "text_projection.bias",
+     1, 1, false},
     {"logit_scale", "logit_scale", "logit_scale", "logit_scale", 1, 1, false},
 };
 
@@ -57,6 +60,15 @@ static void check_form(enum names_form form, const char *canonical, const char *
     }
 }
 
+/* In OpenCLIP's files with `custom_text` only the text tower's names differ from OpenAI's. */
+static void check_custom_text(const char *canonical, const char *openai, unsigned parts)
+{
+    const bool text = !string_begins_with(canonical, "visual.") && strcmp(canonical, "logit_scale");
+    char *name = string_format("%s%s", text ? "text." : "", openai);
+    check_form(NAMES_CUSTOM_TEXT, canonical, name, parts, false);
+    free(name);
+}
+
 static void leads_back(void **state)
 {
     (void)state;
@@ -64,6 +76,7 @@ static void leads_back(void **state)
         const char *name = cases[i].canonical;
         const unsigned parts = cases[i].hugging_face_parts;
         check_form(NAMES_OPENAI, name, cases[i].openai, cases[i].openai_parts, false);
+        check_custom_text(name, cases[i].openai, cases[i].openai_parts);
         check_form(NAMES_HUGGING_FACE, name, cases[i].hugging_face, parts, cases[i].transposed);
         check_form(NAMES_CLIP_CPP, name, cases[i].clip_cpp, parts, cases[i].transposed);
     }
@@ -135,6 +148,8 @@ static void tells_families(void **state)
     assert_int_equal(names_family("logit_scale", false, &form), VKCLIP_FAMILY_NONE);
     assert_int_equal(names_family("encoder.block.0.x", false, &form), VKCLIP_FAMILY_HF);
     assert_int_equal(form, NAMES_T5);
+    assert_int_equal(names_family("text.ln_final.bias", false, &form), VKCLIP_FAMILY_OPENAI);
+    assert_int_equal(form, NAMES_CUSTOM_TEXT);
     assert_true(names_is_buffer("text_model.embeddings.position_ids"));
     assert_true(names_is_buffer("input_resolution"));
     assert_false(names_is_buffer("visual.conv1.weight"));
