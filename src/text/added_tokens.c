@@ -64,3 +64,38 @@ struct added_match added_tokens_find(const struct added_tokens *tokens, bool nor
     }
     return (struct added_match){length, length, -1};
 }
+
+static void walk_added(struct added_walk *walk, const int32_t *codes, size_t length,
+                       bool normalized, bool first);
+
+/* Normalises the text between two added tokens, and finds those that are searched for in it. */
+static void walk_part(struct added_walk *walk, const int32_t *codes, size_t length, bool first)
+{
+    struct code_points text = {0};
+    code_points_push_all(&text, codes, length);
+    walk->normalize(walk->tokenizer, &text);
+    walk->failed |= text.failed;
+    if (!walk->failed)
+        walk_added(walk, text.codes, text.length, true, first);
+    code_points_free(&text);
+}
+
+static void walk_added(struct added_walk *walk, const int32_t *codes, size_t length,
+                       bool normalized, bool first)
+{
+    struct added_match match;
+    for (size_t i = 0; i < length && !walk->failed; i += match.end) {
+        match = added_tokens_find(walk->tokens, normalized, codes + i, length - i);
+        if (match.start && normalized)
+            walk->encode(walk, codes + i, match.start, first && !i);
+        else if (match.start)
+            walk_part(walk, codes + i, match.start, first && !i);
+        if (match.id >= 0)
+            token_ids_push(walk->ids, match.id);
+    }
+}
+
+void added_tokens_walk(struct added_walk *walk, const int32_t *codes, size_t length)
+{
+    walk_added(walk, codes, length, false, true);
+}

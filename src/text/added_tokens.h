@@ -7,6 +7,7 @@
 #define VKCLIP_TEXT_ADDED_TOKENS_H
 
 #include "text/code_points.h"
+#include "text/token_ids.h"
 #include "text/trie.h"
 
 struct added_token {
@@ -39,5 +40,20 @@ struct added_match {
 /* Finds the first of those tokens that are searched for in `normalized` text or in the original. */
 struct added_match added_tokens_find(const struct added_tokens *tokens, bool normalized,
                                      const int32_t *codes, size_t length);
+
+/* Walks through a text: added tokens become their ids, and the parts between them are normalised
+ * and handed on. */
+struct added_walk {
+    const struct added_tokens *tokens;
+    struct token_ids *ids;
+    void (*normalize)(const void *tokenizer, struct code_points *text);
+    /* Appends the ids of normalised text. `first` says whether it begins where the whole text does.
+     */
+    void (*encode)(struct added_walk *walk, const int32_t *codes, size_t length, bool first);
+    const void *tokenizer;
+    void *job;
+    bool failed; /* out of memory */
+};
+void added_tokens_walk(struct added_walk *walk, const int32_t *codes, size_t length);
 
 #endif

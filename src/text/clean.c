@@ -56,18 +56,14 @@ static void push_decomposed(struct code_points *text, int32_t code, utf8proc_opt
         code_points_push(text, code);
 }
 
-static void normalize(struct code_points *text, struct code_points *spare)
+/* Makes `spare` the normal form D of the text, whose memory is overwritten. */
+static bool decompose(struct code_points *text, struct code_points *spare)
 {
-    size_t plain = 0; /* No character below U+0300 composes. */
-    while (plain < text->length && text->codes[plain] < 0x300)
-        plain++;
-    if (plain == text->length)
-        return;
     for (size_t i = 0; i < text->length; i++)
-        push_decomposed(spare, text->codes[i], UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+        push_decomposed(spare, text->codes[i], UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
     if (spare->failed || !code_points_reserve(text, spare->length)) {
         text->failed = true;
-        return;
+        return false;
     }
     for (size_t i = 0, end = 0; i < spare->length; i = end + 1) {
         end = i;
@@ -76,6 +72,16 @@ static void normalize(struct code_points *text, struct code_points *spare)
         if (end - i > 1)
             order_marks(spare->codes + i, end - i, text->codes);
     }
+    return true;
+}
+
+static void normalize(struct code_points *text, struct code_points *spare)
+{
+    size_t plain = 0; /* No character below U+0300 composes. */
+    while (plain < text->length && text->codes[plain] < 0x300)
+        plain++;
+    if (plain == text->length || !decompose(text, spare))
+        return;
     utf8proc_ssize_t length = utf8proc_normalize_utf32(
         spare->codes, (utf8proc_ssize_t)spare->length, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     spare->length = length < 0 ? spare->length : (size_t)length;
@@ -486,6 +492,45 @@ static void lower(struct code_points *text, struct code_points *spare, bool fina
     replace(text, spare);
 }
 
+void clean_lower_letters(struct code_points *text)
+{
+    struct code_points spare = {0};
+    lower(text, &spare, false);
+    code_points_free(&spare);
+}
+
+void clean_strip_accents(struct code_points *text)
+{
+    struct code_points spare = {0};
+    size_t kept = 0;
+    if (decompose(text, &spare))
+        replace(text, &spare);
+    for (size_t i = 0; i < text->length; i++)
+        if (utf8proc_category(text->codes[i]) != UTF8PROC_CATEGORY_MN)
+            text->codes[kept++] = text->codes[i];
+    text->length = kept;
+    code_points_free(&spare);
+}
+
+static bool is_ascii_punctuation(int32_t code)
+{
+    return code > ' ' && code < 0x7F && !is_ascii_word(code);
+}
+
+void clean_remove_punctuation(struct code_points *text)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < text->length; i++)
+        if (!is_ascii_punctuation(text->codes[i]))
+            text->codes[kept++] = text->codes[i];
+    text->length = kept;
+}
+
+void clean_trim(struct code_points *text)
+{
+    collapse_spaces(text, true);
+}
+
 void clean_fix(struct code_points *text)
 {
     struct code_points spare = {0};
@@ -516,6 +561,19 @@ void clean_openai(struct code_points *text)
     struct code_points spare = {0};
     clean_fix(text);
     lower(text, &spare, true);
+    code_points_free(&spare);
+}
+
+void clean_canonicalize(struct code_points *text)
+{
+    struct code_points spare = {0};
+    clean_fix(text);
+    for (size_t i = 0; i < text->length; i++)
+        if (text->codes[i] == '_')
+            text->codes[i] = ' ';
+    clean_remove_punctuation(text);
+    lower(text, &spare, true);
+    collapse_spaces(text, true);
     code_points_free(&spare);
 }
 

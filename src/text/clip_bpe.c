@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "text/added_tokens.h"
 #include "text/clean.h"
+#include "text/merger.h"
 #include "text/tokenizer_kind.h"
 #include "text/vocabulary.h"
 
@@ -22,123 +23,24 @@ struct clip_bpe {
     struct added_tokens added; /* Hugging Face's */
 };
 
-/* A piece is a token of the word that is being merged. The pieces of a word form a doubly linked
- * list. */
-struct piece {
-    int32_t id;             /* -1: it has merged into the piece before it */
-    uint32_t before, after; /* neighbours; `after` of the last piece is the number of pieces */
-};
-
 /* A job is the tokenization of one text. */
 struct job {
     const struct clip_bpe *tokenizer;
-    struct token_ids *ids;
-    struct piece *pieces; /* [room] the pieces of the current word */
-    uint64_t *queue; /* [2 * room] heap of rank << 32 | place of the left piece, smallest first */
-    size_t queued, room;
+    struct merger merger;
     clip_bpe_word_fn *word; /* receives the words; NULL: words are merged to ids */
     void *user;
-    bool failed; /* out of memory */
 };
 
-/* ---- Byte-pair merging ----------------------------------------------------------------------- */
-
-static void enqueue(struct job *job, uint64_t key)
-{
-    size_t i = job->queued++;
-    for (; i && job->queue[(i - 1) / 2] > key; i = (i - 1) / 2)
-        job->queue[i] = job->queue[(i - 1) / 2];
-    job->queue[i] = key;
-}
-
-static uint64_t dequeue(struct job *job)
-{
-    const uint64_t first = job->queue[0], key = job->queue[--job->queued];
-    size_t i = 0, child = 1;
-    while (child < job->queued) {
-        if (child + 1 < job->queued && job->queue[child + 1] < job->queue[child])
-            child++;
-        if (job->queue[child] >= key)
-            break;
-        job->queue[i] = job->queue[child];
-        i = child;
-        child = 2 * i + 1;
-    }
-    job->queue[i] = key;
-    return first;
-}
-
-/* Returns the merge of a piece and the piece after it in a word of `count` pieces, or NULL if there
- * is none. */
-static const struct merge *find_merge(const struct job *job, uint32_t left, uint32_t count)
-{
-    const uint32_t right = job->pieces[left].after;
-    if (right == count)
-        return NULL;
-    return vocabulary_merge(&job->tokenizer->vocabulary, job->pieces[left].id,
-                            job->pieces[right].id);
-}
-
-static void enqueue_merge(struct job *job, uint32_t left, uint32_t count)
-{
-    const struct merge *merge = find_merge(job, left, count);
-    if (merge)
-        enqueue(job, (uint64_t)merge->rank << 32 | left);
-}
-
-/* Applies the merge that was learnt first, leftmost first, until none is left. OpenAI's lists make
- * the parts of a merge before the merge, so the result equals that of OpenAI's code, which joins
- * all pairs of one kind before those of the next. */
-static void merge_pieces(struct job *job, uint32_t count)
-{
-    struct piece *pieces = job->pieces;
-    job->queued = 0;
-    for (uint32_t i = 0; i < count; i++)
-        enqueue_merge(job, i, count);
-    while (job->queued) {
-        const uint64_t key = dequeue(job);
-        const uint32_t left = (uint32_t)key, right = pieces[left].after;
-        const struct merge *merge = pieces[left].id < 0 ? NULL : find_merge(job, left, count);
-        if (!merge || merge->rank != key >> 32)
-            continue; /* One of the two pieces has merged with another one meanwhile. */
-        pieces[left].id = merge->joined;
-        pieces[left].after = pieces[right].after;
-        pieces[right].id = -1;
-        if (pieces[left].after != count)
-            pieces[pieces[left].after].before = left;
-        enqueue_merge(job, left, count);
-        if (left)
-            enqueue_merge(job, pieces[left].before, count);
-    }
-    for (uint32_t i = 0; i < count; i = pieces[i].after)
-        token_ids_push(job->ids, pieces[i].id);
-}
-
-static bool make_room(struct job *job, size_t pieces)
-{
-    if (pieces <= job->room)
-        return true;
-    const size_t room = 2 * pieces + 64;
-    struct piece *larger = realloc(job->pieces, room * sizeof(*larger));
-    job->pieces = larger ? larger : job->pieces;
-    /* A merge takes one entry from the queue and adds at most two. */
-    uint64_t *queue = realloc(job->queue, 2 * room * sizeof(*queue));
-    job->queue = queue ? queue : job->queue;
-    job->failed = !larger || !queue;
-    if (!job->failed)
-        job->room = room;
-    return !job->failed;
-}
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 static void encode_word(struct job *job, const int32_t *word, size_t length)
 {
     const struct vocabulary *vocabulary = &job->tokenizer->vocabulary;
-    uint32_t count = 0;
     if (job->word) {
         job->word(job->user, word, length);
         return;
     }
-    if (!make_room(job, 4 * length))
+    if (!merger_begin(&job->merger, 4 * length))
         return;
     for (size_t i = 0; i < length; i++) {
         uint8_t bytes[4];
@@ -146,13 +48,11 @@ static void encode_word(struct job *job, const int32_t *word, size_t length)
         for (size_t k = 0; k < size; k++) {
             bool last = i + 1 == length && k + 1 == size;
             int32_t id = vocabulary->symbols[last][bytes[k]];
-            if (id >= 0) {
-                job->pieces[count] = (struct piece){id, count - 1, count + 1};
-                count++;
-            }
+            if (id >= 0)
+                merger_push(&job->merger, id);
         }
     }
-    merge_pieces(job, count);
+    merger_end(&job->merger);
 }
 
 /* ---- Splitting into words -------------------------------------------------------------------- */
@@ -231,7 +131,7 @@ static void encode_marker(struct job *job, const int32_t *codes, size_t length, 
         encode_word(job, codes + 2, length - 4);
         encode_word(job, codes + length - 2, 2);
     } else if (literal_length(LITERALS[literal], codes, length, false)) {
-        token_ids_push(job->ids, literal ? vocabulary->end : vocabulary->start);
+        token_ids_push(job->merger.ids, literal ? vocabulary->end : vocabulary->start);
     } else { /* The marker matched only with a long s. */
         encode_word(job, codes, length);
     }
@@ -240,7 +140,7 @@ static void encode_marker(struct job *job, const int32_t *codes, size_t length, 
 static void encode_words(struct job *job, const int32_t *codes, size_t length)
 {
     const struct clip_bpe *tokenizer = job->tokenizer;
-    for (size_t i = 0, matched, literal; i < length && !job->failed; i += matched) {
+    for (size_t i = 0, matched, literal; i < length && !job->merger.failed; i += matched) {
         matched = 1;
         if (character_kind(codes[i], tokenizer->rules == TOKENIZER_OPENAI) == SPACE)
             continue;
@@ -254,35 +154,18 @@ static void encode_words(struct job *job, const int32_t *codes, size_t length)
 
 /* ---- Added tokens (Hugging Face) ------------------------------------------------------------- */
 
-static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized);
-
-/* Encodes the text between two added tokens. */
-static void encode_part(struct job *job, const int32_t *codes, size_t length, bool normalized)
+static void normalize_part(const void *tokenizer, struct code_points *text)
 {
-    if (normalized) {
-        encode_words(job, codes, length);
-        return;
-    }
-    struct code_points text = {0};
-    code_points_push_all(&text, codes, length);
-    clean_hugging_face(&text);
-    job->failed |= text.failed;
-    if (!job->failed)
-        encode_added(job, text.codes, text.length, true);
-    code_points_free(&text);
+    (void)tokenizer;
+    clean_hugging_face(text);
 }
 
-static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized)
+static void encode_part(struct added_walk *walk, const int32_t *codes, size_t length, bool first)
 {
-    const struct added_tokens *added = &job->tokenizer->added;
-    struct added_match match;
-    for (size_t i = 0; i < length; i += match.end) {
-        match = added_tokens_find(added, normalized, codes + i, length - i);
-        if (match.start)
-            encode_part(job, codes + i, match.start, normalized);
-        if (match.id >= 0)
-            token_ids_push(job->ids, match.id);
-    }
+    struct job *job = walk->job;
+    (void)first;
+    encode_words(job, codes, length);
+    walk->failed |= job->merger.failed;
 }
 
 /* Spells an added token. This is the added_text_fn of CLIP's tokenizers. */
@@ -354,22 +237,27 @@ static int open_clip_bpe(const struct vocabulary_source *source, enum tokenizer_
 /* Does the steps of a job whose text is `points`. */
 static bool run_job(struct job *job, struct code_points *points)
 {
+    struct added_walk walk = {.tokens = &job->tokenizer->added,
+                              .ids = job->merger.ids,
+                              .normalize = normalize_part,
+                              .encode = encode_part,
+                              .job = job};
     const bool openai = job->tokenizer->rules == TOKENIZER_OPENAI;
     if (openai)
         clean_openai(points);
     if (!points->failed && openai)
         encode_words(job, points->codes, points->length);
     else if (!points->failed)
-        encode_added(job, points->codes, points->length, false);
-    free(job->pieces);
-    free(job->queue);
-    return !points->failed && !job->failed;
+        added_tokens_walk(&walk, points->codes, points->length);
+    merger_free(&job->merger);
+    return !points->failed && !walk.failed && !job->merger.failed;
 }
 
 static bool encode_clip_bpe(const struct tokenizer *tokenizer, struct code_points *text,
                             struct token_ids *ids)
 {
-    struct job job = {.tokenizer = (const struct clip_bpe *)tokenizer, .ids = ids};
+    const struct clip_bpe *clip = (const struct clip_bpe *)tokenizer;
+    struct job job = {.tokenizer = clip, .merger = {.vocabulary = &clip->vocabulary, .ids = ids}};
     return run_job(&job, text);
 }
 

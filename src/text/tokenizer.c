@@ -6,6 +6,7 @@
 #include "text/tokenizer.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "text/clean.h"
 #include "text/tokenizer_kind.h"
 
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 enum { TEXT_LIMIT = 1 << 28 }; /* bytes, so that positions fit 32 bits even after cleaning */
 
 /* CLIP's comes last, because its readers say what was expected of a file that nobody knows. */
-static const struct tokenizer_kind *const kinds[] = {&tokenizer_unigram, &tokenizer_clip_bpe};
+static const struct tokenizer_kind *const kinds[] = {
+    &tokenizer_unigram, &tokenizer_sentencepiece_bpe, &tokenizer_wordpiece, &tokenizer_clip_bpe};
 
 static int open_source(const struct vocabulary_source *source, enum tokenizer_rules rules,
                        struct tokenizer **tokenizer)
@@ -68,6 +70,39 @@ void tokenizer_close(struct tokenizer **tokenizer)
     *tokenizer = NULL;
 }
 
+void tokenizer_clean(struct tokenizer *tokenizer, enum tokenizer_cleaning cleaning, bool strip_end)
+{
+    tokenizer->cleaning = cleaning;
+    if (strip_end) {
+        tokenizer->stripped = tokenizer->end;
+        tokenizer->end = 0;
+    }
+}
+
+static void clean_text(const struct tokenizer *tokenizer, struct code_points *text)
+{
+    switch (tokenizer->cleaning) {
+    case CLEANING_NONE:
+        break;
+    case CLEANING_WHITESPACE:
+        clean_fix(text);
+        break;
+    case CLEANING_LOWER:
+        clean_openai(text);
+        break;
+    case CLEANING_CANONICALIZE:
+        clean_canonicalize(text);
+        break;
+    }
+}
+
+static void strip_ids(const struct tokenizer *tokenizer, struct token_ids *list)
+{
+    for (size_t i = 0; tokenizer->stripped && i < list->count && i < list->capacity; i++)
+        if (list->ids[i] == tokenizer->stripped)
+            list->ids[i] = 0;
+}
+
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
                      int32_t *ids, size_t capacity, size_t *count)
 {
@@ -80,11 +115,13 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
     if (tokenizer->start >= 0)
         token_ids_push(&list, tokenizer->start);
     code_points_push_utf8(&points, text, length);
+    clean_text(tokenizer, &points);
     const bool encoded = !points.failed && tokenizer->kind->encode(tokenizer, &points, &list);
     code_points_free(&points);
     if (!encoded)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a text of %zu bytes", length);
     token_ids_push(&list, tokenizer->end);
+    strip_ids(tokenizer, &list);
     *count = list.count;
     return VKCLIP_OK;
 }

@@ -3,8 +3,9 @@
  * Turns text to ids and back. The file with the vocabulary says by which kind of tokenizer: CLIP's
  * byte-pair encoding by the rules of OpenAI's clip/simple_tokenizer.py, or by those of the
  * `tokenizers` library for a tokenizer.json of CLIP's form; or SentencePiece's unigram model, which
- * T5 has, by the rules of SentencePiece for its own files and by those of `tokenizers` for a
- * tokenizer.json. Other types of tokenizers are refused.
+ * T5, SigLIP and XLM-R have, by the rules of SentencePiece for its own files and by those of
+ * `tokenizers` for a tokenizer.json; or Gemma's byte-pair encoding, which SigLIP 2 has; or BERT's
+ * WordPiece. Other types of tokenizers are refused.
  */
 #ifndef VKCLIP_TEXT_TOKENIZER_H
 #define VKCLIP_TEXT_TOKENIZER_H
@@ -15,16 +16,20 @@
 struct tokenizer;
 struct gguf;
 
-/* Opens a vocabulary: tokenizer.json; SentencePiece's spiece.model; vocab.json or merges.txt, each
- * of which needs the other in the same folder; bpe_simple_vocab_16e6.txt.gz, also unpacked and with
- * any number of merges; a GGUF file with tokens; or a safetensors file with the tensor
- * `spiece_model`. */
+/* Opens a vocabulary: tokenizer.json; SentencePiece's spiece.model or sentencepiece.bpe.model;
+ * BERT's vocab.txt; vocab.json or merges.txt, each of which needs the other in the same folder;
+ * bpe_simple_vocab_16e6.txt.gz, also unpacked and with any number of merges; a GGUF file with
+ * tokens; or a safetensors file with the tensor `spiece_model`. */
 int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **tokenizer);
 /* Opens a spiece.model or tokenizer.json in memory, and the vocabulary in an open GGUF file, none
  * of which is needed afterwards. Messages call the file `name`. */
 int tokenizer_parse(const void *data, size_t size, const char *name, struct tokenizer **tokenizer);
 int tokenizer_from_gguf(const struct gguf *file, struct tokenizer **tokenizer);
 void tokenizer_close(struct tokenizer **tokenizer);
+
+/* Lets an open tokenizer clean texts first, and with `strip_end` put 0 in place of every end of
+ * text, as OpenCLIP's HFTokenizer does with strip_sep_token. */
+void tokenizer_clean(struct tokenizer *tokenizer, enum tokenizer_cleaning cleaning, bool strip_end);
 
 /* Encodes a text to ids, including the start of text, where the tokenizer has one, and the end.
  * *count is the number of all ids, of which the first `capacity` are written. The only errors are

@@ -7,21 +7,9 @@
 #define VKCLIP_TEXT_TOKENIZER_KIND_H
 
 #include "text/code_points.h"
+#include "text/token_ids.h"
 #include "text/tokenizer_rules.h"
 #include "text/vocabulary_source.h"
-
-/* Receives the ids of a text. `count` keeps counting when the array is full. */
-struct token_ids {
-    int32_t *ids; /* [capacity] */
-    size_t capacity, count;
-};
-
-static inline void token_ids_push(struct token_ids *list, int32_t id)
-{
-    if (list->count < list->capacity)
-        list->ids[list->count] = id;
-    list->count++;
-}
 
 struct tokenizer;
 
@@ -46,8 +34,11 @@ struct tokenizer {
     const struct tokenizer_kind *kind;
     int32_t start, end, pad; /* ids; start is -1 where texts begin without one */
     uint32_t size;           /* one more than the largest id */
+    enum tokenizer_cleaning cleaning;
+    int32_t stripped; /* an id that becomes 0, as OpenCLIP's strip_sep_token does */
 };
 
-extern const struct tokenizer_kind tokenizer_clip_bpe, tokenizer_unigram;
+extern const struct tokenizer_kind tokenizer_clip_bpe, tokenizer_unigram,
+    tokenizer_sentencepiece_bpe, tokenizer_wordpiece;
 
 #endif

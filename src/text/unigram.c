@@ -5,6 +5,7 @@
 #include "text/unigram.h"
 #include "base/error.h"
 #include "format/json.h"
+#include "text/clean.h"
 
 #include <float.h>
 #include <stdlib.h>
@@ -158,12 +159,34 @@ int unigram_new(const struct sentencepiece *model, size_t searched, const char *
     return error;
 }
 
+/* Spells an added token. This is the added_text_fn of unigram tokenizers. */
+static void spell_added(const void *user, const struct added_token *token, struct code_points *text)
+{
+    const struct unigram *unigram = user;
+    const char *string = unigram->pieces[token->id].text;
+    code_points_push_utf8(text, string, strlen(string));
+    if (token->normalized && unigram->pipeline)
+        unigram_normalize_pipeline(unigram, text);
+}
+
+int unigram_add_tokens(struct unigram *unigram, struct added_token *list, size_t count,
+                       const char *name)
+{
+    unigram->list = list;
+    unigram->list_count = count;
+    return list && added_tokens_open(&unigram->added, list, count, spell_added, unigram)
+               ? VKCLIP_OK
+               : out_of_memory(name);
+}
+
 void unigram_free(struct unigram *unigram)
 {
     if (!unigram)
         return;
     if (unigram->pipeline)
         unigram_free_pipeline(unigram->pipeline);
+    added_tokens_close(&unigram->added);
+    free(unigram->list);
     charsmap_close(&unigram->charsmap);
     trie_free(&unigram->trie);
     trie_free(&unigram->user_defined);
@@ -195,24 +218,24 @@ static size_t normalize_prefix(const struct unigram *unigram, const int32_t *cod
     return 1;
 }
 
-/* Appends the normalised text, as Normalizer::Normalize in SentencePiece's normalizer.cc. */
-static void normalize(const struct unigram *unigram, const struct code_points *text,
-                      struct code_points *out)
+/* Appends the normalised text, as Normalizer::Normalize in SentencePiece's normalizer.cc. Where the
+ * text does not begin a line (`begins`), it gets no space before it and keeps its own. */
+static void normalize(const struct unigram *unigram, const int32_t *codes, size_t length,
+                      bool begins, struct code_points *out)
 {
     struct code_points part = {0};
     size_t next = 0;
-    bool after_space = unigram->remove_spaces;
-    while (unigram->remove_spaces && next < text->length && !part.failed) {
-        const size_t used =
-            normalize_prefix(unigram, text->codes + next, text->length - next, &part);
+    bool after_space = begins && unigram->remove_spaces;
+    while (after_space && next < length && !part.failed) {
+        const size_t used = normalize_prefix(unigram, codes + next, length - next, &part);
         if (part.length != 1 || part.codes[0] != ' ')
             break;
         next += used;
     }
-    if (next < text->length && unigram->prefix_space)
+    if (next < length && begins && unigram->prefix_space)
         code_points_push(out, UNIGRAM_SPACE);
-    while (next < text->length && !part.failed) {
-        next += normalize_prefix(unigram, text->codes + next, text->length - next, &part);
+    while (next < length && !part.failed) {
+        next += normalize_prefix(unigram, codes + next, length - next, &part);
         size_t first = 0;
         while (after_space && first < part.length && part.codes[first] == ' ')
             first++;
@@ -227,21 +250,62 @@ static void normalize(const struct unigram *unigram, const struct code_points *t
     code_points_free(&part);
 }
 
+/* Does what the classes of transformers do with the text between two special tokens. */
+static void normalize_part(const void *tokenizer, struct code_points *text)
+{
+    const struct unigram *unigram = tokenizer;
+    if (unigram->class == UNIGRAM_PLAIN)
+        return;
+    clean_remove_punctuation(text);
+    clean_trim(text);
+}
+
+static void encode_part(struct added_walk *walk, const int32_t *codes, size_t length, bool first)
+{
+    const struct unigram *unigram = walk->tokenizer;
+    struct unigram_search *search = walk->job;
+    struct code_points normalized = {0};
+    /* SiglipTokenizer puts a space before the whole text only. */
+    normalize(unigram, codes, length, first || unigram->class == UNIGRAM_PLAIN, &normalized);
+    if (!normalized.failed)
+        unigram_search_run(search, normalized.codes, normalized.length);
+    walk->failed |= normalized.failed || search->failed;
+    code_points_free(&normalized);
+}
+
+/* Does what SiglipTokenizer does with a whole text. */
+static void prepare_siglip(const struct unigram *unigram, struct code_points *text)
+{
+    if (unigram->class == UNIGRAM_SIGLIP)
+        clean_lower_letters(text);
+    for (size_t i = 0; i < text->length; i++)
+        if (text->codes[i] == UNIGRAM_SPACE)
+            text->codes[i] = ' ';
+}
+
 static bool encode_unigram(const struct tokenizer *tokenizer, struct code_points *text,
                            struct token_ids *ids)
 {
     const struct unigram *unigram = (const struct unigram *)tokenizer;
     struct unigram_search search = {.unigram = unigram, .ids = ids};
-    struct code_points normalized = {0};
+    struct added_walk walk = {.tokens = &unigram->added,
+                              .ids = ids,
+                              .normalize = normalize_part,
+                              .encode = encode_part,
+                              .tokenizer = unigram,
+                              .job = &search};
+    const size_t before = ids->count;
     if (unigram->pipeline)
         return unigram_encode_pipeline(unigram, text, ids);
-    normalize(unigram, text, &normalized);
-    if (!normalized.failed)
-        unigram_search_run(&search, normalized.codes, normalized.length);
-    const bool failed = normalized.failed || search.failed;
-    code_points_free(&normalized);
+    if (unigram->class != UNIGRAM_PLAIN)
+        prepare_siglip(unigram, text);
+    if (!text->failed)
+        added_tokens_walk(&walk, text->codes, text->length);
     unigram_search_free(&search);
-    return !failed;
+    /* SiglipTokenizer adds no second end of text. */
+    if (unigram->class != UNIGRAM_PLAIN && ids->count > before && ids->last == tokenizer->end)
+        ids->count--;
+    return !walk.failed && !text->failed;
 }
 
 /* ---- From ids to text ------------------------------------------------------------------------ */
@@ -318,19 +382,14 @@ static int open_unigram(const struct vocabulary_source *source, enum tokenizer_r
                         struct tokenizer **result)
 {
     struct unigram *unigram = NULL;
-    struct sentencepiece model;
     int error;
     (void)rules;
-    if (source->gguf) {
+    if (source->gguf)
         error = unigram_open_gguf(source->gguf, &unigram);
-    } else if (source->root) {
+    else if (source->root)
         error = unigram_open_json(source, &unigram);
-    } else {
-        error = sentencepiece_parse(source->data, source->size, source->path, &model);
-        if (!error)
-            error = unigram_new(&model, 0, source->path, &unigram);
-        sentencepiece_close(&model);
-    }
+    else
+        error = unigram_open_sentencepiece(source, &unigram);
     if (!error)
         *result = &unigram->tokenizer;
     return error;

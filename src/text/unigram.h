@@ -13,6 +13,7 @@
 #define VKCLIP_TEXT_UNIGRAM_H
 
 #include "format/sentencepiece.h"
+#include "text/added_tokens.h"
 #include "text/charsmap.h"
 #include "text/tokenizer_kind.h"
 #include "text/trie.h"
@@ -23,6 +24,13 @@ struct unigram_piece {
     const char *text;
     enum sentencepiece_kind kind;
     double score;
+};
+
+/* Which class of transformers uses a model of SentencePiece. */
+enum unigram_class {
+    UNIGRAM_PLAIN,       /* none, or T5Tokenizer */
+    UNIGRAM_SIGLIP,      /* SiglipTokenizer: lower case, */
+    UNIGRAM_SIGLIP_CASED /* or with do_lower_case false */
 };
 
 struct unigram {
@@ -36,7 +44,11 @@ struct unigram {
     double unknown_score;
     int32_t bytes[256]; /* ids of the pieces of bytes, where `byte_fallback` is set */
     bool byte_fallback;
-    bool prefix_space, remove_spaces;  /* as struct sentencepiece has them */
+    bool prefix_space, remove_spaces; /* as struct sentencepiece has them */
+    struct added_token *list;         /* [list_count] */
+    size_t list_count;
+    struct added_tokens added;
+    enum unigram_class class;          /* says what is done besides SentencePiece's steps */
     struct unigram_pipeline *pipeline; /* Hugging Face's steps; NULL: SentencePiece's */
 };
 
@@ -49,6 +61,13 @@ int unigram_new(const struct sentencepiece *model, size_t searched, const char *
                 struct unigram **unigram);
 void unigram_free(struct unigram *unigram);
 
+/* Takes a list [count], which is freed in any case, of the tokens that are searched for in texts.
+ */
+int unigram_add_tokens(struct unigram *unigram, struct added_token *list, size_t count,
+                       const char *name);
+
+/* Opens a file of SentencePiece by the class that tokenizer_config.json beside it names. */
+int unigram_open_sentencepiece(const struct vocabulary_source *source, struct unigram **unigram);
 int unigram_open_gguf(const struct gguf *file, struct unigram **unigram);
 /* Opens Hugging Face's tokenizer.json, which is parsed already. */
 int unigram_open_json(const struct vocabulary_source *source, struct unigram **unigram);
@@ -58,6 +77,8 @@ int unigram_open_json(const struct vocabulary_source *source, struct unigram **u
 /* Appends the ids of a text by the steps of the tokenizer's pipeline. */
 bool unigram_encode_pipeline(const struct unigram *unigram, const struct code_points *text,
                              struct token_ids *ids);
+/* Does the pipeline's normalisers. */
+void unigram_normalize_pipeline(const struct unigram *unigram, struct code_points *text);
 void unigram_free_pipeline(struct unigram_pipeline *pipeline);
 
 /* ---- The search ------------------------------------------------------------------------------ */

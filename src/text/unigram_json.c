@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads Hugging Face's tokenizer.json with a unigram model. Normalisers and pre-tokenizers that are
- * not among those of T5's tokenizers are refused, because without them a text would get other ids
- * than those with which the model was trained.
+ * Reads Hugging Face's tokenizer.json with a unigram model. Pre-tokenizers other than those
+ * of T5, SigLIP and XLM-R are refused, because without them a text would get other ids than those
+ * with which the model was trained.
  */
 #include "base/array.h"
-#include "base/base64.h"
 #include "base/error.h"
 #include "format/json.h"
+#include "text/tokenizer_config.h"
+#include "text/tokenizer_json.h"
 #include "text/unigram_pipeline.h"
 #include "text/vocabulary_file.h"
 
@@ -15,15 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEPS_LIMIT = 16 }; /* normalisers; T5's tokenizers have at most 3 */
-
 /* Keeps what is needed while a file is read. */
 struct reader {
     const char *path;
     const json_t *root;
     struct sentencepiece model;
-    size_t searched; /* pieces of the model; the rest are added tokens */
-    char *charsmap;  /* decoded */
+    size_t searched;           /* pieces of the model; the rest are added tokens */
+    struct added_token *added; /* [added_count] */
+    size_t added_count;
     struct unigram_pipeline *pipeline;
 };
 
@@ -96,44 +96,33 @@ static int load_pieces(struct reader *reader)
 static int load_added_token(struct reader *reader, size_t number, const json_t *item,
                             struct added_token *token)
 {
-    const char *text = json_string_value(json_object_get(item, "content"));
-    const json_t *id_value = json_object_get(item, "id");
-    const json_int_t id = json_is_integer(id_value) ? json_integer_value(id_value) : -1;
-    const size_t length = text ? strlen(text) : 0;
     const size_t room =
         reader->searched + json_array_size(json_object_get(reader->root, "added_tokens"));
-    if (!length || length > ADDED_TOKEN_SIZE || id < 0 || (uint64_t)id >= room ||
-        json_is_true(json_object_get(item, "single_word")))
-        return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: added token %zu: expected a text of 1 to %d bytes that need not be "
-                          "a whole word, and an id below %zu",
-                          reader->path, number, ADDED_TOKEN_SIZE, room);
-    struct sentencepiece_piece *piece = &reader->model.pieces[id];
+    const char *text;
+    int error = tokenizer_json_added(reader->path, number, item, room, &text, token);
+    if (error)
+        return error;
+    const size_t length = strlen(text);
+    struct sentencepiece_piece *piece = &reader->model.pieces[token->id];
     if (piece->length && (piece->length != length || memcmp(piece->text, text, length)))
         return error_fail(VKCLIP_EFORMAT, "%s: added token %zu has the id %d of \"%.*s\"",
-                          reader->path, number, (int)id, (int)piece->length, piece->text);
+                          reader->path, number, token->id, (int)piece->length, piece->text);
     piece->text = text;
     piece->length = (uint32_t)length;
     if (piece->kind != SENTENCEPIECE_UNKNOWN)
         piece->kind = json_is_true(json_object_get(item, "special")) ? SENTENCEPIECE_CONTROL
                                                                      : SENTENCEPIECE_USER_DEFINED;
-    if ((size_t)id >= reader->model.count)
-        reader->model.count = (size_t)id + 1;
-    *token = (struct added_token){
-        .id = (int32_t)id,
-        .normalized = json_is_true(json_object_get(item, "normalized")),
-        .strips_left = json_is_true(json_object_get(item, "lstrip")),
-        .strips_right = json_is_true(json_object_get(item, "rstrip")),
-    };
+    if ((size_t)token->id >= reader->model.count)
+        reader->model.count = (size_t)token->id + 1;
     return VKCLIP_OK;
 }
 
-/* Loads the added tokens into model and pipeline. Every id must have a text. */
+/* Loads the added tokens into the model and the list. Every id must have a text. */
 static int load_added(struct reader *reader)
 {
     const json_t *added = json_object_get(reader->root, "added_tokens");
-    const size_t count = reader->pipeline->added_count = json_array_size(added);
-    struct added_token *list = reader->pipeline->list = calloc(count + 1, sizeof(*list));
+    const size_t count = reader->added_count = json_array_size(added);
+    struct added_token *list = reader->added = calloc(count + 1, sizeof(*list));
     int error = list ? VKCLIP_OK : out_of_memory(reader);
     for (size_t i = 0; i < count && !error; i++)
         error = load_added_token(reader, i, json_array_get(added, i), &list[i]);
@@ -141,93 +130,6 @@ static int load_added(struct reader *reader)
         if (!reader->model.pieces[id].length)
             error = error_fail(VKCLIP_EFORMAT, "%s: no piece and no added token has the id %zu",
                                reader->path, id);
-    return error;
-}
-
-/* Spells an added token. This is the added_text_fn of unigram tokenizers. */
-static void spell_added(const void *user, const struct added_token *token, struct code_points *text)
-{
-    const struct unigram *unigram = user;
-    const char *string = unigram->pieces[token->id].text;
-    code_points_push_utf8(text, string, strlen(string));
-    if (token->normalized)
-        unigram_normalize(unigram, text);
-}
-
-/* ---- Normalisers ----------------------------------------------------------------------------- */
-
-static int refuse(const struct reader *reader, const char *what, const json_t *value,
-                  const char *expected)
-{
-    const char *type = json_string_value(json_object_get(value, "type"));
-    return error_fail(VKCLIP_EUNSUPPORTED,
-                      "%s: %s \"%.40s\" is not that of a T5 tokenizer, expected %s", reader->path,
-                      what, type ? type : "", expected);
-}
-
-static int read_charsmap(struct reader *reader, const json_t *value, struct unigram_step *step)
-{
-    const char *text = json_string_value(json_object_get(value, "precompiled_charsmap"));
-    step->apply = unigram_step_charsmap;
-    if (!text || reader->charsmap)
-        return refuse(reader, "normalizer", value, "one precompiled_charsmap");
-    reader->charsmap = base64_decode(text, &reader->model.charsmap_size);
-    if (!reader->charsmap)
-        return error_fail(VKCLIP_EFORMAT, "%s: precompiled_charsmap is not base64", reader->path);
-    reader->model.charsmap = (const uint8_t *)reader->charsmap;
-    return VKCLIP_OK;
-}
-
-static int read_strip(struct reader *reader, const json_t *value, struct unigram_step *step)
-{
-    (void)reader;
-    step->apply = unigram_step_strip;
-    step->left = read_truth(json_object_get(value, "strip_left"), true);
-    step->right = read_truth(json_object_get(value, "strip_right"), true);
-    return VKCLIP_OK;
-}
-
-static int read_spaces(struct reader *reader, const json_t *value, struct unigram_step *step)
-{
-    const char *content = json_string_value(json_object_get(value, "content"));
-    const json_t *pattern = json_object_get(value, "pattern");
-    step->apply = unigram_step_spaces;
-    if (!content || !json_is_text(json_object_get(pattern, "Regex"), " {2,}"))
-        return refuse(reader, "normalizer", value, "the pattern \" {2,}\" for two or more spaces");
-    code_points_push_utf8(&step->content, content, strlen(content));
-    return step->content.failed ? out_of_memory(reader) : VKCLIP_OK;
-}
-
-static int load_step(struct reader *reader, const json_t *value)
-{
-    static const struct {
-        const char *type;
-        int (*read)(struct reader *reader, const json_t *value, struct unigram_step *step);
-    } rows[] = {{"Precompiled", read_charsmap}, {"Strip", read_strip}, {"Replace", read_spaces}};
-    struct unigram_pipeline *pipeline = reader->pipeline;
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        if (json_is_text(json_object_get(value, "type"), rows[i].type))
-            return rows[i].read(reader, value, &pipeline->steps[pipeline->step_count++]);
-    return refuse(reader, "normalizer", value, "Precompiled, Strip or Replace");
-}
-
-static int load_normalizer(struct reader *reader)
-{
-    const json_t *value = json_object_get(reader->root, "normalizer");
-    const json_t *list = json_object_get(value, "normalizers");
-    const bool sequence = json_is_text(json_object_get(value, "type"), "Sequence");
-    const size_t count = sequence ? json_array_size(list) : 1;
-    int error = VKCLIP_OK;
-    if (!value || json_is_null(value))
-        return VKCLIP_OK;
-    if (count > STEPS_LIMIT)
-        return error_fail(VKCLIP_EUNSUPPORTED, "%s: %zu normalizers, expected at most %d",
-                          reader->path, count, STEPS_LIMIT);
-    reader->pipeline->steps = calloc(count + 1, sizeof(*reader->pipeline->steps));
-    if (!reader->pipeline->steps)
-        return out_of_memory(reader);
-    for (size_t i = 0; i < count && !error; i++)
-        error = load_step(reader, sequence ? json_array_get(list, i) : value);
     return error;
 }
 
@@ -242,11 +144,12 @@ static int read_metaspace(struct reader *reader, const json_t *value)
     size_t prefix = UNIGRAM_PREFIX_ALWAYS;
     if (!json_is_text(json_object_get(value, "type"), "Metaspace") ||
         !json_is_text(json_object_get(value, "replacement"), "\xe2\x96\x81"))
-        return refuse(reader, "pre_tokenizer", value, "Metaspace with U+2581");
+        return tokenizer_json_refuse(reader->path, "pre_tokenizer", value, "Metaspace with U+2581");
     while (scheme && prefix < ARRAY_COUNT(names) && !json_is_text(scheme, names[prefix]))
         prefix++;
     if (prefix == ARRAY_COUNT(names))
-        return refuse(reader, "pre_tokenizer", value, "a prepend_scheme always, first or never");
+        return tokenizer_json_refuse(reader->path, "pre_tokenizer", value,
+                                     "a prepend_scheme always, first or never");
     if (json_is_false(json_object_get(value, "add_prefix_space")))
         prefix = UNIGRAM_PREFIX_NEVER;
     reader->pipeline->prefix = (enum unigram_prefix)prefix;
@@ -265,46 +168,12 @@ static int load_splits(struct reader *reader)
     reader->pipeline->splits_space =
         json_is_text(json_object_get(first, "type"), "WhitespaceSplit");
     if (count != (reader->pipeline->splits_space ? 2u : 1u))
-        return refuse(reader, "pre_tokenizer", first, "WhitespaceSplit and Metaspace");
+        return tokenizer_json_refuse(reader->path, "pre_tokenizer", first,
+                                     "WhitespaceSplit and Metaspace");
     return read_metaspace(reader, json_array_get(list, count - 1));
 }
 
-/* ---- Start, end and padding ------------------------------------------------------------------ */
-
-/* Reads the id of a token of the template. */
-static int read_special(const struct reader *reader, const char *text, int32_t *id)
-{
-    const json_t *post = json_object_get(reader->root, "post_processor");
-    const json_t *token = json_object_get(json_object_get(post, "special_tokens"), text);
-    const json_t *ids = json_object_get(token, "ids");
-    const json_int_t value = json_integer_value(json_array_get(ids, 0));
-    if (json_array_size(ids) != 1 || value < 0 || (uint64_t)value >= reader->model.count)
-        return error_fail(VKCLIP_EFORMAT,
-                          "%s: post_processor: expected one id below %zu for the token \"%.40s\"",
-                          reader->path, reader->model.count, text);
-    *id = (int32_t)value;
-    return VKCLIP_OK;
-}
-
-/* Finds the tokens around a text: none or one before it, and one after it. */
-static int load_ends(struct reader *reader, int32_t *start)
-{
-    const json_t *post = json_object_get(reader->root, "post_processor");
-    json_t *single = json_object_get(post, "single");
-    const char *before = NULL, *after = NULL, *text;
-    const bool plain = !json_unpack(single, "[{s:{s:s}},{s:{s:s}}!]", "Sequence", "id", &text,
-                                    "SpecialToken", "id", &after);
-    const bool begun =
-        !plain && !json_unpack(single, "[{s:{s:s}},{s:{s:s}},{s:{s:s}}!]", "SpecialToken", "id",
-                               &before, "Sequence", "id", &text, "SpecialToken", "id", &after);
-    if (!plain && !begun)
-        return refuse(reader, "post_processor", post,
-                      "a template with one token after the text and at most one before it");
-    int error = read_special(reader, after, &reader->model.end);
-    if (!error && begun)
-        error = read_special(reader, before, start);
-    return error;
-}
+/* ---- Padding ---------------------------------------------------------------------------------- */
 
 static int32_t find_piece(const void *user, const char *text)
 {
@@ -316,6 +185,16 @@ static int32_t find_piece(const void *user, const char *text)
     return -1;
 }
 
+/* OpenCLIP uses T5Tokenizer of transformers 5, which splits at white space whatever the file says.
+ * diffusers takes the file as it is. */
+static int read_class(struct reader *reader)
+{
+    struct tokenizer_config config;
+    int error = tokenizer_config_read(reader->path, &config);
+    reader->pipeline->splits_cleaned = !strcmp(config.class, "T5Tokenizer");
+    return error;
+}
+
 /* ---- The file -------------------------------------------------------------------------------- */
 
 static int load_file(struct reader *reader, bool in_memory, int32_t *start)
@@ -324,12 +203,16 @@ static int load_file(struct reader *reader, bool in_memory, int32_t *start)
     if (!error)
         error = load_added(reader);
     if (!error)
-        error = load_normalizer(reader);
+        error = normalizer_load(json_object_get(reader->root, "normalizer"), reader->path,
+                                &reader->pipeline->normalizer);
     if (!error)
         error = load_splits(reader);
     if (!error)
-        error = load_ends(reader, start);
+        error = tokenizer_json_ends(reader->path, reader->root, reader->model.count, start,
+                                    &reader->model.end);
     reader->model.pad = error ? -1 : find_piece(&reader->model, "<pad>");
+    if (!error && !in_memory)
+        error = read_class(reader);
     if (!error && !in_memory)
         error =
             vocabulary_file_read_pad(reader->path, find_piece, &reader->model, &reader->model.pad);
@@ -352,10 +235,8 @@ int unigram_open_json(const struct vocabulary_source *source, struct unigram **r
         unigram->tokenizer.start = start;
         unigram->pipeline = reader.pipeline;
         reader.pipeline = NULL;
-        struct unigram_pipeline *pipeline = unigram->pipeline;
-        if (!added_tokens_open(&pipeline->added, pipeline->list, pipeline->added_count, spell_added,
-                               unigram))
-            error = out_of_memory(&reader);
+        error = unigram_add_tokens(unigram, reader.added, reader.added_count, source->path);
+        reader.added = NULL;
     }
     if (error)
         unigram_free(unigram);
@@ -363,7 +244,7 @@ int unigram_open_json(const struct vocabulary_source *source, struct unigram **r
         *result = unigram;
     if (reader.pipeline)
         unigram_free_pipeline(reader.pipeline);
+    free(reader.added);
     sentencepiece_close(&reader.model);
-    free(reader.charsmap);
     return error;
 }

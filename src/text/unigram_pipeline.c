@@ -1,106 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Normalises and splits texts as `tokenizers` does. Its map of characters works on grapheme
- * clusters and takes the shortest rule, where SentencePiece takes the longest one.
+ * Splits texts as `tokenizers` does for a unigram model.
  */
 #include "text/unigram_pipeline.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
-
-/* ---- Normalisers ----------------------------------------------------------------------------- */
-
-/* Returns the length of the first grapheme cluster. */
-static size_t cluster_length(const int32_t *codes, size_t length)
-{
-    int32_t state = 0;
-    size_t end = 1;
-    while (end < length && !utf8proc_grapheme_break_stateful(codes[end - 1], codes[end], &state))
-        end++;
-    return end;
-}
-
-/* Tells whether UTF-8 needs fewer than six bytes. */
-static bool is_short(const int32_t *codes, size_t length)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < length && size < 6; i++) {
-        uint8_t bytes[4];
-        size += (size_t)utf8proc_encode_char(codes[i], bytes);
-    }
-    return size < 6;
-}
-
-/* Replaces a short cluster by the rule of its first characters, else each character by its own. */
-static void replace_cluster(const struct charsmap *map, const int32_t *codes, size_t length,
-                            struct code_points *out)
-{
-    size_t used;
-    const char *text = is_short(codes, length)
-                           ? charsmap_find(map, codes, length, CHARSMAP_SHORTEST, &used)
-                           : NULL;
-    if (text) {
-        code_points_push_utf8(out, text, strlen(text));
-        return;
-    }
-    for (size_t i = 0; i < length; i++) {
-        text = charsmap_find(map, codes + i, 1, CHARSMAP_SHORTEST, &used);
-        if (text)
-            code_points_push_utf8(out, text, strlen(text));
-        else
-            code_points_push(out, codes[i]);
-    }
-}
-
-void unigram_step_charsmap(const struct unigram *unigram, const struct unigram_step *step,
-                           const struct code_points *text, struct code_points *out)
-{
-    (void)step;
-    for (size_t i = 0, length; i < text->length && !out->failed; i += length) {
-        length = cluster_length(text->codes + i, text->length - i);
-        replace_cluster(&unigram->charsmap, text->codes + i, length, out);
-    }
-}
-
-void unigram_step_strip(const struct unigram *unigram, const struct unigram_step *step,
-                        const struct code_points *text, struct code_points *out)
-{
-    size_t start = 0, end = text->length;
-    (void)unigram;
-    while (step->left && start < end && code_point_is_space(text->codes[start]))
-        start++;
-    while (step->right && start < end && code_point_is_space(text->codes[end - 1]))
-        end--;
-    code_points_push_all(out, text->codes + start, end - start);
-}
-
-void unigram_step_spaces(const struct unigram *unigram, const struct unigram_step *step,
-                         const struct code_points *text, struct code_points *out)
-{
-    (void)unigram;
-    for (size_t i = 0, end; i < text->length; i = end) {
-        end = i;
-        while (end < text->length && text->codes[end] == ' ')
-            end++;
-        if (end - i >= 2)
-            code_points_push_all(out, step->content.codes, step->content.length);
-        else
-            code_points_push(out, text->codes[i]);
-        end = end == i ? i + 1 : end;
-    }
-}
-
-void unigram_normalize(const struct unigram *unigram, struct code_points *text)
-{
-    const struct unigram_pipeline *pipeline = unigram->pipeline;
-    for (size_t i = 0; i < pipeline->step_count && !text->failed; i++) {
-        struct code_points out = {0};
-        pipeline->steps[i].apply(unigram, &pipeline->steps[i], text, &out);
-        code_points_free(text);
-        *text = out;
-    }
-}
 
 /* ---- Splits ---------------------------------------------------------------------------------- */
 
@@ -109,7 +15,6 @@ struct job {
     struct unigram_search search;
     const struct unigram_pipeline *pipeline;
     struct code_points word;
-    bool failed; /* out of memory */
 };
 
 /* Encodes a word that white space or an added token ends, or a text where white space does not
@@ -136,7 +41,8 @@ static void encode_word(struct job *job, const int32_t *codes, size_t length, bo
 
 static void encode_words(struct job *job, const int32_t *codes, size_t length, bool first)
 {
-    if (!job->pipeline->splits_space) {
+    const bool cleaned = job->search.unigram->tokenizer.cleaning != CLEANING_NONE;
+    if (!job->pipeline->splits_space && !(cleaned && job->pipeline->splits_cleaned)) {
         encode_word(job, codes, length, first);
         return;
     }
@@ -149,53 +55,41 @@ static void encode_words(struct job *job, const int32_t *codes, size_t length, b
     }
 }
 
-static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized,
-                         bool first);
-
-/* Normalises and encodes the text between two added tokens. */
-static void encode_part(struct job *job, const int32_t *codes, size_t length, bool first)
+void unigram_normalize_pipeline(const struct unigram *unigram, struct code_points *text)
 {
-    struct code_points text = {0};
-    code_points_push_all(&text, codes, length);
-    unigram_normalize(job->search.unigram, &text);
-    job->failed |= text.failed;
-    if (!job->failed)
-        encode_added(job, text.codes, text.length, true, first);
-    code_points_free(&text);
+    normalizer_apply(&unigram->pipeline->normalizer, text);
 }
 
-/* Encodes a text with added tokens. `first` says whether it begins where the whole text does. */
-static void encode_added(struct job *job, const int32_t *codes, size_t length, bool normalized,
-                         bool first)
+static void normalize_part(const void *tokenizer, struct code_points *text)
 {
-    const struct added_tokens *added = &job->pipeline->added;
-    struct added_match match;
-    for (size_t i = 0; i < length && !job->failed; i += match.end) {
-        match = added_tokens_find(added, normalized, codes + i, length - i);
-        if (match.start)
-            (normalized ? encode_words : encode_part)(job, codes + i, match.start, first && !i);
-        if (match.id >= 0)
-            token_ids_push(job->search.ids, match.id);
-    }
+    unigram_normalize_pipeline(tokenizer, text);
+}
+
+static void encode_part(struct added_walk *walk, const int32_t *codes, size_t length, bool first)
+{
+    struct job *job = walk->job;
+    encode_words(job, codes, length, first);
+    walk->failed |= job->search.failed || job->word.failed;
 }
 
 bool unigram_encode_pipeline(const struct unigram *unigram, const struct code_points *text,
                              struct token_ids *ids)
 {
     struct job job = {.search = {.unigram = unigram, .ids = ids}, .pipeline = unigram->pipeline};
-    encode_added(&job, text->codes, text->length, false, true);
-    const bool failed = job.failed || job.search.failed || job.word.failed;
+    struct added_walk walk = {.tokens = &unigram->added,
+                              .ids = ids,
+                              .normalize = normalize_part,
+                              .encode = encode_part,
+                              .tokenizer = unigram,
+                              .job = &job};
+    added_tokens_walk(&walk, text->codes, text->length);
     unigram_search_free(&job.search);
     code_points_free(&job.word);
-    return !failed;
+    return !walk.failed;
 }
 
 void unigram_free_pipeline(struct unigram_pipeline *pipeline)
 {
-    for (size_t i = 0; i < pipeline->step_count; i++)
-        code_points_free(&pipeline->steps[i].content);
-    added_tokens_close(&pipeline->added);
-    free(pipeline->steps);
-    free(pipeline->list);
+    normalizer_close(&pipeline->normalizer);
     free(pipeline);
 }

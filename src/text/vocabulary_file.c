@@ -96,13 +96,13 @@ int vocabulary_file_read(const char *path, size_t limit, char **data, size_t *si
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-int vocabulary_file_parse_json(const char *path, const char *data, size_t size, json_t **root)
+static int parse_json(const char *path, const char *data, size_t size, size_t flags, json_t **root)
 {
     json_error_t problem;
     if (size > VOCABULARY_JSON_LIMIT)
         return error_fail(VKCLIP_EFORMAT, "%s: more than %d bytes of JSON", path,
                           VOCABULARY_JSON_LIMIT);
-    *root = json_loadb(data, size, JSON_REJECT_DUPLICATES, &problem);
+    *root = json_loadb(data, size, JSON_REJECT_DUPLICATES | flags, &problem);
     if (!*root)
         return error_fail(VKCLIP_EFORMAT, "%s: line %d: not JSON: %s", path, problem.line,
                           problem.text);
@@ -111,15 +111,30 @@ int vocabulary_file_parse_json(const char *path, const char *data, size_t size, 
     return VKCLIP_OK;
 }
 
-int vocabulary_file_read_json(const char *path, json_t **root)
+int vocabulary_file_parse_json(const char *path, const char *data, size_t size, json_t **root)
+{
+    return parse_json(path, data, size, 0, root);
+}
+
+static int read_json(const char *path, size_t flags, json_t **root)
 {
     char *data;
     size_t size;
     int error = vocabulary_file_read(path, VOCABULARY_JSON_LIMIT, &data, &size);
     if (!error)
-        error = vocabulary_file_parse_json(path, data, size, root);
+        error = parse_json(path, data, size, flags, root);
     free(data);
     return error;
+}
+
+int vocabulary_file_read_json(const char *path, json_t **root)
+{
+    return read_json(path, 0, root);
+}
+
+int vocabulary_file_read_settings(const char *path, json_t **root)
+{
+    return read_json(path, JSON_DECODE_INT_AS_REAL, root);
 }
 
 char *vocabulary_file_beside(const char *path, const char *name)
@@ -134,7 +149,7 @@ char *vocabulary_file_beside(const char *path, const char *name)
 static int read_pad(const char *file, char **text)
 {
     json_t *root = NULL;
-    int error = file_exists(file) ? vocabulary_file_read_json(file, &root) : VKCLIP_OK;
+    int error = file_exists(file) ? vocabulary_file_read_settings(file, &root) : VKCLIP_OK;
     const json_t *pad = json_object_get(root, "pad_token");
     if (json_is_object(pad))
         pad = json_object_get(pad, "content");

@@ -20,6 +20,9 @@ int vocabulary_file_read(const char *path, size_t limit, char **data, size_t *si
 /* Parses a JSON object without duplicate keys. `path` is for messages. */
 int vocabulary_file_parse_json(const char *path, const char *data, size_t size, json_t **root);
 int vocabulary_file_read_json(const char *path, json_t **root);
+/* Reads tokenizer_config.json or a file like it, whose integers become floats: a model_max_length
+ * that means "any" has 31 digits. */
+int vocabulary_file_read_settings(const char *path, json_t **root);
 /* Returns the path of the file `name` in the folder of `path` as a new string. */
 char *vocabulary_file_beside(const char *path, const char *name);
 /* Sets *pad to the id of the pad token that tokenizer_config.json or special_tokens_map.json in the

@@ -58,7 +58,12 @@ static int load_added(struct vocabulary *v, const char *path, const json_t *item
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: added token %zu is for whole words only, or longer than %d bytes",
                           path, number, ADDED_TOKEN_SIZE);
-    vocabulary_add_added(v, known, json_is_true(json_object_get(item, "normalized")));
+    v->added[v->added_count++] = (struct added_token){
+        .id = known,
+        .normalized = json_is_true(json_object_get(item, "normalized")),
+        .strips_left = json_is_true(json_object_get(item, "lstrip")),
+        .strips_right = json_is_true(json_object_get(item, "rstrip")),
+    };
     return VKCLIP_OK;
 }
 
@@ -83,8 +88,8 @@ static int make_tables(struct vocabulary *v, const char *path, json_t *vocab, co
     return error;
 }
 
-static int load_tokens(struct vocabulary *v, const char *path, json_t *vocab, const json_t *added,
-                       size_t merges)
+int vocabulary_load_tokens(struct vocabulary *v, const char *path, json_t *vocab,
+                           const json_t *added, size_t merges)
 {
     size_t i;
     const char *text;
@@ -128,7 +133,7 @@ static int load_merge(struct vocabulary *v, const char *path, uint32_t rank, con
 }
 
 /* A merge is written as "a b" or as ["a", "b"]. */
-static int load_merges(struct vocabulary *v, const char *path, const json_t *merges)
+int vocabulary_load_merges(struct vocabulary *v, const char *path, const json_t *merges)
 {
     size_t i, left = 0;
     json_t *item;
@@ -250,10 +255,11 @@ int vocabulary_load_tokenizer_json(struct vocabulary *v, const char *path, const
     if (!error)
         error = check_steps(v, path, root);
     if (!error)
-        error = load_tokens(v, path, json_object_get(model, "vocab"),
-                            json_object_get(root, "added_tokens"), json_array_size(merges));
+        error =
+            vocabulary_load_tokens(v, path, json_object_get(model, "vocab"),
+                                   json_object_get(root, "added_tokens"), json_array_size(merges));
     if (!error)
-        error = load_merges(v, path, merges);
+        error = vocabulary_load_merges(v, path, merges);
     if (!error) {
         vocabulary_find_symbols(v, unknown ? vocabulary_find(v, unknown, strlen(unknown)) : -1);
         error = load_ends(v, path, root);
@@ -294,9 +300,9 @@ int vocabulary_load_pair(struct vocabulary *v, const char *vocab_path, json_t *v
     json_t *merges = NULL;
     int error = read_merges(merges_path, &merges);
     if (!error)
-        error = load_tokens(v, vocab_path, vocab, NULL, json_array_size(merges));
+        error = vocabulary_load_tokens(v, vocab_path, vocab, NULL, json_array_size(merges));
     if (!error)
-        error = load_merges(v, merges_path, merges);
+        error = vocabulary_load_merges(v, merges_path, merges);
     if (!error)
         error = vocabulary_find_ends(v, vocab_path, VOCABULARY_START, VOCABULARY_END);
     json_decref(merges);

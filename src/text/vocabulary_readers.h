@@ -20,4 +20,13 @@ int vocabulary_load_tokenizer_json(struct vocabulary *vocabulary, const char *pa
 int vocabulary_load_pair(struct vocabulary *vocabulary, const char *vocab_path, json_t *vocab,
                          const char *merges_path);
 
+/* ---- Parts of a tokenizer.json --------------------------------------------------------------- */
+
+/* Makes the tables of `vocab`, an object of ids by text, and of the added tokens, and fills all but
+ * the merges, for which there is room. */
+int vocabulary_load_tokens(struct vocabulary *vocabulary, const char *path, json_t *vocab,
+                           const json_t *added, size_t merges);
+/* Fills the table of merges. */
+int vocabulary_load_merges(struct vocabulary *vocabulary, const char *path, const json_t *merges);
+
 #endif
