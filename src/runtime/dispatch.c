@@ -29,6 +29,18 @@ void dispatch_args(struct launch *launch, const void *args, uint32_t bytes)
     launch->dispatch.push_bytes = bytes;
 }
 
+void dispatch_addresses(struct launch *launch)
+{
+    struct gpu_dispatch *dispatch = &launch->dispatch;
+    if (!(launch->kernel->needs & CAP_ADDRESS) || !launch->commands) /* without memory yet */
+        return;
+    const uint64_t addresses[] = {gpu_range_address(&dispatch->ranges[0]),
+                                  gpu_range_address(&dispatch->ranges[1])};
+    const uint32_t words = divide_up(dispatch->push_bytes, sizeof(*addresses)) * 2;
+    memcpy(dispatch->push + words, addresses, sizeof(addresses));
+    dispatch->push_bytes = 4 * words + sizeof(addresses);
+}
+
 void dispatch_texels(struct launch *launch, int slot, enum type type)
 {
     if (!kernels_read_texels(launch->kernel))

@@ -35,6 +35,9 @@ static inline uint32_t at_most(uint32_t value, uint32_t limit)
 void dispatch_workgroup(struct launch *launch, uint32_t x, uint32_t y);
 void dispatch_constant(struct launch *launch, uint32_t value);
 void dispatch_args(struct launch *launch, const void *args, uint32_t bytes);
+/* Appends the addresses of the first two inputs to the arguments, at the next multiple of eight
+ * bytes, if the variant reads memory by its address. */
+void dispatch_addresses(struct launch *launch);
 /* Binds an input as texels of the given type if the variant reads texels. */
 void dispatch_texels(struct launch *launch, int slot, enum type type);
 

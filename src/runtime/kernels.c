@@ -116,7 +116,7 @@ bool kernels_round_factors(const struct kernel *kernel)
 
 bool kernels_share_values(const struct kernel *kernel)
 {
-    return kernel->needs & CAP_SUBGROUP && !kernels_read_texels(kernel);
+    return kernel->needs & CAP_SUBGROUP && !(kernel->needs & (CAP_TEXEL | CAP_ADDRESS));
 }
 
 bool kernels_tile_heads(const struct kernel *kernel)
@@ -206,6 +206,8 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
         return tensor_columns(&graph->tensors[node->in[1]]) % 4 == 0;
     if (kernels_share_values(kernel) && graph_packs(node->op))
         return tensor_columns(x) % gpu_limits(gpu)->subgroup == 0;
+    if (kernel->needs & CAP_ADDRESS)
+        return tensor_columns(x) % BLOCK == 0 && PANEL % gpu_limits(gpu)->subgroup == 0;
     if (kernels_round_factors(kernel) && !graph->compute_f16)
         return false;
     /* ATTENTION_GRAD computes in fp32 what the sums in in[1] must agree with. */

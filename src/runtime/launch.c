@@ -82,6 +82,7 @@ static int launch_tiles(struct launch *launch, struct epilogue epilogue, struct 
             uint32_t down = step < groups - first ? step : groups - first;
             args->first = first * height;
             dispatch_args(launch, args, arg_bytes);
+            dispatch_addresses(launch);
             error = tile->walk == WALK_ROWS ? dispatch_emit(launch, down, across, 1)
                                             : dispatch_emit(launch, across, down, 1);
         }

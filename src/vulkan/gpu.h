@@ -27,7 +27,8 @@
     X(SUBGROUP, "subgroup")   /* subgroups of a known width, whose lanes broadcast and add */   \
     X(COOPMAT16, "coopmat16") /* cooperative matrices of fp16, summed in fp32 */                \
     X(F16MATH, "f16math")     /* arithmetic of fp16 */                                          \
-    X(DOT, "dot")             /* dot products of four 8-bit integers, faster than in floats */
+    X(DOT, "dot")             /* dot products of four 8-bit integers, faster than in floats */  \
+    X(ADDRESS, "address")     /* memory that kernels read by its address */
 
 enum cap_index {
 #define X(name, text) CAP_INDEX_##name,
@@ -153,6 +154,10 @@ struct gpu_range {
     struct gpu_buffer *buffer;
     uint64_t offset, size; /* bytes */
 };
+
+/* Returns the address by which kernels that need CAP_ADDRESS read the range. It is valid on a GPU
+ * with that capability alone. */
+uint64_t gpu_range_address(const struct gpu_range *range);
 
 /* ---- Pipelines ------------------------------------------------------------------------------- */
 

@@ -57,6 +57,7 @@ struct gpu_buffer {
     void *map;                        /* NULL where the host does not see the memory */
     void *pages;                      /* the process's memory behind it; NULL: it is the driver's */
     uint64_t page_bytes;
+    uint64_t address; /* 0 where no kernel needs it */
 };
 
 struct gpu_pipeline {
@@ -177,8 +178,9 @@ struct features {
     VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroup;
     VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
+    VkPhysicalDeviceBufferDeviceAddressFeatures address;
     uint32_t matrix[3];        /* M, N, K of the cooperative matrices */
-    const char *extensions[8]; /* extensions to enable */
+    const char *extensions[9]; /* extensions to enable */
     uint32_t extension_count;
     uint32_t subgroup_width;    /* lanes in the variants that need CAP_SUBGROUP */
     uint32_t required_subgroup; /* see struct gpu */

@@ -112,17 +112,27 @@ static bool is_full(VkResult result)
     return result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY;
 }
 
+/* Tells whether kernels may read a kind of memory by its address. */
+static bool has_address(const struct gpu *gpu, enum gpu_memory memory)
+{
+    return gpu->caps & CAP_ADDRESS && kinds[memory].usage & VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
+}
+
 /* Tries every type of `allowed` that has the wanted properties, and takes those that it tried out
  * of `allowed`. `import` is what vkAllocateMemory takes memory of the process by, or NULL. */
 static VkResult try_types(const struct gpu *gpu, VkMemoryPropertyFlags wanted, uint64_t size,
                           const void *import, uint32_t *allowed, struct gpu_buffer *buffer)
 {
+    const VkMemoryAllocateFlagsInfo addressed = {.sType =
+                                                     VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                                 .pNext = import,
+                                                 .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     for (uint32_t i = 0; i < gpu->memory.memoryTypeCount; i++) {
         if (!(*allowed & 1u << i) || (type_properties(gpu, i) & wanted) != wanted)
             continue;
         VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                     .pNext = import,
+                                     .pNext = gpu->caps & CAP_ADDRESS ? &addressed : import,
                                      .allocationSize = size,
                                      .memoryTypeIndex = i};
         *allowed &= ~(1u << i);
@@ -241,6 +251,13 @@ static int map_memory(const struct gpu *gpu, uint64_t size, struct gpu_buffer *b
     return error;
 }
 
+static uint64_t find_address(const struct gpu *gpu, VkBuffer buffer)
+{
+    const VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
+                                            .buffer = buffer};
+    return vkGetBufferDeviceAddressKHR(gpu->device, &info);
+}
+
 static int fill_buffer(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
                        struct gpu_buffer *buffer)
 {
@@ -251,6 +268,8 @@ static int fill_buffer(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
                                .pNext = is_imported(gpu, memory, size) ? &import : NULL,
                                .size = size ? size : 4, /* Vulkan has no empty buffers */
                                .usage = kinds[memory].usage};
+    if (has_address(gpu, memory))
+        info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
     int error =
         vulkan_check(vkCreateBuffer(gpu->device, &info, NULL, &buffer->buffer), "vkCreateBuffer");
     if (!error)
@@ -258,6 +277,8 @@ static int fill_buffer(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
     if (!error)
         error = vulkan_check(vkBindBufferMemory(gpu->device, buffer->buffer, buffer->memory, 0),
                              "vkBindBufferMemory");
+    if (!error && has_address(gpu, memory))
+        buffer->address = find_address(gpu, buffer->buffer);
     return error ? error : map_memory(gpu, size, buffer);
 }
 
@@ -299,4 +320,9 @@ void *gpu_buffer_map(const struct gpu_buffer *buffer)
 bool gpu_buffer_is_local(const struct gpu_buffer *buffer)
 {
     return buffer->properties & LOCAL_MEMORY;
+}
+
+uint64_t gpu_range_address(const struct gpu_range *range)
+{
+    return range->buffer->address + range->offset;
 }

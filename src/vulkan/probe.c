@@ -80,6 +80,11 @@ static const struct optional_feature optional[] = {
      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES_KHR,
      CAP_DOT,
      {offsetof(VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR, shaderIntegerDotProduct)}},
+    {"VK_KHR_buffer_device_address",
+     FEATURES(address),
+     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+     CAP_ADDRESS,
+     {offsetof(VkPhysicalDeviceBufferDeviceAddressFeatures, bufferDeviceAddress)}},
 };
 
 /* Vulkan requires a program to enable this extension wherever it is listed. */
@@ -323,6 +328,8 @@ static uint32_t find_caps(VkPhysicalDevice physical, const struct properties *p,
     if (f->dot.shaderIntegerDotProduct &&
         (p->dot.integerDotProduct4x8BitPackedSignedAccelerated || enabled & CAP_DOT))
         caps |= CAP_DOT;
+    if (f->address.bufferDeviceAddress)
+        caps |= CAP_ADDRESS;
     return caps & wanted;
 }
 

@@ -87,11 +87,16 @@ static const struct quirk {
      * which save a quarter of a product's time where K is 64. Others were not measured. */
     {.driver = VK_DRIVER_ID_MESA_LLVMPIPE,
      .fixed = VK_MAKE_VERSION(26, 0, 0),
+     .avoid = CAP_ADDRESS,
      .stored_rows = 1,
      .source = "vkclip-bench kernels, Mesa 22.3.6"},
     {.driver = VK_DRIVER_ID_MESA_LLVMPIPE,
+     .use = CAP_ADDRESS,
      .stored_rows = 4,
      .source = "vkclip-bench kernels, Mesa 26.2.6"},
+
+    /* What reads memory by its address is made for the code of one driver. */
+    {.avoid = CAP_ADDRESS, .source = "shaders/matmul/matmul_address.comp"},
 
     /* On the queue for graphics a long dispatch stops the desktop. */
     {.vendor = VENDOR_AMD, .compute_queue = true, .source = "ggml-org/llama.cpp#20599"},

@@ -33,7 +33,7 @@ class Usage(CommandTest):
         version = self.run_command('--version')
         self.assertRegex(version,
                          r'^vkclip \d+\.\d+\.\d+\n'
-                         r'kernels for: f16 texel subgroup coopmat16 f16math dot\n'
+                         r'kernels for: f16 texel subgroup coopmat16 f16math dot address\n'
                          r'pictures: PNG \(\w+\), JPEG \([\w-]+\), .*TGA\n'
                          r'(built without: .*\n)?$')
         for form in ('WebP (libwebp)', 'TIFF (libtiff)', 'AVIF (libavif)', 'HEIC (libheif)', 'JPEG XL (libjxl)'):

@@ -35,6 +35,7 @@ const struct op_case op_cases[] = {
     {{OP_MATMUL, .matmul = {.slope = true, .activation = TANH}}, {7, 68, 20}},
     {{OP_MATMUL, .residual = true}, {16, 16387, 36}, .optional = true},
     {{OP_MATMUL}, {1, 20010, 8}},
+    {{OP_MATMUL, .residual = true, .matmul.activation = QUICK}, {23, 71, 96}},
     {{OP_CONV, .conv.stride = 1}, {1, 1, 1, 1}},
     {{OP_CONV, .conv = {.stride = 2, .relu = true}}, {2, 2, 4, 3}},
     {{OP_CONV, .conv.stride = 1}, {1, 3, 2, 33}},

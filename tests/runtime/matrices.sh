@@ -1,7 +1,7 @@
 #!/bin/sh
 # matrices.sh TEST_KERNELS CAP... runs the kernels that need one of the named capabilities, on the newest lavapipe and
 # under the newest validation layer, which third_party/drivers.sh fetches. The drivers of Debian 12 have no cooperative
-# matrices, so that this is where those kernels compute.
+# matrices, and no kernel that reads memory by its address is made for them, so that this is where those kernels compute.
 set -eu
 program=$1
 shift

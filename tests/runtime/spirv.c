@@ -32,6 +32,7 @@ static const struct {
     {4433, "StorageBuffer16BitAccess", CAP_F16},
     {6018, "DotProductInput4x8BitPacked", CAP_DOT},
     {6019, "DotProduct", CAP_DOT},
+    {5347, "PhysicalStorageBufferAddresses", CAP_ADDRESS},
     {5345, "VulkanMemoryModel", CAP_COOPMAT16},
     {6022, "CooperativeMatrixKHR", CAP_COOPMAT16},
 };

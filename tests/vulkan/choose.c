@@ -147,7 +147,8 @@ static void quirks_of_drivers(void **state)
         enum vkclip_device_type type;
         uint32_t subgroup_min, subgroup_max;
         bool mixed_dot;
-        uint32_t caps; /* not to be used */
+        uint32_t caps;  /* not to be used, besides CAP_ADDRESS */
+        bool addressed; /* CAP_ADDRESS is used */
         bool refused, separate_memory, compute_queue;
         uint32_t stored_rows;
     } cases[] = {
@@ -179,7 +180,7 @@ static void quirks_of_drivers(void **state)
         {"llvmpipe of Mesa 25", 0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, VK_MAKE_VERSION(25, 3, 9),
          VKCLIP_DEVICE_CPU, 8, 8, .caps = CAP_COOPMAT16, .stored_rows = 1},
         {"llvmpipe of Mesa 26", 0x10005, VK_DRIVER_ID_MESA_LLVMPIPE, VK_MAKE_VERSION(26, 0, 0),
-         VKCLIP_DEVICE_CPU, 8, 8, .caps = CAP_COOPMAT16, .stored_rows = 4},
+         VKCLIP_DEVICE_CPU, 8, 8, .caps = CAP_COOPMAT16, .addressed = true, .stored_rows = 4},
         {"a driver that does not tell", 0x1010, 0, 1, INTEGRATED,
          .caps = CAP_COOPMAT16 | CAP_F16 | CAP_F16MATH, .separate_memory = true},
     };
@@ -196,7 +197,7 @@ static void quirks_of_drivers(void **state)
         const struct quirks quirks = quirks_find(&defaults, &device);
         const struct quirks none = quirks_find(&off, &device);
         print_message("%s\n", cases[i].title);
-        assert_int_equal(quirks.caps, cases[i].caps);
+        assert_int_equal(quirks.caps, cases[i].caps | (cases[i].addressed ? 0 : CAP_ADDRESS));
         assert_int_equal(quirks.refusal != NULL, cases[i].refused);
         assert_int_equal(quirks.separate_memory, cases[i].separate_memory);
         assert_int_equal(quirks.compute_queue, cases[i].compute_queue);
