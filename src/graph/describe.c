@@ -24,7 +24,7 @@ double node_work(const struct graph *graph, const struct node *node)
     if (node->op == OP_OUTER)
         return 2 * elements * tensor_rows(&graph->tensors[node->in[0]]);
     if (node->op == OP_COLSUM || node->op == OP_SUMSQ || node->op == OP_ATTENTION_DELTA ||
-        node->op == OP_MAXIMA)
+        node->op == OP_MAXIMA || node->op == OP_MEAN)
         return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]);
     if (node->op == OP_ATTENTION_GRAD)
         return 6 * (double)tensor_elements(&graph->tensors[node->in[0]]) * out->shape[1];
@@ -90,8 +90,12 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
         break;
     case OP_ACTIVATE:
     case OP_ACTIVATE_GRAD:
-        snprintf(text, NODE_OPTIONS, "%s%s", activation_name(node->activate.activation),
-                 node->activate.relu ? " relu" : "");
+        snprintf(text, NODE_OPTIONS, "%s%s%s", activation_name(node->activate.activation),
+                 node->activate.relu ? " relu" : "", node->activate.tanh ? " tanh" : "");
+        break;
+    case OP_MEAN:
+    case OP_MEAN_GRAD:
+        snprintf(text, NODE_OPTIONS, " skip=%u", node->mean.skip);
         break;
     case OP_BATCHNORM:
         snprintf(text, NODE_OPTIONS, "%s", node->batchnorm.relu ? " relu" : "");

@@ -253,6 +253,12 @@ static void grad_SELECT(struct backward *b, struct node n, int dy)
     give_node(b, n.in[0], (struct node){.op = OP_SELECT_GRAD, .in = {dy, n.in[1], -1}});
 }
 
+static void grad_MEAN(struct backward *b, struct node n, int dy)
+{
+    give_node(b, n.in[0],
+              (struct node){.op = OP_MEAN_GRAD, .in = {dy, n.in[1], -1}, .mean = n.mean});
+}
+
 static void grad_NORMALIZE(struct backward *b, struct node n, int dy)
 {
     give_node(b, n.in[0], (struct node){.op = OP_NORMALIZE_GRAD, .in = {n.in[0], dy, -1}});
@@ -300,7 +306,8 @@ static void fuse_slope(struct node *product, enum vkclip_activation activation, 
 
 static void grad_ACTIVATE(struct backward *b, struct node n, int dy)
 {
-    struct node *product = n.activate.relu ? NULL : find_product(b, dy);
+    const bool fused = !n.activate.relu && !n.activate.tanh;
+    struct node *product = fused ? find_product(b, dy) : NULL;
     if (product) {
         fuse_slope(product, n.activate.activation, n.in[0]);
         give_gradient(b, n.in[0], dy);
@@ -357,7 +364,7 @@ static void (*const rules[OP_COUNT])(struct backward *b, struct node n, int dy) 
     [OP_SELECT] = grad_SELECT,       [OP_NORMALIZE] = grad_NORMALIZE,
     [OP_ACTIVATE] = grad_ACTIVATE,   [OP_ADD] = grad_ADD,
     [OP_BATCHNORM] = grad_BATCHNORM, [OP_CAST] = grad_CAST,
-    [OP_POOL] = grad_POOL,
+    [OP_POOL] = grad_POOL,           [OP_MEAN] = grad_MEAN,
 };
 
 /* ---- The pass -------------------------------------------------------------------------------- */

@@ -572,6 +572,20 @@ int graph_select(struct graph *graph, const char *name, int x, int rows)
     return graph_append(graph, name, node, 2, shape);
 }
 
+int graph_mean(struct graph *graph, const char *name, int x, int mask, uint32_t skip)
+{
+    const struct tensor *tensor = &graph->tensors[graph->error || x < 0 ? 0 : x];
+    const struct tensor *m = &graph->tensors[graph->error || mask < 0 ? 0 : mask];
+    const bool tokens = !graph->error && x >= 0 && tensor->rank >= 3;
+    const uint32_t rows = tokens ? tensor_rows(tensor) / tensor->shape[0] : 0;
+    if (rows <= skip || (mask >= 0 && (!has_rank(graph, mask, 2) || m->type != TYPE_I32 ||
+                                       m->shape[0] != tensor->shape[0] || m->shape[1] != rows)))
+        return shape_error(graph, OP_MEAN, name, "x [B,..,C] of T > skip rows, mask [B,T] or none");
+    const uint32_t shape[] = {tensor->shape[0], tensor_columns(tensor)};
+    struct node node = {.op = OP_MEAN, .in = {x, mask, -1}, .mean.skip = skip};
+    return graph_append(graph, name, node, 2, shape);
+}
+
 int graph_normalize(struct graph *graph, const char *name, int x)
 {
     if (graph->error || !has_rank(graph, x, 2))
@@ -612,7 +626,17 @@ int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_act
 {
     if (graph->error || x < 0)
         return shape_error(graph, OP_ACTIVATE, name, "x");
-    struct node node = {.op = OP_ACTIVATE, .in = {x, -1, -1}, .activate = {activation, relu}};
+    struct node node = {
+        .op = OP_ACTIVATE, .in = {x, -1, -1}, .activate = {activation, relu, false}};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_tanh(struct graph *graph, const char *name, int x)
+{
+    if (graph->error || x < 0)
+        return shape_error(graph, OP_ACTIVATE, name, "x");
+    struct node node = {.op = OP_ACTIVATE, .in = {x, -1, -1}, .activate.tanh = true};
     struct tensor out = graph->tensors[x];
     return graph_append(graph, name, node, out.rank, out.shape);
 }

@@ -40,6 +40,8 @@
                    * a token -> token, then x; + positions */                                     \
     X(MEANTOKEN)  /* x [B,..,C] of P rows, positions [P+1,C] -> mean of x, then x; + positions */ \
     X(SELECT)     /* x [B,T,C], rows [B] or none (row 0) -> [B,C] */                              \
+    X(MEAN)       /* x [B,..,C] of T rows, mask [B,T] or none -> mean of the rows that the mask   \
+                   * allows, without the first `skip` [B,C] */                                    \
     X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */                                              \
     TRAINING_OPS(X)                                                                               \
     SEARCH_OPS(X)
@@ -49,7 +51,7 @@
  * op's result; `->>` says that the op adds to the values that its result holds. */
 #define TRAINING_OPS(X)                                                                            \
     X(CAST)       /* x of another type -> x in the result's type */                                \
-    X(ACTIVATE)   /* x -> activation(x) or ReLU */                                                 \
+    X(ACTIVATE)   /* x -> activation(x), ReLU or tanh */                                           \
     X(ADD)        /* x, y -> x + y */                                                              \
     X(BATCHSTATS) /* x [R,C], gain, bias -> scale, bias, mean, 1/deviation [4,C] */                \
     X(BATCHNORM)  /* x [..,C], stats [4,C], residual or none -> (x - mean) scale + bias (+) */     \
@@ -67,6 +69,7 @@
     X(CLASSTOKEN_GRAD) /* dy [B,P+1,C] -> dx [B,P,C] */                                            \
     X(MEANTOKEN_GRAD)  /* dy [B,P+1,C] -> dx [B,..,C] */                                           \
     X(SELECT_GRAD)     /* dy [B,C], rows [B] or none -> dx [B,T,C] */                              \
+    X(MEAN_GRAD)       /* dy [B,C], mask [B,T] or none -> dx [B,..,C] */                           \
     X(NORMALIZE_GRAD)  /* x, dy [B,C] -> dx [B,C] */                                               \
     X(AVGPOOL_GRAD)    /* dy [B,H/s,W/s,C] -> dx [B,H,W,C] */                                      \
     X(ACTIVATE_GRAD)   /* x, dy -> dx; where the activation is ReLU, x may be its result */        \
@@ -184,8 +187,11 @@ struct node {
         } gate;
         struct {
             enum vkclip_activation activation;
-            bool relu; /* instead of the activation */
-        } activate;    /* ACTIVATE, ACTIVATE_GRAD */
+            bool relu, tanh; /* instead of the activation */
+        } activate;          /* ACTIVATE, ACTIVATE_GRAD */
+        struct {
+            uint32_t skip; /* rows at the begin of each item that are left out */
+        } mean;            /* MEAN, MEAN_GRAD */
         struct {
             uint32_t size, patch; /* pixels along each side of a picture, and of a patch */
         } patches;
@@ -304,6 +310,8 @@ int graph_patches(struct graph *graph, const char *name, int pictures, int value
 /* With `token` -1 only the positions are added. */
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions);
 int graph_select(struct graph *graph, const char *name, int x, int rows);
+/* `mask` has a zero for every row that is left out, as the first `skip` rows are; it may be -1. */
+int graph_mean(struct graph *graph, const char *name, int x, int mask, uint32_t skip);
 int graph_normalize(struct graph *graph, const char *name, int x);
 /* Bit (i % 32) of word i / 32 of the mask allows column i; `mask` may be -1. */
 int graph_maxima(struct graph *graph, const char *name, int scores, int mask);
@@ -337,6 +345,7 @@ int graph_append_over(struct graph *graph, const char *name, struct node node, i
 
 int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_activation activation,
                    bool relu);
+int graph_tanh(struct graph *graph, const char *name, int x);
 int graph_sum(struct graph *graph, const char *name, int x, int y);
 /* graph_batchstats appends the statistics [4,C] that batch norm computes of its batch, and
  * graph_runningstats those that it takes from four weights. */

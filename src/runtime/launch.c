@@ -558,6 +558,28 @@ static int launch_SELECT(struct launch *launch)
     return dispatch_elements(launch, tensor_elements(launch->out));
 }
 
+/* Launches MEAN of the rows of `rows` [B,..,C], or its gradient. */
+static int launch_rows_mean(struct launch *launch, const struct tensor *rows)
+{
+    struct meantoken_args args = {
+        .b = rows->shape[0], .p = tensor_rows(rows) / rows->shape[0], .c = tensor_columns(rows)};
+    dispatch_workgroup(launch, ELEMENTS_WORKGROUP, 1);
+    dispatch_constant(launch, launch->node->mean.skip);
+    dispatch_constant(launch, launch->in[1] != NULL);
+    dispatch_args(launch, &args, sizeof(args));
+    return dispatch_elements(launch, (uint64_t)args.b * args.c);
+}
+
+static int launch_MEAN(struct launch *launch)
+{
+    return launch_rows_mean(launch, launch->in[0]);
+}
+
+static int launch_MEAN_GRAD(struct launch *launch)
+{
+    return launch_rows_mean(launch, launch->out);
+}
+
 /* ---- Elements -------------------------------------------------------------------------------- */
 
 /* Emits one invocation per element of a result [items,t,c]. `values` are further arguments of the
@@ -658,6 +680,8 @@ static int launch_ACTIVATE(struct launch *launch)
     struct activate_args args = {.n = (uint32_t)tensor_elements(launch->out),
                                  .activation = launch->node->activate.activation,
                                  .relu = launch->node->activate.relu};
+    dispatch_workgroup(launch, ELEMENTS_WORKGROUP, 1);
+    dispatch_constant(launch, launch->node->activate.tanh);
     dispatch_args(launch, &args, sizeof(args));
     return dispatch_elements(launch, args.n);
 }

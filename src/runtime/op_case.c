@@ -212,6 +212,13 @@ static void build_SELECT(const uint32_t *s, const struct op_case *c, struct grap
     graph_select(graph, "y", x, c->optional ? add_ids(graph, "rows", 1, s[0], 0) : -1);
 }
 
+static void build_MEAN(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const int x = add_tokens(graph, "x", s[0], s[1], s[2]);
+    const int mask = c->optional ? add_ids(graph, "mask", 2, s[0], s[1]) : -1;
+    graph_mean(graph, "y", x, mask, c->node.mean.skip);
+}
+
 static void build_NORMALIZE(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     (void)c;
@@ -432,6 +439,14 @@ static void build_SELECT_GRAD(const uint32_t *s, const struct op_case *c, struct
     struct node n = c->node;
     n.in[0] = add_matrix(graph, "dy", s[0], s[2]);
     n.in[1] = c->optional ? add_ids(graph, "rows", 1, s[0], 0) : -1;
+    append_node(graph, n, 3, s[0], s[1], s[2], 0);
+}
+
+static void build_MEAN_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    struct node n = c->node;
+    n.in[0] = add_matrix(graph, "dy", s[0], s[2]);
+    n.in[1] = c->optional ? add_ids(graph, "mask", 2, s[0], s[1]) : -1;
     append_node(graph, n, 3, s[0], s[1], s[2], 0);
 }
 

@@ -15,15 +15,15 @@ struct op_case {
     uint32_t shape[4];  /* MATMUL M,N,K; CONV B,side,C,N; AVGPOOL B,side,C; MEANTOKEN B,P,C;
                          * ATTENTION B,T,C,heads; POOL B,T,C,Q; RELATIVE T,V,heads; LAYERNORM,
                          * RMSNORM, GATE rows,C; EMBEDDING B,T,V,C; PATCHES B,S,patch,C; CLASSTOKEN
-                         * B,P,C; SELECT B,T,C; NORMALIZE B,C. Of training: OUTER M,N,K, or with a
-                         * stride B,side,C,N; PANELS N,K, or of a CONV N,C; COLSUM rows,columns,
-                         * pitch,group; EMBEDDING_GRAD B,T,V,C; ..TOKEN_GRAD B,P,C; CONTRAST_.. N;
-                         * SUMSQ, CLIP, ADAMW, CLAMP n; others as the op they belong to, or rows,C.
-                         * Of search: MAXIMA Q,N */
+                         * B,P,C; SELECT, MEAN B,T,C; NORMALIZE B,C. Of training: OUTER M,N,K, or
+                         * with a  stride B,side,C,N; PANELS N,K, or of a CONV N,C; COLSUM
+                         * rows,columns,  pitch,group; EMBEDDING_GRAD B,T,V,C; ..TOKEN_GRAD B,P,C;
+                         * CONTRAST_.. N;  SUMSQ, CLIP, ADAMW, CLAMP n; others as the op they belong
+                         * to, or rows,C.  Of search: MAXIMA Q,N */
     bool optional;      /* the case has the tensor that the op may be without: the bias of MATMUL,
                          * its gradient for OUTER, the token of CLASSTOKEN, the rows of SELECT and
                          * SELECT_GRAD, the residual of BATCHNORM, the statistics of ATTENTION, the
-                         * mask of ATTENTION_MASKED and MAXIMA, the values of PATCHES */
+                         * mask of ATTENTION_MASKED, MEAN, MEAN_GRAD and MAXIMA, the values of PATCHES */
     bool biased;        /* ATTENTION_MASKED has its bias */
     enum layout layout; /* layout of the weight of PANELS */
 };

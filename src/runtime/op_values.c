@@ -73,7 +73,8 @@ static uint32_t rows_to_choose(const struct graph *graph, const struct node *nod
     /* The mask is words of random bits, and so are the bytes of pictures. */
     if (node->op == OP_MAXIMA || node->op == OP_PATCHES)
         return INT32_MAX;
-    if (node->op == OP_ATTENTION_MASKED) /* The mask hides about half of the keys. */
+    if (node->op == OP_ATTENTION_MASKED || node->op == OP_MEAN || node->op == OP_MEAN_GRAD)
+        /* The mask hides about half of the tokens. */
         return 2;
     if (node->op == OP_EMBEDDING)
         return graph->tensors[node->in[1]].shape[0];

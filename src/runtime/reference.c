@@ -309,6 +309,20 @@ void ref_SELECT(const struct ref *r)
             r->out[b * c + i] = r->in[0][(b * t + (r->in[1] ? (size_t)r->in[1][b] : 0)) * c + i];
 }
 
+void ref_MEAN(const struct ref *r)
+{
+    const size_t t = tensor_rows(r->x) / r->x->shape[0], c = tensor_columns(r->x);
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        double sum = 0, count = 0;
+        for (size_t row = i / c * t + r->node->mean.skip; row < (i / c + 1) * t; row++)
+            if (!r->in[1] || r->in[1][row] != 0) {
+                sum += r->in[0][row * c + i % c];
+                count++;
+            }
+        r->out[i] = sum / fmax(count, 1);
+    }
+}
+
 void ref_NORMALIZE(const struct ref *r)
 {
     size_t rows = tensor_rows(r->y), c = tensor_columns(r->y);

@@ -27,6 +27,8 @@ void ref_ACTIVATE(const struct ref *r)
         double x = r->in[0][i];
         if (r->node->activate.relu)
             r->out[i] = fmax(x, 0);
+        else if (r->node->activate.tanh)
+            r->out[i] = tanh(x);
         else
             r->out[i] = ref_activate(r->node->activate.activation, x);
     }
@@ -37,6 +39,8 @@ void ref_ACTIVATE_GRAD(const struct ref *r)
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         double x = r->in[0][i];
         double slope = r->node->activate.relu ? x > 0 : ref_slope(r->node->activate.activation, x);
+        if (r->node->activate.tanh)
+            slope = 1 - tanh(x) * tanh(x);
         r->out[i] = r->in[1][i] * slope;
     }
 }
@@ -315,6 +319,22 @@ void ref_SELECT_GRAD(const struct ref *r)
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         size_t item = i / c / t, row = r->in[1] ? (size_t)r->in[1][item] : 0;
         r->out[i] = i / c % t == row ? r->in[0][item * c + i % c] : 0;
+    }
+}
+
+void ref_MEAN_GRAD(const struct ref *r)
+{
+    const size_t t = tensor_rows(r->y) / r->y->shape[0], c = tensor_columns(r->y);
+    for (size_t item = 0; item < r->y->shape[0]; item++) {
+        double count = 0;
+        for (size_t row = r->node->mean.skip; row < t; row++)
+            count += !r->in[1] || r->in[1][item * t + row] != 0;
+        for (size_t i = 0; i < t * c; i++) {
+            const size_t row = i / c;
+            const bool taken =
+                row >= r->node->mean.skip && (!r->in[1] || r->in[1][item * t + row] != 0);
+            r->out[item * t * c + i] = taken ? r->in[0][item * c + i % c] / count : 0;
+        }
     }
 }
 

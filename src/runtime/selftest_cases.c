@@ -38,6 +38,7 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_PATCHES}, .shape = {3, 21, 7, 3}, .optional = true},
     {.node = {.op = OP_CLASSTOKEN}, .shape = {3, 36, 65}, .optional = true},
     {.node = {.op = OP_SELECT}, .shape = {4, 50, 96}},
+    {.node = {.op = OP_MEAN}, .shape = {4, 50, 96}, .optional = true},
     {.node = {.op = OP_NORMALIZE}, .shape = {131, 512}},
     {.node = {.op = OP_CAST}, .shape = {131, 64}},
     {.node = {.op = OP_ACTIVATE, .activate.activation = QUICK}, .shape = {131, 65}},
@@ -63,6 +64,7 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_CLASSTOKEN_GRAD}, .shape = {3, 36, 65}},
     {.node = {.op = OP_MEANTOKEN_GRAD}, .shape = {2, 49, 65}},
     {.node = {.op = OP_SELECT_GRAD}, .shape = {4, 50, 96}},
+    {.node = {.op = OP_MEAN_GRAD}, .shape = {4, 50, 96}, .optional = true},
     {.node = {.op = OP_NORMALIZE_GRAD}, .shape = {131, 512}},
     {.node = {.op = OP_AVGPOOL_GRAD, .avgpool.size = 2}, .shape = {3, 7, 33}},
     {.node = {.op = OP_ACTIVATE_GRAD, .activate.activation = QUICK}, .shape = {131, 65}},
@@ -241,7 +243,8 @@ void selftest_node_case(const struct gpu *gpu, const struct graph *graph, const 
 {
     const bool by_second = node->op == OP_SELECT || node->op == OP_SELECT_GRAD ||
                            node->op == OP_ATTENTION || node->op == OP_ATTENTION_MASKED ||
-                           node->op == OP_CLASSTOKEN || node->op == OP_MAXIMA;
+                           node->op == OP_CLASSTOKEN || node->op == OP_MAXIMA ||
+                           node->op == OP_MEAN || node->op == OP_MEAN_GRAD;
     const bool slope = node->op == OP_MATMUL && node->matmul.slope;
     *op_case = *first_case(node->op);
     take_sizes(graph, node, op_case->shape);

@@ -317,6 +317,32 @@ static void learned_queries(void **state)
     free_values(&v);
 }
 
+/* The mean of a text's tokens, and the tanh of BERT's pooler. */
+static void means_and_tanh(void **state)
+{
+    (void)state;
+    for (int masked = 0; masked < 2; masked++) {
+        const uint32_t shape[] = {3, 5, 4};
+        struct graph graph;
+        struct values v = {.graph = &graph};
+        graph_init(&graph, TYPE_F32);
+        graph.training = true;
+        const int x = graph_input(&graph, "x", TYPE_F32, 3, shape);
+        const int mask = masked ? graph_input(&graph, "mask", TYPE_I32, 2, shape) : -1;
+        int y = graph_mean(&graph, NULL, add_matmul(&graph, "a", x, 6, 4), mask, 1);
+        y = graph_tanh(&graph, NULL, add_matmul(&graph, "b", y, 6, 6));
+        y = graph_normalize(&graph, NULL, add_matmul(&graph, "c", y, 3, 6));
+        int other = graph_select(&graph, NULL, add_matmul(&graph, "d", x, 3, 4), -1);
+        other = graph_normalize(&graph, NULL, other);
+        struct built built = append_gradients(&graph, y, other, false);
+        fill_values(&v);
+        for (size_t i = 0; i < 15 && masked; i++)
+            tensor_values(&v, mask)[i] = i % 4 != 2;
+        assert_true(check_weights(&v, &built) > 20);
+        free_values(&v);
+    }
+}
+
 /* A locked weight has no gradient, and nodes that lead to no gradient are left out. */
 static void locked_weights(void **state)
 {
@@ -362,7 +388,7 @@ int main(void)
         cmocka_unit_test(vit_gelu_by_tanh), cmocka_unit_test(modified_resnet),
         cmocka_unit_test(fused_slopes),     cmocka_unit_test(learned_queries),
         cmocka_unit_test(locked_weights),   cmocka_unit_test(sorts_ids),
-        cmocka_unit_test(sorts_ids),
+        cmocka_unit_test(means_and_tanh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
