@@ -91,7 +91,7 @@ int vkclip_get_features_shape(const struct vkclip_model *model, enum vkclip_towe
         return error_fail(VKCLIP_EABSENT, "%s has no %s tower", model_name(model),
                           wanted == TOWER_TEXT ? "text" : "image");
     struct config config = model->spec.config; /* a copy with the texts' own length */
-    if (length && length < config.context && tower_find(&config, wanted)->token_table)
+    if (length && length < config.context && tower_find(&config, wanted)->any_length)
         config.context = (uint32_t)length;
     int error = tower_find_features(model_name(model), &config, wanted, features, &found);
     if (!error)

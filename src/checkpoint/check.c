@@ -59,6 +59,7 @@ static int check_unknown(const struct weights *weights, const struct config *con
         return VKCLIP_OK;
     for (size_t i = 0; (name = weights_name(weights, i)); i++)
         if (string_begins_with(name, row->closed) &&
+            !(row->unused && string_begins_with(name, row->unused)) &&
             !bsearch(name, tensors, count, sizeof(*tensors), compare_to_name))
             return error_fail(VKCLIP_EUNSUPPORTED,
                               "%s: tensor %s: not part of a CLIP tower of %u layers, as the "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the configuration files of transformers' CLIP and T5 models. Refuses other kinds of models,
+ * Reads the configuration files of transformers' CLIP, Chinese-CLIP, AltCLIP and T5 models, and of
+ * M-CLIP. Refuses other kinds of models,
  * quantised weights, activations other than QuickGELU and GELU, and a preparation of pictures that
  * is not of these steps: resize, centre crop, scale to 1, normalise.
  */
@@ -9,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/string.h"
+#include "checkpoint/bert.h"
 #include "checkpoint/json.h"
 
 #include <math.h>
@@ -118,6 +120,29 @@ static void read_metaclip(const struct section *root, struct config *config)
     read_metaclip_text(&text, config);
 }
 
+/* Reads Chinese-CLIP or AltCLIP, which have CLIP's image tower and another text tower. */
+static void read_descendant(const struct section *root, struct config *config, uint32_t embed_dim,
+                            void (*read_other)(const struct section *text, struct config *config))
+{
+    struct section text = find_tower(root, "text_config_dict", "text_config");
+    struct section image = find_tower(root, "vision_config_dict", "vision_config");
+    config->image_embed_dim = config->text_embed_dim =
+        section_size(root, "projection_dim", embed_dim);
+    read_other(&text, config);
+    read_image(&image, config);
+    config->image.projection = config->text.projection = true;
+}
+
+static void read_chinese_clip(const struct section *root, struct config *config)
+{
+    read_descendant(root, config, 512, bert_read_chinese_clip);
+}
+
+static void read_alt_clip(const struct section *root, struct config *config)
+{
+    read_descendant(root, config, 768, bert_read_alt_clip);
+}
+
 /* The kinds of models, by their model_type. */
 static const struct {
     const char *type;
@@ -129,6 +154,13 @@ static const struct {
     {"metaclip_2", read_metaclip},
     {"metaclip_2_text_model", read_metaclip_text},
     {"metaclip_2_vision_model", read_image},
+    {"chinese_clip", read_chinese_clip},
+    {"chinese_clip_text_model", bert_read_chinese_clip},
+    {"chinese_clip_vision_model", read_image},
+    {"altclip", read_alt_clip},
+    {"altclip_text_model", bert_read_alt_clip},
+    {"altclip_vision_model", read_image},
+    {"M-CLIP", bert_read_m_clip},
     {"t5", read_t5},
     {"mt5", read_t5},
     {"umt5", read_t5},
@@ -153,12 +185,12 @@ bool hugging_face_is_config(const char *path)
 }
 
 /* Lists the known types for a message. */
-static const char *list_types(char list[256])
+static const char *list_types(char list[512])
 {
     size_t length = 0;
     for (size_t i = 0; i < ARRAY_COUNT(readers); i++) {
         const char *separator = i ? i + 1 < ARRAY_COUNT(readers) ? ", " : " or " : "";
-        length += (size_t)snprintf(list + length, 256 - length, "%s%s", separator, readers[i].type);
+        length += (size_t)snprintf(list + length, 512 - length, "%s%s", separator, readers[i].type);
     }
     return list;
 }
@@ -169,7 +201,7 @@ int hugging_face_read(const char *path, struct config *config)
     struct section root = document_open(path, &document);
     const char *type = section_text(&root, "model_type");
     const size_t reader = find_reader(type);
-    char list[256];
+    char list[512];
     config->family = VKCLIP_FAMILY_HF;
     if (section_get(&root, "quantization_config"))
         section_refuse(&root, "quantization_config", "none");

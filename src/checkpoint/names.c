@@ -27,19 +27,57 @@ struct rule {
     {stored ".encoder.layers.#.layer_norm2.*", canonical ".#.ln_2.*", WHOLE},               \
     {stored ".encoder.layers.#.mlp.fc1.*", canonical ".#.mlp.c_fc.*", WHOLE},               \
     {stored ".encoder.layers.#.mlp.fc2.*", canonical ".#.mlp.c_proj.*", WHOLE},
+#define CLIP_IMAGE                                                                          \
+    BLOCK("vision_model", "visual.transformer.resblocks")                                   \
+    {"vision_model.embeddings.class_embedding", "visual.class_embedding", WHOLE},           \
+    {"vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight", WHOLE},       \
+    {"vision_model.embeddings.position_embedding.weight", "visual.positional_embedding", WHOLE}, \
+    {"vision_model.pre_layrnorm.*", "visual.ln_pre.*", WHOLE}, /* transformers spells it so */ \
+    {"vision_model.post_layernorm.*", "visual.ln_post.*", WHOLE},                           \
+    {"visual_projection.weight", "visual.proj", TRANSPOSED},
 static const struct rule hugging_face_rules[] = {
     BLOCK("text_model", "transformer.resblocks")
-    BLOCK("vision_model", "visual.transformer.resblocks")
     {"text_model.embeddings.token_embedding.weight", "token_embedding.weight", WHOLE},
     {"text_model.embeddings.position_embedding.weight", "positional_embedding", WHOLE},
     {"text_model.final_layer_norm.*", "ln_final.*", WHOLE},
     {"text_projection.weight", "text_projection", TRANSPOSED},
-    {"vision_model.embeddings.class_embedding", "visual.class_embedding", WHOLE},
-    {"vision_model.embeddings.patch_embedding.weight", "visual.conv1.weight", WHOLE},
-    {"vision_model.embeddings.position_embedding.weight", "visual.positional_embedding", WHOLE},
-    {"vision_model.pre_layrnorm.*", "visual.ln_pre.*", WHOLE}, /* transformers spells it so */
-    {"vision_model.post_layernorm.*", "visual.ln_post.*", WHOLE},
-    {"visual_projection.weight", "visual.proj", TRANSPOSED},
+    CLIP_IMAGE
+};
+
+/* The encoders of transformers' BERT and XLM-R. */
+#define BERT(stored)                                                                        \
+    {stored "embeddings.word_embeddings.weight", "bert.token_embedding.weight", WHOLE},     \
+    {stored "embeddings.position_embeddings.weight", "bert.positional_embedding", WHOLE},   \
+    {stored "embeddings.token_type_embeddings.weight", "bert.type_embedding", WHOLE},       \
+    {stored "embeddings.LayerNorm.*", "bert.ln_embedding.*", WHOLE},                        \
+    BERT_LAYER(stored, "attention.self.query.*", "attn.in_proj_*", QUERY)                   \
+    BERT_LAYER(stored, "attention.self.key.*", "attn.in_proj_*", KEY)                       \
+    BERT_LAYER(stored, "attention.self.value.*", "attn.in_proj_*", VALUE)                   \
+    BERT_LAYER(stored, "attention.output.dense.*", "attn.out_proj.*", WHOLE)                \
+    BERT_LAYER(stored, "attention.output.LayerNorm.*", "ln_1.*", WHOLE)                     \
+    BERT_LAYER(stored, "intermediate.dense.*", "mlp.c_fc.*", WHOLE)                         \
+    BERT_LAYER(stored, "output.dense.*", "mlp.c_proj.*", WHOLE)                             \
+    BERT_LAYER(stored, "output.LayerNorm.*", "ln_2.*", WHOLE)
+#define BERT_LAYER(stored, name, canonical, kind)                                           \
+    {stored "encoder.layer.#." name, "bert.block.#." canonical, kind},
+static const struct rule chinese_clip_rules[] = {
+    BERT("text_model.")
+    {"text_model.pooler.*", "", LEFT_OUT}, /* Chinese-CLIP does not use it. */
+    {"text_projection.weight", "bert.proj.weight", WHOLE},
+    CLIP_IMAGE
+};
+static const struct rule alt_clip_rules[] = {
+    BERT("text_model.roberta.")
+    {"text_model.roberta.pooler.*", "", LEFT_OUT}, /* AltCLIP does not use it. */
+    {"text_model.pre_LN.*", "bert.ln_final.*", WHOLE},
+    {"text_model.transformation.*", "bert.transformation.*", WHOLE},
+    {"text_projection.weight", "bert.proj.weight", WHOLE},
+    CLIP_IMAGE
+};
+static const struct rule m_clip_rules[] = {
+    BERT("transformer.")
+    {"transformer.pooler.*", "", LEFT_OUT}, /* M-CLIP does not use it. */
+    {"LinearTransformation.*", "bert.proj.*", WHOLE},
 };
 
 /* OpenAI's names differ from the canonical ones only in the attention pool of a ModifiedResNet. */
@@ -52,6 +90,11 @@ static const struct rule openai_rules[] = {OPENAI_RULES};
 /* With `custom_text` OpenCLIP puts the text tower in a module of its own. */
 static const struct rule custom_text_rules[] = {
     OPENAI_RULES
+    BERT("text.transformer.") /* that of transformers which hf_model_name names */
+    {"text.transformer.pooler.dense.*", "bert.pooler.*", WHOLE},
+    {"text.proj.0.weight", "bert.proj.0.weight", WHOLE},
+    {"text.proj.2.weight", "bert.proj.2.weight", WHOLE},
+    {"text.proj.weight", "bert.proj.weight", WHOLE},
     {"text.transformer.resblocks.*", "transformer.resblocks.*", WHOLE},
     {"text.token_embedding.weight", "token_embedding.weight", WHOLE},
     {"text.positional_embedding", "positional_embedding", WHOLE},
@@ -138,6 +181,11 @@ static const struct {
     [NAMES_TEXT_ALONE] = TABLE(hugging_face_rules, "text_model."),
     [NAMES_IMAGE_ALONE] = TABLE(hugging_face_rules, "vision_model."),
     [NAMES_CLIP_CPP] = TABLE(clip_cpp_rules, ""),
+    [NAMES_CHINESE_CLIP] = TABLE(chinese_clip_rules, ""),
+    [NAMES_CHINESE_TEXT] = TABLE(chinese_clip_rules, "text_model."),
+    [NAMES_ALT_CLIP] = TABLE(alt_clip_rules, ""),
+    [NAMES_ALT_TEXT] = TABLE(alt_clip_rules, "text_model."),
+    [NAMES_M_CLIP] = TABLE(m_clip_rules, ""),
     [NAMES_T5] = TABLE(t5_rules, ""),
     [NAMES_T5_LLAMA] = TABLE(t5_llama_rules, ""),
     [NAMES_T5_LLAMA_PLAIN] = TABLE(t5_llama_plain_rules, ""),
@@ -200,6 +248,13 @@ enum vkclip_family names_family(const char *name, bool gguf, enum names_form *fo
     } prefixes[] = {
         {"t.", true, VKCLIP_FAMILY_OPENAI, NAMES_CLIP_CPP},
         {"v.", true, VKCLIP_FAMILY_OPENAI, NAMES_CLIP_CPP},
+        {"text_model.embeddings.LayerNorm.", false, VKCLIP_FAMILY_HF, NAMES_CHINESE_CLIP},
+        {"text_model.pre_LN.", false, VKCLIP_FAMILY_HF, NAMES_ALT_CLIP},
+        {"text_model.roberta.", false, VKCLIP_FAMILY_HF, NAMES_ALT_CLIP},
+        {"embeddings.LayerNorm.", false, VKCLIP_FAMILY_HF, NAMES_CHINESE_TEXT},
+        {"pre_LN.", false, VKCLIP_FAMILY_HF, NAMES_ALT_TEXT},
+        {"roberta.embeddings.LayerNorm.", false, VKCLIP_FAMILY_HF, NAMES_ALT_TEXT},
+        {"LinearTransformation.", false, VKCLIP_FAMILY_HF, NAMES_M_CLIP},
         {"text_model.", false, VKCLIP_FAMILY_HF, NAMES_HUGGING_FACE},
         {"vision_model.", false, VKCLIP_FAMILY_HF, NAMES_HUGGING_FACE},
         {"embeddings.token_embedding.", false, VKCLIP_FAMILY_HF, NAMES_TEXT_ALONE},
@@ -224,9 +279,10 @@ enum vkclip_family names_family(const char *name, bool gguf, enum names_form *fo
 bool names_is_buffer(const char *name)
 {
     /* scaled_fp8 and scale_input are ComfyUI's, and spiece_model is a tokenizer's file. */
-    static const char *const buffers[] = {
-        "position_ids", "num_batches_tracked", "attn_mask",   "input_resolution", "context_length",
-        "vocab_size",   "scaled_fp8",          "scale_input", "spiece_model"};
+    static const char *const buffers[] = {"position_ids", "token_type_ids",   "num_batches_tracked",
+                                          "attn_mask",    "input_resolution", "context_length",
+                                          "vocab_size",   "scaled_fp8",       "scale_input",
+                                          "spiece_model"};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; i < ARRAY_COUNT(buffers); i++)
         if (!strcmp(dot ? dot + 1 : name, buffers[i]))

@@ -18,6 +18,12 @@
  *     encoder.block.I.attn.{in_proj_weight,out_proj.weight}
  *     encoder.block.I.mlp.c_fc.weight, which has gate and value one below the other where there is
  *     a gate                                 encoder.block.I.mlp.c_proj.weight
+ * BERT and XLM-R have canonical names too, with biases beside the weights:
+ *     bert.token_embedding.weight            bert.positional_embedding  bert.type_embedding
+ *     bert.ln_embedding.{weight,bias}        bert.block.I.{ln_1,ln_2}.{weight,bias}
+ *     bert.block.I.attn.{in_proj_weight,in_proj_bias,out_proj}, .mlp.{c_fc,c_proj}
+ *     bert.pooler                            bert.ln_final, bert.transformation (AltCLIP)
+ *     bert.proj, or bert.proj.0.weight and bert.proj.2.weight
  * Hugging Face and clip.cpp store query, key and value as three tensors, which are parts of the
  * canonical in_proj, and store projections transposed. A name that no rule knows keeps its name:
  * nothing is guessed, and nothing is refused here. Opens no file.
@@ -29,7 +35,8 @@
 #include "vkclip.h"
 
 /* Newer versions of transformers write a model that is one tower without the tower's prefix, which
- * is "text_model." or "vision_model.": such files have the forms TEXT_ALONE and IMAGE_ALONE. A T5
+ * is "text_model." or "vision_model.": such files have the forms TEXT_ALONE and IMAGE_ALONE, or
+ * CHINESE_TEXT and ALT_TEXT where the tower is Chinese-CLIP's or AltCLIP's. A T5
  * has transformers' names, or in GGUF files also llama.cpp's, which differ where there is no gate.
  */
 enum names_form {
@@ -38,6 +45,11 @@ enum names_form {
     NAMES_HUGGING_FACE,
     NAMES_TEXT_ALONE,
     NAMES_IMAGE_ALONE,
+    NAMES_CHINESE_CLIP,
+    NAMES_CHINESE_TEXT,
+    NAMES_ALT_CLIP,
+    NAMES_ALT_TEXT,
+    NAMES_M_CLIP,
     NAMES_CLIP_CPP,
     NAMES_T5,
     NAMES_T5_LLAMA,

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/string.h"
+#include "checkpoint/bert.h"
 #include "checkpoint/check.h"
 #include "checkpoint/clip_cpp.h"
 #include "checkpoint/files.h"
@@ -82,12 +83,13 @@ static void settle_projections(const struct weights *weights, struct config *con
     struct config_tower *image = &config->image, *text = &config->text;
     if (config->family == VKCLIP_FAMILY_HF) {
         image->projection |= image->kind && has_tensor(weights, "visual.proj");
-        text->projection |= text->kind && has_tensor(weights, "text_projection");
+        text->projection |= text->kind && (has_tensor(weights, "text_projection") ||
+                                           has_tensor(weights, "bert.proj.weight"));
     }
     if (!image->projection)
         config->image_embed_dim = image->width;
     if (!text->projection)
-        config->text_embed_dim = text->width;
+        config->text_embed_dim = text->transformation ? text->transformation : text->width;
 }
 
 /* Refuses the tensors of OpenCLIP's other text towers, which it calls text.NAME. */
@@ -184,6 +186,8 @@ static int read_config(const struct weights *weights, const char *folder,
     if (!error && configured && params->activation != VKCLIP_ACTIVATION_AUTO)
         log_message(VKCLIP_LOG_WARNING,
                     "%s says what the activation is: the one asked for is ignored", source);
+    if (!error)
+        error = bert_fit_tensors(weights, source, config);
     if (!error)
         error = settle_towers(weights, config);
     if (!error)

@@ -6,6 +6,7 @@
 #include "checkpoint/openclip.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "checkpoint/bert.h"
 #include "checkpoint/json.h"
 #include "checkpoint/timm.h"
 #include "model/resnet.h"
@@ -98,6 +99,32 @@ static void read_pooling(const struct section *section, struct config *config)
         section_refuse(section, "pool_type", "argmax, eos, first or last");
     if (!strcmp(type, "eos") && config->eos_token_id < 0)
         section_wrong(section, "eos_id", "the id of the pool_type eos");
+}
+
+/* Reads a text tower that is an encoder of transformers. */
+static void read_named_text(const struct section *section, struct config *config)
+{
+    static const struct known_key keys[] = {
+        {"hf_model_name", NULL},
+        {"hf_model_config", NULL},
+        {"hf_model_pretrained", NULL},
+        {"hf_pooler_type", NULL},
+        {"hf_proj_type", NULL},
+        {"pooler_type", NULL},
+        {"proj", NULL},
+        {"context_length", NULL},
+        {"vocab_size", NULL},
+        {"width", NULL},
+        {"heads", NULL},
+        {"layers", NULL},
+        {"pad_id", NULL},
+        {"eos_id", NULL},
+        {"mlp_ratio", NULL},
+        {"hf_tokenizer_name", NULL},
+        {"tokenizer_kwargs", NULL}, /* The tokenizer's files say it. */
+    };
+    check_keys(section, keys, ARRAY_COUNT(keys));
+    bert_read_openclip(section, config);
 }
 
 static void read_text(const struct section *section, struct config *config)
@@ -270,7 +297,9 @@ static void read_model(const struct section *section, struct config *config)
     else if (image.object)
         read_image(&image, config);
     struct section text = section_child(section, "text_cfg");
-    if (text.object)
+    if (text.object && bert_is_named(&text))
+        read_named_text(&text, config);
+    else if (text.object)
         read_text(&text, config);
 }
 

@@ -52,15 +52,22 @@ enum tower_kind state_dict_kind(const struct weights *weights, enum tower tower)
     return found;
 }
 
-static void read_sizes(const struct weights *weights, enum tower tower, struct config *config)
+void state_dict_read_sizes(const struct weights *weights, enum tower tower, struct config *config)
 {
     const struct tower_sizes sizes = {get_size, weights};
+    const struct tower_row *row = tower_find(config, tower);
+    if (row)
+        row->read(&sizes, config);
+}
+
+static void read_sizes(const struct weights *weights, enum tower tower, struct config *config)
+{
     const enum tower_kind kind = state_dict_kind(weights, tower);
     struct config_tower *target = tower == TOWER_IMAGE ? &config->image : &config->text;
     if (kind == KIND_NONE)
         return;
     *target = (struct config_tower){.kind = kind, .projection = true, .epsilon = 1e-5f};
-    tower_kind_row(kind)->read(&sizes, config);
+    state_dict_read_sizes(weights, tower, config);
 }
 
 /* ---- OpenAI's rule --------------------------------------------------------------------------- */
@@ -94,7 +101,7 @@ int state_dict_read(const struct weights *weights, enum vkclip_activation activa
         head = head_width(image->width, openai);
         image->heads = head ? image->width / head : 0;
     }
-    if ((openai && string_begins_with(file_name(path), "open_clip_")) ||
+    if (text->kind == KIND_BERT || (openai && string_begins_with(file_name(path), "open_clip_")) ||
         (image->kind && !image->heads) || (text->kind && text->width % 64))
         return error_fail(
             VKCLIP_EUNSUPPORTED,
@@ -127,6 +134,11 @@ int state_dict_read_encoder(const struct weights *weights, const char *name, str
     struct config_tower *text = &config->text;
     size_t i = 0;
     read_sizes(weights, TOWER_TEXT, config);
+    if (text->kind == KIND_BERT)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: the text encoder is a BERT or XLM-R: expected config.json or "
+                          "open_clip_config.json beside it",
+                          weights_path(weights));
     if (text->kind == KIND_T5 && name && !strstr(name, "t5"))
         return error_fail(VKCLIP_EABSENT, "%s: expected the text encoder %.40s, found a T5",
                           weights_path(weights), name);

@@ -15,6 +15,9 @@ uint32_t state_dict_size(const struct weights *weights, const char *name, unsign
 /* Tells the kind of a tower by the names of its tensors; KIND_NONE if there are none. */
 enum tower_kind state_dict_kind(const struct weights *weights, enum tower tower);
 
+/* Sets the sizes of a tower that the configuration has to those that the shapes tell. */
+void state_dict_read_sizes(const struct weights *weights, enum tower tower, struct config *config);
+
 /* Reads a bare state dict, by OpenAI's rule unless the caller names an activation. */
 int state_dict_read(const struct weights *weights, enum vkclip_activation activation,
                     struct config *config);

@@ -6,6 +6,7 @@
 #include "checkpoint/write_config.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "checkpoint/bert.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -165,6 +166,9 @@ static bool has_two_widths(const struct config *config)
 int write_config_hugging_face(const struct config *config, char **model, char **processor)
 {
     *model = *processor = NULL;
+    if (config->text.kind == KIND_BERT)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "models of Chinese-CLIP, AltCLIP and M-CLIP are read but not written");
     if (has_two_widths(config))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "config.json has one width of embeddings, these towers %u and %u",
@@ -231,6 +235,8 @@ static json_t *pack_text_options(const struct config *config)
 static json_t *pack_openclip_text(const struct config *config)
 {
     const struct config_tower *text = &config->text;
+    if (text->kind == KIND_BERT)
+        return bert_pack_openclip(config, pack_number(text->epsilon));
     json_t *tower = json_pack(
         "{si si si si si so s{so} ss}", "context_length", (int)config->context, "vocab_size",
         (int)config->vocabulary, "width", (int)text->width, "heads", (int)text->heads, "layers",
@@ -256,10 +262,17 @@ static json_t *pack_openclip_image(const struct config *config)
     return add_activation(tower, image);
 }
 
+/* Tells whether the key quick_gelu decides the activation of a tower. That of a ModifiedResNet is
+ * always ReLU, and that of BERT has a key of its own. */
+static bool has_quick_key(const struct config_tower *tower)
+{
+    return tower->kind != KIND_NONE && tower->kind != KIND_RESNET && tower->kind != KIND_BERT;
+}
+
 static json_t *pack_openclip_model(const struct config *config)
 {
-    /* The activation of a ModifiedResNet is always ReLU, so that the text tower decides. */
-    const struct config_tower *first = config->text.kind ? &config->text : &config->image;
+    const struct config_tower *first =
+        has_quick_key(&config->text) ? &config->text : &config->image;
     const uint32_t embed_dim =
         config->image.kind ? config->image_embed_dim : config->text_embed_dim;
     json_t *model =
@@ -305,7 +318,11 @@ int write_config_openclip(const struct config *config, char **model)
                           "open_clip_config.json has one width of embeddings, these towers %u and "
                           "%u",
                           config->text_embed_dim, config->image_embed_dim);
-    if (config->text.kind && config->image.kind && config->image.kind != KIND_RESNET &&
+    if (config->text.kind == KIND_BERT &&
+        (!config->text.projection || config->text.projection_bias || config->text.transformation))
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "open_clip_config.json cannot describe the text tower's projection");
+    if (has_quick_key(&config->text) && has_quick_key(&config->image) &&
         is_quick(&config->text) != is_quick(&config->image))
         return error_fail(
             VKCLIP_EUNSUPPORTED,
@@ -349,6 +366,8 @@ static const char *find_obstacle(const struct config *config)
     const struct config_tower *text = &config->text, *image = &config->image;
     if (image->kind == KIND_RESNET)
         return "no ModifiedResNet";
+    if (text->kind == KIND_BERT)
+        return "no text tower that is BERT or XLM-R";
     if ((text->kind && !text->projection) || (image->kind && !image->projection))
         return "no tower without a projection";
     if (text->kind && find_text_option(text))

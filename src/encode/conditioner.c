@@ -79,8 +79,7 @@ static int add_inversions(const struct inversions *inversions, struct vkclip_mod
     }
     model->spec.config.vocabulary += (uint32_t)rows;
     const char *table = tower_find(&model->spec.config, TOWER_TEXT)->token_table;
-    return weights_append_rows(model->weights, table ? table : "token_embedding.weight", rows,
-                               values);
+    return weights_append_rows(model->weights, table, rows, values);
 }
 
 /* Is a model_change_fn. The identity is that of the files, because the caller knows what else it

@@ -181,7 +181,8 @@ static int put_row(void *user, struct replica *replica, const struct replica_pla
     const struct conditioner_encoder *encoder = encoding->encoder;
     const uint32_t length = encoding->length;
     const int32_t end = (int32_t)encoding->ends[row];
-    plan_write_ids(plan->plan, plan->rows, place, &end, 1);
+    if (plan->rows >= 0)
+        plan_write_ids(plan->plan, plan->rows, place, &end, 1);
     for (uint32_t i = 0; i < length && plan->mask >= 0; i++) {
         const int32_t seen = !encoder->row->masked || i <= encoding->ends[row];
         plan_write_ids(plan->plan, plan->mask, (uint64_t)place * length + i, &seen, 1);

@@ -107,7 +107,8 @@ static uint32_t choose_batch(const struct replica *replica, enum tower tower, ui
 }
 
 /* Tells whether the weights of a tower's blocks take turns: where the caller wants it, and for a T5
- * whose weights would leave less than a quarter of the memory to activations and to others. */
+ * or BERT whose weights would leave less than a quarter of the memory to activations and to others.
+ */
 static bool must_stream(const struct replica *replica, enum tower tower, const struct graph *graph)
 {
     const uint64_t left = gpu_memory_left(replica->gpu);
@@ -115,7 +116,7 @@ static bool must_stream(const struct replica *replica, enum tower tower, const s
     for (size_t t = 0; t < graph->tensor_count; t++)
         if (graph->tensors[t].role == ROLE_WEIGHT)
             bytes += layout_tensor_bytes(&graph->tensors[t]);
-    if (replica->spec->stream || !tower_find(&replica->spec->config, tower)->token_table ||
+    if (replica->spec->stream || !tower_find(&replica->spec->config, tower)->any_length ||
         bytes <= left / 4 * 3)
         return replica->spec->stream;
     log_message(VKCLIP_LOG_WARNING,

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/string.h"
+#include "checkpoint/lookup.h"
 #include "encode/call.h"
 
 #include <stdlib.h>
@@ -38,7 +39,7 @@ struct text_call {
     struct call call; /* comes first, because callbacks of struct batches get a pointer to it */
     const struct text_items *items;
     struct config config; /* the model's, whose context is the width of ids that are not padded */
-    const char *token_table; /* of a tower that takes any length, else NULL */
+    const struct tower_row *row; /* of the model's text tower */
     struct texts *texts;
     size_t first; /* item at the window's first place */
 };
@@ -154,10 +155,10 @@ static bool wants_all(const struct text_call *call)
     return call->call.params.hidden || call->call.features.wanted;
 }
 
-/* Tells whether the padding is part of the texts: they are ids for a tower of any length. */
+/* Tells whether rows of ids run as they are: the tower takes any length. */
 static bool is_exact(const struct text_call *call)
 {
-    return call->token_table && call->items->ids;
+    return call->row->any_length && call->items->ids;
 }
 
 /* Makes the ids of one text, and finds its end and the length that it runs in. */
@@ -240,35 +241,40 @@ int texts_write_ids(const struct vkclip_model *model, struct replica *replica,
                     uint32_t place, unsigned thread)
 {
     const struct config *config = &model->spec.config;
-    const char *table = tower_find(config, TOWER_TEXT)->token_table;
-    const uint32_t width = config->text.width;
-    if (!table) {
-        plan_write_ids(plan->plan, plan->input, (uint64_t)place * length, ids, length);
+    const uint64_t first = (uint64_t)place * length, width = config->text.width;
+    if (!tower_looks_up(config)) {
+        plan_write_ids(plan->plan, plan->input, first, ids, length);
         return VKCLIP_OK;
     }
-    float *row = scratch_reserve(&replica_memory(replica, thread)->item, width * sizeof(*row));
-    int error = row ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a text");
+    float *vectors =
+        scratch_reserve(&replica_memory(replica, thread)->item, 2 * width * sizeof(*vectors));
+    int error = vectors ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a text");
     for (uint32_t i = 0; i < length && !error; i++) {
-        error = weights_read(model->weights, table, (uint64_t)ids[i], 1, row);
+        error = lookup_vector(model->weights, config, ids, i, vectors);
         if (!error)
-            plan_write(plan->plan, plan->input, ((uint64_t)place * length + i) * width, row, width);
+            plan_write(plan->plan, plan->input, (first + i) * width, vectors, width);
     }
     return error;
 }
 
-/* Writes which tokens are attended to: those that the caller's mask says, or all of a row of ids,
- * or those of a text up to its end. */
+/* Tells whether a token is attended to: the caller's mask says so, or it is no padding, or one of a
+ * row of ids of which the tower knows no padding. */
+static bool is_seen(const struct text_call *call, uint32_t text, uint32_t token)
+{
+    const struct texts *texts = call->texts;
+    if (call->items->mask)
+        return call->items->mask[(call->first + text) * call->items->width + token] != 0;
+    if (call->row->knows_padding)
+        return texts->ids[(size_t)text * call->config.context + token] != call->config.pad_token_id;
+    return is_exact(call) || token <= texts->ends[text];
+}
+
 static void write_mask(const struct text_call *call, const struct replica_plan *plan, uint32_t text,
                        uint32_t place)
 {
-    const struct texts *texts = call->texts;
-    const uint32_t length = texts->lengths[text];
-    const int32_t *mask = call->items->mask;
-    const size_t first = (call->first + text) * call->items->width;
+    const uint32_t length = call->texts->lengths[text];
     for (uint32_t i = 0; i < length; i++) {
-        int32_t seen = is_exact(call) || i <= texts->ends[text];
-        if (mask)
-            seen = mask[first + i] != 0;
+        const int32_t seen = is_seen(call, text, i);
         plan_write_ids(plan->plan, plan->mask, (uint64_t)place * length + i, &seen, 1);
     }
 }
@@ -281,7 +287,8 @@ static int write_text(void *user, struct replica *replica, const struct replica_
     const uint32_t text = texts->order[index], length = texts->lengths[text];
     const int32_t end = (int32_t)texts->ends[text];
     const int32_t *ids = &texts->ids[(size_t)text * call->config.context];
-    plan_write_ids(plan->plan, plan->rows, place, &end, 1);
+    if (plan->rows >= 0)
+        plan_write_ids(plan->plan, plan->rows, place, &end, 1);
     if (plan->mask >= 0)
         write_mask(call, plan, text, place);
     return texts_write_ids(call->call.model, replica, plan, ids, length, place, thread);
@@ -354,7 +361,7 @@ static int encode_windows(struct text_call *call)
     if (!model->texts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of texts");
     call->texts = model->texts;
-    int error = call->token_table ? weights_check(model->weights) : VKCLIP_OK;
+    int error = tower_looks_up(&call->config) ? weights_check(model->weights) : VKCLIP_OK;
     const size_t window = call->call.places;
     for (; call->first < call->call.count && !error; call->first += window) {
         const size_t left = call->call.count - call->first;
@@ -363,19 +370,14 @@ static int encode_windows(struct text_call *call)
     return error;
 }
 
-/* Returns the name of the token table of a tower that takes any length, or NULL. */
-static const char *find_table(const struct vkclip_model *model)
-{
-    const struct tower_row *row = model ? tower_find(&model->spec.config, TOWER_TEXT) : NULL;
-    return row ? row->token_table : NULL;
-}
-
 int texts_encode(struct vkclip_model *model, const struct text_items *items, size_t count,
                  const struct vkclip_encode_params *params, float *embeds)
 {
     const bool given = items->strings || items->ids;
-    struct text_call call = {.items = items, .token_table = find_table(model)};
-    const bool exact = is_exact(&call) && items->width <= model->spec.config.context;
+    struct text_call call = {.items = items};
+    if (model)
+        call.row = tower_find(&model->spec.config, TOWER_TEXT);
+    const bool exact = call.row && is_exact(&call) && items->width <= model->spec.config.context;
     const uint32_t length = exact ? (uint32_t)items->width : 0;
     int error = call_open(model, TOWER_TEXT, given, count, length, params, embeds, &call.call);
     if (!error && items->strings && count)
@@ -387,6 +389,8 @@ int texts_encode(struct vkclip_model *model, const struct text_items *items, siz
     if (!error) {
         call.config = model->spec.config;
         call.config.context = length ? length : call.config.context;
+        if (model->tokenizer) /* With its padding texts are filled up, and so are rows of ids. */
+            call.config.pad_token_id = tokenizer_pad(model->tokenizer);
         error = encode_windows(&call);
     }
     call_close(&call.call);

@@ -17,9 +17,10 @@ struct text_items {
 };
 
 /* Encodes texts or rows of ids on all GPUs of the model's device: embeds [M,D]. CLIP's texts are
- * padded to the context. Those of a tower that takes any length (token_table in tower.h) are rows
- * of ids as they are, which attend to all of their tokens without a mask; of strings, the padding
- * is masked. The hidden states have the names of vkclip_hidden_fn. */
+ * padded to the context. Those of a tower that takes any length (any_length in tower.h) are rows of
+ * ids as they are: without a mask T5's attend to all of their tokens, and BERT's to those that are
+ * no padding. Of strings, the padding is masked. The hidden states have the names of
+ * vkclip_hidden_fn. */
 int texts_encode(struct vkclip_model *model, const struct text_items *items, size_t count,
                  const struct vkclip_encode_params *params, float *embeds);
 
@@ -27,8 +28,8 @@ int texts_encode(struct vkclip_model *model, const struct text_items *items, siz
 int texts_tokenize(const struct vkclip_model *model, const char *text, size_t length,
                    unsigned flags, int32_t *ids, size_t capacity, size_t *count);
 
-/* Writes the ids of a text to a place of a batch; for a tower with a token table on the host, the
- * rows of that table. weights_check must come first then. */
+/* Writes the ids of a text to a place of a batch; where the host looks up tokens, their vectors.
+ * weights_check must come first then. */
 int texts_write_ids(const struct vkclip_model *model, struct replica *replica,
                     const struct replica_plan *plan, const int32_t *ids, uint32_t length,
                     uint32_t place, unsigned thread);

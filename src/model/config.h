@@ -19,7 +19,8 @@ enum tower { TOWER_IMAGE, TOWER_TEXT, TOWER_COUNT };
     X(VIT, vit)        \
     X(RESNET, resnet)  \
     X(TEXT, text)      \
-    X(T5, t5)
+    X(T5, t5)          \
+    X(BERT, bert)
 
 /* KIND_NONE, which is 0, says that the model has no such tower. */
 enum tower_kind {
@@ -51,6 +52,14 @@ struct config_tower {
     uint32_t head_width; /* width / heads elsewhere */
     bool gated;          /* The MLP multiplies its activations by other products of its input. */
     bool own_positions;  /* Each block has relative positions of its own, not the first one's. */
+    /* Only BERT and XLM-R have these. */
+    uint32_t positions;   /* rows of the table of positions */
+    bool counted;         /* Only tokens that are no padding have a place, and the first one is that
+                           * after the id of padding, as in XLM-R. Otherwise it is 0. */
+    uint32_t token_types; /* rows of the table of types, of which texts have the first */
+    bool pooler;          /* tanh of a matrix and a bias, of the first token */
+    uint32_t inner;       /* The projection is two matrices with GELU between; 0: it is one. */
+    uint32_t transformation; /* AltCLIP's norm and matrix for all tokens; 0: there are none. */
 };
 
 #define CONFIG_STAGES 4

@@ -123,6 +123,14 @@ static void describe_tower(const struct config *config, struct vkclip_tower_info
     info->positions = config->context;
 }
 
+static unsigned look_up(const struct config *config, const int32_t *ids, uint32_t token,
+                        struct tower_lookup *lookups)
+{
+    (void)config;
+    lookups[0] = (struct tower_lookup){"encoder.token_embedding.weight", (uint64_t)ids[token]};
+    return 1;
+}
+
 /* ---- The graph ------------------------------------------------------------------------------- */
 
 static int append_norm(struct graph *graph, const char *result, int x,
@@ -223,10 +231,13 @@ const struct tower_row tower_t5 = {
     .closed = "encoder.",
     .blocks = true,
     .token_table = "encoder.token_embedding.weight",
+    .looks_up = true,
+    .any_length = true,
     .fp32 = true,
     .read = read_sizes,
     .check = check_sizes,
     .describe = describe_tower,
     .group = describe_group,
+    .look_up = look_up,
     .append = append_t5,
 };

@@ -77,6 +77,34 @@ static void describe_tower(const struct config *config, struct vkclip_tower_info
     info->positions = config->context;
 }
 
+static unsigned look_up(const struct config *config, const int32_t *ids, uint32_t token,
+                        struct tower_lookup *lookups)
+{
+    (void)config;
+    lookups[0] = (struct tower_lookup){"token_embedding.weight", (uint64_t)ids[token]};
+    lookups[1] = (struct tower_lookup){"positional_embedding", token};
+    return 2;
+}
+
+/* Appends the vectors of tokens, from ids or as the input. */
+static int append_tokens(const struct config *config, uint32_t batch, struct graph *graph,
+                         const struct tensor_group *group, struct tower_tensors *tensors)
+{
+    const uint32_t shape[] = {batch, config->context, config->text.width};
+    /* Training needs the whole table on the device, because its gradient is there. */
+    const bool looks_up = tower_looks_up(config) && !graph->training;
+    if (looks_up) {
+        tensors->input = graph_input(graph, "text.tokens", graph->type, 3, shape);
+        /* The blocks add to this copy in place, because nothing can be added to an input. */
+        return graph_activate(graph, "text.hidden.0", tensors->input, VKCLIP_ACTIVATION_AUTO,
+                              false);
+    }
+    tensors->input = graph_input(graph, "text.ids", TYPE_I32, 2, shape);
+    const int tokens = group_weight(graph, group, TOKENS);
+    const int positions = group_weight(graph, group, POSITIONS);
+    return graph_embedding(graph, "text.hidden.0", tensors->input, tokens, positions);
+}
+
 static void append_text(const struct config *config, const struct tower_features *features,
                         uint32_t batch, struct graph *graph, struct tower_tensors *tensors)
 {
@@ -91,13 +119,10 @@ static void append_text(const struct config *config, const struct tower_features
                                 .causal = !config->text.bidirectional,
                                 .mask = -1};
     outer_group(config, &group);
-    tensors->input = graph_input(graph, "text.ids", TYPE_I32, 2, shape);
+    int x = append_tokens(config, batch, graph, &group, tensors);
     tower.rows = tensors->rows = graph_input(graph, "text.rows", TYPE_I32, 1, &batch);
     if (features->masked)
         tower.mask = tensors->mask = graph_input(graph, "text.mask", TYPE_I32, 2, shape);
-    const int tokens = group_weight(graph, &group, TOKENS);
-    const int positions = group_weight(graph, &group, POSITIONS);
-    int x = graph_embedding(graph, "text.hidden.0", tensors->input, tokens, positions);
     x = block_transformer(graph, x, &tower, features, tensors);
     if (x < 0)
         return;
@@ -113,9 +138,11 @@ const struct tower_row tower_text = {
     .prefixes = {"transformer.", "token_embedding."},
     .closed = "transformer.",
     .blocks = true,
+    .token_table = "token_embedding.weight",
     .read = read_sizes,
     .check = check_sizes,
     .describe = describe_tower,
     .group = describe_group,
+    .look_up = look_up,
     .append = append_text,
 };

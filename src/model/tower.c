@@ -179,6 +179,26 @@ static int32_t largest_id(const int32_t *ids, uint32_t count)
     return largest;
 }
 
+/* The host looks up tokens in a table of more rows than this, because a device may be unable to
+ * bind the memory of a larger one: with 1280 channels in fp32, this many rows take 640 MiB. The
+ * tables of MetaCLIP 2 have 901629 rows, those of CLIP 49408. */
+#define TABLE_ROWS 131072
+
+bool tower_looks_up(const struct config *config)
+{
+    const struct tower_row *row = tower_find(config, TOWER_TEXT);
+    return row && (row->looks_up || config->vocabulary > TABLE_ROWS);
+}
+
+/* Returns the index of the last token that is no padding, or 0 if there is none. */
+static int32_t last_real(const struct config *config, const int32_t *ids)
+{
+    uint32_t i = config->context;
+    while (i > 1 && ids[i - 1] == config->pad_token_id)
+        i--;
+    return i ? (int32_t)i - 1 : 0;
+}
+
 int32_t tower_text_end(const struct config *config, const int32_t *ids)
 {
     if (config->text.pooling == POOL_FIRST)
@@ -195,5 +215,8 @@ int32_t tower_text_end(const struct config *config, const int32_t *ids)
 
 uint32_t tower_text_extent(const struct config *config, const int32_t *ids)
 {
+    const struct tower_row *row = tower_find(config, TOWER_TEXT);
+    if (row && row->knows_padding)
+        return (uint32_t)last_real(config, ids) + 1;
     return config->text.bidirectional ? config->context : (uint32_t)tower_text_end(config, ids) + 1;
 }

@@ -31,10 +31,11 @@ struct tower_features {
 /* Indices of the tensors that connect a tower to the rest of a graph. */
 struct tower_tensors {
     int input;      /* pictures [B,3,S,S], or words [B,n] of their bytes [B,S,S,3]; token ids [B,T],
-                     * or rows of the token table [B,T,C] (see struct tower_row) */
+                     * or vectors of tokens [B,T,C] (see tower_looks_up) */
     int values;     /* [3,256]: the normalised value of each byte; -1 where no bytes go in */
     int mask;       /* [B,T]: 0 for tokens to which no other attends; -1 where there is no mask */
-    int rows;       /* [B]: the token at which each text ends; -1 for pictures */
+    int rows;       /* [B]: the token at which each text ends; -1 for pictures, and where the text's
+                     * end does not matter */
     int features;   /* [B,T,C], or [B,C] of the pooled token; -1: not wanted */
     int embeddings; /* [B,D]; -1: not wanted */
     int normalized; /* [B,D], embeddings divided by their length; -1: not wanted */
@@ -47,6 +48,13 @@ struct tower_sizes {
     const void *checkpoint;
 };
 
+/* A row of a tensor of the checkpoint. */
+struct tower_lookup {
+    const char *table;
+    uint64_t row;
+};
+#define TOWER_LOOKUPS 3
+
 struct tower_row {
     enum tower tower;
     /* A checkpoint has this tower if it has a tensor with one of these prefixes. Where several
@@ -55,15 +63,18 @@ struct tower_row {
     /* A tensor with this prefix which the tower does not need shows that the checkpoint is another
      * model's. */
     const char *closed;
+    const char *unused;         /* A tensor with this prefix may be there without need. */
     const char *position_table; /* resized for pictures of another size; NULL for texts */
     bool batch_norm;            /* Training can freeze the running statistics. */
     bool blocks;                /* The tower has layers of tokens, which features can be. */
     uint32_t class_tokens;      /* tokens at the begin that stand for no part of the input */
-    /* The host looks up tokens in this tensor, of which only few rows are ever needed, and the
-     * input has its rows; NULL: the input has ids. Such a tower takes texts of any length up to its
-     * context, and the padding takes part in it unless a mask leaves it out. */
-    const char *token_table;
-    bool fp32; /* Activations exceed the range of fp16. */
+    const char *token_table;    /* of texts: a row per token */
+    bool looks_up; /* The host looks up the tokens; otherwise it does so for large tables only. */
+    /* The tower takes texts of any length up to its context, and the padding takes part in it
+     * unless a mask leaves it out. */
+    bool any_length;
+    bool knows_padding; /* Without a caller's mask, the id of padding says which tokens are real. */
+    bool fp32;          /* Activations exceed the range of fp16. */
 
     /* Derives sizes from the shapes of a checkpoint's tensors. */
     void (*read)(const struct tower_sizes *sizes, struct config *config);
@@ -73,6 +84,10 @@ struct tower_row {
     void (*describe)(const struct config *config, struct vkclip_tower_info *info);
     /* Describes group number `index` of the tensors; returns false after the last. */
     bool (*group)(const struct config *config, uint32_t index, struct tensor_group *group);
+    /* Lists the rows whose sum is the vector of token number `token` of a text, and returns their
+     * number, TOWER_LOOKUPS at most. */
+    unsigned (*look_up)(const struct config *config, const int32_t *ids, uint32_t token,
+                        struct tower_lookup *lookups);
     /* Appends the tower to a graph and fills `tensors`. */
     void (*append)(const struct config *config, const struct tower_features *features,
                    uint32_t batch, struct graph *graph, struct tower_tensors *tensors);
@@ -117,6 +132,10 @@ int tower_find_features(const char *path, const struct config *config, enum towe
 /* Tells the shape of one item's features: the number of tokens and the width of each. */
 void tower_features_shape(const struct config *config, enum tower tower,
                           const struct tower_features *features, size_t shape[2]);
+
+/* Tells whether the host looks up the tokens of texts in their table, of which a batch needs few
+ * rows, so that the device does not hold it and the input has vectors. */
+bool tower_looks_up(const struct config *config);
 
 /* Returns the index of the token of a text that is pooled: the one at which the text of T ids ends,
  * or the first or the last one of the context. */

@@ -7,8 +7,16 @@
 #include "support/compare_towers.h"
 
 static const char *const cases[] = {
-    "clip-text-noprefix-hf", "clip-text-proj-hf5", "clip-vision-noprefix-hf",
-    "longclip-hf",           "tinyclip-hf",
+    "clip-text-noprefix-hf",
+    "clip-text-proj-hf5",
+    "clip-vision-noprefix-hf",
+    "longclip-hf",
+    "tinyclip-hf",
+    "xlmr-openclip",
+    "xlmr-cls-openclip",
+    "mclip",
+    "altclip-hf",
+    "chineseclip-hf",
 };
 
 static void check_cases(const struct vkclip_model_params *params, struct bounds bounds)

@@ -140,15 +140,19 @@ static struct embeddings encode_texts(struct vkclip_model *model,
                                       const struct safetensors *inputs,
                                       struct comparison *comparison)
 {
-    const struct vkclip_encode_params params = {.hidden = compare_hidden, .user = comparison};
     const struct tensor_view *ids = safetensors_find(inputs, "input_ids");
+    const struct tensor_view *mask = safetensors_find(inputs, "attention_mask");
+    const int32_t *seen = mask ? mask->data : NULL;
+    const struct vkclip_encode_params params = {
+        .hidden = compare_hidden, .user = comparison, .attention_mask = seen};
+    const struct vkclip_encode_params plain = {.attention_mask = seen};
     struct embeddings found = {0};
     if (!info->text.width || !ids)
         return found;
     found.count = ids->shape[0];
     found.values = malloc(found.count * info->text_embed_dim * sizeof(float));
     if (vkclip_encode_tokens(model, ids->data, found.count, ids->shape[1], &params, found.values) ||
-        vkclip_encode_tokens(model, ids->data, found.count, ids->shape[1], NULL, found.values))
+        vkclip_encode_tokens(model, ids->data, found.count, ids->shape[1], &plain, found.values))
         fail_msg("%s", vkclip_last_error());
     compare_embeddings(comparison, "text.normalized", found.values, found.count);
     return found;
