@@ -43,10 +43,21 @@ struct conv_args { /* The first members are those of matmul_args, with k = 9 c. 
     uint stride;
 };
 
-struct avgpool_args {
+/* The longest side of DWCONV's kernels. */
+#define DWCONV_SIDE 7
+/* An invocation of DWCONV_SUMS adds up this many rows of pixels. Fewer rows would make more shares,
+ * which another op adds up; more rows would leave a small batch without enough invocations. */
+#define DWCONV_ROWS 16
+
+struct dwconv_args { /* DWCONV, DWCONV_SUMS */
+    uint b, h, w, c;
+    uint first, count; /* the rows of tiles, or shares, that this dispatch computes */
+};
+
+struct avgpool_args { /* AVGPOOL, UNFOLD and their gradients */
     uint out_h, out_w, c;
     uint h, w;
-    uint size, count; /* side of a pooled square in pixels; elements of the result */
+    uint size, count; /* side of a square in pixels; elements of the result */
 };
 
 struct meantoken_args {
@@ -111,7 +122,8 @@ struct select_args {
 #define SUMSQ_PART 65536
 
 /* These arguments serve the ops with one invocation per element that need few other values: ADD,
- * AFFINE, SCALE, CAST, CLAMP, ADAMW, ATTENTION_DELTA, CLASSTOKEN_GRAD, MEANTOKEN_GRAD, SELECT_GRAD.
+ * MULTIPLY, AFFINE, SCALE, CAST, CLAMP, ADAMW, ATTENTION_DELTA, CLASSTOKEN_GRAD, MEANTOKEN_GRAD,
+ * SELECT_GRAD.
  */
 struct elements_args {
     uint n;

@@ -14,6 +14,10 @@ double node_work(const struct graph *graph, const struct node *node)
         return 2 * elements * tensor_columns(&graph->tensors[node->in[0]]);
     if (node->op == OP_CONV)
         return 2 * elements * 9 * tensor_columns(&graph->tensors[node->in[0]]);
+    if (node->op == OP_DWCONV)
+        return 2 * elements * node->dwconv.side * node->dwconv.side;
+    if (node->op == OP_DWCONV_SUMS)
+        return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]) * out->shape[1];
     if (node->op == OP_ATTENTION || node->op == OP_ATTENTION_MASKED)
         return 4 * elements * out->shape[1];
     if (node->op == OP_POOL) /* the keys of every query */
@@ -64,6 +68,15 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
     case OP_AVGPOOL:
     case OP_AVGPOOL_GRAD:
         snprintf(text, NODE_OPTIONS, " size=%u", node->avgpool.size);
+        break;
+    case OP_DWCONV:
+    case OP_DWCONV_SUMS:
+        snprintf(text, NODE_OPTIONS, " side=%u%s", node->dwconv.side,
+                 node->dwconv.flipped ? " flipped" : "");
+        break;
+    case OP_UNFOLD:
+    case OP_UNFOLD_GRAD:
+        snprintf(text, NODE_OPTIONS, " size=%u", node->unfold.size);
         break;
     case OP_PATCHES:
         snprintf(text, NODE_OPTIONS, " size=%u patch=%u", node->patches.size, node->patches.patch);

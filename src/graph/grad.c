@@ -164,6 +164,35 @@ static void grad_AVGPOOL(struct backward *b, struct node n, int dy)
               (struct node){.op = OP_AVGPOOL_GRAD, .in = {dy, -1, -1}, .avgpool = n.avgpool});
 }
 
+static void grad_UNFOLD(struct backward *b, struct node n, int dy)
+{
+    give_node(b, n.in[0],
+              (struct node){.op = OP_UNFOLD_GRAD, .in = {dy, -1, -1}, .unfold = n.unfold});
+}
+
+/* The gradient of x is a convolution too, with the taps in reverse order. */
+static void grad_DWCONV(struct backward *b, struct node n, int dy)
+{
+    struct graph *graph = b->graph;
+    const struct tensor *x = get_tensor(b, n.in[0]); /* [B,H,W,C] */
+    const uint32_t lines = x->shape[0] * x->shape[1], c = x->shape[3];
+    const uint32_t taps = n.dwconv.side * n.dwconv.side;
+    if (grad_is_trained(graph, n.in[1]) || grad_is_trained(graph, n.in[2])) {
+        const uint32_t shape[] = {(lines + DWCONV_ROWS - 1) / DWCONV_ROWS, taps + 1, c};
+        const uint32_t pitch = shape[1] * c;
+        struct node shares = {
+            .op = OP_DWCONV_SUMS, .in = {n.in[0], dy, -1}, .dwconv.side = n.dwconv.side};
+        const int sums = graph_append(graph, NULL, shares, 3, shape);
+        grad_sum_rows(graph, (struct grad_rows){sums, shape[0], taps * c, pitch, 0}, n.in[1]);
+        grad_sum_rows(graph, (struct grad_rows){sums, shape[0], c, pitch, taps * c}, n.in[2]);
+    }
+    if (b->needed[n.in[0]])
+        give_added(b, n.in[0],
+                   (struct node){.op = OP_DWCONV,
+                                 .in = {dy, n.in[1], -1},
+                                 .dwconv = {.side = n.dwconv.side, .flipped = true}});
+}
+
 static void grad_ATTENTION(struct backward *b, struct node n, int dy)
 {
     graph_append_into(b->graph, (struct node){.op = OP_ATTENTION_DELTA, .in = {n.out, dy, -1}},
@@ -324,6 +353,21 @@ static void grad_ADD(struct backward *b, struct node n, int dy)
             give_gradient(b, n.in[i], dy);
 }
 
+/* The second factor has x's shape, or is a row by which all rows of x are multiplied. */
+static void grad_MULTIPLY(struct backward *b, struct node n, int dy)
+{
+    struct graph *graph = b->graph;
+    const bool row = tensor_elements(get_tensor(b, n.in[1])) < tensor_elements(get_tensor(b, dy));
+    if (row && grad_is_trained(graph, n.in[1])) {
+        struct node product = {.op = OP_MULTIPLY, .in = {dy, n.in[0], -1}};
+        sum_rows(b, graph_append_like(graph, product, dy), n.in[1]);
+    } else if (b->needed[n.in[1]]) {
+        give_node(b, n.in[1], (struct node){.op = OP_MULTIPLY, .in = {dy, n.in[0], -1}});
+    }
+    if (b->needed[n.in[0]])
+        give_node(b, n.in[0], (struct node){.op = OP_MULTIPLY, .in = {dy, n.in[1], -1}});
+}
+
 /* Returns the node that completed the statistics. Its inputs 1 and 2 are gain and bias. */
 static struct node find_stats(const struct backward *b, int stats)
 {
@@ -365,6 +409,8 @@ static void (*const rules[OP_COUNT])(struct backward *b, struct node n, int dy) 
     [OP_ACTIVATE] = grad_ACTIVATE,   [OP_ADD] = grad_ADD,
     [OP_BATCHNORM] = grad_BATCHNORM, [OP_CAST] = grad_CAST,
     [OP_POOL] = grad_POOL,           [OP_MEAN] = grad_MEAN,
+    [OP_DWCONV] = grad_DWCONV,       [OP_UNFOLD] = grad_UNFOLD,
+    [OP_MULTIPLY] = grad_MULTIPLY,
 };
 
 /* ---- The pass -------------------------------------------------------------------------------- */

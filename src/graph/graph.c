@@ -59,6 +59,11 @@ bool tensor_stays(const struct tensor *tensor)
     return tensor->role == ROLE_WEIGHT || tensor->role == ROLE_STATE;
 }
 
+bool tensor_in_rows(const struct tensor *tensor)
+{
+    return tensor->layout == LAYOUT_ROWS || tensor->layout == LAYOUT_TAPS;
+}
+
 uint32_t tensor_columns(const struct tensor *tensor)
 {
     return tensor->rank ? tensor->shape[tensor->rank - 1] : 1;
@@ -184,8 +189,9 @@ static bool is_overwritten(const struct graph *graph, int tensor)
 
 bool graph_sums(enum op op)
 {
-    return op == OP_BATCHSTATS || op == OP_OUTER || op == OP_COLSUM || op == OP_LAYERNORM_SUMS ||
-           op == OP_ATTENTION_DELTA || op == OP_EMBEDDING_GRAD || op == OP_BATCHNORM_GRAD;
+    return op == OP_DWCONV_SUMS || op == OP_BATCHSTATS || op == OP_OUTER || op == OP_COLSUM ||
+           op == OP_LAYERNORM_SUMS || op == OP_ATTENTION_DELTA || op == OP_EMBEDDING_GRAD ||
+           op == OP_BATCHNORM_GRAD;
 }
 
 bool graph_writes(enum op op, int input)
@@ -390,6 +396,40 @@ int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size)
     uint32_t shape[] = {s[0], s[1] / size, s[2] / size, s[3]};
     struct node node = {.op = OP_AVGPOOL, .in = {x, -1, -1}, .avgpool.size = size};
     return graph_append(graph, name, node, 4, shape);
+}
+
+int graph_unfold(struct graph *graph, const char *name, int x, uint32_t size)
+{
+    if (graph->error || !has_rank(graph, x, 4) || size < 1 || graph->tensors[x].shape[1] % size ||
+        graph->tensors[x].shape[2] % size)
+        return shape_error(graph, OP_UNFOLD, name, "x [B,H,W,C] of whole squares of s x s pixels");
+    const uint32_t *s = graph->tensors[x].shape;
+    const uint32_t shape[] = {s[0], s[1] / size, s[2] / size, s[3] * size * size};
+    struct node node = {.op = OP_UNFOLD, .in = {x, -1, -1}, .unfold.size = size};
+    return graph_append(graph, name, node, 4, shape);
+}
+
+/* Returns the side of kernels of so many taps, or 0 if no kernel of DWCONV has as many. */
+static uint32_t kernel_side(uint32_t taps)
+{
+    for (uint32_t side = 1; side <= DWCONV_SIDE; side += 2)
+        if (side * side == taps)
+            return side;
+    return 0;
+}
+
+int graph_dwconv(struct graph *graph, const char *name, int x, int w, int bias)
+{
+    const bool ranks = !graph->error && has_rank(graph, x, 4) && has_rank(graph, w, 2);
+    const uint32_t side = ranks ? kernel_side(graph->tensors[w].shape[0]) : 0;
+    const uint32_t c = ranks ? graph->tensors[x].shape[3] : 0;
+    if (!side || graph->tensors[w].shape[1] != c || !tensor_in_rows(&graph->tensors[w]) ||
+        (bias >= 0 && !is_vector(graph, bias, c)))
+        return shape_error(graph, OP_DWCONV, name,
+                           "x [B,H,W,C], w [k k,C] with an odd k of at most 7, bias [C] or none");
+    struct node node = {.op = OP_DWCONV, .in = {x, w, bias}, .dwconv.side = side};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
 }
 
 int graph_meantoken(struct graph *graph, const char *name, int x, int positions)
@@ -646,6 +686,17 @@ int graph_sum(struct graph *graph, const char *name, int x, int y)
     if (graph->error || x < 0 || y < 0 || !same_shape(&graph->tensors[x], &graph->tensors[y]))
         return shape_error(graph, OP_ADD, name, "x and y of one shape");
     struct node node = {.op = OP_ADD, .in = {x, y, -1}};
+    struct tensor out = graph->tensors[x];
+    return graph_append(graph, name, node, out.rank, out.shape);
+}
+
+int graph_multiply(struct graph *graph, const char *name, int x, int y)
+{
+    if (graph->error || x < 0 || y < 0 ||
+        (!same_shape(&graph->tensors[x], &graph->tensors[y]) &&
+         !is_vector(graph, y, tensor_columns(&graph->tensors[x]))))
+        return shape_error(graph, OP_MULTIPLY, name, "x [..,C] and y of its shape or [C]");
+    struct node node = {.op = OP_MULTIPLY, .in = {x, y, -1}};
     struct tensor out = graph->tensors[x];
     return graph_append(graph, name, node, out.rank, out.shape);
 }

@@ -20,7 +20,10 @@
 #define OPS(X)                                                                                    \
     X(MATMUL)    /* x [M,K], w [N,K], bias [N] or none -> activation(x wT + bias) (+ residual) */ \
     X(CONV)      /* x [B,H,W,C], w [N,3,3,C], bias [N] -> 3x3, padded by 1, [B,H/s,W/s,N] */      \
+    X(DWCONV)    /* x [B,H,W,C], w [k k,C], bias [C] or none -> each channel's convolution with   \
+                  * its own k x k kernel, padded by (k - 1) / 2 [B,H,W,C] (+ residual) */         \
     X(AVGPOOL)   /* x [B,H,W,C] -> means of s x s pixels [B,H/s,W/s,C] */                         \
+    X(UNFOLD)    /* x [B,H,W,C] -> rows of s x s pixels [B,H/s,W/s,C s s] */                      \
     X(ATTENTION) /* qkv [B,T,3C] -> softmax(q kT / sqrt(d)) v [B,T,C], d = C / heads; and, in     \
                   * training, logsumexp -> the first of each of stats [B,T,heads,2] */            \
     X(ATTENTION_MASKED) /* qkv [B,T,3C], mask [B,T] or none, bias [heads,2T-1] or none ->         \
@@ -53,6 +56,7 @@
     X(CAST)       /* x of another type -> x in the result's type */                                \
     X(ACTIVATE)   /* x -> activation(x), ReLU or tanh */                                           \
     X(ADD)        /* x, y -> x + y */                                                              \
+    X(MULTIPLY)   /* x [..,C], y of its shape or [C] -> x y */                                     \
     X(BATCHSTATS) /* x [R,C], gain, bias -> scale, bias, mean, 1/deviation [4,C] */                \
     X(BATCHNORM)  /* x [..,C], stats [4,C], residual or none -> (x - mean) scale + bias (+) */     \
     X(PANELS)     /* w [N,K] in panels or rows -> w, or its transpose, in panels */                \
@@ -71,7 +75,9 @@
     X(SELECT_GRAD)     /* dy [B,C], rows [B] or none -> dx [B,T,C] */                              \
     X(MEAN_GRAD)       /* dy [B,C], mask [B,T] or none -> dx [B,..,C] */                           \
     X(NORMALIZE_GRAD)  /* x, dy [B,C] -> dx [B,C] */                                               \
+    X(DWCONV_SUMS)     /* x, dy [B,H,W,C] -> shares of dw, of dbias [BH/DWCONV_ROWS,k k + 1,C] */  \
     X(AVGPOOL_GRAD)    /* dy [B,H/s,W/s,C] -> dx [B,H,W,C] */                                      \
+    X(UNFOLD_GRAD)     /* dy [B,H/s,W/s,C s s] -> dx [B,H,W,C] */                                  \
     X(ACTIVATE_GRAD)   /* x, dy -> dx; where the activation is ReLU, x may be its result */        \
     X(BATCHNORM_GRAD)  /* x, dy [..,C], stats -> a, b, c, mean, dgain, dbias [6,C] */              \
     X(AFFINE)          /* dy, x [..,C], a, b, c, mean [6,C] -> a dy + b (x - mean) + c */          \
@@ -118,7 +124,8 @@ enum layout {
     LAYOUT_ROWS,      /* row by row in the checkpoint and on the device */
     LAYOUT_PANELS,    /* [N,K] in the checkpoint, packed in panels for MATMUL */
     LAYOUT_PANELS_KN, /* [K,N] in the checkpoint, packed in panels for MATMUL */
-    LAYOUT_CONV       /* [N,C,3,3] in the checkpoint, packed as [N,K] with K = (y, x, c) */
+    LAYOUT_CONV,      /* [N,C,3,3] in the checkpoint, packed as [N,K] with K = (y, x, c) */
+    LAYOUT_TAPS       /* [C,1,k,k] in the checkpoint, [k k,C] row by row on the device */
 };
 
 #define GRAPH_MAX_RANK 4
@@ -131,7 +138,7 @@ struct tensor {
     unsigned rank;
     uint32_t shape[GRAPH_MAX_RANK];
     int storage;   /* the tensor whose memory this is: itself, or the residual it was added to */
-    char norm[64]; /* weights: the batch norm folded into them, "" for none */
+    char norm[64]; /* weights: the batch norm or the scale folded into them, "" for none */
     int weight;    /* the weight that this is, or was cast from; -1: none */
     int gradient;  /* weights: the state that their gradient is added to; -1: none yet */
     bool locked;   /* weights: no gradient is wanted */
@@ -165,8 +172,15 @@ struct node {
             bool relu; /* after all else */
         } conv;
         struct {
+            uint32_t side; /* k */
+            bool flipped;  /* The taps are read in reverse order, as the gradient of x needs. */
+        } dwconv;          /* DWCONV, DWCONV_SUMS */
+        struct {
             uint32_t size; /* pixels along each side of what becomes one pixel */
         } avgpool;         /* AVGPOOL, AVGPOOL_GRAD */
+        struct {
+            uint32_t size; /* pixels along each side of what becomes one row */
+        } unfold;          /* UNFOLD, UNFOLD_GRAD */
         struct {
             uint32_t heads;
             bool causal;
@@ -272,7 +286,8 @@ int graph_matmul(struct graph *graph, const char *name, int x, int w, int bias,
                  enum vkclip_activation activation, int residual);
 /* Folds the batch norm `norm` into a weight when it is loaded: the weight becomes w * gain /
  * deviation, and the vector whose name is the norm's and ".bias" gets the bias of the folded
- * norm. */
+ * norm. If `norm` names a tensor itself, it is a vector with a factor for each row of the weight.
+ */
 void graph_fold(struct graph *graph, int weight, const char *norm);
 /* Gives a result another name. */
 void graph_rename(struct graph *graph, int result, const char *name);
@@ -284,7 +299,10 @@ void graph_end_segment(struct graph *graph);
 /* Makes the last node, a MATMUL or a CONV that computes `result`, end with ReLU. */
 void graph_relu(struct graph *graph, int result);
 int graph_conv(struct graph *graph, const char *name, int x, int w, int bias, uint32_t stride);
+/* A kernel has an odd side of at most DWCONV_SIDE (shaders/args.h). */
+int graph_dwconv(struct graph *graph, const char *name, int x, int w, int bias);
 int graph_avgpool(struct graph *graph, const char *name, int x, uint32_t size);
+int graph_unfold(struct graph *graph, const char *name, int x, uint32_t size);
 int graph_meantoken(struct graph *graph, const char *name, int x, int positions);
 int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal);
 /* `mask` has a zero for every key that is left out; `mask` and `bias` may be -1. */
@@ -347,6 +365,7 @@ int graph_activate(struct graph *graph, const char *name, int x, enum vkclip_act
                    bool relu);
 int graph_tanh(struct graph *graph, const char *name, int x);
 int graph_sum(struct graph *graph, const char *name, int x, int y);
+int graph_multiply(struct graph *graph, const char *name, int x, int y);
 /* graph_batchstats appends the statistics [4,C] that batch norm computes of its batch, and
  * graph_runningstats those that it takes from four weights. */
 int graph_batchstats(struct graph *graph, int x, int gain, int bias, float epsilon);
@@ -375,6 +394,8 @@ uint64_t tensor_elements(const struct tensor *tensor);
 /* Tells whether a tensor has memory of its own that stays from run to run, as weights and states
  * have. */
 bool tensor_stays(const struct tensor *tensor);
+/* Tells whether a tensor lies row by row on the device, and not in panels. */
+bool tensor_in_rows(const struct tensor *tensor);
 /* tensor_rows returns the product of all dimensions but the last, and tensor_columns the last
  * dimension. */
 uint32_t tensor_rows(const struct tensor *tensor);

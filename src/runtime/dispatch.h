@@ -66,4 +66,12 @@ uint32_t dispatch_steps(const struct launch *launch, uint32_t count);
 int dispatch_units(const struct launch *launch, const struct tensor *tensor, uint64_t bytes,
                    uint32_t count, uint32_t *result);
 
+/* The rules of launch_pixels.c. */
+int launch_DWCONV(struct launch *launch);
+int launch_DWCONV_SUMS(struct launch *launch);
+int launch_AVGPOOL(struct launch *launch);
+int launch_AVGPOOL_GRAD(struct launch *launch);
+int launch_UNFOLD(struct launch *launch);
+int launch_UNFOLD_GRAD(struct launch *launch);
+
 #endif

@@ -213,6 +213,8 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
     /* ATTENTION_GRAD computes in fp32 what the sums in in[1] must agree with. */
     if (kernels_round_factors(kernel) && node->op == OP_ATTENTION && node->in[1] >= 0)
         return false;
+    if (node->op == OP_DWCONV && strcmp(kernel->shader, "dwconv") && tensor_columns(x) % 4 != 0)
+        return false; /* Tiles have four channels. */
     if (kernels_tile_heads(kernel))
         return heads_fit(gpu, kernel, kernels_head_width(x, node));
     if (kernel->needs & CAP_F16MATH && (tensor_columns(x) % 4 != 0 || graph->mixed))
@@ -387,11 +389,13 @@ static bool is_listed(const struct kernel_choice *choices, size_t count,
 }
 
 /* Estimates how many values an invocation keeps in registers: sums, x and w, or the sums and x of
- * OUTER, whose tiles count columns in quads. */
+ * OUTER, whose tiles count columns in quads, as those of DWCONV count pixels. */
 static uint32_t count_values(const struct kernel *kernel, const struct tile *tile)
 {
     if (kernel->op == OP_OUTER)
         return 4 * tile->rows * tile->columns + 16 * tile->columns;
+    if (kernel->op == OP_DWCONV) /* sums, a row of taps for each of their rows, and a pixel */
+        return 4 * (tile->rows * (tile->columns + DWCONV_SIDE) + 1);
     const uint32_t sums = tile->rows * tile->columns;
     if (kernel->needs & CAP_F16MATH) /* short sums besides, and pairs of values */
         return 2 * sums + 2 * tile->rows + 2 * tile->columns;
@@ -421,6 +425,13 @@ static const struct tile *smallest_tile(const struct kernel *kernel)
     return smallest;
 }
 
+/* Returns the largest length up to `length` that divides `total` into equal shares, of which the
+ * last may be shorter. */
+static uint32_t share_equally(uint32_t total, uint32_t length)
+{
+    return divide_up(total, divide_up(total, length));
+}
+
 /* Returns the depth of a matrix product or convolution. */
 static uint32_t node_depth(const struct graph *graph, const struct node *node)
 {
@@ -437,6 +448,12 @@ static bool cut_tile(const struct gpu *gpu, const struct kernel_span *span,
                      const struct graph *graph, const struct node *node, struct tile *tile)
 {
     const struct gpu_limits *limits = gpu_limits(gpu);
+    if (node->op == OP_DWCONV) {
+        const uint32_t *y = graph->tensors[node->out].shape; /* [B,H,W,C] */
+        tile->rows = share_equally(y[1], tile->rows);
+        tile->columns = share_equally(y[2], tile->columns);
+        return true;
+    }
     const uint32_t m = divide_up(tensor_rows(&graph->tensors[node->out]), span->rows);
     const uint32_t n = tensor_columns(&graph->tensors[node->out]);
     if (tile->walk == WALK_ONCE && (m > tile->rows * tile->height || n < WIDE))

@@ -504,33 +504,7 @@ static int launch_RUNNINGSTATS(struct launch *launch)
     return dispatch_elements(launch, args.c);
 }
 
-/* ---- Pixels and tokens ----------------------------------------------------------------------- */
-
-/* Launches AVGPOOL from `large` to `small`, or its gradient from `small` to `large`. */
-static int launch_pool(struct launch *launch, const struct tensor *large,
-                       const struct tensor *small)
-{
-    const uint32_t *x = large->shape, *y = small->shape; /* [B,H,W,C] */
-    struct avgpool_args args = {.out_h = y[1],
-                                .out_w = y[2],
-                                .c = y[3],
-                                .h = x[1],
-                                .w = x[2],
-                                .size = launch->node->avgpool.size,
-                                .count = (uint32_t)tensor_elements(launch->out)};
-    dispatch_args(launch, &args, sizeof(args));
-    return dispatch_elements(launch, args.count);
-}
-
-static int launch_AVGPOOL(struct launch *launch)
-{
-    return launch_pool(launch, launch->in[0], launch->out);
-}
-
-static int launch_AVGPOOL_GRAD(struct launch *launch)
-{
-    return launch_pool(launch, launch->out, launch->in[0]);
-}
+/* ---- Tokens ---------------------------------------------------------------------------------- */
 
 static int launch_MEANTOKEN(struct launch *launch)
 {
@@ -609,6 +583,14 @@ static int launch_PATCHES(struct launch *launch)
 static int launch_ADD(struct launch *launch)
 {
     return launch_elements(launch, (const float[4]){0});
+}
+
+static int launch_MULTIPLY(struct launch *launch)
+{
+    struct elements_args args = {.n = (uint32_t)tensor_elements(launch->out),
+                                 .c = (uint32_t)tensor_elements(launch->in[1])};
+    dispatch_args(launch, &args, sizeof(args));
+    return dispatch_elements(launch, args.n);
 }
 
 static int launch_AFFINE(struct launch *launch)

@@ -54,7 +54,7 @@ uint64_t layout_row_bytes(enum type type, uint64_t c)
 uint64_t layout_tensor_bytes(const struct tensor *tensor)
 {
     uint64_t elements = tensor_elements(tensor);
-    if (tensor->layout != LAYOUT_ROWS) {
+    if (!tensor_in_rows(tensor)) {
         uint64_t n = tensor_n(tensor), panels = (n + PANEL - 1) / PANEL;
         return panels * layout_panel_bytes(tensor->type, elements / n);
     }

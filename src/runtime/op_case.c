@@ -118,10 +118,38 @@ static void build_CONV(const uint32_t *s, const struct op_case *c, struct graph 
         graph_relu(graph, y);
 }
 
+/* Adds pictures that a node can add to. */
+static int add_pixel_result(struct graph *graph, uint32_t b, uint32_t h, uint32_t w, uint32_t c)
+{
+    return graph_unfold(graph, "residual", add_pixels(graph, "r", b, h, w, c), 1);
+}
+
+static void build_DWCONV(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const int x = add_pixels(graph, "x", s[0], s[1], s[1] + 1, s[2]);
+    const int w = add_weight_matrix(graph, "w", s[3] * s[3], s[2]);
+    const int bias = c->optional ? add_weight_vector(graph, "bias", s[2]) : -1;
+    struct node n = {.op = OP_DWCONV,
+                     .in = {x, w, bias},
+                     .dwconv = {.side = s[3], .flipped = c->node.dwconv.flipped}};
+    if (c->node.residual)
+        graph_append_over(graph, "y", n, add_pixel_result(graph, s[0], s[1], s[1] + 1, s[2]));
+    else if (n.dwconv.flipped)
+        append_node(graph, n, 4, s[0], s[1], s[1] + 1, s[2]);
+    else
+        graph_dwconv(graph, "y", x, w, bias);
+}
+
 static void build_AVGPOOL(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     int x = add_pixels(graph, "x", s[0], s[1], s[1] + 1, s[2]);
     graph_avgpool(graph, "y", x, c->node.avgpool.size);
+}
+
+static void build_UNFOLD(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const uint32_t size = c->node.unfold.size;
+    graph_unfold(graph, "y", add_pixels(graph, "x", s[0], s[1], s[1] + size, s[2]), size);
 }
 
 static void build_MEANTOKEN(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -257,6 +285,14 @@ static void build_ADD(const uint32_t *s, const struct op_case *c, struct graph *
     n.in[0] = add_matrix(graph, "x", s[0], s[1]);
     n.in[1] = add_matrix(graph, "dy", s[0], s[1]);
     append_node(graph, n, 2, s[0], s[1], 0, 0);
+}
+
+static void build_MULTIPLY(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const int x = add_matrix(graph, "x", s[0], s[1]);
+    graph_multiply(graph, "y", x,
+                   c->optional ? add_weight_vector(graph, "factors", s[1])
+                               : add_matrix(graph, "factors", s[0], s[1]));
 }
 
 static void build_ACTIVATE_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -456,6 +492,24 @@ static void build_AVGPOOL_GRAD(const uint32_t *s, const struct op_case *c, struc
     const uint32_t size = n.avgpool.size;
     n.in[0] = add_pixels(graph, "dy", s[0], s[1] / size, (s[1] + 1) / size, s[2]);
     append_node(graph, n, 4, s[0], s[1], s[1] + 1, s[2]);
+}
+
+static void build_UNFOLD_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    struct node n = c->node;
+    const uint32_t size = n.unfold.size;
+    n.in[0] = add_pixels(graph, "dy", s[0], s[1] / size, s[1] / size + 1, s[2] * size * size);
+    append_node(graph, n, 4, s[0], s[1], s[1] + size, s[2]);
+}
+
+static void build_DWCONV_SUMS(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    struct node n = c->node;
+    n.dwconv.side = s[3];
+    n.in[0] = add_pixels(graph, "x", s[0], s[1], s[1] + 1, s[2]);
+    n.in[1] = add_pixels(graph, "dy", s[0], s[1], s[1] + 1, s[2]);
+    append_node(graph, n, 3, (s[0] * s[1] + DWCONV_ROWS - 1) / DWCONV_ROWS, s[3] * s[3] + 1, s[2],
+                0);
 }
 
 /* ---- Objective and optimiser ----------------------------------------------------------------- */

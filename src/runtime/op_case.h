@@ -12,7 +12,8 @@
 struct op_case {
     struct node node;   /* its op, whether it adds to its result, and the op's own values that the
                          * shape does not give; its tensors are made by op_case_build */
-    uint32_t shape[4];  /* MATMUL M,N,K; CONV B,side,C,N; AVGPOOL B,side,C; MEANTOKEN B,P,C;
+    uint32_t shape[4];  /* MATMUL M,N,K; CONV B,side,C,N; MEANTOKEN B,P,C; DWCONV
+                         * B,side,C,k; AVGPOOL, UNFOLD B,side,C;
                          * ATTENTION B,T,C,heads; POOL B,T,C,Q; RELATIVE T,V,heads; LAYERNORM,
                          * RMSNORM, GATE rows,C; EMBEDDING B,T,V,C; PATCHES B,S,patch,C; CLASSTOKEN
                          * B,P,C; SELECT, MEAN B,T,C; NORMALIZE B,C. Of training: OUTER M,N,K, or
@@ -23,7 +24,8 @@ struct op_case {
     bool optional;      /* the case has the tensor that the op may be without: the bias of MATMUL,
                          * its gradient for OUTER, the token of CLASSTOKEN, the rows of SELECT and
                          * SELECT_GRAD, the residual of BATCHNORM, the statistics of ATTENTION, the
-                         * mask of ATTENTION_MASKED, MEAN, MEAN_GRAD and MAXIMA, the values of PATCHES */
+                         * mask of ATTENTION_MASKED, MEAN, MEAN_GRAD and MAXIMA, the bias of DWCONV, the
+                         * values of PATCHES; MULTIPLY has one row of factors */
     bool biased;        /* ATTENTION_MASKED has its bias */
     enum layout layout; /* layout of the weight of PANELS */
 };

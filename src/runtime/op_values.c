@@ -189,7 +189,7 @@ static void store_rows(const struct tensor *tensor, const double *values, float 
 
 int op_values_store(const struct tensor *tensor, const double *values, void *bytes)
 {
-    const bool rows = tensor->layout == LAYOUT_ROWS;
+    const bool rows = tensor_in_rows(tensor);
     const size_t count =
         rows ? tensor_columns(tensor) : tensor_elements(tensor) / tensor_n(tensor) * PANEL;
     if (tensor->type == TYPE_I32) {
@@ -211,7 +211,7 @@ int op_values_store(const struct tensor *tensor, const double *values, void *byt
 void op_values_load(const struct tensor *tensor, const void *bytes, double *values)
 {
     const uint64_t count = tensor_elements(tensor);
-    const bool rows = tensor->layout == LAYOUT_ROWS;
+    const bool rows = tensor_in_rows(tensor);
     const uint64_t k = rows ? count : count / tensor_n(tensor);
     for (uint64_t i = 0; i < count; i++) {
         const uint64_t index = rows ? i : layout_panel_index(i / k, i % k, k);

@@ -69,6 +69,28 @@ void ref_CONV(const struct ref *r)
     }
 }
 
+void ref_DWCONV(const struct ref *r)
+{
+    const uint32_t *y = r->y->shape; /* [B,H,W,C] */
+    const size_t side = r->node->dwconv.side, taps = side * side;
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        const size_t c = i % y[3], line = i / y[3] / y[2];
+        const long row = (long)(line % y[1]), column = (long)(i / y[3] % y[2]);
+        double sum = r->in[2] ? r->in[2][c] : 0;
+        for (size_t tap = 0; tap < taps; tap++) {
+            const long down = (long)(tap / side) - (long)(side / 2);
+            const long across = (long)(tap % side) - (long)(side / 2);
+            const size_t weight = r->node->dwconv.flipped ? taps - 1 - tap : tap;
+            if (row + down < 0 || row + down >= y[1] || column + across < 0 ||
+                column + across >= y[2])
+                continue;
+            const size_t pixel = (size_t)(((long)line + down) * y[2] + column + across);
+            sum += r->in[0][pixel * y[3] + c] * r->in[1][weight * y[3] + c];
+        }
+        r->out[i] = sum + (r->node->residual ? r->out[i] : 0);
+    }
+}
+
 void ref_AVGPOOL(const struct ref *r)
 {
     const uint32_t *x = r->x->shape, *y = r->y->shape, size = r->node->avgpool.size;
@@ -83,6 +105,19 @@ void ref_AVGPOOL(const struct ref *r)
                          [((item * x[1] + row * size + dy) * x[2] + column * size + dx) * x[3] + c];
         r->out[i] = sum / (size * size);
     }
+}
+
+size_t ref_unfolded(const uint32_t *x, uint32_t size, size_t i)
+{
+    const size_t c = i % x[3], column = i / x[3] % x[2], line = i / x[3] / x[2];
+    const size_t square = line / size * (x[2] / size) + column / size;
+    return ((square * x[3] + c) * size + line % size) * size + column % size;
+}
+
+void ref_UNFOLD(const struct ref *r)
+{
+    for (size_t i = 0; i < tensor_elements(r->x); i++)
+        r->out[ref_unfolded(r->x->shape, r->node->unfold.size, i)] = r->in[0][i];
 }
 
 void ref_MEANTOKEN(const struct ref *r)

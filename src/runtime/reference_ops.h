@@ -22,6 +22,8 @@ double ref_activate(enum vkclip_activation activation, double x);
 double ref_slope(enum vkclip_activation activation, double x);
 /* Returns a head's score of a query and a key, which is -inf where a causal mask hides the key. */
 double ref_score(const struct ref *r, size_t item, size_t head, size_t query, size_t key);
+/* Returns the index that value i of pictures of shape x [B,H,W,C] has in the result of UNFOLD. */
+size_t ref_unfolded(const uint32_t *x, uint32_t size, size_t i);
 
 /* Computes the softmax of a query of POOL over the keys of an item. */
 void ref_weigh_keys(const struct ref *r, size_t item, size_t head, size_t query, double *weights);

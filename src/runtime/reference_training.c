@@ -51,6 +51,13 @@ void ref_ADD(const struct ref *r)
         r->out[i] = r->in[0][i] + r->in[1][i];
 }
 
+void ref_MULTIPLY(const struct ref *r)
+{
+    const size_t factors = tensor_elements(r->second);
+    for (size_t i = 0; i < tensor_elements(r->y); i++)
+        r->out[i] = r->in[0][i] * r->in[1][i % factors];
+}
+
 static void find_moments(const double *x, size_t count, size_t stride, double *mean,
                          double *variance)
 {
@@ -364,6 +371,38 @@ void ref_AVGPOOL_GRAD(const struct ref *r)
                 ? r->in[0][((item * dy[1] + row) * dy[2] + column) * dx[3] + c] / (size * size)
                 : 0;
     }
+}
+
+void ref_UNFOLD_GRAD(const struct ref *r)
+{
+    for (size_t i = 0; i < tensor_elements(r->y); i++)
+        r->out[i] = r->in[0][ref_unfolded(r->y->shape, r->node->unfold.size, i)];
+}
+
+/* Adds what one value of dy gives to the sums [taps + 1,C] of its share. */
+static void add_taps(const struct ref *r, size_t i, double *sums)
+{
+    const uint32_t *x = r->x->shape; /* [B,H,W,C] */
+    const size_t side = r->node->dwconv.side, c = i % x[3], line = i / x[3] / x[2];
+    const long row = (long)(line % x[1]), column = (long)(i / x[3] % x[2]);
+    for (size_t tap = 0; tap < side * side; tap++) {
+        const long down = (long)(tap / side) - (long)(side / 2);
+        const long across = (long)(tap % side) - (long)(side / 2);
+        if (row + down < 0 || row + down >= x[1] || column + across < 0 || column + across >= x[2])
+            continue;
+        const size_t pixel = (size_t)(((long)line + down) * x[2] + column + across);
+        sums[tap * x[3] + c] += r->in[1][i] * r->in[0][pixel * x[3] + c];
+    }
+    sums[side * side * x[3] + c] += r->in[1][i];
+}
+
+void ref_DWCONV_SUMS(const struct ref *r)
+{
+    const size_t share = (size_t)DWCONV_ROWS * r->x->shape[2] * r->x->shape[3];
+    const size_t sums = (size_t)r->y->shape[1] * r->y->shape[2];
+    memset(r->out, 0, tensor_elements(r->y) * sizeof(*r->out));
+    for (size_t i = 0; i < tensor_elements(r->x); i++)
+        add_taps(r, i, r->out + i / share * sums);
 }
 
 void ref_CONTRAST_STATS(const struct ref *r)

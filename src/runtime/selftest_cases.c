@@ -21,6 +21,8 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_CONV, .conv = {.stride = 1, .relu = true}}, .shape = {2, 9, 64, 100}},
     {.node = {.op = OP_CONV, .conv = {.stride = 2, .relu = true}}, .shape = {2, 17, 64, 100}},
     {.node = {.op = OP_AVGPOOL, .avgpool.size = 2}, .shape = {3, 7, 33}},
+    {.node = {.op = OP_DWCONV}, .shape = {2, 9, 36, 7}, .optional = true},
+    {.node = {.op = OP_UNFOLD, .unfold.size = 2}, .shape = {3, 6, 33}},
     {.node = {.op = OP_MEANTOKEN}, .shape = {2, 49, 130}},
     {.node = {.op = OP_ATTENTION}, .shape = {2, 67, 128, 2}},
     {.node = {.op = OP_ATTENTION, .attention.causal = true}, .shape = {2, 67, 128, 2}},
@@ -44,6 +46,7 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_ACTIVATE, .activate.activation = QUICK}, .shape = {131, 65}},
     {.node = {.op = OP_ACTIVATE, .activate.activation = GELU}, .shape = {131, 65}},
     {.node = {.op = OP_ADD}, .shape = {131, 65}},
+    {.node = {.op = OP_MULTIPLY}, .shape = {131, 65}},
     {.node = {.op = OP_BATCHSTATS}, .shape = {333, 33}},
     {.node = {.op = OP_BATCHNORM, .batchnorm.relu = true}, .shape = {131, 33}, .optional = true},
     {.node = {.op = OP_PANELS, .panels.transposed = true},
@@ -67,6 +70,8 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_MEAN_GRAD}, .shape = {4, 50, 96}, .optional = true},
     {.node = {.op = OP_NORMALIZE_GRAD}, .shape = {131, 512}},
     {.node = {.op = OP_AVGPOOL_GRAD, .avgpool.size = 2}, .shape = {3, 7, 33}},
+    {.node = {.op = OP_DWCONV_SUMS}, .shape = {3, 9, 36, 7}},
+    {.node = {.op = OP_UNFOLD_GRAD, .unfold.size = 2}, .shape = {3, 6, 33}},
     {.node = {.op = OP_ACTIVATE_GRAD, .activate.activation = QUICK}, .shape = {131, 65}},
     {.node = {.op = OP_BATCHNORM_GRAD}, .shape = {333, 33}},
     {.node = {.op = OP_AFFINE}, .shape = {131, 33}},
@@ -206,6 +211,15 @@ static void take_sizes(const struct graph *graph, const struct node *node, uint3
     case OP_AVGPOOL:
     case OP_AVGPOOL_GRAD:
         shape[1] = 3 * node->avgpool.size + 1;
+        break;
+    case OP_DWCONV:
+    case OP_DWCONV_SUMS: /* Whether channels are whole quads decides which variants fit. */
+        shape[2] = 36 + columns % 4;
+        shape[3] = node->dwconv.side;
+        break;
+    case OP_UNFOLD:
+    case OP_UNFOLD_GRAD:
+        shape[1] = 3 * node->unfold.size;
         break;
     case OP_LAYERNORM:
     case OP_RMSNORM:

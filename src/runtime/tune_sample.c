@@ -24,7 +24,8 @@ bool sample_has_rows(enum op op)
 void sample_make_plain(struct sample *sample)
 {
     struct node *node = &sample->node;
-    if (node->op != OP_MATMUL && node->op != OP_CONV && node->op != OP_OUTER)
+    if (node->op != OP_MATMUL && node->op != OP_CONV && node->op != OP_DWCONV &&
+        node->op != OP_OUTER)
         return;
     node->in[2] = -1;
     node->residual = false;

@@ -134,8 +134,8 @@ static int fill_rows(const struct tensor *tensor, uint64_t bytes, char *data)
 
 static int fill_tensor(const struct tensor *tensor, uint64_t bytes, char *data)
 {
-    return tensor->layout == LAYOUT_ROWS ? fill_rows(tensor, bytes, data)
-                                         : fill_panels(tensor, bytes, data);
+    return tensor_in_rows(tensor) ? fill_rows(tensor, bytes, data)
+                                  : fill_panels(tensor, bytes, data);
 }
 
 /* Creates a tensor, with random values unless it is a result that the kernel writes. */

@@ -85,6 +85,8 @@ static uint64_t scratch_floats(const struct tensor *tensor)
 {
     if (tensor->layout == LAYOUT_ROWS)
         return rows_per_piece(tensor) * (tensor_elements(tensor) / row_count(tensor));
+    if (tensor->layout == LAYOUT_TAPS) /* as they are read, and as they are stored */
+        return 2 * tensor_elements(tensor);
     return panel_floats(tensor) * (tensor->layout == LAYOUT_CONV ? 2 : 1);
 }
 
@@ -107,6 +109,22 @@ static int convert_rows(const struct window *window, struct piece *piece, float 
         target += layout_row_bytes(tensor->type, length);
     }
     return error;
+}
+
+/* Reads the kernels [C,taps] of all channels, and stores them as [taps,C]. */
+static int convert_taps(const struct window *window, struct piece *piece, float *kernels)
+{
+    const struct tensor *tensor = &window->weights[piece->weight].tensor;
+    const uint64_t taps = tensor->shape[0], c = tensor->shape[1];
+    float *rows = kernels + taps * c;
+    int error = read_rows(window, piece, kernels);
+    if (error)
+        return error;
+    for (uint64_t tap = 0; tap < taps; tap++)
+        for (uint64_t channel = 0; channel < c; channel++)
+            rows[tap * c + channel] = kernels[channel * taps + tap];
+    piece->finite &= layout_store_row(tensor->type, rows, taps * c, piece->target);
+    return VKCLIP_OK;
 }
 
 /* Copies a panel's columns [PANEL,K] out of the matrix [K,N]. */
@@ -173,8 +191,11 @@ static int convert_pieces(void *user, size_t index, unsigned thread)
         struct piece *piece = &window->pieces[i];
         if (piece->bytes)
             pages_provide(piece->target, piece->bytes);
-        if (window->weights[piece->weight].tensor.layout == LAYOUT_ROWS)
+        const enum layout layout = window->weights[piece->weight].tensor.layout;
+        if (layout == LAYOUT_ROWS)
             error = convert_rows(window, piece, window->scratch[index]);
+        else if (layout == LAYOUT_TAPS)
+            error = convert_taps(window, piece, window->scratch[index]);
         else
             error = convert_panel(window, piece, window->scratch[index]);
     }
@@ -295,6 +316,15 @@ static int upload_rows(struct window *window, size_t weight)
     return error;
 }
 
+/* Adds the kernels of all channels as one piece, because they change places. */
+static int upload_taps(struct window *window, size_t weight)
+{
+    const struct stored_weight *stored = &window->weights[weight];
+    const struct piece piece = {.weight = weight, .count = stored->tensor.shape[1]};
+    return add_piece(window, piece, stored->range.offset,
+                     layout_row_bytes(stored->tensor.type, tensor_elements(&stored->tensor)));
+}
+
 /* Adds every panel of a weight; `matrix` is as in struct piece. */
 static int upload_panels(struct window *window, size_t weight, const float *matrix)
 {
@@ -336,6 +366,8 @@ static int upload_weight(struct window *window, size_t weight)
     switch (window->weights[weight].tensor.layout) {
     case LAYOUT_ROWS:
         return upload_rows(window, weight);
+    case LAYOUT_TAPS:
+        return upload_taps(window, weight);
     case LAYOUT_PANELS_KN:
         return upload_matrix(window, weight);
     default:

@@ -324,6 +324,8 @@ static uint64_t device_index(const struct entry *entry, uint64_t i)
     const struct tensor *tensor = &entry->tensor;
     if (tensor->layout == LAYOUT_ROWS)
         return i;
+    if (tensor->layout == LAYOUT_TAPS) /* [C,1,k,k] in the parameter */
+        return i % tensor->shape[0] * tensor->shape[1] + i / tensor->shape[0];
     uint64_t rows = tensor_n(tensor), length = tensor_elements(tensor) / rows;
     uint64_t n = i / length, k = i % length;
     if (tensor->layout == LAYOUT_PANELS_KN) {
