@@ -295,7 +295,8 @@ struct vkclip_model_params {
      * while the device has no memory for it; a batch of one then takes memory of the host, which is
      * slower. The log says so. */
     uint32_t max_batch;
-    /* Pixels per side of the pictures, a multiple of the patch size, or of 32 for a ModifiedResNet.
+    /* Pixels per side of the pictures, a multiple of the patch size, or of 32 for a ModifiedResNet
+     * or a ConvNeXt, which has no positions.
      * Another size than the checkpoint's interpolates its table of positions (bicubic, antialiased,
      * as OpenCLIP does it). 0: the checkpoint's size. */
     uint32_t image_size;
@@ -330,9 +331,11 @@ struct vkclip_tower_info {
 struct vkclip_model_info {
     enum vkclip_family family;
     struct vkclip_tower_info image, text;
-    /* Bottlenecks of a ModifiedResNet's four stages, all 0 for a ViT. A ModifiedResNet's `width` is
-     * that of its stem, and its `heads` are those of the attention pool. */
+    /* Bottlenecks of a ModifiedResNet's four stages or blocks of a ConvNeXt's, all 0 for a ViT. A
+     * ModifiedResNet's `width` is that of its stem, and its `heads` are those of the attention
+     * pool. A ConvNeXt has no heads. */
     uint32_t stages[4];
+    uint32_t stage_widths[4];        /* channels in a ConvNeXt's stages, all 0 for other towers */
     uint32_t image_size, patch_size; /* pixels, square */
     uint32_t context;                /* T */
     uint32_t vocabulary;             /* rows of the token table */
@@ -383,10 +386,10 @@ VKCLIP_API void vkclip_close_model(struct vkclip_model **model);
  */
 VKCLIP_API const char *vkclip_arch_name(size_t index);
 /* Writes a checkpoint with random weights, as training starts from (with the paper's scales), to
- * the new or empty folder `path`. The layout is Hugging Face's, or OpenCLIP's for a ModifiedResNet;
- * the vocabulary is not written. `arch` is a name from vkclip_arch_name or a configuration file
- * (config.json or open_clip_config.json). The same seed gives the same bytes on every machine.
- * Errors: EINVALID, EIO, EFORMAT, EMEMORY. */
+ * the new or empty folder `path`. The layout is Hugging Face's, or OpenCLIP's where the image tower
+ * is no ViT; the vocabulary is not written. `arch` is a name from vkclip_arch_name or a
+ * configuration file (config.json or open_clip_config.json). The same seed gives the same bytes on
+ * every machine. Errors: EINVALID, EIO, EFORMAT, EMEMORY. */
 VKCLIP_API int vkclip_init_model(const char *arch, uint64_t seed, const char *path);
 
 /* ---- Conversion ------------------------------------------------------------------------------ */
@@ -420,8 +423,8 @@ struct vkclip_conversion {
 /* Writes the checkpoint that vkclip_open_model(NULL, path, model, ...) opens, with its vocabulary,
  * to a file of another kind or type. `output` is
  *   NAME.gguf         one file with clip.cpp's names of keys and tensors, whose reader prepares
- *                     texts and pictures by OpenAI's rules. A ModifiedResNet and a tower without a
- *                     projection are refused.
+ *                     texts and pictures by OpenAI's rules. A ModifiedResNet, a ConvNeXt and a
+ *                     tower without a projection are refused.
  *   NAME.safetensors  one file, with configuration and vocabulary beside it; an existing file with
  *                     other content is an error
  *   NAME              a folder, created if needed: model.safetensors with config.json for
@@ -666,10 +669,12 @@ enum vkclip_tower { VKCLIP_TOWER_IMAGE, VKCLIP_TOWER_TEXT };
  * `first`, as fp32 of shape [items, shape[1], ...]. Names of a ViT's tensors are
  * vision.patch_embed, vision.embeddings, vision.hidden.I (0: the input of the first block; I: the
  * output of block I), vision.pooled, vision.projected and vision.normalized; of a ModifiedResNet's
- * vision.stem, vision.layerL.I [items,C,H,W], vision.projected and vision.normalized; of a text
- * tower's text.hidden.I, text.final_norm, text.pooled, text.projected and text.normalized. T5 has
- * no embedding of its own: its text.pooled is the last hidden state at the end of the text. Return
- * nonzero to stop; the call then fails with EINVALID. */
+ * vision.stem, vision.layerL.I [items,C,H,W], vision.projected and vision.normalized; of a
+ * ConvNeXt's vision.stem, vision.downsampleL, vision.stageL.I [items,C,H,W], vision.pooled,
+ * vision.projected and vision.normalized, with stages from 0 on; of a text tower's text.hidden.I,
+ * text.final_norm, text.pooled, text.projected and text.normalized. T5 has no embedding of its own:
+ * its text.pooled is the last hidden state at the end of the text. Return nonzero to stop; the call
+ * then fails with EINVALID. */
 typedef int vkclip_hidden_fn(void *user, const char *name, const float *data, const size_t *shape,
                              size_t rank, size_t first, size_t items);
 
@@ -690,7 +695,7 @@ struct vkclip_item {
 typedef int vkclip_item_fn(void *user, const struct vkclip_item *item);
 
 /* Selects the state of the tokens within a tower, which programs take that feed a language model or
- * a diffusion model with pictures. A ModifiedResNet has none. */
+ * a diffusion model with pictures. A ModifiedResNet and a ConvNeXt have none. */
 struct vkclip_features {
     /* 0: the input of the first block; I: the output of block I. Negative numbers count from the
      * last block, whose output is -1, as Hugging Face's hidden_states do. */
@@ -710,8 +715,8 @@ VKCLIP_API int vkclip_parse_features(const char *text, struct vkclip_features *f
 /* Tells the shape of one item's features: the number of tokens (1 with `pooled`) and the width of
  * each. `length` is that of the rows of token ids, as many tokens as T5 then has; other models, and
  * T5 with texts, for which it is 0, have all positions of the context. Errors: EABSENT (the model
- * has no such tower or projection), EUNSUPPORTED (a ModifiedResNet), EINVALID (it has no such
- * layer, or no class token). */
+ * has no such tower or projection), EUNSUPPORTED (a ModifiedResNet or a ConvNeXt), EINVALID (it has
+ * no such layer, or no class token). */
 VKCLIP_API int vkclip_get_features_shape(const struct vkclip_model *model, enum vkclip_tower tower,
                                          const struct vkclip_features *features, size_t length,
                                          size_t shape[2]);
@@ -1469,7 +1474,7 @@ VKCLIP_API int vkclip_train_step(struct vkclip_trainer *trainer,
  * bits on the same device with the same kernels (see VKCLIP_TUNE). `path` may be NULL. */
 VKCLIP_API int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capacity);
 /* Writes the model as it is now into the run's folder itself: in Hugging Face's layout, or in
- * OpenCLIP's if the model came so or has a ModifiedResNet. */
+ * OpenCLIP's if the model came so or its image tower is no ViT. */
 VKCLIP_API int vkclip_save_trained_model(struct vkclip_trainer *trainer);
 VKCLIP_API void vkclip_close_trainer(struct vkclip_trainer **trainer);
 

@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define CONFIG_MAX (1u << 20)
 
@@ -183,4 +184,39 @@ void section_colours(const struct section *section, const char *key, double lowe
         section_wrong(section, key, lowest > 0 ? "three numbers above 0" : "three numbers");
     for (size_t i = 0; value && good && i < 3; i++)
         colours[i] = (float)numbers[i];
+}
+
+/* ---- Keys ------------------------------------------------------------------------------------ */
+
+static bool is_nothing(const json_t *value)
+{
+    return json_is_null(value) || json_is_false(value) ||
+           (json_is_number(value) && json_number_value(value) == 0) ||
+           (json_is_string(value) && !json_string_length(value)) ||
+           (json_is_object(value) && !json_object_size(value)) ||
+           (json_is_array(value) && !json_array_size(value));
+}
+
+static const struct known_key *find_key(const struct known_key *table, size_t count,
+                                        const char *key)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(table[i].key, key))
+            return &table[i];
+    return NULL;
+}
+
+void section_check_keys(const struct section *section, const struct known_key *table, size_t count)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach (section->object, key, value) {
+        const struct known_key *known = find_key(table, count, key);
+        if (is_nothing(value))
+            continue;
+        if (!known)
+            section_refuse(section, key, "null or false");
+        else if (known->only && strcmp(section_text(section, key), known->only))
+            section_refuse(section, key, known->only);
+    }
 }

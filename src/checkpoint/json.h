@@ -60,4 +60,12 @@ const char *section_text(const struct section *section, const char *key);
 void section_colours(const struct section *section, const char *key, double lowest,
                      float colours[3]);
 
+/* A known key. If `only` is NULL, the key has no effect on the computation, or another function
+ * reads its value; otherwise `only` is the one string that it may hold. */
+struct known_key {
+    const char *key, *only;
+};
+/* Refuses the first key that is not in the table, unless its value is null, false, 0 or empty. */
+void section_check_keys(const struct section *section, const struct known_key *table, size_t count);
+
 #endif

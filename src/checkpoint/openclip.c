@@ -13,51 +13,12 @@
 
 #include <string.h>
 
-/* A known key. If `only` is NULL, the key has no effect on the computation, or another function
- * reads its value; otherwise `only` is the one string that it may hold. */
-struct known_key {
-    const char *key, *only;
-};
-
-static bool is_nothing(const json_t *value)
-{
-    return json_is_null(value) || json_is_false(value) ||
-           (json_is_number(value) && json_number_value(value) == 0) ||
-           (json_is_string(value) && !json_string_length(value)) ||
-           (json_is_object(value) && !json_object_size(value)) ||
-           (json_is_array(value) && !json_array_size(value));
-}
-
-static const struct known_key *find_key(const struct known_key *table, size_t count,
-                                        const char *key)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!strcmp(table[i].key, key))
-            return &table[i];
-    return NULL;
-}
-
-static void check_keys(const struct section *section, const struct known_key *table, size_t count)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach (section->object, key, value) {
-        const struct known_key *known = find_key(table, count, key);
-        if (is_nothing(value))
-            continue;
-        if (!known)
-            section_refuse(section, key, "null or false");
-        else if (known->only && strcmp(section_text(section, key), known->only))
-            section_refuse(section, key, known->only);
-    }
-}
-
 /* Reads LayerNorm's epsilon, and refuses any other setting of it. */
 static float read_epsilon(const struct section *section)
 {
     static const struct known_key keys[] = {{"eps", NULL}};
     struct section norm = section_child(section, "norm_kwargs");
-    check_keys(&norm, keys, ARRAY_COUNT(keys));
+    section_check_keys(&norm, keys, ARRAY_COUNT(keys));
     return (float)section_number(&norm, "eps", 1e-5, 0, 1);
 }
 
@@ -67,7 +28,7 @@ static void read_activation(const struct section *section, struct config_tower *
 {
     static const struct known_key keys[] = {{"approximate", NULL}};
     struct section settings = section_child(section, "act_kwargs");
-    check_keys(&settings, keys, ARRAY_COUNT(keys));
+    section_check_keys(&settings, keys, ARRAY_COUNT(keys));
     const char *approximate = section_text(&settings, "approximate");
     if (*approximate && tower->activation == VKCLIP_ACTIVATION_QUICK_GELU)
         section_refuse(&settings, "approximate", "none with quick_gelu");
@@ -123,7 +84,7 @@ static void read_named_text(const struct section *section, struct config *config
         {"hf_tokenizer_name", NULL},
         {"tokenizer_kwargs", NULL}, /* The tokenizer's files say it. */
     };
-    check_keys(section, keys, ARRAY_COUNT(keys));
+    section_check_keys(section, keys, ARRAY_COUNT(keys));
     bert_read_openclip(section, config);
 }
 
@@ -150,7 +111,7 @@ static void read_text(const struct section *section, struct config *config)
         {"final_ln_after_pool", NULL}, /* The norm of the pooled token is the same before. */
     };
     struct config_tower *tower = &config->text;
-    check_keys(section, keys, ARRAY_COUNT(keys));
+    section_check_keys(section, keys, ARRAY_COUNT(keys));
     const char *projection = section_text(section, "proj_type");
     tower->kind = KIND_TEXT;
     tower->projection = strcmp(projection, "none") != 0;
@@ -225,7 +186,7 @@ static void read_image(const struct section *section, struct config *config)
     };
     struct config_tower *tower = &config->image;
     const json_t *layers = section_get(section, "layers");
-    check_keys(section, keys, ARRAY_COUNT(keys));
+    section_check_keys(section, keys, ARRAY_COUNT(keys));
     const uint32_t head_width = section_size(section, "head_width", 64);
     /* A ModifiedResNet's `layers` is the list of the numbers of blocks per stage. */
     tower->kind = json_is_array(layers) ? KIND_RESNET : KIND_VIT;
@@ -264,7 +225,7 @@ static void read_preprocess(const struct section *section, struct config *config
                 {"mode", "RGB"},      {"interpolation", NULL}, {"resize_mode", NULL},
                 {"fill_color", NULL}, /* used by the resize_mode longest */
             };
-    check_keys(section, keys, ARRAY_COUNT(keys));
+    section_check_keys(section, keys, ARRAY_COUNT(keys));
     read_resize(section, &config->resize);
     section_colours(section, "mean", -1000, config->image_mean);
     section_colours(section, "std", 1e-6, config->image_std);
@@ -282,7 +243,7 @@ static void read_model(const struct section *section, struct config *config)
         {"text_cfg", NULL},   {"init_logit_scale", NULL}, /* The stored scale is used instead. */
         {"cast_dtype", NULL}, {"output_dict", NULL},      {"custom_text", NULL},
     };
-    check_keys(section, keys, ARRAY_COUNT(keys));
+    section_check_keys(section, keys, ARRAY_COUNT(keys));
     config->custom_text = section_bool(section, "custom_text", false);
     config->image_embed_dim = config->text_embed_dim = section_size(section, "embed_dim", 0);
     if (!config->text_embed_dim)

@@ -96,6 +96,10 @@ int positions_fit(struct weights *weights, uint32_t image_size, struct config *c
                           "image size %u: this model's pictures are resized to a size of their own "
                           "before the crop, which does not follow from it",
                           image_size);
+    if (!name) {
+        config->image_size = image_size;
+        return VKCLIP_OK;
+    }
     uint64_t shape[TENSOR_MAX_RANK];
     unsigned rank;
     weights_shape(weights, name, shape, &rank);

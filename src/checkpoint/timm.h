@@ -16,4 +16,9 @@ bool timm_is_tower(const struct section *vision);
 /* Reads such a `vision_cfg`. */
 void timm_read(const struct section *vision, struct config *config);
 
+/* The readers of families that have files of their own, and what writes such a `vision_cfg`, which
+ * is NULL if memory ran out. `name` is the model's name in timm; `epsilon` is taken over. */
+void timm_read_convnext(const struct section *vision, const char *name, struct config *config);
+json_t *timm_pack_convnext(const struct config *config, json_t *epsilon);
+
 #endif

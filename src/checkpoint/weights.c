@@ -550,16 +550,29 @@ static uint64_t row_length(const struct weights *weights, const char *name)
     return length;
 }
 
-/* Reads NORM.KEY into new memory. */
+/* Reads the tensor NORM and KEY into new memory. */
 static int read_norm(const struct weights *weights, const char *norm, const char *key,
                      uint64_t first, uint64_t rows, float **values)
 {
     char name[128];
-    snprintf(name, sizeof(name), "%s.%s", norm, key);
+    snprintf(name, sizeof(name), "%s%s", norm, key);
     *values = malloc(rows * sizeof(**values));
     if (!*values)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %s", name);
     return weights_read(weights, name, first, rows, *values);
+}
+
+/* Multiplies each row by its factor, which a vector has. */
+static int fold_factors(const struct weights *weights, const char *name, const char *vector,
+                        uint64_t first, uint64_t rows, float *values)
+{
+    const uint64_t length = row_length(weights, name);
+    float *factors = NULL;
+    int error = read_norm(weights, vector, "", first, rows, &factors);
+    for (uint64_t i = 0; i < rows * length && !error; i++)
+        values[i] *= factors[i / length];
+    free(factors);
+    return error;
 }
 
 int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
@@ -570,11 +583,13 @@ int weights_read_folded(const struct weights *weights, const char *name, const c
     int error = weights_read(weights, name, first, rows, values);
     if (error || !*norm)
         return error;
-    error = read_norm(weights, norm, "weight", first, rows, &gain);
+    if (find_weight(weights, norm))
+        return fold_factors(weights, name, norm, first, rows, values);
+    error = read_norm(weights, norm, ".weight", first, rows, &gain);
     if (!error)
-        error = read_norm(weights, norm, "running_var", first, rows, &variance);
+        error = read_norm(weights, norm, ".running_var", first, rows, &variance);
     if (!error)
-        error = read_norm(weights, norm, "running_mean", first, rows, &mean);
+        error = read_norm(weights, norm, ".running_mean", first, rows, &mean);
     snprintf(bias, sizeof(bias), "%s.bias", norm);
     const bool is_bias = !strcmp(name, bias);
     const uint64_t length = row_length(weights, name);

@@ -69,7 +69,8 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
 
 /* Reads rows with a batch norm folded in, as evaluation computes it (epsilon 1e-5). Rows of a
  * convolution's weight are multiplied by gain / sqrt(running variance + epsilon); the norm's own
- * bias becomes bias - mean * that factor. `norm` is the name of the norm; "" folds nothing. */
+ * bias becomes bias - mean * that factor. `norm` is the name of the norm, or that of a vector with
+ * a factor for each row; "" folds nothing. */
 int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
                         uint64_t first, uint64_t rows, float *values);
 

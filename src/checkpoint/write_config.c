@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "checkpoint/bert.h"
+#include "checkpoint/timm.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -249,6 +250,8 @@ static json_t *pack_openclip_image(const struct config *config)
 {
     const struct config_tower *image = &config->image;
     const uint32_t *stages = config->stages;
+    if (image->kind == KIND_CONVNEXT)
+        return timm_pack_convnext(config, pack_number(image->epsilon));
     if (image->kind == KIND_RESNET)
         return json_pack("{si s[iiii] si si}", "image_size", (int)config->image_size, "layers",
                          (int)stages[0], (int)stages[1], (int)stages[2], (int)stages[3], "width",
@@ -263,10 +266,11 @@ static json_t *pack_openclip_image(const struct config *config)
 }
 
 /* Tells whether the key quick_gelu decides the activation of a tower. That of a ModifiedResNet is
- * always ReLU, and that of BERT has a key of its own. */
+ * always ReLU, that of a ConvNeXt always GELU, and that of BERT has a key of its own. */
 static bool has_quick_key(const struct config_tower *tower)
 {
-    return tower->kind != KIND_NONE && tower->kind != KIND_RESNET && tower->kind != KIND_BERT;
+    return tower->kind != KIND_NONE && tower->kind != KIND_RESNET && tower->kind != KIND_CONVNEXT &&
+           tower->kind != KIND_BERT;
 }
 
 static json_t *pack_openclip_model(const struct config *config)
@@ -368,6 +372,8 @@ static const char *find_obstacle(const struct config *config)
         return "no ModifiedResNet";
     if (text->kind == KIND_BERT)
         return "no text tower that is BERT or XLM-R";
+    if (image->kind == KIND_CONVNEXT)
+        return "no ConvNeXt";
     if ((text->kind && !text->projection) || (image->kind && !image->projection))
         return "no tower without a projection";
     if (text->kind && find_text_option(text))

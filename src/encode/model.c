@@ -98,8 +98,9 @@ static void fill_info(struct vkclip_model *model)
     info->image = tower_describe(config, TOWER_IMAGE);
     info->text = tower_describe(config, TOWER_TEXT);
     memcpy(info->stages, config->stages, sizeof(info->stages));
+    memcpy(info->stage_widths, config->stage_widths, sizeof(info->stage_widths));
     info->image_size = config->image_size;
-    info->patch_size = config->image.kind == KIND_RESNET ? 0 : config->patch_size;
+    info->patch_size = config->stages[0] ? 0 : config->patch_size;
     info->context = config->context;
     info->vocabulary = config->vocabulary;
     info->embed_dim = config->image.kind ? config->image_embed_dim : config->text_embed_dim;

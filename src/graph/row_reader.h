@@ -18,7 +18,7 @@ struct row_reader {
      * is one row. */
     uint64_t (*row_length)(const void *user, const char *tensor);
     /* Writes `count` rows to `values` as fp32, beginning with row `first`. Unless `norm` is empty,
-     * the batch norm of that name is folded into the values. */
+     * the batch norm or the vector of factors of that name is folded into the values. */
     int (*read)(const void *user, const char *tensor, const char *norm, uint64_t first,
                 uint64_t count, float *values);
 };

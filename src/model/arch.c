@@ -6,6 +6,7 @@
 #include "model/arch.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "model/convnext.h"
 #include "model/resnet.h"
 
 #include <stdio.h>
@@ -15,9 +16,13 @@ struct arch {
     const char *name;
     uint32_t embed_dim;
     uint32_t image_size, patch, stages[CONFIG_STAGES];
-    uint32_t width, layers, heads, mlp; /* The image tower's; a ModifiedResNet has only a width. */
+    /* The image tower's; a ModifiedResNet and a ConvNeXt have only a width, that of the first
+     * stage. */
+    uint32_t width, layers, heads, mlp;
     uint32_t text_width, text_layers, context, vocabulary;
     enum vkclip_activation activation;
+    bool convnext;
+    uint32_t inner; /* see struct config_tower */
 };
 
 #define QUICK VKCLIP_ACTIVATION_QUICK_GELU
@@ -25,11 +30,16 @@ struct arch {
 #define VIT(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, activation) \
     {                                                                                         \
         name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, 77, 49408, \
-            activation                                                                        \
+            activation, false, 0                                                              \
     }
-#define RESNET(name, dim, size, width, text, ...)                                      \
-    {                                                                                  \
-        name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, 12, 77, 49408, QUICK \
+#define RESNET(name, dim, size, width, text, ...)                                                \
+    {                                                                                            \
+        name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, 12, 77, 49408, QUICK, false, 0 \
+    }
+#define CONVNEXT(name, dim, size, width, inner, text, text_layers, ...)                         \
+    {                                                                                           \
+        name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, text_layers, 77, 49408, GELU, \
+            true, inner                                                                         \
     }
 static const struct arch archs[] = {
     /* These sizes are OpenAI's. */
@@ -47,13 +57,35 @@ static const struct arch archs[] = {
     RESNET("RN50x4", 640, 288, 80, 640, 4, 6, 10, 6),
     RESNET("RN50x16", 768, 384, 96, 768, 6, 8, 18, 8),
     RESNET("RN50x64", 1024, 448, 128, 1024, 3, 15, 36, 10),
+    /* These ConvNeXts are LAION's. */
+    CONVNEXT("convnext_base", 512, 224, 128, 0, 512, 12, 3, 3, 27, 3),
+    CONVNEXT("convnext_base_w", 640, 256, 128, 0, 640, 12, 3, 3, 27, 3),
+    CONVNEXT("convnext_large_d", 768, 256, 192, 1536, 768, 16, 3, 3, 27, 3),
+    CONVNEXT("convnext_xxlarge", 1024, 256, 384, 0, 1024, 24, 3, 4, 30, 3),
     /* The last row is the architecture of models/emoji-clip. */
-    {"emoji-clip", 128, 64, 8, {0}, 192, 6, 3, 768, 192, 4, 32, 2240, QUICK},
+    {"emoji-clip", 128, 64, 8, {0}, 192, 6, 3, 768, 192, 4, 32, 2240, QUICK, false, 0},
 };
 
 const char *arch_name(size_t index)
 {
     return index < ARRAY_COUNT(archs) ? archs[index].name : NULL;
+}
+
+/* A ConvNeXt has twice as many channels in each stage as in the one before. */
+static void fill_convnext(const struct arch *arch, struct config *config)
+{
+    for (size_t i = 0; i < CONFIG_STAGES; i++)
+        config->stage_widths[i] = arch->width << i;
+    config->image.inner = arch->inner;
+    config->image.epsilon = convnext_epsilon(config->stage_widths[0]);
+    convnext_derive_sizes(config);
+}
+
+static enum tower_kind image_kind(const struct arch *arch)
+{
+    if (arch->convnext)
+        return KIND_CONVNEXT;
+    return arch->stages[0] ? KIND_RESNET : KIND_VIT;
 }
 
 static void fill_config(const struct arch *arch, struct config *config)
@@ -63,10 +95,10 @@ static void fill_config(const struct arch *arch, struct config *config)
     struct config_tower *image = &config->image, *text = &config->text;
     *config = config_defaults;
     *image = *text = tower;
-    image->kind = arch->stages[0] ? KIND_RESNET : KIND_VIT;
+    image->kind = image_kind(arch);
     text->kind = KIND_TEXT;
-    /* A ModifiedResNet gets OpenCLIP's layout, because Hugging Face's library has none. */
-    config->family = image->kind == KIND_RESNET ? VKCLIP_FAMILY_OPENCLIP : VKCLIP_FAMILY_HF;
+    /* Hugging Face's library has only ViTs. */
+    config->family = image->kind == KIND_VIT ? VKCLIP_FAMILY_HF : VKCLIP_FAMILY_OPENCLIP;
     image->width = arch->width;
     image->layers = arch->layers;
     image->heads = arch->heads;
@@ -75,6 +107,8 @@ static void fill_config(const struct arch *arch, struct config *config)
     memcpy(config->stages, arch->stages, sizeof(config->stages));
     if (image->kind == KIND_RESNET)
         resnet_derive_sizes(config, 64);
+    if (image->kind == KIND_CONVNEXT)
+        fill_convnext(arch, config);
     text->width = arch->text_width;
     text->layers = arch->text_layers;
     text->heads = arch->text_width / 64;
@@ -92,7 +126,7 @@ static void fill_config(const struct arch *arch, struct config *config)
 
 int arch_find(const char *name, struct config *config)
 {
-    char known[256] = "";
+    char known[512] = "";
     for (size_t i = 0; i < ARRAY_COUNT(archs); i++) {
         if (!strcmp(archs[i].name, name)) {
             fill_config(&archs[i], config);

@@ -20,7 +20,8 @@ enum tower { TOWER_IMAGE, TOWER_TEXT, TOWER_COUNT };
     X(RESNET, resnet)  \
     X(TEXT, text)      \
     X(T5, t5)          \
-    X(BERT, bert)
+    X(BERT, bert)      \
+    X(CONVNEXT, convnext)
 
 /* KIND_NONE, which is 0, says that the model has no such tower. */
 enum tower_kind {
@@ -52,13 +53,13 @@ struct config_tower {
     uint32_t head_width; /* width / heads elsewhere */
     bool gated;          /* The MLP multiplies its activations by other products of its input. */
     bool own_positions;  /* Each block has relative positions of its own, not the first one's. */
+    uint32_t inner;      /* The projection is two matrices with GELU between; 0: it is one. */
     /* Only BERT and XLM-R have these. */
     uint32_t positions;   /* rows of the table of positions */
     bool counted;         /* Only tokens that are no padding have a place, and the first one is that
                            * after the id of padding, as in XLM-R. Otherwise it is 0. */
     uint32_t token_types; /* rows of the table of types, of which texts have the first */
     bool pooler;          /* tanh of a matrix and a bias, of the first token */
-    uint32_t inner;       /* The projection is two matrices with GELU between; 0: it is one. */
     uint32_t transformation; /* AltCLIP's norm and matrix for all tokens; 0: there are none. */
 };
 
@@ -69,10 +70,11 @@ struct config_tower {
 struct config {
     enum vkclip_family family;
     struct config_tower image, text;
-    /* A ModifiedResNet has no patches; its patch_size is the number of pixels per side that become
-     * one position. */
+    /* A ModifiedResNet and a ConvNeXt have no patches; their patch_size is the number of pixels per
+     * side that become one position. */
     uint32_t image_size, patch_size;
-    uint32_t stages[CONFIG_STAGES]; /* number of bottlenecks in each stage of a ModifiedResNet */
+    uint32_t stages[CONFIG_STAGES];       /* bottlenecks or blocks in each of their stages */
+    uint32_t stage_widths[CONFIG_STAGES]; /* channels in each stage of a ConvNeXt */
     uint32_t context, vocabulary;
     uint32_t image_embed_dim,
         text_embed_dim;   /* equal to the tower's width if there is no projection */

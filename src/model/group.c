@@ -64,6 +64,13 @@ static double initial_deviation(const struct tensor_group *group, enum initial i
     }
 }
 
+static double initial_mean(enum initial initial)
+{
+    if (initial == INITIAL_MILLIONTH)
+        return 1e-6;
+    return initial == INITIAL_ONE ? 1 : 0;
+}
+
 void group_tensor(const struct tensor_group *group, size_t row, struct model_tensor *tensor)
 {
     const struct tensor_row *source = &group->rows[row];
@@ -72,7 +79,7 @@ void group_tensor(const struct tensor_group *group, size_t row, struct model_ten
     for (unsigned i = 0; i < tensor->rank; i++)
         tensor->shape[i] = group_size(group, source->shape[i]);
     tensor->flags = group->flags | source->flags;
-    tensor->mean = source->initial == INITIAL_ONE ? 1 : 0;
+    tensor->mean = initial_mean(source->initial);
     tensor->deviation = initial_deviation(group, source->initial, tensor);
 }
 
@@ -86,6 +93,11 @@ static unsigned device_shape(const struct tensor_row *row, const struct model_te
         shape[2] = row->shape[1] == 'c' ? 4 : shape[1];
         shape[1] = 9;
         return 3;
+    }
+    if (row->layout == LAYOUT_TAPS) {
+        shape[1] = shape[0];
+        shape[0] = (uint32_t)fan_in(tensor);
+        return 2;
     }
     if (row->layout == LAYOUT_PANELS) {
         shape[1] = (uint32_t)fan_in(tensor);

@@ -64,7 +64,7 @@ struct tower_row {
      * model's. */
     const char *closed;
     const char *unused;         /* A tensor with this prefix may be there without need. */
-    const char *position_table; /* resized for pictures of another size; NULL for texts */
+    const char *position_table; /* resized for pictures of another size; NULL: there is none */
     bool batch_norm;            /* Training can freeze the running statistics. */
     bool blocks;                /* The tower has layers of tokens, which features can be. */
     uint32_t class_tokens;      /* tokens at the begin that stand for no part of the input */

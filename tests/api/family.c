@@ -17,6 +17,8 @@ static const char *const cases[] = {
     "mclip",
     "altclip-hf",
     "chineseclip-hf",
+    "convnext-openclip",
+    "convnext-d-openclip",
 };
 
 static void check_cases(const struct vkclip_model_params *params, struct bounds bounds)

@@ -37,16 +37,18 @@ static void configurations_are_read_back(void **state)
     for (size_t i = 0; (name = arch_name(i)); i++) {
         struct config expected, found = {0};
         assert_int_equal(arch_find(name, &expected), 0);
-        const bool resnet = expected.image.kind == KIND_RESNET;
+        const bool in_openclip = expected.family == VKCLIP_FAMILY_OPENCLIP;
         struct beside beside = {.folder = string_format("%s", folder)};
         assert_int_equal(
-            beside_write(&beside, &expected, resnet ? NAMES_OPENAI : NAMES_HUGGING_FACE), 0);
-        assert_int_equal(initial_read_config(resnet ? openclip : hf, &found), 0);
+            beside_write(&beside, &expected, in_openclip ? NAMES_OPENAI : NAMES_HUGGING_FACE), 0);
+        assert_int_equal(initial_read_config(in_openclip ? openclip : hf, &found), 0);
         beside_close(&beside, VKCLIP_EINVALID); /* An error removes the files again. */
         assert_same_tower(&found.image, &expected.image);
         assert_same_tower(&found.text, &expected.text);
         assert_int_equal(found.family, expected.family);
         assert_memory_equal(found.stages, expected.stages, sizeof(found.stages));
+        assert_memory_equal(found.stage_widths, expected.stage_widths, sizeof(found.stage_widths));
+        assert_int_equal(found.image.inner, expected.image.inner);
         assert_memory_equal(found.image_std, expected.image_std, sizeof(found.image_std));
         assert_memory_equal(found.image_mean, expected.image_mean, sizeof(found.image_mean));
         assert_int_equal(found.image_size, expected.image_size);

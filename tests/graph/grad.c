@@ -10,6 +10,7 @@
 
 #include "graph/grad.h"
 #include "graph/objective.h"
+#include "model/convnext.h"
 #include "model/resnet.h"
 #include "model/tower.h"
 #include "runtime/reference.h"
@@ -71,8 +72,22 @@ static void free_values(struct values *v)
 
 /* ---- The towers ------------------------------------------------------------------------------ */
 
-static struct config tiny_config(bool resnet, enum vkclip_activation activation)
+/* Makes the image tower a ConvNeXt of one block per stage, whose projection has two matrices. */
+static void make_convnext(struct config *config)
 {
+    const uint32_t widths[CONFIG_STAGES] = {4, 5, 8, 6};
+    config->image = (struct config_tower){.kind = KIND_CONVNEXT, .inner = 5, .epsilon = 1e-6f};
+    for (int i = 0; i < CONFIG_STAGES; i++) {
+        config->stages[i] = 1;
+        config->stage_widths[i] = widths[i];
+    }
+    config->image_size = 64;
+    convnext_derive_sizes(config);
+}
+
+static struct config tiny_config(enum tower_kind kind, enum vkclip_activation activation)
+{
+    const bool resnet = kind == KIND_RESNET;
     struct config config = {.image_size = resnet ? 32 : 4,
                             .patch_size = 2,
                             .image_embed_dim = 3,
@@ -94,6 +109,8 @@ static struct config tiny_config(bool resnet, enum vkclip_activation activation)
         config.stages[i] = 1;
     if (resnet)
         resnet_derive_sizes(&config, 64);
+    if (kind == KIND_CONVNEXT)
+        make_convnext(&config);
     return config;
 }
 
@@ -186,12 +203,12 @@ static size_t check_weights(const struct values *v, const struct built *built)
     return compared;
 }
 
-static void check_towers(bool resnet, enum vkclip_activation activation, bool recompute,
+static void check_towers(enum tower_kind kind, enum vkclip_activation activation, bool recompute,
                          bool frozen)
 {
     const uint32_t batch = 3;
     struct graph graph;
-    struct config config = tiny_config(resnet, activation);
+    struct config config = tiny_config(kind, activation);
     struct values v = {.graph = &graph};
     graph_init(&graph, TYPE_F32);
     graph.training = true;
@@ -209,13 +226,13 @@ static void check_towers(bool resnet, enum vkclip_activation activation, bool re
 static void vit_quick_gelu(void **state)
 {
     (void)state;
-    check_towers(false, VKCLIP_ACTIVATION_QUICK_GELU, false, false);
+    check_towers(KIND_VIT, VKCLIP_ACTIVATION_QUICK_GELU, false, false);
 }
 
 static void vit_gelu(void **state)
 {
     (void)state;
-    check_towers(false, VKCLIP_ACTIVATION_GELU, true, false);
+    check_towers(KIND_VIT, VKCLIP_ACTIVATION_GELU, true, false);
 }
 
 static void vit_gelu_by_tanh(void **state)
@@ -228,7 +245,14 @@ static void modified_resnet(void **state)
 {
     (void)state;
     for (int way = 0; way < 4; way++)
-        check_towers(true, VKCLIP_ACTIVATION_QUICK_GELU, way & 1, way & 2);
+        check_towers(KIND_RESNET, VKCLIP_ACTIVATION_QUICK_GELU, way & 1, way & 2);
+}
+
+static void convnext(void **state)
+{
+    (void)state;
+    for (int recompute = 0; recompute < 2; recompute++)
+        check_towers(KIND_CONVNEXT, VKCLIP_ACTIVATION_QUICK_GELU, recompute, false);
 }
 
 static int add_matmul(struct graph *graph, const char *name, int x, uint32_t n, uint32_t k)
@@ -348,7 +372,7 @@ static void locked_weights(void **state)
 {
     (void)state;
     struct graph graph;
-    struct config config = tiny_config(false, VKCLIP_ACTIVATION_GELU);
+    struct config config = tiny_config(KIND_VIT, VKCLIP_ACTIVATION_GELU);
     graph_init(&graph, TYPE_F32);
     graph.training = true;
     struct tower_tensors image;
@@ -388,7 +412,7 @@ int main(void)
         cmocka_unit_test(vit_gelu_by_tanh), cmocka_unit_test(modified_resnet),
         cmocka_unit_test(fused_slopes),     cmocka_unit_test(learned_queries),
         cmocka_unit_test(locked_weights),   cmocka_unit_test(sorts_ids),
-        cmocka_unit_test(means_and_tanh),
+        cmocka_unit_test(means_and_tanh),   cmocka_unit_test(convnext),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,10 +37,22 @@ static void sizes_are_published(void **state)
         const char *name;
         double millions; /* parameters in millions, from OpenCLIP's table of models */
     } published[] = {
-        {"ViT-B-32", 151.28},     {"ViT-B-16", 149.62}, {"ViT-L-14", 427.62},
-        {"ViT-L-14-336", 427.94}, {"ViT-H-14", 986.11}, {"ViT-g-14", 1366.68},
-        {"ViT-bigG-14", 2539.57}, {"RN50", 102.01},     {"RN101", 119.69},
-        {"RN50x4", 178.3},        {"RN50x16", 290.98},  {"RN50x64", 623.26},
+        {"ViT-B-32", 151.28},
+        {"ViT-B-16", 149.62},
+        {"ViT-L-14", 427.62},
+        {"ViT-L-14-336", 427.94},
+        {"ViT-H-14", 986.11},
+        {"ViT-g-14", 1366.68},
+        {"ViT-bigG-14", 2539.57},
+        {"RN50", 102.01},
+        {"RN101", 119.69},
+        {"RN50x4", 178.3},
+        {"RN50x16", 290.98},
+        {"RN50x64", 623.26},
+        {"convnext_base", 151.52},
+        {"convnext_base_w", 179.39},
+        {"convnext_large_d", 351.77},
+        {"convnext_xxlarge", 1200.58},
     };
     struct config config;
     for (size_t i = 0; i < ARRAY_COUNT(published); i++) {

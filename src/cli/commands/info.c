@@ -94,6 +94,10 @@ static bool print_json(const struct vkclip_model_info *info, const char *path)
         good &= set_item(json, "stages",
                          json_pack("[iiii]", (int)info->stages[0], (int)info->stages[1],
                                    (int)info->stages[2], (int)info->stages[3]));
+    if (info->stage_widths[0])
+        good &= set_item(json, "stage_widths",
+                         json_pack("[iiii]", (int)info->stage_widths[0], (int)info->stage_widths[1],
+                                   (int)info->stage_widths[2], (int)info->stage_widths[3]));
     good &= set_number(json, "image_size", info->image_size);
     good &= set_number(json, "patch_size", info->patch_size);
     good &= set_number(json, "context", info->context);
@@ -133,7 +137,14 @@ static void print_tower(const char *name, const struct vkclip_tower_info *tower)
 
 static void print_image_tower(const struct vkclip_model_info *info)
 {
-    const uint32_t *stages = info->stages, size = info->image_size;
+    const uint32_t *stages = info->stages, *widths = info->stage_widths, size = info->image_size;
+    if (widths[0]) {
+        printf("%-12s ConvNeXt of widths %u, %u, %u and %u, %u+%u+%u+%u blocks\n", "image tower",
+               widths[0], widths[1], widths[2], widths[3], stages[0], stages[1], stages[2],
+               stages[3]);
+        printf("%-12s %ux%u pixels\n", "", size, size);
+        return;
+    }
     if (stages[0]) {
         printf("%-12s ModifiedResNet of width %u, %u+%u+%u+%u bottlenecks, %u heads over %u "
                "positions\n",
