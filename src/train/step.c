@@ -5,6 +5,7 @@
 #include "train/step.h"
 #include "base/error.h"
 #include "base/workers.h"
+#include "checkpoint/lookup.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct train {
     struct gpu *gpu;
     struct tuner *tuner;
     struct config config;
+    const struct weights *weights; /* in which a locked tower's tokens are looked up */
     struct train_params params;
     struct parameters *parameters;
     struct arena arena; /* of all plans */
@@ -66,6 +68,10 @@ static int check_params(const struct config *config, const struct train_params *
                           "training needs both towers in one space: pictures have %u dimensions, "
                           "texts %u",
                           config->image_embed_dim, config->text_embed_dim);
+    if (config->text.kind == KIND_BERT && !params->lock_text)
+        return error_fail(
+            VKCLIP_EUNSUPPORTED,
+            "a text tower that is BERT or XLM-R is not trained: lock it (`lock_text`)");
     if (params->freeze_bn_stats && !tower_find(config, TOWER_IMAGE)->batch_norm)
         return error_fail(VKCLIP_EINVALID, "`freeze_bn_stats`: this image tower has no batch norm");
     if (params->batch < 1 || micro > params->batch || params->batch % micro)
@@ -261,6 +267,7 @@ static int open_device(const struct train_device *device, const struct config *c
     train->gpu = gpu;
     train->tuner = device->tuner;
     train->config = *config;
+    train->weights = weights;
     train->params = *params;
     train->arena = (struct arena){.gpu = gpu, .memory = GPU_ANY};
     train->loss_scale = 1;
@@ -374,8 +381,38 @@ static void write_pictures(struct train *train, struct step_plan *plan, const fl
                items * 3 * size * size);
 }
 
-static void write_texts(struct train *train, struct step_plan *plan, const int32_t *ids,
-                        uint32_t items)
+/* Writes the vectors of tokens, which the host looks up. */
+static int write_vectors(const struct train *train, const struct step_plan *plan,
+                         const int32_t *ids, uint32_t items)
+{
+    const struct config *config = &train->config;
+    const size_t width = config->text.width, context = config->context;
+    float *vectors = malloc(2 * width * sizeof(*vectors));
+    int error = vectors ? weights_check(train->weights)
+                        : error_fail(VKCLIP_EMEMORY, "out of memory for a text");
+    for (size_t i = 0; i < items * context && !error; i++) {
+        error = lookup_vector(train->weights, config, ids + i / context * context,
+                              (uint32_t)(i % context), vectors);
+        if (!error)
+            plan_write(plan->plan, plan->tensors.towers[TOWER_TEXT].input, i * width, vectors,
+                       width);
+    }
+    free(vectors);
+    return error;
+}
+
+/* Writes which tokens are no padding. */
+static void write_mask(const struct train *train, const struct step_plan *plan, const int32_t *ids,
+                       uint32_t tokens)
+{
+    for (uint32_t i = 0; i < tokens; i++) {
+        const int32_t seen = ids[i] != train->config.pad_token_id;
+        plan_write_ids(plan->plan, plan->tensors.towers[TOWER_TEXT].mask, i, &seen, 1);
+    }
+}
+
+static int write_texts(struct train *train, struct step_plan *plan, const int32_t *ids,
+                       uint32_t items)
 {
     const struct config *config = &train->config;
     const struct tower_tensors *text = &plan->tensors.towers[TOWER_TEXT];
@@ -383,15 +420,23 @@ static void write_texts(struct train *train, struct step_plan *plan, const int32
     const uint32_t tokens = items * config->context;
     for (uint32_t i = 0; i < items; i++)
         train->ends[i] = tower_text_end(config, ids + (size_t)i * config->context);
-    plan_write_ids(plan->plan, text->input, 0, ids, tokens);
-    plan_write_ids(plan->plan, text->rows, 0, train->ends, items);
+    int error = VKCLIP_OK;
+    if (train->params.lock_text && tower_looks_up(config))
+        error = write_vectors(train, plan, ids, items);
+    else
+        plan_write_ids(plan->plan, text->input, 0, ids, tokens);
+    if (text->mask >= 0)
+        write_mask(train, plan, ids, tokens);
+    if (text->rows >= 0)
+        plan_write_ids(plan->plan, text->rows, 0, train->ends, items);
     if (sorted.order < 0)
-        return;
+        return error;
     /* Tokens after a text's end have no gradient, unless others attend to them. */
     grad_sort_ids(ids, config->text.bidirectional ? NULL : train->ends, items, config->context,
                   train->order, train->runs);
     plan_write_ids(plan->plan, sorted.order, 0, train->order, tokens);
     plan_write_ids(plan->plan, sorted.runs, 0, train->runs, 2 * tokens + 2);
+    return error;
 }
 
 void train_scale_loss(struct train *train, float scale)
@@ -433,16 +478,16 @@ static void read_step(const struct step_plan *plan, struct train_result *result)
 
 /* ---- A step ---------------------------------------------------------------------------------- */
 
-static void write_micro_batch(struct train *train, struct step_plan *plan, enum tower tower,
-                              uint32_t first, const float *pixels, const int32_t *ids)
+static int write_micro_batch(struct train *train, struct step_plan *plan, enum tower tower,
+                             uint32_t first, const float *pixels, const int32_t *ids)
 {
     const struct config *config = &train->config;
     const uint32_t items = pass_micro_batch(&train->params);
     const size_t picture = (size_t)3 * config->image_size * config->image_size;
-    if (tower == TOWER_IMAGE)
-        write_pictures(train, plan, pixels + first * picture, items);
-    else
-        write_texts(train, plan, ids + (size_t)first * config->context, items);
+    if (tower == TOWER_TEXT)
+        return write_texts(train, plan, ids + (size_t)first * config->context, items);
+    write_pictures(train, plan, pixels + first * picture, items);
+    return VKCLIP_OK;
 }
 
 /* Computes a tower's features of this device's micro-batches. */
@@ -454,8 +499,9 @@ static int run_features(struct train *train, enum tower tower, const float *pixe
     const uint32_t end = train->first + train->items;
     int error = VKCLIP_OK;
     for (uint32_t first = train->first; first < end && !error; first += micro) {
-        write_micro_batch(train, plan, tower, first, pixels, ids);
-        error = plan_run(plan->plan);
+        error = write_micro_batch(train, plan, tower, first, pixels, ids);
+        if (!error)
+            error = plan_run(plan->plan);
         if (!error)
             plan_read(plan->plan, plan->tensors.features[tower], 0,
                       train->host_features[tower] + (size_t)first * d, (size_t)micro * d);
@@ -473,10 +519,11 @@ static int run_gradients(struct train *train, enum tower tower, const float *pix
     const uint32_t end = train->first + train->items;
     int error = VKCLIP_OK;
     for (uint32_t first = train->first; first < end && plan->plan && !error; first += micro) {
-        write_micro_batch(train, plan, tower, first, pixels, ids);
+        error = write_micro_batch(train, plan, tower, first, pixels, ids);
         plan_write(plan->plan, plan->tensors.gradients[tower], 0,
                    train->host_gradients[tower] + (size_t)first * d, (size_t)micro * d);
-        error = plan_run(plan->plan);
+        if (!error)
+            error = plan_run(plan->plan);
     }
     return error;
 }
@@ -542,9 +589,10 @@ static int run_whole(struct train *train, struct step_plan *plan, const float *p
                      const int32_t *ids, struct train_result *result)
 {
     write_pictures(train, plan, pixels, train->params.batch);
-    write_texts(train, plan, ids, train->params.batch);
+    int error = write_texts(train, plan, ids, train->params.batch);
     write_loss_scale(train, plan);
-    int error = plan_run(plan->plan);
+    if (!error)
+        error = plan_run(plan->plan);
     if (!error)
         read_loss(plan, result);
     return error;

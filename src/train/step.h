@@ -37,8 +37,8 @@ struct train_device {
     struct tuner *tuner; /* NULL: kernels are chosen in the fixed order */
 };
 
-/* Uploads the weights; moments are zero. `config` is copied. `gpu` and `tuner`, which may be NULL,
- * must outlive the run. */
+/* Uploads the weights; moments are zero. `config` is copied. `gpu`, `weights` and `tuner`, which
+ * may be NULL, must outlive the run. */
 int train_open(struct gpu *gpu, struct tuner *tuner, const struct config *config,
                const struct weights *weights, const struct train_params *params,
                struct train **train);

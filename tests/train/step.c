@@ -5,7 +5,9 @@
  * batch norm's running statistics, and the clamp of logit_scale. Micro-batches, recomputed blocks,
  * locked towers and mixed precision are compared with fp32 steps on the whole batch.
  */
+#define _GNU_SOURCE
 #include "support/open_gpu.h"
+#include "support/scratch.h"
 #include "support/testing.h"
 
 #include <jansson.h>
@@ -580,6 +582,72 @@ static void clips_gradients(void **state)
     close_run(&parts);
 }
 
+/* Returns the loss of N pairs of which the logits are given, where picture I is number I % `kinds`.
+ */
+static double pair_loss(const struct tensor_view *logits, uint32_t kinds, uint32_t n)
+{
+    const uint64_t width = logits->shape[1];
+    double loss = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        double texts = 0, pictures = 0;
+        for (uint32_t j = 0; j < n; j++) {
+            texts += exp(tensor_view_value(logits, i % kinds * width + j));
+            pictures += exp(tensor_view_value(logits, j % kinds * width + i));
+        }
+        loss += (log(texts) + log(pictures)) / 2 - tensor_view_value(logits, i % kinds * width + i);
+    }
+    return loss / n;
+}
+
+/* A locked XLM-R, whose tokens the host looks up, and whose padding is masked. */
+static void locked_xlm_roberta(void **state)
+{
+    (void)state;
+    enum { PAIRS = 4, KINDS = 2 };
+    char *path = golden_path("family/xlmr-openclip");
+    char *case_path = golden_path("family/xlmr-openclip/case.safetensors");
+    struct run run = {0};
+    if (!path || !case_path) {
+        printf("skipped: reference data family/xlmr-openclip is not here\n");
+        return;
+    }
+    const struct vkclip_model_params model_params = {0};
+    assert_int_equal(checkpoint_open(path, &model_params, &run.config, &run.weights), 0);
+    assert_int_equal(safetensors_open(case_path, &run.data), 0);
+    const struct tensor_view *images = safetensors_find(run.data, "pixel_values");
+    const struct tensor_view *ids = safetensors_find(run.data, "input_ids");
+    const struct tensor_view *logits = safetensors_find(run.data, "logits_per_image");
+    const size_t context = run.config.context, length = ids->shape[1];
+    const size_t picture = 3 * (size_t)run.config.image_size * run.config.image_size;
+    run.pixels = malloc(PAIRS * picture * sizeof(float));
+    run.ids = malloc(PAIRS * context * sizeof(int32_t));
+    for (size_t i = 0; i < PAIRS * picture; i++)
+        run.pixels[i] = (float)tensor_view_value(images, i % (KINDS * picture));
+    for (size_t i = 0; i < PAIRS * context; i++)
+        run.ids[i] = i % context < length
+                         ? ((const int32_t *)ids->data)[i / context * length + i % context]
+                         : run.config.pad_token_id;
+    struct train_params params = {.batch = PAIRS};
+    assert_failed(train_open(gpu, NULL, &run.config, run.weights, &params, &run.train),
+                  VKCLIP_EUNSUPPORTED, "BERT or XLM-R is not trained: lock it");
+    params.lock_text = true;
+    for (uint32_t micro = 2; micro <= PAIRS; micro += 2) {
+        struct train_result result;
+        params.micro_batch = micro;
+        assert_int_equal(train_open(gpu, NULL, &run.config, run.weights, &params, &run.train), 0);
+        run.parameters = train_parameters(run.train);
+        assert_int_equal(train_gradients(run.train, run.pixels, run.ids, &result), 0);
+        assert_true(fabs((double)result.loss - pair_loss(logits, KINDS, PAIRS)) < 1e-4);
+        assert_false(
+            parameters_get(run.parameters, find_parameter(&run, "bert.proj.0.weight"))->trained);
+        assert_true(parameters_get(run.parameters, find_parameter(&run, "visual.proj"))->trained);
+        train_close(&run.train);
+    }
+    close_run(&run);
+    free(path);
+    free(case_path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,6 +656,7 @@ int main(void)
         cmocka_unit_test(recomputed),         cmocka_unit_test(locked_towers),
         cmocka_unit_test(frozen_norms),       cmocka_unit_test(clips_gradients),
         cmocka_unit_test(mixed_gradients),    cmocka_unit_test(mixed_steps),
+        cmocka_unit_test(locked_xlm_roberta),
     };
     return cmocka_run_group_tests(tests, open_any_gpu, close_gpu);
 }
