@@ -147,15 +147,19 @@ void bert_read_openclip(const struct section *text, struct config *config)
     config->context = section_size(text, "context_length", 77);
     if (config->context > longest_text(config)) /* OpenCLIP fails at longer texts only. */
         config->context = longest_text(config);
+    config->custom_text = true;
     read_pooler(text, config);
     read_projection(text, config);
 }
 
-/* Tells whether the sizes of a tower are those of a named encoder. */
+/* Tells whether a tower is as the name of an encoder says. */
 static bool is_encoder(const struct encoder *encoder, const struct config *config)
 {
     const struct config_tower *text = &config->text;
-    return encoder->counted == text->counted && encoder->width == text->width &&
+    struct config named = {0};
+    fill_encoder(encoder, &named);
+    return named.text.epsilon == text->epsilon && named.pad_token_id == config->pad_token_id &&
+           encoder->counted == text->counted && encoder->width == text->width &&
            encoder->layers == text->layers && encoder->heads == text->heads &&
            encoder->mlp == text->mlp && encoder->positions == text->positions &&
            encoder->vocabulary == config->vocabulary && encoder->types == text->token_types;
@@ -196,11 +200,17 @@ static const char *name_pooler(const struct config_tower *text)
 json_t *bert_pack_openclip(const struct config *config, json_t *epsilon)
 {
     const struct config_tower *text = &config->text;
-    const char *name = choose_encoder(config)->name;
-    return json_pack("{ss ss ss ss si so}", "hf_model_name", name, "hf_tokenizer_name", name,
+    const struct encoder *encoder = choose_encoder(config);
+    const char *name = encoder->name;
+    json_t *sizes = pack_sizes(config, epsilon);
+    if (is_encoder(encoder, config)) {
+        json_decref(sizes);
+        sizes = NULL;
+    }
+    return json_pack("{ss ss ss ss si so*}", "hf_model_name", name, "hf_tokenizer_name", name,
                      "hf_pooler_type", name_pooler(text), "hf_proj_type",
                      text->inner ? "mlp" : "linear", "context_length", (int)config->context,
-                     "hf_model_config", pack_sizes(config, epsilon));
+                     "hf_model_config", sizes);
 }
 
 /* ---- Hugging Face ---------------------------------------------------------------------------- */

@@ -22,7 +22,8 @@ struct arch {
     uint32_t text_width, text_layers, context, vocabulary;
     enum vkclip_activation activation;
     bool convnext;
-    uint32_t inner; /* see struct config_tower */
+    uint32_t inner;    /* see struct config_tower */
+    bool multilingual; /* The text tower is an XLM-R, with the mean of its tokens. */
 };
 
 #define QUICK VKCLIP_ACTIVATION_QUICK_GELU
@@ -30,16 +31,22 @@ struct arch {
 #define VIT(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, activation) \
     {                                                                                         \
         name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, 77, 49408, \
-            activation, false, 0                                                              \
+            activation, false, 0, false                                                       \
     }
-#define RESNET(name, dim, size, width, text, ...)                                                \
-    {                                                                                            \
-        name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, 12, 77, 49408, QUICK, false, 0 \
+#define MULTILINGUAL(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, words) \
+    {                                                                                             \
+        name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, 77, words,     \
+            GELU, false, 0, true                                                                  \
+    }
+#define RESNET(name, dim, size, width, text, ...)                                                 \
+    {                                                                                             \
+        name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, 12, 77, 49408, QUICK, false, 0, \
+            false                                                                                 \
     }
 #define CONVNEXT(name, dim, size, width, inner, text, text_layers, ...)                         \
     {                                                                                           \
         name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, text_layers, 77, 49408, GELU, \
-            true, inner                                                                         \
+            true, inner, false                                                                  \
     }
 static const struct arch archs[] = {
     /* These sizes are OpenAI's. */
@@ -51,6 +58,7 @@ static const struct arch archs[] = {
     VIT("ViT-H-14", 1024, 224, 14, 1280, 32, 16, 5120, 1024, 24, GELU),
     VIT("ViT-g-14", 1024, 224, 14, 1408, 40, 16, 6144, 1024, 24, GELU),
     VIT("ViT-bigG-14", 1280, 224, 14, 1664, 48, 16, 8192, 1280, 32, GELU),
+    MULTILINGUAL("xlm-roberta-base-ViT-B-32", 512, 224, 32, 768, 12, 12, 3072, 768, 12, 250002),
     /* These ModifiedResNets are OpenAI's. */
     RESNET("RN50", 1024, 224, 64, 512, 3, 4, 6, 3),
     RESNET("RN101", 512, 224, 64, 512, 3, 4, 23, 3),
@@ -63,7 +71,7 @@ static const struct arch archs[] = {
     CONVNEXT("convnext_large_d", 768, 256, 192, 1536, 768, 16, 3, 3, 27, 3),
     CONVNEXT("convnext_xxlarge", 1024, 256, 384, 0, 1024, 24, 3, 4, 30, 3),
     /* The last row is the architecture of models/emoji-clip. */
-    {"emoji-clip", 128, 64, 8, {0}, 192, 6, 3, 768, 192, 4, 32, 2240, QUICK, false, 0},
+    {"emoji-clip", 128, 64, 8, {0}, 192, 6, 3, 768, 192, 4, 32, 2240, QUICK, false, 0, false},
 };
 
 const char *arch_name(size_t index)
@@ -86,6 +94,22 @@ static enum tower_kind image_kind(const struct arch *arch)
     if (arch->convnext)
         return KIND_CONVNEXT;
     return arch->stages[0] ? KIND_RESNET : KIND_VIT;
+}
+
+/* Makes the text tower an XLM-R, which OpenCLIP takes from transformers. */
+static void set_multilingual(struct config *config)
+{
+    struct config_tower *text = &config->text;
+    text->kind = KIND_BERT;
+    text->counted = true;
+    text->positions = 514;
+    text->token_types = 1;
+    text->pooling = POOL_MEAN;
+    text->inner = (text->width + config->text_embed_dim) / 2;
+    config->pad_token_id = 1;
+    config->family = VKCLIP_FAMILY_OPENCLIP;
+    config->custom_text = true;
+    config->rgb_first = false;
 }
 
 static void fill_config(const struct arch *arch, struct config *config)
@@ -122,6 +146,8 @@ static void fill_config(const struct arch *arch, struct config *config)
         config->rgb_first = true;
         config->pad_token_id = (int32_t)arch->vocabulary - 1; /* the end of text */
     }
+    if (arch->multilingual)
+        set_multilingual(config);
 }
 
 int arch_find(const char *name, struct config *config)

@@ -14,6 +14,7 @@
 
 #include "checkpoint/beside.h"
 #include "checkpoint/initial.h"
+#include "checkpoint/write_config.h"
 #include "model/arch.h"
 
 static void assert_near(double found, double expected, double tolerance)
@@ -37,11 +38,11 @@ static void configurations_are_read_back(void **state)
     for (size_t i = 0; (name = arch_name(i)); i++) {
         struct config expected, found = {0};
         assert_int_equal(arch_find(name, &expected), 0);
-        const bool in_openclip = expected.family == VKCLIP_FAMILY_OPENCLIP;
+        const enum names_form form = write_config_form(&expected);
         struct beside beside = {.folder = string_format("%s", folder)};
-        assert_int_equal(
-            beside_write(&beside, &expected, in_openclip ? NAMES_OPENAI : NAMES_HUGGING_FACE), 0);
-        assert_int_equal(initial_read_config(in_openclip ? openclip : hf, &found), 0);
+        assert_int_equal(beside_write(&beside, &expected, form), 0);
+        assert_int_equal(initial_read_config(form == NAMES_HUGGING_FACE ? hf : openclip, &found),
+                         0);
         beside_close(&beside, VKCLIP_EINVALID); /* An error removes the files again. */
         assert_same_tower(&found.image, &expected.image);
         assert_same_tower(&found.text, &expected.text);

@@ -44,6 +44,7 @@ static void sizes_are_published(void **state)
         {"ViT-H-14", 986.11},
         {"ViT-g-14", 1366.68},
         {"ViT-bigG-14", 2539.57},
+        {"xlm-roberta-base-ViT-B-32", 366.12},
         {"RN50", 102.01},
         {"RN101", 119.69},
         {"RN50x4", 178.3},

@@ -58,8 +58,13 @@ static void check_weights(const struct list *list, enum tower tower, const struc
 static void graphs_have_the_listed_weights(void **state)
 {
     (void)state;
-    static const char *const names[] = {"emoji-clip", "ViT-H-14",      "RN50",
-                                        "RN50x4",     "convnext_base", "convnext_large_d"};
+    static const char *const names[] = {"emoji-clip",
+                                        "ViT-H-14",
+                                        "RN50",
+                                        "RN50x4",
+                                        "convnext_base",
+                                        "convnext_large_d",
+                                        "xlm-roberta-base-ViT-B-32"};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         struct config config;
         struct list list;
@@ -67,6 +72,8 @@ static void graphs_have_the_listed_weights(void **state)
         assert_int_equal(tensors_list(&config, &list.tensors, &list.count), 0);
         for (enum tower tower = 0; tower < TOWER_COUNT; tower++)
             for (int training = 0; training < 2; training++) {
+                if (training && tower == TOWER_TEXT && config.text.kind == KIND_BERT)
+                    continue; /* It is trained only locked, as at inference. */
                 struct graph graph;
                 struct tower_tensors tensors;
                 graph_init(&graph, TYPE_F32);
@@ -111,7 +118,9 @@ static void sizes_are_read_back_from_shapes(void **state)
         assert_memory_equal(config.stages, found.stages, sizeof(found.stages));
         assert_memory_equal(config.stage_widths, found.stage_widths, sizeof(found.stage_widths));
         assert_int_equal(config.image.inner, found.image.inner);
-        assert_int_equal(config.context, found.context);
+        /* XLM-R's texts have fewer tokens than its table has positions. */
+        if (config.text.kind != KIND_BERT)
+            assert_int_equal(config.context, found.context);
         assert_int_equal(config.vocabulary, found.vocabulary);
         free(list.tensors);
     }

@@ -49,10 +49,10 @@ const struct cli_command cli_init_command = {
         "The same seed gives the same bytes on every machine. The folder gets no vocabulary: name\n"
         "one with --vocab, or put it there.\n"
         "ARCH is ViT-B-32, ViT-B-16, ViT-L-14, ViT-L-14-336 (as OpenAI's, with QuickGELU),\n"
-        "ViT-H-14, ViT-g-14, ViT-bigG-14 (as LAION's), RN50, RN101, RN50x4, RN50x16, RN50x64,\n"
-        "convnext_base, convnext_base_w, convnext_large_d, convnext_xxlarge (as LAION's), the "
-        "small\n"
-        "emoji-clip, or a file: config.json or open_clip_config.json.",
+        "ViT-H-14, ViT-g-14, ViT-bigG-14, xlm-roberta-base-ViT-B-32 (as LAION's), RN50, RN101,\n"
+        "RN50x4, RN50x16, RN50x64, convnext_base, convnext_base_w, convnext_large_d,\n"
+        "convnext_xxlarge (as LAION's), the small emoji-clip, or a file: config.json or\n"
+        "open_clip_config.json.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_init,
