@@ -673,8 +673,8 @@ enum vkclip_tower { VKCLIP_TOWER_IMAGE, VKCLIP_TOWER_TEXT };
  * ConvNeXt's vision.stem, vision.downsampleL, vision.stageL.I [items,C,H,W], vision.pooled,
  * vision.projected and vision.normalized, with stages from 0 on; of a text tower's text.hidden.I,
  * text.final_norm, text.pooled, text.projected and text.normalized. T5 has no embedding of its own:
- * its text.pooled is the last hidden state at the end of the text. Return nonzero to stop; the call
- * then fails with EINVALID. */
+ * its text.pooled is the last hidden state at the end of the text. AltCLIP has text.transformation
+ * before text.pooled. Return nonzero to stop; the call then fails with EINVALID. */
 typedef int vkclip_hidden_fn(void *user, const char *name, const float *data, const size_t *shape,
                              size_t rank, size_t first, size_t items);
 
@@ -744,9 +744,9 @@ struct vkclip_encode_params {
      * vkclip_get_features_shape tells, and nothing is normalised. Texts have all positions of the
      * context. `hidden` must be NULL. */
     const struct vkclip_features *features;
-    /* vkclip_encode_tokens of a T5: [M,length], 0 for tokens to which no other attends; NULL: all
-     * tokens are attended to, the padding too. CLIP ignores it, because no token of its texts
-     * attends to the padding after it. */
+    /* vkclip_encode_tokens of a T5, BERT or XLM-R: [M,length], 0 for tokens to which no other
+     * attends; NULL: all tokens are attended to, the padding too by T5. CLIP ignores it, because no
+     * token of its texts attends to the padding after it. */
     const int32_t *attention_mask;
 };
 
@@ -794,7 +794,7 @@ VKCLIP_API int vkclip_encode_texts(struct vkclip_model *model, const char *const
                                    size_t count, const struct vkclip_encode_params *params,
                                    float *embeds);
 /* Encodes rows of token ids [M,length], start and end of text included. `length` is 1 to T; shorter
- * rows are continued with the pad id, but T5, whose padding counts, takes them as they are. An id
+ * rows are continued with the pad id, but T5, BERT and XLM-R take them as they are. An id
  * outside the vocabulary is the text's error EINVALID. */
 VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *ids, size_t count,
                                     size_t length, const struct vkclip_encode_params *params,

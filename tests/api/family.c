@@ -4,7 +4,11 @@
  * state of the tokens that the reference data has, and the embeddings; in fp32, with weights of 8
  * bits, and in fp16 if the device supports it.
  */
+#define _GNU_SOURCE
 #include "support/compare_towers.h"
+#include "support/scratch.h"
+
+#include <jansson.h>
 
 static const char *const cases[] = {
     "clip-text-noprefix-hf",
@@ -53,12 +57,116 @@ static void fp16_keeps_directions(void **state)
         check_cases(&(struct vkclip_model_params){.precision = VKCLIP_PRECISION_F16}, rounded);
 }
 
+/* Texts that a case has, of which the first ones are not cut in its ids. */
+static const struct {
+    const char *name, *vocabulary; /* NULL: the one that is found */
+    size_t count;
+} worded[] = {
+    {"xlmr-openclip", NULL, 4},      {"mclip", "sentencepiece.bpe.model", 5},
+    {"altclip-hf", NULL, 4},         {"chineseclip-hf", NULL, 4},
+    {"metaclip2-openclip", NULL, 5}, {"metaclip2-hf", "sentencepiece.bpe.model", 5},
+};
+
+/* Words give the same embeddings as ids: they are split, padded and masked as in the reference. */
+static void check_words(const char *name, const char *vocabulary, size_t count)
+{
+    char *folder = string_format("family/%s", name);
+    char *path = golden_path(folder);
+    char *description = string_format("%s/case.json", path ? path : "");
+    char *file = string_format("%s/case.safetensors", path ? path : "");
+    char *vocab = string_format("%s/%s", path ? path : "", vocabulary ? vocabulary : "");
+    const struct vkclip_model_params params = {.vocab = vocabulary ? vocab : NULL};
+    const char *texts[8];
+    struct safetensors *expected = NULL;
+    struct vkclip_model *model = NULL;
+    struct vkclip_model_info info;
+    if (path) {
+        json_t *root = json_load_file(description, 0, NULL);
+        assert_non_null(root);
+        for (size_t i = 0; i < count; i++)
+            texts[i] = json_string_value(json_array_get(json_object_get(root, "texts"), i));
+        assert_int_equal(safetensors_open(file, &expected), VKCLIP_OK);
+        if (vkclip_open_model(device, path, &params, &model))
+            fail_msg("%s: %s", name, vkclip_last_error());
+        assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
+        float *found = malloc(count * info.text_embed_dim * sizeof(*found));
+        if (vkclip_encode_texts(model, texts, count, NULL, found))
+            fail_msg("%s", vkclip_last_error());
+        compare("text.normalized", found, safetensors_find(expected, "text.normalized"), 0, count,
+                fp32);
+        free(found);
+        vkclip_close_model(&model);
+        safetensors_close(&expected);
+        json_decref(root);
+    } else {
+        printf("skipped: reference data %s is not here\n", folder);
+    }
+    free(vocab);
+    free(file);
+    free(description);
+    free(path);
+    free(folder);
+}
+
+static void words_give_the_embeddings_of_their_ids(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(worded); i++)
+        check_words(worded[i].name, worded[i].vocabulary, worded[i].count);
+}
+
+/* Makes a tiny model whose vocabulary has `rows` tokens. The values of a new table do not depend on
+ * the number of its rows. */
+static struct vkclip_model *make_model(const char *folder, unsigned rows,
+                                       struct vkclip_model_info *info)
+{
+    struct vkclip_model *model = NULL;
+    char *arch = scratch_path(folder, "config.json"), *path = string_format("%s/%u", folder, rows);
+    char *text = string_format("{\"model_type\": \"clip_text_model\", \"vocab_size\": %u, "
+                               "\"hidden_size\": 32, \"intermediate_size\": 64, "
+                               "\"num_hidden_layers\": 2, \"num_attention_heads\": 2, "
+                               "\"max_position_embeddings\": 12}",
+                               rows);
+    scratch_text(folder, "config.json", text);
+    if (vkclip_init_model(arch, 1, path) || vkclip_open_model(device, path, NULL, &model))
+        fail_msg("%s", vkclip_last_error());
+    assert_int_equal(vkclip_get_model_info(model, info), VKCLIP_OK);
+    free(arch);
+    free(path);
+    free(text);
+    return model;
+}
+
+/* The host looks up the tokens of a large vocabulary, so that the device does not hold its table:
+ * the embeddings are those of a small one with the same rows. */
+static void large_tables_stay_on_the_host(void **state)
+{
+    (void)state;
+    enum { TEXTS = 3, LENGTH = 12, WIDTH = 32 };
+    int32_t ids[TEXTS][LENGTH] = {{1, 5, 999, 2}, {998, 999, 3, 4}, {7, 6, 5, 4, 3, 2, 1, 999}};
+    float small[TEXTS * WIDTH], large[TEXTS * WIDTH];
+    char *folder = scratch_folder();
+    struct vkclip_model_info small_info, large_info;
+    struct vkclip_model *model = make_model(folder, 1000, &small_info);
+    assert_int_equal(vkclip_encode_tokens(model, ids[0], TEXTS, LENGTH, NULL, small), 0);
+    vkclip_close_model(&model);
+    model = make_model(folder, 140000, &large_info);
+    assert_int_equal(vkclip_encode_tokens(model, ids[0], TEXTS, LENGTH, NULL, large), 0);
+    vkclip_close_model(&model);
+    assert_true(large_info.weights_bytes < small_info.weights_bytes);
+    for (size_t i = 0; i < TEXTS * WIDTH; i++)
+        assert_true(fabsf(large[i] - small[i]) < 1e-6f);
+    scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fp32_matches_the_reference),
         cmocka_unit_test(weights_of_8_bits_keep_directions),
         cmocka_unit_test(fp16_keeps_directions),
+        cmocka_unit_test(words_give_the_embeddings_of_their_ids),
+        cmocka_unit_test(large_tables_stay_on_the_host),
     };
     return cmocka_run_group_tests(tests, open_and_describe, close_device);
 }
