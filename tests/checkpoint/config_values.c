@@ -32,7 +32,9 @@ static void check_edits(const char *golden, const char *name, const struct edit 
 
 static const struct edit hugging_face_edits[] = {
     {"model_type", "\"siglip\"", UNSUPPORTED, "found siglip"},
-    {"model_type", "\"chinese_clip\"", UNSUPPORTED, "found chinese_clip"},
+    {"model_type", "\"chinese_clip\"", UNSUPPORTED,
+     "text_config.hidden_act: \"quick_gelu\" is not supported, expected gelu"},
+    {"model_type", "\"bert\"", UNSUPPORTED, "found bert"},
     {"model_type", "\"blip\"", UNSUPPORTED, "model_type: expected clip, clip_text_model,"},
     {"model_type", NULL, UNSUPPORTED, "found none"},
     {"model_type", "7", FORMAT, "model_type: expected a string, found 7"},
@@ -196,7 +198,12 @@ static const struct edit openclip_edits[] = {
     {"model_cfg.vision_cfg.layers", "4", FORMAT, "visual.transformer.resblocks.3.ln_1.weight"},
     {"model_cfg.vision_cfg.layers", "2", UNSUPPORTED,
      "visual.transformer.resblocks.2.attn.in_proj_bias"},
-    {"model_cfg.text_cfg.hf_model_name", "\"roberta-base\"", UNSUPPORTED, "text_cfg.hf_model_name"},
+    {"model_cfg.text_cfg.hf_model_name", "\"roberta-base\"", FORMAT,
+     "bert.token_embedding.weight: expected shape [50265,768], found none"},
+    {"model_cfg.text_cfg.hf_model_name", "\"google/mt5-base\"", UNSUPPORTED,
+     "hf_model_name: \"google/mt5-base\" is not supported, expected an encoder that vkclip has"},
+    {"model_cfg.text_cfg.hf_model_name", "\"facebook/nllb-200-distilled-600M\"", UNSUPPORTED,
+     "hf_model_name: \"facebook/nllb-200-distilled-600M\" is not"},
     {"model_cfg.text_cfg.pool_type", "\"last\"", 0, NULL},
     {"model_cfg.text_cfg.pool_type", "\"none\"", UNSUPPORTED,
      "expected argmax, eos, first or last"},
@@ -223,6 +230,66 @@ static const struct edit openclip_edits[] = {
     {"preprocess_cfg.size", "[32,32]", 0, NULL},
     {"preprocess_cfg.std", "[1,1]", FORMAT, "preprocess_cfg.std"},
 };
+
+/* A text tower that is an XLM-R, with sizes that its encoder's name does not tell. */
+static const char bert_config[] =
+    "{\"model_cfg\": {\"embed_dim\": 32, \"vision_cfg\": {\"image_size\": 8, \"patch_size\": 4, "
+    "\"width\": 64, \"layers\": 1}, \"text_cfg\": {\"hf_model_name\": \"xlm-roberta-base\", "
+    "\"hf_pooler_type\": \"mean_pooler\", \"hf_model_config\": {\"hidden_size\": 64, "
+    "\"intermediate_size\": 96, \"num_hidden_layers\": 2, \"num_attention_heads\": 2, "
+    "\"max_position_embeddings\": 20, \"vocab_size\": 30}}}, \"preprocess_cfg\": {}}";
+
+#define TEXT "model_cfg.text_cfg."
+static const struct edit bert_edits[] = {
+    {TEXT "context_length", "5", 0, NULL},
+    {TEXT "hf_pooler_type", NULL, 0, NULL},
+    {TEXT "hf_proj_type", "\"mlp\"", 0, NULL},
+    {TEXT "hf_model_config.layer_norm_eps", "1e-6", 0, NULL},
+    {TEXT "hf_tokenizer_name", "\"xlm-roberta-base\"", 0, NULL},
+    {TEXT "hf_pooler_type", "\"max_pooler\"", UNSUPPORTED,
+     "hf_pooler_type: \"max_pooler\" is not supported, expected mean_pooler, cls_pooler or"},
+    {TEXT "hf_pooler_type", "\"cls_pooler\"", FORMAT,
+     "bert.pooler.weight: expected shape [64,64], found none"},
+    {TEXT "hf_proj_type", "\"linear\"", FORMAT,
+     "bert.proj.weight: expected shape [32,64], found none"},
+    {TEXT "hf_proj_type", "\"conv\"", UNSUPPORTED, "hf_proj_type: \"conv\" is not supported"},
+    {TEXT "hf_proj_type", "null", FORMAT, "hf_proj_type: expected mlp or linear, because"},
+    {TEXT "pool_type", "\"last\"", UNSUPPORTED, "text_cfg.pool_type"},
+    {TEXT "hf_model_name", "\"bert-base-uncased\"", 0, NULL},
+    {TEXT "hf_model_config.hidden_act", "\"relu\"", UNSUPPORTED,
+     "hidden_act: \"relu\" is not supported, expected gelu"},
+    {TEXT "hf_model_config.position_embedding_type", "\"relative_key\"", UNSUPPORTED,
+     "position_embedding_type: \"relative_key\" is not supported, expected absolute"},
+    {TEXT "hf_model_config.pad_token_id", "-1", FORMAT,
+     "id of padding: expected 0 to 29, found -1"},
+    {TEXT "hf_model_config.num_attention_heads", "5", FORMAT, "not a multiple of its 5 heads"},
+    {TEXT "hf_model_config.max_position_embeddings", "2", FORMAT,
+     "context: expected 1 to 8192, found 0"},
+    {TEXT "hf_model_config.max_position_embeddings", "19", FORMAT,
+     "bert.positional_embedding: expected shape [19,64], found [20,64]"},
+    {TEXT "hf_model_config.num_hidden_layers", "1", UNSUPPORTED,
+     "bert.block.1.attn.in_proj_bias: not part of"},
+};
+
+static void checks_bert_values(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(bert_edits); i++) {
+        const struct edit *edit = &bert_edits[i];
+        char *folder = scratch_folder(), *arch = scratch_path(folder, "open_clip_config.json");
+        char *model = scratch_path(folder, "model");
+        scratch_text(folder, "open_clip_config.json", bert_config);
+        assert_int_equal(vkclip_init_model(arch, 1, model), VKCLIP_OK);
+        edit_json(model, "open_clip_config.json", edit->path, edit->value);
+        if (edit->error)
+            assert_failed(open_close(model, NULL), edit->error, edit->message);
+        else if (open_close(model, NULL))
+            fail_msg("%s = %s: %s", edit->path, edit->value, vkclip_last_error());
+        free(model);
+        free(arch);
+        scratch_remove(folder);
+    }
+}
 
 static void checks_openclip_values(void **state)
 {
@@ -317,6 +384,7 @@ int main(void)
         cmocka_unit_test(checks_hugging_face_values),
         cmocka_unit_test(checks_preprocessor_values),
         cmocka_unit_test(checks_openclip_values),
+        cmocka_unit_test(checks_bert_values),
         cmocka_unit_test(checks_t5_values),
         cmocka_unit_test(refuses_files_that_are_not_json),
     };
