@@ -142,7 +142,7 @@ static int write_vocabulary(struct beside *beside, const char *path, enum names_
         return copy_tokenizer(beside, path);
     /* Readers find OpenAI's list of merges by its name, but ignore it beside Hugging Face's
      * weights. */
-    if (string_begins_with(name, "bpe_simple_vocab_16e6.") && form != NAMES_HUGGING_FACE)
+    if (string_begins_with(name, "bpe_simple_vocab_16e6.") && !names_is_hugging_face(form))
         return copy_file(beside, path, name, name);
     return write_pair(beside, path);
 }
@@ -172,8 +172,8 @@ static int write_openclip(struct beside *beside, const struct config *config)
 
 int beside_write(struct beside *beside, const struct config *config, enum names_form form)
 {
-    int error = form == NAMES_HUGGING_FACE ? write_hugging_face(beside, config)
-                                           : write_openclip(beside, config);
+    int error = names_is_hugging_face(form) ? write_hugging_face(beside, config)
+                                            : write_openclip(beside, config);
     if (!error && config->tokenizer_path)
         error = write_vocabulary(beside, config->tokenizer_path, form);
     return error;

@@ -78,7 +78,7 @@ static int name_output(struct conversion *conversion, const char *output, bool i
     char folder[FILES_PATH_SIZE];
     const char *name = "open_clip_model.safetensors";
     conversion->form = write_config_form(&conversion->config);
-    if (conversion->form == NAMES_HUGGING_FACE)
+    if (names_is_hugging_face(conversion->form))
         name = "model.safetensors";
     if (string_ends_with(output, ".gguf"))
         conversion->form = NAMES_CLIP_CPP;

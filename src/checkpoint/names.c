@@ -276,6 +276,11 @@ enum vkclip_family names_family(const char *name, bool gguf, enum names_form *fo
     return VKCLIP_FAMILY_NONE;
 }
 
+bool names_is_hugging_face(enum names_form form)
+{
+    return form >= NAMES_HUGGING_FACE && form <= NAMES_M_CLIP;
+}
+
 bool names_is_buffer(const char *name)
 {
     /* scaled_fp8 and scale_input are ComfyUI's, and spiece_model is a tokenizer's file. */

@@ -61,6 +61,9 @@ enum names_form {
  * form that the name shows is written to `form`, which may be NULL. */
 enum vkclip_family names_family(const char *name, bool gguf, enum names_form *form);
 
+/* Tells whether a form is one of those that config.json lies beside. */
+bool names_is_hugging_face(enum names_form form);
+
 /* Tells whether a module keeps the tensor besides its parameters, such as position_ids. */
 bool names_is_buffer(const char *name);
 

@@ -163,7 +163,7 @@ int checkpoint_write(const struct checkpoint_source *source, const char *folder)
 {
     const enum names_form form = write_config_form(source->config);
     const char *name =
-        form == NAMES_HUGGING_FACE ? "model.safetensors" : "open_clip_model.safetensors";
+        names_is_hugging_face(form) ? "model.safetensors" : "open_clip_model.safetensors";
     struct beside beside = {.folder = string_format("%s", folder)};
     char *path = string_format("%s/%s", folder, name);
     int error = VKCLIP_OK;

@@ -47,6 +47,8 @@ static bool is_quick(const struct config_tower *tower)
 
 enum names_form write_config_form(const struct config *config)
 {
+    if (config->family == VKCLIP_FAMILY_HF && config->text.kind == KIND_BERT)
+        return config->text.transformation ? NAMES_ALT_CLIP : NAMES_CHINESE_CLIP;
     if (config->family == VKCLIP_FAMILY_HF)
         return NAMES_HUGGING_FACE;
     return config->custom_text ? NAMES_CUSTOM_TEXT : NAMES_OPENAI;
@@ -72,21 +74,32 @@ static const char *hugging_face_activation(const struct config_tower *tower)
     return is_quick(tower) ? "quick_gelu" : "gelu";
 }
 
-/* In transformers an eos_token_id of 2 is an id in MetaCLIP 2 only, elsewhere it means the largest
- * id. */
-static const char *choose_type(const struct config *config, const char *clip, const char *metaclip)
+enum type_part { TYPE_MODEL, TYPE_TEXT, TYPE_IMAGE };
+
+/* Returns the model_type of a model or of one of its towers. In transformers an eos_token_id of 2
+ * is an id in MetaCLIP 2 only, elsewhere it means the largest id. */
+static const char *choose_type(const struct config *config, enum type_part part)
 {
-    return config->text.kind && config->eos_token_id == 2 ? metaclip : clip;
+    static const char *const clip[] = {"clip", "clip_text_model", "clip_vision_model"};
+    static const char *const metaclip[] = {"metaclip_2", "metaclip_2_text_model",
+                                           "metaclip_2_vision_model"};
+    static const char *const chinese[] = {"chinese_clip", "chinese_clip_text_model",
+                                          "chinese_clip_vision_model"};
+    static const char *const alt[] = {"altclip", "altclip_text_model", "altclip_vision_model"};
+    if (config->text.kind == KIND_BERT)
+        return (config->text.transformation ? alt : chinese)[part];
+    return (config->text.kind && config->eos_token_id == 2 ? metaclip : clip)[part];
 }
 
-static json_t *pack_hugging_face_tower(const struct config_tower *tower, const char *type,
-                                       uint32_t embed_dim)
+/* Returns what neither Chinese-CLIP's nor AltCLIP's configuration can say of BERT or XLM-R, or NULL
+ * if there is nothing. */
+static const char *find_bert_option(const struct config_tower *text)
 {
-    return json_pack("{ss si si si si so ss si}", "model_type", type, "hidden_size",
-                     (int)tower->width, "intermediate_size", (int)tower->mlp, "num_hidden_layers",
-                     (int)tower->layers, "num_attention_heads", (int)tower->heads, "layer_norm_eps",
-                     pack_number(tower->epsilon), "hidden_act", hugging_face_activation(tower),
-                     "projection_dim", (int)embed_dim);
+    if (text->pooling != POOL_FIRST || text->pooler)
+        return "the pooling of its text tower";
+    if (text->inner || text->projection_bias)
+        return "the projection of its text tower";
+    return text->counted == (text->transformation > 0) ? NULL : "the positions of its text tower";
 }
 
 /* Adds the keys of `more` to a tower. Takes ownership of both objects. */
@@ -99,10 +112,34 @@ static json_t *merge_keys(json_t *tower, json_t *more)
     return good ? tower : NULL;
 }
 
+/* Packs what only BERT and XLM-R have. */
+static json_t *pack_bert(const struct config *config)
+{
+    const struct config_tower *text = &config->text;
+    json_t *sizes = json_pack("{si si si si}", "max_position_embeddings", (int)text->positions,
+                              "vocab_size", (int)config->vocabulary, "type_vocab_size",
+                              (int)text->token_types, "pad_token_id", (int)config->pad_token_id);
+    if (!text->transformation)
+        return sizes;
+    return merge_keys(sizes, json_pack("{si}", "project_dim", (int)text->transformation));
+}
+
+static json_t *pack_hugging_face_tower(const struct config_tower *tower, const char *type,
+                                       uint32_t embed_dim)
+{
+    return json_pack("{ss si si si si so ss si}", "model_type", type, "hidden_size",
+                     (int)tower->width, "intermediate_size", (int)tower->mlp, "num_hidden_layers",
+                     (int)tower->layers, "num_attention_heads", (int)tower->heads, "layer_norm_eps",
+                     pack_number(tower->epsilon), "hidden_act", hugging_face_activation(tower),
+                     "projection_dim", (int)embed_dim);
+}
+
 static json_t *pack_hugging_face_text(const struct config *config)
 {
-    const char *type = choose_type(config, "clip_text_model", "metaclip_2_text_model");
+    const char *type = choose_type(config, TYPE_TEXT);
     json_t *tower = pack_hugging_face_tower(&config->text, type, config->text_embed_dim);
+    if (config->text.kind == KIND_BERT)
+        return merge_keys(tower, pack_bert(config));
     int end = config->eos_token_id < 0 ? 2 : config->eos_token_id;
     json_t *more = json_pack("{si si si si}", "max_position_embeddings", (int)config->context,
                              "vocab_size", (int)config->vocabulary, "eos_token_id", end,
@@ -112,7 +149,7 @@ static json_t *pack_hugging_face_text(const struct config *config)
 
 static json_t *pack_hugging_face_image(const struct config *config)
 {
-    const char *type = choose_type(config, "clip_vision_model", "metaclip_2_vision_model");
+    const char *type = choose_type(config, TYPE_IMAGE);
     json_t *tower = pack_hugging_face_tower(&config->image, type, config->image_embed_dim);
     json_t *more = json_pack("{si si}", "image_size", (int)config->image_size, "patch_size",
                              (int)config->patch_size);
@@ -152,7 +189,7 @@ static json_t *pack_hugging_face(const struct config *config)
         return pack_hugging_face_text(config);
     if (!config->text.kind)
         return pack_hugging_face_image(config);
-    return json_pack("{ss si so so}", "model_type", choose_type(config, "clip", "metaclip_2"),
+    return json_pack("{ss si so so}", "model_type", choose_type(config, TYPE_MODEL),
                      "projection_dim", (int)config->text_embed_dim, "text_config",
                      pack_hugging_face_text(config), "vision_config",
                      pack_hugging_face_image(config));
@@ -167,16 +204,14 @@ static bool has_two_widths(const struct config *config)
 int write_config_hugging_face(const struct config *config, char **model, char **processor)
 {
     *model = *processor = NULL;
-    if (config->text.kind == KIND_BERT)
-        return error_fail(VKCLIP_EUNSUPPORTED,
-                          "models of Chinese-CLIP, AltCLIP and M-CLIP are read but not written");
     if (has_two_widths(config))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "config.json has one width of embeddings, these towers %u and %u",
                           config->text_embed_dim, config->image_embed_dim);
-    if (config->text.kind && find_text_option(&config->text))
-        return error_fail(VKCLIP_EUNSUPPORTED, "config.json cannot describe %s",
-                          find_text_option(&config->text));
+    const bool bert = config->text.kind == KIND_BERT;
+    const char *option = bert ? find_bert_option(&config->text) : find_text_option(&config->text);
+    if (config->text.kind && option)
+        return error_fail(VKCLIP_EUNSUPPORTED, "config.json cannot describe %s", option);
     if (config->resize.fit == FIT_LONGEST)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "preprocessor_config.json cannot describe the resize of the longer side");

@@ -189,6 +189,45 @@ static void only_bottlenecks_begin_as_the_identity(void **state)
     scratch_remove(folder);
 }
 
+/* The models of transformers whose text towers are BERT or XLM-R. */
+static void descendants_are_read_back(void **state)
+{
+    (void)state;
+    static const char sizes[] =
+        "\"projection_dim\": 24, \"vision_config\": {\"image_size\": 8, \"patch_size\": 4, "
+        "\"hidden_size\": 32, \"intermediate_size\": 40, \"num_hidden_layers\": 1, "
+        "\"num_attention_heads\": 2}, \"text_config\": {\"hidden_size\": 32, "
+        "\"intermediate_size\": 48, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
+        "\"vocab_size\": 50, \"max_position_embeddings\": 20, \"project_dim\": 28}";
+    for (int alt = 0; alt < 2; alt++) {
+        char *folder = scratch_folder(), *arch = scratch_path(folder, "config.json");
+        char *path = scratch_path(folder, "model");
+        char *text =
+            string_format("{\"model_type\": \"%s\", %s}", alt ? "altclip" : "chinese_clip", sizes);
+        struct config config;
+        struct weights *weights;
+        scratch_text(folder, "config.json", text);
+        assert_int_equal(initial_write(arch, 1, path), 0);
+        assert_int_equal(checkpoint_open(path, NULL, &config, &weights), 0);
+        assert_int_equal(config.text.kind, KIND_BERT);
+        assert_int_equal(config.text.counted, alt);
+        assert_int_equal(config.text.positions, 20);
+        assert_int_equal(config.text.token_types, alt ? 1 : 2);
+        assert_int_equal(config.text.transformation, alt ? 28 : 0);
+        assert_true(config.text.epsilon == (alt ? 1e-5f : 1e-12f));
+        assert_true(config.text.projection && config.image.projection);
+        assert_int_equal(config.context, alt ? 18 : 20);
+        assert_int_equal(config.pad_token_id, alt);
+        assert_int_equal(config.text_embed_dim, 24);
+        weights_close(&weights);
+        config_close(&config);
+        free(text);
+        free(path);
+        free(arch);
+        scratch_remove(folder);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +235,7 @@ int main(void)
         cmocka_unit_test(a_seed_gives_the_same_bytes),
         cmocka_unit_test(values_have_the_papers_scale),
         cmocka_unit_test(only_bottlenecks_begin_as_the_identity),
+        cmocka_unit_test(descendants_are_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
