@@ -25,10 +25,8 @@ float vector_sum[ROWS][VECTORS];
 
 /* Selects the value of a quad that belongs to this lane. Branches would hide that neighbouring lanes take
  * neighbouring values. */
-float lane_value(vec4 quad)
-{
-    return mix(mix(quad.w, quad.z, lane % 4 == 2), mix(quad.y, quad.x, lane % 4 == 0), lane % 4 < 2);
-}
+#define lane_value(quad)                                                                                            \
+    mix(mix((quad).w, (quad).z, lane % 4 == 2), mix((quad).y, (quad).x, lane % 4 == 0), lane % 4 < 2)
 
 /* Gives a quad of w in step u of a turn: that of the column which is `next` columns after the strip's first one. */
 #define strip_quad(turn, u, next)                                                                                   \
@@ -37,10 +35,10 @@ float lane_value(vec4 quad)
 /* Loads a vector of w, which has the quads of VECTOR_COLUMNS columns from `first` on. */
 float load_columns(uint turn, uint u, uint first)
 {
-    vec4 quad = strip_quad(turn, u, first);
+    LOADED_QUAD quad = LOADED_QUAD(strip_quad(turn, u, first));
     [[unroll]] for (uint i = 1; i < VECTOR_COLUMNS; i++)
-        quad = mix(quad, strip_quad(turn, u, first + i), bvec4(lane / 4 == i));
-    return lane_value(quad);
+        quad = mix(quad, LOADED_QUAD(strip_quad(turn, u, first + i)), bvec4(lane / 4 == i));
+    return decode_w(lane_value(quad));
 }
 
 /* The workgroups of a panel's strips follow each other for the same rows, so that these and the panel are in caches
