@@ -22,24 +22,41 @@ const uint VECTORS = 4 * COLS, VECTOR_COLUMNS = LANES / 4, STRIP = COLS * LANES;
 
 uint panel, strip; /* the workgroup's panel of w, and its first column there */
 float vector_sum[ROWS][VECTORS];
+float vector_scale[VECTORS]; /* of w in blocks */
 
 /* Selects the value of a quad that belongs to this lane. Branches would hide that neighbouring lanes take
  * neighbouring values. */
 #define lane_value(quad)                                                                                            \
     mix(mix((quad).w, (quad).z, lane % 4 == 2), mix((quad).y, (quad).x, lane % 4 == 0), lane % 4 < 2)
 
-/* Gives a quad of w in step u of a turn: that of the column which is `next` columns after the strip's first one. */
-#define strip_quad(turn, u, next)                                                                                   \
-    w.quads[turn][u][strip / 8 + (next) / 8][(STRIP < 8 ? strip % 8 : 0) + (next) % 8]
+/* Gives what is stored of w in step u of a turn for the column which is `next` columns after the strip's first one. */
+#define strip_quad(turn, u, next) w_stored(turn, u)[strip / 8 + (next) / 8][(STRIP < 8 ? strip % 8 : 0) + (next) % 8]
 
-/* Loads a vector of w, which has the quads of VECTOR_COLUMNS columns from `first` on. */
-float load_columns(uint turn, uint u, uint first)
+/* Loads vector v of w, which has the quads of VECTOR_COLUMNS columns. */
+float load_columns(uint turn, uint u, uint v)
 {
-    LOADED_QUAD quad = LOADED_QUAD(strip_quad(turn, u, first));
+    W_LOADED loaded = W_LOADED(strip_quad(turn, u, v * VECTOR_COLUMNS));
     [[unroll]] for (uint i = 1; i < VECTOR_COLUMNS; i++)
-        quad = mix(quad, LOADED_QUAD(strip_quad(turn, u, first + i)), bvec4(lane / 4 == i));
-    return decode_w(lane_value(quad));
+        loaded = mix(loaded, W_LOADED(strip_quad(turn, u, v * VECTOR_COLUMNS + i)), W_CHOICE(lane / 4 == i));
+#ifdef W_BLOCKS
+    return vector_scale[v] * decode_w(loaded, u);
+#else
+    return decode_w(loaded, u);
+#endif
 }
+
+#ifdef W_BLOCKS
+/* Loads the scales of a turn's blocks, of which each lane has those of its columns. */
+void load_vector_scales(uint turn)
+{
+    [[unroll]] for (uint v = 0; v < VECTORS; v++)
+        [[unroll]] for (uint i = 0; i < VECTOR_COLUMNS; i++) {
+            uint column = strip + v * VECTOR_COLUMNS + i;
+            vec2 scales = unpackHalf2x16(w.turns[turn].scales[column / 2]);
+            vector_scale[v] = mix(vector_scale[v], scales[column % 2], lane / 4 == i);
+        }
+}
+#endif
 
 /* The workgroups of a panel's strips follow each other for the same rows, so that these and the panel are in caches
  * when they are used again. */
@@ -88,16 +105,20 @@ void main()
     uint counter = lane;
     for (;;) {
         const uint turn = subgroupBroadcast(counter, 0u);
+        const uint w_turn = panel * turns + turn;
         uint x_turn[ROWS];
         bool inside[ROWS];
         [[unroll]] for (uint i = 0; i < ROWS; i++) {
             x_turn[i] = turn_of(row[i], turn);
             inside[i] = is_inside(row[i], turn);
         }
+#ifdef W_BLOCKS
+        load_vector_scales(w_turn);
+#endif
         [[unroll]] for (uint u = 0; u < TURN; u++) {
             float w_values[VECTORS];
             [[unroll]] for (uint v = 0; v < VECTORS; v++)
-                w_values[v] = load_columns(panel * turns + turn, u, v * VECTOR_COLUMNS);
+                w_values[v] = load_columns(w_turn, u, v);
             [[unroll]] for (uint i = 0; i < ROWS; i++) {
                 float x_value = lane_value(x.quads[x_turn[i]][u]);
                 x_value = inside[i] ? x_value : 0.0;
