@@ -280,7 +280,8 @@ enum vkclip_activation {
     VKCLIP_ACTIVATION_QUICK_GELU,
     VKCLIP_ACTIVATION_GELU,
     VKCLIP_ACTIVATION_GELU_TANH, /* GELU by tanh: described, not asked for */
-    VKCLIP_ACTIVATION_RELU       /* of a T5 without gates */
+    VKCLIP_ACTIVATION_RELU,      /* of a T5 without gates */
+    VKCLIP_ACTIVATION_SILU       /* of the gates of EVA02 */
 };
 
 struct vkclip_model_params {

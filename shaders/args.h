@@ -28,6 +28,7 @@
 #define ACTIVATION_GELU 2
 #define ACTIVATION_GELU_TANH 3
 #define ACTIVATION_RELU 4
+#define ACTIVATION_SILU 5
 
 struct matmul_args {
     uint m, n, k;
@@ -86,6 +87,13 @@ struct relative_args {
     uint n, t, heads;
     uint steps; /* buckets for ranges, and as many before them for one distance each */
     uint first[RELATIVE_STEPS]; /* the least distance of each range */
+};
+
+struct rope_args {
+    uint n;                /* quads of values: all of x, or those of q and k */
+    uint t, c, side, head; /* tokens; channels; rows and columns of patches; quads of a head */
+    uint over;             /* whether the result holds the values */
+    uint columns_first, back;
 };
 
 struct gate_args {

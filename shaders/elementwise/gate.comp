@@ -15,6 +15,8 @@ layout(push_constant) uniform Args { gate_args args; };
 
 float open_gate(float value)
 {
+    if (args.activation == ACTIVATION_SILU)
+        return value / (1.0 + exp(-value));
     if (args.activation == ACTIVATION_RELU)
         return max(value, 0.0);
     return activate(args.activation, value);

@@ -46,11 +46,10 @@ static void dump_tensor(FILE *file, const struct graph *graph, int index)
 
 static const char *activation_name(enum vkclip_activation activation)
 {
-    static const char *const names[] = {[VKCLIP_ACTIVATION_AUTO] = "",
-                                        [VKCLIP_ACTIVATION_QUICK_GELU] = " quick_gelu",
-                                        [VKCLIP_ACTIVATION_GELU] = " gelu",
-                                        [VKCLIP_ACTIVATION_GELU_TANH] = " gelu_tanh",
-                                        [VKCLIP_ACTIVATION_RELU] = " relu"};
+    static const char *const names[] = {
+        [VKCLIP_ACTIVATION_AUTO] = "",      [VKCLIP_ACTIVATION_QUICK_GELU] = " quick_gelu",
+        [VKCLIP_ACTIVATION_GELU] = " gelu", [VKCLIP_ACTIVATION_GELU_TANH] = " gelu_tanh",
+        [VKCLIP_ACTIVATION_RELU] = " relu", [VKCLIP_ACTIVATION_SILU] = " silu"};
     return names[activation];
 }
 
@@ -92,6 +91,10 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
         break;
     case OP_RELATIVE:
         snprintf(text, NODE_OPTIONS, " farthest=%u", node->relative.farthest);
+        break;
+    case OP_ROPE:
+        snprintf(text, NODE_OPTIONS, " heads=%u%s%s", node->rope.heads,
+                 node->rope.columns_first ? " columns" : "", node->rope.back ? " back" : "");
         break;
     case OP_GATE:
         snprintf(text, NODE_OPTIONS, "%s", activation_name(node->gate.activation));

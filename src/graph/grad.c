@@ -220,6 +220,14 @@ static void grad_POOL(struct backward *b, struct node n, int dy)
     give_gradient(b, n.in[0], q.type == TYPE_F32 ? sum : graph_cast(graph, sum, q.type));
 }
 
+/* The transpose of a rotation is the rotation by the negative angle. */
+static void grad_ROPE(struct backward *b, struct node n, int dy)
+{
+    struct node node = {.op = OP_ROPE, .in = {n.in[0], dy, -1}, .rope = n.rope};
+    node.rope.back = !n.rope.back;
+    give_node(b, n.in[1], node);
+}
+
 static void grad_LAYERNORM(struct backward *b, struct node n, int dy)
 {
     struct graph *graph = b->graph;
@@ -410,7 +418,7 @@ static void (*const rules[OP_COUNT])(struct backward *b, struct node n, int dy) 
     [OP_BATCHNORM] = grad_BATCHNORM, [OP_CAST] = grad_CAST,
     [OP_POOL] = grad_POOL,           [OP_MEAN] = grad_MEAN,
     [OP_DWCONV] = grad_DWCONV,       [OP_UNFOLD] = grad_UNFOLD,
-    [OP_MULTIPLY] = grad_MULTIPLY,
+    [OP_MULTIPLY] = grad_MULTIPLY,   [OP_ROPE] = grad_ROPE,
 };
 
 /* ---- The pass -------------------------------------------------------------------------------- */

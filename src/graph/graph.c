@@ -89,6 +89,8 @@ void graph_init(struct graph *graph, enum type type)
 
 void graph_free(struct graph *graph)
 {
+    for (size_t i = 0; i < graph->tensor_count; i++)
+        free(graph->tensors[i].values);
     free(graph->tensors);
     free(graph->nodes);
     *graph = (struct graph){0};
@@ -155,6 +157,23 @@ int graph_input(struct graph *graph, const char *name, enum type type, unsigned 
                 const uint32_t *shape)
 {
     return add_tensor(graph, name, ROLE_INPUT, type, LAYOUT_ROWS, rank, shape);
+}
+
+int graph_constant(struct graph *graph, const char *name, unsigned rank, const uint32_t *shape,
+                   const float *values)
+{
+    const int input = graph_input(graph, name, TYPE_F32, rank, shape);
+    if (input < 0)
+        return -1;
+    struct tensor *tensor = &graph->tensors[input];
+    const size_t bytes = tensor_elements(tensor) * sizeof(*values);
+    tensor->values = malloc(bytes);
+    if (!tensor->values) {
+        graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for a graph");
+        return -1;
+    }
+    memcpy(tensor->values, values, bytes);
+    return input;
 }
 
 int graph_weight(struct graph *graph, const char *name, enum layout layout, unsigned rank,
@@ -284,8 +303,10 @@ int graph_append_over(struct graph *graph, const char *name, struct node node, i
     int result = is_overwritten(graph, tensor)
                      ? shape_error(graph, node.op, name, "a tensor that no node has added to")
                      : graph_append(graph, name, node, over.rank, over.shape);
-    if (result >= 0)
+    if (result >= 0) {
         graph->tensors[result].storage = over.storage;
+        graph->tensors[result].type = over.type;
+    }
     return result;
 }
 
@@ -510,6 +531,30 @@ int graph_relative(struct graph *graph, const char *name, int table, uint32_t to
     uint32_t shape[] = {graph->tensors[table].shape[1], 2 * tokens - 1};
     struct node node = {.op = OP_RELATIVE, .in = {table, -1, -1}, .relative.farthest = farthest};
     return graph_append(graph, name, node, 2, shape);
+}
+
+int graph_rope(struct graph *graph, const char *name, int x, int turns, uint32_t heads,
+               bool columns_first)
+{
+    if (graph->error || !has_rank(graph, x, 3) || !has_rank(graph, turns, 3) || !heads)
+        return shape_error(graph, OP_ROPE, name, "qkv [B,T,3C], turns [S,d/4,2]");
+    struct tensor tokens = graph->tensors[x]; /* a copy, because the list moves while it grows */
+    const uint32_t *t = graph->tensors[turns].shape;
+    if (tokens.shape[2] != 12 * (uint64_t)heads * t[1] || t[2] != 2 ||
+        tokens.shape[1] < (uint64_t)t[0] * t[0] || graph->tensors[turns].type != TYPE_F32 ||
+        (!graph->training && tokens.role != ROLE_ACTIVATION))
+        return shape_error(graph, OP_ROPE, name,
+                           "a result [B,T,3C] of S S tokens or more, turns [S,d/4,2]");
+    struct node node = {.op = OP_ROPE,
+                        .in = {turns, -1, -1},
+                        .rope = {.heads = heads, .columns_first = columns_first}};
+    if (!graph->training)
+        return graph_append_over(graph, name, node, x);
+    node.in[1] = x;
+    const int result = graph_append(graph, name, node, 3, tokens.shape);
+    if (result >= 0)
+        graph->tensors[result].type = tokens.type;
+    return result;
 }
 
 int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias, float epsilon)

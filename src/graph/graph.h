@@ -33,6 +33,8 @@
                    * all items have the same queries */                                           \
     X(RELATIVE)   /* table [V,heads] -> row of the bucket of every distance -T < d < T, as bias   \
                    * [heads,2T-1] (Raffel et al. 2020, section 2.1) */                            \
+    X(ROPE)       /* turns [S,d/4,2], x [B,T,3C] or none -> x, or what the result holds, with the \
+                   * last S S tokens' q and k turned (Su et al. 2021), d = C / heads */           \
     X(LAYERNORM)  /* x [..,C], gain [C], bias [C] -> [..,C] */                                    \
     X(RMSNORM)    /* x [..,C], gain [C] -> x / sqrt(mean of x^2) gain [..,C] */                   \
     X(GATE)       /* x [..,2C] -> activation(first C of a row) times its last C [..,C] */         \
@@ -142,6 +144,7 @@ struct tensor {
     int weight;    /* the weight that this is, or was cast from; -1: none */
     int gradient;  /* weights: the state that their gradient is added to; -1: none yet */
     bool locked;   /* weights: no gradient is wanted */
+    float *values; /* inputs: what they hold at first, which the graph owns; NULL: zeros */
     bool delicate; /* weights: Q4 would lose too much accuracy here, so that it becomes Q8 */
 };
 
@@ -193,6 +196,11 @@ struct node {
         struct {
             uint32_t farthest; /* All larger distances share a bucket with this one. */
         } relative;
+        struct {
+            uint32_t heads;
+            bool columns_first; /* A head's first half is turned by the column, not by the row. */
+            bool back;          /* Angles are negative, as for gradients. */
+        } rope;
         struct {
             float epsilon;
         } layernorm; /* LAYERNORM, RMSNORM, LAYERNORM_SUMS, LAYERNORM_GRAD */
@@ -273,6 +281,10 @@ void graph_free(struct graph *graph);
 
 int graph_input(struct graph *graph, const char *name, enum type type, unsigned rank,
                 const uint32_t *shape);
+/* Adds an fp32 input that holds `values`, a copy of which the graph keeps, until something else is
+ * written to it. */
+int graph_constant(struct graph *graph, const char *name, unsigned rank, const uint32_t *shape,
+                   const float *values);
 int graph_weight(struct graph *graph, const char *name, enum layout layout, unsigned rank,
                  const uint32_t *shape);
 /* Adds a weight that is fp32 whatever the type of activations is. */
@@ -315,6 +327,12 @@ int graph_pool(struct graph *graph, const char *name, int q, int kv, uint32_t he
  * each, and the others share the distances up to `farthest` by their logarithms. */
 int graph_relative(struct graph *graph, const char *name, int table, uint32_t tokens,
                    uint32_t farthest);
+/* Turns pairs of neighbouring components of q and k by angles that depend on the row and on the
+ * column of a patch. `turns` has cosine and sine of every angle: those of row or column i are
+ * turns[i]. Tokens before the last S S keep their values. The result takes the memory of x, except
+ * in training. */
+int graph_rope(struct graph *graph, const char *name, int x, int turns, uint32_t heads,
+               bool columns_first);
 int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int bias,
                     float epsilon);
 int graph_rmsnorm(struct graph *graph, const char *name, int x, int gain, float epsilon);

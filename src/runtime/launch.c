@@ -668,6 +668,22 @@ static int launch_ACTIVATE(struct launch *launch)
     return dispatch_elements(launch, args.n);
 }
 
+static int launch_ROPE(struct launch *launch)
+{
+    const uint32_t *x = launch->out->shape, *turns = launch->in[0]->shape; /* [B,T,3C], [S,d/4,2] */
+    const uint32_t over = launch->node->residual;
+    struct rope_args args = {.n = x[0] * x[1] * (x[2] / 12) * (over ? 2 : 3),
+                             .t = x[1],
+                             .c = x[2] / 3,
+                             .side = turns[0],
+                             .head = turns[1],
+                             .over = over,
+                             .columns_first = launch->node->rope.columns_first,
+                             .back = launch->node->rope.back};
+    dispatch_args(launch, &args, sizeof(args));
+    return dispatch_elements(launch, args.n);
+}
+
 static int launch_GATE(struct launch *launch)
 {
     struct gate_args args = {.n = (uint32_t)tensor_elements(launch->out),

@@ -200,6 +200,19 @@ static void build_GATE(const uint32_t *s, const struct op_case *c, struct graph 
     graph_gate(graph, "y", add_matrix(graph, "x", s[0], 2 * s[1]), c->node.gate.activation);
 }
 
+/* The shape gives half the pairs of a head; one token stands before the patches. */
+static void build_ROPE(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const uint32_t turns[] = {s[1], s[2], 2}, t = s[1] * s[1] + 1, width = 12 * s[2] * s[3];
+    const int angles = graph_input(graph, "turns", TYPE_F32, 3, turns);
+    int x = add_tokens(graph, "x", s[0], t, width);
+    if (c->node.residual) /* A node takes the memory of another node's result. */
+        x = graph_activate(graph, "before", x, VKCLIP_ACTIVATION_AUTO, false);
+    graph->training = !c->node.residual;
+    if (graph_rope(graph, "y", x, angles, s[3], c->node.rope.columns_first) >= 0)
+        graph->nodes[graph->node_count - 1].rope.back = c->node.rope.back;
+}
+
 static void build_LAYERNORM(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     (void)c;

@@ -379,6 +379,17 @@ static void destroy_replay(struct plan *plan, struct replay *replay)
     gpu_buffer_destroy(plan->gpu, &replay->download);
 }
 
+/* Gives an input the values that it has until others are written. */
+static void fill_input(const struct plan *plan, const struct replay *replay, size_t input)
+{
+    void *target = (char *)gpu_buffer_map(replay->upload) + plan->host_offset[input];
+    const float *values = plan->graph.tensors[input].values;
+    if (values)
+        memcpy(target, values, plan->ranges[input].size);
+    else
+        memset(target, 0, plan->ranges[input].size);
+}
+
 static int create_host_buffers(struct plan *plan, struct replay *replay)
 {
     uint64_t bytes = 0;
@@ -390,8 +401,7 @@ static int create_host_buffers(struct plan *plan, struct replay *replay)
     plan->memory += bytes;
     for (size_t t = 0; t < plan->graph.tensor_count; t++)
         if (plan->is_input[t])
-            memset((char *)gpu_buffer_map(replay->upload) + plan->host_offset[t], 0,
-                   plan->ranges[t].size);
+            fill_input(plan, replay, t);
     return VKCLIP_OK;
 }
 

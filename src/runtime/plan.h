@@ -66,8 +66,8 @@ void plan_count(const struct plan *plan, size_t *dispatches, size_t *barriers);
 #define PLAN_REPLAYS 2
 /* Makes room for the inputs of one more replay, and records its commands again if the arena has
  * grown. Returns EINVALID if PLAN_REPLAYS are under way. A caller that has no replay under way may
- * omit this call. The inputs are zero at first, and keep
- * their values from one replay to the next. */
+ * omit this call. The inputs are zero at first, or
+ * hold the values that their tensors have, and keep them from one replay to the next. */
 int plan_begin(struct plan *plan);
 /* Writes input values for the next replay, starting at element `first`, converted to the tensor's
  * type. Several threads may write different elements at once. */

@@ -20,6 +20,8 @@ double ref_activate(enum vkclip_activation activation, double x)
         return x * 0.5 * erfc(-x / sqrt(2));
     if (activation == VKCLIP_ACTIVATION_GELU_TANH)
         return x * 0.5 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+    if (activation == VKCLIP_ACTIVATION_SILU)
+        return x / (1 + exp(-x));
     return activation == VKCLIP_ACTIVATION_RELU ? fmax(x, 0) : x;
 }
 
@@ -272,6 +274,27 @@ void ref_GATE(const struct ref *r)
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         const double *row = r->in[0] + i / c * 2 * c;
         r->out[i] = ref_activate(r->node->gate.activation, row[i % c]) * row[c + i % c];
+    }
+}
+
+void ref_ROPE(const struct ref *r)
+{
+    const size_t t = r->y->shape[1], c = r->y->shape[2] / 3, side = r->x->shape[0];
+    const size_t half = r->x->shape[1], first = t - side * side; /* pairs of half a head */
+    for (size_t i = 0; i < tensor_elements(r->y); i += 2) {
+        const double *x = r->in[1] ? r->in[1] + i : r->out + i;
+        const size_t token = i / (3 * c) % t, pair = i % c / 2 % (2 * half);
+        const size_t patch = token - first, row = patch / side, column = patch % side;
+        const bool by_column = (pair < half) == r->node->rope.columns_first;
+        double cosine = 1, sine = 0;
+        if (token >= first && i % (3 * c) < 2 * c) {
+            const double *turn = r->in[0] + 2 * ((by_column ? column : row) * half + pair % half);
+            cosine = turn[0];
+            sine = r->node->rope.back ? -turn[1] : turn[1];
+        }
+        const double a = x[0], b = x[1];
+        r->out[i] = a * cosine - b * sine;
+        r->out[i + 1] = b * cosine + a * sine;
     }
 }
 

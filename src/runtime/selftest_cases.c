@@ -32,6 +32,7 @@ const struct op_case selftest_cases[] = {
      .biased = true},
     {.node = {.op = OP_POOL, .pool.heads = 2}, .shape = {2, 67, 128, 3}},
     {.node = {.op = OP_RELATIVE, .relative.farthest = 128}, .shape = {150, 32, 3}},
+    {.node = {.op = OP_ROPE, .residual = true}, .shape = {2, 5, 16, 2}},
     {.node = {.op = OP_LAYERNORM}, .shape = {131, 768}},
     {.node = {.op = OP_RMSNORM}, .shape = {131, 768}},
     {.node = {.op = OP_GATE, .gate.activation = VKCLIP_ACTIVATION_GELU_TANH}, .shape = {131, 65}},
@@ -208,6 +209,9 @@ static void take_sizes(const struct graph *graph, const struct node *node, uint3
     case OP_POOL_GRAD:
         shape[2] = columns / node->pool.heads * pooled_heads(node);
         break;
+    case OP_ROPE: /* turns [S,d/4,2] */
+        shape[2] = x->shape[1];
+        break;
     case OP_AVGPOOL:
     case OP_AVGPOOL_GRAD:
         shape[1] = 3 * node->avgpool.size + 1;
@@ -250,6 +254,8 @@ static void take_options(const struct node *node, struct op_case *op_case)
         op_case->node.attention.heads = op_case->shape[3];
     if (node->op == OP_POOL || node->op == OP_POOL_GRAD)
         op_case->node.pool.heads = pooled_heads(node);
+    if (node->op == OP_ROPE)
+        op_case->node.rope.heads = op_case->shape[3];
 }
 
 void selftest_node_case(const struct gpu *gpu, const struct graph *graph, const struct node *node,

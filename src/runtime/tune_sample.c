@@ -180,8 +180,9 @@ static bool is_measured(const struct graph *graph, const struct node *node)
     for (int i = 0; i < NODE_INPUTS; i++)
         if (node->in[i] >= 0 && graph->tensors[node->in[i]].type == TYPE_I32)
             return false;
-    if (node->op == OP_ATTENTION_MASKED || node->op == OP_POOL || node->op == OP_RELATIVE)
-        return false; /* A bias or query has no items, of which a sample could have fewer. */
+    if (node->op == OP_ATTENTION_MASKED || node->op == OP_POOL || node->op == OP_RELATIVE ||
+        node->op == OP_ROPE)
+        return false; /* A bias, query or table has no items, of which a sample could have fewer. */
     if (node->op == OP_OUTER)
         return !node->outer.stride;
     return node->op <= OP_NORMALIZE || graph_attends(node->op);

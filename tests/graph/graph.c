@@ -72,6 +72,17 @@ static int bad_builders(struct graph *g, int which)
         return add_input(g, "zero", TYPE_F32, 0, 0, 0);
     case 17:
         return add_input(g, "huge", TYPE_F32, 65536, 65536, 65536);
+    case 18: /* The angles of 2 x 2 patches are for more tokens than there are. */
+        y = graph_classtoken(g, "c", add_input(g, "p", TYPE_F32, 2, 2, 12),
+                             add_weight(g, "t", LAYOUT_ROWS, 12, 0),
+                             add_weight(g, "p", LAYOUT_ROWS, 3, 12));
+        assert_true(y >= 0);
+        return graph_rope(g, "r", y, add_input(g, "turns", TYPE_F32, 2, 1, 2), 1, false);
+    case 19: /* 8 is no multiple of 12. */
+        return graph_rope(g, "r", y, add_input(g, "turns", TYPE_F32, 1, 1, 2), 1, false);
+    case 20: /* Nothing can be written over an input. */
+        return graph_rope(g, "r", add_input(g, "i", TYPE_F32, 2, 3, 12),
+                          add_input(g, "turns", TYPE_F32, 1, 1, 2), 1, false);
     }
     return 0;
 }
@@ -79,7 +90,7 @@ static int bad_builders(struct graph *g, int which)
 static void shapes_are_checked(void **state)
 {
     (void)state;
-    for (int which = 0; which <= 17; which++) {
+    for (int which = 0; which <= 20; which++) {
         struct graph graph;
         graph_init(&graph, TYPE_F32);
         if (bad_builders(&graph, which) != -1 || graph.error != VKCLIP_EINVALID ||

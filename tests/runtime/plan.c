@@ -12,6 +12,7 @@
 #include "base/string.h"
 #include "support/testing.h"
 
+#include <math.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,6 +172,40 @@ static void runs_overlap(void **state)
     assert_int_equal(plan_submit(plan), 0);
     free(x);
     plan_destroy(&plan); /* This waits for the run in progress. */
+    gpu_close(&gpu);
+}
+
+/* An input with values of its own has them in every replay, until others are written. */
+static void constants_hold(void **state)
+{
+    (void)state;
+    const uint32_t shape[] = {2, 3};
+    const float values[] = {3, 0, 4, 0, 0, 2}, other[] = {0, 1};
+    float found[6];
+    struct graph g;
+    struct plan *plan;
+    struct gpu *gpu = open_gpu("");
+    graph_init(&g, TYPE_F32);
+    int x = graph_constant(&g, "x", 2, shape, values);
+    int y = graph_normalize(&g, "y", x);
+    const struct plan_params params = {.gpu = gpu, .outputs = &y, .output_count = 1};
+    assert_int_equal(plan_create(&params, &g, &plan), 0);
+    for (int run = 0; run < 2; run++) {
+        for (int i = 0; i < PLAN_REPLAYS; i++) {
+            assert_int_equal(plan_begin(plan), 0);
+            if (run)
+                plan_write(plan, x, 0, other, 2);
+            assert_int_equal(plan_submit(plan), 0);
+        }
+        for (int i = 0; i < PLAN_REPLAYS; i++) {
+            assert_int_equal(plan_wait(plan), 0);
+            plan_read(plan, y, 0, found, 6);
+            assert_true(fabsf(found[0] - (run ? 0 : 0.6f)) < 1e-6f);
+            assert_true(fabsf(found[2] - (run ? 4 / sqrtf(17) : 0.8f)) < 1e-6f);
+            assert_true(found[3] == 0 && fabsf(found[5] - 1) < 1e-6f);
+        }
+    }
+    plan_destroy(&plan);
     gpu_close(&gpu);
 }
 
@@ -437,17 +472,12 @@ static void profiles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arena_is_small),
-        cmocka_unit_test(replays),
-        cmocka_unit_test(runs_overlap),
-        cmocka_unit_test(memory_is_separate),
-        cmocka_unit_test(profiles),
-        cmocka_unit_test(splits_submits),
-        cmocka_unit_test(barriers_are_few),
-        cmocka_unit_test(absent_weight),
-        cmocka_unit_test(cache_survives_damage),
-        cmocka_unit_test(devices_by_name),
-        cmocka_unit_test(memory_has_large_pages),
+        cmocka_unit_test(arena_is_small),     cmocka_unit_test(replays),
+        cmocka_unit_test(runs_overlap),       cmocka_unit_test(constants_hold),
+        cmocka_unit_test(memory_is_separate), cmocka_unit_test(profiles),
+        cmocka_unit_test(splits_submits),     cmocka_unit_test(barriers_are_few),
+        cmocka_unit_test(absent_weight),      cmocka_unit_test(cache_survives_damage),
+        cmocka_unit_test(devices_by_name),    cmocka_unit_test(memory_has_large_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

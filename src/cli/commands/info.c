@@ -38,6 +38,8 @@ static const char *activation_name(enum vkclip_activation activation)
         return "quick_gelu";
     case VKCLIP_ACTIVATION_GELU_TANH:
         return "gelu_tanh";
+    case VKCLIP_ACTIVATION_SILU:
+        return "silu";
     case VKCLIP_ACTIVATION_RELU:
     case VKCLIP_ACTIVATION_AUTO: /* a ModifiedResNet, which has no choice of it */
         break;
