@@ -9,7 +9,19 @@
 
 #include <string.h>
 
-enum rule_kind { WHOLE, TRANSPOSED, COPY, LEFT_OUT, GATE, GATED, QUERY, KEY, VALUE };
+enum rule_kind {
+    WHOLE,
+    TRANSPOSED,
+    COPY,
+    LEFT_OUT,
+    GATE,
+    GATED,
+    QUERY,
+    KEY,
+    VALUE,
+    QUERY_ALONE,
+    VALUE_ALONE
+};
 
 /* In `stored` and `canonical`, '#' matches a block's number and '*' the rest of the name. */
 struct rule {
@@ -80,8 +92,20 @@ static const struct rule m_clip_rules[] = {
     {"LinearTransformation.*", "bert.proj.*", WHOLE},
 };
 
-/* OpenAI's names differ from the canonical ones only in the attention pool of a ModifiedResNet. */
-#define OPENAI_RULES                                            \
+/* OpenAI's names differ from the canonical ones only in the attention pool of a ModifiedResNet,
+ * and timm's in parts of EVA-CLIP's blocks. */
+#define EVA_BLOCK(stored, canonical, kind)                                             \
+    {"visual.trunk.blocks.#." stored, "visual.trunk.blocks.#." canonical, kind}
+#define OPENAI_RULES                                                                  \
+    EVA_BLOCK("attn.q_proj.weight", "attn.in_proj_weight", QUERY),                    \
+    EVA_BLOCK("attn.k_proj.weight", "attn.in_proj_weight", KEY),                      \
+    EVA_BLOCK("attn.v_proj.weight", "attn.in_proj_weight", VALUE),                    \
+    EVA_BLOCK("attn.q_proj.bias", "attn.in_proj_bias", QUERY_ALONE),                  \
+    EVA_BLOCK("attn.v_proj.bias", "attn.in_proj_bias", VALUE_ALONE),                  \
+    EVA_BLOCK("attn.q_bias", "attn.qv_bias", QUERY_ALONE),                            \
+    EVA_BLOCK("attn.v_bias", "attn.qv_bias", VALUE_ALONE),                            \
+    EVA_BLOCK("mlp.fc1_g.*", "mlp.fc1_gx.*", GATE),                                   \
+    EVA_BLOCK("mlp.fc1_x.*", "mlp.fc1_gx.*", GATED),                                  \
     {"visual.attnpool.q_proj.*", "visual.attnpool.in_proj_*", QUERY}, \
     {"visual.attnpool.k_proj.*", "visual.attnpool.in_proj_*", KEY},   \
     {"visual.attnpool.v_proj.*", "visual.attnpool.in_proj_*", VALUE},
@@ -303,9 +327,17 @@ static unsigned count_parts(enum rule_kind kind)
     return kind >= GATE ? 2 : 0;
 }
 
+/* Tells whether no file has the key of a tensor in parts, which is then zero. */
+static bool lacks_key(enum rule_kind kind)
+{
+    return kind >= QUERY_ALONE;
+}
+
 /* Returns which of the parts a rule gives, counted from 0. */
 static unsigned part_number(enum rule_kind kind)
 {
+    if (lacks_key(kind))
+        return kind == VALUE_ALONE ? 2 : 0;
     return kind - (kind >= QUERY ? QUERY : GATE);
 }
 
@@ -331,6 +363,7 @@ int names_find_canonical(enum names_form form, const char *stored,
     canonical->parts = count_parts(rule->kind);
     if (canonical->parts)
         canonical->part = 1 + part_number(rule->kind);
+    canonical->keyless = lacks_key(rule->kind);
     return VKCLIP_OK;
 }
 

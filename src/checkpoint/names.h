@@ -72,6 +72,7 @@ struct names_canonical {
     char *name;           /* a new string; NULL: the tensor belongs to no tower and is left out */
     unsigned part, parts; /* number of this part and of all: query, key and value, or gate and
                            * value; 0 for a tensor that is whole */
+    bool keyless;         /* No file has the second part, the key's, which is zero. */
     bool transposed;      /* The rows of the stored tensor are the columns of the canonical one. */
     bool copy;            /* Another tensor with the same canonical name takes precedence. */
 };

@@ -62,8 +62,8 @@ static void resize_columns(const double *rows, size_t old_side, size_t new_side,
         }
 }
 
-bool positions_resize(const float *positions, uint32_t old_side, uint32_t new_side, uint32_t width,
-                      float *resized)
+bool positions_resize(const float *positions, uint32_t tokens, uint32_t old_side, uint32_t new_side,
+                      uint32_t width, float *resized)
 {
     const size_t length = (size_t)new_side * width;
     double *weights = malloc(sizeof(*weights) * new_side * old_side);
@@ -71,9 +71,10 @@ bool positions_resize(const float *positions, uint32_t old_side, uint32_t new_si
     const bool good = weights && rows;
     if (good) {
         fill_axis(old_side, new_side, weights);
-        memcpy(resized, positions, width * sizeof(*resized));
-        resize_rows(positions + width, old_side, new_side, width, weights, rows);
-        resize_columns(rows, old_side, new_side, length, weights, resized + width);
+        const size_t kept = (size_t)tokens * width;
+        memcpy(resized, positions, kept * sizeof(*resized));
+        resize_rows(positions + kept, old_side, new_side, width, weights, rows);
+        resize_columns(rows, old_side, new_side, length, weights, resized + kept);
     }
     free(weights);
     free(rows);
@@ -101,19 +102,20 @@ int positions_fit(struct weights *weights, uint32_t image_size, struct config *c
         return VKCLIP_OK;
     }
     uint64_t shape[TENSOR_MAX_RANK];
-    unsigned rank;
+    unsigned rank; /* A table of timm has a first dimension of one. */
     weights_shape(weights, name, shape, &rank);
-    const uint64_t old_rows = shape[0];
-    const uint32_t width = (uint32_t)shape[1];
-    shape[0] = 1 + (uint64_t)new_side * new_side;
+    const uint64_t old_rows = shape[rank - 2], stored_rows = shape[0];
+    const uint32_t width = (uint32_t)shape[rank - 1];
+    const uint32_t tokens = (uint32_t)(old_rows - (uint64_t)old_side * old_side);
+    const uint64_t new_rows = shape[rank - 2] = tokens + (uint64_t)new_side * new_side;
     float *old = malloc(old_rows * width * sizeof(*old));
-    float *resized = malloc(shape[0] * width * sizeof(*resized));
+    float *resized = malloc(new_rows * width * sizeof(*resized));
     int error = VKCLIP_OK;
     if (!old || !resized)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for positions");
     if (!error)
-        error = weights_read(weights, name, 0, old_rows, old);
-    if (!error && !positions_resize(old, old_side, new_side, width, resized))
+        error = weights_read(weights, name, 0, stored_rows, old);
+    if (!error && !positions_resize(old, tokens, old_side, new_side, width, resized))
         error = error_fail(VKCLIP_EMEMORY, "out of memory for positions");
     free(old);
     if (error) {

@@ -14,7 +14,10 @@ struct timm_family {
     void (*read)(const struct section *vision, const char *name, struct config *config);
 };
 
-static const struct timm_family families[] = {{"convnext_", "", timm_read_convnext}};
+static const struct timm_family families[] = {{"convnext_", "", timm_read_convnext},
+                                              {"eva02_", "_clip_", timm_read_eva},
+                                              {"eva_giant_", "", timm_read_eva},
+                                              {"vit_pe_core_", "", timm_read_eva}};
 
 static const struct timm_family *find_family(const char *name)
 {

@@ -20,5 +20,7 @@ void timm_read(const struct section *vision, struct config *config);
  * is NULL if memory ran out. `name` is the model's name in timm; `epsilon` is taken over. */
 void timm_read_convnext(const struct section *vision, const char *name, struct config *config);
 json_t *timm_pack_convnext(const struct config *config, json_t *epsilon);
+void timm_read_eva(const struct section *vision, const char *name, struct config *config);
+json_t *timm_pack_eva(const struct config *config, json_t *mlp_ratio);
 
 #endif

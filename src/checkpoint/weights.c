@@ -31,10 +31,11 @@ struct weight {
     unsigned rank;
     uint64_t shape[TENSOR_MAX_RANK];
     /* Parts along the first dimension: query, key and value, gate and value, or one part that is
-     * the whole tensor. */
+     * the whole tensor. A part that is NULL is zero. */
     const struct tensor_view *views[3];
     unsigned view_count;
     unsigned part, parts; /* of a tensor in parts until they are stacked, see names.h */
+    bool keyless;         /* The second part is zero and in no file. */
     bool transposed;      /* stored as [D,width], while the canonical shape is [width,D] */
     bool copy;            /* of another tensor, if there is one of the same name */
     struct tensor_view *replacement; /* NULL, or views[0] with memory of its own */
@@ -177,6 +178,7 @@ static int add_tensor(struct weights *weights, const struct tensor_view *view)
                               .view_count = 1,
                               .part = canonical.part,
                               .parts = canonical.parts,
+                              .keyless = canonical.keyless,
                               .transposed = canonical.transposed,
                               .copy = canonical.copy};
     memcpy(weight->shape, view->shape, sizeof(weight->shape));
@@ -208,17 +210,18 @@ static int compare_weights(const void *a, const void *b)
 static int stack_parts(const struct weights *weights, struct weight *group, size_t found)
 {
     const struct tensor_view *first = group->views[0];
-    bool good = found == group->parts && first->rank >= 1;
+    const unsigned step = group->keyless ? 2 : 1; /* from one part that files have to the next */
+    const char *const parts = group->keyless ? "query and value" : "query, key and value";
+    bool good = found == (group->parts + step - 1) / step && first->rank >= 1;
     for (unsigned i = 0; good && i < found; i++) {
         const struct tensor_view *view = group[i].views[0];
-        good = group[i].part == i + 1 && view->rank == first->rank &&
+        good = group[i].part == i * step + 1 && view->rank == first->rank &&
                !memcmp(view->shape, first->shape, sizeof(first->shape));
-        group->views[i] = view;
+        group->views[i * step] = view;
     }
     if (!good)
         return error_fail(VKCLIP_EFORMAT, "%s: %s: expected %s of one shape beside it",
-                          weights->path, first->name,
-                          group->parts == 3 ? "query, key and value" : "gate and value");
+                          weights->path, first->name, group->parts == 3 ? parts : "gate and value");
     group->view_count = group->parts;
     group->shape[0] *= group->parts;
     return VKCLIP_OK;
@@ -256,6 +259,8 @@ static void count_tensors(struct weights *weights)
     for (size_t i = 0; i < weights->count; i++)
         for (unsigned j = 0; j < weights->tensors[i].view_count; j++) {
             const struct tensor_view *view = weights->tensors[i].views[j];
+            if (!view)
+                continue;
             weights->parameters += tensor_view_elements(view);
             weights->bytes += view->size;
             if (view->size > largest) {
@@ -389,7 +394,7 @@ bool weights_are_halves(const struct weights *weights)
     for (size_t i = 0; i < weights->count; i++)
         for (unsigned j = 0; j < weights->tensors[i].view_count; j++) {
             const struct tensor_view *view = weights->tensors[i].views[j];
-            if (view->dtype != DTYPE_F16 || view->scaled || weights->tensors[i].addends)
+            if (view && (view->dtype != DTYPE_F16 || view->scaled || weights->tensors[i].addends))
                 return false;
         }
     return true;
@@ -476,8 +481,12 @@ static int read_stacked(const struct weight *weight, uint64_t first, uint64_t ro
     while (rows) {
         const uint64_t part_first = first % part_rows, left = part_rows - part_first;
         const uint64_t taken = left < rows ? left : rows;
-        int error = tensor_view_read(weight->views[first / part_rows], part_first * length,
-                                     taken * length, values);
+        const struct tensor_view *view = weight->views[first / part_rows];
+        int error = VKCLIP_OK;
+        if (view)
+            error = tensor_view_read(view, part_first * length, taken * length, values);
+        else
+            memset(values, 0, taken * length * sizeof(*values));
         if (error)
             return error;
         values += taken * length;

@@ -287,6 +287,8 @@ static json_t *pack_openclip_image(const struct config *config)
     const uint32_t *stages = config->stages;
     if (image->kind == KIND_CONVNEXT)
         return timm_pack_convnext(config, pack_number(image->epsilon));
+    if (image->kind == KIND_EVA)
+        return timm_pack_eva(config, pack_mlp_ratio(image->width, image->mlp));
     if (image->kind == KIND_RESNET)
         return json_pack("{si s[iiii] si si}", "image_size", (int)config->image_size, "layers",
                          (int)stages[0], (int)stages[1], (int)stages[2], (int)stages[3], "width",
@@ -305,7 +307,7 @@ static json_t *pack_openclip_image(const struct config *config)
 static bool has_quick_key(const struct config_tower *tower)
 {
     return tower->kind != KIND_NONE && tower->kind != KIND_RESNET && tower->kind != KIND_CONVNEXT &&
-           tower->kind != KIND_BERT;
+           tower->kind != KIND_BERT && tower->kind != KIND_EVA;
 }
 
 static json_t *pack_openclip_model(const struct config *config)
@@ -405,6 +407,8 @@ static const char *find_obstacle(const struct config *config)
     const struct config_tower *text = &config->text, *image = &config->image;
     if (image->kind == KIND_RESNET)
         return "no ModifiedResNet";
+    if (image->kind == KIND_EVA)
+        return "no EVA-CLIP or PE-Core";
     if (text->kind == KIND_BERT)
         return "no text tower that is BERT or XLM-R";
     if (image->kind == KIND_CONVNEXT)

@@ -22,8 +22,10 @@ struct arch {
     uint32_t text_width, text_layers, context, vocabulary;
     enum vkclip_activation activation;
     bool convnext;
-    uint32_t inner;    /* see struct config_tower */
-    bool multilingual; /* The text tower is an XLM-R, with the mean of its tokens. */
+    uint32_t inner;      /* see struct config_tower */
+    bool multilingual;   /* The text tower is an XLM-R, with the mean of its tokens. */
+    uint32_t rope_grid;  /* of an EVA02 or PE-Core; 0: the image tower is another */
+    bool attention_pool; /* It is a PE-Core. */
 };
 
 #define QUICK VKCLIP_ACTIVATION_QUICK_GELU
@@ -31,22 +33,28 @@ struct arch {
 #define VIT(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, activation) \
     {                                                                                         \
         name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, 77, 49408, \
-            activation, false, 0, false                                                       \
+            activation, false, 0, false, 0, false                                             \
     }
 #define MULTILINGUAL(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, words) \
     {                                                                                             \
         name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, 77, words,     \
-            GELU, false, 0, true                                                                  \
+            GELU, false, 0, true, 0, false                                                        \
     }
 #define RESNET(name, dim, size, width, text, ...)                                                 \
     {                                                                                             \
         name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, 12, 77, 49408, QUICK, false, 0, \
-            false                                                                                 \
+            false, 0, false                                                                       \
     }
 #define CONVNEXT(name, dim, size, width, inner, text, text_layers, ...)                         \
     {                                                                                           \
         name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, text_layers, 77, 49408, GELU, \
-            true, inner, false                                                                  \
+            true, inner, false, 0, false                                                        \
+    }
+#define EVA(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, context, grid,   \
+            pool)                                                                                  \
+    {                                                                                              \
+        name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, context, 49408, \
+            GELU, false, 0, false, grid, pool                                                      \
     }
 static const struct arch archs[] = {
     /* These sizes are OpenAI's. */
@@ -70,8 +78,29 @@ static const struct arch archs[] = {
     CONVNEXT("convnext_base_w", 640, 256, 128, 0, 640, 12, 3, 3, 27, 3),
     CONVNEXT("convnext_large_d", 768, 256, 192, 1536, 768, 16, 3, 3, 27, 3),
     CONVNEXT("convnext_xxlarge", 1024, 256, 384, 0, 1024, 24, 3, 4, 30, 3),
+    /* These sizes are BAAI's and Meta's. */
+    EVA("EVA02-B-16", 512, 224, 16, 768, 12, 12, 2048, 512, 12, 77, 16, false),
+    EVA("PE-Core-B-16", 1024, 224, 16, 768, 12, 12, 3072, 1024, 24, 32, 14, true),
     /* The last row is the architecture of models/emoji-clip. */
-    {"emoji-clip", 128, 64, 8, {0}, 192, 6, 3, 768, 192, 4, 32, 2240, QUICK, false, 0, false},
+    {"emoji-clip",
+     128,
+     64,
+     8,
+     {0},
+     192,
+     6,
+     3,
+     768,
+     192,
+     4,
+     32,
+     2240,
+     QUICK,
+     false,
+     0,
+     false,
+     0,
+     false},
 };
 
 const char *arch_name(size_t index)
@@ -89,10 +118,32 @@ static void fill_convnext(const struct arch *arch, struct config *config)
     convnext_derive_sizes(config);
 }
 
+/* PE-Core squashes pictures, and gives their values the range from -1 to 1. */
+static void fill_eva(const struct arch *arch, struct config *config)
+{
+    struct config_tower *image = &config->image;
+    image->projection_bias = true;
+    image->rope_grid = arch->rope_grid;
+    config->custom_text = true;
+    if (!arch->attention_pool) {
+        image->gated = image->inner_norm = true;
+        image->activation = VKCLIP_ACTIVATION_SILU;
+        image->epsilon = 1e-6f;
+        return;
+    }
+    image->pooling = POOL_ATTENTION;
+    config->resize.fit = FIT_SQUASH;
+    config->resize.filter = FILTER_BILINEAR;
+    for (int i = 0; i < 3; i++)
+        config->image_mean[i] = config->image_std[i] = 0.5f;
+}
+
 static enum tower_kind image_kind(const struct arch *arch)
 {
     if (arch->convnext)
         return KIND_CONVNEXT;
+    if (arch->rope_grid)
+        return KIND_EVA;
     return arch->stages[0] ? KIND_RESNET : KIND_VIT;
 }
 
@@ -133,6 +184,8 @@ static void fill_config(const struct arch *arch, struct config *config)
         resnet_derive_sizes(config, 64);
     if (image->kind == KIND_CONVNEXT)
         fill_convnext(arch, config);
+    if (image->kind == KIND_EVA)
+        fill_eva(arch, config);
     text->width = arch->text_width;
     text->layers = arch->text_layers;
     text->heads = arch->text_width / 64;

@@ -15,13 +15,14 @@ enum tower { TOWER_IMAGE, TOWER_TEXT, TOWER_COUNT };
 
 /* This list has every kind of tower. The kind KIND_VIT is described by tower_vit, and so on; the
  * table of rows in tower.c is built from the list. */
-#define TOWER_KINDS(X) \
-    X(VIT, vit)        \
-    X(RESNET, resnet)  \
-    X(TEXT, text)      \
-    X(T5, t5)          \
-    X(BERT, bert)      \
-    X(CONVNEXT, convnext)
+#define TOWER_KINDS(X)    \
+    X(VIT, vit)           \
+    X(RESNET, resnet)     \
+    X(TEXT, text)         \
+    X(T5, t5)             \
+    X(BERT, bert)         \
+    X(CONVNEXT, convnext) \
+    X(EVA, eva)
 
 /* KIND_NONE, which is 0, says that the model has no such tower. */
 enum tower_kind {
@@ -36,8 +37,9 @@ enum tower_kind {
 enum pooling {
     POOL_DEFAULT, /* a picture's class token; the token at which a text ends */
     POOL_FIRST,
-    POOL_LAST, /* the last one of the context, which most texts fill with padding */
-    POOL_MEAN  /* the mean of the patches, or of a text's tokens without the padding */
+    POOL_LAST,     /* the last one of the context, which most texts fill with padding */
+    POOL_MEAN,     /* the mean of the patches, or of a text's tokens without the padding */
+    POOL_ATTENTION /* what a learned query attends to */
 };
 
 struct config_tower {
@@ -61,6 +63,11 @@ struct config_tower {
     uint32_t token_types; /* rows of the table of types, of which texts have the first */
     bool pooler;          /* tanh of a matrix and a bias, of the first token */
     uint32_t transformation; /* AltCLIP's norm and matrix for all tokens; 0: there are none. */
+    /* Only EVA and PE-Core have these. */
+    uint32_t rope_grid;  /* patches per side that rotary positions count; 0: there are none */
+    bool post_norm;      /* Norms follow attention and MLP, and do not precede them. */
+    bool inner_norm;     /* The last products of attention and MLP are of normalised values. */
+    bool no_class_token; /* There are only patches. */
 };
 
 #define CONFIG_STAGES 4

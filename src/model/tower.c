@@ -141,7 +141,13 @@ int tower_find_features(const char *path, const struct config *config, enum towe
                           "%s: `features`: layer %d of its %s tower, expected 0 to %d, or -1 for "
                           "the last to %d for the first",
                           path, wanted->layer, name, layers, -layers - 1);
-    if (wanted->no_class && (!row->class_tokens || wanted->pooled))
+    const uint32_t class_tokens = sizes->no_class_token ? 0 : row->class_tokens;
+    if (wanted->pooled && sizes->pooling == POOL_ATTENTION)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: `features`: embeddings of its %s tower are made of all tokens, not "
+                          "of one that could be pooled",
+                          path, name);
+    if (wanted->no_class && (!class_tokens || wanted->pooled))
         return error_fail(VKCLIP_EINVALID,
                           "%s: `features`: %s has no class token that could be left out", path,
                           wanted->pooled ? "the pooled token alone" : "its text tower");
@@ -154,7 +160,7 @@ int tower_find_features(const char *path, const struct config *config, enum towe
         .norm = wanted->norm,
         .pooled = wanted->pooled,
         .projected = wanted->projected,
-        .skip = wanted->no_class ? row->class_tokens : 0};
+        .skip = wanted->no_class ? class_tokens : 0};
     return VKCLIP_OK;
 }
 

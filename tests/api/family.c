@@ -23,6 +23,10 @@ static const char *const cases[] = {
     "chineseclip-hf",
     "convnext-openclip",
     "convnext-d-openclip",
+    "eva02-openclip",
+    "eva02e-openclip-postnorm",
+    "pe-openclip",
+    "pe-g-openclip",
 };
 
 static void check_cases(const struct vkclip_model_params *params, struct bounds bounds)

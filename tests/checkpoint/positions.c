@@ -23,11 +23,11 @@ static void resizes_as_torch(void **state)
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
             positions[1 + 3 * i + j] = (float)((i * 7 + j * 13) % 11 - 5) / 4;
-    assert_true(positions_resize(positions, 3, 5, 1, out));
+    assert_true(positions_resize(positions, 1, 3, 5, 1, out));
     assert_true(out[0] == 42);
     for (int i = 0; i < 25; i++)
         assert_true(fabs(out[1 + i] - up[i]) < 1e-6);
-    assert_true(positions_resize(positions, 3, 2, 1, out));
+    assert_true(positions_resize(positions, 1, 3, 2, 1, out));
     for (int i = 0; i < 4; i++)
         assert_true(fabs(out[1 + i] - down[i]) < 1e-6);
 }
@@ -40,7 +40,7 @@ static void keeps_the_same_size(void **state)
     float positions[COUNT], out[COUNT];
     for (int i = 0; i < COUNT; i++)
         positions[i] = (float)sin(i * 1.7);
-    assert_true(positions_resize(positions, GRID, GRID, WIDTH, out));
+    assert_true(positions_resize(positions, 1, GRID, GRID, WIDTH, out));
     for (int i = 0; i < COUNT; i++)
         assert_true(fabs(out[i] - positions[i]) < 1e-6);
 }

@@ -85,6 +85,16 @@ static void make_convnext(struct config *config)
     convnext_derive_sizes(config);
 }
 
+/* Makes the image tower a PE-Core, or with class token and norms after attention and MLP an EVA. */
+static void make_eva(struct config *config, bool post_norm)
+{
+    config->image.kind = KIND_EVA;
+    config->image.width = 8;
+    config->image.post_norm = post_norm;
+    config->image.pooling = post_norm ? POOL_DEFAULT : POOL_ATTENTION;
+    config->image.rope_grid = 3;
+}
+
 static struct config tiny_config(enum tower_kind kind, enum vkclip_activation activation)
 {
     const bool resnet = kind == KIND_RESNET;
@@ -111,6 +121,8 @@ static struct config tiny_config(enum tower_kind kind, enum vkclip_activation ac
         resnet_derive_sizes(&config, 64);
     if (kind == KIND_CONVNEXT)
         make_convnext(&config);
+    if (kind == KIND_EVA)
+        make_eva(&config, activation == VKCLIP_ACTIVATION_QUICK_GELU);
     return config;
 }
 
@@ -253,6 +265,13 @@ static void convnext(void **state)
     (void)state;
     for (int recompute = 0; recompute < 2; recompute++)
         check_towers(KIND_CONVNEXT, VKCLIP_ACTIVATION_QUICK_GELU, recompute, false);
+}
+
+static void eva(void **state)
+{
+    (void)state;
+    check_towers(KIND_EVA, VKCLIP_ACTIVATION_GELU, false, false);
+    check_towers(KIND_EVA, VKCLIP_ACTIVATION_QUICK_GELU, true, false);
 }
 
 static int add_matmul(struct graph *graph, const char *name, int x, uint32_t n, uint32_t k)
@@ -408,11 +427,17 @@ static void sorts_ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vit_quick_gelu),   cmocka_unit_test(vit_gelu),
-        cmocka_unit_test(vit_gelu_by_tanh), cmocka_unit_test(modified_resnet),
-        cmocka_unit_test(fused_slopes),     cmocka_unit_test(learned_queries),
-        cmocka_unit_test(locked_weights),   cmocka_unit_test(sorts_ids),
-        cmocka_unit_test(means_and_tanh),   cmocka_unit_test(convnext),
+        cmocka_unit_test(vit_quick_gelu),
+        cmocka_unit_test(vit_gelu),
+        cmocka_unit_test(vit_gelu_by_tanh),
+        cmocka_unit_test(modified_resnet),
+        cmocka_unit_test(fused_slopes),
+        cmocka_unit_test(learned_queries),
+        cmocka_unit_test(locked_weights),
+        cmocka_unit_test(sorts_ids),
+        cmocka_unit_test(means_and_tanh),
+        cmocka_unit_test(convnext),
+        cmocka_unit_test(eva),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,10 @@
  * reading the sizes from the shapes of these tensors gives the configuration that they were made
  * from.
  */
+#define _GNU_SOURCE
 #include "base/array.h"
 #include "base/string.h"
+#include "support/scratch.h"
 #include "support/testing.h"
 
 #include "model/arch.h"
@@ -64,7 +66,8 @@ static void graphs_have_the_listed_weights(void **state)
                                         "RN50x4",
                                         "convnext_base",
                                         "convnext_large_d",
-                                        "xlm-roberta-base-ViT-B-32"};
+                                        "xlm-roberta-base-ViT-B-32",
+                                        "PE-Core-B-16"};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         struct config config;
         struct list list;
@@ -166,6 +169,56 @@ static void forms_of_t5(void **state)
         assert_true(x->own_positions == y->own_positions && x->activation == y->activation);
         assert_true(x->epsilon == y->epsilon && !y->projection);
         assert_int_equal(found.vocabulary, 99);
+        free(list.tensors);
+    }
+}
+
+/* The forms of EVA-CLIP and PE-Core that no named architecture has: norms before or after attention
+ * and MLP without rotary positions, gates, and no class token. Gates have no gradient, so that
+ * training refuses them. */
+static void forms_of_eva(void **state)
+{
+    (void)state;
+    for (int form = 0; form < 4; form++) {
+        struct config found = config_defaults,
+                      config = {.image_size = 4, .patch_size = 2, .image_embed_dim = 5};
+        config.image = (struct config_tower){.kind = KIND_EVA,
+                                             .width = 16,
+                                             .layers = 2,
+                                             .heads = 2,
+                                             .mlp = 24,
+                                             .activation = VKCLIP_ACTIVATION_GELU,
+                                             .epsilon = 1e-6f,
+                                             .post_norm = form == 1,
+                                             .gated = form == 2,
+                                             .inner_norm = form == 2,
+                                             .rope_grid = form > 1 ? 2 : 0,
+                                             .no_class_token = form == 3,
+                                             .pooling = form == 3 ? POOL_ATTENTION : POOL_DEFAULT};
+        struct list list;
+        assert_int_equal(tower_check("x", &config), 0);
+        assert_int_equal(tensors_list(&config, &list.tensors, &list.count), 0);
+        for (int training = 0; training < 2; training++) {
+            struct graph graph;
+            struct tower_tensors tensors;
+            graph_init(&graph, TYPE_F32);
+            graph.training = training;
+            if (training && form == 2)
+                assert_failed(tower_append(&config, TOWER_IMAGE, 1, &graph, &tensors),
+                              VKCLIP_EUNSUPPORTED, "lock it");
+            else
+                assert_int_equal(tower_append(&config, TOWER_IMAGE, 1, &graph, &tensors), 0);
+            if (!graph.error)
+                check_weights(&list, TOWER_IMAGE, &graph);
+            graph_free(&graph);
+        }
+        const struct tower_sizes sizes = {get_size, &list};
+        tower_find(&config, TOWER_IMAGE)->read(&sizes, &found);
+        assert_true(found.image.gated == config.image.gated &&
+                    found.image.inner_norm == config.image.inner_norm &&
+                    found.image.no_class_token == config.image.no_class_token &&
+                    found.image.pooling == config.image.pooling && found.image.layers == 2 &&
+                    found.image.mlp == 24 && found.image_size == 4 && found.image_embed_dim == 5);
         free(list.tensors);
     }
 }
@@ -328,6 +381,7 @@ int main(void)
         cmocka_unit_test(graphs_have_the_listed_weights),
         cmocka_unit_test(sizes_are_read_back_from_shapes),
         cmocka_unit_test(forms_of_t5),
+        cmocka_unit_test(forms_of_eva),
         cmocka_unit_test(towers_without_projection),
         cmocka_unit_test(delicate_tensors_are_few),
         cmocka_unit_test(towers_have_these_nodes),

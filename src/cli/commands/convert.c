@@ -189,7 +189,7 @@ const struct cli_command cli_convert_command = {
     .arguments = "FILE|FOLDER",
     .text =
         "IN is what -m takes. OUT is a .gguf file (f32, f16, q8, q4: Q8_0 and Q4_0; with the\n"
-        "vocabulary inside; no ModifiedResNets or ConvNeXts), a .safetensors file, or else a\n"
+        "vocabulary inside; ViTs alone), a .safetensors file, or else a\n"
         "folder (f32, f16, bf16), with configuration and vocabulary beside the weights. Matrices\n"
         "and the token table get the type; the rest, which is small, stays in fp32. Then both\n"
         "models encode the same generated pictures and texts, and the cosines of their embeddings\n"
