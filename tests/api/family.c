@@ -119,6 +119,38 @@ static void words_give_the_embeddings_of_their_ids(void **state)
         check_words(worded[i].name, worded[i].vocabulary, worded[i].count);
 }
 
+/* A token that the caller's mask leaves out changes no embedding, also between two others. */
+static void masks_may_have_holes(void **state)
+{
+    (void)state;
+    enum { LENGTH = 9, HOLE = 3, MOST = 64 };
+    int32_t ids[2 * LENGTH] = {0, 5, 14, 6, 5, 385, 2, 1, 1}, mask[2 * LENGTH];
+    float found[2 * MOST], open[MOST];
+    char *path = golden_path("family/altclip-hf");
+    struct vkclip_model *model = NULL;
+    struct vkclip_model_info info;
+    if (!path) {
+        printf("skipped: reference data family/altclip-hf is not here\n");
+        return;
+    }
+    if (vkclip_open_model(device, path, NULL, &model))
+        fail_msg("%s", vkclip_last_error());
+    free(path);
+    assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
+    assert_true(info.text_embed_dim <= MOST);
+    for (size_t i = 0; i < LENGTH; i++) {
+        ids[LENGTH + i] = i == HOLE ? 77 : ids[i];
+        mask[i] = mask[LENGTH + i] = i != HOLE && ids[i] != 1;
+    }
+    const struct vkclip_encode_params params = {.attention_mask = mask};
+    assert_int_equal(vkclip_encode_tokens(model, ids, 2, LENGTH, &params, found), VKCLIP_OK);
+    assert_int_equal(vkclip_encode_tokens(model, ids, 1, LENGTH, NULL, open), VKCLIP_OK);
+    const size_t size = info.text_embed_dim * sizeof(*found);
+    assert_memory_equal(found, found + info.text_embed_dim, size);
+    assert_memory_not_equal(found, open, size);
+    vkclip_close_model(&model);
+}
+
 /* Makes a tiny model whose vocabulary has `rows` tokens. The values of a new table do not depend on
  * the number of its rows. */
 static struct vkclip_model *make_model(const char *folder, unsigned rows,
@@ -170,6 +202,7 @@ int main(void)
         cmocka_unit_test(weights_of_8_bits_keep_directions),
         cmocka_unit_test(fp16_keeps_directions),
         cmocka_unit_test(words_give_the_embeddings_of_their_ids),
+        cmocka_unit_test(masks_may_have_holes),
         cmocka_unit_test(large_tables_stay_on_the_host),
     };
     return cmocka_run_group_tests(tests, open_and_describe, close_device);
