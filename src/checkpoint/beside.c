@@ -107,7 +107,27 @@ static int copy_settings(struct beside *beside, const char *path)
     int error = copy_file(beside, path, "tokenizer_config.json", "tokenizer_config.json");
     if (!error)
         error = copy_file(beside, path, "special_tokens_map.json", "special_tokens_map.json");
+    if (!error)
+        error = copy_file(beside, path, "added_tokens.json", "added_tokens.json");
     return error;
+}
+
+/* Copies a vocabulary that readers find by its name. */
+static int copy_named(struct beside *beside, const char *path)
+{
+    int error = copy_file(beside, path, file_name(path), file_name(path));
+    if (!error)
+        error = copy_settings(beside, path);
+    return error;
+}
+
+static bool has_known_name(const char *name)
+{
+    static const char *const names[] = {"spiece.model", "sentencepiece.bpe.model", "vocab.txt"};
+    size_t i = 0;
+    while (i < ARRAY_COUNT(names) && strcmp(name, names[i]))
+        i++;
+    return i < ARRAY_COUNT(names);
 }
 
 static int copy_pair(struct beside *beside, const char *path)
@@ -138,6 +158,8 @@ static int write_vocabulary(struct beside *beside, const char *path, enum names_
                           path);
     if (!strcmp(name, "vocab.json") || !strcmp(name, "merges.txt"))
         return copy_pair(beside, path);
+    if (has_known_name(name))
+        return copy_named(beside, path);
     if (string_ends_with(name, ".json"))
         return copy_tokenizer(beside, path);
     /* Readers find OpenAI's list of merges by its name, but ignore it beside Hugging Face's

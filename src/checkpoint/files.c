@@ -10,6 +10,7 @@
 #include "base/folder.h"
 #include "base/string.h"
 #include "checkpoint/hugging_face.h"
+#include "text/tokenizer_config.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -169,11 +170,26 @@ bool files_find_preprocessor(const char *folder, char path[FILES_PATH_SIZE])
            files_find(folder, "processor_config.json", path); /* transformers 5 writes this name. */
 }
 
+/* Tells whether transformers' class of the tokenizer reads spiece.model and no tokenizer.json,
+ * which may lie beside it and gives other ids for some texts. */
+static bool reads_spiece(const char *path)
+{
+    struct tokenizer_config config;
+    return !tokenizer_config_read(path, &config) && !strcmp(config.class, "SiglipTokenizer");
+}
+
 static bool find_vocabulary(const char *folder, enum vkclip_family family,
                             char path[FILES_PATH_SIZE])
 {
-    static const char *const names[] = {"bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt",
-                                        "tokenizer.json", "vocab.json", "spiece.model"};
+    static const char *const names[] = {"bpe_simple_vocab_16e6.txt.gz",
+                                        "bpe_simple_vocab_16e6.txt",
+                                        "tokenizer.json",
+                                        "vocab.json",
+                                        "spiece.model",
+                                        "sentencepiece.bpe.model",
+                                        "vocab.txt"};
+    if (files_find(folder, "spiece.model", path) && reads_spiece(path))
+        return true;
     /* OpenAI's lists of merges are ignored beside Hugging Face's models. */
     for (size_t i = family == VKCLIP_FAMILY_HF ? 2 : 0; i < ARRAY_COUNT(names); i++) {
         if (!strcmp(names[i], "vocab.json") && !files_find(folder, "merges.txt", path))

@@ -2,7 +2,8 @@
  *
  * Finds the files of a checkpoint: the weights at the path that a user gives, and the configuration
  * and vocabulary beside them. Looks only at names, except that it reads a config.json which could
- * belong to a model other than CLIP. Refuses unsupported formats by name.
+ * belong to a model other than CLIP, and the class in tokenizer_config.json beside a spiece.model.
+ * Refuses unsupported formats by name.
  */
 #ifndef VKCLIP_CHECKPOINT_FILES_H
 #define VKCLIP_CHECKPOINT_FILES_H

@@ -19,12 +19,20 @@ struct image_transform checkpoint_image_transform(const struct config *config)
 int checkpoint_open_vocabulary(const struct config *config, const char *path,
                                struct tokenizer **tokenizer)
 {
+    static const enum tokenizer_cleaning cleanings[] = {
+        [TEXT_CLEAN_NONE] = CLEANING_NONE,
+        [TEXT_CLEAN_WHITESPACE] = CLEANING_WHITESPACE,
+        [TEXT_CLEAN_LOWER] = CLEANING_LOWER,
+        [TEXT_CLEAN_CANONICALIZE] = CLEANING_CANONICALIZE,
+    };
     enum tokenizer_rules rules = TOKENIZER_OPENAI;
     if (config->family == VKCLIP_FAMILY_NONE)
         rules = TOKENIZER_BY_FILE;
-    else if (config->family == VKCLIP_FAMILY_HF)
+    else if (config->family == VKCLIP_FAMILY_HF || config->cleaning != TEXT_CLEAN_NONE)
         rules = TOKENIZER_HF;
     int error = tokenizer_open(path, rules, tokenizer);
+    if (!error && config->cleaning != TEXT_CLEAN_NONE)
+        tokenizer_clean(*tokenizer, cleanings[config->cleaning], config->strip_end);
     if (!error && config->text.kind && tokenizer_size(*tokenizer) > config->vocabulary)
         error = error_fail(VKCLIP_EFORMAT,
                            "%s: %u entries, but the model's token table has %u: not its vocabulary",

@@ -209,7 +209,10 @@ static int find_tokenizer(const struct weights *weights, const char *folder, con
         return error_fail(VKCLIP_EIO, "%s: no such vocabulary file", vocab);
     if (!vocab && weights_has_vocabulary(weights))
         vocab = weights_path(weights);
-    if (!vocab && files_find_vocabulary(folder, config->family, path))
+    /* A tokenizer of transformers has transformers' files. */
+    const enum vkclip_family family =
+        config->cleaning == TEXT_CLEAN_NONE ? config->family : VKCLIP_FAMILY_HF;
+    if (!vocab && files_find_vocabulary(folder, family, path))
         vocab = path;
     if (!vocab)
         return VKCLIP_OK;

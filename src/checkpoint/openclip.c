@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "checkpoint/bert.h"
 #include "checkpoint/json.h"
+#include "checkpoint/openclip_tokenizer.h"
 #include "checkpoint/timm.h"
 #include "model/resnet.h"
 
@@ -82,7 +83,7 @@ static void read_named_text(const struct section *section, struct config *config
         {"eos_id", NULL},
         {"mlp_ratio", NULL},
         {"hf_tokenizer_name", NULL},
-        {"tokenizer_kwargs", NULL}, /* The tokenizer's files say it. */
+        {"tokenizer_kwargs", NULL},
     };
     section_check_keys(section, keys, ARRAY_COUNT(keys));
     bert_read_openclip(section, config);
@@ -107,7 +108,7 @@ static void read_text(const struct section *section, struct config *config)
         {"no_causal_mask", NULL},
         {"proj_bias", NULL},
         {"hf_tokenizer_name", NULL},
-        {"tokenizer_kwargs", NULL},    /* The tokenizer's files say it. */
+        {"tokenizer_kwargs", NULL},
         {"final_ln_after_pool", NULL}, /* The norm of the pooled token is the same before. */
     };
     struct config_tower *tower = &config->text;
@@ -262,6 +263,8 @@ static void read_model(const struct section *section, struct config *config)
         read_named_text(&text, config);
     else if (text.object)
         read_text(&text, config);
+    if (text.object)
+        openclip_read_tokenizer(&text, config);
 }
 
 int openclip_read(const char *path, struct config *config)

@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "checkpoint/bert.h"
+#include "checkpoint/openclip_tokenizer.h"
 #include "checkpoint/timm.h"
 
 #include <jansson.h>
@@ -212,6 +213,9 @@ int write_config_hugging_face(const struct config *config, char **model, char **
     const char *option = bert ? find_bert_option(&config->text) : find_text_option(&config->text);
     if (config->text.kind && option)
         return error_fail(VKCLIP_EUNSUPPORTED, "config.json cannot describe %s", option);
+    if (config->cleaning > TEXT_CLEAN_WHITESPACE || config->strip_end)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "config.json cannot say how OpenCLIP cleans texts (tokenizer_kwargs)");
     if (config->resize.fit == FIT_LONGEST)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "preprocessor_config.json cannot describe the resize of the longer side");
@@ -266,6 +270,16 @@ static json_t *pack_text_options(const struct config *config)
         return options;
     json_decref(options);
     return NULL;
+}
+
+/* Packs which tokenizer of transformers OpenCLIP uses, and how it cleans texts. */
+static json_t *pack_tokenizer(const struct config *config)
+{
+    if (config->cleaning == TEXT_CLEAN_NONE)
+        return json_object();
+    return json_pack("{ss s{ss sb}}", "hf_tokenizer_name", config->tokenizer_name,
+                     "tokenizer_kwargs", "clean", openclip_cleaning_name(config->cleaning),
+                     "strip_sep_token", (int)config->strip_end);
 }
 
 static json_t *pack_openclip_text(const struct config *config)
@@ -324,7 +338,8 @@ static json_t *pack_openclip_model(const struct config *config)
     if (good && config->image.kind)
         good = !json_object_set_new(model, "vision_cfg", pack_openclip_image(config));
     if (good && config->text.kind)
-        good = !json_object_set_new(model, "text_cfg", pack_openclip_text(config));
+        good = !json_object_set_new(model, "text_cfg",
+                                    merge_keys(pack_openclip_text(config), pack_tokenizer(config)));
     if (good)
         return model;
     json_decref(model);

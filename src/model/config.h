@@ -42,6 +42,14 @@ enum pooling {
     POOL_ATTENTION /* what a learned query attends to */
 };
 
+/* Says what OpenCLIP does with a text before it goes to a tokenizer of transformers. */
+enum text_cleaning {
+    TEXT_CLEAN_NONE, /* It is not OpenCLIP, or OpenCLIP's own tokenizer. */
+    TEXT_CLEAN_WHITESPACE,
+    TEXT_CLEAN_LOWER,
+    TEXT_CLEAN_CANONICALIZE
+};
+
 struct config_tower {
     enum tower_kind kind;
     bool projection; /* whether a matrix maps the pooled token to the embedding */
@@ -93,7 +101,10 @@ struct config {
     float image_mean[3], image_std[3];
     struct image_resize resize; /* to what size pictures are resized before the centre is cut out */
     bool rgb_first; /* Pictures are converted to RGB before the resize, as Hugging Face does. */
-    char *tokenizer_path; /* NULL: no vocabulary was found beside the checkpoint */
+    enum text_cleaning cleaning;
+    bool strip_end;          /* Ends of text become 0, as OpenCLIP's strip_sep_token does. */
+    char tokenizer_name[96]; /* OpenCLIP's hf_tokenizer_name; "": none */
+    char *tokenizer_path;    /* NULL: no vocabulary was found beside the checkpoint */
     bool
         custom_text; /* OpenCLIP's files begin the names of the text tower's tensors with "text." */
 };

@@ -41,7 +41,8 @@ struct vocabulary_source;
 int vocabulary_load(const struct vocabulary_source *source, struct vocabulary *vocabulary);
 void vocabulary_close(struct vocabulary *vocabulary);
 /* Sets the pad id to Hugging Face's pad token: that of tokenizer_config.json or
- * special_tokens_map.json in the folder of `path`, else end of text. */
+ * special_tokens_map.json in the folder of `path`, else end of text. As in transformers it is found
+ * in texts like every special token: the "!" of Stable Diffusion 2 is then padding. */
 int vocabulary_read_pad(struct vocabulary *vocabulary, const char *path);
 
 struct gguf;

@@ -6,6 +6,7 @@
  */
 #include "base/array.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "format/json.h"
 #include "text/vocabulary_file.h"
 #include "text/vocabulary_readers.h"
@@ -294,18 +295,41 @@ static int read_merges(const char *path, json_t **merges)
     return error;
 }
 
+/* Reads added_tokens.json beside vocab.json, ids by text, as a list of entries as tokenizer.json
+ * has it. transformers finds such tokens in the text as it is. */
+static int read_added(const char *vocab_path, json_t **added)
+{
+    char *path = vocabulary_file_beside(vocab_path, "added_tokens.json");
+    json_t *root = NULL, *id;
+    const char *text;
+    int error = path ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", vocab_path);
+    if (!error && file_exists(path))
+        error = vocabulary_file_read_json(path, &root);
+    *added = json_array();
+    json_object_foreach (root, text, id)
+        if (!error && json_array_append_new(*added, json_pack("{ss sO sb}", "content", text, "id",
+                                                              id, "normalized", 0)))
+            error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    json_decref(root);
+    free(path);
+    return error;
+}
+
 int vocabulary_load_pair(struct vocabulary *v, const char *vocab_path, json_t *vocab,
                          const char *merges_path)
 {
-    json_t *merges = NULL;
+    json_t *merges = NULL, *added = NULL;
     int error = read_merges(merges_path, &merges);
     if (!error)
-        error = vocabulary_load_tokens(v, vocab_path, vocab, NULL, json_array_size(merges));
+        error = read_added(vocab_path, &added);
+    if (!error)
+        error = vocabulary_load_tokens(v, vocab_path, vocab, added, json_array_size(merges));
     if (!error)
         error = vocabulary_load_merges(v, merges_path, merges);
     if (!error)
         error = vocabulary_find_ends(v, vocab_path, VOCABULARY_START, VOCABULARY_END);
     json_decref(merges);
+    json_decref(added);
     if (!error) {
         vocabulary_find_symbols(v, v->end);
         /* As in the tokenizer.json of openai/clip-vit-*, only the start is searched for in the

@@ -87,8 +87,23 @@ static int32_t find_token(const void *vocabulary, const char *text)
     return vocabulary_find(vocabulary, text, strlen(text));
 }
 
+/* Adds the pad token to those that are found in texts. */
+static int add_pad(struct vocabulary *v, const char *path)
+{
+    for (size_t i = 0; i < v->added_count; i++)
+        if (v->added[i].id == v->pad)
+            return VKCLIP_OK;
+    struct added_token *larger = realloc(v->added, (v->added_count + 1) * sizeof(*larger));
+    if (!larger)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    v->added = larger;
+    vocabulary_add_added(v, v->pad, false);
+    return VKCLIP_OK;
+}
+
 int vocabulary_read_pad(struct vocabulary *v, const char *path)
 {
     v->pad = v->end;
-    return vocabulary_file_read_pad(path, find_token, v, &v->pad);
+    int error = vocabulary_file_read_pad(path, find_token, v, &v->pad);
+    return error || v->pad == v->end ? error : add_pad(v, path);
 }
