@@ -286,9 +286,10 @@ enum vkclip_activation {
 
 struct vkclip_model_params {
     enum vkclip_precision precision;
-    /* The file with the vocabulary: tokenizer.json, spiece.model, vocab.json (with merges.txt
-     * beside it), bpe_simple_vocab_16e6.txt.gz, a GGUF file, or a safetensors file with the tensor
-     * spiece_model. NULL: the one in the checkpoint or beside it. */
+    /* The file with the vocabulary: tokenizer.json, spiece.model, sentencepiece.bpe.model, BERT's
+     * vocab.txt, vocab.json (with merges.txt beside it), bpe_simple_vocab_16e6.txt.gz, a GGUF file,
+     * or a safetensors file with the tensor spiece_model. NULL: the one in the checkpoint or beside
+     * it. */
     const char *vocab;
     /* The activation of a state dict that has no configuration. AUTO means OpenAI's QuickGELU. */
     enum vkclip_activation activation;
@@ -462,9 +463,10 @@ enum vkclip_tokenize_flags {
 };
 
 /* Encodes one UTF-8 text of `length` bytes to ids. CLIP's byte pairs, with start and end of text,
- * follow OpenAI's simple_tokenizer.py with ftfy's plain steps or the Hugging Face tokenizer.json,
- * as the checkpoint's family says. T5's unigram pieces, with the end of text, follow SentencePiece
- * for a spiece.model and GGUF, and the `tokenizers` library for a tokenizer.json. Writes at most
+ * follow OpenAI's simple_tokenizer.py with ftfy or the Hugging Face tokenizer.json, as the
+ * checkpoint's family says. The unigram pieces of T5, SigLIP and XLM-R follow SentencePiece for its
+ * files and GGUF, and the `tokenizers` library for a tokenizer.json, as do Gemma's byte pairs and
+ * BERT's WordPiece; OpenCLIP's tokenizer_kwargs are followed. Writes at most
  * `capacity` ids, and their number without padding to *count. The limit is the smaller of the
  * model's context and `capacity`; a longer text is truncated, keeps its end of text, and a warning
  * is logged. With VKCLIP_TOKENIZE_FULL, or without a context, only `capacity` limits the ids; with

@@ -346,7 +346,8 @@ static int fetch_weights(struct fetch *fetch)
 static bool has_vocabulary(const struct fetch *fetch)
 {
     return is_listed(fetch, "tokenizer.json") || is_listed(fetch, "bpe_simple_vocab_16e6.txt.gz") ||
-           is_listed(fetch, "spiece.model") ||
+           is_listed(fetch, "spiece.model") || is_listed(fetch, "sentencepiece.bpe.model") ||
+           is_listed(fetch, "vocab.txt") ||
            (is_listed(fetch, "vocab.json") && is_listed(fetch, "merges.txt"));
 }
 
@@ -362,6 +363,9 @@ static int fetch_files(struct fetch *fetch)
         "special_tokens_map.json",
         "bpe_simple_vocab_16e6.txt.gz",
         "spiece.model",
+        "sentencepiece.bpe.model",
+        "vocab.txt",
+        "added_tokens.json",
     };
     int status = CLI_DONE;
     for (size_t i = 0; !status && i < ARRAY_COUNT(small); i++)

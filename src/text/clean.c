@@ -2,10 +2,11 @@
  *
  * Cleans texts as OpenAI and Hugging Face do. The rules are those of ftfy 6.3.1, of Python's html
  * and str, and of the `tokenizers` library; the tables are utf8proc's (Unicode) and gumbo's (HTML
- * entities). No text is refused: every text has a cleaned form. No encoding is guessed.
+ * entities). No text is refused: every text has a cleaned form.
  */
 #include "text/clean.h"
 #include "base/array.h"
+#include "text/mojibake.h"
 
 #include <gumbo.h>
 #include <stdlib.h>
@@ -379,6 +380,7 @@ static void fix_segment(struct code_points *segment, struct code_points *spare,
         code_points_push_all(before, segment->codes, segment->length);
         if (html)
             fix_references(segment, spare);
+        mojibake_fix(segment);
         fix_characters(segment, spare);
         remove_controls(segment);
         normalize(segment, spare);

@@ -2,15 +2,13 @@
  *
  * Does the cleanings that CLIP's tokenizers, and some pipelines of diffusion models before any
  * tokenizer, apply to a text.
- * Mojibake (UTF-8 that was once read as another encoding) is not repaired, because that is
- * guesswork.
  */
 #ifndef VKCLIP_TEXT_CLEAN_H
 #define VKCLIP_TEXT_CLEAN_H
 
 #include "text/code_points.h"
 
-/* Cleans a text as OpenAI does: ftfy.fix_text without mojibake repair, html.unescape twice, white
+/* Cleans a text as OpenAI does: ftfy.fix_text, html.unescape twice, white
  * space trimmed and each run of it replaced by one space, str.lower. */
 void clean_openai(struct code_points *text);
 

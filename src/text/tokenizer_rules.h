@@ -10,7 +10,7 @@
 enum tokenizer_rules {
     TOKENIZER_BY_FILE, /* OpenAI's for its list of merges and GGUF, Hugging Face's for other files
                         */
-    TOKENIZER_OPENAI,  /* ftfy's plain steps, HTML unescaping, full lower case; the pad id is 0 */
+    TOKENIZER_OPENAI,  /* ftfy, HTML unescaping, full lower case; the pad id is 0 */
     TOKENIZER_HF       /* what tokenizer.json says; the pad id is what tokenizer_config.json says */
 };
 

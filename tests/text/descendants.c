@@ -26,6 +26,7 @@ static const struct row {
     {"siglip-hf", "tokenizer.json", 0, false, "ids_tokenizer_json", 64, -1, 1, 1},
     {"siglip-openclip", "tokenizer.json", CLEANING_CANONICALIZE, false, "ids", 64, -1, 1, 1},
     {"siglip2-hf", "tokenizer.json", 0, false, "ids", 64, -1, 1, 0},
+    {"siglip2-openclip", "tokenizer.json", CLEANING_CANONICALIZE, false, "ids", 64, -1, 1, 0},
     {"metaclip2-hf", "tokenizer.json", 0, false, "ids", 77, 0, 2, 1},
     {"metaclip2-hf", "sentencepiece.bpe.model", 0, false, "ids", 77, 0, 2, 1},
     {"metaclip2-openclip", "tokenizer.json", CLEANING_WHITESPACE, false, "ids", 77, 0, 2, 1},
