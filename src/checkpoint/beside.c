@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_MAX (64u << 20)
+#define FILE_MAX (96u << 20)
 
 /* ---- One file -------------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_LIMIT = 64 << 20 }; /* bytes of a file, unpacked */
+enum { FILE_LIMIT = 96 << 20 }; /* bytes of a file, unpacked */
 
 static int parse_json(struct vocabulary_source *source)
 {

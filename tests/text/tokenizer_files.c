@@ -380,8 +380,8 @@ static void bad_packed(void **state)
     }
     free(data);
     write_packed(path, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
-                 65 << 20);
-    refused(folder, "bpe.txt.gz", VKCLIP_EFORMAT, "more than 67108864 bytes when unpacked");
+                 97 << 20);
+    refused(folder, "bpe.txt.gz", VKCLIP_EFORMAT, "more than 100663296 bytes when unpacked");
     free(path);
     scratch_remove(folder);
 }
