@@ -34,7 +34,7 @@ void main()
         bool turned = number >= first && column < 2 * quads;
         if (!turned && args.over != 0)
             continue;
-        vec4 values = vec4(args.over != 0 ? y[index] : x[index]);
+        vec4 values = args.over != 0 ? vec4(y[index]) : vec4(x[index]);
         if (turned) {
             uint patch_number = number - first, pair = 2 * (column % args.head);
             uvec2 axes = uvec2(patch_number / args.side, patch_number % args.side);
