@@ -656,11 +656,12 @@ VKCLIP_API int vkclip_load_archived(const struct vkclip_archive *archive, size_t
                                     struct vkclip_image *image);
 VKCLIP_API void vkclip_close_archive(struct vkclip_archive **archive);
 
-/* Prepares a picture: resizes it until its shorter side is S (Pillow's antialiased bicubic), crops
- * S x S from the centre, and normalises by the checkpoint's mean and standard deviation. S is the
- * model's image_size. Hugging Face folders convert to RGB first, as their image processor does, all
- * other checkpoints last, as OpenAI's _transform does. Writes RGB bytes [S,S,3] to `u8` and
- * normalised values [3,S,S] to `pixel_values`, either of which may be NULL. */
+/* Prepares a picture: resizes it until its shorter side is S (Pillow's antialiased bicubic), or to
+ * what the checkpoint's configuration says, crops S x S from the centre, and normalises by the
+ * checkpoint's mean and standard deviation. S is the model's image_size. Hugging Face folders
+ * convert to RGB first, as their image processor does, all other checkpoints last, as OpenAI's
+ * _transform does. Writes RGB bytes [S,S,3] to `u8` and normalised values [3,S,S] to
+ * `pixel_values`, either of which may be NULL. */
 VKCLIP_API int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_image *image,
                                  uint8_t *u8, float *pixel_values);
 

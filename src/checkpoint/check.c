@@ -3,6 +3,7 @@
  * Compares the tensors of a checkpoint with the list of those that the model needs.
  */
 #include "checkpoint/check.h"
+#include "base/array.h"
 #include "base/error.h"
 #include "base/string.h"
 #include "model/tensors.h"
@@ -48,6 +49,14 @@ static int compare_to_name(const void *name, const void *tensor)
     return strcmp(name, ((const struct model_tensor *)tensor)->name);
 }
 
+static bool is_claimed(const struct tower_row *row, const char *name)
+{
+    bool claimed = string_begins_with(name, row->closed);
+    for (size_t i = 0; i < ARRAY_COUNT(row->reserved) && row->reserved[i]; i++)
+        claimed |= string_begins_with(name, row->reserved[i]);
+    return claimed;
+}
+
 /* Refuses a tensor that is not in `tensors`, which are sorted by name, but has a prefix that a
  * tower claims. */
 static int check_unknown(const struct weights *weights, const struct config *config,
@@ -58,8 +67,7 @@ static int check_unknown(const struct weights *weights, const struct config *con
     if (!row)
         return VKCLIP_OK;
     for (size_t i = 0; (name = weights_name(weights, i)); i++)
-        if (string_begins_with(name, row->closed) &&
-            !(row->unused && string_begins_with(name, row->unused)) &&
+        if (is_claimed(row, name) && !(row->unused && string_begins_with(name, row->unused)) &&
             !bsearch(name, tensors, count, sizeof(*tensors), compare_to_name))
             return error_fail(VKCLIP_EUNSUPPORTED,
                               "%s: tensor %s: not part of a CLIP tower of %u layers, as the "

@@ -12,6 +12,7 @@
 #include "checkpoint/check.h"
 #include "checkpoint/clip_cpp.h"
 #include "checkpoint/files.h"
+#include "checkpoint/fold.h"
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/openclip.h"
 #include "checkpoint/positions.h"
@@ -248,6 +249,8 @@ int checkpoint_open(const char *path, const struct vkclip_model_params *params,
     if (!error)
         error = read_config(*weights, folder, params, config);
     if (!error)
+        error = fold_tensors(*weights, config);
+    if (!error)
         error = check_tensors(*weights, config);
     if (!error && params->image_size && config->image.kind)
         error = positions_fit(*weights, params->image_size, config);
@@ -272,6 +275,10 @@ int checkpoint_read_config(const char *path, struct config *config)
     config->logit_scale = 1 / 0.07f; /* initial value of training: paper, section 2.5 */
     if (!error)
         error = tower_check(path, config);
+    if (!error && (config->text.layer_scale || config->image.layer_scale))
+        error =
+            error_fail(VKCLIP_EUNSUPPORTED,
+                       "%s: ls_init_value: LayerScale is only read, a new model has none", path);
     if (!error && !openclip)
         error = read_preprocessor(folder, config);
     return error;

@@ -39,6 +39,13 @@ static void read_activation(const struct section *section, struct config_tower *
         section_refuse(&settings, "approximate", "tanh or none");
 }
 
+/* Tells whether blocks have LayerScale, whose values are among the tensors. */
+static bool read_layer_scale(const struct section *section)
+{
+    section_number(section, "ls_init_value", 0, -1e6, 1e6);
+    return section_get(section, "ls_init_value") != NULL;
+}
+
 static uint32_t read_mlp(const struct section *section, uint32_t width)
 {
     const double mlp = width * section_number(section, "mlp_ratio", 4, 1e-3, 1e3);
@@ -105,6 +112,7 @@ static void read_text(const struct section *section, struct config *config)
         {"eos_id", NULL},
         {"hf_model_pretrained", NULL},
         {"act_kwargs", NULL},
+        {"ls_init_value", NULL},
         {"no_causal_mask", NULL},
         {"proj_bias", NULL},
         {"hf_tokenizer_name", NULL},
@@ -123,6 +131,7 @@ static void read_text(const struct section *section, struct config *config)
     tower->layers = section_size(section, "layers", 12);
     tower->mlp = read_mlp(section, tower->width);
     tower->epsilon = read_epsilon(section);
+    tower->layer_scale = read_layer_scale(section);
     tower->bidirectional = section_bool(section, "no_causal_mask", false);
     tower->projection_bias = tower->projection && section_bool(section, "proj_bias", false);
     read_activation(section, tower);
@@ -162,6 +171,27 @@ static void read_resnet(const struct section *section, const json_t *layers, uin
         refuse_head_width(section, "number of channels", tower->mlp, head_width);
 }
 
+/* Reads what of the tokens the embedding is made of. An attentional pool ignores
+ * `final_ln_after_pool`. */
+static void read_image_pooling(const struct section *section, struct config_tower *tower)
+{
+    const char *type = section_text(section, "pool_type");
+    if (!strcmp(type, "avg"))
+        tower->pooling = POOL_MEAN;
+    else if (*type && strcmp(type, "tok"))
+        section_refuse(section, "pool_type", "tok or avg");
+    const json_t *pool = section_get(section, "attentional_pool");
+    if (json_is_string(pool) && json_string_length(pool))
+        section_refuse(section, "attentional_pool", "true or false");
+    else if (pool && !json_is_string(pool) && section_bool(section, "attentional_pool", false)) {
+        tower->pool_heads = section_size(section, "attn_pooler_heads", 8);
+        tower->pool_queries = section_size(section, "attn_pooler_queries", 256);
+        return;
+    }
+    tower->norm_after_pool =
+        tower->pooling == POOL_MEAN && section_bool(section, "final_ln_after_pool", false);
+}
+
 static void read_vit(const struct section *section, uint32_t head_width, struct config *config)
 {
     struct config_tower *tower = &config->image;
@@ -169,6 +199,10 @@ static void read_vit(const struct section *section, uint32_t head_width, struct 
     tower->heads = tower->width / head_width;
     tower->mlp = read_mlp(section, tower->width);
     tower->epsilon = read_epsilon(section);
+    tower->layer_scale = read_layer_scale(section);
+    tower->no_pre_norm = section_bool(section, "no_ln_pre", false);
+    read_activation(section, tower);
+    read_image_pooling(section, tower);
     config->patch_size = section_size(section, "patch_size", 16);
     config->image_size = section_square(section, "image_size", 224);
     if (tower->width % head_width)
@@ -178,12 +212,23 @@ static void read_vit(const struct section *section, uint32_t head_width, struct 
 static void read_image(const struct section *section, struct config *config)
 {
     static const struct known_key keys[] = {
-        {"image_size", NULL},          {"layers", NULL},     {"width", NULL},
-        {"head_width", NULL},          {"mlp_ratio", NULL},  {"patch_size", NULL},
-        {"norm_kwargs", NULL},         {"pool_type", "tok"}, {"pos_embed_type", "learnable"},
-        {"patch_dropout", NULL},       /* affects training only */
-        {"attn_pooler_queries", NULL}, /* settings of attentional_pool, which is refused */
+        {"image_size", NULL},
+        {"layers", NULL},
+        {"width", NULL},
+        {"head_width", NULL},
+        {"mlp_ratio", NULL},
+        {"patch_size", NULL},
+        {"norm_kwargs", NULL},
+        {"pool_type", NULL},
+        {"pos_embed_type", "learnable"},
+        {"patch_dropout", NULL}, /* affects training only */
+        {"attn_pooler_queries", NULL},
         {"attn_pooler_heads", NULL},
+        {"attentional_pool", NULL},
+        {"no_ln_pre", NULL},
+        {"final_ln_after_pool", NULL},
+        {"ls_init_value", NULL},
+        {"act_kwargs", NULL},
     };
     struct config_tower *tower = &config->image;
     const json_t *layers = section_get(section, "layers");

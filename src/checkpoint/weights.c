@@ -40,7 +40,8 @@ struct weight {
     bool copy;            /* of another tensor, if there is one of the same name */
     struct tensor_view *replacement; /* NULL, or views[0] with memory of its own */
     struct addend *addends;          /* in the order in which they are added */
-    float *appended;                 /* the last `appended_rows` rows, which no file has; or NULL */
+    float *scale;    /* factors of the rows, which come after all else; NULL: none */
+    float *appended; /* the last `appended_rows` rows, which no file has; or NULL */
     uint64_t appended_rows;
 };
 
@@ -327,19 +328,23 @@ static void free_addends(struct weight *weight)
     }
 }
 
+static void free_weight(struct weight *weight)
+{
+    free(weight->name);
+    if (weight->replacement)
+        free((void *)weight->replacement->data);
+    free(weight->replacement);
+    free_addends(weight);
+    free(weight->scale);
+    free(weight->appended);
+}
+
 void weights_close(struct weights **weights)
 {
     if (!weights || !*weights)
         return;
-    for (size_t i = 0; i < (*weights)->count; i++) {
-        struct weight *weight = &(*weights)->tensors[i];
-        free(weight->name);
-        if (weight->replacement)
-            free((void *)weight->replacement->data);
-        free(weight->replacement);
-        free_addends(weight);
-        free(weight->appended);
-    }
+    for (size_t i = 0; i < (*weights)->count; i++)
+        free_weight(&(*weights)->tensors[i]);
     free((*weights)->tensors);
     container_close(&(*weights)->container);
     free((*weights)->stamps);
@@ -394,7 +399,8 @@ bool weights_are_halves(const struct weights *weights)
     for (size_t i = 0; i < weights->count; i++)
         for (unsigned j = 0; j < weights->tensors[i].view_count; j++) {
             const struct tensor_view *view = weights->tensors[i].views[j];
-            if (view && (view->dtype != DTYPE_F16 || view->scaled || weights->tensors[i].addends))
+            if (view && (view->dtype != DTYPE_F16 || view->scaled || weights->tensors[i].addends ||
+                         weights->tensors[i].scale))
                 return false;
         }
     return true;
@@ -526,6 +532,15 @@ static uint64_t read_appended(const struct weight *weight, uint64_t all_rows, ui
     return begin - first;
 }
 
+static void scale_rows(const struct weight *weight, uint64_t first, uint64_t rows, float *values)
+{
+    uint64_t length = 1;
+    for (unsigned i = 1; i < weight->rank; i++)
+        length *= weight->shape[i];
+    for (uint64_t i = 0; i < rows * length; i++)
+        values[i] *= weight->scale[first + i / length];
+}
+
 int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
                  float *values)
 {
@@ -544,6 +559,8 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
                                    : read_stacked(weight, first, stored, values);
     for (const struct addend *addend = weight->addends; addend && !error; addend = addend->next)
         add_product(addend, first, rows, values);
+    if (!error && weight->scale)
+        scale_rows(weight, first, rows, values);
     return error;
 }
 
@@ -663,6 +680,78 @@ int weights_replace(struct weights *weights, const char *name, const uint64_t *s
 }
 
 /* ---- Adding ---------------------------------------------------------------------------------- */
+
+int weights_scale_rows(struct weights *weights, const char *name, uint64_t rows, float *factors)
+{
+    struct weight *weight = find_weight(weights, name);
+    int error = VKCLIP_OK;
+    if (!weight || !weight->rank || weight->shape[0] != rows || weight->scale)
+        error = error_fail(VKCLIP_EFORMAT, "%s: tensor %s: expected %llu rows to scale",
+                           weights->path, name, (unsigned long long)rows);
+    else
+        weight->scale = factors;
+    if (error)
+        free(factors);
+    return error;
+}
+
+void weights_remove(struct weights *weights, const char *name)
+{
+    struct weight *weight = find_weight(weights, name);
+    if (!weight)
+        return;
+    const size_t after = (size_t)(&weights->tensors[weights->count] - (weight + 1));
+    free_weight(weight);
+    memmove(weight, weight + 1, after * sizeof(*weight));
+    weights->count--;
+}
+
+/* Makes room for a tensor at its place in the list. Returns NULL if memory runs out or if there is
+ * a tensor of that name. */
+static struct weight *insert_weight(struct weights *weights, const char *name)
+{
+    struct weight *tensors =
+        realloc(weights->tensors, (weights->count + 1) * sizeof(*weights->tensors));
+    size_t place = 0;
+    if (!tensors)
+        return NULL;
+    weights->tensors = tensors;
+    while (place < weights->count && strcmp(tensors[place].name, name) < 0)
+        place++;
+    if (place < weights->count && !strcmp(tensors[place].name, name))
+        return NULL;
+    memmove(&tensors[place + 1], &tensors[place], (weights->count - place) * sizeof(*tensors));
+    tensors[place] = (struct weight){0};
+    weights->count++;
+    return &tensors[place];
+}
+
+int weights_add(struct weights *weights, const char *name, unsigned rank, const uint64_t *shape,
+                float *values)
+{
+    char *copy = string_format("%s", name);
+    struct tensor_view *view = calloc(1, sizeof(*view));
+    struct weight *weight = copy && view ? insert_weight(weights, name) : NULL;
+    if (!weight) {
+        free(copy);
+        free(view);
+        free(values);
+        return error_fail(VKCLIP_EMEMORY, "%s: no place for the tensor %s", weights->path, name);
+    }
+    *view = (struct tensor_view){.name = copy,
+                                 .dtype = DTYPE_F32,
+                                 .rank = rank,
+                                 .data = values,
+                                 .size = sizeof(float),
+                                 .resident = true};
+    *weight = (struct weight){
+        .name = copy, .rank = rank, .views = {view}, .view_count = 1, .replacement = view};
+    for (unsigned i = 0; i < rank; i++) {
+        weight->shape[i] = view->shape[i] = shape[i];
+        view->size *= shape[i];
+    }
+    return VKCLIP_OK;
+}
 
 int weights_append_rows(struct weights *weights, const char *name, uint64_t rows, float *values)
 {

@@ -66,6 +66,18 @@ static const char *find_text_option(const struct config_tower *text)
     return text->projection_bias ? "a projection with bias (proj_bias)" : NULL;
 }
 
+/* Returns what only OpenCLIP's configurations can say of an image tower, or NULL if there is
+ * nothing. */
+static const char *find_image_option(const struct config_tower *image)
+{
+    if (image->pool_heads)
+        return "an attentional pool (attentional_pool)";
+    if (image->no_pre_norm)
+        return "blocks without a norm before them (no_ln_pre)";
+    return image->pooling != POOL_DEFAULT ? "pictures pooled by the mean of patches (pool_type)"
+                                          : NULL;
+}
+
 /* ---- Hugging Face ---------------------------------------------------------------------------- */
 
 static const char *hugging_face_activation(const struct config_tower *tower)
@@ -210,8 +222,12 @@ int write_config_hugging_face(const struct config *config, char **model, char **
                           "config.json has one width of embeddings, these towers %u and %u",
                           config->text_embed_dim, config->image_embed_dim);
     const bool bert = config->text.kind == KIND_BERT;
-    const char *option = bert ? find_bert_option(&config->text) : find_text_option(&config->text);
-    if (config->text.kind && option)
+    const char *option = NULL;
+    if (config->text.kind)
+        option = bert ? find_bert_option(&config->text) : find_text_option(&config->text);
+    if (!option && config->image.kind)
+        option = find_image_option(&config->image);
+    if (option)
         return error_fail(VKCLIP_EUNSUPPORTED, "config.json cannot describe %s", option);
     if (config->cleaning > TEXT_CLEAN_WHITESPACE || config->strip_end)
         return error_fail(VKCLIP_EUNSUPPORTED,
@@ -295,6 +311,22 @@ static json_t *pack_openclip_text(const struct config *config)
     return add_activation(merge_keys(tower, pack_text_options(config)), text);
 }
 
+static json_t *pack_image_options(const struct config_tower *image)
+{
+    json_t *options = json_object();
+    bool good = options != NULL;
+    if (image->no_pre_norm)
+        good &= !json_object_set_new(options, "no_ln_pre", json_true());
+    if (image->pooling == POOL_MEAN)
+        good &= !json_object_set_new(options, "pool_type", json_string("avg"));
+    if (image->norm_after_pool)
+        good &= !json_object_set_new(options, "final_ln_after_pool", json_true());
+    if (good)
+        return options;
+    json_decref(options);
+    return NULL;
+}
+
 static json_t *pack_openclip_image(const struct config *config)
 {
     const struct config_tower *image = &config->image;
@@ -313,7 +345,7 @@ static json_t *pack_openclip_image(const struct config *config)
                   (int)(image->width / image->heads), "patch_size", (int)config->patch_size,
                   "mlp_ratio", pack_mlp_ratio(image->width, image->mlp), "norm_kwargs", "eps",
                   pack_number(image->epsilon));
-    return add_activation(tower, image);
+    return add_activation(merge_keys(tower, pack_image_options(image)), image);
 }
 
 /* Tells whether the key quick_gelu decides the activation of a tower. That of a ModifiedResNet is
@@ -384,6 +416,9 @@ int write_config_openclip(const struct config *config, char **model)
             VKCLIP_EUNSUPPORTED,
             "open_clip_config.json has quick_gelu for both towers or none, and one of "
             "these has it");
+    if (config->image.pool_heads)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "a tower with attentional_pool is only read, not written");
     if (!is_openclip_resize(&config->resize))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "open_clip_config.json cannot describe how this model's pictures are "
@@ -430,8 +465,10 @@ static const char *find_obstacle(const struct config *config)
         return "no ConvNeXt";
     if ((text->kind && !text->projection) || (image->kind && !image->projection))
         return "no tower without a projection";
-    if (text->kind && find_text_option(text))
-        return "no text tower that is not CLIP's";
+    if ((text->kind && find_text_option(text)) || (image->kind && find_image_option(image)))
+        return "no towers but CLIP's";
+    if (image->kind && config->image_size % config->patch_size)
+        return "no pictures that are no whole number of patches";
     if (config->resize.fit != FIT_SHORTEST || config->resize.filter != FILTER_BICUBIC ||
         config->resize.shortest)
         return "no resize of pictures but CLIP's";

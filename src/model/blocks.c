@@ -143,12 +143,14 @@ int block_transformer(struct graph *graph, int x, const struct block_tower *towe
 {
     const uint32_t layers = tower->sizes->layers;
     if (!features->wanted)
-        return append_blocks(graph, x, tower, 0, layers, !features->hidden);
+        return append_blocks(graph, x, tower, 0, layers, !features->hidden && !tower->whole);
     const bool pooled = features->pooled && !features->embedding;
     x = append_blocks(graph, x, tower, 0, features->layer, pooled);
     const int tokens = features->pooled && !pooled ? graph_select(graph, NULL, x, tower->rows) : x;
     tensors->features = append_features(graph, tokens, tower, features);
-    return features->embedding ? append_blocks(graph, x, tower, features->layer, layers, true) : -1;
+    return features->embedding
+               ? append_blocks(graph, x, tower, features->layer, layers, !tower->whole)
+               : -1;
 }
 
 void block_embed(struct graph *graph, int pooled, const struct block_tower *tower,

@@ -39,13 +39,15 @@ struct block_tower {
     const struct tensor_group *group;
     size_t norm, projection;
     bool causal;
-    int mask; /* [B,T]: 0 for tokens to which no other attends; -1: there is no mask */
-    int rows; /* [B]: the token that is pooled; -1: the first one */
+    bool whole; /* The embedding is made of all tokens of the last block, not of one. */
+    int mask;   /* [B,T]: 0 for tokens to which no other attends; -1: there is no mask */
+    int rows;   /* [B]: the token that is pooled; -1: the first one */
 };
 
 /* Appends the blocks, and the features that are wanted of them. The results of blocks are named
  * STEM.hidden.1 and so on. Returns the pooled token [B,C] of the last one, or all its tokens
- * [B,T,C] if the hidden states are wanted, or -1 if no embedding is wanted. */
+ * [B,T,C] if the hidden states are wanted or the embedding is made of all, or -1 if no embedding is
+ * wanted. */
 int block_transformer(struct graph *graph, int x, const struct block_tower *tower,
                       const struct tower_features *features, struct tower_tensors *tensors);
 

@@ -64,6 +64,12 @@ struct config_tower {
     bool gated;          /* The MLP multiplies its activations by other products of its input. */
     bool own_positions;  /* Each block has relative positions of its own, not the first one's. */
     uint32_t inner;      /* The projection is two matrices with GELU between; 0: it is one. */
+    /* Only image towers of OpenCLIP have these. */
+    bool no_pre_norm;     /* No LayerNorm comes before the blocks. */
+    bool norm_after_pool; /* The last LayerNorm follows the mean of the patches. */
+    /* Learned queries attend to all tokens, and the first of them is pooled; 0: there are none. */
+    uint32_t pool_heads, pool_queries;
+    bool layer_scale; /* Factors are yet to be folded into the matrices that they follow. */
     /* Only BERT and XLM-R have these. */
     uint32_t positions;   /* rows of the table of positions */
     bool counted;         /* Only tokens that are no padding have a place, and the first one is that

@@ -137,6 +137,7 @@ const struct tower_row tower_text = {
     .tower = TOWER_TEXT,
     .prefixes = {"transformer.", "token_embedding."},
     .closed = "transformer.",
+    .reserved = {"positional_embedding", "token_embedding.", "ln_final.", "text_projection"},
     .blocks = true,
     .token_table = "token_embedding.weight",
     .read = read_sizes,

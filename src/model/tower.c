@@ -69,11 +69,20 @@ int tower_check_widths(const char *path, const char *name, const struct config_t
     return error;
 }
 
-int tower_check_picture(const char *path, const struct config *config)
+int tower_check_patches(const char *path, const struct config *config)
 {
     int error = tower_check_size(path, "image", "image size", config->image_size, 4096);
     if (!error)
         error = tower_check_size(path, "image", "patch size", config->patch_size, 4096);
+    if (!error && config->image_size < config->patch_size)
+        error = error_fail(VKCLIP_EFORMAT, "%s: image size %u: expected at least the patch size %u",
+                           path, config->image_size, config->patch_size);
+    return error;
+}
+
+int tower_check_picture(const char *path, const struct config *config)
+{
+    int error = tower_check_patches(path, config);
     if (!error && config->image_size % config->patch_size)
         error = error_fail(VKCLIP_EUNSUPPORTED,
                            "%s: image size %u is not a multiple of the patch size %u", path,
@@ -151,6 +160,16 @@ int tower_find_features(const char *path, const struct config *config, enum towe
         return error_fail(VKCLIP_EINVALID,
                           "%s: `features`: %s has no class token that could be left out", path,
                           wanted->pooled ? "the pooled token alone" : "its text tower");
+    if (tower == TOWER_IMAGE && wanted->pooled &&
+        (sizes->pooling == POOL_MEAN || sizes->pool_heads))
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: `features`: its %s tower has no pooled token, because it pools all",
+                          path, name);
+    if ((wanted->projected || wanted->norm) && sizes->pool_heads)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: `features`: its %s tower's last norm and projection are not of its "
+                          "tokens",
+                          path, name);
     if (wanted->projected && !sizes->projection)
         return error_fail(VKCLIP_EABSENT, "%s: `features`: its %s tower has no projection", path,
                           name);

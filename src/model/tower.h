@@ -63,7 +63,9 @@ struct tower_row {
     /* A tensor with this prefix which the tower does not need shows that the checkpoint is another
      * model's. */
     const char *closed;
-    const char *unused;         /* A tensor with this prefix may be there without need. */
+    /* So does a tensor whose name begins with one of these. */
+    const char *reserved[5];
+    const char *unused;         /* A tensor with the prefix `unused` may be there without need. */
     const char *position_table; /* resized for pictures of another size; NULL: there is none */
     bool batch_norm;            /* Training can freeze the running statistics. */
     bool blocks;                /* The tower has layers of tokens, which features can be. */
@@ -108,11 +110,13 @@ struct vkclip_tower_info tower_describe(const struct config *config, enum tower 
 /* Checks the sizes of all towers. */
 int tower_check(const char *path, const struct config *config);
 /* The rows' own checks use these functions: one size from 1 to `limit`, the sizes of a tower with
- * attention, and the sizes of a picture. `name` is the tower's name in messages. */
+ * attention, and the sizes of a picture, of which tower_check_picture also refuses pixels beyond
+ * the last patches. `name` is the tower's name in messages. */
 int tower_check_size(const char *path, const char *name, const char *what, uint32_t size,
                      uint32_t limit);
 int tower_check_widths(const char *path, const char *name, const struct config_tower *tower,
                        uint32_t embed_dim);
+int tower_check_patches(const char *path, const struct config *config);
 int tower_check_picture(const char *path, const struct config *config);
 
 /* Appends a tower that the model has, for a batch of items. `tensors` may be NULL. In a training

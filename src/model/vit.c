@@ -2,27 +2,58 @@
  *
  * The Vision Transformer of CLIP (paper, section 2.4; clip/model.py, VisionTransformer). Patches do
  * not overlap, so their convolution is a matrix product over rows of pixels: a picture becomes one
- * row per patch, in reading order, each with its pixels in the order channel, y, x.
+ * row per patch, in reading order, each with its pixels in the order channel, y, x. Pixels at the
+ * right and lower edge that fill no patch are unused.
+ *
+ * OpenCLIP's options replace the class token by the mean of the patches, or by what learned queries
+ * make of all tokens, as in CoCa (attentional_pool), and may leave out the first LayerNorm.
  */
 #include "base/array.h"
+#include "base/error.h"
 #include "model/blocks.h"
 
 #include <math.h>
 
-/* A LayerNorm has two rows, its gain and its bias. */
-enum { CLASS, PATCH, POSITIONS, LN_PRE, LN_POST = LN_PRE + 2, PROJECTION = LN_POST + 2 };
+/* A LayerNorm has two rows, its gain and its bias, as layers with a bias have. */
+enum {
+    CLASS,
+    PATCH,
+    POSITIONS,
+    LN_PRE,
+    LN_POST = LN_PRE + 2,
+    PROJECTION = LN_POST + 2,
+    QUERY,
+    LN_Q,
+    LN_K = LN_Q + 2,
+    Q = LN_K + 2,
+    KV = Q + 2,
+    OUT = KV + 2,
+    POOL_END = OUT + 2
+};
 
 /* In a shape, w is the width, c the number of colours, p the side of a patch, n the number of
- * patches and the class token, d the length of the embedding. */
+ * patches and the class token, d the length of the embedding, z the length of what is pooled, u the
+ * number of queries, k twice their length. */
 static const struct tensor_row vit_rows[] = {
     [CLASS] = {"class_embedding", "w", LAYOUT_ROWS, INITIAL_WIDTH, 0},
     [PATCH] = {"conv1.weight", "wcpp", LAYOUT_PANELS, INITIAL_CONV, 0},
     [POSITIONS] = {"positional_embedding", "nw", LAYOUT_ROWS, INITIAL_WIDTH, 0},
     [LN_PRE] = {"ln_pre.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
     {"ln_pre.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [LN_POST] = {"ln_post.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
-    {"ln_post.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [PROJECTION] = {"proj", "wd", LAYOUT_PANELS_KN, INITIAL_WIDTH, TENSOR_DELICATE},
+    [LN_POST] = {"ln_post.weight", "z", LAYOUT_ROWS, INITIAL_ONE, 0},
+    {"ln_post.bias", "z", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [PROJECTION] = {"proj", "zd", LAYOUT_PANELS_KN, INITIAL_WIDTH, TENSOR_DELICATE},
+    [QUERY] = {"attn_pool.query", "ud", LAYOUT_ROWS, INITIAL_WIDTH, 0},
+    [LN_Q] = {"attn_pool.ln_q.weight", "d", LAYOUT_ROWS, INITIAL_ONE, 0},
+    {"attn_pool.ln_q.bias", "d", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [LN_K] = {"attn_pool.ln_k.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
+    {"attn_pool.ln_k.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [Q] = {"attn_pool.attn.q_weight", "dd", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
+    {"attn_pool.attn.q_bias", "d", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [KV] = {"attn_pool.attn.kv_weight", "kw", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
+    {"attn_pool.attn.kv_bias", "k", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [OUT] = {"attn_pool.attn.out_proj.weight", "dd", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
+    {"attn_pool.attn.out_proj.bias", "d", LAYOUT_ROWS, INITIAL_ZERO, 0},
 };
 
 static uint32_t patches_per_side(const struct config *config)
@@ -30,13 +61,22 @@ static uint32_t patches_per_side(const struct config *config)
     return config->image_size / config->patch_size;
 }
 
-/* Describes the tensors outside the blocks. The last row is the projection, which may be absent. */
+/* Describes the tensors outside the blocks. */
 static void outer_group(const struct config *config, struct tensor_group *group)
 {
+    const struct config_tower *tower = &config->image;
     const uint64_t side = patches_per_side(config);
-    *group = (struct tensor_group){.prefix = "visual.",
-                                   .rows = vit_rows,
-                                   .count = ARRAY_COUNT(vit_rows) - !config->image.projection};
+    *group = (struct tensor_group){
+        .prefix = "visual.", .rows = vit_rows, .count = ARRAY_COUNT(vit_rows)};
+    if (tower->no_pre_norm)
+        group_leave_out(group, LN_PRE, 2);
+    if (!tower->projection)
+        group_leave_out(group, PROJECTION, 1);
+    if (!tower->pool_heads)
+        group_leave_out(group, QUERY, POOL_END - QUERY);
+    group_set(group, 'z', tower->pool_heads ? config->image_embed_dim : tower->width);
+    group_set(group, 'u', tower->pool_queries);
+    group_set(group, 'k', 2 * (uint64_t)config->image_embed_dim);
     group_set(group, 'w', config->image.width);
     group_set(group, 'c', 3);
     group_set(group, 'p', config->patch_size);
@@ -69,14 +109,55 @@ static void read_sizes(const struct tower_sizes *sizes, struct config *config)
 
 static int check_sizes(const char *path, const struct config *config)
 {
-    int error = tower_check_widths(path, "image", &config->image, config->image_embed_dim);
-    return error ? error : tower_check_picture(path, config);
+    const struct config_tower *tower = &config->image;
+    int error = tower_check_widths(path, "image", tower, config->image_embed_dim);
+    if (!error && tower->pool_heads)
+        error = tower_check_size(path, "image", "attn_pooler_queries", tower->pool_queries, 1024);
+    if (!error && tower->pool_heads && config->image_embed_dim % tower->pool_heads)
+        error =
+            error_fail(VKCLIP_EFORMAT,
+                       "%s: image tower: embedding %u is not a multiple of attn_pooler_heads %u",
+                       path, config->image_embed_dim, tower->pool_heads);
+    return error ? error : tower_check_patches(path, config);
 }
 
 static void describe_tower(const struct config *config, struct vkclip_tower_info *info)
 {
     const uint32_t side = patches_per_side(config);
     info->positions = side * side + 1; /* patches and the class token */
+}
+
+/* Appends what learned queries make of all tokens [B,U,D]. OpenCLIP gives these norms the default
+ * epsilon, whatever that of the tower is. */
+static int append_queries(const struct config *config, const struct tensor_group *group, int x,
+                          struct graph *graph)
+{
+    const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
+    const float epsilon = 1e-5f;
+    int q = group_weight(graph, group, QUERY);
+    q = block_layernorm(graph, NULL, q, group, LN_Q, epsilon);
+    q = block_linear(graph, NULL, q, group, Q, none, -1);
+    x = block_layernorm(graph, NULL, x, group, LN_K, epsilon);
+    x = block_linear(graph, NULL, x, group, KV, none, -1);
+    x = graph_pool(graph, NULL, q, x, config->image.pool_heads);
+    return block_linear(graph, "vision.attn_pool", x, group, OUT, none, -1);
+}
+
+/* Appends the last norm and the pooling of all tokens, in the tower's order. */
+static int append_pooling(const struct config *config, const struct tensor_group *group, int x,
+                          struct graph *graph)
+{
+    const struct config_tower *tower = &config->image;
+    if (tower->pool_heads)
+        x = append_queries(config, group, x, graph);
+    if (tower->norm_after_pool) {
+        x = graph_mean(graph, NULL, x, -1, 1);
+        return block_layernorm(graph, "vision.pooled", x, group, LN_POST, tower->epsilon);
+    }
+    x = block_layernorm(graph, "vision.final_norm", x, group, LN_POST, tower->epsilon);
+    if (tower->pooling == POOL_MEAN)
+        return graph_mean(graph, "vision.pooled", x, -1, 1);
+    return graph_select(graph, "vision.pooled", x, -1);
 }
 
 static void append_vit(const struct config *config, const struct tower_features *features,
@@ -92,6 +173,8 @@ static void append_vit(const struct config *config, const struct tower_features 
                                       .group = &group,
                                       .norm = LN_POST,
                                       .projection = PROJECTION,
+                                      .whole = config->image.pooling == POOL_MEAN ||
+                                               config->image.pool_heads,
                                       .mask = -1,
                                       .rows = -1};
     outer_group(config, &group);
@@ -100,14 +183,21 @@ static void append_vit(const struct config *config, const struct tower_features 
                      VKCLIP_ACTIVATION_AUTO, -1);
     const int token = group_weight(graph, &group, CLASS);
     const int positions = group_weight(graph, &group, POSITIONS);
-    x = graph_classtoken(graph, "vision.embeddings", x, token, positions);
-    x = block_layernorm(graph, "vision.hidden.0", x, &group, LN_PRE, epsilon);
+    const bool norm = !config->image.no_pre_norm;
+    x = graph_classtoken(graph, norm ? "vision.embeddings" : "vision.hidden.0", x, token,
+                         positions);
+    if (norm)
+        x = block_layernorm(graph, "vision.hidden.0", x, &group, LN_PRE, epsilon);
     x = block_transformer(graph, x, &tower, features, tensors);
     if (x < 0)
         return;
-    if (features->hidden)
-        x = graph_select(graph, NULL, x, -1);
-    x = block_layernorm(graph, "vision.pooled", x, &group, LN_POST, epsilon);
+    if (tower.whole) {
+        x = append_pooling(config, &group, x, graph);
+    } else {
+        if (features->hidden)
+            x = graph_select(graph, NULL, x, -1);
+        x = block_layernorm(graph, "vision.pooled", x, &group, LN_POST, epsilon);
+    }
     block_embed(graph, x, &tower, tensors);
 }
 
@@ -115,6 +205,7 @@ const struct tower_row tower_vit = {
     .tower = TOWER_IMAGE,
     .prefixes = {"visual."},
     .closed = "visual.",
+    .reserved = {"visual_projection."},
     .position_table = "visual.positional_embedding",
     .blocks = true,
     .class_tokens = 1,

@@ -63,6 +63,9 @@ static int check_params(const struct config *config, const struct train_params *
     const uint32_t micro = pass_micro_batch(params);
     if (!config->image.kind || !config->text.kind)
         return error_fail(VKCLIP_EUNSUPPORTED, "training needs an image and a text tower");
+    if (config->image.pool_heads)
+        return error_fail(VKCLIP_EUNSUPPORTED, "a tower with attentional_pool is not trained, "
+                                               "because its checkpoints cannot be written");
     if (config->image_embed_dim != config->text_embed_dim)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "training needs both towers in one space: pictures have %u dimensions, "
