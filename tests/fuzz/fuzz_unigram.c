@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Uses the input as a file of a unigram tokenizer in memory (spiece.model or tokenizer.json), as a
- * GGUF file, or as a text; its first byte says which. A file must be refused or give a tokenizer,
- * and all ids of a text must be in the vocabulary and decode to a text again. Run it in the
- * project's root, because it reads tests/golden.
+ * Uses the input as a file of a tokenizer in memory (spiece.model or a tokenizer.json of any kind),
+ * as a GGUF file, or as a text; its first byte says which. A file must be refused or give a
+ * tokenizer, and all ids of a text must be in the vocabulary and decode to a text again. Run it in
+ * the project's root, because it reads tests/golden.
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
