@@ -87,6 +87,9 @@
     X(CONTRAST_LOSS)   /* cos, logit_scale, stats -> per row its share of the loss and of the      \
                         * gradient of logit_scale [N,2] */                                         \
     X(CONTRAST_GRAD)   /* stats, logit_scale; cos -> dcos in its place [N,N] */                    \
+    X(PAIRS_LOSS)      /* cos [N,N], logit_scale, logit_bias -> per row its share of the sigmoid   \
+                        * loss and of the gradients of logit_scale and logit_bias [N,3] */         \
+    X(PAIRS_GRAD)      /* logit_scale, logit_bias; cos -> dcos in its place [N,N] */               \
     X(SCALE)           /* x, factor [1] -> x factor */                                             \
     X(RUNNING)         /* stats [4,C] ->> running mean or variance [C] */                          \
     X(RUNNINGSTATS)    /* mean [C] -> stats [4,C]; variance, gain, bias ->> the rest of stats */   \

@@ -754,6 +754,16 @@ static int launch_CONTRAST_GRAD(struct launch *launch)
     return dispatch_elements(launch, (uint64_t)args.n * args.n);
 }
 
+static int launch_PAIRS_LOSS(struct launch *launch)
+{
+    return launch_CONTRAST_LOSS(launch);
+}
+
+static int launch_PAIRS_GRAD(struct launch *launch)
+{
+    return launch_CONTRAST_GRAD(launch);
+}
+
 static int launch_MAXIMA(struct launch *launch)
 {
     const uint32_t *x = launch->in[0]->shape, *y = launch->out->shape; /* [Q,N], [Q,blocks,3] */

@@ -552,6 +552,23 @@ static void build_CONTRAST_GRAD(const uint32_t *s, const struct op_case *c, stru
     graph_append_over(graph, "y", n, add_result(graph, "cosines", s[0], s[0]));
 }
 
+static void build_PAIRS_LOSS(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    struct node n = c->node;
+    n.in[0] = add_matrix(graph, "cosines", s[0], s[0]);
+    n.in[1] = add_vector(graph, "logit_scale", 1);
+    n.in[2] = add_vector(graph, "logit_bias", 1);
+    append_node(graph, n, 2, s[0], 3, 0, 0);
+}
+
+static void build_PAIRS_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    struct node n = c->node;
+    n.in[0] = add_vector(graph, "logit_scale", 1);
+    n.in[1] = add_vector(graph, "logit_bias", 1);
+    graph_append_over(graph, "y", n, add_result(graph, "cosines", s[0], s[0]));
+}
+
 static void build_RUNNING(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;

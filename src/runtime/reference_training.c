@@ -450,6 +450,34 @@ void ref_CONTRAST_GRAD(const struct ref *r)
             (pair_softmax(r, r->in[0], scale * r->out[i], i / n, i % n) / 2 - (i / n == i % n));
 }
 
+/* Returns the derivative of the loss of pair (i, j) of n pairs by its logit. */
+static double pair_slope(double logit, size_t i, size_t j, size_t n)
+{
+    return (1 / (1 + exp(-logit)) - (i == j)) / (double)n;
+}
+
+void ref_PAIRS_LOSS(const struct ref *r)
+{
+    const size_t n = r->x->shape[0];
+    const double scale = exp(r->in[1][0]), bias = r->in[2][0];
+    memset(r->out, 0, 3 * n * sizeof(*r->out));
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) {
+            const double product = scale * r->in[0][i * n + j], logit = product + bias;
+            r->out[3 * i] += log1p(exp(i == j ? -logit : logit)) / (double)n;
+            r->out[3 * i + 1] += pair_slope(logit, i, j, n) * product;
+            r->out[3 * i + 2] += pair_slope(logit, i, j, n);
+        }
+}
+
+void ref_PAIRS_GRAD(const struct ref *r)
+{
+    const size_t n = r->y->shape[0];
+    const double scale = exp(r->in[0][0]), bias = r->in[1][0];
+    for (size_t i = 0; i < n * n; i++)
+        r->out[i] = scale * pair_slope(scale * r->out[i] + bias, i / n, i % n, n);
+}
+
 /* Two nodes fill one tensor. The first one stores the mean and zeros, and the second one, which has
  * the variance, fills in the other values. */
 void ref_RUNNINGSTATS(const struct ref *r)

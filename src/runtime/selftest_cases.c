@@ -79,6 +79,8 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_CONTRAST_STATS}, .shape = {67}},
     {.node = {.op = OP_CONTRAST_LOSS}, .shape = {67}},
     {.node = {.op = OP_CONTRAST_GRAD}, .shape = {67}},
+    {.node = {.op = OP_PAIRS_LOSS}, .shape = {67}, .optional = true},
+    {.node = {.op = OP_PAIRS_GRAD}, .shape = {67}},
     {.node = {.op = OP_SCALE}, .shape = {131, 33}},
     {.node = {.op = OP_RUNNING, .running.variance = true}, .shape = {4, 33}},
     {.node = {.op = OP_RUNNINGSTATS, .runningstats.variance = true}, .shape = {4, 33}},

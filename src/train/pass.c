@@ -15,6 +15,7 @@ static const struct pass_tensors no_tensors = {
     .features = {-1, -1},
     .gradients = {-1, -1},
     .logit_scale = -1,
+    .logit_bias = -1,
     .loss_scale = -1,
     .loss = -1,
     .optimiser = {-1, -1}};
@@ -62,6 +63,22 @@ static void append_logit_scale(struct pass *pass)
     pass->tensors.logit_scale = graph_weight_f32(&pass->graph, "logit_scale", LAYOUT_ROWS, 1, &one);
 }
 
+/* Appends the weights of the objective. With the softmax loss a model's logit_bias stays as it is,
+ * because adding one number to all logits changes nothing. */
+static void append_logit_weights(const struct config *config, const struct train_params *params,
+                                 struct pass *pass)
+{
+    const uint32_t one = 1;
+    append_logit_scale(pass);
+    if (!config->sigmoid)
+        return;
+    const int bias = graph_weight_f32(&pass->graph, "logit_bias", LAYOUT_ROWS, 1, &one);
+    if (params->softmax && bias >= 0)
+        pass->graph.tensors[bias].locked = true;
+    else
+        pass->tensors.logit_bias = bias;
+}
+
 /* Appends a tower. A locked tower is computed as at inference, with batch norm's running
  * statistics. */
 static void append_tower(const struct config *config, const struct train_params *params,
@@ -84,7 +101,7 @@ static void append_objective(struct pass *pass)
     struct pass_tensors *tensors = &pass->tensors;
     struct objective objective =
         objective_append(&pass->graph, tensors->features[TOWER_IMAGE],
-                         tensors->features[TOWER_TEXT], tensors->logit_scale);
+                         tensors->features[TOWER_TEXT], tensors->logit_scale, tensors->logit_bias);
     tensors->gradients[TOWER_IMAGE] = objective.image_gradient;
     tensors->gradients[TOWER_TEXT] = objective.text_gradient;
     tensors->loss_scale = objective.loss_scale;
@@ -96,7 +113,7 @@ void pass_build_whole(const struct config *config, const struct train_params *pa
 {
     struct pass_tensors *tensors = &pass->tensors;
     begin_pass(params, pass);
-    append_logit_scale(pass);
+    append_logit_weights(config, params, pass);
     append_tower(config, params, TOWER_IMAGE, params->batch, pass);
     append_tower(config, params, TOWER_TEXT, params->batch, pass);
     append_objective(pass);
@@ -137,7 +154,7 @@ void pass_build_loss(const struct config *config, const struct train_params *par
     const uint32_t shape[] = {params->batch, config->image_embed_dim};
     struct pass_tensors *tensors = &pass->tensors;
     begin_pass(params, pass);
-    append_logit_scale(pass);
+    append_logit_weights(config, params, pass);
     tensors->features[TOWER_IMAGE] =
         graph_input(&pass->graph, "image.features", TYPE_F32, 2, shape);
     tensors->features[TOWER_TEXT] = graph_input(&pass->graph, "text.features", TYPE_F32, 2, shape);

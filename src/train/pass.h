@@ -22,8 +22,10 @@ struct train_params {
     bool lock_image, lock_text; /* a tower whose weights stay (LiT, Zhai et al. 2022) */
     bool recompute; /* blocks are computed again for their gradients, instead of keeping their
                      * activations in memory */
-    bool mixed; /* activations and their gradients are fp16; weights, their gradients and moments,
-                 * and the objective are fp32 (Micikevicius et al. 2018) */
+    bool mixed;   /* activations and their gradients are fp16; weights, their gradients and moments,
+                   * and the objective are fp32 (Micikevicius et al. 2018) */
+    bool softmax; /* A model with logit_bias is trained with the softmax loss, not the sigmoid one.
+                   */
 };
 
 /* Returns the number of pairs that a tower computes at once. */
@@ -44,6 +46,7 @@ struct pass_tensors {
      * computes their gradients, from which a tower's gradients follow. */
     int features[TOWER_COUNT], gradients[TOWER_COUNT];
     int logit_scale; /* weight */
+    int logit_bias;  /* weight; -1: the loss is that of the softmax */
     int loss_scale;  /* input */
     int loss;        /* result */
     struct optimiser optimiser;
