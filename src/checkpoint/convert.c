@@ -31,11 +31,13 @@
  * smaller one more calls. */
 #define GROUP_FLOATS ((uint64_t)1 << 20)
 
-/* Describes a tensor of the output, and the tensor of the model that it is a part of. */
+/* Describes a tensor of the output, and the tensor of the model that it is a part of, or the two of
+ * which it is made. */
 struct piece {
     struct names_part part;
     const struct model_tensor *canonical;
-    struct tensor_view view; /* shape and type, without data */
+    const struct model_tensor *second; /* the rows after those of `canonical`; NULL: none */
+    struct tensor_view view;           /* shape and type, without data */
 };
 
 struct conversion {
@@ -148,7 +150,8 @@ static enum dtype choose_dtype(enum vkclip_type type, const struct model_tensor 
 {
     const enum dtype dtype = dtypes[type];
     const unsigned block = dtype_block(dtype).elements;
-    if (part->rank < 2 || string_ends_with(canonical->name, "positional_embedding"))
+    if (part->rank < 2 || string_ends_with(canonical->name, "positional_embedding") ||
+        string_ends_with(canonical->name, "pos_embed"))
         return DTYPE_F32;
     if (block > 1 && (part->rank > 2 || part->shape[1] % block))
         return DTYPE_F16;
@@ -169,6 +172,24 @@ static struct tensor_view describe_part(const struct names_part *part, enum dtyp
     return view;
 }
 
+/* Adds a canonical tensor to the piece that it is stored in with another one, if that is there.
+ * Frees the name of the new piece then. */
+static bool join_piece(struct conversion *conversion, const struct model_tensor *canonical,
+                       const struct names_part *part)
+{
+    for (size_t i = 0; part->joined && i < conversion->count; i++) {
+        struct piece *piece = &conversion->pieces[i];
+        if (strcmp(piece->part.name, part->name) != 0)
+            continue;
+        piece->second = part->rows_before ? canonical : piece->canonical;
+        if (!part->rows_before)
+            piece->canonical = canonical;
+        free(part->name);
+        return true;
+    }
+    return false;
+}
+
 static int add_pieces(struct conversion *conversion, const struct model_tensor *canonical)
 {
     uint64_t shape[TENSOR_MAX_RANK];
@@ -181,6 +202,10 @@ static int add_pieces(struct conversion *conversion, const struct model_tensor *
             names_find_part(conversion->form, canonical->name, rank, shape, i, &piece->part);
         if (error)
             return error;
+        if (join_piece(conversion, canonical, &piece->part)) {
+            *piece = (struct piece){0};
+            continue;
+        }
         piece->canonical = canonical;
         piece->view = describe_part(
             &piece->part, choose_dtype(conversion->params->type, canonical, &piece->part));
@@ -267,12 +292,47 @@ static bool encode_values(enum dtype dtype, const float *values, uint64_t count,
     return finite;
 }
 
+/* Reads rows of two tensors of which the second follows after the first. */
+static int read_joined(const struct conversion *conversion, const struct piece *piece,
+                       uint64_t first, uint64_t rows, float *values)
+{
+    const uint64_t height = piece->canonical->shape[0];
+    const uint64_t length = tensor_view_elements(&piece->view) / piece->view.shape[0];
+    const uint64_t before = first >= height ? 0 : rows < height - first ? rows : height - first;
+    int error = VKCLIP_OK;
+    if (before)
+        error = weights_read(conversion->weights, piece->canonical->name, first, before, values);
+    if (error || before == rows)
+        return error;
+    return weights_read(conversion->weights, piece->second->name, first + before - height,
+                        rows - before, values + before * length);
+}
+
+/* Reads rows of a tensor that the model has in other rows. It is small, so all of it is read into
+ * `whole` together with the first rows. */
+static int read_reshaped(const struct conversion *conversion, const struct piece *piece,
+                         uint64_t first, uint64_t rows, float *whole, float *values)
+{
+    const uint64_t length = tensor_view_elements(&piece->view) / piece->view.shape[0];
+    int error = VKCLIP_OK;
+    if (!first)
+        error = weights_read(conversion->weights, piece->canonical->name, 0,
+                             piece->canonical->shape[0], whole);
+    if (!error)
+        memcpy(values, whole + first * length, rows * length * sizeof(*values));
+    return error;
+}
+
 /* Reads rows of a piece in the piece's orientation. A transposed tensor is small, so all of it is
  * read into `whole` together with the first rows. */
 static int read_rows(const struct conversion *conversion, const struct piece *piece, uint64_t first,
                      uint64_t rows, float *whole, float *values)
 {
     const uint64_t height = piece->part.shape[0], width = piece->part.shape[1];
+    if (piece->second)
+        return read_joined(conversion, piece, first, rows, values);
+    if (piece->part.reshaped)
+        return read_reshaped(conversion, piece, first, rows, whole, values);
     if (!piece->part.transposed)
         return weights_read(conversion->weights, piece->canonical->name,
                             piece->part.first_row + first, rows, values);
@@ -314,7 +374,8 @@ static int open_group(const struct conversion *conversion, const struct piece *p
         group->rows = rows;
     const uint64_t floats = group->rows * group->length;
     group->values = malloc(floats * sizeof(*group->values));
-    group->whole = malloc((piece->part.transposed ? elements : 1) * sizeof(*group->whole));
+    group->whole = malloc((piece->part.transposed || piece->part.reshaped ? elements : 1) *
+                          sizeof(*group->whole));
     group->data = malloc(floats / block.elements * block.bytes);
     if (!group->values || !group->whole || !group->data)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", conversion->path);

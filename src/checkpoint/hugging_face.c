@@ -90,6 +90,46 @@ static void read_t5(const struct section *section, struct config *config)
     config->eos_token_id = section_id(section, "eos_token_id", 1);
 }
 
+/* SigLIP's towers, with the defaults of transformers' SiglipTextConfig and SiglipVisionConfig. */
+static void read_siglip_tower(const struct section *section, struct config_tower *tower)
+{
+    read_tower(section, tower, 768, 3072, 12);
+    tower->epsilon = (float)section_number(section, "layer_norm_eps", 1e-6, 0, 1);
+    if (!*section_text(section, "hidden_act"))
+        tower->activation = VKCLIP_ACTIVATION_GELU_TANH;
+}
+
+static void read_siglip_text(const struct section *section, struct config *config)
+{
+    struct config_tower *tower = &config->text;
+    read_siglip_tower(section, tower);
+    tower->kind = KIND_TEXT;
+    tower->projection = tower->projection_bias = true;
+    tower->bidirectional = true;
+    tower->pooling = POOL_LAST;
+    config->context = section_size(section, "max_position_embeddings", 64);
+    config->vocabulary = section_size(section, "vocab_size", 32000);
+    config->text_embed_dim = section_size(section, "projection_size", tower->width);
+    config->pad_token_id = section_id(section, "pad_token_id", 1);
+}
+
+static void read_siglip_image(const struct section *section, struct config *config)
+{
+    read_siglip_tower(section, &config->image);
+    config->image.kind = KIND_SIGLIP;
+    config->image_size = section_square(section, "image_size", 224);
+    config->patch_size = section_square(section, "patch_size", 16);
+    config->image_embed_dim = config->image.width;
+    config->resize.fit = FIT_SQUASH;
+    config->rgb_first = true;
+    for (unsigned c = 0; c < 3; c++)
+        config->image_mean[c] = config->image_std[c] = 0.5f;
+    if (section_size(section, "num_channels", 3) != 3)
+        section_refuse(section, "num_channels", "3");
+    if (!section_bool(section, "vision_use_head", true))
+        section_refuse(section, "vision_use_head", "true");
+}
+
 /* Finds a tower as transformers does: the older NAME_dict, if present, takes precedence over NAME.
  */
 static struct section find_tower(const struct section *root, const char *older, const char *name)
@@ -104,6 +144,15 @@ static void read_clip(const struct section *root, struct config *config)
     config->image.projection = config->text.projection = true;
     read_text(&text, config);
     read_image(&image, config);
+}
+
+static void read_siglip(const struct section *root, struct config *config)
+{
+    struct section text = section_child(root, "text_config");
+    struct section image = section_child(root, "vision_config");
+    read_siglip_text(&text, config);
+    read_siglip_image(&image, config);
+    config->sigmoid = true;
 }
 
 /* Reads a text tower of MetaCLIP 2, in which an eos_token_id of 2 means that id. */
@@ -161,6 +210,9 @@ static const struct {
     {"altclip_text_model", bert_read_alt_clip},
     {"altclip_vision_model", read_image},
     {"M-CLIP", bert_read_m_clip},
+    {"siglip", read_siglip},
+    {"siglip_text_model", read_siglip_text},
+    {"siglip_vision_model", read_siglip_image},
     {"t5", read_t5},
     {"mt5", read_t5},
     {"umt5", read_t5},
@@ -184,13 +236,15 @@ bool hugging_face_is_config(const char *path)
     return reader < ARRAY_COUNT(readers);
 }
 
+#define TYPES_SIZE 512
 /* Lists the known types for a message. */
-static const char *list_types(char list[512])
+static const char *list_types(char list[TYPES_SIZE])
 {
     size_t length = 0;
-    for (size_t i = 0; i < ARRAY_COUNT(readers); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(readers) && length < TYPES_SIZE; i++) {
         const char *separator = i ? i + 1 < ARRAY_COUNT(readers) ? ", " : " or " : "";
-        length += (size_t)snprintf(list + length, 512 - length, "%s%s", separator, readers[i].type);
+        length += (size_t)snprintf(list + length, TYPES_SIZE - length, "%s%s", separator,
+                                   readers[i].type);
     }
     return list;
 }
@@ -201,12 +255,15 @@ int hugging_face_read(const char *path, struct config *config)
     struct section root = document_open(path, &document);
     const char *type = section_text(&root, "model_type");
     const size_t reader = find_reader(type);
-    char list[512];
+    char list[TYPES_SIZE];
     config->family = VKCLIP_FAMILY_HF;
     if (section_get(&root, "quantization_config"))
         section_refuse(&root, "quantization_config", "none");
     config->image_embed_dim = config->text_embed_dim = section_size(&root, "projection_dim", 512);
-    if (reader < ARRAY_COUNT(readers))
+    if (string_begins_with(type, "siglip2")) /* takes pictures of any proportions (NaFlex) */
+        section_refuse(&root, "model_type",
+                       "siglip, as SigLIP 2 of fixed resolution has it (not NaFlex)");
+    else if (reader < ARRAY_COUNT(readers))
         readers[reader].read(&root, config);
     else if (!document.error)
         document.error = error_fail(VKCLIP_EUNSUPPORTED, "%s: model_type: expected %s, found %s",

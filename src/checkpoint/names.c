@@ -9,11 +9,17 @@
 
 #include <string.h>
 
+/* LEADING: the canonical tensor has a dimension of one before those of the stored one. FIRST_THIRD
+ * and LAST_THIRDS: the canonical tensor is these rows of the stored one, which has a rule for each.
+ */
 enum rule_kind {
     WHOLE,
     TRANSPOSED,
     COPY,
     LEFT_OUT,
+    LEADING,
+    FIRST_THIRD,
+    LAST_THIRDS,
     GATE,
     GATED,
     QUERY,
@@ -90,6 +96,34 @@ static const struct rule m_clip_rules[] = {
     BERT("transformer.")
     {"transformer.pooler.*", "", LEFT_OUT}, /* M-CLIP does not use it. */
     {"LinearTransformation.*", "bert.proj.*", WHOLE},
+};
+
+/* SigLIP has text_model and vision_model too, but its canonical image tower has timm's names, and
+ * its text tower a projection with bias. */
+static const struct rule siglip_rules[] = {
+    BLOCK("text_model", "transformer.resblocks")
+    {"text_model.embeddings.token_embedding.weight", "token_embedding.weight", WHOLE},
+    {"text_model.embeddings.position_embedding.weight", "positional_embedding", WHOLE},
+    {"text_model.final_layer_norm.*", "ln_final.*", WHOLE},
+    {"text_model.head.*", "text_projection.*", WHOLE},
+    {"vision_model.encoder.layers.#.self_attn.q_proj.*", "visual.trunk.blocks.#.attn.qkv.*", QUERY},
+    {"vision_model.encoder.layers.#.self_attn.k_proj.*", "visual.trunk.blocks.#.attn.qkv.*", KEY},
+    {"vision_model.encoder.layers.#.self_attn.v_proj.*", "visual.trunk.blocks.#.attn.qkv.*", VALUE},
+    {"vision_model.encoder.layers.#.self_attn.out_proj.*", "visual.trunk.blocks.#.attn.proj.*", WHOLE},
+    {"vision_model.encoder.layers.#.layer_norm1.*", "visual.trunk.blocks.#.norm1.*", WHOLE},
+    {"vision_model.encoder.layers.#.layer_norm2.*", "visual.trunk.blocks.#.norm2.*", WHOLE},
+    {"vision_model.encoder.layers.#.mlp.*", "visual.trunk.blocks.#.mlp.*", WHOLE},
+    {"vision_model.embeddings.patch_embedding.*", "visual.trunk.patch_embed.proj.*", WHOLE},
+    {"vision_model.embeddings.position_embedding.weight", "visual.trunk.pos_embed", LEADING},
+    {"vision_model.post_layernorm.*", "visual.trunk.norm.*", WHOLE},
+    {"vision_model.head.probe", "visual.trunk.attn_pool.latent", WHOLE},
+    {"vision_model.head.attention.in_proj_weight", "visual.trunk.attn_pool.q.weight", FIRST_THIRD},
+    {"vision_model.head.attention.in_proj_weight", "visual.trunk.attn_pool.kv.weight", LAST_THIRDS},
+    {"vision_model.head.attention.in_proj_bias", "visual.trunk.attn_pool.q.bias", FIRST_THIRD},
+    {"vision_model.head.attention.in_proj_bias", "visual.trunk.attn_pool.kv.bias", LAST_THIRDS},
+    {"vision_model.head.attention.out_proj.*", "visual.trunk.attn_pool.proj.*", WHOLE},
+    {"vision_model.head.layernorm.*", "visual.trunk.attn_pool.norm.*", WHOLE},
+    {"vision_model.head.mlp.*", "visual.trunk.attn_pool.mlp.*", WHOLE},
 };
 
 /* OpenAI's names differ from the canonical ones only in the attention pool of a ModifiedResNet,
@@ -204,6 +238,9 @@ static const struct {
     [NAMES_HUGGING_FACE] = TABLE(hugging_face_rules, ""),
     [NAMES_TEXT_ALONE] = TABLE(hugging_face_rules, "text_model."),
     [NAMES_IMAGE_ALONE] = TABLE(hugging_face_rules, "vision_model."),
+    [NAMES_SIGLIP] = TABLE(siglip_rules, ""),
+    [NAMES_SIGLIP_TEXT_ALONE] = TABLE(siglip_rules, "text_model."),
+    [NAMES_SIGLIP_IMAGE_ALONE] = TABLE(siglip_rules, "vision_model."),
     [NAMES_CLIP_CPP] = TABLE(clip_cpp_rules, ""),
     [NAMES_CHINESE_CLIP] = TABLE(chinese_clip_rules, ""),
     [NAMES_CHINESE_TEXT] = TABLE(chinese_clip_rules, "text_model."),
@@ -302,7 +339,26 @@ enum vkclip_family names_family(const char *name, bool gguf, enum names_form *fo
 
 bool names_is_hugging_face(enum names_form form)
 {
-    return form >= NAMES_HUGGING_FACE && form <= NAMES_M_CLIP;
+    return form >= NAMES_HUGGING_FACE && form <= NAMES_SIGLIP_IMAGE_ALONE;
+}
+
+bool names_show_form(const char *name, enum names_form *form)
+{
+    static const struct {
+        const char *prefix;
+        enum names_form form;
+    } shown[] = {
+        {"text_model.head.", NAMES_SIGLIP},
+        {"vision_model.embeddings.patch_embedding.bias", NAMES_SIGLIP},
+        {"head.bias", NAMES_SIGLIP_TEXT_ALONE},
+        {"embeddings.patch_embedding.bias", NAMES_SIGLIP_IMAGE_ALONE},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(shown); i++)
+        if (string_begins_with(name, shown[i].prefix)) {
+            *form = shown[i].form;
+            return true;
+        }
+    return false;
 }
 
 bool names_is_buffer(const char *name)
@@ -341,16 +397,26 @@ static unsigned part_number(enum rule_kind kind)
     return kind - (kind >= QUERY ? QUERY : GATE);
 }
 
-int names_find_canonical(enum names_form form, const char *stored,
+/* Sets which rows of a stored tensor are the canonical one, in thirds. */
+static void set_thirds(enum rule_kind kind, struct names_canonical *canonical)
+{
+    canonical->leading = kind == LEADING;
+    canonical->first_third = kind == LAST_THIRDS;
+    canonical->thirds = kind == FIRST_THIRD ? 1 : kind == LAST_THIRDS ? 2 : 0;
+}
+
+int names_find_canonical(enum names_form form, const char *stored, unsigned index,
                          struct names_canonical *canonical)
 {
     const struct rule *rule = NULL;
     struct wildcards wildcards = {0};
+    unsigned found = 0;
     for (size_t i = 0; i < tables[form].count && !rule; i++)
-        if (match_pattern(stored, stored_pattern(form, &tables[form].rules[i]), &wildcards))
+        if (match_pattern(stored, stored_pattern(form, &tables[form].rules[i]), &wildcards) &&
+            found++ == index)
             rule = &tables[form].rules[i];
     *canonical = (struct names_canonical){0};
-    if (rule && rule->kind == LEFT_OUT)
+    if ((rule && rule->kind == LEFT_OUT) || (!rule && index))
         return VKCLIP_OK;
     canonical->name =
         rule ? fill_pattern(rule->canonical, &wildcards) : string_format("%s", stored);
@@ -360,6 +426,7 @@ int names_find_canonical(enum names_form form, const char *stored,
         return VKCLIP_OK;
     canonical->transposed = rule->kind == TRANSPOSED;
     canonical->copy = rule->kind == COPY;
+    set_thirds(rule->kind, canonical);
     canonical->parts = count_parts(rule->kind);
     if (canonical->parts)
         canonical->part = 1 + part_number(rule->kind);
@@ -407,6 +474,16 @@ int names_find_part(enum names_form form, const char *canonical, unsigned rank,
     if (rule && count_parts(rule->kind)) {
         part->shape[0] /= count_parts(rule->kind);
         part->first_row = part_number(rule->kind) * part->shape[0];
+    }
+    if (rule && rule->kind == LEADING && rank > 1) {
+        part->rank = rank - 1;
+        memmove(part->shape, shape + 1, part->rank * sizeof(*shape));
+        part->reshaped = true;
+    }
+    if (rule && (rule->kind == FIRST_THIRD || rule->kind == LAST_THIRDS)) {
+        part->joined = true;
+        part->shape[0] = rule->kind == FIRST_THIRD ? 3 * shape[0] : shape[0] / 2 * 3;
+        part->rows_before = rule->kind == FIRST_THIRD ? 0 : part->shape[0] - shape[0];
     }
     if (rule && rule->kind == TRANSPOSED) {
         part->transposed = true;

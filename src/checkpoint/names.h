@@ -50,6 +50,9 @@ enum names_form {
     NAMES_ALT_CLIP,
     NAMES_ALT_TEXT,
     NAMES_M_CLIP,
+    NAMES_SIGLIP, /* transformers' */
+    NAMES_SIGLIP_TEXT_ALONE,
+    NAMES_SIGLIP_IMAGE_ALONE,
     NAMES_CLIP_CPP,
     NAMES_T5,
     NAMES_T5_LLAMA,
@@ -64,10 +67,14 @@ enum vkclip_family names_family(const char *name, bool gguf, enum names_form *fo
 /* Tells whether a form is one of those that config.json lies beside. */
 bool names_is_hugging_face(enum names_form form);
 
+/* Tells whether a name of a Hugging Face file belongs to one form alone, while others are in
+ * several forms, and writes that form to `form`. */
+bool names_show_form(const char *name, enum names_form *form);
+
 /* Tells whether a module keeps the tensor besides its parameters, such as position_ids. */
 bool names_is_buffer(const char *name);
 
-/* Says which canonical tensor a stored tensor is, or is a part of. */
+/* Says which canonical tensor a stored tensor is, is a part of, or has in some of its rows. */
 struct names_canonical {
     char *name;           /* a new string; NULL: the tensor belongs to no tower and is left out */
     unsigned part, parts; /* number of this part and of all: query, key and value, or gate and
@@ -75,8 +82,16 @@ struct names_canonical {
     bool keyless;         /* No file has the second part, the key's, which is zero. */
     bool transposed;      /* The rows of the stored tensor are the columns of the canonical one. */
     bool copy;            /* Another tensor with the same canonical name takes precedence. */
+    bool leading;         /* The canonical tensor has one more dimension, a first one of 1. */
+    /* The canonical tensor is so many thirds of the stored tensor's rows, from this one on; 0: all
+     * rows. */
+    unsigned thirds, first_third;
 };
-int names_find_canonical(enum names_form form, const char *stored,
+/* A stored tensor has at most so many canonical ones. */
+#define NAMES_SLICES 2
+/* Finds canonical tensor number `index` of a stored one, which has one unless its rows are several.
+ * The name is NULL where there are fewer. */
+int names_find_canonical(enum names_form form, const char *stored, unsigned index,
                          struct names_canonical *canonical);
 
 /* Returns the number of names that files of a form have for a canonical tensor or its parts: 1 or
@@ -90,6 +105,11 @@ struct names_part {
     uint64_t shape[TENSOR_MAX_RANK];
     uint64_t first_row; /* row of the canonical tensor at which this part begins */
     bool transposed;
+    bool reshaped; /* All of the canonical tensor's values are in the same order, in other rows. */
+    /* Several canonical tensors are stored as one, whose shape is given: this one follows after so
+     * many rows. */
+    bool joined;
+    uint64_t rows_before;
 };
 /* `index` must be below names_count_parts; `rank` and `shape` are the canonical tensor's. */
 int names_find_part(enum names_form form, const char *canonical, unsigned rank,

@@ -35,31 +35,54 @@ static bool has_tensor(const struct weights *weights, const char *name)
     return weights_shape(weights, name, shape, &rank);
 }
 
-static int read_logit_scale(const struct weights *weights, struct config *config)
+/* Reads the only value of a tensor. Returns false if there is no such tensor. */
+static bool read_single(const struct weights *weights, const char *name, float *value, int *error)
 {
     uint64_t shape[TENSOR_MAX_RANK];
     unsigned rank;
+    if (!weights_shape(weights, name, shape, &rank))
+        return false;
+    if (rank > 1 || (rank == 1 && shape[0] != 1))
+        *error = error_fail(VKCLIP_EFORMAT, "%s: tensor %s: expected one value",
+                            weights_path(weights), name);
+    else
+        *error = weights_read(weights, name, 0, 1, value);
+    return true;
+}
+
+static int read_logit_scale(const struct weights *weights, struct config *config)
+{
     float value = 0;
+    int error = VKCLIP_OK;
     config->logit_scale = 1;
-    if (has_tensor(weights, "logit_bias"))
-        return error_fail(VKCLIP_EUNSUPPORTED, "%s: tensor logit_bias: not part of CLIP",
-                          weights_path(weights));
-    if (!weights_shape(weights, "logit_scale", shape, &rank)) {
+    if (!read_single(weights, "logit_scale", &value, &error)) {
         if (weights_gguf(weights) && config->text.kind && config->image.kind)
             log_message(VKCLIP_LOG_WARNING,
                         "%s: clip.cpp left out logit_scale: similarities are not scaled",
                         weights_path(weights));
         return VKCLIP_OK;
     }
-    if (rank > 1 || (rank == 1 && shape[0] != 1))
-        return error_fail(VKCLIP_EFORMAT, "%s: tensor logit_scale: expected one value",
-                          weights_path(weights));
-    int error = weights_read(weights, "logit_scale", 0, 1, &value);
     config->logit_scale = expf(value);
     if (!error && !(config->logit_scale > 0 && config->logit_scale < INFINITY))
         error = error_fail(VKCLIP_EFORMAT,
                            "%s: tensor logit_scale: expected a number below 88, found %g",
                            weights_path(weights), (double)value);
+    return error;
+}
+
+/* A model has a logit_bias exactly if it was trained with the sigmoid loss. */
+static int read_logit_bias(const struct weights *weights, struct config *config)
+{
+    const bool both = config->image.kind && config->text.kind, expected = config->sigmoid;
+    int error = VKCLIP_OK;
+    config->sigmoid = read_single(weights, "logit_bias", &config->logit_bias, &error) && both;
+    if (!error && both && expected && !config->sigmoid)
+        error = error_fail(VKCLIP_EFORMAT,
+                           "%s: tensor logit_bias: expected one value, found none: it is missing",
+                           weights_path(weights));
+    if (!error && !isfinite(config->logit_bias))
+        error = error_fail(VKCLIP_EFORMAT, "%s: tensor logit_bias: expected a finite number",
+                           weights_path(weights));
     return error;
 }
 
@@ -190,6 +213,8 @@ static int read_config(const struct weights *weights, const char *folder,
     if (!error)
         error = bert_fit_tensors(weights, source, config);
     if (!error)
+        state_dict_fill_image(weights, config);
+    if (!error)
         error = settle_towers(weights, config);
     if (!error)
         error = tower_check(source, config);
@@ -257,6 +282,8 @@ int checkpoint_open(const char *path, const struct vkclip_model_params *params,
     if (!error)
         error = read_logit_scale(*weights, config);
     if (!error)
+        error = read_logit_bias(*weights, config);
+    if (!error)
         error = find_tokenizer(*weights, folder, params->vocab, config);
     if (error) {
         config_close(config);
@@ -273,6 +300,10 @@ int checkpoint_read_config(const char *path, struct config *config)
     files_folder(path, folder);
     int error = openclip ? openclip_read(path, config) : hugging_face_read(path, config);
     config->logit_scale = 1 / 0.07f; /* initial value of training: paper, section 2.5 */
+    if (config->sigmoid) {
+        config->logit_scale = 10; /* SigLIP's paper, section 3.3 */
+        config->logit_bias = -10;
+    }
     if (!error)
         error = tower_check(path, config);
     if (!error && (config->text.layer_scale || config->image.layer_scale))

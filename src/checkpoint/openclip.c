@@ -285,12 +285,15 @@ static void read_preprocess(const struct section *section, struct config *config
 static void read_model(const struct section *section, struct config *config)
 {
     static const struct known_key keys[] = {
-        {"embed_dim", NULL},  {"quick_gelu", NULL},       {"vision_cfg", NULL},
-        {"text_cfg", NULL},   {"init_logit_scale", NULL}, /* The stored scale is used instead. */
-        {"cast_dtype", NULL}, {"output_dict", NULL},      {"custom_text", NULL},
+        {"embed_dim", NULL},       {"quick_gelu", NULL},       {"vision_cfg", NULL},
+        {"text_cfg", NULL},        {"init_logit_scale", NULL}, /* The stored scale is used instead.
+                                                                */
+        {"cast_dtype", NULL},      {"output_dict", NULL},      {"custom_text", NULL},
+        {"init_logit_bias", NULL}, /* The stored bias is used instead. */
     };
     section_check_keys(section, keys, ARRAY_COUNT(keys));
     config->custom_text = section_bool(section, "custom_text", false);
+    config->sigmoid = section_get(section, "init_logit_bias") != NULL;
     config->image_embed_dim = config->text_embed_dim = section_size(section, "embed_dim", 0);
     if (!config->text_embed_dim)
         section_wrong(section, "embed_dim", "an integer");

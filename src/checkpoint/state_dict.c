@@ -70,6 +70,29 @@ static void read_sizes(const struct weights *weights, enum tower tower, struct c
     state_dict_read_sizes(weights, tower, config);
 }
 
+static void fill_size(uint32_t found, uint32_t *size)
+{
+    if (!*size)
+        *size = found;
+}
+
+void state_dict_fill_image(const struct weights *weights, struct config *config)
+{
+    const struct tower_sizes sizes = {get_size, weights};
+    struct config_tower *image = &config->image;
+    struct config found = *config;
+    if (image->kind == KIND_NONE)
+        return;
+    tower_kind_row(image->kind)->read(&sizes, &found);
+    fill_size(found.image.width, &image->width);
+    fill_size(found.image.layers, &image->layers);
+    fill_size(found.image.mlp, &image->mlp);
+    fill_size(found.patch_size, &config->patch_size);
+    fill_size(found.image_embed_dim, &config->image_embed_dim);
+    if (!image->heads && image->head_width)
+        image->heads = image->width / image->head_width;
+}
+
 /* ---- OpenAI's rule --------------------------------------------------------------------------- */
 
 /* Returns the head width of a ViT, or 0 if no rule gives it. LAION's widths are used only if the

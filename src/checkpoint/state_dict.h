@@ -13,6 +13,10 @@
 /* Returns one size of a tensor, or 0 if the tensor or the dimension is missing. */
 uint32_t state_dict_size(const struct weights *weights, const char *name, unsigned dimension);
 /* Tells the kind of a tower by the names of its tensors; KIND_NONE if there are none. */
+/* Takes sizes of the image tower that its configuration leaves open, and so are 0, from the shapes,
+ * and the number of heads from their width. */
+void state_dict_fill_image(const struct weights *weights, struct config *config);
+
 enum tower_kind state_dict_kind(const struct weights *weights, enum tower tower);
 
 /* Sets the sizes of a tower that the configuration has to those that the shapes tell. */

@@ -17,7 +17,8 @@ struct timm_family {
 static const struct timm_family families[] = {{"convnext_", "", timm_read_convnext},
                                               {"eva02_", "_clip_", timm_read_eva},
                                               {"eva_giant_", "", timm_read_eva},
-                                              {"vit_pe_core_", "", timm_read_eva}};
+                                              {"vit_pe_core_", "", timm_read_eva},
+                                              {"vit_", "_siglip", timm_read_siglip}};
 
 static const struct timm_family *find_family(const char *name)
 {

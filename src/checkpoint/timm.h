@@ -17,10 +17,13 @@ bool timm_is_tower(const struct section *vision);
 void timm_read(const struct section *vision, struct config *config);
 
 /* The readers of families that have files of their own, and what writes such a `vision_cfg`, which
- * is NULL if memory ran out. `name` is the model's name in timm; `epsilon` is taken over. */
+ * is NULL if memory ran out. `name` is the model's name in timm; other values are
+ * taken over. */
 void timm_read_convnext(const struct section *vision, const char *name, struct config *config);
 json_t *timm_pack_convnext(const struct config *config, json_t *epsilon);
 void timm_read_eva(const struct section *vision, const char *name, struct config *config);
 json_t *timm_pack_eva(const struct config *config, json_t *mlp_ratio);
+void timm_read_siglip(const struct section *vision, const char *name, struct config *config);
+json_t *timm_pack_siglip(const struct config *config, json_t *mlp_ratio);
 
 #endif

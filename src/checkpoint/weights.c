@@ -13,7 +13,6 @@
 #include "checkpoint/diffusion.h"
 #include "checkpoint/scales.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +51,8 @@ struct weights {
     const struct diffusion_encoder *encoder;
     struct tensor_view *views; /* sorted by name; the format owns names and data */
     size_t view_count;
+    struct tensor_view *slices; /* rows of views that are tensors of their own */
+    size_t slice_count;
     enum vkclip_family family;
     enum names_form form;
     enum dtype dtype;
@@ -116,8 +117,9 @@ static int list_views(struct weights *weights)
         return error;
     const size_t count = container->count;
     weights->views = calloc(count + 2, sizeof(*weights->views));
-    weights->tensors = calloc(count + 2, sizeof(*weights->tensors));
-    if (!weights->views || !weights->tensors)
+    weights->tensors = calloc(NAMES_SLICES * (count + 2), sizeof(*weights->tensors));
+    weights->slices = calloc(NAMES_SLICES * (count + 2), sizeof(*weights->slices));
+    if (!weights->views || !weights->tensors || !weights->slices)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", weights->path);
     if (count)
         memcpy(weights->views, container->views, count * sizeof(*weights->views));
@@ -136,6 +138,9 @@ static enum vkclip_family find_family(struct weights *weights)
     for (size_t i = 0; i < weights->view_count && !family; i++)
         family =
             names_family(weights->views[i].name, weights->container.gguf != NULL, &weights->form);
+    for (size_t i = 0; i < weights->view_count && family == VKCLIP_FAMILY_HF; i++)
+        if (!weights->container.gguf && names_show_form(weights->views[i].name, &weights->form))
+            break;
     return family;
 }
 
@@ -164,36 +169,78 @@ static int settle_family(struct weights *weights, const char *encoder)
 
 /* ---- The list of tensors --------------------------------------------------------------------- */
 
-static int add_tensor(struct weights *weights, const struct tensor_view *view)
+/* Makes a view of the rows of a stored tensor that are a canonical one, in the canonical shape. */
+static int slice_view(struct weights *weights, const struct names_canonical *canonical,
+                      const struct tensor_view **view)
 {
-    const char *path = weights->path;
-    struct weight *weight = &weights->tensors[weights->count];
-    struct names_canonical canonical;
-    int error = names_find_canonical(weights->form, view->name, &canonical);
-    if (error || !canonical.name)
-        return error;
-    weights->count++;
-    *weight = (struct weight){.name = canonical.name,
-                              .rank = view->rank,
-                              .views = {view},
-                              .view_count = 1,
-                              .part = canonical.part,
-                              .parts = canonical.parts,
-                              .keyless = canonical.keyless,
-                              .transposed = canonical.transposed,
-                              .copy = canonical.copy};
+    struct tensor_view *slice = &weights->slices[weights->slice_count++];
+    *slice = **view;
+    *view = slice;
+    if (canonical->thirds) {
+        if (!slice->rank || slice->shape[0] % 3)
+            return error_fail(VKCLIP_EFORMAT,
+                              "%s: %s: expected rows of query, key and value, of each as many",
+                              weights->path, slice->name);
+        const uint64_t row = slice->shape[0] ? slice->size / slice->shape[0] : 0;
+        const uint64_t third = slice->shape[0] / 3;
+        slice->data = (const char *)slice->data + canonical->first_third * third * row;
+        slice->shape[0] = canonical->thirds * third;
+        slice->size = slice->shape[0] * row;
+    }
+    if (canonical->leading) {
+        if (slice->rank == TENSOR_MAX_RANK)
+            return error_fail(VKCLIP_EFORMAT, "%s: %s: too many dimensions", weights->path,
+                              slice->name);
+        memmove(slice->shape + 1, slice->shape, slice->rank++ * sizeof(*slice->shape));
+        slice->shape[0] = 1;
+    }
+    return VKCLIP_OK;
+}
+
+/* Adds the canonical tensor of a view. Takes ownership of its name. */
+static int add_canonical(struct weights *weights, const struct names_canonical *canonical,
+                         const struct tensor_view *view)
+{
+    struct weight *weight = &weights->tensors[weights->count++];
+    *weight = (struct weight){.name = canonical->name,
+                              .part = canonical->part,
+                              .parts = canonical->parts,
+                              .keyless = canonical->keyless,
+                              .transposed = canonical->transposed,
+                              .copy = canonical->copy};
+    int error = VKCLIP_OK;
+    if (canonical->leading || canonical->thirds)
+        error = slice_view(weights, canonical, &view);
+    weight->rank = view->rank;
+    weight->views[0] = view;
+    weight->view_count = 1;
     memcpy(weight->shape, view->shape, sizeof(weight->shape));
-    if (!dtype_is_readable(view->dtype))
-        return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: %s: expected F32, F16, BF16, F64, F8_E4M3 or F8_E5M2, found %s",
-                          path, view->name, dtype_name(view->dtype));
-    if (!weight->transposed)
-        return VKCLIP_OK;
+    if (error || !weight->transposed)
+        return error;
     if (view->rank != 2)
-        return error_fail(VKCLIP_EFORMAT, "%s: %s: expected 2 dimensions, found %u", path,
+        return error_fail(VKCLIP_EFORMAT, "%s: %s: expected 2 dimensions, found %u", weights->path,
                           view->name, view->rank);
     weight->shape[0] = view->shape[1];
     weight->shape[1] = view->shape[0];
+    return VKCLIP_OK;
+}
+
+/* Adds the canonical tensors of a stored one. */
+static int add_tensor(struct weights *weights, const struct tensor_view *view)
+{
+    struct names_canonical canonical;
+    for (unsigned i = 0; i < NAMES_SLICES; i++) {
+        int error = names_find_canonical(weights->form, view->name, i, &canonical);
+        if (error || !canonical.name)
+            return error;
+        error = add_canonical(weights, &canonical, view);
+        if (error)
+            return error;
+        if (!dtype_is_readable(view->dtype))
+            return error_fail(VKCLIP_EUNSUPPORTED,
+                              "%s: %s: expected F32, F16, BF16, F64, F8_E4M3 or F8_E5M2, found %s",
+                              weights->path, view->name, dtype_name(view->dtype));
+    }
     return VKCLIP_OK;
 }
 
@@ -349,6 +396,7 @@ void weights_close(struct weights **weights)
     container_close(&(*weights)->container);
     free((*weights)->stamps);
     free((*weights)->views);
+    free((*weights)->slices);
     free((*weights)->path);
     free(*weights);
     *weights = NULL;
@@ -562,92 +610,6 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
     if (!error && weight->scale)
         scale_rows(weight, first, rows, values);
     return error;
-}
-
-/* ---- Batch norm ------------------------------------------------------------------------------ */
-
-/* Returns the product of a tensor's dimensions after the first, or 0 if there is no such tensor. */
-static uint64_t row_length(const struct weights *weights, const char *name)
-{
-    const struct weight *weight = find_weight(weights, name);
-    uint64_t length = weight ? 1 : 0;
-    for (unsigned i = 1; weight && i < weight->rank; i++)
-        length *= weight->shape[i];
-    return length;
-}
-
-/* Reads the tensor NORM and KEY into new memory. */
-static int read_norm(const struct weights *weights, const char *norm, const char *key,
-                     uint64_t first, uint64_t rows, float **values)
-{
-    char name[128];
-    snprintf(name, sizeof(name), "%s%s", norm, key);
-    *values = malloc(rows * sizeof(**values));
-    if (!*values)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for %s", name);
-    return weights_read(weights, name, first, rows, *values);
-}
-
-/* Multiplies each row by its factor, which a vector has. */
-static int fold_factors(const struct weights *weights, const char *name, const char *vector,
-                        uint64_t first, uint64_t rows, float *values)
-{
-    const uint64_t length = row_length(weights, name);
-    float *factors = NULL;
-    int error = read_norm(weights, vector, "", first, rows, &factors);
-    for (uint64_t i = 0; i < rows * length && !error; i++)
-        values[i] *= factors[i / length];
-    free(factors);
-    return error;
-}
-
-int weights_read_folded(const struct weights *weights, const char *name, const char *norm,
-                        uint64_t first, uint64_t rows, float *values)
-{
-    float *gain = NULL, *variance = NULL, *mean = NULL;
-    char bias[128];
-    int error = weights_read(weights, name, first, rows, values);
-    if (error || !*norm)
-        return error;
-    if (find_weight(weights, norm))
-        return fold_factors(weights, name, norm, first, rows, values);
-    error = read_norm(weights, norm, ".weight", first, rows, &gain);
-    if (!error)
-        error = read_norm(weights, norm, ".running_var", first, rows, &variance);
-    if (!error)
-        error = read_norm(weights, norm, ".running_mean", first, rows, &mean);
-    snprintf(bias, sizeof(bias), "%s.bias", norm);
-    const bool is_bias = !strcmp(name, bias);
-    const uint64_t length = row_length(weights, name);
-    for (uint64_t row = 0; row < rows && !error; row++) {
-        const double scale = gain[row] / sqrt((double)variance[row] + 1e-5);
-        for (uint64_t i = 0; i < length; i++) {
-            float *value = &values[row * length + i];
-            *value = (float)(is_bias ? *value - mean[row] * scale : *value * scale);
-        }
-    }
-    free(gain);
-    free(variance);
-    free(mean);
-    return error;
-}
-
-/* ---- As a row reader ------------------------------------------------------------------------- */
-
-static uint64_t read_row_length(const void *user, const char *name)
-{
-    return row_length(user, name);
-}
-
-static int read_rows(const void *user, const char *name, const char *norm, uint64_t first,
-                     uint64_t rows, float *values)
-{
-    return weights_read_folded(user, name, norm, first, rows, values);
-}
-
-struct row_reader weights_row_reader(const struct weights *weights)
-{
-    return (struct row_reader){weights, weights_path(weights), read_row_length, read_rows};
 }
 
 /* ---- Replacing ------------------------------------------------------------------------------- */

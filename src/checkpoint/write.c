@@ -14,15 +14,17 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-
-/* ---- The file of weights --------------------------------------------------------------------- */
+#include <string.h>
 
 #define NO_TENSOR SIZE_MAX
 
-/* Describes a tensor of the file, and the canonical tensor that it is a part of. */
+/* ---- The file of weights --------------------------------------------------------------------- */
+
+/* Describes a tensor of the file, and the canonical tensor that it is a part of, or the two of
+ * which it is made. */
 struct stored_part {
     struct names_part stored;
-    size_t tensor;
+    size_t tensor, second; /* `second` follows after `tensor`; NO_TENSOR: there is none */
 };
 
 struct weights_writer {
@@ -88,6 +90,23 @@ static int add_part(struct weights_writer *writer, const struct stored_part *par
     return VKCLIP_OK;
 }
 
+/* Adds a canonical tensor to the part that it is stored in with another one, if that is there.
+ * Frees the name of the new part then. */
+static bool join_part(struct weights_writer *writer, const struct stored_part *part)
+{
+    for (size_t i = 0; part->stored.joined && i < writer->count; i++) {
+        struct stored_part *first = &writer->parts[i];
+        if (strcmp(first->stored.name, part->stored.name) != 0)
+            continue;
+        first->second = part->stored.rows_before ? part->tensor : first->tensor;
+        if (!part->stored.rows_before)
+            first->tensor = part->tensor;
+        free(part->stored.name);
+        return true;
+    }
+    return false;
+}
+
 /* Adds the parts that a file of this form stores for canonical tensor number `tensor`. */
 static int add_parts(struct weights_writer *writer, enum names_form form, size_t tensor)
 {
@@ -95,10 +114,10 @@ static int add_parts(struct weights_writer *writer, enum names_form form, size_t
     const unsigned count = names_count_parts(form, canonical->name);
     int error = VKCLIP_OK;
     for (unsigned i = 0; i < count && !error; i++) {
-        struct stored_part part = {.tensor = tensor};
+        struct stored_part part = {.tensor = tensor, .second = NO_TENSOR};
         error = names_find_part(form, canonical->name, canonical->rank, canonical->shape, i,
                                 &part.stored);
-        if (!error)
+        if (!error && !join_part(writer, &part))
             error = add_part(writer, &part);
     }
     return error;
@@ -126,6 +145,21 @@ static int write_transposed(struct weights_writer *writer, const struct names_pa
     return error;
 }
 
+/* Writes both canonical tensors, of which the first is in memory. */
+static int write_joined(struct weights_writer *writer, const struct stored_part *part,
+                        struct file_output *output)
+{
+    const struct model_tensor *tensors = writer->source->tensors;
+    int error = file_output_write(output, writer->values,
+                                  tensors_elements(&tensors[part->tensor]) * sizeof(float));
+    if (!error)
+        error = load_tensor(writer, part->second);
+    if (error)
+        return error;
+    return file_output_write(output, writer->values,
+                             tensors_elements(&tensors[part->second]) * sizeof(float));
+}
+
 /* Implements safetensors_data_fn. */
 static int write_part(void *user, const struct tensor_view *view, struct file_output *output)
 {
@@ -137,6 +171,8 @@ static int write_part(void *user, const struct tensor_view *view, struct file_ou
         return error;
     if (part->stored.transposed)
         return write_transposed(writer, &part->stored, output);
+    if (part->second != NO_TENSOR)
+        return write_joined(writer, part, output);
     const uint64_t row = tensor->rank ? tensors_elements(tensor) / tensor->shape[0] : 1;
     return file_output_write(output, writer->values + part->stored.first_row * row,
                              (size_t)view->size);

@@ -46,12 +46,23 @@ static bool is_quick(const struct config_tower *tower)
     return tower->activation == VKCLIP_ACTIVATION_QUICK_GELU;
 }
 
+/* Tells whether a text tower is SigLIP's, which transformers describes otherwise than CLIP's. */
+static bool is_siglip_text(const struct config_tower *text)
+{
+    return text->bidirectional && text->pooling == POOL_LAST && text->projection_bias;
+}
+
+static bool is_siglip(const struct config *config)
+{
+    return config->image.kind ? config->image.kind == KIND_SIGLIP : is_siglip_text(&config->text);
+}
+
 enum names_form write_config_form(const struct config *config)
 {
     if (config->family == VKCLIP_FAMILY_HF && config->text.kind == KIND_BERT)
         return config->text.transformation ? NAMES_ALT_CLIP : NAMES_CHINESE_CLIP;
     if (config->family == VKCLIP_FAMILY_HF)
-        return NAMES_HUGGING_FACE;
+        return is_siglip(config) ? NAMES_SIGLIP : NAMES_HUGGING_FACE;
     return config->custom_text ? NAMES_CUSTOM_TEXT : NAMES_OPENAI;
 }
 
@@ -187,17 +198,55 @@ static json_t *pack_processor(const struct config *config)
 {
     static const int filters[] = {[FILTER_NEAREST] = 0, [FILTER_LANCZOS] = 1, [FILTER_BILINEAR] = 2,
                                   [FILTER_BICUBIC] = 3, [FILTER_BOX] = 4,     [FILTER_HAMMING] = 5};
-    int size = (int)config->image_size;
+    const int size = (int)config->image_size, crops = config->image.kind != KIND_SIGLIP;
     return json_pack("{ss sb so si sb s{si si} sb sf sb so so sb}", "image_processor_type",
-                     "CLIPImageProcessor", "do_resize", 1, "size", pack_size(config), "resample",
-                     filters[config->resize.filter], "do_center_crop", 1, "crop_size", "height",
-                     size, "width", size, "do_rescale", 1, "rescale_factor", 1 / 255.0,
-                     "do_normalize", 1, "image_mean", pack_colours(config->image_mean), "image_std",
-                     pack_colours(config->image_std), "do_convert_rgb", (int)config->rgb_first);
+                     crops ? "CLIPImageProcessor" : "SiglipImageProcessor", "do_resize", 1, "size",
+                     pack_size(config), "resample", filters[config->resize.filter],
+                     "do_center_crop", crops, "crop_size", "height", size, "width", size,
+                     "do_rescale", 1, "rescale_factor", 1 / 255.0, "do_normalize", 1, "image_mean",
+                     pack_colours(config->image_mean), "image_std", pack_colours(config->image_std),
+                     "do_convert_rgb", (int)config->rgb_first);
+}
+
+/* Packs the keys that both towers of SigLIP have. Takes ownership of `more`. */
+static json_t *pack_siglip_tower(const struct config_tower *tower, const char *type, json_t *more)
+{
+    json_t *packed = pack_hugging_face_tower(tower, type, 0);
+    if (packed)
+        json_object_del(packed, "projection_dim");
+    return merge_keys(packed, more);
+}
+
+static json_t *pack_siglip_text(const struct config *config)
+{
+    return pack_siglip_tower(&config->text, "siglip_text_model",
+                             json_pack("{si si si si}", "max_position_embeddings",
+                                       (int)config->context, "vocab_size", (int)config->vocabulary,
+                                       "projection_size", (int)config->text_embed_dim,
+                                       "pad_token_id", (int)config->pad_token_id));
+}
+
+static json_t *pack_siglip_image(const struct config *config)
+{
+    return pack_siglip_tower(&config->image, "siglip_vision_model",
+                             json_pack("{si si}", "image_size", (int)config->image_size,
+                                       "patch_size", (int)config->patch_size));
+}
+
+static json_t *pack_siglip(const struct config *config)
+{
+    if (!config->image.kind)
+        return pack_siglip_text(config);
+    if (!config->text.kind)
+        return pack_siglip_image(config);
+    return json_pack("{ss so so}", "model_type", "siglip", "text_config", pack_siglip_text(config),
+                     "vision_config", pack_siglip_image(config));
 }
 
 static json_t *pack_hugging_face(const struct config *config)
 {
+    if (is_siglip(config))
+        return pack_siglip(config);
     if (!config->image.kind)
         return pack_hugging_face_text(config);
     if (!config->text.kind)
@@ -225,6 +274,8 @@ int write_config_hugging_face(const struct config *config, char **model, char **
     const char *option = NULL;
     if (config->text.kind)
         option = bert ? find_bert_option(&config->text) : find_text_option(&config->text);
+    if (config->text.kind && is_siglip(config))
+        option = is_siglip_text(&config->text) ? NULL : "CLIP's text tower with SigLIP's";
     if (!option && config->image.kind)
         option = find_image_option(&config->image);
     if (option)
@@ -232,6 +283,9 @@ int write_config_hugging_face(const struct config *config, char **model, char **
     if (config->cleaning > TEXT_CLEAN_WHITESPACE || config->strip_end)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "config.json cannot say how OpenCLIP cleans texts (tokenizer_kwargs)");
+    if (config->sigmoid && !is_siglip(config))
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "config.json cannot describe a logit_bias beside CLIP's towers");
     if (config->resize.fit == FIT_LONGEST)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "preprocessor_config.json cannot describe the resize of the longer side");
@@ -339,6 +393,8 @@ static json_t *pack_openclip_image(const struct config *config)
         return json_pack("{si s[iiii] si si}", "image_size", (int)config->image_size, "layers",
                          (int)stages[0], (int)stages[1], (int)stages[2], (int)stages[3], "width",
                          (int)image->width, "head_width", (int)(image->mlp / image->heads));
+    if (image->kind == KIND_SIGLIP)
+        return timm_pack_siglip(config, pack_mlp_ratio(image->width, image->mlp));
     json_t *tower =
         json_pack("{si si si si si so s{so}}", "image_size", (int)config->image_size, "layers",
                   (int)image->layers, "width", (int)image->width, "head_width",
@@ -367,6 +423,8 @@ static json_t *pack_openclip_model(const struct config *config)
     bool good = model != NULL;
     if (good && config->custom_text)
         good = !json_object_set_new(model, "custom_text", json_true());
+    if (good && config->sigmoid) /* The stored bias is used instead of this initial one. */
+        good = !json_object_set_new(model, "init_logit_bias", json_integer(-10));
     if (good && config->image.kind)
         good = !json_object_set_new(model, "vision_cfg", pack_openclip_image(config));
     if (good && config->text.kind)
@@ -463,6 +521,10 @@ static const char *find_obstacle(const struct config *config)
         return "no text tower that is BERT or XLM-R";
     if (image->kind == KIND_CONVNEXT)
         return "no ConvNeXt";
+    if (image->kind == KIND_SIGLIP)
+        return "no SigLIP";
+    if (config->sigmoid)
+        return "no logit_bias";
     if ((text->kind && !text->projection) || (image->kind && !image->projection))
         return "no tower without a projection";
     if ((text->kind && find_text_option(text)) || (image->kind && find_image_option(image)))

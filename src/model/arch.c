@@ -25,7 +25,7 @@ struct arch {
     uint32_t inner;      /* see struct config_tower */
     bool multilingual;   /* The text tower is an XLM-R, with the mean of its tokens. */
     uint32_t rope_grid;  /* of an EVA02 or PE-Core; 0: the image tower is another */
-    bool attention_pool; /* It is a PE-Core. */
+    bool attention_pool; /* It is a PE-Core, or without `rope_grid` a SigLIP. */
 };
 
 #define QUICK VKCLIP_ACTIVATION_QUICK_GELU
@@ -56,6 +56,12 @@ struct arch {
         name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, context, 49408, \
             GELU, false, 0, false, grid, pool                                                      \
     }
+/* The text tower has the sizes of the image tower. */
+#define SIGLIP(name, width, size, patch, layers, heads, mlp, vocabulary)                         \
+    {                                                                                            \
+        name, width, size, patch, {0}, width, layers, heads, mlp, width, layers, 64, vocabulary, \
+            VKCLIP_ACTIVATION_GELU_TANH, false, 0, false, 0, true                                \
+    }
 static const struct arch archs[] = {
     /* These sizes are OpenAI's. */
     VIT("ViT-B-32", 512, 224, 32, 768, 12, 12, 3072, 512, 12, QUICK),
@@ -81,6 +87,9 @@ static const struct arch archs[] = {
     /* These sizes are BAAI's and Meta's. */
     EVA("EVA02-B-16", 512, 224, 16, 768, 12, 12, 2048, 512, 12, 77, 16, false),
     EVA("PE-Core-B-16", 1024, 224, 16, 768, 12, 12, 3072, 1024, 24, 32, 14, true),
+    /* These sizes are Google's, of SigLIP and of SigLIP 2 with its larger vocabulary. */
+    SIGLIP("ViT-B-16-SigLIP", 768, 224, 16, 12, 12, 3072, 32000),
+    SIGLIP("ViT-B-16-SigLIP2", 768, 224, 16, 12, 12, 3072, 256000),
     /* The last row is the architecture of models/emoji-clip. */
     {"emoji-clip",
      128,
@@ -203,12 +212,31 @@ static void fill_config(const struct arch *arch, struct config *config)
         set_multilingual(config);
 }
 
+static void fill_siglip(struct config *config)
+{
+    struct config_tower *image = &config->image, *text = &config->text;
+    image->kind = KIND_SIGLIP;
+    image->projection = false;
+    image->epsilon = text->epsilon = 1e-6f;
+    text->projection_bias = text->bidirectional = true;
+    text->pooling = POOL_LAST;
+    config->resize.fit = FIT_SQUASH;
+    for (unsigned c = 0; c < 3; c++)
+        config->image_mean[c] = config->image_std[c] = 0.5f;
+    config->pad_token_id = 1;
+    config->sigmoid = true;
+    config->logit_scale = 10; /* values from SigLIP's paper, section 3.3 */
+    config->logit_bias = -10;
+}
+
 int arch_find(const char *name, struct config *config)
 {
     char known[512] = "";
     for (size_t i = 0; i < ARRAY_COUNT(archs); i++) {
         if (!strcmp(archs[i].name, name)) {
             fill_config(&archs[i], config);
+            if (archs[i].attention_pool && !archs[i].rope_grid)
+                fill_siglip(config);
             return VKCLIP_OK;
         }
         snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s", i ? ", " : "",

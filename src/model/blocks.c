@@ -43,14 +43,42 @@ static const struct tensor_row block_rows[] = {
     {"mlp.c_proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
 };
 
+/* The same tensors by timm's names. */
+static const struct tensor_row timm_rows[] = {
+    [LN_1] = {"norm1.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
+    {"norm1.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [QKV] = {"attn.qkv.weight", "qw", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
+    {"attn.qkv.bias", "q", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [OUT] = {"attn.proj.weight", "ww", LAYOUT_PANELS, INITIAL_RESIDUAL, 0},
+    {"attn.proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [LN_2] = {"norm2.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
+    {"norm2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [FC] = {"mlp.fc1.weight", "mw", LAYOUT_PANELS, INITIAL_HIDDEN, 0},
+    {"mlp.fc1.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [PROJ] = {"mlp.fc2.weight", "wm", LAYOUT_PANELS, INITIAL_RESIDUAL, 0},
+    {"mlp.fc2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+};
+
+static const struct tensor_row *find_rows(const struct config_tower *tower)
+{
+    return tower->kind == KIND_SIGLIP ? timm_rows : block_rows;
+}
+
+static void print_prefix(const struct config_tower *tower, const char *prefix, uint32_t block,
+                         char text[48])
+{
+    snprintf(text, 48, "%s%s.%u.", prefix,
+             find_rows(tower) == timm_rows ? "blocks" : "transformer.resblocks", block);
+}
+
 void block_group(const struct config_tower *tower, const char *prefix, uint32_t block,
                  struct tensor_group *group)
 {
-    *group = (struct tensor_group){.rows = block_rows, .count = ARRAY_COUNT(block_rows)};
+    *group = (struct tensor_group){.rows = find_rows(tower), .count = ARRAY_COUNT(block_rows)};
     /* An error that 4 bits cause in the first text block passes through every later block. */
     if (tower->kind == KIND_TEXT && !block)
         group->flags = TENSOR_DELICATE;
-    snprintf(group->prefix, sizeof(group->prefix), "%stransformer.resblocks.%u.", prefix, block);
+    print_prefix(tower, prefix, block, group->prefix);
     group_set(group, 'w', tower->width);
     group_set(group, 'q', 3 * (uint64_t)tower->width);
     group_set(group, 'm', tower->mlp);
@@ -58,21 +86,21 @@ void block_group(const struct config_tower *tower, const char *prefix, uint32_t 
 }
 
 /* Returns the first size of a tensor of block number `block`, or 0 if there is no such block. */
-static uint32_t get_block_size(const struct tower_sizes *sizes, const char *prefix, uint32_t block,
-                               size_t row)
+static uint32_t get_block_size(const struct tower_sizes *sizes, const struct config_tower *tower,
+                               const char *prefix, uint32_t block, size_t row)
 {
-    char name[64];
-    snprintf(name, sizeof(name), "%stransformer.resblocks.%u.%s", prefix, block,
-             block_rows[row].name);
+    char group[48], name[96];
+    print_prefix(tower, prefix, block, group);
+    snprintf(name, sizeof(name), "%s%s", group, find_rows(tower)[row].name);
     return sizes->get(sizes->checkpoint, name, 0);
 }
 
 void block_read_sizes(const struct tower_sizes *sizes, const char *prefix,
                       struct config_tower *tower)
 {
-    tower->mlp = get_block_size(sizes, prefix, 0, FC);
+    tower->mlp = get_block_size(sizes, tower, prefix, 0, FC);
     tower->layers = 0;
-    while (get_block_size(sizes, prefix, tower->layers, LN_1))
+    while (get_block_size(sizes, tower, prefix, tower->layers, LN_1))
         tower->layers++;
 }
 

@@ -23,7 +23,7 @@ int block_pictures(const struct config *config, const struct tower_features *fea
                    struct tower_tensors *tensors);
 
 /* Describes the tensors of block number `block`. Their names begin with `prefix`, which is followed
- * by "transformer.resblocks." and the number. */
+ * by "transformer.resblocks." and the number, or in towers of timm by "blocks." and the number. */
 void block_group(const struct config_tower *tower, const char *prefix, uint32_t block,
                  struct tensor_group *group);
 /* Reads the number of blocks and the MLP's width from a checkpoint. */

@@ -22,7 +22,8 @@ enum tower { TOWER_IMAGE, TOWER_TEXT, TOWER_COUNT };
     X(T5, t5)             \
     X(BERT, bert)         \
     X(CONVNEXT, convnext) \
-    X(EVA, eva)
+    X(EVA, eva)           \
+    X(SIGLIP, siglip)
 
 /* KIND_NONE, which is 0, says that the model has no such tower. */
 enum tower_kind {
@@ -60,7 +61,8 @@ struct config_tower {
     bool bidirectional;   /* Tokens of a text attend to later ones too, and to the padding. */
     enum pooling pooling;
     /* Only T5 has these. */
-    uint32_t head_width; /* width / heads elsewhere */
+    uint32_t head_width; /* width / heads elsewhere, and then 0, or what gives the heads as soon as
+                          * the tensors give the width */
     bool gated;          /* The MLP multiplies its activations by other products of its input. */
     bool own_positions;  /* Each block has relative positions of its own, not the first one's. */
     uint32_t inner;      /* The projection is two matrices with GELU between; 0: it is one. */

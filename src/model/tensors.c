@@ -17,6 +17,16 @@ static const struct model_tensor logit_scale = {
     .mean = 2.6592600369327779,
 };
 
+/* Models with a probability of each pair begin with a scale of 10 and this bias, by which most of
+ * the many wrong pairs are right from the beginning (Zhai et al. 2023, section 3.3). */
+static const struct model_tensor logit_bias = {
+    .name = "logit_bias",
+    .tower = TOWER_COUNT,
+    .flags = TENSOR_OPTIONAL,
+    .mean = -10,
+};
+static const double sigmoid_logit_scale = 2.302585092994046; /* ln 10 */
+
 uint64_t tensors_elements(const struct model_tensor *tensor)
 {
     uint64_t count = 1;
@@ -54,12 +64,16 @@ static size_t list_tower(const struct config *config, enum tower tower,
 
 int tensors_list(const struct config *config, struct model_tensor **tensors, size_t *count)
 {
-    const size_t most = 1 + count_rows(config, TOWER_TEXT) + count_rows(config, TOWER_IMAGE);
+    const size_t most = 2 + count_rows(config, TOWER_TEXT) + count_rows(config, TOWER_IMAGE);
     *count = 0; /* `most` counts the rows that towers lack too. */
     *tensors = calloc(most, sizeof(**tensors));
     if (!*tensors)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");
     (*tensors)[(*count)++] = logit_scale;
+    if (config->sigmoid) {
+        (*tensors)->mean = sigmoid_logit_scale;
+        (*tensors)[(*count)++] = logit_bias;
+    }
     *count += list_tower(config, TOWER_TEXT, *tensors + *count);
     *count += list_tower(config, TOWER_IMAGE, *tensors + *count);
     return VKCLIP_OK;

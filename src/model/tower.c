@@ -161,7 +161,7 @@ int tower_find_features(const char *path, const struct config *config, enum towe
                           "%s: `features`: %s has no class token that could be left out", path,
                           wanted->pooled ? "the pooled token alone" : "its text tower");
     if (tower == TOWER_IMAGE && wanted->pooled &&
-        (sizes->pooling == POOL_MEAN || sizes->pool_heads))
+        (sizes->pooling == POOL_MEAN || sizes->pool_heads || row->pools_all))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: `features`: its %s tower has no pooled token, because it pools all",
                           path, name);

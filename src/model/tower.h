@@ -69,8 +69,9 @@ struct tower_row {
     const char *position_table; /* resized for pictures of another size; NULL: there is none */
     bool batch_norm;            /* Training can freeze the running statistics. */
     bool blocks;                /* The tower has layers of tokens, which features can be. */
-    uint32_t class_tokens;      /* tokens at the begin that stand for no part of the input */
-    const char *token_table;    /* of texts: a row per token */
+    bool pools_all;        /* Embeddings are made of all tokens, so that none is the pooled one. */
+    uint32_t class_tokens; /* tokens at the begin that stand for no part of the input */
+    const char *token_table; /* of texts: a row per token */
     bool looks_up; /* The host looks up the tokens; otherwise it does so for large tables only. */
     /* The tower takes texts of any length up to its context, and the padding takes part in it
      * unless a mask leaves it out. */

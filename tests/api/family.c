@@ -33,6 +33,13 @@ static const char *const cases[] = {
     "eva02e-openclip-postnorm",
     "pe-openclip",
     "pe-g-openclip",
+    "siglip-hf",
+    "siglip-openclip",
+    "siglip-so400m-hf-bf16",
+    "siglip2-hf",
+    "siglip2-openclip",
+    "siglip2-gopt-hf",
+    "siglip2-gopt-openclip",
 };
 
 static void check_cases(const struct vkclip_model_params *params, struct bounds bounds)

@@ -50,7 +50,7 @@ static void check_form(enum names_form form, const char *canonical, const char *
         assert_int_equal(part.shape[0], transposed ? 5 : 12 / count);
         assert_int_equal(part.shape[1], transposed ? 12 : 5);
         assert_int_equal(part.first_row, i * 12 / count);
-        assert_int_equal(names_find_canonical(form, part.name, &back), 0);
+        assert_int_equal(names_find_canonical(form, part.name, 0, &back), 0);
         assert_string_equal(back.name, canonical);
         assert_int_equal(back.part, count > 1 ? i + 1 : 0);
         assert_int_equal(back.parts, count > 1 ? count : 0);
@@ -108,7 +108,7 @@ static void names_of_t5(void **state)
     };
     for (size_t i = 0; i < ARRAY_COUNT(t5); i++) {
         struct names_canonical found;
-        assert_int_equal(names_find_canonical(NAMES_T5, t5[i].stored, &found), 0);
+        assert_int_equal(names_find_canonical(NAMES_T5, t5[i].stored, 0, &found), 0);
         assert_int_equal(!found.name, !t5[i].canonical);
         if (found.name)
             assert_string_equal(found.name, t5[i].canonical);
@@ -129,7 +129,7 @@ static void keeps_unknown_names(void **state)
     };
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         struct names_canonical canonical;
-        assert_int_equal(names_find_canonical(NAMES_HUGGING_FACE, names[i], &canonical), 0);
+        assert_int_equal(names_find_canonical(NAMES_HUGGING_FACE, names[i], 0, &canonical), 0);
         assert_string_equal(canonical.name, names[i]);
         assert_int_equal(canonical.part, 0);
         assert_false(canonical.transposed);

@@ -134,12 +134,14 @@ struct built {
 };
 
 /* Appends the objective over the embeddings of pictures and texts, and all gradients. */
-static struct built append_gradients(struct graph *graph, int image, int text, bool recompute)
+static struct built append_loss(struct graph *graph, int image, int text, bool recompute,
+                                bool sigmoid)
 {
     const uint32_t one = 1;
     const size_t towers = graph->node_count;
     int scale = graph_weight_f32(graph, "logit_scale", LAYOUT_ROWS, 1, &one);
-    struct objective objective = objective_append(graph, image, text, scale);
+    int bias = sigmoid ? graph_weight_f32(graph, "logit_bias", LAYOUT_ROWS, 1, &one) : -1;
+    struct objective objective = objective_append(graph, image, text, scale, bias);
     assert_int_equal(graph->error, 0);
     struct built built = {objective.loss, towers, {-1, -1}};
     while (graph->nodes[built.forward - 1].out != objective.loss)
@@ -150,6 +152,11 @@ static struct built append_gradients(struct graph *graph, int image, int text, b
     if (graph->error)
         fail_msg("%s", vkclip_last_error());
     return built;
+}
+
+static struct built append_gradients(struct graph *graph, int image, int text, bool recompute)
+{
+    return append_loss(graph, image, text, recompute, false);
 }
 
 static void set_ids(const struct values *v, int tensor, const int32_t *ids, size_t count)
@@ -167,7 +174,7 @@ static void set_inputs(const struct values *v, const struct tower_tensors *text,
     for (uint32_t i = 0; i < tokens; i++)
         ids[i] = (int32_t)((i * i + 3 * i) % config->vocabulary);
     for (uint32_t b = 0; b < batch; b++)
-        ends[b] = (int32_t)(config->context - 1 - b % 2);
+        ends[b] = (int32_t)(config->context - 1 - (config->text.pooling == POOL_LAST ? 0 : b % 2));
     grad_sort_ids(ids, ends, batch, config->context, ids + tokens, ids + 2 * tokens);
     set_ids(v, text->input, ids, tokens);
     set_ids(v, text->rows, ends, batch);
@@ -215,12 +222,11 @@ static size_t check_weights(const struct values *v, const struct built *built)
     return compared;
 }
 
-static void check_towers(enum tower_kind kind, enum vkclip_activation activation, bool recompute,
-                         bool frozen)
+static void check_config(const struct config *towers, bool recompute, bool frozen)
 {
     const uint32_t batch = 3;
     struct graph graph;
-    struct config config = tiny_config(kind, activation);
+    const struct config config = *towers;
     struct values v = {.graph = &graph};
     graph_init(&graph, TYPE_F32);
     graph.training = true;
@@ -228,11 +234,34 @@ static void check_towers(enum tower_kind kind, enum vkclip_activation activation
     struct tower_tensors image, text;
     tower_append(&config, TOWER_IMAGE, batch, &graph, &image);
     tower_append(&config, TOWER_TEXT, batch, &graph, &text);
-    struct built built = append_gradients(&graph, image.normalized, text.normalized, recompute);
+    struct built built =
+        append_loss(&graph, image.normalized, text.normalized, recompute, config.sigmoid);
     fill_values(&v);
     set_inputs(&v, &text, &built.inputs, &config, batch);
     assert_true(check_weights(&v, &built) > 100);
     free_values(&v);
+}
+
+static void check_towers(enum tower_kind kind, enum vkclip_activation activation, bool recompute,
+                         bool frozen)
+{
+    const struct config config = tiny_config(kind, activation);
+    check_config(&config, recompute, frozen);
+}
+
+/* The picture has a line and a column of pixels that fill no patch. */
+static void siglip(void **state)
+{
+    (void)state;
+    struct config config = tiny_config(KIND_VIT, VKCLIP_ACTIVATION_GELU_TANH);
+    config.image.kind = KIND_SIGLIP;
+    config.image.projection = false;
+    config.image_size = 5;
+    config.image_embed_dim = config.text_embed_dim = config.image.width;
+    config.text.projection_bias = config.text.bidirectional = config.sigmoid = true;
+    config.text.pooling = POOL_LAST;
+    for (int recompute = 0; recompute < 2; recompute++)
+        check_config(&config, recompute, false);
 }
 
 static void vit_quick_gelu(void **state)
@@ -279,6 +308,26 @@ static int add_matmul(struct graph *graph, const char *name, int x, uint32_t n, 
     const uint32_t shape[] = {n, k};
     int w = graph_weight(graph, name, LAYOUT_PANELS, 2, shape);
     return graph_matmul(graph, NULL, x, w, -1, VKCLIP_ACTIVATION_AUTO, -1);
+}
+
+/* The gradients of the sigmoid loss reach logit_scale, logit_bias and what is before both features.
+ */
+static void sigmoid_loss(void **state)
+{
+    (void)state;
+    const uint32_t shape[] = {5, 4};
+    struct graph graph;
+    struct values v = {.graph = &graph};
+    graph_init(&graph, TYPE_F32);
+    graph.training = true;
+    int image = add_matmul(&graph, "a", graph_input(&graph, "x", TYPE_F32, 2, shape), 6, 4);
+    int text = add_matmul(&graph, "b", graph_input(&graph, "y", TYPE_F32, 2, shape), 6, 4);
+    struct built built = append_loss(&graph, graph_normalize(&graph, NULL, image),
+                                     graph_normalize(&graph, NULL, text), false, true);
+    fill_values(&v);
+    assert_true(graph.tensors[graph_find(&graph, "logit_bias")].gradient >= 0);
+    assert_true(check_weights(&v, &built) >= 18);
+    free_values(&v);
 }
 
 static bool has_slope(const struct graph *graph)
@@ -438,6 +487,8 @@ int main(void)
         cmocka_unit_test(means_and_tanh),
         cmocka_unit_test(convnext),
         cmocka_unit_test(eva),
+        cmocka_unit_test(sigmoid_loss),
+        cmocka_unit_test(siglip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,8 @@ static void sizes_are_published(void **state)
         {"convnext_xxlarge", 1200.58},
         {"EVA02-B-16", 149.7}, /* with the zeros that stand for a bias of the keys */
         {"PE-Core-B-16", 447.66},
+        {"ViT-B-16-SigLIP", 203.16},
+        {"ViT-B-16-SigLIP2", 375.19},
     };
     struct config config;
     for (size_t i = 0; i < ARRAY_COUNT(published); i++) {

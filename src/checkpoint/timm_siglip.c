@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads and writes what OpenCLIP says of timm's vit_*_siglip_*: SigLIP and SigLIP 2 of fixed
+ * resolution. Refuses other pools than the attention pool, a projection after it, and keys that it
+ * does not know.
+ */
+#include "base/array.h"
+#include "base/string.h"
+#include "checkpoint/timm.h"
+
+#include <string.h>
+
+/* Refuses a key of the settings that is not among `keys`, which end with NULL, and is not null. */
+static void check_settings(const struct section *settings, const char *const *keys)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach (settings->object, key, value) {
+        size_t i = 0;
+        while (keys[i] && strcmp(keys[i], key))
+            i++;
+        if (!keys[i] && !json_is_null(value))
+            section_refuse(settings, key, "null");
+    }
+}
+
+/* Reads a size that the tensors tell where it is not stated. */
+static uint32_t read_stated(const struct section *settings, const char *key)
+{
+    return section_get(settings, key) ? section_square(settings, key, 0) : 0;
+}
+
+/* Returns the width of a head, which the shape of a tower determines, or 0 for an unknown shape. */
+static uint32_t siglip_head_width(const char *name)
+{
+    static const struct {
+        const char *shape;
+        uint32_t width;
+    } heads[] = {{"vit_base_", 64}, {"vit_large_", 64}, {"vit_so400m_", 72}, {"vit_giantopt_", 96}};
+    for (size_t i = 0; i < ARRAY_COUNT(heads); i++)
+        if (string_begins_with(name, heads[i].shape))
+            return heads[i].width;
+    return 0;
+}
+
+/* Reads the activation, which is GELU by erf in all towers but the largest. */
+static void read_siglip_activation(const struct section *settings, const char *name,
+                                   struct config_tower *tower)
+{
+    const char *stated = section_text(settings, "act_layer");
+    const bool tanh =
+        *stated ? !strcmp(stated, "gelu_tanh") : string_begins_with(name, "vit_giantopt_");
+    tower->activation = tanh ? VKCLIP_ACTIVATION_GELU_TANH : VKCLIP_ACTIVATION_GELU;
+    if (*stated && !tanh && strcmp(stated, "gelu"))
+        section_refuse(settings, "act_layer", "gelu or gelu_tanh");
+}
+
+void timm_read_siglip(const struct section *vision, const char *name, struct config *config)
+{
+    static const char *const keys[] = {"timm_model_name",
+                                       "timm_model_pretrained",
+                                       "timm_pool",
+                                       "timm_proj",
+                                       "timm_model_kwargs",
+                                       "image_size",
+                                       "timm_drop",
+                                       "timm_drop_path",
+                                       "patch_dropout",
+                                       "timm_proj_bias",
+                                       NULL};
+    static const char *const known[] = {"img_size",  "patch_size", "embed_dim", "depth",
+                                        "num_heads", "mlp_ratio",  "act_layer", NULL};
+    struct config_tower *tower = &config->image;
+    struct section settings = section_child(vision, "timm_model_kwargs");
+    check_settings(vision, keys);
+    check_settings(&settings, known);
+    tower->kind = KIND_SIGLIP;
+    tower->epsilon = 1e-6f;
+    tower->width = read_stated(&settings, "embed_dim");
+    tower->layers = read_stated(&settings, "depth");
+    tower->heads = read_stated(&settings, "num_heads");
+    tower->head_width = siglip_head_width(name);
+    if (section_get(&settings, "mlp_ratio") && tower->width)
+        tower->mlp =
+            (uint32_t)(tower->width * section_number(&settings, "mlp_ratio", 4, 1e-3, 1e3));
+    read_siglip_activation(&settings, name, tower);
+    config->patch_size = read_stated(&settings, "patch_size");
+    config->image_size = section_square(vision, "image_size", 224);
+    config->image_embed_dim = tower->width;
+    if (!tower->heads && !tower->head_width)
+        section_refuse(vision, "timm_model_name",
+                       "vit_base, vit_large, vit_so400m or vit_giantopt, whose heads are known");
+    if (strcmp(section_text(vision, "timm_pool"), "map"))
+        section_refuse(vision, "timm_pool", "map");
+    if (*section_text(vision, "timm_proj") && strcmp(section_text(vision, "timm_proj"), "none"))
+        section_refuse(vision, "timm_proj", "none");
+}
+
+/* Packs SigLIP's image tower as a tower of timm. Any name of a SigLIP will do, because all sizes
+ * and the activation are stated. */
+json_t *timm_pack_siglip(const struct config *config, json_t *mlp_ratio)
+{
+    const struct config_tower *image = &config->image;
+    const bool tanh = image->activation == VKCLIP_ACTIVATION_GELU_TANH;
+    return json_pack("{si ss sb ss ss s{si si si si si so ss}}", "image_size",
+                     (int)config->image_size, "timm_model_name", "vit_base_patch16_siglip_224",
+                     "timm_model_pretrained", 0, "timm_pool", "map", "timm_proj", "none",
+                     "timm_model_kwargs", "img_size", (int)config->image_size, "patch_size",
+                     (int)config->patch_size, "embed_dim", (int)image->width, "depth",
+                     (int)image->layers, "num_heads", (int)image->heads, "mlp_ratio", mlp_ratio,
+                     "act_layer", tanh ? "gelu_tanh" : "gelu");
+}
