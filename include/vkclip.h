@@ -344,6 +344,10 @@ struct vkclip_model_info {
     uint32_t embed_dim; /* D of image embeddings (text embeddings where there is no image tower) */
     uint32_t text_embed_dim; /* D of text embeddings; equals embed_dim in two-tower checkpoints */
     float logit_scale; /* the factor of similarities, exp of the stored value; 1 without one */
+    /* Each pair of a picture and a text has a probability of its own, sigmoid(logit_scale * cosine
+     * + logit_bias), as in SigLIP. The logits of other models become probabilities by a softmax. */
+    bool sigmoid;
+    float logit_bias; /* 0 without `sigmoid` */
     float image_mean[3], image_std[3];
     uint64_t parameters;
     uint64_t weights_bytes; /* device memory that the weights take, in this precision */
@@ -982,7 +986,9 @@ VKCLIP_API int vkclip_profile(struct vkclip_model *model, enum vkclip_tower towe
 
 /* ---- Zero-shot use (paper, section 3.1) ------------------------------------------------------ */
 
-/* Computes logits [N,M] = exp(logit_scale) * image . text of normalised embeddings. */
+/* Computes logits [N,M] = exp(logit_scale) * image . text of normalised embeddings, plus logit_bias
+ * where the model has one. The sigmoid of a logit is then the probability that the pair belongs
+ * together. */
 VKCLIP_API int vkclip_similarity(const struct vkclip_model *model, const float *image_embeds,
                                  size_t n, const float *text_embeds, size_t m, float *logits);
 
@@ -997,8 +1003,8 @@ VKCLIP_API int vkclip_encode_labels(struct vkclip_model *model, const char *cons
                                     const struct vkclip_encode_params *params, float *embeds);
 
 /* Compares pictures with class embeddings [L,D] from vkclip_encode_labels: writes logits [N,L] and
- * their softmax over the labels to probs [N,L], either of which may be NULL. params->item must be
- * NULL and params->no_normalize false. */
+ * their softmax over the labels, or in a model with `sigmoid` the sigmoid of each, to probs [N,L],
+ * either of which may be NULL. params->item must be NULL and params->no_normalize false. */
 VKCLIP_API int vkclip_classify(struct vkclip_model *model, const struct vkclip_image *images,
                                size_t count, const float *label_embeds, size_t label_count,
                                const struct vkclip_encode_params *params, float *logits,
@@ -1376,6 +1382,11 @@ struct vkclip_augmentation {
 
 /* Names are those of OpenCLIP's options. 0 selects the default; where that is not 0, a negative
  * number means 0. */
+/* The objective of training. SOFTMAX is CLIP's symmetric cross-entropy; SIGMOID takes each pair of
+ * a picture and a text for itself and trains logit_bias too, which the model must have (Zhai et al.
+ * 2023). */
+enum vkclip_loss { VKCLIP_LOSS_AUTO, VKCLIP_LOSS_SOFTMAX, VKCLIP_LOSS_SIGMOID };
+
 struct vkclip_trainer_params {
     /* Exactly one of `model` and `init` names the model. A resumed run has a model of its own. */
     const char *model; /* path of a checkpoint, as for vkclip_open_model */
@@ -1415,6 +1426,7 @@ struct vkclip_trainer_params {
                                       * the optimiser stay fp32 (Micikevicius et al. 2018). */
     bool checkpoint_activations; /* Blocks are computed again for their gradients instead of keeping
                                   * their activations: less memory, more time, the same result. */
+    enum vkclip_loss loss;       /* AUTO: the sigmoid of each pair if the model has a logit_bias */
     const char *output;          /* the run's folder, made if it does not exist */
     bool resume;                 /* Resume from the last saved step; begin where there is none. */
     uint32_t keep;               /* saved steps to keep; 0: 3 */
@@ -1438,7 +1450,8 @@ struct vkclip_trainer_memory {
 
 struct vkclip_train_result {
     uint64_t step; /* steps done, with this one */
-    float loss;    /* the mean of the cross-entropies of both directions */
+    float loss; /* the mean of the cross-entropies of both directions; or the sum over the texts of
+                 * the sigmoid losses of pairs, as a mean over the pictures */
     float lr;
     float logit_scale;       /* factor of the logits in this step */
     float grad_norm;         /* norm of all gradients together, before clipping */

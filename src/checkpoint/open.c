@@ -70,11 +70,15 @@ static int read_logit_scale(const struct weights *weights, struct config *config
     return error;
 }
 
-/* A model has a logit_bias exactly if it was trained with the sigmoid loss. */
+/* A model has a logit_bias exactly if its configuration says that it was trained with the sigmoid
+ * loss. */
 static int read_logit_bias(const struct weights *weights, struct config *config)
 {
     const bool both = config->image.kind && config->text.kind, expected = config->sigmoid;
     int error = VKCLIP_OK;
+    if (!expected && has_tensor(weights, "logit_bias"))
+        return error_fail(VKCLIP_EUNSUPPORTED, "%s: tensor logit_bias: not part of CLIP",
+                          weights_path(weights));
     config->sigmoid = read_single(weights, "logit_bias", &config->logit_bias, &error) && both;
     if (!error && both && expected && !config->sigmoid)
         error = error_fail(VKCLIP_EFORMAT,

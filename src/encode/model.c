@@ -106,6 +106,8 @@ static void fill_info(struct vkclip_model *model)
     info->embed_dim = config->image.kind ? config->image_embed_dim : config->text_embed_dim;
     info->text_embed_dim = config->text.kind ? config->text_embed_dim : 0;
     info->logit_scale = config->logit_scale;
+    info->sigmoid = config->sigmoid;
+    info->logit_bias = config->sigmoid ? config->logit_bias : 0;
     memcpy(info->image_mean, config->image_mean, sizeof(info->image_mean));
     memcpy(info->image_std, config->image_std, sizeof(info->image_std));
     if (weights) {

@@ -21,12 +21,13 @@ int zero_shot_similarity(const struct vkclip_model *model, const float *image_em
         config->image_embed_dim != config->text_embed_dim)
         return error_fail(VKCLIP_EABSENT, "similarity needs both towers in one space");
     const size_t dim = config->image_embed_dim;
+    const double bias = config->sigmoid ? (double)config->logit_bias : 0;
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < m; j++) {
             double sum = 0;
             for (size_t d = 0; d < dim; d++)
                 sum += (double)image_embeds[i * dim + d] * text_embeds[j * dim + d];
-            logits[i * m + j] = (float)(sum * config->logit_scale);
+            logits[i * m + j] = (float)(sum * config->logit_scale + bias);
         }
     return VKCLIP_OK;
 }
@@ -114,6 +115,12 @@ static void softmax(const float *logits, size_t count, float *probs)
         probs[i] = (float)(exp((double)logits[i] - top) / total);
 }
 
+static void sigmoid(const float *logits, size_t count, float *probs)
+{
+    for (size_t i = 0; i < count; i++)
+        probs[i] = (float)(1 / (1 + exp(-(double)logits[i])));
+}
+
 int zero_shot_classify(struct vkclip_model *model, const struct vkclip_image *images, size_t count,
                        const float *label_embeds, size_t label_count,
                        const struct vkclip_encode_params *params, float *logits, float *probs)
@@ -130,7 +137,10 @@ int zero_shot_classify(struct vkclip_model *model, const struct vkclip_image *im
     if (!error)
         error = zero_shot_similarity(model, embeds, count, label_embeds, label_count, scores);
     for (size_t i = 0; i < count && probs && !error; i++)
-        softmax(&scores[i * label_count], label_count, &probs[i * label_count]);
+        if (model->spec.config.sigmoid)
+            sigmoid(&scores[i * label_count], label_count, &probs[i * label_count]);
+        else
+            softmax(&scores[i * label_count], label_count, &probs[i * label_count]);
     if (logits && !error)
         memcpy(logits, scores, count * label_count * sizeof(*logits));
     free(embeds);

@@ -8,6 +8,8 @@
 #include "base/array.h"
 #include "model/blocks.h"
 
+#include <math.h>
+
 /* The row after a weight's is its bias. */
 enum {
     PATCH,
@@ -81,11 +83,16 @@ static bool describe_group(const struct config *config, uint32_t index, struct t
 static void read_sizes(const struct tower_sizes *sizes, struct config *config)
 {
     const void *checkpoint = sizes->checkpoint;
+    const uint32_t patches = sizes->get(checkpoint, "visual.trunk.pos_embed", 1);
+    config->image.kind = KIND_SIGLIP; /* decides the blocks' names */
     block_read_sizes(sizes, prefix, &config->image);
     config->image.width = sizes->get(checkpoint, "visual.trunk.patch_embed.proj.weight", 0);
     config->image.projection = false;
     config->patch_size = sizes->get(checkpoint, "visual.trunk.patch_embed.proj.weight", 3);
     config->image_embed_dim = config->image.width;
+    /* Pixels that fill no patch leave no trace in the shapes. */
+    const uint64_t size = config->patch_size * (uint64_t)sqrt(patches);
+    config->image_size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
 }
 
 static int check_sizes(const char *path, const struct config *config)

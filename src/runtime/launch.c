@@ -282,18 +282,16 @@ static int launch_ATTENTION_MASKED(struct launch *launch)
     return launch_ATTENTION(launch);
 }
 
-/* Launches one workgroup per query of a head of an item, or with `queries` 1 one that has all of
- * them, in steps of items that a submit may take. */
-static int launch_pooled_heads(struct launch *launch, uint32_t queries, bool keys)
+/* Launches one workgroup per query of a head of an item, or one for all queries of a head's keys.
+ */
+static int launch_pooled_heads(struct launch *launch, bool keys)
 {
     const uint32_t *shape = launch->in[1]->shape; /* [B,T,2C] */
     const uint32_t heads = launch->node->pool.heads, c = shape[2] / 2;
     const uint32_t limit = gpu_limits(launch->gpu)->groups[2];
     const uint32_t step = at_most(dispatch_steps(launch, shape[0]), limit);
-    struct pool_args args = {.t = shape[1],
-                             .c = c,
-                             .queries = tensor_rows(launch->in[0]),
-                             .scale = 1.0f / sqrtf((float)(c / heads))};
+    const uint32_t queries = tensor_rows(launch->in[0]);
+    struct pool_args args = {shape[1], c, queries, 1.0f / sqrtf((float)(c / heads)), 0};
     launch->dispatch.work *= (double)step / shape[0];
     dispatch_workgroup(launch, 64, 1);
     dispatch_constant(launch, c / heads);
@@ -301,20 +299,20 @@ static int launch_pooled_heads(struct launch *launch, uint32_t queries, bool key
     int error = VKCLIP_OK;
     for (; args.first < shape[0] && !error; args.first += step) {
         dispatch_args(launch, &args, sizeof(args));
-        error = dispatch_emit(launch, queries, heads, at_most(step, shape[0] - args.first));
+        const uint32_t items = at_most(step, shape[0] - args.first);
+        error = dispatch_emit(launch, keys ? 1 : queries, heads, items);
     }
     return error;
 }
 
 static int launch_POOL(struct launch *launch)
 {
-    return launch_pooled_heads(launch, tensor_rows(launch->in[0]), false);
+    return launch_pooled_heads(launch, false);
 }
 
 static int launch_POOL_GRAD(struct launch *launch)
 {
-    const bool queries = launch->node->pool.queries;
-    return launch_pooled_heads(launch, queries ? tensor_rows(launch->in[0]) : 1, !queries);
+    return launch_pooled_heads(launch, !launch->node->pool.queries);
 }
 
 /* Finds the distances at which ranges begin in fp32, as torch does, because another rounding of a

@@ -56,7 +56,7 @@ static uint64_t hash_options(const struct session_params *params)
                              schedule->rate,
                              (double)schedule->warmup,
                              (double)schedule->steps,
-                             train->mixed,
+                             train->mixed + 2 * train->softmax,
                              train->freeze_bn_stats};
     return hash_bytes(0, values, sizeof(values));
 }

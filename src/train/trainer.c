@@ -61,7 +61,8 @@ static struct train_params take_train(const struct vkclip_trainer_params *params
         .lock_image = params->lock_image,
         .lock_text = params->lock_text,
         .recompute = params->checkpoint_activations,
-        .mixed = params->precision == VKCLIP_PRECISION_F16};
+        .mixed = params->precision == VKCLIP_PRECISION_F16,
+        .softmax = params->loss == VKCLIP_LOSS_SOFTMAX};
 }
 
 static struct schedule take_schedule(const struct vkclip_trainer_params *params, uint64_t steps)
@@ -103,6 +104,11 @@ static int open_start(struct vkclip_trainer *trainer, const struct vkclip_traine
                                        .dry = dry};
     int error = start_open(&start, &trainer->start);
     const struct config *config = &trainer->start.config;
+    if (!error && params->loss == VKCLIP_LOSS_SIGMOID && !config->sigmoid)
+        error =
+            error_fail(VKCLIP_EUNSUPPORTED,
+                       "`loss` sigmoid: this model has no logit_bias: expected one that has, as "
+                       "SigLIP, or OpenCLIP's configuration with init_logit_bias");
     if (!error && config->tokenizer_path)
         error = checkpoint_open_vocabulary(config, config->tokenizer_path, &trainer->tokenizer);
     return error;

@@ -31,7 +31,8 @@ static void check_edits(const char *golden, const char *name, const struct edit 
 }
 
 static const struct edit hugging_face_edits[] = {
-    {"model_type", "\"siglip\"", UNSUPPORTED, "found siglip"},
+    {"model_type", "\"siglip2\"", UNSUPPORTED,
+     "model_type: \"siglip2\" is not supported, expected siglip, as SigLIP 2 of fixed resolution"},
     {"model_type", "\"chinese_clip\"", UNSUPPORTED,
      "text_config.hidden_act: \"quick_gelu\" is not supported, expected gelu"},
     {"model_type", "\"bert\"", UNSUPPORTED, "found bert"},
@@ -160,7 +161,8 @@ static const struct edit openclip_edits[] = {
     {"model_cfg.custom_text", "true", 0, NULL},
     {"model_cfg.custom_text", "1", FORMAT, "custom_text: expected true or false"},
     {"model_cfg.multimodal_cfg", "{\"width\":64}", UNSUPPORTED, "multimodal_cfg"},
-    {"model_cfg.init_logit_bias", "-10", UNSUPPORTED, "init_logit_bias"},
+    {"model_cfg.init_logit_bias", "-10", FORMAT,
+     "tensor logit_bias: expected one value, found none"},
     {"model_cfg.init_logit_scale", "2.6", 0, NULL},
     {"model_cfg.vision_cfg", "\"ViT\"", FORMAT, "vision_cfg: expected an object"},
     {"model_cfg.vision_cfg.timm_model_name", "\"vit_base\"", UNSUPPORTED,

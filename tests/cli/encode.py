@@ -475,6 +475,35 @@ class Similarity(CommandTest):
                                *(f'{logit:.3f}' for logit in line['logits'])])
         self.assertGreater(line['logits'][0], line['logits'][1])
 
+    def test_probabilities_of_pairs(self):
+        """A model with logit_bias gives every pair a probability of its own."""
+        size = {'hidden_size': 32, 'num_hidden_layers': 1, 'num_attention_heads': 2, 'intermediate_size': 48}
+        config = {'model_type': 'siglip',
+                  'text_config': {**size, 'vocab_size': 2240, 'max_position_embeddings': 16},
+                  'vision_config': {**size, 'image_size': 16, 'patch_size': 8}}
+        os.makedirs(self.path('configuration'))
+        self.path('configuration/config.json', json.dumps(config).encode())
+        self.run_command('init', self.path('configuration/config.json'), self.path('model'))
+        model = ['-m', self.path('model'), '--vocab', MODEL + '/tokenizer.json']
+        info, = self.run_json('info', *model)
+        self.assertTrue(info['sigmoid'])
+        self.assertEqual(info['logit_bias'], -10)
+        self.assertAlmostEqual(info['logit_scale'], 10, 4)
+        owl, texts = MODEL + '/samples/owl.png', ('a picture of owl', 'pizza', 'robot')
+        line, = self.run_json('similarity', *model, owl, *(word for text in texts for word in ('--text', text)))
+        for logit, prob in zip(line['logits'], line['prob']):
+            self.assertAlmostEqual(prob, 1 / (1 + math.exp(-logit)), 9)
+        table = self.run_command('similarity', *model, owl, '--text', texts[0])
+        self.assertIn('sigmoid', table)
+        self.assertEqual(table.splitlines()[-1].split()[-1], f'{100 * line["prob"][0]:.3f}')
+        labels = [word for text in texts for word in ('-l', text)]
+        line, = self.run_json('classify', *model, owl, *labels)
+        for result in line['results']:
+            self.assertAlmostEqual(result['prob'], 1 / (1 + math.exp(-result['logit'])), 9)
+        self.assertIn('--softmax', self.run_command('classify', *model, owl, *labels))
+        line, = self.run_json('classify', *model, owl, '--softmax', *labels)
+        self.assertAlmostEqual(sum(result['prob'] for result in line['results']), 1, 9)
+
     def test_failures(self):
         owl, none = MODEL + '/samples/owl.png', self.path('none')
         line, = self.run_json('similarity', '-m', MODEL, '--image', none, '--image', owl, '--text',

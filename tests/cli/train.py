@@ -186,6 +186,39 @@ class Train(CommandTest):
         # Pictures and sums are fp32 in both, which is much of a small model.
         self.assertLess(dry[0]['memory']['activations'], 0.8 * dry[1]['memory']['activations'])
 
+    def siglip(self):
+        """Writes a tiny SigLIP of random weights, whose pictures have pixels that fill no patch."""
+        size = {'hidden_size': 32, 'num_hidden_layers': 2, 'num_attention_heads': 2, 'intermediate_size': 48}
+        config = {'model_type': 'siglip',
+                  'text_config': {**size, 'vocab_size': 2240, 'max_position_embeddings': 16},
+                  'vision_config': {**size, 'image_size': 16, 'patch_size': 7}}
+        folder = self.path('sigmoid')
+        os.makedirs(folder)
+        with open(folder + '/config.json', 'w', encoding='utf-8') as file:
+            json.dump(config, file)
+        self.run_command('init', folder + '/config.json', self.path('siglip'))
+        return self.path('siglip')
+
+    def test_the_sigmoid_loss_trains_its_bias(self):
+        model, raw, bias = self.siglip(), self.raw(), {}
+        names = read_safetensors(model + '/model.safetensors')[0].keys()
+        self.assertIn('vision_model.head.attention.in_proj_weight', names)
+        for name, options in (('run', ()), ('mixed', ('--precision', 'f16')), ('soft', ('--loss', 'softmax'))):
+            log = self.path(name + '.jsonl')
+            self.train(self.path(name), '-m', model, '--data-raw', raw, '--steps', 8, '--lr', 1e-2, '--warmup', 1,
+                       '--log', log, *options)
+            losses = [line['loss'] for line in self.lines(log)]
+            self.assertLess(losses[-1], losses[0])
+            trained = read_safetensors(self.path(name) + '/model.safetensors')[0]
+            self.assertEqual(trained.keys(), names)
+            bias[name] = trained['logit_bias'].values[0]
+        self.assertNotEqual(bias['run'], -10)
+        self.assertEqual(bias['soft'], -10)
+        info, = self.run_json('info', '-m', self.path('run'))
+        self.assertTrue(info['sigmoid'])
+        self.assertAlmostEqual(info['logit_bias'], bias['run'], 5)
+        self.train(self.path('none'), '-m', self.model, '--data-raw', raw, '--loss', 'sigmoid', status=1)
+
     def test_divergence_stops_and_keeps_the_last_checkpoint(self):
         run = self.path('run')
         out, err = self.train('-m', self.model, '--data-raw', self.raw(), '--steps', '50', run, '--lr', '1e5',

@@ -21,6 +21,7 @@ struct options {
     struct cli_strictness strictness;
     struct cli_inputs labels, templates;
     uint32_t top;
+    bool softmax;
 };
 
 /* How a label compares with one picture. */
@@ -34,6 +35,7 @@ struct classify {
     struct compare compare; /* the first member: compare's function gets a pointer to it */
     struct rank *ranks;     /* of one picture [L], best first */
     size_t top;             /* labels to print */
+    bool sigmoid;           /* Labels have probabilities of their own, which need not sum to one. */
 };
 
 /* ---- Results ---------------------------------------------------------------------------------- */
@@ -47,7 +49,8 @@ static int compare_ranks(const void *a, const void *b)
     return (x->label > y->label) - (x->label < y->label);
 }
 
-/* Sorts the labels, best first, and gives them the softmax over all of them. */
+/* Sorts the labels, best first, and gives them the softmax over all of them, or each the sigmoid of
+ * its logit. */
 static void rank_labels(struct classify *classify)
 {
     struct rank *ranks = classify->ranks;
@@ -61,7 +64,8 @@ static void rank_labels(struct classify *classify)
         sum += ranks[i].prob;
     }
     for (size_t i = 0; i < count; i++)
-        ranks[i].prob /= sum;
+        ranks[i].prob =
+            classify->sigmoid ? compare_probability(ranks[i].logit) : ranks[i].prob / sum;
 }
 
 static bool print_json(const struct classify *classify, const struct cli_input *picture)
@@ -127,12 +131,21 @@ static int read_inputs(struct cli_session *session, struct options *options)
     return status;
 }
 
+/* Says that probabilities do not compare the labels, where that is so. */
+static void print_kind(const struct classify *classify)
+{
+    if (classify->sigmoid && !classify->compare.session->common.json)
+        printf("Probability of each label by itself, by the model's sigmoid (--softmax: among all "
+               "labels)\n\n");
+}
+
 /* `index` is NULL if pictures are given. */
 static int classify_pictures(struct classify *classify, const struct options *options,
                              struct vkclip_index *index)
 {
     struct compare *compare = &classify->compare;
     const size_t count = options->labels.count;
+    classify->sigmoid = compare->session->info.sigmoid && !options->softmax;
     classify->top = options->top ? options->top : DEFAULT_TOP;
     if (classify->top > count)
         classify->top = count;
@@ -144,6 +157,7 @@ static int classify_pictures(struct classify *classify, const struct options *op
                                    options->strictness.strict, compare->embeds);
     if (!status) {
         compare_print_header(compare);
+        print_kind(classify);
         status = index ? compare_index(compare, index) : compare_pictures(compare);
     }
     compare_close(compare);
@@ -191,6 +205,8 @@ static const struct cli_option table[] = {
                "a sentence with {} for the label"),
     CLI_OPTION('k', "top", "K", CLI_NUMBER, FIELD(top),
                "print the K best: labels (5), pictures (10)"),
+    CLI_OPTION(0, "softmax", NULL, CLI_FLAG, FIELD(softmax),
+               "probabilities among all labels, even where the model has a sigmoid"),
     CLI_INCLUDE(cli_picture_options, FIELD(pictures)),
     CLI_INCLUDE(cli_index_options, FIELD(index)),
     CLI_INCLUDE(cli_strict_options, FIELD(strictness)),
@@ -207,7 +223,10 @@ const struct cli_command cli_classify_command = {
     .arguments = "IMAGE|FOLDER",
     .text =
         "Prints the labels that fit each picture best, with their probabilities among all labels\n"
-        "given. With several templates, the embeddings of a label are averaged. A folder stands\n"
+        "given. A model with logit_bias, such as SigLIP, gives each label a probability of its "
+        "own,\n"
+        "unless --softmax is given. With several templates, the embeddings of a label are "
+        "averaged. A folder stands\n"
         "for the pictures in it, sorted by name. With --index, the pictures of an index are named\n"
         "by the embeddings that it has, and none is encoded again. JSON, one line per picture:\n"
         "{\"path\":...,\"results\":[{\"label\":...,\"prob\":...,\"logit\":...},...]}, best first.",

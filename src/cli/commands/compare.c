@@ -7,6 +7,7 @@
 #include "cli/log.h"
 #include "cli/print.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,11 @@ void compare_close(struct compare *compare)
 {
     free(compare->embeds);
     free(compare->logits);
+}
+
+double compare_probability(float logit)
+{
+    return 1 / (1 + exp(-(double)logit));
 }
 
 int compare_columns(const struct cli_inputs *inputs)

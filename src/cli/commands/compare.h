@@ -25,6 +25,8 @@ void compare_close(struct compare *compare);
 
 /* Names the model and the devices, unless JSON is printed or there are no pictures. */
 void compare_print_header(const struct compare *compare);
+/* The probability of a pair in a model that gives each one its own. */
+double compare_probability(float logit);
 /* Columns that the inputs need on a terminal, within reason. */
 int compare_columns(const struct cli_inputs *inputs);
 /* Encodes the pictures, and calls `print` for each when its logits are there. */

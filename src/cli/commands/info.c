@@ -107,6 +107,9 @@ static bool print_json(const struct vkclip_model_info *info, const char *path)
     good &= set_number(json, "embed_dim", info->embed_dim);
     good &= set_number(json, "text_embed_dim", info->text_embed_dim);
     good &= set_item(json, "logit_scale", json_real((double)info->logit_scale));
+    good &= set_item(json, "sigmoid", json_boolean(info->sigmoid));
+    if (info->sigmoid)
+        good &= set_item(json, "logit_bias", json_real((double)info->logit_bias));
     good &= set_item(json, "image_mean", cli_json_floats(info->image_mean, 3));
     good &= set_item(json, "image_std", cli_json_floats(info->image_std, 3));
     good &= set_number(json, "parameters", info->parameters);
@@ -177,6 +180,8 @@ static void print_text(const struct vkclip_model_info *info)
     printf("%-12s %u", "embeddings", info->embed_dim);
     if (info->image.width && info->text.width)
         printf(", compared at logit scale %.4g", (double)info->logit_scale);
+    if (info->sigmoid)
+        printf(" and bias %.4g, by the sigmoid of each pair", (double)info->logit_bias);
     printf("\n%-12s %llu, stored as %s in ", "parameters", (unsigned long long)info->parameters,
            info->weights_type);
     cli_print_text(info->weights_path, 0);

@@ -51,8 +51,8 @@ const struct cli_command cli_init_command = {
         "ARCH is ViT-B-32, ViT-B-16, ViT-L-14, ViT-L-14-336 (as OpenAI's, with QuickGELU),\n"
         "ViT-H-14, ViT-g-14, ViT-bigG-14, xlm-roberta-base-ViT-B-32 (as LAION's), RN50, RN101,\n"
         "RN50x4, RN50x16, RN50x64, convnext_base, convnext_base_w, convnext_large_d,\n"
-        "convnext_xxlarge (as LAION's), EVA02-B-16, PE-Core-B-16, the small emoji-clip, or a\n"
-        "file: config.json or "
+        "convnext_xxlarge (as LAION's), EVA02-B-16, PE-Core-B-16, ViT-B-16-SigLIP,\n"
+        "ViT-B-16-SigLIP2, the small emoji-clip, or a file: config.json or\n"
         "open_clip_config.json.",
     .options = table,
     .options_size = sizeof(struct options),

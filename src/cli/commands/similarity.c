@@ -49,6 +49,14 @@ static int encode_texts(struct cli_session *session, const struct options *optio
 
 /* ---- Results ---------------------------------------------------------------------------------- */
 
+static json_t *list_probabilities(const struct compare *compare)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < compare->texts->count; i++)
+        json_array_append_new(list, json_real(compare_probability(compare->logits[i])));
+    return list;
+}
+
 static bool print_json(const struct compare *compare, const struct cli_input *picture)
 {
     json_t *texts = json_array();
@@ -58,14 +66,18 @@ static bool print_json(const struct compare *compare, const struct cli_input *pi
     }
     json_t *json = cli_json_name("path", picture->text, picture->length);
     json = cli_json_with(json, "logits", cli_json_floats(compare->logits, compare->texts->count));
+    if (compare->session->info.sigmoid)
+        json = cli_json_with(json, "prob", list_probabilities(compare));
     return cli_print_json(cli_json_with(json, "texts", texts), stdout);
 }
 
 static bool print_row(const struct compare *compare, const struct cli_input *picture)
 {
     cli_print_text(picture->text, compare->picture_columns);
+    const bool sigmoid = compare->session->info.sigmoid;
     for (size_t i = 0; i < compare->texts->count; i++)
-        printf(" %8.3f", (double)compare->logits[i]);
+        printf(" %8.3f", sigmoid ? 100 * compare_probability(compare->logits[i])
+                                 : (double)compare->logits[i]);
     return putchar('\n') != EOF;
 }
 
@@ -86,6 +98,8 @@ static void print_columns(const struct compare *compare)
         cli_print_text(compare->texts->items[i].text, 0);
         putchar('\n');
     }
+    if (compare->session->info.sigmoid)
+        printf("\nProbability of each pair in percent, by the model's sigmoid:\n");
     printf("\n%*s", compare_columns(&compare->pictures->images), "");
     for (size_t i = 0; i < compare->texts->count; i++)
         printf(" %8zu", i + 1);
@@ -153,8 +167,12 @@ const struct cli_command cli_similarity_command = {
     .arguments = "IMAGE|FOLDER",
     .text =
         "Prints the logit of every picture with every text: the cosine of their embeddings times\n"
-        "the model's scale. JSON, one line per picture:\n"
-        "{\"path\":...,\"logits\":[...],\"texts\":[...]}.",
+        "the model's scale. A model with logit_bias, such as SigLIP, adds that, and the sigmoid "
+        "of\n"
+        "the logit is the probability that picture and text belong together, which is printed in\n"
+        "percent. JSON, one line per picture: {\"path\":...,\"logits\":[...],\"texts\":[...]}, "
+        "with\n"
+        "\"prob\":[...] where the model has a sigmoid.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_similarity,

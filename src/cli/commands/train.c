@@ -133,6 +133,9 @@ static int run_train(struct cli_session *session, void *user)
 static const struct cli_choice schedulers[] = {
     {"cosine", TRAIN_COSINE}, {"const", TRAIN_CONST}, {0}};
 
+static const struct cli_choice losses[] = {
+    {"softmax", VKCLIP_LOSS_SOFTMAX}, {"sigmoid", VKCLIP_LOSS_SIGMOID}, {0}};
+
 static const struct cli_option table[] = {
     CLI_OPTION(0, "init", "ARCH|FILE", CLI_TEXT, FIELD(params.init),
                "instead of -m: random weights of an architecture or config.json"),
@@ -175,6 +178,10 @@ static const struct cli_option table[] = {
                          FIELD(params.augmentation.channel_gain), "augmentation.channel_gain",
                          "red, green and blue times 1-X to 1+X each (0)"),
     CLI_OPTION(0, "batch-size", "N", CLI_NUMBER, FIELD(params.batch_size), "pairs at once (64)"),
+    CLI_OPTION_CHOICE(
+        "loss", losses, FIELD(params.loss),
+        "softmax over the batch, or the sigmoid of each pair, which trains logit_bias "
+        "(sigmoid if the model has one)"),
     CLI_OPTION(0, "accum-freq", "N", CLI_NUMBER, FIELD(params.accum_freq),
                "a step is N batches, which the loss sees as one (1)"),
     CLI_OPTION(0, "lr", "X", CLI_REALS, FIELD(params.lr), "learning rate (5e-4)"),
@@ -220,7 +227,8 @@ const struct cli_command cli_train_command = {
     .usage = "FOLDER -m PATH|--init ARCH --data FILE|--data-raw FILE [OPTION...]",
     .arguments = "FOLDER",
     .text =
-        "Trains both encoders with CLIP's contrastive objective (AdamW, warm-up, cosine). --data\n"
+        "Trains both encoders with CLIP's contrastive objective, or SigLIP's if the model has a\n"
+        "logit_bias (AdamW, warm-up, cosine). --data\n"
         "is a table with one picture and one caption per row (rows of the same picture are its\n"
         "captions, one of which is taken at random), or WebDataset's tar files, with .txt or\n"
         ".json beside each picture. Pictures are cropped at random. The same seed gives the same\n"
