@@ -6,6 +6,7 @@
 #include "checkpoint/json.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "format/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ int json_file_read(const char *path, size_t limit, json_t **root)
     int error = file_read(path, limit, &text, &size);
     if (error)
         return error;
-    *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
+    *root = json_read_strict(text, size, &problem);
     free(text);
     if (!*root)
         return error_fail(VKCLIP_EFORMAT, "%s: line %d: %s", path, problem.line, problem.text);

@@ -11,7 +11,9 @@
 
 #include <jansson.h>
 
-/* Reads a file of at most `limit` bytes. Refuses malformed JSON and duplicate keys. */
+/* Reads a file of at most `limit` bytes. Refuses malformed JSON and duplicate keys. NaN and
+ * Infinity, which Python writes, become strings, so that they are refused only where a number is
+ * asked for. */
 int json_file_read(const char *path, size_t limit, json_t **root);
 
 /* An open configuration file. The first error is kept, and all later getters return their

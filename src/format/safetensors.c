@@ -114,7 +114,7 @@ static int check_metadata(const char *path, json_t *metadata)
 {
     const char *key;
     json_t *value;
-    bool good = json_is_object(metadata);
+    bool good = json_is_object(metadata) || json_is_null(metadata);
     json_object_foreach (metadata, key, value)
         good = good && json_is_string(value);
     return good ? VKCLIP_OK

@@ -49,6 +49,10 @@ static const struct edit hugging_face_edits[] = {
      "token_embedding.weight: expected shape [49408,512], found [1026,64]"},
     {"text_config", "{\"hidden_size\":64}", FORMAT,
      "token_embedding.weight: expected shape [49408,64]"},
+    {"text_config", "\"CLIPTextConfig\"", FORMAT,
+     "text_config: expected an object, found \"CLIPTextConfig\""},
+    {"logit_scale_init_value", "\"NaN\"", FORMAT, "logit_scale_init_value: expected a number"},
+    {"dtype", "\"float32\"", 0, NULL},
     {"text_config_dict", "null", 0, NULL},
     {"text_config_dict", "{\"hidden_size\":64}", FORMAT, "token_embedding.weight"},
     {"vision_config_dict", "7", FORMAT, "vision_config_dict: expected an object"},
@@ -313,7 +317,9 @@ static void refuses_files_that_are_not_json(void **state)
         {"", "line 1"},
         {"{", "line 1"},
         {"{\"a\":1,}\n", "line 1"},
-        {"{\n\"projection_dim\": NaN}", "line 2"},
+        {"{\"projection_dim\": NaN}", "projection_dim: expected an integer from 1 to 2147483647, "
+                                      "found \"NaN\""},
+        {"{\n\"projection_dim\": Nan}", "line 2"},
         {"{\"projection_dim\": 1e999}", "real number overflow"},
         {"{\"projection_dim\": 99999999999999999999}", "too big integer"},
         {"{\"a\":1,\"a\":2}", "duplicate object key"},
@@ -341,6 +347,32 @@ static void refuses_files_that_are_not_json(void **state)
     replace(folder, "preprocessor_config.json", deep);
     assert_failed(open_close(folder, NULL), VKCLIP_EFORMAT, "expected at most 1048576");
     free(deep);
+    scratch_remove(folder);
+}
+
+/* Python's json module writes and reads NaN and Infinity, which matter only where a value is used.
+ */
+static void reads_what_python_writes(void **state)
+{
+    (void)state;
+    char *folder = good_folder(HF), *path = scratch_path(folder, "config.json");
+    json_t *root = json_load_file(path, 0, NULL);
+    char *text = json_dumps(root, 0);
+    char *harmless = string_format("{\"a\": NaN, \"b\": \"NaN\", "
+                                   "\"x\": [Infinity, -Infinity], %s",
+                                   text + 1);
+    replace(folder, "config.json", harmless);
+    if (open_close(folder, NULL))
+        fail_msg("%s", vkclip_last_error());
+    json_object_del(root, "projection_dim");
+    free(text);
+    text = json_dumps(root, 0);
+    char *used = string_format("{\"projection_dim\": -Infinity, %s", text + 1);
+    replace(folder, "config.json", used);
+    assert_failed(open_close(folder, NULL), FORMAT,
+                  "projection_dim: expected an integer from 1 to 2147483647, found \"-Infinity\"");
+    free(text), free(harmless), free(used), free(path);
+    json_decref(root);
     scratch_remove(folder);
 }
 
@@ -394,6 +426,7 @@ int main(void)
         cmocka_unit_test(checks_bert_values),
         cmocka_unit_test(checks_t5_values),
         cmocka_unit_test(refuses_files_that_are_not_json),
+        cmocka_unit_test(reads_what_python_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
