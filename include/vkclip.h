@@ -313,6 +313,10 @@ struct vkclip_model_params {
      * would take more than three quarters of the device's memory that is left. */
     bool stream;
     enum vkclip_compute compute;
+    /* Which weights of a file with several sets are opened, by the prefix of their tensors' names
+     * or the key of their dict: "state_dict_ema", "ema.model"; ".": those without a prefix. NULL:
+     * the only set; a file with several is refused with their names. */
+    const char *state_dict;
 };
 
 enum vkclip_family {

@@ -4,38 +4,62 @@
  */
 #include "checkpoint/container.h"
 #include "base/error.h"
+#include "checkpoint/files.h"
 
-static void set_views(struct container *container, const struct tensor_view *views, size_t count)
+#include <stdlib.h>
+#include <string.h>
+
+static int copy_views(const char *path, const struct tensor_view *views, size_t count,
+                      struct container *container)
 {
-    container->views = views;
+    container->views = calloc(count + 1, sizeof(*views));
+    if (!container->views)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    if (count)
+        memcpy(container->views, views, count * sizeof(*views));
     container->count = count;
+    return VKCLIP_OK;
+}
+
+static int open_file(const char *path, struct container *container)
+{
+    int error = files_check_content(path);
+    if (error)
+        return error;
+    if (shards_is_index(path)) {
+        error = shards_open(path, &container->shards);
+        if (!error)
+            error = copy_views(path, container->shards.views, container->shards.count, container);
+    } else if (gguf_is_file(path)) {
+        error = gguf_open(path, &container->gguf);
+        if (!error)
+            error = copy_views(path, container->gguf->tensors, container->gguf->count, container);
+    } else if (torch_pt_is_file(path)) {
+        error = torch_pt_open(path, &container->torch_pt);
+        if (!error)
+            error = copy_views(path, container->torch_pt->tensors, container->torch_pt->count,
+                               container);
+    } else {
+        error = safetensors_open(path, &container->safetensors);
+        if (!error)
+            error = copy_views(path, container->safetensors->tensors, container->safetensors->count,
+                               container);
+    }
+    return error;
 }
 
 int container_open(const char *path, struct container *container)
 {
-    int error;
     *container = (struct container){0};
-    if (shards_is_index(path)) {
-        error = shards_open(path, &container->shards);
-        set_views(container, container->shards.views, container->shards.count);
-    } else if (gguf_is_file(path)) {
-        error = gguf_open(path, &container->gguf);
-        if (!error)
-            set_views(container, container->gguf->tensors, container->gguf->count);
-    } else if (torch_pt_is_file(path)) {
-        error = torch_pt_open(path, &container->torch_pt);
-        if (!error)
-            set_views(container, container->torch_pt->tensors, container->torch_pt->count);
-    } else {
-        error = safetensors_open(path, &container->safetensors);
-        if (!error)
-            set_views(container, container->safetensors->tensors, container->safetensors->count);
-    }
+    int error = open_file(path, container);
+    if (error)
+        container_close(container);
     return error;
 }
 
 void container_close(struct container *container)
 {
+    free(container->views);
     safetensors_close(&container->safetensors);
     shards_close(&container->shards);
     gguf_close(&container->gguf);

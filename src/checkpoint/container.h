@@ -16,7 +16,7 @@ struct container {
     struct shards shards;
     struct gguf *gguf;
     struct torch_pt *torch_pt;
-    const struct tensor_view *views; /* sorted by name */
+    struct tensor_view *views; /* copies, sorted by name; the format owns names and data */
     size_t count;
 };
 

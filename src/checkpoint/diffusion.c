@@ -29,13 +29,25 @@ static const struct diffusion_encoder encoders[] = {
     {"text_encoders.umt5xxl.transformer.", "umt5xxl"},  /* Wan */
 };
 
+static bool is_of_encoder(const struct diffusion_encoder *encoder, const char *name)
+{
+    return string_begins_with(name, encoder->prefix) &&
+           names_family(name + strlen(encoder->prefix), false, NULL);
+}
+
+bool diffusion_has_prefix(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(encoders); i++)
+        if (is_of_encoder(&encoders[i], name))
+            return true;
+    return false;
+}
+
 static bool has_encoder(const struct diffusion_encoder *encoder, const struct tensor_view *views,
                         size_t count)
 {
-    size_t length = strlen(encoder->prefix);
     for (size_t i = 0; i < count; i++)
-        if (string_begins_with(views[i].name, encoder->prefix) &&
-            names_family(views[i].name + length, false, NULL))
+        if (is_of_encoder(encoder, views[i].name))
             return true;
     return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Finds the text encoders inside a single-file Stable Diffusion checkpoint (1, 2, XL, 3), or one of
- * FLUX and other models, by the prefixes of their tensors' names. Only weights.c calls this.
+ * FLUX and other models, by the prefixes of their tensors' names.
  */
 #ifndef VKCLIP_CHECKPOINT_DIFFUSION_H
 #define VKCLIP_CHECKPOINT_DIFFUSION_H
@@ -13,6 +13,9 @@ struct diffusion_encoder {
     const char *prefix; /* of the names of its tensors */
     const char *name;
 };
+
+/* Tells whether a name is that of an encoder's tensor in a file of a whole model. */
+bool diffusion_has_prefix(const char *name);
 
 /* Keeps the views of the encoder called `wanted`, or of the first encoder if `wanted` is NULL, and
  * removes the prefix from their names. *found becomes the encoder. If no prefix is found, and

@@ -10,6 +10,8 @@
 #include "base/folder.h"
 #include "base/string.h"
 #include "checkpoint/hugging_face.h"
+#include "checkpoint/json.h"
+#include "format/hub.h"
 #include "text/tokenizer_config.h"
 
 #include <stdio.h>
@@ -18,6 +20,9 @@
 #define EXPECTED                                                                     \
     "config.json with model.safetensors (Hugging Face), open_clip_config.json with " \
     "open_clip_model.safetensors (OpenCLIP), or one .safetensors, .gguf or .pt file"
+#define MODULES_MAX (1u << 20)
+/* A list of names in a message ends after some of them. */
+#define NAMES_SIZE 160
 
 void files_folder(const char *path, char folder[FILES_PATH_SIZE])
 {
@@ -57,10 +62,43 @@ static const char *other_format(const char *name)
     return NULL;
 }
 
+/* Tells whether a name is that of a PyTorch file which may hold weights. transformers' and other
+ * training programs write what an optimiser and a schedule need beside them. */
+static bool is_torch(const char *name)
+{
+    static const char *const endings[] = {".pt", ".pth", ".bin", ".ckpt"};
+    static const char *const others[] = {"optimizer", "scheduler", "scaler", "rng_state",
+                                         "training_args"};
+    bool found = false;
+    for (size_t i = 0; i < ARRAY_COUNT(endings); i++)
+        found = found || string_ends_with(name, endings[i]);
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++)
+        found = found && !string_begins_with(name, others[i]);
+    return found;
+}
+
+/* Files of one kind in a folder: how many, the last, and the names of the first for a message. */
+struct found {
+    size_t count;
+    const char *name;
+    char names[NAMES_SIZE];
+};
+
+static void add_found(struct found *found, const char *name)
+{
+    const size_t length = strlen(found->names);
+    const bool fits = length + strlen(name) + strlen(", ...") < NAMES_SIZE;
+    found->count++;
+    found->name = name;
+    if (fits)
+        snprintf(found->names + length, NAMES_SIZE - length, "%s%s", length ? ", " : "", name);
+    else if (!string_ends_with(found->names, "..."))
+        snprintf(found->names + length, NAMES_SIZE - length, ", ...");
+}
+
 /* Holds the files of a folder that could be a checkpoint, or that a message should name instead. */
 struct candidates {
-    size_t count, torch_count;
-    const char *weights, *torch; /* the last .safetensors or .gguf file; the last .pt file */
+    struct found weights, torch; /* .safetensors and .gguf files; PyTorch's */
     const char *other, *config;
 };
 
@@ -71,14 +109,10 @@ static void list_candidates(char **names, size_t count, struct candidates *found
         const char *name = names[i];
         if (name[0] == '.')
             continue;
-        if (string_ends_with(name, ".safetensors") || string_ends_with(name, ".gguf")) {
-            found->count++;
-            found->weights = name;
-        }
-        if (string_ends_with(name, ".pt")) {
-            found->torch_count++;
-            found->torch = name;
-        }
+        if (string_ends_with(name, ".safetensors") || string_ends_with(name, ".gguf"))
+            add_found(&found->weights, name);
+        if (is_torch(name))
+            add_found(&found->torch, name);
         if (other_format(name) && !found->other)
             found->other = name;
         if (string_ends_with(name, "config.json"))
@@ -86,7 +120,7 @@ static void list_candidates(char **names, size_t count, struct candidates *found
     }
 }
 
-/* Finds the only .safetensors or .gguf file of a folder, or if it has none the only .pt file. The
+/* Finds the only .safetensors or .gguf file of a folder, or if it has none PyTorch's only file. The
  * error message says what the folder holds instead. */
 static int find_single(const char *folder, char file[FILES_PATH_SIZE])
 {
@@ -97,23 +131,20 @@ static int find_single(const char *folder, char file[FILES_PATH_SIZE])
     if (error)
         return error;
     list_candidates(names, count, &found);
-    if (!found.count) {
-        found.count = found.torch_count;
-        found.weights = found.torch;
-    }
-    if (found.other && found.count != 1)
+    const struct found *weights = found.weights.count ? &found.weights : &found.torch;
+    if (found.other && weights->count != 1)
         error = error_fail(VKCLIP_EUNSUPPORTED,
                            "%s: found %s (%s), which is not supported yet, expected " EXPECTED,
                            folder, found.other, other_format(found.other));
-    else if (found.count > 1)
+    else if (weights->count > 1)
         error = error_fail(VKCLIP_EINVALID,
-                           "%s: found %zu weight files: name one of them, or have " EXPECTED,
-                           folder, found.count);
-    else if (!found.count)
+                           "%s: found %zu weight files (%s): name one of them, or have " EXPECTED,
+                           folder, weights->count, weights->names);
+    else if (!weights->count)
         error = error_fail(VKCLIP_EIO, "%s: found %s, expected " EXPECTED, folder,
                            found.config ? found.config : "no checkpoint");
-    else if (!files_find(folder, found.weights, file))
-        error = error_fail(VKCLIP_EIO, "%s/%s: cannot be read", folder, found.weights);
+    else if (!files_find(folder, weights->name, file))
+        error = error_fail(VKCLIP_EIO, "%s/%s: cannot be read", folder, weights->name);
     folder_free_names(&names, count);
     return error;
 }
@@ -141,13 +172,81 @@ static int find_in_folder(const char *folder, char file[FILES_PATH_SIZE])
     return find_single(folder, file);
 }
 
+/* ---- Models of sentence-transformers --------------------------------------------------------- */
+
+/* Returns the folder below `folder` that a list of modules names, if its only module is a CLIP
+ * model. Any other module would change the embeddings, so that such a list is refused. */
+static int read_modules(const char *folder, const char *list, char inner[FILES_PATH_SIZE])
+{
+    json_t *root = NULL;
+    int error = json_file_read(list, MODULES_MAX, &root);
+    if (error)
+        return error;
+    const json_t *module = json_array_get(root, 0);
+    const char *type = json_string_value(json_object_get(module, "type"));
+    const char *name = json_string_value(json_object_get(module, "path"));
+    if (!type || !string_ends_with(type, ".CLIPModel") || json_array_size(root) != 1)
+        error = error_fail(VKCLIP_EUNSUPPORTED,
+                           "%s: expected CLIPModel as the only module, found %zu modules, %.100s "
+                           "first",
+                           list, json_array_size(root), type ? type : "none");
+    else if (!name || (*name && !hub_is_file_name(name)))
+        error = error_fail(VKCLIP_EFORMAT, "%s: path: expected a folder's name, found %.100s", list,
+                           name ? name : "none");
+    else
+        snprintf(inner, FILES_PATH_SIZE, "%.*s%s%s", FILES_PATH_SIZE / 2, folder, *name ? "/" : "",
+                 name);
+    json_decref(root);
+    return error;
+}
+
+/* Finds the weights in a folder, or in the one that a modules.json of sentence-transformers names,
+ * unless that is the folder itself. */
+static int find_in_modules(const char *folder, char file[FILES_PATH_SIZE])
+{
+    char list[FILES_PATH_SIZE], inner[FILES_PATH_SIZE];
+    if (files_find(folder, "config.json", list) || !files_find(folder, "modules.json", list))
+        return find_in_folder(folder, file);
+    int error = read_modules(folder, list, inner);
+    return error ? error : find_in_folder(inner, file);
+}
+
+/* ---- The weights at a path ------------------------------------------------------------------- */
+
+int files_check_content(const char *path)
+{
+    static const struct {
+        const char *begin, *what;
+    } others[] = {
+        {"version https://git-lfs", "a pointer of Git LFS: 'git lfs pull' fetches the file itself"},
+        {"<!DOCTYPE", "a web page: fetch the file itself"},
+        {"<!doctype", "a web page: fetch the file itself"},
+        {"<html", "a web page: fetch the file itself"},
+    };
+    char begin[32] = "";
+    FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
+    if (!file) /* The reader of its format says why it cannot be opened. */
+        return VKCLIP_OK;
+    const size_t size = fread(begin, 1, sizeof(begin) - 1, file);
+    const bool failed = ferror(file) != 0;
+    fclose(file);
+    if (!size && !failed)
+        return error_fail(VKCLIP_EFORMAT, "%s: is empty, expected weights: fetch the file again",
+                          path);
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++)
+        if (string_begins_with(begin, others[i].begin))
+            return error_fail(VKCLIP_EFORMAT, "%s: expected weights, found %s", path,
+                              others[i].what);
+    return VKCLIP_OK;
+}
+
 int files_find_weights(const char *path, char file[FILES_PATH_SIZE])
 {
     if (strlen(path) > FILES_PATH_SIZE - 512)
         return error_fail(VKCLIP_EINVALID, "%.64s...: path longer than %d bytes", path,
                           FILES_PATH_SIZE - 512);
     if (folder_exists(path))
-        return find_in_folder(path, file);
+        return find_in_modules(path, file);
     if (!file_exists(path))
         return error_fail(VKCLIP_EIO, "%s: no such file or folder", path);
     const char *other = other_format(path);

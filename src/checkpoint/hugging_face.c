@@ -142,6 +142,8 @@ static void read_clip(const struct section *root, struct config *config)
     struct section text = find_tower(root, "text_config_dict", "text_config");
     struct section image = find_tower(root, "vision_config_dict", "vision_config");
     config->image.projection = config->text.projection = true;
+    config->logit_scale =
+        expf((float)section_number(root, "logit_scale_init_value", 2.6592, 0, 88));
     read_text(&text, config);
     read_image(&image, config);
 }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/string.h"
 #include "checkpoint/container.h"
+#include "checkpoint/prefixes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -99,8 +100,10 @@ static int open_inversion(const char *path, struct inversion *inversion)
     int error = container_open(path, &container);
     if (!error && (!inversion->name || !inversion->path))
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    if (!error)
+    if (!error) {
+        prefixes_remove_common(container.views, container.count);
         error = read_tensors(path, &container, inversion);
+    }
     container_close(&container);
     if (error)
         close_inversion(inversion);

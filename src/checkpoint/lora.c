@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/string.h"
 #include "checkpoint/container.h"
+#include "checkpoint/prefixes.h"
 #include "checkpoint/names.h"
 
 #include <jansson.h>
@@ -270,6 +271,8 @@ int lora_open(const char *path, float strength, struct lora **result)
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     if (!error)
         error = container_open(path, &lora->container);
+    if (!error)
+        prefixes_remove_common(lora->container.views, lora->container.count);
     if (!error)
         error = read_adapter(lora);
     if (!error) {

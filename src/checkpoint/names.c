@@ -161,6 +161,12 @@ static const struct rule custom_text_rules[] = {
     {"text.text_projection.*", "text_projection.*", WHOLE},
 };
 
+/* The state dict of OpenAI's image tower alone lacks its prefix. */
+static const struct rule openai_image_rules[] = {
+    OPENAI_RULES
+    {"visual.*", "visual.*", WHOLE},
+};
+
 /* clip.cpp calls the first matrix of an MLP "down" and the second "up". */
 #define CLIP_CPP_BLOCK(stored, canonical)                                      \
     {stored ".blk.#.attn_q.*", canonical ".#.attn.in_proj_*", QUERY},          \
@@ -235,6 +241,7 @@ static const struct {
 } tables[] = {
     [NAMES_OPENAI] = TABLE(openai_rules, ""),
     [NAMES_CUSTOM_TEXT] = TABLE(custom_text_rules, ""),
+    [NAMES_OPENAI_IMAGE] = TABLE(openai_image_rules, "visual."),
     [NAMES_HUGGING_FACE] = TABLE(hugging_face_rules, ""),
     [NAMES_TEXT_ALONE] = TABLE(hugging_face_rules, "text_model."),
     [NAMES_IMAGE_ALONE] = TABLE(hugging_face_rules, "vision_model."),
@@ -326,6 +333,8 @@ enum vkclip_family names_family(const char *name, bool gguf, enum names_form *fo
         {"text.", false, VKCLIP_FAMILY_OPENAI,
          NAMES_CUSTOM_TEXT}, /* It is sorted before "visual". */
         {"visual.", false, VKCLIP_FAMILY_OPENAI, NAMES_OPENAI},
+        {"class_embedding", false, VKCLIP_FAMILY_OPENAI, NAMES_OPENAI_IMAGE}, /* sorted first */
+        {"attnpool.", false, VKCLIP_FAMILY_OPENAI, NAMES_OPENAI_IMAGE},
         {"transformer.resblocks.", false, VKCLIP_FAMILY_OPENAI, NAMES_OPENAI},
     };
     for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)
@@ -361,9 +370,20 @@ bool names_show_form(const char *name, enum names_form *form)
     return false;
 }
 
+bool names_belongs(enum names_form form, const char *stored)
+{
+    const size_t length = strcspn(stored, ".");
+    for (size_t i = 0; i < tables[form].count; i++) {
+        const char *pattern = stored_pattern(form, &tables[form].rules[i]);
+        if (strcspn(pattern, ".") == length && !strncmp(stored, pattern, length))
+            return true;
+    }
+    return false;
+}
+
 bool names_is_buffer(const char *name)
 {
-    /* scaled_fp8 and scale_input are ComfyUI's, and spiece_model is a tokenizer's file. */
+    /* scaled_fp8 is ComfyUI's, and spiece_model is a tokenizer's file. */
     static const char *const buffers[] = {"position_ids", "token_type_ids",   "num_batches_tracked",
                                           "attn_mask",    "input_resolution", "context_length",
                                           "vocab_size",   "scaled_fp8",       "scale_input",
@@ -424,6 +444,7 @@ int names_find_canonical(enum names_form form, const char *stored, unsigned inde
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", stored);
     if (!rule)
         return VKCLIP_OK;
+    canonical->ruled = true;
     canonical->transposed = rule->kind == TRANSPOSED;
     canonical->copy = rule->kind == COPY;
     set_thirds(rule->kind, canonical);

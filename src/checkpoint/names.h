@@ -41,7 +41,8 @@
  */
 enum names_form {
     NAMES_OPENAI,
-    NAMES_CUSTOM_TEXT, /* OpenCLIP's, whose text tower has the prefix "text." */
+    NAMES_CUSTOM_TEXT,  /* OpenCLIP's, whose text tower has the prefix "text." */
+    NAMES_OPENAI_IMAGE, /* the image tower alone, without "visual." */
     NAMES_HUGGING_FACE,
     NAMES_TEXT_ALONE,
     NAMES_IMAGE_ALONE,
@@ -71,6 +72,10 @@ bool names_is_hugging_face(enum names_form form);
  * several forms, and writes that form to `form`. */
 bool names_show_form(const char *name, enum names_form *form);
 
+/* Tells whether a stored name that no rule of the form knows belongs to a part of a model that
+ * rules do know: such a tensor would be needed to compute it. */
+bool names_belongs(enum names_form form, const char *stored);
+
 /* Tells whether a module keeps the tensor besides its parameters, such as position_ids. */
 bool names_is_buffer(const char *name);
 
@@ -81,6 +86,7 @@ struct names_canonical {
                            * value; 0 for a tensor that is whole */
     bool keyless;         /* No file has the second part, the key's, which is zero. */
     bool transposed;      /* The rows of the stored tensor are the columns of the canonical one. */
+    bool ruled;           /* A rule of the form knows the stored name. */
     bool copy;            /* Another tensor with the same canonical name takes precedence. */
     bool leading;         /* The canonical tensor has one more dimension, a first one of 1. */
     /* The canonical tensor is so many thirds of the stored tensor's rows, from this one on; 0: all

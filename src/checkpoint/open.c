@@ -54,11 +54,16 @@ static int read_logit_scale(const struct weights *weights, struct config *config
 {
     float value = 0;
     int error = VKCLIP_OK;
-    config->logit_scale = 1;
     if (!read_single(weights, "logit_scale", &value, &error)) {
-        if (weights_gguf(weights) && config->text.kind && config->image.kind)
+        const bool pair = config->text.kind && config->image.kind;
+        const bool configured = pair && config->logit_scale > 0;
+        config->logit_scale = configured ? config->logit_scale : 1;
+        if (pair)
             log_message(VKCLIP_LOG_WARNING,
-                        "%s: clip.cpp left out logit_scale: similarities are not scaled",
+                        configured
+                            ? "%s: has no logit_scale: similarities are scaled by the value with "
+                              "which training begins, as the configuration says"
+                            : "%s: has no logit_scale: similarities are not scaled",
                         weights_path(weights));
         return VKCLIP_OK;
     }
@@ -273,7 +278,9 @@ int checkpoint_open(const char *path, const struct vkclip_model_params *params,
     int error = find_weights(path, file);
     if (!error) {
         files_folder(file, folder);
-        error = weights_open_encoder(file, params->text_encoder, weights);
+        const struct weights_selection selection = {.encoder = params->text_encoder,
+                                                    .state_dict = params->state_dict};
+        error = weights_open_selection(file, &selection, weights);
     }
     if (!error)
         error = read_config(*weights, folder, params, config);

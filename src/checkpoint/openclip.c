@@ -12,6 +12,7 @@
 #include "checkpoint/timm.h"
 #include "model/resnet.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Reads LayerNorm's epsilon, and refuses any other setting of it. */
@@ -286,8 +287,7 @@ static void read_model(const struct section *section, struct config *config)
 {
     static const struct known_key keys[] = {
         {"embed_dim", NULL},       {"quick_gelu", NULL},       {"vision_cfg", NULL},
-        {"text_cfg", NULL},        {"init_logit_scale", NULL}, /* The stored scale is used instead.
-                                                                */
+        {"text_cfg", NULL},        {"init_logit_scale", NULL}, /* used if no scale is stored */
         {"cast_dtype", NULL},      {"output_dict", NULL},      {"custom_text", NULL},
         {"init_logit_bias", NULL}, /* The stored bias is used instead. */
     };
@@ -297,6 +297,8 @@ static void read_model(const struct section *section, struct config *config)
     config->image_embed_dim = config->text_embed_dim = section_size(section, "embed_dim", 0);
     if (!config->text_embed_dim)
         section_wrong(section, "embed_dim", "an integer");
+    config->logit_scale =
+        expf((float)section_number(section, "init_logit_scale", log(1 / 0.07), 0, 88));
     const bool quick = section_bool(section, "quick_gelu", false);
     config->image.activation = config->text.activation =
         quick ? VKCLIP_ACTIVATION_QUICK_GELU : VKCLIP_ACTIVATION_GELU;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads model.safetensors.index.json or pytorch_model.bin.index.json and opens the files that it
- * names. Refuses files outside the index's folder, files of another format than the index's, more
- * than 1,024 files, and tensors that are not in the file that the index names for them.
+ * names. Refuses files outside the index's folder, files of another format than the index's, and
+ * more than 1,024 files. A tensor that is not in the file which the index names for it is left out,
+ * as transformers does, and is refused as missing where a tower needs it.
  */
 #include "checkpoint/shards.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/string.h"
+#include "checkpoint/files.h"
 #include "checkpoint/json.h"
 #include "format/safetensors.h"
 #include "format/torch_pt.h"
@@ -31,10 +34,16 @@ bool shards_is_index(const char *path)
     return shard_ending(path) != NULL;
 }
 
-/* Tells whether the name has no folder in it, so that the file lies beside the index. */
-static bool is_plain(const char *name, const char *ending)
+/* Tells whether a name leads to a file beside the index or in a folder below. No folder and no file
+ * may begin with a dot, so that none leads upwards. */
+static bool is_inside(const char *name, const char *ending)
 {
-    return name[0] != '.' && !strpbrk(name, "/\\:") && string_ends_with(name, ending);
+    for (const char *part = name; part; part = strchr(part, '/')) {
+        part += part != name;
+        if (*part == '.' || *part == '/')
+            return false;
+    }
+    return !strpbrk(name, "\\:") && string_ends_with(name, ending);
 }
 
 static const char *shard_path(const struct shard *file)
@@ -60,8 +69,11 @@ static int open_new(const char *index, const char *tensor, const char *path, str
     if (!file_exists(path))
         return error_fail(VKCLIP_EIO, "%s: no such file, but %s has tensor %.200s in it", path,
                           index, tensor);
-    int error = strcmp(shard_ending(index), ".bin") ? safetensors_open(path, &file->safetensors)
-                                                    : torch_pt_open(path, &file->torch_pt);
+    int error = files_check_content(path);
+    if (error)
+        return error;
+    error = strcmp(shard_ending(index), ".bin") ? safetensors_open(path, &file->safetensors)
+                                                : torch_pt_open(path, &file->torch_pt);
     shards->file_count += !error;
     return error;
 }
@@ -70,7 +82,7 @@ static int open_file(const char *index, const char *tensor, const char *name, st
                      struct shard **file)
 {
     const char *ending = shard_ending(index);
-    if (!name || !is_plain(name, ending))
+    if (!name || !is_inside(name, ending))
         return error_fail(VKCLIP_EFORMAT,
                           "%s: %.200s: expected the name of a %s file beside the index, found "
                           "%.200s",
@@ -97,7 +109,8 @@ static const struct tensor_view *find_view(const struct shard *file, const char 
 
 static int find_views(const char *path, json_t *map, struct shards *shards)
 {
-    const char *tensor;
+    const char *tensor, *absent = NULL;
+    size_t absent_count = 0;
     json_t *name;
     shards->files = calloc(FILES_MAX, sizeof(*shards->files));
     shards->views = calloc(json_object_size(map), sizeof(*shards->views));
@@ -109,11 +122,14 @@ static int find_views(const char *path, json_t *map, struct shards *shards)
         if (error)
             return error;
         const struct tensor_view *view = find_view(file, tensor);
-        if (!view)
-            return error_fail(VKCLIP_EFORMAT, "%s: has no tensor %.200s, which %s has in it",
-                              shard_path(file), tensor, path);
-        shards->views[shards->count++] = *view;
+        if (view)
+            shards->views[shards->count++] = *view;
+        else if (!absent_count++)
+            absent = tensor;
     }
+    if (absent)
+        log_message(VKCLIP_LOG_WARNING, "%s: names %zu tensors that its files lack, first %.200s",
+                    path, absent_count, absent);
     tensor_view_sort(shards->views, shards->count);
     return VKCLIP_OK;
 }

@@ -115,6 +115,12 @@ int state_dict_read(const struct weights *weights, enum vkclip_activation activa
     struct config_tower *image = &config->image, *text = &config->text;
     const bool openai = activation == VKCLIP_ACTIVATION_AUTO;
     uint32_t head = 64;
+    if (openai && weights_run(weights))
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: a checkpoint of OpenCLIP's training run \"%s\" does not tell its "
+                          "activation: put the open_clip_config.json beside it, or name the "
+                          "activation",
+                          path, weights_run(weights));
     config->family = VKCLIP_FAMILY_OPENAI;
     config->eos_token_id = -1;
     read_sizes(weights, TOWER_TEXT, config);

@@ -22,7 +22,8 @@ enum tower_kind state_dict_kind(const struct weights *weights, enum tower tower)
 /* Sets the sizes of a tower that the configuration has to those that the shapes tell. */
 void state_dict_read_sizes(const struct weights *weights, enum tower tower, struct config *config);
 
-/* Reads a bare state dict, by OpenAI's rule unless the caller names an activation. */
+/* Reads a bare state dict, by OpenAI's rule unless the caller names an activation. OpenAI's rule is
+ * not used for checkpoints that OpenCLIP's training writes. */
 int state_dict_read(const struct weights *weights, enum vkclip_activation activation,
                     struct config *config);
 /* Reads a text encoder of a diffusion model: "clip_l", "clip_h" or "clip_g". If `name` is NULL, the

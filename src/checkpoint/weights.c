@@ -11,6 +11,7 @@
 #include "checkpoint/clip_cpp.h"
 #include "checkpoint/container.h"
 #include "checkpoint/diffusion.h"
+#include "checkpoint/prefixes.h"
 #include "checkpoint/scales.h"
 
 #include <stdio.h>
@@ -37,6 +38,7 @@ struct weight {
     bool keyless;         /* The second part is zero and in no file. */
     bool transposed;      /* stored as [D,width], while the canonical shape is [width,D] */
     bool copy;            /* of another tensor, if there is one of the same name */
+    bool ruled;           /* The file's form has a rule for the stored name. */
     struct tensor_view *replacement; /* NULL, or views[0] with memory of its own */
     struct addend *addends;          /* in the order in which they are added */
     float *scale;    /* factors of the rows, which come after all else; NULL: none */
@@ -49,7 +51,8 @@ struct weights {
     struct container container;
     struct file_stamp *stamps; /* of `path`, and after it of each shard */
     const struct diffusion_encoder *encoder;
-    struct tensor_view *views; /* sorted by name; the format owns names and data */
+    struct tensor_view *views; /* sorted by name; the format owns data and most names */
+    char *names;               /* of views that lost a wrapper within their names; or NULL */
     size_t view_count;
     struct tensor_view *slices; /* rows of views that are tensors of their own */
     size_t slice_count;
@@ -144,12 +147,15 @@ static enum vkclip_family find_family(struct weights *weights)
     return family;
 }
 
-/* Finds the family by the tensors' names. In a Stable Diffusion checkpoint, first selects the
- * requested encoder and removes its prefix from the names. */
-static int settle_family(struct weights *weights, const char *encoder)
+/* Finds the family by the tensors' names. First selects the requested set of weights and, in a
+ * Stable Diffusion checkpoint, the requested encoder, and removes their prefixes from the names. */
+static int settle_family(struct weights *weights, const struct weights_selection *selection)
 {
-    int error = VKCLIP_OK;
-    if (encoder || !find_family(weights))
+    const char *encoder = selection->encoder;
+    int error =
+        prefixes_choose_set(weights->path, selection->state_dict, weights->container.gguf != NULL,
+                            weights->views, &weights->view_count, &weights->names);
+    if (!error && (encoder || !find_family(weights)))
         error = diffusion_pick_encoder(weights->path, encoder, weights->views, &weights->view_count,
                                        &weights->encoder);
     if (error)
@@ -168,6 +174,13 @@ static int settle_family(struct weights *weights, const char *encoder)
 }
 
 /* ---- The list of tensors --------------------------------------------------------------------- */
+
+static int refuse_type(const char *path, const struct tensor_view *view)
+{
+    return error_fail(VKCLIP_EUNSUPPORTED,
+                      "%s: %s: expected F32, F16, BF16, F64, F8_E4M3 or F8_E5M2, found %s", path,
+                      view->name, dtype_name(view->dtype));
+}
 
 /* Makes a view of the rows of a stored tensor that are a canonical one, in the canonical shape. */
 static int slice_view(struct weights *weights, const struct names_canonical *canonical,
@@ -207,7 +220,8 @@ static int add_canonical(struct weights *weights, const struct names_canonical *
                               .parts = canonical->parts,
                               .keyless = canonical->keyless,
                               .transposed = canonical->transposed,
-                              .copy = canonical->copy};
+                              .copy = canonical->copy,
+                              .ruled = canonical->ruled};
     int error = VKCLIP_OK;
     if (canonical->leading || canonical->thirds)
         error = slice_view(weights, canonical, &view);
@@ -225,7 +239,8 @@ static int add_canonical(struct weights *weights, const struct names_canonical *
     return VKCLIP_OK;
 }
 
-/* Adds the canonical tensors of a stored one. */
+/* Adds the canonical tensors of a stored one, unless it holds no numbers and no rule knows its name:
+ * counters and masks are stored beside weights. */
 static int add_tensor(struct weights *weights, const struct tensor_view *view)
 {
     struct names_canonical canonical;
@@ -233,13 +248,13 @@ static int add_tensor(struct weights *weights, const struct tensor_view *view)
         int error = names_find_canonical(weights->form, view->name, i, &canonical);
         if (error || !canonical.name)
             return error;
+        if (!dtype_is_readable(view->dtype)) {
+            free(canonical.name);
+            return canonical.ruled ? refuse_type(weights->path, view) : VKCLIP_OK;
+        }
         error = add_canonical(weights, &canonical, view);
         if (error)
             return error;
-        if (!dtype_is_readable(view->dtype))
-            return error_fail(VKCLIP_EUNSUPPORTED,
-                              "%s: %s: expected F32, F16, BF16, F64, F8_E4M3 or F8_E5M2, found %s",
-                              weights->path, view->name, dtype_name(view->dtype));
     }
     return VKCLIP_OK;
 }
@@ -335,10 +350,16 @@ static int add_tensors(struct weights *weights)
 
 int weights_open(const char *path, struct weights **weights)
 {
-    return weights_open_encoder(path, NULL, weights);
+    return weights_open_selection(path, &(struct weights_selection){0}, weights);
 }
 
-int weights_open_encoder(const char *path, const char *encoder, struct weights **result)
+int weights_open_encoder(const char *path, const char *encoder, struct weights **weights)
+{
+    return weights_open_selection(path, &(struct weights_selection){.encoder = encoder}, weights);
+}
+
+int weights_open_selection(const char *path, const struct weights_selection *selection,
+                           struct weights **result)
 {
     int error = VKCLIP_OK;
     struct weights *weights = calloc(1, sizeof(*weights));
@@ -349,7 +370,7 @@ int weights_open_encoder(const char *path, const char *encoder, struct weights *
     if (!error)
         error = take_stamps(weights);
     if (!error)
-        error = settle_family(weights, encoder);
+        error = settle_family(weights, selection);
     if (!error)
         error = scales_apply(path, weights->views, &weights->view_count);
     if (!error)
@@ -397,6 +418,7 @@ void weights_close(struct weights **weights)
     free((*weights)->stamps);
     free((*weights)->views);
     free((*weights)->slices);
+    free((*weights)->names);
     free((*weights)->path);
     free(*weights);
     *weights = NULL;
@@ -412,6 +434,11 @@ enum vkclip_family weights_family(const struct weights *weights)
 enum names_form weights_form(const struct weights *weights)
 {
     return weights->form;
+}
+
+const char *weights_run(const struct weights *weights)
+{
+    return weights->container.torch_pt ? weights->container.torch_pt->run : NULL;
 }
 
 const struct gguf *weights_gguf(const struct weights *weights)
@@ -480,6 +507,17 @@ bool weights_uses_file(const struct weights *weights, const char *path)
 const char *weights_name(const struct weights *weights, size_t index)
 {
     return index < weights->count ? weights->tensors[index].name : NULL;
+}
+
+bool weights_is_ruled(const struct weights *weights, size_t index)
+{
+    return weights->tensors[index].ruled;
+}
+
+int weights_explain_absence(const struct weights *weights, const char *name)
+{
+    const struct tensor_view *view = tensor_view_find(weights->views, weights->view_count, name);
+    return view && !dtype_is_readable(view->dtype) ? refuse_type(weights->path, view) : VKCLIP_OK;
 }
 
 static int compare_name(const void *name, const void *weight)

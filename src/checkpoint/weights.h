@@ -2,8 +2,9 @@
  *
  * Gives a checkpoint's tensors under their canonical names and in their canonical orientation (see
  * checkpoint/names.h), whatever file they come from. Works on the host only: files stay mapped, and
- * values are converted to fp32 when they are read. Refuses tensors that do not hold floating-point
- * numbers, two tensors with one canonical name, and query, key and value that do not fit together.
+ * values are converted to fp32 when they are read. Tensors that do not hold
+ * floating-point numbers are left out, and refused where they have a weight's name. Refuses two
+ * tensors with one canonical name, and query, key and value that do not fit together.
  */
 #ifndef VKCLIP_CHECKPOINT_WEIGHTS_H
 #define VKCLIP_CHECKPOINT_WEIGHTS_H
@@ -24,12 +25,22 @@ int weights_open(const char *path, struct weights **weights);
  * ("clip_l", "clip_h" or "clip_g"), or the first if that is NULL. If `encoder` is NULL, other files
  * open as they do in weights_open. Returns EABSENT if the file has no such encoder. */
 int weights_open_encoder(const char *path, const char *encoder, struct weights **weights);
+
+/* Says which of the weights in a file are opened. All zeros: the only ones that there are. */
+struct weights_selection {
+    const char *encoder;    /* as in weights_open_encoder */
+    const char *state_dict; /* the prefix of the names of a set of weights, see prefixes.h */
+};
+int weights_open_selection(const char *path, const struct weights_selection *selection,
+                           struct weights **weights);
 void weights_close(struct weights **weights);
 
 /* Returns the family whose names the file uses: VKCLIP_FAMILY_HF, or VKCLIP_FAMILY_OPENAI for the
  * names that OpenAI and OpenCLIP share and for clip.cpp's. */
 enum vkclip_family weights_family(const struct weights *weights);
 enum names_form weights_form(const struct weights *weights);
+/* Returns the name of the training run of which the file is a checkpoint by OpenCLIP, or NULL. */
+const char *weights_run(const struct weights *weights);
 /* Returns the element type of the largest tensor. */
 enum dtype weights_dtype(const struct weights *weights);
 /* Tells whether every value is one of fp16, so that storing the weights as fp16 changes none. */
@@ -55,6 +66,10 @@ bool weights_uses_file(const struct weights *weights, const char *path);
 /* Returns the canonical name of tensor number `index` in the order of names, or NULL after the
  * last. */
 const char *weights_name(const struct weights *weights, size_t index);
+/* Tells whether the form of the file has a rule for the stored name of tensor number `index`. */
+bool weights_is_ruled(const struct weights *weights, size_t index);
+/* Fails with EUNSUPPORTED if the file has a tensor of that name which holds no numbers. */
+int weights_explain_absence(const struct weights *weights, const char *name);
 
 /* Gives the canonical shape; returns false if the checkpoint has no such tensor. */
 bool weights_shape(const struct weights *weights, const char *name, uint64_t shape[TENSOR_MAX_RANK],

@@ -28,6 +28,8 @@ const struct cli_option cli_vocab_options[] = {
 const struct cli_option cli_activation_options[] = {
     CLI_OPTION_CHOICE("activation", activations, FIELD(activation),
                       "for a checkpoint that does not name its activation"),
+    CLI_OPTION(0, "state-dict", "NAME", CLI_TEXT, FIELD(state_dict),
+               "weights of a file with several sets, by their prefix"),
     {0}};
 const struct cli_option cli_image_size_options[] = {
     CLI_OPTION(0, "image-size", "N", CLI_NUMBER, FIELD(image_size),

@@ -11,7 +11,7 @@
 /* These options say which checkpoint is opened, and how. Commands include the tables that they
  * need. */
 struct cli_model_options {
-    const char *path, *vocab, *text_encoder;
+    const char *path, *vocab, *text_encoder, *state_dict;
     enum vkclip_activation activation;
     enum vkclip_precision precision;
     enum vkclip_weights weights;
@@ -22,7 +22,7 @@ struct cli_model_options {
 extern const struct cli_choice cli_precision_choices[], cli_weights_choices[];
 extern const struct cli_option cli_path_options[];       /* -m */
 extern const struct cli_option cli_vocab_options[];      /* --vocab */
-extern const struct cli_option cli_activation_options[]; /* --activation */
+extern const struct cli_option cli_activation_options[]; /* --activation, --state-dict */
 extern const struct cli_option cli_image_size_options[]; /* --image-size */
 extern const struct cli_option cli_encoder_options[];    /* --text-encoder */
 extern const struct cli_option cli_text_options[];       /* --text-encoder, --vocab */

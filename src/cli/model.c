@@ -19,6 +19,7 @@ struct vkclip_model_params cli_model_params(const struct cli_model_options *mode
         .weights = model->weights,
         .stream = model->stream,
         .compute = model->compute,
+        .state_dict = model->state_dict,
     };
 }
 
@@ -57,9 +58,9 @@ int cli_check_model(const struct cli_session *session, const char *path, unsigne
     const struct vkclip_model_info *info = &session->info;
     const char *lacks = NULL;
     if ((needs & CLI_NEED_IMAGES) && !info->image.width)
-        lacks = "no image tower";
+        lacks = "no image tower, only a text tower";
     else if ((needs & CLI_NEED_TEXTS) && !info->text.width)
-        lacks = "no text tower";
+        lacks = "no text tower, only an image tower";
     else if ((needs & CLI_NEED_VOCABULARY) && !info->tokenizer)
         lacks = "no vocabulary beside it; name one with --vocab";
     if (lacks)

@@ -48,8 +48,27 @@ static const struct torch_global globals[] = {
     {"torch.uint32", GLOBAL_DTYPE, DTYPE_U32},
     {"torch.uint64", GLOBAL_DTYPE, DTYPE_U64},
     {"torch.bool", GLOBAL_DTYPE, DTYPE_BOOL},
+    {"torch.float8_e4m3fn", GLOBAL_DTYPE, DTYPE_F8_E4M3},
+    {"torch.float8_e5m2", GLOBAL_DTYPE, DTYPE_F8_E5M2},
+    {"torch.device", GLOBAL_INERT, 0},
+    {"collections.defaultdict", GLOBAL_INERT, 0},
+    {"collections.Counter", GLOBAL_INERT, 0},
+    {"argparse.Namespace", GLOBAL_INERT, 0},
+    {"builtins.dict", GLOBAL_INERT, 0},   {"__builtin__.dict", GLOBAL_INERT, 0},
+    {"builtins.list", GLOBAL_INERT, 0},   {"__builtin__.list", GLOBAL_INERT, 0},
+    {"builtins.int", GLOBAL_INERT, 0},    {"__builtin__.int", GLOBAL_INERT, 0},
+    {"builtins.float", GLOBAL_INERT, 0},  {"__builtin__.float", GLOBAL_INERT, 0},
+    {"_codecs.encode", GLOBAL_INERT, 0}, /* Protocol 2 writes bytes by it. */
 };
 /* clang-format on */
+
+/* Training programs store settings, counters and the states of callbacks beside the tensors. All
+ * globals of these modules, and of the modules below them, are inert. */
+static const char *const inert_modules[] = {
+    "pytorch_lightning", "lightning", "lightning_fabric", "numpy",       "pathlib",
+    "datetime",          "typing",    "omegaconf",        "torch.optim",
+};
+static const struct torch_global inert = {"an object that is not read", GLOBAL_INERT, 0};
 
 /* TorchScript writes the classes of a model into the module __torch__ and into modules below it. */
 static const struct torch_global script_class = {"__torch__", GLOBAL_CLASS, 0};
@@ -59,18 +78,21 @@ static bool is_text(const char *text, size_t length, const char *expected, size_
     return length == expected_length && !memcmp(text, expected, length);
 }
 
-static bool is_script_module(const char *module, size_t length)
+/* Tells whether a module is `root` or one below it. */
+static bool is_inside(const char *module, size_t length, const char *root)
 {
-    static const char root[] = "__torch__", inner[] = "__torch__.";
-    return is_text(module, length, root, strlen(root)) ||
-           (length >= strlen(inner) && !memcmp(module, inner, strlen(inner)));
+    const size_t size = strlen(root);
+    return length >= size && !memcmp(module, root, size) && (length == size || module[size] == '.');
 }
 
 const struct torch_global *torch_globals_find(const char *module, size_t module_length,
                                               const char *name, size_t name_length)
 {
-    if (is_script_module(module, module_length))
+    if (is_inside(module, module_length, "__torch__"))
         return &script_class;
+    for (size_t i = 0; i < ARRAY_COUNT(inert_modules); i++)
+        if (is_inside(module, module_length, inert_modules[i]))
+            return &inert;
     for (size_t i = 0; i < ARRAY_COUNT(globals); i++) {
         const char *known = globals[i].name, *dot = strrchr(known, '.');
         if (is_text(module, module_length, known, (size_t)(dot - known)) &&

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * This module knows the Python functions and classes that PyTorch's checkpoints name. None is
- * imported or called: a pickle that names one of them gets what the call would have made, and a
- * pickle that names anything else is refused.
+ * imported or called: a pickle that names one of them gets what the call would have made, or for
+ * harmless objects that hold no tensors nothing at all, and a pickle that names anything else is
+ * refused.
  */
 #ifndef VKCLIP_FORMAT_TORCH_GLOBALS_H
 #define VKCLIP_FORMAT_TORCH_GLOBALS_H
@@ -16,6 +17,7 @@ enum torch_global_kind {
     GLOBAL_DTYPE,
     GLOBAL_STORAGE,
     GLOBAL_CLASS, /* a class whose objects are their state: TorchScript's and ParameterDict */
+    GLOBAL_INERT, /* whatever is made of it is an object without content */
 };
 
 struct torch_global {

@@ -2,9 +2,9 @@
  *
  * Runs a stack machine for the opcodes of pickle protocols 2 to 4 that PyTorch uses. The machine
  * calls nothing: it recognises the few functions that a checkpoint names and puts a tensor, a
- * storage or a dict on the stack. Refused are every other opcode and global, pickles above 8 MiB,
- * more than a million values, a stack above 65,536, integers above 64 bits, and memo entries out of
- * order.
+ * storage, a dict or an object without content on the stack. Refused are every other opcode and
+ * global, pickles above 8 MiB, more than a million values, a stack above 65,536, integers above 64
+ * bits, and memo entries out of order.
  */
 #include "format/torch_pickle.h"
 #include "base/array.h"
@@ -157,6 +157,8 @@ static int move_items(struct machine *machine, enum pickle_kind kind, size_t cou
     if (!has_values(machine, count + 1))
         return fail_format(machine, "items without a list or dict to put them in");
     machine->depth -= count;
+    if (top_value(machine)->kind == PICKLE_INERT)
+        return VKCLIP_OK;
     if (top_value(machine)->kind != kind || (pairs && count % 2))
         return fail_format(machine, pairs ? "expected a dict and pairs" : "expected a list");
     return add_items(machine, top_value(machine)->object, machine->stack + machine->depth, count);
@@ -276,6 +278,8 @@ static bool is_tensor(const struct pickle_object *arguments)
            items[3].kind == PICKLE_TUPLE;
 }
 
+static const struct pickle_value inert_value = {.kind = PICKLE_INERT};
+
 /* Replaces a global and its arguments on the stack by what the call would have made. */
 static int apply_reduce(struct machine *machine)
 {
@@ -286,6 +290,8 @@ static int apply_reduce(struct machine *machine)
     uint32_t count = arguments.object->count;
     machine->depth -= 2;
     switch (function.global->kind) {
+    case GLOBAL_INERT:
+        return push_value(machine, inert_value);
     case GLOBAL_ORDERED_DICT:
         if (!count)
             return push_object(machine, PICKLE_DICT, 0);
@@ -308,13 +314,15 @@ static int apply_reduce(struct machine *machine)
         machine->name, machine->opcode_position, function.global->name, count);
 }
 
-static int push_script_object(struct machine *machine)
+static int push_new_object(struct machine *machine)
 {
-    if (!has_values(machine, 2) || top_value(machine)->kind != PICKLE_TUPLE ||
-        top_value(machine)->object->count || !is_global(&top_value(machine)[-1], GLOBAL_CLASS))
+    const bool arguments = has_values(machine, 2) && top_value(machine)->kind == PICKLE_TUPLE;
+    const bool is_inert = arguments && is_global(&top_value(machine)[-1], GLOBAL_INERT);
+    if (!is_inert && (!arguments || top_value(machine)->object->count ||
+                      !is_global(&top_value(machine)[-1], GLOBAL_CLASS)))
         return fail_format(machine, "NEWOBJ of something other than a TorchScript class: refused");
     machine->depth -= 2;
-    return push_object(machine, PICKLE_OBJECT, 0);
+    return is_inert ? push_value(machine, inert_value) : push_object(machine, PICKLE_OBJECT, 0);
 }
 
 /* Gives a TorchScript module its state. What an OrderedDict gets in addition to its items
@@ -326,7 +334,7 @@ static int apply_build(struct machine *machine)
     struct pickle_value state = *top_value(machine);
     machine->depth--;
     const struct pickle_value *target = top_value(machine);
-    if (target->kind == PICKLE_DICT)
+    if (target->kind == PICKLE_DICT || target->kind == PICKLE_INERT)
         return VKCLIP_OK;
     if (target->kind != PICKLE_OBJECT || target->object->count)
         return fail_format(machine,
@@ -529,7 +537,7 @@ static int run_opcode(struct machine *machine, int opcode)
     case REDUCE:
         return apply_reduce(machine);
     case NEWOBJ:
-        return push_script_object(machine);
+        return push_new_object(machine);
     case BUILD:
         return apply_build(machine);
     case BINPERSID:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads the pickles that torch.save and TorchScript write as data: numbers, strings, lists, dicts,
- * tensors and storages. No code is run and nothing is imported: a pickle that asks for any other
- * global or opcode is refused by its name.
+ * tensors and storages. No code is run and nothing is imported: what harmless other objects hold is
+ * dropped, and a pickle that asks for any other global or opcode is refused by its name.
  */
 #ifndef VKCLIP_FORMAT_TORCH_PICKLE_H
 #define VKCLIP_FORMAT_TORCH_PICKLE_H
@@ -19,6 +19,7 @@ enum pickle_kind {
     PICKLE_STRING,
     PICKLE_BYTES,
     PICKLE_GLOBAL,
+    PICKLE_INERT, /* an object whose content nothing here needs, and which was not kept */
     PICKLE_TUPLE,
     PICKLE_LIST,
     PICKLE_DICT,    /* items: key, value, key, value ... */

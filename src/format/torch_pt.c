@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Finds the tensors of a checkpoint: torch_archive.c says where the records lie, torch_pickle.c
- * what the objects are. A state dict is a dict of tensors, one under the key state_dict (training
- * checkpoints of OpenCLIP) or string_to_param (textual inversions), or the modules of a TorchScript
- * archive. Refused are PyTorch's formats
- * from before 1.6, big-endian files, and tensors that their records do not hold. Little-endian
- * hosts only.
+ * what the objects are. Tensors lie in dicts, in dicts within dicts (training checkpoints), under
+ * string_to_param (textual inversions), or in the modules of a TorchScript archive. What an
+ * optimiser or a callback keeps is never looked at. Refused are PyTorch's formats from before 1.6,
+ * big-endian files, and tensors that their records do not hold. Little-endian hosts only.
  */
 #include "format/torch_pt.h"
 #include "base/array.h"
@@ -24,7 +23,7 @@
  * itself several times over would be visited without end. */
 #define NAME_MAX_LENGTH 512
 #define TENSORS_MAX (1u << 16)
-#define MODULES_DEPTH 64
+#define DICTS_DEPTH 64
 #define VISITS_MAX (1u << 20)
 
 struct reader {
@@ -260,9 +259,23 @@ static const struct pickle_value *find_item(const struct pickle_object *dict, co
     return NULL;
 }
 
-/* Returns the dict of a module, or NULL if the value is no module with a state. */
-static const struct pickle_object *module_dict(const struct pickle_value *value)
+/* Tells whether a key of a training checkpoint has tensors below it that are no weights. */
+static bool is_training_state(const struct pickle_value *key)
 {
+    static const char *const words[] = {"optim", "callbacks", "loops"};
+    bool found = false;
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+        found = found ||
+                (key->length >= strlen(words[i]) && !memcmp(key->text, words[i], strlen(words[i])));
+    return found;
+}
+
+/* Returns the dict of a value that is one or is a module with a state, else NULL. */
+static const struct pickle_object *inner_dict(const struct pickle_value *key,
+                                              const struct pickle_value *value)
+{
+    if (value->kind == PICKLE_DICT && key->kind == PICKLE_STRING)
+        return is_training_state(key) ? NULL : value->object;
     if (value->kind != PICKLE_OBJECT || !value->object->count ||
         value->object->items[0].kind != PICKLE_DICT)
         return NULL;
@@ -272,57 +285,47 @@ static const struct pickle_object *module_dict(const struct pickle_value *value)
 static int read_dict(struct reader *reader, const struct pickle_object *dict, const char *prefix,
                      unsigned depth);
 
-/* Reads a tensor, or the tensors of a module; other values are no part of a state dict. */
+/* Reads a tensor, or the tensors of a dict or module; other values are no part of a state dict. */
 static int read_item(struct reader *reader, const struct pickle_value *key,
                      const struct pickle_value *value, const char *prefix, unsigned depth)
 {
     const char *path = reader->file->path;
-    const struct pickle_object *module = module_dict(value);
-    if (key->kind != PICKLE_STRING || (value->kind != PICKLE_TENSOR && !module))
+    const struct pickle_object *inner = inner_dict(key, value);
+    if (key->kind != PICKLE_STRING || (value->kind != PICKLE_TENSOR && !inner))
+        return VKCLIP_OK;
+    if (inner && !inner->count)
         return VKCLIP_OK;
     if (!key->length || strlen(prefix) + key->length >= NAME_MAX_LENGTH ||
         memchr(key->text, 0, key->length))
         return error_fail(VKCLIP_EFORMAT, "%s: expected names of 1 to %d bytes without NUL", path,
                           NAME_MAX_LENGTH);
-    char *name = string_format("%s%.*s%s", prefix, (int)key->length, key->text, module ? "." : "");
+    char *name = string_format("%s%.*s%s", prefix, (int)key->length, key->text, inner ? "." : "");
     if (!name)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    if (!module)
+    if (!inner)
         return add_tensor(reader, name, value->object);
-    int error = read_dict(reader, module, name, depth + 1);
+    int error = read_dict(reader, inner, name, depth + 1);
     free(name);
     return error;
 }
 
-/* Reads the tensors of a dict and of the modules in it. A tensor's name is the path to it, as
- * PyTorch names parameters. */
+/* Reads the tensors of a dict and of the dicts and modules in it. A tensor's name is the path to
+ * it, as PyTorch names parameters. */
 static int read_dict(struct reader *reader, const struct pickle_object *dict, const char *prefix,
                      unsigned depth)
 {
     const char *path = reader->file->path;
     int error = VKCLIP_OK;
-    if (depth > MODULES_DEPTH)
-        return error_fail(VKCLIP_EFORMAT, "%s: modules nested deeper than %d", path, MODULES_DEPTH);
+    if (depth > DICTS_DEPTH)
+        return error_fail(VKCLIP_EFORMAT, "%s: dicts nested deeper than %d", path, DICTS_DEPTH);
     for (uint32_t i = 0; !error && i + 1 < dict->count; i += 2) {
         /* A small pickle that repeats one module in many places makes a large tree. */
         if (++reader->visits > VISITS_MAX)
-            return error_fail(VKCLIP_EFORMAT, "%s: more than %u values in its modules", path,
+            return error_fail(VKCLIP_EFORMAT, "%s: more than %u values in its dicts", path,
                               VISITS_MAX);
         error = read_item(reader, &dict->items[i], &dict->items[i + 1], prefix, depth);
     }
     return error;
-}
-
-/* Removes the prefix that the names have while a model is wrapped for training on several
- * devices. */
-static void unwrap_names(struct torch_pt *file)
-{
-    static const char wrapper[] = "module.";
-    for (size_t i = 0; i < file->count; i++) {
-        char *name = (char *)file->tensors[i].name;
-        if (string_begins_with(name, wrapper))
-            memmove(name, name + strlen(wrapper), strlen(name + strlen(wrapper)) + 1);
-    }
 }
 
 static int sort_tensors(struct torch_pt *file)
@@ -335,14 +338,13 @@ static int sort_tensors(struct torch_pt *file)
     return VKCLIP_OK;
 }
 
-/* Finds the state dict: the root itself, the dict under one of the root's keys, or the state of a
- * module. Textual inversions have string_to_param, which is a dict or a ParameterDict. */
+/* Finds what has the tensors: the root itself, or the state of a module. Textual inversions have
+ * string_to_param, which is a dict or a ParameterDict. */
 static const struct pickle_value *find_state(const struct pickle_value *root)
 {
-    static const char *const keys[] = {"state_dict", "string_to_param"};
     const struct pickle_value *state = root, *nested = NULL;
-    for (size_t i = 0; i < ARRAY_COUNT(keys) && root->kind == PICKLE_DICT && !nested; i++)
-        nested = find_item(root->object, keys[i]);
+    if (root->kind == PICKLE_DICT)
+        nested = find_item(root->object, "string_to_param");
     if (nested)
         state = nested;
     if (state->kind == PICKLE_OBJECT && state->object->count)
@@ -351,11 +353,24 @@ static const struct pickle_value *find_state(const struct pickle_value *root)
     return nested ? nested : state;
 }
 
+/* Keeps the name of OpenCLIP's training run, which its checkpoints have beside epoch and
+ * state_dict. */
+static int read_run(struct torch_pt *file, const struct pickle_value *root)
+{
+    const struct pickle_object *dict = root->kind == PICKLE_DICT ? root->object : NULL;
+    const struct pickle_value *name = dict ? find_item(dict, "name") : NULL;
+    if (!name || name->kind != PICKLE_STRING || !find_item(dict, "epoch") ||
+        !find_item(dict, "state_dict"))
+        return VKCLIP_OK;
+    file->run = string_format("%.*s", name->length < 200 ? (int)name->length : 200, name->text);
+    return file->run ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", file->path);
+}
+
 static int read_state(struct reader *reader, const struct pickle_value *root)
 {
     const struct pickle_value *state = find_state(root);
-    int error = VKCLIP_OK;
-    if (state->kind == PICKLE_DICT)
+    int error = read_run(reader->file, root);
+    if (!error && state->kind == PICKLE_DICT)
         error = read_dict(reader, state->object, "", 0);
     if (error)
         return error;
@@ -363,10 +378,8 @@ static int read_state(struct reader *reader, const struct pickle_value *root)
         return error_fail(
             VKCLIP_EUNSUPPORTED,
             "%s: holds no named tensors, expected a state dict, a training checkpoint "
-            "with one under state_dict, a textual inversion with string_to_param, or TorchScript "
-            "modules",
+            "with one, a textual inversion with string_to_param, or TorchScript modules",
             reader->file->path);
-    unwrap_names(reader->file);
     return sort_tensors(reader->file);
 }
 
@@ -542,6 +555,7 @@ void torch_pt_close(struct torch_pt **file)
     }
     free((*file)->tensors);
     file_map_close(&(*file)->map);
+    free((*file)->run);
     free((*file)->path);
     free(*file);
     *file = NULL;

@@ -15,6 +15,7 @@ struct torch_pt {
     struct file_map map;
     struct tensor_view *tensors; /* sorted by name; owns the names and the data of copies */
     size_t count;
+    char *run; /* the name of the training run that a checkpoint of OpenCLIP has; else NULL */
 };
 
 /* Tells whether the file is one of PyTorch's, even of a form that is refused. The first bytes

@@ -103,7 +103,7 @@ struct config {
         text_embed_dim;   /* equal to the tower's width if there is no projection */
     int32_t eos_token_id; /* A text ends at its first such id; -1: at its largest id. */
     int32_t pad_token_id; /* used only if the tokenizer's own files name none */
-    float logit_scale;    /* exp of the stored value; 1 if there is none */
+    float logit_scale;    /* exp of the stored value; 1 if no file has one */
     bool sigmoid;         /* Each pair of a picture and a text has a probability of its own: */
     float logit_bias;     /* sigmoid(logit_scale cos + logit_bias), as in SigLIP. */
     float image_mean[3], image_std[3];

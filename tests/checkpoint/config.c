@@ -94,7 +94,7 @@ static void opens_reference_models(void **state)
 
 /* ---- Tensors --------------------------------------------------------------------------------- */
 
-enum damage { DROP, RENAME, FLATTEN, RETYPE, DROP_ALL };
+enum damage { DROP, RENAME, FLATTEN, RETYPE, RENAME_RETYPE, DROP_ALL };
 
 /* The damage to the tensor `name`, or with DROP_ALL to all tensors whose names begin with it, and
  * the result of opening the damaged model. */
@@ -116,6 +116,10 @@ static bool damage_view(const struct damaged_model *model, struct tensor_view *v
     switch (model->damage) {
     case RENAME:
         view->name = model->new_name;
+        return true;
+    case RENAME_RETYPE:
+        view->name = model->new_name;
+        view->dtype = DTYPE_I16;
         return true;
     case RETYPE:
         view->dtype = DTYPE_I16;
@@ -155,7 +159,14 @@ static void refuses_wrong_tensors(void **state)
          "tensor text.logit_scale: not part of"},
         {"vis", DROP_ALL, NULL, 0, "has no image tower, although its configuration has one"},
         {"text_", DROP_ALL, NULL, 0, "has no text tower, although its configuration has one"},
-        {"logit_scale", DROP, NULL, 0, NULL},
+        {"logit_scale", DROP, NULL, 0,
+         "has no logit_scale: similarities are scaled by the value with which training begins"},
+        {"logit_scale", RENAME, "classifier.weight", 0, "has no logit_scale"},
+        {"logit_scale", RENAME_RETYPE, "num_updates", 0, "has no logit_scale"},
+        {"logit_scale", RENAME, "visual_projection.bias", UNSUPPORTED,
+         "tensor visual_projection.bias: not part of CLIP, whose results it would change"},
+        {"logit_scale", RENAME, "text_model.head.weight", UNSUPPORTED,
+         "tensor text_model.head.weight: not part of CLIP"},
         {"logit_scale", FLATTEN, NULL, 0, NULL},
     };
     char *path = golden_file(HF, "model.safetensors");
@@ -197,6 +208,10 @@ static void refuses_wrong_tensors_of_a_resnet(void **state)
          "tensor visual.bn2.running_var: expected shape [2], found none: it is missing"},
         {"visual.layer1.0.conv1.weight", "visual.layer1.0.conv4.weight", true, UNSUPPORTED,
          "tensor visual.layer1.0.conv4.weight: not part of a CLIP tower of 5 layers"},
+        {"positional_embedding", "positional_embedding_res", true, UNSUPPORTED,
+         "tensor positional_embedding_res: not part of CLIP, whose results it would change"},
+        {"text_projection", "text_projection.bias", true, UNSUPPORTED,
+         "tensor text_projection.bias: not part of CLIP"},
     };
     char *path = golden_file(RESNET, "model.safetensors");
     struct safetensors *file;
@@ -261,14 +276,23 @@ static void refuses_folders_without_a_checkpoint(void **state)
          FORMAT,
          "open_clip_pytorch_model.bin: expected a PyTorch checkpoint"},
         {{"ViT-B-32.pt"}, FORMAT, "ViT-B-32.pt: expected a PyTorch checkpoint"},
-        {{"a.pt", "b.pt"}, VKCLIP_EINVALID, "found 2 weight files: name one"},
+        {{"a.pt", "b.pt"}, VKCLIP_EINVALID, "found 2 weight files (a.pt, b.pt): name one"},
+        {{"open_clip_config.json", "epoch_1.pt", "epoch_2.pt", "epoch_latest.pt"},
+         VKCLIP_EINVALID,
+         "found 3 weight files (epoch_1.pt, epoch_2.pt, epoch_latest.pt): name one"},
+        {{"config.json", "last.ckpt", "optimizer.bin", "training_args.bin"},
+         FORMAT,
+         "last.ckpt: expected a PyTorch checkpoint"},
+        {{"config.json", "pytorch_model.fp16.bin"},
+         FORMAT,
+         "pytorch_model.fp16.bin: expected a PyTorch checkpoint"},
         {{"model.onnx"}, UNSUPPORTED, "found model.onnx (ONNX), which is not supported yet"},
-        {{"a.gguf", "b.gguf"}, VKCLIP_EINVALID, "found 2 weight files: name one"},
+        {{"a.gguf", "b.gguf"}, VKCLIP_EINVALID, "found 2 weight files ("},
         {{"config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors",
           "model-00002-of-00002.safetensors"},
          FORMAT,
          "model.safetensors.index.json: expected an object \"weight_map\""},
-        {{"a.safetensors", "b.safetensors"}, VKCLIP_EINVALID, "found 2 weight files: name one"},
+        {{"a.safetensors", "b.safetensors"}, VKCLIP_EINVALID, "found 2 weight files ("},
         {{".a.safetensors"}, VKCLIP_EIO, "found no checkpoint"},
         {{"a.safetensors"}, FORMAT, "a.safetensors: expected a safetensors header"},
         {{"config.json", "model.safetensors"},
@@ -282,6 +306,42 @@ static void refuses_folders_without_a_checkpoint(void **state)
         assert_failed(open_close(folder, NULL), bad[i].error, bad[i].message);
         assert_non_null(strstr(vkclip_last_error(), folder));
         scratch_remove(folder);
+    }
+}
+
+/* A model of sentence-transformers lies in the folder that its list of modules names. */
+static void finds_modules(void **state)
+{
+    (void)state;
+#define MODULE(path) "{\"path\":" path ",\"type\":\"sentence_transformers.models.CLIPModel\"}"
+    static const struct {
+        const char *list;
+        int error;
+        const char *message;
+    } cases[] = {
+        {"[" MODULE("\"0_CLIPModel\"") "]", 0, NULL},
+        {"[]", UNSUPPORTED, "expected CLIPModel as the only module, found 0 modules, none first"},
+        {"[" MODULE("\"0_CLIPModel\"") ",{\"type\":\"sentence_transformers.models.Dense\"}]",
+         UNSUPPORTED, "found 2 modules, sentence_transformers.models.CLIPModel first"},
+        {"[{\"path\":\"\",\"type\":\"sentence_transformers.models.Transformer\"}]", UNSUPPORTED,
+         "found 1 modules, sentence_transformers.models.Transformer first"},
+        {"[" MODULE("\"../0_CLIPModel\"") "]", FORMAT,
+         "path: expected a folder's name, found ../0_"},
+        {"[" MODULE("7") "]", FORMAT, "path: expected a folder's name, found none"},
+        {"[" MODULE("\"\"") "]", VKCLIP_EIO, "found no checkpoint"},
+        {"[" MODULE("\"1_CLIPModel\"") "]", VKCLIP_EIO, "1_CLIPModel"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char *parent = scratch_folder(), *made = good_folder(HF);
+        char *folder = scratch_path(parent, "0_CLIPModel");
+        assert_int_equal(rename(made, folder), 0);
+        scratch_text(parent, "modules.json", cases[i].list);
+        if (cases[i].error)
+            assert_failed(open_close(parent, NULL), cases[i].error, cases[i].message);
+        else if (open_close(parent, NULL))
+            fail_msg("%s", vkclip_last_error());
+        free(folder), free(made);
+        scratch_remove(parent);
     }
 }
 
@@ -568,6 +628,7 @@ static void write_state_dict(const char *path, uint64_t width, uint64_t text_wid
         {"ln_final.weight", 1, {t}},
         {"ln_final.bias", 1, {t}},
         {"text_projection", 2, {t, d}},
+        {"logit_scale", 0, {0}},
         {"transformer.resblocks.0.ln_1.weight", 1, {t}},
         {"transformer.resblocks.0.ln_1.bias", 1, {t}},
         {"transformer.resblocks.0.attn.in_proj_weight", 2, {3 * t, t}},
@@ -671,6 +732,7 @@ int main(void)
         cmocka_unit_test(refuses_a_truncated_model),
         cmocka_unit_test(refuses_folders_without_a_checkpoint),
         cmocka_unit_test(leaves_timm_files_alone),
+        cmocka_unit_test(finds_modules),
         cmocka_unit_test(refuses_paths_that_are_no_checkpoint),
         cmocka_unit_test(chooses_between_families),
         cmocka_unit_test(finds_the_vocabulary),

@@ -94,6 +94,35 @@ static void reads_as_one_file(void **state)
     scratch_remove(folder);
 }
 
+/* The files lie in a folder below the index, which also names a tensor that none of them has. */
+static void reads_files_below_the_index(void **state)
+{
+    (void)state;
+    static const char index_name[] = "model.safetensors.index.json";
+    char *folder = copy_golden("hf-vit-sharded"), *below = scratch_path(folder, "weights");
+    char *path = scratch_path(folder, index_name);
+    json_t *index = json_load_file(path, 0, NULL), *map = json_object_get(index, "weight_map");
+    const char *tensor;
+    json_t *name;
+    assert_int_equal(mkdir(below, 0700), 0);
+    json_object_foreach (map, tensor, name) {
+        char *file = string_format("weights/%s", json_string_value(name));
+        char *source = scratch_path(folder, json_string_value(name));
+        char *target = scratch_path(folder, file);
+        if (file_exists(source))
+            assert_int_equal(rename(source, target), 0);
+        json_string_set(name, file);
+        free(file), free(source), free(target);
+    }
+    json_object_set_new(map, "not.there", json_string("weights/model-00001-of-00003.safetensors"));
+    char *text = json_dumps(index, 0);
+    scratch_text(folder, index_name, text);
+    check_shards(folder, index_name);
+    json_decref(index);
+    free(text), free(path), free(below);
+    scratch_remove(folder);
+}
+
 /* A broken index of PyTorch's files is refused with a message that says what is wrong. */
 static void refuses_bad_torch_indices(void **state)
 {
@@ -104,7 +133,6 @@ static void refuses_bad_torch_indices(void **state)
         {"{\"weight_map\":{\"a\":\"x.safetensors\"}}", "expected the name of a .bin file"},
         {"{\"weight_map\":{\"a\":\"../x.bin\"}}", "found ../x.bin"},
         {"{\"weight_map\":{\"a\":\"x.bin\"}}", "x.bin: "},
-        {"{\"weight_map\":{\"a\":\"pytorch_model-00001-of-00003.bin\"}}", "has no tensor a, "},
     };
     char *folder = copy_golden("hf-vit-sharded");
     make_torch(folder);
@@ -128,7 +156,8 @@ static void refuses_bad_indices(void **state)
         int error;
         const char *message;
     } cases[] = {
-        {"", VKCLIP_EFORMAT, "line 1: "},
+        {"", VKCLIP_EFORMAT, "model.safetensors.index.json: is empty"},
+        {" ", VKCLIP_EFORMAT, "line 1: "},
         {"[]", VKCLIP_EFORMAT, "expected an object \"weight_map\""},
         {"{\"weight_map\":{}}", VKCLIP_EFORMAT, "expected an object \"weight_map\""},
         {"{\"weight_map\":[\"a\"]}", VKCLIP_EFORMAT, "expected an object \"weight_map\""},
@@ -137,14 +166,18 @@ static void refuses_bad_indices(void **state)
         {MAP("a", "../model-00001-of-00003.safetensors"), VKCLIP_EFORMAT,
          "a: expected the name of a .safetensors file beside the index, found ../model"},
         {MAP("a", "/etc/x.safetensors"), VKCLIP_EFORMAT, "found /etc/x.safetensors"},
-        {MAP("a", "b/c.safetensors"), VKCLIP_EFORMAT, "found b/c.safetensors"},
+        {MAP("a", "b/c.safetensors"), VKCLIP_EIO, "b/c.safetensors: no such file, but "},
+        {MAP("a", "b/../../c.safetensors"), VKCLIP_EFORMAT, "found b/../../c.safetensors"},
+        {MAP("a", "b//c.safetensors"), VKCLIP_EFORMAT, "found b//c.safetensors"},
+        {MAP("a", "b/.safetensors"), VKCLIP_EFORMAT, "found b/.safetensors"},
         {MAP("a", "b\\\\c.safetensors"), VKCLIP_EFORMAT, "found b\\c.safetensors"},
         {MAP("a", "c:x.safetensors"), VKCLIP_EFORMAT, "found c:x.safetensors"},
         {MAP("a", ".safetensors"), VKCLIP_EFORMAT, "found .safetensors"},
         {MAP("a", ""), VKCLIP_EFORMAT, "beside the index, found "},
         {MAP("a", "config.json"), VKCLIP_EFORMAT, "found config.json"},
         {MAP("a", "none.safetensors"), VKCLIP_EIO, "none.safetensors: no such file, but "},
-        {MAP("a", "model-00001-of-00003.safetensors"), VKCLIP_EFORMAT, "has no tensor a, which "},
+        {MAP("a", "model-00001-of-00003.safetensors"), VKCLIP_EUNSUPPORTED, "found none"},
+        {MAP("a", "empty.safetensors"), VKCLIP_EFORMAT, "empty.safetensors: is empty"},
         {MAP("a", "short.safetensors"), VKCLIP_EFORMAT, "short.safetensors: "},
         {MAP("logit_scale", "model-00001-of-00003.safetensors"), VKCLIP_EUNSUPPORTED,
          "neither CLIP nor T5"},
@@ -153,6 +186,7 @@ static void refuses_bad_indices(void **state)
     };
     char *folder = copy_golden("hf-vit-sharded");
     scratch_text(folder, "short.safetensors", "{}");
+    scratch_text(folder, "empty.safetensors", "");
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct weights *weights;
         struct config config;
@@ -168,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_as_one_file),
+        cmocka_unit_test(reads_files_below_the_index),
         cmocka_unit_test(refuses_bad_indices),
         cmocka_unit_test(refuses_bad_torch_indices),
     };

@@ -165,6 +165,7 @@ static const struct good {
     unsigned rank;
     float values[6];
     bool resident;
+    const char *name; /* of the tensor, if not "w" */
 } good_pickles[] = {
 #define G(what, pickle) what, pickle, sizeof(pickle) - 1
     {G("a dict", PICKLE(DICT(W GOOD_W))), 1, {2.5f, 3.5f, 4.5f, 5.5f}},
@@ -173,12 +174,44 @@ static const struct good {
        PICKLE("ccollections\nOrderedDict\n)R(" W GOOD_W "u}" STR("\x09", "_metadata") "}sb")),
      1,
      {2.5f, 3.5f, 4.5f, 5.5f}},
-    {G("a training checkpoint, in a wrapper",
-       PICKLE(DICT(STR("\x05", "epoch") INT("\x05") STR("\x0a", "state_dict")
-                       DICT(STR("\x08", "module.w") GOOD_W) STR("\x09", "optimizer")
-                           DICT(STR("\x02", "lr") "G\x3f\x50\x62\x4d\xd2\xf1\xa9\xfc" STR(
+    {G("a training checkpoint",
+       PICKLE(DICT(STR("\x05", "epoch") INT("\x05") STR("\x0a", "state_dict") DICT(W GOOD_W)
+                       STR("\x09", "optimizer")
+                           DICT(W GOOD_W STR("\x02", "lr") "G\x3f\x50\x62\x4d\xd2\xf1\xa9\xfc" STR(
                                "\x06", "groups") "](K\x01NK\x02"
                                                  "e" STR("\x01", "b") "]Na")))),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f},
+     false,
+     "state_dict.w"},
+    {G("dicts in dicts", PICKLE(DICT(STR("\x01", "a") DICT(STR("\x01", "b") DICT(W GOOD_W))))),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f},
+     false,
+     "a.b.w"},
+    {G("a device",
+       PICKLE(DICT(STR("\x01", "d") "ctorch\ndevice\n" STR("\x03", "cpu") "\x85R" W GOOD_W))),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("a class as the key of a callback's state",
+       PICKLE(DICT(STR("\x09", "callbacks") DICT(
+           "cpytorch_lightning.callbacks.model_checkpoint\nModelCheckpoint\n" DICT(W GOOD_W))
+                       W GOOD_W))),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("settings as an object",
+       PICKLE(DICT(STR("\x01", "n") "cargparse\nNamespace\n)\x81}(" W GOOD_W "ub" W GOOD_W))),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("a number of numpy",
+       PICKLE(DICT(STR("\x01", "n") "cnumpy.core.multiarray\nscalar\n"
+                                    "cnumpy\ndtype\n(" STR("\x02", "f8") "K\x00K\x01tR(K\x03" STR(
+                                        "\x01", "<") "NtbC\x01x\x86R" W GOOD_W))),
+     1,
+     {2.5f, 3.5f, 4.5f, 5.5f}},
+    {G("a dict with a default",
+       PICKLE(DICT(STR("\x01", "n") "ccollections\ndefaultdict\n"
+                                    "c__builtin__\nlist\n\x85R(" W GOOD_W "u" W GOOD_W))),
      1,
      {2.5f, 3.5f, 4.5f, 5.5f}},
     {G("modules of TorchScript",
@@ -232,7 +265,7 @@ static void reads_every_form(void **state)
         if (torch_pt_parse(data, size, good->what, &file))
             fail_msg("%s", vkclip_last_error());
         assert_int_equal(file->count, 1);
-        const struct tensor_view *view = find(file, "w");
+        const struct tensor_view *view = find(file, good->name ? good->name : "w");
         assert_int_equal(view->rank, good->rank);
         assert_int_equal(view->resident, good->resident);
         for (uint64_t j = 0; j < view->size / 4; j++)
@@ -394,11 +427,15 @@ static const struct bad {
          W TENSOR(STORAGE("ctorch\nDoubleStorage\n", "0", INT("\x10")), INT("\x00"), FOUR, ONE)))),
      "16 elements of 8 bytes"},
     {B(PICKLE(DICT(W GOOD_W W GOOD_W))), "x.pt: w occurs twice"},
-    {B(PICKLE(DICT(W GOOD_W STR("\x08", "module.w") GOOD_W))), "w occurs twice"},
+    {B(PICKLE(DICT(STR("\x03", "a.w") GOOD_W STR("\x01", "a") DICT(W GOOD_W)))),
+     "x.pt: a.w occurs twice"},
+    {B(PICKLE("ctorch.optim.adamw\nAdamW\n)}R")), "REDUCE without a global"},
+    {B(PICKLE("cos\ndevice\n)R")), "asks for os.device: refused"},
+    {B(PICKLE("cnumpyx\nload\n)R")), "asks for numpyx.load: refused"},
     {B(PICKLE(DICT(STR("\x00", "") GOOD_W))), "names of 1 to 512 bytes"},
     {B(PICKLE(DICT(STR("\x02", "w\0") GOOD_W))), "without NUL"},
     /* This module contains itself. */
-    {B(PICKLE("c__torch__\nNet\n)\x81q\x00}" W "h\x00sb")), "modules nested deeper than 64"},
+    {B(PICKLE("c__torch__\nNet\n)\x81q\x00}" W "h\x00sb")), "dicts nested deeper than 64"},
 #undef B
 #define U(pickle) pickle, sizeof(pickle) - 1, VKCLIP_EUNSUPPORTED
     {U(PICKLE("}")), "x.pt: holds no named tensors, expected a state dict"},
@@ -469,7 +506,7 @@ static void refuses_bombs(void **state)
     size_t size;
     uint8_t *data = wrap(pickle, (size_t)(next - pickle), &size);
     assert_failed(torch_pt_parse(data, size, "x.pt", &file), VKCLIP_EFORMAT,
-                  "more than 1048576 values in its modules");
+                  "more than 1048576 values in its dicts");
     free(data);
 }
 
@@ -575,9 +612,12 @@ static void refuses_other_forms(void **state)
     scratch_write(folder, "model.pt", "\x80\x02}.", 4);
     assert_failed(weights_open(path, &weights), VKCLIP_EUNSUPPORTED, "a pickle without an archive");
     scratch_text(folder, "model.pt", "version https://git-lfs.github.com/spec/v1");
-    assert_failed(weights_open(path, &weights), VKCLIP_EFORMAT, "found 42 bytes that begin with");
+    assert_failed(weights_open(path, &weights), VKCLIP_EFORMAT,
+                  "expected weights, found a pointer of Git LFS: 'git lfs");
     scratch_text(folder, "model.pt", "");
-    assert_failed(weights_open(path, &weights), VKCLIP_EFORMAT, "found 0 bytes");
+    assert_failed(weights_open(path, &weights), VKCLIP_EFORMAT, "model.pt: is empty");
+    scratch_text(folder, "model.pt", "<!DOCTYPE html>");
+    assert_failed(weights_open(path, &weights), VKCLIP_EFORMAT, "found a web page");
     /* The file's content decides its format, and not its name. */
     char *golden = golden_path("models/hf-vit/model.safetensors");
     char *safetensors = realpath(golden, NULL);

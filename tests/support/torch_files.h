@@ -107,51 +107,89 @@ static inline uint8_t *archive_number(uint8_t *next, uint64_t number)
     return archive_put(next, number, 4);
 }
 
-/* Builds what torch.save writes for a state dict of these tensors, which are F32, F16 or BF16. */
-static inline uint8_t *archive_save(const struct tensor_view *views, size_t count, size_t *size)
+/* Writes a tensor, whose elements are in the record data/KEY, into a pickle. */
+static inline uint8_t *archive_tensor(uint8_t *next, const struct tensor_view *view,
+                                      const char *key)
 {
-    static const char *const storages[] = {"Float", "Half", "BFloat16"};
-    struct archive_record *records = calloc(count + 1, sizeof(*records));
-    char(*names)[32] = calloc(count + 1, sizeof(*names));
-    uint8_t *pickle = malloc(4 + count * 1024), *next = pickle;
+    static const char *const storages[] = {"Float", "Half", "BFloat16", "Double"};
+    uint64_t strides[TENSOR_MAX_RANK], elements = 1;
+    for (unsigned d = view->rank; d--; elements *= view->shape[d])
+        strides[d] = elements;
+    next += sprintf((char *)next, "ctorch._utils\n_rebuild_tensor_v2\n((");
+    next = archive_text(next, "storage", 7);
+    next += sprintf((char *)next, "ctorch\n%sStorage\n",
+                    view->dtype == DTYPE_I64 ? "Long" : storages[view->dtype]);
+    next = archive_text(next, key, strlen(key));
+    next = archive_text(next, "cpu", 3);
+    next = archive_number(next, elements);
+    next += sprintf((char *)next, "tQ");
+    next = archive_number(next, 0);
+    for (int list = 0; list < 2; list++) {
+        *next++ = '(';
+        for (unsigned d = 0; d < view->rank; d++)
+            next = archive_number(next, list ? strides[d] : view->shape[d]);
+        *next++ = 't';
+    }
+    return next + sprintf((char *)next, "\x89)tR");
+}
+
+/* A dict of tensors with its key in the dict of a file. Without a key its tensors lie in that dict.
+ * `extra` has more items of the file's dict, as opcodes. */
+struct archive_dict {
+    const char *key;
+    const struct tensor_view *views;
+    size_t count;
+    const char *extra;
+};
+
+/* Builds what torch.save writes for a dict of dicts of tensors, which are F32, F16, BF16, F64 or
+ * I64. */
+static inline uint8_t *archive_save_dicts(const struct archive_dict *dicts, size_t count,
+                                          size_t *size)
+{
+    size_t all = 0, record = 0;
+    for (size_t i = 0; i < count; i++)
+        all += dicts[i].count + 1;
+    struct archive_record *records = calloc(all + 1, sizeof(*records));
+    char(*names)[32] = calloc(all + 1, sizeof(*names));
+    uint8_t *pickle = malloc(64 + all * 1024), *next = pickle;
     if (!records || !names || !pickle)
         abort();
     memcpy(next, "\x80\x02}(", 4);
     next += 4;
     for (size_t i = 0; i < count; i++) {
-        const struct tensor_view *view = &views[i];
-        uint64_t strides[TENSOR_MAX_RANK], elements = 1;
-        for (unsigned d = view->rank; d--; elements *= view->shape[d])
-            strides[d] = elements;
-        int length = snprintf(names[i], sizeof(names[i]), "archive/data/%zu", i);
-        const char *key = strrchr(names[i], '/') + 1;
-        records[i + 1] = (struct archive_record){
-            .name = names[i], .data = view->data, .size = (size_t)view->size};
-        next = archive_text(next, view->name, strlen(view->name));
-        next += sprintf((char *)next, "ctorch._utils\n_rebuild_tensor_v2\n((");
-        next = archive_text(next, "storage", 7);
-        next += sprintf((char *)next, "ctorch\n%sStorage\n", storages[view->dtype]);
-        next = archive_text(next, key, (size_t)(names[i] + length - key));
-        next = archive_text(next, "cpu", 3);
-        next = archive_number(next, elements);
-        next += sprintf((char *)next, "tQ");
-        next = archive_number(next, 0);
-        for (int list = 0; list < 2; list++) {
-            *next++ = '(';
-            for (unsigned d = 0; d < view->rank; d++)
-                next = archive_number(next, list ? strides[d] : view->shape[d]);
-            *next++ = 't';
+        if (dicts[i].extra)
+            next += sprintf((char *)next, "%s", dicts[i].extra);
+        if (dicts[i].key) {
+            next = archive_text(next, dicts[i].key, strlen(dicts[i].key));
+            next += sprintf((char *)next, "}(");
         }
-        next += sprintf((char *)next, "\x89)tR");
+        for (size_t j = 0; j < dicts[i].count; j++) {
+            const struct tensor_view *view = &dicts[i].views[j];
+            snprintf(names[record], sizeof(*names), "archive/data/%zu", record);
+            next = archive_text(next, view->name, strlen(view->name));
+            next = archive_tensor(next, view, strrchr(names[record], '/') + 1);
+            records[record + 1] = (struct archive_record){
+                .name = names[record], .data = view->data, .size = (size_t)view->size};
+            record++;
+        }
+        if (dicts[i].key)
+            *next++ = 'u';
     }
     next += sprintf((char *)next, "u.");
     records[0] = (struct archive_record){
         .name = "archive/data.pkl", .data = pickle, .size = (size_t)(next - pickle)};
-    uint8_t *data = archive_build(records, count + 1, size);
+    uint8_t *data = archive_build(records, record + 1, size);
     free(records);
     free(names);
     free(pickle);
     return data;
+}
+
+/* Builds what torch.save writes for a state dict of these tensors. */
+static inline uint8_t *archive_save(const struct tensor_view *views, size_t count, size_t *size)
+{
+    return archive_save_dicts(&(struct archive_dict){NULL, views, count, NULL}, 1, size);
 }
 
 /* Pickles are composed from these macros. Lengths and numbers are given as bytes. */
