@@ -7,8 +7,8 @@
 
 #include "format/tensor_view.h"
 
-/* Gives every view X.weight the scale that the view X.scale_weight has, and removes the latter from
- * the views, which stay sorted by name. */
+/* Gives every view X.weight the scale that the view X.scale_weight or X.weight_scale has, and
+ * removes the views that only say how others are quantised. The views stay sorted by name. */
 int scales_apply(const char *path, struct tensor_view *views, size_t *count);
 
 #endif

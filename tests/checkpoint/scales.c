@@ -22,25 +22,31 @@
     }
 
 /* Query, key and value have a scale each; the bias has none. */
-static void scales_each_part(void **state)
+static void check_scales(const char *scale_name, const char *input_name, bool described)
 {
-    (void)state;
+    static const char description[] =
+        "{\"format\": \"float8_e4m3fn\", \"full_precision_matrix_mult\": true}";
     static const uint8_t codes[] = {0x38, 0x40, 0xb8, 0x30}; /* 1, 2, -1, 0.5 */
     static const float values[] = {1, 2, -1, 0.5f}, scales[] = {0.1f, 3, -0.7f};
     static const char *const names[] = {"q", "k", "v"};
-    struct tensor_view views[12] = {
+    struct tensor_view views[16] = {
         VIEW("scaled_fp8", DTYPE_F8_E4M3, 1, codes, 0, 0),
         VIEW("spiece_model", DTYPE_U8, 1, codes, 4, 4),
         VIEW("text_model.final_layer_norm.weight", DTYPE_F32, 1, values, 16, 4),
     };
     size_t count = 3;
     char *folder = scratch_folder(), *path = scratch_path(folder, "scaled.safetensors");
-    char *owned[9];
+    char *owned[12];
     for (size_t i = 0; i < 3; i++) {
-        char **name = &owned[3 * i];
+        char **name = &owned[4 * i];
         name[0] = string_format(BLOCK "self_attn.%s_proj.weight", names[i]);
-        name[1] = string_format(BLOCK "self_attn.%s_proj.scale_weight", names[i]);
-        name[2] = string_format(BLOCK "self_attn.%s_proj.scale_input", names[i]);
+        name[1] = string_format(BLOCK "self_attn.%s_proj.%s", names[i], scale_name);
+        name[2] = string_format(BLOCK "self_attn.%s_proj.%s", names[i], input_name);
+        name[3] = string_format(BLOCK "self_attn.%s_proj.comfy_quant", names[i]);
+        if (described)
+            views[count++] =
+                (struct tensor_view)VIEW(name[3], DTYPE_U8, 1, description, sizeof(description) - 1,
+                                         sizeof(description) - 1);
         views[count++] = (struct tensor_view)VIEW(name[0], DTYPE_F8_E4M3, 2, codes, 4, 2, 2);
         views[count++] = (struct tensor_view)VIEW(name[1], DTYPE_F32, 0, &scales[i], 4, 0);
         views[count++] = (struct tensor_view)VIEW(name[2], DTYPE_F32, 0, &scales[2], 4, 0);
@@ -66,14 +72,23 @@ static void scales_each_part(void **state)
     scratch_remove(folder);
 }
 
+static void scales_each_part(void **state)
+{
+    (void)state;
+    check_scales("scale_weight", "scale_input", false);
+    check_scales("weight_scale", "input_scale", false);
+    check_scales("weight_scale", "input_scale", true);
+}
+
 static void refuses_bad_scales(void **state)
 {
     (void)state;
     static const float data[4] = {1, 1, 1, 1}, infinite = INFINITY;
+    static const char nvfp4[] = "{\"format\":\"nvfp4\"}", float8[] = "{\"format\":\"float8_e5m2\"}";
 #define WEIGHT VIEW(BLOCK "mlp.fc1.weight", DTYPE_F8_E5M2, 1, data, 4, 4)
     const struct {
         size_t count;
-        struct tensor_view views[2];
+        struct tensor_view views[3];
         int error;
         const char *message;
     } bad[] = {
@@ -96,7 +111,30 @@ static void refuses_bad_scales(void **state)
         {2,
          {WEIGHT, VIEW(BLOCK "mlp.fc1.comfy_quant", DTYPE_U8, 1, data, 4, 4)},
          VKCLIP_EUNSUPPORTED,
-         "mlp.fc1.comfy_quant: weights quantised in the form that comfy_quant describes"},
+         "mlp.fc1.comfy_quant: weights quantised as none cannot be read, expected F8"},
+        {2,
+         {WEIGHT, VIEW(BLOCK "mlp.fc1.comfy_quant", DTYPE_U8, 1, nvfp4, sizeof(nvfp4) - 1,
+                       sizeof(nvfp4) - 1)},
+         VKCLIP_EUNSUPPORTED,
+         "mlp.fc1.comfy_quant: weights quantised as nvfp4 cannot be read"},
+        {2,
+         {WEIGHT, VIEW(BLOCK "mlp.fc1.comfy_quant", DTYPE_U8, 1, float8, sizeof(float8) - 1,
+                       sizeof(float8) - 1)},
+         VKCLIP_EFORMAT,
+         "mlp.fc1.comfy_quant: expected a weight and its weight_scale beside it"},
+        {2,
+         {WEIGHT, VIEW(BLOCK "mlp.fc1.weight_scale", DTYPE_F32, 2, data, 8, 2, 1)},
+         VKCLIP_EFORMAT,
+         "mlp.fc1.weight_scale: expected one number, found 2 of type F32"},
+        {3,
+         {WEIGHT, VIEW(BLOCK "mlp.fc1.weight_scale", DTYPE_F32, 0, data, 4, 0),
+          VIEW(BLOCK "mlp.fc1.scale_weight", DTYPE_F32, 0, data, 4, 0)},
+         VKCLIP_EFORMAT,
+         "fc1.weight has another scale too"},
+        {2,
+         {WEIGHT, VIEW(BLOCK "mlp.fc1.weight_scale_inv", DTYPE_F32, 2, data, 4, 1, 1)},
+         VKCLIP_EUNSUPPORTED,
+         "mlp.fc1.weight_scale_inv: weights with such scales cannot be read"},
     };
     char *folder = scratch_folder(), *path = scratch_path(folder, "bad.safetensors");
     for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
