@@ -2,8 +2,8 @@
  *
  * Reads the configuration files of transformers' CLIP, Chinese-CLIP, AltCLIP and T5 models, and of
  * M-CLIP. Refuses other kinds of models,
- * quantised weights, activations other than QuickGELU and GELU, and a preparation of pictures that
- * is not of these steps: resize, centre crop, scale to 1, normalise.
+ * quantised weights, activations other than QuickGELU and GELU in its two forms, and a preparation
+ * of pictures that is not of these steps: resize, centre crop, scale to 1, normalise.
  */
 #include "checkpoint/hugging_face.h"
 #include "base/array.h"
@@ -19,22 +19,41 @@
 
 /* ---- config.json ----------------------------------------------------------------------------- */
 
+/* Reads an activation by the names of transformers' ACT2FN, several of which compute the same.
+ * Others of them, such as gelu_10, which clips, compute something else. */
+static enum vkclip_activation read_activation(const struct section *section)
+{
+    static const struct {
+        const char *name;
+        enum vkclip_activation activation;
+    } activations[] = {
+        {"", VKCLIP_ACTIVATION_QUICK_GELU}, /* CLIP's default */
+        {"quick_gelu", VKCLIP_ACTIVATION_QUICK_GELU},
+        {"gelu", VKCLIP_ACTIVATION_GELU},
+        {"gelu_python", VKCLIP_ACTIVATION_GELU},
+        {"gelu_new", VKCLIP_ACTIVATION_GELU_TANH},
+        {"gelu_fast", VKCLIP_ACTIVATION_GELU_TANH},
+        {"gelu_accurate", VKCLIP_ACTIVATION_GELU_TANH},
+        {"gelu_python_tanh", VKCLIP_ACTIVATION_GELU_TANH},
+        {"gelu_pytorch_tanh", VKCLIP_ACTIVATION_GELU_TANH},
+    };
+    const char *name = section_text(section, "hidden_act");
+    for (size_t i = 0; i < ARRAY_COUNT(activations); i++)
+        if (!strcmp(activations[i].name, name))
+            return activations[i].activation;
+    section_refuse(section, "hidden_act", "quick_gelu, gelu or gelu_pytorch_tanh");
+    return VKCLIP_ACTIVATION_QUICK_GELU;
+}
+
 static void read_tower(const struct section *section, struct config_tower *tower, uint32_t width,
                        uint32_t mlp, uint32_t heads)
 {
-    const char *activation = section_text(section, "hidden_act");
     tower->width = section_size(section, "hidden_size", width);
     tower->mlp = section_size(section, "intermediate_size", mlp);
     tower->layers = section_size(section, "num_hidden_layers", 12);
     tower->heads = section_size(section, "num_attention_heads", heads);
     tower->epsilon = (float)section_number(section, "layer_norm_eps", 1e-5, 0, 1);
-    tower->activation = VKCLIP_ACTIVATION_QUICK_GELU;
-    if (!strcmp(activation, "gelu"))
-        tower->activation = VKCLIP_ACTIVATION_GELU;
-    else if (!strcmp(activation, "gelu_pytorch_tanh") || !strcmp(activation, "gelu_new"))
-        tower->activation = VKCLIP_ACTIVATION_GELU_TANH;
-    else if (*activation && strcmp(activation, "quick_gelu"))
-        section_refuse(section, "hidden_act", "quick_gelu, gelu or gelu_pytorch_tanh");
+    tower->activation = read_activation(section);
 }
 
 static void read_text(const struct section *section, struct config *config)
@@ -142,8 +161,6 @@ static void read_clip(const struct section *root, struct config *config)
     struct section text = find_tower(root, "text_config_dict", "text_config");
     struct section image = find_tower(root, "vision_config_dict", "vision_config");
     config->image.projection = config->text.projection = true;
-    config->logit_scale =
-        expf((float)section_number(root, "logit_scale_init_value", 2.6592, 0, 88));
     read_text(&text, config);
     read_image(&image, config);
 }
@@ -262,14 +279,18 @@ int hugging_face_read(const char *path, struct config *config)
     if (section_get(&root, "quantization_config"))
         section_refuse(&root, "quantization_config", "none");
     config->image_embed_dim = config->text_embed_dim = section_size(&root, "projection_dim", 512);
-    if (string_begins_with(type, "siglip2")) /* takes pictures of any proportions (NaFlex) */
+    if (string_begins_with(type, "siglip2")) { /* takes pictures of any proportions (NaFlex) */
         section_refuse(&root, "model_type",
                        "siglip, as SigLIP 2 of fixed resolution has it (not NaFlex)");
-    else if (reader < ARRAY_COUNT(readers))
+    } else if (reader < ARRAY_COUNT(readers)) {
         readers[reader].read(&root, config);
-    else if (!document.error)
+        if (!config->sigmoid)
+            config->logit_scale =
+                expf((float)section_number(&root, "logit_scale_init_value", 2.6592, -88, 88));
+    } else if (!document.error) {
         document.error = error_fail(VKCLIP_EUNSUPPORTED, "%s: model_type: expected %s, found %s",
                                     path, list_types(list), *type ? type : "none");
+    }
     return document_close(&document);
 }
 

@@ -82,9 +82,9 @@ static const struct edit hugging_face_edits[] = {
     {"text_config.vocab_size", "49408", FORMAT,
      "token_embedding.weight: expected shape [49408,64]"},
     {"text_config.vocab_size", "2147483647", FORMAT, "vocabulary: expected 1 to 16777216"},
-    {"text_config.hidden_act", "\"gelu_fast\"", UNSUPPORTED,
-     "\"gelu_fast\" is not supported, expected quick_gelu"},
-    {"text_config.hidden_act", "\"gelu_pytorch_tanh\"", 0, NULL},
+    {"text_config.hidden_act", "\"gelu_10\"", UNSUPPORTED,
+     "\"gelu_10\" is not supported, expected quick_gelu"},
+    {"text_config.hidden_act", "\"silu\"", UNSUPPORTED, "\"silu\" is not supported"},
     {"text_config.hidden_act", "{}", FORMAT, "hidden_act: expected a string, found {}"},
     {"text_config.hidden_act", NULL, 0, NULL},
     {"text_config.layer_norm_eps", "-1", FORMAT, "layer_norm_eps: expected a number from 0 to 1"},
@@ -350,6 +350,37 @@ static void refuses_files_that_are_not_json(void **state)
     scratch_remove(folder);
 }
 
+/* The names that transformers has for each activation that CLIP's towers compute. */
+static void maps_all_names_of_activations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum vkclip_activation activation;
+    } cases[] = {
+        {"quick_gelu", VKCLIP_ACTIVATION_QUICK_GELU},
+        {"gelu", VKCLIP_ACTIVATION_GELU},
+        {"gelu_python", VKCLIP_ACTIVATION_GELU},
+        {"gelu_new", VKCLIP_ACTIVATION_GELU_TANH},
+        {"gelu_fast", VKCLIP_ACTIVATION_GELU_TANH},
+        {"gelu_accurate", VKCLIP_ACTIVATION_GELU_TANH},
+        {"gelu_python_tanh", VKCLIP_ACTIVATION_GELU_TANH},
+        {"gelu_pytorch_tanh", VKCLIP_ACTIVATION_GELU_TANH},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char *folder = good_folder(HF), *value = string_format("\"%s\"", cases[i].name);
+        struct config config;
+        struct weights *weights;
+        edit_json(folder, "config.json", "vision_config.hidden_act", value);
+        assert_int_equal(checkpoint_open(folder, NULL, &config, &weights), 0);
+        assert_int_equal(config.image.activation, cases[i].activation);
+        config_close(&config);
+        weights_close(&weights);
+        free(value);
+        scratch_remove(folder);
+    }
+}
+
 /* Python's json module writes and reads NaN and Infinity, which matter only where a value is used.
  */
 static void reads_what_python_writes(void **state)
@@ -427,6 +458,7 @@ int main(void)
         cmocka_unit_test(checks_t5_values),
         cmocka_unit_test(refuses_files_that_are_not_json),
         cmocka_unit_test(reads_what_python_writes),
+        cmocka_unit_test(maps_all_names_of_activations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
