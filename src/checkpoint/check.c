@@ -79,41 +79,15 @@ static int check_unknown(const struct weights *weights, const struct config *con
     return VKCLIP_OK;
 }
 
-/* Returns the length of a tensor's name without what says which of a module's tensors it is. */
-static size_t stem_length(const char *name)
-{
-    static const char *const endings[] = {".weight", ".bias"};
-    for (size_t i = 0; i < ARRAY_COUNT(endings); i++)
-        if (string_ends_with(name, endings[i]))
-            return strlen(name) - strlen(endings[i]);
-    return strlen(name);
-}
-
-/* Tells whether a name continues that of a needed tensor or of its module, as
- * text_projection.bias and positional_embedding_res do. */
-static bool continues_name(const char *name, const struct model_tensor *tensors, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const size_t stem = stem_length(tensors[i].name);
-        if (!strncmp(name, tensors[i].name, stem) && name[stem] && strchr("._", name[stem]))
-            return true;
-    }
-    return false;
-}
-
-/* Refuses a tensor that no tower needs, but that belongs to a part of the model which one does.
- * Other tensors, such as a classifier's, change no embedding. `tensors` are sorted by name. */
-static int check_root(const struct weights *weights, const struct model_tensor *tensors,
-                      size_t count)
+/* Refuses a tensor with Hugging Face's names that no rule knows, but that belongs to a part of the
+ * model which rules do know. Other names say by themselves which tower a tensor belongs to, see
+ * check_unknown. Tensors of other parts, such as a classifier's, change no embedding. */
+static int check_unruled(const struct weights *weights)
 {
     const enum names_form form = weights_form(weights);
-    /* Other names say by themselves which tower a tensor belongs to, see check_unknown. */
-    const bool hugging_face = names_is_hugging_face(form);
     const char *name;
-    for (size_t i = 0; (name = weights_name(weights, i)); i++)
-        if (!weights_is_ruled(weights, i) &&
-            !bsearch(name, tensors, count, sizeof(*tensors), compare_to_name) &&
-            (continues_name(name, tensors, count) || (hugging_face && names_belongs(form, name))))
+    for (size_t i = 0; names_is_hugging_face(form) && (name = weights_name(weights, i)); i++)
+        if (!weights_is_ruled(weights, i) && names_belongs(form, name))
             return error_fail(VKCLIP_EUNSUPPORTED,
                               "%s: tensor %s: not part of CLIP, whose results it would change",
                               weights_path(weights), name);
@@ -135,7 +109,7 @@ int check_tensors(const struct weights *weights, const struct config *config)
     if (!error)
         error = check_unknown(weights, config, TOWER_IMAGE, tensors, count);
     if (!error)
-        error = check_root(weights, tensors, count);
+        error = check_unruled(weights);
     free(tensors);
     return error;
 }

@@ -4,7 +4,7 @@
  */
 #include "checkpoint/container.h"
 #include "base/error.h"
-#include "checkpoint/files.h"
+#include "checkpoint/content.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static int copy_views(const char *path, const struct tensor_view *views, size_t 
 
 static int open_file(const char *path, struct container *container)
 {
-    int error = files_check_content(path);
+    int error = content_check(path);
     if (error)
         return error;
     if (shards_is_index(path)) {

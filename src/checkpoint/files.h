@@ -23,10 +23,6 @@ bool files_find(const char *folder, const char *name, char path[FILES_PATH_SIZE]
  * weights, then the folder that modules.json of sentence-transformers names. */
 int files_find_weights(const char *path, char file[FILES_PATH_SIZE]);
 
-/* Refuses a file of weights that is empty, or is what a failed download leaves in its place: a
- * pointer of Git LFS, or a web page. */
-int files_check_content(const char *path);
-
 /* Finds the file that says how Hugging Face's models prepare pictures. */
 bool files_find_preprocessor(const char *folder, char path[FILES_PATH_SIZE]);
 

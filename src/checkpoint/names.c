@@ -164,7 +164,17 @@ static const struct rule custom_text_rules[] = {
 /* The state dict of OpenAI's image tower alone lacks its prefix. */
 static const struct rule openai_image_rules[] = {
     OPENAI_RULES
-    {"visual.*", "visual.*", WHOLE},
+    {"visual.attnpool.positional_embedding", "visual.attnpool.positional_embedding", WHOLE},
+    {"visual.attnpool.c_proj.*", "visual.attnpool.c_proj.*", WHOLE},
+    {"visual.conv#.*", "visual.conv#.*", WHOLE},
+    {"visual.bn#.*", "visual.bn#.*", WHOLE},
+    {"visual.layer#.*", "visual.layer#.*", WHOLE},
+    {"visual.class_embedding", "visual.class_embedding", WHOLE},
+    {"visual.positional_embedding", "visual.positional_embedding", WHOLE},
+    {"visual.ln_pre.*", "visual.ln_pre.*", WHOLE},
+    {"visual.ln_post.*", "visual.ln_post.*", WHOLE},
+    {"visual.transformer.*", "visual.transformer.*", WHOLE},
+    {"visual.proj", "visual.proj", WHOLE},
 };
 
 /* clip.cpp calls the first matrix of an MLP "down" and the second "up". */

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/string.h"
-#include "checkpoint/files.h"
+#include "checkpoint/content.h"
 #include "checkpoint/json.h"
 #include "format/safetensors.h"
 #include "format/torch_pt.h"
@@ -69,7 +69,7 @@ static int open_new(const char *index, const char *tensor, const char *path, str
     if (!file_exists(path))
         return error_fail(VKCLIP_EIO, "%s: no such file, but %s has tensor %.200s in it", path,
                           index, tensor);
-    int error = files_check_content(path);
+    int error = content_check(path);
     if (error)
         return error;
     error = strcmp(shard_ending(index), ".bin") ? safetensors_open(path, &file->safetensors)

@@ -239,8 +239,8 @@ static int add_canonical(struct weights *weights, const struct names_canonical *
     return VKCLIP_OK;
 }
 
-/* Adds the canonical tensors of a stored one, unless it holds no numbers and no rule knows its name:
- * counters and masks are stored beside weights. */
+/* Adds the canonical tensors of a stored one, unless it holds no numbers and no rule knows its
+ * name: counters and masks are stored beside weights. */
 static int add_tensor(struct weights *weights, const struct tensor_view *view)
 {
     struct names_canonical canonical;

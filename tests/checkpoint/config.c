@@ -164,9 +164,9 @@ static void refuses_wrong_tensors(void **state)
         {"logit_scale", RENAME, "classifier.weight", 0, "has no logit_scale"},
         {"logit_scale", RENAME_RETYPE, "num_updates", 0, "has no logit_scale"},
         {"logit_scale", RENAME, "visual_projection.bias", UNSUPPORTED,
-         "tensor visual_projection.bias: not part of CLIP, whose results it would change"},
-        {"logit_scale", RENAME, "text_model.head.weight", UNSUPPORTED,
-         "tensor text_model.head.weight: not part of CLIP"},
+         "tensor visual_projection.bias: not part of a CLIP tower of 2 layers"},
+        {"logit_scale", RENAME, "text_model.tail.weight", UNSUPPORTED,
+         "tensor text_model.tail.weight: not part of CLIP, whose results it would change"},
         {"logit_scale", FLATTEN, NULL, 0, NULL},
     };
     char *path = golden_file(HF, "model.safetensors");
@@ -209,9 +209,9 @@ static void refuses_wrong_tensors_of_a_resnet(void **state)
         {"visual.layer1.0.conv1.weight", "visual.layer1.0.conv4.weight", true, UNSUPPORTED,
          "tensor visual.layer1.0.conv4.weight: not part of a CLIP tower of 5 layers"},
         {"positional_embedding", "positional_embedding_res", true, UNSUPPORTED,
-         "tensor positional_embedding_res: not part of CLIP, whose results it would change"},
+         "tensor positional_embedding_res: not part of a CLIP tower of 2 layers"},
         {"ln_final.bias", "ln_final.gain", true, UNSUPPORTED,
-         "tensor ln_final.gain: not part of CLIP"},
+         "tensor ln_final.gain: not part of a CLIP tower of 2 layers"},
     };
     char *path = golden_file(RESNET, "model.safetensors");
     struct safetensors *file;

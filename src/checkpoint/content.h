@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Names what a failed download leaves in the place of a file of weights.
+ */
+#ifndef VKCLIP_CHECKPOINT_CONTENT_H
+#define VKCLIP_CHECKPOINT_CONTENT_H
+
+/* Refuses a file that is empty, a pointer of Git LFS, or a web page. */
+int content_check(const char *path);
+
+#endif
