@@ -25,6 +25,7 @@
     X(info)             \
     X(devices)          \
     X(check)            \
+    X(models)           \
     X(pull)             \
     X(convert)          \
     X(init)             \

@@ -270,6 +270,17 @@ static int read_json(const struct fetch *fetch, const char *file, json_t **json)
     return status;
 }
 
+/* Tells whether the model_type of a configuration is that of CLIP or one of its descendants. */
+static bool is_model_type(const char *type)
+{
+    static const char *const begins[] = {"clip",    "metaclip_2", "chinese_clip",
+                                         "altclip", "M-CLIP",     "siglip"};
+    for (size_t i = 0; i < ARRAY_COUNT(begins); i++)
+        if (string_begins_with(type, begins[i]))
+            return true;
+    return false;
+}
+
 /* Whether there is Hugging Face's configuration of a CLIP model: image models of timm have a
  * config.json of another form. */
 static int is_transformers(struct fetch *fetch, bool *found)
@@ -282,7 +293,7 @@ static int is_transformers(struct fetch *fetch, bool *found)
     if (!status)
         status = read_json(fetch, "config.json", &json);
     const char *type = json_string_value(json_object_get(json, "model_type"));
-    *found = type && !strncmp(type, "clip", 4);
+    *found = type && is_model_type(type);
     json_decref(json);
     return status;
 }

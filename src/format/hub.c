@@ -4,7 +4,6 @@
  * checked before it becomes part of a path, because other programs write to the cache too.
  */
 #include "format/hub.h"
-#include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
@@ -16,78 +15,6 @@
 
 #define COMMIT_LENGTH 40
 #define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-
-/* The table has OpenAI's names (clip.available_models), then OpenCLIP's (open_clip.list_pretrained,
- * as MODEL:TAG), with the repository that OpenCLIP's own table (pretrained.py) gives for each
- * name. */
-static const struct {
-    const char *name, *repository;
-} aliases[] = {
-    {"RN50", "timm/resnet50_clip.openai"},
-    {"RN101", "timm/resnet101_clip.openai"},
-    {"RN50x4", "timm/resnet50x4_clip.openai"},
-    {"RN50x16", "timm/resnet50x16_clip.openai"},
-    {"RN50x64", "timm/resnet50x64_clip.openai"},
-    {"ViT-B/32", "openai/clip-vit-base-patch32"},
-    {"ViT-B/16", "openai/clip-vit-base-patch16"},
-    {"ViT-L/14", "openai/clip-vit-large-patch14"},
-    {"ViT-L/14@336px", "openai/clip-vit-large-patch14-336"},
-
-    {"RN50:openai", "timm/resnet50_clip.openai"},
-    {"RN50:yfcc15m", "timm/resnet50_clip.yfcc15m"},
-    {"RN50:cc12m", "timm/resnet50_clip.cc12m"},
-    {"RN101:openai", "timm/resnet101_clip.openai"},
-    {"RN101:yfcc15m", "timm/resnet101_clip.yfcc15m"},
-    {"RN50x4:openai", "timm/resnet50x4_clip.openai"},
-    {"RN50x16:openai", "timm/resnet50x16_clip.openai"},
-    {"RN50x64:openai", "timm/resnet50x64_clip.openai"},
-    {"ViT-B-32:openai", "timm/vit_base_patch32_clip_224.openai"},
-    {"ViT-B-32:laion400m_e31", "timm/vit_base_patch32_clip_224.laion400m_e31"},
-    {"ViT-B-32:laion400m_e32", "timm/vit_base_patch32_clip_224.laion400m_e32"},
-    {"ViT-B-32:laion2b_e16", "timm/vit_base_patch32_clip_224.laion2b_e16"},
-    {"ViT-B-32:laion2b_s34b_b79k", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"},
-    {"ViT-B-32:datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K"},
-    {"ViT-B-32:metaclip_400m", "timm/vit_base_patch32_clip_224.metaclip_400m"},
-    {"ViT-B-32:metaclip_fullcc", "timm/vit_base_patch32_clip_224.metaclip_2pt5b"},
-    {"ViT-B-32-256:datacomp_s34b_b86k", "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K"},
-    {"ViT-B-16:openai", "timm/vit_base_patch16_clip_224.openai"},
-    {"ViT-B-16:laion400m_e31", "timm/vit_base_patch16_clip_224.laion400m_e31"},
-    {"ViT-B-16:laion400m_e32", "timm/vit_base_patch16_clip_224.laion400m_e32"},
-    {"ViT-B-16:laion2b_s34b_b88k", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K"},
-    {"ViT-B-16:datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K"},
-    {"ViT-B-16:datacomp_l_s1b_b8k", "laion/CLIP-ViT-B-16-DataComp.L-s1B-b8K"},
-    {"ViT-B-16:dfn2b", "apple/DFN2B-CLIP-ViT-B-16"},
-    {"ViT-B-16:metaclip_400m", "timm/vit_base_patch16_clip_224.metaclip_400m"},
-    {"ViT-B-16:metaclip_fullcc", "timm/vit_base_patch16_clip_224.metaclip_2pt5b"},
-    {"ViT-L-14:openai", "timm/vit_large_patch14_clip_224.openai"},
-    {"ViT-L-14:laion400m_e31", "timm/vit_large_patch14_clip_224.laion400m_e31"},
-    {"ViT-L-14:laion400m_e32", "timm/vit_large_patch14_clip_224.laion400m_e32"},
-    {"ViT-L-14:laion2b_s32b_b82k", "laion/CLIP-ViT-L-14-laion2B-s32B-b82K"},
-    {"ViT-L-14:datacomp_xl_s13b_b90k", "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K"},
-    {"ViT-L-14:dfn2b", "apple/DFN2B-CLIP-ViT-L-14"},
-    {"ViT-L-14:metaclip_400m", "timm/vit_large_patch14_clip_224.metaclip_400m"},
-    {"ViT-L-14:metaclip_fullcc", "timm/vit_large_patch14_clip_224.metaclip_2pt5b"},
-    {"ViT-L-14-336:openai", "timm/vit_large_patch14_clip_336.openai"},
-    {"ViT-H-14:laion2b_s32b_b79k", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"},
-    {"ViT-H-14:dfn5b", "apple/DFN5B-CLIP-ViT-H-14"},
-    {"ViT-H-14:metaclip_fullcc", "timm/vit_huge_patch14_clip_224.metaclip_2pt5b"},
-    {"ViT-H-14:metaclip_altogether", "timm/vit_huge_patch14_clip_224.metaclip_altogether"},
-    {"ViT-H-14-378:dfn5b", "apple/DFN5B-CLIP-ViT-H-14-378"},
-    {"ViT-g-14:laion2b_s12b_b42k", "laion/CLIP-ViT-g-14-laion2B-s12B-b42K"},
-    {"ViT-g-14:laion2b_s34b_b88k", "laion/CLIP-ViT-g-14-laion2B-s34B-b88K"},
-    {"ViT-bigG-14:laion2b_s39b_b160k", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"},
-    {"ViT-bigG-14:laion2b_39b_b160k", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"},
-    {"ViT-bigG-14:metaclip_fullcc", "timm/vit_gigantic_patch14_clip_224.metaclip_2pt5b"},
-};
-
-bool hub_alias(size_t index, const char **name, const char **repository)
-{
-    if (index >= ARRAY_COUNT(aliases))
-        return false;
-    *name = aliases[index].name;
-    *repository = aliases[index].repository;
-    return true;
-}
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
@@ -131,14 +58,14 @@ static bool is_revision(const char *text)
     }
 }
 
-/* Reads the first `length` characters as an alias or as ORG/NAME. */
+/* Reads the first `length` characters as a model's name or as ORG/NAME. */
 static bool parse_repository(const char *text, size_t length, struct hub_name *name)
 {
-    for (size_t i = 0; i < ARRAY_COUNT(aliases); i++)
-        if (strlen(aliases[i].name) == length && !memcmp(aliases[i].name, text, length)) {
-            snprintf(name->repository, HUB_NAME_SIZE, "%s", aliases[i].repository);
-            return true;
-        }
+    name->model = hub_find_model(text, length);
+    if (name->model) {
+        snprintf(name->repository, HUB_NAME_SIZE, "%s", name->model->repository);
+        return true;
+    }
     const char *slash = memchr(text, '/', length);
     size_t head = slash ? (size_t)(slash - text) : 0;
     if (length >= HUB_NAME_SIZE || !slash || !is_part(text, head) ||
@@ -151,7 +78,7 @@ static bool parse_repository(const char *text, size_t length, struct hub_name *n
 bool hub_parse_name(const char *text, struct hub_name *name)
 {
     *name = (struct hub_name){.revision = "main"};
-    if (parse_repository(text, strlen(text), name)) /* An alias may contain an '@'. */
+    if (parse_repository(text, strlen(text), name)) /* A model's name may contain an '@'. */
         return true;
     const char *sign = strrchr(text, '@');
     if (!sign || !is_revision(sign + 1) || !parse_repository(text, (size_t)(sign - text), name))

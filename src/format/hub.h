@@ -15,12 +15,32 @@
 
 #define HUB_NAME_SIZE 128
 
+/* A published model. */
+struct hub_model {
+    const char *name;                /* as `vkclip models` lists it */
+    const char *aliases;             /* further names, with spaces between */
+    const char *repository;          /* ORG/NAME */
+    const char *family;              /* what kind of model it is, or who trained it */
+    uint32_t millions;               /* of parameters; 0: unknown */
+    uint32_t width;                  /* of the embeddings; 0: unknown */
+    const char *languages, *licence; /* "": unknown */
+    const char *obstacle;            /* why vkclip does not run the model; NULL: it does */
+};
+
 struct hub_name {
+    const struct hub_model *model;  /* NULL: the text named a repository */
     char repository[HUB_NAME_SIZE]; /* ORG/NAME */
     char revision[HUB_NAME_SIZE];   /* branch, tag or commit; "main" if none is named */
 };
 
-/* Parses an alias or ORG/NAME, which may have @REVISION after it. Returns false if `text` has
+/* Gives row `index` of the table of models, or NULL after the last row. */
+const struct hub_model *hub_model(size_t index);
+/* Finds the model that the first `length` characters name, or returns NULL. ARCHITECTURE:TAG may
+ * also be written ARCHITECTURE__TAG, as immich does, or ARCHITECTURE/TAG, and tags with '-' for
+ * '_'. */
+const struct hub_model *hub_find_model(const char *text, size_t length);
+
+/* Parses a model's name or ORG/NAME, which may have @REVISION after it. Returns false if `text` has
  * another form. */
 bool hub_parse_name(const char *text, struct hub_name *name);
 /* Tells whether the text is 40 hexadecimal digits. */
@@ -28,9 +48,6 @@ bool hub_is_commit(const char *text);
 /* Tells whether the text may become the name of a file in the cache: only letters, digits and ._-+,
  * with no dot at the beginning. */
 bool hub_is_file_name(const char *text);
-
-/* Gives row `index` of the table of aliases. Returns false after the last row. */
-bool hub_alias(size_t index, const char **name, const char **repository);
 
 /* The next three functions return, as new strings, the folder where the hub's client keeps its
  * files, the folder of all models, and the folder models--ORG--NAME. They return NULL, with an

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""models.py COMMAND [unittest's arguments]: tests info, init, convert, tokenize and tokenizer-train."""
+"""models.py COMMAND [unittest's arguments]: tests info, models, init, convert, tokenize and tokenizer-train."""
 import json
 import os
 import re
@@ -50,6 +50,36 @@ class Info(CommandTest):
             self.assert_error('a.safetensors')
         self.run_command('classify', '-m', self.path('none'), '-l', 'a', 'b.png', status=4)
         self.assert_error(self.path('none'))
+
+
+class Models(CommandTest):
+    def models(self, *filters, **others):
+        return self.run_json('models', *filters, environment={**NO_DEVICE, 'HF_HUB_CACHE': self.folder}, **others)
+
+    def test_list(self):
+        model, = self.models('ViT-B-32__openai')
+        self.assertEqual(model, {'name': 'ViT-B-32:openai', 'aliases': ['ViT-B-32-quickgelu:openai'],
+                                 'repository': 'timm/vit_base_patch32_clip_224.openai', 'family': 'CLIP',
+                                 'millions': 151, 'width': 512, 'languages': 'English', 'licence': None,
+                                 'runs': True, 'cached': False})
+        os.makedirs(self.path('models--timm--vit_base_patch32_clip_224.openai/snapshots/' + 40 * 'a'))
+        self.assertTrue(self.models('ViT-B-32/openai')[0]['cached'])
+        every = self.models()
+        self.assertEqual([model['name'] for model in every if model['cached']], ['ViT-B-32:openai'])
+        self.assertTrue(all(model['runs'] == ('obstacle' not in model) for model in every))
+
+    def test_filters(self):
+        names = {model['name'] for model in self.models()}
+        chosen = self.models('siglip', 'MANY', 'mrl')
+        self.assertEqual({model['name'] for model in chosen},
+                         {name for name in names if name.endswith('-siglip:mrl')})
+        self.assertEqual(len(chosen), 2)
+        lines = self.run_command('models', 'nllb', 'mrl', environment={'HF_HUB_CACHE': self.folder}).splitlines()
+        self.assertEqual(len(lines), 3)
+        self.assertRegex(lines[0], '^name +family +parameters +width +languages +licence$')
+        self.assertRegex(lines[1], r'^nllb-clip-base-siglip:mrl +NLLB-CLIP +507 M +768 +many +cc-by-nc +not run: \S')
+        self.assertEqual(self.models('nllb', 'no such model', status=1), [])
+        self.assert_error('no such model')
 
 
 class Init(CommandTest):

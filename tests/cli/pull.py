@@ -310,6 +310,7 @@ class Pulls(PullTest):
     def test_aliases(self):
         for alias, repository in [('ViT-B/32', 'openai/clip-vit-base-patch32'),
                                   ('ViT-L/14@336px', 'openai/clip-vit-large-patch14-336'),
+                                  ('ViT-B-16__openai', 'timm/vit_base_patch16_clip_224.openai'),
                                   ('ViT-H-14:laion2b_s32b_b79k',
                                    'laion/CLIP-ViT-H-14-laion2B-s32B-b79K')]:
             self.hub.add(repository, self.files)
@@ -331,6 +332,7 @@ class Pulls(PullTest):
 
     def test_what_is_chosen(self):
         clip, timm = self.files['config.json'], b'{"architecture": "vit"}'
+        chinese = b'{"model_type": "chinese_clip"}'
         index = json.dumps({'weight_map': {'a': 'm-1.safetensors', 'b': 'm-2.safetensors',
                                            'c': 'm-1.safetensors'}}).encode()
         for files, wanted in [
@@ -345,6 +347,8 @@ class Pulls(PullTest):
                   'open_clip_pytorch_model.bin': b'b'},
                  ['config.json', 'open_clip_config.json', 'open_clip_pytorch_model.bin']),
                 ({'config.json': clip, 'pytorch_model.bin': b'b'},
+                 ['config.json', 'pytorch_model.bin']),
+                ({'config.json': chinese, 'pytorch_model.bin': b'b'},
                  ['config.json', 'pytorch_model.bin']),
                 ({'config.json': clip, 'pytorch_model.bin.index.json':
                   json.dumps({'weight_map': {'a': 'p-1.bin'}}).encode(), 'p-1.bin': b'1'},
@@ -376,6 +380,11 @@ class Pulls(PullTest):
         self.assertEqual(process.returncode, 0, seen)
         self.assertRegex(seen, rb'model.safetensors \[#+-*\] \d/9 MiB, \d+ s left')
         self.assertTrue(seen.endswith(b'\r\x1b[K'), seen[-40:])
+
+    def test_models_that_do_not_run(self):
+        for name in ['nllb-clip-base-siglip__mrl', 'nllb-clip-base-siglip:mrl', 'nllb-clip-base-siglip/mrl@v1']:
+            self.fails(name + ': vkclip does not run this model: ', name=name)
+        self.assertEqual(self.hub.requests, [])
 
     def test_usage(self):
         for arguments in [[], ['a/b', 'c/d'], ['nonsense'], ['a/b/c'], ['../b'], ['a/..'], ['/a/b'],

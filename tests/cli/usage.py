@@ -20,8 +20,8 @@ OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,/-]+)?)(?: +|\n 
 
 class Usage(CommandTest):
     commands = ['classify', 'similarity', 'embed', 'index', 'search', 'duplicates', 'probe', 'preprocess', 'tokenize',
-                'condition', 'info', 'devices', 'check', 'pull', 'convert', 'init', 'train', 'tokenizer-train', 'bench',
-                'completion']
+                'condition', 'info', 'devices', 'check', 'models', 'pull', 'convert', 'init', 'train', 'tokenizer-train',
+                'bench', 'completion']
 
     def test_overview(self):
         overview = self.run_command('--help')

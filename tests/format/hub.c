@@ -23,6 +23,9 @@ static void names(void **state)
         {"ViT-L/14@336px@v2", "openai/clip-vit-large-patch14-336", "v2"},
         {"RN50@v2", "timm/resnet50_clip.openai", "v2"},
         {"ViT-H-14:laion2b_s32b_b79k", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "main"},
+        {"ViT-H-14/laion2b_s32b_b79k", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "main"},
+        {"ViT-H-14__laion2b-s32B-b79K@v1", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", "v1"},
+        {"ViT-H-14/laion2b", "ViT-H-14/laion2b", "main"},
     };
     static const char *const wrong[] = {
         "",        "a",        "RN51",   "/",       "/a",       "a/",     "a/b/c",
@@ -52,23 +55,107 @@ static void names(void **state)
     free(longest);
 }
 
-/* Every alias occurs once and leads to a repository whose own name is not an alias. */
-static void aliases(void **state)
+/* Returns the model that a name written with another separator leads to. */
+static const struct hub_model *find_written(const char *name, size_t length, const char *separator)
 {
-    const char *name, *repository, *other, *where;
+    char text[HUB_NAME_SIZE * 2];
+    const char *colon = memchr(name, ':', length);
+    if (!colon)
+        return hub_find_model(name, length);
+    const int head = (int)(colon - name), tail = (int)length - head - 1;
+    const int size =
+        snprintf(text, sizeof(text), "%.*s%s%.*s", head, name, separator, tail, colon + 1);
+    return hub_find_model(text, (size_t)size);
+}
+
+/* Every name and alias leads to its own row, in every form, and so none occurs twice. */
+static void models(void **state)
+{
+    static const char *const separators[] = {":", "__", "/"};
+    const struct hub_model *model;
     struct hub_name parsed;
     size_t count = 0;
     (void)state;
-    for (; hub_alias(count, &name, &repository); count++) {
-        assert_true(hub_parse_name(name, &parsed));
-        assert_string_equal(parsed.repository, repository);
+    for (; (model = hub_model(count)); count++) {
+        char names[512];
+        snprintf(names, sizeof(names), "%s %s", model->name, model->aliases);
+        for (const char *name = strtok(names, " "); name; name = strtok(NULL, " "))
+            for (size_t i = 0; i < ARRAY_COUNT(separators); i++)
+                assert_ptr_equal(find_written(name, strlen(name), separators[i]), model);
+        assert_true(hub_parse_name(model->name, &parsed));
+        assert_string_equal(parsed.repository, model->repository);
         assert_string_equal(parsed.revision, "main");
-        assert_true(hub_parse_name(repository, &parsed));
-        assert_string_equal(parsed.repository, repository);
-        for (size_t i = 0; i < count && hub_alias(i, &other, &where); i++)
-            assert_string_not_equal(name, other);
+        assert_ptr_equal(parsed.model, model);
+        assert_true(hub_parse_name(model->repository, &parsed));
+        assert_string_equal(parsed.repository, model->repository);
+        assert_null(parsed.model);
+        assert_true(model->width > 0 && *model->family);
     }
-    assert_true(count > 40);
+    assert_true(count > 100);
+}
+
+/* The names of models/constants.py of immich. Each has a row, with the width of its embeddings, for
+ * which immich's database has a column. */
+static const struct {
+    uint32_t width;
+    const char *names, *refused; /* that vkclip runs, and does not run */
+} immich[] = {
+    {512,
+     "RN101__openai RN101__yfcc15m ViT-B-16__laion400m_e31 ViT-B-16__laion400m_e32 "
+     "ViT-B-16__openai ViT-B-32__laion2b-s34b-b79k ViT-B-32__laion2b_e16 ViT-B-32__laion400m_e31 "
+     "ViT-B-32__laion400m_e32 ViT-B-32__openai XLM-Roberta-Base-ViT-B-32__laion5b_s13b_b90k "
+     "XLM-Roberta-Large-Vit-B-32",
+     ""},
+    {640,
+     "RN50x4__openai ViT-B-16-plus-240__laion400m_e31 ViT-B-16-plus-240__laion400m_e32 "
+     "XLM-Roberta-Large-Vit-B-16Plus",
+     ""},
+    {768,
+     "RN50x16__openai ViT-L-14-336__openai ViT-L-14-quickgelu__dfn2b ViT-L-14__laion2b-s32b-b82k "
+     "ViT-L-14__laion400m_e31 ViT-L-14__laion400m_e32 ViT-L-14__openai LABSE-Vit-L-14 "
+     "XLM-Roberta-Large-Vit-L-14 ViT-B-16-SigLIP__webli ViT-B-16-SigLIP-256__webli "
+     "ViT-B-16-SigLIP-384__webli ViT-B-16-SigLIP-512__webli ViT-B-16-SigLIP-i18n-256__webli "
+     "ViT-B-16-SigLIP2__webli ViT-B-32-SigLIP2-256__webli",
+     "nllb-clip-base-siglip__mrl nllb-clip-base-siglip__v1 fg-clip2-base"},
+    {1024,
+     "RN50__cc12m RN50__openai RN50__yfcc15m RN50x64__openai ViT-H-14-378-quickgelu__dfn5b "
+     "ViT-H-14-quickgelu__dfn5b ViT-H-14__laion2b-s32b-b79k ViT-g-14__laion2b-s12b-b42k "
+     "XLM-Roberta-Large-ViT-H-14__frozen_laion5b_s13b_b90k ViT-L-16-SigLIP-256__webli "
+     "ViT-L-16-SigLIP-384__webli ViT-L-16-SigLIP2-256__webli ViT-L-16-SigLIP2-384__webli "
+     "ViT-L-16-SigLIP2-512__webli",
+     ""},
+    {1152,
+     "ViT-SO400M-14-SigLIP-384__webli ViT-SO400M-14-SigLIP2__webli "
+     "ViT-SO400M-14-SigLIP2-378__webli ViT-SO400M-16-SigLIP2-256__webli "
+     "ViT-SO400M-16-SigLIP2-384__webli ViT-SO400M-16-SigLIP2-512__webli",
+     "nllb-clip-large-siglip__mrl nllb-clip-large-siglip__v1"},
+    {1536, "ViT-gopt-16-SigLIP2-256__webli ViT-gopt-16-SigLIP2-384__webli", ""},
+};
+
+static size_t check_immich(const char *names, uint32_t width, bool runs)
+{
+    char copy[1024];
+    size_t count = 0;
+    snprintf(copy, sizeof(copy), "%s", names);
+    for (const char *name = strtok(copy, " "); name; name = strtok(NULL, " "), count++) {
+        const struct hub_model *model = hub_find_model(name, strlen(name));
+        if (!model)
+            fail_msg("%s has no row", name);
+        if (model->width != width || !model->obstacle != runs)
+            fail_msg("%s: width %u, %s", name, model->width,
+                     model->obstacle ? model->obstacle : "runs");
+    }
+    return count;
+}
+
+static void names_of_immich(void **state)
+{
+    size_t count = 0;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(immich); i++)
+        count += check_immich(immich[i].names, immich[i].width, true) +
+                 check_immich(immich[i].refused, immich[i].width, false);
+    assert_int_equal(count, 59);
 }
 
 static void file_names(void **state)
@@ -149,8 +236,8 @@ static void finding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),  cmocka_unit_test(aliases), cmocka_unit_test(file_names),
-        cmocka_unit_test(places), cmocka_unit_test(finding),
+        cmocka_unit_test(names),      cmocka_unit_test(models), cmocka_unit_test(names_of_immich),
+        cmocka_unit_test(file_names), cmocka_unit_test(places), cmocka_unit_test(finding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

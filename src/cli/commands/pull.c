@@ -65,7 +65,12 @@ static int run_pull(struct cli_session *session, void *user)
     const char *text = session->arguments.items[0].text;
     if (!hub_parse_name(text, &name))
         return cli_fail_usage(session,
-                              "'%s': expected ORG/NAME[@REVISION], or a name like ViT-B/32", text);
+                              "'%s': expected ORG/NAME[@REVISION], or a name like ViT-B/32 that "
+                              "'vkclip models' lists",
+                              text);
+    if (name.model && name.model->obstacle)
+        return cli_fail(CLI_FAILED, "%s: vkclip does not run this model: %s", text,
+                        name.model->obstacle);
     int status = fetch(session, &name, &fetched);
     if (status)
         return status;
@@ -85,9 +90,10 @@ const struct cli_command cli_pull_command = {
     .text =
         "Downloads a checkpoint from the Hugging Face hub into the hub's cache, which Python's\n"
         "client shares, and prints the folder. -m NAME then opens it in every command.\n"
-        "NAME is ORG/NAME of a repository (openai/clip-vit-base-patch32), OpenAI's name of a\n"
-        "model (ViT-B/32, RN50) or OpenCLIP's (ViT-H-14:laion2b_s32b_b79k), each with @REVISION\n"
-        "if wanted. Only the files that are needed are downloaded. Interrupted downloads resume,\n"
+        "NAME is ORG/NAME of a repository (openai/clip-vit-base-patch32) or a name that 'vkclip\n"
+        "models' lists: OpenAI's (ViT-B/32, RN50), OpenCLIP's (ViT-H-14:laion2b_s32b_b79k) or\n"
+        "immich's (ViT-B-32__openai), each with @REVISION if wanted. Only the files that are "
+        "needed are downloaded. Interrupted downloads resume,\n"
         "and every file is verified against its hash.",
     .run = run_pull,
 };
