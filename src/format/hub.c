@@ -205,6 +205,9 @@ int hub_find(const char *path, char **found)
         return VKCLIP_OK;
     if (is_path)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    if (name.model && name.model->obstacle)
+        return error_fail(VKCLIP_EUNSUPPORTED, "%s: vkclip does not run this model: %s", path,
+                          name.model->obstacle);
     char *cache = hub_cache();
     int error = error_fail(VKCLIP_EIO,
                            "%s: no such file or folder, and not in the hub's cache %s: "

@@ -209,6 +209,8 @@ static void finding(void **state)
     setenv("HF_HUB_CACHE", folder, 1);
     assert_failed(hub_find("a/b", &found), VKCLIP_EIO, "'vkclip pull a/b'");
     assert_null(found);
+    assert_failed(hub_find("RN50", &found), VKCLIP_EIO, "'vkclip pull RN50'");
+    assert_failed(hub_find("nllb-clip-base__v1", &found), VKCLIP_EUNSUPPORTED, "NLLB");
     assert_int_equal(hub_find("/no/such/path", &found), 0);
     assert_path(found, "/no/such/path");
     static const char *const parts[] = {"models--a--b", "models--a--b/snapshots",
