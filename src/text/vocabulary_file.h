@@ -11,8 +11,8 @@
 
 #include <jansson.h>
 
-/* Bytes of JSON, which take up to fifty times as much parsed. The largest known tokenizer.json
- * is that of XLM-V with 901,629 pieces, about 66 MB. */
+/* Bytes of JSON, which take up to fifty times as much parsed. A tokenizer.json of 901,629 generated
+ * pieces, as many as the largest known vocabulary (XLM-V) has, is 66 MB long. */
 enum { VOCABULARY_JSON_LIMIT = 96 << 20 };
 
 /* Reads a whole file into new memory with a NUL after its end, and unpacks it if it is packed. */
