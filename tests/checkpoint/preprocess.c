@@ -18,11 +18,8 @@ static const struct {
     const char *folder;
     uint32_t size;
 } cases[] = {
-    {"dfn-openclip-quickgelu", 0},
-    {"clipa-openclip", 0},
-    {"pe-openclip", 0},
-    {"siglip-hf", 48},
-    {"siglip2-hf", 32},
+    {"dfn-openclip-quickgelu", 0}, {"clipa-openclip", 0}, {"pe-openclip", 0},
+    {"siglip-openclip", 0},        {"siglip-hf", 48},     {"siglip2-hf", 32},
     {"chineseclip-hf", 32},
 };
 
