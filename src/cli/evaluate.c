@@ -15,9 +15,10 @@
 
 struct scores {
     struct cli_session *session;
-    const struct cli_inputs *labels;
+    const struct cli_inputs *labels, *folders;
     float *embeds;             /* of the labels [L,D] */
     float *logits;             /* of one picture [L] */
+    uint32_t *confusion;       /* pictures by their own label and the best one [L,L], or NULL */
     size_t images, top1, top5; /* pictures seen, and those whose label is the best, or among five */
 };
 
@@ -35,14 +36,21 @@ static const char *folder_name(const char *path, size_t *length)
     return name;
 }
 
+/* Returns the place of a name in a list, or the list's length if it is not there. */
+static size_t find_name(const struct cli_inputs *names, const char *name, size_t length)
+{
+    size_t i = 0;
+    while (i < names->count &&
+           (names->items[i].length != length || memcmp(names->items[i].text, name, length) != 0))
+        i++;
+    return i;
+}
+
 size_t cli_find_label(const struct cli_inputs *labels, const char *path)
 {
-    size_t length, i = 0;
+    size_t length;
     const char *name = folder_name(path, &length);
-    for (; i < labels->count; i++)
-        if (labels->items[i].length == length && !memcmp(labels->items[i].text, name, length))
-            break;
-    return i;
+    return find_name(labels, name, length);
 }
 
 /* Makes the folder's name a label, unless labels were given, of which it must be one. */
@@ -68,61 +76,175 @@ int cli_add_labels(struct cli_inputs *labels, const struct cli_inputs *pictures)
     return status;
 }
 
+static int copy_names(const struct cli_inputs *names, struct cli_inputs *copy)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (!cli_add_input(copy, names->items[i].text, names->items[i].length))
+            return cli_fail(CLI_FAILED, "out of memory");
+    return CLI_DONE;
+}
+
+/* Divides the line of a label at its TAB: the name of the folder goes to the end of `folders`. */
+static int split_label(struct cli_input *label, struct cli_inputs *folders)
+{
+    const char *tab = strchr(label->text, '\t');
+    const size_t length = tab ? (size_t)(tab - label->text) : 0;
+    if (!tab || !tab[1])
+        return cli_fail(CLI_FAILED,
+                        "--labels: expected FOLDER, a TAB and a label as in other "
+                        "lines, found '%s'",
+                        label->text);
+    if (find_name(folders, label->text, length) < folders->count)
+        return cli_fail(CLI_FAILED, "--labels: the folder '%.*s' has two labels, expected one",
+                        (int)length, label->text);
+    if (!cli_add_input(folders, label->text, length))
+        return cli_fail(CLI_FAILED, "out of memory");
+    label->length -= length + 1;
+    memmove(label->text, tab + 1, label->length + 1);
+    return CLI_DONE;
+}
+
+/* Gives each label, of which none has a TAB, its folder. `found` has the folders with pictures. */
+static int assign_folders(const struct cli_inputs *labels, const struct cli_inputs *found,
+                          struct cli_inputs *folders)
+{
+    const struct cli_input *unknown = NULL;
+    size_t known = 0;
+    for (size_t i = 0; i < found->count; i++) {
+        const struct cli_input *name = &found->items[i];
+        if (find_name(labels, name->text, name->length) < labels->count)
+            known++;
+        else if (!unknown)
+            unknown = name;
+    }
+    if (!unknown)
+        return copy_names(labels, folders);
+    if (!known && labels->count == found->count)
+        return copy_names(found, folders);
+    return cli_fail(CLI_FAILED,
+                    "--labels: %zu of the %zu folders are labels, and '%s' is not; expected every "
+                    "folder's name, lines FOLDER<TAB>LABEL, or one label per folder in the order "
+                    "of their names, found %zu labels",
+                    known, found->count, unknown->text, labels->count);
+}
+
+/* Gives each label the name of its folder, and takes the folders' names for labels if none were
+ * given. */
+static int pair_labels(struct cli_inputs *labels, struct cli_evaluation_inputs *inputs)
+{
+    struct cli_inputs found = {0};
+    bool tabs = false;
+    int status = cli_add_labels(&found, &inputs->pictures);
+    if (!status && !labels->count)
+        status = copy_names(&found, labels);
+    for (size_t i = 0; i < labels->count; i++)
+        tabs = tabs || strchr(labels->items[i].text, '\t');
+    for (size_t i = 0; i < labels->count && tabs && !status; i++)
+        status = split_label(&labels->items[i], &inputs->folders);
+    if (!status && tabs)
+        status = cli_add_labels(&inputs->folders, &inputs->pictures);
+    else if (!status)
+        status = assign_folders(labels, &found, &inputs->folders);
+    cli_free_inputs(&found);
+    return status;
+}
+
 int cli_prepare_evaluation(struct cli_session *session, struct cli_evaluation_options *options,
-                           struct cli_inputs *pictures)
+                           struct cli_evaluation_inputs *inputs)
 {
     const char *folder = options->folder;
-    if (!cli_add_input(pictures, folder, strlen(folder)))
-        return cli_fail(CLI_FAILED, "out of memory");
-    int status = cli_read_folders(session, pictures, true);
+    int status = cli_read_subfolders(session, folder, &inputs->pictures);
+    if (!status && inputs->pictures.count < 2)
+        status = cli_fail(CLI_FAILED,
+                          "%s: expected a folder for each label, at least two, found "
+                          "%zu",
+                          folder, inputs->pictures.count);
+    if (!status)
+        status = cli_read_folders(session, &inputs->pictures, true);
+    if (!status && !inputs->pictures.count)
+        status = cli_fail(CLI_FAILED, "%s: no pictures to evaluate with", folder);
+    const size_t read = session->failures;
     if (!status)
         status = cli_read_lists(session, &options->labels, false, false);
-    if (!status && !pictures->count)
-        status = cli_fail(CLI_FAILED, "%s: no pictures to evaluate with", folder);
-    if (!status)
-        status = cli_add_labels(&options->labels, pictures);
-    if (!status && options->labels.count < 2)
-        status = cli_fail(CLI_FAILED, "%s: expected a folder for each label, at least two", folder);
-    return status;
+    if (!status && session->failures != read)
+        status = CLI_FAILED; /* The list of labels cannot be read, which was reported. */
+    return status ? status : pair_labels(&options->labels, inputs);
+}
+
+void cli_free_evaluation(struct cli_evaluation_inputs *inputs)
+{
+    cli_free_inputs(&inputs->pictures);
+    cli_free_inputs(&inputs->folders);
 }
 
 /* ---- Scores ------------------------------------------------------------------------------------ */
 
-/* Finds the rank of the right label among those of an encoded picture. */
+/* Counts a picture by the place of its own label among all of them, best first. Equal labels stay
+ * in their order. */
+static void count_picture(struct scores *scores, size_t label)
+{
+    const size_t labels = scores->labels->count;
+    const float *logits = scores->logits;
+    size_t better = 0, best = 0;
+    for (size_t i = 0; i < labels; i++) {
+        better += logits[i] > logits[label] || (i < label && logits[i] == logits[label]);
+        best = logits[i] > logits[best] ? i : best;
+    }
+    scores->images++;
+    scores->top1 += better < 1;
+    scores->top5 += better < 5;
+    if (scores->confusion)
+        scores->confusion[label * labels + best]++;
+}
+
+/* Is a cli_embed_fn. */
 static bool score_picture(void *user, const struct cli_input *picture, const float *embed,
                           size_t width)
 {
     struct scores *scores = user;
+    struct cli_session *session = scores->session;
     const size_t labels = scores->labels->count;
-    const size_t label = cli_find_label(scores->labels, picture->text);
-    size_t better = 0;
     (void)width;
-    if (vkclip_similarity(scores->session->model, embed, 1, scores->embeds, labels,
-                          scores->logits)) {
-        cli_fail_library(scores->session, CLI_FAILED);
+    if (vkclip_similarity(session->model, embed, 1, scores->embeds, labels, scores->logits)) {
+        cli_fail_library(session, CLI_FAILED);
         return false;
     }
-    for (size_t i = 0; i < labels; i++)
-        better += scores->logits[i] > scores->logits[label];
-    scores->images++;
-    scores->top1 += better < 1;
-    scores->top5 += better < 5;
+    if (cli_check_finite(session, picture, scores->logits, labels))
+        count_picture(scores, cli_find_label(scores->folders, picture->text));
     return true;
 }
 
 static int score_pictures(struct scores *scores, const struct cli_evaluation_inputs *inputs)
 {
     struct cli_session *session = scores->session;
-    const struct cli_encoding encoding = {.embed = score_picture, .user = scores};
+    const struct cli_encoding encoding = {
+        .decoding = inputs->decoding, .embed = score_picture, .user = scores};
     const size_t labels = scores->labels->count;
-    scores->embeds = calloc(labels, session->info.embed_dim * sizeof(*scores->embeds));
+    scores->embeds = calloc(labels, session->info.text_embed_dim * sizeof(*scores->embeds));
     scores->logits = calloc(labels, sizeof(*scores->logits));
     if (!scores->embeds || !scores->logits)
         return cli_fail(CLI_FAILED, "out of memory");
-    int status = cli_encode_labels(session, scores->labels, &inputs->options->templates, false,
-                                   scores->embeds);
+    int status = cli_encode_labels(session, scores->labels, &inputs->options->templates,
+                                   inputs->strict, scores->embeds);
     if (!status)
         status = cli_encode_files(session, &encoding, &inputs->pictures);
+    return status;
+}
+
+int cli_score(struct cli_session *session, const struct cli_evaluation_inputs *inputs,
+              uint32_t *confusion, struct cli_evaluation *evaluation)
+{
+    struct scores scores = {.session = session,
+                            .labels = &inputs->options->labels,
+                            .folders = &inputs->folders,
+                            .confusion = confusion};
+    const int status = score_pictures(&scores, inputs);
+    const double percent = scores.images ? 100.0 / (double)scores.images : 0;
+    *evaluation = (struct cli_evaluation){.images = scores.images,
+                                          .top1 = percent * (double)scores.top1,
+                                          .top5 = percent * (double)scores.top5};
+    free(scores.embeds);
+    free(scores.logits);
     return status;
 }
 
@@ -130,19 +252,13 @@ int cli_evaluate(struct cli_session *session, const struct cli_evaluation_inputs
                  const char *path, struct cli_evaluation *evaluation)
 {
     struct cli_model_options model = inputs->model;
-    struct scores scores = {.session = session, .labels = &inputs->options->labels};
     model.path = path;
+    *evaluation = (struct cli_evaluation){0};
     int status = cli_open_model(session, &model);
     if (!status)
         status = cli_check_model(session, path, CLI_NEED_ALL);
     if (!status)
-        status = score_pictures(&scores, inputs);
-    const double percent = scores.images ? 100.0 / (double)scores.images : 0;
-    *evaluation = (struct cli_evaluation){.images = scores.images,
-                                          .top1 = percent * (double)scores.top1,
-                                          .top5 = percent * (double)scores.top5};
-    free(scores.embeds);
-    free(scores.logits);
+        status = cli_score(session, inputs, NULL, evaluation);
     vkclip_close_model(&session->model);
     return status;
 }
@@ -153,9 +269,10 @@ int cli_evaluate(struct cli_session *session, const struct cli_evaluation_inputs
 const struct cli_option cli_evaluation_options[] = {
     CLI_OPTION(0, "eval", "FOLDER", CLI_TEXT, FIELD(folder),
                "measure zero-shot accuracy: a folder per label, of its name"),
-    CLI_OPTION(0, "eval-every", "STEPS", CLI_NUMBER, FIELD(every), "not only at the end"),
     CLI_OPTION('t', "template", "TEXT", CLI_ITEM, FIELD(templates),
                "a sentence with {} for the label"),
+    CLI_OPTION(0, "templates", "FILE|simple", CLI_LIST, FIELD(templates),
+               "a file of such sentences; simple: \"a photo of a {}.\""),
     CLI_OPTION(0, "labels", "FILE", CLI_LIST, FIELD(labels),
                "a file of labels, one per line; -: stdin"),
     {0}};

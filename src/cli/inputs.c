@@ -179,6 +179,29 @@ int cli_read_folders(struct cli_session *session, struct cli_inputs *inputs, boo
     return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
 }
 
+int cli_read_subfolders(struct cli_session *session, const char *path, struct cli_inputs *folders)
+{
+    const size_t failures = session->failures;
+    struct cli_inputs entries = {0};
+    int status = CLI_DONE;
+    if (!list_folder(session, path, &entries))
+        status = cli_fail(CLI_FAILED, "out of memory");
+    else if (session->failures != failures)
+        status = CLI_FAILED;
+    for (size_t i = 0; i < entries.count && !status; i++) {
+        const struct cli_input *entry = &entries.items[i];
+        if (is_real_folder(entry->text) && !cli_add_input(folders, entry->text, entry->length))
+            status = cli_fail(CLI_FAILED, "out of memory");
+        else if (!folder_exists(entry->text) && vkclip_find_image_format(entry->text))
+            status = cli_fail(CLI_FAILED,
+                              "%s: expected in a folder named as its label, found "
+                              "beside these folders",
+                              entry->text);
+    }
+    cli_free_inputs(&entries);
+    return status;
+}
+
 /* ---- Standard input -------------------------------------------------------------------------- */
 
 /* Copies standard input to a file without a name, which ends with the process, and lets the input

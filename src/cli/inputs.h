@@ -16,6 +16,9 @@ int cli_read_lists(struct cli_session *session, struct cli_inputs *inputs, bool 
 /* Replaces every folder by the pictures in it, sorted by name, and says how many files of which
  * kinds it leaves out. */
 int cli_read_folders(struct cli_session *session, struct cli_inputs *inputs, bool recursive);
+/* Appends the folders in a folder, sorted by name. Fails if pictures lie beside them, because no
+ * folder then names their label. */
+int cli_read_subfolders(struct cli_session *session, const char *path, struct cli_inputs *folders);
 /* Completes the pictures of a command: appends its arguments, reads the picture "-" from standard
  * input, then lists and folders. */
 int cli_read_pictures(struct cli_session *session, struct cli_pictures *pictures);

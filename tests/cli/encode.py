@@ -450,6 +450,132 @@ class Classify(CommandTest):
         self.assert_error('owl.png', 'not a finite number')
 
 
+class Accuracy(CommandTest):
+    """classify --eval: the figures follow from the embeddings that embed writes."""
+    folders = {'apple': ['owl', 'pizza', 'robot'], 'bird': ['owl', 'penguin'], 'dish': ['pizza', 'hot-beverage'],
+               'ghost': ['ghost'], 'machine': ['robot', 'rocket', 'bicycle'], 'plant': ['strawberry', 'christmas-tree']}
+    labels = ['red apple', 'owl', 'pizza', 'white ghost', 'robot', 'christmas tree']
+
+    def setUp(self):
+        super().setUp()
+        for folder, names in self.folders.items():
+            os.makedirs(self.path('data/' + folder))
+            for name in names:
+                shutil.copy(f'{MODEL}/samples/{name}.png', self.path(f'data/{folder}'))
+
+    def evaluate(self, *arguments, status=0):
+        return self.run_json('classify', '-m', MODEL, '--eval', self.path('data'), *arguments, status=status)
+
+    def embed(self, *arguments):
+        self.run_command('embed', '-m', MODEL, '-o', self.path('e.safetensors'), *arguments)
+        return {name: tensor.rows() for name, tensor in read_safetensors(self.path('e.safetensors'))[0].items()}
+
+    def expect(self, labels, templates):
+        """Returns the confusions and the pictures whose label is among the five best."""
+        texts = [template.replace('{}', label) for label in labels for template in templates]
+        found = self.embed('-r', self.path('data'), *(word for text in texts for word in ['--text', text]))
+        count = len(templates)
+        weights = []
+        for i in range(len(labels)):
+            mean = [sum(column) / count for column in zip(*found['text_embeds'][i * count:(i + 1) * count])]
+            norm = math.sqrt(sum(x * x for x in mean))
+            weights.append([x / norm for x in mean])
+        owners = [i for i, folder in enumerate(self.folders) for _ in self.folders[folder]]
+        confusion, five = [[0] * len(labels) for _ in labels], 0
+        for owner, row in zip(owners, found['image_embeds']):
+            cosines = [sum(a * b for a, b in zip(row, weight)) for weight in weights]
+            best = sorted(range(len(labels)), key=lambda i: -cosines[i])
+            confusion[owner][best[0]] += 1
+            five += owner in best[:5]
+        return confusion, five
+
+    def check(self, line, labels, templates):
+        confusion, five = self.expect(labels, templates)
+        right = [confusion[i][i] for i in range(len(labels))]
+        images = [sum(row) for row in confusion]
+        self.assertEqual(line['confusion'], confusion)
+        self.assertEqual([(c['folder'], c['label'], c['images'], c['right']) for c in line['classes']],
+                         list(zip(self.folders, labels, images, right)))
+        self.assertEqual((line['images'], line['failed']), (13, 0))
+        self.assertTrue(0 < sum(right) < 13, 'all right or all wrong')
+        shares = [100 * a / b for a, b in zip(right, images)]
+        found = [line['top1'], line['top5'], line['mean_per_class'], *(c['accuracy'] for c in line['classes'])]
+        self.assert_close(found, [100 * sum(right) / 13, 100 * five / 13, sum(shares) / 6, *shares], 1e-6)
+
+    def test_figures(self):
+        lines = self.evaluate('--templates', 'simple')
+        self.check(lines[0], list(self.folders), ['a photo of a {}.'])
+        mapped = self.path('map', ''.join(f'{f}\t{l}\n' for f, l in zip(self.folders, self.labels)).encode())
+        templates = self.path('templates', b'a picture of {}\nan icon of {c}, small\n\n')
+        line, = self.evaluate('--labels', mapped, '--templates', templates)
+        self.check(line, self.labels, ['a picture of {}', 'an icon of {}, small'])
+        # Labels alone are those of the folders in the order of their names.
+        order = self.path('order', '\n'.join(self.labels).encode())
+        self.assertEqual(self.evaluate('--labels', order, '-t', 'a picture of {}', '-t', 'an icon of {}, small'),
+                         [line])
+
+    def test_table(self):
+        line, = self.evaluate()
+        table = self.run_command('classify', '-m', MODEL, '--eval', self.path('data'), '-k', '2')
+        self.assertIn('13 pictures, 6 labels\n', table)
+        self.assertRegex(table, rf'top-1 accuracy +{line["top1"]:.2f} %\ntop-5 accuracy +{line["top5"]:.2f} %\n'
+                         rf'mean accuracy per label +{line["mean_per_class"]:.2f} %')
+        for found in line['classes']:
+            self.assertRegex(table, rf'(?m)^{found["label"]} +{found["images"]} +{found["right"]} +'
+                             rf'{found["accuracy"]:.2f} %$')
+        pairs = sorted(((-count, i, j) for i, row in enumerate(line['confusion']) for j, count in enumerate(row)
+                        if count and i != j))
+        names = list(self.folders)
+        rows = table.split('taken for  pictures\n')[1].splitlines()
+        self.assertEqual([row.split() for row in rows], [[names[i], names[j], str(-n)] for n, i, j in pairs[:2]])
+
+    def test_unreadable_and_missing(self):
+        self.path('data/bird/x.png', b'junk' * 99)
+        line, = self.evaluate(status=1)
+        self.assert_error('data/bird/x.png')
+        self.assertEqual((line['images'], line['failed']), (13, 1))
+        os.remove(self.path('data/bird/x.png'))
+        os.mkdir(self.path('data/empty'))
+        line, = self.evaluate(status=1)
+        self.assert_error('data/empty: no pictures in this folder')
+        self.assertEqual(len(line['classes']), 6)
+        # A label without a folder is one more to be taken for, and has no accuracy.
+        os.rmdir(self.path('data/empty'))
+        line, = self.evaluate('--labels', self.path('more', '\n'.join([*self.folders, 'owl']).encode()))
+        self.assertEqual((line['classes'][6]['images'], line['classes'][6]['accuracy']), (0, None))
+        self.assertEqual(line['confusion'][6], [0] * 7)
+
+    def test_refusals(self):
+        names = list(self.folders)
+        for name, content, words in [
+                ('a', 'apple\nbird\n', "2 of the 6 folders are labels, and 'dish' is not"),
+                ('b', 'x\ny\n', 'one label per folder in the order of their names, found 2'),
+                ('c', 'apple\tx\nbird\n', "expected FOLDER, a TAB and a label as in other lines, found 'bird'"),
+                ('d', 'apple\tx\nbird\t\n', "found 'bird\t'".replace('\t', '?')),
+                ('e', 'apple\tx\napple\ty\n', "the folder 'apple' has two labels"),
+                ('f', ''.join(f'{name}\tx\n' for name in names[1:]), 'none of the labels'),
+                ('none', None, 'none: No such file')]:
+            with self.subTest(words):
+                self.evaluate('--labels', self.path(name, None if content is None else content.encode()), status=1)
+                self.assert_error(words)
+        self.evaluate('--templates', self.path('t', b'a photo of a {}\nno hole\n'), status=2)
+        self.assert_error("template 'no hole' has no {} for the label")
+        self.evaluate('--templates', self.path('u', b''), status=1)
+        self.assert_error('--templates: the file is empty')
+        self.evaluate('--templates', self.path('v'), status=1)
+        self.assert_error('v: No such file')
+        self.evaluate(MODEL + '/samples/owl.png', status=2)
+        self.assert_error('--eval names the pictures')
+        run = ['classify', '-m', MODEL, '--eval']
+        self.run_command(*run, self.path('data/bird'), status=1)
+        self.assert_error('owl.png: expected in a folder named as its label')
+        os.makedirs(self.path('one/class'))
+        self.run_command(*run, self.path('one'), status=1)
+        self.assert_error('expected a folder for each label, at least two, found 1')
+        self.run_command(*run, self.path('nowhere'), status=1)
+        self.assert_error('nowhere: No such file')
+
+
 class Similarity(CommandTest):
     def test_expected(self):
         labels = read_labels()[::12]

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * vkclip classify: the labels that fit each picture best.
+ * vkclip classify: the labels that fit each picture best, or how often they are right.
  */
 #include "cli/command.h"
+#include "cli/commands/accuracy.h"
 #include "cli/commands/compare.h"
 #include "cli/inputs.h"
 #include "cli/log.h"
@@ -11,7 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { DEFAULT_TOP = 5 };
+enum { DEFAULT_TOP = 5, DEFAULT_CONFUSIONS = 10 };
 
 struct options {
     struct cli_model_options model;
@@ -19,7 +20,7 @@ struct options {
     struct cli_pictures pictures;
     struct cli_index_options index;
     struct cli_strictness strictness;
-    struct cli_inputs labels, templates;
+    struct cli_evaluation_options zero_shot; /* labels and templates, also without --eval */
     uint32_t top;
     bool softmax;
 };
@@ -107,26 +108,31 @@ static bool print_picture(struct compare *compare, const struct cli_input *pictu
 
 /* ---- The command ------------------------------------------------------------------------------ */
 
-static int check_options(const struct cli_session *session, const struct options *options)
+static int check_options(struct cli_session *session, struct options *options)
 {
+    const bool pictures = session->arguments.count || options->pictures.images.count;
     if (!options->model.path)
         return cli_fail_usage(session, "name a model with -m");
-    if (!options->labels.count)
+    if (options->zero_shot.folder) {
+        if (pictures || options->index.path)
+            return cli_fail_usage(session, "--eval names the pictures, expected no others");
+        return cli_read_templates(session, &options->zero_shot.templates);
+    }
+    if (!options->zero_shot.labels.count)
         return cli_fail_usage(session, "expected --label or --labels");
-    const bool pictures = session->arguments.count || options->pictures.images.count;
     if (pictures && options->index.path)
         return cli_fail_usage(session, "expected pictures or --index, found both");
     if (!pictures && !options->index.path)
         return cli_fail_usage(session, "expected pictures, folders or --index");
-    return cli_check_templates(session, &options->templates);
+    return cli_read_templates(session, &options->zero_shot.templates);
 }
 
 static int read_inputs(struct cli_session *session, struct options *options)
 {
-    int status = cli_read_lists(session, &options->labels, options->pictures.null, false);
+    int status = cli_read_lists(session, &options->zero_shot.labels, options->pictures.null, false);
     if (!status)
         status = cli_read_pictures(session, &options->pictures);
-    if (!status && !options->labels.count)
+    if (!status && !options->zero_shot.labels.count)
         status = cli_fail(CLI_FAILED, "there are no labels");
     return status;
 }
@@ -144,7 +150,7 @@ static int classify_pictures(struct classify *classify, const struct options *op
                              struct vkclip_index *index)
 {
     struct compare *compare = &classify->compare;
-    const size_t count = options->labels.count;
+    const size_t count = options->zero_shot.labels.count;
     classify->sigmoid = compare->session->info.sigmoid && !options->softmax;
     classify->top = options->top ? options->top : DEFAULT_TOP;
     if (classify->top > count)
@@ -153,8 +159,9 @@ static int classify_pictures(struct classify *classify, const struct options *op
     int status =
         classify->ranks ? compare_open(compare, count) : cli_fail(CLI_FAILED, "out of memory");
     if (!status)
-        status = cli_encode_labels(compare->session, &options->labels, &options->templates,
-                                   options->strictness.strict, compare->embeds);
+        status = cli_encode_labels(compare->session, &options->zero_shot.labels,
+                                   &options->zero_shot.templates, options->strictness.strict,
+                                   compare->embeds);
     if (!status) {
         compare_print_header(compare);
         print_kind(classify);
@@ -176,19 +183,42 @@ static int classify_all(struct classify *classify, const struct options *options
     return status;
 }
 
+static int open_model(struct cli_session *session, const struct options *options)
+{
+    int status = cli_open_model_on_device(session, &options->model, &options->device);
+    if (!status)
+        status = cli_check_model(session, options->model.path, CLI_NEED_ALL);
+    return status;
+}
+
+static int evaluate(struct cli_session *session, struct options *options)
+{
+    struct cli_evaluation_inputs inputs = {.options = &options->zero_shot,
+                                           .decoding = options->pictures.decoding,
+                                           .strict = options->strictness.strict};
+    const size_t top = options->top ? options->top : DEFAULT_CONFUSIONS;
+    int status = cli_prepare_evaluation(session, &options->zero_shot, &inputs);
+    if (!status)
+        status = open_model(session, options);
+    if (!status)
+        status = accuracy_measure(session, &inputs, options->model.path, top);
+    cli_free_evaluation(&inputs);
+    return status;
+}
+
 static int run_classify(struct cli_session *session, void *user)
 {
     struct options *options = user;
     struct classify classify = {.compare = {.session = session,
                                             .pictures = &options->pictures,
                                             .model_path = options->model.path,
-                                            .texts = &options->labels,
+                                            .texts = &options->zero_shot.labels,
                                             .print = print_picture}};
     int status = check_options(session, options);
+    if (!status && options->zero_shot.folder)
+        return evaluate(session, options);
     if (!status)
-        status = cli_open_model_on_device(session, &options->model, &options->device);
-    if (!status)
-        status = cli_check_model(session, options->model.path, CLI_NEED_ALL);
+        status = open_model(session, options);
     if (!status)
         status = read_inputs(session, options);
     if (!status)
@@ -198,11 +228,8 @@ static int run_classify(struct cli_session *session, void *user)
 
 #define FIELD(name) offsetof(struct options, name)
 static const struct cli_option table[] = {
-    CLI_OPTION('l', "label", "TEXT", CLI_ITEM, FIELD(labels), "a label"),
-    CLI_OPTION(0, "labels", "FILE", CLI_LIST, FIELD(labels),
-               "a file of labels, one per line; -: stdin"),
-    CLI_OPTION('t', "template", "TEXT", CLI_ITEM, FIELD(templates),
-               "a sentence with {} for the label"),
+    CLI_OPTION('l', "label", "TEXT", CLI_ITEM, FIELD(zero_shot.labels), "a label"),
+    CLI_INCLUDE(cli_evaluation_options, FIELD(zero_shot)),
     CLI_OPTION('k', "top", "K", CLI_NUMBER, FIELD(top),
                "print the K best: labels (5), pictures (10)"),
     CLI_OPTION(0, "softmax", NULL, CLI_FLAG, FIELD(softmax),
@@ -219,17 +246,21 @@ const struct cli_command cli_classify_command = {
     .name = "classify",
     .summary = "name pictures with the best of your labels",
     .usage = "-m PATH (--label TEXT)...|--labels FILE [OPTION...] IMAGE|FOLDER...\n"
-             "-m PATH (--label TEXT)...|--labels FILE [OPTION...] --index FILE",
+             "-m PATH (--label TEXT)...|--labels FILE [OPTION...] --index FILE\n"
+             "-m PATH --eval FOLDER [--labels FILE] [OPTION...]",
     .arguments = "IMAGE|FOLDER",
     .text =
         "Prints the labels that fit each picture best, with their probabilities among all labels\n"
-        "given. A model with logit_bias, such as SigLIP, gives each label a probability of its "
-        "own,\n"
-        "unless --softmax is given. With several templates, the embeddings of a label are "
-        "averaged. A folder stands\n"
-        "for the pictures in it, sorted by name. With --index, the pictures of an index are named\n"
-        "by the embeddings that it has, and none is encoded again. JSON, one line per picture:\n"
-        "{\"path\":...,\"results\":[{\"label\":...,\"prob\":...,\"logit\":...},...]}, best first.",
+        "given. A model with logit_bias, such as SigLIP, gives each label a probability of its\n"
+        "own, unless --softmax is given. With several templates, the embeddings of a label are\n"
+        "averaged. A folder stands for the pictures in it, sorted by name. With --index, the\n"
+        "pictures of an index are named by the embeddings that it has, and none is encoded again.\n"
+        "JSON, one line per picture, best first:\n"
+        "{\"path\":...,\"results\":[{\"label\":...,\"prob\":...,\"logit\":...},...]}.\n"
+        "With --eval, prints how often the label of a picture, which is the name of its folder,\n"
+        "is the best one or among the five best, and the K (10) most frequent confusions.\n"
+        "--labels then has lines FOLDER<TAB>LABEL, the folders' names, or a label for each\n"
+        "folder in the order of their names.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_classify,

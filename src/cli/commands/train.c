@@ -27,7 +27,7 @@ static int take_separator(const struct cli_session *session, struct train_option
     return CLI_DONE;
 }
 
-static int check_options(const struct cli_session *session, struct train_options *options)
+static int check_options(struct cli_session *session, struct train_options *options)
 {
     struct vkclip_trainer_params *params = &options->params;
     if (session->arguments.count != 1)
@@ -41,13 +41,13 @@ static int check_options(const struct cli_session *session, struct train_options
     if (options->steps && params->epochs)
         return cli_fail_usage(session,
                               "--steps and --epochs both say how long; expected one of them");
-    if (options->evaluation.every && !options->evaluation.folder)
+    if (options->eval_every && !options->evaluation.folder)
         return cli_fail_usage(session, "--eval-every: expected --eval with a folder");
     int status = take_separator(session, options);
     if (!status)
         status = cli_check_templates(session, &options->templates);
     if (!status)
-        status = cli_check_templates(session, &options->evaluation.templates);
+        status = cli_read_templates(session, &options->evaluation.templates);
     return status;
 }
 
@@ -121,10 +121,10 @@ static int run_train(struct cli_session *session, void *user)
     if (!templates)
         status = cli_fail(CLI_FAILED, "out of memory");
     if (!status && options->evaluation.folder)
-        status = cli_prepare_evaluation(session, &options->evaluation, &evaluation.pictures);
+        status = cli_prepare_evaluation(session, &options->evaluation, &evaluation);
     if (!status)
         status = run_trainer(session, options, &evaluation, templates);
-    cli_free_inputs(&evaluation.pictures);
+    cli_free_evaluation(&evaluation);
     free(templates);
     return status;
 }
@@ -216,6 +216,7 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "log", "FILE", CLI_TEXT, FIELD(log),
                "JSON Lines, one per step; the curves are drawn to FILE.svg"),
     CLI_INCLUDE(cli_evaluation_options, FIELD(evaluation)),
+    CLI_OPTION(0, "eval-every", "STEPS", CLI_NUMBER, FIELD(eval_every), "not only at the end"),
     CLI_OPTION(0, "dry-run", NULL, CLI_FLAG, FIELD(dry_run),
                "print steps and memory; compute and write nothing"),
     CLI_INCLUDE(cli_device_options, FIELD(device)),

@@ -13,6 +13,7 @@ struct train_options {
     struct cli_model_options model;
     struct cli_device_options device;
     struct cli_evaluation_options evaluation;
+    uint32_t eval_every; /* steps; 0: at the end only */
     struct cli_inputs templates;
     const char *separator, *log;
     double warmup;

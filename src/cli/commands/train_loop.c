@@ -93,8 +93,8 @@ static void show(const struct run *run)
 
 static bool is_evaluation_due(const struct run *run)
 {
-    const struct cli_evaluation_options *evaluation = &run->options->evaluation;
-    return evaluation->folder && evaluation->every && run->last.step % evaluation->every == 0;
+    const uint32_t every = run->options->eval_every;
+    return run->options->evaluation.folder && every && run->last.step % every == 0;
 }
 
 static bool is_save_due(const struct run *run)
