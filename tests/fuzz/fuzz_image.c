@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t u8[24 * 24 * 3];
     static float values[3 * 24 * 24];
-    struct image_transform transform = {24, {0.5f, 0.5f, 0.5f}, {0.25f, 0.25f, 0.25f}, false};
+    struct image_transform transform = {
+        .size = 24, .mean = {0.5f, 0.5f, 0.5f}, .std = {0.25f, 0.25f, 0.25f}};
     /* Half of the inputs are decoded at a scale where the decoder has one. */
     const struct image_options options = {
         .max_pixels = 1 << 16, .orient = true, .least_side = size % 2 ? 24 : 0};
