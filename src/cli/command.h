@@ -19,6 +19,7 @@
     X(search)           \
     X(duplicates)       \
     X(probe)            \
+    X(evaluate)         \
     X(preprocess)       \
     X(tokenize)         \
     X(condition)        \

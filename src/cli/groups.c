@@ -76,6 +76,17 @@ const struct cli_option cli_index_options[] = {
 
 /* ---- Inputs ---------------------------------------------------------------------------------- */
 
+#define FIELD(name) offsetof(struct cli_decoding, name)
+const struct cli_option cli_decoding_options[] = {
+    CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, FIELD(max_pixels),
+               "refuse larger pictures (89478485)"),
+    CLI_OPTION(0, "orient", NULL, CLI_FLAG, FIELD(orient),
+               "turn pictures as their EXIF orientation says"),
+    CLI_OPTION(0, "fast-decode", NULL, CLI_FLAG, FIELD(fast),
+               "decode large JPEGs at a fraction of their size"),
+    {0}};
+#undef FIELD
+
 #define FIELD(name) offsetof(struct cli_pictures, name)
 const struct cli_option cli_picture_options[] = {
     CLI_OPTION(0, "image", "FILE", CLI_ITEM, FIELD(images),
@@ -86,12 +97,7 @@ const struct cli_option cli_picture_options[] = {
                "the inputs of lists end with a NUL byte, as find -print0 writes them"),
     CLI_OPTION('r', "recursive", NULL, CLI_FLAG, FIELD(recursive),
                "also the pictures in folders within folders"),
-    CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, FIELD(decoding.max_pixels),
-               "refuse larger pictures (89478485)"),
-    CLI_OPTION(0, "orient", NULL, CLI_FLAG, FIELD(decoding.orient),
-               "turn pictures as their EXIF orientation says"),
-    CLI_OPTION(0, "fast-decode", NULL, CLI_FLAG, FIELD(decoding.fast),
-               "decode large JPEGs at a fraction of their size"),
+    CLI_INCLUDE(cli_decoding_options, FIELD(decoding)),
     {0}};
 #undef FIELD
 

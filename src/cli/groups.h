@@ -40,6 +40,7 @@ struct cli_decoding {
     uint32_t max_pixels;
     bool orient, fast;
 };
+extern const struct cli_option cli_decoding_options[];
 
 /* The index of pictures, a file; NULL: the library's default. */
 struct cli_index_options {

@@ -576,6 +576,99 @@ class Accuracy(CommandTest):
         self.assert_error('nowhere: No such file')
 
 
+class Recall(CommandTest):
+    """evaluate: the figures follow from the embeddings that embed writes."""
+    columns = ('filepath', 'title')
+
+    def setUp(self):
+        super().setUp()
+        labels = read_labels()[::2]
+        self.pictures = [f'{i:02}.png' for i in range(len(labels))]
+        # Every third picture has two captions, and every caption is that of the next label in some rows.
+        self.rows = []
+        for i, (name, label) in enumerate(zip(self.pictures, labels)):
+            shutil.copy(f'{EXPECTED}/{label["file"]}', self.path(name))
+            self.rows.append((name, f'a picture of {labels[(i + i % 2) % len(labels)]["name"]}'))
+            if i % 3 == 0:
+                self.rows.append((name, f'an icon, {label["name"]}'))
+        self.rows = self.rows[::2] + self.rows[1::2]  # The captions of a picture need not be neighbours.
+
+    def evaluate(self, path, *arguments, status=0):
+        line, = self.run_json('evaluate', '-m', MODEL, '--captions', path, *arguments, status=status)
+        return line
+
+    def table(self, name, rows):
+        return self.path(name, ''.join('\t'.join(row) + '\n' for row in [self.columns, *rows]).encode())
+
+    def expect(self, rows):
+        """Returns both recalls; of captions and pictures that are equally similar, one's own is the last."""
+        pictures = sorted({picture for picture, _ in rows})
+        self.run_command('embed', '-m', MODEL, '-o', self.path('e.safetensors'),
+                         *(word for picture in pictures for word in ['--image', self.path(picture)]),
+                         *(word for _, text in rows for word in ['--text', text]))
+        tensors = read_safetensors(self.path('e.safetensors'))[0]
+        images, texts = (tensors[name].rows() for name in ['image_embeds', 'text_embeds'])
+        table = [[sum(a * b for a, b in zip(image, text)) for text in texts] for image in images]
+        owners = [pictures.index(picture) for picture, _ in rows]
+        to_text, to_image = [], []
+        for i, row in enumerate(table):
+            best = max(value for value, owner in zip(row, owners) if owner == i)
+            to_text.append(sum(value >= best for value, owner in zip(row, owners) if owner != i))
+        for j, owner in enumerate(owners):
+            to_image.append(sum(table[i][j] >= table[owner][j] for i in range(len(images)) if i != owner))
+        return [{f'recall@{k}': 100 * sum(rank < k for rank in ranks) / len(ranks) for k in [1, 5, 10]}
+                for ranks in [to_text, to_image]]
+
+    def check(self, line, rows):
+        for found, expected in zip([line['image_to_text'], line['text_to_image']], self.expect(rows)):
+            self.assertEqual(list(found), list(expected))
+            self.assert_close(list(found.values()), list(expected.values()), 1e-6)
+            self.assertTrue(0 < expected['recall@1'] < expected['recall@10'], expected)
+
+    def test_figures(self):
+        line = self.evaluate(self.table('t.tsv', self.rows))
+        self.assertEqual((line['images'], line['captions'], line['failed']), (30, 40, 0))
+        self.check(line, self.rows)
+        lines = [json.dumps(dict(zip(['p', 'c'], row))) for row in self.rows]
+        self.assertEqual(self.evaluate(self.path('t.jsonl', '\n'.join(lines).encode()), '--csv-img-key', 'p',
+                                       '--csv-caption-key', 'c'), line)
+        text = self.path('t.txt', ''.join(f'{self.folder}/{p}\t{c}\r\n' for p, c in self.rows).encode())
+        self.assertEqual(self.evaluate(text), line)
+        table = self.run_command('evaluate', '-m', MODEL, '--captions', text)
+        self.assertIn('\n30 pictures, 40 captions\n', table)
+        for name in 'image to text', 'text to image':
+            values = line[name.replace(' ', '_')].values()
+            self.assertRegex(table, name + ''.join(f' +{value:.2f} %' for value in values) + '\n')
+
+    def test_ties_and_failures(self):
+        """Equal captions are behind each other. What cannot be read is left out with its captions."""
+        same = self.table('same.tsv', [(name, 'a picture') for name in self.pictures[:3]])
+        line = self.evaluate(same)
+        self.assertEqual([line['image_to_text'][f'recall@{k}'] for k in [1, 5]], [0, 100])
+        good = self.rows[:12]
+        self.path('junk.png', b'junk' * 99)
+        bad = [('junk.png', 'an owl'), ('none.png', 'a robot'), ('', 'a ghost'), (good[0][0], ' ')]
+        line = self.evaluate(self.table('bad.tsv', bad + good), status=1)
+        self.assertEqual((line['captions'], line['failed']), (12, 4))
+        for found, words in zip(self.errors, ['bad.tsv: line 4: no picture', 'bad.tsv: line 5: no caption',
+                                              'junk.png', 'none.png: No such file']):
+            self.assertIn(words, found)
+        clean = self.evaluate(self.table('good.tsv', good))
+        self.assertEqual({**line, 'failed': 0}, clean)
+
+    def test_refusals(self):
+        for name, content, words in [('a.csv', b'x,title\n1,2\n', 'filepath'),
+                                     ('b.tsv', b'filepath\ttitle\n', 'no pictures with captions'),
+                                     ('none.csv', None, 'none.csv: No such file'),
+                                     ('none.txt', None, 'none.txt: No such file')]:
+            self.run_command('evaluate', '-m', MODEL, '--captions', self.path(name, content), status=1)
+            self.assert_error(words)
+        for name, words in [('c.jsonl', 'line 1: expected an object with the strings filepath and title'),
+                            ('d.txt', 'line 1: no caption')]:
+            self.run_command('evaluate', '-m', MODEL, '--captions', self.path(name, b'[1]\n'), status=1)
+            self.assertIn(words, self.errors[0])
+
+
 class Similarity(CommandTest):
     def test_expected(self):
         labels = read_labels()[::12]

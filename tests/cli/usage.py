@@ -19,9 +19,9 @@ OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,/-]+)?)(?: +|\n 
 
 
 class Usage(CommandTest):
-    commands = ['classify', 'similarity', 'embed', 'index', 'search', 'duplicates', 'probe', 'preprocess', 'tokenize',
-                'condition', 'info', 'devices', 'check', 'models', 'pull', 'convert', 'init', 'train', 'tokenizer-train',
-                'bench', 'completion']
+    commands = ['classify', 'similarity', 'embed', 'index', 'search', 'duplicates', 'probe', 'evaluate', 'preprocess',
+                'tokenize', 'condition', 'info', 'devices', 'check', 'models', 'pull', 'convert', 'init', 'train',
+                'tokenizer-train', 'bench', 'completion']
 
     def test_overview(self):
         overview = self.run_command('--help')
@@ -89,6 +89,9 @@ class Usage(CommandTest):
                 (['probe', 'train', '-m', MODEL, '-o', 'x.safetensors'], 'folders'),
                 (['embed', '--precision', 'f64'], 'f64'),
                 (['embed', '--batch', '5000000000'], '5000000000'),
+                (['evaluate', '-m', MODEL], '--captions'),
+                (['evaluate', '-m', MODEL, '--captions', 'x', 'y'], "unexpected argument 'y'"),
+                (['evaluate', '-m', MODEL, '--captions', 'x', '--csv-separator', 'ab'], "found 'ab'"),
                 (['preprocess', '-m', MODEL, 'x.png', '-o', 'x.npy'], '-o'),
                 (['tokenize', 'a'], '--vocab'),
                 (['tokenize', '-m', MODEL], '--stdin'),

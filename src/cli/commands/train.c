@@ -3,6 +3,7 @@
  * vkclip train: its options, and how they become the library's parameters.
  */
 #include "cli/commands/train.h"
+#include "cli/captions.h"
 #include "cli/command.h"
 #include "cli/encode.h"
 #include "cli/log.h"
@@ -12,20 +13,6 @@
 #include <string.h>
 
 /* ---- Options to parameters --------------------------------------------------------------------- */
-
-static int take_separator(const struct cli_session *session, struct train_options *options)
-{
-    const char *text = options->separator;
-    if (!text)
-        return CLI_DONE;
-    char separator = text[0];
-    if (!strcmp(text, "\\t"))
-        separator = '\t';
-    else if (strlen(text) != 1)
-        return cli_fail_usage(session, "--csv-separator: expected one character, found '%s'", text);
-    options->params.csv_separator = separator;
-    return CLI_DONE;
-}
 
 static int check_options(struct cli_session *session, struct train_options *options)
 {
@@ -43,7 +30,7 @@ static int check_options(struct cli_session *session, struct train_options *opti
                               "--steps and --epochs both say how long; expected one of them");
     if (options->eval_every && !options->evaluation.folder)
         return cli_fail_usage(session, "--eval-every: expected --eval with a folder");
-    int status = take_separator(session, options);
+    int status = cli_take_separator(session, options->separator, &options->params.csv_separator);
     if (!status)
         status = cli_check_templates(session, &options->templates);
     if (!status)
