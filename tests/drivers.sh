@@ -38,9 +38,9 @@ compile() { # NAME
     table=$build/compile/$1.csv
     if [ -n "$quick" ]; then
         table=$work/$1.csv
-        set -- "$1" --first --arch ViT-B-32,RN50,convnext_base,T5-XXL --batches 8
+        set -- "$1" --first --arch ViT-B-32,RN50,convnext_base,ViT-B-16-SigLIP,PE-Core-B-16,T5-XXL --batches 8
     else
-        set -- "$1" --tiles --arch ViT-B-32,ViT-L-14,RN50,convnext_base,T5-XXL
+        set -- "$1" --tiles --arch ViT-B-32,ViT-L-14,RN50,convnext_base,ViT-B-16-SigLIP,PE-Core-B-16,T5-XXL
     fi
     name=$1 && shift
     # The summary decides and not the exit status, because Debian 12's RADV crashes when it closes a device that it

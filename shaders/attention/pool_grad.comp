@@ -18,6 +18,10 @@ layout(set = 0, binding = 3) writeonly buffer Dx { XTYPE dx[]; };
 LOADER(load_dy_any, dy)
 #define load_dy(index, left) (D % 4 == 0 ? vec4(dy4[(index) / 4]) : load_dy_any(index, left))
 
+/* Quads of a key's gradient that an invocation sums at a time. All of a head at once would not fit registers; each
+ * step computes the weights of the key again, of which there is one per query. */
+const uint STEP = 4;
+
 shared float products[LANES];                    /* v.dy of the tile's keys */
 shared vec2 stats[KEYS ? POOL_QUERIES : 1]; /* of every query: logarithm of the sum of exponentials, y.dy */
 
@@ -64,6 +68,34 @@ vec2 weigh_key(uint item, uint head, uint query, uint key, vec2 stat)
     return vec2(weight, weight * (compute_product(item, head, query, key) - stat.y) * args.scale);
 }
 
+/* Computes STEP quads of a key's gradient and of its value's. */
+void add_quads(uint item, uint head, uint key, uint first)
+{
+    vec4 dk[STEP], dv[STEP];
+    for (uint d = 0; d < STEP; d++)
+        dk[d] = dv[d] = vec4(0.0);
+    for (uint query = 0; query < args.queries; query++) {
+        vec2 weight = weigh_key(item, head, query, key, stats[KEYS ? query : 0]);
+        uint query_at = query * args.c + head * D, dy_at = dy_index(item, head, query);
+        for (uint d = 0; d < STEP; d++) {
+            uint at = 4 * (first + d);
+            if (at < D) {
+                dk[d] = fma(vec4(weight.y), load_q(query_at + at, D - at), dk[d]);
+                dv[d] = fma(vec4(weight.x), load_dy(dy_at + at, D - at), dv[d]);
+            }
+        }
+    }
+    uint key_at = key_index(item, head, key);
+    for (uint d = 0; d < STEP; d++)
+        for (uint c = 0; c < 4; c++) { /* An index that is no constant would move the sums to memory. */
+            uint at = 4 * (first + d) + c;
+            if (at < D) {
+                dx[key_at + at] = XTYPE(dk[d][c]);
+                dx[key_at + args.c + at] = XTYPE(dv[d][c]);
+            }
+        }
+}
+
 void add_queries(uint item, uint head)
 {
     for (uint query = 0; query < args.queries; query++) {
@@ -72,26 +104,9 @@ void add_queries(uint item, uint head)
             stats[KEYS ? query : 0] = stat;
     }
     barrier();
-    for (uint key = gl_LocalInvocationID.x; key < args.t; key += LANES) {
-        vec4 dk[D4], dv[D4];
-        for (uint d = 0; d < D4; d++)
-            dk[d] = dv[d] = vec4(0.0);
-        for (uint query = 0; query < args.queries; query++) {
-            vec2 weight = weigh_key(item, head, query, key, stats[KEYS ? query : 0]);
-            uint query_at = query * args.c + head * D, dy_at = dy_index(item, head, query);
-            for (uint d = 0; d < D4; d++) {
-                dk[d] = fma(vec4(weight.y), load_q(query_at + 4 * d, D - 4 * d), dk[d]);
-                dv[d] = fma(vec4(weight.x), load_dy(dy_at + 4 * d, D - 4 * d), dv[d]);
-            }
-        }
-        uint key_at = key_index(item, head, key);
-        for (uint d = 0; d < D4; d++)
-            for (uint c = 0; c < 4; c++) /* An index that is no constant would move the sums to memory. */
-                if (4 * d + c < D) {
-                    dx[key_at + 4 * d + c] = XTYPE(dk[d][c]);
-                    dx[key_at + args.c + 4 * d + c] = XTYPE(dv[d][c]);
-                }
-    }
+    for (uint key = gl_LocalInvocationID.x; key < args.t; key += LANES)
+        for (uint first = 0; first < D4; first += STEP)
+            add_quads(item, head, key, first);
 }
 
 void add_keys(uint item, uint head, uint query)
