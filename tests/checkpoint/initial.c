@@ -25,7 +25,7 @@ static void assert_near(double found, double expected, double tolerance)
 
 static void assert_same_tower(const struct config_tower *found, const struct config_tower *expected)
 {
-    assert_true(found->kind && found->projection);
+    assert_true(found->kind);
     assert_tower(found, expected);
 }
 
@@ -41,8 +41,8 @@ static void configurations_are_read_back(void **state)
         const enum names_form form = write_config_form(&expected);
         struct beside beside = {.folder = string_format("%s", folder)};
         assert_int_equal(beside_write(&beside, &expected, form), 0);
-        assert_int_equal(initial_read_config(form == NAMES_HUGGING_FACE ? hf : openclip, &found),
-                         0);
+        if (initial_read_config(expected.family == VKCLIP_FAMILY_HF ? hf : openclip, &found))
+            fail_msg("%s: %s", name, vkclip_last_error());
         beside_close(&beside, VKCLIP_EINVALID); /* An error removes the files again. */
         assert_same_tower(&found.image, &expected.image);
         assert_same_tower(&found.text, &expected.text);
