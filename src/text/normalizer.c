@@ -75,7 +75,8 @@ void normalizer_strip(const struct normalizer *normalizer, const struct normaliz
         start++;
     while (step->right && start < end && code_point_is_space(text->codes[end - 1]))
         end--;
-    code_points_push_all(out, text->codes + start, end - start);
+    if (end > start) /* An empty text may have no memory. */
+        code_points_push_all(out, text->codes + start, end - start);
 }
 
 static size_t count_run(const int32_t *codes, size_t length, bool white)
