@@ -154,6 +154,12 @@ double section_number(const struct section *section, const char *key, double fal
     return number;
 }
 
+uint32_t section_mlp(const struct section *section, double fallback, uint32_t width)
+{
+    const double mlp = width * section_number(section, "mlp_ratio", fallback, 1e-3, 1e3);
+    return mlp < UINT32_MAX ? (uint32_t)mlp : UINT32_MAX; /* truncated as by Python's int() */
+}
+
 bool section_bool(const struct section *section, const char *key, bool fallback)
 {
     const json_t *value = section_get(section, key);

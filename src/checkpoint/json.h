@@ -54,6 +54,8 @@ uint32_t section_square(const struct section *section, const char *key, uint32_t
 int32_t section_id(const struct section *section, const char *key, int32_t fallback);
 double section_number(const struct section *section, const char *key, double fallback,
                       double lowest, double highest);
+/* Returns the width of an MLP, of which `mlp_ratio` is the ratio to the tower's width. */
+uint32_t section_mlp(const struct section *section, double fallback, uint32_t width);
 bool section_bool(const struct section *section, const char *key, bool fallback);
 /* Returns a string, which is "" if it is missing. */
 const char *section_text(const struct section *section, const char *key);

@@ -47,12 +47,6 @@ static bool read_layer_scale(const struct section *section)
     return section_get(section, "ls_init_value") != NULL;
 }
 
-static uint32_t read_mlp(const struct section *section, uint32_t width)
-{
-    const double mlp = width * section_number(section, "mlp_ratio", 4, 1e-3, 1e3);
-    return mlp < UINT32_MAX ? (uint32_t)mlp : UINT32_MAX; /* truncated as by Python's int() */
-}
-
 /* ---- Text ------------------------------------------------------------------------------------ */
 
 /* Reads which token of a text is pooled. */
@@ -130,7 +124,7 @@ static void read_text(const struct section *section, struct config *config)
     tower->width = section_size(section, "width", 512);
     tower->heads = section_size(section, "heads", 8);
     tower->layers = section_size(section, "layers", 12);
-    tower->mlp = read_mlp(section, tower->width);
+    tower->mlp = section_mlp(section, 4, tower->width);
     tower->epsilon = read_epsilon(section);
     tower->layer_scale = read_layer_scale(section);
     tower->bidirectional = section_bool(section, "no_causal_mask", false);
@@ -198,7 +192,7 @@ static void read_vit(const struct section *section, uint32_t head_width, struct 
     struct config_tower *tower = &config->image;
     tower->layers = section_size(section, "layers", 12);
     tower->heads = tower->width / head_width;
-    tower->mlp = read_mlp(section, tower->width);
+    tower->mlp = section_mlp(section, 4, tower->width);
     tower->epsilon = read_epsilon(section);
     tower->layer_scale = read_layer_scale(section);
     tower->no_pre_norm = section_bool(section, "no_ln_pre", false);

@@ -76,9 +76,7 @@ static void read_sizes(const struct section *vision, const struct section *model
     tower->width = section_size(model, "embed_dim", size->width);
     tower->layers = section_size(model, "depth", size->layers);
     tower->heads = section_size(model, "num_heads", size->heads);
-    const double mlp =
-        tower->width * section_number(model, "mlp_ratio", size->mlp_ratio, 1e-3, 1e3);
-    tower->mlp = mlp < UINT32_MAX ? (uint32_t)mlp : UINT32_MAX;
+    tower->mlp = section_mlp(model, size->mlp_ratio, tower->width);
     config->patch_size = section_size(model, "patch_size", size->patch);
     const uint32_t image_size = section_square(vision, "image_size", size->image_size);
     config->image_size = section_square(model, "img_size", image_size);

@@ -81,8 +81,7 @@ void timm_read_siglip(const struct section *vision, const char *name, struct con
     tower->heads = read_stated(&settings, "num_heads");
     tower->head_width = siglip_head_width(name);
     if (section_get(&settings, "mlp_ratio") && tower->width)
-        tower->mlp =
-            (uint32_t)(tower->width * section_number(&settings, "mlp_ratio", 4, 1e-3, 1e3));
+        tower->mlp = section_mlp(&settings, 4, tower->width);
     read_siglip_activation(&settings, name, tower);
     config->patch_size = read_stated(&settings, "patch_size");
     config->image_size = section_square(vision, "image_size", 224);
