@@ -193,6 +193,23 @@ void block_embed(struct graph *graph, int pooled, const struct block_tower *towe
     tensors->normalized = graph_normalize(graph, normalized, tensors->embeddings);
 }
 
+int block_pool(struct graph *graph, const char *result, int tokens,
+               const struct tensor_group *group, size_t first, uint32_t heads,
+               enum vkclip_activation activation, float epsilon)
+{
+    const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
+    const int latent = group_weight(graph, group, first);
+    const int query = block_linear(graph, NULL, latent, group, first + BLOCK_POOL_QUERY, none, -1);
+    const int pairs =
+        block_linear(graph, NULL, tokens, group, first + BLOCK_POOL_KEY_VALUE, none, -1);
+    int x = graph_pool(graph, NULL, query, pairs, heads);
+    x = graph_select(graph, NULL, x, -1);
+    x = block_linear(graph, "vision.map_attn", x, group, first + BLOCK_POOL_OUT, none, -1);
+    int y = block_layernorm(graph, NULL, x, group, first + BLOCK_POOL_NORM, epsilon);
+    y = block_linear(graph, NULL, y, group, first + BLOCK_POOL_FC, activation, -1);
+    return block_linear(graph, result, y, group, first + BLOCK_POOL_PROJ, none, x);
+}
+
 int block_pictures(const struct config *config, const struct tower_features *features,
                    uint32_t patch, unsigned rank, const uint32_t *shape, struct graph *graph,
                    struct tower_tensors *tensors)

@@ -30,6 +30,41 @@ void block_group(const struct config_tower *tower, const char *prefix, uint32_t 
 void block_read_sizes(const struct tower_sizes *sizes, const char *prefix,
                       struct config_tower *tower);
 
+/* These rows describe timm's attention pool (AttentionPoolLatent) in the table of a group, from row
+ * `first` on; `flags` are those of the matrices after the attention. In a shape, o is one, w the
+ * width, k the length of key and value together, m the MLP's width. */
+enum {
+    BLOCK_POOL_QUERY = 1, /* counted from `first`, as the others */
+    BLOCK_POOL_KEY_VALUE = BLOCK_POOL_QUERY + 2,
+    BLOCK_POOL_OUT = BLOCK_POOL_KEY_VALUE + 2,
+    BLOCK_POOL_NORM = BLOCK_POOL_OUT + 2,
+    BLOCK_POOL_FC = BLOCK_POOL_NORM + 2,
+    BLOCK_POOL_PROJ = BLOCK_POOL_FC + 2,
+    BLOCK_POOL_ROWS = BLOCK_POOL_PROJ + 2
+};
+/* clang-format off */
+#define BLOCK_POOL(first, flags)                                                            \
+    [first] = {"attn_pool.latent", "oow", LAYOUT_ROWS, INITIAL_WIDTH, 0},                   \
+    {"attn_pool.q.weight", "ww", LAYOUT_PANELS, INITIAL_FAN_IN, 0},                         \
+    {"attn_pool.q.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},                                \
+    {"attn_pool.kv.weight", "kw", LAYOUT_PANELS, INITIAL_FAN_IN, 0},                        \
+    {"attn_pool.kv.bias", "k", LAYOUT_ROWS, INITIAL_ZERO, 0},                               \
+    {"attn_pool.proj.weight", "ww", LAYOUT_PANELS, INITIAL_FAN_IN, flags},                  \
+    {"attn_pool.proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},                             \
+    {"attn_pool.norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},                            \
+    {"attn_pool.norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},                             \
+    {"attn_pool.mlp.fc1.weight", "mw", LAYOUT_PANELS, INITIAL_HIDDEN, flags},               \
+    {"attn_pool.mlp.fc1.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, 0},                          \
+    {"attn_pool.mlp.fc2.weight", "wm", LAYOUT_PANELS, INITIAL_FAN_IN, flags},               \
+    {"attn_pool.mlp.fc2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0}
+/* clang-format on */
+
+/* Appends the attention pool of normalised tokens and the MLP after it, whose rows begin at `first`
+ * in a group of a tower's tensors. The result is one vector per item [B,C]. */
+int block_pool(struct graph *graph, const char *result, int tokens,
+               const struct tensor_group *group, size_t first, uint32_t heads,
+               enum vkclip_activation activation, float epsilon);
+
 /* A tower of blocks, with the rows of its last norm and of its projection in the group of tensors
  * outside the blocks. */
 struct block_tower {

@@ -23,14 +23,8 @@ enum {
     CLASS,
     POSITIONS,
     NORM_PRE,
-    QUERY = NORM_PRE + 2, /* the first row of the attention pool */
-    POOL_Q,
-    POOL_KV = POOL_Q + 2,
-    POOL_PROJ = POOL_KV + 2,
-    POOL_NORM = POOL_PROJ + 2,
-    POOL_FC_1 = POOL_NORM + 2,
-    POOL_FC_2 = POOL_FC_1 + 2,
-    NORM = POOL_FC_2 + 2,
+    POOL = NORM_PRE + 2, /* the first row of the attention pool */
+    NORM = POOL + BLOCK_POOL_ROWS,
     HEAD = NORM + 2
 };
 
@@ -44,19 +38,7 @@ static const struct tensor_row eva_rows[] = {
     [POSITIONS] = {"pos_embed", "onw", LAYOUT_ROWS, INITIAL_WIDTH, 0},
     [NORM_PRE] = {"norm_pre.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
     {"norm_pre.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [QUERY] = {"attn_pool.latent", "oow", LAYOUT_ROWS, INITIAL_WIDTH, 0},
-    [POOL_Q] = {"attn_pool.q.weight", "ww", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
-    {"attn_pool.q.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [POOL_KV] = {"attn_pool.kv.weight", "kw", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
-    {"attn_pool.kv.bias", "k", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [POOL_PROJ] = {"attn_pool.proj.weight", "ww", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
-    {"attn_pool.proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [POOL_NORM] = {"attn_pool.norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
-    {"attn_pool.norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [POOL_FC_1] = {"attn_pool.mlp.fc1.weight", "mw", LAYOUT_PANELS, INITIAL_HIDDEN, 0},
-    {"attn_pool.mlp.fc1.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [POOL_FC_2] = {"attn_pool.mlp.fc2.weight", "wm", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
-    {"attn_pool.mlp.fc2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    BLOCK_POOL(POOL, 0),
     [NORM] = {"norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
     {"norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
     [HEAD] = {"head.weight", "dw", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_DELICATE},
@@ -211,9 +193,9 @@ static void read_sizes(const struct tower_sizes *sizes, struct config *config)
     config->patch_size = get_size(sizes, "patch_embed.proj.weight", 3);
     config->image_embed_dim = get_size(sizes, "head.weight", 0);
     const uint32_t tokens = get_size(sizes, "pos_embed", 1);
-    const double side = sqrt(tokens > !tower->no_class_token ? tokens - !tower->no_class_token : 0);
-    const uint64_t size = config->patch_size * (uint64_t)side;
-    config->image_size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+    const uint32_t class_tokens = !tower->no_class_token;
+    config->image_size =
+        tower_picture_size(config->patch_size, tokens > class_tokens ? tokens - class_tokens : 0);
 }
 
 static int check_sizes(const char *path, const struct config *config)
@@ -346,21 +328,6 @@ static int append_blocks(struct graph *graph, int x, const struct eva *eva, uint
     return pooled && first == end ? graph_select(graph, NULL, x, -1) : x;
 }
 
-/* Appends the attention pool of normalised tokens, which gives the pooled vector [B,C]. */
-static int append_pool(struct graph *graph, int x, const struct eva *eva,
-                       const struct tensor_group *group)
-{
-    const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
-    const int query = group_weight(graph, group, QUERY);
-    const int q = block_linear(graph, NULL, query, group, POOL_Q, none, -1);
-    x = block_linear(graph, NULL, x, group, POOL_KV, none, -1);
-    x = graph_select(graph, NULL, graph_pool(graph, NULL, q, x, POOL_HEADS), -1);
-    x = block_linear(graph, "vision.map_attn", x, group, POOL_PROJ, none, -1);
-    int y = append_norm(graph, NULL, x, eva, group, POOL_NORM);
-    y = block_linear(graph, NULL, y, group, POOL_FC_1, VKCLIP_ACTIVATION_GELU, -1);
-    return block_linear(graph, "vision.pooled", y, group, POOL_FC_2, none, x);
-}
-
 /* Appends the embeddings of the tokens that leave the blocks, or of the class token alone. */
 static void append_head(struct graph *graph, int x, const struct eva *eva, bool hidden,
                         const struct tensor_group *group, struct tower_tensors *tensors)
@@ -368,7 +335,8 @@ static void append_head(struct graph *graph, int x, const struct eva *eva, bool 
     const bool pool = is_pooled_by_attention(eva->sizes), all = hidden || pool;
     x = append_norm(graph, all ? "vision.final_norm" : "vision.pooled", x, eva, group, NORM);
     if (pool)
-        x = append_pool(graph, x, eva, group);
+        x = block_pool(graph, "vision.pooled", x, group, POOL, POOL_HEADS, VKCLIP_ACTIVATION_GELU,
+                       eva->sizes->epsilon);
     else if (hidden)
         x = graph_select(graph, "vision.pooled", x, -1);
     tensors->embeddings =

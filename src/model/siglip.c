@@ -8,20 +8,12 @@
 #include "base/array.h"
 #include "model/blocks.h"
 
-#include <math.h>
-
 /* The row after a weight's is its bias. */
 enum {
     PATCH,
     POSITIONS = PATCH + 2,
     NORM,
-    LATENT = NORM + 2,
-    QUERY,
-    KEY_VALUE = QUERY + 2,
-    OUT = KEY_VALUE + 2,
-    POOL_NORM = OUT + 2,
-    FC = POOL_NORM + 2,
-    PROJ = FC + 2
+    POOL = NORM + 2 /* the first row of the attention pool */
 };
 
 /* In a shape, o is one, w the width, c the number of colours, p the side of a patch, n the number
@@ -32,19 +24,7 @@ static const struct tensor_row siglip_rows[] = {
     [POSITIONS] = {"pos_embed", "onw", LAYOUT_ROWS, INITIAL_WIDTH, 0},
     [NORM] = {"norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
     {"norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [LATENT] = {"attn_pool.latent", "oow", LAYOUT_ROWS, INITIAL_WIDTH, 0},
-    [QUERY] = {"attn_pool.q.weight", "ww", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
-    {"attn_pool.q.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [KEY_VALUE] = {"attn_pool.kv.weight", "kw", LAYOUT_PANELS, INITIAL_FAN_IN, 0},
-    {"attn_pool.kv.bias", "k", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [OUT] = {"attn_pool.proj.weight", "ww", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_DELICATE},
-    {"attn_pool.proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [POOL_NORM] = {"attn_pool.norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
-    {"attn_pool.norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [FC] = {"attn_pool.mlp.fc1.weight", "mw", LAYOUT_PANELS, INITIAL_HIDDEN, TENSOR_DELICATE},
-    {"attn_pool.mlp.fc1.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [PROJ] = {"attn_pool.mlp.fc2.weight", "wm", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_DELICATE},
-    {"attn_pool.mlp.fc2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    BLOCK_POOL(POOL, TENSOR_DELICATE),
 };
 
 static const char prefix[] = "visual.trunk.";
@@ -90,41 +70,18 @@ static void read_sizes(const struct tower_sizes *sizes, struct config *config)
     config->image.projection = false;
     config->patch_size = sizes->get(checkpoint, "visual.trunk.patch_embed.proj.weight", 3);
     config->image_embed_dim = config->image.width;
-    /* Pixels that fill no patch leave no trace in the shapes. */
-    const uint64_t size = config->patch_size * (uint64_t)sqrt(patches);
-    config->image_size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+    config->image_size = tower_picture_size(config->patch_size, patches);
 }
 
 static int check_sizes(const char *path, const struct config *config)
 {
     int error = tower_check_widths(path, "image", &config->image, config->image_embed_dim);
-    if (!error)
-        error = tower_check_size(path, "image", "image size", config->image_size, 4096);
-    return error ? error
-                 : tower_check_size(path, "image", "patch size", config->patch_size,
-                                    config->image_size);
+    return error ? error : tower_check_patches(path, config);
 }
 
 static void describe_tower(const struct config *config, struct vkclip_tower_info *info)
 {
     info->positions = count_patches(config);
-}
-
-/* Appends the attention pool and the MLP after it. */
-static int append_pool(const struct config *config, struct graph *graph,
-                       const struct tensor_group *group, int tokens)
-{
-    const struct config_tower *tower = &config->image;
-    const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
-    const int latent = group_weight(graph, group, LATENT);
-    const int query = block_linear(graph, NULL, latent, group, QUERY, none, -1);
-    const int pairs = block_linear(graph, NULL, tokens, group, KEY_VALUE, none, -1);
-    int x = graph_pool(graph, NULL, query, pairs, tower->heads);
-    x = graph_select(graph, NULL, x, -1);
-    x = block_linear(graph, "vision.map_attn", x, group, OUT, none, -1);
-    int y = block_layernorm(graph, NULL, x, group, POOL_NORM, tower->epsilon);
-    y = block_linear(graph, NULL, y, group, FC, tower->activation, -1);
-    return block_linear(graph, "vision.projected", y, group, PROJ, none, x);
 }
 
 static void append_siglip(const struct config *config, const struct tower_features *features,
@@ -149,7 +106,8 @@ static void append_siglip(const struct config *config, const struct tower_featur
     if (x < 0)
         return;
     x = block_layernorm(graph, "vision.final_norm", x, &group, NORM, config->image.epsilon);
-    x = append_pool(config, graph, &group, x);
+    x = block_pool(graph, "vision.projected", x, &group, POOL, config->image.heads,
+                   config->image.activation, config->image.epsilon);
     block_embed(graph, x, &tower, tensors);
 }
 

@@ -5,6 +5,8 @@
 #include "model/tower.h"
 #include "base/error.h"
 
+#include <math.h>
+
 /* ---- The table ------------------------------------------------------------------------------- */
 
 static const struct tower_row *const rows[KIND_COUNT] = {
@@ -78,6 +80,12 @@ int tower_check_patches(const char *path, const struct config *config)
         error = error_fail(VKCLIP_EFORMAT, "%s: image size %u: expected at least the patch size %u",
                            path, config->image_size, config->patch_size);
     return error;
+}
+
+uint32_t tower_picture_size(uint32_t patch_size, uint32_t patches)
+{
+    const uint64_t size = patch_size * (uint64_t)sqrt(patches);
+    return size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
 }
 
 int tower_check_picture(const char *path, const struct config *config)

@@ -118,6 +118,9 @@ int tower_check_size(const char *path, const char *name, const char *what, uint3
 int tower_check_widths(const char *path, const char *name, const struct config_tower *tower,
                        uint32_t embed_dim);
 int tower_check_patches(const char *path, const struct config *config);
+/* Returns the side of the picture that so many patches cover. Pixels that fill no patch leave no
+ * trace in a checkpoint's shapes. */
+uint32_t tower_picture_size(uint32_t patch_size, uint32_t patches);
 int tower_check_picture(const char *path, const struct config *config);
 
 /* Appends a tower that the model has, for a batch of items. `tensors` may be NULL. In a training

@@ -12,8 +12,6 @@
 #include "base/error.h"
 #include "model/blocks.h"
 
-#include <math.h>
-
 /* A LayerNorm has two rows, its gain and its bias, as layers with a bias have. */
 enum {
     CLASS,
@@ -103,8 +101,7 @@ static void read_sizes(const struct tower_sizes *sizes, struct config *config)
     config->image.width = sizes->get(checkpoint, "visual.conv1.weight", 0);
     config->patch_size = sizes->get(checkpoint, "visual.conv1.weight", 3);
     config->image_embed_dim = sizes->get(checkpoint, "visual.proj", 1);
-    const uint64_t size = config->patch_size * (uint64_t)sqrt(positions ? positions - 1 : 0);
-    config->image_size = size < UINT32_MAX ? (uint32_t)size : UINT32_MAX;
+    config->image_size = tower_picture_size(config->patch_size, positions ? positions - 1 : 0);
 }
 
 static int check_sizes(const char *path, const struct config *config)
