@@ -23,25 +23,27 @@
 /* Returns the length of the known words with which a name begins, with their dots. */
 static size_t prefix_length(const char *name)
 {
+    /* The words are keys of dicts, averages of weights by the keys of timm and others, attributes
+     * of larger modules, and torch's wrappers, in this order. */
     static const char *const words[] = {
         "state_dict",
         "model_state_dict",
-        "model_state", /* keys of dicts */
+        "model_state",
         "ema",
         "ema_model",
-        "ema_state_dict", /* averages */
+        "ema_state_dict",
         "model_ema",
         "state_dict_ema",
-        "model_ema_state_dict", /* of timm and others */
+        "model_ema_state_dict",
         "model",
         "net",
-        "network", /* attributes */
+        "network",
         "clip",
         "clip_model",
-        "clipmodel", /* of larger modules */
+        "clipmodel",
         "module",
         "_orig_mod",
-        "_fsdp_wrapped_module", /* torch's wrappers */
+        "_fsdp_wrapped_module",
         "_checkpoint_wrapped_module",
     };
     size_t length = 0;
