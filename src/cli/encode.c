@@ -245,56 +245,6 @@ int cli_encode_ids(struct cli_session *session, const struct cli_encoding *encod
 
 /* ---- Labels ------------------------------------------------------------------------------------ */
 
-int cli_check_templates(const struct cli_session *session, const struct cli_inputs *templates)
-{
-    for (size_t i = 0; i < templates->count; i++)
-        if (!strstr(templates->items[i].text, "{}"))
-            return cli_fail_usage(session, "template '%s' has no {} for the label",
-                                  templates->items[i].text);
-    return CLI_DONE;
-}
-
-/* Lets "simple" stand for the sentence of the paper's section 3.1.4. */
-static bool take_simple_template(struct cli_input *input)
-{
-    static const char simple[] = "a photo of a {}.";
-    if (!input->list || strcmp(input->text, "simple") != 0)
-        return true;
-    char *text = string_format("%s", simple);
-    if (!text)
-        return false;
-    free(input->text);
-    *input = (struct cli_input){.text = text, .length = strlen(text)};
-    return true;
-}
-
-static void rename_hole(struct cli_input *template)
-{
-    char *hole = strstr(template->text, "{c}");
-    if (!hole || strstr(template->text, "{}"))
-        return;
-    memmove(hole + 1, hole + 2, strlen(hole + 2) + 1);
-    template->length--;
-}
-
-int cli_read_templates(struct cli_session *session, struct cli_inputs *templates)
-{
-    const size_t failures = session->failures;
-    const bool given = templates->count > 0;
-    for (size_t i = 0; i < templates->count; i++)
-        if (!take_simple_template(&templates->items[i]))
-            return cli_fail(CLI_FAILED, "out of memory");
-    int status = cli_read_lists(session, templates, false, false);
-    if (!status && session->failures != failures)
-        status = CLI_FAILED;
-    else if (!status && given && !templates->count)
-        status = cli_fail(CLI_FAILED, "--templates: the file is empty, expected one template per "
-                                      "line, with {} for the label");
-    for (size_t i = 0; i < templates->count && !status; i++)
-        rename_hole(&templates->items[i]);
-    return status ? status : cli_check_templates(session, templates);
-}
-
 int cli_encode_labels(struct cli_session *session, const struct cli_inputs *labels,
                       const struct cli_inputs *templates, bool strict, float *embeds)
 {

@@ -49,12 +49,6 @@ int cli_encode_ids(struct cli_session *session, const struct cli_encoding *encod
 bool cli_check_finite(struct cli_session *session, const struct cli_input *input,
                       const float *values, size_t count);
 
-/* Fails with wrong usage if a template has no {}. */
-int cli_check_templates(const struct cli_session *session, const struct cli_inputs *templates);
-/* Replaces the lists of templates by what they list, and "simple" by the paper's sentence. Python
- * programs name the place of the label {c}, which becomes {}. Fails if a template has neither, or a
- * list is empty or cannot be read. */
-int cli_read_templates(struct cli_session *session, struct cli_inputs *templates);
 /* Writes the embeddings [L,D] of the labels, each averaged over the templates. With `strict` a
  * label that is cut fails the call: without one of them the others' probabilities mean nothing. */
 int cli_encode_labels(struct cli_session *session, const struct cli_inputs *labels,

@@ -271,8 +271,8 @@ const struct cli_option cli_evaluation_options[] = {
                "measure zero-shot accuracy: a folder per label, of its name"),
     CLI_OPTION('t', "template", "TEXT", CLI_ITEM, FIELD(templates),
                "a sentence with {} for the label"),
-    CLI_OPTION(0, "templates", "FILE|simple", CLI_LIST, FIELD(templates),
-               "a file of such sentences; simple: \"a photo of a {}.\""),
+    CLI_OPTION(0, "templates", "FILE|NAME", CLI_LIST, FIELD(templates),
+               "a file of such sentences; or simple, openai: built-in ones"),
     CLI_OPTION(0, "labels", "FILE", CLI_LIST, FIELD(labels),
                "a file of labels, one per line; -: stdin"),
     {0}};

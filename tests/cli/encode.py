@@ -5,6 +5,7 @@ import array
 import json
 import math
 import os
+import re
 import shutil
 import struct
 
@@ -405,6 +406,18 @@ class Classify(CommandTest):
         scale = self.run_json('info', '-m', MODEL)[0]['logit_scale']
         self.assertEqual((len(line['results']), line['results'][0]['prob']), (1, 1))
         self.assertAlmostEqual(line['results'][0]['logit'], scale * cosine, places=4)
+
+    def test_openai_templates(self):
+        """The built-in templates are 80 different ones, and stand for a file of them."""
+        with open('src/cli/templates.c') as source:
+            texts = re.findall('"(.*{}.*)"', source.read().split('openai[] = {')[1].split('};')[0])
+        self.assertEqual((len(texts), len(set(texts))), (80, 80))
+        self.assertEqual((texts[0], texts[-1]), ('a bad photo of a {}.', 'a tattoo of the {}.'))
+        self.assertLess({'itap of a {}.', 'a origami {}.', 'the {} in a video game.'}, set(texts))
+        builtin, read = [self.run_json('classify', '-m', MODEL, '-l', 'owl', '--templates', templates, '-t', '{}',
+                                       MODEL + '/samples/owl.png')
+                         for templates in ['openai', self.path('t', '\n'.join(texts).encode())]]
+        self.assertEqual(builtin, read)
 
     def test_folders(self):
         owl = MODEL + '/samples/owl.png'

@@ -8,6 +8,7 @@
 #include "cli/inputs.h"
 #include "cli/log.h"
 #include "cli/model.h"
+#include "cli/templates.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -8,6 +8,7 @@
 #include "cli/encode.h"
 #include "cli/log.h"
 #include "cli/model.h"
+#include "cli/templates.h"
 
 #include <stdlib.h>
 #include <string.h>
