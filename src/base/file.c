@@ -45,6 +45,15 @@ const char *file_name(const char *path)
     return name;
 }
 
+bool file_is_absolute(const char *path)
+{
+#ifdef _WIN32
+    if (*path && path[1] == ':')
+        return true;
+#endif
+    return is_separator(*path);
+}
+
 bool file_exists(const char *path)
 {
     struct stat status;

@@ -12,6 +12,8 @@
 
 /* Returns the part of a path after its last separator. */
 const char *file_name(const char *path);
+/* Tells whether a path does not depend on the folder that it is read in. */
+bool file_is_absolute(const char *path);
 /* Tells whether a path leads to a regular file. */
 bool file_exists(const char *path);
 /* Tells whether two paths lead to the same existing file. */

@@ -37,15 +37,6 @@ static bool is_blank(struct text text)
     return !text.bytes || i == text.length;
 }
 
-static bool is_absolute(const char *path)
-{
-#ifdef _WIN32
-    return path[0] == '/' || path[0] == '\\' || (path[0] && path[1] == ':');
-#else
-    return path[0] == '/';
-#endif
-}
-
 /* Takes a row, or reports what it lacks. Returns an enum cli_exit. */
 static int take_row(struct rows *rows, uint64_t line, struct text picture, struct text caption)
 {
@@ -61,7 +52,7 @@ static int take_row(struct rows *rows, uint64_t line, struct text picture, struc
                        problem);
         return CLI_DONE;
     }
-    const int folder_length = is_absolute(picture.bytes) ? 0 : rows->folder_length;
+    const int folder_length = file_is_absolute(picture.bytes) ? 0 : rows->folder_length;
     char *path =
         string_format("%.*s%.*s", folder_length, rows->path, (int)picture.length, picture.bytes);
     const bool good = path && cli_add_input(&rows->pictures, path, strlen(path)) &&

@@ -4,9 +4,9 @@
  */
 #include "data/dataset.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/string.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 
 int dataset_no_memory(const struct dataset *dataset)
@@ -37,17 +37,13 @@ void dataset_close(struct dataset **handle)
     *handle = NULL;
 }
 
-static bool is_absolute(const char *path)
-{
-    return path[0] == '/' || path[0] == '\\' || (isalpha((unsigned char)path[0]) && path[1] == ':');
-}
-
 char *dataset_name(const struct dataset *dataset, size_t number)
 {
     const struct dataset_sample *sample = &dataset->samples[number];
     if (sample->shard != DATASET_FILE)
         return string_format("%s: %s", dataset->shards[sample->shard].path, sample->name);
-    return string_format("%s%s", is_absolute(sample->name) ? "" : dataset->folder, sample->name);
+    return string_format("%s%s", file_is_absolute(sample->name) ? "" : dataset->folder,
+                         sample->name);
 }
 
 /* Loads a picture, whose place in the shard holds only while the shard is unchanged. It is opened

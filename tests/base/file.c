@@ -22,8 +22,13 @@ static void test_names(void **state)
     assert_string_equal(file_name("a/b.c"), "b.c");
     assert_string_equal(file_name("b.c"), "b.c");
     assert_string_equal(file_name("a/"), "");
+    assert_true(file_is_absolute("/a"));
+    assert_false(file_is_absolute("a/b"));
+    assert_false(file_is_absolute(""));
 #ifndef _WIN32
     assert_string_equal(file_name("a/b\\c"), "b\\c"); /* A backslash is part of a name here. */
+    assert_false(file_is_absolute("\\a"));
+    assert_false(file_is_absolute("c:a"));
 #endif
 }
 
