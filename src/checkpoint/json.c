@@ -227,3 +227,13 @@ void section_check_keys(const struct section *section, const struct known_key *t
             section_refuse(section, key, known->only);
     }
 }
+
+void section_check_arguments(const struct section *section, const struct known_key *table,
+                             size_t count)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach (section->object, key, value)
+        if (!json_is_null(value) && !find_key(table, count, key))
+            section_refuse(section, key, "null");
+}

@@ -71,5 +71,9 @@ struct known_key {
 };
 /* Refuses the first key that is not in the table, unless its value is null, false, 0 or empty. */
 void section_check_keys(const struct section *section, const struct known_key *table, size_t count);
+/* Refuses the first key that is not in the table, unless its value is null. This is for arguments
+ * of a constructor, whose own values are not all null, false or 0. */
+void section_check_arguments(const struct section *section, const struct known_key *table,
+                             size_t count);
 
 #endif

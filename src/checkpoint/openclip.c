@@ -20,7 +20,7 @@ static float read_epsilon(const struct section *section)
 {
     static const struct known_key keys[] = {{"eps", NULL}};
     struct section norm = section_child(section, "norm_kwargs");
-    section_check_keys(&norm, keys, ARRAY_COUNT(keys));
+    section_check_arguments(&norm, keys, ARRAY_COUNT(keys));
     return (float)section_number(&norm, "eps", 1e-5, 0, 1);
 }
 
@@ -30,7 +30,7 @@ static void read_activation(const struct section *section, struct config_tower *
 {
     static const struct known_key keys[] = {{"approximate", NULL}};
     struct section settings = section_child(section, "act_kwargs");
-    section_check_keys(&settings, keys, ARRAY_COUNT(keys));
+    section_check_arguments(&settings, keys, ARRAY_COUNT(keys));
     const char *approximate = section_text(&settings, "approximate");
     if (*approximate && tower->activation == VKCLIP_ACTIVATION_QUICK_GELU)
         section_refuse(&settings, "approximate", "none with quick_gelu");

@@ -73,7 +73,7 @@ void timm_read_convnext(const struct section *vision, const char *name, struct c
     struct section model = section_child(vision, "timm_model_kwargs");
     const struct size *size = find_size(name);
     section_check_keys(vision, keys, ARRAY_COUNT(keys));
-    section_check_keys(&model, model_keys, ARRAY_COUNT(model_keys));
+    section_check_arguments(&model, model_keys, ARRAY_COUNT(model_keys));
     if (!size) {
         section_refuse(vision, "timm_model_name", "a ConvNeXt from convnext_tiny to xxlarge");
         return;

@@ -102,7 +102,7 @@ void timm_read_eva(const struct section *vision, const char *name, struct config
     struct section model = section_child(vision, "timm_model_kwargs");
     const struct size *size = find_size(name);
     section_check_keys(vision, keys, ARRAY_COUNT(keys));
-    section_check_keys(&model, model_keys, ARRAY_COUNT(model_keys));
+    section_check_arguments(&model, model_keys, ARRAY_COUNT(model_keys));
     if (!size) {
         section_refuse(vision, "timm_model_name", "a published EVA-CLIP or PE-Core");
         return;

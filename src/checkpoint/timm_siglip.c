@@ -10,20 +10,6 @@
 
 #include <string.h>
 
-/* Refuses a key of the settings that is not among `keys`, which end with NULL, and is not null. */
-static void check_settings(const struct section *settings, const char *const *keys)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach (settings->object, key, value) {
-        size_t i = 0;
-        while (keys[i] && strcmp(keys[i], key))
-            i++;
-        if (!keys[i] && !json_is_null(value))
-            section_refuse(settings, key, "null");
-    }
-}
-
 /* Reads a size that the tensors tell where it is not stated. */
 static uint32_t read_stated(const struct section *settings, const char *key)
 {
@@ -57,23 +43,25 @@ static void read_siglip_activation(const struct section *settings, const char *n
 
 void timm_read_siglip(const struct section *vision, const char *name, struct config *config)
 {
-    static const char *const keys[] = {"timm_model_name",
-                                       "timm_model_pretrained",
-                                       "timm_pool",
-                                       "timm_proj",
-                                       "timm_model_kwargs",
-                                       "image_size",
-                                       "timm_drop",
-                                       "timm_drop_path",
-                                       "patch_dropout",
-                                       "timm_proj_bias",
-                                       NULL};
-    static const char *const known[] = {"img_size",  "patch_size", "embed_dim", "depth",
-                                        "num_heads", "mlp_ratio",  "act_layer", NULL};
+    static const struct known_key keys[] = {
+        {"timm_model_name", NULL},
+        {"timm_model_pretrained", NULL}, /* The checkpoint has all weights. */
+        {"timm_model_kwargs", NULL},
+        {"timm_pool", NULL},
+        {"timm_proj", NULL},
+        {"timm_proj_bias", NULL}, /* of a projection that is not there */
+        {"timm_drop", NULL},      /* affects training only, as the next two keys do */
+        {"timm_drop_path", NULL},
+        {"patch_dropout", NULL},
+        {"image_size", NULL},
+    };
+    static const struct known_key setting_keys[] = {
+        {"img_size", NULL},  {"patch_size", NULL}, {"embed_dim", NULL}, {"depth", NULL},
+        {"num_heads", NULL}, {"mlp_ratio", NULL},  {"act_layer", NULL}};
     struct config_tower *tower = &config->image;
     struct section settings = section_child(vision, "timm_model_kwargs");
-    check_settings(vision, keys);
-    check_settings(&settings, known);
+    section_check_keys(vision, keys, ARRAY_COUNT(keys));
+    section_check_arguments(&settings, setting_keys, ARRAY_COUNT(setting_keys));
     tower->kind = KIND_SIGLIP;
     tower->epsilon = 1e-6f;
     tower->width = read_stated(&settings, "embed_dim");

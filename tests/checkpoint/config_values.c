@@ -171,6 +171,22 @@ static const struct edit openclip_edits[] = {
     {"model_cfg.vision_cfg", "\"ViT\"", FORMAT, "vision_cfg: expected an object"},
     {"model_cfg.vision_cfg.timm_model_name", "\"vit_base\"", UNSUPPORTED,
      "model_cfg.vision_cfg.timm_model_name: \"vit_base\" is not supported"},
+    {"model_cfg.vision_cfg",
+     "{\"timm_model_name\":\"vit_base_patch16_siglip_224\",\"timm_model_kwargs\":"
+     "{\"qkv_bias\":false}}",
+     UNSUPPORTED, "timm_model_kwargs.qkv_bias: false is not supported, expected null"},
+    {"model_cfg.vision_cfg",
+     "{\"timm_model_name\":\"vit_pe_core_base_patch16_224\",\"timm_model_kwargs\":"
+     "{\"no_embed_class\":false}}",
+     UNSUPPORTED, "timm_model_kwargs.no_embed_class: false is not supported, expected null"},
+    {"model_cfg.vision_cfg",
+     "{\"timm_model_name\":\"eva02_base_patch16_clip_224\",\"timm_model_kwargs\":"
+     "{\"init_values\":0}}",
+     UNSUPPORTED, "timm_model_kwargs.init_values: 0 is not supported, expected null"},
+    {"model_cfg.vision_cfg",
+     "{\"timm_model_name\":\"convnext_base\",\"timm_model_kwargs\":"
+     "{\"conv_mlp\":false}}",
+     UNSUPPORTED, "timm_model_kwargs.conv_mlp: false is not supported, expected null"},
     {"model_cfg.vision_cfg.attentional_pool", "true", FORMAT,
      "visual.attn_pool.attn.in_proj_bias: expected it, found none"},
     {"model_cfg.vision_cfg.attentional_pool", "\"parallel\"", UNSUPPORTED, "attentional_pool"},
@@ -192,6 +208,8 @@ static const struct edit openclip_edits[] = {
     {"model_cfg.vision_cfg.norm_kwargs", "{\"eps\":1e-6}", 0, NULL},
     {"model_cfg.vision_cfg.norm_kwargs", "{\"bias\":true}", UNSUPPORTED,
      "vision_cfg.norm_kwargs.bias"},
+    {"model_cfg.vision_cfg.norm_kwargs", "{\"bias\":false}", UNSUPPORTED,
+     "vision_cfg.norm_kwargs.bias: false is not supported, expected null"},
     {"model_cfg.vision_cfg.qk_norm", "true", UNSUPPORTED, "qk_norm"},
     {"model_cfg.vision_cfg.some_future_key", "1", UNSUPPORTED,
      "some_future_key: 1 is not supported"},
