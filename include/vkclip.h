@@ -843,6 +843,7 @@ struct vkclip_conditioner_params {
     const struct vkclip_lora *loras; /* are added in this order */
     size_t lora_count;
     bool identify; /* Hash the weights, for struct vkclip_encoder_info. It reads them once. */
+    enum vkclip_compute compute; /* of the encoders other than T5 */
 };
 
 /* Returns the name of a family of diffusion models: "sd1", "sd2", "sdxl" and so on. `index` counts

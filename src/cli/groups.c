@@ -13,8 +13,7 @@ static const struct cli_choice activations[] = {
     {"quick_gelu", VKCLIP_ACTIVATION_QUICK_GELU}, {"gelu", VKCLIP_ACTIVATION_GELU}, {0}};
 const struct cli_choice cli_weights_choices[] = {
     {"f16", VKCLIP_WEIGHTS_F16}, {"q8", VKCLIP_WEIGHTS_Q8}, {"q4", VKCLIP_WEIGHTS_Q4}, {0}};
-
-static const struct cli_choice computes[] = {
+const struct cli_choice cli_compute_choices[] = {
     {"f32", VKCLIP_COMPUTE_F32}, {"f16", VKCLIP_COMPUTE_F16}, {0}};
 
 const struct cli_option cli_path_options[] = {
@@ -50,7 +49,7 @@ const struct cli_option cli_model_options[] = {
     CLI_INCLUDE(cli_precision_options, 0),
     CLI_OPTION_CHOICE("weights", cli_weights_choices, FIELD(weights),
                       "smaller matrices on the device: 16, 8.5 or 4.5 bits per value"),
-    CLI_OPTION_CHOICE("compute", computes, FIELD(compute),
+    CLI_OPTION_CHOICE("compute", cli_compute_choices, FIELD(compute),
                       "f16: matrix units multiply f32 rounded to f16, where there are any (f32)"),
     CLI_OPTION(0, "stream", NULL, CLI_FLAG, FIELD(stream),
                "keep two blocks of a tower on the device, and read the others as they run"),

@@ -19,7 +19,8 @@ struct cli_model_options {
     uint32_t image_size, batch;
     bool stream;
 };
-extern const struct cli_choice cli_precision_choices[], cli_weights_choices[];
+extern const struct cli_choice cli_precision_choices[], cli_weights_choices[],
+    cli_compute_choices[];
 extern const struct cli_option cli_path_options[];       /* -m */
 extern const struct cli_option cli_vocab_options[];      /* --vocab */
 extern const struct cli_option cli_activation_options[]; /* --activation, --state-dict */

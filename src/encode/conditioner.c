@@ -155,6 +155,7 @@ static int open_encoder(struct opening *opening)
                                               .weights = params->weights,
                                               .max_batch = params->max_batch,
                                               .stream = params->stream,
+                                              .compute = params->compute,
                                               .text_encoder = inside ? NULL : encoder->row->name,
                                               .vocab = *vocabulary ? vocabulary : NULL};
     error =

@@ -47,6 +47,16 @@ class Condition(CommandTest):
         self.assertEqual(json.loads(metadata['negative_prompts']), [case['negative_prompt']])
         self.assertEqual(list(json.loads(metadata['encoders'])), ['t5xxl'])
 
+    def test_compute(self):
+        """What multiplies in fp16 is written beside the result. T5's values exceed fp16."""
+        length = ['-p', 'a cat', '--max-sequence-length', '8']
+        exact, metadata = self.condition(*length)
+        self.assertNotIn('compute', metadata)
+        rounded, metadata = self.condition(*length, '--compute', 'f16')
+        self.assertEqual(metadata['compute'], 'f16')
+        self.assertIn("the values between T5's layers exceed f16 (--compute)", self.errors[0])
+        self.assertEqual(rounded['prompt_embeds'].values, exact['prompt_embeds'].values)
+
     def test_tokens_are_counted(self):
         arguments = ['condition', '-m', pipeline('chroma'), '-o', self.path('out.safetensors'),
                      '--max-sequence-length', '16', '-p', 'a cat', '-p']

@@ -27,6 +27,7 @@ struct options {
     const char *prompts_from, *output;
     enum vkclip_precision precision;
     enum vkclip_weights weights;
+    enum vkclip_compute compute;
     bool stream;
     struct cli_syntax syntax;
     uint32_t clip_skip, clip_skip_diffusers, max_sequence_length, batch;
@@ -90,6 +91,7 @@ static int open_conditioner(struct run *run)
     }
     const struct vkclip_conditioner_params params = {.precision = options->precision,
                                                      .weights = options->weights,
+                                                     .compute = options->compute,
                                                      .stream = options->stream,
                                                      .max_batch = options->batch,
                                                      .loras = loras,
@@ -193,6 +195,7 @@ static int describe(struct run *run)
         add_entry(run, "family", string_format("%s", run->info.family)) && add_encoders(run) &&
         add_entry(run, "precision", string_format("%s", f16 ? "f16" : "f32")) &&
         (!*weights || add_entry(run, "weights", string_format("%s", weights))) &&
+        (!options->compute || add_entry(run, "compute", string_format("f16"))) &&
         add_entry(run, "syntax",
                   string_format("%s", syntax_names[cli_find_syntax(&options->syntax)])) &&
         add_number(run, "clip_skip", options->clip_skip) &&
@@ -516,6 +519,8 @@ static const struct cli_option table[] = {
                       "of activations and, except in training, of weights (f32)"),
     CLI_OPTION_CHOICE("weights", cli_weights_choices, FIELD(weights),
                       "smaller matrices on the device: 16, 8.5 or 4.5 bits per value"),
+    CLI_OPTION_CHOICE("compute", cli_compute_choices, FIELD(compute),
+                      "f16: matrix units multiply f32 rounded to f16, where there are any (f32)"),
     CLI_OPTION_PARAMETER(0, "batch", "N", CLI_NUMBER, FIELD(batch), "max_batch",
                          "the most inputs that run at once"),
     CLI_OPTION(0, "stream", NULL, CLI_FLAG, FIELD(stream),
