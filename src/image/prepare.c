@@ -318,8 +318,7 @@ static void resize_columns(const struct resize *resize, uint8_t *rgb, size_t pit
     for (uint32_t i = 0; i < down->axis.size; i++, rgb += pitch) {
         uint8_t *row = resize->channels == 3 ? rgb : resize->blended;
         const uint8_t *rows = resize->narrow + (down->start[i] - down->low) * resize->pitch;
-        resize->kernel->columns(rows, resize->pitch, down->weights + i * down->stride,
-                                down->count[i], resize->row_bytes, row);
+        resize->kernel->columns(rows, resize->pitch, down, i, resize->row_bytes, row);
         finish_row(resize, row, rgb);
     }
 }
@@ -340,8 +339,7 @@ static void blend_rows(const struct resize *resize, uint32_t i, uint8_t *blended
         rows = resize->window;
         pitch = resize->copy_pitch;
     }
-    resize->kernel->columns(rows, pitch, down->weights + i * down->stride, down->count[i],
-                            (size_t)used * resize->channels, blended);
+    resize->kernel->columns(rows, pitch, down, i, (size_t)used * resize->channels, blended);
 }
 
 /* Resizes within columns first, then within rows. */

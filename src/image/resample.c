@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The filter in plain C and with the instructions of AVX2. Sums are of 32 bits and may be taken
- * modulo 2^32 in any order, so that all kernels give the same bits.
+ * The filter in plain C and with the instructions of AVX2 and AVX-512. Sums are of 32 bits and may
+ * be taken modulo 2^32 in any order, so that all kernels give the same bits.
  */
 #include "image/resample.h"
 
@@ -108,9 +108,25 @@ struct resample_taps resample_measure(const struct resample_axis *axis)
 
 size_t resample_bytes(const struct resample_taps *taps)
 {
-    const size_t weight = sizeof(*taps->weights) + 2 * sizeof(*taps->halves);
+    const size_t weight = sizeof(*taps->weights) + 2 * sizeof(*taps->halves) +
+                          RESAMPLE_DIGITS * sizeof(*taps->digits);
     return taps->stride * sizeof(double) +
            taps->axis.size * (sizeof(*taps->start) + sizeof(*taps->count) + taps->stride * weight);
+}
+
+/* Splits a weight into parts that a processor multiplies faster. */
+static void split_weight(const struct resample_taps *taps, uint32_t i, uint32_t k)
+{
+    int32_t rest = taps->weights[i * taps->stride + k];
+    int16_t *halves = taps->halves + 2 * i * taps->stride + k;
+    int8_t *digits = taps->digits + RESAMPLE_DIGITS * i * taps->stride + k;
+    halves[0] = (int16_t)((uint32_t)rest % (1 << RESAMPLE_HALF));
+    halves[taps->stride] = (int16_t)((rest - halves[0]) / (1 << RESAMPLE_HALF));
+    for (int d = 0; d < RESAMPLE_DIGITS; d++) {
+        const int32_t digit = (int32_t)((uint32_t)(rest + 128) % 256) - 128;
+        digits[(size_t)d * taps->stride] = (int8_t)digit;
+        rest = (rest - digit) / 256;
+    }
 }
 
 static void make_weights(struct resample_taps *taps, uint32_t i, double *exact)
@@ -118,7 +134,6 @@ static void make_weights(struct resample_taps *taps, uint32_t i, double *exact)
     const struct window window = find_window(&taps->axis, i);
     const uint32_t count = window.end - window.start;
     int32_t *weights = taps->weights + i * taps->stride;
-    int16_t *halves = taps->halves + 2 * i * taps->stride;
     double sum = 0;
     taps->start[i] = window.start;
     taps->count[i] = count;
@@ -131,8 +146,7 @@ static void make_weights(struct resample_taps *taps, uint32_t i, double *exact)
         const double share = k >= count ? 0 : sum != 0.0 ? exact[k] / sum : exact[k];
         const double weight = share * (1 << WEIGHT_BITS);
         weights[k] = (int32_t)(weight < 0 ? weight - 0.5 : weight + 0.5);
-        halves[k] = (int16_t)((uint32_t)weights[k] % (1 << RESAMPLE_HALF));
-        halves[taps->stride + k] = (int16_t)((weights[k] - halves[k]) / (1 << RESAMPLE_HALF));
+        split_weight(taps, i, k);
     }
 }
 
@@ -144,6 +158,7 @@ void resample_fill(struct resample_taps *taps, void *memory)
     taps->count = taps->start + size;
     taps->weights = (int32_t *)(taps->count + size);
     taps->halves = (int16_t *)(void *)(taps->weights + size * taps->stride);
+    taps->digits = (int8_t *)(taps->halves + 2 * size * taps->stride);
     for (uint32_t i = 0; i < size; i++)
         make_weights(taps, i, exact);
 }
@@ -208,19 +223,21 @@ static inline void blend_columns(const uint8_t *rows, size_t pitch, const int32_
         out[j] = clip8(sums[j] >> WEIGHT_BITS);
 }
 
-static inline void blend_rows(const uint8_t *rows, size_t pitch, const int32_t *weights,
-                              uint32_t count, size_t bytes, uint8_t *out)
+static inline void blend_rows(const uint8_t *rows, size_t pitch, const struct resample_taps *taps,
+                              uint32_t i, size_t bytes, uint8_t *out)
 {
+    const int32_t *weights = taps->weights + i * taps->stride;
+    const uint32_t count = taps->count[i];
     size_t j = 0;
     for (; j + COLUMNS <= bytes; j += COLUMNS)
         blend_columns(rows + j, pitch, weights, count, COLUMNS, out + j);
     blend_columns(rows + j, pitch, weights, count, bytes - j, out + j);
 }
 
-static void columns_plain(const uint8_t *rows, size_t pitch, const int32_t *weights, uint32_t count,
-                          size_t bytes, uint8_t *out)
+static void columns_plain(const uint8_t *rows, size_t pitch, const struct resample_taps *taps,
+                          uint32_t i, size_t bytes, uint8_t *out)
 {
-    blend_rows(rows, pitch, weights, count, bytes, out);
+    blend_rows(rows, pitch, taps, i, bytes, out);
 }
 
 static bool is_always_usable(void)
@@ -298,10 +315,122 @@ AVX2 static void rows_avx2(const uint8_t *const in[RESAMPLE_ROWS], const struct 
     }
 }
 
-AVX2 static void columns_avx2(const uint8_t *rows, size_t pitch, const int32_t *weights,
-                              uint32_t count, size_t bytes, uint8_t *out)
+AVX2 static void columns_avx2(const uint8_t *rows, size_t pitch, const struct resample_taps *taps,
+                              uint32_t i, size_t bytes, uint8_t *out)
 {
-    blend_rows(rows, pitch, weights, count, bytes, out);
+    blend_rows(rows, pitch, taps, i, bytes, out);
+}
+
+/* ---- AVX-512 with VNNI ----------------------------------------------------------------------- */
+
+/* One instruction adds to a sum of 32 bits the products of four pixels with four digits. */
+#define VNNI __attribute__((target("avx512f,avx512bw,avx512vnni")))
+
+static bool has_vnni(void)
+{
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni");
+}
+
+/* Adds the products of 16 times four pixels with the same four weights to sums per digit. `digits`
+ * are those of the first of the four weights. */
+VNNI static inline void add_products(__m512i sums[RESAMPLE_DIGITS], __m512i pixels,
+                                     const int8_t *digits, size_t stride)
+{
+    for (int d = 0; d < RESAMPLE_DIGITS; d++) {
+        int32_t four;
+        memcpy(&four, digits + (size_t)d * stride, sizeof(four));
+        sums[d] = _mm512_dpbusd_epi32(sums[d], pixels, _mm512_set1_epi32(four));
+    }
+}
+
+/* Rounds sums per digit; the results may exceed 8 bits. */
+VNNI static inline __m512i round_sums(const __m512i sums[RESAMPLE_DIGITS])
+{
+    __m512i sum = _mm512_set1_epi32(WEIGHT_HALF);
+    for (int d = 0; d < RESAMPLE_DIGITS; d++)
+        sum = _mm512_add_epi32(sum, _mm512_slli_epi32(sums[d], 8 * (unsigned)d));
+    return _mm512_srai_epi32(sum, WEIGHT_BITS);
+}
+
+/* Loads four pixels of each row, the same channel of all four side by side. */
+VNNI static inline __m512i load_pixels(const uint8_t *const in[RESAMPLE_ROWS], size_t place,
+                                       __m512i pattern)
+{
+    __m512i rows = _mm512_castsi128_si512(_mm_loadu_si128((const void *)(in[0] + place)));
+    rows = _mm512_inserti32x4(rows, _mm_loadu_si128((const void *)(in[1] + place)), 1);
+    rows = _mm512_inserti32x4(rows, _mm_loadu_si128((const void *)(in[2] + place)), 2);
+    rows = _mm512_inserti32x4(rows, _mm_loadu_si128((const void *)(in[3] + place)), 3);
+    return _mm512_shuffle_epi8(rows, pattern);
+}
+
+VNNI static __m512i channel_pattern(unsigned channels)
+{
+    uint8_t pattern[16];
+    for (unsigned i = 0; i < sizeof(pattern); i++)
+        pattern[i] = i / 4 < channels ? (uint8_t)(i % 4 * channels + i / 4) : 0x80;
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)pattern));
+}
+
+VNNI static void rows_vnni(const uint8_t *const in[RESAMPLE_ROWS], const struct resample_taps *taps,
+                           unsigned channels, uint8_t *const out[RESAMPLE_ROWS])
+{
+    const __m512i pattern = channel_pattern(channels);
+    for (uint32_t i = 0; i < taps->axis.size; i++) {
+        const int8_t *digits = taps->digits + RESAMPLE_DIGITS * i * taps->stride;
+        size_t place = (size_t)(taps->start[i] - taps->low) * channels;
+        __m512i sums[RESAMPLE_DIGITS] = {_mm512_setzero_si512(), _mm512_setzero_si512(),
+                                         _mm512_setzero_si512()};
+        for (uint32_t k = 0; k < taps->count[i]; k += RESAMPLE_STEP) {
+            add_products(sums, load_pixels(in, place, pattern), digits + k, taps->stride);
+            place += (size_t)RESAMPLE_STEP * channels;
+        }
+        const __m512i rounded = _mm512_max_epi32(round_sums(sums), _mm512_setzero_si512());
+        uint8_t pixels[RESAMPLE_ROWS][4];
+        _mm_storeu_si128((void *)pixels, _mm512_cvtusepi32_epi8(rounded));
+        for (int r = 0; r < RESAMPLE_ROWS; r++)
+            memcpy(out[r] + i * channels, pixels[r], sizeof(pixels[r]));
+    }
+}
+
+/* Adds up 64 columns, of which `mask` says which there are. */
+VNNI static inline void blend_block(const uint8_t *rows, size_t pitch,
+                                    const struct resample_taps *taps, uint32_t i, __mmask64 mask,
+                                    uint8_t *out)
+{
+    const int8_t *digits = taps->digits + RESAMPLE_DIGITS * i * taps->stride;
+    const uint32_t count = taps->count[i];
+    __m512i sums[4][RESAMPLE_DIGITS];
+    for (int q = 0; q < 4; q++)
+        for (int d = 0; d < RESAMPLE_DIGITS; d++)
+            sums[q][d] = _mm512_setzero_si512();
+    for (uint32_t k = 0; k < count; k += RESAMPLE_STEP) {
+        __m512i row[RESAMPLE_STEP];
+        for (uint32_t r = 0; r < RESAMPLE_STEP; r++) /* The weights after the last one are 0. */
+            row[r] =
+                _mm512_maskz_loadu_epi8(mask, rows + (k + r < count ? k + r : count - 1) * pitch);
+        const __m512i low01 = _mm512_unpacklo_epi8(row[0], row[1]);
+        const __m512i high01 = _mm512_unpackhi_epi8(row[0], row[1]);
+        const __m512i low23 = _mm512_unpacklo_epi8(row[2], row[3]);
+        const __m512i high23 = _mm512_unpackhi_epi8(row[2], row[3]);
+        const __m512i columns[4] = {
+            _mm512_unpacklo_epi16(low01, low23), _mm512_unpackhi_epi16(low01, low23),
+            _mm512_unpacklo_epi16(high01, high23), _mm512_unpackhi_epi16(high01, high23)};
+        for (int q = 0; q < 4; q++)
+            add_products(sums[q], columns[q], digits + k, taps->stride);
+    }
+    const __m512i low = _mm512_packs_epi32(round_sums(sums[0]), round_sums(sums[1]));
+    const __m512i high = _mm512_packs_epi32(round_sums(sums[2]), round_sums(sums[3]));
+    _mm512_mask_storeu_epi8(out, mask, _mm512_packus_epi16(low, high));
+}
+
+VNNI static void columns_vnni(const uint8_t *rows, size_t pitch, const struct resample_taps *taps,
+                              uint32_t i, size_t bytes, uint8_t *out)
+{
+    for (size_t j = 0; j < bytes; j += 64) {
+        const size_t left = bytes - j;
+        const __mmask64 mask = left < 64 ? ((uint64_t)1 << left) - 1 : UINT64_MAX;
+        blend_block(rows + j, pitch, taps, i, mask, out + j);
+    }
 }
 #endif
 
@@ -309,6 +438,7 @@ AVX2 static void columns_avx2(const uint8_t *rows, size_t pitch, const int32_t *
 
 static const struct resample_kernel list[] = {
 #ifdef WITH_X86
+    {"AVX-512 with VNNI", has_vnni, rows_vnni, columns_vnni},
     {"AVX2", has_avx2, rows_avx2, columns_avx2},
 #endif
     {"plain C", is_always_usable, rows_plain, columns_plain},

@@ -29,10 +29,14 @@ struct resample_taps {
     /* [size,2,stride]: what a weight is modulo 2^RESAMPLE_HALF, and how many of these it is. Their
      * products with pixels need half as many bits, so that a processor computes twice as many. */
     int16_t *halves;
+    /* [size,RESAMPLE_DIGITS,stride]: the digits of a weight with base 256, from -128 to 127, for
+     * processors that multiply bytes. */
+    int8_t *digits;
     size_t stride;      /* a multiple of RESAMPLE_STEP */
     uint32_t low, high; /* All inputs that are used lie in [low, high). */
 };
 #define RESAMPLE_HALF 15
+#define RESAMPLE_DIGITS 3
 #define RESAMPLE_STEP 4
 
 /* Returns taps that lack their memory, of which they need resample_bytes at a multiple of 8, and
@@ -53,8 +57,9 @@ struct resample_kernel {
     /* Makes `size` pixels of each row, which begins with pixel `low` of the picture. */
     void (*rows)(const uint8_t *const in[RESAMPLE_ROWS], const struct resample_taps *taps,
                  unsigned channels, uint8_t *const out[RESAMPLE_ROWS]);
-    /* Adds up `count` rows of `bytes` bytes, each times its weight, and rounds the sums. */
-    void (*columns)(const uint8_t *rows, size_t pitch, const int32_t *weights, uint32_t count,
+    /* Adds up the rows of `bytes` bytes that output `i` needs, each times its weight, and rounds
+     * the sums. */
+    void (*columns)(const uint8_t *rows, size_t pitch, const struct resample_taps *taps, uint32_t i,
                     size_t bytes, uint8_t *out);
 };
 

@@ -66,9 +66,8 @@ static void compare_columns(const struct resample_kernel *plain,
     fill(rows, (taps->high - taps->low) * pitch);
     for (uint32_t i = 0; i < taps->axis.size; i++) {
         const uint8_t *first = rows + (taps->start[i] - taps->low) * pitch;
-        const int32_t *weights = taps->weights + i * taps->stride;
-        plain->columns(first, pitch, weights, taps->count[i], bytes, expected);
-        kernel->columns(first, pitch, weights, taps->count[i], bytes, found);
+        plain->columns(first, pitch, taps, i, bytes, expected);
+        kernel->columns(first, pitch, taps, i, bytes, found);
         assert_memory_equal(found, expected, bytes);
     }
     free(rows);
@@ -81,7 +80,7 @@ static void kernels_agree(void **unused)
         {640, 298, 37, 224}, {480, 224, 0, 224}, {3, 224, 0, 224}, {1, 5, 0, 5},   {2, 1, 0, 1},
         {4001, 7, 1, 5},     {65, 64, 0, 64},    {7, 13, 3, 7},    {500, 9, 2, 3},
     };
-    static const size_t widths[] = {1, 3, 31, 32, 33, 672};
+    static const size_t widths[] = {1, 3, 31, 32, 33, 63, 64, 65, 672};
     size_t count;
     const struct resample_kernel *kernels = resample_kernels(&count), *plain = &kernels[count - 1];
     (void)unused;
