@@ -46,7 +46,7 @@ static uint32_t guess_units(enum vkclip_device_type type)
     return type == VKCLIP_DEVICE_DISCRETE ? DISCRETE_UNITS : INTEGRATED_UNITS;
 }
 
-/* Counts the units of a device by the extension of its vendor. */
+/* Counts the units of a device by the extension of its vendor. 0: the driver does not tell. */
 static uint32_t count_units(const struct description *description)
 {
     VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nvidia = {
@@ -75,7 +75,7 @@ static uint32_t count_units(const struct description *description)
         if (*vendors[i].units)
             return *vendors[i].units;
     }
-    return guess_units(description->info.type);
+    return 0;
 }
 
 void class_find(const struct description *description, struct gpu_limits *limits)
@@ -89,6 +89,9 @@ void class_find(const struct description *description, struct gpu_limits *limits
     vkGetPhysicalDeviceProperties2(description->physical, &properties);
     limits->wave = control.minSubgroupSize ? control.minSubgroupSize : subgroup.subgroupSize;
     limits->units = count_units(description);
+    limits->units_told = limits->units > 0;
+    if (!limits->units_told)
+        limits->units = guess_units(description->info.type);
     limits->class = GPU_OTHER;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         if ((rows[i].vendor && rows[i].vendor != description->info.vendor_id) ||

@@ -78,6 +78,7 @@ struct gpu_limits {
     /* processors that run workgroups side by side (compute units, streaming multiprocessors,
      * cores); 0 for a CPU, which has few and gains nothing from smaller workgroups */
     uint32_t units;
+    bool units_told; /* The driver tells the units; otherwise they are a guess. */
     enum gpu_class class;
     uint32_t matrix[3]; /* M, N, K of CAP_COOPMAT16 */
     /* Nothing watches a CPU, so that submits there are limited by `work` alone. Elsewhere a submit

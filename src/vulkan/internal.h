@@ -109,6 +109,7 @@ struct gpu_commands {
     VkBufferView *views;
     size_t view_count;
     size_t finished;      /* parts of the current run that are known to be done */
+    double begun;         /* when the current run was submitted, by the host's clock */
     bool proved;          /* a run has ended, so that no row runs for the first time */
     bool timed;           /* every dispatch has timestamps */
     bool learns;          /* some dispatches have timestamps, which the next run reads */

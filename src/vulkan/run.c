@@ -173,14 +173,16 @@ static VkResult read_seconds(const struct gpu_commands *commands, size_t query, 
 }
 
 /* Keeps the time of each row's longest dispatch, because short ones take most of their time to
- * start. A driver that gives no time leaves the speed unknown. */
+ * start. A driver that gives no time, or a longer one than the host has waited for all of them,
+ * leaves the speed unknown. */
 static void learn_speeds(const struct gpu_commands *commands)
 {
+    const double passed = clock_seconds() - commands->begun;
     for (size_t i = 0; i < commands->dispatch_count; i++) {
         const struct gpu_dispatched *dispatch = &commands->dispatches[i];
         double seconds = 0;
         if (dispatch->query != NO_QUERY &&
-            read_seconds(commands, dispatch->query, &seconds) == VK_SUCCESS)
+            read_seconds(commands, dispatch->query, &seconds) == VK_SUCCESS && seconds <= passed)
             rows_learn(commands->gpu, dispatch->row, dispatch->work, seconds);
     }
 }
@@ -287,6 +289,7 @@ static int submit_all(struct gpu_commands *commands)
     struct gpu_row *rows[ROWS_MOST];
     int error = VKCLIP_OK;
     commands->finished = 0;
+    commands->begun = clock_seconds();
     if (!commands->proved)
         rows_begin(commands->gpu, rows, list_rows(commands, 0, commands->part_count, rows));
     for (size_t first = 0, end; first < commands->part_count && !error; first = end) {

@@ -38,8 +38,8 @@ static void keep_message(void *user, enum vkclip_log_level level, const char *me
 /* Sets a variable of the fault layer; all others are unset. */
 static void set_fault(const char *name, const char *value)
 {
-    static const char *const names[] = {"LOSE",    "HANG", "EXIT", "PIPELINE", "PIPELINE_RESULT",
-                                        "DISCRETE"};
+    static const char *const names[] = {
+        "LOSE", "HANG", "EXIT", "PIPELINE", "PIPELINE_RESULT", "DISCRETE", "TIMESTAMPS"};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         char variable[64];
         snprintf(variable, sizeof(variable), "VKCLIP_FAULT_%s", names[i]);
@@ -341,6 +341,22 @@ static void failing_pipelines_are_replaced(void **state)
 
 /* ---- Submits --------------------------------------------------------------------------------- */
 
+/* Times that cannot be true leave the speed unknown. */
+static void wrong_times_are_ignored(void **state)
+{
+    (void)state;
+    const struct vkclip_device_params params = {.cache_dir = cache};
+    struct vkclip_device *device = NULL;
+    set_fault("DISCRETE", "1");
+    setenv("VKCLIP_FAULT_TIMESTAMPS", "1", 1);
+    encode_as_expected(1e-5);
+    assert_int_equal(vkclip_open_device(&params, &device), 0);
+    assert_true(gpu_submit_work(device->gpus[0], "classtoken f32 f32", 1) ==
+                gpu_limits(device->gpus[0])->work);
+    vkclip_close_device(&device);
+    set_fault(NULL, NULL);
+}
+
 /* A GPU's submits begin small. When speeds are known they follow from these, in the next process
  * too. */
 static void submits_follow_the_speed(void **state)
@@ -444,6 +460,7 @@ int main(int count, char **arguments)
                                         remove_cache),
         cmocka_unit_test_setup_teardown(failing_pipelines_are_replaced, make_cache, remove_cache),
         cmocka_unit_test_setup_teardown(submits_follow_the_speed, make_cache, remove_cache),
+        cmocka_unit_test_setup_teardown(wrong_times_are_ignored, make_cache, remove_cache),
         cmocka_unit_test_setup_teardown(training_says_where_it_resumes, make_cache, remove_cache),
         /* A device that hangs keeps Vulkan open, after which the layer reads no other faults. */
         cmocka_unit_test_setup_teardown(a_hang_ends, make_cache, remove_cache),

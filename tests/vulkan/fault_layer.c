@@ -399,7 +399,11 @@ static VkResult fault_GetQueryPoolResults(VkDevice handle, VkQueryPool pool, uin
         refuse_to_hang(device, "vkGetQueryPoolResults");
     if (device->state == IS_LOST)
         return VK_ERROR_DEVICE_LOST;
-    return device->GetQueryPoolResults(handle, pool, first, count, size, data, stride, flags);
+    VkResult result =
+        device->GetQueryPoolResults(handle, pool, first, count, size, data, stride, flags);
+    if (rules_number(TIMESTAMPS, 0) && count > 1)
+        ((uint64_t *)data)[1] += (uint64_t)1 << 50;
+    return result;
 }
 
 /* ---- Pipelines ------------------------------------------------------------------------------- */

@@ -34,7 +34,8 @@
                           device more than this, which is also the heap's size */                  \
     X(DISCRETE)        /* 1: the device says that it is a discrete GPU, and has one type of memory \
                           that only the device sees and one that the host sees */                  \
-    X(BINDING)         /* maxStorageBufferRange is lowered to this */
+    X(BINDING)         /* maxStorageBufferRange is lowered to this */                              \
+    X(TIMESTAMPS)      /* 1: every second timestamp of a query is that of a distant future */
 /* clang-format on */
 
 enum variable {
