@@ -1406,7 +1406,8 @@ struct vkclip_trainer_params {
     char csv_separator;   /* 0: a tab where the first row has one, else a comma */
     const char *csv_img_key, *csv_caption_key; /* columns; NULL: filepath, title */
     const char *label_key; /* column, or member of the shards' .json. A batch has no two pictures of
-                            * one label. NULL: every picture is its own label. */
+                            * one label, and a pass over the data still shows every picture. NULL:
+                            * every picture is its own label. */
     const char *const *templates; /* A random one is put around each caption, at its "{}". */
     size_t template_count;
     struct vkclip_augmentation augmentation;

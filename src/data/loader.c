@@ -45,7 +45,8 @@ struct slot {
     struct workers_group group;
     float *pixels;
     int32_t *ids;
-    uint64_t *samples;
+    size_t *chosen;    /* [B] what the sampler has chosen */
+    uint64_t *samples; /* [B] what the rows have, which differs where samples were replaced */
     struct row *rows;
 };
 
@@ -171,7 +172,9 @@ static int make_row(void *user, size_t index, unsigned thread)
     const uint32_t row = (uint32_t)index;
     (void)thread;
     for (uint32_t attempt = 0; !atomic_load(&loader->closing); attempt++) {
-        const size_t sample = sampler_pick(&loader->sampler, slot->step, row, attempt);
+        const size_t sample =
+            attempt ? sampler_replace(&loader->sampler, slot->step, slot->chosen, row, attempt)
+                    : slot->chosen[row];
         if (attempt == MOST_ATTEMPTS || sample == SAMPLER_NONE) {
             const struct broken *last = slot->rows[row].broken;
             return error_fail(VKCLIP_EFORMAT,
@@ -299,9 +302,10 @@ static int open_slots(struct loader *loader)
         slot->loader = loader;
         slot->pixels = calloc(batch, pixels * sizeof(*slot->pixels));
         slot->ids = calloc(batch, context * sizeof(*slot->ids));
+        slot->chosen = calloc(batch, sizeof(*slot->chosen));
         slot->samples = calloc(batch, sizeof(*slot->samples));
         slot->rows = calloc(batch, sizeof(*slot->rows));
-        if (!slot->pixels || !slot->ids || !slot->samples || !slot->rows)
+        if (!slot->pixels || !slot->ids || !slot->chosen || !slot->samples || !slot->rows)
             return error_fail(VKCLIP_EMEMORY,
                               "out of memory for %zu batches of %zu pictures of %zu x %zu",
                               loader->slot_count, batch, loader->width, loader->height);
@@ -357,6 +361,8 @@ static void start_batch(struct slot *slot, uint64_t step)
     clear_broken(slot);
     slot->step = step;
     slot->started = true;
+    if (!loader->dataset->images)
+        sampler_choose(&loader->sampler, step, slot->chosen);
     slot->group = (struct workers_group){.job = loader->dataset->images ? copy_row : make_row,
                                          .user = slot,
                                          .count = loader->params.batch};
@@ -412,6 +418,7 @@ void loader_close(struct loader **handle)
             clear_broken(slot);
         free(slot->pixels);
         free(slot->ids);
+        free(slot->chosen);
         free(slot->samples);
         free(slot->rows);
     }

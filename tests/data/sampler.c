@@ -25,53 +25,116 @@ static struct dataset make_dataset(size_t labels, size_t most)
     return dataset;
 }
 
-static void takes_every_label_once_a_pass(void **state)
+/* Returns the sample of a row, the chosen one or a replacement. */
+static size_t pick(struct sampler *sampler, uint64_t step, uint32_t row, uint32_t attempt)
+{
+    size_t chosen[MOST];
+    sampler_choose(sampler, step, chosen);
+    return attempt ? sampler_replace(sampler, step, chosen, row, attempt) : chosen[row];
+}
+
+/* Checks that the batches of a pass have no picture twice and no label twice in one batch, and
+ * counts the pictures. */
+static void check_pass(struct sampler *sampler, uint64_t pass, unsigned seen[MOST])
+{
+    for (uint64_t step = 0; step < sampler->batches; step++) {
+        size_t chosen[MOST];
+        bool in_batch[MOST] = {0};
+        sampler_choose(sampler, pass * sampler->batches + step, chosen);
+        for (uint32_t row = 0; row < sampler->batch; row++) {
+            assert_true(chosen[row] < sampler->dataset->count);
+            assert_false(in_batch[samples[chosen[row]].label]);
+            in_batch[samples[chosen[row]].label] = true;
+            seen[chosen[row]]++;
+        }
+    }
+}
+
+static void takes_every_picture_once_a_pass(void **state)
 {
     (void)state;
     static const struct {
         size_t labels, most;
         uint32_t batch;
-    } cases[] = {{1, 0, 1}, {2, 3, 1}, {10, 0, 10}, {100, 4, 7}, {256, 1, 64}, {300, 3, 100}};
+    } cases[] = {{1, 0, 1},     {2, 3, 1},   {10, 0, 10}, {100, 4, 7}, {256, 1, 64},
+                 {300, 3, 100}, {14, 14, 5}, {3, 3, 2},   {60, 16, 30}};
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct dataset dataset = make_dataset(cases[i].labels, cases[i].most);
         struct sampler sampler;
         assert_int_equal(sampler_open(&dataset, cases[i].batch, 5, &sampler), 0);
-        assert_int_equal(sampler.batches, cases[i].labels / cases[i].batch);
+        assert_int_equal(sampler.batches, dataset.count / cases[i].batch);
         for (uint64_t pass = 0; pass < 4; pass++) {
             unsigned seen[MOST] = {0};
-            for (uint64_t step = 0; step < sampler.batches; step++)
-                for (uint32_t row = 0; row < cases[i].batch; row++) {
-                    size_t sample = sampler_pick(&sampler, pass * sampler.batches + step, row, 0);
-                    assert_true(sample < dataset.count);
-                    assert_int_equal(seen[samples[sample].label]++, 0);
-                }
+            check_pass(&sampler, pass, seen);
+            for (size_t k = 0; k < dataset.count; k++)
+                assert_true(seen[k] <= 1);
         }
         sampler_close(&sampler);
     }
 }
 
-/* In as many passes as a label has pictures, each of them is used once, and the order changes from
- * round to round. */
-static void takes_pictures_in_turn(void **state)
+static char last_warning[512];
+
+static void keep_warning(void *user, enum vkclip_log_level level, const char *text)
+{
+    (void)user;
+    (void)level;
+    snprintf(last_warning, sizeof(last_warning), "%s", text);
+}
+
+/* A label of 20 pictures among 10 others, in batches of 4: more than 3 batches could not be filled
+ * without a label twice. Its pictures take turns, and those of the other labels are all shown, but
+ * for what does not fill a batch. */
+static void pictures_of_a_frequent_label_take_turns(void **state)
 {
     (void)state;
-    enum { PICTURES = 4, ROUNDS = 50 };
-    struct dataset dataset = make_dataset(1, 0);
-    for (dataset.count = 0; dataset.count < PICTURES; dataset.count++)
+    enum { FREQUENT = 20, OTHERS = 10, PASSES = 20 };
+    struct dataset dataset = make_dataset(1 + OTHERS, 0);
+    for (; dataset.count < FREQUENT + OTHERS; dataset.count++)
         samples[dataset.count].label = 0;
+    samples[0].name = "cat.png";
+    for (size_t i = 1; i < FREQUENT; i++)
+        samples[OTHERS + i].name = "cat.png";
     struct sampler sampler;
-    unsigned firsts[PICTURES] = {0};
-    assert_int_equal(sampler_open(&dataset, 1, 5, &sampler), 0);
-    for (uint64_t round = 0; round < ROUNDS; round++) {
-        unsigned seen[PICTURES] = {0};
-        for (uint64_t i = 0; i < PICTURES; i++)
-            seen[sampler_pick(&sampler, round * PICTURES + i, 0, 0)]++;
-        for (size_t i = 0; i < PICTURES; i++)
-            assert_int_equal(seen[i], 1);
-        firsts[sampler_pick(&sampler, round * PICTURES, 0, 0)]++;
+    unsigned seen[MOST] = {0};
+    vkclip_set_log(keep_warning, NULL);
+    assert_int_equal(sampler_open(&dataset, 4, 5, &sampler), 0);
+    vkclip_set_log(NULL, NULL);
+    assert_non_null(strstr(last_warning, "shows 12 of 30 pictures"));
+    assert_non_null(strstr(last_warning, "cat.png has 20 pictures"));
+    assert_int_equal(sampler.batches, 3);
+    for (uint64_t pass = 0; pass < PASSES; pass++)
+        check_pass(&sampler, pass, seen);
+    for (size_t i = 0; i < dataset.count; i++) /* 3 per pass of 20; 9 or 10 of 10 */
+        assert_in_range(seen[i], samples[i].label ? 12 : 1, samples[i].label ? PASSES : 3);
+    sampler_close(&sampler);
+}
+
+/* Every two labels meet in a batch about as often as by chance: 10 labels of 5 pictures have 25
+ * batches of 2 per pass, in 25/45 of which two given ones meet. */
+static void labels_meet_by_chance(void **state)
+{
+    (void)state;
+    enum { LABELS = 10, PICTURES = 5, PASSES = 2000, STEPS = PASSES * LABELS * PICTURES / 2 };
+    struct dataset dataset = make_dataset(LABELS, 0);
+    for (size_t i = LABELS; i < LABELS * PICTURES; i++, dataset.count++)
+        samples[i].label = (uint32_t)(i % LABELS);
+    struct sampler sampler;
+    unsigned met[LABELS][LABELS] = {{0}}, places[LABELS * PICTURES] = {0};
+    assert_int_equal(sampler_open(&dataset, 2, 1, &sampler), 0);
+    assert_int_equal(sampler.batches, LABELS * PICTURES / 2);
+    for (uint64_t step = 0; step < STEPS; step++) {
+        size_t chosen[2];
+        sampler_choose(&sampler, step, chosen);
+        met[samples[chosen[0]].label][samples[chosen[1]].label]++;
+        if (step % sampler.batches == 7)
+            places[chosen[0]]++, places[chosen[1]]++;
     }
-    for (size_t i = 0; i < PICTURES; i++)
-        assert_in_range(firsts[i], 3, 25); /* 12.5 of 50 expected */
+    for (size_t a = 0; a < LABELS; a++)
+        for (size_t b = 0; b < a; b++)
+            assert_in_range(met[a][b] + met[b][a], STEPS / 45 * 0.8, STEPS / 45 * 1.2);
+    for (size_t i = 0; i < LABELS * PICTURES; i++) /* 80 expected, deviation 9 */
+        assert_in_range(places[i], 45, 115);
     sampler_close(&sampler);
 }
 
@@ -86,10 +149,10 @@ static void shuffles_well(void **state)
     assert_int_equal(sampler_open(&dataset, 1, 1, &sampler), 0);
     for (uint64_t pass = 0; pass < PASSES; pass++)
         for (uint64_t place = 0; place < LABELS; place++) {
-            size_t sample = sampler_pick(&sampler, pass * LABELS + place, 0, 0);
+            size_t sample = pick(&sampler, pass * LABELS + place, 0, 0);
             places[place][sample]++;
             if (place)
-                after[sampler_pick(&sampler, pass * LABELS + place - 1, 0, 0)][sample]++;
+                after[pick(&sampler, pass * LABELS + place - 1, 0, 0)][sample]++;
         }
     for (size_t i = 0; i < LABELS; i++)
         for (size_t k = 0; k < LABELS; k++) {
@@ -112,10 +175,10 @@ static void is_a_function_of_seed_and_step(void **state)
     for (uint64_t i = 0; i < STEPS; i++)
         for (uint32_t row = 0; row < BATCH; row++) {
             uint64_t step = STEPS - 1 - i; /* The order of steps does not matter. */
-            size_t sample = sampler_pick(&sampler, step, row, 0);
-            (void)sampler_pick(&again, i, BATCH - 1 - row, 1);
-            assert_int_equal(sampler_pick(&again, step, row, 0), sample);
-            same += sampler_pick(&other, step, row, 0) == sample;
+            size_t sample = pick(&sampler, step, row, 0);
+            (void)pick(&again, i, BATCH - 1 - row, 1);
+            assert_int_equal(pick(&again, step, row, 0), sample);
+            same += pick(&other, step, row, 0) == sample;
             struct rng a = sampler_rng(&sampler, step, row), b = sampler_rng(&again, step, row),
                        c = sampler_rng(&sampler, step, row + 1), d = sampler_rng(&other, step, row);
             uint64_t word = rng_below(&a, UINT64_MAX);
@@ -146,13 +209,14 @@ static void has_replacements(void **state)
         for (uint64_t step = 0; step < 2 * sampler.batches; step++) {
             bool in_batch[MOST] = {0};
             for (uint32_t row = 0; row < batch; row++)
-                in_batch[samples[sampler_pick(&sampler, step, row, 0)].label] = true;
+                in_batch[samples[pick(&sampler, step, row, 0)].label] = true;
             for (uint32_t row = 0; row < batch; row++) {
                 bool seen[MOST] = {0};
-                uint32_t label = samples[sampler_pick(&sampler, step, row, 0)].label;
-                size_t pictures = sampler.first[label + 1] - sampler.first[label];
+                uint32_t label = samples[pick(&sampler, step, row, 0)].label;
+                size_t pictures =
+                    sampler.first ? sampler.first[label + 1] - sampler.first[label] : 1;
                 for (uint32_t attempt = 0; attempt < pictures + 1; attempt++) {
-                    size_t sample = sampler_pick(&sampler, step, row, attempt);
+                    size_t sample = pick(&sampler, step, row, attempt);
                     assert_true(sample < dataset.count);
                     assert_false(seen[sample]);
                     seen[sample] = true;
@@ -167,10 +231,10 @@ static void has_replacements(void **state)
     struct sampler sampler;
     assert_int_equal(sampler_open(&dataset, 4, 3, &sampler), 0);
     for (uint32_t row = 0; row < 4; row++) {
-        uint32_t label = samples[sampler_pick(&sampler, 0, row, 0)].label;
+        uint32_t label = samples[pick(&sampler, 0, row, 0)].label;
         uint32_t pictures = (uint32_t)(sampler.first[label + 1] - sampler.first[label]);
-        assert_true(sampler_pick(&sampler, 0, row, pictures - 1) != SAMPLER_NONE);
-        assert_true(sampler_pick(&sampler, 0, row, pictures) == SAMPLER_NONE);
+        assert_true(pick(&sampler, 0, row, pictures - 1) != SAMPLER_NONE);
+        assert_true(pick(&sampler, 0, row, pictures) == SAMPLER_NONE);
     }
     sampler_close(&sampler);
 }
@@ -192,8 +256,9 @@ static void refuses_small_data_sets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_every_label_once_a_pass),
-        cmocka_unit_test(takes_pictures_in_turn),
+        cmocka_unit_test(takes_every_picture_once_a_pass),
+        cmocka_unit_test(pictures_of_a_frequent_label_take_turns),
+        cmocka_unit_test(labels_meet_by_chance),
         cmocka_unit_test(shuffles_well),
         cmocka_unit_test(is_a_function_of_seed_and_step),
         cmocka_unit_test(has_replacements),
