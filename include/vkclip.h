@@ -1400,7 +1400,9 @@ struct vkclip_trainer_params {
     const char *vocab; /* vocabulary file; NULL: the one beside the checkpoint */
 
     /* Exactly one of `data` and `data_raw` names the pairs. */
-    const char *data;     /* CSV or TSV, or WebDataset's shards: train-{0000..0099}.tar */
+    const char *const *data; /* CSV or TSV files, or WebDataset's shards: train-{0000..0099}.tar.
+                              * Several are mixed in proportion to their numbers of pictures. */
+    size_t data_count;
     const char *data_raw; /* safetensors with images [S,B,3,H,W] and input_ids [S,B,T]: S prepared
                            * batches, which are taken in order, again and again */
     char csv_separator;   /* 0: a tab where the first row has one, else a comma */

@@ -20,7 +20,7 @@ int vkclip_open_archive(const char *path, struct vkclip_archive **archive)
     *archive = calloc(1, sizeof(**archive));
     if (!*archive)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    const int error = dataset_open(path, &params, &(*archive)->pictures);
+    const int error = dataset_open(&path, 1, &params, &(*archive)->pictures);
     if (error)
         vkclip_close_archive(archive);
     return error;

@@ -302,13 +302,19 @@ static bool add_archive(struct cli_inputs *inputs, const char *path, struct cli_
     return good;
 }
 
+static bool is_archive(const char *path)
+{
+    return string_ends_with(path, ".tar") || string_ends_with(path, ".tar.gz") ||
+           string_ends_with(path, ".tgz");
+}
+
 int cli_read_archives(struct cli_inputs *inputs, struct cli_archive **archives)
 {
     struct cli_inputs result = {0};
     bool good = true;
     for (size_t i = 0; good && i < inputs->count; i++) {
         struct cli_input *input = &inputs->items[i];
-        if (!input->file && string_ends_with(input->text, ".tar"))
+        if (!input->file && is_archive(input->text))
             good = add_archive(&result, input->text, archives);
         else
             good = move_input(&result, input);

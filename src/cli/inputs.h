@@ -30,8 +30,9 @@ struct cli_archive {
     char *problem; /* why it cannot be opened; NULL: it is open */
     struct cli_archive *next;
 };
-/* Replaces every .tar file by the pictures in it, which are named "FILE.tar: NAME". The archives
- * are added to the list *archives, which must stay open as long as the inputs are used. */
+/* Replaces every .tar, .tar.gz or .tgz file by the pictures in it, which are named "FILE.tar:
+ * NAME". The archives are added to the list *archives, which must stay open as long as the inputs
+ * are used. */
 int cli_read_archives(struct cli_inputs *inputs, struct cli_archive **archives);
 void cli_close_archives(struct cli_archive **archives);
 

@@ -144,11 +144,67 @@ int build_add_caption(struct builder *builder, size_t sample, const char *text)
 
 int build_leave_out(struct builder *builder, const char *place, const char *reason)
 {
-    builder->dataset->incomplete++;
-    if (builder->incomplete)
+    builder->incomplete++;
+    if (builder->reason)
         return VKCLIP_OK;
-    builder->incomplete = string_format("%s: %s", place, reason);
-    return builder->incomplete ? VKCLIP_OK : dataset_no_memory(builder->dataset);
+    builder->reason = string_format("%s: %s", place, reason);
+    return builder->reason ? VKCLIP_OK : dataset_no_memory(builder->dataset);
+}
+
+/* ---- Sources --------------------------------------------------------------------------------- */
+
+int build_add_file(struct builder *builder, char *path, bool is_table)
+{
+    struct dataset *dataset = builder->dataset;
+    struct dataset_file *grown = NULL;
+    if (path)
+        grown = build_grow(dataset->files, dataset->file_count, &builder->file_capacity,
+                           sizeof(*grown));
+    if (!grown) {
+        free(path);
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu files", builder->path,
+                          dataset->file_count);
+    }
+    dataset->files = grown;
+    grown[dataset->file_count++] = (struct dataset_file){.path = path, .is_table = is_table};
+    return VKCLIP_OK;
+}
+
+static void free_names(struct build_names *names)
+{
+    free(names->names);
+    free(names->slots);
+    *names = (struct build_names){0};
+}
+
+void build_begin_source(struct builder *builder, const char *path)
+{
+    free_names(&builder->pictures); /* A name is a picture of its own in every source. */
+    free(builder->reason);
+    builder->reason = NULL;
+    builder->path = path;
+    builder->first = builder->dataset->count;
+    builder->incomplete = 0;
+}
+
+int build_end_source(struct builder *builder)
+{
+    struct dataset *dataset = builder->dataset;
+    const size_t count = dataset->count - builder->first;
+    if (!count && builder->incomplete)
+        return error_fail(VKCLIP_EFORMAT,
+                          "%s: none of %zu samples has a picture and a caption (%s)", builder->path,
+                          builder->incomplete, builder->reason);
+    if (!count)
+        return error_fail(VKCLIP_EFORMAT, "%s: contains no %s", builder->path,
+                          builder->params->pictures_only ? "pictures" : "samples");
+    if (builder->incomplete)
+        log_message(VKCLIP_LOG_WARNING, "%s: %zu samples left out, the first: %s", builder->path,
+                    builder->incomplete, builder->reason);
+    dataset->incomplete += builder->incomplete;
+    struct dataset_source *source = &dataset->sources[dataset->source_count++];
+    *source = (struct dataset_source){string_format("%s", builder->path), builder->first, count};
+    return source->path ? VKCLIP_OK : dataset_no_memory(dataset);
 }
 
 /* ---- The end --------------------------------------------------------------------------------- */
@@ -179,7 +235,7 @@ static uint64_t identify(const struct dataset *dataset)
     uint64_t hash = hash_bytes(0, &dataset->count, sizeof(dataset->count));
     for (size_t i = 0; i < dataset->count; i++) {
         const struct dataset_sample *sample = &dataset->samples[i];
-        const uint64_t numbers[] = {sample->shard, sample->label, sample->count, sample->offset,
+        const uint64_t numbers[] = {sample->file, sample->label, sample->count, sample->offset,
                                     sample->size};
         hash = hash_bytes(hash, numbers, sizeof(numbers));
         hash = hash_bytes(hash, sample->name, strlen(sample->name) + 1);
@@ -192,16 +248,6 @@ static uint64_t identify(const struct dataset *dataset)
 int build_finish(struct builder *builder)
 {
     struct dataset *dataset = builder->dataset;
-    if (!dataset->count && dataset->incomplete)
-        return error_fail(VKCLIP_EFORMAT,
-                          "%s: none of %zu samples has a picture and a caption (%s)", dataset->path,
-                          dataset->incomplete, builder->incomplete);
-    if (!dataset->count)
-        return error_fail(VKCLIP_EFORMAT, "%s: contains no %s", dataset->path,
-                          builder->params->pictures_only ? "pictures" : "samples");
-    if (dataset->incomplete)
-        log_message(VKCLIP_LOG_WARNING, "%s: %zu samples left out, the first: %s", dataset->path,
-                    dataset->incomplete, builder->incomplete);
     dataset->labels = builder->params->label_key ? builder->labels.count : dataset->count;
     int error = sort_captions(builder);
     if (!error)
@@ -212,10 +258,8 @@ int build_finish(struct builder *builder)
 void build_close(struct builder *builder)
 {
     free(builder->captions);
-    free(builder->incomplete);
-    free(builder->pictures.names);
-    free(builder->pictures.slots);
-    free(builder->labels.names);
-    free(builder->labels.slots);
+    free(builder->reason);
+    free_names(&builder->pictures);
+    free_names(&builder->labels);
     *builder = (struct builder){0};
 }

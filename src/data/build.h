@@ -24,14 +24,16 @@ struct build_caption {
 struct builder {
     struct dataset *dataset;
     const struct dataset_params *params;
-    size_t capacity;                /* of dataset->samples */
+    const char *path;               /* of the source that is read */
+    size_t first, incomplete;       /* samples before that source, and left out of it */
+    size_t capacity, file_capacity; /* of dataset->samples and dataset->files */
     struct build_caption *captions; /* in the order of the file */
     size_t caption_count, caption_capacity;
     struct build_names pictures, labels;
-    char *incomplete; /* the first sample that was left out, and why */
+    char *reason; /* the first sample of the source that was left out, and why */
 };
 
-/* Each reader fills the builder from one form of data sets: a table, or tar shards. */
+/* Each reader fills the builder from one form of sources: a table, or tar shards. */
 int build_from_table(struct builder *builder);
 int build_from_shards(struct builder *builder);
 
@@ -44,6 +46,9 @@ int build_keep_text(struct dataset *dataset, const char *text, const char **copy
 int build_find_number(struct dataset *dataset, struct build_names *names, const char *name,
                       size_t *number);
 
+/* Adds a file of samples. The function takes ownership of the path, which may be NULL when out of
+ * memory. */
+int build_add_file(struct builder *builder, char *path, bool is_table);
 /* Tells whether a text has nothing but white space. */
 bool build_is_blank(const char *text);
 /* Appends a picture, whose name must live as long as the data set. `label` may be NULL. */
@@ -54,7 +59,10 @@ int build_add_caption(struct builder *builder, size_t sample, const char *text);
 /* Counts a sample that is left out, and keeps the place and the reason of the first such sample. */
 int build_leave_out(struct builder *builder, const char *place, const char *reason);
 
-/* Completes the data set. A data set without samples is refused. */
+/* Begins and completes a source of the data set. A source without samples is refused. */
+void build_begin_source(struct builder *builder, const char *path);
+int build_end_source(struct builder *builder);
+/* Completes the data set. */
 int build_finish(struct builder *builder);
 /* Releases the memory that only building needed. */
 void build_close(struct builder *builder);

@@ -3,11 +3,13 @@
  * A data set is pictures with captions to train on. Two forms are lists of samples, which can be
  * read in any order: OpenCLIP's CSV or TSV, and WebDataset's tar shards. A third form is prepared
  * batches in a safetensors file. Nothing is shuffled or prepared here: see data/sampler.h and
- * data/loader.h. Compressed shards are refused, because their samples cannot be read one by one.
+ * data/loader.h. Shards may be compressed by gzip; other compressions are refused, because single
+ * samples cannot be read.
  */
 #ifndef VKCLIP_DATA_DATASET_H
 #define VKCLIP_DATA_DATASET_H
 
+#include "format/gzip.h"
 #include "format/safetensors.h"
 #include "image/decode.h"
 #include "vkclip.h"
@@ -23,17 +25,26 @@ struct dataset_params {
 
 /* A sample is a picture with its captions. */
 struct dataset_sample {
-    const char *name;      /* the picture's path, as in the CSV or in the shard */
-    uint32_t shard;        /* index of its shard; DATASET_FILE: a separate file */
+    const char *name;      /* the picture's path, as in the table or in the shard */
+    uint32_t file;         /* index of the file that lists it */
     uint32_t label;        /* number of its label; without labels the sample's own number */
     size_t caption, count; /* dataset.captions from `caption` on has `count` of its captions */
     uint64_t offset, size; /* bytes in the shard */
 };
-#define DATASET_FILE UINT32_MAX
 
-struct dataset_shard {
+/* This is a shard, which has the pictures in it, or a table, whose pictures are separate files. */
+struct dataset_file {
     char *path;
-    struct file_stamp stamp; /* when its samples were listed */
+    bool is_table;
+    struct file_stamp stamp;    /* when the samples of a shard were listed */
+    uint64_t size;              /* bytes of the shard, or of its content if it is compressed */
+    struct gzip_places *places; /* where its content can be read; NULL: it is not compressed */
+};
+
+/* What one path of dataset_open names: a table, or shards. */
+struct dataset_source {
+    char *path;
+    size_t first, count; /* its samples */
 };
 
 /* A chunk is a piece of memory for names and captions, which never moves. */
@@ -44,7 +55,7 @@ struct dataset_chunk {
 };
 
 struct dataset {
-    char *path;
+    char *path; /* for messages; of several sources the first, and how many others there are */
     struct dataset_sample *samples;
     size_t count;
     const char **captions;
@@ -57,17 +68,20 @@ struct dataset {
     const struct tensor_view *images; /* [S,B,3,H,W] F16 or F32 */
     const struct tensor_view *ids;    /* [S,B,T] I32 or I64 */
 
-    struct dataset_shard *shards;
-    size_t shard_count;
+    struct dataset_source *sources;
+    size_t source_count;
+    struct dataset_file *files;
+    size_t file_count;
     struct dataset_chunk *chunks;
-    char *folder; /* folder of the CSV with its separator; "": the current folder */
-    struct safetensors *file;
+    struct safetensors *prepared;
 };
 
-/* Opens a data set. A path that ends in .tar names WebDataset's shards, and braces name many of
- * them, as in train-{0000..0099}.tar. Any other path is a CSV. Logs a warning if samples are
- * incomplete. */
-int dataset_open(const char *path, const struct dataset_params *params, struct dataset **dataset);
+/* Opens a data set of one or several sources, whose samples become one list. A path that ends in
+ * .tar, .tar.gz or .tgz names WebDataset's shards, and braces name many of them, as in
+ * train-{0000..0099}.tar. Any other path is a CSV. A label is the same in all sources. Logs a
+ * warning if samples of a source are incomplete. */
+int dataset_open(const char *const *paths, size_t count, const struct dataset_params *params,
+                 struct dataset **dataset);
 /* Opens a safetensors file with prepared batches, which are the tensors `images` and
  * `input_ids`. */
 int dataset_open_raw(const char *path, struct dataset **dataset);
@@ -77,6 +91,9 @@ void dataset_close(struct dataset **dataset);
  * to after the data set was opened is an error. May be called from any thread. */
 int dataset_load(const struct dataset *dataset, size_t sample, const struct image_options *options,
                  struct vkclip_image *image);
+/* Reads and decodes the first pictures of every source, and fails if none of those of a source can
+ * be. */
+int dataset_check(const struct dataset *dataset);
 /* Returns the name of a sample for messages as a new string, "FILE" or "SHARD: FILE", or NULL when
  * out of memory. */
 char *dataset_name(const struct dataset *dataset, size_t sample);

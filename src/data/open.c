@@ -11,11 +11,12 @@
 
 #include <stdlib.h>
 
-static int new_dataset(const char *path, struct dataset **result)
+/* Makes a data set that is empty. `others` is what messages say behind the path. */
+static int new_dataset(const char *path, const char *others, struct dataset **result)
 {
     struct dataset *dataset = *result = calloc(1, sizeof(*dataset));
     if (dataset)
-        dataset->path = string_format("%s", path);
+        dataset->path = string_format("%s%s", path, others);
     if (dataset && dataset->path)
         return VKCLIP_OK;
     dataset_close(result);
@@ -34,29 +35,42 @@ static bool is_tar(const char *path)
     return false;
 }
 
-static int build(struct dataset *dataset, const struct dataset_params *params)
+/* Reads all samples of one source. */
+static int read_source(struct builder *builder, const char *path)
+{
+    const bool shards = builder->params->pictures_only || is_tar(path);
+    build_begin_source(builder, path);
+    int error = shards ? build_from_shards(builder) : build_from_table(builder);
+    return error ? error : build_end_source(builder);
+}
+
+static int build(struct dataset *dataset, const char *const *paths, size_t count,
+                 const struct dataset_params *params)
 {
     struct builder builder = {.dataset = dataset, .params = params};
-    const bool shards = params->pictures_only || is_tar(dataset->path);
-    int error = shards ? build_from_shards(&builder) : build_from_table(&builder);
+    int error = VKCLIP_OK;
+    dataset->sources = calloc(count, sizeof(*dataset->sources));
+    if (!dataset->sources)
+        error = dataset_no_memory(dataset);
+    for (size_t i = 0; i < count && !error; i++)
+        error = read_source(&builder, paths[i]);
     if (!error)
         error = build_finish(&builder);
     build_close(&builder);
     return error;
 }
 
-int dataset_open(const char *path, const struct dataset_params *params, struct dataset **result)
+int dataset_open(const char *const *paths, size_t count, const struct dataset_params *params,
+                 struct dataset **result)
 {
     static const struct dataset_params defaults;
-    int error = new_dataset(path, result);
+    char others[48] = "";
+    if (count > 1)
+        snprintf(others, sizeof(others), " and %zu more", count - 1);
+    int error = new_dataset(paths[0], others, result);
     if (error)
         return error;
-    struct dataset *dataset = *result;
-    dataset->folder = string_format("%.*s", (int)(file_name(path) - path), path);
-    if (!dataset->folder)
-        error = dataset_no_memory(dataset);
-    if (!error)
-        error = build(dataset, params ? params : &defaults);
+    error = build(*result, paths, count, params ? params : &defaults);
     if (error)
         dataset_close(result);
     return error;
@@ -110,11 +124,11 @@ static int identify_raw(struct dataset *dataset)
 
 static int open_raw(struct dataset *dataset)
 {
-    int error = safetensors_open(dataset->path, &dataset->file);
+    int error = safetensors_open(dataset->path, &dataset->prepared);
     if (error)
         return error;
-    dataset->images = safetensors_find(dataset->file, "images");
-    dataset->ids = safetensors_find(dataset->file, "input_ids");
+    dataset->images = safetensors_find(dataset->prepared, "images");
+    dataset->ids = safetensors_find(dataset->prepared, "input_ids");
     error = check_raw(dataset);
     if (error)
         return error;
@@ -123,7 +137,7 @@ static int open_raw(struct dataset *dataset)
 
 int dataset_open_raw(const char *path, struct dataset **result)
 {
-    int error = new_dataset(path, result);
+    int error = new_dataset(path, "", result);
     if (!error)
         error = open_raw(*result);
     if (error)

@@ -4,6 +4,7 @@
  * are one sample with several captions; rows without a picture or a caption are left out.
  */
 #include "base/error.h"
+#include "base/string.h"
 #include "data/build.h"
 #include "format/csv.h"
 
@@ -20,7 +21,7 @@ static int check_label(struct builder *builder, size_t picture, const char *labe
     int error = build_find_number(dataset, &builder->labels, label, &number);
     if (!error && before != number)
         error = error_fail(VKCLIP_EFORMAT, "%s: %s has the labels %s and %s, expected one",
-                           dataset->path, builder->pictures.names[picture],
+                           builder->path, builder->pictures.names[picture - builder->first],
                            builder->labels.names[before], label);
     return error;
 }
@@ -29,19 +30,19 @@ static int check_label(struct builder *builder, size_t picture, const char *labe
 static int add_row(struct builder *builder, const char *picture, const char *caption,
                    const char *label)
 {
-    const size_t known = builder->dataset->count;
+    const size_t known = builder->dataset->count - builder->first;
     size_t number;
     int error = build_find_number(builder->dataset, &builder->pictures, picture, &number);
     if (error)
         return error;
     if (number == known) {
         const struct dataset_sample sample = {.name = builder->pictures.names[number],
-                                              .shard = DATASET_FILE};
+                                              .file = (uint32_t)builder->dataset->file_count - 1};
         error = build_add_picture(builder, &sample, label);
     } else if (label) {
-        error = check_label(builder, number, label);
+        error = check_label(builder, builder->first + number, label);
     }
-    return error ? error : build_add_caption(builder, number, caption);
+    return error ? error : build_add_caption(builder, builder->first + number, caption);
 }
 
 /* Reads the texts of the first `count` columns of a row. *missing says what the row lacks, or is
@@ -82,19 +83,32 @@ static int take_row(struct builder *builder, const struct csv *csv, const size_t
     return build_leave_out(builder, place, missing);
 }
 
+/* Finds a column. The message of a missing one says which parameter names it. */
+static int find_column(const struct csv *csv, const char *name, const char *parameter,
+                       size_t *column)
+{
+    int error = csv_column(csv, name, column);
+    return error ? error_fail(error, "%s: name one of them by `%s`", error_last(), parameter)
+                 : VKCLIP_OK;
+}
+
 int build_from_table(struct builder *builder)
 {
     const struct dataset_params *params = builder->params;
     const char *const names[] = {[PICTURE] = params->image_key ? params->image_key : "filepath",
                                  [CAPTION] = params->caption_key ? params->caption_key : "title",
                                  [LABEL] = params->label_key};
+    static const char *const parameters[] = {
+        [PICTURE] = "csv_img_key", [CAPTION] = "csv_caption_key", [LABEL] = "label_key"};
     const size_t count = params->label_key ? COLUMN_COUNT : LABEL;
     size_t columns[COLUMN_COUNT];
     struct csv csv;
     bool more = true;
-    int error = csv_open(builder->dataset->path, params->separator, &csv);
+    int error = csv_open(builder->path, params->separator, &csv);
+    if (!error)
+        error = build_add_file(builder, string_format("%s", builder->path), true);
     for (size_t i = 0; i < count && !error; i++)
-        error = csv_column(&csv, names[i], &columns[i]);
+        error = find_column(&csv, names[i], parameters[i], &columns[i]);
     while (!error && more) {
         error = csv_next(&csv, &more);
         if (!error && more)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads WebDataset's shards: uncompressed tar files in which the files of one key (their path up to
- * the first dot of the name) are one sample. libarchive reads headers and texts and tells where the
- * bytes of a picture lie, so that they can be read later in any order. A shard is read and not
- * mapped, because a mapped file that becomes shorter ends the process.
+ * Reads WebDataset's shards: tar files in which the files of one key (their path up to the first
+ * dot of the name) are one sample. libarchive reads headers and texts and tells where the bytes of
+ * a picture lie, so that they can be read later in any order, also of a shard that gzip compresses.
+ * A shard is read and not mapped, because a mapped file that becomes shorter ends the process.
  */
 #include "base/array.h"
 #include "base/error.h"
@@ -23,21 +23,13 @@ enum { MOST_SHARDS = 1 << 20 };
 /* ---- The names of the shards ----------------------------------------------------------------- */
 
 /* Adds a shard. The function takes ownership of the path. */
-static int add_shard(struct dataset *dataset, size_t *capacity, char *path)
+static int add_shard(struct builder *builder, char *path)
 {
-    struct dataset_shard *grown = NULL;
-    if (path)
-        grown = build_grow(dataset->shards, dataset->shard_count, capacity, sizeof(*grown));
-    if (!grown) {
+    if (builder->dataset->file_count >= MOST_SHARDS) {
         free(path);
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu shards", dataset->path,
-                          dataset->shard_count);
+        return error_fail(VKCLIP_EINVALID, "%s: more than %d shards", builder->path, MOST_SHARDS);
     }
-    dataset->shards = grown;
-    grown[dataset->shard_count++] = (struct dataset_shard){.path = path};
-    if (dataset->shard_count > MOST_SHARDS)
-        return error_fail(VKCLIP_EINVALID, "%s: more than %d shards", dataset->path, MOST_SHARDS);
-    return VKCLIP_OK;
+    return build_add_file(builder, path, false);
 }
 
 /* These are the first braces of a path: a list {a,b} or a range {0..12}. All numbers of a range
@@ -63,58 +55,55 @@ static struct braces find_braces(const char *path)
     return braces;
 }
 
-static int expand(struct dataset *dataset, size_t *capacity, const char *path);
+static int expand(struct builder *builder, const char *path);
 
 /* Expands a path in which one text has replaced the first braces. The function takes ownership of
  * the path. */
-static int expand_rest(struct dataset *dataset, size_t *capacity, char *path)
+static int expand_rest(struct builder *builder, char *path)
 {
     int error = VKCLIP_OK;
     if (path)
-        error = expand(dataset, capacity, path);
+        error = expand(builder, path);
     else
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", dataset->path);
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", builder->path);
     free(path);
     return error;
 }
 
-static int expand_range(struct dataset *dataset, size_t *capacity, const struct braces *braces)
+static int expand_range(struct builder *builder, const struct braces *braces)
 {
     const int before = (int)(braces->open - braces->path);
     int error = VKCLIP_OK;
     if (braces->first > braces->last)
         return error_fail(VKCLIP_EINVALID, "%s: shards %u to %u, expected the lower number first",
-                          dataset->path, braces->first, braces->last);
+                          builder->path, braces->first, braces->last);
     for (unsigned i = braces->first; i <= braces->last && !error; i++)
-        error = expand_rest(dataset, capacity,
-                            string_format("%.*s%0*u%s", before, braces->path, braces->digits, i,
-                                          braces->close + 1));
+        error = expand_rest(builder, string_format("%.*s%0*u%s", before, braces->path,
+                                                   braces->digits, i, braces->close + 1));
     return error;
 }
 
-static int expand_list(struct dataset *dataset, size_t *capacity, const struct braces *braces)
+static int expand_list(struct builder *builder, const struct braces *braces)
 {
     const int before = (int)(braces->open - braces->path);
     const char *item = braces->open + 1;
     int error = VKCLIP_OK;
     while (item <= braces->close && !error) {
         const int length = (int)strcspn(item, ",}");
-        error = expand_rest(
-            dataset, capacity,
-            string_format("%.*s%.*s%s", before, braces->path, length, item, braces->close + 1));
+        error = expand_rest(builder, string_format("%.*s%.*s%s", before, braces->path, length, item,
+                                                   braces->close + 1));
         item += length + 1;
     }
     return error;
 }
 
 /* Adds the shards that a path names. */
-static int expand(struct dataset *dataset, size_t *capacity, const char *path)
+static int expand(struct builder *builder, const char *path)
 {
     const struct braces braces = find_braces(path);
     if (!braces.close)
-        return add_shard(dataset, capacity, string_format("%s", path));
-    return braces.is_range ? expand_range(dataset, capacity, &braces)
-                           : expand_list(dataset, capacity, &braces);
+        return add_shard(builder, string_format("%s", path));
+    return braces.is_range ? expand_range(builder, &braces) : expand_list(builder, &braces);
 }
 
 /* ---- Samples --------------------------------------------------------------------------------- */
@@ -131,6 +120,8 @@ enum { LONGEST_TEXT = 16 << 20 }; /* bytes of a .txt or .json; longer ones are i
 struct source {
     struct archive *archive;
     struct file_map map;
+    struct gzip *gzip; /* NULL: the shard is not compressed */
+    uint64_t size;     /* bytes of the tar file at most, if it is compressed */
     uint64_t position;
     int error; /* Reading the file has failed, with a message. */
     uint8_t piece[16 << 10];
@@ -139,10 +130,13 @@ struct source {
 static la_ssize_t read_piece(struct archive *archive, void *user, const void **piece)
 {
     struct source *source = user;
-    const uint64_t left = source->map.size - source->position;
-    const size_t size = left < sizeof(source->piece) ? (size_t)left : sizeof(source->piece);
+    const uint64_t left = source->size - source->position;
+    size_t size = left < sizeof(source->piece) ? (size_t)left : sizeof(source->piece);
     (void)archive;
-    source->error = file_map_read(&source->map, source->position, size, source->piece);
+    if (source->gzip)
+        source->error = gzip_read_next(source->gzip, size, source->piece, &size);
+    else
+        source->error = file_map_read(&source->map, source->position, size, source->piece);
     source->position += size;
     *piece = source->piece;
     return source->error ? ARCHIVE_FATAL : (la_ssize_t)size;
@@ -151,9 +145,11 @@ static la_ssize_t read_piece(struct archive *archive, void *user, const void **p
 static la_int64_t skip_bytes(struct archive *archive, void *user, la_int64_t count)
 {
     struct source *source = user;
-    const uint64_t left = source->map.size - source->position;
+    const uint64_t left = source->size - source->position;
     const uint64_t skipped = (uint64_t)count < left ? (uint64_t)count : left;
     (void)archive;
+    if (source->gzip)
+        return 0; /* Compressed bytes must be read. */
     source->position += skipped;
     return (la_int64_t)skipped;
 }
@@ -163,6 +159,7 @@ struct pending {
     char *key;
     char *text;                   /* of its .txt */
     json_t *json;                 /* of its .json */
+    char problem[160];            /* why the .json cannot be read */
     struct dataset_sample sample; /* its picture; the name is NULL until it is found */
 };
 
@@ -209,7 +206,7 @@ static bool has_caption(const struct pending *pending)
 
 static int leave_out(struct builder *builder, const struct pending *pending, const char *reason)
 {
-    const struct dataset_shard *shard = &builder->dataset->shards[pending->sample.shard];
+    const struct dataset_file *shard = &builder->dataset->files[pending->sample.file];
     char *place = string_format("%s: %s", shard->path, pending->key);
     int error = build_leave_out(builder, place ? place : pending->key, reason);
     free(place);
@@ -228,9 +225,10 @@ static int add_sample(struct builder *builder, const struct pending *pending)
     if (!pending->sample.name)
         return leave_out(builder, pending, "no picture");
     if (!has_caption(pending))
-        return leave_out(builder, pending, "no caption");
+        return leave_out(builder, pending, *pending->problem ? pending->problem : "no caption");
     if (label_key && !label)
-        return leave_out(builder, pending, "no label in .json");
+        return leave_out(builder, pending,
+                         *pending->problem ? pending->problem : "no label in .json");
     int error = build_add_picture(builder, &pending->sample, label);
     for (size_t i = 0; !error && (caption = get_caption(pending, i)); i++)
         if (!build_is_blank(caption))
@@ -261,6 +259,16 @@ static int read_text(struct source *source, const char *path, const char *name, 
                                       path, name, size);
 }
 
+/* Reads the .json of the key, or keeps the reason why it cannot be read. */
+static void read_json(struct pending *pending, const char *text, size_t size)
+{
+    json_error_t found;
+    pending->json = json_read(text, size, &found);
+    if (!pending->json)
+        snprintf(pending->problem, sizeof(pending->problem), ".json: line %d: %.120s", found.line,
+                 found.text);
+}
+
 /* Adds a file to the key by its extension, which is everything after the first dot. */
 static int take_file(struct dataset *dataset, struct pending *pending, const char *name,
                      const char *extension, struct source *source, uint64_t offset, size_t size)
@@ -279,9 +287,9 @@ static int take_file(struct dataset *dataset, struct pending *pending, const cha
     const bool is_json = !strcmp(lower, "json") && !pending->json;
     if (size > LONGEST_TEXT || (!is_caption && !is_json))
         return VKCLIP_OK;
-    int error = read_text(source, dataset->shards[pending->sample.shard].path, name, size, &text);
+    int error = read_text(source, dataset->files[pending->sample.file].path, name, size, &text);
     if (!error && is_json)
-        pending->json = json_read(text, size, NULL);
+        read_json(pending, text, size);
     if (!error && is_caption)
         pending->text = text;
     else
@@ -294,19 +302,19 @@ static int take_file(struct dataset *dataset, struct pending *pending, const cha
 static int enter_key(struct builder *builder, struct pending *pending, const char *name,
                      size_t length)
 {
-    const uint32_t number = pending->sample.shard;
+    const uint32_t number = pending->sample.file;
     if (!builder->params->pictures_only && pending->key && !strncmp(pending->key, name, length) &&
         !pending->key[length])
         return VKCLIP_OK;
     int error = pending->key ? add_sample(builder, pending) : VKCLIP_OK;
     clear_pending(pending);
-    pending->sample.shard = number;
+    pending->sample.file = number;
     if (error)
         return error;
     pending->key = string_format("%.*s", (int)length, name);
     return pending->key ? VKCLIP_OK
                         : error_fail(VKCLIP_EMEMORY, "%s: out of memory for %s",
-                                     builder->dataset->shards[number].path, name);
+                                     builder->dataset->files[number].path, name);
 }
 
 /* Returns the dot that ends the key of a file, or NULL if it is a file of no sample. The key of
@@ -324,14 +332,14 @@ static int read_entry(struct builder *builder, struct source *source, struct arc
                       struct pending *pending)
 {
     struct dataset *dataset = builder->dataset;
-    const char *path = dataset->shards[pending->sample.shard].path;
+    const char *path = dataset->files[pending->sample.file].path;
     const char *name = archive_entry_pathname(entry);
     if (!name)
         name = archive_entry_pathname_utf8(entry);
     const char *dot = name ? find_extension(builder, name) : NULL;
     if (archive_entry_filetype(entry) != AE_IFREG || !dot)
         return VKCLIP_OK;
-    if (archive_entry_size(entry) < 0 || (uint64_t)archive_entry_size(entry) > source->map.size)
+    if (archive_entry_size(entry) < 0 || (uint64_t)archive_entry_size(entry) > source->size)
         return error_fail(VKCLIP_EFORMAT,
                           "%s: %s: %lld bytes, more than the shard has (truncated?)", path, name,
                           (long long)archive_entry_size(entry));
@@ -342,7 +350,7 @@ static int read_entry(struct builder *builder, struct source *source, struct arc
         return error;
     /* libarchive has read the header only, so that the entry's bytes follow what it has taken. */
     const uint64_t offset = (uint64_t)archive_filter_bytes(source->archive, 0);
-    if (archive_entry_sparse_count(entry) || offset > source->map.size - size)
+    if (archive_entry_sparse_count(entry) || offset > source->size - size)
         return error_fail(VKCLIP_EFORMAT,
                           "%s: %s: not %zu bytes in one piece (truncated or sparse)", path, name,
                           size);
@@ -351,23 +359,29 @@ static int read_entry(struct builder *builder, struct source *source, struct arc
 
 /* ---- Shards ---------------------------------------------------------------------------------- */
 
-/* Refuses a shard that begins as a file of a known compression does. */
-static int check_compression(const char *path, const struct file_map *map)
+/* Opens the content of a shard that gzip compresses, and refuses one that begins as a file of
+ * another known compression does. */
+static int open_content(const char *path, struct source *source, struct gzip_places **places)
 {
     static const struct {
         const char *name, *magic;
-    } known[] = {{"gzip", "\x1f\x8b"},
-                 {"zstd", "\x28\xb5\x2f\xfd"},
+    } known[] = {{"zstd", "\x28\xb5\x2f\xfd"},
                  {"xz", "\xfd"
                         "7zXZ"},
                  {"bzip2", "BZh"}};
+    const struct file_map *map = &source->map;
     char start[8] = "";
     int error = file_map_read(map, 0, map->size < sizeof(start) ? map->size : sizeof(start), start);
+    source->size = map->size;
+    if (!error && gzip_is_magic((const uint8_t *)start)) {
+        source->size = INT64_MAX;
+        error = gzip_open_first(map, &source->gzip, places);
+    }
     for (size_t i = 0; i < ARRAY_COUNT(known) && !error; i++)
         if (!memcmp(start, known[i].magic, strlen(known[i].magic)))
             error = error_fail(VKCLIP_EUNSUPPORTED,
                                "%s: compressed by %s, so that single samples cannot be read: "
-                               "unpack it to a plain .tar",
+                               "unpack it to a plain .tar, or compress it by gzip",
                                path, known[i].name);
     return error;
 }
@@ -390,17 +404,30 @@ static int read_archive(struct builder *builder, struct source *source, struct p
         return source->error;
     if (!error && result != ARCHIVE_EOF)
         error = error_fail(VKCLIP_EFORMAT, "%s: tar archive: %s (truncated?)",
-                           builder->dataset->shards[pending->sample.shard].path,
+                           builder->dataset->files[pending->sample.file].path,
                            archive_error_string(archive));
     if (!error && pending->key)
         error = add_sample(builder, pending);
     return error;
 }
 
+/* Reads what follows the end of a compressed tar file, so that a damaged one is refused whatever
+ * part of it is damaged. */
+static int read_rest(struct source *source)
+{
+    size_t count = 1;
+    int error = VKCLIP_OK;
+    while (source->gzip && !error && count) {
+        error = gzip_read_next(source->gzip, sizeof(source->piece), source->piece, &count);
+        source->position += count;
+    }
+    return error;
+}
+
 static int read_shard(struct builder *builder, uint32_t number)
 {
-    struct dataset_shard *shard = &builder->dataset->shards[number];
-    struct pending pending = {.sample.shard = number};
+    struct dataset_file *shard = &builder->dataset->files[number];
+    struct pending pending = {.sample.file = number};
     struct source source = {.archive = archive_read_new()};
     int error = VKCLIP_OK;
     if (!source.archive)
@@ -409,11 +436,15 @@ static int read_shard(struct builder *builder, uint32_t number)
         error = file_open(shard->path, &source.map);
     shard->stamp = source.map.stamp;
     if (!error)
-        error = check_compression(shard->path, &source.map);
+        error = open_content(shard->path, &source, &shard->places);
     if (!error && source.map.size)
         error = read_archive(builder, &source, &pending);
+    if (!error)
+        error = read_rest(&source);
+    shard->size = source.gzip ? source.position : source.map.size;
     clear_pending(&pending);
     archive_read_free(source.archive);
+    gzip_close(&source.gzip);
     file_map_close(&source.map);
     return error;
 }
@@ -424,20 +455,17 @@ static int read_shard(struct builder *builder, uint32_t number)
         VKCLIP_EUNSUPPORTED,
         "%s: this build of vkclip has no libarchive, which reads tar shards: build it "
         "with libarchive, or unpack them and list the pictures in a CSV",
-        builder->dataset->shards[number].path);
+        builder->dataset->files[number].path);
 }
 #endif
 
 int build_from_shards(struct builder *builder)
 {
-    struct dataset *dataset = builder->dataset;
-    size_t capacity = 0;
-    int error = VKCLIP_OK;
-    if (builder->params->pictures_only)
-        error = add_shard(dataset, &capacity, string_format("%s", dataset->path));
-    else
-        error = expand(dataset, &capacity, dataset->path);
-    for (size_t i = 0; i < dataset->shard_count && !error; i++)
+    const size_t first = builder->dataset->file_count;
+    int error = builder->params->pictures_only
+                    ? add_shard(builder, string_format("%s", builder->path))
+                    : expand(builder, builder->path);
+    for (size_t i = first; i < builder->dataset->file_count && !error; i++)
         error = read_shard(builder, (uint32_t)i);
     return error;
 }

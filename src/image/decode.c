@@ -294,40 +294,46 @@ static int check_length(const struct image_file *file, size_t length)
 
 /* Reads a file that is a picture by its first bytes, so that the memory of a long video with a
  * wrong name is not needed. */
-static int read_picture(const struct file_map *map, uint64_t offset, size_t size, const char *name,
-                        uint64_t max_pixels, struct scratch *memory, uint8_t **data)
+static int read_picture(const struct image_part *part, uint64_t max_pixels, struct scratch *memory,
+                        uint8_t **data)
 {
     uint8_t start[START_SIZE];
-    struct image_file file = {.name = name, .data = start, .max_pixels = max_pixels};
+    struct image_file file = {.name = part->name, .data = start, .max_pixels = max_pixels};
     image_reader *decode;
-    file.size = size < START_SIZE ? size : START_SIZE;
-    int error = file_map_read(map, offset, file.size, start);
+    file.size = part->size < START_SIZE ? part->size : START_SIZE;
+    int error = part->read(part->user, part->offset, file.size, start);
     if (!error)
         error = find_reader(&file, &decode);
     if (!error)
-        error = check_length(&file, size);
+        error = check_length(&file, part->size);
     if (error)
         return error;
-    *data = scratch_reserve(memory, size);
+    *data = scratch_reserve(memory, part->size);
     if (!*data)
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", name, size);
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", part->name,
+                          part->size);
     memcpy(*data, start, file.size);
-    return file_map_read(map, offset + file.size, size - file.size, *data + file.size);
+    return part->read(part->user, part->offset + file.size, part->size - file.size,
+                      *data + file.size);
 }
 
-int image_load_part(const struct file_map *map, uint64_t offset, size_t size, const char *name,
-                    const struct image_options *options, struct vkclip_image *image,
-                    struct image_facts *facts)
+int image_load_part(const struct image_part *part, const struct image_options *options,
+                    struct vkclip_image *image, struct image_facts *facts)
 {
     struct image_memory own = {0}, *memory = options && options->memory ? options->memory : &own;
     uint8_t *data = NULL;
     *image = (struct vkclip_image){0};
-    int error = read_picture(map, offset, size, name, options ? options->max_pixels : 0,
-                             &memory->file, &data);
+    int error = read_picture(part, options ? options->max_pixels : 0, &memory->file, &data);
     if (!error)
-        error = image_decode(data, size, name, options, image, facts);
+        error = image_decode(data, part->size, part->name, options, image, facts);
     scratch_free(&own.file);
     return error;
+}
+
+/* Reads a file for struct image_part. */
+static int read_file(void *user, uint64_t offset, size_t size, void *copy)
+{
+    return file_map_read(user, offset, size, copy);
 }
 
 int image_load(const char *path, const struct image_options *options, struct vkclip_image *image,
@@ -338,7 +344,9 @@ int image_load(const char *path, const struct image_options *options, struct vkc
     int error = file_open(path, &map);
     if (error)
         return error;
-    error = image_load_part(&map, 0, map.size, path, options, image, facts);
+    const struct image_part whole = {
+        .read = read_file, .user = &map, .size = map.size, .name = path};
+    error = image_load_part(&whole, options, image, facts);
     file_map_close(&map);
     return error;
 }

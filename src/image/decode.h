@@ -31,10 +31,17 @@ struct image_options {
  * After an error the picture is all zero. May be called from any thread. */
 int image_load(const char *path, const struct image_options *options, struct vkclip_image *image,
                struct image_facts *facts);
-/* Decodes `size` bytes of a file from `offset` on in the same way; `name` is used in messages. */
-int image_load_part(const struct file_map *map, uint64_t offset, size_t size, const char *name,
-                    const struct image_options *options, struct vkclip_image *image,
-                    struct image_facts *facts);
+/* Where the bytes of a picture are: in a part of what a function reads. */
+struct image_part {
+    int (*read)(void *user, uint64_t offset, size_t size, void *copy);
+    void *user;
+    uint64_t offset;
+    size_t size;
+    const char *name; /* for messages */
+};
+/* Decodes a part in the same way. */
+int image_load_part(const struct image_part *part, const struct image_options *options,
+                    struct vkclip_image *image, struct image_facts *facts);
 /* Decodes the picture in memory in the same way; `name` is used in messages. */
 int image_decode(const void *data, size_t size, const char *name,
                  const struct image_options *options, struct vkclip_image *image,

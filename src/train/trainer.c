@@ -120,8 +120,8 @@ static int open_dataset(const struct vkclip_trainer_params *params, struct datas
                                            .image_key = params->csv_img_key,
                                            .caption_key = params->csv_caption_key,
                                            .label_key = params->label_key};
-    if (params->data)
-        return dataset_open(params->data, &columns, dataset);
+    if (params->data_count)
+        return dataset_open(params->data, params->data_count, &columns, dataset);
     return dataset_open_raw(params->data_raw, dataset);
 }
 
@@ -130,7 +130,7 @@ static int open_loader(struct vkclip_trainer *trainer, const struct vkclip_train
                        uint32_t accum)
 {
     uint32_t batch_size = params->batch_size;
-    if (!batch_size && params->data)
+    if (!batch_size && params->data_count)
         batch_size = 64; /* Prepared batches have a size of their own. */
     if ((uint64_t)batch_size * accum > INT32_MAX)
         return error_fail(VKCLIP_EINVALID, "batches of %u x %u pairs: too large", batch_size,
@@ -154,10 +154,10 @@ static int open_data(struct vkclip_trainer *trainer, const struct vkclip_trainer
 {
     const uint32_t accum = params->accum_freq ? params->accum_freq : 1;
     struct vkclip_trainer_info *info = &trainer->info;
-    if (!params->data == !params->data_raw)
+    if (!params->data_count == !params->data_raw)
         return error_fail(VKCLIP_EINVALID,
                           "expected either pairs (`data`) or prepared batches (`data_raw`)");
-    if (params->data && !trainer->tokenizer)
+    if (params->data_count && !trainer->tokenizer)
         return error_fail(VKCLIP_EABSENT, "captions need a vocabulary: name one (`vocab`)");
     int error = open_loader(trainer, params, accum);
     if (error)

@@ -454,7 +454,7 @@ class Shards(CommandTest):
             self.assert_error(words)
 
     def make_tar(self, name, *samples, extra=()):
-        with tarfile.open(self.path(name), 'w') as tar:
+        with tarfile.open(self.path(name), 'w:gz' if name.endswith('gz') else 'w') as tar:
             for sample in samples:
                 tar.add(sample, os.path.basename(sample))
                 self.path('caption', b'a caption')
@@ -466,8 +466,8 @@ class Shards(CommandTest):
     def test_tar_files(self):
         """A shard has every Nth tar file, and in it all pictures, named by the file and by their path there."""
         bad = self.path('bad.png', b'no picture')
-        tars = [self.make_tar('0.tar', *SAMPLES[:3]), self.make_tar('1.tar', *SAMPLES[3:5], extra=[bad]),
-                self.make_tar('2.tar', SAMPLES[5])]
+        tars = [self.make_tar('0.tar', *SAMPLES[:3]), self.make_tar('1.tar.gz', *SAMPLES[3:5], extra=[bad]),
+                self.make_tar('2.tgz', SAMPLES[5])]
         cut = self.path('3.tar', b'x' * 700)
         names = [f'{tar}: {os.path.basename(path)}' for tar, part in
                  zip(tars, [SAMPLES[:3], SAMPLES[3:5] + [bad], SAMPLES[5:6]]) for path in part]
@@ -499,7 +499,7 @@ class Shards(CommandTest):
         self.run_command('embed', '-m', MODEL, tar, SAMPLES[3], '-o', self.path('o.jsonl'), '--skip-existing')
         self.assertIn('3 of 4 pictures had been done', self.errors[0])
         self.assertEqual([line['path'] for line in read_lines(self.path('o.jsonl'))], names + [SAMPLES[3]])
-        for content, word in [(b'\x1f\x8b', 'compressed by gzip'), (None, 'No such file')]:
+        for content, word in [(b'\x1f\x8b', 'gzip: ends after 0 bytes'), (b'BZh', 'compressed by bzip2'), (None, 'No such file')]:
             name = self.path('none.tar', content)
             self.run_command('embed', '-m', MODEL, name, '-o', self.path('p.npy'), status=1)
             self.assertIn(f'{name}: ', self.errors[0])

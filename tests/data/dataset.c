@@ -10,6 +10,9 @@
 #include "base/string.h"
 #include "support/scratch.h"
 
+#include <zlib.h>
+
+#include "base/rng.h"
 #include "data/dataset.h"
 #include "format/csv.h"
 
@@ -38,7 +41,7 @@ static int open_file(const char *folder, const char *name, const struct dataset_
                      struct dataset **dataset)
 {
     char *path = scratch_path(folder, name);
-    int error = dataset_open(path, params, dataset);
+    int error = dataset_open((const char *const *)&path, 1, params, dataset);
     if (error)
         assert_null(*dataset);
     free(path);
@@ -179,6 +182,54 @@ static void refuses_files(void **state)
     scratch_remove(folder);
 }
 
+/* Several sources are one list: pictures of one name in two folders are two samples, labels of one
+ * name are one label, and each source needs samples of its own. */
+static void joins_sources(void **state)
+{
+    (void)state;
+    char *folders[] = {scratch_folder(), scratch_folder()}, *paths[3], *name;
+    const struct dataset_params labels = {.label_key = "name"};
+    struct dataset *dataset;
+    scratch_text(folders[0], "a.tsv", "filepath\ttitle\tname\np.png\tone\tx\nq.png\ttwo\ty\n");
+    scratch_text(folders[1], "a.tsv",
+                 "filepath\ttitle\tname\nz.png\t \tx\np.png\tthree\ty\n"
+                 "p.png\tfour\ty\nr.png\tfive\tz\n");
+    scratch_text(folders[1], "b.tsv", "filepath\ttitle\tname\np.png\t\ty\n");
+    paths[0] = scratch_path(folders[0], "a.tsv");
+    paths[1] = scratch_path(folders[1], "a.tsv");
+    paths[2] = scratch_path(folders[1], "b.tsv");
+    const char *const *sources = (const char *const *)paths;
+    assert_int_equal(dataset_open(sources, 2, &labels, &dataset), 0);
+    assert_int_equal(dataset->count, 4);
+    assert_int_equal(dataset->labels, 3);
+    assert_int_equal(dataset->incomplete, 1);
+    assert_non_null(strstr(last_warning, "a.tsv: 1 samples left out, the first: line 2"));
+    assert_non_null(strstr(dataset->path, "a.tsv and 1 more"));
+    for (size_t i = 0; i < 4; i++) {
+        static const char *const names[] = {"p.png", "q.png", "p.png", "r.png"};
+        static const uint32_t numbers[] = {0, 1, 1, 2};
+        name = string_format("%s/", folders[i / 2]);
+        assert_name(dataset, i, name, names[i]);
+        assert_int_equal(dataset->samples[i].label, numbers[i]);
+        free(name);
+    }
+    assert_captions(dataset, 2, "three", "four");
+    assert_string_equal(dataset->sources[1].path, paths[1]);
+    assert_int_equal(dataset->sources[1].first, 2);
+    assert_int_equal(dataset->sources[1].count, 2);
+    const uint64_t identity = dataset->identity;
+    dataset_close(&dataset);
+    assert_int_equal(dataset_open(&(const char *){paths[1]}, 1, &labels, &dataset), 0);
+    assert_true(dataset->identity != identity);
+    dataset_close(&dataset);
+    assert_failed(dataset_open(sources, 3, &labels, &dataset), VKCLIP_EFORMAT,
+                  "b.tsv: none of 1 samples has a picture and a caption (line 2: no caption)");
+    for (size_t i = 0; i < 3; i++)
+        free(paths[i]);
+    scratch_remove(folders[0]);
+    scratch_remove(folders[1]);
+}
+
 static uint64_t identity_of(const char *folder, const char *text)
 {
     struct dataset *dataset;
@@ -218,7 +269,23 @@ static void loads_pictures(void **state)
     vkclip_free_image(&image);
     assert_failed(dataset_load(dataset, 1, NULL, &image), VKCLIP_EIO, "none.ppm");
     assert_null(image.pixels);
+    assert_int_equal(dataset_check(dataset), 0);
     dataset_close(&dataset);
+    /* Each source must have a picture among its first ones. */
+    scratch_text(folder, "b.tsv", "filepath\ttitle\ttext\nx.ppm\tone\ta.ppm\ny.ppm\ttwo\ta.ppm\n");
+    char *paths[] = {scratch_path(folder, "a.tsv"), scratch_path(folder, "b.tsv")};
+    const struct dataset_params text = {.image_key = "text"};
+    assert_int_equal(dataset_open((const char *const *)paths, 2, NULL, &dataset), 0);
+    assert_failed(dataset_check(dataset), VKCLIP_EFORMAT,
+                  "b.tsv: none of its first 2 pictures can be read: ");
+    assert_non_null(strstr(vkclip_last_error(), "x.ppm: No such file"));
+    assert_non_null(strstr(vkclip_last_error(), "`csv_img_key`"));
+    dataset_close(&dataset);
+    assert_int_equal(dataset_open((const char *const *)&paths[1], 1, &text, &dataset), 0);
+    assert_int_equal(dataset_check(dataset), 0);
+    dataset_close(&dataset);
+    free(paths[0]);
+    free(paths[1]);
     scratch_remove(folder);
 }
 
@@ -366,6 +433,22 @@ static void put_file(struct tar *tar, const char *name, const char *path)
     free(data);
 }
 
+/* Writes a pax record: its length, which includes its own digits, a space, key=value, line end. */
+static void put_pax(struct tar *tar, const char *key, const char *value)
+{
+    size_t rest = strlen(key) + strlen(value) + 3, size = rest + 1;
+    while (true) {
+        char *record = string_format("%zu %s=%s\n", size, key, value);
+        if (strlen(record) == size) {
+            put_entry(tar, "PaxHeaders/x", 'x', record, size);
+            free(record);
+            return;
+        }
+        free(record);
+        size++;
+    }
+}
+
 static void write_tar(struct tar *tar, const char *folder, const char *name)
 {
     memset(tar->data + tar->size, 0, 2 * BLOCK);
@@ -388,17 +471,21 @@ static void reads_shards(void **state)
     put_text(&tar, "./._k.ppm", "attributes of macOS, which come before every file");
     put_picture(&tar, "k.ppm");
     put_text(&tar, "._k.txt", "attributes");
+    put_pax(&tar, "LIBARCHIVE.xattr.com.apple.provenance", "AQID");
     put_text(&tar, "k.txt", "a caption\n");
     put_text(&tar, "k.json",
              "{\"caption\": \"not this\", \"name\": \"n\", \"x\": \"NaN\", \"y\": NaN, "
              "\"z\": [-Infinity, \"\\\"Infinity\"]}");
     put_text(&tar, "k.cls", "7");
+    put_text(&tar, "__MACOSX/._k.ppm", "attributes");
+    put_text(&tar, "__MACOSX/._k.txt", "attributes");
     put_text(&tar, "lonely.txt", "no picture");
     put_file(&tar, "dir.x/000.png", "tests/fuzz/corpus/image/checker_97.png");
     put_text(&tar, "dir.x/000.json", "{\"name\": 12, \"text\": [\"one\", \"\", \"two\"]}");
     put_text(&tar, "README", "no key");
     write_tar(&tar, folder, "s-09.tar");
-    put_text(&tar, "000.json", "{\"name\": \"n\", \"caption\": \"c\"}");
+    put_text(&tar, "000.json",
+             "{\"name\": \"n\", \"caption\": \"c \\ud83d\\ude00 \\ud83d\\\\ud83d\"}");
     put_file(&tar, "000.JPG", "tests/fuzz/corpus/image/jpeg_420_restart.jpg");
     put_picture(&tar, "bare.ppm");
     put_picture(&tar, "unlabelled.ppm");
@@ -407,14 +494,14 @@ static void reads_shards(void **state)
     put_text(&tar, "broken.json", "{\"caption\": ");
     write_tar(&tar, folder, "s-10.tar");
     assert_int_equal(open_file(folder, "s-{09..10}.tar", &labels, &dataset), 0);
-    assert_int_equal(dataset->shard_count, 2);
+    assert_int_equal(dataset->file_count, 2);
     assert_int_equal(dataset->count, 3);
     assert_int_equal(dataset->labels, 2);
     assert_int_equal(dataset->incomplete, 4);
     assert_non_null(strstr(last_warning, "s-09.tar: lonely: no picture"));
     assert_captions(dataset, 0, "a caption\n", NULL);
     assert_captions(dataset, 1, "one", "two");
-    assert_captions(dataset, 2, "c", NULL);
+    assert_captions(dataset, 2, "c \xf0\x9f\x98\x80 \xef\xbf\xbd\\ud83d", NULL);
     assert_int_equal(dataset->samples[2].label, dataset->samples[0].label);
     assert_name(dataset, 1, shard, "dir.x/000.png");
     assert_int_equal(dataset_load(dataset, 0, NULL, &image), 0);
@@ -427,6 +514,108 @@ static void reads_shards(void **state)
     vkclip_free_image(&image);
     dataset_close(&dataset);
     free(shard);
+    scratch_remove(folder);
+}
+
+/* ---- Compressed shards ----------------------------------------------------------------------- */
+
+/* Appends a member of gzip to a file. */
+static void append_gzip(const char *path, const void *data, size_t size)
+{
+    z_stream stream = {.next_in = (void *)data, .avail_in = (unsigned)size};
+    assert_int_equal(deflateInit2(&stream, 1, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    stream.avail_out = (unsigned)deflateBound(&stream, size);
+    uint8_t *packed = malloc(stream.avail_out);
+    stream.next_out = packed;
+    assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+    FILE *file = fopen(path, "ab");
+    assert_non_null(file);
+    assert_int_equal(fwrite(packed, 1, stream.total_out, file), stream.total_out);
+    assert_int_equal(fclose(file), 0);
+    deflateEnd(&stream);
+    free(packed);
+}
+
+/* Two members, in the second of which the end of the first picture is, and then padding. */
+static void reads_compressed_shards(void **state)
+{
+    (void)state;
+    static struct tar tar;
+    char *folder = scratch_folder(), *path = scratch_path(folder, "a.tgz");
+    struct dataset *dataset;
+    struct vkclip_image image;
+    put_file(&tar, "a.png", "tests/fuzz/corpus/image/checker_97.png");
+    put_text(&tar, "a.txt", "one");
+    put_picture(&tar, "b.ppm");
+    put_text(&tar, "b.txt", "two");
+    memset(tar.data + tar.size, 0, 2 * BLOCK);
+    append_gzip(path, tar.data, 600);
+    append_gzip(path, tar.data + 600, tar.size + 2 * BLOCK - 600);
+    FILE *file = fopen(path, "ab");
+    fwrite("\0\0\0", 1, 3, file);
+    fclose(file);
+    assert_int_equal(open_file(folder, "a.tgz", NULL, &dataset), 0);
+    assert_int_equal(dataset->count, 2);
+    assert_captions(dataset, 1, "two", NULL);
+    for (size_t i = 0; i < 4; i++) { /* forwards, and then back */
+        assert_int_equal(dataset_load(dataset, i % 2, NULL, &image), 0);
+        assert_int_equal(image.width, i % 2 ? 1 : 97);
+        vkclip_free_image(&image);
+    }
+    dataset_close(&dataset);
+    assert_int_equal(truncate(path, file_stamp(path).size - 40), 0);
+    assert_failed(open_file(folder, "a.tgz", NULL, &dataset), VKCLIP_EFORMAT,
+                  "a.tgz: gzip: ends after");
+    tar.size = 0;
+    free(path);
+    scratch_remove(folder);
+}
+
+/* A text of 11 MB in two members, half of which cannot be made shorter, is the same from the start
+ * to the end and at places in any order. */
+static void reads_gzip_at_any_place(void **state)
+{
+    (void)state;
+    enum { SIZE = 11 << 20, FIRST = 6 << 20, LENGTH = 5000 };
+    static uint8_t text[SIZE], copy[SIZE], part[LENGTH];
+    char *folder = scratch_folder(), *path = scratch_path(folder, "a.gz");
+    struct file_map map;
+    struct gzip *gzip;
+    struct gzip_places *places;
+    size_t count, done = 0;
+    for (uint64_t i = 0; i < SIZE; i++)
+        text[i] = i / 1000 % 2 ? (uint8_t)(rng_word(7, i)) : (uint8_t)(i / 10000);
+    append_gzip(path, text, FIRST);
+    append_gzip(path, text + FIRST, SIZE - FIRST);
+    assert_int_equal(file_open(path, &map), 0);
+    assert_int_equal(gzip_open_first(&map, &gzip, &places), 0);
+    do {
+        const size_t left = SIZE - done;
+        assert_int_equal(gzip_read_next(gzip, left < 70000 ? left : 70000, copy + done, &count), 0);
+        done += count;
+    } while (count);
+    assert_int_equal(done, SIZE);
+    assert_memory_equal(copy, text, SIZE);
+    assert_int_equal(gzip_read_next(gzip, 1, part, &count), 0);
+    assert_int_equal(count, 0);
+    gzip_close(&gzip);
+    static const size_t offsets[] = {SIZE - LENGTH, 0, 5 << 20, FIRST - 100, 10 << 20, 100};
+    for (int again = 0; again < 2; again++) {
+        for (size_t i = 0; i < ARRAY_COUNT(offsets); i++) {
+            if (!again || !i) /* with a reader of its own, and with one for all */
+                assert_int_equal(gzip_open(&map, places, &gzip), 0);
+            assert_int_equal(gzip_read(gzip, offsets[i], LENGTH, part), 0);
+            assert_memory_equal(part, text + offsets[i], LENGTH);
+            if (!again)
+                gzip_close(&gzip);
+        }
+        if (again)
+            assert_failed(gzip_read(gzip, SIZE - 1, 2, part), VKCLIP_EFORMAT, "truncated");
+    }
+    gzip_close(&gzip);
+    gzip_free_places(&places);
+    file_map_close(&map);
+    free(path);
     scratch_remove(folder);
 }
 
@@ -463,22 +652,6 @@ static void expands_braces(void **state)
                   "more than 1048576 shards");
     assert_failed(open_file(folder, "{8..11}.tar", NULL, &dataset), VKCLIP_EIO, "11.tar");
     scratch_remove(folder);
-}
-
-/* Writes a pax record: its length, which includes its own digits, a space, key=value, line end. */
-static void put_pax(struct tar *tar, const char *key, const char *value)
-{
-    size_t rest = strlen(key) + strlen(value) + 3, size = rest + 1;
-    while (true) {
-        char *record = string_format("%zu %s=%s\n", size, key, value);
-        if (strlen(record) == size) {
-            put_entry(tar, "PaxHeaders/x", 'x', record, size);
-            free(record);
-            return;
-        }
-        free(record);
-        size++;
-    }
 }
 
 static void reads_long_names(void **state)
@@ -672,8 +845,19 @@ static void refuses_shards(void **state)
     assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT,
                   "contains no samples");
     scratch_text(folder, "a.tar.gz", "\x1f\x8b\x08");
-    assert_failed(open_file(folder, "a.tar.gz", NULL, &dataset), VKCLIP_EUNSUPPORTED,
-                  "compressed by gzip");
+    assert_failed(open_file(folder, "a.tar.gz", NULL, &dataset), VKCLIP_EFORMAT,
+                  "a.tar.gz: gzip: ends after 0 bytes of its content (truncated?)");
+    scratch_text(folder, "a.tar.gz", "\x1f\x8b\x09 is no method of compression");
+    assert_failed(open_file(folder, "a.tar.gz", NULL, &dataset), VKCLIP_EFORMAT,
+                  "a.tar.gz: gzip: unknown compression method");
+    scratch_text(folder, "a.tar.zst", "\x28\xb5\x2f\xfd");
+    assert_failed(open_file(folder, "a.tar.zst", NULL, &dataset), VKCLIP_EUNSUPPORTED,
+                  "compressed by zstd");
+    put_picture(&tar, "k.ppm");
+    put_text(&tar, "k.json", "{\"caption\": \"a\",\n \"text\": \"\xff\"}");
+    write_tar(&tar, folder, "a.tar");
+    assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT,
+                  "a.tar: k: .json: line 2: unable to decode byte 0xff");
     put_picture(&tar, "k.ppm");
     write_tar(&tar, folder, "a.tar");
     assert_failed(open_file(folder, "a.tar", NULL, &dataset), VKCLIP_EFORMAT,
@@ -685,7 +869,8 @@ static void refuses_all_shards(void **state)
 {
     (void)state;
     struct dataset *dataset;
-    assert_failed(dataset_open("a.tar", NULL, &dataset), VKCLIP_EUNSUPPORTED, "no libarchive");
+    assert_failed(dataset_open(&(const char *){"a.tar"}, 1, NULL, &dataset), VKCLIP_EUNSUPPORTED,
+                  "no libarchive");
     assert_null(dataset);
 }
 #endif
@@ -695,6 +880,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_rows),
         cmocka_unit_test(finds_columns),
+        cmocka_unit_test(joins_sources),
         cmocka_unit_test(refuses_files),
         cmocka_unit_test(tells_data_sets_apart),
         cmocka_unit_test(loads_pictures),
@@ -702,6 +888,8 @@ int main(void)
         cmocka_unit_test(refuses_shrinking_tables),
 #ifdef VKCLIP_WITH_LIBARCHIVE
         cmocka_unit_test(reads_shards),
+        cmocka_unit_test(reads_compressed_shards),
+        cmocka_unit_test(reads_gzip_at_any_place),
         cmocka_unit_test(expands_braces),
         cmocka_unit_test(reads_long_names),
         cmocka_unit_test(bears_hostile_names),

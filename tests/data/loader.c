@@ -54,7 +54,7 @@ static void open_data(size_t pictures, struct dataset **dataset)
                   file);
     }
     assert_int_equal(fclose(file), 0);
-    assert_int_equal(dataset_open(path, NULL, dataset), 0);
+    assert_int_equal(dataset_open((const char *const *)&path, 1, NULL, dataset), 0);
     free(path);
 }
 

@@ -56,9 +56,9 @@ static void read_samples(const struct dataset *dataset)
         captions += sample->count;
         for (size_t k = 0; k < sample->count; k++)
             fuzz_sum += strlen(dataset->captions[sample->caption + k]);
-        if (sample->shard == DATASET_FILE)
+        if (dataset->files[sample->file].is_table)
             continue;
-        const uint64_t size = (uint64_t)dataset->shards[sample->shard].stamp.size;
+        const uint64_t size = dataset->files[sample->file].size;
         if (sample->offset > size || sample->size > size - sample->offset)
             abort();
     }
@@ -74,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_write(paths[i], data, size);
         for (int with_labels = 0; with_labels < 2; with_labels++) {
             struct dataset *dataset;
-            if (!dataset_open(paths[i], with_labels ? &labels : NULL, &dataset)) {
+            if (!dataset_open(&paths[i], 1, with_labels ? &labels : NULL, &dataset)) {
                 read_samples(dataset);
                 dataset_close(&dataset);
             } else if (!*vkclip_last_error() || strchr(vkclip_last_error(), '\n')) {

@@ -412,7 +412,8 @@ const struct cli_command cli_embed_command = {
     .arguments = "IMAGE|FOLDER|TAR",
     .text =
         "Writes the embeddings of pictures and texts, in the order given: pictures before texts,\n"
-        "and the rows of --raw last. A .tar file stands for the pictures in it. A result in\n"
+        "and the rows of --raw last. A .tar, .tar.gz or .tgz file stands for the pictures in it.\n"
+        "A result in\n"
         ".safetensors holds image_embeds [N,D] and text_embeds [M,D] in fp32, and its metadata\n"
         "names the input of each row; .npy holds one of the two; .jsonl (or -, standard output)\n"
         "has one object per line: {\"path\" or \"text\":...,\"embedding\":[...]}. Inputs that "

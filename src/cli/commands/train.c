@@ -21,7 +21,7 @@ static int check_options(struct cli_session *session, struct train_options *opti
     if (session->arguments.count != 1)
         return cli_fail_usage(session, "name a folder for the run, found %zu arguments",
                               session->arguments.count);
-    if (!params->data == !params->data_raw)
+    if (!options->data.count == !params->data_raw)
         return cli_fail_usage(session, "expected --data or --data-raw");
     if (!params->resume && !options->model.path == !params->init)
         return cli_fail_usage(session, "expected -m, a model to start from, or --init, an "
@@ -57,7 +57,12 @@ static int open_trainer(const struct cli_session *session, struct train_options 
                         const char **templates, struct vkclip_trainer **trainer)
 {
     struct vkclip_trainer_params *params = &options->params;
+    const char **data = cli_list_texts(&options->data);
+    if (!data)
+        return cli_fail(CLI_FAILED, "out of memory");
     params->output = session->arguments.items[0].text;
+    params->data = data;
+    params->data_count = options->data.count;
     params->model = options->model.path;
     params->vocab = options->model.vocab;
     params->precision = options->model.precision;
@@ -67,9 +72,10 @@ static int open_trainer(const struct cli_session *session, struct train_options 
     params->lr_const = options->scheduler == TRAIN_CONST;
     params->steps = options->steps;
     params->seed = options->seed ? options->seed : 1;
-    if (vkclip_open_trainer(session->device, params, trainer))
-        return cli_fail_library(session, CLI_FAILED);
-    return CLI_DONE;
+    const int error = vkclip_open_trainer(session->device, params, trainer);
+    params->data = NULL;
+    free(data);
+    return error ? cli_fail_library(session, CLI_FAILED) : CLI_DONE;
 }
 
 /* ---- The command ------------------------------------------------------------------------------- */
@@ -129,8 +135,8 @@ static const struct cli_option table[] = {
                "instead of -m: random weights of an architecture or config.json"),
     CLI_INCLUDE(cli_path_options, FIELD(model)),
     CLI_INCLUDE(cli_vocab_options, FIELD(model)),
-    CLI_OPTION(0, "data", "FILE", CLI_TEXT, FIELD(params.data),
-               "CSV or TSV, or shards: train-{0000..0099}.tar"),
+    CLI_OPTION(0, "data", "FILE", CLI_ITEM, FIELD(data),
+               "CSV or TSV, or shards: train-{0000..0099}.tar; several are mixed"),
     CLI_OPTION(0, "csv-separator", "C", CLI_TEXT, FIELD(separator),
                "between columns (tab or comma, by the first row)"),
     CLI_OPTION(0, "csv-img-key", "NAME", CLI_TEXT, FIELD(params.csv_img_key),
@@ -181,8 +187,12 @@ static const struct cli_option table[] = {
                "largest norm of the gradient of all parameters (no limit)"),
     CLI_OPTION(0, "warmup", "STEPS", CLI_REALS, FIELD(warmup),
                "steps in which the learning rate rises (a tenth of all, at most 10000)"),
-    CLI_OPTION_CHOICE("lr-scheduler", schedulers, FIELD(scheduler),
-                      "whether the learning rate then falls or stays (cosine)"),
+    {.name = "lr-scheduler",
+     .kind = CLI_CHOICE,
+     .choices = schedulers,
+     .field = FIELD(scheduler),
+     .parameter = "lr_const",
+     .help = "whether the learning rate then falls or stays (cosine)"},
     CLI_OPTION(0, "steps", "N", CLI_NUMBER, FIELD(steps), "steps of the whole run"),
     CLI_OPTION(0, "epochs", "N", CLI_NUMBER, FIELD(params.epochs),
                "instead of --steps: passes over the data (32)"),
@@ -220,13 +230,15 @@ const struct cli_command cli_train_command = {
         "logit_bias (AdamW, warm-up, cosine). --data\n"
         "is a table with one picture and one caption per row (rows of the same picture are its\n"
         "captions, one of which is taken at random), or WebDataset's tar files, with .txt or\n"
-        ".json beside each picture. Pictures are cropped at random. The same seed gives the same\n"
+        ".json beside each picture. Several --data are mixed in proportion to their sizes: a pass\n"
+        "shows every picture once. Pictures are cropped at random. The same seed gives the same\n"
         "run on the same device. Several devices (--device 0,1 or all) are measured first, and\n"
         "share every batch if that makes a step shorter; the others are named and left out.\n"
         "FOLDER gets checkpoint-STEP from time to time, complete or not at\n"
         "all, and at the end the model itself, which every other command opens with -m FOLDER.\n"
         "Ctrl-C saves the step and ends the run. --resume continues from the last saved step\n"
-        "as if there had been no break, or begins where there is none. A number that is not\n"
+        "as if there had been no break, or begins where there is none; options that differ from\n"
+        "those of the beginning are named. A number that is not\n"
         "finite stops the run; the last saved step stays. --eval measures zero-shot accuracy\n"
         "among --labels, or the names of its folders.",
     .options = table,

@@ -14,7 +14,7 @@ struct train_options {
     struct cli_device_options device;
     struct cli_evaluation_options evaluation;
     uint32_t eval_every; /* steps; 0: at the end only */
-    struct cli_inputs templates;
+    struct cli_inputs templates, data;
     const char *separator, *log;
     double warmup;
     uint32_t steps, seed, save_every;
