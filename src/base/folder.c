@@ -17,12 +17,14 @@
 
 #ifdef _WIN32
 #include <direct.h>
+#include <windows.h>
 #include <io.h>
 #define access _access
 #define W_OK 2
 #else
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #endif
 
@@ -153,6 +155,17 @@ bool folder_make_all(const char *path, unsigned mode)
     const bool usable = folder_exists(copy) && !access(copy, W_OK);
     free(copy);
     return usable;
+}
+
+uint64_t folder_free_bytes(const char *path)
+{
+#ifdef _WIN32
+    ULARGE_INTEGER left;
+    return GetDiskFreeSpaceExA(path, &left, NULL, NULL) ? left.QuadPart : UINT64_MAX;
+#else
+    struct statvfs disk;
+    return statvfs(path, &disk) ? UINT64_MAX : (uint64_t)disk.f_bavail * disk.f_frsize;
+#endif
 }
 
 void folder_remove(const char *path)

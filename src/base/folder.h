@@ -22,6 +22,10 @@ int folder_replace(const char *source, const char *target);
 /* Removes a folder and the files in it, but no folders inside it; what cannot be removed stays. */
 void folder_remove(const char *path);
 
+/* Returns the bytes that this user can still write to the disk of a folder; UINT64_MAX where the
+ * system does not tell. */
+uint64_t folder_free_bytes(const char *path);
+
 /* Lists what a folder holds, sorted by name, without "." and "..". The caller frees the list with
  * folder_free_names. */
 int folder_list(const char *path, char ***names, size_t *count);

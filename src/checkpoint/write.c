@@ -195,13 +195,18 @@ static int write_weights(const struct checkpoint_source *source, enum names_form
 
 /* ---- The folder ------------------------------------------------------------------------------ */
 
+static char *weights_path(const char *folder, enum names_form form)
+{
+    return string_format("%s/%s", folder,
+                         names_is_hugging_face(form) ? "model.safetensors"
+                                                     : "open_clip_model.safetensors");
+}
+
 int checkpoint_write(const struct checkpoint_source *source, const char *folder)
 {
     const enum names_form form = write_config_form(source->config);
-    const char *name =
-        names_is_hugging_face(form) ? "model.safetensors" : "open_clip_model.safetensors";
     struct beside beside = {.folder = string_format("%s", folder)};
-    char *path = string_format("%s/%s", folder, name);
+    char *path = weights_path(folder, form);
     int error = VKCLIP_OK;
     if (!beside.folder || !path)
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
@@ -210,6 +215,26 @@ int checkpoint_write(const struct checkpoint_source *source, const char *folder)
     if (!error)
         error = write_weights(source, form, path);
     beside_close(&beside, error);
+    free(path);
+    return error;
+}
+
+/* The small files are written and removed again, since no other check says as surely whether they
+ * can be. */
+int checkpoint_check_folder(const struct config *config, const char *folder, bool replaces)
+{
+    const enum names_form form = write_config_form(config);
+    struct beside beside = {.folder = string_format("%s", folder)};
+    char *path = weights_path(folder, form);
+    int error = VKCLIP_OK;
+    if (!beside.folder || !path)
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
+    else if (!replaces && file_exists(path))
+        error = error_fail(VKCLIP_EINVALID,
+                           "%s: is there already and would be replaced: name another folder", path);
+    if (!error)
+        error = beside_write(&beside, config, form);
+    beside_close(&beside, error ? error : VKCLIP_EINVALID);
     free(path);
     return error;
 }

@@ -27,5 +27,8 @@ struct checkpoint_source {
 /* Writes the model into an existing folder. Each file gets its name when it is complete; after an
  * error the new files are removed. */
 int checkpoint_write(const struct checkpoint_source *source, const char *folder);
+/* Checks that a model can be written into an existing folder: that it is writable, and has no other
+ * configuration or tokenizer and, unless `replaces`, no weights. Changes nothing. */
+int checkpoint_check_folder(const struct config *config, const char *folder, bool replaces);
 
 #endif

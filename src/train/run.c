@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define PREFIX "checkpoint-"
-#define STATE_MAX (1u << 20) /* bytes of training.json, which has less than 1 KiB */
+#define STATE_MAX (16u << 20) /* bytes of training.json, which names all sources of data */
 
 static char *path_join(const char *folder, const char *name)
 {
@@ -163,13 +163,12 @@ int run_read_moments(const char *path, const struct model_tensor *tensors, const
 
 static int write_state(const struct run_state *state, const char *path)
 {
-    char options[17], data[17], *text = NULL;
-    snprintf(options, sizeof(options), "%016" PRIx64, state->options);
+    char data[17], *text = NULL;
     snprintf(data, sizeof(data), "%016" PRIx64, state->data);
-    json_t *json =
-        json_pack("{sI sI ss ss sf sI}", "step", (json_int_t)state->step, "seed",
-                  (json_int_t)state->seed, "options", options, "data", data, "loss_scale",
-                  state->loss_scale, "loss_scale_steps", (json_int_t)state->loss_scale_steps);
+    json_t *json = json_pack("{sI sI ss sf sI sO*}", "step", (json_int_t)state->step, "seed",
+                             (json_int_t)state->seed, "data", data, "loss_scale", state->loss_scale,
+                             "loss_scale_steps", (json_int_t)state->loss_scale_steps, "options",
+                             state->options);
     text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(json);
     if (!text)
@@ -182,18 +181,17 @@ static int write_state(const struct run_state *state, const char *path)
 
 static bool parse_state(const json_t *json, struct run_state *state)
 {
-    const char *options, *data;
+    const char *data;
     json_int_t step, seed, loss_scale_steps;
     double loss_scale;
-    if (json_unpack((json_t *)json, "{sI sI ss ss sF sI}", "step", &step, "seed", &seed, "options",
-                    &options, "data", &data, "loss_scale", &loss_scale, "loss_scale_steps",
-                    &loss_scale_steps) ||
+    if (json_unpack((json_t *)json, "{sI sI ss sF sI}", "step", &step, "seed", &seed, "data", &data,
+                    "loss_scale", &loss_scale, "loss_scale_steps", &loss_scale_steps) ||
         step < 0)
         return false;
     *state = (struct run_state){.step = (uint64_t)step,
                                 .seed = (uint64_t)seed,
-                                .options = strtoull(options, NULL, 16),
                                 .data = strtoull(data, NULL, 16),
+                                .options = json_incref(json_object_get(json, "options")),
                                 .loss_scale = loss_scale,
                                 .loss_scale_steps = (uint64_t)loss_scale_steps};
     return true;

@@ -12,6 +12,8 @@
 
 #include "checkpoint/write.h"
 
+#include <jansson.h>
+
 /* AdamW keeps exponential averages of the gradient (m) and of its square (v). */
 enum run_moment { RUN_MOMENT_M, RUN_MOMENT_V, RUN_MOMENT_COUNT };
 
@@ -23,7 +25,8 @@ typedef int run_write_fn(void *user, size_t tensor, enum run_moment moment, cons
 struct run_state {
     uint64_t step; /* steps done */
     uint64_t seed;
-    uint64_t options, data; /* fingerprints, which tell whether a resumed run is the same run */
+    uint64_t data;   /* a fingerprint, which tells whether a resumed run has the same samples */
+    json_t *options; /* of train/options.h; NULL: not known */
     double loss_scale;
     uint64_t loss_scale_steps; /* steps since gradients last overflowed at this scale */
 };
@@ -43,7 +46,7 @@ int run_save(const struct run_step *step, const char *run, char **path);
 /* Finds the newest saved step in a run's folder; *path is a new string. Returns EABSENT if there is
  * none. */
 int run_latest(const char *run, char **path);
-/* Reads the state of a saved step. */
+/* Reads the state of a saved step; the caller releases `options`. */
 int run_read_state(const char *path, struct run_state *state);
 /* Reads the moments of a saved step and calls `write` for every tensor that has some. Refuses a
  * file whose moments do not have the shapes of the tensors. */

@@ -5,10 +5,12 @@
  */
 #include "train/session.h"
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/string.h"
 #include "model/tensors.h"
+#include "train/fit.h"
+#include "train/options.h"
 #include "train/parameters.h"
 #include "train/share.h"
 
@@ -38,56 +40,25 @@ struct session {
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-/* Hashes the options that determine the numbers of a run. */
-static uint64_t hash_options(const struct session_params *params)
-{
-    const struct train_params *train = &params->train;
-    const struct schedule *schedule = &params->schedule;
-    const double values[] = {train->batch,
-                             train->micro_batch,
-                             (double)train->adamw.beta1,
-                             (double)train->adamw.beta2,
-                             (double)train->adamw.epsilon,
-                             (double)train->adamw.decay,
-                             (double)train->grad_clip_norm,
-                             train->lock_image,
-                             train->lock_text,
-                             schedule->constant,
-                             schedule->rate,
-                             (double)schedule->warmup,
-                             (double)schedule->steps,
-                             train->mixed + 2 * train->softmax,
-                             train->freeze_bn_stats};
-    return hash_bytes(0, values, sizeof(values));
-}
-
-/* Names what differs between a resumed run and its beginning, or returns NULL if nothing does. */
-static const char *find_change(const struct run_state *before, const struct run_state *now)
-{
-    if (before->data != now->data)
-        return "the data is";
-    if (before->seed != now->seed)
-        return "`seed` is";
-    return before->options != now->options ? "options are" : NULL;
-}
-
 /* Takes over the state of the run's beginning. This only warns if a run resumes with other data or
- * options, because the user may want exactly that. */
-static void take_state(struct session *session)
+ * options, because the user may want exactly that, unless it cannot resume so. */
+static int take_state(struct session *session)
 {
     const struct run_state *before = &session->start->state;
     session->state = (struct run_state){.step = before->step,
                                         .seed = session->params.seed,
-                                        .options = hash_options(&session->params),
                                         .data = session->params.data,
+                                        .options = json_incref(session->params.options),
                                         .loss_scale = before->loss_scale,
                                         .loss_scale_steps = before->loss_scale_steps};
-    const char *change = find_change(before, &session->state);
-    if (before->step && change)
-        log_message(VKCLIP_LOG_WARNING,
-                    "%s not what the run began with: it resumes, but with other results", change);
     if (session->params.train.mixed && session->state.loss_scale <= 0)
         session->state.loss_scale = LOSS_SCALE_FIRST;
+    if (before->step && before->data != session->params.data)
+        log_message(VKCLIP_LOG_WARNING,
+                    "the data has not the samples that the run began with (fingerprint %016llx, "
+                    "found %016llx): it resumes, but with other results",
+                    (unsigned long long)before->data, (unsigned long long)session->params.data);
+    return before->step ? options_compare(before->options, session->params.options) : VKCLIP_OK;
 }
 
 int session_open(const struct session_params *params, const struct start *start,
@@ -105,10 +76,10 @@ int session_open(const struct session_params *params, const struct start *start,
         error = error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
     if (!error)
         error = tensors_list(&start->config, &session->tensors, &session->count);
+    if (!error)
+        error = take_state(session);
     if (error)
         session_close(result);
-    else
-        take_state(session);
     return error;
 }
 
@@ -121,6 +92,7 @@ void session_close(struct session **handle)
     free(session->tensors);
     free(session->parameters);
     free(session->has_moments);
+    json_decref(session->state.options);
     free(session->output);
     free(session);
     *handle = NULL;
@@ -207,11 +179,36 @@ static int open_train(struct session *session, const struct train_device *device
     if (error)
         return error;
     params.micro_batch = share.micro_batch;
-    error = train_open(share.devices[0].gpu, share.devices[0].tuner, &start->config, start->weights,
-                       &params, &session->train);
+    const uint64_t left = gpu_memory_left(share.devices[0].gpu);
+    for (size_t i = 0; i < share.count && !error; i++)
+        error = fit_check(share.devices[i].gpu, &start->config, &params);
+    if (!error)
+        error = train_open(share.devices[0].gpu, share.devices[0].tuner, &start->config,
+                           start->weights, &params, &session->train);
     for (size_t i = 1; i < share.count && !error; i++)
         error = train_add_device(session->train, &share.devices[i], start->weights);
+    if (error == VKCLIP_EDEVICEMEMORY)
+        return fit_explain(&start->config, &params, left);
     return error;
+}
+
+/* Refuses a disk that has no room for one saved step: fp32 values, and two moments of each. */
+static int check_disk(const struct session *session)
+{
+    uint64_t needed = 0;
+    for (size_t i = 0; i < session->count; i++) {
+        const struct model_tensor *tensor = &session->tensors[i];
+        const bool trained = !is_statistic(tensor) && !is_locked(session, tensor);
+        needed += tensors_elements(tensor) * sizeof(float) * (trained ? 1 + RUN_MOMENT_COUNT : 1);
+    }
+    const uint64_t left = folder_free_bytes(session->output);
+    if (needed <= left)
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EIO,
+                      "%s: a saved step takes %llu MiB, and the disk has %llu MiB left: make room, "
+                      "or name a folder on another disk",
+                      session->output, (unsigned long long)(needed >> 20),
+                      (unsigned long long)(left >> 20));
 }
 
 int session_upload(struct session *session, const struct train_device *devices, size_t count)
@@ -221,7 +218,7 @@ int session_upload(struct session *session, const struct train_device *devices, 
     session->has_moments = calloc(session->count, sizeof(*session->has_moments));
     if (!session->parameters || !session->has_moments)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
-    int error = start_make_folder(session->output);
+    int error = check_disk(session);
     if (!error)
         error = open_train(session, devices, count);
     for (size_t i = 0; i < session->count && !error; i++)

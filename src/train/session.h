@@ -2,7 +2,8 @@
  *
  * Runs a training run in progress: its parameters on a device, the learning rate and the scale of
  * the loss of each step, and the steps that it saves. Does not know where batches come from. Warns
- * when a resumed run has other data, options or another seed than at its beginning.
+ * when a resumed run has other data or options than at its beginning, and refuses those with which
+ * what was saved cannot be used.
  */
 #ifndef VKCLIP_TRAIN_SESSION_H
 #define VKCLIP_TRAIN_SESSION_H
@@ -16,6 +17,7 @@ struct session_params {
     struct train_params train;
     struct schedule schedule;
     uint64_t seed, data; /* identify the run, so that a resumed run with others gets a warning */
+    json_t *options;     /* of train/options.h; the session takes a reference */
     uint32_t keep;       /* saved steps to keep */
 };
 

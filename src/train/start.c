@@ -5,10 +5,12 @@
  */
 #include "train/start.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/string.h"
 #include "checkpoint/initial.h"
+#include "checkpoint/write.h"
 
 #include <stdlib.h>
 
@@ -17,54 +19,79 @@ static int no_memory(void)
     return error_fail(VKCLIP_EMEMORY, "out of memory for the start of a training run");
 }
 
-int start_make_folder(const char *output)
+static int make_folder(const char *output)
 {
     return folder_exists(output) ? VKCLIP_OK : folder_make(output);
 }
 
-void start_remove(const char *output)
+static char *initial_path(const char *output)
 {
-    char *initial = string_format("%s/initial", output);
+    return string_format("%s/initial", output);
+}
+
+void start_remove_initial(const char *output)
+{
+    char *initial = initial_path(output);
     if (initial)
         folder_remove(initial);
     free(initial);
-    folder_remove(output);
 }
 
-/* Writes random weights, and replaces those of a run that was interrupted before its first step. */
+int start_check_folder(const struct start *start, const char *output)
+{
+    int error = make_folder(output);
+    return error ? error : checkpoint_check_folder(&start->config, output, start->state.step > 0);
+}
+
+static bool is_model(const char *folder)
+{
+    char *hugging_face = string_format("%s/config.json", folder);
+    char *openclip = string_format("%s/open_clip_config.json", folder);
+    const bool found =
+        (hugging_face && file_exists(hugging_face)) || (openclip && file_exists(openclip));
+    free(hugging_face);
+    free(openclip);
+    return found;
+}
+
+/* Writes random weights. Those of a run that was interrupted before its first step are replaced if
+ * that run is resumed. */
 static int write_initial(const struct start_params *params, const char *path)
 {
-    int error = start_make_folder(params->output);
+    int error = make_folder(params->output);
     if (error)
         return error;
-    if (folder_exists(path))
-        folder_remove(path);
+    if (folder_exists(path) && !(params->resume && is_model(path)))
+        return error_fail(VKCLIP_EINVALID,
+                          "%s: is there already: continue the run that made it (`resume`), or name "
+                          "another folder",
+                          path);
+    folder_remove(path);
     return initial_write(params->init, params->seed, path);
 }
 
 /* Finds the path of a new run's weights as a new string, or NULL if they are only planned. */
-static int find_new(const struct start_params *params, char **path)
+static int find_new(const struct start_params *params, char **path, bool *made_initial)
 {
     if (!params->model == !params->init)
         return error_fail(VKCLIP_EINVALID, "expected either a model to start from "
                                            "(`model`) or an architecture (`init`)");
     if (!params->model && params->dry)
         return VKCLIP_OK;
-    if (params->model)
-        *path = string_format("%s", params->model);
-    else
-        *path = string_format("%s/initial", params->output);
+    *path = params->model ? string_format("%s", params->model) : initial_path(params->output);
     if (!*path)
         return no_memory();
-    return params->model ? VKCLIP_OK : write_initial(params, *path);
+    int error = params->model ? VKCLIP_OK : write_initial(params, *path);
+    *made_initial = !error && !params->model;
+    return error;
 }
 
-static int find_path(const struct start_params *params, char **path, bool *resumed)
+static int find_path(const struct start_params *params, struct start *start, bool *resumed)
 {
-    int error = run_latest(params->output, path);
+    int error = run_latest(params->output, &start->path);
     *resumed = !error;
     if (error == VKCLIP_EABSENT || error == VKCLIP_EIO)
-        return find_new(params, path);
+        return find_new(params, &start->path, &start->made_initial);
     if (!error && !params->resume)
         error = error_fail(VKCLIP_EINVALID,
                            "%s: a run has left saved steps here: resume it (`resume`), or "
@@ -87,7 +114,7 @@ int start_open(const struct start_params *params, struct start *start)
     const struct vkclip_model_params model = {.vocab = params->vocab};
     bool resumed = false;
     *start = (struct start){.weights = NULL};
-    int error = find_path(params, &start->path, &resumed);
+    int error = find_path(params, start, &resumed);
     if (!error && start->path)
         error = checkpoint_open(start->path, &model, &start->config, &start->weights);
     else if (!error)
@@ -99,6 +126,8 @@ int start_open(const struct start_params *params, struct start *start)
     if (!error && resumed)
         log_message(VKCLIP_LOG_INFO, "%s: resumes after step %llu", start->path,
                     (unsigned long long)start->state.step);
+    if (error && start->made_initial)
+        start_remove_initial(params->output);
     if (error)
         start_close(start);
     return error;
@@ -108,6 +137,7 @@ void start_close(struct start *start)
 {
     weights_close(&start->weights);
     config_close(&start->config);
+    json_decref(start->state.options);
     free(start->path);
     *start = (struct start){.weights = NULL};
 }

@@ -12,6 +12,7 @@
 #include "base/folder.h"
 #include "checkpoint/inputs.h"
 #include "data/loader.h"
+#include "train/options.h"
 #include "train/session.h"
 
 #include <math.h>
@@ -27,14 +28,6 @@ struct vkclip_trainer {
 };
 
 /* ---- Parameters ------------------------------------------------------------------------------ */
-
-/* Returns a public parameter's value, where 0 asks for the default and a negative number for 0. */
-static double or_default(double value, double otherwise)
-{
-    if (value == 0)
-        return otherwise;
-    return value < 0 ? 0 : value;
-}
 
 static int check_numbers(const struct vkclip_trainer_params *params)
 {
@@ -53,22 +46,21 @@ static int check_numbers(const struct vkclip_trainer_params *params)
 
 static struct train_params take_train(const struct vkclip_trainer_params *params)
 {
-    return (struct train_params){
-        .adamw = {(float)or_default(params->beta1, 0.9), (float)or_default(params->beta2, 0.98),
-                  (float)or_default(params->eps, 1e-6), (float)or_default(params->wd, 0.2)},
-        .grad_clip_norm = (float)or_default(params->grad_clip_norm, 0),
-        .freeze_bn_stats = params->freeze_bn_stats,
-        .lock_image = params->lock_image,
-        .lock_text = params->lock_text,
-        .recompute = params->checkpoint_activations,
-        .mixed = params->precision == VKCLIP_PRECISION_F16,
-        .softmax = params->loss == VKCLIP_LOSS_SOFTMAX};
+    return (struct train_params){.adamw = {(float)params->beta1, (float)params->beta2,
+                                           (float)params->eps, (float)params->wd},
+                                 .grad_clip_norm = (float)params->grad_clip_norm,
+                                 .freeze_bn_stats = params->freeze_bn_stats,
+                                 .lock_image = params->lock_image,
+                                 .lock_text = params->lock_text,
+                                 .recompute = params->checkpoint_activations,
+                                 .mixed = params->precision == VKCLIP_PRECISION_F16,
+                                 .softmax = params->loss == VKCLIP_LOSS_SOFTMAX};
 }
 
 static struct schedule take_schedule(const struct vkclip_trainer_params *params, uint64_t steps)
 {
     struct schedule schedule = {.constant = params->lr_const,
-                                .rate = or_default(params->lr, 5e-4),
+                                .rate = params->lr,
                                 .warmup = schedule_default_warmup(steps),
                                 .steps = steps};
     if (params->warmup)
@@ -76,17 +68,13 @@ static struct schedule take_schedule(const struct vkclip_trainer_params *params,
     return schedule;
 }
 
+/* Returns the augmentation with a probability of colours that may be 0, which means always there.
+ */
 static struct vkclip_augmentation take_augmentation(const struct vkclip_augmentation *params)
 {
     struct vkclip_augmentation taken = *params;
-    for (size_t i = 0; i < ARRAY_COUNT(taken.color_jitter); i++)
-        taken.color_jitter[i] =
-            params->color_jitter_prob < 0 ? 0 : fmax(params->color_jitter[i], 0);
-    taken.color_jitter_prob = fmax(params->color_jitter_prob, 0);
-    taken.scale[0] = fmax(params->scale[0], 0);
-    taken.rotate = fmax(params->rotate, 0);
-    taken.gray_scale_prob = fmax(params->gray_scale_prob, 0);
-    taken.channel_gain = fmax(params->channel_gain, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(taken.color_jitter) && params->color_jitter_prob == 0; i++)
+        taken.color_jitter[i] = 0;
     return taken;
 }
 
@@ -125,11 +113,9 @@ static int open_dataset(const struct vkclip_trainer_params *params, struct datas
     return dataset_open_raw(params->data_raw, dataset);
 }
 
-/* Opens a loader of batches of `batch_size` times `accum` pairs. */
-static int open_loader(struct vkclip_trainer *trainer, const struct vkclip_trainer_params *params,
-                       uint32_t accum)
+static int open_loader(struct vkclip_trainer *trainer, const struct vkclip_trainer_params *params)
 {
-    uint32_t batch_size = params->batch_size;
+    uint32_t batch_size = params->batch_size, accum = params->accum_freq;
     if (!batch_size && params->data_count)
         batch_size = 64; /* Prepared batches have a size of their own. */
     if ((uint64_t)batch_size * accum > INT32_MAX)
@@ -146,20 +132,22 @@ static int open_loader(struct vkclip_trainer *trainer, const struct vkclip_train
                                          .threads = params->workers};
     int error = open_dataset(params, &trainer->dataset);
     if (!error)
+        error = dataset_check(trainer->dataset);
+    if (!error)
         error = loader_open(&loader, trainer->dataset, trainer->tokenizer, &trainer->loader);
     return error;
 }
 
 static int open_data(struct vkclip_trainer *trainer, const struct vkclip_trainer_params *params)
 {
-    const uint32_t accum = params->accum_freq ? params->accum_freq : 1;
+    const uint32_t accum = params->accum_freq;
     struct vkclip_trainer_info *info = &trainer->info;
     if (!params->data_count == !params->data_raw)
         return error_fail(VKCLIP_EINVALID,
                           "expected either pairs (`data`) or prepared batches (`data_raw`)");
     if (params->data_count && !trainer->tokenizer)
         return error_fail(VKCLIP_EABSENT, "captions need a vocabulary: name one (`vocab`)");
-    int error = open_loader(trainer, params, accum);
+    int error = open_loader(trainer, params);
     if (error)
         return error;
     info->batch = loader_batch_size(trainer->loader);
@@ -176,20 +164,37 @@ static int open_data(struct vkclip_trainer *trainer, const struct vkclip_trainer
     return VKCLIP_OK;
 }
 
+/* Returns the options of the run with all that follows from the model and the data. */
+static json_t *pack_options(const struct vkclip_trainer *trainer,
+                            const struct vkclip_trainer_params *params,
+                            const struct session_params *session)
+{
+    struct vkclip_trainer_params complete = *params;
+    complete.batch_size = session->train.micro_batch;
+    complete.steps = session->schedule.steps;
+    complete.warmup = (int64_t)session->schedule.warmup;
+    if (complete.loss == VKCLIP_LOSS_AUTO)
+        complete.loss = trainer->start.config.sigmoid ? VKCLIP_LOSS_SIGMOID : VKCLIP_LOSS_SOFTMAX;
+    return options_pack(&complete);
+}
+
 static int open_session(struct vkclip_trainer *trainer, const struct vkclip_trainer_params *params)
 {
     struct vkclip_trainer_info *info = &trainer->info;
-    const uint64_t epochs = params->epochs ? params->epochs : 32;
-    info->steps = params->steps ? params->steps : epochs * info->epoch_steps;
+    info->steps = params->steps ? params->steps : params->epochs * info->epoch_steps;
     struct session_params session = {.output = params->output,
                                      .train = take_train(params),
                                      .schedule = take_schedule(params, info->steps),
                                      .seed = params->seed,
                                      .data = trainer->dataset->identity,
-                                     .keep = params->keep ? params->keep : 3};
+                                     .keep = params->keep};
     session.train.batch = info->batch;
     session.train.micro_batch = info->batch_size;
-    int error = session_open(&session, &trainer->start, &trainer->session);
+    session.options = pack_options(trainer, params, &session);
+    int error = session.options
+                    ? session_open(&session, &trainer->start, &trainer->session)
+                    : error_fail(VKCLIP_EMEMORY, "out of memory for the options of the run");
+    json_decref(session.options);
     if (error)
         return error;
     info->step = session_steps_done(trainer->session);
@@ -200,9 +205,9 @@ static int open_session(struct vkclip_trainer *trainer, const struct vkclip_trai
 static int open_all(struct vkclip_trainer *trainer, const struct train_device *devices,
                     size_t count, const struct vkclip_trainer_params *params)
 {
-    int error = check_numbers(params);
-    if (!error)
-        error = open_start(trainer, params, !count);
+    int error = open_start(trainer, params, !count);
+    if (!error && count)
+        error = start_check_folder(&trainer->start, params->output);
     if (!error)
         error = open_data(trainer, params);
     if (!error)
@@ -219,11 +224,19 @@ int trainer_open(const struct train_device *devices, size_t count,
     if (!*result)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
     const bool is_new = !folder_exists(params->output);
-    int error = open_all(*result, devices, count, params);
-    if (error)
-        trainer_close(result);
-    if (error && is_new)
-        start_remove(params->output);
+    struct vkclip_trainer_params complete = *params;
+    options_complete(&complete);
+    int error = check_numbers(params);
+    if (!error)
+        error = open_all(*result, devices, count, &complete);
+    if (!error)
+        return VKCLIP_OK;
+    const bool made_initial = (*result)->start.made_initial;
+    trainer_close(result);
+    if (made_initial)
+        start_remove_initial(params->output);
+    if (is_new)
+        folder_remove(params->output);
     return error;
 }
 

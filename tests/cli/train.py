@@ -108,6 +108,54 @@ class Train(CommandTest):
                          ['checkpoint-5', 'checkpoint-7'])
         xml.etree.ElementTree.parse(self.path('one.svg'))
 
+    def test_a_resumed_run_names_what_differs(self):
+        """Its data are two tables, whose pictures a pass shows once each."""
+        table = self.table()[0]
+        other = self.path('other.tsv', self.read_bytes(table))
+        base = ['-m', self.model, '--data', table, '--data', other, '--batch-size', '6', self.path('run'),
+                '--vocab', MODEL + '/tokenizer.json']
+        plan = json.loads(self.train(*base, '--steps', '2', '--dry-run', '--json')[0])
+        self.assertEqual((plan['pictures'], plan['epoch_steps']), (18, 3))
+        self.train(*base, '--steps', '2', '--lr', '1e-4', '--save-every', '1')
+        with open(self.path('run') + '/checkpoint-1/training.json', encoding='utf-8') as file:
+            options = json.load(file)['options']
+        self.assertEqual((options['lr'], options['data'], options['beta2'], options['loss']),
+                         (1e-4, [table, other], 0.98, 'softmax'))
+        shutil.rmtree(self.path('run') + '/checkpoint-2')
+        common = [*base, '--resume', '--steps', '2']
+        err = self.train(*common, '--lr', '1e-4', '--lock-image', status=1)[1]
+        self.assertIn('--lock-image: the run began with no, found yes', err)
+        self.assertNotIn('the run began', self.train(*common, '--lr', '1e-4', '--keep', '2')[1])
+        shutil.rmtree(self.path('run') + '/checkpoint-2')
+        err = self.train(*base[:4], *base[6:], '--resume', '--steps', '3', '--lr-scheduler', 'const')[1]
+        for part in ('--data: the run began with [', 'fingerprint', '--lr: the run began with 0.0001, found 0.0005: ',
+                     '--lr-scheduler: the run began with cosine, found const', '--steps: the run began with 2, found 3'):
+            self.assertIn(part, err)
+        for part in ('--seed', '--batch-size', '--keep', '`', '-m:'):
+            self.assertNotIn(part, err)
+
+    def test_what_would_end_a_run_is_said_at_once(self):
+        data = ['--data-raw', self.raw(), '--steps', '1']
+        err = self.train('-m', self.model, self.model, *data, status=1)[1]
+        self.assertIn('model.safetensors: is there already', err)
+        os.makedirs(self.path('run/initial'))
+        self.path('run/initial/mine.txt', b'mine')
+        err = self.train('--init', self.path('config.json'), self.path('run'), *data, status=1)[1]
+        self.assertIn('initial: is there already', err)
+        self.path('run/config.json', b'{}')
+        err = self.train('-m', self.model, self.path('run'), *data, status=1)[1]
+        self.assertIn('run/config.json: is there already with other content', err)
+        self.assertEqual(sorted(os.listdir(self.path('run'))), ['config.json', 'initial'])
+        self.assertEqual(self.read_bytes(self.path('run'), 'initial/mine.txt'), b'mine')
+        lost = self.path('lost.tsv', b'filepath\ttitle\nlost.png\tone\ngone.png\ttwo\n')
+        err = self.train('-m', self.model, self.path('new'), '--data', lost, '--batch-size', '2', '--dry-run',
+                         '--vocab', MODEL + '/tokenizer.json', status=1)[1]
+        self.assertRegex(err, 'lost.tsv: none of its first 2 pictures can be read: .*lost.png.*--csv-img-key')
+        if os.geteuid():
+            os.chmod(self.path('run'), 0o500)
+            self.train('-m', self.model, self.path('run'), *data, status=1)
+            os.chmod(self.path('run'), 0o700)
+
     def test_an_interrupt_saves(self):
         run, log = self.path('run'), self.path('log.jsonl')
         process = self.train('-m', self.model, '--data-raw', self.raw(), '--steps', '100000', run,

@@ -12,6 +12,8 @@
 #include "support/scratch.h"
 
 #include "checkpoint/open.h"
+#include "train/fit.h"
+#include "train/options.h"
 #include "train/run.h"
 
 #include <signal.h>
@@ -99,7 +101,7 @@ static void open_run(const char *path, struct test_run *run)
     run->step.read_moment = read_moments;
     run->step.state = (struct run_state){.step = 12,
                                          .seed = 5,
-                                         .options = 0xfedcba9876543210u,
+                                         .options = json_pack("{ss}", "lr", "high"),
                                          .data = 1,
                                          .loss_scale = 65536,
                                          .loss_scale_steps = 77};
@@ -109,11 +111,12 @@ static void close_run(struct test_run *run)
 {
     config_close(&run->config);
     weights_close(&run->weights);
+    json_decref(run->step.state.options);
 }
 
 static void assert_state(const struct run_state *a, const struct run_state *b)
 {
-    assert_true(a->step == b->step && a->seed == b->seed && a->options == b->options &&
+    assert_true(a->step == b->step && a->seed == b->seed && json_equal(a->options, b->options) &&
                 a->data == b->data && a->loss_scale == b->loss_scale &&
                 a->loss_scale_steps == b->loss_scale_steps);
 }
@@ -153,6 +156,7 @@ static void assert_whole(struct test_run *run, const char *path)
     assert_model(run, path);
     assert_int_equal(run_read_state(path, &state), 0);
     assert_state(&state, &run->step.state);
+    json_decref(state.options);
     assert_int_equal(run_read_moments(path, run->tensors, run->has_moments, run->step.model.count,
                                       check_moments, run),
                      0);
@@ -277,12 +281,76 @@ static void test_kept(void **state)
     scratch_remove(folder);
 }
 
+/* Returns the bytes that a step of 16 pairs needs. */
+static uint64_t measure(const struct config *config, uint32_t micro_batch, bool recompute)
+{
+    const struct train_params params = {
+        .batch = 16, .micro_batch = micro_batch, .recompute = recompute};
+    struct train_memory memory;
+    assert_int_equal(train_measure(config, &params, &memory), 0);
+    return memory.weights + memory.gradients + memory.moments + memory.activations;
+}
+
+/* The options that are named for a memory that is too small are the least ones that suffice. */
+static void test_fit(void **state)
+{
+    (void)state;
+    static const struct train_params params = {.batch = 16};
+    char *golden = golden_path("models/hf-vit"), advice[256];
+    struct test_run run;
+    open_run(golden, &run);
+    const struct config *config = &run.config;
+    const uint64_t half = measure(config, 8, false), again = measure(config, 16, true);
+    const uint64_t least = measure(config, 1, true);
+    assert_true(half < measure(config, 0, false) && again < measure(config, 0, false));
+    assert_int_equal(fit_advise(config, &params, half > again ? half : again, advice), 0);
+    assert_non_null(strstr(advice, "what fits: `batch_size` 8 `accum_freq` 2 ("));
+    assert_non_null(strstr(advice, ", or `checkpoint_activations` ("));
+    assert_int_equal(fit_advise(config, &params, least, advice), 0);
+    assert_non_null(
+        strstr(advice, "what fits: `checkpoint_activations` `batch_size` 1 `accum_freq` 16 ("));
+    assert_int_equal(fit_advise(config, &params, least - 1, advice), 0);
+    assert_non_null(strstr(advice, "no batch fits"));
+    close_run(&run);
+    free(golden);
+}
+
+/* What 0 and negative numbers stand for, and which options a run may resume with. */
+static void test_options(void **state)
+{
+    (void)state;
+    static const char *const data[] = {"a.tsv", "b\xff.tsv"};
+    struct vkclip_trainer_params params = {
+        .data = data, .data_count = 2, .wd = -1, .augmentation = {.scale = {-1, 1}}};
+    options_complete(&params);
+    assert_true(params.lr == 5e-4 && params.wd == 0 && params.accum_freq == 1);
+    assert_true(params.augmentation.scale[0] == 0 && params.augmentation.scale[1] == 1);
+    assert_true(params.augmentation.ratio[0] == 0.75 && params.epochs == 32);
+    json_t *before = options_pack(&params);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(before, "data"), 1)),
+                        "b?.tsv");
+    assert_true(json_is_null(json_object_get(before, "model")));
+    params.lr = 1;
+    params.precision = (enum vkclip_precision)77;
+    json_t *now = options_pack(&params);
+    assert_int_equal(options_compare(before, before), 0);
+    assert_int_equal(options_compare(before, now), 0);
+    assert_int_equal(options_compare(NULL, now), 0);
+    json_decref(now);
+    params.lock_text = true;
+    now = options_pack(&params);
+    assert_failed(options_compare(before, now), VKCLIP_EINVALID,
+                  "`lock_text`: the run began with no, found yes");
+    json_decref(now);
+    json_decref(before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_killed_while_writing),
-        cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_killed_while_writing),
+        cmocka_unit_test(test_kept),       cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
