@@ -9,8 +9,8 @@
 #include "cli/print.h"
 #include "cli/reader.h"
 #include "format/csv.h"
+#include "format/json.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,7 +96,7 @@ static struct text find_member(const json_t *object, const char *key)
 static int take_object(struct rows *rows, const struct cli_reader *reader)
 {
     json_error_t error;
-    json_t *object = json_loadb(reader->text, reader->length, JSON_ALLOW_NUL, &error);
+    json_t *object = json_read(reader->text, reader->length, JSON_ALLOW_NUL, &error);
     int status = CLI_DONE;
     if (json_is_object(object))
         status = take_row(rows, reader->number, find_member(object, rows->picture_key),

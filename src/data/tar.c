@@ -263,7 +263,7 @@ static int read_text(struct source *source, const char *path, const char *name, 
 static void read_json(struct pending *pending, const char *text, size_t size)
 {
     json_error_t found;
-    pending->json = json_read(text, size, &found);
+    pending->json = json_read(text, size, 0, &found);
     if (!pending->json)
         snprintf(pending->problem, sizeof(pending->problem), ".json: line %d: %.120s", found.line,
                  found.text);

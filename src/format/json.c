@@ -104,9 +104,9 @@ static json_t *read_words(const char *text, size_t size, size_t flags, bool stri
     return json;
 }
 
-json_t *json_read(const char *text, size_t size, json_error_t *error)
+json_t *json_read(const char *text, size_t size, size_t flags, json_error_t *error)
 {
-    return read_words(text, size, 0, false, error);
+    return read_words(text, size, flags, false, error);
 }
 
 json_t *json_read_strict(const char *text, size_t size, json_error_t *error)

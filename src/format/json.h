@@ -11,9 +11,9 @@
 #include <stdbool.h>
 
 /* Makes null of the three words, and U+FFFD of half a surrogate pair, as OpenCLIP's tokenizer does
- * by ftfy. Returns NULL if the text is not JSON otherwise, or when out of memory. `error` may be
- * NULL. */
-json_t *json_read(const char *text, size_t size, json_error_t *error);
+ * by ftfy. Returns NULL if the text is not JSON otherwise, or when out of memory. `flags` are those
+ * of jansson; `error` may be NULL. */
+json_t *json_read(const char *text, size_t size, size_t flags, json_error_t *error);
 /* Makes strings of the three words, so that a reader which expects a number there refuses them, and
  * refuses halves of surrogate pairs and duplicate keys. */
 json_t *json_read_strict(const char *text, size_t size, json_error_t *error);
