@@ -6,8 +6,8 @@
 #     compute nothing there, so that only errors and messages count.
 # It fails on a pipeline that is not built or needs more than two seconds of processor time, on a validation message,
 # on spills in a first choice that is not among the exceptions below, and where a pipeline spills more than the figures
-# kept in bench/drivers say. The quick form compiles only first choices, once per tile, and runs fewer commands; ctest
-# runs it. The full form takes about five minutes of processor time. It belongs to every change of a shader, of a tile
+# kept in bench/drivers say. The quick form compiles only first choices, once per tile, on six devices, and runs fewer
+# commands; ctest runs it. The full form takes about five minutes of processor time. It belongs to every change of a shader, of a tile
 # or of the order of choices: it leaves its figures in BUILD/compile, from where they are copied to bench/drivers.
 set -eu
 cd "$(dirname "$0")/.."
@@ -154,7 +154,11 @@ run_commands() { # NAME
 
 # ---- All devices ----------------------------------------------------------------------------------------------------
 
-for name in $(tests/gpu_driver.sh list); do
+# The quick form takes one device per compiler, and AMD's with the least and the most abilities: each device takes about
+# 17 s of processor time, and the others' pipelines differ in little.
+names=$(tests/gpu_driver.sh list)
+[ -z "$quick" ] || names='polaris10 rdna3 ada adreno740 m1 rdna2-system'
+for name in $names; do
     tests/gpu_driver.sh "$name" || continue
     compile "$name" </dev/null
     # A device that the system's RADV plays has no memory.

@@ -107,7 +107,7 @@ const struct op_case op_cases[] = {
     {{OP_LAYERNORM}, {7, 63}},
     {{OP_LAYERNORM}, {65, 64}},
     /* It has more rows than every device allows in a grid's first dimension. It stands fifth,
-     * because the sample of a third of the shapes then leaves it out: SwiftShader takes 20 s for
+     * because the sample of a sixth of the shapes then leaves it out: SwiftShader takes 20 s for
      * it. */
     {{OP_LAYERNORM}, {70000, 3}},
     {{OP_LAYERNORM}, {5, 65}},
