@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * vkclip evaluate: how well a model finds the captions of pictures, and the pictures of captions
- * (recall at 1, 5 and 10). Every picture and every caption is encoded once. Ranks are exact: all
- * pairs are compared, in double precision.
+ * (recall at 1, 5 and 10). Every picture and every caption is encoded once.
  */
+#include "base/recall.h"
 #include "cli/captions.h"
 #include "cli/command.h"
 #include "cli/commands/compare.h"
@@ -21,9 +21,6 @@ struct options {
     struct cli_strictness strictness;
 };
 
-enum { PLACES = 3 };
-static const size_t places[PLACES] = {1, 5, 10};
-
 /* The embeddings of the inputs that could be encoded. */
 struct encoded {
     const struct cli_inputs *inputs;
@@ -32,17 +29,10 @@ struct encoded {
     size_t count; /* of those that are there */
 };
 
-/* How many queries have an answer of their own among the first places. */
-struct recall {
-    size_t queries, found[PLACES];
-};
-
 struct evaluation {
     struct cli_session *session;
     struct cli_captions captions;
     struct encoded pictures, texts;
-    double *own;    /* similarity of each caption with its picture [M] */
-    size_t *better; /* pictures at least as similar to a caption as its own [M] */
     size_t dim;
     struct recall to_text, to_image;
 };
@@ -76,11 +66,8 @@ static int encode(struct evaluation *evaluation, const struct options *options)
                                     .decoding = options->decoding,
                                     .embed = take_row,
                                     .user = &evaluation->texts};
-    evaluation->own = calloc(captions->count + 1, sizeof(*evaluation->own));
-    evaluation->better = calloc(captions->count + 1, sizeof(*evaluation->better));
     if (!make_encoded(&evaluation->pictures, pictures, evaluation->dim) ||
-        !make_encoded(&evaluation->texts, captions, evaluation->dim) || !evaluation->own ||
-        !evaluation->better)
+        !make_encoded(&evaluation->texts, captions, evaluation->dim))
         return cli_fail(CLI_FAILED, "out of memory");
     int status = cli_encode_texts(evaluation->session, &encoding, captions);
     encoding.user = &evaluation->pictures;
@@ -96,69 +83,9 @@ static void free_evaluation(struct evaluation *evaluation)
     free(evaluation->pictures.there);
     free(evaluation->texts.rows);
     free(evaluation->texts.there);
-    free(evaluation->own);
-    free(evaluation->better);
 }
 
 /* ---- Ranks ------------------------------------------------------------------------------------- */
-
-/* Eight sums let the compiler use vectors, because it may not reorder a single one. */
-static double compare_rows(const float *a, const float *b, size_t dim)
-{
-    double sums[8] = {0};
-    size_t d = 0;
-    for (; d + 8 <= dim; d += 8)
-        for (size_t i = 0; i < 8; i++)
-            sums[i] += (double)a[d + i] * b[d + i];
-    for (; d < dim; d++)
-        sums[0] += (double)a[d] * b[d];
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
-           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-}
-
-static double compare_pair(const struct evaluation *evaluation, size_t picture, size_t caption)
-{
-    return compare_rows(&evaluation->pictures.rows[picture * evaluation->dim],
-                        &evaluation->texts.rows[caption * evaluation->dim], evaluation->dim);
-}
-
-static void count_query(struct recall *recall, size_t better)
-{
-    recall->queries++;
-    for (size_t i = 0; i < PLACES; i++)
-        recall->found[i] += better < places[i];
-}
-
-/* Compares a picture with its own captions. Returns whether it has one, and the best one. */
-static bool compare_own(struct evaluation *evaluation, size_t picture, double *best)
-{
-    const size_t *first = evaluation->captions.first;
-    bool found = false;
-    for (size_t j = first[picture]; j < first[picture + 1]; j++) {
-        if (!evaluation->texts.there[j])
-            continue;
-        evaluation->own[j] = compare_pair(evaluation, picture, j);
-        *best = found && *best > evaluation->own[j] ? *best : evaluation->own[j];
-        found = true;
-    }
-    return found;
-}
-
-/* Compares a picture with the captions of all others: counts those that are at least as similar to
- * it as its best own one, and counts it for captions that it is as similar to as their own. */
-static size_t compare_others(struct evaluation *evaluation, size_t picture, double best)
-{
-    const size_t *first = evaluation->captions.first;
-    size_t better = 0;
-    for (size_t j = 0; j < evaluation->captions.captions.count; j++) {
-        if (!evaluation->texts.there[j] || (j >= first[picture] && j < first[picture + 1]))
-            continue;
-        const double similarity = compare_pair(evaluation, picture, j);
-        better += similarity >= best;
-        evaluation->better[j] += similarity >= evaluation->own[j];
-    }
-    return better;
-}
 
 /* A caption whose picture could not be encoded is taken out, because nothing can find it. */
 static void take_out_orphans(struct evaluation *evaluation)
@@ -172,40 +99,34 @@ static void take_out_orphans(struct evaluation *evaluation)
             }
 }
 
-static void rank_all(struct evaluation *evaluation)
+static struct recall_rows take_rows(const struct encoded *encoded)
 {
-    const size_t pictures = evaluation->captions.pictures.count;
-    double best = 0;
+    return (struct recall_rows){encoded->rows, encoded->there, encoded->inputs->count};
+}
+
+static int rank_all(struct evaluation *evaluation)
+{
+    const struct recall_input input = {.owners = take_rows(&evaluation->pictures),
+                                       .owned = take_rows(&evaluation->texts),
+                                       .first = evaluation->captions.first,
+                                       .dim = evaluation->dim};
+    struct workers *workers = NULL;
     take_out_orphans(evaluation);
-    for (size_t i = 0; i < pictures; i++)
-        if (evaluation->pictures.there[i])
-            compare_own(evaluation, i, &best);
     cli_show_wait(evaluation->session, "comparing");
-    for (size_t i = 0; i < pictures; i++) {
-        if (!evaluation->pictures.there[i])
-            continue;
-        const bool query = compare_own(evaluation, i, &best);
-        const size_t better = compare_others(evaluation, i, best);
-        if (query)
-            count_query(&evaluation->to_text, better);
-    }
-    for (size_t j = 0; j < evaluation->captions.captions.count; j++)
-        if (evaluation->texts.there[j])
-            count_query(&evaluation->to_image, evaluation->better[j]);
+    int error = workers_open(0, &workers);
+    if (!error)
+        error = recall_rank(&input, workers, &evaluation->to_text, &evaluation->to_image);
+    workers_close(&workers);
     cli_clear_progress();
+    return error ? cli_fail(CLI_FAILED, "%s", vkclip_last_error()) : CLI_DONE;
 }
 
 /* ---- Results ----------------------------------------------------------------------------------- */
 
-static double percent(const struct recall *recall, size_t place)
-{
-    return 100.0 * (double)recall->found[place] / (double)recall->queries;
-}
-
 static json_t *pack_recall(const struct recall *recall)
 {
-    return json_pack("{sf sf sf}", "recall@1", percent(recall, 0), "recall@5", percent(recall, 1),
-                     "recall@10", percent(recall, 2));
+    return json_pack("{sf sf sf}", "recall@1", recall_percent(recall, 0), "recall@5",
+                     recall_percent(recall, 1), "recall@10", recall_percent(recall, 2));
 }
 
 static bool print_json(const struct evaluation *evaluation)
@@ -222,8 +143,8 @@ static bool print_json(const struct evaluation *evaluation)
 static void print_recall(const char *name, const struct recall *recall)
 {
     printf("%-13s", name);
-    for (size_t i = 0; i < PLACES; i++)
-        printf("  %6.2f %%", percent(recall, i));
+    for (size_t i = 0; i < RECALL_PLACES; i++)
+        printf("  %6.2f %%", recall_percent(recall, i));
     printf("\n");
 }
 
@@ -283,7 +204,7 @@ static int run_evaluate(struct cli_session *session, void *user)
     if (!status)
         status = encode(&evaluation, options);
     if (!status)
-        rank_all(&evaluation);
+        status = rank_all(&evaluation);
     if (!status && !evaluation.to_text.queries)
         status = cli_fail(CLI_FAILED, "%s: no picture could be encoded with a caption",
                           options->captions.path);
