@@ -1385,24 +1385,33 @@ struct vkclip_augmentation {
     double channel_gain;      /* Red, green and blue are each multiplied by 1 - x to 1 + x. */
 };
 
-/* Names are those of OpenCLIP's options. 0 selects the default; where that is not 0, a negative
- * number means 0. */
 /* The objective of training. SOFTMAX is CLIP's symmetric cross-entropy; SIGMOID takes each pair of
  * a picture and a text for itself and trains logit_bias too, which the model must have (Zhai et al.
  * 2023). */
 enum vkclip_loss { VKCLIP_LOSS_AUTO, VKCLIP_LOSS_SOFTMAX, VKCLIP_LOSS_SIGMOID };
 
+/* What the learning rate does after the warm-up: it falls along half a cosine to 0, or stays, or
+ * stays until it falls in the last steps. */
+enum vkclip_lr_scheduler { VKCLIP_LR_COSINE, VKCLIP_LR_CONST, VKCLIP_LR_CONST_COOLDOWN };
+
+/* Names are those of OpenCLIP's options. 0 selects the default; where that is not 0, a negative
+ * number means 0. */
 struct vkclip_trainer_params {
     /* Exactly one of `model` and `init` names the model. A resumed run has a model of its own. */
     const char *model; /* path of a checkpoint, as for vkclip_open_model */
     const char *init;  /* an architecture of vkclip_arch_name, or a configuration file (config.json,
                         * open_clip_config.json): weights are random, from the seed */
     const char *vocab; /* vocabulary file; NULL: the one beside the checkpoint */
+    /* These two are for `model` alone, as in struct vkclip_model_params; what a run has saved needs
+     * neither. */
+    enum vkclip_activation activation;
+    const char *state_dict;
 
     /* Exactly one of `data` and `data_raw` names the pairs. */
     const char *const *data; /* CSV or TSV files, or WebDataset's shards: train-{0000..0099}.tar.
                               * Several are mixed in proportion to their numbers of pictures. */
     size_t data_count;
+    const char *val_data; /* pairs for vkclip_validate_trainer, in the same forms; NULL: none */
     const char *data_raw; /* safetensors with images [S,B,3,H,W] and input_ids [S,B,T]: S prepared
                            * batches, which are taken in order, again and again */
     char csv_separator;   /* 0: a tab where the first row has one, else a comma */
@@ -1421,14 +1430,28 @@ struct vkclip_trainer_params {
                           * negatives (cached embeddings, Gao et al. 2021). */
     double lr, beta1, beta2, eps, wd; /* 0: 5e-4, 0.9, 0.98, 1e-6, 0.2 */
     double grad_clip_norm;            /* largest norm of the gradients; 0: no limit */
-    int64_t warmup;  /* steps over which lr rises; 0: a tenth of all, at most 10000 */
-    bool lr_const;   /* After the warm-up lr stays; else it falls along half a cosine to 0. */
+    double ema_decay; /* With 0.999 the run keeps an average of the weights, of which 0.999 stays in
+                       * each step. It is saved in the folder "ema" beside the weights, a model of
+                       * its own. 0: there is none. Running statistics of batch norm are not
+                       * averaged. */
+    int64_t warmup;   /* steps over which lr rises; 0: a tenth of all, at most 10000 */
+    enum vkclip_lr_scheduler lr_scheduler;
+    /* CONST_COOLDOWN needs one of the first two: in the last steps, or passes over the data, lr
+     * falls to lr_cooldown_end, by the fraction of them that is left to the power of
+     * lr_cooldown_power. */
+    uint64_t steps_cooldown;
+    uint32_t epochs_cooldown;
+    double lr_cooldown_power, lr_cooldown_end; /* 0: 1, which is a straight line, and 0 */
     uint64_t steps;  /* steps of the whole run; 0: `epochs` passes over the data */
     uint32_t epochs; /* 0: 32 */
     uint64_t seed;
     bool freeze_bn_stats; /* A ModifiedResNet's batch norm uses its running statistics and leaves
                            * them, instead of using the batch's and moving its own. */
-    bool lock_image, lock_text;      /* a tower whose weights stay (LiT, Zhai et al. 2022) */
+    bool lock_image, lock_text; /* a tower whose weights stay (LiT, Zhai et al. 2022) */
+    /* A locked tower's last groups are trained all the same. Its head is the last group, if it has
+     * one (what projects or pools after the last norm), then the last block with that norm, then
+     * each block, and at last what comes before the blocks. */
+    uint32_t lock_image_unlocked_groups, lock_text_unlocked_layers;
     enum vkclip_precision precision; /* F16: activations and their gradients take half the memory,
                                       * and the loss is scaled to keep these in range; weights and
                                       * the optimiser stay fp32 (Micikevicius et al. 2018). */
@@ -1451,9 +1474,9 @@ struct vkclip_trainer_info {
 
 /* Bytes on the device, without the driver's own. */
 struct vkclip_trainer_memory {
-    uint64_t weights, gradients, moments;
-    uint64_t activations; /* bytes of the largest part of a step */
-    uint64_t least;       /* bytes of activations that every placement needs */
+    uint64_t weights, gradients, moments; /* `moments` with the averages of ema_decay */
+    uint64_t activations;                 /* bytes of the largest part of a step */
+    uint64_t least;                       /* bytes of activations that every placement needs */
 };
 
 struct vkclip_train_result {
@@ -1469,6 +1492,17 @@ struct vkclip_train_result {
     double seconds, waiting; /* time of the step, and the part of it spent waiting for pictures */
     uint64_t broken;         /* samples so far that could not be read and were replaced by others */
     uint64_t cut;            /* captions so far that were longer than the context */
+};
+
+struct vkclip_validation {
+    uint64_t images, captions; /* that could be read */
+    /* The mean of the losses of all pictures with their first captions, in batches of `batch_size`
+     * pairs, of which the last may have fewer; softmax or sigmoid, as in training. */
+    double loss;
+    /* Recall at 1, 5 and 10 in per cent: the pictures that have one of their captions among the
+     * most similar ones, and the captions whose picture is among these. */
+    double image_to_text[3], text_to_image[3];
+    double seconds;
 };
 
 /* Opens a training run (the paper's figure 3; OpenCLIP's train.py). If the handle has several
@@ -1493,6 +1527,11 @@ VKCLIP_API int vkclip_measure_trainer(const struct vkclip_trainer *trainer,
  * the last saved step, from which a new trainer resumes), EFORMAT (no sample can be read). */
 VKCLIP_API int vkclip_train_step(struct vkclip_trainer *trainer,
                                  struct vkclip_train_result *result);
+/* Measures the run as it is now on `val_data`, with the averages of the weights if there are any.
+ * Pictures are prepared as at inference. The run goes on as if this had not been called. Errors:
+ * EINVALID (the trainer has no `val_data`), EFORMAT (no picture could be read), EDEVICE, ELOST. */
+VKCLIP_API int vkclip_validate_trainer(struct vkclip_trainer *trainer,
+                                       struct vkclip_validation *result);
 /* Saves the run as it is now: writes the folder checkpoint-STEP into the run's folder and removes
  * the oldest beyond `keep`. It is an ordinary checkpoint together with what the run needs to
  * resume, and gets its name when all of it is written. A run that resumes from it computes the same

@@ -53,6 +53,14 @@ int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result
     return trainer_step(trainer, result);
 }
 
+int vkclip_validate_trainer(struct vkclip_trainer *trainer, struct vkclip_validation *result)
+{
+    if (!trainer || !result || !trainer_is_on_device(trainer))
+        return error_fail(VKCLIP_EINVALID,
+                          "vkclip_validate_trainer: a trainer on a device expected");
+    return trainer_validate(trainer, result);
+}
+
 int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capacity)
 {
     char *written = NULL;

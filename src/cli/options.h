@@ -7,7 +7,7 @@
 
 #include "cli/table.h"
 
-enum { CLI_MOST_OPTIONS = 64, CLI_ARGUMENT_SIZE = 64 };
+enum { CLI_MOST_OPTIONS = 96, CLI_ARGUMENT_SIZE = 64 };
 
 /* The rows of a table and of those that it includes, in one list. */
 struct cli_rows {

@@ -110,18 +110,10 @@ static int encode_row(const struct loader *loader, const char *text, int32_t *id
 {
     const size_t context = loader->params.context;
     size_t count = 0;
-    int error = tokenizer_encode(loader->tokenizer, text, strlen(text), ids, context, &count);
-    if (error)
-        return error;
+    int error = tokenizer_fill(loader->tokenizer, text, ids, context, &count);
     row->cut = count > context;
-    if (row->cut) {
-        ids[context - 1] = tokenizer_end(loader->tokenizer);
-        count = context;
-    }
-    row->length = (uint32_t)count;
-    for (size_t i = count; i < context; i++)
-        ids[i] = tokenizer_pad(loader->tokenizer);
-    return VKCLIP_OK;
+    row->length = (uint32_t)(row->cut ? context : count);
+    return error;
 }
 
 /* Puts a random template around the caption, if there are templates, and encodes the text. */

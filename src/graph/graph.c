@@ -312,14 +312,22 @@ void graph_fold(struct graph *graph, int weight, const char *norm)
         snprintf(tensor->norm, sizeof(tensor->norm), "%s", norm);
 }
 
+static void pass_locked_segments(struct graph *graph)
+{
+    if (graph->locked_segments && graph->segments >= graph->locked_segments)
+        graph->training = true;
+}
+
 void graph_begin_segment(struct graph *graph)
 {
+    pass_locked_segments(graph);
     graph->segment = ++graph->segments;
 }
 
 void graph_end_segment(struct graph *graph)
 {
     graph->segment = 0;
+    pass_locked_segments(graph);
 }
 
 void graph_rename(struct graph *graph, int result, const char *name)

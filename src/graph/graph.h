@@ -96,6 +96,7 @@
     X(SUMSQ)           /* x [n] -> sums of squares of SUMSQ_PART values each, into [parts] */      \
     X(CLIP)            /* parts [P], step [8] -> step [8] with norm and factor for gradients */    \
     X(ADAMW)           /* dw [n], m and v [n,2], step [8] ->> w [n]; dw becomes 0 */               \
+    X(AVERAGE)         /* w [n], step [8] ->> average of w over the steps [n] */                   \
     X(CLAMP)           /* w [1] ->> w within bounds */
 
 /* This list has the ops that only a search has, which reads the scores of queries with vectors. */
@@ -254,6 +255,9 @@ struct node {
             uint32_t offset; /* of the first sum in the result */
         } sumsq;
         struct {
+            float decay; /* the share of the average that stays in a step */
+        } average;
+        struct {
             float least, most;
         } clamp;
     };
@@ -270,7 +274,10 @@ struct graph {
     bool compute_f16;  /* kernels may round the factors of fp32 products to fp16 */
     uint32_t segment;  /* of the nodes appended next; 0: none */
     uint32_t segments; /* begun so far */
-    int error;         /* of the first builder that failed; later builders do nothing */
+    /* `training` becomes true when this many segments have been begun and ended, because no
+     * gradient passes through them; 0: it stays as it is. */
+    uint32_t locked_segments;
+    int error; /* of the first builder that failed; later builders do nothing */
 };
 
 void graph_init(struct graph *graph, enum type type);

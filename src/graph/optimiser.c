@@ -54,6 +54,7 @@ struct optimiser optimiser_append(struct graph *graph, struct adamw adamw,
         ranges[i].weights = add_state(graph, "weights", i, 1, ranges[i].elements);
         ranges[i].gradients = add_state(graph, "gradients", i, 1, ranges[i].elements);
         ranges[i].moments = add_state(graph, "moments", i, 2, ranges[i].elements);
+        ranges[i].averages = -1;
     }
     struct node clip = {.op = OP_CLIP,
                         .in = {append_sums(graph, ranges, count), optimiser.step, -1}};
@@ -73,4 +74,17 @@ struct optimiser optimiser_append(struct graph *graph, struct adamw adamw,
                          .clamp = {0, logf(MOST_LOGIT_SCALE)}};
     graph_append_into(graph, clamp, logit_scale);
     return optimiser;
+}
+
+void optimiser_append_averages(struct graph *graph, const struct optimiser *optimiser, float decay,
+                               struct optimiser_range *ranges, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ranges[i].averages = add_state(graph, "averages", i, 1, ranges[i].elements);
+        const struct node node = {.op = OP_AVERAGE,
+                                  .in = {ranges[i].weights, optimiser->clip, -1},
+                                  .residual = true,
+                                  .average.decay = decay};
+        graph_append_into(graph, node, ranges[i].averages);
+    }
 }

@@ -36,6 +36,7 @@ struct optimiser_range {
     uint32_t elements;
     bool decayed;                    /* by adamw.decay */
     int weights, gradients, moments; /* states [n], [n] and [n,2], made by optimiser_append */
+    int averages;                    /* state [n], made by optimiser_append_averages; -1: none */
 };
 
 /* The host writes and reads these tensors; enum optimiser_value names their values. */
@@ -49,5 +50,10 @@ struct optimiser {
  * there is no logit scale. */
 struct optimiser optimiser_append(struct graph *graph, struct adamw adamw,
                                   struct optimiser_range *ranges, size_t count, int logit_scale);
+/* Appends after an optimiser what moves exponential averages towards the updated weights, as timm's
+ * ModelEmaV3 does: of an average the fraction `decay` stays. A step that changes no weight leaves
+ * the averages too. */
+void optimiser_append_averages(struct graph *graph, const struct optimiser *optimiser, float decay,
+                               struct optimiser_range *ranges, size_t count);
 
 #endif

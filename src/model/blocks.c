@@ -74,7 +74,8 @@ static void print_prefix(const struct config_tower *tower, const char *prefix, u
 void block_group(const struct config_tower *tower, const char *prefix, uint32_t block,
                  struct tensor_group *group)
 {
-    *group = (struct tensor_group){.rows = find_rows(tower), .count = ARRAY_COUNT(block_rows)};
+    *group = (struct tensor_group){
+        .rows = find_rows(tower), .count = ARRAY_COUNT(block_rows), .block = block + 1};
     /* An error that 4 bits cause in the first text block passes through every later block. */
     if (tower->kind == KIND_TEXT && !block)
         group->flags = TENSOR_DELICATE;

@@ -43,20 +43,20 @@ enum {
     BLOCK_POOL_ROWS = BLOCK_POOL_PROJ + 2
 };
 /* clang-format off */
-#define BLOCK_POOL(first, flags)                                                            \
-    [first] = {"attn_pool.latent", "oow", LAYOUT_ROWS, INITIAL_WIDTH, 0},                   \
-    {"attn_pool.q.weight", "ww", LAYOUT_PANELS, INITIAL_FAN_IN, 0},                         \
-    {"attn_pool.q.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},                                \
-    {"attn_pool.kv.weight", "kw", LAYOUT_PANELS, INITIAL_FAN_IN, 0},                        \
-    {"attn_pool.kv.bias", "k", LAYOUT_ROWS, INITIAL_ZERO, 0},                               \
-    {"attn_pool.proj.weight", "ww", LAYOUT_PANELS, INITIAL_FAN_IN, flags},                  \
-    {"attn_pool.proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},                             \
-    {"attn_pool.norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},                            \
-    {"attn_pool.norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},                             \
-    {"attn_pool.mlp.fc1.weight", "mw", LAYOUT_PANELS, INITIAL_HIDDEN, flags},               \
-    {"attn_pool.mlp.fc1.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, 0},                          \
-    {"attn_pool.mlp.fc2.weight", "wm", LAYOUT_PANELS, INITIAL_FAN_IN, flags},               \
-    {"attn_pool.mlp.fc2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0}
+#define BLOCK_POOL(first, flags)                                                                  \
+    [first] = {"attn_pool.latent", "oow", LAYOUT_ROWS, INITIAL_WIDTH, TENSOR_HEAD},               \
+    {"attn_pool.q.weight", "ww", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_HEAD},                     \
+    {"attn_pool.q.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_HEAD},                            \
+    {"attn_pool.kv.weight", "kw", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_HEAD},                    \
+    {"attn_pool.kv.bias", "k", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_HEAD},                           \
+    {"attn_pool.proj.weight", "ww", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_HEAD | (flags)},        \
+    {"attn_pool.proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_HEAD},                         \
+    {"attn_pool.norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, TENSOR_HEAD},                        \
+    {"attn_pool.norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_HEAD},                         \
+    {"attn_pool.mlp.fc1.weight", "mw", LAYOUT_PANELS, INITIAL_HIDDEN, TENSOR_HEAD | (flags)},     \
+    {"attn_pool.mlp.fc1.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_HEAD},                      \
+    {"attn_pool.mlp.fc2.weight", "wm", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_HEAD | (flags)},     \
+    {"attn_pool.mlp.fc2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_HEAD}
 /* clang-format on */
 
 /* Appends the attention pool of normalised tokens and the MLP after it, whose rows begin at `first`

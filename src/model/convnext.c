@@ -61,21 +61,24 @@ static const struct tensor_row block_rows[] = {
 
 /* In a shape, w is the last stage's width, d that of the embedding, m that between two matrices. */
 enum { HEAD_NORM, LINEAR = HEAD_NORM + 2, MLP_FC1 = LINEAR, MLP_FC2 = MLP_FC1 + 2 };
-#define HEAD_NORM_ROWS                                                          \
-    [HEAD_NORM] = {"trunk.head.norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0}, \
-    {                                                                           \
-        "trunk.head.norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0               \
+#define HEAD_NORM_ROWS                                                                    \
+    [HEAD_NORM] = {"trunk.head.norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, TENSOR_HEAD}, \
+    {                                                                                     \
+        "trunk.head.norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_HEAD               \
     }
 
 static const struct tensor_row linear_rows[] = {
     HEAD_NORM_ROWS,
-    [LINEAR] = {"head.proj.weight", "dw", LAYOUT_PANELS, INITIAL_CONV, TENSOR_DELICATE},
+    [LINEAR] = {"head.proj.weight", "dw", LAYOUT_PANELS, INITIAL_CONV,
+                TENSOR_DELICATE | TENSOR_HEAD},
 };
 static const struct tensor_row mlp_rows[] = {
     HEAD_NORM_ROWS,
-    [MLP_FC1] = {"head.mlp.fc1.weight", "mw", LAYOUT_PANELS, INITIAL_CONV, TENSOR_DELICATE},
-    {"head.mlp.fc1.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [MLP_FC2] = {"head.mlp.fc2.weight", "dm", LAYOUT_PANELS, INITIAL_CONV, TENSOR_DELICATE},
+    [MLP_FC1] = {"head.mlp.fc1.weight", "mw", LAYOUT_PANELS, INITIAL_CONV,
+                 TENSOR_DELICATE | TENSOR_HEAD},
+    {"head.mlp.fc1.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_HEAD},
+    [MLP_FC2] = {"head.mlp.fc2.weight", "dm", LAYOUT_PANELS, INITIAL_CONV,
+                 TENSOR_DELICATE | TENSOR_HEAD},
 };
 
 static void stem_group(const struct config *config, struct tensor_group *group)
@@ -87,10 +90,22 @@ static void stem_group(const struct config *config, struct tensor_group *group)
     group_set(group, 'w', config->stage_widths[0]);
 }
 
+/* Returns how many blocks come before one of a stage. */
+static uint32_t count_blocks(const struct config *config, uint32_t stage, uint32_t block)
+{
+    uint32_t count = block;
+    for (uint32_t i = 0; i < stage; i++)
+        count += config->stages[i];
+    return count;
+}
+
+/* A downsampling belongs to the block after it. */
 static void downsample_group(const struct config *config, uint32_t stage,
                              struct tensor_group *group)
 {
-    *group = (struct tensor_group){.rows = downsample_rows, .count = ARRAY_COUNT(downsample_rows)};
+    *group = (struct tensor_group){.rows = downsample_rows,
+                                   .count = ARRAY_COUNT(downsample_rows),
+                                   .block = count_blocks(config, stage, 0) + 1};
     snprintf(group->prefix, sizeof(group->prefix), "visual.trunk.stages.%u.downsample.", stage);
     group_set(group, 'i', config->stage_widths[stage - 1]);
     group_set(group, 'w', config->stage_widths[stage]);
@@ -101,7 +116,9 @@ static void block_group_of_stage(const struct config *config, uint32_t stage, ui
                                  struct tensor_group *group)
 {
     const uint64_t width = config->stage_widths[stage];
-    *group = (struct tensor_group){.rows = block_rows, .count = ARRAY_COUNT(block_rows)};
+    *group = (struct tensor_group){.rows = block_rows,
+                                   .count = ARRAY_COUNT(block_rows),
+                                   .block = count_blocks(config, stage, block) + 1};
     snprintf(group->prefix, sizeof(group->prefix), "visual.trunk.stages.%u.blocks.%u.", stage,
              block);
     group_set(group, 'w', width);
@@ -310,6 +327,7 @@ const struct tower_row tower_convnext = {
     .tower = TOWER_IMAGE,
     .prefixes = {"visual.trunk.stages."},
     .closed = "visual.",
+    .lock_groups = true,
     .read = read_sizes,
     .check = check_sizes,
     .describe = describe_tower,

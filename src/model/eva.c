@@ -39,10 +39,10 @@ static const struct tensor_row eva_rows[] = {
     [NORM_PRE] = {"norm_pre.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
     {"norm_pre.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
     BLOCK_POOL(POOL, 0),
-    [NORM] = {"norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
-    {"norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [HEAD] = {"head.weight", "dw", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_DELICATE},
-    {"head.bias", "d", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [NORM] = {"norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, TENSOR_FINAL},
+    {"norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_FINAL},
+    [HEAD] = {"head.weight", "dw", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_DELICATE | TENSOR_HEAD},
+    {"head.bias", "d", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_HEAD},
 };
 
 /* Query, key and value are one matrix with or without a bias of the key, or three. */
@@ -130,7 +130,8 @@ static void outer_group(const struct config *config, struct tensor_group *group)
 static void block_tensors(const struct config_tower *tower, uint32_t block,
                           struct tensor_group *group)
 {
-    *group = (struct tensor_group){.rows = block_rows, .count = ARRAY_COUNT(block_rows)};
+    *group = (struct tensor_group){
+        .rows = block_rows, .count = ARRAY_COUNT(block_rows), .block = block + 1};
     snprintf(group->prefix, sizeof(group->prefix), "visual.trunk.blocks.%u.", block);
     if (tower->inner_norm) {
         group_leave_out(group, QKV, 3);
@@ -406,6 +407,7 @@ const struct tower_row tower_eva = {
     .closed = "visual.",
     .position_table = "visual.trunk.pos_embed",
     .blocks = true,
+    .lock_groups = true,
     .class_tokens = 1,
     .read = read_sizes,
     .check = check_sizes,

@@ -31,6 +31,8 @@ enum tensor_flags {
     TENSOR_OPTIONAL = 1,  /* A checkpoint may lack it. */
     TENSOR_STATISTIC = 2, /* It is a running mean or variance, which is not a parameter. */
     TENSOR_DELICATE = 4,  /* It gets 8 bits: nothing averages out the errors of 4 bits. */
+    TENSOR_FINAL = 8,     /* It comes after the last block, with which training locks it. */
+    TENSOR_HEAD = 16,     /* It makes the embedding of what the final tensors give. */
 };
 
 struct tensor_row {
@@ -46,6 +48,7 @@ struct tensor_group {
     const struct tensor_row *rows;
     size_t count;
     unsigned flags;     /* flags that every tensor of the group has */
+    uint32_t block;     /* the block that the tensors belong to, counted from 1; 0: none */
     uint64_t sizes[26]; /* sizes that the letters a to z mean */
     uint32_t absent;    /* Bit I says that the tower lacks row I of the table. */
 };
@@ -57,6 +60,10 @@ struct model_tensor {
     uint64_t shape[GRAPH_MAX_RANK];
     enum tower tower; /* TOWER_COUNT: both towers share the tensor */
     unsigned flags;
+    /* Training locks and unlocks the tensors of a tower in `lock_groups` groups, as OpenCLIP does:
+     * what comes before the blocks is group 0, then each block is a group, of which the last has
+     * the final tensors too, and the head is the last group, if there is one. */
+    uint32_t lock_group, lock_groups;
     double mean, deviation; /* mean and standard deviation of the initial values */
 };
 
@@ -68,7 +75,8 @@ void group_set(struct tensor_group *group, char letter, uint64_t size);
 void group_leave_out(struct tensor_group *group, size_t row, size_t count);
 bool group_has(const struct tensor_group *group, size_t row);
 
-/* Fills all fields of `tensor` except `tower` from a row of the group's table. */
+/* Fills all fields of `tensor` from a row of the group's table, except `tower` and what locks it.
+ */
 void group_tensor(const struct tensor_group *group, size_t row, struct model_tensor *tensor);
 
 /* Each function appends the tensor of a row to a graph as a weight and returns its index;

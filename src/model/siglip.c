@@ -22,8 +22,8 @@ static const struct tensor_row siglip_rows[] = {
     [PATCH] = {"patch_embed.proj.weight", "wcpp", LAYOUT_PANELS, INITIAL_CONV, 0},
     {"patch_embed.proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
     [POSITIONS] = {"pos_embed", "onw", LAYOUT_ROWS, INITIAL_WIDTH, 0},
-    [NORM] = {"norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
-    {"norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [NORM] = {"norm.weight", "w", LAYOUT_ROWS, INITIAL_ONE, TENSOR_FINAL},
+    {"norm.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_FINAL},
     BLOCK_POOL(POOL, TENSOR_DELICATE),
 };
 
@@ -117,6 +117,7 @@ const struct tower_row tower_siglip = {
     .closed = "visual.",
     .position_table = "visual.trunk.pos_embed",
     .blocks = true,
+    .lock_groups = true,
     .pools_all = true,
     .read = read_sizes,
     .check = check_sizes,

@@ -45,6 +45,25 @@ static size_t count_rows(const struct config *config, enum tower tower)
     return count;
 }
 
+static uint32_t find_lock_group(const struct config *config, enum tower tower,
+                                const struct model_tensor *tensor, uint32_t block)
+{
+    const uint32_t layers = config_tower(config, tower)->layers;
+    if (tensor->flags & TENSOR_HEAD)
+        return layers + 1;
+    return tensor->flags & TENSOR_FINAL ? layers : block;
+}
+
+/* Tells each of a tower's tensors how many groups there are. */
+static void count_lock_groups(struct model_tensor *tensors, size_t count)
+{
+    uint32_t groups = 0;
+    for (size_t i = 0; i < count; i++)
+        groups = tensors[i].lock_group >= groups ? tensors[i].lock_group + 1 : groups;
+    for (size_t i = 0; i < count; i++)
+        tensors[i].lock_groups = groups;
+}
+
 /* Appends the tensors of a tower to a list that has room for them; returns their number. */
 static size_t list_tower(const struct config *config, enum tower tower,
                          struct model_tensor *tensors)
@@ -56,9 +75,12 @@ static size_t list_tower(const struct config *config, enum tower tower,
         for (size_t r = 0; r < group.count; r++) {
             if (!group_has(&group, r))
                 continue;
-            group_tensor(&group, r, &tensors[count]);
-            tensors[count++].tower = tower;
+            struct model_tensor *tensor = &tensors[count++];
+            group_tensor(&group, r, tensor);
+            tensor->tower = tower;
+            tensor->lock_group = find_lock_group(config, tower, tensor, group.block);
         }
+    count_lock_groups(tensors, count);
     return count;
 }
 

@@ -16,11 +16,13 @@ enum { TOKENS, POSITIONS, LN_FINAL, PROJECTION = LN_FINAL + 2, LINEAR };
 static const struct tensor_row text_rows[] = {
     [TOKENS] = {"token_embedding.weight", "vw", LAYOUT_ROWS, INITIAL_TOKENS, 0},
     [POSITIONS] = {"positional_embedding", "tw", LAYOUT_ROWS, INITIAL_POSITIONS, 0},
-    [LN_FINAL] = {"ln_final.weight", "w", LAYOUT_ROWS, INITIAL_ONE, 0},
-    {"ln_final.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [PROJECTION] = {"text_projection", "wd", LAYOUT_PANELS_KN, INITIAL_WIDTH, TENSOR_DELICATE},
-    [LINEAR] = {"text_projection.weight", "dw", LAYOUT_PANELS, INITIAL_FAN_IN, TENSOR_DELICATE},
-    {"text_projection.bias", "d", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [LN_FINAL] = {"ln_final.weight", "w", LAYOUT_ROWS, INITIAL_ONE, TENSOR_FINAL},
+    {"ln_final.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_FINAL},
+    [PROJECTION] = {"text_projection", "wd", LAYOUT_PANELS_KN, INITIAL_WIDTH,
+                    TENSOR_DELICATE | TENSOR_HEAD},
+    [LINEAR] = {"text_projection.weight", "dw", LAYOUT_PANELS, INITIAL_FAN_IN,
+                TENSOR_DELICATE | TENSOR_HEAD},
+    {"text_projection.bias", "d", LAYOUT_ROWS, INITIAL_ZERO, TENSOR_HEAD},
 };
 
 /* Describes the tensors outside the blocks. There is one of two kinds of projections, or none. */
@@ -139,6 +141,7 @@ const struct tower_row tower_text = {
     .closed = "transformer.",
     .reserved = {"positional_embedding", "token_embedding.", "ln_final.", "text_projection"},
     .blocks = true,
+    .lock_groups = true,
     .token_table = "token_embedding.weight",
     .read = read_sizes,
     .check = check_sizes,

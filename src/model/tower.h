@@ -68,6 +68,7 @@ struct tower_row {
     const char *unused;         /* A tensor with the prefix `unused` may be there without need. */
     const char *position_table; /* resized for pictures of another size; NULL: there is none */
     bool batch_norm;            /* Training can freeze the running statistics. */
+    bool lock_groups;           /* Training can lock it in part, by lock_group of its tensors. */
     bool blocks;                /* The tower has layers of tokens, which features can be. */
     bool pools_all;        /* Embeddings are made of all tokens, so that none is the pooled one. */
     uint32_t class_tokens; /* tokens at the begin that stand for no part of the input */

@@ -591,30 +591,12 @@ static int launch_MULTIPLY(struct launch *launch)
     return dispatch_elements(launch, args.n);
 }
 
-static int launch_AFFINE(struct launch *launch)
-{
-    return launch_ADD(launch);
-}
-
-static int launch_SCALE(struct launch *launch)
-{
-    return launch_ADD(launch);
-}
-
-static int launch_CLASSTOKEN_GRAD(struct launch *launch)
-{
-    return launch_ADD(launch);
-}
-
-static int launch_MEANTOKEN_GRAD(struct launch *launch)
-{
-    return launch_ADD(launch);
-}
-
-static int launch_SELECT_GRAD(struct launch *launch)
-{
-    return launch_ADD(launch);
-}
+/* These ops have no further arguments either. */
+#define launch_AFFINE launch_ADD
+#define launch_SCALE launch_ADD
+#define launch_CLASSTOKEN_GRAD launch_ADD
+#define launch_MEANTOKEN_GRAD launch_ADD
+#define launch_SELECT_GRAD launch_ADD
 
 static int launch_ADAMW(struct launch *launch)
 {
@@ -622,6 +604,11 @@ static int launch_ADAMW(struct launch *launch)
     const float values[4] = {node->adamw.beta1, node->adamw.beta2, node->adamw.epsilon,
                              node->adamw.decay};
     return launch_elements(launch, values);
+}
+
+static int launch_AVERAGE(struct launch *launch)
+{
+    return launch_elements(launch, (const float[4]){launch->node->average.decay});
 }
 
 static int launch_CLAMP(struct launch *launch)

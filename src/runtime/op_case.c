@@ -617,6 +617,14 @@ static void build_ADAMW(const uint32_t *s, const struct op_case *c, struct graph
     append_sum(graph, n, LAYOUT_ROWS, 1, s[0], 0, 0);
 }
 
+static void build_AVERAGE(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    struct node n = c->node;
+    n.in[0] = add_vector(graph, "w", s[0]);
+    n.in[1] = add_vector(graph, "step", 8);
+    append_sum(graph, n, LAYOUT_ROWS, 1, s[0], 0, 0);
+}
+
 static void build_CLAMP(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;

@@ -550,6 +550,13 @@ void ref_ADAMW(const struct ref *r)
     }
 }
 
+void ref_AVERAGE(const struct ref *r)
+{
+    const double *w = r->in[0], *step = r->in[1];
+    for (size_t i = 0; i < tensor_elements(r->y) && step[5] != 0; i++)
+        r->out[i] += (1 - (double)r->node->average.decay) * (w[i] - r->out[i]);
+}
+
 void ref_CLAMP(const struct ref *r)
 {
     for (size_t i = 0; i < tensor_elements(r->y); i++)

@@ -87,6 +87,7 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_SUMSQ}, .shape = {70001}},
     {.node = {.op = OP_CLIP}, .shape = {333}},
     {.node = {.op = OP_ADAMW}, .shape = {333}},
+    {.node = {.op = OP_AVERAGE, .average.decay = 0.75f}, .shape = {333}},
     {.node = {.op = OP_CLAMP}, .shape = {1}},
     {.node = {.op = OP_MAXIMA}, .shape = {3, 1000}},
     {.node = {.op = OP_MAXIMA}, .shape = {3, 1000}, .optional = true},

@@ -10,6 +10,7 @@
 #include "text/tokenizer_kind.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { TEXT_LIMIT = 1 << 28 }; /* bytes, so that positions fit 32 bits even after cleaning */
 
@@ -137,6 +138,19 @@ int tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size
     *text = tokenizer->kind->decode(tokenizer, ids, count);
     if (!*text)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the text of %zu tokens", count);
+    return VKCLIP_OK;
+}
+
+int tokenizer_fill(const struct tokenizer *tokenizer, const char *text, int32_t *ids,
+                   size_t capacity, size_t *count)
+{
+    int error = tokenizer_encode(tokenizer, text, strlen(text), ids, capacity, count);
+    if (error)
+        return error;
+    if (*count > capacity)
+        ids[capacity - 1] = tokenizer->end;
+    for (size_t i = *count; i < capacity; i++)
+        ids[i] = tokenizer->pad;
     return VKCLIP_OK;
 }
 

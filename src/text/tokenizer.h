@@ -38,6 +38,11 @@ void tokenizer_clean(struct tokenizer *tokenizer, enum tokenizer_cleaning cleani
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
                      int32_t *ids, size_t capacity, size_t *count);
 
+/* Fills all `capacity` ids of a model's input: a longer text is cut and keeps its end, and padding
+ * follows a shorter one. *count is as in tokenizer_encode. */
+int tokenizer_fill(const struct tokenizer *tokenizer, const char *text, int32_t *ids,
+                   size_t capacity, size_t *count);
+
 /* Decodes ids to UTF-8, a new string, as the reference does. CLIP: the tokens' bytes are joined,
  * invalid UTF-8 becomes U+FFFD, and "</w>" a space. Unigram: control pieces are left out, "▁"
  * becomes a space except before the first word, and an unknown piece is " ⁇ ". Fails with EINVALID

@@ -30,12 +30,12 @@ struct row {
     unsigned reals;             /* of REAL: how many numbers there are, if not one */
     double otherwise[4];        /* of numbers: the default */
     size_t count;               /* of TEXTS: the offset of their number */
-    const char *const *choices; /* of CHOICE and FLAG: the names of the values */
+    const char *const *choices; /* of CHOICE: the names of the values */
 };
 
 static const char *const precisions[] = {"f32", "f16", NULL};
 static const char *const losses[] = {"auto", "softmax", "sigmoid", NULL};
-static const char *const rates[] = {"cosine", "const"};
+static const char *const rates[] = {"cosine", "const", "const-cooldown", NULL};
 static const char *const flags[] = {"no", "yes"};
 
 #define OFFSET(member) offsetof(struct vkclip_trainer_params, member)
@@ -49,7 +49,9 @@ static const struct row rows[] = {
     ROW(model, TEXT, NOT_USED),
     ROW(init, TEXT, NOT_USED),
     ROW(vocab, TEXT, NOT_USED),
+    ROW(state_dict, TEXT, NOT_USED),
     ROW_WITH(data, TEXTS, OTHER_RESULTS, .count = OFFSET(data_count)),
+    ROW(val_data, TEXT, SAME_RESULTS),
     ROW(data_raw, TEXT, OTHER_RESULTS),
     ROW(csv_separator, CHARACTER, OTHER_RESULTS),
     ROW(csv_img_key, TEXT, OTHER_RESULTS),
@@ -74,8 +76,13 @@ static const struct row rows[] = {
     ROW_WITH(eps, REAL, OTHER_RESULTS, .otherwise = {1e-6}),
     ROW_WITH(wd, REAL, OTHER_RESULTS, .otherwise = {0.2}),
     ROW(grad_clip_norm, REAL, OTHER_RESULTS),
+    ROW(ema_decay, REAL, OTHER_RESULTS),
     ROW(warmup, LONG_NUMBER, OTHER_RESULTS),
-    ROW_WITH(lr_const, FLAG, OTHER_RESULTS, .choices = rates),
+    ROW_WITH(lr_scheduler, CHOICE, OTHER_RESULTS, .choices = rates),
+    ROW(steps_cooldown, LONG_NUMBER, OTHER_RESULTS),
+    ROW(epochs_cooldown, NUMBER, OTHER_RESULTS),
+    ROW_WITH(lr_cooldown_power, REAL, OTHER_RESULTS, .otherwise = {1}),
+    ROW(lr_cooldown_end, REAL, OTHER_RESULTS),
     ROW(steps, LONG_NUMBER, OTHER_RESULTS),
     ROW_WITH(epochs, NUMBER, SAME_RESULTS,
              .otherwise = {32}), /* `steps` has what follows from it. */
@@ -83,6 +90,8 @@ static const struct row rows[] = {
     ROW(freeze_bn_stats, FLAG, OTHER_RESULTS),
     ROW(lock_image, FLAG, NO_RUN), /* The moments of a locked tower are not saved. */
     ROW(lock_text, FLAG, NO_RUN),
+    ROW(lock_image_unlocked_groups, NUMBER, NO_RUN),
+    ROW(lock_text_unlocked_layers, NUMBER, NO_RUN),
     ROW_WITH(precision, CHOICE, OTHER_RESULTS, .choices = precisions),
     ROW(checkpoint_activations, FLAG, SAME_RESULTS),
     ROW_WITH(loss, CHOICE, NO_RUN, .choices = losses), /* Only one of them trains logit_bias. */
@@ -168,7 +177,7 @@ static json_t *pack_value(const struct row *row, const struct vkclip_trainer_par
     const char character[] = {*value, 0};
     switch (row->kind) {
     case FLAG:
-        return json_string((row->choices ? row->choices : flags)[*(const bool *)value]);
+        return json_string(flags[*(const bool *)value]);
     case CHARACTER:
         return *value ? pack_text(character) : json_null();
     case NUMBER:

@@ -40,7 +40,8 @@ struct range {
 struct parameters {
     struct gpu *gpu;
     struct weight_store *store;
-    struct gpu_buffer **gradients, **moments; /* by the number of the weights' buffer */
+    /* by the number of the weights' buffer; NULL where there are none */
+    struct gpu_buffer **gradients, **moments, **averages;
     size_t buffer_count;
     struct entry *entries; /* every weight of both towers, and logit_scale */
     size_t count;
@@ -184,6 +185,8 @@ static struct gpu_range find_range(const struct parameters *p, size_t index,
     const size_t buffer = find_buffer(p, range.buffer);
     if (which == PARAMETER_GRADIENT)
         return (struct gpu_range){p->gradients[buffer], range.offset, range.size};
+    if (which == PARAMETER_AVERAGE)
+        return (struct gpu_range){p->averages[buffer], range.offset, range.size};
     return (struct gpu_range){p->moments[buffer], MOMENT_WIDTH * range.offset,
                               MOMENT_WIDTH * range.size};
 }
@@ -231,6 +234,19 @@ static int create_zeros(struct parameters *p, unsigned width, struct gpu_buffer 
     return error ? error : clear_buffers(p, width, *buffers);
 }
 
+/* Copies the weights to the averages. */
+static int fill_averages(struct parameters *p)
+{
+    int error = create_zeros(p, 1, &p->averages);
+    for (size_t i = 0; i < p->buffer_count && !error; i++) {
+        uint64_t size;
+        struct gpu_buffer *weights = weight_store_buffer(p->store, i, &size);
+        error = gpu_copy(p->gpu, (struct gpu_range){weights, 0, size},
+                         (struct gpu_range){p->averages[i], 0, size});
+    }
+    return error;
+}
+
 /* ---- Ranges ---------------------------------------------------------------------------------- */
 
 /* Extends the last range of a group up to `end`, and cuts it where it would exceed `most`. */
@@ -276,7 +292,7 @@ static int create_ranges(struct parameters *p)
 }
 
 struct optimiser parameters_append_optimiser(const struct parameters *p, struct adamw adamw,
-                                             int logit_scale, struct graph *graph,
+                                             float average, int logit_scale, struct graph *graph,
                                              struct optimiser_range **ranges)
 {
     *ranges = calloc(p->range_count + 1, sizeof(**ranges));
@@ -288,7 +304,11 @@ struct optimiser parameters_append_optimiser(const struct parameters *p, struct 
         (*ranges)[i].elements = (uint32_t)(p->ranges[i].bytes / sizeof(float));
         (*ranges)[i].decayed = p->ranges[i].decayed;
     }
-    return optimiser_append(graph, adamw, *ranges, p->range_count, logit_scale);
+    const struct optimiser optimiser =
+        optimiser_append(graph, adamw, *ranges, p->range_count, logit_scale);
+    if (p->averages)
+        optimiser_append_averages(graph, &optimiser, average, *ranges, p->range_count);
+    return optimiser;
 }
 
 int parameters_bind(const struct parameters *p, const struct graph *graph,
@@ -312,6 +332,9 @@ int parameters_bind(const struct parameters *p, const struct graph *graph,
             (struct gpu_range){p->gradients[range->buffer], range->offset, range->bytes};
         memory[ranges[i].moments] = (struct gpu_range){
             p->moments[range->buffer], MOMENT_WIDTH * range->offset, MOMENT_WIDTH * range->bytes};
+        if (ranges[i].averages >= 0)
+            memory[ranges[i].averages] =
+                (struct gpu_range){p->averages[range->buffer], range->offset, range->bytes};
     }
     return VKCLIP_OK;
 }
@@ -400,6 +423,32 @@ int parameters_write(struct parameters *p, size_t index, enum parameter_value wh
     return error;
 }
 
+static int swap_range(struct parameters *p, const struct range *range, struct gpu_buffer *passage)
+{
+    uint64_t size;
+    const struct gpu_range between = {passage, 0, range->bytes};
+    const struct gpu_range weights = {weight_store_buffer(p->store, range->buffer, &size),
+                                      range->offset, range->bytes};
+    const struct gpu_range averages = {p->averages[range->buffer], range->offset, range->bytes};
+    int error = gpu_copy(p->gpu, weights, between);
+    if (!error)
+        error = gpu_copy(p->gpu, averages, weights);
+    return error ? error : gpu_copy(p->gpu, between, averages);
+}
+
+int parameters_swap_averages(struct parameters *p)
+{
+    struct gpu_buffer *passage = NULL;
+    uint64_t most = 1;
+    for (size_t i = 0; i < p->range_count; i++)
+        most = p->ranges[i].bytes > most ? p->ranges[i].bytes : most;
+    int error = gpu_buffer_create(p->gpu, GPU_ANY, most, &passage);
+    for (size_t i = 0; i < p->range_count && !error; i++)
+        error = swap_range(p, &p->ranges[i], passage);
+    gpu_buffer_destroy(p->gpu, &passage);
+    return error;
+}
+
 /* ---- Several devices ------------------------------------------------------------------------- */
 
 /* Creates the host memory for the largest parameter, once. */
@@ -484,7 +533,7 @@ int parameters_copy_weights(struct parameters *p, struct parameters *const *othe
 /* ---- Open and close -------------------------------------------------------------------------- */
 
 int parameters_open(struct gpu *gpu, const struct graph *graph, const struct weights *weights,
-                    bool moments, struct parameters **result)
+                    struct parameters_extent extent, struct parameters **result)
 {
     struct parameters *p = *result = calloc(1, sizeof(*p));
     if (!p)
@@ -497,8 +546,10 @@ int parameters_open(struct gpu *gpu, const struct graph *graph, const struct wei
         p->buffer_count++;
     if (!error)
         error = create_zeros(p, 1, &p->gradients);
-    if (!error && moments)
+    if (!error && extent.moments)
         error = create_zeros(p, MOMENT_WIDTH, &p->moments);
+    if (!error && extent.averages)
+        error = fill_averages(p);
     if (!error)
         error = create_ranges(p);
     if (error)
@@ -520,6 +571,7 @@ void parameters_close(struct parameters **handle)
         return;
     destroy_buffers(p, p->gradients);
     destroy_buffers(p, p->moments);
+    destroy_buffers(p, p->averages);
     gpu_buffer_destroy(p->gpu, &p->download);
     gpu_buffer_destroy(p->gpu, &p->upload);
     weight_store_destroy(&p->store);

@@ -5,6 +5,7 @@
 #include "train/pass.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "graph/objective.h"
 #include "train/parameters.h"
@@ -30,9 +31,26 @@ bool pass_is_whole(const struct train_params *params)
     return pass_micro_batch(params) == params->batch;
 }
 
-bool pass_is_locked(const struct train_params *params, enum tower tower)
+static uint32_t count_unlocked(const struct train_params *params, enum tower tower)
+{
+    return tower == TOWER_IMAGE ? params->unlocked_image : params->unlocked_text;
+}
+
+static bool has_lock(const struct train_params *params, enum tower tower)
 {
     return tower == TOWER_IMAGE ? params->lock_image : params->lock_text;
+}
+
+bool pass_is_locked(const struct train_params *params, enum tower tower)
+{
+    return has_lock(params, tower) && !count_unlocked(params, tower);
+}
+
+bool pass_locks(const struct train_params *params, const struct model_tensor *tensor)
+{
+    const enum tower tower = tensor->tower;
+    return tower != TOWER_COUNT && has_lock(params, tower) &&
+           (uint64_t)tensor->lock_group + count_unlocked(params, tower) < tensor->lock_groups;
 }
 
 bool pass_moves_statistics(const struct config *config, const struct train_params *params)
@@ -79,21 +97,52 @@ static void append_logit_weights(const struct config *config, const struct train
         pass->tensors.logit_bias = bias;
 }
 
-/* Appends a tower. A locked tower is computed as at inference, with batch norm's running
- * statistics. */
+/* Locks those of a tower's weights in the graph, from tensor number `first` on, that training
+ * leaves as they are. */
+static void lock_weights(const struct train_params *params, const struct model_tensor *tensors,
+                         size_t count, size_t first, struct graph *graph)
+{
+    for (size_t t = first; t < graph->tensor_count; t++)
+        for (size_t i = 0; i < count && graph->tensors[t].role == ROLE_WEIGHT; i++)
+            if (!strcmp(graph->tensors[t].name, tensors[i].name))
+                graph->tensors[t].locked |= pass_locks(params, &tensors[i]);
+}
+
+/* Returns how many of a tower's groups are locked, of which the first comes before the blocks. */
+static uint32_t count_locked(const struct train_params *params, enum tower tower,
+                             const struct model_tensor *tensors, size_t count)
+{
+    uint32_t locked = 0;
+    for (size_t i = 0; i < count; i++)
+        if (tensors[i].tower == tower && pass_locks(params, &tensors[i]) &&
+            tensors[i].lock_group >= locked)
+            locked = tensors[i].lock_group + 1;
+    return locked;
+}
+
+/* Appends a tower. What is locked before its first trained tensor is computed as at inference, with
+ * batch norm's running statistics. */
 static void append_tower(const struct config *config, const struct train_params *params,
                          enum tower tower, uint32_t batch, struct pass *pass)
 {
     struct graph *graph = &pass->graph;
     struct pass_tensors *tensors = &pass->tensors;
-    const bool locked = pass_is_locked(params, tower);
     const size_t first = graph->tensor_count;
-    graph->training = !locked;
+    struct model_tensor *list = NULL;
+    size_t count = 0;
+    if (!graph->error)
+        graph->error = tensors_list(config, &list, &count);
+    const uint32_t locked = count_locked(params, tower, list, count);
+    const bool partly = !pass_is_locked(params, tower);
+    /* Of tensors before the blocks alone nothing is computed otherwise in training. */
+    graph->training = !locked || (partly && locked == 1);
+    graph->locked_segments = partly && locked > 1 ? (uint32_t)graph->segments + locked - 1 : 0;
     tower_append(config, tower, batch, graph, &tensors->towers[tower]);
     tensors->features[tower] = tensors->towers[tower].normalized;
     graph->training = true;
-    for (size_t t = first; t < graph->tensor_count && locked; t++)
-        graph->tensors[t].locked = true;
+    graph->locked_segments = 0;
+    lock_weights(params, list, count, first, graph);
+    free(list);
 }
 
 static void append_objective(struct pass *pass)
@@ -164,8 +213,9 @@ void pass_build_loss(const struct config *config, const struct train_params *par
 void pass_append_optimiser(const struct parameters *parameters, const struct train_params *params,
                            struct pass *pass)
 {
-    pass->tensors.optimiser = parameters_append_optimiser(
-        parameters, params->adamw, pass->tensors.logit_scale, &pass->graph, &pass->ranges);
+    pass->tensors.optimiser =
+        parameters_append_optimiser(parameters, params->adamw, params->ema_decay,
+                                    pass->tensors.logit_scale, &pass->graph, &pass->ranges);
 }
 
 void pass_build_update(const struct parameters *parameters, const struct train_params *params,

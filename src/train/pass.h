@@ -10,6 +10,7 @@
 
 #include "graph/grad.h"
 #include "graph/optimiser.h"
+#include "model/tensors.h"
 #include "model/tower.h"
 
 /* Every member except `batch` may be zero. */
@@ -18,8 +19,11 @@ struct train_params {
     uint32_t micro_batch;       /* pairs computed at once, a divisor of `batch`; 0: all */
     struct adamw adamw;         /* OpenCLIP uses 0.9, 0.98, 1e-6, 0.2. */
     float grad_clip_norm;       /* 0: gradients are not clipped */
+    float ema_decay;            /* of averages of the weights; 0: there are none */
     bool freeze_bn_stats;       /* batch norm uses its running statistics and leaves them */
     bool lock_image, lock_text; /* a tower whose weights stay (LiT, Zhai et al. 2022) */
+    /* groups of a locked tower's tensors that are trained all the same, from the last one on */
+    uint32_t unlocked_image, unlocked_text;
     bool recompute; /* blocks are computed again for their gradients, instead of keeping their
                      * activations in memory */
     bool mixed;   /* activations and their gradients are fp16; weights, their gradients and moments,
@@ -32,8 +36,10 @@ struct train_params {
 uint32_t pass_micro_batch(const struct train_params *params);
 /* Tells whether a step is one pass. */
 bool pass_is_whole(const struct train_params *params);
-/* Tells whether the weights of a tower stay unchanged. */
+/* Tells whether all weights of a tower stay unchanged. */
 bool pass_is_locked(const struct train_params *params, enum tower tower);
+/* Tells whether a tensor stays unchanged, as its tower or its group of tensors does. */
+bool pass_locks(const struct train_params *params, const struct model_tensor *tensor);
 
 /* Tells whether a step moves batch norm's running statistics. */
 bool pass_moves_statistics(const struct config *config, const struct train_params *params);

@@ -216,6 +216,27 @@ int run_read_state(const char *path, struct run_state *state)
 
 /* ---- Saved steps ----------------------------------------------------------------------------- */
 
+char *run_averages_path(const char *folder)
+{
+    return path_join(folder, "ema");
+}
+
+int run_write_averages(const struct run_step *step, const char *folder)
+{
+    if (!step->read_average)
+        return VKCLIP_OK;
+    struct checkpoint_source averages = step->model;
+    averages.read = step->read_average;
+    char *path = run_averages_path(folder);
+    int error = path ? VKCLIP_OK : no_memory(folder);
+    if (!error && !folder_exists(path))
+        error = folder_make(path);
+    if (!error)
+        error = checkpoint_write(&averages, path);
+    free(path);
+    return error;
+}
+
 /* Makes the folder and writes the complete step into it. */
 static int write_step(const struct run_step *step, const char *folder)
 {
@@ -224,6 +245,8 @@ static int write_step(const struct run_step *step, const char *folder)
     int error = moments && state ? folder_make(folder) : no_memory(folder);
     if (!error)
         error = checkpoint_write(&step->model, folder);
+    if (!error)
+        error = run_write_averages(step, folder);
     if (!error)
         error = write_moments(step, moments);
     if (!error)

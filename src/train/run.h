@@ -3,9 +3,10 @@
  * Reads and writes a training run on disk. The run's folder holds saved steps, folders named
  * checkpoint-STEP. Each is a model in fp32 that vkclip_open_model reads, whose values are the
  * parameters themselves, with the optimiser's moments in training.safetensors, as m.NAME and
- * v.NAME, and the state of the run in training.json. A saved step gets its name when all of it is
- * on disk, so that a process killed while it writes leaves the previous saved step intact. Knows no
- * Vulkan: callbacks transfer the values.
+ * v.NAME, and the state of the run in training.json. If the run averages its weights, their
+ * averages are a model of their own, the folder ema in it. A saved step gets its name when all of
+ * it is on disk, so that a process killed while it writes leaves the previous saved step intact.
+ * Knows no Vulkan: callbacks transfer the values.
  */
 #ifndef VKCLIP_TRAIN_RUN_H
 #define VKCLIP_TRAIN_RUN_H
@@ -36,12 +37,18 @@ struct run_step {
     struct checkpoint_source model; /* `user` is also the first argument of `read_moment`. */
     const bool *has_moments; /* [model.count]; running statistics and locked tensors have none */
     run_read_fn *read_moment;
+    checkpoint_read_fn *read_average; /* gives `model` with averages; NULL: the run has none */
     struct run_state state;
 };
 
 /* Saves a step in a run's folder, which must exist. *path gets the path of the saved step, a new
  * string; `path` may be NULL. */
 int run_save(const struct run_step *step, const char *run, char **path);
+
+/* Writes the averages as a model into the folder ema of `folder`, if the run has averages. */
+int run_write_averages(const struct run_step *step, const char *folder);
+/* Returns the path of the averages that are saved in a folder as a new string. */
+char *run_averages_path(const char *folder);
 
 /* Finds the newest saved step in a run's folder; *path is a new string. Returns EABSENT if there is
  * none. */

@@ -105,12 +105,6 @@ static bool is_statistic(const struct model_tensor *tensor)
     return tensor->flags & TENSOR_STATISTIC;
 }
 
-static bool is_locked(const struct session *session, const struct model_tensor *tensor)
-{
-    return (tensor->tower == TOWER_IMAGE && session->params.train.lock_image) ||
-           (tensor->tower == TOWER_TEXT && session->params.train.lock_text);
-}
-
 void session_parameters(const struct session *session, uint64_t *all, uint64_t *trained)
 {
     *all = *trained = 0;
@@ -119,7 +113,7 @@ void session_parameters(const struct session *session, uint64_t *all, uint64_t *
         if (is_statistic(tensor))
             continue;
         *all += tensors_elements(tensor);
-        *trained += is_locked(session, tensor) ? 0 : tensors_elements(tensor);
+        *trained += pass_locks(&session->params.train, tensor) ? 0 : tensors_elements(tensor);
     }
 }
 
@@ -136,16 +130,67 @@ static void find_parameter(struct session *session, size_t index)
     session->has_moments[index] = trained;
 }
 
+static int read_weight(const struct weights *weights, const struct model_tensor *tensor,
+                       float *values)
+{
+    return weights_read(weights, tensor->name, 0, tensor->rank ? tensor->shape[0] : 1, values);
+}
+
 /* Implements checkpoint_read_fn. */
 static int read_tensor(void *user, size_t index, float *values)
 {
     struct session *session = user;
-    const struct model_tensor *tensor = &session->tensors[index];
     if (session->parameters[index] == NO_PARAMETER)
-        return weights_read(session->start->weights, tensor->name, 0,
-                            tensor->rank ? tensor->shape[0] : 1, values);
+        return read_weight(session->start->weights, &session->tensors[index], values);
     return parameters_read(train_parameters(session->train), session->parameters[index],
                            PARAMETER_VALUE, values);
+}
+
+static bool has_averages(const struct session *session)
+{
+    return session->params.train.ema_decay > 0;
+}
+
+/* Implements checkpoint_read_fn. Only what is trained has an average. */
+static int read_average(void *user, size_t index, float *values)
+{
+    struct session *session = user;
+    if (!session->has_moments[index])
+        return read_tensor(user, index, values);
+    return parameters_read(train_parameters(session->train), session->parameters[index],
+                           PARAMETER_AVERAGE, values);
+}
+
+static int restore_average(struct session *session, const struct weights *weights, size_t index)
+{
+    const struct model_tensor *tensor = &session->tensors[index];
+    float *values = malloc(tensors_elements(tensor) * sizeof(*values) + 1);
+    int error = values ? read_weight(weights, tensor, values)
+                       : error_fail(VKCLIP_EMEMORY, "out of memory for %s", tensor->name);
+    if (!error)
+        error = parameters_write(train_parameters(session->train), session->parameters[index],
+                                 PARAMETER_AVERAGE, values);
+    free(values);
+    return error;
+}
+
+/* Reads the averages of the saved step. If it has none, they begin at its weights. */
+static int restore_averages(struct session *session)
+{
+    const struct vkclip_model_params params = {0};
+    struct config config = {0};
+    struct weights *weights = NULL;
+    char *path = run_averages_path(session->start->path);
+    int error = path ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a path");
+    if (!error && folder_exists(path))
+        error = checkpoint_open(path, &params, &config, &weights);
+    for (size_t i = 0; i < session->count && weights && !error; i++)
+        if (session->has_moments[i])
+            error = restore_average(session, weights, i);
+    weights_close(&weights);
+    config_close(&config);
+    free(path);
+    return error;
 }
 
 static enum parameter_value moment_value(enum run_moment moment)
@@ -192,14 +237,17 @@ static int open_train(struct session *session, const struct train_device *device
     return error;
 }
 
-/* Refuses a disk that has no room for one saved step: fp32 values, and two moments of each. */
+/* Refuses a disk that has no room for one saved step: fp32 values, two moments of what is trained,
+ * and perhaps averages. */
 static int check_disk(const struct session *session)
 {
+    const size_t models = has_averages(session) ? 2 : 1;
     uint64_t needed = 0;
     for (size_t i = 0; i < session->count; i++) {
         const struct model_tensor *tensor = &session->tensors[i];
-        const bool trained = !is_statistic(tensor) && !is_locked(session, tensor);
-        needed += tensors_elements(tensor) * sizeof(float) * (trained ? 1 + RUN_MOMENT_COUNT : 1);
+        const bool trained = !is_statistic(tensor) && !pass_locks(&session->params.train, tensor);
+        needed += tensors_elements(tensor) * sizeof(float) *
+                  (trained ? models + RUN_MOMENT_COUNT : models);
     }
     const uint64_t left = folder_free_bytes(session->output);
     if (needed <= left)
@@ -227,6 +275,8 @@ int session_upload(struct session *session, const struct train_device *devices, 
     if (!error && session->state.step)
         error = run_read_moments(start->path, session->tensors, session->has_moments,
                                  session->count, write_moment, session);
+    if (!error && session->state.step && has_averages(session))
+        error = restore_averages(session);
     return error;
 }
 
@@ -322,6 +372,41 @@ int session_step(struct session *session, const float *pixels, const int32_t *id
     return VKCLIP_OK;
 }
 
+/* ---- Validation ------------------------------------------------------------------------------ */
+
+int session_swap_averages(struct session *session)
+{
+    if (!has_averages(session))
+        return VKCLIP_OK;
+    return parameters_swap_averages(train_parameters(session->train));
+}
+
+uint32_t session_micro_batch(const struct session *session)
+{
+    return train_micro_batch(session->train);
+}
+
+int session_encode(struct session *session, enum tower tower, const float *pixels,
+                   const int32_t *ids, float *embeds)
+{
+    return explain_loss(session, train_encode(session->train, tower, pixels, ids, embeds));
+}
+
+int session_read_logits(const struct session *session, struct session_logits *logits)
+{
+    struct parameters *parameters = train_parameters(session->train);
+    const size_t bias_index = parameters_find(parameters, "logit_bias");
+    float scale = 0, bias = 0;
+    int error = parameters_read(parameters, parameters_find(parameters, "logit_scale"),
+                                PARAMETER_VALUE, &scale);
+    logits->sigmoid = session->start->config.sigmoid && !session->params.train.softmax;
+    if (!error && logits->sigmoid)
+        error = parameters_read(parameters, bias_index, PARAMETER_VALUE, &bias);
+    logits->scale = exp((double)scale);
+    logits->bias = (double)bias;
+    return error;
+}
+
 /* ---- Saving ---------------------------------------------------------------------------------- */
 
 static struct run_step current_step(struct session *session)
@@ -333,6 +418,7 @@ static struct run_step current_step(struct session *session)
                                        .user = session},
                              .has_moments = session->has_moments,
                              .read_moment = read_moment,
+                             .read_average = has_averages(session) ? read_average : NULL,
                              .state = session->state};
 }
 
@@ -348,5 +434,6 @@ int session_save(struct session *session, char **path)
 int session_save_model(struct session *session)
 {
     const struct run_step step = current_step(session);
-    return checkpoint_write(&step.model, session->output);
+    int error = checkpoint_write(&step.model, session->output);
+    return error ? error : run_write_averages(&step, session->output);
 }

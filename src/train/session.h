@@ -48,6 +48,20 @@ struct session_result {
 int session_step(struct session *session, const float *pixels, const int32_t *ids,
                  struct session_result *result);
 
+/* These functions serve a validation. Each exchange of the weights with their averages, if the run
+ * has some, is followed by a second one before the next step. */
+int session_swap_averages(struct session *session);
+uint32_t session_micro_batch(const struct session *session);
+/* Computes the normalised embeddings [micro-batch,D] of one tower's inputs. */
+int session_encode(struct session *session, enum tower tower, const float *pixels,
+                   const int32_t *ids, float *embeds);
+/* What makes logits of the products of embeddings, and the kind of the loss. */
+struct session_logits {
+    double scale, bias;
+    bool sigmoid;
+};
+int session_read_logits(const struct session *session, struct session_logits *logits);
+
 /* Saves the run in its current state and removes the oldest saved steps. *path is a new string. */
 int session_save(struct session *session, char **path);
 /* Writes the model in its current state into the run's folder itself. */

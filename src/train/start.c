@@ -111,10 +111,14 @@ static int set_vocabulary(struct config *config, const char *vocab)
 
 int start_open(const struct start_params *params, struct start *start)
 {
-    const struct vkclip_model_params model = {.vocab = params->vocab};
+    struct vkclip_model_params model = {.vocab = params->vocab};
     bool resumed = false;
     *start = (struct start){.weights = NULL};
     int error = find_path(params, start, &resumed);
+    if (!resumed && params->model) { /* What a run has written names its activation. */
+        model.activation = params->activation;
+        model.state_dict = params->state_dict;
+    }
     if (!error && start->path)
         error = checkpoint_open(start->path, &model, &start->config, &start->weights);
     else if (!error)

@@ -14,9 +14,11 @@ struct start_params {
     const char *output;       /* the run's folder */
     bool resume;              /* continue from the last saved step, if there is one */
     const char *model, *init; /* a model or an architecture; exactly one of them is set */
-    const char *vocab;        /* NULL: the vocabulary beside the model */
-    uint64_t seed;            /* seed of random weights */
-    bool dry;                 /* Nothing is written, so that random weights are only planned. */
+    const char *state_dict;   /* which of several sets of weights in the file of `model`; NULL */
+    enum vkclip_activation activation; /* of a `model` that does not name it */
+    const char *vocab;                 /* NULL: the vocabulary beside the model */
+    uint64_t seed;                     /* seed of random weights */
+    bool dry; /* Nothing is written, so that random weights are only planned. */
 };
 
 struct start {

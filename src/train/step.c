@@ -41,6 +41,7 @@ struct train {
     struct step_plan whole, whole_gradients;
     /* These plans compute a batch that is cut into micro-batches. */
     struct step_plan features[TOWER_COUNT], gradients[TOWER_COUNT], loss, update;
+    struct step_plan encode[TOWER_COUNT]; /* a micro-batch as at inference */
 
     /* The devices that compute with this one, which leads, and a thread for each of them. */
     struct train *others[TRAIN_DEVICES - 1];
@@ -71,10 +72,14 @@ static int check_params(const struct config *config, const struct train_params *
                           "training needs both towers in one space: pictures have %u dimensions, "
                           "texts %u",
                           config->image_embed_dim, config->text_embed_dim);
-    if (config->text.kind == KIND_BERT && !params->lock_text)
+    if (config->text.kind == KIND_BERT && !pass_is_locked(params, TOWER_TEXT))
         return error_fail(
             VKCLIP_EUNSUPPORTED,
             "a text tower that is BERT or XLM-R is not trained: lock it (`lock_text`)");
+    if (params->unlocked_image && !tower_find(config, TOWER_IMAGE)->lock_groups)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "`lock_image_unlocked_groups`: a ModifiedResNet is locked as a whole or "
+                          "not at all");
     if (params->freeze_bn_stats && !tower_find(config, TOWER_IMAGE)->batch_norm)
         return error_fail(VKCLIP_EINVALID, "`freeze_bn_stats`: this image tower has no batch norm");
     if (params->batch < 1 || micro > params->batch || params->batch % micro)
@@ -127,7 +132,7 @@ int train_measure(const struct config *config, const struct train_params *params
     error = pass.graph.error;
     if (!error)
         error = parameters_measure(&pass.graph, &memory->weights, &memory->gradients);
-    memory->moments = 2 * memory->gradients;
+    memory->moments = (params->ema_decay > 0 ? 3 : 2) * memory->gradients;
     if (!error && pass_is_whole(params))
         error = measure_pass(&pass, memory);
     else
@@ -211,6 +216,17 @@ static int create_tower(struct train *train, enum tower tower)
     return create_plan(train, &pass, NULL, 0, &train->gradients[tower]);
 }
 
+/* Creates the plan of a tower with the running statistics of batch norm. */
+static int create_encode(struct train *train, enum tower tower)
+{
+    struct train_params params = train->params;
+    struct pass pass;
+    params.freeze_bn_stats = true;
+    pass_build_tower(&train->config, &params, tower, false, &pass);
+    const int features = pass.tensors.features[tower];
+    return create_plan(train, &pass, &features, 1, &train->encode[tower]);
+}
+
 static int create_plans(struct train *train)
 {
     if (pass_is_whole(&train->params))
@@ -246,8 +262,10 @@ static int open_parameters(struct train *train, const struct weights *weights)
     struct pass pass;
     pass_build_whole(&train->config, &train->params, &pass);
     int error = pass.graph.error;
+    const struct parameters_extent extent = {
+        .moments = train->leads, .averages = train->leads && train->params.ema_decay > 0};
     if (!error)
-        error = parameters_open(train->gpu, &pass.graph, weights, train->leads, &train->parameters);
+        error = parameters_open(train->gpu, &pass.graph, weights, extent, &train->parameters);
     pass_close(&pass);
     if (!error)
         train->logit_scale = parameters_find(train->parameters, "logit_scale");
@@ -355,6 +373,7 @@ void train_close(struct train **handle)
     for (int i = 0; i < TOWER_COUNT; i++) {
         plan_destroy(&train->features[i].plan);
         plan_destroy(&train->gradients[i].plan);
+        plan_destroy(&train->encode[i].plan);
         if (train->leads) {
             free(train->host_features[i]);
             free(train->host_gradients[i]);
@@ -424,7 +443,8 @@ static int write_texts(struct train *train, struct step_plan *plan, const int32_
     for (uint32_t i = 0; i < items; i++)
         train->ends[i] = tower_text_end(config, ids + (size_t)i * config->context);
     int error = VKCLIP_OK;
-    if (train->params.lock_text && tower_looks_up(config))
+    const struct graph *graph = plan_graph(plan->plan);
+    if (graph->tensors[text->input].type != TYPE_I32) /* vectors of tokens, no ids */
         error = write_vectors(train, plan, ids, items);
     else
         plan_write_ids(plan->plan, text->input, 0, ids, tokens);
@@ -640,6 +660,26 @@ int train_gradients(struct train *train, const float *pixels, const int32_t *ids
     if (!train->whole_gradients.plan)
         error = create_whole_gradients(train);
     return error ? error : run_whole(train, &train->whole_gradients, pixels, ids, result);
+}
+
+uint32_t train_micro_batch(const struct train *train)
+{
+    return pass_micro_batch(&train->params);
+}
+
+int train_encode(struct train *train, enum tower tower, const float *pixels, const int32_t *ids,
+                 float *embeds)
+{
+    const size_t count = (size_t)pass_micro_batch(&train->params) * train->config.image_embed_dim;
+    struct step_plan *plan = &train->encode[tower];
+    int error = plan->plan ? VKCLIP_OK : create_encode(train, tower);
+    if (!error)
+        error = write_micro_batch(train, plan, tower, 0, pixels, ids);
+    if (!error)
+        error = plan_run(plan->plan);
+    if (!error)
+        plan_read(plan->plan, plan->tensors.features[tower], 0, embeds, count);
+    return error;
 }
 
 int train_profile(struct train *train, double seconds[OP_COUNT])

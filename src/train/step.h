@@ -53,6 +53,9 @@ int train_add_device(struct train *train, const struct train_device *device,
  * step. */
 struct parameters *train_parameters(struct train *train);
 
+/* Returns how many pairs a device computes at once. */
+uint32_t train_micro_batch(const struct train *train);
+
 struct train_result {
     float loss;
     float logit_scale; /* logarithm of the scale before the step */
@@ -71,6 +74,11 @@ int train_step(struct train *train, const float *pixels, const int32_t *ids, uin
  * batch norm's running statistics change. */
 int train_gradients(struct train *train, const float *pixels, const int32_t *ids,
                     struct train_result *result);
+
+/* Computes the normalised embeddings [micro-batch,D] of one micro-batch of one tower's inputs, as
+ * at inference. Nothing changes. */
+int train_encode(struct train *train, enum tower tower, const float *pixels, const int32_t *ids,
+                 float *embeds);
 
 /* Gives the device's seconds per op for one run of the plan that takes most time. */
 int train_profile(struct train *train, double seconds[OP_COUNT]);

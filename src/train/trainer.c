@@ -14,6 +14,7 @@
 #include "data/loader.h"
 #include "train/options.h"
 #include "train/session.h"
+#include "train/validation.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,8 +22,9 @@
 struct vkclip_trainer {
     struct start start;
     struct tokenizer *tokenizer;
-    struct dataset *dataset;
+    struct dataset *dataset, *validation; /* `validation` is NULL if the run has none */
     struct loader *loader;
+    unsigned workers;
     struct session *session;
     struct vkclip_trainer_info info;
 };
@@ -34,9 +36,15 @@ static int check_numbers(const struct vkclip_trainer_params *params)
     const struct {
         const char *name;
         double value, most;
-    } numbers[] = {{"lr", params->lr, 1e6},     {"beta1", params->beta1, 1},
-                   {"beta2", params->beta2, 1}, {"eps", params->eps, 1e6},
-                   {"wd", params->wd, 1e6},     {"grad_clip_norm", params->grad_clip_norm, 1e30}};
+    } numbers[] = {{"lr", params->lr, 1e6},
+                   {"beta1", params->beta1, 1},
+                   {"beta2", params->beta2, 1},
+                   {"eps", params->eps, 1e6},
+                   {"wd", params->wd, 1e6},
+                   {"grad_clip_norm", params->grad_clip_norm, 1e30},
+                   {"ema_decay", params->ema_decay, 1},
+                   {"lr_cooldown_power", params->lr_cooldown_power, 1e3},
+                   {"lr_cooldown_end", params->lr_cooldown_end, 1e6}};
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++)
         if (!(numbers[i].value < numbers[i].most))
             return error_fail(VKCLIP_EINVALID, "`%s`: expected a number below %g, found %g",
@@ -49,20 +57,52 @@ static struct train_params take_train(const struct vkclip_trainer_params *params
     return (struct train_params){.adamw = {(float)params->beta1, (float)params->beta2,
                                            (float)params->eps, (float)params->wd},
                                  .grad_clip_norm = (float)params->grad_clip_norm,
+                                 .ema_decay = (float)params->ema_decay,
                                  .freeze_bn_stats = params->freeze_bn_stats,
                                  .lock_image = params->lock_image,
                                  .lock_text = params->lock_text,
+                                 .unlocked_image = params->lock_image_unlocked_groups,
+                                 .unlocked_text = params->lock_text_unlocked_layers,
                                  .recompute = params->checkpoint_activations,
                                  .mixed = params->precision == VKCLIP_PRECISION_F16,
                                  .softmax = params->loss == VKCLIP_LOSS_SOFTMAX};
 }
 
-static struct schedule take_schedule(const struct vkclip_trainer_params *params, uint64_t steps)
+/* Refuses groups of tensors that are unlocked in a tower which is not locked. */
+static int check_locks(const struct vkclip_trainer_params *params)
 {
-    struct schedule schedule = {.constant = params->lr_const,
+    if (params->lock_image_unlocked_groups && !params->lock_image)
+        return error_fail(VKCLIP_EINVALID, "`lock_image_unlocked_groups` needs `lock_image`");
+    if (params->lock_text_unlocked_layers && !params->lock_text)
+        return error_fail(VKCLIP_EINVALID, "`lock_text_unlocked_layers` needs `lock_text`");
+    return VKCLIP_OK;
+}
+
+/* Refuses a cool-down that the scheduler does not have, or of no length. */
+static int check_cooldown(const struct vkclip_trainer_params *params)
+{
+    const bool wanted = params->lr_scheduler == VKCLIP_LR_CONST_COOLDOWN;
+    const bool steps = params->steps_cooldown, epochs = params->epochs_cooldown;
+    if (wanted && steps == epochs)
+        return error_fail(VKCLIP_EINVALID, "`lr_scheduler` const-cooldown: expected how long the "
+                                           "cool-down is, either in steps (`steps_cooldown`) or in "
+                                           "passes over the data (`epochs_cooldown`)");
+    if (!wanted && (steps || epochs || params->lr_cooldown_end != 0))
+        return error_fail(VKCLIP_EINVALID, "a cool-down needs `lr_scheduler` const-cooldown");
+    return VKCLIP_OK;
+}
+
+static struct schedule take_schedule(const struct vkclip_trainer_params *params,
+                                     const struct vkclip_trainer_info *info)
+{
+    struct schedule schedule = {.constant = params->lr_scheduler != VKCLIP_LR_COSINE,
                                 .rate = params->lr,
-                                .warmup = schedule_default_warmup(steps),
-                                .steps = steps};
+                                .warmup = schedule_default_warmup(info->steps),
+                                .steps = info->steps,
+                                .cooldown = params->steps_cooldown +
+                                            params->epochs_cooldown * info->epoch_steps,
+                                .power = params->lr_cooldown_power,
+                                .end = params->lr_cooldown_end};
     if (params->warmup)
         schedule.warmup = params->warmup < 0 ? 0 : (uint64_t)params->warmup;
     return schedule;
@@ -87,6 +127,8 @@ static int open_start(struct vkclip_trainer *trainer, const struct vkclip_traine
                                        .resume = params->resume,
                                        .model = params->model,
                                        .init = params->init,
+                                       .activation = params->activation,
+                                       .state_dict = params->state_dict,
                                        .vocab = params->vocab,
                                        .seed = params->seed,
                                        .dry = dry};
@@ -102,12 +144,18 @@ static int open_start(struct vkclip_trainer *trainer, const struct vkclip_traine
     return error;
 }
 
+/* Returns the names of the columns, without that of labels. */
+static struct dataset_params take_columns(const struct vkclip_trainer_params *params)
+{
+    return (struct dataset_params){.separator = params->csv_separator,
+                                   .image_key = params->csv_img_key,
+                                   .caption_key = params->csv_caption_key};
+}
+
 static int open_dataset(const struct vkclip_trainer_params *params, struct dataset **dataset)
 {
-    const struct dataset_params columns = {.separator = params->csv_separator,
-                                           .image_key = params->csv_img_key,
-                                           .caption_key = params->csv_caption_key,
-                                           .label_key = params->label_key};
+    struct dataset_params columns = take_columns(params);
+    columns.label_key = params->label_key;
     if (params->data_count)
         return dataset_open(params->data, params->data_count, &columns, dataset);
     return dataset_open_raw(params->data_raw, dataset);
@@ -164,6 +212,19 @@ static int open_data(struct vkclip_trainer *trainer, const struct vkclip_trainer
     return VKCLIP_OK;
 }
 
+/* Opens the pairs for validations, with the columns of the others. */
+static int open_validation(struct vkclip_trainer *trainer,
+                           const struct vkclip_trainer_params *params)
+{
+    const struct dataset_params columns = take_columns(params);
+    trainer->workers = params->workers;
+    if (!params->val_data)
+        return VKCLIP_OK;
+    if (!trainer->tokenizer)
+        return error_fail(VKCLIP_EABSENT, "captions need a vocabulary: name one (`vocab`)");
+    return dataset_open(&params->val_data, 1, &columns, &trainer->validation);
+}
+
 /* Returns the options of the run with all that follows from the model and the data. */
 static json_t *pack_options(const struct vkclip_trainer *trainer,
                             const struct vkclip_trainer_params *params,
@@ -184,7 +245,7 @@ static int open_session(struct vkclip_trainer *trainer, const struct vkclip_trai
     info->steps = params->steps ? params->steps : params->epochs * info->epoch_steps;
     struct session_params session = {.output = params->output,
                                      .train = take_train(params),
-                                     .schedule = take_schedule(params, info->steps),
+                                     .schedule = take_schedule(params, info),
                                      .seed = params->seed,
                                      .data = trainer->dataset->identity,
                                      .keep = params->keep};
@@ -205,11 +266,17 @@ static int open_session(struct vkclip_trainer *trainer, const struct vkclip_trai
 static int open_all(struct vkclip_trainer *trainer, const struct train_device *devices,
                     size_t count, const struct vkclip_trainer_params *params)
 {
-    int error = open_start(trainer, params, !count);
+    int error = check_cooldown(params);
+    if (!error)
+        error = check_locks(params);
+    if (!error)
+        error = open_start(trainer, params, !count);
     if (!error && count)
         error = start_check_folder(&trainer->start, params->output);
     if (!error)
         error = open_data(trainer, params);
+    if (!error)
+        error = open_validation(trainer, params);
     if (!error)
         error = open_session(trainer, params);
     if (!error && count)
@@ -248,6 +315,7 @@ void trainer_close(struct vkclip_trainer **handle)
     session_close(&trainer->session);
     loader_close(&trainer->loader);
     dataset_close(&trainer->dataset);
+    dataset_close(&trainer->validation);
     tokenizer_close(&trainer->tokenizer);
     start_close(&trainer->start);
     free(trainer);
@@ -305,6 +373,18 @@ int trainer_step(struct vkclip_trainer *trainer, struct vkclip_train_result *res
                                            .broken = statistics.broken,
                                            .cut = statistics.cut};
     return VKCLIP_OK;
+}
+
+int trainer_validate(struct vkclip_trainer *trainer, struct vkclip_validation *result)
+{
+    const struct validation_params params = {.dataset = trainer->validation,
+                                             .tokenizer = trainer->tokenizer,
+                                             .config = &trainer->start.config,
+                                             .batch = trainer->info.batch_size,
+                                             .workers = trainer->workers};
+    if (!trainer->validation)
+        return error_fail(VKCLIP_EINVALID, "expected pairs to validate with (`val_data`)");
+    return validation_run(&params, trainer->session, result);
 }
 
 int trainer_save(struct vkclip_trainer *trainer, char **path)

@@ -29,6 +29,9 @@ int trainer_measure(const struct vkclip_trainer *trainer, bool recompute,
 /* Trains on the loader's next batch. EINVALID: all steps are done. */
 int trainer_step(struct vkclip_trainer *trainer, struct vkclip_train_result *result);
 
+/* Measures the run on its validation data, which it must have. */
+int trainer_validate(struct vkclip_trainer *trainer, struct vkclip_validation *result);
+
 /* Saves the run as it is now. *path is a new string, the path of the saved step. */
 int trainer_save(struct vkclip_trainer *trainer, char **path);
 /* Writes the model as it is now into the run's folder itself. */

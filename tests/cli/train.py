@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import xml.etree.ElementTree
 
@@ -209,6 +210,37 @@ class Train(CommandTest):
                 self.assertEqual(before[name].values, after[name].values, name)
         self.assertNotEqual(before['text_projection.weight'].values, after['text_projection.weight'].values)
 
+    def test_the_last_groups_of_a_locked_tower_are_trained(self):
+        run = self.path('run')
+        args = ['-m', self.model, '--data-raw', self.raw(), '--steps', '2', run]
+        self.assertIn('--lock-image', self.train(*args, '--lock-image-unlocked-groups', '2', status=1)[1])
+        self.train(*args, '--lock-image', '--lock-image-unlocked-groups', '2', '--lock-text',
+                   '--lock-text-unlocked-layers', '3')
+        before, _ = read_safetensors(self.model + '/model.safetensors')
+        after, _ = read_safetensors(run + '/model.safetensors')
+        trained = ('logit_scale', 'visual_projection', 'vision_model.post_layernorm', 'text_projection',
+                   'vision_model.encoder.layers.2.', 'text_model.final_layer_norm', 'text_model.encoder.layers.1.',
+                   'text_model.encoder.layers.2.')
+        for name in before:
+            # The biases of keys have no gradient but for rounding, and position_ids are no parameters.
+            if not name.endswith(('k_proj.bias', 'position_ids')):
+                self.assertEqual(before[name].values != after[name].values, name.startswith(trained), name)
+
+    def test_one_of_several_sets_of_weights_can_be_the_start(self):
+        tensors, _ = read_safetensors(self.model + '/model.safetensors')
+        model = self.path('sets')
+        shutil.copytree(self.model, model)
+        both = {prefix + name: ('F32', tensor.shape, [value * factor for value in tensor.values])
+                for prefix, factor in (('state_dict.', 1), ('ema_state_dict.', 0.5)) for name, tensor in tensors.items()}
+        write_safetensors(model + '/model.safetensors', both)
+        args = ['--data-raw', self.raw(), '--steps', '1', '--lr', '1e-9']
+        self.train('-m', model, *args, self.path('one'), '--state-dict', 'ema_state_dict')
+        found = read_safetensors(self.path('one') + '/model.safetensors')[0]
+        name = 'visual_projection.weight'
+        self.assertAlmostEqual(found[name].values[0], tensors[name].values[0] / 2, places=6)
+        # What the run has saved has one set, which a resumed run takes.
+        self.train('-m', model, *args[:2], '--steps', '2', '--resume', self.path('one'), '--state-dict', 'ema_state_dict')
+
     def test_mixed_precision_keeps_its_scale(self):
         """The loss scale falls until the gradients fit, a checkpoint keeps it, and the memory is smaller."""
         common = ['-m', self.model, '--data-raw', self.raw(), '--steps', '5', '--precision', 'f16']
@@ -234,6 +266,89 @@ class Train(CommandTest):
         # Pictures and sums are fp32 in both, which is much of a small model.
         self.assertLess(dry[0]['memory']['activations'], 0.8 * dry[1]['memory']['activations'])
 
+    def test_averages_and_validations_are_those_of_an_uninterrupted_run(self):
+        """All readable pictures are one batch, so that the loss of a step is the validation's after the step before."""
+        path, _ = self.table()
+        one, two, events = self.path('one'), self.path('two'), self.path('events')
+        log, other = self.path('one.jsonl'), self.path('two.jsonl')
+        args = ['-m', self.model, '--data', path, '--val-data', path, '--batch-size', '8', '--no-augmentation',
+                '--lr', '1e-3', '--warmup', '0', '--vocab', MODEL + '/tokenizer.json']
+        common = args + ['--steps', '4', '--ema-decay', '0.5', '--val-every', '1']
+        out, err = self.train(*common, one, '--log', log, '--tensorboard', events, '--save-every', '2', '--json')
+        self.assertIn('left out of the validation: ', err)
+        self.assertIn('step 4: validation loss', err)
+        lines = [line for line in self.lines(log) if 'val_loss' in line]
+        self.assertEqual([line['step'] for line in lines], [1, 2, 3, 4])
+        self.assertEqual((lines[0]['images'], lines[0]['captions']), (8, 8))
+        self.assertTrue(all(0 <= line[way]['recall@1'] <= line[way]['recall@5'] <= line[way]['recall@10'] == 100
+                            for line in lines for way in ('image_to_text', 'text_to_image')))
+        self.assertEqual(json.loads(out)['val_loss'], lines[-1]['val_loss'])
+        # The averages are a model like the weights, and other numbers; evaluate finds the same recall.
+        for name in ('', '/checkpoint-4'):
+            found = self.run_json('evaluate', '-m', one + name + '/ema', '--captions', path, status=1)[0]
+            self.assertEqual({way: found[way] for way in ('image_to_text', 'text_to_image')},
+                             {way: lines[-1][way] for way in ('image_to_text', 'text_to_image')})
+        self.assertNotEqual(self.read_bytes(one, 'model.safetensors'), self.read_bytes(one, 'ema/model.safetensors'))
+        with open(one + '/ema/config.json', encoding='utf-8') as file:  # transformers would take a start outside the vocabulary.
+            self.assertIsNone(json.load(file)['text_config']['bos_token_id'])
+        # A resumed run continues the averages, the log and the events.
+        shutil.copytree(one + '/checkpoint-2', two + '/checkpoint-2')
+        self.train(*common, two, '--log', other, '--tensorboard', events, '--resume')
+        for name in ('model.safetensors', 'ema/model.safetensors', 'checkpoint-4/training.json'):
+            self.assertEqual(self.read_bytes(one, name), self.read_bytes(two, name), name)
+        self.assertEqual(lines[2:], [line for line in self.lines(other) if 'val_loss' in line])
+        first, second = [self.events(os.path.join(events, name)) for name in sorted(os.listdir(events))]
+        self.assertEqual([value for step, value in first['val/clip_val_loss']], [
+            struct.unpack('f', struct.pack('f', line['val_loss']))[0] for line in lines])
+        self.assertEqual(first['train/loss'][2:], second['train/loss'])
+        self.assertEqual(first['train/loss'][0][0], 1)
+        # Without averages the weights are validated, here after every pass.
+        self.train(*args, '--steps', '3', self.path('three'), '--log', self.path('three.jsonl'))
+        lines = self.lines(self.path('three.jsonl'))
+        losses = [line['loss'] for line in lines if 'loss' in line]
+        for trained, validated in zip(losses[1:], [line['val_loss'] for line in lines if 'val_loss' in line]):
+            self.assertAlmostEqual(trained, validated, delta=1e-5)
+        model = self.siglip()
+        self.train(*args[2:], '-m', model, '--steps', '2', self.path('four'), '--log', self.path('four.jsonl'))
+        lines = self.lines(self.path('four.jsonl'))
+        self.assertAlmostEqual(lines[1]['val_loss'], lines[2]['loss'], delta=1e-5)
+        self.train(*args[:4], '--val-every', '2', self.path('five'), status=2)
+
+    def events(self, path):
+        """Reads a file of events: the values of each tag with their steps."""
+        data, values, place = self.read_bytes(path), {}, 0
+        while place < len(data):
+            size, = struct.unpack_from('<Q', data, place)
+            event = self.fields(data[place + 12:place + 12 + size])
+            place += size + 16
+            for number, summary in event:
+                for _, value in self.fields(summary) if number == 5 else ():
+                    value = dict(self.fields(value))
+                    values.setdefault(value[1].decode(), []).append((dict(event)[2], struct.unpack('<f', value[2])[0]))
+        return values
+
+    @staticmethod
+    def fields(data):
+        """Lists the fields of a protocol buffer: their numbers and values."""
+        def varint():
+            nonlocal place
+            value = shift = 0
+            while True:
+                byte, place = data[place], place + 1
+                value, shift = value | (byte & 0x7f) << shift, shift + 7
+                if byte < 0x80:
+                    return value
+        fields, place = [], 0
+        while place < len(data):
+            key = varint()
+            size = {1: 8, 5: 4}.get(key & 7, 0) or varint()
+            if key & 7:
+                fields.append((key >> 3, data[place:place + size]))
+                place += size
+            else:
+                fields.append((key >> 3, size))
+        return fields
+
     def siglip(self):
         """Writes a tiny SigLIP of random weights, whose pictures have pixels that fill no patch."""
         size = {'hidden_size': 32, 'num_hidden_layers': 2, 'num_attention_heads': 2, 'intermediate_size': 48}
@@ -250,6 +365,9 @@ class Train(CommandTest):
     def test_the_sigmoid_loss_trains_its_bias(self):
         model, raw, bias = self.siglip(), self.raw(), {}
         names = read_safetensors(model + '/model.safetensors')[0].keys()
+        with open(model + '/config.json', encoding='utf-8') as file:  # Defaults of transformers are outside the vocabulary.
+            text = json.load(file)['text_config']
+        self.assertEqual([text[name] for name in ('bos_token_id', 'eos_token_id', 'pad_token_id')], [None, None, 1])
         self.assertIn('vision_model.head.attention.in_proj_weight', names)
         for name, options in (('run', ()), ('mixed', ('--precision', 'f16')), ('soft', ('--loss', 'softmax'))):
             log = self.path(name + '.jsonl')

@@ -195,7 +195,7 @@ class Completion(CommandTest):
         ('vkclip tok', ['tokenize', 'tokenizer-train'], ['train']),
         ('vkclip help in', ['info', 'init'], ['devices']),
         ('vkclip convert --type ', ['f16', 'f32', 'bf16', 'q8', 'q4'], ['--type']),
-        ('vkclip train --lr-scheduler co', ['cosine', 'const'], []),
+        ('vkclip train --lr-scheduler co', ['cosine', 'const', 'const-cooldown'], []),
         ('vkclip init ViT-B', ['ViT-B-32', 'ViT-B-16'], ['RN50']),
         ('vkclip completion ', ['bash', 'zsh', 'fish'], ['csh']),
         ('vkclip embed --text-encoder clip_', ['clip_l', 'clip_h', 'clip_g'], []),

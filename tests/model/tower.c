@@ -89,6 +89,54 @@ static void graphs_have_the_listed_weights(void **state)
     }
 }
 
+/* The groups are those of OpenCLIP's lock(): VisionTransformer, lock_text_tower, and for towers of
+ * timm its group_matcher, where what no pattern matches is the last group. */
+static void training_locks_these_groups(void **state)
+{
+    static const struct {
+        const char *model, *tensor;
+        uint32_t group, groups;
+    } cases[] = {
+        {"ViT-B-32", "visual.conv1.weight", 0, 14},
+        {"ViT-B-32", "visual.ln_pre.bias", 0, 14},
+        {"ViT-B-32", "visual.transformer.resblocks.0.attn.in_proj_weight", 1, 14},
+        {"ViT-B-32", "visual.transformer.resblocks.11.ln_1.weight", 12, 14},
+        {"ViT-B-32", "visual.ln_post.weight", 12, 14},
+        {"ViT-B-32", "visual.proj", 13, 14},
+        {"ViT-B-32", "token_embedding.weight", 0, 14},
+        {"ViT-B-32", "positional_embedding", 0, 14},
+        {"ViT-B-32", "transformer.resblocks.3.mlp.c_fc.bias", 4, 14},
+        {"ViT-B-32", "ln_final.bias", 12, 14},
+        {"ViT-B-32", "text_projection", 13, 14},
+        {"convnext_base", "visual.trunk.stem.0.weight", 0, 38},
+        {"convnext_base", "visual.trunk.stages.0.blocks.2.gamma", 3, 38},
+        {"convnext_base", "visual.trunk.stages.1.downsample.1.weight", 4, 38},
+        {"convnext_base", "visual.trunk.stages.1.blocks.0.gamma", 4, 38},
+        {"convnext_base", "visual.trunk.stages.3.blocks.2.gamma", 36, 38},
+        {"convnext_base", "visual.trunk.head.norm.weight", 37, 38},
+        {"convnext_base", "visual.head.proj.weight", 37, 38},
+        {"PE-Core-B-16", "visual.trunk.pos_embed", 0, 14},
+        {"PE-Core-B-16", "visual.trunk.blocks.11.norm1.weight", 12, 14},
+        {"PE-Core-B-16", "visual.trunk.norm.weight", 12, 14},
+        {"PE-Core-B-16", "visual.trunk.attn_pool.q.weight", 13, 14},
+        {"PE-Core-B-16", "visual.trunk.head.weight", 13, 14},
+        {"RN50", "visual.layer4.0.conv1.weight", 0, 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct config config;
+        struct list list;
+        assert_int_equal(arch_find(cases[i].model, &config), 0);
+        assert_int_equal(tensors_list(&config, &list.tensors, &list.count), 0);
+        const struct model_tensor *tensor = find_tensor(&list, cases[i].tensor);
+        assert_non_null(tensor);
+        if (tensor->lock_group != cases[i].group || tensor->lock_groups != cases[i].groups)
+            fail_msg("%s, %s: group %u of %u, expected %u of %u", cases[i].model, cases[i].tensor,
+                     tensor->lock_group, tensor->lock_groups, cases[i].group, cases[i].groups);
+        free(list.tensors);
+    }
+}
+
 static uint32_t get_size(const void *checkpoint, const char *name, unsigned dimension)
 {
     const struct model_tensor *tensor = find_tensor(checkpoint, name);
@@ -379,6 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(graphs_have_the_listed_weights),
+        cmocka_unit_test(training_locks_these_groups),
         cmocka_unit_test(sizes_are_read_back_from_shapes),
         cmocka_unit_test(forms_of_t5),
         cmocka_unit_test(forms_of_eva),

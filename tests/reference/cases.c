@@ -250,6 +250,7 @@ const struct op_case op_cases[] = {
     {{OP_CLIP}, {1}},
     {{OP_CLIP}, {333}},
     {{OP_ADAMW}, {333}},
+    {{OP_AVERAGE, .average.decay = 0.75f}, {333}},
     {{OP_CLAMP}, {1}},
     {{OP_MAXIMA}, {1, 1}},
     {{OP_MAXIMA}, {1, 63}},

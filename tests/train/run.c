@@ -175,10 +175,16 @@ static void test_round_trip(void **state)
         assert_int_equal(run_save(&run.step, folder, &path), 0);
         assert_true(string_ends_with(path, "/checkpoint-12"));
         assert_whole(&run, path);
-        /* A run that resumes from an earlier step saves this one again, which replaces it. */
+        char *averages = run_averages_path(path);
+        assert_false(folder_exists(averages));
+        /* A run that resumes from an earlier step saves this one again, which replaces it, here
+         * with averages. */
         run.step.state.seed = 6;
+        run.step.read_average = read_values;
         assert_int_equal(run_save(&run.step, folder, NULL), 0);
         assert_whole(&run, path);
+        assert_model(&run, averages);
+        free(averages);
         assert_int_equal(checkpoint_write(&run.step.model, folder), 0);
         assert_model(&run, folder);
         run.step.state.step = 13;

@@ -52,6 +52,28 @@ static void test_ends(void **state)
     assert_true(schedule_rate(&schedule, 0) == 2);
 }
 
+/* The expected rates follow from OpenCLIP's formula: the fraction of the cool-down that is left, to
+ * the power, between the rate and the end. */
+static void test_cooldown(void **state)
+{
+    (void)state;
+    struct schedule schedule = {
+        .constant = true, .rate = 2, .warmup = 2, .steps = 12, .cooldown = 4, .power = 1};
+    static const double line[] = {1, 2, 2, 2, 2, 2, 2, 2, 2, 1.5, 1, 0.5, 0, 0};
+    for (size_t step = 0; step < ARRAY_COUNT(line); step++)
+        assert_true(schedule_rate(&schedule, step) == line[step]);
+    schedule.power = 2;
+    schedule.end = 0.5;
+    assert_true(schedule_rate(&schedule, 8) == 2);
+    assert_true(schedule_rate(&schedule, 10) == 0.5 + 0.25 * 1.5);
+    assert_true(schedule_rate(&schedule, 12) == 0.5);
+    schedule.cooldown = 100; /* It begins before the first step, and the warm-up comes first. */
+    schedule.end = 0;
+    schedule.power = 1;
+    assert_true(schedule_rate(&schedule, 0) == 1);
+    assert_true(fabs(schedule_rate(&schedule, 2) - 2 * 0.1) < 1e-15);
+}
+
 static void test_default_warmup(void **state)
 {
     (void)state;
@@ -66,6 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference),
         cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_cooldown),
         cmocka_unit_test(test_default_warmup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

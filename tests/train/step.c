@@ -542,6 +542,62 @@ static void locked_towers(void **state)
     (void)state;
     compare_runs("vit", (struct train_params){.lock_image = true}, 1e-5);
     compare_runs("vit", (struct train_params){.lock_text = true, .micro_batch = 8}, 1e-5);
+    struct train_params parts = {
+        .lock_image = true, .unlocked_image = 2, .lock_text = true, .unlocked_text = 1};
+    compare_runs("vit", parts, 1e-5);
+    parts.unlocked_image = 3;
+    parts.unlocked_text = 1000; /* more groups than there are */
+    parts.recompute = true;
+    compare_runs("vit", parts, 1e-5);
+}
+
+/* Averages follow the weights of every step, and an exchange with the weights loses no bit. A step
+ * of a weight that is not finite leaves them. */
+static void averages_weights(void **state)
+{
+    (void)state;
+    const float decay = 0.75f;
+    for (uint32_t micro = 0; micro <= 8; micro += 8) {
+        struct run run;
+        struct train_params params = {.ema_decay = decay, .lock_text = true, .micro_batch = micro};
+        if (!open_run("vit", "batches.safetensors", params, &run))
+            return;
+        const size_t i = find_parameter(&run, "visual.proj");
+        const uint64_t count = parameters_get(run.parameters, i)->elements;
+        float *value = malloc(4 * count * sizeof(*value)), *average = value + count;
+        float *expected = average + count, *other = expected + count;
+        assert_int_equal(parameters_read(run.parameters, i, PARAMETER_AVERAGE, expected), 0);
+        assert_int_equal(parameters_read(run.parameters, i, PARAMETER_VALUE, value), 0);
+        assert_memory_equal(value, expected, count * sizeof(*value));
+        for (uint64_t step = 0; step < 4; step++) {
+            if (step == 3) { /* This step is skipped. */
+                memcpy(other, value, count * sizeof(*value));
+                other[0] = NAN;
+                assert_int_equal(parameters_write(run.parameters, i, PARAMETER_GRADIENT, other), 0);
+            }
+            struct train_result result;
+            assert_int_equal(train_step(run.train, batch_pixels(&run, step), batch_ids(&run, step),
+                                        step, 1e-3, &result),
+                             0);
+            assert_true(result.skipped == (step == 3));
+            assert_int_equal(parameters_read(run.parameters, i, PARAMETER_VALUE, value), 0);
+            for (uint64_t j = 0; j < count && step < 3; j++)
+                expected[j] = decay * expected[j] + (1 - decay) * value[j];
+        }
+        assert_int_equal(parameters_read(run.parameters, i, PARAMETER_AVERAGE, average), 0);
+        assert_true(list_distance(average, expected, count, false) < 1e-6);
+        assert_true(list_distance(average, value, count, false) > 1e-4);
+        assert_int_equal(parameters_swap_averages(run.parameters), 0);
+        assert_int_equal(parameters_read(run.parameters, i, PARAMETER_VALUE, other), 0);
+        assert_memory_equal(other, average, count * sizeof(*value));
+        assert_int_equal(parameters_read(run.parameters, i, PARAMETER_AVERAGE, other), 0);
+        assert_memory_equal(other, value, count * sizeof(*value));
+        assert_int_equal(parameters_read(run.parameters, find_parameter(&run, "text_projection"),
+                                         PARAMETER_AVERAGE, other),
+                         VKCLIP_EINVALID);
+        free(value);
+        close_run(&run);
+    }
 }
 
 /* Clips as torch.nn.utils.clip_grad_norm_ does. The moments are compared, because the update of
@@ -656,7 +712,7 @@ int main(void)
         cmocka_unit_test(recomputed),         cmocka_unit_test(locked_towers),
         cmocka_unit_test(frozen_norms),       cmocka_unit_test(clips_gradients),
         cmocka_unit_test(mixed_gradients),    cmocka_unit_test(mixed_steps),
-        cmocka_unit_test(locked_xlm_roberta),
+        cmocka_unit_test(locked_xlm_roberta), cmocka_unit_test(averages_weights),
     };
     return cmocka_run_group_tests(tests, open_any_gpu, close_gpu);
 }

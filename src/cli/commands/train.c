@@ -31,6 +31,11 @@ static int check_options(struct cli_session *session, struct train_options *opti
                               "--steps and --epochs both say how long; expected one of them");
     if (options->eval_every && !options->evaluation.folder)
         return cli_fail_usage(session, "--eval-every: expected --eval with a folder");
+    if ((options->val_every || options->val_frequency) && !params->val_data)
+        return cli_fail_usage(session, "--val-frequency and --val-every need --val-data");
+    if (options->val_every && options->val_frequency)
+        return cli_fail_usage(session, "--val-frequency and --val-every both say when to "
+                                       "validate; expected one of them");
     int status = cli_take_separator(session, options->separator, &options->params.csv_separator);
     if (!status)
         status = cli_check_templates(session, &options->templates);
@@ -43,7 +48,9 @@ static int check_options(struct cli_session *session, struct train_options *opti
  * it. */
 static int check_model(const struct cli_session *session, const struct train_options *options)
 {
-    const struct vkclip_model_params params = {.vocab = options->model.vocab};
+    const struct vkclip_model_params params = {.vocab = options->model.vocab,
+                                               .activation = options->model.activation,
+                                               .state_dict = options->model.state_dict};
     struct vkclip_model *model = NULL;
     if (!options->model.path || options->params.resume)
         return CLI_DONE;
@@ -65,12 +72,14 @@ static int open_trainer(const struct cli_session *session, struct train_options 
     params->data_count = options->data.count;
     params->model = options->model.path;
     params->vocab = options->model.vocab;
+    params->activation = options->model.activation;
+    params->state_dict = options->model.state_dict;
     params->precision = options->model.precision;
     params->templates = templates;
     params->template_count = options->templates.count;
     params->warmup = (int64_t)options->warmup;
-    params->lr_const = options->scheduler == TRAIN_CONST;
     params->steps = options->steps;
+    params->steps_cooldown = options->steps_cooldown;
     params->seed = options->seed ? options->seed : 1;
     const int error = vkclip_open_trainer(session->device, params, trainer);
     params->data = NULL;
@@ -107,7 +116,8 @@ static int run_train(struct cli_session *session, void *user)
 {
     struct train_options *options = user;
     struct cli_evaluation_inputs evaluation = {.options = &options->evaluation,
-                                               .model = options->model};
+                                               .model.vocab = options->model.vocab,
+                                               .model.precision = options->model.precision};
     int status = check_options(session, options);
     if (status)
         return status;
@@ -124,8 +134,10 @@ static int run_train(struct cli_session *session, void *user)
 }
 
 #define FIELD(name) offsetof(struct train_options, name)
-static const struct cli_choice schedulers[] = {
-    {"cosine", TRAIN_COSINE}, {"const", TRAIN_CONST}, {0}};
+static const struct cli_choice schedulers[] = {{"cosine", VKCLIP_LR_COSINE},
+                                               {"const", VKCLIP_LR_CONST},
+                                               {"const-cooldown", VKCLIP_LR_CONST_COOLDOWN},
+                                               {0}};
 
 static const struct cli_choice losses[] = {
     {"softmax", VKCLIP_LOSS_SOFTMAX}, {"sigmoid", VKCLIP_LOSS_SIGMOID}, {0}};
@@ -135,6 +147,7 @@ static const struct cli_option table[] = {
                "instead of -m: random weights of an architecture or config.json"),
     CLI_INCLUDE(cli_path_options, FIELD(model)),
     CLI_INCLUDE(cli_vocab_options, FIELD(model)),
+    CLI_INCLUDE(cli_activation_options, FIELD(model)),
     CLI_OPTION(0, "data", "FILE", CLI_ITEM, FIELD(data),
                "CSV or TSV, or shards: train-{0000..0099}.tar; several are mixed"),
     CLI_OPTION(0, "csv-separator", "C", CLI_TEXT, FIELD(separator),
@@ -185,14 +198,20 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "wd", "X", CLI_REALS, FIELD(params.wd), "weight decay of matrices (0.2)"),
     CLI_OPTION(0, "grad-clip-norm", "X", CLI_REALS, FIELD(params.grad_clip_norm),
                "largest norm of the gradient of all parameters (no limit)"),
+    CLI_OPTION(0, "ema-decay", "X", CLI_REALS, FIELD(params.ema_decay),
+               "keep an average of the weights, as 0.999, in the folder ema (none)"),
     CLI_OPTION(0, "warmup", "STEPS", CLI_REALS, FIELD(warmup),
                "steps in which the learning rate rises (a tenth of all, at most 10000)"),
-    {.name = "lr-scheduler",
-     .kind = CLI_CHOICE,
-     .choices = schedulers,
-     .field = FIELD(scheduler),
-     .parameter = "lr_const",
-     .help = "whether the learning rate then falls or stays (cosine)"},
+    CLI_OPTION_CHOICE("lr-scheduler", schedulers, FIELD(params.lr_scheduler),
+                      "whether the learning rate then falls, stays, or falls at the end (cosine)"),
+    CLI_OPTION(0, "steps-cooldown", "N", CLI_NUMBER, FIELD(steps_cooldown),
+               "const-cooldown: the last steps, in which the learning rate falls"),
+    CLI_OPTION(0, "epochs-cooldown", "N", CLI_NUMBER, FIELD(params.epochs_cooldown),
+               "instead of --steps-cooldown: the last passes over the data"),
+    CLI_OPTION(0, "lr-cooldown-power", "X", CLI_REALS, FIELD(params.lr_cooldown_power),
+               "of the fraction of these steps that is left (1: a straight line)"),
+    CLI_OPTION(0, "lr-cooldown-end", "X", CLI_REALS, FIELD(params.lr_cooldown_end),
+               "learning rate after the last step (0)"),
     CLI_OPTION(0, "steps", "N", CLI_NUMBER, FIELD(steps), "steps of the whole run"),
     CLI_OPTION(0, "epochs", "N", CLI_NUMBER, FIELD(params.epochs),
                "instead of --steps: passes over the data (32)"),
@@ -201,8 +220,13 @@ static const struct cli_option table[] = {
                "ResNet: normalise by the running statistics, and keep these"),
     CLI_OPTION(0, "lock-image", NULL, CLI_FLAG, FIELD(params.lock_image),
                "keep the image tower as it is"),
+    CLI_OPTION(0, "lock-image-unlocked-groups", "N", CLI_NUMBER,
+               FIELD(params.lock_image_unlocked_groups),
+               "but train its last N groups: head, last block with norm, blocks"),
     CLI_OPTION(0, "lock-text", NULL, CLI_FLAG, FIELD(params.lock_text),
                "keep the text tower as it is"),
+    CLI_OPTION(0, "lock-text-unlocked-layers", "N", CLI_NUMBER,
+               FIELD(params.lock_text_unlocked_layers), "but train its last N groups"),
     CLI_INCLUDE(cli_precision_options, FIELD(model)),
     CLI_OPTION(0, "checkpoint-activations", NULL, CLI_FLAG, FIELD(params.checkpoint_activations),
                "compute blocks again instead of keeping their activations"),
@@ -213,6 +237,13 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "keep", "N", CLI_NUMBER, FIELD(params.keep), "keep the last N saved steps (3)"),
     CLI_OPTION(0, "log", "FILE", CLI_TEXT, FIELD(log),
                "JSON Lines, one per step; the curves are drawn to FILE.svg"),
+    CLI_OPTION(0, "tensorboard", "FOLDER", CLI_TEXT, FIELD(tensorboard),
+               "the same numbers for TensorBoard"),
+    CLI_OPTION(0, "val-data", "FILE", CLI_TEXT, FIELD(params.val_data),
+               "as --data: measure the loss and recall at 1, 5 and 10 on other pairs"),
+    CLI_OPTION(0, "val-frequency", "N", CLI_NUMBER, FIELD(val_frequency),
+               "passes over the data from one validation to the next (1)"),
+    CLI_OPTION(0, "val-every", "STEPS", CLI_NUMBER, FIELD(val_every), "instead of --val-frequency"),
     CLI_INCLUDE(cli_evaluation_options, FIELD(evaluation)),
     CLI_OPTION(0, "eval-every", "STEPS", CLI_NUMBER, FIELD(eval_every), "not only at the end"),
     CLI_OPTION(0, "dry-run", NULL, CLI_FLAG, FIELD(dry_run),
@@ -240,7 +271,10 @@ const struct cli_command cli_train_command = {
         "as if there had been no break, or begins where there is none; options that differ from\n"
         "those of the beginning are named. A number that is not\n"
         "finite stops the run; the last saved step stays. --eval measures zero-shot accuracy\n"
-        "among --labels, or the names of its folders.",
+        "among --labels, or the names of its folders. --val-data measures the loss on other "
+        "pairs,\n"
+        "and how pictures and captions find each other, after every pass over the data and at the\n"
+        "end. Both measure the averages of --ema-decay if there are some.",
     .options = table,
     .options_size = sizeof(struct train_options),
     .run = run_train,

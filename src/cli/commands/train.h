@@ -13,12 +13,12 @@ struct train_options {
     struct cli_model_options model;
     struct cli_device_options device;
     struct cli_evaluation_options evaluation;
-    uint32_t eval_every; /* steps; 0: at the end only */
+    uint32_t eval_every;               /* steps; 0: at the end only */
+    uint32_t val_every, val_frequency; /* steps, or passes over the data; both 0: one pass */
     struct cli_inputs templates, data;
-    const char *separator, *log;
+    const char *separator, *log, *tensorboard;
     double warmup;
-    uint32_t steps, seed, save_every;
-    enum { TRAIN_COSINE, TRAIN_CONST } scheduler;
+    uint32_t steps, steps_cooldown, seed, save_every;
     bool dry_run;
 };
 

@@ -38,6 +38,7 @@ struct cli_train_log {
     FILE *file;
     char *path, *svg;
     struct points losses, scores;
+    double validated; /* step of the last validation that the file has; 0: none */
 };
 
 static bool add(struct points *points, double step, double first, double second)
@@ -64,13 +65,16 @@ static int take_line(struct cli_train_log *log, const char *text, size_t length,
     json_t *json = json_loadb(text, length, 0, NULL);
     const json_t *number = json_object_get(json, "step"), *loss = json_object_get(json, "loss"),
                  *top1 = json_object_get(json, "top1"), *top5 = json_object_get(json, "top5");
+    const bool validation = json_is_number(json_object_get(json, "val_loss"));
     const double line_step = json_number_value(number);
     const bool scores = json_is_number(top1) && json_is_number(top5);
-    const bool good = json_is_integer(number) && (json_is_number(loss) || scores);
+    const bool good = json_is_integer(number) && (json_is_number(loss) || scores || validation);
     bool added = true;
     *stays = good && line_step <= (double)step;
     if (*stays && json_is_number(loss))
         added = add(&log->losses, line_step, json_number_value(loss), 0);
+    else if (*stays && validation)
+        log->validated = line_step;
     else if (*stays)
         added = add(&log->scores, line_step, json_number_value(top1), json_number_value(top5));
     json_decref(json);
@@ -300,6 +304,26 @@ int cli_train_log_evaluation(struct cli_train_log *log, uint64_t step,
     if (!status)
         status = write_svg(log);
     return status;
+}
+
+static json_t *pack_recall(const double recall[3])
+{
+    return json_pack("{sf sf sf}", "recall@1", recall[0], "recall@5", recall[1], "recall@10",
+                     recall[2]);
+}
+
+int cli_train_log_validation(struct cli_train_log *log, uint64_t step,
+                             const struct vkclip_validation *validation)
+{
+    if (log->validated >= (double)step)
+        return CLI_DONE; /* As with an evaluation, a resumed run may have been here before. */
+    log->validated = (double)step;
+    return put(log,
+               json_pack("{sI sf so so sI sI}", "step", (json_int_t)step, "val_loss",
+                         validation->loss, "image_to_text", pack_recall(validation->image_to_text),
+                         "text_to_image", pack_recall(validation->text_to_image), "images",
+                         (json_int_t)validation->images, "captions",
+                         (json_int_t)validation->captions));
 }
 
 int cli_train_log_close(struct cli_train_log **handle)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The log of a training run: JSON Lines, with one object per step and one per evaluation, and
- * beside it an SVG file with their curves.
+ * The log of a training run: JSON Lines, with one object per step and one per evaluation or
+ * validation, and beside it an SVG file with their curves.
  */
 #ifndef VKCLIP_CLI_COMMANDS_TRAIN_LOG_H
 #define VKCLIP_CLI_COMMANDS_TRAIN_LOG_H
@@ -19,6 +19,8 @@ int cli_train_log_step(struct cli_train_log *log, const struct vkclip_train_resu
 /* Also draws the curves again. */
 int cli_train_log_evaluation(struct cli_train_log *log, uint64_t step,
                              const struct cli_evaluation *evaluation);
+int cli_train_log_validation(struct cli_train_log *log, uint64_t step,
+                             const struct vkclip_validation *validation);
 int cli_train_log_close(struct cli_train_log **log);
 
 #endif

@@ -8,6 +8,7 @@
 #endif
 #include "base/clock.h"
 #include "cli/commands/train.h"
+#include "cli/commands/train_events.h"
 #include "cli/commands/train_log.h"
 #include "cli/interrupt.h"
 #include "cli/log.h"
@@ -25,8 +26,10 @@ struct run {
     struct vkclip_trainer *trainer;
     struct vkclip_trainer_info info;
     struct cli_train_log *log; /* NULL: none */
+    struct event_file *events; /* NULL: none */
     struct vkclip_train_result last;
-    struct cli_evaluation evaluation; /* the last one */
+    struct cli_evaluation evaluation; /* the last ones */
+    struct vkclip_validation validation;
     double started, waiting, saved_at;
     uint64_t first, saved; /* steps */
     char path[1024];       /* of the last saved step */
@@ -53,8 +56,11 @@ static int evaluate(struct run *run)
     struct cli_evaluation *found = &run->evaluation;
     int status = save(run);
     const double before = clock_seconds();
+    char path[sizeof(run->path) + sizeof("/ema")];
+    snprintf(path, sizeof(path), "%s%s", run->path,
+             run->options->params.ema_decay > 0 ? "/ema" : "");
     if (!status)
-        status = cli_evaluate(run->session, run->inputs, run->path, found);
+        status = cli_evaluate(run->session, run->inputs, path, found);
     run->started += clock_seconds() - before; /* Only the steps are timed. */
     if (status || !found->images)
         return status;
@@ -62,12 +68,38 @@ static int evaluate(struct run *run)
         cli_say("step %llu: top-1 %.2f %%, top-5 %.2f %% of %zu pictures among %zu labels",
                 (unsigned long long)run->last.step, found->top1, found->top5, found->images,
                 run->options->evaluation.labels.count);
-    return run->log ? cli_train_log_evaluation(run->log, run->last.step, found) : CLI_DONE;
+    if (run->log)
+        status = cli_train_log_evaluation(run->log, run->last.step, found);
+    return status ? status : train_events_evaluation(run->events, run->last.step, found);
+}
+
+/* Validates the last step. */
+static int validate(struct run *run)
+{
+    struct vkclip_validation *found = &run->validation;
+    const uint64_t step = run->last.step;
+    int status = CLI_DONE;
+    cli_show_wait(run->session, "validating");
+    if (vkclip_validate_trainer(run->trainer, found))
+        return cli_fail_library(run->session, CLI_FAILED);
+    cli_clear_progress();
+    run->started += found->seconds; /* Only the steps are timed. */
+    if (!run->session->common.quiet)
+        cli_say("step %llu: validation loss %.4f, recall at 1, 5, 10: image to text %.2f %%, "
+                "%.2f %%, %.2f %%; text to image %.2f %%, %.2f %%, %.2f %%",
+                (unsigned long long)step, found->loss, found->image_to_text[0],
+                found->image_to_text[1], found->image_to_text[2], found->text_to_image[0],
+                found->text_to_image[1], found->text_to_image[2]);
+    if (run->log)
+        status = cli_train_log_validation(run->log, step, found);
+    return status ? status : train_events_validation(run->events, step, found);
 }
 
 static int finish(struct run *run)
 {
     int status = run->options->evaluation.folder ? evaluate(run) : save(run);
+    if (!status && run->options->params.val_data)
+        status = validate(run);
     if (!status && vkclip_save_trained_model(run->trainer))
         status = cli_fail_library(run->session, CLI_FAILED);
     return status;
@@ -97,6 +129,14 @@ static bool is_evaluation_due(const struct run *run)
     return run->options->evaluation.folder && every && run->last.step % every == 0;
 }
 
+static bool is_validation_due(const struct run *run)
+{
+    const struct train_options *options = run->options;
+    const uint64_t passes = options->val_frequency ? options->val_frequency : 1;
+    const uint64_t every = options->val_every ? options->val_every : passes * run->info.epoch_steps;
+    return options->params.val_data && run->last.step % every == 0;
+}
+
 static bool is_save_due(const struct run *run)
 {
     const uint32_t steps = run->options->save_every;
@@ -111,15 +151,20 @@ static int step(struct run *run)
     run->waiting += run->last.waiting;
     if (run->log)
         status = cli_train_log_step(run->log, &run->last, run->info.batch);
+    if (!status)
+        status = train_events_step(run->events, &run->last, run->info.batch);
     show(run);
     if (status || run->last.step == run->info.steps || cli_interrupted())
         return status;
-    if (is_evaluation_due(run)) {
+    const bool validates = is_validation_due(run), evaluates = is_evaluation_due(run);
+    if (validates)
+        status = validate(run);
+    if (!status && evaluates)
         status = evaluate(run);
-        cli_start_progress(run->session, (size_t)run->last.step, (size_t)run->info.steps);
-    } else if (is_save_due(run)) {
+    else if (!status && is_save_due(run))
         status = save(run);
-    }
+    if (!status && (validates || evaluates))
+        cli_start_progress(run->session, (size_t)run->last.step, (size_t)run->info.steps);
     return status;
 }
 
@@ -140,6 +185,8 @@ static bool print_json(const struct run *run)
     if (json && run->evaluation.images)
         json_object_update_new(
             json, json_pack("{sf sf}", "top1", run->evaluation.top1, "top5", run->evaluation.top5));
+    if (json && run->validation.images)
+        json_object_set_new(json, "val_loss", json_real(run->validation.loss));
     return cli_print_json(json, stdout);
 }
 
@@ -201,9 +248,13 @@ int train_run(struct cli_session *session, const struct train_options *options,
     snprintf(run.path, sizeof(run.path), "%s", options->params.output);
     if (options->log)
         status = cli_train_log_open(options->log, run.first, &run.log);
+    if (!status && options->tensorboard)
+        status = train_events_open(options->tensorboard, run.first, &run.events);
     if (!status)
         status = run_with_signals(&run);
     if (cli_train_log_close(&run.log) && !status)
+        status = CLI_FAILED;
+    if (train_events_close(&run.events) && !status)
         status = CLI_FAILED;
     if (status)
         return status;
