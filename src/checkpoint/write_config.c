@@ -14,6 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The start of text in OpenAI's vocabulary, which has its last two ids for start and end. */
+#define OPENAI_START 49406
+
 /* Writes a JSON value as text and releases the value. A NULL value means that memory ran out while
  * it was built. */
 static int dump_text(json_t *root, char **text)
@@ -168,6 +171,10 @@ static json_t *pack_hugging_face_text(const struct config *config)
     json_t *more = json_pack("{si si si si}", "max_position_embeddings", (int)config->context,
                              "vocab_size", (int)config->vocabulary, "eos_token_id", end,
                              "pad_token_id", (int)config->pad_token_id);
+    /* transformers would take the start of OpenAI's vocabulary, and warn of it in a smaller one. No
+     * model reads the id. */
+    if (config->vocabulary <= OPENAI_START)
+        more = merge_keys(more, json_pack("{sn}", "bos_token_id"));
     return merge_keys(tower, more);
 }
 
@@ -217,13 +224,15 @@ static json_t *pack_siglip_tower(const struct config_tower *tower, const char *t
     return merge_keys(packed, more);
 }
 
+/* The defaults of start and end of text are CLIP's ids, of which transformers would warn. */
 static json_t *pack_siglip_text(const struct config *config)
 {
     return pack_siglip_tower(&config->text, "siglip_text_model",
-                             json_pack("{si si si si}", "max_position_embeddings",
+                             json_pack("{si si si si sn sn}", "max_position_embeddings",
                                        (int)config->context, "vocab_size", (int)config->vocabulary,
                                        "projection_size", (int)config->text_embed_dim,
-                                       "pad_token_id", (int)config->pad_token_id));
+                                       "pad_token_id", (int)config->pad_token_id, "bos_token_id",
+                                       "eos_token_id"));
 }
 
 static json_t *pack_siglip_image(const struct config *config)
