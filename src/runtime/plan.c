@@ -19,10 +19,14 @@
 
 /* Holds what each of the replays under way has for itself, so that the host can write and read one
  * while the device computes the other. Both replays use one arena, because commands wait for those
- * submitted before them. Where `upload` is fast for the device, kernels read the inputs there;
- * otherwise each replay copies its inputs into the arena before its first node. */
+ * submitted before them. Where `upload` is fast for the device, kernels read the inputs there.
+ * Otherwise, where the device has a queue for copies, each replay has device memory for its inputs,
+ * which are copied while the replay before computes. Elsewhere, and where that memory is full, each
+ * replay copies its inputs into the arena before its first node. */
 struct replay {
     struct gpu_buffer *upload, *download;
+    struct gpu_buffer *inputs;      /* device memory for inputs; NULL: the replay has none */
+    struct gpu_commands *copies;    /* from `upload` to `inputs` */
     struct gpu_commands **commands; /* of each part of the plan; NULL: not recorded */
     unsigned generation;            /* the arena's when the commands were recorded */
 };
@@ -294,13 +298,14 @@ static bool is_only_read(const struct graph *graph, int input)
 static void bind_ranges(struct plan *plan, const struct replay *replay)
 {
     const struct graph *graph = &plan->graph;
-    const bool in_place = gpu_buffer_is_local(replay->upload);
+    struct gpu_buffer *inputs =
+        gpu_buffer_is_local(replay->upload) ? replay->upload : replay->inputs;
     for (size_t t = 0; t < graph->tensor_count; t++) {
         struct gpu_range *range = &plan->ranges[t];
         if (tensor_stays(&graph->tensors[t]))
             continue;
-        if (plan->is_input[t] && in_place && is_only_read(graph, (int)t))
-            *range = (struct gpu_range){replay->upload, plan->host_offset[t], range->size};
+        if (plan->is_input[t] && inputs && is_only_read(graph, (int)t))
+            *range = (struct gpu_range){inputs, plan->host_offset[t], range->size};
         else
             *range = (struct gpu_range){plan->arena->buffer, plan->arena_offset[t], range->size};
     }
@@ -313,9 +318,23 @@ static int record_inputs(struct plan *plan, const struct replay *replay,
     for (size_t t = 0; t < plan->graph.tensor_count && !error; t++)
         if (plan->is_input[t] && plan->ranges[t].buffer != replay->upload) {
             struct gpu_range host = {replay->upload, plan->host_offset[t], plan->ranges[t].size};
-            error = gpu_commands_copy(commands, host, plan->ranges[t]);
+            const bool beside = plan->ranges[t].buffer == replay->inputs;
+            error = gpu_commands_copy(beside ? replay->copies : commands, host, plan->ranges[t]);
         }
     return error;
+}
+
+/* Records the copies of inputs, for which the first part waits. */
+static int record_copies(struct plan *plan, struct replay *replay, struct gpu_commands *commands)
+{
+    int error = VKCLIP_OK;
+    if (replay->inputs)
+        error = gpu_commands_create_copies(plan->gpu, &replay->copies);
+    if (!error && replay->inputs)
+        error = gpu_commands_follow(commands, replay->copies);
+    if (!error)
+        error = record_inputs(plan, replay, commands);
+    return !error && replay->inputs ? gpu_commands_end(replay->copies) : error;
 }
 
 /* Copies an output directly after the node that computes it, because a later node may reuse its
@@ -335,7 +354,7 @@ static int record_part(struct plan *plan, struct replay *replay, size_t part, si
     if (!error && ends)
         error = gpu_commands_time(*commands);
     if (!error && !part)
-        error = record_inputs(plan, replay, *commands);
+        error = record_copies(plan, replay, *commands);
     for (size_t n = plan->parts[part].first; n < plan->parts[part].end && !error; n++) {
         int out = plan->graph.nodes[n].out;
         error = record_node(plan, *commands, n);
@@ -368,6 +387,7 @@ static void destroy_commands(struct plan *plan, struct replay *replay)
             plan->arena->last = NULL;
         gpu_commands_destroy(&replay->commands[part]);
     }
+    gpu_commands_destroy(&replay->copies);
     free(replay->commands);
     replay->commands = NULL;
 }
@@ -376,6 +396,7 @@ static void destroy_replay(struct plan *plan, struct replay *replay)
 {
     destroy_commands(plan, replay);
     gpu_buffer_destroy(plan->gpu, &replay->upload);
+    gpu_buffer_destroy(plan->gpu, &replay->inputs);
     gpu_buffer_destroy(plan->gpu, &replay->download);
 }
 
@@ -390,10 +411,24 @@ static void fill_input(const struct plan *plan, const struct replay *replay, siz
         memset(target, 0, plan->ranges[input].size);
 }
 
+/* Creates device memory for inputs of `size` bytes where copies can run beside kernels. Without
+ * room for it the inputs are copied into the arena. */
+static int create_inputs(const struct plan *plan, struct replay *replay, uint64_t size,
+                         uint64_t *bytes)
+{
+    if (gpu_buffer_is_local(replay->upload) || !(gpu_caps(plan->gpu) & CAP_COPIES))
+        return VKCLIP_OK;
+    int error = gpu_buffer_create(plan->gpu, GPU_DEVICE, size, &replay->inputs);
+    *bytes += error ? 0 : size;
+    return error == VKCLIP_EDEVICEMEMORY ? VKCLIP_OK : error;
+}
+
 static int create_host_buffers(struct plan *plan, struct replay *replay)
 {
     uint64_t bytes = 0;
     int error = create_host_buffer(plan, GPU_INPUT, plan->is_input, &replay->upload, &bytes);
+    if (!error)
+        error = create_inputs(plan, replay, bytes, &bytes);
     if (!error)
         error = create_host_buffer(plan, GPU_DOWNLOAD, plan->is_output, &replay->download, &bytes);
     if (error)
@@ -578,7 +613,7 @@ int plan_begin(struct plan *plan)
 /* Waits until all parts of a replay that were submitted are done. */
 static int wait_parts(const struct plan *plan, const struct replay *replay)
 {
-    int error = VKCLIP_OK;
+    int error = replay->copies ? gpu_commands_wait(replay->copies) : VKCLIP_OK;
     for (size_t part = 0; part < plan->part_count; part++) {
         int failed = gpu_commands_wait(replay->commands[part]);
         error = error ? error : failed;
@@ -600,7 +635,7 @@ static int fill_slot(const struct plan *plan, const struct replay *replay, size_
  * store may be running, neither before nor after. */
 static int submit_parts(const struct plan *plan, const struct replay *replay)
 {
-    int error = VKCLIP_OK;
+    int error = replay->copies ? gpu_commands_submit(replay->copies) : VKCLIP_OK;
     for (size_t part = 0; part < plan->part_count && !error; part++) {
         error = fill_slot(plan, replay, part);
         if (!error)
@@ -620,6 +655,8 @@ int plan_submit(struct plan *plan)
         return error;
     plan->arena->last = replay->commands[plan->part_count - 1];
     error = submit_parts(plan, replay);
+    if (error && replay->copies)
+        destroy_commands(plan, replay); /* Nothing has waited for the copies that were submitted. */
     if (error)
         return error;
     plan->next = (plan->next + 1) % PLAN_REPLAYS;
@@ -684,6 +721,7 @@ int plan_profile(struct plan *plan, double *seconds)
     if (!ends)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");
     replay.commands = NULL;
+    replay.copies = NULL;
     int error = arena_reserve(plan->arena, plan->arena_bytes);
     if (!error)
         error = record_replay(plan, &replay, ends);

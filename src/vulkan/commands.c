@@ -15,8 +15,6 @@
  * does. */
 #define SETS_PER_POOL 256
 
-#define ALL_STAGES (VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT)
-
 static struct gpu_part *last_part(const struct gpu_commands *commands)
 {
     return &commands->parts[commands->part_count - 1];
@@ -52,7 +50,7 @@ static int begin_part(struct gpu_commands *commands)
     struct gpu_part *part = &parts[commands->part_count];
     *part = (struct gpu_part){.end = commands->dispatch_count};
     VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                        .commandPool = gpu->pool,
+                                        .commandPool = commands->queue->pool,
                                         .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
                                         .commandBufferCount = 1};
     VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
@@ -72,26 +70,47 @@ static int end_part(struct gpu_commands *commands)
     return vulkan_check(vkEndCommandBuffer(last_buffer(commands)), "vkEndCommandBuffer");
 }
 
-int gpu_commands_create(struct gpu *gpu, struct gpu_commands **result)
+static int create_commands(struct gpu *gpu, const struct gpu_queue *queue,
+                           struct gpu_commands **result)
 {
     struct gpu_commands *commands = *result = calloc(1, sizeof(*commands));
     if (!commands)
         return error_fail(VKCLIP_EMEMORY, "out of memory for commands");
     commands->gpu = gpu;
-    commands->stages = ALL_STAGES; /* of earlier submits */
+    commands->queue = queue;
+    commands->stages = queue->stages; /* of earlier submits */
     int error = begin_part(commands);
     if (error)
         gpu_commands_destroy(result);
     return error;
 }
 
+int gpu_commands_create(struct gpu *gpu, struct gpu_commands **commands)
+{
+    return create_commands(gpu, &gpu->queue, commands);
+}
+
+int gpu_commands_create_copies(struct gpu *gpu, struct gpu_commands **copies)
+{
+    return create_commands(gpu, gpu->caps & CAP_COPIES ? &gpu->copies : &gpu->queue, copies);
+}
+
+int gpu_commands_follow(struct gpu_commands *commands, struct gpu_commands *copies)
+{
+    VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO};
+    commands->leader = copies;
+    return vulkan_check(vkCreateSemaphore(commands->gpu->device, &info, NULL, &copies->done),
+                        "vkCreateSemaphore");
+}
+
 static void destroy_objects(struct gpu_commands *commands)
 {
     VkDevice device = commands->gpu->device;
     for (size_t i = 0; i < commands->part_count; i++) {
-        vkFreeCommandBuffers(device, commands->gpu->pool, 1, &commands->parts[i].buffer);
+        vkFreeCommandBuffers(device, commands->queue->pool, 1, &commands->parts[i].buffer);
         vkDestroyFence(device, commands->parts[i].fence, NULL);
     }
+    vkDestroySemaphore(device, commands->done, NULL);
     for (size_t i = 0; i < commands->pool_count; i++)
         vkDestroyDescriptorPool(device, commands->pools[i], NULL);
     for (size_t i = 0; i < commands->view_count; i++)
@@ -337,8 +356,10 @@ static int order_copy(struct gpu_commands *commands, const struct gpu_range *sou
     const struct gpu_access accesses[] = {access_range(source, false), access_range(target, true)};
     if (commands->copies_wait || !commands->barrier_count || conflicts(commands, &accesses[0]) ||
         conflicts(commands, &accesses[1])) {
-        add_barrier(last_buffer(commands), ALL_STAGES, ALL_STAGES,
-                    VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
+        const VkPipelineStageFlags all = commands->queue->stages;
+        const bool computes = all & VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+        add_barrier(last_buffer(commands), all, all,
+                    (computes ? VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT : 0u) |
                         VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
         note_barrier(commands);
         commands->copies_wait = false;
@@ -488,7 +509,7 @@ int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,
 
 int gpu_commands_end(struct gpu_commands *commands)
 {
-    add_barrier(last_buffer(commands), ALL_STAGES, VK_PIPELINE_STAGE_HOST_BIT,
+    add_barrier(last_buffer(commands), commands->queue->stages, VK_PIPELINE_STAGE_HOST_BIT,
                 VK_ACCESS_HOST_READ_BIT);
     return end_part(commands);
 }

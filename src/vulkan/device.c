@@ -158,7 +158,9 @@ static int probe_device(struct gpu *gpu, const struct settings *settings,
     probe_enable(features);
     gpu_describe_caps(features->caps, gpu->info.caps, sizeof(gpu->info.caps));
     gpu->caps = features->caps;
-    gpu->family = probe_compute_family(device->physical, features->quirks.compute_queue);
+    gpu->queue = features->queue;
+    if (gpu->caps & CAP_COPIES)
+        gpu->copies = features->copies;
     probe_limits(gpu, features);
     gpu->limits.separate_memory = features->quirks.separate_memory;
     gpu->limits.stored_rows = features->quirks.stored_rows;
@@ -170,28 +172,40 @@ static int probe_device(struct gpu *gpu, const struct settings *settings,
     return error;
 }
 
+/* Gets a queue of the device, and creates its pool. */
+static int open_queue(struct gpu *gpu, struct gpu_queue *queue)
+{
+    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                    .queueFamilyIndex = queue->family};
+    vkGetDeviceQueue(gpu->device, queue->family, queue->index, &queue->queue);
+    return vulkan_check(vkCreateCommandPool(gpu->device, &pool, NULL, &queue->pool),
+                        "vkCreateCommandPool");
+}
+
 static int create_device(struct gpu *gpu, const struct features *features)
 {
-    const float priority = 1;
-    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
-                                     .queueFamilyIndex = gpu->family,
-                                     .queueCount = 1,
-                                     .pQueuePriorities = &priority};
+    const float priorities[] = {1, 1};
+    const bool copies = gpu->caps & CAP_COPIES;
+    const bool same = copies && gpu->copies.family == gpu->queue.family;
+    VkDeviceQueueCreateInfo queues[] = {{.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                         .queueFamilyIndex = gpu->queue.family,
+                                         .queueCount = same ? 2 : 1,
+                                         .pQueuePriorities = priorities},
+                                        {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                         .queueFamilyIndex = gpu->copies.family,
+                                         .queueCount = 1,
+                                         .pQueuePriorities = priorities}};
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                .pNext = &features->core,
-                               .queueCreateInfoCount = 1,
-                               .pQueueCreateInfos = &queue,
+                               .queueCreateInfoCount = copies && !same ? 2 : 1,
+                               .pQueueCreateInfos = queues,
                                .enabledExtensionCount = features->extension_count,
                                .ppEnabledExtensionNames = features->extensions};
-    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                    .queueFamilyIndex = gpu->family};
     int error =
         vulkan_check(vkCreateDevice(gpu->physical, &info, NULL, &gpu->device), "vkCreateDevice");
-    if (error)
-        return error;
-    vkGetDeviceQueue(gpu->device, gpu->family, 0, &gpu->queue);
-    return vulkan_check(vkCreateCommandPool(gpu->device, &pool, NULL, &gpu->pool),
-                        "vkCreateCommandPool");
+    if (!error)
+        error = open_queue(gpu, &gpu->queue);
+    return !error && copies ? open_queue(gpu, &gpu->copies) : error;
 }
 
 /* ---- Open and close -------------------------------------------------------------------------- */
@@ -289,7 +303,8 @@ static void close_device(struct gpu *gpu)
     if (gpu->device) {
         vkDeviceWaitIdle(gpu->device);
         pipelines_close(gpu);
-        vkDestroyCommandPool(gpu->device, gpu->pool, NULL);
+        vkDestroyCommandPool(gpu->device, gpu->queue.pool, NULL);
+        vkDestroyCommandPool(gpu->device, gpu->copies.pool, NULL);
         vkDestroyDevice(gpu->device, NULL);
     }
     if (gpu->loader)

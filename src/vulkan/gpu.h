@@ -28,7 +28,8 @@
     X(COOPMAT16, "coopmat16") /* cooperative matrices of fp16, summed in fp32 */                \
     X(F16MATH, "f16math")     /* arithmetic of fp16 */                                          \
     X(DOT, "dot")             /* dot products of four 8-bit integers, faster than in floats */  \
-    X(ADDRESS, "address")     /* memory that kernels read by its address */
+    X(ADDRESS, "address")     /* memory that kernels read by its address */                     \
+    X(COPIES, "copies")       /* a queue for copies beside the one for kernels */
 
 enum cap_index {
 #define X(name, text) CAP_INDEX_##name,
@@ -233,6 +234,12 @@ bool gpu_row_is_left_out(const struct gpu *gpu, const char *row);
  * waits for all previous ones if one of its ranges overlaps one of theirs since the last command
  * that waited, and at least one of the two ranges is written. */
 int gpu_commands_create(struct gpu *gpu, struct gpu_commands **commands);
+/* Creates an empty list of commands that will have copies alone. Where the device has CAP_COPIES
+ * they run beside other commands, and not after everything that was submitted before. */
+int gpu_commands_create_copies(struct gpu *gpu, struct gpu_commands **copies);
+/* Makes every run of `commands` wait for a run of `copies`, which must be submitted before it, once
+ * for each run. The copies must be destroyed after the commands, or run no more. */
+int gpu_commands_follow(struct gpu_commands *commands, struct gpu_commands *copies);
 /* Waits for a run that has been submitted, then destroys the commands. */
 void gpu_commands_destroy(struct gpu_commands **commands);
 /* Makes every run time its dispatches. It must be called before anything is recorded. Fails with

@@ -13,15 +13,22 @@
 #include "vulkan/cooperative_matrix.h"
 #include "vulkan/gpu.h"
 
+/* A queue, and what commands for it need. */
+struct gpu_queue {
+    VkQueue queue;
+    uint32_t family, index; /* which queue of which family it is */
+    VkCommandPool pool;
+    VkPipelineStageFlags stages; /* all that its commands have */
+};
+
 struct gpu {
     bool loader; /* gpu_loader_open was called */
     VkPhysicalDevice physical;
     VkDevice device;
-    VkQueue queue;
-    uint32_t family;          /* the queue's family */
+    struct gpu_queue queue;
+    struct gpu_queue copies;  /* with CAP_COPIES; otherwise all zero */
     uint32_t timestamp_bits;  /* valid bits of a timestamp; 0 where the queue has no timestamps */
     double timestamp_seconds; /* duration of one step of a timestamp */
-    VkCommandPool pool;
     VkDescriptorSetLayout set_layouts[2]; /* storage buffers, texel buffers */
     VkPipelineLayout layout;
     VkPipelineCache cache;
@@ -100,7 +107,10 @@ struct gpu_access {
 
 struct gpu_commands {
     struct gpu *gpu;
-    struct gpu_part *parts; /* the last one is being recorded */
+    const struct gpu_queue *queue; /* on which they run */
+    struct gpu_commands *leader;   /* commands for which each run waits; NULL: there are none */
+    VkSemaphore done;              /* signalled by each run if others wait for it */
+    struct gpu_part *parts;        /* the last one is being recorded */
     size_t part_count;
     struct gpu_dispatched *dispatches;
     size_t dispatch_count;
@@ -186,6 +196,7 @@ struct features {
     uint32_t subgroup_width;    /* lanes in the variants that need CAP_SUBGROUP */
     uint32_t required_subgroup; /* see struct gpu */
     uint32_t caps;
+    struct gpu_queue queue, copies; /* see struct gpu; without what only a device has */
     struct quirks quirks;
 };
 
@@ -209,10 +220,7 @@ int probe_features(const struct settings *settings, struct description *descript
 void probe_matrices(VkPhysicalDevice physical, struct features *f);
 /* Leaves only what the capabilities need in the chain of features and the list of extensions. */
 void probe_enable(struct features *f);
-/* Returns a queue family that supports compute, or UINT32_MAX if there is none. With `separate` one
- * without graphics is preferred. */
-uint32_t probe_compute_family(VkPhysicalDevice physical, bool separate);
-/* Fills the GPU's limits and its timestamps; `physical`, `family` and `info` must be set. */
+/* Fills the GPU's limits and its timestamps; `physical`, `queue` and `info` must be set. */
 void probe_limits(struct gpu *gpu, const struct features *f);
 
 /* ---- class.c --------------------------------------------------------------------------------- */

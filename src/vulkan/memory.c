@@ -268,6 +268,13 @@ static int fill_buffer(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
                                .pNext = is_imported(gpu, memory, size) ? &import : NULL,
                                .size = size ? size : 4, /* Vulkan has no empty buffers */
                                .usage = kinds[memory].usage};
+    /* Buffers have no layout that would depend on the queue which owns them. */
+    const uint32_t families[] = {gpu->queue.family, gpu->copies.family};
+    if (gpu->caps & CAP_COPIES && families[0] != families[1]) {
+        info.sharingMode = VK_SHARING_MODE_CONCURRENT;
+        info.queueFamilyIndexCount = ARRAY_COUNT(families);
+        info.pQueueFamilyIndices = families;
+    }
     if (has_address(gpu, memory))
         info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
     int error =

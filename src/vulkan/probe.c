@@ -289,6 +289,66 @@ void probe_matrices(VkPhysicalDevice physical, struct features *f)
     }
 }
 
+/* ---- Queues ---------------------------------------------------------------------------------- */
+
+#define MOST_FAMILIES 32
+
+/* Returns a queue family that supports compute, or UINT32_MAX if there is none. With `separate` one
+ * without graphics is preferred. */
+static uint32_t find_compute_family(const VkQueueFamilyProperties *families, uint32_t count,
+                                    bool separate)
+{
+    uint32_t found = UINT32_MAX;
+    for (uint32_t i = count; i-- > 0;) { /* backwards, so that the first of several is kept */
+        const bool graphics = families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT;
+        const bool better = found == UINT32_MAX || !separate || !graphics ||
+                            families[found].queueFlags & VK_QUEUE_GRAPHICS_BIT;
+        if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT && better)
+            found = i;
+    }
+    return found;
+}
+
+static bool has_compute(VkPhysicalDevice physical)
+{
+    VkQueueFamilyProperties families[MOST_FAMILIES];
+    uint32_t count = ARRAY_COUNT(families);
+    vkGetPhysicalDeviceQueueFamilyProperties(physical, &count, families);
+    return find_compute_family(families, count, false) != UINT32_MAX;
+}
+
+/* Finds a queue that copies while `queue` computes: the first of a family that does nothing else,
+ * which are the copy engines of a GPU. With `second`, where there is no such family, it is the
+ * second queue of the family that computes. */
+static bool find_copies(const VkQueueFamilyProperties *families, uint32_t count, bool second,
+                        const struct gpu_queue *queue, struct gpu_queue *copies)
+{
+    const VkQueueFlags ignored = VK_QUEUE_SPARSE_BINDING_BIT | VK_QUEUE_PROTECTED_BIT;
+    uint32_t i = 0;
+    while (i < count && (families[i].queueFlags & ~ignored) != VK_QUEUE_TRANSFER_BIT)
+        i++;
+    const bool found = i < count || (second && families[queue->family].queueCount > 1);
+    *copies = (struct gpu_queue){.family = i < count ? i : queue->family,
+                                 .index = i < count ? 0 : 1,
+                                 .stages = VK_PIPELINE_STAGE_TRANSFER_BIT};
+    return found;
+}
+
+/* Chooses the queues of a device, and tells whether one is for copies. */
+static bool choose_queues(VkPhysicalDevice physical, bool second, struct features *f)
+{
+    VkQueueFamilyProperties families[MOST_FAMILIES];
+    uint32_t count = ARRAY_COUNT(families);
+    vkGetPhysicalDeviceQueueFamilyProperties(physical, &count, families);
+    f->queue = (struct gpu_queue){
+        .family = find_compute_family(families, count, f->quirks.compute_queue),
+        .stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT};
+    return f->queue.family != UINT32_MAX &&
+           find_copies(families, count, second, &f->queue, &f->copies);
+}
+
+/* ---- Capabilities ---------------------------------------------------------------------------- */
+
 /* Returns the capabilities that a list names, as in f16,texel. With VKCLIP_DISABLE_CAPS the tests
  * run every fallback on one machine. */
 static uint32_t named_caps(const char *list)
@@ -330,6 +390,8 @@ static uint32_t find_caps(VkPhysicalDevice physical, const struct properties *p,
         caps |= CAP_DOT;
     if (f->address.bufferDeviceAddress)
         caps |= CAP_ADDRESS;
+    if (choose_queues(physical, enabled & CAP_COPIES, f))
+        caps |= CAP_COPIES;
     return caps & wanted;
 }
 
@@ -357,21 +419,6 @@ int probe_features(const struct settings *settings, struct description *device, 
 }
 
 /* ---- Description ----------------------------------------------------------------------------- */
-
-uint32_t probe_compute_family(VkPhysicalDevice physical, bool separate)
-{
-    VkQueueFamilyProperties families[32];
-    uint32_t count = ARRAY_COUNT(families), found = UINT32_MAX;
-    vkGetPhysicalDeviceQueueFamilyProperties(physical, &count, families);
-    for (uint32_t i = count; i-- > 0;) { /* backwards, so that the first of several is kept */
-        const bool graphics = families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT;
-        const bool better = found == UINT32_MAX || !separate || !graphics ||
-                            families[found].queueFlags & VK_QUEUE_GRAPHICS_BIT;
-        if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT && better)
-            found = i;
-    }
-    return found;
-}
 
 static enum vkclip_device_type device_type(VkPhysicalDeviceType type)
 {
@@ -494,7 +541,7 @@ void probe_describe(const struct settings *settings, VkPhysicalDevice physical, 
     const char *refusal = quirks_find(settings, device).refusal;
     if (refusal)
         snprintf(info->why, sizeof(info->why), "%s", refusal);
-    else if (probe_compute_family(physical, false) == UINT32_MAX)
+    else if (!has_compute(physical))
         snprintf(info->why, sizeof(info->why), "no compute queue");
     info->usable = !info->why[0];
 }
@@ -534,6 +581,6 @@ void probe_limits(struct gpu *gpu, const struct features *f)
     gpu->required_subgroup = f->required_subgroup;
     memcpy(gpu->limits.groups, l->maxComputeWorkGroupCount, sizeof(gpu->limits.groups));
     memcpy(gpu->limits.matrix, f->matrix, sizeof(f->matrix));
-    gpu->timestamp_bits = families[gpu->family].timestampValidBits;
+    gpu->timestamp_bits = families[gpu->queue.family].timestampValidBits;
     gpu->timestamp_seconds = (double)l->timestampPeriod * 1e-9;
 }

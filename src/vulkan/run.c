@@ -257,10 +257,21 @@ static int submit_parts(struct gpu_commands *commands, size_t first, size_t end)
 {
     VkCommandBuffer buffers[SUBMIT_PARTS];
     struct gpu_part *last = &commands->parts[end - 1];
-    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .pCommandBuffers = buffers};
+    const struct gpu_queue *queue = commands->queue;
+    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                           .pWaitDstStageMask = &queue->stages,
+                           .pCommandBuffers = buffers};
     for (size_t i = first; i < end; i++)
         buffers[submit.commandBufferCount++] = commands->parts[i].buffer;
-    VkResult result = vkQueueSubmit(commands->gpu->queue, 1, &submit, last->fence);
+    if (commands->leader && !first) {
+        submit.waitSemaphoreCount = 1;
+        submit.pWaitSemaphores = &commands->leader->done;
+    }
+    if (commands->done && end == commands->part_count) {
+        submit.signalSemaphoreCount = 1;
+        submit.pSignalSemaphores = &commands->done;
+    }
+    VkResult result = vkQueueSubmit(queue->queue, 1, &submit, last->fence);
     last->submitted = result == VK_SUCCESS;
     return check_run(commands, result, "vkQueueSubmit");
 }

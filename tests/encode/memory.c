@@ -41,8 +41,9 @@ static void count_messages(void *user, enum vkclip_log_level level, const char *
 
 /* ---- Faults ---------------------------------------------------------------------------------- */
 
-static const char *const faults[] = {"VKCLIP_FAULT_DISCRETE", "VKCLIP_FAULT_ALLOCATE",
-                                     "VKCLIP_FAULT_DEVICE_MEMORY", "VKCLIP_FAULT_BINDING"};
+static const char *const faults[] = {"VKCLIP_FAULT_DISCRETE",      "VKCLIP_FAULT_ALLOCATE",
+                                     "VKCLIP_FAULT_DEVICE_MEMORY", "VKCLIP_FAULT_BINDING",
+                                     "VKCLIP_FAULT_COPIES",        "VKCLIP_DISABLE_CAPS"};
 
 static void set_fault(const char *name, const char *value)
 {
@@ -113,6 +114,31 @@ static void separate_memory(void **state)
 {
     (void)state;
     set_fault("VKCLIP_FAULT_DISCRETE", "1");
+    check_embeddings(32);
+    assert_int_equal(warnings, 0);
+}
+
+static bool has_copies(void)
+{
+    const struct vkclip_device_params params = {.cache_dir = ""};
+    struct vkclip_device *device = NULL;
+    assert_int_equal(vkclip_open_device(&params, &device), 0);
+    const bool has = gpu_caps(device->gpus[0]) & CAP_COPIES;
+    vkclip_close_device(&device);
+    return has;
+}
+
+/* A queue for copies takes the inputs to the device before kernels read them. A setting turns it
+ * off. */
+static void copies_run_beside(void **state)
+{
+    (void)state;
+    set_fault("VKCLIP_FAULT_DISCRETE", "1");
+    set_fault("VKCLIP_FAULT_COPIES", "1");
+    assert_true(has_copies());
+    check_embeddings(32);
+    set_fault("VKCLIP_DISABLE_CAPS", "copies");
+    assert_false(has_copies());
     check_embeddings(32);
     assert_int_equal(warnings, 0);
 }
@@ -337,6 +363,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(separate_memory, clear_faults),
+        cmocka_unit_test_setup(copies_run_beside, clear_faults),
         cmocka_unit_test_setup(full_memory_halves_batch, clear_faults),
         cmocka_unit_test_setup(full_memory_takes_host_memory, clear_faults),
         cmocka_unit_test_setup(no_memory_is_an_error, clear_faults),

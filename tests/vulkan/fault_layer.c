@@ -25,6 +25,7 @@
 #include <vulkan/vulkan.h>
 
 #include "kernels_spirv.h"
+#include "vulkan/fault_copies.h"
 #include "vulkan/fault_rules.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -120,7 +121,8 @@ static struct object *find_object(struct objects *objects, uint64_t handle)
     X(GetPhysicalDeviceMemoryProperties)  \
     X(GetPhysicalDeviceMemoryProperties2) \
     X(GetPhysicalDeviceProperties)        \
-    X(GetPhysicalDeviceProperties2)
+    X(GetPhysicalDeviceProperties2)       \
+    X(GetPhysicalDeviceQueueFamilyProperties)
 
 #define DEVICE_FUNCTIONS(X)         \
     X(AllocateMemory)               \
@@ -129,6 +131,7 @@ static struct object *find_object(struct objects *objects, uint64_t handle)
     X(CmdBindPipeline)              \
     X(CmdDispatch)                  \
     X(CreateBuffer)                 \
+    X(CreateCommandPool)            \
     X(CreateComputePipelines)       \
     X(CreateShaderModule)           \
     X(DestroyDevice)                \
@@ -136,6 +139,7 @@ static struct object *find_object(struct objects *objects, uint64_t handle)
     X(FreeMemory)                   \
     X(GetBufferMemoryRequirements)  \
     X(GetBufferMemoryRequirements2) \
+    X(GetDeviceQueue)               \
     X(GetFenceStatus)               \
     X(GetQueryPoolResults)          \
     X(QueueSubmit)                  \
@@ -162,6 +166,8 @@ struct device {
     PFN_vkCmdFillBuffer CmdFillBuffer;
     uint32_t host_type; /* with VKCLIP_FAULT_DISCRETE: the real type of all memory */
     enum { WORKS, IS_LOST, HANGS } state;
+    VkQueue queue; /* with VKCLIP_FAULT_COPIES: the only real one */
+    struct copies_queue copies;
     struct device *next;
 };
 
@@ -255,7 +261,10 @@ static VkResult fault_CreateDevice(VkPhysicalDevice physical, const VkDeviceCrea
     link->u.pLayerInfo = link->u.pLayerInfo->pNext;
     PFN_vkCreateDevice create =
         (PFN_vkCreateDevice)get_instance(instance->instance, "vkCreateDevice");
-    VkResult created = create(physical, info, callbacks, result);
+    VkDeviceCreateInfo changed = *info;
+    if (rules_number(COPIES, 0))
+        changed.queueCreateInfoCount = 1; /* The second one is of the family that is not there. */
+    VkResult created = create(physical, &changed, callbacks, result);
     if (created != VK_SUCCESS)
         return created;
     struct device *device = calloc(1, sizeof(*device));
@@ -280,6 +289,43 @@ static VkResult fault_CreateDevice(VkPhysicalDevice physical, const VkDeviceCrea
     devices = device;
     pthread_mutex_unlock(&mutex);
     return VK_SUCCESS;
+}
+
+/* ---- A second queue -------------------------------------------------------------------------- */
+
+static void fault_GetPhysicalDeviceQueueFamilyProperties(VkPhysicalDevice physical, uint32_t *count,
+                                                         VkQueueFamilyProperties *families)
+{
+    const uint32_t capacity = *count;
+    find_instance(physical)->GetPhysicalDeviceQueueFamilyProperties(physical, count, families);
+    if (rules_number(COPIES, 0))
+        copies_add_family(capacity, count, families);
+}
+
+static void fault_GetDeviceQueue(VkDevice handle, uint32_t family, uint32_t index, VkQueue *queue)
+{
+    struct device *device = find_device(handle);
+    const bool copies = rules_number(COPIES, 0) && device->queue;
+    if (!copies)
+        device->GetDeviceQueue(handle, family, index, &device->queue);
+    device->copies.dispatch = key_of(device->queue);
+    *queue = copies ? (VkQueue)&device->copies : device->queue;
+}
+
+static VkResult fault_CreateCommandPool(VkDevice handle, const VkCommandPoolCreateInfo *info,
+                                        const VkAllocationCallbacks *callbacks, VkCommandPool *pool)
+{
+    VkCommandPoolCreateInfo changed = *info;
+    if (rules_number(COPIES, 0))
+        changed.queueFamilyIndex = 0;
+    return find_device(handle)->CreateCommandPool(handle, &changed, callbacks, pool);
+}
+
+static void begin_copies(struct device *device)
+{
+    pthread_mutex_lock(&mutex);
+    copies_begin(&device->copies, device->QueueSubmit, device->queue);
+    pthread_mutex_unlock(&mutex);
 }
 
 /* ---- Hangs and losses ------------------------------------------------------------------------ */
@@ -316,6 +362,10 @@ static VkResult fault_QueueSubmit(VkQueue queue, uint32_t count, const VkSubmitI
         return VK_ERROR_DEVICE_LOST;
     if (device->state == HANGS)
         return VK_SUCCESS;
+    if (queue == (VkQueue)&device->copies)
+        return copies_keep(&device->copies, count, infos, fence);
+    if (count && infos->waitSemaphoreCount)
+        begin_copies(device);
     bool lose = false, hang = false, end = false;
     pthread_mutex_lock(&mutex);
     const uint64_t number = ++submits;
@@ -360,6 +410,7 @@ static VkResult fault_WaitForFences(VkDevice handle, uint32_t count, const VkFen
                                     VkBool32 all, uint64_t time)
 {
     struct device *device = find_device(handle);
+    begin_copies(device);
     if (device->state == IS_LOST)
         return VK_ERROR_DEVICE_LOST;
     if (device->state == WORKS)
@@ -541,6 +592,8 @@ static VkResult fault_CreateBuffer(VkDevice handle, const VkBufferCreateInfo *in
     VkBufferCreateInfo changed = *info;
     if (rules_set(CORRUPT))
         changed.usage |= VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    if (rules_number(COPIES, 0))
+        changed.sharingMode = VK_SHARING_MODE_EXCLUSIVE;
     return find_device(handle)->CreateBuffer(handle, &changed, callbacks, buffer);
 }
 

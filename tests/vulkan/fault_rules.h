@@ -35,7 +35,9 @@
     X(DISCRETE)        /* 1: the device says that it is a discrete GPU, and has one type of memory \
                           that only the device sees and one that the host sees */                  \
     X(BINDING)         /* maxStorageBufferRange is lowered to this */                              \
-    X(TIMESTAMPS)      /* 1: every second timestamp of a query is that of a distant future */
+    X(TIMESTAMPS)      /* 1: every second timestamp of a query is that of a distant future */      \
+    X(COPIES)          /* 1: the device has a family with a queue for copies alone, which copies   \
+                          when another submit waits for it, or the host does */
 /* clang-format on */
 
 enum variable {
