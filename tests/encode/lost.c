@@ -406,9 +406,15 @@ static void training_says_where_it_resumes(void **state)
 {
     (void)state;
     char *data = scratch_path(cache, "pairs.tsv"), *run = scratch_path(cache, "run");
+    const char *const source = data;
     const struct vkclip_device_params params = {.cache_dir = ""};
-    const struct vkclip_trainer_params training = {
-        .model = MODEL, .data = data, .output = run, .batch_size = 4, .steps = 8, .workers = 1};
+    const struct vkclip_trainer_params training = {.model = MODEL,
+                                                   .data = &source,
+                                                   .data_count = 1,
+                                                   .output = run,
+                                                   .batch_size = 4,
+                                                   .steps = 8,
+                                                   .workers = 1};
     struct vkclip_device *device = NULL;
     struct vkclip_trainer *trainer = NULL;
     struct vkclip_train_result result;
