@@ -27,6 +27,13 @@ struct hub_model {
     const char *obstacle;            /* why vkclip does not run the model; NULL: it does */
 };
 
+/* What the models of one family have in common. */
+struct hub_family {
+    const char *name;                     /* see struct hub_model */
+    const char *image, *text, *tokenizer; /* the towers and the tokenizer, in words */
+    const char *cases;                    /* the tests' reference data, with spaces between */
+};
+
 struct hub_name {
     const struct hub_model *model;  /* NULL: the text named a repository */
     char repository[HUB_NAME_SIZE]; /* ORG/NAME */
@@ -35,6 +42,10 @@ struct hub_name {
 
 /* Gives row `index` of the table of models, or NULL after the last row. */
 const struct hub_model *hub_model(size_t index);
+/* Gives row `index` of the table of families, or NULL after the last row. */
+const struct hub_family *hub_family(size_t index);
+/* Returns the name of the model whose image tower goes with a repository's text tower, or NULL. */
+const char *hub_find_partner(const char *repository);
 /* Finds the model that the first `length` characters name, or returns NULL. ARCHITECTURE:TAG may
  * also be written ARCHITECTURE__TAG, as immich does, or ARCHITECTURE/TAG, and tags with '-' for
  * '_'. */

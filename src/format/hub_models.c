@@ -28,6 +28,35 @@ const struct hub_model *hub_model(size_t index)
     return index < ARRAY_COUNT(models) ? &models[index] : NULL;
 }
 
+static const struct hub_family families[] = {
+#define FAMILY(...) {__VA_ARGS__},
+#include "format/hub_families.def"
+#undef FAMILY
+};
+
+const struct hub_family *hub_family(size_t index)
+{
+    return index < ARRAY_COUNT(families) ? &families[index] : NULL;
+}
+
+/* M-CLIP's text towers were trained to give the embeddings of these models' texts. */
+static const struct {
+    const char *repository, *model;
+} partners[] = {
+    {"M-CLIP/LABSE-Vit-L-14", "ViT-L/14"},
+    {"M-CLIP/XLM-Roberta-Large-Vit-B-16Plus", "ViT-B-16-plus-240:laion400m_e32"},
+    {"M-CLIP/XLM-Roberta-Large-Vit-B-32", "ViT-B/32"},
+    {"M-CLIP/XLM-Roberta-Large-Vit-L-14", "ViT-L/14"},
+};
+
+const char *hub_find_partner(const char *repository)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(partners); i++)
+        if (!strcmp(partners[i].repository, repository))
+            return partners[i].model;
+    return NULL;
+}
+
 /* Returns a character of a tag as OpenCLIP compares tags: in lower case and with '_' for '-'. */
 static char clean_tag(char character)
 {

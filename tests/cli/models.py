@@ -81,6 +81,39 @@ class Models(CommandTest):
         self.assertEqual(self.models('nllb', 'no such model', status=1), [])
         self.assert_error('no such model')
 
+    def test_families(self):
+        """The README has the table that the command prints, and the tests have the cases in it."""
+        table = self.run_command('models', '--markdown')
+        with open('README.md', encoding='utf-8') as file:
+            readme = file.read()
+        self.assertIn(f'<!-- vkclip models --markdown -->\n{table}<!-- end -->\n', readme)
+        rows = [row.strip('| ').split(' | ') for row in table.splitlines()[2:]]
+        self.assertEqual({row[0] for row in rows}, {model['family'] for model in self.models()})
+        tested = ''
+        for name in ['family', 'towers']:
+            with open(f'tests/api/{name}.c', encoding='utf-8') as file:
+                tested += file.read()
+        for row in rows:
+            self.assertRegex(row[5], r'^(not run: .+|[a-z0-9 -]+)$')
+            for case in row[5].split() if 'not run' not in row[5] else []:
+                self.assertRegex(tested, rf'["/]{case}["/]', row[0])
+
+    def test_partners(self):
+        """Embeddings of M-CLIP's texts are compared with those of another model's pictures."""
+        model = golden('family/mclip')
+        if not model:
+            self.skipTest('reference data family/mclip is not here')
+        folder = self.path('models--M-CLIP--XLM-Roberta-Large-Vit-L-14')
+        os.makedirs(folder + '/snapshots')
+        os.symlink(os.path.abspath(model), f'{folder}/snapshots/{40 * "a"}')
+        os.makedirs(folder + '/refs')
+        self.path('models--M-CLIP--XLM-Roberta-Large-Vit-L-14/refs/main', 40 * b'a')
+        environment = {**NO_DEVICE, 'HF_HUB_CACHE': self.folder}
+        arguments = ['info', '-m', 'M-CLIP/XLM-Roberta-Large-Vit-L-14']
+        self.assertEqual(self.run_json(*arguments, environment=environment)[0]['partner'], 'ViT-L/14')
+        self.assertIn('that of ViT-L/14 gives embeddings', self.run_command(*arguments, environment=environment))
+        self.assertNotIn('partner', self.run_json('info', '-m', model, environment=NO_DEVICE)[0])
+
 
 class Init(CommandTest):
     def test_a_new_model_encodes(self):

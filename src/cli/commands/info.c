@@ -4,6 +4,7 @@
  */
 #include "cli/command.h"
 #include "cli/model.h"
+#include "format/hub.h"
 
 #include <string.h>
 
@@ -58,6 +59,14 @@ static const char *weights_name(const struct vkclip_model_info *info)
     return name ? name : precision_name(info->precision);
 }
 
+/* Returns the name of the model whose image tower goes with a text tower, or NULL. */
+static const char *find_partner(const struct vkclip_model_info *info, const char *path)
+{
+    struct hub_name name;
+    return !info->image.width && hub_parse_name(path, &name) ? hub_find_partner(name.repository)
+                                                             : NULL;
+}
+
 /* ---- JSON -------------------------------------------------------------------------------------- */
 
 /* A tower that is absent is null. */
@@ -91,6 +100,8 @@ static bool print_json(const struct vkclip_model_info *info, const char *path)
     good &= set_item(json, "path", cli_json_text(path, strlen(path)));
     good &= set_item(json, "family", json_string(family_name(info->family)));
     good &= set_item(json, "image", tower_json(&info->image));
+    if (find_partner(info, path))
+        good &= set_item(json, "partner", json_string(find_partner(info, path)));
     good &= set_item(json, "text", tower_json(&info->text));
     if (info->stages[0])
         good &= set_item(json, "stages",
@@ -171,11 +182,14 @@ static void print_text_tower(const struct vkclip_model_info *info)
         printf("%-12s %u token ids, %u at a time\n", "", info->vocabulary, info->context);
 }
 
-static void print_text(const struct vkclip_model_info *info)
+static void print_text(const struct vkclip_model_info *info, const char *path)
 {
     const double mib = 1 << 20;
+    const char *partner = find_partner(info, path);
     printf("%-12s %s\n", "family", family_name(info->family));
     print_image_tower(info);
+    if (partner)
+        printf("%-12s that of %s gives embeddings of pictures in the same space\n", "", partner);
     print_text_tower(info);
     printf("%-12s %u", "embeddings", info->embed_dim);
     if (info->image.width && info->text.width)
@@ -209,7 +223,7 @@ static int run_info(struct cli_session *session, void *user)
         return status;
     if (session->common.json)
         return print_json(&session->info, options->model.path) ? CLI_DONE : CLI_FAILED;
-    print_text(&session->info);
+    print_text(&session->info, options->model.path);
     return CLI_DONE;
 }
 

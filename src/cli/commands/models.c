@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct options {
+    bool markdown;
+};
+
 enum { COLUMNS = 7 };
 
 /* What a line of the list shows of a model. */
@@ -173,13 +177,60 @@ static void print_list(const struct cli_session *session)
     }
 }
 
+/* ---- Families --------------------------------------------------------------------------------- */
+
+/* What the models of a family are like. */
+struct family_state {
+    unsigned models, running;
+    const char *obstacle; /* of the last model that does not run */
+};
+
+static struct family_state count_models(const struct hub_family *family)
+{
+    struct family_state state = {0};
+    const struct hub_model *model;
+    for (size_t row = 0; (model = hub_model(row)); row++) {
+        if (strcmp(model->family, family->name))
+            continue;
+        state.models++;
+        state.running += !model->obstacle;
+        if (model->obstacle)
+            state.obstacle = model->obstacle;
+    }
+    return state;
+}
+
+/* Prints the families as a table in Markdown, of which a part is the README's. */
+static void print_families(void)
+{
+    const struct hub_family *family;
+    puts(
+        "| family | models | image tower | text tower | tokenizer | compared with the reference |\n"
+        "|---|---|---|---|---|---|");
+    for (size_t row = 0; (family = hub_family(row)); row++) {
+        const struct family_state state = count_models(family);
+        printf("| %s | %u", family->name, state.models);
+        if (state.running && state.running < state.models)
+            printf(", %u of which run", state.running);
+        printf(" | %s | %s | %s | ", family->image, family->text, family->tokenizer);
+        if (!state.running)
+            printf("not run: %s |\n", state.obstacle);
+        else
+            printf("%s |\n", *family->cases ? family->cases : "no");
+    }
+}
+
 /* ---- The command ------------------------------------------------------------------------------ */
 
 static int run_models(struct cli_session *session, void *user)
 {
+    const struct options *options = user;
     const struct hub_model *model;
     size_t row = 0;
-    (void)user;
+    if (options->markdown) {
+        print_families();
+        return CLI_DONE;
+    }
     if (!next_model(session, &row))
         return cli_fail(CLI_FAILED, "no published model matches '%s': 'vkclip models' lists all",
                         session->arguments.items[session->arguments.count - 1].text);
@@ -193,6 +244,11 @@ static int run_models(struct cli_session *session, void *user)
     return CLI_DONE;
 }
 
+static const struct cli_option table[] = {CLI_OPTION(0, "markdown", NULL, CLI_FLAG,
+                                                     offsetof(struct options, markdown),
+                                                     "print the families as a table instead"),
+                                          {0}};
+
 const struct cli_command cli_models_command = {
     .name = "models",
     .summary = "list the published models by name",
@@ -205,6 +261,9 @@ const struct cli_command cli_models_command = {
         "A - stands for what is not known. Models that vkclip does not run say why. Each FILTER\n"
         "has to be in a model's name, family, repository, languages or licence.\n"
         "ARCHITECTURE:TAG may also be written ARCHITECTURE/TAG, or ARCHITECTURE__TAG as immich\n"
-        "does; pull and -m take all of them.",
+        "does; pull and -m take all of them. --markdown tells of each family what its towers\n"
+        "and its tokenizer are, and with which reference data the tests compare it.",
+    .options = table,
+    .options_size = sizeof(struct options),
     .run = run_models,
 };
