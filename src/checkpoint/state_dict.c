@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/string.h"
+#include "checkpoint/run_params.h"
 #include "model/tower.h"
 
 #include <string.h>
@@ -113,13 +114,18 @@ int state_dict_read(const struct weights *weights, enum vkclip_activation activa
 {
     const char *path = weights_path(weights);
     struct config_tower *image = &config->image, *text = &config->text;
-    const bool openai = activation == VKCLIP_ACTIVATION_AUTO;
     uint32_t head = 64;
+    if (activation == VKCLIP_ACTIVATION_AUTO && weights_run(weights)) {
+        const int error = run_params_read(path, &activation);
+        if (error)
+            return error;
+    }
+    const bool openai = activation == VKCLIP_ACTIVATION_AUTO;
     if (openai && weights_run(weights))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: a checkpoint of OpenCLIP's training run \"%s\" does not tell its "
-                          "activation: put the open_clip_config.json beside it, or name the "
-                          "activation",
+                          "activation: put the open_clip_config.json beside it, or the run's "
+                          "params.txt, or name the activation",
                           path, weights_run(weights));
     config->family = VKCLIP_FAMILY_OPENAI;
     config->eos_token_id = -1;
@@ -141,7 +147,7 @@ int state_dict_read(const struct weights *weights, enum vkclip_activation activa
     image->activation = text->activation = openai ? VKCLIP_ACTIVATION_QUICK_GELU : activation;
     log_message(VKCLIP_LOG_INFO,
                 "%s: no configuration beside it: OpenAI's rule, heads of %u and %s", path, head,
-                openai ? "QuickGELU" : "the activation asked for");
+                openai ? "QuickGELU" : "the activation that was named");
     return VKCLIP_OK;
 }
 

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "base/array.h"
+#include "base/folder.h"
 #include "support/checkpoints.h"
 #include "support/torch_files.h"
 #include "support/weights.h"
@@ -248,6 +249,46 @@ static void does_not_guess_for_openclip(void **state)
     scratch_remove(folder);
 }
 
+/* The params.txt of the run lies beside the folder of its checkpoints. */
+static void reads_the_parameters_of_a_run(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum vkclip_activation activation;
+    } cases[] = {
+        {"lr: 0.001\nmodel: ViT-B-32\nname: model: RN50\n", VKCLIP_ACTIVATION_GELU},
+        {"model: ViT-B-32-quickgelu\r\n", VKCLIP_ACTIVATION_QUICK_GELU},
+        {"force_quick_gelu: True\nmodel: ViT-B-32", VKCLIP_ACTIVATION_QUICK_GELU},
+        {"force_quick_gelu: False\nmodel: ViT-B-32\npretrained: openai",
+         VKCLIP_ACTIVATION_QUICK_GELU},
+    };
+    struct model model;
+    struct config config;
+    struct weights *weights;
+    char *folder = scratch_folder(), *inner = scratch_path(folder, "checkpoints");
+    char *path = scratch_path(inner, "epoch_3.pt");
+    open_model("models/openai-vit/model.pt", "module.", "", &model);
+    const struct archive_dict run = {"state_dict", model.views, model.count,
+                                     EPOCH STR("\x04", "name") STR("\x08", "ViT-B-32")};
+    assert_int_equal(folder_make(inner), 0);
+    write_torch(inner, "epoch_3.pt", &run, 1);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        scratch_write(folder, "params.txt", cases[i].text, strlen(cases[i].text));
+        assert_int_equal(checkpoint_open(path, &(struct vkclip_model_params){0}, &config, &weights),
+                         0);
+        assert_int_equal(config.text.activation, cases[i].activation);
+        assert_int_equal(config.image.activation, cases[i].activation);
+        config_close(&config), weights_close(&weights);
+    }
+    scratch_write(folder, "params.txt", "model: ViT-L-14-CLIPA\n", 22);
+    assert_failed(open_close(path, NULL), VKCLIP_EUNSUPPORTED,
+                  "params.txt: model: \"ViT-L-14-CLIPA\" is not an architecture");
+    close_model(&model);
+    free(path), free(inner);
+    scratch_remove(folder);
+}
+
 /* The state dict of OpenAI's image tower alone has names without "visual.". */
 static void reads_image_towers_alone(void **state)
 {
@@ -311,9 +352,13 @@ static void removes_common_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(removes_prefixes),           cmocka_unit_test(reads_training_checkpoints),
-        cmocka_unit_test(asks_which_set_is_meant),    cmocka_unit_test(does_not_guess_for_openclip),
-        cmocka_unit_test(reads_image_towers_alone),   cmocka_unit_test(removes_common_words),
+        cmocka_unit_test(removes_prefixes),
+        cmocka_unit_test(reads_training_checkpoints),
+        cmocka_unit_test(asks_which_set_is_meant),
+        cmocka_unit_test(does_not_guess_for_openclip),
+        cmocka_unit_test(reads_the_parameters_of_a_run),
+        cmocka_unit_test(reads_image_towers_alone),
+        cmocka_unit_test(removes_common_words),
         cmocka_unit_test(takes_off_any_named_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
